@@ -1,0 +1,12 @@
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![forbid(unsafe_code)]
+//! An embeddable KMS and envelope-encryption library.
+
+// L0: foundations
+// L1: vocabulary
+// L2: primitives
+// L3: parts, strangers to each other
+// L4: the facade
+// L5: envelope encryption
+// L6: prose
+
