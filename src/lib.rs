@@ -3,6 +3,11 @@
 //! An embeddable KMS and envelope-encryption library.
 
 // L0: foundations
+mod clock;
+mod codec;
+mod error;
+mod secret;
+mod shard;
 // L1: vocabulary
 // L2: primitives
 // L3: parts, strangers to each other
@@ -10,3 +15,7 @@
 // L5: envelope encryption
 // L6: prose
 
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use codec::CodecError;
+pub use error::{Error, ErrorKind, Result};
+pub use secret::SecretBytes;

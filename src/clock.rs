@@ -1,0 +1,164 @@
+//! Time as an injected part: a [`Clock`] trait, the system's clock, and one that tests move by hand.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A point in time, in whole milliseconds since 1970-01-01T00:00:00Z. Displays as RFC 3339 in UTC.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use strongroom::Timestamp;
+///
+/// let start = Timestamp::from_unix_millis(1_700_000_000_000);
+/// assert_eq!(start.plus(Duration::from_secs(60)).since(start), Duration::from_secs(60));
+/// assert_eq!(start.to_string(), "2023-11-14T22:13:20Z");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The point `millis` milliseconds after (or, negative, before) the start of 1970 in UTC.
+    pub const fn from_unix_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the start of 1970 in UTC.
+    pub const fn unix_millis(self) -> i64 {
+        self.0
+    }
+
+    /// This point moved forward; stays at the far end of the range rather than wrapping round.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(saturating_millis(span)))
+    }
+
+    /// This point moved forward by whole days of 24 hours.
+    #[must_use]
+    pub fn plus_days(self, days: u32) -> Self {
+        self.plus(Duration::from_secs(u64::from(days) * 86_400))
+    }
+
+    /// How long after `earlier` this point is; zero if it is not later.
+    pub fn since(self, earlier: Self) -> Duration {
+        let millis = i128::from(self.0) - i128::from(earlier.0);
+        Duration::from_millis(u64::try_from(millis.max(0)).unwrap_or(u64::MAX))
+    }
+}
+
+fn saturating_millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        match time.duration_since(UNIX_EPOCH) {
+            Ok(after) => Self(saturating_millis(after)),
+            Err(before) => Self(-saturating_millis(before.duration())),
+        }
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(time) => write!(f, "{time}"),
+            Err(_) => write!(f, "{} ms since 1970", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Tells the time. Everything that depends on time asks the clock it was given, and nothing else.
+pub trait Clock: fmt::Debug + Send + Sync {
+    /// The present moment.
+    fn now(&self) -> Timestamp;
+}
+
+impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
+    fn now(&self) -> Timestamp {
+        (**self).now()
+    }
+}
+
+/// The operating system's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        SystemTime::now().into()
+    }
+}
+
+/// A clock that stands still until it is moved: for tests of rotation, expiry and deletion windows.
+///
+/// # Examples
+/// ```
+/// use strongroom::{Clock, ManualClock, Timestamp};
+///
+/// let clock = ManualClock::new(Timestamp::from_unix_millis(0));
+/// clock.advance_days(30);
+/// assert_eq!(clock.now().to_string(), "1970-01-31T00:00:00Z");
+/// ```
+#[derive(Debug)]
+pub struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    /// A clock that shows `start`.
+    pub const fn new(start: Timestamp) -> Self {
+        Self(AtomicI64::new(start.0))
+    }
+
+    /// Sets the time, forward or backward.
+    pub fn set(&self, time: Timestamp) {
+        self.0.store(time.0, Ordering::SeqCst);
+    }
+
+    /// Moves the time forward.
+    pub fn advance(&self, span: Duration) {
+        self.0.fetch_add(saturating_millis(span), Ordering::SeqCst);
+    }
+
+    /// Moves the time forward by whole days of 24 hours.
+    pub fn advance_days(&self, days: u32) {
+        self.advance(Duration::from_secs(u64::from(days) * 86_400));
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_stays_in_range() {
+        let last = Timestamp::from_unix_millis(i64::MAX);
+        assert_eq!(last.plus(Duration::MAX), last);
+        assert_eq!(Timestamp::from_unix_millis(i64::MIN).since(last), Duration::ZERO);
+        assert!(last.since(Timestamp::from_unix_millis(i64::MIN)) > Duration::from_secs(1));
+    }
+
+    #[test]
+    fn times_before_1970_are_negative() {
+        let time: Timestamp = (UNIX_EPOCH - Duration::from_millis(5)).into();
+        assert_eq!(time.unix_millis(), -5);
+    }
+
+    #[test]
+    fn a_time_outside_the_calendar_still_displays() {
+        assert!(Timestamp::from_unix_millis(i64::MAX).to_string().ends_with("since 1970"));
+    }
+}

@@ -1,0 +1,313 @@
+//! Bounded reading and fallible writing of big-endian binary formats.
+//!
+//! Every format of the crate is parsed with [`Reader`] and written with [`Writer`]: nothing is allocated before its
+//! length was found to be present, nothing is truncated silently, and [`Reader::finish`] refuses bytes left over.
+
+use crate::error::{Error, ErrorKind};
+
+/// Why bytes are not of the format. Offsets count from the first byte that the reader was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// The bytes end inside a field.
+    #[error("{field} is cut off: {needed} bytes are needed, {available} are there")]
+    Truncated {
+        /// The field that is not whole.
+        field: &'static str,
+        /// How many bytes the input must have, counted from its start, for this field to be whole.
+        needed: usize,
+        /// How many bytes the input has.
+        available: usize,
+    },
+    /// Bytes follow the end of the format.
+    #[error("{count} bytes follow the end")]
+    Trailing {
+        /// How many.
+        count: usize,
+    },
+    /// A value is longer than its length field, or than the limit, allows.
+    #[error("{field} is too long: {length} bytes, at most {limit} are allowed")]
+    TooLong {
+        /// The field.
+        field: &'static str,
+        /// Its length in bytes.
+        length: usize,
+        /// The most that is allowed.
+        limit: usize,
+    },
+    /// A field holds a value that the format does not know.
+    #[error("{field} has an invalid value")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+    },
+}
+
+impl From<CodecError> for Error {
+    fn from(error: CodecError) -> Self {
+        Self::new(ErrorKind::Internal, "a stored record is malformed").with_source(error)
+    }
+}
+
+/// Takes fields off the front of a byte slice.
+#[derive(Clone, Debug)]
+pub(crate) struct Reader<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Starts at the first byte.
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, position: 0 }
+    }
+
+    /// How many bytes were taken so far.
+    pub(crate) const fn position(&self) -> usize {
+        self.position
+    }
+
+    /// How many bytes are left.
+    pub(crate) const fn remaining(&self) -> usize {
+        self.bytes.len() - self.position
+    }
+
+    /// Takes `length` bytes.
+    ///
+    /// # Errors
+    /// [`CodecError::Truncated`] if fewer are left; nothing is taken then.
+    pub(crate) fn take(&mut self, length: usize, field: &'static str) -> Result<&'a [u8], CodecError> {
+        let needed = self.position.saturating_add(length);
+        let taken = self.bytes.get(self.position..needed).ok_or(CodecError::Truncated {
+            field,
+            needed,
+            available: self.bytes.len(),
+        })?;
+        self.position = needed;
+        Ok(taken)
+    }
+
+    /// Takes an array.
+    ///
+    /// # Errors
+    /// [`CodecError::Truncated`] if fewer than `N` bytes are left.
+    pub(crate) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], CodecError> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N, field)?);
+        Ok(array)
+    }
+
+    /// Takes one byte.
+    ///
+    /// # Errors
+    /// [`CodecError::Truncated`] at the end of the input.
+    pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, CodecError> {
+        Ok(u8::from_be_bytes(self.array(field)?))
+    }
+
+    /// Takes a 16-bit number.
+    ///
+    /// # Errors
+    /// [`CodecError::Truncated`] if fewer than 2 bytes are left.
+    pub(crate) fn u16(&mut self, field: &'static str) -> Result<u16, CodecError> {
+        Ok(u16::from_be_bytes(self.array(field)?))
+    }
+
+    /// Takes a 32-bit number.
+    ///
+    /// # Errors
+    /// [`CodecError::Truncated`] if fewer than 4 bytes are left.
+    pub(crate) fn u32(&mut self, field: &'static str) -> Result<u32, CodecError> {
+        Ok(u32::from_be_bytes(self.array(field)?))
+    }
+
+    /// Takes a 64-bit number.
+    ///
+    /// # Errors
+    /// [`CodecError::Truncated`] if fewer than 8 bytes are left.
+    pub(crate) fn u64(&mut self, field: &'static str) -> Result<u64, CodecError> {
+        Ok(u64::from_be_bytes(self.array(field)?))
+    }
+
+    /// Takes a 16-bit length and that many bytes.
+    ///
+    /// # Errors
+    /// [`CodecError::Truncated`] if either is not whole.
+    pub(crate) fn prefixed_u16(&mut self, field: &'static str) -> Result<&'a [u8], CodecError> {
+        let length = self.u16(field)?;
+        self.take(usize::from(length), field)
+    }
+
+    /// Takes a 32-bit length and that many bytes.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLong`] if the length is over `limit`, [`CodecError::Truncated`] if either is not whole.
+    pub(crate) fn prefixed_u32(&mut self, limit: usize, field: &'static str) -> Result<&'a [u8], CodecError> {
+        let length = usize::try_from(self.u32(field)?).unwrap_or(usize::MAX);
+        if length > limit {
+            return Err(CodecError::TooLong { field, length, limit });
+        }
+        self.take(length, field)
+    }
+
+    /// Ends the parse.
+    ///
+    /// # Errors
+    /// [`CodecError::Trailing`] if bytes are left.
+    pub(crate) const fn finish(self) -> Result<(), CodecError> {
+        match self.remaining() {
+            0 => Ok(()),
+            count => Err(CodecError::Trailing { count }),
+        }
+    }
+}
+
+/// Appends fields to a byte vector.
+#[derive(Debug, Default)]
+pub(crate) struct Writer(Vec<u8>);
+
+impl Writer {
+    /// An empty writer with room for `capacity` bytes.
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        Self(Vec::with_capacity(capacity))
+    }
+
+    /// Appends bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.extend_from_slice(bytes);
+        self
+    }
+
+    /// Appends one byte.
+    pub(crate) fn u8(&mut self, value: u8) -> &mut Self {
+        self.bytes(&[value])
+    }
+
+    /// Appends a 16-bit number.
+    pub(crate) fn u16(&mut self, value: u16) -> &mut Self {
+        self.bytes(&value.to_be_bytes())
+    }
+
+    /// Appends a 32-bit number.
+    pub(crate) fn u32(&mut self, value: u32) -> &mut Self {
+        self.bytes(&value.to_be_bytes())
+    }
+
+    /// Appends a 64-bit number.
+    pub(crate) fn u64(&mut self, value: u64) -> &mut Self {
+        self.bytes(&value.to_be_bytes())
+    }
+
+    /// Appends a 16-bit length and the bytes.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLong`] over 65,535 bytes; nothing is appended then.
+    pub(crate) fn prefixed_u16(&mut self, bytes: &[u8], field: &'static str) -> Result<&mut Self, CodecError> {
+        let length = u16::try_from(bytes.len()).map_err(|_| CodecError::TooLong {
+            field,
+            length: bytes.len(),
+            limit: usize::from(u16::MAX),
+        })?;
+        Ok(self.u16(length).bytes(bytes))
+    }
+
+    /// Appends a 32-bit length and the bytes.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLong`] over `limit` bytes; nothing is appended then.
+    pub(crate) fn prefixed_u32(
+        &mut self,
+        bytes: &[u8],
+        limit: usize,
+        field: &'static str,
+    ) -> Result<&mut Self, CodecError> {
+        let too_long = CodecError::TooLong { field, length: bytes.len(), limit };
+        if bytes.len() > limit {
+            return Err(too_long);
+        }
+        let length = u32::try_from(bytes.len()).map_err(|_| too_long)?;
+        Ok(self.u32(length).bytes(bytes))
+    }
+
+    /// The bytes so far.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The bytes.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_field_that_does_not_fit_takes_nothing() {
+        let mut reader = Reader::new(&[1, 2, 3]);
+        assert_eq!(reader.u8("a"), Ok(1));
+        let refusal = Err(CodecError::Truncated { field: "b", needed: 5, available: 3 });
+        assert_eq!(reader.u32("b"), refusal);
+        assert_eq!(reader.u16("c"), Ok(0x0203));
+        assert_eq!(reader.finish(), Ok(()));
+    }
+
+    #[test]
+    fn bytes_left_over_are_refused() {
+        assert_eq!(Reader::new(&[0; 4]).finish(), Err(CodecError::Trailing { count: 4 }));
+    }
+
+    #[test]
+    fn an_over_long_value_is_refused_and_not_truncated() {
+        let mut writer = Writer::default();
+        assert!(matches!(writer.prefixed_u16(&[0; 65_536], "x"), Err(CodecError::TooLong { length: 65_536, .. })));
+        assert!(matches!(writer.prefixed_u32(&[0; 9], 8, "x"), Err(CodecError::TooLong { limit: 8, .. })));
+        assert!(writer.as_bytes().is_empty());
+    }
+
+    #[test]
+    fn a_length_over_the_limit_is_refused_before_the_bytes_are_there() {
+        let refusal = Reader::new(&[0xFF; 4]).prefixed_u32(1024, "x");
+        assert!(matches!(refusal, Err(CodecError::TooLong { limit: 1024, .. })));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(a: u8, b: u16, c: u32, d: u64, e: Vec<u8>, f: Vec<u8>) {
+            let mut writer = Writer::default();
+            writer.u8(a).u16(b).u32(c).u64(d).prefixed_u16(&e, "e")?.prefixed_u32(&f, 1 << 20, "f")?;
+            let bytes = writer.into_bytes();
+            let mut reader = Reader::new(&bytes);
+            prop_assert_eq!(reader.u8("a")?, a);
+            prop_assert_eq!(reader.u16("b")?, b);
+            prop_assert_eq!(reader.u32("c")?, c);
+            prop_assert_eq!(reader.u64("d")?, d);
+            prop_assert_eq!(reader.prefixed_u16("e")?, &e[..]);
+            prop_assert_eq!(reader.prefixed_u32(1 << 20, "f")?, &f[..]);
+            prop_assert!(reader.finish().is_ok());
+        }
+
+        #[test]
+        fn reading_is_total(bytes: Vec<u8>, steps: Vec<(u8, u16)>) {
+            let mut reader = Reader::new(&bytes);
+            for (kind, length) in steps {
+                let before = reader.position();
+                let taken = match kind % 7 {
+                    0 => reader.u8("x").is_ok(),
+                    1 => reader.u16("x").is_ok(),
+                    2 => reader.u32("x").is_ok(),
+                    3 => reader.u64("x").is_ok(),
+                    4 => reader.take(usize::from(length), "x").is_ok(),
+                    5 => reader.prefixed_u16("x").is_ok(),
+                    _ => reader.prefixed_u32(usize::from(length), "x").is_ok(),
+                };
+                prop_assert!(reader.position() <= bytes.len());
+                prop_assert!(taken || reader.position() >= before);
+            }
+        }
+    }
+}

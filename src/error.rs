@@ -1,0 +1,181 @@
+//! The one public error type.
+//!
+//! This module imports nothing of the crate: every lower layer has a precise error of its own and says beside that
+//! type how it becomes an [`Error`], so that no cycle can start here.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// What a fallible operation of this crate returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An operation failed and nothing was changed.
+///
+/// [`Error::kind`] is for programs, the `Display` text is for people: it says what failed and with which identifier.
+/// It never holds key bytes, plaintext or values of an encryption context. Failures inside one layer (a message that
+/// does not parse, say) keep their precise type as [`std::error::Error::source`].
+///
+/// # Examples
+/// ```
+/// use strongroom::{ErrorKind, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let error = kms.describe_key("alias/missing").unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::NotFound);
+/// assert_eq!(error.kind().exception_name(), Some("NotFoundException"));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: Cow<'static, str>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl Error {
+    /// Makes an error of a kind with the text that people read.
+    ///
+    /// Public because a custom provider, store, policy or keyring reports its failures with the same type. The text
+    /// must not hold key bytes, plaintext or values of an encryption context.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{Error, ErrorKind};
+    ///
+    /// let error = Error::new(ErrorKind::KeyUnavailable, "token of slot 3 does not answer");
+    /// assert_eq!(error.to_string(), "token of slot 3 does not answer");
+    /// ```
+    pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner { kind, message: message.into(), source: None }))
+    }
+
+    /// Attaches the lower error that caused this one.
+    #[must_use]
+    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.0.source = Some(Box::new(source));
+        self
+    }
+
+    /// The kind of failure, stable across releases.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = f.debug_struct("Error");
+        out.field("kind", &self.0.kind).field("message", &self.0.message);
+        if let Some(source) = &self.0.source {
+            out.field("source", source);
+        }
+        out.finish()
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.0.source {
+            Some(source) => Some(&**source),
+            None => None,
+        }
+    }
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident => $name:expr,)*) => {
+        /// What kind of failure an [`Error`] is: the exceptions of the AWS KMS API, and what a library adds to them.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ErrorKind { $($(#[$doc])* $kind,)* }
+
+        impl ErrorKind {
+            /// The name of the AWS KMS exception of this kind, where that service has one.
+            pub const fn exception_name(self) -> Option<&'static str> {
+                match self { $(Self::$kind => $name,)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// An argument is outside its documented range or combination.
+    Validation => Some("ValidationException"),
+    /// No such key, alias or record; also what another account's keys look like.
+    NotFound => Some("NotFoundException"),
+    /// A key ARN or alias ARN is malformed.
+    InvalidArn => Some("InvalidArnException"),
+    /// An alias name is malformed.
+    InvalidAliasName => Some("InvalidAliasNameException"),
+    /// The name is taken.
+    AlreadyExists => Some("AlreadyExistsException"),
+    /// The policy does not allow the principal to do this.
+    AccessDenied => Some("AccessDeniedException"),
+    /// The name is reserved.
+    NotAuthorized => Some("NotAuthorizedException"),
+    /// The key is disabled.
+    Disabled => Some("DisabledException"),
+    /// The state of the key does not allow the operation.
+    InvalidState => Some("KMSInvalidStateException"),
+    /// The usage of the key, or the algorithm asked for, does not fit the operation.
+    InvalidKeyUsage => Some("InvalidKeyUsageException"),
+    /// The operation does not exist for keys of this origin or spec.
+    UnsupportedOperation => Some("UnsupportedOperationException"),
+    /// A quota is used up.
+    LimitExceeded => Some("LimitExceededException"),
+    /// Tags are malformed, duplicate, reserved or too many.
+    Tag => Some("TagException"),
+    /// A marker does not come from an earlier page.
+    InvalidMarker => Some("InvalidMarkerException"),
+    /// A ciphertext does not open: damaged, made under another key, or bound to another encryption context.
+    InvalidCiphertext => Some("InvalidCiphertextException"),
+    /// A signature is malformed, or does not fit key and message.
+    InvalidSignature => Some("KMSInvalidSignatureException"),
+    /// The ciphertext was not made under the key that the request names.
+    IncorrectKey => Some("IncorrectKeyException"),
+    /// The key exists but its material cannot be reached now.
+    KeyUnavailable => Some("KeyUnavailableException"),
+    /// The request would have succeeded, but it was a dry run.
+    DryRun => Some("DryRunOperationException"),
+    /// Another change to the same key kept winning; try again.
+    Conflict => Some("ConflictException"),
+    /// Something that must hold did not: a sealed record that fails its check, a broken random generator.
+    Internal => Some("KMSInternalException"),
+    /// The store cannot be read or written.
+    Store => None,
+    /// The audit trail cannot be written, so the result is withheld.
+    Audit => None,
+    /// An encrypted message was refused; the source is a `MessageError` that names the check.
+    InvalidMessage => None,
+    /// No wrapped data key of a message could be opened by the keyring.
+    NoDataKeyUnwrapped => None,
+    /// The context of a message lacks what the caller expects of it.
+    ContextMismatch => None,
+    /// Reading or writing a stream failed.
+    Io => None,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn source_is_kept_and_debug_is_complete() {
+        let error = Error::new(ErrorKind::Store, "cannot read").with_source(std::io::Error::other("disk"));
+        assert_eq!(std::error::Error::source(&error).map(ToString::to_string).as_deref(), Some("disk"));
+        let text = format!("{error:?}");
+        assert!(text.contains("Store") && text.contains("cannot read") && text.contains("disk"), "{text}");
+    }
+
+    #[test]
+    fn an_error_is_one_pointer() {
+        assert_eq!(size_of::<Error>(), size_of::<usize>());
+    }
+}
