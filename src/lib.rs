@@ -9,6 +9,9 @@ mod error;
 mod secret;
 mod shard;
 // L1: vocabulary
+pub mod algorithm;
+mod context;
+pub mod identity;
 // L2: primitives
 // L3: parts, strangers to each other
 // L4: the facade
@@ -17,5 +20,7 @@ mod shard;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use codec::CodecError;
+pub use context::{EncryptionContext, MAX_CONTEXT_BYTES, RESERVED_CONTEXT_PREFIX};
 pub use error::{Error, ErrorKind, Result};
+pub use identity::{AccountId, Locality, Principal};
 pub use secret::SecretBytes;

@@ -1,0 +1,212 @@
+//! The encryption context: names and values, not secret, that a ciphertext is bound to.
+
+use std::collections::BTreeMap;
+
+use crate::codec::{CodecError, Reader, Writer};
+use crate::error::{Error, ErrorKind};
+
+/// Start of the names that the Encryption SDK keeps for itself.
+pub const RESERVED_CONTEXT_PREFIX: &str = "aws-crypto-";
+
+/// The most bytes a serialized context may have: what a 16-bit length can say.
+pub const MAX_CONTEXT_BYTES: usize = 65_535;
+
+/// Pairs of text that a ciphertext is bound to: authenticated, not encrypted, and written to the audit trail in clear.
+///
+/// The same pairs must be given to decrypt. Order does not matter, case does. Pairs are kept in the order of the UTF-8
+/// bytes of their names, which is the order of the canonical serialization (AWS Encryption SDK specification,
+/// "Structures", encryption context).
+///
+/// # Examples
+/// ```
+/// use strongroom::EncryptionContext;
+///
+/// let context = EncryptionContext::from([("tenant", "42"), ("purpose", "backup")]);
+/// assert_eq!(context.get("tenant"), Some("42"));
+/// assert_ne!(EncryptionContext::from([("a", "bc")]), EncryptionContext::from([("ab", "c")]));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct EncryptionContext(BTreeMap<String, String>);
+
+impl EncryptionContext {
+    /// The empty context.
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// Adds a pair; a name that is already there gets the new value.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.insert(name, value);
+        self
+    }
+
+    /// Adds a pair and returns the value that it replaced.
+    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) -> Option<String> {
+        self.0.insert(name.into(), value.into())
+    }
+
+    /// The value of a name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// All pairs, ascending by the UTF-8 bytes of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Number of pairs.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no pairs.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first of `expected`'s names that is absent here or has another value.
+    pub fn first_mismatch<'a>(&self, expected: &'a Self) -> Option<&'a str> {
+        expected.iter().find(|(name, value)| self.get(name) != Some(value)).map(|(name, _)| name)
+    }
+
+    /// The canonical serialization: nothing for the empty context, else `u16 count` and for each pair, in order,
+    /// `u16 length ‖ name ‖ u16 length ‖ value`, big-endian.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLong`] if a name, a value or the whole is over 65,535 bytes.
+    pub fn to_canonical_bytes(&self) -> Result<Vec<u8>, CodecError> {
+        if self.is_empty() {
+            return Ok(Vec::new());
+        }
+        let length = 2 + self.iter().map(|(name, value)| 4 + name.len() + value.len()).sum::<usize>();
+        if length > MAX_CONTEXT_BYTES {
+            return Err(CodecError::TooLong { field: "encryption context", length, limit: MAX_CONTEXT_BYTES });
+        }
+        let mut writer = Writer::with_capacity(length);
+        // A pair takes at least 4 of the 65,535 bytes, so the count fits; the error is for the type only.
+        let count = u16::try_from(self.len()).map_err(|_| CodecError::Invalid { field: "encryption context" })?;
+        writer.u16(count);
+        for (name, value) in self.iter() {
+            writer.prefixed_u16(name.as_bytes(), "encryption context name")?;
+            writer.prefixed_u16(value.as_bytes(), "encryption context value")?;
+        }
+        Ok(writer.into_bytes())
+    }
+
+    /// Reads a serialization whose pairs may come in any order.
+    ///
+    /// No bytes at all are the empty context, and so is a count of zero and nothing more, which early writers made.
+    ///
+    /// # Errors
+    /// [`CodecError::Truncated`], [`CodecError::Trailing`] if the pairs do not fill the bytes exactly,
+    /// [`CodecError::Invalid`] for text that is not UTF-8 and for a name that comes twice.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
+        let mut context = Self::new();
+        if bytes.is_empty() {
+            return Ok(context);
+        }
+        let mut reader = Reader::new(bytes);
+        for _ in 0..reader.u16("encryption context count")? {
+            let name = text(reader.prefixed_u16("encryption context name")?, "encryption context name")?;
+            let value = text(reader.prefixed_u16("encryption context value")?, "encryption context value")?;
+            if context.insert(name, value).is_some() {
+                return Err(CodecError::Invalid { field: "encryption context name (it comes twice)" });
+            }
+        }
+        reader.finish()?;
+        Ok(context)
+    }
+}
+
+fn text<'a>(bytes: &'a [u8], field: &'static str) -> Result<&'a str, CodecError> {
+    std::str::from_utf8(bytes).map_err(|_| CodecError::Invalid { field })
+}
+
+/// The error for a context that a caller made too long.
+pub(crate) fn too_long(error: CodecError) -> Error {
+    Error::new(ErrorKind::Validation, format!("the encryption context is too long: {error}"))
+}
+
+impl<K: Into<String>, V: Into<String>, const N: usize> From<[(K, V); N]> for EncryptionContext {
+    fn from(pairs: [(K, V); N]) -> Self {
+        pairs.into_iter().collect()
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for EncryptionContext {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> Extend<(K, V)> for EncryptionContext {
+    fn extend<I: IntoIterator<Item = (K, V)>>(&mut self, pairs: I) {
+        self.0.extend(pairs.into_iter().map(|(name, value)| (name.into(), value.into())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn serialization_is_that_of_the_worked_example() -> Result<(), CodecError> {
+        let context = EncryptionContext::from([("b", "2"), ("a", "é")]);
+        let bytes = context.to_canonical_bytes()?;
+        assert_eq!(hex::encode(&bytes), "00020001610002c3a9000162000132");
+        assert_eq!(EncryptionContext::from_bytes(&bytes)?, context);
+        Ok(())
+    }
+
+    #[test]
+    fn names_sort_by_utf8_bytes_and_not_by_utf16_units() -> Result<(), CodecError> {
+        // U+FF61 sorts after U+10000 by UTF-16 code units and before it by UTF-8 bytes.
+        let bytes = EncryptionContext::from([("\u{10000}", ""), ("\u{FF61}", "")]).to_canonical_bytes()?;
+        assert_eq!(hex::encode(bytes), "00020003efbda100000004f09080800000");
+        Ok(())
+    }
+
+    #[test]
+    fn both_forms_of_the_empty_context_are_read() {
+        assert_eq!(EncryptionContext::from_bytes(&[]), Ok(EncryptionContext::new()));
+        assert_eq!(EncryptionContext::from_bytes(&[0, 0]), Ok(EncryptionContext::new()));
+        assert!(EncryptionContext::from_bytes(&[0, 0, 0]).is_err());
+    }
+
+    #[test]
+    fn a_context_over_the_limit_is_refused() {
+        let context = EncryptionContext::from([("a", "x".repeat(65_529))]);
+        assert_eq!(
+            context.to_canonical_bytes().map(|bytes| bytes.len()),
+            Err(CodecError::TooLong { field: "encryption context", length: 65_536, limit: MAX_CONTEXT_BYTES })
+        );
+        assert!(EncryptionContext::from([("a", "x".repeat(65_528))]).to_canonical_bytes().is_ok());
+    }
+
+    #[test]
+    fn first_mismatch_names_what_is_missing_or_different() {
+        let context = EncryptionContext::from([("a", "1"), ("b", "2")]);
+        assert_eq!(context.first_mismatch(&EncryptionContext::from([("a", "1")])), None);
+        assert_eq!(context.first_mismatch(&EncryptionContext::from([("b", "3")])), Some("b"));
+        assert_eq!(context.first_mismatch(&EncryptionContext::from([("c", "")])), Some("c"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(pairs in prop::collection::btree_map(".{0,8}", ".{0,8}", 0..5)) {
+            let context: EncryptionContext = pairs.into_iter().collect();
+            prop_assert_eq!(EncryptionContext::from_bytes(&context.to_canonical_bytes()?)?, context);
+        }
+
+        #[test]
+        fn reading_is_total(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            if let Ok(context) = EncryptionContext::from_bytes(&bytes) {
+                prop_assert!(context.to_canonical_bytes()?.len() <= bytes.len());
+            }
+        }
+    }
+}
