@@ -12,6 +12,7 @@ mod shard;
 pub mod algorithm;
 mod context;
 pub mod identity;
+pub mod key;
 // L2: primitives
 // L3: parts, strangers to each other
 // L4: the facade
@@ -23,4 +24,9 @@ pub use codec::CodecError;
 pub use context::{EncryptionContext, MAX_CONTEXT_BYTES, RESERVED_CONTEXT_PREFIX};
 pub use error::{Error, ErrorKind, Result};
 pub use identity::{AccountId, Locality, Principal};
+pub use key::{
+    AliasArn, AliasName, DataKeySpec, DeletionWindow, KeyArn, KeyId, KeyIdentifier, KeyManager, KeyMaterialId,
+    KeyMaterialState, KeyMetadata, KeySpec, KeyState, KeyUsage, OnDemandRotationLimit, Operation, Origin,
+    RotationPeriod, RotationType, Tag,
+};
 pub use secret::SecretBytes;

@@ -1,0 +1,278 @@
+//! Amazon Resource Names of keys and aliases, and the four forms in which a request may name a key.
+
+use std::fmt;
+
+use super::id::invalid_key_id;
+use super::{AliasName, KeyId};
+use crate::algorithm::{excerpt, text_form};
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::{AccountId, Locality};
+
+/// What an ARN of this service names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Resource {
+    /// A key.
+    Key(KeyId),
+    /// An alias.
+    Alias(AliasName),
+}
+
+/// The ARN of a key or of an alias: `arn:<partition>:kms:<region>:<account>:key/<id>` or `...:alias/<name>`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KmsArn {
+    locality: Locality,
+    account: AccountId,
+    resource: Resource,
+}
+
+impl KmsArn {
+    /// Names a resource of an account.
+    pub const fn new(locality: Locality, account: AccountId, resource: Resource) -> Self {
+        Self { locality, account, resource }
+    }
+
+    /// Reads an ARN of this service.
+    ///
+    /// # Errors
+    /// Of kind [`InvalidArn`](ErrorKind::InvalidArn) for anything else.
+    pub fn parse(text: &str) -> Result<Self> {
+        Self::parse_parts(text).ok_or_else(|| invalid_arn(text))
+    }
+
+    fn parse_parts(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(6, ':');
+        let mut next = || parts.next();
+        let (scheme, partition, service) = (next()?, next()?, next()?);
+        let (region, account, resource) = (next()?, next()?, next()?);
+        if (scheme, service) != ("arn", "kms") {
+            return None;
+        }
+        let resource = match resource.strip_prefix("key/") {
+            Some(id) => Resource::Key(KeyId::parse(id).ok()?),
+            None => Resource::Alias(AliasName::parse(resource).ok()?),
+        };
+        Some(Self::new(Locality::new(partition, region).ok()?, AccountId::parse(account).ok()?, resource))
+    }
+
+    /// Partition and region.
+    pub const fn locality(&self) -> &Locality {
+        &self.locality
+    }
+
+    /// The account that owns the resource.
+    pub const fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// What it names.
+    pub const fn resource(&self) -> &Resource {
+        &self.resource
+    }
+}
+
+fn invalid_arn(text: &str) -> Error {
+    Error::new(ErrorKind::InvalidArn, format!("Invalid arn '{}'", excerpt(text)))
+}
+
+fn write_prefix(f: &mut fmt::Formatter<'_>, locality: &Locality, account: AccountId) -> fmt::Result {
+    write!(f, "arn:{}:kms:{}:{account}:", locality.partition(), locality.region())
+}
+
+impl fmt::Display for KmsArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_prefix(f, &self.locality, self.account)?;
+        match &self.resource {
+            Resource::Key(id) => write!(f, "key/{id}"),
+            Resource::Alias(name) => write!(f, "{name}"),
+        }
+    }
+}
+
+/// The ARN of a key. Answers name a key by it, whichever form the request used.
+///
+/// # Examples
+/// ```
+/// use strongroom::{AccountId, KeyArn, KeyId, Locality};
+///
+/// let arn = KeyArn::new(Locality::default(), AccountId::default(), KeyId::from_bytes([0; 16]));
+/// assert_eq!(arn.to_string(), "arn:aws:kms:local:000000000000:key/00000000-0000-0000-0000-000000000000");
+/// assert_eq!(KeyArn::parse(&arn.to_string())?, arn);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyArn {
+    locality: Locality,
+    account: AccountId,
+    id: KeyId,
+}
+
+impl KeyArn {
+    /// Names a key of an account.
+    pub const fn new(locality: Locality, account: AccountId, id: KeyId) -> Self {
+        Self { locality, account, id }
+    }
+
+    /// Reads the ARN of a key.
+    ///
+    /// # Errors
+    /// Of kind [`InvalidArn`](ErrorKind::InvalidArn) for anything else, the ARN of an alias too.
+    pub fn parse(text: &str) -> Result<Self> {
+        match KmsArn::parse(text)? {
+            KmsArn { locality, account, resource: Resource::Key(id) } => Ok(Self { locality, account, id }),
+            KmsArn { resource: Resource::Alias(_), .. } => Err(invalid_arn(text)),
+        }
+    }
+
+    /// Partition and region.
+    pub const fn locality(&self) -> &Locality {
+        &self.locality
+    }
+
+    /// The account that owns the key.
+    pub const fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// The id of the key.
+    pub const fn id(&self) -> KeyId {
+        self.id
+    }
+}
+
+impl From<KeyArn> for KmsArn {
+    fn from(arn: KeyArn) -> Self {
+        Self::new(arn.locality, arn.account, Resource::Key(arn.id))
+    }
+}
+
+impl fmt::Display for KeyArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_prefix(f, &self.locality, self.account)?;
+        write!(f, "key/{}", self.id)
+    }
+}
+
+/// The ARN of an alias.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AliasArn {
+    locality: Locality,
+    account: AccountId,
+    name: AliasName,
+}
+
+impl AliasArn {
+    /// Names an alias of an account.
+    pub const fn new(locality: Locality, account: AccountId, name: AliasName) -> Self {
+        Self { locality, account, name }
+    }
+
+    /// Reads the ARN of an alias.
+    ///
+    /// # Errors
+    /// Of kind [`InvalidArn`](ErrorKind::InvalidArn) for anything else, the ARN of a key too.
+    pub fn parse(text: &str) -> Result<Self> {
+        match KmsArn::parse(text)? {
+            KmsArn { locality, account, resource: Resource::Alias(name) } => Ok(Self { locality, account, name }),
+            KmsArn { resource: Resource::Key(_), .. } => Err(invalid_arn(text)),
+        }
+    }
+
+    /// Partition and region.
+    pub const fn locality(&self) -> &Locality {
+        &self.locality
+    }
+
+    /// The account that owns the alias.
+    pub const fn account(&self) -> AccountId {
+        self.account
+    }
+
+    /// The name of the alias.
+    pub const fn name(&self) -> &AliasName {
+        &self.name
+    }
+}
+
+impl From<AliasArn> for KmsArn {
+    fn from(arn: AliasArn) -> Self {
+        Self::new(arn.locality, arn.account, Resource::Alias(arn.name))
+    }
+}
+
+impl fmt::Display for AliasArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_prefix(f, &self.locality, self.account)?;
+        write!(f, "{}", self.name)
+    }
+}
+
+/// The four forms in which a request may name a key.
+///
+/// Ids and alias names mean the caller's own account; only ARNs reach into another. Operations that manage a key take no
+/// alias: see [`Operation::accepts_alias`](super::Operation::accepts_alias).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum KeyIdentifier {
+    /// The id of a key.
+    KeyId(KeyId),
+    /// The ARN of a key.
+    KeyArn(KeyArn),
+    /// The name of an alias.
+    AliasName(AliasName),
+    /// The ARN of an alias.
+    AliasArn(AliasArn),
+}
+
+impl KeyIdentifier {
+    /// Reads any of the four forms.
+    ///
+    /// # Errors
+    /// Of kind [`InvalidArn`](ErrorKind::InvalidArn) for text that begins with `arn:` and is none of this service,
+    /// [`NotFound`](ErrorKind::NotFound) for other text that cannot name a key.
+    pub fn parse(text: &str) -> Result<Self> {
+        if text.starts_with("arn:") {
+            let KmsArn { locality, account, resource } = KmsArn::parse(text)?;
+            return Ok(match resource {
+                Resource::Key(id) => Self::KeyArn(KeyArn::new(locality, account, id)),
+                Resource::Alias(name) => Self::AliasArn(AliasArn::new(locality, account, name)),
+            });
+        }
+        match AliasName::parse(text) {
+            Ok(name) => Ok(Self::AliasName(name)),
+            Err(_) => KeyId::parse(text).map(Self::KeyId).map_err(|_| invalid_key_id(text)),
+        }
+    }
+
+    /// Whether the form is the name or the ARN of an alias.
+    pub const fn is_alias(&self) -> bool {
+        matches!(self, Self::AliasName(_) | Self::AliasArn(_))
+    }
+}
+
+impl fmt::Display for KeyIdentifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::KeyId(id) => write!(f, "{id}"),
+            Self::KeyArn(arn) => write!(f, "{arn}"),
+            Self::AliasName(name) => write!(f, "{name}"),
+            Self::AliasArn(arn) => write!(f, "{arn}"),
+        }
+    }
+}
+
+macro_rules! debug_as_displayed {
+    ($($name:ident),+) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self)
+            }
+        }
+    )+};
+}
+
+debug_as_displayed!(KmsArn, KeyArn, AliasArn);
+text_form!(KmsArn, KeyArn, AliasArn, KeyIdentifier);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+use std::collections::BTreeSet;
+use std::fmt::Display;
+
+use super::*;
+
+/// Transcribed from the reference: spec, usage, algorithms of a key of both, most bytes of plaintext of each.
+const TABLE: &str = "
+SYMMETRIC_DEFAULT     ENCRYPT_DECRYPT     SYMMETRIC_DEFAULT:4096
+RSA_2048              ENCRYPT_DECRYPT     RSAES_OAEP_SHA_1:214 RSAES_OAEP_SHA_256:190
+RSA_2048              SIGN_VERIFY         RSASSA_PKCS1_V1_5_SHA_256 RSASSA_PKCS1_V1_5_SHA_384 RSASSA_PKCS1_V1_5_SHA_512 RSASSA_PSS_SHA_256 RSASSA_PSS_SHA_384 RSASSA_PSS_SHA_512
+RSA_3072              ENCRYPT_DECRYPT     RSAES_OAEP_SHA_1:342 RSAES_OAEP_SHA_256:318
+RSA_3072              SIGN_VERIFY         RSASSA_PKCS1_V1_5_SHA_256 RSASSA_PKCS1_V1_5_SHA_384 RSASSA_PKCS1_V1_5_SHA_512 RSASSA_PSS_SHA_256 RSASSA_PSS_SHA_384 RSASSA_PSS_SHA_512
+RSA_4096              ENCRYPT_DECRYPT     RSAES_OAEP_SHA_1:470 RSAES_OAEP_SHA_256:446
+RSA_4096              SIGN_VERIFY         RSASSA_PKCS1_V1_5_SHA_256 RSASSA_PKCS1_V1_5_SHA_384 RSASSA_PKCS1_V1_5_SHA_512 RSASSA_PSS_SHA_256 RSASSA_PSS_SHA_384 RSASSA_PSS_SHA_512
+ECC_NIST_P256         SIGN_VERIFY         ECDSA_SHA_256
+ECC_NIST_P256         KEY_AGREEMENT       ECDH
+ECC_NIST_P384         SIGN_VERIFY         ECDSA_SHA_384
+ECC_NIST_P384         KEY_AGREEMENT       ECDH
+ECC_NIST_P521         SIGN_VERIFY         ECDSA_SHA_512
+ECC_NIST_P521         KEY_AGREEMENT       ECDH
+ECC_SECG_P256K1       SIGN_VERIFY         ECDSA_SHA_256
+ECC_NIST_EDWARDS25519 SIGN_VERIFY         ED25519_SHA_512 ED25519_PH_SHA_512
+HMAC_224              GENERATE_VERIFY_MAC HMAC_SHA_224
+HMAC_256              GENERATE_VERIFY_MAC HMAC_SHA_256
+HMAC_384              GENERATE_VERIFY_MAC HMAC_SHA_384
+HMAC_512              GENERATE_VERIFY_MAC HMAC_SHA_512
+";
+
+fn texts<T: Display>(algorithms: &[T]) -> impl Iterator<Item = String> {
+    algorithms.iter().map(ToString::to_string)
+}
+
+/// All algorithms of a key, an encryption algorithm with its limit.
+fn algorithms(spec: KeySpec, usage: KeyUsage) -> BTreeSet<String> {
+    let limit = |algorithm: &EncryptionAlgorithm| spec.max_plaintext(*algorithm).unwrap();
+    let encryption = spec.encryption_algorithms(usage).iter().map(|name| format!("{name}:{}", limit(name)));
+    encryption
+        .chain(texts(spec.signing_algorithms(usage)))
+        .chain(texts(spec.mac_algorithms(usage)))
+        .chain(texts(spec.key_agreement_algorithms(usage)))
+        .collect()
+}
+
+#[test]
+fn specs_usages_algorithms_and_limits_are_those_of_the_reference() -> Result<()> {
+    let mut allowed = BTreeSet::new();
+    for line in TABLE.lines().filter(|line| !line.is_empty()) {
+        let mut words = line.split_whitespace();
+        let (spec, usage) = (words.next().unwrap(), words.next().unwrap());
+        let (spec, usage) = (KeySpec::parse(spec)?, KeyUsage::parse(usage)?);
+        assert_eq!(algorithms(spec, usage), words.map(str::to_owned).collect(), "{spec} {usage}");
+        assert!(allowed.insert((spec, usage)), "{line} comes twice");
+    }
+    for &spec in KeySpec::ALL {
+        for &usage in KeyUsage::ALL {
+            let listed = allowed.contains(&(spec, usage));
+            assert_eq!(check_usage(spec, usage).is_ok(), listed, "{spec} {usage}");
+            assert_eq!(algorithms(spec, usage).is_empty(), !listed, "{spec} {usage}");
+        }
+    }
+    assert_eq!((allowed.len(), KeySpec::ALL.len() * KeyUsage::ALL.len()), (19, 52));
+    Ok(())
+}
+
+#[test]
+fn usages_are_the_columns_that_have_algorithms() {
+    for spec in KeySpec::ALL {
+        let row = spec.row();
+        let columns = [
+            (KeyUsage::EncryptDecrypt, row.encryption.is_empty()),
+            (KeyUsage::SignVerify, row.signing.is_empty()),
+            (KeyUsage::GenerateVerifyMac, row.mac.is_empty()),
+            (KeyUsage::KeyAgreement, row.agreement.is_empty()),
+        ];
+        let filled: Vec<KeyUsage> = columns.into_iter().filter(|(_, empty)| !empty).map(|(usage, _)| usage).collect();
+        assert_eq!(spec.usages(), filled, "{spec}");
+    }
+}
+
+#[test]
+fn only_symmetric_keys_have_a_usage_by_default() {
+    for &spec in KeySpec::ALL {
+        let expected = (spec == KeySpec::SymmetricDefault).then_some(KeyUsage::EncryptDecrypt);
+        assert_eq!(spec.default_usage(), expected, "{spec}");
+    }
+}
+
+#[test]
+fn the_class_follows_from_the_name() {
+    for spec in KeySpec::ALL {
+        let expected = match spec.as_str().split('_').next() {
+            Some("SYMMETRIC") => SpecClass::Symmetric,
+            Some("HMAC") => SpecClass::Hmac,
+            _ => SpecClass::Asymmetric,
+        };
+        assert_eq!(spec.class(), expected, "{spec}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_refused_in_the_words_of_the_service() {
+    let error = check_usage(KeySpec::Hmac256, KeyUsage::EncryptDecrypt).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Validation);
+    assert_eq!(error.to_string(), "KeyUsage ENCRYPT_DECRYPT is not compatible with KeySpec HMAC_256");
+}
+
+#[test]
+fn plaintext_is_at_least_one_byte_and_at_most_what_the_algorithm_takes() {
+    for &spec in KeySpec::ALL {
+        for &algorithm in EncryptionAlgorithm::ALL {
+            let Some(limit) = spec.max_plaintext(algorithm) else {
+                let error = check_plaintext(spec, algorithm, 1).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidKeyUsage, "{spec} {algorithm}");
+                continue;
+            };
+            for (length, fits) in [(0, false), (1, true), (limit, true), (limit + 1, false), (usize::MAX, false)] {
+                assert_eq!(check_plaintext(spec, algorithm, length).is_ok(), fits, "{spec} {algorithm} {length}");
+            }
+        }
+    }
+    let error = check_plaintext(KeySpec::Rsa2048, EncryptionAlgorithm::RsaesOaepSha256, 191).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "Algorithm RSAES_OAEP_SHA_256 and key spec RSA_2048 cannot encrypt data larger than 190 bytes."
+    );
+    let error = check_plaintext(KeySpec::Rsa4096, EncryptionAlgorithm::SymmetricDefault, 1).unwrap_err();
+    assert_eq!(error.to_string(), "Algorithm SYMMETRIC_DEFAULT is incompatible with key spec RSA_4096.");
+}
+
+#[test]
+fn origins_managers_and_data_keys_have_the_names_of_the_service() {
+    let names = |texts: &[&str]| texts.join(" ");
+    assert_eq!(
+        names(&Origin::ALL.iter().map(|origin| origin.as_str()).collect::<Vec<_>>()),
+        "AWS_KMS EXTERNAL AWS_CLOUDHSM"
+    );
+    assert_eq!(
+        names(&KeyManager::ALL.iter().map(|manager| manager.as_str()).collect::<Vec<_>>()),
+        "CUSTOMER AWS OWNED"
+    );
+    assert_eq!(DataKeySpec::parse("AES_128").map(DataKeySpec::length).ok(), Some(16));
+    assert_eq!(DataKeySpec::parse("AES_256").map(DataKeySpec::length).ok(), Some(32));
+    assert!(DataKeySpec::parse("AES_192").is_err());
+}

@@ -1,0 +1,208 @@
+//! Versions of a key's material: their numbers, ids, and how they come and go.
+
+use std::fmt;
+use std::num::NonZeroU32;
+
+use crate::algorithm::{text_form, wire_names};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The number of a version of a key's material: 1 for the first, and never used again for the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyVersion(NonZeroU32);
+
+impl KeyVersion {
+    /// The first version.
+    pub const FIRST: Self = Self(NonZeroU32::MIN);
+
+    /// The version with a number; there is none with number 0.
+    pub const fn new(number: u32) -> Option<Self> {
+        match NonZeroU32::new(number) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+
+    /// The number.
+    pub const fn number(self) -> u32 {
+        self.0.get()
+    }
+
+    /// The version after this one; `None` when the numbers are used up.
+    #[must_use]
+    pub const fn next(self) -> Option<Self> {
+        match self.0.checked_add(1) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+}
+
+impl fmt::Display for KeyVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Names the material of a version without telling anything about it: 64 hexadecimal digits.
+///
+/// The same material under the same key has the same id again, so that a repeated import finds its version.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeyMaterialId([u8; 32]);
+
+impl KeyMaterialId {
+    /// The id that these bytes are.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Reads 64 hexadecimal digits in lower case.
+    ///
+    /// # Errors
+    /// Of kind [`Validation`](ErrorKind::Validation) for anything else.
+    pub fn parse(text: &str) -> Result<Self> {
+        Self::parse_digits(text.as_bytes()).ok_or_else(|| {
+            Error::new(ErrorKind::Validation, "a key material id must be 64 hexadecimal digits in lower case")
+        })
+    }
+
+    fn parse_digits(digits: &[u8]) -> Option<Self> {
+        if digits.len() != 64 {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
+        }
+        Some(Self(bytes))
+    }
+
+    /// The bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+const fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+impl fmt::Display for KeyMaterialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for KeyMaterialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyMaterialId({self})")
+    }
+}
+
+text_form!(KeyMaterialId);
+
+wire_names! {
+    /// The part that a version of the material plays.
+    pub enum KeyMaterialState as "key material state" {
+        /// Encrypts and decrypts.
+        Current => "CURRENT",
+        /// Decrypts what was encrypted while it was current.
+        NonCurrent => "NON_CURRENT",
+        /// Imported and waiting for a rotation on demand to make it current.
+        PendingRotation => "PENDING_ROTATION",
+    }
+}
+
+wire_names! {
+    /// What made a rotation happen.
+    pub enum RotationType as "rotation type" {
+        /// The rotation period was over.
+        Automatic => "AUTOMATIC",
+        /// Somebody asked for it.
+        OnDemand => "ON_DEMAND",
+    }
+}
+
+wire_names! {
+    /// Whether a version of imported material is there.
+    pub enum ImportState as "import state" {
+        /// It is there.
+        Imported => "IMPORTED",
+        /// It was deleted or has expired, and the same material can be imported again.
+        PendingImport => "PENDING_IMPORT",
+    }
+}
+
+wire_names! {
+    /// Whether imported material is deleted by itself at a given time.
+    pub enum ExpirationModel as "expiration model" {
+        /// It is deleted when its time is over.
+        Expires => "KEY_MATERIAL_EXPIRES",
+        /// It stays until somebody deletes it.
+        DoesNotExpire => "KEY_MATERIAL_DOES_NOT_EXPIRE",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn versions_count_from_one_and_end() {
+        assert_eq!(KeyVersion::new(0), None);
+        assert_eq!(KeyVersion::new(1), Some(KeyVersion::FIRST));
+        assert_eq!(KeyVersion::FIRST.next().map(KeyVersion::number), Some(2));
+        assert_eq!(KeyVersion::new(u32::MAX).map(KeyVersion::next), Some(None));
+        assert_eq!(KeyVersion::FIRST.to_string(), "1");
+    }
+
+    #[test]
+    fn a_material_id_has_one_spelling() {
+        let digits = "ab".repeat(32);
+        assert_eq!(KeyMaterialId::parse(&digits).map(|id| *id.as_bytes()).ok(), Some([0xab; 32]));
+        let (upper, long) = (digits.to_uppercase(), format!("{digits}0"));
+        let other = format!("{}g", &digits[1..]);
+        for text in ["", &digits[1..], &upper, &long, &other, &"é".repeat(32)] {
+            assert_eq!(KeyMaterialId::parse(text).map_err(|error| error.kind()), Err(ErrorKind::Validation), "{text}");
+        }
+    }
+
+    #[test]
+    fn states_of_material_have_the_names_of_the_service() {
+        let names = |name: &dyn fmt::Display| name.to_string();
+        assert_eq!(
+            KeyMaterialState::ALL.iter().map(|state| names(state)).collect::<Vec<_>>(),
+            ["CURRENT", "NON_CURRENT", "PENDING_ROTATION"]
+        );
+        assert_eq!(RotationType::ALL.iter().map(|kind| names(kind)).collect::<Vec<_>>(), ["AUTOMATIC", "ON_DEMAND"]);
+        assert_eq!(
+            ImportState::ALL.iter().map(|state| names(state)).collect::<Vec<_>>(),
+            ["IMPORTED", "PENDING_IMPORT"]
+        );
+        assert_eq!(
+            ExpirationModel::ALL.iter().map(|model| names(model)).collect::<Vec<_>>(),
+            ["KEY_MATERIAL_EXPIRES", "KEY_MATERIAL_DOES_NOT_EXPIRE"]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn material_ids_are_read_back(bytes: [u8; 32]) {
+            let id = KeyMaterialId::from_bytes(bytes);
+            prop_assert_eq!(id.to_string(), hex::encode(bytes));
+            prop_assert_eq!(KeyMaterialId::parse(&id.to_string())?, id);
+        }
+
+        #[test]
+        fn reading_a_material_id_is_total(text in "\\PC{0,70}|[0-9a-fA-F]{60,66}") {
+            if let Ok(id) = KeyMaterialId::parse(&text) {
+                prop_assert_eq!(id.to_string(), text);
+            }
+        }
+    }
+}
