@@ -14,6 +14,7 @@ mod context;
 pub mod identity;
 pub mod key;
 // L2: primitives
+pub mod crypto;
 // L3: parts, strangers to each other
 // L4: the facade
 // L5: envelope encryption

@@ -1,0 +1,37 @@
+//! HMAC with AWS-LC.
+
+use aws_lc_rs::hmac::{Context, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512, Key};
+
+use super::LIBRARY;
+use crate::crypto::{DigestAlgorithm, DigestValue, Mac, MacKey};
+
+#[derive(Debug)]
+pub(super) struct AwsLcMac;
+
+impl Mac for AwsLcMac {
+    fn library(&self) -> &'static str {
+        LIBRARY
+    }
+
+    fn bind(&self, algorithm: DigestAlgorithm, key: &[u8]) -> Box<dyn MacKey> {
+        let algorithm = match algorithm {
+            DigestAlgorithm::Sha256 => HMAC_SHA256,
+            DigestAlgorithm::Sha384 => HMAC_SHA384,
+            DigestAlgorithm::Sha512 => HMAC_SHA512,
+        };
+        Box::new(Prepared(Key::new(algorithm, key)))
+    }
+}
+
+/// The hash states after the padded key; the library wipes them when they are dropped.
+struct Prepared(Key);
+
+impl MacKey for Prepared {
+    fn authenticate(&self, parts: &[&[u8]]) -> DigestValue {
+        let mut context = Context::with_key(&self.0);
+        for part in parts {
+            context.update(part);
+        }
+        DigestValue::from_slice(context.sign().as_ref())
+    }
+}

@@ -1,0 +1,47 @@
+//! The fast backend: AWS-LC through `aws-lc-rs`.
+
+mod aead;
+mod digest;
+mod kdf;
+mod mac;
+mod random;
+mod signature;
+
+use super::{CryptoBackend, RUST_CRYPTO};
+
+/// The backend of AWS-LC throughout, which has a validated build too.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{AWS_LC, CryptoBackend};
+///
+/// assert!(AWS_LC.parts().iter().all(|(_, library)| *library == "aws-lc-rs"));
+/// assert_ne!(CryptoBackend::default().name(), AWS_LC.name());
+/// ```
+pub const AWS_LC: CryptoBackend = CryptoBackend {
+    name: "AWS-LC",
+    aead: &aead::AwsLcAead,
+    digest: &digest::AwsLcDigest,
+    mac: &mac::AwsLcMac,
+    kdf: &kdf::AwsLcKdf,
+    signature: &signature::AwsLcSignature,
+    random: &random::AwsLcRandom,
+};
+
+/// Each part from whichever backend is faster at it: bulk encryption and signatures from AWS-LC, hashes and key
+/// derivation of short input from RustCrypto. The default.
+//
+// Time of RustCrypto divided by that of AWS-LC (1.19), in one run on one core with SHA extensions:
+// AES-256-GCM of 1 MiB 4.3, of 4 KiB with key set-up 3.6, of 64 bytes with key set-up 1.8; SHA-256 of three short
+// parts 0.75; HMAC-SHA-256 with a prepared key 0.53; HKDF-SHA-256 expand to 64 bytes 0.79; HKDF-SHA-512 extract and
+// two expands 0.59; hashes of 64 KiB 0.95 to 1.1; random 32 bytes 1.1, 1 KiB 6; P-256 key 4.6, signature 5.7, verification 5.6; P-384 key 3.0,
+// signature 3.0, verification 4.8.
+pub const FASTEST: CryptoBackend = CryptoBackend {
+    name: "fastest",
+    aead: AWS_LC.aead,
+    signature: AWS_LC.signature,
+    random: AWS_LC.random,
+    ..RUST_CRYPTO
+};
+
+const LIBRARY: &str = "aws-lc-rs";

@@ -1,0 +1,72 @@
+//! Hash functions.
+
+use std::fmt::Debug;
+
+/// A hash function of the SHA-2 family (FIPS 180-4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DigestAlgorithm {
+    /// SHA-256: 32 bytes.
+    Sha256,
+    /// SHA-384: 48 bytes.
+    Sha384,
+    /// SHA-512: 64 bytes.
+    Sha512,
+}
+
+impl DigestAlgorithm {
+    /// Every algorithm.
+    pub const ALL: [Self; 3] = [Self::Sha256, Self::Sha384, Self::Sha512];
+
+    /// Bytes of a hash value: 32, 48 or 64.
+    pub const fn output_length(self) -> usize {
+        match self {
+            Self::Sha256 => 32,
+            Self::Sha384 => 48,
+            Self::Sha512 => 64,
+        }
+    }
+}
+
+/// A hash value or MAC of up to 64 bytes, kept without allocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct DigestValue {
+    bytes: [u8; 64],
+    length: usize,
+}
+
+impl DigestValue {
+    /// Copies a value of at most 64 bytes; more are cut off, which no algorithm here makes.
+    pub(crate) fn from_slice(value: &[u8]) -> Self {
+        let length = value.len().min(64);
+        let mut bytes = [0; 64];
+        bytes[..length].copy_from_slice(&value[..length]);
+        Self { bytes, length }
+    }
+}
+
+impl AsRef<[u8]> for DigestValue {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// The hash part of a backend.
+pub trait Digest: Debug + Send + Sync {
+    /// Name of the library behind it.
+    fn library(&self) -> &'static str;
+
+    /// Starts a hash that is fed piece by piece.
+    fn hasher(&self, algorithm: DigestAlgorithm) -> Box<dyn Hasher>;
+
+    /// Hashes the concatenation of `parts`.
+    fn digest(&self, algorithm: DigestAlgorithm, parts: &[&[u8]]) -> DigestValue;
+}
+
+/// A hash in progress.
+pub trait Hasher: Send + Sync {
+    /// Appends bytes.
+    fn update(&mut self, bytes: &[u8]);
+
+    /// Ends the hash and returns its value.
+    fn finish(self: Box<Self>) -> DigestValue;
+}

@@ -1,0 +1,163 @@
+//! Cryptography as a value: a [`CryptoBackend`] is made of parts, each a trait object over a well-kept library.
+//!
+//! Nothing in this crate implements a primitive. Two backends exist, [`RUST_CRYPTO`] (pure Rust, always there) and
+//! `AWS_LC` (feature `aws-lc-rs`), and [`FASTEST`] takes each part from the one that is faster at it. They agree
+//! bit for bit; one conformance suite holds for all.
+
+mod aead;
+mod digest;
+mod kdf;
+mod mac;
+mod random;
+mod rust_crypto;
+mod signature;
+
+#[cfg(feature = "aws-lc-rs")]
+mod aws_lc;
+#[cfg(test)]
+mod conformance;
+
+use std::fmt;
+
+pub use aead::{Aead, AeadAlgorithm, AeadKey, NONCE_LENGTH, TAG_LENGTH};
+pub use digest::{Digest, DigestAlgorithm, DigestValue, Hasher};
+pub use kdf::{Kdf, PseudoRandomKey};
+pub use mac::{Mac, MacKey};
+pub use random::SecureRandom;
+pub use rust_crypto::RUST_CRYPTO;
+pub use signature::{Signature, SignatureAlgorithm, SigningKey, VerifyingKey};
+
+#[cfg(feature = "aws-lc-rs")]
+pub use aws_lc::{AWS_LC, FASTEST};
+#[cfg(not(feature = "aws-lc-rs"))]
+pub use rust_crypto::RUST_CRYPTO as FASTEST;
+
+use crate::error::{Error, ErrorKind};
+
+/// A complete set of cryptographic parts. Cheap to copy; the default is [`FASTEST`].
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, DigestAlgorithm, RUST_CRYPTO};
+///
+/// let ours = CryptoBackend::default().digest().digest(DigestAlgorithm::Sha256, &[b"abc"]);
+/// assert_eq!(ours.as_ref(), RUST_CRYPTO.digest().digest(DigestAlgorithm::Sha256, &[b"a", b"bc"]).as_ref());
+/// ```
+#[derive(Clone, Copy)]
+pub struct CryptoBackend {
+    name: &'static str,
+    aead: &'static dyn Aead,
+    digest: &'static dyn Digest,
+    mac: &'static dyn Mac,
+    kdf: &'static dyn Kdf,
+    signature: &'static dyn Signature,
+    random: &'static dyn SecureRandom,
+}
+
+impl CryptoBackend {
+    /// Takes randomness from another generator: a hardware one, or a fixed one in a test.
+    ///
+    /// A generator whose output can be guessed breaks everything built on it.
+    #[must_use]
+    pub const fn with_random(mut self, random: &'static dyn SecureRandom) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// The name of the whole, for reports.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Authenticated encryption.
+    pub const fn aead(&self) -> &'static dyn Aead {
+        self.aead
+    }
+
+    /// Hash functions.
+    pub const fn digest(&self) -> &'static dyn Digest {
+        self.digest
+    }
+
+    /// Message authentication.
+    pub const fn mac(&self) -> &'static dyn Mac {
+        self.mac
+    }
+
+    /// Key derivation.
+    pub const fn kdf(&self) -> &'static dyn Kdf {
+        self.kdf
+    }
+
+    /// Digital signatures.
+    pub const fn signature(&self) -> &'static dyn Signature {
+        self.signature
+    }
+
+    /// Random numbers.
+    pub const fn random(&self) -> &'static dyn SecureRandom {
+        self.random
+    }
+
+    /// Which library each part comes from, as (part, library).
+    pub fn parts(&self) -> [(&'static str, &'static str); 6] {
+        [
+            ("AES-GCM", self.aead.library()),
+            ("SHA-2", self.digest.library()),
+            ("HMAC", self.mac.library()),
+            ("HKDF", self.kdf.library()),
+            ("ECDSA", self.signature.library()),
+            ("random", self.random.library()),
+        ]
+    }
+}
+
+impl Default for CryptoBackend {
+    fn default() -> Self {
+        FASTEST
+    }
+}
+
+impl fmt::Debug for CryptoBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CryptoBackend").field("name", &self.name).field("parts", &self.parts()).finish()
+    }
+}
+
+/// Why a primitive refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CryptoError {
+    /// The tag does not fit key, nonce, associated data and ciphertext.
+    #[error("the ciphertext is not authentic")]
+    NotAuthentic,
+    /// The signature is malformed, or does not fit key and message.
+    #[error("the signature is not valid")]
+    InvalidSignature,
+    /// The public key is malformed, or is not a point of its curve.
+    #[error("the public key is not valid")]
+    InvalidPublicKey,
+    /// A key, buffer or output has a length that the algorithm does not take.
+    #[error("{what} has a length that the algorithm does not take: {length} bytes")]
+    InvalidLength {
+        /// What has the wrong length.
+        what: &'static str,
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// The operating system gave no randomness.
+    #[error("the random number generator failed")]
+    RandomFailed,
+}
+
+impl From<CryptoError> for Error {
+    fn from(error: CryptoError) -> Self {
+        let kind = match error {
+            CryptoError::NotAuthentic => ErrorKind::InvalidCiphertext,
+            CryptoError::InvalidSignature => ErrorKind::InvalidSignature,
+            CryptoError::InvalidPublicKey => ErrorKind::Validation,
+            CryptoError::InvalidLength { .. } | CryptoError::RandomFailed => ErrorKind::Internal,
+        };
+        Self::new(kind, error.to_string()).with_source(error)
+    }
+}

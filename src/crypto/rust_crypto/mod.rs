@@ -1,0 +1,36 @@
+//! The pure-Rust backend: the crates of the RustCrypto project.
+//!
+//! Their `zeroize` features are on, so that key schedules, hash states and MAC states are wiped when they are dropped.
+
+mod aead;
+mod digest;
+mod kdf;
+mod mac;
+mod random;
+mod signature;
+
+#[cfg(feature = "aws-lc-rs")]
+pub(super) use signature::to_fixed_length;
+
+use super::CryptoBackend;
+
+/// The pure-Rust backend, always there: no C compiler, no assembly of its own.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::RUST_CRYPTO;
+///
+/// assert_eq!(RUST_CRYPTO.name(), "RustCrypto");
+/// let mut key = [0; 32];
+/// RUST_CRYPTO.random().fill(&mut key)?;
+/// # Ok::<(), strongroom::crypto::CryptoError>(())
+/// ```
+pub const RUST_CRYPTO: CryptoBackend = CryptoBackend {
+    name: "RustCrypto",
+    aead: &aead::RustCryptoAead,
+    digest: &digest::RustCryptoDigest,
+    mac: &mac::RustCryptoMac,
+    kdf: &kdf::RustCryptoKdf,
+    signature: &signature::RustCryptoSignature,
+    random: &random::SystemRandom,
+};
