@@ -15,6 +15,7 @@ pub mod identity;
 pub mod key;
 // L2: primitives
 pub mod crypto;
+pub mod seal;
 // L3: parts, strangers to each other
 // L4: the facade
 // L5: envelope encryption
