@@ -17,6 +17,7 @@ pub mod key;
 pub mod crypto;
 pub mod seal;
 // L3: parts, strangers to each other
+pub mod blob;
 // L4: the facade
 // L5: envelope encryption
 // L6: prose
