@@ -1,0 +1,136 @@
+//! A store in memory: the default of `Kms::in_memory`, and the model that other stores are compared with.
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use rpds::RedBlackTreeMapSync;
+
+use super::{
+    Change, CommitError, Expectation, KeyStore, MAX_SCAN, Record, RecordId, Revision, Scan, StoreId, WriteChanges,
+};
+use crate::crypto::CryptoBackend;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Keeps records in memory, for as long as the process lives.
+///
+/// Readers take no lock: they look at an immutable snapshot, and a commit swaps in the next one.
+pub struct MemoryStore {
+    id: StoreId,
+    current: ArcSwap<Snapshot>,
+    writer: Mutex<()>,
+}
+
+#[derive(Clone, Default)]
+struct Snapshot {
+    revision: Revision,
+    records: RedBlackTreeMapSync<RecordId, Record>,
+}
+
+impl MemoryStore {
+    /// Makes an empty store with a random identity.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] if the backend gives no randomness.
+    pub fn new(backend: &CryptoBackend) -> Result<Self> {
+        let mut id = [0; 16];
+        backend.random().fill(&mut id)?;
+        Ok(Self { id: StoreId(id), current: ArcSwap::default(), writer: Mutex::new(()) })
+    }
+
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.current.load().records.size()
+    }
+
+    /// Whether there are no records.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Snapshot {
+    fn check(&self, expected: &[Expectation]) -> Result<(), CommitError> {
+        let unmet = expected
+            .iter()
+            .find(|expectation| self.records.get(&expectation.id).map(|r| r.revision) != expectation.revision);
+        unmet.map_or(Ok(()), |expectation| Err(CommitError::Conflict(expectation.id.clone())))
+    }
+
+    fn apply(&mut self, changes: Vec<Change>) {
+        for Change { id, body } in changes {
+            match body {
+                Some(body) => {
+                    self.records.insert_mut(id, Record { revision: self.revision, body: body.into() });
+                }
+                None => {
+                    self.records.remove_mut(&id);
+                }
+            }
+        }
+    }
+}
+
+impl KeyStore for MemoryStore {
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    fn revision(&self) -> Result<Revision> {
+        Ok(self.current.load().revision)
+    }
+
+    fn get(&self, id: &RecordId) -> Result<Option<Record>> {
+        Ok(self.current.load().records.get(id).cloned())
+    }
+
+    fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
+        let snapshot = self.current.load_full();
+        let first = scan.after.clone().unwrap_or(RecordId {
+            kind: scan.kind,
+            account: scan.account.unwrap_or_default(),
+            name: Vec::new(),
+        });
+        let wanted = |id: &RecordId| id.kind == scan.kind && scan.account.is_none_or(|account| account == id.account);
+        let records = snapshot
+            .records
+            .range(first..)
+            .filter(|(id, _)| scan.after.as_ref() != Some(id))
+            .take_while(|(id, _)| wanted(id))
+            .take(scan.limit.min(MAX_SCAN));
+        Ok(records.map(|(id, record)| (id.clone(), record.clone())).collect())
+    }
+
+    fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
+        // The lock guards no data, only the order of writers, so a writer that panicked left nothing half done.
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Snapshot::clone(&self.current.load());
+        next.check(expected)?;
+        next.revision = Revision(next.revision.0 + 1);
+        let changes = changes(next.revision)?;
+        if changes.iter().any(|change| expected.iter().all(|expectation| expectation.id != change.id)) {
+            return Err(Error::new(ErrorKind::Internal, "a commit changes a record without an expectation").into());
+        }
+        next.apply(changes);
+        let revision = next.revision;
+        self.current.store(next.into());
+        Ok(revision)
+    }
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").field("id", &self.id).field("records", &self.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::conformance;
+    use super::*;
+
+    #[test]
+    fn memory_store_meets_the_contract() -> Result<()> {
+        conformance::run(|| Ok(Box::new(MemoryStore::new(&CryptoBackend::default())?)))
+    }
+}

@@ -1,0 +1,193 @@
+//! Where records are kept: bytes under a name, a revision for each, and commits that happen whole or not at all.
+//!
+//! A store knows nothing of keys or cryptography: bodies reach it sealed. It owes three things, which the conformance
+//! suite checks: a commit is atomic, a commit happens only if every record is still at the revision that the writer
+//! saw, and a revision never comes twice, also not for a record that was deleted and made again.
+//!
+//! One number serves for change notification too: [`KeyStore::revision`] moves with every commit and is cheap to read,
+//! so a reader knows with one comparison that what it holds is still current. It can be asked at the start of every
+//! operation, which a signal on a channel can not: a signal says that something changed, never that nothing did.
+
+mod memory;
+
+#[cfg(test)]
+mod conformance;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use memory::MemoryStore;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::AccountId;
+
+/// The most records that one [`KeyStore::scan`] returns: a bound on memory for any caller.
+pub const MAX_SCAN: usize = 1_000;
+
+/// The identity of a store, drawn at random when it is made and bound into everything that is sealed for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StoreId(pub [u8; 16]);
+
+/// The number of a commit, ascending from 1, and the version of every record that the commit wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Revision(pub u64);
+
+/// What a record is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum RecordKind {
+    /// A KMS key with its versions.
+    Key,
+    /// An alias.
+    Alias,
+    /// What concerns the store as a whole.
+    Store,
+}
+
+/// The name of a record. Records are ordered by kind, then account, then the bytes of the name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId {
+    /// What the record is about.
+    pub kind: RecordKind,
+    /// The account that owns it.
+    pub account: AccountId,
+    /// Its name within the account: the 16 bytes of a key id, the text of an alias name.
+    pub name: Vec<u8>,
+}
+
+/// A stored record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The commit that wrote it.
+    pub revision: Revision,
+    /// Its sealed bytes.
+    pub body: Arc<[u8]>,
+}
+
+/// The state that a record must be in for a commit to happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expectation {
+    /// The record.
+    pub id: RecordId,
+    /// The revision it must have, or `None` if it must be absent.
+    pub revision: Option<Revision>,
+}
+
+/// One write of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The record, which must be among the commit's expectations.
+    pub id: RecordId,
+    /// Its new body, or `None` to delete it.
+    pub body: Option<Vec<u8>>,
+}
+
+/// Which records a scan visits: those of a kind, of one account or of all, behind a given one.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// The kind.
+    pub kind: RecordKind,
+    /// One account, or every account.
+    pub account: Option<AccountId>,
+    /// Start behind this record.
+    pub after: Option<RecordId>,
+    /// The most records wanted; [`MAX_SCAN`] bounds it further.
+    pub limit: usize,
+}
+
+/// Why a commit did not happen. Nothing was changed.
+#[derive(Debug)]
+pub enum CommitError {
+    /// A record is not at the revision that the writer expected: read again and decide anew.
+    Conflict(RecordId),
+    /// The store, or the writer's own sealing step, failed.
+    Failed(Error),
+}
+
+impl From<Error> for CommitError {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<CommitError> for Error {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Conflict(_) => Self::new(ErrorKind::Conflict, "another change to the same record came first"),
+            CommitError::Failed(error) => error,
+        }
+    }
+}
+
+/// Makes the writes of a commit once its revision is known, so that bodies can be sealed with that revision.
+pub type WriteChanges<'a> = dyn FnMut(Revision) -> Result<Vec<Change>> + 'a;
+
+/// A durable or volatile home of records. Blocking; shared by many threads.
+///
+/// # Examples
+/// ```
+/// use strongroom::store::{Change, Expectation, KeyStore, MemoryStore, RecordId, RecordKind};
+/// use strongroom::{AccountId, crypto::CryptoBackend};
+///
+/// let store = MemoryStore::new(&CryptoBackend::default())?;
+/// let id = RecordId { kind: RecordKind::Key, account: AccountId::default(), name: b"a".to_vec() };
+/// let absent = Expectation { id: id.clone(), revision: None };
+/// let revision = store.commit(&[absent.clone()], &mut |_| {
+///     Ok(vec![Change { id: id.clone(), body: Some(b"sealed".to_vec()) }])
+/// })?;
+/// assert_eq!(store.get(&id)?.map(|record| record.revision), Some(revision));
+/// assert!(store.commit(&[absent], &mut |_| Ok(Vec::new())).is_err());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub trait KeyStore: fmt::Debug + Send + Sync {
+    /// The identity of this store.
+    fn id(&self) -> StoreId;
+
+    /// The revision of the last commit; zero before the first. Cheap: it is asked at the start of every operation.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if it cannot be told, upon which the operation is refused.
+    fn revision(&self) -> Result<Revision>;
+
+    /// Reads one record.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if the store cannot be read.
+    fn get(&self, id: &RecordId) -> Result<Option<Record>>;
+
+    /// Reads records in ascending order, all from one moment.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if the store cannot be read.
+    fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>>;
+
+    /// Writes all changes, or none: checks every expectation, assigns the next revision, asks `changes` for the bodies
+    /// and makes them durable before it returns. `changes` is called at most once and must not call the store.
+    ///
+    /// # Errors
+    /// [`CommitError::Conflict`] if an expectation does not hold; [`CommitError::Failed`] if `changes` or the store
+    /// failed, or a change is not among the expectations.
+    fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError>;
+}
+
+impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
+    fn id(&self) -> StoreId {
+        (**self).id()
+    }
+
+    fn revision(&self) -> Result<Revision> {
+        (**self).revision()
+    }
+
+    fn get(&self, id: &RecordId) -> Result<Option<Record>> {
+        (**self).get(id)
+    }
+
+    fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
+        (**self).scan(scan)
+    }
+
+    fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
+        (**self).commit(expected, changes)
+    }
+}
