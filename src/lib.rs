@@ -18,6 +18,7 @@ pub mod crypto;
 pub mod seal;
 // L3: parts, strangers to each other
 pub mod blob;
+pub mod provider;
 pub mod store;
 // L4: the facade
 // L5: envelope encryption

@@ -1,0 +1,186 @@
+//! Where key material lives and where its cryptography runs.
+//!
+//! A [`KeyMaterialProvider`] makes material, opens it for use and destroys it. What it wants kept (the material itself
+//! for software keys, a reference for a token) it hands over as bytes; the `Kms` seals them, bound to the key and
+//! version they belong to, and gives them back to be opened. A provider never sees a store, a policy or a caller.
+
+mod memory;
+
+use std::fmt;
+
+pub use memory::MemoryProvider;
+
+use crate::codec::{CodecError, Writer};
+use crate::crypto::CryptoBackend;
+use crate::error::Result;
+use crate::identity::AccountId;
+use crate::key::{KeyId, KeySpec, KeyUsage, KeyVersion, Origin};
+use crate::secret::SecretBytes;
+
+/// The name of a provider, unique within a `Kms`: several of one origin may exist, one for each HSM store.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ProviderId(String);
+
+impl ProviderId {
+    /// Names a provider.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The version of a key that material belongs to: everything that a sealed record of it is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MaterialBinding {
+    /// The identity of the store that keeps it.
+    pub store: [u8; 16],
+    /// The account that owns the key.
+    pub account: AccountId,
+    /// The key.
+    pub key_id: KeyId,
+    /// The version of its material.
+    pub version: KeyVersion,
+    /// What kind of key it is.
+    pub spec: KeySpec,
+    /// What it is for.
+    pub usage: KeyUsage,
+    /// Where its material comes from.
+    pub origin: Origin,
+}
+
+impl MaterialBinding {
+    /// Serializes the binding, together with the provider's name, for use as associated data.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLong`] if the provider's name is over 65,535 bytes.
+    pub fn to_bytes(&self, provider: &ProviderId) -> Result<Vec<u8>, CodecError> {
+        let mut writer = Writer::with_capacity(160);
+        writer.bytes(b"strongroom material v1").bytes(&self.store);
+        writer.prefixed_u16(provider.as_str().as_bytes(), "provider")?;
+        writer.prefixed_u16(self.account.as_str().as_bytes(), "account")?;
+        writer.bytes(self.key_id.as_bytes()).u32(self.version.number());
+        for name in [self.spec.as_str(), self.usage.as_str(), self.origin.as_str()] {
+            writer.prefixed_u16(name.as_bytes(), "key kind")?;
+        }
+        Ok(writer.into_bytes())
+    }
+}
+
+/// What a provider can do, as data: asked before anything is tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Capabilities {
+    /// The kinds of key that it can make.
+    pub generates: Vec<(KeySpec, KeyUsage)>,
+    /// Whether keys may get new versions of material.
+    pub rotates: bool,
+}
+
+impl Capabilities {
+    /// Says what can be made and whether it can be rotated.
+    pub const fn new(generates: Vec<(KeySpec, KeyUsage)>, rotates: bool) -> Self {
+        Self { generates, rotates }
+    }
+}
+
+/// A source and home of key material.
+///
+/// # Examples
+/// ```
+/// use strongroom::Origin;
+/// use strongroom::provider::{KeyMaterialProvider, MemoryProvider};
+///
+/// let provider = MemoryProvider::default();
+/// assert_eq!(provider.origin(), Origin::Kms);
+/// assert!(provider.generator().is_some());
+/// ```
+pub trait KeyMaterialProvider: fmt::Debug + Send + Sync {
+    /// Its name.
+    fn id(&self) -> &ProviderId;
+
+    /// The origin of its keys.
+    fn origin(&self) -> Origin;
+
+    /// What it can do.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// Makes material ready for use. `kept` is what the provider once handed over for this binding.
+    ///
+    /// # Errors
+    /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material cannot be reached now, which never means
+    /// that it is gone; [`Internal`](crate::ErrorKind::Internal) if `kept` is not of this provider.
+    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey>;
+
+    /// Destroys material that lies outside of `kept`. Called when the key is deleted, after its record is gone.
+    ///
+    /// # Errors
+    /// Any error, if it could not be done; the caller tries again later.
+    fn destroy(&self, binding: &MaterialBinding, kept: &SecretBytes) -> Result<()>;
+
+    /// The part that makes new material, if this provider makes any.
+    fn generator(&self) -> Option<&dyn MaterialGenerator>;
+}
+
+/// Makes new material.
+pub trait MaterialGenerator: Send + Sync {
+    /// Makes the material of one version and returns what is to be kept of it.
+    ///
+    /// # Errors
+    /// [`UnsupportedOperation`](crate::ErrorKind::UnsupportedOperation) for a kind of key that is not among the
+    /// capabilities; [`Internal`](crate::ErrorKind::Internal) if there is no randomness.
+    fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<SecretBytes>;
+}
+
+/// Material that is ready for use, typed by what it is for.
+#[non_exhaustive]
+pub enum OpenedKey {
+    /// A symmetric key that encrypts and decrypts.
+    Cipher(Box<dyn Cipher>),
+}
+
+impl fmt::Debug for OpenedKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cipher(_) => f.write_str("Cipher(..)"),
+        }
+    }
+}
+
+/// Who defines what a ciphertext looks like behind its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CipherScheme {
+    /// The committing construction of this crate: a derived key and a commitment for each message.
+    Committing,
+    /// The provider's own, for keys in a token.
+    Provider,
+}
+
+/// A symmetric key at work. What it makes is bound to `header` and `context`, both authenticated and not encrypted.
+pub trait Cipher: Send + Sync {
+    /// Which scheme its ciphertexts follow.
+    fn scheme(&self) -> CipherScheme;
+
+    /// Encrypts `plaintext` and appends the body to `output`.
+    ///
+    /// # Errors
+    /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material cannot be reached now.
+    fn seal(&self, header: &[u8], context: &[u8], plaintext: &[u8], output: &mut Vec<u8>) -> Result<()>;
+
+    /// Decrypts a body.
+    ///
+    /// # Errors
+    /// [`InvalidCiphertext`](crate::ErrorKind::InvalidCiphertext), without detail, whatever does not fit;
+    /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material cannot be reached now.
+    fn open(&self, header: &[u8], context: &[u8], body: &[u8]) -> Result<SecretBytes>;
+
+    /// Draws `length` random bytes, appends them encrypted to `output` and returns them in the clear.
+    ///
+    /// # Errors
+    /// As [`Cipher::seal`]; [`Internal`](crate::ErrorKind::Internal) if there is no randomness.
+    fn generate(&self, header: &[u8], context: &[u8], length: usize, output: &mut Vec<u8>) -> Result<SecretBytes>;
+}
