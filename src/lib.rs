@@ -17,7 +17,9 @@ pub mod key;
 pub mod crypto;
 pub mod seal;
 // L3: parts, strangers to each other
+pub mod audit;
 pub mod blob;
+pub mod policy;
 pub mod provider;
 pub mod store;
 // L4: the facade
