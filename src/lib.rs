@@ -19,6 +19,7 @@ pub mod seal;
 // L3: parts, strangers to each other
 pub mod audit;
 pub mod blob;
+pub mod message;
 pub mod policy;
 pub mod provider;
 pub mod store;

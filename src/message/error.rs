@@ -1,0 +1,211 @@
+//! Why a message is refused.
+
+use super::suite::{AlgorithmSuite, MessageVersion};
+use crate::codec::CodecError;
+use crate::crypto::CryptoError;
+use crate::error::{Error, ErrorKind};
+
+/// Why a message was refused: one variant for each check, in the order in which the checks are made.
+///
+/// It is the source of an [`Error`] of kind [`ErrorKind::InvalidMessage`]. The last three variants are about messages
+/// that cannot be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageError {
+    /// The first bytes are those of a message that was encoded as base64.
+    #[error("the message looks like base64 text: decode it to bytes first")]
+    LooksBase64,
+    /// The first byte is not a version of the format.
+    #[error(
+        "the message has version {0} and only 1 and 2 are known: is this an encrypted message, and from its first byte?"
+    )]
+    UnsupportedVersion(u8),
+    /// The type byte of a version 1 message is not that of customer data.
+    #[error("the message has the unknown type {0:#04x}: only 0x80 is defined")]
+    InvalidType(u8),
+    /// No suite of this format has the id.
+    #[error("the message names algorithm suite {0:#06x}, which this format does not have")]
+    UnknownSuite(u16),
+    /// The suite belongs to the other version of the format.
+    #[error("the message has version {} and the suite {suite} of the other one: it was altered", version.number())]
+    SuiteVersionMismatch {
+        /// The suite in the header.
+        suite: AlgorithmSuite,
+        /// The version in the header.
+        version: MessageVersion,
+    },
+    /// The encryption context in the header is malformed.
+    #[error("the encryption context of the message is malformed: {0}")]
+    InvalidEncryptionContext(CodecError),
+    /// The message holds no encrypted data key.
+    #[error("the message has no encrypted data key: nothing could ever open it")]
+    NoDataKeys,
+    /// The message holds more encrypted data keys than the limit.
+    #[error("the message has {count} encrypted data keys, over the limit of {limit}: raise it if you trust the sender")]
+    TooManyDataKeys {
+        /// What the message says.
+        count: u16,
+        /// The limit in force.
+        limit: u16,
+    },
+    /// An encrypted data key is malformed.
+    #[error("encrypted data key {index} of the message is malformed: its provider id is not UTF-8")]
+    InvalidDataKey {
+        /// Its place, from 1.
+        index: u16,
+    },
+    /// The content type is neither framed nor unframed.
+    #[error("the message has the unknown content type {0}: only 1 and 2 are defined")]
+    InvalidContentType(u8),
+    /// A field of the header has a value that the format does not allow.
+    #[error("the header of the message has an invalid {field}")]
+    InvalidHeader {
+        /// The field.
+        field: &'static str,
+    },
+    /// The frame length does not fit the content type, or is over the limit.
+    #[error("the message has a frame length of {length}, and {min} to {max} are allowed here")]
+    InvalidFrameLength {
+        /// What the message says.
+        length: u32,
+        /// The least that its content type allows.
+        min: u32,
+        /// The most that its content type and the limit in force allow.
+        max: u32,
+    },
+    /// The header is longer than the limit.
+    #[error("the header of the message is longer than the limit of {limit} bytes")]
+    HeaderTooLong {
+        /// The limit in force.
+        limit: usize,
+    },
+    /// The message ends too early.
+    #[error(
+        "the message is cut off in its {field}, at least {} bytes are missing: was it copied whole?",
+        needed.saturating_sub(*available)
+    )]
+    Truncated {
+        /// The field that is not whole.
+        field: &'static str,
+        /// How many bytes are needed, counted from the start of the header or of the frame.
+        needed: usize,
+        /// How many are there, counted likewise.
+        available: usize,
+    },
+    /// This release does not open messages of the suite.
+    #[error("messages of algorithm suite {0} cannot be opened by this release")]
+    SuiteNotSupported(AlgorithmSuite),
+    /// A signed message without a public key, or an unsigned one with one.
+    #[error("the message has suite {0}, with which the presence of a public key in its context disagrees")]
+    PublicKeyPresence(AlgorithmSuite),
+    /// The data key is not the one that the header commits to.
+    #[error("the data key is not the one that the message commits to")]
+    CommitmentMismatch,
+    /// The header is not authentic.
+    #[error("the header of the message is not authentic: it was altered, or the data key is another one")]
+    HeaderAuth,
+    /// A frame is not the next one.
+    #[error("frame {expected} of the message should follow and {found} does: frames were lost or reordered")]
+    BadSequence {
+        /// The sequence number that should follow.
+        expected: u32,
+        /// The one that does.
+        found: u32,
+    },
+    /// The final frame is longer than a frame.
+    #[error("the final frame of the message says {length} bytes, longer than its frame length of {frame_length}")]
+    BadFinalLength {
+        /// What the final frame says.
+        length: u32,
+        /// The frame length in the header.
+        frame_length: u32,
+    },
+    /// A body without frames is longer than the limit.
+    #[error("the message has a body of {length} bytes in one piece, over the limit of {limit}")]
+    BodyTooLong {
+        /// What the message says.
+        length: u64,
+        /// The limit in force.
+        limit: u64,
+    },
+    /// A frame is not authentic.
+    #[error("frame {sequence} of the message is not authentic: it was altered")]
+    BodyAuth {
+        /// Its sequence number, from 1.
+        sequence: u32,
+    },
+    /// Bytes follow the end of the message.
+    #[error("bytes follow the end of the message: was something appended to it?")]
+    TrailingData,
+    /// A part of the header does not fit its length field.
+    #[error("the message cannot be written: {0}")]
+    Unwritable(CodecError),
+    /// The plaintext has more frames than can be numbered.
+    #[error("the plaintext has more than 4,294,967,295 frames: use longer ones")]
+    TooManyFrames,
+    /// A primitive failed for a reason that has nothing to do with the message.
+    #[error("the cryptographic backend failed: {0}")]
+    Backend(#[from] CryptoError),
+}
+
+impl MessageError {
+    /// How many bytes must be there for the parse to go further, if that is what failed.
+    pub(crate) const fn bytes_needed(&self) -> Option<usize> {
+        match self {
+            Self::Truncated { needed, .. } => Some(*needed),
+            _ => None,
+        }
+    }
+
+    /// A field of the header or of a frame could not be taken: the only failure there is that bytes are missing.
+    pub(crate) const fn cut_off(error: CodecError) -> Self {
+        match error {
+            CodecError::Truncated { field, needed, available } => Self::Truncated { field, needed, available },
+            CodecError::TooLong { field, .. } | CodecError::Invalid { field } => Self::InvalidHeader { field },
+            CodecError::Trailing { .. } => Self::TrailingData,
+        }
+    }
+
+    const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Unwritable(_) | Self::TooManyFrames => ErrorKind::Validation,
+            Self::Backend(_) => ErrorKind::Internal,
+            _ => ErrorKind::InvalidMessage,
+        }
+    }
+}
+
+impl From<MessageError> for Error {
+    fn from(error: MessageError) -> Self {
+        Self::new(error.kind(), error.to_string()).with_source(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn the_precise_error_is_the_source_and_its_text_the_message() {
+        let error = Error::from(MessageError::LooksBase64);
+        assert_eq!(error.kind(), ErrorKind::InvalidMessage);
+        assert_eq!(error.to_string(), "the message looks like base64 text: decode it to bytes first");
+        let source = error.source().and_then(|source| source.downcast_ref::<MessageError>());
+        assert_eq!(source, Some(&MessageError::LooksBase64));
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_the_callers_mistake() {
+        assert_eq!(Error::from(MessageError::TooManyFrames).kind(), ErrorKind::Validation);
+        assert_eq!(Error::from(MessageError::Backend(CryptoError::RandomFailed)).kind(), ErrorKind::Internal);
+    }
+
+    #[test]
+    fn a_truncation_tells_how_much_is_missing() {
+        let error = MessageError::cut_off(CodecError::Truncated { field: "message id", needed: 35, available: 4 });
+        assert_eq!(error.bytes_needed(), Some(35));
+        assert!(error.to_string().contains("message id, at least 31 bytes are missing"), "{error}");
+    }
+}

@@ -1,0 +1,192 @@
+//! Frames: the parts of a body, each sealed by itself.
+//!
+//! [`FrameCipher`] keeps no state between frames: whole messages, streams, several threads and random access are only
+//! different orders of the same two calls. Both work from one buffer to another, so no frame is ever copied first.
+
+use super::aad::{BodyAad, FrameKind, nonce};
+use super::error::MessageError;
+use super::message_id::MessageId;
+use crate::codec::Reader;
+use crate::crypto::{AeadKey, CryptoError, NONCE_LENGTH, TAG_LENGTH};
+
+/// What stands where a regular frame has its sequence number, to mark the final one.
+const FINAL_MARKER: u32 = u32::MAX;
+
+/// The last sequence number that a regular frame can have.
+const LAST_REGULAR_SEQUENCE: u32 = FINAL_MARKER - 1;
+
+/// Bytes that a regular frame has beside its ciphertext: sequence number, IV and tag.
+pub(super) const REGULAR_OVERHEAD: usize = 4 + NONCE_LENGTH + TAG_LENGTH;
+
+/// Bytes that the final frame has beside its ciphertext: marker, sequence number, IV, length and tag.
+pub(super) const FINAL_OVERHEAD: usize = 4 + 4 + NONCE_LENGTH + 4 + TAG_LENGTH;
+
+/// Bytes that a body without frames has beside its ciphertext: IV, length and tag.
+pub(super) const SINGLE_OVERHEAD: usize = NONCE_LENGTH + 8 + TAG_LENGTH;
+
+/// A frame as it lies in a message, not yet opened.
+pub(crate) struct Frame<'a> {
+    pub(super) kind: FrameKind,
+    pub(super) sequence: u32,
+    nonce: [u8; NONCE_LENGTH],
+    ciphertext: &'a [u8],
+    tag: [u8; TAG_LENGTH],
+    encoded_length: usize,
+}
+
+impl<'a> Frame<'a> {
+    /// Reads the frame at the start of `bytes`, which must be number `sequence` of a message with this frame length.
+    ///
+    /// # Errors
+    /// [`MessageError::Truncated`] if it is not whole, [`MessageError::BadSequence`] and
+    /// [`MessageError::BadFinalLength`] as soon as the field is there.
+    pub(super) fn read(bytes: &'a [u8], sequence: u32, frame_length: u32) -> Result<Self, MessageError> {
+        let mut reader = Reader::new(bytes);
+        let mut found = reader.u32("frame sequence number").map_err(MessageError::cut_off)?;
+        let kind = if found == FINAL_MARKER { FrameKind::Final } else { FrameKind::Regular };
+        if kind == FrameKind::Final {
+            found = reader.u32("final frame sequence number").map_err(MessageError::cut_off)?;
+        }
+        if found != sequence {
+            return Err(MessageError::BadSequence { expected: sequence, found });
+        }
+        let nonce = reader.array("frame IV").map_err(MessageError::cut_off)?;
+        let mut length = frame_length;
+        if kind == FrameKind::Final {
+            length = reader.u32("final frame length").map_err(MessageError::cut_off)?;
+            if length > frame_length {
+                return Err(MessageError::BadFinalLength { length, frame_length });
+            }
+        }
+        Self::read_sealed(reader, kind, sequence, nonce, length.into())
+    }
+
+    /// Reads a body without frames.
+    ///
+    /// # Errors
+    /// [`MessageError::Truncated`] if it is not whole, [`MessageError::BodyTooLong`] as soon as its length is there.
+    pub(super) fn read_single(bytes: &'a [u8], limit: u64) -> Result<Self, MessageError> {
+        let mut reader = Reader::new(bytes);
+        let nonce = reader.array("body IV").map_err(MessageError::cut_off)?;
+        let length = reader.u64("body length").map_err(MessageError::cut_off)?;
+        if length > limit {
+            return Err(MessageError::BodyTooLong { length, limit });
+        }
+        Self::read_sealed(reader, FrameKind::Single, 1, nonce, length)
+    }
+
+    fn read_sealed(
+        mut reader: Reader<'a>,
+        kind: FrameKind,
+        sequence: u32,
+        nonce: [u8; NONCE_LENGTH],
+        length: u64,
+    ) -> Result<Self, MessageError> {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        // Tag and ciphertext are asked for at once, so that a stream waits for the whole frame.
+        let sealed = reader.take(length.saturating_add(TAG_LENGTH), "frame").map_err(MessageError::cut_off)?;
+        let (ciphertext, tag) = sealed.split_at(length);
+        let tag = Reader::new(tag).array("frame tag").map_err(MessageError::cut_off)?;
+        Ok(Self { kind, sequence, nonce, ciphertext, tag, encoded_length: reader.position() })
+    }
+
+    /// Whether the message ends with it.
+    pub(crate) fn is_last(&self) -> bool {
+        self.kind != FrameKind::Regular
+    }
+
+    /// Bytes of its plaintext.
+    pub(crate) const fn plaintext_length(&self) -> usize {
+        self.ciphertext.len()
+    }
+
+    /// Bytes that it takes in the message.
+    pub(crate) const fn encoded_length(&self) -> usize {
+        self.encoded_length
+    }
+}
+
+/// Seals and opens single frames of one message.
+pub(crate) struct FrameCipher {
+    key: Box<dyn AeadKey>,
+    message_id: MessageId,
+}
+
+impl FrameCipher {
+    pub(super) fn new(key: Box<dyn AeadKey>, message_id: MessageId) -> Self {
+        Self { key, message_id }
+    }
+
+    /// Seals a regular frame into `output`, which has [`REGULAR_OVERHEAD`] bytes more than the plaintext.
+    pub(super) fn seal_regular(&self, sequence: u32, plaintext: &[u8], output: &mut [u8]) -> Result<(), MessageError> {
+        if sequence > LAST_REGULAR_SEQUENCE {
+            return Err(MessageError::TooManyFrames);
+        }
+        let nonce = nonce(sequence);
+        let rest = put(output, &sequence.to_be_bytes())?;
+        let rest = put(rest, &nonce)?;
+        self.seal(FrameKind::Regular, sequence, &nonce, plaintext, rest)
+    }
+
+    /// Seals the final frame into `output`, which has [`FINAL_OVERHEAD`] bytes more than the plaintext.
+    pub(super) fn seal_final(&self, sequence: u32, plaintext: &[u8], output: &mut [u8]) -> Result<(), MessageError> {
+        let length = u32::try_from(plaintext.len()).map_err(|_| wrong_length("final frame", plaintext.len()))?;
+        let nonce = nonce(sequence);
+        let rest = put(output, &FINAL_MARKER.to_be_bytes())?;
+        let rest = put(rest, &sequence.to_be_bytes())?;
+        let rest = put(rest, &nonce)?;
+        let rest = put(rest, &length.to_be_bytes())?;
+        self.seal(FrameKind::Final, sequence, &nonce, plaintext, rest)
+    }
+
+    fn seal(
+        &self,
+        kind: FrameKind,
+        sequence: u32,
+        nonce: &[u8; NONCE_LENGTH],
+        plaintext: &[u8],
+        output: &mut [u8],
+    ) -> Result<(), MessageError> {
+        let aad = BodyAad::new(&self.message_id, kind, sequence, wide(plaintext.len()));
+        let (ciphertext, rest) = output
+            .split_at_mut_checked(plaintext.len())
+            .ok_or_else(|| wrong_length("frame output", plaintext.len()))?;
+        let tag = self.key.seal(nonce, aad.as_ref(), plaintext, ciphertext)?;
+        put(rest, &tag)?;
+        Ok(())
+    }
+
+    /// Opens a frame into `plaintext`, which has [`Frame::plaintext_length`] bytes. Uses the IV as received: some
+    /// writers use others than the sequence number.
+    ///
+    /// # Errors
+    /// [`MessageError::BodyAuth`] if it is not authentic; `plaintext` is all zero then.
+    pub(super) fn open(&self, frame: &Frame<'_>, plaintext: &mut [u8]) -> Result<(), MessageError> {
+        let aad = BodyAad::new(&self.message_id, frame.kind, frame.sequence, wide(frame.ciphertext.len()));
+        self.key.open(&frame.nonce, aad.as_ref(), frame.ciphertext, &frame.tag, plaintext).map_err(
+            |error| match error {
+                CryptoError::NotAuthentic => MessageError::BodyAuth { sequence: frame.sequence },
+                other => MessageError::Backend(other),
+            },
+        )
+    }
+}
+
+/// Writes a field at the front and returns what is behind it.
+fn put<'a>(output: &'a mut [u8], field: &[u8]) -> Result<&'a mut [u8], MessageError> {
+    let length = output.len();
+    let (front, rest) = output.split_at_mut_checked(field.len()).ok_or_else(|| wrong_length("frame output", length))?;
+    front.copy_from_slice(field);
+    Ok(rest)
+}
+
+fn wrong_length(what: &'static str, length: usize) -> MessageError {
+    MessageError::Backend(CryptoError::InvalidLength { what, length })
+}
+
+fn wide(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,72 @@
+//! The message format of the AWS Encryption SDK: headers, frames, algorithm suites. Knows bytes and a data key, and nothing
+//! of where data keys come from.
+//!
+//! What is public here describes messages; they are written and opened by an `Envelope`. The layout, byte by byte, is a
+//! page of the manual, *message format*.
+//!
+//! Reading and writing are state machines without input or output of their own: a header is parsed as its bytes arrive,
+//! a frame is sealed or opened by itself from one buffer to another. Whole messages and streams are thin shells around
+//! them.
+
+mod aad;
+mod buffer;
+mod data_key;
+mod derive;
+mod error;
+mod frame;
+mod header;
+mod limits;
+mod message_id;
+mod open;
+mod seal;
+mod suite;
+#[cfg(test)]
+mod testing;
+
+pub use data_key::EncryptedDataKey;
+pub use error::MessageError;
+pub use header::Header;
+pub use limits::{
+    DEFAULT_FRAME_LENGTH, DEFAULT_MAX_ENCRYPTED_DATA_KEYS, DEFAULT_MAX_FRAME_LENGTH, DEFAULT_MAX_HEADER_BYTES,
+    DEFAULT_MAX_UNFRAMED_BODY, LARGEST_WRITABLE_FRAME_LENGTH, Limits,
+};
+pub use message_id::MessageId;
+pub use suite::{AlgorithmSuite, KeyDerivation, MessageSignature, MessageVersion, SuiteSupport};
+
+pub(crate) use buffer::prepare;
+pub(crate) use header::{HeaderParser, HeaderParts};
+pub(crate) use open::{Opener, check_readable};
+pub(crate) use seal::Sealer;
+
+/// Reads the header of a message without any key.
+///
+/// `bytes` are a message, or at least its beginning. Nothing that the result says is verified: anyone may have
+/// written it.
+///
+/// # Errors
+/// Every refusal that needs no key; [`MessageError::Truncated`] if the header is not whole.
+///
+/// # Examples
+/// ```
+/// use strongroom::{Envelope, EncryptionContext, RawAesKeyring, SecretBytes, message};
+///
+/// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+/// let context = EncryptionContext::from([("tenant", "42")]);
+/// let encrypted = Envelope::new(keyring).encrypt(b"text", &context)?;
+///
+/// let header = message::inspect(&encrypted)?;
+/// assert_eq!(header.context(), &context);
+/// assert_eq!(header.data_keys()[0].provider_id(), "laboratory");
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub fn inspect(bytes: &[u8]) -> Result<Header, MessageError> {
+    inspect_within(bytes, &Limits::default())
+}
+
+/// Reads the header of a message without any key, under limits of your own; see [`inspect`].
+///
+/// # Errors
+/// As [`inspect`].
+pub fn inspect_within(bytes: &[u8], limits: &Limits) -> Result<Header, MessageError> {
+    HeaderParser::default().parse(bytes, limits)
+}

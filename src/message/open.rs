@@ -1,0 +1,140 @@
+//! Reading a message, without input or output of its own, and releasing nothing that is not authentic.
+//!
+//! The steps: [`HeaderParser`](super::header::HeaderParser) gives a header, [`check_readable`] says whether this release
+//! reads such messages, a keyring finds the data key, [`Opener::new`] verifies commitment and header, and the frames
+//! follow one by one.
+
+use zeroize::Zeroize;
+
+use super::aad::FrameKind;
+use super::buffer::prepare;
+use super::derive;
+use super::error::MessageError;
+use super::frame::{FINAL_OVERHEAD, Frame, FrameCipher, REGULAR_OVERHEAD, SINGLE_OVERHEAD};
+use super::header::{Header, PUBLIC_KEY_NAME};
+use super::limits::{LARGEST_UNFRAMED_BODY, Limits};
+use super::suite::SuiteSupport;
+use crate::crypto::{CryptoBackend, CryptoError};
+use crate::secret::SecretBytes;
+
+/// Refuses, before any key is asked for, what this release does not read and what contradicts itself.
+pub(crate) fn check_readable(header: &Header) -> Result<(), MessageError> {
+    let suite = header.suite();
+    if suite.support() != SuiteSupport::Full {
+        return Err(MessageError::SuiteNotSupported(suite));
+    }
+    // A public key under an unsigned suite would be a signature stripped off.
+    if header.context().get(PUBLIC_KEY_NAME).is_some() != suite.signature().is_some() {
+        return Err(MessageError::PublicKeyPresence(suite));
+    }
+    Ok(())
+}
+
+/// A message being read, from its first frame on.
+pub(crate) struct Opener {
+    cipher: FrameCipher,
+    frame_length: Option<u32>,
+    max_unframed_body: u64,
+    /// The sequence number that must follow; `None` after the end.
+    next: Option<u32>,
+}
+
+impl Opener {
+    /// Verifies that the header commits to the data key, and then that it is authentic.
+    pub(crate) fn new(
+        backend: &CryptoBackend,
+        header: &Header,
+        data_key: &SecretBytes,
+        limits: &Limits,
+    ) -> Result<Self, MessageError> {
+        let keys = derive::derive(backend, header.suite(), data_key, header.message_id())?;
+        if header.commitment().is_some_and(|shown| !keys.commits_to(shown)) {
+            return Err(MessageError::CommitmentMismatch);
+        }
+        let key = keys.into_content_key();
+        key.open(header.nonce(), header.body(), &[], header.tag(), &mut []).map_err(|error| match error {
+            CryptoError::NotAuthentic => MessageError::HeaderAuth,
+            other => MessageError::Backend(other),
+        })?;
+        Ok(Self {
+            cipher: FrameCipher::new(key, *header.message_id()),
+            frame_length: header.frame_length(),
+            max_unframed_body: limits.max_unframed_body().min(LARGEST_UNFRAMED_BODY),
+            next: Some(1),
+        })
+    }
+
+    /// Whether the end of the message was opened.
+    pub(crate) const fn is_done(&self) -> bool {
+        self.next.is_none()
+    }
+
+    /// Reads the next frame at the start of `bytes`.
+    ///
+    /// # Errors
+    /// [`MessageError::Truncated`], with the number of bytes needed to go further, until the frame is whole;
+    /// [`MessageError::TrailingData`] after the end.
+    pub(crate) fn read<'a>(&self, bytes: &'a [u8]) -> Result<Frame<'a>, MessageError> {
+        let sequence = self.next.ok_or(MessageError::TrailingData)?;
+        match self.frame_length {
+            Some(frame_length) => Frame::read(bytes, sequence, frame_length),
+            None => Frame::read_single(bytes, self.max_unframed_body),
+        }
+    }
+
+    /// Opens the frame that [`Opener::read`] gave into `plaintext`, which has [`Frame::plaintext_length`] bytes.
+    pub(crate) fn open(&mut self, frame: &Frame<'_>, plaintext: &mut [u8]) -> Result<(), MessageError> {
+        if self.next != Some(frame.sequence) {
+            return Err(MessageError::BadSequence { expected: self.next.unwrap_or(0), found: frame.sequence });
+        }
+        self.cipher.open(frame, plaintext)?;
+        self.next = match frame.kind {
+            FrameKind::Regular => frame.sequence.checked_add(1),
+            FrameKind::Final | FrameKind::Single => None,
+        };
+        Ok(())
+    }
+
+    /// Opens the whole body into `plaintext`, whose contents are replaced; its allocation is used again.
+    ///
+    /// If anything is refused, nothing is released: what was opened before is wiped.
+    pub(crate) fn open_whole(self, body: &[u8], plaintext: &mut Vec<u8>) -> Result<(), MessageError> {
+        prepare(plaintext, self.plaintext_length(body.len()));
+        let opened = self.open_frames(body, plaintext);
+        match opened {
+            Ok(length) => plaintext.truncate(length),
+            Err(_) => plaintext.zeroize(),
+        }
+        opened.map(|_| ())
+    }
+
+    fn open_frames(mut self, mut body: &[u8], plaintext: &mut Vec<u8>) -> Result<usize, MessageError> {
+        let mut length = 0;
+        while !self.is_done() {
+            let frame = self.read(body)?;
+            let end = length + frame.plaintext_length();
+            // Only a message that ends too early has a frame more than its length promised.
+            if end > plaintext.len() {
+                plaintext.resize(end, 0);
+            }
+            self.open(&frame, &mut plaintext[length..end])?;
+            body = &body[frame.encoded_length()..];
+            length = end;
+        }
+        if body.is_empty() { Ok(length) } else { Err(MessageError::TrailingData) }
+    }
+
+    /// Bytes of plaintext in a well-formed body of this length; never more than the body has.
+    fn plaintext_length(&self, body: usize) -> usize {
+        let Some(frame_length) = self.frame_length else {
+            return body.saturating_sub(SINGLE_OVERHEAD);
+        };
+        let frame_length = usize::try_from(frame_length).unwrap_or(usize::MAX);
+        let sealed = body.saturating_sub(FINAL_OVERHEAD);
+        let regular = frame_length.saturating_add(REGULAR_OVERHEAD);
+        (sealed / regular).saturating_mul(frame_length).saturating_add((sealed % regular).min(frame_length))
+    }
+}
+
+#[cfg(test)]
+mod tests;
