@@ -24,6 +24,7 @@ pub mod policy;
 pub mod provider;
 pub mod store;
 // L4: the facade
+mod kms;
 // L5: envelope encryption
 // L6: prose
 
@@ -36,5 +37,11 @@ pub use key::{
     AliasArn, AliasName, DataKeySpec, DeletionWindow, KeyArn, KeyId, KeyIdentifier, KeyManager, KeyMaterialId,
     KeyMaterialState, KeyMetadata, KeySpec, KeyState, KeyUsage, OnDemandRotationLimit, Operation, Origin,
     RotationPeriod, RotationType, Tag,
+};
+pub use kms::{
+    AliasListEntry, CreateKeyRequest, DataKeyLength, DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse,
+    GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, IncludeKeyMaterial,
+    KeyListEntry, KeyReference, KeyRotationStatus, Kms, KmsBuilder, KmsLimits, MAX_RANDOM_LENGTH, MaintenanceReport,
+    Page, PageRequest, ReEncryptRequest, ReEncryptResponse, RotationListEntry, ScheduledDeletion,
 };
 pub use secret::SecretBytes;

@@ -1,0 +1,145 @@
+//! Putting a KMS together from its parts.
+
+use std::sync::Arc;
+
+use super::handle::{Core, Kms, KmsLimits};
+use super::registry::Registry;
+use crate::audit::{AuditSink, MemoryTrail};
+use crate::clock::{Clock, SystemClock};
+use crate::crypto::CryptoBackend;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::{AccountId, Locality};
+use crate::policy::{AccountOwnerOnly, Policy};
+use crate::provider::{KeyMaterialProvider, MemoryProvider};
+use crate::seal::RootKey;
+use crate::store::{KeyStore, MemoryStore};
+
+impl Kms {
+    /// Makes an empty KMS in memory, with defaults for everything. Its keys live as long as the process.
+    ///
+    /// # Errors
+    /// [`Internal`](ErrorKind::Internal) if the operating system gives no randomness.
+    pub fn in_memory() -> Result<Self> {
+        Self::builder().build()
+    }
+
+    /// Starts to put a KMS together.
+    pub fn builder() -> KmsBuilder {
+        KmsBuilder::default()
+    }
+}
+
+/// Puts a [`Kms`] together. Whatever is not given has a default.
+///
+/// | part | default |
+/// |---|---|
+/// | store and root key | in memory, under a root key drawn at random |
+/// | providers | software keys |
+/// | policy | the root of an account may do everything with its keys, nobody else anything |
+/// | audit | the latest events in memory |
+/// | clock | the system's |
+/// | backend | the fastest parts compiled in |
+/// | account, partition, region | `000000000000`, `aws`, `local` |
+/// | limits | those of AWS KMS |
+#[derive(Debug, Default)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct KmsBuilder {
+    store: Option<(Arc<dyn KeyStore>, RootKey)>,
+    providers: Vec<Arc<dyn KeyMaterialProvider>>,
+    policy: Option<Arc<dyn Policy>>,
+    audit: Option<Arc<dyn AuditSink>>,
+    clock: Option<Arc<dyn Clock>>,
+    backend: CryptoBackend,
+    account: AccountId,
+    locality: Locality,
+    limits: KmsLimits,
+}
+
+impl KmsBuilder {
+    /// Keeps records in this store, sealed under this root key. Whoever opens the store again needs the same root key.
+    pub fn store(mut self, store: impl KeyStore + 'static, root: RootKey) -> Self {
+        self.store = Some((Arc::new(store), root));
+        self
+    }
+
+    /// Adds a source of key material to that of software keys.
+    pub fn provider(mut self, provider: impl KeyMaterialProvider + 'static) -> Self {
+        self.providers.push(Arc::new(provider));
+        self
+    }
+
+    /// Decides who may do what.
+    pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
+        self.policy = Some(Arc::new(policy));
+        self
+    }
+
+    /// Receives the audit trail. Keep an `Arc` of a [`MemoryTrail`] to read it.
+    pub fn audit(mut self, sink: impl AuditSink + 'static) -> Self {
+        self.audit = Some(Arc::new(sink));
+        self
+    }
+
+    /// Tells the time.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Some(Arc::new(clock));
+        self
+    }
+
+    /// Does the cryptography.
+    pub const fn backend(mut self, backend: CryptoBackend) -> Self {
+        self.backend = backend;
+        self
+    }
+
+    /// The account whose root the authority acts as.
+    pub const fn account(mut self, account: AccountId) -> Self {
+        self.account = account;
+        self
+    }
+
+    /// Partition and region of all ARNs.
+    pub fn locality(mut self, locality: Locality) -> Self {
+        self.locality = locality;
+        self
+    }
+
+    /// Quotas.
+    pub const fn limits(mut self, limits: KmsLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Makes the KMS and returns its authority.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) if two providers have one name; [`Internal`](ErrorKind::Internal) if the
+    /// root key is not that of the store, or there is no randomness; [`Store`](ErrorKind::Store) if the store fails.
+    pub fn build(self) -> Result<Kms> {
+        let mut providers: Vec<Arc<dyn KeyMaterialProvider>> = vec![Arc::new(MemoryProvider::default())];
+        for provider in self.providers {
+            if providers.iter().any(|other| other.id() == provider.id()) {
+                let text = format!("two providers are named '{}'", provider.id().as_str());
+                return Err(Error::new(ErrorKind::Validation, text));
+            }
+            providers.push(provider);
+        }
+        let (store, root) = match self.store {
+            Some(given) => given,
+            None => {
+                let store: Arc<dyn KeyStore> = Arc::new(MemoryStore::new(&self.backend)?);
+                (store, RootKey::generate(&self.backend)?)
+            }
+        };
+        let core = Core {
+            registry: Registry::new(store, root, &self.backend, self.locality, self.limits.cached_keys)?,
+            providers,
+            policy: self.policy.unwrap_or_else(|| Arc::new(AccountOwnerOnly)),
+            audit: self.audit.unwrap_or_else(|| Arc::new(MemoryTrail::default())),
+            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            backend: self.backend,
+            limits: self.limits,
+        };
+        Ok(Kms::authority(core, self.account))
+    }
+}

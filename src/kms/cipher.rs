@@ -1,0 +1,216 @@
+//! Encrypt, decrypt and re-encrypt small data under a KMS key.
+
+use super::handle::Kms;
+use super::pipeline::{Call, Progress, Target};
+use super::reference::KeyReference;
+use super::request::{
+    DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse, ReEncryptRequest, ReEncryptResponse,
+};
+use crate::algorithm::EncryptionAlgorithm;
+use crate::blob::{BlobPrefix, Scheme};
+use crate::context::{EncryptionContext, too_long};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{KeyId, KeyIdentifier, KeyMaterialId, KeyVersion, Operation, check_plaintext};
+use crate::provider::CipherScheme;
+use crate::secret::SecretBytes;
+
+impl Kms {
+    /// Encrypts 1 to 4,096 bytes under a key. Larger data belong into an [`Envelope`](crate::envelope::Envelope).
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) for an empty or over-long plaintext or an over-long context;
+    /// [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if key or algorithm are not for encryption;
+    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState), [`NotFound`](ErrorKind::NotFound).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{EncryptRequest, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let sealed = kms.encrypt(EncryptRequest::new(key.key_id(), b"password"))?;
+    /// assert_eq!(sealed.ciphertext_blob.len(), 94 + b"password".len());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn encrypt(&self, request: EncryptRequest<'_, impl KeyReference>) -> Result<EncryptResponse> {
+        let context = request.context.unwrap_or(&NO_CONTEXT);
+        let call = Call::new(Operation::Encrypt)
+            .context(context)
+            .dry_run(request.dry_run)
+            .parameter("encryptionAlgorithm", request.algorithm.as_str());
+        self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
+            check_plaintext(target.record().spec, request.algorithm, request.plaintext.len())?;
+            let (ciphertext_blob, _) = seal(target, context, request.plaintext)?;
+            Ok(EncryptResponse {
+                ciphertext_blob,
+                key_arn: target.arn().clone(),
+                encryption_algorithm: request.algorithm,
+            })
+        })
+    }
+
+    /// Decrypts a ciphertext blob. Which key and version it was made under stands in the blob.
+    ///
+    /// # Errors
+    /// [`InvalidCiphertext`](ErrorKind::InvalidCiphertext), without detail, if the blob is damaged, of another key or bound
+    /// to another context; [`IncorrectKey`](ErrorKind::IncorrectKey) if the request names another key;
+    /// [`AccessDenied`](ErrorKind::AccessDenied) if the key of the blob does not exist or the caller may not use it;
+    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{DecryptRequest, EncryptRequest, EncryptionContext, ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let context = EncryptionContext::from([("user", "42")]);
+    /// let sealed = kms.encrypt(EncryptRequest::new(key.key_id(), b"password").context(&context))?;
+    /// let opened = kms.decrypt(DecryptRequest::new(&sealed.ciphertext_blob).context(&context))?;
+    /// assert_eq!(opened.plaintext.expose_secret(), b"password");
+    /// let refused = kms.decrypt(DecryptRequest::new(&sealed.ciphertext_blob)).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::InvalidCiphertext);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn decrypt(&self, request: DecryptRequest<'_>) -> Result<DecryptResponse> {
+        let call = Call::new(Operation::Decrypt)
+            .context(request.context.unwrap_or(&NO_CONTEXT))
+            .dry_run(request.dry_run)
+            .parameter("encryptionAlgorithm", EncryptionAlgorithm::SymmetricDefault.as_str());
+        self.audited(call, |progress| {
+            let (plaintext, target, key_material_id) = self.open_blob(progress, Operation::Decrypt, &request)?;
+            Ok(DecryptResponse {
+                plaintext,
+                key_arn: target.arn().clone(),
+                key_material_id,
+                encryption_algorithm: EncryptionAlgorithm::SymmetricDefault,
+            })
+        })
+    }
+
+    /// Decrypts a ciphertext and encrypts its content anew, without handing out the plaintext: under another key, under
+    /// the current version of the same key, or bound to another context.
+    ///
+    /// # Errors
+    /// Those of [`Kms::decrypt`] for the source and of [`Kms::encrypt`] for the destination.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{EncryptRequest, Kms, ReEncryptRequest};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let (old, new) = (kms.create_key(Default::default())?, kms.create_key(Default::default())?);
+    /// let sealed = kms.encrypt(EncryptRequest::new(old.key_id(), b"data"))?;
+    /// let moved = kms.re_encrypt(ReEncryptRequest::new(&sealed.ciphertext_blob, new.key_id()))?;
+    /// assert_eq!((moved.source_key_arn, &moved.key_arn), (old.arn().clone(), new.arn()));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn re_encrypt(&self, request: ReEncryptRequest<'_, impl KeyReference>) -> Result<ReEncryptResponse> {
+        let destination = request.destination.to_key_identifier()?;
+        let context = request.destination_context.unwrap_or(&NO_CONTEXT);
+        let call = Call::new(Operation::ReEncryptTo)
+            .context(context)
+            .source_context(request.source.context.unwrap_or(&NO_CONTEXT))
+            .dry_run(request.dry_run);
+        self.audited(call, |progress| {
+            let (plaintext, source, source_key_material_id) =
+                self.open_blob(progress, Operation::ReEncryptFrom, &request.source)?;
+            let target = self.authorize(progress, Operation::ReEncryptTo, &destination, Some(context))?;
+            let (ciphertext_blob, destination_key_material_id) = seal(&target, context, plaintext.expose_secret())?;
+            Ok(ReEncryptResponse {
+                ciphertext_blob,
+                source_key_arn: source.arn().clone(),
+                source_key_material_id,
+                key_arn: target.arn().clone(),
+                destination_key_material_id,
+            })
+        })
+    }
+
+    fn open_blob(
+        &self,
+        progress: &mut Progress,
+        operation: Operation,
+        request: &DecryptRequest<'_>,
+    ) -> Result<(SecretBytes, Target<'_>, KeyMaterialId)> {
+        let context = request.context.unwrap_or(&NO_CONTEXT);
+        let (prefix, body) = BlobPrefix::parse(request.ciphertext_blob)?;
+        let named = KeyId::from_bytes(prefix.key_id);
+        let target = match &request.key {
+            Some(key) => self.authorize(progress, operation, key, Some(context))?,
+            None => self
+                .authorize(progress, operation, &KeyIdentifier::KeyId(named), Some(context))
+                .map_err(unknown_or_forbidden)?,
+        };
+        if target.record().key_id != named {
+            let text = format!("the ciphertext was not made under {}", target.arn());
+            return Err(Error::new(ErrorKind::IncorrectKey, text));
+        }
+        let version = KeyVersion::new(prefix.key_version).ok_or_else(does_not_open)?;
+        let (index, cipher) = target.cipher_of(version)?.ok_or_else(does_not_open)?;
+        if scheme(cipher.scheme()) != prefix.scheme {
+            return Err(does_not_open());
+        }
+        let plaintext = cipher
+            .open(&prefix.to_bytes(), &context.to_canonical_bytes().map_err(too_long)?, body)
+            .map_err(|error| if error.kind() == ErrorKind::InvalidCiphertext { does_not_open() } else { error })?;
+        let key_material_id = target.record().versions[index].material_id;
+        Ok((plaintext, target, key_material_id))
+    }
+}
+
+pub(super) static NO_CONTEXT: EncryptionContext = EncryptionContext::new();
+
+/// Encrypts under the current version of a key.
+fn seal(target: &Target<'_>, context: &EncryptionContext, plaintext: &[u8]) -> Result<(Vec<u8>, KeyMaterialId)> {
+    produce(target, context, plaintext.len(), |cipher, header, context, output| {
+        cipher.seal(header, context, plaintext, output)
+    })
+    .map(|(blob, material, ())| (blob, material))
+}
+
+/// Makes a blob under the current version of a key: the header here, the body by `fill`.
+pub(super) fn produce<T>(
+    target: &Target<'_>,
+    context: &EncryptionContext,
+    plaintext_length: usize,
+    fill: impl FnOnce(&dyn crate::provider::Cipher, &[u8], &[u8], &mut Vec<u8>) -> Result<T>,
+) -> Result<(Vec<u8>, KeyMaterialId, T)> {
+    let (version, cipher) = target.current_cipher()?;
+    let prefix = BlobPrefix {
+        scheme: scheme(cipher.scheme()),
+        key_id: *target.record().key_id.as_bytes(),
+        key_version: version.number.number(),
+    };
+    let header = prefix.to_bytes();
+    let context = context.to_canonical_bytes().map_err(too_long)?;
+    let mut blob = Vec::with_capacity(header.len() + crate::seal::OVERHEAD + plaintext_length);
+    blob.extend_from_slice(&header);
+    let value = fill(cipher, &header, &context, &mut blob)?;
+    Ok((blob, version.material_id, value))
+}
+
+const fn scheme(scheme: CipherScheme) -> Scheme {
+    match scheme {
+        CipherScheme::Committing => Scheme::Committing,
+        CipherScheme::Provider => Scheme::Provider,
+    }
+}
+
+/// The one text for a blob that does not open, whatever the reason.
+fn does_not_open() -> Error {
+    Error::new(
+        ErrorKind::InvalidCiphertext,
+        "the ciphertext does not open: it is damaged, or was made under another key or encryption context",
+    )
+}
+
+/// Whoever sends a blob must not learn from the refusal which keys exist.
+fn unknown_or_forbidden(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::AccessDenied => Error::new(
+            ErrorKind::AccessDenied,
+            "the ciphertext names a key that does not exist here or that the caller is not allowed to use",
+        ),
+        _ => error,
+    }
+}

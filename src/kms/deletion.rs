@@ -1,0 +1,62 @@
+//! The end of a key: a waiting period in which nothing is lost, and a way back.
+
+use super::handle::Kms;
+use super::lifecycle::next_state;
+use super::pipeline::Call;
+use super::record::Deletion;
+use super::reference::KeyReference;
+use super::request::ScheduledDeletion;
+use crate::error::Result;
+use crate::key::{DeletionWindow, KeyArn, KeyEvent, Operation};
+
+impl Kms {
+    /// Puts a key into the waiting period of 7 to 30 days after which it, its material and its aliases are deleted.
+    /// Until then it can be used for nothing, and [`Kms::cancel_key_deletion`] brings it back.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound); [`InvalidState`](crate::ErrorKind::InvalidState) if its deletion is
+    /// pending already.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{DeletionWindow, KeyState, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let scheduled = kms.schedule_key_deletion(key.key_id(), DeletionWindow::from_days(7)?)?;
+    /// assert_eq!(scheduled.key_state, KeyState::PendingDeletion);
+    /// kms.cancel_key_deletion(key.key_id())?;
+    /// assert_eq!(kms.describe_key(key.key_id())?.state(), KeyState::Disabled);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn schedule_key_deletion(&self, key: impl KeyReference, window: DeletionWindow) -> Result<ScheduledDeletion> {
+        let call = Call::new(Operation::ScheduleKeyDeletion).parameter("pendingWindowInDays", window.days());
+        self.key_change(call, &key.to_key_identifier()?, |target, progress| {
+            let mut record = target.record().clone();
+            let date = progress.now().plus_days(window.days());
+            record.state = next_state(target, KeyEvent::ScheduleDeletion)?;
+            record.deletion = Some(Deletion { date, window });
+            let scheduled = ScheduledDeletion {
+                key_arn: target.arn().clone(),
+                deletion_date: date,
+                pending_window: window,
+                key_state: record.state,
+            };
+            Ok((target.put(record), scheduled))
+        })
+    }
+
+    /// Brings back a key whose deletion is pending. It comes back disabled, never straight into use.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound), also once the waiting period has ended;
+    /// [`InvalidState`](crate::ErrorKind::InvalidState) if no deletion is pending.
+    pub fn cancel_key_deletion(&self, key: impl KeyReference) -> Result<KeyArn> {
+        self.key_change(Call::new(Operation::CancelKeyDeletion), &key.to_key_identifier()?, |target, _| {
+            let mut record = target.record().clone();
+            record.state = next_state(target, KeyEvent::CancelDeletion)?;
+            record.deletion = None;
+            Ok((target.put(record), target.arn().clone()))
+        })
+    }
+}

@@ -1,0 +1,171 @@
+//! The handle that callers hold, and what all handles of one KMS share.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::registry::Registry;
+use crate::audit::AuditSink;
+use crate::clock::{Clock, Timestamp};
+use crate::crypto::CryptoBackend;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::{AccountId, Locality, Principal};
+use crate::key::{OnDemandRotationLimit, Origin};
+use crate::policy::Policy;
+use crate::provider::{KeyMaterialProvider, ProviderId};
+
+/// A key management service inside this process, seen through the eyes of one principal.
+///
+/// The handle is cheap to clone and may be used from many threads; all clones share one set of keys. The builder
+/// returns the *authority*, which acts as the root of its account and can make narrower handles with
+/// [`Kms::as_principal`]. A narrowed handle can not be widened again.
+///
+/// Every operation goes through one pipeline: the identifier is resolved, the record loaded, the caller authorised,
+/// usage and state of the key checked, the material opened, the work done, and the event written to the audit trail
+/// before the result is released.
+///
+/// | theme | operations |
+/// |---|---|
+/// | keys | [`create_key`](Kms::create_key), [`describe_key`](Kms::describe_key), [`list_keys`](Kms::list_keys), [`update_key_description`](Kms::update_key_description), [`enable_key`](Kms::enable_key), [`disable_key`](Kms::disable_key) |
+/// | tags | [`tag_resource`](Kms::tag_resource), [`untag_resource`](Kms::untag_resource), [`list_resource_tags`](Kms::list_resource_tags) |
+/// | deletion | [`schedule_key_deletion`](Kms::schedule_key_deletion), [`cancel_key_deletion`](Kms::cancel_key_deletion) |
+/// | aliases | [`create_alias`](Kms::create_alias), [`update_alias`](Kms::update_alias), [`delete_alias`](Kms::delete_alias), [`list_aliases`](Kms::list_aliases) |
+/// | rotation | [`enable_key_rotation`](Kms::enable_key_rotation), [`disable_key_rotation`](Kms::disable_key_rotation), [`get_key_rotation_status`](Kms::get_key_rotation_status), [`rotate_key_on_demand`](Kms::rotate_key_on_demand), [`list_key_rotations`](Kms::list_key_rotations) |
+/// | cryptography | [`encrypt`](Kms::encrypt), [`decrypt`](Kms::decrypt), [`re_encrypt`](Kms::re_encrypt), [`generate_data_key`](Kms::generate_data_key), [`generate_data_key_without_plaintext`](Kms::generate_data_key_without_plaintext), [`generate_random`](Kms::generate_random) |
+/// | upkeep | [`run_maintenance`](Kms::run_maintenance) |
+///
+/// # Examples
+/// ```
+/// use strongroom::{DecryptRequest, EncryptRequest, EncryptionContext, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?;
+/// let context = EncryptionContext::from([("purpose", "example")]);
+/// let sealed = kms.encrypt(EncryptRequest::new(key.key_id(), b"four words").context(&context))?;
+/// let opened = kms.decrypt(DecryptRequest::new(&sealed.ciphertext_blob).context(&context))?;
+/// assert_eq!(opened.plaintext.expose_secret(), b"four words");
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Kms {
+    pub(super) core: Arc<Core>,
+    pub(super) principal: Principal,
+    authority: bool,
+}
+
+/// What all handles share.
+pub(super) struct Core {
+    pub(super) registry: Registry,
+    pub(super) providers: Vec<Arc<dyn KeyMaterialProvider>>,
+    pub(super) policy: Arc<dyn Policy>,
+    pub(super) audit: Arc<dyn AuditSink>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) backend: CryptoBackend,
+    pub(super) limits: KmsLimits,
+}
+
+/// Quotas of a [`Kms`], by default those of AWS KMS.
+///
+/// # Examples
+/// ```
+/// use strongroom::key::OnDemandRotationLimit;
+/// use strongroom::{Kms, KmsLimits};
+///
+/// let kms = Kms::builder().limits(KmsLimits { on_demand_rotations: OnDemandRotationLimit::new(1), ..KmsLimits::default() }).build()?;
+/// let key = kms.create_key(Default::default())?;
+/// assert!(kms.rotate_key_on_demand(key.key_id()).is_ok());
+/// assert!(kms.rotate_key_on_demand(key.key_id()).is_err());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KmsLimits {
+    /// On-demand rotations in the life of a key: 25.
+    pub on_demand_rotations: OnDemandRotationLimit,
+    /// Aliases of one key: 50.
+    pub aliases_per_key: usize,
+    /// Keys held ready in memory; more are opened anew when they are used: 4,096.
+    pub cached_keys: usize,
+}
+
+impl Default for KmsLimits {
+    fn default() -> Self {
+        Self { on_demand_rotations: OnDemandRotationLimit::DEFAULT, aliases_per_key: 50, cached_keys: 4_096 }
+    }
+}
+
+impl Kms {
+    pub(super) fn authority(core: Core, account: AccountId) -> Self {
+        Self { core: Arc::new(core), principal: Principal::root(account), authority: true }
+    }
+
+    /// Makes a handle that acts as another principal. Only the authority can.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AccessDenied`] if this handle is itself narrowed.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{AccountId, ErrorKind, Kms, Principal};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let alice = kms.as_principal(Principal::user(AccountId::default(), "alice")?)?;
+    /// let refused = alice.create_key(Default::default()).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::AccessDenied);
+    /// assert!(alice.as_principal(Principal::root(AccountId::default())).is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn as_principal(&self, principal: Principal) -> Result<Self> {
+        self.check_authority("as_principal")?;
+        Ok(Self { core: Arc::clone(&self.core), principal, authority: false })
+    }
+
+    /// The principal that this handle acts as.
+    pub const fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// Partition and region of the ARNs of this KMS.
+    pub fn locality(&self) -> &Locality {
+        self.core.registry.locality()
+    }
+
+    pub(super) fn check_authority(&self, what: &str) -> Result<()> {
+        if self.authority {
+            return Ok(());
+        }
+        let text = format!("{what} needs the handle that the builder returned, not one narrowed to {}", self.principal);
+        Err(Error::new(ErrorKind::AccessDenied, text))
+    }
+
+    pub(super) const fn account(&self) -> AccountId {
+        self.principal.account()
+    }
+}
+
+impl Core {
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The provider that makes keys of an origin.
+    pub(super) fn provider_of_origin(&self, origin: Origin) -> Option<&Arc<dyn KeyMaterialProvider>> {
+        self.providers.iter().find(|provider| provider.origin() == origin)
+    }
+
+    /// The provider that a version of a key was made by.
+    pub(super) fn provider(&self, id: &ProviderId) -> Result<&Arc<dyn KeyMaterialProvider>> {
+        self.providers.iter().find(|provider| provider.id() == id).ok_or_else(|| {
+            let name = id.as_str();
+            Error::new(ErrorKind::KeyUnavailable, format!("the provider {name} of this key is not configured"))
+        })
+    }
+}
+
+impl fmt::Debug for Kms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kms")
+            .field("principal", &self.principal)
+            .field("locality", self.core.registry.locality())
+            .field("backend", &self.core.backend.name())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,203 @@
+//! Making, describing, listing, enabling and disabling keys.
+
+use std::collections::BTreeSet;
+
+use super::handle::Kms;
+use super::listing::{KeyListEntry, Page, PageRequest};
+use super::page::{self, PageLimits};
+use super::pipeline::{Call, Target};
+use super::record::KeyRecord;
+use super::reference::KeyReference;
+use super::registry::Edit;
+use super::request::{CreateKeyRequest, checked_tags};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{
+    Description, KeyArn, KeyEvent, KeyId, KeyManager, KeyMetadata, KeyState, Operation, Origin, TagSet, check_usage,
+};
+use crate::store::MAX_SCAN;
+
+/// Page sizes of [`Kms::list_keys`].
+const KEY_PAGES: PageLimits = PageLimits { most: 1_000, default: 100 };
+
+impl Kms {
+    /// Makes a key of the caller's account and returns its metadata. It is enabled at once.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) if the usage is missing or does not fit the spec, or the description is
+    /// too long; [`Tag`](ErrorKind::Tag) for tags that are not allowed;
+    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if no provider makes such keys.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{CreateKeyRequest, KeyState, KeyUsage, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(CreateKeyRequest::default().description("backups"))?;
+    /// assert_eq!((key.state(), key.usage()), (KeyState::Enabled, KeyUsage::EncryptDecrypt));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn create_key(&self, request: CreateKeyRequest) -> Result<KeyMetadata> {
+        let call = Call::new(Operation::CreateKey)
+            .parameter("keySpec", request.spec.as_str())
+            .parameter("origin", request.origin.as_str());
+        self.account_call(call, |progress| {
+            self.commit_until_settled(progress, |progress| {
+                let record = self.new_key(&request, progress.now())?;
+                progress.note_key(record.account, record.key_id);
+                let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
+                let metadata = record.metadata(&arn);
+                Ok((vec![Edit::PutKey { record, expected: None }], metadata))
+            })
+        })
+    }
+
+    fn new_key(&self, request: &CreateKeyRequest, now: crate::clock::Timestamp) -> Result<KeyRecord> {
+        let usage = request.usage.or(request.spec.default_usage()).ok_or_else(|| {
+            let text = format!("a KeyUsage must be given for KeySpec {}", request.spec);
+            Error::new(ErrorKind::Validation, text)
+        })?;
+        check_usage(request.spec, usage)?;
+        if request.origin != Origin::Kms {
+            let text = format!("keys of origin {} cannot be made by this release", request.origin);
+            return Err(Error::new(ErrorKind::UnsupportedOperation, text));
+        }
+        let mut random = [0; 16];
+        self.core.backend.random().fill(&mut random)?;
+        let mut record = KeyRecord {
+            account: self.account(),
+            key_id: KeyId::from_random_bytes(random),
+            spec: request.spec,
+            usage,
+            origin: request.origin,
+            manager: KeyManager::Customer,
+            state: KeyState::Enabled,
+            created: now,
+            description: Description::parse(&request.description)?,
+            deletion: None,
+            rotation: None,
+            on_demand_rotations: 0,
+            tags: TagSet::from_tags(checked_tags(&request.tags)?)?,
+            aliases: BTreeSet::new(),
+            versions: Vec::new(),
+        };
+        self.core.add_version(&mut record, now, None)?;
+        Ok(record)
+    }
+
+    /// Tells everything about a key but its aliases, tags and rotation. Possible in every state.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such key or alias.
+    pub fn describe_key(&self, key: impl KeyReference) -> Result<KeyMetadata> {
+        let call = Call::new(Operation::DescribeKey);
+        self.key_call(call, &key.to_key_identifier()?, |target, _| Ok(target.record().metadata(target.arn())))
+    }
+
+    /// Lists the keys of the caller's account in the order of their ids: 1 to 1,000 a page, 100 unless said otherwise.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) for a limit outside that range;
+    /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{Kms, PageRequest};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// for _ in 0..3 {
+    ///     kms.create_key(Default::default())?;
+    /// }
+    /// let first = kms.list_keys(PageRequest::default().limit(2))?;
+    /// let rest = kms.list_keys(PageRequest::default().marker(first.next_marker.unwrap_or_default()))?;
+    /// assert_eq!((first.entries.len(), rest.entries.len(), rest.next_marker), (2, 1, None));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn list_keys(&self, page: PageRequest) -> Result<Page<KeyListEntry>> {
+        self.account_call(Call::new(Operation::ListKeys), |progress| {
+            let limit = KEY_PAGES.check(&page)?;
+            let mut after = match &page.marker {
+                Some(marker) => Some(KeyId::from_bytes(page::name_in(marker)?.try_into().map_err(|_| page::bad())?)),
+                None => None,
+            };
+            let mut entries = Vec::new();
+            let wanted = (limit + 1).min(MAX_SCAN);
+            // Keys whose waiting period has ended are passed over, so one scan may not fill the page.
+            loop {
+                let batch = self.core.registry.keys(
+                    Some(self.account()),
+                    after.map(|key_id| (self.account(), key_id)),
+                    wanted,
+                )?;
+                let last_batch = batch.len() < wanted;
+                after = batch.last().map(|(_, key_id, ..)| *key_id).or(after);
+                let alive = batch.into_iter().filter(|(.., record)| !record.is_past_deletion(progress.now()));
+                entries.extend(alive.map(|(account, key_id, ..)| KeyListEntry {
+                    key_id,
+                    key_arn: KeyArn::new(self.locality().clone(), account, key_id),
+                }));
+                if last_batch || entries.len() > limit {
+                    return Ok(page::cut(entries, limit, |entry| entry.key_id.as_bytes()));
+                }
+            }
+        })
+    }
+
+    /// Replaces the description of a key.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) over 8,192 characters; [`NotFound`](ErrorKind::NotFound);
+    /// [`InvalidState`](ErrorKind::InvalidState) if its deletion is pending.
+    pub fn update_key_description(&self, key: impl KeyReference, description: impl AsRef<str>) -> Result<()> {
+        let description = description.as_ref();
+        self.key_change(Call::new(Operation::UpdateKeyDescription), &key.to_key_identifier()?, |target, _| {
+            let mut record = target.record().clone();
+            record.description = Description::parse(description)?;
+            Ok((target.put(record), ()))
+        })
+    }
+
+    /// Lets a disabled key be used again. Enabling an enabled key changes nothing.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound); [`InvalidState`](ErrorKind::InvalidState) if its deletion or import is pending.
+    pub fn enable_key(&self, key: impl KeyReference) -> Result<()> {
+        self.set_state(Operation::EnableKey, KeyEvent::Enable, key)
+    }
+
+    /// Stops all use of a key until it is enabled again. Disabling a disabled key changes nothing.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound); [`InvalidState`](ErrorKind::InvalidState) if its deletion or import is pending.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{EncryptRequest, ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// kms.disable_key(key.key_id())?;
+    /// let refused = kms.encrypt(EncryptRequest::new(key.key_id(), b"data")).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Disabled);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn disable_key(&self, key: impl KeyReference) -> Result<()> {
+        self.set_state(Operation::DisableKey, KeyEvent::Disable, key)
+    }
+
+    fn set_state(&self, operation: Operation, event: KeyEvent, key: impl KeyReference) -> Result<()> {
+        self.key_change(Call::new(operation), &key.to_key_identifier()?, |target, _| {
+            let mut record = target.record().clone();
+            record.state = next_state(target, event)?;
+            Ok((target.put(record), ()))
+        })
+    }
+}
+
+/// The state that an event leads to. The state table of operations has let the call through, so there is one.
+pub(super) fn next_state(target: &Target<'_>, event: KeyEvent) -> Result<KeyState> {
+    let state = target.record().state;
+    state.next(event).ok_or_else(|| {
+        let text = format!("{} is {state}, from where {event:?} leads nowhere", target.arn());
+        Error::new(ErrorKind::InvalidState, text)
+    })
+}

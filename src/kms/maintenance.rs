@@ -1,0 +1,61 @@
+//! The sweep that does what is due, for keys that nobody touches.
+
+use super::handle::Kms;
+use super::request::MaintenanceReport;
+use crate::error::Result;
+use crate::key::KeyArn;
+use crate::store::MAX_SCAN;
+
+impl Kms {
+    /// Rotates every key whose automatic rotation is due, and deletes every key whose waiting period has ended, with its
+    /// aliases, in all accounts. Only this deletes anything. Run it as often as due work should be noticed; many may
+    /// run at once, also in several processes over one store. Needs the authority's handle.
+    ///
+    /// A key whose work fails is reported and left as it was; the others go on.
+    ///
+    /// # Errors
+    /// [`AccessDenied`](crate::ErrorKind::AccessDenied) for a narrowed handle; [`Store`](crate::ErrorKind::Store) if the
+    /// store cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::{DeletionWindow, Kms, ManualClock, Timestamp};
+    ///
+    /// let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+    /// let kms = Kms::builder().clock(Arc::clone(&clock)).build()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// kms.schedule_key_deletion(key.key_id(), DeletionWindow::default())?;
+    /// assert!(kms.run_maintenance()?.deleted.is_empty());
+    /// clock.advance_days(30);
+    /// assert_eq!(kms.run_maintenance()?.deleted, [key.arn().clone()]);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn run_maintenance(&self) -> Result<MaintenanceReport> {
+        self.check_authority("run_maintenance")?;
+        let now = self.core.now();
+        let mut report = MaintenanceReport::default();
+        let mut after = None;
+        loop {
+            let batch = self.core.registry.keys(None, after, MAX_SCAN)?;
+            let Some((account, key_id, ..)) = batch.last() else { return Ok(report) };
+            after = Some((*account, *key_id));
+            for (account, key_id, _, record) in batch {
+                let (done, list) = if record.is_past_deletion(now) {
+                    (self.core.delete_if_due(account, key_id, now), &mut report.deleted)
+                } else if record.is_rotation_due(now) {
+                    (self.core.rotate_if_due(account, key_id, now), &mut report.rotated)
+                } else {
+                    continue;
+                };
+                let arn = KeyArn::new(self.locality().clone(), account, key_id);
+                match done {
+                    Ok(true) => list.push(arn),
+                    Ok(false) => {}
+                    Err(error) => report.failed.push((arn, error)),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! The facade: keys with a life cycle, and every operation on them through one pipeline.
+//!
+//! Files, lowest first: `cache` and `record` hold what is known of a key; `registry` moves it between store and memory;
+//! `handle` is what callers hold; `material` makes and opens versions; `upkeep` does what falls due; `pipeline` is the
+//! one way into a key; `reference`, `request`, `listing` and `page` are the shapes of what goes in and comes out; the
+//! rest are operations by theme, each only its own step.
+
+mod alias;
+mod builder;
+mod cache;
+mod cipher;
+mod data_key;
+mod deletion;
+mod handle;
+mod lifecycle;
+mod listing;
+mod maintenance;
+mod material;
+mod page;
+mod pipeline;
+mod record;
+mod reference;
+mod registry;
+mod request;
+mod rotation;
+mod tag;
+mod upkeep;
+
+pub use builder::KmsBuilder;
+pub use data_key::MAX_RANDOM_LENGTH;
+pub use handle::{Kms, KmsLimits};
+pub use listing::{AliasListEntry, IncludeKeyMaterial, KeyListEntry, Page, PageRequest, RotationListEntry};
+pub use reference::KeyReference;
+pub use request::{
+    CreateKeyRequest, DataKeyLength, DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse,
+    GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, KeyRotationStatus,
+    MaintenanceReport, ReEncryptRequest, ReEncryptResponse, ScheduledDeletion,
+};

@@ -1,0 +1,101 @@
+//! Parts of lists: limits, and markers that say where the next part begins.
+
+use super::listing::{Page, PageRequest};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How many entries a page of an operation may have, and has unless the caller says otherwise.
+#[derive(Clone, Copy)]
+pub(super) struct PageLimits {
+    pub(super) most: u32,
+    pub(super) default: u32,
+}
+
+impl PageLimits {
+    pub(super) fn check(self, page: &PageRequest) -> Result<usize> {
+        let limit = page.limit.unwrap_or(self.default);
+        if !(1..=self.most).contains(&limit) {
+            let text = format!("the limit of a page must be 1 to {}, not {limit}", self.most);
+            return Err(Error::new(ErrorKind::Validation, text));
+        }
+        usize::try_from(limit).map_err(|_| Error::new(ErrorKind::Validation, "the limit of a page is too large"))
+    }
+}
+
+/// The text that every marker starts with: a version, should what follows ever change.
+const MARKER_PREFIX: &str = "m1.";
+
+/// The most characters of a marker, as in AWS KMS.
+const MAX_MARKER_LENGTH: usize = 1_024;
+
+/// Cuts entries to the limit; if some were cut off, the marker names the last one that was not.
+pub(super) fn cut<T>(mut entries: Vec<T>, limit: usize, name: impl Fn(&T) -> &[u8]) -> Page<T> {
+    let more = entries.len() > limit;
+    entries.truncate(limit);
+    let next_marker = entries.last().filter(|_| more).map(|entry| marker(name(entry)));
+    Page { entries, next_marker }
+}
+
+/// Pages through a short list that is in memory, ascending by name.
+pub(super) fn of<T>(
+    entries: impl Iterator<Item = T>,
+    page: &PageRequest,
+    limits: PageLimits,
+    name: impl Fn(&T) -> &[u8],
+) -> Result<Page<T>> {
+    let limit = limits.check(page)?;
+    let after = page.marker.as_deref().map(name_in).transpose()?;
+    let rest = entries.filter(|entry| after.as_deref().is_none_or(|after| name(entry) > after));
+    Ok(cut(rest.take(limit + 1).collect(), limit, name))
+}
+
+fn marker(name: &[u8]) -> String {
+    name.iter().fold(MARKER_PREFIX.to_owned(), |marker, byte| format!("{marker}{byte:02x}"))
+}
+
+/// The name that a marker holds.
+pub(super) fn name_in(marker: &str) -> Result<Vec<u8>> {
+    let hex = marker.strip_prefix(MARKER_PREFIX).filter(|_| marker.len() <= MAX_MARKER_LENGTH).ok_or_else(bad)?;
+    if hex.is_empty() || hex.len() % 2 != 0 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(bad());
+    }
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).map_err(|_| bad())).collect()
+}
+
+pub(super) fn bad() -> Error {
+    Error::new(ErrorKind::InvalidMarker, "the marker does not come from an earlier page of this list")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_leads_to_the_next_entries() -> Result<()> {
+        let limits = PageLimits { most: 10, default: 2 };
+        let names = ["a", "b", "c"];
+        let list = |page: &PageRequest| of(names.into_iter(), page, limits, |name| name.as_bytes());
+        let first = list(&PageRequest::default())?;
+        assert_eq!(first.entries, ["a", "b"]);
+        let marker = first.next_marker.ok_or_else(bad)?;
+        let rest = list(&PageRequest::default().marker(marker))?;
+        assert_eq!((rest.entries, rest.next_marker), (vec!["c"], None));
+        Ok(())
+    }
+
+    #[test]
+    fn foreign_markers_are_refused() {
+        for marker in ["", "m1.", "m1.0", "m1.zz", "m2.00", "m1.é0", "61", &format!("m1.{}", "0".repeat(1_024))] {
+            assert_eq!(name_in(marker).map_err(|error| error.kind()), Err(ErrorKind::InvalidMarker), "{marker}");
+        }
+        assert_eq!(name_in("m1.00fF").ok(), Some(vec![0, 255]));
+    }
+
+    #[test]
+    fn limits_outside_the_range_are_refused() {
+        let limits = PageLimits { most: 10, default: 2 };
+        for limit in [0, 11, u32::MAX] {
+            assert!(limits.check(&PageRequest::default().limit(limit)).is_err());
+        }
+        assert_eq!(limits.check(&PageRequest::default().limit(10)).ok(), Some(10));
+    }
+}

@@ -1,0 +1,385 @@
+//! The one way into a key: resolve, load, authorise, check usage and state, run, audit.
+//!
+//! An operation holds only its own step. It gets at a key through [`Target`], and only [`Kms::authorize`] makes one, so
+//! no operation can forget a check; it runs inside [`Kms::audited`], so none can forget the trail.
+
+use super::cache::Held;
+use super::handle::{Core, Kms};
+use super::record::{KeyRecord, VersionRecord};
+use super::registry::{Edit, LoadedKey};
+use super::upkeep::MAX_COMMIT_ATTEMPTS;
+use crate::audit::{Action, AuditEvent, KeyResource, Outcome, ParameterValue};
+use crate::clock::Timestamp;
+use crate::context::EncryptionContext;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::AccountId;
+use crate::key::{AliasName, KeyArn, KeyId, KeyIdentifier, KeyManager, KeyVersion, Operation, Verdict, verdict};
+use crate::policy::{Decision, KeyFacts, PolicyRequest};
+use crate::provider::{Cipher, OpenedKey};
+use crate::store::CommitError;
+
+/// A key that the caller may use for the operation at hand: every check was passed.
+pub(super) struct Target<'a> {
+    core: &'a Core,
+    key: Held<LoadedKey>,
+}
+
+impl Target<'_> {
+    pub(super) fn record(&self) -> &KeyRecord {
+        &self.key.0.value.record
+    }
+
+    pub(super) fn arn(&self) -> &KeyArn {
+        &self.key.0.value.arn
+    }
+
+    /// The write that replaces the key's record, if it differs, provided that nobody changed it in the meantime.
+    pub(super) fn put(&self, record: KeyRecord) -> Vec<Edit> {
+        if record == *self.record() {
+            return Vec::new();
+        }
+        vec![Edit::PutKey { record, expected: Some(self.key.0.revision) }]
+    }
+
+    /// The current version, opened as a cipher.
+    pub(super) fn current_cipher(&self) -> Result<(&VersionRecord, &dyn Cipher)> {
+        let last = self.record().versions.len().checked_sub(1);
+        let index = last.ok_or_else(|| Error::new(ErrorKind::Internal, "an enabled key has no material"))?;
+        Ok((&self.record().versions[index], self.cipher(index)?))
+    }
+
+    /// A version by its number, opened as a cipher; its place in the record comes along.
+    pub(super) fn cipher_of(&self, number: KeyVersion) -> Result<Option<(usize, &dyn Cipher)>> {
+        match self.record().versions.binary_search_by_key(&number, |version| version.number) {
+            Ok(index) => Ok(Some((index, self.cipher(index)?))),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn cipher(&self, index: usize) -> Result<&dyn Cipher> {
+        match self.core.opened(&self.key.0.value, index)? {
+            OpenedKey::Cipher(cipher) => Ok(&**cipher),
+        }
+    }
+}
+
+/// What an operation brings to the pipeline.
+pub(super) struct Call<'a> {
+    pub(super) operation: Operation,
+    pub(super) context: Option<&'a EncryptionContext>,
+    pub(super) source_context: Option<&'a EncryptionContext>,
+    pub(super) dry_run: bool,
+    pub(super) parameters: Vec<(&'static str, ParameterValue)>,
+}
+
+impl<'a> Call<'a> {
+    pub(super) const fn new(operation: Operation) -> Self {
+        Self { operation, context: None, source_context: None, dry_run: false, parameters: Vec::new() }
+    }
+
+    pub(super) const fn context(mut self, context: &'a EncryptionContext) -> Self {
+        self.context = Some(context);
+        self
+    }
+
+    pub(super) const fn source_context(mut self, context: &'a EncryptionContext) -> Self {
+        self.source_context = Some(context);
+        self
+    }
+
+    pub(super) const fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+
+    pub(super) fn parameter(mut self, name: &'static str, value: impl Into<ParameterValue>) -> Self {
+        self.parameters.push((name, value.into()));
+        self
+    }
+}
+
+/// The audit event of a call in progress, and how far the call has come.
+pub(super) struct Progress {
+    event: AuditEvent,
+    committed: bool,
+}
+
+impl Progress {
+    /// The moment that counts as the time of the whole call.
+    pub(super) const fn now(&self) -> Timestamp {
+        self.event.time
+    }
+
+    /// Notes that the call touches a key.
+    pub(super) fn note_key(&mut self, account: AccountId, key_id: KeyId) {
+        let key = KeyResource { account, key_id };
+        let slots = &mut self.event.keys;
+        if !slots.contains(&Some(key))
+            && let Some(free) = slots.iter_mut().find(|slot| slot.is_none())
+        {
+            *free = Some(key);
+        }
+    }
+}
+
+impl Kms {
+    /// Runs an operation without a key: authorises it in the caller's account, runs it, audits it.
+    pub(super) fn account_call<T>(&self, call: Call<'_>, run: impl FnOnce(&mut Progress) -> Result<T>) -> Result<T> {
+        let operation = call.operation;
+        self.audited(call, |progress| {
+            let request = PolicyRequest::new(&self.principal, operation, self.account());
+            match self.core.policy.decide(&request)? {
+                Decision::Allow => run(progress),
+                Decision::Deny => Err(self.denied(operation, None)),
+            }
+        })
+    }
+
+    /// Runs an operation that reads or uses one key.
+    pub(super) fn key_call<T>(
+        &self,
+        call: Call<'_>,
+        identifier: &KeyIdentifier,
+        run: impl FnOnce(&Target<'_>, &Progress) -> Result<T>,
+    ) -> Result<T> {
+        let (operation, context) = (call.operation, call.context);
+        self.audited(call, |progress| {
+            let target = self.authorize(progress, operation, identifier, context)?;
+            run(&target, progress)
+        })
+    }
+
+    /// Runs an operation that changes one key, again from the start whenever another change came first. `edit` returns
+    /// the records to write, none if there is nothing to change, and the result.
+    pub(super) fn key_change<T>(
+        &self,
+        call: Call<'_>,
+        identifier: &KeyIdentifier,
+        mut edit: impl FnMut(&Target<'_>, &Progress) -> Result<(Vec<Edit>, T)>,
+    ) -> Result<T> {
+        let operation = call.operation;
+        self.audited(call, |progress| {
+            self.commit_until_settled(progress, |progress| {
+                let target = self.authorize(progress, operation, identifier, None)?;
+                edit(&target, progress)
+            })
+        })
+    }
+
+    /// Announces and commits what `edit` makes of the latest state, until no other change comes in between.
+    pub(super) fn commit_until_settled<T>(
+        &self,
+        progress: &mut Progress,
+        mut edit: impl FnMut(&mut Progress) -> Result<(Vec<Edit>, T)>,
+    ) -> Result<T> {
+        let mut announced = false;
+        for _ in 0..MAX_COMMIT_ATTEMPTS {
+            let (edits, value) = edit(progress)?;
+            if edits.is_empty() {
+                return Ok(value);
+            }
+            if !announced {
+                let intent = AuditEvent { outcome: Outcome::Intent, ..progress.event.clone() };
+                self.core.audit.record(intent).map_err(withheld)?;
+                announced = true;
+            }
+            match self.core.registry.commit(&edits) {
+                Ok(_) => {
+                    progress.committed = true;
+                    return Ok(value);
+                }
+                Err(CommitError::Conflict(_)) => std::thread::yield_now(),
+                Err(CommitError::Failed(error)) => return Err(error),
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "other changes to the same key kept coming first; nothing was changed"))
+    }
+
+    /// Runs a call and writes its event before the result is released.
+    pub(super) fn audited<T>(&self, call: Call<'_>, run: impl FnOnce(&mut Progress) -> Result<T>) -> Result<T> {
+        let mut event = AuditEvent::new(self.core.now(), Action::Call(call.operation), self.principal.clone());
+        event.context = worth_noting(call.context);
+        event.source_context = worth_noting(call.source_context);
+        event.dry_run = call.dry_run;
+        event.parameters = call.parameters;
+        let mut progress = Progress { event, committed: false };
+        let result = run(&mut progress).and_then(|value| match call.dry_run {
+            false => Ok(value),
+            true => {
+                Err(Error::new(ErrorKind::DryRun, "the request would have succeeded, but the DryRun option is set"))
+            }
+        });
+        let Progress { mut event, committed } = progress;
+        event.outcome = match &result {
+            Ok(_) => Outcome::Success,
+            Err(error) => Outcome::Failure(error.kind()),
+        };
+        self.core.audit.record(event).map_err(|error| if committed { incomplete(error) } else { withheld(error) })?;
+        result
+    }
+
+    /// Passes one key through every check: the only maker of a [`Target`].
+    pub(super) fn authorize(
+        &self,
+        progress: &mut Progress,
+        operation: Operation,
+        identifier: &KeyIdentifier,
+        context: Option<&EncryptionContext>,
+    ) -> Result<Target<'_>> {
+        let (account, key_id) = self.resolve(operation, identifier)?;
+        let Some(key) = self.load(account, key_id, progress.now())? else {
+            return Err(self.missing(identifier, account, key_id));
+        };
+        progress.note_key(account, key_id);
+        let record = &key.0.value.record;
+        let facts = KeyFacts::new(key_id, record.spec, record.usage, record.origin, record.manager);
+        let request = PolicyRequest::new(&self.principal, operation, account).with_key(facts).with_context(context);
+        match self.core.policy.decide(&request)? {
+            Decision::Allow => {}
+            // Another account must not learn from the refusal whether the key exists.
+            Decision::Deny if account != self.account() => return Err(self.missing(identifier, account, key_id)),
+            Decision::Deny => return Err(self.denied(operation, Some(&key.0.value.arn))),
+        }
+        check_manager(operation, &key.0.value)?;
+        operation.check_key_usage(record.usage, &key.0.value.arn)?;
+        check_state(operation, &key.0.value)?;
+        let key = self.rotated_if_due(operation, key, progress.now())?;
+        check_state(operation, &key.0.value)?; // again, as the rotation may have loaded a later record
+        Ok(Target { core: &self.core, key })
+    }
+
+    /// Finds out which key an identifier means.
+    fn resolve(&self, operation: Operation, identifier: &KeyIdentifier) -> Result<(AccountId, KeyId)> {
+        match identifier {
+            KeyIdentifier::KeyId(key_id) => Ok((self.account(), *key_id)),
+            KeyIdentifier::KeyArn(arn) => {
+                self.check_place(operation, arn.account(), arn.locality() == self.locality(), identifier)?;
+                Ok((arn.account(), arn.id()))
+            }
+            KeyIdentifier::AliasName(name) if operation.accepts_alias() => {
+                self.resolve_alias(self.account(), name, identifier)
+            }
+            KeyIdentifier::AliasArn(arn) if operation.accepts_alias() => {
+                self.check_place(operation, arn.account(), arn.locality() == self.locality(), identifier)?;
+                self.resolve_alias(arn.account(), arn.name(), identifier)
+            }
+            KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_) => Err(Error::new(
+                ErrorKind::NotFound,
+                format!("invalid key id '{identifier}': {operation} takes a key id or a key ARN, and no alias"),
+            )),
+        }
+    }
+
+    fn check_place(
+        &self,
+        operation: Operation,
+        account: AccountId,
+        here: bool,
+        identifier: &KeyIdentifier,
+    ) -> Result<()> {
+        if here && (account == self.account() || operation.is_cross_account()) {
+            return Ok(());
+        }
+        Err(unknown(identifier))
+    }
+
+    fn resolve_alias(
+        &self,
+        account: AccountId,
+        name: &AliasName,
+        identifier: &KeyIdentifier,
+    ) -> Result<(AccountId, KeyId)> {
+        let alias = self.core.registry.alias(account, name)?.ok_or_else(|| unknown(identifier))?;
+        Ok((account, alias.0.value.target))
+    }
+
+    /// Loads a key that exists at this moment: one whose waiting period has ended does not.
+    fn load(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<Option<Held<LoadedKey>>> {
+        let key = self.core.registry.key(account, key_id)?;
+        Ok(key.filter(|key| !key.0.value.record.is_past_deletion(now)))
+    }
+
+    /// Before new ciphertext is made, gives a key whose rotation is overdue its new material. If that fails, the key
+    /// goes on as it is: an overdue rotation never fails an operation.
+    fn rotated_if_due(&self, operation: Operation, key: Held<LoadedKey>, now: Timestamp) -> Result<Held<LoadedKey>> {
+        let record = &key.0.value.record;
+        if !makes_ciphertext(operation) || !record.is_rotation_due(now) {
+            return Ok(key);
+        }
+        match self.core.rotate_if_due(record.account, record.key_id, now) {
+            Ok(_) => Ok(self.load(record.account, record.key_id, now)?.unwrap_or(key)),
+            Err(_) => Ok(key),
+        }
+    }
+
+    fn denied(&self, operation: Operation, arn: Option<&KeyArn>) -> Error {
+        let resource = arn.map_or_else(|| "*".to_owned(), ToString::to_string);
+        let text = format!("{} is not authorized to perform kms:{operation} on {resource}", self.principal);
+        Error::new(ErrorKind::AccessDenied, text)
+    }
+
+    /// The refusal for a key that does not exist, or that the caller may not know of.
+    fn missing(&self, identifier: &KeyIdentifier, account: AccountId, key_id: KeyId) -> Error {
+        match identifier {
+            KeyIdentifier::KeyId(_) => {
+                let arn = KeyArn::new(self.locality().clone(), account, key_id);
+                Error::new(ErrorKind::NotFound, format!("key '{arn}' does not exist"))
+            }
+            _ => unknown(identifier),
+        }
+    }
+}
+
+fn worth_noting(context: Option<&EncryptionContext>) -> Option<EncryptionContext> {
+    context.filter(|context| !context.is_empty()).cloned()
+}
+
+fn unknown(identifier: &KeyIdentifier) -> Error {
+    let what = match identifier {
+        KeyIdentifier::KeyId(_) | KeyIdentifier::KeyArn(_) => "key",
+        KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_) => "alias",
+    };
+    Error::new(ErrorKind::NotFound, format!("{what} '{identifier}' does not exist"))
+}
+
+fn check_manager(operation: Operation, key: &LoadedKey) -> Result<()> {
+    if operation.needs_customer_managed() && key.record.manager != KeyManager::Customer {
+        let text = format!("{} is not customer managed, so {operation} is not possible", key.arn);
+        return Err(Error::new(ErrorKind::UnsupportedOperation, text));
+    }
+    Ok(())
+}
+
+fn check_state(operation: Operation, key: &LoadedKey) -> Result<()> {
+    let record = &key.record;
+    match verdict(operation, record.state, record.origin, record.spec.class()) {
+        Verdict::Refused(refusal) => Err(refusal.error(&key.arn)),
+        Verdict::NotApplicable => {
+            let text = format!("{operation} does not apply to {} in state {}", key.arn, record.state);
+            Err(Error::new(ErrorKind::UnsupportedOperation, text))
+        }
+        Verdict::Allowed | Verdict::AllowedOnceAvailable | Verdict::NoEffect => Ok(()),
+    }
+}
+
+const fn makes_ciphertext(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Encrypt
+            | Operation::ReEncryptTo
+            | Operation::GenerateDataKey
+            | Operation::GenerateDataKeyWithoutPlaintext
+            | Operation::GenerateDataKeyPair
+            | Operation::GenerateDataKeyPairWithoutPlaintext
+    )
+}
+
+fn withheld(error: Error) -> Error {
+    let text = "the audit trail cannot be written, so nothing was changed and no result is released";
+    Error::new(ErrorKind::Audit, text).with_source(error)
+}
+
+fn incomplete(error: Error) -> Error {
+    let text = "the change was committed, but the audit trail is incomplete: its outcome could not be written";
+    Error::new(ErrorKind::Audit, text).with_source(error)
+}

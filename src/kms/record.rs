@@ -1,0 +1,399 @@
+//! What the store keeps of a key and of an alias, and its byte layout before sealing.
+//!
+//! Numbers are big-endian, times are milliseconds since 1970, texts carry a 16-bit length, optional fields a byte 0
+//! or 1 before them. The first byte is the version of the layout.
+//!
+//! Key: `u8 1 ‖ spec ‖ usage ‖ origin ‖ manager ‖ state` (wire names) `‖ u64 created ‖ description ‖ deletion? (u64 date,
+//! u32 days) ‖ rotation? (u32 days, u64 next) ‖ u32 on-demand rotations ‖ u16 count, tags (key, value) ‖ u16 count,
+//! aliases ‖ u16 count, versions (u32 number, 32 material id, u64 created, u8 rotation type, provider, u32 length ‖
+//! sealed material)`.
+//!
+//! Alias: `u8 1 ‖ 16 key id ‖ u64 created ‖ u64 updated`.
+
+use std::collections::BTreeSet;
+
+use crate::clock::Timestamp;
+use crate::codec::{CodecError, Reader, Writer};
+use crate::error::Result;
+use crate::identity::AccountId;
+use crate::key::{
+    AliasName, DeletionWindow, Description, KeyArn, KeyId, KeyManager, KeyMaterialId, KeyMetadata, KeySpec, KeyState,
+    KeyUsage, KeyVersion, Origin, RotationPeriod, RotationType, Tag, TagSet,
+};
+use crate::provider::ProviderId;
+
+const LAYOUT: u8 = 1;
+
+/// The most bytes of sealed material of one version: an RSA-4096 private key with its sealing is under 3 KiB.
+const MAX_SEALED_MATERIAL: usize = 16_384;
+
+/// A key as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct KeyRecord {
+    pub(super) account: AccountId,
+    pub(super) key_id: KeyId,
+    pub(super) spec: KeySpec,
+    pub(super) usage: KeyUsage,
+    pub(super) origin: Origin,
+    pub(super) manager: KeyManager,
+    pub(super) state: KeyState,
+    pub(super) created: Timestamp,
+    pub(super) description: Description,
+    pub(super) deletion: Option<Deletion>,
+    pub(super) rotation: Option<Rotation>,
+    pub(super) on_demand_rotations: u32,
+    pub(super) tags: TagSet,
+    pub(super) aliases: BTreeSet<AliasName>,
+    /// Ascending by number; the last is the current one.
+    pub(super) versions: Vec<VersionRecord>,
+}
+
+/// A scheduled deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Deletion {
+    pub(super) date: Timestamp,
+    pub(super) window: DeletionWindow,
+}
+
+/// An automatic rotation that is enabled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rotation {
+    pub(super) period: RotationPeriod,
+    pub(super) next: Timestamp,
+}
+
+/// One version of a key's material.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct VersionRecord {
+    pub(super) number: KeyVersion,
+    pub(super) material_id: KeyMaterialId,
+    pub(super) created: Timestamp,
+    /// How the version came to be; the first one was not made by a rotation.
+    pub(super) rotation: Option<RotationType>,
+    pub(super) provider: ProviderId,
+    pub(super) sealed_material: Vec<u8>,
+}
+
+/// An alias as it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AliasRecord {
+    pub(super) target: KeyId,
+    pub(super) created: Timestamp,
+    pub(super) updated: Timestamp,
+}
+
+impl KeyRecord {
+    /// The version that new ciphertexts are made under.
+    pub(super) fn current_version(&self) -> Option<&VersionRecord> {
+        self.versions.last()
+    }
+
+    /// Whether the waiting period has ended: to everybody but maintenance, the key is gone.
+    pub(super) fn is_past_deletion(&self, now: Timestamp) -> bool {
+        self.state == KeyState::PendingDeletion && self.deletion.is_some_and(|deletion| deletion.date <= now)
+    }
+
+    /// Whether the automatic rotation should have happened by now. Only enabled keys rotate.
+    pub(super) fn is_rotation_due(&self, now: Timestamp) -> bool {
+        self.state == KeyState::Enabled && self.rotation.is_some_and(|rotation| rotation.next <= now)
+    }
+
+    /// What DescribeKey returns.
+    pub(super) fn metadata(&self, arn: &KeyArn) -> KeyMetadata {
+        KeyMetadata {
+            arn: arn.clone(),
+            created: self.created,
+            state: self.state,
+            description: self.description.clone(),
+            manager: self.manager,
+            spec: self.spec,
+            usage: self.usage,
+            origin: self.origin,
+            deletion_date: self.deletion.map(|deletion| deletion.date),
+            pending_window: self.deletion.map(|deletion| deletion.window),
+            valid_to: None,
+            expiration_model: None,
+            current_key_material_id: self.current_version().map(|version| version.material_id),
+        }
+    }
+
+    pub(super) fn encode(&self) -> Result<Vec<u8>> {
+        let mut writer = Writer::with_capacity(256 + 160 * self.versions.len());
+        writer.u8(LAYOUT);
+        for name in [self.spec.as_str(), self.usage.as_str(), self.origin.as_str(), self.manager.as_str()] {
+            writer.prefixed_u16(name.as_bytes(), "key kind")?;
+        }
+        writer.prefixed_u16(self.state.as_str().as_bytes(), "state")?;
+        time(&mut writer, self.created);
+        writer.prefixed_u16(self.description.as_str().as_bytes(), "description")?;
+        if present(&mut writer, self.deletion.is_some()) {
+            self.deletion.iter().for_each(|deletion| {
+                time(&mut writer, deletion.date);
+                writer.u32(deletion.window.days());
+            });
+        }
+        if present(&mut writer, self.rotation.is_some()) {
+            self.rotation.iter().for_each(|rotation| {
+                writer.u32(rotation.period.days());
+                time(&mut writer, rotation.next);
+            });
+        }
+        writer.u32(self.on_demand_rotations);
+        self.encode_names(&mut writer)?;
+        self.encode_versions(&mut writer)?;
+        Ok(writer.into_bytes())
+    }
+
+    fn encode_names(&self, writer: &mut Writer) -> Result<(), CodecError> {
+        writer.u16(count(self.tags.len(), "tags")?);
+        for (key, value) in self.tags.iter() {
+            writer.prefixed_u16(key.as_bytes(), "tag key")?;
+            writer.prefixed_u16(value.as_bytes(), "tag value")?;
+        }
+        writer.u16(count(self.aliases.len(), "aliases")?);
+        for alias in &self.aliases {
+            writer.prefixed_u16(alias.as_str().as_bytes(), "alias")?;
+        }
+        Ok(())
+    }
+
+    fn encode_versions(&self, writer: &mut Writer) -> Result<(), CodecError> {
+        writer.u16(count(self.versions.len(), "versions")?);
+        for version in &self.versions {
+            writer.u32(version.number.number()).bytes(version.material_id.as_bytes());
+            time(writer, version.created);
+            writer.u8(rotation_code(version.rotation));
+            writer.prefixed_u16(version.provider.as_str().as_bytes(), "provider")?;
+            writer.prefixed_u32(&version.sealed_material, MAX_SEALED_MATERIAL, "sealed material")?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn decode(account: AccountId, key_id: KeyId, bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        check_layout(&mut reader)?;
+        let record = Self {
+            account,
+            key_id,
+            spec: KeySpec::parse(text(&mut reader, "spec")?)?,
+            usage: KeyUsage::parse(text(&mut reader, "usage")?)?,
+            origin: Origin::parse(text(&mut reader, "origin")?)?,
+            manager: KeyManager::parse(text(&mut reader, "manager")?)?,
+            state: KeyState::parse(text(&mut reader, "state")?)?,
+            created: read_time(&mut reader)?,
+            description: Description::parse(text(&mut reader, "description")?)?,
+            deletion: optional(&mut reader, |reader| {
+                Ok(Deletion { date: read_time(reader)?, window: DeletionWindow::from_days(reader.u32("days")?)? })
+            })?,
+            rotation: optional(&mut reader, |reader| {
+                Ok(Rotation { period: RotationPeriod::from_days(reader.u32("days")?)?, next: read_time(reader)? })
+            })?,
+            on_demand_rotations: reader.u32("on-demand rotations")?,
+            tags: decode_tags(&mut reader)?,
+            aliases: decode_aliases(&mut reader)?,
+            versions: decode_versions(&mut reader)?,
+        };
+        reader.finish()?;
+        Ok(record)
+    }
+}
+
+impl AliasRecord {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(33);
+        writer.u8(LAYOUT).bytes(self.target.as_bytes());
+        time(&mut writer, self.created);
+        time(&mut writer, self.updated);
+        writer.into_bytes()
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        check_layout(&mut reader)?;
+        let target = KeyId::from_bytes(reader.array("key id")?);
+        let record = Self { target, created: read_time(&mut reader)?, updated: read_time(&mut reader)? };
+        reader.finish()?;
+        Ok(record)
+    }
+}
+
+fn decode_tags(reader: &mut Reader<'_>) -> Result<TagSet> {
+    let mut tags: Vec<Tag> = Vec::new();
+    for _ in 0..reader.u16("tags")? {
+        let tag = Tag::new(text(reader, "tag key")?, text(reader, "tag value")?)?;
+        check_order(tags.last().map(Tag::key), Some(tag.key()), "tag order")?;
+        tags.push(tag);
+    }
+    TagSet::from_tags(tags)
+}
+
+fn decode_aliases(reader: &mut Reader<'_>) -> Result<BTreeSet<AliasName>> {
+    let mut aliases = BTreeSet::new();
+    for _ in 0..reader.u16("aliases")? {
+        let alias = AliasName::parse(text(reader, "alias")?)?;
+        check_order(aliases.last(), Some(&alias), "alias order")?;
+        aliases.insert(alias);
+    }
+    Ok(aliases)
+}
+
+/// Lists are written in ascending order, so that one record has one encoding.
+fn check_order<T: PartialOrd>(last: Option<T>, next: Option<T>, field: &'static str) -> Result<(), CodecError> {
+    if last < next { Ok(()) } else { Err(CodecError::Invalid { field }) }
+}
+
+fn decode_versions(reader: &mut Reader<'_>) -> Result<Vec<VersionRecord>> {
+    let mut versions: Vec<VersionRecord> = Vec::new();
+    for _ in 0..reader.u16("versions")? {
+        let version = VersionRecord {
+            number: KeyVersion::new(reader.u32("version")?).ok_or(CodecError::Invalid { field: "version" })?,
+            material_id: KeyMaterialId::from_bytes(reader.array("material id")?),
+            created: read_time(reader)?,
+            rotation: decode_rotation(reader.u8("rotation type")?)?,
+            provider: ProviderId::new(text(reader, "provider")?),
+            sealed_material: reader.prefixed_u32(MAX_SEALED_MATERIAL, "sealed material")?.to_vec(),
+        };
+        check_order(versions.last().map(|last| last.number), Some(version.number), "version order")?;
+        versions.push(version);
+    }
+    Ok(versions)
+}
+
+fn check_layout(reader: &mut Reader<'_>) -> Result<(), CodecError> {
+    match reader.u8("record layout")? {
+        LAYOUT => Ok(()),
+        _ => Err(CodecError::Invalid { field: "record layout" }),
+    }
+}
+
+fn present(writer: &mut Writer, present: bool) -> bool {
+    writer.u8(u8::from(present));
+    present
+}
+
+fn optional<T>(reader: &mut Reader<'_>, read: impl FnOnce(&mut Reader<'_>) -> Result<T>) -> Result<Option<T>> {
+    match reader.u8("presence")? {
+        0 => Ok(None),
+        1 => read(reader).map(Some),
+        _ => Err(CodecError::Invalid { field: "presence" }.into()),
+    }
+}
+
+const fn rotation_code(rotation: Option<RotationType>) -> u8 {
+    match rotation {
+        None => 0,
+        Some(RotationType::Automatic) => 1,
+        Some(RotationType::OnDemand) => 2,
+    }
+}
+
+const fn decode_rotation(code: u8) -> Result<Option<RotationType>, CodecError> {
+    match code {
+        0 => Ok(None),
+        1 => Ok(Some(RotationType::Automatic)),
+        2 => Ok(Some(RotationType::OnDemand)),
+        _ => Err(CodecError::Invalid { field: "rotation type" }),
+    }
+}
+
+fn count(length: usize, field: &'static str) -> Result<u16, CodecError> {
+    u16::try_from(length).map_err(|_| CodecError::TooLong { field, length, limit: usize::from(u16::MAX) })
+}
+
+fn time(writer: &mut Writer, time: Timestamp) {
+    writer.bytes(&time.unix_millis().to_be_bytes());
+}
+
+fn read_time(reader: &mut Reader<'_>) -> Result<Timestamp, CodecError> {
+    Ok(Timestamp::from_unix_millis(i64::from_be_bytes(reader.array("time")?)))
+}
+
+fn text<'a>(reader: &mut Reader<'a>, field: &'static str) -> Result<&'a str, CodecError> {
+    std::str::from_utf8(reader.prefixed_u16(field)?).map_err(|_| CodecError::Invalid { field })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn version(number: u32) -> VersionRecord {
+        VersionRecord {
+            number: KeyVersion::new(number).expect("not zero"),
+            material_id: KeyMaterialId::from_bytes([7; 32]),
+            created: Timestamp::from_unix_millis(-1),
+            rotation: (number > 1).then_some(RotationType::OnDemand),
+            provider: ProviderId::new("memory"),
+            sealed_material: vec![9; 109],
+        }
+    }
+
+    fn record() -> Result<KeyRecord> {
+        Ok(KeyRecord {
+            account: AccountId::default(),
+            key_id: KeyId::from_random_bytes([1; 16]),
+            spec: KeySpec::SymmetricDefault,
+            usage: KeyUsage::EncryptDecrypt,
+            origin: Origin::Kms,
+            manager: KeyManager::Customer,
+            state: KeyState::PendingDeletion,
+            created: Timestamp::from_unix_millis(5),
+            description: Description::parse("größer")?,
+            deletion: Some(Deletion { date: Timestamp::from_unix_millis(9), window: DeletionWindow::MIN }),
+            rotation: Some(Rotation { period: RotationPeriod::MAX, next: Timestamp::from_unix_millis(i64::MAX) }),
+            on_demand_rotations: 3,
+            tags: TagSet::from_tags([Tag::new("a", "")?, Tag::new("b", "2")?])?,
+            aliases: [AliasName::parse("alias/x")?, AliasName::parse("alias/y")?].into(),
+            versions: vec![version(1), version(2), version(7)],
+        })
+    }
+
+    fn decode(bytes: &[u8]) -> Result<KeyRecord> {
+        KeyRecord::decode(AccountId::default(), KeyId::from_random_bytes([1; 16]), bytes)
+    }
+
+    #[test]
+    fn a_key_is_read_as_it_was_written_and_no_part_of_it_is() -> Result<()> {
+        let full = record()?;
+        let bare = KeyRecord { deletion: None, rotation: None, versions: Vec::new(), ..full.clone() };
+        for record in [full, bare] {
+            let bytes = record.encode()?;
+            assert_eq!(decode(&bytes)?, record);
+            assert!((0..bytes.len()).all(|length| decode(&bytes[..length]).is_err()));
+            assert!(decode(&[&bytes[..], &[0]].concat()).is_err());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_alias_is_read_as_it_was_written() -> Result<()> {
+        let time = Timestamp::from_unix_millis;
+        let record =
+            AliasRecord { target: KeyId::from_random_bytes([1; 16]), created: time(1), updated: time(i64::MIN) };
+        let bytes = record.encode();
+        assert_eq!(AliasRecord::decode(&bytes)?, record);
+        assert!((0..bytes.len()).all(|length| AliasRecord::decode(&bytes[..length]).is_err()));
+        Ok(())
+    }
+
+    #[test]
+    fn versions_out_of_order_are_refused() -> Result<()> {
+        let twice = KeyRecord { versions: vec![version(2), version(2)], ..record()? };
+        assert!(decode(&twice.encode()?).is_err());
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_is_total(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0..400_usize, value: u8) {
+            decode(&bytes).ok();
+            let mut altered = record()?.encode()?;
+            let at = at % altered.len();
+            altered[at] = value;
+            if let Ok(read) = decode(&altered) {
+                prop_assert_eq!(read.encode()?, altered, "what is accepted is canonical");
+            }
+        }
+    }
+}

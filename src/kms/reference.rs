@@ -1,0 +1,63 @@
+//! The ways to name a key in a request.
+
+use crate::error::Result;
+use crate::key::{AliasArn, AliasName, KeyArn, KeyId, KeyIdentifier};
+
+/// Anything that names a key: a key id, key ARN, alias name or alias ARN, parsed or as text.
+///
+/// # Examples
+/// ```
+/// use strongroom::{KeyReference, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?;
+/// kms.create_alias("alias/reports", key.key_id())?;
+/// assert_eq!(kms.describe_key("alias/reports")?.key_id(), key.key_id());
+/// assert_eq!(kms.describe_key(key.arn())?, kms.describe_key(key.arn().to_string())?);
+/// assert!("reports".to_key_identifier().is_err());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub trait KeyReference {
+    /// Parses the reference, if it is not parsed already.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) or [`InvalidArn`](crate::ErrorKind::InvalidArn) for text that is none
+    /// of the four forms.
+    fn to_key_identifier(&self) -> Result<KeyIdentifier>;
+}
+
+impl KeyReference for str {
+    fn to_key_identifier(&self) -> Result<KeyIdentifier> {
+        KeyIdentifier::parse(self)
+    }
+}
+
+impl KeyReference for String {
+    fn to_key_identifier(&self) -> Result<KeyIdentifier> {
+        KeyIdentifier::parse(self)
+    }
+}
+
+impl<T: KeyReference + ?Sized> KeyReference for &T {
+    fn to_key_identifier(&self) -> Result<KeyIdentifier> {
+        (**self).to_key_identifier()
+    }
+}
+
+macro_rules! parsed_reference {
+    ($($form:ident),*) => {
+        $(impl KeyReference for $form {
+            fn to_key_identifier(&self) -> Result<KeyIdentifier> {
+                Ok(KeyIdentifier::$form(self.clone()))
+            }
+        })*
+    };
+}
+
+parsed_reference!(KeyId, KeyArn, AliasName, AliasArn);
+
+impl KeyReference for KeyIdentifier {
+    fn to_key_identifier(&self) -> Result<KeyIdentifier> {
+        Ok(self.clone())
+    }
+}

@@ -1,0 +1,369 @@
+//! What the operations take and return.
+
+use super::reference::KeyReference;
+use crate::algorithm::EncryptionAlgorithm;
+use crate::clock::Timestamp;
+use crate::context::EncryptionContext;
+use crate::error::Result;
+use crate::key::{
+    DataKeySpec, DeletionWindow, KeyArn, KeyIdentifier, KeyMaterialId, KeySpec, KeyState, KeyUsage, Origin,
+    RotationPeriod, Tag,
+};
+use crate::secret::SecretBytes;
+
+/// What [`Kms::create_key`](super::Kms::create_key) is to make. The default is a symmetric encryption key made here.
+///
+/// # Examples
+/// ```
+/// use strongroom::{CreateKeyRequest, KeySpec, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(CreateKeyRequest::default().description("invoices").tag("team", "billing"))?;
+/// assert_eq!((key.spec(), key.description().as_str()), (KeySpec::SymmetricDefault, "invoices"));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CreateKeyRequest {
+    pub(super) spec: KeySpec,
+    pub(super) usage: Option<KeyUsage>,
+    pub(super) origin: Origin,
+    pub(super) description: String,
+    pub(super) tags: Vec<(String, String)>,
+}
+
+impl Default for CreateKeyRequest {
+    fn default() -> Self {
+        Self {
+            spec: KeySpec::SymmetricDefault,
+            usage: None,
+            origin: Origin::Kms,
+            description: String::new(),
+            tags: Vec::new(),
+        }
+    }
+}
+
+impl CreateKeyRequest {
+    /// The kind of key; without it, `SYMMETRIC_DEFAULT`.
+    #[must_use]
+    pub const fn spec(mut self, spec: KeySpec) -> Self {
+        self.spec = spec;
+        self
+    }
+
+    /// What the key is for. Must be said for every kind but symmetric encryption keys, and never changes.
+    #[must_use]
+    pub const fn usage(mut self, usage: KeyUsage) -> Self {
+        self.usage = Some(usage);
+        self
+    }
+
+    /// Where the material comes from; without it, `AWS_KMS`: made here.
+    #[must_use]
+    pub const fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// A text for people, of at most 8,192 characters.
+    #[must_use]
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = description.into();
+        self
+    }
+
+    /// Adds a tag.
+    #[must_use]
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.push((key.into(), value.into()));
+        self
+    }
+}
+
+/// What [`Kms::get_key_rotation_status`](super::Kms::get_key_rotation_status) tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyRotationStatus {
+    /// Whether the key rotates by itself. `false` while its deletion is pending.
+    pub enabled: bool,
+    /// How often, if it is enabled.
+    pub rotation_period: Option<RotationPeriod>,
+    /// When next, if it is enabled. For a disabled key this may lie in the past: it rotates when it is enabled again.
+    pub next_rotation_date: Option<Timestamp>,
+}
+
+/// What [`Kms::schedule_key_deletion`](super::Kms::schedule_key_deletion) returns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScheduledDeletion {
+    /// The key.
+    pub key_arn: KeyArn,
+    /// From when on it is gone.
+    pub deletion_date: Timestamp,
+    /// The waiting period.
+    pub pending_window: DeletionWindow,
+    /// Its state from now on.
+    pub key_state: KeyState,
+}
+
+/// What [`Kms::encrypt`](super::Kms::encrypt) takes.
+#[derive(Clone, Debug)]
+pub struct EncryptRequest<'a, K> {
+    pub(super) key: K,
+    pub(super) plaintext: &'a [u8],
+    pub(super) context: Option<&'a EncryptionContext>,
+    pub(super) algorithm: EncryptionAlgorithm,
+    pub(super) dry_run: bool,
+}
+
+impl<'a, K: KeyReference> EncryptRequest<'a, K> {
+    /// Encrypts 1 to 4,096 bytes under a key.
+    pub const fn new(key: K, plaintext: &'a [u8]) -> Self {
+        Self { key, plaintext, context: None, algorithm: EncryptionAlgorithm::SymmetricDefault, dry_run: false }
+    }
+
+    /// Binds the ciphertext to a context, which decryption must repeat.
+    #[must_use]
+    pub const fn context(mut self, context: &'a EncryptionContext) -> Self {
+        self.context = Some(context);
+        self
+    }
+
+    /// Chooses the algorithm; without it, `SYMMETRIC_DEFAULT`.
+    #[must_use]
+    pub const fn algorithm(mut self, algorithm: EncryptionAlgorithm) -> Self {
+        self.algorithm = algorithm;
+        self
+    }
+
+    /// Goes through every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).
+    #[must_use]
+    pub const fn dry_run(mut self) -> Self {
+        self.dry_run = true;
+        self
+    }
+}
+
+/// What [`Kms::encrypt`](super::Kms::encrypt) returns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EncryptResponse {
+    /// The ciphertext: 94 bytes longer than the plaintext for a software key.
+    pub ciphertext_blob: Vec<u8>,
+    /// The key it was made under.
+    pub key_arn: KeyArn,
+    /// The algorithm.
+    pub encryption_algorithm: EncryptionAlgorithm,
+}
+
+/// What [`Kms::decrypt`](super::Kms::decrypt) takes.
+#[derive(Clone, Debug)]
+pub struct DecryptRequest<'a> {
+    pub(super) ciphertext_blob: &'a [u8],
+    pub(super) key: Option<KeyIdentifier>,
+    pub(super) context: Option<&'a EncryptionContext>,
+    pub(super) dry_run: bool,
+}
+
+impl<'a> DecryptRequest<'a> {
+    /// Decrypts what [`Kms::encrypt`](super::Kms::encrypt), [`Kms::re_encrypt`](super::Kms::re_encrypt) or
+    /// [`Kms::generate_data_key`](super::Kms::generate_data_key) made: at most 6,144 bytes.
+    pub const fn new(ciphertext_blob: &'a [u8]) -> Self {
+        Self { ciphertext_blob, key: None, context: None, dry_run: false }
+    }
+
+    /// Insists that the ciphertext was made under this key.
+    ///
+    /// # Errors
+    /// Those of [`KeyReference::to_key_identifier`].
+    pub fn key(mut self, key: impl KeyReference) -> Result<Self> {
+        self.key = Some(key.to_key_identifier()?);
+        Ok(self)
+    }
+
+    /// The context that the ciphertext is bound to.
+    #[must_use]
+    pub const fn context(mut self, context: &'a EncryptionContext) -> Self {
+        self.context = Some(context);
+        self
+    }
+
+    /// Goes through every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).
+    #[must_use]
+    pub const fn dry_run(mut self) -> Self {
+        self.dry_run = true;
+        self
+    }
+}
+
+/// What [`Kms::decrypt`](super::Kms::decrypt) returns.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DecryptResponse {
+    /// The plaintext, wiped when dropped.
+    pub plaintext: SecretBytes,
+    /// The key it was encrypted under.
+    pub key_arn: KeyArn,
+    /// The version of its material.
+    pub key_material_id: KeyMaterialId,
+    /// The algorithm.
+    pub encryption_algorithm: EncryptionAlgorithm,
+}
+
+/// What [`Kms::re_encrypt`](super::Kms::re_encrypt) takes.
+#[derive(Clone, Debug)]
+pub struct ReEncryptRequest<'a, K> {
+    pub(super) source: DecryptRequest<'a>,
+    pub(super) destination: K,
+    pub(super) destination_context: Option<&'a EncryptionContext>,
+    pub(super) dry_run: bool,
+}
+
+impl<'a, K: KeyReference> ReEncryptRequest<'a, K> {
+    /// Decrypts a ciphertext and encrypts what was in it under another key, or under the current version of the same.
+    pub const fn new(ciphertext_blob: &'a [u8], destination: K) -> Self {
+        Self { source: DecryptRequest::new(ciphertext_blob), destination, destination_context: None, dry_run: false }
+    }
+
+    /// Insists that the ciphertext was made under this key.
+    ///
+    /// # Errors
+    /// Those of [`KeyReference::to_key_identifier`].
+    pub fn source_key(mut self, key: impl KeyReference) -> Result<Self> {
+        self.source = self.source.key(key)?;
+        Ok(self)
+    }
+
+    /// The context that the ciphertext is bound to.
+    #[must_use]
+    pub const fn source_context(mut self, context: &'a EncryptionContext) -> Self {
+        self.source.context = Some(context);
+        self
+    }
+
+    /// The context that the new ciphertext is bound to.
+    #[must_use]
+    pub const fn destination_context(mut self, context: &'a EncryptionContext) -> Self {
+        self.destination_context = Some(context);
+        self
+    }
+
+    /// Goes through every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).
+    #[must_use]
+    pub const fn dry_run(mut self) -> Self {
+        self.dry_run = true;
+        self
+    }
+}
+
+/// What [`Kms::re_encrypt`](super::Kms::re_encrypt) returns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReEncryptResponse {
+    /// The new ciphertext.
+    pub ciphertext_blob: Vec<u8>,
+    /// The key that the old ciphertext was made under.
+    pub source_key_arn: KeyArn,
+    /// The version of its material.
+    pub source_key_material_id: KeyMaterialId,
+    /// The key that the new ciphertext is made under.
+    pub key_arn: KeyArn,
+    /// The version of its material.
+    pub destination_key_material_id: KeyMaterialId,
+}
+
+/// How long a data key is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DataKeyLength {
+    /// The length of a key of this kind.
+    Spec(DataKeySpec),
+    /// This many bytes, 1 to 1,024.
+    Bytes(u32),
+}
+
+/// What [`Kms::generate_data_key`](super::Kms::generate_data_key) and its twin without plaintext take.
+#[derive(Clone, Debug)]
+pub struct GenerateDataKeyRequest<'a, K> {
+    pub(super) key: K,
+    pub(super) length: DataKeyLength,
+    pub(super) context: Option<&'a EncryptionContext>,
+    pub(super) dry_run: bool,
+}
+
+impl<'a, K: KeyReference> GenerateDataKeyRequest<'a, K> {
+    /// Makes a data key of 32 bytes (AES-256) under a key.
+    pub const fn new(key: K) -> Self {
+        Self { key, length: DataKeyLength::Spec(DataKeySpec::Aes256), context: None, dry_run: false }
+    }
+
+    /// Chooses another kind of data key.
+    #[must_use]
+    pub const fn key_spec(mut self, spec: DataKeySpec) -> Self {
+        self.length = DataKeyLength::Spec(spec);
+        self
+    }
+
+    /// Chooses another length, 1 to 1,024 bytes.
+    #[must_use]
+    pub const fn number_of_bytes(mut self, bytes: u32) -> Self {
+        self.length = DataKeyLength::Bytes(bytes);
+        self
+    }
+
+    /// Binds the encrypted data key to a context, which decryption must repeat.
+    #[must_use]
+    pub const fn context(mut self, context: &'a EncryptionContext) -> Self {
+        self.context = Some(context);
+        self
+    }
+
+    /// Goes through every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).
+    #[must_use]
+    pub const fn dry_run(mut self) -> Self {
+        self.dry_run = true;
+        self
+    }
+}
+
+/// What [`Kms::generate_data_key`](super::Kms::generate_data_key) returns.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GenerateDataKeyResponse {
+    /// The data key, wiped when dropped.
+    pub plaintext: SecretBytes,
+    /// The data key, encrypted under the KMS key.
+    pub ciphertext_blob: Vec<u8>,
+    /// The KMS key.
+    pub key_arn: KeyArn,
+    /// The version of its material.
+    pub key_material_id: KeyMaterialId,
+}
+
+/// What [`Kms::generate_data_key_without_plaintext`](super::Kms::generate_data_key_without_plaintext) returns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GenerateDataKeyWithoutPlaintextResponse {
+    /// The data key, encrypted under the KMS key.
+    pub ciphertext_blob: Vec<u8>,
+    /// The KMS key.
+    pub key_arn: KeyArn,
+    /// The version of its material.
+    pub key_material_id: KeyMaterialId,
+}
+
+/// What [`Kms::run_maintenance`](super::Kms::run_maintenance) did.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct MaintenanceReport {
+    /// Keys that got new material because their rotation was due.
+    pub rotated: Vec<KeyArn>,
+    /// Keys that were deleted because their waiting period had ended.
+    pub deleted: Vec<KeyArn>,
+    /// Keys for which it failed, and why; the next run tries again.
+    pub failed: Vec<(KeyArn, crate::error::Error)>,
+}
+
+/// Turns tag pairs into checked tags.
+pub(super) fn checked_tags(pairs: &[(String, String)]) -> Result<Vec<Tag>> {
+    pairs.iter().map(|(key, value)| Tag::new(key, value)).collect()
+}

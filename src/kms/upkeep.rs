@@ -1,0 +1,98 @@
+//! What falls due with time: automatic rotation and the end of a waiting period.
+
+use super::handle::Core;
+use super::record::KeyRecord;
+use super::registry::Edit;
+use crate::audit::{Action, AuditEvent, KeyResource, Outcome};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::{AccountId, Principal};
+use crate::key::{KeyId, RotationType};
+use crate::store::{CommitError, Revision};
+
+/// How often a change is tried again after another one came first. Each conflict means that someone else got on, so
+/// this many in a row on one key mean that it is changed without a pause.
+pub(super) const MAX_COMMIT_ATTEMPTS: u32 = 256;
+
+impl Core {
+    /// Rotates the key if its automatic rotation is due. Returns whether this call did it.
+    pub(super) fn rotate_if_due(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<bool> {
+        self.settle(Action::RotateKey, account, key_id, now, |record, revision| {
+            if !record.is_rotation_due(now) {
+                return Ok(None);
+            }
+            let mut record = record.clone();
+            self.add_version(&mut record, now, Some(RotationType::Automatic))?;
+            if let Some(rotation) = &mut record.rotation {
+                let scheduled = rotation.next.plus_days(rotation.period.days());
+                rotation.next = if scheduled > now { scheduled } else { now.plus_days(rotation.period.days()) };
+            }
+            Ok(Some(vec![Edit::PutKey { record, expected: Some(revision) }]))
+        })
+    }
+
+    /// Deletes the key with its aliases if its waiting period has ended. Returns whether this call did it.
+    pub(super) fn delete_if_due(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<bool> {
+        let mut deleted = None;
+        let done = self.settle(Action::DeleteKey, account, key_id, now, |record, revision| {
+            if !record.is_past_deletion(now) {
+                return Ok(None);
+            }
+            deleted = Some(record.clone());
+            let mut edits = vec![Edit::DeleteKey { account, key_id, expected: revision }];
+            for name in &record.aliases {
+                let alias = self.registry.alias(account, name)?.ok_or_else(|| {
+                    Error::new(ErrorKind::Internal, format!("the record of {name}, an alias of {key_id}, is missing"))
+                })?;
+                edits.push(Edit::DeleteAlias { account, name: name.clone(), expected: alias.0.revision });
+            }
+            Ok(Some(edits))
+        })?;
+        if let Some(record) = deleted.filter(|_| done) {
+            self.destroy_versions(&record)?;
+        }
+        Ok(done)
+    }
+
+    /// Commits what `decide` finds due on the latest record, again after each conflict, with intent and outcome in the
+    /// audit trail.
+    fn settle(
+        &self,
+        action: Action,
+        account: AccountId,
+        key_id: KeyId,
+        now: Timestamp,
+        mut decide: impl FnMut(&KeyRecord, Revision) -> Result<Option<Vec<Edit>>>,
+    ) -> Result<bool> {
+        let mut event = AuditEvent::new(now, action, Principal::root(account));
+        event.keys[0] = Some(KeyResource { account, key_id });
+        event.outcome = Outcome::Intent;
+        let mut announced = false;
+        for _ in 0..MAX_COMMIT_ATTEMPTS {
+            let Some(key) = self.registry.key(account, key_id)? else { break };
+            let Some(edits) = decide(&key.0.value.record, key.0.revision)? else { break };
+            if !announced {
+                self.audit.record(event.clone())?;
+                announced = true;
+            }
+            match self.registry.commit(&edits) {
+                Ok(_) => {
+                    event.outcome = Outcome::Success;
+                    self.audit.record(event)?;
+                    return Ok(true);
+                }
+                Err(CommitError::Conflict(_)) => std::thread::yield_now(),
+                Err(CommitError::Failed(error)) => {
+                    event.outcome = Outcome::Failure(error.kind());
+                    self.audit.record(event)?;
+                    return Err(error);
+                }
+            }
+        }
+        if announced {
+            event.outcome = Outcome::Failure(ErrorKind::Conflict);
+            self.audit.record(event)?;
+        }
+        Ok(false)
+    }
+}
