@@ -26,11 +26,13 @@ pub mod store;
 // L4: the facade
 mod kms;
 // L5: envelope encryption
+pub mod envelope;
 // L6: prose
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use codec::CodecError;
 pub use context::{EncryptionContext, MAX_CONTEXT_BYTES, RESERVED_CONTEXT_PREFIX};
+pub use envelope::{Envelope, EnvelopeReader, EnvelopeWriter, Keyring, KmsKeyring, MultiKeyring, RawAesKeyring};
 pub use error::{Error, ErrorKind, Result};
 pub use identity::{AccountId, Locality, Principal};
 pub use key::{

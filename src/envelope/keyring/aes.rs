@@ -1,0 +1,177 @@
+//! A keyring over one raw AES key.
+
+use std::fmt;
+
+use super::Keyring;
+use super::failures::UnwrapFailures;
+use crate::codec::{Reader, Writer};
+use crate::crypto::{AeadAlgorithm, AeadKey, CryptoBackend, CryptoError, NONCE_LENGTH, TAG_LENGTH};
+use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::EncryptedDataKey;
+use crate::secret::SecretBytes;
+
+/// Start of the provider ids that belong to AWS KMS keyrings.
+const RESERVED_NAMESPACE: &str = "aws-kms";
+
+/// The tag length as the provider information has it, in bits.
+const TAG_BITS: u32 = 128;
+
+/// The IV length as the provider information has it, in bytes.
+const IV_BYTES: u32 = 12;
+
+/// Bytes that the provider information has behind the name of the key: tag length, IV length and IV.
+const INFO_LENGTH: usize = 4 + 4 + NONCE_LENGTH;
+
+/// Wraps data keys with one AES key that the caller holds (AES-GCM with a random IV).
+///
+/// Provider id: the namespace. Provider information: `name ‖ u32 tag bits = 128 ‖ u32 IV length = 12 ‖ IV`. Ciphertext:
+/// the data key under AES-GCM, bound to the encryption context, and the tag.
+///
+/// IVs are random, so one wrapping key should not wrap more than 2^32 data keys (NIST SP 800-38D, section 8.3).
+///
+/// # Examples
+/// ```
+/// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+///
+/// let wrapping_key = SecretBytes::zeroed(32); // take a random one
+/// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", wrapping_key)?);
+/// let context = EncryptionContext::from([("tenant", "42")]);
+/// let message = envelope.encrypt(b"attack at dawn", &context)?;
+/// assert_eq!(envelope.decrypt(&message, &context)?, b"attack at dawn");
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub struct RawAesKeyring {
+    namespace: String,
+    name: Vec<u8>,
+    key: Box<dyn AeadKey>,
+}
+
+impl RawAesKeyring {
+    /// A keyring with the fastest backend. Namespace and name are yours to choose and stand in every message in clear;
+    /// the wrapping key has 16, 24 or 32 bytes.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Validation`] if the key has another length, if the namespace is empty, over 65,535 bytes or begins
+    /// with `aws-kms`, or if the name is over 65,515 bytes.
+    pub fn new(namespace: impl Into<String>, name: impl Into<Vec<u8>>, wrapping_key: SecretBytes) -> Result<Self> {
+        Self::with_backend(CryptoBackend::default(), namespace, name, wrapping_key)
+    }
+
+    /// A keyring with the cryptography of your choice; see [`RawAesKeyring::new`].
+    ///
+    /// # Errors
+    /// As [`RawAesKeyring::new`].
+    #[expect(clippy::needless_pass_by_value, reason = "the keyring takes the key over, so that it is wiped here")]
+    pub fn with_backend(
+        backend: CryptoBackend,
+        namespace: impl Into<String>,
+        name: impl Into<Vec<u8>>,
+        wrapping_key: SecretBytes,
+    ) -> Result<Self> {
+        let (namespace, name) = (namespace.into(), name.into());
+        let most = usize::from(u16::MAX);
+        if namespace.is_empty() || namespace.len() > most || namespace.starts_with(RESERVED_NAMESPACE) {
+            let text = format!("a key namespace has 1 to {most} bytes and does not begin with {RESERVED_NAMESPACE}");
+            return Err(Error::new(ErrorKind::Validation, text));
+        }
+        if name.len() > most - INFO_LENGTH {
+            let text = format!("a key name of {} bytes is too long: at most {}", name.len(), most - INFO_LENGTH);
+            return Err(Error::new(ErrorKind::Validation, text));
+        }
+        let algorithm = AeadAlgorithm::ALL.into_iter().find(|algorithm| algorithm.key_length() == wrapping_key.len());
+        let algorithm = algorithm.ok_or_else(|| {
+            let text = format!("a wrapping key of {} bytes is no AES key: 16, 24 or 32", wrapping_key.len());
+            Error::new(ErrorKind::Validation, text)
+        })?;
+        let key = backend.aead().bind(algorithm, wrapping_key.expose_secret())?;
+        Ok(Self { namespace, name, key })
+    }
+
+    /// The provider information for an IV.
+    fn provider_info(&self, nonce: &[u8; NONCE_LENGTH]) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(self.name.len() + INFO_LENGTH);
+        writer.bytes(&self.name).u32(TAG_BITS).u32(IV_BYTES).bytes(nonce);
+        writer.into_bytes()
+    }
+
+    /// The IV, if a wrapped data key says that it was made with this key. The length settles it where one name is the
+    /// beginning of another.
+    fn nonce_of(&self, data_key: &EncryptedDataKey) -> Option<[u8; NONCE_LENGTH]> {
+        let info = data_key.provider_info().strip_prefix(self.name.as_slice())?;
+        if data_key.provider_id() != self.namespace || info.len() != INFO_LENGTH {
+            return None;
+        }
+        let mut reader = Reader::new(info);
+        let lengths = (reader.u32("tag length").ok()?, reader.u32("IV length").ok()?);
+        let nonce = reader.array("IV").ok()?;
+        (lengths == (TAG_BITS, IV_BYTES)).then_some(nonce)
+    }
+
+    fn unwrap(
+        &self,
+        nonce: &[u8; NONCE_LENGTH],
+        materials: &DecryptionMaterials,
+        data_key: &EncryptedDataKey,
+    ) -> std::result::Result<SecretBytes, String> {
+        let expected = materials.suite().data_key_length();
+        let (ciphertext, tag) = data_key
+            .ciphertext()
+            .split_last_chunk::<TAG_LENGTH>()
+            .filter(|(ciphertext, _)| ciphertext.len() == expected)
+            .ok_or_else(|| format!("it does not hold a data key of {expected} bytes"))?;
+        let mut plaintext = SecretBytes::zeroed(expected);
+        self.key
+            .open(nonce, materials.canonical_context(), ciphertext, tag, plaintext.expose_secret_mut())
+            .map(|()| plaintext)
+            .map_err(|error| match error {
+                CryptoError::NotAuthentic => {
+                    "it was wrapped with another key or for another context, or altered".to_owned()
+                }
+                other => other.to_string(),
+            })
+    }
+}
+
+impl Keyring for RawAesKeyring {
+    fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
+        let length = materials.data_key_or_generate()?.len();
+        let mut nonce = [0; NONCE_LENGTH];
+        materials.fill_random(&mut nonce)?;
+        let data_key = materials.data_key().map(SecretBytes::expose_secret).unwrap_or_default();
+        let mut ciphertext = Vec::with_capacity(length + TAG_LENGTH);
+        ciphertext.resize(length, 0);
+        let tag = self.key.seal(&nonce, materials.canonical_context(), data_key, &mut ciphertext)?;
+        ciphertext.extend_from_slice(&tag);
+        materials.push(EncryptedDataKey::new(self.namespace.as_str(), self.provider_info(&nonce), ciphertext));
+        Ok(())
+    }
+
+    fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
+        materials.expect_no_data_key()?;
+        let mut failures = UnwrapFailures::default();
+        for data_key in data_keys {
+            let Some(nonce) = self.nonce_of(data_key) else {
+                failures.push(data_key, "it was not wrapped with the key of this keyring");
+                continue;
+            };
+            match self.unwrap(&nonce, materials, data_key) {
+                Ok(plaintext) => return materials.set_data_key(plaintext),
+                Err(reason) => failures.push(data_key, reason),
+            }
+        }
+        Err(failures.into_error())
+    }
+}
+
+impl fmt::Debug for RawAesKeyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawAesKeyring")
+            .field("namespace", &self.namespace)
+            .field("name", &format_args!("{}", self.name.escape_ascii()))
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,149 @@
+use super::*;
+use crate::context::EncryptionContext;
+use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
+use crate::message::AlgorithmSuite;
+
+fn keyring(namespace: &str, name: &str, key: u8) -> RawAesKeyring {
+    RawAesKeyring::new(namespace, name, SecretBytes::copy_of(&[key; 32])).unwrap()
+}
+
+fn context() -> EncryptionContext {
+    EncryptionContext::from([("tenant", "42")])
+}
+
+fn wrapped(keyring: &RawAesKeyring) -> (Vec<u8>, Vec<EncryptedDataKey>) {
+    let mut materials =
+        EncryptionMaterials::new(AlgorithmSuite::default(), context(), CryptoBackend::default()).unwrap();
+    keyring.on_encrypt(&mut materials).unwrap();
+    (materials.data_key().unwrap().expose_secret().to_vec(), materials.encrypted_data_keys().to_vec())
+}
+
+fn unwrapped(keyring: &RawAesKeyring, context: EncryptionContext, keys: &[EncryptedDataKey]) -> Result<Vec<u8>> {
+    let mut materials = DecryptionMaterials::new(AlgorithmSuite::default(), context, CryptoBackend::default())?;
+    keyring.on_decrypt(&mut materials, keys)?;
+    Ok(materials.data_key().unwrap().expose_secret().to_vec())
+}
+
+#[test]
+fn a_wrapped_data_key_comes_back() -> Result<()> {
+    let keyring = keyring("ns", "kn", 1);
+    let (data_key, keys) = wrapped(&keyring);
+    assert_eq!(keys[0].provider_id(), "ns");
+    assert_eq!(keys[0].provider_info().len(), 2 + 20);
+    assert_eq!(keys[0].provider_info()[..10], *b"kn\0\0\0\x80\0\0\0\x0c");
+    assert_eq!(keys[0].ciphertext().len(), 48);
+    assert_eq!(unwrapped(&keyring, context(), &keys)?, data_key);
+    Ok(())
+}
+
+#[test]
+fn a_data_key_that_is_there_is_wrapped_and_not_replaced() -> Result<()> {
+    let mut materials = EncryptionMaterials::new(AlgorithmSuite::default(), context(), CryptoBackend::default())?;
+    materials.set_data_key(SecretBytes::copy_of(&[5; 32]))?;
+    let (first, second) = (keyring("ns", "kn", 1), keyring("ns", "kn2", 2));
+    first.on_encrypt(&mut materials)?;
+    second.on_encrypt(&mut materials)?;
+    let keys = materials.encrypted_data_keys();
+    assert_eq!(keys.len(), 2);
+    // Each finds its own among the two, wherever it stands.
+    for keyring in [first, second] {
+        assert_eq!(unwrapped(&keyring, context(), keys)?, [5; 32]);
+    }
+    Ok(())
+}
+
+#[test]
+fn another_key_context_namespace_or_name_does_not_open() {
+    let (_, keys) = wrapped(&keyring("ns", "kn", 1));
+    let cases = [
+        (keyring("ns", "kn", 2), context()),
+        (keyring("ns", "kn", 1), EncryptionContext::new()),
+        (keyring("ns2", "kn", 1), context()),
+        (keyring("ns", "k", 1), context()),
+        (keyring("ns", "kn1", 1), context()),
+    ];
+    for (keyring, context) in cases {
+        let error = unwrapped(&keyring, context, &keys).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoDataKeyUnwrapped, "{keyring:?}");
+    }
+}
+
+#[test]
+fn every_failure_is_reported() {
+    let (_, mut keys) = wrapped(&keyring("ns", "kn", 1));
+    keys.extend(wrapped(&keyring("other", "kn", 1)).1);
+    keys.push(EncryptedDataKey::new("ns", keys[0].provider_info(), [0; 40]));
+    let text = unwrapped(&keyring("ns", "kn", 2), context(), &keys).unwrap_err().to_string();
+    let expected = "no data key of the message could be unwrapped: key of provider \"ns\": it was wrapped with another \
+        key or for another context, or altered; key of provider \"other\": it was not wrapped with the key of this \
+        keyring; key of provider \"ns\": it does not hold a data key of 32 bytes";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn a_key_behind_failures_is_found() -> Result<()> {
+    let keyring = keyring("ns", "kn", 1);
+    let (data_key, mut keys) = wrapped(&keyring);
+    let info = keys[0].provider_info().to_vec();
+    keys.insert(0, EncryptedDataKey::new("ns", info, [0; 48]));
+    assert_eq!(unwrapped(&keyring, context(), &keys)?, data_key);
+    Ok(())
+}
+
+#[test]
+fn provider_info_with_other_lengths_is_not_ours() {
+    let keyring = keyring("ns", "kn", 1);
+    let (_, keys) = wrapped(&keyring);
+    for (offset, value) in [(5, 0x60), (9, 16), (0, b'K')] {
+        let mut info = keys[0].provider_info().to_vec();
+        info[offset] = value;
+        let altered = EncryptedDataKey::new("ns", info, keys[0].ciphertext());
+        assert_eq!(keyring.nonce_of(&altered), None, "{offset}");
+    }
+    let longer = [keys[0].provider_info(), &[0]].concat();
+    assert_eq!(keyring.nonce_of(&EncryptedDataKey::new("ns", longer, [])), None);
+}
+
+#[test]
+fn materials_with_a_data_key_are_refused_on_decrypt() -> Result<()> {
+    let keyring = keyring("ns", "kn", 1);
+    let (_, keys) = wrapped(&keyring);
+    let mut materials = DecryptionMaterials::new(AlgorithmSuite::default(), context(), CryptoBackend::default())?;
+    keyring.on_decrypt(&mut materials, &keys)?;
+    assert_eq!(keyring.on_decrypt(&mut materials, &keys).unwrap_err().kind(), ErrorKind::Internal);
+    Ok(())
+}
+
+#[test]
+fn all_three_key_lengths_wrap() -> Result<()> {
+    for length in [16, 24, 32] {
+        let keyring = RawAesKeyring::new("ns", "kn", SecretBytes::zeroed(length))?;
+        let (data_key, keys) = wrapped(&keyring);
+        assert_eq!(unwrapped(&keyring, context(), &keys)?, data_key);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_cannot_be_a_keyring_is_refused() {
+    let key = || SecretBytes::zeroed(32);
+    let refused = [
+        RawAesKeyring::new("ns", "kn", SecretBytes::zeroed(31)),
+        RawAesKeyring::new("ns", "kn", SecretBytes::zeroed(0)),
+        RawAesKeyring::new("", "kn", key()),
+        RawAesKeyring::new("aws-kms", "kn", key()),
+        RawAesKeyring::new("aws-kms-mine", "kn", key()),
+        RawAesKeyring::new("n".repeat(65_536), "kn", key()),
+        RawAesKeyring::new("ns", "k".repeat(65_516), key()),
+    ];
+    for keyring in refused {
+        assert_eq!(keyring.unwrap_err().kind(), ErrorKind::Validation);
+    }
+    assert!(RawAesKeyring::new("ns", "k".repeat(65_515), key()).is_ok());
+}
+
+#[test]
+fn debug_shows_no_key() {
+    let text = format!("{:?}", keyring("ns", "kn", 0xAB));
+    assert_eq!(text, "RawAesKeyring { namespace: \"ns\", name: kn, .. }");
+}

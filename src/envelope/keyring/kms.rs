@@ -1,0 +1,183 @@
+//! Data keys wrapped by the keys of a [`Kms`].
+
+use crate::context::EncryptionContext;
+use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{KeyArn, KeyIdentifier};
+use crate::kms::{DecryptRequest, EncryptRequest, GenerateDataKeyRequest, KeyReference, Kms};
+use crate::message::EncryptedDataKey;
+use crate::secret::SecretBytes;
+
+use super::{Keyring, UnwrapFailures};
+
+/// Provider id of data keys that a KMS key wrapped, as the AWS Encryption SDK has it; the provider information is the ARN
+/// of the key, the ciphertext its blob.
+pub const KMS_PROVIDER_ID: &str = "aws-kms";
+
+/// Wraps data keys under keys of a [`Kms`], with the context bound to them; acts with the rights of the handle it was
+/// made from.
+///
+/// The first key makes the data key (GenerateDataKey), every further one wraps it too (Encrypt), and any one of them
+/// opens it (Decrypt). Only wrapped data keys of these keys are opened, so that a message cannot make the keyring use
+/// another key that the handle happens to have rights to; [`KmsKeyring::discovery`] lifts that.
+///
+/// A key given by its alias is looked up each time: once the alias points elsewhere, new messages are made under the new
+/// key, and those of the old one open only with [`KmsKeyring::with_key`] or discovery.
+///
+/// # Examples
+/// ```
+/// use strongroom::envelope::{Envelope, KmsKeyring};
+/// use strongroom::{EncryptionContext, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let (ours, escrow) = (kms.create_key(Default::default())?, kms.create_key(Default::default())?);
+/// let envelope = Envelope::new(KmsKeyring::new(&kms, ours.key_id())?.with_key(escrow.key_id())?);
+/// let message = envelope.encrypt(b"will", &EncryptionContext::new())?;
+///
+/// kms.disable_key(ours.key_id())?;
+/// let escrow_only = Envelope::new(KmsKeyring::new(&kms, escrow.key_id())?);
+/// assert_eq!(escrow_only.decrypt(&message, &EncryptionContext::new())?, b"will");
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct KmsKeyring {
+    kms: Kms,
+    keys: Vec<KeyIdentifier>,
+}
+
+impl KmsKeyring {
+    /// Wraps under one key, given by id, ARN, alias name or alias ARN, and opens what that key wrapped.
+    ///
+    /// # Errors
+    /// Those of [`KeyReference::to_key_identifier`]. Whether the key exists shows when it is used.
+    pub fn new(kms: &Kms, key: impl KeyReference) -> Result<Self> {
+        Ok(Self { kms: kms.clone(), keys: vec![key.to_key_identifier()?] })
+    }
+
+    /// Opens what any key of this KMS wrapped that the handle may decrypt with, and wraps nothing.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::{Envelope, KmsKeyring};
+    /// use strongroom::{EncryptionContext, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let none = EncryptionContext::new();
+    /// let message = Envelope::new(KmsKeyring::new(&kms, key.key_id())?).encrypt(b"found", &none)?;
+    /// let reader = Envelope::new(KmsKeyring::discovery(&kms));
+    /// assert_eq!(reader.decrypt(&message, &none)?, b"found");
+    /// assert!(reader.encrypt(b"lost", &none).is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn discovery(kms: &Kms) -> Self {
+        Self { kms: kms.clone(), keys: Vec::new() }
+    }
+
+    /// Wraps under one more key too, which can then open the message as well.
+    ///
+    /// # Errors
+    /// Those of [`KeyReference::to_key_identifier`].
+    pub fn with_key(mut self, key: impl KeyReference) -> Result<Self> {
+        self.keys.push(key.to_key_identifier()?);
+        Ok(self)
+    }
+
+    fn make_data_key(&self, materials: &mut EncryptionMaterials, key: &KeyIdentifier) -> Result<()> {
+        let length = u32::try_from(materials.suite().data_key_length())
+            .map_err(|_| Error::new(ErrorKind::Internal, "a data key of a suite is 16 to 32 bytes long"))?;
+        let request = GenerateDataKeyRequest::new(key).number_of_bytes(length).context(materials.context());
+        let made = self.kms.generate_data_key(request)?;
+        materials.set_data_key(made.plaintext)?;
+        materials.push(wrapped(&made.key_arn, made.ciphertext_blob));
+        Ok(())
+    }
+
+    fn wrap_data_key(
+        &self,
+        data_key: &SecretBytes,
+        key: &KeyIdentifier,
+        context: &EncryptionContext,
+    ) -> Result<EncryptedDataKey> {
+        let request = EncryptRequest::new(key, data_key.expose_secret()).context(context);
+        let made = self.kms.encrypt(request)?;
+        Ok(wrapped(&made.key_arn, made.ciphertext_blob))
+    }
+
+    /// Opens one wrapped data key with the first of the keyring's keys that it is of.
+    fn unwrap(&self, data_key: &EncryptedDataKey, context: &EncryptionContext) -> Result<SecretBytes> {
+        let named = std::str::from_utf8(data_key.provider_info()).ok().map(KeyArn::parse).transpose()?;
+        let named = named.ok_or_else(|| Error::new(ErrorKind::InvalidArn, "the key ARN is not text"))?;
+        let request = DecryptRequest::new(data_key.ciphertext()).context(context);
+        if self.keys.is_empty() {
+            return self.checked(request, &named);
+        }
+        for key in self.keys.iter().filter(|key| may_mean(key, &named)) {
+            match self.checked(request.clone().key(key)?, &named) {
+                Err(error) if error.kind() == ErrorKind::IncorrectKey => {}
+                result => return result,
+            }
+        }
+        Err(Error::new(ErrorKind::IncorrectKey, format!("{named} is not a key of this keyring")))
+    }
+
+    /// Decrypts, and insists that the key was the one that the message names.
+    fn checked(&self, request: DecryptRequest<'_>, named: &KeyArn) -> Result<SecretBytes> {
+        let opened = self.kms.decrypt(request)?;
+        if opened.key_arn == *named {
+            return Ok(opened.plaintext);
+        }
+        Err(Error::new(ErrorKind::IncorrectKey, format!("the message names {named}, but another key opened it")))
+    }
+}
+
+impl Keyring for KmsKeyring {
+    fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
+        if self.keys.is_empty() {
+            return Err(Error::new(ErrorKind::Validation, "a discovery keyring opens messages and cannot make any"));
+        }
+        let mut keys = self.keys.iter();
+        if materials.data_key().is_none() {
+            keys.next().map_or(Ok(()), |generator| self.make_data_key(materials, generator))?;
+        }
+        for key in keys {
+            let data_key = materials
+                .data_key()
+                .ok_or_else(|| Error::new(ErrorKind::Internal, "the first key of a keyring makes the data key"))?;
+            let wrapped = self.wrap_data_key(data_key, key, materials.context())?;
+            materials.push(wrapped);
+        }
+        Ok(())
+    }
+
+    fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
+        materials.expect_no_data_key()?;
+        let mut failures = UnwrapFailures::default();
+        for data_key in data_keys {
+            if data_key.provider_id() != KMS_PROVIDER_ID {
+                failures.push(data_key, "it is not of a KMS key");
+                continue;
+            }
+            let opened =
+                self.unwrap(data_key, materials.context()).and_then(|plaintext| materials.set_data_key(plaintext));
+            match opened {
+                Ok(()) => return Ok(()),
+                Err(error) => failures.push(data_key, error.to_string()),
+            }
+        }
+        Err(failures.into_error())
+    }
+}
+
+fn wrapped(key: &KeyArn, blob: Vec<u8>) -> EncryptedDataKey {
+    EncryptedDataKey::new(KMS_PROVIDER_ID, key.to_string(), blob)
+}
+
+/// Whether it is worth while to ask the KMS: an alias may mean any key, an id or ARN only the one it names.
+fn may_mean(key: &KeyIdentifier, named: &KeyArn) -> bool {
+    match key {
+        KeyIdentifier::KeyId(id) => *id == named.id(),
+        KeyIdentifier::KeyArn(arn) => arn == named,
+        KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_) => true,
+    }
+}

@@ -1,0 +1,170 @@
+use super::*;
+use crate::clock::ManualClock;
+use crate::crypto::{CryptoBackend, DigestAlgorithm};
+
+const THREADS: usize = 6;
+const TERMS: Terms = Terms { max_age: Duration::from_secs(60), max_messages: 1000, max_bytes: 1000 };
+
+fn clock() -> ManualClock {
+    ManualClock::new(Timestamp::from_unix_millis(0))
+}
+
+fn id(of: &str) -> DigestValue {
+    CryptoBackend::default().digest().digest(DigestAlgorithm::Sha384, &[of.as_bytes()])
+}
+
+fn key(byte: u8) -> CachedKey {
+    CachedKey { data_key: SecretBytes::copy_of(&[byte; 32]), encrypted_data_keys: Vec::new() }
+}
+
+fn enter(cache: &DataKeyCache) -> Result<Entrance> {
+    cache.enter(id("x"), 1, &TERMS, &clock())
+}
+
+fn fetch(cache: &DataKeyCache) -> Fetch {
+    match enter(cache) {
+        Ok(Entrance::Fetch(fetch)) => fetch,
+        _ => panic!("there is something already"),
+    }
+}
+
+/// Has several threads wait for one fetch, ends it, and returns what each of them found.
+fn wait_for_end(cache: &DataKeyCache, end: impl FnOnce(Fetch)) -> Vec<Result<Entrance>> {
+    let fetch = fetch(cache);
+    thread::scope(|scope| {
+        let waiting: Vec<_> = (0..THREADS).map(|_| scope.spawn(|| enter(cache))).collect();
+        // The map and the fetch hold the flight once each, and every thread that waits once more.
+        while Arc::strong_count(&fetch.flight) < 2 + THREADS {
+            thread::yield_now();
+        }
+        end(fetch);
+        waiting.into_iter().map(|thread| thread.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn those_who_wait_get_what_was_fetched() {
+    let cache = DataKeyCache::default();
+    for found in wait_for_end(&cache, |fetch| fetch.keep(key(7), 1, &TERMS, &clock())) {
+        let Ok(Entrance::Hit(found)) = found else { panic!("no hit") };
+        assert_eq!(found.data_key, key(7).data_key);
+    }
+    let statistics = cache.statistics();
+    assert_eq!((statistics.misses(), statistics.hits(), statistics.entries()), (1, 6, 1));
+}
+
+#[test]
+fn those_who_wait_share_the_failure_and_the_next_tries_anew() {
+    let cache = DataKeyCache::default();
+    let error = Error::new(ErrorKind::KeyUnavailable, "the vault is sealed");
+    for found in wait_for_end(&cache, |fetch| fetch.fail(&error)) {
+        let Err(found) = found else { panic!("no failure") };
+        assert_eq!((found.kind(), found.to_string().as_str()), (ErrorKind::KeyUnavailable, "the vault is sealed"));
+    }
+    assert_eq!(cache.statistics().misses(), 1);
+    drop(fetch(&cache));
+}
+
+#[test]
+fn a_shared_failure_still_tells_each_reason() {
+    let cache = DataKeyCache::default();
+    let mut failures = UnwrapFailures::default();
+    failures.push(&EncryptedDataKey::new("ns", [], []), "no");
+    for found in wait_for_end(&cache, |fetch| fetch.fail(&failures.clone().into_error())) {
+        let Err(found) = found else { panic!("no failure") };
+        assert_eq!(UnwrapFailures::of(&found), Some(&failures));
+    }
+}
+
+#[test]
+fn a_fetch_that_was_given_up_lets_the_others_try_one_after_the_other() {
+    let cache = DataKeyCache::default();
+    // Each of them in turn finds the task, gives it up by dropping it, and the next one wakes.
+    let fetch = fetch(&cache);
+    let tried = thread::scope(|scope| {
+        let try_it = || matches!(enter(&cache).map(drop_fetch), Ok(true));
+        let waiting: Vec<_> = (0..THREADS).map(|_| scope.spawn(try_it)).collect();
+        drop(fetch);
+        waiting.into_iter().map(|thread| thread.join().unwrap()).filter(|tried| *tried).count()
+    });
+    assert_eq!(tried, THREADS);
+    assert!(cache.lock().flights.is_empty());
+}
+
+fn drop_fetch(entrance: Entrance) -> bool {
+    matches!(entrance, Entrance::Fetch(_))
+}
+
+#[test]
+fn a_thread_never_waits_for_itself() {
+    let cache = DataKeyCache::default();
+    let fetch = fetch(&cache);
+    assert!(matches!(enter(&cache), Ok(Entrance::Reentered)));
+    drop(fetch);
+}
+
+#[test]
+fn what_was_being_fetched_while_the_cache_was_cleared_is_not_kept() {
+    let cache = DataKeyCache::default();
+    let before = fetch(&cache);
+    cache.clear();
+    before.keep(key(1), 1, &TERMS, &clock());
+    assert_eq!(cache.statistics().entries(), 0);
+    fetch(&cache).keep(key(2), 1, &TERMS, &clock());
+    assert_eq!(cache.statistics().entries(), 1);
+    cache.clear();
+    assert_eq!(cache.statistics().entries(), 0);
+    drop(fetch(&cache));
+}
+
+#[test]
+fn age_counts_from_before_the_fetch() {
+    let (cache, clock) = (DataKeyCache::default(), clock());
+    let Ok(Entrance::Fetch(fetch)) = cache.enter(id("x"), 1, &TERMS, &clock) else { panic!("nothing is there") };
+    clock.advance(Duration::from_secs(50));
+    fetch.keep(key(1), 1, &TERMS, &clock);
+    clock.advance(Duration::from_secs(10));
+    assert!(matches!(cache.enter(id("x"), 1, &TERMS, &clock), Ok(Entrance::Hit(_))));
+    clock.advance(Duration::from_millis(1));
+    assert!(matches!(cache.enter(id("x"), 1, &TERMS, &clock), Ok(Entrance::Fetch(_))));
+}
+
+#[test]
+fn the_longest_unused_makes_room_and_what_is_too_old_goes_first() {
+    let (cache, clock) = (DataKeyCache::new(2).unwrap(), clock());
+    let is_held = |name: &str| match cache.enter(id(name), 1, &TERMS, &clock).unwrap() {
+        Entrance::Hit(_) => true,
+        Entrance::Fetch(fetch) => {
+            fetch.keep(key(1), 1, &TERMS, &clock);
+            false
+        }
+        Entrance::Reentered => panic!("no fetch is under way"),
+    };
+    assert_eq!(["a", "b", "a", "c"].map(is_held), [false, false, true, false]);
+    assert_eq!(cache.statistics().evictions(), 1);
+    assert_eq!(["a", "c", "b"].map(is_held), [true, true, false], "b had to go, and now a");
+    assert_eq!((cache.statistics().evictions(), cache.statistics().expirations()), (2, 0));
+
+    clock.advance(Duration::from_secs(61));
+    assert!(!is_held("new"));
+    let statistics = cache.statistics();
+    assert_eq!((statistics.entries(), statistics.evictions(), statistics.expirations()), (1, 2, 2));
+    let state = cache.lock();
+    assert_eq!((state.entries.len(), state.recency.len(), state.flights.len()), (1, 1, 0));
+}
+
+#[test]
+fn an_entry_that_leaves_is_no_longer_held_by_the_cache() {
+    let cache = DataKeyCache::new(1).unwrap();
+    fetch(&cache).keep(key(1), 1, &TERMS, &clock());
+    let Ok(Entrance::Hit(held)) = enter(&cache) else { panic!("it was kept") };
+    assert_eq!(Arc::strong_count(&held), 2);
+    let Ok(Entrance::Fetch(other)) = cache.enter(id("y"), 1, &TERMS, &clock()) else { panic!("nothing is there") };
+    other.keep(key(2), 1, &TERMS, &clock());
+    assert_eq!(Arc::strong_count(&held), 1, "the last owner wipes it");
+}
+
+#[test]
+fn room_for_none_is_refused() {
+    assert_eq!(DataKeyCache::new(0).unwrap_err().kind(), ErrorKind::Validation);
+}

@@ -1,0 +1,265 @@
+//! What an envelope, its materials manager and its keyrings hand to each other: the materials of one message.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::context::{self, EncryptionContext};
+use crate::crypto::CryptoBackend;
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::{AlgorithmSuite, EncryptedDataKey};
+use crate::secret::SecretBytes;
+
+/// Randomness that one message with one raw key needs: message id (32), data key (32) and wrapping IV (12). It is asked
+/// for at once, because the call costs more than the bytes.
+const POOL_LENGTH: usize = 32 + 32 + 12;
+
+/// Materials of a message that is being written. Keyrings fill them in.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::CryptoBackend;
+/// use strongroom::envelope::EncryptionMaterials;
+/// use strongroom::message::{AlgorithmSuite, EncryptedDataKey};
+/// use strongroom::EncryptionContext;
+///
+/// let suite = AlgorithmSuite::default();
+/// let mut materials = EncryptionMaterials::new(suite, EncryptionContext::new(), CryptoBackend::default())?;
+/// assert_eq!(materials.data_key_or_generate()?.len(), suite.data_key_length());
+/// materials.push(EncryptedDataKey::new("my-vault", *b"key 1", *b"wrapped"));
+/// assert_eq!(materials.encrypted_data_keys().len(), 1);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub struct EncryptionMaterials {
+    suite: AlgorithmSuite,
+    context: EncryptionContext,
+    canonical_context: Vec<u8>,
+    plaintext_length: Option<u64>,
+    data_key: Option<SecretBytes>,
+    encrypted_data_keys: Vec<EncryptedDataKey>,
+    backend: CryptoBackend,
+    pool: Zeroizing<[u8; POOL_LENGTH]>,
+    pool_left: usize,
+}
+
+impl EncryptionMaterials {
+    /// Materials without any key yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Validation`] if the context is too long.
+    pub fn new(suite: AlgorithmSuite, context: EncryptionContext, backend: CryptoBackend) -> Result<Self> {
+        Ok(Self {
+            suite,
+            canonical_context: context.to_canonical_bytes().map_err(context::too_long)?,
+            context,
+            plaintext_length: None,
+            data_key: None,
+            encrypted_data_keys: Vec::new(),
+            backend,
+            pool: Zeroizing::new([0; POOL_LENGTH]),
+            pool_left: 0,
+        })
+    }
+
+    /// Says how many bytes of plaintext the message will have.
+    #[must_use]
+    pub const fn with_plaintext_length(mut self, bytes: u64) -> Self {
+        self.plaintext_length = Some(bytes);
+        self
+    }
+
+    pub(super) const fn forget_plaintext_length(&mut self) {
+        self.plaintext_length = None;
+    }
+
+    /// Bytes of plaintext of the message, if that is known beforehand.
+    pub const fn plaintext_length(&self) -> Option<u64> {
+        self.plaintext_length
+    }
+
+    /// The algorithm suite.
+    pub const fn suite(&self) -> AlgorithmSuite {
+        self.suite
+    }
+
+    /// The encryption context, to which a keyring binds the data key.
+    pub const fn context(&self) -> &EncryptionContext {
+        &self.context
+    }
+
+    /// The canonical serialization of the encryption context.
+    pub fn canonical_context(&self) -> &[u8] {
+        &self.canonical_context
+    }
+
+    /// The cryptography to use.
+    pub const fn backend(&self) -> &CryptoBackend {
+        &self.backend
+    }
+
+    /// The data key, once a keyring made it.
+    pub const fn data_key(&self) -> Option<&SecretBytes> {
+        self.data_key.as_ref()
+    }
+
+    /// Refuses materials that have a data key already: who means to make one asks first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] if there is one.
+    pub fn expect_no_data_key(&self) -> Result<()> {
+        expect_none(self.data_key.as_ref())
+    }
+
+    /// The data key; a random one is made if there is none yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] if the random generator fails.
+    pub fn data_key_or_generate(&mut self) -> Result<&SecretBytes> {
+        let data_key = match self.data_key.take() {
+            Some(data_key) => data_key,
+            None => {
+                let mut data_key = SecretBytes::zeroed(self.suite.data_key_length());
+                self.fill_random(data_key.expose_secret_mut())?;
+                data_key
+            }
+        };
+        Ok(self.data_key.insert(data_key))
+    }
+
+    /// Sets the data key that a key source made.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] if there is one already, or if its length is not that of the suite: the keyring is at
+    /// fault.
+    pub fn set_data_key(&mut self, data_key: SecretBytes) -> Result<()> {
+        set_data_key(&mut self.data_key, self.suite, data_key)
+    }
+
+    /// The wrapped data keys so far.
+    pub fn encrypted_data_keys(&self) -> &[EncryptedDataKey] {
+        &self.encrypted_data_keys
+    }
+
+    /// Adds a wrapped form of the data key.
+    pub fn push(&mut self, data_key: EncryptedDataKey) {
+        self.encrypted_data_keys.push(data_key);
+    }
+
+    /// Fills `output` with random bytes: as strong as the backend's, and cheaper by the piece.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] if the random generator fails.
+    pub fn fill_random(&mut self, output: &mut [u8]) -> Result<()> {
+        if output.len() > self.pool_left {
+            if output.len() > POOL_LENGTH {
+                return Ok(self.backend.random().fill(output)?);
+            }
+            self.pool_left = 0;
+            self.backend.random().fill(self.pool.as_mut_slice())?;
+            self.pool_left = POOL_LENGTH;
+        }
+        let start = POOL_LENGTH - self.pool_left;
+        let drawn = &mut self.pool[start..start + output.len()];
+        output.copy_from_slice(drawn);
+        // No byte may be handed out twice, whatever happens later.
+        drawn.fill(0);
+        self.pool_left -= output.len();
+        Ok(())
+    }
+}
+
+impl fmt::Debug for EncryptionMaterials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EncryptionMaterials")
+            .field("suite", &self.suite)
+            .field("context", &self.context)
+            .field("data_key", &self.data_key)
+            .field("encrypted_data_keys", &self.encrypted_data_keys)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Materials of a message that is being read. A keyring fills in the data key.
+#[derive(Debug)]
+pub struct DecryptionMaterials {
+    suite: AlgorithmSuite,
+    context: EncryptionContext,
+    canonical_context: Vec<u8>,
+    data_key: Option<SecretBytes>,
+    backend: CryptoBackend,
+}
+
+impl DecryptionMaterials {
+    /// Materials without the data key yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Validation`] if the context is too long.
+    pub fn new(suite: AlgorithmSuite, context: EncryptionContext, backend: CryptoBackend) -> Result<Self> {
+        let canonical_context = context.to_canonical_bytes().map_err(context::too_long)?;
+        Ok(Self { suite, context, canonical_context, data_key: None, backend })
+    }
+
+    /// The algorithm suite.
+    pub const fn suite(&self) -> AlgorithmSuite {
+        self.suite
+    }
+
+    /// The encryption context, to which the data key was bound. Not authentic yet.
+    pub const fn context(&self) -> &EncryptionContext {
+        &self.context
+    }
+
+    /// The canonical serialization of the encryption context.
+    pub fn canonical_context(&self) -> &[u8] {
+        &self.canonical_context
+    }
+
+    /// The cryptography to use.
+    pub const fn backend(&self) -> &CryptoBackend {
+        &self.backend
+    }
+
+    /// The data key, once a keyring found it.
+    pub const fn data_key(&self) -> Option<&SecretBytes> {
+        self.data_key.as_ref()
+    }
+
+    /// Refuses materials that have a data key already: a keyring asks first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] if there is one.
+    pub fn expect_no_data_key(&self) -> Result<()> {
+        expect_none(self.data_key.as_ref())
+    }
+
+    /// Sets the data key that was unwrapped.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] if there is one already, or if its length is not that of the suite.
+    pub fn set_data_key(&mut self, data_key: SecretBytes) -> Result<()> {
+        set_data_key(&mut self.data_key, self.suite, data_key)
+    }
+}
+
+fn set_data_key(slot: &mut Option<SecretBytes>, suite: AlgorithmSuite, data_key: SecretBytes) -> Result<()> {
+    expect_none(slot.as_ref())?;
+    if data_key.len() != suite.data_key_length() {
+        let text = format!(
+            "a keyring set a data key of {} bytes, suite {suite} has {}",
+            data_key.len(),
+            suite.data_key_length()
+        );
+        return Err(Error::new(ErrorKind::Internal, text));
+    }
+    *slot = Some(data_key);
+    Ok(())
+}
+
+fn expect_none(data_key: Option<&SecretBytes>) -> Result<()> {
+    match data_key {
+        None => Ok(()),
+        Some(_) => {
+            Err(Error::new(ErrorKind::Internal, "a keyring was asked for a data key where there is one already"))
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Envelope encryption: data of any size under keys that are kept elsewhere, as messages of the AWS Encryption SDK.
+//!
+//! An [`Envelope`] makes a fresh data key for each message, lets a [`Keyring`] wrap it, and writes the wrapped forms into
+//! the message. Whoever holds one of the wrapping keys opens it.
+//!
+//! | you have | use |
+//! |---|---|
+//! | bytes in memory | [`Envelope::encrypt`] and [`Envelope::decrypt`]; the `_into` forms save an allocation |
+//! | a file, a socket, more than fits in memory | [`Envelope::writer`] and [`Envelope::reader`] |
+//! | a message and no key | [`message::inspect`] |
+//!
+//! Between the two stands a [`MaterialsManager`]; with [`CachingMaterialsManager`] one data key serves many messages.
+//!
+//! The encryption context is bound to the message and stands in it in clear. On decrypt, give what you expect of it:
+//! every pair that you give must be there, others may be there too.
+
+mod config;
+mod keyring;
+mod manager;
+mod materials;
+mod opening;
+mod reader;
+mod writer;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+pub use keyring::{KMS_PROVIDER_ID, Keyring, KmsKeyring, MultiKeyring, RawAesKeyring, UnwrapFailure, UnwrapFailures};
+pub use manager::{
+    CacheStatistics, CachingMaterialsManager, CachingMaterialsManagerBuilder, DEFAULT_CACHE_CAPACITY,
+    DEFAULT_MAX_MESSAGES, DataKeyCache, DefaultMaterialsManager, MAX_MESSAGES, MaterialsManager,
+};
+pub use materials::{DecryptionMaterials, EncryptionMaterials};
+pub use reader::EnvelopeReader;
+pub use writer::EnvelopeWriter;
+
+use crate::context::EncryptionContext;
+use crate::crypto::CryptoBackend;
+use crate::error::Result;
+use crate::message::{self, Header, HeaderParser, Limits};
+use config::Config;
+
+/// Encrypts and decrypts messages with the data keys of one keyring, or of a materials manager. Cheap to clone, and may be used by many threads.
+///
+/// # Examples
+/// ```
+/// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+///
+/// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+/// let context = EncryptionContext::from([("tenant", "42"), ("purpose", "backup")]);
+/// let message = envelope.encrypt(b"attack at dawn", &context)?;
+///
+/// let expected = EncryptionContext::from([("tenant", "42")]);
+/// assert_eq!(envelope.decrypt(&message, &expected)?, b"attack at dawn");
+/// assert!(envelope.decrypt(&message, &EncryptionContext::from([("tenant", "7")])).is_err());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Envelope {
+    manager: Arc<dyn MaterialsManager>,
+    config: Config,
+}
+
+impl Envelope {
+    /// An envelope with the default settings.
+    pub fn new(keyring: impl Keyring + 'static) -> Self {
+        Self::with_materials_manager(DefaultMaterialsManager::new(keyring))
+    }
+
+    /// An envelope with the default settings whose data keys come through a materials manager:
+    /// [`CachingMaterialsManager`], say.
+    pub fn with_materials_manager(manager: impl MaterialsManager + 'static) -> Self {
+        Self { manager: Arc::new(manager), config: Config::default() }
+    }
+
+    /// Starts an envelope with settings of your own.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::message::Limits;
+    /// use strongroom::{Envelope, RawAesKeyring, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let limits = Limits::default().with_max_encrypted_data_keys(1);
+    /// let envelope = Envelope::builder(keyring).frame_length(4096).limits(limits).build()?;
+    /// # assert!(format!("{envelope:?}").contains("4096"));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn builder(keyring: impl Keyring + 'static) -> EnvelopeBuilder {
+        EnvelopeBuilder { envelope: Self::new(keyring) }
+    }
+
+    /// Encrypts a plaintext that is wholly in memory.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the context is too long or has a name that begins with
+    /// [`RESERVED_CONTEXT_PREFIX`](crate::RESERVED_CONTEXT_PREFIX), and whatever kept the keyring from wrapping.
+    pub fn encrypt(&self, plaintext: &[u8], context: &EncryptionContext) -> Result<Vec<u8>> {
+        let mut message = Vec::new();
+        self.encrypt_into(plaintext, context, &mut message)?;
+        Ok(message)
+    }
+
+    /// Encrypts into a vector, whose contents are replaced; its allocation is used again, which saves a sixth of the
+    /// time for large messages. After an error it is empty.
+    ///
+    /// # Errors
+    /// As [`Envelope::encrypt`].
+    pub fn encrypt_into(&self, plaintext: &[u8], context: &EncryptionContext, message: &mut Vec<u8>) -> Result<()> {
+        let sealed =
+            opening::start_writing(&self.config, &*self.manager, context, Some(plaintext.len())).and_then(|sealer| {
+                let length = sealer.message_length(plaintext.len()).ok_or(message::MessageError::TooManyFrames)?;
+                message::prepare(message, length);
+                Ok(sealer.seal_whole(plaintext, message)?)
+            });
+        if sealed.is_err() {
+            message.clear();
+        }
+        sealed
+    }
+
+    /// Decrypts a message that is wholly in memory. Every pair of `expect_context` must be in the message's context,
+    /// which may have others.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidMessage`](crate::ErrorKind::InvalidMessage) if the message is malformed, altered, cut off or
+    /// followed by other bytes, [`ErrorKind::ContextMismatch`](crate::ErrorKind::ContextMismatch) if it lacks an expected
+    /// pair, [`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped) if the keyring cannot open it.
+    pub fn decrypt(&self, message: &[u8], expect_context: &EncryptionContext) -> Result<Vec<u8>> {
+        Ok(self.decrypt_with_header(message, expect_context)?.plaintext)
+    }
+
+    /// Decrypts into a vector, whose contents are replaced; its allocation is used again. After an error it is empty.
+    /// Returns the header, which is authentic.
+    ///
+    /// # Errors
+    /// As [`Envelope::decrypt`].
+    pub fn decrypt_into(
+        &self,
+        message: &[u8],
+        expect_context: &EncryptionContext,
+        plaintext: &mut Vec<u8>,
+    ) -> Result<Header> {
+        let opened = self.open_into(message, expect_context, plaintext);
+        if opened.is_err() {
+            plaintext.clear();
+        }
+        opened
+    }
+
+    fn open_into(&self, message: &[u8], expected: &EncryptionContext, plaintext: &mut Vec<u8>) -> Result<Header> {
+        let header = HeaderParser::default().parse(message, &self.config.limits)?;
+        let opener = opening::start_reading(&self.config, &*self.manager, &header, expected)?;
+        opener.open_whole(&message[header.encoded_length()..], plaintext)?;
+        Ok(header)
+    }
+
+    /// Decrypts a message and hands out its header too: its whole context, suite and wrapped data keys.
+    ///
+    /// # Errors
+    /// As [`Envelope::decrypt`].
+    pub fn decrypt_with_header(&self, message: &[u8], expect_context: &EncryptionContext) -> Result<Decrypted> {
+        let mut plaintext = Vec::new();
+        let header = self.decrypt_into(message, expect_context, &mut plaintext)?;
+        Ok(Decrypted { plaintext, header })
+    }
+
+    /// Starts a message that is written to `inner` while its plaintext comes in. It must be ended with
+    /// [`EnvelopeWriter::finish`].
+    ///
+    /// # Errors
+    /// As [`Envelope::encrypt`], and [`ErrorKind::Io`](crate::ErrorKind::Io) if the header cannot be written.
+    pub fn writer<W: io::Write>(&self, inner: W, context: &EncryptionContext) -> Result<EnvelopeWriter<W>> {
+        EnvelopeWriter::start(inner, opening::start_writing(&self.config, &*self.manager, context, None)?)
+    }
+
+    /// Starts to read a message from `inner`: reads and verifies its header. The plaintext is then read from the result.
+    ///
+    /// # Errors
+    /// As [`Envelope::decrypt`] for what concerns the header, and [`ErrorKind::Io`](crate::ErrorKind::Io) if `inner`
+    /// cannot be read.
+    pub fn reader<R: io::Read>(&self, inner: R, expect_context: &EncryptionContext) -> Result<EnvelopeReader<R>> {
+        EnvelopeReader::start(inner, &self.config.limits, |header| {
+            opening::start_reading(&self.config, &*self.manager, header, expect_context)
+        })
+    }
+}
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Envelope").field("manager", &self.manager).field("config", &self.config).finish()
+    }
+}
+
+/// An [`Envelope`] that is being set up.
+#[derive(Debug)]
+#[must_use]
+pub struct EnvelopeBuilder {
+    envelope: Envelope,
+}
+
+impl EnvelopeBuilder {
+    /// Starts an envelope with settings of your own whose data keys come through a materials manager.
+    pub fn with_materials_manager(manager: impl MaterialsManager + 'static) -> Self {
+        Self { envelope: Envelope::with_materials_manager(manager) }
+    }
+
+    /// Sets the bytes of plaintext in a frame of the messages that are written. Default:
+    /// [`DEFAULT_FRAME_LENGTH`](message::DEFAULT_FRAME_LENGTH).
+    pub const fn frame_length(mut self, bytes: u32) -> Self {
+        self.envelope.config.frame_length = bytes;
+        self
+    }
+
+    /// Sets what a message may make this program allocate, hold and ask for.
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.envelope.config.limits = limits;
+        self
+    }
+
+    /// Sets the cryptography. Default: [`FASTEST`](crate::crypto::FASTEST).
+    pub const fn backend(mut self, backend: CryptoBackend) -> Self {
+        self.envelope.config.backend = backend;
+        self
+    }
+
+    /// Makes the envelope.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the frame length is zero, over
+    /// [`LARGEST_WRITABLE_FRAME_LENGTH`](message::LARGEST_WRITABLE_FRAME_LENGTH), or over the limit for frames.
+    pub fn build(self) -> Result<Envelope> {
+        Ok(Envelope { config: self.envelope.config.validated()?, ..self.envelope })
+    }
+}
+
+/// A message that was opened: its plaintext, and its header, which is authentic.
+pub struct Decrypted {
+    plaintext: Vec<u8>,
+    header: Header,
+}
+
+impl Decrypted {
+    /// The plaintext.
+    pub fn plaintext(&self) -> &[u8] {
+        &self.plaintext
+    }
+
+    /// The header: context, suite, wrapped data keys.
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Takes the plaintext out.
+    pub fn into_plaintext(self) -> Vec<u8> {
+        self.plaintext
+    }
+}
+
+impl fmt::Debug for Decrypted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decrypted")
+            .field("plaintext", &format_args!("{} bytes", self.plaintext.len()))
+            .field("header", &self.header)
+            .finish()
+    }
+}

@@ -1,0 +1,89 @@
+//! Writing a message to an [`io::Write`].
+
+use std::fmt;
+use std::io;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::Sealer;
+
+/// Encrypts what is written to it and passes the message on. Holds one frame.
+///
+/// The message must be ended with [`finish`](EnvelopeWriter::finish). A writer that is dropped before leaves an
+/// unfinished message behind, which every reader refuses: nothing is written on drop, so that a failure half way cannot
+/// pass for a whole message. After an error the message is lost, and every further call fails.
+///
+/// [`flush`](io::Write::flush) passes on the frames that are full; the rest waits for more plaintext or the end.
+///
+/// # Examples
+/// ```
+/// use std::io::Write;
+/// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+///
+/// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+/// let mut writer = envelope.writer(Vec::new(), &EncryptionContext::new())?;
+/// writer.write_all(b"attack ")?;
+/// writer.write_all(b"at dawn")?;
+/// let message = writer.finish()?;
+/// assert_eq!(envelope.decrypt(&message, &EncryptionContext::new())?, b"attack at dawn");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a message that is not finished is refused by every reader"]
+pub struct EnvelopeWriter<W> {
+    inner: W,
+    /// Gone after an error.
+    sealer: Option<Sealer>,
+    output: Vec<u8>,
+}
+
+impl<W: io::Write> EnvelopeWriter<W> {
+    /// Writes the header.
+    pub(super) fn start(mut inner: W, sealer: Sealer) -> Result<Self> {
+        inner.write_all(sealer.header()).map_err(cannot_write)?;
+        Ok(Self { inner, sealer: Some(sealer), output: Vec::new() })
+    }
+
+    /// Writes the final frame, flushes, and returns what the message was written to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] if that cannot be written, or if an earlier call failed.
+    pub fn finish(mut self) -> Result<W> {
+        let sealer = self.sealer.take().ok_or_else(failed_before)?;
+        self.output.resize(sealer.step_length(), 0);
+        let written = sealer.finish(&mut self.output)?;
+        self.inner.write_all(&self.output[..written]).map_err(cannot_write)?;
+        self.inner.flush().map_err(cannot_write)?;
+        Ok(self.inner)
+    }
+}
+
+impl<W: io::Write> io::Write for EnvelopeWriter<W> {
+    /// Takes up to one frame of plaintext.
+    fn write(&mut self, plaintext: &[u8]) -> io::Result<usize> {
+        // Taken out until all went well: whatever fails, the message cannot go on.
+        let mut sealer = self.sealer.take().ok_or_else(|| io::Error::other(failed_before()))?;
+        self.output.resize(sealer.step_length(), 0);
+        let sealed =
+            sealer.update(plaintext, &mut self.output).map_err(|error| io::Error::other(Error::from(error)))?;
+        self.inner.write_all(&self.output[..sealed.written])?;
+        self.sealer = Some(sealer);
+        Ok(sealed.consumed)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+fn cannot_write(error: io::Error) -> Error {
+    Error::new(ErrorKind::Io, format!("the message cannot be written: {error}")).with_source(error)
+}
+
+fn failed_before() -> Error {
+    Error::new(ErrorKind::Io, "the message was given up after an earlier error")
+}
+
+impl<W> fmt::Debug for EnvelopeWriter<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnvelopeWriter").field("failed", &self.sealer.is_none()).finish_non_exhaustive()
+    }
+}
