@@ -1,6 +1,12 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
-//! An embeddable KMS and envelope-encryption library.
+// The links of the README lead to files; here, where the first definition of a link counts, they lead to modules.
+//! [concepts]: crate::manual::concepts
+//! [longer start]: crate::manual::quickstart
+//! [default with its reason]: crate::manual::defaults
+//! [different from AWS KMS]: crate::manual::differences
+//! [threat model]: crate::manual::threat_model
+#![doc = include_str!("../README.md")]
 
 // L0: foundations
 mod clock;
@@ -28,6 +34,7 @@ mod kms;
 // L5: envelope encryption
 pub mod envelope;
 // L6: prose
+pub mod manual;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use codec::CodecError;

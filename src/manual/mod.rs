@@ -1,0 +1,36 @@
+//! The manual: how to start, what the words mean, what is promised and what is not, and why things are as they are.
+//!
+//! | page | answers |
+//! |---|---|
+//! | [`quickstart`] | How do I encrypt something, and stream a file? |
+//! | [`concepts`] | What are keys, versions, aliases, states and contexts? |
+//! | [`defaults`] | What is chosen for me, and why that? |
+//! | [`differences`] | What is like AWS KMS, and what is deliberately not? |
+//! | [`threat_model`] | Against whom does it protect, and against whom not? |
+//! | [`backends`] | Whose cryptography runs, and can I choose? |
+//! | [`message_format`] | What does an encrypted message look like, byte by byte? |
+//! | [`blob_format`] | What does `Encrypt` return, byte by byte? |
+
+#[doc = include_str!("quickstart.md")]
+pub mod quickstart {}
+
+#[doc = include_str!("concepts.md")]
+pub mod concepts {}
+
+#[doc = include_str!("defaults.md")]
+pub mod defaults {}
+
+#[doc = include_str!("differences.md")]
+pub mod differences {}
+
+#[doc = include_str!("../../SECURITY.md")]
+pub mod threat_model {}
+
+#[doc = include_str!("backends.md")]
+pub mod backends {}
+
+#[doc = include_str!("message_format.md")]
+pub mod message_format {}
+
+#[doc = include_str!("blob_format.md")]
+pub mod blob_format {}
