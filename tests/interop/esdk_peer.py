@@ -1,0 +1,130 @@
+"""Encrypts and decrypts with the official Encryption SDK for Python, on request.
+
+One request a line on standard input, one answer a line on standard output, both JSON; bytes are hexadecimal.
+
+    {"do": "encrypt", "key": ..., "namespace": ..., "name": ..., "context": {...}, "frame_length": n, "plaintext": ...}
+        -> {"ciphertext": ...}
+    {"do": "decrypt", "key": ..., "namespace": ..., "name": ..., "ciphertext": ...}
+        -> {"plaintext": ..., "context": {...}}
+    {"do": "version"}
+        -> {"version": "4.0.7"}
+
+With "keyring": true in the request, the data key is wrapped by a keyring of the material providers library, which is
+another implementation than the SDK's own master keys. With "children": [{"key": ..., "namespace": ..., "name": ...}, ...]
+beside it, that keyring is the generator of a multi-keyring. Whatever fails is answered with {"error": text}. Needs the packages
+of requirements.txt.
+"""
+
+import json
+import logging
+import sys
+from importlib.metadata import version
+
+import aws_encryption_sdk
+from aws_cryptographic_material_providers.mpl import AwsCryptographicMaterialProviders
+from aws_cryptographic_material_providers.mpl.config import MaterialProvidersConfig
+from aws_cryptographic_material_providers.mpl.models import (
+    AesWrappingAlg,
+    CreateMultiKeyringInput,
+    CreateRawAesKeyringInput,
+)
+from aws_encryption_sdk.identifiers import Algorithm, CommitmentPolicy, EncryptionKeyType, WrappingAlgorithm
+from aws_encryption_sdk.internal.crypto.wrapping_keys import WrappingKey
+from aws_encryption_sdk.key_providers.raw import RawMasterKeyProvider
+
+WRAPPING = {
+    16: WrappingAlgorithm.AES_128_GCM_IV12_TAG16_NO_PADDING,
+    24: WrappingAlgorithm.AES_192_GCM_IV12_TAG16_NO_PADDING,
+    32: WrappingAlgorithm.AES_256_GCM_IV12_TAG16_NO_PADDING,
+}
+
+KEYRING_WRAPPING = {
+    16: AesWrappingAlg.ALG_AES128_GCM_IV12_TAG16,
+    24: AesWrappingAlg.ALG_AES192_GCM_IV12_TAG16,
+    32: AesWrappingAlg.ALG_AES256_GCM_IV12_TAG16,
+}
+
+MATERIAL_PROVIDERS = AwsCryptographicMaterialProviders(config=MaterialProvidersConfig())
+
+CLIENT = aws_encryption_sdk.EncryptionSDKClient(
+    commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT
+)
+
+
+def raw_aes_keyring(member):
+    key = bytes.fromhex(member["key"])
+    return MATERIAL_PROVIDERS.create_raw_aes_keyring(
+        CreateRawAesKeyringInput(
+            key_namespace=member["namespace"],
+            key_name=member["name"],
+            wrapping_key=key,
+            wrapping_alg=KEYRING_WRAPPING[len(key)],
+        )
+    )
+
+
+def request_keyring(request):
+    keyring = raw_aes_keyring(request)
+    if "children" not in request:
+        return keyring
+    children = [raw_aes_keyring(child) for child in request["children"]]
+    return MATERIAL_PROVIDERS.create_multi_keyring(CreateMultiKeyringInput(generator=keyring, child_keyrings=children))
+
+
+def key_source(request):
+    """The raw AES keys of a request as a keyring, or its only one as a master key provider."""
+    if request.get("keyring"):
+        return {"keyring": request_keyring(request)}
+    key = bytes.fromhex(request["key"])
+
+    class OneKey(RawMasterKeyProvider):
+        provider_id = request["namespace"]
+
+        def _get_raw_key(self, key_id):
+            return WrappingKey(
+                wrapping_algorithm=WRAPPING[len(key)],
+                wrapping_key=key,
+                wrapping_key_type=EncryptionKeyType.SYMMETRIC,
+            )
+
+    provider = OneKey()
+    provider.add_master_key(request["name"])
+    return {"key_provider": provider}
+
+
+def encrypt(request):
+    ciphertext, _header = CLIENT.encrypt(
+        source=bytes.fromhex(request["plaintext"]),
+        encryption_context=request["context"],
+        frame_length=request["frame_length"],
+        algorithm=Algorithm.AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
+        **key_source(request),
+    )
+    return {"ciphertext": ciphertext.hex()}
+
+
+def decrypt(request):
+    plaintext, header = CLIENT.decrypt(source=bytes.fromhex(request["ciphertext"]), **key_source(request))
+    return {"plaintext": plaintext.hex(), "context": header.encryption_context}
+
+
+def report_version(_request):
+    return {"version": version("aws-encryption-sdk")}
+
+
+ACTIONS = {"encrypt": encrypt, "decrypt": decrypt, "version": report_version}
+
+
+def main():
+    logging.disable(logging.CRITICAL)
+    for line in sys.stdin:
+        try:
+            request = json.loads(line)
+            answer = ACTIONS[request["do"]](request)
+        except Exception as error:  # whatever it is, the other side must hear of it
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+//! Messages whose data keys are wrapped by keys of a KMS.
+
+use strongroom::envelope::{Envelope, KmsKeyring, RawAesKeyring};
+use strongroom::message::inspect;
+use strongroom::{
+    AccountId, CreateKeyRequest, EncryptionContext, ErrorKind, KeyId, Kms, Principal, Result, SecretBytes,
+};
+
+use crate::kms_keys::{kind, with_key};
+
+fn sealed(kms: &Kms, key: KeyId, context: &EncryptionContext) -> Result<Vec<u8>> {
+    Envelope::new(KmsKeyring::new(kms, key)?).encrypt(b"payload", context)
+}
+
+#[test]
+fn the_message_names_the_key_by_its_arn_and_carries_its_blob() -> Result<()> {
+    let (kms, key) = with_key()?;
+    let message = sealed(&kms, key, &EncryptionContext::from([("a", "b")]))?;
+    let header = inspect(&message)?;
+    let [data_key] = header.data_keys() else { panic!("one data key") };
+    assert_eq!(data_key.provider_id(), "aws-kms");
+    assert_eq!(data_key.provider_info(), kms.describe_key(key)?.arn().to_string().as_bytes());
+    assert_eq!(data_key.ciphertext().len(), 32 + 94);
+    Ok(())
+}
+
+#[test]
+fn any_one_of_several_keys_opens() -> Result<()> {
+    let (kms, first) = with_key()?;
+    let second = kms.create_key(CreateKeyRequest::default())?.key_id();
+    let none = EncryptionContext::new();
+    let both = Envelope::new(KmsKeyring::new(&kms, first)?.with_key(second)?);
+    let message = both.encrypt(b"payload", &none)?;
+    for key in [first, second] {
+        assert_eq!(Envelope::new(KmsKeyring::new(&kms, key)?).decrypt(&message, &none)?, b"payload");
+    }
+    kms.disable_key(first)?;
+    assert_eq!(both.decrypt(&message, &none)?, b"payload", "the second key steps in");
+    kms.disable_key(second)?;
+    assert_eq!(kind(both.decrypt(&message, &none)), ErrorKind::NoDataKeyUnwrapped);
+    Ok(())
+}
+
+#[test]
+fn a_keyring_uses_only_its_own_keys_unless_it_discovers() -> Result<()> {
+    let (kms, ours) = with_key()?;
+    let other = kms.create_key(CreateKeyRequest::default())?.key_id();
+    let none = EncryptionContext::new();
+    let message = sealed(&kms, other, &none)?;
+    let strict = Envelope::new(KmsKeyring::new(&kms, ours)?);
+    assert_eq!(kind(strict.decrypt(&message, &none)), ErrorKind::NoDataKeyUnwrapped);
+    let discovery = Envelope::new(KmsKeyring::discovery(&kms));
+    assert_eq!(discovery.decrypt(&message, &none)?, b"payload");
+    assert_eq!(kind(discovery.encrypt(b"x", &none)), ErrorKind::Validation);
+    Ok(())
+}
+
+#[test]
+fn an_alias_is_followed_when_it_moves() -> Result<()> {
+    let (kms, first) = with_key()?;
+    let second = kms.create_key(CreateKeyRequest::default())?.key_id();
+    kms.create_alias("alias/x", first)?;
+    let none = EncryptionContext::new();
+    let envelope = Envelope::new(KmsKeyring::new(&kms, "alias/x")?);
+    let old = envelope.encrypt(b"old", &none)?;
+    assert_eq!(envelope.decrypt(&old, &none)?, b"old");
+    kms.update_alias("alias/x", second)?;
+    let new = envelope.encrypt(b"new", &none)?;
+    assert_eq!(envelope.decrypt(&new, &none)?, b"new");
+    assert_eq!(kind(envelope.decrypt(&old, &none)), ErrorKind::NoDataKeyUnwrapped);
+    let both = Envelope::new(KmsKeyring::new(&kms, "alias/x")?.with_key(first)?);
+    assert_eq!(both.decrypt(&old, &none)?, b"old");
+    Ok(())
+}
+
+#[test]
+fn the_kms_refuses_what_its_handle_may_not_do() -> Result<()> {
+    let (kms, key) = with_key()?;
+    let none = EncryptionContext::new();
+    let message = sealed(&kms, key, &none)?;
+    let user = kms.as_principal(Principal::user(AccountId::default(), "alice")?)?;
+    let envelope = Envelope::new(KmsKeyring::new(&user, key)?);
+    assert_eq!(kind(envelope.encrypt(b"x", &none)), ErrorKind::AccessDenied);
+    let refused = envelope.decrypt(&message, &none).expect_err("no permission");
+    assert_eq!(refused.kind(), ErrorKind::NoDataKeyUnwrapped);
+    assert!(refused.to_string().contains("not authorized"), "the reason of each key is told: {refused}");
+    Ok(())
+}
+
+#[test]
+fn the_context_is_bound_by_the_kms_too() -> Result<()> {
+    let (kms, key) = with_key()?;
+    let message = sealed(&kms, key, &EncryptionContext::from([("tenant", "1")]))?;
+    let at = message.windows(7).position(|window| window == b"tenant\0").expect("the context is in clear") + 8;
+    let mut altered = message.clone();
+    altered[at] = b'2';
+    let envelope = Envelope::new(KmsKeyring::new(&kms, key)?);
+    let refused = envelope.decrypt(&altered, &EncryptionContext::from([("tenant", "2")]));
+    assert_eq!(kind(refused), ErrorKind::NoDataKeyUnwrapped, "the data key does not open under another context");
+    Ok(())
+}
+
+#[test]
+fn other_providers_and_malformed_names_are_passed_over() -> Result<()> {
+    let (kms, key) = with_key()?;
+    let none = EncryptionContext::new();
+    let raw = Envelope::new(RawAesKeyring::new("ns", "key", SecretBytes::zeroed(32))?).encrypt(b"x", &none)?;
+    let envelope = Envelope::new(KmsKeyring::new(&kms, key)?);
+    let refused = envelope.decrypt(&raw, &none).expect_err("not of a KMS key");
+    assert_eq!(refused.kind(), ErrorKind::NoDataKeyUnwrapped);
+    let mut message = sealed(&kms, key, &none)?;
+    let at = message.windows(4).position(|window| window == b"arn:").expect("the ARN is in clear");
+    message[at] = 0xFF;
+    assert_eq!(kind(envelope.decrypt(&message, &none)), ErrorKind::NoDataKeyUnwrapped);
+    Ok(())
+}

@@ -1,0 +1,300 @@
+//! Keys: made, described, listed, switched, tagged, named, scheduled for deletion.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use strongroom::{
+    AccountId, CreateKeyRequest, DeletionWindow, EncryptRequest, Error, ErrorKind, KeyId, KeySpec, KeyState, KeyUsage,
+    Kms, KmsLimits, Locality, ManualClock, Origin, PageRequest, Principal, Result, RotationPeriod, Tag, Timestamp,
+};
+
+/// A KMS whose clock the test moves.
+pub(crate) fn with_clock() -> Result<(Kms, Arc<ManualClock>)> {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
+    Ok((Kms::builder().clock(Arc::clone(&clock)).build()?, clock))
+}
+
+/// A KMS with one key.
+pub(crate) fn with_key() -> Result<(Kms, KeyId)> {
+    let kms = Kms::in_memory()?;
+    let key_id = kms.create_key(CreateKeyRequest::default())?.key_id();
+    Ok((kms, key_id))
+}
+
+/// The kind of a refusal.
+pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorKind {
+    result.expect_err("must be refused").kind()
+}
+
+#[test]
+fn a_new_key_is_what_was_asked_for() -> Result<()> {
+    let account = AccountId::parse("123456789012")?;
+    let kms = Kms::builder().account(account).locality(Locality::new("aws", "eu-central-1")?).build()?;
+    let key = kms.create_key(CreateKeyRequest::default().description("d").tag("a", "1"))?;
+    assert_eq!(key.arn().to_string(), format!("arn:aws:kms:eu-central-1:123456789012:key/{}", key.key_id()));
+    assert_eq!((key.state(), key.is_enabled(), key.account()), (KeyState::Enabled, true, account));
+    assert_eq!((key.spec(), key.usage()), (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt));
+    assert_eq!((key.origin(), key.description().as_str()), (Origin::Kms, "d"));
+    assert!(key.current_key_material_id().is_some() && key.deletion_date().is_none());
+    assert_eq!(kms.describe_key(key.key_id())?, key);
+    assert_eq!(kms.list_resource_tags(key.key_id(), PageRequest::default())?.entries, [Tag::new("a", "1")?]);
+    Ok(())
+}
+
+#[test]
+fn impossible_keys_are_refused_and_nothing_is_made() -> Result<()> {
+    let kms = Kms::in_memory()?;
+    let request = CreateKeyRequest::default;
+    let refused = [
+        (request().usage(KeyUsage::SignVerify), ErrorKind::Validation),
+        (request().spec(KeySpec::Rsa2048), ErrorKind::Validation),
+        (request().spec(KeySpec::Rsa2048).usage(KeyUsage::KeyAgreement), ErrorKind::Validation),
+        (request().spec(KeySpec::Rsa2048).usage(KeyUsage::SignVerify), ErrorKind::UnsupportedOperation),
+        (request().origin(Origin::External), ErrorKind::UnsupportedOperation),
+        (request().origin(Origin::Hsm), ErrorKind::UnsupportedOperation),
+        (request().description("x".repeat(8193)), ErrorKind::Validation),
+        (request().tag("aws:a", "1"), ErrorKind::Tag),
+        (request().tag("a", "1").tag("a", "2"), ErrorKind::Tag),
+        (request().tag("", "1"), ErrorKind::Validation),
+        ((0..51).fold(request(), |made, tag| made.tag(tag.to_string(), "")), ErrorKind::Tag),
+    ];
+    for (request, expected) in refused {
+        assert_eq!(kind(kms.create_key(request.clone())), expected, "{request:?}");
+    }
+    assert!(kms.list_keys(PageRequest::default())?.entries.is_empty());
+    Ok(())
+}
+
+#[test]
+fn pages_cover_every_key_once() -> Result<()> {
+    let kms = Kms::in_memory()?;
+    let made: BTreeSet<KeyId> =
+        (0..25).map(|_| Ok(kms.create_key(CreateKeyRequest::default())?.key_id())).collect::<Result<_>>()?;
+    for limit in [1, 2, 7, 24, 25, 26, 1000] {
+        let mut listed = Vec::new();
+        let mut page = kms.list_keys(PageRequest::default().limit(limit))?;
+        loop {
+            assert!(page.entries.len() <= usize::try_from(limit).expect("a small number"));
+            listed.extend(page.entries.iter().map(|entry| entry.key_id));
+            let Some(marker) = page.next_marker else { break };
+            assert!(!page.entries.is_empty());
+            page = kms.list_keys(PageRequest::default().limit(limit).marker(marker))?;
+        }
+        assert_eq!(listed, made.iter().copied().collect::<Vec<_>>(), "limit {limit}");
+    }
+    assert_eq!(kind(kms.list_keys(PageRequest::default().limit(0))), ErrorKind::Validation);
+    assert_eq!(kind(kms.list_keys(PageRequest::default().limit(1001))), ErrorKind::Validation);
+    for marker in ["", "x", "m1.00", "m1.zz"] {
+        assert_eq!(kind(kms.list_keys(PageRequest::default().marker(marker))), ErrorKind::InvalidMarker, "{marker}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_largest_page_loses_no_key() -> Result<()> {
+    let (kms, clock) = with_clock()?;
+    for number in 0..1_003 {
+        let key = kms.create_key(CreateKeyRequest::default())?;
+        if number % 100 == 0 {
+            kms.schedule_key_deletion(key.key_id(), DeletionWindow::from_days(7)?)?;
+        }
+    }
+    let first = kms.list_keys(PageRequest::default().limit(1000))?;
+    let marker = first.next_marker.clone().unwrap_or_default();
+    let rest = kms.list_keys(PageRequest::default().limit(1000).marker(marker))?;
+    assert_eq!((first.entries.len(), rest.entries.len(), rest.next_marker), (1000, 3, None));
+    clock.advance_days(7);
+    let alive = kms.list_keys(PageRequest::default().limit(1000))?;
+    assert_eq!((alive.entries.len(), alive.next_marker), (992, None), "keys that are gone take no place in a page");
+    Ok(())
+}
+
+#[test]
+fn every_form_of_identifier_finds_the_key_where_it_is_accepted() -> Result<()> {
+    let (kms, key) = with_key()?;
+    kms.create_alias("alias/a", key)?;
+    let arn = kms.describe_key(key)?.arn().to_string();
+    let alias_arn = kms.list_aliases(PageRequest::default())?.entries[0].alias_arn.to_string();
+    for reference in [&key.to_string(), &arn, "alias/a", &alias_arn] {
+        assert_eq!(kms.describe_key(reference)?.key_id(), key);
+        let sealed = kms.encrypt(EncryptRequest::new(reference, b"x"))?;
+        assert_eq!(sealed.key_arn.to_string(), arn, "responses name the key by its ARN");
+    }
+    for alias in ["alias/a", &alias_arn] {
+        assert_eq!(kind(kms.disable_key(alias)), ErrorKind::NotFound);
+        assert_eq!(kind(kms.schedule_key_deletion(alias, DeletionWindow::default())), ErrorKind::NotFound);
+        assert_eq!(kind(kms.enable_key_rotation(alias, RotationPeriod::default())), ErrorKind::NotFound);
+    }
+    Ok(())
+}
+
+#[test]
+fn unknown_and_foreign_identifiers_are_not_found() -> Result<()> {
+    let (kms, key) = with_key()?;
+    let strangers = [
+        "".to_owned(),
+        "no-such-key".to_owned(),
+        "alias/none".to_owned(),
+        KeyId::from_random_bytes([9; 16]).to_string(),
+        format!("arn:aws:kms:elsewhere:000000000000:key/{key}"),
+        format!("arn:aws-cn:kms:local:000000000000:key/{key}"),
+        format!("arn:aws:kms:local:999999999999:key/{key}"),
+        "arn:aws:kms:local:999999999999:alias/a".to_owned(),
+    ];
+    for stranger in strangers {
+        let refused = kms.describe_key(&stranger).expect_err("must be refused");
+        assert_eq!(refused.kind(), ErrorKind::NotFound, "{stranger}: {refused}");
+    }
+    assert_eq!(kind(kms.describe_key("arn:aws:kms:nonsense")), ErrorKind::InvalidArn);
+    Ok(())
+}
+
+#[test]
+fn switching_is_idempotent_and_bites_at_once() -> Result<()> {
+    let (kms, key) = with_key()?;
+    let other_handle = kms.clone();
+    for _ in 0..2 {
+        kms.disable_key(key)?;
+        assert_eq!(other_handle.describe_key(key)?.state(), KeyState::Disabled);
+        assert_eq!(kind(other_handle.encrypt(EncryptRequest::new(key, b"x"))), ErrorKind::Disabled);
+    }
+    for _ in 0..2 {
+        kms.enable_key(key)?;
+        assert!(other_handle.encrypt(EncryptRequest::new(key, b"x")).is_ok());
+    }
+    Ok(())
+}
+
+#[test]
+fn tags_follow_the_rules_and_a_refused_request_changes_none() -> Result<()> {
+    let (kms, key) = with_key()?;
+    let tags = |kms: &Kms| kms.list_resource_tags(key, PageRequest::default()).map(|page| page.entries);
+    kms.tag_resource(key, [Tag::new("a", "1")?, Tag::new("b", "2")?])?;
+    kms.tag_resource(key, [Tag::new("a", "3")?])?;
+    let expected = [Tag::new("a", "3")?, Tag::new("b", "2")?];
+    assert_eq!(tags(&kms)?, expected);
+    assert_eq!(kind(kms.tag_resource(key, [Tag::new("c", "1")?, Tag::new("c", "2")?])), ErrorKind::Tag);
+    let many: Vec<_> = (0..49).map(|tag| Tag::new(format!("n{tag}"), "")).collect::<Result<_>>()?;
+    assert_eq!(kind(kms.tag_resource(key, many)), ErrorKind::Tag);
+    assert_eq!(tags(&kms)?, expected);
+    kms.untag_resource(key, ["a", "absent"])?;
+    assert_eq!(tags(&kms)?, [Tag::new("b", "2")?]);
+    Ok(())
+}
+
+#[test]
+fn an_alias_is_unique_moves_and_goes() -> Result<()> {
+    let (kms, first) = with_key()?;
+    let second = kms.create_key(CreateKeyRequest::default())?.key_id();
+    kms.create_alias("alias/x", first)?;
+    assert_eq!(kind(kms.create_alias("alias/x", second)), ErrorKind::AlreadyExists);
+    kms.update_alias("alias/x", second)?;
+    assert_eq!(kms.describe_key("alias/x")?.key_id(), second);
+    assert!(kms.list_aliases_of_key(first, PageRequest::default())?.entries.is_empty());
+    assert_eq!(kms.list_aliases_of_key(second, PageRequest::default())?.entries.len(), 1);
+    kms.delete_alias("alias/x")?;
+    assert_eq!(kind(kms.describe_key("alias/x")), ErrorKind::NotFound);
+    assert_eq!(kind(kms.delete_alias("alias/x")), ErrorKind::NotFound);
+    assert_eq!(kind(kms.update_alias("alias/x", first)), ErrorKind::NotFound);
+    kms.create_alias("alias/x", first)?;
+    assert_eq!(kms.describe_key("alias/x")?.key_id(), first);
+    Ok(())
+}
+
+#[test]
+fn alias_names_and_quotas_are_checked() -> Result<()> {
+    let limits = KmsLimits { aliases_per_key: 2, ..KmsLimits::default() };
+    let kms = Kms::builder().limits(limits).build()?;
+    let key = kms.create_key(CreateKeyRequest::default())?.key_id();
+    assert_eq!(kind(kms.create_alias("reports", key)), ErrorKind::Validation);
+    assert_eq!(kind(kms.create_alias("alias/aws/s3", key)), ErrorKind::NotAuthorized);
+    assert!(kms.create_alias("alias/with space", key).is_err());
+    assert!(kms.create_alias(format!("alias/{}", "x".repeat(251)), key).is_err());
+    kms.create_alias("alias/1", key)?;
+    kms.create_alias("alias/2", key)?;
+    assert_eq!(kind(kms.create_alias("alias/3", key)), ErrorKind::LimitExceeded);
+    assert_eq!(kms.list_aliases(PageRequest::default())?.entries.len(), 2);
+    Ok(())
+}
+
+#[test]
+fn aliases_are_listed_in_pages() -> Result<()> {
+    let (kms, key) = with_key()?;
+    let names = ["alias/a", "alias/a-b", "alias/b", "alias/c/d"];
+    names.iter().try_for_each(|name| kms.create_alias(name, key))?;
+    let mut listed = Vec::new();
+    let mut page = PageRequest::default().limit(3);
+    loop {
+        let part = kms.list_aliases(page)?;
+        listed.extend(part.entries.iter().map(|entry| entry.alias_name.to_string()));
+        let Some(marker) = part.next_marker else { break };
+        page = PageRequest::default().limit(3).marker(marker);
+    }
+    assert_eq!(listed, names);
+    Ok(())
+}
+
+#[test]
+fn deletion_waits_can_be_cancelled_and_then_takes_everything() -> Result<()> {
+    let (kms, clock) = with_clock()?;
+    let key = kms.create_key(CreateKeyRequest::default())?.key_id();
+    kms.create_alias("alias/x", key)?;
+    let scheduled = kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
+    assert_eq!(scheduled.deletion_date, Timestamp::from_unix_millis(1_700_000_000_000).plus_days(7));
+    let described = kms.describe_key(key)?;
+    assert_eq!(described.deletion_date(), Some(scheduled.deletion_date));
+    assert_eq!(kind(kms.encrypt(EncryptRequest::new("alias/x", b"x"))), ErrorKind::InvalidState);
+    assert_eq!(kind(kms.enable_key(key)), ErrorKind::InvalidState);
+    assert_eq!(kind(kms.schedule_key_deletion(key, DeletionWindow::default())), ErrorKind::InvalidState);
+    kms.cancel_key_deletion(key)?;
+    assert_eq!(kms.describe_key(key)?.state(), KeyState::Disabled);
+    assert_eq!(kind(kms.cancel_key_deletion(key)), ErrorKind::InvalidState);
+
+    kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
+    clock.advance_days(7);
+    assert_eq!(kind(kms.describe_key(key)), ErrorKind::NotFound);
+    assert_eq!(kind(kms.cancel_key_deletion(key)), ErrorKind::NotFound);
+    assert!(kms.list_keys(PageRequest::default())?.entries.is_empty(), "gone before anybody swept");
+    let report = kms.run_maintenance()?;
+    assert_eq!((report.deleted.len(), report.failed.len()), (1, 0));
+    assert_eq!(kind(kms.describe_key("alias/x")), ErrorKind::NotFound);
+    assert!(kms.list_aliases(PageRequest::default())?.entries.is_empty());
+    assert!(kms.run_maintenance()?.deleted.is_empty());
+    Ok(())
+}
+
+#[test]
+fn an_account_sees_only_its_own() -> Result<()> {
+    let (kms, key) = with_key()?;
+    kms.create_alias("alias/x", key)?;
+    let stranger = kms.as_principal(Principal::root(AccountId::parse("999999999999")?))?;
+    assert!(stranger.list_keys(PageRequest::default())?.entries.is_empty());
+    assert!(stranger.list_aliases(PageRequest::default())?.entries.is_empty());
+    assert_eq!(kind(stranger.describe_key("alias/x")), ErrorKind::NotFound);
+    let theirs = stranger.create_key(CreateKeyRequest::default())?.key_id();
+    stranger.create_alias("alias/x", theirs)?;
+    assert_eq!(kms.describe_key("alias/x")?.key_id(), key, "each account has its own names");
+    Ok(())
+}
+
+#[test]
+fn a_foreign_key_looks_the_same_whether_it_exists_or_not() -> Result<()> {
+    let (kms, key) = with_key()?;
+    kms.create_alias("alias/x", key)?;
+    let stranger = kms.as_principal(Principal::root(AccountId::parse("999999999999")?))?;
+    let absent = KeyId::from_random_bytes([1; 16]);
+    let arn = |id: KeyId| format!("arn:aws:kms:local:000000000000:key/{id}");
+    let (present, absent) = (arn(key), arn(absent));
+    let refusals = |reference: &str| {
+        [
+            stranger.describe_key(reference).unwrap_err(),
+            stranger.encrypt(EncryptRequest::new(reference, b"x")).unwrap_err(),
+            stranger.disable_key(reference).unwrap_err(),
+        ]
+        .map(|error| (error.kind(), error.to_string().replace(reference, "ARN")))
+    };
+    assert_eq!(refusals(&present), refusals(&absent));
+    let alias = |name: &str| format!("arn:aws:kms:local:000000000000:alias/{name}");
+    assert_eq!(refusals(&alias("x")).map(|(kind, _)| kind), refusals(&alias("y")).map(|(kind, _)| kind),);
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! The one integration test binary.
+
+mod blob;
+mod envelope;
+mod file_example;
+mod interop;
+mod kms_cipher;
+mod kms_envelope;
+mod kms_keys;
+mod kms_pipeline;
+mod kms_rotation;
+mod layering;
+mod package;
+mod require;
+mod signatures;
+mod state_table;
+mod streaming;
+mod vectors;

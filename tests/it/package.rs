@@ -1,0 +1,179 @@
+//! What is published, what it needs, and the rules that every source file keeps.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use serde_json::Value;
+
+/// Files and folders that a published package may hold, besides what cargo adds.
+const PUBLISHED: [&str; 8] =
+    ["src/", "examples/", "benches/", "README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE-APACHE", "LICENSE-MIT"];
+
+/// What cargo adds to every package.
+const ADDED_BY_CARGO: [&str; 4] = [".cargo_vcs_info.json", "Cargo.lock", "Cargo.toml", "Cargo.toml.orig"];
+
+/// Lines of a source file above which it should have become two.
+const LONGEST_FILE: usize = 600;
+
+#[test]
+fn the_package_holds_what_users_need_and_nothing_else() {
+    let Some(list) = cargo(&["package", "--list", "--allow-dirty"]) else { return };
+    let files: BTreeSet<&str> = list.lines().collect();
+    let allowed = |file: &&str| {
+        let published =
+            PUBLISHED.iter().any(|entry| *file == *entry || (entry.ends_with('/') && file.starts_with(entry)));
+        let peers = file.starts_with("benches/peers/");
+        (published && !peers) || ADDED_BY_CARGO.contains(file)
+    };
+    let strangers: Vec<_> = files.iter().filter(|file| !allowed(file)).collect();
+    assert!(strangers.is_empty(), "the package must not hold {strangers:?}");
+
+    let missing: Vec<_> = PUBLISHED.iter().filter(|entry| !entry.ends_with('/') && !files.contains(*entry)).collect();
+    assert!(missing.is_empty(), "the package lacks {missing:?}");
+    let unpublished: Vec<_> = files_under("src").into_iter().filter(|file| !files.contains(file.as_str())).collect();
+    assert!(unpublished.is_empty(), "the package lacks {unpublished:?}");
+}
+
+#[test]
+fn no_dependency_needs_a_newer_compiler_than_the_stated_one() {
+    let Some(text) = cargo(&["metadata", "--format-version", "1", "--all-features", "--locked"]) else { return };
+    let metadata: Value = serde_json::from_str(&text).expect("cargo prints JSON");
+    let packages: BTreeMap<&str, &Value> =
+        array(&metadata["packages"]).map(|package| (text_of(&package["id"]), package)).collect();
+    let root = text_of(&metadata["resolve"]["root"]);
+    let stated = version(text_of(&packages[root]["rust_version"])).expect("Cargo.toml states a rust-version");
+
+    let built = dependencies_in_a_build(&metadata["resolve"], root);
+    assert!(built.len() > 10, "the graph of dependencies was not read");
+    let newer: Vec<String> = built
+        .iter()
+        .map(|id| packages[id])
+        .filter(|package| package["rust_version"].as_str().and_then(version).is_some_and(|needed| needed > stated))
+        .map(|package| format!("{} needs {}", text_of(&package["name"]), text_of(&package["rust_version"])))
+        .collect();
+    assert!(newer.is_empty(), "newer than the stated {stated:?}: {newer:?}");
+}
+
+#[test]
+fn source_files_stay_short_and_finished() {
+    for file in files_under("src").into_iter().filter(|file| file.ends_with(".rs")) {
+        let text = read(&file);
+        let lines = text.lines().count();
+        assert!(lines <= LONGEST_FILE, "{file} has {lines} lines: split it by concept");
+        for (number, line) in text.lines().enumerate() {
+            let unfinished =
+                ["TODO", "FIXME", "XXX", "todo!(", "unimplemented!("].into_iter().find(|mark| line.contains(mark));
+            assert_eq!(unfinished, None, "{file}:{}", number + 1);
+        }
+    }
+}
+
+#[test]
+fn a_feature_adds_modules_and_names_and_changes_nothing_else() {
+    for file in files_under("src").into_iter().filter(|file| file.ends_with(".rs") && !is_for_tests(file)) {
+        let text = read(&file);
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let lines: Vec<&str> = code.lines().map(str::trim).collect();
+        for (number, line) in lines.iter().enumerate().filter(|(_, line)| is_feature_gate(line)) {
+            let gated = lines[number + 1..]
+                .iter()
+                .find(|next| !next.is_empty() && !next.starts_with("//") && !next.starts_with("#["));
+            let words: Vec<&str> = gated.map_or(Vec::new(), |gated| gated.split_whitespace().take(2).collect());
+            assert!(words.contains(&"mod") || words.contains(&"use"), "{file}:{}: `{line}` gates code", number + 1);
+        }
+    }
+}
+
+/// Files that only tests compile, by the names that they have in this crate.
+fn is_for_tests(file: &str) -> bool {
+    file.ends_with("/tests.rs")
+        || file.ends_with("/conformance.rs")
+        || file.contains("/conformance/")
+        || file.contains("/tests/")
+}
+
+/// `#[cfg(.. feature ..)]`, or `cfg!(feature ..)` in code.
+fn is_feature_gate(line: &str) -> bool {
+    !line.starts_with("//") && line.contains("feature = ") && (line.contains("#[cfg(") || line.contains("cfg!("))
+}
+
+/// Ids of all packages that a build of `root` compiles: normal and build dependencies, not those of tests.
+fn dependencies_in_a_build<'a>(resolve: &'a Value, root: &'a str) -> BTreeSet<&'a str> {
+    let nodes: BTreeMap<&str, &Value> = array(&resolve["nodes"]).map(|node| (text_of(&node["id"]), node)).collect();
+    let mut found = BTreeSet::new();
+    let mut pending = vec![root];
+    while let Some(id) = pending.pop() {
+        if !found.insert(id) {
+            continue;
+        }
+        let in_build = |dependency: &&Value| array(&dependency["dep_kinds"]).any(|kind| kind["kind"] != "dev");
+        pending.extend(array(&nodes[id]["deps"]).filter(in_build).map(|dependency| text_of(&dependency["pkg"])));
+    }
+    found
+}
+
+/// Runs cargo on this package and returns what it prints; says so and returns nothing where that cannot be done.
+fn cargo(arguments: &[&str]) -> Option<String> {
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    match output {
+        Ok(output) if output.status.success() => Some(String::from_utf8(output.stdout).expect("cargo prints UTF-8")),
+        failed => {
+            let reason =
+                failed.map_or_else(|error| error.to_string(), |run| String::from_utf8_lossy(&run.stderr).into_owned());
+            let all = env::var_os("STRONGROOM_REQUIRE").is_some_and(|value| value == "all");
+            assert!(!all, "cargo {arguments:?} failed: {reason}");
+            // Not by `println`, which the test runner keeps to itself where a test passes.
+            let _ = writeln!(io::stderr(), "not run: a check of the package (cargo {arguments:?} failed: {reason})");
+            None
+        }
+    }
+}
+
+/// All files below a folder of the package, relative to its root, with `/` between the names.
+fn files_under(folder: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut folders = vec![PathBuf::from(folder)];
+    while let Some(folder) = folders.pop() {
+        let entries =
+            fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(&folder)).expect("the folder can be read");
+        for entry in entries {
+            let entry = entry.expect("the folder can be read");
+            let path = folder.join(entry.file_name());
+            if entry.path().is_dir() {
+                folders.push(path);
+            } else {
+                files.push(path.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/"));
+            }
+        }
+    }
+    files
+}
+
+fn read(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("a source file is text")
+}
+
+/// `1.90` and `1.90.0` as numbers that compare.
+fn version(text: &str) -> Option<[u32; 3]> {
+    let mut parts = text.split('.').map(str::parse);
+    let mut next = || parts.next().map_or(Some(0), Result::ok);
+    Some([next()?, next()?, next()?])
+}
+
+fn array(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().expect("an array").iter()
+}
+
+fn text_of(value: &Value) -> &str {
+    value.as_str().expect("a string")
+}
+
+#[test]
+fn versions_compare_by_number() {
+    assert!(version("1.9") < version("1.10.0"));
+    assert_eq!(version("1.90"), version("1.90.0"));
+    assert_eq!(version("nightly"), None);
+}

@@ -1,0 +1,156 @@
+//! What memory shows: how much of it a stream takes, and that secrets are wiped before it is given back.
+//!
+//! A test binary of its own, as it replaces the allocator, with one test, as all threads share the counters.
+
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use strongroom::crypto::CryptoBackend;
+use strongroom::envelope::{
+    CachingMaterialsManager, DataKeyCache, DecryptionMaterials, DefaultMaterialsManager, EncryptionMaterials, Envelope,
+    Keyring, KmsKeyring, RawAesKeyring,
+};
+use strongroom::message::EncryptedDataKey;
+use strongroom::seal::{CommittingKey, RootKey};
+use strongroom::{CreateKeyRequest, DecryptRequest, EncryptRequest, EncryptionContext, Kms, Result, SecretBytes};
+use strongroom_test_support::{MARKER, Witness};
+
+#[global_allocator]
+static WITNESS: Witness = Witness::new();
+
+/// Plaintext that goes through a stream: many times what may be held of it.
+const STREAM_LENGTH: u64 = 64 << 20;
+
+/// Writer and reader hold a frame and a header each, and some copies of the operating system's pipe lie between.
+const STREAM_LIMIT: usize = 1 << 20;
+
+#[test]
+fn memory() -> Result<()> {
+    the_witness_sees_what_is_not_wiped();
+    secrets_are_wiped()?;
+    streams_take_bounded_memory()?;
+    a_hostile_header_takes_bounded_memory();
+    Ok(())
+}
+
+/// The control: without it, a witness that sees nothing would prove nothing.
+fn the_witness_sees_what_is_not_wiped() {
+    let unwiped = |work: &dyn Fn()| WITNESS.unwiped_in(work).1;
+    assert_eq!(unwiped(&|| drop(MARKER.to_vec())), 1);
+    assert_eq!(unwiped(&|| drop([&[0; 7], &MARKER[..], &[0; 5]].concat())), 1);
+    assert_eq!(unwiped(&|| drop(vec![0; 64])), 0);
+}
+
+fn secrets_are_wiped() -> Result<()> {
+    let none = EncryptionContext::new();
+    let backend = CryptoBackend::default();
+    let kms = Kms::in_memory()?;
+    let key = kms.create_key(CreateKeyRequest::default())?.key_id();
+    let blob = kms.encrypt(EncryptRequest::new(key, &MARKER))?.ciphertext_blob;
+    let raw = || RawAesKeyring::new("test", "marker", SecretBytes::copy_of(&MARKER));
+    let sealed = RootKey::from_bytes(&backend, 1, &[1; 32])?.seal(b"binding", &MARKER)?;
+    let cases: [(&str, &dyn Fn() -> Result<()>); 8] = [
+        ("a secret", &|| {
+            drop(SecretBytes::copy_of(&MARKER));
+            Ok(())
+        }),
+        ("a secret compared", &|| {
+            assert_eq!(SecretBytes::copy_of(&MARKER), SecretBytes::copy_of(&MARKER));
+            Ok(())
+        }),
+        ("a decrypted plaintext", &|| kms.decrypt(DecryptRequest::new(&blob)).map(drop)),
+        ("a raw key in use", &|| {
+            let envelope = Envelope::new(raw()?);
+            envelope.decrypt(&envelope.encrypt(b"x", &none)?, &none).map(drop)
+        }),
+        ("a cached data key", &cached_data_keys_come_and_go),
+        ("the material of a key", &|| Ok(CommittingKey::new(&backend, &MARKER).map(drop)?)),
+        ("a root key", &|| RootKey::from_bytes(&backend, 1, &MARKER).map(drop)),
+        ("an opened record", &|| RootKey::from_bytes(&backend, 1, &[1; 32])?.open(b"binding", &sealed).map(drop)),
+    ];
+    for (what, work) in cases {
+        let (result, unwiped) = WITNESS.unwiped_in(work);
+        result?;
+        assert_eq!(unwiped, 0, "{what} was given back unwiped");
+    }
+    Ok(())
+}
+
+/// Every data key is the marker.
+#[derive(Debug)]
+struct Marked;
+
+impl Keyring for Marked {
+    fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
+        materials.set_data_key(SecretBytes::copy_of(&MARKER))?;
+        materials.push(EncryptedDataKey::new("test", *b"marker", *b""));
+        Ok(())
+    }
+
+    fn on_decrypt(&self, materials: &mut DecryptionMaterials, _: &[EncryptedDataKey]) -> Result<()> {
+        materials.set_data_key(SecretBytes::copy_of(&MARKER))
+    }
+}
+
+/// Data keys that are kept, used again, make room for others, are cleared, and end with their cache.
+fn cached_data_keys_come_and_go() -> Result<()> {
+    let cache = DataKeyCache::new(2)?;
+    let manager = CachingMaterialsManager::builder(DefaultMaterialsManager::new(Marked), Duration::from_secs(3600));
+    let envelope = Envelope::with_materials_manager(manager.cache(&cache).build()?);
+    for round in 0..2 {
+        for tenant in ["1", "2", "2"] {
+            let context = EncryptionContext::from([("tenant", tenant)]);
+            envelope.decrypt(&envelope.encrypt(b"x", &context)?, &context)?;
+        }
+        if round == 0 {
+            cache.clear();
+        }
+    }
+    let statistics = cache.statistics();
+    assert_eq!((statistics.entries(), statistics.hits(), statistics.evictions()), (2, 4, 4));
+    Ok(())
+}
+
+fn streams_take_bounded_memory() -> Result<()> {
+    let kms = Kms::in_memory()?;
+    let key = kms.create_key(CreateKeyRequest::default())?.key_id();
+    let envelope = Envelope::new(KmsKeyring::new(&kms, key)?);
+    let (opened, peak) = WITNESS.peak_above_start(|| pump(&envelope));
+    assert_eq!(opened.expect("the stream is whole"), STREAM_LENGTH);
+    println!("stream of {STREAM_LENGTH} bytes: {peak} bytes above start at the most");
+    assert!(peak < STREAM_LIMIT, "{peak} bytes");
+    Ok(())
+}
+
+/// Sends zeros through writer, pipe and reader.
+fn pump(envelope: &Envelope) -> io::Result<u64> {
+    let none = EncryptionContext::new();
+    let (source, sink) = io::pipe()?;
+    std::thread::scope(|scope| {
+        let sealing = scope.spawn(|| {
+            let mut writer = envelope.writer(sink, &none).map_err(io::Error::other)?;
+            io::copy(&mut io::repeat(0).take(STREAM_LENGTH), &mut writer)?;
+            writer.finish().map_err(io::Error::other)?.flush()
+        });
+        let mut reader = envelope.reader(source, &none).map_err(io::Error::other)?;
+        let opened = io::copy(&mut reader, &mut io::sink())?;
+        sealing.join().expect("the work does not panic")?;
+        Ok(opened)
+    })
+}
+
+/// A header may claim gigabytes; nothing is set aside for what is not there.
+fn a_hostile_header_takes_bounded_memory() {
+    let envelope = Envelope::new(RawAesKeyring::new("n", "k", SecretBytes::zeroed(32)).expect("32 bytes"));
+    let start = [&[2, 4, 0x78][..], &[0; 32], &[0, 0]].concat();
+    let claims = [
+        [&start[..], &[0xFF, 0xFF]].concat(),
+        [&start[..], &[0, 1, 0xFF, 0xFF]].concat(),
+        [&start[..], &[0, 1, 0, 0, 0, 0, 0, 0, 2, 0xFF, 0xFF, 0xFF, 0xFF]].concat(),
+    ];
+    for claim in claims {
+        let (result, peak) = WITNESS.peak_above_start(|| envelope.decrypt(&claim, &EncryptionContext::new()));
+        result.expect_err("no such message");
+        assert!(peak < 16_384, "{peak} bytes");
+    }
+}

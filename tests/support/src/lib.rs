@@ -1,0 +1,78 @@
+//! What the tests of strongroom need and the crate itself may not contain: unsafe code.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+/// Length of [`MARKER`].
+pub const MARKER_LENGTH: usize = 32;
+
+/// Bytes that a test takes as its secret, and that [`Witness`] looks for in memory that is given back.
+pub const MARKER: [u8; MARKER_LENGTH] = *b"\x9d\x13marker of a secret, 32 bytes.\xfe";
+
+/// The system's allocator, which counts bytes and looks at what is given back.
+#[derive(Debug)]
+pub struct Witness {
+    live: AtomicUsize,
+    peak: AtomicUsize,
+    unwiped: AtomicUsize,
+}
+
+impl Witness {
+    /// An allocator that has seen nothing yet.
+    #[allow(clippy::new_without_default, reason = "a global allocator is made in a constant")]
+    pub const fn new() -> Self {
+        Self { live: AtomicUsize::new(0), peak: AtomicUsize::new(0), unwiped: AtomicUsize::new(0) }
+    }
+
+    /// Runs `work` and returns how many bytes more than at its start were in use at the most.
+    pub fn peak_above_start<T>(&self, work: impl FnOnce() -> T) -> (T, usize) {
+        let start = self.live.load(SeqCst);
+        self.peak.store(start, SeqCst);
+        let result = work();
+        (result, self.peak.load(SeqCst) - start)
+    }
+
+    /// Runs `work` and returns how many blocks were given back with the marker still in them.
+    pub fn unwiped_in<T>(&self, work: impl FnOnce() -> T) -> (T, usize) {
+        let start = self.unwiped.load(SeqCst);
+        let result = work();
+        (result, self.unwiped.load(SeqCst) - start)
+    }
+
+    fn grew(&self, bytes: usize) {
+        let live = self.live.fetch_add(bytes, SeqCst) + bytes;
+        self.peak.fetch_max(live, SeqCst);
+    }
+
+    /// # Safety
+    /// `block` must be valid for reads of `layout.size()` bytes.
+    unsafe fn inspect(&self, block: *const u8, layout: Layout) {
+        // Bytes that were never written are read too, as volatile so that nothing is assumed about them.
+        let byte = |at: usize| unsafe { block.add(at).read_volatile() };
+        for start in 0..layout.size().saturating_sub(MARKER_LENGTH - 1) {
+            if (0..MARKER_LENGTH).all(|at| byte(start + at) == MARKER[at]) {
+                self.unwiped.fetch_add(1, SeqCst);
+                return;
+            }
+        }
+    }
+}
+
+// SAFETY: every call goes to the system's allocator with the arguments as they are.
+unsafe impl GlobalAlloc for Witness {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        self.grew(layout.size());
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        self.live.fetch_sub(layout.size(), SeqCst);
+        unsafe {
+            self.inspect(block, layout);
+            System.dealloc(block, layout);
+        }
+    }
+
+    // `realloc` is left at its default, which allocates, copies and gives back through the two above: so that a vector
+    // that grows and leaves a secret behind is seen.
+}
