@@ -1,0 +1,75 @@
+//! A message that was tampered with does not open; one that was not gives the plaintext; reading in steps agrees with
+//! opening at once, and never releases anything but the plaintext.
+//!
+//! Input: a byte 0 and a message under the key of the worked examples, or anything else and a description of a message
+//! and of what happens to it.
+
+#![no_main]
+
+use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
+use libfuzzer_sys::fuzz_target;
+use strongroom::envelope::Envelope;
+use strongroom::{EncryptionContext, ErrorKind, RESERVED_CONTEXT_PREFIX};
+use strongroom_fuzz::{Edit, context, envelope, read_in_steps};
+
+#[derive(Arbitrary, Debug)]
+struct Case {
+    frame_length: u8,
+    step: u8,
+    pairs: Vec<(String, String)>,
+    edits: Vec<Edit>,
+    plaintext: Vec<u8>,
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    match bytes.split_first() {
+        Some((0, message)) => {
+            open(&envelope(64), message, 7);
+        }
+        Some((_, rest)) => {
+            if let Ok(case) = Case::arbitrary_take_rest(Unstructured::new(rest)) {
+                tampered(&case);
+            }
+        }
+        None => {}
+    }
+});
+
+fn tampered(case: &Case) {
+    let envelope = envelope(1 + u32::from(case.frame_length));
+    let context = context(&case.pairs);
+    let sealed = match envelope.encrypt(&case.plaintext, &context) {
+        Ok(sealed) => sealed,
+        Err(error) => {
+            assert_eq!(error.kind(), ErrorKind::Validation);
+            assert!(context.iter().any(|(name, _)| name.starts_with(RESERVED_CONTEXT_PREFIX)));
+            return;
+        }
+    };
+    let mut received = sealed.clone();
+    case.edits.iter().for_each(|edit| edit.apply(&mut received));
+
+    let (opened, released) = open(&envelope, &received, 1 + usize::from(case.step));
+    assert!(case.plaintext.starts_with(&released), "something else than the plaintext was released");
+    if received == sealed {
+        assert_eq!(opened.as_deref(), Some(&case.plaintext[..]));
+        assert!(envelope.decrypt(&sealed, &context.with("expected", "and not there")).is_err());
+    } else {
+        assert_eq!(opened, None, "a tampered message opened");
+    }
+}
+
+/// Opens a message at once and in steps. Returns the plaintext, if it opens, and what was released in steps.
+fn open(envelope: &Envelope, message: &[u8], step: usize) -> (Option<Vec<u8>>, Vec<u8>) {
+    let anything = EncryptionContext::new();
+    let at_once = envelope.decrypt(message, &anything).ok();
+    let (released, ended) = match envelope.reader(message, &anything) {
+        Ok(reader) => read_in_steps(reader, step),
+        Err(_) => (Vec::new(), false),
+    };
+    assert_eq!(at_once.is_some(), ended, "opening at once and in steps disagree");
+    if let Some(plaintext) = &at_once {
+        assert_eq!(plaintext, &released);
+    }
+    (at_once, released)
+}

@@ -1,0 +1,118 @@
+//! What the fuzz targets share: repeatable randomness, edits that damage a ciphertext, and a model of a KMS.
+
+pub mod model;
+
+use std::io::Read;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use strongroom::crypto::{CryptoBackend, CryptoError, RUST_CRYPTO, SecureRandom};
+use strongroom::envelope::{Envelope, RawAesKeyring};
+use strongroom::{EncryptionContext, SecretBytes};
+
+/// "Random" bytes that are the same in every run, so that an input means the same thing each time.
+#[derive(Debug)]
+struct Repeatable(AtomicU64);
+
+static REPEATABLE: Repeatable = Repeatable(AtomicU64::new(0));
+
+impl SecureRandom for Repeatable {
+    fn library(&self) -> &'static str {
+        "fuzzing"
+    }
+
+    fn fill(&self, output: &mut [u8]) -> Result<(), CryptoError> {
+        for chunk in output.chunks_mut(8) {
+            // SplitMix64, a public-domain generator: no two outputs of a run are equal.
+            let mut state = self.0.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
+            state = (state ^ (state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            state = (state ^ (state >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            let bytes = (state ^ (state >> 31)).to_be_bytes();
+            chunk.copy_from_slice(&bytes[..chunk.len()]);
+        }
+        Ok(())
+    }
+}
+
+/// The backend of all targets. Starts its randomness anew.
+pub fn backend() -> CryptoBackend {
+    REPEATABLE.0.store(0, Ordering::Relaxed);
+    RUST_CRYPTO.with_random(&REPEATABLE)
+}
+
+/// An envelope over the wrapping key of the worked examples of the message format: the bytes 00 to 1f.
+pub fn envelope(frame_length: u32) -> Envelope {
+    let backend = backend();
+    let key = SecretBytes::copy_of(&std::array::from_fn::<u8, 32, _>(|index| index as u8));
+    let keyring = RawAesKeyring::with_backend(backend, "ns", "kn", key).expect("the key has 32 bytes");
+    Envelope::builder(keyring).backend(backend).frame_length(frame_length).build().expect("the length is allowed")
+}
+
+/// A context from pairs; a name that comes twice has its last value.
+pub fn context(pairs: &[(String, String)]) -> EncryptionContext {
+    pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
+/// Something that happens to a ciphertext on its way. Positions wrap around.
+#[derive(Arbitrary, Clone, Debug)]
+pub enum Edit {
+    /// Flips bits of one byte.
+    Flip { at: u16, bits: u8 },
+    /// Puts a byte in.
+    Insert { at: u16, byte: u8 },
+    /// Takes bytes out.
+    Remove { at: u16, length: u8 },
+    /// Keeps only the beginning.
+    Cut { length: u16 },
+    /// Adds bytes at the end.
+    Append { bytes: Vec<u8> },
+    /// Exchanges two stretches of one length, as if frames changed places.
+    Swap { first: u16, second: u16, length: u8 },
+    /// Says something twice.
+    Repeat { at: u16, length: u8 },
+}
+
+impl Edit {
+    /// Applies the edit.
+    pub fn apply(&self, bytes: &mut Vec<u8>) {
+        let place = |at: u16| usize::from(at) % bytes.len().max(1);
+        let stretch = |at: u16, length: u8| place(at)..(place(at) + usize::from(length)).min(bytes.len());
+        match self {
+            _ if bytes.is_empty() => {}
+            Self::Flip { at, bits } => {
+                let at = place(*at);
+                bytes[at] ^= bits;
+            }
+            Self::Insert { at, byte } => bytes.insert(place(*at), *byte),
+            Self::Remove { at, length } => drop(bytes.drain(stretch(*at, *length))),
+            Self::Cut { length } => bytes.truncate(place(*length)),
+            Self::Append { bytes: more } => bytes.extend_from_slice(more),
+            Self::Swap { first, second, length } => {
+                let (first, second) = (place(*first), place(*second));
+                for offset in 0..usize::from(*length) {
+                    if first.max(second) + offset < bytes.len() {
+                        bytes.swap(first + offset, second + offset);
+                    }
+                }
+            }
+            Self::Repeat { at, length } => {
+                let copy = bytes[stretch(*at, *length)].to_vec();
+                let at = place(*at);
+                bytes.splice(at..at, copy);
+            }
+        }
+    }
+}
+
+/// Reads to the end, `step` bytes at a time. Returns what was released, and whether the end was reached.
+pub fn read_in_steps(mut reader: impl Read, step: usize) -> (Vec<u8>, bool) {
+    let mut released = Vec::new();
+    let mut buffer = vec![0; step];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return (released, true),
+            Ok(count) => released.extend_from_slice(&buffer[..count]),
+            Err(_) => return (released, false),
+        }
+    }
+}
