@@ -1,0 +1,58 @@
+# Shared by test.sh and .ci/run: installs what is missing, and says so. Sourced, not run.
+
+# Installs Debian packages if a probe command fails: ensure_debian 'PROBE' PACKAGE...
+ensure_debian() {
+    local probe=$1
+    shift
+    bash -c "$probe" >/dev/null 2>&1 && return 0
+    local as_root=()
+    if [ "$(id -u)" -ne 0 ]; then
+        as_root=(sudo -n)
+    fi
+    if ! command -v apt-get >/dev/null || { [ ${#as_root[@]} -gt 0 ] && ! command -v sudo >/dev/null; }; then
+        echo "missing: $* (\`$probe\` fails). Install it with your system's package manager." >&2
+        return 1
+    fi
+    echo "installing $*"
+    if ! { "${as_root[@]}" apt-get update -qq && \
+           DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get install -qq -y --no-install-recommends "$@"; }; then
+        echo "cannot install $*, which the tests need (\`$probe\` fails)." >&2
+        return 1
+    fi
+    bash -c "$probe" >/dev/null || { echo "installed $*, and \`$probe\` still fails." >&2; return 1; }
+}
+
+ensure_rust() {
+    command -v cargo >/dev/null || { echo "missing: cargo. Install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer." >&2; return 1; }
+}
+
+# A C and C++ compiler: the aws-lc-rs backend is C and assembly, the fuzzing engine is C++.
+ensure_compilers() {
+    ensure_debian 'printf "int main(void){return 0;}" | cc -x c - -o /dev/null' gcc libc6-dev
+    ensure_debian 'printf "#include <vector>\nint main(){}" | c++ -x c++ - -o /dev/null' g++
+}
+
+# A virtual environment in .venv with the pinned packages; made anew only when the pins or Python change.
+ensure_python() {
+    ensure_debian 'python3 --version' python3
+    local wanted
+    wanted=$({ python3 --version; cat tests/interop/requirements.txt; } | sha256sum)
+    if [ "$(cat .venv/strongroom.stamp 2>/dev/null)" != "$wanted" ] || ! .venv/bin/python --version >/dev/null 2>&1; then
+        # Debian keeps what `venv` needs in a package of its own.
+        ensure_debian 'd=$(mktemp -d) && trap "rm -rf $d" EXIT && python3 -m venv "$d/venv"' python3-venv
+        echo "making .venv with the packages of tests/interop/requirements.txt"
+        rm -rf .venv
+        python3 -m venv .venv
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/interop/requirements.txt
+        echo "$wanted" >.venv/strongroom.stamp
+    fi
+    STRONGROOM_PYTHON=$PWD/.venv/bin/python
+    export STRONGROOM_PYTHON
+}
+
+# The command line of OpenSSL 3, with which signatures are compared.
+ensure_openssl() {
+    if [ -z "${STRONGROOM_OPENSSL:-}" ]; then
+        ensure_debian 'openssl version | grep -q "^OpenSSL [34]"' openssl
+    fi
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Installs what the tests need and runs all of them, for each set of features. What is there is not installed again.
+#
+#     ./test.sh                 everything
+#     ./test.sh layering        only tests whose name holds the word (arguments go to `cargo test`)
+#
+# A plain `cargo test` needs none of this: it leaves out what needs other software, and says so.
+set -euo pipefail
+cd "$(dirname "$0")"
+source .ci/lib.sh
+
+ensure_rust
+ensure_compilers
+ensure_python
+ensure_openssl
+
+# With this a test that lacks its tool fails instead of passing by.
+export STRONGROOM_REQUIRE=all
+
+for features in "" "--no-default-features" "--all-features"; do
+    echo "== cargo test $features"
+    # shellcheck disable=SC2086
+    cargo test $features "$@"
+done
