@@ -1,10 +1,12 @@
 //! What an envelope, its materials manager and its keyrings hand to each other: the materials of one message.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::context::{self, EncryptionContext};
+use crate::context::{self, EncryptionContext, RESERVED_CONTEXT_PREFIX};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{AlgorithmSuite, EncryptedDataKey};
@@ -34,6 +36,7 @@ pub struct EncryptionMaterials {
     suite: AlgorithmSuite,
     context: EncryptionContext,
     canonical_context: Vec<u8>,
+    required_names: BTreeSet<String>,
     plaintext_length: Option<u64>,
     data_key: Option<SecretBytes>,
     encrypted_data_keys: Vec<EncryptedDataKey>,
@@ -52,6 +55,7 @@ impl EncryptionMaterials {
             suite,
             canonical_context: context.to_canonical_bytes().map_err(context::too_long)?,
             context,
+            required_names: BTreeSet::new(),
             plaintext_length: None,
             data_key: None,
             encrypted_data_keys: Vec::new(),
@@ -59,6 +63,37 @@ impl EncryptionMaterials {
             pool: Zeroizing::new([0; POOL_LENGTH]),
             pool_left: 0,
         })
+    }
+
+    /// Leaves a pair of the context out of the header of the message. Who decrypts must then know it; data key and
+    /// header are bound to it all the same.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Validation`] if the context does not have the name, or if it is reserved.
+    pub fn require_context(&mut self, name: &str) -> Result<()> {
+        if self.context.get(name).is_none() || name.starts_with(RESERVED_CONTEXT_PREFIX) {
+            let text = format!("the encryption context must have {name:?}, which those who decrypt are to know");
+            return Err(Error::new(ErrorKind::Validation, text));
+        }
+        self.required_names.insert(name.to_owned());
+        Ok(())
+    }
+
+    /// The names of the pairs that the header leaves out.
+    pub fn required_names(&self) -> impl Iterator<Item = &str> {
+        self.required_names.iter().map(String::as_str)
+    }
+
+    /// The canonical serializations of what the header shows of the context and of what it leaves out.
+    pub(super) fn header_contexts(&self) -> Result<(Cow<'_, [u8]>, Vec<u8>)> {
+        if self.required_names.is_empty() {
+            return Ok((Cow::Borrowed(&self.canonical_context), Vec::new()));
+        }
+        let part = |omitted: bool| {
+            let pairs = self.context.iter().filter(|(name, _)| self.required_names.contains(*name) == omitted);
+            pairs.collect::<EncryptionContext>().to_canonical_bytes().map_err(context::too_long)
+        };
+        Ok((Cow::Owned(part(false)?), part(true)?))
     }
 
     /// Says how many bytes of plaintext the message will have.
@@ -173,6 +208,7 @@ impl fmt::Debug for EncryptionMaterials {
         f.debug_struct("EncryptionMaterials")
             .field("suite", &self.suite)
             .field("context", &self.context)
+            .field("required_names", &self.required_names)
             .field("data_key", &self.data_key)
             .field("encrypted_data_keys", &self.encrypted_data_keys)
             .finish_non_exhaustive()
@@ -184,6 +220,7 @@ impl fmt::Debug for EncryptionMaterials {
 pub struct DecryptionMaterials {
     suite: AlgorithmSuite,
     context: EncryptionContext,
+    reproduced_names: BTreeSet<String>,
     canonical_context: Vec<u8>,
     data_key: Option<SecretBytes>,
     backend: CryptoBackend,
@@ -196,7 +233,19 @@ impl DecryptionMaterials {
     /// [`ErrorKind::Validation`] if the context is too long.
     pub fn new(suite: AlgorithmSuite, context: EncryptionContext, backend: CryptoBackend) -> Result<Self> {
         let canonical_context = context.to_canonical_bytes().map_err(context::too_long)?;
-        Ok(Self { suite, context, canonical_context, data_key: None, backend })
+        Ok(Self { suite, context, reproduced_names: BTreeSet::new(), canonical_context, data_key: None, backend })
+    }
+
+    /// Says which pairs of the context the caller brought, whether the header shows them or not.
+    #[must_use]
+    pub fn with_reproduced_names<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
+        self.reproduced_names = names.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// The names of the pairs of the context that the caller brought.
+    pub fn reproduced_names(&self) -> impl Iterator<Item = &str> {
+        self.reproduced_names.iter().map(String::as_str)
     }
 
     /// The algorithm suite.

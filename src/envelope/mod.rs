@@ -30,6 +30,7 @@ pub use keyring::{KMS_PROVIDER_ID, Keyring, KmsKeyring, MultiKeyring, RawAesKeyr
 pub use manager::{
     CacheStatistics, CachingMaterialsManager, CachingMaterialsManagerBuilder, DEFAULT_CACHE_CAPACITY,
     DEFAULT_MAX_MESSAGES, DataKeyCache, DefaultMaterialsManager, MAX_MESSAGES, MaterialsManager,
+    RequiredContextManager,
 };
 pub use materials::{DecryptionMaterials, EncryptionMaterials};
 pub use reader::EnvelopeReader;
@@ -40,6 +41,7 @@ use crate::crypto::CryptoBackend;
 use crate::error::Result;
 use crate::message::{self, Header, HeaderParser, Limits};
 use config::Config;
+use opening::KnownContext;
 
 /// Encrypts and decrypts messages with the data keys of one keyring, or of a materials manager. Cheap to clone, and may be used by many threads.
 ///
@@ -142,16 +144,16 @@ impl Envelope {
         expect_context: &EncryptionContext,
         plaintext: &mut Vec<u8>,
     ) -> Result<Header> {
-        let opened = self.open_into(message, expect_context, plaintext);
+        let opened = self.open_into(message, KnownContext::Expected(expect_context), plaintext);
         if opened.is_err() {
             plaintext.clear();
         }
         opened
     }
 
-    fn open_into(&self, message: &[u8], expected: &EncryptionContext, plaintext: &mut Vec<u8>) -> Result<Header> {
+    fn open_into(&self, message: &[u8], known: KnownContext<'_>, plaintext: &mut Vec<u8>) -> Result<Header> {
         let header = HeaderParser::default().parse(message, &self.config.limits)?;
-        let opener = opening::start_reading(&self.config, &*self.manager, &header, expected)?;
+        let opener = opening::start_reading(&self.config, &*self.manager, &header, known)?;
         opener.open_whole(&message[header.encoded_length()..], plaintext)?;
         Ok(header)
     }
@@ -164,6 +166,20 @@ impl Envelope {
         let mut plaintext = Vec::new();
         let header = self.decrypt_into(message, expect_context, &mut plaintext)?;
         Ok(Decrypted { plaintext, header })
+    }
+
+    /// Decrypts a message whose header leaves out a part of its context, as [`RequiredContextManager`] has it written:
+    /// the caller brings what is left out. Pairs of `reproduced` that the header shows must be equal there; all others
+    /// must be exactly those that it leaves out.
+    ///
+    /// # Errors
+    /// As [`Envelope::decrypt`]. Pairs that are missing, too many or wrong show where the data key does not open
+    /// ([`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped)), or with a keyring that binds no context
+    /// where the header is verified ([`ErrorKind::InvalidMessage`](crate::ErrorKind::InvalidMessage)).
+    pub fn decrypt_with_reproduced_context(&self, message: &[u8], reproduced: &EncryptionContext) -> Result<Vec<u8>> {
+        let mut plaintext = Vec::new();
+        self.open_into(message, KnownContext::Reproduced(reproduced), &mut plaintext)?;
+        Ok(plaintext)
     }
 
     /// Starts a message that is written to `inner` while its plaintext comes in. It must be ended with
@@ -182,7 +198,23 @@ impl Envelope {
     /// cannot be read.
     pub fn reader<R: io::Read>(&self, inner: R, expect_context: &EncryptionContext) -> Result<EnvelopeReader<R>> {
         EnvelopeReader::start(inner, &self.config.limits, |header| {
-            opening::start_reading(&self.config, &*self.manager, header, expect_context)
+            opening::start_reading(&self.config, &*self.manager, header, KnownContext::Expected(expect_context))
+        })
+    }
+
+    /// Starts to read a message whose header leaves out a part of its context: see
+    /// [`Envelope::decrypt_with_reproduced_context`] and [`Envelope::reader`].
+    ///
+    /// # Errors
+    /// As [`Envelope::decrypt_with_reproduced_context`] for what concerns the header, and
+    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if `inner` cannot be read.
+    pub fn reader_with_reproduced_context<R: io::Read>(
+        &self,
+        inner: R,
+        reproduced: &EncryptionContext,
+    ) -> Result<EnvelopeReader<R>> {
+        EnvelopeReader::start(inner, &self.config.limits, |header| {
+            opening::start_reading(&self.config, &*self.manager, header, KnownContext::Reproduced(reproduced))
         })
     }
 }

@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::manager::MaterialsManager;
 use super::materials::{DecryptionMaterials, EncryptionMaterials};
-use crate::context::{EncryptionContext, RESERVED_CONTEXT_PREFIX};
+use crate::context::{self, EncryptionContext, RESERVED_CONTEXT_PREFIX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Header, HeaderParts, MessageId, Opener, Sealer, check_readable};
 
@@ -14,10 +14,7 @@ pub(super) fn start_writing(
     context: &EncryptionContext,
     plaintext_length: Option<usize>,
 ) -> Result<Sealer> {
-    if let Some((name, _)) = context.iter().find(|(name, _)| name.starts_with(RESERVED_CONTEXT_PREFIX)) {
-        let text = format!("the encryption context has the name {name:?}: {RESERVED_CONTEXT_PREFIX} is reserved");
-        return Err(Error::new(ErrorKind::Validation, text));
-    }
+    refuse_reserved_names(context)?;
     let mut materials = EncryptionMaterials::new(config.suite, context.clone(), config.backend)?;
     if let Some(length) = plaintext_length {
         materials = materials.with_plaintext_length(u64::try_from(length).unwrap_or(u64::MAX));
@@ -33,14 +30,63 @@ pub(super) fn start_writing(
         let text = format!("the keyring wrapped the data key {count} times, over the limit of {limit}");
         return Err(Error::new(ErrorKind::Validation, text));
     }
+    let (shown, omitted) = materials.header_contexts()?;
     let parts = HeaderParts {
         suite: config.suite,
         message_id: &message_id,
-        context: materials.canonical_context(),
+        context: &shown,
+        omitted_context: &omitted,
         data_keys: materials.encrypted_data_keys(),
         frame_length: config.frame_length,
     };
     Ok(Sealer::new(&config.backend, &parts, data_key)?)
+}
+
+/// What the caller knows of the context of a message.
+#[derive(Clone, Copy)]
+pub(super) enum KnownContext<'a> {
+    /// Pairs that the header must show.
+    Expected(&'a EncryptionContext),
+    /// Pairs that the header shows alike, or leaves out.
+    Reproduced(&'a EncryptionContext),
+}
+
+impl<'a> KnownContext<'a> {
+    /// The pairs that the header leaves out; or which pair it shows otherwise.
+    fn omitted_from(self, shown: &EncryptionContext) -> Result<EncryptionContext> {
+        let (mismatch, omitted) = match self {
+            Self::Expected(expected) => (shown.first_mismatch(expected), EncryptionContext::new()),
+            Self::Reproduced(reproduced) => {
+                let differs = |(name, value): &(&str, &str)| shown.get(name).is_some_and(|other| other != *value);
+                let omitted = reproduced.iter().filter(|(name, _)| shown.get(name).is_none()).collect();
+                (reproduced.iter().find(differs).map(|(name, _)| name), omitted)
+            }
+        };
+        if let Some(name) = mismatch {
+            let text = format!("the context of the message does not have the expected value of {name:?}");
+            return Err(Error::new(ErrorKind::ContextMismatch, text));
+        }
+        refuse_reserved_names(&omitted)?;
+        Ok(omitted)
+    }
+
+    fn reproduced_names(self) -> impl Iterator<Item = &'a str> {
+        let reproduced = match self {
+            Self::Expected(_) => None,
+            Self::Reproduced(reproduced) => Some(reproduced),
+        };
+        reproduced.into_iter().flat_map(EncryptionContext::iter).map(|(name, _)| name)
+    }
+}
+
+fn refuse_reserved_names(context: &EncryptionContext) -> Result<()> {
+    match context.iter().find(|(name, _)| name.starts_with(RESERVED_CONTEXT_PREFIX)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let text = format!("the encryption context has the name {name:?}: {RESERVED_CONTEXT_PREFIX} is reserved");
+            Err(Error::new(ErrorKind::Validation, text))
+        }
+    }
 }
 
 /// Gets the data key of a message and verifies its header. What is expected of the context is compared first: a header
@@ -49,17 +95,18 @@ pub(super) fn start_reading(
     config: &Config,
     manager: &dyn MaterialsManager,
     header: &Header,
-    expect_context: &EncryptionContext,
+    known: KnownContext<'_>,
 ) -> Result<Opener> {
     check_readable(header)?;
-    if let Some(name) = header.context().first_mismatch(expect_context) {
-        let text = format!("the context of the message does not have the expected value of {name:?}");
-        return Err(Error::new(ErrorKind::ContextMismatch, text));
-    }
-    let mut materials = DecryptionMaterials::new(header.suite(), header.context().clone(), config.backend)?;
+    let omitted = known.omitted_from(header.context())?;
+    let mut full = header.context().clone();
+    full.extend(omitted.iter());
+    let mut materials =
+        DecryptionMaterials::new(header.suite(), full, config.backend)?.with_reproduced_names(known.reproduced_names());
+    let omitted = omitted.to_canonical_bytes().map_err(context::too_long)?;
     manager.on_decrypt(&mut materials, header.data_keys())?;
     let data_key = materials
         .data_key()
         .ok_or_else(|| Error::new(ErrorKind::Internal, "the keyring reported no failure and gave no data key"))?;
-    Ok(Opener::new(&config.backend, header, data_key, &config.limits)?)
+    Ok(Opener::new(&config.backend, header, &omitted, data_key, &config.limits)?)
 }

@@ -3,6 +3,8 @@
 //! The layout is in the module's documentation. Everything that authenticates a header works on the bytes as they were
 //! received ([`Header::body`]), never on a second encoding of what was read.
 
+use std::borrow::Cow;
+
 use super::data_key::{self, EncryptedDataKey};
 use super::error::MessageError;
 use super::limits::Limits;
@@ -252,6 +254,8 @@ pub(crate) struct HeaderParts<'a> {
     pub(crate) message_id: &'a MessageId,
     /// The canonical serialization of the encryption context.
     pub(crate) context: &'a [u8],
+    /// The canonical serialization of the pairs that the header leaves out and is bound to all the same.
+    pub(crate) omitted_context: &'a [u8],
     pub(crate) data_keys: &'a [EncryptedDataKey],
     pub(crate) frame_length: u32,
 }
@@ -276,6 +280,14 @@ impl HeaderParts<'_> {
         }
         writer.u32(self.frame_length).bytes(commitment.map_or(&[], |key| key.as_slice()));
         Ok(writer)
+    }
+}
+
+/// What the tag of a header authenticates: its body, and behind it the pairs of the context that it leaves out.
+pub(super) fn authenticated<'a>(body: &'a [u8], omitted_context: &[u8]) -> Cow<'a, [u8]> {
+    match omitted_context {
+        [] => Cow::Borrowed(body),
+        _ => Cow::Owned([body, omitted_context].concat()),
     }
 }
 

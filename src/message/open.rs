@@ -11,7 +11,7 @@ use super::buffer::prepare;
 use super::derive;
 use super::error::MessageError;
 use super::frame::{FINAL_OVERHEAD, Frame, FrameCipher, REGULAR_OVERHEAD, SINGLE_OVERHEAD};
-use super::header::{Header, PUBLIC_KEY_NAME};
+use super::header::{Header, PUBLIC_KEY_NAME, authenticated};
 use super::limits::{LARGEST_UNFRAMED_BODY, Limits};
 use super::suite::SuiteSupport;
 use crate::crypto::{CryptoBackend, CryptoError};
@@ -40,10 +40,12 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
-    /// Verifies that the header commits to the data key, and then that it is authentic.
+    /// Verifies that the header commits to the data key, and then that it is authentic, together with the canonical
+    /// serialization of the pairs of the context that it leaves out.
     pub(crate) fn new(
         backend: &CryptoBackend,
         header: &Header,
+        omitted_context: &[u8],
         data_key: &SecretBytes,
         limits: &Limits,
     ) -> Result<Self, MessageError> {
@@ -52,7 +54,8 @@ impl Opener {
             return Err(MessageError::CommitmentMismatch);
         }
         let key = keys.into_content_key();
-        key.open(header.nonce(), header.body(), &[], header.tag(), &mut []).map_err(|error| match error {
+        let bound = authenticated(header.body(), omitted_context);
+        key.open(header.nonce(), &bound, &[], header.tag(), &mut []).map_err(|error| match error {
             CryptoError::NotAuthentic => MessageError::HeaderAuth,
             other => MessageError::Backend(other),
         })?;

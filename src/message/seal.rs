@@ -45,7 +45,8 @@ impl Sealer {
         let body = parts.write_body(Some(keys.commitment())).map_err(MessageError::Unwritable)?;
         let key = keys.into_content_key();
         let nonce = [0; NONCE_LENGTH];
-        let tag = key.seal(&nonce, body.as_bytes(), &[], &mut [])?;
+        let bound = header::authenticated(body.as_bytes(), parts.omitted_context);
+        let tag = key.seal(&nonce, &bound, &[], &mut [])?;
         Ok(Self {
             header: header::append_authentication(body, parts.suite.version(), &nonce, &tag),
             cipher: FrameCipher::new(key, *parts.message_id),

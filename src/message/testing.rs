@@ -54,6 +54,7 @@ pub(super) fn sealer(frame_length: u32) -> Sealer {
         suite,
         message_id: &message_id(suite),
         context: &[],
+        omitted_context: &[],
         data_keys: &[EncryptedDataKey::new("ns", *b"kn", [7; 4])],
         frame_length,
     };
@@ -71,7 +72,7 @@ pub(super) fn sealed(frame_length: u32, plaintext: &[u8]) -> Vec<u8> {
 /// Parses a header and starts to open the message with the example's data key.
 pub(super) fn opener(message: &[u8], limits: &Limits) -> (Header, Opener) {
     let header = HeaderParser::default().parse(message, limits).unwrap();
-    let opener = Opener::new(BACKEND, &header, &example_data_key(), limits).unwrap();
+    let opener = Opener::new(BACKEND, &header, &[], &example_data_key(), limits).unwrap();
     (header, opener)
 }
 

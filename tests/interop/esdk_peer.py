@@ -11,7 +11,8 @@ One request a line on standard input, one answer a line on standard output, both
 
 With "keyring": true in the request, the data key is wrapped by a keyring of the material providers library, which is
 another implementation than the SDK's own master keys. With "children": [{"key": ..., "namespace": ..., "name": ...}, ...]
-beside it, that keyring is the generator of a multi-keyring. Whatever fails is answered with {"error": text}. Needs the packages
+beside it, that keyring is the generator of a multi-keyring; with "required": [name, ...] the names are required of the
+encryption context, and "context" of a decryption is what is reproduced of it. Whatever fails is answered with {"error": text}. Needs the packages
 of requirements.txt.
 """
 
@@ -25,8 +26,10 @@ from aws_cryptographic_material_providers.mpl import AwsCryptographicMaterialPro
 from aws_cryptographic_material_providers.mpl.config import MaterialProvidersConfig
 from aws_cryptographic_material_providers.mpl.models import (
     AesWrappingAlg,
+    CreateDefaultCryptographicMaterialsManagerInput,
     CreateMultiKeyringInput,
     CreateRawAesKeyringInput,
+    CreateRequiredEncryptionContextCMMInput,
 )
 from aws_encryption_sdk.identifiers import Algorithm, CommitmentPolicy, EncryptionKeyType, WrappingAlgorithm
 from aws_encryption_sdk.internal.crypto.wrapping_keys import WrappingKey
@@ -73,6 +76,16 @@ def request_keyring(request):
 
 def key_source(request):
     """The raw AES keys of a request as a keyring, or its only one as a master key provider."""
+    if "required" in request:
+        default = MATERIAL_PROVIDERS.create_default_cryptographic_materials_manager(
+            CreateDefaultCryptographicMaterialsManagerInput(keyring=request_keyring(request))
+        )
+        manager = MATERIAL_PROVIDERS.create_required_encryption_context_cmm(
+            CreateRequiredEncryptionContextCMMInput(
+                underlying_cmm=default, required_encryption_context_keys=request["required"]
+            )
+        )
+        return {"materials_manager": manager}
     if request.get("keyring"):
         return {"keyring": request_keyring(request)}
     key = bytes.fromhex(request["key"])
@@ -104,7 +117,10 @@ def encrypt(request):
 
 
 def decrypt(request):
-    plaintext, header = CLIENT.decrypt(source=bytes.fromhex(request["ciphertext"]), **key_source(request))
+    reproduced = {"encryption_context": request["context"]} if "required" in request else {}
+    plaintext, header = CLIENT.decrypt(
+        source=bytes.fromhex(request["ciphertext"]), **reproduced, **key_source(request)
+    )
     return {"plaintext": plaintext.hex(), "context": header.encryption_context}
 
 

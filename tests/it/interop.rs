@@ -4,6 +4,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Map, Value, json};
+use strongroom::envelope::{DefaultMaterialsManager, RequiredContextManager};
+use strongroom::message::inspect;
 use strongroom::{EncryptionContext, Envelope, MultiKeyring, RawAesKeyring, SecretBytes};
 
 use crate::{require, vectors};
@@ -234,6 +236,48 @@ fn multi_keyrings_are_the_same_to_the_official_sdk() {
         assert_eq!(peer.decrypt(key, &made), Ok((text.clone(), context.clone())), "{}", key.name);
         assert_eq!(key.envelope(4096).decrypt(&theirs, context).expect("their message"), text, "{}", key.name);
     }
+}
+
+#[test]
+fn required_contexts_are_the_same_to_the_official_sdk() {
+    let Some(mut peer) = Peer::start("required_contexts_are_the_same_to_the_official_sdk") else { return };
+    let key = Key::new(32, true);
+    let (text, mut compared) = (plaintext(1000), 0);
+    for context in &contexts()[1..] {
+        let names: Vec<&str> = context.iter().map(|(name, _)| name).collect();
+        for count in 1..=names.len() {
+            let required = &names[..count];
+            let inner = DefaultMaterialsManager::new(key.raw_keyring());
+            let manager = RequiredContextManager::new(inner, required.iter().copied()).expect("a manager");
+            let ours = Envelope::with_materials_manager(manager);
+            let reproduced: EncryptionContext = context.iter().filter(|(name, _)| required.contains(name)).collect();
+            let json_of = |context: &EncryptionContext| {
+                Value::Object(context.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect())
+            };
+
+            let made = ours.encrypt(&text, context).expect("a message");
+            let request = |context| {
+                let ciphertext = hex::encode(&made);
+                key.request(
+                    json!({"do": "decrypt", "ciphertext": ciphertext, "required": required, "context": context}),
+                )
+            };
+            let answer = peer.ask(&request(json_of(&reproduced)));
+            assert_eq!(failure(&answer), Ok(()));
+            assert_eq!(bytes(&answer["plaintext"]), text);
+            let wrong: EncryptionContext = reproduced.iter().map(|(name, _)| (name, "wrong")).collect();
+            assert!(failure(&peer.ask(&request(json_of(&wrong)))).is_err());
+
+            let request = json!({"do": "encrypt", "plaintext": hex::encode(&text), "context": json_of(context),
+                "frame_length": 4096, "required": required});
+            let theirs = bytes(&peer.ask(&key.request(request))["ciphertext"]);
+            assert_eq!(inspect(&theirs).expect("a header").context(), inspect(&made).expect("a header").context());
+            assert_eq!(ours.decrypt_with_reproduced_context(&theirs, &reproduced).expect("their message"), text);
+            assert!(ours.decrypt_with_reproduced_context(&theirs, &wrong).is_err());
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 6);
 }
 
 #[test]

@@ -185,6 +185,8 @@ pub(super) struct Terms {
 pub(super) struct CachedKey {
     pub(super) data_key: SecretBytes,
     pub(super) encrypted_data_keys: Vec<EncryptedDataKey>,
+    /// Names of the context that the managers behind the cache left out of the header.
+    pub(super) required_names: Vec<String>,
 }
 
 /// What a request finds.

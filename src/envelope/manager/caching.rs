@@ -28,8 +28,8 @@ const IDENTITY_LABEL: &[u8] = b"strongroom data key cache v1";
 /// away, bites only when the data keys that are held have reached their **maximum age**, which therefore has no default.
 /// [`DataKeyCache::clear`] ends it at once.
 ///
-/// A data key is found again only for the same suite, the same encryption context (all of it), the same partition, and on
-/// decrypt the same wrapped data keys. To encrypt, it serves until its age, its number of messages or its number of bytes
+/// A data key is found again only for the same suite, the same encryption context (all of it, and the same pairs left
+/// out of the header), the same partition, and on decrypt the same wrapped data keys. To encrypt, it serves until its age, its number of messages or its number of bytes
 /// would be exceeded; to decrypt, until its age is. While one thread fetches a data key, others that need the same wait
 /// for it; if that fails, all of them have that failure.
 ///
@@ -111,12 +111,14 @@ impl MaterialsManager for CachingMaterialsManager {
             self.cache.note_bypass();
             return self.inner.on_encrypt(materials);
         };
-        let id = self.identity(materials.backend(), b"encrypt", materials.suite(), &[materials.canonical_context()]);
+        let parts: Vec<&[u8]> =
+            [materials.canonical_context()].into_iter().chain(materials.required_names().map(str::as_bytes)).collect();
+        let id = self.identity(materials.backend(), b"encrypt", materials.suite(), &parts);
         let fetch = match self.cache.enter(id, length, &self.terms, &*self.clock)? {
             Entrance::Hit(key) => {
                 materials.set_data_key(SecretBytes::copy_of(key.data_key.expose_secret()))?;
                 key.encrypted_data_keys.iter().for_each(|data_key| materials.push(data_key.clone()));
-                return Ok(());
+                return key.required_names.iter().try_for_each(|name| materials.require_context(name));
             }
             Entrance::Reentered => return self.inner.on_encrypt(materials),
             Entrance::Fetch(fetch) => fetch,
@@ -129,7 +131,8 @@ impl MaterialsManager for CachingMaterialsManager {
         if let (Some(data_key), [_, ..]) = (materials.data_key(), materials.encrypted_data_keys()) {
             let data_key = SecretBytes::copy_of(data_key.expose_secret());
             let encrypted_data_keys = materials.encrypted_data_keys().to_vec();
-            fetch.keep(CachedKey { data_key, encrypted_data_keys }, length, &self.terms, &*self.clock);
+            let required_names = materials.required_names().map(str::to_owned).collect();
+            fetch.keep(CachedKey { data_key, encrypted_data_keys, required_names }, length, &self.terms, &*self.clock);
         }
         Ok(())
     }
@@ -142,7 +145,11 @@ impl MaterialsManager for CachingMaterialsManager {
         }
         let wrapped =
             data_keys.iter().flat_map(|key| [key.provider_id().as_bytes(), key.provider_info(), key.ciphertext()]);
-        let parts: Vec<&[u8]> = [materials.canonical_context()].into_iter().chain(wrapped).collect();
+        let names: Vec<_> = materials.reproduced_names().map(str::as_bytes).collect();
+        // The count tells where names end and wrapped data keys begin.
+        let count = names.len().to_be_bytes();
+        let parts = [materials.canonical_context(), &count].into_iter().chain(names).chain(wrapped);
+        let parts: Vec<&[u8]> = parts.collect();
         let id = self.identity(materials.backend(), b"decrypt", materials.suite(), &parts);
         let terms = Terms { max_messages: u64::MAX, max_bytes: u64::MAX, ..self.terms };
         let fetch = match self.cache.enter(id, 0, &terms, &*self.clock)? {
@@ -156,7 +163,12 @@ impl MaterialsManager for CachingMaterialsManager {
         }
         if let Some(data_key) = materials.data_key() {
             let data_key = SecretBytes::copy_of(data_key.expose_secret());
-            fetch.keep(CachedKey { data_key, encrypted_data_keys: Vec::new() }, 0, &terms, &*self.clock);
+            fetch.keep(
+                CachedKey { data_key, encrypted_data_keys: Vec::new(), required_names: Vec::new() },
+                0,
+                &terms,
+                &*self.clock,
+            );
         }
         Ok(())
     }

@@ -2,12 +2,14 @@
 
 mod cache;
 mod caching;
+mod required;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use cache::{CacheStatistics, DEFAULT_CACHE_CAPACITY, DataKeyCache};
 pub use caching::{CachingMaterialsManager, CachingMaterialsManagerBuilder, DEFAULT_MAX_MESSAGES, MAX_MESSAGES};
+pub use required::RequiredContextManager;
 
 use super::keyring::Keyring;
 use super::materials::{DecryptionMaterials, EncryptionMaterials};

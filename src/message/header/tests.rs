@@ -42,6 +42,7 @@ fn what_is_written_is_what_was_read() -> Result<(), Box<dyn std::error::Error>> 
             suite: header.suite(),
             message_id: header.message_id(),
             context: &header.context().to_canonical_bytes()?,
+            omitted_context: &[],
             data_keys: header.data_keys(),
             frame_length: header.frame_length().unwrap_or(0),
         };
@@ -162,6 +163,7 @@ fn a_context_over_the_length_field_cannot_be_written() {
         suite,
         message_id: &crate::message::testing::message_id(suite),
         context: &vec![0; 65_536],
+        omitted_context: &[],
         data_keys: &[],
         frame_length: 1,
     };

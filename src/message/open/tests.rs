@@ -92,7 +92,7 @@ fn an_altered_frame_can_be_read_again_but_not_passed() -> Result<(), MessageErro
 #[test]
 fn another_data_key_is_refused_by_the_commitment() {
     let header = inspect(&example(EXAMPLE_V2)).unwrap();
-    let refusal = Opener::new(BACKEND, &header, &counting_from(0x21), &Limits::default()).err();
+    let refusal = Opener::new(BACKEND, &header, &[], &counting_from(0x21), &Limits::default()).err();
     assert_eq!(refusal, Some(MessageError::CommitmentMismatch));
 }
 
@@ -103,7 +103,7 @@ fn an_altered_header_is_refused_by_its_tag() {
         message[offset] ^= 1;
         let Ok(header) = inspect(&message) else { continue };
         let data_key = crate::message::testing::example_data_key();
-        let refusal = Opener::new(BACKEND, &header, &data_key, &Limits::default()).err();
+        let refusal = Opener::new(BACKEND, &header, &[], &data_key, &Limits::default()).err();
         // The message id is an input of the derivation too.
         let expected = if offset == 3 { MessageError::CommitmentMismatch } else { MessageError::HeaderAuth };
         assert_eq!(refusal, Some(expected), "{offset}");

@@ -80,6 +80,7 @@ fn suites_that_this_release_does_not_write_are_refused() {
             suite: *suite,
             message_id: &message_id(*suite),
             context: &[],
+            omitted_context: &[],
             data_keys: &[EncryptedDataKey::new("ns", [], [])],
             frame_length: 16,
         };

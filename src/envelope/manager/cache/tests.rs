@@ -14,7 +14,11 @@ fn id(of: &str) -> DigestValue {
 }
 
 fn key(byte: u8) -> CachedKey {
-    CachedKey { data_key: SecretBytes::copy_of(&[byte; 32]), encrypted_data_keys: Vec::new() }
+    CachedKey {
+        data_key: SecretBytes::copy_of(&[byte; 32]),
+        encrypted_data_keys: Vec::new(),
+        required_names: Vec::new(),
+    }
 }
 
 fn enter(cache: &DataKeyCache) -> Result<Entrance> {
