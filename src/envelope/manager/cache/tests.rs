@@ -134,6 +134,21 @@ fn age_counts_from_before_the_fetch() {
 }
 
 #[test]
+fn of_two_maximum_ages_the_shorter_holds_whoever_kept_the_entry() {
+    let (short, long) = (TERMS, Terms { max_age: Duration::from_secs(600), ..TERMS });
+    for (keeper, user) in [(short, long), (long, short)] {
+        let (cache, clock) = (DataKeyCache::default(), clock());
+        let Ok(Entrance::Fetch(fetch)) = cache.enter(id("x"), 1, &keeper, &clock) else { panic!("nothing is there") };
+        clock.advance(Duration::from_secs(50));
+        fetch.keep(key(1), 1, &keeper, &clock);
+        clock.advance(Duration::from_secs(10));
+        assert!(matches!(cache.enter(id("x"), 1, &user, &clock), Ok(Entrance::Hit(_))));
+        clock.advance(Duration::from_millis(1));
+        assert!(matches!(cache.enter(id("x"), 1, &user, &clock), Ok(Entrance::Fetch(_))));
+    }
+}
+
+#[test]
 fn the_longest_unused_makes_room_and_what_is_too_old_goes_first() {
     let (cache, clock) = (DataKeyCache::new(2).unwrap(), clock());
     let is_held = |name: &str| match cache.enter(id(name), 1, &TERMS, &clock).unwrap() {
