@@ -45,7 +45,7 @@ impl RequiredContextManager {
     ///
     /// # Errors
     /// [`ErrorKind::Validation`] if there are no names, or if one begins with
-    /// [`RESERVED_CONTEXT_PREFIX`](crate::RESERVED_CONTEXT_PREFIX), as no caller may give it.
+    /// [`RESERVED_CONTEXT_PREFIX`], as no caller may give it.
     pub fn new<N: Into<String>>(
         inner: impl MaterialsManager + 'static,
         names: impl IntoIterator<Item = N>,
