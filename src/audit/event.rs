@@ -1,0 +1,138 @@
+//! What an entry of the trail says.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::clock::Timestamp;
+use crate::context::EncryptionContext;
+use crate::error::ErrorKind;
+use crate::identity::{AccountId, Principal};
+use crate::key::{KeyId, Operation};
+
+/// What an event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Action {
+    /// A caller asked for an operation.
+    Call(Operation),
+    /// The library gave a key new material, because its rotation was due or was asked for.
+    RotateKey,
+    /// The library deleted a key whose waiting period had ended.
+    DeleteKey,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(operation) => f.write_str(operation.api_name()),
+            Self::RotateKey => f.write_str("RotateKey"),
+            Self::DeleteKey => f.write_str("DeleteKey"),
+        }
+    }
+}
+
+/// How far the action had come when the event was written.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// A change is about to be committed. An outcome follows, unless the process ends in between.
+    Intent,
+    /// It was done.
+    Success,
+    /// It was refused or failed, for this reason.
+    Failure(ErrorKind),
+}
+
+/// A key that an action touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyResource {
+    /// The account that owns the key.
+    pub account: AccountId,
+    /// The key.
+    pub key_id: KeyId,
+}
+
+/// A parameter of a call: never plaintext, ciphertext, key material or a token.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ParameterValue {
+    /// A text.
+    Text(Cow<'static, str>),
+    /// A number.
+    Number(u64),
+}
+
+impl From<&'static str> for ParameterValue {
+    fn from(text: &'static str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<String> for ParameterValue {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<u64> for ParameterValue {
+    fn from(number: u64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<u32> for ParameterValue {
+    fn from(number: u32) -> Self {
+        Self::Number(number.into())
+    }
+}
+
+/// One entry of the audit trail, with the fields of a CloudTrail record that make sense inside a process.
+///
+/// The encryption context is kept in clear, as it is no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AuditEvent {
+    /// When it was written, by the clock of the `Kms`.
+    pub time: Timestamp,
+    /// What was done.
+    pub action: Action,
+    /// Who asked for it; for what the library does by itself, the root of the key's account.
+    pub principal: Principal,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whether it was only a dry run.
+    pub dry_run: bool,
+    /// The keys that it touched, as far as they exist: one for most operations, two for re-encryption.
+    pub keys: [Option<KeyResource>; 2],
+    /// The encryption context of the call, if it has one that is not empty.
+    pub context: Option<EncryptionContext>,
+    /// The encryption context of the ciphertext that is re-encrypted, if it has one that is not empty.
+    pub source_context: Option<EncryptionContext>,
+    /// Parameters worth keeping, by the names of the AWS KMS API.
+    pub parameters: Vec<(&'static str, ParameterValue)>,
+}
+
+impl AuditEvent {
+    /// Makes an event of a successful action without a key; the public fields take the rest.
+    pub const fn new(time: Timestamp, action: Action, principal: Principal) -> Self {
+        Self {
+            time,
+            action,
+            principal,
+            outcome: Outcome::Success,
+            dry_run: false,
+            keys: [None, None],
+            context: None,
+            source_context: None,
+            parameters: Vec::new(),
+        }
+    }
+
+    /// Whether the action only reads. Cryptographic operations do, as in CloudTrail.
+    pub const fn read_only(&self) -> bool {
+        match self.action {
+            Action::Call(operation) => operation.is_read_only(),
+            Action::RotateKey | Action::DeleteKey => false,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! A trail in memory.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{AuditEvent, AuditSink};
+use crate::error::Result;
+use crate::shard::{self, Apart, SHARDS};
+
+/// How many events a [`MemoryTrail`] keeps in each of its parts unless told otherwise.
+pub const DEFAULT_TRAIL_CAPACITY: usize = 16_384;
+
+/// Keeps the latest events in memory, in bounded space: the oldest make room, and are counted.
+///
+/// Threads are dealt out to eight parts, so that few of them ever wait for each other. Events of one thread keep their
+/// order; those of several are merged by time.
+#[derive(Debug)]
+pub struct MemoryTrail {
+    shards: [Apart<Mutex<Shard>>; SHARDS],
+    shard_capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    events: VecDeque<AuditEvent>,
+    dropped: u64,
+}
+
+impl MemoryTrail {
+    /// Makes a trail that keeps the latest `capacity` events of each of its eight parts.
+    pub fn with_capacity(capacity: usize) -> Self {
+        Self { shards: std::array::from_fn(|_| Apart::default()), shard_capacity: capacity.max(1) }
+    }
+
+    /// The events that are kept, by time.
+    pub fn events(&self) -> Vec<AuditEvent> {
+        let mut events: Vec<_> = self.shards.iter().flat_map(|shard| lock(shard).events.clone()).collect();
+        events.sort_by_key(|event| event.time);
+        events
+    }
+
+    /// How many events had to make room for later ones.
+    pub fn dropped(&self) -> u64 {
+        self.shards.iter().map(|shard| lock(shard).dropped).sum()
+    }
+
+    /// Forgets all events and the count of those dropped.
+    pub fn clear(&self) {
+        for shard in &self.shards {
+            *lock(shard) = Shard::default();
+        }
+    }
+}
+
+fn lock(shard: &Apart<Mutex<Shard>>) -> MutexGuard<'_, Shard> {
+    // A shard is whole between any two statements, so a panic elsewhere does not damage it.
+    shard.0.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Default for MemoryTrail {
+    fn default() -> Self {
+        Self::with_capacity(DEFAULT_TRAIL_CAPACITY)
+    }
+}
+
+impl AuditSink for MemoryTrail {
+    fn record(&self, event: AuditEvent) -> Result<()> {
+        let mut shard = lock(&self.shards[shard::of_this_thread()]);
+        if shard.events.len() == self.shard_capacity {
+            shard.events.pop_front();
+            shard.dropped += 1;
+        }
+        shard.events.push_back(event);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::audit::Action;
+    use crate::clock::Timestamp;
+    use crate::identity::{AccountId, Principal};
+    use crate::key::Operation;
+
+    fn event(millis: i64) -> AuditEvent {
+        let principal = Principal::root(AccountId::default());
+        AuditEvent::new(Timestamp::from_unix_millis(millis), Action::Call(Operation::ListKeys), principal)
+    }
+
+    #[test]
+    fn the_oldest_events_make_room_and_are_counted() -> Result<()> {
+        let trail = MemoryTrail::with_capacity(3);
+        for millis in 0..5 {
+            trail.record(event(millis))?;
+        }
+        let times: Vec<_> = trail.events().iter().map(|event| event.time.unix_millis()).collect();
+        assert_eq!((times, trail.dropped()), (vec![2, 3, 4], 2));
+        trail.clear();
+        assert_eq!((trail.events().len(), trail.dropped()), (0, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn events_of_several_threads_are_merged_by_time() {
+        let trail = MemoryTrail::default();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let trail = &trail;
+                scope.spawn(move || {
+                    for step in 0..100 {
+                        trail.record(event(step * 4 + thread)).expect("memory does not fail");
+                        std::thread::sleep(Duration::from_micros(1));
+                    }
+                });
+            }
+        });
+        let times: Vec<_> = trail.events().iter().map(|event| event.time.unix_millis()).collect();
+        assert_eq!(times, (0..400).collect::<Vec<_>>());
+    }
+}
