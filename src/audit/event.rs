@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::ChangeId;
 use crate::clock::Timestamp;
 use crate::context::EncryptionContext;
 use crate::error::ErrorKind;
@@ -100,6 +101,8 @@ pub struct AuditEvent {
     pub principal: Principal,
     /// How it ended.
     pub outcome: Outcome,
+    /// Pairs the intent of a change with its outcome.
+    pub change: Option<ChangeId>,
     /// Whether it was only a dry run.
     pub dry_run: bool,
     /// The keys that it touched, as far as they exist: one for most operations, two for re-encryption.
@@ -120,6 +123,7 @@ impl AuditEvent {
             action,
             principal,
             outcome: Outcome::Success,
+            change: None,
             dry_run: false,
             keys: [None, None],
             context: None,

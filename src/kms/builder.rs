@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::chain_record::ChainRecord;
 use super::handle::{Core, Kms, KmsLimits};
 use super::registry::Registry;
 use crate::audit::{AuditSink, MemoryTrail};
@@ -114,7 +115,8 @@ impl KmsBuilder {
     ///
     /// # Errors
     /// [`Validation`](ErrorKind::Validation) if two providers have one name; [`Internal`](ErrorKind::Internal) if the
-    /// root key is not that of the store, or there is no randomness; [`Store`](ErrorKind::Store) if the store fails.
+    /// root key is not that of the store, or there is no randomness; [`Store`](ErrorKind::Store) if the store fails;
+    /// [`Audit`](ErrorKind::Audit) if the audit trail cannot be written or does not fit the store.
     pub fn build(self) -> Result<Kms> {
         let mut providers: Vec<Arc<dyn KeyMaterialProvider>> = vec![Arc::new(MemoryProvider::default())];
         for provider in self.providers {
@@ -131,11 +133,15 @@ impl KmsBuilder {
                 (store, RootKey::generate(&self.backend)?)
             }
         };
+        let registry = Registry::new(store, root, &self.backend, self.locality, self.limits.cached_keys)?;
+        let audit = self.audit.unwrap_or_else(|| Arc::new(MemoryTrail::default()));
+        let trail = ChainRecord::attach(&*audit, &registry, &self.backend)?;
         let core = Core {
-            registry: Registry::new(store, root, &self.backend, self.locality, self.limits.cached_keys)?,
+            registry,
             providers,
             policy: self.policy.unwrap_or_else(|| Arc::new(AccountOwnerOnly)),
-            audit: self.audit.unwrap_or_else(|| Arc::new(MemoryTrail::default())),
+            audit,
+            trail,
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             backend: self.backend,
             limits: self.limits,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::chain_record::ChainRecord;
 use super::registry::Registry;
 use crate::audit::AuditSink;
 use crate::clock::{Clock, Timestamp};
@@ -32,6 +33,7 @@ use crate::provider::{KeyMaterialProvider, ProviderId};
 /// | rotation | [`enable_key_rotation`](Kms::enable_key_rotation), [`disable_key_rotation`](Kms::disable_key_rotation), [`get_key_rotation_status`](Kms::get_key_rotation_status), [`rotate_key_on_demand`](Kms::rotate_key_on_demand), [`list_key_rotations`](Kms::list_key_rotations) |
 /// | cryptography | [`encrypt`](Kms::encrypt), [`decrypt`](Kms::decrypt), [`re_encrypt`](Kms::re_encrypt), [`generate_data_key`](Kms::generate_data_key), [`generate_data_key_without_plaintext`](Kms::generate_data_key_without_plaintext), [`generate_random`](Kms::generate_random) |
 /// | upkeep | [`run_maintenance`](Kms::run_maintenance) |
+/// | audit trail | [`verify_audit_trail`](Kms::verify_audit_trail), [`verify_signed_audit_trail`](Kms::verify_signed_audit_trail), [`audit_chains`](Kms::audit_chains), [`forget_audit_chain`](Kms::forget_audit_chain) |
 ///
 /// # Examples
 /// ```
@@ -58,6 +60,7 @@ pub(super) struct Core {
     pub(super) providers: Vec<Arc<dyn KeyMaterialProvider>>,
     pub(super) policy: Arc<dyn Policy>,
     pub(super) audit: Arc<dyn AuditSink>,
+    pub(super) trail: Option<ChainRecord>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) backend: CryptoBackend,
     pub(super) limits: KmsLimits,

@@ -39,7 +39,7 @@ impl Kms {
         let mut after = None;
         loop {
             let batch = self.core.registry.keys(None, after, MAX_SCAN)?;
-            let Some((account, key_id, ..)) = batch.last() else { return Ok(report) };
+            let Some((account, key_id, ..)) = batch.last() else { break };
             after = Some((*account, *key_id));
             for (account, key_id, _, record) in batch {
                 let (done, list) = if record.is_past_deletion(now) {
@@ -57,5 +57,7 @@ impl Kms {
                 }
             }
         }
+        self.core.save_trail()?;
+        Ok(report)
     }
 }

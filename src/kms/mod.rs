@@ -8,6 +8,7 @@
 mod alias;
 mod builder;
 mod cache;
+mod chain_record;
 mod cipher;
 mod data_key;
 mod deletion;
@@ -24,6 +25,7 @@ mod registry;
 mod request;
 mod rotation;
 mod tag;
+mod trail;
 mod upkeep;
 
 pub use builder::KmsBuilder;

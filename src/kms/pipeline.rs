@@ -8,7 +8,7 @@ use super::handle::{Core, Kms};
 use super::record::{KeyRecord, VersionRecord};
 use super::registry::{Edit, LoadedKey};
 use super::upkeep::MAX_COMMIT_ATTEMPTS;
-use crate::audit::{Action, AuditEvent, KeyResource, Outcome, ParameterValue};
+use crate::audit::{Action, AuditEvent, ChangeId, KeyResource, Outcome, ParameterValue};
 use crate::clock::Timestamp;
 use crate::context::EncryptionContext;
 use crate::error::{Error, ErrorKind, Result};
@@ -172,18 +172,18 @@ impl Kms {
         progress: &mut Progress,
         mut edit: impl FnMut(&mut Progress) -> Result<(Vec<Edit>, T)>,
     ) -> Result<T> {
-        let mut announced = false;
+        let mut announced = None;
         for _ in 0..MAX_COMMIT_ATTEMPTS {
             let (edits, value) = edit(progress)?;
             if edits.is_empty() {
                 return Ok(value);
             }
-            if !announced {
-                let intent = AuditEvent { outcome: Outcome::Intent, ..progress.event.clone() };
-                self.core.audit.record(intent).map_err(withheld)?;
-                announced = true;
-            }
-            match self.core.registry.commit(&edits) {
+            let change = match announced {
+                Some(change) => change,
+                None => self.announce(progress)?,
+            };
+            announced = Some(change);
+            match self.core.commit(edits, change) {
                 Ok(_) => {
                     progress.committed = true;
                     return Ok(value);
@@ -193,6 +193,15 @@ impl Kms {
             }
         }
         Err(Error::new(ErrorKind::Conflict, "other changes to the same key kept coming first; nothing was changed"))
+    }
+
+    /// Writes the intent of a change. From here on the call's own event counts as its outcome.
+    fn announce(&self, progress: &mut Progress) -> Result<ChangeId> {
+        let change = ChangeId::generate(&self.core.backend)?;
+        let event = AuditEvent { outcome: Outcome::Intent, change: Some(change), ..progress.event.clone() };
+        self.core.audit.record(event).map_err(withheld)?;
+        progress.event.change = Some(change);
+        Ok(change)
     }
 
     /// Runs a call and writes its event before the result is released.

@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::cache::{Cache, Entry, Held};
 use super::record::{AliasRecord, KeyRecord};
+use crate::audit::{ChainId, ChainState};
 use crate::codec::Writer;
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
@@ -15,7 +16,9 @@ use crate::key::{AliasName, KeyArn, KeyId};
 use crate::provider::OpenedKey;
 use crate::seal::{IdentityKey, RootKey};
 use crate::secret::SecretBytes;
-use crate::store::{Change, CommitError, Expectation, KeyStore, Record, RecordId, RecordKind, Revision, Scan, StoreId};
+use crate::store::{
+    Change, CommitError, Expectation, KeyStore, MAX_SCAN, Record, RecordId, RecordKind, Revision, Scan, StoreId,
+};
 
 /// A key in memory: its record, its ARN, and those versions of its material that were opened.
 pub(super) struct LoadedKey {
@@ -50,6 +53,8 @@ pub(super) enum Edit {
     DeleteKey { account: AccountId, key_id: KeyId, expected: Revision },
     PutAlias { account: AccountId, name: AliasName, record: AliasRecord, expected: Option<Revision> },
     DeleteAlias { account: AccountId, name: AliasName, expected: Revision },
+    PutChain { id: ChainId, body: SecretBytes, expected: Option<Revision> },
+    DeleteChain { id: ChainId, expected: Revision },
 }
 
 impl Edit {
@@ -60,22 +65,29 @@ impl Edit {
             Self::PutAlias { account, name, .. } | Self::DeleteAlias { account, name, .. } => {
                 alias_record_id(*account, name)
             }
+            Self::PutChain { id, .. } | Self::DeleteChain { id, .. } => chain_record_id(*id),
         }
     }
 
     const fn expected(&self) -> Option<Revision> {
         match self {
-            Self::PutKey { expected, .. } | Self::PutAlias { expected, .. } => *expected,
-            Self::DeleteKey { expected, .. } | Self::DeleteAlias { expected, .. } => Some(*expected),
+            Self::PutKey { expected, .. } | Self::PutAlias { expected, .. } | Self::PutChain { expected, .. } => {
+                *expected
+            }
+            Self::DeleteKey { expected, .. }
+            | Self::DeleteAlias { expected, .. }
+            | Self::DeleteChain { expected, .. } => Some(*expected),
         }
     }
 
-    fn body(&self) -> Result<Option<Vec<u8>>> {
-        match self {
-            Self::PutKey { record, .. } => record.encode().map(Some),
-            Self::PutAlias { record, .. } => Ok(Some(record.encode())),
-            Self::DeleteKey { .. } | Self::DeleteAlias { .. } => Ok(None),
-        }
+    fn body(&self) -> Result<Option<Zeroizing<Vec<u8>>>> {
+        let body = match self {
+            Self::PutKey { record, .. } => record.encode()?,
+            Self::PutAlias { record, .. } => record.encode(),
+            Self::PutChain { body, .. } => body.expose_secret().to_vec(),
+            Self::DeleteKey { .. } | Self::DeleteAlias { .. } | Self::DeleteChain { .. } => return Ok(None),
+        };
+        Ok(Some(Zeroizing::new(body)))
     }
 }
 
@@ -102,6 +114,7 @@ impl Sealed {
             RecordKind::Key => 1,
             RecordKind::Alias => 2,
             RecordKind::Store => 3,
+            RecordKind::Audit => 4,
         });
         writer.prefixed_u16(id.account.as_str().as_bytes(), "account")?;
         writer.prefixed_u16(&id.name, "record name")?;
@@ -228,6 +241,24 @@ impl Registry {
         found.into_iter().map(decode).collect()
     }
 
+    /// The chains of the audit trail, with the revisions of their records.
+    pub(super) fn chains(&self) -> Result<Vec<(Revision, ChainState)>> {
+        let mut chains = Vec::new();
+        let mut after = None;
+        loop {
+            let scan = Scan { kind: RecordKind::Audit, account: None, after, limit: MAX_SCAN };
+            let found = self.sealed.store.scan(&scan)?;
+            after = found.last().map(|(id, _)| id.clone());
+            for (id, record) in &found {
+                let body = self.sealed.open(id, record)?;
+                chains.push((record.revision, ChainState::from_bytes(body.expose_secret())?));
+            }
+            if after.is_none() {
+                return Ok(chains);
+            }
+        }
+    }
+
     /// Writes all edits or none.
     pub(super) fn commit(&self, edits: &[Edit]) -> Result<Revision, CommitError> {
         let expected: Vec<_> =
@@ -282,6 +313,10 @@ fn misnamed() -> Error {
 
 fn key_record_id(account: AccountId, key_id: KeyId) -> RecordId {
     RecordId { kind: RecordKind::Key, account, name: key_id.as_bytes().to_vec() }
+}
+
+fn chain_record_id(id: ChainId) -> RecordId {
+    RecordId { kind: RecordKind::Audit, account: AccountId::default(), name: id.0.to_vec() }
 }
 
 fn alias_record_id(account: AccountId, name: &AliasName) -> RecordId {

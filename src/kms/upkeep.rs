@@ -3,7 +3,7 @@
 use super::handle::Core;
 use super::record::KeyRecord;
 use super::registry::Edit;
-use crate::audit::{Action, AuditEvent, KeyResource, Outcome};
+use crate::audit::{Action, AuditEvent, ChangeId, KeyResource, Outcome};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Principal};
@@ -67,6 +67,8 @@ impl Core {
         let mut event = AuditEvent::new(now, action, Principal::root(account));
         event.keys[0] = Some(KeyResource { account, key_id });
         event.outcome = Outcome::Intent;
+        let change = ChangeId::generate(&self.backend)?;
+        event.change = Some(change);
         let mut announced = false;
         for _ in 0..MAX_COMMIT_ATTEMPTS {
             let Some(key) = self.registry.key(account, key_id)? else { break };
@@ -75,7 +77,7 @@ impl Core {
                 self.audit.record(event.clone())?;
                 announced = true;
             }
-            match self.registry.commit(&edits) {
+            match self.commit(edits, change) {
                 Ok(_) => {
                     event.outcome = Outcome::Success;
                     self.audit.record(event)?;

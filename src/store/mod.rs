@@ -42,6 +42,8 @@ pub enum RecordKind {
     Alias,
     /// What concerns the store as a whole.
     Store,
+    /// How far a chain of the audit trail has come.
+    Audit,
 }
 
 /// The name of a record. Records are ordered by kind, then account, then the bytes of the name.
@@ -51,7 +53,7 @@ pub struct RecordId {
     pub kind: RecordKind,
     /// The account that owns it.
     pub account: AccountId,
-    /// Its name within the account: the 16 bytes of a key id, the text of an alias name.
+    /// Its name within the account: the 16 bytes of a key id, the text of an alias name, the 8 bytes of a chain id.
     pub name: Vec<u8>,
 }
 

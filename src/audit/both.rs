@@ -1,0 +1,48 @@
+//! Two sinks as one.
+
+use super::{Attachment, AuditChain, AuditEvent, AuditSink, ChainState};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Gives every event to two sinks, first to the one, then to the other; both must keep it.
+///
+/// At most one of them may have a chain.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use strongroom::Kms;
+/// use strongroom::audit::{Both, FileTrail, MemoryTrail};
+///
+/// # let directory = tempfile::tempdir()?;
+/// let recent = Arc::new(MemoryTrail::default());
+/// let kms = Kms::builder().audit(Both(FileTrail::new(directory.path()), Arc::clone(&recent))).build()?;
+/// kms.list_keys(Default::default())?;
+/// assert_eq!(recent.events().len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Both<A, B>(
+    /// Gets every event first.
+    pub A,
+    /// Gets what the first one kept.
+    pub B,
+);
+
+impl<A: AuditSink, B: AuditSink> AuditSink for Both<A, B> {
+    fn record(&self, event: AuditEvent) -> Result<()> {
+        self.0.record(event.clone())?;
+        self.1.record(event)
+    }
+
+    fn attach(&self, attachment: &Attachment<'_>) -> Result<Option<ChainState>> {
+        if self.0.chain().is_some() && self.1.chain().is_some() {
+            return Err(Error::new(ErrorKind::Audit, "of two audit sinks at most one may have a chain"));
+        }
+        Ok(self.0.attach(attachment)?.or(self.1.attach(attachment)?))
+    }
+
+    fn chain(&self) -> Option<&dyn AuditChain> {
+        self.0.chain().or_else(|| self.1.chain())
+    }
+}

@@ -1,0 +1,170 @@
+//! The files of a trail on disk: names, locks, and writing that can be taken back.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use super::Durability;
+use crate::audit::chain::ChainId;
+use crate::audit::line::{FileHeader, MAX_LINE};
+
+const SUFFIX: &str = ".jsonl";
+
+/// The name of the `index`-th file of a chain: `<chain>.00000001.jsonl`.
+pub(in crate::audit) fn path(directory: &Path, chain: ChainId, index: u64) -> PathBuf {
+    directory.join(format!("{chain}.{index:08}{SUFFIX}"))
+}
+
+/// The chain and number that a file's name tells.
+pub(in crate::audit) fn parse_name(path: &Path) -> Option<(ChainId, u64)> {
+    let (chain, index) = path.file_name()?.to_str()?.strip_suffix(SUFFIX)?.split_once('.')?;
+    let digits = index.len() >= 8 && index.bytes().all(|byte| byte.is_ascii_digit());
+    Some((ChainId::parse(chain)?, if digits { index.parse().ok()? } else { return None }))
+}
+
+/// The trail files of a directory, by chain and number.
+pub(in crate::audit) fn list(directory: &Path) -> io::Result<Vec<(ChainId, u64, PathBuf)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if let Some((chain, index)) = parse_name(&path) {
+            found.push((chain, index, path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Makes the directory, for its owner only, if it is missing.
+pub(super) fn make_directory(directory: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
+}
+
+/// Takes the lock of a chain, or finds that another writer has it. Held as long as the file is open.
+pub(super) fn lock(directory: &Path, chain: ChainId) -> io::Result<Option<File>> {
+    let file = private().create(true).truncate(false).open(directory.join(format!("{chain}.lock")))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Opens for writing, for the owner only if the file is new.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// The file that is written at present.
+#[derive(Debug)]
+pub(super) struct Output {
+    file: File,
+    index: u64,
+    /// Its first line, as long as that is not written.
+    header: Option<String>,
+    /// Bytes that are whole lines and, where that was asked for, on disk.
+    length: u64,
+    /// Whether a write failed half-way, so that the file may be longer than `length`.
+    torn: bool,
+}
+
+impl Output {
+    /// Makes a file that must not exist.
+    pub(super) fn create(directory: &Path, header: FileHeader) -> io::Result<Self> {
+        let file = private().create_new(true).open(path(directory, header.chain, header.index))?;
+        #[cfg(unix)]
+        File::open(directory)?.sync_all()?;
+        Ok(Self { file, index: header.index, header: Some(header.to_line()), length: 0, torn: false })
+    }
+
+    /// Goes on with a file whose first `length` bytes are whole lines; what stands behind them is cut off. The header is
+    /// written again if there are none.
+    pub(super) fn resume(directory: &Path, header: FileHeader, length: u64) -> io::Result<Self> {
+        let file = private().open(path(directory, header.chain, header.index))?;
+        let missing = (length == 0).then(|| header.to_line());
+        Ok(Self { file, index: header.index, header: missing, length, torn: true })
+    }
+
+    /// A file that is written from where it is, as a device is.
+    #[cfg(all(test, target_os = "linux"))]
+    pub(super) fn on_device(directory: &Path, header: FileHeader) -> io::Result<Self> {
+        let file = private().open(path(directory, header.chain, header.index))?;
+        Ok(Self { file, index: header.index, header: None, length: 0, torn: false })
+    }
+
+    pub(super) const fn length(&self) -> u64 {
+        self.length
+    }
+
+    pub(super) const fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// Appends whole lines. After a failure the next call first takes back what was half written.
+    pub(super) fn append(&mut self, lines: &[u8], durability: Durability) -> io::Result<()> {
+        if self.torn {
+            self.file.set_len(self.length)?;
+            self.file.seek(SeekFrom::Start(self.length))?;
+        }
+        self.torn = true;
+        let header = self.header.as_ref().map_or(&[][..], String::as_bytes);
+        self.file.write_all(header)?;
+        self.file.write_all(lines)?;
+        if durability == Durability::Synced {
+            self.file.sync_data()?;
+        }
+        self.torn = false;
+        self.length += u64::try_from(header.len() + lines.len()).map_err(io::Error::other)?;
+        self.header = None;
+        Ok(())
+    }
+}
+
+/// Reads a file line by line, never more than a bounded number of bytes for one.
+#[derive(Debug)]
+pub(in crate::audit) struct Lines {
+    reader: BufReader<File>,
+    line: Vec<u8>,
+    /// Bytes behind the last line that was returned.
+    pub(in crate::audit) offset: u64,
+}
+
+/// What comes next in a file.
+pub(in crate::audit) enum Next<'a> {
+    /// A line, without its break.
+    Line(&'a [u8]),
+    /// Bytes without a line break at the end of the file.
+    Torn,
+    /// A line over the limit.
+    TooLong,
+    End,
+}
+
+impl Lines {
+    pub(in crate::audit) fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self { reader: BufReader::new(File::open(path)?), line: Vec::new(), offset: 0 })
+    }
+
+    pub(in crate::audit) fn next(&mut self) -> io::Result<Next<'_>> {
+        self.line.clear();
+        let limit = u64::try_from(MAX_LINE).map_err(io::Error::other)?;
+        let read = (&mut self.reader).take(limit).read_until(b'\n', &mut self.line)?;
+        match self.line.split_last() {
+            None => Ok(Next::End),
+            Some((b'\n', line)) => {
+                self.offset += u64::try_from(read).map_err(io::Error::other)?;
+                Ok(Next::Line(line))
+            }
+            Some(_) if read == MAX_LINE => Ok(Next::TooLong),
+            Some(_) => Ok(Next::Torn),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Going on with a chain after a restart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::Path;
+use std::sync::MutexGuard;
+
+use super::files::{self, Lines, Next, Output};
+use super::{FileTrail, State, Writer, altered, failed};
+use crate::audit::Attachment;
+use crate::audit::chain::{ChainId, ChainState, ChangeId, PendingChange, Position};
+use crate::audit::line::{ChangeStep, FileHeader, Line, LineKind, reconciled_body};
+use crate::error::Result;
+
+/// Takes the first chain of the store that nobody else writes and whose files are here, or starts a new one.
+pub(super) fn open(directory: &Path, attachment: &Attachment<'_>) -> Result<Writer> {
+    files::make_directory(directory).map_err(|error| failed("make", directory, error))?;
+    let present = files::list(directory).map_err(|error| failed("read", directory, error))?;
+    for state in attachment.chains {
+        let indexes: Vec<u64> =
+            present.iter().filter(|(chain, ..)| *chain == state.id()).map(|(_, index, _)| *index).collect();
+        let Some(last) = indexes.last() else { continue };
+        if let Some(lock) = take_lock(directory, state.id())? {
+            return resume(directory, attachment, state, *last, lock);
+        }
+    }
+    let origin = ChainState::generate(attachment.backend)?;
+    let lock = take_lock(directory, origin.id())?
+        .ok_or_else(|| altered(origin.id(), "a chain that was just made is in use elsewhere"))?;
+    let header = FileHeader { chain: origin.id(), index: 1, first: 1, previous: [0; 32] };
+    let output = Output::create(directory, header).map_err(|error| failed("make a file in", directory, error))?;
+    let position = origin.position();
+    Ok(writer(attachment, origin, lock, position, BTreeMap::new(), output))
+}
+
+fn take_lock(directory: &Path, chain: ChainId) -> Result<Option<File>> {
+    files::lock(directory, chain).map_err(|error| failed("lock a chain in", directory, error))
+}
+
+fn writer(
+    attachment: &Attachment<'_>,
+    origin: ChainState,
+    lock: File,
+    position: Position,
+    pending: BTreeMap<ChangeId, PendingChange>,
+    output: Output,
+) -> Writer {
+    Writer {
+        backend: *attachment.backend,
+        locality: attachment.locality.clone(),
+        origin,
+        _lock: lock,
+        kept: position.copy(),
+        position,
+        buffer: Vec::new(),
+        pending,
+        output: Some(output),
+        failures: 0,
+    }
+}
+
+/// Reads what was written since the store last heard of the chain, checks it, and goes on behind it.
+fn resume(directory: &Path, attachment: &Attachment<'_>, state: &ChainState, last: u64, lock: File) -> Result<Writer> {
+    let mut tail = Tail {
+        chain: state.id(),
+        attachment,
+        position: state.position(),
+        seen: 0,
+        announced: BTreeSet::new(),
+        ended: BTreeSet::new(),
+    };
+    let mut index = tail.file_of_next_record(directory, last)?;
+    let (header, length) = loop {
+        let end = tail.read_file(directory, index, index == last)?;
+        if index == last {
+            break end;
+        }
+        index += 1;
+    };
+    if tail.seen < state.records() {
+        return Err(altered(state.id(), "records are missing at its end"));
+    }
+    let path = files::path(directory, state.id(), last);
+    let output = Output::resume(directory, header, length).map_err(|error| failed("write", &path, error))?;
+    let mut pending: BTreeMap<_, _> = state.pending().iter().map(|change| (change.id, *change)).collect();
+    for id in tail.announced {
+        pending.entry(id).or_insert(PendingChange { id, committed: false });
+    }
+    pending.retain(|id, _| !tail.ended.contains(id));
+    let origin = state.at(state.position(), Vec::new());
+    Ok(writer(attachment, origin, lock, tail.position, pending, output))
+}
+
+/// The part of a chain behind the last place that the store knows.
+struct Tail<'a> {
+    chain: ChainId,
+    attachment: &'a Attachment<'a>,
+    position: Position,
+    /// The number of the last record that was read.
+    seen: u64,
+    announced: BTreeSet<ChangeId>,
+    ended: BTreeSet<ChangeId>,
+}
+
+impl Tail<'_> {
+    /// The file that holds the next record, or would hold it: the last one that does not start behind it.
+    fn file_of_next_record(&self, directory: &Path, last: u64) -> Result<u64> {
+        let mut index = last;
+        loop {
+            let path = files::path(directory, self.chain, index);
+            let mut lines = Lines::open(&path).map_err(|error| failed("read", &path, error))?;
+            match lines.next().map_err(|error| failed("read", &path, error))? {
+                Next::Line(line) => match FileHeader::parse(line) {
+                    Some(header) if header.first <= self.position.next => return Ok(index),
+                    Some(_) => {}
+                    None => return Err(altered(self.chain, "the first line of a file is damaged")),
+                },
+                // The process ended while it made this file.
+                Next::End | Next::Torn if index == last => {}
+                Next::End | Next::Torn | Next::TooLong => {
+                    return Err(altered(self.chain, "the first line of a file is damaged"));
+                }
+            }
+            if index == 1 {
+                // Only the first file exists, and it is empty.
+                return if index == last { Ok(1) } else { Err(altered(self.chain, "records are missing")) };
+            }
+            index -= 1;
+        }
+    }
+
+    /// Reads a file to its end; returns how it starts and how many bytes of it are whole lines.
+    fn read_file(&mut self, directory: &Path, index: u64, is_last: bool) -> Result<(FileHeader, u64)> {
+        let path = files::path(directory, self.chain, index);
+        let mut lines = Lines::open(&path).map_err(|error| failed("read", &path, error))?;
+        let expected = FileHeader { chain: self.chain, index, first: self.position.next, previous: self.position.mac };
+        let mut header = None;
+        loop {
+            let line = match lines.next().map_err(|error| failed("read", &path, error))? {
+                Next::Line(line) => line,
+                Next::End => break,
+                // A line that was not finished was not acknowledged either.
+                Next::Torn if is_last => break,
+                Next::Torn | Next::TooLong => return Err(altered(self.chain, "a line is not whole")),
+            };
+            match header {
+                None => {
+                    let found = FileHeader::parse(line).filter(|found| {
+                        *found == expected || (found.index == index && (1..expected.first).contains(&found.first))
+                    });
+                    let found = found.ok_or_else(|| altered(self.chain, "the first line of a file is damaged"))?;
+                    self.seen = found.first - 1;
+                    header = Some(found);
+                }
+                Some(_) => self.read_line(line)?,
+            }
+        }
+        Ok((header.unwrap_or(expected), lines.offset))
+    }
+
+    /// Checks a line, unless it lies before the place that the store knows.
+    fn read_line(&mut self, line: &[u8]) -> Result<()> {
+        let parsed = Line::parse(line).ok_or_else(|| altered(self.chain, "a line is damaged"))?;
+        if parsed.chain != self.chain || parsed.sequence != self.seen + 1 {
+            return Err(altered(self.chain, "records are missing or out of order"));
+        }
+        self.seen = parsed.sequence;
+        if parsed.sequence < self.position.next {
+            return Ok(());
+        }
+        if self.position.advance(self.attachment.backend, parsed.covered) != parsed.mac {
+            return Err(altered(self.chain, "a record does not fit its code"));
+        }
+        match parsed.change() {
+            Some(ChangeStep::Announced(id)) => {
+                self.announced.insert(id);
+            }
+            Some(ChangeStep::Ended(id)) => {
+                self.ended.insert(id);
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+/// Writes what became of each change whose outcome is missing.
+pub(super) fn settle<'a>(trail: &'a FileTrail, mut state: MutexGuard<'a, State>) -> Result<MutexGuard<'a, State>> {
+    let pending: Vec<PendingChange> = state.writer()?.pending.values().copied().collect();
+    for change in pending {
+        let body = reconciled_body(change.id, change.committed);
+        trail.keep(state, LineKind::Reconciled, &body, None)?;
+        state = trail.lock();
+        state.writer_mut()?.pending.remove(&change.id);
+    }
+    Ok(state)
+}

@@ -1,0 +1,242 @@
+//! An event as JSON, with the names that AWS CloudTrail gives to the fields that make sense inside a process.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::{Action, AuditEvent, Outcome, ParameterValue};
+use crate::context::EncryptionContext;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::{Locality, Principal, PrincipalKind};
+use crate::key::KeyArn;
+
+/// The version of the JSON form.
+const EVENT_VERSION: &str = "1.0";
+const EVENT_SOURCE: &str = "kms.amazonaws.com";
+const KEY_TYPE: &str = "AWS::KMS::Key";
+
+/// Writes an event as one JSON object without line breaks.
+///
+/// | field | content |
+/// |---|---|
+/// | `eventVersion` | `1.0`, the version of this form |
+/// | `eventTime` | RFC 3339, UTC, milliseconds |
+/// | `eventType` | `AwsApiCall`, or `AwsServiceEvent` for what the library does by itself |
+/// | `eventSource`, `eventName` | `kms.amazonaws.com`, the operation |
+/// | `awsRegion` | the region of the `Kms` |
+/// | `userIdentity` | `type`, `arn` (a service: `invokedBy`), `accountId` |
+/// | `outcome` | `intent`, `success` or `failure`; then `errorCode` names the exception |
+/// | `change` | pairs the intent of a change with its outcome, if the event is about a change |
+/// | `readOnly`, `dryRun` | true or false |
+/// | `requestParameters` | parameters and encryption context; `serviceEventDetails` for a service event |
+/// | `resources` | the keys: `accountId`, `type`, `ARN` |
+///
+/// # Errors
+/// [`Internal`](ErrorKind::Internal) if the event cannot be written as JSON, which no event of this crate causes.
+///
+/// # Examples
+/// ```
+/// use strongroom::audit::{Action, AuditEvent, to_json};
+/// use strongroom::{AccountId, Locality, Operation, Principal, Timestamp};
+///
+/// let root = Principal::root(AccountId::default());
+/// let event = AuditEvent::new(Timestamp::from_unix_millis(0), Action::Call(Operation::ListKeys), root);
+/// let json: serde_json::Value = serde_json::from_str(&to_json(&event, &Locality::default())?)?;
+/// assert_eq!(json["eventName"], "ListKeys");
+/// assert_eq!(json["eventTime"], "1970-01-01T00:00:00Z");
+/// assert_eq!(json["userIdentity"]["arn"], "arn:aws:iam::000000000000:root");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn to_json(event: &AuditEvent, locality: &Locality) -> Result<String> {
+    serde_json::to_string(&Json { event, locality })
+        .map_err(|error| Error::new(ErrorKind::Internal, "an audit event cannot be written as JSON").with_source(error))
+}
+
+struct Json<'a> {
+    event: &'a AuditEvent,
+    locality: &'a Locality,
+}
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let event = self.event;
+        let (event_type, details) = match event.action {
+            Action::Call(_) => ("AwsApiCall", "requestParameters"),
+            Action::RotateKey | Action::DeleteKey => ("AwsServiceEvent", "serviceEventDetails"),
+        };
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("eventVersion", EVENT_VERSION)?;
+        map.serialize_entry("eventTime", &Displayed(event.time))?;
+        map.serialize_entry("eventType", event_type)?;
+        map.serialize_entry("eventSource", EVENT_SOURCE)?;
+        map.serialize_entry("eventName", &Displayed(event.action))?;
+        map.serialize_entry("awsRegion", self.locality.region())?;
+        map.serialize_entry("userIdentity", &Identity(&event.principal))?;
+        map.serialize_entry("outcome", outcome_name(&event.outcome))?;
+        if let Outcome::Failure(kind) = event.outcome {
+            match kind.exception_name() {
+                Some(name) => map.serialize_entry("errorCode", name)?,
+                None => map.serialize_entry("errorCode", &format_args!("{kind:?}"))?,
+            }
+        }
+        if let Some(change) = event.change {
+            map.serialize_entry("change", &Displayed(change))?;
+        }
+        map.serialize_entry("readOnly", &event.read_only())?;
+        map.serialize_entry("dryRun", &event.dry_run)?;
+        map.serialize_entry(details, &Parameters(event))?;
+        map.serialize_entry("resources", &Resources { event, locality: self.locality })?;
+        map.end()
+    }
+}
+
+const fn outcome_name(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Intent => "intent",
+        Outcome::Success => "success",
+        Outcome::Failure(_) => "failure",
+    }
+}
+
+struct Displayed<T>(T);
+
+impl<T: std::fmt::Display> Serialize for Displayed<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+struct Identity<'a>(&'a Principal);
+
+impl Serialize for Identity<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (kind, name) = match self.0.kind() {
+            PrincipalKind::Root => ("Root", "arn"),
+            PrincipalKind::User => ("IAMUser", "arn"),
+            PrincipalKind::Role => ("AssumedRole", "arn"),
+            PrincipalKind::Service => ("AWSService", "invokedBy"),
+        };
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("type", kind)?;
+        map.serialize_entry(name, &Displayed(self.0))?;
+        map.serialize_entry("accountId", self.0.account().as_str())?;
+        map.end()
+    }
+}
+
+struct Parameters<'a>(&'a AuditEvent);
+
+impl Serialize for Parameters<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let event = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in &event.parameters {
+            match value {
+                ParameterValue::Text(text) => map.serialize_entry(name, text)?,
+                ParameterValue::Number(number) => map.serialize_entry(name, number)?,
+            }
+        }
+        // Re-encryption has two contexts, which the API calls by other names.
+        let name = if event.source_context.is_some() { "destinationEncryptionContext" } else { "encryptionContext" };
+        if let Some(context) = &event.context {
+            map.serialize_entry(name, &Pairs(context))?;
+        }
+        if let Some(context) = &event.source_context {
+            map.serialize_entry("sourceEncryptionContext", &Pairs(context))?;
+        }
+        map.end()
+    }
+}
+
+struct Pairs<'a>(&'a EncryptionContext);
+
+impl Serialize for Pairs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter())
+    }
+}
+
+struct Resources<'a> {
+    event: &'a AuditEvent,
+    locality: &'a Locality,
+}
+
+impl Serialize for Resources<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.event.keys.iter().flatten().map(|key| Resource {
+            account: key.account.as_str(),
+            arn: KeyArn::new(self.locality.clone(), key.account, key.key_id),
+        }))
+    }
+}
+
+struct Resource<'a> {
+    account: &'a str,
+    arn: KeyArn,
+}
+
+impl Serialize for Resource<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("accountId", self.account)?;
+        map.serialize_entry("type", KEY_TYPE)?;
+        map.serialize_entry("ARN", &Displayed(&self.arn))?;
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{ChangeId, KeyResource};
+    use crate::clock::Timestamp;
+    use crate::identity::AccountId;
+    use crate::key::{KeyId, Operation};
+
+    #[test]
+    fn every_field_of_an_event_is_in_its_json() -> Result<(), Box<dyn std::error::Error>> {
+        let account = AccountId::parse("111122223333")?;
+        let key_id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
+        let principal = Principal::user(account, "alice")?;
+        let mut event =
+            AuditEvent::new(Timestamp::from_unix_millis(1_234), Action::Call(Operation::ReEncryptTo), principal);
+        event.outcome = Outcome::Failure(ErrorKind::Disabled);
+        event.change = Some(ChangeId(*b"0123456789abcdef"));
+        event.keys[0] = Some(KeyResource { account, key_id });
+        event.context = Some(EncryptionContext::from([("line\n", "\"quoted\"")]));
+        event.source_context = Some(EncryptionContext::from([("a", "b")]));
+        event.parameters = vec![("keySpec", "AES_256".into()), ("numberOfBytes", 32_u32.into())];
+        let text = to_json(&event, &Locality::new("aws", "eu-central-1")?)?;
+        assert!(!text.contains('\n'), "{text}");
+        let expected = serde_json::json!({
+            "eventVersion": "1.0", "eventTime": "1970-01-01T00:00:01.234Z", "eventType": "AwsApiCall",
+            "eventSource": "kms.amazonaws.com", "eventName": Operation::ReEncryptTo.api_name(),
+            "awsRegion": "eu-central-1",
+            "userIdentity": {
+                "type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/alice", "accountId": "111122223333"
+            },
+            "outcome": "failure", "errorCode": "DisabledException", "change": "30313233343536373839616263646566",
+            "readOnly": true, "dryRun": false,
+            "requestParameters": {
+                "keySpec": "AES_256", "numberOfBytes": 32,
+                "destinationEncryptionContext": {"line\n": "\"quoted\""}, "sourceEncryptionContext": {"a": "b"}
+            },
+            "resources": [{
+                "accountId": "111122223333", "type": "AWS::KMS::Key",
+                "ARN": "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+            }]
+        });
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text)?, expected);
+        Ok(())
+    }
+
+    #[test]
+    fn a_service_event_has_details_instead_of_parameters() -> Result<(), Box<dyn std::error::Error>> {
+        let principal = Principal::root(AccountId::default());
+        let mut event = AuditEvent::new(Timestamp::from_unix_millis(0), Action::DeleteKey, principal);
+        event.parameters = vec![("keyOrigin", "AWS_KMS".into())];
+        let json: serde_json::Value = serde_json::from_str(&to_json(&event, &Locality::default())?)?;
+        assert_eq!(json["eventType"], "AwsServiceEvent");
+        assert_eq!(json["serviceEventDetails"]["keyOrigin"], "AWS_KMS");
+        assert_eq!(json.get("requestParameters"), None);
+        Ok(())
+    }
+}

@@ -1,0 +1,274 @@
+//! One line of a trail file, written and read.
+//!
+//! ```text
+//! {"chain":"<16 hex>","sequence":<number>,"<kind>":{...},"mac":"<64 hex>"}
+//! ```
+//! The code covers everything before `,"mac":`, byte for byte, so that nothing hangs on how JSON is written. The first
+//! line of a file says where the file starts; it has no code, as the code of the next line covers what it says:
+//! ```text
+//! {"chain":"<16 hex>","file":{"index":<number>,"first":<sequence>,"previous":"<64 hex>"}}
+//! ```
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::chain::{ChainId, ChangeId, MacValue, decode_hex};
+
+/// The most bytes of a line. An event with the longest context and description stays far below.
+pub(super) const MAX_LINE: usize = 1 << 20;
+
+const MAC_START: &str = ",\"mac\":\"";
+/// The code and what stands around it: `,"mac":"`, 64 digits, `"}`.
+const MAC_LENGTH: usize = MAC_START.len() + 64 + 2;
+
+/// What a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LineKind {
+    /// An event.
+    Event,
+    /// What became of a change whose outcome was missing when the trail was opened again.
+    Reconciled,
+    /// A signature over an earlier place of the chain.
+    Checkpoint,
+}
+
+impl LineKind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Reconciled => "reconciled",
+            Self::Checkpoint => "checkpoint",
+        }
+    }
+}
+
+/// The part of a line that its code covers. `body` is a JSON object.
+pub(super) fn covered(chain: ChainId, sequence: u64, kind: LineKind, body: &str) -> String {
+    format!("{{\"chain\":\"{chain}\",\"sequence\":{sequence},\"{}\":{body}", kind.name())
+}
+
+/// Completes a line with its code and a line break.
+pub(super) fn close(mut covered: String, mac: &MacValue) -> String {
+    covered.push_str(MAC_START);
+    covered.push_str(&base16ct::lower::encode_string(mac));
+    covered.push_str("\"}\n");
+    covered
+}
+
+/// A line that was taken apart. Nothing in it is believed before the code was checked.
+pub(super) struct Line<'a> {
+    /// What the code covers.
+    pub(super) covered: &'a [u8],
+    pub(super) mac: MacValue,
+    pub(super) chain: ChainId,
+    pub(super) sequence: u64,
+    pub(super) kind: LineKind,
+    body: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw<'a> {
+    chain: &'a str,
+    sequence: u64,
+    #[serde(borrow)]
+    event: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reconciled: Option<&'a RawValue>,
+    #[serde(borrow)]
+    checkpoint: Option<&'a RawValue>,
+    mac: &'a str,
+}
+
+/// What the trail itself reads of an event.
+#[derive(Deserialize)]
+pub(super) struct EventParts<'a> {
+    #[serde(borrow)]
+    pub(super) outcome: &'a str,
+    #[serde(borrow)]
+    change: Option<&'a str>,
+}
+
+/// The first line of a file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawHeader<'a> {
+    chain: &'a str,
+    #[serde(borrow)]
+    file: RawFile<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile<'a> {
+    index: u64,
+    first: u64,
+    previous: &'a str,
+}
+
+/// Where a file of a chain starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileHeader {
+    pub(super) chain: ChainId,
+    pub(super) index: u64,
+    /// The number of its first record.
+    pub(super) first: u64,
+    /// The code of the record before.
+    pub(super) previous: MacValue,
+}
+
+impl FileHeader {
+    /// The line, with its break.
+    pub(super) fn to_line(self) -> String {
+        let Self { chain, index, first, previous } = self;
+        let previous = base16ct::lower::encode_string(&previous);
+        format!(
+            "{{\"chain\":\"{chain}\",\"file\":{{\"index\":{index},\"first\":{first},\"previous\":\"{previous}\"}}}}\n"
+        )
+    }
+
+    /// Reads the line, without its break.
+    pub(super) fn parse(line: &[u8]) -> Option<Self> {
+        let raw: RawHeader<'_> = serde_json::from_slice(line).ok()?;
+        let previous = decode_hex(raw.file.previous)?;
+        Some(Self { chain: ChainId::parse(raw.chain)?, index: raw.file.index, first: raw.file.first, previous })
+    }
+}
+
+/// The body of a checkpoint.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CheckpointParts {
+    pub(super) sequence: u64,
+    signature: String,
+}
+
+#[derive(Deserialize)]
+struct ReconciledParts<'a> {
+    #[serde(borrow)]
+    change: &'a str,
+}
+
+impl<'a> Line<'a> {
+    /// Takes a line apart, without its line break; `None` if it is not one.
+    pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
+        let text = std::str::from_utf8(line).ok()?;
+        let raw: Raw<'a> = serde_json::from_str(text).ok()?;
+        let covered = line.len().checked_sub(MAC_LENGTH).and_then(|length| line.split_at_checked(length));
+        let (covered, rest) = covered?;
+        let mac = decode_hex(raw.mac)?;
+        // The code stands at the very end, where `close` puts it, and nowhere else.
+        if !rest.starts_with(MAC_START.as_bytes()) || !rest.ends_with(b"\"}") {
+            return None;
+        }
+        let bodies = [
+            (LineKind::Event, raw.event),
+            (LineKind::Reconciled, raw.reconciled),
+            (LineKind::Checkpoint, raw.checkpoint),
+        ];
+        let mut given = bodies.into_iter().filter_map(|(kind, body)| Some((kind, body?)));
+        let (kind, body) = given.next()?;
+        if given.next().is_some() {
+            return None;
+        }
+        Some(Self { covered, mac, chain: ChainId::parse(raw.chain)?, sequence: raw.sequence, kind, body })
+    }
+
+    pub(super) fn checkpoint(&self) -> Option<(u64, Vec<u8>)> {
+        let parts: CheckpointParts = serde_json::from_str(self.body.get()).ok()?;
+        Some((parts.sequence, base16ct::lower::decode_vec(parts.signature).ok()?))
+    }
+
+    /// The change that the line announces, or that it ends.
+    pub(super) fn change(&self) -> Option<ChangeStep> {
+        match self.kind {
+            LineKind::Checkpoint => None,
+            LineKind::Reconciled => {
+                let parts: ReconciledParts<'_> = serde_json::from_str(self.body.get()).ok()?;
+                Some(ChangeStep::Ended(ChangeId::parse(parts.change)?))
+            }
+            LineKind::Event => {
+                let parts: EventParts<'_> = serde_json::from_str(self.body.get()).ok()?;
+                let change = ChangeId::parse(parts.change?)?;
+                Some(if parts.outcome == "intent" { ChangeStep::Announced(change) } else { ChangeStep::Ended(change) })
+            }
+        }
+    }
+}
+
+/// What a line says about a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChangeStep {
+    Announced(ChangeId),
+    Ended(ChangeId),
+}
+
+pub(super) fn checkpoint_body(sequence: u64, signature: &[u8]) -> String {
+    format!("{{\"sequence\":{sequence},\"signature\":\"{}\"}}", base16ct::lower::encode_string(signature))
+}
+
+pub(super) fn reconciled_body(change: ChangeId, committed: bool) -> String {
+    let result = if committed { "committed" } else { "not committed" };
+    format!("{{\"change\":\"{change}\",\"result\":\"{result}\"}}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHAIN: ChainId = ChainId(*b"\x01\x23\x45\x67\x89\xab\xcd\xef");
+
+    #[test]
+    fn a_line_comes_back_as_it_was_written() {
+        let body = checkpoint_body(2, &[5; 64]);
+        let written = close(covered(CHAIN, 7, LineKind::Checkpoint, &body), &[0xab; 32]);
+        let line = Line::parse(written.trim_end().as_bytes()).expect("it was just written");
+        assert_eq!((line.chain, line.sequence, line.kind, line.mac), (CHAIN, 7, LineKind::Checkpoint, [0xab; 32]));
+        assert_eq!(line.checkpoint(), Some((2, vec![5; 64])));
+        assert_eq!(line.covered, covered(CHAIN, 7, LineKind::Checkpoint, &body).as_bytes());
+    }
+
+    #[test]
+    fn a_header_comes_back_and_no_part_of_it_is_one() {
+        let header = FileHeader { chain: CHAIN, index: 3, first: 99, previous: [7; 32] };
+        let line = header.to_line();
+        assert_eq!(FileHeader::parse(line.trim_end().as_bytes()), Some(header));
+        for length in 0..line.len() - 1 {
+            assert_eq!(FileHeader::parse(&line.as_bytes()[..length]), None);
+        }
+    }
+
+    #[test]
+    fn announced_and_ended_changes_are_told_apart() {
+        let change = ChangeId([3; 16]);
+        let step = |kind, body: &str| {
+            let written = close(covered(CHAIN, 1, kind, body), &[0; 32]);
+            Line::parse(written.trim_end().as_bytes()).and_then(|line| line.change())
+        };
+        let intent = format!("{{\"outcome\":\"intent\",\"change\":\"{change}\",\"other\":[1,{{}}]}}");
+        assert_eq!(step(LineKind::Event, &intent), Some(ChangeStep::Announced(change)));
+        let success = format!("{{\"outcome\":\"success\",\"change\":\"{change}\"}}");
+        assert_eq!(step(LineKind::Event, &success), Some(ChangeStep::Ended(change)));
+        assert_eq!(step(LineKind::Event, "{\"outcome\":\"success\"}"), None);
+        assert_eq!(step(LineKind::Reconciled, &reconciled_body(change, true)), Some(ChangeStep::Ended(change)));
+    }
+
+    #[test]
+    fn anything_else_is_no_line() {
+        let good = close(covered(CHAIN, 1, LineKind::Event, "{}"), &[0; 32]);
+        let good = good.trim_end();
+        assert!(Line::parse(good.as_bytes()).is_some());
+        for length in 0..good.len() {
+            assert!(Line::parse(&good.as_bytes()[..length]).is_none(), "{length}");
+        }
+        for wrong in [
+            good.replace("\"event\"", "\"evnt\""),
+            good.replace("{\"chain\"", "{\"checkpoint\":{},\"chain\""),
+            good.replace("\"}", "\" }"),
+            good.replace("\"mac\":\"00", "\"mac\":\"AA"),
+            format!("{good} "),
+        ] {
+            assert!(Line::parse(wrong.as_bytes()).is_none(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! Verification of a trail in files.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::chain::{ChainId, ChainState, ChangeId, MacValue, Position};
+use super::checkpoint::{CheckpointVerifier, checkpoint_message};
+use super::file::files::{self, Lines, Next};
+use super::file::{CHECKPOINT_REACH, failed};
+use super::line::{ChangeStep, FileHeader, Line, LineKind};
+use crate::crypto::CryptoBackend;
+use crate::error::Result;
+
+/// What is wrong with a trail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The record, or its code, was changed.
+    Changed,
+    /// Records were removed, or the place where they stood was cut out: those with these numbers, at least.
+    Missing {
+        /// The first of them.
+        first: u64,
+        /// The last of them that is known.
+        last: u64,
+    },
+    /// A record stands where another one belongs; this is its own number.
+    OutOfOrder(u64),
+    /// A file's first line does not fit the records before it.
+    Header,
+    /// A checkpoint's signature is not good.
+    Signature,
+    /// The store does not know the chain: it is another store's, or was made by somebody else.
+    UnknownChain,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Changed => f.write_str("the record was changed"),
+            Self::Missing { first, last } if first == last => write!(f, "record {first} is missing"),
+            Self::Missing { first, last } => write!(f, "records {first} to {last} are missing"),
+            Self::OutOfOrder(number) => write!(f, "record {number} stands in another one's place"),
+            Self::Header => f.write_str("the file's first line does not fit the records before it"),
+            Self::Signature => f.write_str("the signature of the checkpoint is not good"),
+            Self::UnknownChain => f.write_str("the store does not know this chain"),
+        }
+    }
+}
+
+/// The first problem of a chain, and where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// What is wrong.
+    pub problem: Problem,
+    /// The file.
+    pub file: Option<PathBuf>,
+    /// The line in it, counted from 1.
+    pub line: u64,
+    /// The number that the next record should have had.
+    pub expected: u64,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some(file) => write!(f, "{}:{}: ", file.display(), self.line)?,
+            None => f.write_str("no file: ")?,
+        }
+        write!(f, "at record {}: {}", self.expected, self.problem)
+    }
+}
+
+/// What was found about one chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChainReport {
+    /// The chain.
+    pub chain: ChainId,
+    /// Records that are good, from the first one on.
+    pub records: u64,
+    /// The first problem, if there is one. Nothing behind it was looked at.
+    pub finding: Option<Finding>,
+    /// Checkpoints with a good signature.
+    pub checkpoints: u64,
+    /// The last record that a good checkpoint signs.
+    pub signed: u64,
+    /// Changes that were announced and whose outcome is missing: under way at this moment, or when the process ended.
+    pub unfinished: Vec<ChangeId>,
+    /// Whether the last line is not whole: a process ended while it wrote, and nobody was told that the event was kept.
+    pub torn: bool,
+}
+
+/// What was found about a trail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TrailReport {
+    /// Every chain that the store knows, and every one that has a file.
+    pub chains: Vec<ChainReport>,
+}
+
+impl TrailReport {
+    /// Whether no chain has a problem.
+    pub fn is_intact(&self) -> bool {
+        self.first_finding().is_none()
+    }
+
+    /// The first problem of the first chain that has one.
+    pub fn first_finding(&self) -> Option<&Finding> {
+        self.chains.iter().find_map(|chain| chain.finding.as_ref())
+    }
+
+    /// How many records are good.
+    pub fn records(&self) -> u64 {
+        self.chains.iter().map(|chain| chain.records).sum()
+    }
+}
+
+impl fmt::Display for TrailReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.first_finding() {
+            Some(finding) => write!(f, "the trail was altered: {finding}"),
+            None => write!(f, "{} records in {} chains, all intact", self.records(), self.chains.len()),
+        }
+    }
+}
+
+/// Verifies every chain of a directory against what the store knows of it, and names the first record of each that was
+/// changed, removed or reordered.
+///
+/// `chains` come from the store: [`Kms::verify_audit_trail`](crate::Kms::verify_audit_trail) passes them. Files are read
+/// as a stream. Checkpoints are counted as good without `checkpoints`, and their signatures checked with it.
+///
+/// What cannot be seen: records that were cut off behind the last place that the store, or a good checkpoint, knows; and
+/// changes by somebody who has the store's root key, except before a checkpoint that was signed elsewhere.
+///
+/// # Errors
+/// [`Audit`](crate::ErrorKind::Audit) if the directory cannot be read; those of the verifier of checkpoints.
+pub fn verify(
+    directory: &Path,
+    chains: &[ChainState],
+    backend: &CryptoBackend,
+    checkpoints: Option<&dyn CheckpointVerifier>,
+) -> Result<TrailReport> {
+    let mut present: BTreeMap<ChainId, Vec<(u64, PathBuf)>> = BTreeMap::new();
+    for (chain, index, path) in files::list(directory).map_err(|error| failed("read", directory, error))? {
+        present.entry(chain).or_default().push((index, path));
+    }
+    let mut reports = Vec::new();
+    for state in chains {
+        let files = present.remove(&state.id()).unwrap_or_default();
+        reports.push(Check::new(state, backend, checkpoints)?.run(&files, state.records())?);
+    }
+    for (chain, files) in present {
+        let mut report = empty_report(chain);
+        let file = files.into_iter().next().map(|(_, path)| path);
+        report.finding = Some(Finding { problem: Problem::UnknownChain, file, line: 1, expected: 1 });
+        reports.push(report);
+    }
+    Ok(TrailReport { chains: reports })
+}
+
+const fn empty_report(chain: ChainId) -> ChainReport {
+    ChainReport { chain, records: 0, finding: None, checkpoints: 0, signed: 0, unfinished: Vec::new(), torn: false }
+}
+
+/// The verification of one chain under way.
+struct Check<'a> {
+    backend: &'a CryptoBackend,
+    verifier: Option<&'a dyn CheckpointVerifier>,
+    position: Position,
+    /// Codes of the latest records, for checkpoints.
+    recent: VecDeque<MacValue>,
+    unfinished: BTreeSet<ChangeId>,
+    report: ChainReport,
+}
+
+impl<'a> Check<'a> {
+    fn new(
+        state: &ChainState,
+        backend: &'a CryptoBackend,
+        verifier: Option<&'a dyn CheckpointVerifier>,
+    ) -> Result<Self> {
+        Ok(Self {
+            backend,
+            verifier,
+            position: state.start()?,
+            recent: VecDeque::new(),
+            unfinished: BTreeSet::new(),
+            report: empty_report(state.id()),
+        })
+    }
+
+    fn run(mut self, files: &[(u64, PathBuf)], recorded: u64) -> Result<ChainReport> {
+        for (place, (index, path)) in files.iter().enumerate() {
+            self.read_file(*index, path, place + 1 == files.len())?;
+            if self.report.finding.is_some() {
+                break;
+            }
+        }
+        self.report.records = self.position.next - 1;
+        if self.report.finding.is_none() && self.report.records < recorded {
+            let problem = Problem::Missing { first: self.position.next, last: recorded };
+            let file = files.last().map(|(_, path)| path.clone());
+            self.report.finding = Some(Finding { problem, file, line: 0, expected: self.position.next });
+        }
+        self.report.unfinished = self.unfinished.into_iter().collect();
+        Ok(self.report)
+    }
+
+    fn read_file(&mut self, index: u64, path: &Path, is_last: bool) -> Result<()> {
+        let mut lines = Lines::open(path).map_err(|error| failed("read", path, error))?;
+        let mut number = 0;
+        loop {
+            number += 1;
+            let found = match lines.next().map_err(|error| failed("read", path, error))? {
+                Next::Line(line) if number == 1 => self.check_header(index, line),
+                Next::Line(line) => self.check_line(line)?,
+                Next::Torn if is_last => {
+                    self.report.torn = true;
+                    return Ok(());
+                }
+                Next::End => return Ok(()),
+                Next::Torn | Next::TooLong => Some(Problem::Changed),
+            };
+            if let Some(problem) = found {
+                let expected = self.position.next;
+                self.report.finding = Some(Finding { problem, file: Some(path.into()), line: number, expected });
+                return Ok(());
+            }
+        }
+    }
+
+    fn check_header(&self, index: u64, line: &[u8]) -> Option<Problem> {
+        let Some(header) = FileHeader::parse(line) else { return Some(Problem::Header) };
+        let fits = header.chain == self.report.chain && header.index == index;
+        match header.first {
+            first if fits && first > self.position.next => {
+                Some(Problem::Missing { first: self.position.next, last: first - 1 })
+            }
+            first if fits && first == self.position.next && header.previous == self.position.mac => None,
+            _ => Some(Problem::Header),
+        }
+    }
+
+    fn check_line(&mut self, line: &[u8]) -> Result<Option<Problem>> {
+        let Some(parsed) = Line::parse(line).filter(|parsed| parsed.chain == self.report.chain) else {
+            return Ok(Some(Problem::Changed));
+        };
+        let expected = self.position.next;
+        if parsed.sequence != expected {
+            let missing = Problem::Missing { first: expected, last: parsed.sequence.saturating_sub(1) };
+            return Ok(Some(if parsed.sequence > expected { missing } else { Problem::OutOfOrder(parsed.sequence) }));
+        }
+        let mut after = self.position.copy();
+        if after.advance(self.backend, parsed.covered) != parsed.mac {
+            return Ok(Some(Problem::Changed));
+        }
+        if parsed.kind == LineKind::Checkpoint && !self.check_signature(&parsed)? {
+            return Ok(Some(Problem::Signature));
+        }
+        self.position = after;
+        self.recent.push_back(parsed.mac);
+        if u64::try_from(self.recent.len()).is_ok_and(|length| length > CHECKPOINT_REACH) {
+            self.recent.pop_front();
+        }
+        match parsed.change() {
+            Some(ChangeStep::Announced(change)) => {
+                self.unfinished.insert(change);
+            }
+            Some(ChangeStep::Ended(change)) => {
+                self.unfinished.remove(&change);
+            }
+            None => {}
+        }
+        Ok(None)
+    }
+
+    fn check_signature(&mut self, line: &Line<'_>) -> Result<bool> {
+        let Some((sequence, signature)) = line.checkpoint() else { return Ok(false) };
+        let Some(mac) = self.code_of(sequence) else { return Ok(false) };
+        if let Some(verifier) = self.verifier {
+            let message = checkpoint_message(self.report.chain, sequence, &mac);
+            if !verifier.verify(&message, &signature)? {
+                return Ok(false);
+            }
+        }
+        self.report.checkpoints += 1;
+        self.report.signed = sequence;
+        Ok(true)
+    }
+
+    /// The code of one of the latest records; that of record 0 is all zeros.
+    fn code_of(&self, sequence: u64) -> Option<MacValue> {
+        if sequence == 0 && self.position.next <= CHECKPOINT_REACH {
+            return Some([0; 32]);
+        }
+        let back = usize::try_from(self.position.next.checked_sub(sequence)?).ok()?;
+        self.recent.get(self.recent.len().checked_sub(back)?).copied()
+    }
+}

@@ -1,0 +1,101 @@
+//! The audit trail's chain: its state goes into the store with every change that it tells of, and is what the trail is
+//! verified against.
+
+use std::path::Path;
+
+use super::handle::{Core, Kms};
+use super::registry::Edit;
+use crate::audit::{self, ChainId, ChainState, ChangeId, CheckpointVerifier, TrailReport};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::{CommitError, Revision};
+
+impl Core {
+    /// Commits the edits of a change, and with them the state of the chain in which the change was announced.
+    pub(super) fn commit(&self, mut edits: Vec<Edit>, change: ChangeId) -> Result<Revision, CommitError> {
+        let (Some(chain), Some(record)) = (self.audit.chain(), &self.trail) else {
+            return self.registry.commit(&edits);
+        };
+        let mut revision = record.revision();
+        let body = chain.state(Some(change))?.to_bytes().map_err(Error::from)?;
+        edits.push(Edit::PutChain { id: record.id(), body, expected: Some(*revision) });
+        *revision = self.registry.commit(&edits)?;
+        chain.committed(change);
+        Ok(*revision)
+    }
+
+    /// Notes in the store how far the trail has come, so that from now on a tail that is cut off before here shows.
+    pub(super) fn save_trail(&self) -> Result<()> {
+        let (Some(chain), Some(record)) = (self.audit.chain(), &self.trail) else { return Ok(()) };
+        let mut revision = record.revision();
+        let body = chain.state(None)?.to_bytes()?;
+        *revision = self.registry.commit(&[Edit::PutChain { id: record.id(), body, expected: Some(*revision) }])?;
+        Ok(())
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        // Without this, events since the last change or maintenance could be cut off unnoticed; nothing else hangs on it.
+        let _ = self.save_trail();
+    }
+}
+
+impl Kms {
+    /// Verifies the audit trail of this KMS in a directory of files, and names the first record that was changed,
+    /// removed or reordered. Needs the authority's handle.
+    ///
+    /// Signatures of checkpoints are not checked: use [`Kms::verify_signed_audit_trail`] for that.
+    ///
+    /// # Errors
+    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`Audit`](ErrorKind::Audit) if the files cannot be
+    /// read; [`Store`](ErrorKind::Store) if the store cannot.
+    pub fn verify_audit_trail(&self, directory: impl AsRef<Path>) -> Result<TrailReport> {
+        self.verify_trail(directory.as_ref(), None)
+    }
+
+    /// Verifies the audit trail as [`Kms::verify_audit_trail`] does, and the signatures of its checkpoints.
+    ///
+    /// # Errors
+    /// Those of [`Kms::verify_audit_trail`], and of the verifier.
+    pub fn verify_signed_audit_trail(
+        &self,
+        directory: impl AsRef<Path>,
+        verifier: &dyn CheckpointVerifier,
+    ) -> Result<TrailReport> {
+        self.verify_trail(directory.as_ref(), Some(verifier))
+    }
+
+    fn verify_trail(&self, directory: &Path, verifier: Option<&dyn CheckpointVerifier>) -> Result<TrailReport> {
+        self.core.save_trail()?;
+        audit::verify(directory, &self.audit_chains()?, &self.core.backend, verifier)
+    }
+
+    /// What the store knows of the chains of the audit trail: with it, [`audit::verify`] verifies them elsewhere. Holds
+    /// their secrets: who has them can make records that look genuine. Needs the authority's handle.
+    ///
+    /// # Errors
+    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`Store`](ErrorKind::Store) if the store cannot
+    /// be read.
+    pub fn audit_chains(&self) -> Result<Vec<ChainState>> {
+        self.check_authority("audit_chains")?;
+        Ok(self.core.registry.chains()?.into_iter().map(|(_, chain)| chain).collect())
+    }
+
+    /// Forgets a chain whose files were deleted for good or are kept elsewhere; it can not be verified any more. Needs the
+    /// authority's handle.
+    ///
+    /// # Errors
+    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`NotFound`](ErrorKind::NotFound) if the store
+    /// does not know the chain; [`InvalidState`](ErrorKind::InvalidState) if this KMS writes it at present.
+    pub fn forget_audit_chain(&self, id: ChainId) -> Result<()> {
+        self.check_authority("forget_audit_chain")?;
+        if self.core.trail.as_ref().is_some_and(|record| record.id() == id) {
+            return Err(Error::new(ErrorKind::InvalidState, format!("the audit chain {id} is in use")));
+        }
+        let known = self.core.registry.chains()?.into_iter().find(|(_, chain)| chain.id() == id);
+        let (revision, _) =
+            known.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("the audit chain {id} is unknown")))?;
+        self.core.registry.commit(&[Edit::DeleteChain { id, expected: revision }])?;
+        Ok(())
+    }
+}
