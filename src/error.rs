@@ -138,6 +138,8 @@ kinds! {
     InvalidCiphertext => Some("InvalidCiphertextException"),
     /// A signature is malformed, or does not fit key and message.
     InvalidSignature => Some("KMSInvalidSignatureException"),
+    /// A message authentication code is not that of the message under the key.
+    InvalidMac => Some("KMSInvalidMacException"),
     /// The ciphertext was not made under the key that the request names.
     IncorrectKey => Some("IncorrectKeyException"),
     /// The key exists but its material cannot be reached now.

@@ -49,8 +49,9 @@ pub use key::{
 };
 pub use kms::{
     AliasListEntry, CreateKeyRequest, DataKeyLength, DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse,
-    GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, IncludeKeyMaterial,
-    KeyListEntry, KeyReference, KeyRotationStatus, Kms, KmsBuilder, KmsLimits, MAX_RANDOM_LENGTH, MaintenanceReport,
-    Page, PageRequest, ReEncryptRequest, ReEncryptResponse, RotationListEntry, ScheduledDeletion,
+    GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest,
+    GenerateMacResponse, IncludeKeyMaterial, KeyListEntry, KeyReference, KeyRotationStatus, Kms, KmsBuilder, KmsLimits,
+    MAX_RANDOM_LENGTH, MaintenanceReport, Page, PageRequest, ReEncryptRequest, ReEncryptResponse, RotationListEntry,
+    ScheduledDeletion, VerifyMacRequest, VerifyMacResponse,
 };
 pub use secret::SecretBytes;

@@ -8,6 +8,7 @@
 //! [`Operation`] whether the state, origin and class of a key allow it. Material comes in numbered [`KeyVersion`]s.
 
 mod arn;
+mod check;
 mod id;
 mod metadata;
 mod operation;
@@ -19,13 +20,15 @@ mod verdict;
 mod version;
 
 pub use arn::{AliasArn, KeyArn, KeyIdentifier, KmsArn, Resource};
+pub use check::{
+    MAX_MESSAGE_BYTES, check_agreement_algorithm, check_mac_algorithm, check_message_length, check_plaintext,
+    check_signing_algorithm, check_usage,
+};
 pub use id::{AliasName, KeyId};
 pub use metadata::{Description, KeyMetadata};
 pub use operation::Operation;
 pub use period::{DeletionWindow, OnDemandRotationLimit, RotationPeriod};
-pub use spec::{
-    DataKeySpec, KeyManager, KeySpec, KeyUsage, MAX_PLAINTEXT_BYTES, Origin, SpecClass, check_plaintext, check_usage,
-};
+pub use spec::{DataKeyPairSpec, DataKeySpec, KeyManager, KeySpec, KeyUsage, MAX_PLAINTEXT_BYTES, Origin, SpecClass};
 pub use state::{KeyEvent, KeyState};
 pub use tag::{Tag, TagSet};
 pub use verdict::{Refusal, Verdict, verdict};

@@ -1,7 +1,8 @@
 //! What a key is made of and for: spec, usage, origin and manager, and the one table from specs to algorithms.
 
+use std::ops::RangeInclusive;
+
 use crate::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm, wire_names};
-use crate::error::{Error, ErrorKind, Result};
 
 wire_names! {
     /// The kind and size of a key. Fixed when the key is made.
@@ -90,6 +91,44 @@ impl DataKeySpec {
         match self {
             Self::Aes128 => 16,
             Self::Aes256 => 32,
+        }
+    }
+}
+
+wire_names! {
+    /// The kind and size of a data key pair: those of the asymmetric key specs.
+    pub enum DataKeyPairSpec as "data key pair spec" {
+        /// RSA with 2048 bits.
+        Rsa2048 => "RSA_2048",
+        /// RSA with 3072 bits.
+        Rsa3072 => "RSA_3072",
+        /// RSA with 4096 bits.
+        Rsa4096 => "RSA_4096",
+        /// The NIST curve P-256.
+        EccNistP256 => "ECC_NIST_P256",
+        /// The NIST curve P-384.
+        EccNistP384 => "ECC_NIST_P384",
+        /// The NIST curve P-521.
+        EccNistP521 => "ECC_NIST_P521",
+        /// The curve secp256k1.
+        EccSecgP256k1 => "ECC_SECG_P256K1",
+        /// The curve of Ed25519.
+        EccNistEdwards25519 => "ECC_NIST_EDWARDS25519",
+    }
+}
+
+impl DataKeyPairSpec {
+    /// The key spec of the same name.
+    pub const fn key_spec(self) -> KeySpec {
+        match self {
+            Self::Rsa2048 => KeySpec::Rsa2048,
+            Self::Rsa3072 => KeySpec::Rsa3072,
+            Self::Rsa4096 => KeySpec::Rsa4096,
+            Self::EccNistP256 => KeySpec::EccNistP256,
+            Self::EccNistP384 => KeySpec::EccNistP384,
+            Self::EccNistP521 => KeySpec::EccNistP521,
+            Self::EccSecgP256k1 => KeySpec::EccSecgP256k1,
+            Self::EccNistEdwards25519 => KeySpec::EccNistEdwards25519,
         }
     }
 }
@@ -256,6 +295,18 @@ impl KeySpec {
         }
     }
 
+    /// The lengths in bytes that the material of a key for HMAC may have: from that of the hash to that of its
+    /// block. Keys that are made here are as long as the hash. `None` for other specs.
+    pub const fn mac_key_lengths(self) -> Option<RangeInclusive<usize>> {
+        match self {
+            Self::Hmac224 => Some(28..=64),
+            Self::Hmac256 => Some(32..=64),
+            Self::Hmac384 => Some(48..=128),
+            Self::Hmac512 => Some(64..=128),
+            _ => None,
+        }
+    }
+
     /// The most bytes that one call encrypts with the algorithm; `None` if a key of this spec does not have it.
     ///
     /// For RSA-OAEP it is the length of the modulus less two hashes and two bytes (RFC 8017, section 7.1.1).
@@ -275,49 +326,6 @@ impl KeySpec {
 
 /// The most bytes that any key encrypts in one call. Larger data goes into an envelope.
 pub const MAX_PLAINTEXT_BYTES: usize = 4096;
-
-/// Refuses a usage that keys of the spec cannot have.
-///
-/// # Errors
-/// Of kind [`Validation`](ErrorKind::Validation).
-///
-/// # Examples
-/// ```
-/// use strongroom::key::{KeySpec, KeyUsage, check_usage};
-///
-/// check_usage(KeySpec::EccNistP256, KeyUsage::KeyAgreement)?;
-/// let error = check_usage(KeySpec::Rsa2048, KeyUsage::KeyAgreement).unwrap_err();
-/// assert_eq!(error.to_string(), "KeyUsage KEY_AGREEMENT is not compatible with KeySpec RSA_2048");
-/// # Ok::<(), strongroom::Error>(())
-/// ```
-pub fn check_usage(spec: KeySpec, usage: KeyUsage) -> Result<()> {
-    if spec.usages().contains(&usage) {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Validation, format!("KeyUsage {usage} is not compatible with KeySpec {spec}")))
-}
-
-/// Refuses an algorithm that keys of the spec do not have, and a plaintext that is empty or too long for it.
-///
-/// # Errors
-/// Of kind [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) for the algorithm, [`Validation`](ErrorKind::Validation) for
-/// the length.
-pub fn check_plaintext(spec: KeySpec, algorithm: EncryptionAlgorithm, length: usize) -> Result<()> {
-    let limit = spec.max_plaintext(algorithm).ok_or_else(|| {
-        let message = format!("Algorithm {algorithm} is incompatible with key spec {spec}.");
-        Error::new(ErrorKind::InvalidKeyUsage, message)
-    })?;
-    if length == 0 || length > MAX_PLAINTEXT_BYTES {
-        let message = format!("the plaintext must have 1 to {MAX_PLAINTEXT_BYTES} bytes, not {length}");
-        return Err(Error::new(ErrorKind::Validation, message));
-    }
-    if length > limit {
-        let message =
-            format!("Algorithm {algorithm} and key spec {spec} cannot encrypt data larger than {limit} bytes.");
-        return Err(Error::new(ErrorKind::Validation, message));
-    }
-    Ok(())
-}
 
 #[cfg(test)]
 mod tests;

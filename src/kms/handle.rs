@@ -31,7 +31,7 @@ use crate::provider::{KeyMaterialProvider, ProviderId};
 /// | deletion | [`schedule_key_deletion`](Kms::schedule_key_deletion), [`cancel_key_deletion`](Kms::cancel_key_deletion) |
 /// | aliases | [`create_alias`](Kms::create_alias), [`update_alias`](Kms::update_alias), [`delete_alias`](Kms::delete_alias), [`list_aliases`](Kms::list_aliases) |
 /// | rotation | [`enable_key_rotation`](Kms::enable_key_rotation), [`disable_key_rotation`](Kms::disable_key_rotation), [`get_key_rotation_status`](Kms::get_key_rotation_status), [`rotate_key_on_demand`](Kms::rotate_key_on_demand), [`list_key_rotations`](Kms::list_key_rotations) |
-/// | cryptography | [`encrypt`](Kms::encrypt), [`decrypt`](Kms::decrypt), [`re_encrypt`](Kms::re_encrypt), [`generate_data_key`](Kms::generate_data_key), [`generate_data_key_without_plaintext`](Kms::generate_data_key_without_plaintext), [`generate_random`](Kms::generate_random) |
+/// | cryptography | [`encrypt`](Kms::encrypt), [`decrypt`](Kms::decrypt), [`re_encrypt`](Kms::re_encrypt), [`generate_data_key`](Kms::generate_data_key), [`generate_data_key_without_plaintext`](Kms::generate_data_key_without_plaintext), [`generate_random`](Kms::generate_random), [`generate_mac`](Kms::generate_mac), [`verify_mac`](Kms::verify_mac) |
 /// | upkeep | [`run_maintenance`](Kms::run_maintenance) |
 /// | audit trail | [`verify_audit_trail`](Kms::verify_audit_trail), [`verify_signed_audit_trail`](Kms::verify_signed_audit_trail), [`audit_chains`](Kms::audit_chains), [`forget_audit_chain`](Kms::forget_audit_chain) |
 ///

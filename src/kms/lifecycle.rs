@@ -41,12 +41,13 @@ impl Kms {
             .parameter("keySpec", request.spec.as_str())
             .parameter("origin", request.origin.as_str());
         self.account_call(call, |progress| {
-            self.commit_until_settled(progress, |progress| {
-                let record = self.new_key(&request, progress.now())?;
-                progress.note_key(record.account, record.key_id);
-                let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
+            // Made once, before anything is written: an RSA key takes seconds, in which nobody else waits.
+            let record = self.new_key(&request, progress.now())?;
+            progress.note_key(record.account, record.key_id);
+            let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
+            self.commit_until_settled(progress, |_| {
                 let metadata = record.metadata(&arn);
-                Ok((vec![Edit::PutKey { record, expected: None }], metadata))
+                Ok((vec![Edit::PutKey { record: record.clone(), expected: None }], metadata))
             })
         })
     }

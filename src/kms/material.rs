@@ -6,7 +6,7 @@ use super::registry::LoadedKey;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyMaterialId, KeyVersion, RotationType};
-use crate::provider::{KeyMaterialProvider, MaterialBinding, OpenedKey};
+use crate::provider::{GeneratedMaterial, KeyMaterialProvider, MaterialBinding, OpenedKey};
 use crate::secret::SecretBytes;
 
 impl Core {
@@ -31,8 +31,8 @@ impl Core {
             None => KeyVersion::FIRST,
         };
         let binding = self.binding(record, number);
-        let kept = generator.generate(&self.backend, &binding)?;
-        let version = self.seal_version(&**provider, &binding, &kept, now, rotation)?;
+        let generated = generator.generate(&self.backend, &binding)?;
+        let version = self.seal_version(&**provider, &binding, generated, now, rotation)?;
         record.versions.push(version);
         Ok(())
     }
@@ -41,10 +41,11 @@ impl Core {
         &self,
         provider: &dyn KeyMaterialProvider,
         binding: &MaterialBinding,
-        kept: &SecretBytes,
+        generated: GeneratedMaterial,
         now: Timestamp,
         rotation: Option<RotationType>,
     ) -> Result<VersionRecord> {
+        let GeneratedMaterial { kept, public_key, .. } = generated;
         let root = self.registry.root();
         let identity =
             self.registry.identity().identify(&[b"key material id", binding.key_id.as_bytes(), kept.expose_secret()]);
@@ -54,6 +55,7 @@ impl Core {
             created: now,
             rotation,
             provider: provider.id().clone(),
+            public_key,
             sealed_material: root.seal(&binding.to_bytes(provider.id())?, kept.expose_secret())?,
         })
     }

@@ -15,6 +15,7 @@ mod deletion;
 mod handle;
 mod lifecycle;
 mod listing;
+mod mac;
 mod maintenance;
 mod material;
 mod page;
@@ -35,6 +36,7 @@ pub use listing::{AliasListEntry, IncludeKeyMaterial, KeyListEntry, Page, PageRe
 pub use reference::KeyReference;
 pub use request::{
     CreateKeyRequest, DataKeyLength, DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse,
-    GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, KeyRotationStatus,
-    MaintenanceReport, ReEncryptRequest, ReEncryptResponse, ScheduledDeletion,
+    GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest,
+    GenerateMacResponse, KeyRotationStatus, MaintenanceReport, ReEncryptRequest, ReEncryptResponse, ScheduledDeletion,
+    VerifyMacRequest, VerifyMacResponse,
 };

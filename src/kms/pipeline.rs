@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{AliasName, KeyArn, KeyId, KeyIdentifier, KeyManager, KeyVersion, Operation, Verdict, verdict};
 use crate::policy::{Decision, KeyFacts, PolicyRequest};
-use crate::provider::{Cipher, OpenedKey};
+use crate::provider::{Cipher, Mac, OpenedKey};
 use crate::store::CommitError;
 
 /// A key that the caller may use for the operation at hand: every check was passed.
@@ -43,8 +43,7 @@ impl Target<'_> {
 
     /// The current version, opened as a cipher.
     pub(super) fn current_cipher(&self) -> Result<(&VersionRecord, &dyn Cipher)> {
-        let last = self.record().versions.len().checked_sub(1);
-        let index = last.ok_or_else(|| Error::new(ErrorKind::Internal, "an enabled key has no material"))?;
+        let index = self.current_index()?;
         Ok((&self.record().versions[index], self.cipher(index)?))
     }
 
@@ -56,10 +55,35 @@ impl Target<'_> {
         }
     }
 
+    /// The key, opened for message authentication.
+    pub(super) fn mac(&self) -> Result<&dyn Mac> {
+        match self.current()? {
+            OpenedKey::Mac(mac) => Ok(&**mac),
+            other => Err(self.misopened(other)),
+        }
+    }
+
     fn cipher(&self, index: usize) -> Result<&dyn Cipher> {
         match self.core.opened(&self.key.0.value, index)? {
             OpenedKey::Cipher(cipher) => Ok(&**cipher),
+            other => Err(self.misopened(other)),
         }
+    }
+
+    /// The current version, opened.
+    fn current(&self) -> Result<&OpenedKey> {
+        self.core.opened(&self.key.0.value, self.current_index()?)
+    }
+
+    fn current_index(&self) -> Result<usize> {
+        let last = self.record().versions.len().checked_sub(1);
+        last.ok_or_else(|| Error::new(ErrorKind::Internal, "an enabled key has no material"))
+    }
+
+    /// The refusal of material that its provider opened as something that the operation has no use for.
+    fn misopened(&self, opened: &OpenedKey) -> Error {
+        let text = format!("the provider of {} opened it for another use: as {opened:?}", self.arn());
+        Error::new(ErrorKind::Internal, text)
     }
 }
 

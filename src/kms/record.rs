@@ -18,7 +18,7 @@ use crate::error::Result;
 use crate::identity::AccountId;
 use crate::key::{
     AliasName, DeletionWindow, Description, KeyArn, KeyId, KeyManager, KeyMaterialId, KeyMetadata, KeySpec, KeyState,
-    KeyUsage, KeyVersion, Origin, RotationPeriod, RotationType, Tag, TagSet,
+    KeyUsage, KeyVersion, Origin, RotationPeriod, RotationType, SpecClass, Tag, TagSet,
 };
 use crate::provider::ProviderId;
 
@@ -26,6 +26,9 @@ const LAYOUT: u8 = 1;
 
 /// The most bytes of sealed material of one version: an RSA-4096 private key with its sealing is under 3 KiB.
 const MAX_SEALED_MATERIAL: usize = 16_384;
+
+/// The most bytes of a public key, as in the API of AWS KMS: that of an RSA-4096 key has 550.
+pub(super) const MAX_PUBLIC_KEY: usize = 8_192;
 
 /// A key as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +74,8 @@ pub(super) struct VersionRecord {
     /// How the version came to be; the first one was not made by a rotation.
     pub(super) rotation: Option<RotationType>,
     pub(super) provider: ProviderId,
+    /// The public key of an asymmetric key, a SubjectPublicKeyInfo in DER.
+    pub(super) public_key: Option<Vec<u8>>,
     pub(super) sealed_material: Vec<u8>,
 }
 
@@ -113,7 +118,10 @@ impl KeyRecord {
             pending_window: self.deletion.map(|deletion| deletion.window),
             valid_to: None,
             expiration_model: None,
-            current_key_material_id: self.current_version().map(|version| version.material_id),
+            current_key_material_id: self
+                .current_version()
+                .filter(|_| self.spec.class() == SpecClass::Symmetric)
+                .map(|version| version.material_id),
         }
     }
 
@@ -164,6 +172,10 @@ impl KeyRecord {
             time(writer, version.created);
             writer.u8(rotation_code(version.rotation));
             writer.prefixed_u16(version.provider.as_str().as_bytes(), "provider")?;
+            present(writer, version.public_key.is_some());
+            if let Some(public_key) = &version.public_key {
+                writer.prefixed_u32(public_key, MAX_PUBLIC_KEY, "public key")?;
+            }
             writer.prefixed_u32(&version.sealed_material, MAX_SEALED_MATERIAL, "sealed material")?;
         }
         Ok(())
@@ -251,6 +263,7 @@ fn decode_versions(reader: &mut Reader<'_>) -> Result<Vec<VersionRecord>> {
             created: read_time(reader)?,
             rotation: decode_rotation(reader.u8("rotation type")?)?,
             provider: ProviderId::new(text(reader, "provider")?),
+            public_key: optional(reader, |reader| Ok(reader.prefixed_u32(MAX_PUBLIC_KEY, "public key")?.to_vec()))?,
             sealed_material: reader.prefixed_u32(MAX_SEALED_MATERIAL, "sealed material")?.to_vec(),
         };
         check_order(versions.last().map(|last| last.number), Some(version.number), "version order")?;
@@ -325,6 +338,7 @@ mod tests {
             created: Timestamp::from_unix_millis(-1),
             rotation: (number > 1).then_some(RotationType::OnDemand),
             provider: ProviderId::new("memory"),
+            public_key: (number > 1).then(|| vec![6; 91]),
             sealed_material: vec![9; 109],
         }
     }

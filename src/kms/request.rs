@@ -1,5 +1,9 @@
 //! What the operations take and return.
 
+mod mac;
+
+pub use mac::{GenerateMacRequest, GenerateMacResponse, VerifyMacRequest, VerifyMacResponse};
+
 use super::reference::KeyReference;
 use crate::algorithm::EncryptionAlgorithm;
 use crate::clock::Timestamp;

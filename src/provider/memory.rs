@@ -1,21 +1,15 @@
 //! Software keys: made here, kept sealed in the store, used in this process.
 
 use super::{
-    Capabilities, Cipher, CipherScheme, KeyMaterialProvider, MaterialBinding, MaterialGenerator, OpenedKey, ProviderId,
+    Capabilities, GeneratedMaterial, KeyMaterialProvider, MaterialBinding, MaterialGenerator, OpenedKey, ProviderId,
+    software,
 };
 use crate::crypto::CryptoBackend;
-use crate::error::{Error, ErrorKind, Result};
-use crate::key::{KeySpec, KeyUsage, Origin};
-use crate::seal::{CommittingKey, SALT_LENGTH};
+use crate::error::Result;
+use crate::key::{KeySpec, Origin, SpecClass};
 use crate::secret::SecretBytes;
 
-/// Domain of the derived keys of ciphertext blobs.
-const BLOB_LABEL: &[u8] = b"strongroom blob v1";
-
-/// Bytes of AES-256 key material.
-const SYMMETRIC_LENGTH: usize = 32;
-
-/// Makes and uses keys in software: the provider of origin `AWS_KMS`.
+/// Makes and uses keys in software, of every spec and usage: the provider of origin `AWS_KMS`.
 #[derive(Debug)]
 pub struct MemoryProvider {
     id: ProviderId,
@@ -24,8 +18,9 @@ pub struct MemoryProvider {
 
 impl Default for MemoryProvider {
     fn default() -> Self {
-        let generates = vec![(KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt)];
-        Self { id: ProviderId::new("memory"), capabilities: Capabilities::new(generates, true) }
+        let kinds = KeySpec::ALL.iter().flat_map(|spec| spec.usages().iter().map(|usage| (*spec, *usage)));
+        let kinds = kinds.filter(|(spec, _)| spec.class() != SpecClass::Asymmetric && *spec != KeySpec::Hmac224);
+        Self { id: ProviderId::new("memory"), capabilities: Capabilities::new(kinds.collect(), true) }
     }
 }
 
@@ -43,9 +38,7 @@ impl KeyMaterialProvider for MemoryProvider {
     }
 
     fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
-        check_kind(binding)?;
-        let key = CommittingKey::new(backend, kept.expose_secret())?;
-        Ok(OpenedKey::Cipher(Box::new(SoftwareCipher { key, backend: *backend })))
+        software::open(backend, binding.spec, binding.usage, kept)
     }
 
     fn destroy(&self, _binding: &MaterialBinding, _kept: &SecretBytes) -> Result<()> {
@@ -59,51 +52,19 @@ impl KeyMaterialProvider for MemoryProvider {
 }
 
 impl MaterialGenerator for MemoryProvider {
-    fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<SecretBytes> {
-        check_kind(binding)?;
-        let mut material = SecretBytes::zeroed(SYMMETRIC_LENGTH);
-        backend.random().fill(material.expose_secret_mut())?;
-        Ok(material)
+    fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<GeneratedMaterial> {
+        software::generate(backend, binding.spec, binding.usage)
     }
 }
 
-fn check_kind(binding: &MaterialBinding) -> Result<()> {
-    match (binding.spec, binding.usage) {
-        (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt) => Ok(()),
-        (spec, usage) => Err(Error::new(
-            ErrorKind::UnsupportedOperation,
-            format!("the software provider of this release makes no {spec} keys for {usage}"),
-        )),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::FASTEST;
+    use crate::provider::conformance;
 
-struct SoftwareCipher {
-    key: CommittingKey,
-    backend: CryptoBackend,
-}
-
-impl Cipher for SoftwareCipher {
-    fn scheme(&self) -> CipherScheme {
-        CipherScheme::Committing
-    }
-
-    fn seal(&self, header: &[u8], context: &[u8], plaintext: &[u8], output: &mut Vec<u8>) -> Result<()> {
-        Ok(self.key.seal(BLOB_LABEL, header, context, plaintext, output)?)
-    }
-
-    fn open(&self, header: &[u8], context: &[u8], body: &[u8]) -> Result<SecretBytes> {
-        Ok(self.key.open(BLOB_LABEL, header, context, body)?)
-    }
-
-    fn generate(&self, header: &[u8], context: &[u8], length: usize, output: &mut Vec<u8>) -> Result<SecretBytes> {
-        // Data key and salt come out of one request: asking the operating system twice would double its cost.
-        let mut drawn = SecretBytes::zeroed(SALT_LENGTH + length);
-        self.backend.random().fill(drawn.expose_secret_mut())?;
-        let (salt, data_key) = drawn
-            .expose_secret()
-            .split_first_chunk()
-            .ok_or_else(|| Error::new(ErrorKind::Internal, "the buffer of randomness is shorter than a salt"))?;
-        self.key.seal_with_salt(BLOB_LABEL, header, context, salt, data_key, output)?;
-        Ok(SecretBytes::copy_of(data_key))
+    #[test]
+    fn keeps_the_contract() -> Result<()> {
+        conformance::run(&MemoryProvider::default(), &FASTEST, |_, _| true)
     }
 }

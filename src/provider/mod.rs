@@ -5,10 +5,16 @@
 //! version they belong to, and gives them back to be opened. A provider never sees a store, a policy or a caller.
 
 mod memory;
+mod opened;
+mod software;
+
+#[cfg(test)]
+mod conformance;
 
 use std::fmt;
 
 pub use memory::MemoryProvider;
+pub use opened::{Agreement, Cipher, CipherScheme, Decryption, Mac, OpenedKey, Signing};
 
 use crate::codec::{CodecError, Writer};
 use crate::crypto::CryptoBackend;
@@ -128,59 +134,34 @@ pub trait KeyMaterialProvider: fmt::Debug + Send + Sync {
 
 /// Makes new material.
 pub trait MaterialGenerator: Send + Sync {
-    /// Makes the material of one version and returns what is to be kept of it.
+    /// Makes the material of one version and returns what is to be kept of it. RSA keys take seconds; the caller holds no
+    /// lock meanwhile.
     ///
     /// # Errors
     /// [`UnsupportedOperation`](crate::ErrorKind::UnsupportedOperation) for a kind of key that is not among the
     /// capabilities; [`Internal`](crate::ErrorKind::Internal) if there is no randomness.
-    fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<SecretBytes>;
+    fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<GeneratedMaterial>;
 }
 
-/// Material that is ready for use, typed by what it is for.
+/// New material, as its provider hands it over.
+#[derive(Debug)]
 #[non_exhaustive]
-pub enum OpenedKey {
-    /// A symmetric key that encrypts and decrypts.
-    Cipher(Box<dyn Cipher>),
+pub struct GeneratedMaterial {
+    /// What is to be kept, under seal: the material itself, or a reference to it.
+    pub kept: SecretBytes,
+    /// The public key of an asymmetric key, a SubjectPublicKeyInfo in DER. It is kept beside the sealed part, so that
+    /// what needs the public key alone never opens the private one.
+    pub public_key: Option<Vec<u8>>,
 }
 
-impl fmt::Debug for OpenedKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Cipher(_) => f.write_str("Cipher(..)"),
-        }
+impl GeneratedMaterial {
+    /// Material of a key that has no public part.
+    pub const fn secret(kept: SecretBytes) -> Self {
+        Self { kept, public_key: None }
     }
-}
 
-/// Who defines what a ciphertext looks like behind its header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CipherScheme {
-    /// The committing construction of this crate: a derived key and a commitment for each message.
-    Committing,
-    /// The provider's own, for keys in a token.
-    Provider,
-}
-
-/// A symmetric key at work. What it makes is bound to `header` and `context`, both authenticated and not encrypted.
-pub trait Cipher: Send + Sync {
-    /// Which scheme its ciphertexts follow.
-    fn scheme(&self) -> CipherScheme;
-
-    /// Encrypts `plaintext` and appends the body to `output`.
-    ///
-    /// # Errors
-    /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material cannot be reached now.
-    fn seal(&self, header: &[u8], context: &[u8], plaintext: &[u8], output: &mut Vec<u8>) -> Result<()>;
-
-    /// Decrypts a body.
-    ///
-    /// # Errors
-    /// [`InvalidCiphertext`](crate::ErrorKind::InvalidCiphertext), without detail, whatever does not fit;
-    /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material cannot be reached now.
-    fn open(&self, header: &[u8], context: &[u8], body: &[u8]) -> Result<SecretBytes>;
-
-    /// Draws `length` random bytes, appends them encrypted to `output` and returns them in the clear.
-    ///
-    /// # Errors
-    /// As [`Cipher::seal`]; [`Internal`](crate::ErrorKind::Internal) if there is no randomness.
-    fn generate(&self, header: &[u8], context: &[u8], length: usize, output: &mut Vec<u8>) -> Result<SecretBytes>;
+    /// Material of a key pair.
+    pub const fn key_pair(kept: SecretBytes, public_key: Vec<u8>) -> Self {
+        Self { kept, public_key: Some(public_key) }
+    }
 }

@@ -7,6 +7,7 @@ mod interop;
 mod kms_cipher;
 mod kms_envelope;
 mod kms_keys;
+mod kms_mac;
 mod kms_pipeline;
 mod kms_rotation;
 mod layering;

@@ -2,6 +2,8 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use super::*;
+use crate::error::Result;
+use crate::key::check_usage;
 
 /// Transcribed from the reference: spec, usage, algorithms of a key of both, most bytes of plaintext of each.
 const TABLE: &str = "
@@ -98,36 +100,6 @@ fn the_class_follows_from_the_name() {
 }
 
 #[test]
-fn wrong_usage_is_refused_in_the_words_of_the_service() {
-    let error = check_usage(KeySpec::Hmac256, KeyUsage::EncryptDecrypt).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Validation);
-    assert_eq!(error.to_string(), "KeyUsage ENCRYPT_DECRYPT is not compatible with KeySpec HMAC_256");
-}
-
-#[test]
-fn plaintext_is_at_least_one_byte_and_at_most_what_the_algorithm_takes() {
-    for &spec in KeySpec::ALL {
-        for &algorithm in EncryptionAlgorithm::ALL {
-            let Some(limit) = spec.max_plaintext(algorithm) else {
-                let error = check_plaintext(spec, algorithm, 1).unwrap_err();
-                assert_eq!(error.kind(), ErrorKind::InvalidKeyUsage, "{spec} {algorithm}");
-                continue;
-            };
-            for (length, fits) in [(0, false), (1, true), (limit, true), (limit + 1, false), (usize::MAX, false)] {
-                assert_eq!(check_plaintext(spec, algorithm, length).is_ok(), fits, "{spec} {algorithm} {length}");
-            }
-        }
-    }
-    let error = check_plaintext(KeySpec::Rsa2048, EncryptionAlgorithm::RsaesOaepSha256, 191).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "Algorithm RSAES_OAEP_SHA_256 and key spec RSA_2048 cannot encrypt data larger than 190 bytes."
-    );
-    let error = check_plaintext(KeySpec::Rsa4096, EncryptionAlgorithm::SymmetricDefault, 1).unwrap_err();
-    assert_eq!(error.to_string(), "Algorithm SYMMETRIC_DEFAULT is incompatible with key spec RSA_4096.");
-}
-
-#[test]
 fn origins_managers_and_data_keys_have_the_names_of_the_service() {
     let names = |texts: &[&str]| texts.join(" ");
     assert_eq!(
@@ -141,4 +113,16 @@ fn origins_managers_and_data_keys_have_the_names_of_the_service() {
     assert_eq!(DataKeySpec::parse("AES_128").map(DataKeySpec::length).ok(), Some(16));
     assert_eq!(DataKeySpec::parse("AES_256").map(DataKeySpec::length).ok(), Some(32));
     assert!(DataKeySpec::parse("AES_192").is_err());
+    let pairs: Vec<_> = DataKeyPairSpec::ALL.iter().map(|spec| (spec.as_str(), spec.key_spec().class())).collect();
+    let asymmetric = KeySpec::ALL.iter().filter(|spec| spec.class() == SpecClass::Asymmetric);
+    assert_eq!(pairs, asymmetric.map(|spec| (spec.as_str(), SpecClass::Asymmetric)).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_key_for_a_mac_is_as_long_as_the_hash_or_up_to_its_block() {
+    for &spec in KeySpec::ALL {
+        let algorithm = spec.mac_algorithms(KeyUsage::GenerateVerifyMac).first();
+        let least = spec.mac_key_lengths().map(|lengths| *lengths.start());
+        assert_eq!(algorithm.map(|algorithm| algorithm.tag_length()), least, "{spec}");
+    }
 }

@@ -1,0 +1,150 @@
+//! What a spec refuses: usages and algorithms that its keys do not have, and inputs that are too long for them.
+
+use super::{KeySpec, KeyUsage, MAX_PLAINTEXT_BYTES};
+use crate::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The most bytes of a message that is signed, verified or authenticated in one call. Sign the digest of a longer one.
+pub const MAX_MESSAGE_BYTES: usize = 4096;
+
+/// Refuses a usage that keys of the spec cannot have.
+///
+/// # Errors
+/// Of kind [`Validation`](ErrorKind::Validation).
+///
+/// # Examples
+/// ```
+/// use strongroom::key::{KeySpec, KeyUsage, check_usage};
+///
+/// check_usage(KeySpec::EccNistP256, KeyUsage::KeyAgreement)?;
+/// let error = check_usage(KeySpec::Rsa2048, KeyUsage::KeyAgreement).unwrap_err();
+/// assert_eq!(error.to_string(), "KeyUsage KEY_AGREEMENT is not compatible with KeySpec RSA_2048");
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub fn check_usage(spec: KeySpec, usage: KeyUsage) -> Result<()> {
+    if spec.usages().contains(&usage) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Validation, format!("KeyUsage {usage} is not compatible with KeySpec {spec}")))
+}
+
+/// Refuses an algorithm that keys of the spec do not have, and a plaintext that is empty or too long for it.
+///
+/// # Errors
+/// Of kind [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) for the algorithm, [`Validation`](ErrorKind::Validation) for
+/// the length.
+pub fn check_plaintext(spec: KeySpec, algorithm: EncryptionAlgorithm, length: usize) -> Result<()> {
+    let limit = spec.max_plaintext(algorithm).ok_or_else(|| incompatible(algorithm.as_str(), spec))?;
+    if length == 0 || length > MAX_PLAINTEXT_BYTES {
+        let message = format!("the plaintext must have 1 to {MAX_PLAINTEXT_BYTES} bytes, not {length}");
+        return Err(Error::new(ErrorKind::Validation, message));
+    }
+    if length > limit {
+        let message =
+            format!("Algorithm {algorithm} and key spec {spec} cannot encrypt data larger than {limit} bytes.");
+        return Err(Error::new(ErrorKind::Validation, message));
+    }
+    Ok(())
+}
+
+/// Refuses a signing algorithm that keys of the spec do not have.
+///
+/// # Errors
+/// Of kind [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage).
+pub fn check_signing_algorithm(spec: KeySpec, algorithm: SigningAlgorithm) -> Result<()> {
+    check_listed(spec.signing_algorithms(KeyUsage::SignVerify), algorithm, algorithm.as_str(), spec)
+}
+
+/// Refuses a MAC algorithm that keys of the spec do not have.
+///
+/// # Errors
+/// Of kind [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage).
+pub fn check_mac_algorithm(spec: KeySpec, algorithm: MacAlgorithm) -> Result<()> {
+    check_listed(spec.mac_algorithms(KeyUsage::GenerateVerifyMac), algorithm, algorithm.as_str(), spec)
+}
+
+/// Refuses a key agreement algorithm that keys of the spec do not have.
+///
+/// # Errors
+/// Of kind [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage).
+pub fn check_agreement_algorithm(spec: KeySpec, algorithm: KeyAgreementAlgorithm) -> Result<()> {
+    check_listed(spec.key_agreement_algorithms(KeyUsage::KeyAgreement), algorithm, algorithm.as_str(), spec)
+}
+
+/// Refuses a message that is shorter than `least` or longer than [`MAX_MESSAGE_BYTES`].
+///
+/// # Errors
+/// Of kind [`Validation`](ErrorKind::Validation).
+pub fn check_message_length(message: &[u8], least: usize) -> Result<()> {
+    if (least..=MAX_MESSAGE_BYTES).contains(&message.len()) {
+        return Ok(());
+    }
+    let text = format!("the message must have {least} to {MAX_MESSAGE_BYTES} bytes, not {}", message.len());
+    Err(Error::new(ErrorKind::Validation, text))
+}
+
+fn check_listed<A: PartialEq>(listed: &[A], algorithm: A, name: &str, spec: KeySpec) -> Result<()> {
+    if listed.contains(&algorithm) { Ok(()) } else { Err(incompatible(name, spec)) }
+}
+
+fn incompatible(algorithm: &str, spec: KeySpec) -> Error {
+    let text = format!("Algorithm {algorithm} is incompatible with key spec {spec}.");
+    Error::new(ErrorKind::InvalidKeyUsage, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_usage_is_refused_in_the_words_of_the_service() {
+        let error = check_usage(KeySpec::Hmac256, KeyUsage::EncryptDecrypt).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Validation);
+        assert_eq!(error.to_string(), "KeyUsage ENCRYPT_DECRYPT is not compatible with KeySpec HMAC_256");
+    }
+
+    #[test]
+    fn plaintext_is_at_least_one_byte_and_at_most_what_the_algorithm_takes() {
+        for &spec in KeySpec::ALL {
+            for &algorithm in EncryptionAlgorithm::ALL {
+                let Some(limit) = spec.max_plaintext(algorithm) else {
+                    let error = check_plaintext(spec, algorithm, 1).unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::InvalidKeyUsage, "{spec} {algorithm}");
+                    continue;
+                };
+                for (length, fits) in [(0, false), (1, true), (limit, true), (limit + 1, false), (usize::MAX, false)] {
+                    assert_eq!(check_plaintext(spec, algorithm, length).is_ok(), fits, "{spec} {algorithm} {length}");
+                }
+            }
+        }
+        let error = check_plaintext(KeySpec::Rsa2048, EncryptionAlgorithm::RsaesOaepSha256, 191).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "Algorithm RSAES_OAEP_SHA_256 and key spec RSA_2048 cannot encrypt data larger than 190 bytes."
+        );
+        let error = check_plaintext(KeySpec::Rsa4096, EncryptionAlgorithm::SymmetricDefault, 1).unwrap_err();
+        assert_eq!(error.to_string(), "Algorithm SYMMETRIC_DEFAULT is incompatible with key spec RSA_4096.");
+    }
+
+    #[test]
+    fn an_algorithm_of_another_spec_is_refused_in_the_words_of_the_service() {
+        let error = check_mac_algorithm(KeySpec::Hmac256, MacAlgorithm::HmacSha512).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidKeyUsage);
+        assert_eq!(error.to_string(), "Algorithm HMAC_SHA_512 is incompatible with key spec HMAC_256.");
+        for &spec in KeySpec::ALL {
+            for &algorithm in SigningAlgorithm::ALL {
+                let listed = spec.signing_algorithms(KeyUsage::SignVerify).contains(&algorithm);
+                assert_eq!(check_signing_algorithm(spec, algorithm).is_ok(), listed, "{spec} {algorithm}");
+            }
+            let agrees = spec.usages().contains(&KeyUsage::KeyAgreement);
+            assert_eq!(check_agreement_algorithm(spec, KeyAgreementAlgorithm::Ecdh).is_ok(), agrees, "{spec}");
+        }
+    }
+
+    #[test]
+    fn a_message_has_at_most_4096_bytes() {
+        for (length, least, fits) in [(0, 0, true), (0, 1, false), (1, 1, true), (4096, 0, true), (4097, 0, false)] {
+            assert_eq!(check_message_length(&vec![0; length], least).is_ok(), fits, "{length} {least}");
+        }
+    }
+}
