@@ -11,15 +11,18 @@ pub enum DigestAlgorithm {
     Sha384,
     /// SHA-512: 64 bytes.
     Sha512,
+    /// SHA-224: 28 bytes. For the HMAC keys of that size only.
+    Sha224,
 }
 
 impl DigestAlgorithm {
     /// Every algorithm.
-    pub const ALL: [Self; 3] = [Self::Sha256, Self::Sha384, Self::Sha512];
+    pub const ALL: [Self; 4] = [Self::Sha256, Self::Sha384, Self::Sha512, Self::Sha224];
 
-    /// Bytes of a hash value: 32, 48 or 64.
+    /// Bytes of a hash value: 28, 32, 48 or 64.
     pub const fn output_length(self) -> usize {
         match self {
+            Self::Sha224 => 28,
             Self::Sha256 => 32,
             Self::Sha384 => 48,
             Self::Sha512 => 64,

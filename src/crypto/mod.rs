@@ -7,6 +7,9 @@
 mod aead;
 mod digest;
 mod kdf;
+mod key_encoding;
+mod key_pair;
+mod key_wrap;
 mod mac;
 mod random;
 mod rust_crypto;
@@ -22,6 +25,8 @@ use std::fmt;
 pub use aead::{Aead, AeadAlgorithm, AeadKey, NONCE_LENGTH, TAG_LENGTH};
 pub use digest::{Digest, DigestAlgorithm, DigestValue, Hasher};
 pub use kdf::{Kdf, PseudoRandomKey};
+pub use key_pair::{KeyPairKind, KeyPairs, PrivateKey, PublicKey, RsaOaep, SignatureInput};
+pub use key_wrap::{KeyWrap, KeyWrapMode, MAX_WRAPPED_KEY};
 pub use mac::{Mac, MacKey};
 pub use random::SecureRandom;
 pub use rust_crypto::RUST_CRYPTO;
@@ -51,6 +56,8 @@ pub struct CryptoBackend {
     mac: &'static dyn Mac,
     kdf: &'static dyn Kdf,
     signature: &'static dyn Signature,
+    key_pairs: &'static dyn KeyPairs,
+    key_wrap: &'static dyn KeyWrap,
     random: &'static dyn SecureRandom,
 }
 
@@ -89,9 +96,19 @@ impl CryptoBackend {
         self.kdf
     }
 
-    /// Digital signatures.
+    /// Signatures of messages of the Encryption SDK, with keys that are made for one message.
     pub const fn signature(&self) -> &'static dyn Signature {
         self.signature
+    }
+
+    /// Key pairs: RSA, elliptic curves, Ed25519.
+    pub const fn key_pairs(&self) -> &'static dyn KeyPairs {
+        self.key_pairs
+    }
+
+    /// Keys under other keys.
+    pub const fn key_wrap(&self) -> &'static dyn KeyWrap {
+        self.key_wrap
     }
 
     /// Random numbers.
@@ -100,13 +117,23 @@ impl CryptoBackend {
     }
 
     /// Which library each part comes from, as (part, library).
-    pub fn parts(&self) -> [(&'static str, &'static str); 6] {
+    pub fn parts(&self) -> [(&'static str, &'static str); 15] {
+        let pairs = self.key_pairs;
         [
             ("AES-GCM", self.aead.library()),
             ("SHA-2", self.digest.library()),
             ("HMAC", self.mac.library()),
             ("HKDF", self.kdf.library()),
-            ("ECDSA", self.signature.library()),
+            ("ECDSA of messages", self.signature.library()),
+            ("RSA-2048", pairs.library(KeyPairKind::Rsa2048)),
+            ("RSA-3072", pairs.library(KeyPairKind::Rsa3072)),
+            ("RSA-4096", pairs.library(KeyPairKind::Rsa4096)),
+            ("P-256", pairs.library(KeyPairKind::EccP256)),
+            ("P-384", pairs.library(KeyPairKind::EccP384)),
+            ("P-521", pairs.library(KeyPairKind::EccP521)),
+            ("secp256k1", pairs.library(KeyPairKind::EccSecp256k1)),
+            ("Ed25519", pairs.library(KeyPairKind::Ed25519)),
+            ("AES-KW", self.key_wrap.library()),
             ("random", self.random.library()),
         ]
     }
@@ -137,6 +164,12 @@ pub enum CryptoError {
     /// The public key is malformed, or is not a point of its curve.
     #[error("the public key is not valid")]
     InvalidPublicKey,
+    /// The private key is malformed, of another kind than asked for, or its numbers do not fit each other.
+    #[error("the private key is not valid")]
+    InvalidPrivateKey,
+    /// The key is of a kind that does not do this, or not with this algorithm.
+    #[error("the key does not have this algorithm")]
+    UnsuitableKey,
     /// A key, buffer or output has a length that the algorithm does not take.
     #[error("{what} has a length that the algorithm does not take: {length} bytes")]
     InvalidLength {
@@ -155,7 +188,9 @@ impl From<CryptoError> for Error {
         let kind = match error {
             CryptoError::NotAuthentic => ErrorKind::InvalidCiphertext,
             CryptoError::InvalidSignature => ErrorKind::InvalidSignature,
-            CryptoError::InvalidPublicKey => ErrorKind::Validation,
+            CryptoError::InvalidPublicKey | CryptoError::InvalidPrivateKey | CryptoError::UnsuitableKey => {
+                ErrorKind::Validation
+            }
             CryptoError::InvalidLength { .. } | CryptoError::RandomFailed => ErrorKind::Internal,
         };
         Self::new(kind, error.to_string()).with_source(error)

@@ -173,9 +173,22 @@ pub(super) fn draw_scalar<K>(
     random: &dyn SecureRandom,
     parse: impl Fn(&[u8]) -> Option<K>,
 ) -> Result<K, CryptoError> {
-    let mut candidate = SecretBytes::zeroed(algorithm.scalar_length());
+    draw_secret(0xff, algorithm.scalar_length(), random, parse)
+}
+
+/// Draws `length` bytes, of whose first one only `top_bits` may be set, until `parse` takes them.
+pub(super) fn draw_secret<K>(
+    top_bits: u8,
+    length: usize,
+    random: &dyn SecureRandom,
+    parse: impl Fn(&[u8]) -> Option<K>,
+) -> Result<K, CryptoError> {
+    let mut candidate = SecretBytes::zeroed(length);
     for _ in 0..MAX_DRAWS {
         random.fill(candidate.expose_secret_mut())?;
+        if let Some(first) = candidate.expose_secret_mut().first_mut() {
+            *first &= top_bits;
+        }
         if let Some(key) = parse(candidate.expose_secret()) {
             return Ok(key);
         }

@@ -1,6 +1,6 @@
 //! SHA-2 with AWS-LC.
 
-use aws_lc_rs::digest::{self, Context, SHA256, SHA384, SHA512};
+use aws_lc_rs::digest::{self, Context, SHA224, SHA256, SHA384, SHA512};
 
 use super::LIBRARY;
 use crate::crypto::{Digest, DigestAlgorithm, DigestValue, Hasher};
@@ -33,6 +33,7 @@ impl Digest for AwsLcDigest {
 
 fn library_algorithm(algorithm: DigestAlgorithm) -> &'static digest::Algorithm {
     match algorithm {
+        DigestAlgorithm::Sha224 => &SHA224,
         DigestAlgorithm::Sha256 => &SHA256,
         DigestAlgorithm::Sha384 => &SHA384,
         DigestAlgorithm::Sha512 => &SHA512,

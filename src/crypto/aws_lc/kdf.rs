@@ -4,7 +4,7 @@ use aws_lc_rs::hkdf::{self, HKDF_SHA256, HKDF_SHA384, HKDF_SHA512, KeyType, Prk,
 
 use super::LIBRARY;
 use crate::crypto::kdf::check_key;
-use crate::crypto::{CryptoError, DigestAlgorithm, Kdf, PseudoRandomKey};
+use crate::crypto::{CryptoError, DigestAlgorithm, Kdf, PseudoRandomKey, RUST_CRYPTO};
 
 #[derive(Debug)]
 pub(super) struct AwsLcKdf;
@@ -16,20 +16,28 @@ impl Kdf for AwsLcKdf {
 
     fn extract(&self, algorithm: DigestAlgorithm, salt: &[u8], input: &[u8]) -> Box<dyn PseudoRandomKey> {
         // The library runs the extract step again in each expand: it is validated only as one whole.
-        Box::new(Prepared(Salt::new(library_algorithm(algorithm), salt).extract(input)))
+        match library_algorithm(algorithm) {
+            Some(known) => Box::new(Prepared(Salt::new(known, salt).extract(input))),
+            None => RUST_CRYPTO.kdf().extract(algorithm, salt, input),
+        }
     }
 
     fn bind(&self, algorithm: DigestAlgorithm, key: &[u8]) -> Result<Box<dyn PseudoRandomKey>, CryptoError> {
         check_key(algorithm, key)?;
-        Ok(Box::new(Prepared(Prk::new_less_safe(library_algorithm(algorithm), key))))
+        match library_algorithm(algorithm) {
+            Some(known) => Ok(Box::new(Prepared(Prk::new_less_safe(known, key)))),
+            None => RUST_CRYPTO.kdf().bind(algorithm, key),
+        }
     }
 }
 
-fn library_algorithm(algorithm: DigestAlgorithm) -> hkdf::Algorithm {
+/// The library has no HKDF with SHA-224, with which nothing is derived anyway.
+fn library_algorithm(algorithm: DigestAlgorithm) -> Option<hkdf::Algorithm> {
     match algorithm {
-        DigestAlgorithm::Sha256 => HKDF_SHA256,
-        DigestAlgorithm::Sha384 => HKDF_SHA384,
-        DigestAlgorithm::Sha512 => HKDF_SHA512,
+        DigestAlgorithm::Sha224 => None,
+        DigestAlgorithm::Sha256 => Some(HKDF_SHA256),
+        DigestAlgorithm::Sha384 => Some(HKDF_SHA384),
+        DigestAlgorithm::Sha512 => Some(HKDF_SHA512),
     }
 }
 

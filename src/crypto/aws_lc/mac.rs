@@ -1,6 +1,6 @@
 //! HMAC with AWS-LC.
 
-use aws_lc_rs::hmac::{Context, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512, Key};
+use aws_lc_rs::hmac::{Context, HMAC_SHA224, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512, Key};
 
 use super::LIBRARY;
 use crate::crypto::{DigestAlgorithm, DigestValue, Mac, MacKey};
@@ -15,6 +15,7 @@ impl Mac for AwsLcMac {
 
     fn bind(&self, algorithm: DigestAlgorithm, key: &[u8]) -> Box<dyn MacKey> {
         let algorithm = match algorithm {
+            DigestAlgorithm::Sha224 => HMAC_SHA224,
             DigestAlgorithm::Sha256 => HMAC_SHA256,
             DigestAlgorithm::Sha384 => HMAC_SHA384,
             DigestAlgorithm::Sha512 => HMAC_SHA512,

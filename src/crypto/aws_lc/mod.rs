@@ -3,6 +3,7 @@
 mod aead;
 mod digest;
 mod kdf;
+mod key_pair;
 mod mac;
 mod random;
 mod signature;
@@ -15,7 +16,8 @@ use super::{CryptoBackend, RUST_CRYPTO};
 /// ```
 /// use strongroom::crypto::{AWS_LC, CryptoBackend};
 ///
-/// assert!(AWS_LC.parts().iter().all(|(_, library)| *library == "aws-lc-rs"));
+/// let elsewhere = AWS_LC.parts().into_iter().filter(|(_, library)| *library != "aws-lc-rs");
+/// assert_eq!(elsewhere.collect::<Vec<_>>(), [("AES-KW", "aes-kw")]);
 /// assert_ne!(CryptoBackend::default().name(), AWS_LC.name());
 /// ```
 pub const AWS_LC: CryptoBackend = CryptoBackend {
@@ -25,6 +27,9 @@ pub const AWS_LC: CryptoBackend = CryptoBackend {
     mac: &mac::AwsLcMac,
     kdf: &kdf::AwsLcKdf,
     signature: &signature::AwsLcSignature,
+    key_pairs: &key_pair::AwsLcKeyPairs,
+    // The library has key wrapping, and keeps a copy of the wrapping key that it does not wipe.
+    key_wrap: RUST_CRYPTO.key_wrap,
     random: &random::AwsLcRandom,
 };
 
@@ -40,6 +45,7 @@ pub const FASTEST: CryptoBackend = CryptoBackend {
     name: "fastest",
     aead: AWS_LC.aead,
     signature: AWS_LC.signature,
+    key_pairs: AWS_LC.key_pairs,
     random: AWS_LC.random,
     ..RUST_CRYPTO
 };

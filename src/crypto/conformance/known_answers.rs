@@ -145,7 +145,7 @@ struct HkdfCase {
     salt: &'static str,
     info: &'static str,
     /// With SHA-256 (from the RFC), SHA-384 and SHA-512 (made with OpenSSL).
-    outputs: [&'static str; 3],
+    outputs: [&'static str; 4],
 }
 
 /// RFC 5869, appendix A.1 to A.3.
@@ -160,6 +160,7 @@ const HKDF_CASES: [HkdfCase; 3] = [
             "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865",
             "9b5097a86038b805309076a44b3a9f38063e25b516dcbf369f394cfab43685f748b6457763e4f0204fc5",
             "832390086cda71fb47625bb5ceb168e4c8e26a1a16ed34d9fc7fe92c1481579338da362cb8d9f925d7cb",
+            "2f21cd7cbc818ca5c561b933728e2e08e154a87e1432399a820dee13aa222d0cee6152fa539ab70f8e80",
         ],
     },
     HkdfCase {
@@ -171,6 +172,7 @@ const HKDF_CASES: [HkdfCase; 3] = [
             "b11e398dc80327a1c8e7f78c596a49344f012eda2d4efad8a050cc4c19afa97c59045a99cac7827271cb41c65e590e09da3275600c2f09b8367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87",
             "484ca052b8cc724fd1c4ec64d57b4e818c7e25a8e0f4569ed72a6a05fe0649eebf69f8d5c832856bf4e4fbc17967d54975324a94987f7f41835817d8994fdbd6f4c09c5500dca24a56222fea53d8967a8b2e",
             "ce6c97192805b346e6161e821ed165673b84f400a2b514b2fe23d84cd189ddf1b695b48cbd1c8388441137b3ce28f16aa64ba33ba466b24df6cfcb021ecff235f6a2056ce3af1de44d572097a8505d9e7a93",
+            "3e49703c243a3894916349b52a8f55c7c160452f97b2870f04ba924ba9056ab351765b04207231158dcb03d0c7d427cb2b7e060179459f9daffee05e8705113f7bc45b4f452601d884df6dfd4ff9dacfde69",
         ],
     },
     HkdfCase {
@@ -182,6 +184,7 @@ const HKDF_CASES: [HkdfCase; 3] = [
             "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395faa4b61a96c8",
             "c8c96e710f89b0d7990bca68bcdec8cf854062e54c73a7abc743fade9b242daacc1cea5670415b52849c",
             "f5fa02b18298a72a8c23898a8703472c6eb179dc204c03425c970e3b164bf90fff22d04836d0e2343bac",
+            "2a268083ea787e06604a5845f1a53544dd7847bd6fb74adfcc1178baac5a0fe74076f8935971c00c2b19",
         ],
     },
 ];
@@ -190,8 +193,8 @@ struct HmacCase {
     number: u8,
     key: &'static str,
     message: &'static str,
-    /// With SHA-256, SHA-384 and SHA-512. Case 5 gives the first 128 bits only.
-    tags: [&'static str; 3],
+    /// With SHA-256, SHA-384, SHA-512 and SHA-224. Case 5 gives the first 128 bits only.
+    tags: [&'static str; 4],
 }
 
 /// RFC 4231, sections 4.2 to 4.8.
@@ -205,6 +208,7 @@ const HMAC_CASES: [HmacCase; 7] = [
             "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7",
             "afd03944d84895626b0825f4ab46907f15f9dadbe4101ec682aa034c7cebc59cfaea9ea9076ede7f4af152e8b2fa9cb6",
             "87aa7cdea5ef619d4ff0b4241a1d6cb02379f4e2ce4ec2787ad0b30545e17cdedaa833b7d6b8a702038b274eaea3f4e4be9d914eeb61f1702e696c203a126854",
+            "896fb1128abbdf196832107cd49df33f47b4b1169912ba4f53684b22",
         ],
     },
     HmacCase {
@@ -215,6 +219,7 @@ const HMAC_CASES: [HmacCase; 7] = [
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
             "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecfab21649",
             "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737",
+            "a30e01098bc6dbbf45690f3a7e9e6d0f8bbea2a39e6148008fd05e44",
         ],
     },
     HmacCase {
@@ -225,6 +230,7 @@ const HMAC_CASES: [HmacCase; 7] = [
             "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe",
             "88062608d3e6ad8a0aa2ace014c8a86f0aa635d947ac9febe83ef4e55966144b2a5ab39dc13814b94e3ab6e101a34f27",
             "fa73b0089d56a284efb0f0756c890be9b1b5dbdd8ee81a3655f83e33b2279d39bf3e848279a722c806b485a47e67c807b946a337bee8942674278859e13292fb",
+            "7fb3cb3588c6c1f6ffa9694d7d6ad2649365b0c1f65d69d1ec8333ea",
         ],
     },
     HmacCase {
@@ -235,6 +241,7 @@ const HMAC_CASES: [HmacCase; 7] = [
             "82558a389a443c0ea4cc819899f2083a85f0faa3e578f8077a2e3ff46729665b",
             "3e8a69b7783c25851933ab6290af6ca77a9981480850009cc5577c6e1f573b4e6801dd23c4a7d679ccf8a386c674cffb",
             "b0ba465637458c6990e5a8c5f61d4af7e576d97ff94b872de76f8050361ee3dba91ca5c11aa25eb4d679275cc5788063a5f19741120c4f2de2adebeb10a298dd",
+            "6c11506874013cac6a2abc1bb382627cec6a90d86efc012de7afec5a",
         ],
     },
     HmacCase {
@@ -245,6 +252,7 @@ const HMAC_CASES: [HmacCase; 7] = [
             "a3b6167473100ee06e0c796c2955552b",
             "3abf34c3503b2a23a46efc619baef897",
             "415fad6271580a531d4179bc891d87a6",
+            "0e2aea68a90c8d37c988bcdb9fca6fa8",
         ],
     },
     HmacCase {
@@ -255,6 +263,7 @@ const HMAC_CASES: [HmacCase; 7] = [
             "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
             "4ece084485813e9088d2c63a041bc5b44f9ef1012a2b588f3cd11f05033ac4c60c2ef6ab4030fe8296248df163f44952",
             "80b24263c7c1a3ebb71493c1dd7be8b49b46d1f41b4aeec1121b013783f8f3526b56d037e05f2598bd0fd2215d6a1e5295e64f73f63f0aec8b915a985d786598",
+            "95e9a0db962095adaebe9b2d6f0dbce2d499f112f2d2b7273fa6870e",
         ],
     },
     HmacCase {
@@ -265,6 +274,7 @@ const HMAC_CASES: [HmacCase; 7] = [
             "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2",
             "6617178e941f020d351e2f254e8fd32c602420feb0b8fb9adccebb82461e99c5a678cc31e799176d3860e6110c46523e",
             "e37b6a775dc87dbaa4dfa9f96e5e3ffddebd71f8867289865df5a32d20cdc944b6022cac3c4982b10d5eeb55c3e4de15134676fb6de0446065c97440fa8c6a58",
+            "3a854166ac5d9f023f54d517d0b39dbd946770db9c2b95c9f6f565d1",
         ],
     },
 ];
@@ -273,8 +283,8 @@ struct DigestCase {
     message: &'static [u8],
     /// Times that the message is repeated.
     times: usize,
-    /// With SHA-256, SHA-384 and SHA-512.
-    digests: [&'static str; 3],
+    /// With SHA-256, SHA-384, SHA-512 and SHA-224.
+    digests: [&'static str; 4],
 }
 
 /// The examples that NIST publishes for FIPS 180-4: nothing, one block, two blocks of either size, a million bytes.
@@ -287,6 +297,7 @@ const DIGESTS: [DigestCase; 5] = [
             "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
             "38b060a751ac96384cd9327eb1b1e36a21fdb71114be07434c0cc7bf63f6e1da274edebfe76f65fbd51ad2f14898b95b",
             "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f63b931bd47417a81a538327af927da3e",
+            "d14a028c2a3a2bc9476102bb288234c415a2b01f828ea62ac5b3e42f",
         ],
     },
     DigestCase {
@@ -296,6 +307,7 @@ const DIGESTS: [DigestCase; 5] = [
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
             "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7",
             "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+            "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7",
         ],
     },
     DigestCase {
@@ -305,6 +317,7 @@ const DIGESTS: [DigestCase; 5] = [
             "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
             "3391fdddfc8dc7393707a65b1b4709397cf8b1d162af05abfe8f450de5f36bc6b0455a8520bc4e6f5fe95b1fe3c8452b",
             "204a8fc6dda82f0a0ced7beb8e08a41657c16ef468b228a8279be331a703c33596fd15c13b1b07f9aa1d3bea57789ca031ad85c7a71dd70354ec631238ca3445",
+            "75388b16512776cc5dba5da1fd890150b0c6455cb4f58b1952522525",
         ],
     },
     DigestCase {
@@ -314,6 +327,7 @@ const DIGESTS: [DigestCase; 5] = [
             "cf5b16a778af8380036ce59e7b0492370b249b11e8f07a51afac45037afee9d1",
             "09330c33f71147e83d192fc782cd1b4753111b173b3b05d22fa08086e3b0f712fcc7c71a557e2db966c3e9fa91746039",
             "8e959b75dae313da8cf4f72814fc143f8f7779c6eb9f7fa17299aeadb6889018501d289e4900f7e4331b99dec4b5433ac7d329eeb6dd26545e96e55b874be909",
+            "c97ca9a559850ce97a04a96def6d99a9e0e0e2ab14e6b8df265fc0b3",
         ],
     },
     DigestCase {
@@ -323,6 +337,7 @@ const DIGESTS: [DigestCase; 5] = [
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0",
             "9d0e1809716474cb086e834e310a4a1ced149e9c00f248527972cec5704c2a5b07b8b3dc38ecc4ebae97ddd87f3d8985",
             "e718483d0ce769644e2e42c7bc15b4638e1f98b13b2044285632a803afa973ebde0ff244877ea60a4cb0432ce577c31beb009c5c2c49aa2e4eadb217ad8cc09b",
+            "20794655980c91d8bbb4c1ea97618a4bf03f42581948b2ee4ee7ad67",
         ],
     },
 ];

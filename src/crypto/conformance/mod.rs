@@ -2,6 +2,7 @@
 //! agreement of one backend with the other in the files below.
 
 mod agreement;
+mod key_pairs;
 mod known_answers;
 mod signatures;
 mod third_party;

@@ -1,6 +1,6 @@
 //! SHA-2 with `sha2`.
 
-use sha2::{Sha256, Sha384, Sha512};
+use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 use crate::crypto::{Digest, DigestAlgorithm, DigestValue, Hasher};
 
@@ -14,6 +14,7 @@ impl Digest for RustCryptoDigest {
 
     fn hasher(&self, algorithm: DigestAlgorithm) -> Box<dyn Hasher> {
         match algorithm {
+            DigestAlgorithm::Sha224 => Box::new(Running(<Sha224 as sha2::Digest>::new())),
             DigestAlgorithm::Sha256 => Box::new(Running(<Sha256 as sha2::Digest>::new())),
             DigestAlgorithm::Sha384 => Box::new(Running(<Sha384 as sha2::Digest>::new())),
             DigestAlgorithm::Sha512 => Box::new(Running(<Sha512 as sha2::Digest>::new())),
@@ -22,6 +23,7 @@ impl Digest for RustCryptoDigest {
 
     fn digest(&self, algorithm: DigestAlgorithm, parts: &[&[u8]]) -> DigestValue {
         match algorithm {
+            DigestAlgorithm::Sha224 => hash::<Sha224>(parts),
             DigestAlgorithm::Sha256 => hash::<Sha256>(parts),
             DigestAlgorithm::Sha384 => hash::<Sha384>(parts),
             DigestAlgorithm::Sha512 => hash::<Sha512>(parts),

@@ -2,7 +2,7 @@
 
 use hkdf::Hkdf;
 use hkdf::hmac::EagerHash;
-use sha2::{Sha256, Sha384, Sha512};
+use sha2::{Sha224, Sha256, Sha384, Sha512};
 use zeroize::Zeroize;
 
 use crate::crypto::kdf::check_key;
@@ -18,6 +18,7 @@ impl Kdf for RustCryptoKdf {
 
     fn extract(&self, algorithm: DigestAlgorithm, salt: &[u8], input: &[u8]) -> Box<dyn PseudoRandomKey> {
         match algorithm {
+            DigestAlgorithm::Sha224 => extract::<Sha224>(salt, input),
             DigestAlgorithm::Sha256 => extract::<Sha256>(salt, input),
             DigestAlgorithm::Sha384 => extract::<Sha384>(salt, input),
             DigestAlgorithm::Sha512 => extract::<Sha512>(salt, input),
@@ -27,6 +28,7 @@ impl Kdf for RustCryptoKdf {
     fn bind(&self, algorithm: DigestAlgorithm, key: &[u8]) -> Result<Box<dyn PseudoRandomKey>, CryptoError> {
         check_key(algorithm, key)?;
         match algorithm {
+            DigestAlgorithm::Sha224 => bind::<Sha224>(key),
             DigestAlgorithm::Sha256 => bind::<Sha256>(key),
             DigestAlgorithm::Sha384 => bind::<Sha384>(key),
             DigestAlgorithm::Sha512 => bind::<Sha512>(key),

@@ -2,7 +2,7 @@
 
 use hmac::digest::KeyInit;
 use hmac::{EagerHash, Hmac};
-use sha2::{Sha256, Sha384, Sha512};
+use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 use crate::crypto::{DigestAlgorithm, DigestValue, Mac, MacKey};
 
@@ -16,6 +16,7 @@ impl Mac for RustCryptoMac {
 
     fn bind(&self, algorithm: DigestAlgorithm, key: &[u8]) -> Box<dyn MacKey> {
         match algorithm {
+            DigestAlgorithm::Sha224 => bind::<Sha224>(key),
             DigestAlgorithm::Sha256 => bind::<Sha256>(key),
             DigestAlgorithm::Sha384 => bind::<Sha384>(key),
             DigestAlgorithm::Sha512 => bind::<Sha512>(key),

@@ -5,6 +5,8 @@
 mod aead;
 mod digest;
 mod kdf;
+mod key_pair;
+mod key_wrap;
 mod mac;
 mod random;
 mod signature;
@@ -32,5 +34,7 @@ pub const RUST_CRYPTO: CryptoBackend = CryptoBackend {
     mac: &mac::RustCryptoMac,
     kdf: &kdf::RustCryptoKdf,
     signature: &signature::RustCryptoSignature,
+    key_pairs: &key_pair::RustCryptoKeyPairs,
+    key_wrap: &key_wrap::RustCryptoKeyWrap,
     random: &random::SystemRandom,
 };

@@ -1,0 +1,56 @@
+//! Key pairs with AWS-LC. What it lacks (Ed25519ph, PKCS#1 v1.5 decryption with implicit rejection) the pure-Rust
+//! backend's libraries do.
+
+mod ed25519;
+mod elliptic;
+mod rsa;
+
+use super::LIBRARY;
+use crate::crypto::{CryptoError, KeyPairKind, KeyPairs, PrivateKey, PublicKey, SecureRandom, key_encoding};
+
+#[derive(Debug)]
+pub(super) struct AwsLcKeyPairs;
+
+impl KeyPairs for AwsLcKeyPairs {
+    fn library(&self, _kind: KeyPairKind) -> &'static str {
+        LIBRARY
+    }
+
+    fn generate(&self, kind: KeyPairKind, random: &dyn SecureRandom) -> Result<Box<dyn PrivateKey>, CryptoError> {
+        match kind {
+            KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => rsa::generate(kind),
+            KeyPairKind::Ed25519 => ed25519::generate(random),
+            KeyPairKind::EccP256 | KeyPairKind::EccP384 | KeyPairKind::EccP521 | KeyPairKind::EccSecp256k1 => {
+                elliptic::generate(kind, random)
+            }
+        }
+    }
+
+    fn private_key(&self, kind: KeyPairKind, pkcs8: &[u8]) -> Result<Box<dyn PrivateKey>, CryptoError> {
+        let parts = key_encoding::parse_private(kind, pkcs8)?;
+        match kind {
+            KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => rsa::private_key(kind, parts),
+            KeyPairKind::Ed25519 => ed25519::private_key(parts),
+            KeyPairKind::EccP256 | KeyPairKind::EccP384 | KeyPairKind::EccP521 | KeyPairKind::EccSecp256k1 => {
+                elliptic::private_key(kind, &parts)
+            }
+        }
+    }
+
+    fn public_key(&self, kind: KeyPairKind, spki: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError> {
+        let content = key_encoding::parse_public(kind, spki)?;
+        match kind {
+            KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => rsa::public_key(kind, &content),
+            KeyPairKind::Ed25519 => ed25519::public_key(&content),
+            _ => self.public_key_of_point(kind, &content),
+        }
+    }
+
+    fn public_key_of_point(&self, kind: KeyPairKind, point: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError> {
+        let is_curve = kind != KeyPairKind::Ed25519;
+        if !is_curve || !kind.scalar_length().is_some_and(|length| key_encoding::is_point(point, length)) {
+            return Err(CryptoError::InvalidPublicKey);
+        }
+        elliptic::public_key(kind, point)
+    }
+}

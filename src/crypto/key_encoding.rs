@@ -1,0 +1,194 @@
+//! Keys in DER: PKCS#8 for private and `SubjectPublicKeyInfo` for public ones, read strictly and written as OpenSSL does.
+//!
+//! Both backends read and write keys here, so that they take the same ones.
+
+use pkcs8::der::asn1::{AnyRef, BitStringRef, OctetStringRef};
+use pkcs8::der::{Decode, Encode};
+use pkcs8::{AlgorithmIdentifierRef, ObjectIdentifier, PrivateKeyInfoRef, SubjectPublicKeyInfoRef};
+use sec1::EcPrivateKey;
+use zeroize::Zeroizing;
+
+use super::{CryptoError, KeyPairKind};
+use crate::secret::SecretBytes;
+
+/// `rsaEncryption` (RFC 8017, appendix C).
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+/// `id-ecPublicKey` (RFC 5480, section 2.1.1).
+const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+/// `id-Ed25519` (RFC 8410, section 3).
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
+const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
+const SECP256K1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.10");
+
+/// The longest key that is read: an RSA-4096 private key has about 2,400 bytes.
+const MAX_KEY: usize = 8_192;
+/// The largest public exponent that is taken, as both libraries have it: below 2^33.
+const MAX_EXPONENT: u64 = (1 << 33) - 1;
+
+/// The secret part of a private key.
+pub(super) struct PrivateParts {
+    /// `RSAPrivateKey` in DER, the scalar of a curve, or the seed of Ed25519.
+    pub(super) secret: SecretBytes,
+    /// The public key that came along: a point, or the 32 bytes of Ed25519.
+    pub(super) public: Option<Vec<u8>>,
+}
+
+/// Algorithm and parameters of a kind.
+fn identifier(kind: KeyPairKind) -> (ObjectIdentifier, Option<ObjectIdentifier>) {
+    match kind {
+        KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => (RSA, None),
+        KeyPairKind::EccP256 => (EC, Some(P256)),
+        KeyPairKind::EccP384 => (EC, Some(P384)),
+        KeyPairKind::EccP521 => (EC, Some(P521)),
+        KeyPairKind::EccSecp256k1 => (EC, Some(SECP256K1)),
+        KeyPairKind::Ed25519 => (ED25519, None),
+    }
+}
+
+fn is_of(kind: KeyPairKind, found: &AlgorithmIdentifierRef<'_>) -> bool {
+    let (algorithm, curve) = identifier(kind);
+    let parameters_fit = match (curve, found.parameters) {
+        (Some(curve), Some(parameters)) => parameters.decode_as::<ObjectIdentifier>() == Ok(curve),
+        (None, parameters) if algorithm == RSA => parameters == Some(AnyRef::NULL),
+        (None, parameters) => parameters.is_none(),
+        (Some(_), None) => false,
+    };
+    found.oid == algorithm && parameters_fit
+}
+
+/// Reads a private key, except for the checks that need arithmetic.
+pub(super) fn parse_private(kind: KeyPairKind, der: &[u8]) -> Result<PrivateParts, CryptoError> {
+    parse_private_strictly(kind, der).ok_or(CryptoError::InvalidPrivateKey)
+}
+
+fn parse_private_strictly(kind: KeyPairKind, der: &[u8]) -> Option<PrivateParts> {
+    if der.len() > MAX_KEY {
+        return None;
+    }
+    let info = PrivateKeyInfoRef::from_der(der).ok()?;
+    let content = info.private_key.as_bytes();
+    let outer = match info.public_key {
+        Some(bits) => Some(bits.as_bytes()?),
+        None => None,
+    };
+    if !is_of(kind, &info.algorithm) {
+        return None;
+    }
+    let (secret, inner) = match (kind, kind.scalar_length()) {
+        (KeyPairKind::Ed25519, Some(length)) => (seed(content, length)?, None),
+        (_, Some(length)) => scalar(kind, content, length)?,
+        (_, None) => {
+            check_rsa_private(kind, content)?;
+            (content, None)
+        }
+    };
+    // There are two places for a public key: PKCS#8 version 2, and inside `ECPrivateKey`.
+    let public = match (outer, inner) {
+        (Some(outer), Some(inner)) if outer != inner => return None,
+        (Some(_), _) if kind.modulus_bits().is_some() => return None,
+        (outer, inner) => outer.or(inner).map(<[u8]>::to_vec),
+    };
+    Some(PrivateParts { secret: SecretBytes::copy_of(secret), public })
+}
+
+/// `CurvePrivateKey` (RFC 8410, section 7).
+fn seed(content: &[u8], length: usize) -> Option<&[u8]> {
+    let seed = <&OctetStringRef>::from_der(content).ok()?.as_bytes();
+    (seed.len() == length).then_some(seed)
+}
+
+/// `ECPrivateKey` (RFC 5915): the scalar is as long as the order of the curve, in bytes.
+fn scalar(kind: KeyPairKind, content: &[u8], length: usize) -> Option<(&[u8], Option<&[u8]>)> {
+    let key = EcPrivateKey::from_der(content).ok()?;
+    let curve = key.parameters.map(sec1::EcParameters::named_curve);
+    let fits = key.private_key.len() == length && curve.is_none_or(|curve| curve == identifier(kind).1);
+    fits.then_some((key.private_key, key.public_key))
+}
+
+/// Two primes, a modulus of exactly the bits of the kind, and an odd exponent from 65537 on.
+fn check_rsa_private(kind: KeyPairKind, content: &[u8]) -> Option<()> {
+    let key = pkcs1::RsaPrivateKeyRef::from_der(content).ok()?;
+    let plain = key.other_prime_infos.is_none() && key.prime1.as_bytes() != key.prime2.as_bytes();
+    (plain && rsa_numbers_fit(kind, key.modulus.as_bytes(), key.public_exponent.as_bytes())).then_some(())
+}
+
+fn rsa_numbers_fit(kind: KeyPairKind, modulus: &[u8], exponent: &[u8]) -> bool {
+    let exponent = exponent.iter().try_fold(0_u64, |value, byte| Some(value.checked_mul(256)? + u64::from(*byte)));
+    // The leading byte of the modulus is not zero in DER as the library gives it, and its top bit makes the size exact.
+    let bits =
+        modulus.first().map(|first| modulus.len() * 8 - usize::from(u8::try_from(first.leading_zeros()).unwrap_or(8)));
+    let odd = modulus.last().is_some_and(|last| last % 2 == 1);
+    odd && bits == kind.modulus_bits()
+        && exponent.is_some_and(|exponent| exponent % 2 == 1 && (65_537..=MAX_EXPONENT).contains(&exponent))
+}
+
+/// Reads a public key: `RSAPublicKey` in DER, a point, or the 32 bytes of Ed25519.
+pub(super) fn parse_public(kind: KeyPairKind, der: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    parse_public_strictly(kind, der).ok_or(CryptoError::InvalidPublicKey)
+}
+
+fn parse_public_strictly(kind: KeyPairKind, der: &[u8]) -> Option<Vec<u8>> {
+    if der.len() > MAX_KEY {
+        return None;
+    }
+    let info = SubjectPublicKeyInfoRef::from_der(der).ok()?;
+    let content = info.subject_public_key.as_bytes()?;
+    let fits = match (kind, kind.scalar_length()) {
+        (KeyPairKind::Ed25519, Some(length)) => content.len() == length,
+        (_, Some(length)) => is_point(content, length),
+        (_, None) => {
+            let key = pkcs1::RsaPublicKeyRef::from_der(content).ok()?;
+            rsa_numbers_fit(kind, key.modulus.as_bytes(), key.public_exponent.as_bytes())
+        }
+    };
+    (fits && is_of(kind, &info.algorithm)).then(|| content.to_vec())
+}
+
+/// Whether bytes look like a compressed or uncompressed point. Libraries know more forms: the point at infinity, hybrid
+/// and compact points.
+pub(super) fn is_point(bytes: &[u8], coordinate: usize) -> bool {
+    match bytes.first() {
+        Some(0x02 | 0x03) => bytes.len() == 1 + coordinate,
+        Some(0x04) => bytes.len() == 1 + 2 * coordinate,
+        _ => false,
+    }
+}
+
+fn algorithm_of<'a>(kind: KeyPairKind, curve: &'a Option<ObjectIdentifier>) -> AlgorithmIdentifierRef<'a> {
+    let oid = identifier(kind).0;
+    let parameters = match curve {
+        Some(curve) => Some(AnyRef::from(curve)),
+        None if oid == RSA => Some(AnyRef::NULL),
+        None => None,
+    };
+    AlgorithmIdentifierRef { oid, parameters }
+}
+
+/// Writes a private key; `public` is the uncompressed point of a curve's key.
+pub(super) fn write_private(kind: KeyPairKind, secret: &[u8], public: &[u8]) -> Result<SecretBytes, CryptoError> {
+    write_private_der(kind, secret, public).ok_or(CryptoError::InvalidPrivateKey)
+}
+
+fn write_private_der(kind: KeyPairKind, secret: &[u8], public: &[u8]) -> Option<SecretBytes> {
+    let content = match (kind, kind.scalar_length()) {
+        (KeyPairKind::Ed25519, _) => Zeroizing::new(OctetStringRef::new(secret).ok()?.to_der().ok()?),
+        (_, Some(_)) => {
+            let key = EcPrivateKey { private_key: secret, parameters: None, public_key: Some(public) };
+            Zeroizing::new(key.to_der().ok()?)
+        }
+        (_, None) => Zeroizing::new(secret.to_vec()),
+    };
+    let curve = identifier(kind).1;
+    let info = PrivateKeyInfoRef::new(algorithm_of(kind, &curve), OctetStringRef::new(&content).ok()?);
+    Some(SecretBytes::from_vec(info.to_der().ok()?))
+}
+
+/// Writes a public key: `content` as [`parse_public`] returns it.
+pub(super) fn write_public(kind: KeyPairKind, content: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    let curve = identifier(kind).1;
+    let subject_public_key = BitStringRef::from_bytes(content).map_err(|_| CryptoError::InvalidPublicKey)?;
+    let info = SubjectPublicKeyInfoRef { algorithm: algorithm_of(kind, &curve), subject_public_key };
+    info.to_der().map_err(|_| CryptoError::InvalidPublicKey)
+}

@@ -1,0 +1,173 @@
+//! RSA with `rsa`, which blinds every private operation.
+
+use ::rsa::pkcs1::der::Decode;
+use ::rsa::pkcs1::{EncodeRsaPrivateKey, EncodeRsaPublicKey, RsaPrivateKeyRef, RsaPublicKeyRef};
+use sha1::Sha1;
+use sha2::digest::FixedOutputReset;
+use sha2::{Digest, Sha256, Sha384, Sha512};
+use subtle::ConstantTimeEq;
+
+use super::random::Generator;
+use crate::algorithm::SigningAlgorithm;
+use crate::crypto::key_encoding::{self, PrivateParts};
+use crate::crypto::key_pair::{check_input, check_plaintext};
+use crate::crypto::{CryptoError, KeyPairKind, PrivateKey, PublicKey, RsaOaep, SecureRandom, SignatureInput};
+use crate::secret::SecretBytes;
+
+pub(super) fn generate(kind: KeyPairKind, random: &dyn SecureRandom) -> Result<Box<dyn PrivateKey>, CryptoError> {
+    let bits = kind.modulus_bits().ok_or(CryptoError::UnsuitableKey)?;
+    let key = ::rsa::PrivateKey::new(&mut Generator(random), bits).map_err(|_| CryptoError::RandomFailed)?;
+    Ok(Box::new(Private { kind, key }))
+}
+
+pub(super) fn private_key(kind: KeyPairKind, parts: &PrivateParts) -> Result<Box<dyn PrivateKey>, CryptoError> {
+    Ok(Box::new(Private { kind, key: parse(parts.secret.expose_secret())? }))
+}
+
+/// Reads `RSAPrivateKey` and checks that its numbers fit each other.
+fn parse(der: &[u8]) -> Result<::rsa::PrivateKey, CryptoError> {
+    let numbers = RsaPrivateKeyRef::from_der(der).map_err(|_| CryptoError::InvalidPrivateKey)?;
+    let key = ::rsa::PrivateKey::try_from(numbers).map_err(|_| CryptoError::InvalidPrivateKey)?;
+    key.validate().map_err(|_| CryptoError::InvalidPrivateKey)?;
+    // The library computes the numbers for the Chinese remainder theorem itself, and ignores those that came along.
+    let again = key.to_pkcs1_der().map_err(|_| CryptoError::InvalidPrivateKey)?;
+    let same: bool = again.as_bytes().ct_eq(der).into();
+    if same { Ok(key) } else { Err(CryptoError::InvalidPrivateKey) }
+}
+
+pub(super) fn public_key(kind: KeyPairKind, content: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError> {
+    let numbers = RsaPublicKeyRef::from_der(content).map_err(|_| CryptoError::InvalidPublicKey)?;
+    let key = ::rsa::PublicKey::try_from(numbers).map_err(|_| CryptoError::InvalidPublicKey)?;
+    Ok(Box::new(Public { kind, key }))
+}
+
+/// The key's numbers; the library wipes them when it is dropped.
+struct Private {
+    kind: KeyPairKind,
+    key: ::rsa::PrivateKey,
+}
+
+impl PrivateKey for Private {
+    fn kind(&self) -> KeyPairKind {
+        self.kind
+    }
+
+    fn to_pkcs8(&self) -> Result<SecretBytes, CryptoError> {
+        let pkcs1 = self.key.to_pkcs1_der().map_err(|_| CryptoError::InvalidPrivateKey)?;
+        key_encoding::write_private(self.kind, pkcs1.as_bytes(), &[])
+    }
+
+    fn public_key_der(&self) -> Vec<u8> {
+        to_spki(self.kind, self.key.as_public_key())
+    }
+
+    fn sign(&self, algorithm: SigningAlgorithm, input: SignatureInput<'_>) -> Result<Vec<u8>, CryptoError> {
+        check_input(self.kind, algorithm, input)?;
+        let digest = digest_of(algorithm, input)?;
+        let signature = match algorithm {
+            SigningAlgorithm::RsassaPkcs1V15Sha256 => self.key.pkcs1v15_sign_prehash::<Sha256>(&digest),
+            SigningAlgorithm::RsassaPkcs1V15Sha384 => self.key.pkcs1v15_sign_prehash::<Sha384>(&digest),
+            SigningAlgorithm::RsassaPkcs1V15Sha512 => self.key.pkcs1v15_sign_prehash::<Sha512>(&digest),
+            SigningAlgorithm::RsassaPssSha256 => self.key.pss_sign_prehash::<Sha256>(&digest),
+            SigningAlgorithm::RsassaPssSha384 => self.key.pss_sign_prehash::<Sha384>(&digest),
+            SigningAlgorithm::RsassaPssSha512 => self.key.pss_sign_prehash::<Sha512>(&digest),
+            _ => return Err(CryptoError::UnsuitableKey),
+        };
+        // Key and digest were checked: all that can be missing is randomness for salt and blinding.
+        signature.map_err(|_| CryptoError::RandomFailed)
+    }
+
+    fn decrypt(&self, oaep: RsaOaep, ciphertext: &[u8]) -> Result<SecretBytes, CryptoError> {
+        let opened = match oaep {
+            RsaOaep::Sha1 => self.key.oaep_decrypt::<Sha1>(ciphertext),
+            RsaOaep::Sha256 => self.key.oaep_decrypt::<Sha256>(ciphertext),
+            RsaOaep::Sha384 => self.key.oaep_decrypt::<Sha384>(ciphertext),
+            RsaOaep::Sha512 => self.key.oaep_decrypt::<Sha512>(ciphertext),
+        };
+        opened.map(SecretBytes::from_vec).map_err(|_| CryptoError::NotAuthentic)
+    }
+
+    fn decrypt_pkcs1_v15_unauthenticated(&self, ciphertext: &[u8]) -> Result<SecretBytes, CryptoError> {
+        self.key.pkcs1v15_decrypt(ciphertext).map(SecretBytes::from_vec).map_err(|_| CryptoError::NotAuthentic)
+    }
+
+    fn agree(&self, _peer: &[u8]) -> Result<SecretBytes, CryptoError> {
+        Err(CryptoError::UnsuitableKey)
+    }
+}
+
+struct Public {
+    kind: KeyPairKind,
+    key: ::rsa::PublicKey,
+}
+
+impl PublicKey for Public {
+    fn kind(&self) -> KeyPairKind {
+        self.kind
+    }
+
+    fn to_spki(&self) -> Vec<u8> {
+        to_spki(self.kind, &self.key)
+    }
+
+    fn to_compressed_point(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    fn verify(
+        &self,
+        algorithm: SigningAlgorithm,
+        input: SignatureInput<'_>,
+        signature: &[u8],
+    ) -> Result<(), CryptoError> {
+        check_input(self.kind, algorithm, input)?;
+        let digest = digest_of(algorithm, input)?;
+        let verified = match algorithm {
+            SigningAlgorithm::RsassaPkcs1V15Sha256 => self.key.pkcs1v15_verify_prehash::<Sha256>(&digest, signature),
+            SigningAlgorithm::RsassaPkcs1V15Sha384 => self.key.pkcs1v15_verify_prehash::<Sha384>(&digest, signature),
+            SigningAlgorithm::RsassaPkcs1V15Sha512 => self.key.pkcs1v15_verify_prehash::<Sha512>(&digest, signature),
+            SigningAlgorithm::RsassaPssSha256 => self.key.pss_verify_prehash::<Sha256>(&digest, signature),
+            SigningAlgorithm::RsassaPssSha384 => self.key.pss_verify_prehash::<Sha384>(&digest, signature),
+            SigningAlgorithm::RsassaPssSha512 => self.key.pss_verify_prehash::<Sha512>(&digest, signature),
+            _ => return Err(CryptoError::UnsuitableKey),
+        };
+        verified.map_err(|_| CryptoError::InvalidSignature)
+    }
+
+    fn encrypt(&self, oaep: RsaOaep, plaintext: &[u8], random: &dyn SecureRandom) -> Result<Vec<u8>, CryptoError> {
+        check_plaintext(self.kind, oaep, plaintext)?;
+        match oaep {
+            RsaOaep::Sha1 => seal::<Sha1>(&self.key, plaintext, random),
+            RsaOaep::Sha256 => seal::<Sha256>(&self.key, plaintext, random),
+            RsaOaep::Sha384 => seal::<Sha384>(&self.key, plaintext, random),
+            RsaOaep::Sha512 => seal::<Sha512>(&self.key, plaintext, random),
+        }
+    }
+}
+
+fn seal<D: Digest + FixedOutputReset>(
+    key: &::rsa::PublicKey,
+    plaintext: &[u8],
+    random: &dyn SecureRandom,
+) -> Result<Vec<u8>, CryptoError> {
+    // The length was checked: all that can be missing is randomness.
+    key.oaep_encrypt_with_rng::<D, _>(&mut Generator(random), plaintext).map_err(|_| CryptoError::RandomFailed)
+}
+
+fn to_spki(kind: KeyPairKind, key: &::rsa::PublicKey) -> Vec<u8> {
+    let content = key.to_pkcs1_der().expect("the numbers of a checked key fit into DER");
+    key_encoding::write_public(kind, content.as_bytes()).expect("the numbers of a checked key fit into DER")
+}
+
+fn digest_of(algorithm: SigningAlgorithm, input: SignatureInput<'_>) -> Result<Vec<u8>, CryptoError> {
+    let message = match input {
+        SignatureInput::Digest(digest) => return Ok(digest.to_vec()),
+        SignatureInput::Message(message) => message,
+    };
+    match algorithm.digest_length() {
+        32 => Ok(Sha256::digest(message).to_vec()),
+        48 => Ok(Sha384::digest(message).to_vec()),
+        64 => Ok(Sha512::digest(message).to_vec()),
+        _ => Err(CryptoError::UnsuitableKey),
+    }
+}
