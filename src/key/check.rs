@@ -47,6 +47,14 @@ pub fn check_plaintext(spec: KeySpec, algorithm: EncryptionAlgorithm, length: us
     Ok(())
 }
 
+/// Refuses an encryption algorithm that keys of the spec do not have.
+///
+/// # Errors
+/// Of kind [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage).
+pub fn check_encryption_algorithm(spec: KeySpec, algorithm: EncryptionAlgorithm) -> Result<()> {
+    check_listed(spec.encryption_algorithms(KeyUsage::EncryptDecrypt), algorithm, algorithm.as_str(), spec)
+}
+
 /// Refuses a signing algorithm that keys of the spec do not have.
 ///
 /// # Errors

@@ -10,12 +10,17 @@ use crate::algorithm::EncryptionAlgorithm;
 use crate::blob::{BlobPrefix, Scheme};
 use crate::context::{EncryptionContext, too_long};
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{KeyId, KeyIdentifier, KeyMaterialId, KeyVersion, Operation, check_plaintext};
-use crate::provider::CipherScheme;
+use crate::key::{
+    KeyId, KeyIdentifier, KeyMaterialId, KeyVersion, Operation, check_encryption_algorithm, check_plaintext,
+};
+use crate::provider::{CipherScheme, oaep};
 use crate::secret::SecretBytes;
 
 impl Kms {
     /// Encrypts 1 to 4,096 bytes under a key. Larger data belong into an [`Envelope`](crate::envelope::Envelope).
+    ///
+    /// Under an RSA key it is fewer bytes, the algorithm must be named, and there is no context. What comes out is bare
+    /// RSA-OAEP: whoever has the public key could have made it, and so it proves nothing about its origin.
     ///
     /// # Errors
     /// [`Validation`](ErrorKind::Validation) for an empty or over-long plaintext or an over-long context;
@@ -39,8 +44,7 @@ impl Kms {
             .dry_run(request.dry_run)
             .parameter("encryptionAlgorithm", request.algorithm.as_str());
         self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
-            check_plaintext(target.record().spec, request.algorithm, request.plaintext.len())?;
-            let (ciphertext_blob, _) = seal(target, context, request.plaintext)?;
+            let (ciphertext_blob, _) = self.seal_with(target, request.algorithm, context, request.plaintext)?;
             Ok(EncryptResponse {
                 ciphertext_blob,
                 key_arn: target.arn().clone(),
@@ -49,11 +53,14 @@ impl Kms {
         })
     }
 
-    /// Decrypts a ciphertext blob. Which key and version it was made under stands in the blob.
+    /// Decrypts a ciphertext. Which symmetric key and version it was made under stands in its blob. An RSA key and its
+    /// algorithm must be named, and what was encrypted anywhere with its public key opens.
     ///
     /// # Errors
     /// [`InvalidCiphertext`](ErrorKind::InvalidCiphertext), without detail, if the blob is damaged, of another key or bound
     /// to another context; [`IncorrectKey`](ErrorKind::IncorrectKey) if the request names another key;
+    /// [`Validation`](ErrorKind::Validation) if RSA is asked for without a key, or with a context;
+    /// [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key does not have the algorithm;
     /// [`AccessDenied`](ErrorKind::AccessDenied) if the key of the blob does not exist or the caller may not use it;
     /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState).
     ///
@@ -75,14 +82,14 @@ impl Kms {
         let call = Call::new(Operation::Decrypt)
             .context(request.context.unwrap_or(&NO_CONTEXT))
             .dry_run(request.dry_run)
-            .parameter("encryptionAlgorithm", EncryptionAlgorithm::SymmetricDefault.as_str());
+            .parameter("encryptionAlgorithm", request.algorithm.as_str());
         self.audited(call, |progress| {
-            let (plaintext, target, key_material_id) = self.open_blob(progress, Operation::Decrypt, &request)?;
+            let opened = self.open_with(progress, Operation::Decrypt, &request)?;
             Ok(DecryptResponse {
-                plaintext,
-                key_arn: target.arn().clone(),
-                key_material_id,
-                encryption_algorithm: EncryptionAlgorithm::SymmetricDefault,
+                plaintext: opened.plaintext,
+                key_arn: opened.target.arn().clone(),
+                key_material_id: opened.key_material_id,
+                encryption_algorithm: request.algorithm,
             })
         })
     }
@@ -107,44 +114,100 @@ impl Kms {
     pub fn re_encrypt(&self, request: ReEncryptRequest<'_, impl KeyReference>) -> Result<ReEncryptResponse> {
         let destination = request.destination.to_key_identifier()?;
         let context = request.destination_context.unwrap_or(&NO_CONTEXT);
+        let (from, to) = (request.source.algorithm, request.destination_algorithm);
         let call = Call::new(Operation::ReEncryptTo)
             .context(context)
             .source_context(request.source.context.unwrap_or(&NO_CONTEXT))
-            .dry_run(request.dry_run);
+            .dry_run(request.dry_run)
+            .parameter("sourceEncryptionAlgorithm", from.as_str())
+            .parameter("destinationEncryptionAlgorithm", to.as_str());
         self.audited(call, |progress| {
-            let (plaintext, source, source_key_material_id) =
-                self.open_blob(progress, Operation::ReEncryptFrom, &request.source)?;
+            let source = self.open_with(progress, Operation::ReEncryptFrom, &request.source)?;
             let target = self.authorize(progress, Operation::ReEncryptTo, &destination, Some(context))?;
-            let (ciphertext_blob, destination_key_material_id) = seal(&target, context, plaintext.expose_secret())?;
+            let (ciphertext_blob, destination_key_material_id) =
+                self.seal_with(&target, to, context, source.plaintext.expose_secret())?;
             Ok(ReEncryptResponse {
                 ciphertext_blob,
-                source_key_arn: source.arn().clone(),
-                source_key_material_id,
+                source_key_arn: source.target.arn().clone(),
+                source_key_material_id: source.key_material_id,
+                source_encryption_algorithm: from,
                 key_arn: target.arn().clone(),
                 destination_key_material_id,
+                destination_encryption_algorithm: to,
             })
         })
     }
 
-    fn open_blob(
+    /// Encrypts under a key with the algorithm asked for.
+    fn seal_with(
+        &self,
+        target: &Target<'_>,
+        algorithm: EncryptionAlgorithm,
+        context: &EncryptionContext,
+        plaintext: &[u8],
+    ) -> Result<(Vec<u8>, Option<KeyMaterialId>)> {
+        check_plaintext(target.record().spec, algorithm, plaintext.len())?;
+        match oaep(algorithm) {
+            None => seal(target, context, plaintext).map(|(blob, key_material_id)| (blob, Some(key_material_id))),
+            Some(oaep) => {
+                check_no_context(algorithm, context)?;
+                let random = self.core.backend.random();
+                Ok((target.public_key()?.encrypt(oaep, plaintext, random)?, None))
+            }
+        }
+    }
+
+    /// Decrypts a ciphertext, whatever it was made with.
+    fn open_with(
         &self,
         progress: &mut Progress,
         operation: Operation,
         request: &DecryptRequest<'_>,
-    ) -> Result<(SecretBytes, Target<'_>, KeyMaterialId)> {
+    ) -> Result<Opened<'_>> {
         let context = request.context.unwrap_or(&NO_CONTEXT);
-        let (prefix, body) = BlobPrefix::parse(request.ciphertext_blob)?;
-        let named = KeyId::from_bytes(prefix.key_id);
-        let target = match &request.key {
-            Some(key) => self.authorize(progress, operation, key, Some(context))?,
+        let named = match &request.key {
+            Some(key) => {
+                let target = self.authorize(progress, operation, key, Some(context))?;
+                check_encryption_algorithm(target.record().spec, request.algorithm)?;
+                Some(target)
+            }
+            None => None,
+        };
+        if request.algorithm == EncryptionAlgorithm::SymmetricDefault {
+            return self.open_blob(progress, operation, request.ciphertext_blob, context, named);
+        }
+        let target = named.ok_or_else(|| {
+            let text = format!("a ciphertext of {} does not tell its key: name it", request.algorithm);
+            Error::new(ErrorKind::Validation, text)
+        })?;
+        check_no_context(request.algorithm, context)?;
+        let plaintext = target.decryption()?.decrypt(request.algorithm, request.ciphertext_blob);
+        Ok(Opened { plaintext: plaintext.map_err(without_detail)?, target, key_material_id: None })
+    }
+
+    /// Opens a ciphertext blob, under the key that was named or else under its own.
+    fn open_blob<'a>(
+        &'a self,
+        progress: &mut Progress,
+        operation: Operation,
+        ciphertext_blob: &[u8],
+        context: &EncryptionContext,
+        named: Option<Target<'a>>,
+    ) -> Result<Opened<'a>> {
+        let (prefix, body) = BlobPrefix::parse(ciphertext_blob)?;
+        let own = KeyId::from_bytes(prefix.key_id);
+        let target = match named {
+            Some(target) => target,
             None => self
-                .authorize(progress, operation, &KeyIdentifier::KeyId(named), Some(context))
+                .authorize(progress, operation, &KeyIdentifier::KeyId(own), Some(context))
                 .map_err(unknown_or_forbidden)?,
         };
-        if target.record().key_id != named {
+        if target.record().key_id != own {
             let text = format!("the ciphertext was not made under {}", target.arn());
             return Err(Error::new(ErrorKind::IncorrectKey, text));
         }
+        check_encryption_algorithm(target.record().spec, EncryptionAlgorithm::SymmetricDefault)
+            .map_err(|_| does_not_open())?;
         let version = KeyVersion::new(prefix.key_version).ok_or_else(does_not_open)?;
         let (index, cipher) = target.cipher_of(version)?.ok_or_else(does_not_open)?;
         if scheme(cipher.scheme()) != prefix.scheme {
@@ -152,16 +215,27 @@ impl Kms {
         }
         let plaintext = cipher
             .open(&prefix.to_bytes(), &context.to_canonical_bytes().map_err(too_long)?, body)
-            .map_err(|error| if error.kind() == ErrorKind::InvalidCiphertext { does_not_open() } else { error })?;
-        let key_material_id = target.record().versions[index].material_id;
-        Ok((plaintext, target, key_material_id))
+            .map_err(without_detail)?;
+        let key_material_id = Some(target.record().versions[index].material_id);
+        Ok(Opened { plaintext, target, key_material_id })
     }
+}
+
+/// A plaintext, the key that it was encrypted under, and the version of its material if the key has versions.
+struct Opened<'a> {
+    plaintext: SecretBytes,
+    target: Target<'a>,
+    key_material_id: Option<KeyMaterialId>,
 }
 
 pub(super) static NO_CONTEXT: EncryptionContext = EncryptionContext::new();
 
-/// Encrypts under the current version of a key.
-fn seal(target: &Target<'_>, context: &EncryptionContext, plaintext: &[u8]) -> Result<(Vec<u8>, KeyMaterialId)> {
+/// Encrypts under the current version of a symmetric key.
+pub(super) fn seal(
+    target: &Target<'_>,
+    context: &EncryptionContext,
+    plaintext: &[u8],
+) -> Result<(Vec<u8>, KeyMaterialId)> {
     produce(target, context, plaintext.len(), |cipher, header, context, output| {
         cipher.seal(header, context, plaintext, output)
     })
@@ -196,7 +270,20 @@ const fn scheme(scheme: CipherScheme) -> Scheme {
     }
 }
 
-/// The one text for a blob that does not open, whatever the reason.
+/// A context is bound to a ciphertext by its authentication, and RSA-OAEP has none.
+fn check_no_context(algorithm: EncryptionAlgorithm, context: &EncryptionContext) -> Result<()> {
+    if context.is_empty() {
+        return Ok(());
+    }
+    let text = format!("{algorithm} takes no encryption context: only symmetric keys do");
+    Err(Error::new(ErrorKind::Validation, text))
+}
+
+fn without_detail(error: Error) -> Error {
+    if error.kind() == ErrorKind::InvalidCiphertext { does_not_open() } else { error }
+}
+
+/// The one text for a ciphertext that does not open, whatever the reason.
 fn does_not_open() -> Error {
     Error::new(
         ErrorKind::InvalidCiphertext,

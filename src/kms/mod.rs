@@ -5,12 +5,15 @@
 //! one way into a key; `reference`, `request`, `listing` and `page` are the shapes of what goes in and comes out; the
 //! rest are operations by theme, each only its own step.
 
+mod agreement;
 mod alias;
+mod bound;
 mod builder;
 mod cache;
 mod chain_record;
 mod cipher;
 mod data_key;
+mod data_key_pair;
 mod deletion;
 mod handle;
 mod lifecycle;
@@ -20,23 +23,28 @@ mod maintenance;
 mod material;
 mod page;
 mod pipeline;
+mod public_key;
 mod record;
 mod reference;
 mod registry;
 mod request;
 mod rotation;
+mod signing;
 mod tag;
 mod trail;
 mod upkeep;
 
+pub use bound::{KmsAead, KmsMac, KmsSignature, KmsSigner, KmsVerifyingKey};
 pub use builder::KmsBuilder;
 pub use data_key::MAX_RANDOM_LENGTH;
 pub use handle::{Kms, KmsLimits};
 pub use listing::{AliasListEntry, IncludeKeyMaterial, KeyListEntry, Page, PageRequest, RotationListEntry};
 pub use reference::KeyReference;
 pub use request::{
-    CreateKeyRequest, DataKeyLength, DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse,
-    GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest,
-    GenerateMacResponse, KeyRotationStatus, MaintenanceReport, ReEncryptRequest, ReEncryptResponse, ScheduledDeletion,
-    VerifyMacRequest, VerifyMacResponse,
+    CreateKeyRequest, DataKeyLength, DecryptRequest, DecryptResponse, DeriveSharedSecretRequest,
+    DeriveSharedSecretResponse, EncryptRequest, EncryptResponse, GenerateDataKeyPairRequest,
+    GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse, GenerateDataKeyRequest,
+    GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest, GenerateMacResponse,
+    GetPublicKeyResponse, KeyRotationStatus, MaintenanceReport, ReEncryptRequest, ReEncryptResponse, ScheduledDeletion,
+    SignRequest, SignResponse, VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
 };

@@ -11,11 +11,12 @@ use super::upkeep::MAX_COMMIT_ATTEMPTS;
 use crate::audit::{Action, AuditEvent, ChangeId, KeyResource, Outcome, ParameterValue};
 use crate::clock::Timestamp;
 use crate::context::EncryptionContext;
+use crate::crypto::PublicKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{AliasName, KeyArn, KeyId, KeyIdentifier, KeyManager, KeyVersion, Operation, Verdict, verdict};
 use crate::policy::{Decision, KeyFacts, PolicyRequest};
-use crate::provider::{Cipher, Mac, OpenedKey};
+use crate::provider::{Agreement, Cipher, Decryption, Mac, OpenedKey, Signing, key_pair_kind};
 use crate::store::CommitError;
 
 /// A key that the caller may use for the operation at hand: every check was passed.
@@ -61,6 +62,52 @@ impl Target<'_> {
             OpenedKey::Mac(mac) => Ok(&**mac),
             other => Err(self.misopened(other)),
         }
+    }
+
+    /// The key, opened for decryption with a private key.
+    pub(super) fn decryption(&self) -> Result<&dyn Decryption> {
+        match self.current()? {
+            OpenedKey::Decryption(decryption) => Ok(&**decryption),
+            other => Err(self.misopened(other)),
+        }
+    }
+
+    /// The key, opened for signing.
+    pub(super) fn signing(&self) -> Result<&dyn Signing> {
+        match self.current()? {
+            OpenedKey::Signing(signing) => Ok(&**signing),
+            other => Err(self.misopened(other)),
+        }
+    }
+
+    /// The key, opened for key agreement.
+    pub(super) fn agreement(&self) -> Result<&dyn Agreement> {
+        match self.current()? {
+            OpenedKey::Agreement(agreement) => Ok(&**agreement),
+            other => Err(self.misopened(other)),
+        }
+    }
+
+    /// The public key, a SubjectPublicKeyInfo in DER. It stands in the record: no private key is opened for it.
+    pub(super) fn public_key_info(&self) -> Result<&[u8]> {
+        let version = &self.record().versions[self.current_index()?];
+        version.public_key.as_deref().ok_or_else(|| self.without_public_key())
+    }
+
+    /// The public key, ready for use in software wherever the private one lies.
+    pub(super) fn public_key(&self) -> Result<&dyn PublicKey> {
+        self.key.0.value.public(|| {
+            let kind = key_pair_kind(self.record().spec).ok_or_else(|| self.without_public_key())?;
+            let parsed = self.core.backend.key_pairs().public_key(kind, self.public_key_info()?);
+            parsed.map_err(|error| {
+                let text = format!("the record of {} holds a public key that is none", self.arn());
+                Error::new(ErrorKind::Internal, text).with_source(error)
+            })
+        })
+    }
+
+    fn without_public_key(&self) -> Error {
+        Error::new(ErrorKind::Internal, format!("{} has no public key", self.arn()))
     }
 
     fn cipher(&self, index: usize) -> Result<&dyn Cipher> {
@@ -238,9 +285,7 @@ impl Kms {
         let mut progress = Progress { event, committed: false };
         let result = run(&mut progress).and_then(|value| match call.dry_run {
             false => Ok(value),
-            true => {
-                Err(Error::new(ErrorKind::DryRun, "the request would have succeeded, but the DryRun option is set"))
-            }
+            true => Err(would_have_succeeded()),
         });
         let Progress { mut event, committed } = progress;
         event.outcome = match &result {
@@ -405,6 +450,11 @@ const fn makes_ciphertext(operation: Operation) -> bool {
             | Operation::GenerateDataKeyPair
             | Operation::GenerateDataKeyPairWithoutPlaintext
     )
+}
+
+/// How a dry run ends that went well.
+pub(super) fn would_have_succeeded() -> Error {
+    Error::new(ErrorKind::DryRun, "the request would have succeeded, but the DryRun option is set")
 }
 
 fn withheld(error: Error) -> Error {

@@ -9,7 +9,7 @@ use super::cache::{Cache, Entry, Held};
 use super::record::{AliasRecord, KeyRecord};
 use crate::audit::{ChainId, ChainState};
 use crate::codec::Writer;
-use crate::crypto::CryptoBackend;
+use crate::crypto::{CryptoBackend, PublicKey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality};
 use crate::key::{AliasName, KeyArn, KeyId};
@@ -25,24 +25,35 @@ pub(super) struct LoadedKey {
     pub(super) record: KeyRecord,
     pub(super) arn: KeyArn,
     opened: Box<[OnceLock<OpenedKey>]>,
+    public: OnceLock<Box<dyn PublicKey>>,
 }
 
 impl LoadedKey {
     fn new(record: KeyRecord, locality: &Locality) -> Self {
         let arn = KeyArn::new(locality.clone(), record.account, record.key_id);
         let opened = record.versions.iter().map(|_| OnceLock::new()).collect();
-        Self { record, arn, opened }
+        Self { record, arn, opened, public: OnceLock::new() }
     }
 
     /// The opened material of the version at `index`, opened by `open` the first time.
     pub(super) fn opened(&self, index: usize, open: impl FnOnce() -> Result<OpenedKey>) -> Result<&OpenedKey> {
         let slot = self.opened.get(index).ok_or_else(|| Error::new(ErrorKind::Internal, "no such version"))?;
-        match slot.get() {
-            Some(opened) => Ok(opened),
-            None => {
-                let opened = open()?;
-                Ok(slot.get_or_init(|| opened))
-            }
+        once(slot, open)
+    }
+
+    /// The public key, parsed by `parse` the first time.
+    pub(super) fn public(&self, parse: impl FnOnce() -> Result<Box<dyn PublicKey>>) -> Result<&dyn PublicKey> {
+        once(&self.public, parse).map(|key| &**key)
+    }
+}
+
+/// What the slot holds; made by `make` if it holds nothing yet. Threads that come first together may all make it.
+fn once<T>(slot: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
+    match slot.get() {
+        Some(made) => Ok(made),
+        None => {
+            let made = make()?;
+            Ok(slot.get_or_init(|| made))
         }
     }
 }

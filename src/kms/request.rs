@@ -1,8 +1,16 @@
 //! What the operations take and return.
 
+mod agreement;
+mod data_key_pair;
 mod mac;
+mod signing;
 
+pub use agreement::{DeriveSharedSecretRequest, DeriveSharedSecretResponse, GetPublicKeyResponse};
+pub use data_key_pair::{
+    GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,
+};
 pub use mac::{GenerateMacRequest, GenerateMacResponse, VerifyMacRequest, VerifyMacResponse};
+pub use signing::{SignRequest, SignResponse, VerifyRequest, VerifyResponse};
 
 use super::reference::KeyReference;
 use crate::algorithm::EncryptionAlgorithm;
@@ -133,7 +141,7 @@ impl<'a, K: KeyReference> EncryptRequest<'a, K> {
         self
     }
 
-    /// Chooses the algorithm; without it, `SYMMETRIC_DEFAULT`.
+    /// Chooses the algorithm; without it, `SYMMETRIC_DEFAULT`. Must be said for RSA keys.
     #[must_use]
     pub const fn algorithm(mut self, algorithm: EncryptionAlgorithm) -> Self {
         self.algorithm = algorithm;
@@ -152,7 +160,8 @@ impl<'a, K: KeyReference> EncryptRequest<'a, K> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EncryptResponse {
-    /// The ciphertext: 94 bytes longer than the plaintext for a software key.
+    /// The ciphertext: for a symmetric software key 94 bytes longer than the plaintext; for an RSA key the bare output of
+    /// RSA-OAEP, as long as the modulus.
     pub ciphertext_blob: Vec<u8>,
     /// The key it was made under.
     pub key_arn: KeyArn,
@@ -166,14 +175,23 @@ pub struct DecryptRequest<'a> {
     pub(super) ciphertext_blob: &'a [u8],
     pub(super) key: Option<KeyIdentifier>,
     pub(super) context: Option<&'a EncryptionContext>,
+    pub(super) algorithm: EncryptionAlgorithm,
     pub(super) dry_run: bool,
 }
 
 impl<'a> DecryptRequest<'a> {
-    /// Decrypts what [`Kms::encrypt`](super::Kms::encrypt), [`Kms::re_encrypt`](super::Kms::re_encrypt) or
-    /// [`Kms::generate_data_key`](super::Kms::generate_data_key) made: at most 6,144 bytes.
+    /// Decrypts what an operation of the [`Kms`](super::Kms) encrypted: at most 6,144 bytes. For what was encrypted with
+    /// the public key of an RSA key, here or anywhere, key and algorithm must be named.
     pub const fn new(ciphertext_blob: &'a [u8]) -> Self {
-        Self { ciphertext_blob, key: None, context: None, dry_run: false }
+        let algorithm = EncryptionAlgorithm::SymmetricDefault;
+        Self { ciphertext_blob, key: None, context: None, algorithm, dry_run: false }
+    }
+
+    /// Says what the ciphertext was made with; without it, `SYMMETRIC_DEFAULT`.
+    #[must_use]
+    pub const fn algorithm(mut self, algorithm: EncryptionAlgorithm) -> Self {
+        self.algorithm = algorithm;
+        self
     }
 
     /// Insists that the ciphertext was made under this key.
@@ -208,8 +226,8 @@ pub struct DecryptResponse {
     pub plaintext: SecretBytes,
     /// The key it was encrypted under.
     pub key_arn: KeyArn,
-    /// The version of its material.
-    pub key_material_id: KeyMaterialId,
+    /// The version of its material, for symmetric keys.
+    pub key_material_id: Option<KeyMaterialId>,
     /// The algorithm.
     pub encryption_algorithm: EncryptionAlgorithm,
 }
@@ -220,13 +238,34 @@ pub struct ReEncryptRequest<'a, K> {
     pub(super) source: DecryptRequest<'a>,
     pub(super) destination: K,
     pub(super) destination_context: Option<&'a EncryptionContext>,
+    pub(super) destination_algorithm: EncryptionAlgorithm,
     pub(super) dry_run: bool,
 }
 
 impl<'a, K: KeyReference> ReEncryptRequest<'a, K> {
     /// Decrypts a ciphertext and encrypts what was in it under another key, or under the current version of the same.
     pub const fn new(ciphertext_blob: &'a [u8], destination: K) -> Self {
-        Self { source: DecryptRequest::new(ciphertext_blob), destination, destination_context: None, dry_run: false }
+        Self {
+            source: DecryptRequest::new(ciphertext_blob),
+            destination,
+            destination_context: None,
+            destination_algorithm: EncryptionAlgorithm::SymmetricDefault,
+            dry_run: false,
+        }
+    }
+
+    /// Says what the ciphertext was made with; without it, `SYMMETRIC_DEFAULT`.
+    #[must_use]
+    pub const fn source_algorithm(mut self, algorithm: EncryptionAlgorithm) -> Self {
+        self.source.algorithm = algorithm;
+        self
+    }
+
+    /// Chooses what the new ciphertext is made with; without it, `SYMMETRIC_DEFAULT`.
+    #[must_use]
+    pub const fn destination_algorithm(mut self, algorithm: EncryptionAlgorithm) -> Self {
+        self.destination_algorithm = algorithm;
+        self
     }
 
     /// Insists that the ciphertext was made under this key.
@@ -268,12 +307,16 @@ pub struct ReEncryptResponse {
     pub ciphertext_blob: Vec<u8>,
     /// The key that the old ciphertext was made under.
     pub source_key_arn: KeyArn,
-    /// The version of its material.
-    pub source_key_material_id: KeyMaterialId,
+    /// The version of its material, for symmetric keys.
+    pub source_key_material_id: Option<KeyMaterialId>,
+    /// What the old ciphertext was made with.
+    pub source_encryption_algorithm: EncryptionAlgorithm,
     /// The key that the new ciphertext is made under.
     pub key_arn: KeyArn,
-    /// The version of its material.
-    pub destination_key_material_id: KeyMaterialId,
+    /// The version of its material, for symmetric keys.
+    pub destination_key_material_id: Option<KeyMaterialId>,
+    /// What the new ciphertext is made with.
+    pub destination_encryption_algorithm: EncryptionAlgorithm,
 }
 
 /// How long a data key is to be.

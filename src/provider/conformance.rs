@@ -1,7 +1,11 @@
 //! The contract of [`KeyMaterialProvider`] as a suite: every implementation runs the same bodies.
 
-use super::{Cipher, KeyMaterialProvider, Mac, MaterialBinding, OpenedKey};
-use crate::crypto::CryptoBackend;
+use super::{
+    Agreement, Cipher, Decryption, GeneratedMaterial, KeyMaterialProvider, Mac, MaterialBinding, OpenedKey, Signing,
+    key_pair_kind, oaep,
+};
+use crate::algorithm::SigningAlgorithm;
+use crate::crypto::{CryptoBackend, KeyPairKind, PublicKey, SignatureInput};
 use crate::error::{ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{KeyId, KeySpec, KeyUsage, KeyVersion, SpecClass};
@@ -67,6 +71,15 @@ fn a_kind_that_is_offered_works(
     match (&opened, &again) {
         (OpenedKey::Cipher(one), OpenedKey::Cipher(two)) => a_cipher_opens_what_it_sealed(&**one, &**two)?,
         (OpenedKey::Mac(one), OpenedKey::Mac(two)) => a_mac_depends_on_key_and_message(&**one, &**two, kind.spec)?,
+        (OpenedKey::Decryption(one), OpenedKey::Decryption(two)) => {
+            what_was_encrypted_with_the_public_key_opens(&[&**one, &**two], &made, backend, kind.spec)?;
+        }
+        (OpenedKey::Signing(one), OpenedKey::Signing(two)) => {
+            the_public_key_verifies_every_algorithm(&[&**one, &**two], &made, backend, kind.spec)?;
+        }
+        (OpenedKey::Agreement(one), OpenedKey::Agreement(two)) => {
+            both_sides_agree(&[&**one, &**two], &made, &generator.generate(backend, kind)?, provider, backend, kind)?;
+        }
         (one, two) => panic!("{one:?} and {two:?} are one key"),
     }
     material_of_nobody_is_refused(provider, backend, kind);
@@ -111,5 +124,86 @@ fn a_mac_depends_on_key_and_message(one: &dyn Mac, two: &dyn Mac, spec: KeySpec)
     assert_ne!(code, one.authenticate(b"massage")?);
     let algorithms = spec.mac_algorithms(KeyUsage::GenerateVerifyMac);
     assert_eq!(algorithms.iter().map(|algorithm| algorithm.tag_length()).collect::<Vec<_>>(), [code.len()]);
+    Ok(())
+}
+
+fn public_key(made: &GeneratedMaterial, backend: &CryptoBackend, spec: KeySpec) -> Result<Box<dyn PublicKey>> {
+    let kind = key_pair_kind(spec).expect("an asymmetric key");
+    Ok(backend.key_pairs().public_key(kind, made.public_key.as_deref().expect("an asymmetric key"))?)
+}
+
+fn what_was_encrypted_with_the_public_key_opens(
+    opened: &[&dyn Decryption],
+    made: &GeneratedMaterial,
+    backend: &CryptoBackend,
+    spec: KeySpec,
+) -> Result<()> {
+    let public = public_key(made, backend, spec)?;
+    for &algorithm in spec.encryption_algorithms(KeyUsage::EncryptDecrypt) {
+        let padding = oaep(algorithm).expect("an algorithm of RSA");
+        let most = spec.max_plaintext(algorithm).expect("an algorithm of the spec");
+        for length in [0, 1, most] {
+            let plaintext = vec![0x42; length];
+            let ciphertext = public.encrypt(padding, &plaintext, backend.random())?;
+            for private in opened {
+                assert_eq!(private.decrypt(algorithm, &ciphertext)?.expose_secret(), plaintext);
+            }
+            let altered: Vec<u8> = ciphertext.iter().map(|byte| byte ^ 1).collect();
+            for wrong in [&altered[..], &ciphertext[1..], &[&ciphertext[..], &[0]].concat(), &[]] {
+                let refused = opened[0].decrypt(algorithm, wrong).expect_err("it does not fit");
+                assert_eq!(refused.kind(), ErrorKind::InvalidCiphertext, "{algorithm}");
+            }
+        }
+    }
+    Ok(())
+}
+
+fn the_public_key_verifies_every_algorithm(
+    opened: &[&dyn Signing],
+    made: &GeneratedMaterial,
+    backend: &CryptoBackend,
+    spec: KeySpec,
+) -> Result<()> {
+    let public = public_key(made, backend, spec)?;
+    for &algorithm in spec.signing_algorithms(KeyUsage::SignVerify) {
+        let digest = vec![0x17; algorithm.digest_length()];
+        let mut inputs = vec![SignatureInput::Message(b"a message"), SignatureInput::Message(&[])];
+        if algorithm != SigningAlgorithm::Ed25519Sha512 {
+            inputs.push(SignatureInput::Digest(&digest));
+        }
+        for input in inputs {
+            for private in opened {
+                let signature = private.sign(algorithm, input)?;
+                public.verify(algorithm, input, &signature)?;
+                assert!(public.verify(algorithm, SignatureInput::Message(b"another"), &signature).is_err());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn both_sides_agree(
+    opened: &[&dyn Agreement],
+    made: &GeneratedMaterial,
+    peer: &GeneratedMaterial,
+    provider: &dyn KeyMaterialProvider,
+    backend: &CryptoBackend,
+    kind: &MaterialBinding,
+) -> Result<()> {
+    let OpenedKey::Agreement(other) = provider.open(backend, kind, &peer.kept)? else { panic!("the same kind") };
+    let theirs = other.agree(made.public_key.as_deref().expect("an asymmetric key"))?;
+    let peer = peer.public_key.as_deref().expect("an asymmetric key");
+    for private in opened {
+        assert_eq!(private.agree(peer)?, theirs);
+        for wrong in [&peer[1..], &[&peer[..], &[0]].concat(), &peer[..peer.len() - 1], &[]] {
+            assert_eq!(private.agree(wrong).expect_err("it is no key").kind(), ErrorKind::Validation);
+        }
+        let foreign = match kind.spec {
+            KeySpec::EccNistP256 => KeyPairKind::EccSecp256k1,
+            _ => KeyPairKind::EccP256,
+        };
+        let foreign = backend.key_pairs().generate(foreign, backend.random())?.public_key_der();
+        assert_eq!(private.agree(&foreign).expect_err("another curve").kind(), ErrorKind::Validation);
+    }
     Ok(())
 }

@@ -15,6 +15,7 @@ use std::fmt;
 
 pub use memory::MemoryProvider;
 pub use opened::{Agreement, Cipher, CipherScheme, Decryption, Mac, OpenedKey, Signing};
+pub(crate) use software::{key_pair_kind, oaep};
 
 use crate::codec::{CodecError, Writer};
 use crate::crypto::CryptoBackend;

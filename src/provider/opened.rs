@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::algorithm::{EncryptionAlgorithm, SigningAlgorithm};
+use crate::crypto::SignatureInput;
 use crate::error::Result;
 use crate::key::KeyUsage;
 use crate::secret::SecretBytes;
@@ -93,16 +94,16 @@ pub trait Decryption: Send + Sync {
 
 /// A private key for signing at work.
 pub trait Signing: Send + Sync {
-    /// Signs what the algorithm takes: the message itself for `ED25519_SHA_512`, and for every other one the value of its
-    /// hash function. The caller made sure that the algorithm fits the spec of the key, and the value the algorithm.
+    /// Signs a message, or the hash value of one. The caller made sure that the algorithm fits the spec of the key, and
+    /// that it takes such an input; a value is as long as the hash function's output.
     ///
     /// An ECDSA signature is in DER (RFC 5912, section 6), an RSA signature as long as the modulus, the salt of
     /// RSASSA-PSS as long as the hash; an Ed25519 signature has 64 bytes.
     ///
     /// # Errors
     /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material cannot be reached now;
-    /// [`Internal`](crate::ErrorKind::Internal) if there is no randomness, or the input has another length than the hash.
-    fn sign(&self, algorithm: SigningAlgorithm, input: &[u8]) -> Result<Vec<u8>>;
+    /// [`Internal`](crate::ErrorKind::Internal) if there is no randomness.
+    fn sign(&self, algorithm: SigningAlgorithm, input: SignatureInput<'_>) -> Result<Vec<u8>>;
 }
 
 /// A key for message authentication at work. The spec of the key says with which algorithm.

@@ -2,9 +2,9 @@
 //!
 //! Kept are the raw bytes of symmetric and HMAC keys, and private keys as PKCS#8 (RFC 5958) in DER.
 
-use super::{Cipher, CipherScheme, GeneratedMaterial, Mac, OpenedKey};
-use crate::algorithm::MacAlgorithm;
-use crate::crypto::{CryptoBackend, DigestAlgorithm, MacKey};
+use super::{Agreement, Cipher, CipherScheme, Decryption, GeneratedMaterial, Mac, OpenedKey, Signing};
+use crate::algorithm::{EncryptionAlgorithm, MacAlgorithm, SigningAlgorithm};
+use crate::crypto::{CryptoBackend, DigestAlgorithm, KeyPairKind, MacKey, PrivateKey, RsaOaep, SignatureInput};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeySpec, KeyUsage};
 use crate::seal::{CommittingKey, SALT_LENGTH};
@@ -16,13 +16,62 @@ const BLOB_LABEL: &[u8] = b"strongroom blob v1";
 /// Bytes of AES-256 key material.
 const SYMMETRIC_LENGTH: usize = 32;
 
+/// What software makes of a spec.
+enum Kind {
+    Symmetric,
+    KeyPair(KeyPairKind),
+    Hmac(MacAlgorithm),
+}
+
+const fn kind(spec: KeySpec) -> Kind {
+    match spec {
+        KeySpec::SymmetricDefault => Kind::Symmetric,
+        KeySpec::Rsa2048 => Kind::KeyPair(KeyPairKind::Rsa2048),
+        KeySpec::Rsa3072 => Kind::KeyPair(KeyPairKind::Rsa3072),
+        KeySpec::Rsa4096 => Kind::KeyPair(KeyPairKind::Rsa4096),
+        KeySpec::EccNistP256 => Kind::KeyPair(KeyPairKind::EccP256),
+        KeySpec::EccNistP384 => Kind::KeyPair(KeyPairKind::EccP384),
+        KeySpec::EccNistP521 => Kind::KeyPair(KeyPairKind::EccP521),
+        KeySpec::EccSecgP256k1 => Kind::KeyPair(KeyPairKind::EccSecp256k1),
+        KeySpec::EccNistEdwards25519 => Kind::KeyPair(KeyPairKind::Ed25519),
+        KeySpec::Hmac224 => Kind::Hmac(MacAlgorithm::HmacSha224),
+        KeySpec::Hmac256 => Kind::Hmac(MacAlgorithm::HmacSha256),
+        KeySpec::Hmac384 => Kind::Hmac(MacAlgorithm::HmacSha384),
+        KeySpec::Hmac512 => Kind::Hmac(MacAlgorithm::HmacSha512),
+    }
+}
+
+/// The kind of the key pairs of a spec; `None` for secret keys.
+pub(crate) const fn key_pair_kind(spec: KeySpec) -> Option<KeyPairKind> {
+    match kind(spec) {
+        Kind::KeyPair(kind) => Some(kind),
+        Kind::Symmetric | Kind::Hmac(_) => None,
+    }
+}
+
+/// What RSA-OAEP is done with; `None` for an algorithm of symmetric keys.
+pub(crate) const fn oaep(algorithm: EncryptionAlgorithm) -> Option<RsaOaep> {
+    match algorithm {
+        EncryptionAlgorithm::SymmetricDefault => None,
+        EncryptionAlgorithm::RsaesOaepSha1 => Some(RsaOaep::Sha1),
+        EncryptionAlgorithm::RsaesOaepSha256 => Some(RsaOaep::Sha256),
+    }
+}
+
 /// Makes material.
 pub(super) fn generate(backend: &CryptoBackend, spec: KeySpec, usage: KeyUsage) -> Result<GeneratedMaterial> {
-    let length = match usage {
-        KeyUsage::EncryptDecrypt if spec == KeySpec::SymmetricDefault => SYMMETRIC_LENGTH,
-        KeyUsage::GenerateVerifyMac => mac_algorithm(spec)?.tag_length(),
-        _ => return Err(unsupported(spec, usage)),
-    };
+    check(spec, usage)?;
+    match kind(spec) {
+        Kind::Symmetric => random(backend, SYMMETRIC_LENGTH),
+        Kind::Hmac(algorithm) => random(backend, algorithm.tag_length()),
+        Kind::KeyPair(kind) => {
+            let key = backend.key_pairs().generate(kind, backend.random())?;
+            Ok(GeneratedMaterial::key_pair(key.to_pkcs8()?, key.public_key_der()))
+        }
+    }
+}
+
+fn random(backend: &CryptoBackend, length: usize) -> Result<GeneratedMaterial> {
     let mut material = SecretBytes::zeroed(length);
     backend.random().fill(material.expose_secret_mut())?;
     Ok(GeneratedMaterial::secret(material))
@@ -30,42 +79,51 @@ pub(super) fn generate(backend: &CryptoBackend, spec: KeySpec, usage: KeyUsage) 
 
 /// Makes kept material ready for use.
 pub(super) fn open(backend: &CryptoBackend, spec: KeySpec, usage: KeyUsage, kept: &SecretBytes) -> Result<OpenedKey> {
-    match usage {
-        KeyUsage::EncryptDecrypt if spec == KeySpec::SymmetricDefault => {
+    check(spec, usage)?;
+    match kind(spec) {
+        Kind::Symmetric => {
             let key = CommittingKey::new(backend, kept.expose_secret())?;
             Ok(OpenedKey::Cipher(Box::new(SoftwareCipher { key, backend: *backend })))
         }
-        KeyUsage::GenerateVerifyMac => {
-            let algorithm = mac_algorithm(spec)?;
+        Kind::Hmac(algorithm) => {
             if !spec.mac_key_lengths().is_some_and(|lengths| lengths.contains(&kept.len())) {
-                return Err(Error::new(ErrorKind::Internal, format!("the kept material is no key of {spec}")));
+                return Err(foreign(spec));
             }
             let key = backend.mac().bind(digest_algorithm(algorithm), kept.expose_secret());
             Ok(OpenedKey::Mac(Box::new(SoftwareMac(key))))
         }
-        _ => Err(unsupported(spec, usage)),
+        Kind::KeyPair(kind) => {
+            let key = backend.key_pairs().private_key(kind, kept.expose_secret());
+            let key = SoftwarePrivateKey(key.map_err(|error| foreign(spec).with_source(error))?);
+            match usage {
+                KeyUsage::EncryptDecrypt => Ok(OpenedKey::Decryption(Box::new(key))),
+                KeyUsage::SignVerify => Ok(OpenedKey::Signing(Box::new(key))),
+                KeyUsage::KeyAgreement => Ok(OpenedKey::Agreement(Box::new(key))),
+                KeyUsage::GenerateVerifyMac => Err(unsupported(spec, usage)),
+            }
+        }
     }
 }
 
-fn mac_algorithm(spec: KeySpec) -> Result<MacAlgorithm> {
-    let usage = KeyUsage::GenerateVerifyMac;
-    spec.mac_algorithms(usage)
-        .first()
-        .copied()
-        .filter(|mac| *mac != MacAlgorithm::HmacSha224)
-        .ok_or_else(|| unsupported(spec, usage))
-}
-
-const fn digest_algorithm(algorithm: MacAlgorithm) -> DigestAlgorithm {
-    match algorithm {
-        MacAlgorithm::HmacSha224 | MacAlgorithm::HmacSha256 => DigestAlgorithm::Sha256,
-        MacAlgorithm::HmacSha384 => DigestAlgorithm::Sha384,
-        MacAlgorithm::HmacSha512 => DigestAlgorithm::Sha512,
-    }
+fn check(spec: KeySpec, usage: KeyUsage) -> Result<()> {
+    if spec.usages().contains(&usage) { Ok(()) } else { Err(unsupported(spec, usage)) }
 }
 
 fn unsupported(spec: KeySpec, usage: KeyUsage) -> Error {
     Error::new(ErrorKind::UnsupportedOperation, format!("there are no {spec} keys for {usage} in software"))
+}
+
+fn foreign(spec: KeySpec) -> Error {
+    Error::new(ErrorKind::Internal, format!("the kept material is not that of a {spec} key"))
+}
+
+const fn digest_algorithm(algorithm: MacAlgorithm) -> DigestAlgorithm {
+    match algorithm {
+        MacAlgorithm::HmacSha224 => DigestAlgorithm::Sha224,
+        MacAlgorithm::HmacSha256 => DigestAlgorithm::Sha256,
+        MacAlgorithm::HmacSha384 => DigestAlgorithm::Sha384,
+        MacAlgorithm::HmacSha512 => DigestAlgorithm::Sha512,
+    }
 }
 
 struct SoftwareCipher {
@@ -104,5 +162,30 @@ struct SoftwareMac(Box<dyn MacKey>);
 impl Mac for SoftwareMac {
     fn authenticate(&self, message: &[u8]) -> Result<Vec<u8>> {
         Ok(self.0.authenticate(&[message]).as_ref().to_vec())
+    }
+}
+
+/// A private key; what it may be used for is decided where it is opened.
+struct SoftwarePrivateKey(Box<dyn PrivateKey>);
+
+impl Decryption for SoftwarePrivateKey {
+    fn decrypt(&self, algorithm: EncryptionAlgorithm, ciphertext: &[u8]) -> Result<SecretBytes> {
+        let oaep = oaep(algorithm).ok_or_else(|| {
+            let text = format!("an asymmetric key does not decrypt with {algorithm}");
+            Error::new(ErrorKind::Internal, text)
+        })?;
+        Ok(self.0.decrypt(oaep, ciphertext)?)
+    }
+}
+
+impl Signing for SoftwarePrivateKey {
+    fn sign(&self, algorithm: SigningAlgorithm, input: SignatureInput<'_>) -> Result<Vec<u8>> {
+        Ok(self.0.sign(algorithm, input)?)
+    }
+}
+
+impl Agreement for SoftwarePrivateKey {
+    fn agree(&self, public_key: &[u8]) -> Result<SecretBytes> {
+        Ok(self.0.agree(public_key)?)
     }
 }

@@ -154,7 +154,7 @@ fn data_keys_come_in_every_length_and_open_again() -> Result<()> {
         let made = kms.generate_data_key(request.clone())?;
         assert_eq!((made.plaintext.len(), made.ciphertext_blob.len()), (length, length + 94));
         let opened = kms.decrypt(DecryptRequest::new(&made.ciphertext_blob).context(&context))?;
-        assert_eq!((opened.plaintext, opened.key_material_id), (made.plaintext, made.key_material_id));
+        assert_eq!((opened.plaintext, opened.key_material_id), (made.plaintext, Some(made.key_material_id)));
         let sealed = kms.generate_data_key_without_plaintext(request)?;
         assert_eq!(
             kms.decrypt(DecryptRequest::new(&sealed.ciphertext_blob).context(&context))?.plaintext.len(),

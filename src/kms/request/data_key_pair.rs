@@ -1,0 +1,70 @@
+//! What making data key pairs takes and returns.
+
+use crate::context::EncryptionContext;
+use crate::key::{DataKeyPairSpec, KeyArn, KeyMaterialId};
+use crate::kms::reference::KeyReference;
+use crate::secret::SecretBytes;
+
+/// What [`Kms::generate_data_key_pair`](crate::Kms::generate_data_key_pair) and its twin without plaintext take.
+#[derive(Clone, Debug)]
+pub struct GenerateDataKeyPairRequest<'a, K> {
+    pub(in crate::kms) key: K,
+    pub(in crate::kms) spec: DataKeyPairSpec,
+    pub(in crate::kms) context: Option<&'a EncryptionContext>,
+    pub(in crate::kms) dry_run: bool,
+}
+
+impl<'a, K: KeyReference> GenerateDataKeyPairRequest<'a, K> {
+    /// Makes a key pair whose private key is encrypted under a symmetric key.
+    pub const fn new(key: K, spec: DataKeyPairSpec) -> Self {
+        Self { key, spec, context: None, dry_run: false }
+    }
+
+    /// Binds the encrypted private key to a context, which decryption must repeat.
+    #[must_use]
+    pub const fn context(mut self, context: &'a EncryptionContext) -> Self {
+        self.context = Some(context);
+        self
+    }
+
+    /// Goes through every check, makes no key pair, and fails with [`DryRun`](crate::ErrorKind::DryRun).
+    #[must_use]
+    pub const fn dry_run(mut self) -> Self {
+        self.dry_run = true;
+        self
+    }
+}
+
+/// What [`Kms::generate_data_key_pair`](crate::Kms::generate_data_key_pair) returns.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GenerateDataKeyPairResponse {
+    /// The private key, PKCS#8 in DER (RFC 5958), wiped when dropped.
+    pub private_key_plaintext: SecretBytes,
+    /// The private key, encrypted under the KMS key.
+    pub private_key_ciphertext_blob: Vec<u8>,
+    /// The public key, a SubjectPublicKeyInfo in DER (RFC 5280, section 4.1.2.7).
+    pub public_key: Vec<u8>,
+    /// The kind and size of the pair.
+    pub key_pair_spec: DataKeyPairSpec,
+    /// The KMS key.
+    pub key_arn: KeyArn,
+    /// The version of its material.
+    pub key_material_id: KeyMaterialId,
+}
+
+/// What [`Kms::generate_data_key_pair_without_plaintext`](crate::Kms::generate_data_key_pair_without_plaintext) returns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GenerateDataKeyPairWithoutPlaintextResponse {
+    /// The private key, encrypted under the KMS key.
+    pub private_key_ciphertext_blob: Vec<u8>,
+    /// The public key, a SubjectPublicKeyInfo in DER (RFC 5280, section 4.1.2.7).
+    pub public_key: Vec<u8>,
+    /// The kind and size of the pair.
+    pub key_pair_spec: DataKeyPairSpec,
+    /// The KMS key.
+    pub key_arn: KeyArn,
+    /// The version of its material.
+    pub key_material_id: KeyMaterialId,
+}
