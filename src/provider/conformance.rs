@@ -192,9 +192,9 @@ fn both_sides_agree(
 ) -> Result<()> {
     let OpenedKey::Agreement(other) = provider.open(backend, kind, &peer.kept)? else { panic!("the same kind") };
     let theirs = other.agree(made.public_key.as_deref().expect("an asymmetric key"))?;
-    let peer = peer.public_key.as_deref().expect("an asymmetric key");
+    let peer = peer.public_key.as_deref().expect("an asymmetric key").to_vec();
     for private in opened {
-        assert_eq!(private.agree(peer)?, theirs);
+        assert_eq!(private.agree(&peer)?, theirs);
         for wrong in [&peer[1..], &[&peer[..], &[0]].concat(), &peer[..peer.len() - 1], &[]] {
             assert_eq!(private.agree(wrong).expect_err("it is no key").kind(), ErrorKind::Validation);
         }

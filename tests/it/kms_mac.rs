@@ -11,7 +11,8 @@ use strongroom::{
 use crate::kms_keys::kind;
 use crate::require;
 
-const SPECS: [(KeySpec, MacAlgorithm, &str); 3] = [
+const SPECS: [(KeySpec, MacAlgorithm, &str); 4] = [
+    (KeySpec::Hmac224, MacAlgorithm::HmacSha224, "-sha224"),
     (KeySpec::Hmac256, MacAlgorithm::HmacSha256, "-sha256"),
     (KeySpec::Hmac384, MacAlgorithm::HmacSha384, "-sha384"),
     (KeySpec::Hmac512, MacAlgorithm::HmacSha512, "-sha512"),

@@ -1,5 +1,6 @@
 //! The one integration test binary.
 
+mod audit_trail;
 mod blob;
 mod envelope;
 mod file_example;
