@@ -1,0 +1,19 @@
+"""Verifies a signature of Ed25519ph (RFC 8032, section 5.1) with PyCryptodome.
+
+    ed25519ph.py PUBLIC_KEY MESSAGE SIGNATURE
+
+All three are hexadecimal, the public key is a SubjectPublicKeyInfo in DER. Prints "valid" or "invalid".
+"""
+
+import sys
+
+from Crypto.Hash import SHA512
+from Crypto.PublicKey import ECC
+from Crypto.Signature import eddsa
+
+public_key, message, signature = (bytes.fromhex(argument) for argument in sys.argv[1:])
+try:
+    eddsa.new(ECC.import_key(public_key), "rfc8032").verify(SHA512.new(message), signature)
+    print("valid")
+except ValueError:
+    print("invalid")
