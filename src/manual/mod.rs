@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`quickstart`] | How do I encrypt something, and stream a file? |
 //! | [`concepts`] | What are keys, versions, aliases, states and contexts? |
+//! | [`key_types`] | What can RSA, elliptic curve and HMAC keys do, and how do others use my public key? |
 //! | [`defaults`] | What is chosen for me, and why that? |
 //! | [`differences`] | What is like AWS KMS, and what is deliberately not? |
 //! | [`threat_model`] | Against whom does it protect, and against whom not? |
@@ -16,6 +17,9 @@ pub mod quickstart {}
 
 #[doc = include_str!("concepts.md")]
 pub mod concepts {}
+
+#[doc = include_str!("key_types.md")]
+pub mod key_types {}
 
 #[doc = include_str!("defaults.md")]
 pub mod defaults {}
