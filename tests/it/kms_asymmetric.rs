@@ -83,7 +83,7 @@ fn what_is_signed_in_one_form_verifies_in_every_form_and_nothing_else_does() -> 
                 match by == algorithm {
                     true => assert_eq!(keys.kms.verify(request)?.signing_algorithm, algorithm),
                     false => {
-                        assert_eq!(kind(keys.kms.verify(request)), ErrorKind::InvalidSignature, "{algorithm} {by}")
+                        assert_eq!(kind(keys.kms.verify(request)), ErrorKind::InvalidSignature, "{algorithm} {by}");
                     }
                 }
                 tried += 1;
