@@ -7,10 +7,11 @@ use std::hint::black_box;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use strongroom::crypto::{AeadAlgorithm, AeadKey, CryptoBackend, FASTEST, RUST_CRYPTO};
+use strongroom::crypto::{AeadAlgorithm, AeadKey, CryptoBackend, FASTEST, KeyPairKind, RUST_CRYPTO, SignatureInput};
 use strongroom::envelope::{Envelope, RawAesKeyring};
 use strongroom::{
-    DecryptRequest, EncryptRequest, EncryptionContext, GenerateDataKeyRequest, KeyId, Kms, Result, SecretBytes,
+    CreateKeyRequest, DecryptRequest, EncryptRequest, EncryptionContext, GenerateDataKeyRequest, KeyId, KeySpec,
+    KeyUsage, Kms, Result, SecretBytes, SignRequest, VerifyRequest,
 };
 
 const MIB: usize = 1 << 20;
@@ -28,6 +29,8 @@ enum Owed {
     PerSecond(f64),
     /// Ours must be this many times as fast as the reference.
     Times(f64),
+    /// Ours may take this many microseconds longer than the reference.
+    Beyond(f64),
     /// Ours must stay under this many MiB.
     Mebibytes(f64),
 }
@@ -55,6 +58,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         small_messages(&mut rows, &options, name, backend)?;
     }
     blobs(&mut rows, &options)?;
+    key_pairs(&mut rows, &options)?;
     print(&rows, has("--tsv"))?;
     Ok(())
 }
@@ -148,6 +152,44 @@ fn blobs(rows: &mut Vec<Row>, options: &Options) -> Result<()> {
         reference: Some(rounds * per_second(one)),
         owed: Owed::Times(1.9),
     });
+    Ok(())
+}
+
+/// What the KMS adds to an operation of the backend.
+fn key_pairs(rows: &mut Vec<Row>, options: &Options) -> Result<()> {
+    let (kms, backend, message) = (Kms::in_memory()?, FASTEST, [7; 64]);
+    for (spec, kind) in [
+        (KeySpec::Rsa2048, KeyPairKind::Rsa2048),
+        (KeySpec::EccNistP256, KeyPairKind::EccP256),
+        (KeySpec::EccNistEdwards25519, KeyPairKind::Ed25519),
+    ] {
+        let key = kms.create_key(CreateKeyRequest::default().spec(spec).usage(KeyUsage::SignVerify))?.key_id();
+        let raw = backend.key_pairs().generate(kind, backend.random())?;
+        let public = backend.key_pairs().public_key(kind, &raw.public_key_der())?;
+        let algorithm = kind.signing_algorithms()[0];
+        let input = SignatureInput::Message(&message);
+        let (ours, theirs) =
+            (kms.sign(SignRequest::new(key, algorithm, &message))?.signature, raw.sign(algorithm, input)?);
+        let works: [(&str, &mut Work<'_>, &mut Work<'_>); 2] = [
+            ("Sign", &mut || kms.sign(SignRequest::new(key, algorithm, black_box(&message))).map(drop), &mut || {
+                Ok(raw.sign(algorithm, black_box(input)).map(drop)?)
+            }),
+            (
+                "Verify",
+                &mut || kms.verify(VerifyRequest::new(key, algorithm, &message, black_box(&ours))).map(drop),
+                &mut || Ok(public.verify(algorithm, input, black_box(&theirs))?),
+            ),
+        ];
+        for (what, ours, reference) in works {
+            let (ours, reference) = alternate(options, ours, reference)?;
+            rows.push(Row {
+                name: format!("{what} with {spec}, µs beside the backend's call"),
+                ours: ours.as_secs_f64() * 1e6,
+                reference: Some(reference.as_secs_f64() * 1e6),
+                owed: Owed::Beyond(3.0),
+            });
+        }
+    }
     Ok(())
 }
 
@@ -250,6 +292,9 @@ fn print(rows: &[Row], tsv: bool) -> io::Result<()> {
             Owed::Ratio(least) => (format!(">= {least}"), ratio.is_some_and(|ratio| ratio >= least)),
             Owed::Times(least) => (format!(">= {least}x"), ratio.is_some_and(|ratio| ratio >= least)),
             Owed::Micros(most) => (format!("<= {most}"), row.ours <= most),
+            Owed::Beyond(most) => {
+                (format!("<= +{most}"), row.reference.is_some_and(|reference| row.ours - reference <= most))
+            }
             Owed::PerSecond(least) => (format!(">= {least}"), row.ours >= least),
             Owed::Mebibytes(most) => (format!("<= {most}"), row.ours <= most),
         };
