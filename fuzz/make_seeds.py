@@ -1,9 +1,12 @@
-"""Writes the seeds of the message targets from the test vectors. Run after adding vectors: python3 fuzz/make_seeds.py
+"""Writes the seeds of the message targets from the test vectors, and those of the key target from the keys beside it.
+
+Run after adding vectors: python3 fuzz/make_seeds.py
 
 The seeds of the other targets were found by fuzzing and thinned out with `cargo fuzz cmin`.
 """
 
 import pathlib
+import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parent
 VECTORS = ROOT.parent / "tests" / "vectors" / "message"
@@ -17,3 +20,15 @@ for vector in sorted(VECTORS.glob("*.txt")):
         folder = ROOT / "corpus" / target
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{vector.stem}.seed").write_bytes(prefix + message)
+
+# The kinds in the order of `KeyPairKind::ALL`; a byte for the kind, and one for the form: 0 is a public key.
+KINDS = {"rsa_2048": 0, "p256": 3, "p384": 4, "p521": 5, "secp256k1": 6, "ed25519": 7}
+folder = ROOT / "corpus" / "key_import"
+folder.mkdir(parents=True, exist_ok=True)
+for name, kind in KINDS.items():
+    private = (ROOT / "keys" / f"{name}.der").read_bytes()
+    public = subprocess.run(
+        ["openssl", "pkey", "-inform", "DER", "-pubout", "-outform", "DER"], input=private, capture_output=True, check=True
+    ).stdout
+    (folder / f"{name}_private.seed").write_bytes(bytes([kind, 1]) + private)
+    (folder / f"{name}_public.seed").write_bytes(bytes([kind, 0]) + public)

@@ -1,5 +1,6 @@
 //! What the fuzz targets share: repeatable randomness, edits that damage a ciphertext, and a model of a KMS.
 
+pub mod keys;
 pub mod model;
 
 use std::io::Read;

@@ -1,0 +1,60 @@
+//! Signatures from outside: both backends give the same verdict on any bytes, and none is good but one that was made.
+//!
+//! Input: which key, algorithm and message, and either bytes as signature or edits of a good one.
+
+#![no_main]
+
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use strongroom::algorithm::SigningAlgorithm;
+use strongroom::crypto::{CryptoError, KeyPairKind, SignatureInput};
+use strongroom_fuzz::Edit;
+use strongroom_fuzz::keys::{PAIRS, Pair};
+
+#[derive(Arbitrary, Debug)]
+enum Signature {
+    Bytes(Vec<u8>),
+    Edited(Vec<Edit>),
+}
+
+#[derive(Arbitrary, Debug)]
+struct Case {
+    key: u8,
+    algorithm: u8,
+    message: Vec<u8>,
+    signature: Signature,
+}
+
+fuzz_target!(|case: Case| {
+    let [one, two] = &PAIRS[usize::from(case.key) % PAIRS.len()];
+    let algorithms = one.kind.signing_algorithms();
+    let algorithm = algorithms[usize::from(case.algorithm) % algorithms.len()];
+    let input = SignatureInput::Message(&case.message);
+    let (signature, made) = match &case.signature {
+        Signature::Bytes(bytes) => (bytes.clone(), None),
+        Signature::Edited(edits) => {
+            let made = two.private.sign(algorithm, input).expect("a good key signs");
+            let mut edited = made.clone();
+            edits.iter().for_each(|edit| edit.apply(&mut edited));
+            (edited, Some(made))
+        }
+    };
+    let verdicts = [one, two].map(|pair: &Pair| pair.public.verify(algorithm, input, &signature));
+    assert_eq!(verdicts[0], verdicts[1], "{algorithm} with {:?}", one.kind);
+    match verdicts[0] {
+        Ok(()) => assert!(
+            made.is_some_and(|made| made == signature) || is_known_malleable(one.kind, algorithm),
+            "a signature that nobody made"
+        ),
+        Err(error) => assert_eq!(error, CryptoError::InvalidSignature),
+    }
+});
+
+/// From an ECDSA signature (r, s) anybody computes (r, -s), which is as good (FIPS 186-5 has no rule against it).
+fn is_known_malleable(kind: KeyPairKind, algorithm: SigningAlgorithm) -> bool {
+    kind != KeyPairKind::Ed25519
+        && matches!(
+            algorithm,
+            SigningAlgorithm::EcdsaSha256 | SigningAlgorithm::EcdsaSha384 | SigningAlgorithm::EcdsaSha512
+        )
+}
