@@ -9,6 +9,11 @@ pub trait Kdf: Debug + Send + Sync {
     /// Name of the library behind it.
     fn library(&self) -> &'static str;
 
+    /// What another library does because that one lacks it, as (algorithm, library).
+    fn exceptions(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// HKDF-Extract. An empty salt stands for the RFC's default of as many zero bytes as the hash has.
     fn extract(&self, algorithm: DigestAlgorithm, salt: &[u8], input: &[u8]) -> Box<dyn PseudoRandomKey>;
 

@@ -153,6 +153,11 @@ pub trait KeyPairs: Debug + Send + Sync {
     /// Name of the library behind keys of a kind. Where that library lacks an algorithm, the other backend's takes over.
     fn library(&self, kind: KeyPairKind) -> &'static str;
 
+    /// What another library does with such keys because that one lacks it, as (algorithm, library).
+    fn exceptions(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// Makes a new key pair. For RSA this takes from tenths of a second to seconds.
     ///
     /// Curves and Ed25519 draw their secret from `random` alone; for RSA a library may use its own generator.

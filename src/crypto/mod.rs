@@ -116,10 +116,11 @@ impl CryptoBackend {
         self.random
     }
 
-    /// Which library each part comes from, as (part, library).
-    pub fn parts(&self) -> [(&'static str, &'static str); 15] {
+    /// Which library each part comes from, as (part, library). What a library lacks, and another one does in its place,
+    /// stands at the end.
+    pub fn parts(&self) -> Vec<(&'static str, &'static str)> {
         let pairs = self.key_pairs;
-        [
+        let mut parts = vec![
             ("AES-GCM", self.aead.library()),
             ("SHA-2", self.digest.library()),
             ("HMAC", self.mac.library()),
@@ -135,7 +136,10 @@ impl CryptoBackend {
             ("Ed25519", pairs.library(KeyPairKind::Ed25519)),
             ("AES-KW", self.key_wrap.library()),
             ("random", self.random.library()),
-        ]
+        ];
+        parts.extend_from_slice(self.kdf.exceptions());
+        parts.extend_from_slice(pairs.exceptions());
+        parts
     }
 }
 

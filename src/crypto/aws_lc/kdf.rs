@@ -14,6 +14,10 @@ impl Kdf for AwsLcKdf {
         LIBRARY
     }
 
+    fn exceptions(&self) -> &'static [(&'static str, &'static str)] {
+        &[("HKDF with SHA-224", "hkdf")]
+    }
+
     fn extract(&self, algorithm: DigestAlgorithm, salt: &[u8], input: &[u8]) -> Box<dyn PseudoRandomKey> {
         // The library runs the extract step again in each expand: it is validated only as one whole.
         match library_algorithm(algorithm) {

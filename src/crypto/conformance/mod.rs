@@ -2,6 +2,7 @@
 //! agreement of one backend with the other in the files below.
 
 mod agreement;
+mod key_pair_answers;
 mod key_pairs;
 mod known_answers;
 mod signatures;
@@ -213,6 +214,24 @@ fn the_report_of_parts_names_the_library_of_each() {
         }
     }
     assert_eq!(CryptoBackend::default().name(), FASTEST.name());
+}
+
+#[cfg(feature = "aws-lc-rs")]
+#[test]
+fn the_manual_has_the_report_of_parts() {
+    let [rust_crypto, aws_lc, fastest] = [RUST_CRYPTO, AWS_LC, FASTEST].map(|backend| backend.parts());
+    let library = |parts: &[(&str, &'static str)], part: &str| {
+        parts.iter().find(|(name, _)| *name == part).map_or("as above", |(_, library)| *library)
+    };
+    let rows: Vec<_> = aws_lc
+        .iter()
+        .map(|(part, aws_lc)| {
+            let [rust_crypto, fastest] = [&rust_crypto, &fastest].map(|parts| library(parts, part));
+            format!("| {part} | {rust_crypto} | {aws_lc} | {fastest} |")
+        })
+        .collect();
+    let table = rows.join("\n");
+    assert!(include_str!("../../manual/backends.md").contains(&table), "the table must be:\n{table}");
 }
 
 #[test]

@@ -16,6 +16,10 @@ impl KeyPairs for AwsLcKeyPairs {
         LIBRARY
     }
 
+    fn exceptions(&self) -> &'static [(&'static str, &'static str)] {
+        &[("Ed25519ph", "ed25519-dalek"), ("RSAES-PKCS1-v1_5 decryption", "rsa")]
+    }
+
     fn generate(&self, kind: KeyPairKind, random: &dyn SecureRandom) -> Result<Box<dyn PrivateKey>, CryptoError> {
         match kind {
             KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => rsa::generate(kind),

@@ -169,7 +169,7 @@ fn rsa_pss_signatures_pass_wycheproof() {
                 for test in &group.tests {
                     let text = format!("{name:?} with {} vector {}: {}", backend.name(), test.tc_id, test.comment);
                     let verified = verifies(&*key, algorithm, &test.msg, &test.sig, &text);
-                    let salted_as_ours = &*test.comment == format!("s_len changed to {}", algorithm.digest_length());
+                    let salted_as_ours = *test.comment == format!("s_len changed to {}", algorithm.digest_length());
                     match ours {
                         true => assert_eq!(verified, test.result == TestResult::Valid, "{text}"),
                         false => assert!(!verified || salted_as_ours, "{text}"),
