@@ -140,6 +140,12 @@ kinds! {
     InvalidSignature => Some("KMSInvalidSignatureException"),
     /// A message authentication code is not that of the message under the key.
     InvalidMac => Some("KMSInvalidMacException"),
+    /// An import token is malformed, of another key or of another store.
+    InvalidImportToken => Some("InvalidImportTokenException"),
+    /// An import token is over 24 hours old.
+    ExpiredImportToken => Some("ExpiredImportTokenException"),
+    /// Imported material is not what the key needs, or not the same as before.
+    IncorrectKeyMaterial => Some("IncorrectKeyMaterialException"),
     /// The ciphertext was not made under the key that the request names.
     IncorrectKey => Some("IncorrectKeyException"),
     /// The key exists but its material cannot be reached now.

@@ -43,16 +43,17 @@ pub use envelope::{Envelope, EnvelopeReader, EnvelopeWriter, Keyring, KmsKeyring
 pub use error::{Error, ErrorKind, Result};
 pub use identity::{AccountId, Locality, Principal};
 pub use key::{
-    AliasArn, AliasName, DataKeyPairSpec, DataKeySpec, DeletionWindow, KeyArn, KeyId, KeyIdentifier, KeyManager,
-    KeyMaterialId, KeyMaterialState, KeyMetadata, KeySpec, KeyState, KeyUsage, OnDemandRotationLimit, Operation,
-    Origin, RotationPeriod, RotationType, Tag,
+    AliasArn, AliasName, DataKeyPairSpec, DataKeySpec, DeletionWindow, ExpirationModel, ImportState, ImportType,
+    KeyArn, KeyId, KeyIdentifier, KeyManager, KeyMaterialId, KeyMaterialState, KeyMetadata, KeySpec, KeyState,
+    KeyUsage, OnDemandRotationLimit, Operation, Origin, RotationPeriod, RotationType, Tag,
 };
 pub use kms::{
     AliasListEntry, CreateKeyRequest, DataKeyLength, DecryptRequest, DecryptResponse, DeriveSharedSecretRequest,
     DeriveSharedSecretResponse, EncryptRequest, EncryptResponse, GenerateDataKeyPairRequest,
     GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse, GenerateDataKeyRequest,
     GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest, GenerateMacResponse,
-    GetPublicKeyResponse, IncludeKeyMaterial, KeyListEntry, KeyReference, KeyRotationStatus, Kms, KmsAead, KmsBuilder,
+    GetParametersForImportRequest, GetParametersForImportResponse, GetPublicKeyResponse, ImportKeyMaterialRequest,
+    ImportedKeyMaterial, IncludeKeyMaterial, KeyListEntry, KeyReference, KeyRotationStatus, Kms, KmsAead, KmsBuilder,
     KmsLimits, KmsMac, KmsSignature, KmsSigner, KmsVerifyingKey, MAX_RANDOM_LENGTH, MaintenanceReport, Page,
     PageRequest, ReEncryptRequest, ReEncryptResponse, RotationListEntry, ScheduledDeletion, SignRequest, SignResponse,
     VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,

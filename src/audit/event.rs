@@ -18,6 +18,8 @@ pub enum Action {
     Call(Operation),
     /// The library gave a key new material, because its rotation was due or was asked for.
     RotateKey,
+    /// The library deleted imported material whose time was over.
+    DeleteExpiredKeyMaterial,
     /// The library deleted a key whose waiting period had ended.
     DeleteKey,
 }
@@ -27,6 +29,7 @@ impl fmt::Display for Action {
         match self {
             Self::Call(operation) => f.write_str(operation.api_name()),
             Self::RotateKey => f.write_str("RotateKey"),
+            Self::DeleteExpiredKeyMaterial => f.write_str("DeleteExpiredKeyMaterial"),
             Self::DeleteKey => f.write_str("DeleteKey"),
         }
     }
@@ -136,7 +139,7 @@ impl AuditEvent {
     pub const fn read_only(&self) -> bool {
         match self.action {
             Action::Call(operation) => operation.is_read_only(),
-            Action::RotateKey | Action::DeleteKey => false,
+            Action::RotateKey | Action::DeleteExpiredKeyMaterial | Action::DeleteKey => false,
         }
     }
 }

@@ -60,7 +60,9 @@ impl Serialize for Json<'_> {
         let event = self.event;
         let (event_type, details) = match event.action {
             Action::Call(_) => ("AwsApiCall", "requestParameters"),
-            Action::RotateKey | Action::DeleteKey => ("AwsServiceEvent", "serviceEventDetails"),
+            Action::RotateKey | Action::DeleteExpiredKeyMaterial | Action::DeleteKey => {
+                ("AwsServiceEvent", "serviceEventDetails")
+            }
         };
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("eventVersion", EVENT_VERSION)?;

@@ -32,4 +32,6 @@ pub use spec::{DataKeyPairSpec, DataKeySpec, KeyManager, KeySpec, KeyUsage, MAX_
 pub use state::{KeyEvent, KeyState};
 pub use tag::{Tag, TagSet};
 pub use verdict::{Refusal, Verdict, verdict};
-pub use version::{ExpirationModel, ImportState, KeyMaterialId, KeyMaterialState, KeyVersion, RotationType};
+pub use version::{
+    ExpirationModel, ImportState, ImportType, KeyMaterialId, KeyMaterialState, KeyVersion, RotationType,
+};

@@ -127,6 +127,16 @@ wire_names! {
 }
 
 wire_names! {
+    /// What an import is to do.
+    pub enum ImportType as "import type" {
+        /// Give the key material that it never had: its first, or what the next rotation on demand makes current.
+        NewKeyMaterial => "NEW_KEY_MATERIAL",
+        /// Bring back material that the key had, or set its expiration anew.
+        ExistingKeyMaterial => "EXISTING_KEY_MATERIAL",
+    }
+}
+
+wire_names! {
     /// Whether a version of imported material is there.
     pub enum ImportState as "import state" {
         /// It is there.

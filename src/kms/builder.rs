@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::chain_record::ChainRecord;
 use super::handle::{Core, Kms, KmsLimits};
 use super::registry::Registry;
+use super::wrapping_keys::WrappingKeys;
 use crate::audit::{AuditSink, MemoryTrail};
 use crate::clock::{Clock, SystemClock};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality};
 use crate::policy::{AccountOwnerOnly, Policy};
-use crate::provider::{KeyMaterialProvider, MemoryProvider};
+use crate::provider::{ImportedProvider, KeyMaterialProvider, MemoryProvider};
 use crate::seal::RootKey;
 use crate::store::{KeyStore, MemoryStore};
 
@@ -35,7 +36,7 @@ impl Kms {
 /// | part | default |
 /// |---|---|
 /// | store and root key | in memory, under a root key drawn at random |
-/// | providers | software keys |
+/// | providers | software keys, made here or imported |
 /// | policy | the root of an account may do everything with its keys, nobody else anything |
 /// | audit | the latest events in memory |
 /// | clock | the system's |
@@ -118,7 +119,8 @@ impl KmsBuilder {
     /// root key is not that of the store, or there is no randomness; [`Store`](ErrorKind::Store) if the store fails;
     /// [`Audit`](ErrorKind::Audit) if the audit trail cannot be written or does not fit the store.
     pub fn build(self) -> Result<Kms> {
-        let mut providers: Vec<Arc<dyn KeyMaterialProvider>> = vec![Arc::new(MemoryProvider::default())];
+        let mut providers: Vec<Arc<dyn KeyMaterialProvider>> =
+            vec![Arc::new(MemoryProvider::default()), Arc::new(ImportedProvider::default())];
         for provider in self.providers {
             if providers.iter().any(|other| other.id() == provider.id()) {
                 let text = format!("two providers are named '{}'", provider.id().as_str());
@@ -145,6 +147,7 @@ impl KmsBuilder {
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
             backend: self.backend,
             limits: self.limits,
+            wrapping_keys: WrappingKeys::new(self.limits.prepared_wrapping_keys),
         };
         Ok(Kms::authority(core, self.account))
     }

@@ -7,7 +7,7 @@ use super::record::Deletion;
 use super::reference::KeyReference;
 use super::request::ScheduledDeletion;
 use crate::error::Result;
-use crate::key::{DeletionWindow, KeyArn, KeyEvent, Operation};
+use crate::key::{DeletionWindow, KeyArn, KeyEvent, Operation, Origin};
 
 impl Kms {
     /// Puts a key into the waiting period of 7 to 30 days after which it, its material and its aliases are deleted.
@@ -34,7 +34,7 @@ impl Kms {
         self.key_change(call, &key.to_key_identifier()?, |target, progress| {
             let mut record = target.record().clone();
             let date = progress.now().plus_days(window.days());
-            record.state = next_state(target, KeyEvent::ScheduleDeletion)?;
+            record.state = next_state(target, KeyEvent::ScheduleDeletion, progress.now())?;
             record.deletion = Some(Deletion { date, window });
             let scheduled = ScheduledDeletion {
                 key_arn: target.arn().clone(),
@@ -46,15 +46,20 @@ impl Kms {
         })
     }
 
-    /// Brings back a key whose deletion is pending. It comes back disabled, never straight into use.
+    /// Brings back a key whose deletion is pending. It comes back disabled, never straight into use; pending import, if
+    /// imported material is missing.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound), also once the waiting period has ended;
     /// [`InvalidState`](crate::ErrorKind::InvalidState) if no deletion is pending.
     pub fn cancel_key_deletion(&self, key: impl KeyReference) -> Result<KeyArn> {
-        self.key_change(Call::new(Operation::CancelKeyDeletion), &key.to_key_identifier()?, |target, _| {
+        self.key_change(Call::new(Operation::CancelKeyDeletion), &key.to_key_identifier()?, |target, progress| {
             let mut record = target.record().clone();
-            record.state = next_state(target, KeyEvent::CancelDeletion)?;
+            let event = match record.origin == Origin::External && !record.is_complete(progress.now()) {
+                true => KeyEvent::CancelDeletionWithoutMaterial,
+                false => KeyEvent::CancelDeletion,
+            };
+            record.state = next_state(target, event, progress.now())?;
             record.deletion = None;
             Ok((target.put(record), target.arn().clone()))
         })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::chain_record::ChainRecord;
 use super::registry::Registry;
+use super::wrapping_keys::WrappingKeys;
 use crate::audit::AuditSink;
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::CryptoBackend;
@@ -31,7 +32,8 @@ use crate::provider::{KeyMaterialProvider, ProviderId};
 /// | deletion | [`schedule_key_deletion`](Kms::schedule_key_deletion), [`cancel_key_deletion`](Kms::cancel_key_deletion) |
 /// | aliases | [`create_alias`](Kms::create_alias), [`update_alias`](Kms::update_alias), [`delete_alias`](Kms::delete_alias), [`list_aliases`](Kms::list_aliases) |
 /// | rotation | [`enable_key_rotation`](Kms::enable_key_rotation), [`disable_key_rotation`](Kms::disable_key_rotation), [`get_key_rotation_status`](Kms::get_key_rotation_status), [`rotate_key_on_demand`](Kms::rotate_key_on_demand), [`list_key_rotations`](Kms::list_key_rotations) |
-/// | cryptography | [`encrypt`](Kms::encrypt), [`decrypt`](Kms::decrypt), [`re_encrypt`](Kms::re_encrypt), [`generate_data_key`](Kms::generate_data_key), [`generate_data_key_without_plaintext`](Kms::generate_data_key_without_plaintext), [`generate_random`](Kms::generate_random), [`generate_mac`](Kms::generate_mac), [`verify_mac`](Kms::verify_mac) |
+/// | import | [`get_parameters_for_import`](Kms::get_parameters_for_import), [`import_key_material`](Kms::import_key_material), [`delete_imported_key_material`](Kms::delete_imported_key_material) |
+/// | cryptography | [`encrypt`](Kms::encrypt), [`decrypt`](Kms::decrypt), [`re_encrypt`](Kms::re_encrypt), [`generate_data_key`](Kms::generate_data_key), [`generate_data_key_without_plaintext`](Kms::generate_data_key_without_plaintext), [`generate_random`](Kms::generate_random), [`generate_mac`](Kms::generate_mac), [`verify_mac`](Kms::verify_mac), [`sign`](Kms::sign), [`verify`](Kms::verify), [`derive_shared_secret`](Kms::derive_shared_secret), [`generate_data_key_pair`](Kms::generate_data_key_pair), [`get_public_key`](Kms::get_public_key) |
 /// | upkeep | [`run_maintenance`](Kms::run_maintenance) |
 /// | audit trail | [`verify_audit_trail`](Kms::verify_audit_trail), [`verify_signed_audit_trail`](Kms::verify_signed_audit_trail), [`audit_chains`](Kms::audit_chains), [`forget_audit_chain`](Kms::forget_audit_chain) |
 ///
@@ -64,6 +66,7 @@ pub(super) struct Core {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) backend: CryptoBackend,
     pub(super) limits: KmsLimits,
+    pub(super) wrapping_keys: WrappingKeys,
 }
 
 /// Quotas of a [`Kms`], by default those of AWS KMS.
@@ -85,13 +88,21 @@ pub struct KmsLimits {
     pub on_demand_rotations: OnDemandRotationLimit,
     /// Aliases of one key: 50.
     pub aliases_per_key: usize,
+    /// Wrapping keys of each size that [`Kms::run_maintenance`] makes ahead once that size was asked for: 2. If none is
+    /// ready, [`Kms::get_parameters_for_import`] makes one itself, and takes as long as that takes.
+    pub prepared_wrapping_keys: usize,
     /// Keys held ready in memory; more are opened anew when they are used: 4,096.
     pub cached_keys: usize,
 }
 
 impl Default for KmsLimits {
     fn default() -> Self {
-        Self { on_demand_rotations: OnDemandRotationLimit::DEFAULT, aliases_per_key: 50, cached_keys: 4_096 }
+        Self {
+            on_demand_rotations: OnDemandRotationLimit::DEFAULT,
+            aliases_per_key: 50,
+            prepared_wrapping_keys: 2,
+            cached_keys: 4_096,
+        }
     }
 }
 

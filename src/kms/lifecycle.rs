@@ -10,6 +10,7 @@ use super::record::KeyRecord;
 use super::reference::KeyReference;
 use super::registry::Edit;
 use super::request::{CreateKeyRequest, checked_tags};
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{
     Description, KeyArn, KeyEvent, KeyId, KeyManager, KeyMetadata, KeyState, Operation, Origin, TagSet, check_usage,
@@ -20,7 +21,8 @@ use crate::store::MAX_SCAN;
 const KEY_PAGES: PageLimits = PageLimits { most: 1_000, default: 100 };
 
 impl Kms {
-    /// Makes a key of the caller's account and returns its metadata. It is enabled at once.
+    /// Makes a key of the caller's account and returns its metadata. It is enabled at once; one of origin `EXTERNAL` is once
+    /// its material was imported ([`Kms::import_key_material`]).
     ///
     /// # Errors
     /// [`Validation`](ErrorKind::Validation) if the usage is missing or does not fit the spec, or the description is
@@ -45,20 +47,21 @@ impl Kms {
             let record = self.new_key(&request, progress.now())?;
             progress.note_key(record.account, record.key_id);
             let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
+            let now = progress.now();
             self.commit_until_settled(progress, |_| {
-                let metadata = record.metadata(&arn);
+                let metadata = record.metadata(&arn, now);
                 Ok((vec![Edit::PutKey { record: record.clone(), expected: None }], metadata))
             })
         })
     }
 
-    fn new_key(&self, request: &CreateKeyRequest, now: crate::clock::Timestamp) -> Result<KeyRecord> {
+    fn new_key(&self, request: &CreateKeyRequest, now: Timestamp) -> Result<KeyRecord> {
         let usage = request.usage.or(request.spec.default_usage()).ok_or_else(|| {
             let text = format!("a KeyUsage must be given for KeySpec {}", request.spec);
             Error::new(ErrorKind::Validation, text)
         })?;
         check_usage(request.spec, usage)?;
-        if request.origin != Origin::Kms {
+        if request.origin == Origin::Hsm {
             let text = format!("keys of origin {} cannot be made by this release", request.origin);
             return Err(Error::new(ErrorKind::UnsupportedOperation, text));
         }
@@ -71,7 +74,7 @@ impl Kms {
             usage,
             origin: request.origin,
             manager: KeyManager::Customer,
-            state: KeyState::Enabled,
+            state: KeyState::Creating,
             created: now,
             description: Description::parse(&request.description)?,
             deletion: None,
@@ -79,9 +82,17 @@ impl Kms {
             on_demand_rotations: 0,
             tags: TagSet::from_tags(checked_tags(&request.tags)?)?,
             aliases: BTreeSet::new(),
+            last_version: 0,
             versions: Vec::new(),
         };
-        self.core.add_version(&mut record, now, None)?;
+        let made = match request.origin {
+            Origin::External => KeyEvent::CreatedWithoutMaterial,
+            Origin::Kms | Origin::Hsm => {
+                self.core.add_version(&mut record, now, None)?;
+                KeyEvent::CreatedWithMaterial
+            }
+        };
+        record.state = record.state.next(made).unwrap_or(record.state);
         Ok(record)
     }
 
@@ -91,7 +102,9 @@ impl Kms {
     /// [`NotFound`](ErrorKind::NotFound) if there is no such key or alias.
     pub fn describe_key(&self, key: impl KeyReference) -> Result<KeyMetadata> {
         let call = Call::new(Operation::DescribeKey);
-        self.key_call(call, &key.to_key_identifier()?, |target, _| Ok(target.record().metadata(target.arn())))
+        self.key_call(call, &key.to_key_identifier()?, |target, progress| {
+            Ok(target.record().metadata(target.arn(), progress.now()))
+        })
     }
 
     /// Lists the keys of the caller's account in the order of their ids: 1 to 1,000 a page, 100 unless said otherwise.
@@ -186,17 +199,17 @@ impl Kms {
     }
 
     fn set_state(&self, operation: Operation, event: KeyEvent, key: impl KeyReference) -> Result<()> {
-        self.key_change(Call::new(operation), &key.to_key_identifier()?, |target, _| {
+        self.key_change(Call::new(operation), &key.to_key_identifier()?, |target, progress| {
             let mut record = target.record().clone();
-            record.state = next_state(target, event)?;
+            record.state = next_state(target, event, progress.now())?;
             Ok((target.put(record), ()))
         })
     }
 }
 
 /// The state that an event leads to. The state table of operations has let the call through, so there is one.
-pub(super) fn next_state(target: &Target<'_>, event: KeyEvent) -> Result<KeyState> {
-    let state = target.record().state;
+pub(super) fn next_state(target: &Target<'_>, event: KeyEvent, now: Timestamp) -> Result<KeyState> {
+    let state = target.record().state_at(now);
     state.next(event).ok_or_else(|| {
         let text = format!("{} is {state}, from where {event:?} leads nowhere", target.arn());
         Error::new(ErrorKind::InvalidState, text)

@@ -1,7 +1,9 @@
 //! Lists: which part is wanted, and what the entries tell.
 
 use crate::clock::Timestamp;
-use crate::key::{AliasArn, AliasName, KeyArn, KeyId, KeyMaterialId, KeyMaterialState, RotationType};
+use crate::key::{
+    AliasArn, AliasName, ExpirationModel, ImportState, KeyArn, KeyId, KeyMaterialId, KeyMaterialState, RotationType,
+};
 
 /// Which part of a list is wanted.
 #[derive(Clone, Debug, Default)]
@@ -74,6 +76,14 @@ pub struct RotationListEntry {
     pub rotation_type: Option<RotationType>,
     /// When it became current; `None` for the material that the key was created with.
     pub rotation_date: Option<Timestamp>,
+    /// Whether imported material is there; `None` for keys whose material was made here.
+    pub import_state: Option<ImportState>,
+    /// Whether imported material expires, while it is there.
+    pub expiration_model: Option<ExpirationModel>,
+    /// When imported material expires, if it does.
+    pub valid_to: Option<Timestamp>,
+    /// What was said of imported material.
+    pub key_material_description: Option<String>,
 }
 
 /// Which versions of the material [`Kms::list_key_rotations`](super::Kms::list_key_rotations) lists.

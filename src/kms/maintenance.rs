@@ -7,8 +7,9 @@ use crate::key::KeyArn;
 use crate::store::MAX_SCAN;
 
 impl Kms {
-    /// Rotates every key whose automatic rotation is due, and deletes every key whose waiting period has ended, with its
-    /// aliases, in all accounts. Only this deletes anything. Run it as often as due work should be noticed; many may
+    /// Rotates every key whose automatic rotation is due, deletes imported material that has expired, and deletes every key
+    /// whose waiting period has ended, with its aliases, in all accounts. Only this deletes anything by itself. It also
+    /// makes wrapping keys for imports ahead, of the sizes that were asked for before. Run it as often as due work should be noticed; many may
     /// run at once, also in several processes over one store. Needs the authority's handle.
     ///
     /// A key whose work fails is reported and left as it was; the others go on.
@@ -44,6 +45,8 @@ impl Kms {
             for (account, key_id, _, record) in batch {
                 let (done, list) = if record.is_past_deletion(now) {
                     (self.core.delete_if_due(account, key_id, now), &mut report.deleted)
+                } else if record.has_expired_material(now) {
+                    (self.core.expire_if_due(account, key_id, now), &mut report.expired)
                 } else if record.is_rotation_due(now) {
                     (self.core.rotate_if_due(account, key_id, now), &mut report.rotated)
                 } else {
@@ -57,6 +60,7 @@ impl Kms {
                 }
             }
         }
+        self.core.wrapping_keys.refill(&self.core.backend)?;
         self.core.save_trail()?;
         Ok(report)
     }

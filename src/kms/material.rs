@@ -1,11 +1,11 @@
 //! Versions of key material: made by a provider, sealed under the root key, opened for use.
 
 use super::handle::Core;
-use super::record::{KeyRecord, VersionRecord};
+use super::record::{Imported, KeyRecord, VersionRecord};
 use super::registry::LoadedKey;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{KeyMaterialId, KeyVersion, RotationType};
+use crate::key::{KeyId, KeyMaterialId, KeyVersion, RotationType};
 use crate::provider::{GeneratedMaterial, KeyMaterialProvider, MaterialBinding, OpenedKey};
 use crate::secret::SecretBytes;
 
@@ -23,40 +23,74 @@ impl Core {
             return Err(unsupported(record));
         }
         let generator = provider.generator().ok_or_else(|| unsupported(record))?;
-        let number = match record.current_version() {
-            Some(version) => version
-                .number
-                .next()
-                .ok_or_else(|| Error::new(ErrorKind::LimitExceeded, "a key has at most 2^32 - 1 versions"))?,
-            None => KeyVersion::FIRST,
-        };
+        let number = record.next_version()?;
         let binding = self.binding(record, number);
         let generated = generator.generate(&self.backend, &binding)?;
-        let version = self.seal_version(&**provider, &binding, generated, now, rotation)?;
-        record.versions.push(version);
+        let mut version = self.seal_version(&**provider, &binding, &generated, now)?;
+        version.rotation = rotation;
+        record.push_version(version);
         Ok(())
+    }
+
+    /// Checks material from outside for the key that a record is of.
+    pub(super) fn check_import(&self, record: &KeyRecord, material: &SecretBytes) -> Result<GeneratedMaterial> {
+        let provider = self.provider_of_origin(record.origin).ok_or_else(|| unsupported(record))?;
+        let importer = provider.importer().ok_or_else(|| unsupported(record))?;
+        importer.import(&self.backend, record.spec, material)
+    }
+
+    /// Appends imported material to the record as a new version.
+    pub(super) fn add_imported_version(
+        &self,
+        record: &mut KeyRecord,
+        material: &GeneratedMaterial,
+        imported: Imported,
+        now: Timestamp,
+    ) -> Result<()> {
+        let provider = self.provider_of_origin(record.origin).ok_or_else(|| unsupported(record))?;
+        let binding = self.binding(record, record.next_version()?);
+        let version = self.seal_version(&**provider, &binding, material, now)?;
+        record.push_version(VersionRecord { imported: Some(imported), ..version });
+        Ok(())
+    }
+
+    /// Puts the material of the version at `index`, which was imported again, into its place.
+    pub(super) fn put_material(
+        &self,
+        record: &mut KeyRecord,
+        index: usize,
+        material: &GeneratedMaterial,
+    ) -> Result<()> {
+        let version = &record.versions[index];
+        let binding = self.binding(record, version.number);
+        let sealed = self.seal_version(&**self.provider(&version.provider)?, &binding, material, version.created)?;
+        record.versions[index].sealed_material = sealed.sealed_material;
+        Ok(())
+    }
+
+    /// The id by which material of a key is known again.
+    pub(super) fn material_id(&self, key_id: KeyId, kept: &SecretBytes) -> KeyMaterialId {
+        let parts = [b"key material id", key_id.as_bytes().as_slice(), kept.expose_secret()];
+        KeyMaterialId::from_bytes(self.registry.identity().identify(&parts))
     }
 
     fn seal_version(
         &self,
         provider: &dyn KeyMaterialProvider,
         binding: &MaterialBinding,
-        generated: GeneratedMaterial,
+        material: &GeneratedMaterial,
         now: Timestamp,
-        rotation: Option<RotationType>,
     ) -> Result<VersionRecord> {
-        let GeneratedMaterial { kept, public_key, .. } = generated;
-        let root = self.registry.root();
-        let identity =
-            self.registry.identity().identify(&[b"key material id", binding.key_id.as_bytes(), kept.expose_secret()]);
+        let kept = &material.kept;
         Ok(VersionRecord {
             number: binding.version,
-            material_id: KeyMaterialId::from_bytes(identity),
+            material_id: self.material_id(binding.key_id, kept),
             created: now,
-            rotation,
+            rotation: None,
             provider: provider.id().clone(),
-            public_key,
-            sealed_material: root.seal(&binding.to_bytes(provider.id())?, kept.expose_secret())?,
+            public_key: material.public_key.clone(),
+            sealed_material: self.registry.root().seal(&binding.to_bytes(provider.id())?, kept.expose_secret())?,
+            imported: None,
         })
     }
 
@@ -76,7 +110,7 @@ impl Core {
 
     /// Lets the providers destroy what they hold of a key whose record is gone.
     pub(super) fn destroy_versions(&self, record: &KeyRecord) -> Result<()> {
-        for version in &record.versions {
+        for version in record.versions.iter().filter(|version| version.is_present()) {
             let binding = self.binding(record, version.number);
             let kept = self.kept_material(&binding, version)?;
             self.provider(&version.provider)?.destroy(&binding, &kept)?;

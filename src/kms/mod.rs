@@ -16,6 +16,8 @@ mod data_key;
 mod data_key_pair;
 mod deletion;
 mod handle;
+mod import;
+mod imported;
 mod lifecycle;
 mod listing;
 mod mac;
@@ -33,6 +35,7 @@ mod signing;
 mod tag;
 mod trail;
 mod upkeep;
+mod wrapping_keys;
 
 pub use bound::{KmsAead, KmsMac, KmsSignature, KmsSigner, KmsVerifyingKey};
 pub use builder::KmsBuilder;
@@ -45,6 +48,7 @@ pub use request::{
     DeriveSharedSecretResponse, EncryptRequest, EncryptResponse, GenerateDataKeyPairRequest,
     GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse, GenerateDataKeyRequest,
     GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest, GenerateMacResponse,
-    GetPublicKeyResponse, KeyRotationStatus, MaintenanceReport, ReEncryptRequest, ReEncryptResponse, ScheduledDeletion,
+    GetParametersForImportRequest, GetParametersForImportResponse, GetPublicKeyResponse, ImportKeyMaterialRequest,
+    ImportedKeyMaterial, KeyRotationStatus, MaintenanceReport, ReEncryptRequest, ReEncryptResponse, ScheduledDeletion,
     SignRequest, SignResponse, VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
 };

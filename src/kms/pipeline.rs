@@ -123,8 +123,7 @@ impl Target<'_> {
     }
 
     fn current_index(&self) -> Result<usize> {
-        let last = self.record().versions.len().checked_sub(1);
-        last.ok_or_else(|| Error::new(ErrorKind::Internal, "an enabled key has no material"))
+        self.record().current_index().ok_or_else(|| Error::new(ErrorKind::Internal, "an enabled key has no material"))
     }
 
     /// The refusal of material that its provider opened as something that the operation has no use for.
@@ -320,9 +319,9 @@ impl Kms {
         }
         check_manager(operation, &key.0.value)?;
         operation.check_key_usage(record.usage, &key.0.value.arn)?;
-        check_state(operation, &key.0.value)?;
+        check_state(operation, &key.0.value, progress.now())?;
         let key = self.rotated_if_due(operation, key, progress.now())?;
-        check_state(operation, &key.0.value)?; // again, as the rotation may have loaded a later record
+        check_state(operation, &key.0.value, progress.now())?; // again, as the rotation may have loaded a later record
         Ok(Target { core: &self.core, key })
     }
 
@@ -428,12 +427,13 @@ fn check_manager(operation: Operation, key: &LoadedKey) -> Result<()> {
     Ok(())
 }
 
-fn check_state(operation: Operation, key: &LoadedKey) -> Result<()> {
+fn check_state(operation: Operation, key: &LoadedKey, now: Timestamp) -> Result<()> {
     let record = &key.record;
-    match verdict(operation, record.state, record.origin, record.spec.class()) {
+    let state = record.state_at(now);
+    match verdict(operation, state, record.origin, record.spec.class()) {
         Verdict::Refused(refusal) => Err(refusal.error(&key.arn)),
         Verdict::NotApplicable => {
-            let text = format!("{operation} does not apply to {} in state {}", key.arn, record.state);
+            let text = format!("{operation} does not apply to {} in state {state}", key.arn);
             Err(Error::new(ErrorKind::UnsupportedOperation, text))
         }
         Verdict::Allowed | Verdict::AllowedOnceAvailable | Verdict::NoEffect => Ok(()),

@@ -5,8 +5,9 @@
 //!
 //! Key: `u8 1 ‖ spec ‖ usage ‖ origin ‖ manager ‖ state` (wire names) `‖ u64 created ‖ description ‖ deletion? (u64 date,
 //! u32 days) ‖ rotation? (u32 days, u64 next) ‖ u32 on-demand rotations ‖ u16 count, tags (key, value) ‖ u16 count,
-//! aliases ‖ u16 count, versions (u32 number, 32 material id, u64 created, u8 rotation type, provider, u32 length ‖
-//! sealed material)`.
+//! aliases ‖ u32 last version number ‖ u16 count, versions (u32 number, 32 material id, u64 created, u8 rotation type,
+//! provider, u32 length ‖ public key?, u32 length ‖ sealed material, imported? (description, u64 valid to?, u8 pending
+//! rotation, 32 token digest))`.
 //!
 //! Alias: `u8 1 ‖ 16 key id ‖ u64 created ‖ u64 updated`.
 
@@ -14,7 +15,7 @@ use std::collections::BTreeSet;
 
 use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{
     AliasName, DeletionWindow, Description, KeyArn, KeyId, KeyManager, KeyMaterialId, KeyMetadata, KeySpec, KeyState,
@@ -47,7 +48,9 @@ pub(super) struct KeyRecord {
     pub(super) on_demand_rotations: u32,
     pub(super) tags: TagSet,
     pub(super) aliases: BTreeSet<AliasName>,
-    /// Ascending by number; the last is the current one.
+    /// The highest number that a version ever had; 0 if there was none.
+    pub(super) last_version: u32,
+    /// Ascending by number. The last is the current one, but for one behind it that waits for a rotation.
     pub(super) versions: Vec<VersionRecord>,
 }
 
@@ -76,7 +79,22 @@ pub(super) struct VersionRecord {
     pub(super) provider: ProviderId,
     /// The public key of an asymmetric key, a SubjectPublicKeyInfo in DER.
     pub(super) public_key: Option<Vec<u8>>,
+    /// Empty while imported material is not there.
     pub(super) sealed_material: Vec<u8>,
+    /// For keys of origin `EXTERNAL`.
+    pub(super) imported: Option<Imported>,
+}
+
+/// What is known of a version whose material was imported. The material itself may be gone, and come back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Imported {
+    pub(super) description: String,
+    /// The end of its time; `None` if it has none, or the material is not there.
+    pub(super) valid_to: Option<Timestamp>,
+    /// Whether it waits for a rotation on demand to make it current. Until then it belongs to nothing.
+    pub(super) is_pending_rotation: bool,
+    /// SHA-256 of the import token that it last came with, by which a repeated request is known.
+    pub(super) token_digest: [u8; 32],
 }
 
 /// An alias as it is stored.
@@ -90,7 +108,26 @@ pub(super) struct AliasRecord {
 impl KeyRecord {
     /// The version that new ciphertexts are made under.
     pub(super) fn current_version(&self) -> Option<&VersionRecord> {
-        self.versions.last()
+        self.current_index().map(|index| &self.versions[index])
+    }
+
+    /// Its place among the versions.
+    pub(super) fn current_index(&self) -> Option<usize> {
+        self.versions.iter().rposition(|version| !version.is_pending_rotation())
+    }
+
+    /// The number of the next version, which no version had before.
+    pub(super) fn next_version(&self) -> Result<KeyVersion> {
+        self.last_version
+            .checked_add(1)
+            .and_then(KeyVersion::new)
+            .ok_or_else(|| Error::new(ErrorKind::LimitExceeded, "a key has at most 2^32 - 1 versions"))
+    }
+
+    /// Appends a version.
+    pub(super) fn push_version(&mut self, version: VersionRecord) {
+        self.last_version = version.number.number();
+        self.versions.push(version);
     }
 
     /// Whether the waiting period has ended: to everybody but maintenance, the key is gone.
@@ -104,11 +141,12 @@ impl KeyRecord {
     }
 
     /// What DescribeKey returns.
-    pub(super) fn metadata(&self, arn: &KeyArn) -> KeyMetadata {
+    pub(super) fn metadata(&self, arn: &KeyArn, now: Timestamp) -> KeyMetadata {
+        let expiration = self.earliest_expiration(now);
         KeyMetadata {
             arn: arn.clone(),
             created: self.created,
-            state: self.state,
+            state: self.state_at(now),
             description: self.description.clone(),
             manager: self.manager,
             spec: self.spec,
@@ -116,8 +154,8 @@ impl KeyRecord {
             origin: self.origin,
             deletion_date: self.deletion.map(|deletion| deletion.date),
             pending_window: self.deletion.map(|deletion| deletion.window),
-            valid_to: None,
-            expiration_model: None,
+            valid_to: expiration.and_then(|(_, valid_to)| valid_to),
+            expiration_model: expiration.map(|(model, _)| model),
             current_key_material_id: self
                 .current_version()
                 .filter(|_| self.spec.class() == SpecClass::Symmetric)
@@ -166,6 +204,7 @@ impl KeyRecord {
     }
 
     fn encode_versions(&self, writer: &mut Writer) -> Result<(), CodecError> {
+        writer.u32(self.last_version);
         writer.u16(count(self.versions.len(), "versions")?);
         for version in &self.versions {
             writer.u32(version.number.number()).bytes(version.material_id.as_bytes());
@@ -177,6 +216,10 @@ impl KeyRecord {
                 writer.prefixed_u32(public_key, MAX_PUBLIC_KEY, "public key")?;
             }
             writer.prefixed_u32(&version.sealed_material, MAX_SEALED_MATERIAL, "sealed material")?;
+            present(writer, version.imported.is_some());
+            if let Some(imported) = &version.imported {
+                encode_imported(writer, imported)?;
+            }
         }
         Ok(())
     }
@@ -203,9 +246,14 @@ impl KeyRecord {
             on_demand_rotations: reader.u32("on-demand rotations")?,
             tags: decode_tags(&mut reader)?,
             aliases: decode_aliases(&mut reader)?,
+            last_version: reader.u32("last version")?,
             versions: decode_versions(&mut reader)?,
         };
         reader.finish()?;
+        let highest = record.versions.last().map_or(0, |version| version.number.number());
+        if record.last_version < highest {
+            return Err(CodecError::Invalid { field: "last version" }.into());
+        }
         Ok(record)
     }
 }
@@ -265,11 +313,31 @@ fn decode_versions(reader: &mut Reader<'_>) -> Result<Vec<VersionRecord>> {
             provider: ProviderId::new(text(reader, "provider")?),
             public_key: optional(reader, |reader| Ok(reader.prefixed_u32(MAX_PUBLIC_KEY, "public key")?.to_vec()))?,
             sealed_material: reader.prefixed_u32(MAX_SEALED_MATERIAL, "sealed material")?.to_vec(),
+            imported: optional(reader, decode_imported)?,
         };
         check_order(versions.last().map(|last| last.number), Some(version.number), "version order")?;
         versions.push(version);
     }
     Ok(versions)
+}
+
+fn encode_imported(writer: &mut Writer, imported: &Imported) -> Result<(), CodecError> {
+    writer.prefixed_u16(imported.description.as_bytes(), "material description")?;
+    if present(writer, imported.valid_to.is_some()) {
+        imported.valid_to.iter().for_each(|valid_to| time(writer, *valid_to));
+    }
+    present(writer, imported.is_pending_rotation);
+    writer.bytes(&imported.token_digest);
+    Ok(())
+}
+
+fn decode_imported(reader: &mut Reader<'_>) -> Result<Imported> {
+    Ok(Imported {
+        description: text(reader, "material description")?.to_owned(),
+        valid_to: optional(reader, |reader| Ok(read_time(reader)?))?,
+        is_pending_rotation: optional(reader, |_| Ok(()))?.is_some(),
+        token_digest: reader.array("token digest")?,
+    })
 }
 
 fn check_layout(reader: &mut Reader<'_>) -> Result<(), CodecError> {
@@ -339,7 +407,13 @@ mod tests {
             rotation: (number > 1).then_some(RotationType::OnDemand),
             provider: ProviderId::new("memory"),
             public_key: (number > 1).then(|| vec![6; 91]),
-            sealed_material: vec![9; 109],
+            sealed_material: if number == 2 { Vec::new() } else { vec![9; 109] },
+            imported: (number > 1).then(|| Imported {
+                description: "größer".to_owned(),
+                valid_to: (number > 2).then(|| Timestamp::from_unix_millis(11)),
+                is_pending_rotation: number > 2,
+                token_digest: [5; 32],
+            }),
         }
     }
 
@@ -359,6 +433,7 @@ mod tests {
             on_demand_rotations: 3,
             tags: TagSet::from_tags([Tag::new("a", "")?, Tag::new("b", "2")?])?,
             aliases: [AliasName::parse("alias/x")?, AliasName::parse("alias/y")?].into(),
+            last_version: 8,
             versions: vec![version(1), version(2), version(7)],
         })
     }

@@ -6,12 +6,12 @@ use super::handle::Kms;
 use super::listing::{IncludeKeyMaterial, Page, PageRequest, RotationListEntry};
 use super::page::{self, PageLimits};
 use super::pipeline::{Call, Target};
-use super::record::{KeyRecord, Rotation};
+use super::record::{KeyRecord, Rotation, VersionRecord};
 use super::reference::KeyReference;
 use super::request::KeyRotationStatus;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{KeyArn, KeyMaterialState, KeyState, Operation, RotationPeriod, RotationType};
+use crate::key::{KeyArn, KeyMaterialState, KeyState, Operation, Origin, RotationPeriod, RotationType};
 
 /// Page sizes of [`Kms::list_key_rotations`].
 const ROTATION_PAGES: PageLimits = PageLimits { most: 1_000, default: 100 };
@@ -81,12 +81,13 @@ impl Kms {
         })
     }
 
-    /// Gives a key new material now, 25 times in its life at the most. The automatic schedule is not shifted.
+    /// Gives a key new material now, 25 times in its life at the most. The automatic schedule is not shifted. A key of
+    /// origin `EXTERNAL` gets the material that was imported for this ([`ImportType::NewKeyMaterial`](crate::ImportType::NewKeyMaterial)).
     ///
     /// # Errors
     /// [`LimitExceeded`](ErrorKind::LimitExceeded); [`Conflict`](ErrorKind::Conflict) if automatic rotation is due within
-    /// 20 minutes; [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is symmetric and was made
-    /// here; [`Disabled`](ErrorKind::Disabled); [`InvalidState`](ErrorKind::InvalidState);
+    /// 20 minutes; [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is symmetric;
+    /// [`InvalidState`](ErrorKind::InvalidState) if no imported material waits for it; [`Disabled`](ErrorKind::Disabled); [`InvalidState`](ErrorKind::InvalidState);
     /// [`NotFound`](ErrorKind::NotFound).
     ///
     /// # Examples
@@ -104,7 +105,12 @@ impl Kms {
         self.key_change(Call::new(Operation::RotateKeyOnDemand), &key.to_key_identifier()?, |target, progress| {
             self.check_on_demand(target, progress.now())?;
             let mut record = target.record().clone();
-            self.core.add_version(&mut record, progress.now(), Some(RotationType::OnDemand))?;
+            match record.origin {
+                Origin::External => record.promote_imported_material(target.arn(), progress.now())?,
+                Origin::Kms | Origin::Hsm => {
+                    self.core.add_version(&mut record, progress.now(), Some(RotationType::OnDemand))?;
+                }
+            }
             record.on_demand_rotations += 1;
             Ok((target.put(record), target.arn().clone()))
         })
@@ -145,8 +151,8 @@ impl Kms {
         include: IncludeKeyMaterial,
         page: PageRequest,
     ) -> Result<Page<RotationListEntry>> {
-        self.key_call(Call::new(Operation::ListKeyRotations), &key.to_key_identifier()?, |target, _| {
-            let numbered = numbered_entries(target.record(), include);
+        self.key_call(Call::new(Operation::ListKeyRotations), &key.to_key_identifier()?, |target, progress| {
+            let numbered = numbered_entries(target.record(), include, progress.now());
             let page = page::of(numbered.into_iter(), &page, ROTATION_PAGES, |(number, _)| number.as_slice())?;
             let entries = page.entries.into_iter().map(|(_, entry)| entry).collect();
             Ok(Page { entries, next_marker: page.next_marker })
@@ -154,20 +160,29 @@ impl Kms {
     }
 }
 
-fn numbered_entries(record: &KeyRecord, include: IncludeKeyMaterial) -> Vec<([u8; 4], RotationListEntry)> {
+fn numbered_entries(
+    record: &KeyRecord,
+    include: IncludeKeyMaterial,
+    now: Timestamp,
+) -> Vec<([u8; 4], RotationListEntry)> {
     let current = record.current_version().map(|version| version.number);
     let wanted = record
         .versions
         .iter()
         .filter(|version| include == IncludeKeyMaterial::AllKeyMaterial || version.rotation.is_some());
-    let entry = |version: &super::record::VersionRecord| RotationListEntry {
+    let entry = |version: &VersionRecord| RotationListEntry {
         key_material_id: version.material_id,
-        key_material_state: match Some(version.number) == current {
-            true => KeyMaterialState::Current,
-            false => KeyMaterialState::NonCurrent,
+        key_material_state: match Some(version.number) {
+            number if number == current => KeyMaterialState::Current,
+            _ if version.is_pending_rotation() => KeyMaterialState::PendingRotation,
+            _ => KeyMaterialState::NonCurrent,
         },
         rotation_type: version.rotation,
         rotation_date: version.rotation.map(|_| version.created),
+        import_state: version.import_state(now),
+        expiration_model: version.expiration(now).map(|(model, _)| model),
+        valid_to: version.expiration(now).and_then(|(_, valid_to)| valid_to),
+        key_material_description: version.imported.as_ref().map(|imported| imported.description.clone()),
     };
     wanted.map(|version| (version.number.number().to_be_bytes(), entry(version))).collect()
 }

@@ -31,6 +31,18 @@ impl Core {
         })
     }
 
+    /// Deletes imported material of the key whose time is over. Returns whether this call did it.
+    pub(super) fn expire_if_due(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<bool> {
+        self.settle(Action::DeleteExpiredKeyMaterial, account, key_id, now, |record, revision| {
+            if !record.has_expired_material(now) {
+                return Ok(None);
+            }
+            let mut record = record.clone();
+            record.remove_expired_material(now);
+            Ok(Some(vec![Edit::PutKey { record, expected: Some(revision) }]))
+        })
+    }
+
     /// Deletes the key with its aliases if its waiting period has ended. Returns whether this call did it.
     pub(super) fn delete_if_due(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<bool> {
         let mut deleted = None;

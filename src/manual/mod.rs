@@ -5,6 +5,7 @@
 //! | [`quickstart`] | How do I encrypt something, and stream a file? |
 //! | [`concepts`] | What are keys, versions, aliases, states and contexts? |
 //! | [`key_types`] | What can RSA, elliptic curve and HMAC keys do, and how do others use my public key? |
+//! | [`bring_your_own_key`] | How do I import key material of my own? |
 //! | [`defaults`] | What is chosen for me, and why that? |
 //! | [`differences`] | What is like AWS KMS, and what is deliberately not? |
 //! | [`threat_model`] | Against whom does it protect, and against whom not? |
@@ -20,6 +21,9 @@ pub mod concepts {}
 
 #[doc = include_str!("key_types.md")]
 pub mod key_types {}
+
+#[doc = include_str!("bring_your_own_key.md")]
+pub mod bring_your_own_key {}
 
 #[doc = include_str!("defaults.md")]
 pub mod defaults {}

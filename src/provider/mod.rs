@@ -4,6 +4,7 @@
 //! for software keys, a reference for a token) it hands over as bytes; the `Kms` seals them, bound to the key and
 //! version they belong to, and gives them back to be opened. A provider never sees a store, a policy or a caller.
 
+mod imported;
 mod memory;
 mod opened;
 mod software;
@@ -13,6 +14,8 @@ mod conformance;
 
 use std::fmt;
 
+pub use imported::ImportedProvider;
+pub(crate) use imported::{ImportToken, MAX_WRAPPED_MATERIAL, TokenBinding, check_fit, public_key_kind, unwrap};
 pub use memory::MemoryProvider;
 pub use opened::{Agreement, Cipher, CipherScheme, Decryption, Mac, OpenedKey, Signing};
 pub(crate) use software::{key_pair_kind, oaep};
@@ -84,14 +87,16 @@ impl MaterialBinding {
 pub struct Capabilities {
     /// The kinds of key that it can make.
     pub generates: Vec<(KeySpec, KeyUsage)>,
-    /// Whether keys may get new versions of material.
+    /// The kinds of key whose material it takes from outside.
+    pub imports: Vec<(KeySpec, KeyUsage)>,
+    /// Whether keys may get new versions of material that it makes.
     pub rotates: bool,
 }
 
 impl Capabilities {
-    /// Says what can be made and whether it can be rotated.
+    /// Says what can be made and whether it can be rotated. Nothing is imported.
     pub const fn new(generates: Vec<(KeySpec, KeyUsage)>, rotates: bool) -> Self {
-        Self { generates, rotates }
+        Self { generates, imports: Vec::new(), rotates }
     }
 }
 
@@ -131,6 +136,21 @@ pub trait KeyMaterialProvider: fmt::Debug + Send + Sync {
 
     /// The part that makes new material, if this provider makes any.
     fn generator(&self) -> Option<&dyn MaterialGenerator>;
+
+    /// The part that takes material from outside, if this provider takes any.
+    fn importer(&self) -> Option<&dyn MaterialImporter> {
+        None
+    }
+}
+
+/// Takes material from outside.
+pub trait MaterialImporter: Send + Sync {
+    /// Checks material, as it was unwrapped, for keys of a spec: raw bytes for secret keys, PKCS#8 in DER for private
+    /// ones. Returns what is to be kept of it, which is the same again whenever the same material comes.
+    ///
+    /// # Errors
+    /// [`IncorrectKeyMaterial`](crate::ErrorKind::IncorrectKeyMaterial) if it is no material of such a key.
+    fn import(&self, backend: &CryptoBackend, spec: KeySpec, material: &SecretBytes) -> Result<GeneratedMaterial>;
 }
 
 /// Makes new material.

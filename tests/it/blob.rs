@@ -15,7 +15,7 @@ use crate::require;
 const LABEL: &[u8] = b"strongroom blob v1";
 
 /// Runs the script with requests as its input and returns the lines of its output, or nothing without Python.
-fn reference(test: &str, command: &str, requests: &[Value]) -> Option<Vec<String>> {
+pub(crate) fn reference(test: &str, command: &str, requests: &[Value]) -> Option<Vec<String>> {
     let python = require::tool(test, "STRONGROOM_PYTHON", "a python that has cryptography")?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/blob_reference.py");
     let input: String = requests.iter().map(|request| format!("{request}\n")).collect();

@@ -49,7 +49,6 @@ fn impossible_keys_are_refused_and_nothing_is_made() -> Result<()> {
         (request().usage(KeyUsage::SignVerify), ErrorKind::Validation),
         (request().spec(KeySpec::Rsa2048), ErrorKind::Validation),
         (request().spec(KeySpec::Rsa2048).usage(KeyUsage::KeyAgreement), ErrorKind::Validation),
-        (request().origin(Origin::External), ErrorKind::UnsupportedOperation),
         (request().origin(Origin::Hsm), ErrorKind::UnsupportedOperation),
         (request().description("x".repeat(8193)), ErrorKind::Validation),
         (request().tag("aws:a", "1"), ErrorKind::Tag),

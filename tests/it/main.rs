@@ -8,6 +8,8 @@ mod interop;
 mod kms_asymmetric;
 mod kms_cipher;
 mod kms_envelope;
+mod kms_import;
+mod kms_import_openssl;
 mod kms_keys;
 mod kms_mac;
 mod kms_openssl;

@@ -43,6 +43,15 @@ impl OpenSsl {
         (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
     }
 
+    /// Runs a line of shell in the folder, with this OpenSSL as `openssl`.
+    pub(crate) fn shell(&self, line: &str) {
+        let script = format!("set -e -o pipefail; openssl() {{ command \"$OPENSSL\" \"$@\"; }}; {line}");
+        let output =
+            Command::new("bash").args(["-c", &script]).env("OPENSSL", &self.program).current_dir(&self.folder).output();
+        let output = output.unwrap_or_else(|error| panic!("bash: {error}"));
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     pub(crate) fn must(&self, arguments: &[&str]) {
         let (done, printed) = self.run(arguments);
         assert!(done, "openssl {arguments:?}: {printed}");

@@ -2,12 +2,17 @@
 
 mod agreement;
 mod data_key_pair;
+mod import;
 mod mac;
 mod signing;
 
 pub use agreement::{DeriveSharedSecretRequest, DeriveSharedSecretResponse, GetPublicKeyResponse};
 pub use data_key_pair::{
     GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,
+};
+pub(super) use import::Expiration;
+pub use import::{
+    GetParametersForImportRequest, GetParametersForImportResponse, ImportKeyMaterialRequest, ImportedKeyMaterial,
 };
 pub use mac::{GenerateMacRequest, GenerateMacResponse, VerifyMacRequest, VerifyMacResponse};
 pub use signing::{SignRequest, SignResponse, VerifyRequest, VerifyResponse};
@@ -404,6 +409,8 @@ pub struct GenerateDataKeyWithoutPlaintextResponse {
 pub struct MaintenanceReport {
     /// Keys that got new material because their rotation was due.
     pub rotated: Vec<KeyArn>,
+    /// Keys whose imported material was deleted, some or all, because its time was over.
+    pub expired: Vec<KeyArn>,
     /// Keys that were deleted because their waiting period had ended.
     pub deleted: Vec<KeyArn>,
     /// Keys for which it failed, and why; the next run tries again.

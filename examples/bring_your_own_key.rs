@@ -1,0 +1,91 @@
+//! Imports key material that was made and wrapped outside, with the command line of OpenSSL 3, and shows what becomes of
+//! the key when the material is deleted and comes back.
+//!
+//! `cargo run --example bring_your_own_key`
+
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
+use strongroom::{
+    CreateKeyRequest, DecryptRequest, EncryptRequest, GetParametersForImportRequest, ImportKeyMaterialRequest,
+    ImportType, KeyId, Kms, Origin,
+};
+
+/// What happens outside, in the folder of the owner. The manual has the same lines for the other algorithms.
+const MAKE: &str = "openssl rand -out KeyMaterial.bin 32";
+const WRAP: &str = "\
+openssl pkeyutl -encrypt -in KeyMaterial.bin -out EncryptedKeyMaterial.bin \\
+    -inkey WrappingPublicKey.bin -keyform DER -pubin \\
+    -pkeyopt rsa_padding_mode:oaep -pkeyopt rsa_oaep_md:sha256 -pkeyopt rsa_mgf1_md:sha256";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let folder = tempfile::tempdir()?;
+    let kms = Kms::in_memory()?;
+
+    let key = kms.create_key(CreateKeyRequest::default().origin(Origin::External).description("my own"))?;
+    println!("1. {} is there, and waits for its material: it is {}.", key.arn(), key.state());
+
+    println!("2. You make the material, and keep it:\n   {MAKE}");
+    shell(folder.path(), MAKE)?;
+    import(&kms, key.key_id(), folder.path(), None)?;
+    println!("3. It was wrapped outside under a key of 24 hours, and imported:\n   {}", WRAP.replace('\n', "\n   "));
+    let blob = kms.encrypt(EncryptRequest::new(key.key_id(), b"a secret"))?.ciphertext_blob;
+    println!("   The key is {}, and has encrypted something.", kms.describe_key(key.key_id())?.state());
+
+    kms.delete_imported_key_material(key.key_id(), None)?;
+    let refused = kms.decrypt(DecryptRequest::new(&blob)).err().ok_or("a key without material decrypted")?;
+    println!("4. The material was deleted here, so:\n   {refused}");
+
+    import(&kms, key.key_id(), folder.path(), None)?;
+    let opened = kms.decrypt(DecryptRequest::new(&blob))?.plaintext;
+    println!("5. The same material came back, and what was encrypted opens: {:?}", text(opened.expose_secret()));
+
+    fs::rename(folder.path().join("KeyMaterial.bin"), folder.path().join("KeyMaterial.1.bin"))?;
+    shell(folder.path(), MAKE)?;
+    let refused =
+        import(&kms, key.key_id(), folder.path(), None).err().ok_or("other material was taken for the same")?;
+    println!("6. Other material is not taken for it:\n   {refused}");
+    import(&kms, key.key_id(), folder.path(), Some(ImportType::NewKeyMaterial))?;
+    kms.rotate_key_on_demand(key.key_id())?;
+    let opened = kms.decrypt(DecryptRequest::new(&blob))?.plaintext;
+    println!(
+        "7. As new material it waits for a rotation, and now encrypts. The old still opens: {:?}",
+        text(opened.expose_secret())
+    );
+    Ok(())
+}
+
+/// Steps two to four of an import: parameters out, wrapping outside, wrapped material in.
+fn import(kms: &Kms, key: KeyId, folder: &Path, import_type: Option<ImportType>) -> Result<(), Box<dyn Error>> {
+    let (algorithm, size) = (WrappingAlgorithm::RsaesOaepSha256, WrappingKeySpec::Rsa2048);
+    let parameters = kms.get_parameters_for_import(GetParametersForImportRequest::new(key, algorithm, size))?;
+    fs::write(folder.join("WrappingPublicKey.bin"), &parameters.public_key)?;
+    shell(folder, WRAP)?;
+    let wrapped = fs::read(folder.join("EncryptedKeyMaterial.bin"))?;
+    let mut request = ImportKeyMaterialRequest::new(key, &parameters.import_token, &wrapped).does_not_expire();
+    if let Some(import_type) = import_type {
+        request = request.import_type(import_type);
+    }
+    kms.import_key_material(request)?;
+    Ok(())
+}
+
+fn shell(folder: &Path, line: &str) -> Result<(), Box<dyn Error>> {
+    let output = Command::new("sh").args(["-c", line]).current_dir(folder).output();
+    let output = output.map_err(|error| format!("this example needs a shell: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(format!(
+        "this example needs the command line of OpenSSL 3 (on Debian: apt-get install openssl).\n{line}\n{complaint}"
+    )
+    .into())
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
