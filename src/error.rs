@@ -162,6 +162,8 @@ kinds! {
     Audit => None,
     /// An encrypted message was refused; the source is a `MessageError` that names the check.
     InvalidMessage => None,
+    /// A message is sound, and the commitment or signature policy of the envelope refuses it.
+    MessagePolicy => None,
     /// No wrapped data key of a message could be opened by the keyring.
     NoDataKeyUnwrapped => None,
     /// The context of a message lacks what the caller expects of it.

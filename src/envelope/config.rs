@@ -1,5 +1,6 @@
 //! The settings of an envelope.
 
+use super::policy::{CommitmentPolicy, SignaturePolicy};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{AlgorithmSuite, DEFAULT_FRAME_LENGTH, LARGEST_WRITABLE_FRAME_LENGTH, Limits};
@@ -8,14 +9,23 @@ use crate::message::{AlgorithmSuite, DEFAULT_FRAME_LENGTH, LARGEST_WRITABLE_FRAM
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Config {
     pub(super) backend: CryptoBackend,
-    pub(super) suite: AlgorithmSuite,
+    /// The one that was asked for; without it, the commitment policy says.
+    pub(super) suite: Option<AlgorithmSuite>,
+    pub(super) commitment_policy: CommitmentPolicy,
+    pub(super) signature_policy: SignaturePolicy,
     pub(super) frame_length: u32,
     pub(super) limits: Limits,
 }
 
 impl Config {
+    /// The suite of messages that are written.
+    pub(super) fn suite(&self) -> AlgorithmSuite {
+        self.suite.unwrap_or(self.commitment_policy.default_suite())
+    }
+
     /// Checks what could be set wrongly.
     pub(super) fn validated(self) -> Result<Self> {
+        self.commitment_policy.check_encrypt(self.suite())?;
         // A frame over the limit would make messages that the same envelope cannot read.
         let largest = LARGEST_WRITABLE_FRAME_LENGTH.min(self.limits.max_frame_length());
         if (1..=largest).contains(&self.frame_length) {
@@ -30,7 +40,9 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             backend: CryptoBackend::default(),
-            suite: AlgorithmSuite::default(),
+            suite: None,
+            commitment_policy: CommitmentPolicy::default(),
+            signature_policy: SignaturePolicy::default(),
             frame_length: DEFAULT_FRAME_LENGTH,
             limits: Limits::default(),
         }

@@ -6,6 +6,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use super::policy::CommitmentPolicy;
 use crate::context::{self, EncryptionContext, RESERVED_CONTEXT_PREFIX};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
@@ -37,6 +38,7 @@ pub struct EncryptionMaterials {
     context: EncryptionContext,
     canonical_context: Vec<u8>,
     required_names: BTreeSet<String>,
+    commitment_policy: CommitmentPolicy,
     plaintext_length: Option<u64>,
     data_key: Option<SecretBytes>,
     encrypted_data_keys: Vec<EncryptedDataKey>,
@@ -56,6 +58,7 @@ impl EncryptionMaterials {
             canonical_context: context.to_canonical_bytes().map_err(context::too_long)?,
             context,
             required_names: BTreeSet::new(),
+            commitment_policy: CommitmentPolicy::default(),
             plaintext_length: None,
             data_key: None,
             encrypted_data_keys: Vec::new(),
@@ -94,6 +97,19 @@ impl EncryptionMaterials {
             pairs.collect::<EncryptionContext>().to_canonical_bytes().map_err(context::too_long)
         };
         Ok((Cow::Owned(part(false)?), part(true)?))
+    }
+
+    /// Says under which commitment policy the message is written; without it, under the default one.
+    #[must_use]
+    pub const fn with_commitment_policy(mut self, policy: CommitmentPolicy) -> Self {
+        self.commitment_policy = policy;
+        self
+    }
+
+    /// The commitment policy, which the suite was checked against. What is kept for later messages must be kept for this
+    /// policy only.
+    pub const fn commitment_policy(&self) -> CommitmentPolicy {
+        self.commitment_policy
     }
 
     /// Says how many bytes of plaintext the message will have.
@@ -222,6 +238,7 @@ pub struct DecryptionMaterials {
     context: EncryptionContext,
     reproduced_names: BTreeSet<String>,
     canonical_context: Vec<u8>,
+    commitment_policy: CommitmentPolicy,
     data_key: Option<SecretBytes>,
     backend: CryptoBackend,
 }
@@ -233,7 +250,28 @@ impl DecryptionMaterials {
     /// [`ErrorKind::Validation`] if the context is too long.
     pub fn new(suite: AlgorithmSuite, context: EncryptionContext, backend: CryptoBackend) -> Result<Self> {
         let canonical_context = context.to_canonical_bytes().map_err(context::too_long)?;
-        Ok(Self { suite, context, reproduced_names: BTreeSet::new(), canonical_context, data_key: None, backend })
+        Ok(Self {
+            suite,
+            context,
+            reproduced_names: BTreeSet::new(),
+            canonical_context,
+            commitment_policy: CommitmentPolicy::default(),
+            data_key: None,
+            backend,
+        })
+    }
+
+    /// Says under which commitment policy the message is read; without it, under the default one.
+    #[must_use]
+    pub const fn with_commitment_policy(mut self, policy: CommitmentPolicy) -> Self {
+        self.commitment_policy = policy;
+        self
+    }
+
+    /// The commitment policy, which the suite was checked against. What is kept for later messages must be kept for this
+    /// policy only.
+    pub const fn commitment_policy(&self) -> CommitmentPolicy {
+        self.commitment_policy
     }
 
     /// Says which pairs of the context the caller brought, whether the header shows them or not.

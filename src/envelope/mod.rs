@@ -19,6 +19,7 @@ mod keyring;
 mod manager;
 mod materials;
 mod opening;
+mod policy;
 mod reader;
 mod writer;
 
@@ -33,6 +34,7 @@ pub use manager::{
     RequiredContextManager,
 };
 pub use materials::{DecryptionMaterials, EncryptionMaterials};
+pub use policy::{CommitmentPolicy, SignaturePolicy};
 pub use reader::EnvelopeReader;
 pub use writer::EnvelopeWriter;
 
@@ -42,6 +44,7 @@ use crate::error::Result;
 use crate::message::{self, Header, HeaderParser, Limits};
 use config::Config;
 use opening::KnownContext;
+use policy::Release;
 
 /// Encrypts and decrypts messages with the data keys of one keyring, or of a materials manager. Cheap to clone, and may be used by many threads.
 ///
@@ -127,7 +130,8 @@ impl Envelope {
     ///
     /// # Errors
     /// [`ErrorKind::InvalidMessage`](crate::ErrorKind::InvalidMessage) if the message is malformed, altered, cut off or
-    /// followed by other bytes, [`ErrorKind::ContextMismatch`](crate::ErrorKind::ContextMismatch) if it lacks an expected
+    /// followed by other bytes, [`ErrorKind::MessagePolicy`](crate::ErrorKind::MessagePolicy) if the commitment or the
+    /// signature policy refuses it, [`ErrorKind::ContextMismatch`](crate::ErrorKind::ContextMismatch) if it lacks an expected
     /// pair, [`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped) if the keyring cannot open it.
     pub fn decrypt(&self, message: &[u8], expect_context: &EncryptionContext) -> Result<Vec<u8>> {
         Ok(self.decrypt_with_header(message, expect_context)?.plaintext)
@@ -153,7 +157,7 @@ impl Envelope {
 
     fn open_into(&self, message: &[u8], known: KnownContext<'_>, plaintext: &mut Vec<u8>) -> Result<Header> {
         let header = HeaderParser::default().parse(message, &self.config.limits)?;
-        let opener = opening::start_reading(&self.config, &*self.manager, &header, known)?;
+        let opener = opening::start_reading(&self.config, &*self.manager, &header, known, Release::Whole)?;
         opener.open_whole(&message[header.encoded_length()..], plaintext)?;
         Ok(header)
     }
@@ -193,12 +197,21 @@ impl Envelope {
 
     /// Starts to read a message from `inner`: reads and verifies its header. The plaintext is then read from the result.
     ///
+    /// A signed message is refused unless the [`SignaturePolicy`] was set to release frames before the signature, which
+    /// stands at the end, is verified.
+    ///
     /// # Errors
     /// As [`Envelope::decrypt`] for what concerns the header, and [`ErrorKind::Io`](crate::ErrorKind::Io) if `inner`
     /// cannot be read.
     pub fn reader<R: io::Read>(&self, inner: R, expect_context: &EncryptionContext) -> Result<EnvelopeReader<R>> {
         EnvelopeReader::start(inner, &self.config.limits, |header| {
-            opening::start_reading(&self.config, &*self.manager, header, KnownContext::Expected(expect_context))
+            opening::start_reading(
+                &self.config,
+                &*self.manager,
+                header,
+                KnownContext::Expected(expect_context),
+                Release::Streamed,
+            )
         })
     }
 
@@ -214,7 +227,13 @@ impl Envelope {
         reproduced: &EncryptionContext,
     ) -> Result<EnvelopeReader<R>> {
         EnvelopeReader::start(inner, &self.config.limits, |header| {
-            opening::start_reading(&self.config, &*self.manager, header, KnownContext::Reproduced(reproduced))
+            opening::start_reading(
+                &self.config,
+                &*self.manager,
+                header,
+                KnownContext::Reproduced(reproduced),
+                Release::Streamed,
+            )
         })
     }
 }
@@ -236,6 +255,38 @@ impl EnvelopeBuilder {
     /// Starts an envelope with settings of your own whose data keys come through a materials manager.
     pub fn with_materials_manager(manager: impl MaterialsManager + 'static) -> Self {
         Self { envelope: Envelope::with_materials_manager(manager) }
+    }
+
+    /// Sets the algorithm suite of the messages that are written. Default: that of the commitment policy, unsigned.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::message::{self, AlgorithmSuite};
+    /// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let signed = AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384;
+    /// let envelope = Envelope::builder(keyring).algorithm_suite(signed).build()?;
+    /// let message = envelope.encrypt(b"attack at dawn", &EncryptionContext::new())?;
+    /// assert_eq!(message::inspect(&message)?.suite(), signed);
+    /// assert_eq!(envelope.decrypt(&message, &EncryptionContext::new())?, b"attack at dawn");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub const fn algorithm_suite(mut self, suite: message::AlgorithmSuite) -> Self {
+        self.envelope.config.suite = Some(suite);
+        self
+    }
+
+    /// Sets whether messages must commit to their key. Default: all of them, written and read.
+    pub const fn commitment_policy(mut self, policy: CommitmentPolicy) -> Self {
+        self.envelope.config.commitment_policy = policy;
+        self
+    }
+
+    /// Sets what of a signed message may be seen before its signature is verified. Default: nothing.
+    pub const fn signature_policy(mut self, policy: SignaturePolicy) -> Self {
+        self.envelope.config.signature_policy = policy;
+        self
     }
 
     /// Sets the bytes of plaintext in a frame of the messages that are written. Default:
@@ -261,7 +312,8 @@ impl EnvelopeBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the frame length is zero, over
-    /// [`LARGEST_WRITABLE_FRAME_LENGTH`](message::LARGEST_WRITABLE_FRAME_LENGTH), or over the limit for frames.
+    /// [`LARGEST_WRITABLE_FRAME_LENGTH`](message::LARGEST_WRITABLE_FRAME_LENGTH), or over the limit for frames; or if the
+    /// commitment policy does not allow the suite, or messages of it are only read.
     pub fn build(self) -> Result<Envelope> {
         Ok(Envelope { config: self.envelope.config.validated()?, ..self.envelope })
     }

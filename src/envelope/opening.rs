@@ -3,9 +3,10 @@
 use super::config::Config;
 use super::manager::MaterialsManager;
 use super::materials::{DecryptionMaterials, EncryptionMaterials};
+use super::policy::Release;
 use crate::context::{self, EncryptionContext, RESERVED_CONTEXT_PREFIX};
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::{Header, HeaderParts, MessageId, Opener, Sealer, check_readable};
+use crate::message::{Header, HeaderParts, MessageId, MessageSigner, Opener, PUBLIC_KEY_NAME, Sealer, check_readable};
 
 /// Gets a data key and makes the header of a new message, whose plaintext has so many bytes if that is known.
 pub(super) fn start_writing(
@@ -15,12 +16,29 @@ pub(super) fn start_writing(
     plaintext_length: Option<usize>,
 ) -> Result<Sealer> {
     refuse_reserved_names(context)?;
-    let mut materials = EncryptionMaterials::new(config.suite, context.clone(), config.backend)?;
+    let suite = config.suite();
+    config.commitment_policy.check_encrypt(suite)?;
+    let mut context = context.clone();
+    let signer = match suite.signature() {
+        None => None,
+        Some(signature) => {
+            let signer = MessageSigner::generate(&config.backend, signature)?;
+            context.extend([(PUBLIC_KEY_NAME, signer.public_key().as_str())]);
+            Some(signer)
+        }
+    };
+    let bound = context.clone();
+    let mut materials =
+        EncryptionMaterials::new(suite, context, config.backend)?.with_commitment_policy(config.commitment_policy);
     if let Some(length) = plaintext_length {
         materials = materials.with_plaintext_length(u64::try_from(length).unwrap_or(u64::MAX));
     }
-    let message_id = MessageId::try_fill(config.suite.version(), |id| materials.fill_random(id))?;
+    let message_id = MessageId::try_fill(suite.version(), |id| materials.fill_random(id))?;
     manager.on_encrypt(&mut materials)?;
+    // A manager could have put other materials in the place of these.
+    if materials.suite() != suite || *materials.context() != bound {
+        return Err(exchanged());
+    }
     let count = materials.encrypted_data_keys().len();
     let limit = usize::from(config.limits.max_encrypted_data_keys());
     let (Some(data_key), 1..) = (materials.data_key(), count) else {
@@ -32,14 +50,14 @@ pub(super) fn start_writing(
     }
     let (shown, omitted) = materials.header_contexts()?;
     let parts = HeaderParts {
-        suite: config.suite,
+        suite,
         message_id: &message_id,
         context: &shown,
         omitted_context: &omitted,
         data_keys: materials.encrypted_data_keys(),
         frame_length: config.frame_length,
     };
-    Ok(Sealer::new(&config.backend, &parts, data_key)?)
+    Ok(Sealer::new(&config.backend, &parts, data_key, signer)?)
 }
 
 /// What the caller knows of the context of a message.
@@ -79,6 +97,10 @@ impl<'a> KnownContext<'a> {
     }
 }
 
+fn exchanged() -> Error {
+    Error::new(ErrorKind::Internal, "the materials manager returned materials of another suite or another context")
+}
+
 fn refuse_reserved_names(context: &EncryptionContext) -> Result<()> {
     match context.iter().find(|(name, _)| name.starts_with(RESERVED_CONTEXT_PREFIX)) {
         None => Ok(()),
@@ -96,15 +118,24 @@ pub(super) fn start_reading(
     manager: &dyn MaterialsManager,
     header: &Header,
     known: KnownContext<'_>,
+    release: Release,
 ) -> Result<Opener> {
+    let suite = header.suite();
+    config.commitment_policy.check_decrypt(suite)?;
+    config.signature_policy.check_decrypt(suite, release)?;
     check_readable(header)?;
     let omitted = known.omitted_from(header.context())?;
     let mut full = header.context().clone();
     full.extend(omitted.iter());
-    let mut materials =
-        DecryptionMaterials::new(header.suite(), full, config.backend)?.with_reproduced_names(known.reproduced_names());
+    let bound = full.clone();
+    let mut materials = DecryptionMaterials::new(suite, full, config.backend)?
+        .with_commitment_policy(config.commitment_policy)
+        .with_reproduced_names(known.reproduced_names());
     let omitted = omitted.to_canonical_bytes().map_err(context::too_long)?;
     manager.on_decrypt(&mut materials, header.data_keys())?;
+    if materials.suite() != suite || *materials.context() != bound {
+        return Err(exchanged());
+    }
     let data_key = materials
         .data_key()
         .ok_or_else(|| Error::new(ErrorKind::Internal, "the keyring reported no failure and gave no data key"))?;

@@ -7,7 +7,7 @@ use super::error::MessageError;
 use super::header::COMMITMENT_LENGTH;
 use super::message_id::MessageId;
 use super::suite::{AlgorithmSuite, KeyDerivation};
-use crate::crypto::{AeadKey, CryptoBackend, DigestAlgorithm};
+use crate::crypto::{AeadKey, CryptoBackend, CryptoError};
 use crate::secret::SecretBytes;
 
 /// Longest content key: that of AES-256.
@@ -16,7 +16,7 @@ const MAX_KEY_LENGTH: usize = 32;
 /// What is derived for one message.
 pub(super) struct ContentKeys {
     content_key: Box<dyn AeadKey>,
-    commitment: [u8; COMMITMENT_LENGTH],
+    commitment: Option<[u8; COMMITMENT_LENGTH]>,
 }
 
 impl ContentKeys {
@@ -25,46 +25,55 @@ impl ContentKeys {
         self.content_key
     }
 
-    /// What the header shows so that no other data key opens the message.
-    pub(super) const fn commitment(&self) -> &[u8; COMMITMENT_LENGTH] {
-        &self.commitment
+    /// What the header shows so that no other data key opens the message; `None` for a suite without commitment.
+    pub(super) const fn commitment(&self) -> Option<&[u8; COMMITMENT_LENGTH]> {
+        self.commitment.as_ref()
     }
 
-    /// Compares, in constant time, with what a header shows.
-    pub(super) fn commits_to(&self, shown: &[u8; COMMITMENT_LENGTH]) -> bool {
-        self.commitment.ct_eq(shown).into()
+    /// Compares, in constant time, with what a header shows. A header that shows nothing belongs to a suite that
+    /// commits to nothing, and the reverse.
+    pub(super) fn commits_to(&self, shown: Option<&[u8; COMMITMENT_LENGTH]>) -> bool {
+        match (&self.commitment, shown) {
+            (Some(commitment), Some(shown)) => commitment.ct_eq(shown).into(),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
     }
 }
 
-/// Derives the keys of a message: one HKDF extract with the message id as salt, two expands.
+/// Derives the keys of a message as its suite has it.
 ///
-/// # Errors
-/// [`MessageError::SuiteNotSupported`] for a suite that derives in another way.
+/// ```text
+/// no derivation   content key = data key
+/// HKDF            content key = HKDF(no salt, data key, suite id ‖ message id)
+/// with commitment prk = HKDF-Extract(salt = message id, data key)
+///                 content key = HKDF-Expand(prk, suite id ‖ "DERIVEKEY"), commitment = HKDF-Expand(prk, "COMMITKEY")
+/// ```
 pub(super) fn derive(
     backend: &CryptoBackend,
     suite: AlgorithmSuite,
     data_key: &SecretBytes,
     message_id: &MessageId,
 ) -> Result<ContentKeys, MessageError> {
-    match suite.derivation() {
-        KeyDerivation::HkdfCommit(hash) => committing(backend, hash, suite, data_key, message_id),
-        KeyDerivation::None | KeyDerivation::Hkdf(_) => Err(MessageError::SuiteNotSupported(suite)),
-    }
-}
-
-fn committing(
-    backend: &CryptoBackend,
-    hash: DigestAlgorithm,
-    suite: AlgorithmSuite,
-    data_key: &SecretBytes,
-    message_id: &MessageId,
-) -> Result<ContentKeys, MessageError> {
-    let extracted = backend.kdf().extract(hash, message_id.as_ref(), data_key.expose_secret());
+    let (data_key, suite_id) = (data_key.expose_secret(), suite.id().to_be_bytes());
     let mut content_key = Zeroizing::new([0; MAX_KEY_LENGTH]);
     let content_key = &mut content_key[..suite.data_key_length()];
-    extracted.expand(&[&suite.id().to_be_bytes(), b"DERIVEKEY"], content_key)?;
-    let mut commitment = [0; COMMITMENT_LENGTH];
-    extracted.expand(&[b"COMMITKEY"], &mut commitment)?;
+    let mut commitment = None;
+    match suite.derivation() {
+        KeyDerivation::None if data_key.len() == content_key.len() => content_key.copy_from_slice(data_key),
+        KeyDerivation::None => {
+            return Err(CryptoError::InvalidLength { what: "data key", length: data_key.len() }.into());
+        }
+        KeyDerivation::Hkdf(hash) => {
+            let extracted = backend.kdf().extract(hash, &[], data_key);
+            extracted.expand(&[&suite_id, message_id.as_ref()], content_key)?;
+        }
+        KeyDerivation::HkdfCommit(hash) => {
+            let extracted = backend.kdf().extract(hash, message_id.as_ref(), data_key);
+            extracted.expand(&[&suite_id, b"DERIVEKEY"], content_key)?;
+            extracted.expand(&[b"COMMITKEY"], commitment.insert([0; COMMITMENT_LENGTH]))?;
+        }
+    }
     Ok(ContentKeys { content_key: backend.aead().bind(suite.aead(), content_key)?, commitment })
 }
 
@@ -80,8 +89,9 @@ mod tests {
         for backend in [FASTEST, RUST_CRYPTO] {
             let keys = derive(&backend, suite, &example_data_key(), &message_id(suite))?;
             let expected = "bbe9a13c6144de6db8a0b1a0e8f11783cd66fc015b916c8c1ee27fb7953e8fad";
-            assert_eq!(hex::encode(keys.commitment()), expected);
-            assert!(keys.commits_to(keys.commitment()) && !keys.commits_to(&[0; COMMITMENT_LENGTH]));
+            assert_eq!(keys.commitment().map(hex::encode).as_deref(), Some(expected));
+            assert!(keys.commits_to(keys.commitment()) && !keys.commits_to(Some(&[0; COMMITMENT_LENGTH])));
+            assert!(!keys.commits_to(None));
 
             let content_key = hex::decode("42b9038b9bd3e8ab73591b447a13c9fd236d8227076a7150e0d6f7d6da207193").unwrap();
             let expected = backend.aead().bind(suite.aead(), &content_key)?.seal(&[0; 12], b"bound", &[], &mut [])?;
@@ -91,10 +101,23 @@ mod tests {
     }
 
     #[test]
-    fn other_derivations_are_named_as_not_supported() {
-        for suite in AlgorithmSuite::ALL.iter().filter(|suite| !suite.is_committing()) {
-            let refusal = derive(&FASTEST, *suite, &example_data_key(), &message_id(*suite)).err();
-            assert_eq!(refusal, Some(MessageError::SuiteNotSupported(*suite)));
+    fn the_content_key_of_version_1_is_that_of_the_worked_example() -> Result<(), MessageError> {
+        let suite = AlgorithmSuite::Aes256GcmHkdfSha256;
+        for backend in [FASTEST, RUST_CRYPTO] {
+            let keys = derive(&backend, suite, &example_data_key(), &message_id(suite))?;
+            assert!(keys.commitment().is_none() && keys.commits_to(None));
+            assert!(!keys.commits_to(Some(&[0; COMMITMENT_LENGTH])));
+            let content_key = hex::decode("6eda12ab907f0718a267636b8ae6162c42f68795fb08db92b2bb5850bbedcd16").unwrap();
+            let expected = backend.aead().bind(suite.aead(), &content_key)?.seal(&[0; 12], b"bound", &[], &mut [])?;
+            assert_eq!(keys.into_content_key().seal(&[0; 12], b"bound", &[], &mut [])?, expected);
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_data_key_that_is_used_as_it_is_has_the_length_of_the_content_key() {
+        let suite = AlgorithmSuite::Aes128Gcm;
+        assert!(derive(&FASTEST, suite, &SecretBytes::zeroed(16), &message_id(suite)).is_ok());
+        assert!(derive(&FASTEST, suite, &SecretBytes::zeroed(32), &message_id(suite)).is_err());
     }
 }

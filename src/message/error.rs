@@ -7,8 +7,8 @@ use crate::error::{Error, ErrorKind};
 
 /// Why a message was refused: one variant for each check, in the order in which the checks are made.
 ///
-/// It is the source of an [`Error`] of kind [`ErrorKind::InvalidMessage`]. The last three variants are about messages
-/// that cannot be written.
+/// It is the source of an [`Error`] of kind [`ErrorKind::InvalidMessage`]. The policies of an envelope
+/// refuse with [`ErrorKind::MessagePolicy`]; the last four variants are about messages that cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
@@ -92,12 +92,24 @@ pub enum MessageError {
         /// How many are there, counted likewise.
         available: usize,
     },
-    /// This release does not open messages of the suite.
-    #[error("messages of algorithm suite {0} cannot be opened by this release")]
-    SuiteNotSupported(AlgorithmSuite),
+    /// The commitment policy refuses the suite.
+    #[error(
+        "the message has suite {0}, which does not commit to its key, and the commitment policy refuses that: to read old \
+         messages, choose a policy that allows it"
+    )]
+    CommitmentPolicy(AlgorithmSuite),
+    /// The signature policy refuses to read a signed message in this way.
+    #[error(
+        "the message has suite {0} and is signed, which the signature policy refuses here: decrypt it whole, or choose a \
+         policy that releases frames before the signature is verified"
+    )]
+    SignaturePolicy(AlgorithmSuite),
     /// A signed message without a public key, or an unsigned one with one.
     #[error("the message has suite {0}, with which the presence of a public key in its context disagrees")]
     PublicKeyPresence(AlgorithmSuite),
+    /// The public key in the context of a signed message is none.
+    #[error("the public key in the context of the message is malformed, or no point of its curve")]
+    InvalidPublicKey,
     /// The data key is not the one that the header commits to.
     #[error("the data key is not the one that the message commits to")]
     CommitmentMismatch,
@@ -134,9 +146,15 @@ pub enum MessageError {
         /// Its sequence number, from 1.
         sequence: u32,
     },
+    /// The signature at the end does not verify.
+    #[error("the signature of the message does not verify: it was altered, or signed by somebody else")]
+    Signature,
     /// Bytes follow the end of the message.
     #[error("bytes follow the end of the message: was something appended to it?")]
     TrailingData,
+    /// Messages of the suite are read and not written.
+    #[error("messages of algorithm suite {0} are not written any more, only read")]
+    SuiteNotWritten(AlgorithmSuite),
     /// A part of the header does not fit its length field.
     #[error("the message cannot be written: {0}")]
     Unwritable(CodecError),
@@ -168,7 +186,8 @@ impl MessageError {
 
     const fn kind(&self) -> ErrorKind {
         match self {
-            Self::Unwritable(_) | Self::TooManyFrames => ErrorKind::Validation,
+            Self::Unwritable(_) | Self::TooManyFrames | Self::SuiteNotWritten(_) => ErrorKind::Validation,
+            Self::CommitmentPolicy(_) | Self::SignaturePolicy(_) => ErrorKind::MessagePolicy,
             Self::Backend(_) => ErrorKind::Internal,
             _ => ErrorKind::InvalidMessage,
         }

@@ -6,6 +6,7 @@
 use super::aad::{BodyAad, FrameKind, nonce};
 use super::error::MessageError;
 use super::message_id::MessageId;
+use super::signing::read_footer;
 use crate::codec::Reader;
 use crate::crypto::{AeadKey, CryptoError, NONCE_LENGTH, TAG_LENGTH};
 
@@ -31,6 +32,10 @@ pub(crate) struct Frame<'a> {
     nonce: [u8; NONCE_LENGTH],
     ciphertext: &'a [u8],
     tag: [u8; TAG_LENGTH],
+    /// The frame as it was received.
+    pub(super) encoded: &'a [u8],
+    /// The signature behind the last frame of a signed message.
+    pub(super) signature: Option<&'a [u8]>,
     encoded_length: usize,
 }
 
@@ -58,7 +63,7 @@ impl<'a> Frame<'a> {
                 return Err(MessageError::BadFinalLength { length, frame_length });
             }
         }
-        Self::read_sealed(reader, kind, sequence, nonce, length.into())
+        Self::read_sealed(bytes, reader, kind, sequence, nonce, length.into())
     }
 
     /// Reads a body without frames.
@@ -72,10 +77,11 @@ impl<'a> Frame<'a> {
         if length > limit {
             return Err(MessageError::BodyTooLong { length, limit });
         }
-        Self::read_sealed(reader, FrameKind::Single, 1, nonce, length)
+        Self::read_sealed(bytes, reader, FrameKind::Single, 1, nonce, length)
     }
 
     fn read_sealed(
+        bytes: &'a [u8],
         mut reader: Reader<'a>,
         kind: FrameKind,
         sequence: u32,
@@ -87,7 +93,21 @@ impl<'a> Frame<'a> {
         let sealed = reader.take(length.saturating_add(TAG_LENGTH), "frame").map_err(MessageError::cut_off)?;
         let (ciphertext, tag) = sealed.split_at(length);
         let tag = Reader::new(tag).array("frame tag").map_err(MessageError::cut_off)?;
-        Ok(Self { kind, sequence, nonce, ciphertext, tag, encoded_length: reader.position() })
+        let encoded_length = reader.position();
+        let encoded = &bytes[..encoded_length];
+        Ok(Self { kind, sequence, nonce, ciphertext, tag, encoded, signature: None, encoded_length })
+    }
+
+    /// Reads the footer behind the last frame. `bytes` are those that the frame was read from.
+    ///
+    /// # Errors
+    /// [`MessageError::Truncated`] if it is not whole.
+    pub(super) fn with_footer(mut self, bytes: &'a [u8]) -> Result<Self, MessageError> {
+        let mut reader = Reader::new(bytes);
+        reader.take(self.encoded_length, "frame").map_err(MessageError::cut_off)?;
+        self.signature = Some(read_footer(&mut reader)?);
+        self.encoded_length = reader.position();
+        Ok(self)
     }
 
     /// Whether the message ends with it.
@@ -100,7 +120,7 @@ impl<'a> Frame<'a> {
         self.ciphertext.len()
     }
 
-    /// Bytes that it takes in the message.
+    /// Bytes that it takes in the message, with the footer behind the last one.
     pub(crate) const fn encoded_length(&self) -> usize {
         self.encoded_length
     }

@@ -18,7 +18,7 @@ use crate::crypto::{NONCE_LENGTH, TAG_LENGTH};
 pub(super) const COMMITMENT_LENGTH: usize = 32;
 
 /// The name in an encryption context under which a signed message shows its public key.
-pub(super) const PUBLIC_KEY_NAME: &str = "aws-crypto-public-key";
+pub(crate) const PUBLIC_KEY_NAME: &str = "aws-crypto-public-key";
 
 /// The type byte of version 1: customer authenticated encrypted data.
 const TYPE_CUSTOMER_DATA: u8 = 0x80;
@@ -87,6 +87,15 @@ impl Header {
     /// The bytes, as received, that the header's tag authenticates.
     pub(super) fn body(&self) -> &[u8] {
         &self.body
+    }
+
+    /// The whole header as it was received, which is what a signature starts with: body, IV in version 1, tag.
+    pub(super) fn received(&self) -> [&[u8]; 3] {
+        let nonce: &[u8] = match self.version() {
+            MessageVersion::V1 => &self.nonce,
+            MessageVersion::V2 => &[],
+        };
+        [&self.body, nonce, &self.tag]
     }
 
     /// The IV of the header's tag: the one received in version 1, zero in version 2.

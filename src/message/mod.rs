@@ -19,6 +19,7 @@ mod limits;
 mod message_id;
 mod open;
 mod seal;
+mod signing;
 mod suite;
 #[cfg(test)]
 mod testing;
@@ -34,9 +35,10 @@ pub use message_id::MessageId;
 pub use suite::{AlgorithmSuite, KeyDerivation, MessageSignature, MessageVersion, SuiteSupport};
 
 pub(crate) use buffer::prepare;
-pub(crate) use header::{HeaderParser, HeaderParts};
+pub(crate) use header::{HeaderParser, HeaderParts, PUBLIC_KEY_NAME};
 pub(crate) use open::{Opener, check_readable};
 pub(crate) use seal::Sealer;
+pub(crate) use signing::MessageSigner;
 
 /// Reads the header of a message without any key.
 ///

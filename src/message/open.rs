@@ -13,16 +13,13 @@ use super::error::MessageError;
 use super::frame::{FINAL_OVERHEAD, Frame, FrameCipher, REGULAR_OVERHEAD, SINGLE_OVERHEAD};
 use super::header::{Header, PUBLIC_KEY_NAME, authenticated};
 use super::limits::{LARGEST_UNFRAMED_BODY, Limits};
-use super::suite::SuiteSupport;
+use super::signing::MessageVerifier;
 use crate::crypto::{CryptoBackend, CryptoError};
 use crate::secret::SecretBytes;
 
-/// Refuses, before any key is asked for, what this release does not read and what contradicts itself.
+/// Refuses, before any key is asked for, what contradicts itself.
 pub(crate) fn check_readable(header: &Header) -> Result<(), MessageError> {
     let suite = header.suite();
-    if suite.support() != SuiteSupport::Full {
-        return Err(MessageError::SuiteNotSupported(suite));
-    }
     // A public key under an unsigned suite would be a signature stripped off.
     if header.context().get(PUBLIC_KEY_NAME).is_some() != suite.signature().is_some() {
         return Err(MessageError::PublicKeyPresence(suite));
@@ -37,6 +34,7 @@ pub(crate) struct Opener {
     max_unframed_body: u64,
     /// The sequence number that must follow; `None` after the end.
     next: Option<u32>,
+    verifier: Option<MessageVerifier>,
 }
 
 impl Opener {
@@ -49,8 +47,9 @@ impl Opener {
         data_key: &SecretBytes,
         limits: &Limits,
     ) -> Result<Self, MessageError> {
+        let verifier = verifier(backend, header)?;
         let keys = derive::derive(backend, header.suite(), data_key, header.message_id())?;
-        if header.commitment().is_some_and(|shown| !keys.commits_to(shown)) {
+        if !keys.commits_to(header.commitment()) {
             return Err(MessageError::CommitmentMismatch);
         }
         let key = keys.into_content_key();
@@ -64,7 +63,14 @@ impl Opener {
             frame_length: header.frame_length(),
             max_unframed_body: limits.max_unframed_body().min(LARGEST_UNFRAMED_BODY),
             next: Some(1),
+            verifier,
         })
+    }
+
+    /// Whether a signature stands at the end of the message, which was not verified yet.
+    #[cfg(test)]
+    pub(crate) const fn is_signed(&self) -> bool {
+        self.verifier.is_some()
     }
 
     /// Whether the end of the message was opened.
@@ -79,23 +85,39 @@ impl Opener {
     /// [`MessageError::TrailingData`] after the end.
     pub(crate) fn read<'a>(&self, bytes: &'a [u8]) -> Result<Frame<'a>, MessageError> {
         let sequence = self.next.ok_or(MessageError::TrailingData)?;
-        match self.frame_length {
-            Some(frame_length) => Frame::read(bytes, sequence, frame_length),
-            None => Frame::read_single(bytes, self.max_unframed_body),
-        }
+        let frame = match self.frame_length {
+            Some(frame_length) => Frame::read(bytes, sequence, frame_length)?,
+            None => Frame::read_single(bytes, self.max_unframed_body)?,
+        };
+        if frame.is_last() && self.verifier.is_some() { frame.with_footer(bytes) } else { Ok(frame) }
     }
 
-    /// Opens the frame that [`Opener::read`] gave into `plaintext`, which has [`Frame::plaintext_length`] bytes.
+    /// Opens the frame that [`Opener::read`] gave into `plaintext`, which has [`Frame::plaintext_length`] bytes. The last
+    /// one of a signed message is opened only if the signature over all of the message verifies.
     pub(crate) fn open(&mut self, frame: &Frame<'_>, plaintext: &mut [u8]) -> Result<(), MessageError> {
         if self.next != Some(frame.sequence) {
             return Err(MessageError::BadSequence { expected: self.next.unwrap_or(0), found: frame.sequence });
         }
         self.cipher.open(frame, plaintext)?;
+        self.verify(frame).inspect_err(|_| plaintext.zeroize())?;
         self.next = match frame.kind {
             FrameKind::Regular => frame.sequence.checked_add(1),
             FrameKind::Final | FrameKind::Single => None,
         };
         Ok(())
+    }
+
+    fn verify(&mut self, frame: &Frame<'_>) -> Result<(), MessageError> {
+        let Some(verifier) = &mut self.verifier else { return Ok(()) };
+        verifier.update(frame.encoded);
+        match (frame.is_last(), frame.signature, self.verifier.take()) {
+            (true, Some(signature), Some(verifier)) => verifier.finish(signature),
+            (true, _, _) => Err(MessageError::Signature),
+            (false, _, verifier) => {
+                self.verifier = verifier;
+                Ok(())
+            }
+        }
     }
 
     /// Opens the whole body into `plaintext`, whose contents are replaced; its allocation is used again.
@@ -137,6 +159,15 @@ impl Opener {
         let regular = frame_length.saturating_add(REGULAR_OVERHEAD);
         (sealed / regular).saturating_mul(frame_length).saturating_add((sealed % regular).min(frame_length))
     }
+}
+
+/// What verifies the signature of a message, which has taken in the header.
+fn verifier(backend: &CryptoBackend, header: &Header) -> Result<Option<MessageVerifier>, MessageError> {
+    let Some(signature) = header.suite().signature() else { return Ok(None) };
+    let public_key = header.context().get(PUBLIC_KEY_NAME).ok_or(MessageError::PublicKeyPresence(header.suite()))?;
+    let mut verifier = MessageVerifier::new(backend, signature, public_key)?;
+    header.received().into_iter().for_each(|part| verifier.update(part));
+    Ok(Some(verifier))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::derive;
 use super::error::MessageError;
 use super::frame::{FINAL_OVERHEAD, FrameCipher, REGULAR_OVERHEAD};
 use super::header::{self, HeaderParts};
+use super::signing::MessageSigner;
 use super::suite::SuiteSupport;
 use crate::crypto::{CryptoBackend, NONCE_LENGTH};
 use crate::secret::SecretBytes;
@@ -29,30 +30,41 @@ pub(crate) struct Sealer {
     frame_length: usize,
     sequence: u32,
     held: Zeroizing<Vec<u8>>,
+    signer: Option<MessageSigner>,
 }
 
 impl Sealer {
-    /// Derives the keys of the message and makes its header.
+    /// Derives the keys of the message and makes its header. The public key of the signer stands in the context of the
+    /// message; there is a signer if the suite has signatures.
     pub(crate) fn new(
         backend: &CryptoBackend,
         parts: &HeaderParts<'_>,
         data_key: &SecretBytes,
+        mut signer: Option<MessageSigner>,
     ) -> Result<Self, MessageError> {
         if parts.suite.support() != SuiteSupport::Full {
-            return Err(MessageError::SuiteNotSupported(parts.suite));
+            return Err(MessageError::SuiteNotWritten(parts.suite));
+        }
+        if parts.suite.signature().is_some() != signer.is_some() {
+            return Err(MessageError::PublicKeyPresence(parts.suite));
         }
         let keys = derive::derive(backend, parts.suite, data_key, parts.message_id)?;
-        let body = parts.write_body(Some(keys.commitment())).map_err(MessageError::Unwritable)?;
+        let body = parts.write_body(keys.commitment()).map_err(MessageError::Unwritable)?;
         let key = keys.into_content_key();
         let nonce = [0; NONCE_LENGTH];
         let bound = header::authenticated(body.as_bytes(), parts.omitted_context);
         let tag = key.seal(&nonce, &bound, &[], &mut [])?;
+        let header = header::append_authentication(body, parts.suite.version(), &nonce, &tag);
+        if let Some(signer) = &mut signer {
+            signer.update(&header);
+        }
         Ok(Self {
-            header: header::append_authentication(body, parts.suite.version(), &nonce, &tag),
+            header,
             cipher: FrameCipher::new(key, *parts.message_id),
             frame_length: usize::try_from(parts.frame_length).unwrap_or(usize::MAX),
             sequence: 1,
             held: Zeroizing::default(),
+            signer,
         })
     }
 
@@ -65,12 +77,16 @@ impl Sealer {
     pub(crate) fn message_length(&self, plaintext: usize) -> Option<usize> {
         let regular = plaintext.saturating_sub(1) / self.frame_length;
         let overhead = regular.checked_mul(REGULAR_OVERHEAD)?.checked_add(FINAL_OVERHEAD)?;
-        plaintext.checked_add(overhead)?.checked_add(self.header.len())
+        plaintext.checked_add(overhead)?.checked_add(self.header.len())?.checked_add(self.footer_length())
+    }
+
+    fn footer_length(&self) -> usize {
+        self.signer.as_ref().map_or(0, MessageSigner::footer_length)
     }
 
     /// The most bytes that one [`Sealer::update`] or [`Sealer::finish`] writes.
-    pub(crate) const fn step_length(&self) -> usize {
-        self.frame_length.saturating_add(FINAL_OVERHEAD)
+    pub(crate) fn step_length(&self) -> usize {
+        self.frame_length.saturating_add(FINAL_OVERHEAD).saturating_add(self.footer_length())
     }
 
     /// Writes the whole message into `output`, which has [`Sealer::message_length`] bytes.
@@ -83,7 +99,7 @@ impl Sealer {
             self.seal_regular(frame, sealed)?;
             (plaintext, rest) = (later, behind);
         }
-        self.cipher.seal_final(self.sequence, plaintext, rest)
+        self.seal_end(plaintext, rest)
     }
 
     /// Takes some plaintext and seals at most one frame into `output`, which has [`Sealer::step_length`] bytes.
@@ -111,14 +127,29 @@ impl Sealer {
 
     /// Seals what is held as the final frame into `output`, which has [`Sealer::step_length`] bytes, and returns how
     /// many were written.
-    pub(crate) fn finish(self, output: &mut [u8]) -> Result<usize, MessageError> {
-        let written = self.held.len() + FINAL_OVERHEAD;
-        self.cipher.seal_final(self.sequence, &self.held, &mut output[..written])?;
+    pub(crate) fn finish(mut self, output: &mut [u8]) -> Result<usize, MessageError> {
+        let held = std::mem::take(&mut self.held);
+        let written = held.len() + FINAL_OVERHEAD + self.footer_length();
+        self.seal_end(&held, &mut output[..written])?;
         Ok(written)
+    }
+
+    /// Seals the final frame, and behind it the footer of a signed message.
+    fn seal_end(self, plaintext: &[u8], output: &mut [u8]) -> Result<(), MessageError> {
+        let (frame, footer) = output.split_at_mut(plaintext.len() + FINAL_OVERHEAD);
+        self.cipher.seal_final(self.sequence, plaintext, frame)?;
+        if let Some(mut signer) = self.signer {
+            signer.update(frame);
+            footer.copy_from_slice(&signer.finish()?);
+        }
+        Ok(())
     }
 
     fn seal_regular(&mut self, plaintext: &[u8], output: &mut [u8]) -> Result<(), MessageError> {
         self.cipher.seal_regular(self.sequence, plaintext, output)?;
+        if let Some(signer) = &mut self.signer {
+            signer.update(output);
+        }
         self.sequence = self.sequence.checked_add(1).ok_or(MessageError::TooManyFrames)?;
         Ok(())
     }

@@ -65,8 +65,8 @@ pub enum MessageSignature {
 pub enum SuiteSupport {
     /// Messages are written and read.
     Full,
-    /// The header can be inspected; the message cannot be opened or written.
-    HeaderOnly,
+    /// Messages are read, and none is written: a data key that is used as it is wears out.
+    ReadOnly,
 }
 
 macro_rules! suites {
@@ -120,37 +120,37 @@ const P384: Option<MessageSignature> = Some(MessageSignature::EcdsaP384Sha384);
 suites! {
     /// 0x0014: AES-128-GCM directly under the data key.
     Aes128Gcm = (0x0014, "AES_128_GCM_IV12_TAG16"):
-        Aes128Gcm, V1, NO_KDF, None, HeaderOnly;
+        Aes128Gcm, V1, NO_KDF, None, ReadOnly;
     /// 0x0046: AES-192-GCM directly under the data key.
     Aes192Gcm = (0x0046, "AES_192_GCM_IV12_TAG16"):
-        Aes192Gcm, V1, NO_KDF, None, HeaderOnly;
+        Aes192Gcm, V1, NO_KDF, None, ReadOnly;
     /// 0x0078: AES-256-GCM directly under the data key.
     Aes256Gcm = (0x0078, "AES_256_GCM_IV12_TAG16"):
-        Aes256Gcm, V1, NO_KDF, None, HeaderOnly;
+        Aes256Gcm, V1, NO_KDF, None, ReadOnly;
     /// 0x0114: AES-128-GCM, HKDF-SHA-256.
     Aes128GcmHkdfSha256 = (0x0114, "AES_128_GCM_IV12_TAG16_HKDF_SHA256"):
-        Aes128Gcm, V1, HKDF_256, None, HeaderOnly;
+        Aes128Gcm, V1, HKDF_256, None, Full;
     /// 0x0146: AES-192-GCM, HKDF-SHA-256.
     Aes192GcmHkdfSha256 = (0x0146, "AES_192_GCM_IV12_TAG16_HKDF_SHA256"):
-        Aes192Gcm, V1, HKDF_256, None, HeaderOnly;
+        Aes192Gcm, V1, HKDF_256, None, Full;
     /// 0x0178: AES-256-GCM, HKDF-SHA-256.
     Aes256GcmHkdfSha256 = (0x0178, "AES_256_GCM_IV12_TAG16_HKDF_SHA256"):
-        Aes256Gcm, V1, HKDF_256, None, HeaderOnly;
+        Aes256Gcm, V1, HKDF_256, None, Full;
     /// 0x0214: AES-128-GCM, HKDF-SHA-256, signed with ECDSA P-256.
     Aes128GcmHkdfSha256EcdsaP256 = (0x0214, "AES_128_GCM_IV12_TAG16_HKDF_SHA256_ECDSA_P256"):
-        Aes128Gcm, V1, HKDF_256, P256, HeaderOnly;
+        Aes128Gcm, V1, HKDF_256, P256, Full;
     /// 0x0346: AES-192-GCM, HKDF-SHA-384, signed with ECDSA P-384.
     Aes192GcmHkdfSha384EcdsaP384 = (0x0346, "AES_192_GCM_IV12_TAG16_HKDF_SHA384_ECDSA_P384"):
-        Aes192Gcm, V1, HKDF_384, P384, HeaderOnly;
+        Aes192Gcm, V1, HKDF_384, P384, Full;
     /// 0x0378: AES-256-GCM, HKDF-SHA-384, signed with ECDSA P-384.
     Aes256GcmHkdfSha384EcdsaP384 = (0x0378, "AES_256_GCM_IV12_TAG16_HKDF_SHA384_ECDSA_P384"):
-        Aes256Gcm, V1, HKDF_384, P384, HeaderOnly;
+        Aes256Gcm, V1, HKDF_384, P384, Full;
     /// 0x0478: AES-256-GCM, HKDF-SHA-512 with key commitment. The default.
     Aes256GcmHkdfSha512Commit = (0x0478, "AES_256_GCM_HKDF_SHA512_COMMIT_KEY"):
         Aes256Gcm, V2, COMMIT, None, Full;
     /// 0x0578: AES-256-GCM, HKDF-SHA-512 with key commitment, signed with ECDSA P-384.
     Aes256GcmHkdfSha512CommitEcdsaP384 = (0x0578, "AES_256_GCM_HKDF_SHA512_COMMIT_KEY_ECDSA_P384"):
-        Aes256Gcm, V2, COMMIT, P384, HeaderOnly;
+        Aes256Gcm, V2, COMMIT, P384, Full;
 }
 
 impl AlgorithmSuite {

@@ -58,7 +58,7 @@ pub(super) fn sealer(frame_length: u32) -> Sealer {
         data_keys: &[EncryptedDataKey::new("ns", *b"kn", [7; 4])],
         frame_length,
     };
-    Sealer::new(BACKEND, &parts, &example_data_key()).unwrap()
+    Sealer::new(BACKEND, &parts, &example_data_key(), None).unwrap()
 }
 
 /// A whole message, made in one call.

@@ -9,6 +9,9 @@ One request a line on standard input, one answer a line on standard output, both
     {"do": "version"}
         -> {"version": "4.0.7"}
 
+"suite": n chooses the algorithm suite of a message to write (the default is 0x0478), a frame length of 0 writes it in one
+piece, and "allow_version_1": true reads suites without commitment.
+
 With "keyring": true in the request, the data key is wrapped by a keyring of the material providers library, which is
 another implementation than the SDK's own master keys. With "children": [{"key": ..., "namespace": ..., "name": ...}, ...]
 beside it, that keyring is the generator of a multi-keyring; with "required": [name, ...] the names are required of the
@@ -49,9 +52,19 @@ KEYRING_WRAPPING = {
 
 MATERIAL_PROVIDERS = AwsCryptographicMaterialProviders(config=MaterialProvidersConfig())
 
-CLIENT = aws_encryption_sdk.EncryptionSDKClient(
-    commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT
-)
+CLIENTS = {
+    policy: aws_encryption_sdk.EncryptionSDKClient(commitment_policy=policy) for policy in CommitmentPolicy
+}
+
+
+def client(request, algorithm=None):
+    """The strictest client, unless suites of version 1 are to be read or written."""
+    if algorithm is not None and not algorithm.is_committing():
+        return CLIENTS[CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT]
+    if request.get("allow_version_1"):
+        return CLIENTS[CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT]
+    return CLIENTS[CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT]
+
 
 
 def raw_aes_keyring(member):
@@ -106,11 +119,12 @@ def key_source(request):
 
 
 def encrypt(request):
-    ciphertext, _header = CLIENT.encrypt(
+    algorithm = Algorithm.get_by_id(request.get("suite", Algorithm.AES_256_GCM_HKDF_SHA512_COMMIT_KEY.algorithm_id))
+    ciphertext, _header = client(request, algorithm).encrypt(
         source=bytes.fromhex(request["plaintext"]),
         encryption_context=request["context"],
         frame_length=request["frame_length"],
-        algorithm=Algorithm.AES_256_GCM_HKDF_SHA512_COMMIT_KEY,
+        algorithm=algorithm,
         **key_source(request),
     )
     return {"ciphertext": ciphertext.hex()}
@@ -118,7 +132,7 @@ def encrypt(request):
 
 def decrypt(request):
     reproduced = {"encryption_context": request["context"]} if "required" in request else {}
-    plaintext, header = CLIENT.decrypt(
+    plaintext, header = client(request).decrypt(
         source=bytes.fromhex(request["ciphertext"]), **reproduced, **key_source(request)
     )
     return {"plaintext": plaintext.hex(), "context": header.encryption_context}

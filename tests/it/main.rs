@@ -22,4 +22,5 @@ mod require;
 mod signatures;
 mod state_table;
 mod streaming;
+mod suites;
 mod vectors;

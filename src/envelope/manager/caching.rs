@@ -8,6 +8,7 @@ use super::cache::{CachedKey, DataKeyCache, Entrance, Terms};
 use crate::clock::{Clock, SystemClock};
 use crate::crypto::{CryptoBackend, DigestAlgorithm, DigestValue};
 use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
+use crate::envelope::policy::CommitmentPolicy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{AlgorithmSuite, EncryptedDataKey, KeyDerivation};
 use crate::secret::SecretBytes;
@@ -28,7 +29,7 @@ const IDENTITY_LABEL: &[u8] = b"strongroom data key cache v1";
 /// away, bites only when the data keys that are held have reached their **maximum age**, which therefore has no default.
 /// [`DataKeyCache::clear`] ends it at once.
 ///
-/// A data key is found again only for the same suite, the same encryption context (all of it, and the same pairs left
+/// A data key is found again only for the same suite, the same commitment policy, the same encryption context (all of it, and the same pairs left
 /// out of the header), the same partition, and on decrypt the same wrapped data keys. To encrypt, it serves until its age, its number of messages or its number of bytes
 /// would be exceeded; to decrypt, until its age is. While one thread fetches a data key, others that need the same wait
 /// for it; if that fails, all of them have that failure.
@@ -88,10 +89,18 @@ impl CachingMaterialsManager {
     }
 
     /// What an entry is found by. Each part has its length before it, so that none can run into the next.
-    fn identity(&self, backend: &CryptoBackend, action: &[u8], suite: AlgorithmSuite, parts: &[&[u8]]) -> DigestValue {
+    fn identity(
+        &self,
+        backend: &CryptoBackend,
+        action: &[u8],
+        (suite, policy): (AlgorithmSuite, CommitmentPolicy),
+        parts: &[&[u8]],
+    ) -> DigestValue {
         let suite = suite.id().to_be_bytes();
         let (kind, partition) = self.partition.identity();
-        let all = [IDENTITY_LABEL, action, kind, partition, &suite].into_iter().chain(parts.iter().copied());
+        let all = [IDENTITY_LABEL, action, kind, partition, &suite, policy_name(policy)]
+            .into_iter()
+            .chain(parts.iter().copied());
         let mut bytes = Vec::new();
         for part in all {
             bytes.extend_from_slice(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
@@ -113,7 +122,8 @@ impl MaterialsManager for CachingMaterialsManager {
         };
         let parts: Vec<&[u8]> =
             [materials.canonical_context()].into_iter().chain(materials.required_names().map(str::as_bytes)).collect();
-        let id = self.identity(materials.backend(), b"encrypt", materials.suite(), &parts);
+        let id =
+            self.identity(materials.backend(), b"encrypt", (materials.suite(), materials.commitment_policy()), &parts);
         let fetch = match self.cache.enter(id, length, &self.terms, &*self.clock)? {
             Entrance::Hit(key) => {
                 materials.set_data_key(SecretBytes::copy_of(key.data_key.expose_secret()))?;
@@ -150,7 +160,8 @@ impl MaterialsManager for CachingMaterialsManager {
         let count = names.len().to_be_bytes();
         let parts = [materials.canonical_context(), &count].into_iter().chain(names).chain(wrapped);
         let parts: Vec<&[u8]> = parts.collect();
-        let id = self.identity(materials.backend(), b"decrypt", materials.suite(), &parts);
+        let id =
+            self.identity(materials.backend(), b"decrypt", (materials.suite(), materials.commitment_policy()), &parts);
         let terms = Terms { max_messages: u64::MAX, max_bytes: u64::MAX, ..self.terms };
         let fetch = match self.cache.enter(id, 0, &terms, &*self.clock)? {
             Entrance::Hit(key) => return materials.set_data_key(SecretBytes::copy_of(key.data_key.expose_secret())),
@@ -171,6 +182,15 @@ impl MaterialsManager for CachingMaterialsManager {
             );
         }
         Ok(())
+    }
+}
+
+/// A name for each policy, so that materials made under one never serve another.
+const fn policy_name(policy: CommitmentPolicy) -> &'static [u8] {
+    match policy {
+        CommitmentPolicy::ForbidEncryptAllowDecrypt => b"forbid encrypt, allow decrypt",
+        CommitmentPolicy::RequireEncryptAllowDecrypt => b"require encrypt, allow decrypt",
+        CommitmentPolicy::RequireEncryptRequireDecrypt => b"require encrypt, require decrypt",
     }
 }
 

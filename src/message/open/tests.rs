@@ -1,8 +1,13 @@
 use super::*;
+use crate::context::EncryptionContext;
+use crate::message::header::append_authentication;
 use crate::message::testing::{
-    BACKEND, EXAMPLE_PLAINTEXT, EXAMPLE_V1, EXAMPLE_V2, counting_from, example, opener, plaintext, sealed,
+    BACKEND, EXAMPLE_PLAINTEXT, EXAMPLE_V1, EXAMPLE_V2, counting_from, example, example_data_key, message_id, opener,
+    plaintext, sealed,
 };
-use crate::message::{AlgorithmSuite, inspect};
+use crate::message::{
+    AlgorithmSuite, EncryptedDataKey, HeaderParts, MessageSignature, MessageSigner, Sealer, SuiteSupport, inspect,
+};
 
 fn open_whole(message: &[u8]) -> Result<Vec<u8>, MessageError> {
     let (header, opener) = opener(message, &Limits::default());
@@ -102,7 +107,7 @@ fn an_altered_header_is_refused_by_its_tag() {
         let mut message = example(EXAMPLE_V2);
         message[offset] ^= 1;
         let Ok(header) = inspect(&message) else { continue };
-        let data_key = crate::message::testing::example_data_key();
+        let data_key = example_data_key();
         let refusal = Opener::new(BACKEND, &header, &[], &data_key, &Limits::default()).err();
         // The message id is an input of the derivation too.
         let expected = if offset == 3 { MessageError::CommitmentMismatch } else { MessageError::HeaderAuth };
@@ -111,8 +116,145 @@ fn an_altered_header_is_refused_by_its_tag() {
 }
 
 #[test]
-fn what_this_release_does_not_read_is_named() {
-    let refusal = check_readable(&inspect(&example(EXAMPLE_V1)).unwrap());
-    assert_eq!(refusal, Err(MessageError::SuiteNotSupported(AlgorithmSuite::Aes256GcmHkdfSha256)));
-    assert_eq!(check_readable(&inspect(&example(EXAMPLE_V2)).unwrap()), Ok(()));
+fn the_worked_example_of_version_1_opens() {
+    assert_eq!(open_whole(&example(EXAMPLE_V1)).as_deref(), Ok(EXAMPLE_PLAINTEXT));
+}
+
+/// A header of a suite whose context shows a public key, or not. Its tag is none.
+fn header_of(suite: AlgorithmSuite, public_key: Option<&str>) -> Header {
+    let context: EncryptionContext = public_key.into_iter().map(|key| (PUBLIC_KEY_NAME, key)).collect();
+    let parts = HeaderParts {
+        suite,
+        message_id: &message_id(suite),
+        context: &context.to_canonical_bytes().unwrap(),
+        omitted_context: &[],
+        data_keys: &[EncryptedDataKey::new("ns", *b"kn", [7; 4])],
+        frame_length: 16,
+    };
+    let body = parts.write_body(suite.is_committing().then_some(&[0; 32])).unwrap();
+    inspect(&append_authentication(body, suite.version(), &[0; 12], &[0; 16])).unwrap()
+}
+
+#[test]
+fn the_presence_of_a_public_key_must_fit_the_suite() {
+    for &suite in AlgorithmSuite::ALL {
+        for public_key in [None, Some("key")] {
+            let fits = suite.signature().is_some() == public_key.is_some();
+            let expected = if fits { Ok(()) } else { Err(MessageError::PublicKeyPresence(suite)) };
+            assert_eq!(check_readable(&header_of(suite, public_key)), expected, "{suite}");
+        }
+    }
+}
+
+const SIGNED: [AlgorithmSuite; 4] = [
+    AlgorithmSuite::Aes128GcmHkdfSha256EcdsaP256,
+    AlgorithmSuite::Aes192GcmHkdfSha384EcdsaP384,
+    AlgorithmSuite::Aes256GcmHkdfSha384EcdsaP384,
+    AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384,
+];
+
+/// A signed message whose context shows what `edit` makes of its public key.
+fn signed(suite: AlgorithmSuite, text: &[u8], edit: impl Fn(String) -> String) -> (Vec<u8>, SecretBytes) {
+    let signer = MessageSigner::generate(BACKEND, suite.signature().unwrap()).unwrap();
+    let context = EncryptionContext::from([(PUBLIC_KEY_NAME, edit(signer.public_key()).as_str())]);
+    let parts = HeaderParts {
+        suite,
+        message_id: &message_id(suite),
+        context: &context.to_canonical_bytes().unwrap(),
+        omitted_context: &[],
+        data_keys: &[EncryptedDataKey::new("ns", *b"kn", [7; 4])],
+        frame_length: 16,
+    };
+    let data_key = SecretBytes::copy_of(&example_data_key().expose_secret()[..suite.data_key_length()]);
+    let sealer = Sealer::new(BACKEND, &parts, &data_key, Some(signer)).unwrap();
+    let mut message = vec![0; sealer.message_length(text.len()).unwrap()];
+    sealer.seal_whole(text, &mut message).unwrap();
+    (message, data_key)
+}
+
+fn open_signed(message: &[u8], data_key: &SecretBytes) -> Result<Vec<u8>, MessageError> {
+    let header = inspect(message)?;
+    let opener = Opener::new(BACKEND, &header, &[], data_key, &Limits::default())?;
+    assert!(opener.is_signed());
+    let mut text = vec![0xEE; 100];
+    let result = opener.open_whole(&message[header.encoded_length()..], &mut text);
+    assert!(result.is_ok() || text.is_empty(), "something was released");
+    result.map(|()| text)
+}
+
+#[test]
+fn a_signed_message_opens_and_every_flipped_bit_behind_its_header_is_refused() {
+    for suite in SIGNED {
+        for length in [0, 16, 40] {
+            let (message, data_key) = signed(suite, &plaintext(length), |key| key);
+            assert_eq!(open_signed(&message, &data_key), Ok(plaintext(length)), "{suite}");
+            let header = inspect(&message).unwrap().encoded_length();
+            // Signatures take their time: each byte of one message, some of the others.
+            let step = if length == 16 { 1 } else { 13 };
+            for offset in (header..message.len()).step_by(step) {
+                let mut altered = message.clone();
+                altered[offset] ^= 1 << (offset % 8);
+                assert!(open_signed(&altered, &data_key).is_err(), "{suite} {offset}");
+                assert!(open_signed(&message[..offset], &data_key).is_err(), "{suite} {offset}");
+            }
+            let longer = [&message[..], &[0]].concat();
+            assert_eq!(open_signed(&longer, &data_key), Err(MessageError::TrailingData));
+        }
+    }
+}
+
+#[test]
+fn a_signature_of_another_key_is_refused() {
+    for suite in SIGNED {
+        let (one, data_key) = signed(suite, b"text", |key| key);
+        let (two, _) = signed(suite, b"text", |key| key);
+        let footer = one.len() - 2 - if suite.id() == 0x0214 { 71 } else { 103 };
+        let exchanged = [&one[..footer], &two[footer..]].concat();
+        assert_eq!(open_signed(&exchanged, &data_key), Err(MessageError::Signature), "{suite}");
+    }
+}
+
+#[test]
+fn a_public_key_that_is_none_is_refused_before_anything_is_opened() {
+    for suite in SIGNED {
+        let other_curve = MessageSigner::generate(
+            BACKEND,
+            if suite.id() == 0x0214 { MessageSignature::EcdsaP384Sha384 } else { MessageSignature::EcdsaP256Sha256 },
+        )
+        .unwrap()
+        .public_key();
+        let edits: [&dyn Fn(String) -> String; 7] = [
+            &|_| String::new(),
+            &|key| key[4..].to_owned(),
+            &|key| format!("{key}AAAA"),
+            &|key| format!(" {key}"),
+            &|key| key.replacen('A', "B", 1).to_lowercase(),
+            &|key| format!("B{}", &key[1..]),
+            &|_| other_curve.clone(),
+        ];
+        for edit in edits {
+            let (message, data_key) = signed(suite, b"text", edit);
+            assert_eq!(open_signed(&message, &data_key), Err(MessageError::InvalidPublicKey), "{suite}");
+        }
+    }
+}
+
+#[test]
+fn a_signer_must_be_there_exactly_for_suites_with_signatures() {
+    for &suite in AlgorithmSuite::ALL.iter().filter(|suite| suite.support() == SuiteSupport::Full) {
+        let parts = HeaderParts {
+            suite,
+            message_id: &message_id(suite),
+            context: &[],
+            omitted_context: &[],
+            data_keys: &[EncryptedDataKey::new("ns", *b"kn", [7; 4])],
+            frame_length: 16,
+        };
+        let data_key = SecretBytes::zeroed(suite.data_key_length());
+        let signer = || MessageSigner::generate(BACKEND, MessageSignature::EcdsaP256Sha256).unwrap();
+        for signer in [None, Some(signer())] {
+            let fits = signer.is_some() == suite.signature().is_some();
+            assert_eq!(Sealer::new(BACKEND, &parts, &data_key, signer).is_ok(), fits, "{suite}");
+        }
+    }
 }

@@ -84,7 +84,7 @@ fn suites_that_this_release_does_not_write_are_refused() {
             data_keys: &[EncryptedDataKey::new("ns", [], [])],
             frame_length: 16,
         };
-        let refusal = Sealer::new(BACKEND, &parts, &example_data_key()).err();
-        assert_eq!(refusal, Some(MessageError::SuiteNotSupported(*suite)));
+        let refusal = Sealer::new(BACKEND, &parts, &example_data_key(), None).err();
+        assert_eq!(refusal, Some(MessageError::SuiteNotWritten(*suite)));
     }
 }

@@ -91,8 +91,13 @@ CASES = {
     "cut_in_commitment": ("The message ends in its commitment key", V2[:TAG - 1], "Truncated"),
     "cut_in_header_tag": ("The message ends in the tag of its header", V2[:BODY - 1], "Truncated"),
     # 12 and 13: policy and context
-    "signed_suite": (
-        "A signed suite, which this release does not open", altered(V2, SUITE, b"\5\x78"), "SuiteNotSupported"),
+    "signed_suite_without_public_key": (
+        "A signed suite, and no public key in the context", altered(V2, SUITE, b"\5\x78"), "PublicKeyPresence"),
+    "version_1_not_allowed": ("The commitment policy refuses suites of version 1", V1, "CommitmentPolicy"),
+    "version_1_header_iv_altered": (
+        "One bit of the IV that version 1 shows is flipped", flipped(V1, 127), "HeaderAuth", {"commitment policy": "allow"}),
+    "version_1_message_id_altered": (
+        "One bit of the message id is flipped", flipped(V1, 4), "HeaderAuth", {"commitment policy": "allow"}),
     "context_not_as_expected": (
         "The caller expects another value in the context", V2, "ContextMismatch", {"expect context": "b=3"}),
     "context_lacks_expected": (

@@ -1,0 +1,148 @@
+//! Which messages an envelope writes and reads.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::{AlgorithmSuite, MessageError, SuiteSupport};
+
+/// Whether messages must commit to their key.
+///
+/// Without commitment one ciphertext can open to different plaintexts under different data keys, so that whoever wrote
+/// it can show different texts to different readers. The suites of version 1 do not commit. The values are those of the
+/// Encryption SDK.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CommitmentPolicy {
+    /// Writes suites without commitment, and reads all: for the time in which some readers know version 1 only.
+    ForbidEncryptAllowDecrypt,
+    /// Writes suites with commitment, and reads all: for the time in which old messages are still there.
+    RequireEncryptAllowDecrypt,
+    /// Writes and reads suites with commitment. The default.
+    #[default]
+    RequireEncryptRequireDecrypt,
+}
+
+impl CommitmentPolicy {
+    /// Every value.
+    pub const ALL: &'static [Self] =
+        &[Self::ForbidEncryptAllowDecrypt, Self::RequireEncryptAllowDecrypt, Self::RequireEncryptRequireDecrypt];
+
+    /// The suite of messages that are written unless told otherwise: AES-256-GCM, unsigned.
+    pub const fn default_suite(self) -> AlgorithmSuite {
+        match self {
+            Self::ForbidEncryptAllowDecrypt => AlgorithmSuite::Aes256GcmHkdfSha256,
+            Self::RequireEncryptAllowDecrypt | Self::RequireEncryptRequireDecrypt => {
+                AlgorithmSuite::Aes256GcmHkdfSha512Commit
+            }
+        }
+    }
+
+    /// Whether messages of the suite may be written.
+    pub const fn allows_encrypt(self, suite: AlgorithmSuite) -> bool {
+        match self {
+            Self::ForbidEncryptAllowDecrypt => !suite.is_committing(),
+            Self::RequireEncryptAllowDecrypt | Self::RequireEncryptRequireDecrypt => suite.is_committing(),
+        }
+    }
+
+    /// Whether messages of the suite may be read.
+    pub const fn allows_decrypt(self, suite: AlgorithmSuite) -> bool {
+        match self {
+            Self::ForbidEncryptAllowDecrypt | Self::RequireEncryptAllowDecrypt => true,
+            Self::RequireEncryptRequireDecrypt => suite.is_committing(),
+        }
+    }
+
+    /// Refuses a suite to write with.
+    pub(super) fn check_encrypt(self, suite: AlgorithmSuite) -> Result<()> {
+        if suite.support() == SuiteSupport::ReadOnly {
+            return Err(MessageError::SuiteNotWritten(suite).into());
+        }
+        if self.allows_encrypt(suite) {
+            return Ok(());
+        }
+        let text = format!("messages of suite {suite} may not be written under the commitment policy {self:?}");
+        Err(Error::new(ErrorKind::Validation, text))
+    }
+
+    /// Refuses a suite to read.
+    pub(super) fn check_decrypt(self, suite: AlgorithmSuite) -> Result<()> {
+        if self.allows_decrypt(suite) { Ok(()) } else { Err(MessageError::CommitmentPolicy(suite).into()) }
+    }
+}
+
+/// What of a signed message may be seen before its signature is verified, which stands at its end.
+///
+/// Until then a frame is only known to come from somebody who has the data key: one who may decrypt, say, and was not
+/// meant to write.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SignaturePolicy {
+    /// Nothing: signed messages are decrypted whole, and readers refuse them. The default.
+    #[default]
+    VerifyBeforeRelease,
+    /// Readers release each frame of a signed message when it is authentic by itself, and only hold the last one back
+    /// until the signature is verified. What was read before an error must be thrown away.
+    ReleaseBeforeVerification,
+    /// Signed messages are not read at all: for places that never should get one.
+    ForbidSigned,
+}
+
+/// How a message is going to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Release {
+    /// All of it at its end.
+    Whole,
+    /// Piece by piece.
+    Streamed,
+}
+
+impl SignaturePolicy {
+    /// Refuses a suite to read in this way.
+    pub(super) fn check_decrypt(self, suite: AlgorithmSuite, release: Release) -> Result<()> {
+        let allowed = match self {
+            _ if suite.signature().is_none() => true,
+            Self::VerifyBeforeRelease => release == Release::Whole,
+            Self::ReleaseBeforeVerification => true,
+            Self::ForbidSigned => false,
+        };
+        if allowed { Ok(()) } else { Err(MessageError::SignaturePolicy(suite).into()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_the_commitment_policy() {
+        for &suite in AlgorithmSuite::ALL {
+            let (commits, read_only) = (suite.id() >= 0x0400, suite.id() < 0x0100);
+            for (policy, writes, reads) in [
+                (CommitmentPolicy::ForbidEncryptAllowDecrypt, !commits && !read_only, true),
+                (CommitmentPolicy::RequireEncryptAllowDecrypt, commits, true),
+                (CommitmentPolicy::RequireEncryptRequireDecrypt, commits, commits),
+            ] {
+                assert_eq!(policy.check_encrypt(suite).is_ok(), writes, "{policy:?} {suite}");
+                assert_eq!(policy.check_decrypt(suite).is_ok(), reads, "{policy:?} {suite}");
+            }
+        }
+        assert!(CommitmentPolicy::ALL.iter().all(|policy| policy.check_encrypt(policy.default_suite()).is_ok()));
+        assert_eq!(CommitmentPolicy::default(), CommitmentPolicy::RequireEncryptRequireDecrypt);
+    }
+
+    #[test]
+    fn the_table_of_the_signature_policy() {
+        use SignaturePolicy::{ForbidSigned, ReleaseBeforeVerification, VerifyBeforeRelease};
+        for &suite in AlgorithmSuite::ALL {
+            let unsigned = suite.signature().is_none();
+            for (policy, whole, streamed) in [
+                (VerifyBeforeRelease, true, false),
+                (ReleaseBeforeVerification, true, true),
+                (ForbidSigned, false, false),
+            ] {
+                let allowed = |release| policy.check_decrypt(suite, release).is_ok();
+                assert_eq!(allowed(Release::Whole), unsigned || whole, "{policy:?} {suite}");
+                assert_eq!(allowed(Release::Streamed), unsigned || streamed, "{policy:?} {suite}");
+            }
+        }
+    }
+}
