@@ -9,11 +9,13 @@
 use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use strongroom::envelope::Envelope;
+use strongroom::message::{AlgorithmSuite, SuiteSupport};
 use strongroom::{EncryptionContext, ErrorKind, RESERVED_CONTEXT_PREFIX};
 use strongroom_fuzz::{Edit, context, envelope, read_in_steps};
 
 #[derive(Arbitrary, Debug)]
 struct Case {
+    suite: u8,
     frame_length: u8,
     step: u8,
     pairs: Vec<(String, String)>,
@@ -24,7 +26,7 @@ struct Case {
 fuzz_target!(|bytes: &[u8]| {
     match bytes.split_first() {
         Some((0, message)) => {
-            open(&envelope(64), message, 7);
+            open(&envelope(64, AlgorithmSuite::default()), message, 7);
         }
         Some((_, rest)) => {
             if let Ok(case) = Case::arbitrary_take_rest(Unstructured::new(rest)) {
@@ -36,7 +38,9 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn tampered(case: &Case) {
-    let envelope = envelope(1 + u32::from(case.frame_length));
+    let written: Vec<_> =
+        AlgorithmSuite::ALL.iter().filter(|suite| suite.support() == SuiteSupport::Full).copied().collect();
+    let envelope = envelope(1 + u32::from(case.frame_length), written[usize::from(case.suite) % written.len()]);
     let context = context(&case.pairs);
     let sealed = match envelope.encrypt(&case.plaintext, &context) {
         Ok(sealed) => sealed,

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use strongroom::crypto::{CryptoBackend, CryptoError, RUST_CRYPTO, SecureRandom};
-use strongroom::envelope::{Envelope, RawAesKeyring};
+use strongroom::envelope::{CommitmentPolicy, Envelope, RawAesKeyring, SignaturePolicy};
+use strongroom::message::AlgorithmSuite;
 use strongroom::{EncryptionContext, SecretBytes};
 
 /// "Random" bytes that are the same in every run, so that an input means the same thing each time.
@@ -41,12 +42,19 @@ pub fn backend() -> CryptoBackend {
     RUST_CRYPTO.with_random(&REPEATABLE)
 }
 
-/// An envelope over the wrapping key of the worked examples of the message format: the bytes 00 to 1f.
-pub fn envelope(frame_length: u32) -> Envelope {
+/// An envelope over the wrapping key of the worked examples of the message format: the bytes 00 to 1f. It reads
+/// everything, and writes the suite.
+pub fn envelope(frame_length: u32, suite: AlgorithmSuite) -> Envelope {
     let backend = backend();
     let key = SecretBytes::copy_of(&std::array::from_fn::<u8, 32, _>(|index| index as u8));
     let keyring = RawAesKeyring::with_backend(backend, "ns", "kn", key).expect("the key has 32 bytes");
-    Envelope::builder(keyring).backend(backend).frame_length(frame_length).build().expect("the length is allowed")
+    let policy = match suite.is_committing() {
+        true => CommitmentPolicy::RequireEncryptAllowDecrypt,
+        false => CommitmentPolicy::ForbidEncryptAllowDecrypt,
+    };
+    let builder = Envelope::builder(keyring).algorithm_suite(suite).commitment_policy(policy);
+    let builder = builder.signature_policy(SignaturePolicy::ReleaseBeforeVerification);
+    builder.backend(backend).frame_length(frame_length).build().expect("the length is allowed")
 }
 
 /// A context from pairs; a name that comes twice has its last value.

@@ -365,10 +365,12 @@ fn what_is_not_material_of_the_key_is_refused_and_named() -> Result<()> {
     let base64 = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\n";
     let pem = "-----BEGIN PRIVATE KEY-----\nMIGH\n-----END PRIVATE KEY-----\n";
     let inner = pkcs8::PrivateKeyInfoRef::try_from(p256).expect("PKCS#8").private_key.as_bytes();
+    let rsa = material(KeySpec::Rsa2048);
+    let rsa_inner = pkcs8::PrivateKeyInfoRef::try_from(rsa).expect("PKCS#8").private_key.as_bytes();
     let trailing = [p256, b"\n"].concat();
     let public = CryptoBackend::default().key_pairs().private_key(KeyPairKind::EccP256, p256)?.public_key_der();
     let ecc = (KeySpec::EccNistP256, KeyUsage::SignVerify);
-    let cases: [((KeySpec, KeyUsage), &[u8], &str); 15] = [
+    let cases: [((KeySpec, KeyUsage), &[u8], &str); 16] = [
         (SYMMETRIC, &[7; 31], "must have 32 bytes, not 31"),
         (SYMMETRIC, &[7; 33], "must have 32 bytes, not 33"),
         (SYMMETRIC, hex.as_bytes(), "hexadecimal digits"),
@@ -378,6 +380,7 @@ fn what_is_not_material_of_the_key_is_refused_and_named() -> Result<()> {
         (ecc, &[7; 32], "unencrypted, in DER"),
         (ecc, pem.as_bytes(), "PEM"),
         (ecc, inner, "SEC 1"),
+        ((KeySpec::Rsa2048, KeyUsage::SignVerify), rsa_inner, "PKCS#1"),
         (ecc, &trailing, "line end"),
         (ecc, &public, "public key"),
         (ecc, material(KeySpec::EccNistP384), "another kind or size"),

@@ -190,3 +190,19 @@ fn other_hash_functions_and_initial_values_do_not_unwrap() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn an_encrypted_private_key_is_refused_as_what_it_is() -> Result<()> {
+    let test = "an_encrypted_private_key_is_refused_as_what_it_is";
+    let Some(openssl) = OpenSsl::start(test) else { return Ok(()) };
+    let kms = Kms::in_memory()?;
+    let key = waiting(&kms, (KeySpec::EccNistP256, KeyUsage::SignVerify))?;
+    openssl.must(&["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "key.pem"]);
+    let to_file = ["-outform", "DER", "-out", "KeyMaterial.bin", "-passout", "pass:word"];
+    openssl.must(&[&["pkcs8", "-topk8", "-in", "key.pem", "-v2", "aes256"][..], &to_file].concat());
+    let refused = openssl.import(&kms, key, WrappingAlgorithm::RsaAesKeyWrapSha256, WrappingKeySpec::Rsa2048);
+    let refused = refused.expect_err("encrypted");
+    assert_eq!(refused.kind(), strongroom::ErrorKind::IncorrectKeyMaterial);
+    assert!(refused.to_string().contains("encrypted PKCS#8"), "{refused}");
+    Ok(())
+}

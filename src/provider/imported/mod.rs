@@ -71,3 +71,79 @@ impl MaterialImporter for ImportedProvider {
         material::check(backend, spec, material)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::algorithm::{WrappingAlgorithm, WrappingKeySpec};
+    use crate::crypto::{CryptoError, FASTEST, KeyWrapMode, PrivateKey, RUST_CRYPTO, RsaOaep};
+    use crate::error::ErrorKind;
+    use crate::provider::key_pair_kind;
+
+    fn material_of(spec: KeySpec) -> Result<SecretBytes> {
+        match key_pair_kind(spec) {
+            Some(kind) => Ok(FASTEST.key_pairs().generate(kind, FASTEST.random())?.to_pkcs8()?),
+            None => Ok(SecretBytes::copy_of(&vec![7; spec.mac_key_lengths().map_or(32, |lengths| *lengths.end())])),
+        }
+    }
+
+    /// What somebody outside does.
+    fn wrap(
+        key: &dyn PrivateKey,
+        algorithm: WrappingAlgorithm,
+        material: &SecretBytes,
+    ) -> Result<Vec<u8>, CryptoError> {
+        let public = FASTEST.key_pairs().public_key(key.kind(), &key.public_key_der())?;
+        let (oaep, material) = match algorithm {
+            WrappingAlgorithm::RsaesOaepSha1 | WrappingAlgorithm::RsaAesKeyWrapSha1 => {
+                (RsaOaep::Sha1, material.expose_secret())
+            }
+            WrappingAlgorithm::RsaesOaepSha256 | WrappingAlgorithm::RsaAesKeyWrapSha256 => {
+                (RsaOaep::Sha256, material.expose_secret())
+            }
+        };
+        if matches!(algorithm, WrappingAlgorithm::RsaesOaepSha1 | WrappingAlgorithm::RsaesOaepSha256) {
+            return public.encrypt(oaep, material, FASTEST.random());
+        }
+        let wrapped = FASTEST.key_wrap().wrap(KeyWrapMode::Padded, &[5; 32], material)?;
+        Ok([public.encrypt(oaep, &[5; 32], FASTEST.random())?, wrapped].concat())
+    }
+
+    #[test]
+    fn every_material_fits_into_every_wrapping_as_the_table_says_in_both_backends() -> Result<()> {
+        let mut wrapping_keys = Vec::new();
+        for &size in WrappingKeySpec::ALL {
+            let key = FASTEST.key_pairs().generate(public_key_kind(size), FASTEST.random())?;
+            let same = RUST_CRYPTO.key_pairs().private_key(key.kind(), key.to_pkcs8()?.expose_secret())?;
+            wrapping_keys.push((size, [(FASTEST, key), (RUST_CRYPTO, same)]));
+        }
+        let (mut fits, mut too_long) = (0, 0);
+        for &spec in KeySpec::ALL {
+            let material = material_of(spec)?;
+            for (size, keys) in &wrapping_keys {
+                for &algorithm in WrappingAlgorithm::ALL {
+                    let case = format!("{spec} with {algorithm} under {size}");
+                    let wrapped = wrap(&*keys[0].1, algorithm, &material);
+                    if let Err(refused) = check_fit(spec, *size, algorithm) {
+                        assert_eq!(refused.kind(), ErrorKind::Validation, "{case}");
+                        assert!(wrapped.is_err() || spec == KeySpec::Rsa2048, "{case}: it would fit");
+                        too_long += 1;
+                        continue;
+                    }
+                    let wrapped = wrapped.unwrap_or_else(|error| panic!("{case}: {error}"));
+                    assert!(wrapped.len() <= MAX_WRAPPED_MATERIAL, "{case}: {}", wrapped.len());
+                    for (backend, key) in keys {
+                        let unwrapped = unwrap(backend, algorithm, &**key, &wrapped)?;
+                        assert_eq!(unwrapped, material, "{case}");
+                        let kept = ImportedProvider::default().import(backend, spec, &unwrapped)?;
+                        assert_eq!(kept.public_key.is_some(), key_pair_kind(spec).is_some(), "{case}");
+                    }
+                    fits += 1;
+                }
+            }
+        }
+        println!("import: {fits} combinations of spec, size and algorithm fit, {too_long} do not");
+        assert_eq!((fits, too_long), (13 * 12 - 20, 20));
+        Ok(())
+    }
+}
