@@ -2,13 +2,15 @@
 
 use std::sync::LazyLock;
 
+use signature::{Keypair, Signer, Verifier};
 use strongroom::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, MessageType, SigningAlgorithm};
 use strongroom::crypto::{CryptoBackend, DigestAlgorithm, SignatureInput};
 use strongroom::key::SpecClass;
 use strongroom::{
     CreateKeyRequest, DataKeyPairSpec, DecryptRequest, DeletionWindow, DeriveSharedSecretRequest, EncryptRequest,
     EncryptionContext, ErrorKind, GenerateDataKeyPairRequest, GenerateDataKeyRequest, GenerateMacRequest, KeyId,
-    KeySpec, KeyUsage, Kms, ReEncryptRequest, Result, SignRequest, VerifyMacRequest, VerifyRequest,
+    KeySpec, KeyUsage, Kms, KmsSignature, KmsSigner, KmsVerifyingKey, ReEncryptRequest, Result, SignRequest,
+    VerifyMacRequest, VerifyRequest,
 };
 
 use crate::kms_keys::kind;
@@ -519,4 +521,75 @@ fn no_usage_survives_disabling_or_scheduled_deletion() -> Result<()> {
         all_are(ErrorKind::InvalidState);
     }
     Ok(())
+}
+
+/// Signs with a key as a value of the type `V`, and has the type's own crate verify it.
+fn sign_as<V, S>(spec: KeySpec) -> Result<()>
+where
+    V: KmsVerifyingKey + Verifier<S>,
+    S: KmsSignature<V>,
+{
+    let key = KEYS.of(spec, KeyUsage::SignVerify);
+    let signer = KmsSigner::<V>::new(&KEYS.kms, key)?;
+    // Longer than a message of the KMS may be; Ed25519 signs whole messages, and so not that one.
+    let long = [0x42; 10_000];
+    let is_whole = signer.algorithm() == SigningAlgorithm::Ed25519Sha512;
+    let message = if is_whole { &long[..4_096] } else { &long[..] };
+    let signature: S = signer.try_sign(message).unwrap_or_else(|error| panic!("{spec}: {error}"));
+    signer.verifying_key().verify(message, &signature).unwrap_or_else(|error| panic!("{spec}: {error}"));
+    assert!(signer.verifying_key().verify(b"another", &signature).is_err());
+    let too_long: std::result::Result<S, _> = signer.try_sign(&long);
+    assert_eq!(too_long.is_err(), is_whole, "{spec}");
+    assert_eq!(signer.key_arn().id(), key);
+    Ok(())
+}
+
+#[test]
+fn a_signer_of_every_type_makes_signatures_that_its_own_crate_verifies() -> Result<()> {
+    use sha2::{Sha256, Sha384, Sha512};
+    sign_as::<p256::ecdsa::VerifyingKey, p256::ecdsa::Signature>(KeySpec::EccNistP256)?;
+    sign_as::<p256::ecdsa::VerifyingKey, p256::ecdsa::DerSignature>(KeySpec::EccNistP256)?;
+    sign_as::<p384::ecdsa::VerifyingKey, p384::ecdsa::Signature>(KeySpec::EccNistP384)?;
+    sign_as::<p521::ecdsa::VerifyingKey, p521::ecdsa::Signature>(KeySpec::EccNistP521)?;
+    sign_as::<ed25519_dalek::VerifyingKey, ed25519_dalek::Signature>(KeySpec::EccNistEdwards25519)?;
+    for spec in [KeySpec::Rsa2048, KeySpec::Rsa3072, KeySpec::Rsa4096] {
+        sign_as::<rsa::pkcs1v15::VerifyingKey<Sha256>, rsa::pkcs1v15::Signature>(spec)?;
+        sign_as::<rsa::pkcs1v15::VerifyingKey<Sha384>, rsa::pkcs1v15::Signature>(spec)?;
+        sign_as::<rsa::pkcs1v15::VerifyingKey<Sha512>, rsa::pkcs1v15::Signature>(spec)?;
+        sign_as::<rsa::pss::VerifyingKey<Sha256>, rsa::pss::Signature>(spec)?;
+        sign_as::<rsa::pss::VerifyingKey<Sha384>, rsa::pss::Signature>(spec)?;
+        sign_as::<rsa::pss::VerifyingKey<Sha512>, rsa::pss::Signature>(spec)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_signature_over_secp256k1_verifies_in_its_own_crate_in_many_tries() -> Result<()> {
+    // That crate takes only the lower of the two values of s, so half of all signatures would not verify.
+    for _ in 0..16 {
+        sign_as::<k256::ecdsa::VerifyingKey, k256::ecdsa::Signature>(KeySpec::EccSecgP256k1)?;
+        sign_as::<k256::ecdsa::VerifyingKey, k256::ecdsa::DerSignature>(KeySpec::EccSecgP256k1)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_signer_of_another_type_or_usage_is_not_made() {
+    type P256 = p256::ecdsa::VerifyingKey;
+    for &(spec, usage, key) in &KEYS.all {
+        let made = KmsSigner::<P256>::new(&KEYS.kms, key);
+        match made {
+            Ok(signer) => {
+                assert_eq!((spec, usage), (KeySpec::EccNistP256, KeyUsage::SignVerify));
+                assert!(format!("{signer:?}").contains(&key.to_string()));
+            }
+            Err(error) => {
+                let expected = match spec.class() {
+                    SpecClass::Asymmetric => ErrorKind::InvalidKeyUsage,
+                    _ => ErrorKind::UnsupportedOperation,
+                };
+                assert_eq!(error.kind(), expected, "{spec} for {usage}");
+            }
+        }
+    }
 }

@@ -3,13 +3,18 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use strongroom::algorithm::{
+    KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm, WrappingAlgorithm, WrappingKeySpec,
+};
 use strongroom::audit::{Action, AuditEvent, AuditSink, MemoryTrail, Outcome};
 use strongroom::key::{KeyEvent, SpecClass, Verdict, verdict};
 use strongroom::policy::{Decision, Policy, PolicyRequest};
 use strongroom::{
-    AccountId, CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, EncryptionContext, Error, ErrorKind,
-    GenerateDataKeyRequest, IncludeKeyMaterial, KeyId, KeyState, Kms, ManualClock, Operation, Origin, PageRequest,
-    Principal, ReEncryptRequest, Result, RotationPeriod, Tag, Timestamp,
+    AccountId, CreateKeyRequest, DataKeyPairSpec, DecryptRequest, DeletionWindow, DeriveSharedSecretRequest,
+    EncryptRequest, EncryptionContext, Error, ErrorKind, GenerateDataKeyPairRequest, GenerateDataKeyRequest,
+    GenerateMacRequest, GetParametersForImportRequest, ImportKeyMaterialRequest, IncludeKeyMaterial, KeyId, KeyState,
+    Kms, ManualClock, Operation, Origin, PageRequest, Principal, ReEncryptRequest, Result, RotationPeriod, SignRequest,
+    Tag, Timestamp, VerifyMacRequest, VerifyRequest,
 };
 
 use crate::kms_keys::{kind, with_key};
@@ -65,6 +70,60 @@ fn operations(key: KeyId, blob: &[u8]) -> Vec<(Operation, Attempt<'_>)> {
     ]
 }
 
+/// The operations of asymmetric, HMAC and imported keys. Permission is asked for before it matters what kind of key it is,
+/// so that a refusal tells nothing of it.
+fn operations_of_other_keys<'a>(key: KeyId) -> Vec<(Operation, Attempt<'a>)> {
+    const BYTES: [u8; 32] = [7; 32];
+    let (signing, mac) = (SigningAlgorithm::EcdsaSha256, MacAlgorithm::HmacSha256);
+    let pair = move || GenerateDataKeyPairRequest::new(key, DataKeyPairSpec::EccNistP256);
+    vec![
+        (Operation::Sign, Box::new(move |kms| kms.sign(SignRequest::new(key, signing, &BYTES)).map(drop))),
+        (
+            Operation::Verify,
+            Box::new(move |kms| kms.verify(VerifyRequest::new(key, signing, &BYTES, &BYTES)).map(drop)),
+        ),
+        (
+            Operation::GenerateMac,
+            Box::new(move |kms| kms.generate_mac(GenerateMacRequest::new(key, mac, &BYTES)).map(drop)),
+        ),
+        (
+            Operation::VerifyMac,
+            Box::new(move |kms| kms.verify_mac(VerifyMacRequest::new(key, mac, &BYTES, &BYTES)).map(drop)),
+        ),
+        (
+            Operation::DeriveSharedSecret,
+            Box::new(move |kms| {
+                let request = DeriveSharedSecretRequest::new(key, KeyAgreementAlgorithm::Ecdh, &BYTES);
+                kms.derive_shared_secret(request).map(drop)
+            }),
+        ),
+        (Operation::GetPublicKey, Box::new(move |kms| kms.get_public_key(key).map(drop))),
+        (Operation::GenerateDataKeyPair, Box::new(move |kms| kms.generate_data_key_pair(pair()).map(drop))),
+        (
+            Operation::GenerateDataKeyPairWithoutPlaintext,
+            Box::new(move |kms| kms.generate_data_key_pair_without_plaintext(pair()).map(drop)),
+        ),
+        (
+            Operation::GetParametersForImport,
+            Box::new(move |kms| {
+                let (algorithm, spec) = (WrappingAlgorithm::RsaesOaepSha256, WrappingKeySpec::Rsa2048);
+                kms.get_parameters_for_import(GetParametersForImportRequest::new(key, algorithm, spec)).map(drop)
+            }),
+        ),
+        (
+            Operation::ImportKeyMaterial,
+            Box::new(move |kms| {
+                let request = ImportKeyMaterialRequest::new(key, &BYTES, &BYTES).does_not_expire();
+                kms.import_key_material(request).map(drop)
+            }),
+        ),
+        (
+            Operation::DeleteImportedKeyMaterial,
+            Box::new(move |kms| kms.delete_imported_key_material(key, None).map(drop)),
+        ),
+    ]
+}
+
 /// A policy that can be switched to refuse everything.
 #[derive(Debug, Default)]
 struct Switch(AtomicBool);
@@ -106,7 +165,7 @@ fn without_permission_no_operation_works_or_changes_anything_and_each_is_on_the_
     let (key, blob) = prepared(&kms)?;
     let before = (kms.describe_key(key)?, kms.list_aliases(PageRequest::default())?);
     policy.0.store(true, Ordering::SeqCst);
-    for (operation, run) in operations(key, &blob) {
+    for (operation, run) in operations(key, &blob).into_iter().chain(operations_of_other_keys(key)) {
         trail.clear();
         assert_eq!(kind(run(&kms)), ErrorKind::AccessDenied, "{operation}");
         let events = trail.events();

@@ -23,6 +23,9 @@ use crate::kms::request::SignRequest;
 /// The type of the verifying key, one of the crates `p256`, `p384`, `p521`, `k256`, `rsa` and `ed25519-dalek`, decides on
 /// the algorithm. The public key is read once, when the value is made.
 ///
+/// Signatures over secp256k1 have the lower of their two values of `s`, as the crate `k256` and all who use that curve for
+/// ledgers demand; [`Kms::sign`] gives either.
+///
 /// Messages may have any length, as their digest is what is sent to be signed; for Ed25519, whose messages are signed
 /// whole, they have at most 4,096 bytes.
 ///
@@ -200,7 +203,6 @@ macro_rules! rsa {
 curve!(p256, EcdsaSha256);
 curve!(p384, EcdsaSha384);
 curve!(p521, EcdsaSha512);
-curve!(k256, EcdsaSha256);
 rsa!(pkcs1v15, Sha256, RsassaPkcs1V15Sha256);
 rsa!(pkcs1v15, Sha384, RsassaPkcs1V15Sha384);
 rsa!(pkcs1v15, Sha512, RsassaPkcs1V15Sha512);
@@ -208,6 +210,16 @@ rsa!(pss, Sha256, RsassaPssSha256);
 rsa!(pss, Sha384, RsassaPssSha384);
 rsa!(pss, Sha512, RsassaPssSha512);
 verifying_key! {
+    k256::ecdsa::VerifyingKey, EcdsaSha256,
+    k256::ecdsa::Signature, low_s;
+    k256::ecdsa::DerSignature, |signature| low_s(signature).map(|signature| signature.to_der());
+}
+verifying_key! {
     ed25519_dalek::VerifyingKey, Ed25519Sha512,
     ed25519_dalek::Signature, ed25519_dalek::Signature::try_from;
+}
+
+/// The signature with the lower of its two values of `s`: both are good, and users of secp256k1 take only that one.
+fn low_s(signature: &[u8]) -> Result<k256::ecdsa::Signature, signature::Error> {
+    k256::ecdsa::Signature::from_der(signature).map(|signature| signature.normalize_s())
 }
