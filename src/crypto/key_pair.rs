@@ -136,7 +136,7 @@ pub enum SignatureInput<'a> {
 ///
 /// # Examples
 /// ```
-/// use strongroom::SigningAlgorithm;
+/// use strongroom::algorithm::SigningAlgorithm;
 /// use strongroom::crypto::{CryptoBackend, CryptoError, KeyPairKind, SignatureInput};
 ///
 /// let backend = CryptoBackend::default();

@@ -27,7 +27,10 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-pub use keyring::{KMS_PROVIDER_ID, Keyring, KmsKeyring, MultiKeyring, RawAesKeyring, UnwrapFailure, UnwrapFailures};
+pub use keyring::{
+    KMS_PROVIDER_ID, Keyring, KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring, UnwrapFailure,
+    UnwrapFailures,
+};
 pub use manager::{
     CacheStatistics, CachingMaterialsManager, CachingMaterialsManagerBuilder, DEFAULT_CACHE_CAPACITY,
     DEFAULT_MAX_MESSAGES, DataKeyCache, DefaultMaterialsManager, MAX_MESSAGES, MaterialsManager,

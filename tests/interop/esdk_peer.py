@@ -12,6 +12,9 @@ One request a line on standard input, one answer a line on standard output, both
 "suite": n chooses the algorithm suite of a message to write (the default is 0x0478), a frame length of 0 writes it in one
 piece, and "allow_version_1": true reads suites without commitment.
 
+With "rsa": {"padding": ..., "public": pem, "private": pem} or "ecdh": {"scheme": "static", "ephemeral" or "discovery",
+"curve": ..., "private": pem, "public": hexadecimal DER} that keyring is one over such keys.
+
 With "keyring": true in the request, the data key is wrapped by a keyring of the material providers library, which is
 another implementation than the SDK's own master keys. With "children": [{"key": ..., "namespace": ..., "name": ...}, ...]
 beside it, that keyring is the generator of a multi-keyring; with "required": [name, ...] the names are required of the
@@ -32,7 +35,15 @@ from aws_cryptographic_material_providers.mpl.models import (
     CreateDefaultCryptographicMaterialsManagerInput,
     CreateMultiKeyringInput,
     CreateRawAesKeyringInput,
+    CreateRawEcdhKeyringInput,
+    CreateRawRsaKeyringInput,
     CreateRequiredEncryptionContextCMMInput,
+    EphemeralPrivateKeyToStaticPublicKeyInput,
+    PublicKeyDiscoveryInput,
+    RawEcdhStaticConfigurationsEphemeralPrivateKeyToStaticPublicKey,
+    RawEcdhStaticConfigurationsPublicKeyDiscovery,
+    RawEcdhStaticConfigurationsRawPrivateKeyToStaticPublicKey,
+    RawPrivateKeyToStaticPublicKeyInput,
 )
 from aws_encryption_sdk.identifiers import Algorithm, CommitmentPolicy, EncryptionKeyType, WrappingAlgorithm
 from aws_encryption_sdk.internal.crypto.wrapping_keys import WrappingKey
@@ -79,7 +90,45 @@ def raw_aes_keyring(member):
     )
 
 
+def raw_rsa_keyring(request):
+    key = request["rsa"]
+    return MATERIAL_PROVIDERS.create_raw_rsa_keyring(
+        CreateRawRsaKeyringInput(
+            key_namespace=request["namespace"],
+            key_name=request["name"],
+            padding_scheme=key["padding"],
+            public_key=key["public"].encode(),
+            private_key=key["private"].encode(),
+        )
+    )
+
+
+def raw_ecdh_keyring(request):
+    key = request["ecdh"]
+    own = key.get("private", "").encode()
+    # A public key goes in as DER, whatever the documentation says.
+    peer = bytes.fromhex(key.get("public", ""))
+    scheme = {
+        "static": lambda: RawEcdhStaticConfigurationsRawPrivateKeyToStaticPublicKey(
+            RawPrivateKeyToStaticPublicKeyInput(sender_static_private_key=own, recipient_public_key=peer)
+        ),
+        "ephemeral": lambda: RawEcdhStaticConfigurationsEphemeralPrivateKeyToStaticPublicKey(
+            EphemeralPrivateKeyToStaticPublicKeyInput(recipient_public_key=peer)
+        ),
+        "discovery": lambda: RawEcdhStaticConfigurationsPublicKeyDiscovery(
+            PublicKeyDiscoveryInput(recipient_static_private_key=own)
+        ),
+    }[key["scheme"]]()
+    return MATERIAL_PROVIDERS.create_raw_ecdh_keyring(
+        CreateRawEcdhKeyringInput(key_agreement_scheme=scheme, curve_spec=key["curve"])
+    )
+
+
 def request_keyring(request):
+    if "rsa" in request:
+        return raw_rsa_keyring(request)
+    if "ecdh" in request:
+        return raw_ecdh_keyring(request)
     keyring = raw_aes_keyring(request)
     if "children" not in request:
         return keyring

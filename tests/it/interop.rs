@@ -14,14 +14,14 @@ use strongroom::{EncryptionContext, Envelope, MultiKeyring, RawAesKeyring, Secre
 use crate::{require, vectors};
 
 /// The SDK in a process of its own, which lives as long as the test.
-struct Peer {
+pub(crate) struct Peer {
     child: Child,
     requests: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
 }
 
 impl Peer {
-    fn start(test: &str) -> Option<Self> {
+    pub(crate) fn start(test: &str) -> Option<Self> {
         let python = require::tool(test, "STRONGROOM_PYTHON", "a python that has aws-encryption-sdk")?;
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/esdk_peer.py");
         let mut command = Command::new(python);
@@ -34,7 +34,7 @@ impl Peer {
         Some(peer)
     }
 
-    fn ask(&mut self, request: &Value) -> Map<String, Value> {
+    pub(crate) fn ask(&mut self, request: &Value) -> Map<String, Value> {
         writeln!(self.requests.as_mut().expect("open until dropped"), "{request}").expect("the peer listens");
         let mut answer = String::new();
         self.answers.read_line(&mut answer).expect("the peer answers");
@@ -78,11 +78,11 @@ impl Drop for Peer {
     }
 }
 
-fn failure(answer: &Map<String, Value>) -> Result<(), String> {
+pub(crate) fn failure(answer: &Map<String, Value>) -> Result<(), String> {
     answer.get("error").map_or(Ok(()), |error| Err(error.to_string()))
 }
 
-fn bytes(value: &Value) -> Vec<u8> {
+pub(crate) fn bytes(value: &Value) -> Vec<u8> {
     hex::decode(value.as_str().expect("text")).expect("hexadecimal")
 }
 

@@ -5,6 +5,7 @@ mod blob;
 mod envelope;
 mod file_example;
 mod interop;
+mod interop_key_pairs;
 mod kms_asymmetric;
 mod kms_cipher;
 mod kms_envelope;

@@ -4,15 +4,13 @@ use std::fmt;
 
 use super::Keyring;
 use super::failures::UnwrapFailures;
+use super::raw_key::check_name;
 use crate::codec::{Reader, Writer};
 use crate::crypto::{AeadAlgorithm, AeadKey, CryptoBackend, CryptoError, NONCE_LENGTH, TAG_LENGTH};
 use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::EncryptedDataKey;
 use crate::secret::SecretBytes;
-
-/// Start of the provider ids that belong to AWS KMS keyrings.
-const RESERVED_NAMESPACE: &str = "aws-kms";
 
 /// The tag length as the provider information has it, in bits.
 const TAG_BITS: u32 = 128;
@@ -69,16 +67,7 @@ impl RawAesKeyring {
         name: impl Into<Vec<u8>>,
         wrapping_key: SecretBytes,
     ) -> Result<Self> {
-        let (namespace, name) = (namespace.into(), name.into());
-        let most = usize::from(u16::MAX);
-        if namespace.is_empty() || namespace.len() > most || namespace.starts_with(RESERVED_NAMESPACE) {
-            let text = format!("a key namespace has 1 to {most} bytes and does not begin with {RESERVED_NAMESPACE}");
-            return Err(Error::new(ErrorKind::Validation, text));
-        }
-        if name.len() > most - INFO_LENGTH {
-            let text = format!("a key name of {} bytes is too long: at most {}", name.len(), most - INFO_LENGTH);
-            return Err(Error::new(ErrorKind::Validation, text));
-        }
+        let (namespace, name) = check_name(namespace.into(), name.into(), INFO_LENGTH)?;
         let algorithm = AeadAlgorithm::ALL.into_iter().find(|algorithm| algorithm.key_length() == wrapping_key.len());
         let algorithm = algorithm.ok_or_else(|| {
             let text = format!("a wrapping key of {} bytes is no AES key: 16, 24 or 32", wrapping_key.len());

@@ -1,17 +1,22 @@
 //! Keyrings: where data keys come from.
 
 mod aes;
+mod ecdh;
 mod failures;
 mod kms;
 mod multi;
+mod raw_key;
+mod rsa;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use aes::RawAesKeyring;
+pub use ecdh::RawEcdhKeyring;
 pub use failures::{UnwrapFailure, UnwrapFailures};
 pub use kms::{KMS_PROVIDER_ID, KmsKeyring};
 pub use multi::MultiKeyring;
+pub use rsa::RawRsaKeyring;
 
 use super::materials::{DecryptionMaterials, EncryptionMaterials};
 use crate::error::Result;

@@ -1,0 +1,82 @@
+//! A keyring of your own: data keys are wrapped by whatever holds your keys. Here that is a vault which is only known by
+//! two functions, as the client of a remote service would be.
+//!
+//! `cargo run --example own_keyring`
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::{Arc, Mutex};
+
+use strongroom::envelope::{DecryptionMaterials, EncryptionMaterials, UnwrapFailures};
+use strongroom::message::EncryptedDataKey;
+use strongroom::{EncryptionContext, Envelope, Keyring, MultiKeyring, RawAesKeyring, Result, SecretBytes};
+
+/// Gives out tickets for secrets, and the secrets again for their tickets. A real one would encrypt, and ask who you are.
+#[derive(Debug, Default)]
+struct Vault(Mutex<HashMap<Vec<u8>, SecretBytes>>);
+
+impl Vault {
+    fn store(&self, secret: &SecretBytes) -> Vec<u8> {
+        let mut shelves = self.0.lock().expect("no thread panicked");
+        let ticket = format!("ticket {}", shelves.len() + 1).into_bytes();
+        shelves.insert(ticket.clone(), SecretBytes::copy_of(secret.expose_secret()));
+        ticket
+    }
+
+    fn fetch(&self, ticket: &[u8]) -> Option<SecretBytes> {
+        let shelves = self.0.lock().expect("no thread panicked");
+        shelves.get(ticket).map(|secret| SecretBytes::copy_of(secret.expose_secret()))
+    }
+}
+
+const PROVIDER: &str = "example-vault";
+
+/// The keyring: a dozen lines.
+#[derive(Debug)]
+struct VaultKeyring(Arc<Vault>);
+
+impl Keyring for VaultKeyring {
+    fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
+        let ticket = self.0.store(materials.data_key_or_generate()?);
+        materials.push(EncryptedDataKey::new(PROVIDER, *b"main", ticket));
+        Ok(())
+    }
+
+    fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
+        materials.expect_no_data_key()?;
+        let mut failures = UnwrapFailures::default();
+        for data_key in data_keys.iter().filter(|data_key| data_key.provider_id() == PROVIDER) {
+            match self.0.fetch(data_key.ciphertext()) {
+                Some(secret) => return materials.set_data_key(secret),
+                None => failures.push(data_key, "the vault does not know the ticket"),
+            }
+        }
+        Err(failures.into_error())
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let vault = Arc::new(Vault::default());
+    let context = EncryptionContext::from([("purpose", "example")]);
+
+    let envelope = Envelope::new(VaultKeyring(Arc::clone(&vault)));
+    let message = envelope.encrypt(b"a secret", &context)?;
+    let opened = envelope.decrypt(&message, &context)?;
+    println!("1. Encrypted under a data key that the vault keeps, and opened: {:?}", String::from_utf8_lossy(&opened));
+
+    let safe = || RawAesKeyring::new("safe", "paper copy", SecretBytes::copy_of(&[7; 32]));
+    let both = MultiKeyring::new(VaultKeyring(Arc::clone(&vault))).with_child(safe()?);
+    let message = Envelope::new(both).encrypt(b"another secret", &context)?;
+    let opened = Envelope::new(safe()?).decrypt(&message, &context)?;
+    println!(
+        "2. With a second keyring beside it, the message opens without the vault: {:?}",
+        String::from_utf8_lossy(&opened)
+    );
+
+    let elsewhere = Envelope::new(VaultKeyring(Arc::default()));
+    match elsewhere.decrypt(&message, &context) {
+        Err(refusal) => println!("3. An empty vault says why it cannot:\n   {refusal}"),
+        Ok(_) => return Err("an empty vault opened a message".into()),
+    }
+    Ok(())
+}

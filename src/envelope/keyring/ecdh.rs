@@ -1,0 +1,340 @@
+//! A keyring over raw key pairs of an elliptic curve.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+
+use super::Keyring;
+use super::failures::UnwrapFailures;
+use super::raw_key::{private_key, public_key};
+use crate::codec::{Reader, Writer};
+use crate::crypto::{
+    AeadAlgorithm, CryptoBackend, CryptoError, DigestAlgorithm, KeyPairKind, NONCE_LENGTH, PrivateKey, PublicKey,
+    TAG_LENGTH,
+};
+use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::EncryptedDataKey;
+use crate::secret::SecretBytes;
+
+/// The provider id of what is written.
+const PROVIDER_ID: &str = "raw-ecdh";
+
+/// What a key of this curve in AWS KMS writes; whoever has its private half opens that too.
+const KMS_PROVIDER_ID: &str = "aws-kms-ecdh";
+
+/// The version of the provider information.
+const INFO_VERSION: u8 = 1;
+
+/// Bytes of the salt of the key derivation.
+const SALT_LENGTH: usize = 32;
+
+/// Bytes of the commitment key before the wrapped data key, and of the wrapping key.
+const KEY_LENGTH: usize = 32;
+
+/// The curves that are taken.
+const KINDS: [KeyPairKind; 3] = [KeyPairKind::EccP256, KeyPairKind::EccP384, KeyPairKind::EccP521];
+
+/// Each wrapping key is derived with a fresh salt, so that its nonce can be constant.
+const NONCE: [u8; NONCE_LENGTH] = [0; NONCE_LENGTH];
+
+/// Wraps data keys under a secret that two key pairs of a curve agree on: P-256, P-384 or P-521.
+///
+/// | made with | writes | reads |
+/// |---|---|---|
+/// | [`static_keys`](RawEcdhKeyring::static_keys): own private key, other's public key | for the other | what either of the two wrote for the other |
+/// | [`ephemeral`](RawEcdhKeyring::ephemeral): other's public key | for the other, with a key pair for each message | nothing |
+/// | [`discovery`](RawEcdhKeyring::discovery): own private key | nothing | what anybody wrote for its owner |
+///
+/// Only static keys tell who wrote a message, and that only to the two of them.
+///
+/// Provider id: `raw-ecdh`. Provider information: `u8 1 ‖ u32 length ‖ recipient ‖ u32 length ‖ sender`, both compressed
+/// points. Ciphertext: `salt 32 ‖ commitment key 32 ‖ data key under AES-256-GCM ‖ tag 16`, where commitment key and
+/// wrapping key are the first 64 bytes of the key derivation of SP 800-108 in counter mode with HMAC-SHA-384 under the
+/// shared secret, and everything is bound to curve, points and encryption context.
+///
+/// Private keys come as PKCS#8 and public ones as `SubjectPublicKeyInfo`, in DER or PEM.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, KeyPairKind};
+/// use strongroom::envelope::RawEcdhKeyring;
+/// use strongroom::{EncryptionContext, Envelope};
+///
+/// let backend = CryptoBackend::default();
+/// let pair = backend.key_pairs().generate(KeyPairKind::EccP256, backend.random())?;
+/// let context = EncryptionContext::from([("for", "the owner")]);
+/// let anybody = Envelope::new(RawEcdhKeyring::ephemeral(&pair.public_key_der())?);
+/// let message = anybody.encrypt(b"a report", &context)?;
+///
+/// let owner = Envelope::new(RawEcdhKeyring::discovery(pair.to_pkcs8()?.expose_secret())?);
+/// assert_eq!(owner.decrypt(&message, &context)?, b"a report");
+/// assert!(anybody.decrypt(&message, &context).is_err());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub struct RawEcdhKeyring {
+    backend: CryptoBackend,
+    kind: KeyPairKind,
+    own: Option<OwnKey>,
+    peer: Option<Peer>,
+}
+
+struct OwnKey {
+    private: Box<dyn PrivateKey>,
+    point: Vec<u8>,
+}
+
+/// A public key in its two forms.
+struct Peer {
+    spki: Vec<u8>,
+    point: Vec<u8>,
+}
+
+impl RawEcdhKeyring {
+    /// A keyring between the owner of a private key and the owner of a public one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Validation`] if a key is malformed, or the two are not of one of the three curves.
+    pub fn static_keys(private: &[u8], public: &[u8]) -> Result<Self> {
+        let backend = CryptoBackend::default();
+        let own = OwnKey::read(&backend, private)?;
+        let kind = own.private.kind();
+        let peer = Peer::read(&backend, &[kind], public)?;
+        Ok(Self { backend, kind, own: Some(own), peer: Some(peer.1) })
+    }
+
+    /// A keyring that writes for the owner of a public key, with a key pair of its own for each message.
+    ///
+    /// # Errors
+    /// As [`RawEcdhKeyring::static_keys`].
+    pub fn ephemeral(public: &[u8]) -> Result<Self> {
+        let backend = CryptoBackend::default();
+        let (kind, peer) = Peer::read(&backend, &KINDS, public)?;
+        Ok(Self { backend, kind, own: None, peer: Some(peer) })
+    }
+
+    /// A keyring that reads what anybody wrote for the owner of a private key.
+    ///
+    /// # Errors
+    /// As [`RawEcdhKeyring::static_keys`].
+    pub fn discovery(private: &[u8]) -> Result<Self> {
+        let backend = CryptoBackend::default();
+        let own = OwnKey::read(&backend, private)?;
+        Ok(Self { backend, kind: own.private.kind(), own: Some(own), peer: None })
+    }
+
+    /// Which point of a wrapped data key is not our own; or why it is not for us.
+    fn other_point<'a>(&self, own: &OwnKey, points: &Points<'a>) -> std::result::Result<&'a [u8], &'static str> {
+        let is = |point: &[u8], other: &[u8]| point == other;
+        match &self.peer {
+            None if is(points.recipient, &own.point) => Ok(points.sender),
+            Some(peer) if is(points.recipient, &own.point) && is(points.sender, &peer.point) => Ok(points.sender),
+            Some(peer) if is(points.sender, &own.point) && is(points.recipient, &peer.point) => Ok(points.recipient),
+            _ => Err("it was not wrapped for the keys of this keyring"),
+        }
+    }
+
+    fn unwrap(
+        &self,
+        materials: &DecryptionMaterials,
+        data_key: &EncryptedDataKey,
+    ) -> std::result::Result<SecretBytes, String> {
+        let own = self.own.as_ref().ok_or("this keyring has a public key only, and so only writes")?;
+        let is_known = [PROVIDER_ID, KMS_PROVIDER_ID].contains(&data_key.provider_id());
+        let points = Points::read(data_key.provider_info()).filter(|_| is_known);
+        let points = points.ok_or("it was not wrapped by a keyring of this kind")?;
+        let other = self.other_point(own, &points)?;
+        let length = materials.suite().data_key_length();
+        let wrapped = Wrapped::read(data_key.ciphertext(), length)
+            .ok_or_else(|| format!("it does not hold a data key of {length} bytes"))?;
+        let refused = |error: CryptoError| match error {
+            CryptoError::NotAuthentic => "it was wrapped for another context, or altered".to_owned(),
+            CryptoError::InvalidPublicKey => "its sender's public key is no point of the curve".to_owned(),
+            other => other.to_string(),
+        };
+        let other = self.backend.key_pairs().public_key_of_point(self.kind, other).map_err(refused)?;
+        let secret = own.private.agree(&other.to_spki()).map_err(refused)?;
+        let fixed = fixed_info(self.kind, &points, materials.canonical_context());
+        let keys = derive(&self.backend, &secret, &fixed, wrapped.salt);
+        if !bool::from(keys.commitment().ct_eq(wrapped.commitment)) {
+            return Err(refused(CryptoError::NotAuthentic));
+        }
+        let mut plaintext = SecretBytes::zeroed(length);
+        let key = self.backend.aead().bind(AeadAlgorithm::Aes256Gcm, keys.wrapping_key()).map_err(refused)?;
+        let opened = key.open(&NONCE, &fixed, wrapped.ciphertext, wrapped.tag, plaintext.expose_secret_mut());
+        opened.map(|()| plaintext).map_err(refused)
+    }
+}
+
+impl Keyring for RawEcdhKeyring {
+    fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
+        let peer = self.peer.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::Validation, "a discovery keyring only reads: it does not know for whom to write")
+        })?;
+        let ephemeral = match &self.own {
+            Some(_) => None,
+            None => {
+                Some(OwnKey::new(&self.backend, self.backend.key_pairs().generate(self.kind, self.backend.random())?)?)
+            }
+        };
+        let sender = self.own.as_ref().or(ephemeral.as_ref());
+        let sender = sender.ok_or_else(|| Error::new(ErrorKind::Internal, "a keyring without any key"))?;
+        let points = Points { recipient: &peer.point, sender: &sender.point };
+        let secret = sender.private.agree(&peer.spki)?;
+        let mut salt = [0; SALT_LENGTH];
+        materials.fill_random(&mut salt)?;
+        materials.data_key_or_generate()?;
+        let fixed = fixed_info(self.kind, &points, materials.canonical_context());
+        let keys = derive(&self.backend, &secret, &fixed, &salt);
+        let data_key = materials.data_key().map(SecretBytes::expose_secret).unwrap_or_default();
+        let key = self.backend.aead().bind(AeadAlgorithm::Aes256Gcm, keys.wrapping_key())?;
+        let mut wrapped = vec![0; data_key.len()];
+        let tag = key.seal(&NONCE, &fixed, data_key, &mut wrapped)?;
+        let ciphertext = [&salt[..], keys.commitment(), &wrapped, &tag].concat();
+        materials.push(EncryptedDataKey::new(PROVIDER_ID, points.to_info()?, ciphertext));
+        Ok(())
+    }
+
+    fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
+        materials.expect_no_data_key()?;
+        let mut failures = UnwrapFailures::default();
+        for data_key in data_keys {
+            match self.unwrap(materials, data_key) {
+                Ok(plaintext) => return materials.set_data_key(plaintext),
+                Err(reason) => failures.push(data_key, reason),
+            }
+        }
+        Err(failures.into_error())
+    }
+}
+
+impl OwnKey {
+    fn read(backend: &CryptoBackend, private: &[u8]) -> Result<Self> {
+        Self::new(backend, private_key(backend, &KINDS, private)?)
+    }
+
+    fn new(backend: &CryptoBackend, private: Box<dyn PrivateKey>) -> Result<Self> {
+        let public = backend.key_pairs().public_key(private.kind(), &private.public_key_der())?;
+        let point = point_of(&*public)?;
+        Ok(Self { private, point })
+    }
+}
+
+impl Peer {
+    fn read(backend: &CryptoBackend, kinds: &[KeyPairKind], public: &[u8]) -> Result<(KeyPairKind, Self)> {
+        let public = public_key(backend, kinds, public)?;
+        Ok((public.kind(), Self { spki: public.to_spki(), point: point_of(&*public)? }))
+    }
+}
+
+fn point_of(public: &dyn PublicKey) -> Result<Vec<u8>> {
+    let text = "a public key of a curve has no compressed point";
+    public.to_compressed_point().ok_or_else(|| Error::new(ErrorKind::Internal, text))
+}
+
+/// The two compressed points of a wrapped data key.
+struct Points<'a> {
+    recipient: &'a [u8],
+    sender: &'a [u8],
+}
+
+impl<'a> Points<'a> {
+    /// The longest point, that of P-521.
+    const MAX: usize = 67;
+
+    fn read(info: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(info);
+        if reader.u8("version").ok()? != INFO_VERSION {
+            return None;
+        }
+        let recipient = reader.prefixed_u32(Self::MAX, "recipient").ok()?;
+        let sender = reader.prefixed_u32(Self::MAX, "sender").ok()?;
+        reader.finish().ok()?;
+        Some(Self { recipient, sender })
+    }
+
+    fn to_info(&self) -> Result<Vec<u8>> {
+        let mut writer = Writer::with_capacity(1 + 2 * (4 + Self::MAX));
+        writer.u8(INFO_VERSION);
+        writer.prefixed_u32(self.recipient, Self::MAX, "recipient")?;
+        writer.prefixed_u32(self.sender, Self::MAX, "sender")?;
+        Ok(writer.into_bytes())
+    }
+}
+
+/// The parts of a wrapped data key.
+struct Wrapped<'a> {
+    salt: &'a [u8; SALT_LENGTH],
+    commitment: &'a [u8; KEY_LENGTH],
+    ciphertext: &'a [u8],
+    tag: &'a [u8; TAG_LENGTH],
+}
+
+impl<'a> Wrapped<'a> {
+    fn read(bytes: &'a [u8], data_key_length: usize) -> Option<Self> {
+        let (salt, rest) = bytes.split_first_chunk()?;
+        let (commitment, rest) = rest.split_first_chunk()?;
+        let (ciphertext, tag) = rest.split_last_chunk()?;
+        (ciphertext.len() == data_key_length).then_some(Self { salt, commitment, ciphertext, tag })
+    }
+}
+
+/// What the derived keys and the wrapped data key are bound to.
+fn fixed_info(kind: KeyPairKind, points: &Points<'_>, context: &[u8]) -> Vec<u8> {
+    let curve: &[u8] = match kind {
+        KeyPairKind::EccP384 => b"p384",
+        KeyPairKind::EccP521 => b"p521",
+        _ => b"p256",
+    };
+    let parts: [&[u8]; 10] = [
+        b"ecdh-key-derivation",
+        &[0],
+        curve,
+        &[0],
+        b"HMAC_SHA384",
+        &[0],
+        points.sender,
+        points.recipient,
+        &[0, 1, 0],
+        context,
+    ];
+    parts.concat()
+}
+
+/// Commitment key and wrapping key, wiped when dropped.
+struct WrappingKeys(SecretBytes);
+
+impl WrappingKeys {
+    fn commitment(&self) -> &[u8] {
+        &self.0.expose_secret()[..KEY_LENGTH]
+    }
+
+    fn wrapping_key(&self) -> &[u8] {
+        &self.0.expose_secret()[KEY_LENGTH..]
+    }
+}
+
+/// The key derivation of SP 800-108r1, section 4.1, in counter mode: two blocks of HMAC-SHA-384, of which 64 bytes are used.
+fn derive(backend: &CryptoBackend, secret: &SecretBytes, fixed: &[u8], salt: &[u8; SALT_LENGTH]) -> WrappingKeys {
+    const BITS: [u8; 4] = 512_u32.to_be_bytes();
+    let key = backend.mac().bind(DigestAlgorithm::Sha384, secret.expose_secret());
+    let mut derived = SecretBytes::zeroed(2 * KEY_LENGTH);
+    let mut rest = derived.expose_secret_mut();
+    for counter in 1..=2_u32 {
+        let block = key.authenticate(&[&counter.to_be_bytes(), fixed, &[0], salt, &BITS]);
+        let (front, behind) = rest.split_at_mut(rest.len().min(block.as_ref().len()));
+        front.copy_from_slice(&block.as_ref()[..front.len()]);
+        rest = behind;
+    }
+    WrappingKeys(derived)
+}
+
+impl fmt::Debug for RawEcdhKeyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawEcdhKeyring")
+            .field("curve", &self.kind)
+            .field("reads", &self.own.is_some())
+            .field("writes", &self.peer.is_some())
+            .finish_non_exhaustive()
+    }
+}

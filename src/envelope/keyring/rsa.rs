@@ -1,0 +1,177 @@
+//! A keyring over a raw RSA key pair, or its public half.
+
+use std::fmt;
+
+use super::Keyring;
+use super::failures::UnwrapFailures;
+use super::raw_key::{check_name, private_key, public_key};
+use crate::crypto::{CryptoBackend, KeyPairKind, PrivateKey, PublicKey, RsaOaep};
+use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::EncryptedDataKey;
+use crate::secret::SecretBytes;
+
+/// The sizes of keys that are taken.
+const KINDS: [KeyPairKind; 3] = [KeyPairKind::Rsa2048, KeyPairKind::Rsa3072, KeyPairKind::Rsa4096];
+
+/// Wraps data keys with an RSA key pair that the caller holds: with its public half anybody writes, and with its private
+/// half messages are read.
+///
+/// Provider id: the namespace. Provider information: the name. Ciphertext: the data key with RSA-OAEP, one hash function
+/// for label and mask, empty label.
+///
+/// RSA does not bind the data key to the encryption context: only the header's tag does. And as anybody with the public
+/// key can write a message, reading one proves nothing about who wrote it.
+///
+/// Keys have 2048, 3072 or 4096 bits; private keys come as PKCS#8 and public ones as `SubjectPublicKeyInfo`, in DER or PEM.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
+/// use strongroom::envelope::RawRsaKeyring;
+/// use strongroom::{EncryptionContext, Envelope};
+///
+/// let backend = CryptoBackend::default();
+/// let pair = backend.key_pairs().generate(KeyPairKind::Rsa2048, backend.random())?;
+/// let writer = RawRsaKeyring::with_public_key("branch", "2026", RsaOaep::Sha256, &pair.public_key_der())?;
+/// let message = Envelope::new(writer).encrypt(b"for the head office", &EncryptionContext::new())?;
+///
+/// let reader = RawRsaKeyring::with_private_key("branch", "2026", RsaOaep::Sha256, pair.to_pkcs8()?.expose_secret())?;
+/// assert_eq!(Envelope::new(reader).decrypt(&message, &EncryptionContext::new())?, b"for the head office");
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub struct RawRsaKeyring {
+    namespace: String,
+    name: Vec<u8>,
+    padding: Padding,
+    public: Box<dyn PublicKey>,
+    private: Option<Box<dyn PrivateKey>>,
+}
+
+/// How data keys are padded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Padding {
+    Oaep(RsaOaep),
+    /// Only to read what others wrote long ago.
+    Pkcs1V15,
+}
+
+impl RawRsaKeyring {
+    /// A keyring that writes and reads, with the fastest backend. Namespace and name are yours to choose and stand in
+    /// every message in clear.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Validation`] if the private key is none of RSA with 2048, 3072 or 4096 bits, if the namespace is empty,
+    /// over 65,535 bytes or begins with `aws-kms`, or if the name is over 65,535 bytes.
+    pub fn with_private_key(
+        namespace: impl Into<String>,
+        name: impl Into<Vec<u8>>,
+        oaep: RsaOaep,
+        private: &[u8],
+    ) -> Result<Self> {
+        Self::with_private(namespace.into(), name.into(), Padding::Oaep(oaep), private)
+    }
+
+    /// A keyring that only writes; see [`RawRsaKeyring::with_private_key`].
+    ///
+    /// # Errors
+    /// As [`RawRsaKeyring::with_private_key`], for the public key.
+    pub fn with_public_key(
+        namespace: impl Into<String>,
+        name: impl Into<Vec<u8>>,
+        oaep: RsaOaep,
+        public: &[u8],
+    ) -> Result<Self> {
+        let (namespace, name) = check_name(namespace.into(), name.into(), 0)?;
+        let public = public_key(&CryptoBackend::default(), &KINDS, public)?;
+        Ok(Self { namespace, name, padding: Padding::Oaep(oaep), public, private: None })
+    }
+
+    /// A keyring that only reads, data keys padded with RSAES-PKCS1-v1_5, as old software wrapped them.
+    ///
+    /// That padding is not authenticated: a data key that was wrapped with another key, or altered, opens to random bytes,
+    /// and now and then to as many as a data key has. The message is refused then by its commitment or its header. Messages
+    /// of version 1, which do not commit, should not be read with such a keyring from senders that you do not trust.
+    ///
+    /// # Errors
+    /// As [`RawRsaKeyring::with_private_key`].
+    pub fn decrypt_only_pkcs1_v15(
+        namespace: impl Into<String>,
+        name: impl Into<Vec<u8>>,
+        private: &[u8],
+    ) -> Result<Self> {
+        Self::with_private(namespace.into(), name.into(), Padding::Pkcs1V15, private)
+    }
+
+    fn with_private(namespace: String, name: Vec<u8>, padding: Padding, private: &[u8]) -> Result<Self> {
+        let (namespace, name) = check_name(namespace, name, 0)?;
+        let backend = CryptoBackend::default();
+        let private = private_key(&backend, &KINDS, private)?;
+        let public = backend.key_pairs().public_key(private.kind(), &private.public_key_der())?;
+        Ok(Self { namespace, name, padding, public, private: Some(private) })
+    }
+
+    fn is_ours(&self, data_key: &EncryptedDataKey) -> bool {
+        data_key.provider_id() == self.namespace && data_key.provider_info() == self.name
+    }
+
+    /// The data key, if it opens. Every reason why it does not is the same to the caller.
+    fn unwrap(&self, private: &dyn PrivateKey, length: usize, ciphertext: &[u8]) -> Option<SecretBytes> {
+        let opened = match self.padding {
+            Padding::Oaep(oaep) => private.decrypt(oaep, ciphertext),
+            Padding::Pkcs1V15 => private.decrypt_pkcs1_v15_unauthenticated(ciphertext),
+        };
+        opened.ok().filter(|data_key| data_key.len() == length)
+    }
+}
+
+impl Keyring for RawRsaKeyring {
+    fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
+        let Padding::Oaep(oaep) = self.padding else {
+            let text = "a keyring with RSAES-PKCS1-v1_5 only reads: take RSA-OAEP to write";
+            return Err(Error::new(ErrorKind::Validation, text));
+        };
+        let backend = *materials.backend();
+        let data_key = materials.data_key_or_generate()?;
+        let ciphertext = self.public.encrypt(oaep, data_key.expose_secret(), backend.random())?;
+        materials.push(EncryptedDataKey::new(self.namespace.as_str(), self.name.as_slice(), ciphertext));
+        Ok(())
+    }
+
+    fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
+        materials.expect_no_data_key()?;
+        let mut failures = UnwrapFailures::default();
+        let length = materials.suite().data_key_length();
+        for data_key in data_keys {
+            let private = match &self.private {
+                _ if !self.is_ours(data_key) => {
+                    failures.push(data_key, "it was not wrapped with the key of this keyring");
+                    continue;
+                }
+                None => {
+                    failures.push(data_key, "this keyring has the public key only, and so only writes");
+                    continue;
+                }
+                Some(private) => private,
+            };
+            match self.unwrap(&**private, length, data_key.ciphertext()) {
+                Some(plaintext) => return materials.set_data_key(plaintext),
+                None => {
+                    failures.push(data_key, "it does not open: it was wrapped with another key or padding, or altered");
+                }
+            }
+        }
+        Err(failures.into_error())
+    }
+}
+
+impl fmt::Debug for RawRsaKeyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawRsaKeyring")
+            .field("namespace", &self.namespace)
+            .field("name", &format_args!("{}", self.name.escape_ascii()))
+            .field("padding", &self.padding)
+            .field("writes_only", &self.private.is_none())
+            .finish_non_exhaustive()
+    }
+}
