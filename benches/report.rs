@@ -7,11 +7,15 @@ use std::hint::black_box;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
-use strongroom::crypto::{AeadAlgorithm, AeadKey, CryptoBackend, FASTEST, KeyPairKind, RUST_CRYPTO, SignatureInput};
+use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
+use strongroom::crypto::{
+    AeadAlgorithm, AeadKey, CryptoBackend, FASTEST, KeyPairKind, KeyWrapMode, RUST_CRYPTO, RsaOaep, SignatureInput,
+};
 use strongroom::envelope::{Envelope, RawAesKeyring};
 use strongroom::{
-    CreateKeyRequest, DecryptRequest, EncryptRequest, EncryptionContext, GenerateDataKeyRequest, KeyId, KeySpec,
-    KeyUsage, Kms, Result, SecretBytes, SignRequest, VerifyRequest,
+    CreateKeyRequest, DecryptRequest, EncryptRequest, EncryptionContext, GenerateDataKeyRequest,
+    GetParametersForImportRequest, ImportKeyMaterialRequest, KeyId, KeySpec, KeyUsage, Kms, Origin, Result,
+    SecretBytes, SignRequest, VerifyRequest,
 };
 
 const MIB: usize = 1 << 20;
@@ -163,8 +167,8 @@ fn key_pairs(rows: &mut Vec<Row>, options: &Options) -> Result<()> {
         (KeySpec::EccNistP256, KeyPairKind::EccP256),
         (KeySpec::EccNistEdwards25519, KeyPairKind::Ed25519),
     ] {
-        let key = kms.create_key(CreateKeyRequest::default().spec(spec).usage(KeyUsage::SignVerify))?.key_id();
         let raw = backend.key_pairs().generate(kind, backend.random())?;
+        let key = imported(&kms, spec, raw.to_pkcs8()?.expose_secret())?;
         let public = backend.key_pairs().public_key(kind, &raw.public_key_der())?;
         let algorithm = kind.signing_algorithms()[0];
         let input = SignatureInput::Message(&message);
@@ -191,6 +195,19 @@ fn key_pairs(rows: &mut Vec<Row>, options: &Options) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// A key of the KMS that is a given one: two RSA keys of one size differ in speed.
+fn imported(kms: &Kms, spec: KeySpec, material: &[u8]) -> Result<KeyId> {
+    let request = CreateKeyRequest::default().spec(spec).usage(KeyUsage::SignVerify).origin(Origin::External);
+    let key = kms.create_key(request)?.key_id();
+    let (algorithm, size) = (WrappingAlgorithm::RsaAesKeyWrapSha256, WrappingKeySpec::Rsa2048);
+    let made = kms.get_parameters_for_import(GetParametersForImportRequest::new(key, algorithm, size))?;
+    let public = FASTEST.key_pairs().public_key(KeyPairKind::Rsa2048, &made.public_key)?;
+    let wrapped = FASTEST.key_wrap().wrap(KeyWrapMode::Padded, &[5; 32], material)?;
+    let wrapped = [public.encrypt(RsaOaep::Sha256, &[5; 32], FASTEST.random())?, wrapped].concat();
+    kms.import_key_material(ImportKeyMaterialRequest::new(key, &made.import_token, &wrapped).does_not_expire())?;
+    Ok(key)
 }
 
 fn generate(kms: &Kms, key: KeyId) -> Result<()> {
