@@ -7,6 +7,7 @@
 //! |---|---|
 //! | bytes in memory | [`Envelope::encrypt`] and [`Envelope::decrypt`]; the `_into` forms save an allocation |
 //! | a file, a socket, more than fits in memory | [`Envelope::writer`] and [`Envelope::reader`] |
+//! | a message that should be under other keys | [`Envelope::re_encrypt`] |
 //! | a message and no key | [`message::inspect`] |
 //!
 //! Between the two stands a [`MaterialsManager`]; with [`CachingMaterialsManager`] one data key serves many messages.
@@ -20,6 +21,7 @@ mod manager;
 mod materials;
 mod opening;
 mod policy;
+mod re_encrypt;
 mod reader;
 mod writer;
 

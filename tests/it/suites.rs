@@ -301,3 +301,61 @@ fn every_signed_message_has_a_key_pair_of_its_own() -> Result<()> {
     assert_eq!(envelope.encrypt(b"text", &brought).expect_err("reserved").kind(), ErrorKind::Validation);
     Ok(())
 }
+
+#[test]
+fn re_encryption_moves_a_message_to_other_keys_and_suites_and_keeps_its_context() -> Result<()> {
+    let context = EncryptionContext::from([("a", "b"), ("c", "")]);
+    let other = || RawAesKeyring::new("ns", "other", SecretBytes::copy_of(&[8; 32]));
+    for from in written() {
+        for to in written() {
+            let target = Envelope::builder(other()?).algorithm_suite(to).commitment_policy(writes_of(to)).build()?;
+            for length in [0, 1, FRAME, 200_000] {
+                let message = envelope(from)?.encrypt(&text(length), &context)?;
+                let moved = envelope(from)?.re_encrypt(&message[..], &context, &target, Vec::new())?;
+                let opened = target.decrypt_with_header(&moved, &context)?;
+                assert_eq!((opened.plaintext(), opened.header().suite()), (&text(length)[..], to), "{from} {length}");
+                let named: Vec<_> =
+                    opened.header().context().iter().filter(|(name, _)| !name.starts_with("aws-crypto-")).collect();
+                assert_eq!(named, context.iter().collect::<Vec<_>>());
+                assert!(envelope(from)?.decrypt(&moved, &context).is_err());
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_re_encryption_that_fails_leaves_no_whole_message() -> Result<()> {
+    /// Keeps what was written although the writer is gone.
+    struct Shared<'a>(&'a mut Vec<u8>);
+    impl Write for Shared<'_> {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.write(bytes)
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let nothing = EncryptionContext::new();
+    let target = Envelope::new(keyring());
+    for suite in written() {
+        let message = envelope(suite)?.encrypt(&text(200_000), &nothing)?;
+        let header = inspect(&message).expect("a header").encoded_length();
+        for at in [header - 1, header + 30, message.len() / 2, message.len() - 1] {
+            let mut altered = message.clone();
+            altered[at] ^= 1;
+            for broken in [&altered[..], &message[..at]] {
+                let mut output = Vec::new();
+                let moved = envelope(suite)?.re_encrypt(broken, &nothing, &target, Shared(&mut output));
+                let error = moved.err().expect("broken");
+                assert_eq!(error.kind(), ErrorKind::InvalidMessage, "{suite} {at}: {error}");
+                assert!(target.decrypt(&output, &nothing).is_err(), "{suite} {at}");
+            }
+        }
+    }
+    // The default signature policy reads no signed message piece by piece.
+    let signed = envelope(AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384)?.encrypt(b"text", &nothing)?;
+    let refused = target.re_encrypt(&signed[..], &nothing, &target, Vec::new());
+    assert_eq!(refused.expect_err("signed").kind(), ErrorKind::MessagePolicy);
+    Ok(())
+}

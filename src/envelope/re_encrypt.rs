@@ -1,0 +1,69 @@
+//! A message under other keys.
+
+use std::io;
+
+use zeroize::Zeroizing;
+
+use super::Envelope;
+use crate::context::{EncryptionContext, RESERVED_CONTEXT_PREFIX};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Bytes of plaintext that are on their way at a time, beside a frame on either side.
+const STEP: usize = 64 * 1024;
+
+impl Envelope {
+    /// Reads a message from `message` and writes its plaintext as a new message of another envelope to `output`: under
+    /// other keys, in another suite or frame length. The context stays the same. The plaintext is never whole in memory.
+    ///
+    /// If anything fails half way, what was written is an unfinished message, which every reader refuses.
+    ///
+    /// There is no cheaper way of putting only the wrapped data keys into the header anew: its tag would be made a second
+    /// time under the same key and nonce, which tells the secret of that tag.
+    ///
+    /// # Errors
+    /// Those of [`Envelope::reader`] and of reading, and of [`Envelope::writer`] and of writing.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+    ///
+    /// let old = Envelope::new(RawAesKeyring::new("laboratory", "2025", SecretBytes::copy_of(&[1; 32]))?);
+    /// let new = Envelope::new(RawAesKeyring::new("laboratory", "2026", SecretBytes::copy_of(&[2; 32]))?);
+    /// let context = EncryptionContext::from([("tenant", "42")]);
+    /// let message = old.encrypt(b"attack at dawn", &context)?;
+    ///
+    /// let moved = old.re_encrypt(&message[..], &context, &new, Vec::new())?;
+    /// assert_eq!(new.decrypt(&moved, &context)?, b"attack at dawn");
+    /// assert!(old.decrypt(&moved, &context).is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn re_encrypt<R: io::Read, W: io::Write>(
+        &self,
+        message: R,
+        expect_context: &EncryptionContext,
+        to: &Self,
+        output: W,
+    ) -> Result<W> {
+        let mut reader = self.reader(message, expect_context)?;
+        // The public key of a signed message belongs to its signature.
+        let shown = reader.header().context();
+        let context = shown.iter().filter(|(name, _)| !name.starts_with(RESERVED_CONTEXT_PREFIX)).collect();
+        let mut writer = to.writer(output, &context)?;
+        let mut buffer = Zeroizing::new(vec![0; STEP]);
+        loop {
+            match io::Read::read(&mut reader, &mut buffer) {
+                Ok(0) => return writer.finish(),
+                Ok(length) => io::Write::write_all(&mut writer, &buffer[..length]).map_err(unwrapped)?,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(unwrapped(error)),
+            }
+        }
+    }
+}
+
+/// The error of this crate inside, if there is one.
+fn unwrapped(error: io::Error) -> Error {
+    error.downcast::<Error>().unwrap_or_else(|error| {
+        Error::new(ErrorKind::Io, format!("the message cannot be moved: {error}")).with_source(error)
+    })
+}
