@@ -7,6 +7,7 @@
 //! |---|---|
 //! | bytes in memory | [`Envelope::encrypt`] and [`Envelope::decrypt`]; the `_into` forms save an allocation |
 //! | a file, a socket, more than fits in memory | [`Envelope::writer`] and [`Envelope::reader`] |
+//! | a part of a message in a file | [`Envelope::random_access_reader`], which looks at that part only |
 //! | a message that should be under other keys | [`Envelope::re_encrypt`] |
 //! | a message and no key | [`message::inspect`] |
 //!
@@ -21,6 +22,7 @@ mod manager;
 mod materials;
 mod opening;
 mod policy;
+mod random_access;
 mod re_encrypt;
 mod reader;
 mod writer;
@@ -40,6 +42,7 @@ pub use manager::{
 };
 pub use materials::{DecryptionMaterials, EncryptionMaterials};
 pub use policy::{CommitmentPolicy, SignaturePolicy};
+pub use random_access::RandomAccessReader;
 pub use reader::EnvelopeReader;
 pub use writer::EnvelopeWriter;
 
@@ -210,6 +213,29 @@ impl Envelope {
     /// cannot be read.
     pub fn reader<R: io::Read>(&self, inner: R, expect_context: &EncryptionContext) -> Result<EnvelopeReader<R>> {
         EnvelopeReader::start(inner, &self.config.limits, |header| {
+            opening::start_reading(
+                &self.config,
+                &*self.manager,
+                header,
+                KnownContext::Expected(expect_context),
+                Release::Streamed,
+            )
+        })
+    }
+
+    /// Opens a message that `inner` holds, from its start to its end, to read any part of its plaintext without the others.
+    /// What that authenticates, and what not, stands at [`RandomAccessReader`].
+    ///
+    /// # Errors
+    /// As [`Envelope::reader`]; and [`MessagePolicy`](crate::ErrorKind::MessagePolicy) for a signed message, of whatever
+    /// policy, as its signature says nothing until all was read; and
+    /// [`InvalidMessage`](crate::ErrorKind::InvalidMessage) for one whose body is in one piece.
+    pub fn random_access_reader<R: io::Read + io::Seek>(
+        &self,
+        inner: R,
+        expect_context: &EncryptionContext,
+    ) -> Result<RandomAccessReader<R>> {
+        RandomAccessReader::start(inner, &self.config.limits, |header| {
             opening::start_reading(
                 &self.config,
                 &*self.manager,

@@ -73,6 +73,9 @@ pub enum MessageError {
         /// The most that its content type and the limit in force allow.
         max: u32,
     },
+    /// A message in one piece where only frames can be read.
+    #[error("the message has its body in one piece, so no part of it can be read alone: decrypt it whole")]
+    NotFramed,
     /// The header is longer than the limit.
     #[error("the header of the message is longer than the limit of {limit} bytes")]
     HeaderTooLong {

@@ -120,6 +120,43 @@ impl Opener {
         }
     }
 
+    /// Bytes that a final frame has beside its plaintext.
+    pub(crate) const FINAL_FRAME_OVERHEAD: usize = FINAL_OVERHEAD;
+
+    /// How many bytes longer a full final frame is than a regular one.
+    pub(crate) const FINAL_EXTRA: u64 = 8;
+
+    /// Bytes of a regular frame with its plaintext; zero for a body in one piece.
+    pub(crate) fn regular_frame_bytes(&self) -> u64 {
+        self.frame_length.map_or(0, |frame_length| u64::from(frame_length) + wide(REGULAR_OVERHEAD))
+    }
+
+    /// How many regular frames a body of so many bytes has, and how many bytes of plaintext its final one. `None` if it
+    /// has no frames, or is too short for any.
+    pub(crate) fn layout(&self, body: u64) -> Option<(u64, u64)> {
+        let sealed = body.checked_sub(wide(FINAL_OVERHEAD))?;
+        let regular = Some(self.regular_frame_bytes()).filter(|bytes| *bytes > 0)?;
+        Some((sealed / regular, sealed % regular))
+    }
+
+    /// Opens the frame with a sequence number, wherever it stands, into `plaintext`. `bytes` hold it and nothing else, but
+    /// that of the final frame the length is only known afterwards.
+    pub(crate) fn open_at(
+        &self,
+        bytes: &[u8],
+        sequence: u32,
+        is_last: bool,
+        plaintext: &mut Vec<u8>,
+    ) -> Result<(), MessageError> {
+        let frame = Frame::read(bytes, sequence, self.frame_length.ok_or(MessageError::NotFramed)?)?;
+        // A final frame before the end would cut the message short, and a regular one at its end promises another.
+        if frame.is_last() != is_last {
+            return Err(MessageError::BadSequence { expected: sequence, found: sequence.saturating_add(1) });
+        }
+        prepare(plaintext, frame.plaintext_length());
+        self.cipher.open(&frame, plaintext).inspect_err(|_| plaintext.zeroize())
+    }
+
     /// Opens the whole body into `plaintext`, whose contents are replaced; its allocation is used again.
     ///
     /// If anything is refused, nothing is released: what was opened before is wiped.
@@ -159,6 +196,10 @@ impl Opener {
         let regular = frame_length.saturating_add(REGULAR_OVERHEAD);
         (sealed / regular).saturating_mul(frame_length).saturating_add((sealed % regular).min(frame_length))
     }
+}
+
+fn wide(length: usize) -> u64 {
+    u64::try_from(length).unwrap_or(u64::MAX)
 }
 
 /// What verifies the signature of a message, which has taken in the header.

@@ -359,3 +359,119 @@ fn a_re_encryption_that_fails_leaves_no_whole_message() -> Result<()> {
     assert_eq!(refused.expect_err("signed").kind(), ErrorKind::MessagePolicy);
     Ok(())
 }
+
+fn unsigned() -> impl Iterator<Item = AlgorithmSuite> {
+    written().filter(|suite| suite.signature().is_none())
+}
+
+#[test]
+fn any_part_of_a_message_is_read_from_its_frames() -> Result<()> {
+    use std::io::{Cursor, Seek, SeekFrom};
+    let nothing = EncryptionContext::new();
+    for suite in unsigned() {
+        let envelope = envelope(suite)?;
+        for length in [0, 1, FRAME - 1, FRAME, FRAME + 1, 4 * FRAME, 4 * FRAME + 9] {
+            let text = text(length);
+            let message = envelope.encrypt(&text, &nothing)?;
+            let mut reader = envelope.random_access_reader(Cursor::new(&message), &nothing)?;
+            assert_eq!(reader.plaintext_length(), u64::try_from(length).expect("small"));
+            for start in (0..=length + 2).step_by(13) {
+                for count in [0, 1, FRAME, 3 * FRAME] {
+                    reader.seek(SeekFrom::Start(u64::try_from(start).expect("small"))).expect("any place");
+                    let mut part = Vec::new();
+                    let wanted = u64::try_from(count).expect("small");
+                    reader.by_ref().take(wanted).read_to_end(&mut part).expect("authentic frames");
+                    let end = (start + count).min(length);
+                    assert_eq!(
+                        part,
+                        text[start.min(length)..end.max(start.min(length))],
+                        "{suite} {length} {start} {count}"
+                    );
+                }
+            }
+            assert_eq!(reader.seek(SeekFrom::End(0)).expect("the end"), u64::try_from(length).expect("small"));
+            assert!(reader.seek(SeekFrom::Current(-1_000_000)).is_err());
+        }
+    }
+    // An exact multiple may also end with an empty final frame, as the SDK for Python writes it.
+    let vector = crate::vectors::all().into_iter().find(|vector| vector.file == "0478_framed_two_128.txt");
+    let vector = vector.expect("the vector");
+    let keyring = RawAesKeyring::new(
+        vector.field("namespace"),
+        vector.field("name"),
+        SecretBytes::from_vec(vector.bytes("wrapping key")),
+    );
+    let reader = Envelope::new(keyring?).random_access_reader(Cursor::new(vector.bytes("ciphertext")), &nothing)?;
+    assert_eq!(reader.plaintext_length(), 128);
+    Ok(())
+}
+
+#[test]
+fn random_access_authenticates_header_length_and_what_it_reads() -> Result<()> {
+    use std::io::{Cursor, Seek, SeekFrom};
+    let nothing = EncryptionContext::new();
+    let envelope = envelope(AlgorithmSuite::default())?;
+    let text = text(5 * FRAME + 7);
+    let message = envelope.encrypt(&text, &nothing)?;
+    let header = inspect(&message).expect("a header").encoded_length();
+    let (regular, last) = (FRAME + 32, header + 5 * (FRAME + 32));
+    let start = |message: &[u8]| envelope.random_access_reader(Cursor::new(message.to_vec()), &nothing);
+    // Whatever ends elsewhere, or begins elsewhere, does not even start.
+    for length in (0..message.len()).chain([message.len() + 1, message.len() + regular]) {
+        let other = [&message[..], &message[..]].concat();
+        assert!(start(&other[..length]).is_err(), "{length} of {}", message.len());
+    }
+    let without_first = [&message[..header], &message[header + regular..]].concat();
+    assert!(start(&without_first).is_err());
+    for at in (3..header).chain(last..message.len()) {
+        let mut altered = message.clone();
+        altered[at] ^= 1;
+        assert!(start(&altered).is_err(), "{at}");
+    }
+    // An altered frame shows when it is read, and only then.
+    for at in (header..last).step_by(5) {
+        let mut altered = message.clone();
+        altered[at] ^= 1;
+        let mut reader = start(&altered)?;
+        for frame in 0..6 {
+            let place = u64::try_from(frame * FRAME).expect("small");
+            reader.seek(SeekFrom::Start(place)).expect("any place");
+            let mut part = [0; FRAME];
+            let read = reader.read(&mut part);
+            match (at - header) / regular == frame {
+                true => assert!(read.is_err() && part == [0; FRAME], "{at}"),
+                false => assert_eq!(
+                    part[..read.expect("authentic")],
+                    text[frame * FRAME..((frame + 1) * FRAME).min(text.len())]
+                ),
+            }
+        }
+    }
+    // Frames that changed places are authentic, but not there.
+    let mut swapped = message.clone();
+    let (one, two) = swapped[header..header + 2 * regular].split_at_mut(regular);
+    one.swap_with_slice(two);
+    assert!(start(&swapped)?.read(&mut [0; 10]).is_err());
+    Ok(())
+}
+
+#[test]
+fn random_access_is_refused_for_signed_messages_and_bodies_in_one_piece() -> Result<()> {
+    use std::io::Cursor;
+    let nothing = EncryptionContext::new();
+    for suite in signed() {
+        let message = envelope(suite)?.encrypt(b"text", &nothing)?;
+        let refused = envelope(suite)?.random_access_reader(Cursor::new(&message), &nothing).expect_err("signed");
+        assert_eq!(
+            (refused.kind(), why(&refused)),
+            (ErrorKind::MessagePolicy, Some(&MessageError::SignaturePolicy(suite)))
+        );
+    }
+    let vector = crate::vectors::all().into_iter().find(|vector| vector.file == "0478_unframed_two_128.txt");
+    let vector = vector.expect("the vector");
+    let reading = envelope(AlgorithmSuite::default())?;
+    let refused =
+        reading.random_access_reader(Cursor::new(vector.bytes("ciphertext")), &nothing).expect_err("in one piece");
+    assert_eq!(why(&refused), Some(&MessageError::NotFramed));
+    Ok(())
+}
