@@ -110,6 +110,7 @@ impl World {
             aliases_per_key: ALIASES_PER_KEY,
             // Fewer than keys, so that keys are opened anew in between.
             cached_keys: 3,
+            ..KmsLimits::default()
         };
         let kms = Kms::builder().backend(backend()).clock(Arc::clone(&clock)).limits(limits).build()?;
         let outsider = kms.as_principal(Principal::root(AccountId::parse("111122223333")?))?;
@@ -242,7 +243,7 @@ impl World {
         let real = self.kms.decrypt(request).map(|opened| {
             assert_eq!(opened.plaintext.expose_secret(), sealed.plaintext);
             assert_eq!(opened.key_arn, self.arns[sealed.key]);
-            assert_eq!(opened.key_material_id, self.materials(sealed.key)[sealed.version]);
+            assert_eq!(opened.key_material_id, Some(self.materials(sealed.key)[sealed.version]));
         });
         (real, self.model.decrypt(sealed, context, named.map(|key| self.number(key))))
     }
