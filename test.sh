@@ -12,6 +12,7 @@ source .ci/lib.sh
 ensure_rust
 ensure_compilers
 ensure_python
+ensure_node
 ensure_openssl
 
 # With this a test that lacks its tool fails instead of passing by.

@@ -50,6 +50,21 @@ ensure_python() {
     export STRONGROOM_PYTHON
 }
 
+# Node.js and, beside its peer script, the packages that tests/interop/package-lock.json pins.
+ensure_node() {
+    ensure_debian 'node --version' nodejs
+    local folder=tests/interop wanted
+    wanted=$({ node --version; cat "$folder/package-lock.json"; } | sha256sum)
+    if [ "$(cat "$folder/node_modules/strongroom.stamp" 2>/dev/null)" != "$wanted" ]; then
+        ensure_debian 'npm --version' npm
+        echo "installing the packages of $folder/package-lock.json"
+        npm ci --prefix "$folder" --ignore-scripts --no-audit --no-fund --loglevel=error
+        echo "$wanted" >"$folder/node_modules/strongroom.stamp"
+    fi
+    STRONGROOM_NODE=$(command -v node)
+    export STRONGROOM_NODE
+}
+
 # The command line of OpenSSL 3, with which signatures are compared.
 ensure_openssl() {
     if [ -z "${STRONGROOM_OPENSSL:-}" ]; then

@@ -1,11 +1,11 @@
 //! Keyrings over raw RSA and elliptic-curve keys against those of the material providers library.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use strongroom::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
 use strongroom::envelope::{MultiKeyring, RawEcdhKeyring, RawRsaKeyring};
 use strongroom::{EncryptionContext, Envelope, ErrorKind, Keyring, RawAesKeyring, Result, SecretBytes};
 
-use crate::interop::{Peer, bytes, failure};
+use crate::peer::{Peer, bytes, failure, json_of};
 
 /// A key pair in the forms that everybody takes.
 struct Pair {
@@ -58,8 +58,8 @@ fn agree(
     let answer = ask(peer, &their_reader, json!({"do": "decrypt", "ciphertext": hex::encode(&ours)}));
     assert_eq!(bytes(&answer["plaintext"]), text, "{case}");
 
-    let pairs: Map<_, _> = context().iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
-    let request = json!({"do": "encrypt", "plaintext": hex::encode(&text), "context": pairs, "frame_length": 4096});
+    let request = json!({"do": "encrypt", "plaintext": hex::encode(&text), "context": json_of(&context()),
+        "frame_length": 4096});
     let made = bytes(&ask(peer, &their_writer, request)["ciphertext"]);
     let opened = read().and_then(|envelope| envelope.decrypt(&made, &context()));
     assert_eq!(opened.unwrap_or_else(|error| panic!("{case}: {error}")), text, "{case}");
@@ -67,7 +67,12 @@ fn agree(
 
 #[test]
 fn rsa_keyrings_are_the_same_to_the_official_sdk() -> Result<()> {
-    let Some(mut peer) = Peer::start("rsa_keyrings_are_the_same_to_the_official_sdk") else { return Ok(()) };
+    let Some(mut peer) = Peer::python("rsa_keyrings_are_the_same_to_the_official_sdk") else { return Ok(()) };
+    compare_rsa_keyrings(&mut peer)
+}
+
+/// Each OAEP both ways, and PKCS#1 v1.5 as the peer writes it.
+pub(crate) fn compare_rsa_keyrings(peer: &mut Peer) -> Result<()> {
     let pairs = [Pair::make(KeyPairKind::Rsa2048)?, Pair::make(KeyPairKind::Rsa3072)?];
     let paddings = [
         (RsaOaep::Sha1, "OAEP_SHA1_MGF1"),
@@ -88,7 +93,7 @@ fn rsa_keyrings_are_the_same_to_the_official_sdk() -> Result<()> {
             };
             let theirs =
                 json!({"rsa": {"padding": padding, "public": pair.public_pem(), "private": pair.private_pem()}});
-            agree(&mut peer, &write, &read, [theirs.clone(), theirs], padding);
+            agree(peer, &write, &read, [theirs.clone(), theirs], padding);
         }
         // PKCS#1 v1.5 is read, and not written.
         let theirs = json!({"do": "encrypt", "plaintext": "00ff", "context": {}, "frame_length": 4096, "keyring": true,
@@ -106,7 +111,7 @@ fn rsa_keyrings_are_the_same_to_the_official_sdk() -> Result<()> {
 
 #[test]
 fn ecdh_keyrings_are_the_same_to_the_official_sdk() -> Result<()> {
-    let Some(mut peer) = Peer::start("ecdh_keyrings_are_the_same_to_the_official_sdk") else { return Ok(()) };
+    let Some(mut peer) = Peer::python("ecdh_keyrings_are_the_same_to_the_official_sdk") else { return Ok(()) };
     let curves = [
         (KeyPairKind::EccP256, "ECC_NIST_P256"),
         (KeyPairKind::EccP384, "ECC_NIST_P384"),

@@ -1,0 +1,92 @@
+// Encrypts and decrypts with the official Encryption SDK for JavaScript in Node.js, on request.
+//
+// It takes the requests of esdk_peer.py and gives its answers: one a line, JSON, bytes in hexadecimal. Of them it knows
+// those over raw AES keys, alone or with "children", and over "rsa" keys; it writes in frames only. Whatever fails is
+// answered with {"error": text}. Needs the packages of package-lock.json in node_modules beside this file.
+
+'use strict'
+
+const { constants } = require('node:crypto')
+const { createInterface } = require('node:readline')
+
+const sdk = require('@aws-crypto/client-node')
+const { version } = require('@aws-crypto/client-node/package.json')
+
+const WRAPPING = {
+  16: sdk.RawAesWrappingSuiteIdentifier.AES128_GCM_IV12_TAG16_NO_PADDING,
+  24: sdk.RawAesWrappingSuiteIdentifier.AES192_GCM_IV12_TAG16_NO_PADDING,
+  32: sdk.RawAesWrappingSuiteIdentifier.AES256_GCM_IV12_TAG16_NO_PADDING
+}
+
+const PADDINGS = {
+  PKCS1: { padding: constants.RSA_PKCS1_PADDING },
+  OAEP_SHA1_MGF1: { oaepHash: 'sha1' },
+  OAEP_SHA256_MGF1: { oaepHash: 'sha256' },
+  OAEP_SHA384_MGF1: { oaepHash: 'sha384' },
+  OAEP_SHA512_MGF1: { oaepHash: 'sha512' }
+}
+
+// The strictest client, unless suites of version 1 are to be read or written.
+function client (request) {
+  const { REQUIRE_ENCRYPT_ALLOW_DECRYPT, REQUIRE_ENCRYPT_REQUIRE_DECRYPT } = sdk.CommitmentPolicy
+  if (request.suite) return sdk.buildClient(sdk.getCompatibleCommitmentPolicy(request.suite))
+  return sdk.buildClient(request.allow_version_1 ? REQUIRE_ENCRYPT_ALLOW_DECRYPT : REQUIRE_ENCRYPT_REQUIRE_DECRYPT)
+}
+
+function rawAesKeyring (member) {
+  // The SDK takes only a key that has its memory for itself, which that of a short `Buffer` is not.
+  const key = new Uint8Array(Buffer.from(member.key, 'hex'))
+  return new sdk.RawAesKeyringNode({
+    keyNamespace: member.namespace,
+    keyName: member.name,
+    unencryptedMasterKey: key,
+    wrappingSuite: WRAPPING[key.length],
+    // By default names are sorted by UTF-16 code units, which no other implementation does.
+    utf8Sorting: true
+  })
+}
+
+function rawRsaKeyring (request) {
+  const { padding, public: publicKey, private: privateKey } = request.rsa
+  return new sdk.RawRsaKeyringNode({
+    keyNamespace: request.namespace,
+    keyName: request.name,
+    rsaKey: { publicKey, privateKey },
+    ...PADDINGS[padding]
+  })
+}
+
+function requestKeyring (request) {
+  if (request.rsa) return rawRsaKeyring(request)
+  const generator = rawAesKeyring(request)
+  if (!request.children) return generator
+  return new sdk.MultiKeyringNode({ generator, children: request.children.map(rawAesKeyring) })
+}
+
+async function encrypt (request) {
+  const suite = request.suite ?? sdk.AlgorithmSuiteIdentifier.ALG_AES256_GCM_IV12_TAG16_HKDF_SHA512_COMMIT_KEY
+  const { result } = await client(request).encrypt(requestKeyring(request), Buffer.from(request.plaintext, 'hex'), {
+    suiteId: suite,
+    encryptionContext: request.context,
+    frameLength: request.frame_length
+  })
+  return { ciphertext: result.toString('hex') }
+}
+
+async function decrypt (request) {
+  const ciphertext = Buffer.from(request.ciphertext, 'hex')
+  const { plaintext, messageHeader } = await client(request).decrypt(requestKeyring(request), ciphertext)
+  return { plaintext: plaintext.toString('hex'), context: messageHeader.encryptionContext }
+}
+
+const ACTIONS = { encrypt, decrypt, version: async () => ({ version }) }
+
+async function main () {
+  for await (const line of createInterface({ input: process.stdin })) {
+    const request = JSON.parse(line)
+    const answer = await ACTIONS[request.do](request).catch(error => ({ error: `${error.name}: ${error.message}` }))
+    process.stdout.write(`${JSON.stringify(answer)}\n`)
+  }
+}
+
+main()
