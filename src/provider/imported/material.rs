@@ -88,10 +88,11 @@ fn looks_like(bytes: &[u8]) -> &'static str {
         "this is a public key"
     } else if is_encrypted(bytes) {
         "this is encrypted PKCS#8, decrypt it before wrapping"
-    } else if bytes.ends_with(b"\n") {
-        "it ends with a line end"
     } else if pkcs8::PrivateKeyInfoRef::try_from(bytes).is_ok() {
         "this is a key of another kind or size, by its curve's parameters instead of its name, or one that does not hold"
+    } else if bytes.ends_with(b"\n") {
+        // After the forms above: the last octet of a whole one may happen to be a line end.
+        "it ends with a line end"
     } else {
         "it must be unencrypted, in DER, with nothing behind it"
     }
