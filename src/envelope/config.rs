@@ -3,7 +3,12 @@
 use super::policy::{CommitmentPolicy, SignaturePolicy};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::{AlgorithmSuite, DEFAULT_FRAME_LENGTH, LARGEST_WRITABLE_FRAME_LENGTH, Limits};
+use crate::message::{
+    AlgorithmSuite, DEFAULT_FRAME_LENGTH, LARGEST_WRITABLE_FRAME_LENGTH, Limits, MAX_THREADS, Parallelism,
+};
+
+/// The most bytes that a thread takes at a time: streams hold some such shares for each thread.
+const LARGEST_SHARE: usize = 16 << 20;
 
 /// What an envelope works with.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +20,7 @@ pub(super) struct Config {
     pub(super) signature_policy: SignaturePolicy,
     pub(super) frame_length: u32,
     pub(super) limits: Limits,
+    pub(super) parallelism: Parallelism,
 }
 
 impl Config {
@@ -26,6 +32,15 @@ impl Config {
     /// Checks what could be set wrongly.
     pub(super) fn validated(self) -> Result<Self> {
         self.commitment_policy.check_encrypt(self.suite())?;
+        let Parallelism { threads, share } = self.parallelism;
+        if !(1..=MAX_THREADS).contains(&threads) {
+            let text = format!("{threads} threads were asked for, and 1 to {MAX_THREADS} can work on a message");
+            return Err(Error::new(ErrorKind::Validation, text));
+        }
+        if !(1..=LARGEST_SHARE).contains(&share) {
+            let text = format!("the share of a thread is {share} bytes, and 1 to {LARGEST_SHARE} are allowed");
+            return Err(Error::new(ErrorKind::Validation, text));
+        }
         // A frame over the limit would make messages that the same envelope cannot read.
         let largest = LARGEST_WRITABLE_FRAME_LENGTH.min(self.limits.max_frame_length());
         if (1..=largest).contains(&self.frame_length) {
@@ -45,6 +60,7 @@ impl Default for Config {
             signature_policy: SignaturePolicy::default(),
             frame_length: DEFAULT_FRAME_LENGTH,
             limits: Limits::default(),
+            parallelism: Parallelism::default(),
         }
     }
 }

@@ -7,6 +7,9 @@
 //! |---|---|
 //! | bytes in memory | [`Envelope::encrypt`] and [`Envelope::decrypt`]; the `_into` forms save an allocation |
 //! | a file, a socket, more than fits in memory | [`Envelope::writer`] and [`Envelope::reader`] |
+//! | an asynchronous program | `Envelope::async_writer` and `Envelope::async_reader`, with the feature `tokio` |
+//! | bytes that come and go by other ways, from an event loop, say | [`Envelope::encryptor`] and [`Envelope::decryptor`] |
+//! | a message of megabytes and idle cores | [`EnvelopeBuilder::threads`] |
 //! | a part of a message in a file | [`Envelope::random_access_reader`], which looks at that part only |
 //! | a message that should be under other keys | [`Envelope::re_encrypt`] |
 //! | a message and no key | [`message::inspect`] |
@@ -16,7 +19,13 @@
 //! The encryption context is bound to the message and stands in it in clear. On decrypt, give what you expect of it:
 //! every pair that you give must be there, others may be there too.
 
+#[cfg(feature = "tokio")]
+mod aside;
+#[cfg(feature = "tokio")]
+mod async_io;
 mod config;
+mod decryptor;
+mod encryptor;
 mod keyring;
 mod manager;
 mod materials;
@@ -31,6 +40,10 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+#[cfg(feature = "tokio")]
+pub use async_io::{AsyncEnvelopeReader, AsyncEnvelopeWriter};
+pub use decryptor::EnvelopeDecryptor;
+pub use encryptor::EnvelopeEncryptor;
 pub use keyring::{
     KMS_PROVIDER_ID, Keyring, KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring, UnwrapFailure,
     UnwrapFailures,
@@ -333,6 +346,38 @@ impl EnvelopeBuilder {
         self
     }
 
+    /// Sets how many threads work on one message: 1 to 64, the caller's own among them. Default: 1.
+    ///
+    /// Bytes, order and errors are those of one thread: of several bad frames the first in order is named. A message in
+    /// memory is shared out from twice [`share`](Self::share) on; of a signed one this thread hashes what the others
+    /// encrypt. Streams work in steps of four shares for each thread: they hold that much plaintext and that much of the
+    /// message, and hand a frame on only when a step is full or the message ends. A reader of a source that sends a frame
+    /// and waits for an answer needs one thread.
+    ///
+    /// The threads are started for each message, or each step, and have ended when the call returns.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let envelope = Envelope::builder(keyring).threads(2).build()?;
+    /// let message = envelope.encrypt(&[b'.'; 2_000_000], &EncryptionContext::new())?;
+    /// assert_eq!(envelope.decrypt(&message, &EncryptionContext::new())?, [b'.'; 2_000_000]);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub const fn threads(mut self, count: usize) -> Self {
+        self.envelope.config.parallelism.threads = count;
+        self
+    }
+
+    /// Sets how many bytes of plaintext a thread takes at a time, rounded down to whole frames, but at least one: 1 to
+    /// 16,777,216. Default: 262,144. Matters only with several [`threads`](Self::threads).
+    pub const fn share(mut self, bytes: usize) -> Self {
+        self.envelope.config.parallelism.share = bytes;
+        self
+    }
+
     /// Sets the cryptography. Default: [`FASTEST`](crate::crypto::FASTEST).
     pub const fn backend(mut self, backend: CryptoBackend) -> Self {
         self.envelope.config.backend = backend;
@@ -343,8 +388,8 @@ impl EnvelopeBuilder {
     ///
     /// # Errors
     /// [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the frame length is zero, over
-    /// [`LARGEST_WRITABLE_FRAME_LENGTH`](message::LARGEST_WRITABLE_FRAME_LENGTH), or over the limit for frames; or if the
-    /// commitment policy does not allow the suite, or messages of it are only read.
+    /// [`LARGEST_WRITABLE_FRAME_LENGTH`](message::LARGEST_WRITABLE_FRAME_LENGTH), or over the limit for frames; if the
+    /// threads or their share are none or too many; or if the commitment policy does not allow the suite, or messages of it are only read.
     pub fn build(self) -> Result<Envelope> {
         Ok(Envelope { config: self.envelope.config.validated()?, ..self.envelope })
     }

@@ -57,7 +57,7 @@ pub(super) fn start_writing(
         data_keys: materials.encrypted_data_keys(),
         frame_length: config.frame_length,
     };
-    Ok(Sealer::new(&config.backend, &parts, data_key, signer)?)
+    Ok(Sealer::new(&config.backend, &parts, data_key, signer)?.with_parallelism(config.parallelism))
 }
 
 /// What the caller knows of the context of a message.
@@ -139,5 +139,6 @@ pub(super) fn start_reading(
     let data_key = materials
         .data_key()
         .ok_or_else(|| Error::new(ErrorKind::Internal, "the keyring reported no failure and gave no data key"))?;
-    Ok(Opener::new(&config.backend, header, &omitted, data_key, &config.limits)?)
+    let opener = Opener::new(&config.backend, header, &omitted, data_key, &config.limits)?;
+    Ok(opener.with_parallelism(config.parallelism))
 }

@@ -11,7 +11,8 @@ use crate::message::{Header, HeaderParser, Limits, MessageError, Opener};
 /// What is asked for at first, and at least, when a message is read: covers the header and more of most.
 const FIRST_READ: usize = 8 * 1024;
 
-/// Decrypts a message while it is read. Holds one frame, and releases nothing that is not authentic.
+/// Decrypts a message while it is read. Holds one frame, or with several
+/// [`threads`](super::EnvelopeBuilder::threads) some for each, and releases nothing that is not authentic.
 ///
 /// The header was verified when the reader was made. Frames are released one by one, so plaintext that was already read
 /// may be followed by an error: that the message is cut off shows only where its end is missing. The last frame is
@@ -65,9 +66,34 @@ impl<R: io::Read> EnvelopeReader<R> {
         Ok(Self { inner, header, opener, input, plaintext, handed_out: 0, failed: None })
     }
 
+    /// Opens a step of frames on several threads, if that is asked for: into `output` if it fits there, else into the
+    /// buffer. Returns how many bytes are in `output`, or `None` if the next frame must be opened by itself.
+    fn open_step(&mut self, output: &mut [u8]) -> Result<Option<usize>, ReadError> {
+        let Some((plaintext_length, encoded_length)) = self.opener.step() else { return Ok(None) };
+        self.input.fill_to(&mut self.inner, encoded_length)?;
+        let fits = plaintext_length <= output.len();
+        let plaintext = if fits {
+            &mut output[..plaintext_length]
+        } else {
+            set_length(&mut self.plaintext, plaintext_length);
+            self.handed_out = 0;
+            &mut self.plaintext
+        };
+        let frames = self.opener.open_shares(self.input.bytes(), plaintext);
+        let (plaintext_length, encoded_length) = self.opener.regular_lengths(frames);
+        if !fits {
+            self.plaintext.truncate(plaintext_length);
+        }
+        self.input.consume(encoded_length);
+        Ok((frames > 0).then_some(if fits { plaintext_length } else { 0 }))
+    }
+
     /// Opens the next frame: into `output` if it fits there, else into the buffer. Returns how many bytes are in
     /// `output`.
     fn open_next(&mut self, output: &mut [u8]) -> Result<usize, ReadError> {
+        if let Some(length) = self.open_step(output)? {
+            return Ok(length);
+        }
         loop {
             let frame = match self.opener.read(self.input.bytes()) {
                 Ok(frame) => frame,

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::io;
 
+use super::encryptor::failed_before;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::Sealer;
 
-/// Encrypts what is written to it and passes the message on. Holds one frame.
+/// Encrypts what is written to it and passes the message on. Holds one frame, or with several
+/// [`threads`](super::EnvelopeBuilder::threads) some for each.
 ///
 /// The message must be ended with [`finish`](EnvelopeWriter::finish). A writer that is dropped before leaves an
 /// unfinished message behind, which every reader refuses: nothing is written on drop, so that a failure half way cannot
@@ -48,23 +50,22 @@ impl<W: io::Write> EnvelopeWriter<W> {
     /// [`ErrorKind::Io`] if that cannot be written, or if an earlier call failed.
     pub fn finish(mut self) -> Result<W> {
         let sealer = self.sealer.take().ok_or_else(failed_before)?;
-        self.output.resize(sealer.step_length(), 0);
-        let written = sealer.finish(&mut self.output)?;
-        self.inner.write_all(&self.output[..written]).map_err(cannot_write)?;
+        let output = room(&mut self.output, sealer.finish_length());
+        sealer.finish(output)?;
+        self.inner.write_all(output).map_err(cannot_write)?;
         self.inner.flush().map_err(cannot_write)?;
         Ok(self.inner)
     }
 }
 
 impl<W: io::Write> io::Write for EnvelopeWriter<W> {
-    /// Takes up to one frame of plaintext.
+    /// Takes up to one frame of plaintext, or with several threads some for each.
     fn write(&mut self, plaintext: &[u8]) -> io::Result<usize> {
         // Taken out until all went well: whatever fails, the message cannot go on.
         let mut sealer = self.sealer.take().ok_or_else(|| io::Error::other(failed_before()))?;
-        self.output.resize(sealer.step_length(), 0);
-        let sealed =
-            sealer.update(plaintext, &mut self.output).map_err(|error| io::Error::other(Error::from(error)))?;
-        self.inner.write_all(&self.output[..sealed.written])?;
+        let output = room(&mut self.output, sealer.update_length(plaintext.len()));
+        let sealed = sealer.update(plaintext, output).map_err(|error| io::Error::other(Error::from(error)))?;
+        self.inner.write_all(output)?;
         self.sealer = Some(sealer);
         Ok(sealed.consumed)
     }
@@ -74,12 +75,16 @@ impl<W: io::Write> io::Write for EnvelopeWriter<W> {
     }
 }
 
-fn cannot_write(error: io::Error) -> Error {
-    Error::new(ErrorKind::Io, format!("the message cannot be written: {error}")).with_source(error)
+/// The first bytes of a buffer, which only ever grows: it is overwritten, so it need not be cleared each time.
+fn room(buffer: &mut Vec<u8>, length: usize) -> &mut [u8] {
+    if buffer.len() < length {
+        buffer.resize(length, 0);
+    }
+    &mut buffer[..length]
 }
 
-fn failed_before() -> Error {
-    Error::new(ErrorKind::Io, "the message was given up after an earlier error")
+fn cannot_write(error: io::Error) -> Error {
+    Error::new(ErrorKind::Io, format!("the message cannot be written: {error}")).with_source(error)
 }
 
 impl<W> fmt::Debug for EnvelopeWriter<W> {

@@ -18,6 +18,7 @@ mod header;
 mod limits;
 mod message_id;
 mod open;
+mod parallel;
 mod seal;
 mod signing;
 mod suite;
@@ -37,6 +38,7 @@ pub use suite::{AlgorithmSuite, KeyDerivation, MessageSignature, MessageVersion,
 pub(crate) use buffer::prepare;
 pub(crate) use header::{HeaderParser, HeaderParts, PUBLIC_KEY_NAME};
 pub(crate) use open::{Opener, check_readable};
+pub(crate) use parallel::{MAX_THREADS, Parallelism};
 pub(crate) use seal::Sealer;
 pub(crate) use signing::MessageSigner;
 

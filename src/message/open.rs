@@ -13,6 +13,7 @@ use super::error::MessageError;
 use super::frame::{FINAL_OVERHEAD, Frame, FrameCipher, REGULAR_OVERHEAD, SINGLE_OVERHEAD};
 use super::header::{Header, PUBLIC_KEY_NAME, authenticated};
 use super::limits::{LARGEST_UNFRAMED_BODY, Limits};
+use super::parallel::{Failure, Parallelism, work_on_shares};
 use super::signing::MessageVerifier;
 use crate::crypto::{CryptoBackend, CryptoError};
 use crate::secret::SecretBytes;
@@ -35,6 +36,26 @@ pub(crate) struct Opener {
     /// The sequence number that must follow; `None` after the end.
     next: Option<u32>,
     verifier: Option<MessageVerifier>,
+    parallelism: Parallelism,
+}
+
+/// Consecutive frames that one thread opens.
+struct Share<'a> {
+    /// The sequence number of the first.
+    sequence: u32,
+    encoded: &'a [u8],
+    plaintext: &'a mut [u8],
+    /// How many were opened.
+    opened: usize,
+    /// Bytes that those have in the message.
+    opened_bytes: usize,
+}
+
+impl Share<'_> {
+    /// What was opened, as it was received.
+    fn opened_encoded(&self) -> &[u8] {
+        &self.encoded[..self.opened_bytes]
+    }
 }
 
 impl Opener {
@@ -64,7 +85,14 @@ impl Opener {
             max_unframed_body: limits.max_unframed_body().min(LARGEST_UNFRAMED_BODY),
             next: Some(1),
             verifier,
+            parallelism: Parallelism::default(),
         })
+    }
+
+    /// Opens on several threads.
+    pub(crate) fn with_parallelism(mut self, parallelism: Parallelism) -> Self {
+        self.parallelism = parallelism;
+        self
     }
 
     /// Whether a signature stands at the end of the message, which was not verified yet.
@@ -120,6 +148,64 @@ impl Opener {
         }
     }
 
+    /// Bytes of plaintext and of the message in one step of a stream on several threads. `None` if there is one thread,
+    /// or the body is in one piece.
+    pub(crate) fn step(&self) -> Option<(usize, usize)> {
+        let frame_length = self.frame_length.and_then(|length| usize::try_from(length).ok())?;
+        let frames = self.parallelism.frames_in_a_step(frame_length);
+        let plaintext = frames.checked_mul(frame_length)?;
+        let encoded = plaintext.checked_add(frames.checked_mul(REGULAR_OVERHEAD)?)?;
+        (self.parallelism.threads > 1).then_some((plaintext, encoded))
+    }
+
+    /// Opens, on all threads, whole regular frames at the start of `bytes`, as many as `plaintext` has room for. Returns how
+    /// many it opened; 0 if they are too few to be shared out.
+    ///
+    /// It stops before the first frame that is not regular or not sound and says nothing of it: [`Opener::read`] and
+    /// [`Opener::open`] give the same answer about it as if they had opened the ones before. What lies behind in
+    /// `plaintext` is zero.
+    pub(crate) fn open_shares(&mut self, bytes: &[u8], plaintext: &mut [u8]) -> usize {
+        let (Some(sequence), Some(length)) = (self.next, self.frame_length) else { return 0 };
+        let Ok(frame_length) = usize::try_from(length) else { return 0 };
+        let encoded_length = frame_length.saturating_add(REGULAR_OVERHEAD);
+        let frames = (bytes.len() / encoded_length).min(plaintext.len() / frame_length);
+        if !self.parallelism.divides(frames, frame_length) {
+            return 0;
+        }
+        let in_share = self.parallelism.frames_in_a_share(frame_length);
+        let encoded = bytes[..frames * encoded_length].chunks(in_share * encoded_length);
+        let plaintexts = plaintext[..frames * frame_length].chunks_mut(in_share * frame_length);
+        let shares = (sequence..=u32::MAX)
+            .step_by(in_share)
+            .zip(encoded.zip(plaintexts))
+            .map(|(sequence, (encoded, plaintext))| Share { sequence, encoded, plaintext, opened: 0, opened_bytes: 0 });
+        let work = |share: &mut Share<'_>| open_share(&self.cipher, length, share);
+        let verify = |verifier: &mut &mut MessageVerifier, share: &Share<'_>| verifier.update(share.opened_encoded());
+        let result = work_on_shares(self.parallelism.threads, shares, work, self.verifier.as_mut(), verify);
+        let mut opened = frames;
+        if let Err(Failure { share, .. }) = result {
+            opened = usize::try_from(share.sequence - sequence).unwrap_or(usize::MAX) + share.opened;
+            if let Some(verifier) = &mut self.verifier {
+                verifier.update(share.opened_encoded());
+            }
+            plaintext[opened * frame_length..].zeroize();
+        }
+        self.next = u32::try_from(opened).ok().and_then(|opened| sequence.checked_add(opened));
+        opened
+    }
+
+    /// Bytes of plaintext in the regular frames that could lie whole in so many bytes.
+    pub(crate) fn regular_plaintext(&self, bytes: usize) -> usize {
+        let (frame_length, encoded_length) = self.regular_lengths(1);
+        bytes / encoded_length * frame_length
+    }
+
+    /// Bytes of plaintext and of the message that so many regular frames have, which are in memory.
+    pub(crate) fn regular_lengths(&self, frames: usize) -> (usize, usize) {
+        let frame_length = self.frame_length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+        (frames * frame_length, frames * (frame_length + REGULAR_OVERHEAD))
+    }
+
     /// Bytes that a final frame has beside its plaintext.
     pub(crate) const FINAL_FRAME_OVERHEAD: usize = FINAL_OVERHEAD;
 
@@ -171,7 +257,9 @@ impl Opener {
     }
 
     fn open_frames(mut self, mut body: &[u8], plaintext: &mut Vec<u8>) -> Result<usize, MessageError> {
-        let mut length = 0;
+        let opened = self.open_shares(body, plaintext);
+        let (mut length, encoded_length) = self.regular_lengths(opened);
+        body = &body[encoded_length..];
         while !self.is_done() {
             let frame = self.read(body)?;
             let end = length + frame.plaintext_length();
@@ -196,6 +284,23 @@ impl Opener {
         let regular = frame_length.saturating_add(REGULAR_OVERHEAD);
         (sealed / regular).saturating_mul(frame_length).saturating_add((sealed % regular).min(frame_length))
     }
+}
+
+/// Opens frames until one is not regular or not sound.
+fn open_share(cipher: &FrameCipher, frame_length: u32, share: &mut Share<'_>) -> Result<(), ()> {
+    let mut bytes = share.encoded;
+    let plaintexts = share.plaintext.chunks_mut(usize::try_from(frame_length).unwrap_or(usize::MAX));
+    for (sequence, plaintext) in (share.sequence..=u32::MAX).zip(plaintexts) {
+        let frame = Frame::read(bytes, sequence, frame_length).map_err(|_| ())?;
+        if frame.is_last() {
+            return Err(());
+        }
+        cipher.open(&frame, plaintext).map_err(|_| ())?;
+        bytes = &bytes[frame.encoded_length()..];
+        share.opened += 1;
+        share.opened_bytes += frame.encoded_length();
+    }
+    Ok(())
 }
 
 fn wide(length: usize) -> u64 {

@@ -6,6 +6,7 @@ use super::derive;
 use super::error::MessageError;
 use super::frame::{FINAL_OVERHEAD, FrameCipher, REGULAR_OVERHEAD};
 use super::header::{self, HeaderParts};
+use super::parallel::{Parallelism, work_on_shares};
 use super::signing::MessageSigner;
 use super::suite::SuiteSupport;
 use crate::crypto::{CryptoBackend, NONCE_LENGTH};
@@ -22,12 +23,13 @@ pub(crate) struct Sealed {
 
 /// A message being written: header first, then frames.
 ///
-/// A frame is sealed when it is known whether another one follows, so up to one frame of plaintext is held back. The
-/// final frame is never empty unless the plaintext is.
+/// A frame is sealed when it is known whether another one follows, so up to one step of plaintext is held back: a frame, or
+/// with several threads some for each. The final frame is never empty unless the plaintext is.
 pub(crate) struct Sealer {
     header: Vec<u8>,
     cipher: FrameCipher,
     frame_length: usize,
+    parallelism: Parallelism,
     sequence: u32,
     held: Zeroizing<Vec<u8>>,
     signer: Option<MessageSigner>,
@@ -62,10 +64,17 @@ impl Sealer {
             header,
             cipher: FrameCipher::new(key, *parts.message_id),
             frame_length: usize::try_from(parts.frame_length).unwrap_or(usize::MAX),
+            parallelism: Parallelism::default(),
             sequence: 1,
             held: Zeroizing::default(),
             signer,
         })
+    }
+
+    /// Seals on several threads.
+    pub(crate) fn with_parallelism(mut self, parallelism: Parallelism) -> Self {
+        self.parallelism = parallelism;
+        self
     }
 
     /// The header, to be written before anything else.
@@ -84,60 +93,76 @@ impl Sealer {
         self.signer.as_ref().map_or(0, MessageSigner::footer_length)
     }
 
-    /// The most bytes that one [`Sealer::update`] or [`Sealer::finish`] writes.
-    pub(crate) fn step_length(&self) -> usize {
-        self.frame_length.saturating_add(FINAL_OVERHEAD).saturating_add(self.footer_length())
+    /// Bytes of plaintext in one step of a stream: whole frames.
+    fn step_plaintext(&self) -> usize {
+        self.frame_length.saturating_mul(self.parallelism.frames_in_a_step(self.frame_length))
+    }
+
+    /// Bytes of the message that whole regular frames of so much plaintext take.
+    fn sealed_length(&self, plaintext: usize) -> usize {
+        plaintext + plaintext / self.frame_length * REGULAR_OVERHEAD
+    }
+
+    /// Bytes that [`Sealer::update`] writes if it is given so many of plaintext.
+    pub(crate) fn update_length(&self, plaintext: usize) -> usize {
+        let step = self.step_plaintext();
+        let seals = if self.held.is_empty() { plaintext > step } else { self.held.len() == step && plaintext > 0 };
+        if seals { self.sealed_length(step) } else { 0 }
+    }
+
+    /// Bytes that [`Sealer::finish`] writes.
+    pub(crate) fn finish_length(&self) -> usize {
+        self.end_length(self.held.len())
+    }
+
+    /// Bytes of the message behind its header if no plaintext but this follows.
+    fn end_length(&self, plaintext: usize) -> usize {
+        let regular = plaintext.saturating_sub(1) / self.frame_length;
+        plaintext + regular * REGULAR_OVERHEAD + FINAL_OVERHEAD + self.footer_length()
     }
 
     /// Writes the whole message into `output`, which has [`Sealer::message_length`] bytes.
-    pub(crate) fn seal_whole(mut self, mut plaintext: &[u8], output: &mut [u8]) -> Result<(), MessageError> {
-        let (header, mut rest) = output.split_at_mut(self.header.len());
+    pub(crate) fn seal_whole(self, plaintext: &[u8], output: &mut [u8]) -> Result<(), MessageError> {
+        let (header, rest) = output.split_at_mut(self.header.len());
         header.copy_from_slice(&self.header);
-        while plaintext.len() > self.frame_length {
-            let (frame, later) = plaintext.split_at(self.frame_length);
-            let (sealed, behind) = rest.split_at_mut(self.frame_length + REGULAR_OVERHEAD);
-            self.seal_regular(frame, sealed)?;
-            (plaintext, rest) = (later, behind);
-        }
-        self.seal_end(plaintext, rest)
+        self.seal_rest(plaintext, rest)
     }
 
-    /// Takes some plaintext and seals at most one frame into `output`, which has [`Sealer::step_length`] bytes.
+    /// Takes some plaintext and seals at most one step into `output`, which has [`Sealer::update_length`] bytes or more.
     ///
-    /// A frame that lies whole in `plaintext` is sealed from there; only what does not fill one is held.
+    /// A step that lies whole in `plaintext` is sealed from there; only what does not fill one is held.
     pub(crate) fn update(&mut self, plaintext: &[u8], output: &mut [u8]) -> Result<Sealed, MessageError> {
-        let frame_length = self.frame_length;
-        let sealed_length = frame_length + REGULAR_OVERHEAD;
-        if self.held.is_empty() && plaintext.len() > frame_length {
-            self.seal_regular(&plaintext[..frame_length], &mut output[..sealed_length])?;
-            return Ok(Sealed { consumed: frame_length, written: sealed_length });
+        let step = self.step_plaintext();
+        let written = self.update_length(plaintext.len());
+        if written > 0 && self.held.is_empty() {
+            self.seal_frames(&plaintext[..step], &mut output[..written])?;
+            return Ok(Sealed { consumed: step, written });
         }
-        let mut written = 0;
-        if self.held.len() == frame_length && !plaintext.is_empty() {
+        if written > 0 {
             let held = std::mem::take(&mut self.held);
-            self.seal_regular(&held, &mut output[..sealed_length])?;
+            self.seal_frames(&held, &mut output[..written])?;
             self.held = held;
             self.held.clear();
-            written = sealed_length;
         }
-        let consumed = plaintext.len().min(frame_length - self.held.len());
+        let consumed = plaintext.len().min(step - self.held.len());
         self.hold(&plaintext[..consumed]);
         Ok(Sealed { consumed, written })
     }
 
-    /// Seals what is held as the final frame into `output`, which has [`Sealer::step_length`] bytes, and returns how
-    /// many were written.
-    pub(crate) fn finish(mut self, output: &mut [u8]) -> Result<usize, MessageError> {
+    /// Seals what is held as the end of the message into `output`, which has [`Sealer::finish_length`] bytes.
+    pub(crate) fn finish(mut self, output: &mut [u8]) -> Result<(), MessageError> {
         let held = std::mem::take(&mut self.held);
-        let written = held.len() + FINAL_OVERHEAD + self.footer_length();
-        self.seal_end(&held, &mut output[..written])?;
-        Ok(written)
+        self.seal_rest(&held, output)
     }
 
-    /// Seals the final frame, and behind it the footer of a signed message.
-    fn seal_end(self, plaintext: &[u8], output: &mut [u8]) -> Result<(), MessageError> {
-        let (frame, footer) = output.split_at_mut(plaintext.len() + FINAL_OVERHEAD);
-        self.cipher.seal_final(self.sequence, plaintext, frame)?;
+    /// Seals all that is left of the plaintext: regular frames, the final one, and the footer of a signed message.
+    fn seal_rest(mut self, plaintext: &[u8], output: &mut [u8]) -> Result<(), MessageError> {
+        let regular = plaintext.len().saturating_sub(1) / self.frame_length * self.frame_length;
+        let (plaintext, last) = plaintext.split_at(regular);
+        let (frames, rest) = output.split_at_mut(self.sealed_length(regular));
+        self.seal_frames(plaintext, frames)?;
+        let (frame, footer) = rest.split_at_mut(last.len() + FINAL_OVERHEAD);
+        self.cipher.seal_final(self.sequence, last, frame)?;
         if let Some(mut signer) = self.signer {
             signer.update(frame);
             footer.copy_from_slice(&signer.finish()?);
@@ -145,26 +170,61 @@ impl Sealer {
         Ok(())
     }
 
-    fn seal_regular(&mut self, plaintext: &[u8], output: &mut [u8]) -> Result<(), MessageError> {
-        self.cipher.seal_regular(self.sequence, plaintext, output)?;
-        if let Some(signer) = &mut self.signer {
-            signer.update(output);
+    /// Seals regular frames, all of them full, into `output`, which has [`Sealer::sealed_length`] bytes.
+    fn seal_frames(&mut self, plaintext: &[u8], output: &mut [u8]) -> Result<(), MessageError> {
+        let frames = plaintext.len() / self.frame_length;
+        let sequence = self.sequence;
+        let next = u32::try_from(frames).ok().and_then(|frames| sequence.checked_add(frames));
+        self.sequence = next.ok_or(MessageError::TooManyFrames)?;
+        let (cipher, frame_length) = (&self.cipher, self.frame_length);
+        if !self.parallelism.divides(frames, frame_length) {
+            return seal_share(cipher, frame_length, sequence, plaintext, output, self.signer.as_mut());
         }
-        self.sequence = self.sequence.checked_add(1).ok_or(MessageError::TooManyFrames)?;
-        Ok(())
+        let in_share = self.parallelism.frames_in_a_share(frame_length);
+        let plaintexts = plaintext.chunks(in_share * frame_length);
+        let outputs = output.chunks_mut(in_share * (frame_length + REGULAR_OVERHEAD));
+        let sequences = (sequence..=u32::MAX).step_by(in_share);
+        let work = |share: &mut (u32, (&[u8], &mut [u8]))| {
+            let (sequence, (plaintext, output)) = share;
+            seal_share(cipher, frame_length, *sequence, plaintext, output, None)
+        };
+        let shares = sequences.zip(plaintexts.zip(outputs));
+        work_on_shares(self.parallelism.threads, shares, work, self.signer.as_mut(), |signer, share| {
+            signer.update(share.1.1);
+        })
+        .map_err(|failure| failure.error)
     }
 
     /// Keeps plaintext. The buffer grows by moving to a new one, so that the old one is wiped.
     fn hold(&mut self, plaintext: &[u8]) {
         let needed = self.held.len() + plaintext.len();
         if needed > self.held.capacity() {
-            let capacity = needed.saturating_mul(2).min(self.frame_length);
+            let capacity = needed.saturating_mul(2).min(self.step_plaintext());
             let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
             larger.extend_from_slice(&self.held);
             self.held = larger;
         }
         self.held.extend_from_slice(plaintext);
     }
+}
+
+/// Seals consecutive regular frames, the first of them with a sequence number, and has them signed.
+fn seal_share(
+    cipher: &FrameCipher,
+    frame_length: usize,
+    sequence: u32,
+    plaintext: &[u8],
+    output: &mut [u8],
+    mut signer: Option<&mut MessageSigner>,
+) -> Result<(), MessageError> {
+    let frames = plaintext.chunks(frame_length).zip(output.chunks_mut(frame_length + REGULAR_OVERHEAD));
+    for (sequence, (plaintext, output)) in (sequence..=u32::MAX).zip(frames) {
+        cipher.seal_regular(sequence, plaintext, output)?;
+        if let Some(signer) = &mut signer {
+            signer.update(output);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

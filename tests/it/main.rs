@@ -1,5 +1,7 @@
 //! The one integration test binary.
 
+#[cfg(feature = "tokio")]
+mod async_io;
 mod audit_trail;
 mod blob;
 mod envelope;
@@ -27,3 +29,4 @@ mod state_table;
 mod streaming;
 mod suites;
 mod vectors;
+mod ways;

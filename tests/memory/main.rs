@@ -18,11 +18,14 @@ use strongroom_test_support::{MARKER, Witness};
 #[global_allocator]
 static WITNESS: Witness = Witness::new();
 
-/// Plaintext that goes through a stream: many times what may be held of it.
-const STREAM_LENGTH: u64 = 64 << 20;
+/// Plaintext that goes through a stream: more than 32 bits count. `STRONGROOM_STREAM_BYTES` sets another length.
+const STREAM_LENGTH: u64 = 4 << 30;
 
-/// Writer and reader hold a frame and a header each, and some copies of the operating system's pipe lie between.
+/// Writer and reader hold a frame and a header each.
 const STREAM_LIMIT: usize = 1 << 20;
+
+/// With two threads they hold a step each, of plaintext and of the message: 2 MiB four times, and a doubling.
+const PARALLEL_STREAM_LIMIT: usize = 16 << 20;
 
 #[test]
 fn memory() -> Result<()> {
@@ -114,22 +117,26 @@ fn cached_data_keys_come_and_go() -> Result<()> {
 fn streams_take_bounded_memory() -> Result<()> {
     let kms = Kms::in_memory()?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
-    let envelope = Envelope::new(KmsKeyring::new(&kms, key)?);
-    let (opened, peak) = WITNESS.peak_above_start(|| pump(&envelope));
-    assert_eq!(opened.expect("the stream is whole"), STREAM_LENGTH);
-    println!("stream of {STREAM_LENGTH} bytes: {peak} bytes above start at the most");
-    assert!(peak < STREAM_LIMIT, "{peak} bytes");
+    let length = std::env::var("STRONGROOM_STREAM_BYTES");
+    let length = length.map_or(STREAM_LENGTH, |length| length.parse().expect("a number of bytes"));
+    for (threads, length, limit) in [(1, length, STREAM_LIMIT), (2, length / 8, PARALLEL_STREAM_LIMIT)] {
+        let envelope = Envelope::builder(KmsKeyring::new(&kms, key)?).threads(threads).build()?;
+        let (opened, peak) = WITNESS.peak_above_start(|| pump(&envelope, length));
+        assert_eq!(opened.expect("the stream is whole"), length);
+        println!("stream of {length} bytes, {threads} threads: {peak} bytes above start at the most");
+        assert!(peak < limit, "{peak} bytes");
+    }
     Ok(())
 }
 
 /// Sends zeros through writer, pipe and reader.
-fn pump(envelope: &Envelope) -> io::Result<u64> {
+fn pump(envelope: &Envelope, length: u64) -> io::Result<u64> {
     let none = EncryptionContext::new();
     let (source, sink) = io::pipe()?;
     std::thread::scope(|scope| {
         let sealing = scope.spawn(|| {
             let mut writer = envelope.writer(sink, &none).map_err(io::Error::other)?;
-            io::copy(&mut io::repeat(0).take(STREAM_LENGTH), &mut writer)?;
+            io::copy(&mut io::repeat(0).take(length), &mut writer)?;
             writer.finish().map_err(io::Error::other)?.flush()
         });
         let mut reader = envelope.reader(source, &none).map_err(io::Error::other)?;

@@ -8,6 +8,7 @@
 //!   which costs it two multiplications on the curve where the others wrap a key with AES.
 //! - Each is called as it is fastest and otherwise with its defaults: strongroom and `age` write into memory that the
 //!   caller keeps; `aws-esdk` can only return new memory, and takes its input away, so copying that is not counted.
+//! - strongroom is measured with one thread, and with two for each message; the others have no such choice.
 //! - The bare algorithm is what no library could beat: for unsigned messages one call of AES-256-GCM over the whole
 //!   plaintext, out of place, and for signed ones SHA-384 over it, each from the library behind the backend.
 //! - All of a row are measured turn by turn in batches of 20 ms, so that they meet the same noise; the figure is the

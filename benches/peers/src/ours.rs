@@ -17,7 +17,7 @@ pub(crate) struct Strongroom {
 }
 
 impl Strongroom {
-    pub(crate) fn new(backend: Backend, suite: Suite) -> Result<Self> {
+    pub(crate) fn new(backend: Backend, suite: Suite, threads: usize) -> Result<Self> {
         let keyring = RawAesKeyring::new("peers", "key", SecretBytes::copy_of(&[7; 32]))?;
         let backend = match backend {
             Backend::AwsLc => FASTEST,
@@ -28,7 +28,7 @@ impl Strongroom {
             Suite::Signed => AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384,
         };
         Ok(Self {
-            envelope: Envelope::builder(keyring).backend(backend).algorithm_suite(suite).build()?,
+            envelope: Envelope::builder(keyring).backend(backend).algorithm_suite(suite).threads(threads).build()?,
             context: EncryptionContext::from([("tenant", "42")]),
             message: Vec::new(),
             plaintext: Vec::new(),

@@ -47,16 +47,20 @@ impl Backend {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Column {
     Ours(Backend),
+    /// With two threads for each message.
+    OursOnTwo(Backend),
     Bare(Backend),
     AwsEsdk,
     Age,
 }
 
 impl Column {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Ours(Backend::AwsLc),
+        Self::OursOnTwo(Backend::AwsLc),
         Self::Bare(Backend::AwsLc),
         Self::Ours(Backend::RustCrypto),
+        Self::OursOnTwo(Backend::RustCrypto),
         Self::Bare(Backend::RustCrypto),
         Self::AwsEsdk,
         Self::Age,
@@ -65,7 +69,8 @@ impl Column {
     /// The library, if it has messages of that kind.
     pub(crate) fn subject(self, suite: Suite) -> Result<Option<Box<dyn Subject>>> {
         Ok(match (self, suite) {
-            (Self::Ours(backend), _) => Some(Box::new(ours::Strongroom::new(backend, suite)?)),
+            (Self::Ours(backend), _) => Some(Box::new(ours::Strongroom::new(backend, suite, 1)?)),
+            (Self::OursOnTwo(backend), _) => Some(Box::new(ours::Strongroom::new(backend, suite, 2)?)),
             (Self::Bare(Backend::AwsLc), Suite::Unsigned) => Some(Box::new(bare::AwsLcAead::new()?)),
             (Self::Bare(Backend::RustCrypto), Suite::Unsigned) => Some(Box::new(bare::RustCryptoAead::new())),
             (Self::Bare(backend), Suite::Signed) => Some(Box::new(bare::Sha384::new(backend))),

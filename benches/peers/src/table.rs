@@ -13,12 +13,16 @@ const MIB: usize = 1 << 20;
 /// Messages below this length are told in microseconds, longer ones in gigabytes a second.
 const SHORT: usize = 64 * KIB;
 
-/// Prints a row for each message, call and backend. In brackets is how many times as fast strongroom is.
+/// Prints a row for each message, call and backend. In brackets is how many times as fast strongroom is with one thread,
+/// and behind its figure with two, how many times as fast that is as with one.
 pub(crate) fn print(measured: &[Measured]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{}\n", machine())?;
-    writeln!(out, "| message | backend | strongroom | AES-GCM or SHA-384 alone | aws-esdk 1.2.4 | age 0.12.1 |")?;
-    writeln!(out, "|---|---|--:|--:|--:|--:|")?;
+    writeln!(
+        out,
+        "| message | backend | strongroom | on two threads | AES-GCM or SHA-384 alone | aws-esdk 1.2.4 | age 0.12.1 |"
+    )?;
+    writeln!(out, "|---|---|--:|--:|--:|--:|--:|")?;
     for backend in Backend::ALL {
         for row in measured {
             writeln!(out, "{}", line(row, backend))?;
@@ -35,12 +39,14 @@ fn line(row: &Measured, backend: Backend) -> String {
             |theirs| format!("{} ({})", figure(row.size, theirs), ratio(theirs.as_secs_f64() / ours.as_secs_f64())),
         )
     };
+    let two = row.median(Column::OursOnTwo(backend)).unwrap_or_default();
+    let two = format!("{} ({})", figure(row.size, two), ratio(ours.as_secs_f64() / two.as_secs_f64()));
     let name = match backend {
         Backend::AwsLc => "AWS-LC",
         Backend::RustCrypto => "pure Rust",
     };
     let (bare, esdk, age) = (against(Column::Bare(backend)), against(Column::AwsEsdk), against(Column::Age));
-    format!("| {} | {name} | {} | {bare} | {esdk} | {age} |", message(row), figure(row.size, ours))
+    format!("| {} | {name} | {} | {two} | {bare} | {esdk} | {age} |", message(row), figure(row.size, ours))
 }
 
 fn message(row: &Measured) -> String {

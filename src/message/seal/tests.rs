@@ -6,9 +6,10 @@ use crate::message::{AlgorithmSuite, EncryptedDataKey};
 fn streamed(frame_length: u32, text: &[u8], step: usize) -> Result<Vec<u8>, MessageError> {
     let mut sealer = sealer(frame_length);
     let mut message = sealer.header().to_vec();
-    let mut output = vec![0; sealer.step_length()];
+    let mut output = Vec::new();
     for mut chunk in text.chunks(step) {
         while !chunk.is_empty() {
+            output.resize(sealer.update_length(chunk.len()), 0);
             let sealed = sealer.update(chunk, &mut output)?;
             assert!(sealed.consumed > 0);
             assert_eq!(sealer.update(&[], &mut [])?, Sealed { consumed: 0, written: 0 });
@@ -16,8 +17,9 @@ fn streamed(frame_length: u32, text: &[u8], step: usize) -> Result<Vec<u8>, Mess
             chunk = &chunk[sealed.consumed..];
         }
     }
-    let written = sealer.finish(&mut output)?;
-    message.extend_from_slice(&output[..written]);
+    output.resize(sealer.finish_length(), 0);
+    sealer.finish(&mut output)?;
+    message.extend_from_slice(&output);
     Ok(message)
 }
 
@@ -47,7 +49,7 @@ fn the_last_full_frame_is_the_final_one() {
 #[test]
 fn plaintext_is_held_only_until_it_fills_a_frame() -> Result<(), MessageError> {
     let mut sealer = sealer(16);
-    let mut output = vec![0; sealer.step_length()];
+    let mut output = vec![0; 48];
     assert_eq!(sealer.update(&[1; 40], &mut output)?, Sealed { consumed: 16, written: 48 });
     assert!(sealer.held.is_empty());
     assert_eq!(sealer.update(&[1; 10], &mut output)?, Sealed { consumed: 10, written: 0 });
@@ -60,7 +62,7 @@ fn plaintext_is_held_only_until_it_fills_a_frame() -> Result<(), MessageError> {
 #[test]
 fn numbers_never_wrap() -> Result<(), MessageError> {
     let mut sealer = sealer(1);
-    let mut output = vec![0; sealer.step_length()];
+    let mut output = vec![0; 33];
     sealer.sequence = u32::MAX - 1;
     assert_eq!(sealer.update(&[0; 2], &mut output)?.written, 33);
     assert_eq!(sealer.update(&[0; 2], &mut output), Err(MessageError::TooManyFrames));

@@ -1,0 +1,343 @@
+//! Messages through the asynchronous input and output of Tokio.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use ::tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use zeroize::Zeroizing;
+
+use super::aside::{Aside, run_aside};
+use super::encryptor::failed_before;
+use super::{Envelope, EnvelopeDecryptor, EnvelopeEncryptor};
+use crate::context::EncryptionContext;
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::{Header, MessageError};
+
+/// Bytes that are taken in at a time.
+const CHUNK: usize = 256 << 10;
+
+/// From how many bytes on cryptography leaves the thread of the reactor: it takes some ten microseconds by then, about
+/// what it costs to go aside.
+const BIG: usize = 64 << 10;
+
+impl Envelope {
+    /// Starts a message that is written to `inner` while its plaintext comes in, as [`Envelope::writer`]. The keyring is
+    /// asked on a thread for blocking work.
+    ///
+    /// # Errors
+    /// As [`Envelope::writer`].
+    pub async fn async_writer<W: AsyncWrite + Unpin>(
+        &self,
+        mut inner: W,
+        context: &EncryptionContext,
+    ) -> Result<AsyncEnvelopeWriter<W>> {
+        let (envelope, context) = (self.clone(), context.clone());
+        let (encryptor, header) = run_aside(move || {
+            let mut encryptor = envelope.encryptor(&context)?;
+            let mut header = Vec::new();
+            encryptor.update(&[], &mut header)?;
+            Ok::<_, Error>((encryptor, header))
+        })
+        .await??;
+        inner.write_all(&header).await.map_err(|error| {
+            Error::new(ErrorKind::Io, format!("the message cannot be written: {error}")).with_source(error)
+        })?;
+        let sealing = Sealing { encryptor: Some(encryptor), plaintext: Zeroizing::default(), message: Vec::new() };
+        Ok(AsyncEnvelopeWriter { inner, sealing: Aside::new(sealing), written: 0 })
+    }
+
+    /// Starts to read a message from `inner`, as [`Envelope::reader`]: reads and verifies its header. The keyring is asked on
+    /// a thread for blocking work.
+    ///
+    /// # Errors
+    /// As [`Envelope::reader`].
+    pub async fn async_reader<R: AsyncRead + Unpin>(
+        &self,
+        inner: R,
+        expect_context: &EncryptionContext,
+    ) -> Result<AsyncEnvelopeReader<R>> {
+        AsyncEnvelopeReader::start(inner, self.decryptor(expect_context)).await
+    }
+
+    /// Starts to read a message whose header leaves out a part of its context, as
+    /// [`Envelope::reader_with_reproduced_context`].
+    ///
+    /// # Errors
+    /// As [`Envelope::reader_with_reproduced_context`].
+    pub async fn async_reader_with_reproduced_context<R: AsyncRead + Unpin>(
+        &self,
+        inner: R,
+        reproduced: &EncryptionContext,
+    ) -> Result<AsyncEnvelopeReader<R>> {
+        AsyncEnvelopeReader::start(inner, self.decryptor_with_reproduced_context(reproduced)).await
+    }
+}
+
+/// Encrypts what is written to it and passes the message on.
+///
+/// The message must be ended with [`shutdown`](::tokio::io::AsyncWriteExt::shutdown), which shuts the inner writer down too. One
+/// that is dropped before leaves an unfinished message behind, which every reader refuses.
+/// [`flush`](::tokio::io::AsyncWriteExt::flush) passes on the frames that are full. Holds up to 256 KiB of plaintext and what
+/// an [`EnvelopeWriter`](super::EnvelopeWriter) holds; work on 64 KiB and more is done on a thread for blocking work. Calls
+/// may be cancelled and made again. After an error the message is lost, and every further call fails.
+///
+/// # Examples
+/// ```
+/// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+/// # runtime.block_on(async {
+/// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+/// let mut message = Vec::new();
+/// let mut writer = envelope.async_writer(&mut message, &EncryptionContext::new()).await?;
+/// writer.write_all(b"attack at dawn").await?;
+/// writer.shutdown().await?;
+///
+/// let mut reader = envelope.async_reader(&message[..], &EncryptionContext::new()).await?;
+/// let mut plaintext = String::new();
+/// reader.read_to_string(&mut plaintext).await?;
+/// assert_eq!(plaintext, "attack at dawn");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[must_use = "a message that is not shut down is refused by every reader"]
+pub struct AsyncEnvelopeWriter<W> {
+    inner: W,
+    sealing: Aside<Sealing>,
+    /// How much of the sealed bytes were written.
+    written: usize,
+}
+
+/// What goes aside to be sealed.
+struct Sealing {
+    /// Gone after the end.
+    encryptor: Option<EnvelopeEncryptor>,
+    plaintext: Zeroizing<Vec<u8>>,
+    message: Vec<u8>,
+}
+
+impl Sealing {
+    fn seal(&mut self) -> Result<()> {
+        let encryptor = self.encryptor.as_mut().ok_or_else(finished_before)?;
+        encryptor.update(&self.plaintext, &mut self.message)?;
+        self.plaintext.clear();
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.seal()?;
+        self.encryptor.take().ok_or_else(finished_before)?.finish(&mut self.message)
+    }
+}
+
+impl<W: AsyncWrite + Unpin> AsyncEnvelopeWriter<W> {
+    /// The inner writer.
+    pub const fn get_ref(&self) -> &W {
+        &self.inner
+    }
+
+    /// Takes the inner writer out. The message is whole only after
+    /// [`shutdown`](::tokio::io::AsyncWriteExt::shutdown).
+    pub fn into_inner(self) -> W {
+        self.inner
+    }
+
+    /// Waits for what is being sealed, and writes it.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&mut Sealing>> {
+        let sealing = match ready!(self.sealing.poll(cx)) {
+            Ok(sealing) => sealing,
+            Err(error) => return Poll::Ready(Err(io::Error::other(error))),
+        };
+        while self.written < sealing.message.len() {
+            match ready!(Pin::new(&mut self.inner).poll_write(cx, &sealing.message[self.written..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.written += written,
+            }
+        }
+        sealing.message.clear();
+        self.written = 0;
+        Poll::Ready(Ok(sealing))
+    }
+
+    /// Seals all plaintext that was taken in.
+    fn poll_seal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let held = ready!(self.poll_drain(cx))?.plaintext.len();
+        if held == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        self.sealing.start(held >= BIG, Sealing::seal);
+        self.poll_drain(cx).map_ok(|_| ())
+    }
+}
+
+impl<W: AsyncWrite + Unpin> AsyncWrite for AsyncEnvelopeWriter<W> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, plaintext: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let sealing = ready!(this.poll_drain(cx))?;
+        if sealing.encryptor.is_none() {
+            return Poll::Ready(Err(io::Error::other(finished_before())));
+        }
+        if sealing.plaintext.capacity() == 0 {
+            sealing.plaintext.reserve_exact(CHUNK);
+        }
+        let taken = plaintext.len().min(CHUNK - sealing.plaintext.len());
+        sealing.plaintext.extend_from_slice(&plaintext[..taken]);
+        if sealing.plaintext.len() == CHUNK {
+            this.sealing.start(true, Sealing::seal);
+        }
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_seal(cx))?;
+        Pin::new(&mut this.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if ready!(this.poll_drain(cx))?.encryptor.is_some() {
+            // A signature takes its time whatever the length.
+            this.sealing.start(true, Sealing::finish);
+            ready!(this.poll_drain(cx))?;
+        }
+        Pin::new(&mut this.inner).poll_shutdown(cx)
+    }
+}
+
+impl<W> fmt::Debug for AsyncEnvelopeWriter<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncEnvelopeWriter").finish_non_exhaustive()
+    }
+}
+
+/// Decrypts a message while it is read, with the promises of an [`EnvelopeReader`](super::EnvelopeReader): nothing is
+/// released that is not authentic, and **whoever reads to the end without an error has the whole plaintext**.
+///
+/// Made by [`Envelope::async_reader`]. Work on 64 KiB and more is done on a thread for blocking work. Calls may be cancelled and
+/// made again. Errors of the message are final; those of the inner reader pass through.
+pub struct AsyncEnvelopeReader<R> {
+    inner: R,
+    header: Header,
+    opening: Aside<Opening>,
+}
+
+/// What goes aside to be opened.
+struct Opening {
+    /// Gone after the end.
+    decryptor: Option<EnvelopeDecryptor>,
+    /// A buffer of constant length, and how much of it was read.
+    message: Vec<u8>,
+    received: usize,
+    /// Bytes that came since frames were opened last, these included.
+    waiting: usize,
+    plaintext: Zeroizing<Vec<u8>>,
+    handed_out: usize,
+}
+
+impl Opening {
+    fn open(&mut self) -> Result<()> {
+        let decryptor = self.decryptor.as_mut().ok_or_else(finished_before)?;
+        decryptor.update(&self.message[..self.received], &mut self.plaintext)
+    }
+
+    /// Makes room for all plaintext that may come of it, so that the buffer does not grow and leave a copy behind.
+    fn make_room(&mut self) {
+        if self.plaintext.capacity() < self.waiting {
+            self.plaintext = Zeroizing::new(Vec::with_capacity(self.waiting));
+        }
+    }
+
+    fn finish(&mut self) -> Result<()> {
+        self.decryptor.take().ok_or_else(finished_before)?.finish(&mut self.plaintext).map(drop)
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncEnvelopeReader<R> {
+    async fn start(mut inner: R, mut decryptor: EnvelopeDecryptor) -> Result<Self> {
+        let (mut message, mut plaintext) = (vec![0; CHUNK], Zeroizing::new(Vec::new()));
+        let mut waiting = 0;
+        let header = loop {
+            if let Some(header) = decryptor.header() {
+                break header.clone();
+            }
+            let received = inner.read(&mut message).await.map_err(|error| {
+                Error::new(ErrorKind::Io, format!("the message cannot be read: {error}")).with_source(error)
+            })?;
+            if received == 0 {
+                decryptor.finish(&mut plaintext)?;
+                return Err(failed_before());
+            }
+            waiting += received;
+            (decryptor, message, plaintext) = run_aside(move || {
+                decryptor.update(&message[..received], &mut plaintext)?;
+                Ok::<_, Error>((decryptor, message, plaintext))
+            })
+            .await??;
+        };
+        let opening = Opening { decryptor: Some(decryptor), message, received: 0, waiting, plaintext, handed_out: 0 };
+        Ok(Self { inner, header, opening: Aside::new(opening) })
+    }
+
+    /// The header, which is authentic: the whole context, suite and wrapped data keys.
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for AsyncEnvelopeReader<R> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, output: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            let opening = match ready!(this.opening.poll(cx)) {
+                Ok(opening) => opening,
+                Err(error) => return Poll::Ready(Err(as_io(error))),
+            };
+            let left = &opening.plaintext[opening.handed_out..];
+            if !left.is_empty() || output.remaining() == 0 {
+                let length = left.len().min(output.remaining());
+                output.put_slice(&left[..length]);
+                opening.handed_out += length;
+                return Poll::Ready(Ok(()));
+            }
+            opening.plaintext.clear();
+            opening.handed_out = 0;
+            let Some(decryptor) = &opening.decryptor else { return Poll::Ready(Ok(())) };
+            let mut input = ReadBuf::new(&mut opening.message);
+            ready!(Pin::new(&mut this.inner).poll_read(cx, &mut input))?;
+            opening.received = input.filled().len();
+            opening.waiting += opening.received;
+            let is_end = opening.received == 0;
+            let opens = is_end || opening.received >= decryptor.bytes_wanted();
+            let is_big = opens && opening.waiting >= BIG;
+            opening.make_room();
+            if opens {
+                opening.waiting = 0;
+            }
+            this.opening.start(is_big, if is_end { Opening::finish } else { Opening::open });
+        }
+    }
+}
+
+impl<R> fmt::Debug for AsyncEnvelopeReader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncEnvelopeReader").field("header", &self.header).finish_non_exhaustive()
+    }
+}
+
+fn finished_before() -> Error {
+    Error::new(ErrorKind::Io, "the message was ended before")
+}
+
+fn as_io(error: Error) -> io::Error {
+    let truncated = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<MessageError>());
+    let kind = match truncated {
+        Some(MessageError::Truncated { .. }) => io::ErrorKind::UnexpectedEof,
+        _ => io::ErrorKind::InvalidData,
+    };
+    io::Error::new(kind, error)
+}
