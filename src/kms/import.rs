@@ -121,6 +121,9 @@ impl Kms {
     /// Deletes imported material: `None` means the current. The key cannot be used until the same material is imported
     /// again, but nothing else about it changes; material that waits for a rotation is forgotten.
     ///
+    /// The store is asked to overwrite what is left of it. If it cannot do that now, say because someone reads an earlier
+    /// state, the next [`Kms::run_maintenance`] does, and reports a failure.
+    ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound), also for material that the key does not have;
     /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key's origin is `EXTERNAL`;
@@ -131,7 +134,7 @@ impl Kms {
         material: Option<KeyMaterialId>,
     ) -> Result<Option<ImportedKeyMaterial>> {
         let call = Call::new(Operation::DeleteImportedKeyMaterial);
-        self.key_change(call, &key.to_key_identifier()?, |target, progress| {
+        let deleted = self.key_change(call, &key.to_key_identifier()?, |target, progress| {
             let record = target.record();
             let index = match material {
                 None => record.current_index(),
@@ -152,7 +155,10 @@ impl Kms {
             let mut changed = record.clone();
             changed.remove_material(index, progress.now());
             Ok((target.put(changed), Some(deleted)))
-        })
+        })?;
+        // The deletion is committed whatever comes of this, and maintenance does it again.
+        self.core.registry.scrub().ok();
+        Ok(deleted)
     }
 
     /// Opens the token, unwraps the material and checks it.

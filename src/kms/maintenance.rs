@@ -8,7 +8,8 @@ use crate::store::MAX_SCAN;
 
 impl Kms {
     /// Rotates every key whose automatic rotation is due, deletes imported material that has expired, and deletes every key
-    /// whose waiting period has ended, with its aliases, in all accounts. Only this deletes anything by itself. It also
+    /// whose waiting period has ended, with its aliases, in all accounts. Only this deletes anything by itself. Then it
+    /// has the store overwrite what is left of deleted records ([`KeyStore::scrub`](crate::store::KeyStore::scrub)). It also
     /// makes wrapping keys for imports ahead, of the sizes that were asked for before. Run it as often as due work should be noticed; many may
     /// run at once, also in several processes over one store. Needs the authority's handle.
     ///
@@ -60,6 +61,8 @@ impl Kms {
                 }
             }
         }
+        // Every time: a sweep before may have been cut off between its commits and this.
+        report.not_scrubbed = self.core.registry.scrub().err();
         self.core.wrapping_keys.refill(&self.core.backend)?;
         self.core.save_trail()?;
         Ok(report)

@@ -23,6 +23,8 @@ mod listing;
 mod mac;
 mod maintenance;
 mod material;
+#[cfg(feature = "sqlite")]
+mod open;
 mod page;
 mod pipeline;
 mod public_key;

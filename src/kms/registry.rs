@@ -121,12 +121,7 @@ impl Sealed {
     fn binding(&self, id: &RecordId, revision: Revision) -> Result<Vec<u8>> {
         let mut writer = Writer::with_capacity(96);
         writer.bytes(b"strongroom record v1").bytes(&self.store.id().0);
-        writer.u8(match id.kind {
-            RecordKind::Key => 1,
-            RecordKind::Alias => 2,
-            RecordKind::Store => 3,
-            RecordKind::Audit => 4,
-        });
+        writer.u8(id.kind.code());
         writer.prefixed_u16(id.account.as_str().as_bytes(), "account")?;
         writer.prefixed_u16(&id.name, "record name")?;
         writer.u64(revision.0);
@@ -268,6 +263,11 @@ impl Registry {
                 return Ok(chains);
             }
         }
+    }
+
+    /// Overwrites what the store still holds of deleted and replaced records.
+    pub(super) fn scrub(&self) -> Result<()> {
+        self.sealed.store.scrub()
     }
 
     /// Writes all edits or none.

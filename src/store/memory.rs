@@ -8,9 +8,10 @@ use rpds::RedBlackTreeMapSync;
 
 use super::{
     Change, CommitError, Expectation, KeyStore, MAX_SCAN, Record, RecordId, Revision, Scan, StoreId, WriteChanges,
+    check_named,
 };
 use crate::crypto::CryptoBackend;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
 /// Keeps records in memory, for as long as the process lives.
 ///
@@ -31,7 +32,7 @@ impl MemoryStore {
     /// Makes an empty store with a random identity.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`] if the backend gives no randomness.
+    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) if the backend gives no randomness.
     pub fn new(backend: &CryptoBackend) -> Result<Self> {
         let mut id = [0; 16];
         backend.random().fill(&mut id)?;
@@ -108,9 +109,7 @@ impl KeyStore for MemoryStore {
         next.check(expected)?;
         next.revision = Revision(next.revision.0 + 1);
         let changes = changes(next.revision)?;
-        if changes.iter().any(|change| expected.iter().all(|expectation| expectation.id != change.id)) {
-            return Err(Error::new(ErrorKind::Internal, "a commit changes a record without an expectation").into());
-        }
+        check_named(expected, &changes)?;
         next.apply(changes);
         let revision = next.revision;
         self.current.store(next.into());

@@ -8,7 +8,10 @@
 //! so a reader knows with one comparison that what it holds is still current. It can be asked at the start of every
 //! operation, which a signal on a channel can not: a signal says that something changed, never that nothing did.
 
+mod error;
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 #[cfg(test)]
 mod conformance;
@@ -16,7 +19,10 @@ mod conformance;
 use std::fmt;
 use std::sync::Arc;
 
+pub use error::StoreError;
 pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::{MissingFile, SqliteOptions, SqliteStore};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
@@ -44,6 +50,18 @@ pub enum RecordKind {
     Store,
     /// How far a chain of the audit trail has come.
     Audit,
+}
+
+impl RecordKind {
+    /// The number that stands for the kind wherever it is stored. In the order of the kinds, and never used again.
+    pub(crate) const fn code(self) -> u8 {
+        match self {
+            Self::Key => 1,
+            Self::Alias => 2,
+            Self::Store => 3,
+            Self::Audit => 4,
+        }
+    }
 }
 
 /// The name of a record. Records are ordered by kind, then account, then the bytes of the name.
@@ -170,6 +188,18 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     /// [`CommitError::Conflict`] if an expectation does not hold; [`CommitError::Failed`] if `changes` or the store
     /// failed, or a change is not among the expectations.
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError>;
+
+    /// Overwrites what is left of deleted and replaced records wherever this store has put it: until then a commit may
+    /// leave old bodies behind, in a log for instance.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if something is left, because it could not be overwritten or someone still reads it. Call it
+    /// again later.
+    ///
+    /// A store that keeps no old bodies has nothing to do, which is the default; one around another must pass it on.
+    fn scrub(&self) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
@@ -192,4 +222,16 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
         (**self).commit(expected, changes)
     }
+
+    fn scrub(&self) -> Result<()> {
+        (**self).scrub()
+    }
+}
+
+/// Refuses a commit with a change that no expectation stands for.
+fn check_named(expected: &[Expectation], changes: &[Change]) -> Result<()> {
+    if changes.iter().all(|change| expected.iter().any(|expectation| expectation.id == change.id)) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Internal, "a commit changes a record without an expectation"))
 }

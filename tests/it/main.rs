@@ -23,6 +23,8 @@ mod layering;
 mod openssl;
 mod package;
 mod peer;
+#[cfg(feature = "sqlite")]
+mod persistence;
 mod require;
 mod signatures;
 mod state_table;

@@ -415,6 +415,8 @@ pub struct MaintenanceReport {
     pub deleted: Vec<KeyArn>,
     /// Keys for which it failed, and why; the next run tries again.
     pub failed: Vec<(KeyArn, crate::error::Error)>,
+    /// Why the store could not overwrite all that is left of deleted records, if so; the next run tries again.
+    pub not_scrubbed: Option<crate::error::Error>,
 }
 
 /// Turns tag pairs into checked tags.

@@ -1,0 +1,47 @@
+//! The usual way to a KMS whose keys stay.
+
+use std::path::Path;
+
+use super::handle::Kms;
+use crate::crypto::CryptoBackend;
+use crate::error::Result;
+use crate::seal::RootKey;
+use crate::store::SqliteStore;
+
+impl Kms {
+    /// Opens the KMS whose keys are in a file, or makes an empty one, with defaults for everything else. A change is on
+    /// the disk before it is acknowledged, and several processes may open one file.
+    ///
+    /// To choose more, give the builder the store:
+    /// `Kms::builder().store(SqliteStore::open(path, &backend)?, root)`.
+    ///
+    /// # Errors
+    /// [`Store`](crate::ErrorKind::Store), with a [`StoreError`](crate::store::StoreError) as its source, if the file is
+    /// not a store or cannot be opened; [`Internal`](crate::ErrorKind::Internal) if the root key is not that of the store,
+    /// or there is no randomness.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::CryptoBackend;
+    /// use strongroom::seal::RootKey;
+    /// use strongroom::{DecryptRequest, EncryptRequest, Kms};
+    ///
+    /// let directory = tempfile::tempdir()?;
+    /// let path = directory.path().join("keys.strongroom");
+    /// let root = || RootKey::from_bytes(&CryptoBackend::default(), 1, &[7; 32]); // kept elsewhere, and random
+    ///
+    /// let kms = Kms::open(&path, root()?)?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let sealed = kms.encrypt(EncryptRequest::new(key.key_id(), b"four words"))?;
+    /// drop(kms);
+    ///
+    /// let kms = Kms::open(&path, root()?)?;
+    /// let opened = kms.decrypt(DecryptRequest::new(&sealed.ciphertext_blob))?;
+    /// assert_eq!(opened.plaintext.expose_secret(), b"four words");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open(path: impl AsRef<Path>, root: RootKey) -> Result<Self> {
+        let store = SqliteStore::open(path, &CryptoBackend::default())?;
+        Self::builder().store(store, root).build()
+    }
+}

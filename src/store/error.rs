@@ -1,0 +1,111 @@
+//! Why a store failed.
+
+use std::path::PathBuf;
+
+use crate::error::{Error, ErrorKind};
+
+/// What the library below a store said.
+pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a store failed: the source of an error of kind [`ErrorKind::Store`]. Nothing was changed, and once the reason is
+/// gone the same store goes on.
+///
+/// # Examples
+/// ```
+/// use strongroom::store::StoreError;
+/// use strongroom::{Error, ErrorKind};
+///
+/// let error = Error::from(StoreError::Newer { found: 9, known: 1 });
+/// assert_eq!(error.kind(), ErrorKind::Store);
+/// let reason = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<StoreError>());
+/// assert!(matches!(reason, Some(StoreError::Newer { found: 9, .. })));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// There is no room for the change.
+    #[error("the disk that holds the store is full; nothing was changed: make room and try again")]
+    Full(#[source] Cause),
+    /// The medium or the file may not be written.
+    #[error("the store is read-only; nothing was changed: check its permissions and how its disk is mounted")]
+    ReadOnly(#[source] Cause),
+    /// Someone else held the store for longer than this process was told to wait.
+    #[error("the store was locked by someone else for too long; nothing was changed: try again")]
+    Busy(#[source] Cause),
+    /// The file or its directory cannot be opened.
+    #[error("cannot open the store {}", path.display())]
+    CannotOpen {
+        /// Its path.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: Cause,
+    },
+    /// The operating system failed to read or write.
+    #[error("the store could not be read or written; what was acknowledged is safe: check its disk")]
+    Io(#[source] Cause),
+    /// The structure of the file is broken.
+    #[error("the store's file is damaged: restore it from a backup")]
+    Damaged(#[source] Cause),
+    /// There is no such file, and none was to be made.
+    #[error("there is no store at {}", .0.display())]
+    Missing(PathBuf),
+    /// A backup is to be written where there is a file already.
+    #[error("{} exists already; nothing was written: choose another name", .0.display())]
+    Exists(PathBuf),
+    /// The path leads to a directory or a device.
+    #[error("{} is not a file, so no store can be there", .0.display())]
+    NotAFile(PathBuf),
+    /// The file was made by another program, or another program has altered its structure.
+    #[error("{} is not a store of this library; it was left as it is", .0.display())]
+    Foreign(PathBuf),
+    /// A later release has written the file.
+    #[error("the store has format {found} and this release reads formats up to {known}: use a later release")]
+    Newer {
+        /// The format of the file.
+        found: i64,
+        /// The latest that this release knows.
+        known: i64,
+    },
+    /// Others may write the file, or replace it because they may write its directory.
+    #[error("{} can be written by other users (mode {mode:03o}): take that permission away first", path.display())]
+    WritableByOthers {
+        /// The file or its directory.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// The file has several names. Each of them would get a log of its own, and the logs would destroy each other's work.
+    #[error("{} has {names} names (hard links), so it cannot be shared safely: remove all but one", path.display())]
+    SeveralNames {
+        /// The name it was to be opened by.
+        path: PathBuf,
+        /// How many it has.
+        names: u64,
+    },
+    /// The file was deleted or another one was put in its place while it was in use.
+    #[error("{} was replaced or deleted while it was in use; nothing was changed: open it again", .0.display())]
+    Replaced(PathBuf),
+    /// The file went back to an earlier state while it was in use.
+    #[error("the store went back from revision {from} to {to} while it was in use: open it again")]
+    WentBack {
+        /// The revision that was seen before.
+        from: u64,
+        /// The revision that the file has now.
+        to: u64,
+    },
+    /// This SQLite, or this file system, cannot work as the store needs it.
+    #[error("SQLite refuses to work with {setting} = {wanted} here: do not put a store on a network file system")]
+    Unsuitable {
+        /// The setting.
+        setting: &'static str,
+        /// The value it must have.
+        wanted: &'static str,
+    },
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::new(ErrorKind::Store, error.to_string()).with_source(error)
+    }
+}

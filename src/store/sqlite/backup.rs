@@ -1,0 +1,81 @@
+//! A copy of the file while it is in use.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags};
+
+use super::SqliteStore;
+use super::failure::failed;
+use super::file;
+use crate::error::Result;
+use crate::store::error::StoreError;
+
+/// Stands for all pages, and so for one state of the file.
+const ALL_PAGES: i32 = -1;
+
+impl SqliteStore {
+    /// Writes a copy of the store, as it is at one moment, to a new file that only its owner may read. Nobody waits for
+    /// it. It gets its name when it is whole and on the disk; a crash before that leaves a file named `.partial`, which the next
+    /// backup of that name replaces.
+    ///
+    /// The copy is a store with the same identity and root key: it can be opened where it lies. Two copies that are both
+    /// changed have nothing to do with each other any more.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store), with [`StoreError::Exists`] as its source if there is such a file,
+    /// or with another [`StoreError`] if reading or writing fails.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::CryptoBackend;
+    /// use strongroom::store::{KeyStore, SqliteStore};
+    ///
+    /// let directory = tempfile::tempdir()?;
+    /// let backend = CryptoBackend::default();
+    /// let store = SqliteStore::open(directory.path().join("keys.strongroom"), &backend)?;
+    /// let copy = directory.path().join("monday.strongroom");
+    /// store.back_up(&copy)?;
+    /// assert_eq!(SqliteStore::open(&copy, &backend)?.id(), store.id());
+    /// assert!(store.back_up(&copy).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn back_up(&self, to: impl AsRef<Path>) -> Result<()> {
+        let to = to.as_ref();
+        if fs::symlink_metadata(to).is_ok() {
+            return Err(StoreError::Exists(to.to_owned()).into());
+        }
+        let partial = partial_name(to);
+        let failed_at = |source: io::Error| StoreError::CannotOpen { path: partial.clone(), source: Box::new(source) };
+        match fs::remove_file(&partial) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed_at(error).into()),
+            _ => {}
+        }
+        file::create_new(&partial).map_err(failed_at)?;
+        self.read(|connection| copy(connection, &partial))?;
+        let published = File::open(&partial)
+            .and_then(|copy| copy.sync_all())
+            .and_then(|()| fs::rename(&partial, to))
+            .and_then(|()| file::sync_name(to));
+        published.map_err(|error| StoreError::Io(Box::new(error)).into())
+    }
+}
+
+fn copy(from: &Connection, to: &Path) -> Result<()> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut copy = Connection::open_with_flags(to, flags).map_err(failed)?;
+    let done = Backup::new(from, &mut copy).and_then(|backup| backup.step(ALL_PAGES)).map_err(failed)?;
+    if done != StepResult::Done {
+        return Err(StoreError::Busy("the copy was not finished".into()).into());
+    }
+    copy.close().map_err(|(_, error)| failed(error))
+}
+
+fn partial_name(path: &Path) -> PathBuf {
+    let mut name: OsString = path.as_os_str().to_owned();
+    name.push(".partial");
+    name.into()
+}

@@ -1,0 +1,206 @@
+//! One connection: recognised as leading to a store, or to an empty file that becomes one, and set up.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use super::failure::reason;
+use crate::store::StoreId;
+use crate::store::error::StoreError;
+
+/// Says in the header of the file whose it is: "StRm".
+const APPLICATION_ID: i64 = 0x5374_526D;
+
+/// The steps from nothing to the format of this release. A file whose `user_version` is n has taken the first n; what
+/// is released is never changed, only added to.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE store (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        id BLOB NOT NULL CHECK (length(id) = 16),
+        revision INTEGER NOT NULL CHECK (revision >= 0)
+    ) STRICT;
+    CREATE TABLE record (
+        kind INTEGER NOT NULL,
+        account BLOB NOT NULL CHECK (length(account) = 12),
+        name BLOB NOT NULL,
+        revision INTEGER NOT NULL,
+        body BLOB NOT NULL,
+        PRIMARY KEY (kind, account, name)
+    ) STRICT, WITHOUT ROWID;
+"];
+
+/// What every connection works with, as SQLite reports it.
+const SETTINGS: [(&str, i64, &str); 7] = [
+    // A commit is on the disk before it is acknowledged: FULL.
+    ("synchronous", 2, "FULL"),
+    // Macintosh: through the disk's own cache too.
+    ("fullfsync", 1, "ON"),
+    ("checkpoint_fullfsync", 1, "ON"),
+    // What was deleted is overwritten.
+    ("secure_delete", 1, "ON"),
+    // A damaged page is noticed when it is read.
+    ("cell_size_check", 1, "ON"),
+    // Nothing in the file is run.
+    ("trusted_schema", 0, "OFF"),
+    // Nothing goes to a temporary file.
+    ("temp_store", 2, "MEMORY"),
+];
+
+/// Switches that take away what a store never needs.
+const SWITCHES: [(DbConfig, bool); 5] = [
+    (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+    (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+    (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+    (DbConfig::SQLITE_DBCONFIG_DQS_DDL, false),
+    (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
+];
+
+/// Who a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Reader,
+    Writer,
+}
+
+/// Opens the store in a file that exists.
+pub(super) fn open(path: &Path, role: Role, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    let connection = connect(path, busy_timeout)?;
+    recognise(&connection, path)?;
+    set_up(&connection, role, busy_timeout)?;
+    Ok(connection)
+}
+
+/// Opens the store in a file that exists, after making one of it if the file is empty or of an older format.
+pub(super) fn prepare(path: &Path, new_id: StoreId, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    let mut connection = connect(path, busy_timeout)?;
+    migrate(&mut connection, path, new_id)?;
+    recognise(&connection, path)?;
+    set_up(&connection, Role::Writer, busy_timeout)?;
+    Ok(connection)
+}
+
+fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))?;
+    connection.busy_timeout(busy_timeout).map_err(reason)?;
+    // Until it is known whose file it is, closing it must not touch its log.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(reason)?;
+    Ok(connection)
+}
+
+fn cannot_open(path: &Path, error: rusqlite::Error) -> StoreError {
+    StoreError::CannotOpen { path: path.to_owned(), source: Box::new(error) }
+}
+
+fn pragma(connection: &Connection, name: &str) -> Result<i64, StoreError> {
+    connection.pragma_query_value(None, name, |row| row.get(0)).map_err(reason)
+}
+
+/// Takes the steps that the file has not taken yet, all or none.
+fn migrate(connection: &mut Connection, path: &Path, new_id: StoreId) -> Result<(), StoreError> {
+    let known = latest();
+    if version(connection, path)? == known {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(reason)?;
+    // Again, now that nobody else writes: another process may have been faster.
+    let from = version(&transaction, path)?;
+    for (step, number) in MIGRATIONS.iter().zip(1..).filter(|(_, number)| *number > from) {
+        transaction.execute_batch(step).map_err(reason)?;
+        transaction.pragma_update(None, "user_version", number).map_err(reason)?;
+    }
+    if from == 0 {
+        transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(reason)?;
+        transaction.execute("INSERT INTO store VALUES (1, ?1, 0)", [new_id.0]).map_err(reason)?;
+    }
+    transaction.commit().map_err(reason)
+}
+
+fn latest() -> i64 {
+    i64::try_from(MIGRATIONS.len()).expect("a handful of steps")
+}
+
+/// The format of the file; zero for one with nothing in it.
+fn version(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let application = pragma(connection, "application_id").map_err(|error| not_ours(error, path))?;
+    let version = pragma(connection, "user_version")?;
+    match application {
+        APPLICATION_ID if version > latest() => Err(StoreError::Newer { found: version, known: latest() }),
+        APPLICATION_ID if version > 0 => Ok(version),
+        // One page is what SQLite begins a transaction on an empty file with; a table would have a second.
+        0 if version == 0 && pragma(connection, "page_count")? <= 1 => Ok(0),
+        _ => Err(StoreError::Foreign(path.to_owned())),
+    }
+}
+
+/// A file that is no database at all is somebody else's.
+fn not_ours(error: StoreError, path: &Path) -> StoreError {
+    let code = match &error {
+        StoreError::Damaged(cause) => {
+            cause.downcast_ref::<rusqlite::Error>().and_then(rusqlite::Error::sqlite_error_code)
+        }
+        _ => None,
+    };
+    if code == Some(ErrorCode::NotADatabase) { StoreError::Foreign(path.to_owned()) } else { error }
+}
+
+/// Makes sure that the file holds exactly the tables of a store: one more trigger could undo what is written.
+fn recognise(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    if version(connection, path)? != latest() {
+        return Err(StoreError::Foreign(path.to_owned()));
+    }
+    let query = "SELECT sql FROM sqlite_schema";
+    let mut statement = connection.prepare(query).map_err(reason)?;
+    let found: Result<Vec<String>, _> = statement.query_map([], |row| row.get(0)).map_err(reason)?.collect();
+    let found: Vec<String> = found.map_err(reason)?.iter().map(|sql| without_space(sql)).collect();
+    let mut expected: Vec<String> = MIGRATIONS.iter().flat_map(|step| step.split(';')).map(without_space).collect();
+    expected.retain(|sql| !sql.is_empty());
+    if found != expected {
+        return Err(StoreError::Foreign(path.to_owned()));
+    }
+    Ok(())
+}
+
+fn without_space(sql: &str) -> String {
+    sql.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn set_up(connection: &Connection, role: Role, busy_timeout: Duration) -> Result<(), StoreError> {
+    for (switch, on) in SWITCHES {
+        connection.set_db_config(switch, on).map_err(reason)?;
+    }
+    for (name, value, wanted) in SETTINGS {
+        // Some answer with a row and some do not; what counts is what is asked for afterwards.
+        connection.pragma(None, name, wanted, |_| Ok(())).map_err(reason)?;
+        if pragma(connection, name)? != value {
+            return Err(StoreError::Unsuitable { setting: name, wanted });
+        }
+    }
+    write_ahead(connection, busy_timeout)?;
+    connection.pragma_update(None, "query_only", role == Role::Reader).map_err(reason)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(reason)?;
+    connection.set_prepared_statement_cache_capacity(16);
+    Ok(())
+}
+
+/// Switches the file to a write-ahead log, with which readers and the writer do not wait for each other. While others
+/// do the same SQLite refuses at once, so the waiting is done here.
+fn write_ahead(connection: &Connection, busy_timeout: Duration) -> Result<(), StoreError> {
+    let start = Instant::now();
+    loop {
+        let mode: Result<String, _> = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
+        match mode.map_err(reason) {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(_) => return Err(StoreError::Unsuitable { setting: "journal_mode", wanted: "WAL" }),
+            Err(StoreError::Busy(_)) if start.elapsed() < busy_timeout => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}

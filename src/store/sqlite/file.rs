@@ -1,0 +1,171 @@
+//! The file that a store is in: made for its owner alone, and known again as long as it is in use.
+//!
+//! It is never opened here once it exists, only looked at: a process that closes any handle to a file loses all its locks
+//! on it, SQLite's too.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::options::MissingFile;
+use crate::store::error::StoreError;
+
+/// A file that was found fit for a store.
+#[derive(Debug)]
+pub(super) struct StoreFile {
+    path: PathBuf,
+    identity: Identity,
+}
+
+impl StoreFile {
+    /// Finds the file, or makes an empty one that only its owner may read and write.
+    pub(super) fn find(path: &Path, missing: MissingFile) -> Result<Self, StoreError> {
+        let found = match fs::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => match missing {
+                MissingFile::Refuse => return Err(StoreError::Missing(path.to_owned())),
+                MissingFile::Create => create(path).and_then(|()| fs::metadata(path)),
+            },
+            found => found,
+        };
+        let metadata = found.map_err(|error| cannot_open(path, error))?;
+        if !metadata.is_file() {
+            return Err(StoreError::NotAFile(path.to_owned()));
+        }
+        // With all links followed, so that every process names file and log alike, wherever it works.
+        let path = fs::canonicalize(path).map_err(|error| cannot_open(path, error))?;
+        check_access(&path, &metadata)?;
+        Ok(Self { identity: Identity::of(&metadata), path })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes sure that the path still leads to the file that was found. A change that went into a file without a name
+    /// would be lost.
+    pub(super) fn check_still_there(&self) -> Result<(), StoreError> {
+        match fs::metadata(&self.path) {
+            Ok(metadata) if Identity::of(&metadata) == self.identity => Ok(()),
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::Io(Box::new(error))),
+            _ => Err(StoreError::Replaced(self.path.clone())),
+        }
+    }
+}
+
+/// Makes a file that only its owner may read and write, where there is none yet.
+pub(super) fn create_new(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    for_the_owner_alone(&mut options);
+    options.open(path).map(drop)
+}
+
+/// Puts the name of a file on the disk.
+pub(super) fn sync_name(path: &Path) -> io::Result<()> {
+    sync_directory(directory_of(path))
+}
+
+/// Makes the file, whose name is on the disk when this returns. That someone else was faster is as good.
+fn create(path: &Path) -> io::Result<()> {
+    match create_new(path) {
+        Ok(()) => sync_name(path),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn cannot_open(path: &Path, error: io::Error) -> StoreError {
+    StoreError::CannotOpen { path: path.to_owned(), source: Box::new(error) }
+}
+
+#[cfg(unix)]
+use unix::{Identity, check_access, for_the_owner_alone, sync_directory};
+
+#[cfg(unix)]
+mod unix {
+    use std::fs::{self, File, Metadata, OpenOptions};
+    use std::io;
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+    use std::path::Path;
+
+    use super::{cannot_open, directory_of};
+    use crate::store::error::StoreError;
+
+    /// The bits of a mode that are permissions.
+    const PERMISSIONS: u32 = 0o7777;
+    const GROUP_OR_OTHERS_WRITE: u32 = 0o022;
+    const OTHERS_WRITE: u32 = 0o002;
+    /// In such a directory only the owner of a file may replace it.
+    const STICKY: u32 = 0o1000;
+
+    /// What stays the same as long as a file exists: its device and its number there.
+    #[derive(Debug, PartialEq, Eq)]
+    pub(super) struct Identity(u64, u64);
+
+    impl Identity {
+        pub(super) fn of(metadata: &Metadata) -> Self {
+            Self(metadata.dev(), metadata.ino())
+        }
+    }
+
+    pub(super) fn for_the_owner_alone(options: &mut OpenOptions) {
+        options.mode(0o600);
+    }
+
+    pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    pub(super) fn check_access(path: &Path, file: &Metadata) -> Result<(), StoreError> {
+        let writable =
+            |path: &Path, mode: u32| StoreError::WritableByOthers { path: path.to_owned(), mode: mode & PERMISSIONS };
+        if file.mode() & GROUP_OR_OTHERS_WRITE != 0 {
+            return Err(writable(path, file.mode()));
+        }
+        let directory = directory_of(path);
+        let mode = fs::metadata(directory).map_err(|error| cannot_open(directory, error))?.mode();
+        if mode & OTHERS_WRITE != 0 && mode & STICKY == 0 {
+            return Err(writable(directory, mode));
+        }
+        match file.nlink() {
+            0 | 1 => Ok(()),
+            names => Err(StoreError::SeveralNames { path: path.to_owned(), names }),
+        }
+    }
+}
+
+#[cfg(not(unix))]
+use other::{Identity, check_access, for_the_owner_alone, sync_directory};
+
+/// Elsewhere a new file has the permissions of its directory, and a file in use can be neither deleted nor replaced.
+#[cfg(not(unix))]
+mod other {
+    use std::fs::{Metadata, OpenOptions};
+    use std::io;
+    use std::path::Path;
+
+    use crate::store::error::StoreError;
+
+    #[derive(Debug, PartialEq, Eq)]
+    pub(super) struct Identity;
+
+    impl Identity {
+        pub(super) fn of(_: &Metadata) -> Self {
+            Self
+        }
+    }
+
+    pub(super) fn for_the_owner_alone(_: &mut OpenOptions) {}
+
+    pub(super) fn sync_directory(_: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(super) fn check_access(_: &Path, _: &Metadata) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,62 @@
+//! How far the store is known to have come, and since when that was not asked.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::Result;
+use crate::store::Revision;
+use crate::store::error::StoreError;
+
+/// The latest revision seen, which is good for the bound of staleness and then asked for again.
+#[derive(Debug)]
+pub(super) struct Freshness {
+    start: Instant,
+    bound: Duration,
+    revision: AtomicU64,
+    /// Until when the revision is good, in nanoseconds since the start.
+    good_until: AtomicU64,
+    asking: Mutex<()>,
+}
+
+impl Freshness {
+    pub(super) fn new(bound: Duration) -> Self {
+        let (revision, good_until) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { start: Instant::now(), bound, revision, good_until, asking: Mutex::new(()) }
+    }
+
+    /// The revision, asked for if what is known is too old. One thread asks, others wait for its answer.
+    pub(super) fn revision(&self, ask: impl FnOnce() -> Result<Revision>) -> Result<Revision> {
+        if let Some(known) = self.known(self.start.elapsed()) {
+            return Ok(known);
+        }
+        // The lock guards no data, so a poisoned one is as good as any.
+        let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        // Both before the question: the answer is at least as late as this moment.
+        let (now, before) = (self.start.elapsed(), self.revision.load(Ordering::Acquire));
+        if let Some(known) = self.known(now) {
+            return Ok(known);
+        }
+        let answer = ask()?;
+        if answer.0 < before {
+            return Err(StoreError::WentBack { from: before, to: answer.0 }.into());
+        }
+        self.note(answer);
+        self.good_until.store(nanoseconds(now.saturating_add(self.bound)), Ordering::Release);
+        Ok(Revision(self.revision.load(Ordering::Acquire)))
+    }
+
+    /// Notes a revision that this process made or saw.
+    pub(super) fn note(&self, revision: Revision) {
+        self.revision.fetch_max(revision.0, Ordering::AcqRel);
+    }
+
+    fn known(&self, now: Duration) -> Option<Revision> {
+        let good = nanoseconds(now) < self.good_until.load(Ordering::Acquire);
+        good.then(|| Revision(self.revision.load(Ordering::Acquire)))
+    }
+}
+
+fn nanoseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,86 @@
+//! A bounded number of connections, opened when they are needed and lent to one thread at a time.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use super::connection::{self, Role};
+use super::file::StoreFile;
+use crate::error::Error;
+use crate::store::error::StoreError;
+
+/// Connections of one role to one file.
+pub(super) struct Pool {
+    role: Role,
+    busy_timeout: Duration,
+    most: usize,
+    state: Mutex<State>,
+    returned: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Connection>,
+    lent: usize,
+}
+
+impl Pool {
+    pub(super) fn new(role: Role, most: usize, busy_timeout: Duration) -> Self {
+        let (state, returned) = (Mutex::default(), Condvar::new());
+        Self { role, busy_timeout, most: most.max(1), state, returned }
+    }
+
+    /// Adds a connection that is open already.
+    pub(super) fn add(&self, connection: Connection) {
+        self.state().idle.push(connection);
+    }
+
+    /// Runs `work` with a connection, waiting for one if all are in use.
+    pub(super) fn with<T, E: From<Error>>(
+        &self,
+        file: &StoreFile,
+        work: impl FnOnce(&mut Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut loan = self.borrow(file).map_err(Error::from)?;
+        let result = work(loan.connection.as_mut().expect("a loan has its connection until it ends"));
+        loan.finished = true;
+        result
+    }
+
+    fn borrow(&self, file: &StoreFile) -> Result<Loan<'_>, StoreError> {
+        let full = |state: &mut State| state.idle.is_empty() && state.lent >= self.most;
+        let waited = self.returned.wait_while(self.state(), full);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.lent += 1;
+        let mut loan = Loan { pool: self, connection: state.idle.pop(), finished: false };
+        drop(state);
+        if loan.connection.is_none() {
+            loan.connection = Some(connection::open(file.path(), self.role, self.busy_timeout)?);
+        }
+        Ok(loan)
+    }
+
+    /// What the lock guards is whole at any moment.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection on loan. One that did not come to the end of its work, or is left inside a transaction, is closed.
+struct Loan<'a> {
+    pool: &'a Pool,
+    connection: Option<Connection>,
+    finished: bool,
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        let usable = self.connection.take().filter(|connection| self.finished && connection.is_autocommit());
+        let mut state = self.pool.state();
+        state.lent -= 1;
+        state.idle.extend(usable);
+        drop(state);
+        self.pool.returned.notify_one();
+    }
+}
