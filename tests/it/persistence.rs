@@ -181,6 +181,34 @@ fn what_was_acknowledged_survives_a_kill_at_any_instant() -> TestResult {
     Ok(())
 }
 
+/// A process whose files may not grow beyond a limit gets short writes first and errors then, wherever the limit falls: in
+/// the log, in the file, in the middle of a page.
+#[cfg(unix)]
+#[test]
+fn what_was_acknowledged_survives_writes_that_fail() -> TestResult {
+    let mut total = 0;
+    for blocks in [60, 97, 150, 333] {
+        let folder = tempfile::tempdir()?;
+        open_shared(&path_in(&folder))?;
+        // The signal is ignored, so that the write fails; blocks have 512 or 1,024 bytes.
+        let script =
+            "trap '' XFSZ; ulimit -f $0; exec \"$1\" persistence::works_until_killed --exact --ignored --nocapture";
+        let child = Command::new("sh")
+            .args(["-c", script, &blocks.to_string()])
+            .arg(env::current_exe()?)
+            .env(STORE, path_in(&folder))
+            .output()?;
+        let (output, error) = (String::from_utf8(child.stdout)?, String::from_utf8_lossy(&child.stderr).into_owned());
+        assert!(!child.status.success() && error.contains("kind: Store"), "{error}");
+        let acknowledged: Vec<String> =
+            output.lines().filter(|line| line.starts_with("done ")).map(str::to_owned).collect();
+        total += acknowledged.len();
+        check_all(&path_in(&folder), &acknowledged)?;
+    }
+    assert!(total > 0, "nothing was written before the limit");
+    Ok(())
+}
+
 /// Between nothing and 63 ms, after both children have begun.
 fn instant() -> Result<Duration, strongroom::Error> {
     let mut byte = [0; 2];
