@@ -349,7 +349,7 @@ impl EnvelopeBuilder {
     /// Sets how many threads work on one message: 1 to 64, the caller's own among them. Default: 1.
     ///
     /// Bytes, order and errors are those of one thread: of several bad frames the first in order is named. A message in
-    /// memory is shared out from twice [`share`](Self::share) on; of a signed one this thread hashes what the others
+    /// memory is shared out from eight times [`share`](Self::share) on; of a signed one this thread hashes what the others
     /// encrypt. Streams work in steps of four shares for each thread: they hold that much plaintext and that much of the
     /// message, and hand a frame on only when a step is full or the message ends. A reader of a source that sends a frame
     /// and waits for an answer needs one thread.
@@ -362,8 +362,8 @@ impl EnvelopeBuilder {
     ///
     /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
     /// let envelope = Envelope::builder(keyring).threads(2).build()?;
-    /// let message = envelope.encrypt(&[b'.'; 2_000_000], &EncryptionContext::new())?;
-    /// assert_eq!(envelope.decrypt(&message, &EncryptionContext::new())?, [b'.'; 2_000_000]);
+    /// let message = envelope.encrypt(&[b'.'; 5_000_000], &EncryptionContext::new())?;
+    /// assert_eq!(envelope.decrypt(&message, &EncryptionContext::new())?, [b'.'; 5_000_000]);
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub const fn threads(mut self, count: usize) -> Self {

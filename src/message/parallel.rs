@@ -15,6 +15,9 @@ pub(crate) const MAX_THREADS: usize = 64;
 /// Bytes of plaintext that a thread takes at a time: a tenth of what starting a thread costs is lost in the queue.
 const DEFAULT_SHARE: usize = 256 << 10;
 
+/// Fewer shares are not divided: by the time that a second thread has started, the first is nearly done with them.
+const LEAST_SHARES: usize = 8;
+
 /// Shares of each thread in one step of a stream. A step starts its threads anew, which costs as much as a tenth of it.
 const SHARES_IN_A_STEP: usize = 4;
 
@@ -36,9 +39,9 @@ impl Parallelism {
         if self.threads == 1 { 1 } else { self.threads * SHARES_IN_A_STEP * self.frames_in_a_share(frame_length) }
     }
 
-    /// Whether it is worth starting threads for so many frames: from two shares on.
+    /// Whether it is worth starting threads for so many frames.
     pub(super) fn divides(self, frames: usize, frame_length: usize) -> bool {
-        self.threads > 1 && frames > self.frames_in_a_share(frame_length)
+        self.threads > 1 && frames / self.frames_in_a_share(frame_length) >= LEAST_SHARES
     }
 }
 
@@ -201,6 +204,6 @@ mod tests {
         assert_eq!((one.frames_in_a_share(65_536), one.frames_in_a_step(65_536)), (4, 1));
         let two = Parallelism { threads: 2, ..one };
         assert_eq!((two.frames_in_a_step(65_536), two.frames_in_a_step(1 << 30)), (32, 8));
-        assert_eq!((one.divides(100, 65_536), two.divides(4, 65_536), two.divides(5, 65_536)), (false, false, true));
+        assert_eq!((one.divides(100, 65_536), two.divides(31, 65_536), two.divides(32, 65_536)), (false, false, true));
     }
 }

@@ -138,7 +138,7 @@ fn every_way_writes_a_message_that_one_thread_reads() -> Result<(), Box<dyn std:
 #[test]
 fn every_way_refuses_what_was_altered_with_the_same_words() {
     for suite in [AlgorithmSuite::default(), AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384] {
-        let text = plaintext(13 * FRAME + 3);
+        let text = plaintext(19 * FRAME + 3);
         let message = with_threads(suite, 1).encrypt(&text, &none()).expect("a message");
         let header = strongroom::message::inspect(&message).expect("a message").encoded_length();
         let body = message.len() - header;
