@@ -22,6 +22,7 @@ encryption context, and "context" of a decryption is what is reproduced of it. W
 of requirements.txt.
 """
 
+import functools
 import json
 import logging
 import sys
@@ -45,6 +46,7 @@ from aws_cryptographic_material_providers.mpl.models import (
     RawEcdhStaticConfigurationsRawPrivateKeyToStaticPublicKey,
     RawPrivateKeyToStaticPublicKeyInput,
 )
+from aws_cryptography_primitives.internaldafny.extern import RSAEncryption
 from aws_encryption_sdk.identifiers import Algorithm, CommitmentPolicy, EncryptionKeyType, WrappingAlgorithm
 from aws_encryption_sdk.internal.crypto.wrapping_keys import WrappingKey
 from aws_encryption_sdk.key_providers.raw import RawMasterKeyProvider
@@ -55,11 +57,22 @@ WRAPPING = {
     32: WrappingAlgorithm.AES_256_GCM_IV12_TAG16_NO_PADDING,
 }
 
+RSA_WRAPPING = {
+    "PKCS1": WrappingAlgorithm.RSA_PKCS1,
+    "OAEP_SHA1_MGF1": WrappingAlgorithm.RSA_OAEP_SHA1_MGF1,
+    "OAEP_SHA256_MGF1": WrappingAlgorithm.RSA_OAEP_SHA256_MGF1,
+    "OAEP_SHA384_MGF1": WrappingAlgorithm.RSA_OAEP_SHA384_MGF1,
+    "OAEP_SHA512_MGF1": WrappingAlgorithm.RSA_OAEP_SHA512_MGF1,
+}
+
 KEYRING_WRAPPING = {
     16: AesWrappingAlg.ALG_AES128_GCM_IV12_TAG16,
     24: AesWrappingAlg.ALG_AES192_GCM_IV12_TAG16,
     32: AesWrappingAlg.ALG_AES256_GCM_IV12_TAG16,
 }
+
+# The library reads a private key again for each message, and checks all of it each time, which takes 90 ms.
+RSAEncryption.load_pem_private_key = functools.lru_cache(RSAEncryption.load_pem_private_key)
 
 MATERIAL_PROVIDERS = AwsCryptographicMaterialProviders(config=MaterialProvidersConfig())
 
@@ -75,7 +88,6 @@ def client(request, algorithm=None):
     if request.get("allow_version_1"):
         return CLIENTS[CommitmentPolicy.REQUIRE_ENCRYPT_ALLOW_DECRYPT]
     return CLIENTS[CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT]
-
 
 
 def raw_aes_keyring(member):
@@ -136,8 +148,22 @@ def request_keyring(request):
     return MATERIAL_PROVIDERS.create_multi_keyring(CreateMultiKeyringInput(generator=keyring, child_keyrings=children))
 
 
+def master_key(request):
+    """The raw AES key of a request, or the private half of its RSA key."""
+    if "rsa" in request:
+        return WrappingKey(
+            wrapping_algorithm=RSA_WRAPPING[request["rsa"]["padding"]],
+            wrapping_key=request["rsa"]["private"].encode(),
+            wrapping_key_type=EncryptionKeyType.PRIVATE,
+        )
+    key = bytes.fromhex(request["key"])
+    return WrappingKey(
+        wrapping_algorithm=WRAPPING[len(key)], wrapping_key=key, wrapping_key_type=EncryptionKeyType.SYMMETRIC
+    )
+
+
 def key_source(request):
-    """The raw AES keys of a request as a keyring, or its only one as a master key provider."""
+    """The keys of a request as a keyring, or its only raw AES or RSA key as a master key provider."""
     if "required" in request:
         default = MATERIAL_PROVIDERS.create_default_cryptographic_materials_manager(
             CreateDefaultCryptographicMaterialsManagerInput(keyring=request_keyring(request))
@@ -150,17 +176,12 @@ def key_source(request):
         return {"materials_manager": manager}
     if request.get("keyring"):
         return {"keyring": request_keyring(request)}
-    key = bytes.fromhex(request["key"])
 
     class OneKey(RawMasterKeyProvider):
         provider_id = request["namespace"]
 
         def _get_raw_key(self, key_id):
-            return WrappingKey(
-                wrapping_algorithm=WRAPPING[len(key)],
-                wrapping_key=key,
-                wrapping_key_type=EncryptionKeyType.SYMMETRIC,
-            )
+            return master_key(request)
 
     provider = OneKey()
     provider.add_master_key(request["name"])

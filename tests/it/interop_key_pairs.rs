@@ -8,24 +8,24 @@ use strongroom::{EncryptionContext, Envelope, ErrorKind, Keyring, RawAesKeyring,
 use crate::peer::{Peer, bytes, failure, json_of};
 
 /// A key pair in the forms that everybody takes.
-struct Pair {
-    private: SecretBytes,
-    public: Vec<u8>,
+pub(crate) struct Pair {
+    pub(crate) private: SecretBytes,
+    pub(crate) public: Vec<u8>,
 }
 
 impl Pair {
-    fn make(kind: KeyPairKind) -> Result<Self> {
+    pub(crate) fn make(kind: KeyPairKind) -> Result<Self> {
         let backend = CryptoBackend::default();
         let key = backend.key_pairs().generate(kind, backend.random())?;
         Ok(Self { private: key.to_pkcs8()?, public: key.public_key_der() })
     }
 
-    fn private_pem(&self) -> String {
+    pub(crate) fn private_pem(&self) -> String {
         let document = pkcs8::SecretDocument::try_from(self.private.expose_secret()).expect("DER");
         document.to_pem("PRIVATE KEY", pkcs8::LineEnding::LF).expect("PEM").to_string()
     }
 
-    fn public_pem(&self) -> String {
+    pub(crate) fn public_pem(&self) -> String {
         let document = pkcs8::Document::try_from(self.public.as_slice()).expect("DER");
         document.to_pem("PUBLIC KEY", pkcs8::LineEnding::LF).expect("PEM")
     }

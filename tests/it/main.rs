@@ -8,6 +8,7 @@ mod envelope;
 mod file_example;
 mod interop;
 mod interop_key_pairs;
+mod interop_matrix;
 mod interop_node;
 mod kms_asymmetric;
 mod kms_cipher;

@@ -64,6 +64,19 @@ impl Peer {
         }
     }
 
+    /// The same for the keys of a request. Agreed keys, and a context that the header leaves out, are known to the material
+    /// providers library alone.
+    pub(crate) fn implementations_for(&self, request: &Value) -> &'static [bool] {
+        let is_of_the_library = request.get("ecdh").is_some() || request.get("required").is_some();
+        // Node.js decrypts no PKCS#1 v1.5 where its OpenSSL shows whether the padding was right (CVE-2023-46809).
+        let is_old_rsa = request.get("rsa").is_some_and(|rsa| rsa["padding"] == "PKCS1");
+        match self.sdk {
+            Sdk::Python if is_of_the_library => &[true],
+            Sdk::Node if is_of_the_library || is_old_rsa => &[],
+            Sdk::Python | Sdk::Node => self.implementations(),
+        }
+    }
+
     /// Whether the SDK writes with a frame length, of which 0 is a message in one piece.
     pub(crate) fn writes_frames_of(&self, frame_length: u32) -> bool {
         match self.sdk {
