@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn open(path: &Path) -> strongroom::Result<Kms> {
-    Kms::open(path, RootKey::from_bytes(&CryptoBackend::default(), 1, &[7; 32])?)
+    Kms::open(path, RootKey::from_bytes(&[7; 32]))
 }
 
 fn measure(criterion: &mut Criterion, name: &str, path: &Path, ids: &[KeyId]) -> Result<(), Box<dyn Error>> {

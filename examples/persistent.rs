@@ -14,14 +14,12 @@ use strongroom::{DecryptRequest, EncryptRequest, Kms};
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("keys.strongroom");
-    let mut secret = [0; 32];
-    CryptoBackend::default().random().fill(&mut secret)?;
-    println!(
-        "1. A root key of 32 random bytes. In earnest it is kept apart from the store: without it the store is lost."
-    );
+    let root_key = folder.path().join("root.key");
+    RootKey::generate_file(&root_key)?;
+    println!("1. A root key in a file. In earnest it is kept apart from the store: without it the store is lost.");
 
     let sealed = {
-        let kms = Kms::open(&path, root_key(&secret)?)?;
+        let kms = Kms::open(&path, RootKey::from_file(&root_key)?)?;
         let key = kms.create_key(Default::default())?;
         kms.create_alias("alias/invoices", key.key_id())?;
         println!("2. A new store, with a key in it: {}", key.arn());
@@ -29,11 +27,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     println!("3. The KMS is closed. What is left is a file of {} bytes.", fs::metadata(&path)?.len());
 
-    let kms = Kms::open(&path, root_key(&secret)?)?;
+    let kms = Kms::open(&path, RootKey::from_file(&root_key)?)?;
     check(&kms, &sealed)?;
     println!("4. Opened again, it decrypts what was encrypted before.");
 
-    match Kms::open(&path, root_key(&[0; 32])?) {
+    match Kms::open(&path, RootKey::from_bytes(&[0; 32])) {
         Err(refusal) => println!("5. Another root key is refused:\n   {refusal}"),
         Ok(_) => return Err("a wrong root key was accepted".into()),
     }
@@ -45,13 +43,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     drop(kms);
     remove(&path)?;
     fs::rename(&backup, &path)?;
-    check(&Kms::open(&path, root_key(&secret)?)?, &sealed)?;
+    check(&Kms::open(&path, RootKey::from_file(&root_key)?)?, &sealed)?;
     println!("7. The store was lost, the backup put in its place, and nothing is missing.");
     Ok(())
-}
-
-fn root_key(secret: &[u8; 32]) -> strongroom::Result<RootKey> {
-    RootKey::from_bytes(&CryptoBackend::default(), 1, secret)
 }
 
 fn check(kms: &Kms, sealed: &[u8]) -> Result<(), Box<dyn Error>> {

@@ -154,10 +154,14 @@ kinds! {
     DryRun => Some("DryRunOperationException"),
     /// Another change to the same key kept winning; try again.
     Conflict => Some("ConflictException"),
-    /// Something that must hold did not: a sealed record that fails its check, a broken random generator.
+    /// Something that must hold did not: a broken random generator, a record that makes no sense.
     Internal => Some("KMSInternalException"),
     /// The store cannot be read or written.
     Store => None,
+    /// The root key is not that of the store. The store itself is whole.
+    RootKey => None,
+    /// Something in the store was altered, moved, set back, added or taken away, with the right root key.
+    Integrity => None,
     /// The audit trail cannot be written, so the result is withheld.
     Audit => None,
     /// An encrypted message was refused; the source is a `MessageError` that names the check.

@@ -56,7 +56,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     // AWS-LC, as this is about what surrounds the cryptography, and a blinded RSA operation takes long here.
     let backend = BACKENDS[1];
     let store = Arc::new(MemoryStore::new(&backend).expect("a store"));
-    let root = RootKey::generate(&backend).expect("a root key");
+    let root = RootKey::generate();
     let kms = Kms::builder().backend(backend).store(Arc::clone(&store), root).build().expect("a KMS");
     let key = kms.create_key(CreateKeyRequest::default().origin(Origin::External)).expect("a key").key_id();
     let (algorithm, size) = (WrappingAlgorithm::RsaesOaepSha256, WrappingKeySpec::Rsa2048);

@@ -115,8 +115,9 @@ impl KmsBuilder {
     /// Makes the KMS and returns its authority.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) if two providers have one name; [`Internal`](ErrorKind::Internal) if the
-    /// root key is not that of the store, or there is no randomness; [`Store`](ErrorKind::Store) if the store fails;
+    /// [`Validation`](ErrorKind::Validation) if two providers have one name; [`RootKey`](ErrorKind::RootKey) if the root
+    /// key is not that of the store; [`Integrity`](ErrorKind::Integrity) if it is, and the store was altered;
+    /// [`Internal`](ErrorKind::Internal) if there is no randomness; [`Store`](ErrorKind::Store) if the store fails;
     /// [`Audit`](ErrorKind::Audit) if the audit trail cannot be written or does not fit the store.
     pub fn build(self) -> Result<Kms> {
         let mut providers: Vec<Arc<dyn KeyMaterialProvider>> =
@@ -132,7 +133,7 @@ impl KmsBuilder {
             Some(given) => given,
             None => {
                 let store: Arc<dyn KeyStore> = Arc::new(MemoryStore::new(&self.backend)?);
-                (store, RootKey::generate(&self.backend)?)
+                (store, RootKey::generate())
             }
         };
         let registry = Registry::new(store, root, &self.backend, self.locality, self.limits.cached_keys)?;

@@ -73,7 +73,8 @@ impl Kms {
             Ok(GetParametersForImportResponse {
                 key_arn: target.arn().clone(),
                 public_key: key.public_key_der(),
-                import_token: token.seal(self.core.registry.root(), &self.token_binding(target.record()))?,
+                import_token: token
+                    .seal(&self.core.registry.sealed().root().versions, &self.token_binding(target.record()))?,
                 parameters_valid_to: token.valid_to,
             })
         })
@@ -170,7 +171,9 @@ impl Kms {
     ) -> Result<GeneratedMaterial> {
         let record = target.record();
         check_request(request, now)?;
-        let token = ImportToken::open(request.import_token, self.core.registry.root(), &self.token_binding(record))?;
+        // The latest, since another process may have made the token just after a rotation of the root key.
+        let root = self.core.registry.sealed().latest_root()?;
+        let token = ImportToken::open(request.import_token, &root.versions, &self.token_binding(record))?;
         if token.valid_to <= now {
             let text = format!("the import token was good until {}: ask for new parameters", token.valid_to);
             return Err(Error::new(ErrorKind::ExpiredImportToken, text));

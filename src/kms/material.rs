@@ -1,5 +1,7 @@
 //! Versions of key material: made by a provider, sealed under the root key, opened for use.
 
+use std::borrow::Cow;
+
 use super::handle::Core;
 use super::record::{Imported, KeyRecord, VersionRecord};
 use super::registry::LoadedKey;
@@ -7,7 +9,9 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyId, KeyMaterialId, KeyVersion, RotationType};
 use crate::provider::{GeneratedMaterial, KeyMaterialProvider, MaterialBinding, OpenedKey};
+use crate::seal::RootKeyVersions;
 use crate::secret::SecretBytes;
+use crate::store::StoreId;
 
 impl Core {
     /// Makes new material and appends it to the record as its current version.
@@ -89,7 +93,12 @@ impl Core {
             rotation: None,
             provider: provider.id().clone(),
             public_key: material.public_key.clone(),
-            sealed_material: self.registry.root().seal(&binding.to_bytes(provider.id())?, kept.expose_secret())?,
+            sealed_material: self
+                .registry
+                .sealed()
+                .root()
+                .versions
+                .seal(&binding.to_bytes(provider.id())?, kept.expose_secret())?,
             imported: None,
         })
     }
@@ -119,19 +128,34 @@ impl Core {
     }
 
     fn kept_material(&self, binding: &MaterialBinding, version: &VersionRecord) -> Result<SecretBytes> {
-        self.registry.root().open(&binding.to_bytes(&version.provider)?, &version.sealed_material)
+        self.registry.sealed().open_part(&binding.to_bytes(&version.provider)?, &version.sealed_material)
     }
 
     fn binding(&self, record: &KeyRecord, version: KeyVersion) -> MaterialBinding {
-        MaterialBinding {
-            store: self.registry.store_id().0,
-            account: record.account,
-            key_id: record.key_id,
-            version,
-            spec: record.spec,
-            usage: record.usage,
-            origin: record.origin,
+        record.binding(self.registry.store_id(), version)
+    }
+}
+
+impl KeyRecord {
+    /// What the material of a version is bound to.
+    fn binding(&self, store: StoreId, version: KeyVersion) -> MaterialBinding {
+        let Self { account, key_id, spec, usage, origin, .. } = *self;
+        MaterialBinding { store: store.0, account, key_id, version, spec, usage, origin }
+    }
+
+    /// The record with all its material sealed under the current version of the root key.
+    pub(super) fn sealed_under(&self, store: StoreId, root: &RootKeyVersions) -> Result<Cow<'_, Self>> {
+        let is_earlier = |version: &VersionRecord| version.is_present() && !root.is_current(&version.sealed_material);
+        if !self.versions.iter().any(is_earlier) {
+            return Ok(Cow::Borrowed(self));
         }
+        let mut record = self.clone();
+        for version in record.versions.iter_mut().filter(|version| is_earlier(version)) {
+            let binding = self.binding(store, version.number).to_bytes(&version.provider)?;
+            let material = root.open(&binding, &version.sealed_material)?;
+            version.sealed_material = root.seal(&binding, material.expose_secret())?;
+        }
+        Ok(Cow::Owned(record))
     }
 }
 

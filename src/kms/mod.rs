@@ -1,6 +1,7 @@
 //! The facade: keys with a life cycle, and every operation on them through one pipeline.
 //!
-//! Files, lowest first: `cache` and `record` hold what is known of a key; `registry` moves it between store and memory;
+//! Files, lowest first: `cache` and `record` hold what is known of a key; `sealed` is a store under its
+//! root key; `registry` moves records between it and memory;
 //! `handle` is what callers hold; `material` makes and opens versions; `upkeep` does what falls due; `pipeline` is the
 //! one way into a key; `reference`, `request`, `listing` and `page` are the shapes of what goes in and comes out; the
 //! rest are operations by theme, each only its own step.
@@ -32,7 +33,9 @@ mod record;
 mod reference;
 mod registry;
 mod request;
+mod root_key;
 mod rotation;
+mod sealed;
 mod signing;
 mod tag;
 mod trail;
@@ -54,3 +57,4 @@ pub use request::{
     ImportedKeyMaterial, KeyRotationStatus, MaintenanceReport, ReEncryptRequest, ReEncryptResponse, ScheduledDeletion,
     SignRequest, SignResponse, VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
 };
+pub use root_key::RootKeyStatus;

@@ -17,25 +17,24 @@ impl Kms {
     ///
     /// # Errors
     /// [`Store`](crate::ErrorKind::Store), with a [`StoreError`](crate::store::StoreError) as its source, if the file is
-    /// not a store or cannot be opened; [`Internal`](crate::ErrorKind::Internal) if the root key is not that of the store,
-    /// or there is no randomness.
+    /// not a store or cannot be opened; [`RootKey`](crate::ErrorKind::RootKey) if the root key is not that of the store;
+    /// [`Integrity`](crate::ErrorKind::Integrity) if it is, and the store was altered.
     ///
     /// # Examples
     /// ```
-    /// use strongroom::crypto::CryptoBackend;
     /// use strongroom::seal::RootKey;
     /// use strongroom::{DecryptRequest, EncryptRequest, Kms};
     ///
     /// let directory = tempfile::tempdir()?;
     /// let path = directory.path().join("keys.strongroom");
-    /// let root = || RootKey::from_bytes(&CryptoBackend::default(), 1, &[7; 32]); // kept elsewhere, and random
+    /// let secret = directory.path().join("root.key"); // in earnest, kept apart from the store
     ///
-    /// let kms = Kms::open(&path, root()?)?;
+    /// let kms = Kms::open(&path, RootKey::generate_file(&secret)?)?;
     /// let key = kms.create_key(Default::default())?;
     /// let sealed = kms.encrypt(EncryptRequest::new(key.key_id(), b"four words"))?;
     /// drop(kms);
     ///
-    /// let kms = Kms::open(&path, root()?)?;
+    /// let kms = Kms::open(&path, RootKey::from_file(&secret)?)?;
     /// let opened = kms.decrypt(DecryptRequest::new(&sealed.ciphertext_blob))?;
     /// assert_eq!(opened.plaintext.expose_secret(), b"four words");
     /// # Ok::<(), Box<dyn std::error::Error>>(())

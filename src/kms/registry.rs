@@ -7,18 +7,20 @@ use zeroize::Zeroizing;
 
 use super::cache::{Cache, Entry, Held};
 use super::record::{AliasRecord, KeyRecord};
+use super::sealed::{Sealed, store_record_id, unusable};
 use crate::audit::{ChainId, ChainState};
-use crate::codec::Writer;
 use crate::crypto::{CryptoBackend, PublicKey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality};
 use crate::key::{AliasName, KeyArn, KeyId};
 use crate::provider::OpenedKey;
-use crate::seal::{IdentityKey, RootKey};
+use crate::seal::{IdentityKey, RootKey, RootKeyVersions};
 use crate::secret::SecretBytes;
-use crate::store::{
-    Change, CommitError, Expectation, KeyStore, MAX_SCAN, Record, RecordId, RecordKind, Revision, Scan, StoreId,
-};
+use crate::store::{CommitError, Expectation, KeyStore, MAX_SCAN, RecordId, RecordKind, Revision, Scan, StoreId};
+
+/// The name of the record with the secret of material ids, and the secret's length.
+const IDENTITY: &str = "identity";
+const IDENTITY_LENGTH: usize = 32;
 
 /// A key in memory: its record, its ARN, and those versions of its material that were opened.
 pub(super) struct LoadedKey {
@@ -91,41 +93,15 @@ impl Edit {
         }
     }
 
-    fn body(&self) -> Result<Option<Zeroizing<Vec<u8>>>> {
+    /// The body to be sealed. Material in it that is sealed under an earlier version of the root key is sealed anew.
+    fn body(&self, store: StoreId, root: &RootKeyVersions) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let body = match self {
-            Self::PutKey { record, .. } => record.encode()?,
+            Self::PutKey { record, .. } => record.sealed_under(store, root)?.encode()?,
             Self::PutAlias { record, .. } => record.encode(),
             Self::PutChain { body, .. } => body.expose_secret().to_vec(),
             Self::DeleteKey { .. } | Self::DeleteAlias { .. } | Self::DeleteChain { .. } => return Ok(None),
         };
         Ok(Some(Zeroizing::new(body)))
-    }
-}
-
-/// A store whose records are sealed under a root key.
-struct Sealed {
-    store: Arc<dyn KeyStore>,
-    root: RootKey,
-}
-
-impl Sealed {
-    fn open(&self, id: &RecordId, record: &Record) -> Result<SecretBytes> {
-        self.root.open(&self.binding(id, record.revision)?, &record.body)
-    }
-
-    fn seal(&self, id: &RecordId, revision: Revision, body: &[u8]) -> Result<Vec<u8>> {
-        self.root.seal(&self.binding(id, revision)?, body)
-    }
-
-    /// What a sealed record is bound to: moved, renamed, or set back to an older revision, it does not open.
-    fn binding(&self, id: &RecordId, revision: Revision) -> Result<Vec<u8>> {
-        let mut writer = Writer::with_capacity(96);
-        writer.bytes(b"strongroom record v1").bytes(&self.store.id().0);
-        writer.u8(id.kind.code());
-        writer.prefixed_u16(id.account.as_str().as_bytes(), "account")?;
-        writer.prefixed_u16(&id.name, "record name")?;
-        writer.u64(revision.0);
-        Ok(writer.into_bytes())
     }
 }
 
@@ -149,18 +125,24 @@ impl Registry {
         locality: Locality,
         capacity: usize,
     ) -> Result<Self> {
-        let sealed = Sealed { store, root };
-        let secret = identity_secret(&sealed, backend)?;
-        let identity = IdentityKey::new(backend, &secret);
+        let sealed = Sealed::open(store, root, backend, &mut |_| {
+            let mut secret = Zeroizing::new(vec![0; IDENTITY_LENGTH]);
+            backend.random().fill(&mut secret)?;
+            Ok(vec![(store_record_id(IDENTITY), Some(secret))])
+        })?;
+        let (_, secret) = sealed.get(&store_record_id(IDENTITY))?.ok_or_else(unusable)?;
+        let secret: &[u8; IDENTITY_LENGTH] = secret.expose_secret().try_into().map_err(|_| unusable())?;
+        let identity = IdentityKey::new(backend, secret);
         Ok(Self { sealed, identity, locality, keys: Cache::new(capacity), aliases: Cache::new(capacity) })
     }
 
     pub(super) fn store_id(&self) -> StoreId {
-        self.sealed.store.id()
+        self.sealed.id()
     }
 
-    pub(super) const fn root(&self) -> &RootKey {
-        &self.sealed.root
+    /// The records of the store, opened and sealed.
+    pub(super) const fn sealed(&self) -> &Sealed {
+        &self.sealed
     }
 
     /// The key of material ids: drawn when the store is first used, and kept in it under the root key.
@@ -195,13 +177,13 @@ impl Registry {
         decode: impl FnOnce(&[u8]) -> Result<V>,
     ) -> Result<Option<Held<V>>> {
         // Read before the record, so that a commit in between makes the entry look older than it is, never newer.
-        let now = self.sealed.store.revision()?;
+        let now = self.sealed.revision()?;
         let cached = cache.get(&key);
         if let Some(held) = cached.as_ref().filter(|held| held.0.is_current(now)) {
             return Ok(Some(Arc::clone(held)));
         }
         let record_id = record_id();
-        let Some(record) = self.sealed.store.get(&record_id)? else {
+        let Some(record) = self.sealed.get_sealed(&record_id)? else {
             cache.remove(&key);
             return Ok(None);
         };
@@ -209,7 +191,7 @@ impl Registry {
             held.0.confirm(now);
             return Ok(Some(held));
         }
-        let value = decode(self.sealed.open(&record_id, &record)?.expose_secret())?;
+        let value = decode(self.sealed.open_record(&record_id, &record)?.expose_secret())?;
         Ok(Some(cache.insert(key, Entry::new(value, record.revision, now))))
     }
 
@@ -221,12 +203,11 @@ impl Registry {
         limit: usize,
     ) -> Result<Vec<(AccountId, KeyId, Revision, KeyRecord)>> {
         let after = after.map(|(account, key_id)| key_record_id(account, key_id));
-        let found = self.sealed.store.scan(&Scan { kind: RecordKind::Key, account, after, limit })?;
-        let decode = |(id, record): (RecordId, Record)| {
+        let found = self.sealed.scan(&Scan { kind: RecordKind::Key, account, after, limit })?;
+        let decode = |(id, revision, body): (RecordId, Revision, SecretBytes)| {
             let key_id = KeyId::from_bytes(id.name.as_slice().try_into().map_err(|_| misnamed())?);
-            let body = self.sealed.open(&id, &record)?;
             let decoded = KeyRecord::decode(id.account, key_id, body.expose_secret())?;
-            Ok((id.account, key_id, record.revision, decoded))
+            Ok((id.account, key_id, revision, decoded))
         };
         found.into_iter().map(decode).collect()
     }
@@ -239,10 +220,10 @@ impl Registry {
         limit: usize,
     ) -> Result<Vec<(AliasName, AliasRecord)>> {
         let after = after.map(|name| alias_record_id(account, name));
-        let found = self.sealed.store.scan(&Scan { kind: RecordKind::Alias, account: Some(account), after, limit })?;
-        let decode = |(id, record): (RecordId, Record)| {
+        let found = self.sealed.scan(&Scan { kind: RecordKind::Alias, account: Some(account), after, limit })?;
+        let decode = |(id, _, body): (RecordId, Revision, SecretBytes)| {
             let name = AliasName::parse(std::str::from_utf8(&id.name).map_err(|_| misnamed())?)?;
-            Ok((name, AliasRecord::decode(self.sealed.open(&id, &record)?.expose_secret())?))
+            Ok((name, AliasRecord::decode(body.expose_secret())?))
         };
         found.into_iter().map(decode).collect()
     }
@@ -253,11 +234,10 @@ impl Registry {
         let mut after = None;
         loop {
             let scan = Scan { kind: RecordKind::Audit, account: None, after, limit: MAX_SCAN };
-            let found = self.sealed.store.scan(&scan)?;
-            after = found.last().map(|(id, _)| id.clone());
-            for (id, record) in &found {
-                let body = self.sealed.open(id, record)?;
-                chains.push((record.revision, ChainState::from_bytes(body.expose_secret())?));
+            let found = self.sealed.scan(&scan)?;
+            after = found.last().map(|(id, ..)| id.clone());
+            for (_, revision, body) in &found {
+                chains.push((*revision, ChainState::from_bytes(body.expose_secret())?));
             }
             if after.is_none() {
                 return Ok(chains);
@@ -267,55 +247,17 @@ impl Registry {
 
     /// Overwrites what the store still holds of deleted and replaced records.
     pub(super) fn scrub(&self) -> Result<()> {
-        self.sealed.store.scrub()
+        self.sealed.scrub()
     }
 
     /// Writes all edits or none.
     pub(super) fn commit(&self, edits: &[Edit]) -> Result<Revision, CommitError> {
         let expected: Vec<_> =
             edits.iter().map(|edit| Expectation { id: edit.record_id(), revision: edit.expected() }).collect();
-        self.sealed.store.commit(&expected, &mut |revision| {
-            let seal = |edit: &Edit| {
-                let id = edit.record_id();
-                let body = edit.body()?.map(|body| self.sealed.seal(&id, revision, &body)).transpose()?;
-                Ok(Change { id, body })
-            };
-            edits.iter().map(seal).collect()
+        self.sealed.commit(&expected, &mut |root| {
+            edits.iter().map(|edit| Ok((edit.record_id(), edit.body(self.store_id(), root)?))).collect()
         })
     }
-}
-
-/// The secret of material ids: that of the store, or, for a store that has none yet, a fresh one that is put there.
-fn identity_secret(sealed: &Sealed, backend: &CryptoBackend) -> Result<Zeroizing<[u8; 32]>> {
-    let id = RecordId { kind: RecordKind::Store, account: AccountId::default(), name: b"identity".to_vec() };
-    if let Some(record) = sealed.store.get(&id)? {
-        return stored_secret(sealed, &id, &record);
-    }
-    let mut fresh = Zeroizing::new([0; 32]);
-    backend.random().fill(fresh.as_mut_slice())?;
-    let absent = Expectation { id: id.clone(), revision: None };
-    let put = sealed.store.commit(&[absent], &mut |revision| {
-        Ok(vec![Change { id: id.clone(), body: Some(sealed.seal(&id, revision, fresh.as_slice())?) }])
-    });
-    match put {
-        Ok(_) => Ok(fresh),
-        Err(CommitError::Failed(error)) => Err(error),
-        // Another process was faster: its secret is the store's.
-        Err(CommitError::Conflict(_)) => stored_secret(sealed, &id, &sealed.store.get(&id)?.ok_or_else(unusable)?),
-    }
-}
-
-fn stored_secret(sealed: &Sealed, id: &RecordId, record: &Record) -> Result<Zeroizing<[u8; 32]>> {
-    let opened = sealed.open(id, record).map_err(|error| {
-        let text = "the store does not open: it belongs to another root key, or its own record was altered";
-        Error::new(ErrorKind::Internal, text).with_source(error)
-    })?;
-    let secret: &[u8; 32] = opened.expose_secret().try_into().map_err(|_| unusable())?;
-    Ok(Zeroizing::new(*secret))
-}
-
-fn unusable() -> Error {
-    Error::new(ErrorKind::Internal, "the store's own record is missing or malformed")
 }
 
 fn misnamed() -> Error {

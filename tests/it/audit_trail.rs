@@ -18,8 +18,8 @@ use strongroom::{
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-fn root() -> Result<RootKey> {
-    RootKey::from_bytes(&CryptoBackend::default(), 1, &[7; 32])
+fn root() -> RootKey {
+    RootKey::from_bytes(&[7; 32])
 }
 
 /// A store and a root key that outlive the `Kms`.
@@ -39,7 +39,7 @@ impl Home {
     }
 
     fn open_with(&self, sink: impl AuditSink + 'static) -> Result<Kms> {
-        Kms::builder().store(Arc::clone(&self.store), root()?).audit(sink).build()
+        Kms::builder().store(Arc::clone(&self.store), root()).audit(sink).build()
     }
 
     fn path(&self) -> &Path {
@@ -185,7 +185,7 @@ fn changes_that_were_under_way_are_told_apart_when_the_kms_is_opened_again() -> 
     let home = Home::new()?;
     home.open_with(EndsEarly(FileTrail::new(home.path())))?.create_key(Default::default())?;
     let refusing = Kms::builder()
-        .store(Refuses(Arc::clone(&home.store)), root()?)
+        .store(Refuses(Arc::clone(&home.store)), root())
         .audit(EndsEarly(FileTrail::new(home.path())))
         .build()?;
     assert_eq!(refusing.create_key(Default::default()).map_err(|error| error.kind()), Err(ErrorKind::Store));

@@ -232,8 +232,7 @@ fn snapshot(kms: &Kms, key: KeyId) -> Result<String> {
 fn a_refused_import_leaves_key_and_store_as_they_were() -> Result<()> {
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
     let store = Arc::new(MemoryStore::new(&FASTEST)?);
-    let kms =
-        Kms::builder().clock(Arc::clone(&clock)).store(Arc::clone(&store), RootKey::generate(&FASTEST)?).build()?;
+    let kms = Kms::builder().clock(Arc::clone(&clock)).store(Arc::clone(&store), RootKey::generate()).build()?;
     let key = waiting(&kms, SYMMETRIC)?;
     for has_material in [false, true] {
         if has_material {

@@ -27,6 +27,7 @@ mod peer;
 #[cfg(feature = "sqlite")]
 mod persistence;
 mod require;
+mod root_key;
 mod signatures;
 mod state_table;
 mod streaming;

@@ -21,8 +21,8 @@ type TestResult = Result<(), Box<dyn std::error::Error>>;
 /// Tells the child of a crash test where its store is.
 const STORE: &str = "STRONGROOM_CRASH_STORE";
 
-fn root() -> strongroom::Result<RootKey> {
-    RootKey::from_bytes(&CryptoBackend::default(), 1, &[7; 32])
+fn root() -> RootKey {
+    RootKey::from_bytes(&[7; 32])
 }
 
 fn path_in(folder: &TempDir) -> PathBuf {
@@ -36,14 +36,14 @@ fn number_from(variable: &str, default: usize) -> usize {
 #[test]
 fn keys_are_there_when_the_store_is_opened_again() -> TestResult {
     let folder = tempfile::tempdir()?;
-    let kms = Kms::open(path_in(&folder), root()?)?;
+    let kms = Kms::open(path_in(&folder), root())?;
     let key = kms.create_key(CreateKeyRequest::default().description("kept"))?;
     kms.create_alias("alias/kept", key.key_id())?;
     let sealed = kms.encrypt(EncryptRequest::new("alias/kept", b"text"))?;
     kms.rotate_key_on_demand(key.key_id())?;
     drop(kms);
 
-    let kms = Kms::open(path_in(&folder), root()?)?;
+    let kms = Kms::open(path_in(&folder), root())?;
     assert_eq!(kms.describe_key("alias/kept")?.description().as_str(), "kept");
     assert_eq!(kms.decrypt(DecryptRequest::new(&sealed.ciphertext_blob))?.plaintext.expose_secret(), b"text");
     Ok(())
@@ -52,10 +52,10 @@ fn keys_are_there_when_the_store_is_opened_again() -> TestResult {
 #[test]
 fn another_root_key_is_refused_and_changes_nothing() -> TestResult {
     let folder = tempfile::tempdir()?;
-    drop(Kms::open(path_in(&folder), root()?)?);
+    drop(Kms::open(path_in(&folder), root())?);
     let before = fs::read(path_in(&folder))?;
-    let other = RootKey::from_bytes(&CryptoBackend::default(), 1, &[8; 32])?;
-    assert_eq!(Kms::open(path_in(&folder), other).expect_err("refused").kind(), ErrorKind::Internal);
+    let other = RootKey::from_bytes(&[8; 32]);
+    assert_eq!(Kms::open(path_in(&folder), other).expect_err("refused").kind(), ErrorKind::RootKey);
     assert_eq!(fs::read(path_in(&folder))?, before);
     Ok(())
 }
@@ -63,7 +63,7 @@ fn another_root_key_is_refused_and_changes_nothing() -> TestResult {
 #[test]
 fn a_change_by_one_kms_is_seen_by_another_over_the_same_file() -> TestResult {
     let folder = tempfile::tempdir()?;
-    let (one, other) = (Kms::open(path_in(&folder), root()?)?, Kms::open(path_in(&folder), root()?)?);
+    let (one, other) = (Kms::open(path_in(&folder), root())?, Kms::open(path_in(&folder), root())?);
     let key = one.create_key(Default::default())?;
     let encrypt = || other.encrypt(EncryptRequest::new(key.key_id(), b"text"));
     encrypt()?;
@@ -78,7 +78,7 @@ fn nothing_is_left_of_a_deleted_key_on_the_disk() -> TestResult {
     let folder = tempfile::tempdir()?;
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
     let store = SqliteStore::open(path_in(&folder), &CryptoBackend::default())?;
-    let kms = Kms::builder().store(store, root()?).clock(Arc::clone(&clock)).build()?;
+    let kms = Kms::builder().store(store, root()).clock(Arc::clone(&clock)).build()?;
     let key = kms.create_key(Default::default())?;
     // Its id is the name of its record, and its record is all that holds its material.
     let id = uuid_bytes(&key.key_id().to_string());
@@ -113,7 +113,7 @@ fn holds(folder: &TempDir, wanted: &[u8]) -> std::io::Result<bool> {
 #[test]
 fn a_damaged_byte_is_noticed_or_harmless() -> TestResult {
     let folder = tempfile::tempdir()?;
-    let kms = Kms::open(path_in(&folder), root()?)?;
+    let kms = Kms::open(path_in(&folder), root())?;
     let mut sealed = Vec::new();
     for text in [b"first", b"other"] {
         let key = kms.create_key(Default::default())?;
@@ -128,7 +128,7 @@ fn a_damaged_byte_is_noticed_or_harmless() -> TestResult {
         bytes[at] ^= 0xFF;
         fs::write(path_in(&damaged), bytes)?;
         private(&path_in(&damaged))?;
-        let all_opened = Kms::open(path_in(&damaged), root()?).is_ok_and(|kms| {
+        let all_opened = Kms::open(path_in(&damaged), root()).is_ok_and(|kms| {
             sealed.iter().all(|(text, blob)| match kms.decrypt(DecryptRequest::new(blob)) {
                 Ok(opened) => {
                     assert_eq!(opened.plaintext.expose_secret(), &text[..], "byte {at}");
@@ -246,7 +246,7 @@ fn kill((mut child, mut output): (Child, BufReader<std::process::ChildStdout>)) 
 fn open_many_aliases(path: &Path) -> strongroom::Result<Kms> {
     let store = SqliteStore::open(path, &CryptoBackend::default())?;
     let limits = KmsLimits { aliases_per_key: 1_000_000, ..KmsLimits::default() };
-    Kms::builder().store(store, root()?).limits(limits).build()
+    Kms::builder().store(store, root()).limits(limits).build()
 }
 
 /// Makes the key that both children change.

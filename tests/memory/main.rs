@@ -3,6 +3,7 @@
 //! A test binary of its own, as it replaces the allocator, with one test, as all threads share the counters.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom::crypto::CryptoBackend;
@@ -12,6 +13,7 @@ use strongroom::envelope::{
 };
 use strongroom::message::EncryptedDataKey;
 use strongroom::seal::{CommittingKey, RootKey};
+use strongroom::store::MemoryStore;
 use strongroom::{CreateKeyRequest, DecryptRequest, EncryptRequest, EncryptionContext, Kms, Result, SecretBytes};
 use strongroom_test_support::{MARKER, Witness};
 
@@ -51,7 +53,9 @@ fn secrets_are_wiped() -> Result<()> {
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     let blob = kms.encrypt(EncryptRequest::new(key, &MARKER))?.ciphertext_blob;
     let raw = || RawAesKeyring::new("test", "marker", SecretBytes::copy_of(&MARKER));
-    let sealed = RootKey::from_bytes(&backend, 1, &[1; 32])?.seal(b"binding", &MARKER)?;
+    let store = Arc::new(MemoryStore::new(&backend)?);
+    let open = |root: &[u8; 32]| Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(root)).build();
+    open(&MARKER)?;
     let cases: [(&str, &dyn Fn() -> Result<()>); 8] = [
         ("a secret", &|| {
             drop(SecretBytes::copy_of(&MARKER));
@@ -68,8 +72,11 @@ fn secrets_are_wiped() -> Result<()> {
         }),
         ("a cached data key", &cached_data_keys_come_and_go),
         ("the material of a key", &|| Ok(CommittingKey::new(&backend, &MARKER).map(drop)?)),
-        ("a root key", &|| RootKey::from_bytes(&backend, 1, &MARKER).map(drop)),
-        ("an opened record", &|| RootKey::from_bytes(&backend, 1, &[1; 32])?.open(b"binding", &sealed).map(drop)),
+        ("a root key that fits", &|| open(&MARKER).map(drop)),
+        ("a root key that does not", &|| {
+            assert!(open(&[1; 32]).is_err());
+            Ok(())
+        }),
     ];
     for (what, work) in cases {
         let (result, unwiped) = WITNESS.unwiped_in(work);

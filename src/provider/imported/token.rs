@@ -6,7 +6,7 @@ use crate::codec::{CodecError, Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::KeyId;
-use crate::seal::RootKey;
+use crate::seal::RootKeyVersions;
 use crate::secret::SecretBytes;
 
 /// What follows is sealed under the root key.
@@ -57,7 +57,7 @@ pub(crate) struct ImportToken {
 
 impl ImportToken {
     /// Writes and seals the token.
-    pub(crate) fn seal(&self, root: &RootKey, binding: &TokenBinding) -> Result<Vec<u8>> {
+    pub(crate) fn seal(&self, root: &RootKeyVersions, binding: &TokenBinding) -> Result<Vec<u8>> {
         let mut writer = Writer::with_capacity(128 + self.private_key.len());
         writer.prefixed_u16(self.wrapping_key_spec.as_str().as_bytes(), "wrapping key spec")?;
         writer.prefixed_u16(self.algorithm.as_str().as_bytes(), "wrapping algorithm")?;
@@ -73,7 +73,7 @@ impl ImportToken {
     ///
     /// # Errors
     /// [`InvalidImportToken`](ErrorKind::InvalidImportToken), without detail, whatever is wrong with it.
-    pub(crate) fn open(token: &[u8], root: &RootKey, binding: &TokenBinding) -> Result<Self> {
+    pub(crate) fn open(token: &[u8], root: &RootKeyVersions, binding: &TokenBinding) -> Result<Self> {
         let sealed = token.strip_prefix(&[FORMAT]).ok_or_else(invalid)?;
         let plain = root.open(&binding.to_bytes()?, sealed).map_err(|_| invalid())?;
         Self::decode(plain.expose_secret()).map_err(|_| invalid())
@@ -105,6 +105,10 @@ mod tests {
     use super::*;
     use crate::crypto::CryptoBackend;
 
+    fn versions(secret: u8) -> Result<RootKeyVersions> {
+        RootKeyVersions::new(&CryptoBackend::default(), 1, [(1, SecretBytes::copy_of(&[secret; 32]))])
+    }
+
     const STORE: [u8; 16] = [1; 16];
 
     fn binding() -> TokenBinding {
@@ -122,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_token_opens_as_it_was_sealed_and_not_otherwise() -> Result<()> {
-        let root = RootKey::from_bytes(&CryptoBackend::default(), 1, &[4; 32])?;
+        let root = versions(4)?;
         let sealed = token().seal(&root, &binding())?;
         let opened = ImportToken::open(&sealed, &root, &binding())?;
         assert_eq!(
@@ -131,7 +135,7 @@ mod tests {
         );
         assert_eq!(opened.private_key, token().private_key);
 
-        let refused = |token: &[u8], root: &RootKey, binding: &TokenBinding| {
+        let refused = |token: &[u8], root: &RootKeyVersions, binding: &TokenBinding| {
             let refused = ImportToken::open(token, root, binding).expect_err("not this token");
             assert_eq!((refused.kind(), refused.to_string()), (invalid().kind(), invalid().to_string()));
         };
@@ -145,13 +149,13 @@ mod tests {
         refused(&sealed, &root, &TokenBinding { key_id: KeyId::from_bytes([9; 16]), ..binding() });
         refused(&sealed, &root, &TokenBinding { store: [9; 16], ..binding() });
         refused(&sealed, &root, &TokenBinding { account: AccountId::parse("123456789012")?, ..binding() });
-        refused(&sealed, &RootKey::from_bytes(&CryptoBackend::default(), 1, &[5; 32])?, &binding());
+        refused(&sealed, &versions(5)?, &binding());
         Ok(())
     }
 
     #[test]
     fn a_sealed_token_of_another_layout_is_refused() -> Result<()> {
-        let root = RootKey::from_bytes(&CryptoBackend::default(), 1, &[4; 32])?;
+        let root = versions(4)?;
         for plain in [&b""[..], b"\0\x08RSA_2048", b"\0\x08RSA_2048\0\x10RSAES_OAEP_SHA_1\0\0\0\0\0\0\0\0\0\0\0\x01kk"]
         {
             let sealed = [&[FORMAT], &root.seal(&binding().to_bytes()?, plain)?[..]].concat();

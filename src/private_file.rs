@@ -1,0 +1,67 @@
+//! Files that only their owner may read, made durable with their names.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// Makes a file that only its owner may read and write, where there is none yet.
+pub(crate) fn create_new(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    for_the_owner_alone(&mut options);
+    options.open(path)
+}
+
+/// Puts the name of a file on the disk.
+pub(crate) fn sync_name(path: &Path) -> io::Result<()> {
+    sync_directory(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+}
+
+/// The permissions of a file, if others than its owner have any.
+pub(crate) fn others_mode(metadata: &Metadata) -> Option<u32> {
+    mode(metadata).filter(|mode| mode & 0o077 != 0)
+}
+
+#[cfg(unix)]
+use unix::{for_the_owner_alone, mode, sync_directory};
+
+#[cfg(unix)]
+mod unix {
+    use std::fs::{File, Metadata, OpenOptions};
+    use std::io;
+    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+    use std::path::Path;
+
+    pub(super) fn for_the_owner_alone(options: &mut OpenOptions) {
+        options.mode(0o600);
+    }
+
+    pub(super) fn mode(metadata: &Metadata) -> Option<u32> {
+        Some(metadata.mode() & 0o7777)
+    }
+
+    pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+}
+
+#[cfg(not(unix))]
+use other::{for_the_owner_alone, mode, sync_directory};
+
+/// Elsewhere a new file has the permissions of its directory, and a directory cannot be opened.
+#[cfg(not(unix))]
+mod other {
+    use std::fs::{Metadata, OpenOptions};
+    use std::io;
+    use std::path::Path;
+
+    pub(super) fn for_the_owner_alone(_: &mut OpenOptions) {}
+
+    pub(super) fn mode(_: &Metadata) -> Option<u32> {
+        None
+    }
+
+    pub(super) fn sync_directory(_: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! A root key in a file.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use super::holder;
+use super::root_key::{self, RootKey, SECRET_LENGTH};
+use crate::crypto::CryptoBackend;
+use crate::error::{Error, ErrorKind, Result};
+use crate::private_file;
+use crate::secret::SecretBytes;
+
+/// The longest file that is read: 64 digits with much white space around them.
+const MAX_FILE: usize = 256;
+
+impl RootKey {
+    /// Reads the root key from a file: 32 bytes as they are, as 64 hexadecimal digits, or as Base64.
+    ///
+    /// # Errors
+    /// [`Io`](ErrorKind::Io) if the file cannot be read; [`Validation`](ErrorKind::Validation) if it is none, if others
+    /// than its owner may read or write it, or if it holds something else.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::seal::RootKey;
+    ///
+    /// let directory = tempfile::tempdir()?;
+    /// let path = directory.path().join("root.key");
+    /// RootKey::generate_file(&path)?;
+    /// RootKey::from_file(&path)?;
+    /// assert!(RootKey::generate_file(&path).is_err(), "a root key is never overwritten");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let source = format!("the root key file {}", path.display());
+        // Before it is opened: opening a pipe would wait for somebody to write.
+        if !fs::metadata(path).map_err(|error| failed(&source, "cannot be opened", error))?.is_file() {
+            return Err(root_key::invalid(format!("{source} is not a file")));
+        }
+        let mut file = File::open(path).map_err(|error| failed(&source, "cannot be opened", error))?;
+        let metadata = file.metadata().map_err(|error| failed(&source, "cannot be opened", error))?;
+        if let Some(mode) = private_file::others_mode(&metadata) {
+            let text = format!("{source} is open to other users (mode {mode:03o}): take that permission away first");
+            return Err(root_key::invalid(text));
+        }
+        let content = read(&mut file).map_err(|error| failed(&source, "cannot be read", error))?;
+        if content.len() == SECRET_LENGTH {
+            return Ok(Self::secret(content));
+        }
+        Ok(Self::secret(root_key::decode(&content, &source)?))
+    }
+
+    /// Draws a root key and keeps it in a new file, as 64 hexadecimal digits that only the owner may read. It is on the
+    /// disk when this returns. Make a copy elsewhere: without it, the store is lost.
+    ///
+    /// # Errors
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if there is such a file; [`Io`](ErrorKind::Io) if it cannot be written;
+    /// [`Internal`](ErrorKind::Internal) if there is no randomness.
+    pub fn generate_file(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let source = format!("the root key file {}", path.display());
+        let secret = holder::draw(&CryptoBackend::default())?;
+        let text = digits(&secret);
+        let mut file = private_file::create_new(path).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => {
+                Error::new(ErrorKind::AlreadyExists, format!("{source} exists already; it was left as it is"))
+            }
+            _ => failed(&source, "cannot be made", error),
+        })?;
+        file.write_all(text.expose_secret())
+            .and_then(|()| file.sync_all())
+            .and_then(|()| private_file::sync_name(path))
+            .map_err(|error| failed(&source, "cannot be written", error))?;
+        Ok(Self::secret(secret))
+    }
+}
+
+/// A secret as it stands in a file: two digits for each byte, and the end of the line.
+fn digits(secret: &SecretBytes) -> SecretBytes {
+    let mut text = SecretBytes::zeroed(2 * SECRET_LENGTH + 1);
+    let (digits, end) = text.expose_secret_mut().split_at_mut(2 * SECRET_LENGTH);
+    base16ct::lower::encode(secret.expose_secret(), digits).expect("two digits for each byte");
+    end.fill(b'\n');
+    text
+}
+
+/// Reads at most one byte more than a file may have.
+fn read(file: &mut File) -> io::Result<SecretBytes> {
+    let mut content = SecretBytes::zeroed(MAX_FILE + 1);
+    let buffer = content.expose_secret_mut();
+    let mut length = 0;
+    while length < buffer.len() {
+        match file.read(&mut buffer[length..])? {
+            0 => break,
+            count => length += count,
+        }
+    }
+    Ok(SecretBytes::copy_of(&content.expose_secret()[..length]))
+}
+
+fn failed(source: &str, what: &str, error: io::Error) -> Error {
+    Error::new(ErrorKind::Io, format!("{source} {what}")).with_source(error)
+}

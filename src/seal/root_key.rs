@@ -1,0 +1,192 @@
+//! What a caller hands over as the root key of a store.
+
+use std::env::{self, VarError};
+use std::fmt;
+use std::sync::Arc;
+
+use base64ct::{Base64, Encoding};
+
+use super::holder::{self, RootKeyHolder, SecretHolder};
+use crate::crypto::CryptoBackend;
+use crate::error::{Error, ErrorKind, Result};
+use crate::secret::SecretBytes;
+
+/// Bytes of a root key that is given as such.
+pub(super) const SECRET_LENGTH: usize = 32;
+
+/// The root key of a store: what everything in it is sealed under, in the end.
+///
+/// | made by | the secret is |
+/// |---|---|
+/// | [`RootKey::generate_file`], [`RootKey::from_file`] | in a file that only its owner may read |
+/// | [`RootKey::from_environment`] | in an environment variable, as hexadecimal digits or Base64 |
+/// | `RootKey::from_passphrase`, with the feature `passphrase` | remembered by someone |
+/// | [`RootKey::from_bytes`] | wherever the program has it from |
+/// | [`RootKey::held_by`] | with a [`RootKeyHolder`]: an HSM, another KMS |
+/// | [`RootKey::generate`] | nowhere: for stores in memory |
+///
+/// It is kept apart from the store: whoever has both has all keys, and without it the store is lost.
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+/// use strongroom::seal::RootKey;
+/// use strongroom::store::MemoryStore;
+///
+/// let kms = Kms::builder().store(MemoryStore::new(&Default::default())?, RootKey::from_bytes(&[7; 32])).build()?;
+/// kms.create_key(Default::default())?;
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct RootKey(Box<dyn Recipe>);
+
+impl RootKey {
+    /// A root key that lives no longer than this value: for a store in memory.
+    pub fn generate() -> Self {
+        Self::cooked(Generated)
+    }
+
+    /// Takes over 32 bytes that are uniformly random, and no passphrase.
+    pub fn from_bytes(secret: &[u8; 32]) -> Self {
+        Self::cooked(Secret(SecretBytes::copy_of(secret)))
+    }
+
+    /// Takes the root key from an environment variable: 32 bytes as 64 hexadecimal digits or as Base64 (RFC 4648, section
+    /// 4), as `openssl rand -hex 32` and `openssl rand -base64 32` print them. White space around them does not count.
+    ///
+    /// Other processes of the same user may read the environment of this one, and children inherit it: a file is better.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) if there is no such variable, or it does not hold 32 bytes in such a form.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::ErrorKind;
+    /// use strongroom::seal::RootKey;
+    ///
+    /// let refused = RootKey::from_environment("NO_SUCH_VARIABLE").unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Validation);
+    /// assert_eq!(refused.to_string(), "the environment variable NO_SUCH_VARIABLE, for a root key, is not set");
+    /// ```
+    pub fn from_environment(name: &str) -> Result<Self> {
+        let source = format!("the environment variable {name}, for a root key,");
+        let text = match env::var(name) {
+            Ok(text) => SecretBytes::from_vec(text.into_bytes()),
+            Err(VarError::NotPresent) => return Err(invalid(format!("{source} is not set"))),
+            Err(VarError::NotUnicode(_)) => return Err(invalid(format!("{source} holds no text"))),
+        };
+        Ok(Self::cooked(Secret(decode(&text, &source)?)))
+    }
+
+    /// Leaves the root key with someone else, who wraps it for the store.
+    pub fn held_by(holder: impl RootKeyHolder + 'static) -> Self {
+        Self::cooked(Held(Arc::new(holder)))
+    }
+
+    pub(super) fn cooked(recipe: impl Recipe + 'static) -> Self {
+        Self(Box::new(recipe))
+    }
+
+    pub(super) fn secret(secret: SecretBytes) -> Self {
+        Self::cooked(Secret(secret))
+    }
+
+    /// The holder, which does its cryptography with `backend` if it does any here.
+    pub(crate) fn into_holder(self, backend: &CryptoBackend) -> Result<Arc<dyn RootKeyHolder>> {
+        self.0.holder(backend)
+    }
+}
+
+/// Makes a holder once it is known which backend does its cryptography.
+pub(super) trait Recipe: fmt::Debug + Send + Sync {
+    fn holder(self: Box<Self>, backend: &CryptoBackend) -> Result<Arc<dyn RootKeyHolder>>;
+}
+
+#[derive(Debug)]
+struct Generated;
+
+impl Recipe for Generated {
+    fn holder(self: Box<Self>, backend: &CryptoBackend) -> Result<Arc<dyn RootKeyHolder>> {
+        Ok(Arc::new(SecretHolder::new(backend, &holder::draw(backend)?)?))
+    }
+}
+
+#[derive(Debug)]
+struct Secret(SecretBytes);
+
+impl Recipe for Secret {
+    fn holder(self: Box<Self>, backend: &CryptoBackend) -> Result<Arc<dyn RootKeyHolder>> {
+        Ok(Arc::new(SecretHolder::new(backend, &self.0)?))
+    }
+}
+
+#[derive(Debug)]
+struct Held(Arc<dyn RootKeyHolder>);
+
+impl Recipe for Held {
+    fn holder(self: Box<Self>, _: &CryptoBackend) -> Result<Arc<dyn RootKeyHolder>> {
+        Ok(self.0)
+    }
+}
+
+/// Reads 32 bytes from 64 hexadecimal digits or 44 characters of Base64. `source` begins the sentence of a refusal.
+pub(super) fn decode(text: &SecretBytes, source: &str) -> Result<SecretBytes> {
+    let text = text.expose_secret().trim_ascii();
+    let mut secret = SecretBytes::zeroed(SECRET_LENGTH);
+    let out = secret.expose_secret_mut();
+    let decoded = match text.len() {
+        64 => base16ct::mixed::decode(text, out).ok().map(<[u8]>::len),
+        44 => Base64::decode(text, out).ok().map(<[u8]>::len),
+        _ => None,
+    };
+    if decoded != Some(SECRET_LENGTH) {
+        let text = format!("{source} does not hold 32 bytes as 64 hexadecimal digits or 44 characters of Base64");
+        return Err(invalid(text));
+    }
+    Ok(secret)
+}
+
+pub(super) fn invalid(text: String) -> Error {
+    Error::new(ErrorKind::Validation, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(root: RootKey) -> Result<String> {
+        Ok(root.into_holder(&crate::crypto::FASTEST)?.id().to_owned())
+    }
+
+    #[test]
+    fn the_same_secret_has_the_same_name_however_it_is_written() -> Result<()> {
+        let expected = id(RootKey::from_bytes(&[0xAB; 32]))?;
+        let forms =
+            ["ab".repeat(32), "AB".repeat(32), Base64::encode_string(&[0xAB; 32]), format!(" {}\r\n", "aB".repeat(32))];
+        for form in forms {
+            let secret = decode(&SecretBytes::copy_of(form.as_bytes()), "the test")?;
+            assert_eq!(id(RootKey::secret(secret))?, expected, "{form}");
+        }
+        assert_ne!(id(RootKey::from_bytes(&[0xAC; 32]))?, expected);
+        assert_ne!(id(RootKey::generate())?, id(RootKey::generate())?);
+        Ok(())
+    }
+
+    #[test]
+    fn anything_but_32_bytes_is_refused_and_not_repeated() {
+        let wrong =
+            ["", "secret!!", &"ab".repeat(31), &"ab".repeat(33), &"zz".repeat(32), &"=".repeat(44), &"ä".repeat(32)];
+        for text in wrong {
+            let refused = decode(&SecretBytes::copy_of(text.as_bytes()), "the variable X").expect_err("not 32 bytes");
+            assert_eq!(refused.kind(), ErrorKind::Validation);
+            assert!(refused.to_string().starts_with("the variable X does not hold 32 bytes"), "{refused}");
+            assert!(text.is_empty() || !format!("{refused:?}").contains(text));
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let shown = format!("{:?}", RootKey::from_bytes(&[0xAB; 32]));
+        assert_eq!(shown, "RootKey(Secret(SecretBytes(32 bytes)))");
+    }
+}

@@ -1,0 +1,102 @@
+//! Where root keys come from, and what is said of those that do not fit.
+
+use std::fs;
+use std::process::Command;
+use std::sync::Arc;
+
+use strongroom::crypto::CryptoBackend;
+use strongroom::seal::{RootKey, SealError};
+use strongroom::store::MemoryStore;
+use strongroom::{ErrorKind, Kms, Result};
+
+type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
+
+/// The secret of [`RootKey::from_environment`] in a child process.
+const VARIABLE: &str = "STRONGROOM_TEST_ROOT_KEY";
+
+fn holder(root: RootKey) -> Result<String> {
+    let store = MemoryStore::new(&CryptoBackend::default())?;
+    Ok(Kms::builder().store(store, root).build()?.root_key_status()?.holder().to_owned())
+}
+
+#[test]
+fn a_root_key_file_is_made_once_for_its_owner_alone() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("root.key");
+    let made = holder(RootKey::generate_file(&path)?)?;
+    assert_eq!(holder(RootKey::from_file(&path)?)?, made);
+    let before = fs::read(&path)?;
+    assert_eq!(RootKey::generate_file(&path).expect_err("it exists").kind(), ErrorKind::AlreadyExists);
+    assert_eq!(fs::read(&path)?, before);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
+        for mode in [0o640, 0o604, 0o620, 0o610, 0o777] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
+            let refused = RootKey::from_file(&path).expect_err("others may read it");
+            assert_eq!(refused.kind(), ErrorKind::Validation);
+            assert!(refused.to_string().contains(&format!("mode {mode:03o}")), "{refused}");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o400))?;
+        assert_eq!(holder(RootKey::from_file(&path)?)?, made);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_root_key_file_holds_bytes_digits_or_base64_and_nothing_else() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("root.key");
+    drop(RootKey::generate_file(&path)?);
+    let expected = holder(RootKey::from_bytes(&[0xAB; 32]))?;
+    let digits = "ab".repeat(32);
+    for content in [&[0xAB; 32][..], digits.as_bytes(), b"q6urq6urq6urq6urq6urq6urq6urq6urq6urq6urq6s=\n"] {
+        fs::write(&path, content)?;
+        assert_eq!(holder(RootKey::from_file(&path)?)?, expected);
+    }
+    for content in [&b""[..], &[0xAB; 31], &[0xAB; 33], &[b' '; 10_000], "correct horse battery staple".as_bytes()] {
+        fs::write(&path, content)?;
+        assert_eq!(RootKey::from_file(&path).expect_err("no root key").kind(), ErrorKind::Validation);
+    }
+    assert_eq!(RootKey::from_file(folder.path()).expect_err("a directory").kind(), ErrorKind::Validation);
+    let missing = RootKey::from_file(folder.path().join("missing")).expect_err("no file");
+    assert_eq!(missing.kind(), ErrorKind::Io);
+    Ok(())
+}
+
+#[test]
+fn the_environment_gives_a_root_key() -> TestResult {
+    for value in ["cd".repeat(32), "zc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc0=".to_owned()] {
+        let child = Command::new(std::env::current_exe()?)
+            .args(["root_key::reads_the_environment", "--exact", "--ignored", "--nocapture"])
+            .env(VARIABLE, value)
+            .output()?;
+        assert!(child.status.success(), "{child:?}");
+    }
+    let refused = RootKey::from_environment("PATH").expect_err("no root key");
+    assert_eq!(refused.kind(), ErrorKind::Validation);
+    assert!(refused.to_string().contains("PATH"), "{refused}");
+    Ok(())
+}
+
+#[test]
+#[ignore = "the child of another test"]
+fn reads_the_environment() -> TestResult {
+    assert_eq!(holder(RootKey::from_environment(VARIABLE)?)?, holder(RootKey::from_bytes(&[0xCD; 32]))?);
+    Ok(())
+}
+
+#[test]
+fn a_wrong_root_key_is_named_and_the_store_stays_whole() -> TestResult {
+    let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+    let open = |secret: u8| Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[secret; 32])).build();
+    let key = open(1)?.create_key(Default::default())?.key_id();
+    let refused = open(2).expect_err("another root key");
+    assert_eq!(refused.kind(), ErrorKind::RootKey);
+    let reason = std::error::Error::source(&refused).and_then(|source| source.downcast_ref::<SealError>());
+    let (right, wrong) = (holder(RootKey::from_bytes(&[1; 32]))?, holder(RootKey::from_bytes(&[2; 32]))?);
+    assert_eq!(reason, Some(&SealError::OtherHolder { expected: right, given: wrong }));
+    open(1)?.describe_key(key)?;
+    Ok(())
+}
