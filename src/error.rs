@@ -118,6 +118,8 @@ kinds! {
     AlreadyExists => Some("AlreadyExistsException"),
     /// The policy does not allow the principal to do this.
     AccessDenied => Some("AccessDeniedException"),
+    /// A policy document is malformed, or has something that is not supported.
+    MalformedPolicyDocument => Some("MalformedPolicyDocumentException"),
     /// The name is reserved.
     NotAuthorized => Some("NotAuthorizedException"),
     /// The key is disabled.

@@ -15,7 +15,7 @@ use crate::crypto::PublicKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{AliasName, KeyArn, KeyId, KeyIdentifier, KeyManager, KeyVersion, Operation, Verdict, verdict};
-use crate::policy::{Decision, KeyFacts, PolicyRequest};
+use crate::policy::{AttachedPolicies, Decision, KeyFacts, PolicyRequest};
 use crate::provider::{Agreement, Cipher, Decryption, Mac, OpenedKey, Signing, key_pair_kind};
 use crate::store::CommitError;
 
@@ -198,7 +198,7 @@ impl Kms {
         let operation = call.operation;
         self.audited(call, |progress| {
             let request = PolicyRequest::new(&self.principal, operation, self.account());
-            match self.core.policy.decide(&request)? {
+            match self.core.policy.decide(&request, &AttachedPolicies::none())? {
                 Decision::Allow => run(progress),
                 Decision::Deny => Err(self.denied(operation, None)),
             }
@@ -311,7 +311,7 @@ impl Kms {
         let record = &key.0.value.record;
         let facts = KeyFacts::new(key_id, record.spec, record.usage, record.origin, record.manager);
         let request = PolicyRequest::new(&self.principal, operation, account).with_key(facts).with_context(context);
-        match self.core.policy.decide(&request)? {
+        match self.core.policy.decide(&request, &AttachedPolicies::none())? {
             Decision::Allow => {}
             // Another account must not learn from the refusal whether the key exists.
             Decision::Deny if account != self.account() => return Err(self.missing(identifier, account, key_id)),

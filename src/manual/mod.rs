@@ -6,6 +6,7 @@
 //! | [`concepts`] | What are keys, versions, aliases, states and contexts? |
 //! | [`key_types`] | What can RSA, elliptic curve and HMAC keys do, and how do others use my public key? |
 //! | [`bring_your_own_key`] | How do I import key material of my own? |
+//! | [`policies`] | Who may do what: how are key policies, identity policies and grants evaluated? |
 //! | [`persistence`] | How do I keep keys in a file, what survives what, and how do I back it up? |
 //! | [`defaults`] | What is chosen for me, and why that? |
 //! | [`differences`] | What is like AWS KMS, and what is deliberately not? |
@@ -25,6 +26,9 @@ pub mod key_types {}
 
 #[doc = include_str!("bring_your_own_key.md")]
 pub mod bring_your_own_key {}
+
+#[doc = include_str!("policies.md")]
+pub mod policies {}
 
 #[doc = include_str!("persistence.md")]
 pub mod persistence {}

@@ -8,7 +8,7 @@ use strongroom::algorithm::{
 };
 use strongroom::audit::{Action, AuditEvent, AuditSink, MemoryTrail, Outcome};
 use strongroom::key::{KeyEvent, SpecClass, Verdict, verdict};
-use strongroom::policy::{Decision, Policy, PolicyRequest};
+use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest};
 use strongroom::{
     AccountId, CreateKeyRequest, DataKeyPairSpec, DecryptRequest, DeletionWindow, DeriveSharedSecretRequest,
     EncryptRequest, EncryptionContext, Error, ErrorKind, GenerateDataKeyPairRequest, GenerateDataKeyRequest,
@@ -129,7 +129,7 @@ fn operations_of_other_keys<'a>(key: KeyId) -> Vec<(Operation, Attempt<'a>)> {
 struct Switch(AtomicBool);
 
 impl Policy for Switch {
-    fn decide(&self, _: &PolicyRequest<'_>) -> Result<Decision> {
+    fn decide(&self, _: &PolicyRequest<'_>, _: &AttachedPolicies<'_>) -> Result<Decision> {
         Ok(if self.0.load(Ordering::SeqCst) { Decision::Deny } else { Decision::Allow })
     }
 }

@@ -1,0 +1,78 @@
+//! The element `Condition`: what else must hold for a statement to count.
+
+mod key;
+mod lookup;
+mod operator;
+mod test;
+mod value;
+
+use self::key::{ConditionKey, NamedKey};
+use self::operator::{Operator, Quantifier};
+use self::test::Test;
+use self::value::Value;
+use super::json::Json;
+use super::malformed::Malformed;
+use super::request::PolicyRequest;
+use crate::algorithm::excerpt;
+use crate::error::Result;
+
+/// One comparison of a key with values.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Condition {
+    key: ConditionKey,
+    operator: Operator,
+    test: Test,
+}
+
+impl Condition {
+    /// Reads the value of the element: comparisons that must all hold.
+    pub(super) fn parse_all(value: Json) -> Result<Box<[Self]>, Malformed> {
+        let mut conditions = Vec::new();
+        for (name, comparisons) in value.members()? {
+            let operator = Operator::parse(&name)?;
+            let comparisons = comparisons.members().map_err(|error| error.within(&name))?;
+            if comparisons.is_empty() {
+                return Err(Malformed::new("must name a condition key").within(&name));
+            }
+            for (key, values) in comparisons {
+                let condition = Self::parse(operator, &key, values);
+                conditions.push(condition.map_err(|error| error.within(format_args!("{name}: {}", excerpt(&key))))?);
+            }
+        }
+        Ok(conditions.into_boxed_slice())
+    }
+
+    fn parse(operator: Operator, name: &str, values: Json) -> Result<Self, Malformed> {
+        let key = ConditionKey::parse(name)?;
+        operator.check_key(key.value_type(), key.arity())?;
+        let values: Vec<String> = values.one_or_more()?.into_iter().map(Json::scalar).collect::<Result<_, _>>()?;
+        let test = Test::parse(operator.family, key.value_type(), &values)?;
+        Ok(Self { key, operator, test })
+    }
+
+    /// Whether the comparison holds.
+    pub(super) fn holds(&self, request: &PolicyRequest<'_>) -> Result<bool> {
+        let Operator { negated, quantifier, if_exists, .. } = self.operator;
+        if let Test::Null(absent) = self.test {
+            return Ok(lookup::any(&self.key, request, &mut |_| true)?.is_none() == absent);
+        }
+        let passes = |value: Value<'_>| self.test.passes(value) != negated;
+        Ok(match quantifier {
+            // Without the value, what must equal something does not, and what must differ from it does.
+            Quantifier::Single => match lookup::any(&self.key, request, &mut |value| self.test.passes(value))? {
+                Some(any) => any != negated,
+                None => if_exists || negated,
+            },
+            Quantifier::ForAny => lookup::any(&self.key, request, &mut |value| passes(value))?.unwrap_or(if_exists),
+            Quantifier::ForAll => {
+                let fails = lookup::any(&self.key, request, &mut |value| !passes(value))?;
+                !fails.unwrap_or(false)
+            }
+        })
+    }
+
+    /// Whether the aliases of the key are asked for.
+    pub(super) fn needs_aliases(&self) -> bool {
+        self.key == ConditionKey::Named(NamedKey::ResourceAliases)
+    }
+}

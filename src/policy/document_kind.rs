@@ -1,0 +1,10 @@
+//! The two kinds of policy documents.
+
+/// What a policy document is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PolicyKind {
+    /// A key: the statements name principals.
+    Key,
+    /// A principal: the statements name keys.
+    Identity,
+}

@@ -1,0 +1,298 @@
+//! The decision: what the policies and grants that are attached to key and principal say to a request.
+
+use std::fmt;
+
+use super::decision::Decision;
+use super::document::PolicyDocument;
+use super::document_kind::PolicyKind;
+use super::grant::{GrantId, GrantSource};
+use super::principals::Relation;
+use super::request::{PolicyRequest, RequestParameter};
+use super::statement::{Effect, Statement};
+use super::target::Target;
+use crate::error::Result;
+use crate::identity::PrincipalKind;
+use crate::key::Operation;
+
+/// The policies and grants that have a say in a request.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct AttachedPolicies<'a> {
+    /// The policy of the key. Without one, a key can be used by grants only.
+    pub key_policy: Option<&'a PolicyDocument>,
+    /// The policies of the principal.
+    pub identity_policies: &'a [PolicyDocument],
+    /// The grants on the key; looked at only if no policy decides.
+    pub grants: Option<&'a dyn GrantSource>,
+}
+
+impl<'a> AttachedPolicies<'a> {
+    /// Nothing is attached.
+    pub const fn none() -> Self {
+        Self { key_policy: None, identity_policies: &[], grants: None }
+    }
+
+    /// Sets the policy of the key.
+    #[must_use]
+    pub const fn with_key_policy(mut self, policy: &'a PolicyDocument) -> Self {
+        self.key_policy = Some(policy);
+        self
+    }
+
+    /// Sets the policies of the principal.
+    #[must_use]
+    pub const fn with_identity_policies(mut self, policies: &'a [PolicyDocument]) -> Self {
+        self.identity_policies = policies;
+        self
+    }
+
+    /// Sets the grants on the key.
+    #[must_use]
+    pub const fn with_grants(mut self, grants: &'a dyn GrantSource) -> Self {
+        self.grants = Some(grants);
+        self
+    }
+
+    /// Whether a decision needs to know the aliases of the key.
+    pub fn needs_aliases(&self) -> bool {
+        self.key_policy.into_iter().chain(self.identity_policies).any(PolicyDocument::needs_aliases)
+    }
+
+    /// The first statement of an effect that applies, and the way in which it is about the principal.
+    fn statement(
+        &self,
+        kind: PolicyKind,
+        request: &PolicyRequest<'_>,
+        target: &Target<'_>,
+        mut wanted: impl FnMut(Effect, Relation) -> bool,
+    ) -> Result<Option<StatementName<'a>>> {
+        let documents = match kind {
+            PolicyKind::Key => self.key_policy.map_or(&[][..], std::slice::from_ref),
+            PolicyKind::Identity => self.identity_policies,
+        };
+        for document in documents {
+            for (place, statement) in document.statements().iter().enumerate() {
+                let relation = statement.relation_to(request.principal);
+                if relation.is_some_and(|relation| wanted(statement.effect(), relation))
+                    && statement.applies_to(request, target)?
+                {
+                    return Ok(Some(StatementName::new(place, statement)));
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Names a statement of a policy: by its `Sid`, or by its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatementName<'a> {
+    /// The `Sid`, if it has one.
+    pub sid: Option<&'a str>,
+    /// The place in its document, 1 for the first.
+    pub number: usize,
+}
+
+impl<'a> StatementName<'a> {
+    fn new(place: usize, statement: &'a Statement) -> Self {
+        Self { sid: statement.sid(), number: place + 1 }
+    }
+}
+
+impl fmt::Display for StatementName<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.sid {
+            Some(sid) => write!(f, "statement {} ('{}')", self.number, sid.escape_debug()),
+            None => write!(f, "statement {}", self.number),
+        }
+    }
+}
+
+/// A decision and its reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome<'a> {
+    /// A statement of the key's policy denies it.
+    DeniedByKeyPolicy(StatementName<'a>),
+    /// A statement of one of the principal's policies denies it.
+    DeniedByIdentityPolicy(StatementName<'a>),
+    /// A statement of the key's policy allows it to the principal.
+    AllowedByKeyPolicy(StatementName<'a>),
+    /// The key's policy leaves it to the principal's account, or there is no key, and a statement of one of the
+    /// principal's policies allows it.
+    AllowedByIdentityPolicy(StatementName<'a>),
+    /// There is no key, and the principal is the account itself.
+    AllowedToAccount,
+    /// A grant allows it.
+    AllowedByGrant(GrantId),
+    /// The grant that is given back names the principal as one who may do so.
+    AllowedByRetiredGrant,
+    /// The key's policy allows it neither to the principal nor to its account, and no grant does.
+    NotAllowedByKeyPolicy,
+    /// The key's policy leaves it to the principal's account, or there is no key, and none of the principal's policies
+    /// allows it, and no grant does.
+    NotAllowedByIdentityPolicy,
+}
+
+impl Outcome<'_> {
+    /// The decision without its reason.
+    pub const fn decision(&self) -> Decision {
+        if self.is_allowed() { Decision::Allow } else { Decision::Deny }
+    }
+
+    /// Whether the request may go on.
+    pub const fn is_allowed(&self) -> bool {
+        match self {
+            Self::AllowedByKeyPolicy(_)
+            | Self::AllowedByIdentityPolicy(_)
+            | Self::AllowedToAccount
+            | Self::AllowedByGrant(_)
+            | Self::AllowedByRetiredGrant => true,
+            Self::DeniedByKeyPolicy(_)
+            | Self::DeniedByIdentityPolicy(_)
+            | Self::NotAllowedByKeyPolicy
+            | Self::NotAllowedByIdentityPolicy => false,
+        }
+    }
+}
+
+impl fmt::Display for Outcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DeniedByKeyPolicy(statement) => write!(f, "explicitly denied by {statement} of the key policy"),
+            Self::DeniedByIdentityPolicy(statement) => {
+                write!(f, "explicitly denied by {statement} of an identity policy")
+            }
+            Self::AllowedByKeyPolicy(statement) => write!(f, "allowed by {statement} of the key policy"),
+            Self::AllowedByIdentityPolicy(statement) => write!(f, "allowed by {statement} of an identity policy"),
+            Self::AllowedToAccount => f.write_str("allowed to the account itself"),
+            Self::AllowedByGrant(id) => write!(f, "allowed by grant {id}"),
+            Self::AllowedByRetiredGrant => f.write_str("allowed by the grant itself"),
+            Self::NotAllowedByKeyPolicy => f.write_str("no key policy and no grant allows it"),
+            Self::NotAllowedByIdentityPolicy => f.write_str("no identity policy and no grant allows it"),
+        }
+    }
+}
+
+/// Decides on a request by the rules of AWS KMS.
+///
+/// A statement that denies ends it. Otherwise the key's policy must allow the operation to the principal, or to its account
+/// while one of the principal's own policies allows it; or a grant must. A principal of another account needs both policies
+/// in any case, and only the operations that exist across accounts. Without a key, the principal's policies decide alone.
+///
+/// # Errors
+/// Of kind [`Internal`](crate::ErrorKind::Internal) if a policy asks for a value that the request ought to have and does
+/// not tell; any error of the [`GrantSource`].
+///
+/// # Examples
+/// ```
+/// use strongroom::policy::{AttachedPolicies, Outcome, PolicyDocument, PolicyRequest, evaluate};
+/// use strongroom::{AccountId, Operation, Principal};
+///
+/// let account = AccountId::parse("111122223333")?;
+/// let alice = Principal::user(account, "alice")?;
+/// let request = PolicyRequest::new(&alice, Operation::GenerateRandom, account);
+/// assert_eq!(evaluate(&request, &AttachedPolicies::none())?, Outcome::NotAllowedByIdentityPolicy);
+///
+/// let policies = [PolicyDocument::identity_policy(
+///     r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kms:Generate*", "Resource": "*"}}"#,
+/// )?];
+/// let outcome = evaluate(&request, &AttachedPolicies::none().with_identity_policies(&policies))?;
+/// assert!(outcome.is_allowed());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub fn evaluate<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) -> Result<Outcome<'a>> {
+    let target = Target::new(request);
+    let find = |kind, wanted: &dyn Fn(Effect, Relation) -> bool| attached.statement(kind, request, &target, wanted);
+    let about_key = request.key.is_some() && request.alias.is_none();
+    let denies = |effect, _| effect == Effect::Deny;
+    if about_key && let Some(statement) = find(PolicyKind::Key, &denies)? {
+        return Ok(Outcome::DeniedByKeyPolicy(statement));
+    }
+    if let Some(statement) = find(PolicyKind::Identity, &denies)? {
+        return Ok(Outcome::DeniedByIdentityPolicy(statement));
+    }
+
+    let principal = request.principal;
+    let is_at_home = principal.account() == request.account;
+    let identity_policy = || find(PolicyKind::Identity, &|effect, _| effect == Effect::Allow);
+    if !about_key {
+        if is_at_home && principal.is_account_root() {
+            return Ok(Outcome::AllowedToAccount);
+        }
+        let allowed = if is_at_home { identity_policy()? } else { None };
+        return Ok(allowed.map_or(Outcome::NotAllowedByIdentityPolicy, Outcome::AllowedByIdentityPolicy));
+    }
+    if !is_at_home && !request.operation.is_cross_account() {
+        return Ok(Outcome::NotAllowedByKeyPolicy);
+    }
+
+    let is_service = principal.kind() == PrincipalKind::Service;
+    // A service has no policies of its own; where it acts for another account it must be meant by name.
+    let itself = |effect, relation| {
+        let meant = relation == Relation::Itself || (relation == Relation::Everybody && (is_at_home || !is_service));
+        effect == Effect::Allow && meant
+    };
+    let account = |effect, relation| effect == Effect::Allow && relation == Relation::Account && !is_service;
+    let to_itself = find(PolicyKind::Key, &itself)?;
+    if let Some(statement) = to_itself
+        && (is_at_home || is_service || principal.is_account_root())
+    {
+        return Ok(Outcome::AllowedByKeyPolicy(statement));
+    }
+    let by_key_policy = match to_itself {
+        Some(statement) => Some(statement),
+        None => find(PolicyKind::Key, &account)?,
+    };
+    if let Some(statement) = by_key_policy {
+        if principal.is_account_root() {
+            return Ok(Outcome::AllowedByKeyPolicy(statement));
+        }
+        if let Some(statement) = identity_policy()? {
+            return Ok(Outcome::AllowedByIdentityPolicy(statement));
+        }
+    }
+    let granted = by_grant(request, attached)?;
+    Ok(granted.unwrap_or(match by_key_policy {
+        Some(_) => Outcome::NotAllowedByIdentityPolicy,
+        None => Outcome::NotAllowedByKeyPolicy,
+    }))
+}
+
+/// Whether a grant allows the request, and which.
+fn by_grant<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) -> Result<Option<Outcome<'a>>> {
+    let PolicyRequest { principal, operation, context, .. } = *request;
+    if !operation.is_grantable() {
+        return Ok(None);
+    }
+    let terms = request.parameters.iter().find_map(|parameter| match parameter {
+        RequestParameter::Grant(terms) => Some(*terms),
+        _ => None,
+    });
+    if operation == Operation::RetireGrant {
+        // Another grant on the same key says nothing about this one.
+        let may_retire = terms.is_some_and(|terms| terms.may_be_retired_by(principal));
+        return Ok(may_retire.then_some(Outcome::AllowedByRetiredGrant));
+    }
+    let Some(grants) = attached.grants else { return Ok(None) };
+    let found = grants.find(&mut |grant| {
+        let passes_on = || terms.is_some_and(|terms| grant.may_delegate(terms));
+        grant.allows(principal, operation, context) && (operation != Operation::CreateGrant || passes_on())
+    })?;
+    Ok(found.map(Outcome::AllowedByGrant))
+}
+
+/// Whether the principal of a request could replace the policy of a key once `proposed` is that policy: the check against
+/// locking oneself out. Grants cannot allow that and so do not count.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn keeps_control(
+    request: &PolicyRequest<'_>,
+    proposed: &PolicyDocument,
+    identity_policies: &[PolicyDocument],
+) -> Result<bool> {
+    let later = PolicyRequest { operation: Operation::PutKeyPolicy, alias: None, parameters: &[], ..*request };
+    let attached = AttachedPolicies { key_policy: Some(proposed), identity_policies, grants: None };
+    Ok(evaluate(&later, &attached)?.is_allowed())
+}

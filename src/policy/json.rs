@@ -1,0 +1,141 @@
+//! JSON as a tree that has no member twice.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+
+use super::malformed::Malformed;
+use crate::algorithm::excerpt;
+
+/// One value. Numbers and truth values of conditions may stand for the text that they are written as.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Json {
+    Null,
+    Bool(bool),
+    Number(serde_json::Number),
+    Text(String),
+    List(Vec<Json>),
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// Reads a whole text. The parser itself refuses what is nested more than 127 deep.
+    pub(super) fn parse(text: &str) -> Result<Self, Malformed> {
+        serde_json::from_str(text).map_err(|error| Malformed::new(error.to_string()))
+    }
+
+    /// The members of an object.
+    pub(super) fn members(self) -> Result<Vec<(String, Self)>, Malformed> {
+        match self {
+            Self::Object(members) => Ok(members),
+            other => Err(Malformed::new(format!("must be an object, and is {}", other.kind()))),
+        }
+    }
+
+    /// A text.
+    pub(super) fn text(self) -> Result<String, Malformed> {
+        match self {
+            Self::Text(text) => Ok(text),
+            other => Err(Malformed::new(format!("must be text, and is {}", other.kind()))),
+        }
+    }
+
+    /// One text or a list of texts, of which there must be one at least.
+    pub(super) fn texts(self) -> Result<Vec<String>, Malformed> {
+        self.one_or_more()?.into_iter().map(Self::text).collect()
+    }
+
+    /// One value or a list of values, of which there must be one at least.
+    pub(super) fn one_or_more(self) -> Result<Vec<Self>, Malformed> {
+        match self {
+            Self::List(values) if values.is_empty() => Err(Malformed::new("must not be an empty list")),
+            Self::List(values) => Ok(values),
+            one => Ok(vec![one]),
+        }
+    }
+
+    /// The text of a value of a condition, which may be written as a number or a truth value, too.
+    pub(super) fn scalar(self) -> Result<String, Malformed> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Number(number) => Ok(number.to_string()),
+            Self::Bool(value) => Ok(value.to_string()),
+            other => Err(Malformed::new(format!("must be text, a number or a truth value, and is {}", other.kind()))),
+        }
+    }
+
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "a truth value",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "text",
+            Self::List(_) => "a list",
+            Self::Object(_) => "an object",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Tree)
+    }
+}
+
+struct Tree;
+
+impl<'de> Visitor<'de> for Tree {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(Json::Number(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(Json::Number(value.into()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Json, E> {
+        serde_json::Number::from_f64(value).map(Json::Number).ok_or_else(|| E::custom("a number is out of range"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+        Ok(Json::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Json, E> {
+        Ok(Json::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Json, A::Error> {
+        let mut list = Vec::new();
+        while let Some(value) = values.next_element()? {
+            list.push(value);
+        }
+        Ok(Json::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
+        let mut object: Vec<(String, Json)> = Vec::new();
+        let mut names = std::collections::HashSet::new();
+        while let Some((name, value)) = members.next_entry::<String, Json>()? {
+            if !names.insert(name.clone()) {
+                return Err(A::Error::custom(format!("'{}' comes twice in one object", excerpt(&name))));
+            }
+            object.push((name, value));
+        }
+        Ok(Json::Object(object))
+    }
+}

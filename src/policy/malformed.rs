@@ -1,0 +1,26 @@
+//! The refusal of a document, and where in it the fault is.
+
+use std::fmt;
+
+use crate::error::{Error, ErrorKind};
+
+/// What is wrong with a policy document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Malformed(String);
+
+impl Malformed {
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Says in which part of the document the fault is.
+    pub(super) fn within(self, part: impl fmt::Display) -> Self {
+        Self(format!("{part}: {}", self.0))
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        Self::new(ErrorKind::MalformedPolicyDocument, format!("malformed policy document: {}", malformed.0))
+    }
+}

@@ -1,0 +1,122 @@
+//! Who may do what: a decision for every operation, taken before any state of a key is revealed.
+//!
+//! [`evaluate`] decides by the rules of AWS KMS: by the policy of the key, the policies of the principal, and grants.
+//! Documents are compiled when they are read ([`PolicyDocument`]), and a decision allocates nothing. An application that
+//! decides otherwise brings a [`Policy`] of its own. The [manual](crate::manual::policies) lists what is supported.
+
+mod actions;
+mod condition;
+mod decision;
+mod document;
+mod document_kind;
+mod evaluate;
+mod grant;
+mod json;
+mod malformed;
+mod operation_set;
+mod pattern;
+mod principals;
+mod request;
+mod resources;
+mod statement;
+mod target;
+mod text_buffer;
+
+use std::fmt;
+
+pub use self::decision::Decision;
+pub use self::document::PolicyDocument;
+pub use self::document_kind::PolicyKind;
+pub use self::evaluate::{AttachedPolicies, Outcome, StatementName, evaluate, keeps_control};
+pub use self::grant::{GrantConstraints, GrantId, GrantSource, GrantTerms};
+pub use self::operation_set::OperationSet;
+pub use self::request::{KeyFacts, PolicyRequest, RequestParameter};
+use crate::error::Result;
+
+/// Decides on operations. Asked for every call, also for those without a key.
+///
+/// It gets the question and what is attached to key and principal, and may ask [`evaluate`] what that says.
+///
+/// # Examples
+/// ```
+/// use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest};
+/// use strongroom::{Kms, Operation, Result};
+///
+/// #[derive(Debug)]
+/// struct ReadOnly;
+///
+/// impl Policy for ReadOnly {
+///     fn decide(&self, request: &PolicyRequest<'_>, _: &AttachedPolicies<'_>) -> Result<Decision> {
+///         Ok(if request.operation == Operation::ListKeys { Decision::Allow } else { Decision::Deny })
+///     }
+/// }
+///
+/// let kms = Kms::builder().policy(ReadOnly).build()?;
+/// assert!(kms.list_keys(Default::default()).is_ok());
+/// assert!(kms.create_key(Default::default()).is_err());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub trait Policy: fmt::Debug + Send + Sync {
+    /// Allows or denies one operation.
+    ///
+    /// # Errors
+    /// Any error, if no decision can be reached; the operation is refused with it.
+    fn decide(&self, request: &PolicyRequest<'_>, attached: &AttachedPolicies<'_>) -> Result<Decision>;
+}
+
+impl<P: Policy + ?Sized> Policy for std::sync::Arc<P> {
+    fn decide(&self, request: &PolicyRequest<'_>, attached: &AttachedPolicies<'_>) -> Result<Decision> {
+        (**self).decide(request, attached)
+    }
+}
+
+/// Decides by key policies, identity policies and grants, as [`evaluate`] does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DocumentPolicy;
+
+impl Policy for DocumentPolicy {
+    fn decide(&self, request: &PolicyRequest<'_>, attached: &AttachedPolicies<'_>) -> Result<Decision> {
+        Ok(evaluate(request, attached)?.decision())
+    }
+}
+
+/// Allows everything to the root of the owning account, and nothing to anybody else.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AccountOwnerOnly;
+
+impl Policy for AccountOwnerOnly {
+    fn decide(&self, request: &PolicyRequest<'_>, _: &AttachedPolicies<'_>) -> Result<Decision> {
+        let owner = request.principal.is_account_root() && request.principal.account() == request.account;
+        Ok(if owner { Decision::Allow } else { Decision::Deny })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{AccountId, Principal};
+    use crate::key::Operation;
+
+    #[test]
+    fn only_the_root_of_the_owning_account_is_allowed() -> Result<()> {
+        let (ours, theirs) = (AccountId::parse("000000000001")?, AccountId::parse("000000000002")?);
+        let rows = [
+            (Principal::root(ours), Decision::Allow),
+            (Principal::root(theirs), Decision::Deny),
+            (Principal::user(ours, "alice")?, Decision::Deny),
+            (Principal::role(ours, "admin")?, Decision::Deny),
+            (Principal::service(ours, "s3")?, Decision::Deny),
+        ];
+        for (principal, decision) in rows {
+            for &operation in Operation::ALL {
+                let request = PolicyRequest::new(&principal, operation, ours);
+                assert_eq!(
+                    AccountOwnerOnly.decide(&request, &AttachedPolicies::none())?,
+                    decision,
+                    "{principal} {operation}"
+                );
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! A set of operations, as policies and grants name them.
+
+use std::fmt;
+
+use crate::error::Result;
+use crate::key::Operation;
+
+// One bit for each operation.
+const _: () = assert!(Operation::ALL.len() <= 64);
+
+/// A set of operations: a word with one bit for each.
+///
+/// # Examples
+/// ```
+/// use strongroom::Operation;
+/// use strongroom::policy::OperationSet;
+///
+/// let set = OperationSet::from_iter([Operation::Encrypt, Operation::Decrypt]);
+/// assert!(set.contains(Operation::Decrypt) && !set.contains(Operation::Sign));
+/// assert!(set.is_subset_of(set.with(Operation::Sign)));
+/// ```
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct OperationSet(u64);
+
+impl OperationSet {
+    /// No operation.
+    pub const EMPTY: Self = Self(0);
+    /// Every operation.
+    pub const ALL: Self = Self(u64::MAX >> (64 - Operation::ALL.len()));
+
+    /// The set and one operation more.
+    #[must_use]
+    pub const fn with(self, operation: Operation) -> Self {
+        Self(self.0 | bit(operation))
+    }
+
+    /// Whether an operation is in the set.
+    pub const fn contains(self, operation: Operation) -> bool {
+        self.0 & bit(operation) != 0
+    }
+
+    /// Whether no operation is in the set.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether every operation of the set is in the other, too.
+    pub const fn is_subset_of(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
+    }
+
+    /// What is in either set.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Every operation that is not in the set.
+    #[must_use]
+    pub const fn complement(self) -> Self {
+        Self(Self::ALL.0 & !self.0)
+    }
+
+    /// The operations of the set, in the order of [`Operation::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Operation> {
+        Operation::ALL.iter().copied().filter(move |operation| self.contains(*operation))
+    }
+
+    /// Reads a list of names of operations.
+    ///
+    /// # Errors
+    /// Of kind [`Validation`](crate::ErrorKind::Validation) for a name that is none.
+    pub fn parse<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Result<Self> {
+        names.into_iter().map(|name| Operation::parse(name.as_ref())).collect()
+    }
+}
+
+#[expect(clippy::as_conversions, reason = "the place of a variant in its enum has no other spelling in a constant")]
+const fn bit(operation: Operation) -> u64 {
+    1 << operation as u32
+}
+
+impl FromIterator<Operation> for OperationSet {
+    fn from_iter<I: IntoIterator<Item = Operation>>(operations: I) -> Self {
+        operations.into_iter().fold(Self::EMPTY, Self::with)
+    }
+}
+
+impl fmt::Debug for OperationSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(Operation::as_str)).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_has_a_bit_of_its_own() {
+        let all = OperationSet::from_iter(Operation::ALL.iter().copied());
+        assert_eq!(all, OperationSet::ALL);
+        assert!(all.iter().eq(Operation::ALL.iter().copied()));
+        for &operation in Operation::ALL {
+            let one = OperationSet::EMPTY.with(operation);
+            assert!(one.iter().eq([operation]));
+            assert!(!one.complement().contains(operation) && one.union(one.complement()) == all);
+        }
+        assert!(OperationSet::EMPTY.is_empty() && OperationSet::EMPTY.is_subset_of(OperationSet::EMPTY));
+    }
+}

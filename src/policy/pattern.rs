@@ -1,0 +1,133 @@
+//! Patterns with `*` and `?`.
+
+/// A pattern: `*` stands for any text, `?` for any one character, everything else for itself.
+///
+/// Matching takes at most the product of both lengths, and a linear time where there is no `?`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pattern {
+    /// What stands between the stars: one part more than there are stars.
+    parts: Box<[Part]>,
+}
+
+/// A piece of a pattern without `*`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Part {
+    text: Box<str>,
+    /// Whether a `?` is in it.
+    any: bool,
+}
+
+impl Pattern {
+    pub(super) fn new(text: &str) -> Self {
+        let part = |text: &str| Part { text: text.into(), any: text.contains('?') };
+        Self { parts: text.split('*').map(part).collect() }
+    }
+
+    /// Whether the pattern matches every text.
+    pub(super) fn is_anything(&self) -> bool {
+        self.parts.len() > 1 && self.parts.iter().all(|part| part.text.is_empty())
+    }
+
+    /// Whether the only thing in the pattern that stands for something else is a `*` at its end.
+    pub(super) fn is_prefix(&self) -> bool {
+        matches!(&*self.parts, [start, end] if !start.any && end.text.is_empty())
+    }
+
+    pub(super) fn matches(&self, text: &str) -> bool {
+        let Some((first, rest)) = self.parts.split_first() else { return text.is_empty() };
+        let Some(mut left) = first.strip_from(text) else { return false };
+        let Some((last, middle)) = rest.split_last() else { return left.is_empty() };
+        // The leftmost place is as good as any: what it leaves over is the most.
+        for part in middle {
+            match part.find_in(left) {
+                Some(after) => left = after,
+                None => return false,
+            }
+        }
+        last.ends(left)
+    }
+}
+
+impl Part {
+    /// What follows the part, if the text begins with it.
+    fn strip_from<'t>(&self, text: &'t str) -> Option<&'t str> {
+        if !self.any {
+            return text.strip_prefix(&*self.text);
+        }
+        let mut left = text.chars();
+        for expected in self.text.chars() {
+            let found = left.next()?;
+            if expected != '?' && expected != found {
+                return None;
+            }
+        }
+        Some(left.as_str())
+    }
+
+    /// What follows the first place at which the part occurs.
+    fn find_in<'t>(&self, text: &'t str) -> Option<&'t str> {
+        if !self.any {
+            return text.find(&*self.text).map(|at| &text[at + self.text.len()..]);
+        }
+        text.char_indices().find_map(|(at, _)| self.strip_from(&text[at..]))
+    }
+
+    fn ends(&self, text: &str) -> bool {
+        if !self.any {
+            return text.ends_with(&*self.text);
+        }
+        let wanted = self.text.chars().rev();
+        let mut left = text.chars().rev();
+        wanted.into_iter().all(|expected| left.next().is_some_and(|found| expected == '?' || expected == found))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The definition, as slow as it is short.
+    fn by_definition(pattern: &[char], text: &[char]) -> bool {
+        match pattern.split_first() {
+            None => text.is_empty(),
+            Some(('*', rest)) => (0..=text.len()).any(|skipped| by_definition(rest, &text[skipped..])),
+            Some((expected, rest)) => text
+                .split_first()
+                .is_some_and(|(found, left)| (*expected == '?' || expected == found) && by_definition(rest, left)),
+        }
+    }
+
+    #[test]
+    fn stars_and_question_marks_stand_for_text() {
+        let rows = [
+            ("*", "", true),
+            ("", "", true),
+            ("", "a", false),
+            ("a*", "abc", true),
+            ("*c", "abc", true),
+            ("a*c", "ac", true),
+            ("a*c", "abcd", false),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("?", "é", true),
+            ("??", "é", false),
+            ("*ab*ab", "ab", false),
+            ("*ab*ab", "abab", true),
+            ("a*?", "a", false),
+            ("**", "anything", true),
+        ];
+        for (pattern, text, matched) in rows {
+            assert_eq!(Pattern::new(pattern).matches(text), matched, "{pattern} {text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn matching_is_that_of_the_definition(pattern in "[ab?*é]{0,8}", text in "[abé]{0,10}") {
+            let (wanted, given): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+            prop_assert_eq!(Pattern::new(&pattern).matches(&text), by_definition(&wanted, &given));
+        }
+    }
+}

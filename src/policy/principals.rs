@@ -1,0 +1,148 @@
+//! The element `Principal`: whom a statement of a key policy is about.
+
+use super::json::Json;
+use super::malformed::Malformed;
+use crate::algorithm::excerpt;
+use crate::identity::{AccountId, Principal, PrincipalKind};
+
+/// Whom a statement is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Principals(Box<[Named]>);
+
+/// One principal that a statement names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Named {
+    /// `"*"`: everybody, in every account.
+    Everybody,
+    /// An account, by its number or by the ARN of its root.
+    Account(AccountId),
+    /// A user or a role.
+    Identity(Principal),
+    /// A service, for whomever it acts.
+    Service(Box<str>),
+}
+
+/// How a statement is about a principal, the weakest way first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Relation {
+    /// Its account is named: what the statement allows is for the account to pass on.
+    Account,
+    /// Everybody is meant.
+    Everybody,
+    /// It is named itself.
+    Itself,
+}
+
+impl Principals {
+    /// Reads the value of the element.
+    pub(super) fn parse(value: Json) -> Result<Self, Malformed> {
+        if value == Json::Text("*".to_owned()) {
+            return Ok(Self(Box::new([Named::Everybody])));
+        }
+        let members = value.members().map_err(|error| error.within("neither '*' nor an object"))?;
+        if members.is_empty() {
+            return Err(Malformed::new("must name somebody"));
+        }
+        let mut named = Vec::new();
+        for (kind, value) in members {
+            let parse: fn(&str) -> Option<Named> = match kind.as_str() {
+                "AWS" => Named::parse_identity,
+                "Service" => Named::parse_service,
+                // There are neither federated nor anonymous users here.
+                _ => return Err(Malformed::new(format!("'{}' is not supported", excerpt(&kind)))),
+            };
+            for text in value.texts().map_err(|error| error.within(&kind))? {
+                let unknown = || Malformed::new(format!("'{}' names no principal", excerpt(&text))).within(&kind);
+                named.push(parse(&text).ok_or_else(unknown)?);
+            }
+        }
+        Ok(Self(named.into_boxed_slice()))
+    }
+
+    /// How the statement is about a principal, if it is: the strongest way counts.
+    pub(super) fn relation_to(&self, principal: &Principal) -> Option<Relation> {
+        self.0.iter().filter_map(|named| named.relation_to(principal)).max()
+    }
+}
+
+impl Named {
+    fn parse_identity(text: &str) -> Option<Self> {
+        if text == "*" {
+            return Some(Self::Everybody);
+        }
+        if let Ok(account) = AccountId::parse(text) {
+            return Some(Self::Account(account));
+        }
+        let principal = Principal::parse(text).ok()?;
+        Some(if principal.is_account_root() { Self::Account(principal.account()) } else { Self::Identity(principal) })
+    }
+
+    fn parse_service(text: &str) -> Option<Self> {
+        let principal = Principal::parse_on_behalf_of(AccountId::default(), text).ok()?;
+        match principal.kind() {
+            PrincipalKind::Service => principal.name().map(|name| Self::Service(name.into())),
+            PrincipalKind::Root | PrincipalKind::User | PrincipalKind::Role => None,
+        }
+    }
+
+    fn relation_to(&self, principal: &Principal) -> Option<Relation> {
+        let (holds, relation) = match self {
+            Self::Everybody => (true, Relation::Everybody),
+            Self::Account(account) => (*account == principal.account(), Relation::Account),
+            Self::Identity(named) => (named == principal, Relation::Itself),
+            Self::Service(name) => {
+                (principal.kind() == PrincipalKind::Service && principal.name() == Some(name), Relation::Itself)
+            }
+        };
+        holds.then_some(relation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(json: &str) -> Result<Principals, Malformed> {
+        Principals::parse(Json::parse(json)?)
+    }
+
+    #[test]
+    fn the_strongest_relation_counts() -> Result<(), Box<dyn std::error::Error>> {
+        let account = AccountId::parse("111122223333")?;
+        let (alice, bob) = (Principal::user(account, "alice")?, Principal::user(account, "bob")?);
+        let text =
+            r#"{"AWS": ["111122223333", "arn:aws:iam::111122223333:user/alice"], "Service": "s3.amazonaws.com"}"#;
+        let named = parsed(text).map_err(|error| format!("{error:?}"))?;
+        assert_eq!(named.relation_to(&alice), Some(Relation::Itself));
+        assert_eq!(named.relation_to(&bob), Some(Relation::Account));
+        assert_eq!(named.relation_to(&Principal::root(account)), Some(Relation::Account));
+        assert_eq!(named.relation_to(&Principal::root(AccountId::default())), None);
+        assert_eq!(named.relation_to(&Principal::service(AccountId::default(), "s3")?), Some(Relation::Itself));
+        assert_eq!(named.relation_to(&Principal::service(AccountId::default(), "rds")?), None);
+        Ok(())
+    }
+
+    #[test]
+    fn what_names_nobody_is_refused() {
+        for text in [
+            r#""alice""#,
+            r#""arn:aws:iam::111122223333:root""#,
+            r#"["*"]"#,
+            r#"{}"#,
+            r#"{"AWS": []}"#,
+            r#"{"AWS": "arn:aws:iam::111122223333:user/*"}"#,
+            r#"{"AWS": "arn:aws:sts::111122223333:assumed-role/a/b"}"#,
+            r#"{"AWS": "11112222333"}"#,
+            r#"{"AWS": 111122223333}"#,
+            r#"{"AWS": "s3.amazonaws.com"}"#,
+            r#"{"Service": "*"}"#,
+            r#"{"Service": "s3"}"#,
+            r#"{"Service": "arn:aws:iam::111122223333:root"}"#,
+            r#"{"Federated": "cognito-identity.amazonaws.com"}"#,
+            r#"{"CanonicalUser": "79a5"}"#,
+            r#"{"aws": "*"}"#,
+        ] {
+            assert!(parsed(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The elements `Resource` and `NotResource`: patterns of ARNs of keys and aliases.
+
+use super::json::Json;
+use super::malformed::Malformed;
+use super::pattern::Pattern;
+use crate::algorithm::excerpt;
+
+/// The parts of an ARN, the resource as the last.
+const ARN_PARTS: usize = 6;
+
+/// Patterns of ARNs, one of which must match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Resources {
+    patterns: Box<[ArnPattern]>,
+    /// Whether it is `NotResource`: none of them may match.
+    negated: bool,
+}
+
+/// A pattern of an ARN, compared part by part. `None` stands for `*`: anything, even what has no ARN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ArnPattern(Option<Box<[Pattern]>>);
+
+impl Resources {
+    /// Reads the value of the element.
+    pub(super) fn parse(value: Json, negated: bool) -> Result<Self, Malformed> {
+        let pattern = |text: &String| {
+            ArnPattern::parse(text)
+                .filter(ArnPattern::is_of_this_service)
+                .ok_or_else(|| Malformed::new(format!("'{}' is no ARN of this service", excerpt(text))))
+        };
+        let texts = value.texts()?;
+        if let Some(text) = texts.iter().find(|text| text.contains("${")) {
+            return Err(Malformed::new(format!("'{}' has a policy variable, which is not supported", excerpt(text))));
+        }
+        Ok(Self { patterns: texts.iter().map(pattern).collect::<Result<_, _>>()?, negated })
+    }
+
+    /// Whether an ARN is meant, or, with `None`, an operation on nothing that has one. `arn` is only asked if need be.
+    pub(super) fn match_arn<'t>(&self, arn: impl Fn() -> Option<&'t str>) -> bool {
+        self.negated
+            != self
+                .patterns
+                .iter()
+                .any(|pattern| pattern.is_anything() || arn().is_some_and(|arn| pattern.matches(arn)))
+    }
+}
+
+impl ArnPattern {
+    /// Reads a pattern: `*`, six parts with colons between them, or fewer of which the last has a `*` at its end only.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let parts: Vec<Pattern> = text.splitn(ARN_PARTS, ':').map(Pattern::new).collect();
+        match parts.as_slice() {
+            [all] if all.is_anything() => return Some(Self(None)),
+            [scheme, .., last] if scheme.matches("arn") && (parts.len() == ARN_PARTS || last.is_prefix()) => {}
+            _ => return None,
+        }
+        Some(Self(Some(parts.into_boxed_slice())))
+    }
+
+    fn is_anything(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn is_of_this_service(&self) -> bool {
+        self.0.as_ref().is_none_or(|parts| parts.get(2).is_none_or(|service| service.matches("kms")))
+    }
+
+    pub(super) fn matches(&self, arn: &str) -> bool {
+        let Some(parts) = &self.0 else { return true };
+        // Of a pattern with fewer parts, the last takes in whatever follows.
+        let mut given = arn.splitn(parts.len(), ':');
+        parts.iter().all(|pattern| given.next().is_some_and(|part| pattern.matches(part)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+
+    #[test]
+    fn parts_are_compared_one_by_one() {
+        let rows = [
+            ("*", true),
+            (KEY, true),
+            ("arn:aws:kms:*:111122223333:key/*", true),
+            ("arn:aws:kms:eu-*:111122223333:key/1234abcd-????-*", true),
+            ("arn:aws:kms:*:*:*", true),
+            ("arn:aws:kms:*", true),
+            ("arn:*", true),
+            ("arn:aws:kms:eu-central-1:111122223333:*", true),
+            ("arn:aws:kms:*:444455556666:key/*", false),
+            ("arn:aws:kms:*:111122223333:alias/*", false),
+            ("arn:aws:kms:us-*:111122223333:key/*", false),
+            ("arn:aws-cn:kms:*:111122223333:key/*", false),
+            ("arn:aws:kms:*:11112222333?:key/*", true),
+            ("arn:aws:kms:*key/*", false),
+        ];
+        for (pattern, expected) in rows {
+            let parsed = ArnPattern::parse(pattern);
+            assert_eq!(parsed.is_some_and(|parsed| parsed.matches(KEY)), expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_arn_of_this_service_is_refused() {
+        for text in [
+            "key/*",
+            "1234abcd-12ab-34cd-56ef-1234567890ab",
+            "arn:aws:s3:::bucket",
+            "arn",
+            "",
+            "alias/x",
+            "arn:aws:kms",
+            "arn:aws:kms:eu-central-1:111122223333",
+            "arn:aws:kms:*:${aws:PrincipalAccount}:key/*",
+        ] {
+            assert!(Resources::parse(Json::Text(text.to_owned()), false).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn negation_is_of_the_whole_list() -> Result<(), Malformed> {
+        let others = Json::parse(r#"["arn:aws:kms:*:444455556666:key/*", "arn:aws:kms:*:111122223333:alias/*"]"#)?;
+        let these = Resources::parse(others.clone(), false)?;
+        let all_but_these = Resources::parse(others, true)?;
+        assert!(!these.match_arn(|| Some(KEY)) && all_but_these.match_arn(|| Some(KEY)));
+        assert!(!these.match_arn(|| None) && all_but_these.match_arn(|| None));
+        assert!(Resources::parse(Json::Text("*".into()), false)?.match_arn(|| None));
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! One statement of a policy document, compiled.
+
+use super::condition::Condition;
+use super::json::Json;
+use super::malformed::Malformed;
+use super::operation_set::OperationSet;
+use super::principals::{Principals, Relation};
+use super::request::PolicyRequest;
+use super::resources::Resources;
+use super::target::Target;
+use super::{actions, document_kind::PolicyKind};
+use crate::algorithm::excerpt;
+use crate::error::Result;
+use crate::identity::Principal;
+
+/// What a statement does to what it applies to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    Allow,
+    Deny,
+}
+
+/// A statement. One without any operation, or without resources, applies to nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Statement {
+    sid: Option<Box<str>>,
+    effect: Effect,
+    /// Whom it is about: in key policies only. An identity policy is about whom it is attached to.
+    principals: Option<Principals>,
+    operations: OperationSet,
+    resources: Option<Resources>,
+    conditions: Box<[Condition]>,
+}
+
+impl Statement {
+    pub(super) fn sid(&self) -> Option<&str> {
+        self.sid.as_deref()
+    }
+
+    pub(super) const fn effect(&self) -> Effect {
+        self.effect
+    }
+
+    pub(super) fn needs_aliases(&self) -> bool {
+        self.conditions.iter().any(Condition::needs_aliases)
+    }
+
+    /// How the statement is about a principal, if it is.
+    pub(super) fn relation_to(&self, principal: &Principal) -> Option<Relation> {
+        self.principals.as_ref().map_or(Some(Relation::Itself), |principals| principals.relation_to(principal))
+    }
+
+    /// Whether the statement applies to what a request asks for; who asks is not looked at.
+    pub(super) fn applies_to(&self, request: &PolicyRequest<'_>, target: &Target<'_>) -> Result<bool> {
+        let meant = self.operations.contains(request.operation)
+            && self.resources.as_ref().is_some_and(|resources| resources.match_arn(|| target.arn()));
+        if !meant {
+            return Ok(false);
+        }
+        for condition in &self.conditions {
+            if !condition.holds(request)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads a statement of a policy of a kind.
+    pub(super) fn parse(kind: PolicyKind, value: Json) -> Result<Self, Malformed> {
+        let mut parts = Parts::default();
+        for (name, value) in value.members()? {
+            parts.take(kind, &name, value).map_err(|error| error.within(excerpt(&name)))?;
+        }
+        parts.finish(kind)
+    }
+}
+
+/// The elements of a statement, as far as they have been read.
+#[derive(Default)]
+struct Parts {
+    sid: Option<Box<str>>,
+    effect: Option<Effect>,
+    principals: Option<Principals>,
+    operations: Option<OperationSet>,
+    resources: Option<Resources>,
+    conditions: Box<[Condition]>,
+}
+
+impl Parts {
+    fn take(&mut self, kind: PolicyKind, name: &str, value: Json) -> Result<(), Malformed> {
+        match (name, kind) {
+            ("Sid", _) => self.sid = Some(value.text()?.into_boxed_str()),
+            ("Effect", _) => self.effect = Some(parse_effect(&value.text()?)?),
+            ("Principal", PolicyKind::Key) => self.principals = Some(Principals::parse(value)?),
+            ("Principal" | "NotPrincipal", PolicyKind::Identity) => {
+                return Err(Malformed::new("an identity policy is about whom it is attached to, and names nobody"));
+            }
+            ("NotPrincipal", PolicyKind::Key) => {
+                return Err(Malformed::new("not supported: deny everybody, under a condition on aws:PrincipalArn"));
+            }
+            ("Action", _) => self.set_operations(actions::parse(value)?)?,
+            ("NotAction", _) => self.set_operations(actions::parse(value)?.complement())?,
+            ("Resource", _) => self.set_resources(Resources::parse(value, false)?)?,
+            ("NotResource", PolicyKind::Identity) => self.set_resources(Resources::parse(value, true)?)?,
+            ("NotResource", PolicyKind::Key) => {
+                return Err(Malformed::new("a key policy is about its key only"));
+            }
+            ("Condition", _) => self.conditions = Condition::parse_all(value)?,
+            _ => return Err(Malformed::new("unknown element")),
+        }
+        Ok(())
+    }
+
+    fn set_operations(&mut self, operations: OperationSet) -> Result<(), Malformed> {
+        match self.operations.replace(operations) {
+            None => Ok(()),
+            Some(_) => Err(Malformed::new("Action and NotAction exclude each other")),
+        }
+    }
+
+    fn set_resources(&mut self, resources: Resources) -> Result<(), Malformed> {
+        match self.resources.replace(resources) {
+            None => Ok(()),
+            Some(_) => Err(Malformed::new("Resource and NotResource exclude each other")),
+        }
+    }
+
+    fn finish(self, kind: PolicyKind) -> Result<Statement, Malformed> {
+        let Self { sid, effect, principals, operations, resources, conditions } = self;
+        let effect = effect.ok_or_else(|| Malformed::new("Effect is missing"))?;
+        match kind {
+            PolicyKind::Key if principals.is_none() => return Err(Malformed::new("Principal is missing")),
+            PolicyKind::Identity if operations.is_none() => return Err(Malformed::new("Action is missing")),
+            PolicyKind::Identity if resources.is_none() => return Err(Malformed::new("Resource is missing")),
+            // In a key policy both may be missing: the statement has no effect then.
+            PolicyKind::Key | PolicyKind::Identity => {}
+        }
+        let operations = operations.unwrap_or_default();
+        Ok(Statement { sid, effect, principals, operations, resources, conditions })
+    }
+}
+
+fn parse_effect(text: &str) -> Result<Effect, Malformed> {
+    match text {
+        "Allow" => Ok(Effect::Allow),
+        "Deny" => Ok(Effect::Deny),
+        _ => Err(Malformed::new(format!("must be Allow or Deny, and is '{}'", excerpt(text)))),
+    }
+}

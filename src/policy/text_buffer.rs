@@ -1,0 +1,56 @@
+//! Text that is put together on the stack, so that a decision needs no memory of its own.
+
+use std::fmt;
+
+/// Room for the longest name of a principal, service, key or alias: an ARN with a path of 512 characters.
+const CAPACITY: usize = 640;
+
+/// A short text.
+pub(super) struct TextBuffer {
+    bytes: [u8; CAPACITY],
+    length: usize,
+}
+
+impl TextBuffer {
+    /// The text that a value displays as.
+    pub(super) fn of(value: impl fmt::Display) -> Self {
+        let mut buffer = Self { bytes: [0; CAPACITY], length: 0 };
+        // What does not fit is cut off, which no name of this crate can be: the test below sees to that.
+        let _ = fmt::Write::write_fmt(&mut buffer, format_args!("{value}"));
+        buffer
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+impl fmt::Write for TextBuffer {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let end = self.length + text.len();
+        let room = self.bytes.get_mut(self.length..end).ok_or(fmt::Error)?;
+        room.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::{AccountId, Locality, Principal};
+    use crate::key::{AliasArn, AliasName};
+
+    #[test]
+    fn the_longest_names_fit() -> crate::error::Result<()> {
+        let account = AccountId::default();
+        let path: Vec<String> = vec!["a".repeat(63); 8];
+        let user = Principal::user(account, &path.join("/"))?;
+        assert_eq!(TextBuffer::of(&user).as_str(), user.to_string());
+        assert!(user.to_string().len() > 530);
+        let locality = Locality::new(&"p".repeat(31), &"r".repeat(31))?;
+        let alias = AliasArn::new(locality, account, AliasName::parse(&format!("alias/{}", "x".repeat(250)))?);
+        assert_eq!(TextBuffer::of(&alias).as_str(), alias.to_string());
+        Ok(())
+    }
+}
