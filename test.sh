@@ -23,3 +23,10 @@ for features in "" "--no-default-features" "--all-features"; do
     # shellcheck disable=SC2086
     cargo test $features "$@"
 done
+
+# Once at length what the runs above do in short: crashes and faults of the disk by the thousand, every byte damaged.
+if [ $# -eq 0 ]; then
+    echo "== crashes, faults of the disk and bit rot, at length"
+    STRONGROOM_CRASH_RUNS=2000 STRONGROOM_DISK_FAULTS=all STRONGROOM_BIT_ROT_STEP=1 \
+        cargo test --test it -- --nocapture crash:: bit_rot::
+fi

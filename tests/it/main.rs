@@ -3,7 +3,11 @@
 #[cfg(feature = "tokio")]
 mod async_io;
 mod audit_trail;
+#[cfg(feature = "sqlite")]
+mod bit_rot;
 mod blob;
+#[cfg(feature = "sqlite")]
+mod crash;
 mod envelope;
 mod file_example;
 mod interop;
@@ -29,6 +33,8 @@ mod persistence;
 mod require;
 mod root_key;
 mod signatures;
+#[cfg(feature = "sqlite")]
+mod sqlite_settings;
 mod state_table;
 mod streaming;
 mod suites;

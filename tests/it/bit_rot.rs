@@ -1,0 +1,117 @@
+//! One damaged byte anywhere in a store: noticed, or without any harm. Never is one key taken for another.
+//!
+//! `STRONGROOM_BIT_ROT_STEP=1` damages every byte in turn, not only some.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use strongroom::seal::RootKey;
+use strongroom::{DecryptRequest, EncryptRequest, Kms};
+
+use crate::crash::fast_folder;
+
+type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+const NAME: &str = "keys.strongroom";
+
+fn open(folder: &Path) -> strongroom::Result<Kms> {
+    Kms::open(folder.join(NAME), RootKey::from_bytes(&[7; 32]))
+}
+
+/// Plaintexts and what they were encrypted to, each under a key of its own.
+type Sealed = Vec<(&'static [u8], Vec<u8>)>;
+
+fn fill(kms: &Kms) -> strongroom::Result<Sealed> {
+    let mut sealed: Sealed = Vec::new();
+    for text in [b"first", b"other"] {
+        let key = kms.create_key(Default::default())?;
+        sealed.push((text, kms.encrypt(EncryptRequest::new(key.key_id(), text))?.ciphertext_blob));
+    }
+    Ok(sealed)
+}
+
+/// The files of a store, by what their names have more than that of the store.
+type Files = Vec<(&'static str, Vec<u8>)>;
+
+fn files_in(folder: &Path) -> std::io::Result<Files> {
+    let path = |ending: &str| folder.join(format!("{NAME}{ending}"));
+    ["", "-wal"]
+        .into_iter()
+        .filter(|ending| path(ending).exists())
+        .map(|ending| Ok((ending, fs::read(path(ending))?)))
+        .collect()
+}
+
+fn put(folder: &Path, files: &Files) -> std::io::Result<()> {
+    for (ending, bytes) in files {
+        let path: PathBuf = folder.join(format!("{NAME}{ending}"));
+        fs::write(&path, bytes)?;
+        #[cfg(unix)]
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+/// What a damaged byte did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    /// The store is refused, or a key in it is.
+    Noticed,
+    /// Everything is there.
+    Harmless,
+}
+
+/// Opens the store and decrypts all. A wrong plaintext fails the test at once.
+fn effect(folder: &Path, sealed: &Sealed, what: &str) -> Effect {
+    let Ok(kms) = open(folder) else { return Effect::Noticed };
+    for (text, blob) in sealed {
+        match kms.decrypt(DecryptRequest::new(blob)) {
+            Ok(opened) => assert_eq!(opened.plaintext.expose_secret(), *text, "{what}"),
+            Err(_) => return Effect::Noticed,
+        }
+    }
+    Effect::Harmless
+}
+
+/// Damages bytes of one file in turn, `step` apart, with the others as they are; two threads share the work.
+fn damage_each(files: &Files, ending: &str, sealed: &Sealed, step: usize) -> Result<(usize, usize), std::io::Error> {
+    let length = files.iter().find(|(name, _)| *name == ending).map_or(0, |(_, bytes)| bytes.len());
+    let half = |start: usize| -> std::io::Result<(usize, usize)> {
+        let (mut noticed, mut harmless) = (0, 0);
+        for at in (start..length).step_by(2 * step) {
+            let mut damaged = files.clone();
+            damaged.iter_mut().filter(|(name, _)| *name == ending).for_each(|(_, bytes)| bytes[at] ^= 0xFF);
+            let folder = fast_folder()?;
+            put(folder.path(), &damaged)?;
+            match effect(folder.path(), sealed, &format!("byte {at} of '{NAME}{ending}'")) {
+                Effect::Noticed => noticed += 1,
+                Effect::Harmless => harmless += 1,
+            }
+        }
+        Ok((noticed, harmless))
+    };
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| half(step));
+        let (noticed, harmless) = half(0)?;
+        let (more_noticed, more_harmless) = other.join().expect("no wrong plaintext")?;
+        Ok((noticed + more_noticed, harmless + more_harmless))
+    })
+}
+
+fn step(default: usize) -> usize {
+    env::var("STRONGROOM_BIT_ROT_STEP").map_or(default, |text| text.parse().expect("a number"))
+}
+
+#[test]
+fn a_damaged_byte_of_the_file_is_noticed_or_harmless() -> TestResult {
+    let folder = fast_folder()?;
+    let kms = open(folder.path())?;
+    let sealed = fill(&kms)?;
+    drop(kms); // which plays the log into the file and removes it
+    let files = files_in(folder.path())?;
+    assert_eq!(files.len(), 1);
+    let (noticed, harmless) = damage_each(&files, "", &sealed, step(101))?;
+    println!("a file of {} bytes, damaged one at a time: {noticed} noticed, {harmless} harmless", files[0].1.len());
+    assert!(noticed > 0 && harmless > 0);
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! What a process that ends at any instant, a disk that fails at any call and a power cut leave behind.
+//!
+//! A child, this test binary run again, works on a store and says on a pipe what was acknowledged. Afterwards everything that
+//! it said must be there, and whatever else is there must be whole.
+//!
+//! `STRONGROOM_CRASH_RUNS` says how often children are killed at random instants; `STRONGROOM_DISK_FAULTS=all` has every kind of
+//! fault happen at every call, not only some of them.
+
+pub(crate) mod shim;
+mod work;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use strongroom::crypto::CryptoBackend;
+use tempfile::TempDir;
+
+use self::shim::Fault;
+
+type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+/// Tells a child where its store is.
+pub(crate) const STORE: &str = "STRONGROOM_CRASH_STORE";
+
+/// Names under which libtest knows the two children.
+const ENDLESS_CHILD: &str = "crash::works_until_killed";
+const BOUNDED_CHILD: &str = "crash::works_to_the_end";
+
+fn path_in(folder: &TempDir) -> PathBuf {
+    folder.path().join("keys.strongroom")
+}
+
+/// A folder in memory where there is one: neither the end of a process nor a fault that the library makes up needs a disk,
+/// and thousands of runs would wait for it.
+pub(crate) fn fast_folder() -> std::io::Result<TempDir> {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
+}
+
+pub(crate) fn child(name: &str, path: &Path) -> std::io::Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    command.args([name, "--exact", "--ignored", "--nocapture", "--test-threads=1"]).env(STORE, path);
+    Ok(command)
+}
+
+#[test]
+#[ignore = "the child of a crash test"]
+fn works_until_killed() -> TestResult {
+    work::without_end(Path::new(&env::var_os(STORE).ok_or("run by a crash test only")?))
+}
+
+#[test]
+#[ignore = "the child of a crash test"]
+fn works_to_the_end() -> TestResult {
+    work::to_the_end(Path::new(&env::var_os(STORE).ok_or("run by a crash test only")?));
+    Ok(())
+}
+
+/// Two processes work on one file and are killed at a random instant.
+#[test]
+fn what_was_acknowledged_survives_a_kill_at_any_instant() -> TestResult {
+    const RUNS_OF_A_STORE: usize = 4;
+    let runs = env::var("STRONGROOM_CRASH_RUNS").map_or(Ok(100), |text| text.parse())?;
+    let (mut folder, mut acknowledged) = (fast_folder()?, Vec::new());
+    let mut total = 0;
+    for run in 0..runs {
+        if run % RUNS_OF_A_STORE == 0 {
+            folder = fast_folder()?;
+            acknowledged.clear();
+            work::prepare(&path_in(&folder))?;
+        }
+        let mut children = [spawn(&path_in(&folder))?, spawn(&path_in(&folder))?];
+        for (child, _) in &mut children {
+            child.stdin.take().expect("a pipe").write_all(b"go\n")?;
+        }
+        std::thread::sleep(instant()?);
+        for (child, _) in &mut children {
+            child.kill()?;
+        }
+        for child in children {
+            let lines = last_words(child)?;
+            total += lines.len();
+            acknowledged.extend(lines);
+        }
+        work::check(&path_in(&folder), &acknowledged, &format!("run {run}"))?;
+    }
+    println!("{runs} kills of two processes at random instants: {total} acknowledged changes, all there");
+    assert!(total > 0, "the children never got to work");
+    Ok(())
+}
+
+/// Between nothing and 16 ms, after both children have begun.
+fn instant() -> Result<Duration, strongroom::Error> {
+    let mut bytes = [0; 2];
+    CryptoBackend::default().random().fill(&mut bytes)?;
+    Ok(Duration::from_micros(u64::from(u16::from_be_bytes(bytes) >> 2)))
+}
+
+fn spawn(path: &Path) -> std::io::Result<(Child, BufReader<ChildStdout>)> {
+    let mut child = child(ENDLESS_CHILD, path)?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    while !line.ends_with("ready\n") {
+        line.clear();
+        assert!(output.read_line(&mut line)? > 0, "the child ended before it began");
+    }
+    Ok((child, output))
+}
+
+/// What a child had acknowledged when it was killed.
+fn last_words((mut child, mut output): (Child, BufReader<ChildStdout>)) -> std::io::Result<Vec<String>> {
+    child.wait()?;
+    let mut text = String::new();
+    output.read_to_string(&mut text)?;
+    let lines = whole_lines(&text);
+    assert!(lines.iter().all(|line| line.starts_with("done ")), "the child failed: {text}");
+    Ok(lines)
+}
+
+/// Without a last line that was cut off.
+fn whole_lines(text: &str) -> Vec<String> {
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().map(str::to_owned).collect()
+}
+
+/// A process whose files may not grow beyond a limit gets short writes first and errors then, wherever the limit falls: in
+/// the log, in the file, in the middle of a page. Unlike the faults below, this needs no library of ours.
+#[cfg(unix)]
+#[test]
+fn what_was_acknowledged_survives_a_limit_on_the_size_of_files() -> TestResult {
+    let mut total = 0;
+    for blocks in [60, 97, 150, 333] {
+        let folder = tempfile::tempdir()?;
+        work::prepare(&path_in(&folder))?;
+        // The signal is ignored, so that the write fails; blocks have 512 or 1,024 bytes.
+        let script = "trap '' XFSZ; ulimit -f $0; exec \"$@\"";
+        let plain = child(ENDLESS_CHILD, &path_in(&folder))?;
+        let output = Command::new("sh")
+            .stdin(Stdio::null())
+            .args(["-c", script, &blocks.to_string()])
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .env(STORE, path_in(&folder))
+            .output()?;
+        let (text, error) = (String::from_utf8(output.stdout)?, String::from_utf8_lossy(&output.stderr).into_owned());
+        assert!(!output.status.success() && error.contains("kind: Store"), "{error}");
+        let acknowledged: Vec<String> =
+            whole_lines(&text).into_iter().filter(|line| line.starts_with("done ")).collect();
+        total += acknowledged.len();
+        work::check(&path_in(&folder), &acknowledged, &format!("{blocks} blocks"))?;
+    }
+    assert!(total > 0, "nothing was written before the limit");
+    Ok(())
+}
+
+/// What became of the runs of one kind of fault.
+#[derive(Debug, Default)]
+struct Tally {
+    runs: u64,
+    acknowledged: usize,
+    refused: usize,
+}
+
+/// Every kind of fault at the calls that a child makes, from the first to the last.
+#[test]
+fn what_was_acknowledged_survives_every_fault_at_every_call() -> TestResult {
+    let Some(shim) = shim::built("crash::what_was_acknowledged_survives_every_fault_at_every_call") else {
+        return Ok(());
+    };
+    let folder = fast_folder()?;
+    let whole = shim.run(&path_in(&folder), Fault { kind: "none", at: 0, seed: 0 })?;
+    assert!(whole.finished && whole.refused.is_empty(), "{whole:?}");
+    work::check(&path_in(&folder), &whole.acknowledged, "no fault")?;
+    let calls = u64::try_from(whole.calls.len())?;
+    let all = env::var_os("STRONGROOM_DISK_FAULTS").is_some_and(|value| value == "all");
+
+    let mut tallies = BTreeMap::new();
+    for (kind, step) in shim::KINDS {
+        let tally: &mut Tally = tallies.entry(kind).or_default();
+        for at in (1..=calls).step_by(if all { 1 } else { step }) {
+            let folder = fast_folder()?;
+            let fault = Fault { kind, at, seed: at };
+            let what = format!("{kind} at call {at} of {calls}, {}", whole.calls[usize::try_from(at)? - 1]);
+            let run = shim.run(&path_in(&folder), fault)?;
+            shim::check_ending(kind, &run, &what);
+            work::check(&path_in(&folder), &run.acknowledged, &what)?;
+            tally.runs += 1;
+            tally.acknowledged += run.acknowledged.len();
+            tally.refused += run.refused.len();
+        }
+    }
+    let runs: u64 = tallies.values().map(|tally| tally.runs).sum();
+    println!(
+        "a child makes {calls} calls; {runs} runs with a fault, after each of which everything acknowledged was there:"
+    );
+    for (kind, Tally { runs, acknowledged, refused }) in &tallies {
+        println!("  {kind:12} {runs:4} runs, {acknowledged:5} changes acknowledged, {refused:4} refused");
+    }
+    Ok(())
+}

@@ -1,0 +1,217 @@
+//! What the children do, and what must be there afterwards.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use strongroom::crypto::CryptoBackend;
+use strongroom::seal::RootKey;
+use strongroom::store::SqliteStore;
+use strongroom::{
+    DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, KeyState, Kms, KmsLimits, ManualClock, PageRequest,
+    Timestamp,
+};
+
+use super::TestResult;
+
+/// When the children begin.
+const START: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
+
+/// Days in which a deletion comes due.
+const DAYS: u32 = 8;
+
+fn open(path: &Path, clock: Arc<ManualClock>) -> strongroom::Result<Kms> {
+    let backend = CryptoBackend::default();
+    let store = SqliteStore::open(path, &backend)?;
+    let limits = KmsLimits { aliases_per_key: 1_000_000, ..KmsLimits::default() };
+    Kms::builder().store(store, RootKey::from_bytes(&[7; 32])).limits(limits).clock(clock).build()
+}
+
+/// Makes the key that children without end change together.
+pub(super) fn prepare(path: &Path) -> strongroom::Result<()> {
+    let kms = open(path, Arc::new(ManualClock::new(START)))?;
+    let key = kms.create_key(Default::default())?;
+    kms.create_alias("alias/shared", key.key_id())
+}
+
+fn say(text: &str) {
+    let mut out = std::io::stdout();
+    out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush()).expect("the parent listens");
+}
+
+/// Says that it is ready, waits for a line or the end of its input, and works until it is killed; a failure ends it.
+pub(super) fn without_end(path: &Path) -> TestResult {
+    let kms = open(path, Arc::new(ManualClock::new(START)))?;
+    let shared = kms.describe_key("alias/shared")?;
+    say("ready");
+    std::io::stdin().read_line(&mut String::new())?;
+    loop {
+        let key = kms.create_key(Default::default())?;
+        let id = key.key_id();
+        let blob = kms.encrypt(EncryptRequest::new(id, id.to_string().as_bytes()))?.ciphertext_blob;
+        say(&format!("done create {id} {}", hex::encode(blob)));
+        kms.create_alias(format!("alias/{id}").as_str(), id)?;
+        say(&format!("done alias {id} alias/{id}"));
+        kms.create_alias(format!("alias/shared-{id}").as_str(), shared.key_id())?;
+        say(&format!("done alias {} alias/shared-{id}", shared.key_id()));
+        kms.rotate_key_on_demand(id)?;
+        let other = kms.create_key(Default::default())?;
+        kms.disable_key(other.key_id())?;
+        say(&format!("done disable {}", other.key_id()));
+    }
+}
+
+/// Makes a store, changes it in every way, closes it, opens it again and changes it once more. What is refused is said, and
+/// the work goes on with the rest.
+pub(super) fn to_the_end(path: &Path) {
+    let clock = Arc::new(ManualClock::new(START));
+    if let Some(kms) = said("open", open(path, Arc::clone(&clock))) {
+        first_part(&kms, &clock);
+        drop(kms);
+    }
+    if let Some(kms) = said("open", open(path, clock)) {
+        create(&kms);
+    }
+    say("end");
+}
+
+fn said<T>(what: &str, result: strongroom::Result<T>) -> Option<T> {
+    result.inspect_err(|error| say(&format!("refused {what}: {error:?}"))).ok()
+}
+
+fn first_part(kms: &Kms, clock: &ManualClock) {
+    if let Some(id) = create(kms) {
+        let name = format!("alias/{id}");
+        if said("alias", kms.create_alias(name.as_str(), id)).is_some() {
+            say(&format!("done alias {id} {name}"));
+        }
+        if said("rotate", kms.rotate_key_on_demand(id)).is_some() {
+            encrypt(kms, id);
+        }
+        if said("disable", kms.disable_key(id)).is_some() {
+            say(&format!("done disable {id}"));
+        }
+    }
+    if let Some(doomed) = create_quietly(kms)
+        && said("schedule", kms.schedule_key_deletion(doomed, DeletionWindow::MIN)).is_some()
+    {
+        say(&format!("done schedule {doomed}"));
+        clock.advance_days(DAYS);
+        let report = said("maintain", kms.run_maintenance());
+        if report.is_some_and(|report| report.deleted.iter().any(|arn| arn.id() == doomed)) {
+            say(&format!("done delete {doomed}"));
+        }
+    }
+    create(kms);
+}
+
+fn create_quietly(kms: &Kms) -> Option<strongroom::KeyId> {
+    said("create", kms.create_key(Default::default())).map(|key| key.key_id())
+}
+
+fn create(kms: &Kms) -> Option<strongroom::KeyId> {
+    let id = create_quietly(kms)?;
+    encrypt(kms, id);
+    Some(id)
+}
+
+fn encrypt(kms: &Kms, id: strongroom::KeyId) {
+    if let Some(sealed) = said("encrypt", kms.encrypt(EncryptRequest::new(id, id.to_string().as_bytes()))) {
+        say(&format!("done create {id} {}", hex::encode(sealed.ciphertext_blob)));
+    }
+}
+
+/// Everything acknowledged is there, whatever else is there is whole, and the store takes another change.
+pub(super) fn check(path: &Path, acknowledged: &[String], what: &str) -> TestResult {
+    check_lines(path, acknowledged).map_err(|error| format!("after {what}: {error}\n{acknowledged:#?}").into())
+}
+
+fn check_lines(path: &Path, acknowledged: &[String]) -> TestResult {
+    let clock = Arc::new(ManualClock::new(START));
+    clock.advance_days(DAYS);
+    let kms = open(path, clock)?;
+    let disabled: BTreeSet<&str> = acknowledged.iter().filter_map(|line| line.strip_prefix("done disable ")).collect();
+    for line in acknowledged {
+        let words: Vec<&str> = line.split(' ').collect();
+        let id = words[2];
+        match words[1] {
+            "create" if disabled.contains(id) => {
+                kms.enable_key(id)?;
+                check_blob(&kms, id, words[3])?;
+                kms.disable_key(id)?;
+            }
+            "create" => check_blob(&kms, id, words[3])?,
+            "alias" => assert_eq!(kms.describe_key(words[3])?.key_id().to_string(), id),
+            "disable" => assert_eq!(kms.describe_key(id)?.state(), KeyState::Disabled),
+            // Its time is over, whether or not the key was deleted.
+            "schedule" | "delete" => assert_eq!(kms.describe_key(id).expect_err("gone").kind(), ErrorKind::NotFound),
+            other => return Err(format!("the child says {other}").into()),
+        }
+    }
+    check_whole(&kms)
+}
+
+fn check_blob(kms: &Kms, id: &str, blob: &str) -> TestResult {
+    let blob = hex::decode(blob)?;
+    match kms.decrypt(DecryptRequest::new(&blob)) {
+        Ok(opened) => assert_eq!(opened.plaintext.expose_secret(), id.as_bytes()),
+        // The child was cut off between two of its own changes, and had not said the second.
+        Err(error) if error.kind() == ErrorKind::Disabled => {
+            kms.enable_key(id)?;
+            assert_eq!(kms.decrypt(DecryptRequest::new(&blob))?.plaintext.expose_secret(), id.as_bytes());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// No half change: every key opens, and keys and aliases know of each other.
+fn check_whole(kms: &Kms) -> TestResult {
+    let report = kms.run_maintenance()?;
+    assert!(report.failed.is_empty() && report.not_scrubbed.is_none(), "{report:?}");
+    let mut by_key = BTreeSet::new();
+    let mut marker = None;
+    loop {
+        let page = kms.list_keys(behind(marker))?;
+        for entry in &page.entries {
+            let key = kms.describe_key(entry.key_id)?;
+            match key.state() {
+                KeyState::Enabled => {
+                    let sealed = kms.encrypt(EncryptRequest::new(entry.key_id, b"whole"))?;
+                    let opened = kms.decrypt(DecryptRequest::new(&sealed.ciphertext_blob))?;
+                    assert_eq!(opened.plaintext.expose_secret(), b"whole");
+                }
+                state => assert!(matches!(state, KeyState::Disabled | KeyState::PendingDeletion), "{key:?}"),
+            }
+            by_key.extend(aliases(|page| kms.list_aliases_of_key(entry.key_id, page))?);
+        }
+        marker = page.next_marker;
+        if marker.is_none() {
+            break;
+        }
+    }
+    assert_eq!(by_key, aliases(|page| kms.list_aliases(page))?);
+    kms.create_key(Default::default())?;
+    Ok(())
+}
+
+fn behind(marker: Option<String>) -> PageRequest {
+    marker.map_or_else(PageRequest::default, |marker| PageRequest::default().marker(marker))
+}
+
+/// All pages of a list of aliases.
+fn aliases(
+    list: impl Fn(PageRequest) -> strongroom::Result<strongroom::Page<strongroom::AliasListEntry>>,
+) -> strongroom::Result<BTreeSet<(String, String)>> {
+    let mut found = BTreeSet::new();
+    let mut marker = None;
+    loop {
+        let page = list(behind(marker))?;
+        found.extend(page.entries.iter().map(|entry| (entry.alias_name.to_string(), entry.target_key_id.to_string())));
+        marker = page.next_marker;
+        if marker.is_none() {
+            return Ok(found);
+        }
+    }
+}
