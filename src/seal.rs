@@ -14,6 +14,8 @@ mod committing;
 mod error;
 mod holder;
 mod identity;
+#[cfg(feature = "passphrase")]
+pub(crate) mod passphrase;
 mod root_file;
 mod root_key;
 mod root_record;
@@ -23,6 +25,8 @@ pub use committing::{COMMITMENT_LENGTH, CommittingKey, OVERHEAD, SALT_LENGTH};
 pub use error::SealError;
 pub use holder::RootKeyHolder;
 pub use identity::IdentityKey;
+#[cfg(feature = "passphrase")]
+pub use passphrase::PassphraseCost;
 pub use root_key::RootKey;
 pub(crate) use root_record::{RootRecord, WrappedVersion};
 pub(crate) use versions::RootKeyVersions;

@@ -43,12 +43,12 @@ pub struct RootKey(Box<dyn Recipe>);
 impl RootKey {
     /// A root key that lives no longer than this value: for a store in memory.
     pub fn generate() -> Self {
-        Self::cooked(Generated)
+        Self::from_recipe(Generated)
     }
 
     /// Takes over 32 bytes that are uniformly random, and no passphrase.
     pub fn from_bytes(secret: &[u8; 32]) -> Self {
-        Self::cooked(Secret(SecretBytes::copy_of(secret)))
+        Self::from_recipe(Secret(SecretBytes::copy_of(secret)))
     }
 
     /// Takes the root key from an environment variable: 32 bytes as 64 hexadecimal digits or as Base64 (RFC 4648, section
@@ -75,20 +75,20 @@ impl RootKey {
             Err(VarError::NotPresent) => return Err(invalid(format!("{source} is not set"))),
             Err(VarError::NotUnicode(_)) => return Err(invalid(format!("{source} holds no text"))),
         };
-        Ok(Self::cooked(Secret(decode(&text, &source)?)))
+        Ok(Self::from_recipe(Secret(decode(&text, &source)?)))
     }
 
     /// Leaves the root key with someone else, who wraps it for the store.
     pub fn held_by(holder: impl RootKeyHolder + 'static) -> Self {
-        Self::cooked(Held(Arc::new(holder)))
+        Self::from_recipe(Held(Arc::new(holder)))
     }
 
-    pub(super) fn cooked(recipe: impl Recipe + 'static) -> Self {
+    pub(super) fn from_recipe(recipe: impl Recipe + 'static) -> Self {
         Self(Box::new(recipe))
     }
 
     pub(super) fn secret(secret: SecretBytes) -> Self {
-        Self::cooked(Secret(secret))
+        Self::from_recipe(Secret(secret))
     }
 
     /// The holder, which does its cryptography with `backend` if it does any here.
