@@ -1,9 +1,13 @@
 //! Who acts and where: accounts, principals, and the partition and region that names of keys carry.
 
+mod service;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use self::service::SERVICE_DOMAIN;
+pub use self::service::ServiceName;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The number of an account: twelve decimal digits. Every key, alias and grant belongs to one.
@@ -19,6 +23,9 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct AccountId([u8; 12]);
 
 impl AccountId {
+    /// Where services keep the keys that they own: nobody but services can act in this account, `999999999999`.
+    pub const SERVICES: Self = Self(*b"999999999999");
+
     /// Reads twelve decimal digits.
     ///
     /// # Errors
@@ -199,7 +206,7 @@ enum Identity {
     Root,
     User(Arc<str>),
     Role(Arc<str>),
-    Service(Arc<str>),
+    Service(ServiceName),
 }
 
 impl Principal {
@@ -231,13 +238,7 @@ impl Principal {
     /// Of kind [`Validation`](ErrorKind::Validation) unless the name is 1 to 64 characters of `a` to `z`, `0` to `9`,
     /// `-`, and single dots between them.
     pub fn service(account: AccountId, name: &str) -> Result<Self> {
-        let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        let whole = name.split('.').all(|part| !part.is_empty() && part.bytes().all(known));
-        if !whole || name.len() > MAX_PRINCIPAL_NAME {
-            let message = "a service name must be 1 to 64 characters of a-z, 0-9 and -, and dots between them";
-            return Err(Error::new(ErrorKind::Validation, message));
-        }
-        Ok(Self { account, identity: Identity::Service(name.into()) })
+        Ok(Self { account, identity: Identity::Service(ServiceName::parse(name)?) })
     }
 
     /// Reads the ARN of an account's root, a user or a role.
@@ -293,7 +294,16 @@ impl Principal {
     pub fn name(&self) -> Option<&str> {
         match &self.identity {
             Identity::Root => None,
-            Identity::User(name) | Identity::Role(name) | Identity::Service(name) => Some(name),
+            Identity::User(name) | Identity::Role(name) => Some(name),
+            Identity::Service(name) => Some(name.as_str()),
+        }
+    }
+
+    /// The service that this is, if it is one.
+    pub const fn as_service(&self) -> Option<&ServiceName> {
+        match &self.identity {
+            Identity::Service(name) => Some(name),
+            Identity::Root | Identity::User(_) | Identity::Role(_) => None,
         }
     }
 
@@ -305,7 +315,6 @@ impl Principal {
 
 /// Users and roles are global: their ARNs carry no region.
 const IAM_PREFIX: &str = "arn:aws:iam::";
-const SERVICE_DOMAIN: &str = ".amazonaws.com";
 
 fn checked_name(name: &str) -> Result<Arc<str>> {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);

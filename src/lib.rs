@@ -42,7 +42,7 @@ pub use codec::CodecError;
 pub use context::{EncryptionContext, MAX_CONTEXT_BYTES, RESERVED_CONTEXT_PREFIX};
 pub use envelope::{Envelope, EnvelopeReader, EnvelopeWriter, Keyring, KmsKeyring, MultiKeyring, RawAesKeyring};
 pub use error::{Error, ErrorKind, Result};
-pub use identity::{AccountId, Locality, Principal};
+pub use identity::{AccountId, Locality, Principal, ServiceName};
 pub use key::{
     AliasArn, AliasName, DataKeyPairSpec, DataKeySpec, DeletionWindow, ExpirationModel, ImportState, ImportType,
     KeyArn, KeyId, KeyIdentifier, KeyManager, KeyMaterialId, KeyMaterialState, KeyMetadata, KeySpec, KeyState,

@@ -7,7 +7,7 @@ use super::ChangeId;
 use crate::clock::Timestamp;
 use crate::context::EncryptionContext;
 use crate::error::ErrorKind;
-use crate::identity::{AccountId, Principal};
+use crate::identity::{AccountId, Principal, ServiceName};
 use crate::key::{KeyId, Operation};
 
 /// What an event is about.
@@ -22,6 +22,8 @@ pub enum Action {
     DeleteExpiredKeyMaterial,
     /// The library deleted a key whose waiting period had ended.
     DeleteKey,
+    /// The library made the key of a service in an account, because it was needed for the first time.
+    CreateServiceKey,
 }
 
 impl fmt::Display for Action {
@@ -31,6 +33,7 @@ impl fmt::Display for Action {
             Self::RotateKey => f.write_str("RotateKey"),
             Self::DeleteExpiredKeyMaterial => f.write_str("DeleteExpiredKeyMaterial"),
             Self::DeleteKey => f.write_str("DeleteKey"),
+            Self::CreateServiceKey => f.write_str("CreateKey"),
         }
     }
 }
@@ -102,8 +105,12 @@ pub struct AuditEvent {
     pub action: Action,
     /// Who asked for it; for what the library does by itself, the root of the key's account.
     pub principal: Principal,
+    /// The service that passed it on for the principal, if one did.
+    pub via_service: Option<ServiceName>,
     /// How it ended.
     pub outcome: Outcome,
+    /// What the caller was told, if it was refused or failed. Never plaintext, material or values of a context.
+    pub message: Option<Box<str>>,
     /// Pairs the intent of a change with its outcome.
     pub change: Option<ChangeId>,
     /// Whether it was only a dry run.
@@ -116,6 +123,8 @@ pub struct AuditEvent {
     pub source_context: Option<EncryptionContext>,
     /// Parameters worth keeping, by the names of the AWS KMS API.
     pub parameters: Vec<(&'static str, ParameterValue)>,
+    /// What else is worth knowing and was not asked for: the grant that allowed it, say.
+    pub additional: Vec<(&'static str, ParameterValue)>,
 }
 
 impl AuditEvent {
@@ -125,21 +134,32 @@ impl AuditEvent {
             time,
             action,
             principal,
+            via_service: None,
             outcome: Outcome::Success,
+            message: None,
             change: None,
             dry_run: false,
             keys: [None, None],
             context: None,
             source_context: None,
             parameters: Vec::new(),
+            additional: Vec::new(),
         }
+    }
+
+    /// Whether the event belongs into the trail of an account: the caller is of the account, or a key is. What a service
+    /// does with a key that it owns concerns no account but [`AccountId::SERVICES`].
+    pub fn concerns(&self, account: AccountId) -> bool {
+        self.principal.account() == account || self.keys.iter().flatten().any(|key| key.account == account)
     }
 
     /// Whether the action only reads. Cryptographic operations do, as in CloudTrail.
     pub const fn read_only(&self) -> bool {
         match self.action {
             Action::Call(operation) => operation.is_read_only(),
-            Action::RotateKey | Action::DeleteExpiredKeyMaterial | Action::DeleteKey => false,
+            Action::RotateKey | Action::DeleteExpiredKeyMaterial | Action::DeleteKey | Action::CreateServiceKey => {
+                false
+            }
         }
     }
 }

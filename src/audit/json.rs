@@ -5,7 +5,7 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use super::{Action, AuditEvent, Outcome, ParameterValue};
 use crate::context::EncryptionContext;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::{Locality, Principal, PrincipalKind};
+use crate::identity::{Locality, PrincipalKind};
 use crate::key::KeyArn;
 
 /// The version of the JSON form.
@@ -22,11 +22,12 @@ const KEY_TYPE: &str = "AWS::KMS::Key";
 /// | `eventType` | `AwsApiCall`, or `AwsServiceEvent` for what the library does by itself |
 /// | `eventSource`, `eventName` | `kms.amazonaws.com`, the operation |
 /// | `awsRegion` | the region of the `Kms` |
-/// | `userIdentity` | `type`, `arn` (a service: `invokedBy`), `accountId` |
-/// | `outcome` | `intent`, `success` or `failure`; then `errorCode` names the exception |
+/// | `userIdentity` | `type`, `arn`, `accountId`; `invokedBy` names a service that acts itself or passes the call on |
+/// | `outcome` | `intent`, `success` or `failure`; then `errorCode` names the exception, and `errorMessage` is its text |
 /// | `change` | pairs the intent of a change with its outcome, if the event is about a change |
 /// | `readOnly`, `dryRun` | true or false |
 /// | `requestParameters` | parameters and encryption context; `serviceEventDetails` for a service event |
+/// | `additionalEventData` | what else is worth knowing: the grant that allowed it, say; left out if there is nothing |
 /// | `resources` | the keys: `accountId`, `type`, `ARN` |
 ///
 /// # Errors
@@ -60,7 +61,7 @@ impl Serialize for Json<'_> {
         let event = self.event;
         let (event_type, details) = match event.action {
             Action::Call(_) => ("AwsApiCall", "requestParameters"),
-            Action::RotateKey | Action::DeleteExpiredKeyMaterial | Action::DeleteKey => {
+            Action::RotateKey | Action::DeleteExpiredKeyMaterial | Action::DeleteKey | Action::CreateServiceKey => {
                 ("AwsServiceEvent", "serviceEventDetails")
             }
         };
@@ -71,7 +72,7 @@ impl Serialize for Json<'_> {
         map.serialize_entry("eventSource", EVENT_SOURCE)?;
         map.serialize_entry("eventName", &Displayed(event.action))?;
         map.serialize_entry("awsRegion", self.locality.region())?;
-        map.serialize_entry("userIdentity", &Identity(&event.principal))?;
+        map.serialize_entry("userIdentity", &Identity(event))?;
         map.serialize_entry("outcome", outcome_name(&event.outcome))?;
         if let Outcome::Failure(kind) = event.outcome {
             match kind.exception_name() {
@@ -79,12 +80,18 @@ impl Serialize for Json<'_> {
                 None => map.serialize_entry("errorCode", &format_args!("{kind:?}"))?,
             }
         }
+        if let Some(message) = &event.message {
+            map.serialize_entry("errorMessage", message)?;
+        }
         if let Some(change) = event.change {
             map.serialize_entry("change", &Displayed(change))?;
         }
         map.serialize_entry("readOnly", &event.read_only())?;
         map.serialize_entry("dryRun", &event.dry_run)?;
         map.serialize_entry(details, &Parameters(event))?;
+        if !event.additional.is_empty() {
+            map.serialize_entry("additionalEventData", &Pairs(&event.additional))?;
+        }
         map.serialize_entry("resources", &Resources { event, locality: self.locality })?;
         map.end()
     }
@@ -106,20 +113,24 @@ impl<T: std::fmt::Display> Serialize for Displayed<T> {
     }
 }
 
-struct Identity<'a>(&'a Principal);
+struct Identity<'a>(&'a AuditEvent);
 
 impl Serialize for Identity<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let (kind, name) = match self.0.kind() {
+        let (principal, via) = (&self.0.principal, self.0.via_service.as_ref());
+        let (kind, name) = match principal.kind() {
             PrincipalKind::Root => ("Root", "arn"),
             PrincipalKind::User => ("IAMUser", "arn"),
             PrincipalKind::Role => ("AssumedRole", "arn"),
             PrincipalKind::Service => ("AWSService", "invokedBy"),
         };
-        let mut map = serializer.serialize_map(Some(3))?;
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", kind)?;
-        map.serialize_entry(name, &Displayed(self.0))?;
-        map.serialize_entry("accountId", self.0.account().as_str())?;
+        map.serialize_entry(name, &Displayed(principal))?;
+        map.serialize_entry("accountId", principal.account().as_str())?;
+        if let Some(service) = via {
+            map.serialize_entry("invokedBy", &service.domain())?;
+        }
         map.end()
     }
 }
@@ -130,27 +141,41 @@ impl Serialize for Parameters<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let event = self.0;
         let mut map = serializer.serialize_map(None)?;
-        for (name, value) in &event.parameters {
-            match value {
-                ParameterValue::Text(text) => map.serialize_entry(name, text)?,
-                ParameterValue::Number(number) => map.serialize_entry(name, number)?,
-            }
-        }
+        event.parameters.iter().try_for_each(|(name, value)| map.serialize_entry(name, &Value(value)))?;
         // Re-encryption has two contexts, which the API calls by other names.
         let name = if event.source_context.is_some() { "destinationEncryptionContext" } else { "encryptionContext" };
         if let Some(context) = &event.context {
-            map.serialize_entry(name, &Pairs(context))?;
+            map.serialize_entry(name, &Context(context))?;
         }
         if let Some(context) = &event.source_context {
-            map.serialize_entry("sourceEncryptionContext", &Pairs(context))?;
+            map.serialize_entry("sourceEncryptionContext", &Context(context))?;
         }
         map.end()
     }
 }
 
-struct Pairs<'a>(&'a EncryptionContext);
+struct Value<'a>(&'a ParameterValue);
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            ParameterValue::Text(text) => serializer.serialize_str(text),
+            ParameterValue::Number(number) => serializer.serialize_u64(*number),
+        }
+    }
+}
+
+struct Pairs<'a>(&'a [(&'static str, ParameterValue)]);
 
 impl Serialize for Pairs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, Value(value))))
+    }
+}
+
+struct Context<'a>(&'a EncryptionContext);
+
+impl Serialize for Context<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter())
     }
@@ -190,7 +215,7 @@ mod tests {
     use super::*;
     use crate::audit::{ChangeId, KeyResource};
     use crate::clock::Timestamp;
-    use crate::identity::AccountId;
+    use crate::identity::{AccountId, Principal, ServiceName};
     use crate::key::{KeyId, Operation};
 
     #[test]
@@ -200,6 +225,9 @@ mod tests {
         let principal = Principal::user(account, "alice")?;
         let mut event =
             AuditEvent::new(Timestamp::from_unix_millis(1_234), Action::Call(Operation::ReEncryptTo), principal);
+        event.via_service = Some(ServiceName::parse("s3")?);
+        event.message = Some("it is disabled".into());
+        event.additional = vec![("grantId", "00".into()), ("count", 2_u32.into())];
         event.outcome = Outcome::Failure(ErrorKind::Disabled);
         event.change = Some(ChangeId(*b"0123456789abcdef"));
         event.keys[0] = Some(KeyResource { account, key_id });
@@ -213,9 +241,11 @@ mod tests {
             "eventSource": "kms.amazonaws.com", "eventName": Operation::ReEncryptTo.api_name(),
             "awsRegion": "eu-central-1",
             "userIdentity": {
-                "type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/alice", "accountId": "111122223333"
+                "type": "IAMUser", "arn": "arn:aws:iam::111122223333:user/alice", "accountId": "111122223333",
+                "invokedBy": "s3.amazonaws.com"
             },
-            "outcome": "failure", "errorCode": "DisabledException", "change": "30313233343536373839616263646566",
+            "outcome": "failure", "errorCode": "DisabledException",
+            "errorMessage": "it is disabled", "additionalEventData": {"grantId": "00", "count": 2}, "change": "30313233343536373839616263646566",
             "readOnly": true, "dryRun": false,
             "requestParameters": {
                 "keySpec": "AES_256", "numberOfBytes": 32,

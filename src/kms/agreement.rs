@@ -1,7 +1,7 @@
 //! Key agreement with a KMS key.
 
+use super::call::Call;
 use super::handle::Kms;
-use super::pipeline::Call;
 use super::record::MAX_PUBLIC_KEY;
 use super::reference::KeyReference;
 use super::request::{DeriveSharedSecretRequest, DeriveSharedSecretResponse};

@@ -1,9 +1,9 @@
 //! Names for keys.
 
+use super::call::{Call, Progress, Question};
 use super::handle::Kms;
 use super::listing::{AliasListEntry, Page, PageRequest};
 use super::page::{self, PageLimits};
-use super::pipeline::{Call, Progress};
 use super::record::{AliasRecord, KeyRecord};
 use super::reference::KeyReference;
 use super::registry::Edit;
@@ -92,7 +92,7 @@ impl Kms {
                 let account = self.account();
                 let alias = self.core.registry.alias(account, &name)?.ok_or_else(|| self.no_alias(&name))?;
                 let key = KeyIdentifier::KeyId(alias.0.value.target);
-                let target = self.authorize(progress, Operation::DeleteAlias, &key, None)?;
+                let target = self.authorize(progress, &Question::new(Operation::DeleteAlias), &key)?;
                 let mut edits = target.put(without_alias(target.record(), &name));
                 edits.push(Edit::DeleteAlias { account, name: name.clone(), expected: alias.0.revision });
                 Ok((edits, ()))

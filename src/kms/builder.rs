@@ -1,16 +1,18 @@
 //! Putting a KMS together from its parts.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::chain_record::ChainRecord;
 use super::handle::{Core, Kms, KmsLimits};
 use super::registry::Registry;
+use super::service_key::SERVICES;
 use super::wrapping_keys::WrappingKeys;
 use crate::audit::{AuditSink, MemoryTrail};
 use crate::clock::{Clock, SystemClock};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::{AccountId, Locality};
+use crate::identity::{AccountId, Locality, ServiceName};
 use crate::policy::{AccountOwnerOnly, Policy};
 use crate::provider::{ImportedProvider, KeyMaterialProvider, MemoryProvider};
 use crate::seal::RootKey;
@@ -55,6 +57,7 @@ pub struct KmsBuilder {
     account: AccountId,
     locality: Locality,
     limits: KmsLimits,
+    services: BTreeSet<ServiceName>,
 }
 
 impl KmsBuilder {
@@ -100,6 +103,13 @@ impl KmsBuilder {
         self
     }
 
+    /// Registers a service beside `s3`, `ebs`, `rds`, `redshift` and `ssm`: its handle is made by [`Kms::as_service`], and
+    /// its key in an account is `alias/aws/<name>`.
+    pub fn service(mut self, name: ServiceName) -> Self {
+        self.services.insert(name);
+        self
+    }
+
     /// Partition and region of all ARNs.
     pub fn locality(mut self, locality: Locality) -> Self {
         self.locality = locality;
@@ -115,11 +125,19 @@ impl KmsBuilder {
     /// Makes the KMS and returns its authority.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) if two providers have one name; [`RootKey`](ErrorKind::RootKey) if the root
+    /// [`Validation`](ErrorKind::Validation) if two providers have one name, or the account is that of services; [`RootKey`](ErrorKind::RootKey) if the root
     /// key is not that of the store; [`Integrity`](ErrorKind::Integrity) if it is, and the store was altered;
     /// [`Internal`](ErrorKind::Internal) if there is no randomness; [`Store`](ErrorKind::Store) if the store fails;
     /// [`Audit`](ErrorKind::Audit) if the audit trail cannot be written or does not fit the store.
     pub fn build(self) -> Result<Kms> {
+        if self.account == AccountId::SERVICES {
+            let text = format!("nobody but services acts in the account {}", AccountId::SERVICES);
+            return Err(Error::new(ErrorKind::Validation, text));
+        }
+        let mut services = self.services;
+        for name in SERVICES {
+            services.insert(ServiceName::parse(name)?);
+        }
         let mut providers: Vec<Arc<dyn KeyMaterialProvider>> =
             vec![Arc::new(MemoryProvider::default()), Arc::new(ImportedProvider::default())];
         for provider in self.providers {
@@ -149,6 +167,7 @@ impl KmsBuilder {
             backend: self.backend,
             limits: self.limits,
             wrapping_keys: WrappingKeys::new(self.limits.prepared_wrapping_keys),
+            services,
         };
         Ok(Kms::authority(core, self.account))
     }

@@ -1,7 +1,8 @@
 //! Encrypt, decrypt and re-encrypt small data under a KMS key.
 
+use super::call::{Call, Progress, Question};
 use super::handle::Kms;
-use super::pipeline::{Call, Progress, Target};
+use super::pipeline::Target;
 use super::reference::KeyReference;
 use super::request::{
     DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse, ReEncryptRequest, ReEncryptResponse,
@@ -123,7 +124,8 @@ impl Kms {
             .parameter("destinationEncryptionAlgorithm", to.as_str());
         self.audited(call, |progress| {
             let source = self.open_with(progress, Operation::ReEncryptFrom, &request.source)?;
-            let target = self.authorize(progress, Operation::ReEncryptTo, &destination, Some(context))?;
+            let target =
+                self.authorize(progress, &Question::new(Operation::ReEncryptTo).context(context), &destination)?;
             let (ciphertext_blob, destination_key_material_id) =
                 self.seal_with(&target, to, context, source.plaintext.expose_secret())?;
             Ok(ReEncryptResponse {
@@ -165,16 +167,17 @@ impl Kms {
         request: &DecryptRequest<'_>,
     ) -> Result<Opened<'_>> {
         let context = request.context.unwrap_or(&NO_CONTEXT);
+        let question = Question::new(operation).context(context);
         let named = match &request.key {
             Some(key) => {
-                let target = self.authorize(progress, operation, key, Some(context))?;
+                let target = self.authorize(progress, &question, key)?;
                 check_encryption_algorithm(target.record().spec, request.algorithm)?;
                 Some(target)
             }
             None => None,
         };
         if request.algorithm == EncryptionAlgorithm::SymmetricDefault {
-            return self.open_blob(progress, operation, request.ciphertext_blob, context, named);
+            return self.open_blob(progress, &question, request.ciphertext_blob, context, named);
         }
         let target = named.ok_or_else(|| {
             let text = format!("a ciphertext of {} does not tell its key: name it", request.algorithm);
@@ -189,7 +192,7 @@ impl Kms {
     fn open_blob<'a>(
         &'a self,
         progress: &mut Progress,
-        operation: Operation,
+        question: &Question<'_>,
         ciphertext_blob: &[u8],
         context: &EncryptionContext,
         named: Option<Target<'a>>,
@@ -198,9 +201,7 @@ impl Kms {
         let own = KeyId::from_bytes(prefix.key_id);
         let target = match named {
             Some(target) => target,
-            None => self
-                .authorize(progress, operation, &KeyIdentifier::KeyId(own), Some(context))
-                .map_err(unknown_or_forbidden)?,
+            None => self.authorize(progress, question, &KeyIdentifier::KeyId(own)).map_err(unknown_or_forbidden)?,
         };
         if target.record().key_id != own {
             let text = format!("the ciphertext was not made under {}", target.arn());

@@ -1,8 +1,8 @@
 //! Data keys for envelope encryption, and random numbers.
 
+use super::call::Call;
 use super::cipher::{NO_CONTEXT, produce};
 use super::handle::Kms;
-use super::pipeline::Call;
 use super::reference::KeyReference;
 use super::request::{
     DataKeyLength, GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse,

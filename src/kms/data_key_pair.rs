@@ -1,8 +1,9 @@
 //! Key pairs for use outside, whose private keys are encrypted under a KMS key.
 
+use super::call::Call;
 use super::cipher::{NO_CONTEXT, seal};
 use super::handle::Kms;
-use super::pipeline::{Call, would_have_succeeded};
+use super::pipeline::would_have_succeeded;
 use super::reference::KeyReference;
 use super::request::{
     GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,

@@ -1,8 +1,8 @@
 //! The end of a key: a waiting period in which nothing is lost, and a way back.
 
+use super::call::Call;
 use super::handle::Kms;
 use super::lifecycle::next_state;
-use super::pipeline::Call;
 use super::record::Deletion;
 use super::reference::KeyReference;
 use super::request::ScheduledDeletion;

@@ -1,5 +1,6 @@
 //! The handle that callers hold, and what all handles of one KMS share.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use crate::audit::AuditSink;
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::{AccountId, Locality, Principal};
+use crate::identity::{AccountId, Locality, Principal, PrincipalKind, ServiceName};
 use crate::key::{OnDemandRotationLimit, Origin};
 use crate::policy::Policy;
 use crate::provider::{KeyMaterialProvider, ProviderId};
@@ -19,7 +20,7 @@ use crate::provider::{KeyMaterialProvider, ProviderId};
 ///
 /// The handle is cheap to clone and may be used from many threads; all clones share one set of keys. The builder
 /// returns the *authority*, which acts as the root of its account and can make narrower handles with
-/// [`Kms::as_principal`]. A narrowed handle can not be widened again.
+/// [`Kms::as_principal`] and [`Kms::as_service`]. A narrowed handle can not be widened again.
 ///
 /// Every operation goes through one pipeline: the identifier is resolved, the record loaded, the caller authorised,
 /// usage and state of the key checked, the material opened, the work done, and the event written to the audit trail
@@ -53,6 +54,7 @@ use crate::provider::{KeyMaterialProvider, ProviderId};
 pub struct Kms {
     pub(super) core: Arc<Core>,
     pub(super) principal: Principal,
+    via: Option<ServiceName>,
     authority: bool,
 }
 
@@ -67,6 +69,7 @@ pub(super) struct Core {
     pub(super) backend: CryptoBackend,
     pub(super) limits: KmsLimits,
     pub(super) wrapping_keys: WrappingKeys,
+    pub(super) services: BTreeSet<ServiceName>,
 }
 
 /// Quotas of a [`Kms`], by default those of AWS KMS.
@@ -108,13 +111,14 @@ impl Default for KmsLimits {
 
 impl Kms {
     pub(super) fn authority(core: Core, account: AccountId) -> Self {
-        Self { core: Arc::new(core), principal: Principal::root(account), authority: true }
+        Self { core: Arc::new(core), principal: Principal::root(account), via: None, authority: true }
     }
 
-    /// Makes a handle that acts as another principal. Only the authority can.
+    /// Makes a handle that acts as another principal, of the same account or of another one. Only the authority can.
     ///
     /// # Errors
-    /// [`ErrorKind::AccessDenied`] if this handle is itself narrowed.
+    /// [`ErrorKind::AccessDenied`] if this handle is itself narrowed, or for a principal of
+    /// [`AccountId::SERVICES`] that is no service; [`ErrorKind::Validation`] for a service that this KMS does not know.
     ///
     /// # Examples
     /// ```
@@ -129,7 +133,86 @@ impl Kms {
     /// ```
     pub fn as_principal(&self, principal: Principal) -> Result<Self> {
         self.check_authority("as_principal")?;
-        Ok(Self { core: Arc::clone(&self.core), principal, authority: false })
+        match principal.as_service() {
+            Some(service) if !self.core.services.contains(service) => {
+                let text = format!("the service {service} is not registered: name it in the builder");
+                return Err(Error::new(ErrorKind::Validation, text));
+            }
+            None if principal.account() == AccountId::SERVICES => {
+                let text = format!("nobody but services acts in the account {}", AccountId::SERVICES);
+                return Err(Error::new(ErrorKind::AccessDenied, text));
+            }
+            Some(_) | None => {}
+        }
+        Ok(Self { core: Arc::clone(&self.core), principal, via: None, authority: false })
+    }
+
+    /// Makes the handle of a service, by its short name. Only the authority can.
+    ///
+    /// With it the service makes keys of its own, which no account ever sees and which it uses for all of them; and it
+    /// takes requests of callers on with [`Kms::on_behalf_of`]. Known are `s3`, `ebs`, `rds`, `redshift`, `ssm` and those
+    /// that the builder named ([`KmsBuilder::service`](crate::KmsBuilder::service)).
+    ///
+    /// # Errors
+    /// [`ErrorKind::AccessDenied`] if this handle is itself narrowed; [`ErrorKind::Validation`] for another name.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{GenerateDataKeyRequest, KeyManager, Kms, PageRequest};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let s3 = kms.as_service("s3")?;
+    /// let owned = s3.create_key(Default::default())?;
+    /// assert_eq!(owned.manager(), KeyManager::Owned);
+    /// assert!(s3.generate_data_key(GenerateDataKeyRequest::new(owned.key_id())).is_ok());
+    /// assert!(kms.describe_key(owned.arn()).is_err());
+    /// assert!(kms.list_keys(PageRequest::default())?.entries.is_empty());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn as_service(&self, name: &str) -> Result<Self> {
+        self.as_principal(Principal::service(AccountId::SERVICES, name)?)
+    }
+
+    /// Makes the handle with which a service passes on what a caller asks for: it may do what the caller may, and policies
+    /// see the service as `kms:ViaService`. The key that the service manages in the caller's account, `alias/aws/<service>`,
+    /// can be used in no other way.
+    ///
+    /// The caller's own handle is what proves that the caller has asked: a service cannot act for anybody who did not
+    /// hand it one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::AccessDenied`] if this is not the handle of a service, or the caller's is itself that of a service or
+    /// of another KMS, or was made by this call.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{GenerateDataKeyRequest, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let s3 = kms.as_service("s3")?;
+    /// let request = GenerateDataKeyRequest::new("alias/aws/s3");
+    /// s3.on_behalf_of(&kms)?.generate_data_key(request.clone())?;
+    /// assert!(kms.generate_data_key(request).is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn on_behalf_of(&self, caller: &Self) -> Result<Self> {
+        let refused = |text: &'static str| Err(Error::new(ErrorKind::AccessDenied, text));
+        let Some(service) = self.principal.as_service() else {
+            return refused("only the handle of a service acts on behalf of a caller");
+        };
+        if caller.via.is_some() || caller.principal.kind() == PrincipalKind::Service {
+            return refused("a service acts on behalf of callers, not of services");
+        }
+        if !Arc::ptr_eq(&self.core, &caller.core) {
+            return refused("the caller's handle belongs to another KMS");
+        }
+        let (core, principal) = (Arc::clone(&self.core), caller.principal.clone());
+        Ok(Self { core, principal, via: Some(service.clone()), authority: false })
+    }
+
+    /// The service that passes the calls of this handle on, if one does.
+    pub const fn via_service(&self) -> Option<&ServiceName> {
+        self.via.as_ref()
     }
 
     /// The principal that this handle acts as.
@@ -178,6 +261,7 @@ impl fmt::Debug for Kms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kms")
             .field("principal", &self.principal)
+            .field("via", &self.via)
             .field("locality", self.core.registry.locality())
             .field("backend", &self.core.backend.name())
             .finish_non_exhaustive()

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use super::call::{Call, Progress};
 use super::handle::Kms;
 use super::imported::{Offer, Place, place};
-use super::pipeline::{Call, Progress, Target};
+use super::pipeline::Target;
 use super::record::{Imported, KeyRecord};
 use super::reference::KeyReference;
 use super::request::{

@@ -1,17 +1,17 @@
 //! Making, describing, listing, enabling and disabling keys.
 
-use std::collections::BTreeSet;
-
+use super::call::Call;
 use super::handle::Kms;
 use super::listing::{KeyListEntry, Page, PageRequest};
 use super::page::{self, PageLimits};
-use super::pipeline::{Call, Target};
+use super::pipeline::Target;
 use super::record::KeyRecord;
 use super::reference::KeyReference;
 use super::registry::Edit;
 use super::request::{CreateKeyRequest, checked_tags};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
+use crate::identity::AccountId;
 use crate::key::{
     Description, KeyArn, KeyEvent, KeyId, KeyManager, KeyMetadata, KeyState, Operation, Origin, TagSet, check_usage,
 };
@@ -22,7 +22,8 @@ const KEY_PAGES: PageLimits = PageLimits { most: 1_000, default: 100 };
 
 impl Kms {
     /// Makes a key of the caller's account and returns its metadata. It is enabled at once; one of origin `EXTERNAL` is once
-    /// its material was imported ([`Kms::import_key_material`]).
+    /// its material was imported ([`Kms::import_key_material`]). A service ([`Kms::as_service`]) makes keys that it owns and
+    /// no account sees.
     ///
     /// # Errors
     /// [`Validation`](ErrorKind::Validation) if the usage is missing or does not fit the spec, or the description is
@@ -67,23 +68,14 @@ impl Kms {
         }
         let mut random = [0; 16];
         self.core.backend.random().fill(&mut random)?;
+        let owner = self.principal.as_service().filter(|_| self.account() == AccountId::SERVICES);
+        let key_id = KeyId::from_random_bytes(random);
         let mut record = KeyRecord {
-            account: self.account(),
-            key_id: KeyId::from_random_bytes(random),
-            spec: request.spec,
-            usage,
-            origin: request.origin,
-            manager: KeyManager::Customer,
-            state: KeyState::Creating,
-            created: now,
+            manager: if owner.is_some() { KeyManager::Owned } else { KeyManager::Customer },
             description: Description::parse(&request.description)?,
-            deletion: None,
-            rotation: None,
-            on_demand_rotations: 0,
             tags: TagSet::from_tags(checked_tags(&request.tags)?)?,
-            aliases: BTreeSet::new(),
-            last_version: 0,
-            versions: Vec::new(),
+            service: owner.cloned(),
+            ..KeyRecord::new(self.account(), key_id, request.spec, usage, request.origin, now)
         };
         let made = match request.origin {
             Origin::External => KeyEvent::CreatedWithoutMaterial,
@@ -144,7 +136,13 @@ impl Kms {
                 )?;
                 let last_batch = batch.len() < wanted;
                 after = batch.last().map(|(_, key_id, ..)| *key_id).or(after);
-                let alive = batch.into_iter().filter(|(.., record)| !record.is_past_deletion(progress.now()));
+                // All services keep their keys in one account, and each sees its own.
+                let visible = |record: &KeyRecord| {
+                    record.manager != KeyManager::Owned || record.service.as_ref() == self.principal.as_service()
+                };
+                let alive = batch
+                    .into_iter()
+                    .filter(|(.., record)| !record.is_past_deletion(progress.now()) && visible(record));
                 entries.extend(alive.map(|(account, key_id, ..)| KeyListEntry {
                     key_id,
                     key_arn: KeyArn::new(self.locality().clone(), account, key_id),

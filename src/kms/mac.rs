@@ -2,8 +2,9 @@
 
 use subtle::ConstantTimeEq;
 
+use super::call::Call;
 use super::handle::Kms;
-use super::pipeline::{Call, Target};
+use super::pipeline::Target;
 use super::reference::KeyReference;
 use super::request::{GenerateMacRequest, GenerateMacResponse, VerifyMacRequest, VerifyMacResponse};
 use crate::algorithm::MacAlgorithm;

@@ -6,12 +6,15 @@
 //! one way into a key; `reference`, `request`, `listing` and `page` are the shapes of what goes in and comes out; the
 //! rest are operations by theme, each only its own step.
 
+mod access;
 mod agreement;
 mod alias;
 mod bound;
 mod builder;
 mod cache;
+mod call;
 mod chain_record;
+mod checks;
 mod cipher;
 mod data_key;
 mod data_key_pair;
@@ -33,9 +36,11 @@ mod record;
 mod reference;
 mod registry;
 mod request;
+mod resolve;
 mod root_key;
 mod rotation;
 mod sealed;
+mod service_key;
 mod signing;
 mod tag;
 mod trail;

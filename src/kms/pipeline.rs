@@ -4,18 +4,19 @@
 //! no operation can forget a check; it runs inside [`Kms::audited`], so none can forget the trail.
 
 use super::cache::Held;
+use super::call::{Call, Progress, Question};
+use super::checks::{check_manager, check_state, makes_ciphertext};
 use super::handle::{Core, Kms};
 use super::record::{KeyRecord, VersionRecord};
 use super::registry::{Edit, LoadedKey};
 use super::upkeep::MAX_COMMIT_ATTEMPTS;
-use crate::audit::{Action, AuditEvent, ChangeId, KeyResource, Outcome, ParameterValue};
+use crate::audit::{Action, AuditEvent, ChangeId, Outcome};
 use crate::clock::Timestamp;
 use crate::context::EncryptionContext;
 use crate::crypto::PublicKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
-use crate::key::{AliasName, KeyArn, KeyId, KeyIdentifier, KeyManager, KeyVersion, Operation, Verdict, verdict};
-use crate::policy::{AttachedPolicies, Decision, KeyFacts, PolicyRequest};
+use crate::key::{KeyArn, KeyId, KeyIdentifier, KeyVersion, Operation};
 use crate::provider::{Agreement, Cipher, Decryption, Mac, OpenedKey, Signing, key_pair_kind};
 use crate::store::CommitError;
 
@@ -133,75 +134,13 @@ impl Target<'_> {
     }
 }
 
-/// What an operation brings to the pipeline.
-pub(super) struct Call<'a> {
-    pub(super) operation: Operation,
-    pub(super) context: Option<&'a EncryptionContext>,
-    pub(super) source_context: Option<&'a EncryptionContext>,
-    pub(super) dry_run: bool,
-    pub(super) parameters: Vec<(&'static str, ParameterValue)>,
-}
-
-impl<'a> Call<'a> {
-    pub(super) const fn new(operation: Operation) -> Self {
-        Self { operation, context: None, source_context: None, dry_run: false, parameters: Vec::new() }
-    }
-
-    pub(super) const fn context(mut self, context: &'a EncryptionContext) -> Self {
-        self.context = Some(context);
-        self
-    }
-
-    pub(super) const fn source_context(mut self, context: &'a EncryptionContext) -> Self {
-        self.source_context = Some(context);
-        self
-    }
-
-    pub(super) const fn dry_run(mut self, dry_run: bool) -> Self {
-        self.dry_run = dry_run;
-        self
-    }
-
-    pub(super) fn parameter(mut self, name: &'static str, value: impl Into<ParameterValue>) -> Self {
-        self.parameters.push((name, value.into()));
-        self
-    }
-}
-
-/// The audit event of a call in progress, and how far the call has come.
-pub(super) struct Progress {
-    event: AuditEvent,
-    committed: bool,
-}
-
-impl Progress {
-    /// The moment that counts as the time of the whole call.
-    pub(super) const fn now(&self) -> Timestamp {
-        self.event.time
-    }
-
-    /// Notes that the call touches a key.
-    pub(super) fn note_key(&mut self, account: AccountId, key_id: KeyId) {
-        let key = KeyResource { account, key_id };
-        let slots = &mut self.event.keys;
-        if !slots.contains(&Some(key))
-            && let Some(free) = slots.iter_mut().find(|slot| slot.is_none())
-        {
-            *free = Some(key);
-        }
-    }
-}
-
 impl Kms {
     /// Runs an operation without a key: authorises it in the caller's account, runs it, audits it.
     pub(super) fn account_call<T>(&self, call: Call<'_>, run: impl FnOnce(&mut Progress) -> Result<T>) -> Result<T> {
-        let operation = call.operation;
+        let question = call.question();
         self.audited(call, |progress| {
-            let request = PolicyRequest::new(&self.principal, operation, self.account());
-            match self.core.policy.decide(&request, &AttachedPolicies::none())? {
-                Decision::Allow => run(progress),
-                Decision::Deny => Err(self.denied(operation, None)),
-            }
+            self.permit_in_account(&question)?;
+            run(progress)
         })
     }
 
@@ -212,9 +151,9 @@ impl Kms {
         identifier: &KeyIdentifier,
         run: impl FnOnce(&Target<'_>, &Progress) -> Result<T>,
     ) -> Result<T> {
-        let (operation, context) = (call.operation, call.context);
+        let question = call.question();
         self.audited(call, |progress| {
-            let target = self.authorize(progress, operation, identifier, context)?;
+            let target = self.authorize(progress, &question, identifier)?;
             run(&target, progress)
         })
     }
@@ -227,10 +166,10 @@ impl Kms {
         identifier: &KeyIdentifier,
         mut edit: impl FnMut(&Target<'_>, &Progress) -> Result<(Vec<Edit>, T)>,
     ) -> Result<T> {
-        let operation = call.operation;
+        let question = call.question();
         self.audited(call, |progress| {
             self.commit_until_settled(progress, |progress| {
-                let target = self.authorize(progress, operation, identifier, None)?;
+                let target = self.authorize(progress, &question, identifier)?;
                 edit(&target, progress)
             })
         })
@@ -277,6 +216,7 @@ impl Kms {
     /// Runs a call and writes its event before the result is released.
     pub(super) fn audited<T>(&self, call: Call<'_>, run: impl FnOnce(&mut Progress) -> Result<T>) -> Result<T> {
         let mut event = AuditEvent::new(self.core.now(), Action::Call(call.operation), self.principal.clone());
+        event.via_service = self.via_service().cloned();
         event.context = worth_noting(call.context);
         event.source_context = worth_noting(call.source_context);
         event.dry_run = call.dry_run;
@@ -287,10 +227,10 @@ impl Kms {
             true => Err(would_have_succeeded()),
         });
         let Progress { mut event, committed } = progress;
-        event.outcome = match &result {
-            Ok(_) => Outcome::Success,
-            Err(error) => Outcome::Failure(error.kind()),
-        };
+        if let Err(error) = &result {
+            event.outcome = Outcome::Failure(error.kind());
+            event.message = Some(error.to_string().into());
+        }
         self.core.audit.record(event).map_err(|error| if committed { incomplete(error) } else { withheld(error) })?;
         result
     }
@@ -299,75 +239,22 @@ impl Kms {
     pub(super) fn authorize(
         &self,
         progress: &mut Progress,
-        operation: Operation,
+        question: &Question<'_>,
         identifier: &KeyIdentifier,
-        context: Option<&EncryptionContext>,
     ) -> Result<Target<'_>> {
-        let (account, key_id) = self.resolve(operation, identifier)?;
+        let operation = question.operation;
+        let (account, key_id) = self.resolve(progress, question, identifier)?;
         let Some(key) = self.load(account, key_id, progress.now())? else {
             return Err(self.missing(identifier, account, key_id));
         };
         progress.note_key(account, key_id);
-        let record = &key.0.value.record;
-        let facts = KeyFacts::new(key_id, record.spec, record.usage, record.origin, record.manager);
-        let request = PolicyRequest::new(&self.principal, operation, account).with_key(facts).with_context(context);
-        match self.core.policy.decide(&request, &AttachedPolicies::none())? {
-            Decision::Allow => {}
-            // Another account must not learn from the refusal whether the key exists.
-            Decision::Deny if account != self.account() => return Err(self.missing(identifier, account, key_id)),
-            Decision::Deny => return Err(self.denied(operation, Some(&key.0.value.arn))),
-        }
-        check_manager(operation, &key.0.value)?;
-        operation.check_key_usage(record.usage, &key.0.value.arn)?;
+        self.permit(progress, question, identifier, &key.0.value)?;
+        check_manager(operation, &key.0.value, self.via_service())?;
+        operation.check_key_usage(key.0.value.record.usage, &key.0.value.arn)?;
         check_state(operation, &key.0.value, progress.now())?;
         let key = self.rotated_if_due(operation, key, progress.now())?;
         check_state(operation, &key.0.value, progress.now())?; // again, as the rotation may have loaded a later record
         Ok(Target { core: &self.core, key })
-    }
-
-    /// Finds out which key an identifier means.
-    fn resolve(&self, operation: Operation, identifier: &KeyIdentifier) -> Result<(AccountId, KeyId)> {
-        match identifier {
-            KeyIdentifier::KeyId(key_id) => Ok((self.account(), *key_id)),
-            KeyIdentifier::KeyArn(arn) => {
-                self.check_place(operation, arn.account(), arn.locality() == self.locality(), identifier)?;
-                Ok((arn.account(), arn.id()))
-            }
-            KeyIdentifier::AliasName(name) if operation.accepts_alias() => {
-                self.resolve_alias(self.account(), name, identifier)
-            }
-            KeyIdentifier::AliasArn(arn) if operation.accepts_alias() => {
-                self.check_place(operation, arn.account(), arn.locality() == self.locality(), identifier)?;
-                self.resolve_alias(arn.account(), arn.name(), identifier)
-            }
-            KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_) => Err(Error::new(
-                ErrorKind::NotFound,
-                format!("invalid key id '{identifier}': {operation} takes a key id or a key ARN, and no alias"),
-            )),
-        }
-    }
-
-    fn check_place(
-        &self,
-        operation: Operation,
-        account: AccountId,
-        here: bool,
-        identifier: &KeyIdentifier,
-    ) -> Result<()> {
-        if here && (account == self.account() || operation.is_cross_account()) {
-            return Ok(());
-        }
-        Err(unknown(identifier))
-    }
-
-    fn resolve_alias(
-        &self,
-        account: AccountId,
-        name: &AliasName,
-        identifier: &KeyIdentifier,
-    ) -> Result<(AccountId, KeyId)> {
-        let alias = self.core.registry.alias(account, name)?.ok_or_else(|| unknown(identifier))?;
-        Ok((account, alias.0.value.target))
     }
 
     /// Loads a key that exists at this moment: one whose waiting period has ended does not.
@@ -388,68 +275,10 @@ impl Kms {
             Err(_) => Ok(key),
         }
     }
-
-    fn denied(&self, operation: Operation, arn: Option<&KeyArn>) -> Error {
-        let resource = arn.map_or_else(|| "*".to_owned(), ToString::to_string);
-        let text = format!("{} is not authorized to perform kms:{operation} on {resource}", self.principal);
-        Error::new(ErrorKind::AccessDenied, text)
-    }
-
-    /// The refusal for a key that does not exist, or that the caller may not know of.
-    fn missing(&self, identifier: &KeyIdentifier, account: AccountId, key_id: KeyId) -> Error {
-        match identifier {
-            KeyIdentifier::KeyId(_) => {
-                let arn = KeyArn::new(self.locality().clone(), account, key_id);
-                Error::new(ErrorKind::NotFound, format!("key '{arn}' does not exist"))
-            }
-            _ => unknown(identifier),
-        }
-    }
 }
 
 fn worth_noting(context: Option<&EncryptionContext>) -> Option<EncryptionContext> {
     context.filter(|context| !context.is_empty()).cloned()
-}
-
-fn unknown(identifier: &KeyIdentifier) -> Error {
-    let what = match identifier {
-        KeyIdentifier::KeyId(_) | KeyIdentifier::KeyArn(_) => "key",
-        KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_) => "alias",
-    };
-    Error::new(ErrorKind::NotFound, format!("{what} '{identifier}' does not exist"))
-}
-
-fn check_manager(operation: Operation, key: &LoadedKey) -> Result<()> {
-    if operation.needs_customer_managed() && key.record.manager != KeyManager::Customer {
-        let text = format!("{} is not customer managed, so {operation} is not possible", key.arn);
-        return Err(Error::new(ErrorKind::UnsupportedOperation, text));
-    }
-    Ok(())
-}
-
-fn check_state(operation: Operation, key: &LoadedKey, now: Timestamp) -> Result<()> {
-    let record = &key.record;
-    let state = record.state_at(now);
-    match verdict(operation, state, record.origin, record.spec.class()) {
-        Verdict::Refused(refusal) => Err(refusal.error(&key.arn)),
-        Verdict::NotApplicable => {
-            let text = format!("{operation} does not apply to {} in state {state}", key.arn);
-            Err(Error::new(ErrorKind::UnsupportedOperation, text))
-        }
-        Verdict::Allowed | Verdict::AllowedOnceAvailable | Verdict::NoEffect => Ok(()),
-    }
-}
-
-const fn makes_ciphertext(operation: Operation) -> bool {
-    matches!(
-        operation,
-        Operation::Encrypt
-            | Operation::ReEncryptTo
-            | Operation::GenerateDataKey
-            | Operation::GenerateDataKeyWithoutPlaintext
-            | Operation::GenerateDataKeyPair
-            | Operation::GenerateDataKeyPairWithoutPlaintext
-    )
 }
 
 /// How a dry run ends that went well.

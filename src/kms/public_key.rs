@@ -1,7 +1,7 @@
 //! The public key of a KMS key, for use outside.
 
+use super::call::Call;
 use super::handle::Kms;
-use super::pipeline::Call;
 use super::reference::KeyReference;
 use super::request::GetPublicKeyResponse;
 use crate::error::Result;

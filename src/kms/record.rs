@@ -7,7 +7,7 @@
 //! u32 days) ‖ rotation? (u32 days, u64 next) ‖ u32 on-demand rotations ‖ u16 count, tags (key, value) ‖ u16 count,
 //! aliases ‖ u32 last version number ‖ u16 count, versions (u32 number, 32 material id, u64 created, u8 rotation type,
 //! provider, u32 length ‖ public key?, u32 length ‖ sealed material, imported? (description, u64 valid to?, u8 pending
-//! rotation, 32 token digest))`.
+//! rotation, 32 token digest)) ‖ service?`.
 //!
 //! Alias: `u8 1 ‖ 16 key id ‖ u64 created ‖ u64 updated`.
 
@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::AccountId;
+use crate::identity::{AccountId, ServiceName};
 use crate::key::{
     AliasName, DeletionWindow, Description, KeyArn, KeyId, KeyManager, KeyMaterialId, KeyMetadata, KeySpec, KeyState,
     KeyUsage, KeyVersion, Origin, RotationPeriod, RotationType, SpecClass, Tag, TagSet,
@@ -52,6 +52,8 @@ pub(super) struct KeyRecord {
     pub(super) last_version: u32,
     /// Ascending by number. The last is the current one, but for one behind it that waits for a rotation.
     pub(super) versions: Vec<VersionRecord>,
+    /// The service that the key belongs to, unless the account manages it.
+    pub(super) service: Option<ServiceName>,
 }
 
 /// A scheduled deletion.
@@ -106,6 +108,36 @@ pub(super) struct AliasRecord {
 }
 
 impl KeyRecord {
+    /// A key that is being made, of the account's own, without any material yet.
+    pub(super) fn new(
+        account: AccountId,
+        key_id: KeyId,
+        spec: KeySpec,
+        usage: KeyUsage,
+        origin: Origin,
+        created: Timestamp,
+    ) -> Self {
+        Self {
+            account,
+            key_id,
+            spec,
+            usage,
+            origin,
+            manager: KeyManager::Customer,
+            state: KeyState::Creating,
+            created,
+            description: Description::default(),
+            deletion: None,
+            rotation: None,
+            on_demand_rotations: 0,
+            tags: TagSet::default(),
+            aliases: BTreeSet::new(),
+            last_version: 0,
+            versions: Vec::new(),
+            service: None,
+        }
+    }
+
     /// The version that new ciphertexts are made under.
     pub(super) fn current_version(&self) -> Option<&VersionRecord> {
         self.current_index().map(|index| &self.versions[index])
@@ -187,6 +219,10 @@ impl KeyRecord {
         writer.u32(self.on_demand_rotations);
         self.encode_names(&mut writer)?;
         self.encode_versions(&mut writer)?;
+        if present(&mut writer, self.service.is_some()) {
+            let name = self.service.as_ref().map_or("", ServiceName::as_str);
+            writer.prefixed_u16(name.as_bytes(), "service")?;
+        }
         Ok(writer.into_bytes())
     }
 
@@ -248,6 +284,7 @@ impl KeyRecord {
             aliases: decode_aliases(&mut reader)?,
             last_version: reader.u32("last version")?,
             versions: decode_versions(&mut reader)?,
+            service: optional(&mut reader, |reader| ServiceName::parse(text(reader, "service")?))?,
         };
         reader.finish()?;
         let highest = record.versions.last().map_or(0, |version| version.number.number());
@@ -435,6 +472,7 @@ mod tests {
             aliases: [AliasName::parse("alias/x")?, AliasName::parse("alias/y")?].into(),
             last_version: 8,
             versions: vec![version(1), version(2), version(7)],
+            service: Some(ServiceName::parse("s3")?),
         })
     }
 
@@ -445,7 +483,7 @@ mod tests {
     #[test]
     fn a_key_is_read_as_it_was_written_and_no_part_of_it_is() -> Result<()> {
         let full = record()?;
-        let bare = KeyRecord { deletion: None, rotation: None, versions: Vec::new(), ..full.clone() };
+        let bare = KeyRecord { deletion: None, rotation: None, versions: Vec::new(), service: None, ..full.clone() };
         for record in [full, bare] {
             let bytes = record.encode()?;
             assert_eq!(decode(&bytes)?, record);

@@ -31,7 +31,7 @@ pub(super) struct LoadedKey {
 }
 
 impl LoadedKey {
-    fn new(record: KeyRecord, locality: &Locality) -> Self {
+    pub(super) fn new(record: KeyRecord, locality: &Locality) -> Self {
         let arn = KeyArn::new(locality.clone(), record.account, record.key_id);
         let opened = record.versions.iter().map(|_| OnceLock::new()).collect();
         Self { record, arn, opened, public: OnceLock::new() }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::call::Call;
 use super::handle::Kms;
 use super::listing::{IncludeKeyMaterial, Page, PageRequest, RotationListEntry};
 use super::page::{self, PageLimits};
-use super::pipeline::{Call, Target};
+use super::pipeline::Target;
 use super::record::{KeyRecord, Rotation, VersionRecord};
 use super::reference::KeyReference;
 use super::request::KeyRotationStatus;

@@ -1,7 +1,7 @@
 //! Signatures under a KMS key.
 
+use super::call::Call;
 use super::handle::Kms;
-use super::pipeline::Call;
 use super::reference::KeyReference;
 use super::request::{SignRequest, SignResponse, VerifyRequest, VerifyResponse};
 use crate::algorithm::{MessageType, SigningAlgorithm};

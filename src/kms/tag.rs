@@ -1,9 +1,9 @@
 //! Tags of keys.
 
+use super::call::Call;
 use super::handle::Kms;
 use super::listing::{Page, PageRequest};
 use super::page::{self, PageLimits};
-use super::pipeline::Call;
 use super::reference::KeyReference;
 use crate::error::Result;
 use crate::key::{Operation, Tag};

@@ -12,21 +12,21 @@ use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest};
 use strongroom::{
     AccountId, CreateKeyRequest, DataKeyPairSpec, DecryptRequest, DeletionWindow, DeriveSharedSecretRequest,
     EncryptRequest, EncryptionContext, Error, ErrorKind, GenerateDataKeyPairRequest, GenerateDataKeyRequest,
-    GenerateMacRequest, GetParametersForImportRequest, ImportKeyMaterialRequest, IncludeKeyMaterial, KeyId, KeyState,
-    Kms, ManualClock, Operation, Origin, PageRequest, Principal, ReEncryptRequest, Result, RotationPeriod, SignRequest,
-    Tag, Timestamp, VerifyMacRequest, VerifyRequest,
+    GenerateMacRequest, GetParametersForImportRequest, ImportKeyMaterialRequest, IncludeKeyMaterial, KeyId,
+    KeyReference, KeyState, Kms, ManualClock, Operation, Origin, PageRequest, Principal, ReEncryptRequest, Result,
+    RotationPeriod, SignRequest, Tag, Timestamp, VerifyMacRequest, VerifyRequest,
 };
 
 use crate::kms_keys::{kind, with_key};
 
 /// One call of an operation.
-type Attempt<'a> = Box<dyn Fn(&Kms) -> Result<()> + 'a>;
+pub(crate) type Attempt<'a> = Box<dyn Fn(&Kms) -> Result<()> + 'a>;
 
 /// A way to bring a key into a state.
 type Reach = fn(&Kms, KeyId) -> Result<()>;
 
 /// Every operation of this release, tried on one key (and a blob of it), each as a caller would.
-fn operations(key: KeyId, blob: &[u8]) -> Vec<(Operation, Attempt<'_>)> {
+pub(crate) fn operations<'a>(key: impl KeyReference + Copy + 'a, blob: &'a [u8]) -> Vec<(Operation, Attempt<'a>)> {
     let page = PageRequest::default;
     vec![
         (Operation::CreateKey, Box::new(|kms| kms.create_key(CreateKeyRequest::default()).map(drop))),
@@ -72,7 +72,7 @@ fn operations(key: KeyId, blob: &[u8]) -> Vec<(Operation, Attempt<'_>)> {
 
 /// The operations of asymmetric, HMAC and imported keys. Permission is asked for before it matters what kind of key it is,
 /// so that a refusal tells nothing of it.
-fn operations_of_other_keys<'a>(key: KeyId) -> Vec<(Operation, Attempt<'a>)> {
+pub(crate) fn operations_of_other_keys<'a>(key: impl KeyReference + Copy + 'a) -> Vec<(Operation, Attempt<'a>)> {
     const BYTES: [u8; 32] = [7; 32];
     let (signing, mac) = (SigningAlgorithm::EcdsaSha256, MacAlgorithm::HmacSha256);
     let pair = move || GenerateDataKeyPairRequest::new(key, DataKeyPairSpec::EccNistP256);

@@ -1,5 +1,6 @@
 //! The one integration test binary.
 
+mod accounts;
 #[cfg(feature = "tokio")]
 mod async_io;
 mod audit_trail;
@@ -25,6 +26,7 @@ mod kms_openssl;
 mod kms_pipeline;
 mod kms_rotation;
 mod layering;
+mod management_types;
 mod openssl;
 mod package;
 mod peer;

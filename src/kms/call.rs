@@ -1,0 +1,89 @@
+//! What an operation brings to the pipeline, and what the pipeline notes while it runs.
+
+use crate::audit::{AuditEvent, KeyResource, ParameterValue};
+use crate::clock::Timestamp;
+use crate::context::EncryptionContext;
+use crate::identity::AccountId;
+use crate::key::{KeyId, Operation};
+
+/// What an operation brings to the pipeline.
+pub(super) struct Call<'a> {
+    pub(super) operation: Operation,
+    pub(super) context: Option<&'a EncryptionContext>,
+    pub(super) source_context: Option<&'a EncryptionContext>,
+    pub(super) dry_run: bool,
+    pub(super) parameters: Vec<(&'static str, ParameterValue)>,
+}
+
+impl<'a> Call<'a> {
+    pub(super) const fn new(operation: Operation) -> Self {
+        Self { operation, context: None, source_context: None, dry_run: false, parameters: Vec::new() }
+    }
+
+    pub(super) const fn context(mut self, context: &'a EncryptionContext) -> Self {
+        self.context = Some(context);
+        self
+    }
+
+    pub(super) const fn source_context(mut self, context: &'a EncryptionContext) -> Self {
+        self.source_context = Some(context);
+        self
+    }
+
+    pub(super) const fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+
+    /// What is to be decided about the key of the call.
+    pub(super) const fn question(&self) -> Question<'a> {
+        Question { operation: self.operation, context: self.context }
+    }
+
+    pub(super) fn parameter(mut self, name: &'static str, value: impl Into<ParameterValue>) -> Self {
+        self.parameters.push((name, value.into()));
+        self
+    }
+}
+
+/// What is to be decided about one key of a call.
+#[derive(Clone, Copy)]
+pub(super) struct Question<'a> {
+    pub(super) operation: Operation,
+    pub(super) context: Option<&'a EncryptionContext>,
+}
+
+impl<'a> Question<'a> {
+    pub(super) const fn new(operation: Operation) -> Self {
+        Self { operation, context: None }
+    }
+
+    pub(super) const fn context(mut self, context: &'a EncryptionContext) -> Self {
+        self.context = Some(context);
+        self
+    }
+}
+
+/// The audit event of a call in progress, and how far the call has come.
+pub(super) struct Progress {
+    pub(super) event: AuditEvent,
+    pub(super) committed: bool,
+}
+
+impl Progress {
+    /// The moment that counts as the time of the whole call.
+    pub(super) const fn now(&self) -> Timestamp {
+        self.event.time
+    }
+
+    /// Notes that the call touches a key.
+    pub(super) fn note_key(&mut self, account: AccountId, key_id: KeyId) {
+        let key = KeyResource { account, key_id };
+        let slots = &mut self.event.keys;
+        if !slots.contains(&Some(key))
+            && let Some(free) = slots.iter_mut().find(|slot| slot.is_none())
+        {
+            *free = Some(key);
+        }
+    }
+}
