@@ -7,6 +7,7 @@ mod audit_trail;
 #[cfg(feature = "sqlite")]
 mod bit_rot;
 mod blob;
+mod check_order;
 #[cfg(feature = "sqlite")]
 mod crash;
 mod envelope;
