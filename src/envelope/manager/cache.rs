@@ -156,8 +156,8 @@ impl CacheStatistics {
         self.misses
     }
 
-    /// Messages that did not concern the cache: of unknown length, over the limit of bytes, or of a suite whose data keys
-    /// are for one message.
+    /// Messages that did not concern the cache: of unknown length, over the limit of bytes, signed ones that were written,
+    /// or of a suite that uses the data key as it is.
     pub const fn bypasses(&self) -> u64 {
         self.bypasses
     }

@@ -29,13 +29,14 @@ const IDENTITY_LABEL: &[u8] = b"strongroom data key cache v1";
 /// away, bites only when the data keys that are held have reached their **maximum age**, which therefore has no default.
 /// [`DataKeyCache::clear`] ends it at once.
 ///
-/// A data key is found again only for the same suite, the same commitment policy, the same encryption context (all of it, and the same pairs left
-/// out of the header), the same partition, and on decrypt the same wrapped data keys. To encrypt, it serves until its age, its number of messages or its number of bytes
-/// would be exceeded; to decrypt, until its age is. While one thread fetches a data key, others that need the same wait
-/// for it; if that fails, all of them have that failure.
+/// A data key is found again only for the same suite, the same commitment policy, the same encryption context (all of it,
+/// and the same pairs left out of the header), the same partition, and on decrypt the same wrapped data keys. To encrypt, it
+/// serves until its age, its number of messages or its number of bytes would be exceeded; to decrypt, until its age is.
+/// While one thread fetches a data key, others that need the same wait for it; if that fails, all of them have that failure.
 ///
-/// Not cached is what is written by [`Envelope::writer`](crate::Envelope::writer), as its length is not known
-/// beforehand, what is longer than the limit of bytes, and messages of suites whose data keys are for one message only.
+/// Not cached is what is written by [`Envelope::writer`](crate::Envelope::writer), as its length is not known beforehand,
+/// what is longer than the limit of bytes, a signed message that is written, as it has a key pair of its own, and messages
+/// of suites that use the data key as it is.
 ///
 /// # Examples
 /// ```
@@ -84,7 +85,9 @@ impl CachingMaterialsManager {
     fn cachable_length(&self, materials: &EncryptionMaterials) -> Option<u64> {
         let length = materials.plaintext_length()?;
         // One message for each data key leaves nothing to share, so nobody should wait for another's.
-        let shared = is_shareable(materials.suite()) && self.terms.max_messages > 1;
+        let suite = materials.suite();
+        // And to a signed message belongs a key pair of its own, whose public half is in the context.
+        let shared = derives(suite) && suite.signature().is_none() && self.terms.max_messages > 1;
         (shared && length <= self.terms.max_bytes).then_some(length)
     }
 
@@ -149,7 +152,7 @@ impl MaterialsManager for CachingMaterialsManager {
 
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
         materials.expect_no_data_key()?;
-        if !is_shareable(materials.suite()) {
+        if !derives(materials.suite()) {
             self.cache.note_bypass();
             return self.inner.on_decrypt(materials, data_keys);
         }
@@ -198,9 +201,8 @@ const fn policy_name(policy: CommitmentPolicy) -> &'static [u8] {
 const MAX_BYTES: u64 = u64::MAX >> 1;
 
 /// Whether a data key of the suite may serve several messages: only if the content key is derived with the message id.
-/// And to a signed message belongs a key pair of its own, whose public half is in the context.
-fn is_shareable(suite: AlgorithmSuite) -> bool {
-    suite.derivation() != KeyDerivation::None && suite.signature().is_none()
+fn derives(suite: AlgorithmSuite) -> bool {
+    suite.derivation() != KeyDerivation::None
 }
 
 /// Which entries of a shared cache are a manager's.

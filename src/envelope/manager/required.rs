@@ -65,7 +65,13 @@ impl RequiredContextManager {
 impl MaterialsManager for RequiredContextManager {
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
         self.names.iter().try_for_each(|name| materials.require_context(name))?;
-        self.inner.on_encrypt(materials)
+        self.inner.on_encrypt(materials)?;
+        // A manager behind this one could have put other materials in the place of these.
+        let required: BTreeSet<&str> = materials.required_names().collect();
+        if self.names.iter().all(|name| required.contains(name.as_str())) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Internal, "the materials manager dropped a required name of the context"))
     }
 
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {

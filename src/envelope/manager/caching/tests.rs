@@ -8,7 +8,7 @@ use super::*;
 use crate::clock::{ManualClock, Timestamp};
 use crate::context::EncryptionContext;
 use crate::envelope::manager::{DEFAULT_CACHE_CAPACITY, DefaultMaterialsManager};
-use crate::envelope::{Envelope, Keyring, KmsKeyring, RawAesKeyring};
+use crate::envelope::{Envelope, EnvelopeBuilder, Keyring, KmsKeyring, RawAesKeyring};
 use crate::kms::Kms;
 use crate::message::{Header, inspect};
 
@@ -344,19 +344,40 @@ fn a_stream_is_written_past_the_cache_and_read_through_it() -> Result<(), Box<dy
 }
 
 #[test]
-fn suites_whose_data_keys_are_for_one_message_are_not_cached() -> Result<()> {
+fn data_keys_that_are_used_as_they_are_are_not_cached() -> Result<()> {
     let (builder, _, calls) = counted();
     let manager = builder.build()?;
-    let suites = [AlgorithmSuite::Aes256Gcm, AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384];
-    for (round, suite) in (1..).zip(suites) {
-        for _ in 0..2 {
-            let mut made = encryption(suite, context("1"));
-            manager.on_encrypt(&mut made)?;
-            manager.on_decrypt(&mut decryption(suite, context("1")), made.encrypted_data_keys())?;
-        }
-        assert_eq!(calls.load(SeqCst), round * 4);
+    for _ in 0..2 {
+        let mut made = encryption(AlgorithmSuite::Aes256Gcm, context("1"));
+        manager.on_encrypt(&mut made)?;
+        manager.on_decrypt(&mut decryption(AlgorithmSuite::Aes256Gcm, context("1")), made.encrypted_data_keys())?;
     }
-    assert_eq!((manager.cache().statistics().bypasses(), manager.cache().statistics().entries()), (8, 0));
+    assert_eq!(calls.load(SeqCst), 4);
+    assert_eq!((manager.cache().statistics().bypasses(), manager.cache().statistics().entries()), (4, 0));
+    Ok(())
+}
+
+#[test]
+fn a_signed_message_is_written_past_the_cache_and_read_through_it() -> Result<()> {
+    let (builder, clock, calls) = counted();
+    let manager = builder.build()?;
+    let cache = manager.cache().clone();
+    let suite = AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384;
+    let envelope = EnvelopeBuilder::with_materials_manager(manager).algorithm_suite(suite).build()?;
+    let messages = [envelope.encrypt(b"one", &context("1"))?, envelope.encrypt(b"two", &context("1"))?];
+    assert_eq!((calls.load(SeqCst), cache.statistics().bypasses()), (2, 2));
+    for _ in 0..3 {
+        assert_eq!(envelope.decrypt(&messages[0], &context("1"))?, b"one");
+        assert_eq!(envelope.decrypt(&messages[1], &context("1"))?, b"two");
+    }
+    assert_eq!((calls.load(SeqCst), cache.statistics().hits(), cache.statistics().entries()), (4, 4, 2));
+    // A data key from the cache opens no message whose signature is wrong.
+    let mut forged = messages[0].clone();
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(envelope.decrypt(&forged, &context("1")).unwrap_err().kind(), ErrorKind::InvalidMessage);
+    clock.advance(AGE + JUST);
+    envelope.decrypt(&messages[0], &context("1"))?;
+    assert_eq!(calls.load(SeqCst), 5);
     Ok(())
 }
 

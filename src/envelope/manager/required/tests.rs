@@ -93,6 +93,28 @@ fn the_header_itself_is_bound_to_what_it_leaves_out() -> Result<()> {
     Ok(())
 }
 
+/// Puts materials of the same suite and context in the place of those that it gets.
+#[derive(Debug)]
+struct Forgetful;
+
+impl MaterialsManager for Forgetful {
+    fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
+        *materials = EncryptionMaterials::new(materials.suite(), materials.context().clone(), *materials.backend())?;
+        raw().on_encrypt(materials)
+    }
+
+    fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
+        raw().on_decrypt(materials, data_keys)
+    }
+}
+
+#[test]
+fn materials_that_lost_a_required_name_are_refused() -> Result<()> {
+    let envelope = Envelope::with_materials_manager(RequiredContextManager::new(Forgetful, ["b"])?);
+    assert_eq!(envelope.encrypt(b"x", &context(FULL)).unwrap_err().kind(), ErrorKind::Internal);
+    Ok(())
+}
+
 #[test]
 fn who_encrypts_must_give_every_required_name() {
     let envelope = Envelope::with_materials_manager(required(&["a", "missing"]));
