@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`quickstart`] | How do I encrypt something, and stream a file? |
 //! | [`concepts`] | What are keys, versions, aliases, states and contexts? |
+//! | [`envelopes`] | Which keyring, which way of reading, which limits; what does an error mean? |
 //! | [`key_types`] | What can RSA, elliptic curve and HMAC keys do, and how do others use my public key? |
 //! | [`bring_your_own_key`] | How do I import key material of my own? |
 //! | [`policies`] | Who may do what: how are key policies, identity policies and grants evaluated? |
@@ -20,6 +21,9 @@ pub mod quickstart {}
 
 #[doc = include_str!("concepts.md")]
 pub mod concepts {}
+
+#[doc = include_str!("envelopes.md")]
+pub mod envelopes {}
 
 #[doc = include_str!("key_types.md")]
 pub mod key_types {}
