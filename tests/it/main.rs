@@ -33,6 +33,7 @@ mod package;
 mod peer;
 #[cfg(feature = "sqlite")]
 mod persistence;
+mod policy_decisions;
 mod require;
 mod root_key;
 mod signatures;
