@@ -23,8 +23,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct AccountId([u8; 12]);
 
 impl AccountId {
-    /// Where services keep the keys that they own: nobody but services can act in this account, `999999999999`.
-    pub const SERVICES: Self = Self(*b"999999999999");
+    /// Where services keep the keys that they own: nobody but services can act in this account, `999999000000`.
+    pub const SERVICES: Self = Self(*b"999999000000");
 
     /// Reads twelve decimal digits.
     ///

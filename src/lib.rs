@@ -56,7 +56,7 @@ pub use kms::{
     GetParametersForImportRequest, GetParametersForImportResponse, GetPublicKeyResponse, ImportKeyMaterialRequest,
     ImportedKeyMaterial, IncludeKeyMaterial, KeyListEntry, KeyReference, KeyRotationStatus, Kms, KmsAead, KmsBuilder,
     KmsLimits, KmsMac, KmsSignature, KmsSigner, KmsVerifyingKey, MAX_RANDOM_LENGTH, MaintenanceReport, Page,
-    PageRequest, ReEncryptRequest, ReEncryptResponse, RootKeyStatus, RotationListEntry, ScheduledDeletion, SignRequest,
-    SignResponse, VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
+    PageRequest, PutKeyPolicyRequest, ReEncryptRequest, ReEncryptResponse, RootKeyStatus, RotationListEntry,
+    ScheduledDeletion, SignRequest, SignResponse, VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
 };
 pub use secret::SecretBytes;

@@ -24,6 +24,14 @@ pub enum Action {
     DeleteKey,
     /// The library made the key of a service in an account, because it was needed for the first time.
     CreateServiceKey,
+    /// A caller asked to attach a policy to a principal.
+    PutIdentityPolicy,
+    /// A caller asked for a policy of a principal.
+    GetIdentityPolicy,
+    /// A caller asked for the names of the policies of a principal.
+    ListIdentityPolicies,
+    /// A caller asked to take a policy from a principal.
+    DeleteIdentityPolicy,
 }
 
 impl fmt::Display for Action {
@@ -34,6 +42,10 @@ impl fmt::Display for Action {
             Self::DeleteExpiredKeyMaterial => f.write_str("DeleteExpiredKeyMaterial"),
             Self::DeleteKey => f.write_str("DeleteKey"),
             Self::CreateServiceKey => f.write_str("CreateKey"),
+            Self::PutIdentityPolicy => f.write_str("PutIdentityPolicy"),
+            Self::GetIdentityPolicy => f.write_str("GetIdentityPolicy"),
+            Self::ListIdentityPolicies => f.write_str("ListIdentityPolicies"),
+            Self::DeleteIdentityPolicy => f.write_str("DeleteIdentityPolicy"),
         }
     }
 }
@@ -157,9 +169,13 @@ impl AuditEvent {
     pub const fn read_only(&self) -> bool {
         match self.action {
             Action::Call(operation) => operation.is_read_only(),
-            Action::RotateKey | Action::DeleteExpiredKeyMaterial | Action::DeleteKey | Action::CreateServiceKey => {
-                false
-            }
+            Action::GetIdentityPolicy | Action::ListIdentityPolicies => true,
+            Action::RotateKey
+            | Action::DeleteExpiredKeyMaterial
+            | Action::DeleteKey
+            | Action::CreateServiceKey
+            | Action::PutIdentityPolicy
+            | Action::DeleteIdentityPolicy => false,
         }
     }
 }

@@ -60,7 +60,11 @@ impl Serialize for Json<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let event = self.event;
         let (event_type, details) = match event.action {
-            Action::Call(_) => ("AwsApiCall", "requestParameters"),
+            Action::Call(_)
+            | Action::PutIdentityPolicy
+            | Action::GetIdentityPolicy
+            | Action::ListIdentityPolicies
+            | Action::DeleteIdentityPolicy => ("AwsApiCall", "requestParameters"),
             Action::RotateKey | Action::DeleteExpiredKeyMaterial | Action::DeleteKey | Action::CreateServiceKey => {
                 ("AwsServiceEvent", "serviceEventDetails")
             }

@@ -1,16 +1,21 @@
 //! Whether the caller may do what it asks for. What it may not know of looks as if it did not exist.
 
+use std::borrow::Cow;
+use std::fmt;
+
+use super::cache::Held;
 use super::call::{Progress, Question};
 use super::handle::Kms;
+use super::identity_record::IdentityPolicies;
 use super::registry::LoadedKey;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::AccountId;
-use crate::key::{KeyArn, KeyIdentifier, KeyManager, Operation};
-use crate::policy::{AttachedPolicies, Decision, KeyFacts, PolicyRequest};
+use crate::identity::{AccountId, PrincipalKind, ServiceName};
+use crate::key::{AliasArn, AliasName, KeyIdentifier, KeyManager, Operation};
+use crate::policy::{AttachedPolicies, Decision, KeyFacts, PolicyDocument, PolicyRequest, RequestParameter, evaluate};
 
 impl Kms {
     /// Lets an operation without a key pass, if the caller may do it in its account.
-    pub(super) fn permit_in_account(&self, question: &Question<'_>) -> Result<()> {
+    pub(super) fn permit_in_account(&self, progress: &mut Progress, question: &Question<'_>) -> Result<()> {
         let operation = question.operation;
         if self.is_service_itself() {
             return match operation {
@@ -18,11 +23,22 @@ impl Kms {
                 _ => Err(self.denied(operation, None)),
             };
         }
-        let request = PolicyRequest::new(&self.principal, operation, self.account());
-        match self.core.policy.decide(&request, &AttachedPolicies::none())? {
-            Decision::Allow => Ok(()),
-            Decision::Deny => Err(self.denied(operation, None)),
+        let request = self.policy_request(progress, question, self.account());
+        self.decide(progress, &request, &AttachedPolicies::none(), || self.denied(operation, None))
+    }
+
+    /// Lets an operation pass to an alias of the caller's account, if the caller may do it: making, moving and deleting
+    /// one takes a permission on the alias beside the one on the key.
+    pub(super) fn permit_alias(&self, progress: &mut Progress, operation: Operation, alias: &AliasName) -> Result<()> {
+        if self.is_service_itself() {
+            return Ok(()); // what the key says to this comes next
         }
+        let question = Question::new(operation);
+        let request = self.policy_request(progress, &question, self.account()).with_alias(alias);
+        self.decide(progress, &request, &AttachedPolicies::none(), || {
+            let arn = AliasArn::new(self.locality().clone(), self.account(), alias.clone());
+            self.denied(operation, Some(&arn))
+        })
     }
 
     /// Lets an operation pass to a key, if the caller may do it.
@@ -30,7 +46,7 @@ impl Kms {
     /// Whoever may not learns from the refusal whether the key exists only if it is of the caller's own account.
     pub(super) fn permit(
         &self,
-        _progress: &mut Progress,
+        progress: &mut Progress,
         question: &Question<'_>,
         identifier: &KeyIdentifier,
         key: &LoadedKey,
@@ -44,16 +60,90 @@ impl Kms {
             KeyManager::Service if record.account != self.account() => return Err(missing()),
             KeyManager::Service | KeyManager::Customer => {}
         }
-        let facts = KeyFacts::new(record.key_id, record.spec, record.usage, record.origin, record.manager);
-        let request = PolicyRequest::new(&self.principal, question.operation, record.account)
-            .with_key(facts)
-            .with_context(question.context);
-        match self.core.policy.decide(&request, &AttachedPolicies::none()) {
-            Ok(Decision::Allow) => Ok(()),
-            // Neither a refusal nor a failure may tell another account that the key exists.
-            Ok(Decision::Deny) | Err(_) if record.account != self.account() => Err(missing()),
-            Ok(Decision::Deny) => Err(self.denied(question.operation, Some(&key.arn))),
-            Err(error) => Err(error),
+        let allowed = self.permit_by_policies(progress, question, identifier, key);
+        // Neither a refusal nor a failure may tell another account that the key exists.
+        if record.account == self.account() { allowed } else { allowed.map_err(|_| missing()) }
+    }
+
+    fn permit_by_policies(
+        &self,
+        progress: &mut Progress,
+        question: &Question<'_>,
+        identifier: &KeyIdentifier,
+        key: &LoadedKey,
+    ) -> Result<()> {
+        let record = &key.record;
+        let mut facts = KeyFacts::new(record.key_id, record.spec, record.usage, record.origin, record.manager)
+            .with_tags(&record.tags);
+        let attached = AttachedPolicies::none().with_key_policy(key.policy()?);
+        let aliases: Vec<AliasName>;
+        if self.needs_aliases(&attached)? {
+            aliases = record.aliases.iter().cloned().collect();
+            facts = facts.with_aliases(&aliases);
+        }
+        let named = alias_in(identifier).map(RequestParameter::RequestAlias);
+        let conditions: Cow<'_, [RequestParameter<'_>]> = match named {
+            None => question.conditions.into(),
+            Some(named) => question.conditions.iter().copied().chain([named]).collect(),
+        };
+        let request =
+            self.policy_request(progress, question, record.account).with_key(facts).with_parameters(&conditions);
+        self.decide(progress, &request, &attached, || self.denied(question.operation, Some(&key.arn)))
+    }
+
+    fn policy_request<'a>(
+        &'a self,
+        progress: &Progress,
+        question: &Question<'a>,
+        account: AccountId,
+    ) -> PolicyRequest<'a> {
+        PolicyRequest::new(&self.principal, question.operation, account)
+            .at(self.locality(), progress.now())
+            .with_context(question.context)
+            .via_service(self.via_service().map(ServiceName::as_str))
+            .with_parameters(question.conditions)
+    }
+
+    /// Whether the policy of the key or one of the caller's asks for the aliases of the key. An application's own policy
+    /// may.
+    fn needs_aliases(&self, attached: &AttachedPolicies<'_>) -> Result<bool> {
+        let identity = self.attached_identity()?;
+        let own = identity.iter().flat_map(|held| held.0.value.documents()).any(PolicyDocument::needs_aliases);
+        Ok(own || attached.needs_aliases() || self.core.policy.is_some())
+    }
+
+    /// The policies of the caller. Only users and roles can have any.
+    pub(super) fn attached_identity(&self) -> Result<Option<Held<IdentityPolicies>>> {
+        match self.principal.kind() {
+            PrincipalKind::User | PrincipalKind::Role => {
+                self.core.registry.identity_policies(&self.principal).map(Some)
+            }
+            PrincipalKind::Root | PrincipalKind::Service => Ok(None),
+        }
+    }
+
+    fn decide(
+        &self,
+        progress: &mut Progress,
+        request: &PolicyRequest<'_>,
+        attached: &AttachedPolicies<'_>,
+        denied: impl Fn() -> Error,
+    ) -> Result<()> {
+        let identity = self.attached_identity()?;
+        let documents = identity.as_ref().map_or(&[][..], |held| held.0.value.documents());
+        let attached = attached.with_identity_policies(documents);
+        match &self.core.policy {
+            Some(policy) => match policy.decide(request, &attached)? {
+                Decision::Allow => Ok(()),
+                Decision::Deny => Err(denied()),
+            },
+            None => match evaluate(request, &attached)? {
+                outcome if outcome.is_allowed() => Ok(()),
+                outcome => {
+                    progress.note("decision", outcome.to_string());
+                    Err(denied())
+                }
+            },
         }
     }
 
@@ -62,9 +152,18 @@ impl Kms {
         self.account() == AccountId::SERVICES
     }
 
-    fn denied(&self, operation: Operation, arn: Option<&KeyArn>) -> Error {
-        let resource = arn.map_or_else(|| "*".to_owned(), ToString::to_string);
+    fn denied(&self, operation: Operation, resource: Option<&dyn fmt::Display>) -> Error {
+        let resource = resource.map_or_else(|| "*".to_owned(), ToString::to_string);
         let text = format!("{} is not authorized to perform kms:{operation} on {resource}", self.principal);
         Error::new(ErrorKind::AccessDenied, text)
+    }
+}
+
+/// The alias by which a request names a key.
+fn alias_in(identifier: &KeyIdentifier) -> Option<&AliasName> {
+    match identifier {
+        KeyIdentifier::AliasName(name) => Some(name),
+        KeyIdentifier::AliasArn(arn) => Some(arn.name()),
+        KeyIdentifier::KeyId(_) | KeyIdentifier::KeyArn(_) => None,
     }
 }

@@ -7,6 +7,7 @@ use super::reference::KeyReference;
 use super::request::{DeriveSharedSecretRequest, DeriveSharedSecretResponse};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Operation, check_agreement_algorithm};
+use crate::policy::RequestParameter;
 
 impl Kms {
     /// Agrees on a secret with the owner of another key pair of the same curve, who computes the same from its private
@@ -39,7 +40,9 @@ impl Kms {
         &self,
         request: DeriveSharedSecretRequest<'_, impl KeyReference>,
     ) -> Result<DeriveSharedSecretResponse> {
+        let conditions = [RequestParameter::KeyAgreementAlgorithm(request.algorithm)];
         let call = Call::new(Operation::DeriveSharedSecret)
+            .conditions(&conditions)
             .dry_run(request.dry_run)
             .parameter("keyAgreementAlgorithm", request.algorithm.as_str());
         self.key_call(call, &request.key.to_key_identifier()?, |target, _| {

@@ -38,6 +38,7 @@ impl Kms {
         let name = unreserved(alias_name.as_ref())?;
         let call = Call::new(Operation::CreateAlias).parameter("aliasName", name.to_string());
         self.key_change(call, &target_key.to_key_identifier()?, |target, progress| {
+            self.permit_alias(progress, Operation::CreateAlias, &name)?;
             let account = target.record().account;
             if self.core.registry.alias(account, &name)?.is_some() {
                 let arn = AliasArn::new(self.locality().clone(), account, name.clone());
@@ -62,10 +63,13 @@ impl Kms {
         let name = unreserved(alias_name.as_ref())?;
         let call = Call::new(Operation::UpdateAlias).parameter("aliasName", name.to_string());
         self.key_change(call, &target_key.to_key_identifier()?, |target, progress| {
+            self.permit_alias(progress, Operation::UpdateAlias, &name)?;
             let new = target.record();
             let alias = self.core.registry.alias(new.account, &name)?.ok_or_else(|| self.no_alias(&name))?;
             let old = self.core.registry.key(new.account, alias.0.value.target)?;
             let old = old.ok_or_else(|| Error::new(ErrorKind::Internal, format!("{name} stands for no key")))?;
+            let left = KeyIdentifier::KeyId(alias.0.value.target);
+            self.permit(progress, &Question::new(Operation::UpdateAlias), &left, &old.0.value)?;
             if alias.0.value.target == new.key_id {
                 return Ok((Vec::new(), ()));
             }
@@ -89,6 +93,7 @@ impl Kms {
         let call = Call::new(Operation::DeleteAlias).parameter("aliasName", name.to_string());
         self.audited(call, |progress| {
             self.commit_until_settled(progress, |progress: &mut Progress| {
+                self.permit_alias(progress, Operation::DeleteAlias, &name)?;
                 let account = self.account();
                 let alias = self.core.registry.alias(account, &name)?.ok_or_else(|| self.no_alias(&name))?;
                 let key = KeyIdentifier::KeyId(alias.0.value.target);

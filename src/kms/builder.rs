@@ -13,7 +13,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality, ServiceName};
-use crate::policy::{AccountOwnerOnly, Policy};
+use crate::policy::Policy;
 use crate::provider::{ImportedProvider, KeyMaterialProvider, MemoryProvider};
 use crate::seal::RootKey;
 use crate::store::{KeyStore, MemoryStore};
@@ -39,7 +39,7 @@ impl Kms {
 /// |---|---|
 /// | store and root key | in memory, under a root key drawn at random |
 /// | providers | software keys, made here or imported |
-/// | policy | the root of an account may do everything with its keys, nobody else anything |
+/// | policy | key policies, identity policies and grants ([`evaluate`](crate::policy::evaluate)) |
 /// | audit | the latest events in memory |
 /// | clock | the system's |
 /// | backend | the fastest parts compiled in |
@@ -73,7 +73,7 @@ impl KmsBuilder {
         self
     }
 
-    /// Decides who may do what.
+    /// Decides who may do what, in place of [`evaluate`](crate::policy::evaluate), which it may ask.
     pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
         self.policy = Some(Arc::new(policy));
         self
@@ -160,7 +160,7 @@ impl KmsBuilder {
         let core = Core {
             registry,
             providers,
-            policy: self.policy.unwrap_or_else(|| Arc::new(AccountOwnerOnly)),
+            policy: self.policy,
             audit,
             trail,
             clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),

@@ -5,6 +5,7 @@ use crate::clock::Timestamp;
 use crate::context::EncryptionContext;
 use crate::identity::AccountId;
 use crate::key::{KeyId, Operation};
+use crate::policy::RequestParameter;
 
 /// What an operation brings to the pipeline.
 pub(super) struct Call<'a> {
@@ -12,12 +13,13 @@ pub(super) struct Call<'a> {
     pub(super) context: Option<&'a EncryptionContext>,
     pub(super) source_context: Option<&'a EncryptionContext>,
     pub(super) dry_run: bool,
+    pub(super) conditions: &'a [RequestParameter<'a>],
     pub(super) parameters: Vec<(&'static str, ParameterValue)>,
 }
 
 impl<'a> Call<'a> {
     pub(super) const fn new(operation: Operation) -> Self {
-        Self { operation, context: None, source_context: None, dry_run: false, parameters: Vec::new() }
+        Self { operation, context: None, source_context: None, dry_run: false, conditions: &[], parameters: Vec::new() }
     }
 
     pub(super) const fn context(mut self, context: &'a EncryptionContext) -> Self {
@@ -35,9 +37,15 @@ impl<'a> Call<'a> {
         self
     }
 
+    /// What policies may ask about the request, beside its context.
+    pub(super) const fn conditions(mut self, conditions: &'a [RequestParameter<'a>]) -> Self {
+        self.conditions = conditions;
+        self
+    }
+
     /// What is to be decided about the key of the call.
     pub(super) const fn question(&self) -> Question<'a> {
-        Question { operation: self.operation, context: self.context }
+        Question { operation: self.operation, context: self.context, conditions: self.conditions }
     }
 
     pub(super) fn parameter(mut self, name: &'static str, value: impl Into<ParameterValue>) -> Self {
@@ -51,11 +59,17 @@ impl<'a> Call<'a> {
 pub(super) struct Question<'a> {
     pub(super) operation: Operation,
     pub(super) context: Option<&'a EncryptionContext>,
+    pub(super) conditions: &'a [RequestParameter<'a>],
 }
 
 impl<'a> Question<'a> {
     pub(super) const fn new(operation: Operation) -> Self {
-        Self { operation, context: None }
+        Self { operation, context: None, conditions: &[] }
+    }
+
+    pub(super) const fn conditions(mut self, conditions: &'a [RequestParameter<'a>]) -> Self {
+        self.conditions = conditions;
+        self
     }
 
     pub(super) const fn context(mut self, context: &'a EncryptionContext) -> Self {
@@ -74,6 +88,13 @@ impl Progress {
     /// The moment that counts as the time of the whole call.
     pub(super) const fn now(&self) -> Timestamp {
         self.event.time
+    }
+
+    /// Notes what else the trail is to say about the call.
+    pub(super) fn note(&mut self, name: &'static str, value: impl Into<ParameterValue>) {
+        if !self.event.additional.iter().any(|(known, _)| *known == name) {
+            self.event.additional.push((name, value.into()));
+        }
     }
 
     /// Notes that the call touches a key.

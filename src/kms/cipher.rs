@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{
     KeyId, KeyIdentifier, KeyMaterialId, KeyVersion, Operation, check_encryption_algorithm, check_plaintext,
 };
+use crate::policy::RequestParameter;
 use crate::provider::{CipherScheme, oaep};
 use crate::secret::SecretBytes;
 
@@ -40,8 +41,10 @@ impl Kms {
     /// ```
     pub fn encrypt(&self, request: EncryptRequest<'_, impl KeyReference>) -> Result<EncryptResponse> {
         let context = request.context.unwrap_or(&NO_CONTEXT);
+        let conditions = [RequestParameter::EncryptionAlgorithm(request.algorithm)];
         let call = Call::new(Operation::Encrypt)
             .context(context)
+            .conditions(&conditions)
             .dry_run(request.dry_run)
             .parameter("encryptionAlgorithm", request.algorithm.as_str());
         self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
@@ -80,12 +83,13 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn decrypt(&self, request: DecryptRequest<'_>) -> Result<DecryptResponse> {
+        let conditions = [RequestParameter::EncryptionAlgorithm(request.algorithm)];
         let call = Call::new(Operation::Decrypt)
             .context(request.context.unwrap_or(&NO_CONTEXT))
             .dry_run(request.dry_run)
             .parameter("encryptionAlgorithm", request.algorithm.as_str());
         self.audited(call, |progress| {
-            let opened = self.open_with(progress, Operation::Decrypt, &request)?;
+            let opened = self.open_with(progress, Operation::Decrypt, &conditions, &request)?;
             Ok(DecryptResponse {
                 plaintext: opened.plaintext,
                 key_arn: opened.target.arn().clone(),
@@ -123,9 +127,12 @@ impl Kms {
             .parameter("sourceEncryptionAlgorithm", from.as_str())
             .parameter("destinationEncryptionAlgorithm", to.as_str());
         self.audited(call, |progress| {
-            let source = self.open_with(progress, Operation::ReEncryptFrom, &request.source)?;
-            let target =
-                self.authorize(progress, &Question::new(Operation::ReEncryptTo).context(context), &destination)?;
+            let same = RequestParameter::ReEncryptOnSameKey(self.is_on_same_key(&request.source, &destination));
+            let conditions = [RequestParameter::EncryptionAlgorithm(from), same];
+            let source = self.open_with(progress, Operation::ReEncryptFrom, &conditions, &request.source)?;
+            let conditions = [RequestParameter::EncryptionAlgorithm(to), same];
+            let question = Question::new(Operation::ReEncryptTo).context(context).conditions(&conditions);
+            let target = self.authorize(progress, &question, &destination)?;
             let (ciphertext_blob, destination_key_material_id) =
                 self.seal_with(&target, to, context, source.plaintext.expose_secret())?;
             Ok(ReEncryptResponse {
@@ -138,6 +145,17 @@ impl Kms {
                 destination_encryption_algorithm: to,
             })
         })
+    }
+
+    /// Whether both halves of a re-encryption name one key. What does not exist is not the same.
+    fn is_on_same_key(&self, source: &DecryptRequest<'_>, destination: &KeyIdentifier) -> bool {
+        let source = match &source.key {
+            Some(key) => self.known(key),
+            None => BlobPrefix::parse(source.ciphertext_blob)
+                .ok()
+                .map(|(prefix, _)| (self.account(), KeyId::from_bytes(prefix.key_id))),
+        };
+        source.is_some() && source == self.known(destination)
     }
 
     /// Encrypts under a key with the algorithm asked for.
@@ -164,10 +182,11 @@ impl Kms {
         &self,
         progress: &mut Progress,
         operation: Operation,
+        conditions: &[RequestParameter<'_>],
         request: &DecryptRequest<'_>,
     ) -> Result<Opened<'_>> {
         let context = request.context.unwrap_or(&NO_CONTEXT);
-        let question = Question::new(operation).context(context);
+        let question = Question::new(operation).context(context).conditions(conditions);
         let named = match &request.key {
             Some(key) => {
                 let target = self.authorize(progress, &question, key)?;

@@ -10,6 +10,7 @@ use super::request::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Operation;
+use crate::policy::RequestParameter;
 use crate::provider::key_pair_kind;
 
 impl Kms {
@@ -66,8 +67,10 @@ impl Kms {
         request: &GenerateDataKeyPairRequest<'_, impl KeyReference>,
     ) -> Result<GenerateDataKeyPairResponse> {
         let context = request.context.unwrap_or(&NO_CONTEXT);
+        let conditions = [RequestParameter::DataKeyPairSpec(request.spec)];
         let call = Call::new(operation)
             .context(context)
+            .conditions(&conditions)
             .dry_run(request.dry_run)
             .parameter("keyPairSpec", request.spec.as_str());
         self.key_call(call, &request.key.to_key_identifier()?, |target, _| {

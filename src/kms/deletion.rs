@@ -8,6 +8,7 @@ use super::reference::KeyReference;
 use super::request::ScheduledDeletion;
 use crate::error::Result;
 use crate::key::{DeletionWindow, KeyArn, KeyEvent, Operation, Origin};
+use crate::policy::RequestParameter;
 
 impl Kms {
     /// Puts a key into the waiting period of 7 to 30 days after which it, its material and its aliases are deleted.
@@ -30,7 +31,10 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn schedule_key_deletion(&self, key: impl KeyReference, window: DeletionWindow) -> Result<ScheduledDeletion> {
-        let call = Call::new(Operation::ScheduleKeyDeletion).parameter("pendingWindowInDays", window.days());
+        let conditions = [RequestParameter::ScheduleKeyDeletionPendingWindowInDays(window.days())];
+        let call = Call::new(Operation::ScheduleKeyDeletion)
+            .conditions(&conditions)
+            .parameter("pendingWindowInDays", window.days());
         self.key_change(call, &key.to_key_identifier()?, |target, progress| {
             let mut record = target.record().clone();
             let date = progress.now().plus_days(window.days());

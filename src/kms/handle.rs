@@ -29,6 +29,7 @@ use crate::provider::{KeyMaterialProvider, ProviderId};
 /// | theme | operations |
 /// |---|---|
 /// | keys | [`create_key`](Kms::create_key), [`describe_key`](Kms::describe_key), [`list_keys`](Kms::list_keys), [`update_key_description`](Kms::update_key_description), [`enable_key`](Kms::enable_key), [`disable_key`](Kms::disable_key) |
+/// | access | [`put_key_policy`](Kms::put_key_policy), [`get_key_policy`](Kms::get_key_policy), [`list_key_policies`](Kms::list_key_policies), [`put_identity_policy`](Kms::put_identity_policy), [`get_identity_policy`](Kms::get_identity_policy), [`list_identity_policies`](Kms::list_identity_policies), [`delete_identity_policy`](Kms::delete_identity_policy) |
 /// | tags | [`tag_resource`](Kms::tag_resource), [`untag_resource`](Kms::untag_resource), [`list_resource_tags`](Kms::list_resource_tags) |
 /// | deletion | [`schedule_key_deletion`](Kms::schedule_key_deletion), [`cancel_key_deletion`](Kms::cancel_key_deletion) |
 /// | aliases | [`create_alias`](Kms::create_alias), [`update_alias`](Kms::update_alias), [`delete_alias`](Kms::delete_alias), [`list_aliases`](Kms::list_aliases) |
@@ -62,7 +63,8 @@ pub struct Kms {
 pub(super) struct Core {
     pub(super) registry: Registry,
     pub(super) providers: Vec<Arc<dyn KeyMaterialProvider>>,
-    pub(super) policy: Arc<dyn Policy>,
+    /// Decides instead of policy documents and grants, if the application brought it.
+    pub(super) policy: Option<Arc<dyn Policy>>,
     pub(super) audit: Arc<dyn AuditSink>,
     pub(super) trail: Option<ChainRecord>,
     pub(super) clock: Arc<dyn Clock>,
@@ -231,6 +233,10 @@ impl Kms {
         }
         let text = format!("{what} needs the handle that the builder returned, not one narrowed to {}", self.principal);
         Err(Error::new(ErrorKind::AccessDenied, text))
+    }
+
+    pub(super) const fn is_authority(&self) -> bool {
+        self.authority
     }
 
     pub(super) const fn account(&self) -> AccountId {

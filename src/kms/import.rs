@@ -16,6 +16,7 @@ use crate::clock::Timestamp;
 use crate::crypto::DigestAlgorithm;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{ExpirationModel, KeyMaterialId, Operation};
+use crate::policy::RequestParameter;
 use crate::provider::{GeneratedMaterial, ImportToken, MAX_WRAPPED_MATERIAL, TokenBinding, check_fit, unwrap};
 
 /// How long a wrapping key and its token can be used.
@@ -59,7 +60,12 @@ impl Kms {
         request: GetParametersForImportRequest<impl KeyReference>,
     ) -> Result<GetParametersForImportResponse> {
         let GetParametersForImportRequest { wrapping_algorithm, wrapping_key_spec, .. } = request;
+        let conditions = [
+            RequestParameter::WrappingAlgorithm(wrapping_algorithm),
+            RequestParameter::WrappingKeySpec(wrapping_key_spec),
+        ];
         let call = Call::new(Operation::GetParametersForImport)
+            .conditions(&conditions)
             .parameter("wrappingAlgorithm", wrapping_algorithm.as_str())
             .parameter("wrappingKeySpec", wrapping_key_spec.as_str());
         self.key_call(call, &request.key.to_key_identifier()?, |target, progress| {
@@ -104,7 +110,8 @@ impl Kms {
         &self,
         request: ImportKeyMaterialRequest<'_, impl KeyReference>,
     ) -> Result<ImportedKeyMaterial> {
-        let mut call = Call::new(Operation::ImportKeyMaterial);
+        let conditions = conditions(request.expiration);
+        let mut call = Call::new(Operation::ImportKeyMaterial).conditions(&conditions);
         if let Some(expiration) = request.expiration {
             call = call.parameter("expirationModel", expiration_model(expiration).as_str());
         }
@@ -238,6 +245,16 @@ impl Kms {
         bytes.copy_from_slice(digest.as_ref());
         bytes
     }
+}
+
+/// What policies may ask about the expiration. Material expires unless the request says otherwise.
+fn conditions<'a>(expiration: Option<Expiration>) -> Vec<RequestParameter<'a>> {
+    let model = expiration.map_or(ExpirationModel::Expires, expiration_model);
+    let valid_to = match expiration {
+        Some(Expiration::At(time)) => Some(RequestParameter::ValidTo(time)),
+        Some(Expiration::Never) | None => None,
+    };
+    [RequestParameter::ExpirationModel(model)].into_iter().chain(valid_to).collect()
 }
 
 const fn expiration_model(expiration: Expiration) -> ExpirationModel {

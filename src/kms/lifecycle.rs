@@ -1,6 +1,6 @@
 //! Making, describing, listing, enabling and disabling keys.
 
-use super::call::Call;
+use super::call::{Call, Progress};
 use super::handle::Kms;
 use super::listing::{KeyListEntry, Page, PageRequest};
 use super::page::{self, PageLimits};
@@ -13,8 +13,10 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{
-    Description, KeyArn, KeyEvent, KeyId, KeyManager, KeyMetadata, KeyState, Operation, Origin, TagSet, check_usage,
+    Description, KeyArn, KeyEvent, KeyId, KeyManager, KeyMetadata, KeyState, KeyUsage, Operation, Origin, TagSet,
+    check_usage,
 };
+use crate::policy::{PolicyDocument, RequestParameter};
 use crate::store::MAX_SCAN;
 
 /// Page sizes of [`Kms::list_keys`].
@@ -28,6 +30,8 @@ impl Kms {
     /// # Errors
     /// [`Validation`](ErrorKind::Validation) if the usage is missing or does not fit the spec, or the description is
     /// too long; [`Tag`](ErrorKind::Tag) for tags that are not allowed;
+    /// [`MalformedPolicyDocument`](ErrorKind::MalformedPolicyDocument) for a policy that is malformed, not supported, or
+    /// locks the caller out;
     /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if no provider makes such keys.
     ///
     /// # Examples
@@ -40,12 +44,23 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn create_key(&self, request: CreateKeyRequest) -> Result<KeyMetadata> {
+        // Malformed tags and a missing usage are refused later: first it is decided whether the caller may make keys.
+        let tags = checked_tags(&request.tags).unwrap_or_default();
+        let usage = request.usage.or(request.spec.default_usage()).unwrap_or(KeyUsage::EncryptDecrypt);
+        let conditions = [
+            RequestParameter::NewKey(request.spec, usage, request.origin),
+            RequestParameter::RequestTags(&tags),
+            RequestParameter::BypassPolicyLockoutSafetyCheck(true),
+        ];
+        let stated = if request.bypass_lockout_check { 3 } else { 2 };
         let call = Call::new(Operation::CreateKey)
+            .conditions(&conditions[..stated])
             .parameter("keySpec", request.spec.as_str())
             .parameter("origin", request.origin.as_str());
         self.account_call(call, |progress| {
             // Made once, before anything is written: an RSA key takes seconds, in which nobody else waits.
-            let record = self.new_key(&request, progress.now())?;
+            let mut record = self.new_key(&request, progress.now())?;
+            self.set_first_policy(progress, &mut record, &request)?;
             progress.note_key(record.account, record.key_id);
             let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
             let now = progress.now();
@@ -54,6 +69,20 @@ impl Kms {
                 Ok((vec![Edit::PutKey { record: record.clone(), expected: None }], metadata))
             })
         })
+    }
+
+    fn set_first_policy(&self, progress: &Progress, record: &mut KeyRecord, request: &CreateKeyRequest) -> Result<()> {
+        let Some(text) = &request.policy else { return Ok(()) };
+        if record.manager != KeyManager::Customer {
+            let text = "a key that a service owns has no policy: no account has a say in its use";
+            return Err(Error::new(ErrorKind::UnsupportedOperation, text));
+        }
+        let document = PolicyDocument::key_policy(text)?;
+        if !request.bypass_lockout_check {
+            self.check_lockout(progress, record, &document)?;
+        }
+        record.policy = Some(document.as_str().into());
+        Ok(())
     }
 
     fn new_key(&self, request: &CreateKeyRequest, now: Timestamp) -> Result<KeyRecord> {

@@ -10,6 +10,7 @@ use super::request::{GenerateMacRequest, GenerateMacResponse, VerifyMacRequest, 
 use crate::algorithm::MacAlgorithm;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Operation, check_mac_algorithm, check_message_length};
+use crate::policy::RequestParameter;
 
 impl Kms {
     /// Computes the message authentication code of 1 to 4,096 bytes.
@@ -34,7 +35,9 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn generate_mac(&self, request: GenerateMacRequest<'_, impl KeyReference>) -> Result<GenerateMacResponse> {
+        let conditions = [RequestParameter::MacAlgorithm(request.algorithm)];
         let call = Call::new(Operation::GenerateMac)
+            .conditions(&conditions)
             .dry_run(request.dry_run)
             .parameter("macAlgorithm", request.algorithm.as_str());
         self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
@@ -49,7 +52,9 @@ impl Kms {
     /// [`InvalidMac`](ErrorKind::InvalidMac) if the code is not that of the message; else those of
     /// [`Kms::generate_mac`].
     pub fn verify_mac(&self, request: VerifyMacRequest<'_, impl KeyReference>) -> Result<VerifyMacResponse> {
+        let conditions = [RequestParameter::MacAlgorithm(request.algorithm)];
         let call = Call::new(Operation::VerifyMac)
+            .conditions(&conditions)
             .dry_run(request.dry_run)
             .parameter("macAlgorithm", request.algorithm.as_str());
         self.key_call(call, &request.key.to_key_identifier()?, |target, _| {

@@ -20,8 +20,11 @@ mod data_key;
 mod data_key_pair;
 mod deletion;
 mod handle;
+mod identity_policy;
+mod identity_record;
 mod import;
 mod imported;
+mod key_policy;
 mod lifecycle;
 mod listing;
 mod mac;
@@ -59,7 +62,8 @@ pub use request::{
     GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse, GenerateDataKeyRequest,
     GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest, GenerateMacResponse,
     GetParametersForImportRequest, GetParametersForImportResponse, GetPublicKeyResponse, ImportKeyMaterialRequest,
-    ImportedKeyMaterial, KeyRotationStatus, MaintenanceReport, ReEncryptRequest, ReEncryptResponse, ScheduledDeletion,
-    SignRequest, SignResponse, VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
+    ImportedKeyMaterial, KeyRotationStatus, MaintenanceReport, PutKeyPolicyRequest, ReEncryptRequest,
+    ReEncryptResponse, ScheduledDeletion, SignRequest, SignResponse, VerifyMacRequest, VerifyMacResponse,
+    VerifyRequest, VerifyResponse,
 };
 pub use root_key::RootKeyStatus;

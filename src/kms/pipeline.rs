@@ -17,6 +17,7 @@ use crate::crypto::PublicKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{KeyArn, KeyId, KeyIdentifier, KeyVersion, Operation};
+use crate::policy::PolicyDocument;
 use crate::provider::{Agreement, Cipher, Decryption, Mac, OpenedKey, Signing, key_pair_kind};
 use crate::store::CommitError;
 
@@ -29,6 +30,10 @@ pub(super) struct Target<'a> {
 impl Target<'_> {
     pub(super) fn record(&self) -> &KeyRecord {
         &self.key.0.value.record
+    }
+
+    pub(super) fn policy(&self) -> Result<&PolicyDocument> {
+        self.key.0.value.policy()
     }
 
     pub(super) fn arn(&self) -> &KeyArn {
@@ -139,7 +144,7 @@ impl Kms {
     pub(super) fn account_call<T>(&self, call: Call<'_>, run: impl FnOnce(&mut Progress) -> Result<T>) -> Result<T> {
         let question = call.question();
         self.audited(call, |progress| {
-            self.permit_in_account(&question)?;
+            self.permit_in_account(progress, &question)?;
             run(progress)
         })
     }
@@ -149,7 +154,7 @@ impl Kms {
         &self,
         call: Call<'_>,
         identifier: &KeyIdentifier,
-        run: impl FnOnce(&Target<'_>, &Progress) -> Result<T>,
+        run: impl FnOnce(&Target<'_>, &mut Progress) -> Result<T>,
     ) -> Result<T> {
         let question = call.question();
         self.audited(call, |progress| {
@@ -164,7 +169,7 @@ impl Kms {
         &self,
         call: Call<'_>,
         identifier: &KeyIdentifier,
-        mut edit: impl FnMut(&Target<'_>, &Progress) -> Result<(Vec<Edit>, T)>,
+        mut edit: impl FnMut(&Target<'_>, &mut Progress) -> Result<(Vec<Edit>, T)>,
     ) -> Result<T> {
         let question = call.question();
         self.audited(call, |progress| {
@@ -221,8 +226,13 @@ impl Kms {
         event.source_context = worth_noting(call.source_context);
         event.dry_run = call.dry_run;
         event.parameters = call.parameters;
+        self.recorded(event, run)
+    }
+
+    /// Runs what an event tells of, and writes the event before the result is released.
+    pub(super) fn recorded<T>(&self, event: AuditEvent, run: impl FnOnce(&mut Progress) -> Result<T>) -> Result<T> {
         let mut progress = Progress { event, committed: false };
-        let result = run(&mut progress).and_then(|value| match call.dry_run {
+        let result = run(&mut progress).and_then(|value| match progress.event.dry_run {
             false => Ok(value),
             true => Err(would_have_succeeded()),
         });

@@ -7,11 +7,12 @@
 //! u32 days) ‖ rotation? (u32 days, u64 next) ‖ u32 on-demand rotations ‖ u16 count, tags (key, value) ‖ u16 count,
 //! aliases ‖ u32 last version number ‖ u16 count, versions (u32 number, 32 material id, u64 created, u8 rotation type,
 //! provider, u32 length ‖ public key?, u32 length ‖ sealed material, imported? (description, u64 valid to?, u8 pending
-//! rotation, 32 token digest)) ‖ service?`.
+//! rotation, 32 token digest)) ‖ service? ‖ policy? (u32 length ‖ text)`.
 //!
 //! Alias: `u8 1 ‖ 16 key id ‖ u64 created ‖ u64 updated`.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
@@ -21,6 +22,7 @@ use crate::key::{
     AliasName, DeletionWindow, Description, KeyArn, KeyId, KeyManager, KeyMaterialId, KeyMetadata, KeySpec, KeyState,
     KeyUsage, KeyVersion, Origin, RotationPeriod, RotationType, SpecClass, Tag, TagSet,
 };
+use crate::policy::PolicyDocument;
 use crate::provider::ProviderId;
 
 const LAYOUT: u8 = 1;
@@ -54,6 +56,8 @@ pub(super) struct KeyRecord {
     pub(super) versions: Vec<VersionRecord>,
     /// The service that the key belongs to, unless the account manages it.
     pub(super) service: Option<ServiceName>,
+    /// The text of its policy, unless it has the default one.
+    pub(super) policy: Option<Arc<str>>,
 }
 
 /// A scheduled deletion.
@@ -135,6 +139,7 @@ impl KeyRecord {
             last_version: 0,
             versions: Vec::new(),
             service: None,
+            policy: None,
         }
     }
 
@@ -223,6 +228,10 @@ impl KeyRecord {
             let name = self.service.as_ref().map_or("", ServiceName::as_str);
             writer.prefixed_u16(name.as_bytes(), "service")?;
         }
+        if present(&mut writer, self.policy.is_some()) {
+            let text = self.policy.as_deref().unwrap_or_default();
+            writer.prefixed_u32(text.as_bytes(), PolicyDocument::MAX_LENGTH, "policy")?;
+        }
         Ok(writer.into_bytes())
     }
 
@@ -285,6 +294,10 @@ impl KeyRecord {
             last_version: reader.u32("last version")?,
             versions: decode_versions(&mut reader)?,
             service: optional(&mut reader, |reader| ServiceName::parse(text(reader, "service")?))?,
+            policy: optional(&mut reader, |reader| {
+                let bytes = reader.prefixed_u32(PolicyDocument::MAX_LENGTH, "policy")?;
+                Ok(std::str::from_utf8(bytes).map_err(|_| CodecError::Invalid { field: "policy" })?.into())
+            })?,
         };
         reader.finish()?;
         let highest = record.versions.last().map_or(0, |version| version.number.number());
@@ -431,96 +444,4 @@ fn text<'a>(reader: &mut Reader<'a>, field: &'static str) -> Result<&'a str, Cod
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn version(number: u32) -> VersionRecord {
-        VersionRecord {
-            number: KeyVersion::new(number).expect("not zero"),
-            material_id: KeyMaterialId::from_bytes([7; 32]),
-            created: Timestamp::from_unix_millis(-1),
-            rotation: (number > 1).then_some(RotationType::OnDemand),
-            provider: ProviderId::new("memory"),
-            public_key: (number > 1).then(|| vec![6; 91]),
-            sealed_material: if number == 2 { Vec::new() } else { vec![9; 109] },
-            imported: (number > 1).then(|| Imported {
-                description: "größer".to_owned(),
-                valid_to: (number > 2).then(|| Timestamp::from_unix_millis(11)),
-                is_pending_rotation: number > 2,
-                token_digest: [5; 32],
-            }),
-        }
-    }
-
-    fn record() -> Result<KeyRecord> {
-        Ok(KeyRecord {
-            account: AccountId::default(),
-            key_id: KeyId::from_random_bytes([1; 16]),
-            spec: KeySpec::SymmetricDefault,
-            usage: KeyUsage::EncryptDecrypt,
-            origin: Origin::Kms,
-            manager: KeyManager::Customer,
-            state: KeyState::PendingDeletion,
-            created: Timestamp::from_unix_millis(5),
-            description: Description::parse("größer")?,
-            deletion: Some(Deletion { date: Timestamp::from_unix_millis(9), window: DeletionWindow::MIN }),
-            rotation: Some(Rotation { period: RotationPeriod::MAX, next: Timestamp::from_unix_millis(i64::MAX) }),
-            on_demand_rotations: 3,
-            tags: TagSet::from_tags([Tag::new("a", "")?, Tag::new("b", "2")?])?,
-            aliases: [AliasName::parse("alias/x")?, AliasName::parse("alias/y")?].into(),
-            last_version: 8,
-            versions: vec![version(1), version(2), version(7)],
-            service: Some(ServiceName::parse("s3")?),
-        })
-    }
-
-    fn decode(bytes: &[u8]) -> Result<KeyRecord> {
-        KeyRecord::decode(AccountId::default(), KeyId::from_random_bytes([1; 16]), bytes)
-    }
-
-    #[test]
-    fn a_key_is_read_as_it_was_written_and_no_part_of_it_is() -> Result<()> {
-        let full = record()?;
-        let bare = KeyRecord { deletion: None, rotation: None, versions: Vec::new(), service: None, ..full.clone() };
-        for record in [full, bare] {
-            let bytes = record.encode()?;
-            assert_eq!(decode(&bytes)?, record);
-            assert!((0..bytes.len()).all(|length| decode(&bytes[..length]).is_err()));
-            assert!(decode(&[&bytes[..], &[0]].concat()).is_err());
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn an_alias_is_read_as_it_was_written() -> Result<()> {
-        let time = Timestamp::from_unix_millis;
-        let record =
-            AliasRecord { target: KeyId::from_random_bytes([1; 16]), created: time(1), updated: time(i64::MIN) };
-        let bytes = record.encode();
-        assert_eq!(AliasRecord::decode(&bytes)?, record);
-        assert!((0..bytes.len()).all(|length| AliasRecord::decode(&bytes[..length]).is_err()));
-        Ok(())
-    }
-
-    #[test]
-    fn versions_out_of_order_are_refused() -> Result<()> {
-        let twice = KeyRecord { versions: vec![version(2), version(2)], ..record()? };
-        assert!(decode(&twice.encode()?).is_err());
-        Ok(())
-    }
-
-    proptest! {
-        #[test]
-        fn decoding_is_total(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0..400_usize, value: u8) {
-            decode(&bytes).ok();
-            let mut altered = record()?.encode()?;
-            let at = at % altered.len();
-            altered[at] = value;
-            if let Ok(read) = decode(&altered) {
-                prop_assert_eq!(read.encode()?, altered, "what is accepted is canonical");
-            }
-        }
-    }
-}
+mod tests;

@@ -6,13 +6,15 @@ use std::sync::{Arc, OnceLock};
 use zeroize::Zeroizing;
 
 use super::cache::{Cache, Entry, Held};
+use super::identity_record::IdentityPolicies;
 use super::record::{AliasRecord, KeyRecord};
 use super::sealed::{Sealed, store_record_id, unusable};
 use crate::audit::{ChainId, ChainState};
 use crate::crypto::{CryptoBackend, PublicKey};
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::{AccountId, Locality};
+use crate::identity::{AccountId, Locality, Principal};
 use crate::key::{AliasName, KeyArn, KeyId};
+use crate::policy::PolicyDocument;
 use crate::provider::OpenedKey;
 use crate::seal::{IdentityKey, RootKey, RootKeyVersions};
 use crate::secret::SecretBytes;
@@ -28,19 +30,32 @@ pub(super) struct LoadedKey {
     pub(super) arn: KeyArn,
     opened: Box<[OnceLock<OpenedKey>]>,
     public: OnceLock<Box<dyn PublicKey>>,
+    policy: OnceLock<PolicyDocument>,
 }
 
 impl LoadedKey {
     pub(super) fn new(record: KeyRecord, locality: &Locality) -> Self {
         let arn = KeyArn::new(locality.clone(), record.account, record.key_id);
         let opened = record.versions.iter().map(|_| OnceLock::new()).collect();
-        Self { record, arn, opened, public: OnceLock::new() }
+        Self { record, arn, opened, public: OnceLock::new(), policy: OnceLock::new() }
     }
 
     /// The opened material of the version at `index`, opened by `open` the first time.
     pub(super) fn opened(&self, index: usize, open: impl FnOnce() -> Result<OpenedKey>) -> Result<&OpenedKey> {
         let slot = self.opened.get(index).ok_or_else(|| Error::new(ErrorKind::Internal, "no such version"))?;
         once(slot, open)
+    }
+
+    /// The policy, compiled the first time.
+    pub(super) fn policy(&self) -> Result<&PolicyDocument> {
+        once(&self.policy, || match (&self.record.policy, &self.record.service) {
+            (Some(text), _) => PolicyDocument::key_policy(text),
+            (None, Some(service)) => {
+                let (account, locality) = (self.record.account, self.arn.locality());
+                PolicyDocument::service_managed_key_policy(account, locality, service.as_str())
+            }
+            (None, None) => Ok(PolicyDocument::default_key_policy(self.record.account)),
+        })
     }
 
     /// The public key, parsed by `parse` the first time.
@@ -68,6 +83,8 @@ pub(super) enum Edit {
     DeleteAlias { account: AccountId, name: AliasName, expected: Revision },
     PutChain { id: ChainId, body: SecretBytes, expected: Option<Revision> },
     DeleteChain { id: ChainId, expected: Revision },
+    Put { id: RecordId, body: Vec<u8>, expected: Option<Revision> },
+    Delete { id: RecordId, expected: Revision },
 }
 
 impl Edit {
@@ -79,15 +96,18 @@ impl Edit {
                 alias_record_id(*account, name)
             }
             Self::PutChain { id, .. } | Self::DeleteChain { id, .. } => chain_record_id(*id),
+            Self::Put { id, .. } | Self::Delete { id, .. } => id.clone(),
         }
     }
 
     const fn expected(&self) -> Option<Revision> {
         match self {
-            Self::PutKey { expected, .. } | Self::PutAlias { expected, .. } | Self::PutChain { expected, .. } => {
-                *expected
-            }
+            Self::PutKey { expected, .. }
+            | Self::PutAlias { expected, .. }
+            | Self::PutChain { expected, .. }
+            | Self::Put { expected, .. } => *expected,
             Self::DeleteKey { expected, .. }
+            | Self::Delete { expected, .. }
             | Self::DeleteAlias { expected, .. }
             | Self::DeleteChain { expected, .. } => Some(*expected),
         }
@@ -99,7 +119,10 @@ impl Edit {
             Self::PutKey { record, .. } => record.sealed_under(store, root)?.encode()?,
             Self::PutAlias { record, .. } => record.encode(),
             Self::PutChain { body, .. } => body.expose_secret().to_vec(),
-            Self::DeleteKey { .. } | Self::DeleteAlias { .. } | Self::DeleteChain { .. } => return Ok(None),
+            Self::Put { body, .. } => body.clone(),
+            Self::DeleteKey { .. } | Self::DeleteAlias { .. } | Self::DeleteChain { .. } | Self::Delete { .. } => {
+                return Ok(None);
+            }
         };
         Ok(Some(Zeroizing::new(body)))
     }
@@ -110,6 +133,7 @@ pub(super) struct Registry {
     sealed: Sealed,
     identity: IdentityKey,
     locality: Locality,
+    identities: Cache<Principal, IdentityPolicies>,
     keys: Cache<(AccountId, KeyId), LoadedKey>,
     aliases: Cache<(AccountId, AliasName), AliasRecord>,
 }
@@ -133,7 +157,14 @@ impl Registry {
         let (_, secret) = sealed.get(&store_record_id(IDENTITY))?.ok_or_else(unusable)?;
         let secret: &[u8; IDENTITY_LENGTH] = secret.expose_secret().try_into().map_err(|_| unusable())?;
         let identity = IdentityKey::new(backend, secret);
-        Ok(Self { sealed, identity, locality, keys: Cache::new(capacity), aliases: Cache::new(capacity) })
+        Ok(Self {
+            sealed,
+            identity,
+            locality,
+            identities: Cache::new(capacity),
+            keys: Cache::new(capacity),
+            aliases: Cache::new(capacity),
+        })
     }
 
     pub(super) fn store_id(&self) -> StoreId {
@@ -166,6 +197,16 @@ impl Registry {
     pub(super) fn alias(&self, account: AccountId, name: &AliasName) -> Result<Option<Held<AliasRecord>>> {
         let record_id = || alias_record_id(account, name);
         self.fresh(&self.aliases, (account, name.clone()), record_id, AliasRecord::decode)
+    }
+
+    /// The policies of a principal as the store has them now; the revision is zero if it has none.
+    pub(super) fn identity_policies(&self, principal: &Principal) -> Result<Held<IdentityPolicies>> {
+        let record_id = || IdentityPolicies::record_id(principal);
+        if let Some(held) = self.fresh(&self.identities, principal.clone(), record_id, IdentityPolicies::decode)? {
+            return Ok(held);
+        }
+        let now = self.sealed.revision()?;
+        Ok(self.identities.insert(principal.clone(), Entry::new(IdentityPolicies::default(), Revision(0), now)))
     }
 
     /// Returns the cached value if nothing was committed since it was last known current, and else asks the store.

@@ -35,6 +35,20 @@ impl Kms {
         }
     }
 
+    /// The key that an identifier leads to at this moment, if there is one. Nothing is made, and nothing is revealed.
+    pub(super) fn known(&self, identifier: &KeyIdentifier) -> Option<(AccountId, KeyId)> {
+        let alias = |account, name| {
+            let alias = self.core.registry.alias(account, name).ok()??;
+            Some((account, alias.0.value.target))
+        };
+        match identifier {
+            KeyIdentifier::KeyId(key_id) => Some((self.account(), *key_id)),
+            KeyIdentifier::KeyArn(arn) => Some((arn.account(), arn.id())),
+            KeyIdentifier::AliasName(name) => alias(self.account(), name),
+            KeyIdentifier::AliasArn(arn) => alias(arn.account(), arn.name()),
+        }
+    }
+
     fn check_place(
         &self,
         operation: Operation,

@@ -13,6 +13,7 @@ use super::request::KeyRotationStatus;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyArn, KeyMaterialState, KeyState, Operation, Origin, RotationPeriod, RotationType};
+use crate::policy::RequestParameter;
 
 /// Page sizes of [`Kms::list_key_rotations`].
 const ROTATION_PAGES: PageLimits = PageLimits { most: 1_000, default: 100 };
@@ -42,7 +43,10 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn enable_key_rotation(&self, key: impl KeyReference, period: RotationPeriod) -> Result<()> {
-        let call = Call::new(Operation::EnableKeyRotation).parameter("rotationPeriodInDays", period.days());
+        let conditions = [RequestParameter::RotationPeriodInDays(period.days())];
+        let call = Call::new(Operation::EnableKeyRotation)
+            .conditions(&conditions)
+            .parameter("rotationPeriodInDays", period.days());
         self.key_change(call, &key.to_key_identifier()?, |target, progress| {
             let mut record = target.record().clone();
             let next = progress.now().plus_days(period.days());

@@ -8,6 +8,7 @@ use crate::algorithm::{MessageType, SigningAlgorithm};
 use crate::crypto::SignatureInput;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeySpec, Operation, check_message_length, check_signing_algorithm};
+use crate::policy::RequestParameter;
 
 /// The most bytes of a signature, as in the API of AWS KMS; the longest that is valid has 512.
 const MAX_SIGNATURE_BYTES: usize = 6_144;
@@ -40,7 +41,10 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn sign(&self, request: SignRequest<'_, impl KeyReference>) -> Result<SignResponse> {
-        let call = call(Operation::Sign, request.algorithm, request.message_type).dry_run(request.dry_run);
+        let conditions = conditions(request.algorithm, request.message_type);
+        let call = call(Operation::Sign, request.algorithm, request.message_type)
+            .conditions(&conditions)
+            .dry_run(request.dry_run);
         self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
             let SignRequest { algorithm, message, message_type, .. } = request;
             let input = checked_input(target.record().spec, algorithm, message_type, message)?;
@@ -55,7 +59,10 @@ impl Kms {
     /// [`InvalidSignature`](ErrorKind::InvalidSignature) if the signature is malformed, or not one of the message; else
     /// those of [`Kms::sign`].
     pub fn verify(&self, request: VerifyRequest<'_, impl KeyReference>) -> Result<VerifyResponse> {
-        let call = call(Operation::Verify, request.algorithm, request.message_type).dry_run(request.dry_run);
+        let conditions = conditions(request.algorithm, request.message_type);
+        let call = call(Operation::Verify, request.algorithm, request.message_type)
+            .conditions(&conditions)
+            .dry_run(request.dry_run);
         self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
             let VerifyRequest { algorithm, message, message_type, .. } = request;
             let input = checked_input(target.record().spec, algorithm, message_type, message)?;
@@ -68,7 +75,11 @@ impl Kms {
     }
 }
 
-fn call(operation: Operation, algorithm: SigningAlgorithm, form: MessageType) -> Call<'static> {
+const fn conditions(algorithm: SigningAlgorithm, form: MessageType) -> [RequestParameter<'static>; 2] {
+    [RequestParameter::SigningAlgorithm(algorithm), RequestParameter::MessageType(form)]
+}
+
+fn call<'a>(operation: Operation, algorithm: SigningAlgorithm, form: MessageType) -> Call<'a> {
     Call::new(operation).parameter("signingAlgorithm", algorithm.as_str()).parameter("messageType", form.as_str())
 }
 

@@ -7,6 +7,7 @@ use super::page::{self, PageLimits};
 use super::reference::KeyReference;
 use crate::error::Result;
 use crate::key::{Operation, Tag};
+use crate::policy::RequestParameter;
 
 /// Page sizes of [`Kms::list_resource_tags`].
 const TAG_PAGES: PageLimits = PageLimits { most: 50, default: 50 };
@@ -33,7 +34,9 @@ impl Kms {
     /// ```
     pub fn tag_resource(&self, key: impl KeyReference, tags: impl IntoIterator<Item = Tag>) -> Result<()> {
         let tags: Vec<Tag> = tags.into_iter().collect();
-        self.key_change(Call::new(Operation::TagResource), &key.to_key_identifier()?, |target, _| {
+        let conditions = [RequestParameter::RequestTags(&tags)];
+        let call = Call::new(Operation::TagResource).conditions(&conditions);
+        self.key_change(call, &key.to_key_identifier()?, |target, _| {
             let mut record = target.record().clone();
             record.tags.put(tags.iter().cloned())?;
             Ok((target.put(record), ()))
@@ -51,7 +54,10 @@ impl Kms {
         tag_keys: impl IntoIterator<Item = T>,
     ) -> Result<()> {
         let tag_keys: Vec<T> = tag_keys.into_iter().collect();
-        self.key_change(Call::new(Operation::UntagResource), &key.to_key_identifier()?, |target, _| {
+        let names: Vec<&str> = tag_keys.iter().map(AsRef::as_ref).collect();
+        let conditions = [RequestParameter::TagKeys(&names)];
+        let call = Call::new(Operation::UntagResource).conditions(&conditions);
+        self.key_change(call, &key.to_key_identifier()?, |target, _| {
             let mut record = target.record().clone();
             record.tags.remove(&tag_keys);
             Ok((target.put(record), ()))

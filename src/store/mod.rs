@@ -50,6 +50,12 @@ pub enum RecordKind {
     Store,
     /// How far a chain of the audit trail has come.
     Audit,
+    /// A grant on a key.
+    Grant,
+    /// The policies of a principal.
+    IdentityPolicy,
+    /// How often keys were used.
+    Usage,
 }
 
 impl RecordKind {
@@ -60,6 +66,9 @@ impl RecordKind {
             Self::Alias => 2,
             Self::Store => 3,
             Self::Audit => 4,
+            Self::Grant => 5,
+            Self::IdentityPolicy => 6,
+            Self::Usage => 7,
         }
     }
 }

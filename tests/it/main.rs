@@ -1,5 +1,6 @@
 //! The one integration test binary.
 
+mod access_policies;
 mod accounts;
 #[cfg(feature = "tokio")]
 mod async_io;

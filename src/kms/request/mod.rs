@@ -4,6 +4,7 @@ mod agreement;
 mod data_key_pair;
 mod import;
 mod mac;
+mod policy;
 mod signing;
 
 pub use agreement::{DeriveSharedSecretRequest, DeriveSharedSecretResponse, GetPublicKeyResponse};
@@ -15,6 +16,7 @@ pub use import::{
     GetParametersForImportRequest, GetParametersForImportResponse, ImportKeyMaterialRequest, ImportedKeyMaterial,
 };
 pub use mac::{GenerateMacRequest, GenerateMacResponse, VerifyMacRequest, VerifyMacResponse};
+pub use policy::PutKeyPolicyRequest;
 pub use signing::{SignRequest, SignResponse, VerifyRequest, VerifyResponse};
 
 use super::reference::KeyReference;
@@ -46,6 +48,8 @@ pub struct CreateKeyRequest {
     pub(super) origin: Origin,
     pub(super) description: String,
     pub(super) tags: Vec<(String, String)>,
+    pub(super) policy: Option<String>,
+    pub(super) bypass_lockout_check: bool,
 }
 
 impl Default for CreateKeyRequest {
@@ -56,6 +60,8 @@ impl Default for CreateKeyRequest {
             origin: Origin::Kms,
             description: String::new(),
             tags: Vec::new(),
+            policy: None,
+            bypass_lockout_check: false,
         }
     }
 }
@@ -93,6 +99,21 @@ impl CreateKeyRequest {
     #[must_use]
     pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
         self.tags.push((key.into(), value.into()));
+        self
+    }
+
+    /// The policy of the key, in JSON; without it, the account may do everything and leave it to its principals.
+    #[must_use]
+    pub fn policy(mut self, document: impl Into<String>) -> Self {
+        self.policy = Some(document.into());
+        self
+    }
+
+    /// Takes a policy also if it locks out whoever makes the key (`BypassPolicyLockoutSafetyCheck`). There may be no way
+    /// back.
+    #[must_use]
+    pub const fn bypass_policy_lockout_safety_check(mut self) -> Self {
+        self.bypass_lockout_check = true;
         self
     }
 }

@@ -1,0 +1,92 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn version(number: u32) -> VersionRecord {
+    VersionRecord {
+        number: KeyVersion::new(number).expect("not zero"),
+        material_id: KeyMaterialId::from_bytes([7; 32]),
+        created: Timestamp::from_unix_millis(-1),
+        rotation: (number > 1).then_some(RotationType::OnDemand),
+        provider: ProviderId::new("memory"),
+        public_key: (number > 1).then(|| vec![6; 91]),
+        sealed_material: if number == 2 { Vec::new() } else { vec![9; 109] },
+        imported: (number > 1).then(|| Imported {
+            description: "größer".to_owned(),
+            valid_to: (number > 2).then(|| Timestamp::from_unix_millis(11)),
+            is_pending_rotation: number > 2,
+            token_digest: [5; 32],
+        }),
+    }
+}
+
+fn record() -> Result<KeyRecord> {
+    Ok(KeyRecord {
+        account: AccountId::default(),
+        key_id: KeyId::from_random_bytes([1; 16]),
+        spec: KeySpec::SymmetricDefault,
+        usage: KeyUsage::EncryptDecrypt,
+        origin: Origin::Kms,
+        manager: KeyManager::Customer,
+        state: KeyState::PendingDeletion,
+        created: Timestamp::from_unix_millis(5),
+        description: Description::parse("größer")?,
+        deletion: Some(Deletion { date: Timestamp::from_unix_millis(9), window: DeletionWindow::MIN }),
+        rotation: Some(Rotation { period: RotationPeriod::MAX, next: Timestamp::from_unix_millis(i64::MAX) }),
+        on_demand_rotations: 3,
+        tags: TagSet::from_tags([Tag::new("a", "")?, Tag::new("b", "2")?])?,
+        aliases: [AliasName::parse("alias/x")?, AliasName::parse("alias/y")?].into(),
+        last_version: 8,
+        versions: vec![version(1), version(2), version(7)],
+        service: Some(ServiceName::parse("s3")?),
+        policy: Some("{}".into()),
+    })
+}
+
+fn decode(bytes: &[u8]) -> Result<KeyRecord> {
+    KeyRecord::decode(AccountId::default(), KeyId::from_random_bytes([1; 16]), bytes)
+}
+
+#[test]
+fn a_key_is_read_as_it_was_written_and_no_part_of_it_is() -> Result<()> {
+    let full = record()?;
+    let bare =
+        KeyRecord { deletion: None, rotation: None, versions: Vec::new(), service: None, policy: None, ..full.clone() };
+    for record in [full, bare] {
+        let bytes = record.encode()?;
+        assert_eq!(decode(&bytes)?, record);
+        assert!((0..bytes.len()).all(|length| decode(&bytes[..length]).is_err()));
+        assert!(decode(&[&bytes[..], &[0]].concat()).is_err());
+    }
+    Ok(())
+}
+
+#[test]
+fn an_alias_is_read_as_it_was_written() -> Result<()> {
+    let time = Timestamp::from_unix_millis;
+    let record = AliasRecord { target: KeyId::from_random_bytes([1; 16]), created: time(1), updated: time(i64::MIN) };
+    let bytes = record.encode();
+    assert_eq!(AliasRecord::decode(&bytes)?, record);
+    assert!((0..bytes.len()).all(|length| AliasRecord::decode(&bytes[..length]).is_err()));
+    Ok(())
+}
+
+#[test]
+fn versions_out_of_order_are_refused() -> Result<()> {
+    let twice = KeyRecord { versions: vec![version(2), version(2)], ..record()? };
+    assert!(decode(&twice.encode()?).is_err());
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn decoding_is_total(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0..400_usize, value: u8) {
+        decode(&bytes).ok();
+        let mut altered = record()?.encode()?;
+        let at = at % altered.len();
+        altered[at] = value;
+        if let Ok(read) = decode(&altered) {
+            prop_assert_eq!(read.encode()?, altered, "what is accepted is canonical");
+        }
+    }
+}
