@@ -57,6 +57,7 @@ pub use kms::{
     ImportedKeyMaterial, IncludeKeyMaterial, KeyListEntry, KeyReference, KeyRotationStatus, Kms, KmsAead, KmsBuilder,
     KmsLimits, KmsMac, KmsSignature, KmsSigner, KmsVerifyingKey, MAX_RANDOM_LENGTH, MaintenanceReport, Page,
     PageRequest, PutKeyPolicyRequest, ReEncryptRequest, ReEncryptResponse, RootKeyStatus, RotationListEntry,
-    ScheduledDeletion, SignRequest, SignResponse, VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
+    ScheduledDeletion, SignRequest, SignResponse, StoreProgress, StoreReport, VerifyMacRequest, VerifyMacResponse,
+    VerifyRequest, VerifyResponse,
 };
 pub use secret::SecretBytes;

@@ -16,7 +16,7 @@ use crate::identity::{AccountId, Locality, ServiceName};
 use crate::policy::Policy;
 use crate::provider::{ImportedProvider, KeyMaterialProvider, MemoryProvider};
 use crate::seal::RootKey;
-use crate::store::{KeyStore, MemoryStore};
+use crate::store::{Anchor, KeyStore, MemoryStore};
 
 impl Kms {
     /// Makes an empty KMS in memory, with defaults for everything. Its keys live as long as the process.
@@ -38,6 +38,7 @@ impl Kms {
 /// | part | default |
 /// |---|---|
 /// | store and root key | in memory, under a root key drawn at random |
+/// | anchor | none |
 /// | providers | software keys, made here or imported |
 /// | policy | key policies, identity policies and grants ([`evaluate`](crate::policy::evaluate)) |
 /// | audit | the latest events in memory |
@@ -49,6 +50,7 @@ impl Kms {
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct KmsBuilder {
     store: Option<(Arc<dyn KeyStore>, RootKey)>,
+    anchor: Option<Arc<dyn Anchor>>,
     providers: Vec<Arc<dyn KeyMaterialProvider>>,
     policy: Option<Arc<dyn Policy>>,
     audit: Option<Arc<dyn AuditSink>>,
@@ -64,6 +66,14 @@ impl KmsBuilder {
     /// Keeps records in this store, sealed under this root key. Whoever opens the store again needs the same root key.
     pub fn store(mut self, store: impl KeyStore + 'static, root: RootKey) -> Self {
         self.store = Some((Arc::new(store), root));
+        self
+    }
+
+    /// Compares the store with an anchor outside of it, when it is opened and before every change, and moves the anchor after
+    /// every change: so that the whole store cannot be set back unnoticed. An anchor that was nowhere yet is dropped where the
+    /// store is.
+    pub fn anchor(mut self, anchor: impl Anchor + 'static) -> Self {
+        self.anchor = Some(Arc::new(anchor));
         self
     }
 
@@ -154,7 +164,8 @@ impl KmsBuilder {
                 (store, RootKey::generate())
             }
         };
-        let registry = Registry::new(store, root, &self.backend, self.locality, self.limits.cached_keys)?;
+        let registry =
+            Registry::new((store, root), self.anchor, &self.backend, self.locality, self.limits.cached_keys)?;
         let audit = self.audit.unwrap_or_else(|| Arc::new(MemoryTrail::default()));
         let trail = ChainRecord::attach(&*audit, &registry, &self.backend)?;
         let core = Core {

@@ -36,7 +36,7 @@ use crate::provider::{KeyMaterialProvider, ProviderId};
 /// | rotation | [`enable_key_rotation`](Kms::enable_key_rotation), [`disable_key_rotation`](Kms::disable_key_rotation), [`get_key_rotation_status`](Kms::get_key_rotation_status), [`rotate_key_on_demand`](Kms::rotate_key_on_demand), [`list_key_rotations`](Kms::list_key_rotations) |
 /// | import | [`get_parameters_for_import`](Kms::get_parameters_for_import), [`import_key_material`](Kms::import_key_material), [`delete_imported_key_material`](Kms::delete_imported_key_material) |
 /// | cryptography | [`encrypt`](Kms::encrypt), [`decrypt`](Kms::decrypt), [`re_encrypt`](Kms::re_encrypt), [`generate_data_key`](Kms::generate_data_key), [`generate_data_key_without_plaintext`](Kms::generate_data_key_without_plaintext), [`generate_random`](Kms::generate_random), [`generate_mac`](Kms::generate_mac), [`verify_mac`](Kms::verify_mac), [`sign`](Kms::sign), [`verify`](Kms::verify), [`derive_shared_secret`](Kms::derive_shared_secret), [`generate_data_key_pair`](Kms::generate_data_key_pair), [`get_public_key`](Kms::get_public_key) |
-/// | upkeep | [`run_maintenance`](Kms::run_maintenance) |
+/// | upkeep | [`run_maintenance`](Kms::run_maintenance), [`verify_store`](Kms::verify_store), [`root_key_status`](Kms::root_key_status) |
 /// | audit trail | [`verify_audit_trail`](Kms::verify_audit_trail), [`verify_signed_audit_trail`](Kms::verify_signed_audit_trail), [`audit_chains`](Kms::audit_chains), [`forget_audit_chain`](Kms::forget_audit_chain) |
 ///
 /// # Examples

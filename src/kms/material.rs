@@ -75,7 +75,7 @@ impl Core {
     /// The id by which material of a key is known again.
     pub(super) fn material_id(&self, key_id: KeyId, kept: &SecretBytes) -> KeyMaterialId {
         let parts = [b"key material id", key_id.as_bytes().as_slice(), kept.expose_secret()];
-        KeyMaterialId::from_bytes(self.registry.identity().identify(&parts))
+        KeyMaterialId::from_bytes(self.registry.sealed().identity().identify(&parts))
     }
 
     fn seal_version(
@@ -125,6 +125,12 @@ impl Core {
             self.provider(&version.provider)?.destroy(&binding, &kept)?;
         }
         Ok(())
+    }
+
+    /// Makes sure that all material of a key that is there opens.
+    pub(super) fn open_all_material(&self, record: &KeyRecord) -> Result<()> {
+        let mut present = record.versions.iter().filter(|version| version.is_present());
+        present.try_for_each(|version| self.kept_material(&self.binding(record, version.number), version).map(drop))
     }
 
     fn kept_material(&self, binding: &MaterialBinding, version: &VersionRecord) -> Result<SecretBytes> {

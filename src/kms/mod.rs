@@ -48,6 +48,7 @@ mod signing;
 mod tag;
 mod trail;
 mod upkeep;
+mod verify_store;
 mod wrapping_keys;
 
 pub use bound::{KmsAead, KmsMac, KmsSignature, KmsSigner, KmsVerifyingKey};
@@ -67,3 +68,4 @@ pub use request::{
     VerifyRequest, VerifyResponse,
 };
 pub use root_key::RootKeyStatus;
+pub use verify_store::{StoreProgress, StoreReport};

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::cache::{Cache, Entry, Held};
 use super::identity_record::IdentityPolicies;
 use super::record::{AliasRecord, KeyRecord};
-use super::sealed::{Sealed, store_record_id, unusable};
+use super::sealed::Sealed;
 use crate::audit::{ChainId, ChainState};
 use crate::crypto::{CryptoBackend, PublicKey};
 use crate::error::{Error, ErrorKind, Result};
@@ -16,13 +16,11 @@ use crate::identity::{AccountId, Locality, Principal};
 use crate::key::{AliasName, KeyArn, KeyId};
 use crate::policy::PolicyDocument;
 use crate::provider::OpenedKey;
-use crate::seal::{IdentityKey, RootKey, RootKeyVersions};
+use crate::seal::{RootKey, RootKeyVersions};
 use crate::secret::SecretBytes;
-use crate::store::{CommitError, Expectation, KeyStore, MAX_SCAN, RecordId, RecordKind, Revision, Scan, StoreId};
-
-/// The name of the record with the secret of material ids, and the secret's length.
-const IDENTITY: &str = "identity";
-const IDENTITY_LENGTH: usize = 32;
+use crate::store::{
+    Anchor, CommitError, Expectation, KeyStore, MAX_SCAN, RecordId, RecordKind, Revision, Scan, StoreId,
+};
 
 /// A key in memory: its record, its ARN, and those versions of its material that were opened.
 pub(super) struct LoadedKey {
@@ -131,7 +129,6 @@ impl Edit {
 /// The keys and aliases of one store.
 pub(super) struct Registry {
     sealed: Sealed,
-    identity: IdentityKey,
     locality: Locality,
     identities: Cache<Principal, IdentityPolicies>,
     keys: Cache<(AccountId, KeyId), LoadedKey>,
@@ -143,23 +140,15 @@ impl Registry {
     ///
     /// Fails if the root key is not that of the store.
     pub(super) fn new(
-        store: Arc<dyn KeyStore>,
-        root: RootKey,
+        (store, root): (Arc<dyn KeyStore>, RootKey),
+        anchor: Option<Arc<dyn Anchor>>,
         backend: &CryptoBackend,
         locality: Locality,
         capacity: usize,
     ) -> Result<Self> {
-        let sealed = Sealed::open(store, root, backend, &mut |_| {
-            let mut secret = Zeroizing::new(vec![0; IDENTITY_LENGTH]);
-            backend.random().fill(&mut secret)?;
-            Ok(vec![(store_record_id(IDENTITY), Some(secret))])
-        })?;
-        let (_, secret) = sealed.get(&store_record_id(IDENTITY))?.ok_or_else(unusable)?;
-        let secret: &[u8; IDENTITY_LENGTH] = secret.expose_secret().try_into().map_err(|_| unusable())?;
-        let identity = IdentityKey::new(backend, secret);
+        let sealed = Sealed::open(store, root, anchor, backend)?;
         Ok(Self {
             sealed,
-            identity,
             locality,
             identities: Cache::new(capacity),
             keys: Cache::new(capacity),
@@ -174,11 +163,6 @@ impl Registry {
     /// The records of the store, opened and sealed.
     pub(super) const fn sealed(&self) -> &Sealed {
         &self.sealed
-    }
-
-    /// The key of material ids: drawn when the store is first used, and kept in it under the root key.
-    pub(super) const fn identity(&self) -> &IdentityKey {
-        &self.identity
     }
 
     pub(super) const fn locality(&self) -> &Locality {
@@ -246,7 +230,7 @@ impl Registry {
         let after = after.map(|(account, key_id)| key_record_id(account, key_id));
         let found = self.sealed.scan(&Scan { kind: RecordKind::Key, account, after, limit })?;
         let decode = |(id, revision, body): (RecordId, Revision, SecretBytes)| {
-            let key_id = KeyId::from_bytes(id.name.as_slice().try_into().map_err(|_| misnamed())?);
+            let key_id = key_id_of(&id)?;
             let decoded = KeyRecord::decode(id.account, key_id, body.expose_secret())?;
             Ok((id.account, key_id, revision, decoded))
         };
@@ -303,6 +287,11 @@ impl Registry {
 
 fn misnamed() -> Error {
     Error::new(ErrorKind::Internal, "the store returned a record under a name that no record has")
+}
+
+/// The key that a record is of.
+pub(super) fn key_id_of(id: &RecordId) -> Result<KeyId> {
+    Ok(KeyId::from_bytes(id.name.as_slice().try_into().map_err(|_| misnamed())?))
 }
 
 fn key_record_id(account: AccountId, key_id: KeyId) -> RecordId {

@@ -12,13 +12,15 @@ type Make<'a> = &'a dyn Fn() -> Result<Box<dyn KeyStore>>;
 
 /// Runs the whole suite, each body on an empty store.
 pub(crate) fn run(make: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
-    let bodies: [(&str, Body); 7] = [
+    let bodies: [(&str, Body); 9] = [
         ("a commit is visible whole", a_commit_is_visible_whole),
         ("an unmet expectation changes nothing", an_unmet_expectation_changes_nothing),
         ("a failed writer changes nothing", a_failed_writer_changes_nothing),
         ("a change needs an expectation", a_change_needs_an_expectation),
         ("a revision never comes twice", a_revision_never_comes_twice),
         ("a scan is ordered, bounded and of one account", a_scan_is_ordered_and_bounded),
+        ("what a commit read it may change", what_a_commit_read_it_may_change),
+        ("records that are read together are of one moment", records_read_together_are_of_one_moment),
         ("no concurrent update is lost", no_concurrent_update_is_lost),
     ];
     for (name, body) in bodies {
@@ -54,8 +56,8 @@ fn a_commit_is_visible_whole(make: Make<'_>) -> Result<()> {
     let (a, b) = (key("a")?, key("b")?);
     let expected = [&a, &b].map(|id| Expectation { id: id.clone(), revision: None });
     let mut announced = None;
-    let revision = store.commit(&expected, &mut |revision| {
-        announced = Some(revision);
+    let revision = store.commit(&expected, &mut |pending| {
+        announced = Some(pending.revision());
         Ok([&a, &b].map(|id| Change { id: id.clone(), body: Some(id.name.clone()) }).to_vec())
     })?;
     assert_eq!(announced, Some(revision));
@@ -143,6 +145,59 @@ fn a_scan_is_ordered_and_bounded(make: Make<'_>) -> Result<()> {
         put(&*store, &id(RecordKind::Key, "000000000003", &number.to_string())?, None, b"x")?;
     }
     assert_eq!(scan(None, None, usize::MAX)?.len(), MAX_SCAN);
+    Ok(())
+}
+
+/// A record that every commit changes, and that no commit expects at a revision.
+fn what_a_commit_read_it_may_change(make: Make<'_>) -> Result<()> {
+    let store = make()?;
+    let head = key("head")?;
+    for number in 1..=3_u8 {
+        let revision = store.commit(&[], &mut |pending| {
+            let before = pending.get(&head)?;
+            assert_eq!(before.map(|record| record.body.to_vec()), (number > 1).then(|| vec![number - 1]));
+            Ok(vec![Change { id: head.clone(), body: Some(vec![number]) }])
+        })?;
+        assert_eq!(store.get(&head)?.map(|record| record.revision), Some(revision));
+    }
+    let other = key("other")?;
+    let refusal = store.commit(&[], &mut |pending| {
+        pending.get(&head)?;
+        Ok(vec![Change { id: other.clone(), body: Some(vec![1]) }])
+    });
+    assert!(matches!(refusal, Err(CommitError::Failed(_))), "it read another record");
+    let gone = store.commit(&[], &mut |pending| {
+        pending.get(&head)?;
+        Ok(vec![Change { id: head.clone(), body: None }])
+    })?;
+    assert_eq!((store.get(&head)?, store.revision()?), (None, gone));
+    Ok(())
+}
+
+fn records_read_together_are_of_one_moment(make: Make<'_>) -> Result<()> {
+    const COMMITS: u64 = 50;
+    let store: Arc<dyn KeyStore> = make()?.into();
+    let (a, b) = (key("a")?, key("b")?);
+    let write = |number: u64| {
+        store.commit(&[], &mut |pending| {
+            let both = [&a, &b];
+            both.iter().try_for_each(|id| pending.get(id).map(drop))?;
+            Ok(both.map(|id| Change { id: id.clone(), body: Some(number.to_be_bytes().to_vec()) }).to_vec())
+        })
+    };
+    write(0)?;
+    assert_eq!(store.get_all(&[])?, []);
+    let there = store.get_all(&[key("c")?, b.clone(), key("c")?])?;
+    assert_eq!(there.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, false]);
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| (1..=COMMITS).try_for_each(|number| write(number).map(drop)));
+        while !writer.is_finished() {
+            let read = store.get_all(&[a.clone(), b.clone()]).expect("readable");
+            let [Some(one), Some(other)] = &read[..] else { panic!("both are there") };
+            assert_eq!((one.revision, &one.body), (other.revision, &other.body));
+        }
+        writer.join().expect("it does not panic")
+    })?;
     Ok(())
 }
 

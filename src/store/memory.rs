@@ -7,8 +7,8 @@ use arc_swap::ArcSwap;
 use rpds::RedBlackTreeMapSync;
 
 use super::{
-    Change, CommitError, Expectation, KeyStore, MAX_SCAN, Record, RecordId, Revision, Scan, StoreId, WriteChanges,
-    check_named,
+    Change, CommitError, Expectation, KeyStore, MAX_SCAN, Pending, Record, RecordId, Revision, Scan, StoreId,
+    WriteChanges, check_named,
 };
 use crate::crypto::CryptoBackend;
 use crate::error::Result;
@@ -72,6 +72,23 @@ impl Snapshot {
     }
 }
 
+/// A commit under way: the records are still those before it.
+struct Next<'a> {
+    snapshot: &'a Snapshot,
+    read: Vec<RecordId>,
+}
+
+impl Pending for Next<'_> {
+    fn revision(&self) -> Revision {
+        self.snapshot.revision
+    }
+
+    fn get(&mut self, id: &RecordId) -> Result<Option<Record>> {
+        self.read.push(id.clone());
+        Ok(self.snapshot.records.get(id).cloned())
+    }
+}
+
 impl KeyStore for MemoryStore {
     fn id(&self) -> StoreId {
         self.id
@@ -81,8 +98,9 @@ impl KeyStore for MemoryStore {
         Ok(self.current.load().revision)
     }
 
-    fn get(&self, id: &RecordId) -> Result<Option<Record>> {
-        Ok(self.current.load().records.get(id).cloned())
+    fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
+        let snapshot = self.current.load();
+        Ok(ids.iter().map(|id| snapshot.records.get(id).cloned()).collect())
     }
 
     fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
@@ -108,8 +126,9 @@ impl KeyStore for MemoryStore {
         let mut next = Snapshot::clone(&self.current.load());
         next.check(expected)?;
         next.revision = Revision(next.revision.0 + 1);
-        let changes = changes(next.revision)?;
-        check_named(expected, &changes)?;
+        let mut pending = Next { snapshot: &next, read: Vec::new() };
+        let changes = changes(&mut pending)?;
+        check_named(expected, &pending.read, &changes)?;
         next.apply(changes);
         let revision = next.revision;
         self.current.store(next.into());

@@ -8,6 +8,7 @@
 //! so a reader knows with one comparison that what it holds is still current. It can be asked at the start of every
 //! operation, which a signal on a channel can not: a signal says that something changed, never that nothing did.
 
+mod anchor;
 mod error;
 mod memory;
 #[cfg(feature = "sqlite")]
@@ -19,6 +20,7 @@ mod conformance;
 use std::fmt;
 use std::sync::Arc;
 
+pub use anchor::{Anchor, AnchorPoint, FileAnchor, MemoryAnchor, StoreAnchor};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]
@@ -59,6 +61,10 @@ pub enum RecordKind {
 }
 
 impl RecordKind {
+    /// Every kind, in their order.
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Key, Self::Alias, Self::Store, Self::Audit, Self::Grant, Self::IdentityPolicy, Self::Usage];
+
     /// The number that stands for the kind wherever it is stored. In the order of the kinds, and never used again.
     pub(crate) const fn code(self) -> u8 {
         match self {
@@ -105,7 +111,7 @@ pub struct Expectation {
 /// One write of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The record, which must be among the commit's expectations.
+    /// The record, which must be among the commit's expectations or have been read through [`Pending`].
     pub id: RecordId,
     /// Its new body, or `None` to delete it.
     pub body: Option<Vec<u8>>,
@@ -148,8 +154,21 @@ impl From<CommitError> for Error {
     }
 }
 
+/// A commit that is under way: its expectations hold, and nobody else writes until it is over.
+pub trait Pending {
+    /// The revision that the commit will have.
+    fn revision(&self) -> Revision;
+
+    /// Reads a record as it is right before the commit. What was read here may be changed by it without an expectation: so
+    /// a record that every commit changes makes no two of them conflict.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if the store cannot be read.
+    fn get(&mut self, id: &RecordId) -> Result<Option<Record>>;
+}
+
 /// Makes the writes of a commit once its revision is known, so that bodies can be sealed with that revision.
-pub type WriteChanges<'a> = dyn FnMut(Revision) -> Result<Vec<Change>> + 'a;
+pub type WriteChanges<'a> = dyn FnMut(&mut dyn Pending) -> Result<Vec<Change>> + 'a;
 
 /// A durable or volatile home of records. Blocking; shared by many threads.
 ///
@@ -178,11 +197,19 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     /// [`ErrorKind::Store`] if it cannot be told, upon which the operation is refused.
     fn revision(&self) -> Result<Revision>;
 
+    /// Reads several records, all from one moment. The answer has a place for each id, in their order.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if the store cannot be read.
+    fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>>;
+
     /// Reads one record.
     ///
     /// # Errors
     /// [`ErrorKind::Store`] if the store cannot be read.
-    fn get(&self, id: &RecordId) -> Result<Option<Record>>;
+    fn get(&self, id: &RecordId) -> Result<Option<Record>> {
+        Ok(self.get_all(std::slice::from_ref(id))?.pop().flatten())
+    }
 
     /// Reads records in ascending order, all from one moment.
     ///
@@ -191,11 +218,12 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>>;
 
     /// Writes all changes, or none: checks every expectation, assigns the next revision, asks `changes` for the bodies
-    /// and makes them durable before it returns. `changes` is called at most once and must not call the store.
+    /// and makes them durable before it returns. `changes` is called at most once and must not call the store, but for what
+    /// it reads through [`Pending`].
     ///
     /// # Errors
     /// [`CommitError::Conflict`] if an expectation does not hold; [`CommitError::Failed`] if `changes` or the store
-    /// failed, or a change is not among the expectations.
+    /// failed, or a change is neither among the expectations nor to a record that was read through [`Pending`].
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError>;
 
     /// Overwrites what is left of deleted and replaced records wherever this store has put it: until then a commit may
@@ -220,6 +248,10 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
         (**self).revision()
     }
 
+    fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
+        (**self).get_all(ids)
+    }
+
     fn get(&self, id: &RecordId) -> Result<Option<Record>> {
         (**self).get(id)
     }
@@ -237,9 +269,10 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
     }
 }
 
-/// Refuses a commit with a change that no expectation stands for.
-fn check_named(expected: &[Expectation], changes: &[Change]) -> Result<()> {
-    if changes.iter().all(|change| expected.iter().any(|expectation| expectation.id == change.id)) {
+/// Refuses a commit with a change that no expectation stands for, to a record that was not read either.
+fn check_named(expected: &[Expectation], read: &[RecordId], changes: &[Change]) -> Result<()> {
+    let is_named = |id: &RecordId| expected.iter().any(|expectation| expectation.id == *id) || read.contains(id);
+    if changes.iter().all(|change| is_named(&change.id)) {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Internal, "a commit changes a record without an expectation"))

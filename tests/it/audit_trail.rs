@@ -164,8 +164,8 @@ impl KeyStore for Refuses {
         self.0.revision()
     }
 
-    fn get(&self, id: &RecordId) -> Result<Option<Record>> {
-        self.0.get(id)
+    fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
+        self.0.get_all(ids)
     }
 
     fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {

@@ -13,6 +13,7 @@ mod check_order;
 mod crash;
 mod envelope;
 mod file_example;
+mod integrity;
 mod interop;
 mod interop_key_pairs;
 mod interop_matrix;

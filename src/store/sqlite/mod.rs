@@ -25,7 +25,9 @@ use self::file::StoreFile;
 use self::freshness::Freshness;
 use self::pool::Pool;
 use super::error::StoreError;
-use super::{CommitError, Expectation, KeyStore, Record, RecordId, Revision, Scan, StoreId, WriteChanges, check_named};
+use super::{
+    CommitError, Expectation, KeyStore, Pending, Record, RecordId, Revision, Scan, StoreId, WriteChanges, check_named,
+};
 use crate::crypto::CryptoBackend;
 use crate::error::Result;
 
@@ -103,6 +105,24 @@ impl SqliteStore {
     }
 }
 
+/// A commit under way.
+struct Next<'a> {
+    transaction: &'a Connection,
+    revision: Revision,
+    read: Vec<RecordId>,
+}
+
+impl Pending for Next<'_> {
+    fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    fn get(&mut self, id: &RecordId) -> Result<Option<Record>> {
+        self.read.push(id.clone());
+        rows::get(self.transaction, id)
+    }
+}
+
 impl KeyStore for SqliteStore {
     fn id(&self) -> StoreId {
         self.id
@@ -110,6 +130,14 @@ impl KeyStore for SqliteStore {
 
     fn revision(&self) -> Result<Revision> {
         self.freshness.revision(|| self.ask_revision())
+    }
+
+    fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
+        self.readers.with(&self.file, |connection| {
+            // One state of the file from the first statement to the last.
+            let moment = connection.transaction().map_err(failed)?;
+            ids.iter().map(|id| rows::get(&moment, id)).collect()
+        })
     }
 
     fn get(&self, id: &RecordId) -> Result<Option<Record>> {
@@ -127,8 +155,9 @@ impl KeyStore for SqliteStore {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
             rows::check(&transaction, expected)?;
             let revision = Revision(rows::revision(&transaction)?.0 + 1);
-            let changes = changes(revision)?;
-            check_named(expected, &changes)?;
+            let mut pending = Next { transaction: &transaction, revision, read: Vec::new() };
+            let changes = changes(&mut pending)?;
+            check_named(expected, &pending.read, &changes)?;
             rows::apply(&transaction, &changes, revision)?;
             transaction.commit().map_err(failed)?;
             Ok::<_, CommitError>(revision)

@@ -1,0 +1,50 @@
+//! Where a record stands, and what it is therefore bound to when it is sealed.
+
+use zeroize::Zeroizing;
+
+use crate::codec::Writer;
+use crate::error::Result;
+use crate::identity::AccountId;
+use crate::seal::RootKeyVersions;
+use crate::store::{Change, RecordId, RecordKind, Revision, StoreId};
+
+/// What one record becomes: its body before sealing, or `None` if it is to be deleted.
+pub(in crate::kms) type PlainChange = (RecordId, Option<Zeroizing<Vec<u8>>>);
+
+/// What a record is bound to: moved, renamed, or under another revision number, it does not open.
+pub(super) fn place(store: StoreId, id: &RecordId, revision: Revision) -> Result<Vec<u8>> {
+    let mut writer = Writer::with_capacity(96);
+    writer.bytes(b"strongroom record v1").bytes(&store.0);
+    writer.u8(id.kind.code());
+    writer.prefixed_u16(id.account.as_str().as_bytes(), "account")?;
+    writer.prefixed_u16(&id.name, "record name")?;
+    writer.u64(revision.0);
+    Ok(writer.into_bytes())
+}
+
+/// Seals what a record becomes.
+pub(super) fn seal(
+    store: StoreId,
+    versions: &RootKeyVersions,
+    revision: Revision,
+    (id, body): PlainChange,
+) -> Result<Change> {
+    let place = place(store, &id, revision)?;
+    let body = body.map(|body| versions.seal(&place, &body)).transpose()?;
+    Ok(Change { id, body })
+}
+
+/// The name of a record that concerns the store as a whole.
+pub(in crate::kms) fn store_record_id(name: &[u8]) -> RecordId {
+    RecordId { kind: RecordKind::Store, account: AccountId::default(), name: name.to_vec() }
+}
+
+/// The record with the wrapped versions of the root key: the only one that is not sealed.
+pub(super) fn root_record_id() -> RecordId {
+    store_record_id(b"root")
+}
+
+/// The record with the secret of material ids and of the index.
+pub(super) fn identity_record_id() -> RecordId {
+    store_record_id(b"identity")
+}

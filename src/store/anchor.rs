@@ -1,0 +1,242 @@
+//! A witness outside the store, so that the whole of it cannot be set back unnoticed.
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind as IoErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Change, CommitError, Expectation, KeyStore, RecordId, RecordKind, Revision, StoreId};
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::AccountId;
+use crate::private_file;
+
+/// What the line in an anchor file begins with.
+const FILE_FORMAT: &str = "strongroom-anchor-1";
+
+/// The longest anchor file that is read.
+const MAX_FILE: u64 = 512;
+
+/// The state of a store after one of its commits. It is no secret, and only the KMS of the store can make one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AnchorPoint {
+    /// The store.
+    pub store: StoreId,
+    /// The commit.
+    pub revision: Revision,
+    /// A keyed hash of the state after it.
+    pub digest: [u8; 32],
+}
+
+/// Remembers how far a store has come, in a place that does not go back together with the store: a file on another
+/// disk, another store. With one, a KMS notices that the whole store was replaced by an older copy, or lost the end of its
+/// log.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+/// use strongroom::seal::RootKey;
+/// use strongroom::store::{FileAnchor, SqliteStore};
+/// use strongroom::{ErrorKind, Kms};
+///
+/// let directory = tempfile::tempdir()?;
+/// let path = directory.path().join("keys.strongroom");
+/// let open = || {
+///     let store = SqliteStore::open(&path, &Default::default())?;
+///     let anchor = FileAnchor::new(directory.path().join("keys.anchor")); // in earnest, on another disk
+///     Kms::builder().store(store, RootKey::from_bytes(&[7; 32])).anchor(anchor).build()
+/// };
+/// let kms = open()?;
+/// SqliteStore::open(&path, &Default::default())?.back_up(directory.path().join("monday"))?;
+/// kms.create_key(Default::default())?;
+/// drop(kms);
+///
+/// std::fs::rename(directory.path().join("monday"), &path)?;
+/// assert_eq!(open().unwrap_err().kind(), ErrorKind::Integrity);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub trait Anchor: fmt::Debug + Send + Sync {
+    /// The point that the anchor is at; `None` before the first.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if that cannot be told, upon which the KMS refuses to go on.
+    fn last(&self) -> Result<Option<AnchorPoint>>;
+
+    /// Moves the anchor to `point`, durably, unless it is at that revision or a later one already: several processes may
+    /// move it at once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if it cannot be moved.
+    fn advance(&self, point: &AnchorPoint) -> Result<()>;
+}
+
+impl<A: Anchor + ?Sized> Anchor for Arc<A> {
+    fn last(&self) -> Result<Option<AnchorPoint>> {
+        (**self).last()
+    }
+
+    fn advance(&self, point: &AnchorPoint) -> Result<()> {
+        (**self).advance(point)
+    }
+}
+
+/// Keeps the point in memory: for tests.
+#[derive(Debug, Default)]
+pub struct MemoryAnchor(Mutex<Option<AnchorPoint>>);
+
+impl Anchor for MemoryAnchor {
+    fn last(&self) -> Result<Option<AnchorPoint>> {
+        // A point is whole at any moment.
+        Ok(*self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn advance(&self, point: &AnchorPoint) -> Result<()> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_ahead(*last, point) {
+            *last = Some(*point);
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the point in a file of one line. Each move writes a new file and puts it in the place of the old one, on the
+/// disk before it counts; a lock on a file beside it, named `.lock`, orders the processes that move it.
+#[derive(Clone, Debug)]
+pub struct FileAnchor(PathBuf);
+
+impl FileAnchor {
+    /// The anchor in this file, which is made when it is first moved.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    fn write(&self, point: &AnchorPoint) -> io::Result<()> {
+        let new = self.beside(".new");
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != IoErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = private_file::create_new(&new)?;
+        file.write_all(line(point).as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, &self.0)?;
+        private_file::sync_name(&self.0)
+    }
+
+    /// Held until it is dropped.
+    fn lock(&self) -> io::Result<File> {
+        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(self.beside(".lock"))?;
+        lock.lock()?;
+        Ok(lock)
+    }
+
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = self.0.as_os_str().to_owned();
+        name.push(suffix);
+        name.into()
+    }
+}
+
+impl Anchor for FileAnchor {
+    fn last(&self) -> Result<Option<AnchorPoint>> {
+        let file = match File::open(&self.0) {
+            Ok(file) => file,
+            Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(&self.0, "cannot be read", error)),
+        };
+        let mut text = String::new();
+        file.take(MAX_FILE).read_to_string(&mut text).map_err(|error| failed(&self.0, "cannot be read", error))?;
+        let point = parse(&text)
+            .ok_or_else(|| Error::new(ErrorKind::Store, format!("the anchor {} is damaged", self.0.display())))?;
+        Ok(Some(point))
+    }
+
+    fn advance(&self, point: &AnchorPoint) -> Result<()> {
+        let moved = |error| failed(&self.0, "cannot be moved", error);
+        let _lock = self.lock().map_err(moved)?;
+        if is_ahead(self.last()?, point) {
+            self.write(point).map_err(moved)?;
+        }
+        Ok(())
+    }
+}
+
+/// Keeps the point as a record of another store: one on another disk, or that is shared with other machines. That store
+/// must not be one of a [`Kms`](crate::Kms), to which a record that it did not write is a violation.
+#[derive(Debug)]
+pub struct StoreAnchor<S>(S);
+
+impl<S: KeyStore> StoreAnchor<S> {
+    /// The anchor in `store`, which must not be the one that it is an anchor of.
+    pub const fn new(store: S) -> Self {
+        Self(store)
+    }
+
+    fn read(&self) -> Result<(Option<Revision>, Option<AnchorPoint>)> {
+        let Some(record) = self.0.get(&record_id())? else { return Ok((None, None)) };
+        let text = std::str::from_utf8(&record.body).ok();
+        let damaged = || Error::new(ErrorKind::Store, "the anchor in another store is damaged");
+        Ok((Some(record.revision), Some(text.and_then(parse).ok_or_else(damaged)?)))
+    }
+}
+
+impl<S: KeyStore> Anchor for StoreAnchor<S> {
+    fn last(&self) -> Result<Option<AnchorPoint>> {
+        Ok(self.read()?.1)
+    }
+
+    fn advance(&self, point: &AnchorPoint) -> Result<()> {
+        loop {
+            let (revision, last) = self.read()?;
+            if !is_ahead(last, point) {
+                return Ok(());
+            }
+            let expected = Expectation { id: record_id(), revision };
+            let moved = self.0.commit(&[expected], &mut |_| {
+                Ok(vec![Change { id: record_id(), body: Some(line(point).into_bytes()) }])
+            });
+            match moved {
+                // Each conflict means that another process moved it on.
+                Err(CommitError::Conflict(_)) => {}
+                Err(CommitError::Failed(error)) => return Err(error),
+                Ok(_) => return Ok(()),
+            }
+        }
+    }
+}
+
+fn record_id() -> RecordId {
+    RecordId { kind: RecordKind::Store, account: AccountId::default(), name: b"anchor".to_vec() }
+}
+
+fn is_ahead(last: Option<AnchorPoint>, point: &AnchorPoint) -> bool {
+    last.is_none_or(|last| last.store == point.store && last.revision < point.revision)
+}
+
+/// `strongroom-anchor-1 store revision digest`, in hexadecimal but for the revision, and the end of the line.
+fn line(point: &AnchorPoint) -> String {
+    let hex = base16ct::lower::encode_string;
+    format!("{FILE_FORMAT} {} {} {}\n", hex(&point.store.0), point.revision.0, hex(&point.digest))
+}
+
+fn parse(text: &str) -> Option<AnchorPoint> {
+    let [format, store, revision, digest] = text.strip_suffix('\n')?.split(' ').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    let point = AnchorPoint {
+        store: StoreId(bytes(store)?),
+        revision: Revision(revision.parse().ok()?),
+        digest: bytes(digest)?,
+    };
+    (format == FILE_FORMAT && line(&point) == text).then_some(point)
+}
+
+fn bytes<const N: usize>(digits: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    let decoded = base16ct::lower::decode(digits, &mut bytes).ok()?.len();
+    (decoded == N).then_some(bytes)
+}
+
+fn failed(path: &Path, what: &str, error: io::Error) -> Error {
+    Error::new(ErrorKind::Store, format!("the anchor {} {what}", path.display())).with_source(error)
+}

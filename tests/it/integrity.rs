@@ -1,0 +1,459 @@
+//! What someone can do who may write the store and has no root key, and how it is noticed.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use strongroom::crypto::CryptoBackend;
+use strongroom::seal::RootKey;
+use strongroom::store::{
+    Anchor, AnchorPoint, Change, CommitError, Expectation, FileAnchor, KeyStore, MemoryAnchor, MemoryStore, Record,
+    RecordId, RecordKind, Revision, Scan, StoreAnchor, StoreId, WriteChanges,
+};
+use strongroom::{AccountId, Error, ErrorKind, Kms, KmsLimits, Result};
+
+type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
+
+/// A store whose records can be changed under the hands of the `Kms`, revisions and all.
+#[derive(Debug)]
+struct Pliable {
+    id: StoreId,
+    state: std::sync::Mutex<State>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct State {
+    revision: u64,
+    records: std::collections::BTreeMap<RecordId, Record>,
+}
+
+impl Pliable {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { id: StoreId([9; 16]), state: std::sync::Mutex::default() })
+    }
+
+    fn state(&self) -> State {
+        self.state.lock().expect("no panic").clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().expect("no panic"));
+    }
+}
+
+struct Next {
+    state: State,
+    read: Vec<RecordId>,
+}
+
+impl strongroom::store::Pending for Next {
+    fn revision(&self) -> Revision {
+        Revision(self.state.revision)
+    }
+
+    fn get(&mut self, id: &RecordId) -> Result<Option<Record>> {
+        self.read.push(id.clone());
+        Ok(self.state.records.get(id).cloned())
+    }
+}
+
+impl KeyStore for Pliable {
+    fn id(&self) -> StoreId {
+        self.id
+    }
+
+    fn revision(&self) -> Result<Revision> {
+        Ok(Revision(self.state().revision))
+    }
+
+    fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
+        let state = self.state();
+        Ok(ids.iter().map(|id| state.records.get(id).cloned()).collect())
+    }
+
+    fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
+        let wanted = |id: &RecordId| {
+            id.kind == scan.kind
+                && scan.account.is_none_or(|account| account == id.account)
+                && scan.after.as_ref().is_none_or(|after| after < id)
+        };
+        Ok(self.state().records.into_iter().filter(|(id, _)| wanted(id)).take(scan.limit).collect())
+    }
+
+    fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
+        let mut state = self.state.lock().expect("no panic");
+        for Expectation { id, revision } in expected {
+            if state.records.get(id).map(|record| record.revision) != *revision {
+                return Err(CommitError::Conflict(id.clone()));
+            }
+        }
+        let mut next = Next { state: state.clone(), read: Vec::new() };
+        next.state.revision += 1;
+        let revision = Revision(next.state.revision);
+        for Change { id, body } in changes(&mut next)? {
+            match body {
+                Some(body) => _ = next.state.records.insert(id, Record { revision, body: body.into() }),
+                None => _ = next.state.records.remove(&id),
+            }
+        }
+        *state = next.state;
+        Ok(revision)
+    }
+}
+
+fn root() -> RootKey {
+    RootKey::from_bytes(&[7; 32])
+}
+
+fn open(store: &Arc<Pliable>) -> Result<Kms> {
+    Kms::builder().store(Arc::clone(store), root()).build()
+}
+
+fn is_violation<T>(result: Result<T>) -> bool {
+    result.is_err_and(|error| error.kind() == ErrorKind::Integrity)
+}
+
+fn id_of(state: &State, kind: RecordKind) -> RecordId {
+    state.records.keys().find(|id| id.kind == kind).expect("there is one").clone()
+}
+
+#[test]
+fn a_record_that_is_replaced_by_its_own_older_version_is_noticed_when_it_is_touched() -> TestResult {
+    let store = Pliable::new();
+    let key = open(&store)?.create_key(Default::default())?.key_id();
+    let before = store.state();
+    open(&store)?.disable_key(key)?;
+    let id = id_of(&before, RecordKind::Key);
+    store.change(|state| _ = state.records.insert(id.clone(), before.records[&id].clone()));
+
+    let kms = open(&store)?;
+    assert!(is_violation(kms.describe_key(key)));
+    assert!(is_violation(kms.enable_key(key)));
+    assert_eq!(kms.verify_store(|_| {})?.problems().len(), 1);
+    Ok(())
+}
+
+#[test]
+fn a_record_that_is_taken_away_is_no_key_that_was_never_made() -> TestResult {
+    let store = Pliable::new();
+    let kms = open(&store)?;
+    let key = kms.create_key(Default::default())?.key_id();
+    kms.create_alias("alias/a", key)?;
+    for kind in [RecordKind::Alias, RecordKind::Key] {
+        let id = id_of(&store.state(), kind);
+        store.change(|state| _ = state.records.remove(&id));
+    }
+    let kms = open(&store)?;
+    assert!(is_violation(kms.describe_key(key)));
+    assert!(is_violation(kms.describe_key("alias/a")));
+    assert!(is_violation(kms.create_alias("alias/a", kms.create_key(Default::default())?.key_id())));
+    assert_eq!(kms.describe_key("alias/b").expect_err("never made").kind(), ErrorKind::NotFound);
+    let report = kms.verify_store(|_| {})?;
+    assert_eq!((report.is_sound(), report.problems().len()), (false, 2));
+    Ok(())
+}
+
+#[test]
+fn a_deleted_record_that_is_put_back_is_noticed() -> TestResult {
+    let store = Pliable::new();
+    let kms = open(&store)?;
+    let key = kms.create_key(Default::default())?.key_id();
+    kms.create_alias("alias/a", key)?;
+    let before = store.state();
+    kms.delete_alias("alias/a")?;
+    let id = id_of(&before, RecordKind::Alias);
+    store.change(|state| _ = state.records.insert(id.clone(), before.records[&id].clone()));
+    let kms = open(&store)?;
+    assert!(is_violation(kms.describe_key("alias/a")));
+    assert!(is_violation(kms.create_alias("alias/a", key)) || kms.describe_key("alias/a").is_err());
+    assert_eq!(kms.verify_store(|_| {})?.problems().len(), 1);
+    Ok(())
+}
+
+/// Every way to mix two states of one store: each record, also those of the index, from the one or from the other. All
+/// but the two states themselves are noticed, at the latest by `verify_store`.
+#[test]
+fn no_mixture_of_two_states_passes() -> TestResult {
+    let store = Pliable::new();
+    let key = open(&store)?.create_key(Default::default())?.key_id();
+    let before = store.state();
+    open(&store)?.disable_key(key)?;
+    let after = store.state();
+    let changed: Vec<RecordId> =
+        after.records.keys().filter(|id| after.records.get(id) != before.records.get(id)).cloned().collect();
+    assert_eq!(changed.len(), 3, "the key, its bucket and the head");
+    for mixture in 1..(1_u32 << changed.len()) - 1 {
+        store.change(|state| *state = after.clone());
+        for (place, id) in changed.iter().enumerate().filter(|(place, _)| mixture & (1 << place) != 0) {
+            let old = before.records[id].clone();
+            store.change(|state| _ = state.records.insert(changed[place].clone(), old));
+        }
+        let noticed = match open(&store) {
+            Ok(kms) => {
+                assert!(is_violation(kms.describe_key(key)), "mixture {mixture}");
+                kms.verify_store(|_| {}).is_err_and(|error| error.kind() == ErrorKind::Integrity)
+                    || kms.verify_store(|_| {}).is_ok_and(|report| !report.is_sound())
+            }
+            Err(error) => error.kind() == ErrorKind::Integrity,
+        };
+        assert!(noticed, "mixture {mixture}");
+    }
+    Ok(())
+}
+
+/// Two histories that went on from one copy have records of the same names and revisions: they do not mix either.
+#[test]
+fn records_of_a_history_that_went_on_elsewhere_are_noticed() -> TestResult {
+    let store = Pliable::new();
+    let kms = open(&store)?;
+    let key = kms.create_key(Default::default())?.key_id();
+    drop(kms);
+    let fork = store.state();
+    open(&store)?.update_key_description(key, "one")?;
+    let one = store.state();
+    store.change(|state| *state = fork.clone());
+    open(&store)?.update_key_description(key, "two")?;
+    assert_eq!(store.state().revision, one.revision);
+    for (id, record) in one.records.iter().filter(|(id, record)| fork.records.get(id) != Some(record)) {
+        let two = store.state();
+        assert_eq!(two.records[id].revision, record.revision);
+        store.change(|state| _ = state.records.insert(id.clone(), record.clone()));
+        assert!(open(&store).and_then(|kms| kms.describe_key(key)).is_err_and(|e| e.kind() == ErrorKind::Integrity));
+        store.change(|state| *state = two);
+    }
+    open(&store)?.describe_key(key)?;
+    Ok(())
+}
+
+#[test]
+fn a_record_of_someone_else_is_noticed_by_verification() -> TestResult {
+    let store = Pliable::new();
+    let kms = open(&store)?;
+    kms.create_key(Default::default())?;
+    let id = RecordId { kind: RecordKind::Key, account: AccountId::default(), name: vec![5; 16] };
+    let record = Record { revision: Revision(1), body: vec![1; 200].into() };
+    store.change(|state| _ = state.records.insert(id, record));
+    assert_eq!(kms.verify_store(|_| {})?.problems().len(), 1);
+    assert!(is_violation(kms.list_keys(Default::default())));
+    Ok(())
+}
+
+#[test]
+fn a_sound_store_is_found_sound_while_it_is_written() -> TestResult {
+    let kms = Kms::in_memory()?;
+    let keys = (0..20).map(|_| Ok(kms.create_key(Default::default())?.key_id())).collect::<Result<Vec<_>>>()?;
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for round in 0..10 {
+                for key in &keys {
+                    kms.update_key_description(*key, format!("round {round}"))?;
+                    kms.create_key(Default::default())?;
+                }
+            }
+            Ok::<_, Error>(())
+        });
+        while !writer.is_finished() {
+            let report = kms.verify_store(|_| {}).expect("readable");
+            assert!(report.is_sound(), "{report:?}");
+            kms.list_keys(Default::default()).expect("sound");
+        }
+        writer.join().expect("no panic")
+    })?;
+    assert_eq!(kms.verify_store(|_| {})?.records(), 222);
+    Ok(())
+}
+
+fn anchored(store: &Arc<Pliable>, anchor: &Arc<dyn Anchor>) -> Result<Kms> {
+    Kms::builder().store(Arc::clone(store), root()).anchor(Arc::clone(anchor)).build()
+}
+
+/// Every anchor there is, with what must stay for it to work.
+fn anchors(folder: &std::path::Path) -> Result<Vec<Arc<dyn Anchor>>> {
+    Ok(vec![
+        Arc::new(MemoryAnchor::default()),
+        Arc::new(FileAnchor::new(folder.join("anchor"))),
+        Arc::new(StoreAnchor::new(MemoryStore::new(&CryptoBackend::default())?)),
+    ])
+}
+
+#[test]
+fn an_anchor_shows_that_the_whole_store_was_set_back() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    for anchor in anchors(folder.path())? {
+        let store = Pliable::new();
+        let kms = anchored(&store, &anchor)?;
+        let key = kms.create_key(Default::default())?.key_id();
+        let before = store.state();
+        kms.disable_key(key)?;
+        drop(kms);
+        anchored(&store, &anchor)?.verify_store(|_| {})?;
+
+        let after = store.state();
+        store.change(|state| *state = before.clone());
+        assert!(is_violation(anchored(&store, &anchor)), "{anchor:?}");
+        let unanchored = open(&store)?;
+        assert_eq!(unanchored.describe_key(key)?.state(), strongroom::KeyState::Enabled, "invisible from inside");
+
+        // Another history of the same length and longer is no better.
+        unanchored.update_key_description(key, "another history")?;
+        assert!(is_violation(anchored(&store, &anchor)));
+        unanchored.update_key_description(key, "of more commits")?;
+        assert!(is_violation(anchored(&store, &anchor)));
+        store.change(|state| *state = after);
+        anchored(&store, &anchor)?.enable_key(key)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_store_that_is_set_back_in_use_takes_no_more_changes() -> TestResult {
+    let anchor: Arc<dyn Anchor> = Arc::new(MemoryAnchor::default());
+    let store = Pliable::new();
+    let kms = anchored(&store, &anchor)?;
+    let key = kms.create_key(Default::default())?.key_id();
+    let before = store.state();
+    kms.disable_key(key)?;
+    store.change(|state| *state = before.clone());
+    assert!(is_violation(kms.create_key(Default::default())));
+    assert_eq!(store.state().revision, before.revision);
+    assert!(is_violation(kms.verify_store(|_| {})));
+    Ok(())
+}
+
+/// Whoever is killed between a commit and the anchor leaves the anchor behind by that commit.
+#[test]
+fn a_store_may_be_ahead_of_its_anchor_by_as_much_as_its_head_remembers() -> TestResult {
+    let anchor: Arc<dyn Anchor> = Arc::new(MemoryAnchor::default());
+    let store = Pliable::new();
+    let key = anchored(&store, &anchor)?.create_key(Default::default())?.key_id();
+    let kms = open(&store)?;
+    for number in 0..64 {
+        kms.update_key_description(key, number.to_string())?;
+    }
+    let reached = anchored(&store, &anchor)?.verify_store(|_| {})?;
+    assert!(reached.is_sound());
+    for number in 0..65 {
+        kms.update_key_description(key, format!("again {number}"))?;
+    }
+    assert!(is_violation(anchored(&store, &anchor)));
+    Ok(())
+}
+
+#[test]
+fn an_anchor_of_another_store_is_refused_and_left() -> TestResult {
+    let anchor: Arc<dyn Anchor> = Arc::new(MemoryAnchor::default());
+    let point = AnchorPoint { store: StoreId([1; 16]), revision: Revision(1), digest: [0; 32] };
+    anchor.advance(&point)?;
+    assert!(is_violation(anchored(&Pliable::new(), &anchor)));
+    assert_eq!(anchor.last()?, Some(point));
+    Ok(())
+}
+
+#[test]
+fn an_anchor_only_moves_forward() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let point = |revision| AnchorPoint { store: StoreId([1; 16]), revision: Revision(revision), digest: [2; 32] };
+    for anchor in anchors(folder.path())? {
+        assert_eq!(anchor.last()?, None);
+        for (next, expected) in [(3, 3), (2, 3), (3, 3), (u64::MAX, u64::MAX), (4, u64::MAX)] {
+            anchor.advance(&point(next))?;
+            assert_eq!(anchor.last()?, Some(point(expected)), "{anchor:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_damaged_byte_of_an_anchor_file_is_noticed() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("anchor");
+    let anchor: Arc<dyn Anchor> = Arc::new(FileAnchor::new(&path));
+    let store = Pliable::new();
+    let kms = anchored(&store, &anchor)?;
+    kms.create_key(Default::default())?;
+    drop(kms);
+    let whole = std::fs::read(&path)?;
+    for place in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 1;
+        std::fs::write(&path, &damaged)?;
+        let refused = anchored(&store, &anchor).expect_err("damaged").kind();
+        assert!(matches!(refused, ErrorKind::Store | ErrorKind::Integrity), "byte {place}");
+        std::fs::write(&path, &whole[..place])?;
+        assert!(anchored(&store, &anchor).is_err(), "cut to {place}");
+    }
+    std::fs::write(&path, &whole)?;
+    anchored(&store, &anchor)?;
+    Ok(())
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Create,
+    Disable(usize),
+    Enable(usize),
+    Describe(usize, u8),
+    Alias(usize, u8),
+    Unalias(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        Just(Step::Create),
+        any::<usize>().prop_map(Step::Disable),
+        any::<usize>().prop_map(Step::Enable),
+        (any::<usize>(), any::<u8>()).prop_map(|(key, text)| Step::Describe(key, text)),
+        (any::<usize>(), 0..4_u8).prop_map(|(key, name)| Step::Alias(key, name)),
+        (0..4_u8).prop_map(Step::Unalias),
+    ]
+}
+
+/// Runs the steps, whether or not they make sense, and returns what came of each.
+fn run(kms: &Kms, steps: &[Step]) -> Vec<std::result::Result<(), ErrorKind>> {
+    let mut keys = Vec::new();
+    let pick = |keys: &[strongroom::KeyId], index: usize| keys.get(index % keys.len().max(1)).copied();
+    let mut results = Vec::new();
+    for step in steps {
+        let result = match step {
+            Step::Create => kms.create_key(Default::default()).map(|key| keys.push(key.key_id())),
+            Step::Disable(index) => pick(&keys, *index).map_or(Ok(()), |key| kms.disable_key(key)),
+            Step::Enable(index) => pick(&keys, *index).map_or(Ok(()), |key| kms.enable_key(key)),
+            Step::Describe(index, text) => {
+                pick(&keys, *index).map_or(Ok(()), |key| kms.update_key_description(key, text.to_string()))
+            }
+            Step::Alias(index, name) => pick(&keys, *index)
+                .map_or(Ok(()), |key| kms.create_alias(format!("alias/{name}").as_str(), key).map(drop)),
+            Step::Unalias(name) => kms.delete_alias(format!("alias/{name}").as_str()).map(drop),
+        };
+        results.push(result.map_err(|error| error.kind()));
+    }
+    results
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// The same steps on both stores have the same results, and leave both sound; and one older record in the place of its
+    /// later version is always found.
+    #[test]
+    fn random_work_leaves_a_sound_index_on_every_store(steps in prop::collection::vec(step(), 1..40), cut in any::<prop::sample::Index>()) {
+        let limits = KmsLimits::default();
+        let store = Pliable::new();
+        let kms = Kms::builder().store(Arc::clone(&store), root()).limits(limits).build()?;
+        let model = Kms::in_memory()?;
+        let at = cut.index(steps.len());
+        prop_assert_eq!(run(&kms, &steps[..at]), run(&model, &steps[..at]));
+        let before = store.state();
+        run(&kms, &steps[at..]);
+        for kms in [&kms, &model] {
+            let report = kms.verify_store(|_| {})?;
+            prop_assert!(report.is_sound(), "{:?}", report);
+        }
+        let after = store.state();
+        for (id, old) in before.records.iter().filter(|(id, old)| after.records.get(id).is_some_and(|new| new != *old)) {
+            store.change(|state| _ = state.records.insert(id.clone(), old.clone()));
+            let found = open(&store).and_then(|kms| kms.verify_store(|_| {}));
+            prop_assert!(!found.is_ok_and(|report| report.is_sound()), "{:?} was set back unnoticed", id);
+            store.change(|state| *state = after.clone());
+        }
+    }
+}
