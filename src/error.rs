@@ -166,6 +166,8 @@ kinds! {
     Integrity => None,
     /// The audit trail cannot be written, so the result is withheld.
     Audit => None,
+    /// An export of keys does not open; the source is an `ExportError` that says why.
+    InvalidExport => None,
     /// An encrypted message was refused; the source is a `MessageError` that names the check.
     InvalidMessage => None,
     /// A message is sound, and the commitment or signature policy of the envelope refuses it.

@@ -60,4 +60,5 @@ pub use kms::{
     ScheduledDeletion, SignRequest, SignResponse, StoreProgress, StoreReport, VerifyMacRequest, VerifyMacResponse,
     VerifyRequest, VerifyResponse,
 };
+pub use kms::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};
 pub use secret::SecretBytes;

@@ -32,6 +32,10 @@ pub enum Action {
     ListIdentityPolicies,
     /// A caller asked to take a policy from a principal.
     DeleteIdentityPolicy,
+    /// The authority exported a key with its material.
+    ExportKey,
+    /// The authority took in keys of an export.
+    ImportKeys,
 }
 
 impl fmt::Display for Action {
@@ -46,6 +50,8 @@ impl fmt::Display for Action {
             Self::GetIdentityPolicy => f.write_str("GetIdentityPolicy"),
             Self::ListIdentityPolicies => f.write_str("ListIdentityPolicies"),
             Self::DeleteIdentityPolicy => f.write_str("DeleteIdentityPolicy"),
+            Self::ExportKey => f.write_str("ExportKey"),
+            Self::ImportKeys => f.write_str("ImportKeys"),
         }
     }
 }
@@ -169,11 +175,12 @@ impl AuditEvent {
     pub const fn read_only(&self) -> bool {
         match self.action {
             Action::Call(operation) => operation.is_read_only(),
-            Action::GetIdentityPolicy | Action::ListIdentityPolicies => true,
+            Action::GetIdentityPolicy | Action::ListIdentityPolicies | Action::ExportKey => true,
             Action::RotateKey
             | Action::DeleteExpiredKeyMaterial
             | Action::DeleteKey
             | Action::CreateServiceKey
+            | Action::ImportKeys
             | Action::PutIdentityPolicy
             | Action::DeleteIdentityPolicy => false,
         }

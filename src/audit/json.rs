@@ -65,9 +65,12 @@ impl Serialize for Json<'_> {
             | Action::GetIdentityPolicy
             | Action::ListIdentityPolicies
             | Action::DeleteIdentityPolicy => ("AwsApiCall", "requestParameters"),
-            Action::RotateKey | Action::DeleteExpiredKeyMaterial | Action::DeleteKey | Action::CreateServiceKey => {
-                ("AwsServiceEvent", "serviceEventDetails")
-            }
+            Action::RotateKey
+            | Action::DeleteExpiredKeyMaterial
+            | Action::DeleteKey
+            | Action::CreateServiceKey
+            | Action::ExportKey
+            | Action::ImportKeys => ("AwsServiceEvent", "serviceEventDetails"),
         };
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("eventVersion", EVENT_VERSION)?;

@@ -85,7 +85,7 @@ impl Kms {
         Ok(())
     }
 
-    fn new_key(&self, request: &CreateKeyRequest, now: Timestamp) -> Result<KeyRecord> {
+    pub(super) fn new_key(&self, request: &CreateKeyRequest, now: Timestamp) -> Result<KeyRecord> {
         let usage = request.usage.or(request.spec.default_usage()).ok_or_else(|| {
             let text = format!("a KeyUsage must be given for KeySpec {}", request.spec);
             Error::new(ErrorKind::Validation, text)

@@ -36,6 +36,23 @@ impl Core {
         Ok(())
     }
 
+    /// Appends material that the caller knows to the record as its current version.
+    pub(super) fn add_known_version(
+        &self,
+        record: &mut KeyRecord,
+        material: &SecretBytes,
+        now: Timestamp,
+        rotation: Option<RotationType>,
+    ) -> Result<()> {
+        let provider = self.provider_of_origin(record.origin).ok_or_else(|| unsupported(record))?;
+        let transfer = provider.transfer().ok_or_else(|| unsupported(record))?;
+        let checked = transfer.import(&self.backend, record.spec, material)?;
+        let binding = self.binding(record, record.next_version()?);
+        let version = self.seal_version(&**provider, &binding, &checked, now)?;
+        record.push_version(VersionRecord { rotation, ..version });
+        Ok(())
+    }
+
     /// Checks material from outside for the key that a record is of.
     pub(super) fn check_import(&self, record: &KeyRecord, material: &SecretBytes) -> Result<GeneratedMaterial> {
         let provider = self.provider_of_origin(record.origin).ok_or_else(|| unsupported(record))?;
@@ -76,6 +93,36 @@ impl Core {
     pub(super) fn material_id(&self, key_id: KeyId, kept: &SecretBytes) -> KeyMaterialId {
         let parts = [b"key material id", key_id.as_bytes().as_slice(), kept.expose_secret()];
         KeyMaterialId::from_bytes(self.registry.sealed().identity().identify(&parts))
+    }
+
+    /// Takes the material of all versions out of a record, in clear; `None` for what is not there.
+    pub(super) fn take_materials(&self, record: &mut KeyRecord) -> Result<Vec<Option<SecretBytes>>> {
+        let mut materials = Vec::new();
+        for index in 0..record.versions.len() {
+            let version = &record.versions[index];
+            let is_present = version.is_present();
+            let kept = || self.kept_material(&self.binding(record, version.number), version);
+            materials.push(is_present.then(kept).transpose()?);
+            record.versions[index].sealed_material.clear();
+        }
+        Ok(materials)
+    }
+
+    /// Checks the material of all versions, as another store had it, and puts it into their places, with ids of this store.
+    pub(super) fn put_materials(&self, record: &mut KeyRecord, materials: &[Option<SecretBytes>]) -> Result<()> {
+        for (index, material) in materials.iter().enumerate() {
+            let Some(material) = material else { continue };
+            let version = &record.versions[index];
+            let transfer = self.provider(&version.provider)?.transfer().ok_or_else(|| unsupported(record))?;
+            let checked = transfer.import(&self.backend, record.spec, material)?;
+            if checked.public_key != version.public_key {
+                let text = format!("the public key of version {} is not that of its material", version.number);
+                return Err(Error::new(ErrorKind::IncorrectKeyMaterial, text));
+            }
+            record.versions[index].material_id = self.material_id(record.key_id, &checked.kept);
+            self.put_material(record, index, &checked)?;
+        }
+        Ok(())
     }
 
     fn seal_version(

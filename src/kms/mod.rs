@@ -40,13 +40,17 @@ mod reference;
 mod registry;
 mod request;
 mod resolve;
+mod restore;
 mod root_key;
 mod rotation;
 mod sealed;
+mod seeding;
 mod service_key;
 mod signing;
 mod tag;
+mod tombstone;
 mod trail;
+mod transfer;
 mod upkeep;
 mod verify_store;
 mod wrapping_keys;
@@ -68,4 +72,5 @@ pub use request::{
     VerifyRequest, VerifyResponse,
 };
 pub use root_key::RootKeyStatus;
+pub use transfer::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};
 pub use verify_store::{StoreProgress, StoreReport};

@@ -28,7 +28,7 @@ use crate::provider::ProviderId;
 const LAYOUT: u8 = 1;
 
 /// The most bytes of sealed material of one version: an RSA-4096 private key with its sealing is under 3 KiB.
-const MAX_SEALED_MATERIAL: usize = 16_384;
+pub(super) const MAX_SEALED_MATERIAL: usize = 16_384;
 
 /// The most bytes of a public key, as in the API of AWS KMS: that of an RSA-4096 key has 550.
 pub(super) const MAX_PUBLIC_KEY: usize = 8_192;

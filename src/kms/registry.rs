@@ -9,6 +9,7 @@ use super::cache::{Cache, Entry, Held};
 use super::identity_record::IdentityPolicies;
 use super::record::{AliasRecord, KeyRecord};
 use super::sealed::Sealed;
+use super::tombstone::Tombstone;
 use crate::audit::{ChainId, ChainState};
 use crate::crypto::{CryptoBackend, PublicKey};
 use crate::error::{Error, ErrorKind, Result};
@@ -86,6 +87,11 @@ pub(super) enum Edit {
 }
 
 impl Edit {
+    /// Notes that a key was deleted.
+    pub(super) fn tombstone(account: AccountId, key_id: KeyId, tombstone: Tombstone) -> Self {
+        Self::Put { id: tombstone_record_id(account, key_id), body: tombstone.encode(), expected: None }
+    }
+
     fn record_id(&self) -> RecordId {
         match self {
             Self::PutKey { record, .. } => key_record_id(record.account, record.key_id),
@@ -253,6 +259,28 @@ impl Registry {
         found.into_iter().map(decode).collect()
     }
 
+    /// What is kept of a key that was deleted.
+    pub(super) fn tombstone(&self, account: AccountId, key_id: KeyId) -> Result<Option<Tombstone>> {
+        let id = tombstone_record_id(account, key_id);
+        let Some(record) = self.sealed.get_sealed(&id)? else { return Ok(None) };
+        Tombstone::decode(self.sealed.open_record(&id, &record)?.expose_secret()).map(Some)
+    }
+
+    /// What is kept of deleted keys, in ascending order behind `after`.
+    pub(super) fn tombstones(
+        &self,
+        after: Option<(AccountId, KeyId)>,
+        limit: usize,
+    ) -> Result<Vec<(AccountId, KeyId, Tombstone)>> {
+        let after = after.map(|(account, key_id)| tombstone_record_id(account, key_id));
+        let found = self.sealed.scan(&Scan { kind: RecordKind::Tombstone, account: None, after, limit })?;
+        let decode = |(id, _, body): (RecordId, Revision, SecretBytes)| {
+            let key_id = KeyId::from_bytes(id.name.as_slice().try_into().map_err(|_| misnamed())?);
+            Ok((id.account, key_id, Tombstone::decode(body.expose_secret())?))
+        };
+        found.into_iter().map(decode).collect()
+    }
+
     /// The chains of the audit trail, with the revisions of their records.
     pub(super) fn chains(&self) -> Result<Vec<(Revision, ChainState)>> {
         let mut chains = Vec::new();
@@ -296,6 +324,10 @@ pub(super) fn key_id_of(id: &RecordId) -> Result<KeyId> {
 
 fn key_record_id(account: AccountId, key_id: KeyId) -> RecordId {
     RecordId { kind: RecordKind::Key, account, name: key_id.as_bytes().to_vec() }
+}
+
+fn tombstone_record_id(account: AccountId, key_id: KeyId) -> RecordId {
+    RecordId { kind: RecordKind::Tombstone, account, name: key_id.as_bytes().to_vec() }
 }
 
 fn chain_record_id(id: ChainId) -> RecordId {

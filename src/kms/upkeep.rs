@@ -3,6 +3,7 @@
 use super::handle::Core;
 use super::record::KeyRecord;
 use super::registry::Edit;
+use super::tombstone::Tombstone;
 use crate::audit::{Action, AuditEvent, ChangeId, KeyResource, Outcome};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -45,13 +46,29 @@ impl Core {
 
     /// Deletes the key with its aliases if its waiting period has ended. Returns whether this call did it.
     pub(super) fn delete_if_due(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<bool> {
+        self.delete_if(account, key_id, now, now, |record| record.is_past_deletion(now))
+    }
+
+    /// Deletes the key with its aliases, and keeps that and when it was deleted. Returns whether this call did it.
+    pub(super) fn delete_if(
+        &self,
+        account: AccountId,
+        key_id: KeyId,
+        now: Timestamp,
+        deleted_at: Timestamp,
+        is_to_be_deleted: impl Fn(&KeyRecord) -> bool,
+    ) -> Result<bool> {
         let mut deleted = None;
         let done = self.settle(Action::DeleteKey, account, key_id, now, |record, revision| {
-            if !record.is_past_deletion(now) {
+            if !is_to_be_deleted(record) {
                 return Ok(None);
             }
             deleted = Some(record.clone());
-            let mut edits = vec![Edit::DeleteKey { account, key_id, expected: revision }];
+            let tombstone = Tombstone { deleted: deleted_at };
+            let mut edits = vec![
+                Edit::DeleteKey { account, key_id, expected: revision },
+                Edit::tombstone(account, key_id, tombstone),
+            ];
             for name in &record.aliases {
                 let alias = self.registry.alias(account, name)?.ok_or_else(|| {
                     Error::new(ErrorKind::Internal, format!("the record of {name}, an alias of {key_id}, is missing"))

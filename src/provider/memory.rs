@@ -1,8 +1,8 @@
 //! Software keys: made here, kept sealed in the store, used in this process.
 
 use super::{
-    Capabilities, GeneratedMaterial, KeyMaterialProvider, MaterialBinding, MaterialGenerator, OpenedKey, ProviderId,
-    software,
+    Capabilities, GeneratedMaterial, KeyMaterialProvider, MaterialBinding, MaterialGenerator, MaterialImporter,
+    OpenedKey, ProviderId, imported, software,
 };
 use crate::crypto::CryptoBackend;
 use crate::error::Result;
@@ -47,6 +47,17 @@ impl KeyMaterialProvider for MemoryProvider {
 
     fn generator(&self) -> Option<&dyn MaterialGenerator> {
         Some(self)
+    }
+
+    fn transfer(&self) -> Option<&dyn MaterialImporter> {
+        Some(self)
+    }
+}
+
+/// Material of another store is checked as if it were imported.
+impl MaterialImporter for MemoryProvider {
+    fn import(&self, backend: &CryptoBackend, spec: KeySpec, material: &SecretBytes) -> Result<GeneratedMaterial> {
+        imported::check_material(backend, spec, material)
     }
 }
 

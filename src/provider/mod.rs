@@ -141,6 +141,12 @@ pub trait KeyMaterialProvider: fmt::Debug + Send + Sync {
     fn importer(&self) -> Option<&dyn MaterialImporter> {
         None
     }
+
+    /// The part that takes over what a provider of this kind has kept in another store, if what it keeps is all there is to a
+    /// key. Keys of providers without it stay where they are: they can not be exported.
+    fn transfer(&self) -> Option<&dyn MaterialImporter> {
+        None
+    }
 }
 
 /// Takes material from outside.

@@ -17,6 +17,7 @@ mod sqlite;
 #[cfg(test)]
 mod conformance;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -58,6 +59,8 @@ pub enum RecordKind {
     IdentityPolicy,
     /// How often keys were used.
     Usage,
+    /// That a key was deleted.
+    Tombstone,
 }
 
 impl RecordKind {
@@ -75,6 +78,7 @@ impl RecordKind {
             Self::Grant => 5,
             Self::IdentityPolicy => 6,
             Self::Usage => 7,
+            Self::Tombstone => 10,
         }
     }
 }
@@ -271,8 +275,8 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
 
 /// Refuses a commit with a change that no expectation stands for, to a record that was not read either.
 fn check_named(expected: &[Expectation], read: &[RecordId], changes: &[Change]) -> Result<()> {
-    let is_named = |id: &RecordId| expected.iter().any(|expectation| expectation.id == *id) || read.contains(id);
-    if changes.iter().all(|change| is_named(&change.id)) {
+    let named: BTreeSet<&RecordId> = expected.iter().map(|expectation| &expectation.id).chain(read).collect();
+    if changes.iter().all(|change| named.contains(&change.id)) {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Internal, "a commit changes a record without an expectation"))

@@ -656,3 +656,13 @@ fn racing_imports_leave_one_material() -> Result<()> {
     assert_eq!(kms.describe_key(key)?.state(), KeyState::Enabled);
     Ok(())
 }
+
+/// Imports material in the simplest way, for tests of something else.
+pub(crate) fn import_bytes(kms: &Kms, key: KeyId, material: &[u8], valid_to: Option<Timestamp>) -> Result<()> {
+    let attempt = Attempt::of(kms, key, material)?;
+    let request = match valid_to {
+        Some(time) => attempt.request(key).valid_to(time),
+        None => attempt.request(key).does_not_expire(),
+    };
+    kms.import_key_material(request).map(drop)
+}

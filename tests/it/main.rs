@@ -12,12 +12,15 @@ mod check_order;
 #[cfg(feature = "sqlite")]
 mod crash;
 mod envelope;
+#[cfg(feature = "sqlite")]
+mod erasure;
 mod file_example;
 mod integrity;
 mod interop;
 mod interop_key_pairs;
 mod interop_matrix;
 mod interop_node;
+mod key_transfer;
 mod kms_asymmetric;
 mod kms_cipher;
 mod kms_envelope;

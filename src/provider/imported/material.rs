@@ -21,7 +21,11 @@ const SYMMETRIC_LENGTH: usize = 32;
 /// # Errors
 /// [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial), with what the material looks like. Only who could wrap it
 /// gets here, and so learns nothing new.
-pub(super) fn check(backend: &CryptoBackend, spec: KeySpec, material: &SecretBytes) -> Result<GeneratedMaterial> {
+pub(in crate::provider) fn check(
+    backend: &CryptoBackend,
+    spec: KeySpec,
+    material: &SecretBytes,
+) -> Result<GeneratedMaterial> {
     let bytes = material.expose_secret();
     match key_pair_kind(spec) {
         Some(kind) => {

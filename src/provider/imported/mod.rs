@@ -8,6 +8,7 @@ mod material;
 mod token;
 mod wrapping;
 
+pub(super) use material::check as check_material;
 pub(crate) use token::{ImportToken, TokenBinding};
 pub(crate) use wrapping::{MAX_WRAPPED_MATERIAL, check_fit, public_key_kind, unwrap};
 
@@ -62,6 +63,10 @@ impl KeyMaterialProvider for ImportedProvider {
     }
 
     fn importer(&self) -> Option<&dyn MaterialImporter> {
+        Some(self)
+    }
+
+    fn transfer(&self) -> Option<&dyn MaterialImporter> {
         Some(self)
     }
 }

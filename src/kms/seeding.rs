@@ -1,0 +1,96 @@
+//! Keys that are the same in every run, for tests.
+
+use super::call::Call;
+use super::handle::Kms;
+use super::record::KeyRecord;
+use super::registry::Edit;
+use super::request::CreateKeyRequest;
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{KeyArn, KeyEvent, KeyId, KeyMetadata, KeyState, Operation, Origin, RotationType, SpecClass};
+use crate::secret::SecretBytes;
+
+impl Kms {
+    /// Makes a key whose id and material the caller chooses, so that a test finds the same key in every run and can open
+    /// ciphertexts that were made in another one. **For tests alone**: material that stands in a program is no secret. To bring
+    /// real material along, make a key of origin `EXTERNAL` and [import](Kms::import_key_material) it.
+    ///
+    /// `versions` are the versions of its material, the oldest first: 32 bytes for symmetric keys, the bytes of HMAC keys, and
+    /// PKCS#8 in DER for private keys. Only symmetric keys can have several. The request is as for [`Kms::create_key`], and so
+    /// are policy and audit trail, in which the key is marked.
+    ///
+    /// # Errors
+    /// Those of [`Kms::create_key`]; [`AlreadyExists`](ErrorKind::AlreadyExists) if there is a key with this id, and
+    /// [`InvalidState`](ErrorKind::InvalidState) if there was one and it was deleted;
+    /// [`Validation`](ErrorKind::Validation) for another origin than `AWS_KMS`, or a number of versions that keys of the spec
+    /// can not have; [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if material does not fit the spec.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{CreateKeyRequest, DecryptRequest, EncryptRequest, KeyId, Kms};
+    ///
+    /// let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
+    /// let in_one_run = Kms::in_memory()?;
+    /// in_one_run.create_insecure_test_key(id, CreateKeyRequest::default(), &[&[7; 32]])?;
+    /// let sealed = in_one_run.encrypt(EncryptRequest::new(id, b"four words"))?;
+    ///
+    /// let in_another = Kms::in_memory()?;
+    /// in_another.create_insecure_test_key(id, CreateKeyRequest::default(), &[&[7; 32]])?;
+    /// let opened = in_another.decrypt(DecryptRequest::new(&sealed.ciphertext_blob))?;
+    /// assert_eq!(opened.plaintext.expose_secret(), b"four words");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn create_insecure_test_key(
+        &self,
+        key_id: KeyId,
+        request: CreateKeyRequest,
+        versions: &[&[u8]],
+    ) -> Result<KeyMetadata> {
+        let call = Call::new(Operation::CreateKey)
+            .parameter("keySpec", request.spec.as_str())
+            .parameter("origin", request.origin.as_str())
+            .parameter("insecureTestKey", "true");
+        self.account_call(call, |progress| {
+            let record = self.known_key(key_id, &request, versions, progress.now())?;
+            let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
+            let now = progress.now();
+            self.commit_until_settled(progress, |progress| {
+                if self.core.registry.tombstone(record.account, key_id)?.is_some() {
+                    return Err(Error::new(ErrorKind::InvalidState, format!("{arn} was deleted and cannot come back")));
+                }
+                if self.core.registry.key(record.account, key_id)?.is_some() {
+                    return Err(Error::new(ErrorKind::AlreadyExists, format!("{arn} exists already")));
+                }
+                progress.note_key(record.account, key_id);
+                let metadata = record.metadata(&arn, now);
+                Ok((vec![Edit::PutKey { record: record.clone(), expected: None }], metadata))
+            })
+        })
+    }
+
+    fn known_key(
+        &self,
+        key_id: KeyId,
+        request: &CreateKeyRequest,
+        versions: &[&[u8]],
+        now: Timestamp,
+    ) -> Result<KeyRecord> {
+        let invalid = |text: &'static str| Err(Error::new(ErrorKind::Validation, text));
+        if request.origin != Origin::Kms {
+            return invalid("a key with known material is of origin AWS_KMS");
+        }
+        let is_symmetric = request.spec.class() == SpecClass::Symmetric;
+        if versions.is_empty() || (versions.len() > 1 && !is_symmetric) {
+            return invalid("a key has one version of material, and a symmetric encryption key one or more");
+        }
+        // Made without material, which is put in afterwards.
+        let without = self.new_key(&request.clone().origin(Origin::External), now)?;
+        let mut record = KeyRecord { key_id, origin: Origin::Kms, state: KeyState::Creating, ..without };
+        for (index, material) in versions.iter().enumerate() {
+            let rotation = (index > 0).then_some(RotationType::OnDemand);
+            self.core.add_known_version(&mut record, &SecretBytes::copy_of(material), now, rotation)?;
+        }
+        record.state = record.state.next(KeyEvent::CreatedWithMaterial).unwrap_or(record.state);
+        Ok(record)
+    }
+}

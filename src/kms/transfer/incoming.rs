@@ -1,0 +1,148 @@
+//! Keys that arrive.
+
+use super::error::ExportError;
+use super::file;
+use super::payload::{self, PortableKey};
+use super::recipient::ExportIdentity;
+use crate::audit::{Action, AuditEvent, ChangeId, KeyResource, Outcome};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{AliasArn, KeyArn, KeyManager, KeyState, Origin, check_usage};
+use crate::kms::handle::{Core, Kms};
+use crate::kms::record::{KeyRecord, VersionRecord};
+use crate::kms::registry::Edit;
+use crate::secret::SecretBytes;
+use crate::store::CommitError;
+
+impl Kms {
+    /// Takes in the keys of an export: all of them or none. They keep ids, accounts, versions, states, aliases and all else, so
+    /// what was encrypted under them elsewhere opens here. Only the ids of their material are new, as each store has its own.
+    /// Needs the authority's handle.
+    ///
+    /// An export for an RSA key can have been made by anybody who has its public half: all material is checked as imported
+    /// material is, but whose keys they are only the way of the file can tell.
+    ///
+    /// # Errors
+    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`InvalidExport`](ErrorKind::InvalidExport), with an
+    /// [`ExportError`] as its source, if the file does not open; [`AlreadyExists`](ErrorKind::AlreadyExists) if a key or an
+    /// alias is there already; [`InvalidState`](ErrorKind::InvalidState) for a key that was deleted here;
+    /// [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if material does not fit its key.
+    pub fn import_keys(&self, file: &[u8], identity: &ExportIdentity) -> Result<Vec<KeyArn>> {
+        self.check_authority("import_keys")?;
+        let (_, payload) = file::open(&self.core.backend, file, identity)?;
+        let keys = payload::decode(payload.expose_secret())?;
+        drop(payload);
+        let now = self.core.now();
+        let arns: Vec<KeyArn> = keys.iter().map(|key| self.arn_of(&key.record)).collect();
+        let mut edits = Vec::new();
+        for (key, arn) in keys.into_iter().zip(&arns) {
+            self.check_free(&key, arn)?;
+            self.core.admit(key, arn, &mut edits)?;
+        }
+        if !edits.is_empty() {
+            self.commit_import(edits, &arns, now)?;
+        }
+        Ok(arns)
+    }
+
+    /// Makes sure that nothing here is in the way of a key.
+    fn check_free(&self, key: &PortableKey, arn: &KeyArn) -> Result<()> {
+        let PortableKey { record, aliases, .. } = key;
+        if self.core.registry.tombstone(record.account, record.key_id)?.is_some() {
+            let text = format!("{arn} was deleted from this store and cannot come back: import it into another one");
+            return Err(Error::new(ErrorKind::InvalidState, text));
+        }
+        if self.core.registry.key(record.account, record.key_id)?.is_some() {
+            return Err(Error::new(ErrorKind::AlreadyExists, format!("{arn} is in this store already")));
+        }
+        for (name, _) in aliases {
+            if self.core.registry.alias(record.account, name)?.is_some() {
+                let alias = AliasArn::new(self.locality().clone(), record.account, name.clone());
+                let text = format!("{arn} cannot come in: its alias {alias} is taken by another key");
+                return Err(Error::new(ErrorKind::AlreadyExists, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits with intent and outcome in the audit trail, and an event for each key.
+    fn commit_import(&self, edits: Vec<Edit>, arns: &[KeyArn], now: Timestamp) -> Result<()> {
+        let change = ChangeId::generate(&self.core.backend)?;
+        let mut event = AuditEvent::new(now, Action::ImportKeys, self.principal.clone());
+        event.parameters.push(("keys", u64::try_from(arns.len()).unwrap_or(u64::MAX).into()));
+        event.change = Some(change);
+        event.outcome = Outcome::Intent;
+        self.core.audit.record(event.clone())?;
+        let committed = self.core.commit(edits, change).map_err(|error| match error {
+            CommitError::Conflict(_) => {
+                let text = "somebody else made one of the keys or aliases meanwhile; nothing was imported";
+                Error::new(ErrorKind::AlreadyExists, text)
+            }
+            CommitError::Failed(error) => error,
+        });
+        event.outcome = committed.as_ref().map_or_else(|error| Outcome::Failure(error.kind()), |_| Outcome::Success);
+        self.core.audit.record(event)?;
+        committed?;
+        for arn in arns {
+            let mut event = AuditEvent::new(now, Action::ImportKeys, self.principal.clone());
+            event.keys[0] = Some(KeyResource { account: arn.account(), key_id: arn.id() });
+            self.core.audit.record(event)?;
+        }
+        Ok(())
+    }
+}
+
+impl Core {
+    /// Makes a key of this store from one that arrived: its material checked and sealed, with ids of this store.
+    fn admit(&self, key: PortableKey, arn: &KeyArn, edits: &mut Vec<Edit>) -> Result<()> {
+        let PortableKey { mut record, materials, aliases } = key;
+        let sound = check_sound(&record, &materials).and_then(|()| self.check_providers(&record));
+        sound.map_err(|reason| ExportError::Malformed { reason: format!("{reason}, of {arn}") })?;
+        self.put_materials(&mut record, &materials)?;
+        let account = record.account;
+        edits.push(Edit::PutKey { record, expected: None });
+        edits.extend(aliases.into_iter().map(|(name, record)| Edit::PutAlias {
+            account,
+            name,
+            record,
+            expected: None,
+        }));
+        Ok(())
+    }
+
+    /// Material of a key comes from providers of its origin, in every version.
+    fn check_providers(&self, record: &KeyRecord) -> Result<(), &'static str> {
+        let fits = |version: &VersionRecord| {
+            self.provider(&version.provider).is_ok_and(|provider| provider.origin() == record.origin)
+        };
+        if record.versions.iter().all(fits) {
+            Ok(())
+        } else {
+            Err("material of a provider that is not configured here")
+        }
+    }
+}
+
+/// What holds for every record that this library writes, beyond what its layout can express.
+fn check_sound(record: &KeyRecord, materials: &[Option<SecretBytes>]) -> Result<(), &'static str> {
+    let is_external = record.origin == Origin::External;
+    if check_usage(record.spec, record.usage).is_err() {
+        return Err("a usage that the spec does not have");
+    }
+    if matches!(record.state, KeyState::Creating | KeyState::Unavailable) {
+        return Err("a state that no whole key has");
+    }
+    if (record.state == KeyState::PendingDeletion) != record.deletion.is_some() {
+        return Err("a deletion that is pending without a date, or a date without a deletion");
+    }
+    if record.versions.iter().any(|version| version.imported.is_some() != is_external) {
+        return Err("material of another origin than the key");
+    }
+    if !is_external && (materials.is_empty() || materials.iter().any(Option::is_none)) {
+        return Err("a key without material");
+    }
+    if (record.manager == KeyManager::Customer) != record.service.is_none() {
+        return Err("a service for a key of an account, or none for a key of a service");
+    }
+    Ok(())
+}

@@ -1,0 +1,18 @@
+//! Keys on their way from one store to another: with their material, sealed for one recipient, and all that belongs to them.
+//!
+//! Files, lowest first: `error` says why an export does not open; `file` is the format around the sealed part and `payload`
+//! the keys in it; `recipient` and `passphrase` are who it can be for; `outgoing` and `incoming` are the operations.
+
+mod error;
+mod file;
+mod incoming;
+mod outgoing;
+#[cfg(feature = "passphrase")]
+mod passphrase;
+mod payload;
+mod recipient;
+
+pub use error::ExportError;
+pub use file::MAX_EXPORT_BYTES;
+pub use outgoing::KeyExport;
+pub use recipient::{ExportIdentity, ExportRecipient};

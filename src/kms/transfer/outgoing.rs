@@ -1,0 +1,181 @@
+//! Keys that leave.
+
+use super::file::{self, Header};
+use super::payload::{self, PortableKey};
+use super::recipient::ExportRecipient;
+use crate::audit::{Action, AuditEvent, KeyResource, Outcome};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::AccountId;
+use crate::key::{KeyArn, KeyId, KeyIdentifier};
+use crate::kms::handle::{Core, Kms};
+use crate::kms::record::KeyRecord;
+use crate::kms::reference::KeyReference;
+use crate::store::MAX_SCAN;
+
+/// How often a key is read again because an alias of it was moved meanwhile.
+const MAX_READS: u32 = 16;
+
+/// Keys that were exported.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyExport {
+    /// The file. Whoever it is for gets all material in it.
+    pub file: Vec<u8>,
+    /// The keys in it, in the order of accounts and key ids.
+    pub keys: Vec<KeyArn>,
+    /// Keys that cannot leave, as their material is not in the store but in a token.
+    pub left_out: Vec<KeyArn>,
+}
+
+impl Kms {
+    /// Exports one key with all its versions of material, sealed for a recipient: for another store to take in with
+    /// [`Kms::import_keys`], where it will be the same key. Needs the authority's handle.
+    ///
+    /// Its state, description, tags, aliases, rotation and what is known of imported material go along; material whose time is
+    /// over does not, and grants do not. The key stays here as well: disable it, or schedule its deletion, if it is to move.
+    ///
+    /// # Errors
+    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`NotFound`](ErrorKind::NotFound);
+    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if its material lies in a token;
+    /// [`Audit`](ErrorKind::Audit) if the export cannot be noted in the audit trail.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, KeyPairKind};
+    /// use strongroom::{DecryptRequest, EncryptRequest, ExportIdentity, ExportRecipient, Kms};
+    ///
+    /// let backend = CryptoBackend::default();
+    /// let recipient = backend.key_pairs().generate(KeyPairKind::Rsa2048, backend.random())?;
+    /// let (here, there) = (Kms::in_memory()?, Kms::in_memory()?);
+    /// let key = here.create_key(Default::default())?;
+    /// let sealed = here.encrypt(EncryptRequest::new(key.key_id(), b"four words"))?;
+    ///
+    /// let export = here.export_key(key.key_id(), &ExportRecipient::rsa(&recipient.public_key_der())?)?;
+    /// there.import_keys(&export.file, &ExportIdentity::rsa(&recipient.to_pkcs8()?)?)?;
+    /// let opened = there.decrypt(DecryptRequest::new(&sealed.ciphertext_blob))?;
+    /// assert_eq!(opened.plaintext.expose_secret(), b"four words");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn export_key(&self, key: impl KeyReference, recipient: &ExportRecipient) -> Result<KeyExport> {
+        self.check_authority("export_key")?;
+        let now = self.core.now();
+        let identifier = key.to_key_identifier()?;
+        let place = self.place_of(&identifier)?;
+        let portable =
+            place.map(|(account, key_id)| self.core.portable_key(account, key_id, now)).transpose()?.flatten();
+        let portable =
+            portable.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("key '{identifier}' does not exist")))?;
+        if !self.core.can_leave(&portable.record) {
+            let arn = self.arn_of(&portable.record);
+            let text = format!("the material of {arn} is not in the store, so the key cannot be exported");
+            return Err(Error::new(ErrorKind::UnsupportedOperation, text));
+        }
+        self.export(vec![portable], Vec::new(), recipient, now)
+    }
+
+    /// Exports every key of every account, as [`Kms::export_key`] does it with one. Each is as it is at one moment, not all at
+    /// the same: let nobody change keys meanwhile, or make a backup and export from that. Needs the authority's handle.
+    ///
+    /// # Errors
+    /// Those of [`Kms::export_key`], and [`LimitExceeded`](ErrorKind::LimitExceeded) if the file would be longer than
+    /// [`MAX_EXPORT_BYTES`](super::MAX_EXPORT_BYTES). Keys that cannot leave are no error: see [`KeyExport::left_out`].
+    pub fn export_all_keys(&self, recipient: &ExportRecipient) -> Result<KeyExport> {
+        self.check_authority("export_all_keys")?;
+        let now = self.core.now();
+        let (mut keys, mut left_out, mut after) = (Vec::new(), Vec::new(), None);
+        loop {
+            let batch = self.core.registry.keys(None, after, MAX_SCAN)?;
+            let Some((account, key_id, ..)) = batch.last() else { break };
+            after = Some((*account, *key_id));
+            for (account, key_id, _, record) in batch {
+                if !self.core.can_leave(&record) {
+                    left_out.push(self.arn_of(&record));
+                } else if let Some(key) = self.core.portable_key(account, key_id, now)? {
+                    keys.push(key);
+                }
+            }
+        }
+        self.export(keys, left_out, recipient, now)
+    }
+
+    fn export(
+        &self,
+        keys: Vec<PortableKey>,
+        left_out: Vec<KeyArn>,
+        recipient: &ExportRecipient,
+        now: Timestamp,
+    ) -> Result<KeyExport> {
+        let payload = payload::encode(&keys)?;
+        if payload.len() > file::MAX_PAYLOAD {
+            let text = format!("an export of {} bytes is too long: export keys one at a time", payload.len());
+            return Err(Error::new(ErrorKind::LimitExceeded, text));
+        }
+        let header = Header { store: self.core.registry.store_id(), exported: now };
+        let file = file::seal(&self.core.backend, header, recipient, &payload)?;
+        for PortableKey { record, .. } in &keys {
+            let mut event = AuditEvent::new(now, Action::ExportKey, self.principal.clone());
+            event.keys[0] = Some(KeyResource { account: record.account, key_id: record.key_id });
+            event.outcome = Outcome::Success;
+            event.parameters.push(("recipient", recipient.method().name().into()));
+            self.core.audit.record(event).map_err(withheld)?;
+        }
+        Ok(KeyExport { file, keys: keys.iter().map(|key| self.arn_of(&key.record)).collect(), left_out })
+    }
+
+    /// The account and the id of a key, whoever may use it.
+    fn place_of(&self, identifier: &KeyIdentifier) -> Result<Option<(AccountId, KeyId)>> {
+        let (account, name) = match identifier {
+            KeyIdentifier::KeyId(key_id) => return Ok(Some((self.account(), *key_id))),
+            KeyIdentifier::KeyArn(arn) => {
+                let is_here = arn.locality() == self.locality();
+                return Ok(is_here.then_some((arn.account(), arn.id())));
+            }
+            KeyIdentifier::AliasName(name) => (self.account(), name),
+            KeyIdentifier::AliasArn(arn) if arn.locality() == self.locality() => (arn.account(), arn.name()),
+            KeyIdentifier::AliasArn(_) => return Ok(None),
+        };
+        Ok(self.core.registry.alias(account, name)?.map(|alias| (account, alias.0.value.target)))
+    }
+
+    pub(super) fn arn_of(&self, record: &KeyRecord) -> KeyArn {
+        KeyArn::new(self.locality().clone(), record.account, record.key_id)
+    }
+}
+
+impl Core {
+    /// Whether what the providers of a key have kept is all there is to it.
+    fn can_leave(&self, record: &KeyRecord) -> bool {
+        record
+            .versions
+            .iter()
+            .all(|version| self.provider(&version.provider).is_ok_and(|provider| provider.transfer().is_some()))
+    }
+
+    /// A key with its material in clear, without what is expired; `None` if there is no such key, or its time is over.
+    fn portable_key(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<Option<PortableKey>> {
+        for _ in 0..MAX_READS {
+            let Some(key) = self.registry.key(account, key_id)? else { return Ok(None) };
+            let mut record = key.0.value.record.clone();
+            if record.is_past_deletion(now) {
+                return Ok(None);
+            }
+            record.remove_expired_material(now);
+            let mut aliases = Vec::new();
+            for name in &record.aliases {
+                let alias = self.registry.alias(account, name)?.filter(|alias| alias.0.value.target == key_id);
+                aliases.extend(alias.map(|alias| (name.clone(), alias.0.value)));
+            }
+            if aliases.len() == record.aliases.len() {
+                let materials = self.take_materials(&mut record)?;
+                return Ok(Some(PortableKey { record, materials, aliases }));
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, format!("the aliases of key {key_id} kept changing")))
+    }
+}
+
+fn withheld(error: Error) -> Error {
+    let text = "the audit trail cannot be written, so the export is not released";
+    Error::new(ErrorKind::Audit, text).with_source(error)
+}

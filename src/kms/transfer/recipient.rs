@@ -1,0 +1,178 @@
+//! Who an export is for.
+
+use std::fmt;
+
+use super::error::ExportError;
+use crate::crypto::{CryptoBackend, DigestAlgorithm, KeyPairKind, PrivateKey, PublicKey, RsaOaep};
+use crate::error::{Error, ErrorKind, Result};
+use crate::secret::SecretBytes;
+
+/// The RSA keys that an export can be for.
+const KINDS: [KeyPairKind; 3] = [KeyPairKind::Rsa2048, KeyPairKind::Rsa3072, KeyPairKind::Rsa4096];
+
+/// Bytes of the digest by which the recipient's key is known.
+const FINGERPRINT_LENGTH: usize = 32;
+
+/// Bytes of a file key.
+const FILE_KEY_LENGTH: usize = 32;
+
+/// How the key of a file is wrapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Method {
+    Passphrase,
+    RsaOaep,
+}
+
+impl Method {
+    pub(super) const fn code(self) -> u8 {
+        match self {
+            Self::Passphrase => 1,
+            Self::RsaOaep => 2,
+        }
+    }
+
+    pub(super) const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::Passphrase),
+            2 => Some(Self::RsaOaep),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Passphrase => "a passphrase",
+            Self::RsaOaep => "an RSA key",
+        }
+    }
+}
+
+/// Wraps the key of a file.
+pub(super) trait Wrap: fmt::Debug + Send + Sync {
+    fn method(&self) -> Method;
+    fn wrap(&self, backend: &CryptoBackend, header: &[u8], file_key: &SecretBytes) -> Result<Vec<u8>>;
+}
+
+/// Unwraps it.
+pub(super) trait Unwrap: fmt::Debug + Send + Sync {
+    fn method(&self) -> Method;
+    fn unwrap(&self, backend: &CryptoBackend, header: &[u8], wrapped: &[u8]) -> Result<SecretBytes, ExportError>;
+}
+
+/// Who an export is for: whoever has the private half of an RSA key, or, with the feature `passphrase`, whoever knows a
+/// passphrase.
+#[derive(Debug)]
+pub struct ExportRecipient(Box<dyn Wrap>);
+
+impl ExportRecipient {
+    /// Whoever has the private half of an RSA key of 2,048, 3,072 or 4,096 bits, given as a `SubjectPublicKeyInfo` in DER.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) if it is no such key.
+    pub fn rsa(public_key_der: &[u8]) -> Result<Self> {
+        let pairs = CryptoBackend::default().key_pairs();
+        let key = KINDS.iter().find_map(|kind| pairs.public_key(*kind, public_key_der).ok()).ok_or_else(|| {
+            let text = "an export can be for an RSA key of 2,048, 3,072 or 4,096 bits, as SubjectPublicKeyInfo in DER";
+            Error::new(ErrorKind::Validation, text)
+        })?;
+        Ok(Self::of(Rsa(key)))
+    }
+
+    pub(super) fn of(wrap: impl Wrap + 'static) -> Self {
+        Self(Box::new(wrap))
+    }
+
+    pub(super) fn method(&self) -> Method {
+        self.0.method()
+    }
+
+    pub(super) fn wrap(&self, backend: &CryptoBackend, header: &[u8], file_key: &SecretBytes) -> Result<Vec<u8>> {
+        self.0.wrap(backend, header, file_key)
+    }
+}
+
+/// What an export is opened with.
+#[derive(Debug)]
+pub struct ExportIdentity(Box<dyn Unwrap>);
+
+impl ExportIdentity {
+    /// The private half of an RSA key, as PKCS#8 in DER.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) if it is no RSA key of 2,048, 3,072 or 4,096 bits.
+    pub fn rsa(private_key_pkcs8: &SecretBytes) -> Result<Self> {
+        let pairs = CryptoBackend::default().key_pairs();
+        let parse = |kind: &KeyPairKind| pairs.private_key(*kind, private_key_pkcs8.expose_secret()).ok();
+        let key = KINDS.iter().find_map(parse).ok_or_else(|| {
+            let text = "the private key must be an RSA key of 2,048, 3,072 or 4,096 bits, as unencrypted PKCS#8 in DER";
+            Error::new(ErrorKind::Validation, text)
+        })?;
+        Ok(Self::of(RsaPrivate(key)))
+    }
+
+    pub(super) fn of(unwrap: impl Unwrap + 'static) -> Self {
+        Self(Box::new(unwrap))
+    }
+
+    pub(super) fn method(&self) -> Method {
+        self.0.method()
+    }
+
+    pub(super) fn unwrap(
+        &self,
+        backend: &CryptoBackend,
+        header: &[u8],
+        wrapped: &[u8],
+    ) -> Result<SecretBytes, ExportError> {
+        let file_key = self.0.unwrap(backend, header, wrapped)?;
+        if file_key.len() == FILE_KEY_LENGTH { Ok(file_key) } else { Err(ExportError::Altered) }
+    }
+}
+
+struct Rsa(Box<dyn PublicKey>);
+
+impl Wrap for Rsa {
+    fn method(&self) -> Method {
+        Method::RsaOaep
+    }
+
+    fn wrap(&self, backend: &CryptoBackend, _: &[u8], file_key: &SecretBytes) -> Result<Vec<u8>> {
+        let mut wrapped = fingerprint(backend, &self.0.to_spki()).to_vec();
+        wrapped.extend(self.0.encrypt(RsaOaep::Sha256, file_key.expose_secret(), backend.random())?);
+        Ok(wrapped)
+    }
+}
+
+struct RsaPrivate(Box<dyn PrivateKey>);
+
+impl Unwrap for RsaPrivate {
+    fn method(&self) -> Method {
+        Method::RsaOaep
+    }
+
+    fn unwrap(&self, backend: &CryptoBackend, _: &[u8], wrapped: &[u8]) -> Result<SecretBytes, ExportError> {
+        let (named, wrapped) = wrapped.split_first_chunk().ok_or(ExportError::Altered)?;
+        if *named != fingerprint(backend, &self.0.public_key_der()) {
+            return Err(ExportError::WrongKey);
+        }
+        self.0.decrypt(RsaOaep::Sha256, wrapped).map_err(|_| ExportError::Altered)
+    }
+}
+
+fn fingerprint(backend: &CryptoBackend, public_key: &[u8]) -> [u8; FINGERPRINT_LENGTH] {
+    let mut fingerprint = [0; FINGERPRINT_LENGTH];
+    fingerprint.copy_from_slice(backend.digest().digest(DigestAlgorithm::Sha256, &[public_key]).as_ref());
+    fingerprint
+}
+
+impl fmt::Debug for Rsa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Rsa").field(&self.0.kind()).finish()
+    }
+}
+
+impl fmt::Debug for RsaPrivate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RsaPrivate").field(&self.0.kind()).finish()
+    }
+}
