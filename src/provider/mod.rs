@@ -9,6 +9,9 @@ mod memory;
 mod opened;
 mod software;
 
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
+
 #[cfg(test)]
 mod conformance;
 

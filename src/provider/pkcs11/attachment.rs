@@ -1,0 +1,157 @@
+//! One token in one epoch of its module: its slot, the session that holds the login, the pool of sessions and the
+//! handles of keys. When any of it is lost, all of it is made anew.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use cryptoki::error::{Error as CryptokiError, RvError};
+use cryptoki::object::ObjectHandle;
+use cryptoki::session::{Session, UserType};
+use cryptoki::slot::{Limit, Slot, TokenInfo};
+use cryptoki::types::RawAuthPin;
+use zeroize::Zeroize;
+
+use super::config::{PinProvider, TokenConfig, TokenSelector};
+use super::error::{ErrorClass, TokenError};
+use super::module::{Membership, Module};
+use super::pool::{OpenSession, Pool};
+
+/// Most handles that are kept.
+const MAX_HANDLES: usize = 100_000;
+
+/// A token that was found and logged in to.
+#[derive(Debug)]
+pub(super) struct Attachment {
+    pub(super) epoch: u64,
+    pub(super) slot: Slot,
+    pub(super) info: TokenInfo,
+    pub(super) pool: Arc<Pool>,
+    handles: RwLock<HashMap<Vec<u8>, ObjectHandle>>,
+    /// Holds the login: a token logs out when its last session is closed.
+    _login: Mutex<OpenSession>,
+    /// Last, so that the module is finalised after the sessions are closed.
+    _membership: Arc<Membership>,
+}
+
+impl Attachment {
+    /// Finds the token and logs in.
+    pub(super) fn make(
+        module: &Module,
+        membership: &Arc<Membership>,
+        config: &TokenConfig,
+        pin: &dyn PinProvider,
+    ) -> Result<Self, TokenError> {
+        let epoch = module.epoch();
+        let call = module.enter(epoch)?;
+        let (slot, info) = find(module, &config.selector)?;
+        let login = OpenSession::open(module, epoch, slot)?;
+        log_in(login.session(), &info, pin)?;
+        let most = most_sessions(config.max_sessions, &info);
+        drop(call);
+        Ok(Self {
+            epoch,
+            slot,
+            info,
+            pool: Pool::new(most),
+            handles: RwLock::default(),
+            _login: Mutex::new(login),
+            _membership: Arc::clone(membership),
+        })
+    }
+
+    /// The handle of a key, if it was found and verified since this was made.
+    pub(super) fn handle(&self, id: &[u8]) -> Option<ObjectHandle> {
+        self.handles.read().unwrap_or_else(PoisonError::into_inner).get(id).copied()
+    }
+
+    /// Keeps the handle of a verified key.
+    pub(super) fn keep_handle(&self, id: &[u8], handle: ObjectHandle) {
+        let mut handles = self.handles.write().unwrap_or_else(PoisonError::into_inner);
+        if handles.len() >= MAX_HANDLES {
+            handles.clear();
+        }
+        handles.insert(id.to_vec(), handle);
+    }
+
+    /// Forgets the handle of a key that is no more.
+    pub(super) fn forget_handle(&self, id: &[u8]) {
+        self.handles.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    }
+}
+
+/// What an operation calls the token with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Calls<'a> {
+    pub(super) module: &'a Module,
+    pub(super) attachment: &'a Attachment,
+    pub(super) session: &'a Session,
+}
+
+/// The slot of the one token that the selector means.
+fn find(module: &Module, selector: &TokenSelector) -> Result<(Slot, TokenInfo), TokenError> {
+    let mut found = Vec::new();
+    let mut failed = None;
+    for slot in module.client().get_slots_with_token()? {
+        // A token that does not answer is none of our business, unless it is the one.
+        match module.client().get_token_info(slot) {
+            Ok(info) if is_meant(&info, selector) => found.push((slot, info)),
+            Ok(_) => {}
+            Err(error) => failed = Some(TokenError::from(error)),
+        }
+    }
+    let count = found.len();
+    match (found.pop(), count) {
+        (Some(one), 1) => Ok(one),
+        (Some(_), _) => {
+            let text = format!("{count} tokens are a {selector}: name it by its serial number");
+            Err(TokenError::new(ErrorClass::Fatal, text))
+        }
+        (None, _) => {
+            let text = format!("there is no {selector} in {}", module.path().display());
+            let error = TokenError::new(ErrorClass::TokenLost, text);
+            Err(failed.map_or(error.clone(), |failed| failed.found_to_be(ErrorClass::TokenLost, &error.to_string())))
+        }
+    }
+}
+
+fn is_meant(info: &TokenInfo, selector: &TokenSelector) -> bool {
+    info.token_initialized()
+        && match selector {
+            TokenSelector::Serial(serial) => info.serial_number() == serial,
+            TokenSelector::Label(label) => info.label() == label,
+        }
+}
+
+/// Logs in if the token wants it. A wrong PIN is tried once, here, and by nobody after.
+fn log_in(session: &Session, info: &TokenInfo, pin: &dyn PinProvider) -> Result<(), TokenError> {
+    if !info.login_required() {
+        return Ok(());
+    }
+    let given = pin.pin().map_err(|error| {
+        TokenError::new(ErrorClass::TokenLost, format!("there is no PIN for token '{}': {error}", info.label()))
+    })?;
+    let answer = match given {
+        Some(pin) => {
+            let mut bytes = RawAuthPin::new(Box::new(pin.into_zeroizing_vec().to_vec()));
+            let answer = session.login_with_raw(UserType::User, &bytes);
+            bytes.zeroize();
+            answer
+        }
+        None => session.login(UserType::User, None),
+    };
+    match answer {
+        // Another session of this process has logged in: the login is the token's.
+        Ok(()) | Err(CryptokiError::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
+        Err(error) => Err(TokenError::from(error).of_login()),
+    }
+}
+
+/// Sessions for operations: one is left for the login.
+fn most_sessions(wanted: usize, info: &TokenInfo) -> usize {
+    [info.max_session_count(), info.max_rw_session_count()].into_iter().fold(wanted.max(1), |most, limit| match limit {
+        Limit::Max(count) if count > 0 => {
+            most.min(usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(1).max(1))
+        }
+        Limit::Max(_) | Limit::Infinite | Limit::Unavailable => most,
+    })
+}

@@ -1,0 +1,266 @@
+//! What a token can do, found out when it is attached: by its list of mechanisms, and by trying what lists lie about.
+
+use std::collections::BTreeMap;
+
+use cryptoki::error::{Error as CryptokiError, RvError};
+use cryptoki::mechanism::{Mechanism, MechanismInfo, MechanismType};
+use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::session::Session;
+
+use super::attachment::Calls;
+use super::config::{IvMode, Offer, TokenConfig};
+use super::error::{ErrorClass, TokenError};
+use super::mechanism::{MechanismUse, Needed};
+use super::pool::OpenSession;
+use super::quirks::{Quirks, quirks_of};
+use super::reference::TokenKeyKind;
+use super::{gcm, public_key, signing};
+use crate::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
+
+/// What the self-test encrypts, and what it is bound to.
+const PROBE: &[u8] = b"strongroom self-test";
+const PROBE_DATA: &[u8] = b"strongroom self-test, associated";
+
+/// What a token is and can do.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct TokenCapabilities {
+    /// Its label.
+    pub label: String,
+    /// Its serial number.
+    pub serial: String,
+    /// Who made it.
+    pub manufacturer: String,
+    /// Its model.
+    pub model: String,
+    /// The version of its firmware.
+    pub firmware: String,
+    /// What is known of such tokens.
+    pub quirks: &'static Quirks,
+    /// Its mechanisms, by the names of the standard.
+    pub mechanisms: BTreeMap<String, MechanismUse>,
+    /// Who makes the initialisation vectors of AES-GCM, as the self-test proved it; `None` without AES-GCM.
+    pub iv_mode: Option<IvMode>,
+    /// The hash functions that RSA-OAEP works with; empty if it was not tried.
+    pub oaep: Vec<RsaOaep>,
+    /// The curves that it makes keys of and signs with; empty if it was not tried.
+    pub curves: Vec<KeyPairKind>,
+    /// How many sessions operations may have at once.
+    pub sessions: usize,
+    /// Whether it wants a PIN.
+    pub login_required: bool,
+    /// Whether it has a keypad of its own for the PIN.
+    pub protected_authentication_path: bool,
+    /// Whether it gives random numbers.
+    pub random: bool,
+}
+
+impl TokenCapabilities {
+    /// Finds out. The session objects that this makes are gone with the session.
+    pub(super) fn probe(calls: Calls<'_>, config: &TokenConfig) -> Result<Self, TokenError> {
+        let info = &calls.attachment.info;
+        let quirks = quirks_of(info.manufacturer_id());
+        let mut found = Self {
+            label: info.label().to_owned(),
+            serial: info.serial_number().to_owned(),
+            manufacturer: info.manufacturer_id().to_owned(),
+            model: info.model().to_owned(),
+            firmware: info.firmware_version().to_string(),
+            quirks,
+            mechanisms: mechanisms(calls)?,
+            iv_mode: None,
+            oaep: Vec::new(),
+            curves: Vec::new(),
+            sessions: calls.attachment.pool.most(),
+            login_required: info.login_required(),
+            protected_authentication_path: info.protected_authentication_path(),
+            random: info.rng(),
+        };
+        if found.can(MechanismType::AES_GCM, |mechanism| mechanism.ciphers) {
+            let mode = config.iv_mode.or(quirks.iv_mode).unwrap_or(IvMode::Caller);
+            prove_gcm(calls, mode, &config.backend)?;
+            found.iv_mode = Some(mode);
+        }
+        if config.offer == Offer::Everything {
+            found.oaep = probe_oaep(calls, &found, &config.backend)?;
+            found.curves = probe_curves(calls, &found)?;
+        }
+        Ok(found)
+    }
+
+    /// Whether it is the token that these capabilities were found of.
+    pub(super) fn are_of(&self, calls: Calls<'_>) -> bool {
+        let info = &calls.attachment.info;
+        self.serial == info.serial_number() && self.firmware == info.firmware_version().to_string()
+    }
+
+    /// Whether it has a mechanism for a use.
+    fn can(&self, mechanism: MechanismType, used: impl Fn(&MechanismUse) -> bool) -> bool {
+        self.mechanisms.get(&mechanism.to_string()).is_some_and(used)
+    }
+
+    /// Refuses a use that the token has no mechanism for, with the mechanism's name.
+    pub(super) fn need(&self, mechanism: Needed) -> Result<(), TokenError> {
+        let (mechanism_type, name, used) = mechanism.facts();
+        if self.can(mechanism_type, used) { Ok(()) } else { Err(self.lack(name)) }
+    }
+
+    /// Refuses a kind of key that the token cannot make or use.
+    ///
+    /// # Errors
+    /// [`ErrorClass::Fatal`], with the name of the mechanism that it lacks.
+    pub fn check_kind(&self, kind: TokenKeyKind) -> Result<(), TokenError> {
+        match kind {
+            TokenKeyKind::Aes256 => self.need(Needed::AesKeyGeneration).and_then(|()| self.need(Needed::Gcm)),
+            TokenKeyKind::WrappingAes256 => {
+                self.need(Needed::AesKeyGeneration).and_then(|()| self.need(Needed::KeyWrap))
+            }
+            TokenKeyKind::Signing(pair) if pair.modulus_bits().is_some() => {
+                [Needed::RsaKeyPairGeneration, Needed::Pkcs1, Needed::Pss]
+                    .into_iter()
+                    .try_for_each(|mechanism| self.need(mechanism))
+            }
+            TokenKeyKind::Signing(pair) => {
+                self.need(Needed::EcKeyPairGeneration)?;
+                self.need(Needed::Ecdsa)?;
+                if self.curves.contains(&pair) { Ok(()) } else { Err(self.lack("CKM_EC_KEY_PAIR_GEN")) }
+            }
+            TokenKeyKind::Decryption(pair) => {
+                if pair.modulus_bits().is_none() {
+                    return Err(self.lack("CKM_RSA_PKCS_OAEP"));
+                }
+                self.need(Needed::RsaKeyPairGeneration)?;
+                self.need(Needed::Oaep)?;
+                if self.oaep.is_empty() { Err(self.lack("CKM_RSA_PKCS_OAEP")) } else { Ok(()) }
+            }
+        }
+    }
+
+    fn lack(&self, mechanism: &'static str) -> TokenError {
+        let text = format!("token '{}' ({}) has no {mechanism} for this", self.label, self.manufacturer);
+        TokenError::lacks(mechanism, text)
+    }
+}
+
+fn mechanisms(calls: Calls<'_>) -> Result<BTreeMap<String, MechanismUse>, TokenError> {
+    let (client, slot) = (calls.module.client(), calls.attachment.slot);
+    let mut found = BTreeMap::new();
+    for mechanism in client.get_mechanism_list(slot)? {
+        let info = client.get_mechanism_info(slot, mechanism)?;
+        found.insert(mechanism.to_string(), use_of(&info));
+    }
+    Ok(found)
+}
+
+fn use_of(info: &MechanismInfo) -> MechanismUse {
+    MechanismUse {
+        ciphers: info.encrypt() && info.decrypt(),
+        signs: info.sign(),
+        wraps: info.wrap() && info.unwrap(),
+        generates: info.generate() || info.generate_key_pair(),
+        in_hardware: info.hardware(),
+    }
+}
+
+/// Proves AES-GCM: what was encrypted opens with its associated data, and with nothing else.
+fn prove_gcm(calls: Calls<'_>, mode: IvMode, backend: &CryptoBackend) -> Result<(), TokenError> {
+    let template = [
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(false),
+        Attribute::Sensitive(true),
+        Attribute::Encrypt(true),
+        Attribute::Decrypt(true),
+        Attribute::ValueLen(32.into()),
+    ];
+    let key = calls.session.generate_key(&Mechanism::AesKeyGen, &template)?;
+    let made = gcm::encrypt(calls.session, key, mode, backend, PROBE_DATA, PROBE)?;
+    let again = gcm::encrypt(calls.session, key, mode, backend, PROBE_DATA, PROBE)?;
+    let opened = gcm::decrypt(calls.session, key, PROBE_DATA, &made)?;
+    let mut altered = made.clone();
+    if let Some(last) = altered.last_mut() {
+        *last ^= 1;
+    }
+    let fails = |data: &[u8], ciphertext: &[u8]| {
+        // A session of its own for each, as a failure leaves the operation open.
+        let session = OpenSession::open(calls.module, calls.attachment.epoch, calls.attachment.slot)?;
+        Ok::<bool, TokenError>(gcm::decrypt(session.session(), key, data, ciphertext).is_err())
+    };
+    let sound = opened.expose_secret() == PROBE
+        && made[..12] != again[..12]
+        && fails(PROBE_DATA, &altered)?
+        && fails(b"other associated data", &made)?;
+    calls.session.destroy_object(key)?;
+    if sound {
+        return Ok(());
+    }
+    let text = format!("token '{}' fails the self-test of CKM_AES_GCM", calls.attachment.info.label());
+    Err(TokenError::new(ErrorClass::Fatal, text))
+}
+
+/// The hash functions of RSA-OAEP, by opening a ciphertext of each.
+fn probe_oaep(
+    calls: Calls<'_>,
+    found: &TokenCapabilities,
+    backend: &CryptoBackend,
+) -> Result<Vec<RsaOaep>, TokenError> {
+    let listed = [Needed::Oaep, Needed::RsaKeyPairGeneration].into_iter().all(|needed| found.need(needed).is_ok());
+    if !listed {
+        return Ok(Vec::new());
+    }
+    let public = [
+        Attribute::Token(false),
+        Attribute::Encrypt(true),
+        Attribute::ModulusBits(2_048.into()),
+        Attribute::PublicExponent(vec![1, 0, 1]),
+    ];
+    let (public, private) = pair(calls.session, &Mechanism::RsaPkcsKeyPairGen, &public, Attribute::Decrypt(true))?;
+    let spki = public_key::read(calls.session, public, KeyPairKind::Rsa2048, backend)?;
+    let software = backend.key_pairs().public_key(KeyPairKind::Rsa2048, &spki);
+    let software = software.map_err(|error| TokenError::new(ErrorClass::Fatal, error.to_string()))?;
+    let mut works = Vec::new();
+    for oaep in RsaOaep::ALL {
+        let Ok(ciphertext) = software.encrypt(oaep, PROBE, backend.random()) else { continue };
+        let session = OpenSession::open(calls.module, calls.attachment.epoch, calls.attachment.slot)?;
+        let opened = signing::decrypt_oaep(session.session(), private, oaep, &ciphertext);
+        if opened.is_ok_and(|opened| opened.expose_secret() == PROBE) {
+            works.push(oaep);
+        }
+    }
+    Ok(works)
+}
+
+/// The curves, by making a key of each and signing with it.
+fn probe_curves(calls: Calls<'_>, found: &TokenCapabilities) -> Result<Vec<KeyPairKind>, TokenError> {
+    let listed = [Needed::Ecdsa, Needed::EcKeyPairGeneration].into_iter().all(|needed| found.need(needed).is_ok());
+    let mut works = Vec::new();
+    for kind in KeyPairKind::ALL.into_iter().filter(|_| listed) {
+        let Some(curve) = public_key::ec_parameters(kind) else { continue };
+        let session = OpenSession::open(calls.module, calls.attachment.epoch, calls.attachment.slot)?;
+        let public = [Attribute::Token(false), Attribute::Verify(true), Attribute::EcParams(curve)];
+        let made = pair(session.session(), &Mechanism::EccKeyPairGen, &public, Attribute::Sign(true));
+        let signed = made.and_then(|(_, private)| Ok(session.session().sign(&Mechanism::Ecdsa, private, &[7; 32])?));
+        match signed {
+            Ok(_) => works.push(kind),
+            Err(error) if error.class() == ErrorClass::TokenLost => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Ok(works)
+}
+
+/// A key pair that is gone with its session.
+fn pair(
+    session: &Session,
+    mechanism: &Mechanism<'_>,
+    public: &[Attribute],
+    used: Attribute,
+) -> Result<(ObjectHandle, ObjectHandle), TokenError> {
+    let private = [Attribute::Token(false), Attribute::Private(true), Attribute::Sensitive(true), used];
+    match session.generate_key_pair(mechanism, public, &private) {
+        Err(CryptokiError::Pkcs11(RvError::DeviceRemoved | RvError::TokenNotPresent, _)) => {
+            Err(TokenError::new(ErrorClass::TokenLost, "the token was lost during its self-test"))
+        }
+        made => Ok(made?),
+    }
+}

@@ -1,0 +1,277 @@
+//! What a token answers when it does not do what it was asked: one total table over the return values of PKCS#11.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use cryptoki::context::Function;
+use cryptoki::error::RvError;
+
+use crate::error::{Error, ErrorKind};
+
+/// What a failure of a token means for the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum ErrorClass {
+    /// The input is wrong: a ciphertext that is not authentic, data of a length that the mechanism does not take. The
+    /// token is well.
+    BadInput,
+    /// The token refuses: a wrong or locked PIN, a key that may not do this. Asking again does not help.
+    Denied,
+    /// The key is not found, or not exactly once, or is not the key that it should be. That never means that it is
+    /// deleted.
+    KeyMissing,
+    /// The session, the login or a handle is no longer good. A new session is.
+    SessionLost,
+    /// The token, or the module, does not answer.
+    TokenLost,
+    /// There are no sessions or no memory left for now.
+    Busy,
+    /// A mistake on this side, or a mechanism that the token does not have.
+    Fatal,
+    /// Tokens answer this both to a wrong input and when they are gone. Asking the token something else tells which.
+    Ambiguous,
+}
+
+impl ErrorClass {
+    /// Every class.
+    pub const ALL: [Self; 8] = [
+        Self::BadInput,
+        Self::Denied,
+        Self::KeyMissing,
+        Self::SessionLost,
+        Self::TokenLost,
+        Self::Busy,
+        Self::Fatal,
+        Self::Ambiguous,
+    ];
+
+    /// Whether another token that holds the same key may well succeed.
+    pub const fn is_of_this_token(self) -> bool {
+        match self {
+            Self::BadInput | Self::Fatal => false,
+            Self::Denied | Self::KeyMissing | Self::SessionLost | Self::TokenLost | Self::Busy | Self::Ambiguous => {
+                true
+            }
+        }
+    }
+}
+
+impl fmt::Display for ErrorClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// A token did not do what it was asked.
+///
+/// The text names the token, the function of PKCS#11 and its return value; it holds no PIN, no key and no plaintext.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenError {
+    class: ErrorClass,
+    code: Option<&'static str>,
+    mechanism: Option<&'static str>,
+    login: bool,
+    message: Cow<'static, str>,
+}
+
+impl TokenError {
+    pub(crate) fn new(class: ErrorClass, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { class, code: None, mechanism: None, login: false, message: message.into() }
+    }
+
+    /// What the token lacks, refused before it is asked.
+    pub(super) fn lacks(mechanism: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { mechanism: Some(mechanism), ..Self::new(ErrorClass::Fatal, message) }
+    }
+
+    /// What it means for the caller.
+    pub const fn class(&self) -> ErrorClass {
+        self.class
+    }
+
+    /// The name of the return value, if the token gave one: `CKR_DEVICE_ERROR`, say.
+    pub const fn code(&self) -> Option<&'static str> {
+        self.code
+    }
+
+    /// The mechanism that the token lacks, if that is why: `CKM_AES_GCM`, say.
+    pub const fn missing_mechanism(&self) -> Option<&'static str> {
+        self.mechanism
+    }
+
+    /// The same failure, as that of a login.
+    pub(super) fn of_login(self) -> Self {
+        Self { login: true, ..self }
+    }
+
+    /// Whether a login failed with it.
+    pub(super) const fn is_of_login(&self) -> bool {
+        self.login
+    }
+
+    /// The same failure, found to mean something else, with the reason in front.
+    pub(super) fn found_to_be(self, class: ErrorClass, reason: &str) -> Self {
+        Self { class, message: format!("{reason}: {}", self.message).into(), ..self }
+    }
+
+    /// The same failure with the name of where it happened in front.
+    pub(super) fn at(self, place: &str) -> Self {
+        Self { message: format!("{place}: {}", self.message).into(), ..self }
+    }
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for TokenError {}
+
+impl From<cryptoki::error::Error> for TokenError {
+    fn from(error: cryptoki::error::Error) -> Self {
+        match error {
+            cryptoki::error::Error::Pkcs11(code, function) => of_code(code, function),
+            cryptoki::error::Error::LibraryLoading(source) => {
+                Self::new(ErrorClass::Fatal, format!("the module cannot be loaded: {source}"))
+            }
+            other => Self::new(ErrorClass::Fatal, format!("the module cannot be used: {other}")),
+        }
+    }
+}
+
+impl From<TokenError> for Error {
+    fn from(error: TokenError) -> Self {
+        let kind = match error.class {
+            ErrorClass::Fatal if error.mechanism.is_some() => ErrorKind::UnsupportedOperation,
+            ErrorClass::BadInput | ErrorClass::Fatal => ErrorKind::Internal,
+            ErrorClass::Denied
+            | ErrorClass::KeyMissing
+            | ErrorClass::SessionLost
+            | ErrorClass::TokenLost
+            | ErrorClass::Busy
+            | ErrorClass::Ambiguous => ErrorKind::KeyUnavailable,
+        };
+        Self::new(kind, error.to_string()).with_source(error)
+    }
+}
+
+fn of_code(code: RvError, function: Function) -> TokenError {
+    let (name, class) = facts(code);
+    let message = match code {
+        RvError::VendorDefined(number) | RvError::UnknownErrorCode(number) => {
+            format!("C_{function:?} answers {name} {number:#x}")
+        }
+        _ => format!("C_{function:?} answers {name}"),
+    };
+    TokenError { code: Some(name), ..TokenError::new(class, message) }
+}
+
+/// The name of a return value and what it means (PKCS#11 v3.1, section 5.1; what tokens make of it was measured).
+pub(super) const fn facts(code: RvError) -> (&'static str, ErrorClass) {
+    use ErrorClass::{Ambiguous, BadInput, Busy, Denied, Fatal, SessionLost, TokenLost};
+    match code {
+        // Both "this is no ciphertext of mine" and "I am gone", depending on the vendor.
+        RvError::GeneralError => ("CKR_GENERAL_ERROR", Ambiguous),
+        RvError::FunctionFailed => ("CKR_FUNCTION_FAILED", Ambiguous),
+        RvError::DeviceError => ("CKR_DEVICE_ERROR", Ambiguous),
+        RvError::FunctionRejected => ("CKR_FUNCTION_REJECTED", Ambiguous),
+        RvError::VendorDefined(_) => ("CKR_VENDOR_DEFINED", Ambiguous),
+        RvError::UnknownErrorCode(_) => ("an unknown code", Ambiguous),
+
+        RvError::DeviceRemoved => ("CKR_DEVICE_REMOVED", TokenLost),
+        RvError::TokenNotPresent => ("CKR_TOKEN_NOT_PRESENT", TokenLost),
+        RvError::TokenNotRecognized => ("CKR_TOKEN_NOT_RECOGNIZED", TokenLost),
+        RvError::SlotIdInvalid => ("CKR_SLOT_ID_INVALID", TokenLost),
+        RvError::CryptokiNotInitialized => ("CKR_CRYPTOKI_NOT_INITIALIZED", TokenLost),
+        RvError::FipsSelfTestFailed => ("CKR_FIPS_SELF_TEST_FAILED", TokenLost),
+        RvError::LibraryLoadFailed => ("CKR_LIBRARY_LOAD_FAILED", TokenLost),
+
+        RvError::SessionHandleInvalid => ("CKR_SESSION_HANDLE_INVALID", SessionLost),
+        RvError::SessionClosed => ("CKR_SESSION_CLOSED", SessionLost),
+        RvError::UserNotLoggedIn => ("CKR_USER_NOT_LOGGED_IN", SessionLost),
+        RvError::KeyHandleInvalid => ("CKR_KEY_HANDLE_INVALID", SessionLost),
+        RvError::ObjectHandleInvalid => ("CKR_OBJECT_HANDLE_INVALID", SessionLost),
+        RvError::UnwrappingKeyHandleInvalid => ("CKR_UNWRAPPING_KEY_HANDLE_INVALID", SessionLost),
+        RvError::WrappingKeyHandleInvalid => ("CKR_WRAPPING_KEY_HANDLE_INVALID", SessionLost),
+        RvError::KeyChanged => ("CKR_KEY_CHANGED", SessionLost),
+        RvError::OperationNotInitialized => ("CKR_OPERATION_NOT_INITIALIZED", SessionLost),
+
+        RvError::SessionCount => ("CKR_SESSION_COUNT", Busy),
+        RvError::OperationActive => ("CKR_OPERATION_ACTIVE", Busy),
+        RvError::HostMemory => ("CKR_HOST_MEMORY", Busy),
+        RvError::DeviceMemory => ("CKR_DEVICE_MEMORY", Busy),
+        RvError::Cancel => ("CKR_CANCEL", Busy),
+        RvError::FunctionCanceled => ("CKR_FUNCTION_CANCELED", Busy),
+
+        RvError::EncryptedDataInvalid => ("CKR_ENCRYPTED_DATA_INVALID", BadInput),
+        RvError::EncryptedDataLenRange => ("CKR_ENCRYPTED_DATA_LEN_RANGE", BadInput),
+        RvError::DataInvalid => ("CKR_DATA_INVALID", BadInput),
+        RvError::DataLenRange => ("CKR_DATA_LEN_RANGE", BadInput),
+        RvError::SignatureInvalid => ("CKR_SIGNATURE_INVALID", BadInput),
+        RvError::SignatureLenRange => ("CKR_SIGNATURE_LEN_RANGE", BadInput),
+        RvError::WrappedKeyInvalid => ("CKR_WRAPPED_KEY_INVALID", BadInput),
+        RvError::WrappedKeyLenRange => ("CKR_WRAPPED_KEY_LEN_RANGE", BadInput),
+        RvError::PublicKeyInvalid => ("CKR_PUBLIC_KEY_INVALID", BadInput),
+
+        RvError::PinIncorrect => ("CKR_PIN_INCORRECT", Denied),
+        RvError::PinInvalid => ("CKR_PIN_INVALID", Denied),
+        RvError::PinLenRange => ("CKR_PIN_LEN_RANGE", Denied),
+        RvError::PinExpired => ("CKR_PIN_EXPIRED", Denied),
+        RvError::PinLocked => ("CKR_PIN_LOCKED", Denied),
+        RvError::PinTooWeak => ("CKR_PIN_TOO_WEAK", Denied),
+        RvError::UserPinNotInitialized => ("CKR_USER_PIN_NOT_INITIALIZED", Denied),
+        RvError::UserTypeInvalid => ("CKR_USER_TYPE_INVALID", Denied),
+        RvError::UserAnotherAlreadyLoggedIn => ("CKR_USER_ANOTHER_ALREADY_LOGGED_IN", Denied),
+        RvError::UserAlreadyLoggedIn => ("CKR_USER_ALREADY_LOGGED_IN", Denied),
+        RvError::UserTooManyTypes => ("CKR_USER_TOO_MANY_TYPES", Denied),
+        RvError::NewPinMode => ("CKR_NEW_PIN_MODE", Denied),
+        RvError::NextOtp => ("CKR_NEXT_OTP", Denied),
+        RvError::TokenWriteProtected => ("CKR_TOKEN_WRITE_PROTECTED", Denied),
+        RvError::SessionReadOnly => ("CKR_SESSION_READ_ONLY", Denied),
+        RvError::SessionReadWriteSoExists => ("CKR_SESSION_READ_WRITE_SO_EXISTS", Denied),
+        RvError::ActionProhibited => ("CKR_ACTION_PROHIBITED", Denied),
+        RvError::AttributeSensitive => ("CKR_ATTRIBUTE_SENSITIVE", Denied),
+        RvError::AttributeReadOnly => ("CKR_ATTRIBUTE_READ_ONLY", Denied),
+        RvError::InformationSensitive => ("CKR_INFORMATION_SENSITIVE", Denied),
+        RvError::KeyFunctionNotPermitted => ("CKR_KEY_FUNCTION_NOT_PERMITTED", Denied),
+        RvError::KeyNotWrappable => ("CKR_KEY_NOT_WRAPPABLE", Denied),
+        RvError::KeyUnextractable => ("CKR_KEY_UNEXTRACTABLE", Denied),
+        RvError::ExceededMaxIterations => ("CKR_EXCEEDED_MAX_ITERATIONS", Denied),
+
+        RvError::ArgumentsBad => ("CKR_ARGUMENTS_BAD", Fatal),
+        RvError::NoEvent => ("CKR_NO_EVENT", Fatal),
+        RvError::NeedToCreateThreads => ("CKR_NEED_TO_CREATE_THREADS", Fatal),
+        RvError::CantLock => ("CKR_CANT_LOCK", Fatal),
+        RvError::AttributeTypeInvalid => ("CKR_ATTRIBUTE_TYPE_INVALID", Fatal),
+        RvError::AttributeValueInvalid => ("CKR_ATTRIBUTE_VALUE_INVALID", Fatal),
+        RvError::FunctionNotParallel => ("CKR_FUNCTION_NOT_PARALLEL", Fatal),
+        RvError::FunctionNotSupported => ("CKR_FUNCTION_NOT_SUPPORTED", Fatal),
+        RvError::CurveNotSupported => ("CKR_CURVE_NOT_SUPPORTED", Fatal),
+        RvError::KeySizeRange => ("CKR_KEY_SIZE_RANGE", Fatal),
+        RvError::KeyTypeInconsistent => ("CKR_KEY_TYPE_INCONSISTENT", Fatal),
+        RvError::KeyNotNeeded => ("CKR_KEY_NOT_NEEDED", Fatal),
+        RvError::KeyNeeded => ("CKR_KEY_NEEDED", Fatal),
+        RvError::KeyIndigestible => ("CKR_KEY_INDIGESTIBLE", Fatal),
+        RvError::MechanismInvalid => ("CKR_MECHANISM_INVALID", Fatal),
+        RvError::MechanismParamInvalid => ("CKR_MECHANISM_PARAM_INVALID", Fatal),
+        RvError::SessionParallelNotSupported => ("CKR_SESSION_PARALLEL_NOT_SUPPORTED", Fatal),
+        RvError::SessionExists => ("CKR_SESSION_EXISTS", Fatal),
+        RvError::SessionReadOnlyExists => ("CKR_SESSION_READ_ONLY_EXISTS", Fatal),
+        RvError::TemplateIncomplete => ("CKR_TEMPLATE_INCOMPLETE", Fatal),
+        RvError::TemplateInconsistent => ("CKR_TEMPLATE_INCONSISTENT", Fatal),
+        RvError::UnwrappingKeySizeRange => ("CKR_UNWRAPPING_KEY_SIZE_RANGE", Fatal),
+        RvError::UnwrappingKeyTypeInconsistent => ("CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT", Fatal),
+        RvError::WrappingKeySizeRange => ("CKR_WRAPPING_KEY_SIZE_RANGE", Fatal),
+        RvError::WrappingKeyTypeInconsistent => ("CKR_WRAPPING_KEY_TYPE_INCONSISTENT", Fatal),
+        RvError::RandomSeedNotSupported => ("CKR_RANDOM_SEED_NOT_SUPPORTED", Fatal),
+        RvError::RandomNoRng => ("CKR_RANDOM_NO_RNG", Fatal),
+        RvError::DomainParamsInvalid => ("CKR_DOMAIN_PARAMS_INVALID", Fatal),
+        RvError::BufferTooSmall => ("CKR_BUFFER_TOO_SMALL", Fatal),
+        RvError::SavedStateInvalid => ("CKR_SAVED_STATE_INVALID", Fatal),
+        RvError::StateUnsaveable => ("CKR_STATE_UNSAVEABLE", Fatal),
+        RvError::CryptokiAlreadyInitialized => ("CKR_CRYPTOKI_ALREADY_INITIALIZED", Fatal),
+        RvError::MutexBad => ("CKR_MUTEX_BAD", Fatal),
+        RvError::MutexNotLocked => ("CKR_MUTEX_NOT_LOCKED", Fatal),
+    }
+}

@@ -1,0 +1,157 @@
+//! Who may call into a module: many calls at once, or its initialisation alone, with deadlines instead of waiting for
+//! ever.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Counts the calls that are inside a module and keeps new ones out while it is initialised anew.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    inside: usize,
+    closing: bool,
+    closed: bool,
+}
+
+impl Gate {
+    /// Enters for a call, after waiting for an initialisation that is under way; `None` when the time is over.
+    pub(super) fn enter(self: &Arc<Self>, wait: Duration) -> Option<Inside> {
+        let mut state = self.lock();
+        if state.closing || state.closed {
+            let done = self.changed.wait_timeout_while(state, wait, |state| state.closing || state.closed);
+            let (waited, timeout) = done.unwrap_or_else(PoisonError::into_inner);
+            if timeout.timed_out() {
+                return None;
+            }
+            state = waited;
+        }
+        state.inside += 1;
+        Some(Inside(Arc::clone(self)))
+    }
+
+    /// Enters at once, if the module is not being initialised. Good for those who may be inside already: whoever waits
+    /// for everyone to leave does not keep them out.
+    pub(super) fn enter_now(self: &Arc<Self>) -> Option<Inside> {
+        let mut state = self.lock();
+        if state.closed {
+            return None;
+        }
+        state.inside += 1;
+        Some(Inside(Arc::clone(self)))
+    }
+
+    /// Waits until nobody is inside and keeps everybody out; `None`, and nothing changed, when the time is over. Whoever
+    /// calls this must not be inside.
+    pub(super) fn close(&self, wait: Duration) -> Option<Closed<'_>> {
+        let deadline = Instant::now() + wait;
+        let mut state = self.lock();
+        while state.closing || state.closed {
+            state = self.wait_until(state, deadline)?;
+        }
+        state.closing = true;
+        while state.inside > 0 {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let (waited, timeout) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+            state = waited;
+            if timeout.timed_out() && state.inside > 0 {
+                state.closing = false;
+                drop(state);
+                self.changed.notify_all();
+                return None;
+            }
+        }
+        state.closing = false;
+        state.closed = true;
+        Some(Closed(self))
+    }
+
+    fn wait_until<'a>(&self, state: MutexGuard<'a, State>, deadline: Instant) -> Option<MutexGuard<'a, State>> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        Some(self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One call that is inside.
+#[derive(Debug)]
+pub(super) struct Inside(Arc<Gate>);
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.inside -= 1;
+        if state.inside == 0 && state.closing {
+            drop(state);
+            self.0.changed.notify_all();
+        }
+    }
+}
+
+/// Nobody else is inside.
+#[derive(Debug)]
+pub(super) struct Closed<'a>(&'a Gate);
+
+impl Drop for Closed<'_> {
+    fn drop(&mut self) {
+        self.0.lock().closed = false;
+        self.0.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(20);
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_call_that_stays_inside_keeps_the_gate_open_for_others() {
+        let gate = Arc::new(Gate::default());
+        let stuck = gate.enter(LONG).expect("it is open");
+        assert!(gate.close(SHORT).is_none());
+        assert!(gate.enter(SHORT).is_some());
+        drop(stuck);
+        assert!(gate.close(SHORT).is_some());
+    }
+
+    #[test]
+    fn nobody_enters_a_closed_gate() {
+        let gate = Arc::new(Gate::default());
+        let closed = gate.close(SHORT).expect("nobody is inside");
+        assert!(gate.enter(SHORT).is_none());
+        assert!(gate.enter_now().is_none());
+        assert!(gate.close(SHORT).is_none());
+        drop(closed);
+        assert!(gate.enter(SHORT).is_some());
+    }
+
+    #[test]
+    fn who_waits_to_close_comes_in_when_the_last_one_leaves() {
+        let gate = Arc::new(Gate::default());
+        let inside = gate.enter(LONG).expect("it is open");
+        thread::scope(|scope| {
+            let closer = scope.spawn(|| gate.close(LONG).is_some());
+            while gate.enter(Duration::ZERO).is_some() {
+                thread::yield_now();
+            }
+            assert!(gate.enter_now().is_some(), "who is inside may enter once more");
+            drop(inside);
+            assert!(closer.join().expect("no panic"));
+        });
+        assert!(gate.enter(SHORT).is_some());
+    }
+}

@@ -1,0 +1,123 @@
+//! AES-256-GCM in a token (NIST SP 800-38D), with one layout of ciphertexts whoever makes the initialisation vector.
+
+use cryptoki::mechanism::aead::GcmParams;
+use cryptoki::mechanism::vendor_defined::{CKM_VENDOR_DEFINED, VendorDefinedMechanism};
+use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::object::ObjectHandle;
+use cryptoki::session::Session;
+use cryptoki::types::Ulong;
+
+use super::config::IvMode;
+use super::error::{ErrorClass, TokenError};
+use crate::crypto::{CryptoBackend, NONCE_LENGTH, TAG_LENGTH};
+use crate::secret::SecretBytes;
+
+/// Bytes that a ciphertext has more than its plaintext: initialisation vector and tag.
+pub const GCM_OVERHEAD: usize = NONCE_LENGTH + TAG_LENGTH;
+
+/// The parameter of CKM_CLOUDHSM_AES_GCM of AWS CloudHSM: a CK_GCM_PARAMS without an initialisation vector.
+#[repr(C)]
+struct WithoutIv {
+    iv: *const u8,
+    iv_length: Ulong,
+    iv_bits: Ulong,
+    associated_data: *const u8,
+    associated_data_length: Ulong,
+    tag_bits: Ulong,
+}
+
+/// Encrypts: `12 initialisation vector | ciphertext | 16 tag`.
+pub(super) fn encrypt(
+    session: &Session,
+    key: ObjectHandle,
+    mode: IvMode,
+    backend: &CryptoBackend,
+    associated_data: &[u8],
+    plaintext: &[u8],
+) -> Result<Vec<u8>, TokenError> {
+    let mut iv = [0; NONCE_LENGTH];
+    if mode == IvMode::Caller {
+        let drawn = backend.random().fill(&mut iv);
+        drawn.map_err(|error| TokenError::new(ErrorClass::Fatal, error.to_string()))?;
+    }
+    let made = match mode {
+        IvMode::Caller | IvMode::TokenWritten | IvMode::TokenAppended => {
+            let parameters = GcmParams::new(&mut iv, associated_data, tag_bits())?;
+            session.encrypt(&Mechanism::AesGcm(parameters), key, plaintext)?
+        }
+        IvMode::TokenPrepended => encrypt_at_cloudhsm(session, key, associated_data, plaintext)?,
+    };
+    arrange(mode, iv, made, plaintext.len())
+}
+
+fn encrypt_at_cloudhsm(
+    session: &Session,
+    key: ObjectHandle,
+    associated_data: &[u8],
+    plaintext: &[u8],
+) -> Result<Vec<u8>, TokenError> {
+    let parameters = WithoutIv {
+        iv: std::ptr::null(),
+        iv_length: Ulong::from(0),
+        iv_bits: Ulong::from(0),
+        associated_data: associated_data.as_ptr(),
+        associated_data_length: associated_data.len().try_into()?,
+        tag_bits: tag_bits(),
+    };
+    let number = MechanismType::new_vendor_defined(CKM_VENDOR_DEFINED | 0x1087)?;
+    let mechanism = VendorDefinedMechanism::new(number, Some(&parameters));
+    Ok(session.encrypt(&Mechanism::VendorDefined(mechanism), key, plaintext)?)
+}
+
+/// Brings what a token made into the one layout, and checks that it is as long as it must be.
+fn arrange(mode: IvMode, iv: [u8; NONCE_LENGTH], made: Vec<u8>, plaintext: usize) -> Result<Vec<u8>, TokenError> {
+    let (expected, written) = match mode {
+        IvMode::Caller | IvMode::TokenWritten => (plaintext + TAG_LENGTH, true),
+        IvMode::TokenPrepended | IvMode::TokenAppended => (plaintext + GCM_OVERHEAD, false),
+    };
+    if made.len() != expected {
+        let text = format!("the token made {} bytes of {plaintext}, and {expected} were expected", made.len());
+        return Err(TokenError::new(ErrorClass::Fatal, text));
+    }
+    if written && iv == [0; NONCE_LENGTH] {
+        let text = "the token made no initialisation vector for CKM_AES_GCM";
+        return Err(TokenError::new(ErrorClass::Fatal, text));
+    }
+    Ok(match mode {
+        IvMode::Caller | IvMode::TokenWritten => [&iv[..], &made].concat(),
+        IvMode::TokenPrepended => made,
+        IvMode::TokenAppended => {
+            let (body, appended) = made.split_at(plaintext + TAG_LENGTH);
+            [appended, body].concat()
+        }
+    })
+}
+
+/// Decrypts what [`encrypt`] made. The same for every mode: a token that is given an initialisation vector takes it.
+pub(super) fn decrypt(
+    session: &Session,
+    key: ObjectHandle,
+    associated_data: &[u8],
+    ciphertext: &[u8],
+) -> Result<SecretBytes, TokenError> {
+    let Some((iv, body)) = ciphertext.split_first_chunk::<NONCE_LENGTH>().filter(|(_, body)| body.len() >= TAG_LENGTH)
+    else {
+        return Err(TokenError::new(ErrorClass::BadInput, "the ciphertext is shorter than its tag"));
+    };
+    let mut iv = *iv;
+    let parameters = GcmParams::new(&mut iv, associated_data, tag_bits())?;
+    let mut plaintext = session.decrypt(&Mechanism::AesGcm(parameters), key, body)?;
+    if plaintext.len() < body.len() - TAG_LENGTH {
+        zeroize::Zeroize::zeroize(&mut plaintext);
+        return Err(TokenError::new(ErrorClass::Fatal, "the token gave less plaintext than there is"));
+    }
+    let mut plaintext = SecretBytes::from_vec(plaintext);
+    if plaintext.len() > body.len() - TAG_LENGTH {
+        plaintext = SecretBytes::copy_of(&plaintext.expose_secret()[..body.len() - TAG_LENGTH]);
+    }
+    Ok(plaintext)
+}
+
+fn tag_bits() -> Ulong {
+    Ulong::from(128)
+}

@@ -1,0 +1,150 @@
+//! How a token is: what it did last, and whether it is left alone for a while.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::error::{ErrorClass, TokenError};
+
+/// How a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum HealthState {
+    /// There is no connection, because nobody asked for one yet or it was ended.
+    Disconnected,
+    /// It answers.
+    Connected,
+    /// It did not answer the last time.
+    Failing,
+    /// It failed so often that it is left alone for a while; then one operation tries it.
+    Paused,
+    /// It refused the PIN, which is not tried again until it is set anew.
+    Refused,
+}
+
+/// How a token is, with the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TokenHealth {
+    /// The state.
+    pub state: HealthState,
+    /// How often it failed since it last answered.
+    pub failures: u32,
+    /// What it failed with last.
+    pub last_error: Option<TokenError>,
+    /// Calls that were given up and still run.
+    pub stuck_calls: usize,
+    /// Whether a call of any token of its module does not come back.
+    pub module_wedged: bool,
+    /// The epoch of its module.
+    pub epoch: u64,
+}
+
+/// Lets operations through to a token, unless it failed too often.
+#[derive(Debug)]
+pub(super) struct Breaker {
+    most: u32,
+    pause: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    not_before: Option<Instant>,
+    last_error: Option<TokenError>,
+    refused: Option<TokenError>,
+    unclear_logins: u32,
+}
+
+/// How often a token may answer to a login what may or may not mean a wrong PIN, before the PIN is not tried any more.
+const UNCLEAR_LOGINS: u32 = 2;
+
+impl Breaker {
+    pub(super) fn new(most: u32, pause: Duration) -> Self {
+        Self { most: most.max(1), pause, state: Mutex::default() }
+    }
+
+    /// A breaker of the same kind in the same state, for a child that was forked.
+    pub(super) fn fresh(&self) -> Self {
+        Self::new(self.most, self.pause)
+    }
+
+    /// Refuses while the token is left alone. When the pause is over, one operation passes and starts the next pause,
+    /// which its success ends.
+    pub(super) fn check(&self) -> Result<(), TokenError> {
+        let mut state = self.lock();
+        if let Some(refused) = &state.refused {
+            return Err(refused.clone());
+        }
+        let Some(not_before) = state.not_before else { return Ok(()) };
+        let now = Instant::now();
+        if now < not_before {
+            let last = state.last_error.clone();
+            let error = last.unwrap_or_else(|| TokenError::new(ErrorClass::TokenLost, "it failed"));
+            return Err(error.found_to_be(ErrorClass::TokenLost, "left alone after too many failures"));
+        }
+        state.not_before = Some(now + self.pause);
+        Ok(())
+    }
+
+    /// The token answered, be it with a refusal of the input.
+    pub(super) fn success(&self) {
+        let mut state = self.lock();
+        if state.failures > 0 {
+            state.failures = 0;
+            state.not_before = None;
+            state.last_error = None;
+        }
+    }
+
+    /// The token did not answer.
+    pub(super) fn failure(&self, error: &TokenError) {
+        let mut state = self.lock();
+        state.failures = state.failures.saturating_add(1);
+        state.last_error = Some(error.clone());
+        if state.failures >= self.most {
+            state.not_before = Some(Instant::now() + self.pause);
+        }
+    }
+
+    /// A login failed: the PIN is not tried again if it is wrong, and not often if it may be.
+    pub(super) fn login_failed(&self, error: &TokenError) {
+        let mut state = self.lock();
+        state.unclear_logins += u32::from(error.class() == ErrorClass::Ambiguous);
+        if error.class() == ErrorClass::Denied || state.unclear_logins > UNCLEAR_LOGINS {
+            state.refused = Some(error.clone());
+        }
+    }
+
+    /// A login succeeded.
+    pub(super) fn logged_in(&self) {
+        self.lock().unclear_logins = 0;
+    }
+
+    /// Ends the pause.
+    pub(super) fn try_now(&self) {
+        self.lock().not_before = None;
+    }
+
+    /// There is another PIN to try, or a reason to try at once.
+    pub(super) fn reset(&self) {
+        *self.lock() = State::default();
+    }
+
+    /// The state, the number of failures and the last error.
+    pub(super) fn report(&self, connected: bool) -> (HealthState, u32, Option<TokenError>) {
+        let state = self.lock();
+        let named = match (&state.refused, state.not_before, state.failures) {
+            (Some(_), ..) => HealthState::Refused,
+            (None, Some(_), _) => HealthState::Paused,
+            (None, None, 1..) => HealthState::Failing,
+            (None, None, 0) if connected => HealthState::Connected,
+            (None, None, 0) => HealthState::Disconnected,
+        };
+        (named, state.failures, state.refused.as_ref().or(state.last_error.as_ref()).cloned())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,352 @@
+//! Keys in a token: made, found again by their CKA_ID, and proved to be the same before they are used.
+
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::session::Session;
+
+use super::attachment::Calls;
+use super::config::IvMode;
+use super::error::{ErrorClass, TokenError};
+use super::reference::{Fingerprint, KeyReference, TokenKeyKind, id_text};
+use super::{gcm, public_key, signing};
+use crate::algorithm::SigningAlgorithm;
+use crate::crypto::{CryptoBackend, KeyPairKind, PublicKey, RsaOaep, SignatureInput};
+
+/// What a canary says, and what it is bound to.
+const CANARY: &[u8; 32] = b"strongroom: a key that I know...";
+const CANARY_DATA: &[u8] = b"strongroom canary v1";
+
+/// The exponent of RSA keys, 65537.
+const PUBLIC_EXPONENT: [u8; 3] = [1, 0, 1];
+
+/// A key that is to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewKey {
+    pub(super) id: Vec<u8>,
+    pub(super) label: String,
+    pub(super) kind: TokenKeyKind,
+    pub(super) extractable: bool,
+}
+
+impl NewKey {
+    /// A key that is sensitive, and never leaves its token. `id` becomes its CKA_ID: random bytes, so that the key can be
+    /// looked for even if nobody heard that it was made.
+    pub fn new(id: &[u8], label: impl Into<String>, kind: TokenKeyKind) -> Self {
+        Self { id: id.to_vec(), label: label.into(), kind, extractable: false }
+    }
+
+    /// A key that may leave its token wrapped, until [`Token::forbid_extraction`](super::Token::forbid_extraction): to
+    /// bring it to the other members of a cluster.
+    #[must_use]
+    pub const fn extractable_for_replication(mut self) -> Self {
+        self.extractable = true;
+        self
+    }
+}
+
+/// What a token says of a key's protection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyProtection {
+    /// CKA_SENSITIVE: it never comes out in the clear.
+    pub sensitive: bool,
+    /// CKA_EXTRACTABLE: it may come out wrapped.
+    pub extractable: bool,
+    /// CKA_LOCAL: it was made in this token.
+    pub local: bool,
+}
+
+/// The class and type by which the object of a key is found.
+fn class_and_type(kind: TokenKeyKind) -> (ObjectClass, KeyType) {
+    match kind {
+        TokenKeyKind::Aes256 | TokenKeyKind::WrappingAes256 => (ObjectClass::SECRET_KEY, KeyType::AES),
+        TokenKeyKind::Signing(pair) | TokenKeyKind::Decryption(pair) => {
+            let of_pair = if pair.modulus_bits().is_some() { KeyType::RSA } else { KeyType::EC };
+            (ObjectClass::PRIVATE_KEY, of_pair)
+        }
+    }
+}
+
+/// The handle of a key, proved to be the same one since the token was attached.
+pub(super) fn resolve(
+    calls: Calls<'_>,
+    key: &KeyReference,
+    backend: &CryptoBackend,
+) -> Result<ObjectHandle, TokenError> {
+    if let Some(handle) = calls.attachment.handle(key.id()) {
+        return Ok(handle);
+    }
+    let handle = find_one(calls.session, key.id(), key.kind())?;
+    match prove(calls.session, handle, key, backend) {
+        Ok(()) => {}
+        // A token that is well and cannot open the canary has another key under this id.
+        Err(error) if matches!(error.class(), ErrorClass::BadInput | ErrorClass::Ambiguous) => {
+            token_is_well(calls)?;
+            return Err(error.found_to_be(ErrorClass::KeyMissing, &format!("another key has the id of {key}")));
+        }
+        Err(error) => return Err(error),
+    }
+    calls.attachment.keep_handle(key.id(), handle);
+    Ok(handle)
+}
+
+/// Finds the one object of a key.
+pub(super) fn find_one(session: &Session, id: &[u8], kind: TokenKeyKind) -> Result<ObjectHandle, TokenError> {
+    let (class, key_type) = class_and_type(kind);
+    let found = session.find_objects(&[Attribute::Class(class), Attribute::Id(id.to_vec())])?;
+    let &[handle] = found.as_slice() else {
+        let text = format!("{} keys have the id {}, and it must be one", found.len(), id_text(id));
+        return Err(TokenError::new(ErrorClass::KeyMissing, text));
+    };
+    let attributes = session.get_attributes(handle, &[AttributeType::KeyType])?;
+    if attributes != [Attribute::KeyType(key_type)] {
+        let text = format!("the key with the id {} is no {kind}", id_text(id));
+        return Err(TokenError::new(ErrorClass::KeyMissing, text));
+    }
+    Ok(handle)
+}
+
+/// Proves that a handle is that of the key: it opens what only this key opens, or signs what its public key verifies.
+pub(super) fn prove(
+    session: &Session,
+    handle: ObjectHandle,
+    key: &KeyReference,
+    backend: &CryptoBackend,
+) -> Result<(), TokenError> {
+    let proved = match (key.fingerprint(), key.kind()) {
+        (Fingerprint::Canary(canary), _) => {
+            gcm::decrypt(session, handle, CANARY_DATA, canary)?.expose_secret() == CANARY
+        }
+        (Fingerprint::PublicKey(spki), TokenKeyKind::Signing(pair)) => {
+            let algorithm = proof_algorithm(pair)?;
+            let input = SignatureInput::Message(CANARY);
+            let signature = signing::sign(session, handle, algorithm, &signing::digest(backend, algorithm, input)?)?;
+            software_key(pair, spki, backend)?.verify(algorithm, input, &signature).is_ok()
+        }
+        (Fingerprint::PublicKey(spki), TokenKeyKind::Decryption(pair)) => {
+            // SHA-1 is what every token has, and good enough for a value that is no secret.
+            let encrypted = software_key(pair, spki, backend)?.encrypt(RsaOaep::Sha1, CANARY, backend.random());
+            let encrypted = encrypted.map_err(|error| TokenError::new(ErrorClass::Fatal, error.to_string()))?;
+            signing::decrypt_oaep(session, handle, RsaOaep::Sha1, &encrypted)?.expose_secret() == CANARY
+        }
+        (Fingerprint::PublicKey(_) | Fingerprint::None, _) => true,
+    };
+    if proved {
+        return Ok(());
+    }
+    Err(TokenError::new(ErrorClass::KeyMissing, format!("another key has the id of {key}")))
+}
+
+/// Whether the token answers. Only who asks through a new session gets to know about the token, and not about a
+/// session that is half dead.
+pub(super) fn token_is_well(calls: Calls<'_>) -> Result<(), TokenError> {
+    let info = calls.module.client().get_token_info(calls.attachment.slot)?;
+    if info.serial_number() != calls.attachment.info.serial_number() {
+        return Err(TokenError::new(ErrorClass::TokenLost, "another token is in its slot"));
+    }
+    if info.rng() {
+        calls.session.generate_random_slice(&mut [0; 16])?;
+    }
+    Ok(())
+}
+
+/// Whether the token answers, and does with the key what it always did.
+pub(super) fn key_is_well(calls: Calls<'_>, key: &KeyReference, backend: &CryptoBackend) -> Result<(), TokenError> {
+    token_is_well(calls)?;
+    let handle = match calls.attachment.handle(key.id()) {
+        Some(handle) => handle,
+        None => find_one(calls.session, key.id(), key.kind())?,
+    };
+    prove(calls.session, handle, key, backend)
+}
+
+/// Makes a key, and the reference by which it is found again.
+pub(super) fn generate(
+    calls: Calls<'_>,
+    new: &NewKey,
+    iv_mode: IvMode,
+    backend: &CryptoBackend,
+) -> Result<(KeyReference, Option<Vec<u8>>), TokenError> {
+    let session = calls.session;
+    let (handle, public) = match new.kind {
+        TokenKeyKind::Aes256 | TokenKeyKind::WrappingAes256 => {
+            (session.generate_key(&Mechanism::AesKeyGen, &secret_template(new, Extent::Made))?, None)
+        }
+        TokenKeyKind::Signing(pair) | TokenKeyKind::Decryption(pair) => {
+            let mechanism =
+                if pair.modulus_bits().is_some() { Mechanism::RsaPkcsKeyPairGen } else { Mechanism::EccKeyPairGen };
+            let (public, private) =
+                session.generate_key_pair(&mechanism, &public_template(new, pair)?, &private_template(new))?;
+            (private, Some(public_key::read(session, public, pair, backend)?))
+        }
+    };
+    check_protection(session, handle, new)?;
+    let key = reference(session, handle, new, public.as_deref(), iv_mode, backend)?;
+    calls.attachment.keep_handle(key.id(), handle);
+    Ok((key, public))
+}
+
+/// The reference of an object that is there: with a new canary for a secret key.
+pub(super) fn reference(
+    session: &Session,
+    handle: ObjectHandle,
+    new: &NewKey,
+    public: Option<&[u8]>,
+    iv_mode: IvMode,
+    backend: &CryptoBackend,
+) -> Result<KeyReference, TokenError> {
+    let fingerprint = match (new.kind, public) {
+        (TokenKeyKind::Aes256, _) => {
+            Fingerprint::Canary(gcm::encrypt(session, handle, iv_mode, backend, CANARY_DATA, CANARY)?)
+        }
+        (_, Some(public)) => Fingerprint::PublicKey(public.to_vec()),
+        (_, None) => Fingerprint::None,
+    };
+    Ok(KeyReference::new(&new.id, &new.label, new.kind, fingerprint))
+}
+
+/// Every object of an id: secret, private and public keys.
+pub(super) fn objects(session: &Session, id: &[u8]) -> Result<Vec<ObjectHandle>, TokenError> {
+    let mut found = Vec::new();
+    for class in [ObjectClass::SECRET_KEY, ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
+        found.extend(session.find_objects(&[Attribute::Class(class), Attribute::Id(id.to_vec())])?);
+    }
+    Ok(found)
+}
+
+/// Destroys every object of an id, and says how many there were.
+pub(super) fn destroy(calls: Calls<'_>, id: &[u8]) -> Result<usize, TokenError> {
+    calls.attachment.forget_handle(id);
+    let objects = objects(calls.session, id)?;
+    for object in &objects {
+        calls.session.destroy_object(*object)?;
+    }
+    Ok(objects.len())
+}
+
+/// The public key that belongs to a private one: of the public object with the same id, or, for RSA, of itself.
+pub(super) fn find_public(
+    session: &Session,
+    private: ObjectHandle,
+    id: &[u8],
+    pair: KeyPairKind,
+    backend: &CryptoBackend,
+) -> Result<Vec<u8>, TokenError> {
+    let template = [Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::Id(id.to_vec())];
+    let object = match session.find_objects(&template)?.as_slice() {
+        [public] => *public,
+        _ => private,
+    };
+    public_key::read(session, object, pair, backend)
+}
+
+/// What the token says of a key's protection.
+pub(super) fn protection(session: &Session, handle: ObjectHandle) -> Result<KeyProtection, TokenError> {
+    let mut protection = KeyProtection { sensitive: false, extractable: true, local: false };
+    let wanted = [AttributeType::Sensitive, AttributeType::Extractable, AttributeType::Local];
+    for attribute in session.get_attributes(handle, &wanted)? {
+        match attribute {
+            Attribute::Sensitive(value) => protection.sensitive = value,
+            Attribute::Extractable(value) => protection.extractable = value,
+            Attribute::Local(value) => protection.local = value,
+            _ => {}
+        }
+    }
+    Ok(protection)
+}
+
+/// Refuses, and destroys, a key that the token did not protect as it was told.
+pub(super) fn check_protection(session: &Session, handle: ObjectHandle, new: &NewKey) -> Result<(), TokenError> {
+    let protection = protection(session, handle)?;
+    if protection.sensitive && protection.extractable == new.extractable {
+        return Ok(());
+    }
+    session.destroy_object(handle)?;
+    let text = format!("the token did not protect a new {} key as it was told: {protection:?}", new.kind);
+    Err(TokenError::new(ErrorClass::Fatal, text))
+}
+
+/// Where the value of a secret key comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// The token makes as much as it is told.
+    Made,
+    /// It comes along, with its length.
+    Unwrapped,
+}
+
+pub(super) fn secret_template(new: &NewKey, extent: Extent) -> Vec<Attribute> {
+    let wraps = new.kind == TokenKeyKind::WrappingAes256;
+    let mut template = vec![
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(new.extractable),
+        Attribute::Encrypt(!wraps),
+        Attribute::Decrypt(!wraps),
+        Attribute::Wrap(wraps),
+        Attribute::Unwrap(wraps),
+        Attribute::Id(new.id.clone()),
+        Attribute::Label(new.label.clone().into_bytes()),
+    ];
+    if extent == Extent::Made {
+        template.push(Attribute::ValueLen(32.into()));
+    }
+    template
+}
+
+fn public_template(new: &NewKey, pair: KeyPairKind) -> Result<Vec<Attribute>, TokenError> {
+    let signs = matches!(new.kind, TokenKeyKind::Signing(_));
+    let mut template = vec![
+        Attribute::Token(true),
+        Attribute::Verify(signs),
+        Attribute::Encrypt(!signs),
+        Attribute::Id(new.id.clone()),
+        Attribute::Label(new.label.clone().into_bytes()),
+    ];
+    match (pair.modulus_bits(), public_key::ec_parameters(pair)) {
+        (Some(bits), _) => {
+            template.push(Attribute::ModulusBits(bits.try_into()?));
+            template.push(Attribute::PublicExponent(PUBLIC_EXPONENT.to_vec()));
+        }
+        (None, Some(curve)) => template.push(Attribute::EcParams(curve)),
+        (None, None) => {
+            return Err(TokenError::lacks("CKM_EC_EDWARDS_KEY_PAIR_GEN", format!("no {pair:?} keys in tokens")));
+        }
+    }
+    Ok(template)
+}
+
+fn private_template(new: &NewKey) -> Vec<Attribute> {
+    let signs = matches!(new.kind, TokenKeyKind::Signing(_));
+    vec![
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(new.extractable),
+        Attribute::Sign(signs),
+        Attribute::Decrypt(!signs),
+        Attribute::Id(new.id.clone()),
+        Attribute::Label(new.label.clone().into_bytes()),
+    ]
+}
+
+/// The algorithm with which a signing key proves itself.
+fn proof_algorithm(pair: KeyPairKind) -> Result<SigningAlgorithm, TokenError> {
+    match pair {
+        KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => {
+            Ok(SigningAlgorithm::RsassaPkcs1V15Sha256)
+        }
+        KeyPairKind::EccP256 | KeyPairKind::EccSecp256k1 => Ok(SigningAlgorithm::EcdsaSha256),
+        KeyPairKind::EccP384 => Ok(SigningAlgorithm::EcdsaSha384),
+        KeyPairKind::EccP521 => Ok(SigningAlgorithm::EcdsaSha512),
+        KeyPairKind::Ed25519 => Err(TokenError::lacks("CKM_EDDSA", "no Ed25519 in tokens")),
+    }
+}
+
+fn software_key(pair: KeyPairKind, spki: &[u8], backend: &CryptoBackend) -> Result<Box<dyn PublicKey>, TokenError> {
+    let key = backend.key_pairs().public_key(pair, spki);
+    key.map_err(|error| TokenError::new(ErrorClass::Fatal, format!("the kept public key: {error}")))
+}

@@ -1,0 +1,413 @@
+//! Modules: the libraries of HSM vendors, one value for each file in a process.
+//!
+//! A PKCS#11 library has one state for the whole process (PKCS#11 v3.1, section 5.4: `C_Initialize` is called once), so
+//! whoever loads the same file gets the same [`Module`]. Recovery of a token may need the library to be finalised and
+//! initialised again, which ends every session of every token of it: calls hold the module's gate open, and an
+//! initialisation waits for them, but never longer than a deadline. Each initialisation starts a new *epoch*; sessions
+//! and handles of an older one are worth nothing, as a token may give their numbers to others.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
+use cryptoki::error::{Error as CryptokiError, RvError};
+
+use super::error::{ErrorClass, TokenError};
+use super::gate::{Gate, Inside};
+use crate::crypto::FASTEST;
+
+/// Every module that this process has loaded, by canonical path. They stay loaded: libraries that are unloaded while
+/// they have threads or exit handlers crash the process.
+static LOADED: Mutex<BTreeMap<PathBuf, Module>> = Mutex::new(BTreeMap::new());
+
+/// How a module is kept going.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModuleOptions {
+    reinitialize_interval: Duration,
+    wait: Duration,
+}
+
+impl Default for ModuleOptions {
+    fn default() -> Self {
+        Self { reinitialize_interval: Duration::from_secs(30), wait: Duration::from_secs(5) }
+    }
+}
+
+impl ModuleOptions {
+    /// The least time from one initialisation to the next: it ends every session of every token of the module, so a
+    /// token that stays away must not cause it all the time. Up to a quarter is added at random, so that processes do
+    /// not fall into step. By default 30 seconds.
+    #[must_use]
+    pub const fn reinitialize_interval(mut self, interval: Duration) -> Self {
+        self.reinitialize_interval = interval;
+        self
+    }
+
+    /// How long an initialisation waits for calls that are under way, and a call for an initialisation. By default 5
+    /// seconds.
+    #[must_use]
+    pub const fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+}
+
+/// The library of an HSM vendor. Cheap to clone; there is one for each file in a process.
+#[derive(Clone)]
+pub struct Module(Arc<Loaded>);
+
+struct Loaded {
+    path: PathBuf,
+    client: Pkcs11,
+    options: ModuleOptions,
+    process: ArcSwap<Process>,
+}
+
+/// The state of the module in one process. A child that was forked gets a new one: in the old one, locks may be held by
+/// threads that the child does not have.
+struct Process {
+    id: u32,
+    gate: Arc<Gate>,
+    epoch: AtomicU64,
+    initialized: AtomicBool,
+    /// Whether the module was initialised by us. If not, it is not ours to finalise.
+    owned: AtomicBool,
+    /// Whether it still has the state of the process that this one was forked from.
+    inherited: AtomicBool,
+    stuck: AtomicUsize,
+    waited_in_vain: AtomicBool,
+    turn: Mutex<Turn>,
+}
+
+/// What only one thread at a time may do.
+#[derive(Default)]
+struct Turn {
+    users: usize,
+    not_before: Option<Instant>,
+}
+
+impl Module {
+    /// Loads a module, with the default options.
+    ///
+    /// # Errors
+    /// [`ErrorClass::Fatal`] if there is no such file, or it is no PKCS#11 module.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, TokenError> {
+        Self::load_with(path, ModuleOptions::default())
+    }
+
+    /// Loads a module. Where the file is loaded already, that module comes back, with the options that it has.
+    ///
+    /// # Errors
+    /// As [`Module::load`].
+    pub fn load_with(path: impl AsRef<Path>, options: ModuleOptions) -> Result<Self, TokenError> {
+        let path = path.as_ref();
+        let path = path.canonicalize().map_err(|error| {
+            TokenError::new(ErrorClass::Fatal, format!("there is no module {}: {error}", path.display()))
+        })?;
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(module) = loaded.get(&path) {
+            return Ok(module.clone());
+        }
+        let client =
+            Pkcs11::new(&path).map_err(|error| TokenError::from(error).at(&format!("module {}", path.display())))?;
+        let process = ArcSwap::from_pointee(Process::new(std::process::id(), 0));
+        let module = Self(Arc::new(Loaded { path: path.clone(), client, options, process }));
+        loaded.insert(path, module.clone());
+        Ok(module)
+    }
+
+    /// The canonical path of the file.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// How often it was initialised; sessions and handles of one epoch are worth nothing in another.
+    pub fn epoch(&self) -> u64 {
+        self.process().epoch.load(Ordering::Acquire)
+    }
+
+    /// Whether a call has not come back. Such a module is never finalised, as the call still runs in it; what its tokens
+    /// can do without that is done.
+    pub fn is_wedged(&self) -> bool {
+        let process = self.process();
+        process.stuck.load(Ordering::Acquire) > 0 || process.waited_in_vain.load(Ordering::Acquire)
+    }
+
+    /// Takes part in the module, which is initialised for the first one.
+    pub(super) fn join(&self) -> Result<Membership, TokenError> {
+        let process = self.process();
+        let mut turn = self.turn(&process)?;
+        if !process.initialized.load(Ordering::Acquire) {
+            self.initialize(&process)?;
+        }
+        turn.users += 1;
+        Ok(Membership { module: self.clone(), process: Arc::clone(&process) })
+    }
+
+    /// Enters for calls, unless this is another epoch by now.
+    pub(super) fn enter(&self, epoch: u64) -> Result<Call, TokenError> {
+        let process = self.process();
+        let inside = process.gate.enter(self.0.options.wait).ok_or_else(|| self.error("is being initialised"))?;
+        if process.epoch.load(Ordering::Acquire) != epoch {
+            let text = format!("module {} was initialised anew", self.0.path.display());
+            return Err(TokenError::new(ErrorClass::SessionLost, text));
+        }
+        Ok(Call { _inside: inside })
+    }
+
+    /// As [`Module::enter`], without waiting: for cleaning up, which is needless where it fails.
+    pub(super) fn enter_now(&self, epoch: u64) -> Option<Call> {
+        let process = self.0.process.load_full();
+        if process.id != std::process::id() {
+            return None;
+        }
+        let inside = process.gate.enter_now()?;
+        (process.epoch.load(Ordering::Acquire) == epoch).then_some(Call { _inside: inside })
+    }
+
+    /// The bindings. Calls are for those who are inside.
+    pub(super) fn client(&self) -> &Pkcs11 {
+        &self.0.client
+    }
+
+    /// Finalises and initialises the module, unless that happened since `epoch`.
+    pub(super) fn reinitialize(&self, epoch: u64) -> Result<(), TokenError> {
+        let process = self.process();
+        let mut turn = self.turn(&process)?;
+        if process.epoch.load(Ordering::Acquire) != epoch {
+            return Ok(());
+        }
+        if process.stuck.load(Ordering::Acquire) > 0 {
+            return Err(self.error("has a call that does not come back, and is not initialised under it"));
+        }
+        if turn.not_before.is_some_and(|time| Instant::now() < time) {
+            return Err(self.error("was initialised a moment ago"));
+        }
+        turn.not_before = Some(Instant::now() + self.0.options.reinitialize_interval.mul_f64(1.0 + jitter()));
+        let Some(_closed) = process.gate.close(self.0.options.wait) else {
+            process.waited_in_vain.store(true, Ordering::Release);
+            return Err(self.error("has a call that does not come back, and is not initialised under it"));
+        };
+        process.waited_in_vain.store(false, Ordering::Release);
+        if process.owned.load(Ordering::Acquire) {
+            self.finalize(&process)?;
+            return self.initialize(&process);
+        }
+        // Whoever initialised it may have finalised it as well.
+        self.initialize(&process)?;
+        if !process.owned.load(Ordering::Acquire) {
+            return Err(self.error("was initialised by another part of this process, which alone may do it again"));
+        }
+        process.epoch.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// One call was given up by its caller, and still runs.
+    pub(super) fn call_is_stuck(&self) -> StuckCall {
+        let process = self.process();
+        process.stuck.fetch_add(1, Ordering::AcqRel);
+        StuckCall(process)
+    }
+
+    /// The state in this process: a new one in a child that was forked.
+    fn process(&self) -> Arc<Process> {
+        let process = self.0.process.load_full();
+        let id = std::process::id();
+        if process.id == id {
+            return process;
+        }
+        let child = Process::new(id, process.epoch.load(Ordering::Acquire) + 1);
+        let inherited = process.initialized.load(Ordering::Acquire) && process.owned.load(Ordering::Acquire);
+        child.inherited.store(inherited, Ordering::Release);
+        self.0.process.compare_and_swap(&process, Arc::new(child));
+        self.0.process.load_full()
+    }
+
+    fn turn<'a>(&self, process: &'a Process) -> Result<MutexGuard<'a, Turn>, TokenError> {
+        let deadline = Instant::now() + self.0.options.wait;
+        loop {
+            match process.turn.try_lock() {
+                Ok(turn) => return Ok(turn),
+                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
+                Err(TryLockError::WouldBlock) => return Err(self.error("is being initialised")),
+            }
+        }
+    }
+
+    fn initialize(&self, process: &Process) -> Result<(), TokenError> {
+        if process.inherited.swap(false, Ordering::AcqRel) {
+            // The state of the parent; whatever it answers, what counts is the initialisation that follows.
+            let _ = self.0.client.clone().finalize();
+        }
+        match self.0.client.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
+            Ok(()) => process.owned.store(true, Ordering::Release),
+            Err(CryptokiError::Pkcs11(RvError::CryptokiAlreadyInitialized, _)) => {
+                process.owned.store(false, Ordering::Release);
+            }
+            Err(error) => return Err(TokenError::from(error).at(&format!("module {}", self.0.path.display()))),
+        }
+        process.initialized.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    fn finalize(&self, process: &Process) -> Result<(), TokenError> {
+        process.epoch.fetch_add(1, Ordering::AcqRel);
+        process.initialized.store(false, Ordering::Release);
+        match self.0.client.clone().finalize() {
+            Ok(()) | Err(CryptokiError::Pkcs11(RvError::CryptokiNotInitialized, _)) => Ok(()),
+            Err(error) => {
+                // Whatever state it is in, the next one who joins initialises it.
+                Err(TokenError::from(error).at(&format!("module {}", self.0.path.display())))
+            }
+        }
+    }
+
+    fn error(&self, what: &str) -> TokenError {
+        TokenError::new(ErrorClass::TokenLost, format!("module {} {what}", self.0.path.display()))
+    }
+}
+
+impl PartialEq for Module {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Module {}
+
+impl fmt::Debug for Module {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Module")
+            .field("path", &self.0.path)
+            .field("epoch", &self.epoch())
+            .field("wedged", &self.is_wedged())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Process {
+    fn new(id: u32, epoch: u64) -> Self {
+        Self {
+            id,
+            gate: Arc::default(),
+            epoch: AtomicU64::new(epoch),
+            initialized: AtomicBool::new(false),
+            owned: AtomicBool::new(false),
+            inherited: AtomicBool::new(false),
+            stuck: AtomicUsize::new(0),
+            waited_in_vain: AtomicBool::new(false),
+            turn: Mutex::default(),
+        }
+    }
+}
+
+/// Part in a module. With the last one the module is finalised, if that is ours to do and nothing runs in it.
+#[derive(Debug)]
+pub(super) struct Membership {
+    module: Module,
+    process: Arc<Process>,
+}
+
+impl Membership {
+    /// Whether it was got in this process, and not before a fork.
+    pub(super) fn is_of_this_process(&self) -> bool {
+        self.process.id == std::process::id()
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        if !self.is_of_this_process() {
+            return;
+        }
+        let mut turn = self.process.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        turn.users -= 1;
+        let ours = self.process.owned.load(Ordering::Acquire) && self.process.initialized.load(Ordering::Acquire);
+        if turn.users > 0 || !ours || self.module.is_wedged() {
+            return;
+        }
+        if let Some(_closed) = self.process.gate.close(self.module.0.options.wait) {
+            // There is nobody left to tell, and the next one who joins initialises it anyway.
+            let _ = self.module.finalize(&self.process);
+        }
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process").field("id", &self.id).field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+/// Leave to call into a module: it is not finalised meanwhile.
+#[derive(Debug)]
+pub(super) struct Call {
+    _inside: Inside,
+}
+
+/// A call that its caller gave up. Dropped when it comes back after all.
+#[derive(Debug)]
+pub(super) struct StuckCall(Arc<Process>);
+
+impl Drop for StuckCall {
+    fn drop(&mut self) {
+        self.0.stuck.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// A random share of a quarter.
+fn jitter() -> f64 {
+    let mut byte = [0];
+    // Without randomness there is no jitter, and nothing else is lost.
+    let _ = FASTEST.random().fill(&mut byte);
+    f64::from(byte[0]) / 1024.0
+}
+
+/// Modules by name, as they are registered when an application is set up: a record or a request names a module, and
+/// never a path.
+///
+/// # Examples
+/// ```
+/// use strongroom::provider::pkcs11::{ErrorClass, Modules};
+///
+/// let mut modules = Modules::default();
+/// let missing = modules.register("hsm", "/no/such/module.so").unwrap_err();
+/// assert_eq!(missing.class(), ErrorClass::Fatal);
+/// assert!(modules.get("hsm").is_none());
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Modules(BTreeMap<String, Module>);
+
+impl Modules {
+    /// Loads a module under a name, with the default options. A name that is taken moves to the new module.
+    ///
+    /// # Errors
+    /// As [`Module::load`].
+    pub fn register(&mut self, name: impl Into<String>, path: impl AsRef<Path>) -> Result<Module, TokenError> {
+        let module = Module::load(path)?;
+        self.insert(name, module.clone());
+        Ok(module)
+    }
+
+    /// Gives a loaded module a name.
+    pub fn insert(&mut self, name: impl Into<String>, module: Module) {
+        self.0.insert(name.into(), module);
+    }
+
+    /// The module of a name.
+    pub fn get(&self, name: &str) -> Option<&Module> {
+        self.0.get(name)
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}

@@ -1,0 +1,402 @@
+//! What a token does with keys, one function each.
+
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::Attribute;
+
+use super::attachment::Calls;
+use super::config::IvMode;
+use super::error::{ErrorClass, TokenError};
+use super::keys::{self, Extent, KeyProtection, NewKey};
+use super::mechanism::Needed;
+use super::reference::{KEY_ID_LENGTH, KeyReference, TokenKeyKind};
+use super::token::{Repeat, Task, Token};
+use super::{gcm, signing};
+use crate::algorithm::SigningAlgorithm;
+use crate::crypto::{RsaOaep, SignatureInput};
+use crate::secret::SecretBytes;
+
+/// Bytes of a key wrapped with AES-KW: those of the key and 8 more (RFC 3394, section 2.2.1).
+const WRAPPED_AES256: usize = 40;
+
+/// Most random bytes that are asked for in one call.
+const MAX_RANDOM: usize = 1 << 16;
+
+/// Keys.
+impl Token {
+    /// Makes a key in the token. If the answer is lost, the key may be there all the same: look for its id, with
+    /// [`Token::count_objects`], before another one is made.
+    ///
+    /// # Errors
+    /// [`ErrorClass::Fatal`], with the name of the mechanism, for a kind that the token cannot make;
+    /// [`ErrorClass::Denied`] for an id that is taken; otherwise as [`Token::connect`].
+    pub fn generate_key(&self, new: &NewKey) -> Result<KeyReference, TokenError> {
+        self.able()?.check_kind(new.kind)?;
+        check_id(&new.id)?;
+        let (new, backend, mode) = (new.clone(), self.0.config.backend, self.iv_mode()?);
+        self.run(Task {
+            repeat: Repeat::Never,
+            key: None,
+            work: move |calls: Calls<'_>| {
+                refuse_taken(calls, &new)?;
+                Ok(keys::generate(calls, &new, mode, &backend)?.0)
+            },
+        })
+    }
+
+    /// The reference of a key that others made in the token. It is taken for what it is now: from then on, every other
+    /// key under its id is refused.
+    ///
+    /// # Errors
+    /// [`ErrorClass::KeyMissing`] if there is not exactly one such key; otherwise as [`Token::connect`].
+    pub fn adopt_key(&self, id: &[u8], label: &str, kind: TokenKeyKind) -> Result<KeyReference, TokenError> {
+        check_id(id)?;
+        let (new, backend, mode) = (NewKey::new(id, label, kind), self.0.config.backend, self.iv_mode()?);
+        self.run(Task {
+            repeat: Repeat::Safe,
+            key: None,
+            work: move |calls: Calls<'_>| {
+                let handle = keys::find_one(calls.session, &new.id, kind)?;
+                let public = match kind.key_pair() {
+                    Some(pair) => Some(keys::find_public(calls.session, handle, &new.id, pair, &backend)?),
+                    None => None,
+                };
+                let key = keys::reference(calls.session, handle, &new, public.as_deref(), mode, &backend)?;
+                keys::prove(calls.session, handle, &key, &backend)?;
+                Ok(key)
+            },
+        })
+    }
+
+    /// Proves that the key is there, exactly once, and the same.
+    ///
+    /// # Errors
+    /// [`ErrorClass::KeyMissing`] if not; otherwise as [`Token::connect`].
+    pub fn verify_key(&self, key: &KeyReference) -> Result<(), TokenError> {
+        let backend = self.0.config.backend;
+        self.with_key(key, move |calls, key| {
+            // Found again, whatever was known.
+            calls.attachment.forget_handle(key.id());
+            keys::resolve(calls, key, &backend).map(drop)
+        })
+    }
+
+    /// How many objects (secret, private and public keys) have an id.
+    ///
+    /// # Errors
+    /// As [`Token::connect`].
+    pub fn count_objects(&self, id: &[u8]) -> Result<usize, TokenError> {
+        check_id(id)?;
+        let id = id.to_vec();
+        self.run(Task {
+            repeat: Repeat::Safe,
+            key: None,
+            work: move |calls: Calls<'_>| {
+                // Nothing found counts only if the token is there to look in.
+                keys::token_is_well(calls)?;
+                Ok(keys::objects(calls.session, &id)?.len())
+            },
+        })
+    }
+
+    /// Destroys every object of an id, and says how many there were. Doing it again does no harm.
+    ///
+    /// # Errors
+    /// As [`Token::connect`]; some may be destroyed then.
+    pub fn destroy_objects(&self, id: &[u8]) -> Result<usize, TokenError> {
+        check_id(id)?;
+        let id = id.to_vec();
+        self.run(Task { repeat: Repeat::Never, key: None, work: move |calls: Calls<'_>| keys::destroy(calls, &id) })
+    }
+
+    /// What the token says of the protection of a key.
+    ///
+    /// # Errors
+    /// [`ErrorClass::KeyMissing`] if it is not there; otherwise as [`Token::connect`].
+    pub fn key_protection(&self, key: &KeyReference) -> Result<KeyProtection, TokenError> {
+        let backend = self.0.config.backend;
+        self.with_key(key, move |calls, key| keys::protection(calls.session, keys::resolve(calls, key, &backend)?))
+    }
+
+    /// Makes an extractable key unextractable, for ever. Doing it again does no harm.
+    ///
+    /// # Errors
+    /// [`ErrorClass::Fatal`] if the token says that it did and did not; otherwise as [`Token::verify_key`].
+    pub fn forbid_extraction(&self, key: &KeyReference) -> Result<(), TokenError> {
+        let backend = self.0.config.backend;
+        self.with_key(key, move |calls, key| {
+            let handle = keys::resolve(calls, key, &backend)?;
+            if !keys::protection(calls.session, handle)?.extractable {
+                return Ok(());
+            }
+            calls.session.update_attributes(handle, &[Attribute::Extractable(false)])?;
+            if keys::protection(calls.session, handle)?.extractable {
+                return Err(TokenError::new(ErrorClass::Fatal, format!("{key} is still extractable")));
+            }
+            Ok(())
+        })
+    }
+
+    /// Wraps a key with another one, with AES-KW (CKM_AES_KEY_WRAP, RFC 3394), which is the same on every token.
+    ///
+    /// # Errors
+    /// [`ErrorClass::Denied`] if the key is not extractable; otherwise as [`Token::verify_key`].
+    pub fn wrap_key(&self, wrapping: &KeyReference, key: &KeyReference) -> Result<Vec<u8>, TokenError> {
+        self.able()?.need(Needed::KeyWrap)?;
+        let (backend, key) = (self.0.config.backend, key.clone());
+        self.with_key(wrapping, move |calls, wrapping| {
+            let with = keys::resolve(calls, wrapping, &backend)?;
+            let what = keys::resolve(calls, &key, &backend)?;
+            let mut wrapped = calls.session.wrap_key(&Mechanism::AesKeyWrap, with, what)?;
+            // Some tokens say that it will be longer than it is.
+            if wrapped.len() < WRAPPED_AES256 {
+                let text = format!("the token wrapped a key into {} bytes", wrapped.len());
+                return Err(TokenError::new(ErrorClass::Fatal, text));
+            }
+            wrapped.truncate(WRAPPED_AES256);
+            Ok(wrapped)
+        })
+    }
+
+    /// Unwraps a key that [`Token::wrap_key`] of any token wrapped, and proves that it is the one of `key`. It cannot be
+    /// extracted from here.
+    ///
+    /// # Errors
+    /// [`ErrorClass::KeyMissing`], and nothing stays in the token, if it is another key; [`ErrorClass::Denied`] if the id
+    /// is taken; [`ErrorClass::BadInput`] if it does not unwrap; otherwise as [`Token::generate_key`].
+    pub fn unwrap_key(&self, wrapping: &KeyReference, wrapped: &[u8], key: &KeyReference) -> Result<(), TokenError> {
+        self.able()?.need(Needed::KeyWrap)?;
+        if key.kind() != TokenKeyKind::Aes256 {
+            return Err(TokenError::lacks("CKM_AES_KEY_WRAP", "only AES-256 keys are replicated"));
+        }
+        let (backend, key, wrapped) = (self.0.config.backend, key.clone(), wrapped.to_vec());
+        let wrapping = wrapping.clone();
+        self.run(Task {
+            repeat: Repeat::Never,
+            key: None,
+            work: move |calls: Calls<'_>| {
+                let new = NewKey::new(key.id(), key.label(), key.kind());
+                refuse_taken(calls, &new)?;
+                let with = keys::resolve(calls, &wrapping, &backend)?;
+                let template = keys::secret_template(&new, Extent::Unwrapped);
+                let handle = calls.session.unwrap_key(&Mechanism::AesKeyWrap, with, &wrapped, &template)?;
+                keys::check_protection(calls.session, handle, &new)?;
+                if let Err(error) = keys::prove(calls.session, handle, &key, &backend) {
+                    calls.session.destroy_object(handle)?;
+                    return Err(error.found_to_be(ErrorClass::KeyMissing, &format!("what was unwrapped is not {key}")));
+                }
+                calls.attachment.keep_handle(key.id(), handle);
+                Ok(())
+            },
+        })
+    }
+
+    fn with_key<T: Send + 'static>(
+        &self,
+        key: &KeyReference,
+        work: impl Fn(Calls<'_>, &KeyReference) -> Result<T, TokenError> + Send + 'static,
+    ) -> Result<T, TokenError> {
+        let known = key.clone();
+        self.run(Task {
+            repeat: Repeat::Safe,
+            key: Some(key.clone()),
+            work: move |calls: Calls<'_>| work(calls, &known),
+        })
+    }
+
+    /// The capabilities, found out now if need be.
+    fn able(&self) -> Result<std::sync::Arc<super::TokenCapabilities>, TokenError> {
+        match self.capabilities() {
+            Some(capabilities) => Ok(capabilities),
+            None => self.connect(),
+        }
+    }
+
+    /// Who makes initialisation vectors; without AES-GCM it does not matter.
+    fn iv_mode(&self) -> Result<IvMode, TokenError> {
+        Ok(self.able()?.iv_mode.unwrap_or(IvMode::Caller))
+    }
+}
+
+/// Cryptography.
+impl Token {
+    /// Encrypts with AES-256-GCM: `12 initialisation vector | ciphertext | 16 tag`, whoever makes the initialisation
+    /// vector. Who calls this counts the messages of a key.
+    ///
+    /// # Errors
+    /// [`ErrorClass::BadInput`] if there is no associated data, which some tokens cannot do without, or more plaintext
+    /// than the token takes at once; [`ErrorClass::Fatal`] without CKM_AES_GCM; otherwise as [`Token::verify_key`].
+    pub fn encrypt(&self, key: &KeyReference, associated_data: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, TokenError> {
+        let capabilities = self.able()?;
+        capabilities.need(Needed::Gcm)?;
+        check_gcm(associated_data, plaintext.len(), capabilities.quirks.max_gcm_bytes)?;
+        let (backend, mode) = (self.0.config.backend, capabilities.iv_mode.unwrap_or(IvMode::Caller));
+        let (associated_data, plaintext) = (associated_data.to_vec(), SecretBytes::copy_of(plaintext));
+        self.with_key(key, move |calls, key| {
+            let handle = keys::resolve(calls, key, &backend)?;
+            gcm::encrypt(calls.session, handle, mode, &backend, &associated_data, plaintext.expose_secret())
+        })
+    }
+
+    /// Draws a data key from the token, and returns it in the clear and encrypted as [`Token::encrypt`] does.
+    ///
+    /// # Errors
+    /// As [`Token::encrypt`] and [`Token::random`].
+    pub fn generate_data_key(
+        &self,
+        key: &KeyReference,
+        associated_data: &[u8],
+        length: usize,
+    ) -> Result<(SecretBytes, Vec<u8>), TokenError> {
+        let data_key = self.random(length)?;
+        let sealed = self.encrypt(key, associated_data, data_key.expose_secret())?;
+        Ok((data_key, sealed))
+    }
+
+    /// Decrypts what [`Token::encrypt`] made.
+    ///
+    /// # Errors
+    /// [`ErrorClass::BadInput`] if it is not authentic; otherwise as [`Token::encrypt`].
+    pub fn decrypt(
+        &self,
+        key: &KeyReference,
+        associated_data: &[u8],
+        ciphertext: &[u8],
+    ) -> Result<SecretBytes, TokenError> {
+        let capabilities = self.able()?;
+        capabilities.need(Needed::Gcm)?;
+        let length = ciphertext.len().saturating_sub(gcm::GCM_OVERHEAD);
+        check_gcm(associated_data, length, capabilities.quirks.max_gcm_bytes)?;
+        let backend = self.0.config.backend;
+        let (associated_data, ciphertext) = (associated_data.to_vec(), ciphertext.to_vec());
+        self.with_key(key, move |calls, key| {
+            let handle = keys::resolve(calls, key, &backend)?;
+            gcm::decrypt(calls.session, handle, &associated_data, &ciphertext)
+        })
+    }
+
+    /// Signs with a private key. The message is hashed in software.
+    ///
+    /// # Errors
+    /// [`ErrorClass::Fatal`] for an algorithm that key or token do not have, with the name of the mechanism;
+    /// [`ErrorClass::BadInput`] for a hash value of the wrong length; otherwise as [`Token::verify_key`].
+    pub fn sign(
+        &self,
+        key: &KeyReference,
+        algorithm: SigningAlgorithm,
+        input: SignatureInput<'_>,
+    ) -> Result<Vec<u8>, TokenError> {
+        let suitable =
+            matches!(key.kind(), TokenKeyKind::Signing(pair) if pair.signing_algorithms().contains(&algorithm));
+        if !suitable {
+            return Err(TokenError::new(ErrorClass::Fatal, format!("{key} does not sign with {algorithm}")));
+        }
+        self.able()?.need(signing::needed(algorithm)?)?;
+        let backend = self.0.config.backend;
+        let digest = signing::digest(&backend, algorithm, input)?;
+        self.with_key(key, move |calls, key| {
+            signing::sign(calls.session, keys::resolve(calls, key, &backend)?, algorithm, &digest)
+        })
+    }
+
+    /// Decrypts with RSA-OAEP and an empty label.
+    ///
+    /// # Errors
+    /// [`ErrorClass::BadInput`] if it does not open; [`ErrorClass::Fatal`] for a hash function that the token does not
+    /// have with CKM_RSA_PKCS_OAEP; otherwise as [`Token::verify_key`].
+    pub fn decrypt_oaep(
+        &self,
+        key: &KeyReference,
+        oaep: RsaOaep,
+        ciphertext: &[u8],
+    ) -> Result<SecretBytes, TokenError> {
+        let TokenKeyKind::Decryption(pair) = key.kind() else {
+            return Err(TokenError::new(ErrorClass::Fatal, format!("{key} does not decrypt with RSA-OAEP")));
+        };
+        if !self.able()?.oaep.contains(&oaep) {
+            let text = format!("the token has no CKM_RSA_PKCS_OAEP with {oaep:?}");
+            return Err(TokenError::lacks("CKM_RSA_PKCS_OAEP", text));
+        }
+        if pair.modulus_bits().is_none_or(|bits| ciphertext.len() != bits / 8) {
+            return Err(TokenError::new(ErrorClass::BadInput, "the ciphertext is not as long as the modulus"));
+        }
+        let (backend, ciphertext) = (self.0.config.backend, ciphertext.to_vec());
+        self.with_key(key, move |calls, key| {
+            signing::decrypt_oaep(calls.session, keys::resolve(calls, key, &backend)?, oaep, &ciphertext)
+        })
+    }
+
+    /// Draws random bytes from the token; from the software backend where the token has no generator.
+    ///
+    /// # Errors
+    /// [`ErrorClass::BadInput`] for more than 65,536 bytes; otherwise as [`Token::connect`].
+    pub fn random(&self, length: usize) -> Result<SecretBytes, TokenError> {
+        if length > MAX_RANDOM {
+            return Err(TokenError::new(
+                ErrorClass::BadInput,
+                format!("{length} random bytes are too many for one call"),
+            ));
+        }
+        let backend = self.0.config.backend;
+        let of_token = self.able()?.random;
+        self.run(Task {
+            repeat: Repeat::Safe,
+            key: None,
+            work: move |calls: Calls<'_>| {
+                let mut random = SecretBytes::zeroed(length);
+                if of_token {
+                    calls.session.generate_random_slice(random.expose_secret_mut())?;
+                } else {
+                    let drawn = backend.random().fill(random.expose_secret_mut());
+                    drawn.map_err(|error| TokenError::new(ErrorClass::Fatal, error.to_string()))?;
+                }
+                Ok(random)
+            },
+        })
+    }
+
+    /// The public key of a key pair as the token has it now, a SubjectPublicKeyInfo in DER, after the private key proved
+    /// that it belongs to it.
+    ///
+    /// # Errors
+    /// [`ErrorClass::Fatal`] for a secret key; otherwise as [`Token::verify_key`].
+    pub fn export_public_key(&self, key: &KeyReference) -> Result<Vec<u8>, TokenError> {
+        let Some(pair) = key.kind().key_pair() else {
+            return Err(TokenError::new(ErrorClass::Fatal, format!("{key} has no public key")));
+        };
+        let backend = self.0.config.backend;
+        self.with_key(key, move |calls, key| {
+            let handle = keys::resolve(calls, key, &backend)?;
+            keys::find_public(calls.session, handle, key.id(), pair, &backend)
+        })
+    }
+}
+
+fn check_id(id: &[u8]) -> Result<(), TokenError> {
+    if (1..=KEY_ID_LENGTH).contains(&id.len()) {
+        return Ok(());
+    }
+    Err(TokenError::new(ErrorClass::BadInput, format!("a key id has 1 to {KEY_ID_LENGTH} bytes, and not {}", id.len())))
+}
+
+fn refuse_taken(calls: Calls<'_>, new: &NewKey) -> Result<(), TokenError> {
+    match keys::objects(calls.session, &new.id)?.len() {
+        0 => Ok(()),
+        count => {
+            let text = format!("{count} objects have the id {} already", super::reference::id_text(&new.id));
+            Err(TokenError::new(ErrorClass::Denied, text))
+        }
+    }
+}
+
+fn check_gcm(associated_data: &[u8], plaintext: usize, most: usize) -> Result<(), TokenError> {
+    if associated_data.is_empty() {
+        return Err(TokenError::new(ErrorClass::BadInput, "CKM_AES_GCM is never used without associated data"));
+    }
+    if plaintext > most {
+        return Err(TokenError::new(
+            ErrorClass::BadInput,
+            format!("the token takes {most} bytes at once, not {plaintext}"),
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Sessions of one token in one epoch: as many as it has, the last used first.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use cryptoki::session::Session;
+use cryptoki::slot::Slot;
+
+use super::error::{ErrorClass, TokenError};
+use super::module::Module;
+
+/// A session that is closed when it is dropped, unless its epoch is over: then its number may be another's by now.
+#[derive(Debug)]
+pub(super) struct OpenSession {
+    module: Module,
+    epoch: u64,
+    session: Option<Session>,
+}
+
+impl OpenSession {
+    /// Opens a session; the caller is inside the module. Read and write, as some tokens have no other.
+    pub(super) fn open(module: &Module, epoch: u64, slot: Slot) -> Result<Self, TokenError> {
+        let session = module.client().open_rw_session_no_drop(slot)?;
+        Ok(Self { module: module.clone(), epoch, session: Some(session) })
+    }
+
+    pub(super) fn session(&self) -> &Session {
+        self.session.as_ref().expect("a session is taken out only when it is dropped")
+    }
+}
+
+impl Drop for OpenSession {
+    fn drop(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        if let Some(_call) = self.module.enter_now(self.epoch) {
+            // A session that cannot be closed is gone already, or goes with its token.
+            let _ = session.close();
+        }
+    }
+}
+
+/// The sessions of one token.
+#[derive(Debug)]
+pub(super) struct Pool {
+    state: Mutex<State>,
+    returned: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    idle: Vec<OpenSession>,
+    lent: usize,
+    most: usize,
+}
+
+impl Pool {
+    pub(super) fn new(most: usize) -> Arc<Self> {
+        let state = State { idle: Vec::new(), lent: 0, most: most.max(1) };
+        Arc::new(Self { state: Mutex::new(state), returned: Condvar::new() })
+    }
+
+    /// Lends a session, or leave to open one, after waiting until one is free.
+    pub(super) fn lend(self: &Arc<Self>, wait: Duration) -> Result<Lent, TokenError> {
+        let state = self.lock();
+        let full = |state: &mut State| state.lent >= state.most;
+        let (mut state, waited) =
+            self.returned.wait_timeout_while(state, wait, full).unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            let text = format!("all {} sessions are in use", state.most);
+            return Err(TokenError::new(ErrorClass::Busy, text));
+        }
+        state.lent += 1;
+        Ok(Lent { session: state.idle.pop(), pool: Arc::clone(self) })
+    }
+
+    /// The token says that it has no more sessions: those that are lent now are all there are.
+    pub(super) fn is_full(&self) {
+        let mut state = self.lock();
+        state.most = (state.lent.saturating_sub(1)).clamp(1, state.most);
+    }
+
+    /// How many sessions there may be.
+    pub(super) fn most(&self) -> usize {
+        self.lock().most
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in the pool, with its session once it is open. Without [`Lent::give_back`] the session is closed.
+#[derive(Debug)]
+pub(super) struct Lent {
+    session: Option<OpenSession>,
+    pool: Arc<Pool>,
+}
+
+impl Lent {
+    /// The session, opened if need be.
+    pub(super) fn session(&mut self, module: &Module, epoch: u64, slot: Slot) -> Result<&Session, TokenError> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => OpenSession::open(module, epoch, slot)?,
+        };
+        Ok(self.session.insert(session).session())
+    }
+
+    /// Closes the session, so that the next one is new.
+    pub(super) fn renew(&mut self) {
+        drop(self.session.take());
+    }
+
+    /// The session is as good as new.
+    pub(super) fn give_back(mut self) {
+        if let Some(session) = self.session.take() {
+            self.pool.lock().idle.push(session);
+        }
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        // The session goes first, so that nobody opens another while the token still counts this one.
+        drop(self.session.take());
+        self.pool.lock().lent -= 1;
+        self.pool.returned.notify_one();
+    }
+}

@@ -1,0 +1,188 @@
+//! One token as the home of keys of a `Kms`.
+
+use std::sync::Arc;
+
+use super::capabilities::TokenCapabilities;
+use super::error::{ErrorClass, TokenError};
+use super::keys::NewKey;
+use super::reference::{KEY_ID_LENGTH, KeyReference, TokenKeyKind, id_text};
+use super::token::Token;
+use crate::algorithm::{EncryptionAlgorithm, SigningAlgorithm};
+use crate::crypto::{CryptoBackend, RsaOaep, SignatureInput};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{KeySpec, KeyUsage, Origin};
+use crate::provider::{
+    Capabilities, Cipher, CipherScheme, Decryption, GeneratedMaterial, KeyMaterialProvider, MaterialBinding,
+    MaterialGenerator, OpenedKey, ProviderId, Signing, key_pair_kind, oaep,
+};
+use crate::secret::SecretBytes;
+
+/// Keys in one token: the provider of origin `AWS_CLOUDHSM` over a [`Token`].
+///
+/// It makes the kinds of key that the token has every mechanism for; any other is refused with the name of the mechanism
+/// that is missing. What it keeps of a key is a [`KeyReference`], and never material. Whoever seals with its keys counts
+/// the messages, as the `Kms` does: the initialisation vectors are drawn at random.
+#[derive(Debug)]
+pub struct TokenProvider {
+    id: ProviderId,
+    token: Token,
+    able: Arc<TokenCapabilities>,
+    capabilities: Capabilities,
+}
+
+impl TokenProvider {
+    /// Connects the token and asks it what it can do.
+    ///
+    /// # Errors
+    /// As [`Token::connect`].
+    pub fn new(id: ProviderId, token: Token) -> Result<Self, TokenError> {
+        let able = token.connect()?;
+        let kinds = KeySpec::ALL.iter().flat_map(|spec| spec.usages().iter().map(|usage| (*spec, *usage)));
+        let kinds = kinds.filter(|(spec, usage)| offered(&able, *spec, *usage).is_ok()).collect();
+        Ok(Self { id, token, able, capabilities: Capabilities::new(kinds, false) })
+    }
+
+    /// The token.
+    pub fn token(&self) -> &Token {
+        &self.token
+    }
+
+    fn reference(&self, binding: &MaterialBinding, kept: &SecretBytes) -> Result<KeyReference> {
+        let kind = offered(&self.able, binding.spec, binding.usage)?;
+        let reference = KeyReference::from_bytes(kept.expose_secret()).filter(|reference| reference.kind() == kind);
+        reference.ok_or_else(|| {
+            let text = format!("what was kept is no reference to a {} key in a token", binding.spec);
+            Error::new(ErrorKind::Internal, text)
+        })
+    }
+}
+
+impl KeyMaterialProvider for TokenProvider {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::Hsm
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn open(&self, _backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
+        let key = TokenKey { key: self.reference(binding, kept)?, token: self.token.clone() };
+        Ok(match key.key.kind() {
+            TokenKeyKind::Aes256 | TokenKeyKind::WrappingAes256 => OpenedKey::Cipher(Box::new(key)),
+            TokenKeyKind::Signing(_) => OpenedKey::Signing(Box::new(key)),
+            TokenKeyKind::Decryption(_) => OpenedKey::Decryption(Box::new(key)),
+        })
+    }
+
+    fn destroy(&self, binding: &MaterialBinding, kept: &SecretBytes) -> Result<()> {
+        self.token.destroy_objects(self.reference(binding, kept)?.id())?;
+        Ok(())
+    }
+
+    fn generator(&self) -> Option<&dyn MaterialGenerator> {
+        Some(self)
+    }
+}
+
+impl MaterialGenerator for TokenProvider {
+    fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<GeneratedMaterial> {
+        let kind = offered(&self.able, binding.spec, binding.usage)?;
+        let mut id = [0; KEY_ID_LENGTH];
+        backend.random().fill(&mut id)?;
+        let label = format!("{} {}", binding.key_id, binding.version.number());
+        let key = self.token.generate_key(&NewKey::new(&id, label, kind)).map_err(|error| {
+            let text = format!("{error}; if it was made all the same, its id is {}", id_text(&id));
+            Error::new(Error::from(error.clone()).kind(), text).with_source(error)
+        })?;
+        let kept = SecretBytes::from_vec(key.to_bytes()?);
+        Ok(match key.public_key() {
+            Some(public) => GeneratedMaterial::key_pair(kept, public.to_vec()),
+            None => GeneratedMaterial::secret(kept),
+        })
+    }
+}
+
+/// The kind of key in a token behind a spec; an error names what the token lacks of it.
+fn offered(able: &TokenCapabilities, spec: KeySpec, usage: KeyUsage) -> Result<TokenKeyKind> {
+    let lacks = |mechanism: &'static str| {
+        Error::from(TokenError::lacks(mechanism, format!("no {spec} keys for {usage} in tokens: {mechanism}")))
+    };
+    let kind = match (spec, usage, key_pair_kind(spec)) {
+        (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt, _) => TokenKeyKind::Aes256,
+        (KeySpec::EccNistEdwards25519, ..) => return Err(lacks("CKM_EDDSA")),
+        (_, KeyUsage::SignVerify, Some(pair)) => TokenKeyKind::Signing(pair),
+        (_, KeyUsage::EncryptDecrypt, Some(pair)) => TokenKeyKind::Decryption(pair),
+        (_, KeyUsage::KeyAgreement, _) => return Err(lacks("CKM_ECDH1_DERIVE")),
+        (_, KeyUsage::GenerateVerifyMac, _) => return Err(lacks("CKM_SHA256_HMAC")),
+        (..) => {
+            let text = format!("there are no {spec} keys for {usage}");
+            return Err(Error::new(ErrorKind::UnsupportedOperation, text));
+        }
+    };
+    able.check_kind(kind)?;
+    if matches!(kind, TokenKeyKind::Decryption(_)) {
+        // A key of a KMS does every algorithm of its spec.
+        let all = [RsaOaep::Sha1, RsaOaep::Sha256];
+        if let Some(missing) = all.into_iter().find(|oaep| !able.oaep.contains(oaep)) {
+            let text = format!("token '{}' has no CKM_RSA_PKCS_OAEP with {missing:?}", able.label);
+            return Err(TokenError::lacks("CKM_RSA_PKCS_OAEP", text).into());
+        }
+    }
+    Ok(kind)
+}
+
+/// A key in a token, at work.
+struct TokenKey {
+    key: KeyReference,
+    token: Token,
+}
+
+/// What a failure to open a ciphertext looks like: without detail, if it was the ciphertext.
+fn not_opened(error: TokenError) -> Error {
+    match error.class() {
+        ErrorClass::BadInput => Error::new(ErrorKind::InvalidCiphertext, "the ciphertext is not authentic"),
+        _ => error.into(),
+    }
+}
+
+impl Cipher for TokenKey {
+    fn scheme(&self) -> CipherScheme {
+        CipherScheme::Provider
+    }
+
+    fn seal(&self, header: &[u8], context: &[u8], plaintext: &[u8], output: &mut Vec<u8>) -> Result<()> {
+        output.extend_from_slice(&self.token.encrypt(&self.key, &[header, context].concat(), plaintext)?);
+        Ok(())
+    }
+
+    fn open(&self, header: &[u8], context: &[u8], body: &[u8]) -> Result<SecretBytes> {
+        self.token.decrypt(&self.key, &[header, context].concat(), body).map_err(not_opened)
+    }
+
+    fn generate(&self, header: &[u8], context: &[u8], length: usize, output: &mut Vec<u8>) -> Result<SecretBytes> {
+        let (data_key, ciphertext) = self.token.generate_data_key(&self.key, &[header, context].concat(), length)?;
+        output.extend_from_slice(&ciphertext);
+        Ok(data_key)
+    }
+}
+
+impl Signing for TokenKey {
+    fn sign(&self, algorithm: SigningAlgorithm, input: SignatureInput<'_>) -> Result<Vec<u8>> {
+        Ok(self.token.sign(&self.key, algorithm, input)?)
+    }
+}
+
+impl Decryption for TokenKey {
+    fn decrypt(&self, algorithm: EncryptionAlgorithm, ciphertext: &[u8]) -> Result<SecretBytes> {
+        let oaep = oaep(algorithm).ok_or_else(|| {
+            let text = format!("a private key in a token does not decrypt with {algorithm}");
+            Error::new(ErrorKind::Internal, text)
+        })?;
+        self.token.decrypt_oaep(&self.key, oaep, ciphertext).map_err(not_opened)
+    }
+}

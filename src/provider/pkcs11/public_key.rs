@@ -1,0 +1,72 @@
+//! Public keys as SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7), out of the attributes of objects.
+
+use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
+use cryptoki::session::Session;
+use pkcs8::SubjectPublicKeyInfoRef;
+use pkcs8::der::asn1::{AnyRef, BitStringRef, OctetStringRef, UintRef};
+use pkcs8::der::{Decode, Encode};
+use pkcs8::{AlgorithmIdentifierRef, ObjectIdentifier};
+
+use super::error::{ErrorClass, TokenError};
+use crate::crypto::{CryptoBackend, KeyPairKind};
+
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+
+/// The curve of a kind, as CKA_EC_PARAMS has it: its object identifier in DER.
+pub(super) fn ec_parameters(kind: KeyPairKind) -> Option<Vec<u8>> {
+    let curve = match kind {
+        KeyPairKind::EccP256 => "1.2.840.10045.3.1.7",
+        KeyPairKind::EccP384 => "1.3.132.0.34",
+        KeyPairKind::EccP521 => "1.3.132.0.35",
+        KeyPairKind::EccSecp256k1 => "1.3.132.0.10",
+        KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 | KeyPairKind::Ed25519 => return None,
+    };
+    ObjectIdentifier::new(curve).ok()?.to_der().ok()
+}
+
+/// Reads the public key of an object: a public key, or, for RSA, the private key that holds the same numbers.
+pub(super) fn read(
+    session: &Session,
+    object: ObjectHandle,
+    kind: KeyPairKind,
+    backend: &CryptoBackend,
+) -> Result<Vec<u8>, TokenError> {
+    let malformed = || TokenError::new(ErrorClass::Fatal, format!("the token holds no public key of {kind:?}"));
+    match kind.modulus_bits() {
+        Some(_) => {
+            let wanted = [AttributeType::Modulus, AttributeType::PublicExponent];
+            let mut found = (None, None);
+            for attribute in session.get_attributes(object, &wanted)? {
+                match attribute {
+                    Attribute::Modulus(bytes) => found.0 = Some(bytes),
+                    Attribute::PublicExponent(bytes) => found.1 = Some(bytes),
+                    _ => {}
+                }
+            }
+            let (Some(modulus), Some(exponent)) = found else { return Err(malformed()) };
+            let spki = rsa_spki(&modulus, &exponent).ok_or_else(malformed)?;
+            Ok(backend.key_pairs().public_key(kind, &spki).map_err(|_| malformed())?.to_spki())
+        }
+        None => {
+            let attributes = session.get_attributes(object, &[AttributeType::EcPoint])?;
+            let Some(Attribute::EcPoint(point)) = attributes.into_iter().next() else { return Err(malformed()) };
+            // The point is to be wrapped in an OCTET STRING, which some tokens leave out.
+            let point = match <&OctetStringRef>::from_der(&point) {
+                Ok(wrapped) => wrapped.as_bytes().to_vec(),
+                Err(_) => point,
+            };
+            Ok(backend.key_pairs().public_key_of_point(kind, &point).map_err(|_| malformed())?.to_spki())
+        }
+    }
+}
+
+fn rsa_spki(modulus: &[u8], exponent: &[u8]) -> Option<Vec<u8>> {
+    let key =
+        pkcs1::RsaPublicKey { modulus: UintRef::new(modulus).ok()?, public_exponent: UintRef::new(exponent).ok()? };
+    let key = key.to_der().ok()?;
+    let spki = SubjectPublicKeyInfoRef {
+        algorithm: AlgorithmIdentifierRef { oid: RSA_ENCRYPTION, parameters: Some(AnyRef::NULL) },
+        subject_public_key: BitStringRef::from_bytes(&key).ok()?,
+    };
+    spki.to_der().ok()
+}

@@ -1,0 +1,152 @@
+//! What is known of single vendors, as data. What can be found out by trying is found out when a token is attached; this
+//! is the rest, and the point to start from.
+
+use super::config::IvMode;
+
+/// What is known of the tokens of one vendor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Quirks {
+    /// The product, for people.
+    pub product: &'static str,
+    /// How the manufacturer of the token begins.
+    pub manufacturer: &'static str,
+    /// Who makes initialisation vectors of AES-GCM; `None` where there is no AES-GCM.
+    pub iv_mode: Option<IvMode>,
+    /// The most bytes that go into one AES-GCM call.
+    pub max_gcm_bytes: usize,
+    /// What CKM_AES_KEY_WRAP_PAD (0x210A) means.
+    pub key_wrap_pad: KeyWrapPad,
+    /// Whether the slot is itself a cluster, which replicates keys and fails over.
+    pub is_cluster: bool,
+    /// What it answers to a ciphertext that is not authentic.
+    pub bad_ciphertext: &'static str,
+    /// What else must be known.
+    pub remarks: &'static [&'static str],
+}
+
+/// What a token makes of CKM_AES_KEY_WRAP_PAD. Vendors disagree, so it is never used between two of them:
+/// CKM_AES_KEY_WRAP (RFC 3394) is the same everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum KeyWrapPad {
+    /// AES-KWP (RFC 5649).
+    Rfc5649,
+    /// AES-KW (RFC 3394) over input padded as in PKCS#7.
+    Pkcs7,
+    /// It has no such mechanism.
+    Missing,
+    /// Not known.
+    Unknown,
+}
+
+const ANY_LENGTH: usize = usize::MAX;
+
+/// What is assumed of everybody else.
+const UNKNOWN: Quirks = Quirks {
+    product: "unknown",
+    manufacturer: "",
+    iv_mode: Some(IvMode::Caller),
+    max_gcm_bytes: ANY_LENGTH,
+    key_wrap_pad: KeyWrapPad::Unknown,
+    is_cluster: false,
+    bad_ciphertext: "unknown",
+    remarks: &[],
+};
+
+/// The table, the catch-all last.
+pub const QUIRKS: &[Quirks] = &[
+    Quirks {
+        product: "SoftHSM 2",
+        manufacturer: "SoftHSM",
+        iv_mode: Some(IvMode::Caller),
+        max_gcm_bytes: ANY_LENGTH,
+        key_wrap_pad: KeyWrapPad::Rfc5649,
+        is_cluster: false,
+        bad_ciphertext: "CKR_GENERAL_ERROR",
+        remarks: &[
+            "RSA-OAEP with SHA-1 only; ECDSA over a hash value only",
+            "a token whose folder is gone looks empty, and is dead until the module is initialised anew",
+            "builds with assertions abort on AES-GCM without associated data",
+        ],
+    },
+    Quirks {
+        product: "NSS softokn",
+        manufacturer: "Mozilla",
+        iv_mode: Some(IvMode::Caller),
+        max_gcm_bytes: ANY_LENGTH,
+        key_wrap_pad: KeyWrapPad::Pkcs7,
+        is_cluster: false,
+        bad_ciphertext: "CKR_ENCRYPTED_DATA_INVALID",
+        remarks: &["its initialisation needs pReserved, which names the folder of its database", "no EdDSA"],
+    },
+    Quirks {
+        product: "AWS CloudHSM",
+        manufacturer: "Cavium",
+        iv_mode: Some(IvMode::TokenWritten),
+        max_gcm_bytes: 16 * 1024,
+        key_wrap_pad: KeyWrapPad::Unknown,
+        is_cluster: true,
+        bad_ciphertext: "unknown",
+        remarks: &[
+            "the initialisation vector must be zero before; CKM_CLOUDHSM_AES_GCM puts it before the ciphertext instead",
+            "no read-only sessions; CKA_ID must be unique",
+            "being busy shows as CKR_FUNCTION_FAILED or CKR_OPERATION_ACTIVE",
+            "a new key is usable when two HSMs hold it",
+        ],
+    },
+    Quirks {
+        product: "YubiHSM 2",
+        manufacturer: "Yubico",
+        iv_mode: None,
+        max_gcm_bytes: 0,
+        key_wrap_pad: KeyWrapPad::Missing,
+        is_cluster: false,
+        bad_ciphertext: "none: it has no AES-GCM",
+        remarks: &["no AES-GCM: signing and RSA only", "16 sessions for all users of the device together"],
+    },
+    Quirks {
+        product: "Thales Luna",
+        manufacturer: "SafeNet",
+        iv_mode: Some(IvMode::Caller),
+        max_gcm_bytes: ANY_LENGTH,
+        key_wrap_pad: KeyWrapPad::Unknown,
+        is_cluster: false,
+        bad_ciphertext: "unknown",
+        remarks: &["in FIPS mode it makes the initialisation vector and appends it: set IvMode::TokenAppended"],
+    },
+    Quirks {
+        product: "Entrust nShield",
+        manufacturer: "nCipher",
+        iv_mode: Some(IvMode::TokenWritten),
+        max_gcm_bytes: ANY_LENGTH,
+        key_wrap_pad: KeyWrapPad::Unknown,
+        is_cluster: false,
+        bad_ciphertext: "CKR_FUNCTION_FAILED",
+        remarks: &["the initialisation vector must be zero before"],
+    },
+    UNKNOWN,
+];
+
+/// What is known of a token, by the manufacturer that it names.
+pub fn quirks_of(manufacturer: &str) -> &'static Quirks {
+    QUIRKS.iter().find(|quirks| manufacturer.starts_with(quirks.manufacturer)).unwrap_or(&UNKNOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_manufacturer_has_a_row() {
+        assert_eq!(quirks_of("SoftHSM project").product, "SoftHSM 2");
+        assert_eq!(quirks_of("Mozilla Foundation").key_wrap_pad, KeyWrapPad::Pkcs7);
+        assert_eq!(quirks_of("Somebody").product, "unknown");
+        assert_eq!(quirks_of("").product, "unknown");
+    }
+
+    #[test]
+    fn the_catch_all_is_the_last_row() {
+        let catching: Vec<usize> = (0..QUIRKS.len()).filter(|row| QUIRKS[*row].manufacturer.is_empty()).collect();
+        assert_eq!(catching, [QUIRKS.len() - 1]);
+    }
+}

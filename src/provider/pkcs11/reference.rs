@@ -1,0 +1,208 @@
+//! What is kept of a key in a token: how to find it again, and how to know that it is the same.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::codec::{CodecError, Reader, Writer};
+use crate::crypto::KeyPairKind;
+
+/// Bytes of a new CKA_ID: at random, so that no two keys share one.
+pub const KEY_ID_LENGTH: usize = 32;
+
+/// Most bytes of a CKA_LABEL.
+const MAX_LABEL: usize = 255;
+
+/// Most bytes of a fingerprint: the public key of RSA_4096 has 550.
+const MAX_FINGERPRINT: usize = 1_024;
+
+/// The version of the layout.
+const VERSION: u8 = 1;
+
+/// What kind of key lies in a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TokenKeyKind {
+    /// AES-256 for AES-GCM.
+    Aes256,
+    /// AES-256 that wraps other keys (RFC 3394), and does nothing else.
+    WrappingAes256,
+    /// A private key that signs.
+    Signing(KeyPairKind),
+    /// A private RSA key that decrypts.
+    Decryption(KeyPairKind),
+}
+
+impl TokenKeyKind {
+    const fn code(self) -> [u8; 2] {
+        match self {
+            Self::Aes256 => [1, 0],
+            Self::WrappingAes256 => [2, 0],
+            Self::Signing(kind) => [3, pair_code(kind)],
+            Self::Decryption(kind) => [4, pair_code(kind)],
+        }
+    }
+
+    fn of_code(code: [u8; 2]) -> Option<Self> {
+        let pair = || KeyPairKind::ALL.into_iter().find(|kind| pair_code(*kind) == code[1]);
+        match code[0] {
+            1 if code[1] == 0 => Some(Self::Aes256),
+            2 if code[1] == 0 => Some(Self::WrappingAes256),
+            3 => pair().map(Self::Signing),
+            4 => pair().map(Self::Decryption),
+            _ => None,
+        }
+    }
+
+    /// The kind of key pair; `None` for secret keys.
+    pub const fn key_pair(self) -> Option<KeyPairKind> {
+        match self {
+            Self::Aes256 | Self::WrappingAes256 => None,
+            Self::Signing(kind) | Self::Decryption(kind) => Some(kind),
+        }
+    }
+}
+
+impl fmt::Display for TokenKeyKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Aes256 => f.write_str("AES-256"),
+            Self::WrappingAes256 => f.write_str("AES-256 for wrapping"),
+            Self::Signing(kind) => write!(f, "{kind:?} for signing"),
+            Self::Decryption(kind) => write!(f, "{kind:?} for decryption"),
+        }
+    }
+}
+
+const fn pair_code(kind: KeyPairKind) -> u8 {
+    match kind {
+        KeyPairKind::Rsa2048 => 1,
+        KeyPairKind::Rsa3072 => 2,
+        KeyPairKind::Rsa4096 => 3,
+        KeyPairKind::EccP256 => 4,
+        KeyPairKind::EccP384 => 5,
+        KeyPairKind::EccP521 => 6,
+        KeyPairKind::EccSecp256k1 => 7,
+        KeyPairKind::Ed25519 => 8,
+    }
+}
+
+/// By what a key is known to be the same one.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Fingerprint {
+    /// A ciphertext that was made once, and is only ever decrypted.
+    Canary(Vec<u8>),
+    /// Its public key (SubjectPublicKeyInfo in DER), which verifies what it signs and encrypts what it decrypts.
+    PublicKey(Vec<u8>),
+    /// Nothing that the key alone could prove: a wrapping key shows itself by what it unwraps.
+    None,
+}
+
+/// What is kept of a key in a token: its CKA_ID and CKA_LABEL, its kind, and a fingerprint by which it is recognised. It
+/// holds no secret, and every token that has the same key answers to it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyReference(Arc<Inner>);
+
+#[derive(PartialEq, Eq)]
+struct Inner {
+    id: Vec<u8>,
+    label: String,
+    kind: TokenKeyKind,
+    fingerprint: Fingerprint,
+}
+
+impl KeyReference {
+    pub(super) fn new(id: &[u8], label: &str, kind: TokenKeyKind, fingerprint: Fingerprint) -> Self {
+        Self(Arc::new(Inner { id: id.to_vec(), label: label.to_owned(), kind, fingerprint }))
+    }
+
+    /// The CKA_ID.
+    pub fn id(&self) -> &[u8] {
+        &self.0.id
+    }
+
+    /// The CKA_LABEL, for people.
+    pub fn label(&self) -> &str {
+        &self.0.label
+    }
+
+    /// What kind of key it is.
+    pub fn kind(&self) -> TokenKeyKind {
+        self.0.kind
+    }
+
+    /// The public key of a key pair, a SubjectPublicKeyInfo in DER.
+    pub fn public_key(&self) -> Option<&[u8]> {
+        match &self.0.fingerprint {
+            Fingerprint::PublicKey(spki) => Some(spki),
+            Fingerprint::Canary(_) | Fingerprint::None => None,
+        }
+    }
+
+    pub(super) fn fingerprint(&self) -> &Fingerprint {
+        &self.0.fingerprint
+    }
+
+    /// Serializes it: `u8 version = 1 | u8 kind | u8 key pair | u16 length, CKA_ID | u16 length, label | u8 fingerprint |
+    /// u16 length, its bytes`, big-endian.
+    ///
+    /// # Errors
+    /// [`CodecError::TooLong`] if a part is over 65,535 bytes, which none that was made here is.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, CodecError> {
+        let mut writer = Writer::with_capacity(160);
+        writer.u8(VERSION).bytes(&self.0.kind.code());
+        writer.prefixed_u16(&self.0.id, "key id")?;
+        writer.prefixed_u16(self.0.label.as_bytes(), "label")?;
+        let (code, bytes): (u8, &[u8]) = match &self.0.fingerprint {
+            Fingerprint::None => (0, &[]),
+            Fingerprint::Canary(canary) => (1, canary),
+            Fingerprint::PublicKey(spki) => (2, spki),
+        };
+        writer.u8(code).prefixed_u16(bytes, "fingerprint")?;
+        Ok(writer.into_bytes())
+    }
+
+    /// Reads what [`KeyReference::to_bytes`] wrote; `None` for anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8("version").ok()? != VERSION {
+            return None;
+        }
+        let kind = TokenKeyKind::of_code(reader.array("kind").ok()?)?;
+        let id = reader.prefixed_u16("key id").ok()?;
+        let label = std::str::from_utf8(reader.prefixed_u16("label").ok()?).ok()?;
+        let code = reader.u8("fingerprint").ok()?;
+        let fingerprint = reader.prefixed_u16("fingerprint").ok()?;
+        reader.finish().ok()?;
+        let fitting = match kind {
+            TokenKeyKind::Aes256 => 1,
+            TokenKeyKind::WrappingAes256 => 0,
+            TokenKeyKind::Signing(_) | TokenKeyKind::Decryption(_) => 2,
+        };
+        if code != fitting || fingerprint.len() > MAX_FINGERPRINT || !(1..=KEY_ID_LENGTH).contains(&id.len()) {
+            return None;
+        }
+        let fingerprint = match code {
+            1 => Fingerprint::Canary(fingerprint.to_vec()),
+            2 => Fingerprint::PublicKey(fingerprint.to_vec()),
+            _ if fingerprint.is_empty() => Fingerprint::None,
+            _ => return None,
+        };
+        (label.len() <= MAX_LABEL).then(|| Self::new(id, label, kind, fingerprint))
+    }
+}
+
+impl fmt::Debug for KeyReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KeyReference({self})")
+    }
+}
+
+impl fmt::Display for KeyReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} key '{}' with id {}", self.0.kind, self.0.label, id_text(&self.0.id))
+    }
+}
+
+/// A CKA_ID for people.
+pub(super) fn id_text(id: &[u8]) -> String {
+    base16ct::lower::encode_string(id)
+}

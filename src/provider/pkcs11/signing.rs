@@ -1,0 +1,122 @@
+//! Signatures and RSA decryption in a token. Messages are hashed in software, as not every token hashes: it gets the
+//! hash value, in the form that its mechanism takes.
+
+use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource, PkcsPssParams};
+use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::object::ObjectHandle;
+use cryptoki::session::Session;
+use pkcs8::der::Encode;
+use pkcs8::der::asn1::UintRef;
+
+use super::error::{ErrorClass, TokenError};
+use super::mechanism::Needed;
+use crate::algorithm::SigningAlgorithm;
+use crate::crypto::{CryptoBackend, DigestAlgorithm, RsaOaep, SignatureInput};
+use crate::secret::SecretBytes;
+
+/// What stands before a hash value in a PKCS#1 v1.5 signature (RFC 8017, section 9.2, note 1).
+const SHA256_PREFIX: &[u8] =
+    &[0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
+const SHA384_PREFIX: &[u8] =
+    &[0x30, 0x41, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02, 0x05, 0x00, 0x04, 0x30];
+const SHA512_PREFIX: &[u8] =
+    &[0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0x05, 0x00, 0x04, 0x40];
+
+/// How a token makes the signatures of an algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Pkcs1(&'static [u8]),
+    Pss(MechanismType, PkcsMgfType),
+    Ecdsa,
+}
+
+/// The hash function and the scheme of an algorithm; `None` for those that no token is asked for.
+fn scheme(algorithm: SigningAlgorithm) -> Option<(DigestAlgorithm, Scheme)> {
+    use DigestAlgorithm::{Sha256, Sha384, Sha512};
+    Some(match algorithm {
+        SigningAlgorithm::RsassaPkcs1V15Sha256 => (Sha256, Scheme::Pkcs1(SHA256_PREFIX)),
+        SigningAlgorithm::RsassaPkcs1V15Sha384 => (Sha384, Scheme::Pkcs1(SHA384_PREFIX)),
+        SigningAlgorithm::RsassaPkcs1V15Sha512 => (Sha512, Scheme::Pkcs1(SHA512_PREFIX)),
+        SigningAlgorithm::RsassaPssSha256 => (Sha256, Scheme::Pss(MechanismType::SHA256, PkcsMgfType::MGF1_SHA256)),
+        SigningAlgorithm::RsassaPssSha384 => (Sha384, Scheme::Pss(MechanismType::SHA384, PkcsMgfType::MGF1_SHA384)),
+        SigningAlgorithm::RsassaPssSha512 => (Sha512, Scheme::Pss(MechanismType::SHA512, PkcsMgfType::MGF1_SHA512)),
+        SigningAlgorithm::EcdsaSha256 => (Sha256, Scheme::Ecdsa),
+        SigningAlgorithm::EcdsaSha384 => (Sha384, Scheme::Ecdsa),
+        SigningAlgorithm::EcdsaSha512 => (Sha512, Scheme::Ecdsa),
+        SigningAlgorithm::Ed25519Sha512 | SigningAlgorithm::Ed25519PhSha512 => return None,
+    })
+}
+
+/// What an algorithm needs of a token; an error names the mechanism where no token is asked for it.
+pub(super) fn needed(algorithm: SigningAlgorithm) -> Result<Needed, TokenError> {
+    match scheme(algorithm) {
+        Some((_, Scheme::Pkcs1(_))) => Ok(Needed::Pkcs1),
+        Some((_, Scheme::Pss(..))) => Ok(Needed::Pss),
+        Some((_, Scheme::Ecdsa)) => Ok(Needed::Ecdsa),
+        None => Err(TokenError::lacks("CKM_EDDSA", format!("{algorithm} needs CKM_EDDSA with its variants"))),
+    }
+}
+
+/// The hash value that is signed.
+pub(super) fn digest(
+    backend: &CryptoBackend,
+    algorithm: SigningAlgorithm,
+    input: SignatureInput<'_>,
+) -> Result<Vec<u8>, TokenError> {
+    let (hash, _) = scheme(algorithm).ok_or_else(|| TokenError::lacks("CKM_EDDSA", "no Ed25519 in tokens"))?;
+    match input {
+        SignatureInput::Message(message) => Ok(backend.digest().digest(hash, &[message]).as_ref().to_vec()),
+        SignatureInput::Digest(digest) if digest.len() == hash.output_length() => Ok(digest.to_vec()),
+        SignatureInput::Digest(digest) => {
+            let text = format!("a hash value of {algorithm} does not have {} bytes", digest.len());
+            Err(TokenError::new(ErrorClass::BadInput, text))
+        }
+    }
+}
+
+/// Signs a hash value. ECDSA signatures come out in DER.
+pub(super) fn sign(
+    session: &Session,
+    key: ObjectHandle,
+    algorithm: SigningAlgorithm,
+    digest: &[u8],
+) -> Result<Vec<u8>, TokenError> {
+    let (_, scheme) = scheme(algorithm).ok_or_else(|| TokenError::lacks("CKM_EDDSA", "no Ed25519 in tokens"))?;
+    match scheme {
+        Scheme::Pkcs1(prefix) => Ok(session.sign(&Mechanism::RsaPkcs, key, &[prefix, digest].concat())?),
+        Scheme::Pss(hash_alg, mgf) => {
+            let parameters = PkcsPssParams { hash_alg, mgf, s_len: digest.len().try_into()? };
+            Ok(session.sign(&Mechanism::RsaPkcsPss(parameters), key, digest)?)
+        }
+        Scheme::Ecdsa => to_der(&session.sign(&Mechanism::Ecdsa, key, digest)?),
+    }
+}
+
+/// `r` and `s` one after the other, as tokens write them (PKCS#11 v3.1, section 6.3.1), as `Ecdsa-Sig-Value` (RFC 3279,
+/// section 2.2.3).
+fn to_der(signature: &[u8]) -> Result<Vec<u8>, TokenError> {
+    let malformed = || TokenError::new(ErrorClass::Fatal, "the token made no ECDSA signature");
+    if signature.is_empty() || !signature.len().is_multiple_of(2) {
+        return Err(malformed());
+    }
+    let (r, s) = signature.split_at(signature.len() / 2);
+    let numbers: Result<Vec<_>, _> = [r, s].into_iter().map(UintRef::new).collect();
+    numbers.and_then(|numbers| numbers.to_der()).map_err(|_| malformed())
+}
+
+/// Opens an RSA-OAEP ciphertext with an empty label.
+pub(super) fn decrypt_oaep(
+    session: &Session,
+    key: ObjectHandle,
+    oaep: RsaOaep,
+    ciphertext: &[u8],
+) -> Result<SecretBytes, TokenError> {
+    let (hash, mgf) = match oaep {
+        RsaOaep::Sha1 => (MechanismType::SHA1, PkcsMgfType::MGF1_SHA1),
+        RsaOaep::Sha256 => (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256),
+        RsaOaep::Sha384 => (MechanismType::SHA384, PkcsMgfType::MGF1_SHA384),
+        RsaOaep::Sha512 => (MechanismType::SHA512, PkcsMgfType::MGF1_SHA512),
+    };
+    let parameters = PkcsOaepParams::new(hash, mgf, PkcsOaepSource::empty());
+    Ok(SecretBytes::from_vec(session.decrypt(&Mechanism::RsaPkcsOaep(parameters), key, ciphertext)?))
+}

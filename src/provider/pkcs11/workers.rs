@@ -1,0 +1,208 @@
+//! Calls with a deadline: on a bounded number of named threads, so that a call that does not come back costs one thread
+//! and not its caller.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::error::{ErrorClass, TokenError};
+use super::module::{Module, StuckCall};
+
+/// How long a thread without work stays.
+const IDLE: Duration = Duration::from_secs(10);
+
+type Work = Box<dyn FnOnce() + Send>;
+
+/// Threads for the calls of one token.
+pub(super) struct Workers {
+    name: String,
+    most: usize,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Work>,
+    threads: usize,
+    idle: usize,
+    stuck: usize,
+    ended: bool,
+}
+
+/// Where a call stands. Exactly one side moves it from `WAITING` or `RUNNING`.
+const WAITING: u8 = 0;
+const RUNNING: u8 = 1;
+const DONE: u8 = 2;
+const GIVEN_UP: u8 = 3;
+
+/// One call: its result, and what must be undone when it comes back after its caller has left.
+struct Slot<T> {
+    stage: AtomicU8,
+    result: Mutex<Option<T>>,
+    stuck: Mutex<Option<StuckCall>>,
+    ready: Condvar,
+}
+
+impl Workers {
+    pub(super) fn new(name: &str, most: usize) -> Self {
+        Self { name: name.to_owned(), most: most.max(1), shared: Arc::default() }
+    }
+
+    /// Calls that were given up and still run.
+    pub(super) fn stuck(&self) -> usize {
+        self.shared.lock().stuck
+    }
+
+    /// Runs `work` on a thread and waits for it until the deadline.
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        module: &Module,
+        deadline: Duration,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, TokenError> {
+        let slot = Arc::new(Slot {
+            stage: AtomicU8::new(WAITING),
+            result: Mutex::new(None),
+            stuck: Mutex::new(None),
+            ready: Condvar::new(),
+        });
+        self.submit(Box::new({
+            let (slot, shared) = (Arc::clone(&slot), Arc::clone(&self.shared));
+            move || slot.run(&shared, work)
+        }))?;
+        if let Some(result) = slot.wait(deadline) {
+            return Ok(result);
+        }
+        self.give_up(module, &slot)
+    }
+
+    fn submit(&self, work: Work) -> Result<(), TokenError> {
+        let mut state = self.shared.lock();
+        if state.stuck >= self.most {
+            let text = format!("none of the {} calls that {} may have under way comes back", self.most, self.name);
+            return Err(TokenError::new(ErrorClass::TokenLost, text));
+        }
+        state.queue.push_back(work);
+        if state.idle >= state.queue.len() {
+            drop(state);
+            self.shared.changed.notify_one();
+        } else if state.threads < self.most {
+            state.threads += 1;
+            let shared = Arc::clone(&self.shared);
+            let started = thread::Builder::new().name(self.name.clone()).spawn(move || shared.serve());
+            if let Err(error) = started {
+                state.threads -= 1;
+                state.queue.pop_back();
+                return Err(TokenError::new(ErrorClass::Busy, format!("there is no thread for a call: {error}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The deadline has passed: takes the result if it came in this moment, and otherwise leaves the call to itself.
+    fn give_up<T>(&self, module: &Module, slot: &Slot<T>) -> Result<T, TokenError> {
+        if slot.stage.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            return Err(TokenError::new(ErrorClass::Busy, format!("no thread of {} was free in time", self.name)));
+        }
+        let mut kept = slot.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.stage.compare_exchange(RUNNING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            self.shared.lock().stuck += 1;
+            *kept = Some(module.call_is_stuck());
+            return Err(TokenError::new(ErrorClass::TokenLost, format!("a call to {} does not come back", self.name)));
+        }
+        drop(kept);
+        let late = slot.result.lock().unwrap_or_else(PoisonError::into_inner).take();
+        late.ok_or_else(|| TokenError::new(ErrorClass::Fatal, format!("a call to {} panicked", self.name)))
+    }
+}
+
+impl<T> Slot<T> {
+    fn run(&self, shared: &Shared, work: impl FnOnce() -> T) {
+        if self.stage.compare_exchange(WAITING, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            return;
+        }
+        // A panic reaches the caller as an error, and the thread goes on.
+        let result = catch_unwind(AssertUnwindSafe(work)).ok();
+        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = result;
+        if self.stage.compare_exchange(RUNNING, DONE, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            // The lock makes sure that a caller who has just looked is waiting by now.
+            drop(self.result.lock());
+            self.ready.notify_one();
+        } else {
+            // Nobody waits any more: the result is wiped with its type, and the thread is free again.
+            drop(self.result.lock().unwrap_or_else(PoisonError::into_inner).take());
+            drop(self.stuck.lock().unwrap_or_else(PoisonError::into_inner).take());
+            shared.lock().stuck -= 1;
+        }
+    }
+
+    fn wait(&self, deadline: Duration) -> Option<T> {
+        let until = Instant::now() + deadline;
+        let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+        while self.stage.load(Ordering::Acquire) != DONE {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            result = self.ready.wait_timeout(result, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        result.take()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn serve(&self) {
+        let mut state = self.lock();
+        loop {
+            while let Some(work) = state.queue.pop_front() {
+                drop(state);
+                work();
+                state = self.lock();
+            }
+            if state.ended {
+                break;
+            }
+            state.idle += 1;
+            let waited = self.changed.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            state = waited.0;
+            state.idle -= 1;
+            if waited.1.timed_out() && state.queue.is_empty() {
+                break;
+            }
+        }
+        state.threads -= 1;
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.shared.lock().ended = true;
+        self.shared.changed.notify_all();
+    }
+}
+
+impl fmt::Debug for Workers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.shared.lock();
+        f.debug_struct("Workers")
+            .field("name", &self.name)
+            .field("most", &self.most)
+            .field("threads", &state.threads)
+            .field("stuck", &state.stuck)
+            .finish_non_exhaustive()
+    }
+}
