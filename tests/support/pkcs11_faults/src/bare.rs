@@ -1,0 +1,137 @@
+//! The bare C calls behind one operation, for benchmarks: what a library over them may at best cost.
+
+use std::path::Path;
+use std::ptr::{addr_of_mut, null_mut};
+
+use cryptoki_sys::*;
+use libloading::Library;
+
+/// A session of a module that somebody else has initialised and logged in to, and a key.
+#[derive(Debug)]
+pub struct Bare {
+    _library: Library,
+    list: *mut CK_FUNCTION_LIST,
+    session: CK_SESSION_HANDLE,
+    key: CK_OBJECT_HANDLE,
+}
+
+// SAFETY: a session may be used by any thread, one at a time; `&mut self` sees to that.
+unsafe impl Send for Bare {}
+
+macro_rules! call {
+    ($bare:expr, $function:ident($($argument:expr),*)) => {{
+        // SAFETY: the module keeps to the standard, and so do the arguments.
+        let value = unsafe { ((*$bare.list).$function.expect("the module has it"))($($argument),*) };
+        assert_eq!(value, CKR_OK, stringify!($function));
+    }};
+}
+
+impl Bare {
+    /// Opens a session of the one token with the label, and finds the secret or private key of an id.
+    pub fn new(module: &Path, label: &str, id: &[u8], private: bool) -> Self {
+        let mut list = null_mut();
+        // SAFETY: the function has this type.
+        let library = unsafe {
+            let library = Library::new(module).expect("the module is loaded already");
+            let get = library.get::<unsafe extern "C" fn(*mut *mut CK_FUNCTION_LIST) -> CK_RV>(b"C_GetFunctionList\0");
+            assert_eq!(get.expect("a module")(&mut list), CKR_OK);
+            library
+        };
+        let mut bare = Self { _library: library, list, session: 0, key: 0 };
+        let (mut slots, mut count) = ([0; 64], 64);
+        call!(bare, C_GetSlotList(CK_TRUE, slots.as_mut_ptr(), &mut count));
+        let slot = slots[..count as usize].iter().copied().find(|slot| {
+            let mut info = CK_TOKEN_INFO::default();
+            call!(bare, C_GetTokenInfo(*slot, &mut info));
+            String::from_utf8_lossy(&info.label).trim_end() == label
+        });
+        let slot = slot.expect("the token is there");
+        call!(bare, C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, null_mut(), None, &mut bare.session));
+        let mut class = if private { CKO_PRIVATE_KEY } else { CKO_SECRET_KEY };
+        let mut template = [
+            CK_ATTRIBUTE { type_: CKA_CLASS, pValue: addr_of_mut!(class).cast(), ulValueLen: 8 },
+            CK_ATTRIBUTE { type_: CKA_ID, pValue: id.as_ptr().cast_mut().cast(), ulValueLen: id.len() as CK_ULONG },
+        ];
+        let mut found = 0;
+        call!(bare, C_FindObjectsInit(bare.session, template.as_mut_ptr(), 2));
+        call!(bare, C_FindObjects(bare.session, &mut bare.key, 1, &mut found));
+        call!(bare, C_FindObjectsFinal(bare.session));
+        assert_eq!(found, 1, "the key is there");
+        bare
+    }
+
+    /// Encrypts with AES-GCM: asks for the length, allocates, encrypts.
+    pub fn encrypt(&mut self, iv: &[u8; 12], data: &[u8], plaintext: &[u8]) -> Vec<u8> {
+        let mut parameters = gcm(iv, data);
+        let mut mechanism = mechanism(&mut parameters);
+        call!(self, C_EncryptInit(self.session, &mut mechanism, self.key));
+        let (input, length) = (plaintext.as_ptr().cast_mut(), plaintext.len() as CK_ULONG);
+        let mut written = 0;
+        call!(self, C_Encrypt(self.session, input, length, null_mut(), &mut written));
+        let mut output = vec![0; written as usize];
+        call!(self, C_Encrypt(self.session, input, length, output.as_mut_ptr(), &mut written));
+        output.truncate(written as usize);
+        output
+    }
+
+    /// Decrypts with AES-GCM: asks for the length, allocates, decrypts.
+    pub fn decrypt(&mut self, iv: &[u8; 12], data: &[u8], ciphertext: &[u8]) -> Vec<u8> {
+        let mut parameters = gcm(iv, data);
+        let mut mechanism = mechanism(&mut parameters);
+        call!(self, C_DecryptInit(self.session, &mut mechanism, self.key));
+        let (input, length) = (ciphertext.as_ptr().cast_mut(), ciphertext.len() as CK_ULONG);
+        let mut written = 0;
+        call!(self, C_Decrypt(self.session, input, length, null_mut(), &mut written));
+        let mut output = vec![0; written as usize];
+        call!(self, C_Decrypt(self.session, input, length, output.as_mut_ptr(), &mut written));
+        output.truncate(written as usize);
+        output
+    }
+
+    /// Signs with a mechanism without parameters: CKM_ECDSA (`ecdsa`) or CKM_RSA_PKCS.
+    pub fn sign(&mut self, ecdsa: bool, input: &[u8]) -> Vec<u8> {
+        let kind = if ecdsa { CKM_ECDSA } else { CKM_RSA_PKCS };
+        let mut mechanism = CK_MECHANISM { mechanism: kind, pParameter: null_mut(), ulParameterLen: 0 };
+        call!(self, C_SignInit(self.session, &mut mechanism, self.key));
+        let (data, length) = (input.as_ptr().cast_mut(), input.len() as CK_ULONG);
+        let mut written = 0;
+        call!(self, C_Sign(self.session, data, length, null_mut(), &mut written));
+        let mut output = vec![0; written as usize];
+        call!(self, C_Sign(self.session, data, length, output.as_mut_ptr(), &mut written));
+        output.truncate(written as usize);
+        output
+    }
+
+    /// Draws random bytes.
+    pub fn random(&mut self, length: usize) -> Vec<u8> {
+        let mut output = vec![0; length];
+        call!(self, C_GenerateRandom(self.session, output.as_mut_ptr(), length as CK_ULONG));
+        output
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        // SAFETY: the session is open; whether the module still is does not matter here.
+        let _ = unsafe { ((*self.list).C_CloseSession.expect("the module has it"))(self.session) };
+    }
+}
+
+fn gcm(iv: &[u8; 12], data: &[u8]) -> CK_GCM_PARAMS {
+    CK_GCM_PARAMS {
+        pIv: iv.as_ptr().cast_mut(),
+        ulIvLen: 12,
+        ulIvBits: 96,
+        pAAD: data.as_ptr().cast_mut(),
+        ulAADLen: data.len() as CK_ULONG,
+        ulTagBits: 128,
+    }
+}
+
+fn mechanism(parameters: &mut CK_GCM_PARAMS) -> CK_MECHANISM {
+    CK_MECHANISM {
+        mechanism: CKM_AES_GCM,
+        pParameter: std::ptr::from_mut(parameters).cast(),
+        ulParameterLen: size_of::<CK_GCM_PARAMS>() as CK_ULONG,
+    }
+}

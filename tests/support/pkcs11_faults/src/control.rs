@@ -1,0 +1,140 @@
+//! What tests drive the module with.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use libloading::Library;
+
+use crate::module::{HANG, RETURN, SLEEP};
+
+macro_rules! functions {
+    ($($name:ident),* $(,)?) => {
+        /// A function of PKCS#11 that can be made to fail.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(usize)]
+        pub enum Function { $(#[doc = concat!("`C_", stringify!($name), "`.")] $name,)* }
+
+        impl Function {
+            /// Every one.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+        }
+    };
+}
+
+functions! {
+    Initialize, Finalize, GetSlotList, GetTokenInfo, GetMechanismList, GetMechanismInfo, OpenSession, CloseSession,
+    Login, CreateObject, DestroyObject, GetAttributeValue, SetAttributeValue, FindObjectsInit, FindObjects,
+    FindObjectsFinal, EncryptInit, Encrypt, DecryptInit, Decrypt, SignInit, Sign, GenerateKey, GenerateKeyPair, WrapKey,
+    UnwrapKey, GenerateRandom,
+}
+
+/// What a function does instead, or before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Returns a value, and nothing is forwarded.
+    Return(u64),
+    /// Sleeps as many milliseconds first.
+    Sleep(u64),
+    /// Waits first until the rules are cleared.
+    Hang,
+}
+
+/// A copy of the shim, loaded: other copies know nothing of its rules.
+#[derive(Debug)]
+pub struct Shim {
+    path: PathBuf,
+    library: Library,
+}
+
+impl Shim {
+    /// Copies the shim to `folder` and puts it in front of a module, which is initialised with `reserved`.
+    pub fn new(folder: &Path, name: &str, module: &Path, reserved: &str) -> Self {
+        let path = folder.join(format!("{name}.so"));
+        fs::copy(built(), &path).unwrap_or_else(|error| panic!("{}: {error}", built().display()));
+        let module = module.to_str().expect("a path in UTF-8");
+        // SAFETY: the library is ours; the function has this type, and is called once, with valid text.
+        let (library, status) = unsafe {
+            let library = Library::new(&path).expect("the shim can be loaded");
+            let configure = library
+                .get::<unsafe extern "C" fn(*const u8, usize, *const u8, usize) -> i32>(b"faults_configure\0")
+                .expect("the shim has it");
+            let status = configure(module.as_ptr(), module.len(), reserved.as_ptr(), reserved.len());
+            (library, status)
+        };
+        assert_eq!(status, 0, "{module} cannot be loaded behind the shim");
+        Self { path, library }
+    }
+
+    /// The file, to be loaded as a module.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// From the call after the next `skip` ones, `times` calls of a function do something else.
+    pub fn rule(&self, function: Function, skip: u64, times: u64, action: Action) {
+        self.add_rule(function as usize, skip, times, action);
+    }
+
+    /// The same for calls of any function.
+    pub fn rule_for_all(&self, skip: u64, times: u64, action: Action) {
+        self.add_rule(usize::MAX, skip, times, action);
+    }
+
+    fn add_rule(&self, function: usize, skip: u64, times: u64, action: Action) {
+        let (action, value) = match action {
+            Action::Return(value) => (RETURN, value),
+            Action::Sleep(value) => (SLEEP, value),
+            Action::Hang => (HANG, 0),
+        };
+        // SAFETY: the function has this type.
+        unsafe {
+            let rule = self.library.get::<extern "C" fn(usize, u64, u64, u64, u64)>(b"faults_rule\0");
+            rule.expect("the shim has it")(function, skip, times, action, value);
+        }
+    }
+
+    /// Ends every rule; what hangs goes on, and a token that vanished is there again.
+    pub fn clear(&self) {
+        // SAFETY: the function has this type.
+        unsafe { self.library.get::<extern "C" fn()>(b"faults_clear\0").expect("the shim has it")() }
+    }
+
+    /// No slot has a token any more, and every call is answered so.
+    pub fn vanish(&self) {
+        // SAFETY: the function has this type.
+        unsafe { self.library.get::<extern "C" fn()>(b"faults_vanish\0").expect("the shim has it")() }
+    }
+
+    /// Behaves as a token that writes (1), prepends (2) or appends (3) the initialisation vectors of AES-GCM.
+    pub fn iv_mode(&self, mode: usize) {
+        // SAFETY: the function has this type.
+        unsafe { self.library.get::<extern "C" fn(usize)>(b"faults_iv_mode\0").expect("the shim has it")(mode) }
+    }
+
+    /// How often a function was called.
+    pub fn calls(&self, function: Function) -> u64 {
+        // SAFETY: the function has this type.
+        unsafe {
+            self.library.get::<extern "C" fn(usize) -> u64>(b"faults_calls\0").expect("the shim has it")(
+                function as usize,
+            )
+        }
+    }
+
+    /// How often any function was called.
+    pub fn all_calls(&self) -> u64 {
+        Function::ALL.iter().map(|function| self.calls(*function)).sum()
+    }
+}
+
+impl Drop for Shim {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// The shim as cargo built it: beside the test binary.
+fn built() -> PathBuf {
+    let binary = std::env::current_exe().expect("the path of this program");
+    binary.parent().expect("it lies in a folder").join("libstrongroom_pkcs11_faults.so")
+}

@@ -1,0 +1,18 @@
+//! A PKCS#11 module that forwards to another one and fails on request.
+//!
+//! As a `cdylib` it is a module: it exports `C_GetFunctionList`, hands each call to the real module, and consults the
+//! rules that a test set. It also passes the initialisation arguments that NSS wants and safe code cannot give. As a
+//! `rlib` it is what tests drive it with ([`Shim`], [`SoftHsm`], [`Nss`]), and the bare C calls of the benchmarks.
+
+#![allow(non_snake_case, reason = "the functions have the names of the standard")]
+
+mod bare;
+mod control;
+mod module;
+mod process;
+mod tokens;
+
+pub use bare::Bare;
+pub use control::{Action, Function, Shim};
+pub use process::in_child;
+pub use tokens::{Nss, PIN, SoftHsm, nss_module, soft_hsm_module};

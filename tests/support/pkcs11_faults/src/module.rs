@@ -1,0 +1,325 @@
+//! The module: forwards, counts, and fails as the rules say.
+
+use std::ffi::{CString, c_void};
+use std::ptr::{addr_of_mut, null_mut};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use cryptoki_sys::*;
+
+use crate::control::Function;
+
+/// Return with the value.
+pub(crate) const RETURN: u64 = 0;
+/// Sleep as many milliseconds, and go on.
+pub(crate) const SLEEP: u64 = 1;
+/// Wait until it is released, and go on.
+pub(crate) const HANG: u64 = 2;
+
+/// CKM_CLOUDHSM_AES_GCM.
+const CLOUDHSM_AES_GCM: CK_MECHANISM_TYPE = CKM_VENDOR_DEFINED | 0x1087;
+
+/// Who makes initialisation vectors: us, the token into the parameter, the token before or after the ciphertext.
+static IV_MODE: AtomicUsize = AtomicUsize::new(0);
+static VANISHED: AtomicBool = AtomicBool::new(false);
+static RELEASED: AtomicU64 = AtomicU64::new(0);
+static CALLS: [AtomicU64; Function::ALL.len()] = [const { AtomicU64::new(0) }; Function::ALL.len()];
+static RULES: Mutex<Vec<Rule>> = Mutex::new(Vec::new());
+static SETTINGS: Mutex<Settings> = Mutex::new(Settings { module: None, reserved: None });
+static mut LIST: CK_FUNCTION_LIST = unsafe { std::mem::zeroed() };
+static mut REAL: *mut CK_FUNCTION_LIST = null_mut();
+
+/// The initialisation vector of a session's operation, where the token appends or prepends it.
+static VECTORS: Mutex<Vec<(CK_SESSION_HANDLE, [u8; 12])>> = Mutex::new(Vec::new());
+
+struct Rule {
+    function: usize,
+    skip: u64,
+    times: u64,
+    action: u64,
+    value: u64,
+}
+
+struct Settings {
+    module: Option<libloading::Library>,
+    reserved: Option<CString>,
+}
+
+/// Consults the rules: the value to return instead of forwarding, if any.
+fn consult(function: Function) -> Option<CK_RV> {
+    let index = function as usize;
+    CALLS[index].fetch_add(1, SeqCst);
+    let hit = {
+        let mut rules = RULES.lock().unwrap();
+        let rule = rules.iter_mut().find(|rule| rule.function == index || rule.function == usize::MAX);
+        rule.and_then(|rule| {
+            if rule.skip > 0 {
+                rule.skip -= 1;
+                return None;
+            }
+            if rule.times == 0 {
+                return None;
+            }
+            rule.times -= 1;
+            Some((rule.action, rule.value))
+        })
+    };
+    match hit {
+        Some((RETURN, value)) => return Some(value),
+        Some((SLEEP, value)) => thread::sleep(Duration::from_millis(value)),
+        Some((HANG, _)) => {
+            let released = RELEASED.load(SeqCst);
+            while RELEASED.load(SeqCst) == released {
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        _ => {}
+    }
+    let of_module = matches!(function, Function::Initialize | Function::Finalize | Function::GetSlotList);
+    (VANISHED.load(SeqCst) && !of_module).then_some(CKR_TOKEN_NOT_PRESENT)
+}
+
+macro_rules! forward {
+    ($($name:ident = $function:ident($($argument:ident: $type:ty),*);)*) => {
+        $(
+            unsafe extern "C" fn $name($($argument: $type),*) -> CK_RV {
+                if let Some(value) = consult(Function::$function) {
+                    return value;
+                }
+                // SAFETY: the arguments are the caller's, who keeps to the standard.
+                unsafe { ((*REAL).$name.expect("the real module has it"))($($argument),*) }
+            }
+        )*
+
+        fn fill(list: &mut CK_FUNCTION_LIST) {
+            $(list.$name = Some($name);)*
+            list.C_Initialize = Some(C_Initialize);
+            list.C_GetSlotList = Some(C_GetSlotList);
+            list.C_EncryptInit = Some(C_EncryptInit);
+            list.C_Encrypt = Some(C_Encrypt);
+        }
+    };
+}
+
+forward! {
+    C_Finalize = Finalize(reserved: *mut c_void);
+    C_GetTokenInfo = GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO);
+    C_GetMechanismList = GetMechanismList(slot: CK_SLOT_ID, list: *mut CK_MECHANISM_TYPE, count: *mut CK_ULONG);
+    C_GetMechanismInfo = GetMechanismInfo(slot: CK_SLOT_ID, kind: CK_MECHANISM_TYPE, info: *mut CK_MECHANISM_INFO);
+    C_OpenSession = OpenSession(slot: CK_SLOT_ID, flags: CK_FLAGS, data: *mut c_void, notify: CK_NOTIFY, session: *mut CK_SESSION_HANDLE);
+    C_CloseSession = CloseSession(session: CK_SESSION_HANDLE);
+    C_Login = Login(session: CK_SESSION_HANDLE, user: CK_USER_TYPE, pin: *mut CK_UTF8CHAR, length: CK_ULONG);
+    C_CreateObject = CreateObject(session: CK_SESSION_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG, object: *mut CK_OBJECT_HANDLE);
+    C_DestroyObject = DestroyObject(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE);
+    C_GetAttributeValue = GetAttributeValue(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG);
+    C_SetAttributeValue = SetAttributeValue(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG);
+    C_FindObjectsInit = FindObjectsInit(session: CK_SESSION_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG);
+    C_FindObjects = FindObjects(session: CK_SESSION_HANDLE, found: *mut CK_OBJECT_HANDLE, most: CK_ULONG, count: *mut CK_ULONG);
+    C_FindObjectsFinal = FindObjectsFinal(session: CK_SESSION_HANDLE);
+    C_DecryptInit = DecryptInit(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, key: CK_OBJECT_HANDLE);
+    C_Decrypt = Decrypt(session: CK_SESSION_HANDLE, input: *mut CK_BYTE, length: CK_ULONG, output: *mut CK_BYTE, written: *mut CK_ULONG);
+    C_SignInit = SignInit(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, key: CK_OBJECT_HANDLE);
+    C_Sign = Sign(session: CK_SESSION_HANDLE, input: *mut CK_BYTE, length: CK_ULONG, output: *mut CK_BYTE, written: *mut CK_ULONG);
+    C_GenerateKey = GenerateKey(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, template: *mut CK_ATTRIBUTE, count: CK_ULONG, key: *mut CK_OBJECT_HANDLE);
+    C_GenerateKeyPair = GenerateKeyPair(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, public: *mut CK_ATTRIBUTE, publics: CK_ULONG, private: *mut CK_ATTRIBUTE, privates: CK_ULONG, one: *mut CK_OBJECT_HANDLE, two: *mut CK_OBJECT_HANDLE);
+    C_WrapKey = WrapKey(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, with: CK_OBJECT_HANDLE, key: CK_OBJECT_HANDLE, output: *mut CK_BYTE, written: *mut CK_ULONG);
+    C_UnwrapKey = UnwrapKey(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, with: CK_OBJECT_HANDLE, wrapped: *mut CK_BYTE, length: CK_ULONG, template: *mut CK_ATTRIBUTE, count: CK_ULONG, key: *mut CK_OBJECT_HANDLE);
+    C_GenerateRandom = GenerateRandom(session: CK_SESSION_HANDLE, output: *mut CK_BYTE, length: CK_ULONG);
+}
+
+unsafe extern "C" fn C_Initialize(arguments: *mut c_void) -> CK_RV {
+    if let Some(value) = consult(Function::Initialize) {
+        return value;
+    }
+    let settings = SETTINGS.lock().unwrap();
+    // SAFETY: the caller gives CK_C_INITIALIZE_ARGS or nothing, and what is added outlives the call.
+    unsafe {
+        let mut own = if arguments.is_null() { CK_C_INITIALIZE_ARGS::default() } else { *arguments.cast() };
+        let given = match &settings.reserved {
+            Some(text) => {
+                own.pReserved = text.as_ptr().cast_mut().cast();
+                addr_of_mut!(own).cast()
+            }
+            None => arguments,
+        };
+        ((*REAL).C_Initialize.expect("the real module has it"))(given)
+    }
+}
+
+unsafe extern "C" fn C_GetSlotList(present: CK_BBOOL, list: *mut CK_SLOT_ID, count: *mut CK_ULONG) -> CK_RV {
+    if let Some(value) = consult(Function::GetSlotList) {
+        return value;
+    }
+    // SAFETY: the arguments are the caller's.
+    unsafe {
+        if VANISHED.load(SeqCst) {
+            *count = 0;
+            return CKR_OK;
+        }
+        ((*REAL).C_GetSlotList.expect("the real module has it"))(present, list, count)
+    }
+}
+
+/// As a token that makes its own initialisation vectors, if it is told to be one.
+unsafe extern "C" fn C_EncryptInit(
+    session: CK_SESSION_HANDLE,
+    mechanism: *mut CK_MECHANISM,
+    key: CK_OBJECT_HANDLE,
+) -> CK_RV {
+    if let Some(value) = consult(Function::EncryptInit) {
+        return value;
+    }
+    // SAFETY: the arguments are the caller's; a mechanism of AES-GCM comes with its parameter.
+    unsafe {
+        let init = (*REAL).C_EncryptInit.expect("the real module has it");
+        let kind = (*mechanism).mechanism;
+        let mode = IV_MODE.load(SeqCst);
+        if mode == 0 || !(kind == CKM_AES_GCM || kind == CLOUDHSM_AES_GCM) {
+            return init(session, mechanism, key);
+        }
+        let parameters = (*mechanism).pParameter.cast::<CK_GCM_PARAMS>();
+        let mut vector = [0_u8; 12];
+        let random = (*REAL).C_GenerateRandom.expect("the real module has it");
+        if random(session, vector.as_mut_ptr(), 12) != CKR_OK {
+            return CKR_RANDOM_NO_RNG;
+        }
+        let mut own = *parameters;
+        match (mode, kind) {
+            (1, CKM_AES_GCM) => {
+                let given = std::slice::from_raw_parts_mut(own.pIv, 12);
+                if given != [0; 12] {
+                    return CKR_MECHANISM_PARAM_INVALID;
+                }
+                given.copy_from_slice(&vector);
+            }
+            (2, CLOUDHSM_AES_GCM) if own.pIv.is_null() && own.ulIvLen == 0 => {}
+            (3, CKM_AES_GCM) => {}
+            _ => return CKR_MECHANISM_PARAM_INVALID,
+        }
+        own.pIv = vector.as_mut_ptr();
+        (own.ulIvLen, own.ulIvBits) = (12, 96);
+        let mut real = CK_MECHANISM {
+            mechanism: CKM_AES_GCM,
+            pParameter: addr_of_mut!(own).cast(),
+            ulParameterLen: size_of::<CK_GCM_PARAMS>() as CK_ULONG,
+        };
+        if mode > 1 {
+            let mut vectors = VECTORS.lock().unwrap();
+            vectors.retain(|known| known.0 != session);
+            vectors.push((session, vector));
+        }
+        init(session, &mut real, key)
+    }
+}
+
+unsafe extern "C" fn C_Encrypt(
+    session: CK_SESSION_HANDLE,
+    input: *mut CK_BYTE,
+    length: CK_ULONG,
+    output: *mut CK_BYTE,
+    written: *mut CK_ULONG,
+) -> CK_RV {
+    if let Some(value) = consult(Function::Encrypt) {
+        return value;
+    }
+    // SAFETY: the arguments are the caller's, with 12 bytes more room, as the answer to the first call says.
+    unsafe {
+        let encrypt = (*REAL).C_Encrypt.expect("the real module has it");
+        let vector = VECTORS.lock().unwrap().iter().find(|known| known.0 == session).map(|known| known.1);
+        let Some(vector) = vector.filter(|_| IV_MODE.load(SeqCst) > 1) else {
+            return encrypt(session, input, length, output, written);
+        };
+        if output.is_null() {
+            let value = encrypt(session, input, length, output, written);
+            *written += 12;
+            return value;
+        }
+        *written -= 12;
+        let at = if IV_MODE.load(SeqCst) == 2 { 12 } else { 0 };
+        let value = encrypt(session, input, length, output.add(at), written);
+        if value == CKR_OK {
+            let place = if at == 12 { output } else { output.add(*written as usize) };
+            place.copy_from_nonoverlapping(vector.as_ptr(), 12);
+            *written += 12;
+            VECTORS.lock().unwrap().retain(|known| known.0 != session);
+        }
+        value
+    }
+}
+
+/// # Safety
+/// `list` must be valid for a write.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn C_GetFunctionList(list: *mut *mut CK_FUNCTION_LIST) -> CK_RV {
+    // SAFETY: a test configures the shim before anybody loads it as a module, and never twice.
+    unsafe {
+        if REAL.is_null() {
+            return CKR_LIBRARY_LOAD_FAILED;
+        }
+        *list = addr_of_mut!(LIST);
+    }
+    CKR_OK
+}
+
+/// Says which module is behind the shim, and with which text it is initialised. Returns 0 if it can be loaded.
+///
+/// # Safety
+/// Both are text of that length; once only, before the shim is used.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn faults_configure(
+    path: *const u8,
+    length: usize,
+    reserved: *const u8,
+    reserved_length: usize,
+) -> i32 {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let path = std::slice::from_raw_parts(path, length);
+        let reserved = std::slice::from_raw_parts(reserved, reserved_length);
+        let Ok(path) = std::str::from_utf8(path) else { return 1 };
+        let Ok(module) = libloading::Library::new(path) else { return 2 };
+        let Ok(get) = module.get::<unsafe extern "C" fn(*mut *mut CK_FUNCTION_LIST) -> CK_RV>(b"C_GetFunctionList\0")
+        else {
+            return 3;
+        };
+        if get(addr_of_mut!(REAL)) != CKR_OK {
+            return 4;
+        }
+        LIST = *REAL;
+        fill(&mut *addr_of_mut!(LIST));
+        LIST.C_GetFunctionList = Some(C_GetFunctionList);
+        let mut settings = SETTINGS.lock().unwrap();
+        settings.module = Some(module);
+        settings.reserved = (!reserved.is_empty()).then(|| CString::new(reserved).expect("no zero byte"));
+    }
+    0
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn faults_rule(function: usize, skip: u64, times: u64, action: u64, value: u64) {
+    RULES.lock().unwrap().push(Rule { function, skip, times, action, value });
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn faults_clear() {
+    RULES.lock().unwrap().clear();
+    VANISHED.store(false, SeqCst);
+    RELEASED.fetch_add(1, SeqCst);
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn faults_vanish() {
+    VANISHED.store(true, SeqCst);
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn faults_iv_mode(mode: usize) {
+    IV_MODE.store(mode, SeqCst);
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn faults_calls(function: usize) -> u64 {
+    CALLS[function].load(SeqCst)
+}
