@@ -39,6 +39,7 @@ mod peer;
 #[cfg(feature = "sqlite")]
 mod persistence;
 mod policy_decisions;
+mod policy_grants;
 mod require;
 mod root_key;
 mod signatures;
