@@ -70,16 +70,6 @@ impl<P: Policy + ?Sized> Policy for std::sync::Arc<P> {
     }
 }
 
-/// Decides by key policies, identity policies and grants, as [`evaluate`] does.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DocumentPolicy;
-
-impl Policy for DocumentPolicy {
-    fn decide(&self, request: &PolicyRequest<'_>, attached: &AttachedPolicies<'_>) -> Result<Decision> {
-        Ok(evaluate(request, attached)?.decision())
-    }
-}
-
 /// Allows everything to the root of the owning account, and nothing to anybody else.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AccountOwnerOnly;
