@@ -146,6 +146,8 @@ kinds! {
     InvalidImportToken => Some("InvalidImportTokenException"),
     /// An import token is over 24 hours old.
     ExpiredImportToken => Some("ExpiredImportTokenException"),
+    /// A grant token is malformed, or of another store.
+    InvalidGrantToken => Some("InvalidGrantTokenException"),
     /// Imported material is not what the key needs, or not the same as before.
     IncorrectKeyMaterial => Some("IncorrectKeyMaterialException"),
     /// The ciphertext was not made under the key that the request names.

@@ -49,16 +49,16 @@ pub use key::{
     KeyUsage, OnDemandRotationLimit, Operation, Origin, RotationPeriod, RotationType, Tag,
 };
 pub use kms::{
-    AliasListEntry, CreateKeyRequest, DataKeyLength, DecryptRequest, DecryptResponse, DeriveSharedSecretRequest,
-    DeriveSharedSecretResponse, EncryptRequest, EncryptResponse, GenerateDataKeyPairRequest,
-    GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse, GenerateDataKeyRequest,
-    GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest, GenerateMacResponse,
-    GetParametersForImportRequest, GetParametersForImportResponse, GetPublicKeyResponse, ImportKeyMaterialRequest,
-    ImportedKeyMaterial, IncludeKeyMaterial, KeyListEntry, KeyReference, KeyRotationStatus, Kms, KmsAead, KmsBuilder,
-    KmsLimits, KmsMac, KmsSignature, KmsSigner, KmsVerifyingKey, MAX_RANDOM_LENGTH, MaintenanceReport, Page,
-    PageRequest, PutKeyPolicyRequest, ReEncryptRequest, ReEncryptResponse, RootKeyStatus, RotationListEntry,
-    ScheduledDeletion, SignRequest, SignResponse, StoreProgress, StoreReport, VerifyMacRequest, VerifyMacResponse,
-    VerifyRequest, VerifyResponse,
+    AliasListEntry, CreateGrantRequest, CreateGrantResponse, CreateKeyRequest, DataKeyLength, DecryptRequest,
+    DecryptResponse, DeriveSharedSecretRequest, DeriveSharedSecretResponse, DryRun, EncryptRequest, EncryptResponse,
+    GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,
+    GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest,
+    GenerateMacResponse, GetParametersForImportRequest, GetParametersForImportResponse, GetPublicKeyResponse,
+    GrantListEntry, GrantToken, ImportKeyMaterialRequest, ImportedKeyMaterial, IncludeKeyMaterial, KeyListEntry,
+    KeyReference, KeyRotationStatus, Kms, KmsAead, KmsBuilder, KmsLimits, KmsMac, KmsSignature, KmsSigner,
+    KmsVerifyingKey, MAX_RANDOM_LENGTH, MaintenanceReport, Page, PageRequest, PutKeyPolicyRequest, ReEncryptRequest,
+    ReEncryptResponse, RootKeyStatus, RotationListEntry, ScheduledDeletion, SignRequest, SignResponse, StoreProgress,
+    StoreReport, VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
 };
 pub use kms::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};
 pub use secret::SecretBytes;

@@ -7,11 +7,12 @@ use super::cache::Held;
 use super::call::{Progress, Question};
 use super::handle::Kms;
 use super::identity_record::IdentityPolicies;
+use super::key_grants::KeyGrants;
 use super::registry::LoadedKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, PrincipalKind, ServiceName};
 use crate::key::{AliasArn, AliasName, KeyIdentifier, KeyManager, Operation};
-use crate::policy::{AttachedPolicies, Decision, KeyFacts, PolicyDocument, PolicyRequest, RequestParameter, evaluate};
+use crate::policy::{AttachedPolicies, Decision, KeyFacts, Outcome, PolicyRequest, RequestParameter, evaluate};
 
 impl Kms {
     /// Lets an operation without a key pass, if the caller may do it in its account.
@@ -24,7 +25,8 @@ impl Kms {
             };
         }
         let request = self.policy_request(progress, question, self.account());
-        self.decide(progress, &request, &AttachedPolicies::none(), || self.denied(operation, None))
+        let identity = self.attached_identity()?;
+        self.decide(progress, &request, &by(&identity), || self.denied(operation, None))
     }
 
     /// Lets an operation pass to an alias of the caller's account, if the caller may do it: making, moving and deleting
@@ -35,7 +37,8 @@ impl Kms {
         }
         let question = Question::new(operation);
         let request = self.policy_request(progress, &question, self.account()).with_alias(alias);
-        self.decide(progress, &request, &AttachedPolicies::none(), || {
+        let identity = self.attached_identity()?;
+        self.decide(progress, &request, &by(&identity), || {
             let arn = AliasArn::new(self.locality().clone(), self.account(), alias.clone());
             self.denied(operation, Some(&arn))
         })
@@ -72,12 +75,16 @@ impl Kms {
         identifier: &KeyIdentifier,
         key: &LoadedKey,
     ) -> Result<()> {
+        self.check_tokens(question.grant_tokens)?;
         let record = &key.record;
         let mut facts = KeyFacts::new(record.key_id, record.spec, record.usage, record.origin, record.manager)
             .with_tags(&record.tags);
-        let attached = AttachedPolicies::none().with_key_policy(key.policy()?);
+        let grants = KeyGrants { registry: &self.core.registry, key, principal: &self.principal };
+        let identity = self.attached_identity()?;
+        let attached = by(&identity).with_key_policy(key.policy()?).with_grants(&grants);
         let aliases: Vec<AliasName>;
-        if self.needs_aliases(&attached)? {
+        // An application's own policy may ask for them.
+        if attached.needs_aliases() || self.core.policy.is_some() {
             aliases = record.aliases.iter().cloned().collect();
             facts = facts.with_aliases(&aliases);
         }
@@ -104,14 +111,6 @@ impl Kms {
             .with_parameters(question.conditions)
     }
 
-    /// Whether the policy of the key or one of the caller's asks for the aliases of the key. An application's own policy
-    /// may.
-    fn needs_aliases(&self, attached: &AttachedPolicies<'_>) -> Result<bool> {
-        let identity = self.attached_identity()?;
-        let own = identity.iter().flat_map(|held| held.0.value.documents()).any(PolicyDocument::needs_aliases);
-        Ok(own || attached.needs_aliases() || self.core.policy.is_some())
-    }
-
     /// The policies of the caller. Only users and roles can have any.
     pub(super) fn attached_identity(&self) -> Result<Option<Held<IdentityPolicies>>> {
         match self.principal.kind() {
@@ -129,15 +128,16 @@ impl Kms {
         attached: &AttachedPolicies<'_>,
         denied: impl Fn() -> Error,
     ) -> Result<()> {
-        let identity = self.attached_identity()?;
-        let documents = identity.as_ref().map_or(&[][..], |held| held.0.value.documents());
-        let attached = attached.with_identity_policies(documents);
         match &self.core.policy {
-            Some(policy) => match policy.decide(request, &attached)? {
+            Some(policy) => match policy.decide(request, attached)? {
                 Decision::Allow => Ok(()),
                 Decision::Deny => Err(denied()),
             },
-            None => match evaluate(request, &attached)? {
+            None => match evaluate(request, attached)? {
+                Outcome::AllowedByGrant(id) => {
+                    progress.note("allowedByGrant", id.to_string());
+                    Ok(())
+                }
                 outcome if outcome.is_allowed() => Ok(()),
                 outcome => {
                     progress.note("decision", outcome.to_string());
@@ -166,4 +166,10 @@ fn alias_in(identifier: &KeyIdentifier) -> Option<&AliasName> {
         KeyIdentifier::AliasArn(arn) => Some(arn.name()),
         KeyIdentifier::KeyId(_) | KeyIdentifier::KeyArn(_) => None,
     }
+}
+
+/// What has a say in a decision beside the key: the policies of the caller.
+fn by(identity: &Option<Held<IdentityPolicies>>) -> AttachedPolicies<'_> {
+    let documents = identity.as_ref().map_or(&[][..], |held| held.0.value.documents());
+    AttachedPolicies::none().with_identity_policies(documents)
 }

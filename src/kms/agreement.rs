@@ -43,6 +43,7 @@ impl Kms {
         let conditions = [RequestParameter::KeyAgreementAlgorithm(request.algorithm)];
         let call = Call::new(Operation::DeriveSharedSecret)
             .conditions(&conditions)
+            .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
             .parameter("keyAgreementAlgorithm", request.algorithm.as_str());
         self.key_call(call, &request.key.to_key_identifier()?, |target, _| {

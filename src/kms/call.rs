@@ -1,5 +1,6 @@
 //! What an operation brings to the pipeline, and what the pipeline notes while it runs.
 
+use super::grant_token::GrantToken;
 use crate::audit::{AuditEvent, KeyResource, ParameterValue};
 use crate::clock::Timestamp;
 use crate::context::EncryptionContext;
@@ -14,12 +15,21 @@ pub(super) struct Call<'a> {
     pub(super) source_context: Option<&'a EncryptionContext>,
     pub(super) dry_run: bool,
     pub(super) conditions: &'a [RequestParameter<'a>],
+    pub(super) grant_tokens: &'a [GrantToken],
     pub(super) parameters: Vec<(&'static str, ParameterValue)>,
 }
 
 impl<'a> Call<'a> {
     pub(super) const fn new(operation: Operation) -> Self {
-        Self { operation, context: None, source_context: None, dry_run: false, conditions: &[], parameters: Vec::new() }
+        Self {
+            operation,
+            context: None,
+            source_context: None,
+            dry_run: false,
+            conditions: &[],
+            grant_tokens: &[],
+            parameters: Vec::new(),
+        }
     }
 
     pub(super) const fn context(mut self, context: &'a EncryptionContext) -> Self {
@@ -43,9 +53,15 @@ impl<'a> Call<'a> {
         self
     }
 
+    pub(super) const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
+        self.grant_tokens = tokens;
+        self
+    }
+
     /// What is to be decided about the key of the call.
     pub(super) const fn question(&self) -> Question<'a> {
-        Question { operation: self.operation, context: self.context, conditions: self.conditions }
+        let Self { operation, context, conditions, grant_tokens, .. } = *self;
+        Question { operation, context, conditions, grant_tokens }
     }
 
     pub(super) fn parameter(mut self, name: &'static str, value: impl Into<ParameterValue>) -> Self {
@@ -60,11 +76,17 @@ pub(super) struct Question<'a> {
     pub(super) operation: Operation,
     pub(super) context: Option<&'a EncryptionContext>,
     pub(super) conditions: &'a [RequestParameter<'a>],
+    pub(super) grant_tokens: &'a [GrantToken],
 }
 
 impl<'a> Question<'a> {
     pub(super) const fn new(operation: Operation) -> Self {
-        Self { operation, context: None, conditions: &[] }
+        Self { operation, context: None, conditions: &[], grant_tokens: &[] }
+    }
+
+    pub(super) const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
+        self.grant_tokens = tokens;
+        self
     }
 
     pub(super) const fn conditions(mut self, conditions: &'a [RequestParameter<'a>]) -> Self {
@@ -95,6 +117,12 @@ impl Progress {
         if !self.event.additional.iter().any(|(known, _)| *known == name) {
             self.event.additional.push((name, value.into()));
         }
+    }
+
+    /// Notes it anew, in place of what was noted by that name.
+    pub(super) fn renote(&mut self, name: &'static str, value: impl Into<ParameterValue>) {
+        self.event.additional.retain(|(known, _)| *known != name);
+        self.note(name, value);
     }
 
     /// Notes that the call touches a key.

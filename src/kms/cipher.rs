@@ -45,6 +45,7 @@ impl Kms {
         let call = Call::new(Operation::Encrypt)
             .context(context)
             .conditions(&conditions)
+            .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
             .parameter("encryptionAlgorithm", request.algorithm.as_str());
         self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
@@ -86,6 +87,7 @@ impl Kms {
         let conditions = [RequestParameter::EncryptionAlgorithm(request.algorithm)];
         let call = Call::new(Operation::Decrypt)
             .context(request.context.unwrap_or(&NO_CONTEXT))
+            .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
             .parameter("encryptionAlgorithm", request.algorithm.as_str());
         self.audited(call, |progress| {
@@ -123,6 +125,7 @@ impl Kms {
         let call = Call::new(Operation::ReEncryptTo)
             .context(context)
             .source_context(request.source.context.unwrap_or(&NO_CONTEXT))
+            .grant_tokens(request.source.grant_tokens)
             .dry_run(request.dry_run)
             .parameter("sourceEncryptionAlgorithm", from.as_str())
             .parameter("destinationEncryptionAlgorithm", to.as_str());
@@ -131,7 +134,10 @@ impl Kms {
             let conditions = [RequestParameter::EncryptionAlgorithm(from), same];
             let source = self.open_with(progress, Operation::ReEncryptFrom, &conditions, &request.source)?;
             let conditions = [RequestParameter::EncryptionAlgorithm(to), same];
-            let question = Question::new(Operation::ReEncryptTo).context(context).conditions(&conditions);
+            let question = Question::new(Operation::ReEncryptTo)
+                .context(context)
+                .conditions(&conditions)
+                .grant_tokens(request.source.grant_tokens);
             let target = self.authorize(progress, &question, &destination)?;
             let (ciphertext_blob, destination_key_material_id) =
                 self.seal_with(&target, to, context, source.plaintext.expose_secret())?;
@@ -186,7 +192,8 @@ impl Kms {
         request: &DecryptRequest<'_>,
     ) -> Result<Opened<'_>> {
         let context = request.context.unwrap_or(&NO_CONTEXT);
-        let question = Question::new(operation).context(context).conditions(conditions);
+        let question =
+            Question::new(operation).context(context).conditions(conditions).grant_tokens(request.grant_tokens);
         let named = match &request.key {
             Some(key) => {
                 let target = self.authorize(progress, &question, key)?;

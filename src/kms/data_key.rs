@@ -61,7 +61,7 @@ impl Kms {
         request: &GenerateDataKeyRequest<'_, impl KeyReference>,
     ) -> Result<GenerateDataKeyResponse> {
         let context = request.context.unwrap_or(&NO_CONTEXT);
-        let call = Call::new(operation).context(context).dry_run(request.dry_run);
+        let call = Call::new(operation).context(context).grant_tokens(request.grant_tokens).dry_run(request.dry_run);
         let call = match request.length {
             DataKeyLength::Spec(spec) => call.parameter("keySpec", spec.as_str()),
             DataKeyLength::Bytes(bytes) => call.parameter("numberOfBytes", bytes),

@@ -71,6 +71,7 @@ impl Kms {
         let call = Call::new(operation)
             .context(context)
             .conditions(&conditions)
+            .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
             .parameter("keyPairSpec", request.spec.as_str());
         self.key_call(call, &request.key.to_key_identifier()?, |target, _| {

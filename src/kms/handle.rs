@@ -30,6 +30,7 @@ use crate::provider::{KeyMaterialProvider, ProviderId};
 /// |---|---|
 /// | keys | [`create_key`](Kms::create_key), [`describe_key`](Kms::describe_key), [`list_keys`](Kms::list_keys), [`update_key_description`](Kms::update_key_description), [`enable_key`](Kms::enable_key), [`disable_key`](Kms::disable_key) |
 /// | access | [`put_key_policy`](Kms::put_key_policy), [`get_key_policy`](Kms::get_key_policy), [`list_key_policies`](Kms::list_key_policies), [`put_identity_policy`](Kms::put_identity_policy), [`get_identity_policy`](Kms::get_identity_policy), [`list_identity_policies`](Kms::list_identity_policies), [`delete_identity_policy`](Kms::delete_identity_policy) |
+/// | grants | [`create_grant`](Kms::create_grant), [`list_grants`](Kms::list_grants), [`list_retirable_grants`](Kms::list_retirable_grants), [`retire_grant`](Kms::retire_grant), [`revoke_grant`](Kms::revoke_grant) |
 /// | tags | [`tag_resource`](Kms::tag_resource), [`untag_resource`](Kms::untag_resource), [`list_resource_tags`](Kms::list_resource_tags) |
 /// | deletion | [`schedule_key_deletion`](Kms::schedule_key_deletion), [`cancel_key_deletion`](Kms::cancel_key_deletion) |
 /// | aliases | [`create_alias`](Kms::create_alias), [`update_alias`](Kms::update_alias), [`delete_alias`](Kms::delete_alias), [`list_aliases`](Kms::list_aliases) |
@@ -93,6 +94,8 @@ pub struct KmsLimits {
     pub on_demand_rotations: OnDemandRotationLimit,
     /// Aliases of one key: 50.
     pub aliases_per_key: usize,
+    /// Grants on one key: 50,000.
+    pub grants_per_key: usize,
     /// Wrapping keys of each size that [`Kms::run_maintenance`] makes ahead once that size was asked for: 2. If none is
     /// ready, [`Kms::get_parameters_for_import`] makes one itself, and takes as long as that takes.
     pub prepared_wrapping_keys: usize,
@@ -105,6 +108,7 @@ impl Default for KmsLimits {
         Self {
             on_demand_rotations: OnDemandRotationLimit::DEFAULT,
             aliases_per_key: 50,
+            grants_per_key: 50_000,
             prepared_wrapping_keys: 2,
             cached_keys: 4_096,
         }

@@ -38,6 +38,7 @@ impl Kms {
         let conditions = [RequestParameter::MacAlgorithm(request.algorithm)];
         let call = Call::new(Operation::GenerateMac)
             .conditions(&conditions)
+            .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
             .parameter("macAlgorithm", request.algorithm.as_str());
         self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
@@ -55,6 +56,7 @@ impl Kms {
         let conditions = [RequestParameter::MacAlgorithm(request.algorithm)];
         let call = Call::new(Operation::VerifyMac)
             .conditions(&conditions)
+            .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
             .parameter("macAlgorithm", request.algorithm.as_str());
         self.key_call(call, &request.key.to_key_identifier()?, |target, _| {

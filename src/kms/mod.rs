@@ -19,11 +19,15 @@ mod cipher;
 mod data_key;
 mod data_key_pair;
 mod deletion;
+mod grant;
+mod grant_record;
+mod grant_token;
 mod handle;
 mod identity_policy;
 mod identity_record;
 mod import;
 mod imported;
+mod key_grants;
 mod key_policy;
 mod lifecycle;
 mod listing;
@@ -58,18 +62,20 @@ mod wrapping_keys;
 pub use bound::{KmsAead, KmsMac, KmsSignature, KmsSigner, KmsVerifyingKey};
 pub use builder::KmsBuilder;
 pub use data_key::MAX_RANDOM_LENGTH;
+pub use grant::DryRun;
+pub use grant_token::GrantToken;
 pub use handle::{Kms, KmsLimits};
 pub use listing::{AliasListEntry, IncludeKeyMaterial, KeyListEntry, Page, PageRequest, RotationListEntry};
 pub use reference::KeyReference;
 pub use request::{
-    CreateKeyRequest, DataKeyLength, DecryptRequest, DecryptResponse, DeriveSharedSecretRequest,
-    DeriveSharedSecretResponse, EncryptRequest, EncryptResponse, GenerateDataKeyPairRequest,
+    CreateGrantRequest, CreateGrantResponse, CreateKeyRequest, DataKeyLength, DecryptRequest, DecryptResponse,
+    DeriveSharedSecretRequest, DeriveSharedSecretResponse, EncryptRequest, EncryptResponse, GenerateDataKeyPairRequest,
     GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse, GenerateDataKeyRequest,
     GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest, GenerateMacResponse,
-    GetParametersForImportRequest, GetParametersForImportResponse, GetPublicKeyResponse, ImportKeyMaterialRequest,
-    ImportedKeyMaterial, KeyRotationStatus, MaintenanceReport, PutKeyPolicyRequest, ReEncryptRequest,
-    ReEncryptResponse, ScheduledDeletion, SignRequest, SignResponse, VerifyMacRequest, VerifyMacResponse,
-    VerifyRequest, VerifyResponse,
+    GetParametersForImportRequest, GetParametersForImportResponse, GetPublicKeyResponse, GrantListEntry,
+    ImportKeyMaterialRequest, ImportedKeyMaterial, KeyRotationStatus, MaintenanceReport, PutKeyPolicyRequest,
+    ReEncryptRequest, ReEncryptResponse, ScheduledDeletion, SignRequest, SignResponse, VerifyMacRequest,
+    VerifyMacResponse, VerifyRequest, VerifyResponse,
 };
 pub use root_key::RootKeyStatus;
 pub use transfer::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};

@@ -189,7 +189,7 @@ impl Kms {
         let mut announced = None;
         for _ in 0..MAX_COMMIT_ATTEMPTS {
             let (edits, value) = edit(progress)?;
-            if edits.is_empty() {
+            if edits.is_empty() || progress.event.dry_run {
                 return Ok(value);
             }
             let change = match announced {

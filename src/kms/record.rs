@@ -7,7 +7,7 @@
 //! u32 days) ‖ rotation? (u32 days, u64 next) ‖ u32 on-demand rotations ‖ u16 count, tags (key, value) ‖ u16 count,
 //! aliases ‖ u32 last version number ‖ u16 count, versions (u32 number, 32 material id, u64 created, u8 rotation type,
 //! provider, u32 length ‖ public key?, u32 length ‖ sealed material, imported? (description, u64 valid to?, u8 pending
-//! rotation, 32 token digest)) ‖ service? ‖ policy? (u32 length ‖ text)`.
+//! rotation, 32 token digest)) ‖ service? ‖ policy? (u32 length ‖ text) ‖ u32 number of grants`.
 //!
 //! Alias: `u8 1 ‖ 16 key id ‖ u64 created ‖ u64 updated`.
 
@@ -58,6 +58,8 @@ pub(super) struct KeyRecord {
     pub(super) service: Option<ServiceName>,
     /// The text of its policy, unless it has the default one.
     pub(super) policy: Option<Arc<str>>,
+    /// How many grants on it there are.
+    pub(super) grants: u32,
 }
 
 /// A scheduled deletion.
@@ -140,6 +142,7 @@ impl KeyRecord {
             versions: Vec::new(),
             service: None,
             policy: None,
+            grants: 0,
         }
     }
 
@@ -232,6 +235,7 @@ impl KeyRecord {
             let text = self.policy.as_deref().unwrap_or_default();
             writer.prefixed_u32(text.as_bytes(), PolicyDocument::MAX_LENGTH, "policy")?;
         }
+        writer.u32(self.grants);
         Ok(writer.into_bytes())
     }
 
@@ -298,6 +302,7 @@ impl KeyRecord {
                 let bytes = reader.prefixed_u32(PolicyDocument::MAX_LENGTH, "policy")?;
                 Ok(std::str::from_utf8(bytes).map_err(|_| CodecError::Invalid { field: "policy" })?.into())
             })?,
+            grants: reader.u32("grants")?,
         };
         reader.finish()?;
         let highest = record.versions.last().map_or(0, |version| version.number.number());

@@ -1,7 +1,8 @@
 //! Records between store and memory: sealed on the way out, opened and cached on the way in.
 
+use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use zeroize::Zeroizing;
 
@@ -15,7 +16,7 @@ use crate::crypto::{CryptoBackend, PublicKey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality, Principal};
 use crate::key::{AliasName, KeyArn, KeyId};
-use crate::policy::PolicyDocument;
+use crate::policy::{GrantId, GrantTerms, PolicyDocument};
 use crate::provider::OpenedKey;
 use crate::seal::{RootKey, RootKeyVersions};
 use crate::secret::SecretBytes;
@@ -30,19 +31,42 @@ pub(super) struct LoadedKey {
     opened: Box<[OnceLock<OpenedKey>]>,
     public: OnceLock<Box<dyn PublicKey>>,
     policy: OnceLock<PolicyDocument>,
+    granted: RwLock<HashMap<Principal, Granted>>,
 }
+
+/// The grants of one grantee.
+type Granted = Arc<[(GrantId, GrantTerms)]>;
+
+/// For how many principals the grants on one key are remembered.
+const MAX_GRANTEES: usize = 1_024;
 
 impl LoadedKey {
     pub(super) fn new(record: KeyRecord, locality: &Locality) -> Self {
         let arn = KeyArn::new(locality.clone(), record.account, record.key_id);
         let opened = record.versions.iter().map(|_| OnceLock::new()).collect();
-        Self { record, arn, opened, public: OnceLock::new(), policy: OnceLock::new() }
+        Self { record, arn, opened, public: OnceLock::new(), policy: OnceLock::new(), granted: RwLock::default() }
     }
 
     /// The opened material of the version at `index`, opened by `open` the first time.
     pub(super) fn opened(&self, index: usize, open: impl FnOnce() -> Result<OpenedKey>) -> Result<&OpenedKey> {
         let slot = self.opened.get(index).ok_or_else(|| Error::new(ErrorKind::Internal, "no such version"))?;
         once(slot, open)
+    }
+
+    /// The grants of a principal on this revision of the key, read by `read` the first time.
+    pub(super) fn granted(&self, principal: &Principal, read: impl FnOnce() -> Result<Granted>) -> Result<Granted> {
+        // The map is whole between any two statements, so a panic elsewhere does not damage it.
+        let known = self.granted.read().unwrap_or_else(PoisonError::into_inner).get(principal).cloned();
+        if let Some(granted) = known {
+            return Ok(granted);
+        }
+        let granted = read()?;
+        let mut map = self.granted.write().unwrap_or_else(PoisonError::into_inner);
+        if map.len() >= MAX_GRANTEES {
+            map.clear();
+        }
+        map.insert(principal.clone(), Arc::clone(&granted));
+        Ok(granted)
     }
 
     /// The policy, compiled the first time.
@@ -191,11 +215,12 @@ impl Registry {
 
     /// The policies of a principal as the store has them now; the revision is zero if it has none.
     pub(super) fn identity_policies(&self, principal: &Principal) -> Result<Held<IdentityPolicies>> {
+        // Read before the record, as in `fresh`: what was put in between must not be taken for absent later on.
+        let now = self.sealed.revision()?;
         let record_id = || IdentityPolicies::record_id(principal);
         if let Some(held) = self.fresh(&self.identities, principal.clone(), record_id, IdentityPolicies::decode)? {
             return Ok(held);
         }
-        let now = self.sealed.revision()?;
         Ok(self.identities.insert(principal.clone(), Entry::new(IdentityPolicies::default(), Revision(0), now)))
     }
 

@@ -44,6 +44,7 @@ impl Kms {
         let conditions = conditions(request.algorithm, request.message_type);
         let call = call(Operation::Sign, request.algorithm, request.message_type)
             .conditions(&conditions)
+            .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run);
         self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
             let SignRequest { algorithm, message, message_type, .. } = request;
@@ -62,6 +63,7 @@ impl Kms {
         let conditions = conditions(request.algorithm, request.message_type);
         let call = call(Operation::Verify, request.algorithm, request.message_type)
             .conditions(&conditions)
+            .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run);
         self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
             let VerifyRequest { algorithm, message, message_type, .. } = request;

@@ -1,5 +1,6 @@
 //! What falls due with time: automatic rotation and the end of a waiting period.
 
+use super::grant_record::{FoundGrant, GrantRange};
 use super::handle::Core;
 use super::record::KeyRecord;
 use super::registry::Edit;
@@ -14,6 +15,9 @@ use crate::store::{CommitError, Revision};
 /// How often a change is tried again after another one came first. Each conflict means that someone else got on, so
 /// this many in a row on one key mean that it is changed without a pause.
 pub(super) const MAX_COMMIT_ATTEMPTS: u32 = 256;
+
+/// How many grants of a deleted key are deleted in one commit.
+const GRANTS_AT_ONCE: usize = 250;
 
 impl Core {
     /// Rotates the key if its automatic rotation is due. Returns whether this call did it.
@@ -58,6 +62,9 @@ impl Core {
         deleted_at: Timestamp,
         is_to_be_deleted: impl Fn(&KeyRecord) -> bool,
     ) -> Result<bool> {
+        if self.registry.key(account, key_id)?.is_some_and(|key| is_to_be_deleted(&key.0.value.record)) {
+            self.delete_grants(account, key_id)?;
+        }
         let mut deleted = None;
         let done = self.settle(Action::DeleteKey, account, key_id, now, |record, revision| {
             if !is_to_be_deleted(record) {
@@ -81,6 +88,23 @@ impl Core {
             self.destroy_versions(&record)?;
         }
         Ok(done)
+    }
+
+    /// Deletes the grants on a key that is gone to everybody, a batch at a time: they may be too many for one commit.
+    fn delete_grants(&self, account: AccountId, key_id: KeyId) -> Result<()> {
+        let range = GrantRange { key: Some((account, key_id)), grantee: None };
+        loop {
+            let batch = self.registry.grants(range, None, GRANTS_AT_ONCE)?;
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let delete = |grant: &FoundGrant| Edit::Delete { id: grant.record_id(), expected: grant.revision };
+            match self.registry.commit(&batch.iter().map(delete).collect::<Vec<_>>()) {
+                // Another sweep deletes the same.
+                Ok(_) | Err(CommitError::Conflict(_)) => {}
+                Err(CommitError::Failed(error)) => return Err(error),
+            }
+        }
     }
 
     /// Commits what `decide` finds due on the latest record, again after each conflict, with intent and outcome in the

@@ -1,6 +1,8 @@
 //! The whole store gone through, for what nobody touches.
 
+use super::grant_record::GrantRecord;
 use super::handle::{Core, Kms};
+use super::identity_record::IdentityPolicies;
 use super::record::{AliasRecord, KeyRecord};
 use super::registry::key_id_of;
 use super::sealed::Checked;
@@ -85,13 +87,15 @@ impl Kms {
 }
 
 impl Core {
-    /// Makes sure that a record of keys or aliases makes sense, and that all its material opens.
+    /// Makes sure that a record makes sense, and that all its material opens.
     fn examine(&self, id: &RecordId, body: &SecretBytes) -> Result<()> {
         match id.kind {
             RecordKind::Key => {
                 self.open_all_material(&KeyRecord::decode(id.account, key_id_of(id)?, body.expose_secret())?)
             }
             RecordKind::Alias => AliasRecord::decode(body.expose_secret()).map(drop),
+            RecordKind::Grant => GrantRecord::decode(body.expose_secret()).map(drop),
+            RecordKind::IdentityPolicy => IdentityPolicies::decode(body.expose_secret()).map(drop),
             _ => Ok(()),
         }
     }

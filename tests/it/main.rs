@@ -15,6 +15,7 @@ mod envelope;
 #[cfg(feature = "sqlite")]
 mod erasure;
 mod file_example;
+mod grants;
 mod integrity;
 mod interop;
 mod interop_key_pairs;

@@ -40,6 +40,7 @@ fn record() -> Result<KeyRecord> {
         versions: vec![version(1), version(2), version(7)],
         service: Some(ServiceName::parse("s3")?),
         policy: Some("{}".into()),
+        grants: 3,
     })
 }
 

@@ -5,6 +5,7 @@ use pkcs8::der::pem::{self, LineEnding};
 use crate::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, SigningAlgorithm};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyArn, KeySpec, KeyUsage, Origin};
+use crate::kms::grant_token::GrantToken;
 use crate::kms::reference::KeyReference;
 use crate::secret::SecretBytes;
 
@@ -48,13 +49,21 @@ pub struct DeriveSharedSecretRequest<'a, K> {
     pub(in crate::kms) algorithm: KeyAgreementAlgorithm,
     pub(in crate::kms) public_key: &'a [u8],
     pub(in crate::kms) dry_run: bool,
+    pub(in crate::kms) grant_tokens: &'a [GrantToken],
 }
 
 impl<'a, K: KeyReference> DeriveSharedSecretRequest<'a, K> {
     /// Agrees on a secret with the owner of a public key of the same curve, a SubjectPublicKeyInfo in DER of at most
     /// 8,192 bytes.
     pub const fn new(key: K, algorithm: KeyAgreementAlgorithm, public_key: &'a [u8]) -> Self {
-        Self { key, algorithm, public_key, dry_run: false }
+        Self { key, algorithm, public_key, dry_run: false, grant_tokens: &[] }
+    }
+
+    /// Names grants that may allow the call, 10 at most.
+    #[must_use]
+    pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
+        self.grant_tokens = tokens;
+        self
     }
 
     /// Goes through every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).

@@ -2,6 +2,7 @@
 
 use crate::context::EncryptionContext;
 use crate::key::{DataKeyPairSpec, KeyArn, KeyMaterialId};
+use crate::kms::grant_token::GrantToken;
 use crate::kms::reference::KeyReference;
 use crate::secret::SecretBytes;
 
@@ -12,18 +13,26 @@ pub struct GenerateDataKeyPairRequest<'a, K> {
     pub(in crate::kms) spec: DataKeyPairSpec,
     pub(in crate::kms) context: Option<&'a EncryptionContext>,
     pub(in crate::kms) dry_run: bool,
+    pub(in crate::kms) grant_tokens: &'a [GrantToken],
 }
 
 impl<'a, K: KeyReference> GenerateDataKeyPairRequest<'a, K> {
     /// Makes a key pair whose private key is encrypted under a symmetric key.
     pub const fn new(key: K, spec: DataKeyPairSpec) -> Self {
-        Self { key, spec, context: None, dry_run: false }
+        Self { key, spec, context: None, dry_run: false, grant_tokens: &[] }
     }
 
     /// Binds the encrypted private key to a context, which decryption must repeat.
     #[must_use]
     pub const fn context(mut self, context: &'a EncryptionContext) -> Self {
         self.context = Some(context);
+        self
+    }
+
+    /// Names grants that may allow the call, 10 at most.
+    #[must_use]
+    pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
+        self.grant_tokens = tokens;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use crate::algorithm::MacAlgorithm;
 use crate::key::KeyArn;
+use crate::kms::grant_token::GrantToken;
 use crate::kms::reference::KeyReference;
 
 /// What [`Kms::generate_mac`](crate::Kms::generate_mac) takes.
@@ -11,12 +12,20 @@ pub struct GenerateMacRequest<'a, K> {
     pub(in crate::kms) algorithm: MacAlgorithm,
     pub(in crate::kms) message: &'a [u8],
     pub(in crate::kms) dry_run: bool,
+    pub(in crate::kms) grant_tokens: &'a [GrantToken],
 }
 
 impl<'a, K: KeyReference> GenerateMacRequest<'a, K> {
     /// Authenticates 1 to 4,096 bytes. The algorithm is the one of the key's spec.
     pub const fn new(key: K, algorithm: MacAlgorithm, message: &'a [u8]) -> Self {
-        Self { key, algorithm, message, dry_run: false }
+        Self { key, algorithm, message, dry_run: false, grant_tokens: &[] }
+    }
+
+    /// Names grants that may allow the call, 10 at most.
+    #[must_use]
+    pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
+        self.grant_tokens = tokens;
+        self
     }
 
     /// Goes through every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).
@@ -47,12 +56,20 @@ pub struct VerifyMacRequest<'a, K> {
     pub(in crate::kms) message: &'a [u8],
     pub(in crate::kms) mac: &'a [u8],
     pub(in crate::kms) dry_run: bool,
+    pub(in crate::kms) grant_tokens: &'a [GrantToken],
 }
 
 impl<'a, K: KeyReference> VerifyMacRequest<'a, K> {
     /// Verifies the code of 1 to 4,096 bytes.
     pub const fn new(key: K, algorithm: MacAlgorithm, message: &'a [u8], mac: &'a [u8]) -> Self {
-        Self { key, algorithm, message, mac, dry_run: false }
+        Self { key, algorithm, message, mac, dry_run: false, grant_tokens: &[] }
+    }
+
+    /// Names grants that may allow the call, 10 at most.
+    #[must_use]
+    pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
+        self.grant_tokens = tokens;
+        self
     }
 
     /// Goes through every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).

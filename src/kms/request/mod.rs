@@ -2,6 +2,7 @@
 
 mod agreement;
 mod data_key_pair;
+mod grant;
 mod import;
 mod mac;
 mod policy;
@@ -11,6 +12,7 @@ pub use agreement::{DeriveSharedSecretRequest, DeriveSharedSecretResponse, GetPu
 pub use data_key_pair::{
     GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,
 };
+pub use grant::{CreateGrantRequest, CreateGrantResponse, GrantListEntry};
 pub(super) use import::Expiration;
 pub use import::{
     GetParametersForImportRequest, GetParametersForImportResponse, ImportKeyMaterialRequest, ImportedKeyMaterial,
@@ -19,6 +21,7 @@ pub use mac::{GenerateMacRequest, GenerateMacResponse, VerifyMacRequest, VerifyM
 pub use policy::PutKeyPolicyRequest;
 pub use signing::{SignRequest, SignResponse, VerifyRequest, VerifyResponse};
 
+use super::grant_token::GrantToken;
 use super::reference::KeyReference;
 use crate::algorithm::EncryptionAlgorithm;
 use crate::clock::Timestamp;
@@ -152,12 +155,20 @@ pub struct EncryptRequest<'a, K> {
     pub(super) context: Option<&'a EncryptionContext>,
     pub(super) algorithm: EncryptionAlgorithm,
     pub(super) dry_run: bool,
+    pub(super) grant_tokens: &'a [GrantToken],
 }
 
 impl<'a, K: KeyReference> EncryptRequest<'a, K> {
     /// Encrypts 1 to 4,096 bytes under a key.
     pub const fn new(key: K, plaintext: &'a [u8]) -> Self {
-        Self { key, plaintext, context: None, algorithm: EncryptionAlgorithm::SymmetricDefault, dry_run: false }
+        Self {
+            key,
+            plaintext,
+            context: None,
+            algorithm: EncryptionAlgorithm::SymmetricDefault,
+            dry_run: false,
+            grant_tokens: &[],
+        }
     }
 
     /// Binds the ciphertext to a context, which decryption must repeat.
@@ -171,6 +182,13 @@ impl<'a, K: KeyReference> EncryptRequest<'a, K> {
     #[must_use]
     pub const fn algorithm(mut self, algorithm: EncryptionAlgorithm) -> Self {
         self.algorithm = algorithm;
+        self
+    }
+
+    /// Names grants that may allow the call, 10 at most.
+    #[must_use]
+    pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
+        self.grant_tokens = tokens;
         self
     }
 
@@ -203,6 +221,7 @@ pub struct DecryptRequest<'a> {
     pub(super) context: Option<&'a EncryptionContext>,
     pub(super) algorithm: EncryptionAlgorithm,
     pub(super) dry_run: bool,
+    pub(super) grant_tokens: &'a [GrantToken],
 }
 
 impl<'a> DecryptRequest<'a> {
@@ -210,7 +229,7 @@ impl<'a> DecryptRequest<'a> {
     /// the public key of an RSA key, here or anywhere, key and algorithm must be named.
     pub const fn new(ciphertext_blob: &'a [u8]) -> Self {
         let algorithm = EncryptionAlgorithm::SymmetricDefault;
-        Self { ciphertext_blob, key: None, context: None, algorithm, dry_run: false }
+        Self { ciphertext_blob, key: None, context: None, algorithm, dry_run: false, grant_tokens: &[] }
     }
 
     /// Says what the ciphertext was made with; without it, `SYMMETRIC_DEFAULT`.
@@ -233,6 +252,13 @@ impl<'a> DecryptRequest<'a> {
     #[must_use]
     pub const fn context(mut self, context: &'a EncryptionContext) -> Self {
         self.context = Some(context);
+        self
+    }
+
+    /// Names grants that may allow the call, 10 at most.
+    #[must_use]
+    pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
+        self.grant_tokens = tokens;
         self
     }
 
@@ -317,6 +343,13 @@ impl<'a, K: KeyReference> ReEncryptRequest<'a, K> {
         self
     }
 
+    /// Names grants that may allow either half of the call, 10 at most.
+    #[must_use]
+    pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
+        self.source.grant_tokens = tokens;
+        self
+    }
+
     /// Goes through every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).
     #[must_use]
     pub const fn dry_run(mut self) -> Self {
@@ -361,12 +394,13 @@ pub struct GenerateDataKeyRequest<'a, K> {
     pub(super) length: DataKeyLength,
     pub(super) context: Option<&'a EncryptionContext>,
     pub(super) dry_run: bool,
+    pub(super) grant_tokens: &'a [GrantToken],
 }
 
 impl<'a, K: KeyReference> GenerateDataKeyRequest<'a, K> {
     /// Makes a data key of 32 bytes (AES-256) under a key.
     pub const fn new(key: K) -> Self {
-        Self { key, length: DataKeyLength::Spec(DataKeySpec::Aes256), context: None, dry_run: false }
+        Self { key, length: DataKeyLength::Spec(DataKeySpec::Aes256), context: None, dry_run: false, grant_tokens: &[] }
     }
 
     /// Chooses another kind of data key.
@@ -387,6 +421,13 @@ impl<'a, K: KeyReference> GenerateDataKeyRequest<'a, K> {
     #[must_use]
     pub const fn context(mut self, context: &'a EncryptionContext) -> Self {
         self.context = Some(context);
+        self
+    }
+
+    /// Names grants that may allow the call, 10 at most.
+    #[must_use]
+    pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
+        self.grant_tokens = tokens;
         self
     }
 

@@ -2,6 +2,7 @@
 
 use crate::algorithm::{MessageType, SigningAlgorithm};
 use crate::key::KeyArn;
+use crate::kms::grant_token::GrantToken;
 use crate::kms::reference::KeyReference;
 
 /// What [`Kms::sign`](crate::Kms::sign) takes.
@@ -12,18 +13,26 @@ pub struct SignRequest<'a, K> {
     pub(in crate::kms) message: &'a [u8],
     pub(in crate::kms) message_type: MessageType,
     pub(in crate::kms) dry_run: bool,
+    pub(in crate::kms) grant_tokens: &'a [GrantToken],
 }
 
 impl<'a, K: KeyReference> SignRequest<'a, K> {
     /// Signs a message of at most 4,096 bytes. Sign the digest of a longer one.
     pub const fn new(key: K, algorithm: SigningAlgorithm, message: &'a [u8]) -> Self {
-        Self { key, algorithm, message, message_type: MessageType::Raw, dry_run: false }
+        Self { key, algorithm, message, message_type: MessageType::Raw, dry_run: false, grant_tokens: &[] }
     }
 
     /// Says what the bytes are; without it, the message itself.
     #[must_use]
     pub const fn message_type(mut self, message_type: MessageType) -> Self {
         self.message_type = message_type;
+        self
+    }
+
+    /// Names grants that may allow the call, 10 at most.
+    #[must_use]
+    pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
+        self.grant_tokens = tokens;
         self
     }
 
@@ -56,18 +65,26 @@ pub struct VerifyRequest<'a, K> {
     pub(in crate::kms) message_type: MessageType,
     pub(in crate::kms) signature: &'a [u8],
     pub(in crate::kms) dry_run: bool,
+    pub(in crate::kms) grant_tokens: &'a [GrantToken],
 }
 
 impl<'a, K: KeyReference> VerifyRequest<'a, K> {
     /// Verifies a signature of at most 6,144 bytes over a message of at most 4,096.
     pub const fn new(key: K, algorithm: SigningAlgorithm, message: &'a [u8], signature: &'a [u8]) -> Self {
-        Self { key, algorithm, message, message_type: MessageType::Raw, signature, dry_run: false }
+        Self { key, algorithm, message, message_type: MessageType::Raw, signature, dry_run: false, grant_tokens: &[] }
     }
 
     /// Says what the bytes of the message are; without it, the message itself.
     #[must_use]
     pub const fn message_type(mut self, message_type: MessageType) -> Self {
         self.message_type = message_type;
+        self
+    }
+
+    /// Names grants that may allow the call, 10 at most.
+    #[must_use]
+    pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
+        self.grant_tokens = tokens;
         self
     }
 

@@ -1,0 +1,292 @@
+//! Grants: what a principal may do with a key beside what policies let it do.
+
+use super::call::Call;
+use super::grant_record::{FoundGrant, GrantRange, GrantRecord, record_id};
+use super::grant_token::{GrantToken, NamedGrant};
+use super::handle::Kms;
+use super::listing::{Page, PageRequest};
+use super::page::{self, PageLimits};
+use super::pipeline::Target;
+use super::reference::KeyReference;
+use super::registry::Edit;
+use super::request::{CreateGrantRequest, CreateGrantResponse, GrantListEntry};
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::{AccountId, Principal};
+use crate::key::{KeyArn, KeyIdentifier, Operation};
+use crate::policy::{GrantId, GrantTerms, RequestParameter};
+use crate::store::{MAX_SCAN, RecordId, RecordKind};
+
+/// Page sizes of [`Kms::list_grants`] and [`Kms::list_retirable_grants`].
+const GRANT_PAGES: PageLimits = PageLimits { most: 100, default: 50 };
+
+/// The most characters of a grant's name.
+const MAX_GRANT_NAME: usize = 256;
+
+/// Whether a call is only tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DryRun {
+    /// It is done.
+    #[default]
+    No,
+    /// It goes through every check and then fails with [`DryRun`](ErrorKind::DryRun).
+    Yes,
+}
+
+impl Kms {
+    /// Lets a principal use a key in stated ways, at once and until the grant is retired or revoked. At most 50,000 a key.
+    ///
+    /// A grant only allows; an explicit denial in a policy goes before it. Whoever may create grants by a grant alone can
+    /// pass on no more than that grant allows. The grants of a key are deleted with it.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) if the key has no such operation or context, or for a malformed name;
+    /// [`LimitExceeded`](ErrorKind::LimitExceeded); [`InvalidGrantToken`](ErrorKind::InvalidGrantToken);
+    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is customer managed;
+    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState), [`NotFound`](ErrorKind::NotFound).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::policy::GrantTerms;
+    /// use strongroom::{AccountId, CreateGrantRequest, EncryptRequest, Kms, Operation, Principal};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let bob = Principal::user(AccountId::default(), "bob")?;
+    /// let grant = kms.create_grant(CreateGrantRequest::new(
+    ///     key.key_id(),
+    ///     GrantTerms::new(bob.clone(), [Operation::Encrypt])?,
+    /// ))?;
+    /// let as_bob = kms.as_principal(bob)?;
+    /// assert!(as_bob.encrypt(EncryptRequest::new(key.key_id(), b"data")).is_ok());
+    /// kms.revoke_grant(key.key_id(), grant.grant_id, Default::default())?;
+    /// assert!(as_bob.encrypt(EncryptRequest::new(key.key_id(), b"data")).is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn create_grant(&self, request: CreateGrantRequest<'_, impl KeyReference>) -> Result<CreateGrantResponse> {
+        let conditions = [RequestParameter::Grant(&request.terms)];
+        let call = terms_noted(Call::new(Operation::CreateGrant), &request.terms)
+            .conditions(&conditions)
+            .grant_tokens(request.grant_tokens)
+            .dry_run(request.dry_run);
+        let grant = self.key_change(call, &request.key.to_key_identifier()?, |target, progress| {
+            let record = target.record();
+            request.terms.check_key(record.spec, record.usage)?;
+            request.name.as_deref().map_or(Ok(()), check_name)?;
+            let named = |id| NamedGrant { account: record.account, key_id: record.key_id, id };
+            if let Some(id) = self.same_grant(target, request.name.as_deref(), &request.terms)? {
+                return Ok((Vec::new(), named(id)));
+            }
+            let most = self.core.limits.grants_per_key;
+            if usize::try_from(record.grants).is_ok_and(|grants| grants >= most) {
+                let text = format!("{} has {most} grants, and no more are allowed", target.arn());
+                return Err(Error::new(ErrorKind::LimitExceeded, text));
+            }
+            let random = self.core.backend.random();
+            let id = self.core.registry.new_grant_id(record.key_id, request.terms.grantee(), random)?;
+            let grant = GrantRecord {
+                created: progress.now(),
+                issuing_account: self.account(),
+                terms: request.terms.clone(),
+                name: request.name.clone(),
+            };
+            let mut counted = record.clone();
+            counted.grants += 1;
+            let mut edits = target.put(counted);
+            let place = record_id(record.account, record.key_id, id);
+            edits.push(Edit::Put { id: place, body: grant.encode()?, expected: None });
+            progress.renote("grantId", id.to_string());
+            Ok((edits, named(id)))
+        })?;
+        Ok(CreateGrantResponse { grant_id: grant.id, grant_token: self.core.new_grant_token(grant)? })
+    }
+
+    /// Lists the grants on a key, 1 to 100 a page, 50 unless said otherwise; those of one grantee if one is named.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound); [`Validation`](ErrorKind::Validation) for a limit outside that range;
+    /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
+    pub fn list_grants(
+        &self,
+        key: impl KeyReference,
+        grantee: Option<&Principal>,
+        page: PageRequest,
+    ) -> Result<Page<GrantListEntry>> {
+        self.key_call(Call::new(Operation::ListGrants), &key.to_key_identifier()?, |target, _| {
+            let limit = GRANT_PAGES.check(&page)?;
+            let (account, key_id) = (target.record().account, target.record().key_id);
+            let after = page.marker.as_deref().map(|marker| {
+                let id: [u8; 32] = page::name_in(marker)?.try_into().map_err(|_| page::bad())?;
+                Ok::<_, Error>(record_id(account, key_id, GrantId::from_bytes(id)))
+            });
+            let range = GrantRange { key: Some((account, key_id)), grantee };
+            let wanted = |grant: &FoundGrant| grantee.is_none_or(|grantee| grantee == grant.record.terms.grantee());
+            let found = self.grants_where(range, after.transpose()?, limit + 1, wanted)?;
+            let entries = found.into_iter().map(|grant| self.grant_entry(grant)).collect();
+            Ok(page::cut(entries, limit, |entry: &GrantListEntry| entry.grant_id.as_bytes()))
+        })
+    }
+
+    /// Lists the grants, on the keys of any account, that name a principal of the caller's account as the one who may
+    /// retire them: 1 to 100 a page, 50 unless said otherwise. All grants of the store are looked through.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) for a principal of another account, or a limit outside that range;
+    /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
+    pub fn list_retirable_grants(
+        &self,
+        retiring_principal: &Principal,
+        page: PageRequest,
+    ) -> Result<Page<GrantListEntry>> {
+        let call =
+            Call::new(Operation::ListRetirableGrants).parameter("retiringPrincipal", retiring_principal.to_string());
+        self.account_call(call, |_| {
+            let limit = GRANT_PAGES.check(&page)?;
+            if retiring_principal.account() != self.account() {
+                let text = format!("{retiring_principal} is not a principal of your account");
+                return Err(Error::new(ErrorKind::Validation, text));
+            }
+            let after = page.marker.as_deref().map(place_in).transpose()?;
+            let wanted = |grant: &FoundGrant| grant.record.terms.retiring() == Some(retiring_principal);
+            let found = self.grants_where(GrantRange { key: None, grantee: None }, after, limit + 1, wanted)?;
+            let named: Vec<_> =
+                found.into_iter().map(|grant| (marker_name(&grant.record_id()), self.grant_entry(grant))).collect();
+            let page = page::cut(named, limit, |(name, _)| name.as_slice());
+            let entries = page.entries.into_iter().map(|(_, entry)| entry).collect();
+            Ok(Page { entries, next_marker: page.next_marker })
+        })
+    }
+
+    /// Gives a grant back: as its retiring principal, as its grantee if it allows RetireGrant, or by permission of the
+    /// key's policy.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such key or grant.
+    pub fn retire_grant(&self, key: impl KeyReference, grant_id: GrantId, dry_run: DryRun) -> Result<()> {
+        self.end_grant(Operation::RetireGrant, &key.to_key_identifier()?, grant_id, dry_run)
+    }
+
+    /// Gives the grant back that a token names, as [`Kms::retire_grant`] does.
+    ///
+    /// # Errors
+    /// [`InvalidGrantToken`](ErrorKind::InvalidGrantToken); else those of [`Kms::retire_grant`].
+    pub fn retire_grant_by_token(&self, token: &GrantToken, dry_run: DryRun) -> Result<()> {
+        match self.core.named_grant(token) {
+            Ok(NamedGrant { account, key_id, id }) => {
+                let arn = KeyArn::new(self.locality().clone(), account, key_id);
+                self.end_grant(Operation::RetireGrant, &KeyIdentifier::KeyArn(arn), id, dry_run)
+            }
+            Err(error) => self.audited(Call::new(Operation::RetireGrant), |_| Err(error)),
+        }
+    }
+
+    /// Takes a grant away, by permission of the key's policy.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such key or grant;
+    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is customer managed.
+    pub fn revoke_grant(&self, key: impl KeyReference, grant_id: GrantId, dry_run: DryRun) -> Result<()> {
+        self.end_grant(Operation::RevokeGrant, &key.to_key_identifier()?, grant_id, dry_run)
+    }
+
+    fn end_grant(&self, operation: Operation, key: &KeyIdentifier, id: GrantId, dry_run: DryRun) -> Result<()> {
+        // What the grant says is part of the question; whoever may not ask learns nothing of it.
+        let terms = match self.known(key) {
+            Some((account, key_id)) => self.core.registry.grant(account, key_id, id)?.map(|grant| grant.record.terms),
+            None => None,
+        };
+        let conditions: Vec<_> = terms.iter().map(RequestParameter::Grant).collect();
+        let call = Call::new(operation)
+            .conditions(&conditions)
+            .dry_run(dry_run == DryRun::Yes)
+            .parameter("grantId", id.to_string());
+        self.key_change(call, key, |target, _| {
+            let (account, key_id) = (target.record().account, target.record().key_id);
+            let grant = self
+                .core
+                .registry
+                .grant(account, key_id, id)?
+                .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{} has no grant {id}", target.arn())))?;
+            let mut counted = target.record().clone();
+            counted.grants = counted.grants.saturating_sub(1);
+            let mut edits = target.put(counted);
+            edits.push(Edit::Delete { id: grant.record_id(), expected: grant.revision });
+            Ok((edits, ()))
+        })
+    }
+
+    /// The grant that a named request has made before.
+    fn same_grant(&self, target: &Target<'_>, name: Option<&str>, terms: &GrantTerms) -> Result<Option<GrantId>> {
+        if name.is_none() || target.record().grants == 0 {
+            return Ok(None);
+        }
+        let key = Some((target.record().account, target.record().key_id));
+        let range = GrantRange { key, grantee: Some(terms.grantee()) };
+        let same = |grant: &FoundGrant| grant.record.name.as_deref() == name && grant.record.terms == *terms;
+        Ok(self.grants_where(range, None, 1, same)?.first().map(|grant| grant.id))
+    }
+
+    /// The first grants of a range that are wanted.
+    fn grants_where(
+        &self,
+        range: GrantRange<'_>,
+        mut after: Option<RecordId>,
+        limit: usize,
+        wanted: impl Fn(&FoundGrant) -> bool,
+    ) -> Result<Vec<FoundGrant>> {
+        let mut found = Vec::new();
+        loop {
+            let batch = self.core.registry.grants(range, after.as_ref(), MAX_SCAN)?;
+            let more = batch.len() == MAX_SCAN;
+            after = batch.last().map(FoundGrant::record_id);
+            found.extend(batch.into_iter().filter(&wanted));
+            if !more || found.len() >= limit {
+                found.truncate(limit);
+                return Ok(found);
+            }
+        }
+    }
+
+    fn grant_entry(&self, grant: FoundGrant) -> GrantListEntry {
+        GrantListEntry {
+            key_arn: KeyArn::new(self.locality().clone(), grant.account, grant.key_id),
+            grant_id: grant.id,
+            name: grant.record.name,
+            creation_date: grant.record.created,
+            issuing_account: grant.record.issuing_account,
+            terms: grant.record.terms,
+        }
+    }
+}
+
+/// The trail tells of a grant what CloudTrail does.
+fn terms_noted<'a>(call: Call<'a>, terms: &GrantTerms) -> Call<'a> {
+    let operations: Vec<_> = terms.operations().iter().map(Operation::as_str).collect();
+    let call =
+        call.parameter("granteePrincipal", terms.grantee().to_string()).parameter("operations", operations.join(" "));
+    match terms.retiring() {
+        Some(retiring) => call.parameter("retiringPrincipal", retiring.to_string()),
+        None => call,
+    }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b":/_-".contains(&byte);
+    if (1..=MAX_GRANT_NAME).contains(&name.len()) && name.bytes().all(known) {
+        return Ok(());
+    }
+    let text = format!("the name of a grant must be 1 to {MAX_GRANT_NAME} letters, digits and :/_-");
+    Err(Error::new(ErrorKind::Validation, text))
+}
+
+/// What a marker says of a grant of any account: `12 account ‖ 16 key id ‖ 32 grant id`.
+fn marker_name(place: &RecordId) -> Vec<u8> {
+    [place.account.as_bytes().as_slice(), &place.name].concat()
+}
+
+fn place_in(marker: &str) -> Result<RecordId> {
+    let name = page::name_in(marker)?;
+    let (account, name) = name.split_at_checked(12).filter(|(_, name)| name.len() == 48).ok_or_else(page::bad)?;
+    let account = std::str::from_utf8(account).map_err(|_| page::bad())?;
+    let account = AccountId::parse(account).map_err(|_| page::bad())?;
+    Ok(RecordId { kind: RecordKind::Grant, account, name: name.to_vec() })
+}
