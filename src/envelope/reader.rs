@@ -224,9 +224,12 @@ impl Window {
     /// Makes room behind what is there. The buffer doubles only when it is full, whatever a length field promises, so
     /// that memory is taken only for bytes that came.
     fn make_room(&mut self, needed: usize) {
-        self.buffer.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
+        // A source that gives little at a time comes here often, and most times nothing is to be moved.
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
         if self.end == self.buffer.len() {
             let length = self.end.saturating_mul(2).min(needed).max(FIRST_READ);
             self.buffer.resize(length, 0);
