@@ -14,6 +14,7 @@ ensure_compilers
 ensure_python
 ensure_node
 ensure_openssl
+ensure_soft_tokens
 
 # With this a test that lacks its tool fails instead of passing by.
 export STRONGROOM_REQUIRE=all
@@ -29,4 +30,6 @@ if [ $# -eq 0 ]; then
     echo "== crashes, faults of the disk and bit rot, at length"
     STRONGROOM_CRASH_RUNS=2000 STRONGROOM_DISK_FAULTS=all STRONGROOM_BIT_ROT_STEP=1 \
         cargo test --test it -- --nocapture crash:: bit_rot::
+    echo "== every answer of a token in every operation"
+    STRONGROOM_HSM_FAULTS=all cargo test --all-features --test it -- --nocapture pkcs11::faults::
 fi

@@ -65,6 +65,14 @@ ensure_node() {
     export STRONGROOM_NODE
 }
 
+# Tokens in software (SoftHSM 2, NSS softokn), and the tools that look into them: pkcs11-tool, p11tool, certutil.
+ensure_soft_tokens() {
+    ensure_debian 'command -v softhsm2-util && ls /usr/lib/softhsm/libsofthsm2.so' softhsm2
+    ensure_debian 'command -v pkcs11-tool' opensc
+    ensure_debian 'command -v p11tool' gnutls-bin
+    ensure_debian 'command -v certutil && ls /usr/lib/*/libsoftokn3.so /usr/lib/*/nss/libsoftokn3.so 2>/dev/null | grep -q .' libnss3 libnss3-tools
+}
+
 # The command line of OpenSSL 3, with which signatures are compared.
 ensure_openssl() {
     if [ -z "${STRONGROOM_OPENSSL:-}" ]; then

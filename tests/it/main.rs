@@ -39,6 +39,8 @@ mod package;
 mod peer;
 #[cfg(feature = "sqlite")]
 mod persistence;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 mod policy_decisions;
 mod policy_grants;
 mod require;

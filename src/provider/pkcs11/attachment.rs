@@ -2,7 +2,7 @@
 //! handles of keys. When any of it is lost, all of it is made anew.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::object::ObjectHandle;
@@ -11,7 +11,7 @@ use cryptoki::slot::{Limit, Slot, TokenInfo};
 use cryptoki::types::RawAuthPin;
 use zeroize::Zeroize;
 
-use super::config::{PinProvider, TokenConfig, TokenSelector};
+use super::config::{IvMode, PinProvider, TokenConfig, TokenSelector};
 use super::error::{ErrorClass, TokenError};
 use super::module::{Membership, Module};
 use super::pool::{OpenSession, Pool};
@@ -26,6 +26,8 @@ pub(super) struct Attachment {
     pub(super) slot: Slot,
     pub(super) info: TokenInfo,
     pub(super) pool: Arc<Pool>,
+    /// Who makes initialisation vectors, once the self-test has shown it.
+    pub(super) iv_mode: OnceLock<IvMode>,
     handles: RwLock<HashMap<Vec<u8>, ObjectHandle>>,
     /// Holds the login: a token logs out when its last session is closed.
     _login: Mutex<OpenSession>,
@@ -53,6 +55,7 @@ impl Attachment {
             slot,
             info,
             pool: Pool::new(most),
+            iv_mode: OnceLock::new(),
             handles: RwLock::default(),
             _login: Mutex::new(login),
             _membership: Arc::clone(membership),

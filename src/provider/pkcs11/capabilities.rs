@@ -41,6 +41,8 @@ pub struct TokenCapabilities {
     pub mechanisms: BTreeMap<String, MechanismUse>,
     /// Who makes the initialisation vectors of AES-GCM, as the self-test proved it; `None` without AES-GCM.
     pub iv_mode: Option<IvMode>,
+    /// Why AES-GCM does not work though the token lists it.
+    pub gcm_failure: Option<String>,
     /// The hash functions that RSA-OAEP works with; empty if it was not tried.
     pub oaep: Vec<RsaOaep>,
     /// The curves that it makes keys of and signs with; empty if it was not tried.
@@ -69,6 +71,7 @@ impl TokenCapabilities {
             quirks,
             mechanisms: mechanisms(calls)?,
             iv_mode: None,
+            gcm_failure: None,
             oaep: Vec::new(),
             curves: Vec::new(),
             sessions: calls.attachment.pool.most(),
@@ -78,8 +81,14 @@ impl TokenCapabilities {
         };
         if found.can(MechanismType::AES_GCM, |mechanism| mechanism.ciphers) {
             let mode = config.iv_mode.or(quirks.iv_mode).unwrap_or(IvMode::Caller);
-            prove_gcm(calls, mode, &config.backend)?;
-            found.iv_mode = Some(mode);
+            match prove_gcm(calls, mode, &config.backend) {
+                Ok(()) => found.iv_mode = Some(mode),
+                // It lists the mechanism and cannot do it in this way: the rest of the token is as good as before.
+                Err(error) if error.code().is_some() && error.class() == ErrorClass::Fatal => {
+                    found.gcm_failure = Some(error.to_string());
+                }
+                Err(error) => return Err(error),
+            }
         }
         if config.offer == Offer::Everything {
             found.oaep = probe_oaep(calls, &found, &config.backend)?;
@@ -102,6 +111,10 @@ impl TokenCapabilities {
     /// Refuses a use that the token has no mechanism for, with the mechanism's name.
     pub(super) fn need(&self, mechanism: Needed) -> Result<(), TokenError> {
         let (mechanism_type, name, used) = mechanism.facts();
+        if mechanism == Needed::Gcm && self.iv_mode.is_none() {
+            let reason = self.gcm_failure.as_deref().unwrap_or("it is not in its list");
+            return Err(self.lack(name).at(reason));
+        }
         if self.can(mechanism_type, used) { Ok(()) } else { Err(self.lack(name)) }
     }
 
@@ -164,6 +177,9 @@ fn use_of(info: &MechanismInfo) -> MechanismUse {
 
 /// Proves AES-GCM: what was encrypted opens with its associated data, and with nothing else.
 fn prove_gcm(calls: Calls<'_>, mode: IvMode, backend: &CryptoBackend) -> Result<(), TokenError> {
+    // A session of its own, as a failure leaves the operation open.
+    let session = OpenSession::open(calls.module, calls.attachment.epoch, calls.attachment.slot)?;
+    let calls = Calls { session: session.session(), ..calls };
     let template = [
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::KeyType(KeyType::AES),

@@ -7,6 +7,7 @@ use cryptoki::session::Session;
 use super::attachment::Calls;
 use super::config::IvMode;
 use super::error::{ErrorClass, TokenError};
+use super::pool::OpenSession;
 use super::reference::{Fingerprint, KeyReference, TokenKeyKind, id_text};
 use super::{gcm, public_key, signing};
 use crate::algorithm::SigningAlgorithm;
@@ -79,15 +80,37 @@ pub(super) fn resolve(
     let handle = find_one(calls.session, key.id(), key.kind())?;
     match prove(calls.session, handle, key, backend) {
         Ok(()) => {}
-        // A token that is well and cannot open the canary has another key under this id.
         Err(error) if matches!(error.class(), ErrorClass::BadInput | ErrorClass::Ambiguous) => {
-            token_is_well(calls)?;
-            return Err(error.found_to_be(ErrorClass::KeyMissing, &format!("another key has the id of {key}")));
+            if works(calls, handle, key, backend).is_ok() {
+                return Err(error.found_to_be(ErrorClass::KeyMissing, &format!("another key has the id of {key}")));
+            }
+            return Err(error.found_to_be(ErrorClass::TokenLost, &format!("{key} does not work")));
         }
         Err(error) => return Err(error),
     }
     calls.attachment.keep_handle(key.id(), handle);
     Ok(handle)
+}
+
+/// Whether what has the id of a key, and is not that key, is a key that works: then it is another one, and otherwise the
+/// token has a problem.
+fn works(
+    calls: Calls<'_>,
+    handle: ObjectHandle,
+    key: &KeyReference,
+    backend: &CryptoBackend,
+) -> Result<(), TokenError> {
+    let session = OpenSession::open(calls.module, calls.attachment.epoch, calls.attachment.slot)?;
+    let session = session.session();
+    let other = match (key.kind().key_pair(), key.public_key()) {
+        (Some(pair), Some(known)) => public_key::read(session, handle, pair, backend)? != known,
+        _ => {
+            let mode = calls.attachment.iv_mode.get().copied().unwrap_or(IvMode::Caller);
+            let sealed = gcm::encrypt(session, handle, mode, backend, CANARY_DATA, CANARY)?;
+            gcm::decrypt(session, handle, CANARY_DATA, &sealed)?.expose_secret() == CANARY
+        }
+    };
+    if other { Ok(()) } else { Err(TokenError::new(ErrorClass::TokenLost, "it is the same key")) }
 }
 
 /// Finds the one object of a key.

@@ -186,3 +186,54 @@ impl Decryption for TokenKey {
         self.token.decrypt_oaep(&self.key, oaep, ciphertext).map_err(not_opened)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use strongroom_pkcs11_faults::{Nss, PIN, SoftHsm};
+
+    use super::*;
+    use crate::crypto::FASTEST;
+    use crate::provider::conformance;
+    use crate::provider::pkcs11::{FixedPin, Module, Offer, TokenConfig, TokenSelector};
+
+    fn provider(module: &Path, label: &str) -> Result<TokenProvider> {
+        let config = TokenConfig::new(TokenSelector::Label(label.into())).offer(Offer::Everything);
+        let pin = FixedPin::new(SecretBytes::copy_of(PIN.as_bytes()));
+        Ok(TokenProvider::new(ProviderId::new(label), Token::new(&Module::load(module)?, config, pin))?)
+    }
+
+    /// Says that a test does not run, or fails it if every test is asked for.
+    fn missing(what: &str) {
+        assert!(std::env::var_os("STRONGROOM_REQUIRE").is_none_or(|value| value != "all"), "{what} is not installed");
+        eprintln!("not run: a provider over {what}, which is not installed");
+    }
+
+    /// RSA keys of these lengths take seconds to make, and follow the same path as shorter ones.
+    fn is_quick(spec: KeySpec, _: KeyUsage) -> bool {
+        !matches!(spec, KeySpec::Rsa3072 | KeySpec::Rsa4096)
+    }
+
+    #[test]
+    fn keeps_the_contract_on_soft_hsm() -> Result<()> {
+        let Some(hsm) = SoftHsm::new(&["conformance"]) else { return Ok(missing("SoftHSM 2")) };
+        let provider = provider(hsm.shim().path(), "conformance")?;
+        let made = &provider.capabilities().generates;
+        assert!(made.contains(&(KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt)));
+        assert!(made.contains(&(KeySpec::Rsa2048, KeyUsage::SignVerify)));
+        assert!(made.contains(&(KeySpec::EccSecgP256k1, KeyUsage::SignVerify)));
+        assert!(!made.contains(&(KeySpec::Rsa2048, KeyUsage::EncryptDecrypt)), "it has OAEP with SHA-1 only");
+        conformance::run(&provider, &FASTEST, is_quick)
+    }
+
+    #[test]
+    fn keeps_the_contract_on_nss_as_far_as_it_goes() -> Result<()> {
+        let Some(nss) = Nss::new() else { return Ok(missing("NSS softokn")) };
+        let provider = provider(nss.shim().path(), Nss::LABEL)?;
+        let made = &provider.capabilities().generates;
+        assert!(made.contains(&(KeySpec::Rsa2048, KeyUsage::EncryptDecrypt)));
+        assert!(made.contains(&(KeySpec::EccNistP256, KeyUsage::SignVerify)));
+        conformance::run(&provider, &FASTEST, is_quick)
+    }
+}

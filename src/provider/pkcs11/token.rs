@@ -439,8 +439,16 @@ impl Inner {
             Some(known) if known.are_of(calls) => Ok(None),
             _ => TokenCapabilities::probe(calls, &self.config).map(Some),
         });
-        if let Some(found) = found? {
-            self.capabilities.store(Some(Arc::new(found)));
+        let found = match found? {
+            Some(found) => {
+                let found = Arc::new(found);
+                self.capabilities.store(Some(Arc::clone(&found)));
+                Some(found)
+            }
+            None => known,
+        };
+        if let Some(mode) = found.and_then(|found| found.iv_mode) {
+            attachment.iv_mode.get_or_init(|| mode);
         }
         Ok(attachment)
     }

@@ -29,6 +29,40 @@ macro_rules! call {
 impl Bare {
     /// Opens a session of the one token with the label, and finds the secret or private key of an id.
     pub fn new(module: &Path, label: &str, id: &[u8], private: bool) -> Self {
+        let mut bare = Self::open(module, label);
+        let mut class = if private { CKO_PRIVATE_KEY } else { CKO_SECRET_KEY };
+        let mut template = [attribute(CKA_CLASS, bytes_of(&mut class)), attribute(CKA_ID, id)];
+        let mut found = 0;
+        call!(bare, C_FindObjectsInit(bare.session, template.as_mut_ptr(), 2));
+        call!(bare, C_FindObjects(bare.session, &mut bare.key, 1, &mut found));
+        call!(bare, C_FindObjectsFinal(bare.session));
+        assert_eq!(found, 1, "the key is there");
+        bare
+    }
+
+    /// Puts an AES-256 key that wraps others into a token, with a value from outside.
+    pub fn create_wrapping_key(module: &Path, label: &str, id: &[u8], value: &[u8; 32]) {
+        let bare = Self::open(module, label);
+        let (mut class, mut kind) = (CKO_SECRET_KEY, CKK_AES);
+        let yes = [CK_TRUE];
+        let no = [CK_FALSE];
+        let mut template = [
+            attribute(CKA_CLASS, bytes_of(&mut class)),
+            attribute(CKA_KEY_TYPE, bytes_of(&mut kind)),
+            attribute(CKA_TOKEN, &yes),
+            attribute(CKA_PRIVATE, &yes),
+            attribute(CKA_SENSITIVE, &yes),
+            attribute(CKA_EXTRACTABLE, &no),
+            attribute(CKA_WRAP, &yes),
+            attribute(CKA_UNWRAP, &yes),
+            attribute(CKA_ID, id),
+            attribute(CKA_VALUE, value),
+        ];
+        let (count, mut object) = (template.len() as CK_ULONG, 0);
+        call!(bare, C_CreateObject(bare.session, template.as_mut_ptr(), count, &mut object));
+    }
+
+    fn open(module: &Path, label: &str) -> Self {
         let mut list = null_mut();
         // SAFETY: the function has this type.
         let library = unsafe {
@@ -47,16 +81,6 @@ impl Bare {
         });
         let slot = slot.expect("the token is there");
         call!(bare, C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, null_mut(), None, &mut bare.session));
-        let mut class = if private { CKO_PRIVATE_KEY } else { CKO_SECRET_KEY };
-        let mut template = [
-            CK_ATTRIBUTE { type_: CKA_CLASS, pValue: addr_of_mut!(class).cast(), ulValueLen: 8 },
-            CK_ATTRIBUTE { type_: CKA_ID, pValue: id.as_ptr().cast_mut().cast(), ulValueLen: id.len() as CK_ULONG },
-        ];
-        let mut found = 0;
-        call!(bare, C_FindObjectsInit(bare.session, template.as_mut_ptr(), 2));
-        call!(bare, C_FindObjects(bare.session, &mut bare.key, 1, &mut found));
-        call!(bare, C_FindObjectsFinal(bare.session));
-        assert_eq!(found, 1, "the key is there");
         bare
     }
 
@@ -115,6 +139,15 @@ impl Drop for Bare {
         // SAFETY: the session is open; whether the module still is does not matter here.
         let _ = unsafe { ((*self.list).C_CloseSession.expect("the module has it"))(self.session) };
     }
+}
+
+fn attribute(kind: CK_ATTRIBUTE_TYPE, value: &[u8]) -> CK_ATTRIBUTE {
+    CK_ATTRIBUTE { type_: kind, pValue: value.as_ptr().cast_mut().cast(), ulValueLen: value.len() as CK_ULONG }
+}
+
+fn bytes_of(number: &mut CK_ULONG) -> &[u8] {
+    // SAFETY: every byte of a number is a byte.
+    unsafe { std::slice::from_raw_parts(addr_of_mut!(*number).cast(), size_of::<CK_ULONG>()) }
 }
 
 fn gcm(iv: &[u8; 12], data: &[u8]) -> CK_GCM_PARAMS {

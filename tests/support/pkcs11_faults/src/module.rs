@@ -53,13 +53,11 @@ fn consult(function: Function) -> Option<CK_RV> {
     CALLS[index].fetch_add(1, SeqCst);
     let hit = {
         let mut rules = RULES.lock().unwrap();
-        let rule = rules.iter_mut().find(|rule| rule.function == index || rule.function == usize::MAX);
+        let mut left = rules.iter_mut().filter(|rule| rule.times > 0);
+        let rule = left.find(|rule| rule.function == index || rule.function == usize::MAX);
         rule.and_then(|rule| {
             if rule.skip > 0 {
                 rule.skip -= 1;
-                return None;
-            }
-            if rule.times == 0 {
                 return None;
             }
             rule.times -= 1;

@@ -1,0 +1,136 @@
+//! Calls that do not come back: they cost a thread or a caller, and nobody else.
+
+use std::sync::Barrier;
+use std::thread;
+use std::time::Duration;
+
+use strongroom::provider::pkcs11::{CallMode, ErrorClass, Token};
+use strongroom_pkcs11_faults::{Action, Function};
+
+use super::{aes, config, module, pin, soft_hsm, token};
+
+#[test]
+fn a_call_that_hangs_costs_one_thread_in_deadline_mode() {
+    let Some(hsm) = soft_hsm("a_call_that_hangs_costs_one_thread_in_deadline_mode", &["one", "two"]) else { return };
+    let mode = CallMode::Deadline { deadline: Duration::from_millis(300), threads: 3 };
+    let token = Token::new(&module(&hsm), config("one").call_mode(mode), pin());
+    let other = super::token(&hsm, "two");
+    other.connect().expect("it is there");
+    token.connect().expect("it is there");
+    let key = aes(&token, 1);
+    let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+    let rest = |stuck: usize| {
+        assert_eq!(token.health().stuck_calls, stuck);
+        assert!(token.health().module_wedged);
+        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("others go on").expose_secret(), b"text");
+        other.random(16).expect("so does the other token");
+    };
+    for stuck in 1..=2 {
+        hsm.shim().rule(Function::Encrypt, 0, 1, Action::Hang);
+        let error = token.encrypt(&key, b"context", b"text").expect_err("it hangs");
+        assert_eq!(error.class(), ErrorClass::TokenLost, "{error}");
+        rest(stuck);
+    }
+    // A wedged module is not finalised under the calls that run in it.
+    let finalised = hsm.shim().calls(Function::Finalize);
+    let absent = Token::new(&module(&hsm), config("absent"), pin());
+    assert_eq!(absent.connect().expect_err("it is not there").class(), ErrorClass::TokenLost);
+    assert_eq!(hsm.shim().calls(Function::Finalize), finalised);
+    // The last thread goes as well: then every call is refused at once.
+    hsm.shim().rule(Function::Encrypt, 0, 1, Action::Hang);
+    assert!(token.encrypt(&key, b"context", b"text").is_err());
+    let calls = hsm.shim().all_calls();
+    assert_eq!(token.decrypt(&key, b"context", &sealed).expect_err("no thread").class(), ErrorClass::TokenLost);
+    assert_eq!(hsm.shim().all_calls(), calls, "it was not asked");
+    other.random(16).expect("the other token goes on");
+    // They come back after all, and everything is as before.
+    hsm.shim().clear();
+    while token.health().stuck_calls > 0 {
+        thread::yield_now();
+    }
+    assert!(!token.health().module_wedged);
+    assert_eq!(token.decrypt(&key, b"context", &sealed).expect("it is back").expose_secret(), b"text");
+}
+
+#[test]
+fn a_call_that_hangs_costs_one_caller_in_direct_mode() {
+    let Some(hsm) = soft_hsm("a_call_that_hangs_costs_one_caller_in_direct_mode", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    let key = aes(&token, 1);
+    let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+    let started = Barrier::new(2);
+    thread::scope(|scope| {
+        hsm.shim().rule(Function::Encrypt, 0, 1, Action::Hang);
+        let encrypts = hsm.shim().calls(Function::Encrypt);
+        let hanging = scope.spawn(|| {
+            started.wait();
+            token.encrypt(&key, b"context", b"text")
+        });
+        started.wait();
+        while hsm.shim().calls(Function::Encrypt) == encrypts {
+            thread::yield_now();
+        }
+        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("others go on").expose_secret(), b"text");
+        // An initialisation does not wait for it for ever, and does not happen under it.
+        let finalised = hsm.shim().calls(Function::Finalize);
+        let absent = Token::new(&module(&hsm), config("absent"), pin());
+        assert_eq!(absent.connect().expect_err("it is not there").class(), ErrorClass::TokenLost);
+        assert_eq!(hsm.shim().calls(Function::Finalize), finalised);
+        assert!(token.health().module_wedged);
+        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("others go on").expose_secret(), b"text");
+        hsm.shim().clear();
+        let late = hanging.join().expect("no panic").expect("it comes back");
+        assert_eq!(token.decrypt(&key, b"context", &late).expect("it opens").expose_secret(), b"text");
+    });
+}
+
+#[test]
+fn a_login_that_hangs_does_not_hang_the_others() {
+    let Some(hsm) = soft_hsm("a_login_that_hangs_does_not_hang_the_others", &["one"]) else { return };
+    let config = config("one").session_wait(Duration::from_millis(100));
+    let token = Token::new(&module(&hsm), config, pin());
+    thread::scope(|scope| {
+        hsm.shim().rule(Function::Login, 0, 1, Action::Hang);
+        let hanging = scope.spawn(|| token.connect().map(drop));
+        while hsm.shim().calls(Function::Login) == 0 {
+            thread::yield_now();
+        }
+        assert_eq!(token.check().expect_err("no connection").class(), ErrorClass::TokenLost);
+        hsm.shim().clear();
+        hanging.join().expect("no panic").expect("it comes back");
+    });
+    token.check().expect("it is connected");
+}
+
+#[test]
+fn more_callers_than_sessions_wait_for_their_turn() {
+    let Some(hsm) = soft_hsm("more_callers_than_sessions_wait_for_their_turn", &["one"]) else { return };
+    let token = Token::new(&module(&hsm), config("one").max_sessions(2), pin());
+    let key = aes(&token, 1);
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                for _ in 0..20 {
+                    token.encrypt(&key, b"context", b"text").expect("a session comes free");
+                }
+            });
+        }
+    });
+    // One for the login, two for operations, and those of the self-test one after the other.
+    let open = hsm.shim().calls(Function::OpenSession) - hsm.shim().calls(Function::CloseSession);
+    assert!(open <= 3, "{open} sessions are open");
+}
+
+#[test]
+fn a_token_that_says_it_is_busy_is_asked_again() {
+    let Some(hsm) = soft_hsm("a_token_that_says_it_is_busy_is_asked_again", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    let key = aes(&token, 1);
+    for code in [0xB1, 0x90, 0x02] {
+        hsm.shim().rule(Function::EncryptInit, 0, 3, Action::Return(code));
+        token.encrypt(&key, b"context", b"text").expect("the fourth time it has time");
+        hsm.shim().clear();
+    }
+    hsm.shim().rule(Function::EncryptInit, 0, u64::MAX, Action::Return(0x90));
+    assert_eq!(token.encrypt(&key, b"context", b"text").expect_err("never").class(), ErrorClass::Busy);
+}

@@ -1,0 +1,236 @@
+//! Keys in tokens as the software of others sees them: pkcs11-tool, p11tool, python-pkcs11, OpenSSL and NSS softokn.
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use strongroom::algorithm::SigningAlgorithm;
+use strongroom::crypto::{KeyPairKind, RsaOaep, SignatureInput};
+use strongroom::provider::pkcs11::{
+    ErrorClass, Module, NewKey, Offer, Token, TokenConfig, TokenKeyKind, TokenSelector, quirks_of,
+};
+use strongroom_pkcs11_faults::{Bare, Nss, PIN, SoftHsm, soft_hsm_module};
+
+use super::{aes, config, module, nss, options, pin, soft_hsm, token};
+use crate::openssl::OpenSsl;
+use crate::require;
+
+/// Puts the same wrapping key into a token of ours, by a bare call, as it would be put there with the vendor's tools.
+pub(super) fn create_wrapping_key(hsm: &SoftHsm, selector: &TokenSelector, id: &[u8]) {
+    let TokenSelector::Label(label) = selector else { panic!("tests find tokens by label") };
+    // Whoever is logged in is logged in for the process.
+    let token = token(hsm, label);
+    token.connect().expect("it is there");
+    Bare::create_wrapping_key(hsm.shim().path(), label, id, &[0x77; 32]);
+}
+
+/// Runs a program on the tokens; `None` if there is no such program.
+fn tool(test: &str, hsm: &SoftHsm, program: &str, arguments: &[&str]) -> Option<String> {
+    let run = Command::new(program).args(arguments).env("SOFTHSM2_CONF", hsm.configuration()).output();
+    let Ok(output) = run else {
+        require::missing(test, &format!("{program} is not installed; ./test.sh does that"));
+        return None;
+    };
+    let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{program} {arguments:?}: {printed}");
+    Some(printed)
+}
+
+fn pkcs11_tool(test: &str, hsm: &SoftHsm, arguments: &[&str]) -> Option<String> {
+    let module = soft_hsm_module().expect("SoftHSM is there");
+    let module = module.to_str().expect("a path in UTF-8");
+    let common = ["--module", module, "--token-label", "one", "--login", "--pin", PIN];
+    tool(test, hsm, "pkcs11-tool", &[&common[..], arguments].concat())
+}
+
+#[test]
+fn pkcs11_tool_signs_and_lists_what_we_made_and_we_use_what_it_made() {
+    let test = "pkcs11_tool_signs_and_lists_what_we_made_and_we_use_what_it_made";
+    let Some(hsm) = soft_hsm(test, &["one"]) else { return };
+    let Some(openssl) = OpenSsl::start(test) else { return };
+    let ours = Token::new(&module(&hsm), config("one").offer(Offer::Everything), pin());
+    let new = NewKey::new(&[0xEC; 32], "our curve", TokenKeyKind::Signing(KeyPairKind::EccP256));
+    let key = ours.generate_key(&new).expect("a key pair");
+    let secret = aes(&ours, 0xAE);
+    let Some(listed) = pkcs11_tool(test, &hsm, &["--list-objects"]) else { return };
+    for text in
+        ["our curve", "a key", &"ec".repeat(32), &"ae".repeat(32), "sensitive, always sensitive, never extractable"]
+    {
+        assert!(listed.contains(text), "{text}: {listed}");
+    }
+    ours.verify_key(&secret).expect("it is still there");
+
+    // It signs with our key, and OpenSSL verifies that with the public key that we export.
+    let folder = tempfile::tempdir().expect("a folder");
+    let [hash, signature] = ["hash", "signature"].map(|name| folder.path().join(name).to_string_lossy().into_owned());
+    fs::write(&hash, [0x11; 32]).expect("a file");
+    let id = "ec".repeat(32);
+    let sign = ["--sign", "--mechanism", "ECDSA", "--signature-format", "openssl", "--id", &id];
+    let files = ["--input-file", &hash, "--output-file", &signature];
+    pkcs11_tool(test, &hsm, &[&sign[..], &files].concat());
+    openssl.write("key.der", &ours.export_public_key(&key).expect("a public key"));
+    openssl.write("hash", &[0x11; 32]);
+    openssl.write("signature", &fs::read(&signature).expect("it was written"));
+    openssl.must(&[
+        "pkeyutl",
+        "-verify",
+        "-pubin",
+        "-inkey",
+        "key.der",
+        "-keyform",
+        "DER",
+        "-in",
+        "hash",
+        "-sigfile",
+        "signature",
+    ]);
+
+    // And the reverse: a key that it made.
+    let id = "bb".repeat(16);
+    pkcs11_tool(test, &hsm, &["--keypairgen", "--key-type", "rsa:2048", "--id", &id, "--label", "their key"]);
+    let theirs = ours.adopt_key(&[0xBB; 16], "their key", TokenKeyKind::Signing(KeyPairKind::Rsa2048));
+    let theirs = theirs.expect("it is there");
+    let signature = ours.sign(&theirs, SigningAlgorithm::RsassaPssSha256, SignatureInput::Message(b"message"));
+    openssl.write("rsa.der", &ours.export_public_key(&theirs).expect("a public key"));
+    openssl.write("message", b"message");
+    openssl.write("pss", &signature.expect("a signature"));
+    openssl.must(&[
+        "dgst",
+        "-sha256",
+        "-verify",
+        "rsa.der",
+        "-keyform",
+        "DER",
+        "-sigopt",
+        "rsa_padding_mode:pss",
+        "-sigopt",
+        "rsa_pss_saltlen:32",
+        "-signature",
+        "pss",
+        "message",
+    ]);
+}
+
+#[test]
+fn p11tool_exports_the_public_key_that_we_export() {
+    let test = "p11tool_exports_the_public_key_that_we_export";
+    let Some(hsm) = soft_hsm(test, &["one"]) else { return };
+    let ours = Token::new(&module(&hsm), config("one").offer(Offer::Everything), pin());
+    let module_path = soft_hsm_module().expect("SoftHSM is there");
+    for (id, pair) in [(1, KeyPairKind::EccP256), (2, KeyPairKind::EccP384), (3, KeyPairKind::Rsa2048)] {
+        let key = ours.generate_key(&NewKey::new(&[id; 4], "pair", TokenKeyKind::Signing(pair))).expect("a key pair");
+        let url = format!("pkcs11:token=one;type=public;id=%0{id}%0{id}%0{id}%0{id};pin-value={PIN}");
+        let provider = module_path.to_string_lossy();
+        let arguments = ["--provider", &provider, "--login", "--export", "--outder", &url];
+        let run = Command::new("p11tool").args(arguments).env("SOFTHSM2_CONF", hsm.configuration()).output();
+        let Ok(output) = run else {
+            require::missing(test, "p11tool is not installed; ./test.sh does that");
+            return;
+        };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.stdout, ours.export_public_key(&key).expect("a public key"), "{pair:?}");
+    }
+}
+
+/// One request to python-pkcs11.
+fn python(test: &str, hsm: &SoftHsm, request: &Value) -> Option<Value> {
+    let python = require::tool(test, "STRONGROOM_PYTHON", "a python that has python-pkcs11")?;
+    let mut child = Command::new(python)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/pkcs11_peer.py"))
+        .arg(soft_hsm_module().expect("SoftHSM is there"))
+        .args(["one", PIN])
+        .env("SOFTHSM2_CONF", hsm.configuration())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python starts");
+    child.stdin.take().expect("a pipe").write_all(request.to_string().as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{request}");
+    Some(serde_json::from_slice(&output.stdout).expect("JSON"))
+}
+
+#[test]
+fn python_opens_what_we_encrypted_and_the_reverse() {
+    let test = "python_opens_what_we_encrypted_and_the_reverse";
+    let Some(hsm) = soft_hsm(test, &["one"]) else { return };
+    let ours = token(&hsm, "one");
+    let key = aes(&ours, 0xAE);
+    let sealed = ours.encrypt(&key, b"context", b"of ours").expect("it encrypts");
+    let request = |id: u8, what: &str, iv: &[u8], data: &[u8]| {
+        json!({"do": what, "id": hex::encode([id; 32]), "iv": hex::encode(iv), "aad": hex::encode(b"context"),
+            "data": hex::encode(data)})
+    };
+    let Some(opened) = python(test, &hsm, &request(0xAE, "decrypt", &sealed[..12], &sealed[12..])) else { return };
+    assert_eq!(opened["data"], hex::encode(b"of ours"));
+    let theirs = python(test, &hsm, &request(0xAE, "encrypt", &[7; 12], b"of theirs")).expect("it is there");
+    let theirs = hex::decode(theirs["data"].as_str().expect("text")).expect("digits");
+    let opened = ours.decrypt(&key, b"context", &[&[7; 12][..], &theirs].concat()).expect("it opens");
+    assert_eq!(opened.expose_secret(), b"of theirs");
+
+    // A key that python made.
+    python(test, &hsm, &request(0xBB, "generate", &[], &[]));
+    let adopted = ours.adopt_key(&[0xBB; 32], "of python", TokenKeyKind::Aes256).expect("it is there");
+    let sealed = ours.encrypt(&adopted, b"context", b"text").expect("it encrypts");
+    let opened = python(test, &hsm, &request(0xBB, "decrypt", &sealed[..12], &sealed[12..])).expect("it is there");
+    assert_eq!(opened["data"], hex::encode(b"text"));
+}
+
+#[test]
+fn nss_softokn_gives_a_second_opinion() {
+    let test = "nss_softokn_gives_a_second_opinion";
+    let Some(nss) = nss(test) else { return };
+    let Some(openssl) = OpenSsl::start(test) else { return };
+    let module = Module::load_with(nss.shim().path(), options()).expect("a module");
+    let selector = TokenSelector::Label(Nss::LABEL.into());
+    let token = Token::new(&module, TokenConfig::new(selector).offer(Offer::Everything), pin());
+    let able = token.connect().expect("it passes its self-test");
+    println!(
+        "{test}: {} {}, {} mechanisms, {:?}, {:?}",
+        able.manufacturer,
+        able.model,
+        able.mechanisms.len(),
+        able.oaep,
+        able.curves
+    );
+    assert_eq!(quirks_of(&able.manufacturer).product, "NSS softokn");
+    assert_eq!(able.oaep, RsaOaep::ALL);
+    // It tells fewer bytes than AES-GCM needs when it is asked how long a ciphertext will be, as the bindings do.
+    assert_eq!(able.iv_mode, None);
+    let refused = token.generate_key(&NewKey::new(&[1; 32], "x", TokenKeyKind::Aes256)).expect_err("not this way");
+    assert_eq!(refused.missing_mechanism(), Some("CKM_AES_GCM"), "{refused}");
+    assert!(refused.to_string().contains("CKR_BUFFER_TOO_SMALL"), "{refused}");
+    let rsa = NewKey::new(&[3; 32], "rsa", TokenKeyKind::Decryption(KeyPairKind::Rsa2048));
+    let rsa = token.generate_key(&rsa).expect("a key pair");
+    openssl.write("rsa.der", &token.export_public_key(&rsa).expect("a public key"));
+    openssl.write("text", b"text");
+    openssl.must(&[
+        "pkeyutl",
+        "-encrypt",
+        "-pubin",
+        "-inkey",
+        "rsa.der",
+        "-keyform",
+        "DER",
+        "-in",
+        "text",
+        "-out",
+        "encrypted",
+        "-pkeyopt",
+        "rsa_padding_mode:oaep",
+        "-pkeyopt",
+        "rsa_oaep_md:sha256",
+    ]);
+    let opened = token.decrypt_oaep(&rsa, RsaOaep::Sha256, &openssl.read("encrypted")).expect("it opens");
+    assert_eq!(opened.expose_secret(), b"text");
+    let refused = token.decrypt_oaep(&rsa, RsaOaep::Sha256, &[0x17; 256]).expect_err("it does not fit");
+    assert_eq!(refused.class(), ErrorClass::BadInput, "{refused}");
+    let pair = NewKey::new(&[2; 32], "curve", TokenKeyKind::Signing(KeyPairKind::EccP256));
+    let pair = token.generate_key(&pair).expect("a key pair");
+    let signature = token.sign(&pair, SigningAlgorithm::EcdsaSha256, SignatureInput::Message(b"message"));
+    openssl.write("key.der", &token.export_public_key(&pair).expect("a public key"));
+    openssl.write("message", b"message");
+    openssl.write("signature", &signature.expect("a signature"));
+    openssl.must(&["dgst", "-sha256", "-verify", "key.der", "-keyform", "DER", "-signature", "signature", "message"]);
+}

@@ -1,0 +1,209 @@
+//! Keys: made as they were told, found again, and never mistaken for another.
+
+use strongroom::crypto::KeyPairKind;
+use strongroom::provider::pkcs11::{
+    ErrorClass, GCM_OVERHEAD, IvMode, KeyReference, Module, NewKey, Offer, Token, TokenKeyKind,
+};
+
+use super::{aes, config, module, options, pin, soft_hsm, token};
+
+#[test]
+fn a_new_key_is_sensitive_and_stays_in_its_token() {
+    let Some(hsm) = soft_hsm("a_new_key_is_sensitive_and_stays_in_its_token", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    let key = aes(&token, 1);
+    let protection = token.key_protection(&key).expect("it is there");
+    assert!(protection.sensitive && !protection.extractable && protection.local, "{protection:?}");
+    let wrapping = NewKey::new(&[2; 32], "kek", TokenKeyKind::WrappingAes256);
+    let wrapping = token.generate_key(&wrapping).expect("a wrapping key");
+    let refused = token.wrap_key(&wrapping, &key).expect_err("it is not extractable");
+    assert_eq!((refused.class(), refused.code()), (ErrorClass::Denied, Some("CKR_KEY_UNEXTRACTABLE")));
+    assert_eq!(token.destroy_objects(key.id()).expect("it is destroyed"), 1);
+    assert_eq!(token.destroy_objects(key.id()).expect("again"), 0);
+    assert_eq!(token.verify_key(&key).expect_err("it is gone").class(), ErrorClass::KeyMissing);
+}
+
+#[test]
+fn a_ciphertext_opens_with_its_associated_data_only() {
+    let Some(hsm) = soft_hsm("a_ciphertext_opens_with_its_associated_data_only", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    let (key, other) = (aes(&token, 1), aes(&token, 2));
+    for length in [0, 1, 16, 4_096] {
+        let plaintext = vec![0x5A; length];
+        let sealed = token.encrypt(&key, b"context", &plaintext).expect("it encrypts");
+        assert_eq!(sealed.len(), length + GCM_OVERHEAD);
+        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("it opens").expose_secret(), plaintext);
+        let refused = [
+            token.decrypt(&key, b"another", &sealed),
+            token.decrypt(&other, b"context", &sealed),
+            token.decrypt(&key, b"context", &sealed[..sealed.len() - 1]),
+            token.decrypt(&key, b"context", &sealed[..10]),
+            token.decrypt(&key, b"context", &[]),
+        ];
+        for refused in refused {
+            assert_eq!(refused.expect_err("it does not fit").class(), ErrorClass::BadInput);
+        }
+    }
+    let refused = token.encrypt(&key, b"", b"text").expect_err("there is always associated data");
+    assert_eq!(refused.class(), ErrorClass::BadInput);
+    let (data_key, sealed) = token.generate_data_key(&key, b"context", 32).expect("a data key");
+    assert_eq!(token.decrypt(&key, b"context", &sealed).expect("it opens"), data_key);
+    assert_ne!(token.random(32).expect("random bytes"), token.random(32).expect("random bytes"));
+}
+
+#[test]
+fn a_key_id_that_is_taken_is_refused() {
+    let Some(hsm) = soft_hsm("a_key_id_that_is_taken_is_refused", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    let key = aes(&token, 1);
+    let again = token.generate_key(&NewKey::new(key.id(), "again", TokenKeyKind::Aes256));
+    assert_eq!(again.expect_err("it is taken").class(), ErrorClass::Denied);
+    assert_eq!(token.count_objects(key.id()).expect("it is there"), 1);
+}
+
+/// A second way into the same tokens, as that of another program: another copy of the shim in the process.
+fn others(hsm: &strongroom_pkcs11_faults::SoftHsm, label: &str) -> Token {
+    let module = Module::load_with(hsm.bare_path(), options()).expect("a module");
+    Token::new(&module, config(label), pin())
+}
+
+#[test]
+fn another_key_under_the_same_id_is_caught() {
+    let Some(hsm) = soft_hsm("another_key_under_the_same_id_is_caught", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    let key = aes(&token, 1);
+    let kept = key.to_bytes().expect("a reference");
+    token.destroy_objects(key.id()).expect("it is destroyed");
+    let replaced = aes(&token, 1);
+    assert_ne!(kept, replaced.to_bytes().expect("a reference"));
+    let key = KeyReference::from_bytes(&kept).expect("a reference");
+    let refused = token.verify_key(&key).expect_err("same id and label, another value");
+    assert_eq!(refused.class(), ErrorClass::KeyMissing, "{refused}");
+    token.verify_key(&replaced).expect("the new one is the new one");
+    // An operation finds it out as well, where nothing is known of the key yet.
+    token.disconnect();
+    token.connect().expect("it is there");
+    assert_eq!(token.encrypt(&key, b"context", b"text").expect_err("another key").class(), ErrorClass::KeyMissing);
+}
+
+#[test]
+fn two_keys_of_one_id_are_refused() {
+    let Some(hsm) = soft_hsm("two_keys_of_one_id_are_refused", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    let key = aes(&token, 1);
+    let tool = std::process::Command::new("pkcs11-tool")
+        .args(["--module"])
+        .arg(strongroom_pkcs11_faults::soft_hsm_module().expect("SoftHSM"))
+        .args(["--token-label", "one", "--login", "--pin", "1234", "--keygen", "--key-type", "AES:32"])
+        .args(["--label", "a key", "--id", &"01".repeat(32)])
+        .env("SOFTHSM2_CONF", hsm.configuration())
+        .output();
+    let Ok(tool) = tool else {
+        crate::require::missing("two_keys_of_one_id_are_refused", "pkcs11-tool is not installed; ./test.sh does that");
+        return;
+    };
+    assert!(tool.status.success(), "{}", String::from_utf8_lossy(&tool.stderr));
+    let refused = token.verify_key(&key).expect_err("which one is it?");
+    assert_eq!(refused.class(), ErrorClass::KeyMissing, "{refused}");
+    assert_eq!(token.count_objects(key.id()).expect("they are there"), 2);
+}
+
+#[test]
+fn a_key_is_replicated_and_then_unextractable_for_ever() {
+    let labels = ["one", "two"];
+    let Some(hsm) = soft_hsm("a_key_is_replicated_and_then_unextractable_for_ever", &labels) else { return };
+    let [one, two] = labels.map(|label| token(&hsm, label));
+    // The same wrapping key in both, as a ceremony would bring it there.
+    let kek = [one.clone(), two.clone()].map(|token| {
+        super::interop::create_wrapping_key(&hsm, token.config().selector(), &[9; 32]);
+        token.adopt_key(&[9; 32], "kek", TokenKeyKind::WrappingAes256).expect("it was put there")
+    });
+    let new = NewKey::new(&[1; 32], "shared", TokenKeyKind::Aes256).extractable_for_replication();
+    let key = one.generate_key(&new).expect("a key");
+    let wrapped = one.wrap_key(&kek[0], &key).expect("it is extractable");
+    assert_eq!(wrapped.len(), 40);
+    two.unwrap_key(&kek[1], &wrapped, &key).expect("it unwraps");
+    one.forbid_extraction(&key).expect("for ever");
+    one.forbid_extraction(&key).expect("again");
+    assert_eq!(one.wrap_key(&kek[0], &key).expect_err("not any more").class(), ErrorClass::Denied);
+    for token in [&one, &two] {
+        assert!(!token.key_protection(&key).expect("it is there").extractable);
+    }
+    let sealed = one.encrypt(&key, b"context", b"text").expect("it encrypts");
+    assert_eq!(two.decrypt(&key, b"context", &sealed).expect("the same key").expose_secret(), b"text");
+
+    let mut altered = wrapped.clone();
+    altered[20] ^= 1;
+    let other = KeyReference::from_bytes(&key.to_bytes().expect("a reference")).expect("a reference");
+    assert_eq!(two.unwrap_key(&kek[1], &altered, &other).expect_err("it is taken").class(), ErrorClass::Denied);
+    two.destroy_objects(key.id()).expect("it is destroyed");
+    assert_eq!(two.unwrap_key(&kek[1], &altered, &key).expect_err("it is damaged").class(), ErrorClass::BadInput);
+    // Another key than the one that was announced does not stay.
+    let stranger = NewKey::new(&[3; 32], "stranger", TokenKeyKind::Aes256).extractable_for_replication();
+    let stranger = one.generate_key(&stranger).expect("a key");
+    let wrapped = one.wrap_key(&kek[0], &stranger).expect("it is extractable");
+    let refused = two.unwrap_key(&kek[1], &wrapped, &key).expect_err("it is not the one");
+    assert_eq!(refused.class(), ErrorClass::KeyMissing, "{refused}");
+    assert_eq!(two.count_objects(key.id()).expect("nothing stayed"), 0);
+}
+
+#[test]
+fn what_a_token_cannot_do_is_refused_with_the_mechanism() {
+    let Some(hsm) = soft_hsm("what_a_token_cannot_do_is_refused_with_the_mechanism", &["one"]) else { return };
+    let symmetric = token(&hsm, "one");
+    let refused = symmetric.generate_key(&NewKey::new(&[1; 32], "x", TokenKeyKind::Signing(KeyPairKind::Ed25519)));
+    assert_eq!(refused.expect_err("not in tokens").class(), ErrorClass::Fatal);
+    let all = Token::new(&module(&hsm), config("one").offer(Offer::Everything), pin());
+    let able = all.connect().expect("it is there");
+    assert_eq!(able.oaep, [strongroom::crypto::RsaOaep::Sha1], "SoftHSM has no other hash function");
+    let curves = [KeyPairKind::EccP256, KeyPairKind::EccP384, KeyPairKind::EccP521, KeyPairKind::EccSecp256k1];
+    assert_eq!(able.curves, curves);
+    assert_eq!(able.iv_mode, Some(IvMode::Caller));
+    let key = NewKey::new(&[2; 32], "rsa", TokenKeyKind::Decryption(KeyPairKind::Rsa2048));
+    let key = all.generate_key(&key).expect("a key pair");
+    let refused = all.decrypt_oaep(&key, strongroom::crypto::RsaOaep::Sha256, &[0; 256]).expect_err("not here");
+    assert_eq!(refused.missing_mechanism(), Some("CKM_RSA_PKCS_OAEP"));
+}
+
+#[test]
+fn a_token_that_makes_its_own_initialisation_vectors_is_understood() {
+    let modes = [(1, IvMode::TokenWritten), (2, IvMode::TokenPrepended), (3, IvMode::TokenAppended)];
+    for (behaviour, mode) in modes {
+        let Some(hsm) = soft_hsm("a_token_that_makes_its_own_initialisation_vectors_is_understood", &["one"]) else {
+            return;
+        };
+        hsm.shim().iv_mode(behaviour);
+        let plain = token(&hsm, "one");
+        if behaviour != 3 {
+            // What we make ourselves is refused by it, and the self-test finds that out.
+            assert_eq!(plain.connect().expect("the rest of it works").iv_mode, None);
+            let refused = plain.generate_key(&NewKey::new(&[1; 32], "x", TokenKeyKind::Aes256));
+            let refused = refused.expect_err("it could not be used");
+            assert_eq!(refused.missing_mechanism(), Some("CKM_AES_GCM"), "{refused}");
+        }
+        let token = Token::new(&module(&hsm), config("one").iv_mode(mode), pin());
+        assert_eq!(token.connect().expect("the self-test passes").iv_mode, Some(mode));
+        let key = aes(&token, 1);
+        let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+        assert_eq!(sealed.len(), 4 + GCM_OVERHEAD);
+        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("it opens").expose_secret(), b"text");
+        // One layout: whoever makes the vector, everybody reads it.
+        let other = others(&hsm, "one");
+        assert_eq!(other.decrypt(&key, b"context", &sealed).expect("it opens").expose_secret(), b"text", "{mode:?}");
+    }
+}
+
+#[test]
+fn a_reference_is_read_back_whole_or_not_at_all() {
+    let Some(hsm) = soft_hsm("a_reference_is_read_back_whole_or_not_at_all", &["one"]) else { return };
+    let key = aes(&token(&hsm, "one"), 1);
+    let bytes = key.to_bytes().expect("a reference");
+    assert_eq!(KeyReference::from_bytes(&bytes), Some(key));
+    for length in 0..bytes.len() {
+        assert_eq!(KeyReference::from_bytes(&bytes[..length]), None, "{length}");
+    }
+    assert_eq!(KeyReference::from_bytes(&[&bytes[..], &[0]].concat()), None);
+    for wrong in [[0, 1, 0], [2, 1, 0], [1, 0, 0], [1, 9, 0], [1, 1, 1], [1, 3, 9]] {
+        assert_eq!(KeyReference::from_bytes(&[&wrong[..], &bytes[3..]].concat()), None, "{wrong:?}");
+    }
+}

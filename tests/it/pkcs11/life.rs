@@ -1,0 +1,228 @@
+//! What happens to tokens in real life: they go away and come back, processes fork, PINs are wrong.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use strongroom::SecretBytes;
+use strongroom::provider::pkcs11::{
+    ErrorClass, FixedPin, HealthState, Module, ModuleOptions, NewKey, Token, TokenKeyKind,
+};
+use strongroom_pkcs11_faults::{Action, Function, SoftHsm, in_child};
+
+use super::{aes, config, module, options, pin, soft_hsm, token};
+
+#[test]
+fn a_wrong_pin_is_tried_exactly_once() {
+    let Some(hsm) = soft_hsm("a_wrong_pin_is_tried_exactly_once", &["one"]) else { return };
+    let token = Token::new(&module(&hsm), config("one"), FixedPin::new(SecretBytes::copy_of(b"wrong")));
+    for _ in 0..5 {
+        let refused = token.connect().expect_err("the PIN is wrong");
+        assert_eq!((refused.class(), refused.code()), (ErrorClass::Denied, Some("CKR_PIN_INCORRECT")));
+        assert_eq!(token.check().expect_err("still").class(), ErrorClass::Denied);
+    }
+    assert_eq!(hsm.shim().calls(Function::Login), 1);
+    assert_eq!(token.health().state, HealthState::Refused);
+    token.set_pin(pin());
+    token.connect().expect("the PIN is right");
+    assert_eq!(hsm.shim().calls(Function::Login), 2);
+    assert_eq!(token.health().state, HealthState::Connected);
+}
+
+#[test]
+fn a_login_that_may_have_been_a_wrong_pin_is_not_repeated_often() {
+    let Some(hsm) = soft_hsm("a_login_that_may_have_been_a_wrong_pin_is_not_repeated_often", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    hsm.shim().rule(Function::Login, 0, u64::MAX, Action::Return(0x06));
+    for _ in 0..10 {
+        assert!(token.connect().is_err());
+    }
+    assert_eq!(hsm.shim().calls(Function::Login), 3);
+    hsm.shim().clear();
+    assert!(token.connect().is_err(), "not before the PIN is set anew");
+    token.set_pin(pin());
+    token.connect().expect("it was no wrong PIN after all");
+}
+
+#[test]
+fn a_token_that_was_away_recovers_without_a_restart() {
+    let Some(hsm) = soft_hsm("a_token_that_was_away_recovers_without_a_restart", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    let key = aes(&token, 1);
+    let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+    hsm.take_away();
+    for _ in 0..3 {
+        let lost = token.decrypt(&key, b"context", &sealed).expect_err("it is away");
+        assert_eq!(lost.class(), ErrorClass::TokenLost, "{lost}");
+        assert!(token.generate_key(&NewKey::new(&[8; 32], "x", TokenKeyKind::Aes256)).is_err());
+    }
+    assert_eq!(token.health().state, HealthState::Failing);
+    hsm.bring_back();
+    assert_eq!(token.decrypt(&key, b"context", &sealed).expect("it is back").expose_secret(), b"text");
+    assert_eq!(token.health().state, HealthState::Connected);
+    assert_eq!(token.count_objects(&[8; 32]).expect("it is back"), 0);
+}
+
+#[test]
+fn a_token_that_fails_is_left_alone_for_a_while() {
+    let Some(hsm) = soft_hsm("a_token_that_fails_is_left_alone_for_a_while", &["one"]) else { return };
+    let token = Token::new(&module(&hsm), config("one").breaker(2, Duration::from_secs(3_600)), pin());
+    let key = aes(&token, 1);
+    hsm.shim().vanish();
+    for _ in 0..2 {
+        assert_eq!(token.encrypt(&key, b"context", b"").expect_err("gone").class(), ErrorClass::TokenLost);
+    }
+    assert_eq!(token.health().state, HealthState::Paused);
+    let calls = hsm.shim().all_calls();
+    assert_eq!(token.encrypt(&key, b"context", b"").expect_err("gone").class(), ErrorClass::TokenLost);
+    assert_eq!(hsm.shim().all_calls(), calls, "it was not asked");
+    hsm.shim().clear();
+    assert!(token.encrypt(&key, b"context", b"").is_err(), "not yet");
+    token.connect().expect("who asks for it gets it at once");
+    token.encrypt(&key, b"context", b"").expect("it is back");
+}
+
+#[test]
+fn a_module_is_not_initialised_all_the_time() {
+    let Some(hsm) = soft_hsm("a_module_is_not_initialised_all_the_time", &["one", "two"]) else { return };
+    let module = Module::load_with(
+        hsm.shim().path(),
+        ModuleOptions::default().reinitialize_interval(Duration::from_secs(3_600)).wait(Duration::from_millis(100)),
+    );
+    let module = module.expect("a module");
+    let [one, absent] = ["one", "absent"].map(|label| Token::new(&module, config(label), pin()));
+    let key = aes(&one, 1);
+    for _ in 0..5 {
+        assert_eq!(absent.connect().expect_err("there is no such token").class(), ErrorClass::TokenLost);
+    }
+    assert_eq!(hsm.shim().calls(Function::Initialize), 2);
+    one.encrypt(&key, b"context", b"text").expect("the other token goes on");
+}
+
+/// Handles are given out in the order in which objects are found; so keys that are made and destroyed in between change
+/// them with each initialisation.
+#[test]
+fn handles_that_change_never_give_a_wrong_key() {
+    let Some(hsm) = soft_hsm("handles_that_change_never_give_a_wrong_key", &["one", "two"]) else { return };
+    let token = token(&hsm, "one");
+    let keys: Vec<_> = (1..=6).map(|id| aes(&token, id)).collect();
+    let sealed: Vec<_> =
+        keys.iter().map(|key| token.encrypt(key, b"context", key.id()).expect("it encrypts")).collect();
+    let (started, done) = (Instant::now(), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for thread in 0..4 {
+            let (token, keys, sealed, done) = (&token, &keys, &sealed, &done);
+            scope.spawn(move || {
+                let mut right = 0;
+                for at in thread.. {
+                    let (key, sealed) = (&keys[at % 6], &sealed[at % 6]);
+                    match token.decrypt(key, b"context", sealed) {
+                        Ok(opened) => {
+                            assert_eq!(opened.expose_secret(), key.id());
+                            right += 1;
+                        }
+                        Err(error) => assert_ne!(error.class(), ErrorClass::BadInput, "{error}"),
+                    }
+                    // What is encrypted meanwhile is encrypted under the key that it should be.
+                    if let Ok(fresh) = token.encrypt(key, b"context", b"fresh") {
+                        loop {
+                            match token.decrypt(key, b"context", &fresh) {
+                                Ok(opened) => break assert_eq!(opened.expose_secret(), b"fresh"),
+                                Err(error) => assert_ne!(error.class(), ErrorClass::BadInput, "{error}"),
+                            }
+                        }
+                    }
+                    if done.load(Ordering::Relaxed) && right > 0 {
+                        break;
+                    }
+                }
+            });
+        }
+        // Each search for a token that is not there initialises the module under everybody.
+        let module = module(&hsm);
+        let absent = Token::new(&module, config("absent"), pin());
+        let epoch = module.epoch();
+        while module.epoch() < epoch + 8 && started.elapsed() < Duration::from_secs(60) {
+            assert!(absent.connect().is_err());
+            let passing = token.generate_key(&NewKey::new(&[99; 32], "passing", TokenKeyKind::Aes256));
+            if passing.is_ok() {
+                while token.destroy_objects(&[99; 32]).is_err() {}
+            }
+        }
+        assert!(module.epoch() >= epoch + 8, "the module was initialised {} times", module.epoch() - epoch);
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_forked_child_has_a_connection_of_its_own() {
+    let Some(hsm) = soft_hsm("a_forked_child_has_a_connection_of_its_own", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    let key = aes(&token, 1);
+    let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+    let (logins, starts) = (hsm.shim().calls(Function::Login), hsm.shim().calls(Function::Initialize));
+    for _ in 0..3 {
+        let code = in_child(std::panic::AssertUnwindSafe(|| {
+            let opened = token.decrypt(&key, b"context", &sealed).is_ok_and(|text| text.expose_secret() == b"text");
+            // It did not use what it inherited: it has initialised the module and logged in itself.
+            let anew =
+                hsm.shim().calls(Function::Login) == logins + 1 && hsm.shim().calls(Function::Initialize) == starts + 1;
+            i32::from(!opened) + 2 * i32::from(!anew)
+        }));
+        assert_eq!(code, 0, "1: the child cannot decrypt; 2: it used the parent's session");
+        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("the parent goes on").expose_secret(), b"text");
+    }
+    assert_eq!((hsm.shim().calls(Function::Login), hsm.shim().calls(Function::Initialize)), (logins, starts));
+}
+
+#[test]
+fn a_module_that_somebody_else_initialised_is_used_and_never_finalised() {
+    let Some(hsm) = soft_hsm("a_module_that_somebody_else_initialised_is_used_and_never_finalised", &["one"]) else {
+        return;
+    };
+    // Two copies of the shim in front of one library: the second finds it initialised.
+    let second = strongroom_pkcs11_faults::Shim::new(
+        hsm.bare_path().parent().expect("a folder"),
+        "second",
+        &hsm.bare_path(),
+        "",
+    );
+    let first = token(&hsm, "one");
+    let key = aes(&first, 1);
+    let guest = Token::new(&Module::load_with(second.path(), options()).expect("a module"), config("one"), pin());
+    guest.encrypt(&key, b"context", b"text").expect("it is the same token");
+    let absent = Token::new(guest.module(), config("absent"), pin());
+    assert!(absent.connect().is_err());
+    drop((guest, absent));
+    assert_eq!(second.calls(Function::Finalize), 0);
+    first.encrypt(&key, b"context", b"text").expect("its owner goes on");
+}
+
+#[test]
+fn the_last_one_out_finalises_the_module() {
+    let Some(hsm) = soft_hsm("the_last_one_out_finalises_the_module", &["one", "two"]) else { return };
+    let [one, two] = ["one", "two"].map(|label| token(&hsm, label));
+    one.connect().expect("it is there");
+    two.connect().expect("it is there");
+    drop(one);
+    assert_eq!(hsm.shim().calls(Function::Finalize), 0);
+    two.disconnect();
+    assert_eq!(hsm.shim().calls(Function::Finalize), 1);
+    assert_eq!(two.check().expect_err("it is disconnected").class(), ErrorClass::TokenLost);
+    two.connect().expect("it is there again");
+    assert_eq!(two.health().state, HealthState::Connected);
+    drop(two);
+    assert_eq!(hsm.shim().calls(Function::Finalize), 2);
+}
+
+/// One file is one module, whatever it is called.
+#[test]
+fn a_file_is_loaded_once() {
+    let Some(hsm) = soft_hsm("a_file_is_loaded_once", &["one"]) else { return };
+    let path = hsm.shim().path();
+    let detour = path.parent().expect("a folder").join("..").join(path.strip_prefix("/tmp").expect("in /tmp"));
+    assert_eq!(Module::load(path).expect("a module"), Module::load(detour).expect("the same"));
+    let other: Option<SoftHsm> = SoftHsm::new(&[]);
+    let other = other.expect("SoftHSM is there");
+    assert_ne!(Module::load(path).expect("a module"), Module::load(other.shim().path()).expect("another"));
+}
