@@ -1,0 +1,111 @@
+//! Whatever happens to a wrapped data key on its way, a keyring opens it to the data key that was wrapped, or to none; and
+//! what nothing happened to, its own keyring opens.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use strongroom::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
+use strongroom::envelope::{
+    DecryptionMaterials, EncryptionMaterials, KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring,
+};
+use strongroom::message::{AlgorithmSuite, EncryptedDataKey};
+use strongroom::{ErrorKind, Keyring, Kms, SecretBytes};
+use strongroom_fuzz::keys::KEYS;
+use strongroom_fuzz::{Edit, context};
+
+#[derive(Arbitrary, Debug)]
+struct Case {
+    suite: u8,
+    writer: u8,
+    reader: u8,
+    pairs: Vec<(String, String)>,
+    other_context: bool,
+    provider_information: Vec<Edit>,
+    ciphertext: Vec<Edit>,
+    /// What stands before it in the message.
+    others: Vec<(String, Vec<u8>, Vec<u8>)>,
+}
+
+/// A keyring that writes, and one that reads that.
+struct Pair {
+    writer: Box<dyn Keyring>,
+    reader: Box<dyn Keyring>,
+    /// RSA binds no context.
+    binds_context: bool,
+}
+
+static PAIRS: LazyLock<Vec<Pair>> = LazyLock::new(|| {
+    let backend = CryptoBackend::default();
+    let both =
+        |keyring: &dyn Fn() -> Box<dyn Keyring>| Pair { writer: keyring(), reader: keyring(), binds_context: true };
+    let aes = |name: &'static str| RawAesKeyring::new("ns", name, SecretBytes::copy_of(&[7; 32])).expect("32 bytes");
+    let kms = Kms::in_memory().expect("a KMS");
+    let key = kms.create_key(Default::default()).expect("a key").key_id();
+    let mut pairs = vec![
+        both(&|| Box::new(aes("kn"))),
+        both(&|| Box::new(aes("kn1"))),
+        both(&|| Box::new(MultiKeyring::new(aes("a")).with_child(aes("b")))),
+        both(&|| Box::new(KmsKeyring::new(&kms, key).expect("a key id"))),
+    ];
+    for (kind, private) in KEYS {
+        let public = backend.key_pairs().private_key(kind, private).expect("the key is good").public_key_der();
+        match kind {
+            KeyPairKind::Rsa2048 => pairs.extend([RsaOaep::Sha1, RsaOaep::Sha512].map(|oaep| Pair {
+                writer: Box::new(RawRsaKeyring::with_public_key("ns", "kn", oaep, &public).expect("a public key")),
+                reader: Box::new(RawRsaKeyring::with_private_key("ns", "kn", oaep, private).expect("a private key")),
+                binds_context: false,
+            })),
+            KeyPairKind::EccP256 | KeyPairKind::EccP384 | KeyPairKind::EccP521 => pairs.push(Pair {
+                writer: Box::new(RawEcdhKeyring::ephemeral(&public).expect("a public key")),
+                reader: Box::new(RawEcdhKeyring::discovery(private).expect("a private key")),
+                binds_context: true,
+            }),
+            _ => {}
+        }
+    }
+    pairs
+});
+
+fuzz_target!(|case: Case| {
+    let pairs = &*PAIRS;
+    let (written_by, read_by) = (usize::from(case.writer) % pairs.len(), usize::from(case.reader) % pairs.len());
+    let (writer, reader) = (&pairs[written_by], &pairs[read_by]);
+    let suite = AlgorithmSuite::ALL[usize::from(case.suite) % AlgorithmSuite::ALL.len()];
+    let bound = context(&case.pairs);
+    let Ok(mut made) = EncryptionMaterials::new(suite, bound.clone(), CryptoBackend::default()) else { return };
+    if writer.writer.on_encrypt(&mut made).is_err() {
+        // The KMS takes shorter contexts than a message.
+        return;
+    }
+
+    let mut data_keys: Vec<_> =
+        case.others.into_iter().map(|(id, info, ciphertext)| EncryptedDataKey::new(id, info, ciphertext)).collect();
+    let mut is_sound = false;
+    for original in made.encrypted_data_keys() {
+        let (mut info, mut ciphertext) = (original.provider_info().to_vec(), original.ciphertext().to_vec());
+        case.provider_information.iter().for_each(|edit| edit.apply(&mut info));
+        case.ciphertext.iter().for_each(|edit| edit.apply(&mut ciphertext));
+        let received = EncryptedDataKey::new(original.provider_id(), info, ciphertext);
+        is_sound |= received == *original;
+        data_keys.push(received);
+    }
+    let other_context = case.other_context && bound.get("other").is_none();
+    let told = if other_context { bound.with("other", "") } else { bound };
+    let Ok(mut found) = DecryptionMaterials::new(suite, told, CryptoBackend::default()) else { return };
+    match reader.reader.on_decrypt(&mut found, &data_keys) {
+        Ok(()) => {
+            assert_eq!(found.data_key(), made.data_key(), "another data key was found");
+            assert!(is_sound, "an altered data key was opened");
+            assert!(!other_context || !writer.binds_context, "a data key was opened for another context");
+        }
+        Err(error) => {
+            assert!(found.data_key().is_none());
+            assert_eq!(error.kind(), ErrorKind::NoDataKeyUnwrapped);
+            let should = written_by == read_by && is_sound && (!other_context || !writer.binds_context);
+            assert!(!should, "a sound data key did not open: {error}");
+        }
+    }
+});
