@@ -56,9 +56,10 @@ pub use kms::{
     GenerateMacResponse, GetParametersForImportRequest, GetParametersForImportResponse, GetPublicKeyResponse,
     GrantListEntry, GrantToken, ImportKeyMaterialRequest, ImportedKeyMaterial, IncludeKeyMaterial, KeyListEntry,
     KeyReference, KeyRotationStatus, Kms, KmsAead, KmsBuilder, KmsLimits, KmsMac, KmsSignature, KmsSigner,
-    KmsVerifyingKey, MAX_RANDOM_LENGTH, MaintenanceReport, Page, PageRequest, PutKeyPolicyRequest, ReEncryptRequest,
-    ReEncryptResponse, RootKeyStatus, RotationListEntry, ScheduledDeletion, SignRequest, SignResponse, StoreProgress,
-    StoreReport, VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
+    KmsVerifyingKey, MAX_RANDOM_LENGTH, MaintenanceGuard, MaintenanceReport, Page, PageRequest, PutKeyPolicyRequest,
+    ReEncryptRequest, ReEncryptResponse, RootKeyRotation, RootKeyStatus, RotationListEntry, ScheduledDeletion,
+    SignRequest, SignResponse, StoreProgress, StoreReport, VerifyMacRequest, VerifyMacResponse, VerifyRequest,
+    VerifyResponse,
 };
 pub use kms::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};
 pub use secret::SecretBytes;

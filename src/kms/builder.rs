@@ -7,6 +7,7 @@ use super::chain_record::ChainRecord;
 use super::handle::{Core, Kms, KmsLimits};
 use super::registry::Registry;
 use super::service_key::SERVICES;
+use super::time_mark::Believed;
 use super::wrapping_keys::WrappingKeys;
 use crate::audit::{AuditSink, MemoryTrail};
 use crate::clock::{Clock, SystemClock};
@@ -166,6 +167,8 @@ impl KmsBuilder {
         };
         let registry =
             Registry::new((store, root), self.anchor, &self.backend, self.locality, self.limits.cached_keys)?;
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let believed = Believed::open(&registry, clock.now())?;
         let audit = self.audit.unwrap_or_else(|| Arc::new(MemoryTrail::default()));
         let trail = ChainRecord::attach(&*audit, &registry, &self.backend)?;
         let core = Core {
@@ -174,7 +177,8 @@ impl KmsBuilder {
             policy: self.policy,
             audit,
             trail,
-            clock: self.clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            clock,
+            believed,
             backend: self.backend,
             limits: self.limits,
             wrapping_keys: WrappingKeys::new(self.limits.prepared_wrapping_keys),

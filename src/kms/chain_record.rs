@@ -8,7 +8,8 @@ use crate::crypto::CryptoBackend;
 use crate::error::Result;
 use crate::store::Revision;
 
-/// Which record of the store holds the state of this process's chain. Nobody else writes that record.
+/// Which record of the store holds the state of this process's chain. Nobody else writes that record, but
+/// for a rotation of the root key.
 #[derive(Debug)]
 pub(super) struct ChainRecord {
     id: ChainId,

@@ -2,6 +2,7 @@
 
 use super::handle::Kms;
 use super::request::MaintenanceReport;
+use super::time_mark::Trust;
 use crate::error::Result;
 use crate::key::KeyArn;
 use crate::store::MAX_SCAN;
@@ -12,6 +13,10 @@ impl Kms {
     /// has the store overwrite what is left of deleted records ([`KeyStore::scrub`](crate::store::KeyStore::scrub)). It also
     /// makes wrapping keys for imports ahead, of the sizes that were asked for before. Run it as often as due work should be noticed; many may
     /// run at once, also in several processes over one store. Needs the authority's handle.
+    ///
+    /// If the clock has moved on by more than 31 days since the last run, in whichever process, nothing is deleted by this run:
+    /// the next one that finds the clock an hour later confirms it. So a clock that jumps by mistake destroys nothing, if it is put
+    /// right within that hour. A clock that goes back revives nothing.
     ///
     /// A key whose work fails is reported and left as it was; the others go on.
     ///
@@ -37,17 +42,24 @@ impl Kms {
     pub fn run_maintenance(&self) -> Result<MaintenanceReport> {
         self.check_authority("run_maintenance")?;
         let now = self.core.now();
+        // What is destroyed was due by the clock itself, and not only by a later moment that it has shown before.
+        let clock = self.core.clock.now();
+        let trust = self.core.believed.sweep(&self.core.registry, clock)?;
+        let may_destroy = trust == Trust::Trusted;
         let mut report = MaintenanceReport::default();
+        if let Trust::WaitsUntil(until) = trust {
+            report.destruction_waits_until = Some(until);
+        }
         let mut after = None;
         loop {
             let batch = self.core.registry.keys(None, after, MAX_SCAN)?;
             let Some((account, key_id, ..)) = batch.last() else { break };
             after = Some((*account, *key_id));
             for (account, key_id, _, record) in batch {
-                let (done, list) = if record.is_past_deletion(now) {
-                    (self.core.delete_if_due(account, key_id, now), &mut report.deleted)
-                } else if record.has_expired_material(now) {
-                    (self.core.expire_if_due(account, key_id, now), &mut report.expired)
+                let (done, list) = if may_destroy && record.is_past_deletion(clock) {
+                    (self.core.delete_if_due(account, key_id, clock), &mut report.deleted)
+                } else if may_destroy && record.has_expired_material(clock) {
+                    (self.core.expire_if_due(account, key_id, clock), &mut report.expired)
                 } else if record.is_rotation_due(now) {
                     (self.core.rotate_if_due(account, key_id, now), &mut report.rotated)
                 } else {

@@ -33,6 +33,7 @@ mod lifecycle;
 mod listing;
 mod mac;
 mod maintenance;
+mod maintenance_guard;
 mod material;
 #[cfg(feature = "sqlite")]
 mod open;
@@ -52,6 +53,7 @@ mod seeding;
 mod service_key;
 mod signing;
 mod tag;
+mod time_mark;
 mod tombstone;
 mod trail;
 mod transfer;
@@ -66,6 +68,7 @@ pub use grant::DryRun;
 pub use grant_token::GrantToken;
 pub use handle::{Kms, KmsLimits};
 pub use listing::{AliasListEntry, IncludeKeyMaterial, KeyListEntry, Page, PageRequest, RotationListEntry};
+pub use maintenance_guard::MaintenanceGuard;
 pub use reference::KeyReference;
 pub use request::{
     CreateGrantRequest, CreateGrantResponse, CreateKeyRequest, DataKeyLength, DecryptRequest, DecryptResponse,
@@ -77,6 +80,6 @@ pub use request::{
     ReEncryptRequest, ReEncryptResponse, ScheduledDeletion, SignRequest, SignResponse, VerifyMacRequest,
     VerifyMacResponse, VerifyRequest, VerifyResponse,
 };
-pub use root_key::RootKeyStatus;
+pub use root_key::{RootKeyRotation, RootKeyStatus};
 pub use transfer::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};
 pub use verify_store::{StoreProgress, StoreReport};

@@ -21,7 +21,7 @@ use crate::provider::OpenedKey;
 use crate::seal::{RootKey, RootKeyVersions};
 use crate::secret::SecretBytes;
 use crate::store::{
-    Anchor, CommitError, Expectation, KeyStore, MAX_SCAN, RecordId, RecordKind, Revision, Scan, StoreId,
+    Anchor, CommitError, Expectation, KeyStore, MAX_SCAN, Record, RecordId, RecordKind, Revision, Scan, StoreId,
 };
 
 /// A key in memory: its record, its ARN, and those versions of its material that were opened.
@@ -338,6 +338,48 @@ impl Registry {
     }
 }
 
+impl Registry {
+    /// The revision of the record of a chain.
+    pub(super) fn chain_revision(&self, id: ChainId) -> Result<Revision> {
+        let record = self.sealed.get_sealed(&chain_record_id(id))?;
+        let gone = || Error::new(ErrorKind::Internal, "the store does not know the audit chain that is in use");
+        record.map(|record| record.revision).ok_or_else(gone)
+    }
+
+    /// Seals records anew, with the material in them, under the current version of the root key, and returns how many.
+    /// What was changed in the meantime is sealed under it already.
+    pub(super) fn reseal(&self, records: &[(RecordId, Record)]) -> Result<u64> {
+        match self.try_reseal(records) {
+            Ok(_) => Ok(u64::try_from(records.len()).unwrap_or(u64::MAX)),
+            Err(CommitError::Conflict(_)) if records.len() > 1 => {
+                records.iter().map(|record| self.reseal(std::slice::from_ref(record))).sum()
+            }
+            Err(CommitError::Conflict(_)) => Ok(0),
+            Err(CommitError::Failed(error)) => Err(error),
+        }
+    }
+
+    fn try_reseal(&self, records: &[(RecordId, Record)]) -> Result<Revision, CommitError> {
+        let expected: Vec<_> = records
+            .iter()
+            .map(|(id, record)| Expectation { id: id.clone(), revision: Some(record.revision) })
+            .collect();
+        self.sealed.commit(&expected, &mut |root| {
+            let reseal = |(id, record): &(RecordId, Record)| {
+                let body = self.sealed.open_with(root, id, record)?;
+                let body = match id.kind {
+                    RecordKind::Key => KeyRecord::decode(id.account, key_id_of(id)?, body.expose_secret())?
+                        .sealed_under(self.store_id(), root)?
+                        .encode()?,
+                    _ => body.expose_secret().to_vec(),
+                };
+                Ok((id.clone(), Some(Zeroizing::new(body))))
+            };
+            records.iter().map(reseal).collect()
+        })
+    }
+}
+
 fn misnamed() -> Error {
     Error::new(ErrorKind::Internal, "the store returned a record under a name that no record has")
 }
@@ -355,7 +397,7 @@ fn tombstone_record_id(account: AccountId, key_id: KeyId) -> RecordId {
     RecordId { kind: RecordKind::Tombstone, account, name: key_id.as_bytes().to_vec() }
 }
 
-fn chain_record_id(id: ChainId) -> RecordId {
+pub(super) fn chain_record_id(id: ChainId) -> RecordId {
     RecordId { kind: RecordKind::Audit, account: AccountId::default(), name: id.0.to_vec() }
 }
 

@@ -1,7 +1,14 @@
 //! The root key of the store: who holds it, and which version everything is sealed under.
 
-use super::handle::Kms;
-use crate::error::Result;
+use super::handle::{Core, Kms};
+use super::sealed::batches;
+use crate::error::{Error, ErrorKind, Result};
+use crate::seal::RootKey;
+use crate::store::RecordKind;
+
+/// How often the store is gone through for what is sealed under an earlier version. Nothing new can come to that after the
+/// first time.
+const MAX_PASSES: u32 = 3;
 
 /// What is known of a store's root key.
 ///
@@ -41,7 +48,88 @@ impl RootKeyStatus {
     }
 }
 
+/// What a rotation of the root key did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RootKeyRotation {
+    version: u32,
+    resealed: u64,
+    was_under_way: bool,
+}
+
+impl RootKeyRotation {
+    /// The version that everything is sealed under now.
+    pub const fn version(self) -> u32 {
+        self.version
+    }
+
+    /// How many records this call has sealed anew.
+    pub const fn resealed(self) -> u64 {
+        self.resealed
+    }
+
+    /// Whether this call went on with a rotation that was begun before, instead of beginning one.
+    pub const fn was_under_way(self) -> bool {
+        self.was_under_way
+    }
+}
+
 impl Kms {
+    /// Draws a new version of the root key, seals everything in the store anew under it, and forgets the earlier version. If a
+    /// rotation is under way, since it failed or its process was killed, this finishes that one. Needs the authority's
+    /// handle.
+    ///
+    /// The store is in use all the while, by this process and others. Whatever happens on the way, the store
+    /// opens with the root key that it had. Import tokens that were made before are not accepted afterwards. Backups from before
+    /// need the root key that they were made under, which for most holders is the same one.
+    ///
+    /// # Errors
+    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`Store`](ErrorKind::Store) if the store
+    /// cannot be read or written; [`Integrity`](ErrorKind::Integrity) if a record does not open or is missing; what the holder
+    /// answers. What was done by then counts: call it again.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{EncryptRequest, DecryptRequest, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let blob = kms.encrypt(EncryptRequest::new(key, b"text"))?.ciphertext_blob;
+    /// assert_eq!(kms.rotate_root_key()?.version(), 2);
+    /// assert_eq!(kms.decrypt(DecryptRequest::new(&blob))?.plaintext.expose_secret(), b"text");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn rotate_root_key(&self) -> Result<RootKeyRotation> {
+        self.check_authority("rotate_root_key")?;
+        self.core.rotate_root_key(None)
+    }
+
+    /// Rotates the root key as [`Kms::rotate_root_key`] does, and moves it to another holder: from a file to an
+    /// HSM, or to a new passphrase. Until it is finished the store opens with either; afterwards with the new one only. Processes
+    /// that have the store open keep working with what they have unwrapped. Needs the authority's handle.
+    ///
+    /// # Errors
+    /// Those of [`Kms::rotate_root_key`]; [`InvalidState`](ErrorKind::InvalidState) if a rotation is under way that moves the
+    /// root key to yet another holder.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use strongroom::seal::RootKey;
+    /// use strongroom::store::MemoryStore;
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let store = Arc::new(MemoryStore::new(&Default::default())?);
+    /// let open = |secret| Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[secret; 32])).build();
+    /// open(1)?.move_root_key(RootKey::from_bytes(&[2; 32]))?;
+    /// assert_eq!(open(1).unwrap_err().kind(), ErrorKind::RootKey);
+    /// open(2)?;
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn move_root_key(&self, to: RootKey) -> Result<RootKeyRotation> {
+        self.check_authority("move_root_key")?;
+        self.core.rotate_root_key(Some(to))
+    }
+
     /// Tells which version of the root key is current, and who holds it. Needs the authority's handle.
     ///
     /// # Errors
@@ -52,5 +140,37 @@ impl Kms {
         let root = self.core.registry.sealed().latest_root()?;
         let (version, holder) = (root.record.current, root.record.holder.clone());
         Ok(RootKeyStatus { version, holder, is_rotating: !root.record.is_settled() })
+    }
+}
+
+impl Core {
+    fn rotate_root_key(&self, to: Option<RootKey>) -> Result<RootKeyRotation> {
+        let was_under_way = self.registry.sealed().begin_rotation(to)?;
+        let mut resealed = 0;
+        for _ in 0..MAX_PASSES {
+            for &kind in RecordKind::ALL {
+                resealed += self.reseal(kind)?;
+            }
+            if self.registry.sealed().finish_rotation()? {
+                self.registry.scrub().ok();
+                let version = self.registry.sealed().root().record.current;
+                return Ok(RootKeyRotation { version, resealed, was_under_way });
+            }
+        }
+        Err(Error::new(ErrorKind::Internal, "something stays sealed under an earlier version of the root key"))
+    }
+
+    fn reseal(&self, kind: RecordKind) -> Result<u64> {
+        let (mut resealed, mut after) = (0, None);
+        loop {
+            let (outdated, next) = self.registry.sealed().outdated(kind, after)?;
+            for batch in batches(&outdated) {
+                resealed += self.registry.reseal(batch)?;
+            }
+            after = next;
+            if after.is_none() {
+                return Ok(resealed);
+            }
+        }
     }
 }

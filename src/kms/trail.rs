@@ -3,10 +3,13 @@
 
 use std::path::Path;
 
+use super::chain_record::ChainRecord;
 use super::handle::{Core, Kms};
-use super::registry::Edit;
+use super::registry::{Edit, chain_record_id};
+use super::upkeep::MAX_COMMIT_ATTEMPTS;
 use crate::audit::{self, ChainId, ChainState, ChangeId, CheckpointVerifier, TrailReport};
 use crate::error::{Error, ErrorKind, Result};
+use crate::secret::SecretBytes;
 use crate::store::{CommitError, Revision};
 
 impl Core {
@@ -15,21 +18,45 @@ impl Core {
         let (Some(chain), Some(record)) = (self.audit.chain(), &self.trail) else {
             return self.registry.commit(&edits);
         };
-        let mut revision = record.revision();
         let body = chain.state(Some(change))?.to_bytes().map_err(Error::from)?;
-        edits.push(Edit::PutChain { id: record.id(), body, expected: Some(*revision) });
-        *revision = self.registry.commit(&edits)?;
+        let revision = self.commit_with_chain(record, &mut edits, &body)?;
         chain.committed(change);
-        Ok(*revision)
+        Ok(revision)
     }
 
     /// Notes in the store how far the trail has come, so that from now on a tail that is cut off before here shows.
     pub(super) fn save_trail(&self) -> Result<()> {
         let (Some(chain), Some(record)) = (self.audit.chain(), &self.trail) else { return Ok(()) };
-        let mut revision = record.revision();
         let body = chain.state(None)?.to_bytes()?;
-        *revision = self.registry.commit(&[Edit::PutChain { id: record.id(), body, expected: Some(*revision) }])?;
+        self.commit_with_chain(record, &mut Vec::new(), &body)?;
         Ok(())
+    }
+
+    /// Commits edits together with the state of this process's chain. Nobody else writes that record, but for a rotation of
+    /// the root key, which seals it anew: then the commit is made again upon its new revision.
+    fn commit_with_chain(
+        &self,
+        record: &ChainRecord,
+        edits: &mut Vec<Edit>,
+        body: &SecretBytes,
+    ) -> Result<Revision, CommitError> {
+        let mut revision = record.revision();
+        for _ in 0..MAX_COMMIT_ATTEMPTS {
+            let body = SecretBytes::copy_of(body.expose_secret());
+            edits.push(Edit::PutChain { id: record.id(), body, expected: Some(*revision) });
+            match self.registry.commit(edits) {
+                Err(CommitError::Conflict(id)) if id == chain_record_id(record.id()) => {
+                    edits.pop();
+                    *revision = self.registry.chain_revision(record.id())?;
+                }
+                Ok(committed) => {
+                    *revision = committed;
+                    return Ok(committed);
+                }
+                refused => return refused,
+            }
+        }
+        Err(CommitError::Conflict(chain_record_id(record.id())))
     }
 }
 

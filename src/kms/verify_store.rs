@@ -74,7 +74,7 @@ impl Kms {
     /// let mut last = None;
     /// let report = kms.verify_store(|progress| last = Some(progress))?;
     /// assert!(report.is_sound());
-    /// assert_eq!(last.map(|progress| (progress.checked(), progress.total())), Some((3, 3)));
+    /// assert_eq!(last.map(|progress| (progress.checked(), progress.total())), Some((4, 4)));
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn verify_store(&self, mut progress: impl FnMut(StoreProgress)) -> Result<StoreReport> {

@@ -33,8 +33,8 @@ const CHECKSUM_LENGTH: usize = 32;
 ///          ‖ 32 SHA-256 of all of that ‖ proof
 /// ```
 ///
-/// Names of holders and wrapped versions come with a `u16` length before them. The holder named first keeps the root key;
-/// wrappings by another one, and versions that are not current, are there while a rotation is under way.
+/// Names of holders and wrapped versions come with a `u16` length before them. The holder named first keeps the root key,
+/// and the last of the wrappings is the current version by it; all others are there while a rotation is under way.
 ///
 /// The record is in the clear, so that a wrong root key can be told apart from damage: the checksum says that no accident
 /// happened, then the holder unwraps, or does not, each version bound to `strongroom root key v1 ‖ store ‖ u32 version`;
@@ -152,6 +152,29 @@ impl RootRecord {
         let (proven, proof) = bytes.split_at(proven);
         versions.open(&[place, proven].concat(), proof).map_err(|_| SealError::DamagedRootRecord)?;
         Ok((record, secrets))
+    }
+
+    /// Reads the record without any holder, if its current version is among those that are known: after a rotation that was
+    /// followed.
+    ///
+    /// # Errors
+    /// [`Integrity`](ErrorKind::Integrity) if the record is damaged or not genuine.
+    pub(crate) fn recognise(
+        backend: &CryptoBackend,
+        bytes: &[u8],
+        known: &RootKeyVersions,
+        place: &[u8],
+    ) -> Result<Option<(Self, RootKeyVersions)>> {
+        let (record, proven) = Self::read(backend, bytes).ok_or(SealError::DamagedRootRecord)?;
+        let Some(versions) = known.with_current(record.current) else { return Ok(None) };
+        let (proven, proof) = bytes.split_at(proven);
+        versions.open(&[place, proven].concat(), proof).map_err(|_| SealError::DamagedRootRecord)?;
+        Ok(Some((record, versions)))
+    }
+
+    /// Whether it is `holder` that keeps the root key.
+    pub(crate) fn is_kept_by(&self, holder: &dyn RootKeyHolder, store: &[u8; 16]) -> bool {
+        self.wrapped.last().is_some_and(|last| last.holder == holder.id() && last.unwrap(holder, store).is_ok())
     }
 
     /// The versions, ascending.

@@ -57,6 +57,11 @@ impl RootKeyVersions {
         self
     }
 
+    /// The same versions with another one current; `None` if that one is not known here.
+    pub(crate) fn with_current(&self, current: u32) -> Option<Self> {
+        self.keys.contains_key(&current).then(|| Self { current, keys: self.keys.clone() })
+    }
+
     /// Draws the secret of a version.
     pub(crate) fn draw(backend: &CryptoBackend) -> Result<SecretBytes> {
         holder::draw(backend)

@@ -41,46 +41,42 @@ pub struct StoreId(pub [u8; 16]);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
-/// What a record is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum RecordKind {
-    /// A KMS key with its versions.
-    Key,
-    /// An alias.
-    Alias,
-    /// What concerns the store as a whole.
-    Store,
-    /// How far a chain of the audit trail has come.
-    Audit,
-    /// A grant on a key.
-    Grant,
-    /// The policies of a principal.
-    IdentityPolicy,
-    /// How often keys were used.
-    Usage,
-    /// That a key was deleted.
-    Tombstone,
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $code:literal,)*) => {
+        /// What a record is about.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum RecordKind { $($(#[$doc])* $kind,)* }
+
+        impl RecordKind {
+            /// Every kind, in their order: what is gone through by whoever goes through the whole store.
+            pub(crate) const ALL: &[Self] = &[$(Self::$kind),*];
+
+            /// The number that stands for the kind wherever it is stored. In the order of the kinds, and never used again.
+            pub(crate) const fn code(self) -> u8 {
+                match self { $(Self::$kind => $code,)* }
+            }
+        }
+    };
 }
 
-impl RecordKind {
-    /// Every kind, in their order.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Key, Self::Alias, Self::Store, Self::Audit, Self::Grant, Self::IdentityPolicy, Self::Usage];
-
-    /// The number that stands for the kind wherever it is stored. In the order of the kinds, and never used again.
-    pub(crate) const fn code(self) -> u8 {
-        match self {
-            Self::Key => 1,
-            Self::Alias => 2,
-            Self::Store => 3,
-            Self::Audit => 4,
-            Self::Grant => 5,
-            Self::IdentityPolicy => 6,
-            Self::Usage => 7,
-            Self::Tombstone => 10,
-        }
-    }
+kinds! {
+    /// A KMS key with its versions.
+    Key = 1,
+    /// An alias.
+    Alias = 2,
+    /// What concerns the store as a whole.
+    Store = 3,
+    /// How far a chain of the audit trail has come.
+    Audit = 4,
+    /// A grant on a key.
+    Grant = 5,
+    /// The policies of a principal.
+    IdentityPolicy = 6,
+    /// How often keys were used.
+    Usage = 7,
+    /// That a key was deleted.
+    Tombstone = 10,
 }
 
 /// The name of a record. Records are ordered by kind, then account, then the bytes of the name.

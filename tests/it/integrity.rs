@@ -6,99 +6,14 @@ use proptest::prelude::*;
 use strongroom::crypto::CryptoBackend;
 use strongroom::seal::RootKey;
 use strongroom::store::{
-    Anchor, AnchorPoint, Change, CommitError, Expectation, FileAnchor, KeyStore, MemoryAnchor, MemoryStore, Record,
-    RecordId, RecordKind, Revision, Scan, StoreAnchor, StoreId, WriteChanges,
+    Anchor, AnchorPoint, FileAnchor, MemoryAnchor, MemoryStore, Record, RecordId, RecordKind, Revision, StoreAnchor,
+    StoreId,
 };
 use strongroom::{AccountId, Error, ErrorKind, Kms, KmsLimits, Result};
 
+use super::pliable::{Pliable, State};
+
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
-
-/// A store whose records can be changed under the hands of the `Kms`, revisions and all.
-#[derive(Debug)]
-struct Pliable {
-    id: StoreId,
-    state: std::sync::Mutex<State>,
-}
-
-#[derive(Clone, Debug, Default)]
-struct State {
-    revision: u64,
-    records: std::collections::BTreeMap<RecordId, Record>,
-}
-
-impl Pliable {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { id: StoreId([9; 16]), state: std::sync::Mutex::default() })
-    }
-
-    fn state(&self) -> State {
-        self.state.lock().expect("no panic").clone()
-    }
-
-    fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock().expect("no panic"));
-    }
-}
-
-struct Next {
-    state: State,
-    read: Vec<RecordId>,
-}
-
-impl strongroom::store::Pending for Next {
-    fn revision(&self) -> Revision {
-        Revision(self.state.revision)
-    }
-
-    fn get(&mut self, id: &RecordId) -> Result<Option<Record>> {
-        self.read.push(id.clone());
-        Ok(self.state.records.get(id).cloned())
-    }
-}
-
-impl KeyStore for Pliable {
-    fn id(&self) -> StoreId {
-        self.id
-    }
-
-    fn revision(&self) -> Result<Revision> {
-        Ok(Revision(self.state().revision))
-    }
-
-    fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
-        let state = self.state();
-        Ok(ids.iter().map(|id| state.records.get(id).cloned()).collect())
-    }
-
-    fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
-        let wanted = |id: &RecordId| {
-            id.kind == scan.kind
-                && scan.account.is_none_or(|account| account == id.account)
-                && scan.after.as_ref().is_none_or(|after| after < id)
-        };
-        Ok(self.state().records.into_iter().filter(|(id, _)| wanted(id)).take(scan.limit).collect())
-    }
-
-    fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
-        let mut state = self.state.lock().expect("no panic");
-        for Expectation { id, revision } in expected {
-            if state.records.get(id).map(|record| record.revision) != *revision {
-                return Err(CommitError::Conflict(id.clone()));
-            }
-        }
-        let mut next = Next { state: state.clone(), read: Vec::new() };
-        next.state.revision += 1;
-        let revision = Revision(next.state.revision);
-        for Change { id, body } in changes(&mut next)? {
-            match body {
-                Some(body) => _ = next.state.records.insert(id, Record { revision, body: body.into() }),
-                None => _ = next.state.records.remove(&id),
-            }
-        }
-        *state = next.state;
-        Ok(revision)
-    }
-}
 
 fn root() -> RootKey {
     RootKey::from_bytes(&[7; 32])
@@ -258,7 +173,7 @@ fn a_sound_store_is_found_sound_while_it_is_written() -> TestResult {
         }
         writer.join().expect("no panic")
     })?;
-    assert_eq!(kms.verify_store(|_| {})?.records(), 222);
+    assert_eq!(kms.verify_store(|_| {})?.records(), 223);
     Ok(())
 }
 

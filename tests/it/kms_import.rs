@@ -303,13 +303,13 @@ fn a_refused_import_leaves_key_and_store_as_they_were() -> Result<()> {
         assert_eq!((snapshot(&kms, key)?, store.revision()?), (before, revision));
     }
     // A token is good for 24 hours, to the millisecond.
-    let attempt = Attempt::of(&kms, key, &[7; 32])?;
-    let before = snapshot(&kms, key)?;
-    clock.set(attempt.parameters.parameters_valid_to);
-    assert_eq!(kind(kms.import_key_material(attempt.request(key).does_not_expire())), ErrorKind::ExpiredImportToken);
-    assert_eq!(snapshot(&kms, key)?, before);
+    let (attempt, late) = (Attempt::of(&kms, key, &[7; 32])?, Attempt::of(&kms, key, &[7; 32])?);
     clock.set(Timestamp::from_unix_millis(attempt.parameters.parameters_valid_to.unix_millis() - 1));
     kms.import_key_material(attempt.request(key).does_not_expire())?;
+    let before = snapshot(&kms, key)?;
+    clock.set(late.parameters.parameters_valid_to);
+    assert_eq!(kind(kms.import_key_material(late.request(key).does_not_expire())), ErrorKind::ExpiredImportToken);
+    assert_eq!(snapshot(&kms, key)?, before);
     Ok(())
 }
 

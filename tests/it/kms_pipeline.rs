@@ -357,8 +357,12 @@ fn rotation_and_deletion_by_maintenance_are_on_the_trail() -> Result<()> {
     let rotating = kms.create_key(CreateKeyRequest::default())?.key_id();
     let dying = kms.create_key(CreateKeyRequest::default())?.key_id();
     kms.enable_key_rotation(rotating, RotationPeriod::from_days(90)?)?;
+    for _ in 0..2 {
+        clock.advance_days(30);
+        kms.run_maintenance()?;
+    }
     kms.schedule_key_deletion(dying, DeletionWindow::default())?;
-    clock.advance_days(91);
+    clock.advance_days(31);
     trail.clear();
     kms.run_maintenance()?;
     let mut seen: Vec<_> = trail.events().into_iter().map(|e| (e.action.to_string(), e.outcome)).collect();
@@ -430,12 +434,18 @@ fn racing_maintenance_rotates_and_deletes_once() -> Result<()> {
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
     let kms = Kms::builder().clock(Arc::clone(&clock)).build()?;
     for _ in 0..10 {
-        let (rotating, dying) =
-            (kms.create_key(CreateKeyRequest::default())?, kms.create_key(CreateKeyRequest::default())?);
+        let rotating = kms.create_key(CreateKeyRequest::default())?;
         kms.enable_key_rotation(rotating.key_id(), RotationPeriod::from_days(90)?)?;
+    }
+    for _ in 0..2 {
+        clock.advance_days(30);
+        kms.run_maintenance()?;
+    }
+    for _ in 0..10 {
+        let dying = kms.create_key(CreateKeyRequest::default())?;
         kms.schedule_key_deletion(dying.key_id(), DeletionWindow::default())?;
     }
-    clock.advance_days(91);
+    clock.advance_days(31);
     let reports: Vec<_> = std::thread::scope(|scope| {
         let sweeps: Vec<_> = (0..4).map(|_| scope.spawn(|| kms.run_maintenance().expect("a sweep"))).collect();
         sweeps.into_iter().map(|sweep| sweep.join().expect("no panic")).collect()

@@ -41,15 +41,18 @@ mod peer;
 mod persistence;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
+mod pliable;
 mod policy_decisions;
 mod policy_grants;
 mod require;
 mod root_key;
+mod root_rotation;
 mod signatures;
 #[cfg(feature = "sqlite")]
 mod sqlite_settings;
 mod state_table;
 mod streaming;
 mod suites;
+mod time;
 mod vectors;
 mod ways;

@@ -477,6 +477,8 @@ pub struct MaintenanceReport {
     pub deleted: Vec<KeyArn>,
     /// Keys for which it failed, and why; the next run tries again.
     pub failed: Vec<(KeyArn, crate::error::Error)>,
+    /// If the clock has made an implausible jump forward: nothing was deleted, nor will be before a run at this moment or later.
+    pub destruction_waits_until: Option<Timestamp>,
     /// Why the store could not overwrite all that is left of deleted records, if so; the next run tries again.
     pub not_scrubbed: Option<crate::error::Error>,
 }

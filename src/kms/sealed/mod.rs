@@ -8,6 +8,7 @@ mod anchored;
 mod index;
 mod place;
 mod root;
+mod rotation;
 mod verify;
 
 use std::cell::Cell;
@@ -19,9 +20,10 @@ use zeroize::Zeroizing;
 
 use self::anchored::Witness;
 use self::index::{Bucket, Head, Mark, Slot, bucket_record_id, head_record_id, is_part_of_index};
-pub(super) use self::place::PlainChange;
+pub(super) use self::place::{PlainChange, store_record_id};
 use self::place::{identity_record_id, place, root_record_id, seal};
 pub(super) use self::root::Root;
+pub(super) use self::rotation::batches;
 pub(super) use self::verify::Checked;
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
@@ -123,11 +125,16 @@ impl Sealed {
         if record.revision == known.revision {
             return Ok(known);
         }
-        let mut latest = Root::unwrap(self.id(), &self.backend, &self.holders(), &record)?;
-        latest.versions = latest.versions.keeping(&known.versions);
-        let latest = Arc::new(latest);
-        self.root.store(Arc::clone(&latest));
+        let latest = Arc::new(known.follow(self.id(), &self.backend, &self.holders(), &record)?);
+        // Never back: another thread may have followed further.
+        self.root.rcu(|seen| Arc::clone(if seen.revision < latest.revision { &latest } else { seen }));
         Ok(latest)
+    }
+
+    /// Reads and opens one record.
+    pub(super) fn get(&self, id: &RecordId) -> Result<Option<(Revision, SecretBytes)>> {
+        let Some(record) = self.get_sealed(id)? else { return Ok(None) };
+        Ok(Some((record.revision, self.open_record(id, &record)?)))
     }
 
     /// Reads one record without opening it, and makes sure that it is the one that the index lists, or that the index lists
@@ -173,6 +180,11 @@ impl Sealed {
         self.open_part(&place(self.id(), id, record.revision)?, &record.body)
     }
 
+    /// Opens a record under versions at hand, without asking the store: within a commit.
+    pub(super) fn open_with(&self, versions: &RootKeyVersions, id: &RecordId, record: &Record) -> Result<SecretBytes> {
+        open_under(self.id(), versions, id, record)
+    }
+
     /// Opens what lies sealed within a record, or was given away.
     pub(super) fn open_part(&self, binding: &[u8], sealed: &[u8]) -> Result<SecretBytes> {
         let mut root = self.root();
@@ -191,7 +203,7 @@ impl Sealed {
         let mut met = 0;
         loop {
             let root = self.root();
-            let committed = self.commit_indexed(&root, &root, expected, &mut |revision| {
+            let committed = self.commit_indexed(root.revision, &root.versions, expected, &mut |revision| {
                 let plain = changes(&root.versions)?;
                 plain.into_iter().map(|change| seal(self.id(), &root.versions, revision, change)).collect()
             });
@@ -205,16 +217,16 @@ impl Sealed {
         }
     }
 
-    /// Commits changes that are sealed already, provided that the root key is still `seen`, and with them the index, sealed
-    /// under `root`.
+    /// Commits changes that are sealed already, provided that the record of the root key still has the revision `root`, and
+    /// with them the index, sealed under the current one of `versions`.
     fn commit_indexed(
         &self,
-        seen: &Root,
-        root: &Root,
+        root: Revision,
+        versions: &RootKeyVersions,
         expected: &[Expectation],
         changes: &mut dyn FnMut(Revision) -> Result<Vec<Change>>,
     ) -> Result<Revision, CommitError> {
-        let mut all = vec![Expectation { id: root_record_id(), revision: Some(seen.revision) }];
+        let mut all = vec![Expectation { id: root_record_id(), revision: Some(root) }];
         all.extend_from_slice(expected);
         let last = self.witness.last()?;
         let head_mark = Cell::new(None);
@@ -222,13 +234,13 @@ impl Sealed {
             let mut changes = changes(pending.revision())?;
             let head = pending.get(&head_record_id())?.ok_or_else(unusable)?;
             let mark = Mark::of(head.revision, &head.body)?;
-            let opened = Head::decode(self.open_in(root, &head_record_id(), &head)?.expose_secret())?;
+            let opened = Head::decode(open_under(self.id(), versions, &head_record_id(), &head)?.expose_secret())?;
             if head.revision.0.checked_add(1) != Some(pending.revision().0) {
                 return Err(set_back(pending.revision(), head.revision));
             }
             self.witness.check(&self.identity, last, mark, &opened)?;
             let head = opened.succeeded_by(mark.tag);
-            let index = Indexed { id: self.id(), identity: &self.identity, versions: &root.versions };
+            let index = Indexed { id: self.id(), identity: &self.identity, versions };
             let (more, mark) = index.update(pending, head, &all, &changes)?;
             head_mark.set(Some(mark));
             changes.extend(more);
@@ -300,10 +312,6 @@ impl Sealed {
             opened.extend(self.open_bucket(&head.1, bucket, record)?.map(|entries| (bucket, entries)));
         }
         Ok(opened)
-    }
-
-    fn open_in(&self, root: &Root, id: &RecordId, record: &Record) -> Result<SecretBytes> {
-        open_under(self.id(), &root.versions, id, record)
     }
 
     fn holders(&self) -> MutexGuard<'_, Vec<Arc<dyn RootKeyHolder>>> {

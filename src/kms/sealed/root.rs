@@ -40,4 +40,23 @@ impl Root {
         let versions = RootKeyVersions::new(backend, unwrapped.current, secrets)?;
         Ok(Self { revision: record.revision, record: unwrapped, versions })
     }
+
+    /// Follows the record to a later state of it: without the holders, if the current version was unwrapped before.
+    pub(super) fn follow(
+        &self,
+        store: StoreId,
+        backend: &CryptoBackend,
+        holders: &[Arc<dyn RootKeyHolder>],
+        record: &Record,
+    ) -> Result<Self> {
+        let place = place(store, &root_record_id(), record.revision)?;
+        match RootRecord::recognise(backend, &record.body, &self.versions, &place)? {
+            Some((recognised, versions)) => Ok(Self { revision: record.revision, record: recognised, versions }),
+            None => {
+                let mut later = Self::unwrap(store, backend, holders, record)?;
+                later.versions = later.versions.keeping(&self.versions);
+                Ok(later)
+            }
+        }
+    }
 }

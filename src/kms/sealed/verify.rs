@@ -30,7 +30,7 @@ impl Sealed {
         let mut checked = Checked { records: 0, total: u64::try_from(listed).unwrap_or(u64::MAX) };
         let mut seen = HashSet::with_capacity(listed);
         let mut problems = Vec::new();
-        for kind in RecordKind::ALL {
+        for &kind in RecordKind::ALL {
             let mut after = None;
             loop {
                 let page = self.store.scan(&Scan { kind, account: None, after, limit: MAX_SCAN })?;
@@ -70,7 +70,7 @@ impl Sealed {
     }
 
     /// A problem for each entry of the index that stands for a record from `start` or before, and was not seen.
-    fn missing(&self, seen: &HashSet<Name>, start: Revision) -> Result<Vec<Error>> {
+    pub(super) fn missing(&self, seen: &HashSet<Name>, start: Revision) -> Result<Vec<Error>> {
         let index = self.open_index(0..=u8::MAX)?;
         let entries = index.values().flat_map(|bucket| bucket.1.entries());
         let missing = entries.filter(|(name, mark)| mark.revision <= start && !seen.contains(name));

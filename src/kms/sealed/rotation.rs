@@ -1,0 +1,176 @@
+//! A new version of the root key: begun, and finished once nothing is sealed under an earlier one any more.
+//!
+//! ```text
+//! 1 begin   the record of the root key gets a new version, wrapped by every holder that counts, and it becomes current
+//! 2 reseal  every record that is not sealed under the current version is written again, in commits of many
+//! 3 finish  the record of the root key keeps the current version alone, wrapped by the holder that is to stay
+//! ```
+//!
+//! Each step is one or more commits, so a crash leaves a store that opens, with either holder, and a rotation that
+//! can be gone on with. From step 1 on every commit of every process demands the new record of the root key; so
+//! nothing is sealed under an earlier version behind the back of step 2.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::index::{Slot, is_part_of_index};
+use super::place::{place, root_record_id};
+use super::{Root, Sealed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::seal::{RootKey, RootKeyHolder, RootKeyVersions, RootRecord, WrappedVersion};
+use crate::secret::SecretBytes;
+use crate::store::{Change, CommitError, MAX_SCAN, Record, RecordId, RecordKind, Revision, Scan};
+
+/// How often the record of the root key is tried to be written while other processes write it too.
+const MAX_ATTEMPTS: u32 = 16;
+
+/// How many records are written again in one commit.
+const BATCH: usize = 64;
+
+impl Sealed {
+    /// Begins a rotation, unless one is under way. Returns whether one was.
+    ///
+    /// Fails if the one that is under way moves the root key to another holder than `to`.
+    pub(in crate::kms) fn begin_rotation(&self, to: Option<RootKey>) -> Result<bool> {
+        let to = to.map(|root| root.into_holder(&self.backend)).transpose()?;
+        for _ in 0..MAX_ATTEMPTS {
+            let seen = self.latest_root()?;
+            if !seen.record.is_settled() {
+                return match &to {
+                    Some(to) if !seen.record.is_kept_by(&**to, &self.id().0) => {
+                        Err(already_moving(&seen.record.holder))
+                    }
+                    _ => Ok(true),
+                };
+            }
+            let (record, versions) = self.next_root(&seen, to.clone())?;
+            match self.put_root(&seen, &record, &versions) {
+                Ok(_) => {
+                    self.holders().extend(to);
+                    self.latest_root()?;
+                    return Ok(false);
+                }
+                Err(CommitError::Conflict(_)) => {}
+                Err(CommitError::Failed(error)) => return Err(error),
+            }
+        }
+        Err(CommitError::Conflict(root_record_id()).into())
+    }
+
+    /// The root key with a version more, wrapped by the holder that it has and by the one that it moves to.
+    fn next_root(&self, seen: &Root, to: Option<Arc<dyn RootKeyHolder>>) -> Result<(RootRecord, RootKeyVersions)> {
+        let record = self.store.get(&root_record_id())?.ok_or_else(super::unusable)?;
+        let place = place(self.id(), &root_record_id(), record.revision)?;
+        let holders = self.holders().clone();
+        let (_, secrets) = RootRecord::unwrap(&self.backend, &record.body, &holders, &self.id().0, &place)?;
+        let mut secrets: Vec<(u32, SecretBytes)> = secrets;
+        let current = seen
+            .record
+            .current
+            .checked_add(1)
+            .ok_or_else(|| Error::new(ErrorKind::LimitExceeded, "a root key has at most 2^32 - 1 versions"))?;
+        secrets.push((current, RootKeyVersions::draw(&self.backend)?));
+        let wrap = |holder: &dyn RootKeyHolder, (version, secret): &(u32, SecretBytes)| {
+            WrappedVersion::wrap(holder, &self.id().0, *version, secret)
+        };
+        // The holder that there is keeps what it has wrapped, and wraps the new version. The last wrapping is what is to stay.
+        let present = holders.iter().rev().find(|holder| holder.id() == seen.record.holder);
+        let mut wrapped = seen.record.wrapped.clone();
+        let newest = secrets.last().ok_or_else(super::unusable)?;
+        let present = present.ok_or_else(super::unusable)?;
+        wrapped.push(wrap(&**present, newest)?);
+        if let Some(to) = &to {
+            for secret in &secrets {
+                wrapped.push(wrap(&**to, secret)?);
+            }
+        }
+        let holder = to.as_ref().unwrap_or(present).id().to_owned();
+        let versions = RootKeyVersions::new(&self.backend, current, secrets)?.keeping(&seen.versions);
+        Ok((RootRecord { current, holder, wrapped }, versions))
+    }
+
+    /// Records of a kind that are sealed under an earlier version, at most `MAX_SCAN` behind `after`; and where to go on.
+    pub(in crate::kms) fn outdated(
+        &self,
+        kind: RecordKind,
+        after: Option<RecordId>,
+    ) -> Result<(Outdated, Option<RecordId>)> {
+        let root = self.root();
+        let page = self.store.scan(&Scan { kind, account: None, after, limit: MAX_SCAN })?;
+        let next = page.last().map(|(id, _)| id.clone());
+        let is_outdated = |(id, record): &(RecordId, Record)| {
+            *id != root_record_id() && !is_part_of_index(id) && !root.versions.is_current(&record.body)
+        };
+        Ok((page.into_iter().filter(is_outdated).collect(), next))
+    }
+
+    /// Makes sure that nothing is sealed under an earlier version, and drops all of those, and the holders that do not
+    /// stay. Returns whether that was so.
+    pub(in crate::kms) fn finish_rotation(&self) -> Result<bool> {
+        for _ in 0..MAX_ATTEMPTS {
+            let seen = self.latest_root()?;
+            if seen.record.is_settled() {
+                return Ok(true);
+            }
+            if !self.is_all_current(&seen)? {
+                return Ok(false);
+            }
+            let kept = seen.record.wrapped.last().ok_or_else(super::unusable)?.clone();
+            let record = RootRecord { wrapped: vec![kept], ..seen.record.clone() };
+            match self.put_root(&seen, &record, &seen.versions) {
+                Ok(_) => {
+                    self.latest_root()?;
+                    return Ok(true);
+                }
+                Err(CommitError::Conflict(_)) => {}
+                Err(CommitError::Failed(error)) => return Err(error),
+            }
+        }
+        Err(CommitError::Conflict(root_record_id()).into())
+    }
+
+    /// Whether everything that there is is sealed under the current version. Fails if the index lists something that is not
+    /// there: what cannot be seen cannot be sealed anew.
+    fn is_all_current(&self, root: &Root) -> Result<bool> {
+        let start = self.store.revision()?;
+        let (mut seen, mut is_current) = (HashSet::new(), true);
+        for &kind in RecordKind::ALL {
+            let mut after = None;
+            loop {
+                let page = self.store.scan(&Scan { kind, account: None, after, limit: MAX_SCAN })?;
+                let Some((last, _)) = page.last() else { break };
+                after = Some(last.clone());
+                for (id, record) in &page {
+                    is_current &= *id == root_record_id() || root.versions.is_current(&record.body);
+                    seen.insert(Slot::of(&self.identity, id).name);
+                }
+            }
+        }
+        match self.missing(&seen, start)?.into_iter().next() {
+            None => Ok(is_current),
+            Some(missing) => Err(missing),
+        }
+    }
+
+    /// Puts `next` in the place of the root key that was `seen`, with the index sealed under the current one of `versions`.
+    fn put_root(&self, seen: &Root, next: &RootRecord, versions: &RootKeyVersions) -> Result<Revision, CommitError> {
+        self.commit_indexed(seen.revision, versions, &[], &mut |revision| {
+            let place = place(self.id(), &root_record_id(), revision)?;
+            let body = next.encode(&self.backend, versions, &place)?;
+            Ok(vec![Change { id: root_record_id(), body: Some(body) }])
+        })
+    }
+}
+
+/// Records that are sealed under an earlier version.
+pub(in crate::kms) type Outdated = Vec<(RecordId, Record)>;
+
+/// The pieces that are written again in one commit each.
+pub(in crate::kms) fn batches(outdated: &Outdated) -> impl Iterator<Item = &[(RecordId, Record)]> {
+    outdated.chunks(BATCH)
+}
+
+fn already_moving(holder: &str) -> Error {
+    let text = format!("a rotation that moves the root key to '{holder}' is under way: finish that one first");
+    Error::new(ErrorKind::InvalidState, text)
+}

@@ -1,0 +1,161 @@
+//! What a clock that jumps does to keys: nothing for good.
+
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use strongroom::crypto::CryptoBackend;
+use strongroom::seal::RootKey;
+use strongroom::store::MemoryStore;
+use strongroom::{DeletionWindow, ErrorKind, KeyId, KeyState, Kms, ManualClock, Result, Timestamp};
+
+type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
+
+const START: Timestamp = Timestamp::from_unix_millis(1_700_000_000_000);
+
+struct World {
+    store: Arc<MemoryStore>,
+    clock: Arc<ManualClock>,
+}
+
+impl World {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            store: Arc::new(MemoryStore::new(&CryptoBackend::default())?),
+            clock: ManualClock::new(START).into(),
+        })
+    }
+
+    /// A process over the store; several have the same clock.
+    fn open(&self) -> Result<Kms> {
+        let root = RootKey::from_bytes(&[7; 32]);
+        Kms::builder().store(Arc::clone(&self.store), root).clock(Arc::clone(&self.clock)).build()
+    }
+
+    fn doomed_key(&self) -> Result<KeyId> {
+        let kms = self.open()?;
+        let key = kms.create_key(Default::default())?.key_id();
+        kms.schedule_key_deletion(key, DeletionWindow::MIN)?;
+        Ok(key)
+    }
+}
+
+#[test]
+fn a_jump_forward_destroys_nothing_until_a_later_sweep_confirms_it() -> TestResult {
+    let world = World::new()?;
+    let key = world.doomed_key()?;
+    world.clock.advance_days(365);
+    for _ in 0..3 {
+        let report = world.open()?.run_maintenance()?;
+        assert!(report.deleted.is_empty());
+        assert_eq!(report.destruction_waits_until, Some(START.plus_days(365).plus(Duration::from_secs(3_600))));
+    }
+    assert_eq!(world.open()?.describe_key(key).expect_err("its time is over").kind(), ErrorKind::NotFound);
+    world.clock.advance(Duration::from_secs(3_600));
+    let report = world.open()?.run_maintenance()?;
+    assert_eq!((report.deleted.len(), report.destruction_waits_until), (1, None));
+    Ok(())
+}
+
+#[test]
+fn a_jump_that_is_put_right_has_cost_nothing() -> TestResult {
+    let world = World::new()?;
+    let key = world.doomed_key()?;
+    let kms = world.open()?;
+    world.clock.advance_days(3_650);
+    assert!(kms.run_maintenance()?.destruction_waits_until.is_some());
+    assert_eq!(kms.describe_key(key).expect_err("its time is over").kind(), ErrorKind::NotFound);
+    world.clock.set(START.plus_days(1));
+    assert_eq!(kms.run_maintenance()?.destruction_waits_until, None);
+    assert_eq!(kms.describe_key(key)?.state(), KeyState::PendingDeletion);
+    kms.cancel_key_deletion(key)?;
+    // The doubt is forgotten too: the same jump is doubted again from the start.
+    world.clock.advance_days(3_650);
+    assert!(kms.run_maintenance()?.destruction_waits_until.is_some());
+    Ok(())
+}
+
+#[test]
+fn a_clock_that_goes_back_revives_nothing() -> TestResult {
+    let world = World::new()?;
+    let key = world.doomed_key()?;
+    let kms = world.open()?;
+    world.clock.advance_days(8);
+    assert_eq!(kms.describe_key(key).expect_err("its time is over").kind(), ErrorKind::NotFound);
+    world.clock.set(START);
+    assert_eq!(kms.describe_key(key).expect_err("in this process").kind(), ErrorKind::NotFound);
+    assert_eq!(kms.cancel_key_deletion(key).expect_err("too late").kind(), ErrorKind::NotFound);
+
+    world.clock.advance_days(6);
+    kms.run_maintenance()?;
+    world.clock.advance_days(2);
+    let kms = world.open()?;
+    assert_eq!(kms.run_maintenance()?.deleted.len(), 1, "a usual pause");
+    world.clock.set(START);
+    let made = world.open()?.create_key(Default::default())?;
+    assert!(made.created() >= START.plus_days(8), "another process knows from the store how far time has come");
+    Ok(())
+}
+
+#[test]
+fn the_mark_is_written_at_most_once_an_hour() -> TestResult {
+    use strongroom::store::KeyStore;
+    let world = World::new()?;
+    let kms = world.open()?;
+    let start = world.store.revision()?;
+    for _ in 0..59 {
+        world.clock.advance(Duration::from_secs(60));
+        kms.run_maintenance()?;
+        kms.generate_random(1)?;
+    }
+    assert_eq!(world.store.revision()?, start);
+    world.clock.advance(Duration::from_secs(60));
+    kms.run_maintenance()?;
+    assert_eq!(world.store.revision()?.0, start.0 + 1);
+    Ok(())
+}
+
+#[test]
+fn many_sweeps_at_once_destroy_once() -> TestResult {
+    let world = World::new()?;
+    for _ in 0..8 {
+        world.doomed_key()?;
+    }
+    world.clock.advance_days(8);
+    let processes = (0..4).map(|_| world.open()).collect::<Result<Vec<_>>>()?;
+    let deleted: usize = std::thread::scope(|scope| {
+        let sweeps: Vec<_> = processes.iter().map(|kms| scope.spawn(|| kms.run_maintenance())).collect();
+        sweeps
+            .into_iter()
+            .map(|sweep| sweep.join().expect("no panic").map(|report| report.deleted.len()))
+            .sum::<Result<usize>>()
+    })?;
+    assert_eq!(deleted, 8);
+    assert!(processes[0].verify_store(|_| {})?.is_sound());
+    Ok(())
+}
+
+#[test]
+fn a_guard_sweeps_until_it_is_dropped_and_tells_what_came_of_it() -> TestResult {
+    let world = World::new()?;
+    world.doomed_key()?;
+    world.clock.advance_days(8);
+    let kms = world.open()?;
+    let (sender, reports) = mpsc::channel();
+    let sender = Mutex::new(sender);
+    let guard = kms.maintain_every(Duration::from_millis(1), move |report| {
+        let deleted = report.map(|report| report.deleted.len()).map_err(|error| error.kind());
+        sender.lock().expect("no panic").send(deleted).ok();
+    })?;
+    assert_eq!(reports.recv()?, Ok(1));
+    assert_eq!(reports.recv()?, Ok(0), "and again");
+    assert!(guard.is_running());
+    drop(guard);
+    while reports.try_recv().is_ok() {}
+    assert!(reports.recv().is_err(), "the thread is gone");
+
+    assert_eq!(kms.maintain_every(Duration::ZERO, |_| {}).expect_err("no interval").kind(), ErrorKind::Validation);
+    let user = kms.as_principal(strongroom::Principal::user(strongroom::AccountId::default(), "alice")?)?;
+    let refused = user.maintain_every(Duration::from_secs(1), |_| {}).expect_err("narrowed");
+    assert_eq!(refused.kind(), ErrorKind::AccessDenied);
+    Ok(())
+}
