@@ -154,6 +154,22 @@ kinds! {
     IncorrectKey => Some("IncorrectKeyException"),
     /// The key exists but its material cannot be reached now.
     KeyUnavailable => Some("KeyUnavailableException"),
+    /// There is no such custom key store.
+    CustomKeyStoreNotFound => Some("CustomKeyStoreNotFoundException"),
+    /// The connection state of the custom key store does not allow the operation.
+    CustomKeyStoreInvalidState => Some("CustomKeyStoreInvalidStateException"),
+    /// The custom key store holds keys; those whose deletion is pending count.
+    CustomKeyStoreHasKeys => Some("CustomKeyStoreHasCMKsException"),
+    /// Another custom key store of the account has the name.
+    CustomKeyStoreNameInUse => Some("CustomKeyStoreNameInUseException"),
+    /// Another custom key store uses the cluster.
+    ClusterInUse => Some("CloudHsmClusterInUseException"),
+    /// The cluster has fewer active HSMs, or in fewer zones, than the operation needs.
+    ClusterInvalidConfiguration => Some("CloudHsmClusterInvalidConfigurationException"),
+    /// No cluster of that name was given to the builder.
+    ClusterNotFound => Some("CloudHsmClusterNotFoundException"),
+    /// The cluster does not hold the keys of the cluster that it is to replace.
+    ClusterNotRelated => Some("CloudHsmClusterNotRelatedException"),
     /// The request would have succeeded, but it was a dry run.
     DryRun => Some("DryRunOperationException"),
     /// Another change to the same key kept winning; try again.

@@ -44,9 +44,10 @@ pub use envelope::{Envelope, EnvelopeReader, EnvelopeWriter, Keyring, KmsKeyring
 pub use error::{Error, ErrorKind, Result};
 pub use identity::{AccountId, Locality, Principal, ServiceName};
 pub use key::{
-    AliasArn, AliasName, DataKeyPairSpec, DataKeySpec, DeletionWindow, ExpirationModel, ImportState, ImportType,
-    KeyArn, KeyId, KeyIdentifier, KeyManager, KeyMaterialId, KeyMaterialState, KeyMetadata, KeySpec, KeyState,
-    KeyUsage, OnDemandRotationLimit, Operation, Origin, RotationPeriod, RotationType, Tag,
+    AliasArn, AliasName, ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId, CustomKeyStoreMode,
+    CustomKeyStoreName, DataKeyPairSpec, DataKeySpec, DeletionWindow, ExpirationModel, ImportState, ImportType, KeyArn,
+    KeyId, KeyIdentifier, KeyManager, KeyMaterialId, KeyMaterialState, KeyMetadata, KeySpec, KeyState, KeyUsage,
+    OnDemandRotationLimit, Operation, Origin, RotationPeriod, RotationType, Tag,
 };
 pub use kms::{
     AliasListEntry, CreateGrantRequest, CreateGrantResponse, CreateKeyRequest, DataKeyLength, DecryptRequest,
@@ -61,5 +62,6 @@ pub use kms::{
     SignRequest, SignResponse, StoreProgress, StoreReport, VerifyMacRequest, VerifyMacResponse, VerifyRequest,
     VerifyResponse,
 };
+pub use kms::{ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, UpdateCustomKeyStoreRequest};
 pub use kms::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};
 pub use secret::SecretBytes;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use super::{
-    DeletionWindow, ExpirationModel, KeyArn, KeyId, KeyManager, KeyMaterialId, KeySpec, KeyState, KeyUsage, Origin,
+    ClusterId, CustomKeyStoreId, DeletionWindow, ExpirationModel, KeyArn, KeyId, KeyManager, KeyMaterialId, KeySpec,
+    KeyState, KeyUsage, Origin,
 };
 use crate::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm, text_form};
 use crate::clock::Timestamp;
@@ -65,6 +66,8 @@ pub struct KeyMetadata {
     pub(crate) valid_to: Option<Timestamp>,
     pub(crate) expiration_model: Option<ExpirationModel>,
     pub(crate) current_key_material_id: Option<KeyMaterialId>,
+    pub(crate) custom_key_store_id: Option<CustomKeyStoreId>,
+    pub(crate) cluster_id: Option<ClusterId>,
 }
 
 impl KeyMetadata {
@@ -168,6 +171,16 @@ impl KeyMetadata {
         self.current_key_material_id
     }
 
+    /// The custom key store that it lies in, if it does.
+    pub const fn custom_key_store_id(&self) -> Option<CustomKeyStoreId> {
+        self.custom_key_store_id
+    }
+
+    /// The cluster of HSMs that holds it, if one does.
+    pub const fn cluster_id(&self) -> Option<&ClusterId> {
+        self.cluster_id.as_ref()
+    }
+
     /// Whether the key exists in several regions at once: never, as this library has no such keys.
     pub const fn is_multi_region(&self) -> bool {
         false
@@ -212,6 +225,10 @@ struct Members<'a> {
     multi_region: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     current_key_material_id: Option<KeyMaterialId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom_key_store_id: Option<CustomKeyStoreId>,
+    #[serde(rename = "CloudHsmClusterId", skip_serializing_if = "Option::is_none")]
+    cluster_id: Option<&'a ClusterId>,
 }
 
 impl Serialize for KeyMetadata {
@@ -239,6 +256,8 @@ impl Serialize for KeyMetadata {
             mac_algorithms: self.mac_algorithms(),
             multi_region: self.is_multi_region(),
             current_key_material_id: self.current_key_material_id,
+            custom_key_store_id: self.custom_key_store_id,
+            cluster_id: self.cluster_id.as_ref(),
         }
         .serialize(serializer)
     }

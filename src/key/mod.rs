@@ -9,6 +9,7 @@
 
 mod arn;
 mod check;
+mod custom_key_store;
 mod id;
 mod metadata;
 mod operation;
@@ -23,6 +24,9 @@ pub use arn::{AliasArn, KeyArn, KeyIdentifier, KmsArn, Resource};
 pub use check::{
     MAX_MESSAGE_BYTES, check_agreement_algorithm, check_encryption_algorithm, check_mac_algorithm,
     check_message_length, check_plaintext, check_signing_algorithm, check_usage,
+};
+pub use custom_key_store::{
+    ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId, CustomKeyStoreMode, CustomKeyStoreName,
 };
 pub use id::{AliasName, KeyId};
 pub use metadata::{Description, KeyMetadata};

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::chain_record::ChainRecord;
+use super::connections::Connections;
 use super::handle::{Core, Kms, KmsLimits};
+use super::message_count::MessageCounts;
 use super::registry::Registry;
 use super::service_key::SERVICES;
 use super::time_mark::Believed;
@@ -14,8 +16,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality, ServiceName};
+use crate::key::ClusterId;
 use crate::policy::Policy;
-use crate::provider::{ImportedProvider, KeyMaterialProvider, MemoryProvider};
+use crate::provider::{CryptoUserCredential, HsmCluster, ImportedProvider, KeyMaterialProvider, MemoryProvider};
 use crate::seal::RootKey;
 use crate::store::{Anchor, KeyStore, MemoryStore};
 
@@ -61,6 +64,8 @@ pub struct KmsBuilder {
     locality: Locality,
     limits: KmsLimits,
     services: BTreeSet<ServiceName>,
+    clusters: Vec<(ClusterId, Arc<dyn HsmCluster>)>,
+    cluster_credentials: Vec<(ClusterId, Arc<dyn CryptoUserCredential>)>,
 }
 
 impl KmsBuilder {
@@ -81,6 +86,20 @@ impl KmsBuilder {
     /// Adds a source of key material to that of software keys.
     pub fn provider(mut self, provider: impl KeyMaterialProvider + 'static) -> Self {
         self.providers.push(Arc::new(provider));
+        self
+    }
+
+    /// Gives a cluster of HSMs the name by which custom key stores know it
+    /// ([`Kms::create_custom_key_store`]). Keep an `Arc` of the cluster to see how its members are.
+    pub fn cluster(mut self, id: ClusterId, cluster: impl HsmCluster + 'static) -> Self {
+        self.clusters.push((id, Arc::new(cluster)));
+        self
+    }
+
+    /// Asks for the password of a cluster's crypto user here, whenever a connection needs it, so that the store need not
+    /// keep it.
+    pub fn cluster_credential(mut self, id: ClusterId, credential: impl CryptoUserCredential + 'static) -> Self {
+        self.cluster_credentials.push((id, Arc::new(credential)));
         self
     }
 
@@ -136,7 +155,7 @@ impl KmsBuilder {
     /// Makes the KMS and returns its authority.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) if two providers have one name, or the account is that of services; [`RootKey`](ErrorKind::RootKey) if the root
+    /// [`Validation`](ErrorKind::Validation) if two providers or two clusters have one name, or the account is that of services; [`RootKey`](ErrorKind::RootKey) if the root
     /// key is not that of the store; [`Integrity`](ErrorKind::Integrity) if it is, and the store was altered;
     /// [`Internal`](ErrorKind::Internal) if there is no randomness; [`Store`](ErrorKind::Store) if the store fails;
     /// [`Audit`](ErrorKind::Audit) if the audit trail cannot be written or does not fit the store.
@@ -183,6 +202,8 @@ impl KmsBuilder {
             limits: self.limits,
             wrapping_keys: WrappingKeys::new(self.limits.prepared_wrapping_keys),
             services,
+            connections: Connections::new(self.clusters, self.cluster_credentials)?,
+            message_counts: MessageCounts::default(),
         };
         Ok(Kms::authority(core, self.account))
     }

@@ -5,7 +5,7 @@ use crate::audit::{AuditEvent, KeyResource, ParameterValue};
 use crate::clock::Timestamp;
 use crate::context::EncryptionContext;
 use crate::identity::AccountId;
-use crate::key::{KeyId, Operation};
+use crate::key::{CustomKeyStoreId, KeyId, Operation};
 use crate::policy::RequestParameter;
 
 /// What an operation brings to the pipeline.
@@ -104,6 +104,8 @@ impl<'a> Question<'a> {
 pub(super) struct Progress {
     pub(super) event: AuditEvent,
     pub(super) committed: bool,
+    /// The custom key store of a key that the call touches.
+    pub(super) custom_key_store: Option<CustomKeyStoreId>,
 }
 
 impl Progress {
@@ -123,6 +125,14 @@ impl Progress {
     pub(super) fn renote(&mut self, name: &'static str, value: impl Into<ParameterValue>) {
         self.event.additional.retain(|(known, _)| *known != name);
         self.note(name, value);
+    }
+
+    /// Notes that the call touches a key in a custom key store.
+    pub(super) fn note_custom_key_store(&mut self, id: Option<CustomKeyStoreId>) {
+        if let Some(id) = id {
+            self.custom_key_store = Some(id);
+            self.note("customKeyStoreId", id.to_string());
+        }
     }
 
     /// Notes that the call touches a key.

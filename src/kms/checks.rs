@@ -1,10 +1,9 @@
 //! What a key itself has to say to an operation, once the caller may ask: its manager and its state.
 
 use super::registry::LoadedKey;
-use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::ServiceName;
-use crate::key::{KeyManager, Operation, Verdict, verdict};
+use crate::key::{KeyManager, KeyState, Operation, Verdict, verdict};
 
 /// Refuses what the manager of a key does not allow, whatever a policy says.
 pub(super) fn check_manager(operation: Operation, key: &LoadedKey, via: Option<&ServiceName>) -> Result<()> {
@@ -43,9 +42,8 @@ const fn concerns_accounts(operation: Operation) -> bool {
     )
 }
 
-pub(super) fn check_state(operation: Operation, key: &LoadedKey, now: Timestamp) -> Result<()> {
+pub(super) fn check_state(operation: Operation, key: &LoadedKey, state: KeyState) -> Result<()> {
     let record = &key.record;
-    let state = record.state_at(now);
     match verdict(operation, state, record.origin, record.spec.class()) {
         Verdict::Refused(refusal) => Err(refusal.error(&key.arn)),
         Verdict::NotApplicable => {

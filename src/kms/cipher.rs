@@ -282,6 +282,9 @@ pub(super) fn produce<T>(
         key_id: *target.record().key_id.as_bytes(),
         key_version: version.number.number(),
     };
+    if prefix.scheme == Scheme::Provider {
+        target.count_message(version.number)?;
+    }
     let header = prefix.to_bytes();
     let context = context.to_canonical_bytes().map_err(too_long)?;
     let mut blob = Vec::with_capacity(header.len() + crate::seal::OVERHEAD + plaintext_length);

@@ -8,7 +8,7 @@ use super::request::{
     DataKeyLength, GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse,
 };
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::Operation;
+use crate::key::{CustomKeyStoreId, Operation};
 use crate::secret::SecretBytes;
 
 /// The most bytes of a data key, and of one request for random bytes.
@@ -97,6 +97,32 @@ impl Kms {
             let mut bytes = SecretBytes::zeroed(checked_length(number_of_bytes)?);
             self.core.backend.random().fill(bytes.expose_secret_mut())?;
             Ok(bytes)
+        })
+    }
+}
+
+impl Kms {
+    /// Returns 1 to 1,024 random bytes that are drawn in the cluster of a custom key store, which must be connected.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) for a length outside that range;
+    /// [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound);
+    /// [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) if it is not connected, or no HSM answers.
+    pub fn generate_random_in(&self, custom_key_store: CustomKeyStoreId, number_of_bytes: u32) -> Result<SecretBytes> {
+        let call = Call::new(Operation::GenerateRandom)
+            .parameter("numberOfBytes", number_of_bytes)
+            .parameter("customKeyStoreId", custom_key_store.to_string());
+        self.account_call(call, |_| {
+            let length = checked_length(number_of_bytes)?;
+            self.core.custom_key_store(self.account(), custom_key_store)?;
+            let connection = self.core.connection(self.account(), custom_key_store);
+            connection.and_then(|connection| connection.cluster.random(length)).map_err(|error| {
+                if error.kind() != ErrorKind::KeyUnavailable {
+                    return error;
+                }
+                let text = format!("the custom key store {custom_key_store} gives no random bytes: {error}");
+                Error::new(ErrorKind::CustomKeyStoreInvalidState, text).with_source(error)
+            })
         })
     }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::chain_record::ChainRecord;
+use super::connections::Connections;
+use super::message_count::MessageCounts;
 use super::registry::Registry;
 use super::time_mark::Believed;
 use super::wrapping_keys::WrappingKeys;
@@ -38,6 +40,7 @@ use crate::provider::{KeyMaterialProvider, ProviderId};
 /// | rotation | [`enable_key_rotation`](Kms::enable_key_rotation), [`disable_key_rotation`](Kms::disable_key_rotation), [`get_key_rotation_status`](Kms::get_key_rotation_status), [`rotate_key_on_demand`](Kms::rotate_key_on_demand), [`list_key_rotations`](Kms::list_key_rotations) |
 /// | import | [`get_parameters_for_import`](Kms::get_parameters_for_import), [`import_key_material`](Kms::import_key_material), [`delete_imported_key_material`](Kms::delete_imported_key_material) |
 /// | cryptography | [`encrypt`](Kms::encrypt), [`decrypt`](Kms::decrypt), [`re_encrypt`](Kms::re_encrypt), [`generate_data_key`](Kms::generate_data_key), [`generate_data_key_without_plaintext`](Kms::generate_data_key_without_plaintext), [`generate_random`](Kms::generate_random), [`generate_mac`](Kms::generate_mac), [`verify_mac`](Kms::verify_mac), [`sign`](Kms::sign), [`verify`](Kms::verify), [`derive_shared_secret`](Kms::derive_shared_secret), [`generate_data_key_pair`](Kms::generate_data_key_pair), [`get_public_key`](Kms::get_public_key) |
+/// | custom key stores | [`create_custom_key_store`](Kms::create_custom_key_store), [`describe_custom_key_stores`](Kms::describe_custom_key_stores), [`describe_custom_key_store`](Kms::describe_custom_key_store), [`update_custom_key_store`](Kms::update_custom_key_store), [`connect_custom_key_store`](Kms::connect_custom_key_store), [`disconnect_custom_key_store`](Kms::disconnect_custom_key_store), [`delete_custom_key_store`](Kms::delete_custom_key_store) |
 /// | upkeep | [`run_maintenance`](Kms::run_maintenance), [`maintain_every`](Kms::maintain_every), [`verify_store`](Kms::verify_store), [`rotate_root_key`](Kms::rotate_root_key), [`move_root_key`](Kms::move_root_key), [`root_key_status`](Kms::root_key_status) |
 /// | audit trail | [`verify_audit_trail`](Kms::verify_audit_trail), [`verify_signed_audit_trail`](Kms::verify_signed_audit_trail), [`audit_chains`](Kms::audit_chains), [`forget_audit_chain`](Kms::forget_audit_chain) |
 ///
@@ -75,6 +78,8 @@ pub(super) struct Core {
     pub(super) limits: KmsLimits,
     pub(super) wrapping_keys: WrappingKeys,
     pub(super) services: BTreeSet<ServiceName>,
+    pub(super) connections: Connections,
+    pub(super) message_counts: MessageCounts,
 }
 
 /// Quotas of a [`Kms`], by default those of AWS KMS.

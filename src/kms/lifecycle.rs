@@ -58,8 +58,12 @@ impl Kms {
             .parameter("keySpec", request.spec.as_str())
             .parameter("origin", request.origin.as_str());
         self.account_call(call, |progress| {
+            if let Some(store) = request.custom_key_store {
+                return self.create_key_in_store(&request, store, progress);
+            }
             // Made once, before anything is written: an RSA key takes seconds, in which nobody else waits.
             let mut record = self.new_key(&request, progress.now())?;
+            self.make_material(&mut record, progress.now())?;
             self.set_first_policy(progress, &mut record, &request)?;
             progress.note_key(record.account, record.key_id);
             let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
@@ -71,7 +75,12 @@ impl Kms {
         })
     }
 
-    fn set_first_policy(&self, progress: &Progress, record: &mut KeyRecord, request: &CreateKeyRequest) -> Result<()> {
+    pub(super) fn set_first_policy(
+        &self,
+        progress: &Progress,
+        record: &mut KeyRecord,
+        request: &CreateKeyRequest,
+    ) -> Result<()> {
         let Some(text) = &request.policy else { return Ok(()) };
         if record.manager != KeyManager::Customer {
             let text = "a key that a service owns has no policy: no account has a say in its use";
@@ -85,36 +94,40 @@ impl Kms {
         Ok(())
     }
 
+    /// A key as the request describes it, without material.
     pub(super) fn new_key(&self, request: &CreateKeyRequest, now: Timestamp) -> Result<KeyRecord> {
         let usage = request.usage.or(request.spec.default_usage()).ok_or_else(|| {
             let text = format!("a KeyUsage must be given for KeySpec {}", request.spec);
             Error::new(ErrorKind::Validation, text)
         })?;
         check_usage(request.spec, usage)?;
-        if request.origin == Origin::Hsm {
-            let text = format!("keys of origin {} cannot be made by this release", request.origin);
-            return Err(Error::new(ErrorKind::UnsupportedOperation, text));
-        }
         let mut random = [0; 16];
         self.core.backend.random().fill(&mut random)?;
         let owner = self.principal.as_service().filter(|_| self.account() == AccountId::SERVICES);
         let key_id = KeyId::from_random_bytes(random);
-        let mut record = KeyRecord {
+        Ok(KeyRecord {
             manager: if owner.is_some() { KeyManager::Owned } else { KeyManager::Customer },
             description: Description::parse(&request.description)?,
             tags: TagSet::from_tags(checked_tags(&request.tags)?)?,
             service: owner.cloned(),
             ..KeyRecord::new(self.account(), key_id, request.spec, usage, request.origin, now)
-        };
-        let made = match request.origin {
+        })
+    }
+
+    fn make_material(&self, record: &mut KeyRecord, now: Timestamp) -> Result<()> {
+        let made = match record.origin {
             Origin::External => KeyEvent::CreatedWithoutMaterial,
-            Origin::Kms | Origin::Hsm => {
-                self.core.add_version(&mut record, now, None)?;
+            Origin::Kms => {
+                self.core.add_version(record, now, None)?;
                 KeyEvent::CreatedWithMaterial
+            }
+            Origin::Hsm => {
+                let text = format!("a key of origin {} is made by naming its custom key store", record.origin);
+                return Err(Error::new(ErrorKind::Validation, text));
             }
         };
         record.state = record.state.next(made).unwrap_or(record.state);
-        Ok(record)
+        Ok(())
     }
 
     /// Tells everything about a key but its aliases, tags and rotation. Possible in every state.
@@ -124,7 +137,7 @@ impl Kms {
     pub fn describe_key(&self, key: impl KeyReference) -> Result<KeyMetadata> {
         let call = Call::new(Operation::DescribeKey);
         self.key_call(call, &key.to_key_identifier()?, |target, progress| {
-            Ok(target.record().metadata(target.arn(), progress.now()))
+            self.core.metadata(target.record(), target.arn(), progress.now())
         })
     }
 

@@ -18,6 +18,9 @@ impl Kms {
     /// the next one that finds the clock an hour later confirms it. So a clock that jumps by mistake destroys nothing, if it is put
     /// right within that hour. A clock that goes back revives nothing.
     ///
+    /// What was begun in an HSM and not finished is finished or undone: a creation that was cut off over 15 minutes ago, and
+    /// the destruction of a deleted key that a member missed. Until then it is reported as failed, every time.
+    ///
     /// A key whose work fails is reported and left as it was; the others go on.
     ///
     /// # Errors
@@ -72,6 +75,10 @@ impl Kms {
                     Err(error) => report.failed.push((arn, error)),
                 }
             }
+        }
+        for (intent, error) in self.core.reconcile_intents(now)? {
+            let arn = KeyArn::new(self.locality().clone(), intent.account, intent.key_id);
+            report.failed.push((arn, error));
         }
         // Every time: a sweep before may have been cut off between its commits and this.
         report.not_scrubbed = self.core.registry.scrub().err();

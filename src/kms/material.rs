@@ -8,7 +8,7 @@ use super::registry::LoadedKey;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyId, KeyMaterialId, KeyVersion, RotationType};
-use crate::provider::{GeneratedMaterial, KeyMaterialProvider, MaterialBinding, OpenedKey};
+use crate::provider::{GeneratedMaterial, KeyMaterialProvider, MaterialBinding, OpenedKey, ProviderId};
 use crate::seal::RootKeyVersions;
 use crate::secret::SecretBytes;
 use crate::store::StoreId;
@@ -30,7 +30,7 @@ impl Core {
         let number = record.next_version()?;
         let binding = self.binding(record, number);
         let generated = generator.generate(&self.backend, &binding)?;
-        let mut version = self.seal_version(&**provider, &binding, &generated, now)?;
+        let mut version = self.seal_version(provider.id(), &binding, &generated, now)?;
         version.rotation = rotation;
         record.push_version(version);
         Ok(())
@@ -48,7 +48,7 @@ impl Core {
         let transfer = provider.transfer().ok_or_else(|| unsupported(record))?;
         let checked = transfer.import(&self.backend, record.spec, material)?;
         let binding = self.binding(record, record.next_version()?);
-        let version = self.seal_version(&**provider, &binding, &checked, now)?;
+        let version = self.seal_version(provider.id(), &binding, &checked, now)?;
         record.push_version(VersionRecord { rotation, ..version });
         Ok(())
     }
@@ -70,7 +70,7 @@ impl Core {
     ) -> Result<()> {
         let provider = self.provider_of_origin(record.origin).ok_or_else(|| unsupported(record))?;
         let binding = self.binding(record, record.next_version()?);
-        let version = self.seal_version(&**provider, &binding, material, now)?;
+        let version = self.seal_version(provider.id(), &binding, material, now)?;
         record.push_version(VersionRecord { imported: Some(imported), ..version });
         Ok(())
     }
@@ -84,7 +84,7 @@ impl Core {
     ) -> Result<()> {
         let version = &record.versions[index];
         let binding = self.binding(record, version.number);
-        let sealed = self.seal_version(&**self.provider(&version.provider)?, &binding, material, version.created)?;
+        let sealed = self.seal_version(&version.provider, &binding, material, version.created)?;
         record.versions[index].sealed_material = sealed.sealed_material;
         Ok(())
     }
@@ -125,9 +125,9 @@ impl Core {
         Ok(())
     }
 
-    fn seal_version(
+    pub(super) fn seal_version(
         &self,
-        provider: &dyn KeyMaterialProvider,
+        provider: &ProviderId,
         binding: &MaterialBinding,
         material: &GeneratedMaterial,
         now: Timestamp,
@@ -138,30 +138,53 @@ impl Core {
             material_id: self.material_id(binding.key_id, kept),
             created: now,
             rotation: None,
-            provider: provider.id().clone(),
+            provider: provider.clone(),
             public_key: material.public_key.clone(),
             sealed_material: self
                 .registry
                 .sealed()
                 .root()
                 .versions
-                .seal(&binding.to_bytes(provider.id())?, kept.expose_secret())?,
+                .seal(&binding.to_bytes(provider)?, kept.expose_secret())?,
             imported: None,
         })
     }
 
     /// The version at `index` of a key, ready for use; opened the first time and kept with the key.
     pub(super) fn opened<'a>(&self, key: &'a LoadedKey, index: usize) -> Result<&'a OpenedKey> {
+        // The connection of a custom key store is looked at every time: what was opened works only while there is one.
+        let hsm = match key.record.custom_key_store {
+            Some(id) => Some(self.connection(key.record.account, id)?.cluster.provider()),
+            None => None,
+        };
         key.opened(index, || {
             let version = key
                 .record
                 .versions
                 .get(index)
                 .ok_or_else(|| Error::new(ErrorKind::Internal, "the key has no such version"))?;
-            let binding = self.binding(&key.record, version.number);
-            let kept = self.kept_material(&binding, version)?;
-            self.provider(&version.provider)?.open(&self.backend, &binding, &kept)
+            let provider = match hsm {
+                Some(provider) => provider,
+                None => &**self.provider(&version.provider)?,
+            };
+            self.open_version(&key.record, version, provider)
         })
+    }
+
+    fn open_version(
+        &self,
+        record: &KeyRecord,
+        version: &VersionRecord,
+        provider: &dyn KeyMaterialProvider,
+    ) -> Result<OpenedKey> {
+        let binding = self.binding(record, version.number);
+        let kept = self.kept_material(&binding, version)?;
+        provider.open(&self.backend, &binding, &kept)
+    }
+
+    /// Proves that a provider holds all material of a key.
+    pub(super) fn check_material(&self, record: &KeyRecord, provider: &dyn KeyMaterialProvider) -> Result<()> {
+        record.versions.iter().try_for_each(|version| self.open_version(record, version, provider).map(drop))
     }
 
     /// Lets the providers destroy what they hold of a key whose record is gone.
@@ -184,7 +207,7 @@ impl Core {
         self.registry.sealed().open_part(&binding.to_bytes(&version.provider)?, &version.sealed_material)
     }
 
-    fn binding(&self, record: &KeyRecord, version: KeyVersion) -> MaterialBinding {
+    pub(super) fn binding(&self, record: &KeyRecord, version: KeyVersion) -> MaterialBinding {
         record.binding(self.registry.store_id(), version)
     }
 }

@@ -16,6 +16,9 @@ mod call;
 mod chain_record;
 mod checks;
 mod cipher;
+mod connections;
+mod custom_key_store;
+mod custom_key_store_record;
 mod data_key;
 mod data_key_pair;
 mod deletion;
@@ -23,10 +26,12 @@ mod grant;
 mod grant_record;
 mod grant_token;
 mod handle;
+mod hsm;
 mod identity_policy;
 mod identity_record;
 mod import;
 mod imported;
+mod intent;
 mod key_grants;
 mod key_policy;
 mod lifecycle;
@@ -35,6 +40,7 @@ mod mac;
 mod maintenance;
 mod maintenance_guard;
 mod material;
+mod message_count;
 #[cfg(feature = "sqlite")]
 mod open;
 mod page;
@@ -70,6 +76,9 @@ pub use handle::{Kms, KmsLimits};
 pub use listing::{AliasListEntry, IncludeKeyMaterial, KeyListEntry, Page, PageRequest, RotationListEntry};
 pub use maintenance_guard::MaintenanceGuard;
 pub use reference::KeyReference;
+pub use request::{
+    ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, UpdateCustomKeyStoreRequest,
+};
 pub use request::{
     CreateGrantRequest, CreateGrantResponse, CreateKeyRequest, DataKeyLength, DecryptRequest, DecryptResponse,
     DeriveSharedSecretRequest, DeriveSharedSecretResponse, EncryptRequest, EncryptResponse, GenerateDataKeyPairRequest,

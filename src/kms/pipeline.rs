@@ -16,7 +16,7 @@ use crate::context::EncryptionContext;
 use crate::crypto::PublicKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
-use crate::key::{KeyArn, KeyId, KeyIdentifier, KeyVersion, Operation};
+use crate::key::{CustomKeyStoreId, KeyArn, KeyId, KeyIdentifier, KeyVersion, Operation};
 use crate::policy::PolicyDocument;
 use crate::provider::{Agreement, Cipher, Decryption, Mac, OpenedKey, Signing, key_pair_kind};
 use crate::store::CommitError;
@@ -116,6 +116,12 @@ impl Target<'_> {
         Error::new(ErrorKind::Internal, format!("{} has no public key", self.arn()))
     }
 
+    /// Counts a message that is about to be encrypted under the current version with an initialisation vector of its
+    /// provider.
+    pub(super) fn count_message(&self, version: KeyVersion) -> Result<()> {
+        self.core.count_message(self.record(), version)
+    }
+
     fn cipher(&self, index: usize) -> Result<&dyn Cipher> {
         match self.core.opened(&self.key.0.value, index)? {
             OpenedKey::Cipher(cipher) => Ok(&**cipher),
@@ -210,7 +216,7 @@ impl Kms {
     }
 
     /// Writes the intent of a change. From here on the call's own event counts as its outcome.
-    fn announce(&self, progress: &mut Progress) -> Result<ChangeId> {
+    pub(super) fn announce(&self, progress: &mut Progress) -> Result<ChangeId> {
         let change = ChangeId::generate(&self.core.backend)?;
         let event = AuditEvent { outcome: Outcome::Intent, change: Some(change), ..progress.event.clone() };
         self.core.audit.record(event).map_err(withheld)?;
@@ -231,12 +237,16 @@ impl Kms {
 
     /// Runs what an event tells of, and writes the event before the result is released.
     pub(super) fn recorded<T>(&self, event: AuditEvent, run: impl FnOnce(&mut Progress) -> Result<T>) -> Result<T> {
-        let mut progress = Progress { event, committed: false };
+        let mut progress = Progress { event, committed: false, custom_key_store: None };
         let result = run(&mut progress).and_then(|value| match progress.event.dry_run {
             false => Ok(value),
             true => Err(would_have_succeeded()),
         });
-        let Progress { mut event, committed } = progress;
+        let result = match progress.custom_key_store {
+            Some(id) => result.map_err(|error| in_custom_key_store(id, error)),
+            None => result,
+        };
+        let Progress { mut event, committed, .. } = progress;
         if let Err(error) = &result {
             event.outcome = Outcome::Failure(error.kind());
             event.message = Some(error.to_string().into());
@@ -258,12 +268,14 @@ impl Kms {
             return Err(self.missing(identifier, account, key_id));
         };
         progress.note_key(account, key_id);
+        progress.note_custom_key_store(key.0.value.record.custom_key_store);
         self.permit(progress, question, identifier, &key.0.value)?;
         check_manager(operation, &key.0.value, self.via_service())?;
         operation.check_key_usage(key.0.value.record.usage, &key.0.value.arn)?;
-        check_state(operation, &key.0.value, progress.now())?;
+        let state = |key: &Held<LoadedKey>| self.core.state_of(&key.0.value.record, progress.now());
+        check_state(operation, &key.0.value, state(&key)?)?;
         let key = self.rotated_if_due(operation, key, progress.now())?;
-        check_state(operation, &key.0.value, progress.now())?; // again, as the rotation may have loaded a later record
+        check_state(operation, &key.0.value, state(&key)?)?; // again, as the rotation may have loaded a later record
         Ok(Target { core: &self.core, key })
     }
 
@@ -289,6 +301,16 @@ impl Kms {
 
 fn worth_noting(context: Option<&EncryptionContext>) -> Option<EncryptionContext> {
     context.filter(|context| !context.is_empty()).cloned()
+}
+
+/// Whatever keeps a key of a custom key store from being used is an invalid state of that key, as in AWS KMS; the source
+/// of the error says what it is.
+fn in_custom_key_store(id: CustomKeyStoreId, error: Error) -> Error {
+    if error.kind() != ErrorKind::KeyUnavailable {
+        return error;
+    }
+    let text = format!("the key cannot be used in the custom key store {id}: {error}");
+    Error::new(ErrorKind::InvalidState, text).with_source(error)
 }
 
 /// How a dry run ends that went well.

@@ -7,7 +7,7 @@
 //! u32 days) ‖ rotation? (u32 days, u64 next) ‖ u32 on-demand rotations ‖ u16 count, tags (key, value) ‖ u16 count,
 //! aliases ‖ u32 last version number ‖ u16 count, versions (u32 number, 32 material id, u64 created, u8 rotation type,
 //! provider, u32 length ‖ public key?, u32 length ‖ sealed material, imported? (description, u64 valid to?, u8 pending
-//! rotation, 32 token digest)) ‖ service? ‖ policy? (u32 length ‖ text) ‖ u32 number of grants`.
+//! rotation, 32 token digest)) ‖ service? ‖ policy? (u32 length ‖ text) ‖ u32 number of grants ‖ custom key store? (its id)`.
 //!
 //! Alias: `u8 1 ‖ 16 key id ‖ u64 created ‖ u64 updated`.
 
@@ -19,13 +19,13 @@ use crate::codec::{CodecError, Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, ServiceName};
 use crate::key::{
-    AliasName, DeletionWindow, Description, KeyArn, KeyId, KeyManager, KeyMaterialId, KeyMetadata, KeySpec, KeyState,
-    KeyUsage, KeyVersion, Origin, RotationPeriod, RotationType, SpecClass, Tag, TagSet,
+    AliasName, CustomKeyStoreId, DeletionWindow, Description, KeyArn, KeyId, KeyManager, KeyMaterialId, KeyMetadata,
+    KeySpec, KeyState, KeyUsage, KeyVersion, Origin, RotationPeriod, RotationType, SpecClass, Tag, TagSet,
 };
 use crate::policy::PolicyDocument;
 use crate::provider::ProviderId;
 
-const LAYOUT: u8 = 1;
+pub(super) const LAYOUT: u8 = 1;
 
 /// The most bytes of sealed material of one version: an RSA-4096 private key with its sealing is under 3 KiB.
 pub(super) const MAX_SEALED_MATERIAL: usize = 16_384;
@@ -60,6 +60,8 @@ pub(super) struct KeyRecord {
     pub(super) policy: Option<Arc<str>>,
     /// How many grants on it there are.
     pub(super) grants: u32,
+    /// The store whose cluster holds the material, for keys of origin `AWS_CLOUDHSM`.
+    pub(super) custom_key_store: Option<CustomKeyStoreId>,
 }
 
 /// A scheduled deletion.
@@ -143,6 +145,7 @@ impl KeyRecord {
             service: None,
             policy: None,
             grants: 0,
+            custom_key_store: None,
         }
     }
 
@@ -198,8 +201,10 @@ impl KeyRecord {
             expiration_model: expiration.map(|(model, _)| model),
             current_key_material_id: self
                 .current_version()
-                .filter(|_| self.spec.class() == SpecClass::Symmetric)
+                .filter(|_| self.spec.class() == SpecClass::Symmetric && self.origin != Origin::Hsm)
                 .map(|version| version.material_id),
+            custom_key_store_id: self.custom_key_store,
+            cluster_id: None,
         }
     }
 
@@ -236,6 +241,10 @@ impl KeyRecord {
             writer.prefixed_u32(text.as_bytes(), PolicyDocument::MAX_LENGTH, "policy")?;
         }
         writer.u32(self.grants);
+        present(&mut writer, self.custom_key_store.is_some());
+        if let Some(store) = &self.custom_key_store {
+            writer.prefixed_u16(store.as_str().as_bytes(), "custom key store")?;
+        }
         Ok(writer.into_bytes())
     }
 
@@ -303,6 +312,9 @@ impl KeyRecord {
                 Ok(std::str::from_utf8(bytes).map_err(|_| CodecError::Invalid { field: "policy" })?.into())
             })?,
             grants: reader.u32("grants")?,
+            custom_key_store: optional(&mut reader, |reader| {
+                CustomKeyStoreId::parse(text(reader, "custom key store")?)
+            })?,
         };
         reader.finish()?;
         let highest = record.versions.last().map_or(0, |version| version.number.number());
@@ -395,19 +407,22 @@ fn decode_imported(reader: &mut Reader<'_>) -> Result<Imported> {
     })
 }
 
-fn check_layout(reader: &mut Reader<'_>) -> Result<(), CodecError> {
+pub(super) fn check_layout(reader: &mut Reader<'_>) -> Result<(), CodecError> {
     match reader.u8("record layout")? {
         LAYOUT => Ok(()),
         _ => Err(CodecError::Invalid { field: "record layout" }),
     }
 }
 
-fn present(writer: &mut Writer, present: bool) -> bool {
+pub(super) fn present(writer: &mut Writer, present: bool) -> bool {
     writer.u8(u8::from(present));
     present
 }
 
-fn optional<T>(reader: &mut Reader<'_>, read: impl FnOnce(&mut Reader<'_>) -> Result<T>) -> Result<Option<T>> {
+pub(super) fn optional<T>(
+    reader: &mut Reader<'_>,
+    read: impl FnOnce(&mut Reader<'_>) -> Result<T>,
+) -> Result<Option<T>> {
     match reader.u8("presence")? {
         0 => Ok(None),
         1 => read(reader).map(Some),
@@ -436,15 +451,15 @@ fn count(length: usize, field: &'static str) -> Result<u16, CodecError> {
     u16::try_from(length).map_err(|_| CodecError::TooLong { field, length, limit: usize::from(u16::MAX) })
 }
 
-fn time(writer: &mut Writer, time: Timestamp) {
+pub(super) fn time(writer: &mut Writer, time: Timestamp) {
     writer.bytes(&time.unix_millis().to_be_bytes());
 }
 
-fn read_time(reader: &mut Reader<'_>) -> Result<Timestamp, CodecError> {
+pub(super) fn read_time(reader: &mut Reader<'_>) -> Result<Timestamp, CodecError> {
     Ok(Timestamp::from_unix_millis(i64::from_be_bytes(reader.array("time")?)))
 }
 
-fn text<'a>(reader: &mut Reader<'a>, field: &'static str) -> Result<&'a str, CodecError> {
+pub(super) fn text<'a>(reader: &mut Reader<'a>, field: &'static str) -> Result<&'a str, CodecError> {
     std::str::from_utf8(reader.prefixed_u16(field)?).map_err(|_| CodecError::Invalid { field })
 }
 

@@ -7,7 +7,9 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use zeroize::Zeroizing;
 
 use super::cache::{Cache, Entry, Held};
+use super::custom_key_store_record::CustomKeyStores;
 use super::identity_record::IdentityPolicies;
+use super::intent::Intent;
 use super::record::{AliasRecord, KeyRecord};
 use super::sealed::Sealed;
 use super::tombstone::Tombstone;
@@ -107,6 +109,7 @@ pub(super) enum Edit {
     PutChain { id: ChainId, body: SecretBytes, expected: Option<Revision> },
     DeleteChain { id: ChainId, expected: Revision },
     Put { id: RecordId, body: Vec<u8>, expected: Option<Revision> },
+    PutSecret { id: RecordId, body: SecretBytes, expected: Option<Revision> },
     Delete { id: RecordId, expected: Revision },
 }
 
@@ -124,7 +127,7 @@ impl Edit {
                 alias_record_id(*account, name)
             }
             Self::PutChain { id, .. } | Self::DeleteChain { id, .. } => chain_record_id(*id),
-            Self::Put { id, .. } | Self::Delete { id, .. } => id.clone(),
+            Self::Put { id, .. } | Self::PutSecret { id, .. } | Self::Delete { id, .. } => id.clone(),
         }
     }
 
@@ -133,6 +136,7 @@ impl Edit {
             Self::PutKey { expected, .. }
             | Self::PutAlias { expected, .. }
             | Self::PutChain { expected, .. }
+            | Self::PutSecret { expected, .. }
             | Self::Put { expected, .. } => *expected,
             Self::DeleteKey { expected, .. }
             | Self::Delete { expected, .. }
@@ -146,7 +150,7 @@ impl Edit {
         let body = match self {
             Self::PutKey { record, .. } => record.sealed_under(store, root)?.encode()?,
             Self::PutAlias { record, .. } => record.encode(),
-            Self::PutChain { body, .. } => body.expose_secret().to_vec(),
+            Self::PutChain { body, .. } | Self::PutSecret { body, .. } => body.expose_secret().to_vec(),
             Self::Put { body, .. } => body.clone(),
             Self::DeleteKey { .. } | Self::DeleteAlias { .. } | Self::DeleteChain { .. } | Self::Delete { .. } => {
                 return Ok(None);
@@ -163,6 +167,7 @@ pub(super) struct Registry {
     identities: Cache<Principal, IdentityPolicies>,
     keys: Cache<(AccountId, KeyId), LoadedKey>,
     aliases: Cache<(AccountId, AliasName), AliasRecord>,
+    custom_key_stores: Cache<AccountId, CustomKeyStores>,
 }
 
 impl Registry {
@@ -183,6 +188,7 @@ impl Registry {
             identities: Cache::new(capacity),
             keys: Cache::new(capacity),
             aliases: Cache::new(capacity),
+            custom_key_stores: Cache::new(capacity),
         })
     }
 
@@ -222,6 +228,12 @@ impl Registry {
             return Ok(held);
         }
         Ok(self.identities.insert(principal.clone(), Entry::new(IdentityPolicies::default(), Revision(0), now)))
+    }
+
+    /// The custom key stores of an account as the store has them now; `None` if it never had any.
+    pub(super) fn custom_key_stores(&self, account: AccountId) -> Result<Option<Held<CustomKeyStores>>> {
+        let record_id = || CustomKeyStores::record_id(account);
+        self.fresh(&self.custom_key_stores, account, record_id, CustomKeyStores::decode)
     }
 
     /// Returns the cached value if nothing was committed since it was last known current, and else asks the store.
@@ -319,6 +331,28 @@ impl Registry {
             }
             if after.is_none() {
                 return Ok(chains);
+            }
+        }
+    }
+
+    /// A record of a kind that is not cached, as the store has it now.
+    pub(super) fn record(&self, id: &RecordId) -> Result<Option<(Revision, SecretBytes)>> {
+        let Some(record) = self.sealed.get_sealed(id)? else { return Ok(None) };
+        Ok(Some((record.revision, self.sealed.open_record(id, &record)?)))
+    }
+
+    /// Work in HSMs that was begun and is not finished, in all accounts.
+    pub(super) fn intents(&self) -> Result<Vec<(Intent, Revision)>> {
+        let mut intents = Vec::new();
+        let mut after = None;
+        loop {
+            let found = self.sealed.scan(&Scan { kind: RecordKind::Intent, account: None, after, limit: MAX_SCAN })?;
+            after = found.last().map(|(id, ..)| id.clone());
+            for (id, revision, body) in &found {
+                intents.push((Intent::decode(id, body.expose_secret())?, *revision));
+            }
+            if after.is_none() {
+                return Ok(intents);
             }
         }
     }

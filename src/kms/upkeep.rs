@@ -66,7 +66,7 @@ impl Core {
             self.delete_grants(account, key_id)?;
         }
         let mut deleted = None;
-        let done = self.settle(Action::DeleteKey, account, key_id, now, |record, revision| {
+        let decide = |record: &KeyRecord, revision: Revision| {
             if !is_to_be_deleted(record) {
                 return Ok(None);
             }
@@ -82,10 +82,15 @@ impl Core {
                 })?;
                 edits.push(Edit::DeleteAlias { account, name: name.clone(), expected: alias.0.revision });
             }
+            edits.extend(self.leave_hsm(record, now)?);
             Ok(Some(edits))
-        })?;
+        };
+        let done = self.settle(Action::DeleteKey, account, key_id, now, decide)?;
         if let Some(record) = deleted.filter(|_| done) {
-            self.destroy_versions(&record)?;
+            match record.custom_key_store {
+                Some(_) => self.destroy_in_hsm(&record, now)?,
+                None => self.destroy_versions(&record)?,
+            }
         }
         Ok(done)
     }

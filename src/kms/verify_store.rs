@@ -1,8 +1,10 @@
 //! The whole store gone through, for what nobody touches.
 
+use super::custom_key_store_record::CustomKeyStores;
 use super::grant_record::GrantRecord;
 use super::handle::{Core, Kms};
 use super::identity_record::IdentityPolicies;
+use super::intent::Intent;
 use super::record::{AliasRecord, KeyRecord};
 use super::registry::key_id_of;
 use super::sealed::Checked;
@@ -96,6 +98,10 @@ impl Core {
             RecordKind::Alias => AliasRecord::decode(body.expose_secret()).map(drop),
             RecordKind::Grant => GrantRecord::decode(body.expose_secret()).map(drop),
             RecordKind::IdentityPolicy => IdentityPolicies::decode(body.expose_secret()).map(drop),
+            RecordKind::Intent => Intent::decode(id, body.expose_secret()).map(drop),
+            RecordKind::CustomKeyStore if *id == CustomKeyStores::record_id(id.account) => {
+                CustomKeyStores::decode(body.expose_secret()).map(drop)
+            }
             _ => Ok(()),
         }
     }

@@ -4,6 +4,7 @@
 //! for software keys, a reference for a token) it hands over as bytes; the `Kms` seals them, bound to the key and
 //! version they belong to, and gives them back to be opened. A provider never sees a store, a policy or a caller.
 
+mod cluster;
 mod imported;
 mod memory;
 mod opened;
@@ -17,6 +18,10 @@ mod conformance;
 
 use std::fmt;
 
+pub use cluster::{
+    ClusterManagement, ClusterMember, ConnectionFailure, CryptoUserCredential, FixedCredential, HsmCluster,
+    MemberState, MemoryCluster,
+};
 pub use imported::ImportedProvider;
 pub(crate) use imported::{ImportToken, MAX_WRAPPED_MATERIAL, TokenBinding, check_fit, public_key_kind, unwrap};
 pub use memory::MemoryProvider;

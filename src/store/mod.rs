@@ -75,8 +75,14 @@ kinds! {
     IdentityPolicy = 6,
     /// How often keys were used.
     Usage = 7,
+    /// The custom key stores of an account.
+    CustomKeyStore = 8,
+    /// Work in an HSM that was begun, to be finished or undone.
+    Intent = 9,
     /// That a key was deleted.
     Tombstone = 10,
+    /// How many messages were encrypted under a key in an HSM.
+    MessageCount = 11,
 }
 
 /// The name of a record. Records are ordered by kind, then account, then the bytes of the name.

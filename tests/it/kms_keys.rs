@@ -49,7 +49,7 @@ fn impossible_keys_are_refused_and_nothing_is_made() -> Result<()> {
         (request().usage(KeyUsage::SignVerify), ErrorKind::Validation),
         (request().spec(KeySpec::Rsa2048), ErrorKind::Validation),
         (request().spec(KeySpec::Rsa2048).usage(KeyUsage::KeyAgreement), ErrorKind::Validation),
-        (request().origin(Origin::Hsm), ErrorKind::UnsupportedOperation),
+        (request().origin(Origin::Hsm), ErrorKind::Validation),
         (request().description("x".repeat(8193)), ErrorKind::Validation),
         (request().tag("aws:a", "1"), ErrorKind::Tag),
         (request().tag("a", "1").tag("a", "2"), ErrorKind::Tag),

@@ -11,6 +11,8 @@ mod blob;
 mod check_order;
 #[cfg(feature = "sqlite")]
 mod crash;
+mod custom_key_stores;
+mod custom_key_stores_broken;
 mod envelope;
 #[cfg(feature = "sqlite")]
 mod erasure;

@@ -19,6 +19,8 @@ fn metadata() -> KeyMetadata {
         valid_to: None,
         expiration_model: None,
         current_key_material_id: Some(KeyMaterialId::from_bytes([0xab; 32])),
+        custom_key_store_id: None,
+        cluster_id: None,
     }
 }
 
@@ -57,6 +59,8 @@ fn what_applies_to_other_keys_is_there_when_it_applies() -> Result<(), serde_jso
         valid_to: Some(Timestamp::from_unix_millis(1_900_000_000_000)),
         expiration_model: Some(ExpirationModel::Expires),
         current_key_material_id: None,
+        custom_key_store_id: None,
+        cluster_id: None,
         ..metadata()
     };
     let value = serde_json::to_value(doomed)?;

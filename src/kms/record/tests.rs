@@ -41,6 +41,7 @@ fn record() -> Result<KeyRecord> {
         service: Some(ServiceName::parse("s3")?),
         policy: Some("{}".into()),
         grants: 3,
+        custom_key_store: Some(CustomKeyStoreId::from_random_bytes([0x5E; 9])),
     })
 }
 
@@ -51,8 +52,15 @@ fn decode(bytes: &[u8]) -> Result<KeyRecord> {
 #[test]
 fn a_key_is_read_as_it_was_written_and_no_part_of_it_is() -> Result<()> {
     let full = record()?;
-    let bare =
-        KeyRecord { deletion: None, rotation: None, versions: Vec::new(), service: None, policy: None, ..full.clone() };
+    let bare = KeyRecord {
+        deletion: None,
+        rotation: None,
+        versions: Vec::new(),
+        service: None,
+        policy: None,
+        custom_key_store: None,
+        ..full.clone()
+    };
     for record in [full, bare] {
         let bytes = record.encode()?;
         assert_eq!(decode(&bytes)?, record);

@@ -1,6 +1,7 @@
 //! What the operations take and return.
 
 mod agreement;
+mod custom_key_store;
 mod data_key_pair;
 mod grant;
 mod import;
@@ -9,6 +10,9 @@ mod policy;
 mod signing;
 
 pub use agreement::{DeriveSharedSecretRequest, DeriveSharedSecretResponse, GetPublicKeyResponse};
+pub use custom_key_store::{
+    ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, UpdateCustomKeyStoreRequest,
+};
 pub use data_key_pair::{
     GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,
 };
@@ -28,8 +32,8 @@ use crate::clock::Timestamp;
 use crate::context::EncryptionContext;
 use crate::error::Result;
 use crate::key::{
-    DataKeySpec, DeletionWindow, KeyArn, KeyIdentifier, KeyMaterialId, KeySpec, KeyState, KeyUsage, Origin,
-    RotationPeriod, Tag,
+    CustomKeyStoreId, DataKeySpec, DeletionWindow, KeyArn, KeyIdentifier, KeyMaterialId, KeySpec, KeyState, KeyUsage,
+    Origin, RotationPeriod, Tag,
 };
 use crate::secret::SecretBytes;
 
@@ -53,6 +57,7 @@ pub struct CreateKeyRequest {
     pub(super) tags: Vec<(String, String)>,
     pub(super) policy: Option<String>,
     pub(super) bypass_lockout_check: bool,
+    pub(super) custom_key_store: Option<CustomKeyStoreId>,
 }
 
 impl Default for CreateKeyRequest {
@@ -65,6 +70,7 @@ impl Default for CreateKeyRequest {
             tags: Vec::new(),
             policy: None,
             bypass_lockout_check: false,
+            custom_key_store: None,
         }
     }
 }
@@ -88,6 +94,14 @@ impl CreateKeyRequest {
     #[must_use]
     pub const fn origin(mut self, origin: Origin) -> Self {
         self.origin = origin;
+        self
+    }
+
+    /// Makes the key in the HSMs of a custom key store, which must be connected. Its origin is `AWS_CLOUDHSM` then.
+    #[must_use]
+    pub const fn custom_key_store(mut self, id: CustomKeyStoreId) -> Self {
+        self.custom_key_store = Some(id);
+        self.origin = Origin::Hsm;
         self
     }
 

@@ -1,0 +1,246 @@
+//! Custom key stores by their names: ids, the cluster of HSMs behind one, and how its connection stands.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::algorithm::{excerpt, text_form, wire_names};
+use crate::error::{Error, ErrorKind, Result};
+
+const ID_PREFIX: &str = "cks-";
+
+/// Hexadecimal digits of an id behind its prefix.
+const ID_DIGITS: usize = 17;
+
+/// The id of a custom key store: `cks-` and 17 hexadecimal digits, drawn at random when it is made.
+///
+/// # Examples
+/// ```
+/// use strongroom::CustomKeyStoreId;
+///
+/// let id = CustomKeyStoreId::from_random_bytes([0xab; 9]);
+/// assert_eq!(id.to_string(), "cks-ababababababababa");
+/// assert_eq!(CustomKeyStoreId::parse(id.as_str())?, id);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CustomKeyStoreId([u8; ID_PREFIX.len() + ID_DIGITS]);
+
+impl CustomKeyStoreId {
+    /// Makes a new id; 68 of the 72 bits are kept.
+    pub fn from_random_bytes(random: [u8; 9]) -> Self {
+        let mut digits = [0; 18];
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(random) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        let mut id = [0; ID_PREFIX.len() + ID_DIGITS];
+        id[..ID_PREFIX.len()].copy_from_slice(ID_PREFIX.as_bytes());
+        id[ID_PREFIX.len()..].copy_from_slice(&digits[..ID_DIGITS]);
+        Self(id)
+    }
+
+    /// Reads an id.
+    ///
+    /// # Errors
+    /// Of kind [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound) for anything else, as no store can have
+    /// that id.
+    pub fn parse(text: &str) -> Result<Self> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        match <[u8; ID_PREFIX.len() + ID_DIGITS]>::try_from(text.as_bytes()) {
+            Ok(id) if text.starts_with(ID_PREFIX) && id[ID_PREFIX.len()..].iter().copied().all(is_digit) => {
+                Ok(Self(id))
+            }
+            _ => {
+                let text = format!("there is no custom key store '{}'", excerpt(text));
+                Err(Error::new(ErrorKind::CustomKeyStoreNotFound, text))
+            }
+        }
+    }
+
+    /// The id as text.
+    #[expect(clippy::missing_panics_doc, reason = "the invariant holds by construction")]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("the id of a custom key store is ASCII")
+    }
+}
+
+const fn digit(nibble: u8) -> u8 {
+    match nibble {
+        0..=9 => b'0' + nibble,
+        _ => b'a' + nibble - 10,
+    }
+}
+
+impl fmt::Display for CustomKeyStoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for CustomKeyStoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CustomKeyStoreId({self})")
+    }
+}
+
+/// The name that people give a custom key store: 1 to 256 characters, unique in the account.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CustomKeyStoreName(Arc<str>);
+
+impl CustomKeyStoreName {
+    /// The most characters.
+    pub const MAX_LENGTH: usize = 256;
+
+    /// Takes a text.
+    ///
+    /// # Errors
+    /// Of kind [`Validation`](ErrorKind::Validation) if it is empty or has more than 256 characters.
+    pub fn parse(text: &str) -> Result<Self> {
+        if text.is_empty() || text.chars().nth(Self::MAX_LENGTH).is_some() {
+            let message = format!("the name of a custom key store must have 1 to {} characters", Self::MAX_LENGTH);
+            return Err(Error::new(ErrorKind::Validation, message));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CustomKeyStoreName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The id of a cluster of HSMs: the name under which it was given to the builder of the `Kms`.
+///
+/// 1 to 64 letters, digits, `-` and `_`, as those of AWS CloudHSM are (`cluster-1a23b4cdefg`). It is never the path of a
+/// module: what a record or a request names cannot make this process load anything.
+///
+/// # Examples
+/// ```
+/// use strongroom::ClusterId;
+///
+/// assert_eq!(ClusterId::parse("vault-a")?.as_str(), "vault-a");
+/// assert!(ClusterId::parse("/usr/lib/libsofthsm2.so").is_err());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClusterId(Arc<str>);
+
+impl ClusterId {
+    /// The most characters.
+    pub const MAX_LENGTH: usize = 64;
+
+    /// Reads an id.
+    ///
+    /// # Errors
+    /// Of kind [`Validation`](ErrorKind::Validation) for other texts.
+    pub fn parse(text: &str) -> Result<Self> {
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if text.is_empty() || text.len() > Self::MAX_LENGTH || !text.bytes().all(known) {
+            let message = format!("a cluster id must be 1 to {} letters, digits, '-' and '_'", Self::MAX_LENGTH);
+            return Err(Error::new(ErrorKind::Validation, message));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClusterId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+text_form!(CustomKeyStoreId, CustomKeyStoreName, ClusterId);
+
+wire_names! {
+    /// Which keys a custom key store holds. Fixed when the store is made.
+    pub enum CustomKeyStoreMode as "custom key store mode" {
+        /// Symmetric encryption keys only, as in AWS KMS.
+        AwsCompatible => "AWS_COMPATIBLE",
+        /// Every kind of key that the cluster makes: RSA and elliptic-curve keys too. AWS KMS has no such stores.
+        BeyondAws => "BEYOND_AWS",
+    }
+}
+
+wire_names! {
+    /// How the connection of a custom key store to its cluster stands.
+    pub enum ConnectionState as "connection state" {
+        /// It is connected; its keys can be used as long as one HSM answers.
+        Connected => "CONNECTED",
+        /// It is being connected.
+        Connecting => "CONNECTING",
+        /// The last attempt to connect it failed; [`ConnectionErrorCode`] says why.
+        Failed => "FAILED",
+        /// It is not connected, and its keys are unavailable.
+        Disconnected => "DISCONNECTED",
+        /// It is being disconnected.
+        Disconnecting => "DISCONNECTING",
+    }
+}
+
+wire_names! {
+    /// Why a custom key store could not be connected: those codes of AWS KMS that a cluster behind PKCS#11 can show.
+    pub enum ConnectionErrorCode as "connection error code" {
+        /// No cluster of that name was given to the builder of the `Kms`.
+        ClusterNotFound => "CLUSTER_NOT_FOUND",
+        /// No HSM of the cluster is active.
+        InsufficientHsms => "INSUFFICIENT_CLOUDHSM_HSMS",
+        /// Something that must hold did not.
+        InternalError => "INTERNAL_ERROR",
+        /// The password of the crypto user is wrong. It is not tried again before the store is disconnected.
+        InvalidCredentials => "INVALID_CREDENTIALS",
+        /// The HSMs cannot be reached.
+        NetworkErrors => "NETWORK_ERRORS",
+        /// The crypto user is locked out after too many wrong passwords.
+        UserLockedOut => "USER_LOCKED_OUT",
+        /// The crypto user is logged in elsewhere, and the HSM allows it once only.
+        UserLoggedIn => "USER_LOGGED_IN",
+        /// The HSMs have no crypto user yet.
+        UserNotFound => "USER_NOT_FOUND",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_cks_and_17_hexadecimal_digits() -> Result<()> {
+        for random in [[0; 9], [0xFF; 9], [0x5E; 9]] {
+            let id = CustomKeyStoreId::from_random_bytes(random);
+            assert_eq!(CustomKeyStoreId::parse(id.as_str())?, id);
+        }
+        for wrong in [
+            "",
+            "cks-",
+            "cks-0123456789abcdef",
+            "cks-0123456789abcdef01",
+            "cks-0123456789ABCDEF0",
+            "cms-0123456789abcdef0",
+        ] {
+            let error = CustomKeyStoreId::parse(wrong).expect_err("it is none");
+            assert_eq!(error.kind(), ErrorKind::CustomKeyStoreNotFound, "{wrong}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn names_and_cluster_ids_have_limits() {
+        for (length, fits) in [(0, false), (1, true), (256, true), (257, false)] {
+            assert_eq!(CustomKeyStoreName::parse(&"ü".repeat(length)).is_ok(), fits, "{length}");
+        }
+        for (text, fits) in [("a", true), ("cluster-1a23b4cdefg", true), ("", false), ("a/b", false), ("a.so", false)] {
+            assert_eq!(ClusterId::parse(text).is_ok(), fits, "{text}");
+        }
+        assert!(ClusterId::parse(&"x".repeat(64)).is_ok() && ClusterId::parse(&"x".repeat(65)).is_err());
+    }
+}

@@ -1,0 +1,219 @@
+//! How many messages were encrypted under a key in an HSM.
+//!
+//! Its ciphertexts carry initialisation vectors of 96 bits that are drawn at random, by us or by the token. After 2^32
+//! of them under one key a repetition is no longer improbable enough (NIST SP 800-38D, section 8.3), so the version of
+//! the key refuses to encrypt more. Messages are counted in blocks that are written down before they are used: a process
+//! that dies only skips numbers.
+//!
+//! `u8 1 ‖ u64 messages that may have been made`, under the name `16 key id ‖ u32 version`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::record::{LAYOUT, check_layout};
+use super::registry::{Edit, Registry};
+use crate::codec::{CodecError, Reader, Writer};
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::AccountId;
+use crate::key::{KeyId, KeyVersion};
+use crate::secret::SecretBytes;
+use crate::store::{CommitError, RecordId, RecordKind, Revision};
+
+/// The most messages under one version of a key.
+pub(super) const MAX_MESSAGES: u64 = 1 << 32;
+
+/// The first block of a process is small, so that many short-lived processes do not use a key up; each one after it is
+/// twice as large, up to the second number, so that a busy one seldom waits for the store.
+const BLOCKS: (u64, u64) = (256, 65_536);
+
+/// How often a block is asked for again when other processes come first.
+const MAX_ATTEMPTS: u32 = 256;
+
+/// A version of a key.
+type Version = (AccountId, KeyId, KeyVersion);
+
+/// The blocks that this process counts in.
+#[derive(Debug, Default)]
+pub(super) struct MessageCounts(Mutex<HashMap<Version, Arc<Mutex<Block>>>>);
+
+/// Numbers that belong to this process.
+#[derive(Debug)]
+struct Block {
+    left: u64,
+    next_length: u64,
+}
+
+impl Default for Block {
+    fn default() -> Self {
+        Self { left: 0, next_length: BLOCKS.0 }
+    }
+}
+
+impl MessageCounts {
+    /// Counts one message that is about to be made.
+    ///
+    /// # Errors
+    /// [`LimitExceeded`](ErrorKind::LimitExceeded) if the version has made all that it may;
+    /// [`Store`](ErrorKind::Store) if a block cannot be written down.
+    pub(super) fn count(
+        &self,
+        registry: &Registry,
+        account: AccountId,
+        key_id: KeyId,
+        version: KeyVersion,
+    ) -> Result<()> {
+        let block = Arc::clone(lock(&self.0).entry((account, key_id, version)).or_default());
+        let mut block = lock(&block);
+        if block.left == 0 {
+            block.left = reserve(registry, &record_id(account, key_id, version), block.next_length)?;
+            block.next_length = (block.next_length * 2).min(BLOCKS.1);
+        }
+        block.left -= 1;
+        Ok(())
+    }
+}
+
+/// Writes down that a block of at most `length` numbers is taken, and returns how many it has.
+fn reserve(registry: &Registry, id: &RecordId, length: u64) -> Result<u64> {
+    for _ in 0..MAX_ATTEMPTS {
+        let (expected, taken) = match registry.record(id)? {
+            Some((revision, body)) => (Some(revision), decode(body.expose_secret())?),
+            None => (None, 0),
+        };
+        let granted = length.min(MAX_MESSAGES.saturating_sub(taken));
+        if granted == 0 {
+            let text = format!("the key has encrypted {MAX_MESSAGES} messages in its HSM: make another one");
+            return Err(Error::new(ErrorKind::LimitExceeded, text));
+        }
+        match registry.commit(&[Edit::PutSecret { id: id.clone(), body: encode(taken + granted), expected }]) {
+            Ok(_) => return Ok(granted),
+            Err(CommitError::Conflict(_)) => std::thread::yield_now(),
+            Err(CommitError::Failed(error)) => return Err(error),
+        }
+    }
+    Err(Error::new(ErrorKind::Conflict, "other processes kept taking numbers of the same key first"))
+}
+
+/// The write that forgets the count of a key that is deleted.
+pub(super) fn forget(
+    registry: &Registry,
+    account: AccountId,
+    key_id: KeyId,
+    version: KeyVersion,
+) -> Result<Option<Edit>> {
+    let id = record_id(account, key_id, version);
+    let found: Option<(Revision, SecretBytes)> = registry.record(&id)?;
+    Ok(found.map(|(expected, _)| Edit::Delete { id, expected }))
+}
+
+fn record_id(account: AccountId, key_id: KeyId, version: KeyVersion) -> RecordId {
+    let name = [&key_id.as_bytes()[..], &version.number().to_be_bytes()].concat();
+    RecordId { kind: RecordKind::MessageCount, account, name }
+}
+
+fn encode(taken: u64) -> SecretBytes {
+    let mut writer = Writer::with_capacity(9);
+    writer.u8(LAYOUT).u64(taken);
+    SecretBytes::from_vec(writer.into_bytes())
+}
+
+fn decode(bytes: &[u8]) -> Result<u64, CodecError> {
+    let mut reader = Reader::new(bytes);
+    check_layout(&mut reader)?;
+    let taken = reader.u64("messages")?;
+    reader.finish()?;
+    Ok(taken)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Numbers that a thread took before it panicked are skipped, which is what a crash does too.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::FASTEST;
+    use crate::identity::Locality;
+    use crate::seal::RootKey;
+    use crate::store::MemoryStore;
+
+    const ACCOUNT: fn() -> AccountId = AccountId::default;
+
+    fn registry() -> Result<Registry> {
+        let store = Arc::new(MemoryStore::new(&FASTEST)?);
+        Registry::new((store, RootKey::from_bytes(&[7; 32])), None, &FASTEST, Locality::default(), 16)
+    }
+
+    fn key() -> KeyId {
+        KeyId::from_random_bytes([1; 16])
+    }
+
+    fn taken(registry: &Registry) -> Result<u64> {
+        let found = registry.record(&record_id(ACCOUNT(), key(), KeyVersion::FIRST))?;
+        Ok(found.map(|(_, body)| decode(body.expose_secret())).transpose()?.unwrap_or(0))
+    }
+
+    fn set_taken(registry: &Registry, taken: u64) -> Result<()> {
+        let id = record_id(ACCOUNT(), key(), KeyVersion::FIRST);
+        let expected = registry.record(&id)?.map(|(revision, _)| revision);
+        registry.commit(&[Edit::PutSecret { id, body: encode(taken), expected }])?;
+        Ok(())
+    }
+
+    #[test]
+    fn a_block_is_written_down_before_its_first_number_is_used() -> Result<()> {
+        let (registry, counts) = (registry()?, MessageCounts::default());
+        for message in 1..=300_u64 {
+            counts.count(&registry, ACCOUNT(), key(), KeyVersion::FIRST)?;
+            assert!(taken(&registry)? >= message, "{message}");
+        }
+        assert_eq!(taken(&registry)?, 256 + 512);
+        Ok(())
+    }
+
+    #[test]
+    fn another_process_starts_behind_the_block_of_the_first() -> Result<()> {
+        let registry = registry()?;
+        for process in 1..=3_u64 {
+            MessageCounts::default().count(&registry, ACCOUNT(), key(), KeyVersion::FIRST)?;
+            assert_eq!(taken(&registry)?, 256 * process);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_last_number_is_given_out_and_none_after_it() -> Result<()> {
+        let (registry, counts) = (registry()?, MessageCounts::default());
+        set_taken(&registry, MAX_MESSAGES - 2)?;
+        for _ in 0..2 {
+            counts.count(&registry, ACCOUNT(), key(), KeyVersion::FIRST)?;
+        }
+        for counts in [&counts, &MessageCounts::default()] {
+            let refused = counts.count(&registry, ACCOUNT(), key(), KeyVersion::FIRST).expect_err("all are used");
+            assert_eq!(refused.kind(), ErrorKind::LimitExceeded);
+        }
+        assert_eq!(taken(&registry)?, MAX_MESSAGES);
+        Ok(())
+    }
+
+    #[test]
+    fn threads_and_processes_never_share_a_number() -> Result<()> {
+        let registry = registry()?;
+        let processes = [MessageCounts::default(), MessageCounts::default()];
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let (registry, counts) = (&registry, &processes[thread % 2]);
+                scope.spawn(move || {
+                    for _ in 0..500 {
+                        counts.count(registry, ACCOUNT(), key(), KeyVersion::FIRST).expect("there are enough");
+                    }
+                });
+            }
+        });
+        let left: u64 =
+            processes.iter().map(|process| lock(&process.0).values().map(|block| lock(block).left).sum::<u64>()).sum();
+        assert_eq!(taken(&registry)? - left, 8 * 500, "every number that was taken was used once");
+        Ok(())
+    }
+}
