@@ -18,6 +18,8 @@ mod envelope;
 mod erasure;
 mod file_example;
 mod grants;
+#[cfg(feature = "pkcs11")]
+mod hsm_cluster;
 mod integrity;
 mod interop;
 mod interop_key_pairs;

@@ -11,6 +11,7 @@
 
 mod attachment;
 mod capabilities;
+mod cluster;
 mod config;
 mod error;
 mod gate;
@@ -25,11 +26,13 @@ mod provider;
 mod public_key;
 mod quirks;
 mod reference;
+mod root_key;
 mod signing;
 mod token;
 mod workers;
 
 pub use capabilities::TokenCapabilities;
+pub use cluster::Pkcs11Cluster;
 pub use config::{CallMode, FixedPin, IvMode, Offer, PinProvider, TokenConfig, TokenSelector};
 pub use error::{ErrorClass, TokenError};
 pub use gcm::GCM_OVERHEAD;
@@ -40,4 +43,5 @@ pub use module::{Module, ModuleOptions, Modules};
 pub use provider::TokenProvider;
 pub use quirks::{KeyWrapPad, QUIRKS, Quirks, quirks_of};
 pub use reference::{KEY_ID_LENGTH, KeyReference, TokenKeyKind};
+pub use root_key::HsmRootKey;
 pub use token::Token;

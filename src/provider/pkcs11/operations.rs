@@ -67,6 +67,38 @@ impl Token {
         })
     }
 
+    /// Puts an AES-256 key that wraps other keys into the token, from outside: the same one into every token between which
+    /// keys are to travel. From here on it cannot be extracted.
+    ///
+    /// # Errors
+    /// [`ErrorClass::BadInput`] unless it has 32 bytes; otherwise as [`Token::generate_key`].
+    pub fn import_wrapping_key(&self, id: &[u8], label: &str, value: &SecretBytes) -> Result<KeyReference, TokenError> {
+        self.able()?.check_kind(TokenKeyKind::WrappingAes256)?;
+        check_id(id)?;
+        if value.len() != 32 {
+            let text = format!("a wrapping key has 32 bytes, and not {}", value.len());
+            return Err(TokenError::new(ErrorClass::BadInput, text));
+        }
+        let (new, mode) = (NewKey::new(id, label, TokenKeyKind::WrappingAes256), self.iv_mode()?);
+        let (value, backend) = (SecretBytes::copy_of(value.expose_secret()), self.0.config.backend);
+        self.run(Task {
+            repeat: Repeat::Never,
+            key: None,
+            work: move |calls: Calls<'_>| {
+                refuse_taken(calls, &new)?;
+                let mut template = keys::secret_template(&new, Extent::Unwrapped);
+                template.push(Attribute::Value(value.expose_secret().to_vec()));
+                let made = calls.session.create_object(&template);
+                if let Some(Attribute::Value(copy)) = template.last_mut() {
+                    zeroize::Zeroize::zeroize(copy);
+                }
+                let handle = made?;
+                keys::check_protection(calls.session, handle, &new)?;
+                keys::reference(calls.session, handle, &new, None, mode, &backend)
+            },
+        })
+    }
+
     /// Proves that the key is there, exactly once, and the same.
     ///
     /// # Errors

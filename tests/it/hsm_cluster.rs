@@ -1,0 +1,316 @@
+//! A cluster of two tokens, each behind its own copy of SoftHSM and of the module that fails on request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use strongroom::crypto::CryptoBackend;
+use strongroom::provider::pkcs11::{
+    CallMode, HsmRootKey, Module, ModuleOptions, Pkcs11Cluster, TokenConfig, TokenSelector,
+};
+use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster, MemberState};
+use strongroom::seal::RootKey;
+use strongroom::store::MemoryStore;
+use strongroom::{
+    ClusterId, CreateCustomKeyStoreRequest, CreateKeyRequest, CustomKeyStoreId, DecryptRequest, DeletionWindow,
+    EncryptRequest, ErrorKind, KeyId, Kms, ManualClock, PageRequest, Result, SecretBytes, Timestamp,
+};
+use strongroom_pkcs11_faults::{Action, Function, PIN, SoftHsm};
+
+use crate::kms_keys::kind;
+
+const REPLICATION_KEY: &[u8] = b"replication key";
+
+/// What a token answers that was pulled out.
+const DEVICE_REMOVED: u64 = 0x32;
+
+fn vault() -> ClusterId {
+    ClusterId::parse("vault").expect("a cluster id")
+}
+
+fn pin() -> SecretBytes {
+    SecretBytes::copy_of(PIN.as_bytes())
+}
+
+/// Two tokens, and the store and the clock of the processes that use them.
+struct World {
+    east: SoftHsm,
+    west: SoftHsm,
+    file: Arc<MemoryStore>,
+    clock: Arc<ManualClock>,
+    calls: CallMode,
+}
+
+impl World {
+    /// `None` without SoftHSM; says so, or fails if it is required.
+    fn new(calls: CallMode) -> Option<Self> {
+        let (Some(east), Some(west)) = (SoftHsm::new(&["east"]), SoftHsm::new(&["west"])) else {
+            crate::require::missing("hsm_cluster", "softhsm2 is not installed");
+            return None;
+        };
+        let file = Arc::new(MemoryStore::new(&CryptoBackend::default()).expect("there is randomness"));
+        let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
+        let world = Self { east, west, file, clock, calls };
+        let cluster = world.cluster();
+        connect(&cluster);
+        cluster.install_replication_key(&SecretBytes::copy_of(&[0x5A; 32])).expect("the tokens take it");
+        cluster.disconnect();
+        Some(world)
+    }
+
+    fn cluster(&self) -> Pkcs11Cluster {
+        let module = |hsm: &SoftHsm| {
+            let options = ModuleOptions::default().reinitialize_interval(Duration::from_millis(5));
+            Module::load_with(hsm.shim().path(), options).expect("the shim is a module")
+        };
+        let config = |label: &str| {
+            let config = TokenConfig::new(TokenSelector::Label(label.to_owned())).call_mode(self.calls);
+            // A token that vanishes is tried again soon, one that hangs costs a deadline each time.
+            let pause =
+                if self.calls == CallMode::Direct { Duration::from_millis(10) } else { Duration::from_secs(60) };
+            config.breaker(3, pause)
+        };
+        Pkcs11Cluster::of_members(REPLICATION_KEY).member("east", "zone-a", &module(&self.east), config("east")).member(
+            "west",
+            "zone-b",
+            &module(&self.west),
+            config("west"),
+        )
+    }
+
+    fn process(&self) -> Result<(Kms, Pkcs11Cluster)> {
+        let cluster = self.cluster();
+        let builder = Kms::builder().store(Arc::clone(&self.file), RootKey::from_bytes(&[7; 32]));
+        Ok((builder.clock(Arc::clone(&self.clock)).cluster(vault(), cluster.clone()).build()?, cluster))
+    }
+
+    fn store(&self) -> Result<CustomKeyStoreId> {
+        let (kms, _) = self.process()?;
+        let request = CreateCustomKeyStoreRequest::new("safe", vault()).key_store_password(pin());
+        let store = kms.create_custom_key_store(request)?;
+        kms.connect_custom_key_store(store)?;
+        Ok(store)
+    }
+
+    fn revive(&self) {
+        self.east.shim().clear();
+        self.west.shim().clear();
+    }
+
+    /// How many objects of keys, the replication key among them, lie in each token.
+    fn objects(&self) -> [usize; 2] {
+        [&self.east, &self.west].map(|hsm| {
+            let folder = hsm.configuration().with_file_name("tokens");
+            let tokens = std::fs::read_dir(folder).expect("a folder");
+            let files = tokens.flat_map(|token| std::fs::read_dir(token.expect("an entry").path()).expect("a folder"));
+            // The token itself is an object too.
+            let objects = files.filter(|file| {
+                let name = file.as_ref().expect("an entry").file_name();
+                name.to_string_lossy().ends_with(".object") && name != "token.object"
+            });
+            objects.count()
+        })
+    }
+}
+
+fn connect(cluster: &Pkcs11Cluster) {
+    let credential: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(pin()));
+    cluster.connect(&credential).expect("the tokens are there");
+}
+
+fn round(kms: &Kms, key: KeyId, text: &str) -> Result<()> {
+    let sealed = kms.encrypt(EncryptRequest::new(key, text.as_bytes()))?.ciphertext_blob;
+    assert_eq!(kms.decrypt(DecryptRequest::new(&sealed))?.plaintext.expose_secret(), text.as_bytes());
+    Ok(())
+}
+
+fn create(kms: &Kms, store: CustomKeyStoreId) -> Result<KeyId> {
+    Ok(kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id())
+}
+
+#[test]
+fn a_key_is_on_both_members_and_each_opens_what_the_other_sealed() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let store = world.store()?;
+    let (kms, cluster) = world.process()?;
+    let key = create(&kms, store)?;
+    assert_eq!(world.objects(), [2, 2]);
+    let sealed: Vec<_> =
+        (0..4).map(|_| Ok(kms.encrypt(EncryptRequest::new(key, b"data"))?.ciphertext_blob)).collect::<Result<_>>()?;
+    for away in [&world.east, &world.west] {
+        away.shim().vanish();
+        for blob in &sealed {
+            assert_eq!(kms.decrypt(DecryptRequest::new(blob))?.plaintext.expose_secret(), b"data");
+        }
+        assert!(cluster.members().iter().any(|member| member.state != MemberState::Active));
+        away.shim().clear();
+    }
+    let mut altered = sealed[0].clone();
+    for at in 0..altered.len() {
+        altered[at] ^= 1;
+        assert!(kms.decrypt(DecryptRequest::new(&altered)).is_err(), "byte {at}");
+        altered[at] ^= 1;
+    }
+    Ok(())
+}
+
+#[test]
+fn tokens_that_go_and_come_back_under_load_never_cost_a_wrong_plaintext() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let store = world.store()?;
+    let (kms, _) = world.process()?;
+    let key = create(&kms, store)?;
+    let finished = AtomicUsize::new(0);
+    let (done, failed) = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..16)
+            .map(|thread| {
+                let (kms, finished) = (&kms, &finished);
+                scope.spawn(move || {
+                    let results: Vec<_> = (0..150).map(|turn| round(kms, key, &format!("{thread} {turn}"))).collect();
+                    finished.fetch_add(1, Ordering::SeqCst);
+                    results
+                })
+            })
+            .collect();
+        while finished.load(Ordering::SeqCst) < 16 {
+            world.east.take_away();
+            std::thread::sleep(Duration::from_millis(20));
+            world.east.bring_back();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let results = threads.into_iter().flat_map(|thread| thread.join().expect("no wrong plaintext"));
+        results.fold((0, 0), |(done, failed), result| match result {
+            Ok(()) => (done + 1, failed),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::InvalidState, "{error}");
+                (done, failed + 1)
+            }
+        })
+    });
+    println!("{done} rounds right, {failed} refused");
+    assert!(done > failed, "the other member goes on: {done} right, {failed} refused");
+    for turn in 0..20 {
+        round(&kms, key, &format!("after {turn}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_member_that_hangs_does_not_stop_the_other() -> Result<()> {
+    let calls = CallMode::Deadline { deadline: Duration::from_secs(2), threads: 4 };
+    let Some(world) = World::new(calls) else { return Ok(()) };
+    let store = world.store()?;
+    let (kms, cluster) = world.process()?;
+    let key = create(&kms, store)?;
+    world.east.shim().rule(Function::EncryptInit, 0, u64::MAX, Action::Hang);
+    for turn in 0..10 {
+        round(&kms, key, &format!("{turn}"))?;
+    }
+    assert_ne!(cluster.members()[0].state, MemberState::Active);
+    world.east.shim().clear();
+    Ok(())
+}
+
+/// The tokens are dead for the process from its n-th call on, on one member or on both, for every n.
+#[test]
+fn a_creation_that_is_cut_off_at_any_call_leaves_none_or_exactly_one_key() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let store = world.store()?;
+    let mut cut_off = 0;
+    for dying in [[true, false], [false, true], [true, true]] {
+        for call in 0.. {
+            let (kms, _) = world.process()?;
+            kms.describe_custom_key_store(store)?; // connects
+            let dead = Action::Return(DEVICE_REMOVED);
+            for (hsm, _) in [&world.east, &world.west].into_iter().zip(dying).filter(|(_, dies)| *dies) {
+                hsm.shim().rule_for_all(call, u64::MAX, dead);
+            }
+            let made = create(&kms, store);
+            world.revive();
+            drop(kms);
+            world.clock.advance(Duration::from_secs(16 * 60));
+            let (kms, _) = world.process()?;
+            let report = kms.run_maintenance()?;
+            assert!(report.failed.is_empty(), "{dying:?} {call}: {:?}", report.failed);
+            let keys = kms.list_keys(PageRequest::default())?.entries;
+            assert_eq!(keys.len(), usize::from(made.is_ok()), "{dying:?} {call}");
+            assert_eq!(world.objects(), [1 + keys.len(); 2], "{dying:?} {call}");
+            let Ok(key) = made else {
+                cut_off += 1;
+                continue;
+            };
+            round(&kms, key, "it works")?;
+            kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
+            world.clock.advance_days(7);
+            assert!(kms.run_maintenance()?.failed.is_empty());
+            assert_eq!(world.objects(), [1, 1]);
+            break;
+        }
+    }
+    println!("{cut_off} creations cut off");
+    assert!(cut_off > 30);
+    Ok(())
+}
+
+#[test]
+fn a_deletion_that_is_cut_off_at_any_call_is_finished_later() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let store = world.store()?;
+    for dying in [[true, false], [true, true]] {
+        for call in 0.. {
+            let (kms, _) = world.process()?;
+            let key = create(&kms, store)?;
+            kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
+            world.clock.advance_days(7);
+            for (hsm, _) in [&world.east, &world.west].into_iter().zip(dying).filter(|(_, dies)| *dies) {
+                hsm.shim().rule_for_all(call, u64::MAX, Action::Return(DEVICE_REMOVED));
+            }
+            let whole = kms.run_maintenance()?.failed.is_empty();
+            world.revive();
+            drop(kms);
+            let (kms, _) = world.process()?;
+            assert!(kms.run_maintenance()?.failed.is_empty(), "{dying:?} {call}");
+            assert_eq!(world.objects(), [1, 1], "{dying:?} {call}");
+            assert_eq!(kind(kms.describe_key(key)), ErrorKind::NotFound);
+            if whole {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_wrong_password_is_tried_once_on_each_member() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let (kms, _) = world.process()?;
+    let wrong = SecretBytes::copy_of(b"9999");
+    let request = CreateCustomKeyStoreRequest::new("safe", vault()).key_store_password(wrong);
+    let store = kms.create_custom_key_store(request)?;
+    let before = [world.east.shim().calls(Function::Login), world.west.shim().calls(Function::Login)];
+    let refused = kms.connect_custom_key_store(store).expect_err("the PIN is wrong");
+    assert!(refused.to_string().contains("INVALID_CREDENTIALS"), "{refused}");
+    assert_eq!(kind(kms.connect_custom_key_store(store)), ErrorKind::CustomKeyStoreInvalidState);
+    let after = [world.east.shim().calls(Function::Login), world.west.shim().calls(Function::Login)];
+    assert_eq!(after, before.map(|calls| calls + 1));
+    Ok(())
+}
+
+#[test]
+fn a_root_key_in_the_cluster_opens_the_store_and_survives_a_member() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let cluster = world.cluster();
+    connect(&cluster);
+    let file = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+    let open = |root: HsmRootKey| Kms::builder().store(Arc::clone(&file), RootKey::held_by(root)).build();
+    let kms = open(HsmRootKey::generate(&cluster, "root 1")?)?;
+    let key = kms.create_key(CreateKeyRequest::default())?.key_id();
+    drop(kms);
+    assert_eq!(kind(HsmRootKey::generate(&cluster, "root 1").map(drop)), ErrorKind::AlreadyExists);
+    world.east.shim().vanish();
+    round(&open(HsmRootKey::find(&cluster, "root 1")?)?, key, "through the other member")?;
+    world.east.shim().clear();
+    cluster.disconnect();
+    assert_eq!(kind(HsmRootKey::find(&cluster, "root 1").map(drop)), ErrorKind::KeyUnavailable);
+    Ok(())
+}
