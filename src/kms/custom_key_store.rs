@@ -281,7 +281,7 @@ impl Kms {
                 {
                     return Err(name_in_use(name));
                 }
-                let all = found.all.with(id, &change)?;
+                let all = found.all.with(id, change)?;
                 if all == found.all {
                     return Ok((Vec::new(), ()));
                 }

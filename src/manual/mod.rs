@@ -9,6 +9,7 @@
 //! | [`bring_your_own_key`] | How do I import key material of my own? |
 //! | [`policies`] | Who may do what: how are key policies, identity policies and grants evaluated? |
 //! | [`persistence`] | How do I keep keys in a file, what survives what, and how do I back it up? |
+//! | `hsm` (with the feature `pkcs11`) | How do I keep keys in HSMs, and what happens when one fails? |
 //! | [`defaults`] | What is chosen for me, and why that? |
 //! | [`differences`] | What is like AWS KMS, and what is deliberately not? |
 //! | [`threat_model`] | Against whom does it protect, and against whom not? |
@@ -36,6 +37,10 @@ pub mod policies {}
 
 #[doc = include_str!("persistence.md")]
 pub mod persistence {}
+
+#[cfg(feature = "pkcs11")]
+#[doc = include_str!("hsm.md")]
+pub mod hsm {}
 
 #[doc = include_str!("defaults.md")]
 pub mod defaults {}
