@@ -76,7 +76,8 @@ impl Kms {
                 }
             }
         }
-        for (intent, error) in self.core.reconcile_intents(now)? {
+        let unfinished = if may_destroy { self.core.reconcile_intents(now)? } else { Vec::new() };
+        for (intent, error) in unfinished {
             let arn = KeyArn::new(self.locality().clone(), intent.account, intent.key_id);
             report.failed.push((arn, error));
         }
