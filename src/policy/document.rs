@@ -14,6 +14,10 @@ use crate::identity::{AccountId, Locality, Principal};
 /// The versions of the policy language. They differ in policy variables only, which are refused in either.
 const VERSIONS: [&str; 2] = ["2012-10-17", "2008-10-17"];
 
+/// The most characters of a document's patterns that a decision may have to compare anew at every place of a value, so that
+/// its time is bounded: those of parts with `?` between two stars.
+const MAX_SEARCH_LENGTH: usize = 1024;
+
 /// A policy in the JSON language of AWS, compiled.
 ///
 /// It keeps the text that it was read from. What is not supported is refused when the document is read, and never ignored
@@ -160,6 +164,11 @@ impl PolicyDocument {
     fn parse(kind: PolicyKind, text: &str) -> Result<Self, Malformed> {
         check_text(text)?;
         let statements = parse_document(kind, Json::parse(text)?)?;
+        let search_length: usize = statements.iter().map(Statement::search_length).sum();
+        if search_length > MAX_SEARCH_LENGTH {
+            let text = format!("it has over {MAX_SEARCH_LENGTH} characters in patterns with ? between two *");
+            return Err(Malformed::new(text));
+        }
         let needs_aliases = statements.iter().any(Statement::needs_aliases);
         Ok(Self(Arc::new(Compiled { kind, text: text.into(), statements, needs_aliases })))
     }

@@ -202,61 +202,103 @@ impl fmt::Display for Outcome<'_> {
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub fn evaluate<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) -> Result<Outcome<'a>> {
-    let target = Target::new(request);
-    let find = |kind, wanted: &dyn Fn(Effect, Relation) -> bool| attached.statement(kind, request, &target, wanted);
-    let about_key = request.key.is_some() && request.alias.is_none();
-    let denies = |effect, _| effect == Effect::Deny;
-    if about_key && let Some(statement) = find(PolicyKind::Key, &denies)? {
-        return Ok(Outcome::DeniedByKeyPolicy(statement));
-    }
-    if let Some(statement) = find(PolicyKind::Identity, &denies)? {
-        return Ok(Outcome::DeniedByIdentityPolicy(statement));
+    Evaluation { request, attached, target: Target::new(request) }.outcome()
+}
+
+/// A decision on its way.
+struct Evaluation<'r, 'p> {
+    request: &'r PolicyRequest<'r>,
+    attached: &'r AttachedPolicies<'p>,
+    target: Target<'r>,
+}
+
+impl<'p> Evaluation<'_, 'p> {
+    fn outcome(&self) -> Result<Outcome<'p>> {
+        let about_key = self.request.key.is_some() && self.request.alias.is_none();
+        let denies = |effect, _| effect == Effect::Deny;
+        if about_key && let Some(statement) = self.find(PolicyKind::Key, denies)? {
+            return Ok(Outcome::DeniedByKeyPolicy(statement));
+        }
+        if let Some(statement) = self.find(PolicyKind::Identity, denies)? {
+            return Ok(Outcome::DeniedByIdentityPolicy(statement));
+        }
+        if about_key { self.about_key() } else { self.about_account() }
     }
 
-    let principal = request.principal;
-    let is_at_home = principal.account() == request.account;
-    let identity_policy = || find(PolicyKind::Identity, &|effect, _| effect == Effect::Allow);
-    if !about_key {
-        if is_at_home && principal.is_account_root() {
+    /// Without a key, identity policies decide alone.
+    fn about_account(&self) -> Result<Outcome<'p>> {
+        if !self.is_at_home() {
+            return Ok(Outcome::NotAllowedByIdentityPolicy);
+        }
+        if self.request.principal.is_account_root() {
             return Ok(Outcome::AllowedToAccount);
         }
-        let allowed = if is_at_home { identity_policy()? } else { None };
-        return Ok(allowed.map_or(Outcome::NotAllowedByIdentityPolicy, Outcome::AllowedByIdentityPolicy));
-    }
-    if !is_at_home && !request.operation.is_cross_account() {
-        return Ok(Outcome::NotAllowedByKeyPolicy);
+        let allowed = self.identity_policy()?;
+        Ok(allowed.map_or(Outcome::NotAllowedByIdentityPolicy, Outcome::AllowedByIdentityPolicy))
     }
 
-    let is_service = principal.kind() == PrincipalKind::Service;
-    // A service has no policies of its own; where it acts for another account it must be meant by name.
-    let itself = |effect, relation| {
-        let meant = relation == Relation::Itself || (relation == Relation::Everybody && (is_at_home || !is_service));
-        effect == Effect::Allow && meant
-    };
-    let account = |effect, relation| effect == Effect::Allow && relation == Relation::Account && !is_service;
-    let to_itself = find(PolicyKind::Key, &itself)?;
-    if let Some(statement) = to_itself
-        && (is_at_home || is_service || principal.is_account_root())
-    {
-        return Ok(Outcome::AllowedByKeyPolicy(statement));
-    }
-    let by_key_policy = match to_itself {
-        Some(statement) => Some(statement),
-        None => find(PolicyKind::Key, &account)?,
-    };
-    if let Some(statement) = by_key_policy {
-        if principal.is_account_root() {
-            return Ok(Outcome::AllowedByKeyPolicy(statement));
+    fn about_key(&self) -> Result<Outcome<'p>> {
+        if !self.is_at_home() && !self.request.operation.is_cross_account() {
+            return Ok(Outcome::NotAllowedByKeyPolicy);
         }
-        if let Some(statement) = identity_policy()? {
-            return Ok(Outcome::AllowedByIdentityPolicy(statement));
+        let (statement, is_enough) = match self.to_principal()? {
+            Some(statement) => (Some(statement), self.is_at_home() || self.is_service()),
+            None => (self.to_account()?, false),
+        };
+        if let Some(statement) = statement {
+            // The account itself may do what it could let its users do.
+            if is_enough || self.request.principal.is_account_root() {
+                return Ok(Outcome::AllowedByKeyPolicy(statement));
+            }
+            if let Some(statement) = self.identity_policy()? {
+                return Ok(Outcome::AllowedByIdentityPolicy(statement));
+            }
         }
+        let missing = match statement {
+            Some(_) => Outcome::NotAllowedByIdentityPolicy,
+            None => Outcome::NotAllowedByKeyPolicy,
+        };
+        Ok(by_grant(self.request, self.attached)?.unwrap_or(missing))
     }
-    let granted = by_grant(request, attached)?;
-    Ok(granted.unwrap_or(match by_key_policy {
-        Some(_) => Outcome::NotAllowedByIdentityPolicy,
-        None => Outcome::NotAllowedByKeyPolicy,
-    }))
+
+    /// The statement of the key's policy that allows it to the principal. A service that acts for another account must be
+    /// meant by name.
+    fn to_principal(&self) -> Result<Option<StatementName<'p>>> {
+        let is_one_of_everybody = self.is_at_home() || !self.is_service();
+        self.find(PolicyKind::Key, |effect, relation| {
+            let meant = relation == Relation::Itself || (relation == Relation::Everybody && is_one_of_everybody);
+            effect == Effect::Allow && meant
+        })
+    }
+
+    /// The statement of the key's policy that allows it to the principal's account. A service has no policies to which the
+    /// account could leave it.
+    fn to_account(&self) -> Result<Option<StatementName<'p>>> {
+        if self.is_service() {
+            return Ok(None);
+        }
+        self.find(PolicyKind::Key, |effect, relation| effect == Effect::Allow && relation == Relation::Account)
+    }
+
+    fn identity_policy(&self) -> Result<Option<StatementName<'p>>> {
+        self.find(PolicyKind::Identity, |effect, _| effect == Effect::Allow)
+    }
+
+    fn find(
+        &self,
+        kind: PolicyKind,
+        wanted: impl FnMut(Effect, Relation) -> bool,
+    ) -> Result<Option<StatementName<'p>>> {
+        self.attached.statement(kind, self.request, &self.target, wanted)
+    }
+
+    fn is_at_home(&self) -> bool {
+        self.request.principal.account() == self.request.account
+    }
+
+    fn is_service(&self) -> bool {
+        self.request.principal.kind() == PrincipalKind::Service
+    }
 }
 
 /// Whether a grant allows the request, and which.

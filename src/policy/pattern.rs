@@ -2,7 +2,7 @@
 
 /// A pattern: `*` stands for any text, `?` for any one character, everything else for itself.
 ///
-/// Matching takes at most the product of both lengths, and a linear time where there is no `?`.
+/// Matching takes linear time, but for parts between two stars with a `?` in them: see [`Pattern::search_length`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern {
     /// What stands between the stars: one part more than there are stars.
@@ -31,6 +31,12 @@ impl Pattern {
     /// Whether the only thing in the pattern that stands for something else is a `*` at its end.
     pub(super) fn is_prefix(&self) -> bool {
         matches!(&*self.parts, [start, end] if !start.any && end.text.is_empty())
+    }
+
+    /// Characters that may be compared anew at every place of a text: those of parts between two stars with a `?` in them.
+    pub(super) fn search_length(&self) -> usize {
+        let middle = self.parts.get(1..self.parts.len().saturating_sub(1)).unwrap_or_default();
+        middle.iter().filter(|part| part.any).map(|part| part.text.len()).sum()
     }
 
     pub(super) fn matches(&self, text: &str) -> bool {
@@ -120,6 +126,13 @@ mod tests {
         ];
         for (pattern, text, matched) in rows {
             assert_eq!(Pattern::new(pattern).matches(text), matched, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn only_parts_with_a_question_mark_between_stars_are_searched_for() {
+        for (pattern, length) in [("*", 0), ("a?b", 0), ("a?*?b", 0), ("*abc*", 0), ("*a?c*", 3), ("x?*a?*bb*??*", 4)] {
+            assert_eq!(Pattern::new(pattern).search_length(), length, "{pattern}");
         }
     }
 

@@ -45,6 +45,11 @@ impl Statement {
         self.conditions.iter().any(Condition::needs_aliases)
     }
 
+    /// Characters of patterns that may be compared anew at every place of a value.
+    pub(super) fn search_length(&self) -> usize {
+        self.conditions.iter().map(Condition::search_length).sum()
+    }
+
     /// How the statement is about a principal, if it is.
     pub(super) fn relation_to(&self, principal: &Principal) -> Option<Relation> {
         self.principals.as_ref().map_or(Some(Relation::Itself), |principals| principals.relation_to(principal))

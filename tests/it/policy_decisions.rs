@@ -141,6 +141,21 @@ fn a_document_has_a_greatest_length_and_printable_characters() -> Checked<()> {
     Ok(())
 }
 
+/// What a decision may cost at most is settled when a document is read.
+#[test]
+fn patterns_that_would_be_searched_for_at_every_place_are_bounded() -> Checked<()> {
+    let with = |patterns: &[String]| {
+        let condition = json!({"StringLike": {"kms:EncryptionContext:tenant": patterns}});
+        document("key", &[json!({"Effect": "Allow", "Principal": "*", "Condition": condition})]).is_ok()
+    };
+    assert!(with(&[format!("*{}*", "a?".repeat(512))]));
+    assert!(!with(&[format!("*{}*", "a?".repeat(513))]));
+    assert!(!with(&[format!("*{}*", "a?".repeat(300)), format!("*{}*", "a?".repeat(300))]));
+    // Where a part has one place, or no `?`, its length does not count.
+    assert!(with(&["a?".repeat(2000), format!("{}*", "a?".repeat(2000)), format!("*{}*", "a".repeat(4000))]));
+    Ok(())
+}
+
 #[test]
 fn the_default_policies_are_documents_of_their_own() -> Checked<()> {
     let (account, locality) = (AccountId::parse(ACCOUNT)?, Locality::new("aws", "eu-central-1")?);

@@ -20,7 +20,7 @@ pub(super) fn any(key: &ConditionKey, request: &PolicyRequest<'_>, visit: Visit<
         ConditionKey::Named(key) => named(*key, request, visit),
         ConditionKey::EncryptionContext(name) => {
             let same = |pair: &(&str, &str)| pair.0.eq_ignore_ascii_case(name);
-            Ok(pairs(request)?.and_then(|pairs| any_text(pairs.filter(same).map(|(_, value)| value), visit)))
+            Ok(any_text(pairs(request)?.filter(same).map(|(_, value)| value), visit))
         }
         ConditionKey::ResourceTag(name) => {
             let Some(key) = &request.key else { return Ok(None) };
@@ -64,7 +64,7 @@ fn named(key: NamedKey, request: &PolicyRequest<'_>, visit: Visit<'_>) -> Result
             let aliases = aliases.ok_or_else(|| not_given("the aliases of the key"))?;
             Ok(any_text(aliases.iter().map(AliasName::as_str), visit))
         }
-        K::EncryptionContextKeys => Ok(pairs(request)?.and_then(|pairs| any_text(pairs.map(|(name, _)| name), visit))),
+        K::EncryptionContextKeys => Ok(any_text(pairs(request)?.map(|(name, _)| name), visit)),
         K::GrantOperations | K::GranteePrincipal | K::RetiringPrincipal | K::GrantConstraintType => {
             let terms = grant(request)?.filter(|_| request.operation == Operation::CreateGrant);
             Ok(terms.and_then(|terms| of_grant(key, terms, visit)))
@@ -196,7 +196,7 @@ fn of_grant(key: NamedKey, terms: &GrantTerms, visit: Visit<'_>) -> Option<bool>
 }
 
 /// The pairs of the request's encryption context; for a grant that is made or given back, those of its constraints.
-fn pairs<'a>(request: &PolicyRequest<'a>) -> Result<Option<impl Iterator<Item = (&'a str, &'a str)>>> {
+fn pairs<'a>(request: &PolicyRequest<'a>) -> Result<impl Iterator<Item = (&'a str, &'a str)>> {
     let of_grant = match request.operation {
         Operation::CreateGrant | Operation::RetireGrant => grant(request)?,
         _ => None,
@@ -207,7 +207,7 @@ fn pairs<'a>(request: &PolicyRequest<'a>) -> Result<Option<impl Iterator<Item = 
         constraint.and_then(GrantConstraints::encryption_context_equals),
         constraint.and_then(GrantConstraints::encryption_context_subset),
     ];
-    Ok(Some(contexts.into_iter().flatten().flat_map(EncryptionContext::iter)))
+    Ok(contexts.into_iter().flatten().flat_map(EncryptionContext::iter))
 }
 
 fn via_service<'a>(request: &PolicyRequest<'a>) -> Option<&'a str> {

@@ -71,6 +71,11 @@ impl Condition {
         })
     }
 
+    /// Characters of patterns that may be compared anew at every place of a value.
+    pub(super) fn search_length(&self) -> usize {
+        self.test.search_length()
+    }
+
     /// Whether the aliases of the key are asked for.
     pub(super) fn needs_aliases(&self) -> bool {
         self.key == ConditionKey::Named(NamedKey::ResourceAliases)

@@ -50,6 +50,15 @@ impl Test {
         })
     }
 
+    /// Characters of patterns that may be compared anew at every place of a value.
+    pub(super) fn search_length(&self) -> usize {
+        match self {
+            Self::TextLike(patterns) => patterns.iter().map(Pattern::search_length).sum(),
+            // ARNs are short, and the rest is compared once.
+            _ => 0,
+        }
+    }
+
     /// Whether a value of the request compares with one of the policy's.
     pub(super) fn passes(&self, value: Value<'_>) -> bool {
         match (self, value) {
