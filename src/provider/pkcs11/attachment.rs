@@ -15,6 +15,7 @@ use super::config::{IvMode, PinProvider, TokenConfig, TokenSelector};
 use super::error::{ErrorClass, TokenError};
 use super::module::{Membership, Module};
 use super::pool::{OpenSession, Pool};
+use super::reference::KeyReference;
 
 /// Most handles that are kept.
 const MAX_HANDLES: usize = 100_000;
@@ -28,7 +29,7 @@ pub(super) struct Attachment {
     pub(super) pool: Arc<Pool>,
     /// Who makes initialisation vectors, once the self-test has shown it.
     pub(super) iv_mode: OnceLock<IvMode>,
-    handles: RwLock<HashMap<Vec<u8>, ObjectHandle>>,
+    handles: RwLock<HashMap<KeyReference, ObjectHandle>>,
     /// Holds the login: a token logs out when its last session is closed.
     _login: Mutex<OpenSession>,
     /// Last, so that the module is finalised after the sessions are closed.
@@ -63,22 +64,22 @@ impl Attachment {
     }
 
     /// The handle of a key, if it was found and verified since this was made.
-    pub(super) fn handle(&self, id: &[u8]) -> Option<ObjectHandle> {
-        self.handles.read().unwrap_or_else(PoisonError::into_inner).get(id).copied()
+    pub(super) fn handle(&self, key: &KeyReference) -> Option<ObjectHandle> {
+        self.handles.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
     }
 
     /// Keeps the handle of a verified key.
-    pub(super) fn keep_handle(&self, id: &[u8], handle: ObjectHandle) {
+    pub(super) fn keep_handle(&self, key: &KeyReference, handle: ObjectHandle) {
         let mut handles = self.handles.write().unwrap_or_else(PoisonError::into_inner);
         if handles.len() >= MAX_HANDLES {
             handles.clear();
         }
-        handles.insert(id.to_vec(), handle);
+        handles.insert(key.clone(), handle);
     }
 
-    /// Forgets the handle of a key that is no more.
-    pub(super) fn forget_handle(&self, id: &[u8]) {
-        self.handles.write().unwrap_or_else(PoisonError::into_inner).remove(id);
+    /// Forgets the handles of all keys of an id.
+    pub(super) fn forget_handles(&self, id: &[u8]) {
+        self.handles.write().unwrap_or_else(PoisonError::into_inner).retain(|key, _| key.id() != id);
     }
 }
 

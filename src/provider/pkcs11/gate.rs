@@ -70,6 +70,11 @@ impl Gate {
         Some(Closed(self))
     }
 
+    /// Whether a call is inside.
+    pub(super) fn is_in_use(&self) -> bool {
+        self.lock().inside > 0
+    }
+
     fn wait_until<'a>(&self, state: MutexGuard<'a, State>, deadline: Instant) -> Option<MutexGuard<'a, State>> {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {

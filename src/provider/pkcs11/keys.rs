@@ -74,7 +74,7 @@ pub(super) fn resolve(
     key: &KeyReference,
     backend: &CryptoBackend,
 ) -> Result<ObjectHandle, TokenError> {
-    if let Some(handle) = calls.attachment.handle(key.id()) {
+    if let Some(handle) = calls.attachment.handle(key) {
         return Ok(handle);
     }
     let handle = find_one(calls.session, key.id(), key.kind())?;
@@ -88,7 +88,7 @@ pub(super) fn resolve(
         }
         Err(error) => return Err(error),
     }
-    calls.attachment.keep_handle(key.id(), handle);
+    calls.attachment.keep_handle(key, handle);
     Ok(handle)
 }
 
@@ -176,7 +176,7 @@ pub(super) fn token_is_well(calls: Calls<'_>) -> Result<(), TokenError> {
 /// Whether the token answers, and does with the key what it always did.
 pub(super) fn key_is_well(calls: Calls<'_>, key: &KeyReference, backend: &CryptoBackend) -> Result<(), TokenError> {
     token_is_well(calls)?;
-    let handle = match calls.attachment.handle(key.id()) {
+    let handle = match calls.attachment.handle(key) {
         Some(handle) => handle,
         None => find_one(calls.session, key.id(), key.kind())?,
     };
@@ -205,7 +205,7 @@ pub(super) fn generate(
     };
     check_protection(session, handle, new)?;
     let key = reference(session, handle, new, public.as_deref(), iv_mode, backend)?;
-    calls.attachment.keep_handle(key.id(), handle);
+    calls.attachment.keep_handle(&key, handle);
     Ok((key, public))
 }
 
@@ -239,7 +239,7 @@ pub(super) fn objects(session: &Session, id: &[u8]) -> Result<Vec<ObjectHandle>,
 
 /// Destroys every object of an id, and says how many there were.
 pub(super) fn destroy(calls: Calls<'_>, id: &[u8]) -> Result<usize, TokenError> {
-    calls.attachment.forget_handle(id);
+    calls.attachment.forget_handles(id);
     let objects = objects(calls.session, id)?;
     for object in &objects {
         calls.session.destroy_object(*object)?;

@@ -136,7 +136,8 @@ impl Module {
     /// can do without that is done.
     pub fn is_wedged(&self) -> bool {
         let process = self.process();
-        process.stuck.load(Ordering::Acquire) > 0 || process.waited_in_vain.load(Ordering::Acquire)
+        process.stuck.load(Ordering::Acquire) > 0
+            || (process.waited_in_vain.load(Ordering::Acquire) && process.gate.is_in_use())
     }
 
     /// Takes part in the module, which is initialised for the first one.
@@ -327,7 +328,8 @@ impl Drop for Membership {
         if !self.is_of_this_process() {
             return;
         }
-        let mut turn = self.process.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where an initialisation does not come back, there is nothing to finalise.
+        let Ok(mut turn) = self.module.turn(&self.process) else { return };
         turn.users -= 1;
         let ours = self.process.owned.load(Ordering::Acquire) && self.process.initialized.load(Ordering::Acquire);
         if turn.users > 0 || !ours || self.module.is_wedged() {

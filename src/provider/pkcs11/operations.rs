@@ -107,7 +107,7 @@ impl Token {
         let backend = self.0.config.backend;
         self.with_key(key, move |calls, key| {
             // Found again, whatever was known.
-            calls.attachment.forget_handle(key.id());
+            calls.attachment.forget_handles(key.id());
             keys::resolve(calls, key, &backend).map(drop)
         })
     }
@@ -216,7 +216,7 @@ impl Token {
                     calls.session.destroy_object(handle)?;
                     return Err(error.found_to_be(ErrorClass::KeyMissing, &format!("what was unwrapped is not {key}")));
                 }
-                calls.attachment.keep_handle(key.id(), handle);
+                calls.attachment.keep_handle(&key, handle);
                 Ok(())
             },
         })
@@ -252,7 +252,8 @@ impl Token {
 /// Cryptography.
 impl Token {
     /// Encrypts with AES-256-GCM: `12 initialisation vector | ciphertext | 16 tag`, whoever makes the initialisation
-    /// vector. Who calls this counts the messages of a key.
+    /// vector. Who calls this counts the messages of a key; one
+    /// that is repeated after a failure of the token uses up to two more initialisation vectors.
     ///
     /// # Errors
     /// [`ErrorClass::BadInput`] if there is no associated data, which some tokens cannot do without, or more plaintext

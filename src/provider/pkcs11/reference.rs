@@ -1,6 +1,7 @@
 //! What is kept of a key in a token: how to find it again, and how to know that it is the same.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::codec::{CodecError, Reader, Writer};
@@ -187,6 +188,13 @@ impl KeyReference {
             _ => return None,
         };
         (label.len() <= MAX_LABEL).then(|| Self::new(id, label, kind, fingerprint))
+    }
+}
+
+/// By the id alone, which is random; equality compares everything.
+impl Hash for KeyReference {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
     }
 }
 

@@ -247,6 +247,8 @@ impl Inner {
         }
         let child = Arc::new(Local::new(&self.config, local.breaker.fresh()));
         self.local.compare_and_swap(&local, child);
+        // What the parent had is never dropped here: its locks may be held by threads that this process does not have.
+        std::mem::forget(local);
         self.local.load_full()
     }
 
@@ -393,11 +395,9 @@ impl Inner {
         }
         local.attachment.store(None);
         let made = self.membership(local).and_then(|membership| self.make_attachment(&membership));
+        let made = made.and_then(|attachment| Self::keep(local, attachment));
         match &made {
-            Ok(attachment) => {
-                local.breaker.logged_in();
-                local.attachment.store(Some(Arc::clone(attachment)));
-            }
+            Ok(_) => local.breaker.logged_in(),
             Err(error) if error.is_of_login() => local.breaker.login_failed(error),
             Err(_) => {}
         }
@@ -405,6 +405,20 @@ impl Inner {
             ErrorClass::Denied | ErrorClass::Fatal | ErrorClass::Busy => {}
             _ => local.breaker.failure(error),
         })
+    }
+
+    /// Keeps a new connection, unless the token was disconnected while it was made.
+    fn keep(local: &Local, attachment: Arc<Attachment>) -> Result<Arc<Attachment>, TokenError> {
+        let membership = {
+            let mut connecting = local.connecting();
+            if !connecting.ended {
+                local.attachment.store(Some(Arc::clone(&attachment)));
+                return Ok(attachment);
+            }
+            connecting.membership.take()
+        };
+        drop((attachment, membership));
+        Err(TokenError::new(ErrorClass::TokenLost, "the token was disconnected"))
     }
 
     fn membership(&self, local: &Local) -> Result<Arc<Membership>, TokenError> {

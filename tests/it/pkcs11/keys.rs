@@ -77,6 +77,8 @@ fn another_key_under_the_same_id_is_caught() {
     let replaced = aes(&token, 1);
     assert_ne!(kept, replaced.to_bytes().expect("a reference"));
     let key = KeyReference::from_bytes(&kept).expect("a reference");
+    let refused = token.encrypt(&key, b"context", b"text").expect_err("its handle is that of another key");
+    assert_eq!(refused.class(), ErrorClass::KeyMissing, "{refused}");
     let refused = token.verify_key(&key).expect_err("same id and label, another value");
     assert_eq!(refused.class(), ErrorClass::KeyMissing, "{refused}");
     token.verify_key(&replaced).expect("the new one is the new one");
