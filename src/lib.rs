@@ -64,4 +64,5 @@ pub use kms::{
 };
 pub use kms::{ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, UpdateCustomKeyStoreRequest};
 pub use kms::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};
+pub use kms::{KeyLastUsage, LastUsage, MeteredKey};
 pub use secret::SecretBytes;

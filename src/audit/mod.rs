@@ -12,6 +12,8 @@ mod file;
 mod json;
 mod line;
 mod memory;
+#[cfg(feature = "tracing")]
+mod tracing;
 mod verify;
 
 use std::fmt;
@@ -23,6 +25,8 @@ pub use event::{Action, AuditEvent, KeyResource, Outcome, ParameterValue};
 pub use file::{DEFAULT_TRAIL_FILE_BYTES, Durability, FileTrail};
 pub use json::to_json;
 pub use memory::{DEFAULT_TRAIL_CAPACITY, MemoryTrail};
+#[cfg(feature = "tracing")]
+pub use tracing::TracingTrail;
 pub use verify::{ChainReport, Finding, Problem, TrailReport, verify};
 
 use crate::crypto::CryptoBackend;

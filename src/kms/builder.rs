@@ -7,6 +7,7 @@ use super::chain_record::ChainRecord;
 use super::connections::Connections;
 use super::handle::{Core, Kms, KmsLimits};
 use super::message_count::MessageCounts;
+use super::meter::Meter;
 use super::registry::Registry;
 use super::service_key::SERVICES;
 use super::time_mark::Believed;
@@ -204,6 +205,7 @@ impl KmsBuilder {
             services,
             connections: Connections::new(self.clusters, self.cluster_credentials)?,
             message_counts: MessageCounts::default(),
+            meter: Meter::default(),
         };
         Ok(Kms::authority(core, self.account))
     }

@@ -92,6 +92,7 @@ impl Kms {
             .parameter("encryptionAlgorithm", request.algorithm.as_str());
         self.audited(call, |progress| {
             let opened = self.open_with(progress, Operation::Decrypt, &conditions, &request)?;
+            opened.target.count(Operation::Decrypt, progress);
             Ok(DecryptResponse {
                 plaintext: opened.plaintext,
                 key_arn: opened.target.arn().clone(),
@@ -141,6 +142,8 @@ impl Kms {
             let target = self.authorize(progress, &question, &destination)?;
             let (ciphertext_blob, destination_key_material_id) =
                 self.seal_with(&target, to, context, source.plaintext.expose_secret())?;
+            source.target.count(Operation::ReEncryptFrom, progress);
+            target.count(Operation::ReEncryptTo, progress);
             Ok(ReEncryptResponse {
                 ciphertext_blob,
                 source_key_arn: source.target.arn().clone(),

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::chain_record::ChainRecord;
 use super::connections::Connections;
 use super::message_count::MessageCounts;
+use super::meter::Meter;
 use super::registry::Registry;
 use super::time_mark::Believed;
 use super::wrapping_keys::WrappingKeys;
@@ -80,6 +81,7 @@ pub(super) struct Core {
     pub(super) services: BTreeSet<ServiceName>,
     pub(super) connections: Connections,
     pub(super) message_counts: MessageCounts,
+    pub(super) meter: Meter,
 }
 
 /// Quotas of a [`Kms`], by default those of AWS KMS.

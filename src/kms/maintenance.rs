@@ -84,6 +84,7 @@ impl Kms {
         // Every time: a sweep before may have been cut off between its commits and this.
         report.not_scrubbed = self.core.registry.scrub().err();
         self.core.wrapping_keys.refill(&self.core.backend)?;
+        self.core.add_usage()?;
         self.core.save_trail()?;
         Ok(report)
     }

@@ -41,6 +41,7 @@ mod maintenance;
 mod maintenance_guard;
 mod material;
 mod message_count;
+mod meter;
 #[cfg(feature = "sqlite")]
 mod open;
 mod page;
@@ -64,6 +65,8 @@ mod tombstone;
 mod trail;
 mod transfer;
 mod upkeep;
+mod usage;
+mod usage_record;
 mod verify_store;
 mod wrapping_keys;
 
@@ -75,6 +78,7 @@ pub use grant_token::GrantToken;
 pub use handle::{Kms, KmsLimits};
 pub use listing::{AliasListEntry, IncludeKeyMaterial, KeyListEntry, Page, PageRequest, RotationListEntry};
 pub use maintenance_guard::MaintenanceGuard;
+pub use meter::LastUsage;
 pub use reference::KeyReference;
 pub use request::{
     ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, UpdateCustomKeyStoreRequest,
@@ -91,4 +95,5 @@ pub use request::{
 };
 pub use root_key::{RootKeyRotation, RootKeyStatus};
 pub use transfer::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};
+pub use usage::{KeyLastUsage, MeteredKey};
 pub use verify_store::{StoreProgress, StoreReport};

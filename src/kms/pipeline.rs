@@ -32,6 +32,13 @@ impl Target<'_> {
         &self.key.0.value.record
     }
 
+    /// Meters a request that went well.
+    pub(super) fn count(&self, operation: Operation, progress: &Progress) {
+        if !progress.event.dry_run {
+            self.core.count(&self.key.0.value, operation, progress.now());
+        }
+    }
+
     pub(super) fn policy(&self) -> Result<&PolicyDocument> {
         self.key.0.value.policy()
     }
@@ -165,7 +172,9 @@ impl Kms {
         let question = call.question();
         self.audited(call, |progress| {
             let target = self.authorize(progress, &question, identifier)?;
-            run(&target, progress)
+            let value = run(&target, progress)?;
+            target.count(question.operation, progress);
+            Ok(value)
         })
     }
 
@@ -183,6 +192,7 @@ impl Kms {
                 let target = self.authorize(progress, &question, identifier)?;
                 edit(&target, progress)
             })
+            .inspect(|_| self.count_change(progress, question.operation))
         })
     }
 

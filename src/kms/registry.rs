@@ -10,6 +10,7 @@ use super::cache::{Cache, Entry, Held};
 use super::custom_key_store_record::CustomKeyStores;
 use super::identity_record::IdentityPolicies;
 use super::intent::Intent;
+use super::meter::Counter;
 use super::record::{AliasRecord, KeyRecord};
 use super::sealed::Sealed;
 use super::tombstone::Tombstone;
@@ -34,6 +35,7 @@ pub(super) struct LoadedKey {
     public: OnceLock<Box<dyn PublicKey>>,
     policy: OnceLock<PolicyDocument>,
     granted: RwLock<HashMap<Principal, Granted>>,
+    counter: OnceLock<Arc<Counter>>,
 }
 
 /// The grants of one grantee.
@@ -46,13 +48,26 @@ impl LoadedKey {
     pub(super) fn new(record: KeyRecord, locality: &Locality) -> Self {
         let arn = KeyArn::new(locality.clone(), record.account, record.key_id);
         let opened = record.versions.iter().map(|_| OnceLock::new()).collect();
-        Self { record, arn, opened, public: OnceLock::new(), policy: OnceLock::new(), granted: RwLock::default() }
+        Self {
+            record,
+            arn,
+            opened,
+            public: OnceLock::new(),
+            policy: OnceLock::new(),
+            granted: RwLock::default(),
+            counter: OnceLock::new(),
+        }
     }
 
     /// The opened material of the version at `index`, opened by `open` the first time.
     pub(super) fn opened(&self, index: usize, open: impl FnOnce() -> Result<OpenedKey>) -> Result<&OpenedKey> {
         let slot = self.opened.get(index).ok_or_else(|| Error::new(ErrorKind::Internal, "no such version"))?;
         once(slot, open)
+    }
+
+    /// Where calls are counted, looked up by `find` the first time.
+    pub(super) fn counter(&self, find: impl FnOnce() -> Arc<Counter>) -> &Counter {
+        self.counter.get_or_init(find)
     }
 
     /// The grants of a principal on this revision of the key, read by `read` the first time.

@@ -64,6 +64,8 @@ impl Drop for Core {
     fn drop(&mut self) {
         // Without this, events since the last change or maintenance could be cut off unnoticed; nothing else hangs on it.
         let _ = self.save_trail();
+        // What was counted since the last maintenance; the manual says that a process that is killed loses it.
+        let _ = self.add_usage();
     }
 }
 

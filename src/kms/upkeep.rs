@@ -76,6 +76,7 @@ impl Core {
                 Edit::DeleteKey { account, key_id, expected: revision },
                 Edit::tombstone(account, key_id, tombstone),
             ];
+            edits.extend(self.forget_usage(account, key_id)?);
             for name in &record.aliases {
                 let alias = self.registry.alias(account, name)?.ok_or_else(|| {
                     Error::new(ErrorKind::Internal, format!("the record of {name}, an alias of {key_id}, is missing"))

@@ -10,6 +10,8 @@
 //! | [`policies`] | Who may do what: how are key policies, identity policies and grants evaluated? |
 //! | [`persistence`] | How do I keep keys in a file, what survives what, and how do I back it up? |
 //! | `hsm` (with the feature `pkcs11`) | How do I keep keys in HSMs, and what happens when one fails? |
+//! | [`access`] | Who may act, on which keys of which account, and what is metered? |
+//! | [`audit`] | What does the trail say, what proves it, and what can it not show? |
 //! | [`defaults`] | What is chosen for me, and why that? |
 //! | [`differences`] | What is like AWS KMS, and what is deliberately not? |
 //! | [`threat_model`] | Against whom does it protect, and against whom not? |
@@ -41,6 +43,11 @@ pub mod persistence {}
 #[cfg(feature = "pkcs11")]
 #[doc = include_str!("hsm.md")]
 pub mod hsm {}
+#[doc = include_str!("access.md")]
+pub mod access {}
+
+#[doc = include_str!("audit.md")]
+pub mod audit {}
 
 #[doc = include_str!("defaults.md")]
 pub mod defaults {}

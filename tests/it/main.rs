@@ -4,6 +4,8 @@ mod access_policies;
 mod accounts;
 #[cfg(feature = "tokio")]
 mod async_io;
+#[cfg(feature = "sqlite")]
+mod audit_crash;
 mod audit_trail;
 #[cfg(feature = "sqlite")]
 mod bit_rot;
@@ -38,6 +40,7 @@ mod kms_pipeline;
 mod kms_rotation;
 mod layering;
 mod management_types;
+mod metering;
 mod openssl;
 mod package;
 mod peer;

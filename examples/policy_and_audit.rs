@@ -1,0 +1,67 @@
+//! Two users, a policy, a grant and a refusal; the trail of it all printed and verified, then tampered with and caught.
+//!
+//! `cargo run --example policy_and_audit`
+
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+
+use strongroom::audit::FileTrail;
+use strongroom::policy::{GrantConstraints, GrantTerms};
+use strongroom::{
+    AccountId, CreateGrantRequest, CreateKeyRequest, DecryptRequest, EncryptRequest, EncryptionContext, Kms, Operation,
+    Principal,
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let directory = tempfile::tempdir()?;
+    let kms = Kms::builder().audit(FileTrail::new(directory.path())).build()?;
+    let account = AccountId::default();
+    let (alice, bob) = (Principal::user(account, "alice")?, Principal::user(account, "bob")?);
+
+    // The key's policy: the account may do everything, and alice may write.
+    let policy = format!(
+        r#"{{"Version": "2012-10-17", "Statement": [
+            {{"Effect": "Allow", "Principal": {{"AWS": "{root}"}}, "Action": "kms:*", "Resource": "*"}},
+            {{"Sid": "AliceWrites", "Effect": "Allow", "Principal": {{"AWS": "{alice}"}},
+              "Action": "kms:Encrypt", "Resource": "*"}}]}}"#,
+        root = Principal::root(account)
+    );
+    let key = kms.create_key(CreateKeyRequest::default().description("letters").policy(policy))?.key_id();
+
+    // Bob may read, by a grant, and only what is addressed to him.
+    let to_bob = EncryptionContext::from([("to", "bob")]);
+    let terms = GrantTerms::new(bob.clone(), [Operation::Decrypt])?
+        .constraints(GrantConstraints::none().subset(to_bob.clone())?);
+    kms.create_grant(CreateGrantRequest::new(key, terms))?;
+
+    let (as_alice, as_bob) = (kms.as_principal(alice)?, kms.as_principal(bob)?);
+    let letter = as_alice.encrypt(EncryptRequest::new(key, b"see you at noon").context(&to_bob))?.ciphertext_blob;
+    let read = as_bob.decrypt(DecryptRequest::new(&letter).context(&to_bob))?;
+    println!("bob reads:       {}", String::from_utf8_lossy(read.plaintext.expose_secret()));
+    let refused = as_alice.decrypt(DecryptRequest::new(&letter).context(&to_bob)).expect_err("alice only writes");
+    println!("alice is told:   {refused}");
+
+    println!("\nthe trail:");
+    let file = trail_file(&directory)?;
+    let trail = fs::read_to_string(&file)?;
+    for line in trail.lines().skip(1) {
+        let record: serde_json::Value = serde_json::from_str(line)?;
+        let (event, number) = (&record["event"], &record["sequence"]);
+        let who = event["userIdentity"]["arn"].as_str().unwrap_or_default();
+        println!("{number:>4} {} {} {who}", event["eventName"], event["outcome"]);
+    }
+    println!("\nverified:        {}", kms.verify_audit_trail(directory.path())?);
+
+    // Whoever owns the file can rewrite it, and cannot hide that.
+    fs::write(&file, trail.replacen("user/bob", "user/eve", 1))?;
+    let report = kms.verify_audit_trail(directory.path())?;
+    let finding = report.first_finding().ok_or("the change went unnoticed")?;
+    println!("tampered with:   record {} is not what was written: {}", finding.expected, finding.problem);
+    Ok(())
+}
+
+fn trail_file(directory: &tempfile::TempDir) -> Result<PathBuf, Box<dyn Error>> {
+    let mut files = fs::read_dir(directory.path())?.filter_map(|entry| Some(entry.ok()?.path()));
+    files.find(|path| path.extension().is_some_and(|ending| ending == "jsonl")).ok_or_else(|| "no trail".into())
+}

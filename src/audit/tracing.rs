@@ -1,0 +1,114 @@
+//! A trail as events of the `tracing` crate.
+
+use super::{AuditEvent, AuditSink, Outcome, to_json};
+use crate::error::Result;
+use crate::identity::Locality;
+
+/// The target of the events.
+const TARGET: &str = "strongroom::audit";
+
+/// Hands every event to whoever subscribes to `tracing`: at level `INFO` what succeeded or is about to, at `WARN` what
+/// was refused or failed. The target is `strongroom::audit`.
+///
+/// A subscriber may drop what it gets, so that nothing is proved by it: put it [`Both`](super::Both) beside a trail in
+/// files, where the trail counts.
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+/// use strongroom::audit::TracingTrail;
+///
+/// let kms = Kms::builder().audit(TracingTrail).build()?;
+/// kms.list_keys(Default::default())?;
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TracingTrail;
+
+impl AuditSink for TracingTrail {
+    fn record(&self, event: AuditEvent) -> Result<()> {
+        let (action, principal) = (event.action, &event.principal);
+        let keys: Vec<_> = event.keys.iter().flatten().map(|key| key.key_id.to_string()).collect();
+        let keys = keys.join(" ");
+        match event.outcome {
+            Outcome::Failure(kind) if tracing::enabled!(target: TARGET, tracing::Level::WARN) => {
+                let json = to_json(&event, &Locality::default())?;
+                tracing::warn!(target: TARGET, %action, %principal, %keys, ?kind, event = json, "refused or failed");
+            }
+            Outcome::Intent | Outcome::Success if tracing::enabled!(target: TARGET, tracing::Level::INFO) => {
+                let json = to_json(&event, &Locality::default())?;
+                let intent = event.outcome == Outcome::Intent;
+                tracing::info!(target: TARGET, %action, %principal, %keys, intent, event = json, "done");
+            }
+            Outcome::Failure(_) | Outcome::Intent | Outcome::Success => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    use super::*;
+    use crate::audit::Action;
+    use crate::clock::Timestamp;
+    use crate::error::ErrorKind;
+    use crate::identity::{AccountId, Principal};
+    use crate::key::Operation;
+
+    /// Writes down what it gets.
+    struct Listener(Arc<Mutex<Vec<String>>>);
+
+    struct Fields(String);
+
+    impl Visit for Fields {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            self.0.push_str(&format!("{field}={value:?} "));
+        }
+    }
+
+    impl Subscriber for Listener {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            let mut fields = Fields(format!("{} {} ", event.metadata().level(), event.metadata().target()));
+            event.record(&mut fields);
+            self.0.lock().expect("no panic").push(fields.0);
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn events_reach_the_subscriber_with_their_json_and_refusals_as_warnings() -> Result<()> {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let principal = Principal::root(AccountId::default());
+        let good = AuditEvent::new(Timestamp::from_unix_millis(0), Action::Call(Operation::ListKeys), principal);
+        let mut bad = good.clone();
+        bad.outcome = Outcome::Failure(ErrorKind::AccessDenied);
+        tracing::subscriber::with_default(Listener(Arc::clone(&heard)), || {
+            TracingTrail.record(good).and_then(|()| TracingTrail.record(bad))
+        })?;
+        let heard = heard.lock().expect("no panic");
+        assert!(heard[0].starts_with("INFO strongroom::audit") && heard[0].contains("eventName"), "{heard:?}");
+        assert!(heard[1].starts_with("WARN strongroom::audit") && heard[1].contains("AccessDenied"), "{heard:?}");
+        Ok(())
+    }
+}
