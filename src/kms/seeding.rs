@@ -22,8 +22,8 @@ impl Kms {
     /// # Errors
     /// Those of [`Kms::create_key`]; [`AlreadyExists`](ErrorKind::AlreadyExists) if there is a key with this id, and
     /// [`InvalidState`](ErrorKind::InvalidState) if there was one and it was deleted;
-    /// [`Validation`](ErrorKind::Validation) for another origin than `AWS_KMS`, or a number of versions that keys of the spec
-    /// can not have; [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if material does not fit the spec.
+    /// [`Validation`](ErrorKind::Validation) for another origin than `AWS_KMS`, a key in a custom key store, or a number of
+    /// versions that keys of the spec can not have; [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if material does not fit the spec.
     ///
     /// # Examples
     /// ```
@@ -76,8 +76,8 @@ impl Kms {
         now: Timestamp,
     ) -> Result<KeyRecord> {
         let invalid = |text: &'static str| Err(Error::new(ErrorKind::Validation, text));
-        if request.origin != Origin::Kms {
-            return invalid("a key with known material is of origin AWS_KMS");
+        if request.origin != Origin::Kms || request.custom_key_store.is_some() {
+            return invalid("a key with known material is of origin AWS_KMS, and in no custom key store");
         }
         let is_symmetric = request.spec.class() == SpecClass::Symmetric;
         if versions.is_empty() || (versions.len() > 1 && !is_symmetric) {

@@ -13,6 +13,7 @@ use strongroom::{
     Principal, Result, RotationPeriod, SignRequest, Timestamp, VerifyRequest,
 };
 
+use crate::custom_key_stores::setup;
 use crate::kms_import::{import_bytes, waiting};
 
 /// A recipient whose key took a while to make.
@@ -96,6 +97,36 @@ fn everything_that_belongs_to_a_key_goes_along() -> Result<()> {
     assert_eq!(same(&here.kms)?, same(&there.kms)?);
     let ids = |kms: &Kms| Ok::<_, strongroom::Error>(kms.describe_key(key)?.current_key_material_id());
     assert!(ids(&here.kms)?.is_some() && ids(&here.kms)? != ids(&there.kms)?, "ids of material are each store's own");
+    Ok(())
+}
+
+#[test]
+fn a_key_in_an_hsm_does_not_leave_and_is_not_made_from_known_material() -> Result<()> {
+    let setup = setup()?;
+    let (store, in_hsm) = setup.store_with_key()?;
+    let kms = &setup.kms;
+    let here = kms.create_key(CreateKeyRequest::default())?;
+    kms.create_alias("alias/hsm", in_hsm)?;
+    for connected in [true, false] {
+        let by_id = kms.export_key(in_hsm, &recipient()).expect_err("its material is in the HSM");
+        assert_eq!(by_id.kind(), ErrorKind::UnsupportedOperation, "{by_id}");
+        let by_alias = kms.export_key("alias/hsm", &recipient()).expect_err("its material is in the HSM");
+        assert_eq!((by_alias.kind(), by_alias.to_string()), (by_id.kind(), by_id.to_string()));
+        let all = kms.export_all_keys(&recipient())?;
+        assert_eq!(all.keys, [here.arn().clone()]);
+        assert_eq!(all.left_out, [kms.describe_key(in_hsm)?.arn().clone()]);
+        if connected {
+            kms.disconnect_custom_key_store(store)?;
+        }
+    }
+    let exports = setup.trail.events().iter().filter(|event| event.action == Action::ExportKey).count();
+    assert_eq!(exports, 2, "one for the other key each time");
+    let in_store = CreateKeyRequest::default().custom_key_store(store);
+    for request in [in_store.clone(), in_store.origin(Origin::Kms)] {
+        let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
+        let refused = kms.create_insecure_test_key(id, request, &[&[7; 32]]).expect_err("it would not be in the HSM");
+        assert_eq!(refused.kind(), ErrorKind::Validation, "{refused}");
+    }
     Ok(())
 }
 

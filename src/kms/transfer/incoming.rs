@@ -126,6 +126,9 @@ impl Core {
 /// What holds for every record that this library writes, beyond what its layout can express.
 fn check_sound(record: &KeyRecord, materials: &[Option<SecretBytes>]) -> Result<(), &'static str> {
     let is_external = record.origin == Origin::External;
+    if record.origin == Origin::Hsm || record.custom_key_store.is_some() {
+        return Err("a key in an HSM, which no file can carry");
+    }
     if check_usage(record.spec, record.usage).is_err() {
         return Err("a usage that the spec does not have");
     }
@@ -145,4 +148,29 @@ fn check_sound(record: &KeyRecord, materials: &[Option<SecretBytes>]) -> Result<
         return Err("a service for a key of an account, or none for a key of a service");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::AccountId;
+    use crate::key::{CustomKeyStoreId, KeyId, KeySpec, KeyUsage};
+
+    #[test]
+    fn a_key_in_an_hsm_is_not_taken_from_a_file() {
+        let (spec, usage) = (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt);
+        let record = |origin| {
+            let key_id = KeyId::from_random_bytes([1; 16]);
+            let record =
+                KeyRecord::new(AccountId::default(), key_id, spec, usage, origin, Timestamp::from_unix_millis(5));
+            KeyRecord { state: KeyState::Enabled, ..record }
+        };
+        let material = [Some(SecretBytes::copy_of(&[7; 32]))];
+        assert_eq!(check_sound(&record(Origin::Kms), &material), Ok(()));
+        let in_store = Some(CustomKeyStoreId::from_random_bytes([2; 9]));
+        let in_store = KeyRecord { custom_key_store: in_store, ..record(Origin::Kms) };
+        for refused in [record(Origin::Hsm), in_store] {
+            assert_eq!(check_sound(&refused, &material), Err("a key in an HSM, which no file can carry"));
+        }
+    }
 }

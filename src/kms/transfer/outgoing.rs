@@ -7,10 +7,11 @@ use crate::audit::{Action, AuditEvent, KeyResource, Outcome};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
-use crate::key::{KeyArn, KeyId, KeyIdentifier};
+use crate::key::{KeyArn, KeyId, KeyIdentifier, Origin};
 use crate::kms::handle::{Core, Kms};
 use crate::kms::record::KeyRecord;
 use crate::kms::reference::KeyReference;
+use crate::provider::ProviderId;
 use crate::store::MAX_SCAN;
 
 /// How often a key is read again because an alias of it was moved meanwhile.
@@ -66,11 +67,6 @@ impl Kms {
             place.map(|(account, key_id)| self.core.portable_key(account, key_id, now)).transpose()?.flatten();
         let portable =
             portable.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("key '{identifier}' does not exist")))?;
-        if !self.core.can_leave(&portable.record) {
-            let arn = self.arn_of(&portable.record);
-            let text = format!("the material of {arn} is not in the store, so the key cannot be exported");
-            return Err(Error::new(ErrorKind::UnsupportedOperation, text));
-        }
         self.export(vec![portable], Vec::new(), recipient, now)
     }
 
@@ -144,21 +140,25 @@ impl Kms {
 }
 
 impl Core {
-    /// Whether what the providers of a key have kept is all there is to it.
+    /// Whether what the providers of a key have kept is all there is to it. Of a key in an HSM it is only a reference.
     fn can_leave(&self, record: &KeyRecord) -> bool {
-        record
-            .versions
-            .iter()
-            .all(|version| self.provider(&version.provider).is_ok_and(|provider| provider.transfer().is_some()))
+        let leaves =
+            |provider: &ProviderId| self.provider(provider).is_ok_and(|provider| provider.transfer().is_some());
+        record.origin != Origin::Hsm && record.versions.iter().all(|version| leaves(&version.provider))
     }
 
-    /// A key with its material in clear, without what is expired; `None` if there is no such key, or its time is over.
+    /// A key with its material in clear, without what is expired; `None` if there is no such key, or its time is over. A key
+    /// that cannot leave is refused before anything of it is opened.
     fn portable_key(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<Option<PortableKey>> {
         for _ in 0..MAX_READS {
             let Some(key) = self.registry.key(account, key_id)? else { return Ok(None) };
             let mut record = key.0.value.record.clone();
             if record.is_past_deletion(now) {
                 return Ok(None);
+            }
+            if !self.can_leave(&record) {
+                let text = format!("the material of key {key_id} is not in the store, so the key cannot be exported");
+                return Err(Error::new(ErrorKind::UnsupportedOperation, text));
             }
             record.remove_expired_material(now);
             let mut aliases = Vec::new();
