@@ -188,7 +188,10 @@ impl Core {
             return Ok(());
         }
         let (spec, usage, cluster) = (intent.spec, intent.usage, &store.cluster);
-        let text = format!("the cluster {cluster} makes no {spec} keys for {usage}");
+        let mut text = format!("the cluster {cluster} makes no {spec} keys for {usage}");
+        if let Some(missing) = connection.cluster.lacks(spec, usage) {
+            text = format!("{text}: {missing}");
+        }
         Err(Error::new(ErrorKind::UnsupportedOperation, text))
     }
 
@@ -391,7 +394,12 @@ pub(super) fn put_stores(account: AccountId, all: &CustomKeyStores, expected: Op
 
 /// Refuses a cluster that could lose a new key with one member or one zone.
 pub(super) fn check_strength(connection: &Connection, what: &str) -> Result<()> {
-    let (members, zones) = connection.strength();
+    let (mut members, mut zones) = connection.strength();
+    if members < MEMBERS_FOR_NEW.0 || zones < MEMBERS_FOR_NEW.1 {
+        // One that was away may be back by now.
+        connection.cluster.probe();
+        (members, zones) = connection.strength();
+    }
     if (members, zones) >= MEMBERS_FOR_NEW && zones >= MEMBERS_FOR_NEW.1 {
         return Ok(());
     }

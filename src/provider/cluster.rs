@@ -13,7 +13,7 @@ pub use memory::MemoryCluster;
 
 use super::{KeyMaterialProvider, MaterialBinding};
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::ConnectionErrorCode;
+use crate::key::{ConnectionErrorCode, KeySpec, KeyUsage};
 use crate::secret::SecretBytes;
 
 /// Gives the password of the crypto user, as whom the `Kms` logs in to a cluster, whenever a connection needs it. So
@@ -135,8 +135,8 @@ pub trait HsmCluster: fmt::Debug + Send + Sync {
     /// Its members, as they were last seen. Asking does not wait for any of them.
     fn members(&self) -> Vec<ClusterMember>;
 
-    /// Looks for the members while the cluster is not connected, without logging in to any; [`HsmCluster::members`] then
-    /// tells of it. A cluster that always knows has nothing to do, which is the default.
+    /// Looks for the members that did not answer; [`HsmCluster::members`] then tells of it. While the cluster is not connected,
+    /// it logs in to none. A cluster that always knows has nothing to do, which is the default.
     fn probe(&self) {}
 
     /// Logs in to every member that answers and verifies it. One is enough. A cluster that is connected stays so.
@@ -152,6 +152,12 @@ pub trait HsmCluster: fmt::Debug + Send + Sync {
 
     /// The keys of the cluster: a provider of origin `AWS_CLOUDHSM`. What it keeps of a key holds for every member.
     fn provider(&self) -> &dyn KeyMaterialProvider;
+
+    /// What is missing for keys of a kind that the cluster does not make, for people: the name of a mechanism, say. `None`,
+    /// which is the default, if there is nothing more to tell.
+    fn lacks(&self, _spec: KeySpec, _usage: KeyUsage) -> Option<String> {
+        None
+    }
 
     /// Destroys on all members whatever was begun for a version of a key: used after a creation that was cut off, and for
     /// keys that were deleted. Doing it again does no harm.
@@ -190,6 +196,10 @@ impl<C: HsmCluster + ?Sized> HsmCluster for Arc<C> {
 
     fn provider(&self) -> &dyn KeyMaterialProvider {
         (**self).provider()
+    }
+
+    fn lacks(&self, spec: KeySpec, usage: KeyUsage) -> Option<String> {
+        (**self).lacks(spec, usage)
     }
 
     fn erase(&self, binding: &MaterialBinding) -> Result<()> {

@@ -203,12 +203,45 @@ fn a_member_that_hangs_does_not_stop_the_other() -> Result<()> {
     let (kms, cluster) = world.process()?;
     let key = create(&kms, store)?;
     world.east.shim().rule(Function::EncryptInit, 0, u64::MAX, Action::Hang);
-    for turn in 0..10 {
+    let before = world.east.shim().calls(Function::EncryptInit);
+    for turn in 0..5 {
         round(&kms, key, &format!("{turn}"))?;
+        // The members take turns, so that each of them gets some of the encryptions.
+        kms.encrypt(EncryptRequest::new(key, b"once more"))?;
     }
+    assert!(world.east.shim().calls(Function::EncryptInit) > before, "it was tried");
     let described = cluster.members();
     assert!(described[0].reason.is_some(), "what hangs is seen: {described:?}");
     world.east.shim().clear();
+    Ok(())
+}
+
+#[test]
+fn a_member_that_failed_takes_part_again_when_it_is_back() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let store = world.store()?;
+    let (kms, cluster) = world.process()?;
+    let key = create(&kms, store)?;
+    let active = || cluster.members().iter().filter(|member| member.state == MemberState::Active).count();
+    for with_traffic in [true, false] {
+        world.east.shim().vanish();
+        for turn in 0..4 {
+            round(&kms, key, &format!("{turn}"))?;
+        }
+        assert_eq!(active(), 1);
+        assert_eq!(kind(create(&kms, store)), ErrorKind::ClusterInvalidConfiguration);
+        world.east.shim().clear();
+        // Longer than its module waits between two initialisations.
+        std::thread::sleep(Duration::from_millis(50));
+        if with_traffic {
+            for turn in 0..4 {
+                round(&kms, key, &format!("{turn}"))?;
+            }
+            assert_eq!(active(), 2, "{:?}", cluster.members());
+        }
+        create(&kms, store)?;
+        assert_eq!(active(), 2);
+    }
     Ok(())
 }
 

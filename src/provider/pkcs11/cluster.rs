@@ -181,8 +181,18 @@ impl HsmCluster for Pkcs11Cluster {
     }
 
     fn probe(&self) {
-        for member in self.members.iter().filter(|member| member.token.health().state == HealthState::Disconnected) {
-            member.see(attachment::look(member.token.module(), member.token.config().selector()));
+        let is_connected = self.check_connected().is_ok();
+        for member in self.members.iter() {
+            let health = member.token.health();
+            match health.state {
+                HealthState::Disconnected => {
+                    member.see(attachment::look(member.token.module(), member.token.config().selector()));
+                }
+                HealthState::Failing | HealthState::Paused if is_connected && !health.module_wedged => {
+                    member.see(member.token.connect().map(drop));
+                }
+                _ => {}
+            }
         }
     }
 
@@ -213,6 +223,10 @@ impl HsmCluster for Pkcs11Cluster {
 
     fn provider(&self) -> &dyn KeyMaterialProvider {
         self
+    }
+
+    fn lacks(&self, spec: KeySpec, usage: KeyUsage) -> Option<String> {
+        self.missing(spec, usage)
     }
 
     fn erase(&self, binding: &MaterialBinding) -> Result<()> {
@@ -284,4 +298,78 @@ fn failure(failures: Vec<TokenError>) -> ConnectionFailure {
     };
     let reasons: Vec<String> = failures.iter().map(ToString::to_string).collect();
     ConnectionFailure::new(code, reasons.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_pkcs11_faults::{Nss, PIN, SoftHsm};
+
+    use super::*;
+    use crate::crypto::FASTEST;
+    use crate::provider::pkcs11::{Module, Offer, TokenConfig, TokenSelector};
+    use crate::provider::{FixedCredential, conformance};
+
+    /// Says that a test does not run, or fails it if every test is asked for.
+    fn missing(what: &str) {
+        assert!(std::env::var_os("STRONGROOM_REQUIRE").is_none_or(|value| value != "all"), "{what} is not installed");
+        eprintln!("not run: a cluster over {what}, which is not installed");
+    }
+
+    fn config(label: &str) -> TokenConfig {
+        TokenConfig::new(TokenSelector::Label(label.into()))
+    }
+
+    fn connect(cluster: &Pkcs11Cluster) -> Result<()> {
+        let pin = SecretBytes::copy_of(PIN.as_bytes());
+        let credential: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(pin));
+        cluster.connect(&credential).map_err(|failure| failure.error)
+    }
+
+    /// RSA keys of these lengths take seconds to make, and follow the same path as shorter ones.
+    fn is_quick(spec: KeySpec, _: KeyUsage) -> bool {
+        !matches!(spec, KeySpec::Rsa3072 | KeySpec::Rsa4096)
+    }
+
+    #[test]
+    fn members_keep_the_contract() -> Result<()> {
+        let (Some(east), Some(west)) = (SoftHsm::new(&["east"]), SoftHsm::new(&["west"])) else {
+            missing("SoftHSM 2");
+            return Ok(());
+        };
+        let cluster = Pkcs11Cluster::of_members(b"replication key")
+            .member("east", "zone-a", &Module::load(east.shim().path())?, config("east"))
+            .member("west", "zone-b", &Module::load(west.shim().path())?, config("west"));
+        connect(&cluster)?;
+        cluster.install_replication_key(&SecretBytes::copy_of(&[0x5A; 32]))?;
+        assert_eq!(cluster.capabilities().generates, [(KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt)]);
+        conformance::run(&cluster, &FASTEST, is_quick)
+    }
+
+    #[test]
+    fn a_slot_of_a_vendor_keeps_the_contract() -> Result<()> {
+        let Some(hsm) = SoftHsm::new(&["vendor"]) else {
+            missing("SoftHSM 2");
+            return Ok(());
+        };
+        let (module, config) = (Module::load(hsm.shim().path())?, config("vendor").offer(Offer::Everything));
+        let cluster = Pkcs11Cluster::vendor_managed(&module, config, [("hsm-1", "zone-a"), ("hsm-2", "zone-b")]);
+        connect(&cluster)?;
+        let made = &cluster.capabilities().generates;
+        assert!(made.contains(&(KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt)));
+        assert!(made.contains(&(KeySpec::Rsa2048, KeyUsage::SignVerify)));
+        conformance::run(&cluster, &FASTEST, is_quick)
+    }
+
+    #[test]
+    fn a_slot_of_nss_keeps_the_contract_as_far_as_it_goes() -> Result<()> {
+        let Some(nss) = Nss::new() else {
+            missing("NSS softokn");
+            return Ok(());
+        };
+        let (module, config) = (Module::load(nss.shim().path())?, config(Nss::LABEL).offer(Offer::Everything));
+        let cluster = Pkcs11Cluster::vendor_managed(&module, config, [("hsm-1", "zone-a"), ("hsm-2", "zone-b")]);
+        connect(&cluster)?;
+        assert!(cluster.capabilities().generates.contains(&(KeySpec::Rsa2048, KeyUsage::EncryptDecrypt)));
+        conformance::run(&cluster, &FASTEST, is_quick)
+    }
 }

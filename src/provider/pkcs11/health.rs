@@ -87,6 +87,12 @@ impl Breaker {
         Ok(())
     }
 
+    /// Whether an operation would be let through now.
+    pub(super) fn lets_through(&self) -> bool {
+        let state = self.lock();
+        state.refused.is_none() && state.not_before.is_none_or(|not_before| Instant::now() >= not_before)
+    }
+
     /// The token answered, be it with a refusal of the input.
     pub(super) fn success(&self) {
         let mut state = self.lock();

@@ -142,6 +142,12 @@ impl Token {
         self.0.local().breaker.reset();
     }
 
+    /// Whether an operation would be tried now: not while the token is left alone, or refuses the PIN.
+    pub(super) fn may_be_tried(&self) -> bool {
+        let local = self.0.local();
+        !self.module().is_wedged() && local.breaker.lets_through()
+    }
+
     /// What it can do, if it was ever connected.
     pub fn capabilities(&self) -> Option<Arc<TokenCapabilities>> {
         self.0.capabilities.load_full()

@@ -76,13 +76,23 @@ impl Pkcs11Cluster {
     pub(super) fn learn_capabilities(&self) {
         let makes = |able: &TokenCapabilities| {
             let all = KeySpec::ALL.iter().flat_map(|spec| spec.usages().iter().map(|usage| (*spec, *usage)));
-            all.filter(|(spec, usage)| kind(*spec, *usage).is_some_and(|kind| can_do_all(able, kind))).collect()
+            all.filter(|(spec, usage)| kind(*spec, *usage).is_some_and(|kind| check_all(able, kind).is_ok())).collect()
         };
         let first = self.members.iter().find_map(|member| member.token.capabilities());
         if let (ClusterManagement::VendorManaged, Some(able)) = (self.shared.management, first) {
             // Said once: what the slot of a vendor can do does not change while the process lives.
             let _ = self.shared.capabilities.set(Capabilities::new(makes(&able), false));
         }
+    }
+
+    /// What is missing for keys of a kind that are not made here.
+    pub(super) fn missing(&self, spec: KeySpec, usage: KeyUsage) -> Option<String> {
+        let Some(kind) = kind(spec, usage) else { return Some("tokens are not asked for such keys".to_owned()) };
+        if self.shared.management == ClusterManagement::Members && kind != TokenKeyKind::Aes256 {
+            return Some("only AES keys are brought from member to member".to_owned());
+        }
+        let able = self.members.iter().find_map(|member| member.token.capabilities())?;
+        check_all(&able, kind).err().map(|error| error.to_string())
     }
 
     /// Puts the replication key into every member that answers and has none yet, from outside: 32 uniformly random bytes,
@@ -244,13 +254,17 @@ fn kind(spec: KeySpec, usage: KeyUsage) -> Option<TokenKeyKind> {
     }
 }
 
-/// Whether a token has every algorithm that the API offers for such a key.
-fn can_do_all(able: &TokenCapabilities, kind: TokenKeyKind) -> bool {
-    let hashes = match kind {
-        TokenKeyKind::Decryption(_) => [RsaOaep::Sha1, RsaOaep::Sha256].iter().all(|hash| able.oaep.contains(hash)),
-        _ => true,
-    };
-    hashes && able.check_kind(kind).is_ok()
+/// Refuses a kind of key of which a token does not have every algorithm that the API offers.
+fn check_all(able: &TokenCapabilities, kind: TokenKeyKind) -> Result<(), TokenError> {
+    able.check_kind(kind)?;
+    if matches!(kind, TokenKeyKind::Decryption(_)) {
+        let all = [RsaOaep::Sha1, RsaOaep::Sha256];
+        if let Some(missing) = all.into_iter().find(|hash| !able.oaep.contains(hash)) {
+            let text = format!("token '{}' has no CKM_RSA_PKCS_OAEP with {missing:?}", able.label);
+            return Err(TokenError::lacks("CKM_RSA_PKCS_OAEP", text));
+        }
+    }
+    Ok(())
 }
 
 fn unsupported(binding: &MaterialBinding) -> Error {

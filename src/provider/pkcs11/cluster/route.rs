@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 
 use super::{Member, Pkcs11Cluster};
 use crate::error::{Error, ErrorKind, Result};
-use crate::provider::MemberState;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::token::Token;
 
@@ -32,13 +31,14 @@ impl Pkcs11Cluster {
         Err(Error::new(ErrorKind::KeyUnavailable, "the cluster is not connected"))
     }
 
-    /// The members, those that are well first, and each of these first in its turn.
+    /// The members, each first in its turn, but for those that are left alone. One that failed has its turn when its pause is
+    /// over, and so takes part again when it is back.
     fn in_turn(&self) -> Vec<&Member> {
         let count = self.members.len();
         let start = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let mut order: Vec<&Member> = (0..count).map(|step| &self.members[start.wrapping_add(step) % count]).collect();
         if count > 1 {
-            order.sort_by_key(|member| member.state().0 != MemberState::Active);
+            order.sort_by_key(|member| !member.token.may_be_tried());
         }
         order
     }

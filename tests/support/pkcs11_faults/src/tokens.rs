@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
 
@@ -114,11 +115,16 @@ fn patched(mut module: Vec<u8>, configuration: &Path) -> Vec<u8> {
     module
 }
 
-/// NSS softokn with a database of its own, behind a shim.
+/// NSS softokn is one library in the process, with one state: whoever uses it has it alone.
+static NSS: Mutex<()> = Mutex::new(());
+
+/// NSS softokn with a database of its own, behind a shim. Another one is made when this one is dropped, which must be after
+/// all tokens on it.
 #[derive(Debug)]
 pub struct Nss {
     _folder: TempDir,
     shim: Shim,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Nss {
@@ -128,6 +134,7 @@ impl Nss {
     /// Makes a database with a PIN.
     pub fn new() -> Option<Self> {
         let module = nss_module()?;
+        let alone = NSS.lock().unwrap_or_else(PoisonError::into_inner);
         let folder = TempDir::new().expect("a folder");
         let database = folder.path().join("db");
         fs::create_dir(&database).expect("a folder");
@@ -142,7 +149,7 @@ impl Nss {
         let reserved = format!("configdir='{database}' certPrefix='' keyPrefix='' secmod='secmod.db' flags=");
         // The library is found by name among its friends, which a copy would not have.
         let shim = Shim::new(folder.path(), "nss", &module, &reserved);
-        Some(Self { _folder: folder, shim })
+        Some(Self { _folder: folder, shim, _alone: alone })
     }
 
     /// The shim in front of it.
