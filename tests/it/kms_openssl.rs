@@ -14,7 +14,7 @@ use crate::openssl::OpenSsl;
 use crate::require;
 
 /// What OpenSSL is told to do a signature algorithm; `None` if its command line has no words for it.
-fn words(algorithm: SigningAlgorithm) -> Option<Vec<&'static str>> {
+pub(crate) fn words(algorithm: SigningAlgorithm) -> Option<Vec<&'static str>> {
     const PSS: [&str; 4] = ["-pkeyopt", "rsa_padding_mode:pss", "-pkeyopt", "rsa_pss_saltlen:digest"];
     const PKCS1: [&str; 2] = ["-pkeyopt", "rsa_padding_mode:pkcs1"];
     let with = |digest, options: &[&'static str]| Some([&["-digest", digest], options].concat());

@@ -21,6 +21,8 @@ mod erasure;
 mod file_example;
 mod grants;
 #[cfg(feature = "pkcs11")]
+mod hsm_beyond_aws;
+#[cfg(feature = "pkcs11")]
 mod hsm_cluster;
 mod integrity;
 mod interop;
