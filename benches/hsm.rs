@@ -1,19 +1,24 @@
 //! Every operation of a token beside a loop of the same bare C calls over the same module:
 //! `hsm/<operation>/<bare, direct or deadline>`. And how it scales with threads: `hsm_pool/<threads>`.
+//! Last the time that a cluster of two takes for an encryption on a member that was lost just now and then on the other,
+//! beside one without a loss: `hsm_failover/<both_well or one_lost>`.
 //!
 //! The token is SoftHSM 2, whose calls cost next to nothing: behind a device or a network the difference vanishes.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use strongroom::SecretBytes;
 use strongroom::algorithm::SigningAlgorithm;
 use strongroom::crypto::{KeyPairKind, SignatureInput};
 use strongroom::provider::pkcs11::{
-    CallMode, FixedPin, KeyReference, Module, NewKey, Offer, Token, TokenConfig, TokenKeyKind, TokenSelector,
+    CallMode, FixedPin, KeyReference, Module, ModuleOptions, NewKey, Offer, Pkcs11Cluster, Token, TokenConfig,
+    TokenKeyKind, TokenSelector,
 };
+use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster, MemberState};
+use strongroom::{ClusterId, CreateCustomKeyStoreRequest, CreateKeyRequest, EncryptRequest, Kms, SecretBytes};
 use strongroom_pkcs11_faults::{Bare, PIN, SoftHsm};
 
 const LABEL: &str = "bench";
@@ -36,7 +41,7 @@ impl Setup {
         let module = Module::load(hsm.bare_path()).expect("a module");
         let token = |mode| {
             let config = TokenConfig::new(TokenSelector::Label(LABEL.into())).offer(Offer::Everything).call_mode(mode);
-            Token::new(&module, config, FixedPin::new(SecretBytes::copy_of(PIN.as_bytes())))
+            Token::new(&module, config, FixedPin::new(pin()))
         };
         let deadline = CallMode::Deadline { deadline: Duration::from_secs(5), threads: 8 };
         let ways = [("direct", token(CallMode::Direct)), ("deadline", token(deadline))];
@@ -151,5 +156,57 @@ fn pool(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, operations, pool);
+fn failover(criterion: &mut Criterion) {
+    let (Some(east), Some(west)) = (SoftHsm::new(&["east"]), SoftHsm::new(&["west"])) else { return };
+    let options = ModuleOptions::default().reinitialize_interval(Duration::from_millis(1));
+    let module = |hsm: &SoftHsm| Module::load_with(hsm.shim().path(), options).expect("a module");
+    let config =
+        |label: &str| TokenConfig::new(TokenSelector::Label(label.into())).breaker(3, Duration::from_millis(1));
+    let cluster = Pkcs11Cluster::of_members(b"replication key")
+        .member("east", "zone-a", &module(&east), config("east"))
+        .member("west", "zone-b", &module(&west), config("west"));
+    let credential: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(pin()));
+    cluster.connect(&credential).expect("the tokens are there");
+    cluster.install_replication_key(&SecretBytes::copy_of(&[0x5A; 32])).expect("the tokens take it");
+    let vault = ClusterId::parse("vault").expect("a name");
+    let kms = Kms::builder().cluster(vault.clone(), cluster.clone()).build().expect("a KMS");
+    let store = CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(pin());
+    let store = kms.create_custom_key_store(store).expect("a store");
+    kms.connect_custom_key_store(store).expect("the tokens are there");
+    let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store)).expect("a key").key_id();
+    let encrypt = || black_box(kms.encrypt(EncryptRequest::new(key, &PLAINTEXT))).expect("one member is there");
+
+    let mut group = criterion.benchmark_group("hsm_failover");
+    group.sample_size(10).measurement_time(Duration::from_secs(3));
+    group.bench_function("both_well", |bencher| bencher.iter(encrypt));
+    group.bench_function("one_lost", |bencher| {
+        bencher.iter_custom(|rounds| {
+            let mut lost = Duration::ZERO;
+            for _ in 0..rounds {
+                east.shim().vanish();
+                // One of two in turn comes to the member that was lost: the slower one.
+                lost += [(); 2].map(|()| timed(encrypt)).into_iter().max().unwrap_or_default();
+                east.shim().clear();
+                while cluster.members().iter().any(|member| member.state != MemberState::Active) {
+                    thread::sleep(Duration::from_millis(2));
+                    encrypt();
+                }
+            }
+            lost
+        });
+    });
+    group.finish();
+}
+
+fn pin() -> SecretBytes {
+    SecretBytes::copy_of(PIN.as_bytes())
+}
+
+fn timed<T>(work: impl FnOnce() -> T) -> Duration {
+    let start = Instant::now();
+    black_box(work());
+    start.elapsed()
+}
+
+criterion_group!(benches, operations, pool, failover);
 criterion_main!(benches);
