@@ -1,7 +1,8 @@
 //! A ciphertext blob opens with its context and not otherwise, whatever was done to it.
 //!
-//! Input: a byte 0 and a blob under the first key of a KMS with repeatable randomness, or anything else and a
-//! description of a blob and of what happens to it.
+//! Input: a byte 0 and a blob under one of the two keys of a KMS with repeatable randomness, of which the second lies in a
+//! cluster of HSMs; or a byte 1 and a description of a blob under the second and of what happens to it; or anything else
+//! and one under the first.
 
 #![no_main]
 
@@ -9,11 +10,15 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use strongroom::{DecryptRequest, EncryptRequest, ErrorKind, KeyId, Kms};
+use strongroom::provider::MemoryCluster;
+use strongroom::{
+    ClusterId, CreateCustomKeyStoreRequest, CreateKeyRequest, DecryptRequest, EncryptRequest, ErrorKind, KeyId, Kms,
+    Result as KmsResult, SecretBytes,
+};
 use strongroom_fuzz::{Edit, backend, context};
 
-/// Bytes that a blob is longer than its plaintext.
-const OVERHEAD: usize = 94;
+/// Bytes that a blob of each scheme is longer than its plaintext.
+const OVERHEAD: [usize; 2] = [94, 50];
 
 #[derive(Arbitrary, Debug)]
 struct Case {
@@ -23,29 +28,38 @@ struct Case {
     plaintext: Vec<u8>,
 }
 
-static KMS: LazyLock<(Kms, KeyId)> = LazyLock::new(|| {
-    let kms = Kms::builder().backend(backend()).build().expect("a KMS in memory");
-    let key = kms.create_key(Default::default()).expect("a key");
-    (kms, key.key_id())
-});
+/// A KMS, and its keys by the scheme of their blobs.
+static KMS: LazyLock<(Kms, [KeyId; 2])> = LazyLock::new(|| make().expect("a KMS in memory"));
+
+fn make() -> KmsResult<(Kms, [KeyId; 2])> {
+    let vault = ClusterId::parse("vault")?;
+    let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"password");
+    let kms = Kms::builder().backend(backend()).cluster(vault.clone(), cluster).build()?;
+    let software = kms.create_key(CreateKeyRequest::default())?.key_id();
+    let store = CreateCustomKeyStoreRequest::new("safe", vault);
+    let store = kms.create_custom_key_store(store.key_store_password(SecretBytes::copy_of(b"password")))?;
+    kms.connect_custom_key_store(store)?;
+    let in_hsm = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id();
+    Ok((kms, [software, in_hsm]))
+}
 
 fuzz_target!(|bytes: &[u8]| {
     match bytes.split_first() {
         Some((0, blob)) => match open(blob, &[]) {
-            Ok(plaintext) => assert_eq!(plaintext.len() + OVERHEAD, blob.len()),
+            Ok(plaintext) => assert_eq!(plaintext.len() + OVERHEAD[usize::from(blob[1] == 2)], blob.len()),
             Err(kind) => assert_refusal(kind),
         },
-        Some((_, rest)) => {
+        Some((first, rest)) => {
             if let Ok(case) = Case::arbitrary_take_rest(Unstructured::new(rest)) {
-                tampered(&case);
+                tampered(&case, usize::from(*first == 1));
             }
         }
         None => {}
     }
 });
 
-fn tampered(case: &Case) {
-    let (kms, key) = &*KMS;
+fn tampered(case: &Case, scheme: usize) {
+    let (kms, key) = (&KMS.0, KMS.1[scheme]);
     let bound = context(&case.pairs);
     let sealed = match kms.encrypt(EncryptRequest::new(key, &case.plaintext).context(&bound)) {
         Ok(sealed) => sealed.ciphertext_blob,
@@ -55,7 +69,7 @@ fn tampered(case: &Case) {
             return;
         }
     };
-    assert_eq!(sealed.len(), case.plaintext.len() + OVERHEAD);
+    assert_eq!(sealed.len(), case.plaintext.len() + OVERHEAD[scheme]);
     let mut received = sealed.clone();
     case.edits.iter().for_each(|edit| edit.apply(&mut received));
 
