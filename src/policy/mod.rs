@@ -1,6 +1,6 @@
 //! Who may do what: a decision for every operation, taken before any state of a key is revealed.
 //!
-//! [`evaluate`] decides by the rules of AWS KMS: by the policy of the key, the policies of the principal, and grants.
+//! [`evaluate()`] decides by the rules of AWS KMS: by the policy of the key, the policies of the principal, and grants.
 //! Documents are compiled when they are read ([`PolicyDocument`]), and a decision allocates nothing. An application that
 //! decides otherwise brings a [`Policy`] of its own. The [manual](crate::manual::policies) lists what is supported.
 
@@ -35,7 +35,7 @@ use crate::error::Result;
 
 /// Decides on operations. Asked for every call, also for those without a key.
 ///
-/// It gets the question and what is attached to key and principal, and may ask [`evaluate`] what that says.
+/// It gets the question and what is attached to key and principal, and may ask [`evaluate()`] what that says.
 ///
 /// # Examples
 /// ```
