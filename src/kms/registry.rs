@@ -27,6 +27,10 @@ use crate::store::{
     Anchor, CommitError, Expectation, KeyStore, MAX_SCAN, Record, RecordId, RecordKind, Revision, Scan, StoreId,
 };
 
+/// How often a change is tried again after another one came first. Each conflict means that someone else got on, so
+/// this many in a row on one key mean that it is changed without a pause.
+pub(super) const MAX_COMMIT_ATTEMPTS: u32 = 256;
+
 /// A key in memory: its record, its ARN, and those versions of its material that were opened.
 pub(super) struct LoadedKey {
     pub(super) record: KeyRecord,

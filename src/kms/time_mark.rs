@@ -7,9 +7,8 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use super::registry::{Edit, Registry};
+use super::registry::{Edit, MAX_COMMIT_ATTEMPTS, Registry};
 use super::sealed::store_record_id;
-use super::upkeep::MAX_COMMIT_ATTEMPTS;
 use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::Result;

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use super::chain_record::ChainRecord;
 use super::handle::{Core, Kms};
-use super::registry::{Edit, chain_record_id};
-use super::upkeep::MAX_COMMIT_ATTEMPTS;
+use super::registry::{Edit, MAX_COMMIT_ATTEMPTS, chain_record_id};
 use crate::audit::{self, ChainId, ChainState, ChangeId, CheckpointVerifier, TrailReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretBytes;

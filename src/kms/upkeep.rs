@@ -3,7 +3,7 @@
 use super::grant_record::{FoundGrant, GrantRange};
 use super::handle::Core;
 use super::record::KeyRecord;
-use super::registry::Edit;
+use super::registry::{Edit, MAX_COMMIT_ATTEMPTS};
 use super::tombstone::Tombstone;
 use crate::audit::{Action, AuditEvent, ChangeId, KeyResource, Outcome};
 use crate::clock::Timestamp;
@@ -11,10 +11,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Principal};
 use crate::key::{KeyId, RotationType};
 use crate::store::{CommitError, Revision};
-
-/// How often a change is tried again after another one came first. Each conflict means that someone else got on, so
-/// this many in a row on one key mean that it is changed without a pause.
-pub(super) const MAX_COMMIT_ATTEMPTS: u32 = 256;
 
 /// How many grants of a deleted key are deleted in one commit.
 const GRANTS_AT_ONCE: usize = 250;
