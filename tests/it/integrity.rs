@@ -89,9 +89,11 @@ fn a_deleted_record_that_is_put_back_is_noticed() -> TestResult {
 #[test]
 fn no_mixture_of_two_states_passes() -> TestResult {
     let store = Pliable::new();
-    let key = open(&store)?.create_key(Default::default())?.key_id();
+    // Held on to: a handle that goes adds its metering to the store.
+    let kms = open(&store)?;
+    let key = kms.create_key(Default::default())?.key_id();
     let before = store.state();
-    open(&store)?.disable_key(key)?;
+    kms.disable_key(key)?;
     let after = store.state();
     let changed: Vec<RecordId> =
         after.records.keys().filter(|id| after.records.get(id) != before.records.get(id)).cloned().collect();
@@ -123,10 +125,13 @@ fn records_of_a_history_that_went_on_elsewhere_are_noticed() -> TestResult {
     let key = kms.create_key(Default::default())?.key_id();
     drop(kms);
     let fork = store.state();
-    open(&store)?.update_key_description(key, "one")?;
+    // Held on to: a handle that goes adds its metering to the store.
+    let first = open(&store)?;
+    first.update_key_description(key, "one")?;
     let one = store.state();
     store.change(|state| *state = fork.clone());
-    open(&store)?.update_key_description(key, "two")?;
+    let second = open(&store)?;
+    second.update_key_description(key, "two")?;
     assert_eq!(store.state().revision, one.revision);
     for (id, record) in one.records.iter().filter(|(id, record)| fork.records.get(id) != Some(record)) {
         let two = store.state();
