@@ -60,6 +60,8 @@ mod signatures;
 #[cfg(feature = "sqlite")]
 mod sqlite_settings;
 mod state_table;
+#[cfg(feature = "sqlite")]
+mod stores;
 mod streaming;
 mod suites;
 mod time;
