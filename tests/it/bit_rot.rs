@@ -5,7 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
+use strongroom::crypto::CryptoBackend;
 use strongroom::seal::RootKey;
+use strongroom::store::{FileAnchor, SqliteStore};
 use strongroom::{DecryptRequest, EncryptRequest, Kms};
 
 use crate::crash::fast_folder;
@@ -14,8 +16,17 @@ type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 const NAME: &str = "keys.strongroom";
 
+/// What the name of an anchor has more than that of its store.
+const ANCHOR: &str = ".anchor";
+
+/// Opens the store, with an anchor if there is one.
 fn open(folder: &Path) -> strongroom::Result<Kms> {
-    Kms::open(folder.join(NAME), RootKey::from_bytes(&[7; 32]))
+    let store = SqliteStore::open(folder.join(NAME), &CryptoBackend::default())?;
+    let builder = Kms::builder().store(store, RootKey::from_bytes(&[7; 32]));
+    match folder.join(format!("{NAME}{ANCHOR}")) {
+        anchor if anchor.exists() => builder.anchor(FileAnchor::new(anchor)).build(),
+        _ => builder.build(),
+    }
 }
 
 /// Plaintexts and what they were encrypted to, each under a key of its own.
@@ -35,7 +46,7 @@ type Files = Vec<(&'static str, Vec<u8>)>;
 
 fn files_in(folder: &Path) -> std::io::Result<Files> {
     let path = |ending: &str| folder.join(format!("{NAME}{ending}"));
-    ["", "-wal"]
+    ["", "-wal", ANCHOR]
         .into_iter()
         .filter(|ending| path(ending).exists())
         .map(|ending| Ok((ending, fs::read(path(ending))?)))
@@ -113,5 +124,27 @@ fn a_damaged_byte_of_the_file_is_noticed_or_harmless() -> TestResult {
     let (noticed, harmless) = damage_each(&files, "", &sealed, step(101))?;
     println!("a file of {} bytes, damaged one at a time: {noticed} noticed, {harmless} harmless", files[0].1.len());
     assert!(noticed > 0 && harmless > 0);
+    Ok(())
+}
+
+#[test]
+fn every_damaged_byte_of_the_log_is_noticed_with_an_anchor() -> TestResult {
+    let folder = fast_folder()?;
+    // The first opening drops the anchor.
+    let anchor = folder.path().join(format!("{NAME}{ANCHOR}"));
+    let store = SqliteStore::open(folder.path().join(NAME), &CryptoBackend::default())?;
+    let kms = Kms::builder().store(store, RootKey::from_bytes(&[7; 32])).anchor(FileAnchor::new(anchor)).build()?;
+    let sealed = fill(&kms)?;
+    // As a crash leaves it: nothing of the log is in the file yet.
+    let mut files = files_in(folder.path())?;
+    assert_eq!(files.len(), 3);
+    let length = files[1].1.len();
+    let (noticed, harmless) = damage_each(&files, "-wal", &sealed, step(509))?;
+    println!("a log of {length} bytes with an anchor, damaged one at a time: {noticed} noticed, {harmless} harmless");
+    assert!(noticed > 0 && harmless == 0);
+
+    // Without one SQLite drops the log from the damaged place on, and nobody notices: keys are gone, none is wrong.
+    files.retain(|(ending, _)| *ending != ANCHOR);
+    damage_each(&files, "-wal", &sealed, step(509).max(101))?;
     Ok(())
 }

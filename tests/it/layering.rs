@@ -23,7 +23,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
     ("L3", &["audit", "blob", "message", "policy", "provider", "store"]),
     ("L4", &["kms"]),
     ("L5", &["envelope"]),
-    ("L6", &["manual"]),
+    ("L6", &["internal", "manual"]),
     ("L6", &["lib"]),
 ];
 

@@ -11,6 +11,8 @@ mod audit_trail;
 mod bit_rot;
 mod blob;
 mod check_order;
+#[cfg(all(feature = "sqlite", target_os = "linux"))]
+mod clear_secrets;
 #[cfg(feature = "sqlite")]
 mod crash;
 mod custom_key_stores;

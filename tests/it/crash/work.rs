@@ -168,6 +168,8 @@ fn check_blob(kms: &Kms, id: &str, blob: &str) -> TestResult {
 
 /// No half change: every key opens, and keys and aliases know of each other.
 fn check_whole(kms: &Kms) -> TestResult {
+    let sound = kms.verify_store(|_| {})?;
+    assert!(sound.is_sound(), "{sound:?}");
     let report = kms.run_maintenance()?;
     assert!(report.failed.is_empty() && report.not_scrubbed.is_none(), "{report:?}");
     let mut by_key = BTreeSet::new();
