@@ -8,6 +8,7 @@ use super::intent::Intent;
 use super::record::{AliasRecord, KeyRecord};
 use super::registry::key_id_of;
 use super::sealed::Checked;
+use super::tombstone::Tombstone;
 use super::usage_record::UsageRecord;
 use crate::error::{Error, Result};
 use crate::secret::SecretBytes;
@@ -97,6 +98,7 @@ impl Core {
                 self.open_all_material(&KeyRecord::decode(id.account, key_id_of(id)?, body.expose_secret())?)
             }
             RecordKind::Alias => AliasRecord::decode(body.expose_secret()).map(drop),
+            RecordKind::Tombstone => Tombstone::decode(body.expose_secret()).map(drop),
             RecordKind::Usage => UsageRecord::decode(body.expose_secret()).map(drop),
             RecordKind::Grant => GrantRecord::decode(body.expose_secret()).map(drop),
             RecordKind::IdentityPolicy => IdentityPolicies::decode(body.expose_secret()).map(drop),
