@@ -36,6 +36,9 @@ mod kms;
 pub mod envelope;
 // L6: prose
 pub mod manual;
+// Doors for fuzzing
+#[doc(hidden)]
+pub mod internal;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use codec::CodecError;

@@ -12,6 +12,13 @@ mod passphrase;
 mod payload;
 mod recipient;
 
+/// Reads the sealed part of an export and writes it again; `None` if it is refused.
+pub(super) fn rewritten_payload(bytes: &[u8]) -> Option<Vec<u8>> {
+    let keys = payload::decode(bytes).ok()?;
+    let rewritten = payload::encode(&keys).expect("what was read fits its length fields");
+    Some(rewritten.expose_secret().to_vec())
+}
+
 pub use error::ExportError;
 pub use file::MAX_EXPORT_BYTES;
 pub use outgoing::KeyExport;

@@ -1,0 +1,76 @@
+//! Export files from outside: what is not the file that was made is refused, says why, and changes nothing.
+//!
+//! Input: what happens to a good file, or bytes in its place; and whether the checksum is made anew afterwards.
+
+#![no_main]
+
+use std::sync::{Arc, LazyLock};
+
+use libfuzzer_sys::arbitrary::{self, Arbitrary};
+use libfuzzer_sys::fuzz_target;
+use strongroom::crypto::DigestAlgorithm;
+use strongroom::seal::RootKey;
+use strongroom::store::{KeyStore, MemoryStore};
+use strongroom::{ErrorKind, ExportIdentity, ExportRecipient, Kms, SecretBytes};
+use strongroom_fuzz::Edit;
+use strongroom_fuzz::keys::{BACKENDS, KEYS};
+
+/// Bytes of the checksum at the end of a file.
+const CHECKSUM_LENGTH: usize = 32;
+
+#[derive(Arbitrary, Debug)]
+enum File {
+    Edited(Vec<Edit>),
+    Bytes(Vec<u8>),
+}
+
+#[derive(Arbitrary, Debug)]
+struct Case {
+    file: File,
+    with_checksum: bool,
+}
+
+struct World {
+    store: Arc<MemoryStore>,
+    kms: Kms,
+    identity: ExportIdentity,
+    file: Vec<u8>,
+}
+
+/// A key and its export, whose import into the same store is refused because the key is there.
+static WORLD: LazyLock<World> = LazyLock::new(|| {
+    // AWS-LC, as this is about what surrounds the cryptography, and a blinded RSA operation takes long here.
+    let backend = BACKENDS[1];
+    let store = Arc::new(MemoryStore::new(&backend).expect("a store"));
+    let kms = Kms::builder().backend(backend).store(Arc::clone(&store), RootKey::generate()).build().expect("a KMS");
+    let key = kms.create_key(Default::default()).expect("a key").key_id();
+    kms.create_alias("alias/fuzz", key).expect("an alias");
+    let (kind, private) = KEYS[0];
+    let public = backend.key_pairs().private_key(kind, private).expect("the key is good").public_key_der();
+    let recipient = ExportRecipient::rsa(&public).expect("an RSA key");
+    let identity = ExportIdentity::rsa(&SecretBytes::copy_of(private)).expect("an RSA key");
+    let file = kms.export_key(key, &recipient).expect("an export").file;
+    World { store, kms, identity, file }
+});
+
+fuzz_target!(|case: Case| {
+    let world = &*WORLD;
+    let mut file = match &case.file {
+        File::Bytes(bytes) => bytes.clone(),
+        File::Edited(edits) => {
+            let mut file = world.file.clone();
+            edits.iter().for_each(|edit| edit.apply(&mut file));
+            file
+        }
+    };
+    if case.with_checksum && file.len() >= CHECKSUM_LENGTH {
+        let content = file.len() - CHECKSUM_LENGTH;
+        let digest = BACKENDS[1].digest().digest(DigestAlgorithm::Sha256, &[&file[..content]]);
+        file[content..].copy_from_slice(digest.as_ref());
+    }
+    let before = world.store.revision().expect("memory does not fail");
+    let refused = world.kms.import_keys(&file, &world.identity).expect_err("the key is there already").kind();
+    let expected = if file == world.file { ErrorKind::AlreadyExists } else { ErrorKind::InvalidExport };
+    assert_eq!(refused, expected);
+    assert_eq!(world.store.revision().expect("memory does not fail"), before, "something was written");
+});

@@ -1,0 +1,20 @@
+//! What lies under a seal is parsed with the same care as what does not: the record of a key, and the keys in an export.
+//! Whatever is accepted has one encoding, and that is what was read.
+//!
+//! Input: a byte 0 and a record, or anything else and the sealed part of an export.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use strongroom::internal::{rewritten_export_payload, rewritten_key_record};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((which, rest)) = bytes.split_first() else { return };
+    let rewritten = match which {
+        0 => rewritten_key_record(rest),
+        _ => rewritten_export_payload(rest),
+    };
+    if let Some(rewritten) = rewritten {
+        assert_eq!(rewritten, rest, "what is accepted is canonical");
+    }
+});
