@@ -43,6 +43,7 @@ pub mod persistence {}
 #[cfg(feature = "pkcs11")]
 #[doc = include_str!("hsm.md")]
 pub mod hsm {}
+
 #[doc = include_str!("access.md")]
 pub mod access {}
 
