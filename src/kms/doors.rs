@@ -6,12 +6,18 @@ use crate::identity::AccountId;
 use crate::key::KeyId;
 
 /// Reads the record of a key and writes it again; `None` if it is refused.
+///
+/// # Panics
+/// If what was read cannot be written.
 pub fn rewritten_key_record(bytes: &[u8]) -> Option<Vec<u8>> {
     let record = KeyRecord::decode(AccountId::default(), KeyId::from_bytes([0; 16]), bytes).ok()?;
     Some(record.encode().expect("what was read fits its length fields"))
 }
 
 /// Reads the sealed part of an export and writes it again; `None` if it is refused.
+///
+/// # Panics
+/// As [`rewritten_key_record`].
 pub fn rewritten_export_payload(bytes: &[u8]) -> Option<Vec<u8>> {
     transfer::rewritten_payload(bytes)
 }
