@@ -90,7 +90,7 @@ fn places(masked: &[u8]) -> io::Result<Vec<String>> {
             }
             // The buffer is memory, too.
             buffer.fill(0);
-            at += STEP as u64;
+            at += u64::try_from(STEP).expect("a mebibyte");
         }
     }
     Ok(found)
