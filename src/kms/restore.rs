@@ -50,6 +50,7 @@ impl Kms {
     ///
     /// # Examples
     /// ```
+    /// # #[cfg(feature = "sqlite")] {
     /// use std::sync::Arc;
     ///
     /// use strongroom::crypto::CryptoBackend;
@@ -73,6 +74,7 @@ impl Kms {
     /// restored.describe_key(key.key_id())?; // it is back, without anybody's will
     /// assert_eq!(restored.apply_deletions(&deletions)?, [key.arn().clone()]);
     /// assert_eq!(restored.describe_key(key.key_id()).unwrap_err().kind(), ErrorKind::NotFound);
+    /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn apply_deletions(&self, list: &[u8]) -> Result<Vec<KeyArn>> {

@@ -34,7 +34,7 @@ pub struct AnchorPoint {
 ///
 /// # Examples
 /// ```
-/// use std::sync::Arc;
+/// # #[cfg(feature = "sqlite")] {
 /// use strongroom::seal::RootKey;
 /// use strongroom::store::{FileAnchor, SqliteStore};
 /// use strongroom::{ErrorKind, Kms};
@@ -53,6 +53,7 @@ pub struct AnchorPoint {
 ///
 /// std::fs::rename(directory.path().join("monday"), &path)?;
 /// assert_eq!(open().unwrap_err().kind(), ErrorKind::Integrity);
+/// # }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Anchor: fmt::Debug + Send + Sync {
