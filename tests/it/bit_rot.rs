@@ -11,6 +11,7 @@ use strongroom::store::{FileAnchor, SqliteStore};
 use strongroom::{DecryptRequest, EncryptRequest, Kms};
 
 use crate::crash::fast_folder;
+use crate::lanes;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
@@ -84,29 +85,25 @@ fn effect(folder: &Path, sealed: &Sealed, what: &str) -> Effect {
     Effect::Harmless
 }
 
-/// Damages bytes of one file in turn, `step` apart, with the others as they are; two threads share the work.
-fn damage_each(files: &Files, ending: &str, sealed: &Sealed, step: usize) -> Result<(usize, usize), std::io::Error> {
+/// Damages bytes of one file in turn, `step` apart, with the others as they are. Returns how many were noticed, and how many
+/// harmless.
+fn damage_each(
+    files: &Files,
+    ending: &str,
+    sealed: &Sealed,
+    step: usize,
+) -> Result<(usize, usize), Box<dyn std::error::Error>> {
     let length = files.iter().find(|(name, _)| *name == ending).map_or(0, |(_, bytes)| bytes.len());
-    let half = |start: usize| -> std::io::Result<(usize, usize)> {
-        let (mut noticed, mut harmless) = (0, 0);
-        for at in (start..length).step_by(2 * step) {
-            let mut damaged = files.clone();
-            damaged.iter_mut().filter(|(name, _)| *name == ending).for_each(|(_, bytes)| bytes[at] ^= 0xFF);
-            let folder = fast_folder()?;
-            put(folder.path(), &damaged)?;
-            match effect(folder.path(), sealed, &format!("byte {at} of '{NAME}{ending}'")) {
-                Effect::Noticed => noticed += 1,
-                Effect::Harmless => harmless += 1,
-            }
-        }
-        Ok((noticed, harmless))
-    };
-    std::thread::scope(|scope| {
-        let other = scope.spawn(|| half(step));
-        let (noticed, harmless) = half(0)?;
-        let (more_noticed, more_harmless) = other.join().expect("no wrong plaintext")?;
-        Ok((noticed + more_noticed, harmless + more_harmless))
-    })
+    let places: Vec<usize> = (0..length).step_by(step).collect();
+    let effects = lanes::run(&places, |&at| {
+        let mut damaged = files.clone();
+        damaged.iter_mut().filter(|(name, _)| *name == ending).for_each(|(_, bytes)| bytes[at] ^= 0xFF);
+        let folder = fast_folder()?;
+        put(folder.path(), &damaged)?;
+        Ok(effect(folder.path(), sealed, &format!("byte {at} of '{NAME}{ending}'")))
+    })?;
+    let noticed = effects.iter().filter(|effect| **effect == Effect::Noticed).count();
+    Ok((noticed, effects.len() - noticed))
 }
 
 fn step(default: usize) -> usize {

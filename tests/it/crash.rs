@@ -3,23 +3,22 @@
 //! A child, this test binary run again, works on a store and says on a pipe what was acknowledged. Afterwards everything that
 //! it said must be there, and whatever else is there must be whole.
 //!
-//! `STRONGROOM_CRASH_RUNS` says how often children are killed at random instants; `STRONGROOM_DISK_FAULTS=all` has every kind of
-//! fault happen at every call, not only some of them.
+//! `STRONGROOM_CRASH_RUNS` says how often two children are killed at a random instant: 60 times, if it says nothing.
+//! `STRONGROOM_DISK_FAULTS=all` has every kind of fault happen at every call, not only some of them.
 
+mod kills;
 pub(crate) mod shim;
 mod work;
 
 use std::collections::BTreeMap;
 use std::env;
-use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
+use std::process::{self, Command, Stdio};
 
-use strongroom::crypto::CryptoBackend;
 use tempfile::TempDir;
 
 use self::shim::Fault;
+use crate::lanes;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
@@ -42,9 +41,15 @@ pub(crate) fn fast_folder() -> std::io::Result<TempDir> {
 }
 
 pub(crate) fn child(name: &str, path: &Path) -> std::io::Result<Command> {
-    let mut command = Command::new(env::current_exe()?);
+    let mut command = Command::new(this_program()?);
     command.args([name, "--exact", "--ignored", "--nocapture", "--test-threads=1"]).env(STORE, path);
     Ok(command)
+}
+
+/// This program. Where there is such a name, one that leads to it also after its file was replaced, as a build beside it does.
+fn this_program() -> std::io::Result<PathBuf> {
+    let running = PathBuf::from(format!("/proc/{}/exe", process::id()));
+    if running.exists() { Ok(running) } else { env::current_exe() }
 }
 
 #[test]
@@ -58,67 +63,6 @@ fn works_until_killed() -> TestResult {
 fn works_to_the_end() -> TestResult {
     work::to_the_end(Path::new(&env::var_os(STORE).ok_or("run by a crash test only")?));
     Ok(())
-}
-
-/// Two processes work on one file and are killed at a random instant.
-#[test]
-fn what_was_acknowledged_survives_a_kill_at_any_instant() -> TestResult {
-    const RUNS_OF_A_STORE: usize = 4;
-    let runs = env::var("STRONGROOM_CRASH_RUNS").map_or(Ok(100), |text| text.parse())?;
-    let (mut folder, mut acknowledged) = (fast_folder()?, Vec::new());
-    let mut total = 0;
-    for run in 0..runs {
-        if run % RUNS_OF_A_STORE == 0 {
-            folder = fast_folder()?;
-            acknowledged.clear();
-            work::prepare(&path_in(&folder))?;
-        }
-        let mut children = [spawn(&path_in(&folder))?, spawn(&path_in(&folder))?];
-        for (child, _) in &mut children {
-            child.stdin.take().expect("a pipe").write_all(b"go\n")?;
-        }
-        std::thread::sleep(instant()?);
-        for (child, _) in &mut children {
-            child.kill()?;
-        }
-        for child in children {
-            let lines = last_words(child)?;
-            total += lines.len();
-            acknowledged.extend(lines);
-        }
-        work::check(&path_in(&folder), &acknowledged, &format!("run {run}"))?;
-    }
-    println!("{runs} kills of two processes at random instants: {total} acknowledged changes, all there");
-    assert!(total > 0, "the children never got to work");
-    Ok(())
-}
-
-/// Between nothing and 16 ms, after both children have begun.
-fn instant() -> Result<Duration, strongroom::Error> {
-    let mut bytes = [0; 2];
-    CryptoBackend::default().random().fill(&mut bytes)?;
-    Ok(Duration::from_micros(u64::from(u16::from_be_bytes(bytes) >> 2)))
-}
-
-fn spawn(path: &Path) -> std::io::Result<(Child, BufReader<ChildStdout>)> {
-    let mut child = child(ENDLESS_CHILD, path)?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-    let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
-    let mut line = String::new();
-    while !line.ends_with("ready\n") {
-        line.clear();
-        assert!(output.read_line(&mut line)? > 0, "the child ended before it began");
-    }
-    Ok((child, output))
-}
-
-/// What a child had acknowledged when it was killed.
-fn last_words((mut child, mut output): (Child, BufReader<ChildStdout>)) -> std::io::Result<Vec<String>> {
-    child.wait()?;
-    let mut text = String::new();
-    output.read_to_string(&mut text)?;
-    let lines = whole_lines(&text);
-    assert!(lines.iter().all(|line| line.starts_with("done ")), "the child failed: {text}");
-    Ok(lines)
 }
 
 /// Without a last line that was cut off.
@@ -178,20 +122,26 @@ fn what_was_acknowledged_survives_every_fault_at_every_call() -> TestResult {
     let calls = u64::try_from(whole.calls.len())?;
     let all = env::var_os("STRONGROOM_DISK_FAULTS").is_some_and(|value| value == "all");
 
+    let faults: Vec<Fault> = shim::KINDS
+        .into_iter()
+        .flat_map(|(kind, step)| (1..=calls).step_by(if all { 1 } else { step }).map(move |at| (kind, at)))
+        .map(|(kind, at)| Fault { kind, at, seed: at })
+        .collect();
+    let runs = lanes::run(&faults, |fault| {
+        let (kind, at) = (fault.kind, fault.at);
+        let folder = fast_folder()?;
+        let what = format!("{kind} at call {at} of {calls}, {}", whole.calls[usize::try_from(at)? - 1]);
+        let run = shim.run(&path_in(&folder), *fault)?;
+        shim::check_ending(kind, &run, &what);
+        work::check(&path_in(&folder), &run.acknowledged, &what)?;
+        Ok((kind, run))
+    })?;
     let mut tallies = BTreeMap::new();
-    for (kind, step) in shim::KINDS {
+    for (kind, run) in runs {
         let tally: &mut Tally = tallies.entry(kind).or_default();
-        for at in (1..=calls).step_by(if all { 1 } else { step }) {
-            let folder = fast_folder()?;
-            let fault = Fault { kind, at, seed: at };
-            let what = format!("{kind} at call {at} of {calls}, {}", whole.calls[usize::try_from(at)? - 1]);
-            let run = shim.run(&path_in(&folder), fault)?;
-            shim::check_ending(kind, &run, &what);
-            work::check(&path_in(&folder), &run.acknowledged, &what)?;
-            tally.runs += 1;
-            tally.acknowledged += run.acknowledged.len();
-            tally.refused += run.refused.len();
-        }
+        tally.runs += 1;
+        tally.acknowledged += run.acknowledged.len();
+        tally.refused += run.refused.len();
     }
     let runs: u64 = tallies.values().map(|tally| tally.runs).sum();
     println!(

@@ -42,6 +42,8 @@ mod kms_mac;
 mod kms_openssl;
 mod kms_pipeline;
 mod kms_rotation;
+#[cfg(feature = "sqlite")]
+mod lanes;
 mod layering;
 mod management_types;
 mod metering;

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use strongroom::crypto::CryptoBackend;
+use strongroom::crypto::{CryptoBackend, RUST_CRYPTO};
 use strongroom::seal::RootKey;
 use strongroom::store::SqliteStore;
 use strongroom::{
@@ -21,11 +21,23 @@ const START: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
 /// Days in which a deletion comes due.
 const DAYS: u32 = 8;
 
+/// Opens a store as the children do: with the backend that needs no time to begin, as a process of AWS-LC does for its own
+/// source of randomness.
 fn open(path: &Path, clock: Arc<ManualClock>) -> strongroom::Result<Kms> {
-    let backend = CryptoBackend::default();
+    open_with(path, clock, RUST_CRYPTO)
+}
+
+fn open_with(path: &Path, clock: Arc<ManualClock>, backend: CryptoBackend) -> strongroom::Result<Kms> {
     let store = SqliteStore::open(path, &backend)?;
     let limits = KmsLimits { aliases_per_key: 1_000_000, ..KmsLimits::default() };
-    Kms::builder().store(store, RootKey::from_bytes(&[7; 32])).limits(limits).clock(clock).build()
+    Kms::builder().store(store, RootKey::from_bytes(&[7; 32])).limits(limits).clock(clock).backend(backend).build()
+}
+
+/// Opens a store for whoever looks at it afterwards.
+fn open_afterwards(path: &Path) -> strongroom::Result<Kms> {
+    let clock = Arc::new(ManualClock::new(START));
+    clock.advance_days(DAYS);
+    open_with(path, clock, CryptoBackend::default())
 }
 
 /// Makes the key that children without end change together.
@@ -40,12 +52,14 @@ fn say(text: &str) {
     out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush()).expect("the parent listens");
 }
 
-/// Says that it is ready, waits for a line or the end of its input, and works until it is killed; a failure ends it.
+/// Says that it is ready, waits for a line or the end of its input, opens the store, says so, and works until it is killed; a
+/// failure ends it.
 pub(super) fn without_end(path: &Path) -> TestResult {
-    let kms = open(path, Arc::new(ManualClock::new(START)))?;
-    let shared = kms.describe_key("alias/shared")?;
     say("ready");
     std::io::stdin().read_line(&mut String::new())?;
+    let kms = open(path, Arc::new(ManualClock::new(START)))?;
+    let shared = kms.describe_key("alias/shared")?;
+    say("opened");
     loop {
         let key = kms.create_key(Default::default())?;
         let id = key.key_id();
@@ -128,9 +142,31 @@ pub(super) fn check(path: &Path, acknowledged: &[String], what: &str) -> TestRes
 }
 
 fn check_lines(path: &Path, acknowledged: &[String]) -> TestResult {
-    let clock = Arc::new(ManualClock::new(START));
-    clock.advance_days(DAYS);
-    let kms = open(path, clock)?;
+    let kms = open_afterwards(path)?;
+    check_acknowledged(&kms, acknowledged)?;
+    check_whole(&kms)
+}
+
+/// What was acknowledged of late is there, nothing that was acknowledged before is missing, and the store is sound.
+pub(super) fn check_latest(path: &Path, before: &[String], latest: &[String], what: &str) -> TestResult {
+    let check = || {
+        let kms = open_afterwards(path)?;
+        check_acknowledged(&kms, latest)?;
+        check_sound(&kms)?;
+        let (keys, aliases) = (key_ids(&kms)?, aliases(|page| kms.list_aliases(page))?);
+        for words in before.iter().map(|line| line.split(' ').collect::<Vec<_>>()) {
+            let is_there = match words[1] {
+                "alias" => aliases.contains(&(words[3].to_owned(), words[2].to_owned())),
+                _ => keys.contains(words[2]),
+            };
+            assert!(is_there, "{words:?} is gone");
+        }
+        Ok(())
+    };
+    check().map_err(|error: Box<dyn std::error::Error>| format!("after {what}: {error}\n{latest:#?}").into())
+}
+
+fn check_acknowledged(kms: &Kms, acknowledged: &[String]) -> TestResult {
     let disabled: BTreeSet<&str> = acknowledged.iter().filter_map(|line| line.strip_prefix("done disable ")).collect();
     for line in acknowledged {
         let words: Vec<&str> = line.split(' ').collect();
@@ -138,10 +174,10 @@ fn check_lines(path: &Path, acknowledged: &[String]) -> TestResult {
         match words[1] {
             "create" if disabled.contains(id) => {
                 kms.enable_key(id)?;
-                check_blob(&kms, id, words[3])?;
+                check_blob(kms, id, words[3])?;
                 kms.disable_key(id)?;
             }
-            "create" => check_blob(&kms, id, words[3])?,
+            "create" => check_blob(kms, id, words[3])?,
             "alias" => assert_eq!(kms.describe_key(words[3])?.key_id().to_string(), id),
             "disable" => assert_eq!(kms.describe_key(id)?.state(), KeyState::Disabled),
             // Its time is over, whether or not the key was deleted.
@@ -149,7 +185,7 @@ fn check_lines(path: &Path, acknowledged: &[String]) -> TestResult {
             other => return Err(format!("the child says {other}").into()),
         }
     }
-    check_whole(&kms)
+    Ok(())
 }
 
 fn check_blob(kms: &Kms, id: &str, blob: &str) -> TestResult {
@@ -166,32 +202,30 @@ fn check_blob(kms: &Kms, id: &str, blob: &str) -> TestResult {
     Ok(())
 }
 
-/// No half change: every key opens, and keys and aliases know of each other.
-fn check_whole(kms: &Kms) -> TestResult {
+/// Every record opens, and so does all material; each is listed, and none is missing.
+fn check_sound(kms: &Kms) -> TestResult {
     let sound = kms.verify_store(|_| {})?;
     assert!(sound.is_sound(), "{sound:?}");
+    Ok(())
+}
+
+/// No half change: every key works, and keys and aliases know of each other.
+fn check_whole(kms: &Kms) -> TestResult {
+    check_sound(kms)?;
     let report = kms.run_maintenance()?;
     assert!(report.failed.is_empty() && report.not_scrubbed.is_none(), "{report:?}");
     let mut by_key = BTreeSet::new();
-    let mut marker = None;
-    loop {
-        let page = kms.list_keys(behind(marker))?;
-        for entry in &page.entries {
-            let key = kms.describe_key(entry.key_id)?;
-            match key.state() {
-                KeyState::Enabled => {
-                    let sealed = kms.encrypt(EncryptRequest::new(entry.key_id, b"whole"))?;
-                    let opened = kms.decrypt(DecryptRequest::new(&sealed.ciphertext_blob))?;
-                    assert_eq!(opened.plaintext.expose_secret(), b"whole");
-                }
-                state => assert!(matches!(state, KeyState::Disabled | KeyState::PendingDeletion), "{key:?}"),
+    for id in &key_ids(kms)? {
+        let key = kms.describe_key(id)?;
+        match key.state() {
+            KeyState::Enabled => {
+                let sealed = kms.encrypt(EncryptRequest::new(id, b"whole"))?;
+                let opened = kms.decrypt(DecryptRequest::new(&sealed.ciphertext_blob))?;
+                assert_eq!(opened.plaintext.expose_secret(), b"whole");
             }
-            by_key.extend(aliases(|page| kms.list_aliases_of_key(entry.key_id, page))?);
+            state => assert!(matches!(state, KeyState::Disabled | KeyState::PendingDeletion), "{key:?}"),
         }
-        marker = page.next_marker;
-        if marker.is_none() {
-            break;
-        }
+        by_key.extend(aliases(|page| kms.list_aliases_of_key(id, page))?);
     }
     assert_eq!(by_key, aliases(|page| kms.list_aliases(page))?);
     kms.create_key(Default::default())?;
@@ -202,18 +236,29 @@ fn behind(marker: Option<String>) -> PageRequest {
     marker.map_or_else(PageRequest::default, |marker| PageRequest::default().marker(marker))
 }
 
-/// All pages of a list of aliases.
-fn aliases(
-    list: impl Fn(PageRequest) -> strongroom::Result<strongroom::Page<strongroom::AliasListEntry>>,
-) -> strongroom::Result<BTreeSet<(String, String)>> {
-    let mut found = BTreeSet::new();
+/// All pages of a list.
+fn all<T>(list: impl Fn(PageRequest) -> strongroom::Result<strongroom::Page<T>>) -> strongroom::Result<Vec<T>> {
+    let mut found = Vec::new();
     let mut marker = None;
     loop {
         let page = list(behind(marker))?;
-        found.extend(page.entries.iter().map(|entry| (entry.alias_name.to_string(), entry.target_key_id.to_string())));
+        found.extend(page.entries);
         marker = page.next_marker;
         if marker.is_none() {
             return Ok(found);
         }
     }
+}
+
+fn key_ids(kms: &Kms) -> strongroom::Result<BTreeSet<String>> {
+    Ok(all(|page| kms.list_keys(page))?.iter().map(|entry| entry.key_id.to_string()).collect())
+}
+
+/// Names and the keys that they stand for.
+fn aliases(
+    list: impl Fn(PageRequest) -> strongroom::Result<strongroom::Page<strongroom::AliasListEntry>>,
+) -> strongroom::Result<BTreeSet<(String, String)>> {
+    let name_and_key =
+        |entry: &strongroom::AliasListEntry| (entry.alias_name.to_string(), entry.target_key_id.to_string());
+    Ok(all(list)?.iter().map(name_and_key).collect())
 }

@@ -1,0 +1,37 @@
+//! Long work that a few threads share.
+
+use std::panic;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// As many as the smallest machine has processors on which the long versions of tests run.
+const LANES: usize = 2;
+
+/// Does the work for every item, and returns what came of it in no order. The first failure ends it.
+pub(crate) fn run<T: Sync, R: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<R, Box<dyn std::error::Error>> + Sync,
+) -> Result<Vec<R>, Box<dyn std::error::Error>> {
+    let next = AtomicUsize::new(0);
+    let lane = || {
+        let mut done = Vec::new();
+        while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+            match work(item) {
+                Ok(result) => done.push(result),
+                Err(error) => {
+                    next.store(items.len(), Ordering::Relaxed);
+                    return Err(error.to_string());
+                }
+            }
+        }
+        Ok(done)
+    };
+    thread::scope(|scope| {
+        let lanes = [(); LANES].map(|()| scope.spawn(lane));
+        let mut all = Vec::with_capacity(items.len());
+        for lane in lanes {
+            all.extend(lane.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))?);
+        }
+        Ok(all)
+    })
+}
