@@ -7,6 +7,7 @@
 //! `STRONGROOM_DISK_FAULTS=all` has every kind of fault happen at every call, not only some of them.
 
 mod kills;
+mod rotation;
 pub(crate) mod shim;
 mod work;
 
@@ -65,10 +66,14 @@ fn works_to_the_end() -> TestResult {
     Ok(())
 }
 
-/// Without a last line that was cut off.
+/// What a child said, without a last line that was cut off.
 fn whole_lines(text: &str) -> Vec<String> {
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    whole.lines().map(str::to_owned).collect()
+    // The first thing that it says stands on the line on which the test runner names it.
+    let said = |line: &str| {
+        line.strip_prefix("test ").and_then(|named| named.split_once(" ... ")).map_or(line, |(_, said)| said).to_owned()
+    };
+    whole.lines().map(said).collect()
 }
 
 /// A process whose files may not grow beyond a limit gets short writes first and errors then, wherever the limit falls: in
@@ -119,22 +124,14 @@ fn what_was_acknowledged_survives_every_fault_at_every_call() -> TestResult {
     let whole = shim.run(&path_in(&folder), Fault { kind: "none", at: 0, seed: 0 })?;
     assert!(whole.finished && whole.refused.is_empty(), "{whole:?}");
     work::check(&path_in(&folder), &whole.acknowledged, "no fault")?;
-    let calls = u64::try_from(whole.calls.len())?;
-    let all = env::var_os("STRONGROOM_DISK_FAULTS").is_some_and(|value| value == "all");
-
-    let faults: Vec<Fault> = shim::KINDS
-        .into_iter()
-        .flat_map(|(kind, step)| (1..=calls).step_by(if all { 1 } else { step }).map(move |at| (kind, at)))
-        .map(|(kind, at)| Fault { kind, at, seed: at })
-        .collect();
-    let runs = lanes::run(&faults, |fault| {
-        let (kind, at) = (fault.kind, fault.at);
+    let calls = whole.calls.len();
+    let runs = lanes::run(&shim::faults(calls, 1)?, |fault| {
         let folder = fast_folder()?;
-        let what = format!("{kind} at call {at} of {calls}, {}", whole.calls[usize::try_from(at)? - 1]);
+        let what = format!("{fault:?} of {calls} calls, {}", whole.calls[usize::try_from(fault.at)? - 1]);
         let run = shim.run(&path_in(&folder), *fault)?;
-        shim::check_ending(kind, &run, &what);
+        shim::check_ending(fault, &run, &what);
         work::check(&path_in(&folder), &run.acknowledged, &what)?;
-        Ok((kind, run))
+        Ok((fault.kind, run))
     })?;
     let mut tallies = BTreeMap::new();
     for (kind, run) in runs {

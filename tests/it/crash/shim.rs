@@ -1,5 +1,6 @@
 //! The library between a child and its files (`tests/support/disk_faults`): built once, loaded into children.
 
+use std::num::TryFromIntError;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -29,6 +30,35 @@ pub(crate) struct Fault {
     /// The call, counted from 1.
     pub(crate) at: u64,
     pub(crate) seed: u64,
+}
+
+impl Fault {
+    /// Whether what was not synchronised is lost.
+    pub(crate) fn cuts_power(&self) -> bool {
+        matches!(self.kind, "power" | "power_random")
+    }
+
+    /// Whether the process ends with it.
+    pub(crate) fn ends_the_process(&self) -> bool {
+        matches!(self.kind, "kill" | "torn") || self.cuts_power()
+    }
+
+    /// Whether one call has it, and the next one is as ever.
+    pub(crate) fn is_over_at_once(&self) -> bool {
+        matches!(self.kind, "short" | "eio" | "enospc_once")
+    }
+}
+
+/// Faults of every kind for a child that makes so many calls: at each call if `STRONGROOM_DISK_FAULTS=all`, and else
+/// `thinning` times as far apart as [`KINDS`] says.
+pub(crate) fn faults(calls: usize, thinning: usize) -> Result<Vec<Fault>, TryFromIntError> {
+    let calls = u64::try_from(calls)?;
+    let all = env::var_os("STRONGROOM_DISK_FAULTS").is_some_and(|value| value == "all");
+    let at_calls = |(kind, step): (&'static str, usize)| {
+        let calls = (1..=calls).step_by(if all { 1 } else { step * thinning });
+        calls.map(move |at| Fault { kind, at, seed: at })
+    };
+    Ok(KINDS.into_iter().flat_map(at_calls).collect())
 }
 
 /// What came of it.
@@ -107,15 +137,15 @@ impl Shim {
     }
 }
 
-/// How a child with a fault of a kind must end.
-pub(crate) fn check_ending(kind: &str, run: &Run, what: &str) {
-    let ends_at_once = matches!(kind, "kill" | "torn" | "power" | "power_random");
-    assert_eq!(run.finished, !ends_at_once, "{what}: {run:?}");
-    let most_refused = match kind {
+/// How a child with a fault must end.
+pub(crate) fn check_ending(fault: &Fault, run: &Run, what: &str) {
+    assert_eq!(run.finished, !fault.ends_the_process(), "{what}: {run:?}");
+    let most_refused = match fault.kind {
         // SQLite writes the rest of a short write, and nobody notices.
-        "kill" | "torn" | "power" | "power_random" | "short" => 0,
+        "short" => 0,
         // The change in which it happens, and nothing after it.
         "eio" | "enospc_once" => 1,
+        _ if fault.ends_the_process() => 0,
         _ => usize::MAX,
     };
     assert!(run.refused.len() <= most_refused, "{what}: {run:?}");

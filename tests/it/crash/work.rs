@@ -47,7 +47,7 @@ pub(super) fn prepare(path: &Path) -> strongroom::Result<()> {
     kms.create_alias("alias/shared", key.key_id())
 }
 
-fn say(text: &str) {
+pub(super) fn say(text: &str) {
     let mut out = std::io::stdout();
     out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush()).expect("the parent listens");
 }
@@ -90,7 +90,7 @@ pub(super) fn to_the_end(path: &Path) {
     say("end");
 }
 
-fn said<T>(what: &str, result: strongroom::Result<T>) -> Option<T> {
+pub(super) fn said<T>(what: &str, result: strongroom::Result<T>) -> Option<T> {
     result.inspect_err(|error| say(&format!("refused {what}: {error:?}"))).ok()
 }
 
