@@ -1,59 +1,89 @@
-//! Keys that stay: a store in a file, opened again; a wrong root key; a backup and its restoration.
+//! Keys that stay: a store in a file, opened again; a wrong root key; a root key that moves; a backup, and what it must be told.
 //!
 //! `cargo run --example persistent`
 
 use std::error::Error;
 use std::path::Path;
+use std::sync::Arc;
 use std::{fs, io};
 
 use strongroom::crypto::CryptoBackend;
 use strongroom::seal::RootKey;
 use strongroom::store::SqliteStore;
-use strongroom::{DecryptRequest, EncryptRequest, Kms};
+use strongroom::{Clock, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, Kms, ManualClock, SystemClock};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
-    let path = folder.path().join("keys.strongroom");
-    let root_key = folder.path().join("root.key");
+    let [path, backup, root_key, next_root_key] =
+        ["keys.strongroom", "monday.strongroom", "root.key", "next-root.key"].map(|name| folder.path().join(name));
     RootKey::generate_file(&root_key)?;
     println!("1. A root key in a file. In earnest it is kept apart from the store: without it the store is lost.");
 
-    let sealed = {
+    let [invoice, draft] = {
         let kms = Kms::open(&path, RootKey::from_file(&root_key)?)?;
-        let key = kms.create_key(Default::default())?;
-        kms.create_alias("alias/invoices", key.key_id())?;
-        println!("2. A new store, with a key in it: {}", key.arn());
-        kms.encrypt(EncryptRequest::new("alias/invoices", b"paid in full"))?.ciphertext_blob
+        println!("2. A new store with two keys in it, each of which encrypts something.");
+        [encrypt(&kms, "alias/invoices", b"paid in full")?, encrypt(&kms, "alias/drafts", b"not for long")?]
     };
     println!("3. The KMS is closed. What is left is a file of {} bytes.", fs::metadata(&path)?.len());
 
     let kms = Kms::open(&path, RootKey::from_file(&root_key)?)?;
-    check(&kms, &sealed)?;
+    assert_eq!(decrypt(&kms, &invoice)?, b"paid in full");
     println!("4. Opened again, it decrypts what was encrypted before.");
 
-    match Kms::open(&path, RootKey::from_bytes(&[0; 32])) {
-        Err(refusal) => println!("5. Another root key is refused:\n   {refusal}"),
-        Ok(_) => return Err("a wrong root key was accepted".into()),
-    }
+    let refusal = Kms::open(&path, RootKey::from_bytes(&[0; 32])).expect_err("this is not its root key");
+    assert_eq!(refusal.kind(), ErrorKind::RootKey);
+    println!("5. Another root key is refused:\n   {refusal}");
 
-    let backup = folder.path().join("monday.strongroom");
     SqliteStore::open(&path, &CryptoBackend::default())?.back_up(&backup)?;
     println!("6. A backup, written while the KMS goes on: {} bytes.", fs::metadata(&backup)?.len());
 
+    RootKey::generate_file(&next_root_key)?;
+    let rotation = kms.move_root_key(RootKey::from_file(&next_root_key)?)?;
     drop(kms);
+    assert!(Kms::open(&path, RootKey::from_file(&root_key)?).is_err());
+    println!("7. The root key has moved to another file as version {}:", rotation.version());
+    println!("   {} records were sealed anew. The old file is kept, as the backup needs it.", rotation.resealed());
+
+    let deletions = delete_drafts(&path, RootKey::from_file(&next_root_key)?)?;
+    println!("8. The key of the drafts was deleted, and the list of deletions lies beside the backup.");
+
     remove(&path)?;
     fs::rename(&backup, &path)?;
-    check(&Kms::open(&path, RootKey::from_file(&root_key)?)?, &sealed)?;
-    println!("7. The store was lost, the backup put in its place, and nothing is missing.");
+    let kms = Kms::open(&path, RootKey::from_file(&root_key)?)?;
+    assert_eq!(decrypt(&kms, &draft)?, b"not for long");
+    println!("9. The store was lost and the backup put in its place: the deleted key is back.");
+
+    assert_eq!(kms.apply_deletions(&deletions)?.len(), 1);
+    assert_eq!(kms.describe_key("alias/drafts").expect_err("deleted").kind(), ErrorKind::NotFound);
+    assert!(decrypt(&kms, &draft).is_err());
+    assert_eq!(decrypt(&kms, &invoice)?, b"paid in full");
+    assert!(kms.verify_store(|_| {})?.is_sound());
+    println!("10. It was told of the deletions: the key is gone for good, and nothing else is missing.");
     Ok(())
 }
 
-fn check(kms: &Kms, sealed: &[u8]) -> Result<(), Box<dyn Error>> {
-    let opened = kms.decrypt(DecryptRequest::new(sealed))?;
-    if opened.plaintext.expose_secret() != b"paid in full" {
-        return Err("the plaintext is not the one that was encrypted".into());
-    }
-    Ok(())
+/// Makes a key with an alias, and encrypts a text under it.
+fn encrypt(kms: &Kms, alias: &str, text: &[u8]) -> strongroom::Result<Vec<u8>> {
+    let key = kms.create_key(Default::default())?;
+    kms.create_alias(alias, key.key_id())?;
+    Ok(kms.encrypt(EncryptRequest::new(alias, text))?.ciphertext_blob)
+}
+
+fn decrypt(kms: &Kms, sealed: &[u8]) -> strongroom::Result<Vec<u8>> {
+    Ok(kms.decrypt(DecryptRequest::new(sealed))?.plaintext.expose_secret().to_vec())
+}
+
+/// Lets a key wait for its deletion, on a clock that can be moved, and returns the list of what was deleted.
+fn delete_drafts(path: &Path, root_key: RootKey) -> strongroom::Result<Vec<u8>> {
+    let clock = Arc::new(ManualClock::new(SystemClock.now()));
+    let store = SqliteStore::open(path, &CryptoBackend::default())?;
+    let kms = Kms::builder().store(store, root_key).clock(Arc::clone(&clock)).build()?;
+    let drafts = kms.describe_key("alias/drafts")?;
+    kms.schedule_key_deletion(drafts.key_id(), DeletionWindow::MIN)?;
+    clock.advance_days(8);
+    let report = kms.run_maintenance()?;
+    assert_eq!(report.deleted, [drafts.arn().clone()]);
+    kms.export_deletions()
 }
 
 /// Removes a store with its log: a log that stays would be played into the file that takes the place.
