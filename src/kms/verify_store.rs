@@ -51,7 +51,9 @@ impl StoreReport {
         self.records
     }
 
-    /// What was found, an error for each record, most of kind [`Integrity`](crate::ErrorKind::Integrity).
+    /// What was found: an error for each record, most of kind [`Integrity`](crate::ErrorKind::Integrity), and for damage to what
+    /// holds the records together one of kind [`Store`](crate::ErrorKind::Store), with
+    /// [`StoreError::Damaged`](crate::store::StoreError::Damaged) as its source.
     pub fn problems(&self) -> &[Error] {
         &self.problems
     }
@@ -59,8 +61,9 @@ impl StoreReport {
 
 impl Kms {
     /// Reads the whole store while it is in use, and makes sure that each record is the one that was written last under its
-    /// name, opens with all its material, and makes sense; that no record was added; and that none is missing. It compares the store with its anchor
-    /// too. Nothing is changed. Needs the authority's handle.
+    /// name, opens with all its material, and makes sense; that no record was added; and that none is missing. It compares the
+    /// store with its anchor too, and has the store look at what holds the records together: SQLite checks the whole file.
+    /// Nothing is changed. Needs the authority's handle.
     ///
     /// A key that is touched is checked as well; this finds what nobody touches. `progress` is called about every
     /// thousand records.

@@ -243,6 +243,17 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     fn scrub(&self) -> Result<()> {
         Ok(())
     }
+
+    /// Looks for damage to what holds the records together and is no record itself, such as pages of a file that are linked
+    /// wrongly, and returns what it finds. It may read everything that there is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Store`] if it cannot look.
+    ///
+    /// A store that has nothing of that kind has nothing to look for, which is the default; one around another must pass it on.
+    fn check_structure(&self) -> Result<Vec<StoreError>> {
+        Ok(Vec::new())
+    }
 }
 
 impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
@@ -272,6 +283,10 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
 
     fn scrub(&self) -> Result<()> {
         (**self).scrub()
+    }
+
+    fn check_structure(&self) -> Result<Vec<StoreError>> {
+        (**self).check_structure()
     }
 }
 

@@ -7,8 +7,8 @@ use std::{env, fs};
 
 use strongroom::crypto::CryptoBackend;
 use strongroom::seal::RootKey;
-use strongroom::store::{FileAnchor, SqliteStore};
-use strongroom::{DecryptRequest, EncryptRequest, Kms};
+use strongroom::store::{FileAnchor, SqliteStore, StoreError};
+use strongroom::{DecryptRequest, EncryptRequest, ErrorKind, Kms};
 
 use crate::crash::fast_folder;
 use crate::lanes;
@@ -143,5 +143,48 @@ fn every_damaged_byte_of_the_log_is_noticed_with_an_anchor() -> TestResult {
     // Without one SQLite drops the log from the damaged place on, and nobody notices: keys are gone, none is wrong.
     files.retain(|(ending, _)| *ending != ANCHOR);
     damage_each(&files, "-wal", &sealed, step(509).max(101))?;
+    Ok(())
+}
+
+/// A number in the file of a store, as SQLite writes it.
+fn number(file: &[u8], at: usize) -> usize {
+    let bytes = file[at..at + 4].try_into().expect("four bytes");
+    u32::from_be_bytes(bytes).try_into().expect("a small number")
+}
+
+#[test]
+fn a_page_in_use_in_the_list_of_free_pages_is_noticed_before_it_is_overwritten() -> TestResult {
+    /// Where the header of the file names the first page of the list.
+    const FIRST_FREE: usize = 32;
+    /// Where the header has the size of a page.
+    const PAGE_SIZE: usize = 16;
+
+    let folder = fast_folder()?;
+    let kms = open(folder.path())?;
+    let key = kms.create_key(Default::default())?.key_id();
+    // What is too long for a page of the table gets pages of its own, and they are free when it is short again.
+    kms.update_key_description(key, "x".repeat(8_192))?;
+    kms.update_key_description(key, "")?;
+    let sealed = fill(&kms)?;
+    drop(kms);
+    let mut files = files_in(folder.path())?;
+    assert!(open(folder.path())?.verify_store(|_| {})?.is_sound());
+
+    // The list is a page with the number of the next such page, how many others it names, and those.
+    let file = &mut files[0].1;
+    let page = usize::from(u16::from_be_bytes([file[PAGE_SIZE], file[PAGE_SIZE + 1]]));
+    let list = (number(file, FIRST_FREE) - 1) * page;
+    assert!(number(file, list + 4) > 0, "it names one");
+    // Instead it names the first page of a table. SQLite would write something else there next time it needs a page.
+    file[list + 8..list + 12].copy_from_slice(&2_u32.to_be_bytes());
+    let damaged = fast_folder()?;
+    put(damaged.path(), &files)?;
+
+    assert_eq!(effect(damaged.path(), &sealed, "the list of free pages"), Effect::Harmless);
+    let report = open(damaged.path())?.verify_store(|_| {})?;
+    let problem = report.problems().first().ok_or("nothing was noticed")?;
+    assert_eq!(problem.kind(), ErrorKind::Store);
+    let reason = std::error::Error::source(problem).and_then(|source| source.downcast_ref::<StoreError>());
+    assert!(matches!(reason, Some(StoreError::Damaged(_))), "{problem:?}");
     Ok(())
 }

@@ -18,7 +18,7 @@ pub(in crate::kms) struct Checked {
 
 impl Sealed {
     /// Reads every record, compares it with the index, opens it and shows it to `examine`; then looks for what the index
-    /// lists and is not there. Problems are collected and stop nothing.
+    /// lists and is not there, and has the store look at its structure. Problems are collected and stop nothing.
     pub(in crate::kms) fn verify(
         &self,
         progress: &mut dyn FnMut(Checked),
@@ -46,6 +46,7 @@ impl Sealed {
             }
         }
         problems.extend(self.missing(&seen, start)?);
+        problems.extend(self.store.check_structure()?.into_iter().map(Error::from));
         Ok((checked.records, problems))
     }
 

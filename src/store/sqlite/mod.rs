@@ -176,6 +176,10 @@ impl KeyStore for SqliteStore {
             Ok(())
         })
     }
+
+    fn check_structure(&self) -> Result<Vec<StoreError>> {
+        self.read(rows::damage)
+    }
 }
 
 impl fmt::Debug for SqliteStore {

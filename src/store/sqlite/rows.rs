@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, params};
 
-use super::failure::failed;
+use super::failure::{failed, reason};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
+use crate::store::error::StoreError;
 use crate::store::{Change, CommitError, Expectation, MAX_SCAN, Record, RecordId, Revision, Scan, StoreId};
 
 const ID: &str = "SELECT id FROM store";
@@ -25,6 +26,10 @@ const SCAN_ACCOUNT: &str = "SELECT account, name, revision, body FROM record
     WHERE kind = ?1 AND account = ?3 ORDER BY name LIMIT ?2";
 const SCAN_ACCOUNT_AFTER: &str = "SELECT account, name, revision, body FROM record
     WHERE kind = ?1 AND account = ?3 AND name > ?4 ORDER BY name LIMIT ?2";
+const CHECK: &str = "PRAGMA integrity_check";
+
+/// What [`CHECK`] says if it finds nothing.
+const WHOLE: &str = "ok";
 
 /// Reads the identity of the store.
 pub(super) fn store_id(connection: &Connection) -> Result<StoreId> {
@@ -79,6 +84,21 @@ fn record(scan: &Scan, row: &Row<'_>) -> Result<(RecordId, Record)> {
     let id = RecordId { kind: scan.kind, account, name: row.get(1).map_err(failed)? };
     let revision = from_column(row.get(2).map_err(failed)?)?;
     Ok((id, Record { revision, body: body(row, 3).map_err(failed)? }))
+}
+
+/// Has SQLite go through the whole file: the tree of every table, the list of free pages, and that each page belongs to one
+/// of them.
+pub(super) fn damage(connection: &Connection) -> Result<Vec<StoreError>> {
+    let lines = |mut check: Statement<'_>| check.query_map([], |row| row.get(0))?.collect();
+    let found: rusqlite::Result<Vec<String>> = connection.prepare(CHECK).and_then(lines);
+    match found.map_err(reason) {
+        Ok(found) => {
+            Ok(found.into_iter().filter(|line| line != WHOLE).map(|line| StoreError::Damaged(line.into())).collect())
+        }
+        // It cannot even be gone through.
+        Err(damaged @ StoreError::Damaged(_)) => Ok(vec![damaged]),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Finds an expectation that does not hold.
