@@ -26,6 +26,8 @@ mod grants;
 mod hsm_beyond_aws;
 #[cfg(feature = "pkcs11")]
 mod hsm_cluster;
+#[cfg(all(feature = "pkcs11", feature = "sqlite"))]
+mod hsm_kills;
 mod integrity;
 mod interop;
 mod interop_key_pairs;

@@ -18,6 +18,20 @@ pub struct Bare {
 // SAFETY: a session may be used by any thread, one at a time; `&mut self` sees to that.
 unsafe impl Send for Bare {}
 
+/// Most secret keys of a token that are looked at.
+const MOST_KEYS: usize = 256;
+
+/// What a token says of a secret key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SecretKey {
+    /// CKA_ID.
+    pub id: Vec<u8>,
+    /// CKA_EXTRACTABLE.
+    pub extractable: bool,
+    /// CKA_SENSITIVE.
+    pub sensitive: bool,
+}
+
 macro_rules! call {
     ($bare:expr, $function:ident($($argument:expr),*)) => {{
         // SAFETY: the module keeps to the standard, and so do the arguments.
@@ -60,6 +74,37 @@ impl Bare {
         ];
         let (count, mut object) = (template.len() as CK_ULONG, 0);
         call!(bare, C_CreateObject(bare.session, template.as_mut_ptr(), count, &mut object));
+    }
+
+    /// Every secret key of a token, in the order of their ids.
+    pub fn secret_keys(module: &Path, label: &str) -> Vec<SecretKey> {
+        let bare = Self::open(module, label);
+        let mut class = CKO_SECRET_KEY;
+        let mut template = [attribute(CKA_CLASS, bytes_of(&mut class))];
+        call!(bare, C_FindObjectsInit(bare.session, template.as_mut_ptr(), 1));
+        let (mut objects, mut count) = ([0; MOST_KEYS], 0);
+        call!(bare, C_FindObjects(bare.session, objects.as_mut_ptr(), MOST_KEYS as CK_ULONG, &mut count));
+        call!(bare, C_FindObjectsFinal(bare.session));
+        assert!((count as usize) < MOST_KEYS, "all of them are looked at");
+        let mut keys: Vec<SecretKey> = objects[..count as usize].iter().map(|object| bare.secret_key(*object)).collect();
+        keys.sort();
+        keys
+    }
+
+    fn secret_key(&self, object: CK_OBJECT_HANDLE) -> SecretKey {
+        let read = |kind: CK_ATTRIBUTE_TYPE| {
+            let mut value = vec![0_u8; 64];
+            let (pointer, length) = (value.as_mut_ptr().cast(), value.len() as CK_ULONG);
+            let mut template = [CK_ATTRIBUTE { type_: kind, pValue: pointer, ulValueLen: length }];
+            call!(self, C_GetAttributeValue(self.session, object, template.as_mut_ptr(), 1));
+            value.truncate(template[0].ulValueLen as usize);
+            value
+        };
+        SecretKey {
+            id: read(CKA_ID),
+            extractable: read(CKA_EXTRACTABLE) != [CK_FALSE],
+            sensitive: read(CKA_SENSITIVE) == [CK_TRUE],
+        }
     }
 
     fn open(module: &Path, label: &str) -> Self {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use libloading::Library;
 
-use crate::module::{HANG, RETURN, SLEEP};
+use crate::module::{HANG, KILL, KILL_AFTER, RETURN, SLEEP};
 
 macro_rules! functions {
     ($($name:ident),* $(,)?) => {
@@ -37,6 +37,10 @@ pub enum Action {
     Sleep(u64),
     /// Waits first until the rules are cleared.
     Hang,
+    /// Kills the process, as `kill -9` does.
+    Kill,
+    /// Kills the process when it is done, before anybody hears of it.
+    KillAfter,
 }
 
 /// A copy of the shim, loaded: other copies know nothing of its rules.
@@ -85,6 +89,8 @@ impl Shim {
             Action::Return(value) => (RETURN, value),
             Action::Sleep(value) => (SLEEP, value),
             Action::Hang => (HANG, 0),
+            Action::Kill => (KILL, 0),
+            Action::KillAfter => (KILL_AFTER, 0),
         };
         // SAFETY: the function has this type.
         unsafe {

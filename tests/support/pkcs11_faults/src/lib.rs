@@ -12,7 +12,7 @@ mod module;
 mod process;
 mod tokens;
 
-pub use bare::Bare;
+pub use bare::{Bare, SecretKey};
 pub use control::{Action, Function, Shim};
 pub use process::in_child;
 pub use tokens::{Nss, PIN, SoftHsm, nss_module, soft_hsm_module};

@@ -17,6 +17,10 @@ pub(crate) const RETURN: u64 = 0;
 pub(crate) const SLEEP: u64 = 1;
 /// Wait until it is released, and go on.
 pub(crate) const HANG: u64 = 2;
+/// Kill the process.
+pub(crate) const KILL: u64 = 3;
+/// Do what is asked, and kill the process before anybody hears of it.
+pub(crate) const KILL_AFTER: u64 = 4;
 
 /// CKM_CLOUDHSM_AES_GCM.
 const CLOUDHSM_AES_GCM: CK_MECHANISM_TYPE = CKM_VENDOR_DEFINED | 0x1087;
@@ -24,6 +28,8 @@ const CLOUDHSM_AES_GCM: CK_MECHANISM_TYPE = CKM_VENDOR_DEFINED | 0x1087;
 /// Who makes initialisation vectors: us, the token into the parameter, the token before or after the ciphertext.
 static IV_MODE: AtomicUsize = AtomicUsize::new(0);
 static VANISHED: AtomicBool = AtomicBool::new(false);
+/// The process does not outlive the call that is under way.
+static DOOMED: AtomicBool = AtomicBool::new(false);
 static RELEASED: AtomicU64 = AtomicU64::new(0);
 static CALLS: [AtomicU64; Function::ALL.len()] = [const { AtomicU64::new(0) }; Function::ALL.len()];
 static RULES: Mutex<Vec<Rule>> = Mutex::new(Vec::new());
@@ -73,10 +79,26 @@ fn consult(function: Function) -> Option<CK_RV> {
                 thread::sleep(Duration::from_millis(1));
             }
         }
+        Some((KILL, _)) => kill(),
+        Some((KILL_AFTER, _)) => DOOMED.store(true, SeqCst),
         _ => {}
     }
     let of_module = matches!(function, Function::Initialize | Function::Finalize | Function::GetSlotList);
     (VANISHED.load(SeqCst) && !of_module).then_some(CKR_TOKEN_NOT_PRESENT)
+}
+
+/// Ends the process at once: nothing is unwound, flushed or dropped.
+fn kill() {
+    // SAFETY: a signal to this process, which nobody can catch.
+    unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+}
+
+/// Passes on what the real module answered, if there is anybody left to hear it.
+fn answered(value: CK_RV) -> CK_RV {
+    if DOOMED.load(SeqCst) {
+        kill();
+    }
+    value
 }
 
 macro_rules! forward {
@@ -87,7 +109,7 @@ macro_rules! forward {
                     return value;
                 }
                 // SAFETY: the arguments are the caller's, who keeps to the standard.
-                unsafe { ((*REAL).$name.expect("the real module has it"))($($argument),*) }
+                answered(unsafe { ((*REAL).$name.expect("the real module has it"))($($argument),*) })
             }
         )*
 
@@ -142,7 +164,7 @@ unsafe extern "C" fn C_Initialize(arguments: *mut c_void) -> CK_RV {
             }
             None => arguments,
         };
-        ((*REAL).C_Initialize.expect("the real module has it"))(given)
+        answered(((*REAL).C_Initialize.expect("the real module has it"))(given))
     }
 }
 
@@ -156,7 +178,7 @@ unsafe extern "C" fn C_GetSlotList(present: CK_BBOOL, list: *mut CK_SLOT_ID, cou
             *count = 0;
             return CKR_OK;
         }
-        ((*REAL).C_GetSlotList.expect("the real module has it"))(present, list, count)
+        answered(((*REAL).C_GetSlotList.expect("the real module has it"))(present, list, count))
     }
 }
 
@@ -175,7 +197,7 @@ unsafe extern "C" fn C_EncryptInit(
         let kind = (*mechanism).mechanism;
         let mode = IV_MODE.load(SeqCst);
         if mode == 0 || !(kind == CKM_AES_GCM || kind == CLOUDHSM_AES_GCM) {
-            return init(session, mechanism, key);
+            return answered(init(session, mechanism, key));
         }
         let parameters = (*mechanism).pParameter.cast::<CK_GCM_PARAMS>();
         let mut vector = [0_u8; 12];
@@ -208,7 +230,7 @@ unsafe extern "C" fn C_EncryptInit(
             vectors.retain(|known| known.0 != session);
             vectors.push((session, vector));
         }
-        init(session, &mut real, key)
+        answered(init(session, &mut real, key))
     }
 }
 
@@ -227,7 +249,7 @@ unsafe extern "C" fn C_Encrypt(
         let encrypt = (*REAL).C_Encrypt.expect("the real module has it");
         let vector = VECTORS.lock().unwrap().iter().find(|known| known.0 == session).map(|known| known.1);
         let Some(vector) = vector.filter(|_| IV_MODE.load(SeqCst) > 1) else {
-            return encrypt(session, input, length, output, written);
+            return answered(encrypt(session, input, length, output, written));
         };
         if output.is_null() {
             let value = encrypt(session, input, length, output, written);

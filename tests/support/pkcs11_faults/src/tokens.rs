@@ -46,8 +46,10 @@ fn first(paths: &[&str]) -> Option<PathBuf> {
 /// them, and changing it while other threads read it is not sound: so the path is written into the copy of the file.
 #[derive(Debug)]
 pub struct SoftHsm {
-    folder: TempDir,
+    folder: PathBuf,
     shim: Shim,
+    /// Deletes the folder when it is dropped: by the one that made it.
+    _made: Option<TempDir>,
 }
 
 impl SoftHsm {
@@ -72,7 +74,18 @@ impl SoftHsm {
         let copy = folder.path().join("softhsm.so");
         fs::write(&copy, patched(fs::read(module).expect("the module"), &configuration)).expect("a file");
         let shim = Shim::new(folder.path(), "shim", &copy, "");
-        Some(Self { folder, shim })
+        Some(Self { folder: folder.path().to_owned(), shim, _made: Some(folder) })
+    }
+
+    /// The same copy and tokens in another process, behind a shim of its own.
+    pub fn of_other_process(folder: &Path) -> Self {
+        let shim = Shim::new(folder, "other", &folder.join("softhsm.so"), "");
+        Self { folder: folder.to_owned(), shim, _made: None }
+    }
+
+    /// Where all of it lies.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The shim in front of it.
@@ -82,24 +95,24 @@ impl SoftHsm {
 
     /// The module without a shim.
     pub fn bare_path(&self) -> PathBuf {
-        self.folder.path().join("softhsm.so")
+        self.folder.join("softhsm.so")
     }
 
     /// The configuration, for programs that use the same tokens.
     pub fn configuration(&self) -> PathBuf {
-        self.folder.path().join("c")
+        self.folder.join("c")
     }
 
     /// Takes the tokens away.
     pub fn take_away(&self) {
-        fs::rename(self.folder.path().join("tokens"), self.folder.path().join("away")).expect("a folder is moved");
-        fs::create_dir(self.folder.path().join("tokens")).expect("a folder");
+        fs::rename(self.folder.join("tokens"), self.folder.join("away")).expect("a folder is moved");
+        fs::create_dir(self.folder.join("tokens")).expect("a folder");
     }
 
     /// Brings them back.
     pub fn bring_back(&self) {
-        fs::remove_dir(self.folder.path().join("tokens")).expect("an empty folder");
-        fs::rename(self.folder.path().join("away"), self.folder.path().join("tokens")).expect("a folder is moved");
+        fs::remove_dir(self.folder.join("tokens")).expect("an empty folder");
+        fs::rename(self.folder.join("away"), self.folder.join("tokens")).expect("a folder is moved");
     }
 }
 
