@@ -25,9 +25,11 @@ for features in "" "--no-default-features" "--all-features"; do
     cargo test $features "$@"
 done
 
-# Once at length what the runs above do in short: crashes and faults of the disk by the thousand, every byte damaged. On two
-# processors it takes two to three minutes.
+# Once at length what the runs above do in short: a long stream, crashes and faults of the disk by the thousand, every byte
+# damaged. On two processors it takes three to four minutes.
 if [ $# -eq 0 ]; then
+    echo "== a stream of more bytes than 32 bits count"
+    STRONGROOM_STREAM_BYTES=4400000000 cargo test --test memory -- --nocapture
     echo "== crashes, faults of the disk and bit rot, at length"
     STRONGROOM_CRASH_RUNS=2000 STRONGROOM_DISK_FAULTS=all STRONGROOM_BIT_ROT_STEP=1 \
         cargo test --test it -- --nocapture crash:: bit_rot::

@@ -20,8 +20,9 @@ use strongroom_test_support::{MARKER, Witness};
 #[global_allocator]
 static WITNESS: Witness = Witness::new();
 
-/// Plaintext that goes through a stream: more than 32 bits count. `STRONGROOM_STREAM_BYTES` sets another length.
-const STREAM_LENGTH: u64 = 4 << 30;
+/// Plaintext that goes through a stream, hundreds of times what may be held. `STRONGROOM_STREAM_BYTES` sets another
+/// length, such as more than 32 bits count.
+const STREAM_LENGTH: u64 = 256 << 20;
 
 /// Writer and reader hold a frame and a header each.
 const STREAM_LIMIT: usize = 1 << 20;
