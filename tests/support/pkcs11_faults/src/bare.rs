@@ -86,7 +86,8 @@ impl Bare {
         call!(bare, C_FindObjects(bare.session, objects.as_mut_ptr(), MOST_KEYS as CK_ULONG, &mut count));
         call!(bare, C_FindObjectsFinal(bare.session));
         assert!((count as usize) < MOST_KEYS, "all of them are looked at");
-        let mut keys: Vec<SecretKey> = objects[..count as usize].iter().map(|object| bare.secret_key(*object)).collect();
+        let mut keys: Vec<SecretKey> =
+            objects[..count as usize].iter().map(|object| bare.secret_key(*object)).collect();
         keys.sort();
         keys
     }
