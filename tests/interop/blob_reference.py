@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A second implementation of the ciphertext blob, scheme 1, over the Python package `cryptography`.
+"""A second implementation of the ciphertext blob, schemes 1 and 2, over the Python package `cryptography`.
 
 It shares no code with the library: what it makes and opens follows the manual page `src/manual/blob_format.md` alone.
 
@@ -7,13 +7,15 @@ It shares no code with the library: what it makes and opens follows the manual p
     blob_reference.py open           reads lines of JSON, {"material": hex, "blob": hex, "context": {name: value}},
                                      and prints for each the plaintext in hexadecimal, or "refused" and why
     blob_reference.py seal           reads lines of JSON, {"material": hex, "key_id": hex, "key_version": number,
-                                     "salt": hex, "plaintext": hex, "context": {name: value}}, and prints each blob in
-                                     hexadecimal
+                                     "plaintext": hex, "context": {name: value}} and "salt": hex for scheme 1 or
+                                     "iv": hex for scheme 2, and prints each blob in hexadecimal
+    blob_reference.py vectors FOLDER writes the files of `tests/vectors/blob` to a folder
 """
 
 import hashlib
 import hmac
 import json
+import pathlib
 import struct
 import sys
 
@@ -27,8 +29,10 @@ PREFIX_LENGTH = 22
 SALT_LENGTH = 24
 COMMITMENT_LENGTH = 32
 TAG_LENGTH = 16
-SHORTEST = PREFIX_LENGTH + SALT_LENGTH + COMMITMENT_LENGTH + 1 + TAG_LENGTH
-LONGEST = SHORTEST - 1 + 4096
+IV_LENGTH = 12
+MOST_PLAINTEXT = 4096
+COMMITTING, PROVIDER = 1, 2
+OVERHEAD = {COMMITTING: SALT_LENGTH + COMMITMENT_LENGTH + TAG_LENGTH, PROVIDER: IV_LENGTH + TAG_LENGTH}
 
 
 class Refused(Exception):
@@ -60,29 +64,43 @@ def seal(material, prefix, salt, pairs, plaintext):
     return prefix + salt + commitment + AESGCM(key).encrypt(bytes(12), plaintext, None)
 
 
+def seal_in_hsm(material, prefix, iv, pairs, plaintext):
+    """Makes a blob as an HSM makes it."""
+    return prefix + iv + AESGCM(material).encrypt(iv, plaintext, prefix + canonical_context(pairs))
+
+
 def open_blob(material, blob, pairs):
     """Returns the plaintext of a blob."""
-    if not SHORTEST <= len(blob) <= LONGEST:
+    if len(blob) < PREFIX_LENGTH:
         raise Refused("length")
     if blob[0] != 1:
         raise Refused("version")
-    if blob[1] != 1:
+    if blob[1] not in OVERHEAD:
         raise Refused("scheme")
-    prefix, rest = blob[:PREFIX_LENGTH], blob[PREFIX_LENGTH:]
-    salt, rest = rest[:SALT_LENGTH], rest[SALT_LENGTH:]
-    commitment, sealed = rest[:COMMITMENT_LENGTH], rest[COMMITMENT_LENGTH:]
-    _, _, key, expected = derive(material, prefix, salt, canonical_context(pairs))
-    if not hmac.compare_digest(commitment, expected):
-        raise Refused("commitment")
+    if not PREFIX_LENGTH + OVERHEAD[blob[1]] < len(blob) <= PREFIX_LENGTH + OVERHEAD[blob[1]] + MOST_PLAINTEXT:
+        raise Refused("length")
+    prefix, body, context = blob[:PREFIX_LENGTH], blob[PREFIX_LENGTH:], canonical_context(pairs)
     try:
-        return AESGCM(key).decrypt(bytes(12), sealed, None)
+        if blob[1] == PROVIDER:
+            return AESGCM(material).decrypt(body[:IV_LENGTH], body[IV_LENGTH:], prefix + context)
+        return open_committing(material, prefix, body, context)
     except InvalidTag as error:
         raise Refused("tag") from error
 
 
-def make_prefix(key_id, key_version):
+def open_committing(material, prefix, body, context):
+    """Opens the body of scheme 1."""
+    salt, rest = body[:SALT_LENGTH], body[SALT_LENGTH:]
+    commitment, sealed = rest[:COMMITMENT_LENGTH], rest[COMMITMENT_LENGTH:]
+    _, _, key, expected = derive(material, prefix, salt, context)
+    if not hmac.compare_digest(commitment, expected):
+        raise Refused("commitment")
+    return AESGCM(key).decrypt(bytes(12), sealed, None)
+
+
+def make_prefix(key_id, key_version, scheme=COMMITTING):
     """Writes the 22 bytes before the body."""
-    return struct.pack(">BB16sI", 1, 1, key_id, key_version)
+    return struct.pack(">BB16sI", 1, scheme, key_id, key_version)
 
 
 def print_example():
@@ -117,14 +135,107 @@ def print_example():
             print(f"{start:<10}  {line}")
 
 
+MATERIAL = bytes(range(0x00, 0x20))
+KEY_ID = bytes.fromhex("1f0e2d3c4b5a49788796a5b4c3d2e1f0")
+USUAL = {"tenant": "42", "purpose": "backup"}
+UNICODE = {"\U00010000": "\U0001f511", "\uff61": "\u00e9", "": ""}
+LONG = bytes(at % 251 for at in range(MOST_PLAINTEXT))
+
+
+def make(scheme, pairs, plaintext, key_version=3):
+    """Makes a blob of either scheme from fixed values."""
+    prefix = make_prefix(KEY_ID, key_version, scheme)
+    if scheme == PROVIDER:
+        return seal_in_hsm(MATERIAL, prefix, bytes(range(0x80, 0x8C)), pairs, plaintext)
+    return seal(MATERIAL, prefix, bytes(range(0x80, 0x98)), pairs, plaintext)
+
+
+def flip(blob, at):
+    """Flips the lowest bit of a byte; negative numbers count from the end."""
+    at %= len(blob)
+    return blob[:at] + bytes([blob[at] ^ 1]) + blob[at + 1 :]
+
+
+def opened_vectors(scheme):
+    """Yields name, reason, context, blob and plaintext of what opens."""
+    cases = [
+        ("usual", "A context of two pairs.", USUAL, b"open sesame", 3),
+        ("no_context", "No context, and one byte.", {}, b"\x00", 1),
+        ("longest", "As much plaintext as there may be, under the last version of a key.", USUAL, LONG, 0xFFFFFFFF),
+        ("unicode", "Names whose order in UTF-8 is not that in UTF-16, and an empty one.", UNICODE, b"text", 2),
+        ("data_key", "A data key.", {"aws-crypto-public-key": "A0=="}, MATERIAL[::-1], 1),
+    ]
+    for name, reason, pairs, plaintext, key_version in cases:
+        yield name, reason, pairs, make(scheme, pairs, plaintext, key_version), plaintext
+
+
+def refused_vectors(scheme):
+    """Yields name, reason, context, blob, check of the library and check of this script of what does not open."""
+    blob, closed = make(scheme, USUAL, b"open sesame"), "InvalidCiphertext"
+    bound = "commitment" if scheme == COMMITTING else "tag"
+    yield "ciphertext_flipped", "One bit of the ciphertext is flipped.", USUAL, flip(blob, -20), closed, "tag"
+    yield "tag_flipped", "One bit of the tag is flipped.", USUAL, flip(blob, -1), closed, "tag"
+    yield "first_of_body_flipped", "One bit of the salt or the vector is flipped.", USUAL, flip(blob, 22), closed, bound
+    yield "key_id_flipped", "One bit of the key id is flipped.", USUAL, flip(blob, 2), closed, bound
+    yield "key_version_flipped", "Another version of the key is named.", USUAL, flip(blob, 21), closed, bound
+    yield "context_missing", "The context is missing.", {}, blob, closed, bound
+    yield "context_value", "A value of the context is another.", {**USUAL, "tenant": "43"}, blob, closed, bound
+    yield "context_shifted", "A byte has moved from a value to its name.", {"tenant4": "2", "purpose": "backup"}, \
+        blob, closed, bound
+    yield "context_more", "The context has one pair more.", {**USUAL, "more": ""}, blob, closed, bound
+    yield "cut_off", "The last byte is missing.", USUAL, blob[:-1], closed, "tag"
+    yield "longer", "There is a byte more.", USUAL, blob + b"\x00", closed, "tag"
+    yield "version_2", "A version that is not known.", USUAL, b"\x02" + blob[1:], "Version", "version"
+    yield "version_0", "A version that never was.", USUAL, b"\x00" + blob[1:], "Version", "version"
+    yield "scheme_3", "A scheme that is not known.", USUAL, blob[:1] + b"\x03" + blob[2:], "Scheme", "scheme"
+    yield "prefix_only", "There is no body.", USUAL, blob[:22], "TooShort", "length"
+    yield "prefix_cut_off", "Not even the prefix is whole.", USUAL, blob[:21], "TooShort", "length"
+    yield "too_long", "More than any blob has.", USUAL, blob + bytes(6145 - len(blob)), "TooLong", "length"
+    if scheme == COMMITTING:
+        yield "commitment_flipped", "One bit of the commitment is flipped.", USUAL, flip(blob, 46), closed, "commitment"
+        yield "empty", "No plaintext at all, which scheme 1 never has.", USUAL, make(scheme, USUAL, b""), "TooShort", \
+            "length"
+
+
+def write_vectors(folder):
+    """Writes every case to a file of its own, after this script came to the same verdict."""
+    for scheme in OVERHEAD:
+        for name, reason, pairs, blob, plaintext in opened_vectors(scheme):
+            assert open_blob(MATERIAL, blob, pairs) == plaintext
+            write_vector(folder, scheme, name, reason, pairs, blob, f"ok {plaintext.hex()}")
+        for name, reason, pairs, blob, check, own in refused_vectors(scheme):
+            try:
+                open_blob(MATERIAL, blob, pairs)
+                raise AssertionError(f"{name} opens")
+            except Refused as refusal:
+                assert str(refusal) == own, (name, refusal)
+            write_vector(folder, scheme, name, reason, pairs, blob, f"refused {check}")
+
+
+def write_vector(folder, scheme, name, reason, pairs, blob, expect):
+    """Writes one case."""
+    lines = [
+        f"# {reason}",
+        f"scheme: {scheme}",
+        f"material: {MATERIAL.hex()}",
+        f"context: {json.dumps(pairs, sort_keys=True)}",
+        f"expect: {expect}",
+        f"blob: {blob.hex()}",
+    ]
+    (folder / f"{scheme}_{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
 def answer(command, line):
     """Runs one request."""
     request = json.loads(line)
     material = bytes.fromhex(request["material"])
     if command == "seal":
-        prefix = make_prefix(bytes.fromhex(request["key_id"]), request["key_version"])
-        salt, plaintext = bytes.fromhex(request["salt"]), bytes.fromhex(request["plaintext"])
-        return seal(material, prefix, salt, request["context"], plaintext).hex()
+        key_id, key_version = bytes.fromhex(request["key_id"]), request["key_version"]
+        plaintext, pairs = bytes.fromhex(request["plaintext"]), request["context"]
+        if "iv" in request:
+            prefix = make_prefix(key_id, key_version, PROVIDER)
+            return seal_in_hsm(material, prefix, bytes.fromhex(request["iv"]), pairs, plaintext).hex()
+        return seal(material, make_prefix(key_id, key_version), bytes.fromhex(request["salt"]), pairs, plaintext).hex()
     try:
         return open_blob(material, bytes.fromhex(request["blob"]), request["context"]).hex()
     except Refused as reason:
@@ -132,8 +243,12 @@ def answer(command, line):
 
 
 def main():
-    command = sys.argv[1] if len(sys.argv) == 2 else ""
-    if command == "example":
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    if command == "vectors" and len(sys.argv) == 3:
+        write_vectors(pathlib.Path(sys.argv[2]))
+    elif len(sys.argv) != 2:
+        sys.exit(__doc__)
+    elif command == "example":
         print_example()
     elif command in ("open", "seal"):
         for line in sys.stdin:

@@ -10,6 +10,7 @@ mod audit_trail;
 #[cfg(feature = "sqlite")]
 mod bit_rot;
 mod blob;
+mod blob_vectors;
 mod check_order;
 #[cfg(all(feature = "sqlite", target_os = "linux"))]
 mod clear_secrets;

@@ -1,4 +1,4 @@
-//! Every file of `tests/vectors` gets the verdict that it states, at once and in a stream.
+//! Every message of `tests/vectors` gets the verdict that it states, at once and in a stream.
 //!
 //! A file is one case: a comment with its one reason, then `key: value` lines. `expect: ok <plaintext>` or
 //! `expect: refused <check>`, where the check is a variant of `MessageError` or of `ErrorKind`. Without `keyring` the reader
@@ -157,9 +157,13 @@ pub(crate) const PADDINGS: [(&str, RsaOaep); 4] = [
 /// All cases, in the order of their names.
 pub(crate) fn all() -> Vec<Vector> {
     // Made by hand, and made by the official SDK for Python: with raw AES keys and with the other keyrings.
-    let folders = ["message", "sdk", "keyrings"]
-        .map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name));
-    let files = folders.iter().flat_map(|folder| fs::read_dir(folder).expect("the folder can be read"));
+    in_folders(&["message", "sdk", "keyrings"])
+}
+
+/// The cases in folders of `tests/vectors`, in the order of their names.
+pub(crate) fn in_folders(names: &[&str]) -> Vec<Vector> {
+    let folders = names.iter().map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name));
+    let files = folders.flat_map(|folder| fs::read_dir(folder).expect("the folder can be read"));
     let files = files.map(|entry| entry.expect("an entry").path());
     let mut files: Vec<_> = files.filter(|path| path.extension().is_some_and(|extension| extension == "txt")).collect();
     files.sort();

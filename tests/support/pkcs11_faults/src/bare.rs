@@ -56,6 +56,15 @@ impl Bare {
 
     /// Puts an AES-256 key that wraps others into a token, with a value from outside.
     pub fn create_wrapping_key(module: &Path, label: &str, id: &[u8], value: &[u8; 32]) {
+        Self::create_key(module, label, id, value, [CKA_WRAP, CKA_UNWRAP]);
+    }
+
+    /// Puts an AES-256 key that encrypts into a token, with a value from outside.
+    pub fn create_cipher_key(module: &Path, label: &str, id: &[u8], value: &[u8; 32]) {
+        Self::create_key(module, label, id, value, [CKA_ENCRYPT, CKA_DECRYPT]);
+    }
+
+    fn create_key(module: &Path, label: &str, id: &[u8], value: &[u8; 32], uses: [CK_ATTRIBUTE_TYPE; 2]) {
         let bare = Self::open(module, label);
         let (mut class, mut kind) = (CKO_SECRET_KEY, CKK_AES);
         let yes = [CK_TRUE];
@@ -67,8 +76,8 @@ impl Bare {
             attribute(CKA_PRIVATE, &yes),
             attribute(CKA_SENSITIVE, &yes),
             attribute(CKA_EXTRACTABLE, &no),
-            attribute(CKA_WRAP, &yes),
-            attribute(CKA_UNWRAP, &yes),
+            attribute(uses[0], &yes),
+            attribute(uses[1], &yes),
             attribute(CKA_ID, id),
             attribute(CKA_VALUE, value),
         ];
@@ -142,6 +151,33 @@ impl Bare {
         call!(self, C_Encrypt(self.session, input, length, output.as_mut_ptr(), &mut written));
         output.truncate(written as usize);
         output
+    }
+
+    /// How long the module says that what AES-GCM makes will be. The session is good for nothing else afterwards.
+    pub fn asked_length(&mut self, iv: &[u8; 12], data: &[u8], plaintext: &[u8]) -> usize {
+        let mut parameters = gcm(iv, data);
+        let mut mechanism = mechanism(&mut parameters);
+        call!(self, C_EncryptInit(self.session, &mut mechanism, self.key));
+        let (input, length) = (plaintext.as_ptr().cast_mut(), plaintext.len() as CK_ULONG);
+        let mut written = 0;
+        call!(self, C_Encrypt(self.session, input, length, null_mut(), &mut written));
+        written as usize
+    }
+
+    /// Encrypts with AES-GCM into a buffer of a length, without asking; an error is the value that the module returned.
+    pub fn encrypt_into(&mut self, iv: &[u8; 12], data: &[u8], plaintext: &[u8], room: usize) -> Result<Vec<u8>, u64> {
+        let mut parameters = gcm(iv, data);
+        let mut mechanism = mechanism(&mut parameters);
+        call!(self, C_EncryptInit(self.session, &mut mechanism, self.key));
+        let (mut output, mut written) = (vec![0; room], room as CK_ULONG);
+        let (input, length) = (plaintext.as_ptr().cast_mut(), plaintext.len() as CK_ULONG);
+        // SAFETY: the module keeps to the standard, and so do the arguments.
+        let value = unsafe {
+            let encrypt = (*self.list).C_Encrypt.expect("the module has it");
+            encrypt(self.session, input, length, output.as_mut_ptr(), &mut written)
+        };
+        output.truncate(written as usize);
+        if value == CKR_OK { Ok(output) } else { Err(value) }
     }
 
     /// Decrypts with AES-GCM: asks for the length, allocates, decrypts.
