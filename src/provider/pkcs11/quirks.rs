@@ -77,7 +77,12 @@ pub const QUIRKS: &[Quirks] = &[
         key_wrap_pad: KeyWrapPad::Pkcs7,
         is_cluster: false,
         bad_ciphertext: "CKR_ENCRYPTED_DATA_INVALID",
-        remarks: &["its initialisation needs pReserved, which names the folder of its database", "no EdDSA"],
+        remarks: &[
+            "its initialisation needs pReserved, which names the folder of its database",
+            "asked how long an AES-GCM ciphertext will be, it leaves out the tag, and answers CKR_BUFFER_TOO_SMALL to \
+             whoever gives as much room as it said: bindings that ask, as ours do, decrypt and do not encrypt",
+            "no EdDSA",
+        ],
     },
     Quirks {
         product: "AWS CloudHSM",
