@@ -13,7 +13,7 @@ use zeroize::Zeroize;
 
 use super::config::{IvMode, PinProvider, TokenConfig, TokenSelector};
 use super::error::{ErrorClass, TokenError};
-use super::module::{Membership, Module};
+use super::module::{Call, Membership, Module};
 use super::pool::{OpenSession, Pool};
 use super::reference::KeyReference;
 
@@ -33,7 +33,7 @@ pub(super) struct Attachment {
     /// Holds the login: a token logs out when its last session is closed.
     _login: Mutex<OpenSession>,
     /// Last, so that the module is finalised after the sessions are closed.
-    _membership: Arc<Membership>,
+    membership: Arc<Membership>,
 }
 
 impl Attachment {
@@ -59,8 +59,18 @@ impl Attachment {
             iv_mode: OnceLock::new(),
             handles: RwLock::default(),
             _login: Mutex::new(login),
-            _membership: Arc::clone(membership),
+            membership: Arc::clone(membership),
         })
+    }
+
+    /// Whether its epoch is not over. An attachment is used in the process that made it alone, which is not asked for here.
+    pub(super) fn is_current(&self) -> bool {
+        self.membership.epoch() == self.epoch
+    }
+
+    /// Enters the module for calls, unless the epoch is over.
+    pub(super) fn enter(&self) -> Result<Call, TokenError> {
+        self.membership.enter(self.epoch)
     }
 
     /// The handle of a key, if it was found and verified since this was made.

@@ -135,7 +135,12 @@ impl Module {
     /// Whether a call has not come back. Such a module is never finalised, as the call still runs in it; what its tokens
     /// can do without that is done.
     pub fn is_wedged(&self) -> bool {
-        let process = self.process();
+        self.is_wedged_in(std::process::id())
+    }
+
+    /// The same for who knows already which process this is: to ask the system costs as much as a lock or two.
+    pub(super) fn is_wedged_in(&self, process: u32) -> bool {
+        let process = self.process_of(process);
         process.stuck.load(Ordering::Acquire) > 0
             || (process.waited_in_vain.load(Ordering::Acquire) && process.gate.is_in_use())
     }
@@ -153,7 +158,10 @@ impl Module {
 
     /// Enters for calls, unless this is another epoch by now.
     pub(super) fn enter(&self, epoch: u64) -> Result<Call, TokenError> {
-        let process = self.process();
+        self.enter_in(&self.process(), epoch)
+    }
+
+    fn enter_in(&self, process: &Process, epoch: u64) -> Result<Call, TokenError> {
         let inside = process.gate.enter(self.0.options.wait).ok_or_else(|| self.error("is being initialised"))?;
         if process.epoch.load(Ordering::Acquire) != epoch {
             let text = format!("module {} was initialised anew", self.0.path.display());
@@ -218,8 +226,11 @@ impl Module {
 
     /// The state in this process: a new one in a child that was forked.
     fn process(&self) -> Arc<Process> {
+        self.process_of(std::process::id())
+    }
+
+    fn process_of(&self, id: u32) -> Arc<Process> {
         let process = self.0.process.load_full();
-        let id = std::process::id();
         if process.id == id {
             return process;
         }
@@ -320,6 +331,16 @@ impl Membership {
     /// Whether it was got in this process, and not before a fork.
     pub(super) fn is_of_this_process(&self) -> bool {
         self.process.id == std::process::id()
+    }
+
+    /// The epoch, for who knows that this is the process in which it was got.
+    pub(super) fn epoch(&self) -> u64 {
+        self.process.epoch.load(Ordering::Acquire)
+    }
+
+    /// As [`Module::enter`], for who knows that this is the process in which it was got.
+    pub(super) fn enter(&self, epoch: u64) -> Result<Call, TokenError> {
+        self.module.enter_in(&self.process, epoch)
     }
 }
 

@@ -51,26 +51,45 @@ struct State {
     idle: Vec<OpenSession>,
     lent: usize,
     most: usize,
+    /// Who waits for a session: whoever returns one need not wake anybody if there is nobody.
+    waiting: usize,
 }
 
 impl Pool {
     pub(super) fn new(most: usize) -> Arc<Self> {
-        let state = State { idle: Vec::new(), lent: 0, most: most.max(1) };
+        let state = State { idle: Vec::new(), lent: 0, most: most.max(1), waiting: 0 };
         Arc::new(Self { state: Mutex::new(state), returned: Condvar::new() })
     }
 
     /// Lends a session, or leave to open one, after waiting until one is free.
     pub(super) fn lend(self: &Arc<Self>, wait: Duration) -> Result<Lent, TokenError> {
-        let state = self.lock();
         let full = |state: &mut State| state.lent >= state.most;
-        let (mut state, waited) =
-            self.returned.wait_timeout_while(state, wait, full).unwrap_or_else(PoisonError::into_inner);
-        if waited.timed_out() {
-            let text = format!("all {} sessions are in use", state.most);
-            return Err(TokenError::new(ErrorClass::Busy, text));
+        let mut state = self.lock();
+        if full(&mut state) {
+            state.waiting += 1;
+            let waited = self.returned.wait_timeout_while(state, wait, full);
+            let timeout;
+            (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
+            if timeout.timed_out() {
+                let text = format!("all {} sessions are in use", state.most);
+                return Err(TokenError::new(ErrorClass::Busy, text));
+            }
         }
         state.lent += 1;
-        Ok(Lent { session: state.idle.pop(), pool: Arc::clone(self) })
+        Ok(Lent { session: state.idle.pop(), pool: Arc::clone(self), is_back: false })
+    }
+
+    /// A place is free again, with its session if that is as good as new.
+    fn take_back(&self, session: Option<OpenSession>) {
+        let mut state = self.lock();
+        state.idle.extend(session);
+        state.lent -= 1;
+        let is_awaited = state.waiting > 0;
+        drop(state);
+        if is_awaited {
+            self.returned.notify_one();
+        }
     }
 
     /// The token says that it has no more sessions: those that are lent now are all there are.
@@ -94,6 +113,7 @@ impl Pool {
 pub(super) struct Lent {
     session: Option<OpenSession>,
     pool: Arc<Pool>,
+    is_back: bool,
 }
 
 impl Lent {
@@ -113,9 +133,9 @@ impl Lent {
 
     /// The session is as good as new.
     pub(super) fn give_back(mut self) {
-        if let Some(session) = self.session.take() {
-            self.pool.lock().idle.push(session);
-        }
+        let session = self.session.take();
+        self.pool.take_back(session);
+        self.is_back = true;
     }
 }
 
@@ -123,7 +143,8 @@ impl Drop for Lent {
     fn drop(&mut self) {
         // The session goes first, so that nobody opens another while the token still counts this one.
         drop(self.session.take());
-        self.pool.lock().lent -= 1;
-        self.pool.returned.notify_one();
+        if !self.is_back {
+            self.pool.take_back(None);
+        }
     }
 }

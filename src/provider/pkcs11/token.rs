@@ -145,7 +145,7 @@ impl Token {
     /// Whether an operation would be tried now: not while the token is left alone, or refuses the PIN.
     pub(super) fn may_be_tried(&self) -> bool {
         let local = self.0.local();
-        !self.module().is_wedged() && local.breaker.lets_through()
+        !self.module().is_wedged_in(local.process) && local.breaker.lets_through()
     }
 
     /// What it can do, if it was ever connected.
@@ -304,7 +304,7 @@ impl Inner {
         work: impl Fn(Calls<'_>) -> Result<T, TokenError>,
     ) -> Result<T, TokenError> {
         let mut lent = attachment.pool.lend(self.config.session_wait)?;
-        let call = self.module.enter(attachment.epoch)?;
+        let call = attachment.enter()?;
         if session == Session::New {
             lent.renew();
         }
@@ -389,13 +389,13 @@ impl Inner {
     /// The connection, made if need be.
     fn attach(&self, local: &Local) -> Result<Arc<Attachment>, TokenError> {
         if let Some(attachment) = local.attachment.load_full()
-            && attachment.epoch == self.module.epoch()
+            && attachment.is_current()
         {
             return Ok(attachment);
         }
         let _turn = Turn::take(local, self.config.session_wait)?;
         if let Some(attachment) = local.attachment.load_full()
-            && attachment.epoch == self.module.epoch()
+            && attachment.is_current()
         {
             return Ok(attachment);
         }
