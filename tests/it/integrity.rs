@@ -9,7 +9,7 @@ use strongroom::store::{
     Anchor, AnchorPoint, FileAnchor, MemoryAnchor, MemoryStore, Record, RecordId, RecordKind, Revision, StoreAnchor,
     StoreId,
 };
-use strongroom::{AccountId, Error, ErrorKind, Kms, KmsLimits, Result};
+use strongroom::{AccountId, Error, ErrorKind, KeyState, Kms, KmsLimits, Result};
 
 use super::pliable::{Pliable, State};
 
@@ -99,10 +99,26 @@ fn no_mixture_of_two_states_passes() -> TestResult {
         after.records.keys().filter(|id| after.records.get(id) != before.records.get(id)).cloned().collect();
     assert_eq!(changed.len(), 3, "the key, its bucket and the head");
     for mixture in 1..(1_u32 << changed.len()) - 1 {
-        store.change(|state| *state = after.clone());
+        // Two that have read the whole index of one of the states, and do not read again what the head vouches for.
+        let mut knowing = Vec::new();
+        for known in [&before, &after] {
+            store.change(|state| *state = known.clone());
+            let kms = open(&store)?;
+            assert!(kms.verify_store(|_| {})?.is_sound());
+            knowing.push(kms);
+        }
         for (place, id) in changed.iter().enumerate().filter(|(place, _)| mixture & (1 << place) != 0) {
             let old = before.records[id].clone();
             store.change(|state| _ = state.records.insert(changed[place].clone(), old));
+        }
+        for kms in knowing {
+            match kms.describe_key(key) {
+                Ok(found) => assert_eq!(found.state(), KeyState::Disabled, "mixture {mixture}"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Integrity, "mixture {mixture}"),
+            }
+            assert!(kms.verify_store(|_| {}).map_or(true, |report| !report.is_sound()), "mixture {mixture}");
+            // It would write down on leaving that the key was used.
+            std::mem::forget(kms);
         }
         let noticed = match open(&store) {
             Ok(kms) => {
@@ -211,7 +227,7 @@ fn an_anchor_shows_that_the_whole_store_was_set_back() -> TestResult {
         store.change(|state| *state = before.clone());
         assert!(is_violation(anchored(&store, &anchor)), "{anchor:?}");
         let unanchored = open(&store)?;
-        assert_eq!(unanchored.describe_key(key)?.state(), strongroom::KeyState::Enabled, "invisible from inside");
+        assert_eq!(unanchored.describe_key(key)?.state(), KeyState::Enabled, "invisible from inside");
 
         // Another history of the same length and longer is no better.
         unanchored.update_key_description(key, "another history")?;

@@ -22,7 +22,8 @@
 //! repeat within one history of a store, and the tag, which is pseudo-random to everybody without the root key, tells apart
 //! histories that went on separately from one copy. In comparison with a set hash over all records (D. Clarke et al.,
 //! "Incremental multiset hash functions", ASIACRYPT 2003) a reader need not go through all records, nor keep them in
-//! memory, to learn that one of them is current: it reads the record, its bucket and the head.
+//! memory, to learn that one of them is current: it reads the record, the head, and the bucket unless it holds the one that the
+//! head vouches for.
 //!
 //! With n records a commit rewrites about n / 8 bytes of buckets for each record that it changes, and 4 KiB of head.
 

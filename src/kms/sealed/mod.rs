@@ -142,6 +142,15 @@ impl Sealed {
     pub(super) fn get_sealed(&self, id: &RecordId) -> Result<Option<Record>> {
         let slot = Slot::of(&self.identity, id);
         let now = self.store.revision()?;
+        if let Some(known) = self.buckets[usize::from(slot.bucket)].load_full() {
+            let read: [Option<Record>; 2] =
+                self.store.get_all(&[id.clone(), head_record_id()])?.try_into().map_err(|_| unusable())?;
+            let [record, head] = read;
+            if vouches_for(&self.open_head(head, now)?.1, slot.bucket, &known) {
+                compare(id, record.as_ref(), known.1.find(&slot.name))?;
+                return Ok(record);
+            }
+        }
         let ids = [id.clone(), bucket_record_id(slot.bucket), head_record_id()];
         let read: [Option<Record>; 3] = self.store.get_all(&ids)?.try_into().map_err(|_| unusable())?;
         let [record, bucket, head] = read;
@@ -158,7 +167,7 @@ impl Sealed {
     pub(super) fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Revision, SecretBytes)>> {
         let found = self.store.scan(scan)?;
         let slots: Vec<Slot> = found.iter().map(|(id, _)| Slot::of(&self.identity, id)).collect();
-        let index = self.open_index(slots.iter().map(|slot| slot.bucket))?;
+        let index = self.current_index(slots.iter().map(|slot| slot.bucket))?;
         let mut records = Vec::with_capacity(found.len());
         for ((id, mut record), slot) in found.into_iter().zip(slots) {
             let listed = index.get(&slot.bucket).and_then(|bucket| bucket.1.find(&slot.name));
@@ -297,7 +306,24 @@ impl Sealed {
         Ok(Some(opened))
     }
 
-    /// Those of some buckets that are not empty, all from one moment.
+    /// Those of some buckets that are not empty. What is known of them is not read again where the head still vouches for it.
+    fn current_index(&self, buckets: impl Iterator<Item = u8>) -> Result<BTreeMap<u8, Arc<(Mark, Bucket)>>> {
+        let now = self.store.revision()?;
+        let head = self.open_head(self.store.get(&head_record_id())?, now)?;
+        let (mut index, mut others) = (BTreeMap::new(), Vec::new());
+        for bucket in buckets {
+            match self.buckets[usize::from(bucket)].load_full() {
+                Some(known) if vouches_for(&head.1, bucket, &known) => _ = index.insert(bucket, known),
+                _ => others.push(bucket),
+            }
+        }
+        if !others.is_empty() {
+            index.extend(self.open_index(others.into_iter())?);
+        }
+        Ok(index)
+    }
+
+    /// Those of some buckets that are not empty, read from the store, all from one moment.
     fn open_index(&self, buckets: impl Iterator<Item = u8>) -> Result<BTreeMap<u8, Arc<(Mark, Bucket)>>> {
         let mut wanted: Vec<u8> = buckets.collect();
         wanted.sort_unstable();
@@ -425,6 +451,11 @@ fn create(store: &dyn KeyStore, holder: &dyn RootKeyHolder, backend: &CryptoBack
 
 fn open_under(store: StoreId, versions: &RootKeyVersions, id: &RecordId, record: &Record) -> Result<SecretBytes> {
     versions.open(&place(store, id, record.revision)?, &record.body)
+}
+
+/// Whether a bucket that was opened before is the one that belongs to the head: then it need not be read again.
+fn vouches_for(head: &Head, bucket: u8, known: &(Mark, Bucket)) -> bool {
+    head.buckets.get(&bucket) == Some(&known.0)
 }
 
 /// Makes sure that a record is the one that is listed for it.
