@@ -34,5 +34,5 @@ if [ $# -eq 0 ]; then
     STRONGROOM_CRASH_RUNS=2000 STRONGROOM_DISK_FAULTS=all STRONGROOM_BIT_ROT_STEP=1 \
         cargo test --test it -- --nocapture crash:: bit_rot::
     echo "== every answer of a token in every operation, a kill at every call to one"
-    STRONGROOM_HSM_FAULTS=all cargo test --all-features --test it -- --nocapture pkcs11::faults:: hsm_kills::
+    STRONGROOM_HSM_FAULTS=all cargo test --all-features --test it -- --nocapture pkcs11::faults:: hsm_kills:: cut_off
 fi

@@ -192,8 +192,8 @@ fn every_answer_in_every_operation_leads_to_the_right_result_or_a_typed_error() 
     let Some(hsm) = soft_hsm(test, &["one"]) else { return };
     let bench = Bench::new(&hsm);
     let mut outcomes: BTreeMap<(bool, Operation, String), usize> = BTreeMap::new();
-    // In short, each place sees every eighth code, and together they see all of them.
-    let step = if at_length() { 1 } else { 8 };
+    // In short, each place sees every twelfth code, and together they see all of them.
+    let step = if at_length() { 1 } else { 12 };
     let (mut cells, mut place) = (0, 0);
     for (operation, functions) in PLACES {
         for &function in functions {
