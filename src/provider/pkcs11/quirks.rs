@@ -67,6 +67,8 @@ pub const QUIRKS: &[Quirks] = &[
             "RSA-OAEP with SHA-1 only; ECDSA over a hash value only",
             "a token whose folder is gone looks empty, and is dead until the module is initialised anew",
             "builds with assertions abort on AES-GCM without associated data",
+            "2.6.1 now and then answers CKR_GENERAL_ERROR, or reads attributes wrong, while two keys are made at once: such a \
+             key is not made, and may be asked for again",
         ],
     },
     Quirks {

@@ -1,7 +1,7 @@
 //! Keys of a cluster: made on one member, brought to the others, found again, and destroyed on all.
 
 use super::opened::ClusterKey;
-use super::route::{refusal, unavailable};
+use super::route::{refusal, refusal_to_make, unavailable};
 use super::{Member, Pkcs11Cluster};
 use crate::crypto::{CryptoBackend, RsaOaep};
 use crate::error::{Error, ErrorKind, Result};
@@ -154,7 +154,7 @@ impl Pkcs11Cluster {
 
     fn generate_at_vendor(&self, new: &NewKey) -> Result<KeyReference> {
         let slot = self.members.first().ok_or_else(|| unavailable(&[]))?;
-        let key = slot.token.generate_key(new).map_err(|error| refusal(&error))?;
+        let key = slot.token.generate_key(new).map_err(|error| refusal_to_make(&error))?;
         slot.token.verify_key(&key).map_err(|error| refusal(&error))?;
         Ok(key)
     }
@@ -165,7 +165,7 @@ impl Pkcs11Cluster {
         let active: Vec<&Member> =
             self.members.iter().filter(|member| member.state().0 == MemberState::Active).collect();
         let Some((source, others)) = active.split_first() else { return Err(unavailable(&[])) };
-        let failed = |member: &Member, error: &TokenError| refusal(error).with_member(member);
+        let failed = |member: &Member, error: &TokenError| refusal_to_make(error).with_member(member);
         let wrapping = self.replication_key(source).map_err(|error| failed(source, &error))?;
         let new = new.extractable_for_replication();
         let key = source.token.generate_key(&new).map_err(|error| failed(source, &error))?;

@@ -55,6 +55,14 @@ pub(super) fn refusal(error: &TokenError) -> Error {
     Error::new(kind, error.to_string()).with_source(error.clone())
 }
 
+/// The error of a key that was not made: what a token refuses there is never a ciphertext.
+pub(super) fn refusal_to_make(error: &TokenError) -> Error {
+    match error.class() {
+        ErrorClass::BadInput => Error::new(ErrorKind::KeyUnavailable, error.to_string()).with_source(error.clone()),
+        _ => refusal(error),
+    }
+}
+
 /// The error of something that no member could do now.
 pub(super) fn unavailable(reasons: &[(&Member, TokenError)]) -> Error {
     let texts: Vec<String> = reasons.iter().map(|(member, error)| format!("{}: {error}", member.name)).collect();
