@@ -29,6 +29,8 @@ mod hsm_beyond_aws;
 mod hsm_cluster;
 #[cfg(all(feature = "pkcs11", feature = "sqlite"))]
 mod hsm_kills;
+#[cfg(feature = "pkcs11")]
+mod hsm_load;
 mod integrity;
 mod interop;
 mod interop_key_pairs;

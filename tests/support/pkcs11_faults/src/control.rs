@@ -127,6 +127,12 @@ impl Shim {
         }
     }
 
+    /// The most sessions that were open at once since this was last asked.
+    pub fn most_sessions(&self) -> u64 {
+        // SAFETY: the function has this type.
+        unsafe { self.library.get::<extern "C" fn() -> u64>(b"faults_most_sessions\0").expect("the shim has it")() }
+    }
+
     /// How often any function was called.
     pub fn all_calls(&self) -> u64 {
         Function::ALL.iter().map(|function| self.calls(*function)).sum()

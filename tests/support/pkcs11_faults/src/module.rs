@@ -31,6 +31,9 @@ static VANISHED: AtomicBool = AtomicBool::new(false);
 /// The process does not outlive the call that is under way.
 static DOOMED: AtomicBool = AtomicBool::new(false);
 static RELEASED: AtomicU64 = AtomicU64::new(0);
+/// Sessions that are open, and the most that were.
+static OPEN: AtomicU64 = AtomicU64::new(0);
+static MOST_OPEN: AtomicU64 = AtomicU64::new(0);
 static CALLS: [AtomicU64; Function::ALL.len()] = [const { AtomicU64::new(0) }; Function::ALL.len()];
 static RULES: Mutex<Vec<Rule>> = Mutex::new(Vec::new());
 static SETTINGS: Mutex<Settings> = Mutex::new(Settings { module: None, reserved: None });
@@ -116,6 +119,9 @@ macro_rules! forward {
         fn fill(list: &mut CK_FUNCTION_LIST) {
             $(list.$name = Some($name);)*
             list.C_Initialize = Some(C_Initialize);
+            list.C_Finalize = Some(C_Finalize);
+            list.C_OpenSession = Some(C_OpenSession);
+            list.C_CloseSession = Some(C_CloseSession);
             list.C_GetSlotList = Some(C_GetSlotList);
             list.C_EncryptInit = Some(C_EncryptInit);
             list.C_Encrypt = Some(C_Encrypt);
@@ -124,12 +130,9 @@ macro_rules! forward {
 }
 
 forward! {
-    C_Finalize = Finalize(reserved: *mut c_void);
     C_GetTokenInfo = GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO);
     C_GetMechanismList = GetMechanismList(slot: CK_SLOT_ID, list: *mut CK_MECHANISM_TYPE, count: *mut CK_ULONG);
     C_GetMechanismInfo = GetMechanismInfo(slot: CK_SLOT_ID, kind: CK_MECHANISM_TYPE, info: *mut CK_MECHANISM_INFO);
-    C_OpenSession = OpenSession(slot: CK_SLOT_ID, flags: CK_FLAGS, data: *mut c_void, notify: CK_NOTIFY, session: *mut CK_SESSION_HANDLE);
-    C_CloseSession = CloseSession(session: CK_SESSION_HANDLE);
     C_Login = Login(session: CK_SESSION_HANDLE, user: CK_USER_TYPE, pin: *mut CK_UTF8CHAR, length: CK_ULONG);
     C_CreateObject = CreateObject(session: CK_SESSION_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG, object: *mut CK_OBJECT_HANDLE);
     C_DestroyObject = DestroyObject(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE);
@@ -166,6 +169,48 @@ unsafe extern "C" fn C_Initialize(arguments: *mut c_void) -> CK_RV {
         };
         answered(((*REAL).C_Initialize.expect("the real module has it"))(given))
     }
+}
+
+unsafe extern "C" fn C_Finalize(reserved: *mut c_void) -> CK_RV {
+    if let Some(value) = consult(Function::Finalize) {
+        return value;
+    }
+    // SAFETY: the argument is the caller's.
+    let value = unsafe { ((*REAL).C_Finalize.expect("the real module has it"))(reserved) };
+    if value == CKR_OK {
+        OPEN.store(0, SeqCst);
+    }
+    answered(value)
+}
+
+unsafe extern "C" fn C_OpenSession(
+    slot: CK_SLOT_ID,
+    flags: CK_FLAGS,
+    data: *mut c_void,
+    notify: CK_NOTIFY,
+    session: *mut CK_SESSION_HANDLE,
+) -> CK_RV {
+    if let Some(value) = consult(Function::OpenSession) {
+        return value;
+    }
+    // SAFETY: the arguments are the caller's, who keeps to the standard.
+    let value = unsafe { ((*REAL).C_OpenSession.expect("the real module has it"))(slot, flags, data, notify, session) };
+    if value == CKR_OK {
+        MOST_OPEN.fetch_max(OPEN.fetch_add(1, SeqCst) + 1, SeqCst);
+    }
+    answered(value)
+}
+
+unsafe extern "C" fn C_CloseSession(session: CK_SESSION_HANDLE) -> CK_RV {
+    if let Some(value) = consult(Function::CloseSession) {
+        return value;
+    }
+    // SAFETY: the argument is the caller's.
+    let value = unsafe { ((*REAL).C_CloseSession.expect("the real module has it"))(session) };
+    if value == CKR_OK {
+        OPEN.fetch_sub(1, SeqCst);
+    }
+    answered(value)
 }
 
 unsafe extern "C" fn C_GetSlotList(present: CK_BBOOL, list: *mut CK_SLOT_ID, count: *mut CK_ULONG) -> CK_RV {
@@ -337,6 +382,12 @@ pub extern "C" fn faults_vanish() {
 #[unsafe(no_mangle)]
 pub extern "C" fn faults_iv_mode(mode: usize) {
     IV_MODE.store(mode, SeqCst);
+}
+
+/// The most sessions that were open at once since this was last asked.
+#[unsafe(no_mangle)]
+pub extern "C" fn faults_most_sessions() -> u64 {
+    MOST_OPEN.swap(OPEN.load(SeqCst), SeqCst)
 }
 
 #[unsafe(no_mangle)]
