@@ -339,19 +339,7 @@ impl Registry {
 
     /// The chains of the audit trail, with the revisions of their records.
     pub(super) fn chains(&self) -> Result<Vec<(Revision, ChainState)>> {
-        let mut chains = Vec::new();
-        let mut after = None;
-        loop {
-            let scan = Scan { kind: RecordKind::Audit, account: None, after, limit: MAX_SCAN };
-            let found = self.sealed.scan(&scan)?;
-            after = found.last().map(|(id, ..)| id.clone());
-            for (_, revision, body) in &found {
-                chains.push((*revision, ChainState::from_bytes(body.expose_secret())?));
-            }
-            if after.is_none() {
-                return Ok(chains);
-            }
-        }
+        self.all(RecordKind::Audit, |_, revision, body| Ok((revision, ChainState::from_bytes(body)?)))
     }
 
     /// A record of a kind that is not cached, as the store has it now.
@@ -362,16 +350,21 @@ impl Registry {
 
     /// Work in HSMs that was begun and is not finished, in all accounts.
     pub(super) fn intents(&self) -> Result<Vec<(Intent, Revision)>> {
-        let mut intents = Vec::new();
+        self.all(RecordKind::Intent, |id, revision, body| Ok((Intent::decode(id, body)?, revision)))
+    }
+
+    /// All records of a kind of which there are few.
+    fn all<T>(&self, kind: RecordKind, decode: impl Fn(&RecordId, Revision, &[u8]) -> Result<T>) -> Result<Vec<T>> {
+        let mut records = Vec::new();
         let mut after = None;
         loop {
-            let found = self.sealed.scan(&Scan { kind: RecordKind::Intent, account: None, after, limit: MAX_SCAN })?;
-            after = found.last().map(|(id, ..)| id.clone());
+            let found = self.sealed.scan(&Scan { kind, account: None, after, limit: MAX_SCAN })?;
             for (id, revision, body) in &found {
-                intents.push((Intent::decode(id, body.expose_secret())?, *revision));
+                records.push(decode(id, *revision, body.expose_secret())?);
             }
-            if after.is_none() {
-                return Ok(intents);
+            match found.into_iter().next_back() {
+                Some((last, ..)) => after = Some(last),
+                None => return Ok(records),
             }
         }
     }

@@ -134,18 +134,12 @@ impl Sealed {
     fn is_all_current(&self, root: &Root) -> Result<bool> {
         let start = self.store.revision()?;
         let (mut seen, mut is_current) = (HashSet::new(), true);
-        for &kind in RecordKind::ALL {
-            let mut after = None;
-            loop {
-                let page = self.store.scan(&Scan { kind, account: None, after, limit: MAX_SCAN })?;
-                let Some((last, _)) = page.last() else { break };
-                after = Some(last.clone());
-                for (id, record) in &page {
-                    is_current &= *id == root_record_id() || root.versions.is_current(&record.body);
-                    seen.insert(Slot::of(&self.identity, id).name);
-                }
+        self.each_page(|page| {
+            for (id, record) in page {
+                is_current &= *id == root_record_id() || root.versions.is_current(&record.body);
+                seen.insert(Slot::of(&self.identity, id).name);
             }
-        }
+        })?;
         match self.missing(&seen, start)?.into_iter().next() {
             None => Ok(is_current),
             Some(missing) => Err(missing),

@@ -30,24 +30,32 @@ impl Sealed {
         let mut checked = Checked { records: 0, total: u64::try_from(listed).unwrap_or(u64::MAX) };
         let mut seen = HashSet::with_capacity(listed);
         let mut problems = Vec::new();
+        self.each_page(|page| {
+            for (id, record) in page.iter().filter(|(id, _)| !is_part_of_index(id)) {
+                let slot = Slot::of(&self.identity, id);
+                seen.insert(slot.name);
+                checked.records += 1;
+                problems.extend(self.verify_record(id, record, slot, examine).err());
+            }
+            progress(checked);
+        })?;
+        problems.extend(self.missing(&seen, start)?);
+        problems.extend(self.store.check_structure()?.into_iter().map(Error::from));
+        Ok((checked.records, problems))
+    }
+
+    /// Shows every record as the store has it, up to `MAX_SCAN` at a time.
+    pub(super) fn each_page(&self, mut visit: impl FnMut(&[(RecordId, Record)])) -> Result<()> {
         for &kind in RecordKind::ALL {
             let mut after = None;
             loop {
                 let page = self.store.scan(&Scan { kind, account: None, after, limit: MAX_SCAN })?;
                 let Some((last, _)) = page.last() else { break };
                 after = Some(last.clone());
-                for (id, record) in page.iter().filter(|(id, _)| !is_part_of_index(id)) {
-                    let slot = Slot::of(&self.identity, id);
-                    seen.insert(slot.name);
-                    checked.records += 1;
-                    problems.extend(self.verify_record(id, record, slot, examine).err());
-                }
-                progress(checked);
+                visit(&page);
             }
         }
-        problems.extend(self.missing(&seen, start)?);
-        problems.extend(self.store.check_structure()?.into_iter().map(Error::from));
-        Ok((checked.records, problems))
+        Ok(())
     }
 
     fn verify_record(
