@@ -8,11 +8,14 @@ use super::call::{Progress, Question};
 use super::handle::Kms;
 use super::identity_record::IdentityPolicies;
 use super::key_grants::KeyGrants;
+use super::record::KeyRecord;
 use super::registry::LoadedKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, PrincipalKind, ServiceName};
-use crate::key::{AliasArn, AliasName, KeyIdentifier, KeyManager, Operation};
-use crate::policy::{AttachedPolicies, Decision, KeyFacts, Outcome, PolicyRequest, RequestParameter, evaluate};
+use crate::key::{AliasArn, AliasName, KeyIdentifier, KeyManager, Operation, Tag, TagSet};
+use crate::policy::{
+    AttachedPolicies, Decision, KeyFacts, Outcome, PolicyDocument, PolicyRequest, RequestParameter, evaluate,
+};
 
 impl Kms {
     /// Lets an operation without a key pass, if the caller may do it in its account.
@@ -42,6 +45,26 @@ impl Kms {
             let arn = AliasArn::new(self.locality().clone(), self.account(), alias.clone());
             self.denied(operation, Some(&arn))
         })
+    }
+
+    /// Lets the tags of a key pass that the caller is about to make: as in AWS KMS, CreateKey with tags takes TagResource as
+    /// well. What the policy of the new key says does not count, since it is not in force yet: this is left to the account.
+    pub(super) fn permit_first_tags(&self, progress: &mut Progress, record: &KeyRecord) -> Result<()> {
+        let tags: Vec<Tag> = record.tags.iter().map(|(key, value)| Tag::new(key, value)).collect::<Result<_>>()?;
+        if tags.is_empty() || self.is_service_itself() {
+            return Ok(());
+        }
+        let conditions = [RequestParameter::RequestTags(&tags)];
+        let question = Question::new(Operation::TagResource).conditions(&conditions);
+        let none_yet = TagSet::default();
+        let facts = KeyFacts::new(record.key_id, record.spec, record.usage, record.origin, record.manager)
+            .with_tags(&none_yet)
+            .with_aliases(&[]);
+        let request = self.policy_request(progress, &question, record.account).with_key(facts);
+        let (left_to_account, identity) =
+            (PolicyDocument::default_key_policy(record.account), self.attached_identity()?);
+        let attached = by(&identity).with_key_policy(&left_to_account);
+        self.decide(progress, &request, &attached, || self.denied(question.operation, None))
     }
 
     /// Lets an operation pass to a key, if the caller may do it.

@@ -375,6 +375,7 @@ impl Kms {
         progress.note_custom_key_store(Some(id));
         let store = self.core.custom_key_store(self.account(), id)?.record;
         let mut record = self.new_key(request, now)?;
+        self.permit_first_tags(progress, &record)?;
         check_kind(&record, &store)?;
         self.set_first_policy(progress, &mut record, request)?;
         record.custom_key_store = Some(id);

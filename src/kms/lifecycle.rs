@@ -25,7 +25,7 @@ const KEY_PAGES: PageLimits = PageLimits { most: 1_000, default: 100 };
 impl Kms {
     /// Makes a key of the caller's account and returns its metadata. It is enabled at once; one of origin `EXTERNAL` is once
     /// its material was imported ([`Kms::import_key_material`]). A service ([`Kms::as_service`]) makes keys that it owns and
-    /// no account sees.
+    /// no account sees. A request with tags needs the permission TagResource as well.
     ///
     /// # Errors
     /// [`Validation`](ErrorKind::Validation) if the usage is missing or does not fit the spec, or the description is
@@ -63,6 +63,7 @@ impl Kms {
             }
             // Made once, before anything is written: an RSA key takes seconds, in which nobody else waits.
             let mut record = self.new_key(&request, progress.now())?;
+            self.permit_first_tags(progress, &record)?;
             self.make_material(&mut record, progress.now())?;
             self.set_first_policy(progress, &mut record, &request)?;
             progress.note_key(record.account, record.key_id);

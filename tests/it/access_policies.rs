@@ -43,6 +43,40 @@ fn a_user_without_any_policy_can_do_nothing() -> Result<()> {
     Ok(())
 }
 
+/// Tags on a new key take a permission of their own, on this key, under the conditions on tags in the request.
+#[test]
+fn a_key_with_tags_is_made_by_whoever_may_tag_keys() -> Result<()> {
+    let kms = Kms::in_memory()?;
+    let alice = kms.as_principal(user("alice")?)?;
+    let tagged = |team: &str| alice.create_key(CreateKeyRequest::default().tag("team", team));
+    let may_tag = |statement: &str| {
+        let document =
+            format!(r#"{{"Version": "2012-10-17", "Statement": {{"Action": "kms:TagResource", {statement}}}}}"#);
+        kms.put_identity_policy(&user("alice")?, "tags", &document)
+    };
+    kms.put_identity_policy(&user("alice")?, "makes-keys", &identity_policy("Allow", "kms:CreateKey"))?;
+    alice.create_key(CreateKeyRequest::default())?;
+    let allowing_policy = key_policy(&[r#"{"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}"#]);
+    let with_policy = CreateKeyRequest::default().tag("team", "billing").policy(allowing_policy);
+    assert_eq!(kind(alice.create_key(with_policy)), ErrorKind::AccessDenied, "the new key has no say");
+    let refused = tagged("billing").expect_err("she may not tag").to_string();
+    assert!(refused.contains("kms:TagResource"), "{refused}");
+    assert_eq!(kms.list_keys(PageRequest::default())?.entries.len(), 1, "nothing was made");
+    may_tag(
+        r#""Effect": "Allow", "Resource": "arn:aws:kms:*:000000000000:key/*",
+        "Condition": {"StringEquals": {"aws:RequestTag/team": "billing"}}"#,
+    )?;
+    let made = tagged("billing")?.key_id();
+    assert_eq!(kms.list_resource_tags(made, PageRequest::default())?.entries, [Tag::new("team", "billing")?]);
+    assert_eq!(kind(tagged("sales")), ErrorKind::AccessDenied);
+    may_tag(r#""Effect": "Allow", "Resource": "*", "Condition": {"Null": {"aws:ResourceTag/team": "true"}}"#)?;
+    tagged("sales")?;
+    may_tag(r#""Effect": "Deny", "Resource": "*""#)?;
+    assert_eq!(kind(tagged("sales")), ErrorKind::AccessDenied);
+    kms.create_key(CreateKeyRequest::default().tag("team", "billing"))?;
+    Ok(())
+}
+
 #[test]
 fn an_identity_policy_decides_what_has_no_key_and_every_key_that_is_left_to_the_account() -> Result<()> {
     let kms = Kms::in_memory()?;
