@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use strongroom::algorithm::{MacAlgorithm, SigningAlgorithm, WrappingAlgorithm, WrappingKeySpec};
+use strongroom::algorithm::{
+    KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm, WrappingAlgorithm, WrappingKeySpec,
+};
 use strongroom::audit::MemoryTrail;
 use strongroom::{
-    AccountId, AliasArn, CreateKeyRequest, DataKeyPairSpec, DecryptRequest, DeletionWindow, EncryptRequest,
-    EncryptionContext, ErrorKind, GenerateDataKeyPairRequest, GenerateDataKeyRequest, GenerateMacRequest,
-    GetParametersForImportRequest, ImportKeyMaterialRequest, KeyId, KeySpec, KeyUsage, Kms, Origin, PageRequest,
-    Principal, PutKeyPolicyRequest, ReEncryptRequest, Result, RotationPeriod, SignRequest, Tag,
+    AccountId, AliasArn, CreateKeyRequest, DataKeyPairSpec, DecryptRequest, DeletionWindow, DeriveSharedSecretRequest,
+    EncryptRequest, EncryptionContext, ErrorKind, GenerateDataKeyPairRequest, GenerateDataKeyRequest,
+    GenerateMacRequest, GetParametersForImportRequest, ImportKeyMaterialRequest, KeyId, KeySpec, KeyUsage, Kms, Origin,
+    PageRequest, Principal, PutKeyPolicyRequest, ReEncryptRequest, Result, RotationPeriod, SignRequest, Tag, Timestamp,
 };
 
 use crate::kms_keys::kind;
@@ -381,13 +383,7 @@ condition!(
     "RSAES_OAEP_SHA_256",
     AES.0,
     AES.1,
-    |kms, key| kms
-        .get_parameters_for_import(GetParametersForImportRequest::new(
-            key,
-            WrappingAlgorithm::RsaesOaepSha256,
-            WrappingKeySpec::Rsa2048
-        ))
-        .map(drop),
+    |kms, key| parameters_for_import(kms, key, WrappingKeySpec::Rsa2048),
     |kms, key| kms
         .get_parameters_for_import(GetParametersForImportRequest::new(
             key,
@@ -405,6 +401,69 @@ condition!(
     |kms, key| kms.import_key_material(ImportKeyMaterialRequest::new(key, b"x", b"x").does_not_expire()).map(drop),
     |kms, key| kms.import_key_material(ImportKeyMaterialRequest::new(key, b"x", b"x")).map(drop)
 );
+condition!(
+    the_wrapping_key_spec_is_told,
+    "kms:WrappingKeySpec",
+    "RSA_2048",
+    AES.0,
+    AES.1,
+    |kms, key| parameters_for_import(kms, key, WrappingKeySpec::Rsa2048),
+    |kms, key| parameters_for_import(kms, key, WrappingKeySpec::Rsa3072)
+);
+condition!(
+    the_key_agreement_algorithm_is_told,
+    "kms:KeyAgreementAlgorithm",
+    "ECDH",
+    KeySpec::EccNistP256,
+    KeyUsage::KeyAgreement,
+    derive_shared_secret,
+    |kms, key| kms.get_public_key(key).map(drop)
+);
+
+fn parameters_for_import(kms: &Kms, key: KeyId, spec: WrappingKeySpec) -> Result<()> {
+    let request = GetParametersForImportRequest::new(key, WrappingAlgorithm::RsaesOaepSha256, spec);
+    kms.get_parameters_for_import(request).map(drop)
+}
+
+fn derive_shared_secret(kms: &Kms, key: KeyId) -> Result<()> {
+    kms.derive_shared_secret(DeriveSharedSecretRequest::new(key, KeyAgreementAlgorithm::Ecdh, b"no key")).map(drop)
+}
+
+#[test]
+fn another_key_agreement_algorithm_than_the_one_in_use_is_not_met() {
+    for (operator, met) in [("StringEquals", false), ("StringNotEquals", true)] {
+        let condition = format!(r#"{{"{operator}": {{"kms:KeyAgreementAlgorithm": "SM2DSA"}}}}"#);
+        let spec = KeySpec::EccNistP256;
+        assert_eq!(
+            under(&condition, spec, KeyUsage::KeyAgreement, Origin::Kms, &derive_shared_secret),
+            met,
+            "{condition}"
+        );
+    }
+}
+
+#[test]
+fn the_time_until_which_imported_material_is_valid_is_told() {
+    let valid_to = |seconds: i64| {
+        move |kms: &Kms, key: KeyId| {
+            let time = Timestamp::from_unix_millis(seconds * 1_000);
+            kms.import_key_material(ImportKeyMaterialRequest::new(key, b"x", b"x").valid_to(time)).map(drop)
+        }
+    };
+    let does_not_expire = |kms: &Kms, key: KeyId| {
+        kms.import_key_material(ImportKeyMaterialRequest::new(key, b"x", b"x").does_not_expire()).map(drop)
+    };
+    for condition in [
+        r#"{"NumericLessThanEquals": {"kms:ValidTo": "1893456000"}}"#,
+        r#"{"DateLessThanEquals": {"kms:ValidTo": "2030-01-01T00:00:00Z"}}"#,
+    ] {
+        let allows = |run: &dyn Fn(&Kms, KeyId) -> Result<()>| under(condition, AES.0, AES.1, Origin::External, run);
+        assert!(allows(&valid_to(1_893_456_000)), "{condition} is met");
+        assert!(!allows(&valid_to(1_893_456_001)), "{condition} is not met by a later time");
+        assert!(!allows(&does_not_expire), "{condition} is not met without a time");
+    }
+}
+
 #[test]
 fn numbers_lists_and_truth_values_of_a_request_are_told() {
     let rotation = |days| move |kms: &Kms, key: KeyId| kms.enable_key_rotation(key, RotationPeriod::from_days(days)?);
