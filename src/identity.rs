@@ -336,12 +336,15 @@ impl FromStr for Principal {
 
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.identity {
-            Identity::Root => write!(f, "{IAM_PREFIX}{}:root", self.account),
-            Identity::User(name) => write!(f, "{IAM_PREFIX}{}:user/{name}", self.account),
-            Identity::Role(name) => write!(f, "{IAM_PREFIX}{}:role/{name}", self.account),
-            Identity::Service(name) => write!(f, "{name}{SERVICE_DOMAIN}"),
-        }
+        let account = self.account.as_str();
+        // Part by part, as decisions need it.
+        let parts = match &self.identity {
+            Identity::Root => [IAM_PREFIX, account, ":root", ""],
+            Identity::User(name) => [IAM_PREFIX, account, ":user/", name],
+            Identity::Role(name) => [IAM_PREFIX, account, ":role/", name],
+            Identity::Service(name) => [name.as_str(), SERVICE_DOMAIN, "", ""],
+        };
+        parts.iter().try_for_each(|part| f.write_str(part))
     }
 }
 

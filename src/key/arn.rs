@@ -75,8 +75,10 @@ fn invalid_arn(text: &str) -> Error {
     Error::new(ErrorKind::InvalidArn, format!("Invalid arn '{}'", excerpt(text)))
 }
 
+/// Writes part by part, without a format: decisions need the ARN of their key.
 fn write_prefix(f: &mut fmt::Formatter<'_>, locality: &Locality, account: AccountId) -> fmt::Result {
-    write!(f, "arn:{}:kms:{}:{account}:", locality.partition(), locality.region())
+    let parts = ["arn:", locality.partition(), ":kms:", locality.region(), ":", account.as_str(), ":"];
+    parts.iter().try_for_each(|part| f.write_str(part))
 }
 
 impl fmt::Display for KmsArn {
@@ -149,7 +151,8 @@ impl From<KeyArn> for KmsArn {
 impl fmt::Display for KeyArn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_prefix(f, &self.locality, self.account)?;
-        write!(f, "key/{}", self.id)
+        f.write_str("key/")?;
+        fmt::Display::fmt(&self.id, f)
     }
 }
 
@@ -203,7 +206,7 @@ impl From<AliasArn> for KmsArn {
 impl fmt::Display for AliasArn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_prefix(f, &self.locality, self.account)?;
-        write!(f, "{}", self.name)
+        f.write_str(self.name.as_str())
     }
 }
 

@@ -58,13 +58,13 @@ impl<'a> AttachedPolicies<'a> {
         self.key_policy.into_iter().chain(self.identity_policies).any(PolicyDocument::needs_aliases)
     }
 
-    /// The first statement of an effect that applies, and the way in which it is about the principal.
+    /// The first statement of an effect that applies and is about the principal in a way that is wanted.
     fn statement(
         &self,
-        kind: PolicyKind,
+        (kind, effect): (PolicyKind, Effect),
         request: &PolicyRequest<'_>,
         target: &Target<'_>,
-        mut wanted: impl FnMut(Effect, Relation) -> bool,
+        wanted: impl Fn(Relation) -> bool,
     ) -> Result<Option<StatementName<'a>>> {
         let documents = match kind {
             PolicyKind::Key => self.key_policy.map_or(&[][..], std::slice::from_ref),
@@ -72,8 +72,10 @@ impl<'a> AttachedPolicies<'a> {
         };
         for document in documents {
             for (place, statement) in document.statements().iter().enumerate() {
-                let relation = statement.relation_to(request.principal);
-                if relation.is_some_and(|relation| wanted(statement.effect(), relation))
+                // What costs least comes first.
+                if statement.effect() == effect
+                    && statement.operations().contains(request.operation)
+                    && statement.relation_to(request.principal).is_some_and(&wanted)
                     && statement.applies_to(request, target)?
                 {
                     return Ok(Some(StatementName::new(place, statement)));
@@ -215,11 +217,10 @@ struct Evaluation<'r, 'p> {
 impl<'p> Evaluation<'_, 'p> {
     fn outcome(&self) -> Result<Outcome<'p>> {
         let about_key = self.request.key.is_some() && self.request.alias.is_none();
-        let denies = |effect, _| effect == Effect::Deny;
-        if about_key && let Some(statement) = self.find(PolicyKind::Key, denies)? {
+        if about_key && let Some(statement) = self.find(PolicyKind::Key, Effect::Deny, |_| true)? {
             return Ok(Outcome::DeniedByKeyPolicy(statement));
         }
-        if let Some(statement) = self.find(PolicyKind::Identity, denies)? {
+        if let Some(statement) = self.find(PolicyKind::Identity, Effect::Deny, |_| true)? {
             return Ok(Outcome::DeniedByIdentityPolicy(statement));
         }
         if about_key { self.about_key() } else { self.about_account() }
@@ -265,9 +266,8 @@ impl<'p> Evaluation<'_, 'p> {
     /// meant by name.
     fn to_principal(&self) -> Result<Option<StatementName<'p>>> {
         let is_one_of_everybody = self.is_at_home() || !self.is_service();
-        self.find(PolicyKind::Key, |effect, relation| {
-            let meant = relation == Relation::Itself || (relation == Relation::Everybody && is_one_of_everybody);
-            effect == Effect::Allow && meant
+        self.find(PolicyKind::Key, Effect::Allow, |relation| {
+            relation == Relation::Itself || (relation == Relation::Everybody && is_one_of_everybody)
         })
     }
 
@@ -277,19 +277,20 @@ impl<'p> Evaluation<'_, 'p> {
         if self.is_service() {
             return Ok(None);
         }
-        self.find(PolicyKind::Key, |effect, relation| effect == Effect::Allow && relation == Relation::Account)
+        self.find(PolicyKind::Key, Effect::Allow, |relation| relation == Relation::Account)
     }
 
     fn identity_policy(&self) -> Result<Option<StatementName<'p>>> {
-        self.find(PolicyKind::Identity, |effect, _| effect == Effect::Allow)
+        self.find(PolicyKind::Identity, Effect::Allow, |_| true)
     }
 
     fn find(
         &self,
         kind: PolicyKind,
-        wanted: impl FnMut(Effect, Relation) -> bool,
+        effect: Effect,
+        wanted: impl Fn(Relation) -> bool,
     ) -> Result<Option<StatementName<'p>>> {
-        self.attached.statement(kind, self.request, &self.target, wanted)
+        self.attached.statement((kind, effect), self.request, &self.target, wanted)
     }
 
     fn is_at_home(&self) -> bool {

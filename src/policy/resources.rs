@@ -66,10 +66,18 @@ impl ArnPattern {
     }
 
     pub(super) fn matches(&self, arn: &str) -> bool {
-        let Some(parts) = &self.0 else { return true };
+        let Some((last, first)) = self.0.as_ref().and_then(|parts| parts.split_last()) else { return true };
+        let mut left = arn;
+        for pattern in first {
+            // Found byte by byte: the parts are short.
+            let Some(end) = left.bytes().position(|byte| byte == b':') else { return false };
+            if !pattern.matches(&left[..end]) {
+                return false;
+            }
+            left = &left[end + 1..];
+        }
         // Of a pattern with fewer parts, the last takes in whatever follows.
-        let mut given = arn.splitn(parts.len(), ':');
-        parts.iter().all(|pattern| given.next().is_some_and(|part| pattern.matches(part)))
+        last.matches(left)
     }
 }
 

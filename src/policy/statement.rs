@@ -41,6 +41,10 @@ impl Statement {
         self.effect
     }
 
+    pub(super) const fn operations(&self) -> OperationSet {
+        self.operations
+    }
+
     pub(super) fn needs_aliases(&self) -> bool {
         self.conditions.iter().any(Condition::needs_aliases)
     }
@@ -55,11 +59,9 @@ impl Statement {
         self.principals.as_ref().map_or(Some(Relation::Itself), |principals| principals.relation_to(principal))
     }
 
-    /// Whether the statement applies to what a request asks for; who asks is not looked at.
+    /// Whether the statement applies to what a request, of one of its operations, asks for; who asks is not looked at.
     pub(super) fn applies_to(&self, request: &PolicyRequest<'_>, target: &Target<'_>) -> Result<bool> {
-        let meant = self.operations.contains(request.operation)
-            && self.resources.as_ref().is_some_and(|resources| resources.match_arn(|| target.arn()));
-        if !meant {
+        if !self.resources.as_ref().is_some_and(|resources| resources.match_arn(|| target.arn())) {
             return Ok(false);
         }
         for condition in &self.conditions {
