@@ -58,12 +58,12 @@ pub use kms::{
     GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,
     GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest,
     GenerateMacResponse, GetParametersForImportRequest, GetParametersForImportResponse, GetPublicKeyResponse,
-    GrantListEntry, GrantToken, ImportKeyMaterialRequest, ImportedKeyMaterial, IncludeKeyMaterial, KeyListEntry,
-    KeyReference, KeyRotationStatus, Kms, KmsAead, KmsBuilder, KmsLimits, KmsMac, KmsSignature, KmsSigner,
-    KmsVerifyingKey, MAX_RANDOM_LENGTH, MaintenanceGuard, MaintenanceReport, Page, PageRequest, PutKeyPolicyRequest,
-    ReEncryptRequest, ReEncryptResponse, RootKeyRotation, RootKeyStatus, RotationListEntry, ScheduledDeletion,
-    SignRequest, SignResponse, StoreProgress, StoreReport, VerifyMacRequest, VerifyMacResponse, VerifyRequest,
-    VerifyResponse,
+    GrantFilter, GrantListEntry, GrantToken, ImportKeyMaterialRequest, ImportedKeyMaterial, IncludeKeyMaterial,
+    IntoKeyRequest, KeyListEntry, KeyReference, KeyRequest, KeyRotationStatus, Kms, KmsAead, KmsBuilder, KmsLimits,
+    KmsMac, KmsSignature, KmsSigner, KmsVerifyingKey, MAX_RANDOM_LENGTH, MaintenanceGuard, MaintenanceReport, Page,
+    PageRequest, PutKeyPolicyRequest, ReEncryptRequest, ReEncryptResponse, RootKeyRotation, RootKeyStatus,
+    RotationListEntry, ScheduledDeletion, SignRequest, SignResponse, StoreProgress, StoreReport, VerifyMacRequest,
+    VerifyMacResponse, VerifyRequest, VerifyResponse,
 };
 pub use kms::{ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, UpdateCustomKeyStoreRequest};
 pub use kms::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};

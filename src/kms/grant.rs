@@ -1,7 +1,7 @@
 //! Grants: what a principal may do with a key beside what policies let it do.
 
 use super::call::Call;
-use super::grant_record::{FoundGrant, GrantRange, GrantRecord, record_id};
+use super::grant_record::{FoundGrant, GrantRange, GrantRecord, place_bytes, read_place, record_id};
 use super::grant_token::{GrantToken, NamedGrant};
 use super::handle::Kms;
 use super::listing::{Page, PageRequest};
@@ -11,10 +11,10 @@ use super::reference::KeyReference;
 use super::registry::Edit;
 use super::request::{CreateGrantRequest, CreateGrantResponse, GrantListEntry};
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::{AccountId, Principal};
+use crate::identity::Principal;
 use crate::key::{KeyArn, KeyIdentifier, Operation};
 use crate::policy::{GrantId, GrantTerms, RequestParameter};
-use crate::store::{MAX_SCAN, RecordId, RecordKind};
+use crate::store::{MAX_SCAN, RecordId};
 
 /// Page sizes of [`Kms::list_grants`] and [`Kms::list_retirable_grants`].
 const GRANT_PAGES: PageLimits = PageLimits { most: 100, default: 50 };
@@ -30,6 +30,44 @@ pub enum DryRun {
     No,
     /// It goes through every check and then fails with [`DryRun`](ErrorKind::DryRun).
     Yes,
+}
+
+/// Which grants on a key [`Kms::list_grants`] lists; by default all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GrantFilter<'a> {
+    grant_id: Option<GrantId>,
+    grantee: Option<&'a Principal>,
+}
+
+impl<'a> GrantFilter<'a> {
+    /// Only this grant; none if the key has no such grant.
+    #[must_use]
+    pub const fn grant_id(mut self, id: GrantId) -> Self {
+        self.grant_id = Some(id);
+        self
+    }
+
+    /// Only grants whose grantee is this principal.
+    #[must_use]
+    pub const fn grantee(mut self, principal: &'a Principal) -> Self {
+        self.grantee = Some(principal);
+        self
+    }
+
+    fn accepts(&self, grant: &FoundGrant) -> bool {
+        self.grant_id.is_none_or(|id| id == grant.id)
+            && self.grantee.is_none_or(|grantee| grantee == grant.record.terms.grantee())
+    }
+
+    fn noted<'c>(&self, mut call: Call<'c>) -> Call<'c> {
+        if let Some(id) = self.grant_id {
+            call = call.parameter("grantId", id.to_string());
+        }
+        if let Some(grantee) = self.grantee {
+            call = call.parameter("granteePrincipal", grantee.to_string());
+        }
+        call
+    }
 }
 
 impl Kms {
@@ -93,6 +131,7 @@ impl Kms {
             counted.grants += 1;
             let mut edits = target.put(counted);
             let place = record_id(record.account, record.key_id, id);
+            edits.extend(self.core.registry.put_retirable(&grant.terms, &place));
             edits.push(Edit::Put { id: place, body: grant.encode()?, expected: None });
             progress.renote("grantId", id.to_string());
             Ok((edits, named(id)))
@@ -100,34 +139,63 @@ impl Kms {
         Ok(CreateGrantResponse { grant_id: grant.id, grant_token: self.core.new_grant_token(grant)? })
     }
 
-    /// Lists the grants on a key, 1 to 100 a page, 50 unless said otherwise; those of one grantee if one is named.
+    /// Lists the grants on a key, 1 to 100 a page, 50 unless said otherwise: all of them, or those that a
+    /// [`GrantFilter`] lets through.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound); [`Validation`](ErrorKind::Validation) for a limit outside that range;
     /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::policy::GrantTerms;
+    /// use strongroom::{AccountId, CreateGrantRequest, GrantFilter, Kms, Operation, Principal};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// for name in ["alice", "bob"] {
+    ///     let terms = GrantTerms::new(Principal::user(AccountId::default(), name)?, [Operation::Encrypt])?;
+    ///     kms.create_grant(CreateGrantRequest::new(key, terms))?;
+    /// }
+    /// assert_eq!(kms.list_grants(key, GrantFilter::default(), Default::default())?.entries.len(), 2);
+    /// let bob = Principal::user(AccountId::default(), "bob")?;
+    /// let of_bob = kms.list_grants(key, GrantFilter::default().grantee(&bob), Default::default())?;
+    /// assert_eq!(of_bob.entries[0].terms.grantee(), &bob);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn list_grants(
         &self,
         key: impl KeyReference,
-        grantee: Option<&Principal>,
+        filter: GrantFilter<'_>,
         page: PageRequest,
     ) -> Result<Page<GrantListEntry>> {
-        self.key_call(Call::new(Operation::ListGrants), &key.to_key_identifier()?, |target, _| {
+        let call = filter.noted(Call::new(Operation::ListGrants));
+        self.key_call(call, &key.to_key_identifier()?, |target, _| {
             let limit = GRANT_PAGES.check(&page)?;
-            let (account, key_id) = (target.record().account, target.record().key_id);
+            let key @ (account, key_id) = (target.record().account, target.record().key_id);
             let after = page.marker.as_deref().map(|marker| {
                 let id: [u8; 32] = page::name_in(marker)?.try_into().map_err(|_| page::bad())?;
                 Ok::<_, Error>(record_id(account, key_id, GrantId::from_bytes(id)))
             });
-            let range = GrantRange { key: Some((account, key_id)), grantee };
-            let wanted = |grant: &FoundGrant| grantee.is_none_or(|grantee| grantee == grant.record.terms.grantee());
-            let found = self.grants_where(range, after.transpose()?, limit + 1, wanted)?;
+            let after = after.transpose()?;
+            let found = match filter.grant_id {
+                Some(id) => {
+                    let found = self.core.registry.grant(account, key_id, id)?;
+                    let wanted = |grant: &FoundGrant| filter.accepts(grant) && Some(grant.record_id()) > after;
+                    found.into_iter().filter(wanted).collect()
+                }
+                None => {
+                    let range = GrantRange { key, grantee: filter.grantee };
+                    self.grants_where(range, after, limit + 1, |grant| filter.accepts(grant))?
+                }
+            };
             let entries = found.into_iter().map(|grant| self.grant_entry(grant)).collect();
             Ok(page::cut(entries, limit, |entry: &GrantListEntry| entry.grant_id.as_bytes()))
         })
     }
 
     /// Lists the grants, on the keys of any account, that name a principal of the caller's account as the one who may
-    /// retire them: 1 to 100 a page, 50 unless said otherwise. All grants of the store are looked through.
+    /// retire them: 1 to 100 a page, 50 unless said otherwise. Other grants are not looked at, however many there are.
     ///
     /// # Errors
     /// [`Validation`](ErrorKind::Validation) for a principal of another account, or a limit outside that range;
@@ -146,18 +214,17 @@ impl Kms {
                 return Err(Error::new(ErrorKind::Validation, text));
             }
             let after = page.marker.as_deref().map(place_in).transpose()?;
-            let wanted = |grant: &FoundGrant| grant.record.terms.retiring() == Some(retiring_principal);
-            let found = self.grants_where(GrantRange { key: None, grantee: None }, after, limit + 1, wanted)?;
+            let found = self.core.registry.retirable_grants(retiring_principal, after.as_ref(), limit + 1)?;
             let named: Vec<_> =
-                found.into_iter().map(|grant| (marker_name(&grant.record_id()), self.grant_entry(grant))).collect();
+                found.into_iter().map(|grant| (place_bytes(&grant.record_id()), self.grant_entry(grant))).collect();
             let page = page::cut(named, limit, |(name, _)| name.as_slice());
             let entries = page.entries.into_iter().map(|(_, entry)| entry).collect();
             Ok(Page { entries, next_marker: page.next_marker })
         })
     }
 
-    /// Gives a grant back: as its retiring principal, as its grantee if it allows RetireGrant, or by permission of the
-    /// key's policy.
+    /// Gives a grant back: as its retiring principal, as its grantee if it allows RetireGrant, as the root of the account that
+    /// made it, or by permission of the key's policy.
     ///
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is no such key or grant.
@@ -190,11 +257,11 @@ impl Kms {
 
     fn end_grant(&self, operation: Operation, key: &KeyIdentifier, id: GrantId, dry_run: DryRun) -> Result<()> {
         // What the grant says is part of the question; whoever may not ask learns nothing of it.
-        let terms = match self.known(key) {
-            Some((account, key_id)) => self.core.registry.grant(account, key_id, id)?.map(|grant| grant.record.terms),
+        let grant = match self.known(key) {
+            Some((account, key_id)) => self.core.registry.grant(account, key_id, id)?.map(|grant| grant.record),
             None => None,
         };
-        let conditions: Vec<_> = terms.iter().map(RequestParameter::Grant).collect();
+        let conditions: Vec<_> = grant.iter().flat_map(GrantRecord::conditions).collect();
         let call = Call::new(operation)
             .conditions(&conditions)
             .dry_run(dry_run == DryRun::Yes)
@@ -209,7 +276,7 @@ impl Kms {
             let mut counted = target.record().clone();
             counted.grants = counted.grants.saturating_sub(1);
             let mut edits = target.put(counted);
-            edits.push(Edit::Delete { id: grant.record_id(), expected: grant.revision });
+            edits.extend(self.core.registry.delete_grant(&grant)?);
             Ok((edits, ()))
         })
     }
@@ -219,7 +286,7 @@ impl Kms {
         if name.is_none() || target.record().grants == 0 {
             return Ok(None);
         }
-        let key = Some((target.record().account, target.record().key_id));
+        let key = (target.record().account, target.record().key_id);
         let range = GrantRange { key, grantee: Some(terms.grantee()) };
         let same = |grant: &FoundGrant| grant.record.name.as_deref() == name && grant.record.terms == *terms;
         Ok(self.grants_where(range, None, 1, same)?.first().map(|grant| grant.id))
@@ -278,15 +345,10 @@ fn check_name(name: &str) -> Result<()> {
     Err(Error::new(ErrorKind::Validation, text))
 }
 
-/// What a marker says of a grant of any account: `12 account ‖ 16 key id ‖ 32 grant id`.
-fn marker_name(place: &RecordId) -> Vec<u8> {
-    [place.account.as_bytes().as_slice(), &place.name].concat()
+/// The grant that a marker of [`Kms::list_retirable_grants`] names.
+fn place_in(marker: &str) -> Result<RecordId> {
+    read_place(&page::name_in(marker)?).ok_or_else(page::bad)
 }
 
-fn place_in(marker: &str) -> Result<RecordId> {
-    let name = page::name_in(marker)?;
-    let (account, name) = name.split_at_checked(12).filter(|(_, name)| name.len() == 48).ok_or_else(page::bad)?;
-    let account = std::str::from_utf8(account).map_err(|_| page::bad())?;
-    let account = AccountId::parse(account).map_err(|_| page::bad())?;
-    Ok(RecordId { kind: RecordKind::Grant, account, name: name.to_vec() })
-}
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,8 @@ use crate::crypto::SecureRandom;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Principal};
 use crate::key::{KeyId, Operation};
-use crate::policy::{GrantConstraints, GrantId, GrantTerms};
+use crate::policy::{GrantConstraints, GrantId, GrantTerms, RequestParameter};
+use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind, Revision, Scan};
 
 const LAYOUT: u8 = 1;
@@ -33,10 +34,10 @@ pub(super) struct GrantRecord {
     pub(super) name: Option<String>,
 }
 
-/// Which grants are meant: all, or those on one key, or those of one grantee on one key.
+/// Which grants are meant: those on one key, or those of one grantee on it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct GrantRange<'a> {
-    pub(super) key: Option<(AccountId, KeyId)>,
+    pub(super) key: (AccountId, KeyId),
     pub(super) grantee: Option<&'a Principal>,
 }
 
@@ -53,11 +54,34 @@ impl FoundGrant {
     pub(super) fn record_id(&self) -> RecordId {
         record_id(self.account, self.key_id, self.id)
     }
+
+    fn read(place: &RecordId, revision: Revision, body: &SecretBytes) -> Result<Self> {
+        let (key_id, id) = place.name.split_at_checked(16).ok_or_else(misnamed)?;
+        Ok(Self {
+            account: place.account,
+            key_id: KeyId::from_bytes(key_id.try_into().map_err(|_| misnamed())?),
+            id: GrantId::from_bytes(id.try_into().map_err(|_| misnamed())?),
+            revision,
+            record: GrantRecord::decode(body.expose_secret())?,
+        })
+    }
 }
 
 pub(super) fn record_id(account: AccountId, key_id: KeyId, id: GrantId) -> RecordId {
     let name = [key_id.as_bytes().as_slice(), id.as_bytes().as_slice()].concat();
     RecordId { kind: RecordKind::Grant, account, name }
+}
+
+/// The place of a grant of any account as bytes: `12 account ‖ 16 key id ‖ 32 grant id`.
+pub(super) fn place_bytes(place: &RecordId) -> Vec<u8> {
+    [place.account.as_bytes().as_slice(), &place.name].concat()
+}
+
+/// Reads what [`place_bytes`] writes.
+pub(super) fn read_place(bytes: &[u8]) -> Option<RecordId> {
+    let (account, name) = bytes.split_at_checked(12).filter(|(_, name)| name.len() == 48)?;
+    let account = AccountId::parse(std::str::from_utf8(account).ok()?).ok()?;
+    Some(RecordId { kind: RecordKind::Grant, account, name: name.to_vec() })
 }
 
 impl Registry {
@@ -76,10 +100,12 @@ impl Registry {
 
     /// One grant as the store has it now.
     pub(super) fn grant(&self, account: AccountId, key_id: KeyId, id: GrantId) -> Result<Option<FoundGrant>> {
-        let place = record_id(account, key_id, id);
-        let Some(found) = self.sealed().get_sealed(&place)? else { return Ok(None) };
-        let record = GrantRecord::decode(self.sealed().open_record(&place, &found)?.expose_secret())?;
-        Ok(Some(FoundGrant { account, key_id, id, revision: found.revision, record }))
+        self.grant_at(&record_id(account, key_id, id))
+    }
+
+    pub(super) fn grant_at(&self, place: &RecordId) -> Result<Option<FoundGrant>> {
+        let found = self.record(place)?;
+        found.map(|(revision, body)| FoundGrant::read(place, revision, &body)).transpose()
     }
 
     /// Grants in ascending order behind `after`, at most `limit`; fewer only if no more of the range follow.
@@ -89,32 +115,16 @@ impl Registry {
         after: Option<&RecordId>,
         limit: usize,
     ) -> Result<Vec<FoundGrant>> {
-        let prefix = range.key.map(|(_, key_id)| {
-            let tag = range.grantee.map(|grantee| self.grantee_tag(key_id, grantee));
-            [key_id.as_bytes().as_slice(), tag.as_ref().map_or(&[], |tag| tag.as_slice())].concat()
-        });
-        let account = range.key.map(|(account, _)| account);
-        let start = prefix.as_ref().zip(account).map(|(prefix, account)| RecordId {
-            kind: RecordKind::Grant,
-            account,
-            name: prefix.clone(),
-        });
-        let after = after.cloned().max(start);
-        let found = self.sealed().scan(&Scan { kind: RecordKind::Grant, account, after, limit })?;
-        let within = |id: &RecordId| prefix.as_ref().is_none_or(|prefix| id.name.starts_with(prefix));
+        let (account, key_id) = range.key;
+        let tag = range.grantee.map(|grantee| self.grantee_tag(key_id, grantee));
+        let prefix = [key_id.as_bytes().as_slice(), tag.as_ref().map_or(&[], |tag| tag.as_slice())].concat();
+        let start = RecordId { kind: RecordKind::Grant, account, name: prefix.clone() };
+        let after = after.cloned().max(Some(start));
+        let found = self.sealed().scan(&Scan { kind: RecordKind::Grant, account: Some(account), after, limit })?;
         found
             .into_iter()
-            .filter(|(id, ..)| within(id))
-            .map(|(id, revision, body)| {
-                let (key_id, grant_id) = id.name.split_at_checked(16).ok_or_else(misnamed)?;
-                Ok(FoundGrant {
-                    account: id.account,
-                    key_id: KeyId::from_bytes(key_id.try_into().map_err(|_| misnamed())?),
-                    id: GrantId::from_bytes(grant_id.try_into().map_err(|_| misnamed())?),
-                    revision,
-                    record: GrantRecord::decode(body.expose_secret())?,
-                })
-            })
+            .filter(|(id, ..)| id.name.starts_with(&prefix))
+            .map(|(id, revision, body)| FoundGrant::read(&id, revision, &body))
             .collect()
     }
 
@@ -132,6 +142,11 @@ fn misnamed() -> Error {
 }
 
 impl GrantRecord {
+    /// What policies may ask when the grant is ended.
+    pub(super) const fn conditions(&self) -> [RequestParameter<'_>; 2] {
+        [RequestParameter::Grant(&self.terms), RequestParameter::GrantIssuer(self.issuing_account)]
+    }
+
     pub(super) fn encode(&self) -> Result<Vec<u8>> {
         let mut writer = Writer::with_capacity(256);
         writer.u8(LAYOUT).bytes(&self.created.unix_millis().to_be_bytes()).bytes(self.issuing_account.as_bytes());

@@ -30,7 +30,7 @@ impl GrantSource for KeyGrants<'_> {
 impl KeyGrants<'_> {
     fn read(&self) -> Result<Arc<[(GrantId, GrantTerms)]>> {
         let record = &self.key.record;
-        let range = GrantRange { key: Some((record.account, record.key_id)), grantee: Some(self.principal) };
+        let range = GrantRange { key: (record.account, record.key_id), grantee: Some(self.principal) };
         let (mut granted, mut after) = (Vec::new(), None);
         loop {
             let batch = self.registry.grants(range, after.as_ref(), MAX_SCAN)?;

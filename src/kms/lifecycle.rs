@@ -8,7 +8,7 @@ use super::pipeline::Target;
 use super::record::KeyRecord;
 use super::reference::KeyReference;
 use super::registry::Edit;
-use super::request::{CreateKeyRequest, checked_tags};
+use super::request::{CreateKeyRequest, IntoKeyRequest, KeyRequest, checked_tags};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
@@ -134,9 +134,10 @@ impl Kms {
     /// Tells everything about a key but its aliases, tags and rotation. Possible in every state.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if there is no such key or alias.
-    pub fn describe_key(&self, key: impl KeyReference) -> Result<KeyMetadata> {
-        let call = Call::new(Operation::DescribeKey);
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such key or alias; [`InvalidGrantToken`](ErrorKind::InvalidGrantToken).
+    pub fn describe_key<'a>(&self, request: impl IntoKeyRequest<'a>) -> Result<KeyMetadata> {
+        let KeyRequest { key, grant_tokens } = request.into_key_request();
+        let call = Call::new(Operation::DescribeKey).grant_tokens(grant_tokens);
         self.key_call(call, &key.to_key_identifier()?, |target, progress| {
             self.core.metadata(target.record(), target.arn(), progress.now())
         })

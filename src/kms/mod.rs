@@ -54,6 +54,7 @@ mod registry;
 mod request;
 mod resolve;
 mod restore;
+mod retirable_grant;
 mod root_key;
 mod rotation;
 mod sealed;
@@ -75,7 +76,7 @@ pub use bound::{KmsAead, KmsMac, KmsSignature, KmsSigner, KmsVerifyingKey};
 pub use builder::KmsBuilder;
 pub use data_key::MAX_RANDOM_LENGTH;
 pub use doors::{rewritten_export_payload, rewritten_key_record};
-pub use grant::DryRun;
+pub use grant::{DryRun, GrantFilter};
 pub use grant_token::GrantToken;
 pub use handle::{Kms, KmsLimits};
 pub use listing::{AliasListEntry, IncludeKeyMaterial, KeyListEntry, Page, PageRequest, RotationListEntry};
@@ -91,9 +92,9 @@ pub use request::{
     GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse, GenerateDataKeyRequest,
     GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest, GenerateMacResponse,
     GetParametersForImportRequest, GetParametersForImportResponse, GetPublicKeyResponse, GrantListEntry,
-    ImportKeyMaterialRequest, ImportedKeyMaterial, KeyRotationStatus, MaintenanceReport, PutKeyPolicyRequest,
-    ReEncryptRequest, ReEncryptResponse, ScheduledDeletion, SignRequest, SignResponse, VerifyMacRequest,
-    VerifyMacResponse, VerifyRequest, VerifyResponse,
+    ImportKeyMaterialRequest, ImportedKeyMaterial, IntoKeyRequest, KeyRequest, KeyRotationStatus, MaintenanceReport,
+    PutKeyPolicyRequest, ReEncryptRequest, ReEncryptResponse, ScheduledDeletion, SignRequest, SignResponse,
+    VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
 };
 pub use root_key::{RootKeyRotation, RootKeyStatus};
 pub use transfer::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};

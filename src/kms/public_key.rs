@@ -3,7 +3,7 @@
 use super::call::Call;
 use super::handle::Kms;
 use super::reference::KeyReference;
-use super::request::GetPublicKeyResponse;
+use super::request::{GetPublicKeyResponse, IntoKeyRequest, KeyRequest};
 use crate::error::Result;
 use crate::key::Operation;
 
@@ -14,7 +14,7 @@ impl Kms {
     /// # Errors
     /// [`UnsupportedOperation`](crate::ErrorKind::UnsupportedOperation) if the key is not asymmetric;
     /// [`Disabled`](crate::ErrorKind::Disabled), [`InvalidState`](crate::ErrorKind::InvalidState),
-    /// [`NotFound`](crate::ErrorKind::NotFound).
+    /// [`NotFound`](crate::ErrorKind::NotFound); [`InvalidGrantToken`](crate::ErrorKind::InvalidGrantToken).
     ///
     /// # Examples
     /// ```
@@ -28,8 +28,10 @@ impl Kms {
     /// assert_eq!(public.public_key.len(), 91);
     /// # Ok::<(), strongroom::Error>(())
     /// ```
-    pub fn get_public_key(&self, key: impl KeyReference) -> Result<GetPublicKeyResponse> {
-        self.key_call(Call::new(Operation::GetPublicKey), &key.to_key_identifier()?, |target, _| {
+    pub fn get_public_key<'a>(&self, request: impl IntoKeyRequest<'a>) -> Result<GetPublicKeyResponse> {
+        let KeyRequest { key, grant_tokens } = request.into_key_request();
+        let call = Call::new(Operation::GetPublicKey).grant_tokens(grant_tokens);
+        self.key_call(call, &key.to_key_identifier()?, |target, _| {
             let (spec, usage) = (target.record().spec, target.record().usage);
             Ok(GetPublicKeyResponse {
                 public_key: target.public_key_info()?.to_vec(),

@@ -1,6 +1,6 @@
 //! What falls due with time: automatic rotation and the end of a waiting period.
 
-use super::grant_record::{FoundGrant, GrantRange};
+use super::grant_record::GrantRange;
 use super::handle::Core;
 use super::record::KeyRecord;
 use super::registry::{Edit, MAX_COMMIT_ATTEMPTS};
@@ -94,14 +94,17 @@ impl Core {
 
     /// Deletes the grants on a key that is gone to everybody, a batch at a time: they may be too many for one commit.
     fn delete_grants(&self, account: AccountId, key_id: KeyId) -> Result<()> {
-        let range = GrantRange { key: Some((account, key_id)), grantee: None };
+        let range = GrantRange { key: (account, key_id), grantee: None };
         loop {
             let batch = self.registry.grants(range, None, GRANTS_AT_ONCE)?;
             if batch.is_empty() {
                 return Ok(());
             }
-            let delete = |grant: &FoundGrant| Edit::Delete { id: grant.record_id(), expected: grant.revision };
-            match self.registry.commit(&batch.iter().map(delete).collect::<Vec<_>>()) {
+            let mut edits = Vec::new();
+            for grant in &batch {
+                edits.extend(self.registry.delete_grant(grant)?);
+            }
+            match self.registry.commit(&edits) {
                 // Another sweep deletes the same.
                 Ok(_) | Err(CommitError::Conflict(_)) => {}
                 Err(CommitError::Failed(error)) => return Err(error),

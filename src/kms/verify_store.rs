@@ -7,6 +7,7 @@ use super::identity_record::IdentityPolicies;
 use super::intent::Intent;
 use super::record::{AliasRecord, KeyRecord};
 use super::registry::key_id_of;
+use super::retirable_grant;
 use super::sealed::Checked;
 use super::tombstone::Tombstone;
 use super::usage_record::UsageRecord;
@@ -103,6 +104,7 @@ impl Core {
             RecordKind::Alias => AliasRecord::decode(body.expose_secret()).map(drop),
             RecordKind::Tombstone => Tombstone::decode(body.expose_secret()).map(drop),
             RecordKind::Usage => UsageRecord::decode(body.expose_secret()).map(drop),
+            RecordKind::RetirableGrant => retirable_grant::check(body.expose_secret()),
             RecordKind::Grant => GrantRecord::decode(body.expose_secret()).map(drop),
             RecordKind::IdentityPolicy => IdentityPolicies::decode(body.expose_secret()).map(drop),
             RecordKind::Intent => Intent::decode(id, body.expose_secret()).map(drop),

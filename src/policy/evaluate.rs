@@ -127,7 +127,7 @@ pub enum Outcome<'a> {
     AllowedToAccount,
     /// A grant allows it.
     AllowedByGrant(GrantId),
-    /// The grant that is given back names the principal as one who may do so.
+    /// The grant that is given back names the principal as one who may do so, or the principal is the account that made it.
     AllowedByRetiredGrant,
     /// The key's policy allows it neither to the principal nor to its account, and no grant does.
     NotAllowedByKeyPolicy,
@@ -314,7 +314,12 @@ fn by_grant<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) ->
     });
     if operation == Operation::RetireGrant {
         // Another grant on the same key says nothing about this one.
-        let may_retire = terms.is_some_and(|terms| terms.may_be_retired_by(principal));
+        let issuer = request.parameters.iter().find_map(|parameter| match parameter {
+            RequestParameter::GrantIssuer(account) => Some(*account),
+            _ => None,
+        });
+        let may_retire = terms.is_some_and(|terms| terms.may_be_retired_by(principal))
+            || (principal.is_account_root() && issuer == Some(principal.account()));
         return Ok(may_retire.then_some(Outcome::AllowedByRetiredGrant));
     }
     let Some(grants) = attached.grants else { return Ok(None) };

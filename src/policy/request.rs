@@ -174,6 +174,8 @@ pub enum RequestParameter<'a> {
     /// The terms of the grant that CreateGrant makes, or that RetireGrant or RevokeGrant ends: `kms:GrantOperations`,
     /// `kms:GranteePrincipal`, `kms:RetiringPrincipal`, `kms:GrantConstraintType`, and the context of a constraint.
     Grant(&'a GrantTerms),
+    /// The account that made the grant which RetireGrant ends: it may give it back itself. No condition key asks for it.
+    GrantIssuer(AccountId),
     /// The period that EnableKeyRotation sets: `kms:RotationPeriodInDays`.
     RotationPeriodInDays(u32),
     /// The waiting period of ScheduleKeyDeletion: `kms:ScheduleKeyDeletionPendingWindowInDays`.

@@ -83,6 +83,8 @@ kinds! {
     Tombstone = 10,
     /// How many messages were encrypted under a key in an HSM.
     MessageCount = 11,
+    /// That a principal may retire a grant.
+    RetirableGrant = 12,
 }
 
 /// The name of a record. Records are ordered by kind, then account, then the bytes of the name.

@@ -6,14 +6,17 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use strongroom::audit::MemoryTrail;
 use strongroom::policy::{GrantConstraints, GrantId, GrantTerms};
+use strongroom::seal::RootKey;
+use strongroom::store::{RecordId, RecordKind};
 use strongroom::{
     AccountId, CreateGrantRequest, CreateKeyRequest, DecryptRequest, DeletionWindow, DryRun, EncryptRequest,
-    EncryptionContext, ErrorKind, GenerateDataKeyRequest, GrantToken, KeyId, KeySpec, KeyUsage, Kms, KmsLimits,
-    ManualClock, Operation, PageRequest, Principal, PutKeyPolicyRequest, Result, Timestamp,
+    EncryptionContext, ErrorKind, GenerateDataKeyRequest, GrantFilter, GrantToken, KeyId, KeyRequest, KeySpec,
+    KeyUsage, Kms, KmsLimits, ManualClock, Operation, PageRequest, Principal, PutKeyPolicyRequest, Result, Timestamp,
 };
 
 use crate::access_policies::{key_policy, user};
 use crate::kms_keys::{kind, with_key};
+use crate::pliable::Pliable;
 
 fn grant(kms: &Kms, key: KeyId, grantee: &Principal, operations: &[Operation]) -> Result<GrantId> {
     let terms = GrantTerms::new(grantee.clone(), operations.iter().copied())?;
@@ -72,7 +75,7 @@ fn who_may_retire_a_grant() -> Result<()> {
     keeper.retire_grant_by_token(&made.grant_token, DryRun::No)?;
     keeper.retire_grant(key, make()?.grant_id, DryRun::No)?;
     kms.retire_grant(key, make()?.grant_id, DryRun::No)?;
-    assert!(kms.list_grants(key, None, PageRequest::default())?.entries.is_empty());
+    assert!(kms.list_grants(key, GrantFilter::default(), PageRequest::default())?.entries.is_empty());
     Ok(())
 }
 
@@ -144,7 +147,7 @@ fn the_same_named_request_makes_one_grant_and_another_token_each_time() -> Resul
     );
     let ids = [first.grant_id, other.grant_id, unnamed.grant_id, again.grant_id];
     assert!((0..4).all(|i| (0..i).all(|j| ids[i] != ids[j])));
-    assert_eq!(kms.list_grants(key, None, PageRequest::default())?.entries.len(), 4);
+    assert_eq!(kms.list_grants(key, GrantFilter::default(), PageRequest::default())?.entries.len(), 4);
     for name in ["", "with space", &"x".repeat(257)] {
         assert_eq!(
             kind(kms.create_grant(CreateGrantRequest::new(key, terms.clone()).name(name))),
@@ -174,7 +177,7 @@ fn a_dry_run_makes_no_grant() -> Result<()> {
     let terms = GrantTerms::new(user("alice")?, [Operation::Encrypt])?;
     let tried = kms.create_grant(CreateGrantRequest::new(key, terms).dry_run());
     assert_eq!(kind(tried), ErrorKind::DryRun);
-    assert!(kms.list_grants(key, None, PageRequest::default())?.entries.is_empty());
+    assert!(kms.list_grants(key, GrantFilter::default(), PageRequest::default())?.entries.is_empty());
     Ok(())
 }
 
@@ -207,7 +210,7 @@ fn grants_are_listed_in_pages_and_by_grantee() -> Result<()> {
     let mut page = PageRequest::default().limit(3);
     let mut seen = Vec::new();
     loop {
-        let part = kms.list_grants(key, None, page)?;
+        let part = kms.list_grants(key, GrantFilter::default(), page)?;
         assert!(part.entries.len() <= 3);
         seen.extend(part.entries.iter().map(|entry| entry.grant_id));
         let Some(marker) = part.next_marker else { break };
@@ -215,11 +218,17 @@ fn grants_are_listed_in_pages_and_by_grantee() -> Result<()> {
     }
     assert_eq!(seen, made);
     let alice = user("alice")?;
-    let of_alice = kms.list_grants(key, Some(&alice), PageRequest::default())?.entries;
+    let of_alice = kms.list_grants(key, GrantFilter::default().grantee(&alice), PageRequest::default())?.entries;
     assert_eq!(of_alice.len(), 4);
     assert!(of_alice.iter().all(|entry| entry.terms.grantee() == &alice));
-    assert_eq!(kind(kms.list_grants(key, None, PageRequest::default().limit(101))), ErrorKind::Validation);
-    assert_eq!(kind(kms.list_grants(key, None, PageRequest::default().marker("x"))), ErrorKind::InvalidMarker);
+    assert_eq!(
+        kind(kms.list_grants(key, GrantFilter::default(), PageRequest::default().limit(101))),
+        ErrorKind::Validation
+    );
+    assert_eq!(
+        kind(kms.list_grants(key, GrantFilter::default(), PageRequest::default().marker("x"))),
+        ErrorKind::InvalidMarker
+    );
     Ok(())
 }
 
@@ -246,6 +255,131 @@ fn retirable_grants_are_listed_over_all_keys_and_accounts() -> Result<()> {
         kind(kms.list_retirable_grants(&keeper, PageRequest::default().marker("m1.00"))),
         ErrorKind::InvalidMarker
     );
+    Ok(())
+}
+
+#[test]
+fn one_grant_is_listed_by_its_id() -> Result<()> {
+    let (kms, key) = with_key()?;
+    let (alice, bob) = (user("alice")?, user("bob")?);
+    let id = grant(&kms, key, &alice, &[Operation::Encrypt])?;
+    grant(&kms, key, &alice, &[Operation::Encrypt])?;
+    let listed = |key, filter, page| -> Result<Vec<GrantId>> {
+        let page = kms.list_grants(key, filter, page)?;
+        assert_eq!(page.next_marker, None);
+        Ok(page.entries.iter().map(|entry| entry.grant_id).collect())
+    };
+    let by_id = GrantFilter::default().grant_id(id);
+    assert_eq!(listed(key, by_id, PageRequest::default())?, [id]);
+    assert_eq!(listed(key, by_id.grantee(&alice), PageRequest::default().limit(1))?, [id]);
+    assert_eq!(listed(key, by_id.grantee(&bob), PageRequest::default())?, []);
+    assert_eq!(listed(key, GrantFilter::default().grantee(&bob), PageRequest::default())?, []);
+    let none = GrantFilter::default().grant_id(GrantId::from_bytes([0; 32]));
+    assert_eq!(listed(key, none, PageRequest::default())?, []);
+    let another = kms.create_key(CreateKeyRequest::default())?.key_id();
+    assert_eq!(listed(another, by_id, PageRequest::default())?, [], "it is on another key");
+    Ok(())
+}
+
+/// Damage to any record that was read would show.
+#[test]
+fn grants_of_others_are_not_read_to_list_those_that_a_principal_may_retire() -> Result<()> {
+    let store = Pliable::new();
+    let open = || Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).build();
+    let (kms, in_another_process) = (open()?, open()?);
+    let key = kms.create_key(CreateKeyRequest::default())?.key_id();
+    let keeper = user("keeper")?;
+    let make = |retiring: Option<&Principal>| -> Result<GrantId> {
+        let terms = GrantTerms::new(user("alice")?, [Operation::Encrypt])?;
+        let terms = retiring.map_or(terms.clone(), |retiring| terms.retiring_principal(retiring.clone()));
+        kms.create_grant(CreateGrantRequest::new(key, terms)).map(|made| made.grant_id)
+    };
+    let (mine, no_one_s, another_s) = (make(Some(&keeper))?, make(None)?, make(Some(&user("other")?))?);
+    store.change(|state| {
+        for (id, record) in &mut state.records {
+            if [no_one_s, another_s].iter().any(|grant| id.name.ends_with(grant.as_bytes())) {
+                record.body = Arc::from([0_u8; 64]);
+            }
+        }
+    });
+    assert!(kms.list_grants(key, GrantFilter::default(), PageRequest::default()).is_err(), "the damage is there");
+    for kms in [&kms, &in_another_process] {
+        let found = kms.list_retirable_grants(&keeper, PageRequest::default())?.entries;
+        assert_eq!(found.iter().map(|entry| entry.grant_id).collect::<Vec<_>>(), [mine]);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_grant_that_has_ended_leaves_nothing_behind() -> Result<()> {
+    let store = Pliable::new();
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+    let kms =
+        Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).clock(Arc::clone(&clock)).build()?;
+    let key = kms.create_key(CreateKeyRequest::default())?.key_id();
+    let terms = GrantTerms::new(user("alice")?, [Operation::Encrypt])?.retiring_principal(user("keeper")?);
+    let make = || kms.create_grant(CreateGrantRequest::new(key, terms.clone())).map(|made| made.grant_id);
+    let records = || {
+        let of_grants = |id: &&RecordId| matches!(id.kind, RecordKind::Grant | RecordKind::RetirableGrant);
+        store.state().records.keys().filter(of_grants).count()
+    };
+    let (retired, revoked, _deleted) = (make()?, make()?, make()?);
+    assert_eq!(records(), 6);
+    assert!(kms.verify_store(|_| ())?.is_sound());
+    kms.as_principal(user("keeper")?)?.retire_grant(key, retired, DryRun::No)?;
+    assert_eq!(records(), 4);
+    kms.revoke_grant(key, revoked, DryRun::No)?;
+    assert_eq!(records(), 2);
+    kms.schedule_key_deletion(key, DeletionWindow::MIN)?;
+    clock.advance_days(7);
+    kms.run_maintenance()?;
+    assert_eq!(records(), 0);
+    Ok(())
+}
+
+#[test]
+fn the_root_of_the_account_that_made_a_grant_may_retire_it() -> Result<()> {
+    let kms = Kms::in_memory()?;
+    let theirs = AccountId::parse("111122223333")?;
+    let may_grant =
+        r#"{"Effect": "Allow", "Principal": {"AWS": "111122223333"}, "Action": "kms:CreateGrant", "Resource": "*"}"#;
+    let key = kms.create_key(CreateKeyRequest::default().policy(key_policy(&[may_grant])))?;
+    let (as_root, eve) = (kms.as_principal(Principal::root(theirs))?, Principal::user(theirs, "eve")?);
+    let make = |kms: &Kms| {
+        let terms = GrantTerms::new(eve.clone(), [Operation::Encrypt])?;
+        kms.create_grant(CreateGrantRequest::new(key.arn(), terms))
+    };
+    let refused = |result| assert_eq!(kind(result), ErrorKind::NotFound);
+    let made = make(&as_root)?;
+    refused(kms.as_principal(eve.clone())?.retire_grant(key.arn(), made.grant_id, DryRun::No));
+    refused(as_root.revoke_grant(key.arn(), made.grant_id, DryRun::No));
+    as_root.retire_grant(key.arn(), made.grant_id, DryRun::No)?;
+    as_root.retire_grant_by_token(&make(&as_root)?.grant_token, DryRun::No)?;
+    refused(as_root.retire_grant(key.arn(), make(&kms)?.grant_id, DryRun::No));
+    Ok(())
+}
+
+#[test]
+fn describing_a_key_and_its_public_key_take_tokens() -> Result<()> {
+    let kms = Kms::in_memory()?;
+    let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
+    let key = kms.create_key(request)?.key_id();
+    let terms = GrantTerms::new(user("alice")?, [Operation::DescribeKey, Operation::GetPublicKey])?;
+    let token = kms.create_grant(CreateGrantRequest::new(key, terms.clone()))?.grant_token;
+    let foreign = Kms::in_memory()?;
+    let other = foreign.create_key(CreateKeyRequest::default())?.key_id();
+    let foreign_terms = GrantTerms::new(user("alice")?, [Operation::DescribeKey])?;
+    let foreign = foreign.create_grant(CreateGrantRequest::new(other, foreign_terms))?.grant_token;
+    let alice = kms.as_principal(user("alice")?)?;
+    let with = |tokens: &[GrantToken]| {
+        let request = KeyRequest::new(key).grant_tokens(tokens);
+        [alice.describe_key(request).map(drop), alice.get_public_key(request).map(drop)]
+    };
+    assert!(with(std::slice::from_ref(&token)).iter().all(Result::is_ok));
+    for (tokens, expected) in [(vec![foreign], ErrorKind::InvalidGrantToken), (vec![token; 11], ErrorKind::Validation)]
+    {
+        assert_eq!(with(&tokens).map(kind), [expected; 2]);
+    }
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use strongroom::policy::{AttachedPolicies, Decision, GrantId, GrantTerms, Policy
 use strongroom::{
     AccountId, CreateGrantRequest, CreateKeyRequest, DataKeyPairSpec, DecryptRequest, DeletionWindow,
     DeriveSharedSecretRequest, DryRun, EncryptRequest, EncryptionContext, Error, ErrorKind, GenerateDataKeyPairRequest,
-    GenerateDataKeyRequest, GenerateMacRequest, GetParametersForImportRequest, ImportKeyMaterialRequest,
+    GenerateDataKeyRequest, GenerateMacRequest, GetParametersForImportRequest, GrantFilter, ImportKeyMaterialRequest,
     IncludeKeyMaterial, KeyId, KeyReference, KeyState, Kms, ManualClock, Operation, Origin, PageRequest, Principal,
     PutKeyPolicyRequest, ReEncryptRequest, Result, RotationPeriod, SignRequest, Tag, Timestamp, VerifyMacRequest,
     VerifyRequest,
@@ -80,7 +80,7 @@ pub(crate) fn operations<'a>(key: impl KeyReference + Copy + 'a, blob: &'a [u8])
             Operation::CreateGrant,
             Box::new(move |kms| kms.create_grant(CreateGrantRequest::new(key, terms()?)).map(drop)),
         ),
-        (Operation::ListGrants, Box::new(move |kms| kms.list_grants(key, None, page()).map(drop))),
+        (Operation::ListGrants, Box::new(move |kms| kms.list_grants(key, GrantFilter::default(), page()).map(drop))),
         (Operation::RetireGrant, Box::new(move |kms| ended(kms.retire_grant(key, NO_GRANT, DryRun::No)))),
         (Operation::RevokeGrant, Box::new(move |kms| ended(kms.revoke_grant(key, NO_GRANT, DryRun::No)))),
         (

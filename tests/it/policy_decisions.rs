@@ -374,6 +374,7 @@ impl<'o> OwnedParameters<'o> {
                 }
                 "alias" => P::RequestAlias(self.alias.as_ref().ok_or("an alias")?),
                 "grant" => P::Grant(self.grant.as_ref().ok_or("a grant")?),
+                "issuer" => P::GrantIssuer(AccountId::parse(value)?),
                 "newtags" => P::RequestTags(&self.new_tags),
                 "tagkeys" => P::TagKeys(&self.tag_keys),
                 "context" | "via" | "time" | "nokey" | "key" | "tags" | "aliases" | "on" => continue,

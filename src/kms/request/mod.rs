@@ -5,6 +5,7 @@ mod custom_key_store;
 mod data_key_pair;
 mod grant;
 mod import;
+mod key;
 mod mac;
 mod policy;
 mod signing;
@@ -21,6 +22,7 @@ pub(super) use import::Expiration;
 pub use import::{
     GetParametersForImportRequest, GetParametersForImportResponse, ImportKeyMaterialRequest, ImportedKeyMaterial,
 };
+pub use key::{IntoKeyRequest, KeyRequest};
 pub use mac::{GenerateMacRequest, GenerateMacResponse, VerifyMacRequest, VerifyMacResponse};
 pub use policy::PutKeyPolicyRequest;
 pub use signing::{SignRequest, SignResponse, VerifyRequest, VerifyResponse};
