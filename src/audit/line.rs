@@ -17,6 +17,9 @@ use super::chain::{ChainId, ChangeId, MacValue, decode_hex};
 /// The most bytes of a line. An event with the longest context and description stays far below.
 pub(super) const MAX_LINE: usize = 1 << 20;
 
+/// The most bytes of what a line says: the rest is for its number and code.
+pub(super) const MAX_BODY: usize = MAX_LINE - 256;
+
 const MAC_START: &str = ",\"mac\":\"";
 /// The code and what stands around it: `,"mac":"`, 64 digits, `"}`.
 const MAC_LENGTH: usize = MAC_START.len() + 64 + 2;
@@ -42,17 +45,32 @@ impl LineKind {
     }
 }
 
-/// The part of a line that its code covers. `body` is a JSON object.
-pub(super) fn covered(chain: ChainId, sequence: u64, kind: LineKind, body: &str) -> String {
-    format!("{{\"chain\":\"{chain}\",\"sequence\":{sequence},\"{}\":{body}", kind.name())
+/// Appends the part of a line that its code covers; returns where it starts. `body` is a JSON object of at most [`MAX_BODY`]
+/// bytes.
+pub(super) fn open(text: &mut Vec<u8>, chain: ChainId, sequence: u64, kind: LineKind, body: &str) -> usize {
+    let start = text.len();
+    text.extend_from_slice(b"{\"chain\":\"");
+    push_hex(text, &chain.0);
+    text.extend_from_slice(b"\",\"sequence\":");
+    text.extend_from_slice(sequence.to_string().as_bytes());
+    for part in [",\"", kind.name(), "\":", body] {
+        text.extend_from_slice(part.as_bytes());
+    }
+    start
 }
 
 /// Completes a line with its code and a line break.
-pub(super) fn close(mut covered: String, mac: &MacValue) -> String {
-    covered.push_str(MAC_START);
-    covered.push_str(&base16ct::lower::encode_string(mac));
-    covered.push_str("\"}\n");
-    covered
+pub(super) fn close(text: &mut Vec<u8>, mac: &MacValue) {
+    text.extend_from_slice(MAC_START.as_bytes());
+    push_hex(text, mac);
+    text.extend_from_slice(b"\"}\n");
+}
+
+/// Appends bytes as lower-case hexadecimal digits.
+fn push_hex(text: &mut Vec<u8>, bytes: &[u8]) {
+    let start = text.len();
+    text.resize(start + 2 * bytes.len(), 0);
+    base16ct::lower::encode(bytes, &mut text[start..]).expect("each byte has two digits");
 }
 
 /// A line that was taken apart. Nothing in it is believed before the code was checked.
@@ -218,14 +236,25 @@ mod tests {
 
     const CHAIN: ChainId = ChainId(*b"\x01\x23\x45\x67\x89\xab\xcd\xef");
 
+    /// A whole line without its break.
+    fn written(sequence: u64, kind: LineKind, body: &str, mac: &MacValue) -> String {
+        let mut text = Vec::new();
+        open(&mut text, CHAIN, sequence, kind, body);
+        close(&mut text, mac);
+        assert_eq!(text.pop(), Some(b'\n'));
+        String::from_utf8(text).expect("JSON is text")
+    }
+
     #[test]
     fn a_line_comes_back_as_it_was_written() {
         let body = checkpoint_body(2, &[5; 64]);
-        let written = close(covered(CHAIN, 7, LineKind::Checkpoint, &body), &[0xab; 32]);
-        let line = Line::parse(written.trim_end().as_bytes()).expect("it was just written");
+        let text = written(7, LineKind::Checkpoint, &body, &[0xab; 32]);
+        let line = Line::parse(text.as_bytes()).expect("it was just written");
         assert_eq!((line.chain, line.sequence, line.kind, line.mac), (CHAIN, 7, LineKind::Checkpoint, [0xab; 32]));
         assert_eq!(line.checkpoint(), Some((2, vec![5; 64])));
-        assert_eq!(line.covered, covered(CHAIN, 7, LineKind::Checkpoint, &body).as_bytes());
+        let covered = format!("{{\"chain\":\"{CHAIN}\",\"sequence\":7,\"checkpoint\":{body}");
+        assert_eq!(line.covered, covered.as_bytes());
+        assert_eq!(text, format!("{covered},\"mac\":\"{}\"}}", "ab".repeat(32)));
     }
 
     #[test]
@@ -241,10 +270,8 @@ mod tests {
     #[test]
     fn announced_and_ended_changes_are_told_apart() {
         let change = ChangeId([3; 16]);
-        let step = |kind, body: &str| {
-            let written = close(covered(CHAIN, 1, kind, body), &[0; 32]);
-            Line::parse(written.trim_end().as_bytes()).and_then(|line| line.change())
-        };
+        let step =
+            |kind, body: &str| Line::parse(written(1, kind, body, &[0; 32]).as_bytes()).and_then(|line| line.change());
         let intent = format!("{{\"outcome\":\"intent\",\"change\":\"{change}\",\"other\":[1,{{}}]}}");
         assert_eq!(step(LineKind::Event, &intent), Some(ChangeStep::Announced(change)));
         let success = format!("{{\"outcome\":\"success\",\"change\":\"{change}\"}}");
@@ -255,8 +282,7 @@ mod tests {
 
     #[test]
     fn anything_else_is_no_line() {
-        let good = close(covered(CHAIN, 1, LineKind::Event, "{}"), &[0; 32]);
-        let good = good.trim_end();
+        let good = written(1, LineKind::Event, "{}", &[0; 32]);
         assert!(Line::parse(good.as_bytes()).is_some());
         for length in 0..good.len() {
             assert!(Line::parse(&good.as_bytes()[..length]).is_none(), "{length}");

@@ -1,6 +1,7 @@
 //! A trail in files: one JSON object a line, in a chain of authentication codes.
 
 pub(super) mod files;
+mod group;
 mod resume;
 
 #[cfg(test)]
@@ -11,13 +12,15 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use self::files::Output;
+use self::group::{Entry, Group, Queue, Turn};
 use super::chain::{ChainId, ChainState, ChangeId, PendingChange, Position};
 use super::checkpoint::{CheckpointSigner, checkpoint_message};
 use super::json::to_json;
-use super::line::{self, FileHeader, LineKind, MAX_LINE};
+use super::line::{self, ChangeStep, FileHeader, LineKind, MAX_BODY, MAX_LINE};
 use super::{Attachment, AuditChain, AuditEvent, AuditSink, Outcome};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
@@ -70,33 +73,53 @@ pub struct FileTrail {
     directory: PathBuf,
     durability: Durability,
     file_bytes: u64,
+    /// Known once the trail is attached.
+    locality: OnceLock<Locality>,
     state: Mutex<State>,
-    written: Condvar,
+    /// Tells a leader that all whom it expects are there.
+    gathered: Condvar,
 }
 
 /// What one writer holds, once it is attached.
 struct Writer {
-    backend: CryptoBackend,
-    locality: Locality,
     origin: ChainState,
     /// Held for its lock.
     _lock: File,
-    /// Where the next line goes.
-    position: Position,
     /// Where the lines end that are kept.
     kept: Position,
     /// Lines that nobody writes yet.
-    buffer: Vec<u8>,
+    queue: Queue,
+    /// How many lines are written at present.
+    under_way: usize,
+    /// Changes that are announced, and not ended, among the lines that are kept.
     pending: BTreeMap<ChangeId, PendingChange>,
     /// Taken by the thread that writes at present.
-    output: Option<Output>,
-    /// How often writing failed: whoever waits for a line of before then has failed too.
-    failures: u64,
+    pen: Option<Pen>,
+}
+
+/// What lines are written with.
+struct Pen {
+    backend: CryptoBackend,
+    output: Output,
+    /// The text of a group of lines.
+    text: Vec<u8>,
+    /// Room for the lines of the next group.
+    spare: Vec<Entry>,
 }
 
 #[derive(Default)]
 struct State {
     writer: Option<Writer>,
+}
+
+/// A group of lines with all that it takes to write them.
+struct Work {
+    entries: Vec<Entry>,
+    group: Arc<Group>,
+    pen: Pen,
+    chain: ChainId,
+    /// Where the chain ends before them.
+    start: Position,
 }
 
 impl FileTrail {
@@ -106,8 +129,9 @@ impl FileTrail {
             directory: directory.into(),
             durability: Durability::default(),
             file_bytes: DEFAULT_TRAIL_FILE_BYTES,
+            locality: OnceLock::new(),
             state: Mutex::default(),
-            written: Condvar::new(),
+            gathered: Condvar::new(),
         }
     }
 
@@ -146,8 +170,9 @@ impl FileTrail {
             let sequence = place.next - 1;
             let signature = signer.sign(&checkpoint_message(chain, sequence, &place.mac))?;
             let state = self.lock();
-            if state.writer()?.position.next - sequence <= CHECKPOINT_REACH {
-                return self.keep(state, LineKind::Checkpoint, &line::checkpoint_body(sequence, &signature), None);
+            if state.writer()?.next() - sequence <= CHECKPOINT_REACH {
+                let body = line::checkpoint_body(sequence, &signature);
+                return self.await_turn(state, Entry { kind: LineKind::Checkpoint, body, step: None });
             }
         }
         Err(Error::new(ErrorKind::Audit, "the trail grows faster than checkpoints can be signed; try again later"))
@@ -158,68 +183,90 @@ impl FileTrail {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends a line and waits until it is kept. One of the threads that wait writes for all.
-    fn keep<'a>(
-        &'a self,
-        mut state: MutexGuard<'a, State>,
-        kind: LineKind,
-        body: &str,
-        change: Option<(ChangeId, &Outcome)>,
-    ) -> Result<()> {
-        let writer = state.writer_mut()?;
-        writer.append(kind, body)?;
-        let (mine, failures) = (writer.position.next, writer.failures);
-        if let Some((id, Outcome::Intent)) = change {
-            writer.pending.insert(id, PendingChange { id, committed: false });
-        }
-        loop {
-            let writer = state.writer_mut()?;
-            if writer.failures != failures {
-                if let Some((id, Outcome::Intent)) = change {
-                    writer.pending.remove(&id);
-                }
-                return Err(Error::new(ErrorKind::Audit, "the audit trail cannot be written"));
-            }
-            if writer.kept.next >= mine {
-                if let Some((id, Outcome::Success | Outcome::Failure(_))) = change {
-                    writer.pending.remove(&id);
-                }
-                return Ok(());
-            }
-            state = match writer.output.take() {
-                Some(output) => self.write(state, output)?,
-                None => self.written.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
-        }
+    /// Appends a line and waits until it is kept.
+    fn keep(&self, entry: Entry) -> Result<()> {
+        self.await_turn(self.lock(), entry)
     }
 
-    /// Writes everything that waits, outside of the lock.
-    fn write<'a>(&'a self, mut state: MutexGuard<'a, State>, mut output: Output) -> Result<MutexGuard<'a, State>> {
-        let writer = state.writer_mut()?;
-        let (lines, end) = (std::mem::take(&mut writer.buffer), writer.position.copy());
-        let next = FileHeader {
-            chain: writer.origin.id(),
-            index: output.index() + 1,
-            first: writer.kept.next,
-            previous: writer.kept.mac,
-        };
+    /// Appends a line, releases the lock, and waits until the line is kept. One of the threads that wait writes for all.
+    fn await_turn(&self, mut state: MutexGuard<'_, State>, entry: Entry) -> Result<()> {
+        if entry.body.len() > MAX_BODY {
+            return Err(Error::new(ErrorKind::Audit, format!("an audit event of over {MAX_LINE} bytes")));
+        }
+        let queue = &mut state.writer_mut()?.queue;
+        let (group, leads) = queue.push(entry);
+        let completes = queue.completes();
         drop(state);
-        if output.length() >= self.file_bytes
-            && let Ok(fresh) = Output::create(&self.directory, next)
-        {
-            // If the next file cannot be made, the present one goes on growing: nothing is lost by that.
-            output = fresh;
+        if completes {
+            self.gathered.notify_one();
         }
-        let result = output.append(&lines, self.durability);
+        let kept = match if leads { Turn::Lead } else { group.wait() } {
+            Turn::Lead => self.lead()?,
+            Turn::Done { kept } => kept,
+        };
+        if kept { Ok(()) } else { Err(Error::new(ErrorKind::Audit, "the audit trail cannot be written")) }
+    }
+
+    /// Writes everything that waits, outside of the lock, and tells those who wait for it. Returns whether it is kept.
+    fn lead(&self) -> Result<bool> {
+        let mut work = self.gather()?.writer_mut()?.begin();
+        let started = Instant::now();
+        let end = work.write(self);
+        let write_time = started.elapsed();
+        let (group, kept) = (Arc::clone(&work.group), end.is_ok());
+        let next = self.lock().writer_mut()?.finish(work, end.ok(), write_time);
+        group.finish(kept);
+        if let Some(next) = next {
+            next.call_leader();
+        }
+        Ok(kept)
+    }
+
+    /// Waits for callers who are likely to come at once, if that takes less long than one more write.
+    fn gather(&self) -> Result<MutexGuard<'_, State>> {
         let mut state = self.lock();
-        let writer = state.writer_mut()?;
-        writer.output = Some(output);
-        match result {
-            Ok(()) => writer.kept = end,
-            Err(_) => writer.take_back(),
+        let patience = match self.durability {
+            Durability::Synced => state.writer()?.queue.patience(),
+            Durability::Buffered => Duration::ZERO,
+        };
+        if patience.is_zero() {
+            return Ok(state);
         }
-        self.written.notify_all();
-        Ok(state)
+        let deadline = Instant::now() + patience;
+        state.writer_mut()?.queue.set_gathering(true);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let queue = &mut state.writer_mut()?.queue;
+            if left.is_zero() || !queue.is_gathering() {
+                queue.set_gathering(false);
+                return Ok(state);
+            }
+            (state, _) = self.gathered.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+impl Work {
+    /// Puts the lines into the chain and into the file. Returns where the chain ends then.
+    fn write(&mut self, trail: &FileTrail) -> io::Result<Position> {
+        let Self { entries, pen, chain, start, .. } = self;
+        let mut end = start.copy();
+        pen.text.clear();
+        for Entry { kind, body, .. } in entries {
+            let covered = line::open(&mut pen.text, *chain, end.next, *kind, body);
+            let mac = end.advance(&pen.backend, &pen.text[covered..]);
+            line::close(&mut pen.text, &mac);
+        }
+        if pen.output.length() >= trail.file_bytes {
+            let header =
+                FileHeader { chain: *chain, index: pen.output.index() + 1, first: start.next, previous: start.mac };
+            // If the next file cannot be made, the present one goes on growing: nothing is lost by that.
+            if let Ok(fresh) = Output::create(&trail.directory, header) {
+                pen.output = fresh;
+            }
+        }
+        pen.output.append(&pen.text, trail.durability)?;
+        Ok(end)
     }
 }
 
@@ -234,21 +281,47 @@ impl State {
 }
 
 impl Writer {
-    fn append(&mut self, kind: LineKind, body: &str) -> Result<()> {
-        let covered = line::covered(self.origin.id(), self.position.next, kind, body);
-        if covered.len() > MAX_LINE - 128 {
-            return Err(Error::new(ErrorKind::Audit, format!("an audit event of over {MAX_LINE} bytes")));
-        }
-        let mac = self.position.advance(&self.backend, covered.as_bytes());
-        self.buffer.extend_from_slice(line::close(covered, &mac).as_bytes());
-        Ok(())
+    /// The number of the next line that is appended, or a higher one if a write fails.
+    fn next(&self) -> u64 {
+        // A line takes up memory, so that their number fits.
+        self.kept.next + u64::try_from(self.under_way + self.queue.len()).unwrap_or(u64::MAX)
     }
 
-    /// Forgets every line that is not kept.
-    fn take_back(&mut self) {
-        self.failures += 1;
-        self.buffer.clear();
-        self.position = self.kept.copy();
+    /// Takes everything that waits, to write it.
+    fn begin(&mut self) -> Work {
+        let mut pen = self.pen.take().expect("only the leader has the pen, and gives it back");
+        let (entries, group) = self.queue.take(std::mem::take(&mut pen.spare));
+        self.under_way = entries.len();
+        Work { entries, group, pen, chain: self.origin.id(), start: self.kept.copy() }
+    }
+
+    /// Goes on behind lines that were written, or forgets them. Returns the group that needs a leader.
+    fn finish(&mut self, work: Work, end: Option<Position>, write_time: Duration) -> Option<Arc<Group>> {
+        let Work { mut entries, mut pen, .. } = work;
+        if let Some(end) = end {
+            self.kept = end;
+            entries.iter().filter_map(|entry| entry.step).for_each(|step| self.note(step));
+        }
+        self.under_way = 0;
+        let next = self.queue.written(entries.len(), write_time);
+        entries.clear();
+        pen.spare = entries;
+        pen.text.clear();
+        pen.text.shrink_to(MAX_LINE);
+        self.pen = Some(pen);
+        next
+    }
+
+    /// Notes what a line says that is kept now.
+    fn note(&mut self, step: ChangeStep) {
+        match step {
+            ChangeStep::Announced(id) => {
+                self.pending.insert(id, PendingChange { id, committed: false });
+            }
+            ChangeStep::Ended(id) => {
+                self.pending.remove(&id);
+            }
+        }
     }
 
     fn snapshot(&self, committing: Option<ChangeId>) -> ChainState {
@@ -262,19 +335,25 @@ impl Writer {
 
 impl AuditSink for FileTrail {
     fn record(&self, event: AuditEvent) -> Result<()> {
-        let locality = self.lock().writer()?.locality.clone();
-        let body = to_json(&event, &locality)?;
-        self.keep(self.lock(), LineKind::Event, &body, event.change.map(|change| (change, &event.outcome)))
+        let body = to_json(&event, self.locality.get().ok_or_else(unattached)?)?;
+        let step = event.change.map(|change| match event.outcome {
+            Outcome::Intent => ChangeStep::Announced(change),
+            Outcome::Success | Outcome::Failure(_) => ChangeStep::Ended(change),
+        });
+        self.keep(Entry { kind: LineKind::Event, body, step })
     }
 
     fn attach(&self, attachment: &Attachment<'_>) -> Result<Option<ChainState>> {
-        let mut state = self.lock();
-        if state.writer.is_some() {
-            return Err(Error::new(ErrorKind::Audit, "this audit trail already belongs to another KMS"));
+        {
+            let mut state = self.lock();
+            if state.writer.is_some() {
+                return Err(Error::new(ErrorKind::Audit, "this audit trail already belongs to another KMS"));
+            }
+            state.writer = Some(resume::open(&self.directory, attachment)?);
+            self.locality.get_or_init(|| attachment.locality.clone());
         }
-        state.writer = Some(resume::open(&self.directory, attachment)?);
-        let settled = resume::settle(self, state)?;
-        Ok(Some(settled.writer()?.snapshot(None)))
+        resume::settle(self)?;
+        Ok(Some(self.lock().writer()?.snapshot(None)))
     }
 
     fn chain(&self) -> Option<&dyn AuditChain> {

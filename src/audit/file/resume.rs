@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
-use std::sync::MutexGuard;
 
 use super::files::{self, Lines, Next, Output};
-use super::{FileTrail, State, Writer, altered, failed};
+use super::group::{Entry, Queue};
+use super::{FileTrail, Pen, Writer, altered, failed};
 use crate::audit::Attachment;
 use crate::audit::chain::{ChainId, ChainState, ChangeId, PendingChange, Position};
 use crate::audit::line::{ChangeStep, FileHeader, Line, LineKind, reconciled_body};
@@ -45,18 +45,9 @@ fn writer(
     pending: BTreeMap<ChangeId, PendingChange>,
     output: Output,
 ) -> Writer {
-    Writer {
-        backend: *attachment.backend,
-        locality: attachment.locality.clone(),
-        origin,
-        _lock: lock,
-        kept: position.copy(),
-        position,
-        buffer: Vec::new(),
-        pending,
-        output: Some(output),
-        failures: 0,
-    }
+    let pen = Pen { backend: *attachment.backend, output, text: Vec::new(), spare: Vec::new() };
+    let queue = Queue::new();
+    Writer { origin, _lock: lock, kept: position, queue, under_way: 0, pending, pen: Some(pen) }
 }
 
 /// Reads what was written since the store last heard of the chain, checks it, and goes on behind it.
@@ -185,13 +176,11 @@ impl Tail<'_> {
 }
 
 /// Writes what became of each change whose outcome is missing.
-pub(super) fn settle<'a>(trail: &'a FileTrail, mut state: MutexGuard<'a, State>) -> Result<MutexGuard<'a, State>> {
-    let pending: Vec<PendingChange> = state.writer()?.pending.values().copied().collect();
-    for change in pending {
-        let body = reconciled_body(change.id, change.committed);
-        trail.keep(state, LineKind::Reconciled, &body, None)?;
-        state = trail.lock();
-        state.writer_mut()?.pending.remove(&change.id);
+pub(super) fn settle(trail: &FileTrail) -> Result<()> {
+    let pending: Vec<PendingChange> = trail.lock().writer()?.pending.values().copied().collect();
+    for PendingChange { id, committed } in pending {
+        let body = reconciled_body(id, committed);
+        trail.keep(Entry { kind: LineKind::Reconciled, body, step: Some(ChangeStep::Ended(id)) })?;
     }
-    Ok(state)
+    Ok(())
 }

@@ -1,7 +1,7 @@
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use tempfile::TempDir;
 
@@ -289,25 +289,136 @@ fn a_file_that_was_only_just_made_is_gone_on_with() -> TestResult {
     Ok(())
 }
 
-#[test]
-fn events_of_many_threads_are_all_kept() -> TestResult {
-    let mut place = Place::new()?;
-    let trail = FileTrail::new(place.directory.path()).file_bytes(20_000).durability(Durability::Buffered);
-    let trail = Arc::new(place.attached(trail)?);
+/// Eight threads that write a hundred events each; returns the times of those that were acknowledged.
+fn crowd(trail: &FileTrail) -> BTreeSet<String> {
+    let acknowledged = Mutex::new(BTreeSet::new());
     std::thread::scope(|scope| {
         for thread in 0..8 {
-            let trail = &trail;
+            let acknowledged = &acknowledged;
             scope.spawn(move || {
-                for step in 0..100 {
-                    trail.record(event(1_000 * thread + step)).expect("the directory can be written");
+                for millis in (0..100).map(|step| 1_000 * thread + step) {
+                    if trail.record(event(millis)).is_ok() {
+                        acknowledged.lock().unwrap().insert(time(millis));
+                    }
                 }
             });
         }
     });
+    acknowledged.into_inner().unwrap()
+}
+
+fn time(millis: i64) -> String {
+    Timestamp::from_unix_millis(millis).to_string()
+}
+
+/// The times of the events in the files, in their order.
+fn times(place: &Place) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+    let mut times = Vec::new();
+    for path in place.files()? {
+        for line in fs::read_to_string(path)?.lines() {
+            let line: serde_json::Value = serde_json::from_str(line)?;
+            if let Some(time) = line["event"]["eventTime"].as_str() {
+                times.push(time.to_owned());
+            }
+        }
+    }
+    Ok(times)
+}
+
+#[test]
+fn events_of_many_threads_are_all_kept_once() -> TestResult {
+    for durability in [Durability::Buffered, Durability::Synced] {
+        let mut place = Place::new()?;
+        let trail = FileTrail::new(place.directory.path()).file_bytes(20_000).durability(durability);
+        let trail = place.attached(trail)?;
+        let acknowledged = crowd(&trail);
+        place.save(&trail)?;
+        let report = place.verify()?;
+        assert_eq!((report.is_intact(), report.records(), acknowledged.len()), (true, 800, 800));
+        let times = times(&place)?;
+        assert_eq!((times.len(), times.into_iter().collect()), (800, acknowledged));
+        assert!(place.files()?.len() > 3);
+    }
+    Ok(())
+}
+
+/// The writes of a crowd fail for a while: who was refused has no record, who was not has one, and nobody waits for ever.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_many_threads_were_told_is_true_while_writing_fails_and_works_again() -> TestResult {
+    let mut place = Place::new()?;
+    let trail = place.trail()?;
+    let header = FileHeader { chain: trail.state(None)?.id(), index: 2, first: 0, previous: [0; 32] };
+    let full = files::path(place.directory.path(), header.chain, header.index);
+    std::os::unix::fs::symlink("/dev/full", &full)?;
+    let mut other = Some(Output::on_device(place.directory.path(), header)?);
+    fs::remove_file(full)?;
+    let swap = |other: &mut Option<Output>| {
+        loop {
+            if let (Some(pen), Some(output)) =
+                (trail.lock().writer.as_mut().and_then(|writer| writer.pen.as_mut()), other.as_mut())
+            {
+                return std::mem::swap(&mut pen.output, output);
+            }
+            std::thread::yield_now();
+        }
+    };
+    let (mut kept, mut refused) = (BTreeSet::new(), 0);
+    std::thread::scope(|scope| {
+        let crowd = scope.spawn(|| crowd(&trail));
+        for _ in 0..20 {
+            swap(&mut other); // full
+            refused += u32::from(trail.record(event(-1)).is_err());
+            swap(&mut other); // good
+        }
+        kept = crowd.join().unwrap();
+    });
+    assert_eq!(refused, 20, "each write to a full device fails");
+    trail.record(event(8_000))?;
+    kept.insert(time(8_000));
     place.save(&trail)?;
     let report = place.verify()?;
-    assert_eq!((report.is_intact(), report.records()), (true, 800));
-    assert!(place.files()?.len() > 3);
+    assert!(report.is_intact(), "{report}");
+    let times = times(&place)?;
+    assert_eq!((times.len(), times.into_iter().collect()), (kept.len(), kept));
+    Ok(())
+}
+
+#[test]
+fn a_change_is_under_way_from_its_kept_intent_to_its_kept_outcome() -> TestResult {
+    let mut place = Place::new()?;
+    let trail = place.trail()?;
+    let changes: Vec<_> = (0..64).map(|byte| ChangeId([byte; 16])).collect();
+    std::thread::scope(|scope| {
+        for change in &changes {
+            let trail = &trail;
+            scope.spawn(move || {
+                trail.record(change_event(*change, Outcome::Intent)).unwrap();
+                let under_way = |trail: &FileTrail| {
+                    trail.state(None).unwrap().pending().iter().any(|pending| pending.id == *change)
+                };
+                assert!(under_way(trail), "its intent was acknowledged");
+                trail.record(change_event(*change, Outcome::Success)).unwrap();
+                assert!(!under_way(trail), "its outcome was acknowledged");
+            });
+        }
+    });
+    place.save(&trail)?;
+    assert_eq!((place.chains[0].pending(), place.chains[0].records()), (&[][..], 128));
+    Ok(())
+}
+
+#[test]
+fn an_event_over_the_limit_of_a_line_is_refused_and_the_trail_goes_on() -> TestResult {
+    let mut place = Place::new()?;
+    let trail = place.trail()?;
+    let with_message = |length: usize| AuditEvent { message: Some("x".repeat(length).into()), ..event(1) };
+    assert_eq!(trail.record(with_message(MAX_LINE)).map_err(|error| error.kind()), Err(ErrorKind::Audit));
+    let rest = to_json(&with_message(0), &Locality::default())?.len();
+    trail.record(with_message(MAX_BODY - rest))?;
+    assert!(trail.record(with_message(MAX_BODY - rest + 1)).is_err());
+    place.save(&trail)?;
+    assert_eq!((place.verify()?.is_intact(), place.verify()?.records()), (true, 1));
     Ok(())
 }
 
@@ -364,13 +475,14 @@ fn what_cannot_be_written_is_refused_and_the_trail_goes_on_afterwards() -> TestR
         let header = FileHeader { chain: writer.origin.id(), index: 2, first: 0, previous: [0; 32] };
         let full = files::path(place.directory.path(), header.chain, 2);
         std::os::unix::fs::symlink("/dev/full", full)?;
-        writer.output.replace(Output::on_device(place.directory.path(), header)?)
+        let pen = writer.pen.as_mut().ok_or("nobody writes")?;
+        std::mem::replace(&mut pen.output, Output::on_device(place.directory.path(), header)?)
     };
     assert_eq!(trail.record(event(2)).map_err(|error| error.kind()), Err(ErrorKind::Audit));
     let refused = ChangeId([9; 16]);
     assert!(trail.record(change_event(refused, Outcome::Intent)).is_err());
     assert_eq!(trail.state(None)?.pending(), [], "an intent that was refused is not under way");
-    trail.lock().writer_mut()?.output = good;
+    trail.lock().writer_mut()?.pen.as_mut().ok_or("nobody writes")?.output = good;
     fs::remove_file(files::path(place.directory.path(), trail.state(None)?.id(), 2))?;
     trail.record(event(3))?;
     place.save(&trail)?;

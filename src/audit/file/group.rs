@@ -1,0 +1,214 @@
+//! Group commit: callers who wait for the disk at the same time wait for one write.
+//!
+//! Who finds nobody at work leads: it writes the lines of all who wait, and then tells them in one go. Lines that come in
+//! the meantime are the next group, whose leader is called when the write is done. So the lock of the trail is never held
+//! while codes are computed or the disk works, and a finished write wakes whom it concerns, once.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::audit::line::{ChangeStep, LineKind};
+
+/// How long a leader waits at the most for callers that are expected.
+const MAX_PATIENCE: Duration = Duration::from_millis(2);
+
+/// A line that is to be written. Its number and code are known once it is its turn.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) kind: LineKind,
+    /// A JSON object.
+    pub(super) body: String,
+    /// What it says about a change.
+    pub(super) step: Option<ChangeStep>,
+}
+
+/// What becomes of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// It is gathered or written.
+    Open,
+    /// The group before it is written, and one of those who wait has to lead.
+    Leaderless,
+    Done {
+        kept: bool,
+    },
+}
+
+/// What somebody who waited has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// Write for the group.
+    Lead,
+    /// Go on.
+    Done { kept: bool },
+}
+
+/// Lines that are written together, as those see it who wait for them.
+#[derive(Debug)]
+pub(super) struct Group {
+    stage: Mutex<Stage>,
+    changed: Condvar,
+}
+
+impl Group {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { stage: Mutex::new(Stage::Open), changed: Condvar::new() })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Stage> {
+        // A single value is whole at any moment.
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the group is written, or needs a leader.
+    pub(super) fn wait(&self) -> Turn {
+        let mut stage = self.lock();
+        loop {
+            match *stage {
+                Stage::Open => stage = self.changed.wait(stage).unwrap_or_else(PoisonError::into_inner),
+                Stage::Leaderless => {
+                    *stage = Stage::Open;
+                    return Turn::Lead;
+                }
+                Stage::Done { kept } => return Turn::Done { kept },
+            }
+        }
+    }
+
+    /// Makes one of those who wait, or who come to wait, the leader.
+    pub(super) fn call_leader(&self) {
+        *self.lock() = Stage::Leaderless;
+        self.changed.notify_one();
+    }
+
+    /// Tells all who wait how it went.
+    pub(super) fn finish(&self, kept: bool) {
+        *self.lock() = Stage::Done { kept };
+        self.changed.notify_all();
+    }
+}
+
+/// The group that is gathered at present.
+#[derive(Debug)]
+pub(super) struct Queue {
+    entries: Vec<Entry>,
+    group: Arc<Group>,
+    /// Whether somebody leads, or was called to.
+    led: bool,
+    /// Whether the leader waits for the callers that it expects.
+    gathering: bool,
+    /// How many callers there seem to be.
+    expected: usize,
+    /// How long the last write took.
+    write_time: Duration,
+}
+
+impl Queue {
+    pub(super) fn new() -> Self {
+        let write_time = Duration::ZERO;
+        Self { entries: Vec::new(), group: Group::new(), led: false, gathering: false, expected: 0, write_time }
+    }
+
+    /// Adds a line. Returns its group, and whether the caller leads it.
+    pub(super) fn push(&mut self, entry: Entry) -> (Arc<Group>, bool) {
+        self.entries.push(entry);
+        (Arc::clone(&self.group), !std::mem::replace(&mut self.led, true))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether the leader waited for the line that was just added. True once.
+    pub(super) fn completes(&mut self) -> bool {
+        self.gathering && self.entries.len() >= self.expected && std::mem::take(&mut self.gathering)
+    }
+
+    /// How long it pays to wait for more lines before writing: callers who were served by the last write are likely to
+    /// be back soon, and would otherwise have to wait for one more. A single caller never waits.
+    pub(super) fn patience(&self) -> Duration {
+        if self.entries.len() < self.expected { (self.write_time / 2).min(MAX_PATIENCE) } else { Duration::ZERO }
+    }
+
+    /// Whether callers whom the leader waits for are missing.
+    pub(super) const fn is_gathering(&self) -> bool {
+        self.gathering
+    }
+
+    /// Notes whether the leader waits for callers.
+    pub(super) const fn set_gathering(&mut self, gathering: bool) {
+        self.gathering = gathering;
+    }
+
+    /// Takes the group out, and starts the next one.
+    pub(super) fn take(&mut self, spare: Vec<Entry>) -> (Vec<Entry>, Arc<Group>) {
+        (std::mem::replace(&mut self.entries, spare), std::mem::replace(&mut self.group, Group::new()))
+    }
+
+    /// Notes a finished write. Returns the group that needs a leader now, if anybody waits.
+    pub(super) fn written(&mut self, served: usize, write_time: Duration) -> Option<Arc<Group>> {
+        // Who waits now and who was served now are different callers.
+        let reached = served >= self.expected;
+        self.expected = if reached { served + self.entries.len() } else { served };
+        self.write_time = write_time;
+        self.led = !self.entries.is_empty();
+        self.led.then(|| Arc::clone(&self.group))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(queue: &mut Queue, lines: usize) -> Vec<bool> {
+        let entry = || Entry { kind: LineKind::Event, body: "{}".into(), step: None };
+        (0..lines).map(|_| queue.push(entry()).1).collect()
+    }
+
+    #[test]
+    fn one_leads_and_the_next_group_gets_a_leader_only_if_somebody_waits() {
+        let mut queue = Queue::new();
+        assert_eq!(push(&mut queue, 3), [true, false, false]);
+        let (entries, first) = queue.take(Vec::new());
+        assert_eq!(push(&mut queue, 2), [false, false], "the leader is still at work");
+        let second = queue.written(entries.len(), Duration::ZERO).expect("two wait");
+        assert!(!Arc::ptr_eq(&first, &second));
+        second.call_leader();
+        assert_eq!(second.wait(), Turn::Lead);
+        let (entries, second) = queue.take(Vec::new());
+        assert!(queue.written(entries.len(), Duration::ZERO).is_none(), "nobody waits");
+        second.finish(false);
+        assert_eq!((second.wait(), second.wait()), (Turn::Done { kept: false }, Turn::Done { kept: false }));
+        assert_eq!(push(&mut queue, 1), [true], "nobody is at work");
+    }
+
+    #[test]
+    fn a_leader_waits_only_for_callers_who_were_there_before() {
+        let (mut queue, write) = (Queue::new(), Duration::from_millis(1));
+        for _ in 0..3 {
+            push(&mut queue, 1);
+            assert_eq!(queue.patience(), Duration::ZERO, "a single caller never waits");
+            queue.take(Vec::new());
+            queue.written(1, write);
+        }
+        push(&mut queue, 4);
+        queue.take(Vec::new());
+        push(&mut queue, 2);
+        queue.written(4, write); // six callers
+        assert_eq!(queue.patience(), write / 2);
+        queue.set_gathering(true);
+        push(&mut queue, 3);
+        assert!(!queue.completes());
+        push(&mut queue, 1);
+        assert!(queue.completes() && !queue.completes() && !queue.is_gathering());
+        assert_eq!(queue.patience(), Duration::ZERO);
+        queue.take(Vec::new());
+        queue.written(6, Duration::from_secs(9));
+        push(&mut queue, 2); // the others are gone
+        assert_eq!(queue.patience(), MAX_PATIENCE);
+        queue.take(Vec::new());
+        queue.written(2, write);
+        push(&mut queue, 2);
+        assert_eq!(queue.patience(), Duration::ZERO);
+    }
+}
