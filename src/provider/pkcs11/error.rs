@@ -157,7 +157,13 @@ impl From<TokenError> for Error {
 }
 
 fn of_code(code: RvError, function: Function) -> TokenError {
-    let (name, class) = facts(code);
+    let (name, class) = match (facts(code), function) {
+        // No value was given that could be invalid: SoftHSM answers so when its files go while they are read.
+        ((name, _), Function::GetAttributeValue) if code == RvError::AttributeValueInvalid => {
+            (name, ErrorClass::Ambiguous)
+        }
+        (facts, _) => facts,
+    };
     let message = match code {
         RvError::VendorDefined(number) | RvError::UnknownErrorCode(number) => {
             format!("C_{function:?} answers {name} {number:#x}")
@@ -273,5 +279,18 @@ pub(super) const fn facts(code: RvError) -> (&'static str, ErrorClass) {
         RvError::CryptokiAlreadyInitialized => ("CKR_CRYPTOKI_ALREADY_INITIALIZED", Fatal),
         RvError::MutexBad => ("CKR_MUTEX_BAD", Fatal),
         RvError::MutexNotLocked => ("CKR_MUTEX_NOT_LOCKED", Fatal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_was_only_read_is_not_our_fault() {
+        let read = of_code(RvError::AttributeValueInvalid, Function::GetAttributeValue);
+        let given = of_code(RvError::AttributeValueInvalid, Function::GenerateKey);
+        assert_eq!((read.class(), given.class()), (ErrorClass::Ambiguous, ErrorClass::Fatal));
+        assert_eq!(read.code(), given.code());
     }
 }
