@@ -161,7 +161,8 @@ impl TokenConfig {
         self
     }
 
-    /// How long an operation waits for a session, and for a connection that another one makes.
+    /// How long an operation waits for a session, for a connection that another one makes, and for its turn where a token
+    /// makes and finds keys one at a time ([`Quirks::objects_one_at_a_time`](super::Quirks::objects_one_at_a_time)).
     #[must_use]
     pub const fn session_wait(mut self, wait: Duration) -> Self {
         self.session_wait = wait;

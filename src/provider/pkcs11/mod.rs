@@ -29,6 +29,7 @@ mod reference;
 mod root_key;
 mod signing;
 mod token;
+mod turns;
 mod workers;
 
 pub use capabilities::TokenCapabilities;

@@ -20,6 +20,7 @@ use cryptoki::error::{Error as CryptokiError, RvError};
 
 use super::error::{ErrorClass, TokenError};
 use super::gate::{Gate, Inside};
+use super::turns::{Turn as ObjectsTurn, Turns};
 use crate::crypto::FASTEST;
 
 /// Every module that this process has loaded, by canonical path. They stay loaded: libraries that are unloaded while
@@ -83,6 +84,8 @@ struct Process {
     stuck: AtomicUsize,
     waited_in_vain: AtomicBool,
     turn: Mutex<Turn>,
+    /// For tokens that make and find objects right only one at a time.
+    objects: Arc<Turns>,
 }
 
 /// What only one thread at a time may do.
@@ -178,6 +181,11 @@ impl Module {
         }
         let inside = process.gate.enter_now()?;
         (process.epoch.load(Ordering::Acquire) == epoch).then_some(Call { _inside: inside })
+    }
+
+    /// The turn to make, change, find or destroy an object, where only one at a time may; `None` when the time is over.
+    pub(super) fn turn_of_objects(&self, wait: Duration) -> Option<ObjectsTurn> {
+        self.process().objects.take(wait)
     }
 
     /// The bindings. Calls are for those who are inside.
@@ -316,6 +324,7 @@ impl Process {
             stuck: AtomicUsize::new(0),
             waited_in_vain: AtomicBool::new(false),
             turn: Mutex::default(),
+            objects: Arc::default(),
         }
     }
 }

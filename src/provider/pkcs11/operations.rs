@@ -52,7 +52,7 @@ impl Token {
         check_id(id)?;
         let (new, backend, mode) = (NewKey::new(id, label, kind), self.0.config.backend, self.iv_mode()?);
         self.run(Task {
-            repeat: Repeat::Safe,
+            repeat: Repeat::SafeAlone,
             key: None,
             work: move |calls: Calls<'_>| {
                 let handle = keys::find_one(calls.session, &new.id, kind)?;
@@ -105,7 +105,7 @@ impl Token {
     /// [`ErrorClass::KeyMissing`] if not; otherwise as [`Token::connect`].
     pub fn verify_key(&self, key: &KeyReference) -> Result<(), TokenError> {
         let backend = self.0.config.backend;
-        self.with_key(key, move |calls, key| {
+        self.with_object(key, move |calls, key| {
             // Found again, whatever was known.
             calls.attachment.forget_handles(key.id());
             keys::resolve(calls, key, &backend).map(drop)
@@ -120,7 +120,7 @@ impl Token {
         check_id(id)?;
         let id = id.to_vec();
         self.run(Task {
-            repeat: Repeat::Safe,
+            repeat: Repeat::SafeAlone,
             key: None,
             work: move |calls: Calls<'_>| {
                 // Nothing found counts only if the token is there to look in.
@@ -146,7 +146,7 @@ impl Token {
     /// [`ErrorClass::KeyMissing`] if it is not there; otherwise as [`Token::connect`].
     pub fn key_protection(&self, key: &KeyReference) -> Result<KeyProtection, TokenError> {
         let backend = self.0.config.backend;
-        self.with_key(key, move |calls, key| keys::protection(calls.session, keys::resolve(calls, key, &backend)?))
+        self.with_object(key, move |calls, key| keys::protection(calls.session, keys::resolve(calls, key, &backend)?))
     }
 
     /// Makes an extractable key unextractable, for ever. Doing it again does no harm.
@@ -155,7 +155,7 @@ impl Token {
     /// [`ErrorClass::Fatal`] if the token says that it did and did not; otherwise as [`Token::verify_key`].
     pub fn forbid_extraction(&self, key: &KeyReference) -> Result<(), TokenError> {
         let backend = self.0.config.backend;
-        self.with_key(key, move |calls, key| {
+        self.with_object(key, move |calls, key| {
             let handle = keys::resolve(calls, key, &backend)?;
             if !keys::protection(calls.session, handle)?.extractable {
                 return Ok(());
@@ -222,17 +222,32 @@ impl Token {
         })
     }
 
+    /// Uses a key.
     fn with_key<T: Send + 'static>(
         &self,
         key: &KeyReference,
         work: impl Fn(Calls<'_>, &KeyReference) -> Result<T, TokenError> + Send + 'static,
     ) -> Result<T, TokenError> {
+        self.run_with(key, Repeat::Safe, work)
+    }
+
+    /// Looks for a key, reads or changes what is said of it.
+    fn with_object<T: Send + 'static>(
+        &self,
+        key: &KeyReference,
+        work: impl Fn(Calls<'_>, &KeyReference) -> Result<T, TokenError> + Send + 'static,
+    ) -> Result<T, TokenError> {
+        self.run_with(key, Repeat::SafeAlone, work)
+    }
+
+    fn run_with<T: Send + 'static>(
+        &self,
+        key: &KeyReference,
+        repeat: Repeat,
+        work: impl Fn(Calls<'_>, &KeyReference) -> Result<T, TokenError> + Send + 'static,
+    ) -> Result<T, TokenError> {
         let known = key.clone();
-        self.run(Task {
-            repeat: Repeat::Safe,
-            key: Some(key.clone()),
-            work: move |calls: Calls<'_>| work(calls, &known),
-        })
+        self.run(Task { repeat, key: Some(key.clone()), work: move |calls: Calls<'_>| work(calls, &known) })
     }
 
     /// The capabilities, found out now if need be.
@@ -397,7 +412,7 @@ impl Token {
             return Err(TokenError::new(ErrorClass::Fatal, format!("{key} has no public key")));
         };
         let backend = self.0.config.backend;
-        self.with_key(key, move |calls, key| {
+        self.with_object(key, move |calls, key| {
             let handle = keys::resolve(calls, key, &backend)?;
             keys::find_public(calls.session, handle, key.id(), pair, &backend)
         })

@@ -19,6 +19,9 @@ pub struct Quirks {
     pub key_wrap_pad: KeyWrapPad,
     /// Whether the slot is itself a cluster, which replicates keys and fails over.
     pub is_cluster: bool,
+    /// Whether it makes, changes, finds and destroys objects right only one at a time: then so it is asked within a process,
+    /// while it encrypts and signs beside.
+    pub objects_one_at_a_time: bool,
     /// What it answers to a ciphertext that is not authentic.
     pub bad_ciphertext: &'static str,
     /// What else must be known.
@@ -49,6 +52,7 @@ const UNKNOWN: Quirks = Quirks {
     max_gcm_bytes: ANY_LENGTH,
     key_wrap_pad: KeyWrapPad::Unknown,
     is_cluster: false,
+    objects_one_at_a_time: false,
     bad_ciphertext: "unknown",
     remarks: &[],
 };
@@ -62,13 +66,15 @@ pub const QUIRKS: &[Quirks] = &[
         max_gcm_bytes: ANY_LENGTH,
         key_wrap_pad: KeyWrapPad::Rfc5649,
         is_cluster: false,
+        objects_one_at_a_time: true,
         bad_ciphertext: "CKR_GENERAL_ERROR",
         remarks: &[
             "RSA-OAEP with SHA-1 only; ECDSA over a hash value only",
             "a token whose folder is gone looks empty, and is dead until the module is initialised anew",
             "builds with assertions abort on AES-GCM without associated data",
-            "2.6.1 now and then answers CKR_GENERAL_ERROR, or reads attributes wrong, while two keys are made at once: such a \
-             key is not made, and may be asked for again",
+            "2.6.1 does not make several keys at once: of 12,000 by bare C calls of eight threads, 39 were answered with \
+             CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED or CKR_TEMPLATE_INCONSISTENT, and 4 said that they were not sensitive; one \
+             at a time, and not found or read by others meanwhile, none",
         ],
     },
     Quirks {
@@ -78,6 +84,7 @@ pub const QUIRKS: &[Quirks] = &[
         max_gcm_bytes: ANY_LENGTH,
         key_wrap_pad: KeyWrapPad::Pkcs7,
         is_cluster: false,
+        objects_one_at_a_time: false,
         bad_ciphertext: "CKR_ENCRYPTED_DATA_INVALID",
         remarks: &[
             "its initialisation needs pReserved, which names the folder of its database",
@@ -93,6 +100,7 @@ pub const QUIRKS: &[Quirks] = &[
         max_gcm_bytes: 16 * 1024,
         key_wrap_pad: KeyWrapPad::Unknown,
         is_cluster: true,
+        objects_one_at_a_time: false,
         bad_ciphertext: "unknown",
         remarks: &[
             "the initialisation vector must be zero before; CKM_CLOUDHSM_AES_GCM puts it before the ciphertext instead",
@@ -108,6 +116,7 @@ pub const QUIRKS: &[Quirks] = &[
         max_gcm_bytes: 0,
         key_wrap_pad: KeyWrapPad::Missing,
         is_cluster: false,
+        objects_one_at_a_time: false,
         bad_ciphertext: "none: it has no AES-GCM",
         remarks: &["no AES-GCM: signing and RSA only", "16 sessions for all users of the device together"],
     },
@@ -118,6 +127,7 @@ pub const QUIRKS: &[Quirks] = &[
         max_gcm_bytes: ANY_LENGTH,
         key_wrap_pad: KeyWrapPad::Unknown,
         is_cluster: false,
+        objects_one_at_a_time: false,
         bad_ciphertext: "unknown",
         remarks: &["in FIPS mode it makes the initialisation vector and appends it: set IvMode::TokenAppended"],
     },
@@ -128,6 +138,7 @@ pub const QUIRKS: &[Quirks] = &[
         max_gcm_bytes: ANY_LENGTH,
         key_wrap_pad: KeyWrapPad::Unknown,
         is_cluster: false,
+        objects_one_at_a_time: false,
         bad_ciphertext: "CKR_FUNCTION_FAILED",
         remarks: &["the initialisation vector must be zero before"],
     },

@@ -15,6 +15,7 @@ use super::health::{Breaker, TokenHealth};
 use super::keys;
 use super::module::{Membership, Module};
 use super::reference::KeyReference;
+use super::turns::Turn;
 use super::workers::Workers;
 
 /// How long an operation waits before it asks a busy token again, the first time. Twice as long each time.
@@ -63,7 +64,9 @@ struct Connecting {
 pub(super) enum Repeat {
     /// Doing it twice is as good as once.
     Safe,
-    /// It makes, changes or destroys something.
+    /// The same, and it is about objects: some tokens do it right only while nothing else is about them.
+    SafeAlone,
+    /// It makes or destroys something, and is about objects as well.
     Never,
 }
 
@@ -270,7 +273,19 @@ impl Inner {
             // What may be done once only is not what finds out that a session died long ago.
             self.in_turns(local, &Task { repeat: Repeat::Safe, key: None, work: keys::token_is_well })?;
         }
+        let _turn = if task.repeat == Repeat::Safe { None } else { self.turn_of_objects()? };
         self.in_turns(local, task)
+    }
+
+    /// The turn to do something about objects of the token, if it does that right only one at a time.
+    fn turn_of_objects(&self) -> Result<Option<Turn>, TokenError> {
+        let one_at_a_time =
+            self.capabilities.load().as_ref().is_some_and(|capabilities| capabilities.quirks.objects_one_at_a_time);
+        if !one_at_a_time {
+            return Ok(None);
+        }
+        let turn = self.module.turn_of_objects(self.config.session_wait);
+        turn.map(Some).ok_or_else(|| TokenError::new(ErrorClass::Busy, "the token makes or looks for another object"))
     }
 
     /// Does it, and again where that is safe and may help.
@@ -278,7 +293,7 @@ impl Inner {
     where
         F: Fn(Calls<'_>) -> Result<T, TokenError>,
     {
-        let repeats = u32::from(task.repeat == Repeat::Safe);
+        let repeats = u32::from(task.repeat != Repeat::Never);
         let mut left = Left { lost: repeats, busy: repeats * BUSY_RETRIES, ambiguous: repeats };
         loop {
             let attachment = self.attach(local)?;
@@ -393,7 +408,7 @@ impl Inner {
         {
             return Ok(attachment);
         }
-        let _turn = Turn::take(local, self.config.session_wait)?;
+        let _turn = ConnectingTurn::take(local, self.config.session_wait)?;
         if let Some(attachment) = local.attachment.load_full()
             && attachment.is_current()
         {
@@ -483,9 +498,9 @@ fn conclude(error: TokenError) -> TokenError {
 }
 
 /// The turn to make the connection of a token.
-struct Turn<'a>(&'a Local);
+struct ConnectingTurn<'a>(&'a Local);
 
-impl<'a> Turn<'a> {
+impl<'a> ConnectingTurn<'a> {
     fn take(local: &'a Local, wait: Duration) -> Result<Self, TokenError> {
         let (mut connecting, waited) = local
             .connected
@@ -502,7 +517,7 @@ impl<'a> Turn<'a> {
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for ConnectingTurn<'_> {
     fn drop(&mut self) {
         self.0.connecting().under_way = false;
         self.0.connected.notify_all();

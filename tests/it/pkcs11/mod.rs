@@ -1,5 +1,6 @@
 //! Keys in tokens over PKCS#11: SoftHSM 2 and NSS softokn behind a shim that makes them fail.
 
+mod at_once;
 mod blobs;
 mod faults;
 mod hangs;

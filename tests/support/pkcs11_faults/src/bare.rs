@@ -40,6 +40,17 @@ macro_rules! call {
     }};
 }
 
+/// The same where an error is an answer.
+macro_rules! try_call {
+    ($bare:ident, $function:ident($($argument:expr),*)) => {{
+        // SAFETY: the module keeps to the standard, and so do the arguments.
+        let value = unsafe { ((*$bare.list).$function.expect("the module has it"))($($argument),*) };
+        if value != CKR_OK {
+            return Err(format!("{} answers {value:#x}", stringify!($function)));
+        }
+    }};
+}
+
 impl Bare {
     /// Opens a session of the one token with the label, and finds the secret or private key of an id.
     pub fn new(module: &Path, label: &str, id: &[u8], private: bool) -> Self {
@@ -206,6 +217,42 @@ impl Bare {
         call!(self, C_Sign(self.session, data, length, output.as_mut_ptr(), &mut written));
         output.truncate(written as usize);
         output
+    }
+
+    /// Makes an AES-256 key that is sensitive, looks at it, looks for it and destroys it; what went wrong, if anything did.
+    pub fn make_and_destroy(&mut self, id: &[u8; 16]) -> Result<(), String> {
+        let (mut class, mut kind, mut length) = (CKO_SECRET_KEY, CKK_AES, 32);
+        let (yes, no) = ([CK_TRUE], [CK_FALSE]);
+        let mut template = [
+            attribute(CKA_CLASS, bytes_of(&mut class)),
+            attribute(CKA_ID, id),
+            attribute(CKA_KEY_TYPE, bytes_of(&mut kind)),
+            attribute(CKA_VALUE_LEN, bytes_of(&mut length)),
+            attribute(CKA_TOKEN, &yes),
+            attribute(CKA_PRIVATE, &yes),
+            attribute(CKA_SENSITIVE, &yes),
+            attribute(CKA_EXTRACTABLE, &no),
+            attribute(CKA_ENCRYPT, &yes),
+            attribute(CKA_DECRYPT, &yes),
+        ];
+        let mut mechanism = CK_MECHANISM { mechanism: CKM_AES_KEY_GEN, pParameter: null_mut(), ulParameterLen: 0 };
+        let (count, mut object) = (template.len() as CK_ULONG, 0);
+        try_call!(self, C_GenerateKey(self.session, &mut mechanism, template.as_mut_ptr(), count, &mut object));
+        let mut read = [0xFF_u8; 2];
+        for (kind, value) in [CKA_SENSITIVE, CKA_EXTRACTABLE].into_iter().zip(&mut read) {
+            let pointer = std::ptr::from_mut(value).cast();
+            let mut wanted = [CK_ATTRIBUTE { type_: kind, pValue: pointer, ulValueLen: 1 }];
+            try_call!(self, C_GetAttributeValue(self.session, object, wanted.as_mut_ptr(), 1));
+        }
+        let (mut objects, mut found) = ([0; 2], 0);
+        try_call!(self, C_FindObjectsInit(self.session, template.as_mut_ptr(), 2));
+        try_call!(self, C_FindObjects(self.session, objects.as_mut_ptr(), 2, &mut found));
+        try_call!(self, C_FindObjectsFinal(self.session));
+        try_call!(self, C_DestroyObject(self.session, object));
+        if read == [CK_TRUE, CK_FALSE] && found == 1 && objects[0] == object {
+            return Ok(());
+        }
+        Err(format!("CKA_SENSITIVE and CKA_EXTRACTABLE are {read:?}, and {found} objects are found"))
     }
 
     /// Draws random bytes.
