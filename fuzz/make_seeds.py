@@ -1,4 +1,5 @@
-"""Writes the seeds of the message and policy targets from the test data, and those of the key target from the keys beside it.
+"""Writes the seeds of the message and policy targets from the test data, those of the key target from the keys beside it, and
+those of the audit target from trails that are written out here.
 
 Run after adding vectors: python3 fuzz/make_seeds.py
 
@@ -8,6 +9,7 @@ The seeds of the other targets were found by fuzzing and thinned out with `cargo
 import hashlib
 import json
 import pathlib
+import struct
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parent
@@ -63,3 +65,55 @@ for table in ["condition_operators", "condition_keys", "actions_and_resources"]:
             text = document(json.dumps({name: value for name, value in statement.items() if value is not None}))
             name = hashlib.sha256(text.encode()).hexdigest()[:8]
             (folder / f"{table}_{name}.seed").write_bytes(text.encode() + b"\0tenant\0North\0a\0" + b"1")
+
+# Trails: edits of the good one, and files of any bytes, as `arbitrary` reads them: a number for the variant, the fields, and
+# before each element of a list a byte that says that there is one.
+folder = ROOT / "corpus" / "audit_verify"
+EDITS = {"flip": "HB", "insert": "HB", "remove": "HB", "cut": "H", "append": None, "swap": "HHB", "repeat": "HB"}
+ZERO = "0" * 64
+CHAIN = '{"chain":"0123456789abcdef",'
+HEADER = CHAIN + '"file":{"index":%d,"first":%d,"previous":"' + ZERO + '"}}\n'
+EVENT = CHAIN + '"sequence":%d,"event":{"outcome":"%s","change":"' + "ab" * 16 + '"},"mac":"' + ZERO + '"}\n'
+RECONCILED = CHAIN + '"sequence":3,"reconciled":{"change":"' + "ab" * 16 + '","result":"committed"},"mac":"' + ZERO + '"}\n'
+CHECKPOINT = CHAIN + '"sequence":4,"checkpoint":{"sequence":2,"signature":"0011"},"mac":"' + ZERO + '"}\n'
+
+
+def variant(number, count):
+    return struct.pack("<I", -(-(number << 32) // count))
+
+
+def listed(items):
+    return b"".join(b"\1" + item for item in items)
+
+
+def edit(name, *fields):
+    number = variant(list(EDITS).index(name), len(EDITS))
+    if name == "append":
+        return number + listed(bytes([byte]) for byte in fields[0]) + b"\0"
+    return number + struct.pack("<" + EDITS[name], *fields)
+
+
+TRAILS = {
+    "file_whole": (HEADER % (1, 1) + EVENT % (1, "intent") + EVENT % (2, "success") + RECONCILED + CHECKPOINT),
+    "file_second": (HEADER % (2, 3) + RECONCILED + CHECKPOINT),
+    "file_two_headers": (HEADER % (1, 1) + EVENT % (1, "success") + HEADER % (2, 2) + EVENT % (2, "success")),
+    "file_out_of_order": (HEADER % (1, 1) + EVENT % (2, "success") + EVENT % (1, "intent")),
+    "file_torn": (HEADER % (1, 1) + (EVENT % (1, "intent"))[:-9]),
+    "file_without_header": CHECKPOINT,
+}
+DAMAGE = {
+    "edit_flip_header": [edit("flip", 12, 1)],
+    "edit_flip_record": [edit("flip", 900, 4)],
+    "edit_cut": [edit("cut", 700)],
+    "edit_cut_to_nothing": [edit("cut", 0)],
+    "edit_remove": [edit("remove", 300, 255)],
+    "edit_swap": [edit("swap", 200, 1200, 200)],
+    "edit_repeat": [edit("repeat", 160, 255)],
+    "edit_torn_tail": [edit("append", b'{"chain":"half')],
+    "edit_checkpoint_appended": [edit("append", CHECKPOINT.encode())],
+    "edit_twice": [edit("remove", 160, 1), edit("insert", 160, 123)],
+}
+for name, text in TRAILS.items():
+    (folder / f"{name}.seed").write_bytes(variant(1, 2) + listed(bytes([byte]) for byte in text.encode()))
+for name, edits in DAMAGE.items():
+    (folder / f"{name}.seed").write_bytes(variant(0, 2) + listed(edits))
