@@ -297,7 +297,9 @@ fn grants_of_others_are_not_read_to_list_those_that_a_principal_may_retire() -> 
     let (mine, no_one_s, another_s) = (make(Some(&keeper))?, make(None)?, make(Some(&user("other")?))?);
     store.change(|state| {
         for (id, record) in &mut state.records {
-            if [no_one_s, another_s].iter().any(|grant| id.name.ends_with(grant.as_bytes())) {
+            let is_of_others = [no_one_s, another_s].iter().any(|grant| id.name.ends_with(grant.as_bytes()));
+            // What stands behind one's own part of the index may be read with the last page of it.
+            if id.kind == RecordKind::Grant && is_of_others {
                 record.body = Arc::from([0_u8; 64]);
             }
         }
