@@ -52,6 +52,8 @@ mod lanes;
 mod layering;
 mod management_types;
 mod metering;
+#[cfg(feature = "sqlite")]
+mod metering_processes;
 mod openssl;
 mod package;
 mod peer;
