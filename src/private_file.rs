@@ -14,7 +14,12 @@ pub(crate) fn create_new(path: &Path) -> io::Result<File> {
 
 /// Puts the name of a file on the disk.
 pub(crate) fn sync_name(path: &Path) -> io::Result<()> {
-    sync_directory(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+    sync_directory(directory_of(path))
+}
+
+/// The directory that a file is in.
+pub(crate) fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// The permissions of a file, if others than its owner have any.
@@ -23,7 +28,9 @@ pub(crate) fn others_mode(metadata: &Metadata) -> Option<u32> {
 }
 
 #[cfg(unix)]
-use unix::{for_the_owner_alone, mode, sync_directory};
+pub(crate) use unix::for_the_owner_alone;
+#[cfg(unix)]
+use unix::{mode, sync_directory};
 
 #[cfg(unix)]
 mod unix {
@@ -32,7 +39,8 @@ mod unix {
     use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
     use std::path::Path;
 
-    pub(super) fn for_the_owner_alone(options: &mut OpenOptions) {
+    /// Has a file that is made with these options belong to its owner alone.
+    pub(crate) fn for_the_owner_alone(options: &mut OpenOptions) {
         options.mode(0o600);
     }
 
@@ -46,7 +54,9 @@ mod unix {
 }
 
 #[cfg(not(unix))]
-use other::{for_the_owner_alone, mode, sync_directory};
+pub(crate) use other::for_the_owner_alone;
+#[cfg(not(unix))]
+use other::{mode, sync_directory};
 
 /// Elsewhere a new file has the permissions of its directory, and a directory cannot be opened.
 #[cfg(not(unix))]
@@ -55,7 +65,7 @@ mod other {
     use std::io;
     use std::path::Path;
 
-    pub(super) fn for_the_owner_alone(_: &mut OpenOptions) {}
+    pub(crate) fn for_the_owner_alone(_: &mut OpenOptions) {}
 
     pub(super) fn mode(_: &Metadata) -> Option<u32> {
         None

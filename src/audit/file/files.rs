@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Durability;
 use crate::audit::chain::ChainId;
 use crate::audit::line::{FileHeader, MAX_LINE};
+use crate::private_file;
 
 const SUFFIX: &str = ".jsonl";
 
@@ -58,8 +59,7 @@ pub(super) fn lock(directory: &Path, chain: ChainId) -> io::Result<Option<File>>
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    private_file::for_the_owner_alone(&mut options);
     options
 }
 

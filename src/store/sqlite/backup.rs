@@ -10,8 +10,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::SqliteStore;
 use super::failure::failed;
-use super::file;
 use crate::error::Result;
+use crate::private_file;
 use crate::store::error::StoreError;
 
 /// Stands for all pages, and so for one state of the file.
@@ -54,12 +54,12 @@ impl SqliteStore {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed_at(error).into()),
             _ => {}
         }
-        file::create_new(&partial).map_err(failed_at)?;
+        private_file::create_new(&partial).map_err(failed_at)?;
         self.read(|connection| copy(connection, &partial))?;
         let published = File::open(&partial)
             .and_then(|copy| copy.sync_all())
             .and_then(|()| fs::rename(&partial, to))
-            .and_then(|()| file::sync_name(to));
+            .and_then(|()| private_file::sync_name(to));
         published.map_err(|error| StoreError::Io(Box::new(error)).into())
     }
 }

@@ -3,11 +3,12 @@
 //! It is never opened here once it exists, only looked at: a process that closes any handle to a file loses all its locks
 //! on it, SQLite's too.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::options::MissingFile;
+use crate::private_file;
 use crate::store::error::StoreError;
 
 /// A file that was found fit for a store.
@@ -52,30 +53,13 @@ impl StoreFile {
     }
 }
 
-/// Makes a file that only its owner may read and write, where there is none yet.
-pub(super) fn create_new(path: &Path) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    for_the_owner_alone(&mut options);
-    options.open(path).map(drop)
-}
-
-/// Puts the name of a file on the disk.
-pub(super) fn sync_name(path: &Path) -> io::Result<()> {
-    sync_directory(directory_of(path))
-}
-
 /// Makes the file, whose name is on the disk when this returns. That someone else was faster is as good.
 fn create(path: &Path) -> io::Result<()> {
-    match create_new(path) {
-        Ok(()) => sync_name(path),
+    match private_file::create_new(path) {
+        Ok(_) => private_file::sync_name(path),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
     }
-}
-
-fn directory_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn cannot_open(path: &Path, error: io::Error) -> StoreError {
@@ -83,16 +67,16 @@ fn cannot_open(path: &Path, error: io::Error) -> StoreError {
 }
 
 #[cfg(unix)]
-use unix::{Identity, check_access, for_the_owner_alone, sync_directory};
+use unix::{Identity, check_access};
 
 #[cfg(unix)]
 mod unix {
-    use std::fs::{self, File, Metadata, OpenOptions};
-    use std::io;
-    use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+    use std::fs::{self, Metadata};
+    use std::os::unix::fs::MetadataExt;
     use std::path::Path;
 
-    use super::{cannot_open, directory_of};
+    use super::cannot_open;
+    use crate::private_file::directory_of;
     use crate::store::error::StoreError;
 
     /// The bits of a mode that are permissions.
@@ -110,14 +94,6 @@ mod unix {
         pub(super) fn of(metadata: &Metadata) -> Self {
             Self(metadata.dev(), metadata.ino())
         }
-    }
-
-    pub(super) fn for_the_owner_alone(options: &mut OpenOptions) {
-        options.mode(0o600);
-    }
-
-    pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
-        File::open(path)?.sync_all()
     }
 
     pub(super) fn check_access(path: &Path, file: &Metadata) -> Result<(), StoreError> {
@@ -139,13 +115,12 @@ mod unix {
 }
 
 #[cfg(not(unix))]
-use other::{Identity, check_access, for_the_owner_alone, sync_directory};
+use other::{Identity, check_access};
 
 /// Elsewhere a new file has the permissions of its directory, and a file in use can be neither deleted nor replaced.
 #[cfg(not(unix))]
 mod other {
-    use std::fs::{Metadata, OpenOptions};
-    use std::io;
+    use std::fs::Metadata;
     use std::path::Path;
 
     use crate::store::error::StoreError;
@@ -157,12 +132,6 @@ mod other {
         pub(super) fn of(_: &Metadata) -> Self {
             Self
         }
-    }
-
-    pub(super) fn for_the_owner_alone(_: &mut OpenOptions) {}
-
-    pub(super) fn sync_directory(_: &Path) -> io::Result<()> {
-        Ok(())
     }
 
     pub(super) fn check_access(_: &Path, _: &Metadata) -> Result<(), StoreError> {
