@@ -57,7 +57,14 @@ pub(super) fn start_writing(
         data_keys: materials.encrypted_data_keys(),
         frame_length: config.frame_length,
     };
-    Ok(Sealer::new(&config.backend, &parts, data_key, signer)?.with_parallelism(config.parallelism))
+    let sealer = Sealer::new(&config.backend, &parts, data_key, signer)?.with_parallelism(config.parallelism);
+    // As with frames: the same envelope could not read the message.
+    let (length, limit) = (sealer.header().len(), config.limits.max_header_bytes());
+    if length > limit {
+        let text = format!("the header of the message would have {length} bytes, over the limit of {limit}");
+        return Err(Error::new(ErrorKind::Validation, text));
+    }
+    Ok(sealer)
 }
 
 /// What the caller knows of the context of a message.

@@ -51,7 +51,7 @@ impl Limits {
         self
     }
 
-    /// Sets how many bytes a header may have.
+    /// Sets how many bytes a header may have, in either direction.
     #[must_use]
     pub const fn with_max_header_bytes(mut self, bytes: usize) -> Self {
         self.max_header_bytes = bytes;

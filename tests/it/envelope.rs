@@ -188,6 +188,15 @@ fn limits_hold_in_both_directions() -> Result<()> {
     let no_keys = Limits::default().with_max_encrypted_data_keys(0);
     let envelope = Envelope::builder(keyring()).limits(no_keys).build()?;
     assert_eq!(envelope.encrypt(b"text", &none()).unwrap_err().kind(), ErrorKind::Validation);
+    // To the byte: what can be written can be read.
+    let within = |bytes| {
+        let limits = Limits::default().with_max_header_bytes(bytes);
+        let envelope = Envelope::builder(keyring()).limits(limits).build()?;
+        envelope.encrypt(b"text", &none()).and_then(|message| envelope.decrypt(&message, &none()))
+    };
+    let length = message::inspect(&message)?.encoded_length();
+    assert_eq!(within(length)?, b"text");
+    assert_eq!(within(length - 1).unwrap_err().kind(), ErrorKind::Validation);
     Ok(())
 }
 
