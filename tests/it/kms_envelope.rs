@@ -74,6 +74,31 @@ fn an_alias_is_followed_when_it_moves() -> Result<()> {
 }
 
 #[test]
+fn an_alias_that_is_of_no_use_does_not_hide_the_other_keys() -> Result<()> {
+    let (kms, first) = with_key()?;
+    let second = kms.create_key(CreateKeyRequest::default())?.key_id();
+    kms.create_alias("alias/x", first)?;
+    let none = EncryptionContext::new();
+    let envelope = Envelope::new(KmsKeyring::new(&kms, "alias/x")?.with_key(second)?);
+    let message = envelope.encrypt(b"x", &none)?;
+    kms.disable_key(first)?;
+    assert_eq!(envelope.decrypt(&message, &none)?, b"x", "the second key opens");
+    kms.delete_alias("alias/x")?;
+    assert_eq!(envelope.decrypt(&message, &none)?, b"x", "the second key opens");
+    kms.disable_key(second)?;
+    let refused = envelope.decrypt(&message, &none).expect_err("neither opens");
+    assert!(refused.to_string().contains("alias 'alias/x' does not exist"), "{refused}");
+    Ok(())
+}
+
+#[test]
+fn a_discovery_keyring_takes_no_key_to_wrap_with() -> Result<()> {
+    let (kms, key) = with_key()?;
+    assert_eq!(kind(KmsKeyring::discovery(&kms).with_key(key)), ErrorKind::Validation);
+    Ok(())
+}
+
+#[test]
 fn the_kms_refuses_what_its_handle_may_not_do() -> Result<()> {
     let (kms, key) = with_key()?;
     let none = EncryptionContext::new();

@@ -77,8 +77,13 @@ impl KmsKeyring {
     /// Wraps under one more key too, which can then open the message as well.
     ///
     /// # Errors
-    /// Those of [`KeyReference::to_key_identifier`].
+    /// Those of [`KeyReference::to_key_identifier`]; [`Validation`](ErrorKind::Validation) for a discovery keyring, which
+    /// wraps nothing.
     pub fn with_key(mut self, key: impl KeyReference) -> Result<Self> {
+        if self.keys.is_empty() {
+            let text = "a discovery keyring wraps nothing: make it a child of a MultiKeyring beside one of this key";
+            return Err(Error::new(ErrorKind::Validation, text));
+        }
         self.keys.push(key.to_key_identifier()?);
         Ok(self)
     }
@@ -112,13 +117,17 @@ impl KmsKeyring {
         if self.keys.is_empty() {
             return self.checked(request, &named);
         }
+        let mut refusal = None;
         for key in self.keys.iter().filter(|key| may_mean(key, &named)) {
             match self.checked(request.clone().key(key)?, &named) {
+                Ok(plaintext) => return Ok(plaintext),
                 Err(error) if error.kind() == ErrorKind::IncorrectKey => {}
-                result => return result,
+                // An alias that leads nowhere, or to a key that cannot be used, says nothing of the other keys.
+                Err(error) => refusal = refusal.or(Some(error)),
             }
         }
-        Err(Error::new(ErrorKind::IncorrectKey, format!("{named} is not a key of this keyring")))
+        Err(refusal
+            .unwrap_or_else(|| Error::new(ErrorKind::IncorrectKey, format!("{named} is not a key of this keyring"))))
     }
 
     /// Decrypts, and insists that the key was the one that the message names.
