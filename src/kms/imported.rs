@@ -172,13 +172,18 @@ pub(super) fn place(record: &KeyRecord, arn: &KeyArn, offer: &Offer) -> Result<P
         return Err(Error::new(ErrorKind::Validation, text));
     }
     let known = record.versions.iter().position(|version| version.material_id == offer.material_id);
-    let default = match record.versions.is_empty() {
+    // Who names material means one that the key had.
+    let default = match record.versions.is_empty() && offer.named.is_none() {
         true => ImportType::NewKeyMaterial,
         false => ImportType::ExistingKeyMaterial,
     };
     match (offer.import_type.unwrap_or(default), known) {
         (ImportType::ExistingKeyMaterial, Some(index)) if offer.named.is_none_or(|id| id == offer.material_id) => {
             Ok(Place::Known(index))
+        }
+        (ImportType::ExistingKeyMaterial, _) if record.versions.is_empty() => {
+            let text = format!("{arn} never had key material, so this is none that it had: import it as new");
+            Err(Error::new(ErrorKind::IncorrectKeyMaterial, text))
         }
         (ImportType::ExistingKeyMaterial, _) => Err(another_material(arn)),
         // The answer to an import was lost, and it is tried again.

@@ -300,6 +300,8 @@ fn a_refused_import_leaves_key_and_store_as_they_were() -> Result<()> {
         assert_eq!(with(named.key_material_id(id)), ErrorKind::Validation);
         let existing = attempt.request(key).does_not_expire().import_type(ImportType::ExistingKeyMaterial);
         assert_eq!(with(existing), ErrorKind::IncorrectKeyMaterial);
+        let named = attempt.request(key).does_not_expire().key_material_id(id);
+        assert_eq!(with(named), ErrorKind::IncorrectKeyMaterial, "who names material means one that the key had");
         assert_eq!((snapshot(&kms, key)?, store.revision()?), (before, revision));
     }
     // A token is good for 24 hours, to the millisecond.

@@ -82,14 +82,15 @@ impl<'a, K: KeyReference> ImportKeyMaterialRequest<'a, K> {
         self
     }
 
-    /// Says whether the material is new to the key; without it, the first material is, and what comes later is not.
+    /// Says whether the material is new to the key; without it, the first material is unless it is named, and what comes
+    /// later is not.
     #[must_use]
     pub const fn import_type(mut self, import_type: ImportType) -> Self {
         self.import_type = Some(import_type);
         self
     }
 
-    /// Insists that the material is this one, which the key had before.
+    /// Insists that the material is this one, which the key had before: no other is taken, nor any as the first.
     #[must_use]
     pub const fn key_material_id(mut self, id: KeyMaterialId) -> Self {
         self.key_material_id = Some(id);
