@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{
-    Description, KeyArn, KeyEvent, KeyId, KeyManager, KeyMetadata, KeyState, KeyUsage, Operation, Origin, TagSet,
+    Description, KeyArn, KeyEvent, KeyId, KeyManager, KeyMetadata, KeyState, KeyUsage, Operation, Origin, Tag, TagSet,
     check_usage,
 };
 use crate::policy::{PolicyDocument, RequestParameter};
@@ -46,15 +46,9 @@ impl Kms {
     pub fn create_key(&self, request: CreateKeyRequest) -> Result<KeyMetadata> {
         // Malformed tags and a missing usage are refused later: first it is decided whether the caller may make keys.
         let tags = checked_tags(&request.tags).unwrap_or_default();
-        let usage = request.usage.or(request.spec.default_usage()).unwrap_or(KeyUsage::EncryptDecrypt);
-        let conditions = [
-            RequestParameter::NewKey(request.spec, usage, request.origin),
-            RequestParameter::RequestTags(&tags),
-            RequestParameter::BypassPolicyLockoutSafetyCheck(true),
-        ];
-        let stated = if request.bypass_lockout_check { 3 } else { 2 };
+        let conditions = creation_conditions(&request, &tags);
         let call = Call::new(Operation::CreateKey)
-            .conditions(&conditions[..stated])
+            .conditions(&conditions)
             .parameter("keySpec", request.spec.as_str())
             .parameter("origin", request.origin.as_str());
         self.account_call(call, |progress| {
@@ -247,6 +241,14 @@ impl Kms {
             Ok((target.put(record), ()))
         })
     }
+}
+
+/// What policies may ask about a key that is to be made.
+pub(super) fn creation_conditions<'a>(request: &CreateKeyRequest, tags: &'a [Tag]) -> Vec<RequestParameter<'a>> {
+    let usage = request.usage.or(request.spec.default_usage()).unwrap_or(KeyUsage::EncryptDecrypt);
+    let key = [RequestParameter::NewKey(request.spec, usage, request.origin), RequestParameter::RequestTags(tags)];
+    let bypass = request.bypass_lockout_check.then_some(RequestParameter::BypassPolicyLockoutSafetyCheck(true));
+    key.into_iter().chain(bypass).collect()
 }
 
 /// The state that an event leads to. The state table of operations has let the call through, so there is one.

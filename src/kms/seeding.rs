@@ -2,9 +2,10 @@
 
 use super::call::Call;
 use super::handle::Kms;
+use super::lifecycle::creation_conditions;
 use super::record::KeyRecord;
 use super::registry::Edit;
-use super::request::CreateKeyRequest;
+use super::request::{CreateKeyRequest, checked_tags};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyArn, KeyEvent, KeyId, KeyMetadata, KeyState, Operation, Origin, RotationType, SpecClass};
@@ -16,8 +17,8 @@ impl Kms {
     /// real material along, make a key of origin `EXTERNAL` and [import](Kms::import_key_material) it.
     ///
     /// `versions` are the versions of its material, the oldest first: 32 bytes for symmetric keys, the bytes of HMAC keys, and
-    /// PKCS#8 in DER for private keys. Only symmetric keys can have several. The request is as for [`Kms::create_key`], and so
-    /// are policy and audit trail, in which the key is marked.
+    /// PKCS#8 in DER for private keys. Only symmetric keys can have several. The request is as for [`Kms::create_key`], its policy
+    /// and tags too, and so are the permissions that it needs, and the audit trail, in which the key is marked.
     ///
     /// # Errors
     /// Those of [`Kms::create_key`]; [`AlreadyExists`](ErrorKind::AlreadyExists) if there is a key with this id, and
@@ -46,12 +47,17 @@ impl Kms {
         request: CreateKeyRequest,
         versions: &[&[u8]],
     ) -> Result<KeyMetadata> {
+        let tags = checked_tags(&request.tags).unwrap_or_default();
+        let conditions = creation_conditions(&request, &tags);
         let call = Call::new(Operation::CreateKey)
+            .conditions(&conditions)
             .parameter("keySpec", request.spec.as_str())
             .parameter("origin", request.origin.as_str())
             .parameter("insecureTestKey", "true");
         self.account_call(call, |progress| {
-            let record = self.known_key(key_id, &request, versions, progress.now())?;
+            let mut record = self.known_key(key_id, &request, versions, progress.now())?;
+            self.permit_first_tags(progress, &record)?;
+            self.set_first_policy(progress, &mut record, &request)?;
             let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
             let now = progress.now();
             self.commit_until_settled(progress, |progress| {

@@ -358,6 +358,14 @@ fn known_keys_are_the_same_in_every_run_and_refuse_what_is_no_key() -> Result<()
     let sealed = one.encrypt(EncryptRequest::new(id, b"text"))?.ciphertext_blob;
     assert_eq!(two.decrypt(DecryptRequest::new(&sealed))?.plaintext.expose_secret(), b"text");
 
+    let read_only = r#"{"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"AWS": "000000000000"}, "Action": "kms:*", "Resource": "*"},
+        {"Effect": "Deny", "Principal": "*", "Action": "kms:Encrypt", "Resource": "*"}]}"#;
+    let guarded = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ad")?;
+    one.create_insecure_test_key(guarded, CreateKeyRequest::default().policy(read_only), &versions)?;
+    let refused = one.encrypt(EncryptRequest::new(guarded, b"text")).expect_err("its own policy denies it");
+    assert_eq!(refused.kind(), ErrorKind::AccessDenied);
+
     let kind = |id, request, versions: &[&[u8]]| {
         one.create_insecure_test_key(id, request, versions).expect_err("refused").kind()
     };
