@@ -67,6 +67,11 @@ impl KeyRecord {
         self.associated().next().is_some() && self.associated().all(|version| version.is_usable(now))
     }
 
+    /// Whether the key had material that is not there. One that never had any lacks nothing.
+    pub(super) fn lacks_material(&self, now: Timestamp) -> bool {
+        self.associated().any(|version| !version.is_usable(now))
+    }
+
     /// The state that counts at a moment. Material whose time is over is gone for everybody from then on; that it is also
     /// deleted, and the state written down, is the work of maintenance.
     pub(super) fn state_at(&self, now: Timestamp) -> KeyState {

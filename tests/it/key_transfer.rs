@@ -186,12 +186,30 @@ fn states_and_imported_material_arrive_as_they_were() -> Result<()> {
     // The same material is known again, under the id that it has in this store.
     import_bytes(&there.kms, full, &[5; 32], None)?;
     assert!(import_bytes(&there.kms, full, &[6; 32], None).is_err());
+    Ok(())
+}
 
-    // Once its time is over, it does not leave any more.
+#[test]
+fn a_key_stays_while_imported_material_of_it_is_not_there() -> Result<()> {
+    let here = Place::new()?;
+    let key = waiting(&here.kms, (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt))?;
+    import_bytes(&here.kms, key, &[5; 32], Some(Timestamp::from_unix_millis(9_000_000_000)))?;
+    let sealed = here.kms.encrypt(EncryptRequest::new(key, b"text"))?.ciphertext_blob;
     here.clock.set(Timestamp::from_unix_millis(9_000_000_001));
-    let later = Place::new()?;
-    later.kms.import_keys(&here.kms.export_key(full, &recipient())?.file, &identity())?;
-    assert_eq!(later.kms.describe_key(full)?.state(), KeyState::PendingImport);
+    let stays = || {
+        let refused = here.kms.export_key(key, &recipient()).expect_err("its material is not there").kind();
+        Ok::<_, strongroom::Error>((refused, here.kms.export_all_keys(&recipient())?.left_out.len()))
+    };
+    assert_eq!(stays()?, (ErrorKind::InvalidState, 1), "over its time");
+    here.kms.run_maintenance()?;
+    assert_eq!(stays()?, (ErrorKind::InvalidState, 1), "and deleted");
+
+    import_bytes(&here.kms, key, &[5; 32], None)?;
+    let there = Place::new()?;
+    there.kms.import_keys(&here.kms.export_key(key, &recipient())?.file, &identity())?;
+    there.kms.delete_imported_key_material(key, None)?;
+    import_bytes(&there.kms, key, &[5; 32], None)?;
+    assert_eq!(there.kms.decrypt(DecryptRequest::new(&sealed))?.plaintext.expose_secret(), b"text");
     Ok(())
 }
 

@@ -141,8 +141,11 @@ fn check_sound(record: &KeyRecord, materials: &[Option<SecretBytes>]) -> Result<
     if record.versions.iter().any(|version| version.imported.is_some() != is_external) {
         return Err("material of another origin than the key");
     }
-    if !is_external && (materials.is_empty() || materials.iter().any(Option::is_none)) {
+    if !is_external && materials.is_empty() {
         return Err("a key without material");
+    }
+    if materials.iter().any(Option::is_none) {
+        return Err("material that is not there, and that only the store it was in would know again");
     }
     if (record.manager == KeyManager::Customer) != record.service.is_none() {
         return Err("a service for a key of an account, or none for a key of a service");

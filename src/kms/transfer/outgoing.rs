@@ -25,7 +25,8 @@ pub struct KeyExport {
     pub file: Vec<u8>,
     /// The keys in it, in the order of accounts and key ids.
     pub keys: Vec<KeyArn>,
-    /// Keys that cannot leave, as their material is not in the store but in a token.
+    /// Keys that cannot leave, as material of theirs is not in the store: it is in a token, or was imported and is deleted or
+    /// over its time.
     pub left_out: Vec<KeyArn>,
 }
 
@@ -33,12 +34,14 @@ impl Kms {
     /// Exports one key with all its versions of material, sealed for a recipient: for another store to take in with
     /// [`Kms::import_keys`], where it will be the same key. Needs the authority's handle.
     ///
-    /// Its state, description, tags, aliases, rotation and what is known of imported material go along; material whose time is
-    /// over does not, and grants do not. The key stays here as well: disable it, or schedule its deletion, if it is to move.
+    /// Its state, description, tags, aliases, rotation and what is known of imported material go along, grants do not. A key of
+    /// whose imported material some is not there stays: each store knows material again by a secret of its own, so it could
+    /// not be imported again in another one. An exported key stays here as well: disable it, or schedule its deletion, if it is to move.
     ///
     /// # Errors
     /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`NotFound`](ErrorKind::NotFound);
     /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if its material lies in a token;
+    /// [`InvalidState`](ErrorKind::InvalidState) if imported material of it is deleted or over its time;
     /// [`Audit`](ErrorKind::Audit) if the export cannot be noted in the audit trail.
     ///
     /// # Examples
@@ -85,7 +88,7 @@ impl Kms {
             let Some((account, key_id, ..)) = batch.last() else { break };
             after = Some((*account, *key_id));
             for (account, key_id, _, record) in batch {
-                if !self.core.can_leave(&record) {
+                if !self.core.can_leave(&record) || record.lacks_material(now) {
                     left_out.push(self.arn_of(&record));
                 } else if let Some(key) = self.core.portable_key(account, key_id, now)? {
                     keys.push(key);
@@ -160,7 +163,12 @@ impl Core {
                 let text = format!("the material of key {key_id} is not in the store, so the key cannot be exported");
                 return Err(Error::new(ErrorKind::UnsupportedOperation, text));
             }
-            record.remove_expired_material(now);
+            if record.lacks_material(now) {
+                let text =
+                    format!("imported material of key {key_id} is not there: import it again, then export the key");
+                return Err(Error::new(ErrorKind::InvalidState, text));
+            }
+            record.forget_expired_new_material(now);
             let mut aliases = Vec::new();
             for name in &record.aliases {
                 let alias = self.registry.alias(account, name)?.filter(|alias| alias.0.value.target == key_id);
