@@ -233,8 +233,6 @@ struct Opening {
     /// A buffer of constant length, and how much of it was read.
     message: Vec<u8>,
     received: usize,
-    /// Bytes that came since frames were opened last, these included.
-    waiting: usize,
     plaintext: Zeroizing<Vec<u8>>,
     handed_out: usize,
 }
@@ -245,13 +243,6 @@ impl Opening {
         decryptor.update(&self.message[..self.received], &mut self.plaintext)
     }
 
-    /// Makes room for all plaintext that may come of it, so that the buffer does not grow and leave a copy behind.
-    fn make_room(&mut self) {
-        if self.plaintext.capacity() < self.waiting {
-            self.plaintext = Zeroizing::new(Vec::with_capacity(self.waiting));
-        }
-    }
-
     fn finish(&mut self) -> Result<()> {
         self.decryptor.take().ok_or_else(finished_before)?.finish(&mut self.plaintext).map(drop)
     }
@@ -260,7 +251,6 @@ impl Opening {
 impl<R: AsyncRead + Unpin> AsyncEnvelopeReader<R> {
     async fn start(mut inner: R, mut decryptor: EnvelopeDecryptor) -> Result<Self> {
         let (mut message, mut plaintext) = (vec![0; CHUNK], Zeroizing::new(Vec::new()));
-        let mut waiting = 0;
         let header = loop {
             if let Some(header) = decryptor.header() {
                 break header.clone();
@@ -272,14 +262,14 @@ impl<R: AsyncRead + Unpin> AsyncEnvelopeReader<R> {
                 decryptor.finish(&mut plaintext)?;
                 return Err(failed_before());
             }
-            waiting += received;
+            make_room(&mut plaintext, decryptor.held.len() + received);
             (decryptor, message, plaintext) = run_aside(move || {
                 decryptor.update(&message[..received], &mut plaintext)?;
                 Ok::<_, Error>((decryptor, message, plaintext))
             })
             .await??;
         };
-        let opening = Opening { decryptor: Some(decryptor), message, received: 0, waiting, plaintext, handed_out: 0 };
+        let opening = Opening { decryptor: Some(decryptor), message, received: 0, plaintext, handed_out: 0 };
         Ok(Self { inner, header, opening: Aside::new(opening) })
     }
 
@@ -310,13 +300,12 @@ impl<R: AsyncRead + Unpin> AsyncRead for AsyncEnvelopeReader<R> {
             let mut input = ReadBuf::new(&mut opening.message);
             ready!(Pin::new(&mut this.inner).poll_read(cx, &mut input))?;
             opening.received = input.filled().len();
-            opening.waiting += opening.received;
+            let waiting = decryptor.held.len() + opening.received;
             let is_end = opening.received == 0;
             let opens = is_end || opening.received >= decryptor.bytes_wanted();
-            let is_big = opens && opening.waiting >= BIG;
-            opening.make_room();
+            let is_big = opens && waiting >= BIG;
             if opens {
-                opening.waiting = 0;
+                make_room(&mut opening.plaintext, waiting);
             }
             this.opening.start(is_big, if is_end { Opening::finish } else { Opening::open });
         }
@@ -326,6 +315,13 @@ impl<R: AsyncRead + Unpin> AsyncRead for AsyncEnvelopeReader<R> {
 impl<R> fmt::Debug for AsyncEnvelopeReader<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsyncEnvelopeReader").field("header", &self.header).finish_non_exhaustive()
+    }
+}
+
+/// Makes room in an empty buffer for all plaintext that may come of so many bytes: it must not grow and leave a copy behind.
+fn make_room(plaintext: &mut Zeroizing<Vec<u8>>, bytes: usize) {
+    if plaintext.capacity() < bytes {
+        *plaintext = Zeroizing::new(Vec::with_capacity(bytes));
     }
 }
 

@@ -42,7 +42,7 @@ pub struct EnvelopeDecryptor {
     known: Known,
     state: State,
     /// The beginning of what is next, until it is whole.
-    held: Vec<u8>,
+    pub(super) held: Vec<u8>,
     /// How long that must get before anything can be said about it.
     needed: usize,
 }

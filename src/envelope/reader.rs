@@ -6,7 +6,7 @@ use std::io;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::{Header, HeaderParser, Limits, MessageError, Opener};
+use crate::message::{Header, HeaderParser, Limits, MessageError, Opener, prepare_secret};
 
 /// What is asked for at first, and at least, when a message is read: covers the header and more of most.
 const FIRST_READ: usize = 8 * 1024;
@@ -75,7 +75,7 @@ impl<R: io::Read> EnvelopeReader<R> {
         let plaintext = if fits {
             &mut output[..plaintext_length]
         } else {
-            set_length(&mut self.plaintext, plaintext_length);
+            prepare_secret(&mut self.plaintext, plaintext_length);
             self.handed_out = 0;
             &mut self.plaintext
         };
@@ -112,7 +112,7 @@ impl<R: io::Read> EnvelopeReader<R> {
             if fits {
                 self.opener.open(&frame, &mut output[..length])?;
             } else {
-                set_length(&mut self.plaintext, length);
+                prepare_secret(&mut self.plaintext, length);
                 self.handed_out = 0;
                 self.opener.open(&frame, &mut self.plaintext)?;
             }
@@ -169,15 +169,6 @@ impl<R> fmt::Debug for EnvelopeReader<R> {
             .field("header", &self.header)
             .field("failed", &self.failed)
             .finish_non_exhaustive()
-    }
-}
-
-/// Makes the buffer as long as a frame. One that is too small gives way, wiped, to a fresh one.
-fn set_length(buffer: &mut Zeroizing<Vec<u8>>, length: usize) {
-    if buffer.capacity() < length {
-        *buffer = Zeroizing::new(vec![0; length]);
-    } else {
-        buffer.resize(length, 0);
     }
 }
 

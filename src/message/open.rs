@@ -7,7 +7,7 @@
 use zeroize::Zeroize;
 
 use super::aad::FrameKind;
-use super::buffer::prepare;
+use super::buffer::prepare_secret;
 use super::derive;
 use super::error::MessageError;
 use super::frame::{FINAL_OVERHEAD, Frame, FrameCipher, REGULAR_OVERHEAD, SINGLE_OVERHEAD};
@@ -239,7 +239,7 @@ impl Opener {
         if frame.is_last() != is_last {
             return Err(MessageError::BadSequence { expected: sequence, found: sequence.saturating_add(1) });
         }
-        prepare(plaintext, frame.plaintext_length());
+        prepare_secret(plaintext, frame.plaintext_length());
         self.cipher.open(&frame, plaintext).inspect_err(|_| plaintext.zeroize())
     }
 
@@ -247,7 +247,7 @@ impl Opener {
     ///
     /// If anything is refused, nothing is released: what was opened before is wiped.
     pub(crate) fn open_whole(self, body: &[u8], plaintext: &mut Vec<u8>) -> Result<(), MessageError> {
-        prepare(plaintext, self.plaintext_length(body.len()));
+        prepare_secret(plaintext, self.plaintext_length(body.len()));
         let opened = self.open_frames(body, plaintext);
         match opened {
             Ok(length) => plaintext.truncate(length),

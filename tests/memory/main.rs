@@ -2,7 +2,12 @@
 //!
 //! A test binary of its own, as it replaces the allocator, with one test, as all threads share the counters.
 
-use std::io::{self, Read, Write};
+#[cfg(feature = "tokio")]
+mod asynchronous;
+#[cfg(not(feature = "tokio"))]
+mod blocking;
+
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +21,11 @@ use strongroom::seal::{CommittingKey, RootKey};
 use strongroom::store::MemoryStore;
 use strongroom::{CreateKeyRequest, DecryptRequest, EncryptRequest, EncryptionContext, Kms, Result, SecretBytes};
 use strongroom_test_support::{MARKER, Witness};
+
+#[cfg(feature = "tokio")]
+use asynchronous::read_through;
+#[cfg(not(feature = "tokio"))]
+use blocking::read_through;
 
 #[global_allocator]
 static WITNESS: Witness = Witness::new();
@@ -57,7 +67,11 @@ fn secrets_are_wiped() -> Result<()> {
     let store = Arc::new(MemoryStore::new(&backend)?);
     let open = |root: &[u8; 32]| Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(root)).build();
     open(&MARKER)?;
-    let cases: [(&str, &dyn Fn() -> Result<()>); 8] = [
+    // Frames of which each holds the marker, the last one shorter than the others.
+    let key = RawAesKeyring::new("test", "other", SecretBytes::zeroed(32))?;
+    let marked = Envelope::builder(key).frame_length(4096).build()?;
+    let stream = marked.encrypt(&MARKER.repeat(128 * 100 + 7), &none)?;
+    let cases: [(&str, &dyn Fn() -> Result<()>); 10] = [
         ("a secret", &|| {
             drop(SecretBytes::copy_of(&MARKER));
             Ok(())
@@ -72,6 +86,15 @@ fn secrets_are_wiped() -> Result<()> {
             envelope.decrypt(&envelope.encrypt(b"x", &none)?, &none).map(drop)
         }),
         ("a cached data key", &cached_data_keys_come_and_go),
+        ("a stream of marked frames", &|| read_through(&marked, &stream, &none)),
+        ("parts of a message of marked frames", &|| {
+            let mut reader = marked.random_access_reader(Cursor::new(&stream), &none)?;
+            for frame in [0, 1, 0] {
+                let mut start = [0; 7];
+                reader.seek(SeekFrom::Start(frame * 4096)).and_then(|_| reader.read_exact(&mut start)).expect("there");
+            }
+            Ok(())
+        }),
         ("the material of a key", &|| Ok(CommittingKey::new(&backend, &MARKER).map(drop)?)),
         ("a root key that fits", &|| open(&MARKER).map(drop)),
         ("a root key that does not", &|| {
