@@ -122,9 +122,11 @@ impl ManualClock {
         self.0.store(time.0, Ordering::SeqCst);
     }
 
-    /// Moves the time forward.
+    /// Moves the time forward, as [`Timestamp::plus`] does.
     pub fn advance(&self, span: Duration) {
-        self.0.fetch_add(saturating_millis(span), Ordering::SeqCst);
+        let later = |now| Some(Timestamp(now).plus(span).0);
+        // Never refused, as there is always a later moment or the last one.
+        self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, later).ok();
     }
 
     /// Moves the time forward by whole days of 24 hours.
@@ -149,6 +151,9 @@ mod tests {
         assert_eq!(last.plus(Duration::MAX), last);
         assert_eq!(Timestamp::from_unix_millis(i64::MIN).since(last), Duration::ZERO);
         assert!(last.since(Timestamp::from_unix_millis(i64::MIN)) > Duration::from_secs(1));
+        let clock = ManualClock::new(Timestamp::from_unix_millis(i64::MAX - 1));
+        clock.advance(Duration::MAX);
+        assert_eq!(clock.now(), last);
     }
 
     #[test]
