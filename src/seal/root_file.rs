@@ -56,8 +56,8 @@ impl RootKey {
     /// disk when this returns. Make a copy elsewhere: without it, the store is lost.
     ///
     /// # Errors
-    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if there is such a file; [`Io`](ErrorKind::Io) if it cannot be written;
-    /// [`Internal`](ErrorKind::Internal) if there is no randomness.
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if there is such a file; [`Io`](ErrorKind::Io) if it cannot be written,
+    /// upon which none is left behind; [`Internal`](ErrorKind::Internal) if there is no randomness.
     pub fn generate_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let source = format!("the root key file {}", path.display());
@@ -69,10 +69,15 @@ impl RootKey {
             }
             _ => failed(&source, "cannot be made", error),
         })?;
-        file.write_all(text.expose_secret())
+        let written = file
+            .write_all(text.expose_secret())
             .and_then(|()| file.sync_all())
-            .and_then(|()| private_file::sync_name(path))
-            .map_err(|error| failed(&source, "cannot be written", error))?;
+            .and_then(|()| private_file::sync_name(path));
+        written.map_err(|error| {
+            // What is there is no root key, and would be in the way of the next one.
+            fs::remove_file(path).ok();
+            failed(&source, "cannot be written", error)
+        })?;
         Ok(Self::secret(secret))
     }
 }

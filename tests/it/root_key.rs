@@ -65,6 +65,33 @@ fn a_root_key_file_holds_bytes_digits_or_base64_and_nothing_else() -> TestResult
     Ok(())
 }
 
+/// Where a child process is to make a root key.
+const FILE: &str = "STRONGROOM_TEST_ROOT_KEY_FILE";
+
+#[test]
+#[ignore = "the child of another test"]
+fn makes_a_root_key_where_nothing_can_be_written() -> TestResult {
+    let path = std::env::var_os(FILE).ok_or("run by a test only")?;
+    assert_eq!(RootKey::generate_file(path).expect_err("no room").kind(), ErrorKind::Io);
+    Ok(())
+}
+
+#[cfg(unix)]
+#[test]
+fn a_root_key_file_that_cannot_be_written_is_not_left_behind() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("root.key");
+    let child = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "limited"])
+        .arg(std::env::current_exe()?)
+        .args(["root_key::makes_a_root_key_where_nothing_can_be_written", "--exact", "--ignored", "--nocapture"])
+        .env(FILE, &path)
+        .output()?;
+    assert!(child.status.success(), "{child:?}");
+    assert!(!path.exists(), "a file without a root key is in the way of the next attempt");
+    Ok(())
+}
+
 #[test]
 fn the_environment_gives_a_root_key() -> TestResult {
     for value in ["cd".repeat(32), "zc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc3Nzc0=".to_owned()] {
