@@ -10,6 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::SqliteStore;
 use super::failure::failed;
+use super::file::Identity;
 use crate::error::Result;
 use crate::private_file;
 use crate::store::error::StoreError;
@@ -45,23 +46,34 @@ impl SqliteStore {
     /// ```
     pub fn back_up(&self, to: impl AsRef<Path>) -> Result<()> {
         let to = to.as_ref();
-        if fs::symlink_metadata(to).is_ok() {
-            return Err(StoreError::Exists(to.to_owned()).into());
-        }
+        refuse_existing(to)?;
         let partial = partial_name(to);
         let failed_at = |source: io::Error| StoreError::CannotOpen { path: partial.clone(), source: Box::new(source) };
         match fs::remove_file(&partial) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed_at(error).into()),
             _ => {}
         }
-        private_file::create_new(&partial).map_err(failed_at)?;
+        let file = private_file::create_new(&partial).map_err(failed_at)?;
         self.read(|connection| copy(connection, &partial))?;
-        let published = File::open(&partial)
-            .and_then(|copy| copy.sync_all())
-            .and_then(|()| fs::rename(&partial, to))
-            .and_then(|()| private_file::sync_name(to));
-        published.map_err(|error| StoreError::Io(Box::new(error)).into())
+        publish(&file, &partial, to)
     }
+}
+
+fn refuse_existing(path: &Path) -> Result<()> {
+    if fs::symlink_metadata(path).is_ok() { Err(StoreError::Exists(path.to_owned()).into()) } else { Ok(()) }
+}
+
+/// Puts a whole copy on the disk and gives it its name.
+fn publish(file: &File, partial: &Path, to: &Path) -> Result<()> {
+    let failed = |error| StoreError::Io(Box::new(error));
+    let written = file.sync_all().and_then(|()| Ok((file.metadata()?, fs::symlink_metadata(partial)?)));
+    let (ours, there) = written.map_err(failed)?;
+    // Another backup to the same name puts its own file there.
+    if Identity::of(&ours) != Identity::of(&there) {
+        return Err(StoreError::Busy("another backup to this name is under way".into()).into());
+    }
+    refuse_existing(to)?;
+    fs::rename(partial, to).and_then(|()| private_file::sync_name(to)).map_err(|error| failed(error).into())
 }
 
 fn copy(from: &Connection, to: &Path) -> Result<()> {
@@ -78,4 +90,24 @@ fn partial_name(path: &Path) -> PathBuf {
     let mut name: OsString = path.as_os_str().to_owned();
     name.push(".partial");
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_gets_its_name_only_if_it_is_the_one_that_was_made() -> Result<()> {
+        let home = tempfile::tempdir().expect("a directory");
+        let (partial, to) = (home.path().join("monday.partial"), home.path().join("monday"));
+        let file = private_file::create_new(&partial).expect("a new file");
+        fs::rename(&partial, home.path().join("elsewhere")).expect("moved");
+        private_file::create_new(&partial).expect("another new file");
+        assert!(publish(&file, &partial, &to).is_err() && !to.exists(), "another file is there");
+        fs::rename(home.path().join("elsewhere"), &partial).expect("moved back");
+        publish(&file, &partial, &to)?;
+        private_file::create_new(&partial).expect("another new file");
+        assert!(publish(&File::open(&partial).expect("there"), &partial, &to).is_err(), "the name is taken");
+        Ok(())
+    }
 }

@@ -67,7 +67,9 @@ fn cannot_open(path: &Path, error: io::Error) -> StoreError {
 }
 
 #[cfg(unix)]
-use unix::{Identity, check_access};
+pub(super) use unix::Identity;
+#[cfg(unix)]
+use unix::check_access;
 
 #[cfg(unix)]
 mod unix {
@@ -88,10 +90,10 @@ mod unix {
 
     /// What stays the same as long as a file exists: its device and its number there.
     #[derive(Debug, PartialEq, Eq)]
-    pub(super) struct Identity(u64, u64);
+    pub(in crate::store::sqlite) struct Identity(u64, u64);
 
     impl Identity {
-        pub(super) fn of(metadata: &Metadata) -> Self {
+        pub(in crate::store::sqlite) fn of(metadata: &Metadata) -> Self {
             Self(metadata.dev(), metadata.ino())
         }
     }
@@ -115,7 +117,9 @@ mod unix {
 }
 
 #[cfg(not(unix))]
-use other::{Identity, check_access};
+pub(super) use other::Identity;
+#[cfg(not(unix))]
+use other::check_access;
 
 /// Elsewhere a new file has the permissions of its directory, and a file in use can be neither deleted nor replaced.
 #[cfg(not(unix))]
@@ -126,10 +130,10 @@ mod other {
     use crate::store::error::StoreError;
 
     #[derive(Debug, PartialEq, Eq)]
-    pub(super) struct Identity;
+    pub(in crate::store::sqlite) struct Identity;
 
     impl Identity {
-        pub(super) fn of(_: &Metadata) -> Self {
+        pub(in crate::store::sqlite) fn of(_: &Metadata) -> Self {
             Self
         }
     }
