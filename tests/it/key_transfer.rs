@@ -5,12 +5,14 @@ use std::sync::{Arc, LazyLock};
 
 use strongroom::audit::{Action, MemoryTrail, Outcome};
 use strongroom::crypto::{CryptoBackend, FASTEST, KeyPairKind, PrivateKey};
+use strongroom::policy::GrantTerms;
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, MemoryStore, Revision};
 use strongroom::{
-    CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, ExportError, ExportIdentity,
-    ExportRecipient, IncludeKeyMaterial, KeyId, KeySpec, KeyState, KeyUsage, Kms, ManualClock, Origin, PageRequest,
-    Principal, Result, RotationPeriod, SignRequest, Timestamp, VerifyRequest,
+    AccountId, CreateGrantRequest, CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind,
+    ExportError, ExportIdentity, ExportRecipient, IncludeKeyMaterial, KeyId, KeySpec, KeyState, KeyUsage, Kms,
+    KmsLimits, ManualClock, Operation, Origin, PageRequest, Principal, Result, RotationPeriod, SignRequest, Timestamp,
+    VerifyRequest,
 };
 
 use crate::custom_key_stores::setup;
@@ -211,6 +213,19 @@ fn a_key_stays_while_imported_material_of_it_is_not_there() -> Result<()> {
     import_bytes(&there.kms, key, &[5; 32], None)?;
     assert_eq!(there.kms.decrypt(DecryptRequest::new(&sealed))?.plaintext.expose_secret(), b"text");
     Ok(())
+}
+
+#[test]
+fn grants_stay_and_are_not_counted_elsewhere() -> Result<()> {
+    let limits = KmsLimits { grants_per_key: 1, ..KmsLimits::default() };
+    let (here, there) = (Kms::builder().limits(limits).build()?, Kms::builder().limits(limits).build()?);
+    let key = here.create_key(Default::default())?.key_id();
+    let terms = GrantTerms::new(Principal::user(AccountId::default(), "alice")?, [Operation::Encrypt])?;
+    let grant = |kms: &Kms| kms.create_grant(CreateGrantRequest::new(key, terms.clone())).map(drop);
+    grant(&here)?;
+    there.import_keys(&here.export_key(key, &recipient())?.file, &identity())?;
+    assert!(there.list_grants(key, Default::default(), Default::default())?.entries.is_empty());
+    grant(&there)
 }
 
 #[test]

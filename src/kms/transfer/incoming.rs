@@ -7,10 +7,13 @@ use super::recipient::ExportIdentity;
 use crate::audit::{Action, AuditEvent, ChangeId, KeyResource, Outcome};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{AliasArn, KeyArn, KeyManager, KeyState, Origin, check_usage};
+use crate::identity::AccountId;
+use crate::key::{AliasArn, AliasName, KeyArn, KeyManager, KeyState, Origin, SpecClass, check_usage};
 use crate::kms::handle::{Core, Kms};
 use crate::kms::record::{KeyRecord, VersionRecord};
 use crate::kms::registry::Edit;
+use crate::kms::service_key::service_of;
+use crate::policy::PolicyDocument;
 use crate::secret::SecretBytes;
 use crate::store::CommitError;
 
@@ -150,14 +153,127 @@ fn check_sound(record: &KeyRecord, materials: &[Option<SecretBytes>]) -> Result<
     if (record.manager == KeyManager::Customer) != record.service.is_none() {
         return Err("a service for a key of an account, or none for a key of a service");
     }
+    check_versions(record)?;
+    check_belongings(record)
+}
+
+/// What holds for the versions of every key.
+fn check_versions(record: &KeyRecord) -> Result<(), &'static str> {
+    let (is_external, is_symmetric) = (record.origin == Origin::External, record.spec.class() == SpecClass::Symmetric);
+    if record.state == KeyState::PendingImport && !is_external {
+        return Err("an import that is pending for a key that was made by a store");
+    }
+    if record.rotation.is_some() && (is_external || !is_symmetric) {
+        return Err("an automatic rotation that such keys do not have");
+    }
+    if record.versions.len() > 1 && !is_symmetric {
+        return Err("several versions of material that never changes");
+    }
+    let waiting = record.versions.iter().position(VersionRecord::is_pending_rotation);
+    if waiting.is_some_and(|index| index == 0 || index + 1 < record.versions.len()) {
+        return Err("material that waits for a rotation, and is not the latest of several");
+    }
     Ok(())
+}
+
+/// What only some keys may have: an account of services, reserved aliases, a policy, grants.
+fn check_belongings(record: &KeyRecord) -> Result<(), &'static str> {
+    if (record.manager == KeyManager::Owned) != (record.account == AccountId::SERVICES) {
+        return Err("a key in the account of services that none of them owns, or one elsewhere");
+    }
+    let is_reserved = |name: &AliasName| name.is_reserved() && service_of(name) != record.service;
+    if record.aliases.iter().any(|name| is_reserved(name) || (record.manager == KeyManager::Owned)) {
+        return Err("an alias that is reserved for services, or one of a key that has none");
+    }
+    match &record.policy {
+        Some(_) if record.manager != KeyManager::Customer => return Err("a policy for a key of a service"),
+        Some(text) if PolicyDocument::key_policy(text).is_err() => return Err("a policy that this release refuses"),
+        Some(_) | None => {}
+    }
+    // They stay where they were given, and are counted in the record.
+    if record.grants == 0 { Ok(()) } else { Err("a count of grants, which do not travel") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::identity::AccountId;
-    use crate::key::{CustomKeyStoreId, KeyId, KeySpec, KeyUsage};
+    use crate::identity::ServiceName;
+    use crate::key::{CustomKeyStoreId, KeyId, KeyMaterialId, KeySpec, KeyUsage, KeyVersion, RotationPeriod};
+    use crate::kms::record::{Imported, Rotation};
+    use crate::provider::ProviderId;
+
+    fn record(spec: KeySpec, usage: KeyUsage, origin: Origin, versions: u32) -> KeyRecord {
+        let (key_id, time) = (KeyId::from_random_bytes([1; 16]), Timestamp::from_unix_millis(5));
+        let mut record = KeyRecord::new(AccountId::default(), key_id, spec, usage, origin, time);
+        for number in 1..=versions {
+            record.push_version(VersionRecord {
+                number: KeyVersion::new(number).expect("not zero"),
+                material_id: KeyMaterialId::from_bytes([7; 32]),
+                created: time,
+                rotation: None,
+                provider: ProviderId::new("memory"),
+                public_key: None,
+                sealed_material: Vec::new(),
+                imported: (origin == Origin::External).then(Imported::default),
+            });
+        }
+        KeyRecord { state: KeyState::Enabled, ..record }
+    }
+
+    fn check(record: &KeyRecord) -> Result<(), &'static str> {
+        let materials: Vec<_> = record.versions.iter().map(|_| Some(SecretBytes::copy_of(&[7; 32]))).collect();
+        check_sound(record, &materials)
+    }
+
+    #[test]
+    fn a_record_that_no_store_writes_is_refused() {
+        let (symmetric, encrypt) = (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt);
+        let made = || record(symmetric, encrypt, Origin::Kms, 2);
+        let brought = || record(symmetric, encrypt, Origin::External, 2);
+        let signing = |origin, versions| record(KeySpec::EccNistP256, KeyUsage::SignVerify, origin, versions);
+        let waiting = |index: usize| {
+            let mut record = record(symmetric, encrypt, Origin::External, 2);
+            record.versions[index].imported = Some(Imported { is_pending_rotation: true, ..Imported::default() });
+            record
+        };
+        let rotation = Some(Rotation { period: RotationPeriod::default(), next: Timestamp::from_unix_millis(9) });
+        let service = || Some(ServiceName::parse("s3").expect("a name"));
+        let alias = |name: &str| [AliasName::parse(name).expect("a name")].into();
+        let managed = || KeyRecord { manager: KeyManager::Service, service: service(), ..made() };
+        let owned = || KeyRecord { manager: KeyManager::Owned, account: AccountId::SERVICES, ..managed() };
+        let policy = PolicyDocument::default_key_policy(AccountId::default()).as_str().to_owned();
+        let whole = [
+            made(),
+            brought(),
+            signing(Origin::Kms, 1),
+            waiting(1),
+            KeyRecord { rotation, aliases: alias("alias/mine"), policy: Some(policy.as_str().into()), ..made() },
+            KeyRecord { rotation, aliases: alias("alias/aws/s3"), ..managed() },
+            owned(),
+        ];
+        for record in whole {
+            assert_eq!(check(&record), Ok(()), "{record:?}");
+        }
+        let refused = [
+            KeyRecord { state: KeyState::PendingImport, ..made() },
+            KeyRecord { rotation, ..brought() },
+            KeyRecord { rotation, ..signing(Origin::Kms, 1) },
+            signing(Origin::Kms, 2),
+            signing(Origin::External, 2),
+            waiting(0),
+            KeyRecord { account: AccountId::SERVICES, ..made() },
+            KeyRecord { account: AccountId::default(), ..owned() },
+            KeyRecord { aliases: alias("alias/aws/s3"), ..made() },
+            KeyRecord { aliases: alias("alias/aws/rds"), ..managed() },
+            KeyRecord { aliases: alias("alias/any"), ..owned() },
+            KeyRecord { policy: Some(policy.as_str().into()), ..managed() },
+            KeyRecord { policy: Some("{}".into()), ..made() },
+            KeyRecord { grants: 1, ..made() },
+        ];
+        for record in refused {
+            assert!(check(&record).is_err(), "{record:?}");
+        }
+    }
 
     #[test]
     fn a_key_in_an_hsm_is_not_taken_from_a_file() {

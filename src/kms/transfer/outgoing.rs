@@ -169,6 +169,7 @@ impl Core {
                 return Err(Error::new(ErrorKind::InvalidState, text));
             }
             record.forget_expired_new_material(now);
+            record.grants = 0;
             let mut aliases = Vec::new();
             for name in &record.aliases {
                 let alias = self.registry.alias(account, name)?.filter(|alias| alias.0.value.target == key_id);
