@@ -87,6 +87,14 @@ impl Breaker {
         Ok(())
     }
 
+    /// Refuses if the PIN is not to be tried any more.
+    pub(super) fn check_pin(&self) -> Result<(), TokenError> {
+        match &self.lock().refused {
+            Some(refused) => Err(refused.clone()),
+            None => Ok(()),
+        }
+    }
+
     /// Whether an operation would be let through now.
     pub(super) fn lets_through(&self) -> bool {
         let state = self.lock();

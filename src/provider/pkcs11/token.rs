@@ -414,6 +414,9 @@ impl Inner {
         {
             return Ok(attachment);
         }
+        // What the one before was refused, and waited for here, is not tried again: each wrong PIN brings the token nearer
+        // to locking.
+        local.breaker.check_pin()?;
         local.attachment.store(None);
         let made = self.membership(local).and_then(|membership| self.make_attachment(&membership));
         let made = made.and_then(|attachment| Self::keep(local, attachment));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use strongroom::SecretBytes;
 use strongroom::provider::pkcs11::{
-    ErrorClass, FixedPin, HealthState, Module, ModuleOptions, NewKey, Token, TokenKeyKind,
+    CallMode, ErrorClass, FixedPin, HealthState, Module, ModuleOptions, NewKey, Token, TokenKeyKind,
 };
 use strongroom_pkcs11_faults::{Action, Function, SoftHsm, in_child};
 
@@ -27,6 +27,36 @@ fn a_wrong_pin_is_tried_exactly_once() {
     token.connect().expect("the PIN is right");
     assert_eq!(hsm.shim().calls(Function::Login), 2);
     assert_eq!(token.health().state, HealthState::Connected);
+}
+
+#[test]
+fn a_wrong_pin_is_tried_once_by_all_threads_together() {
+    let modes = [CallMode::Direct, CallMode::Deadline { deadline: Duration::from_secs(60), threads: 8 }];
+    for mode in modes {
+        let Some(hsm) = soft_hsm("a_wrong_pin_is_tried_once_by_all_threads_together", &["one"]) else { return };
+        let wrong = FixedPin::new(SecretBytes::copy_of(b"wrong"));
+        let token = Token::new(&module(&hsm), config("one").call_mode(mode), wrong);
+        let key = aes(&super::token(&hsm, "one"), 1);
+        let logins = hsm.shim().calls(Function::Login);
+        // All of them are on their way before the first one is answered.
+        hsm.shim().rule(Function::Login, 0, 1, Action::Sleep(300));
+        thread::scope(|scope| {
+            for thread in 0..8 {
+                let (token, key) = (&token, &key);
+                scope.spawn(move || {
+                    let refused = match thread % 4 {
+                        0 => token.connect().map(drop),
+                        1 => token.check(),
+                        2 => token.encrypt(key, b"context", b"text").map(drop),
+                        _ => token.generate_key(&NewKey::new(&[2; 32], "x", TokenKeyKind::Aes256)).map(drop),
+                    };
+                    let refused = refused.expect_err("the PIN is wrong");
+                    assert_eq!(refused.class(), ErrorClass::Denied, "{refused}");
+                });
+            }
+        });
+        assert_eq!(hsm.shim().calls(Function::Login), logins + 1, "{mode:?}");
+    }
 }
 
 #[test]
