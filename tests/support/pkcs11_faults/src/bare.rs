@@ -19,7 +19,7 @@ pub struct Bare {
 unsafe impl Send for Bare {}
 
 /// Most secret keys of a token that are looked at.
-const MOST_KEYS: usize = 256;
+const MOST_KEYS: usize = 4_096;
 
 /// What a token says of a secret key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

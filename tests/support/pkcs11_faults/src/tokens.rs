@@ -79,7 +79,8 @@ impl SoftHsm {
 
     /// The same copy and tokens in another process, behind a shim of its own.
     pub fn of_other_process(folder: &Path) -> Self {
-        let shim = Shim::new(folder, "other", &folder.join("softhsm.so"), "");
+        let name = format!("other {}", std::process::id());
+        let shim = Shim::new(folder, &name, &folder.join("softhsm.so"), "");
         Self { folder: folder.to_owned(), shim, _made: None }
     }
 
