@@ -1,10 +1,14 @@
 //! Time as an injected part: a [`Clock`] trait, the system's clock, and one that tests move by hand.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A point in time, in whole milliseconds since 1970-01-01T00:00:00Z. Displays as RFC 3339 in UTC.
+use crate::error::{Error, ErrorKind};
+
+/// A point in time, in whole milliseconds since 1970-01-01T00:00:00Z. Displays as RFC 3339 in UTC, and is read from RFC 3339
+/// with any offset.
 ///
 /// # Examples
 /// ```
@@ -14,6 +18,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// let start = Timestamp::from_unix_millis(1_700_000_000_000);
 /// assert_eq!(start.plus(Duration::from_secs(60)).since(start), Duration::from_secs(60));
 /// assert_eq!(start.to_string(), "2023-11-14T22:13:20Z");
+/// assert_eq!("2023-11-14T23:13:20+01:00".parse::<Timestamp>()?, start);
+/// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
@@ -58,6 +64,29 @@ impl From<SystemTime> for Timestamp {
             Ok(after) => Self(saturating_millis(after)),
             Err(before) => Self(-saturating_millis(before.duration())),
         }
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = Error;
+
+    /// Reads RFC 3339. What is finer than a millisecond is cut off.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        text.parse().map(|time: jiff::Timestamp| Self(time.as_millisecond())).map_err(|error| {
+            let text = "a time must be written as in RFC 3339: 2026-12-31T23:59:59Z";
+            Error::new(ErrorKind::Validation, text).with_source(error)
+        })
+    }
+}
+
+impl TryFrom<Timestamp> for SystemTime {
+    type Error = Error;
+
+    /// Fails for a point in time that the operating system cannot tell.
+    fn try_from(time: Timestamp) -> Result<Self, Error> {
+        let span = Duration::from_millis(time.0.unsigned_abs());
+        let there = if time.0 < 0 { UNIX_EPOCH.checked_sub(span) } else { UNIX_EPOCH.checked_add(span) };
+        there.ok_or_else(|| Error::new(ErrorKind::Validation, "the operating system has no time so far away"))
     }
 }
 
@@ -160,6 +189,19 @@ mod tests {
     fn times_before_1970_are_negative() {
         let time: Timestamp = (UNIX_EPOCH - Duration::from_millis(5)).into();
         assert_eq!(time.unix_millis(), -5);
+    }
+
+    #[test]
+    fn a_time_is_read_as_it_was_written_and_given_back_to_the_system() {
+        for millis in [0, -1, 1_700_000_000_123, -62_000_000_000_000] {
+            let time = Timestamp::from_unix_millis(millis);
+            assert_eq!(time.to_string().parse::<Timestamp>().ok(), Some(time));
+            assert_eq!(SystemTime::try_from(time).map(Timestamp::from).ok(), Some(time));
+        }
+        for text in ["", "tomorrow", "2026-12-31", "2026-13-01T00:00:00Z", "1700000000"] {
+            let refused = text.parse::<Timestamp>().map_err(|error| error.kind());
+            assert_eq!(refused, Err(ErrorKind::Validation), "{text}");
+        }
     }
 
     #[test]
