@@ -72,7 +72,8 @@ impl KmsArn {
 }
 
 fn invalid_arn(text: &str) -> Error {
-    Error::new(ErrorKind::InvalidArn, format!("Invalid arn '{}'", excerpt(text)))
+    let form = "that of a key is arn:PARTITION:kms:REGION:ACCOUNT:key/ID, with twelve digits for the account";
+    Error::new(ErrorKind::InvalidArn, format!("Invalid arn '{}': {form}", excerpt(text)))
 }
 
 /// Writes part by part, without a format: decisions need the ARN of their key.
@@ -243,7 +244,9 @@ impl KeyIdentifier {
         }
         match AliasName::parse(text) {
             Ok(name) => Ok(Self::AliasName(name)),
-            Err(_) => KeyId::parse(text).map(Self::KeyId).map_err(|_| invalid_key_id(text)),
+            Err(_) => KeyId::parse(text).map(Self::KeyId).map_err(|_| {
+                invalid_key_id(text, "a key is named by its id or ARN, or by an alias with its prefix, alias/NAME")
+            }),
         }
     }
 

@@ -39,7 +39,7 @@ impl KeyId {
         let canonical = text.len() == 36 && !text.bytes().any(|byte| byte.is_ascii_uppercase());
         match uuid::Uuid::try_parse(text) {
             Ok(uuid) if canonical => Ok(Self(uuid.into_bytes())),
-            _ => Err(invalid_key_id(text)),
+            _ => Err(invalid_key_id(text, "it must be a UUID in lower case")),
         }
     }
 
@@ -50,8 +50,8 @@ impl KeyId {
 }
 
 /// The error for text that cannot name a key.
-pub(super) fn invalid_key_id(text: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("Invalid keyId '{}'", excerpt(text)))
+pub(super) fn invalid_key_id(text: &str, rule: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("Invalid keyId '{}': {rule}", excerpt(text)))
 }
 
 impl fmt::Display for KeyId {
@@ -102,7 +102,8 @@ impl AliasName {
         }
         let known = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-".contains(&byte);
         if rest.is_empty() || !rest.bytes().all(known) {
-            let message = format!("{} contains invalid characters for an alias", excerpt(text));
+            let rule = "letters, digits, / _ and - stand behind its prefix";
+            let message = format!("{} contains invalid characters for an alias: {rule}", excerpt(text));
             return Err(Error::new(ErrorKind::InvalidAliasName, message));
         }
         Ok(Self(text.into()))

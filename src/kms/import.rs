@@ -277,7 +277,11 @@ fn check_request(request: &ImportKeyMaterialRequest<'_, impl KeyReference>, now:
         return invalid(format!("a description of key material must have at most {MAX_DESCRIPTION} characters"));
     }
     match request.expiration {
-        None => invalid("A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES".into()),
+        None => {
+            let text = "A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES, as it is unless the request \
+                        says that the material does not expire";
+            invalid(text.into())
+        }
         Some(Expiration::At(time)) if time <= now || time > now.plus_days(MAX_VALIDITY_DAYS) => {
             invalid(format!("validTo must lie in the next {MAX_VALIDITY_DAYS} days, and {time} does not"))
         }

@@ -109,7 +109,8 @@ impl Kms {
         if keeps_control(&request, document, documents)? {
             return Ok(());
         }
-        let text = "the new key policy will not allow you to update the key policy in the future";
+        let text = "the new key policy will not allow you to update the key policy in the future: allow yourself \
+                    kms:PutKeyPolicy in it, or bypass this check";
         Err(Error::new(ErrorKind::MalformedPolicyDocument, text))
     }
 }

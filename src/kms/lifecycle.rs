@@ -92,7 +92,8 @@ impl Kms {
     /// A key as the request describes it, without material.
     pub(super) fn new_key(&self, request: &CreateKeyRequest, now: Timestamp) -> Result<KeyRecord> {
         let usage = request.usage.or(request.spec.default_usage()).ok_or_else(|| {
-            let text = format!("a KeyUsage must be given for KeySpec {}", request.spec);
+            let usages: Vec<_> = request.spec.usages().iter().map(|usage| usage.as_str()).collect();
+            let text = format!("a KeyUsage must be given for KeySpec {}: {}", request.spec, usages.join(" or "));
             Error::new(ErrorKind::Validation, text)
         })?;
         check_usage(request.spec, usage)?;

@@ -106,5 +106,5 @@ fn read(file: &mut File) -> io::Result<SecretBytes> {
 }
 
 fn failed(source: &str, what: &str, error: io::Error) -> Error {
-    Error::new(ErrorKind::Io, format!("{source} {what}")).with_source(error)
+    Error::new(ErrorKind::Io, format!("{source} {what}: {error}")).with_source(error)
 }

@@ -239,5 +239,5 @@ fn bytes<const N: usize>(digits: &str) -> Option<[u8; N]> {
 }
 
 fn failed(path: &Path, what: &str, error: io::Error) -> Error {
-    Error::new(ErrorKind::Store, format!("the anchor {} {what}", path.display())).with_source(error)
+    Error::new(ErrorKind::Store, format!("the anchor {} {what}: {error}", path.display())).with_source(error)
 }

@@ -33,7 +33,7 @@ pub enum StoreError {
     #[error("the store was locked by someone else for too long; nothing was changed: try again")]
     Busy(#[source] Cause),
     /// The file or its directory cannot be opened.
-    #[error("cannot open the store {}", path.display())]
+    #[error("cannot open the store {}: {source}", path.display())]
     CannotOpen {
         /// Its path.
         path: PathBuf,

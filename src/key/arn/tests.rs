@@ -67,7 +67,9 @@ fn malformed_arns_are_refused() {
 fn text_that_names_no_key_is_not_found() {
     for text in ["", " ", "backup", "alias", "alias/", "alias/a b", "ARN:aws:kms", "key/1234", "1234abcd"] {
         let error = KeyIdentifier::parse(text).unwrap_err();
-        assert_eq!((error.kind(), error.to_string()), (ErrorKind::NotFound, format!("Invalid keyId '{text}'")));
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        let said = error.to_string();
+        assert!(said.starts_with(&format!("Invalid keyId '{text}': ")) && said.contains("alias/NAME"), "{said}");
     }
 }
 

@@ -59,7 +59,8 @@ impl Witness {
         let Some(anchor) = &self.anchor else { return Ok(()) };
         let digest = self.digest(identity, mark.revision, &mark.tag);
         anchor.advance(&AnchorPoint { store: self.store, revision: mark.revision, digest }).map_err(|error| {
-            let text = "what was committed is on the disk, but the anchor of the store could not be moved";
+            let text =
+                format!("what was committed is on the disk, but the anchor of the store could not be moved: {error}");
             Error::new(ErrorKind::Store, text).with_source(error)
         })
     }
