@@ -175,7 +175,7 @@ impl Token {
     pub fn wrap_key(&self, wrapping: &KeyReference, key: &KeyReference) -> Result<Vec<u8>, TokenError> {
         self.able()?.need(Needed::KeyWrap)?;
         let (backend, key) = (self.0.config.backend, key.clone());
-        self.with_key(wrapping, move |calls, wrapping| {
+        self.with_object(wrapping, move |calls, wrapping| {
             let with = keys::resolve(calls, wrapping, &backend)?;
             let what = keys::resolve(calls, &key, &backend)?;
             let mut wrapped = calls.session.wrap_key(&Mechanism::AesKeyWrap, with, what)?;

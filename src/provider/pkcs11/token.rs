@@ -273,15 +273,16 @@ impl Inner {
             // What may be done once only is not what finds out that a session died long ago.
             self.in_turns(local, &Task { repeat: Repeat::Safe, key: None, work: keys::token_is_well })?;
         }
-        let _turn = if task.repeat == Repeat::Safe { None } else { self.turn_of_objects()? };
         self.in_turns(local, task)
     }
 
-    /// The turn to do something about objects of the token, if it does that right only one at a time.
-    fn turn_of_objects(&self) -> Result<Option<Turn>, TokenError> {
+    /// The turn to do something about objects of the token, if it does that right only one at a time: also for a key that
+    /// has to be looked for before it is used.
+    fn turn_of_objects<F>(&self, attachment: &Attachment, task: &Task<F>) -> Result<Option<Turn>, TokenError> {
         let one_at_a_time =
             self.capabilities.load().as_ref().is_some_and(|capabilities| capabilities.quirks.objects_one_at_a_time);
-        if !one_at_a_time {
+        let is_sought = |key| attachment.handle(key).is_none();
+        if !one_at_a_time || (task.repeat == Repeat::Safe && !task.key.as_ref().is_some_and(is_sought)) {
             return Ok(None);
         }
         let turn = self.module.turn_of_objects(self.config.session_wait);
@@ -297,6 +298,7 @@ impl Inner {
         let mut left = Left { lost: repeats, busy: repeats * BUSY_RETRIES, ambiguous: repeats };
         loop {
             let attachment = self.attach(local)?;
+            let _turn = self.turn_of_objects(&attachment, task)?;
             let error = match self.once(&attachment, Session::Any, &task.work) {
                 Ok(result) => {
                     local.breaker.success();

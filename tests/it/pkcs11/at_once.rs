@@ -1,6 +1,7 @@
 //! Keys that many threads make at once: SoftHSM 2.6.1 makes them right only one at a time, which bare C calls show.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -11,41 +12,63 @@ use super::{aes, config, module, pin, soft_hsm, token};
 
 const THREADS: u8 = 8;
 
-/// How many keys each thread makes, unless `STRONGROOM_HSM_KEYS` says otherwise: 1,500 take about a minute.
+/// How many keys each thread makes, unless `STRONGROOM_HSM_KEYS` says otherwise: 1,500 take about a minute. If it says
+/// anything, others look for a key meanwhile, too, which takes ten times as long.
 const KEYS: u32 = 10;
 
-/// Bare C calls of eight threads, each with a session of its own: first all at once, which is counted and printed as it
-/// comes by chance, and then in turns, which must not fail.
+/// How bare calls of several threads go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    AllAtOnce,
+    InTurns,
+    /// Keys are made in turns, while as many threads look for another one.
+    InTurnsWhileOthersLook,
+}
+
+/// Bare C calls of eight threads, each with a session of its own: all at once, or while others look for keys, which is
+/// counted and printed as it comes by chance, and in turns, which must not fail.
 #[test]
 fn bare_calls_make_keys_right_if_they_take_turns() {
-    let keys = std::env::var("STRONGROOM_HSM_KEYS").map_or(KEYS, |keys| keys.parse().expect("a number"));
-    for in_turns in [false, true] {
+    let wanted = std::env::var("STRONGROOM_HSM_KEYS").ok();
+    let ways = [Way::AllAtOnce, Way::InTurns, Way::InTurnsWhileOthersLook];
+    let keys = wanted.as_ref().map_or(KEYS, |keys| keys.parse().expect("a number"));
+    for way in &ways[..if wanted.is_some() { 3 } else { 2 }] {
         let Some(hsm) = soft_hsm("bare_calls_make_keys_right_if_they_take_turns", &["one"]) else { return };
-        let failures = failures(&hsm, keys, in_turns);
-        println!("in turns: {in_turns}: {} of {} failed: {failures:?}", failures.len(), keys * u32::from(THREADS));
-        assert!(failures.is_empty() || !in_turns, "{failures:?}");
+        let failures = failures(&hsm, keys, *way);
+        println!("{way:?}: {} of {} failed: {failures:?}", failures.len(), keys * u32::from(THREADS));
+        assert!(failures.is_empty() || *way != Way::InTurns, "{failures:?}");
     }
 }
 
-fn failures(hsm: &SoftHsm, keys: u32, in_turns: bool) -> Vec<String> {
+fn failures(hsm: &SoftHsm, keys: u32, way: Way) -> Vec<String> {
     let token = token(hsm, "one");
     let key = aes(&token, 1);
-    let (turns, failures) = (Mutex::new(()), Mutex::new(Vec::new()));
+    let (turns, failures, making) = (Mutex::new(()), Mutex::new(Vec::new()), AtomicU8::new(THREADS));
     thread::scope(|scope| {
         for thread in 0..THREADS {
             let mut bare = Bare::new(&hsm.bare_path(), "one", key.id(), false);
-            let (failures, turns) = (&failures, &turns);
+            let (failures, turns, making) = (&failures, &turns, &making);
             scope.spawn(move || {
                 let mut id = [thread; 16];
                 for number in 0..keys {
                     id[..4].copy_from_slice(&number.to_be_bytes());
-                    let turn = in_turns.then(|| turns.lock().expect("no panic"));
+                    let turn = (way != Way::AllAtOnce).then(|| turns.lock().expect("no panic"));
                     let made = bare.make_and_destroy(&id);
                     drop(turn);
-                    if in_turns {
+                    if way == Way::InTurns {
                         bare.encrypt(&[thread; 12], b"context", b"text");
                     }
                     failures.lock().expect("no panic").extend(made.err());
+                }
+                making.fetch_sub(1, Ordering::Relaxed);
+            });
+        }
+        for _ in 0..if way == Way::InTurnsWhileOthersLook { THREADS } else { 0 } {
+            let mut bare = Bare::new(&hsm.bare_path(), "one", key.id(), false);
+            let (making, key) = (&making, &key);
+            scope.spawn(move || {
+                while making.load(Ordering::Relaxed) > 0 {
+                    assert_eq!(bare.find(key.id()), 1);
                 }
             });
         }
@@ -75,6 +98,33 @@ fn a_key_is_made_after_another_one_of_the_same_module() {
         hanging.join().expect("no panic").expect("a key");
     });
     make(&second, 2).expect("it is its turn");
+}
+
+#[test]
+fn a_key_that_is_not_known_yet_is_looked_for_after_another_one_is_made() {
+    let test = "a_key_that_is_not_known_yet_is_looked_for_after_another_one_is_made";
+    let Some(hsm) = soft_hsm(test, &["one"]) else { return };
+    let first = token(&hsm, "one");
+    let second = Token::new(&module(&hsm), config("one").session_wait(Duration::from_millis(50)), pin());
+    let (known, unknown) = (aes(&first, 1), aes(&first, 2));
+    second.encrypt(&known, b"context", b"text").expect("it is found");
+    let made = hsm.shim().calls(Function::GenerateKey);
+    let sought = hsm.shim().calls(Function::FindObjectsInit);
+    hsm.shim().rule(Function::GenerateKey, 0, 1, Action::Hang);
+    thread::scope(|scope| {
+        let hanging = scope.spawn(|| first.generate_key(&NewKey::new(&[3; 32], "key", TokenKeyKind::Aes256)));
+        while hsm.shim().calls(Function::GenerateKey) == made {
+            thread::yield_now();
+        }
+        let busy = second.encrypt(&unknown, b"context", b"text").expect_err("another one is being made");
+        assert_eq!(busy.class(), ErrorClass::Busy, "{busy}");
+        second.encrypt(&known, b"context", b"text").expect("it is known");
+        // Three times by the one who makes a key: whether its id is taken.
+        assert_eq!(hsm.shim().calls(Function::FindObjectsInit), sought + 3);
+        hsm.shim().clear();
+        hanging.join().expect("no panic").expect("a key");
+    });
+    second.encrypt(&unknown, b"context", b"text").expect("it is its turn");
 }
 
 #[test]

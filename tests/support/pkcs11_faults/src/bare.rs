@@ -255,6 +255,17 @@ impl Bare {
         Err(format!("CKA_SENSITIVE and CKA_EXTRACTABLE are {read:?}, and {found} objects are found"))
     }
 
+    /// How many secret keys of an id are found: none, one, or more than one.
+    pub fn find(&mut self, id: &[u8]) -> u64 {
+        let mut class = CKO_SECRET_KEY;
+        let mut template = [attribute(CKA_CLASS, bytes_of(&mut class)), attribute(CKA_ID, id)];
+        let (mut objects, mut found) = ([0; 2], 0);
+        call!(self, C_FindObjectsInit(self.session, template.as_mut_ptr(), 2));
+        call!(self, C_FindObjects(self.session, objects.as_mut_ptr(), 2, &mut found));
+        call!(self, C_FindObjectsFinal(self.session));
+        found
+    }
+
     /// Draws random bytes.
     pub fn random(&mut self, length: usize) -> Vec<u8> {
         let mut output = vec![0; length];
