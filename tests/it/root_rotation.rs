@@ -186,6 +186,36 @@ fn one_passphrase_takes_the_place_of_another() -> TestResult {
     check(&open("two")?, &blobs)
 }
 
+/// Both passphrases have the same name: what counts is which of them opens.
+#[cfg(feature = "passphrase")]
+#[test]
+fn a_rotation_keeps_the_passphrase_that_another_process_moved_back_to() -> TestResult {
+    let store = Pliable::new();
+    let root = |text| RootKey::from_passphrase_with_cost(text, strongroom::seal::PassphraseCost::new(64, 1, 1)?);
+    let open = |text| Kms::builder().store(Arc::clone(&store), root(text)?).build();
+    let kms = open("one")?;
+    let blobs = furnish(&kms, 1)?;
+    kms.move_root_key(root("two")?)?;
+    open("two")?.move_root_key(root("one")?)?;
+    kms.rotate_root_key()?;
+    assert_eq!(open("two").expect_err("given up").kind(), ErrorKind::RootKey);
+    check(&open("one")?, &blobs)
+}
+
+#[test]
+fn who_finishes_a_move_goes_on_with_the_new_holder() -> TestResult {
+    let store = Pliable::new();
+    let kms = open(&store, 1)?;
+    store.fail_after(1);
+    assert!(kms.move_root_key(RootKey::from_bytes(&[2; 32])).is_err());
+    store.fail_after(u64::MAX);
+    let later = open(&store, 1)?;
+    assert!(later.move_root_key(RootKey::from_bytes(&[2; 32]))?.was_under_way());
+    assert_eq!(later.rotate_root_key()?.version(), 3);
+    open(&store, 2)?;
+    Ok(())
+}
+
 /// The earlier version stays as long as something may be sealed under it that cannot be seen.
 #[test]
 fn a_missing_or_altered_record_keeps_the_earlier_version() -> TestResult {

@@ -36,12 +36,12 @@ impl Sealed {
         for _ in 0..MAX_ATTEMPTS {
             let seen = self.latest_root()?;
             if !seen.record.is_settled() {
-                return match &to {
-                    Some(to) if !seen.record.is_kept_by(&**to, &self.id().0) => {
-                        Err(already_moving(&seen.record.holder))
-                    }
-                    _ => Ok(true),
-                };
+                if to.as_ref().is_some_and(|to| !seen.record.is_kept_by(&**to, &self.id().0)) {
+                    return Err(already_moving(&seen.record.holder));
+                }
+                // Once it is finished, only this one knows the way.
+                self.holders().extend(to);
+                return Ok(true);
             }
             let (record, versions) = self.next_root(&seen, to.clone())?;
             match self.put_root(&seen, &record, &versions) {
@@ -74,7 +74,8 @@ impl Sealed {
             WrappedVersion::wrap(holder, &self.id().0, *version, secret)
         };
         // The holder that there is keeps what it has wrapped, and wraps the new version. The last wrapping is what is to stay.
-        let present = holders.iter().rev().find(|holder| holder.id() == seen.record.holder);
+        // Several holders may have one name, as passphrases do: it is the one that unwraps what there is.
+        let present = holders.iter().find(|holder| seen.record.is_kept_by(&***holder, &self.id().0));
         let mut wrapped = seen.record.wrapped.clone();
         let newest = secrets.last().ok_or_else(super::unusable)?;
         let present = present.ok_or_else(super::unusable)?;
