@@ -17,6 +17,7 @@ const VERSION: u8 = 1;
 
 /// Who defines the body of a blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Scheme {
     /// The committing construction of this crate.
     Committing,

@@ -15,6 +15,7 @@ const MAX_BUFFER_LENGTH: u64 = (1 << 36) - 32;
 
 /// An AEAD algorithm: AES-GCM with 12-byte nonces and 16-byte tags (NIST SP 800-38D).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum AeadAlgorithm {
     /// AES-128-GCM.
     Aes128Gcm,

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 /// A hash function of the SHA-2 family (FIPS 180-4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum DigestAlgorithm {
     /// SHA-256: 32 bytes.
     Sha256,

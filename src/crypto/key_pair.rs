@@ -92,6 +92,7 @@ impl KeyPairKind {
 
 /// RSA-OAEP with one hash function for label and mask, and the empty label (RFC 8017, section 7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum RsaOaep {
     /// With SHA-1, for systems that know no better.
     Sha1,

@@ -88,6 +88,7 @@ pub struct RotationListEntry {
 
 /// Which versions of the material [`Kms::list_key_rotations`](super::Kms::list_key_rotations) lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum IncludeKeyMaterial {
     /// Those made by a rotation.
     #[default]

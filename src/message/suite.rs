@@ -6,6 +6,7 @@ use crate::crypto::{AeadAlgorithm, DigestAlgorithm};
 
 /// A version of the message format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum MessageVersion {
     /// Version 1: a content key without commitment, 16-byte message ids.
     V1,
@@ -42,6 +43,7 @@ impl MessageVersion {
 
 /// How the key of header and body comes from the data key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum KeyDerivation {
     /// The data key is the content key.
     None,
@@ -53,6 +55,7 @@ pub enum KeyDerivation {
 
 /// How a message is signed at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum MessageSignature {
     /// ECDSA on P-256 with SHA-256.
     EcdsaP256Sha256,
@@ -62,6 +65,7 @@ pub enum MessageSignature {
 
 /// How far this release goes with a suite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum SuiteSupport {
     /// Messages are written and read.
     Full,

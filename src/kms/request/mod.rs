@@ -396,6 +396,7 @@ pub struct ReEncryptResponse {
 
 /// How long a data key is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DataKeyLength {
     /// The length of a key of this kind.
     Spec(DataKeySpec),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// What to do if there is no file yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MissingFile {
     /// Make an empty store.
     #[default]
