@@ -33,6 +33,9 @@ pub(super) const MAX_SEALED_MATERIAL: usize = 16_384;
 /// The most bytes of a public key, as in the API of AWS KMS: that of an RSA-4096 key has 550.
 pub(super) const MAX_PUBLIC_KEY: usize = 8_192;
 
+/// How far clocks that schedule rotations may differ: a jump that is longer is not believed.
+const CLOCK_TOLERANCE_DAYS: u32 = 31;
+
 /// A key as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KeyRecord {
@@ -76,6 +79,20 @@ pub(super) struct Deletion {
 pub(super) struct Rotation {
     pub(super) period: RotationPeriod,
     pub(super) next: Timestamp,
+}
+
+impl Rotation {
+    /// The same rotation once it has happened.
+    pub(super) fn after(self, now: Timestamp) -> Self {
+        let scheduled = self.next.plus_days(self.period.days());
+        let in_time = scheduled > now && self.next <= now;
+        Self { next: if in_time { scheduled } else { now.plus_days(self.period.days()) }, ..self }
+    }
+
+    /// Whether it was scheduled by a clock that was far ahead, and would not happen for longer than any period is.
+    fn is_put_off(self, now: Timestamp) -> bool {
+        self.next > now.plus_days(self.period.days()).plus_days(CLOCK_TOLERANCE_DAYS)
+    }
 }
 
 /// One version of a key's material.
@@ -180,7 +197,8 @@ impl KeyRecord {
 
     /// Whether the automatic rotation should have happened by now. Only enabled keys rotate.
     pub(super) fn is_rotation_due(&self, now: Timestamp) -> bool {
-        self.state == KeyState::Enabled && self.rotation.is_some_and(|rotation| rotation.next <= now)
+        self.state == KeyState::Enabled
+            && self.rotation.is_some_and(|rotation| rotation.next <= now || rotation.is_put_off(now))
     }
 
     /// What DescribeKey returns.

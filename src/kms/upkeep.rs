@@ -24,10 +24,7 @@ impl Core {
             }
             let mut record = record.clone();
             self.add_version(&mut record, now, Some(RotationType::Automatic))?;
-            if let Some(rotation) = &mut record.rotation {
-                let scheduled = rotation.next.plus_days(rotation.period.days());
-                rotation.next = if scheduled > now { scheduled } else { now.plus_days(rotation.period.days()) };
-            }
+            record.rotation = record.rotation.map(|rotation| rotation.after(now));
             Ok(Some(vec![Edit::PutKey { record, expected: Some(revision) }]))
         })
     }

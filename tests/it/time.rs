@@ -6,7 +6,7 @@ use std::time::Duration;
 use strongroom::crypto::CryptoBackend;
 use strongroom::seal::RootKey;
 use strongroom::store::MemoryStore;
-use strongroom::{DeletionWindow, ErrorKind, KeyId, KeyState, Kms, ManualClock, Result, Timestamp};
+use strongroom::{DeletionWindow, ErrorKind, KeyId, KeyState, Kms, ManualClock, Result, RotationPeriod, Timestamp};
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
@@ -53,6 +53,27 @@ fn a_jump_forward_destroys_nothing_until_a_later_sweep_confirms_it() -> TestResu
     world.clock.advance(Duration::from_secs(3_600));
     let report = world.open()?.run_maintenance()?;
     assert_eq!((report.deleted.len(), report.destruction_waits_until), (1, None));
+    Ok(())
+}
+
+#[test]
+fn a_jump_does_not_put_rotation_off() -> TestResult {
+    let world = World::new()?;
+    let kms = world.open()?;
+    let key = kms.create_key(Default::default())?.key_id();
+    kms.enable_key_rotation(key, RotationPeriod::MIN)?;
+    let rotated = || Ok::<_, strongroom::Error>(world.open()?.run_maintenance()?.rotated.len());
+    world.clock.advance_days(3_650);
+    assert_eq!(rotated()?, 1);
+    world.clock.set(START.plus_days(1));
+    assert_eq!((rotated()?, rotated()?), (1, 0), "in time again");
+    let next = kms.get_key_rotation_status(key)?.next_rotation_date;
+    assert_eq!(next, Some(START.plus_days(91)));
+    world.clock.set(START.plus_days(91));
+    assert_eq!((rotated()?, rotated()?), (1, 0));
+    // A clock that is some days behind the one that made the schedule is no reason to rotate.
+    world.clock.set(START.plus_days(70));
+    assert_eq!(rotated()?, 0);
     Ok(())
 }
 
