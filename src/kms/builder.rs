@@ -128,7 +128,7 @@ impl KmsBuilder {
         self
     }
 
-    /// The account whose root the authority acts as.
+    /// The account whose root the authority acts as. Keys belong to the account that made them, and others do not see them.
     pub const fn account(mut self, account: AccountId) -> Self {
         self.account = account;
         self
@@ -141,7 +141,8 @@ impl KmsBuilder {
         self
     }
 
-    /// Partition and region of all ARNs.
+    /// Partition and region of all ARNs. A message names its keys by their ARNs, and one that was written under another locality
+    /// does not open: choose it once, for a store and all that is encrypted under its keys.
     pub fn locality(mut self, locality: Locality) -> Self {
         self.locality = locality;
         self

@@ -46,6 +46,11 @@ impl RootKey {
             return Err(root_key::invalid(text));
         }
         let content = read(&mut file).map_err(|error| failed(&source, "cannot be read", error))?;
+        if content.is_empty() {
+            let text =
+                format!("{source} is empty: whoever made it was cut off, and no store can need it, so remove it");
+            return Err(root_key::invalid(text));
+        }
         if content.len() == SECRET_LENGTH {
             return Ok(Self::secret(content));
         }

@@ -59,6 +59,8 @@ fn a_root_key_file_holds_bytes_digits_or_base64_and_nothing_else() -> TestResult
         fs::write(&path, content)?;
         assert_eq!(RootKey::from_file(&path).expect_err("no root key").kind(), ErrorKind::Validation);
     }
+    fs::write(&path, "")?;
+    assert!(RootKey::from_file(&path).expect_err("cut off").to_string().contains("is empty"));
     assert_eq!(RootKey::from_file(folder.path()).expect_err("a directory").kind(), ErrorKind::Validation);
     let missing = RootKey::from_file(folder.path().join("missing")).expect_err("no file");
     assert_eq!(missing.kind(), ErrorKind::Io);
