@@ -1,7 +1,7 @@
 //! Records between store and memory: sealed on the way out, opened and cached on the way in.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use zeroize::Zeroizing;
@@ -179,12 +179,30 @@ impl Edit {
     }
 }
 
+/// What a key is cached by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct KeyName {
+    account: AccountId,
+    key_id: KeyId,
+}
+
+/// In one piece: every call looks a key up, and four short pieces, which a derived implementation makes of it, cost more
+/// than twice as much.
+impl Hash for KeyName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut bytes = [0; 28];
+        bytes[..12].copy_from_slice(self.account.as_bytes());
+        bytes[12..].copy_from_slice(self.key_id.as_bytes());
+        state.write(&bytes);
+    }
+}
+
 /// The keys and aliases of one store.
 pub(super) struct Registry {
     sealed: Sealed,
     locality: Locality,
     identities: Cache<Principal, IdentityPolicies>,
-    keys: Cache<(AccountId, KeyId), LoadedKey>,
+    keys: Cache<KeyName, LoadedKey>,
     aliases: Cache<(AccountId, AliasName), AliasRecord>,
     custom_key_stores: Cache<AccountId, CustomKeyStores>,
 }
@@ -227,7 +245,7 @@ impl Registry {
     /// The key as the store has it now.
     pub(super) fn key(&self, account: AccountId, key_id: KeyId) -> Result<Option<Held<LoadedKey>>> {
         let record_id = || key_record_id(account, key_id);
-        self.fresh(&self.keys, (account, key_id), record_id, |bytes| {
+        self.fresh(&self.keys, KeyName { account, key_id }, record_id, |bytes| {
             Ok(LoadedKey::new(KeyRecord::decode(account, key_id, bytes)?, &self.locality))
         })
     }
