@@ -125,7 +125,7 @@ impl CommittingKey {
     pub fn open(&self, label: &[u8], prefix: &[u8], context: &[u8], body: &[u8]) -> Result<SecretBytes, CryptoError> {
         let body = Body::parse(body).ok_or(CryptoError::NotAuthentic)?;
         let derived = self.derive(label, prefix, body.salt, context)?;
-        if !bool::from(derived.commitment().ct_eq(body.commitment)) {
+        if !bool::from(words(derived.commitment()).ct_eq(&words(body.commitment))) {
             return Err(CryptoError::NotAuthentic);
         }
         let key = self.backend.aead().bind(AeadAlgorithm::Aes256Gcm, derived.key())?;
@@ -137,8 +137,8 @@ impl CommittingKey {
 
     fn derive(&self, label: &[u8], prefix: &[u8], salt: &[u8], context: &[u8]) -> Result<Derived, CryptoError> {
         let bound = self.backend.digest().digest(DigestAlgorithm::Sha256, &[prefix, salt, context]);
-        let mut derived = Derived(Zeroizing::new([0; KEY_LENGTH + COMMITMENT_LENGTH]));
-        self.material.expand(&[label, bound.as_ref()], derived.0.as_mut_slice())?;
+        let mut derived = Derived(Zeroizing::default());
+        self.material.expand(&[label, bound.as_ref()], derived.0.as_flattened_mut())?;
         Ok(derived)
     }
 }
@@ -150,16 +150,28 @@ impl fmt::Debug for CommittingKey {
 }
 
 /// The key of one message and the commitment to it, wiped when dropped.
-struct Derived(Zeroizing<[u8; KEY_LENGTH + COMMITMENT_LENGTH]>);
+struct Derived(Zeroizing<[[u8; COMMITMENT_LENGTH]; 2]>);
+
+const _: () = assert!(KEY_LENGTH == COMMITMENT_LENGTH);
 
 impl Derived {
-    fn key(&self) -> &[u8] {
-        &self.0[..KEY_LENGTH]
+    fn key(&self) -> &[u8; KEY_LENGTH] {
+        &self.0[0]
     }
 
-    fn commitment(&self) -> &[u8] {
-        &self.0[KEY_LENGTH..]
+    fn commitment(&self) -> &[u8; COMMITMENT_LENGTH] {
+        &self.0[1]
     }
+}
+
+/// A commitment in words: a comparison that takes the same time wherever they differ takes it for each element.
+fn words(commitment: &[u8; COMMITMENT_LENGTH]) -> [u64; COMMITMENT_LENGTH / 8] {
+    let mut words = [0; COMMITMENT_LENGTH / 8];
+    let (chunks, _) = commitment.as_chunks();
+    for (word, chunk) in words.iter_mut().zip(chunks) {
+        *word = u64::from_ne_bytes(*chunk);
+    }
+    words
 }
 
 /// The fields of a body.
