@@ -1,6 +1,5 @@
 //! A trail in memory.
 
-use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{AuditEvent, AuditSink};
@@ -20,10 +19,29 @@ pub struct MemoryTrail {
     shard_capacity: usize,
 }
 
+/// A ring: once it is full, each event takes the place of the oldest.
 #[derive(Debug, Default)]
 struct Shard {
-    events: VecDeque<AuditEvent>,
+    events: Vec<AuditEvent>,
+    oldest: usize,
     dropped: u64,
+}
+
+impl Shard {
+    fn push(&mut self, event: AuditEvent, capacity: usize) {
+        if self.events.len() < capacity {
+            self.events.push(event);
+            return;
+        }
+        self.events[self.oldest] = event;
+        self.oldest = if self.oldest + 1 == capacity { 0 } else { self.oldest + 1 };
+        self.dropped += 1;
+    }
+
+    fn in_order(&self) -> impl Iterator<Item = &AuditEvent> {
+        let (later, earlier) = self.events.split_at(self.oldest);
+        earlier.iter().chain(later)
+    }
 }
 
 impl MemoryTrail {
@@ -34,7 +52,10 @@ impl MemoryTrail {
 
     /// The events that are kept, by time.
     pub fn events(&self) -> Vec<AuditEvent> {
-        let mut events: Vec<_> = self.shards.iter().flat_map(|shard| lock(shard).events.clone()).collect();
+        let mut events = Vec::new();
+        for shard in &self.shards {
+            events.extend(lock(shard).in_order().cloned());
+        }
         events.sort_by_key(|event| event.time);
         events
     }
@@ -65,12 +86,7 @@ impl Default for MemoryTrail {
 
 impl AuditSink for MemoryTrail {
     fn record(&self, event: AuditEvent) -> Result<()> {
-        let mut shard = lock(&self.shards[shard::of_this_thread()]);
-        if shard.events.len() == self.shard_capacity {
-            shard.events.pop_front();
-            shard.dropped += 1;
-        }
-        shard.events.push_back(event);
+        lock(&self.shards[shard::of_this_thread()]).push(event, self.shard_capacity);
         Ok(())
     }
 }
@@ -100,6 +116,20 @@ mod tests {
         assert_eq!((times, trail.dropped()), (vec![2, 3, 4], 2));
         trail.clear();
         assert_eq!((trail.events().len(), trail.dropped()), (0, 0));
+        Ok(())
+    }
+
+    #[test]
+    fn events_of_one_moment_keep_their_order_when_the_oldest_make_room() -> Result<()> {
+        for count in 0..8_u32 {
+            let trail = MemoryTrail::with_capacity(3);
+            for number in 0..count {
+                let parameters = vec![("numberOfBytes", number.into())];
+                trail.record(AuditEvent { parameters, ..event(7) })?;
+            }
+            let kept = trail.events().into_iter().map(|mut event| event.parameters.remove(0).1);
+            assert!(kept.eq((count.saturating_sub(3)..count).map(Into::into)), "{count}");
+        }
         Ok(())
     }
 
