@@ -281,10 +281,16 @@ impl Kms {
         self.permit(progress, question, identifier, &key.0.value)?;
         check_manager(operation, &key.0.value, self.via_service())?;
         operation.check_key_usage(key.0.value.record.usage, &key.0.value.arn)?;
-        let state = |key: &Held<LoadedKey>| self.core.state_of(&key.0.value.record, progress.now());
-        check_state(operation, &key.0.value, state(&key)?)?;
-        let key = self.rotated_if_due(operation, key, progress.now())?;
-        check_state(operation, &key.0.value, state(&key)?)?; // again, as the rotation may have loaded a later record
+        let check = |key: &LoadedKey| check_state(operation, key, self.core.state_of(&key.record, progress.now())?);
+        check(&key.0.value)?;
+        let rotated = self.rotated_if_due(operation, &key.0.value.record, progress.now())?;
+        let key = match rotated {
+            Some(later) => {
+                check(&later.0.value)?; // again, as this is a later record
+                later
+            }
+            None => key,
+        };
         Ok(Target { core: &self.core, key })
     }
 
@@ -294,16 +300,20 @@ impl Kms {
         Ok(key.filter(|key| !key.0.value.record.is_past_deletion(now)))
     }
 
-    /// Before new ciphertext is made, gives a key whose rotation is overdue its new material. If that fails, the key
-    /// goes on as it is: an overdue rotation never fails an operation.
-    fn rotated_if_due(&self, operation: Operation, key: Held<LoadedKey>, now: Timestamp) -> Result<Held<LoadedKey>> {
-        let record = &key.0.value.record;
+    /// Before new ciphertext is made, gives a key whose rotation is overdue its new material, and returns its later record.
+    /// If that fails, the key goes on as it is: an overdue rotation never fails an operation.
+    fn rotated_if_due(
+        &self,
+        operation: Operation,
+        record: &KeyRecord,
+        now: Timestamp,
+    ) -> Result<Option<Held<LoadedKey>>> {
         if !makes_ciphertext(operation) || !record.is_rotation_due(now) {
-            return Ok(key);
+            return Ok(None);
         }
         match self.core.rotate_if_due(record.account, record.key_id, now) {
-            Ok(_) => Ok(self.load(record.account, record.key_id, now)?.unwrap_or(key)),
-            Err(_) => Ok(key),
+            Ok(_) => self.load(record.account, record.key_id, now),
+            Err(_) => Ok(None),
         }
     }
 }
