@@ -65,6 +65,7 @@ impl<'a> Call<'a> {
     }
 
     pub(super) fn parameter(mut self, name: &'static str, value: impl Into<ParameterValue>) -> Self {
+        self.parameters.reserve_exact(1); // the trail keeps thousands of them
         self.parameters.push((name, value.into()));
         self
     }
