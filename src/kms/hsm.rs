@@ -99,7 +99,10 @@ impl Core {
         }
         let connected =
             self.credential(connection, store).and_then(|credential| connection.connect(store.id, &credential, now));
-        connected.map_err(|failure| unavailable(store.id, &failure.code.to_string()).with_source(failure.error))
+        connected.map_err(|failure| {
+            let reason = format!("{}: {}", failure.code, failure.error);
+            unavailable(store.id, &reason).with_source(failure.error)
+        })
     }
 
     /// Who gives the password of the crypto user.

@@ -345,6 +345,30 @@ fn a_wrong_password_is_tried_once_on_each_member() -> Result<()> {
     Ok(())
 }
 
+/// Some tokens answer to a wrong password what they answer to everything that fails.
+#[test]
+fn a_login_that_may_have_been_a_wrong_password_is_not_repeated_often() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let key = create(&world.process()?.0, world.store()?)?;
+    let (kms, _) = world.process()?;
+    let shims = [world.east.shim(), world.west.shim()];
+    let before = shims.map(|shim| shim.calls(Function::Login));
+    shims.iter().for_each(|shim| shim.rule(Function::Login, 0, u64::MAX, Action::Return(0x06)));
+    for _ in 0..10 {
+        let error = kms.encrypt(EncryptRequest::new(key, b"text")).expect_err("nobody is logged in");
+        assert_eq!(error.kind(), ErrorKind::InvalidState, "{error}");
+        assert!(error.to_string().contains("C_Login answers CKR_FUNCTION_FAILED"), "{error}");
+        world.clock.advance(Duration::from_secs(60));
+    }
+    assert_eq!(shims.map(|shim| shim.calls(Function::Login)), before.map(|calls| calls + 3));
+    world.revive();
+    assert_eq!(kind(kms.encrypt(EncryptRequest::new(key, b"text"))), ErrorKind::InvalidState, "not by itself");
+    let store = kms.describe_custom_key_stores(PageRequest::default())?.entries[0].custom_key_store_id;
+    kms.disconnect_custom_key_store(store)?;
+    kms.connect_custom_key_store(store)?;
+    round(&kms, key, "it was no wrong password after all")
+}
+
 #[test]
 fn a_root_key_in_the_cluster_opens_the_store_and_survives_a_member() -> Result<()> {
     let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };

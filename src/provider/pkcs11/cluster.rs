@@ -5,13 +5,13 @@ mod opened;
 mod route;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::attachment;
 use super::config::PinProvider;
 use super::error::{ErrorClass, TokenError};
-use super::health::HealthState;
+use super::health::{HealthState, UNCLEAR_LOGINS};
 use super::token::Token;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{ConnectionErrorCode, KeySpec, KeyUsage};
@@ -71,6 +71,8 @@ struct Member {
     token: Token,
     /// What the last look at the token showed while it was not connected.
     seen: Mutex<Option<TokenError>>,
+    /// How often in a row a login was answered with what may or may not mean a wrong password.
+    unclear_logins: AtomicU32,
 }
 
 impl Pkcs11Cluster {
@@ -130,7 +132,7 @@ impl Pkcs11Cluster {
 impl Member {
     fn new(name: &str, zone: &str, module: &super::Module, config: super::TokenConfig) -> Self {
         let (name, zone, token) = (name.to_owned(), zone.to_owned(), Token::new(module, config, NoPin));
-        Self { name, zone, token, seen: Mutex::default() }
+        Self { name, zone, token, seen: Mutex::default(), unclear_logins: AtomicU32::new(0) }
     }
 
     fn see(&self, result: Result<(), TokenError>) {
@@ -203,8 +205,12 @@ impl HsmCluster for Pkcs11Cluster {
             let connected = member.token.connect();
             member.see(connected.as_ref().map(drop).map_err(Clone::clone));
             match connected {
-                Ok(_) => {}
-                Err(error) => failures.push(error),
+                Ok(_) => member.unclear_logins.store(0, Ordering::Relaxed),
+                Err(error) => {
+                    let is_unclear = error.is_of_login() && error.class() == ErrorClass::Ambiguous;
+                    member.unclear_logins.fetch_add(u32::from(is_unclear), Ordering::Relaxed);
+                    failures.push(error);
+                }
             }
         }
         if failures.len() < self.members.len() {
@@ -213,7 +219,12 @@ impl HsmCluster for Pkcs11Cluster {
             return Ok(());
         }
         self.log_out();
-        Err(failure(failures))
+        let mut failure = failure(failures);
+        if self.members.iter().any(|member| member.unclear_logins.load(Ordering::Relaxed) > UNCLEAR_LOGINS) {
+            // Nobody tries it again by himself.
+            failure.code = ConnectionErrorCode::InvalidCredentials;
+        }
+        Err(failure)
     }
 
     fn disconnect(&self) {

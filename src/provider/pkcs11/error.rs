@@ -99,9 +99,24 @@ impl TokenError {
         self.mechanism
     }
 
-    /// The same failure, as that of a login.
+    /// The same failure, as that of a login, with what to do about it.
     pub(super) fn of_login(self) -> Self {
-        Self { login: true, ..self }
+        let advice = match self.code {
+            Some("CKR_PIN_INCORRECT" | "CKR_PIN_INVALID" | "CKR_PIN_LEN_RANGE") => {
+                ": the PIN is wrong, and not tried again until another one is set"
+            }
+            Some("CKR_PIN_LOCKED") => {
+                ": the PIN was wrong too often, and the token's security officer must set a new one"
+            }
+            Some("CKR_PIN_EXPIRED" | "CKR_NEW_PIN_MODE" | "CKR_USER_PIN_NOT_INITIALIZED") => {
+                ": the token's security officer must set a new PIN"
+            }
+            Some("CKR_USER_ANOTHER_ALREADY_LOGGED_IN" | "CKR_USER_TOO_MANY_TYPES") => {
+                ": another user is logged in, and must log out first"
+            }
+            _ => "",
+        };
+        Self { login: true, message: format!("{}{advice}", self.message).into(), ..self }
     }
 
     /// Whether a login failed with it.

@@ -57,7 +57,7 @@ struct State {
 }
 
 /// How often a token may answer to a login what may or may not mean a wrong PIN, before the PIN is not tried any more.
-const UNCLEAR_LOGINS: u32 = 2;
+pub(super) const UNCLEAR_LOGINS: u32 = 2;
 
 impl Breaker {
     pub(super) fn new(most: u32, pause: Duration) -> Self {

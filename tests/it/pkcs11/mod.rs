@@ -7,6 +7,7 @@ mod hangs;
 mod interop;
 mod keys;
 mod life;
+mod operator;
 mod processes;
 
 use std::time::Duration;
