@@ -7,8 +7,10 @@ use super::page::{self, PageLimits};
 use super::record::{AliasRecord, KeyRecord};
 use super::reference::KeyReference;
 use super::registry::Edit;
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{AliasArn, AliasName, KeyIdentifier, Operation};
+use crate::identity::AccountId;
+use crate::key::{AliasArn, AliasName, KeyId, KeyIdentifier, Operation};
 
 /// Page sizes of [`Kms::list_aliases`].
 const ALIAS_PAGES: PageLimits = PageLimits { most: 100, default: 50 };
@@ -40,10 +42,8 @@ impl Kms {
         self.key_change(call, &target_key.to_key_identifier()?, |target, progress| {
             self.permit_alias(progress, Operation::CreateAlias, &name)?;
             let account = target.record().account;
-            if self.core.registry.alias(account, &name)?.is_some() {
-                let arn = AliasArn::new(self.locality().clone(), account, name.clone());
-                let text = format!("an alias with the name {arn} already exists");
-                return Err(Error::new(ErrorKind::AlreadyExists, text));
+            if let Some(alias) = self.core.registry.alias(account, &name)? {
+                return Err(self.taken(account, &name, alias.0.value.target, progress.now()));
             }
             let alias =
                 AliasRecord { target: target.record().key_id, created: progress.now(), updated: progress.now() };
@@ -156,6 +156,16 @@ impl Kms {
         let mut record = record.clone();
         record.aliases.insert(name.clone());
         Ok(record)
+    }
+
+    fn taken(&self, account: AccountId, name: &AliasName, by: KeyId, now: Timestamp) -> Error {
+        let arn = AliasArn::new(self.locality().clone(), account, name.clone());
+        let mut text = format!("an alias with the name {arn} already exists");
+        let holder = self.core.registry.key(account, by).ok().flatten();
+        if holder.is_some_and(|holder| holder.0.value.record.is_past_deletion(now)) {
+            text.push_str(": it is deleted with its key, whose waiting period has ended, by run_maintenance");
+        }
+        Error::new(ErrorKind::AlreadyExists, text)
     }
 
     fn no_alias(&self, name: &AliasName) -> Error {

@@ -48,7 +48,7 @@ impl RootKey {
         let content = read(&mut file).map_err(|error| failed(&source, "cannot be read", error))?;
         if content.is_empty() {
             let text =
-                format!("{source} is empty: whoever made it was cut off, and no store can need it, so remove it");
+                format!("{source} is empty: bring a copy back if a store was made with it, and remove it if none was");
             return Err(root_key::invalid(text));
         }
         if content.len() == SECRET_LENGTH {

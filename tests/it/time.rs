@@ -57,6 +57,22 @@ fn a_jump_forward_destroys_nothing_until_a_later_sweep_confirms_it() -> TestResu
 }
 
 #[test]
+fn the_alias_of_a_key_that_is_over_says_what_takes_it_away() -> TestResult {
+    let world = World::new()?;
+    let kms = world.open()?;
+    let (doomed, next) = (kms.create_key(Default::default())?.key_id(), kms.create_key(Default::default())?.key_id());
+    kms.create_alias("alias/x", doomed)?;
+    kms.schedule_key_deletion(doomed, DeletionWindow::MIN)?;
+    let taken = || kms.create_alias("alias/x", next).expect_err("taken").to_string();
+    assert!(!taken().contains("run_maintenance"));
+    world.clock.advance_days(7);
+    assert!(taken().contains("run_maintenance"), "{}", taken());
+    kms.run_maintenance()?;
+    kms.create_alias("alias/x", next)?;
+    Ok(())
+}
+
+#[test]
 fn a_jump_does_not_put_rotation_off() -> TestResult {
     let world = World::new()?;
     let kms = world.open()?;
