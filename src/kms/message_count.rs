@@ -135,6 +135,11 @@ mod tests {
     use super::*;
     use crate::crypto::FASTEST;
     use crate::identity::Locality;
+    use crate::key::ClusterId;
+    use crate::kms::{
+        CreateCustomKeyStoreRequest, CreateKeyRequest, EncryptRequest, GenerateDataKeyRequest, Kms, ReEncryptRequest,
+    };
+    use crate::provider::MemoryCluster;
     use crate::seal::RootKey;
     use crate::store::MemoryStore;
 
@@ -214,6 +219,44 @@ mod tests {
         let left: u64 =
             processes.iter().map(|process| lock(&process.0).values().map(|block| lock(block).left).sum::<u64>()).sum();
         assert_eq!(taken(&registry)? - left, 8 * 500, "every number that was taken was used once");
+        Ok(())
+    }
+
+    /// A KMS with a key in a cluster.
+    fn kms_with_key() -> Result<(Kms, KeyId)> {
+        let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+        let vault = ClusterId::parse("vault")?;
+        let kms = Kms::builder().cluster(vault.clone(), cluster).build()?;
+        let password = SecretBytes::copy_of(b"kmsPswd1");
+        let request = CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(password);
+        let store = kms.create_custom_key_store(request)?;
+        kms.connect_custom_key_store(store)?;
+        let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id();
+        Ok((kms, key))
+    }
+
+    #[test]
+    fn every_way_to_encrypt_in_a_cluster_counts_and_is_refused_when_all_numbers_are_used() -> Result<()> {
+        type Way = fn(&Kms, KeyId) -> Result<()>;
+        let ways: [Way; 4] = [
+            |kms, key| kms.encrypt(EncryptRequest::new(key, b"text")).map(drop),
+            |kms, key| kms.generate_data_key(GenerateDataKeyRequest::new(key)).map(drop),
+            |kms, key| kms.generate_data_key_without_plaintext(GenerateDataKeyRequest::new(key)).map(drop),
+            |kms, key| {
+                let other = kms.create_key(CreateKeyRequest::default())?.key_id();
+                let blob = kms.encrypt(EncryptRequest::new(other, b"text"))?.ciphertext_blob;
+                kms.re_encrypt(ReEncryptRequest::new(&blob, key)).map(drop)
+            },
+        ];
+        for (number, way) in ways.into_iter().enumerate() {
+            let (kms, key) = kms_with_key()?;
+            let (registry, id) = (&kms.core.registry, record_id(ACCOUNT(), key, KeyVersion::FIRST));
+            let expected = registry.record(&id)?.map(|(revision, _)| revision);
+            registry.commit(&[Edit::PutSecret { id: id.clone(), body: encode(MAX_MESSAGES - 1), expected }])?;
+            way(&kms, key)?;
+            let refused = way(&kms, key).expect_err("the last number is used");
+            assert_eq!(refused.kind(), ErrorKind::LimitExceeded, "way {number}: {refused}");
+        }
         Ok(())
     }
 }

@@ -345,6 +345,20 @@ fn a_wrong_password_is_tried_once_on_each_member() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn the_credential_is_kept_no_longer_than_the_connection() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let cluster = world.cluster();
+    let credential: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(pin()));
+    let kept = Arc::downgrade(&credential);
+    cluster.connect(&credential).expect("the tokens are there");
+    drop(credential);
+    assert!(kept.upgrade().is_some(), "a token that comes back is logged in to with it");
+    cluster.disconnect();
+    assert!(kept.upgrade().is_none());
+    Ok(())
+}
+
 /// Some tokens answer to a wrong password what they answer to everything that fails.
 #[test]
 fn a_login_that_may_have_been_a_wrong_password_is_not_repeated_often() -> Result<()> {

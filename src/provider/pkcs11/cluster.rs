@@ -317,6 +317,8 @@ mod tests {
 
     use super::*;
     use crate::crypto::FASTEST;
+    use crate::identity::AccountId;
+    use crate::key::{KeyId, KeyVersion};
     use crate::provider::pkcs11::{Module, Offer, TokenConfig, TokenSelector};
     use crate::provider::{FixedCredential, conformance};
 
@@ -382,5 +384,31 @@ mod tests {
         connect(&cluster)?;
         assert!(cluster.capabilities().generates.contains(&(KeySpec::Rsa2048, KeyUsage::EncryptDecrypt)));
         conformance::run(&cluster, &FASTEST, is_quick)
+    }
+
+    #[test]
+    fn a_reference_to_another_key_of_the_cluster_is_not_opened() -> Result<()> {
+        let Some(hsm) = SoftHsm::new(&["vendor"]) else {
+            missing("SoftHSM 2");
+            return Ok(());
+        };
+        let module = Module::load(hsm.shim().path())?;
+        let cluster = Pkcs11Cluster::vendor_managed(&module, config("vendor"), [("hsm-1", "zone-a")]);
+        connect(&cluster)?;
+        let binding = |key: u8| MaterialBinding {
+            store: [1; 16],
+            account: AccountId::default(),
+            key_id: KeyId::from_random_bytes([key; 16]),
+            version: KeyVersion::FIRST,
+            spec: KeySpec::SymmetricDefault,
+            usage: KeyUsage::EncryptDecrypt,
+            origin: cluster.origin(),
+        };
+        let generator = cluster.generator().ok_or_else(|| Error::new(ErrorKind::Internal, "it makes keys"))?;
+        let made = generator.generate(&FASTEST, &binding(2))?;
+        cluster.open(&FASTEST, &binding(2), &made.kept)?;
+        let refused = cluster.open(&FASTEST, &binding(3), &made.kept).map(drop).expect_err("it is of another key");
+        assert_eq!(refused.kind(), ErrorKind::Internal, "{refused}");
+        Ok(())
     }
 }

@@ -93,6 +93,19 @@ fn a_token_that_was_away_recovers_without_a_restart() {
     assert_eq!(token.count_objects(&[8; 32]).expect("it is back"), 0);
 }
 
+/// SoftHSM shows a token whose folder is gone as one without keys.
+#[test]
+fn a_token_that_looks_empty_because_it_is_away_is_lost_and_misses_no_key() {
+    let test = "a_token_that_looks_empty_because_it_is_away_is_lost_and_misses_no_key";
+    let Some(hsm) = soft_hsm(test, &["one"]) else { return };
+    let token = token(&hsm, "one");
+    let key = aes(&token, 1);
+    hsm.take_away();
+    assert_eq!(token.verify_key(&key).expect_err("it is away").class(), ErrorClass::TokenLost);
+    hsm.bring_back();
+    token.verify_key(&key).expect("it is back");
+}
+
 #[test]
 fn a_token_that_fails_is_left_alone_for_a_while() {
     let Some(hsm) = soft_hsm("a_token_that_fails_is_left_alone_for_a_while", &["one"]) else { return };
@@ -203,6 +216,36 @@ fn a_forked_child_has_a_connection_of_its_own() {
         assert_eq!(token.decrypt(&key, b"context", &sealed).expect("the parent goes on").expose_secret(), b"text");
     }
     assert_eq!((hsm.shim().calls(Function::Login), hsm.shim().calls(Function::Initialize)), (logins, starts));
+}
+
+#[test]
+fn a_child_that_is_forked_under_a_call_of_its_parent_goes_on_by_itself() {
+    let test = "a_child_that_is_forked_under_a_call_of_its_parent_goes_on_by_itself";
+    let modes = [CallMode::Direct, CallMode::Deadline { deadline: Duration::from_secs(20), threads: 2 }];
+    for mode in modes {
+        let Some(hsm) = soft_hsm(test, &["one"]) else { return };
+        let token = Token::new(&module(&hsm), config("one").call_mode(mode), pin());
+        let key = aes(&token, 1);
+        let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+        let opens =
+            |token: &Token| token.decrypt(&key, b"context", &sealed).map(|text| text.expose_secret() == b"text");
+        let (calls, logins) = (hsm.shim().calls(Function::Encrypt), hsm.shim().calls(Function::Login));
+        hsm.shim().rule(Function::Encrypt, 0, 1, Action::Hang);
+        thread::scope(|scope| {
+            let hanging = scope.spawn(|| token.encrypt(&key, b"context", b"text"));
+            while hsm.shim().calls(Function::Encrypt) == calls {
+                thread::yield_now();
+            }
+            let code = in_child(std::panic::AssertUnwindSafe(|| {
+                let opened = opens(&token).is_ok_and(|right| right);
+                i32::from(!opened) + 2 * i32::from(hsm.shim().calls(Function::Login) != logins + 1)
+            }));
+            assert_eq!(code, 0, "{mode:?}: 1: the child cannot decrypt; 2: it used the parent's session");
+            assert!(opens(&token).expect("the parent goes on"));
+            hsm.shim().clear();
+            hanging.join().expect("no panic").expect("the call of the parent comes back");
+        });
+    }
 }
 
 #[test]
