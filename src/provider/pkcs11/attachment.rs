@@ -29,7 +29,7 @@ pub(super) struct Attachment {
     pub(super) epoch: u64,
     pub(super) slot: Slot,
     pub(super) info: TokenInfo,
-    pub(super) pool: Arc<Pool>,
+    pub(super) pool: Pool,
     /// Who makes initialisation vectors, once the self-test has shown it.
     pub(super) iv_mode: OnceLock<IvMode>,
     handles: RwLock<HashMap<KeyReference, ObjectHandle>>,
@@ -48,9 +48,9 @@ impl Attachment {
         pin: &dyn PinProvider,
     ) -> Result<Self, TokenError> {
         let epoch = module.epoch();
-        let call = module.enter(epoch)?;
+        let call = membership.enter(epoch)?;
         let (slot, info) = find(module, &config.selector)?;
-        let login = OpenSession::open(module, epoch, slot)?;
+        let login = OpenSession::open(membership, epoch, slot)?;
         log_in(login.session(), &info, pin)?;
         let most = most_sessions(config.max_sessions, &info);
         drop(call);
@@ -72,8 +72,13 @@ impl Attachment {
     }
 
     /// Enters the module for calls, unless the epoch is over.
-    pub(super) fn enter(&self) -> Result<Call, TokenError> {
+    pub(super) fn enter(&self) -> Result<Call<'_>, TokenError> {
         self.membership.enter(self.epoch)
+    }
+
+    /// Opens another session; the caller is inside the module.
+    pub(super) fn open_session(&self) -> Result<OpenSession, TokenError> {
+        OpenSession::open(&self.membership, self.epoch, self.slot)
     }
 
     /// The handle of a key, if it was found and verified since this was made.
@@ -106,8 +111,8 @@ pub(super) struct Calls<'a> {
 
 /// Whether the token is there; nobody logs in for that.
 pub(super) fn look(module: &Module, selector: &TokenSelector) -> Result<(), TokenError> {
-    let _membership = module.join()?;
-    let _call = module.enter(module.epoch())?;
+    let membership = module.join()?;
+    let _call = membership.enter(membership.epoch())?;
     find(module, selector).map(drop)
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cryptoki::error::{Error as CryptokiError, RvError};
-use cryptoki::mechanism::{Mechanism, MechanismInfo, MechanismType};
+use cryptoki::mechanism::{Mechanism, MechanismInfo};
 use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
@@ -11,7 +11,6 @@ use super::attachment::Calls;
 use super::config::{IvMode, Offer, TokenConfig};
 use super::error::{ErrorClass, TokenError};
 use super::mechanism::{MechanismUse, Needed};
-use super::pool::OpenSession;
 use super::quirks::{Quirks, quirks_of};
 use super::reference::TokenKeyKind;
 use super::{gcm, public_key, signing};
@@ -79,7 +78,7 @@ impl TokenCapabilities {
             protected_authentication_path: info.protected_authentication_path(),
             random: info.rng(),
         };
-        if found.can(MechanismType::AES_GCM, |mechanism| mechanism.ciphers) {
+        if found.has(Needed::Gcm) {
             let mode = config.iv_mode.or(quirks.iv_mode).unwrap_or(IvMode::Caller);
             match prove_gcm(calls, mode, &config.backend) {
                 Ok(()) => found.iv_mode = Some(mode),
@@ -103,19 +102,20 @@ impl TokenCapabilities {
         self.serial == info.serial_number() && self.firmware == info.firmware_version().to_string()
     }
 
-    /// Whether it has a mechanism for a use.
-    fn can(&self, mechanism: MechanismType, used: impl Fn(&MechanismUse) -> bool) -> bool {
-        self.mechanisms.get(&mechanism.to_string()).is_some_and(used)
+    /// Whether it lists a mechanism for a use.
+    fn has(&self, mechanism: Needed) -> bool {
+        let (name, used) = mechanism.facts();
+        self.mechanisms.get(name).is_some_and(used)
     }
 
     /// Refuses a use that the token has no mechanism for, with the mechanism's name.
     pub(super) fn need(&self, mechanism: Needed) -> Result<(), TokenError> {
-        let (mechanism_type, name, used) = mechanism.facts();
+        let (name, _) = mechanism.facts();
         if mechanism == Needed::Gcm && self.iv_mode.is_none() {
             let reason = self.gcm_failure.as_deref().unwrap_or("it is not in its list");
             return Err(self.lack(name).at(reason));
         }
-        if self.can(mechanism_type, used) { Ok(()) } else { Err(self.lack(name)) }
+        if self.has(mechanism) { Ok(()) } else { Err(self.lack(name)) }
     }
 
     /// Refuses a kind of key that the token cannot make or use.
@@ -178,7 +178,7 @@ fn use_of(info: &MechanismInfo) -> MechanismUse {
 /// Proves AES-GCM: what was encrypted opens with its associated data, and with nothing else.
 fn prove_gcm(calls: Calls<'_>, mode: IvMode, backend: &CryptoBackend) -> Result<(), TokenError> {
     // A session of its own, as a failure leaves the operation open.
-    let session = OpenSession::open(calls.module, calls.attachment.epoch, calls.attachment.slot)?;
+    let session = calls.attachment.open_session()?;
     let calls = Calls { session: session.session(), ..calls };
     let template = [
         Attribute::Class(ObjectClass::SECRET_KEY),
@@ -199,7 +199,7 @@ fn prove_gcm(calls: Calls<'_>, mode: IvMode, backend: &CryptoBackend) -> Result<
     }
     let fails = |data: &[u8], ciphertext: &[u8]| {
         // A session of its own for each, as a failure leaves the operation open.
-        let session = OpenSession::open(calls.module, calls.attachment.epoch, calls.attachment.slot)?;
+        let session = calls.attachment.open_session()?;
         Ok::<bool, TokenError>(gcm::decrypt(session.session(), key, data, ciphertext).is_err())
     };
     let sound = opened.expose_secret() == PROBE
@@ -237,7 +237,7 @@ fn probe_oaep(
     let mut works = Vec::new();
     for oaep in RsaOaep::ALL {
         let Ok(ciphertext) = software.encrypt(oaep, PROBE, backend.random()) else { continue };
-        let session = OpenSession::open(calls.module, calls.attachment.epoch, calls.attachment.slot)?;
+        let session = calls.attachment.open_session()?;
         let opened = signing::decrypt_oaep(session.session(), private, oaep, &ciphertext);
         if opened.is_ok_and(|opened| opened.expose_secret() == PROBE) {
             works.push(oaep);
@@ -252,7 +252,7 @@ fn probe_curves(calls: Calls<'_>, found: &TokenCapabilities) -> Result<Vec<KeyPa
     let mut works = Vec::new();
     for kind in KeyPairKind::ALL.into_iter().filter(|_| listed) {
         let Some(curve) = public_key::ec_parameters(kind) else { continue };
-        let session = OpenSession::open(calls.module, calls.attachment.epoch, calls.attachment.slot)?;
+        let session = calls.attachment.open_session()?;
         let public = [Attribute::Token(false), Attribute::Verify(true), Attribute::EcParams(curve)];
         let made = pair(session.session(), &Mechanism::EccKeyPairGen, &public, Attribute::Sign(true));
         let signed = made.and_then(|(_, private)| Ok(session.session().sign(&Mechanism::Ecdsa, private, &[7; 32])?));

@@ -1,7 +1,7 @@
 //! Who may call into a module: many calls at once, or its initialisation alone, with deadlines instead of waiting for
 //! ever.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Counts the calls that are inside a module and keeps new ones out while it is initialised anew.
@@ -20,7 +20,7 @@ struct State {
 
 impl Gate {
     /// Enters for a call, after waiting for an initialisation that is under way; `None` when the time is over.
-    pub(super) fn enter(self: &Arc<Self>, wait: Duration) -> Option<Inside> {
+    pub(super) fn enter(&self, wait: Duration) -> Option<Inside<'_>> {
         let mut state = self.lock();
         if state.closing || state.closed {
             let done = self.changed.wait_timeout_while(state, wait, |state| state.closing || state.closed);
@@ -31,18 +31,18 @@ impl Gate {
             state = waited;
         }
         state.inside += 1;
-        Some(Inside(Arc::clone(self)))
+        Some(Inside(self))
     }
 
     /// Enters at once, if the module is not being initialised. Good for those who may be inside already: whoever waits
     /// for everyone to leave does not keep them out.
-    pub(super) fn enter_now(self: &Arc<Self>) -> Option<Inside> {
+    pub(super) fn enter_now(&self) -> Option<Inside<'_>> {
         let mut state = self.lock();
         if state.closed {
             return None;
         }
         state.inside += 1;
-        Some(Inside(Arc::clone(self)))
+        Some(Inside(self))
     }
 
     /// Waits until nobody is inside and keeps everybody out; `None`, and nothing changed, when the time is over. Whoever
@@ -90,9 +90,9 @@ impl Gate {
 
 /// One call that is inside.
 #[derive(Debug)]
-pub(super) struct Inside(Arc<Gate>);
+pub(super) struct Inside<'a>(&'a Gate);
 
-impl Drop for Inside {
+impl Drop for Inside<'_> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.inside -= 1;
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_call_that_stays_inside_keeps_the_gate_open_for_others() {
-        let gate = Arc::new(Gate::default());
+        let gate = Gate::default();
         let stuck = gate.enter(LONG).expect("it is open");
         assert!(gate.close(SHORT).is_none());
         assert!(gate.enter(SHORT).is_some());
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn nobody_enters_a_closed_gate() {
-        let gate = Arc::new(Gate::default());
+        let gate = Gate::default();
         let closed = gate.close(SHORT).expect("nobody is inside");
         assert!(gate.enter(SHORT).is_none());
         assert!(gate.enter_now().is_none());
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn who_waits_to_close_comes_in_when_the_last_one_leaves() {
-        let gate = Arc::new(Gate::default());
+        let gate = Gate::default();
         let inside = gate.enter(LONG).expect("it is open");
         thread::scope(|scope| {
             let closer = scope.spawn(|| gate.close(LONG).is_some());

@@ -1,5 +1,6 @@
 //! How a token is: what it did last, and whether it is left alone for a while.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,8 @@ pub struct TokenHealth {
 pub(super) struct Breaker {
     most: u32,
     pause: Duration,
+    /// Whether the state says anything: as long as all goes well, nobody needs its lock.
+    troubled: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -61,7 +64,7 @@ pub(super) const UNCLEAR_LOGINS: u32 = 2;
 
 impl Breaker {
     pub(super) fn new(most: u32, pause: Duration) -> Self {
-        Self { most: most.max(1), pause, state: Mutex::default() }
+        Self { most: most.max(1), pause, troubled: AtomicBool::new(false), state: Mutex::default() }
     }
 
     /// A breaker of the same kind in the same state, for a child that was forked.
@@ -72,6 +75,9 @@ impl Breaker {
     /// Refuses while the token is left alone. When the pause is over, one operation passes and starts the next pause,
     /// which its success ends.
     pub(super) fn check(&self) -> Result<(), TokenError> {
+        if !self.troubled.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let mut state = self.lock();
         if let Some(refused) = &state.refused {
             return Err(refused.clone());
@@ -103,46 +109,52 @@ impl Breaker {
 
     /// The token answered, be it with a refusal of the input.
     pub(super) fn success(&self) {
-        let mut state = self.lock();
-        if state.failures > 0 {
-            state.failures = 0;
-            state.not_before = None;
-            state.last_error = None;
+        if !self.troubled.load(Ordering::Acquire) {
+            return;
         }
+        self.change(|state| {
+            if state.failures > 0 {
+                state.failures = 0;
+                state.not_before = None;
+                state.last_error = None;
+            }
+        });
     }
 
     /// The token did not answer.
     pub(super) fn failure(&self, error: &TokenError) {
-        let mut state = self.lock();
-        state.failures = state.failures.saturating_add(1);
-        state.last_error = Some(error.clone());
-        if state.failures >= self.most {
-            state.not_before = Some(Instant::now() + self.pause);
-        }
+        self.change(|state| {
+            state.failures = state.failures.saturating_add(1);
+            state.last_error = Some(error.clone());
+            if state.failures >= self.most {
+                state.not_before = Some(Instant::now() + self.pause);
+            }
+        });
     }
 
     /// A login failed: the PIN is not tried again if it is wrong, and not often if it may be.
     pub(super) fn login_failed(&self, error: &TokenError) {
-        let mut state = self.lock();
-        state.unclear_logins += u32::from(error.class() == ErrorClass::Ambiguous);
-        if error.class() == ErrorClass::Denied || state.unclear_logins > UNCLEAR_LOGINS {
-            state.refused = Some(error.clone());
-        }
+        self.change(|state| {
+            state.unclear_logins += u32::from(error.class() == ErrorClass::Ambiguous);
+            if error.class() == ErrorClass::Denied || state.unclear_logins > UNCLEAR_LOGINS {
+                state.refused = Some(error.clone());
+            }
+        });
     }
 
     /// A login succeeded.
     pub(super) fn logged_in(&self) {
-        self.lock().unclear_logins = 0;
+        self.change(|state| state.unclear_logins = 0);
     }
 
     /// Ends the pause.
     pub(super) fn try_now(&self) {
-        self.lock().not_before = None;
+        self.change(|state| state.not_before = None);
     }
 
     /// There is another PIN to try, or a reason to try at once.
     pub(super) fn reset(&self) {
-        *self.lock() = State::default();
+        self.change(|state| *state = State::default());
     }
 
     /// The state, the number of failures and the last error.
@@ -156,6 +168,13 @@ impl Breaker {
             (None, None, 0) => HealthState::Disconnected,
         };
         (named, state.failures, state.refused.as_ref().or(state.last_error.as_ref()).cloned())
+    }
+
+    fn change(&self, work: impl FnOnce(&mut State)) {
+        let mut state = self.lock();
+        work(&mut state);
+        let troubled = state.failures > 0 || state.not_before.is_some() || state.refused.is_some();
+        self.troubled.store(troubled, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -7,7 +7,6 @@ use cryptoki::session::Session;
 use super::attachment::Calls;
 use super::config::IvMode;
 use super::error::{ErrorClass, TokenError};
-use super::pool::OpenSession;
 use super::reference::{Fingerprint, KeyReference, TokenKeyKind, id_text};
 use super::{gcm, public_key, signing};
 use crate::algorithm::SigningAlgorithm;
@@ -100,7 +99,7 @@ fn works(
     key: &KeyReference,
     backend: &CryptoBackend,
 ) -> Result<(), TokenError> {
-    let session = OpenSession::open(calls.module, calls.attachment.epoch, calls.attachment.slot)?;
+    let session = calls.attachment.open_session()?;
     let session = session.session();
     let other = match (key.kind().key_pair(), key.public_key()) {
         (Some(pair), Some(known)) => public_key::read(session, handle, pair, backend)? != known,

@@ -1,7 +1,5 @@
 //! Mechanisms by the names of the standard, and what they are needed for.
 
-use cryptoki::mechanism::MechanismType;
-
 /// What a mechanism is good for, by its flags (PKCS#11 v3.1, section 3.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -33,22 +31,18 @@ pub(super) enum Needed {
 }
 
 impl Needed {
-    /// The mechanism, its name, and which of its flags counts.
-    pub(super) fn facts(self) -> (MechanismType, &'static str, fn(&MechanismUse) -> bool) {
+    /// The name of the mechanism, and which of its flags counts.
+    pub(super) fn facts(self) -> (&'static str, fn(&MechanismUse) -> bool) {
         match self {
-            Self::AesKeyGeneration => (MechanismType::AES_KEY_GEN, "CKM_AES_KEY_GEN", |found| found.generates),
-            Self::Gcm => (MechanismType::AES_GCM, "CKM_AES_GCM", |found| found.ciphers),
-            Self::KeyWrap => (MechanismType::AES_KEY_WRAP, "CKM_AES_KEY_WRAP", |found| found.wraps),
-            Self::RsaKeyPairGeneration => {
-                (MechanismType::RSA_PKCS_KEY_PAIR_GEN, "CKM_RSA_PKCS_KEY_PAIR_GEN", |found| found.generates)
-            }
-            Self::EcKeyPairGeneration => {
-                (MechanismType::ECC_KEY_PAIR_GEN, "CKM_EC_KEY_PAIR_GEN", |found| found.generates)
-            }
-            Self::Pkcs1 => (MechanismType::RSA_PKCS, "CKM_RSA_PKCS", |found| found.signs),
-            Self::Pss => (MechanismType::RSA_PKCS_PSS, "CKM_RSA_PKCS_PSS", |found| found.signs),
-            Self::Oaep => (MechanismType::RSA_PKCS_OAEP, "CKM_RSA_PKCS_OAEP", |found| found.ciphers),
-            Self::Ecdsa => (MechanismType::ECDSA, "CKM_ECDSA", |found| found.signs),
+            Self::AesKeyGeneration => ("CKM_AES_KEY_GEN", |found| found.generates),
+            Self::Gcm => ("CKM_AES_GCM", |found| found.ciphers),
+            Self::KeyWrap => ("CKM_AES_KEY_WRAP", |found| found.wraps),
+            Self::RsaKeyPairGeneration => ("CKM_RSA_PKCS_KEY_PAIR_GEN", |found| found.generates),
+            Self::EcKeyPairGeneration => ("CKM_EC_KEY_PAIR_GEN", |found| found.generates),
+            Self::Pkcs1 => ("CKM_RSA_PKCS", |found| found.signs),
+            Self::Pss => ("CKM_RSA_PKCS_PSS", |found| found.signs),
+            Self::Oaep => ("CKM_RSA_PKCS_OAEP", |found| found.ciphers),
+            Self::Ecdsa => ("CKM_ECDSA", |found| found.signs),
         }
     }
 }

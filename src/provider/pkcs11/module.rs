@@ -74,7 +74,7 @@ struct Loaded {
 /// threads that the child does not have.
 struct Process {
     id: u32,
-    gate: Arc<Gate>,
+    gate: Gate,
     epoch: AtomicU64,
     initialized: AtomicBool,
     /// Whether the module was initialised by us. If not, it is not ours to finalise.
@@ -157,30 +157,6 @@ impl Module {
         }
         turn.users += 1;
         Ok(Membership { module: self.clone(), process: Arc::clone(&process) })
-    }
-
-    /// Enters for calls, unless this is another epoch by now.
-    pub(super) fn enter(&self, epoch: u64) -> Result<Call, TokenError> {
-        self.enter_in(&self.process(), epoch)
-    }
-
-    fn enter_in(&self, process: &Process, epoch: u64) -> Result<Call, TokenError> {
-        let inside = process.gate.enter(self.0.options.wait).ok_or_else(|| self.error("is being initialised"))?;
-        if process.epoch.load(Ordering::Acquire) != epoch {
-            let text = format!("module {} was initialised anew", self.0.path.display());
-            return Err(TokenError::new(ErrorClass::SessionLost, text));
-        }
-        Ok(Call { _inside: inside })
-    }
-
-    /// As [`Module::enter`], without waiting: for cleaning up, which is needless where it fails.
-    pub(super) fn enter_now(&self, epoch: u64) -> Option<Call> {
-        let process = self.0.process.load_full();
-        if process.id != std::process::id() {
-            return None;
-        }
-        let inside = process.gate.enter_now()?;
-        (process.epoch.load(Ordering::Acquire) == epoch).then_some(Call { _inside: inside })
     }
 
     /// The turn to make, change, find or destroy an object, where only one at a time may; `None` when the time is over.
@@ -316,7 +292,7 @@ impl Process {
     fn new(id: u32, epoch: u64) -> Self {
         Self {
             id,
-            gate: Arc::default(),
+            gate: Gate::default(),
             epoch: AtomicU64::new(epoch),
             initialized: AtomicBool::new(false),
             owned: AtomicBool::new(false),
@@ -337,6 +313,11 @@ pub(super) struct Membership {
 }
 
 impl Membership {
+    /// The module.
+    pub(super) fn module(&self) -> &Module {
+        &self.module
+    }
+
     /// Whether it was got in this process, and not before a fork.
     pub(super) fn is_of_this_process(&self) -> bool {
         self.process.id == std::process::id()
@@ -347,9 +328,24 @@ impl Membership {
         self.process.epoch.load(Ordering::Acquire)
     }
 
-    /// As [`Module::enter`], for who knows that this is the process in which it was got.
-    pub(super) fn enter(&self, epoch: u64) -> Result<Call, TokenError> {
-        self.module.enter_in(&self.process, epoch)
+    /// Enters for calls, unless this is another epoch by now; for who knows that this is the process in which it was got.
+    pub(super) fn enter(&self, epoch: u64) -> Result<Call<'_>, TokenError> {
+        let waited = self.process.gate.enter(self.module.0.options.wait);
+        let inside = waited.ok_or_else(|| self.module.error("is being initialised"))?;
+        if self.epoch() != epoch {
+            let text = format!("module {} was initialised anew", self.module.0.path.display());
+            return Err(TokenError::new(ErrorClass::SessionLost, text));
+        }
+        Ok(Call { _inside: inside })
+    }
+
+    /// As [`Membership::enter`], without waiting and in any process: for cleaning up, which is needless where it fails.
+    pub(super) fn enter_now(&self, epoch: u64) -> Option<Call<'_>> {
+        if !self.is_of_this_process() {
+            return None;
+        }
+        let inside = self.process.gate.enter_now()?;
+        (self.epoch() == epoch).then_some(Call { _inside: inside })
     }
 }
 
@@ -380,8 +376,8 @@ impl fmt::Debug for Process {
 
 /// Leave to call into a module: it is not finalised meanwhile.
 #[derive(Debug)]
-pub(super) struct Call {
-    _inside: Inside,
+pub(super) struct Call<'a> {
+    _inside: Inside<'a>,
 }
 
 /// A call that its caller gave up. Dropped when it comes back after all.

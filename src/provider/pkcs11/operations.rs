@@ -12,7 +12,7 @@ use super::reference::{KEY_ID_LENGTH, KeyReference, TokenKeyKind};
 use super::token::{Repeat, Task, Token};
 use super::{gcm, signing};
 use crate::algorithm::SigningAlgorithm;
-use crate::crypto::{RsaOaep, SignatureInput};
+use crate::crypto::{CryptoBackend, RsaOaep, SignatureInput};
 use crate::secret::SecretBytes;
 
 /// Bytes of a key wrapped with AES-KW: those of the key and 8 more (RFC 3394, section 2.2.1).
@@ -295,9 +295,19 @@ impl Token {
         associated_data: &[u8],
         length: usize,
     ) -> Result<(SecretBytes, Vec<u8>), TokenError> {
-        let data_key = self.random(length)?;
-        let sealed = self.encrypt(key, associated_data, data_key.expose_secret())?;
-        Ok((data_key, sealed))
+        check_random(length)?;
+        let capabilities = self.able()?;
+        capabilities.need(Needed::Gcm)?;
+        check_gcm(associated_data, length, capabilities.quirks.max_gcm_bytes)?;
+        let (backend, mode) = (self.0.config.backend, capabilities.iv_mode.unwrap_or(IvMode::Caller));
+        let associated_data = associated_data.to_vec();
+        self.with_key(key, move |calls, key| {
+            let handle = keys::resolve(calls, key, &backend)?;
+            let data_key = draw(calls, &backend, length)?;
+            let sealed =
+                gcm::encrypt(calls.session, handle, mode, &backend, &associated_data, data_key.expose_secret())?;
+            Ok((data_key, sealed))
+        })
     }
 
     /// Decrypts what [`Token::encrypt`] made.
@@ -378,28 +388,9 @@ impl Token {
     /// # Errors
     /// [`ErrorClass::BadInput`] for more than 65,536 bytes; otherwise as [`Token::connect`].
     pub fn random(&self, length: usize) -> Result<SecretBytes, TokenError> {
-        if length > MAX_RANDOM {
-            return Err(TokenError::new(
-                ErrorClass::BadInput,
-                format!("{length} random bytes are too many for one call"),
-            ));
-        }
+        check_random(length)?;
         let backend = self.0.config.backend;
-        let of_token = self.able()?.random;
-        self.run(Task {
-            repeat: Repeat::Safe,
-            key: None,
-            work: move |calls: Calls<'_>| {
-                let mut random = SecretBytes::zeroed(length);
-                if of_token {
-                    calls.session.generate_random_slice(random.expose_secret_mut())?;
-                } else {
-                    let drawn = backend.random().fill(random.expose_secret_mut());
-                    drawn.map_err(|error| TokenError::new(ErrorClass::Fatal, error.to_string()))?;
-                }
-                Ok(random)
-            },
-        })
+        self.run(Task { repeat: Repeat::Safe, key: None, work: move |calls: Calls<'_>| draw(calls, &backend, length) })
     }
 
     /// The public key of a key pair as the token has it now, a SubjectPublicKeyInfo in DER, after the private key proved
@@ -434,6 +425,25 @@ fn refuse_taken(calls: Calls<'_>, new: &NewKey) -> Result<(), TokenError> {
             Err(TokenError::new(ErrorClass::Denied, text))
         }
     }
+}
+
+fn check_random(length: usize) -> Result<(), TokenError> {
+    if length <= MAX_RANDOM {
+        return Ok(());
+    }
+    Err(TokenError::new(ErrorClass::BadInput, format!("{length} random bytes are too many for one call")))
+}
+
+/// Random bytes of the token, or of the backend where the token has no generator.
+fn draw(calls: Calls<'_>, backend: &CryptoBackend, length: usize) -> Result<SecretBytes, TokenError> {
+    let mut random = SecretBytes::zeroed(length);
+    if calls.attachment.info.rng() {
+        calls.session.generate_random_slice(random.expose_secret_mut())?;
+    } else {
+        let drawn = backend.random().fill(random.expose_secret_mut());
+        drawn.map_err(|error| TokenError::new(ErrorClass::Fatal, error.to_string()))?;
+    }
+    Ok(random)
 }
 
 fn check_gcm(associated_data: &[u8], plaintext: usize, most: usize) -> Result<(), TokenError> {

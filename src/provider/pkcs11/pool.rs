@@ -7,21 +7,21 @@ use cryptoki::session::Session;
 use cryptoki::slot::Slot;
 
 use super::error::{ErrorClass, TokenError};
-use super::module::Module;
+use super::module::Membership;
 
 /// A session that is closed when it is dropped, unless its epoch is over: then its number may be another's by now.
 #[derive(Debug)]
 pub(super) struct OpenSession {
-    module: Module,
+    membership: Arc<Membership>,
     epoch: u64,
     session: Option<Session>,
 }
 
 impl OpenSession {
     /// Opens a session; the caller is inside the module. Read and write, as some tokens have no other.
-    pub(super) fn open(module: &Module, epoch: u64, slot: Slot) -> Result<Self, TokenError> {
-        let session = module.client().open_rw_session_no_drop(slot)?;
-        Ok(Self { module: module.clone(), epoch, session: Some(session) })
+    pub(super) fn open(membership: &Arc<Membership>, epoch: u64, slot: Slot) -> Result<Self, TokenError> {
+        let session = membership.module().client().open_rw_session_no_drop(slot)?;
+        Ok(Self { membership: Arc::clone(membership), epoch, session: Some(session) })
     }
 
     pub(super) fn session(&self) -> &Session {
@@ -32,7 +32,7 @@ impl OpenSession {
 impl Drop for OpenSession {
     fn drop(&mut self) {
         let Some(session) = self.session.take() else { return };
-        if let Some(_call) = self.module.enter_now(self.epoch) {
+        if let Some(_call) = self.membership.enter_now(self.epoch) {
             // A session that cannot be closed is gone already, or goes with its token.
             let _ = session.close();
         }
@@ -56,13 +56,13 @@ struct State {
 }
 
 impl Pool {
-    pub(super) fn new(most: usize) -> Arc<Self> {
+    pub(super) fn new(most: usize) -> Self {
         let state = State { idle: Vec::new(), lent: 0, most: most.max(1), waiting: 0 };
-        Arc::new(Self { state: Mutex::new(state), returned: Condvar::new() })
+        Self { state: Mutex::new(state), returned: Condvar::new() }
     }
 
     /// Lends a session, or leave to open one, after waiting until one is free.
-    pub(super) fn lend(self: &Arc<Self>, wait: Duration) -> Result<Lent, TokenError> {
+    pub(super) fn lend(&self, wait: Duration) -> Result<Lent<'_>, TokenError> {
         let full = |state: &mut State| state.lent >= state.most;
         let mut state = self.lock();
         if full(&mut state) {
@@ -77,7 +77,7 @@ impl Pool {
             }
         }
         state.lent += 1;
-        Ok(Lent { session: state.idle.pop(), pool: Arc::clone(self), is_back: false })
+        Ok(Lent { session: state.idle.pop(), pool: self, is_back: false })
     }
 
     /// A place is free again, with its session if that is as good as new.
@@ -110,20 +110,22 @@ impl Pool {
 
 /// A place in the pool, with its session once it is open. Without [`Lent::give_back`] the session is closed.
 #[derive(Debug)]
-pub(super) struct Lent {
+pub(super) struct Lent<'a> {
     session: Option<OpenSession>,
-    pool: Arc<Pool>,
+    pool: &'a Pool,
     is_back: bool,
 }
 
-impl Lent {
+impl Lent<'_> {
     /// The session, opened if need be.
-    pub(super) fn session(&mut self, module: &Module, epoch: u64, slot: Slot) -> Result<&Session, TokenError> {
-        let session = match self.session.take() {
-            Some(session) => session,
-            None => OpenSession::open(module, epoch, slot)?,
-        };
-        Ok(self.session.insert(session).session())
+    pub(super) fn session(
+        &mut self,
+        open: impl FnOnce() -> Result<OpenSession, TokenError>,
+    ) -> Result<&Session, TokenError> {
+        if self.session.is_none() {
+            self.session = Some(open()?);
+        }
+        Ok(self.session.as_ref().expect("it is open now").session())
     }
 
     /// Closes the session, so that the next one is new.
@@ -139,7 +141,7 @@ impl Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for Lent<'_> {
     fn drop(&mut self) {
         // The session goes first, so that nobody opens another while the token still counts this one.
         drop(self.session.take());

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 
 use super::attachment::{Attachment, Calls};
 use super::capabilities::TokenCapabilities;
@@ -249,16 +249,16 @@ struct Left {
 }
 
 impl Inner {
-    fn local(&self) -> Arc<Local> {
-        let local = self.local.load_full();
+    fn local(&self) -> Guard<Arc<Local>> {
+        let local = self.local.load();
         if local.process == std::process::id() {
             return local;
         }
         let child = Arc::new(Local::new(&self.config, local.breaker.fresh()));
         self.local.compare_and_swap(&local, child);
         // What the parent had is never dropped here: its locks may be held by threads that this process does not have.
-        std::mem::forget(local);
-        self.local.load_full()
+        std::mem::forget(Guard::into_inner(local));
+        self.local.load()
     }
 
     fn named(&self, error: TokenError) -> TokenError {
@@ -325,7 +325,7 @@ impl Inner {
         if session == Session::New {
             lent.renew();
         }
-        let opened = lent.session(&self.module, attachment.epoch, attachment.slot);
+        let opened = lent.session(|| attachment.open_session());
         let result = match opened {
             Ok(session) => work(Calls { module: &self.module, attachment, session }),
             Err(error) => {
