@@ -10,6 +10,7 @@
 //! unavailable, and never taken for deleted.
 
 mod attachment;
+mod birthplace;
 mod capabilities;
 mod cluster;
 mod config;

@@ -18,6 +18,7 @@ use arc_swap::ArcSwap;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as CryptokiError, RvError};
 
+use super::birthplace::Birthplace;
 use super::error::{ErrorClass, TokenError};
 use super::gate::{Gate, Inside};
 use super::turns::{Turn as ObjectsTurn, Turns};
@@ -73,7 +74,7 @@ struct Loaded {
 /// The state of the module in one process. A child that was forked gets a new one: in the old one, locks may be held by
 /// threads that the child does not have.
 struct Process {
-    id: u32,
+    birthplace: Birthplace,
     gate: Gate,
     epoch: AtomicU64,
     initialized: AtomicBool,
@@ -119,7 +120,7 @@ impl Module {
         }
         let client =
             Pkcs11::new(&path).map_err(|error| TokenError::from(error).at(&format!("module {}", path.display())))?;
-        let process = ArcSwap::from_pointee(Process::new(std::process::id(), 0));
+        let process = ArcSwap::from_pointee(Process::new(0));
         let module = Self(Arc::new(Loaded { path: path.clone(), client, options, process }));
         loaded.insert(path, module.clone());
         Ok(module)
@@ -138,12 +139,7 @@ impl Module {
     /// Whether a call has not come back. Such a module is never finalised, as the call still runs in it; what its tokens
     /// can do without that is done.
     pub fn is_wedged(&self) -> bool {
-        self.is_wedged_in(std::process::id())
-    }
-
-    /// The same for who knows already which process this is: to ask the system costs as much as a lock or two.
-    pub(super) fn is_wedged_in(&self, process: u32) -> bool {
-        let process = self.process_of(process);
+        let process = self.process();
         process.stuck.load(Ordering::Acquire) > 0
             || (process.waited_in_vain.load(Ordering::Acquire) && process.gate.is_in_use())
     }
@@ -210,15 +206,11 @@ impl Module {
 
     /// The state in this process: a new one in a child that was forked.
     fn process(&self) -> Arc<Process> {
-        self.process_of(std::process::id())
-    }
-
-    fn process_of(&self, id: u32) -> Arc<Process> {
         let process = self.0.process.load_full();
-        if process.id == id {
+        if process.birthplace.is_here() {
             return process;
         }
-        let child = Process::new(id, process.epoch.load(Ordering::Acquire) + 1);
+        let child = Process::new(process.epoch.load(Ordering::Acquire) + 1);
         let inherited = process.initialized.load(Ordering::Acquire) && process.owned.load(Ordering::Acquire);
         child.inherited.store(inherited, Ordering::Release);
         self.0.process.compare_and_swap(&process, Arc::new(child));
@@ -289,9 +281,9 @@ impl fmt::Debug for Module {
 }
 
 impl Process {
-    fn new(id: u32, epoch: u64) -> Self {
+    fn new(epoch: u64) -> Self {
         Self {
-            id,
+            birthplace: Birthplace::here(),
             gate: Gate::default(),
             epoch: AtomicU64::new(epoch),
             initialized: AtomicBool::new(false),
@@ -320,7 +312,7 @@ impl Membership {
 
     /// Whether it was got in this process, and not before a fork.
     pub(super) fn is_of_this_process(&self) -> bool {
-        self.process.id == std::process::id()
+        self.process.birthplace.is_here()
     }
 
     /// The epoch, for who knows that this is the process in which it was got.
@@ -370,7 +362,10 @@ impl Drop for Membership {
 
 impl fmt::Debug for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Process").field("id", &self.id).field("epoch", &self.epoch).finish_non_exhaustive()
+        f.debug_struct("Process")
+            .field("birthplace", &self.birthplace)
+            .field("epoch", &self.epoch)
+            .finish_non_exhaustive()
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 
 use super::attachment::{Attachment, Calls};
+use super::birthplace::Birthplace;
 use super::capabilities::TokenCapabilities;
 use super::config::{CallMode, PinProvider, TokenConfig};
 use super::error::{ErrorClass, TokenError};
@@ -43,7 +44,7 @@ pub(super) struct Inner {
 
 /// What belongs to one process: a child that was forked starts with nothing.
 struct Local {
-    process: u32,
+    birthplace: Birthplace,
     attachment: ArcSwapOption<Attachment>,
     connecting: Mutex<Connecting>,
     connected: Condvar,
@@ -148,7 +149,7 @@ impl Token {
     /// Whether an operation would be tried now: not while the token is left alone, or refuses the PIN.
     pub(super) fn may_be_tried(&self) -> bool {
         let local = self.0.local();
-        !self.module().is_wedged_in(local.process) && local.breaker.lets_through()
+        !self.module().is_wedged() && local.breaker.lets_through()
     }
 
     /// What it can do, if it was ever connected.
@@ -227,7 +228,7 @@ impl Local {
             CallMode::Deadline { threads, .. } => Some(Workers::new(&config.selector.to_string(), threads)),
         };
         Self {
-            process: std::process::id(),
+            birthplace: Birthplace::here(),
             attachment: ArcSwapOption::empty(),
             connecting: Mutex::default(),
             connected: Condvar::new(),
@@ -251,7 +252,7 @@ struct Left {
 impl Inner {
     fn local(&self) -> Guard<Arc<Local>> {
         let local = self.local.load();
-        if local.process == std::process::id() {
+        if local.birthplace.is_here() {
             return local;
         }
         let child = Arc::new(Local::new(&self.config, local.breaker.fresh()));
