@@ -1,19 +1,25 @@
 //! Who may call into a module: many calls at once, or its initialisation alone, with deadlines instead of waiting for
 //! ever.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Set in the count as long as somebody waits to close the gate, or has closed it.
+const SHUT: usize = 1 << (usize::BITS - 1);
 
 /// Counts the calls that are inside a module and keeps new ones out while it is initialised anew.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
+    /// How many are inside, and [`SHUT`], which changes only with the state: while it is not set, the count is all that
+    /// a call needs.
+    inside: AtomicUsize,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    inside: usize,
     closing: bool,
     closed: bool,
 }
@@ -21,28 +27,40 @@ struct State {
 impl Gate {
     /// Enters for a call, after waiting for an initialisation that is under way; `None` when the time is over.
     pub(super) fn enter(&self, wait: Duration) -> Option<Inside<'_>> {
-        let mut state = self.lock();
-        if state.closing || state.closed {
-            let done = self.changed.wait_timeout_while(state, wait, |state| state.closing || state.closed);
-            let (waited, timeout) = done.unwrap_or_else(PoisonError::into_inner);
-            if timeout.timed_out() {
-                return None;
-            }
-            state = waited;
+        if self.step_in() {
+            return Some(Inside(self));
         }
-        state.inside += 1;
+        self.step_out();
+        let done = self.changed.wait_timeout_while(self.lock(), wait, |state| state.closing || state.closed);
+        let (_open, timeout) = done.unwrap_or_else(PoisonError::into_inner);
+        if timeout.timed_out() {
+            return None;
+        }
+        self.step_in();
         Some(Inside(self))
     }
 
     /// Enters at once, if the module is not being initialised. Good for those who may be inside already: whoever waits
     /// for everyone to leave does not keep them out.
     pub(super) fn enter_now(&self) -> Option<Inside<'_>> {
-        let mut state = self.lock();
-        if state.closed {
-            return None;
+        let inside = (self.step_in() || !self.lock().closed).then_some(Inside(self));
+        if inside.is_none() {
+            self.step_out();
         }
-        state.inside += 1;
-        Some(Inside(self))
+        inside
+    }
+
+    /// Counts one more; whether the gate was open. If not, whoever closes it may not have seen this one.
+    fn step_in(&self) -> bool {
+        self.inside.fetch_add(1, Ordering::Acquire) & SHUT == 0
+    }
+
+    fn step_out(&self) {
+        if self.inside.fetch_sub(1, Ordering::Release) == SHUT + 1 {
+            // The lock makes sure that whoever has just looked at the count is waiting by now.
+            drop(self.lock());
+            self.changed.notify_all();
+        }
     }
 
     /// Waits until nobody is inside and keeps everybody out; `None`, and nothing changed, when the time is over. Whoever
@@ -54,14 +72,14 @@ impl Gate {
             state = self.wait_until(state, deadline)?;
         }
         state.closing = true;
-        while state.inside > 0 {
+        self.inside.fetch_or(SHUT, Ordering::AcqRel);
+        while self.is_in_use() {
             let left = deadline.saturating_duration_since(Instant::now());
             let (waited, timeout) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
             state = waited;
-            if timeout.timed_out() && state.inside > 0 {
+            if timeout.timed_out() && self.is_in_use() {
                 state.closing = false;
-                drop(state);
-                self.changed.notify_all();
+                self.open(state);
                 return None;
             }
         }
@@ -70,9 +88,16 @@ impl Gate {
         Some(Closed(self))
     }
 
+    /// Lets everybody in again; the state says so already.
+    fn open(&self, state: MutexGuard<'_, State>) {
+        self.inside.fetch_and(!SHUT, Ordering::AcqRel);
+        drop(state);
+        self.changed.notify_all();
+    }
+
     /// Whether a call is inside.
     pub(super) fn is_in_use(&self) -> bool {
-        self.lock().inside > 0
+        self.inside.load(Ordering::Acquire) & !SHUT > 0
     }
 
     fn wait_until<'a>(&self, state: MutexGuard<'a, State>, deadline: Instant) -> Option<MutexGuard<'a, State>> {
@@ -94,12 +119,7 @@ pub(super) struct Inside<'a>(&'a Gate);
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.inside -= 1;
-        if state.inside == 0 && state.closing {
-            drop(state);
-            self.0.changed.notify_all();
-        }
+        self.0.step_out();
     }
 }
 
@@ -109,8 +129,9 @@ pub(super) struct Closed<'a>(&'a Gate);
 
 impl Drop for Closed<'_> {
     fn drop(&mut self) {
-        self.0.lock().closed = false;
-        self.0.changed.notify_all();
+        let mut state = self.0.lock();
+        state.closed = false;
+        self.0.open(state);
     }
 }
 

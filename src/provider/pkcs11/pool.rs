@@ -11,7 +11,10 @@ use super::module::Membership;
 
 /// A session that is closed when it is dropped, unless its epoch is over: then its number may be another's by now.
 #[derive(Debug)]
-pub(super) struct OpenSession {
+pub(super) struct OpenSession(Box<Opened>);
+
+#[derive(Debug)]
+struct Opened {
     membership: Arc<Membership>,
     epoch: u64,
     session: Option<Session>,
@@ -21,15 +24,15 @@ impl OpenSession {
     /// Opens a session; the caller is inside the module. Read and write, as some tokens have no other.
     pub(super) fn open(membership: &Arc<Membership>, epoch: u64, slot: Slot) -> Result<Self, TokenError> {
         let session = membership.module().client().open_rw_session_no_drop(slot)?;
-        Ok(Self { membership: Arc::clone(membership), epoch, session: Some(session) })
+        Ok(Self(Box::new(Opened { membership: Arc::clone(membership), epoch, session: Some(session) })))
     }
 
     pub(super) fn session(&self) -> &Session {
-        self.session.as_ref().expect("a session is taken out only when it is dropped")
+        self.0.session.as_ref().expect("a session is taken out only when it is dropped")
     }
 }
 
-impl Drop for OpenSession {
+impl Drop for Opened {
     fn drop(&mut self) {
         let Some(session) = self.session.take() else { return };
         if let Some(_call) = self.membership.enter_now(self.epoch) {

@@ -1,6 +1,7 @@
 //! One token as a value: connected when it is needed, reconnected when it was lost, and asked again where that is safe.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -39,7 +40,10 @@ pub(super) struct Inner {
     pub(super) config: TokenConfig,
     pin: ArcSwap<Box<dyn PinProvider>>,
     capabilities: ArcSwapOption<TokenCapabilities>,
-    local: ArcSwap<Local>,
+    /// Of the process in which the token was made.
+    local: Arc<Local>,
+    /// Of a child that was forked from it, in that child.
+    forked: ArcSwapOption<Local>,
 }
 
 /// What belongs to one process: a child that was forked starts with nothing.
@@ -90,7 +94,7 @@ impl Token {
     /// A token of a module.
     pub fn new(module: &Module, config: TokenConfig, pin: impl PinProvider + 'static) -> Self {
         let breaker = Breaker::new(config.breaker_failures, config.breaker_pause);
-        let local = ArcSwap::from_pointee(Local::new(&config, breaker));
+        let local = Arc::new(Local::new(&config, breaker));
         let pin: Box<dyn PinProvider> = Box::new(pin);
         Self(Arc::new(Inner {
             module: module.clone(),
@@ -98,6 +102,7 @@ impl Token {
             pin: ArcSwap::from_pointee(pin),
             capabilities: ArcSwapOption::empty(),
             local,
+            forked: ArcSwapOption::empty(),
         }))
     }
 
@@ -242,6 +247,31 @@ impl Local {
     }
 }
 
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // As in `local`: what was inherited is not dropped.
+        let inherited = [Some(Arc::clone(&self.local)), self.forked.load_full()].into_iter().flatten();
+        inherited.filter(|local| !local.birthplace.is_here()).for_each(std::mem::forget);
+    }
+}
+
+/// What belongs to the process that calls.
+enum Here<'a> {
+    Made(&'a Arc<Local>),
+    Forked(Guard<Option<Arc<Local>>>),
+}
+
+impl Deref for Here<'_> {
+    type Target = Arc<Local>;
+
+    fn deref(&self) -> &Arc<Local> {
+        match self {
+            Self::Made(local) => local,
+            Self::Forked(local) => local.as_ref().expect("one was put there, and none is ever taken out"),
+        }
+    }
+}
+
 /// How often the same operation is still tried again.
 struct Left {
     lost: u32,
@@ -250,16 +280,19 @@ struct Left {
 }
 
 impl Inner {
-    fn local(&self) -> Guard<Arc<Local>> {
-        let local = self.local.load();
-        if local.birthplace.is_here() {
-            return local;
+    fn local(&self) -> Here<'_> {
+        if self.local.birthplace.is_here() {
+            return Here::Made(&self.local);
         }
-        let child = Arc::new(Local::new(&self.config, local.breaker.fresh()));
-        self.local.compare_and_swap(&local, child);
-        // What the parent had is never dropped here: its locks may be held by threads that this process does not have.
-        std::mem::forget(Guard::into_inner(local));
-        self.local.load()
+        let inherited = self.forked.load();
+        if inherited.as_ref().is_some_and(|local| local.birthplace.is_here()) {
+            return Here::Forked(inherited);
+        }
+        let child = Arc::new(Local::new(&self.config, self.local.breaker.fresh()));
+        self.forked.compare_and_swap(&inherited, Some(child));
+        // What a parent had is never dropped here: its locks may be held by threads that this process does not have.
+        std::mem::forget(Guard::into_inner(inherited));
+        Here::Forked(self.forked.load())
     }
 
     fn named(&self, error: TokenError) -> TokenError {
