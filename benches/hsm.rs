@@ -1,5 +1,6 @@
 //! Every operation of a token beside a loop of the same bare C calls over the same module:
-//! `hsm/<operation>/<bare, direct or deadline>`. And how it scales with threads: `hsm_pool/<threads>`.
+//! `hsm/<operation>/<bare, direct or deadline>`, and after them a line for each operation with all three measured in turn,
+//! as rows of several seconds hardly compare where the machine is busy with something else. And how it scales with threads: `hsm_pool/<threads>`.
 //! Last the time that a cluster of two takes for an encryption on a member that was lost just now and then on the other,
 //! beside one without a loss: `hsm_failover/<both_well or one_lost>`.
 //!
@@ -59,75 +60,126 @@ impl Setup {
     }
 }
 
+/// One call.
+type Work<'a> = Box<dyn FnMut() + 'a>;
+
+/// One operation: as bare C calls, and in both ways of calling a token.
+struct Operation<'a> {
+    name: &'static str,
+    ways: [(&'static str, Work<'a>); 3],
+}
+
+impl<'a> Operation<'a> {
+    /// `bare` is a loop over C calls, and `ours` does the same with a token.
+    fn new(setup: &'a Setup, name: &'static str, bare: impl FnMut() + 'a, ours: impl Fn(&Token) + Clone + 'a) -> Self {
+        let [direct, deadline] = setup.ways.each_ref().map(|(way, token)| {
+            let ours = ours.clone();
+            let work: Work<'a> = Box::new(move || ours(token));
+            (*way, work)
+        });
+        Self { name, ways: [("bare", Box::new(bare)), direct, deadline] }
+    }
+}
+
 fn operations(criterion: &mut Criterion) {
     let Some(setup) = Setup::new() else {
         println!("not run: SoftHSM 2 is not installed");
         return;
     };
-    ciphers(criterion, &setup);
-    signatures(criterion, &setup);
-}
-
-fn ciphers(criterion: &mut Criterion, setup: &Setup) {
-    let mut group = criterion.benchmark_group("hsm");
-    group.sample_size(50).measurement_time(Duration::from_secs(2));
-    let mut bare = setup.bare(&setup.aes, false);
     let sealed = setup.ways[0].1.encrypt(&setup.aes, CONTEXT, &PLAINTEXT).expect("it encrypts");
-    let (iv, body) = sealed.split_first_chunk::<12>().expect("an initialisation vector");
-    group.bench_function("encrypt/bare", |bencher| bencher.iter(|| black_box(bare.encrypt(iv, CONTEXT, &PLAINTEXT))));
-    for (way, token) in &setup.ways {
-        group.bench_function(format!("encrypt/{way}"), |bencher| {
-            bencher.iter(|| black_box(token.encrypt(&setup.aes, CONTEXT, &PLAINTEXT)).expect("it encrypts"));
-        });
-    }
-    group.bench_function("decrypt/bare", |bencher| bencher.iter(|| black_box(bare.decrypt(iv, CONTEXT, body))));
-    for (way, token) in &setup.ways {
-        group.bench_function(format!("decrypt/{way}"), |bencher| {
-            bencher.iter(|| black_box(token.decrypt(&setup.aes, CONTEXT, &sealed)).expect("it opens"));
-        });
-    }
-    group.bench_function("generate_data_key/bare", |bencher| {
-        bencher.iter(|| {
-            let data_key = bare.random(32);
-            black_box(bare.encrypt(iv, CONTEXT, &data_key))
-        });
-    });
-    for (way, token) in &setup.ways {
-        group.bench_function(format!("generate_data_key/{way}"), |bencher| {
-            bencher.iter(|| black_box(token.generate_data_key(&setup.aes, CONTEXT, 32)).expect("a data key"));
-        });
-    }
-    group.bench_function("random/bare", |bencher| bencher.iter(|| black_box(bare.random(32))));
-    for (way, token) in &setup.ways {
-        group.bench_function(format!("random/{way}"), |bencher| {
-            bencher.iter(|| black_box(token.random(32)).expect("random bytes"));
-        });
-    }
-    group.finish();
-}
-
-fn signatures(criterion: &mut Criterion, setup: &Setup) {
+    let mut operations = ciphers(&setup, &sealed);
+    operations.extend(signatures(&setup));
     let mut group = criterion.benchmark_group("hsm");
     group.sample_size(50).measurement_time(Duration::from_secs(2));
-    // The encoding that CKM_RSA_PKCS signs: a prefix of 19 bytes before the hash value.
-    let encoded = [&[0x30; 19][..], &DIGEST].concat();
-    let kinds = [
-        ("sign_ecdsa_p256", &setup.curve, SigningAlgorithm::EcdsaSha256, &DIGEST[..]),
-        ("sign_rsa_2048", &setup.rsa, SigningAlgorithm::RsassaPkcs1V15Sha256, &encoded[..]),
-    ];
-    for (what, key, algorithm, input) in kinds {
-        let mut bare = setup.bare(key, true);
-        let ecdsa = algorithm == SigningAlgorithm::EcdsaSha256;
-        group.bench_function(format!("{what}/bare"), |bencher| bencher.iter(|| black_box(bare.sign(ecdsa, input))));
-        for (way, token) in &setup.ways {
-            group.bench_function(format!("{what}/{way}"), |bencher| {
-                bencher.iter(|| {
-                    black_box(token.sign(key, algorithm, SignatureInput::Digest(&DIGEST))).expect("a signature")
-                });
-            });
+    for operation in &mut operations {
+        for (way, work) in &mut operation.ways {
+            group.bench_function(format!("{}/{way}", operation.name), |bencher| bencher.iter(&mut *work));
         }
     }
     group.finish();
+    if !std::env::args().any(|argument| argument == "--test") {
+        operations.iter_mut().for_each(compare);
+    }
+}
+
+/// Prints how fast the ways are beside the bare calls, each in turn: what the machine does besides falls on all of them.
+fn compare(operation: &mut Operation<'_>) {
+    const ROUNDS: usize = 200;
+    const CALLS: u32 = 50;
+    let mut times = [const { Vec::new() }; 3];
+    for _ in 0..ROUNDS {
+        for ((_, work), times) in operation.ways.iter_mut().zip(&mut times) {
+            times.push(timed(|| (0..CALLS).for_each(|_| work())) / CALLS);
+        }
+    }
+    let [bare, direct, deadline] = times.map(|mut times| {
+        times.sort_unstable();
+        times[ROUNDS / 4]
+    });
+    println!(
+        "hsm/{}: bare {bare:?}, direct {direct:?} ({:.2} of its speed), deadline {deadline:?}",
+        operation.name,
+        bare.as_secs_f64() / direct.as_secs_f64(),
+    );
+}
+
+fn ciphers<'a>(setup: &'a Setup, sealed: &'a [u8]) -> Vec<Operation<'a>> {
+    let aes = &setup.aes;
+    let bare = || setup.bare(aes, false);
+    let (iv, body) = sealed.split_first_chunk::<12>().expect("an initialisation vector");
+    let (mut one, mut two, mut three, mut four) = (bare(), bare(), bare(), bare());
+    vec![
+        Operation::new(
+            setup,
+            "encrypt",
+            move || drop(black_box(one.encrypt(iv, CONTEXT, &PLAINTEXT))),
+            |token| drop(black_box(token.encrypt(aes, CONTEXT, &PLAINTEXT)).expect("it encrypts")),
+        ),
+        Operation::new(
+            setup,
+            "decrypt",
+            move || drop(black_box(two.decrypt(iv, CONTEXT, body))),
+            |token| drop(black_box(token.decrypt(aes, CONTEXT, sealed)).expect("it opens")),
+        ),
+        Operation::new(
+            setup,
+            "generate_data_key",
+            move || {
+                let data_key = three.random(32);
+                drop(black_box(three.encrypt(iv, CONTEXT, &data_key)));
+            },
+            |token| drop(black_box(token.generate_data_key(aes, CONTEXT, 32)).expect("a data key")),
+        ),
+        Operation::new(
+            setup,
+            "random",
+            move || drop(black_box(four.random(32))),
+            |token| drop(black_box(token.random(32)).expect("random bytes")),
+        ),
+    ]
+}
+
+fn signatures(setup: &Setup) -> Vec<Operation<'_>> {
+    // The encoding that CKM_RSA_PKCS signs: a prefix of 19 bytes before the hash value.
+    let encoded = [&[0x30; 19][..], &DIGEST].concat();
+    let kinds = [
+        ("sign_ecdsa_p256", &setup.curve, SigningAlgorithm::EcdsaSha256, DIGEST.to_vec()),
+        ("sign_rsa_2048", &setup.rsa, SigningAlgorithm::RsassaPkcs1V15Sha256, encoded),
+    ];
+    let operation = |(name, key, algorithm, input): (_, _, _, Vec<u8>)| {
+        let mut bare = setup.bare(key, true);
+        let ecdsa = algorithm == SigningAlgorithm::EcdsaSha256;
+        Operation::new(
+            setup,
+            name,
+            move || drop(black_box(bare.sign(ecdsa, &input))),
+            move |token| {
+                let signature = token.sign(key, algorithm, SignatureInput::Digest(&DIGEST));
+                drop(black_box(signature).expect("a signature"));
+            },
+        )
+    };
+    kinds.into_iter().map(operation).collect()
 }
 
 fn pool(criterion: &mut Criterion) {

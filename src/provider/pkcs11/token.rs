@@ -313,10 +313,12 @@ impl Inner {
     /// The turn to do something about objects of the token, if it does that right only one at a time: also for a key that
     /// has to be looked for before it is used.
     fn turn_of_objects<F>(&self, attachment: &Attachment, task: &Task<F>) -> Result<Option<Turn>, TokenError> {
-        let one_at_a_time =
-            self.capabilities.load().as_ref().is_some_and(|capabilities| capabilities.quirks.objects_one_at_a_time);
         let is_sought = |key| attachment.handle(key).is_none();
-        if !one_at_a_time || (task.repeat == Repeat::Safe && !task.key.as_ref().is_some_and(is_sought)) {
+        if task.repeat == Repeat::Safe && !task.key.as_ref().is_some_and(is_sought) {
+            return Ok(None);
+        }
+        let capabilities = self.capabilities.load();
+        if !capabilities.as_ref().is_some_and(|capabilities| capabilities.quirks.objects_one_at_a_time) {
             return Ok(None);
         }
         let turn = self.module.turn_of_objects(self.config.session_wait);
