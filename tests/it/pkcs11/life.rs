@@ -249,6 +249,38 @@ fn a_child_that_is_forked_under_a_call_of_its_parent_goes_on_by_itself() {
 }
 
 #[test]
+fn a_child_of_a_child_has_a_connection_of_its_own_and_leaves_what_it_inherits_alone() {
+    let test = "a_child_of_a_child_has_a_connection_of_its_own_and_leaves_what_it_inherits_alone";
+    let Some(hsm) = soft_hsm(test, &["one"]) else { return };
+    let deadline = CallMode::Deadline { deadline: Duration::from_secs(60), threads: 2 };
+    for (id, mode) in [(1, CallMode::Direct), (2, deadline)] {
+        let token = Token::new(&module(&hsm), config("one").call_mode(mode), pin());
+        let key = aes(&token, id);
+        let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+        let logins = hsm.shim().calls(Function::Login);
+        let is_well_after = |more: u64| {
+            let opened = token.decrypt(&key, b"context", &sealed);
+            opened.is_ok_and(|text| text.expose_secret() == b"text")
+                && hsm.shim().calls(Function::Login) == logins + more
+        };
+        let code = in_child(std::panic::AssertUnwindSafe(|| {
+            if !is_well_after(1) {
+                return 1;
+            }
+            let of_child = in_child(std::panic::AssertUnwindSafe(|| 2 * i32::from(!is_well_after(2))));
+            if of_child == 0 { 3 * i32::from(!is_well_after(1)) } else { of_child }
+        }));
+        assert_eq!(code, 0, "1: the child is not well; 2: its child is not; 3: the child is not after that; {mode:?}");
+        assert!(is_well_after(0), "the parent goes on; {mode:?}");
+        let unused = in_child(std::panic::AssertUnwindSafe(move || {
+            drop(token);
+            0
+        }));
+        assert_eq!(unused, 0, "{mode:?}");
+    }
+}
+
+#[test]
 fn a_module_that_somebody_else_initialised_is_used_and_never_finalised() {
     let Some(hsm) = soft_hsm("a_module_that_somebody_else_initialised_is_used_and_never_finalised", &["one"]) else {
         return;
