@@ -200,6 +200,15 @@ fn limits_hold_in_both_directions() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn no_reserved_name_is_reproduced() -> Result<()> {
+    let message = envelope(4096).encrypt(b"text", &none())?;
+    let reproduced = EncryptionContext::from([("aws-crypto-public-key", "x")]);
+    let refused = envelope(4096).decrypt_with_reproduced_context(&message, &reproduced).expect_err("reserved");
+    assert_eq!(refused.kind(), ErrorKind::Validation);
+    Ok(())
+}
+
 /// Breaks the contract of a keyring in one way or another.
 #[derive(Debug)]
 enum Broken {

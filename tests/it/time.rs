@@ -73,6 +73,19 @@ fn the_alias_of_a_key_that_is_over_says_what_takes_it_away() -> TestResult {
 }
 
 #[test]
+fn a_jump_that_a_sweep_has_confirmed_is_not_taken_back_in_the_same_process() -> TestResult {
+    let world = World::new()?;
+    let kms = world.open()?;
+    world.clock.advance_days(1_000);
+    assert!(kms.run_maintenance()?.destruction_waits_until.is_some());
+    world.clock.advance(Duration::from_secs(3_600));
+    assert_eq!(kms.run_maintenance()?.destruction_waits_until, None);
+    world.clock.set(START);
+    assert_eq!(kms.create_key(Default::default())?.created(), START.plus_days(1_000).plus(Duration::from_secs(3_600)));
+    Ok(())
+}
+
+#[test]
 fn a_jump_does_not_put_rotation_off() -> TestResult {
     let world = World::new()?;
     let kms = world.open()?;
