@@ -78,7 +78,8 @@ pub const QUIRKS: &[Quirks] = &[
              key, 20 of 600",
             "several processes may use one token at once, each making keys one at a time: of 6,000 by bare C calls of four \
              processes none failed; but a login writes the file of the token anew, and a process that looks for the token in \
-             this moment does not see it: 9 of 200 lists of pkcs11-tool lacked it while two others logged in",
+             this moment does not see it: 9 of 200 lists of pkcs11-tool lacked it while two others logged in; nor does it \
+             always see a key that is there: of some 10,000 operations beside three busy processes one found none",
         ],
     },
     Quirks {

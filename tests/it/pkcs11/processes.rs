@@ -45,7 +45,8 @@ fn unless_in_trouble<T>(result: Result<T, TokenError>) -> Option<T> {
     match result {
         Ok(done) => Some(done),
         Err(error) => {
-            let trouble = [ErrorClass::TokenLost, ErrorClass::SessionLost, ErrorClass::Busy];
+            // A key that is there may be found missing while other processes make some: SoftHSM reads the folder anew.
+            let trouble = [ErrorClass::TokenLost, ErrorClass::SessionLost, ErrorClass::Busy, ErrorClass::KeyMissing];
             assert!(trouble.contains(&error.class()), "{:?}: {error}", error.class());
             println!("\n> trouble {error}");
             None
@@ -120,7 +121,7 @@ fn work(token: &Token, shared: &Shared, name: [u8; 3]) {
     let Some(key) = unless_in_trouble(made) else { return };
     let Some(sealed) = unless_in_trouble(token.encrypt(&key, b"context", &id)) else { return };
     shared.publish(&key, &sealed);
-    assert!(unless_in_trouble(token.count_objects(&id)).is_none_or(|count| count == 1));
+    assert!(unless_in_trouble(token.count_objects(&id)).is_none_or(|count| count <= 1));
     unless_in_trouble(token.verify_key(&key));
     let protection = unless_in_trouble(token.key_protection(&key));
     assert!(protection.is_none_or(|found| found.sensitive && !found.extractable), "{protection:?}");
@@ -131,9 +132,12 @@ fn work(token: &Token, shared: &Shared, name: [u8; 3]) {
     }
     if !name[2].is_multiple_of(STAYS) {
         fs::remove_file(shared.file(&id)).expect("it is there");
-        while unless_in_trouble(token.destroy_objects(&id)).is_none() {}
-        assert!(unless_in_trouble(token.count_objects(&id)).is_none_or(|count| count == 0));
-        assert_eq!(token.decrypt(&key, b"context", &sealed).expect_err("gone").class(), ErrorClass::KeyMissing);
+        if (0..10).any(|_| unless_in_trouble(token.destroy_objects(&id)) == Some(1)) {
+            assert!(unless_in_trouble(token.count_objects(&id)).is_none_or(|count| count == 0));
+            assert_eq!(token.decrypt(&key, b"context", &sealed).expect_err("gone").class(), ErrorClass::KeyMissing);
+        } else {
+            println!("\n> trouble: it is not found, and so not destroyed");
+        }
     }
 }
 
@@ -168,7 +172,7 @@ fn processes_that_share_a_token_do_each_other_no_harm() {
     let expected = processes * threads * turns.div_ceil(usize::from(STAYS));
     assert!((expected.saturating_sub(troubles)..=expected).contains(&known.len()), "{} of {expected}", known.len());
     for file in &known {
-        assert!(Shared::open(&token, file), "{}", file.display());
+        assert!((0..10).any(|_| Shared::open(&token, file)), "{}", file.display());
     }
     let found = Bare::secret_keys(&hsm.bare_path(), "one");
     assert!(found.len() >= known.len() && found.len() <= known.len() + troubles, "{found:?}");
