@@ -333,17 +333,25 @@ impl Inner {
         let repeats = u32::from(task.repeat != Repeat::Never);
         let mut left = Left { lost: repeats, busy: repeats * BUSY_RETRIES, ambiguous: repeats };
         loop {
-            let attachment = self.attach(local)?;
-            let _turn = self.turn_of_objects(&attachment, task)?;
-            let error = match self.once(&attachment, Session::Any, &task.work) {
+            let kept = local.attachment.load();
+            let made;
+            let attachment = match kept.as_ref() {
+                Some(attachment) if attachment.is_current() => attachment,
+                _ => {
+                    made = self.attach(local)?;
+                    &made
+                }
+            };
+            let _turn = self.turn_of_objects(attachment, task)?;
+            let error = match self.once(attachment, Session::Any, &task.work) {
                 Ok(result) => {
                     local.breaker.success();
                     return Ok(result);
                 }
                 Err(error) => error,
             };
-            let error = self.judge(&attachment, error, task.key.as_ref());
-            if !self.try_again(local, &attachment, &error, &mut left) {
+            let error = self.judge(attachment, error, task.key.as_ref());
+            if !self.try_again(local, attachment, &error, &mut left) {
                 return Err(conclude(error));
             }
         }
@@ -439,13 +447,8 @@ impl Inner {
         local.attachment.compare_and_swap(attachment, None);
     }
 
-    /// The connection, made if need be.
+    /// The connection, made unless somebody else has just done so.
     fn attach(&self, local: &Local) -> Result<Arc<Attachment>, TokenError> {
-        if let Some(attachment) = local.attachment.load_full()
-            && attachment.is_current()
-        {
-            return Ok(attachment);
-        }
         let _turn = ConnectingTurn::take(local, self.config.session_wait)?;
         if let Some(attachment) = local.attachment.load_full()
             && attachment.is_current()
