@@ -1,5 +1,8 @@
 //! Keys in a token: made, found again by their CKA_ID, and proved to be the same before they are used.
 
+use std::thread;
+use std::time::Duration;
+
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
@@ -15,6 +18,9 @@ use crate::crypto::{CryptoBackend, KeyPairKind, PublicKey, RsaOaep, SignatureInp
 /// What a canary says, and what it is bound to.
 const CANARY: &[u8; 32] = b"strongroom: a key that I know...";
 const CANARY_DATA: &[u8] = b"strongroom canary v1";
+
+/// How long after the first look for the last objects of a key comes the second.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The exponent of RSA keys, 65537.
 const PUBLIC_EXPONENT: [u8; 3] = [1, 0, 1];
@@ -236,10 +242,21 @@ pub(super) fn objects(session: &Session, id: &[u8]) -> Result<Vec<ObjectHandle>,
     Ok(found)
 }
 
+/// The same, looked for once more before it is believed that there are none: what no longer has an object is taken for
+/// destroyed, and a token of SoftHSM that several processes share now and then does not show one that is there.
+pub(super) fn remaining_objects(session: &Session, id: &[u8]) -> Result<Vec<ObjectHandle>, TokenError> {
+    let found = objects(session, id)?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    thread::sleep(LOOK_AGAIN);
+    objects(session, id)
+}
+
 /// Destroys every object of an id, and says how many there were.
 pub(super) fn destroy(calls: Calls<'_>, id: &[u8]) -> Result<usize, TokenError> {
     calls.attachment.forget_handles(id);
-    let objects = objects(calls.session, id)?;
+    let objects = remaining_objects(calls.session, id)?;
     for object in &objects {
         calls.session.destroy_object(*object)?;
     }

@@ -125,7 +125,7 @@ impl Token {
             work: move |calls: Calls<'_>| {
                 // Nothing found counts only if the token is there to look in.
                 keys::token_is_well(calls)?;
-                Ok(keys::objects(calls.session, &id)?.len())
+                Ok(keys::remaining_objects(calls.session, &id)?.len())
             },
         })
     }

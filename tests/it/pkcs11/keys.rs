@@ -4,6 +4,7 @@ use strongroom::crypto::KeyPairKind;
 use strongroom::provider::pkcs11::{
     ErrorClass, GCM_OVERHEAD, IvMode, KeyReference, Module, NewKey, Offer, Token, TokenKeyKind,
 };
+use strongroom_pkcs11_faults::{Action, Function};
 
 use super::{aes, config, module, options, pin, soft_hsm, token};
 
@@ -193,6 +194,23 @@ fn a_token_that_makes_its_own_initialisation_vectors_is_understood() {
         let other = others(&hsm, "one");
         assert_eq!(other.decrypt(&key, b"context", &sealed).expect("it opens").expose_secret(), b"text", "{mode:?}");
     }
+}
+
+#[test]
+fn a_token_that_does_not_show_a_key_once_is_not_believed_that_it_is_destroyed() {
+    let Some(hsm) = soft_hsm("a_token_that_does_not_show_a_key_once_is_not_believed_that_it_is_destroyed", &["one"])
+    else {
+        return;
+    };
+    let token = token(&hsm, "one");
+    let key = aes(&token, 1);
+    // One look is three searches: for a secret, a private and a public key.
+    let show_nothing = || hsm.shim().rule(Function::FindObjects, 0, 3, Action::Return(0));
+    show_nothing();
+    assert_eq!(token.count_objects(key.id()).expect("the token answers"), 1);
+    show_nothing();
+    assert_eq!(token.destroy_objects(key.id()).expect("it is destroyed"), 1);
+    assert_eq!(token.count_objects(key.id()).expect("the token answers"), 0);
 }
 
 #[test]
