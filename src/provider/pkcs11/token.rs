@@ -430,12 +430,12 @@ impl Inner {
                 }
                 again
             }
-            ErrorClass::Ambiguous => {
-                // The token is well: it may have been a hiccup, and if not, it is the input.
+            ErrorClass::Ambiguous | ErrorClass::KeyMissing => {
+                // The token is well: it may have been a hiccup, and if not, it is the input, or the key is not there.
                 local.breaker.success();
                 take(|left| &mut left.ambiguous)
             }
-            ErrorClass::BadInput | ErrorClass::Denied | ErrorClass::KeyMissing | ErrorClass::Fatal => {
+            ErrorClass::BadInput | ErrorClass::Denied | ErrorClass::Fatal => {
                 local.breaker.success();
                 false
             }

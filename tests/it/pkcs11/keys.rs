@@ -214,6 +214,16 @@ fn a_token_that_does_not_show_a_key_once_is_not_believed_that_it_is_destroyed() 
 }
 
 #[test]
+fn a_key_that_a_token_does_not_show_once_is_looked_for_again() {
+    let Some(hsm) = soft_hsm("a_key_that_a_token_does_not_show_once_is_looked_for_again", &["one"]) else { return };
+    let key = aes(&token(&hsm, "one"), 1);
+    let token = token(&hsm, "one");
+    token.connect().expect("the token is there");
+    hsm.shim().rule(Function::FindObjects, 0, 1, Action::Return(0));
+    token.encrypt(&key, b"context", b"text").expect("the second look finds it");
+}
+
+#[test]
 fn a_reference_is_read_back_whole_or_not_at_all() {
     let Some(hsm) = soft_hsm("a_reference_is_read_back_whole_or_not_at_all", &["one"]) else { return };
     let key = aes(&token(&hsm, "one"), 1);
