@@ -67,7 +67,7 @@ impl Breaker {
         Self { most: most.max(1), pause, troubled: AtomicBool::new(false), state: Mutex::default() }
     }
 
-    /// A breaker of the same kind in the same state, for a child that was forked.
+    /// A breaker of the same kind that nothing has happened to, for a child that was forked.
     pub(super) fn fresh(&self) -> Self {
         Self::new(self.most, self.pause)
     }
