@@ -18,6 +18,9 @@ use crate::secret::SecretBytes;
 /// Bytes of a key wrapped with AES-KW: those of the key and 8 more (RFC 3394, section 2.2.1).
 const WRAPPED_AES256: usize = 40;
 
+/// How often a key is made anew that a token fails to make beside other calls.
+const ATTEMPTS_TO_MAKE: u32 = 4;
+
 /// Most random bytes that are asked for in one call.
 const MAX_RANDOM: usize = 1 << 16;
 
@@ -30,15 +33,25 @@ impl Token {
     /// [`ErrorClass::Fatal`], with the name of the mechanism, for a kind that the token cannot make;
     /// [`ErrorClass::Denied`] for an id that is taken; otherwise as [`Token::connect`].
     pub fn generate_key(&self, new: &NewKey) -> Result<KeyReference, TokenError> {
-        self.able()?.check_kind(new.kind)?;
+        let able = self.able()?;
+        able.check_kind(new.kind)?;
         check_id(&new.id)?;
+        let attempts = if able.quirks.objects_one_at_a_time { ATTEMPTS_TO_MAKE } else { 1 };
         let (new, backend, mode) = (new.clone(), self.0.config.backend, self.iv_mode()?);
         self.run(Task {
             repeat: Repeat::Never,
             key: None,
             work: move |calls: Calls<'_>| {
                 refuse_taken(calls, &new)?;
-                Ok(keys::generate(calls, &new, mode, &backend)?.0)
+                let mut made = keys::generate(calls, &new, mode, &backend);
+                for _ in 1..attempts {
+                    // What is left of it goes first: there is one key of an id, or none.
+                    if !made.as_ref().is_err_and(is_botched) || keys::destroy(calls, &new.id).is_err() {
+                        break;
+                    }
+                    made = keys::generate(calls, &new, mode, &backend);
+                }
+                Ok(made?.0)
             },
         })
     }
@@ -415,6 +428,11 @@ fn check_id(id: &[u8]) -> Result<(), TokenError> {
         return Ok(());
     }
     Err(TokenError::new(ErrorClass::BadInput, format!("a key id has 1 to {KEY_ID_LENGTH} bytes, and not {}", id.len())))
+}
+
+/// Whether it is what SoftHSM answers when it gets in its own way while it makes a key: see [`QUIRKS`](super::QUIRKS).
+fn is_botched(error: &TokenError) -> bool {
+    matches!(error.code(), Some("CKR_GENERAL_ERROR" | "CKR_FUNCTION_FAILED" | "CKR_TEMPLATE_INCONSISTENT"))
 }
 
 fn refuse_taken(calls: Calls<'_>, new: &NewKey) -> Result<(), TokenError> {

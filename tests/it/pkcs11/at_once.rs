@@ -12,9 +12,8 @@ use super::{aes, config, module, pin, soft_hsm, token};
 
 const THREADS: u8 = 8;
 
-/// How many keys each thread makes, unless `STRONGROOM_HSM_KEYS` says otherwise: 1,500 take about a minute. If it says
-/// anything, others look for a key meanwhile, too, which takes ten times as long.
-const KEYS: u32 = 10;
+/// How many keys each thread makes by bare calls: 12,000 in all.
+const KEYS: u32 = 1_500;
 
 /// How bare calls of several threads go together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,18 +24,33 @@ enum Way {
     InTurnsWhileOthersLook,
 }
 
-/// Bare C calls of eight threads, each with a session of its own: all at once, or while others look for keys, which is
-/// counted and printed as it comes by chance, and in turns, which must not fail.
+/// Bare C calls of eight threads, each with a session of its own. What fails is counted and printed, as it comes by
+/// chance: on a busy machine now and then in turns, too, when others encrypt meanwhile.
 #[test]
-fn bare_calls_make_keys_right_if_they_take_turns() {
-    let wanted = std::env::var("STRONGROOM_HSM_KEYS").ok();
-    let ways = [Way::AllAtOnce, Way::InTurns, Way::InTurnsWhileOthersLook];
-    let keys = wanted.as_ref().map_or(KEYS, |keys| keys.parse().expect("a number"));
-    for way in &ways[..if wanted.is_some() { 3 } else { 2 }] {
-        let Some(hsm) = soft_hsm("bare_calls_make_keys_right_if_they_take_turns", &["one"]) else { return };
-        let failures = failures(&hsm, keys, *way);
-        println!("{way:?}: {} of {} failed: {failures:?}", failures.len(), keys * u32::from(THREADS));
-        assert!(failures.is_empty() || *way != Way::InTurns, "{failures:?}");
+#[ignore = "a count of what SoftHSM itself does wrong, which takes ten minutes"]
+fn bare_calls_make_keys_wrong_now_and_then() {
+    for way in [Way::AllAtOnce, Way::InTurns, Way::InTurnsWhileOthersLook] {
+        let Some(hsm) = soft_hsm("bare_calls_make_keys_wrong_now_and_then", &["one"]) else { return };
+        let failures = failures(&hsm, KEYS, way);
+        println!("{way:?}: {} of {} failed: {failures:?}", failures.len(), KEYS * u32::from(THREADS));
+    }
+}
+
+#[test]
+fn a_key_that_a_token_fails_to_make_is_made_anew_and_there_once() {
+    let Some(hsm) = soft_hsm("a_key_that_a_token_fails_to_make_is_made_anew_and_there_once", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    token.connect().expect("it is there");
+    // CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED and CKR_TEMPLATE_INCONSISTENT, as SoftHSM answers them.
+    for (id, code) in [(1, 0x05), (2, 0x06), (3, 0xD1)] {
+        hsm.shim().rule(Function::GenerateKey, 0, 2, Action::Return(code));
+        let key = aes(&token, id);
+        assert_eq!(token.count_objects(key.id()).expect("the token answers"), 1, "{code:#x}");
+        hsm.shim().rule(Function::GenerateKey, 0, 4, Action::Return(code));
+        let refused = token.generate_key(&NewKey::new(&[id + 10; 32], "key", TokenKeyKind::Aes256));
+        assert!(refused.is_err(), "{code:#x}");
+        assert_eq!(token.count_objects(&[id + 10; 32]).expect("the token answers"), 0, "{code:#x}");
+        hsm.shim().clear();
     }
 }
 
