@@ -75,7 +75,7 @@ pub const QUIRKS: &[Quirks] = &[
             "2.6.1 does not make several keys at once: of 12,000 by bare C calls of eight threads, 39 were answered with \
              CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED or CKR_TEMPLATE_INCONSISTENT, and 4 said that they were not sensitive; one \
              at a time, and not found or read by others meanwhile, none; one at a time while four threads looked for another \
-             key, 20 of 600",
+             key, 20 of 600, and while others encrypted on a busy machine, 1 of 80: what fails so is made anew",
             "several processes may use one token at once, each making keys one at a time: of 6,000 by bare C calls of four \
              processes none failed; but a login writes the file of the token anew, and a process that looks for the token in \
              this moment does not see it: 9 of 200 lists of pkcs11-tool lacked it while two others logged in; nor does it \
