@@ -43,11 +43,10 @@ impl Gate {
     /// Enters at once, if the module is not being initialised. Good for those who may be inside already: whoever waits
     /// for everyone to leave does not keep them out.
     pub(super) fn enter_now(&self) -> Option<Inside<'_>> {
-        let inside = (self.step_in() || !self.lock().closed).then_some(Inside(self));
-        if inside.is_none() {
-            self.step_out();
-        }
-        inside
+        let was_open = self.step_in();
+        // Leaves again when it is dropped.
+        let inside = Inside(self);
+        (was_open || !self.lock().closed).then_some(inside)
     }
 
     /// Counts one more; whether the gate was open. If not, whoever closes it may not have seen this one.
@@ -161,8 +160,10 @@ mod tests {
         assert!(gate.enter(SHORT).is_none());
         assert!(gate.enter_now().is_none());
         assert!(gate.close(SHORT).is_none());
+        assert!(!gate.is_in_use(), "who was refused does not count");
         drop(closed);
         assert!(gate.enter(SHORT).is_some());
+        assert!(gate.close(SHORT).is_some(), "it closes again");
     }
 
     #[test]
