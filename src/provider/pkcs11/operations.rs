@@ -271,6 +271,14 @@ impl Token {
         }
     }
 
+    /// Refuses what AES-GCM in this token does not take, and tells who makes initialisation vectors.
+    fn ready_for_gcm(&self, associated_data: &[u8], plaintext: usize) -> Result<IvMode, TokenError> {
+        let capabilities = self.able()?;
+        capabilities.need(Needed::Gcm)?;
+        check_gcm(associated_data, plaintext, capabilities.quirks.max_gcm_bytes)?;
+        Ok(capabilities.iv_mode.unwrap_or(IvMode::Caller))
+    }
+
     /// Who makes initialisation vectors; without AES-GCM it does not matter.
     fn iv_mode(&self) -> Result<IvMode, TokenError> {
         Ok(self.able()?.iv_mode.unwrap_or(IvMode::Caller))
@@ -287,10 +295,7 @@ impl Token {
     /// [`ErrorClass::BadInput`] if there is no associated data, which some tokens cannot do without, or more plaintext
     /// than the token takes at once; [`ErrorClass::Fatal`] without CKM_AES_GCM; otherwise as [`Token::verify_key`].
     pub fn encrypt(&self, key: &KeyReference, associated_data: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, TokenError> {
-        let capabilities = self.able()?;
-        capabilities.need(Needed::Gcm)?;
-        check_gcm(associated_data, plaintext.len(), capabilities.quirks.max_gcm_bytes)?;
-        let (backend, mode) = (self.0.config.backend, capabilities.iv_mode.unwrap_or(IvMode::Caller));
+        let (backend, mode) = (self.0.config.backend, self.ready_for_gcm(associated_data, plaintext.len())?);
         let (associated_data, plaintext) = (associated_data.to_vec(), SecretBytes::copy_of(plaintext));
         self.with_key(key, move |calls, key| {
             let handle = keys::resolve(calls, key, &backend)?;
@@ -309,10 +314,7 @@ impl Token {
         length: usize,
     ) -> Result<(SecretBytes, Vec<u8>), TokenError> {
         check_random(length)?;
-        let capabilities = self.able()?;
-        capabilities.need(Needed::Gcm)?;
-        check_gcm(associated_data, length, capabilities.quirks.max_gcm_bytes)?;
-        let (backend, mode) = (self.0.config.backend, capabilities.iv_mode.unwrap_or(IvMode::Caller));
+        let (backend, mode) = (self.0.config.backend, self.ready_for_gcm(associated_data, length)?);
         let associated_data = associated_data.to_vec();
         self.with_key(key, move |calls, key| {
             let handle = keys::resolve(calls, key, &backend)?;
@@ -333,10 +335,7 @@ impl Token {
         associated_data: &[u8],
         ciphertext: &[u8],
     ) -> Result<SecretBytes, TokenError> {
-        let capabilities = self.able()?;
-        capabilities.need(Needed::Gcm)?;
-        let length = ciphertext.len().saturating_sub(gcm::GCM_OVERHEAD);
-        check_gcm(associated_data, length, capabilities.quirks.max_gcm_bytes)?;
+        self.ready_for_gcm(associated_data, ciphertext.len().saturating_sub(gcm::GCM_OVERHEAD))?;
         let backend = self.0.config.backend;
         let (associated_data, ciphertext) = (associated_data.to_vec(), ciphertext.to_vec());
         self.with_key(key, move |calls, key| {
