@@ -3,22 +3,29 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
 
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::{Limit, Slot, TokenInfo};
 use cryptoki::types::RawAuthPin;
-use zeroize::Zeroize;
 
 use super::config::{IvMode, PinProvider, TokenConfig, TokenSelector};
 use super::error::{ErrorClass, TokenError};
 use super::module::{Call, Membership, Module};
 use super::pool::{OpenSession, Pool};
+use super::quirks::quirks_of;
 use super::reference::KeyReference;
 
 /// Most handles that are kept.
 const MAX_HANDLES: usize = 100_000;
+
+/// How often a token is logged in to that may be hidden for a moment, and how long it is left alone after the first time;
+/// each time longer by as much.
+const LOGINS: u32 = 6;
+const LOGIN_PAUSE: Duration = Duration::from_millis(10);
 
 /// Most tokens that an error names.
 const MAX_NAMES: usize = 16;
@@ -168,19 +175,29 @@ fn log_in(session: &Session, info: &TokenInfo, pin: &dyn PinProvider) -> Result<
     let given = pin.pin().map_err(|error| {
         TokenError::new(ErrorClass::TokenLost, format!("there is no PIN for token '{}': {error}", info.label()))
     })?;
-    let answer = match given {
-        Some(pin) => {
-            let mut bytes = RawAuthPin::new(Box::new(pin.into_zeroizing_vec().to_vec()));
-            let answer = session.login_with_raw(UserType::User, &bytes);
-            bytes.zeroize();
-            answer
+    // The copy is overwritten when it is dropped.
+    let given = given.map(|pin| RawAuthPin::new(Box::new(pin.into_zeroizing_vec().to_vec())));
+    let hidden = quirks_of(info.manufacturer_id()).hidden_by_logins;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let answer = match &given {
+            Some(pin) => session.login_with_raw(UserType::User, pin),
+            None => session.login(UserType::User, None),
+        };
+        match answer {
+            // Another session of this process has logged in: the login is the token's.
+            Ok(()) | Err(CryptokiError::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => return Ok(()),
+            // It could not read what it knows of the token, and has not come to the PIN.
+            Err(CryptokiError::Pkcs11(RvError::GeneralError, _)) if hidden && tries < LOGINS => {
+                thread::sleep(LOGIN_PAUSE * tries);
+            }
+            Err(CryptokiError::Pkcs11(RvError::UserPinNotInitialized, _)) if hidden && info.user_pin_initialized() => {
+                let text = "C_Login answers CKR_USER_PIN_NOT_INITIALIZED for a token that has a PIN";
+                return Err(TokenError::new(ErrorClass::TokenLost, text));
+            }
+            Err(error) => return Err(TokenError::from(error).of_login()),
         }
-        None => session.login(UserType::User, None),
-    };
-    match answer {
-        // Another session of this process has logged in: the login is the token's.
-        Ok(()) | Err(CryptokiError::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-        Err(error) => Err(TokenError::from(error).of_login()),
     }
 }
 

@@ -17,7 +17,7 @@ pub enum ErrorClass {
     BadInput,
     /// The token refuses: a wrong or locked PIN, a key that may not do this. Asking again does not help.
     Denied,
-    /// The key is not found, or not exactly once, or is not the key that it should be. That never means that it is
+    /// The key is not found, or is not the key that it should be, or another one has the same id. That never means that it is
     /// deleted.
     KeyMissing,
     /// The session, the login or a handle is no longer good. A new session is.

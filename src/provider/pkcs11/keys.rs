@@ -22,6 +22,9 @@ const CANARY_DATA: &[u8] = b"strongroom canary v1";
 /// How long after the first look for the last objects of a key comes the second.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// The most objects that are asked whether they are one and the same key.
+const MOST_COPIES: usize = 8;
+
 /// The exponent of RSA keys, 65537.
 const PUBLIC_EXPONENT: [u8; 3] = [1, 0, 1];
 
@@ -82,17 +85,20 @@ pub(super) fn resolve(
     if let Some(handle) = calls.attachment.handle(key) {
         return Ok(handle);
     }
-    let handle = find_one(calls.session, key.id(), key.kind())?;
-    match prove(calls.session, handle, key, backend) {
-        Ok(()) => {}
-        Err(error) if matches!(error.class(), ErrorClass::BadInput | ErrorClass::Ambiguous) => {
-            if works(calls, handle, key, backend).is_ok() {
-                return Err(error.found_to_be(ErrorClass::KeyMissing, &format!("another key has the id of {key}")));
+    let copies = find_copies(calls.session, key)?;
+    for handle in &copies {
+        match prove(calls.session, *handle, key, backend) {
+            Ok(()) => {}
+            Err(error) if matches!(error.class(), ErrorClass::BadInput | ErrorClass::Ambiguous) => {
+                if works(calls, *handle, key, backend).is_ok() {
+                    return Err(error.found_to_be(ErrorClass::KeyMissing, &format!("another key has the id of {key}")));
+                }
+                return Err(error.found_to_be(ErrorClass::TokenLost, &format!("{key} does not work")));
             }
-            return Err(error.found_to_be(ErrorClass::TokenLost, &format!("{key} does not work")));
+            Err(error) => return Err(error),
         }
-        Err(error) => return Err(error),
     }
+    let handle = *copies.first().ok_or_else(|| wrong_count(0, key.id()))?;
     calls.attachment.keep_handle(key, handle);
     Ok(handle)
 }
@@ -120,18 +126,37 @@ fn works(
 
 /// Finds the one object of a key.
 pub(super) fn find_one(session: &Session, id: &[u8], kind: TokenKeyKind) -> Result<ObjectHandle, TokenError> {
+    match find(session, id, kind)?.as_slice() {
+        &[handle] => Ok(handle),
+        found => Err(wrong_count(found.len(), id)),
+    }
+}
+
+/// Finds the objects that may be a key: one, or a few where each can be asked whether it is that key. Operators restore a
+/// key twice, and SoftHSM shows one twice that was made while another process made one.
+fn find_copies(session: &Session, key: &KeyReference) -> Result<Vec<ObjectHandle>, TokenError> {
+    let found = find(session, key.id(), key.kind())?;
+    let most = if key.fingerprint() == &Fingerprint::None { 1 } else { MOST_COPIES };
+    if (1..=most).contains(&found.len()) { Ok(found) } else { Err(wrong_count(found.len(), key.id())) }
+}
+
+/// Every object of the class of a key, each of which must be of its kind.
+fn find(session: &Session, id: &[u8], kind: TokenKeyKind) -> Result<Vec<ObjectHandle>, TokenError> {
     let (class, key_type) = class_and_type(kind);
     let found = session.find_objects(&[Attribute::Class(class), Attribute::Id(id.to_vec())])?;
-    let &[handle] = found.as_slice() else {
-        let text = format!("{} keys have the id {}, and it must be one", found.len(), id_text(id));
-        return Err(TokenError::new(ErrorClass::KeyMissing, text));
-    };
-    let attributes = session.get_attributes(handle, &[AttributeType::KeyType])?;
-    if attributes != [Attribute::KeyType(key_type)] {
-        let text = format!("the key with the id {} is no {kind}", id_text(id));
-        return Err(TokenError::new(ErrorClass::KeyMissing, text));
+    for handle in found.iter().take(MOST_COPIES) {
+        let attributes = session.get_attributes(*handle, &[AttributeType::KeyType])?;
+        if attributes != [Attribute::KeyType(key_type)] {
+            let text = format!("the key with the id {} is no {kind}", id_text(id));
+            return Err(TokenError::new(ErrorClass::KeyMissing, text));
+        }
     }
-    Ok(handle)
+    Ok(found)
+}
+
+fn wrong_count(count: usize, id: &[u8]) -> TokenError {
+    let text = format!("{count} keys have the id {}, and it must be one", id_text(id));
+    TokenError::new(ErrorClass::KeyMissing, text)
 }
 
 /// Proves that a handle is that of the key: it opens what only this key opens, or signs what its public key verifies.
@@ -181,11 +206,11 @@ pub(super) fn token_is_well(calls: Calls<'_>) -> Result<(), TokenError> {
 /// Whether the token answers, and does with the key what it always did.
 pub(super) fn key_is_well(calls: Calls<'_>, key: &KeyReference, backend: &CryptoBackend) -> Result<(), TokenError> {
     token_is_well(calls)?;
-    let handle = match calls.attachment.handle(key) {
-        Some(handle) => handle,
-        None => find_one(calls.session, key.id(), key.kind())?,
+    let found = match calls.attachment.handle(key) {
+        Some(handle) => vec![handle],
+        None => find_copies(calls.session, key)?,
     };
-    prove(calls.session, handle, key, backend)
+    found.into_iter().try_for_each(|handle| prove(calls.session, handle, key, backend))
 }
 
 /// Makes a key, and the reference by which it is found again.
@@ -256,11 +281,20 @@ pub(super) fn remaining_objects(session: &Session, id: &[u8]) -> Result<Vec<Obje
 /// Destroys every object of an id, and says how many there were.
 pub(super) fn destroy(calls: Calls<'_>, id: &[u8]) -> Result<usize, TokenError> {
     calls.attachment.forget_handles(id);
-    let objects = remaining_objects(calls.session, id)?;
-    for object in &objects {
-        calls.session.destroy_object(*object)?;
+    let found = remaining_objects(calls.session, id)?;
+    if let Err(error) = destroy_all(calls.session, &found) {
+        // Where a token shows one object twice, the second one goes with the first.
+        let left = objects(calls.session, id)?;
+        if left.len() == found.len() {
+            return Err(error);
+        }
+        destroy_all(calls.session, &left)?;
     }
-    Ok(objects.len())
+    Ok(found.len())
+}
+
+fn destroy_all(session: &Session, objects: &[ObjectHandle]) -> Result<(), TokenError> {
+    objects.iter().try_for_each(|object| Ok(session.destroy_object(*object)?))
 }
 
 /// The public key that belongs to a private one: of the public object with the same id, or, for RSA, of itself.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,12 +21,16 @@ use cryptoki::error::{Error as CryptokiError, RvError};
 use super::birthplace::Birthplace;
 use super::error::{ErrorClass, TokenError};
 use super::gate::{Gate, Inside};
+use super::quirks::{Quirks, quirks_of};
 use super::turns::{Turn as ObjectsTurn, Turns};
 use crate::crypto::FASTEST;
 
 /// Every module that this process has loaded, by canonical path. They stay loaded: libraries that are unloaded while
 /// they have threads or exit handlers crash the process.
 static LOADED: Mutex<BTreeMap<PathBuf, Module>> = Mutex::new(BTreeMap::new());
+
+/// How often a token is looked for that may be hidden for a moment ([`Quirks::hidden_by_logins`]).
+pub(super) const LOOKS: u32 = 6;
 
 /// How a module is kept going.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +48,9 @@ impl Default for ModuleOptions {
 impl ModuleOptions {
     /// The least time from one initialisation to the next: it ends every session of every token of the module, so a
     /// token that stays away must not cause it all the time. Up to a quarter is added at random, so that processes do
-    /// not fall into step. By default 30 seconds.
+    /// not fall into step. By default 30 seconds. A module that hides its tokens for moments
+    /// ([`Quirks::hidden_by_logins`](super::Quirks::hidden_by_logins)) is initialised up to six times in such an interval, as
+    /// long as the process uses one token of it.
     #[must_use]
     pub const fn reinitialize_interval(mut self, interval: Duration) -> Self {
         self.reinitialize_interval = interval;
@@ -68,6 +74,8 @@ struct Loaded {
     path: PathBuf,
     client: Pkcs11,
     options: ModuleOptions,
+    /// What is known of who made it; not before it was initialised.
+    quirks: OnceLock<&'static Quirks>,
     process: ArcSwap<Process>,
 }
 
@@ -93,7 +101,8 @@ struct Process {
 #[derive(Default)]
 struct Turn {
     users: usize,
-    not_before: Option<Instant>,
+    /// When the interval that counts is over, and how often the module was initialised anew in it.
+    interval: Option<(Instant, u32)>,
 }
 
 impl Module {
@@ -121,7 +130,7 @@ impl Module {
         let client =
             Pkcs11::new(&path).map_err(|error| TokenError::from(error).at(&format!("module {}", path.display())))?;
         let process = ArcSwap::from_pointee(Process::new(0));
-        let module = Self(Arc::new(Loaded { path: path.clone(), client, options, process }));
+        let module = Self(Arc::new(Loaded { path: path.clone(), client, options, quirks: OnceLock::new(), process }));
         loaded.insert(path, module.clone());
         Ok(module)
     }
@@ -142,6 +151,11 @@ impl Module {
         let process = self.process();
         process.stuck.load(Ordering::Acquire) > 0
             || (process.waited_in_vain.load(Ordering::Acquire) && process.gate.is_in_use())
+    }
+
+    /// Whether its tokens may not be seen while other processes log in to them ([`Quirks::hidden_by_logins`]).
+    pub(super) fn hides_tokens(&self) -> bool {
+        self.0.quirks.get().is_some_and(|quirks| quirks.hidden_by_logins)
     }
 
     /// Takes part in the module, which is initialised for the first one.
@@ -175,10 +189,17 @@ impl Module {
         if process.stuck.load(Ordering::Acquire) > 0 {
             return Err(self.error("has a call that does not come back, and is not initialised under it"));
         }
-        if turn.not_before.is_some_and(|time| Instant::now() < time) {
+        let now = Instant::now();
+        let (end, times) = turn
+            .interval
+            .filter(|(end, _)| now < *end)
+            .unwrap_or_else(|| (now + self.0.options.reinitialize_interval.mul_f64(1.0 + jitter()), 0));
+        // While another token of it is in use, that one's sessions count for more.
+        let most = if self.hides_tokens() && turn.users <= 1 { LOOKS } else { 1 };
+        if times >= most {
             return Err(self.error("was initialised a moment ago"));
         }
-        turn.not_before = Some(Instant::now() + self.0.options.reinitialize_interval.mul_f64(1.0 + jitter()));
+        turn.interval = Some((end, times + 1));
         let Some(_closed) = process.gate.close(self.0.options.wait) else {
             process.waited_in_vain.store(true, Ordering::Release);
             return Err(self.error("has a call that does not come back, and is not initialised under it"));
@@ -242,6 +263,9 @@ impl Module {
             Err(error) => return Err(TokenError::from(error).at(&format!("module {}", self.0.path.display()))),
         }
         process.initialized.store(true, Ordering::Release);
+        if let Ok(info) = self.0.client.get_library_info() {
+            self.0.quirks.get_or_init(|| quirks_of(info.manufacturer_id()));
+        }
         Ok(())
     }
 

@@ -112,7 +112,7 @@ impl Token {
         })
     }
 
-    /// Proves that the key is there, exactly once, and the same.
+    /// Proves that the key is there and the same, and that no other key has its id.
     ///
     /// # Errors
     /// [`ErrorClass::KeyMissing`] if not; otherwise as [`Token::connect`].
@@ -125,7 +125,7 @@ impl Token {
         })
     }
 
-    /// How many objects (secret, private and public keys) have an id.
+    /// How many objects (secret, private and public keys) have an id. SoftHSM may show one twice to the process that made it.
     ///
     /// # Errors
     /// As [`Token::connect`].

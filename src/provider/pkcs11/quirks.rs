@@ -22,6 +22,9 @@ pub struct Quirks {
     /// Whether it makes, changes, finds and destroys objects right only one at a time: then so it is asked within a process,
     /// while it encrypts and signs beside.
     pub objects_one_at_a_time: bool,
+    /// Whether it is not seen, or answers a login with CKR_GENERAL_ERROR without looking at the PIN, while another process
+    /// logs in to it: then it is looked for, and logged in to, several times.
+    pub hidden_by_logins: bool,
     /// What it answers to a ciphertext that is not authentic.
     pub bad_ciphertext: &'static str,
     /// What else must be known.
@@ -53,6 +56,7 @@ const UNKNOWN: Quirks = Quirks {
     key_wrap_pad: KeyWrapPad::Unknown,
     is_cluster: false,
     objects_one_at_a_time: false,
+    hidden_by_logins: false,
     bad_ciphertext: "unknown",
     remarks: &[],
 };
@@ -67,6 +71,7 @@ pub const QUIRKS: &[Quirks] = &[
         key_wrap_pad: KeyWrapPad::Rfc5649,
         is_cluster: false,
         objects_one_at_a_time: true,
+        hidden_by_logins: true,
         bad_ciphertext: "CKR_GENERAL_ERROR",
         remarks: &[
             "RSA-OAEP with SHA-1 only; ECDSA over a hash value only",
@@ -78,8 +83,10 @@ pub const QUIRKS: &[Quirks] = &[
              key, 20 of 600, and while others encrypted on a busy machine, 1 of 80: what fails so is made anew",
             "several processes may use one token at once, each making keys one at a time: of 6,000 by bare C calls of four \
              processes none failed; but a login writes the file of the token anew, and a process that looks for the token in \
-             this moment does not see it: 9 of 200 lists of pkcs11-tool lacked it while two others logged in; nor does it \
-             always see a key that is there: of some 10,000 operations beside three busy processes one found none",
+             this moment does not see it, or has its own login answered with CKR_GENERAL_ERROR before the PIN was looked at: 9 \
+             of 200 lists of pkcs11-tool lacked it while two others logged in; nor does it always see a key that is there: of \
+             some 10,000 operations beside three busy processes one found none; and a process that makes a key while another \
+             one does may see its own twice, which happened to 8 of 1,440: each is proved to be the key before it is used",
         ],
     },
     Quirks {
@@ -90,6 +97,7 @@ pub const QUIRKS: &[Quirks] = &[
         key_wrap_pad: KeyWrapPad::Pkcs7,
         is_cluster: false,
         objects_one_at_a_time: false,
+        hidden_by_logins: false,
         bad_ciphertext: "CKR_ENCRYPTED_DATA_INVALID",
         remarks: &[
             "its initialisation needs pReserved, which names the folder of its database",
@@ -106,6 +114,7 @@ pub const QUIRKS: &[Quirks] = &[
         key_wrap_pad: KeyWrapPad::Unknown,
         is_cluster: true,
         objects_one_at_a_time: false,
+        hidden_by_logins: false,
         bad_ciphertext: "unknown",
         remarks: &[
             "the initialisation vector must be zero before; CKM_CLOUDHSM_AES_GCM puts it before the ciphertext instead",
@@ -122,6 +131,7 @@ pub const QUIRKS: &[Quirks] = &[
         key_wrap_pad: KeyWrapPad::Missing,
         is_cluster: false,
         objects_one_at_a_time: false,
+        hidden_by_logins: false,
         bad_ciphertext: "none: it has no AES-GCM",
         remarks: &["no AES-GCM: signing and RSA only", "16 sessions for all users of the device together"],
     },
@@ -133,6 +143,7 @@ pub const QUIRKS: &[Quirks] = &[
         key_wrap_pad: KeyWrapPad::Unknown,
         is_cluster: false,
         objects_one_at_a_time: false,
+        hidden_by_logins: false,
         bad_ciphertext: "unknown",
         remarks: &["in FIPS mode it makes the initialisation vector and appends it: set IvMode::TokenAppended"],
     },
@@ -144,6 +155,7 @@ pub const QUIRKS: &[Quirks] = &[
         key_wrap_pad: KeyWrapPad::Unknown,
         is_cluster: false,
         objects_one_at_a_time: false,
+        hidden_by_logins: false,
         bad_ciphertext: "CKR_FUNCTION_FAILED",
         remarks: &["the initialisation vector must be zero before"],
     },

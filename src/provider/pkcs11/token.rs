@@ -15,7 +15,7 @@ use super::config::{CallMode, PinProvider, TokenConfig};
 use super::error::{ErrorClass, TokenError};
 use super::health::{Breaker, TokenHealth};
 use super::keys;
-use super::module::{Membership, Module};
+use super::module::{LOOKS, Membership, Module};
 use super::reference::KeyReference;
 use super::turns::Turn;
 use super::workers::Workers;
@@ -25,6 +25,10 @@ const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// How often a busy token is asked again.
 const BUSY_RETRIES: u32 = 4;
+
+/// How long a connection waits before it looks again for a token that may be hidden, the first time; each time longer by
+/// as much.
+const HIDDEN_PAUSE: Duration = Duration::from_millis(20);
 
 /// How much longer than an operation an explicit connection may take: it may have key pairs to make.
 const CONNECT_DEADLINES: u32 = 8;
@@ -124,9 +128,20 @@ impl Token {
     pub fn connect(&self) -> Result<Arc<TokenCapabilities>, TokenError> {
         let local = self.0.local();
         local.connecting().ended = false;
-        local.breaker.try_now();
-        let work = Task { repeat: Repeat::Safe, key: None, work: keys::token_is_well };
-        self.run_within(&local, CONNECT_DEADLINES, work)?;
+        let mut looks = 1;
+        loop {
+            local.breaker.try_now();
+            let epoch = self.module().epoch();
+            let work = Task { repeat: Repeat::Safe, key: None, work: keys::token_is_well };
+            let Err(error) = self.run_within(&local, CONNECT_DEADLINES, work) else { break };
+            // If it was only hidden, it is seen after another initialisation.
+            let looked_anew = error.class() == ErrorClass::TokenLost && self.module().epoch() != epoch;
+            if !looked_anew || !self.module().hides_tokens() || looks == LOOKS {
+                return Err(error);
+            }
+            thread::sleep(HIDDEN_PAUSE * looks);
+            looks += 1;
+        }
         self.capabilities()
             .ok_or_else(|| TokenError::new(ErrorClass::TokenLost, "the token was disconnected meanwhile"))
     }

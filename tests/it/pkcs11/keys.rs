@@ -4,7 +4,7 @@ use strongroom::crypto::KeyPairKind;
 use strongroom::provider::pkcs11::{
     ErrorClass, GCM_OVERHEAD, IvMode, KeyReference, Module, NewKey, Offer, Token, TokenKeyKind,
 };
-use strongroom_pkcs11_faults::{Action, Function};
+use strongroom_pkcs11_faults::{Action, Bare, Function};
 
 use super::{aes, config, module, options, pin, soft_hsm, token};
 
@@ -109,6 +109,33 @@ fn two_keys_of_one_id_are_refused() {
     let refused = token.verify_key(&key).expect_err("which one is it?");
     assert_eq!(refused.class(), ErrorClass::KeyMissing, "{refused}");
     assert_eq!(token.count_objects(key.id()).expect("they are there"), 2);
+}
+
+/// As SoftHSM shows it to the process that made it while another one made a key, or as an operator restores it.
+#[test]
+fn a_key_that_is_there_twice_is_that_key_and_goes_as_a_whole() {
+    let Some(hsm) = soft_hsm("a_key_that_is_there_twice_is_that_key_and_goes_as_a_whole", &["one"]) else { return };
+    let token = token(&hsm, "one");
+    token.connect().expect("it is there");
+    let put = |value: u8| Bare::create_cipher_key(&hsm.bare_path(), "one", &[1; 32], &[value; 32]);
+    put(5);
+    let key = token.adopt_key(&[1; 32], "a key", TokenKeyKind::Aes256).expect("it is there");
+    let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+    put(5);
+    token.verify_key(&key).expect("both of them are the key");
+    assert_eq!(token.decrypt(&key, b"context", &sealed).expect("it is the key").expose_secret(), b"text");
+    assert_eq!(token.count_objects(key.id()).expect("they are there"), 2);
+    let refused = token.adopt_key(&[1; 32], "a key", TokenKeyKind::Aes256).expect_err("nothing is known of them");
+    assert_eq!(refused.class(), ErrorClass::KeyMissing, "{refused}");
+
+    // One of three is another key, wherever it is among them.
+    put(6);
+    assert_eq!(token.verify_key(&key).expect_err("not the third").class(), ErrorClass::KeyMissing);
+    assert!(token.decrypt(&key, b"context", &sealed).is_err());
+    // What fails where others went is tried once more.
+    hsm.shim().rule(Function::DestroyObject, 1, 1, Action::Return(0x06));
+    assert_eq!(token.destroy_objects(key.id()).expect("they go"), 3);
+    assert_eq!(token.count_objects(key.id()).expect("the token answers"), 0);
 }
 
 #[test]

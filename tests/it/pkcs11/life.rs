@@ -74,6 +74,54 @@ fn a_login_that_may_have_been_a_wrong_pin_is_not_repeated_often() {
     token.connect().expect("it was no wrong PIN after all");
 }
 
+/// Another process logs in to the same token of SoftHSM, which writes its file anew: for a moment it cannot be read.
+#[test]
+fn a_token_that_another_process_hides_is_logged_in_to_again() {
+    let Some(hsm) = soft_hsm("a_token_that_another_process_hides_is_logged_in_to_again", &["one"]) else { return };
+    let token = Token::new(&module(&hsm), config("one"), pin());
+    hsm.shim().rule(Function::Login, 0, 5, Action::Return(0x05));
+    token.connect().expect("it is hidden for a moment");
+    assert_eq!((hsm.shim().calls(Function::Login), hsm.shim().calls(Function::Initialize)), (6, 1));
+
+    let another = Token::new(&module(&hsm), config("one"), pin());
+    token.disconnect();
+    hsm.shim().rule(Function::Login, 0, u64::MAX, Action::Return(0x05));
+    for _ in 0..10 {
+        let error = another.connect().expect_err("it does not come back");
+        assert_eq!(error.code(), Some("CKR_GENERAL_ERROR"), "{error}");
+    }
+    assert_eq!(hsm.shim().calls(Function::Login), 6 + 3 * 6, "three times, as any login that may mean anything");
+}
+
+#[test]
+fn a_token_that_another_process_hides_is_looked_for_again() {
+    let test = "a_token_that_another_process_hides_is_looked_for_again";
+    // Each look asks for two slots, the empty one included, and the token is in the first one.
+    for (function, times, code) in [(Function::GetTokenInfo, 9, 0x05), (Function::Login, 5, 0x102)] {
+        let Some(hsm) = soft_hsm(test, &["one"]) else { return };
+        let options = ModuleOptions::default().reinitialize_interval(Duration::from_secs(3_600));
+        let module = Module::load_with(hsm.shim().path(), options).expect("a module");
+        let token = Token::new(&module, config("one"), pin());
+        // It is seen by the fourth initialisation, the first one included.
+        hsm.shim().rule(function, 0, times, Action::Return(code));
+        token.connect().expect("it is hidden for a moment");
+        assert_eq!(hsm.shim().calls(Function::Initialize), 4, "{function:?}");
+        let key = aes(&token, 1);
+
+        // One that stays away has the module initialised no more often than that.
+        hsm.shim().rule(function, 0, u64::MAX, Action::Return(code));
+        token.disconnect();
+        for _ in 0..5 {
+            assert_eq!(token.connect().expect_err("it is away").class(), ErrorClass::TokenLost);
+        }
+        // With the last membership the module was finalised: one is the initialisation after that.
+        assert_eq!(hsm.shim().calls(Function::Initialize), 1 + 6 + 1, "{function:?}");
+        hsm.shim().clear();
+        token.connect().expect("it is back");
+        token.encrypt(&key, b"context", b"text").expect("and works");
+    }
+}
+
 #[test]
 fn a_token_that_was_away_recovers_without_a_restart() {
     let Some(hsm) = soft_hsm("a_token_that_was_away_recovers_without_a_restart", &["one"]) else { return };

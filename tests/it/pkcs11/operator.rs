@@ -81,12 +81,27 @@ fn a_file_that_is_no_module_is_refused_by_its_name() {
 }
 
 #[test]
+fn a_token_without_a_pin_says_who_sets_one() {
+    let test = "a_token_without_a_pin_says_who_sets_one";
+    let Some(hsm) = soft_hsm(test, &[]) else { return };
+    let module = hsm.bare_path().display().to_string();
+    let made = ["--module", &module, "--init-token", "--slot-index", "0", "--label", "one", "--so-pin", "5678"];
+    if !beside(test, &hsm, "pkcs11-tool", &made) {
+        return;
+    }
+    let token = token(&hsm, "one");
+    let error = refused(&token);
+    assert_eq!((error.class(), error.code()), (ErrorClass::Denied, Some("CKR_USER_PIN_NOT_INITIALIZED")));
+    assert!(error.to_string().contains("security officer"), "{error}");
+    assert_eq!((hsm.shim().calls(Function::Login), token.health().state), (1, HealthState::Refused));
+}
+
+#[test]
 fn a_login_that_is_refused_says_what_to_do() {
     let answers = [
         (0xA0, "CKR_PIN_INCORRECT", "not tried again until another one is set"),
         (0xA4, "CKR_PIN_LOCKED", "security officer"),
         (0xA3, "CKR_PIN_EXPIRED", "security officer"),
-        (0x102, "CKR_USER_PIN_NOT_INITIALIZED", "security officer"),
         (0x104, "CKR_USER_ANOTHER_ALREADY_LOGGED_IN", "another user"),
     ];
     for (code, name, advice) in answers {

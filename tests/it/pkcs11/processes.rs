@@ -21,20 +21,20 @@ use crate::crash;
 const CHILD: &str = "pkcs11::processes::works_beside_others";
 const ORDERS: &str = "STRONGROOM_HSM_PROCESSES_ORDERS";
 
-/// How often a process that begins looks for its token: while another one logs in, SoftHSM writes the file of the token
-/// anew, and who reads it in this moment sees no token.
-const LOOKS: u32 = 20;
+/// How often a process connects to its token before it gives up: while another one logs in, SoftHSM writes the file of the
+/// token anew, and may do so each time that the token is looked for.
+const CONNECTIONS: u32 = 20;
 
 /// One key in so many stays.
 const STAYS: u8 = 4;
 
 fn token_of(module: &Path) -> Token {
     let token = Token::new(&Module::load_with(module, options()).expect("a module"), config("one"), pin());
-    for look in 0.. {
-        match token.connect() {
-            Ok(_) => break,
-            Err(error) => assert!(look < LOOKS && error.class() == ErrorClass::TokenLost, "{error}"),
+    for connection in 1.. {
+        if unless_in_trouble(token.connect()).is_some() {
+            break;
         }
+        assert!(connection < CONNECTIONS, "it is not seen");
         thread::sleep(Duration::from_millis(20));
     }
     token
@@ -47,7 +47,9 @@ fn unless_in_trouble<T>(result: Result<T, TokenError>) -> Option<T> {
         Err(error) => {
             // A key that is there may be found missing while other processes make some: SoftHSM reads the folder anew.
             let trouble = [ErrorClass::TokenLost, ErrorClass::SessionLost, ErrorClass::Busy, ErrorClass::KeyMissing];
-            assert!(trouble.contains(&error.class()), "{:?}: {error}", error.class());
+            // It is Ambiguous only where it is about a login: otherwise it was found out what it means.
+            let login = error.class() == ErrorClass::Ambiguous && error.to_string().contains("C_Login answers");
+            assert!(login || trouble.contains(&error.class()), "{:?}: {error}", error.class());
             println!("\n> trouble {error}");
             None
         }
@@ -121,7 +123,8 @@ fn work(token: &Token, shared: &Shared, name: [u8; 3]) {
     let Some(key) = unless_in_trouble(made) else { return };
     let Some(sealed) = unless_in_trouble(token.encrypt(&key, b"context", &id)) else { return };
     shared.publish(&key, &sealed);
-    assert!(unless_in_trouble(token.count_objects(&id)).is_none_or(|count| count <= 1));
+    // It may be shown twice, and is the same one then.
+    assert!(unless_in_trouble(token.count_objects(&id)).is_none_or(|count| count <= 2));
     unless_in_trouble(token.verify_key(&key));
     let protection = unless_in_trouble(token.key_protection(&key));
     assert!(protection.is_none_or(|found| found.sensitive && !found.extractable), "{protection:?}");
@@ -132,7 +135,7 @@ fn work(token: &Token, shared: &Shared, name: [u8; 3]) {
     }
     if !name[2].is_multiple_of(STAYS) {
         fs::remove_file(shared.file(&id)).expect("it is there");
-        if (0..10).any(|_| unless_in_trouble(token.destroy_objects(&id)) == Some(1)) {
+        if (0..10).any(|_| unless_in_trouble(token.destroy_objects(&id)).is_some_and(|count| count > 0)) {
             assert!(unless_in_trouble(token.count_objects(&id)).is_none_or(|count| count == 0));
             assert_eq!(token.decrypt(&key, b"context", &sealed).expect_err("gone").class(), ErrorClass::KeyMissing);
         } else {
