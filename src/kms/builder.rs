@@ -44,7 +44,7 @@ impl Kms {
 /// |---|---|
 /// | store and root key | in memory, under a root key drawn at random |
 /// | anchor | none |
-/// | providers | software keys, made here or imported |
+/// | providers | software keys, made here or imported; more are added by [`KmsBuilder::provider`] |
 /// | policy | key policies, identity policies and grants ([`evaluate`](crate::policy::evaluate)) |
 /// | audit | the latest events in memory |
 /// | clock | the system's |
@@ -84,7 +84,9 @@ impl KmsBuilder {
         self
     }
 
-    /// Adds a source of key material to that of software keys.
+    /// Adds a home of key material to that of software keys. A key is made there by naming it:
+    /// [`CreateKeyRequest::provider`](crate::CreateKeyRequest::provider). Whoever opens the store later adds it again: without
+    /// it, its keys are there and cannot be used.
     pub fn provider(mut self, provider: impl KeyMaterialProvider + 'static) -> Self {
         self.providers.push(Arc::new(provider));
         self

@@ -7,10 +7,10 @@ use super::intent::{CREATION_GRACE, Intent, Purpose};
 use super::message_count;
 use super::record::KeyRecord;
 use super::registry::Edit;
-use crate::audit::{Action, AuditEvent, KeyResource, Outcome};
+use crate::audit::KeyResource;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::{AccountId, Principal};
+use crate::identity::AccountId;
 use crate::key::{
     ConnectionErrorCode, ConnectionState, CustomKeyStoreId, KeyArn, KeyEvent, KeyMetadata, KeyState, KeyVersion,
 };
@@ -275,25 +275,16 @@ impl Core {
     pub(super) fn destroy_in_hsm(&self, record: &KeyRecord, now: Timestamp) -> Result<()> {
         for (intent, revision) in self.registry.intents()? {
             if (intent.account, intent.key_id) == (record.account, record.key_id) {
-                self.report_destruction(&intent, self.reconcile(&intent, revision), now)?.ok();
+                self.report_cluster(&intent, self.reconcile(&intent, revision), now)?.ok();
             }
         }
         Ok(())
     }
 
     /// Writes into the trail whether the material of a key is gone from its cluster.
-    fn report_destruction(&self, intent: &Intent, result: Result<()>, now: Timestamp) -> Result<Result<()>> {
-        let mut event = AuditEvent::new(now, Action::DeleteKey, Principal::root(intent.account));
-        event.keys[0] = Some(KeyResource { account: intent.account, key_id: intent.key_id });
-        event.additional.push(("customKeyStoreId", intent.custom_key_store.to_string().into()));
-        let (status, outcome) = match &result {
-            Ok(()) => ("SUCCESS", Outcome::Success),
-            Err(error) => ("FAILURE", Outcome::Failure(error.kind())),
-        };
-        event.additional.push(("backingKeyDeletionStatus", status.into()));
-        event.outcome = outcome;
-        self.audit.record(event)?;
-        Ok(result)
+    fn report_cluster(&self, intent: &Intent, result: Result<()>, now: Timestamp) -> Result<Result<()>> {
+        let key = KeyResource { account: intent.account, key_id: intent.key_id };
+        self.report_destruction(key, ("customKeyStoreId", intent.custom_key_store.to_string().into()), result, now)
     }
 
     /// Goes on with what was begun in HSMs and not finished: creations that were cut off, and deletions that a member
@@ -305,7 +296,7 @@ impl Core {
                 continue;
             }
             let result = self.reconcile(&intent, revision);
-            if let Err(error) = self.report_destruction(&intent, result, now)? {
+            if let Err(error) = self.report_cluster(&intent, result, now)? {
                 left.push((intent, error));
             }
         }

@@ -17,6 +17,7 @@ use crate::key::{
     check_usage,
 };
 use crate::policy::{PolicyDocument, RequestParameter};
+use crate::provider::ProviderId;
 use crate::store::MAX_SCAN;
 
 /// Page sizes of [`Kms::list_keys`].
@@ -43,23 +44,35 @@ impl Kms {
     /// assert_eq!((key.state(), key.usage()), (KeyState::Enabled, KeyUsage::EncryptDecrypt));
     /// # Ok::<(), strongroom::Error>(())
     /// ```
-    pub fn create_key(&self, request: CreateKeyRequest) -> Result<KeyMetadata> {
+    pub fn create_key(&self, mut request: CreateKeyRequest) -> Result<KeyMetadata> {
+        if let Some(provider) = request.provider.as_ref().and_then(|name| self.core.provider(name).ok()) {
+            request.origin = provider.origin();
+        }
         // Malformed tags and a missing usage are refused later: first it is decided whether the caller may make keys.
         let tags = checked_tags(&request.tags).unwrap_or_default();
         let conditions = creation_conditions(&request, &tags);
-        let call = Call::new(Operation::CreateKey)
+        let mut call = Call::new(Operation::CreateKey)
             .conditions(&conditions)
             .parameter("keySpec", request.spec.as_str())
             .parameter("origin", request.origin.as_str());
+        if let Some(name) = &request.provider {
+            call = call.parameter("keyMaterialProvider", name.as_str().to_owned());
+        }
         self.account_call(call, |progress| {
-            if let Some(store) = request.custom_key_store {
-                return self.create_key_in_store(&request, store, progress);
+            match (request.custom_key_store, &request.provider) {
+                (Some(_), Some(_)) => {
+                    let text = "a key is made in a custom key store or by a provider, and not in both";
+                    return Err(Error::new(ErrorKind::Validation, text));
+                }
+                (Some(store), None) => return self.create_key_in_store(&request, store, progress),
+                (None, _) => {}
             }
             // Made once, before anything is written: an RSA key takes seconds, in which nobody else waits.
             let mut record = self.new_key(&request, progress.now())?;
             self.permit_first_tags(progress, &record)?;
-            self.make_material(&mut record, progress.now())?;
+            // Before the material: where that lies elsewhere, a refusal leaves none behind.
             self.set_first_policy(progress, &mut record, &request)?;
+            self.make_material(&mut record, request.provider.as_ref(), progress.now())?;
             progress.note_key(record.account, record.key_id);
             let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
             let now = progress.now();
@@ -110,15 +123,24 @@ impl Kms {
         })
     }
 
-    fn make_material(&self, record: &mut KeyRecord, now: Timestamp) -> Result<()> {
-        let made = match record.origin {
-            Origin::External => KeyEvent::CreatedWithoutMaterial,
-            Origin::Kms => {
+    fn make_material(&self, record: &mut KeyRecord, provider: Option<&ProviderId>, now: Timestamp) -> Result<()> {
+        let made = match (provider, record.origin) {
+            (Some(_), Origin::External) => {
+                let text = format!("a key of origin {} gets its material by import", record.origin);
+                return Err(Error::new(ErrorKind::Validation, text));
+            }
+            (Some(name), Origin::Kms | Origin::Hsm) => {
+                self.core.add_first_version(record, name, now)?;
+                KeyEvent::CreatedWithMaterial
+            }
+            (None, Origin::External) => KeyEvent::CreatedWithoutMaterial,
+            (None, Origin::Kms) => {
                 self.core.add_version(record, now, None)?;
                 KeyEvent::CreatedWithMaterial
             }
-            Origin::Hsm => {
-                let text = format!("a key of origin {} is made by naming its custom key store", record.origin);
+            (None, Origin::Hsm) => {
+                let text =
+                    format!("a key of origin {} is made by naming its custom key store, or a provider", record.origin);
                 return Err(Error::new(ErrorKind::Validation, text));
             }
         };

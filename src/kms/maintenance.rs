@@ -3,6 +3,7 @@
 use super::handle::Kms;
 use super::request::MaintenanceReport;
 use super::time_mark::Trust;
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::key::KeyArn;
 use crate::store::MAX_SCAN;
@@ -19,13 +20,15 @@ impl Kms {
     /// right within that hour. A clock that goes back revives nothing.
     ///
     /// What was begun in an HSM and not finished is finished or undone: a creation that was cut off over 15 minutes ago, and
-    /// the destruction of a deleted key that a member missed. Until then it is reported as failed, every time.
+    /// the destruction of a deleted key that a member missed. So is what a [provider](crate::provider::KeyMaterialProvider) of
+    /// yours holds of a deleted key. Until then it is reported as failed, every time.
     ///
-    /// A key whose work fails is reported and left as it was; the others go on.
+    /// A key whose work fails, or whose record is damaged, is reported and left as it was; the others go on. So do the other
+    /// steps where one fails: look at [`MaintenanceReport::is_complete`].
     ///
     /// # Errors
     /// [`AccessDenied`](crate::ErrorKind::AccessDenied) for a narrowed handle; [`Store`](crate::ErrorKind::Store) if the
-    /// store cannot be read.
+    /// store cannot be read at all.
     ///
     /// # Examples
     /// ```
@@ -39,7 +42,9 @@ impl Kms {
     /// kms.schedule_key_deletion(key.key_id(), DeletionWindow::default())?;
     /// assert!(kms.run_maintenance()?.deleted.is_empty());
     /// clock.advance_days(30);
-    /// assert_eq!(kms.run_maintenance()?.deleted, [key.arn().clone()]);
+    /// let report = kms.run_maintenance()?;
+    /// assert_eq!(report.deleted, [key.arn().clone()]);
+    /// assert!(report.is_complete());
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn run_maintenance(&self) -> Result<MaintenanceReport> {
@@ -53,22 +58,43 @@ impl Kms {
         if let Trust::WaitsUntil(until) = trust {
             report.destruction_waits_until = Some(until);
         }
+        let steps = [
+            self.sweep_keys(&mut report, may_destroy.then_some(clock), now),
+            if may_destroy { self.finish_in_hsms(&mut report, now) } else { Ok(()) },
+            self.destroy_what_was_left(&mut report, now),
+        ];
+        // Every time: a sweep before may have been cut off between its commits and this.
+        report.not_scrubbed = self.core.registry.scrub().err();
+        let more = [self.core.wrapping_keys.refill(&self.core.backend), self.core.add_usage(), self.core.save_trail()];
+        report.unfinished.extend(steps.into_iter().chain(more).filter_map(Result::err));
+        Ok(report)
+    }
+
+    /// Does what is due for each key; nothing is destroyed without a clock that is believed.
+    fn sweep_keys(&self, report: &mut MaintenanceReport, clock: Option<Timestamp>, now: Timestamp) -> Result<()> {
         let mut after = None;
         loop {
-            let batch = self.core.registry.keys(None, after, MAX_SCAN)?;
-            let Some((account, key_id, ..)) = batch.last() else { break };
+            let batch = self.core.registry.keys_or_problems(after, MAX_SCAN)?;
+            let Some((account, key_id, _)) = batch.last() else { return Ok(()) };
             after = Some((*account, *key_id));
-            for (account, key_id, _, record) in batch {
-                let (done, list) = if may_destroy && record.is_past_deletion(clock) {
+            for (account, key_id, record) in batch {
+                let arn = KeyArn::new(self.locality().clone(), account, key_id);
+                let record = match record {
+                    Ok(record) => record,
+                    Err(error) => {
+                        report.failed.push((arn, error));
+                        continue;
+                    }
+                };
+                let (done, list) = if let Some(clock) = clock.filter(|clock| record.is_past_deletion(*clock)) {
                     (self.core.delete_if_due(account, key_id, clock), &mut report.deleted)
-                } else if may_destroy && record.has_expired_material(clock) {
+                } else if let Some(clock) = clock.filter(|clock| record.has_expired_material(*clock)) {
                     (self.core.expire_if_due(account, key_id, clock), &mut report.expired)
                 } else if record.is_rotation_due(now) {
                     (self.core.rotate_if_due(account, key_id, now), &mut report.rotated)
                 } else {
                     continue;
                 };
-                let arn = KeyArn::new(self.locality().clone(), account, key_id);
                 match done {
                     Ok(true) => list.push(arn),
                     Ok(false) => {}
@@ -76,16 +102,19 @@ impl Kms {
                 }
             }
         }
-        let unfinished = if may_destroy { self.core.reconcile_intents(now)? } else { Vec::new() };
-        for (intent, error) in unfinished {
-            let arn = KeyArn::new(self.locality().clone(), intent.account, intent.key_id);
-            report.failed.push((arn, error));
+    }
+
+    fn finish_in_hsms(&self, report: &mut MaintenanceReport, now: Timestamp) -> Result<()> {
+        for (intent, error) in self.core.reconcile_intents(now)? {
+            report.failed.push((KeyArn::new(self.locality().clone(), intent.account, intent.key_id), error));
         }
-        // Every time: a sweep before may have been cut off between its commits and this.
-        report.not_scrubbed = self.core.registry.scrub().err();
-        self.core.wrapping_keys.refill(&self.core.backend)?;
-        self.core.add_usage()?;
-        self.core.save_trail()?;
-        Ok(report)
+        Ok(())
+    }
+
+    fn destroy_what_was_left(&self, report: &mut MaintenanceReport, now: Timestamp) -> Result<()> {
+        for (account, key_id, error) in self.core.destroy_what_was_left(now)? {
+            report.failed.push((KeyArn::new(self.locality().clone(), account, key_id), error));
+        }
+        Ok(())
     }
 }

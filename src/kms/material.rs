@@ -14,14 +14,46 @@ use crate::secret::SecretBytes;
 use crate::store::StoreId;
 
 impl Core {
-    /// Makes new material and appends it to the record as its current version.
+    /// Makes new material and appends it to the record as its current version: by the provider that made the one before.
     pub(super) fn add_version(
         &self,
         record: &mut KeyRecord,
         now: Timestamp,
         rotation: Option<RotationType>,
     ) -> Result<()> {
-        let provider = self.provider_of_origin(record.origin).ok_or_else(|| unsupported(record))?;
+        let provider = match record.current_version() {
+            Some(version) => self.provider(&version.provider)?,
+            None => self.provider_of_origin(record.origin).ok_or_else(|| unsupported(record))?,
+        };
+        self.add_version_of(&**provider, record, now, rotation)
+    }
+
+    /// Refuses a key whose provider makes no further versions of it.
+    pub(super) fn check_rotates(&self, record: &KeyRecord) -> Result<()> {
+        let Some(version) = record.current_version() else { return Ok(()) };
+        if self.provider(&version.provider)?.capabilities().rotates {
+            return Ok(());
+        }
+        let text = format!("the provider {} makes one version of a key and no more", version.provider.as_str());
+        Err(Error::new(ErrorKind::UnsupportedOperation, text))
+    }
+
+    /// Makes the first material of a key by the provider of a name.
+    pub(super) fn add_first_version(&self, record: &mut KeyRecord, name: &ProviderId, now: Timestamp) -> Result<()> {
+        let provider = self.provider(name).map_err(|_| {
+            let text = format!("no provider is named '{}': give it to the builder", name.as_str());
+            Error::new(ErrorKind::Validation, text)
+        })?;
+        self.add_version_of(&**provider, record, now, None)
+    }
+
+    fn add_version_of(
+        &self,
+        provider: &dyn KeyMaterialProvider,
+        record: &mut KeyRecord,
+        now: Timestamp,
+        rotation: Option<RotationType>,
+    ) -> Result<()> {
         let can = provider.capabilities();
         if !can.generates.contains(&(record.spec, record.usage)) || (rotation.is_some() && !can.rotates) {
             return Err(unsupported(record));
@@ -187,23 +219,13 @@ impl Core {
         record.versions.iter().try_for_each(|version| self.open_version(record, version, provider).map(drop))
     }
 
-    /// Lets the providers destroy what they hold of a key whose record is gone.
-    pub(super) fn destroy_versions(&self, record: &KeyRecord) -> Result<()> {
-        for version in record.versions.iter().filter(|version| version.is_present()) {
-            let binding = self.binding(record, version.number);
-            let kept = self.kept_material(&binding, version)?;
-            self.provider(&version.provider)?.destroy(&binding, &kept)?;
-        }
-        Ok(())
-    }
-
     /// Makes sure that all material of a key that is there opens.
     pub(super) fn open_all_material(&self, record: &KeyRecord) -> Result<()> {
         let mut present = record.versions.iter().filter(|version| version.is_present());
         present.try_for_each(|version| self.kept_material(&self.binding(record, version.number), version).map(drop))
     }
 
-    fn kept_material(&self, binding: &MaterialBinding, version: &VersionRecord) -> Result<SecretBytes> {
+    pub(super) fn kept_material(&self, binding: &MaterialBinding, version: &VersionRecord) -> Result<SecretBytes> {
         self.registry.sealed().open_part(&binding.to_bytes(&version.provider)?, &version.sealed_material)
     }
 

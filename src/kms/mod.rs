@@ -22,6 +22,8 @@ mod custom_key_store_record;
 mod data_key;
 mod data_key_pair;
 mod deletion;
+mod destruction;
+mod destruction_record;
 mod doors;
 mod grant;
 mod grant_record;

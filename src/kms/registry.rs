@@ -8,11 +8,12 @@ use zeroize::Zeroizing;
 
 use super::cache::{Cache, Entry, Held};
 use super::custom_key_store_record::CustomKeyStores;
+use super::destruction_record::Destruction;
 use super::identity_record::IdentityPolicies;
 use super::intent::Intent;
 use super::meter::Counter;
 use super::record::{AliasRecord, KeyRecord};
-use super::sealed::Sealed;
+use super::sealed::{Opened, Sealed};
 use super::tombstone::Tombstone;
 use crate::audit::{ChainId, ChainState};
 use crate::crypto::{CryptoBackend, PublicKey};
@@ -317,6 +318,22 @@ impl Registry {
         found.into_iter().map(decode).collect()
     }
 
+    /// The same of all accounts, with what is wrong with those that do not open.
+    pub(super) fn keys_or_problems(
+        &self,
+        after: Option<(AccountId, KeyId)>,
+        limit: usize,
+    ) -> Result<Vec<(AccountId, KeyId, Result<KeyRecord>)>> {
+        let after = after.map(|(account, key_id)| key_record_id(account, key_id));
+        let found = self.sealed.scan_each(&Scan { kind: RecordKind::Key, account: None, after, limit })?;
+        let decode = |(id, opened): (RecordId, Opened)| {
+            let key_id = key_id_of(&id)?;
+            let decoded = opened.and_then(|(_, body)| KeyRecord::decode(id.account, key_id, body.expose_secret()));
+            Ok((id.account, key_id, decoded))
+        };
+        found.into_iter().map(decode).collect()
+    }
+
     /// Aliases of an account in ascending order behind `after`.
     pub(super) fn aliases(
         &self,
@@ -369,6 +386,11 @@ impl Registry {
     /// Work in HSMs that was begun and is not finished, in all accounts.
     pub(super) fn intents(&self) -> Result<Vec<(Intent, Revision)>> {
         self.all(RecordKind::Intent, |id, revision, body| Ok((Intent::decode(id, body)?, revision)))
+    }
+
+    /// What providers have to destroy of deleted keys, in all accounts.
+    pub(super) fn destructions(&self) -> Result<Vec<(Destruction, Revision)>> {
+        self.all(RecordKind::Destruction, |id, revision, body| Ok((Destruction::decode(id, body)?, revision)))
     }
 
     /// All records of a kind of which there are few.

@@ -89,6 +89,8 @@ impl Kms {
                 self.core.note_deletion(account, key_id, tombstone)?;
             }
         }
+        // What is not destroyed now is written down, and maintenance tries again.
+        self.core.destroy_what_was_left(now)?;
         self.core.registry.scrub()?;
         Ok(deleted)
     }

@@ -29,8 +29,8 @@ impl Kms {
     /// [`Kms::run_maintenance`].
     ///
     /// # Errors
-    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is symmetric and was made here;
-    /// [`Disabled`](ErrorKind::Disabled); [`InvalidState`](ErrorKind::InvalidState); [`NotFound`](ErrorKind::NotFound).
+    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is symmetric and was made here, by a provider
+    /// that makes further versions; [`Disabled`](ErrorKind::Disabled); [`InvalidState`](ErrorKind::InvalidState); [`NotFound`](ErrorKind::NotFound).
     ///
     /// # Examples
     /// ```
@@ -49,6 +49,7 @@ impl Kms {
             .parameter("rotationPeriodInDays", period.days());
         self.key_change(call, &key.to_key_identifier()?, |target, progress| {
             let mut record = target.record().clone();
+            self.core.check_rotates(&record)?;
             let next = progress.now().plus_days(period.days());
             // The same period again is the same schedule, not a new start: repeated set-up must not put rotation off.
             let same = record.rotation.filter(|rotation| rotation.period == period);

@@ -82,8 +82,10 @@ impl Kms {
         now: Timestamp,
     ) -> Result<KeyRecord> {
         let invalid = |text: &'static str| Err(Error::new(ErrorKind::Validation, text));
-        if request.origin != Origin::Kms || request.custom_key_store.is_some() {
-            return invalid("a key with known material is of origin AWS_KMS, and in no custom key store");
+        if request.origin != Origin::Kms || request.custom_key_store.is_some() || request.provider.is_some() {
+            return invalid(
+                "a key with known material is of origin AWS_KMS, in no custom key store and of no provider",
+            );
         }
         let is_symmetric = request.spec.class() == SpecClass::Symmetric;
         if versions.is_empty() || (versions.len() > 1 && !is_symmetric) {

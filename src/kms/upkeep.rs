@@ -77,14 +77,12 @@ impl Core {
                 edits.push(Edit::DeleteAlias { account, name: name.clone(), expected: alias.0.revision });
             }
             edits.extend(self.leave_hsm(record, now)?);
+            edits.extend(self.leave_providers(record)?);
             Ok(Some(edits))
         };
         let done = self.settle(Action::DeleteKey, account, key_id, now, decide)?;
-        if let Some(record) = deleted.filter(|_| done) {
-            match record.custom_key_store {
-                Some(_) => self.destroy_in_hsm(&record, now)?,
-                None => self.destroy_versions(&record)?,
-            }
+        if let Some(record) = deleted.filter(|record| done && record.custom_key_store.is_some()) {
+            self.destroy_in_hsm(&record, now)?;
         }
         Ok(done)
     }

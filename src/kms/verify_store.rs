@@ -1,6 +1,7 @@
 //! The whole store gone through, for what nobody touches.
 
 use super::custom_key_store_record::CustomKeyStores;
+use super::destruction_record::Destruction;
 use super::grant_record::GrantRecord;
 use super::handle::{Core, Kms};
 use super::identity_record::IdentityPolicies;
@@ -107,6 +108,7 @@ impl Core {
             RecordKind::RetirableGrant => retirable_grant::check(body.expose_secret()),
             RecordKind::Grant => GrantRecord::decode(body.expose_secret()).map(drop),
             RecordKind::IdentityPolicy => IdentityPolicies::decode(body.expose_secret()).map(drop),
+            RecordKind::Destruction => Destruction::decode(id, body.expose_secret()).map(drop),
             RecordKind::Intent => Intent::decode(id, body.expose_secret()).map(drop),
             RecordKind::CustomKeyStore if *id == CustomKeyStores::record_id(id.account) => {
                 CustomKeyStores::decode(body.expose_secret()).map(drop)

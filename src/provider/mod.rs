@@ -136,10 +136,12 @@ pub trait KeyMaterialProvider: fmt::Debug + Send + Sync {
     /// that it is gone; [`Internal`](crate::ErrorKind::Internal) if `kept` is not of this provider.
     fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey>;
 
-    /// Destroys material that lies outside of `kept`. Called when the key is deleted, after its record is gone.
+    /// Destroys material that lies outside of `kept`. Called by [`Kms::run_maintenance`](crate::Kms::run_maintenance) after
+    /// the key was deleted, until it succeeds; so it may be called for what is destroyed already, and succeeds then. Not
+    /// called for a provider with [`KeyMaterialProvider::transfer`]: what it kept went with the key.
     ///
     /// # Errors
-    /// Any error, if it could not be done; the caller tries again later.
+    /// Any error, if it could not be done; maintenance reports it and tries again.
     fn destroy(&self, binding: &MaterialBinding, kept: &SecretBytes) -> Result<()>;
 
     /// The part that makes new material, if this provider makes any.
@@ -170,7 +172,8 @@ pub trait MaterialImporter: Send + Sync {
 /// Makes new material.
 pub trait MaterialGenerator: Send + Sync {
     /// Makes the material of one version and returns what is to be kept of it. RSA keys take seconds; the caller holds no
-    /// lock meanwhile.
+    /// lock meanwhile. If the process dies before the key is committed, or another change of it comes first, nothing ever
+    /// refers to the material: what lies elsewhere should bear the name of its binding, so that it can be found.
     ///
     /// # Errors
     /// [`UnsupportedOperation`](crate::ErrorKind::UnsupportedOperation) for a kind of key that is not among the

@@ -85,6 +85,8 @@ kinds! {
     MessageCount = 11,
     /// That a principal may retire a grant.
     RetirableGrant = 12,
+    /// What a provider has to destroy of a key that was deleted.
+    Destruction = 13,
 }
 
 /// The name of a record. Records are ordered by kind, then account, then the bytes of the name.

@@ -9,7 +9,10 @@ use strongroom::store::{
     Anchor, AnchorPoint, FileAnchor, MemoryAnchor, MemoryStore, Record, RecordId, RecordKind, Revision, StoreAnchor,
     StoreId,
 };
-use strongroom::{AccountId, Error, ErrorKind, KeyState, Kms, KmsLimits, Result};
+use strongroom::{
+    AccountId, DeletionWindow, EncryptRequest, Error, ErrorKind, KeyState, Kms, KmsLimits, ManualClock, Result,
+    Timestamp,
+};
 
 use super::pliable::{Pliable, State};
 
@@ -64,6 +67,53 @@ fn a_record_that_is_taken_away_is_no_key_that_was_never_made() -> TestResult {
     assert_eq!(kms.describe_key("alias/b").expect_err("never made").kind(), ErrorKind::NotFound);
     let report = kms.verify_store(|_| {})?;
     assert_eq!((report.is_sound(), report.problems().len()), (false, 2));
+    Ok(())
+}
+
+#[test]
+fn maintenance_goes_on_beside_what_is_damaged_and_tells() -> TestResult {
+    let store = Pliable::new();
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+    let kms = Kms::builder().store(Arc::clone(&store), root()).clock(Arc::clone(&clock)).build()?;
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        let key = kms.create_key(Default::default())?;
+        kms.schedule_key_deletion(key.key_id(), DeletionWindow::default())?;
+        keys.push(key.arn().clone());
+    }
+    keys.sort_by_key(ToString::to_string);
+    let damage = |id: &RecordId| {
+        store.change(|state| {
+            let record = state.records.get_mut(id).expect("it is there");
+            let mut body = record.body.to_vec();
+            body[9] ^= 1;
+            record.body = body.into();
+        });
+    };
+    let of_keys: Vec<RecordId> = store.state().records.into_keys().filter(|id| id.kind == RecordKind::Key).collect();
+    clock.advance_days(30);
+    damage(&of_keys[1]);
+    let report = kms.run_maintenance()?;
+    assert_eq!(report.deleted, [keys[0].clone(), keys[2].clone()]);
+    let [(failed, error)] = report.failed.as_slice() else { panic!("{report:?}") };
+    assert_eq!((failed, error.kind(), report.is_complete()), (&keys[1], ErrorKind::Integrity, false));
+    assert!(report.unfinished.is_empty(), "{report:?}");
+    damage(&of_keys[1]);
+    assert_eq!(kms.run_maintenance()?.deleted, [keys[1].clone()]);
+
+    // A step that fails as a whole keeps nothing of the others from being told.
+    let used = kms.create_key(Default::default())?;
+    kms.encrypt(EncryptRequest::new(used.key_id(), b"text"))?;
+    assert!(kms.run_maintenance()?.is_complete());
+    kms.encrypt(EncryptRequest::new(used.key_id(), b"text"))?;
+    let key = kms.create_key(Default::default())?;
+    kms.schedule_key_deletion(key.key_id(), DeletionWindow::default())?;
+    clock.advance_days(30);
+    damage(&id_of(&store.state(), RecordKind::Usage));
+    let report = kms.run_maintenance()?;
+    assert_eq!((report.deleted.as_slice(), report.is_complete()), (&[key.arn().clone()][..], false), "{report:?}");
+    assert_eq!(report.unfinished.len(), 1, "{report:?}");
+    assert_eq!(report.unfinished[0].kind(), ErrorKind::Integrity);
     Ok(())
 }
 

@@ -55,6 +55,7 @@ mod metering;
 #[cfg(feature = "sqlite")]
 mod metering_processes;
 mod openssl;
+mod own_provider;
 mod package;
 mod peer;
 #[cfg(feature = "sqlite")]

@@ -37,6 +37,7 @@ use crate::key::{
     CustomKeyStoreId, DataKeySpec, DeletionWindow, KeyArn, KeyIdentifier, KeyMaterialId, KeySpec, KeyState, KeyUsage,
     Origin, RotationPeriod, Tag,
 };
+use crate::provider::ProviderId;
 use crate::secret::SecretBytes;
 
 /// What [`Kms::create_key`](super::Kms::create_key) is to make. The default is a symmetric encryption key made here.
@@ -60,6 +61,7 @@ pub struct CreateKeyRequest {
     pub(super) policy: Option<String>,
     pub(super) bypass_lockout_check: bool,
     pub(super) custom_key_store: Option<CustomKeyStoreId>,
+    pub(super) provider: Option<ProviderId>,
 }
 
 impl Default for CreateKeyRequest {
@@ -73,6 +75,7 @@ impl Default for CreateKeyRequest {
             policy: None,
             bypass_lockout_check: false,
             custom_key_store: None,
+            provider: None,
         }
     }
 }
@@ -96,6 +99,15 @@ impl CreateKeyRequest {
     #[must_use]
     pub const fn origin(mut self, origin: Origin) -> Self {
         self.origin = origin;
+        self
+    }
+
+    /// The [provider](crate::provider::KeyMaterialProvider) that makes the material and holds it, by the name under which
+    /// [`KmsBuilder::provider`](crate::KmsBuilder::provider) was given it; without one, a provider of this library. The origin
+    /// of the key is that of the provider.
+    #[must_use]
+    pub fn provider(mut self, name: impl Into<String>) -> Self {
+        self.provider = Some(ProviderId::new(name));
         self
     }
 
@@ -498,6 +510,18 @@ pub struct MaintenanceReport {
     pub destruction_waits_until: Option<Timestamp>,
     /// Why the store could not overwrite all that is left of deleted records, if so; the next run tries again.
     pub not_scrubbed: Option<crate::error::Error>,
+    /// Why other steps were not done, or not to their end; the next run tries again.
+    pub unfinished: Vec<crate::error::Error>,
+}
+
+impl MaintenanceReport {
+    /// Whether all that was due was done.
+    pub fn is_complete(&self) -> bool {
+        self.failed.is_empty()
+            && self.destruction_waits_until.is_none()
+            && self.not_scrubbed.is_none()
+            && self.unfinished.is_empty()
+    }
 }
 
 /// Turns tag pairs into checked tags.

@@ -45,6 +45,9 @@ const BUCKETS: usize = 256;
 /// Makes the bodies of a commit. What they hold that is sealed by itself is sealed under the versions given.
 pub(super) type PlainChanges<'a> = dyn FnMut(&RootKeyVersions) -> Result<Vec<PlainChange>> + 'a;
 
+/// A record in clear, or what is wrong with it.
+pub(super) type Opened = Result<(Revision, SecretBytes)>;
+
 /// A store, with the versions of its root key and the parts of its index as they were last seen.
 pub(super) struct Sealed {
     store: Arc<dyn KeyStore>,
@@ -165,6 +168,12 @@ impl Sealed {
 
     /// Reads and opens records in order. A record that was changed or deleted in the meantime is as it is then, or left out.
     pub(super) fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Revision, SecretBytes)>> {
+        let opened = |(id, opened): (RecordId, Opened)| opened.map(|(revision, body)| (id, revision, body));
+        self.scan_each(scan)?.into_iter().map(opened).collect()
+    }
+
+    /// The same, with what is wrong with a record that does not open.
+    pub(super) fn scan_each(&self, scan: &Scan) -> Result<Vec<(RecordId, Opened)>> {
         let found = self.store.scan(scan)?;
         let slots: Vec<Slot> = found.iter().map(|(id, _)| Slot::of(&self.identity, id)).collect();
         let index = self.current_index(slots.iter().map(|slot| slot.bucket))?;
@@ -173,13 +182,17 @@ impl Sealed {
             let listed = index.get(&slot.bucket).and_then(|bucket| bucket.1.find(&slot.name));
             if compare(&id, Some(&record), listed).is_err() {
                 // The index is from a later moment: only what is read together tells a change from a violation.
-                match self.get_sealed(&id)? {
-                    Some(later) => record = later,
-                    None => continue,
+                match self.get_sealed(&id) {
+                    Ok(Some(later)) => record = later,
+                    Ok(None) => continue,
+                    Err(error) => {
+                        records.push((id, Err(error)));
+                        continue;
+                    }
                 }
             }
-            let body = self.open_record(&id, &record)?;
-            records.push((id, record.revision, body));
+            let opened = self.open_record(&id, &record).map(|body| (record.revision, body));
+            records.push((id, opened));
         }
         Ok(records)
     }

@@ -4,6 +4,7 @@ mod at_once;
 mod blobs;
 mod faults;
 mod hangs;
+mod home;
 mod interop;
 mod keys;
 mod life;

@@ -1,0 +1,100 @@
+//! Material that a provider has to destroy, as it is written down with the deletion of its key.
+//!
+//! `u8 1 ‖ provider ‖ spec ‖ usage ‖ origin ‖ u32 length ‖ what the provider had kept`, under the name `16 key id ‖ u32
+//! version`; texts carry a 16-bit length. What makes up a key by itself is never written here: it goes with the key.
+
+use super::record::{LAYOUT, MAX_SEALED_MATERIAL, check_layout, text};
+use crate::codec::{CodecError, Reader, Writer};
+use crate::error::Result;
+use crate::identity::AccountId;
+use crate::key::{KeyId, KeySpec, KeyUsage, KeyVersion, Origin};
+use crate::provider::{MaterialBinding, ProviderId};
+use crate::secret::SecretBytes;
+use crate::store::{RecordId, RecordKind, StoreId};
+
+/// A destruction as it is stored.
+#[derive(Debug)]
+pub(super) struct Destruction {
+    pub(super) account: AccountId,
+    pub(super) key_id: KeyId,
+    pub(super) version: KeyVersion,
+    pub(super) provider: ProviderId,
+    pub(super) spec: KeySpec,
+    pub(super) usage: KeyUsage,
+    pub(super) origin: Origin,
+    /// What the provider had kept of it.
+    pub(super) kept: SecretBytes,
+}
+
+impl Destruction {
+    pub(super) fn record_id(&self) -> RecordId {
+        let name = [&self.key_id.as_bytes()[..], &self.version.number().to_be_bytes()].concat();
+        RecordId { kind: RecordKind::Destruction, account: self.account, name }
+    }
+
+    /// What the material is bound to.
+    pub(super) const fn binding(&self, store: StoreId) -> MaterialBinding {
+        let Self { account, key_id, version, spec, usage, origin, .. } = *self;
+        MaterialBinding { store: store.0, account, key_id, version, spec, usage, origin }
+    }
+
+    pub(super) fn encode(&self) -> Result<SecretBytes> {
+        let mut writer = Writer::with_capacity(96 + self.kept.len());
+        writer.u8(LAYOUT);
+        for part in [self.provider.as_str(), self.spec.as_str(), self.usage.as_str(), self.origin.as_str()] {
+            writer.prefixed_u16(part.as_bytes(), "destruction")?;
+        }
+        writer.prefixed_u32(self.kept.expose_secret(), MAX_SEALED_MATERIAL, "kept material")?;
+        Ok(SecretBytes::from_vec(writer.into_bytes()))
+    }
+
+    pub(super) fn decode(id: &RecordId, bytes: &[u8]) -> Result<Self> {
+        let mut name = Reader::new(&id.name);
+        let key_id = KeyId::from_bytes(name.array("key id")?);
+        let version = KeyVersion::new(name.u32("version")?).ok_or(CodecError::Invalid { field: "version" })?;
+        name.finish()?;
+        let mut reader = Reader::new(bytes);
+        check_layout(&mut reader)?;
+        let destruction = Self {
+            account: id.account,
+            key_id,
+            version,
+            provider: ProviderId::new(text(&mut reader, "destruction")?),
+            spec: KeySpec::parse(text(&mut reader, "destruction")?)?,
+            usage: KeyUsage::parse(text(&mut reader, "destruction")?)?,
+            origin: Origin::parse(text(&mut reader, "destruction")?)?,
+            kept: SecretBytes::copy_of(reader.prefixed_u32(MAX_SEALED_MATERIAL, "kept material")?),
+        };
+        reader.finish()?;
+        Ok(destruction)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destruction_is_read_as_it_was_written_and_no_part_of_it_is() -> Result<()> {
+        let destruction = Destruction {
+            account: AccountId::default(),
+            key_id: KeyId::from_random_bytes([1; 16]),
+            version: KeyVersion::FIRST,
+            provider: ProviderId::new("a token"),
+            spec: KeySpec::EccNistP256,
+            usage: KeyUsage::SignVerify,
+            origin: Origin::Hsm,
+            kept: SecretBytes::copy_of(b"a reference"),
+        };
+        let (id, bytes) = (destruction.record_id(), destruction.encode()?);
+        let (bytes, store) = (bytes.expose_secret(), StoreId([7; 16]));
+        let read = Destruction::decode(&id, bytes)?;
+        assert_eq!((read.record_id(), read.binding(store)), (id.clone(), destruction.binding(store)));
+        assert_eq!((read.provider, read.kept.expose_secret()), (destruction.provider, &b"a reference"[..]));
+        assert!((0..bytes.len()).all(|length| Destruction::decode(&id, &bytes[..length]).is_err()));
+        assert!(Destruction::decode(&id, &[bytes, &[0]].concat()).is_err());
+        let renamed = RecordId { name: id.name[1..].to_vec(), ..id };
+        assert!(Destruction::decode(&renamed, bytes).is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! One token, without a cluster, as the home of keys of a `Kms`.
+
+use std::sync::Arc;
+
+use strongroom::algorithm::SigningAlgorithm;
+use strongroom::crypto::CryptoBackend;
+use strongroom::envelope::{Envelope, KmsKeyring};
+use strongroom::provider::ProviderId;
+use strongroom::provider::pkcs11::{Offer, Token, TokenProvider};
+use strongroom::seal::RootKey;
+use strongroom::store::MemoryStore;
+use strongroom::{
+    CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, EncryptionContext, ErrorKind, KeySpec, KeyUsage,
+    Kms, ManualClock, Origin, Result, RotationPeriod, SignRequest, Timestamp, VerifyRequest,
+};
+use strongroom_pkcs11_faults::{Bare, SoftHsm};
+
+use super::{config, module, pin, soft_hsm, token};
+
+struct World {
+    hsm: SoftHsm,
+    store: Arc<MemoryStore>,
+    clock: Arc<ManualClock>,
+}
+
+impl World {
+    fn new(test: &str) -> Option<Self> {
+        let hsm = soft_hsm(test, &["home"])?;
+        let store = Arc::new(MemoryStore::new(&CryptoBackend::default()).expect("there is randomness"));
+        let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
+        Some(Self { hsm, store, clock })
+    }
+
+    /// How many secret keys the token has.
+    fn secret_keys(&self) -> usize {
+        // Bare calls see them while this process is logged in.
+        let token = token(&self.hsm, "home");
+        token.connect().expect("it is there");
+        Bare::secret_keys(&self.hsm.bare_path(), "home").len()
+    }
+
+    fn process(&self) -> Result<Kms> {
+        let token = Token::new(&module(&self.hsm), config("home").offer(Offer::Everything), pin());
+        Kms::builder()
+            .store(Arc::clone(&self.store), RootKey::from_bytes(&[7; 32]))
+            .clock(Arc::clone(&self.clock))
+            .provider(TokenProvider::new(ProviderId::new("home"), token)?)
+            .build()
+    }
+}
+
+#[test]
+fn keys_are_made_and_used_in_a_token_and_found_by_the_next_process() -> Result<()> {
+    let Some(world) = World::new("keys_are_made_and_used_in_a_token_and_found_by_the_next_process") else {
+        return Ok(());
+    };
+    let kms = world.process()?;
+    let key = kms.create_key(CreateKeyRequest::default().provider("home"))?;
+    assert_eq!((key.origin(), key.custom_key_store_id()), (Origin::Hsm, None));
+    let pair = CreateKeyRequest::default().provider("home").spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
+    let pair = kms.create_key(pair)?.key_id();
+    kms.create_alias("alias/home", key.key_id())?;
+    let envelope = Envelope::new(KmsKeyring::new(&kms, "alias/home")?);
+    let context = EncryptionContext::from([("tenant", "42")]);
+    let message = envelope.encrypt(b"attack at dawn", &context)?;
+    let blob = kms.encrypt(EncryptRequest::new(key.key_id(), b"text").context(&context))?.ciphertext_blob;
+    drop((envelope, kms));
+
+    let kms = world.process()?;
+    let envelope = Envelope::new(KmsKeyring::new(&kms, "alias/home")?);
+    assert_eq!(envelope.decrypt(&message, &context)?, b"attack at dawn");
+    let opened = kms.decrypt(DecryptRequest::new(&blob).context(&context))?;
+    assert_eq!(opened.plaintext.expose_secret(), b"text");
+    assert!(kms.decrypt(DecryptRequest::new(&blob)).is_err(), "it is bound to its context");
+    let signed = kms.sign(SignRequest::new(pair, SigningAlgorithm::EcdsaSha256, b"message"))?;
+    kms.verify(VerifyRequest::new(pair, SigningAlgorithm::EcdsaSha256, b"message", &signed.signature))?;
+
+    // What a token cannot do is refused, and nothing is left of it there.
+    assert_eq!(world.secret_keys(), 1);
+    let mac = CreateKeyRequest::default().provider("home").spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);
+    assert_eq!(kms.create_key(mac).expect_err("no HMAC keys").kind(), ErrorKind::UnsupportedOperation);
+    for refused in [
+        kms.rotate_key_on_demand(key.key_id()).map(drop),
+        kms.enable_key_rotation(key.key_id(), RotationPeriod::default()),
+    ] {
+        assert_eq!(refused.expect_err("one version").kind(), ErrorKind::UnsupportedOperation);
+    }
+    assert_eq!(world.secret_keys(), 1);
+    let unknown = kms.create_key(CreateKeyRequest::default().provider("hom")).expect_err("there is none of that name");
+    assert_eq!(unknown.kind(), ErrorKind::Validation, "{unknown}");
+    Ok(())
+}
+
+#[test]
+fn a_token_that_is_away_makes_its_keys_unavailable_and_loses_a_deleted_one_later() -> Result<()> {
+    let Some(world) = World::new("a_token_that_is_away_makes_its_keys_unavailable_and_loses_a_deleted_one_later")
+    else {
+        return Ok(());
+    };
+    let kms = world.process()?;
+    let key = kms.create_key(CreateKeyRequest::default().provider("home"))?.key_id();
+    let blob = kms.encrypt(EncryptRequest::new(key, b"text"))?.ciphertext_blob;
+    world.hsm.shim().vanish();
+    let away = kms.decrypt(DecryptRequest::new(&blob)).expect_err("the token is away");
+    assert_eq!(away.kind(), ErrorKind::KeyUnavailable, "{away}");
+    kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
+    world.clock.advance_days(7);
+    let report = kms.run_maintenance()?;
+    assert_eq!((report.deleted.len(), report.failed.len()), (1, 1), "{report:?}");
+    world.hsm.shim().clear();
+    assert_eq!(world.secret_keys(), 1);
+    // By another process, which learns of it from the store.
+    drop(kms);
+    let kms = world.process()?;
+    assert!(kms.run_maintenance()?.is_complete());
+    assert_eq!(world.secret_keys(), 0);
+    Ok(())
+}
