@@ -17,7 +17,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality, ServiceName};
-use crate::key::ClusterId;
+use crate::key::{ClusterId, Origin};
 use crate::policy::Policy;
 use crate::provider::{CryptoUserCredential, HsmCluster, ImportedProvider, KeyMaterialProvider, MemoryProvider};
 use crate::seal::RootKey;
@@ -86,7 +86,7 @@ impl KmsBuilder {
 
     /// Adds a home of key material to that of software keys. A key is made there by naming it:
     /// [`CreateKeyRequest::provider`](crate::CreateKeyRequest::provider). Whoever opens the store later adds it again: without
-    /// it, its keys are there and cannot be used.
+    /// it, its keys are there and cannot be used. Its origin is `AWS_KMS` or `AWS_CLOUDHSM`: what is imported lies in the store.
     pub fn provider(mut self, provider: impl KeyMaterialProvider + 'static) -> Self {
         self.providers.push(Arc::new(provider));
         self
@@ -159,7 +159,7 @@ impl KmsBuilder {
     /// Makes the KMS and returns its authority.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) if two providers or two clusters have one name, or the account is that of services; [`RootKey`](ErrorKind::RootKey) if the root
+    /// [`Validation`](ErrorKind::Validation) if two providers or two clusters have one name, a provider is of origin `EXTERNAL`, or the account is that of services; [`RootKey`](ErrorKind::RootKey) if the root
     /// key is not that of the store; [`Integrity`](ErrorKind::Integrity) if it is, and the store was altered;
     /// [`Internal`](ErrorKind::Internal) if there is no randomness; [`Store`](ErrorKind::Store) if the store fails;
     /// [`Audit`](ErrorKind::Audit) if the audit trail cannot be written or does not fit the store.
@@ -177,6 +177,13 @@ impl KmsBuilder {
         for provider in self.providers {
             if providers.iter().any(|other| other.id() == provider.id()) {
                 let text = format!("two providers are named '{}'", provider.id().as_str());
+                return Err(Error::new(ErrorKind::Validation, text));
+            }
+            if provider.origin() == Origin::External {
+                let text = format!(
+                    "the provider '{}' is of origin EXTERNAL: imported material lies in the store, by the provider of this library",
+                    provider.id().as_str()
+                );
                 return Err(Error::new(ErrorKind::Validation, text));
             }
             providers.push(provider);

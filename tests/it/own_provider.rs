@@ -340,6 +340,10 @@ fn a_key_is_made_in_one_place_that_is_known() -> Result<()> {
         let error = kms.create_key(refused).expect_err("it is refused");
         assert_eq!((error.kind(), world.vault.count()), (ErrorKind::Validation, 0), "{error}");
     }
+    let mut importing = VaultProvider::new(&world.vault);
+    importing.origin = Origin::External;
+    let refused = Kms::builder().provider(importing).build().expect_err("imported material lies in the store");
+    assert_eq!(refused.kind(), ErrorKind::Validation, "{refused}");
     let export = kms.create_key(request().provider("vault"))?.key_id();
     let created = world.trail.trail.events().into_iter().rfind(|event| event.action.to_string() == "CreateKey");
     assert!(format!("{created:?}").contains("keyMaterialProvider"), "{created:?}");

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use strongroom::crypto::RsaOaep;
 use strongroom::envelope::{CommitmentPolicy, EnvelopeBuilder, RawEcdhKeyring, RawRsaKeyring, SignaturePolicy};
-use strongroom::message::MessageError;
+use strongroom::message::{Limits, MessageError};
 use strongroom::{EncryptionContext, Envelope, EnvelopeReader, Error, ErrorKind, RawAesKeyring, Result, SecretBytes};
 
 use crate::peer::json_of;
@@ -219,6 +219,18 @@ fn every_vector_gets_its_verdict() {
     }
     println!("{opened} vectors opened, {refused} refused");
     assert!(opened >= 15 + 198 + 270 && refused >= 71 + 83 + 60, "vectors are missing: {opened} and {refused}");
+}
+
+#[test]
+fn a_body_in_one_piece_is_held_in_memory_up_to_a_limit() -> Result<()> {
+    let vector = all().into_iter().find(|vector| vector.file == "0478_unframed_two_128.txt").expect("the vector");
+    let envelope = |most| vector.builder()?.limits(Limits::default().with_max_unframed_body(most)).build();
+    let (message, nothing) = (vector.bytes("ciphertext"), EncryptionContext::new());
+    assert_eq!(envelope(128)?.decrypt(&message, &nothing)?, vector.expected().expect("it opens"));
+    let refused = envelope(127)?.decrypt(&message, &nothing).expect_err("128 bytes are too many");
+    assert_eq!(refused.kind(), ErrorKind::InvalidMessage, "{refused}");
+    assert_eq!(read_in_steps(&vector, &envelope(127)?, &message, 16).0, b"", "nothing is released");
+    Ok(())
 }
 
 #[test]
