@@ -207,8 +207,7 @@ impl HsmCluster for Pkcs11Cluster {
             match connected {
                 Ok(_) => member.unclear_logins.store(0, Ordering::Relaxed),
                 Err(error) => {
-                    let is_unclear = error.is_of_login() && error.class() == ErrorClass::Ambiguous;
-                    member.unclear_logins.fetch_add(u32::from(is_unclear), Ordering::Relaxed);
+                    member.unclear_logins.fetch_add(u32::from(error.is_of_unclear_login()), Ordering::Relaxed);
                     failures.push(error);
                 }
             }

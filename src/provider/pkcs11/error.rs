@@ -124,6 +124,11 @@ impl TokenError {
         self.login
     }
 
+    /// Whether a login failed with it, and the PIN may have been wrong or not.
+    pub(super) const fn is_of_unclear_login(&self) -> bool {
+        self.login && matches!(self.class, ErrorClass::Ambiguous)
+    }
+
     /// The same failure, found to mean something else, with the reason in front.
     pub(super) fn found_to_be(self, class: ErrorClass, reason: &str) -> Self {
         Self { class, message: format!("{reason}: {}", self.message).into(), ..self }

@@ -135,7 +135,7 @@ impl Breaker {
     /// A login failed: the PIN is not tried again if it is wrong, and not often if it may be.
     pub(super) fn login_failed(&self, error: &TokenError) {
         self.change(|state| {
-            state.unclear_logins += u32::from(error.class() == ErrorClass::Ambiguous);
+            state.unclear_logins += u32::from(error.is_of_unclear_login());
             if error.class() == ErrorClass::Denied || state.unclear_logins > UNCLEAR_LOGINS {
                 state.refused = Some(error.clone());
             }

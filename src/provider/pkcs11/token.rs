@@ -514,7 +514,7 @@ impl Inner {
     fn make_attachment(&self, membership: &Arc<Membership>) -> Result<Arc<Attachment>, TokenError> {
         let epoch = self.module.epoch();
         self.try_attachment(membership).or_else(|error| match error.class() {
-            _ if error.is_of_login() && error.class() == ErrorClass::Ambiguous => Err(error),
+            _ if error.is_of_unclear_login() => Err(error),
             ErrorClass::Denied | ErrorClass::Fatal | ErrorClass::Busy | ErrorClass::BadInput => Err(error),
             ErrorClass::SessionLost | ErrorClass::TokenLost | ErrorClass::Ambiguous | ErrorClass::KeyMissing => {
                 match self.module.reinitialize(epoch) {
