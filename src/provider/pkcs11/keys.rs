@@ -11,7 +11,7 @@ use super::attachment::Calls;
 use super::config::IvMode;
 use super::error::{ErrorClass, TokenError};
 use super::reference::{Fingerprint, KeyReference, TokenKeyKind, id_text};
-use super::{gcm, public_key, signing};
+use super::{gcm, public_key, room, signing};
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::{CryptoBackend, KeyPairKind, PublicKey, RsaOaep, SignatureInput};
 
@@ -290,6 +290,7 @@ pub(super) fn destroy(calls: Calls<'_>, id: &[u8]) -> Result<usize, TokenError> 
         }
         destroy_all(calls.session, &left)?;
     }
+    room::tidy(calls)?;
     Ok(found.len())
 }
 

@@ -27,6 +27,7 @@ mod provider;
 mod public_key;
 mod quirks;
 mod reference;
+mod room;
 mod root_key;
 mod signing;
 mod token;

@@ -10,7 +10,7 @@ use super::keys::{self, Extent, KeyProtection, NewKey};
 use super::mechanism::Needed;
 use super::reference::{KEY_ID_LENGTH, KeyReference, TokenKeyKind};
 use super::token::{Repeat, Task, Token};
-use super::{gcm, signing};
+use super::{gcm, room, signing};
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::{CryptoBackend, RsaOaep, SignatureInput};
 use crate::secret::SecretBytes;
@@ -31,7 +31,7 @@ impl Token {
     ///
     /// # Errors
     /// [`ErrorClass::Fatal`], with the name of the mechanism, for a kind that the token cannot make;
-    /// [`ErrorClass::Denied`] for an id that is taken; otherwise as [`Token::connect`].
+    /// [`ErrorClass::Denied`] for an id that is taken; [`ErrorClass::Busy`] if there is no room; otherwise as [`Token::connect`].
     pub fn generate_key(&self, new: &NewKey) -> Result<KeyReference, TokenError> {
         let able = self.able()?;
         able.check_kind(new.kind)?;
@@ -42,7 +42,7 @@ impl Token {
             repeat: Repeat::Never,
             key: None,
             work: move |calls: Calls<'_>| {
-                refuse_taken(calls, &new)?;
+                prepare(calls, &new)?;
                 let mut made = keys::generate(calls, &new, mode, &backend);
                 for _ in 1..attempts {
                     // What is left of it goes first: there is one key of an id, or none.
@@ -98,7 +98,7 @@ impl Token {
             repeat: Repeat::Never,
             key: None,
             work: move |calls: Calls<'_>| {
-                refuse_taken(calls, &new)?;
+                prepare(calls, &new)?;
                 let mut template = keys::secret_template(&new, Extent::Unwrapped);
                 template.push(Attribute::Value(value.expose_secret().to_vec()));
                 let made = calls.session.create_object(&template);
@@ -220,7 +220,7 @@ impl Token {
             key: None,
             work: move |calls: Calls<'_>| {
                 let new = NewKey::new(key.id(), key.label(), key.kind());
-                refuse_taken(calls, &new)?;
+                prepare(calls, &new)?;
                 let with = keys::resolve(calls, &wrapping, &backend)?;
                 let template = keys::secret_template(&new, Extent::Unwrapped);
                 let handle = calls.session.unwrap_key(&Mechanism::AesKeyWrap, with, &wrapped, &template)?;
@@ -434,9 +434,10 @@ fn is_botched(error: &TokenError) -> bool {
     matches!(error.code(), Some("CKR_GENERAL_ERROR" | "CKR_FUNCTION_FAILED" | "CKR_TEMPLATE_INCONSISTENT"))
 }
 
-fn refuse_taken(calls: Calls<'_>, new: &NewKey) -> Result<(), TokenError> {
+/// Refuses an id that is taken, and a token that has no room.
+fn prepare(calls: Calls<'_>, new: &NewKey) -> Result<(), TokenError> {
     match keys::objects(calls.session, &new.id)?.len() {
-        0 => Ok(()),
+        0 => room::check(calls),
         count => {
             let text = format!("{count} objects have the id {} already", super::reference::id_text(&new.id));
             Err(TokenError::new(ErrorClass::Denied, text))

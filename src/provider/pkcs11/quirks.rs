@@ -25,6 +25,8 @@ pub struct Quirks {
     /// Whether it is not seen, or answers a login with CKR_GENERAL_ERROR without looking at the PIN, while another process
     /// logs in to it: then it is looked for, and logged in to, several times.
     pub hidden_by_logins: bool,
+    /// Whether it says that it keeps a key for which its disk had no room: then it is tried before whether there is some.
+    pub writes_unchecked: bool,
     /// What it answers to a ciphertext that is not authentic.
     pub bad_ciphertext: &'static str,
     /// What else must be known.
@@ -57,6 +59,7 @@ const UNKNOWN: Quirks = Quirks {
     is_cluster: false,
     objects_one_at_a_time: false,
     hidden_by_logins: false,
+    writes_unchecked: false,
     bad_ciphertext: "unknown",
     remarks: &[],
 };
@@ -72,6 +75,7 @@ pub const QUIRKS: &[Quirks] = &[
         is_cluster: false,
         objects_one_at_a_time: true,
         hidden_by_logins: true,
+        writes_unchecked: true,
         bad_ciphertext: "CKR_GENERAL_ERROR",
         remarks: &[
             "RSA-OAEP with SHA-1 only; ECDSA over a hash value only",
@@ -81,6 +85,9 @@ pub const QUIRKS: &[Quirks] = &[
              CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED or CKR_TEMPLATE_INCONSISTENT, and 4 said that they were not sensitive; one \
              at a time, and not found or read by others meanwhile, none; one at a time while four threads looked for another \
              key, 20 of 600, and while others encrypted on a busy machine, 1 of 80: what fails so is made anew",
+            "on a full disk 2.6.1 answers CKR_OK to C_GenerateKey, and the key works and is gone when the module is initialised \
+             anew: so it is tried first whether there is room; nor does it call fsync: what it made in the last seconds \
+             before a power cut may be gone",
             "several processes may use one token at once, each making keys one at a time: of 6,000 by bare C calls of four \
              processes none failed; but a login writes the file of the token anew, and a process that looks for the token in \
              this moment does not see it, or has its own login answered with CKR_GENERAL_ERROR before the PIN was looked at: 9 \
@@ -98,6 +105,7 @@ pub const QUIRKS: &[Quirks] = &[
         is_cluster: false,
         objects_one_at_a_time: false,
         hidden_by_logins: false,
+        writes_unchecked: false,
         bad_ciphertext: "CKR_ENCRYPTED_DATA_INVALID",
         remarks: &[
             "its initialisation needs pReserved, which names the folder of its database",
@@ -115,6 +123,7 @@ pub const QUIRKS: &[Quirks] = &[
         is_cluster: true,
         objects_one_at_a_time: false,
         hidden_by_logins: false,
+        writes_unchecked: false,
         bad_ciphertext: "unknown",
         remarks: &[
             "the initialisation vector must be zero before; CKM_CLOUDHSM_AES_GCM puts it before the ciphertext instead",
@@ -132,6 +141,7 @@ pub const QUIRKS: &[Quirks] = &[
         is_cluster: false,
         objects_one_at_a_time: false,
         hidden_by_logins: false,
+        writes_unchecked: false,
         bad_ciphertext: "none: it has no AES-GCM",
         remarks: &["no AES-GCM: signing and RSA only", "16 sessions for all users of the device together"],
     },
@@ -144,6 +154,7 @@ pub const QUIRKS: &[Quirks] = &[
         is_cluster: false,
         objects_one_at_a_time: false,
         hidden_by_logins: false,
+        writes_unchecked: false,
         bad_ciphertext: "unknown",
         remarks: &["in FIPS mode it makes the initialisation vector and appends it: set IvMode::TokenAppended"],
     },
@@ -156,6 +167,7 @@ pub const QUIRKS: &[Quirks] = &[
         is_cluster: false,
         objects_one_at_a_time: false,
         hidden_by_logins: false,
+        writes_unchecked: false,
         bad_ciphertext: "CKR_FUNCTION_FAILED",
         remarks: &["the initialisation vector must be zero before"],
     },

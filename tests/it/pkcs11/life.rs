@@ -11,6 +11,7 @@ use strongroom::provider::pkcs11::{
 use strongroom_pkcs11_faults::{Action, Function, SoftHsm, in_child};
 
 use super::{aes, config, module, options, pin, soft_hsm, token};
+use crate::crash;
 
 #[test]
 fn a_wrong_pin_is_tried_exactly_once() {
@@ -378,4 +379,40 @@ fn a_file_is_loaded_once() {
     let other: Option<SoftHsm> = SoftHsm::new(&[]);
     let other = other.expect("SoftHSM is there");
     assert_ne!(Module::load(path).expect("a module"), Module::load(other.shim().path()).expect("another"));
+}
+
+const FULL_DISK: &str = "pkcs11::life::works_on_a_full_disk";
+
+/// What SoftHSM does on a full disk it does where no file may have more than 512 bytes, of which a key has 771.
+#[test]
+fn a_key_for_which_the_disk_has_no_room_is_not_made() {
+    let Some(hsm) = soft_hsm("a_key_for_which_the_disk_has_no_room_is_not_made", &["one"]) else { return };
+    let one = token(&hsm, "one");
+    let key = aes(&one, 1);
+    one.disconnect();
+    let child = crash::child(FULL_DISK, hsm.folder()).expect("this program");
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$@\"", "limited"]).arg(child.get_program());
+    limited.args(child.get_args()).env(FULL_DISK_TOKEN, hsm.folder()).env("TMPDIR", "/tmp");
+    let output = limited.output().expect("there is a shell");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    // With room again the token is as it was, and makes keys.
+    assert_eq!(one.connect().map(|_| one.count_objects(&[2; 32])).expect("it is there").expect("it answers"), 0);
+    one.verify_key(&key).expect("it was there before");
+    aes(&one, 2);
+}
+
+const FULL_DISK_TOKEN: &str = "STRONGROOM_FULL_DISK_TOKEN";
+
+#[test]
+#[ignore = "the child of a test that lets files grow to 512 bytes only"]
+fn works_on_a_full_disk() {
+    let folder = std::env::var_os(FULL_DISK_TOKEN).expect("run by a test only");
+    let module = std::path::Path::new(&folder).join("softhsm.so");
+    let token = Token::new(&Module::load_with(module, options()).expect("a module"), config("one"), pin());
+    let refused = token.generate_key(&NewKey::new(&[2; 32], "a key", TokenKeyKind::Aes256)).expect_err("no room");
+    assert_eq!(refused.class(), ErrorClass::Busy, "{refused}");
+    assert!(refused.to_string().contains("no room for a key"), "{refused}");
+    assert_eq!(token.count_objects(&[2; 32]).expect("it answers"), 0);
 }
