@@ -77,11 +77,12 @@ impl Kms {
                 valid_to: progress.now().plus(TOKEN_LIFETIME),
                 private_key: key.to_pkcs8()?,
             };
+            // The latest, since a token under an earlier version is refused.
+            let root = self.core.registry.sealed().latest_root()?;
             Ok(GetParametersForImportResponse {
                 key_arn: target.arn().clone(),
                 public_key: key.public_key_der(),
-                import_token: token
-                    .seal(&self.core.registry.sealed().root().versions, &self.token_binding(target.record()))?,
+                import_token: token.seal(&root.versions, &self.token_binding(target.record()))?,
                 parameters_valid_to: token.valid_to,
             })
         })

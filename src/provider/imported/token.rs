@@ -69,12 +69,13 @@ impl ImportToken {
         Ok(token)
     }
 
-    /// Opens a token that was made for the key.
+    /// Opens a token that was made for the key, under the current version of the root key.
     ///
     /// # Errors
     /// [`InvalidImportToken`](ErrorKind::InvalidImportToken), without detail, whatever is wrong with it.
     pub(crate) fn open(token: &[u8], root: &RootKeyVersions, binding: &TokenBinding) -> Result<Self> {
-        let sealed = token.strip_prefix(&[FORMAT]).ok_or_else(invalid)?;
+        // Not under an earlier one that this process happens to know still: whoever was to be locked out may have that.
+        let sealed = token.strip_prefix(&[FORMAT]).filter(|sealed| root.is_current(sealed)).ok_or_else(invalid)?;
         let plain = root.open(&binding.to_bytes()?, sealed).map_err(|_| invalid())?;
         Self::decode(plain.expose_secret()).map_err(|_| invalid())
     }
