@@ -9,7 +9,8 @@ use std::fmt;
 /// What a fallible operation of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An operation failed and nothing was changed.
+/// An operation failed and nothing was changed. Only if what comes after a change fails, its text says that it was committed:
+/// when the audit trail does not take its outcome, or the anchor of the store cannot be moved.
 ///
 /// [`Error::kind`] is for programs, the `Display` text is for people: it says what failed and with which identifier.
 /// It never holds key bytes, plaintext or values of an encryption context. Failures inside one layer (a message that

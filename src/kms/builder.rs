@@ -78,7 +78,7 @@ impl KmsBuilder {
 
     /// Compares the store with an anchor outside of it, when it is opened and before every change, and moves the anchor after
     /// every change: so that the whole store cannot be set back unnoticed. An anchor that was nowhere yet is dropped where the
-    /// store is.
+    /// store is. If it cannot be moved after a change, that fails with an error which says that it was committed.
     pub fn anchor(mut self, anchor: impl Anchor + 'static) -> Self {
         self.anchor = Some(Arc::new(anchor));
         self

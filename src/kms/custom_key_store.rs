@@ -17,6 +17,7 @@ use super::request::{
     ConnectionError, CreateCustomKeyStoreRequest, CreateKeyRequest, CustomKeyStoresListEntry,
     UpdateCustomKeyStoreRequest,
 };
+use super::sealed::is_committed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{
     ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId, CustomKeyStoreMode, CustomKeyStoreName, KeyArn,
@@ -386,12 +387,16 @@ impl Kms {
         record.state = record.state.next(KeyEvent::CreatedWithMaterial).unwrap_or(record.state);
         let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
         let put = Edit::PutKey { record: record.clone(), expected: None };
-        if let Err(error) = self.core.commit(vec![put, begun.end()], change) {
+        let made = self.core.metadata(&record, &arn, now).and_then(|metadata| {
+            self.core.commit(vec![put, begun.end()], change)?;
+            Ok(metadata)
+        });
+        progress.committed = made.as_ref().err().is_none_or(is_committed);
+        if !progress.committed {
+            // Nothing refers to the material.
             self.core.give_up(&begun);
-            return Err(error.into());
         }
-        progress.committed = true;
-        self.core.metadata(&record, &arn, now)
+        made
     }
 }
 

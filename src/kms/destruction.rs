@@ -4,6 +4,7 @@
 use super::destruction_record::Destruction;
 use super::handle::Core;
 use super::message_count;
+use super::pipeline::{incomplete, withheld};
 use super::record::KeyRecord;
 use super::registry::Edit;
 use crate::audit::{Action, AuditEvent, KeyResource, Outcome, ParameterValue};
@@ -83,7 +84,8 @@ impl Core {
         };
         event.additional.push(("backingKeyDeletionStatus", status.into()));
         event.outcome = outcome;
-        self.audit.record(event)?;
+        let is_done = result.is_ok();
+        self.audit.record(event).map_err(if is_done { incomplete } else { withheld })?;
         Ok(result)
     }
 }

@@ -9,6 +9,7 @@ use super::checks::{check_manager, check_state, makes_ciphertext};
 use super::handle::{Core, Kms};
 use super::record::{KeyRecord, VersionRecord};
 use super::registry::{Edit, LoadedKey, MAX_COMMIT_ATTEMPTS};
+use super::sealed::is_committed;
 use crate::audit::{Action, AuditEvent, ChangeId, Outcome};
 use crate::clock::Timestamp;
 use crate::context::EncryptionContext;
@@ -255,8 +256,10 @@ impl Kms {
             Some(id) => result.map_err(|error| in_custom_key_store(id, error)),
             None => result,
         };
-        let Progress { mut event, committed, .. } = progress;
-        if let Err(error) = &result {
+        let Progress { mut event, mut committed, .. } = progress;
+        committed |= result.as_ref().is_err_and(is_committed);
+        // The trail tells what became of the change: with the error of what comes after it, it was made all the same.
+        if let Some(error) = result.as_ref().err().filter(|_| !committed) {
             event.outcome = Outcome::Failure(error.kind());
             event.message = Some(error.to_string().into());
         }
@@ -337,12 +340,14 @@ pub(super) fn would_have_succeeded() -> Error {
     Error::new(ErrorKind::DryRun, "the request would have succeeded, but the DryRun option is set")
 }
 
-fn withheld(error: Error) -> Error {
+/// The error for a trail that does not take an event, so that nothing was done.
+pub(super) fn withheld(error: Error) -> Error {
     let text = "the audit trail cannot be written, so nothing was changed and no result is released";
     Error::new(ErrorKind::Audit, text).with_source(error)
 }
 
-fn incomplete(error: Error) -> Error {
+/// The error for a trail that does not take the outcome of a change that was made.
+pub(super) fn incomplete(error: Error) -> Error {
     let text = "the change was committed, but the audit trail is incomplete: its outcome could not be written";
     Error::new(ErrorKind::Audit, text).with_source(error)
 }

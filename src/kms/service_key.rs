@@ -3,10 +3,11 @@
 use super::call::{Progress, Question};
 use super::checks::check_manager;
 use super::handle::{Core, Kms};
-use super::pipeline::would_have_succeeded;
+use super::pipeline::{incomplete, withheld, would_have_succeeded};
 use super::record::{AliasRecord, KeyRecord, Rotation};
 use super::registry::{Edit, LoadedKey};
 use super::resolve::unknown;
+use super::sealed::is_committed;
 use crate::audit::{Action, AuditEvent, ChangeId, KeyResource, Outcome};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Principal, ServiceName};
@@ -86,7 +87,7 @@ impl Core {
         event.outcome = Outcome::Intent;
         let change = ChangeId::generate(&self.backend)?;
         event.change = Some(change);
-        self.audit.record(event.clone())?;
+        self.audit.record(event.clone()).map_err(withheld)?;
         let alias_record = AliasRecord { target: key_id, created: now, updated: now };
         let edits = vec![
             Edit::PutKey { record, expected: None },
@@ -97,14 +98,14 @@ impl Core {
             // Someone else was faster: the alias leads to that one's key.
             Err(CommitError::Conflict(_)) => {
                 event.outcome = Outcome::Failure(ErrorKind::Conflict);
-                self.audit.record(event)?;
+                self.audit.record(event).map_err(withheld)?;
                 return Ok(());
             }
             Err(CommitError::Failed(error)) => Err(error),
         };
-        event.outcome =
-            result.as_ref().map_or_else(|error: &Error| Outcome::Failure(error.kind()), |()| Outcome::Success);
-        self.audit.record(event)?;
+        let failure = result.as_ref().err().filter(|error| !is_committed(error)).map(Error::kind);
+        event.outcome = failure.map_or(Outcome::Success, Outcome::Failure);
+        self.audit.record(event).map_err(if failure.is_none() { incomplete } else { withheld })?;
         result
     }
 }

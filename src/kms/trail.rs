@@ -6,6 +6,7 @@ use std::path::Path;
 use super::chain_record::ChainRecord;
 use super::handle::{Core, Kms};
 use super::registry::{Edit, MAX_COMMIT_ATTEMPTS, chain_record_id};
+use super::sealed::is_committed;
 use crate::audit::{self, ChainId, ChainState, ChangeId, CheckpointVerifier, TrailReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretBytes;
@@ -18,9 +19,13 @@ impl Core {
             return self.registry.commit(&edits);
         };
         let body = chain.state(Some(change))?.to_bytes().map_err(Error::from)?;
-        let revision = self.commit_with_chain(record, &mut edits, &body)?;
-        chain.committed(change);
-        Ok(revision)
+        let done = self.commit_with_chain(record, &mut edits, &body);
+        match &done {
+            Ok(_) => chain.committed(change),
+            Err(CommitError::Failed(error)) if is_committed(error) => chain.committed(change),
+            Err(_) => {}
+        }
+        done
     }
 
     /// Notes in the store how far the trail has come, so that from now on a tail that is cut off before here shows.

@@ -2,8 +2,10 @@
 
 use super::grant_record::GrantRange;
 use super::handle::Core;
+use super::pipeline::{incomplete, withheld};
 use super::record::KeyRecord;
 use super::registry::{Edit, MAX_COMMIT_ATTEMPTS};
+use super::sealed::is_committed;
 use super::tombstone::Tombstone;
 use crate::audit::{Action, AuditEvent, ChangeId, KeyResource, Outcome};
 use crate::clock::Timestamp;
@@ -115,38 +117,49 @@ impl Core {
         account: AccountId,
         key_id: KeyId,
         now: Timestamp,
-        mut decide: impl FnMut(&KeyRecord, Revision) -> Result<Option<Vec<Edit>>>,
+        decide: impl FnMut(&KeyRecord, Revision) -> Result<Option<Vec<Edit>>>,
     ) -> Result<bool> {
         let mut event = AuditEvent::new(now, action, Principal::root(account));
         event.keys[0] = Some(KeyResource { account, key_id });
         event.outcome = Outcome::Intent;
         let change = ChangeId::generate(&self.backend)?;
         event.change = Some(change);
-        let mut announced = false;
+        let mut intent = Some(event.clone());
+        let result = self.commit_what_is_due((account, key_id), change, &mut intent, decide);
+        if intent.is_some() {
+            return result; // never announced
+        }
+        event.outcome = match &result {
+            Ok(true) => Outcome::Success,
+            Ok(false) => Outcome::Failure(ErrorKind::Conflict),
+            Err(error) if is_committed(error) => Outcome::Success,
+            Err(error) => Outcome::Failure(error.kind()),
+        };
+        let unrecorded = if event.outcome == Outcome::Success { incomplete } else { withheld };
+        self.audit.record(event).map_err(unrecorded)?;
+        result
+    }
+
+    /// Announces by the intent what is due once there is something, and commits it. An intent that was announced is taken.
+    fn commit_what_is_due(
+        &self,
+        (account, key_id): (AccountId, KeyId),
+        change: ChangeId,
+        intent: &mut Option<AuditEvent>,
+        mut decide: impl FnMut(&KeyRecord, Revision) -> Result<Option<Vec<Edit>>>,
+    ) -> Result<bool> {
         for _ in 0..MAX_COMMIT_ATTEMPTS {
             let Some(key) = self.registry.key(account, key_id)? else { break };
             let Some(edits) = decide(&key.0.value.record, key.0.revision)? else { break };
-            if !announced {
-                self.audit.record(event.clone())?;
-                announced = true;
+            if let Some(announced) = intent.clone() {
+                self.audit.record(announced).map_err(withheld)?;
+                *intent = None;
             }
             match self.commit(edits, change) {
-                Ok(_) => {
-                    event.outcome = Outcome::Success;
-                    self.audit.record(event)?;
-                    return Ok(true);
-                }
+                Ok(_) => return Ok(true),
                 Err(CommitError::Conflict(_)) => std::thread::yield_now(),
-                Err(CommitError::Failed(error)) => {
-                    event.outcome = Outcome::Failure(error.kind());
-                    self.audit.record(event)?;
-                    return Err(error);
-                }
+                Err(CommitError::Failed(error)) => return Err(error),
             }
-        }
-        if announced {
-            event.outcome = Outcome::Failure(ErrorKind::Conflict);
-            self.audit.record(event)?;
         }
         Ok(false)
     }

@@ -2,6 +2,7 @@
 
 mod access_policies;
 mod accounts;
+mod after_commit;
 #[cfg(feature = "tokio")]
 mod async_io;
 #[cfg(feature = "sqlite")]

@@ -2,6 +2,7 @@
 //! whatever fails at first; and what was never a key leaves nothing there.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -26,6 +27,17 @@ struct Vault {
     held: Mutex<BTreeMap<u8, SecretBytes>>,
     made: AtomicU8,
     is_down: AtomicBool,
+    meanwhile: Mutex<Meanwhile>,
+}
+
+/// What happens elsewhere while the vault makes the next key.
+#[derive(Default)]
+struct Meanwhile(Option<Box<dyn FnOnce() + Send>>);
+
+impl fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Meanwhile(..)")
+    }
 }
 
 impl Vault {
@@ -98,6 +110,8 @@ impl MaterialGenerator for VaultProvider {
         let made = self.software.generator().expect("it makes keys").generate(backend, binding)?;
         let handle = self.vault.made.fetch_add(1, Ordering::SeqCst);
         self.vault.held.lock().expect("nobody panics").insert(handle, made.kept);
+        let meanwhile = self.vault.meanwhile.lock().expect("nobody panics").0.take();
+        meanwhile.into_iter().for_each(|happens| happens());
         Ok(GeneratedMaterial::secret(SecretBytes::copy_of(&[handle])))
     }
 }
@@ -222,6 +236,9 @@ fn a_trail_that_fails_after_a_deletion_keeps_no_material_in_a_provider() -> Resu
     let report = kms.run_maintenance()?;
     assert_eq!((report.deleted.len(), report.failed.len(), report.unfinished.len()), (0, 1, 1));
     assert_eq!(report.unfinished[0].kind(), ErrorKind::Audit);
+    for error in [&report.unfinished[0], &report.failed[0].1] {
+        assert!(error.to_string().contains("was committed"), "{error}");
+    }
     assert_eq!(kms.describe_key(key).expect_err("that was committed").kind(), ErrorKind::NotFound);
     assert_eq!(world.vault.count(), 0);
     world.trail.forgets.store(false, Ordering::SeqCst);
@@ -322,6 +339,33 @@ fn a_key_that_rotates_stays_with_its_provider() -> Result<()> {
         assert!(kms.run_maintenance()?.is_complete());
         assert_eq!(world.vault.count(), 0);
     }
+    Ok(())
+}
+
+#[test]
+fn a_rotation_that_was_announced_and_then_fails_has_an_outcome() -> Result<()> {
+    let world = World::new();
+    let process = || {
+        let mut provider = VaultProvider::new(&world.vault);
+        (provider.origin, provider.capabilities.rotates) = (Origin::Kms, true);
+        let builder = Kms::builder().store(Arc::clone(&world.store), RootKey::from_bytes(&[7; 32]));
+        builder.clock(Arc::clone(&world.clock)).audit(Arc::clone(&world.trail)).provider(provider).build()
+    };
+    let (kms, other) = (process()?, process()?);
+    let key = kms.create_key(CreateKeyRequest::default().provider("vault"))?.key_id();
+    kms.enable_key_rotation(key, RotationPeriod::from_days(90)?)?;
+    world.clock.advance_days(90);
+    // Another change comes first, and when the rotation is tried again the vault does not answer.
+    let vault = Arc::clone(&world.vault);
+    let meanwhile = move || {
+        other.update_key_description(key, "changed").expect("nobody else is there");
+        vault.is_down.store(true, Ordering::SeqCst);
+    };
+    world.vault.meanwhile.lock().expect("nobody panics").0 = Some(Box::new(meanwhile));
+    assert_eq!(kms.run_maintenance()?.failed.len(), 1);
+    let told = world.trail.trail.events().into_iter().filter(|event| event.action == Action::RotateKey);
+    let told: Vec<_> = told.map(|event| (event.change.is_some(), event.outcome)).collect();
+    assert_eq!(told, [(true, Outcome::Intent), (true, Outcome::Failure(ErrorKind::KeyUnavailable))]);
     Ok(())
 }
 

@@ -7,6 +7,17 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::seal::IdentityKey;
 use crate::store::{Anchor, AnchorPoint, Revision, StoreId};
 
+/// What follows from a commit that happened could not be done: the source of an error that does not mean that nothing was
+/// changed.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct Committed(Error);
+
+/// Whether what was asked for was committed, although there is an error.
+pub(in crate::kms) fn is_committed(error: &Error) -> bool {
+    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<Committed>)
+}
+
 /// The anchor of a store, if it has one.
 pub(super) struct Witness {
     store: StoreId,
@@ -61,7 +72,7 @@ impl Witness {
         anchor.advance(&AnchorPoint { store: self.store, revision: mark.revision, digest }).map_err(|error| {
             let text =
                 format!("what was committed is on the disk, but the anchor of the store could not be moved: {error}");
-            Error::new(ErrorKind::Store, text).with_source(error)
+            Error::new(ErrorKind::Store, text).with_source(Committed(error))
         })
     }
 

@@ -10,8 +10,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{AliasArn, AliasName, KeyArn, KeyManager, KeyState, Origin, SpecClass, check_usage};
 use crate::kms::handle::{Core, Kms};
+use crate::kms::pipeline::{incomplete, withheld};
 use crate::kms::record::{KeyRecord, VersionRecord};
 use crate::kms::registry::Edit;
+use crate::kms::sealed::is_committed;
 use crate::kms::service_key::service_of;
 use crate::policy::PolicyDocument;
 use crate::secret::SecretBytes;
@@ -29,7 +31,8 @@ impl Kms {
     /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`InvalidExport`](ErrorKind::InvalidExport), with an
     /// [`ExportError`] as its source, if the file does not open; [`AlreadyExists`](ErrorKind::AlreadyExists) if a key or an
     /// alias is there already; [`InvalidState`](ErrorKind::InvalidState) for a key that was deleted here;
-    /// [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if material does not fit its key.
+    /// [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if material does not fit its key;
+    /// [`Audit`](ErrorKind::Audit) if the audit trail cannot be written. It says whether the keys came in.
     pub fn import_keys(&self, file: &[u8], identity: &ExportIdentity) -> Result<Vec<KeyArn>> {
         self.check_authority("import_keys")?;
         let (_, payload) = file::open(&self.core.backend, file, identity)?;
@@ -75,7 +78,7 @@ impl Kms {
         event.parameters.push(("keys", u64::try_from(arns.len()).unwrap_or(u64::MAX).into()));
         event.change = Some(change);
         event.outcome = Outcome::Intent;
-        self.core.audit.record(event.clone())?;
+        self.core.audit.record(event.clone()).map_err(withheld)?;
         let committed = self.core.commit(edits, change).map_err(|error| match error {
             CommitError::Conflict(_) => {
                 let text = "somebody else made one of the keys or aliases meanwhile; nothing was imported";
@@ -83,15 +86,15 @@ impl Kms {
             }
             CommitError::Failed(error) => error,
         });
-        event.outcome = committed.as_ref().map_or_else(|error| Outcome::Failure(error.kind()), |_| Outcome::Success);
-        self.core.audit.record(event)?;
-        committed?;
-        for arn in arns {
+        let failure = committed.as_ref().err().filter(|error| !is_committed(error)).map(Error::kind);
+        event.outcome = failure.map_or(Outcome::Success, Outcome::Failure);
+        self.core.audit.record(event).map_err(if failure.is_none() { incomplete } else { withheld })?;
+        for arn in arns.iter().filter(|_| failure.is_none()) {
             let mut event = AuditEvent::new(now, Action::ImportKeys, self.principal.clone());
             event.keys[0] = Some(KeyResource { account: arn.account(), key_id: arn.id() });
-            self.core.audit.record(event)?;
+            self.core.audit.record(event).map_err(incomplete)?;
         }
-        Ok(())
+        committed.map(drop)
     }
 }
 
