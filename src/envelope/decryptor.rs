@@ -214,11 +214,12 @@ impl EnvelopeDecryptor {
 
 /// Opens frames on several threads, if there are enough of them. Returns how many bytes of the message they were.
 fn open_shares(opener: &mut Opener, bytes: &[u8], plaintext: &mut Vec<u8>) -> usize {
-    if opener.step().is_none() {
+    let room = opener.shared_plaintext(bytes.len());
+    if room == 0 {
         return 0;
     }
     let start = plaintext.len();
-    plaintext.resize(start + opener.regular_plaintext(bytes.len()), 0);
+    plaintext.resize(start + room, 0);
     let frames = opener.open_shares(bytes, &mut plaintext[start..]);
     let (opened, consumed) = opener.regular_lengths(frames);
     plaintext.truncate(start + opened);

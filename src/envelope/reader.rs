@@ -69,8 +69,14 @@ impl<R: io::Read> EnvelopeReader<R> {
     /// Opens a step of frames on several threads, if that is asked for: into `output` if it fits there, else into the
     /// buffer. Returns how many bytes are in `output`, or `None` if the next frame must be opened by itself.
     fn open_step(&mut self, output: &mut [u8]) -> Result<Option<usize>, ReadError> {
-        let Some((plaintext_length, encoded_length)) = self.opener.step() else { return Ok(None) };
+        let Some((step, encoded_length)) = self.opener.step() else { return Ok(None) };
         self.input.fill_to(&mut self.inner, encoded_length)?;
+        // Room is made for what came, and for that only if it is shared out: at the end of a message it is opened frame by
+        // frame.
+        let plaintext_length = self.opener.shared_plaintext(self.input.bytes().len()).min(step);
+        if plaintext_length == 0 {
+            return Ok(None);
+        }
         let fits = plaintext_length <= output.len();
         let plaintext = if fits {
             &mut output[..plaintext_length]

@@ -194,10 +194,11 @@ impl Opener {
         opened
     }
 
-    /// Bytes of plaintext in the regular frames that could lie whole in so many bytes.
-    pub(crate) fn regular_plaintext(&self, bytes: usize) -> usize {
+    /// Bytes of plaintext that [`Opener::open_shares`] could open of so many bytes: none if they are too few to be shared out.
+    pub(crate) fn shared_plaintext(&self, bytes: usize) -> usize {
         let (frame_length, encoded_length) = self.regular_lengths(1);
-        bytes / encoded_length * frame_length
+        let frames = bytes / encoded_length;
+        if self.parallelism.divides(frames, frame_length) { frames * frame_length } else { 0 }
     }
 
     /// Bytes of plaintext and of the message that so many regular frames have, which are in memory.

@@ -1,6 +1,7 @@
 //! All ways of reading a message give the same answer, and all ways of writing the same message.
 
 use std::io::{Cursor, Read, Write};
+use std::time::{Duration, Instant};
 
 use strongroom::envelope::{CommitmentPolicy, EnvelopeBuilder, SignaturePolicy};
 use strongroom::message::{AlgorithmSuite, MessageError};
@@ -170,6 +171,23 @@ fn the_first_bad_frame_in_order_is_named_by_any_number_of_threads() {
             }
         }
     }
+}
+
+/// Frames that are too few for the threads are opened one by one, and each must cost what one costs.
+#[test]
+fn several_threads_read_small_frames_as_fast_as_one() -> Result<(), Box<dyn std::error::Error>> {
+    let text = plaintext(1 << 16);
+    let message = builder(AlgorithmSuite::default()).build()?.encrypt(&text, &none())?;
+    let time = |threads| {
+        let envelope = builder(AlgorithmSuite::default()).threads(threads).build()?;
+        let start = Instant::now();
+        assert!(read(&envelope, &message, 8192).1.as_ref() == Ok(&text));
+        assert!(push(&envelope, &message, message.len()).1.as_ref() == Ok(&text));
+        Ok::<_, Error>(start.elapsed())
+    };
+    let (one, two) = (time(1)?, time(2)?);
+    assert!(two < 20 * one + Duration::from_secs(1), "{one:?} with one thread, {two:?} with two");
+    Ok(())
 }
 
 #[test]

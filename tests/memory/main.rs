@@ -45,6 +45,7 @@ fn memory() -> Result<()> {
     the_witness_sees_what_is_not_wiped();
     secrets_are_wiped()?;
     streams_take_bounded_memory()?;
+    a_short_message_takes_little_memory_with_many_threads()?;
     a_hostile_header_takes_bounded_memory();
     Ok(())
 }
@@ -175,6 +176,21 @@ fn pump(envelope: &Envelope, length: u64) -> io::Result<u64> {
         sealing.join().expect("the work does not panic")?;
         Ok(opened)
     })
+}
+
+/// Threads could hold 64 MiB of frames, and what a message says of its frame length would make it 4 GiB.
+fn a_short_message_takes_little_memory_with_many_threads() -> Result<()> {
+    let keyring = RawAesKeyring::new("n", "k", SecretBytes::zeroed(32))?;
+    let envelope = Envelope::builder(keyring).frame_length(16 << 20).threads(64).build()?;
+    let none = EncryptionContext::new();
+    let message = envelope.encrypt(b"short", &none)?;
+    let (text, peak) = WITNESS.peak_above_start(|| {
+        let reader = envelope.reader(&message[..], &none).map_err(io::Error::other)?;
+        io::read_to_string(reader)
+    });
+    assert_eq!(text.expect("it is whole"), "short");
+    assert!(peak < 65_536, "{peak} bytes");
+    Ok(())
 }
 
 /// A header may claim gigabytes; nothing is set aside for what is not there.
