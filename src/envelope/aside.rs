@@ -21,6 +21,11 @@ impl<T: Send + 'static> Aside<T> {
         Self::Here(Box::new(value))
     }
 
+    /// Ends it: something else failed.
+    pub(super) fn give_up(&mut self) {
+        *self = Self::Failed(None);
+    }
+
     /// Starts work on the value, which is here: if it is big, on a thread for blocking work, unless there is no runtime
     /// that has any.
     pub(super) fn start(&mut self, is_big: bool, work: fn(&mut T) -> Result<()>) {

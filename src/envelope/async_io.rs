@@ -172,12 +172,9 @@ impl<W: AsyncWrite + Unpin> AsyncEnvelopeWriter<W> {
         self.sealing.start(held >= BIG, Sealing::seal);
         self.poll_drain(cx).map_ok(|_| ())
     }
-}
 
-impl<W: AsyncWrite + Unpin> AsyncWrite for AsyncEnvelopeWriter<W> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, plaintext: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let sealing = ready!(this.poll_drain(cx))?;
+    fn poll_take_in(&mut self, cx: &mut Context<'_>, plaintext: &[u8]) -> Poll<io::Result<usize>> {
+        let sealing = ready!(self.poll_drain(cx))?;
         if sealing.encryptor.is_none() {
             return Poll::Ready(Err(io::Error::other(finished_before())));
         }
@@ -187,25 +184,49 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for AsyncEnvelopeWriter<W> {
         let taken = plaintext.len().min(CHUNK - sealing.plaintext.len());
         sealing.plaintext.extend_from_slice(&plaintext[..taken]);
         if sealing.plaintext.len() == CHUNK {
-            this.sealing.start(true, Sealing::seal);
+            self.sealing.start(true, Sealing::seal);
         }
         Poll::Ready(Ok(taken))
     }
 
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if ready!(self.poll_drain(cx))?.encryptor.is_some() {
+            // A signature takes its time whatever the length.
+            self.sealing.start(true, Sealing::finish);
+            ready!(self.poll_drain(cx))?;
+        }
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+
+    /// Whatever failed, the message cannot go on: the inner writer may have lost a part of it.
+    fn give_up_on_error<T>(&mut self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(_)) = polled {
+            self.sealing.give_up();
+        }
+        polled
+    }
+}
+
+impl<W: AsyncWrite + Unpin> AsyncWrite for AsyncEnvelopeWriter<W> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, plaintext: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = this.poll_take_in(cx, plaintext);
+        this.give_up_on_error(polled)
+    }
+
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        ready!(this.poll_seal(cx))?;
-        Pin::new(&mut this.inner).poll_flush(cx)
+        let polled = match this.poll_seal(cx) {
+            Poll::Ready(Ok(())) => Pin::new(&mut this.inner).poll_flush(cx),
+            polled => polled,
+        };
+        this.give_up_on_error(polled)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if ready!(this.poll_drain(cx))?.encryptor.is_some() {
-            // A signature takes its time whatever the length.
-            this.sealing.start(true, Sealing::finish);
-            ready!(this.poll_drain(cx))?;
-        }
-        Pin::new(&mut this.inner).poll_shutdown(cx)
+        let polled = this.poll_end(cx);
+        this.give_up_on_error(polled)
     }
 }
 

@@ -98,7 +98,10 @@ impl EnvelopeDecryptor {
     /// # Errors
     /// As [`Envelope::reader`] and reading from it.
     pub fn update(&mut self, message: &[u8], plaintext: &mut Vec<u8>) -> Result<()> {
-        let result = self.take_in(message, plaintext);
+        let result = match self.state {
+            State::Failed => Err(failed_before()),
+            State::Header(_) | State::Body(..) => self.take_in(message, plaintext),
+        };
         if result.is_err() {
             self.give_up();
         }

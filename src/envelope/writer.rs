@@ -71,7 +71,10 @@ impl<W: io::Write> io::Write for EnvelopeWriter<W> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+        if self.sealer.is_none() {
+            return Err(io::Error::other(failed_before()));
+        }
+        self.inner.flush().inspect_err(|_| self.sealer = None)
     }
 }
 

@@ -183,6 +183,72 @@ fn a_writer_that_is_dropped_leaves_no_whole_message() -> Outcome {
     })
 }
 
+/// What an inner writer is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    Write,
+    Flush,
+    Shutdown,
+}
+
+/// Fails at one kind of call, once, and after that takes everything: as a file does that lost what it held back.
+struct Failing {
+    at: Call,
+    /// Calls that go well before.
+    good: usize,
+    failed: bool,
+}
+
+impl Failing {
+    fn answer(&mut self, call: Call) -> io::Result<()> {
+        if call == self.at && self.good == 0 && !self.failed {
+            self.failed = true;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.good -= usize::from(call == self.at && self.good > 0);
+        Ok(())
+    }
+}
+
+impl AsyncWrite for Failing {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(self.answer(Call::Write).map(|()| bytes.len()))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.answer(Call::Flush))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.answer(Call::Shutdown))
+    }
+}
+
+#[test]
+fn a_writer_that_failed_stays_failed() -> Outcome {
+    run(async {
+        let envelope = Envelope::new(keyring());
+        for (at, good) in [(Call::Write, 1), (Call::Write, 2), (Call::Flush, 0), (Call::Shutdown, 0)] {
+            let sink = Failing { at, good, failed: false };
+            let mut writer = envelope.async_writer(sink, &none()).await?;
+            let mut outcome = Ok(());
+            for call in [Call::Write, Call::Flush, Call::Write, Call::Shutdown] {
+                outcome = outcome.and(match call {
+                    Call::Write => writer.write_all(&plaintext(200_000)).await,
+                    Call::Flush => writer.flush().await,
+                    Call::Shutdown => writer.shutdown().await,
+                });
+            }
+            assert_eq!(outcome.map_err(|error| error.kind()), Err(io::ErrorKind::StorageFull), "{at:?}");
+            assert!(writer.get_ref().failed);
+            writer.write(b"more").await.expect_err("given up");
+            writer.flush().await.expect_err("given up");
+            writer.shutdown().await.expect_err("a message that is not whole");
+        }
+        Ok(())
+    })
+}
+
 #[test]
 fn a_context_that_is_reproduced_is_compared() -> Outcome {
     run(async {

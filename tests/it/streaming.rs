@@ -284,9 +284,36 @@ fn a_writer_that_failed_stays_failed() -> Result<()> {
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     let error = writer.write_all(&plaintext(1)).expect_err("given up").downcast::<Error>().expect("ours");
     assert_eq!(error.kind(), ErrorKind::Io);
+    writer.flush().expect_err("given up");
     assert_eq!(writer.finish().map(|_| ()).unwrap_err().kind(), ErrorKind::Io);
     let writer = envelope.writer(Full(header + 20), &none())?;
     assert_eq!(writer.finish().map(|_| ()).unwrap_err().kind(), ErrorKind::Io);
+    Ok(())
+}
+
+/// Holds all back until it is flushed, and then loses it once.
+#[derive(Default)]
+struct Forgetful(Option<Vec<u8>>);
+
+impl Write for Forgetful {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.get_or_insert_default().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.0.take().is_some() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+#[test]
+fn a_writer_that_could_not_be_flushed_stays_failed() -> Result<()> {
+    let mut writer = envelope(16).writer(Forgetful::default(), &none())?;
+    writer.write_all(&plaintext(40)).expect("it is held back");
+    assert_eq!(writer.flush().expect_err("lost").kind(), io::ErrorKind::StorageFull);
+    writer.flush().expect_err("given up");
+    writer.write_all(&plaintext(40)).expect_err("given up");
+    assert_eq!(writer.finish().map(drop).unwrap_err().kind(), ErrorKind::Io);
     Ok(())
 }
 

@@ -213,7 +213,7 @@ fn after_an_error_nothing_goes_on() -> Result<()> {
     let mut released = Vec::new();
     assert!(decryptor.update(&message, &mut released).is_err());
     assert!(decryptor.header().is_none());
-    assert_eq!(decryptor.update(&[], &mut released).map_err(|error| error.kind()), Ok(()));
+    assert!(decryptor.update(&[], &mut released).is_err());
     assert!(decryptor.update(&message[..last], &mut released).is_err());
     assert_eq!(decryptor.finish(&mut released).map_err(|error| error.kind()).err(), Some(ErrorKind::Io));
     Ok(())
