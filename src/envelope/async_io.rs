@@ -10,10 +10,11 @@ use zeroize::Zeroizing;
 
 use super::aside::{Aside, run_aside};
 use super::encryptor::failed_before;
+use super::reader::as_io;
 use super::{Envelope, EnvelopeDecryptor, EnvelopeEncryptor};
 use crate::context::EncryptionContext;
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::{Header, MessageError};
+use crate::message::Header;
 
 /// Bytes that are taken in at a time.
 const CHUNK: usize = 256 << 10;
@@ -348,13 +349,4 @@ fn make_room(plaintext: &mut Zeroizing<Vec<u8>>, bytes: usize) {
 
 fn finished_before() -> Error {
     Error::new(ErrorKind::Io, "the message was ended before")
-}
-
-fn as_io(error: Error) -> io::Error {
-    let truncated = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<MessageError>());
-    let kind = match truncated {
-        Some(MessageError::Truncated { .. }) => io::ErrorKind::UnexpectedEof,
-        _ => io::ErrorKind::InvalidData,
-    };
-    io::Error::new(kind, error)
 }

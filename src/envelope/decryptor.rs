@@ -4,8 +4,7 @@ use std::fmt;
 
 use super::Envelope;
 use super::encryptor::failed_before;
-use super::opening::{self, KnownContext};
-use super::policy::Release;
+use super::opening::KnownContext;
 use crate::context::EncryptionContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Header, HeaderParser, MessageError, Opener};
@@ -210,8 +209,7 @@ impl EnvelopeDecryptor {
             Known::Expected(context) => KnownContext::Expected(context),
             Known::Reproduced(context) => KnownContext::Reproduced(context),
         };
-        let Envelope { config, manager } = &self.envelope;
-        opening::start_reading(config, &**manager, header, known, Release::Streamed)
+        self.envelope.start_streaming(header, known)
     }
 }
 

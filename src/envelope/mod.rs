@@ -62,7 +62,7 @@ pub use writer::EnvelopeWriter;
 use crate::context::EncryptionContext;
 use crate::crypto::CryptoBackend;
 use crate::error::Result;
-use crate::message::{self, Header, HeaderParser, Limits};
+use crate::message::{self, Header, HeaderParser, Limits, Opener};
 use config::Config;
 use opening::KnownContext;
 use policy::Release;
@@ -225,38 +225,7 @@ impl Envelope {
     /// As [`Envelope::decrypt`] for what concerns the header, and [`ErrorKind::Io`](crate::ErrorKind::Io) if `inner`
     /// cannot be read.
     pub fn reader<R: io::Read>(&self, inner: R, expect_context: &EncryptionContext) -> Result<EnvelopeReader<R>> {
-        EnvelopeReader::start(inner, &self.config.limits, |header| {
-            opening::start_reading(
-                &self.config,
-                &*self.manager,
-                header,
-                KnownContext::Expected(expect_context),
-                Release::Streamed,
-            )
-        })
-    }
-
-    /// Opens a message that `inner` holds, from its start to its end, to read any part of its plaintext without the others.
-    /// What that authenticates, and what not, stands at [`RandomAccessReader`].
-    ///
-    /// # Errors
-    /// As [`Envelope::reader`]; and [`MessagePolicy`](crate::ErrorKind::MessagePolicy) for a signed message, of whatever
-    /// policy, as its signature says nothing until all was read; and
-    /// [`InvalidMessage`](crate::ErrorKind::InvalidMessage) for one whose body is in one piece.
-    pub fn random_access_reader<R: io::Read + io::Seek>(
-        &self,
-        inner: R,
-        expect_context: &EncryptionContext,
-    ) -> Result<RandomAccessReader<R>> {
-        RandomAccessReader::start(inner, &self.config.limits, |header| {
-            opening::start_reading(
-                &self.config,
-                &*self.manager,
-                header,
-                KnownContext::Expected(expect_context),
-                Release::Streamed,
-            )
-        })
+        self.read(inner, KnownContext::Expected(expect_context))
     }
 
     /// Starts to read a message whose header leaves out a part of its context: see
@@ -270,15 +239,16 @@ impl Envelope {
         inner: R,
         reproduced: &EncryptionContext,
     ) -> Result<EnvelopeReader<R>> {
-        EnvelopeReader::start(inner, &self.config.limits, |header| {
-            opening::start_reading(
-                &self.config,
-                &*self.manager,
-                header,
-                KnownContext::Reproduced(reproduced),
-                Release::Streamed,
-            )
-        })
+        self.read(inner, KnownContext::Reproduced(reproduced))
+    }
+
+    fn read<R: io::Read>(&self, inner: R, known: KnownContext<'_>) -> Result<EnvelopeReader<R>> {
+        EnvelopeReader::start(inner, &self.config.limits, |header| self.start_streaming(header, known))
+    }
+
+    /// Gets the data key of a message that is read piece by piece, and verifies its header.
+    fn start_streaming(&self, header: &Header, known: KnownContext<'_>) -> Result<Opener> {
+        opening::start_reading(&self.config, &*self.manager, header, known, Release::Streamed)
     }
 }
 

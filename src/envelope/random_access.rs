@@ -5,6 +5,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use zeroize::Zeroizing;
 
+use super::Envelope;
+use super::opening::KnownContext;
+use super::reader::as_io;
+use crate::context::EncryptionContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Header, HeaderParser, Limits, MessageError, Opener, prepare};
 
@@ -15,11 +19,12 @@ const FIRST_READ: usize = 8 * 1024;
 ///
 /// What is authentic: the header; the length of the plaintext, by the final frame, which is opened at the start; and every
 /// byte that is read, with its place. What is **not** looked at: all other frames. A message of which a frame that nobody
-/// reads was altered seems sound here; [`Envelope::decrypt`](super::Envelope::decrypt) and
-/// [`Envelope::reader`](super::Envelope::reader) tell.
+/// reads was altered seems sound here; [`Envelope::decrypt`] and
+/// [`Envelope::reader`] tell.
 ///
-/// Made by [`Envelope::random_access_reader`](super::Envelope::random_access_reader). Holds one frame. After an error the
-/// position is where it was.
+/// Made by [`Envelope::random_access_reader`]. Holds one frame. Errors
+/// come as [`io::Error`] with an [`Error`] inside, of the kinds of an [`EnvelopeReader`](super::EnvelopeReader) or, if `inner`
+/// failed, of its kind. After one the position is where it was, and reading may go on.
 ///
 /// # Examples
 /// ```
@@ -51,6 +56,41 @@ pub struct RandomAccessReader<R> {
     /// The number of the frame that was opened last, from 0, and its plaintext.
     held: Option<(u64, Zeroizing<Vec<u8>>)>,
     encoded: Vec<u8>,
+}
+
+impl Envelope {
+    /// Opens a message that `inner` holds, from its start to its end, to read any part of its plaintext without the others.
+    /// What that authenticates, and what not, stands at [`RandomAccessReader`].
+    ///
+    /// # Errors
+    /// As [`Envelope::reader`]; and [`MessagePolicy`](ErrorKind::MessagePolicy) for a signed message, of whatever policy, as
+    /// its signature says nothing until all was read; and [`InvalidMessage`](ErrorKind::InvalidMessage) for one whose body is
+    /// in one piece.
+    pub fn random_access_reader<R: Read + Seek>(
+        &self,
+        inner: R,
+        expect_context: &EncryptionContext,
+    ) -> Result<RandomAccessReader<R>> {
+        self.read_anywhere(inner, KnownContext::Expected(expect_context))
+    }
+
+    /// The same for a message whose header leaves out a part of its context: see
+    /// [`Envelope::decrypt_with_reproduced_context`].
+    ///
+    /// # Errors
+    /// As [`Envelope::random_access_reader`] and, for what concerns the context,
+    /// [`Envelope::decrypt_with_reproduced_context`].
+    pub fn random_access_reader_with_reproduced_context<R: Read + Seek>(
+        &self,
+        inner: R,
+        reproduced: &EncryptionContext,
+    ) -> Result<RandomAccessReader<R>> {
+        self.read_anywhere(inner, KnownContext::Reproduced(reproduced))
+    }
+
+    fn read_anywhere<R: Read + Seek>(&self, inner: R, known: KnownContext<'_>) -> Result<RandomAccessReader<R>> {
+        RandomAccessReader::start(inner, &self.config.limits, |header| self.start_streaming(header, known))
+    }
 }
 
 impl<R: Read + Seek> RandomAccessReader<R> {
@@ -179,8 +219,4 @@ fn read_header(inner: &mut impl Read, limits: &Limits) -> Result<Header> {
 
 fn cannot_read(error: io::Error) -> Error {
     Error::new(ErrorKind::Io, format!("the message cannot be read: {error}")).with_source(error)
-}
-
-fn as_io(error: Error) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use zeroize::Zeroizing;
 
-use super::Envelope;
+use super::{Envelope, EnvelopeReader};
 use crate::context::{EncryptionContext, RESERVED_CONTEXT_PREFIX};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -44,19 +44,44 @@ impl Envelope {
         to: &Self,
         output: W,
     ) -> Result<W> {
-        let mut reader = self.reader(message, expect_context)?;
-        // The public key of a signed message belongs to its signature.
-        let shown = reader.header().context();
-        let context = shown.iter().filter(|(name, _)| !name.starts_with(RESERVED_CONTEXT_PREFIX)).collect();
-        let mut writer = to.writer(output, &context)?;
-        let mut buffer = Zeroizing::new(vec![0; STEP]);
-        loop {
-            match io::Read::read(&mut reader, &mut buffer) {
-                Ok(0) => return writer.finish(),
-                Ok(length) => io::Write::write_all(&mut writer, &buffer[..length]).map_err(unwrapped)?,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(unwrapped(error)),
-            }
+        move_plaintext(self.reader(message, expect_context)?, &EncryptionContext::new(), to, output)
+    }
+
+    /// The same for a message whose header leaves out a part of its context, which the caller brings: see
+    /// [`Envelope::decrypt_with_reproduced_context`]. The new message has the whole context, and `to` says what its header
+    /// leaves out.
+    ///
+    /// # Errors
+    /// As [`Envelope::re_encrypt`] and, for what concerns the context, [`Envelope::decrypt_with_reproduced_context`].
+    pub fn re_encrypt_with_reproduced_context<R: io::Read, W: io::Write>(
+        &self,
+        message: R,
+        reproduced: &EncryptionContext,
+        to: &Self,
+        output: W,
+    ) -> Result<W> {
+        move_plaintext(self.reader_with_reproduced_context(message, reproduced)?, reproduced, to, output)
+    }
+}
+
+/// Writes what a reader gives as a message of an envelope, with the context of its header and some pairs beside it.
+fn move_plaintext<R: io::Read, W: io::Write>(
+    mut reader: EnvelopeReader<R>,
+    beside: &EncryptionContext,
+    to: &Envelope,
+    output: W,
+) -> Result<W> {
+    // The public key of a signed message belongs to its signature.
+    let pairs = reader.header().context().iter().chain(beside.iter());
+    let context = pairs.filter(|(name, _)| !name.starts_with(RESERVED_CONTEXT_PREFIX)).collect();
+    let mut writer = to.writer(output, &context)?;
+    let mut buffer = Zeroizing::new(vec![0; STEP]);
+    loop {
+        match io::Read::read(&mut reader, &mut buffer) {
+            Ok(0) => return writer.finish(),
+            Ok(length) => io::Write::write_all(&mut writer, &buffer[..length]).map_err(unwrapped)?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(unwrapped(error)),
         }
     }
 }

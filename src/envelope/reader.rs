@@ -150,7 +150,7 @@ impl<R: io::Read> io::Read for EnvelopeReader<R> {
     /// Copies least if `output` has room for a whole frame.
     fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
         if let Some(error) = &self.failed {
-            return Err(as_io(error.clone()));
+            return Err(as_io(error.clone().into()));
         }
         let mut length = self.hand_out(output);
         while length == 0 && !output.is_empty() && !self.opener.is_done() {
@@ -161,7 +161,7 @@ impl<R: io::Read> io::Read for EnvelopeReader<R> {
                 Err(ReadError::Message(error)) => {
                     self.failed = Some(error.clone());
                     self.plaintext.zeroize();
-                    return Err(as_io(error));
+                    return Err(as_io(error.into()));
                 }
             };
         }
@@ -263,10 +263,13 @@ impl From<ReadError> for Error {
     }
 }
 
-fn as_io(error: MessageError) -> io::Error {
-    let kind = match error {
-        MessageError::Truncated { .. } => io::ErrorKind::UnexpectedEof,
-        _ => io::ErrorKind::InvalidData,
+/// An error as those get it who read: of the message, or of what it is read from.
+pub(super) fn as_io(error: Error) -> io::Error {
+    let source = std::error::Error::source(&error);
+    let kind = match source.and_then(|source| source.downcast_ref()) {
+        Some(MessageError::Truncated { .. }) => io::ErrorKind::UnexpectedEof,
+        Some(_) => io::ErrorKind::InvalidData,
+        None => source.and_then(|source| source.downcast_ref()).map_or(io::ErrorKind::Other, io::Error::kind),
     };
-    io::Error::new(kind, Error::from(error))
+    io::Error::new(kind, error)
 }

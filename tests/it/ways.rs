@@ -1,11 +1,17 @@
 //! All ways of reading a message give the same answer, and all ways of writing the same message.
 
-use std::io::{Cursor, Read, Write};
+use std::cell::Cell;
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
-use strongroom::envelope::{CommitmentPolicy, EnvelopeBuilder, SignaturePolicy};
-use strongroom::message::{AlgorithmSuite, MessageError};
-use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Result};
+use strongroom::envelope::{
+    CachingMaterialsManager, CommitmentPolicy, DefaultMaterialsManager, EnvelopeBuilder, RequiredContextManager,
+    SignaturePolicy,
+};
+use strongroom::message::{AlgorithmSuite, Header, MessageError};
+use strongroom::{
+    CreateKeyRequest, EncryptionContext, Envelope, Error, ErrorKind, Kms, KmsKeyring, MultiKeyring, Result,
+};
 
 use crate::envelope::{keyring, refusal};
 
@@ -199,6 +205,114 @@ fn random_access_agrees_with_reading_whole() -> Result<(), Box<dyn std::error::E
         let mut opened = Vec::new();
         reader.read_to_end(&mut opened)?;
         assert_eq!(opened, text);
+    }
+    Ok(())
+}
+
+/// A source that fails once when it is told to.
+struct Failing<'a> {
+    inner: Cursor<&'a [u8]>,
+    next: &'a Cell<Option<io::ErrorKind>>,
+}
+
+impl Read for Failing<'_> {
+    fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
+        match self.next.take() {
+            None => self.inner.read(output),
+            Some(kind) => Err(kind.into()),
+        }
+    }
+}
+
+impl Seek for Failing<'_> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
+#[test]
+fn random_access_tells_a_source_that_fails_from_an_altered_message() -> Result<(), Box<dyn std::error::Error>> {
+    let (envelope, text) = (with_threads(AlgorithmSuite::default(), 1), plaintext(3 * FRAME));
+    let mut message = envelope.encrypt(&text, &none())?;
+    let next = Cell::new(None);
+    let mut reader = envelope.random_access_reader(Failing { inner: Cursor::new(&message), next: &next }, &none())?;
+    let mut part = [0; FRAME];
+    for kind in [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut, io::ErrorKind::Interrupted] {
+        reader.seek(SeekFrom::Start(3))?;
+        next.set(Some(kind));
+        // An interruption is waited out.
+        if kind != io::ErrorKind::Interrupted {
+            let error = reader.read(&mut part).expect_err("the source failed");
+            assert_eq!(error.kind(), kind);
+            assert_eq!(error.downcast::<Error>()?.kind(), ErrorKind::Io);
+        }
+        assert_eq!(reader.stream_position()?, 3);
+        reader.read_exact(&mut part)?;
+        assert_eq!(part, text[3..3 + FRAME], "reading goes on where it was");
+    }
+    let header = strongroom::message::inspect(&message)?.encoded_length();
+    message[header + 20] ^= 1;
+    let mut reader = envelope.random_access_reader(Cursor::new(&message), &none())?;
+    let error = reader.read(&mut part).expect_err("it was altered");
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    assert_eq!(refusal(&error.downcast::<Error>()?), Some(&MessageError::BodyAuth { sequence: 1 }));
+    Ok(())
+}
+
+/// A context of which the message shows a part, a key source of several kinds, a cache, threads: all at once.
+#[test]
+fn every_way_of_reading_takes_a_context_that_the_message_leaves_out() -> Result<(), Box<dyn std::error::Error>> {
+    let kms = Kms::in_memory()?;
+    let key = kms.create_key(CreateKeyRequest::default())?.key_id();
+    let envelope = |names: &[&str]| {
+        let keys = MultiKeyring::new(KmsKeyring::new(&kms, key)?).with_child(keyring());
+        let required = RequiredContextManager::new(DefaultMaterialsManager::new(keys), names.iter().copied())?;
+        let manager = CachingMaterialsManager::builder(required, Duration::from_secs(3600)).build()?;
+        EnvelopeBuilder::with_materials_manager(manager).frame_length(16).threads(2).share(2 * FRAME).build()
+    };
+    let (from, to) = (envelope(&["b"])?, envelope(&["a"])?);
+    let full = EncryptionContext::from([("a", "1"), ("b", "2")]);
+    let [a, b] = [("a", "1"), ("b", "2")].map(|pair| EncryptionContext::from([pair]));
+    let text = plaintext(40 * FRAME + 1);
+    // The second time from the cache.
+    for _ in 0..2 {
+        let message = from.encrypt(&text, &full)?;
+        assert_eq!(strongroom::message::inspect(&message)?.context(), &a);
+        assert_eq!(from.decrypt_with_reproduced_context(&message, &b)?, text);
+
+        let mut opened = Vec::new();
+        from.reader_with_reproduced_context(&message[..], &b)?.read_to_end(&mut opened)?;
+        assert_eq!(opened, text);
+
+        let (mut decryptor, mut opened) = (from.decryptor_with_reproduced_context(&b), Vec::new());
+        message.chunks(1000).try_for_each(|part| decryptor.update(part, &mut opened))?;
+        assert_eq!(decryptor.header().map(Header::context), Some(&a));
+        decryptor.finish(&mut opened)?;
+        assert_eq!(opened, text);
+
+        let mut reader = from.random_access_reader_with_reproduced_context(Cursor::new(&message), &b)?;
+        reader.seek(SeekFrom::Start(100))?;
+        let mut opened = Vec::new();
+        reader.read_to_end(&mut opened)?;
+        assert_eq!(opened, text[100..]);
+
+        let moved = from.re_encrypt_with_reproduced_context(&message[..], &b, &to, Vec::new())?;
+        assert_eq!(strongroom::message::inspect(&moved)?.context(), &b);
+        assert_eq!(to.decrypt_with_reproduced_context(&moved, &a)?, text);
+
+        // Not brought, brought wrongly, and one too many.
+        for wrong in [none(), EncryptionContext::from([("b", "3")]), full.clone().with("c", "3")] {
+            let random = from.random_access_reader_with_reproduced_context(Cursor::new(&message), &wrong);
+            let moved = from.re_encrypt_with_reproduced_context(&message[..], &wrong, &to, Vec::new());
+            let (mut decryptor, mut opened) = (from.decryptor_with_reproduced_context(&wrong), Vec::new());
+            let pushed = decryptor.update(&message, &mut opened);
+            let whole = from.decrypt_with_reproduced_context(&message, &wrong).expect_err("not this context").kind();
+            let kinds = [random.map(drop), moved.map(drop), pushed].map(|result| result.map_err(|error| error.kind()));
+            assert_eq!(kinds, [Err(whole); 3], "{wrong:?}");
+            assert!(opened.is_empty());
+        }
+        assert!(from.random_access_reader(Cursor::new(&message), &a).is_err());
+        assert!(from.re_encrypt(&message[..], &a, &to, Vec::new()).is_err());
     }
     Ok(())
 }
