@@ -12,6 +12,9 @@ pub const ON_DEMAND_LIMIT: u32 = 3;
 /// Aliases of one key, in this model.
 pub const ALIASES_PER_KEY: usize = 2;
 
+/// Days between two sweeps after which the second one destroys nothing.
+const MAX_PAUSE: u32 = 31;
+
 /// The states that a symmetric key made here can be in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
@@ -50,6 +53,10 @@ pub struct Model {
     pub today: u32,
     pub keys: Vec<Key>,
     pub aliases: BTreeMap<u8, usize>,
+    /// The day of the last sweep that might destroy.
+    trusted: u32,
+    /// The day of the last one that might not.
+    doubted: Option<u32>,
 }
 
 /// Succeeds, or fails with this kind of error and changes nothing.
@@ -242,11 +249,25 @@ impl Model {
         due.map_or(0, |due| due.saturating_sub(self.today))
     }
 
-    /// Does what is due. Returns the keys that were rotated, and those that were deleted.
-    pub fn sweep(&mut self) -> (Vec<usize>, Vec<usize>) {
+    /// Whether a sweep today may destroy anything: not at first after more than 31 days without one, but when a later sweep
+    /// finds the clock an hour or more after that, and at most 31 days.
+    fn believes(&mut self) -> bool {
+        let believed = self.today <= self.trusted + MAX_PAUSE
+            || self.doubted.is_some_and(|doubted| self.today > doubted && self.today <= doubted + MAX_PAUSE);
+        if believed {
+            (self.trusted, self.doubted) = (self.today, None);
+        } else {
+            self.doubted = Some(self.today);
+        }
+        believed
+    }
+
+    /// Does what is due. Returns the keys that were rotated, those that were deleted, and whether any might be.
+    pub fn sweep(&mut self) -> (Vec<usize>, Vec<usize>, bool) {
         let (mut rotated, mut deleted) = (Vec::new(), Vec::new());
+        let may_destroy = self.believes();
         for number in 0..self.keys.len() {
-            if self.keys[number].state != State::Gone && self.is_over(&self.keys[number]) {
+            if may_destroy && self.keys[number].state != State::Gone && self.is_over(&self.keys[number]) {
                 self.keys[number].state = State::Gone;
                 self.aliases.retain(|_, target| *target != number);
                 deleted.push(number);
@@ -254,6 +275,6 @@ impl Model {
                 rotated.push(number);
             }
         }
-        (rotated, deleted)
+        (rotated, deleted, may_destroy)
     }
 }
