@@ -6,7 +6,7 @@ use super::handle::Core;
 use super::message_count;
 use super::pipeline::{incomplete, withheld};
 use super::record::KeyRecord;
-use super::registry::Edit;
+use super::registry::{Edit, key_named_in};
 use crate::audit::{Action, AuditEvent, KeyResource, Outcome, ParameterValue};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -43,10 +43,17 @@ impl Core {
     }
 
     /// Has providers destroy what is left of keys that were deleted. The audit trail tells how it went. Returns what is left
-    /// over, and why.
+    /// over, and why: also what cannot be read.
     pub(super) fn destroy_what_was_left(&self, now: Timestamp) -> Result<Vec<(AccountId, KeyId, Error)>> {
         let mut left = Vec::new();
-        for (destruction, revision) in self.registry.destructions()? {
+        for found in self.registry.destructions()? {
+            let (destruction, revision) = match found {
+                Ok(found) => found,
+                Err((id, error)) => {
+                    left.push((id.account, key_named_in(&id), error));
+                    continue;
+                }
+            };
             let key = KeyResource { account: destruction.account, key_id: destruction.key_id };
             let result = self.destroy(&destruction, revision);
             let provider = ("keyMaterialProvider", destruction.provider.as_str().to_owned().into());

@@ -6,13 +6,13 @@ use super::handle::Core;
 use super::intent::{CREATION_GRACE, Intent, Purpose};
 use super::message_count;
 use super::record::KeyRecord;
-use super::registry::Edit;
+use super::registry::{Edit, key_named_in};
 use crate::audit::KeyResource;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{
-    ConnectionErrorCode, ConnectionState, CustomKeyStoreId, KeyArn, KeyEvent, KeyMetadata, KeyState, KeyVersion,
+    ConnectionErrorCode, ConnectionState, CustomKeyStoreId, KeyArn, KeyEvent, KeyId, KeyMetadata, KeyState, KeyVersion,
 };
 use crate::provider::{ConnectionFailure, CryptoUserCredential, FixedCredential};
 use crate::secret::SecretBytes;
@@ -273,7 +273,7 @@ impl Core {
     /// Destroys what is left of a key in its cluster, as far as its members answer now; maintenance does the rest. The
     /// audit trail tells how it went.
     pub(super) fn destroy_in_hsm(&self, record: &KeyRecord, now: Timestamp) -> Result<()> {
-        for (intent, revision) in self.registry.intents()? {
+        for (intent, revision) in self.registry.intents()?.into_iter().flatten() {
             if (intent.account, intent.key_id) == (record.account, record.key_id) {
                 self.report_cluster(&intent, self.reconcile(&intent, revision), now)?.ok();
             }
@@ -289,15 +289,22 @@ impl Core {
 
     /// Goes on with what was begun in HSMs and not finished: creations that were cut off, and deletions that a member
     /// missed. Returns what is left over, and why.
-    pub(super) fn reconcile_intents(&self, now: Timestamp) -> Result<Vec<(Intent, Error)>> {
+    pub(super) fn reconcile_intents(&self, now: Timestamp) -> Result<Vec<(AccountId, KeyId, Error)>> {
         let mut left = Vec::new();
-        for (intent, revision) in self.registry.intents()? {
+        for found in self.registry.intents()? {
+            let (intent, revision) = match found {
+                Ok(found) => found,
+                Err((id, error)) => {
+                    left.push((id.account, key_named_in(&id), error));
+                    continue;
+                }
+            };
             if intent.purpose == Purpose::Create && now.since(intent.begun) < CREATION_GRACE {
                 continue;
             }
             let result = self.reconcile(&intent, revision);
             if let Err(error) = self.report_cluster(&intent, result, now)? {
-                left.push((intent, error));
+                left.push((intent.account, intent.key_id, error));
             }
         }
         Ok(left)

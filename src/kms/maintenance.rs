@@ -74,10 +74,12 @@ impl Kms {
     fn sweep_keys(&self, report: &mut MaintenanceReport, clock: Option<Timestamp>, now: Timestamp) -> Result<()> {
         let mut after = None;
         loop {
-            let batch = self.core.registry.keys_or_problems(after, MAX_SCAN)?;
-            let Some((account, key_id, _)) = batch.last() else { return Ok(()) };
-            after = Some((*account, *key_id));
-            for (account, key_id, record) in batch {
+            let page = self.core.registry.keys_or_problems(after, MAX_SCAN)?;
+            if page.last.is_none() {
+                return Ok(());
+            }
+            after = page.last;
+            for (account, key_id, record) in page.keys {
                 let arn = KeyArn::new(self.locality().clone(), account, key_id);
                 let record = match record {
                     Ok(record) => record,
@@ -105,8 +107,8 @@ impl Kms {
     }
 
     fn finish_in_hsms(&self, report: &mut MaintenanceReport, now: Timestamp) -> Result<()> {
-        for (intent, error) in self.core.reconcile_intents(now)? {
-            report.failed.push((KeyArn::new(self.locality().clone(), intent.account, intent.key_id), error));
+        for (account, key_id, error) in self.core.reconcile_intents(now)? {
+            report.failed.push((KeyArn::new(self.locality().clone(), account, key_id), error));
         }
         Ok(())
     }

@@ -318,20 +318,16 @@ impl Registry {
         found.into_iter().map(decode).collect()
     }
 
-    /// The same of all accounts, with what is wrong with those that do not open.
-    pub(super) fn keys_or_problems(
-        &self,
-        after: Option<(AccountId, KeyId)>,
-        limit: usize,
-    ) -> Result<Vec<(AccountId, KeyId, Result<KeyRecord>)>> {
-        let after = after.map(|(account, key_id)| key_record_id(account, key_id));
+    /// The same of all accounts, with what is wrong with those that do not open; and where to go on.
+    pub(super) fn keys_or_problems(&self, after: Option<RecordId>, limit: usize) -> Result<KeysOrProblems> {
         let found = self.sealed.scan_each(&Scan { kind: RecordKind::Key, account: None, after, limit })?;
+        let last = found.last().map(|(id, _)| id.clone());
         let decode = |(id, opened): (RecordId, Opened)| {
-            let key_id = key_id_of(&id)?;
-            let decoded = opened.and_then(|(_, body)| KeyRecord::decode(id.account, key_id, body.expose_secret()));
-            Ok((id.account, key_id, decoded))
+            let decoded =
+                opened.and_then(|(_, body)| KeyRecord::decode(id.account, key_id_of(&id)?, body.expose_secret()));
+            (id.account, key_named_in(&id), decoded)
         };
-        found.into_iter().map(decode).collect()
+        Ok(KeysOrProblems { keys: found.into_iter().map(decode).collect(), last })
     }
 
     /// Aliases of an account in ascending order behind `after`.
@@ -374,7 +370,8 @@ impl Registry {
 
     /// The chains of the audit trail, with the revisions of their records.
     pub(super) fn chains(&self) -> Result<Vec<(Revision, ChainState)>> {
-        self.all(RecordKind::Audit, |_, revision, body| Ok((revision, ChainState::from_bytes(body)?)))
+        let all = self.all(RecordKind::Audit, |_, revision, body| Ok((revision, ChainState::from_bytes(body)?)))?;
+        all.into_iter().map(|found| found.map_err(|(_, error)| error)).collect()
     }
 
     /// A record of a kind that is not cached, as the store has it now.
@@ -384,27 +381,30 @@ impl Registry {
     }
 
     /// Work in HSMs that was begun and is not finished, in all accounts.
-    pub(super) fn intents(&self) -> Result<Vec<(Intent, Revision)>> {
+    pub(super) fn intents(&self) -> Result<Vec<OrDamaged<(Intent, Revision)>>> {
         self.all(RecordKind::Intent, |id, revision, body| Ok((Intent::decode(id, body)?, revision)))
     }
 
     /// What providers have to destroy of deleted keys, in all accounts.
-    pub(super) fn destructions(&self) -> Result<Vec<(Destruction, Revision)>> {
+    pub(super) fn destructions(&self) -> Result<Vec<OrDamaged<(Destruction, Revision)>>> {
         self.all(RecordKind::Destruction, |id, revision, body| Ok((Destruction::decode(id, body)?, revision)))
     }
 
     /// All records of a kind of which there are few.
-    fn all<T>(&self, kind: RecordKind, decode: impl Fn(&RecordId, Revision, &[u8]) -> Result<T>) -> Result<Vec<T>> {
+    fn all<T>(
+        &self,
+        kind: RecordKind,
+        decode: impl Fn(&RecordId, Revision, &[u8]) -> Result<T>,
+    ) -> Result<Vec<OrDamaged<T>>> {
         let mut records = Vec::new();
         let mut after = None;
         loop {
-            let found = self.sealed.scan(&Scan { kind, account: None, after, limit: MAX_SCAN })?;
-            for (id, revision, body) in &found {
-                records.push(decode(id, *revision, body.expose_secret())?);
-            }
-            match found.into_iter().next_back() {
-                Some((last, ..)) => after = Some(last),
-                None => return Ok(records),
+            let found = self.sealed.scan_each(&Scan { kind, account: None, after, limit: MAX_SCAN })?;
+            let Some((last, _)) = found.last() else { return Ok(records) };
+            after = Some(last.clone());
+            for (id, opened) in found {
+                let read = opened.and_then(|(revision, body)| decode(&id, revision, body.expose_secret()));
+                records.push(read.map_err(|error| (id, error)));
             }
         }
     }
@@ -468,6 +468,23 @@ impl Registry {
 
 fn misnamed() -> Error {
     Error::new(ErrorKind::Internal, "the store returned a record under a name that no record has")
+}
+
+/// Keys, and of those that do not open what is wrong.
+pub(super) struct KeysOrProblems {
+    pub(super) keys: Vec<(AccountId, KeyId, Result<KeyRecord>)>,
+    /// Where to go on; `None` if there were none.
+    pub(super) last: Option<RecordId>,
+}
+
+/// What a record says; of a damaged one its name, and what is wrong.
+pub(super) type OrDamaged<T> = Result<T, (RecordId, Error)>;
+
+/// The key that the name of a record begins with, for reports of what is wrong with it.
+pub(super) fn key_named_in(id: &RecordId) -> KeyId {
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(&id.name).for_each(|(byte, named)| *byte = *named);
+    KeyId::from_bytes(bytes)
 }
 
 /// The key that a record is of.

@@ -6,6 +6,7 @@ use super::handle::{Core, Kms};
 use super::registry::Edit;
 use super::tombstone::{DeletionList, Tombstone};
 use crate::audit::ChangeId;
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{KeyArn, KeyId};
@@ -45,8 +46,9 @@ impl Kms {
     ///
     /// # Errors
     /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`Validation`](ErrorKind::Validation) for a list of
-    /// another store, or one that was altered; [`Store`](ErrorKind::Store) if the store fails, upon which some of the keys may
-    /// be deleted and the list can be applied again.
+    /// another store, or one that was altered; [`Store`](ErrorKind::Store) if the store fails and [`Audit`](ErrorKind::Audit) if
+    /// the audit trail does, upon which some of the keys may be deleted; any other kind if keys could not be deleted, the
+    /// records of which are damaged for instance, upon which all others are. The list can be applied again.
     ///
     /// # Examples
     /// ```
@@ -81,18 +83,27 @@ impl Kms {
         self.check_authority("apply_deletions")?;
         let list = self.core.checked_list(list)?;
         let now = self.core.now();
-        let mut deleted = Vec::new();
+        let (mut deleted, mut failed) = (Vec::new(), Vec::new());
         for (account, key_id, tombstone) in list.keys {
-            if self.core.delete_if(account, key_id, now, tombstone.deleted, |_| true)? {
-                deleted.push(KeyArn::new(self.locality().clone(), account, key_id));
-            } else {
-                self.core.note_deletion(account, key_id, tombstone)?;
+            let arn = KeyArn::new(self.locality().clone(), account, key_id);
+            match self.core.delete_again(account, key_id, tombstone, now) {
+                Ok(true) => deleted.push(arn),
+                Ok(false) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::Store | ErrorKind::Audit) => return Err(error),
+                Err(error) => failed.push((arn, error)),
             }
         }
         // What is not destroyed now is written down, and maintenance tries again.
         self.core.destroy_what_was_left(now)?;
         self.core.registry.scrub()?;
-        Ok(deleted)
+        let count = failed.len();
+        match failed.into_iter().next() {
+            None => Ok(deleted),
+            Some((arn, error)) => {
+                let text = format!("{count} keys of the list could not be deleted, the others were; of {arn}: {error}");
+                Err(Error::new(error.kind(), text).with_source(error))
+            }
+        }
     }
 }
 
@@ -115,6 +126,18 @@ impl Core {
             return Err(invalid("the list of deletions was altered or damaged"));
         }
         Ok(list)
+    }
+
+    /// Deletes a key that was deleted before, or notes that it was. Returns whether it was there.
+    fn delete_again(&self, account: AccountId, key_id: KeyId, tombstone: Tombstone, now: Timestamp) -> Result<bool> {
+        if self.delete_if(account, key_id, now, tombstone.deleted, |_| true)? {
+            return Ok(true);
+        }
+        if self.registry.key(account, key_id)?.is_some() {
+            return Err(Error::new(ErrorKind::Conflict, "other changes to the key kept coming first"));
+        }
+        self.note_deletion(account, key_id, tombstone)?;
+        Ok(false)
     }
 
     /// Notes that a key was deleted which is not here, unless that is known.

@@ -118,6 +118,78 @@ fn maintenance_goes_on_beside_what_is_damaged_and_tells() -> TestResult {
 }
 
 #[test]
+fn a_list_of_deletions_is_applied_beside_what_is_damaged() -> TestResult {
+    let store = Pliable::new();
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+    let open = || Kms::builder().store(Arc::clone(&store), root()).clock(Arc::clone(&clock)).build();
+    let kms = open()?;
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        keys.push(kms.create_key(Default::default())?.arn().clone());
+    }
+    keys.sort_by_key(ToString::to_string);
+    let backup = store.state();
+    for key in &keys {
+        kms.schedule_key_deletion(key, DeletionWindow::default())?;
+    }
+    clock.advance_days(30);
+    assert_eq!(kms.run_maintenance()?.deleted, keys);
+    let list = kms.export_deletions()?;
+    drop(kms);
+
+    store.change(|state| *state = backup);
+    let damaged =
+        RecordId { kind: RecordKind::Key, account: keys[0].account(), name: keys[0].id().as_bytes().to_vec() };
+    let flip = || {
+        store.change(|state| {
+            let record = state.records.get_mut(&damaged).expect("it is there");
+            let mut body = record.body.to_vec();
+            body[9] ^= 1;
+            record.body = body.into();
+        });
+    };
+    flip();
+    let kms = open()?;
+    let refused = kms.apply_deletions(&list).expect_err("one of them is damaged");
+    assert_eq!(refused.kind(), ErrorKind::Integrity);
+    assert!(refused.to_string().contains(&keys[0].to_string()), "{refused}");
+    for key in &keys[1..] {
+        assert_eq!(kms.describe_key(key).expect_err("deleted").kind(), ErrorKind::NotFound);
+    }
+    flip();
+    assert_eq!(kms.apply_deletions(&list)?, keys[..1]);
+    assert!(kms.apply_deletions(&list)?.is_empty());
+    Ok(())
+}
+
+/// A record under a name that none has stops nothing, either.
+#[test]
+fn maintenance_goes_on_beside_a_record_under_an_impossible_name() -> TestResult {
+    let store = Pliable::new();
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+    let kms = Kms::builder().store(Arc::clone(&store), root()).clock(Arc::clone(&clock)).build()?;
+    let key = kms.create_key(Default::default())?.arn().clone();
+    kms.schedule_key_deletion(&key, DeletionWindow::default())?;
+    clock.advance_days(30);
+    for (kind, name) in [
+        (RecordKind::Key, vec![0; 3]),
+        (RecordKind::Key, vec![0; 20]),
+        (RecordKind::Intent, vec![1]),
+        (RecordKind::Destruction, vec![1; 30]),
+    ] {
+        let id = RecordId { kind, account: key.account(), name };
+        let record = Record { revision: Revision(1), body: vec![7; 90].into() };
+        store.change(|state| _ = state.records.insert(id, record));
+    }
+    let report = kms.run_maintenance()?;
+    assert_eq!(report.deleted, [key]);
+    assert!(report.unfinished.is_empty(), "{report:?}");
+    let kinds: Vec<ErrorKind> = report.failed.iter().map(|(_, error)| error.kind()).collect();
+    assert_eq!(kinds, [ErrorKind::Integrity; 4], "{report:?}");
+    Ok(())
+}
+
+#[test]
 fn a_deleted_record_that_is_put_back_is_noticed() -> TestResult {
     let store = Pliable::new();
     let kms = open(&store)?;

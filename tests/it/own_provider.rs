@@ -213,6 +213,34 @@ fn what_a_provider_holds_of_a_deleted_key_is_destroyed_when_it_answers_again() -
 }
 
 #[test]
+fn a_damaged_record_of_what_is_to_be_destroyed_keeps_nothing_else() -> Result<()> {
+    let world = World::new();
+    let kms = world.process(true)?;
+    let keys = [world.due_key(&kms)?, world.due_key(&kms)?];
+    world.vault.is_down.store(true, Ordering::SeqCst);
+    assert_eq!(kms.run_maintenance()?.deleted.len(), 2);
+    world.vault.is_down.store(false, Ordering::SeqCst);
+    let first = keys.iter().min_by_key(|key| key.to_string()).expect("there are two");
+    let flip = || {
+        world.store.change(|state| {
+            let id = state.records.keys().find(|id| id.kind == RecordKind::Destruction).expect("it is there").clone();
+            let record = state.records.get_mut(&id).expect("it was found");
+            let mut body = record.body.to_vec();
+            body[9] ^= 1;
+            record.body = body.into();
+        });
+    };
+    flip();
+    let report = kms.run_maintenance()?;
+    assert_eq!((report.failed.len(), report.unfinished.len(), world.vault.count()), (1, 0, 1), "{report:?}");
+    assert_eq!((report.failed[0].0.id(), report.failed[0].1.kind()), (*first, ErrorKind::Integrity));
+    flip();
+    assert!(kms.run_maintenance()?.is_complete());
+    assert_eq!((world.vault.count(), world.destructions()), (0, 0));
+    Ok(())
+}
+
+#[test]
 fn a_process_without_the_provider_leaves_its_material_to_one_that_has_it() -> Result<()> {
     let world = World::new();
     world.due_key(&world.process(true)?)?;
