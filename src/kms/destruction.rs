@@ -66,7 +66,11 @@ impl Core {
 
     fn destroy(&self, destruction: &Destruction, revision: Revision) -> Result<()> {
         let binding = destruction.binding(self.registry.store_id());
-        self.provider(&destruction.provider)?.destroy(&binding, &destruction.kept)?;
+        let provider = self.provider(&destruction.provider)?;
+        // What was kept was all there was; nobody could tell when the key was deleted, without the provider.
+        if provider.transfer().is_none() {
+            provider.destroy(&binding, &destruction.kept)?;
+        }
         match self.registry.commit(&[Edit::Delete { id: destruction.record_id(), expected: revision }]) {
             // Another process has done the same.
             Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),

@@ -1,7 +1,8 @@
 //! Material that a provider has to destroy, as it is written down with the deletion of its key.
 //!
 //! `u8 1 ‖ provider ‖ spec ‖ usage ‖ origin ‖ u32 length ‖ what the provider had kept`, under the name `16 key id ‖ u32
-//! version`; texts carry a 16-bit length. What makes up a key by itself is never written here: it goes with the key.
+//! version`; texts carry a 16-bit length. What makes up a key by itself is not written here and goes with the key, unless its
+//! provider is not configured, so that nobody can tell: then it goes when a process has that.
 
 use super::record::{LAYOUT, MAX_SEALED_MATERIAL, check_layout, text};
 use crate::codec::{CodecError, Reader, Writer};

@@ -3,15 +3,20 @@
 use std::borrow::Cow;
 
 use super::handle::Core;
-use super::record::{Imported, KeyRecord, VersionRecord};
+use super::record::{Imported, KeyRecord, MAX_PUBLIC_KEY, MAX_SEALED_MATERIAL, VersionRecord};
 use super::registry::LoadedKey;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{KeyId, KeyMaterialId, KeyVersion, RotationType};
-use crate::provider::{GeneratedMaterial, KeyMaterialProvider, MaterialBinding, OpenedKey, ProviderId};
-use crate::seal::RootKeyVersions;
+use crate::key::{KeyId, KeyMaterialId, KeySpec, KeyUsage, KeyVersion, Origin, RotationType};
+use crate::provider::{GeneratedMaterial, KeyMaterialProvider, MaterialBinding, OpenedKey, ProviderId, key_pair_kind};
+use crate::seal::{OVERHEAD, RootKeyVersions};
 use crate::secret::SecretBytes;
 use crate::store::StoreId;
+
+/// The most bytes that a provider may have kept of one version of a key.
+const MAX_KEPT: usize = 16_000;
+
+const _: () = assert!(MAX_KEPT + 5 + OVERHEAD <= MAX_SEALED_MATERIAL, "it has room in a record, sealed");
 
 impl Core {
     /// Makes new material and appends it to the record as its current version: by the provider that made the one before.
@@ -31,11 +36,8 @@ impl Core {
     /// Refuses a key whose provider makes no further versions of it.
     pub(super) fn check_rotates(&self, record: &KeyRecord) -> Result<()> {
         let Some(version) = record.current_version() else { return Ok(()) };
-        if self.provider(&version.provider)?.capabilities().rotates {
-            return Ok(());
-        }
-        let text = format!("the provider {} makes one version of a key and no more", version.provider.as_str());
-        Err(Error::new(ErrorKind::UnsupportedOperation, text))
+        let provider = self.provider(&version.provider)?;
+        if provider.capabilities().rotates { Ok(()) } else { Err(never_rotates(&**provider)) }
     }
 
     /// Makes the first material of a key by the provider of a name.
@@ -55,13 +57,26 @@ impl Core {
         rotation: Option<RotationType>,
     ) -> Result<()> {
         let can = provider.capabilities();
-        if !can.generates.contains(&(record.spec, record.usage)) || (rotation.is_some() && !can.rotates) {
-            return Err(unsupported(record));
+        if rotation.is_some() && !can.rotates {
+            return Err(never_rotates(provider));
+        }
+        if !can.generates.contains(&(record.spec, record.usage)) {
+            return Err(not_made(provider, record));
+        }
+        if record.origin == Origin::Hsm && record.usage == KeyUsage::KeyAgreement {
+            let text =
+                format!("keys of origin {} agree on no secrets, so there is no use for such a key", record.origin);
+            return Err(Error::new(ErrorKind::UnsupportedOperation, text));
         }
         let generator = provider.generator().ok_or_else(|| unsupported(record))?;
         let number = record.next_version()?;
         let binding = self.binding(record, number);
         let generated = generator.generate(&self.backend, &binding)?;
+        if let Err(error) = check_generated(provider, record.spec, &generated) {
+            // Nothing will ever refer to it. If it stays, its provider knows by what name.
+            provider.destroy(&binding, &generated.kept).ok();
+            return Err(error);
+        }
         let mut version = self.seal_version(provider.id(), &binding, &generated, now)?;
         version.rotation = rotation;
         record.push_version(version);
@@ -88,7 +103,7 @@ impl Core {
     /// Checks material from outside for the key that a record is of.
     pub(super) fn check_import(&self, record: &KeyRecord, material: &SecretBytes) -> Result<GeneratedMaterial> {
         let provider = self.provider_of_origin(record.origin).ok_or_else(|| unsupported(record))?;
-        let importer = provider.importer().ok_or_else(|| unsupported(record))?;
+        let importer = provider.transfer().ok_or_else(|| unsupported(record))?;
         importer.import(&self.backend, record.spec, material)
     }
 
@@ -255,6 +270,36 @@ impl KeyRecord {
         }
         Ok(Cow::Owned(record))
     }
+}
+
+/// Refuses material that has no room in a record, or a public key where there is none or none where there is one.
+fn check_generated(provider: &dyn KeyMaterialProvider, spec: KeySpec, generated: &GeneratedMaterial) -> Result<()> {
+    let (kept, public) = (generated.kept.len(), generated.public_key.as_ref().map(Vec::len));
+    let text = match (public, key_pair_kind(spec)) {
+        _ if kept > MAX_KEPT => format!("wants {kept} bytes kept of a key, and {MAX_KEPT} are the most"),
+        (Some(public), Some(_)) if public > MAX_PUBLIC_KEY => {
+            format!("made a public key of {public} bytes, and {MAX_PUBLIC_KEY} are the most")
+        }
+        (Some(_), Some(_)) | (None, None) => return Ok(()),
+        (None, Some(_)) => format!("made a {spec} key and no public key"),
+        (Some(_), None) => format!("made a public key with a {spec} key"),
+    };
+    Err(Error::new(ErrorKind::Internal, format!("the provider {} {text}", provider.id().as_str())))
+}
+
+fn never_rotates(provider: &dyn KeyMaterialProvider) -> Error {
+    let text = format!("the provider {} makes one version of a key and no more", provider.id().as_str());
+    Error::new(ErrorKind::UnsupportedOperation, text)
+}
+
+fn not_made(provider: &dyn KeyMaterialProvider, record: &KeyRecord) -> Error {
+    let KeyRecord { spec, usage, origin, .. } = record;
+    let mut text =
+        format!("the provider {} makes no {spec} keys for {usage} of origin {origin}", provider.id().as_str());
+    if let Some(missing) = provider.lacks(*spec, *usage) {
+        text = format!("{text}: {missing}");
+    }
+    Error::new(ErrorKind::UnsupportedOperation, text)
 }
 
 fn unsupported(record: &KeyRecord) -> Error {

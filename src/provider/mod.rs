@@ -95,16 +95,14 @@ impl MaterialBinding {
 pub struct Capabilities {
     /// The kinds of key that it can make.
     pub generates: Vec<(KeySpec, KeyUsage)>,
-    /// The kinds of key whose material it takes from outside.
-    pub imports: Vec<(KeySpec, KeyUsage)>,
-    /// Whether keys may get new versions of material that it makes.
+    /// Whether keys may get new versions of material that it makes. Keys of origin `AWS_CLOUDHSM` never do.
     pub rotates: bool,
 }
 
 impl Capabilities {
-    /// Says what can be made and whether it can be rotated. Nothing is imported.
+    /// Says what can be made and whether it can be rotated.
     pub const fn new(generates: Vec<(KeySpec, KeyUsage)>, rotates: bool) -> Self {
-        Self { generates, imports: Vec::new(), rotates }
+        Self { generates, rotates }
     }
 }
 
@@ -123,11 +121,18 @@ pub trait KeyMaterialProvider: fmt::Debug + Send + Sync {
     /// Its name.
     fn id(&self) -> &ProviderId;
 
-    /// The origin of its keys.
+    /// The origin of its keys, which decides what can be asked of them: those of `AWS_KMS` do all that their spec has, while
+    /// those of `AWS_CLOUDHSM`, as in AWS KMS, never rotate, agree on no secrets and encrypt no data key pairs.
     fn origin(&self) -> Origin;
 
     /// What it can do.
     fn capabilities(&self) -> &Capabilities;
+
+    /// What is missing for keys of a kind that it does not make, for people: the name of a mechanism, say. `None`, which is
+    /// the default, if there is nothing more to tell.
+    fn lacks(&self, _spec: KeySpec, _usage: KeyUsage) -> Option<String> {
+        None
+    }
 
     /// Makes material ready for use. `kept` is what the provider once handed over for this binding.
     ///
@@ -146,11 +151,6 @@ pub trait KeyMaterialProvider: fmt::Debug + Send + Sync {
 
     /// The part that makes new material, if this provider makes any.
     fn generator(&self) -> Option<&dyn MaterialGenerator>;
-
-    /// The part that takes material from outside, if this provider takes any.
-    fn importer(&self) -> Option<&dyn MaterialImporter> {
-        None
-    }
 
     /// The part that takes over what a provider of this kind has kept in another store, if what it keeps is all there is to a
     /// key. Keys of providers without it stay where they are: they can not be exported.
@@ -173,7 +173,8 @@ pub trait MaterialImporter: Send + Sync {
 pub trait MaterialGenerator: Send + Sync {
     /// Makes the material of one version and returns what is to be kept of it. RSA keys take seconds; the caller holds no
     /// lock meanwhile. If the process dies before the key is committed, or another change of it comes first, nothing ever
-    /// refers to the material: what lies elsewhere should bear the name of its binding, so that it can be found.
+    /// refers to the material: what lies elsewhere should bear the name of its binding, so that it can be found. So it is if the
+    /// store fails, as it may have written the key all the same. Material that is refused is destroyed at once.
     ///
     /// # Errors
     /// [`UnsupportedOperation`](crate::ErrorKind::UnsupportedOperation) for a kind of key that is not among the
@@ -185,10 +186,10 @@ pub trait MaterialGenerator: Send + Sync {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct GeneratedMaterial {
-    /// What is to be kept, under seal: the material itself, or a reference to it.
+    /// What is to be kept, under seal: the material itself, or a reference to it. At most 16,000 bytes.
     pub kept: SecretBytes,
-    /// The public key of an asymmetric key, a SubjectPublicKeyInfo in DER. It is kept beside the sealed part, so that
-    /// what needs the public key alone never opens the private one.
+    /// The public key of an asymmetric key, a SubjectPublicKeyInfo in DER of at most 8,192 bytes, and of no other key. It is
+    /// kept beside the sealed part, so that what needs the public key alone never opens the private one.
     pub public_key: Option<Vec<u8>>,
 }
 

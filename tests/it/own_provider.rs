@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use strongroom::audit::{Action, AuditEvent, AuditSink, MemoryTrail, Outcome};
 use strongroom::crypto::CryptoBackend;
 use strongroom::provider::{
-    Capabilities, GeneratedMaterial, KeyMaterialProvider, MaterialBinding, MaterialGenerator, MemoryProvider,
-    OpenedKey, ProviderId,
+    Capabilities, GeneratedMaterial, KeyMaterialProvider, MaterialBinding, MaterialGenerator, MaterialImporter,
+    MemoryProvider, OpenedKey, ProviderId,
 };
 use strongroom::seal::RootKey;
 use strongroom::store::RecordKind;
@@ -61,6 +61,9 @@ struct VaultProvider {
     origin: Origin,
     capabilities: Capabilities,
     software: MemoryProvider,
+    /// What it makes of new material.
+    hands_over: fn(GeneratedMaterial) -> GeneratedMaterial,
+    keeps_all: bool,
 }
 
 impl VaultProvider {
@@ -68,7 +71,8 @@ impl VaultProvider {
         let kinds = vec![(KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt)];
         let (id, software) = (ProviderId::new("vault"), MemoryProvider::default());
         let capabilities = Capabilities::new(kinds, false);
-        Self { vault: Arc::clone(vault), id, origin: Origin::Hsm, capabilities, software }
+        let (origin, keeps_all) = (Origin::Hsm, false);
+        Self { vault: Arc::clone(vault), id, origin, capabilities, software, hands_over: |made| made, keeps_all }
     }
 }
 
@@ -102,6 +106,14 @@ impl KeyMaterialProvider for VaultProvider {
     fn generator(&self) -> Option<&dyn MaterialGenerator> {
         Some(self)
     }
+
+    fn lacks(&self, spec: KeySpec, _: KeyUsage) -> Option<String> {
+        Some(format!("its door is too narrow for {spec}"))
+    }
+
+    fn transfer(&self) -> Option<&dyn MaterialImporter> {
+        self.keeps_all.then_some(&self.software)?.transfer()
+    }
 }
 
 impl MaterialGenerator for VaultProvider {
@@ -112,7 +124,7 @@ impl MaterialGenerator for VaultProvider {
         self.vault.held.lock().expect("nobody panics").insert(handle, made.kept);
         let meanwhile = self.vault.meanwhile.lock().expect("nobody panics").0.take();
         meanwhile.into_iter().for_each(|happens| happens());
-        Ok(GeneratedMaterial::secret(SecretBytes::copy_of(&[handle])))
+        Ok((self.hands_over)(GeneratedMaterial::secret(SecretBytes::copy_of(&[handle]))))
     }
 }
 
@@ -220,7 +232,7 @@ fn a_damaged_record_of_what_is_to_be_destroyed_keeps_nothing_else() -> Result<()
     world.vault.is_down.store(true, Ordering::SeqCst);
     assert_eq!(kms.run_maintenance()?.deleted.len(), 2);
     world.vault.is_down.store(false, Ordering::SeqCst);
-    let first = keys.iter().min_by_key(|key| key.to_string()).expect("there are two");
+    let first = keys.iter().min_by_key(ToString::to_string).expect("there are two");
     let flip = || {
         world.store.change(|state| {
             let id = state.records.keys().find(|id| id.kind == RecordKind::Destruction).expect("it is there").clone();
@@ -324,6 +336,78 @@ fn a_key_that_is_refused_leaves_nothing_in_its_provider() -> Result<()> {
     ] {
         let error = kms.create_key(refused).expect_err("it is refused");
         assert_eq!((world.vault.count(), world.vault.made.load(Ordering::SeqCst)), (0, 0), "{error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn material_that_has_no_place_in_a_record_is_refused_and_destroyed() -> Result<()> {
+    type Case = (KeySpec, KeyUsage, fn(GeneratedMaterial) -> GeneratedMaterial, &'static str);
+    fn padded(made: &GeneratedMaterial, length: usize) -> SecretBytes {
+        let mut kept = made.kept.expose_secret().to_vec();
+        kept.resize(length, 0);
+        SecretBytes::from_vec(kept)
+    }
+    let (symmetric, encrypt) = (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt);
+    let (pair, sign) = (KeySpec::EccNistP256, KeyUsage::SignVerify);
+    let cases: [Case; 6] = [
+        (symmetric, encrypt, |made| GeneratedMaterial::secret(padded(&made, 16_000)), ""),
+        (symmetric, encrypt, |made| GeneratedMaterial::secret(padded(&made, 16_001)), "wants 16001 bytes kept"),
+        (symmetric, encrypt, |made| GeneratedMaterial::key_pair(made.kept, vec![1]), "made a public key with"),
+        (pair, sign, |made| made, "and no public key"),
+        (pair, sign, |made| GeneratedMaterial::key_pair(made.kept, vec![1; 8_192]), ""),
+        (pair, sign, |made| GeneratedMaterial::key_pair(made.kept, vec![1; 8_193]), "a public key of 8193 bytes"),
+    ];
+    for (spec, usage, hands_over, refusal) in cases {
+        let world = World::new();
+        let mut provider = VaultProvider::new(&world.vault);
+        provider.capabilities.generates.push((pair, sign));
+        provider.hands_over = hands_over;
+        let kms = Kms::builder().provider(provider).build()?;
+        let made = kms.create_key(CreateKeyRequest::default().provider("vault").spec(spec).usage(usage));
+        assert_eq!((made.is_ok(), world.vault.count() == 1), (refusal.is_empty(), refusal.is_empty()), "{made:?}");
+        if let Err(error) = made {
+            assert!(error.kind() == ErrorKind::Internal && error.to_string().contains(refusal), "{error}");
+            assert_eq!(world.vault.made.load(Ordering::SeqCst), 1);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_kind_of_key_that_a_provider_does_not_make_is_refused_with_its_reason() -> Result<()> {
+    let world = World::new();
+    let mut provider = VaultProvider::new(&world.vault);
+    // Of keys of this origin no operation asks that, so that one would be good for nothing.
+    let (pair, agree) = (KeySpec::EccNistP256, KeyUsage::KeyAgreement);
+    provider.capabilities.generates.push((pair, agree));
+    let kms = Kms::builder().provider(provider).build()?;
+    let hmac = (KeySpec::Hmac256, KeyUsage::GenerateVerifyMac);
+    for ((spec, usage), reason) in [((pair, agree), "no use for such a key"), (hmac, "too narrow for HMAC_256")] {
+        let refused = kms.create_key(CreateKeyRequest::default().provider("vault").spec(spec).usage(usage));
+        let refused = refused.expect_err("it does not make such keys");
+        assert_eq!(refused.kind(), ErrorKind::UnsupportedOperation);
+        assert!(refused.to_string().contains(reason), "{refused}");
+    }
+    assert_eq!(world.vault.made.load(Ordering::SeqCst), 0);
+    Ok(())
+}
+
+#[test]
+fn a_provider_that_keeps_nothing_elsewhere_is_never_asked_to_destroy() -> Result<()> {
+    for was_there in [true, false] {
+        let world = World::new();
+        let process = || {
+            let provider = VaultProvider { keeps_all: true, ..VaultProvider::new(&world.vault) };
+            let builder = Kms::builder().store(Arc::clone(&world.store), RootKey::from_bytes(&[7; 32]));
+            builder.clock(Arc::clone(&world.clock)).audit(Arc::clone(&world.trail)).provider(provider).build()
+        };
+        let kms = process()?;
+        world.due_key(&kms)?;
+        let report = if was_there { kms.run_maintenance()? } else { world.process(false)?.run_maintenance()? };
+        assert_eq!((report.deleted.len(), world.destructions()), (1, usize::from(!was_there)));
+        assert!(process()?.run_maintenance()?.is_complete());
+        assert_eq!((world.destructions(), world.vault.count()), (0, 1), "destroy would have taken it");
     }
     Ok(())
 }

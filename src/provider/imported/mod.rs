@@ -30,9 +30,7 @@ pub struct ImportedProvider {
 
 impl Default for ImportedProvider {
     fn default() -> Self {
-        let kinds = KeySpec::ALL.iter().flat_map(|spec| spec.usages().iter().map(|usage| (*spec, *usage)));
-        let capabilities = Capabilities { imports: kinds.collect(), ..Capabilities::new(Vec::new(), false) };
-        Self { id: ProviderId::new("imported"), capabilities }
+        Self { id: ProviderId::new("imported"), capabilities: Capabilities::new(Vec::new(), false) }
     }
 }
 
@@ -60,10 +58,6 @@ impl KeyMaterialProvider for ImportedProvider {
 
     fn generator(&self) -> Option<&dyn MaterialGenerator> {
         None
-    }
-
-    fn importer(&self) -> Option<&dyn MaterialImporter> {
-        Some(self)
     }
 
     fn transfer(&self) -> Option<&dyn MaterialImporter> {

@@ -72,6 +72,10 @@ impl KeyMaterialProvider for TokenProvider {
         &self.capabilities
     }
 
+    fn lacks(&self, spec: KeySpec, usage: KeyUsage) -> Option<String> {
+        offered(&self.able, spec, usage).err().map(|missing| missing.to_string())
+    }
+
     fn open(&self, _backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
         let key = TokenKey { key: self.reference(binding, kept)?, token: self.token.clone() };
         Ok(match key.key.kind() {

@@ -78,7 +78,12 @@ fn keys_are_made_and_used_in_a_token_and_found_by_the_next_process() -> Result<(
     // What a token cannot do is refused, and nothing is left of it there.
     assert_eq!(world.secret_keys(), 1);
     let mac = CreateKeyRequest::default().provider("home").spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);
-    assert_eq!(kms.create_key(mac).expect_err("no HMAC keys").kind(), ErrorKind::UnsupportedOperation);
+    let refused = kms.create_key(mac).expect_err("no HMAC keys");
+    assert_eq!(refused.kind(), ErrorKind::UnsupportedOperation);
+    assert!(
+        refused.to_string().contains("provider home") && refused.to_string().contains("CKM_SHA256_HMAC"),
+        "{refused}"
+    );
     for refused in [
         kms.rotate_key_on_demand(key.key_id()).map(drop),
         kms.enable_key_rotation(key.key_id(), RotationPeriod::default()),
