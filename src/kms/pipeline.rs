@@ -286,7 +286,10 @@ impl Kms {
         operation.check_key_usage(key.0.value.record.usage, &key.0.value.arn)?;
         let check = |key: &LoadedKey| check_state(operation, key, self.core.state_of(&key.record, progress.now())?);
         check(&key.0.value)?;
-        let rotated = self.rotated_if_due(operation, &key.0.value.record, progress.now())?;
+        let rotated = match progress.event.dry_run {
+            true => None, // nothing is to be done
+            false => self.rotated_if_due(operation, &key.0.value.record, progress.now())?,
+        };
         let key = match rotated {
             Some(later) => {
                 check(&later.0.value)?; // again, as this is a later record

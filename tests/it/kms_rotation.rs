@@ -49,6 +49,8 @@ fn a_due_rotation_happens_at_the_next_encryption_and_keeps_its_schedule() -> Res
     clock.advance_days(3);
     kms.decrypt(DecryptRequest::new(&before))?;
     assert_eq!(versions(&kms, key)?, 1, "decryption needs no new material");
+    assert_eq!(kind(kms.encrypt(EncryptRequest::new(key, b"x").dry_run())), ErrorKind::DryRun);
+    assert_eq!(versions(&kms, key)?, 1, "a dry run changes nothing");
     kms.encrypt(EncryptRequest::new(key, b"x"))?;
     assert_eq!(versions(&kms, key)?, 2);
     let rotation = kms.list_key_rotations(key, IncludeKeyMaterial::RotationsOnly, PageRequest::default())?;
