@@ -105,7 +105,8 @@ impl Kms {
 
     /// Rotates the root key as [`Kms::rotate_root_key`] does, and moves it to another holder: from a file to an
     /// HSM, or to a new passphrase. Until it is finished the store opens with either; afterwards with the new one only. Processes
-    /// that have the store open keep working with what they have unwrapped. Needs the authority's handle.
+    /// that use the store meanwhile keep working; one that rests until it is finished cannot follow, is refused
+    /// ([`RootKey`](ErrorKind::RootKey)) and must open the store anew. Needs the authority's handle.
     ///
     /// # Errors
     /// Those of [`Kms::rotate_root_key`]; [`InvalidState`](ErrorKind::InvalidState) if a rotation is under way that moves the

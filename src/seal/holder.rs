@@ -19,8 +19,9 @@ const NAME_LABEL: &[u8] = b"strongroom root name v1";
 /// Wraps the versions of a store's root key, and unwraps them when the store is opened: a secret in memory, a passphrase,
 /// an HSM, another KMS.
 ///
-/// The store keeps what `wrap` returns. A holder is asked once for every version when a store is opened, once when it
-/// is made and once when its root key is rotated, never for an operation on a key.
+/// The store keeps what `wrap` returns. A holder wraps a version when a store is made and when its root key is rotated; it
+/// unwraps the versions when the store is opened or rotated, and when a process finds that another one has rotated it. For
+/// operations on keys it is not asked, but for the one that finds that.
 ///
 /// # Examples
 /// ```

@@ -1,15 +1,15 @@
 //! Rotation of the root key: everything is sealed anew, whatever happens on the way and whoever works meanwhile.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
 use strongroom::audit::FileTrail;
-use strongroom::seal::RootKey;
+use strongroom::seal::{RootKey, RootKeyHolder};
 use strongroom::store::RecordKind;
 use strongroom::{
     CreateKeyRequest, DecryptRequest, EncryptRequest, ErrorKind, GetParametersForImportRequest,
-    ImportKeyMaterialRequest, KeyId, Kms, Origin, Result,
+    ImportKeyMaterialRequest, KeyId, Kms, Origin, Result, SecretBytes,
 };
 
 use super::pliable::Pliable;
@@ -231,6 +231,81 @@ fn a_missing_or_altered_record_keeps_the_earlier_version() -> TestResult {
     check(&open(&store, 1)?, &blobs)?;
     assert!(kms.rotate_root_key()?.was_under_way());
     check(&open(&store, 1)?, &blobs)
+}
+
+/// A holder that counts what it is asked.
+#[derive(Debug, Default)]
+struct Counting {
+    wrapped: AtomicU32,
+    unwrapped: AtomicU32,
+}
+
+impl Counting {
+    /// How often it has wrapped and unwrapped since the last time.
+    fn asked(&self) -> (u32, u32) {
+        (self.wrapped.swap(0, Ordering::SeqCst), self.unwrapped.swap(0, Ordering::SeqCst))
+    }
+}
+
+#[derive(Debug)]
+struct Held(Arc<Counting>);
+
+impl RootKeyHolder for Held {
+    fn id(&self) -> &str {
+        "counting"
+    }
+
+    fn wrap(&self, _: &[u8], key: &SecretBytes) -> Result<Vec<u8>> {
+        self.0.wrapped.fetch_add(1, Ordering::SeqCst);
+        Ok(key.expose_secret().iter().map(|byte| !byte).collect())
+    }
+
+    fn unwrap(&self, _: &[u8], wrapped: &[u8]) -> Result<SecretBytes> {
+        self.0.unwrapped.fetch_add(1, Ordering::SeqCst);
+        Ok(SecretBytes::from_vec(wrapped.iter().map(|byte| !byte).collect()))
+    }
+}
+
+#[test]
+fn a_holder_is_asked_when_a_store_is_opened_or_rotated_and_not_for_keys() -> TestResult {
+    let (store, holder) = (Pliable::new(), Arc::new(Counting::default()));
+    let open = || Kms::builder().store(Arc::clone(&store), RootKey::held_by(Held(Arc::clone(&holder)))).build();
+    let kms = open()?;
+    assert_eq!(holder.asked(), (1, 1));
+    let other = open()?;
+    assert_eq!(holder.asked(), (0, 1));
+    let blobs = furnish(&kms, 2)?;
+    kms.run_maintenance()?;
+    check(&other, &blobs)?;
+    assert_eq!(holder.asked(), (0, 0));
+    kms.rotate_root_key()?;
+    let (wrapped, unwrapped) = holder.asked();
+    assert!(wrapped == 1 && unwrapped > 0, "{unwrapped}");
+    // The other one finds out with its next operation, and no other one asks.
+    other.describe_key(blobs[0].0)?;
+    assert_eq!(holder.asked(), (0, 1));
+    check(&other, &blobs)?;
+    check(&kms, &blobs)?;
+    assert_eq!(holder.asked(), (0, 0));
+    Ok(())
+}
+
+#[test]
+fn a_process_that_rests_while_the_root_key_moves_is_refused() -> TestResult {
+    let store = Pliable::new();
+    let (kms, resting) = (open(&store, 1)?, open(&store, 1)?);
+    let key = kms.create_key(Default::default())?.key_id();
+    resting.encrypt(EncryptRequest::new(key, b"text"))?;
+    kms.move_root_key(RootKey::from_bytes(&[2; 32]))?;
+    for refused in [
+        resting.encrypt(EncryptRequest::new(key, b"text")).map(drop),
+        resting.create_key(Default::default()).map(drop),
+        resting.run_maintenance().map(drop),
+    ] {
+        assert_eq!(refused.expect_err("it cannot follow").kind(), ErrorKind::RootKey);
+    }
+    open(&store, 2)?.encrypt(EncryptRequest::new(key, b"text"))?;
+    Ok(())
 }
 
 #[test]

@@ -157,7 +157,8 @@ pub struct KeyRotationStatus {
     pub enabled: bool,
     /// How often, if it is enabled.
     pub rotation_period: Option<RotationPeriod>,
-    /// When next, if it is enabled. For a disabled key this may lie in the past: it rotates when it is enabled again.
+    /// When next, if it is enabled. This may lie in the past, also for long while the key is disabled: it rotates once it is enabled
+    /// and makes a ciphertext, or maintenance runs.
     pub next_rotation_date: Option<Timestamp>,
 }
 
