@@ -74,6 +74,8 @@ pub(super) struct Output {
     length: u64,
     /// Whether a write failed half-way, so that the file may be longer than `length`.
     torn: bool,
+    /// Whether the file system counts the names of a file: then it can be told that there is none left.
+    counts_names: bool,
 }
 
 impl Output {
@@ -82,7 +84,7 @@ impl Output {
         let file = private().create_new(true).open(path(directory, header.chain, header.index))?;
         #[cfg(unix)]
         File::open(directory)?.sync_all()?;
-        Ok(Self { file, index: header.index, header: Some(header.to_line()), length: 0, torn: false })
+        Self::new(file, header.index, Some(header.to_line()), 0, false)
     }
 
     /// Goes on with a file whose first `length` bytes are whole lines; what stands behind them is cut off. The header is
@@ -90,14 +92,19 @@ impl Output {
     pub(super) fn resume(directory: &Path, header: FileHeader, length: u64) -> io::Result<Self> {
         let file = private().open(path(directory, header.chain, header.index))?;
         let missing = (length == 0).then(|| header.to_line());
-        Ok(Self { file, index: header.index, header: missing, length, torn: true })
+        Self::new(file, header.index, missing, length, true)
     }
 
     /// A file that is written from where it is, as a device is.
     #[cfg(all(test, target_os = "linux"))]
     pub(super) fn on_device(directory: &Path, header: FileHeader) -> io::Result<Self> {
         let file = private().open(path(directory, header.chain, header.index))?;
-        Ok(Self { file, index: header.index, header: None, length: 0, torn: false })
+        Self::new(file, header.index, None, 0, false)
+    }
+
+    fn new(file: File, index: u64, header: Option<String>, length: u64, torn: bool) -> io::Result<Self> {
+        let counts_names = has_name(&file)?;
+        Ok(Self { file, index, header, length, torn, counts_names })
     }
 
     pub(super) const fn length(&self) -> u64 {
@@ -121,11 +128,27 @@ impl Output {
         if durability == Durability::Synced {
             self.file.sync_data()?;
         }
+        if self.counts_names && !has_name(&self.file)? {
+            return Err(io::Error::other("the file was deleted while it was written"));
+        }
         self.torn = false;
         self.length += u64::try_from(header.len() + lines.len()).map_err(io::Error::other)?;
         self.header = None;
         Ok(())
     }
+}
+
+/// Whether a file can be found under a name. What is written into one that cannot is lost.
+#[cfg(unix)]
+fn has_name(file: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(file.metadata()?.nlink() > 0)
+}
+
+/// Nobody deletes a file here that is open.
+#[cfg(not(unix))]
+fn has_name(_: &File) -> io::Result<bool> {
+    Ok(true)
 }
 
 /// Reads a file line by line, never more than a bounded number of bytes for one.

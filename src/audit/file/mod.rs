@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -52,7 +53,8 @@ pub enum Durability {
 /// a record that says whether they were committed.
 ///
 /// If a file cannot be written the event is refused, and the operation with it; once writing works again, so does the
-/// trail.
+/// trail. A file that was deleted under the process (on Unix) cannot be written any more: the process must be started anew,
+/// which begins another chain, and verification names what is missing.
 ///
 /// # Examples
 /// ```
@@ -211,15 +213,21 @@ impl FileTrail {
     fn lead(&self) -> Result<bool> {
         let mut work = self.gather()?.writer_mut()?.begin();
         let started = Instant::now();
-        let end = work.write(self);
+        // A panic must not leave the others waiting for ever: to them it is a write that failed. What it left half done is
+        // taken back as after any other failure.
+        let written = catch_unwind(AssertUnwindSafe(|| work.write(self)));
         let write_time = started.elapsed();
-        let (group, kept) = (Arc::clone(&work.group), end.is_ok());
-        let next = self.lock().writer_mut()?.finish(work, end.ok(), write_time);
+        let (end, panic) = match written {
+            Ok(end) => (end.ok(), None),
+            Err(panic) => (None, Some(panic)),
+        };
+        let (group, kept) = (Arc::clone(&work.group), end.is_some());
+        let next = self.lock().writer_mut()?.finish(work, end, write_time);
         group.finish(kept);
         if let Some(next) = next {
             next.call_leader();
         }
-        Ok(kept)
+        panic.map_or(Ok(kept), |panic| resume_unwind(panic))
     }
 
     /// Waits for callers who are likely to come at once, if that takes less long than one more write.

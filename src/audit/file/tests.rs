@@ -490,3 +490,56 @@ fn what_cannot_be_written_is_refused_and_the_trail_goes_on_afterwards() -> TestR
     assert_eq!((report.is_intact(), report.records()), (true, 2));
     Ok(())
 }
+
+/// What the work comes to; `None` if it does not end.
+#[cfg(debug_assertions)]
+fn within_a_minute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (send, receive) = std::sync::mpsc::channel();
+    std::thread::spawn(move || send.send(work()));
+    receive.recv_timeout(Duration::from_secs(60)).ok()
+}
+
+#[cfg(debug_assertions)] // else an overflow does not panic
+#[test]
+fn a_panic_while_writing_fails_the_write_and_hangs_nobody() -> TestResult {
+    let mut place = Place::new()?;
+    let trail = Arc::new(place.trail()?);
+    trail.record(event(1))?;
+    // A number after which there is none: to add one panics.
+    let next = std::mem::replace(&mut trail.lock().writer_mut()?.kept.next, u64::MAX);
+    let record = |millis| {
+        let trail = Arc::clone(&trail);
+        within_a_minute(move || catch_unwind(AssertUnwindSafe(|| trail.record(event(millis)))).is_err())
+    };
+    let both: Vec<_> = (2..4).map(record).collect();
+    assert_eq!(both, [Some(true), Some(true)], "each panics as the one who writes");
+    trail.lock().writer_mut()?.kept.next = next;
+    trail.record(event(5))?;
+    place.save(&trail)?;
+    assert_eq!((place.verify()?.is_intact(), place.verify()?.records()), (true, 2));
+    Ok(())
+}
+
+#[cfg(unix)]
+#[test]
+fn a_trail_whose_directory_is_deleted_refuses_what_would_be_lost() -> TestResult {
+    for durability in [Durability::Buffered, Durability::Synced] {
+        let mut place = Place::new()?;
+        let trail = FileTrail::new(place.directory.path().join("trail")).durability(durability);
+        let trail = place.attached(trail)?;
+        trail.record(event(1))?;
+        fs::remove_dir_all(trail.directory())?;
+        for _ in 0..2 {
+            assert_eq!(trail.record(event(2)).map_err(|error| error.kind()), Err(ErrorKind::Audit));
+        }
+        place.save(&trail)?;
+        drop(trail);
+        // Started anew, it begins another chain, and what is missing shows.
+        let trail = place.attached(FileTrail::new(place.directory.path().join("trail")))?;
+        trail.record(event(3))?;
+        let report = verify(trail.directory(), &place.chains, &CryptoBackend::default(), None)?;
+        let problem = report.first_finding().map(|finding| finding.problem);
+        assert_eq!((report.chains.len(), problem), (2, Some(Problem::Missing { first: 1, last: 1 })));
+    }
+    Ok(())
+}
