@@ -16,7 +16,7 @@ use crate::key::{KeyId, Operation};
 pub enum Action {
     /// A caller asked for an operation.
     Call(Operation),
-    /// The library gave a key new material, because its rotation was due or was asked for.
+    /// The library gave a key new material, because its rotation was due.
     RotateKey,
     /// The library deleted imported material whose time was over.
     DeleteExpiredKeyMaterial,
@@ -36,6 +36,9 @@ pub enum Action {
     ExportKey,
     /// The authority took in keys of an export.
     ImportKeys,
+    /// A caller asked for what only the authority may do: the name of the method. It stands in the trail if it was refused;
+    /// of what is done, the trail tells the rotation of the root key and what becomes of the trail itself.
+    Authority(&'static str),
 }
 
 impl fmt::Display for Action {
@@ -52,6 +55,10 @@ impl fmt::Display for Action {
             Self::DeleteIdentityPolicy => f.write_str("DeleteIdentityPolicy"),
             Self::ExportKey => f.write_str("ExportKey"),
             Self::ImportKeys => f.write_str("ImportKeys"),
+            Self::Authority(method) => method.split('_').try_for_each(|word| {
+                let (first, rest) = word.split_at(word.len().min(1));
+                write!(f, "{}{rest}", first.to_ascii_uppercase())
+            }),
         }
     }
 }
@@ -85,6 +92,24 @@ pub enum ParameterValue {
     Text(Cow<'static, str>),
     /// A number.
     Number(u64),
+    /// Yes or no.
+    Bool(bool),
+    /// Several texts.
+    Texts(Box<[Box<str>]>),
+    /// Names and their values.
+    Pairs(Box<[(Box<str>, Box<str>)]>),
+}
+
+impl ParameterValue {
+    /// Several texts.
+    pub fn texts<T: Into<Box<str>>>(texts: impl IntoIterator<Item = T>) -> Self {
+        Self::Texts(texts.into_iter().map(Into::into).collect())
+    }
+
+    /// Names and their values.
+    pub fn pairs<T: Into<Box<str>>>(pairs: impl IntoIterator<Item = (T, T)>) -> Self {
+        Self::Pairs(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
 }
 
 impl From<&'static str> for ParameterValue {
@@ -96,6 +121,12 @@ impl From<&'static str> for ParameterValue {
 impl From<String> for ParameterValue {
     fn from(text: String) -> Self {
         Self::Text(text.into())
+    }
+}
+
+impl From<bool> for ParameterValue {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
     }
 }
 
@@ -181,6 +212,7 @@ impl AuditEvent {
             | Action::DeleteKey
             | Action::CreateServiceKey
             | Action::ImportKeys
+            | Action::Authority(_)
             | Action::PutIdentityPolicy
             | Action::DeleteIdentityPolicy => false,
         }

@@ -26,7 +26,7 @@ const KEY_TYPE: &str = "AWS::KMS::Key";
 /// | `outcome` | `intent`, `success` or `failure`; then `errorCode` names the exception, and `errorMessage` is its text |
 /// | `change` | pairs the intent of a change with its outcome, if the event is about a change |
 /// | `readOnly`, `dryRun` | true or false |
-/// | `requestParameters` | parameters and encryption context; `serviceEventDetails` for a service event |
+/// | `requestParameters` | parameters and encryption context; `keyId` if an alias, or no key, was named; `serviceEventDetails` for a service event |
 /// | `additionalEventData` | what else is worth knowing: the grant that allowed it, say; left out if there is nothing |
 /// | `resources` | the keys: `accountId`, `type`, `ARN` |
 ///
@@ -64,7 +64,8 @@ impl Serialize for Json<'_> {
             | Action::PutIdentityPolicy
             | Action::GetIdentityPolicy
             | Action::ListIdentityPolicies
-            | Action::DeleteIdentityPolicy => ("AwsApiCall", "requestParameters"),
+            | Action::DeleteIdentityPolicy
+            | Action::Authority(_) => ("AwsApiCall", "requestParameters"),
             Action::RotateKey
             | Action::DeleteExpiredKeyMaterial
             | Action::DeleteKey
@@ -168,6 +169,9 @@ impl Serialize for Value<'_> {
         match self.0 {
             ParameterValue::Text(text) => serializer.serialize_str(text),
             ParameterValue::Number(number) => serializer.serialize_u64(*number),
+            ParameterValue::Bool(value) => serializer.serialize_bool(*value),
+            ParameterValue::Texts(texts) => serializer.collect_seq(texts),
+            ParameterValue::Pairs(pairs) => serializer.collect_map(pairs.iter().map(|(name, value)| (name, value))),
         }
     }
 }
@@ -240,7 +244,13 @@ mod tests {
         event.keys[0] = Some(KeyResource { account, key_id });
         event.context = Some(EncryptionContext::from([("line\n", "\"quoted\"")]));
         event.source_context = Some(EncryptionContext::from([("a", "b")]));
-        event.parameters = vec![("keySpec", "AES_256".into()), ("numberOfBytes", 32_u32.into())];
+        event.parameters = vec![
+            ("keySpec", "AES_256".into()),
+            ("numberOfBytes", 32_u32.into()),
+            ("bypass", true.into()),
+            ("operations", ParameterValue::texts(["Encrypt", "Decrypt"])),
+            ("tags", ParameterValue::pairs([("team", "one")])),
+        ];
         let text = to_json(&event, &Locality::new("aws", "eu-central-1")?)?;
         assert!(!text.contains('\n'), "{text}");
         let expected = serde_json::json!({
@@ -255,7 +265,7 @@ mod tests {
             "errorMessage": "it is disabled", "additionalEventData": {"grantId": "00", "count": 2}, "change": "30313233343536373839616263646566",
             "readOnly": true, "dryRun": false,
             "requestParameters": {
-                "keySpec": "AES_256", "numberOfBytes": 32,
+                "keySpec": "AES_256", "numberOfBytes": 32, "bypass": true, "operations": ["Encrypt", "Decrypt"], "tags": {"team": "one"},
                 "destinationEncryptionContext": {"line\n": "\"quoted\""}, "sourceEncryptionContext": {"a": "b"}
             },
             "resources": [{

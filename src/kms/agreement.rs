@@ -46,7 +46,7 @@ impl Kms {
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
             .parameter("keyAgreementAlgorithm", request.algorithm.as_str());
-        self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
+        self.key_call(call, &request.key, |target, _| {
             check_agreement_algorithm(target.record().spec, request.algorithm)?;
             check_length(request.public_key)?;
             Ok(DeriveSharedSecretResponse {

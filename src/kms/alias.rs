@@ -1,6 +1,6 @@
 //! Names for keys.
 
-use super::call::{Call, Progress, Question};
+use super::call::{Call, Progress, Question, noted};
 use super::handle::Kms;
 use super::listing::{AliasListEntry, Page, PageRequest};
 use super::page::{self, PageLimits};
@@ -37,9 +37,12 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn create_alias(&self, alias_name: impl AsRef<str>, target_key: impl KeyReference) -> Result<()> {
-        let name = unreserved(alias_name.as_ref())?;
-        let call = Call::new(Operation::CreateAlias).parameter("aliasName", name.to_string());
-        self.key_change(call, &target_key.to_key_identifier()?, |target, progress| {
+        let call = alias_call(Operation::CreateAlias, alias_name.as_ref());
+        let name = match unreserved(alias_name.as_ref()) {
+            Ok(name) => name,
+            Err(error) => return self.refused(call, error),
+        };
+        self.key_change(call, &target_key, |target, progress| {
             self.permit_alias(progress, Operation::CreateAlias, &name)?;
             let account = target.record().account;
             if let Some(alias) = self.core.registry.alias(account, &name)? {
@@ -60,9 +63,12 @@ impl Kms {
     /// the keys differ in kind (symmetric, asymmetric, HMAC) or usage; [`LimitExceeded`](ErrorKind::LimitExceeded);
     /// [`InvalidState`](ErrorKind::InvalidState) if the new key's deletion is pending.
     pub fn update_alias(&self, alias_name: impl AsRef<str>, target_key: impl KeyReference) -> Result<()> {
-        let name = unreserved(alias_name.as_ref())?;
-        let call = Call::new(Operation::UpdateAlias).parameter("aliasName", name.to_string());
-        self.key_change(call, &target_key.to_key_identifier()?, |target, progress| {
+        let call = alias_call(Operation::UpdateAlias, alias_name.as_ref());
+        let name = match unreserved(alias_name.as_ref()) {
+            Ok(name) => name,
+            Err(error) => return self.refused(call, error),
+        };
+        self.key_change(call, &target_key, |target, progress| {
             self.permit_alias(progress, Operation::UpdateAlias, &name)?;
             let new = target.record();
             let alias = self.core.registry.alias(new.account, &name)?.ok_or_else(|| self.no_alias(&name))?;
@@ -89,8 +95,11 @@ impl Kms {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound); [`NotAuthorized`](ErrorKind::NotAuthorized) for names under `alias/aws/`.
     pub fn delete_alias(&self, alias_name: impl AsRef<str>) -> Result<()> {
-        let name = unreserved(alias_name.as_ref())?;
-        let call = Call::new(Operation::DeleteAlias).parameter("aliasName", name.to_string());
+        let call = alias_call(Operation::DeleteAlias, alias_name.as_ref());
+        let name = match unreserved(alias_name.as_ref()) {
+            Ok(name) => name,
+            Err(error) => return self.refused(call, error),
+        };
         self.audited(call, |progress| {
             self.commit_until_settled(progress, |progress: &mut Progress| {
                 self.permit_alias(progress, Operation::DeleteAlias, &name)?;
@@ -125,7 +134,7 @@ impl Kms {
     /// # Errors
     /// Those of [`Kms::list_aliases`], and [`NotFound`](ErrorKind::NotFound).
     pub fn list_aliases_of_key(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<AliasListEntry>> {
-        self.key_call(Call::new(Operation::ListAliases), &key.to_key_identifier()?, |target, _| {
+        self.key_call(Call::new(Operation::ListAliases), &key, |target, _| {
             let account = target.record().account;
             let mut entries = Vec::new();
             for name in &target.record().aliases {
@@ -172,6 +181,10 @@ impl Kms {
         let arn = AliasArn::new(self.locality().clone(), self.account(), name.clone());
         Error::new(ErrorKind::NotFound, format!("alias '{arn}' does not exist"))
     }
+}
+
+fn alias_call(operation: Operation, alias_name: &str) -> Call<'static> {
+    Call::new(operation).parameter("aliasName", noted(alias_name))
 }
 
 fn without_alias(record: &KeyRecord, name: &AliasName) -> KeyRecord {

@@ -1,12 +1,29 @@
 //! What an operation brings to the pipeline, and what the pipeline notes while it runs.
 
 use super::grant_token::GrantToken;
+use crate::algorithm::excerpt;
 use crate::audit::{AuditEvent, KeyResource, ParameterValue};
 use crate::clock::Timestamp;
 use crate::context::EncryptionContext;
 use crate::identity::AccountId;
-use crate::key::{CustomKeyStoreId, KeyId, Operation};
+use crate::key::{CustomKeyStoreId, KeyId, KeyIdentifier, Operation};
 use crate::policy::RequestParameter;
+
+/// The longest text of a request that the trail keeps whole, in bytes. No longer one is accepted by any operation.
+const MAX_NOTED: usize = 32_768;
+/// How many tags, or names of tags, of one request the trail keeps: one more than are accepted.
+const MAX_NOTED_TAGS: usize = 51;
+
+/// A text of a request for the trail. So that nobody can make an event that is too long to be kept, it is not whole if
+/// the request is refused for its length anyway.
+pub(super) fn noted(text: &str) -> String {
+    if text.len() <= MAX_NOTED { text.to_owned() } else { excerpt(text) }
+}
+
+/// Tags, or names of tags, of a request for the trail.
+pub(super) fn noted_tags<T>(tags: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
+    tags.into_iter().take(MAX_NOTED_TAGS)
+}
 
 /// What an operation brings to the pipeline.
 pub(super) struct Call<'a> {
@@ -126,6 +143,18 @@ impl Progress {
     pub(super) fn renote(&mut self, name: &'static str, value: impl Into<ParameterValue>) {
         self.event.additional.retain(|(known, _)| *known != name);
         self.note(name, value);
+    }
+
+    /// Notes how the request names a key, where the key itself does not tell: by an alias, or by what leads to none.
+    pub(super) fn note_identifier(&mut self, operation: Operation, identifier: &KeyIdentifier) {
+        let name = match operation {
+            Operation::ReEncryptFrom => "sourceKeyId",
+            Operation::ReEncryptTo => "destinationKeyId",
+            _ => "keyId",
+        };
+        if !self.event.parameters.iter().any(|(known, _)| *known == name) {
+            self.event.parameters.push((name, identifier.to_string().into()));
+        }
     }
 
     /// Notes that the call touches a key in a custom key store.

@@ -48,7 +48,7 @@ impl Kms {
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
             .parameter("encryptionAlgorithm", request.algorithm.as_str());
-        self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
+        self.key_call(call, &request.key, |target, _| {
             let (ciphertext_blob, _) = self.seal_with(target, request.algorithm, context, request.plaintext)?;
             Ok(EncryptResponse {
                 ciphertext_blob,
@@ -120,7 +120,6 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn re_encrypt(&self, request: ReEncryptRequest<'_, impl KeyReference>) -> Result<ReEncryptResponse> {
-        let destination = request.destination.to_key_identifier()?;
         let context = request.destination_context.unwrap_or(&NO_CONTEXT);
         let (from, to) = (request.source.algorithm, request.destination_algorithm);
         let call = Call::new(Operation::ReEncryptTo)
@@ -131,6 +130,7 @@ impl Kms {
             .parameter("sourceEncryptionAlgorithm", from.as_str())
             .parameter("destinationEncryptionAlgorithm", to.as_str());
         self.audited(call, |progress| {
+            let destination = request.destination.to_key_identifier()?;
             let same = RequestParameter::ReEncryptOnSameKey(self.is_on_same_key(&request.source, &destination));
             let conditions = [RequestParameter::EncryptionAlgorithm(from), same];
             let source = self.open_with(progress, Operation::ReEncryptFrom, &conditions, &request.source)?;

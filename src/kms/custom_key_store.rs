@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::call::{Call, Progress};
+use super::call::{Call, Progress, noted};
 use super::connections::Connection;
 use super::custom_key_store_record::{
     CustomKeyStoreRecord, CustomKeyStores, MAX_CUSTOM_KEY_STORES, MAX_PASSWORD, claim, claim_record_id,
@@ -63,7 +63,7 @@ impl Kms {
     pub fn create_custom_key_store(&self, request: CreateCustomKeyStoreRequest) -> Result<CustomKeyStoreId> {
         let CreateCustomKeyStoreRequest { name, cluster, mode, password } = request;
         let call = Call::new(Operation::CreateCustomKeyStore)
-            .parameter("customKeyStoreName", name.clone())
+            .parameter("customKeyStoreName", noted(&name))
             .parameter("cloudHsmClusterId", cluster.to_string());
         self.account_call(call, |progress| {
             let mut random = [0; 9];
@@ -252,10 +252,13 @@ impl Kms {
         let UpdateCustomKeyStoreRequest { id, name, cluster, password } = request;
         let mut call = store_call(Operation::UpdateCustomKeyStore, id);
         if let Some(name) = &name {
-            call = call.parameter("newCustomKeyStoreName", name.clone());
+            call = call.parameter("newCustomKeyStoreName", noted(name));
         }
         if let Some(cluster) = &cluster {
             call = call.parameter("cloudHsmClusterId", cluster.to_string());
+        }
+        if password.is_some() {
+            call = call.parameter("keyStorePassword", "HIDDEN");
         }
         self.account_call(call, |progress| {
             let name = name.as_deref().map(CustomKeyStoreName::parse).transpose()?;

@@ -66,7 +66,7 @@ impl Kms {
             DataKeyLength::Spec(spec) => call.parameter("keySpec", spec.as_str()),
             DataKeyLength::Bytes(bytes) => call.parameter("numberOfBytes", bytes),
         };
-        self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
+        self.key_call(call, &request.key, |target, _| {
             let length = match request.length {
                 DataKeyLength::Spec(spec) => spec.length(),
                 DataKeyLength::Bytes(bytes) => checked_length(bytes)?,

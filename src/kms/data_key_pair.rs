@@ -74,7 +74,7 @@ impl Kms {
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
             .parameter("keyPairSpec", request.spec.as_str());
-        self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
+        self.key_call(call, &request.key, |target, _| {
             if request.dry_run {
                 // To try an RSA pair must not cost the seconds of making one.
                 seal(target, context, &[])?;

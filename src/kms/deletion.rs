@@ -35,7 +35,7 @@ impl Kms {
         let call = Call::new(Operation::ScheduleKeyDeletion)
             .conditions(&conditions)
             .parameter("pendingWindowInDays", window.days());
-        self.key_change(call, &key.to_key_identifier()?, |target, progress| {
+        self.key_change(call, &key, |target, progress| {
             let mut record = target.record().clone();
             let date = progress.now().plus_days(window.days());
             record.state = next_state(target, KeyEvent::ScheduleDeletion, progress.now())?;
@@ -57,7 +57,7 @@ impl Kms {
     /// [`NotFound`](crate::ErrorKind::NotFound), also once the waiting period has ended;
     /// [`InvalidState`](crate::ErrorKind::InvalidState) if no deletion is pending.
     pub fn cancel_key_deletion(&self, key: impl KeyReference) -> Result<KeyArn> {
-        self.key_change(Call::new(Operation::CancelKeyDeletion), &key.to_key_identifier()?, |target, progress| {
+        self.key_change(Call::new(Operation::CancelKeyDeletion), &key, |target, progress| {
             let mut record = target.record().clone();
             let event = match record.origin == Origin::External && !record.is_complete(progress.now()) {
                 true => KeyEvent::CancelDeletionWithoutMaterial,

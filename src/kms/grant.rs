@@ -1,6 +1,6 @@
 //! Grants: what a principal may do with a key beside what policies let it do.
 
-use super::call::Call;
+use super::call::{Call, noted};
 use super::grant_record::{FoundGrant, GrantRange, GrantRecord, place_bytes, read_place, record_id};
 use super::grant_token::{GrantToken, NamedGrant};
 use super::handle::Kms;
@@ -10,6 +10,8 @@ use super::pipeline::Target;
 use super::reference::KeyReference;
 use super::registry::Edit;
 use super::request::{CreateGrantRequest, CreateGrantResponse, GrantListEntry};
+use crate::algorithm::excerpt;
+use crate::audit::ParameterValue;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Principal;
 use crate::key::{KeyArn, KeyIdentifier, Operation};
@@ -102,11 +104,11 @@ impl Kms {
     /// ```
     pub fn create_grant(&self, request: CreateGrantRequest<'_, impl KeyReference>) -> Result<CreateGrantResponse> {
         let conditions = [RequestParameter::Grant(&request.terms)];
-        let call = terms_noted(Call::new(Operation::CreateGrant), &request.terms)
+        let call = terms_noted(Call::new(Operation::CreateGrant), &request.terms, request.name.as_deref())
             .conditions(&conditions)
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run);
-        let grant = self.key_change(call, &request.key.to_key_identifier()?, |target, progress| {
+        let grant = self.key_change(call, &request.key, |target, progress| {
             let record = target.record();
             request.terms.check_key(record.spec, record.usage)?;
             request.name.as_deref().map_or(Ok(()), check_name)?;
@@ -170,7 +172,7 @@ impl Kms {
         page: PageRequest,
     ) -> Result<Page<GrantListEntry>> {
         let call = filter.noted(Call::new(Operation::ListGrants));
-        self.key_call(call, &key.to_key_identifier()?, |target, _| {
+        self.key_call(call, &key, |target, _| {
             let limit = GRANT_PAGES.check(&page)?;
             let key @ (account, key_id) = (target.record().account, target.record().key_id);
             let after = page.marker.as_deref().map(|marker| {
@@ -229,7 +231,7 @@ impl Kms {
     /// # Errors
     /// [`NotFound`](ErrorKind::NotFound) if there is no such key or grant.
     pub fn retire_grant(&self, key: impl KeyReference, grant_id: GrantId, dry_run: DryRun) -> Result<()> {
-        self.end_grant(Operation::RetireGrant, &key.to_key_identifier()?, grant_id, dry_run)
+        self.end_grant(Operation::RetireGrant, &key, grant_id, dry_run)
     }
 
     /// Gives the grant back that a token names, as [`Kms::retire_grant`] does.
@@ -242,7 +244,7 @@ impl Kms {
                 let arn = KeyArn::new(self.locality().clone(), account, key_id);
                 self.end_grant(Operation::RetireGrant, &KeyIdentifier::KeyArn(arn), id, dry_run)
             }
-            Err(error) => self.audited(Call::new(Operation::RetireGrant), |_| Err(error)),
+            Err(error) => self.refused(Call::new(Operation::RetireGrant), error),
         }
     }
 
@@ -252,12 +254,12 @@ impl Kms {
     /// [`NotFound`](ErrorKind::NotFound) if there is no such key or grant;
     /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is customer managed.
     pub fn revoke_grant(&self, key: impl KeyReference, grant_id: GrantId, dry_run: DryRun) -> Result<()> {
-        self.end_grant(Operation::RevokeGrant, &key.to_key_identifier()?, grant_id, dry_run)
+        self.end_grant(Operation::RevokeGrant, &key, grant_id, dry_run)
     }
 
-    fn end_grant(&self, operation: Operation, key: &KeyIdentifier, id: GrantId, dry_run: DryRun) -> Result<()> {
+    fn end_grant(&self, operation: Operation, key: &dyn KeyReference, id: GrantId, dry_run: DryRun) -> Result<()> {
         // What the grant says is part of the question; whoever may not ask learns nothing of it.
-        let grant = match self.known(key) {
+        let grant = match key.to_key_identifier().ok().and_then(|key| self.known(&key)) {
             Some((account, key_id)) => self.core.registry.grant(account, key_id, id)?.map(|grant| grant.record),
             None => None,
         };
@@ -326,12 +328,22 @@ impl Kms {
 }
 
 /// The trail tells of a grant what CloudTrail does.
-fn terms_noted<'a>(call: Call<'a>, terms: &GrantTerms) -> Call<'a> {
-    let operations: Vec<_> = terms.operations().iter().map(Operation::as_str).collect();
-    let call =
-        call.parameter("granteePrincipal", terms.grantee().to_string()).parameter("operations", operations.join(" "));
-    match terms.retiring() {
-        Some(retiring) => call.parameter("retiringPrincipal", retiring.to_string()),
+fn terms_noted<'a>(call: Call<'a>, terms: &GrantTerms, name: Option<&str>) -> Call<'a> {
+    let operations = ParameterValue::texts(terms.operations().iter().map(Operation::as_str));
+    let mut call = call.parameter("granteePrincipal", terms.grantee().to_string()).parameter("operations", operations);
+    if let Some(retiring) = terms.retiring() {
+        call = call.parameter("retiringPrincipal", retiring.to_string());
+    }
+    let (equals, subset) =
+        (terms.constraint().encryption_context_equals(), terms.constraint().encryption_context_subset());
+    for (kind, context) in [("encryptionContextEquals", equals), ("encryptionContextSubset", subset)] {
+        if let Some(context) = context {
+            let pairs = context.iter().map(|(name, value)| (excerpt(name), value.to_owned()));
+            call = call.parameter(kind, ParameterValue::pairs(pairs));
+        }
+    }
+    match name {
+        Some(name) => call.parameter("name", noted(name)),
         None => call,
     }
 }

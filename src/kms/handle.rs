@@ -11,7 +11,7 @@ use super::meter::Meter;
 use super::registry::Registry;
 use super::time_mark::Believed;
 use super::wrapping_keys::WrappingKeys;
-use crate::audit::AuditSink;
+use crate::audit::{Action, AuditEvent, AuditSink};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
@@ -240,12 +240,20 @@ impl Kms {
         self.core.registry.locality()
     }
 
-    pub(super) fn check_authority(&self, what: &str) -> Result<()> {
+    /// Refuses a narrowed handle, and has the trail tell of it.
+    pub(super) fn check_authority(&self, what: &'static str) -> Result<()> {
         if self.authority {
             return Ok(());
         }
         let text = format!("{what} needs the handle that the builder returned, not one narrowed to {}", self.principal);
-        Err(Error::new(ErrorKind::AccessDenied, text))
+        self.recorded(self.authority_event(what), |_| Err(Error::new(ErrorKind::AccessDenied, text)))
+    }
+
+    /// The event of what only the authority may do.
+    pub(super) fn authority_event(&self, what: &'static str) -> AuditEvent {
+        let mut event = AuditEvent::new(self.core.now(), Action::Authority(what), self.principal.clone());
+        event.via_service = self.via.clone();
+        event
     }
 
     pub(super) const fn is_authority(&self) -> bool {

@@ -1,6 +1,6 @@
 //! Policies of principals: they decide what has no key, and every key whose policy leaves it to the account.
 
-use super::call::Progress;
+use super::call::{Progress, noted};
 use super::handle::Kms;
 use super::identity_record::{IdentityPolicies, check_policy_name};
 use super::registry::Edit;
@@ -36,7 +36,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn put_identity_policy(&self, principal: &Principal, name: &str, document: &str) -> Result<()> {
-        self.identity_call(Action::PutIdentityPolicy, principal, Some(name), |progress| {
+        self.identity_call(Action::PutIdentityPolicy, principal, Some(name), Some(document), |progress| {
             check_policy_name(name)?;
             let document = PolicyDocument::identity_policy(document)?;
             self.change_identity(progress, principal, |policies| policies.put(name, document.clone()))
@@ -49,7 +49,7 @@ impl Kms {
     /// [`NotFound`](ErrorKind::NotFound) if the principal has none of that name; else those of
     /// [`Kms::put_identity_policy`].
     pub fn get_identity_policy(&self, principal: &Principal, name: &str) -> Result<String> {
-        self.identity_call(Action::GetIdentityPolicy, principal, Some(name), |_| {
+        self.identity_call(Action::GetIdentityPolicy, principal, Some(name), None, |_| {
             let policies = self.core.registry.identity_policies(principal)?;
             let document = policies.0.value.get(name).ok_or_else(|| no_policy(principal, name))?;
             Ok(document.as_str().to_owned())
@@ -61,7 +61,7 @@ impl Kms {
     /// # Errors
     /// Those of [`Kms::put_identity_policy`].
     pub fn list_identity_policies(&self, principal: &Principal) -> Result<Vec<String>> {
-        self.identity_call(Action::ListIdentityPolicies, principal, None, |_| {
+        self.identity_call(Action::ListIdentityPolicies, principal, None, None, |_| {
             Ok(self.core.registry.identity_policies(principal)?.0.value.names().to_vec())
         })
     }
@@ -71,7 +71,7 @@ impl Kms {
     /// # Errors
     /// Those of [`Kms::get_identity_policy`].
     pub fn delete_identity_policy(&self, principal: &Principal, name: &str) -> Result<()> {
-        self.identity_call(Action::DeleteIdentityPolicy, principal, Some(name), |progress| {
+        self.identity_call(Action::DeleteIdentityPolicy, principal, Some(name), None, |progress| {
             self.change_identity(progress, principal, |policies| match policies.remove(name) {
                 true => Ok(()),
                 false => Err(no_policy(principal, name)),
@@ -84,12 +84,14 @@ impl Kms {
         action: Action,
         principal: &Principal,
         name: Option<&str>,
+        document: Option<&str>,
         run: impl FnOnce(&mut Progress) -> Result<T>,
     ) -> Result<T> {
         let mut event = AuditEvent::new(self.core.now(), action, self.principal.clone());
         event.via_service = self.via_service().cloned();
         event.parameters.push(("principal", principal.to_string().into()));
-        event.parameters.extend(name.map(|name| ("policyName", name.to_owned().into())));
+        event.parameters.extend(name.map(|name| ("policyName", noted(name).into())));
+        event.parameters.extend(document.map(|document| ("policyDocument", noted(document).into())));
         self.recorded(event, |progress| {
             let is_root = self.principal.is_account_root() && self.account() == principal.account();
             if !self.is_authority() && (!is_root || self.via_service().is_some()) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::call::{Call, Progress};
+use super::call::{Call, Progress, noted};
 use super::handle::Kms;
 use super::imported::{Offer, Place, place};
 use super::pipeline::Target;
@@ -68,7 +68,7 @@ impl Kms {
             .conditions(&conditions)
             .parameter("wrappingAlgorithm", wrapping_algorithm.as_str())
             .parameter("wrappingKeySpec", wrapping_key_spec.as_str());
-        self.key_call(call, &request.key.to_key_identifier()?, |target, progress| {
+        self.key_call(call, &request.key, |target, progress| {
             check_fit(target.record().spec, wrapping_key_spec, wrapping_algorithm)?;
             let key = self.core.wrapping_keys.take(&self.core.backend, wrapping_key_spec)?;
             let token = ImportToken {
@@ -115,14 +115,27 @@ impl Kms {
         let mut call = Call::new(Operation::ImportKeyMaterial).conditions(&conditions);
         if let Some(expiration) = request.expiration {
             call = call.parameter("expirationModel", expiration_model(expiration).as_str());
+            if let Expiration::At(time) = expiration {
+                call = call.parameter("validTo", time.to_string());
+            }
+        }
+        if let Some(import_type) = request.import_type {
+            call = call.parameter("importType", import_type.as_str());
+        }
+        if let Some(id) = request.key_material_id {
+            call = call.parameter("keyMaterialId", id.to_string());
+        }
+        if let Some(description) = request.description {
+            call = call.parameter("keyMaterialDescription", noted(description));
         }
         let mut opened = None;
-        self.key_change(call, &request.key.to_key_identifier()?, |target, progress| {
+        self.key_change(call, &request.key, |target, progress| {
             let material = match opened.take() {
                 Some(material) => material,
                 None => self.open_import(target, &request, progress.now())?,
             };
             let (record, imported) = self.import_into(target, &request, &material, progress)?;
+            progress.renote("keyMaterialId", imported.key_material_id.to_string());
             opened = Some(material);
             Ok((target.put(record), imported))
         })
@@ -143,8 +156,11 @@ impl Kms {
         key: impl KeyReference,
         material: Option<KeyMaterialId>,
     ) -> Result<Option<ImportedKeyMaterial>> {
-        let call = Call::new(Operation::DeleteImportedKeyMaterial);
-        let deleted = self.key_change(call, &key.to_key_identifier()?, |target, progress| {
+        let mut call = Call::new(Operation::DeleteImportedKeyMaterial);
+        if let Some(id) = material {
+            call = call.parameter("keyMaterialId", id.to_string());
+        }
+        let deleted = self.key_change(call, &key, |target, progress| {
             let record = target.record();
             let index = match material {
                 None => record.current_index(),
@@ -162,6 +178,7 @@ impl Kms {
                 key_arn: target.arn().clone(),
                 key_material_id: record.versions[index].material_id,
             };
+            progress.renote("keyMaterialId", deleted.key_material_id.to_string());
             let mut changed = record.clone();
             changed.remove_material(index, progress.now());
             Ok((target.put(changed), Some(deleted)))

@@ -92,6 +92,11 @@ impl KeyRecord {
         self.versions.iter().any(|version| version.is_expired(now))
     }
 
+    /// The material whose time is over.
+    pub(super) fn expired_material(&self, now: Timestamp) -> impl Iterator<Item = KeyMaterialId> {
+        self.versions.iter().filter(move |version| version.is_expired(now)).map(|version| version.material_id)
+    }
+
     /// Deletes all material whose time is over.
     pub(super) fn remove_expired_material(&mut self, now: Timestamp) {
         self.forget_expired_new_material(now);

@@ -1,6 +1,6 @@
 //! The policy of a key: who may do what with it.
 
-use super::call::{Call, Progress};
+use super::call::{Call, Progress, noted};
 use super::handle::Kms;
 use super::listing::{Page, PageRequest};
 use super::page::{self, PageLimits};
@@ -48,8 +48,9 @@ impl Kms {
         let call = Call::new(Operation::PutKeyPolicy)
             .conditions(conditions)
             .parameter("policyName", PolicyDocument::KEY_POLICY_NAME)
-            .parameter("policy", request.policy.to_owned());
-        self.key_change(call, &request.key.to_key_identifier()?, |target, progress| {
+            .parameter("policy", noted(request.policy))
+            .parameter("bypassPolicyLockoutSafetyCheck", request.bypass_lockout_check);
+        self.key_change(call, &request.key, |target, progress| {
             let document = PolicyDocument::key_policy(request.policy)?;
             let mut record = target.record().clone();
             if !request.bypass_lockout_check {
@@ -74,7 +75,7 @@ impl Kms {
     /// ```
     pub fn get_key_policy(&self, key: impl KeyReference) -> Result<String> {
         let call = Call::new(Operation::GetKeyPolicy).parameter("policyName", PolicyDocument::KEY_POLICY_NAME);
-        self.key_call(call, &key.to_key_identifier()?, |target, _| Ok(target.policy()?.as_str().to_owned()))
+        self.key_call(call, &key, |target, _| Ok(target.policy()?.as_str().to_owned()))
     }
 
     /// Lists the names of the policies of a key: one, `default`.
@@ -83,7 +84,7 @@ impl Kms {
     /// [`NotFound`](ErrorKind::NotFound); [`Validation`](ErrorKind::Validation) for a limit outside 1 to 1,000;
     /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
     pub fn list_key_policies(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<String>> {
-        self.key_call(Call::new(Operation::ListKeyPolicies), &key.to_key_identifier()?, |_, _| {
+        self.key_call(Call::new(Operation::ListKeyPolicies), &key, |_, _| {
             let names = [PolicyDocument::KEY_POLICY_NAME.to_owned()].into_iter();
             page::of(names, &page, POLICY_PAGES, String::as_bytes)
         })

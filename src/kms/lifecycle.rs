@@ -1,6 +1,6 @@
 //! Making, describing, listing, enabling and disabling keys.
 
-use super::call::{Call, Progress};
+use super::call::{Call, Progress, noted, noted_tags};
 use super::handle::Kms;
 use super::listing::{KeyListEntry, Page, PageRequest};
 use super::page::{self, PageLimits};
@@ -9,6 +9,7 @@ use super::record::KeyRecord;
 use super::reference::KeyReference;
 use super::registry::Edit;
 use super::request::{CreateKeyRequest, IntoKeyRequest, KeyRequest, checked_tags};
+use crate::audit::ParameterValue;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
@@ -54,7 +55,21 @@ impl Kms {
         let mut call = Call::new(Operation::CreateKey)
             .conditions(&conditions)
             .parameter("keySpec", request.spec.as_str())
-            .parameter("origin", request.origin.as_str());
+            .parameter("origin", request.origin.as_str())
+            .parameter("bypassPolicyLockoutSafetyCheck", request.bypass_lockout_check);
+        if let Some(usage) = request.usage.or(request.spec.default_usage()) {
+            call = call.parameter("keyUsage", usage.as_str());
+        }
+        if !request.description.is_empty() {
+            call = call.parameter("description", noted(&request.description));
+        }
+        if let Some(policy) = &request.policy {
+            call = call.parameter("policy", noted(policy));
+        }
+        if !tags.is_empty() {
+            let pairs = noted_tags(&tags).map(|tag| (tag.key(), tag.value()));
+            call = call.parameter("tags", ParameterValue::pairs(pairs));
+        }
         if let Some(name) = &request.provider {
             call = call.parameter("keyMaterialProvider", name.as_str().to_owned());
         }
@@ -155,9 +170,7 @@ impl Kms {
     pub fn describe_key<'a>(&self, request: impl IntoKeyRequest<'a>) -> Result<KeyMetadata> {
         let KeyRequest { key, grant_tokens } = request.into_key_request();
         let call = Call::new(Operation::DescribeKey).grant_tokens(grant_tokens);
-        self.key_call(call, &key.to_key_identifier()?, |target, progress| {
-            self.core.metadata(target.record(), target.arn(), progress.now())
-        })
+        self.key_call(call, &key, |target, progress| self.core.metadata(target.record(), target.arn(), progress.now()))
     }
 
     /// Lists the keys of the caller's account in the order of their ids: 1 to 1,000 a page, 100 unless said otherwise.
@@ -222,7 +235,8 @@ impl Kms {
     /// [`InvalidState`](ErrorKind::InvalidState) if its deletion is pending.
     pub fn update_key_description(&self, key: impl KeyReference, description: impl AsRef<str>) -> Result<()> {
         let description = description.as_ref();
-        self.key_change(Call::new(Operation::UpdateKeyDescription), &key.to_key_identifier()?, |target, _| {
+        let call = Call::new(Operation::UpdateKeyDescription).parameter("description", noted(description));
+        self.key_change(call, &key, |target, _| {
             let mut record = target.record().clone();
             record.description = Description::parse(description)?;
             Ok((target.put(record), ()))
@@ -258,7 +272,7 @@ impl Kms {
     }
 
     fn set_state(&self, operation: Operation, event: KeyEvent, key: impl KeyReference) -> Result<()> {
-        self.key_change(Call::new(operation), &key.to_key_identifier()?, |target, progress| {
+        self.key_change(Call::new(operation), &key, |target, progress| {
             let mut record = target.record().clone();
             record.state = next_state(target, event, progress.now())?;
             Ok((target.put(record), ()))

@@ -41,7 +41,7 @@ impl Kms {
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
             .parameter("macAlgorithm", request.algorithm.as_str());
-        self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
+        self.key_call(call, &request.key, |target, _| {
             let mac = authenticate(target, request.algorithm, request.message)?;
             Ok(GenerateMacResponse { mac, key_arn: target.arn().clone(), mac_algorithm: request.algorithm })
         })
@@ -59,7 +59,7 @@ impl Kms {
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
             .parameter("macAlgorithm", request.algorithm.as_str());
-        self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
+        self.key_call(call, &request.key, |target, _| {
             let expected = authenticate(target, request.algorithm, request.message)?;
             if !bool::from(expected.as_slice().ct_eq(request.mac)) {
                 let text = "the message authentication code is not that of the message under this key";

@@ -8,11 +8,12 @@ use super::call::{Call, Progress, Question};
 use super::checks::{check_manager, check_state, makes_ciphertext};
 use super::handle::{Core, Kms};
 use super::record::{KeyRecord, VersionRecord};
+use super::reference::KeyReference;
 use super::registry::{Edit, LoadedKey, MAX_COMMIT_ATTEMPTS};
 use super::sealed::is_committed;
 use crate::audit::{Action, AuditEvent, ChangeId, Outcome};
 use crate::clock::Timestamp;
-use crate::context::EncryptionContext;
+use crate::context::{EncryptionContext, MAX_CONTEXT_BYTES};
 use crate::crypto::PublicKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
@@ -166,12 +167,12 @@ impl Kms {
     pub(super) fn key_call<T>(
         &self,
         call: Call<'_>,
-        identifier: &KeyIdentifier,
+        key: &dyn KeyReference,
         run: impl FnOnce(&Target<'_>, &mut Progress) -> Result<T>,
     ) -> Result<T> {
         let question = call.question();
         self.audited(call, |progress| {
-            let target = self.authorize(progress, &question, identifier)?;
+            let target = self.authorize(progress, &question, &key.to_key_identifier()?)?;
             let value = run(&target, progress)?;
             target.count(question.operation, progress);
             Ok(value)
@@ -183,13 +184,14 @@ impl Kms {
     pub(super) fn key_change<T>(
         &self,
         call: Call<'_>,
-        identifier: &KeyIdentifier,
+        key: &dyn KeyReference,
         mut edit: impl FnMut(&Target<'_>, &mut Progress) -> Result<(Vec<Edit>, T)>,
     ) -> Result<T> {
         let question = call.question();
         self.audited(call, |progress| {
+            let identifier = key.to_key_identifier()?;
             self.commit_until_settled(progress, |progress| {
-                let target = self.authorize(progress, &question, identifier)?;
+                let target = self.authorize(progress, &question, &identifier)?;
                 edit(&target, progress)
             })
             .inspect(|_| self.count_change(progress, question.operation))
@@ -234,6 +236,11 @@ impl Kms {
         Ok(change)
     }
 
+    /// Refuses a call that cannot be begun. Like every other it leaves its event.
+    pub(super) fn refused<T>(&self, call: Call<'_>, error: Error) -> Result<T> {
+        self.audited(call, |_| Err(error))
+    }
+
     /// Runs a call and writes its event before the result is released.
     pub(super) fn audited<T>(&self, call: Call<'_>, run: impl FnOnce(&mut Progress) -> Result<T>) -> Result<T> {
         let mut event = AuditEvent::new(self.core.now(), Action::Call(call.operation), self.principal.clone());
@@ -275,10 +282,16 @@ impl Kms {
         identifier: &KeyIdentifier,
     ) -> Result<Target<'_>> {
         let operation = question.operation;
-        let (account, key_id) = self.resolve(progress, question, identifier)?;
-        let Some(key) = self.load(account, key_id, progress.now())? else {
-            return Err(self.missing(identifier, account, key_id));
+        let place = self.resolve(progress, question, identifier);
+        let key = match &place {
+            Ok((account, key_id)) => self.load(*account, *key_id, progress.now())?,
+            Err(_) => None,
         };
+        if key.is_none() || matches!(identifier, KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_)) {
+            progress.note_identifier(operation, identifier);
+        }
+        let (account, key_id) = place?;
+        let Some(key) = key else { return Err(self.missing(identifier, account, key_id)) };
         progress.note_key(account, key_id);
         progress.note_custom_key_store(key.0.value.record.custom_key_store);
         self.permit(progress, question, identifier, &key.0.value)?;
@@ -324,8 +337,10 @@ impl Kms {
     }
 }
 
+/// A context that is too long for every operation is left out: the trail could not keep it.
 fn worth_noting(context: Option<&EncryptionContext>) -> Option<EncryptionContext> {
-    context.filter(|context| !context.is_empty()).cloned()
+    let length = |context: &EncryptionContext| context.iter().map(|(name, value)| name.len() + value.len()).sum();
+    context.filter(|context| !context.is_empty() && (1..=MAX_CONTEXT_BYTES).contains(&length(context))).cloned()
 }
 
 /// Whatever keeps a key of a custom key store from being used is an invalid state of that key, as in AWS KMS; the source

@@ -2,7 +2,6 @@
 
 use super::call::Call;
 use super::handle::Kms;
-use super::reference::KeyReference;
 use super::request::{GetPublicKeyResponse, IntoKeyRequest, KeyRequest};
 use crate::error::Result;
 use crate::key::Operation;
@@ -31,7 +30,7 @@ impl Kms {
     pub fn get_public_key<'a>(&self, request: impl IntoKeyRequest<'a>) -> Result<GetPublicKeyResponse> {
         let KeyRequest { key, grant_tokens } = request.into_key_request();
         let call = Call::new(Operation::GetPublicKey).grant_tokens(grant_tokens);
-        self.key_call(call, &key.to_key_identifier()?, |target, _| {
+        self.key_call(call, &key, |target, _| {
             let (spec, usage) = (target.record().spec, target.record().usage);
             Ok(GetPublicKeyResponse {
                 public_key: target.public_key_info()?.to_vec(),

@@ -1,7 +1,10 @@
 //! The root key of the store: who holds it, and which version everything is sealed under.
 
+use super::call::noted;
 use super::handle::{Core, Kms};
+use super::pipeline::withheld;
 use super::sealed::batches;
+use crate::audit::{AuditEvent, Outcome};
 use crate::error::{Error, ErrorKind, Result};
 use crate::seal::RootKey;
 use crate::store::RecordKind;
@@ -100,7 +103,7 @@ impl Kms {
     /// ```
     pub fn rotate_root_key(&self) -> Result<RootKeyRotation> {
         self.check_authority("rotate_root_key")?;
-        self.core.rotate_root_key(None)
+        self.rotate_in_trail("rotate_root_key", None)
     }
 
     /// Rotates the root key as [`Kms::rotate_root_key`] does, and moves it to another holder: from a file to an
@@ -128,7 +131,21 @@ impl Kms {
     /// ```
     pub fn move_root_key(&self, to: RootKey) -> Result<RootKeyRotation> {
         self.check_authority("move_root_key")?;
-        self.core.rotate_root_key(Some(to))
+        self.rotate_in_trail("move_root_key", Some(to))
+    }
+
+    /// Rotates with an event before, as it takes many commits, and one afterwards.
+    fn rotate_in_trail(&self, what: &'static str, to: Option<RootKey>) -> Result<RootKeyRotation> {
+        let event = self.authority_event(what);
+        self.core.audit.record(AuditEvent { outcome: Outcome::Intent, ..event.clone() }).map_err(withheld)?;
+        self.recorded(event, |progress| {
+            let done = self.core.rotate_root_key(to)?;
+            progress.committed = true;
+            let holder = self.core.registry.sealed().root().record.holder.clone();
+            progress.note("rootKeyVersion", done.version());
+            progress.note("rootKeyHolder", noted(&holder));
+            Ok(done)
+        })
     }
 
     /// Tells which version of the root key is current, and who holds it. Needs the authority's handle.

@@ -47,7 +47,7 @@ impl Kms {
         let call = Call::new(Operation::EnableKeyRotation)
             .conditions(&conditions)
             .parameter("rotationPeriodInDays", period.days());
-        self.key_change(call, &key.to_key_identifier()?, |target, progress| {
+        self.key_change(call, &key, |target, progress| {
             let mut record = target.record().clone();
             self.core.check_rotates(&record)?;
             let next = progress.now().plus_days(period.days());
@@ -63,7 +63,7 @@ impl Kms {
     /// # Errors
     /// Those of [`Kms::enable_key_rotation`].
     pub fn disable_key_rotation(&self, key: impl KeyReference) -> Result<()> {
-        self.key_change(Call::new(Operation::DisableKeyRotation), &key.to_key_identifier()?, |target, _| {
+        self.key_change(Call::new(Operation::DisableKeyRotation), &key, |target, _| {
             let mut record = target.record().clone();
             record.rotation = None;
             Ok((target.put(record), ()))
@@ -76,7 +76,7 @@ impl Kms {
     /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) for imported keys and keys of an HSM;
     /// [`NotFound`](ErrorKind::NotFound).
     pub fn get_key_rotation_status(&self, key: impl KeyReference) -> Result<KeyRotationStatus> {
-        self.key_call(Call::new(Operation::GetKeyRotationStatus), &key.to_key_identifier()?, |target, _| {
+        self.key_call(Call::new(Operation::GetKeyRotationStatus), &key, |target, _| {
             let record = target.record();
             let rotation = record.rotation.filter(|_| record.state != KeyState::PendingDeletion);
             Ok(KeyRotationStatus {
@@ -108,13 +108,20 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn rotate_key_on_demand(&self, key: impl KeyReference) -> Result<KeyArn> {
-        self.key_change(Call::new(Operation::RotateKeyOnDemand), &key.to_key_identifier()?, |target, progress| {
+        self.key_change(Call::new(Operation::RotateKeyOnDemand), &key, |target, progress| {
             self.check_on_demand(target, progress.now())?;
             let mut record = target.record().clone();
+            let before = record.current_version().map(|version| version.material_id);
             match record.origin {
                 Origin::External => record.promote_imported_material(target.arn(), progress.now())?,
                 Origin::Kms | Origin::Hsm => {
                     self.core.add_version(&mut record, progress.now(), Some(RotationType::OnDemand))?;
+                }
+            }
+            let after = record.current_version().map(|version| version.material_id);
+            for (name, id) in [("previousKeyMaterialId", before), ("currentKeyMaterialId", after)] {
+                if let Some(id) = id {
+                    progress.renote(name, id.to_string());
                 }
             }
             record.on_demand_rotations += 1;
@@ -157,7 +164,7 @@ impl Kms {
         include: IncludeKeyMaterial,
         page: PageRequest,
     ) -> Result<Page<RotationListEntry>> {
-        self.key_call(Call::new(Operation::ListKeyRotations), &key.to_key_identifier()?, |target, progress| {
+        self.key_call(Call::new(Operation::ListKeyRotations), &key, |target, progress| {
             let numbered = numbered_entries(target.record(), include, progress.now());
             let page = page::of(numbered.into_iter(), &page, ROTATION_PAGES, |(number, _)| number.as_slice())?;
             let entries = page.entries.into_iter().map(|(_, entry)| entry).collect();

@@ -46,7 +46,7 @@ impl Kms {
             .conditions(&conditions)
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run);
-        self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
+        self.key_call(call, &request.key, |target, _| {
             let SignRequest { algorithm, message, message_type, .. } = request;
             let input = checked_input(target.record().spec, algorithm, message_type, message)?;
             let signature = target.signing()?.sign(algorithm, input)?;
@@ -65,7 +65,7 @@ impl Kms {
             .conditions(&conditions)
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run);
-        self.key_call(call, &request.key.to_key_identifier()?, |target, _| {
+        self.key_call(call, &request.key, |target, _| {
             let VerifyRequest { algorithm, message, message_type, .. } = request;
             let input = checked_input(target.record().spec, algorithm, message_type, message)?;
             if request.signature.len() > MAX_SIGNATURE_BYTES {

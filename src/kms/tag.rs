@@ -1,10 +1,12 @@
 //! Tags of keys.
 
-use super::call::Call;
+use super::call::{Call, noted_tags};
 use super::handle::Kms;
 use super::listing::{Page, PageRequest};
 use super::page::{self, PageLimits};
 use super::reference::KeyReference;
+use crate::algorithm::excerpt;
+use crate::audit::ParameterValue;
 use crate::error::Result;
 use crate::key::{Operation, Tag};
 use crate::policy::RequestParameter;
@@ -35,8 +37,10 @@ impl Kms {
     pub fn tag_resource(&self, key: impl KeyReference, tags: impl IntoIterator<Item = Tag>) -> Result<()> {
         let tags: Vec<Tag> = tags.into_iter().collect();
         let conditions = [RequestParameter::RequestTags(&tags)];
-        let call = Call::new(Operation::TagResource).conditions(&conditions);
-        self.key_change(call, &key.to_key_identifier()?, |target, _| {
+        let pairs = noted_tags(&tags).map(|tag| (tag.key(), tag.value()));
+        let call =
+            Call::new(Operation::TagResource).conditions(&conditions).parameter("tags", ParameterValue::pairs(pairs));
+        self.key_change(call, &key, |target, _| {
             let mut record = target.record().clone();
             record.tags.put(tags.iter().cloned())?;
             Ok((target.put(record), ()))
@@ -56,8 +60,11 @@ impl Kms {
         let tag_keys: Vec<T> = tag_keys.into_iter().collect();
         let names: Vec<&str> = tag_keys.iter().map(AsRef::as_ref).collect();
         let conditions = [RequestParameter::TagKeys(&names)];
-        let call = Call::new(Operation::UntagResource).conditions(&conditions);
-        self.key_change(call, &key.to_key_identifier()?, |target, _| {
+        let keys = noted_tags(&names).map(|name| excerpt(name));
+        let call = Call::new(Operation::UntagResource)
+            .conditions(&conditions)
+            .parameter("tagKeys", ParameterValue::texts(keys));
+        self.key_change(call, &key, |target, _| {
             let mut record = target.record().clone();
             record.tags.remove(&tag_keys);
             Ok((target.put(record), ()))
@@ -70,7 +77,7 @@ impl Kms {
     /// [`NotFound`](crate::ErrorKind::NotFound); [`Validation`](crate::ErrorKind::Validation) for a limit outside that
     /// range; [`InvalidMarker`](crate::ErrorKind::InvalidMarker) for a marker that no page came with.
     pub fn list_resource_tags(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<Tag>> {
-        self.key_call(Call::new(Operation::ListResourceTags), &key.to_key_identifier()?, |target, _| {
+        self.key_call(Call::new(Operation::ListResourceTags), &key, |target, _| {
             let tags: Vec<Tag> =
                 target.record().tags.iter().map(|(key, value)| Tag::new(key, value)).collect::<Result<_>>()?;
             page::of(tags.into_iter(), &page, TAG_PAGES, |tag| tag.key().as_bytes())

@@ -99,8 +99,9 @@ impl Kms {
     }
 
     fn verify_trail(&self, directory: &Path, verifier: Option<&dyn CheckpointVerifier>) -> Result<TrailReport> {
+        self.check_authority("verify_audit_trail")?;
         self.core.save_trail()?;
-        audit::verify(directory, &self.audit_chains()?, &self.core.backend, verifier)
+        audit::verify(directory, &self.chains()?, &self.core.backend, verifier)
     }
 
     /// What the store knows of the chains of the audit trail: with it, [`audit::verify`] verifies them elsewhere. Holds
@@ -111,6 +112,10 @@ impl Kms {
     /// be read.
     pub fn audit_chains(&self) -> Result<Vec<ChainState>> {
         self.check_authority("audit_chains")?;
+        self.recorded(self.authority_event("audit_chains"), |_| self.chains())
+    }
+
+    fn chains(&self) -> Result<Vec<ChainState>> {
         Ok(self.core.registry.chains()?.into_iter().map(|(_, chain)| chain).collect())
     }
 
@@ -122,13 +127,18 @@ impl Kms {
     /// does not know the chain; [`InvalidState`](ErrorKind::InvalidState) if this KMS writes it at present.
     pub fn forget_audit_chain(&self, id: ChainId) -> Result<()> {
         self.check_authority("forget_audit_chain")?;
-        if self.core.trail.as_ref().is_some_and(|record| record.id() == id) {
-            return Err(Error::new(ErrorKind::InvalidState, format!("the audit chain {id} is in use")));
-        }
-        let known = self.core.registry.chains()?.into_iter().find(|(_, chain)| chain.id() == id);
-        let (revision, _) =
-            known.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("the audit chain {id} is unknown")))?;
-        self.core.registry.commit(&[Edit::DeleteChain { id, expected: revision }])?;
-        Ok(())
+        let mut event = self.authority_event("forget_audit_chain");
+        event.parameters.push(("chain", id.to_string().into()));
+        self.recorded(event, |progress| {
+            self.commit_until_settled(progress, |_| {
+                if self.core.trail.as_ref().is_some_and(|record| record.id() == id) {
+                    return Err(Error::new(ErrorKind::InvalidState, format!("the audit chain {id} is in use")));
+                }
+                let known = self.core.registry.chains()?.into_iter().find(|(_, chain)| chain.id() == id);
+                let (expected, _) =
+                    known.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("the audit chain {id} is unknown")))?;
+                Ok((vec![Edit::DeleteChain { id, expected }], ()))
+            })
+        })
     }
 }

@@ -7,7 +7,7 @@ use super::record::KeyRecord;
 use super::registry::{Edit, MAX_COMMIT_ATTEMPTS};
 use super::sealed::is_committed;
 use super::tombstone::Tombstone;
-use crate::audit::{Action, AuditEvent, ChangeId, KeyResource, Outcome};
+use crate::audit::{Action, AuditEvent, ChangeId, KeyResource, Outcome, ParameterValue};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Principal};
@@ -17,15 +17,26 @@ use crate::store::{CommitError, Revision};
 /// How many grants of a deleted key are deleted in one commit.
 const GRANTS_AT_ONCE: usize = 250;
 
+/// What the trail tells of what was done.
+type Details = Vec<(&'static str, ParameterValue)>;
+
 impl Core {
     /// Rotates the key if its automatic rotation is due. Returns whether this call did it.
     pub(super) fn rotate_if_due(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<bool> {
-        self.settle(Action::RotateKey, account, key_id, now, |record, revision| {
+        self.settle(Action::RotateKey, account, key_id, now, |record, revision, details| {
             if !record.is_rotation_due(now) {
                 return Ok(None);
             }
+            let before = record.current_version().map(|version| version.material_id);
             let mut record = record.clone();
             self.add_version(&mut record, now, Some(RotationType::Automatic))?;
+            let after = record.current_version().map(|version| version.material_id);
+            details.extend([
+                ("rotationType", RotationType::Automatic.as_str().into()),
+                ("keyOrigin", record.origin.as_str().into()),
+            ]);
+            details.extend(before.map(|id| ("previousKeyMaterialId", id.to_string().into())));
+            details.extend(after.map(|id| ("currentKeyMaterialId", id.to_string().into())));
             record.rotation = record.rotation.map(|rotation| rotation.after(now));
             Ok(Some(vec![Edit::PutKey { record, expected: Some(revision) }]))
         })
@@ -33,10 +44,12 @@ impl Core {
 
     /// Deletes imported material of the key whose time is over. Returns whether this call did it.
     pub(super) fn expire_if_due(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<bool> {
-        self.settle(Action::DeleteExpiredKeyMaterial, account, key_id, now, |record, revision| {
+        self.settle(Action::DeleteExpiredKeyMaterial, account, key_id, now, |record, revision, details| {
             if !record.has_expired_material(now) {
                 return Ok(None);
             }
+            let expired = record.expired_material(now).map(|id| id.to_string());
+            details.push(("keyMaterialIds", ParameterValue::texts(expired)));
             let mut record = record.clone();
             record.remove_expired_material(now);
             Ok(Some(vec![Edit::PutKey { record, expected: Some(revision) }]))
@@ -61,7 +74,7 @@ impl Core {
             self.delete_grants(account, key_id)?;
         }
         let mut deleted = None;
-        let decide = |record: &KeyRecord, revision: Revision| {
+        let decide = |record: &KeyRecord, revision: Revision, _: &mut Details| {
             if !is_to_be_deleted(record) {
                 return Ok(None);
             }
@@ -117,17 +130,17 @@ impl Core {
         account: AccountId,
         key_id: KeyId,
         now: Timestamp,
-        decide: impl FnMut(&KeyRecord, Revision) -> Result<Option<Vec<Edit>>>,
+        decide: impl FnMut(&KeyRecord, Revision, &mut Details) -> Result<Option<Vec<Edit>>>,
     ) -> Result<bool> {
         let mut event = AuditEvent::new(now, action, Principal::root(account));
         event.keys[0] = Some(KeyResource { account, key_id });
         event.outcome = Outcome::Intent;
         let change = ChangeId::generate(&self.backend)?;
         event.change = Some(change);
-        let mut intent = Some(event.clone());
-        let result = self.commit_what_is_due((account, key_id), change, &mut intent, decide);
-        if intent.is_some() {
-            return result; // never announced
+        let mut announced = false;
+        let result = self.commit_what_is_due((account, key_id), change, (&mut event, &mut announced), decide);
+        if !announced {
+            return result;
         }
         event.outcome = match &result {
             Ok(true) => Outcome::Success,
@@ -140,20 +153,22 @@ impl Core {
         result
     }
 
-    /// Announces by the intent what is due once there is something, and commits it. An intent that was announced is taken.
+    /// Announces what is due once there is something, and commits it.
     fn commit_what_is_due(
         &self,
         (account, key_id): (AccountId, KeyId),
         change: ChangeId,
-        intent: &mut Option<AuditEvent>,
-        mut decide: impl FnMut(&KeyRecord, Revision) -> Result<Option<Vec<Edit>>>,
+        (event, announced): (&mut AuditEvent, &mut bool),
+        mut decide: impl FnMut(&KeyRecord, Revision, &mut Details) -> Result<Option<Vec<Edit>>>,
     ) -> Result<bool> {
         for _ in 0..MAX_COMMIT_ATTEMPTS {
+            let mut details = Details::new();
             let Some(key) = self.registry.key(account, key_id)? else { break };
-            let Some(edits) = decide(&key.0.value.record, key.0.revision)? else { break };
-            if let Some(announced) = intent.clone() {
-                self.audit.record(announced).map_err(withheld)?;
-                *intent = None;
+            let Some(edits) = decide(&key.0.value.record, key.0.revision, &mut details)? else { break };
+            event.parameters = details;
+            if !*announced {
+                self.audit.record(event.clone()).map_err(withheld)?;
+                *announced = true;
             }
             match self.commit(edits, change) {
                 Ok(_) => return Ok(true),

@@ -122,7 +122,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn get_key_last_usage(&self, key: impl KeyReference) -> Result<KeyLastUsage> {
-        self.key_call(Call::new(Operation::GetKeyLastUsage), &key.to_key_identifier()?, |target, _| {
+        self.key_call(Call::new(Operation::GetKeyLastUsage), &key, |target, _| {
             let record = target.record();
             let (_, stored) = self.core.usage(record.account, record.key_id)?;
             let here = self.core.meter.counter(record.account, record.key_id).last();

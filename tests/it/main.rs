@@ -7,6 +7,7 @@ mod after_commit;
 mod async_io;
 #[cfg(feature = "sqlite")]
 mod audit_crash;
+mod audit_events;
 mod audit_trail;
 #[cfg(feature = "sqlite")]
 mod bit_rot;
