@@ -1,12 +1,13 @@
 //! Names for keys.
 
+use super::cache::Held;
 use super::call::{Call, Progress, Question, noted};
 use super::handle::Kms;
 use super::listing::{AliasListEntry, Page, PageRequest};
 use super::page::{self, PageLimits};
 use super::record::{AliasRecord, KeyRecord};
 use super::reference::KeyReference;
-use super::registry::Edit;
+use super::registry::{Edit, LoadedKey};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
@@ -73,7 +74,8 @@ impl Kms {
             let new = target.record();
             let alias = self.core.registry.alias(new.account, &name)?.ok_or_else(|| self.no_alias(&name))?;
             let old = self.core.registry.key(new.account, alias.0.value.target)?;
-            let old = old.ok_or_else(|| Error::new(ErrorKind::Internal, format!("{name} stands for no key")))?;
+            let is_alive = |old: &Held<LoadedKey>| !old.0.value.record.is_past_deletion(progress.now());
+            let old = old.filter(is_alive).ok_or_else(|| self.no_alias(&name))?;
             let left = KeyIdentifier::KeyId(alias.0.value.target);
             self.permit(progress, &Question::new(Operation::UpdateAlias), &left, &old.0.value)?;
             if alias.0.value.target == new.key_id {
@@ -105,6 +107,9 @@ impl Kms {
                 self.permit_alias(progress, Operation::DeleteAlias, &name)?;
                 let account = self.account();
                 let alias = self.core.registry.alias(account, &name)?.ok_or_else(|| self.no_alias(&name))?;
+                if !self.is_alive(alias.0.value.target, progress.now())? {
+                    return Err(self.no_alias(&name));
+                }
                 let key = KeyIdentifier::KeyId(alias.0.value.target);
                 let target = self.authorize(progress, &Question::new(Operation::DeleteAlias), &key)?;
                 let mut edits = target.put(without_alias(target.record(), &name));
@@ -120,13 +125,33 @@ impl Kms {
     /// [`Validation`](ErrorKind::Validation) for a limit outside that range;
     /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
     pub fn list_aliases(&self, page: PageRequest) -> Result<Page<AliasListEntry>> {
-        self.account_call(Call::new(Operation::ListAliases), |_| {
+        self.account_call(Call::new(Operation::ListAliases), |progress| {
             let limit = ALIAS_PAGES.check(&page)?;
-            let after = page.marker.as_deref().map(alias_in).transpose()?;
-            let found = self.core.registry.aliases(self.account(), after.as_ref(), limit + 1)?;
-            let entries = found.into_iter().map(|(name, record)| self.entry(name, record)).collect();
-            Ok(page::cut(entries, limit, |entry: &AliasListEntry| entry.alias_name.as_str().as_bytes()))
+            let mut after = page.marker.as_deref().map(alias_in).transpose()?;
+            let mut entries = Vec::new();
+            // Aliases of keys whose waiting period has ended are passed over, so one scan may not fill the page.
+            loop {
+                let found = self.core.registry.aliases(self.account(), after.as_ref(), limit + 1)?;
+                let is_last = found.len() <= limit;
+                after = found.last().map(|(name, _)| name.clone()).or(after);
+                for (name, record) in found {
+                    if self.is_alive(record.target, progress.now())? {
+                        entries.push(self.entry(name, record));
+                    }
+                }
+                if is_last || entries.len() > limit {
+                    return Ok(page::cut(entries, limit, |entry: &AliasListEntry| {
+                        entry.alias_name.as_str().as_bytes()
+                    }));
+                }
+            }
         })
+    }
+
+    /// Whether the key that an alias of the caller's account stands for is there, and its waiting period has not ended.
+    fn is_alive(&self, target: KeyId, now: Timestamp) -> Result<bool> {
+        let key = self.core.registry.key(self.account(), target)?;
+        Ok(key.is_some_and(|key| !key.0.value.record.is_past_deletion(now)))
     }
 
     /// Lists the aliases of one key, in the order of their names and in pages like those of [`Kms::list_aliases`].

@@ -1,5 +1,7 @@
 //! Parts of lists: limits, and markers that say where the next part begins.
 
+use base64ct::{Base64UrlUnpadded, Encoding};
+
 use super::listing::{Page, PageRequest};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -22,7 +24,7 @@ impl PageLimits {
 }
 
 /// The text that every marker starts with: a version, should what follows ever change.
-const MARKER_PREFIX: &str = "m1.";
+const MARKER_PREFIX: &str = "m2.";
 
 /// The most characters of a marker, as in AWS KMS.
 const MAX_MARKER_LENGTH: usize = 1_024;
@@ -49,16 +51,14 @@ pub(super) fn of<T>(
 }
 
 fn marker(name: &[u8]) -> String {
-    name.iter().fold(MARKER_PREFIX.to_owned(), |marker, byte| format!("{marker}{byte:02x}"))
+    // Short enough for every name: that of a tag may have 512 bytes.
+    [MARKER_PREFIX, &Base64UrlUnpadded::encode_string(name)].concat()
 }
 
 /// The name that a marker holds.
 pub(super) fn name_in(marker: &str) -> Result<Vec<u8>> {
-    let hex = marker.strip_prefix(MARKER_PREFIX).filter(|_| marker.len() <= MAX_MARKER_LENGTH).ok_or_else(bad)?;
-    if hex.is_empty() || hex.len() % 2 != 0 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(bad());
-    }
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).map_err(|_| bad())).collect()
+    let name = marker.strip_prefix(MARKER_PREFIX).filter(|_| marker.len() <= MAX_MARKER_LENGTH).ok_or_else(bad)?;
+    Base64UrlUnpadded::decode_vec(name).ok().filter(|name| !name.is_empty()).ok_or_else(bad)
 }
 
 pub(super) fn bad() -> Error {
@@ -84,10 +84,10 @@ mod tests {
 
     #[test]
     fn foreign_markers_are_refused() {
-        for marker in ["", "m1.", "m1.0", "m1.zz", "m2.00", "m1.é0", "61", &format!("m1.{}", "0".repeat(1_024))] {
+        for marker in ["", "m2.", "m2.0", "m2.+/", "m1.00", "m2.é0", "61", &format!("m2.{}", "A".repeat(1_024))] {
             assert_eq!(name_in(marker).map_err(|error| error.kind()), Err(ErrorKind::InvalidMarker), "{marker}");
         }
-        assert_eq!(name_in("m1.00fF").ok(), Some(vec![0, 255]));
+        assert_eq!(name_in("m2.AP8").ok(), Some(vec![0, 255]));
     }
 
     #[test]

@@ -181,6 +181,24 @@ fn tags_follow_the_rules_and_a_refused_request_changes_none() -> Result<()> {
 }
 
 #[test]
+fn tags_are_listed_in_pages_however_long_their_keys_are() -> Result<()> {
+    let (kms, key) = with_key()?;
+    let longest = |digit: char| Tag::new(format!("{}{digit}", "\u{1f511}".repeat(127)), "");
+    let tags = [longest('1')?, longest('2')?, longest('3')?];
+    kms.tag_resource(key, tags.clone())?;
+    let (mut listed, mut page) = (Vec::new(), PageRequest::default().limit(1));
+    loop {
+        let part = kms.list_resource_tags(key, page)?;
+        listed.extend(part.entries);
+        let Some(marker) = part.next_marker else { break };
+        assert!(marker.len() <= 1_024);
+        page = PageRequest::default().limit(1).marker(marker);
+    }
+    assert_eq!(listed, tags);
+    Ok(())
+}
+
+#[test]
 fn an_alias_is_unique_moves_and_goes() -> Result<()> {
     let (kms, first) = with_key()?;
     let second = kms.create_key(CreateKeyRequest::default())?.key_id();
@@ -253,10 +271,19 @@ fn deletion_waits_can_be_cancelled_and_then_takes_everything() -> Result<()> {
     assert_eq!(kind(kms.describe_key(key)), ErrorKind::NotFound);
     assert_eq!(kind(kms.cancel_key_deletion(key)), ErrorKind::NotFound);
     assert!(kms.list_keys(PageRequest::default())?.entries.is_empty(), "gone before anybody swept");
+    let other = kms.create_key(CreateKeyRequest::default())?.key_id();
+    kms.create_alias("alias/y", other)?;
+    let listed = kms.list_aliases(PageRequest::default().limit(1))?;
+    let names: Vec<_> = listed.entries.iter().map(|entry| entry.alias_name.as_str()).collect();
+    assert_eq!((names, listed.next_marker), (vec!["alias/y"], None), "its alias is gone with it");
+    assert_eq!(kind(kms.update_alias("alias/x", other)), ErrorKind::NotFound);
+    assert_eq!(kind(kms.delete_alias("alias/x")), ErrorKind::NotFound);
+    assert_eq!(kind(kms.create_alias("alias/x", other)), ErrorKind::AlreadyExists, "but its name is taken until then");
     let report = kms.run_maintenance()?;
     assert_eq!((report.deleted.len(), report.failed.len()), (1, 0));
     assert_eq!(kind(kms.describe_key("alias/x")), ErrorKind::NotFound);
-    assert!(kms.list_aliases(PageRequest::default())?.entries.is_empty());
+    assert_eq!(kms.list_aliases(PageRequest::default())?.entries.len(), 1);
+    kms.create_alias("alias/x", other)?;
     assert!(kms.run_maintenance()?.deleted.is_empty());
     Ok(())
 }
