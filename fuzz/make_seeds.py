@@ -66,8 +66,8 @@ for table in ["condition_operators", "condition_keys", "actions_and_resources"]:
             name = hashlib.sha256(text.encode()).hexdigest()[:8]
             (folder / f"{table}_{name}.seed").write_bytes(text.encode() + b"\0tenant\0North\0a\0" + b"1")
 
-# Trails: edits of the good one, and files of any bytes, as `arbitrary` reads them: a number for the variant, the fields, and
-# before each element of a list a byte that says that there is one.
+# Trails: what is done to the files of the good one, as `arbitrary` reads it: a file and the kind of damage, a number for the
+# variant, the fields, and before each element of a list a byte that says that there is one.
 folder = ROOT / "corpus" / "audit_verify"
 EDITS = {"flip": "HB", "insert": "HB", "remove": "HB", "cut": "H", "append": None, "swap": "HHB", "repeat": "HB"}
 ZERO = "0" * 64
@@ -93,6 +93,10 @@ def edit(name, *fields):
     return number + struct.pack("<" + EDITS[name], *fields)
 
 
+def damage(file, name, fields=b""):
+    return bytes([file]) + variant(["edit", "replace", "delete", "swap"].index(name), 4) + fields
+
+
 TRAILS = {
     "file_whole": (HEADER % (1, 1) + EVENT % (1, "intent") + EVENT % (2, "success") + RECONCILED + CHECKPOINT),
     "file_second": (HEADER % (2, 3) + RECONCILED + CHECKPOINT),
@@ -113,7 +117,14 @@ DAMAGE = {
     "edit_checkpoint_appended": [edit("append", CHECKPOINT.encode())],
     "edit_twice": [edit("remove", 160, 1), edit("insert", 160, 123)],
 }
-for name, text in TRAILS.items():
-    (folder / f"{name}.seed").write_bytes(variant(1, 2) + listed(bytes([byte]) for byte in text.encode()))
-for name, edits in DAMAGE.items():
-    (folder / f"{name}.seed").write_bytes(variant(0, 2) + listed(edits))
+FILES = {
+    "first_deleted": [damage(0, "delete")],
+    "second_deleted": [damage(1, "delete")],
+    "last_deleted": [damage(2, "delete")],
+    "two_swapped": [damage(0, "swap", bytes([1]))],
+    "edited_and_swapped": [damage(1, "edit", edit("flip", 900, 4)), damage(1, "swap", bytes([2]))],
+}
+seeds = {name: [damage(0, "replace", listed(bytes([byte]) for byte in text.encode()) + b"\0")] for name, text in TRAILS.items()}
+seeds |= {name: [damage(1, "edit", edit) for edit in edits] for name, edits in DAMAGE.items()} | FILES
+for name, damages in seeds.items():
+    (folder / f"{name}.seed").write_bytes(listed(damages))

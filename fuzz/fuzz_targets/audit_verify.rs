@@ -1,6 +1,6 @@
 //! Trail files from outside: the verifier is total, takes any bytes for a file, and calls no altered record good.
 //!
-//! Input: edits of a good trail, or a file of any bytes.
+//! Input: what is done to the files of a good trail, one after the other.
 
 #![no_main]
 
@@ -15,22 +15,33 @@ use strongroom::audit::{Durability, FileTrail};
 use strongroom_fuzz::Edit;
 
 #[derive(Arbitrary, Debug)]
-enum Case {
-    Edited(Vec<Edit>),
-    Bytes(Vec<u8>),
+struct Damage {
+    /// Which file it is done to.
+    file: u8,
+    kind: Kind,
 }
 
-/// A KMS whose trail has a change, some reading, and a checkpoint; and its one file.
+#[derive(Arbitrary, Debug)]
+enum Kind {
+    Edit(Edit),
+    /// Any bytes take the place of the file.
+    Replace(Vec<u8>),
+    Delete,
+    /// Another file takes its place, and it takes the other's.
+    Swap(u8),
+}
+
+/// A KMS whose trail has changes, some reading, and a checkpoint; and its files in their order.
 struct Good {
     kms: Kms,
     directory: PathBuf,
-    file: PathBuf,
-    bytes: Vec<u8>,
+    files: Vec<(PathBuf, Vec<u8>)>,
 }
 
 static GOOD: LazyLock<Good> = LazyLock::new(|| {
     let directory = std::env::temp_dir().join(format!("strongroom-fuzz-audit-{}", std::process::id()));
-    let trail = std::sync::Arc::new(FileTrail::new(&directory).durability(Durability::Buffered));
+    let trail = FileTrail::new(&directory).durability(Durability::Buffered).file_bytes(2_500);
+    let trail = std::sync::Arc::new(trail);
     let kms = Kms::builder().audit(std::sync::Arc::clone(&trail)).build().expect("a trail");
     for _ in 0..3 {
         kms.create_key(Default::default()).expect("a key");
@@ -38,28 +49,45 @@ static GOOD: LazyLock<Good> = LazyLock::new(|| {
     }
     trail.checkpoint(&|message: &[u8]| Ok(message.to_vec())).expect("a checkpoint");
     kms.run_maintenance().expect("a sweep");
-    let files = fs::read_dir(&directory).expect("a directory").filter_map(|entry| Some(entry.ok()?.path()));
-    let file = files.into_iter().find(|path| path.extension().is_some_and(|end| end == "jsonl")).expect("a file");
-    let bytes = fs::read(&file).expect("a file");
-    Good { kms, directory, file, bytes }
+    let entries = fs::read_dir(&directory).expect("a directory").filter_map(|entry| Some(entry.ok()?.path()));
+    let mut paths: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "jsonl")).collect();
+    paths.sort();
+    let files: Vec<_> = paths.into_iter().map(|path| (path.clone(), fs::read(path).expect("a file"))).collect();
+    assert!(files.len() > 2, "records cross from file to file");
+    Good { kms, directory, files }
 });
 
-fuzz_target!(|case: Case| {
+/// All lines but the first. That one has no code: it may be written otherwise, as long as it says the same.
+fn records(bytes: &[u8]) -> &[u8] {
+    bytes.iter().position(|byte| *byte == b'\n').map_or(&[], |end| &bytes[end + 1..])
+}
+
+fuzz_target!(|damages: Vec<Damage>| {
     let good = &*GOOD;
-    let bytes = match case {
-        Case::Bytes(bytes) => bytes,
-        Case::Edited(edits) => {
-            let mut bytes = good.bytes.clone();
-            edits.iter().for_each(|edit| edit.apply(&mut bytes));
-            bytes
+    let count = good.files.len();
+    let mut files: Vec<Option<Vec<u8>>> = good.files.iter().map(|(_, bytes)| Some(bytes.clone())).collect();
+    for Damage { file, kind } in damages {
+        let file = usize::from(file) % count;
+        match kind {
+            Kind::Edit(edit) => files[file].iter_mut().for_each(|bytes| edit.apply(bytes)),
+            Kind::Replace(bytes) => files[file] = Some(bytes),
+            Kind::Delete => files[file] = None,
+            Kind::Swap(other) => files.swap(file, usize::from(other) % count),
         }
-    };
-    fs::write(&good.file, &bytes).expect("a file");
+    }
+    for ((path, _), bytes) in good.files.iter().zip(&files) {
+        match bytes {
+            Some(bytes) => fs::write(path, bytes).expect("a file"),
+            None => drop(fs::remove_file(path)),
+        }
+    }
     let report = good.kms.verify_audit_trail(&good.directory).expect("the files can be read");
     // The store knows how far the trail is, so that nothing can be missing; a torn last line is the writer's business.
     if report.is_intact() {
-        // The first line has no code: it may be written otherwise, as long as it says the same.
-        let records = |bytes: &[u8]| bytes.splitn(2, |byte| *byte == b'\n').nth(1).unwrap_or_default().to_vec();
-        assert!(records(&bytes).starts_with(&records(&good.bytes)), "an altered trail was called intact");
+        for (place, ((_, good), bytes)) in good.files.iter().zip(&files).enumerate() {
+            let (good, bytes) = (records(good), records(bytes.as_deref().unwrap_or_default()));
+            let same = if place + 1 == count { bytes.starts_with(good) } else { bytes == good };
+            assert!(same, "an altered trail was called intact");
+        }
     }
 });
