@@ -281,8 +281,13 @@ impl Core {
         Ok(())
     }
 
-    /// Writes into the trail whether the material of a key is gone from its cluster.
-    fn report_cluster(&self, intent: &Intent, result: Result<()>, now: Timestamp) -> Result<Result<()>> {
+    /// Writes into the trail whether the material of a key is gone from its cluster, if anything was to be destroyed.
+    fn report_cluster(&self, intent: &Intent, result: Result<Reconciled>, now: Timestamp) -> Result<Result<()>> {
+        let result = match result {
+            Ok(Reconciled::NothingToDo) => return Ok(Ok(())),
+            Ok(Reconciled::Destroyed) => Ok(()),
+            Err(error) => Err(error),
+        };
         let key = KeyResource { account: intent.account, key_id: intent.key_id };
         self.report_destruction(key, ("customKeyStoreId", intent.custom_key_store.to_string().into()), result, now)
     }
@@ -310,20 +315,24 @@ impl Core {
         Ok(left)
     }
 
-    fn reconcile(&self, intent: &Intent, revision: Revision) -> Result<()> {
+    fn reconcile(&self, intent: &Intent, revision: Revision) -> Result<Reconciled> {
         if intent.purpose == Purpose::Destroy && self.is_store_gone(intent)? {
-            // The material stays in a cluster that is none of ours any more: its owner sees to it.
-            return self.forget(intent, revision);
+            // Its owner sees to what is in a cluster that is none of ours any more, and is told so this once.
+            self.forget(intent, revision)?;
+            let id = intent.custom_key_store;
+            let text = format!("the custom key store {id} was deleted before its cluster had destroyed the material");
+            return Err(Error::new(ErrorKind::CustomKeyStoreNotFound, text));
         }
         match intent.purpose {
             Purpose::Create => match self.mark(intent, revision) {
-                Ok(revision) => self.finish_destroying(&Intent { purpose: Purpose::Abandon, ..*intent }, revision),
+                Ok(revision) => self.finish_destroying(&Intent { purpose: Purpose::Abandon, ..*intent }, revision)?,
                 // Finished after all, or taken over by another process.
-                Err(CommitError::Conflict(_)) => Ok(()),
-                Err(CommitError::Failed(error)) => Err(error),
+                Err(CommitError::Conflict(_)) => return Ok(Reconciled::NothingToDo),
+                Err(CommitError::Failed(error)) => return Err(error),
             },
-            Purpose::Abandon | Purpose::Destroy => self.finish_destroying(intent, revision),
+            Purpose::Abandon | Purpose::Destroy => self.finish_destroying(intent, revision)?,
         }
+        Ok(Reconciled::Destroyed)
     }
 
     fn is_store_gone(&self, intent: &Intent) -> Result<bool> {
@@ -354,6 +363,14 @@ impl Core {
         }
         connection.state(store.id)
     }
+}
+
+/// What became of work that was begun.
+enum Reconciled {
+    /// The material is gone.
+    Destroyed,
+    /// The key is there, or somebody else sees to it.
+    NothingToDo,
 }
 
 /// What is to be destroyed of a key.

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
+use strongroom::audit::{Action, AuditEvent};
 use strongroom::crypto::CryptoBackend;
 use strongroom::provider::{
     Capabilities, ClusterManagement, ClusterMember, ConnectionFailure, CryptoUserCredential, GeneratedMaterial,
@@ -16,7 +17,7 @@ use strongroom::{
     KeyId, Kms, ManualClock, Origin, PageRequest, Result, SecretBytes, Timestamp,
 };
 
-use crate::custom_key_stores::{request, setup, two_members, vault};
+use crate::custom_key_stores::{Setup, request, setup, two_members, vault};
 use crate::kms_keys::kind;
 
 /// A cluster around another one, in which the process dies at a chosen call: before it is done, or after.
@@ -203,16 +204,39 @@ fn a_member_that_missed_a_deletion_is_asked_again_until_it_answers() -> Result<(
     setup.cluster.set_active("hsm-2", true);
     assert!(kms.run_maintenance()?.failed.is_empty());
     assert_eq!((setup.cluster.keys_on("hsm-1"), setup.cluster.keys_on("hsm-2")), (0, 0));
-    let told: Vec<_> = setup
-        .trail
-        .events()
-        .into_iter()
-        .filter(|event| event.action == strongroom::audit::Action::DeleteKey)
-        .filter_map(|event| event.additional.iter().find(|(name, _)| *name == "backingKeyDeletionStatus").cloned())
-        .map(|(_, value)| format!("{value:?}"))
-        .collect();
+    let told = destructions(&setup);
     assert_eq!(told.len(), 3, "{told:?}");
     assert!(told[0].contains("FAILURE") && told[1].contains("FAILURE") && told[2].contains("SUCCESS"), "{told:?}");
+    Ok(())
+}
+
+/// What the trail says of material that was to be destroyed.
+fn destructions(setup: &Setup) -> Vec<String> {
+    let of_keys = |event: &AuditEvent| event.action == Action::DeleteKey;
+    let status = |event: AuditEvent| {
+        event.additional.into_iter().find(|(name, _)| *name == "backingKeyDeletionStatus").map(|(_, status)| status)
+    };
+    let told = setup.trail.events().into_iter().filter(of_keys).filter_map(status);
+    told.map(|status| format!("{status:?}")).collect()
+}
+
+#[test]
+fn material_in_the_cluster_of_a_deleted_store_is_never_called_destroyed() -> Result<()> {
+    let setup = setup()?;
+    let (store, key) = setup.store_with_key()?;
+    let kms = &setup.kms;
+    kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
+    setup.clock.advance_days(7);
+    setup.cluster.set_active("hsm-2", false);
+    kms.run_maintenance()?;
+    kms.disconnect_custom_key_store(store)?;
+    kms.delete_custom_key_store(store)?;
+    setup.trail.clear();
+    assert_eq!(kms.run_maintenance()?.failed.len(), 1, "it is told once");
+    assert_eq!(setup.cluster.keys_on("hsm-2"), 1);
+    let told = destructions(&setup);
+    assert!(told.len() == 1 && told[0].contains("FAILURE"), "{told:?}");
+    assert!(kms.run_maintenance()?.is_complete(), "and not again");
     Ok(())
 }
 
