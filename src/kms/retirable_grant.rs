@@ -6,6 +6,7 @@
 
 use super::grant_record::{FoundGrant, place_bytes, read_place};
 use super::registry::{Edit, Registry};
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Principal;
 use crate::policy::GrantTerms;
@@ -44,12 +45,14 @@ impl Registry {
         Ok(edits)
     }
 
-    /// The grants that a principal may retire because they name it, in ascending order behind `after`, at most `limit`.
+    /// The grants that a principal may retire because they name it, in ascending order behind `after`, at most `limit`. Those on
+    /// keys whose waiting period has ended at `now` are gone with them.
     pub(super) fn retirable_grants(
         &self,
         retiring: &Principal,
         after: Option<&RecordId>,
         limit: usize,
+        now: Timestamp,
     ) -> Result<Vec<FoundGrant>> {
         let tag = self.principal_tag(retiring);
         let account = retiring.account();
@@ -70,7 +73,11 @@ impl Registry {
                 check(body.expose_secret())?;
                 let place = read_place(place).ok_or_else(misnamed)?;
                 // One that was retired since the names were read is gone.
-                found.extend(self.grant_at(&place)?);
+                let Some(grant) = self.grant_at(&place)? else { continue };
+                let key = self.key(grant.account, grant.key_id)?;
+                if key.is_some_and(|key| !key.0.value.record.is_past_deletion(now)) {
+                    found.push(grant);
+                }
             }
             if names.len() < wanted || found.len() >= limit {
                 return Ok(found);
