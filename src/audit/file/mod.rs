@@ -46,7 +46,7 @@ pub enum Durability {
 
 /// Keeps the trail in a directory of files, one JSON object a line, each with the code of a keyed chain.
 ///
-/// Every process that writes has a chain of its own (`<chain>.<number>.jsonl`), so several may share a directory. The
+/// Every process that writes has a chain of its own (`<chain>.<number>.jsonl`), so several over one store may share a directory. The
 /// secret of a chain is made when a [`Kms`](crate::Kms) is built with the trail, and kept sealed in that `Kms`'s store
 /// together with the number of records and the last code: who alters, removes or reorders records, or cuts the tail off,
 /// is found out by [`verify`](super::verify()). After a restart the chain goes on, and changes whose outcome is missing get
