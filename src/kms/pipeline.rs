@@ -360,12 +360,15 @@ pub(super) fn would_have_succeeded() -> Error {
 
 /// The error for a trail that does not take an event, so that nothing was done.
 pub(super) fn withheld(error: Error) -> Error {
-    let text = "the audit trail cannot be written, so nothing was changed and no result is released";
+    let text =
+        format!("nothing was changed and no result is released, as the audit trail does not take the event: {error}");
     Error::new(ErrorKind::Audit, text).with_source(error)
 }
 
 /// The error for a trail that does not take the outcome of a change that was made.
 pub(super) fn incomplete(error: Error) -> Error {
-    let text = "the change was committed, but the audit trail is incomplete: its outcome could not be written";
+    let text = format!(
+        "the change was committed, but the audit trail is incomplete, as it does not take the outcome: {error}"
+    );
     Error::new(ErrorKind::Audit, text).with_source(error)
 }

@@ -336,7 +336,9 @@ fn if_the_trail_fails_results_are_withheld_and_changes_do_not_happen() -> Result
         trail.fails_at.store(written + events, Ordering::SeqCst);
     };
     fail_in(1);
-    assert_eq!(kind(kms.encrypt(EncryptRequest::new(key, b"x"))), ErrorKind::Audit);
+    let withheld = kms.encrypt(EncryptRequest::new(key, b"x")).expect_err("there is no room");
+    assert_eq!(withheld.kind(), ErrorKind::Audit);
+    assert!(withheld.to_string().ends_with("no space left"), "{withheld}");
     fail_in(1);
     assert_eq!(kind(kms.disable_key(key)), ErrorKind::Audit);
     fail_in(usize::MAX / 2);

@@ -1,6 +1,6 @@
 //! The files of a trail on disk: names, locks, and writing that can be taken back.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -103,7 +103,7 @@ impl Output {
     }
 
     fn new(file: File, index: u64, header: Option<String>, length: u64, torn: bool) -> io::Result<Self> {
-        let counts_names = has_name(&file)?;
+        let counts_names = has_name(&file.metadata()?);
         Ok(Self { file, index, header, length, torn, counts_names })
     }
 
@@ -116,7 +116,18 @@ impl Output {
     }
 
     /// Appends whole lines. After a failure the next call first takes back what was half written.
+    ///
+    /// Nothing is written into a file that somebody else has deleted, cut or made longer: it would be lost, or could not be
+    /// verified.
     pub(super) fn append(&mut self, lines: &[u8], durability: Durability) -> io::Result<()> {
+        let found = self.file.metadata()?;
+        if self.counts_names && !has_name(&found) {
+            return Err(io::Error::other("somebody has deleted the file"));
+        }
+        if found.len() < self.length || (!self.torn && found.len() != self.length) {
+            let text = format!("somebody has changed the file: it has {} bytes and not {}", found.len(), self.length);
+            return Err(io::Error::other(text));
+        }
         if self.torn {
             self.file.set_len(self.length)?;
             self.file.seek(SeekFrom::Start(self.length))?;
@@ -128,9 +139,6 @@ impl Output {
         if durability == Durability::Synced {
             self.file.sync_data()?;
         }
-        if self.counts_names && !has_name(&self.file)? {
-            return Err(io::Error::other("the file was deleted while it was written"));
-        }
         self.torn = false;
         self.length += u64::try_from(header.len() + lines.len()).map_err(io::Error::other)?;
         self.header = None;
@@ -140,15 +148,14 @@ impl Output {
 
 /// Whether a file can be found under a name. What is written into one that cannot is lost.
 #[cfg(unix)]
-fn has_name(file: &File) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    Ok(file.metadata()?.nlink() > 0)
+fn has_name(file: &Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(file) > 0
 }
 
 /// Nobody deletes a file here that is open.
 #[cfg(not(unix))]
-fn has_name(_: &File) -> io::Result<bool> {
-    Ok(true)
+fn has_name(_: &Metadata) -> bool {
+    true
 }
 
 /// Reads a file line by line, never more than a bounded number of bytes for one.

@@ -4,6 +4,7 @@
 //! the meantime are the next group, whose leader is called when the write is done. So the lock of the trail is never held
 //! while codes are computed or the disk works, and a finished write wakes whom it concerns, once.
 
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,25 +23,26 @@ pub(super) struct Entry {
     pub(super) step: Option<ChangeStep>,
 }
 
+/// How a write went: well, or why it failed.
+pub(super) type Written = Result<(), Arc<io::Error>>;
+
 /// What becomes of a group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Stage {
     /// It is gathered or written.
     Open,
     /// The group before it is written, and one of those who wait has to lead.
     Leaderless,
-    Done {
-        kept: bool,
-    },
+    Done(Written),
 }
 
 /// What somebody who waited has to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Turn {
     /// Write for the group.
     Lead,
     /// Go on.
-    Done { kept: bool },
+    Done(Written),
 }
 
 /// Lines that are written together, as those see it who wait for them.
@@ -56,7 +58,7 @@ impl Group {
     }
 
     fn lock(&self) -> MutexGuard<'_, Stage> {
-        // A single value is whole at any moment.
+        // A stage is whole at any moment.
         self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -64,13 +66,13 @@ impl Group {
     pub(super) fn wait(&self) -> Turn {
         let mut stage = self.lock();
         loop {
-            match *stage {
+            match &*stage {
                 Stage::Open => stage = self.changed.wait(stage).unwrap_or_else(PoisonError::into_inner),
                 Stage::Leaderless => {
                     *stage = Stage::Open;
                     return Turn::Lead;
                 }
-                Stage::Done { kept } => return Turn::Done { kept },
+                Stage::Done(written) => return Turn::Done(written.clone()),
             }
         }
     }
@@ -82,8 +84,8 @@ impl Group {
     }
 
     /// Tells all who wait how it went.
-    pub(super) fn finish(&self, kept: bool) {
-        *self.lock() = Stage::Done { kept };
+    pub(super) fn finish(&self, written: Written) {
+        *self.lock() = Stage::Done(written);
         self.changed.notify_all();
     }
 }
@@ -174,11 +176,13 @@ mod tests {
         let second = queue.written(entries.len(), Duration::ZERO).expect("two wait");
         assert!(!Arc::ptr_eq(&first, &second));
         second.call_leader();
-        assert_eq!(second.wait(), Turn::Lead);
+        assert!(matches!(second.wait(), Turn::Lead));
         let (entries, second) = queue.take(Vec::new());
         assert!(queue.written(entries.len(), Duration::ZERO).is_none(), "nobody waits");
-        second.finish(false);
-        assert_eq!((second.wait(), second.wait()), (Turn::Done { kept: false }, Turn::Done { kept: false }));
+        second.finish(Err(Arc::new(io::Error::other("full"))));
+        for _ in 0..2 {
+            assert!(matches!(second.wait(), Turn::Done(Err(reason)) if reason.to_string() == "full"));
+        }
         assert_eq!(push(&mut queue, 1), [true], "nobody is at work");
     }
 

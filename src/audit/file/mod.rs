@@ -17,7 +17,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use self::files::Output;
-use self::group::{Entry, Group, Queue, Turn};
+use self::group::{Entry, Group, Queue, Turn, Written};
 use super::chain::{ChainId, ChainState, ChangeId, PendingChange, Position};
 use super::checkpoint::{CheckpointSigner, checkpoint_message};
 use super::json::to_json;
@@ -53,8 +53,8 @@ pub enum Durability {
 /// a record that says whether they were committed.
 ///
 /// If a file cannot be written the event is refused, and the operation with it; once writing works again, so does the
-/// trail. A file that was deleted under the process (on Unix) cannot be written any more: the process must be started anew,
-/// which begins another chain, and verification names what is missing.
+/// trail. A file that somebody has changed under the process, or deleted (on Unix), is not written any more: the process must
+/// be started anew, and verification names what is wrong.
 ///
 /// # Examples
 /// ```
@@ -202,32 +202,36 @@ impl FileTrail {
         if completes {
             self.gathered.notify_one();
         }
-        let kept = match if leads { Turn::Lead } else { group.wait() } {
+        let written = match if leads { Turn::Lead } else { group.wait() } {
             Turn::Lead => self.lead()?,
-            Turn::Done { kept } => kept,
+            Turn::Done(written) => written,
         };
-        if kept { Ok(()) } else { Err(Error::new(ErrorKind::Audit, "the audit trail cannot be written")) }
+        written.map_err(|reason| {
+            let text = format!("cannot write the audit trail in {}: {reason}", self.directory.display());
+            Error::new(ErrorKind::Audit, text).with_source(reason)
+        })
     }
 
-    /// Writes everything that waits, outside of the lock, and tells those who wait for it. Returns whether it is kept.
-    fn lead(&self) -> Result<bool> {
+    /// Writes everything that waits, outside of the lock, and tells those who wait for it.
+    fn lead(&self) -> Result<Written> {
         let mut work = self.gather()?.writer_mut()?.begin();
         let started = Instant::now();
         // A panic must not leave the others waiting for ever: to them it is a write that failed. What it left half done is
         // taken back as after any other failure.
         let written = catch_unwind(AssertUnwindSafe(|| work.write(self)));
         let write_time = started.elapsed();
-        let (end, panic) = match written {
-            Ok(end) => (end.ok(), None),
-            Err(panic) => (None, Some(panic)),
+        let (end, written, panic) = match written {
+            Ok(Ok(end)) => (Some(end), Ok(()), None),
+            Ok(Err(reason)) => (None, Err(Arc::new(reason)), None),
+            Err(panic) => (None, Err(Arc::new(io::Error::other("the write was cut off by a panic"))), Some(panic)),
         };
-        let (group, kept) = (Arc::clone(&work.group), end.is_some());
+        let group = Arc::clone(&work.group);
         let next = self.lock().writer_mut()?.finish(work, end, write_time);
-        group.finish(kept);
+        group.finish(written.clone());
         if let Some(next) = next {
             next.call_leader();
         }
-        panic.map_or(Ok(kept), |panic| resume_unwind(panic))
+        panic.map_or(Ok(written), |panic| resume_unwind(panic))
     }
 
     /// Waits for callers who are likely to come at once, if that takes less long than one more write.

@@ -478,7 +478,9 @@ fn what_cannot_be_written_is_refused_and_the_trail_goes_on_afterwards() -> TestR
         let pen = writer.pen.as_mut().ok_or("nobody writes")?;
         std::mem::replace(&mut pen.output, Output::on_device(place.directory.path(), header)?)
     };
-    assert_eq!(trail.record(event(2)).map_err(|error| error.kind()), Err(ErrorKind::Audit));
+    let error = trail.record(event(2)).expect_err("the device is full");
+    assert_eq!(error.kind(), ErrorKind::Audit);
+    assert!(error.to_string().contains("No space left"), "{error}");
     let refused = ChangeId([9; 16]);
     assert!(trail.record(change_event(refused, Outcome::Intent)).is_err());
     assert_eq!(trail.state(None)?.pending(), [], "an intent that was refused is not under way");
@@ -517,6 +519,29 @@ fn a_panic_while_writing_fails_the_write_and_hangs_nobody() -> TestResult {
     trail.record(event(5))?;
     place.save(&trail)?;
     assert_eq!((place.verify()?.is_intact(), place.verify()?.records()), (true, 2));
+    Ok(())
+}
+
+#[test]
+fn a_file_that_somebody_else_cuts_or_writes_is_left_alone() -> TestResult {
+    for change in ["cut", "emptied", "appended"] {
+        let mut place = Place::new()?;
+        let trail = place.trail()?;
+        trail.record(event(1))?;
+        let path = place.files()?.remove(0);
+        let mut file = OpenOptions::new().append(true).open(&path)?;
+        match change {
+            "cut" => file.set_len(fs::metadata(&path)?.len() - 1)?,
+            "emptied" => file.set_len(0)?,
+            _ => file.write_all(b"{}\n")?,
+        }
+        let left = fs::read(&path)?;
+        for _ in 0..2 {
+            let refused = trail.record(event(2)).expect_err("it could not be verified");
+            assert!(refused.to_string().contains("somebody has changed the file"), "{refused}");
+        }
+        assert_eq!(fs::read(&path)?, left, "{change}");
+    }
     Ok(())
 }
 

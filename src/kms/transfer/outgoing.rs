@@ -185,6 +185,6 @@ impl Core {
 }
 
 fn withheld(error: Error) -> Error {
-    let text = "the audit trail cannot be written, so the export is not released";
+    let text = format!("the export is not released, as the audit trail does not take the event: {error}");
     Error::new(ErrorKind::Audit, text).with_source(error)
 }
