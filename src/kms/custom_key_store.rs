@@ -272,6 +272,10 @@ impl Kms {
             if let Some(cluster) = &cluster {
                 let mut changed = self.core.custom_key_store(self.account(), id)?.record;
                 self.check_disconnected(&changed, Operation::UpdateCustomKeyStore)?;
+                if *cluster != changed.cluster {
+                    // Before it is tried: a cluster of somebody else is not logged in to, nor disconnected afterwards.
+                    self.claimed(cluster, id)?;
+                }
                 change(&mut changed);
                 self.check_related(progress, cluster, &changed)?;
             }

@@ -398,6 +398,19 @@ fn another_cluster_must_hold_every_key() -> Result<()> {
 }
 
 #[test]
+fn the_cluster_of_another_store_is_not_even_tried() -> Result<()> {
+    let setup = setup()?;
+    let (_, key) = setup.store_with_key()?;
+    let kms = &setup.kms;
+    let wrong = CreateCustomKeyStoreRequest::new("mine", ClusterId::parse("other")?);
+    let mine = kms.create_custom_key_store(wrong.key_store_password(SecretBytes::copy_of(b"a guess")))?;
+    let refused = kms.update_custom_key_store(UpdateCustomKeyStoreRequest::new(mine).cluster(vault()));
+    assert_eq!(kind(refused), ErrorKind::ClusterInUse, "and nobody learns whether the password is right");
+    assert!(kms.encrypt(EncryptRequest::new(key, b"data")).is_ok());
+    Ok(())
+}
+
+#[test]
 fn a_cluster_with_the_same_keys_takes_over() -> Result<()> {
     let cluster = two_members();
     let kms = Kms::builder()
