@@ -72,6 +72,26 @@ fn source_files_stay_short_and_finished() {
 }
 
 #[test]
+fn the_documentation_of_the_kms_names_every_method() {
+    let page = read("src/kms/handle.rs");
+    let table: String = page.lines().filter(|line| line.starts_with("/// | ")).collect();
+    let sources: Vec<String> = files_under("src/kms").into_iter().filter(|file| file.ends_with(".rs")).collect();
+    let texts: Vec<String> = sources.iter().map(|file| read(file)).collect();
+    let methods: Vec<&str> = texts.iter().flat_map(|text| methods_of_the_kms(text)).collect();
+    assert!(methods.len() > 80, "the methods were not read: {methods:?}");
+    let unnamed: Vec<_> = methods.iter().filter(|method| !table.contains(&format!("`{method}`"))).collect();
+    assert!(unnamed.is_empty(), "the table of `Kms` leaves out {unnamed:?}");
+}
+
+/// Public methods of all `impl Kms` in a source file.
+fn methods_of_the_kms(text: &str) -> impl Iterator<Item = &str> {
+    let blocks = text.split("\nimpl Kms {\n").skip(1).filter_map(|block| block.split("\n}\n").next());
+    let lines = blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("    pub "));
+    let names = lines.filter_map(|line| line.strip_prefix("const ").unwrap_or(line).strip_prefix("fn "));
+    names.filter_map(|name| name.split(['(', '<']).next())
+}
+
+#[test]
 fn a_feature_adds_modules_and_names_and_changes_nothing_else() {
     for file in files_under("src").into_iter().filter(|file| file.ends_with(".rs") && !is_for_tests(file)) {
         let text = read(&file);
