@@ -31,5 +31,8 @@ pub use root_key::RootKey;
 pub(crate) use root_record::{RootRecord, WrappedVersion};
 pub(crate) use versions::RootKeyVersions;
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+
 #[cfg(test)]
 mod tests;

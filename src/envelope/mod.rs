@@ -36,6 +36,9 @@ mod re_encrypt;
 mod reader;
 mod writer;
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+
 use std::fmt;
 use std::io;
 use std::sync::Arc;

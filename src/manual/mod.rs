@@ -12,6 +12,7 @@
 //! | `hsm` (with the feature `pkcs11`) | How do I keep keys in HSMs, and what happens when one fails? |
 //! | [`access`] | Who may act, on which keys of which account, and what is metered? |
 //! | [`audit`] | What does the trail say, what proves it, and what can it not show? |
+//! | [`own_parts`] | How do I bring a store, a keyring, a policy of my own, and how do I test it? |
 //! | [`defaults`] | What is chosen for me, and why that? |
 //! | [`differences`] | What is like AWS KMS, and what is deliberately not? |
 //! | [`threat_model`] | Against whom does it protect, and against whom not? |
@@ -49,6 +50,9 @@ pub mod access {}
 
 #[doc = include_str!("audit.md")]
 pub mod audit {}
+
+#[doc = include_str!("own_parts.md")]
+pub mod own_parts {}
 
 #[doc = include_str!("defaults.md")]
 pub mod defaults {}

@@ -1,4 +1,7 @@
 //! The contract of [`KeyMaterialProvider`] as a suite: every implementation runs the same bodies.
+//!
+//! Run it in the tests of a provider of your own; of an [`HsmCluster`](super::HsmCluster), connected, with its
+//! [`provider`](super::HsmCluster::provider).
 
 use super::{
     Agreement, Cipher, Decryption, GeneratedMaterial, KeyMaterialProvider, Mac, MaterialBinding, OpenedKey, Signing,
@@ -11,8 +14,28 @@ use crate::identity::AccountId;
 use crate::key::{KeyId, KeySpec, KeyUsage, KeyVersion, SpecClass};
 use crate::secret::SecretBytes;
 
-/// Runs the whole suite with every kind of key that the provider says it makes and `wanted` lets through.
-pub(crate) fn run(
+/// Runs the whole suite with every kind of key that the provider says it makes and `wanted` lets through: what takes long,
+/// such as RSA keys of 4,096 bits, can be left out of a quick test.
+///
+/// Material is made, used and destroyed, all for one key id, so that what the suite leaves behind when it fails is found by it.
+///
+/// # Errors
+/// Whatever the provider answers where it should have done something.
+///
+/// # Panics
+/// If the provider breaks the contract; the text says where.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::CryptoBackend;
+/// use strongroom::provider::{MemoryProvider, conformance};
+/// use strongroom::KeySpec;
+///
+/// let quick = |spec, _| !matches!(spec, KeySpec::Rsa2048 | KeySpec::Rsa3072 | KeySpec::Rsa4096);
+/// conformance::run(&MemoryProvider::default(), &CryptoBackend::default(), quick)?;
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub fn run(
     provider: &dyn KeyMaterialProvider,
     backend: &CryptoBackend,
     wanted: impl Fn(KeySpec, KeyUsage) -> bool,
@@ -83,6 +106,8 @@ fn a_kind_that_is_offered_works(
         (one, two) => panic!("{one:?} and {two:?} are one key"),
     }
     material_of_nobody_is_refused(provider, backend, kind);
+    provider.destroy(kind, &made.kept)?;
+    // Whoever did not hear the answer asks again.
     provider.destroy(kind, &made.kept)
 }
 

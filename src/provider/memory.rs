@@ -84,4 +84,12 @@ mod tests {
         let slow = [KeySpec::Rsa3072, KeySpec::Rsa4096];
         conformance::run(&MemoryProvider::default(), &RUST_CRYPTO, |spec, _| !slow.contains(&spec))
     }
+
+    #[test]
+    fn an_arc_of_it_passes_everything_on() -> Result<()> {
+        let shared = std::sync::Arc::new(MemoryProvider::default());
+        let provider: &dyn KeyMaterialProvider = &shared;
+        assert!(provider.transfer().is_some(), "a method with a default is passed on as well");
+        conformance::run(provider, &FASTEST, |spec, _| spec == KeySpec::SymmetricDefault)
+    }
 }

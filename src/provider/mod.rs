@@ -13,10 +13,11 @@ mod software;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
 
-#[cfg(test)]
-mod conformance;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub use cluster::{
     ClusterManagement, ClusterMember, ConnectionFailure, CryptoUserCredential, FixedCredential, HsmCluster,
@@ -156,6 +157,40 @@ pub trait KeyMaterialProvider: fmt::Debug + Send + Sync {
     /// key. Keys of providers without it stay where they are: they can not be exported.
     fn transfer(&self) -> Option<&dyn MaterialImporter> {
         None
+    }
+}
+
+impl<P: KeyMaterialProvider + ?Sized> KeyMaterialProvider for Arc<P> {
+    fn id(&self) -> &ProviderId {
+        (**self).id()
+    }
+
+    fn origin(&self) -> Origin {
+        (**self).origin()
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        (**self).capabilities()
+    }
+
+    fn lacks(&self, spec: KeySpec, usage: KeyUsage) -> Option<String> {
+        (**self).lacks(spec, usage)
+    }
+
+    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
+        (**self).open(backend, binding, kept)
+    }
+
+    fn destroy(&self, binding: &MaterialBinding, kept: &SecretBytes) -> Result<()> {
+        (**self).destroy(binding, kept)
+    }
+
+    fn generator(&self) -> Option<&dyn MaterialGenerator> {
+        (**self).generator()
+    }
+
+    fn transfer(&self) -> Option<&dyn MaterialImporter> {
+        (**self).transfer()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who holds a root key.
 
 use std::fmt;
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -74,6 +75,20 @@ pub trait RootKeyHolder: fmt::Debug + Send + Sync {
     /// [`ErrorKind::KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the holder cannot be reached; any other kind if it
     /// refuses, upon which the root key counts as the wrong one.
     fn unwrap(&self, binding: &[u8], wrapped: &[u8]) -> Result<SecretBytes>;
+}
+
+impl<H: RootKeyHolder + ?Sized> RootKeyHolder for Arc<H> {
+    fn id(&self) -> &str {
+        (**self).id()
+    }
+
+    fn wrap(&self, binding: &[u8], key: &SecretBytes) -> Result<Vec<u8>> {
+        (**self).wrap(binding, key)
+    }
+
+    fn unwrap(&self, binding: &[u8], wrapped: &[u8]) -> Result<SecretBytes> {
+        (**self).unwrap(binding, wrapped)
+    }
 }
 
 /// A secret of 32 uniformly random bytes, wherever it came from.

@@ -204,7 +204,7 @@ impl RootRecord {
     }
 
     fn held_by_another(&self, holders: &[Arc<dyn RootKeyHolder>]) -> Error {
-        let given = holders.iter().map(|holder| holder.id()).collect::<Vec<_>>().join("', '");
+        let given = holders.iter().map(RootKeyHolder::id).collect::<Vec<_>>().join("', '");
         SealError::OtherHolder { expected: self.holder.clone(), given }.into()
     }
 }

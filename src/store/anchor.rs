@@ -63,8 +63,8 @@ pub trait Anchor: fmt::Debug + Send + Sync {
     /// [`ErrorKind::Store`] if that cannot be told, upon which the KMS refuses to go on.
     fn last(&self) -> Result<Option<AnchorPoint>>;
 
-    /// Moves the anchor to `point`, durably, unless it is at that revision or a later one already: several processes may
-    /// move it at once.
+    /// Moves the anchor to `point`, durably, unless it is at that revision or a later one already, or at a point of another
+    /// store: several processes may move it at once.
     ///
     /// # Errors
     /// [`ErrorKind::Store`] if it cannot be moved.
@@ -240,4 +240,26 @@ fn bytes<const N: usize>(digits: &str) -> Option<[u8; N]> {
 
 fn failed(path: &Path, what: &str, error: io::Error) -> Error {
     Error::new(ErrorKind::Store, format!("the anchor {} {what}: {error}", path.display())).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+    use crate::crypto::CryptoBackend;
+    use crate::store::{MemoryStore, conformance};
+
+    #[test]
+    fn every_anchor_meets_the_contract() -> Result<()> {
+        conformance::run_anchor(|| Ok(Box::new(MemoryAnchor::default())))?;
+        conformance::run_anchor(|| Ok(Box::new(StoreAnchor::new(MemoryStore::new(&CryptoBackend::default())?))))?;
+        let homes = RefCell::new(Vec::new());
+        conformance::run_anchor(|| {
+            let home = tempfile::tempdir().expect("a folder");
+            let anchor = FileAnchor::new(home.path().join("anchor"));
+            homes.borrow_mut().push(home);
+            Ok(Box::new(anchor))
+        })
+    }
 }

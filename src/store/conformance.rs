@@ -1,24 +1,53 @@
-//! The contract of [`KeyStore`] as a suite: every implementation runs the same bodies.
+//! The contracts of [`KeyStore`] and [`Anchor`] as suites: every implementation runs the same bodies.
+//!
+//! Run them in the tests of a store or an anchor of your own. They tell what a crash test cannot: a store that passes still
+//! owes it that a commit is on the disk, whole or not at all, whenever the process or the machine stops.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use super::{Change, CommitError, Expectation, KeyStore, MAX_SCAN, RecordId, RecordKind, Revision, Scan};
+use super::{
+    Anchor, AnchorPoint, Change, CommitError, Expectation, KeyStore, MAX_SCAN, RecordId, RecordKind, Revision, Scan,
+    StoreId,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 
 type Body = fn(Make<'_>) -> Result<()>;
 type Make<'a> = &'a dyn Fn() -> Result<Box<dyn KeyStore>>;
 
-/// Runs the whole suite, each body on an empty store.
-pub(crate) fn run(make: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
-    let bodies: [(&str, Body); 9] = [
+/// The longest name of a record.
+const LONGEST_NAME: usize = 1_024;
+
+/// How soon handles on one store must see what others have committed.
+const SEEN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Runs the suite of every store, each body on an empty one that `make` makes.
+///
+/// # Errors
+/// Whatever the store answers where it should have done something.
+///
+/// # Panics
+/// If the store breaks the contract; the text says where.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::CryptoBackend;
+/// use strongroom::store::{MemoryStore, conformance};
+///
+/// conformance::run(|| Ok(Box::new(MemoryStore::new(&CryptoBackend::default())?)))?;
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub fn run(make: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
+    let bodies: [(&str, Body); 11] = [
         ("a commit is visible whole", a_commit_is_visible_whole),
         ("an unmet expectation changes nothing", an_unmet_expectation_changes_nothing),
         ("a failed writer changes nothing", a_failed_writer_changes_nothing),
         ("a change needs an expectation", a_change_needs_an_expectation),
         ("a revision never comes twice", a_revision_never_comes_twice),
         ("a scan is ordered, bounded and of one account", a_scan_is_ordered_and_bounded),
+        ("names and bodies are any bytes, and names are in their order", names_and_bodies_are_any_bytes),
+        ("every kind is a space of its own", every_kind_is_a_space_of_its_own),
         ("what a commit read it may change", what_a_commit_read_it_may_change),
         ("records that are read together are of one moment", records_read_together_are_of_one_moment),
         ("no concurrent update is lost", no_concurrent_update_is_lost),
@@ -27,6 +56,114 @@ pub(crate) fn run(make: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
         println!("store: {name}");
         body(&make)?;
     }
+    Ok(())
+}
+
+/// Runs what a store owes that outlives its process. Every call of `open` opens the same place, which is empty before the
+/// first; the suite has one handle at a time.
+///
+/// # Errors
+/// Whatever the store answers where it should have done something.
+///
+/// # Panics
+/// If the store breaks the contract; the text says where.
+pub fn run_durable(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
+    println!("store: identity, records and revision outlive the handle");
+    let (kept, gone) = (key("kept")?, key("gone")?);
+    let store = open()?;
+    let identity = store.id();
+    put(&*store, &kept, None, b"1")?;
+    let first = put(&*store, &gone, None, b"2")?;
+    let last = delete(&*store, &gone, first)?;
+    let before = store.get(&kept)?;
+    drop(store);
+
+    let store = open()?;
+    assert_eq!(store.id(), identity, "the identity of a store never changes");
+    assert_eq!(store.revision()?, last, "also that a record was deleted is a commit that stays");
+    assert_eq!((store.get(&kept)?, store.get(&gone)?), (before, None));
+    let next = put(&*store, &gone, None, b"3")?;
+    assert!(next > last, "a revision came twice: {} after {}", next.0, last.0);
+    assert!(matches!(put(&*store, &gone, Some(first), b"4"), Err(CommitError::Conflict(_))));
+    Ok(())
+}
+
+/// Runs what a store owes that several processes may open at once. Every call of `open` opens the same place, which is empty
+/// before the first; the suite has two handles at a time and works with both from several threads.
+///
+/// # Errors
+/// Whatever the store answers where it should have done something.
+///
+/// # Panics
+/// If the store breaks the contract; the text says where.
+pub fn run_shared(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
+    println!("store: handles on one store see one another's commits and lose none");
+    let (one, two): (Arc<dyn KeyStore>, Arc<dyn KeyStore>) = (open()?.into(), open()?.into());
+    assert_eq!(one.id(), two.id(), "both handles are of one store");
+    let a = key("a")?;
+    let first = put(&*one, &a, None, b"1")?;
+    assert!(
+        matches!(put(&*two, &a, None, b"2"), Err(CommitError::Conflict(_))),
+        "a commit decides on the latest state"
+    );
+    let begun = Instant::now();
+    while two.revision()? != first {
+        assert!(begun.elapsed() < SEEN_WITHIN, "the other handle still is at revision {}", two.revision()?.0);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert_eq!(two.get(&a)?.map(|record| record.revision), Some(first));
+    count_up(&[one, two])
+}
+
+/// Runs the suite of every anchor, each body on one that is nowhere yet.
+///
+/// # Errors
+/// Whatever the anchor answers where it should have done something.
+///
+/// # Panics
+/// If the anchor breaks the contract; the text says where.
+///
+/// # Examples
+/// ```
+/// use strongroom::store::{MemoryAnchor, conformance};
+///
+/// conformance::run_anchor(|| Ok(Box::new(MemoryAnchor::default())))?;
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub fn run_anchor(make: impl Fn() -> Result<Box<dyn Anchor>>) -> Result<()> {
+    println!("anchor: it moves forward, and never back or to another store");
+    let anchor = make()?;
+    let point =
+        |store, revision| AnchorPoint { store: StoreId([store; 16]), revision: Revision(revision), digest: [7; 32] };
+    assert_eq!(anchor.last()?, None);
+    for (moved, expected) in [
+        (point(1, 5), point(1, 5)),
+        (point(1, 6), point(1, 6)),
+        (point(1, 4), point(1, 6)),
+        (AnchorPoint { digest: [8; 32], ..point(1, 6) }, point(1, 6)),
+        (point(2, 9), point(1, 6)),
+        (point(1, u64::MAX >> 1), point(1, u64::MAX >> 1)),
+    ] {
+        anchor.advance(&moved)?;
+        assert_eq!(anchor.last()?, Some(expected), "after it was to move to {moved:?}");
+    }
+
+    println!("anchor: of moves at the same time the furthest counts");
+    const THREADS: u64 = 4;
+    const MOVES: u64 = 50;
+    let anchor = make()?;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..=THREADS)
+            .map(|thread| {
+                let anchor = &anchor;
+                scope.spawn(move || {
+                    (0..MOVES).try_for_each(|number| anchor.advance(&point(1, number * THREADS + thread)))
+                })
+            })
+            .collect();
+        threads.into_iter().try_for_each(|thread| thread.join().expect("it does not panic"))
+    })?;
+    assert_eq!(anchor.last()?, Some(point(1, THREADS * MOVES)));
     Ok(())
 }
 
@@ -148,6 +285,46 @@ fn a_scan_is_ordered_and_bounded(make: Make<'_>) -> Result<()> {
     Ok(())
 }
 
+fn names_and_bodies_are_any_bytes(make: Make<'_>) -> Result<()> {
+    let store = make()?;
+    let longest = vec![0xFF; LONGEST_NAME];
+    let names: [&[u8]; 9] = [b"\0", b"\0\0", b"\0\x01", b"%2F", b"../..", b"A", b"a", b"\x80", &longest];
+    let of = |name: &[u8]| Ok::<_, Error>(RecordId { name: name.to_vec(), ..key("")? });
+    let bodies = [vec![], vec![0], b"\xFF\0\n".to_vec(), vec![0xA5; 1 << 20]];
+    for (number, name) in names.iter().rev().enumerate() {
+        put(&*store, &of(name)?, None, &bodies[number % bodies.len()])?;
+    }
+    for (number, name) in names.iter().rev().enumerate() {
+        let record = store.get(&of(name)?)?.expect("just written");
+        assert!(record.body[..] == bodies[number % bodies.len()], "the body of {name:?} is another one");
+    }
+    let mut after = None;
+    for name in names {
+        let found = store.scan(&Scan { kind: RecordKind::Key, account: None, after, limit: 1 })?;
+        assert_eq!(
+            found.iter().map(|(id, _)| &id.name[..]).collect::<Vec<_>>(),
+            [name],
+            "names are in the order of bytes"
+        );
+        after = Some(of(name)?);
+    }
+    Ok(())
+}
+
+fn every_kind_is_a_space_of_its_own(make: Make<'_>) -> Result<()> {
+    let store = make()?;
+    let of = |kind: RecordKind| id(kind, "000000000001", "name");
+    for &kind in RecordKind::ALL {
+        put(&*store, &of(kind)?, None, &[kind.code()])?;
+    }
+    for &kind in RecordKind::ALL {
+        let found = store.scan(&Scan { kind, account: None, after: None, limit: 10 })?;
+        let found: Vec<_> = found.iter().map(|(id, record)| (id, &record.body[..])).collect();
+        assert_eq!(found, [(&of(kind)?, &[kind.code()][..])]);
+    }
+    Ok(())
+}
+
 /// A record that every commit changes, and that no commit expects at a revision.
 fn what_a_commit_read_it_may_change(make: Make<'_>) -> Result<()> {
     let store = make()?;
@@ -202,29 +379,40 @@ fn records_read_together_are_of_one_moment(make: Make<'_>) -> Result<()> {
 }
 
 fn no_concurrent_update_is_lost(make: Make<'_>) -> Result<()> {
-    const THREADS: u64 = 4;
-    const UPDATES: u64 = 50;
     let store: Arc<dyn KeyStore> = make()?.into();
+    count_up(&[Arc::clone(&store), store])
+}
+
+/// Two threads on each handle count, and each time say what they have seen.
+fn count_up(handles: &[Arc<dyn KeyStore>]) -> Result<()> {
+    const UPDATES: u64 = 50;
     let counter = key("counter")?;
-    put(&*store, &counter, None, &0u64.to_be_bytes())?;
-    let conflicts = AtomicU64::new(0);
+    put(&*handles[0], &counter, None, &0u64.to_be_bytes())?;
+    let count = |store: &dyn KeyStore| {
+        let mut done = 0;
+        while done < UPDATES {
+            // A handle may see another one's commit late.
+            let Some(record) = store.get(&counter).expect("readable") else { continue };
+            let value = u64::from_be_bytes(record.body[..].try_into().expect("eight bytes"));
+            match put(store, &counter, Some(record.revision), &(value + 1).to_be_bytes()) {
+                Ok(_) => done += 1,
+                Err(CommitError::Conflict(_)) => {}
+                Err(CommitError::Failed(error)) => panic!("{error}"),
+            }
+        }
+    };
     std::thread::scope(|scope| {
-        for _ in 0..THREADS {
-            scope.spawn(|| {
-                let mut done = 0;
-                while done < UPDATES {
-                    let record = store.get(&counter).expect("readable").expect("never deleted");
-                    let value = u64::from_be_bytes(record.body[..].try_into().expect("eight bytes"));
-                    match put(&*store, &counter, Some(record.revision), &(value + 1).to_be_bytes()) {
-                        Ok(_) => done += 1,
-                        Err(CommitError::Conflict(_)) => _ = conflicts.fetch_add(1, Ordering::Relaxed),
-                        Err(CommitError::Failed(error)) => panic!("{error}"),
-                    }
-                }
-            });
+        for store in handles.iter().chain(handles) {
+            let count = &count;
+            scope.spawn(move || count(&**store));
         }
     });
-    let record = store.get(&counter)?.expect("never deleted");
-    assert_eq!(record.body[..], (THREADS * UPDATES).to_be_bytes());
+    let mut counted = 0;
+    handles[0].commit(&[], &mut |pending| {
+        let record = pending.get(&counter)?.expect("never deleted");
+        counted = u64::from_be_bytes(record.body[..].try_into().expect("eight bytes"));
+        Ok(Vec::new())
+    })?;
+    assert_eq!(counted, 2 * UPDATES * u64::try_from(handles.len()).expect("a few handles"), "updates were lost");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Where records are kept: bytes under a name, a revision for each, and commits that happen whole or not at all.
 //!
-//! A store knows nothing of keys or cryptography: bodies reach it sealed. It owes three things, which the conformance
-//! suite checks: a commit is atomic, a commit happens only if every record is still at the revision that the writer
+//! A store knows nothing of keys or cryptography: bodies reach it sealed. It owes three things, which the suite in
+//! `conformance` checks (feature `conformance`): a commit is atomic, a commit happens only if every record is still at the revision that the writer
 //! saw, and a revision never comes twice, also not for a record that was deleted and made again.
 //!
 //! One number serves for change notification too: [`KeyStore::revision`] moves with every commit and is cheap to read,
@@ -14,8 +14,8 @@ mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
-#[cfg(test)]
-mod conformance;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -43,7 +43,17 @@ pub struct Revision(pub u64);
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $code:literal,)*) => {
-        /// What a record is about.
+        /// What a record is about. A store that writes down kinds writes their [`code`](Self::code): later releases add
+        /// kinds, and take no number again.
+        ///
+        /// # Examples
+        /// ```
+        /// use strongroom::store::RecordKind;
+        ///
+        /// let code = RecordKind::Alias.code();
+        /// assert_eq!(RecordKind::from_code(code), Some(RecordKind::Alias));
+        /// assert!(RecordKind::Key.code() < code, "codes are in the order of the kinds");
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum RecordKind { $($(#[$doc])* $kind,)* }
@@ -53,8 +63,16 @@ macro_rules! kinds {
             pub(crate) const ALL: &[Self] = &[$(Self::$kind),*];
 
             /// The number that stands for the kind wherever it is stored. In the order of the kinds, and never used again.
-            pub(crate) const fn code(self) -> u8 {
+            pub const fn code(self) -> u8 {
                 match self { $(Self::$kind => $code,)* }
+            }
+
+            /// The kind that a number stands for; `None` for one that this release does not know.
+            pub const fn from_code(code: u8) -> Option<Self> {
+                match code {
+                    $($code => Some(Self::$kind),)*
+                    _ => None,
+                }
             }
         }
     };
@@ -96,7 +114,8 @@ pub struct RecordId {
     pub kind: RecordKind,
     /// The account that owns it.
     pub account: AccountId,
-    /// Its name within the account: the 16 bytes of a key id, the text of an alias name, the 8 bytes of a chain id.
+    /// Its name within the account: the 16 bytes of a key id, the text of an alias name, the 8 bytes of a chain id. Any
+    /// bytes, and at most 1,024 of them.
     pub name: Vec<u8>,
 }
 

@@ -26,11 +26,15 @@ use crate::message::EncryptedDataKey;
 ///
 /// # Contract
 /// - [`on_encrypt`](Keyring::on_encrypt) makes a data key only if the materials have none yet, and appends at least one
-///   wrapped form of it. If it fails, the message is not written.
+///   wrapped form of it. One that can wrap only what it made itself refuses the others
+///   ([`Validation`](crate::ErrorKind::Validation)), and can be the generator of a [`MultiKeyring`] but no child. If it fails, the
+///   message is not written.
 /// - [`on_decrypt`](Keyring::on_decrypt) fails if the materials have a data key already. It tries every wrapped data key
 ///   that could be its own, in their order, takes the first that opens, and if none does it reports why each did not
 ///   ([`UnwrapFailures`]). What the wrapped data keys say is not authenticated: anyone may have written them.
 /// - Both bind the data key to the encryption context of the materials, if the kind of key allows it.
+///
+/// With the feature `conformance`, the suites of `envelope::conformance` hold a keyring of your own against this.
 pub trait Keyring: fmt::Debug + Send + Sync {
     /// Adds wrapped forms of the data key, and the data key itself if there is none.
     ///

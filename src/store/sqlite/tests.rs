@@ -87,14 +87,14 @@ fn sqlite_store_meets_the_contract() -> TestResult {
 #[test]
 fn records_and_identity_outlive_the_store() -> TestResult {
     let home = Home::new()?;
-    let (identity, revision) = {
-        let store = home.open()?;
-        (store.id(), write(&store, b"a", None, Some(b"body")).map_err(|error| format!("{error:?}"))?)
-    };
-    let again = home.open()?;
-    assert_eq!((again.id(), again.revision()?), (identity, revision));
-    assert_eq!(again.get(&id(b"a"))?.map(|record| record.body.to_vec()), Some(b"body".to_vec()));
-    Ok(())
+    Ok(conformance::run_durable(|| Ok(Box::new(home.open()?)))?)
+}
+
+#[test]
+fn handles_on_one_file_see_one_another_s_commits() -> TestResult {
+    let (at_once, soon) = (Home::new()?, Home::new()?);
+    conformance::run_shared(|| Ok(Box::new(at_once.open()?)))?;
+    Ok(conformance::run_shared(|| Ok(Box::new(SqliteStore::open(soon.path(), &CryptoBackend::default())?)))?)
 }
 
 #[cfg(unix)]

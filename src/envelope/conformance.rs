@@ -1,0 +1,224 @@
+//! The contract of [`Keyring`] as a suite: every implementation runs the same bodies.
+//!
+//! Run it in the tests of a keyring of your own, with two that share their keys where one cannot do both: who has only a public
+//! key writes, and who has the private one reads.
+
+use super::{DecryptionMaterials, EncryptionMaterials, Keyring};
+use crate::context::EncryptionContext;
+use crate::crypto::CryptoBackend;
+use crate::error::{ErrorKind, Result};
+use crate::message::{AlgorithmSuite, EncryptedDataKey};
+use crate::secret::SecretBytes;
+
+/// Runs the whole suite, for data keys of every length: what `writer` wraps, `reader` unwraps, and nothing else.
+///
+/// # Errors
+/// Whatever a keyring answers where it should have done something.
+///
+/// # Panics
+/// If a keyring breaks the contract; the text says where.
+///
+/// # Examples
+/// ```
+/// use strongroom::envelope::conformance;
+/// use strongroom::{RawAesKeyring, SecretBytes};
+///
+/// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+/// conformance::run(&keyring, &keyring)?;
+/// conformance::run_context(&keyring, &keyring)?;
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub fn run(writer: &dyn Keyring, reader: &dyn Keyring) -> Result<()> {
+    for suite in [AlgorithmSuite::default(), AlgorithmSuite::Aes192GcmHkdfSha256, AlgorithmSuite::Aes128GcmHkdfSha256] {
+        println!("keyring: data keys of {} bytes", suite.data_key_length());
+        a_data_key_is_made_wrapped_and_found(writer, reader, suite)?;
+        a_data_key_that_is_there_is_kept(writer, reader, suite)?;
+        what_others_wrapped_is_left_alone(writer, reader, suite)?;
+        what_was_altered_does_not_open(writer, reader, suite)?;
+    }
+    Ok(())
+}
+
+/// Runs what a keyring owes besides whose kind of key can bind a data key to the encryption context: under another context
+/// it does not open.
+///
+/// # Errors
+/// Whatever a keyring answers where it should have done something.
+///
+/// # Panics
+/// If a data key opens under another context.
+pub fn run_context(writer: &dyn Keyring, reader: &dyn Keyring) -> Result<()> {
+    println!("keyring: a data key is bound to its context");
+    let suite = AlgorithmSuite::default();
+    let wrapped = wrap(writer, suite, None, &[])?;
+    for other in [
+        EncryptionContext::new(),
+        EncryptionContext::from([("tenant", "43")]),
+        EncryptionContext::from([("tenant", "42"), ("table", "users")]),
+    ] {
+        let mut materials = DecryptionMaterials::new(suite, other, CryptoBackend::default())?;
+        refused(reader, &mut materials, wrapped.encrypted_data_keys(), "the context is another one");
+    }
+    Ok(())
+}
+
+fn context() -> EncryptionContext {
+    EncryptionContext::from([("tenant", "42")])
+}
+
+/// Has a keyring fill in materials, which may have a data key, and wrapped forms by others, already.
+fn wrap(
+    writer: &dyn Keyring,
+    suite: AlgorithmSuite,
+    data_key: Option<&SecretBytes>,
+    before: &[EncryptedDataKey],
+) -> Result<EncryptionMaterials> {
+    let mut materials = EncryptionMaterials::new(suite, context(), CryptoBackend::default())?;
+    if let Some(data_key) = data_key {
+        materials.set_data_key(SecretBytes::copy_of(data_key.expose_secret()))?;
+    }
+    before.iter().for_each(|data_key| materials.push(data_key.clone()));
+    writer.on_encrypt(&mut materials)?;
+    let wrapped = materials.encrypted_data_keys();
+    assert_eq!(&wrapped[..before.len()], before, "what others have wrapped stays, in its place");
+    assert!(wrapped.len() > before.len(), "at least one wrapped form is added");
+    Ok(materials)
+}
+
+fn empty(suite: AlgorithmSuite) -> Result<DecryptionMaterials> {
+    DecryptionMaterials::new(suite, context(), CryptoBackend::default())
+}
+
+fn refused(reader: &dyn Keyring, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey], what: &str) {
+    let Err(error) = reader.on_decrypt(materials, data_keys) else { panic!("{what}, and a data key was found") };
+    assert_eq!(error.kind(), ErrorKind::NoDataKeyUnwrapped, "{what}: {error}");
+    assert_eq!(materials.data_key(), None, "{what}, and it was refused, and there is a data key");
+}
+
+fn a_data_key_is_made_wrapped_and_found(
+    writer: &dyn Keyring,
+    reader: &dyn Keyring,
+    suite: AlgorithmSuite,
+) -> Result<()> {
+    let (one, other) = (wrap(writer, suite, None, &[])?, wrap(writer, suite, None, &[])?);
+    let made = one.data_key().expect("a data key is made if there is none");
+    assert_ne!(Some(made), other.data_key(), "each message has a data key of its own");
+    for data_key in one.encrypted_data_keys() {
+        let lies_open = |bytes: &[u8]| bytes.windows(made.len()).any(|part| part == made.expose_secret());
+        assert!(!lies_open(data_key.ciphertext()) && !lies_open(data_key.provider_info()), "the data key lies open");
+    }
+    for materials in [&one, &other] {
+        let mut found = empty(suite)?;
+        reader.on_decrypt(&mut found, materials.encrypted_data_keys())?;
+        assert_eq!(found.data_key(), materials.data_key());
+        let again = reader.on_decrypt(&mut found, one.encrypted_data_keys());
+        assert!(again.is_err(), "materials that have a data key are refused");
+        assert_eq!(found.data_key(), materials.data_key());
+    }
+    Ok(())
+}
+
+fn a_data_key_that_is_there_is_kept(writer: &dyn Keyring, reader: &dyn Keyring, suite: AlgorithmSuite) -> Result<()> {
+    let given = SecretBytes::copy_of(&vec![0xA5; suite.data_key_length()]);
+    let materials = match wrap(writer, suite, Some(&given), &[]) {
+        // It wraps only what it made itself, and says so.
+        Err(error) if error.kind() == ErrorKind::Validation => return Ok(()),
+        wrapped => wrapped?,
+    };
+    assert_eq!(materials.data_key(), Some(&given));
+    let mut found = empty(suite)?;
+    reader.on_decrypt(&mut found, materials.encrypted_data_keys())?;
+    assert_eq!(found.data_key(), Some(&given));
+    Ok(())
+}
+
+fn what_others_wrapped_is_left_alone(writer: &dyn Keyring, reader: &dyn Keyring, suite: AlgorithmSuite) -> Result<()> {
+    let foreign = |provider: &str, info: &[u8], bytes: &[u8]| EncryptedDataKey::new(provider, info, bytes);
+    let mut before = vec![
+        foreign("somebody-else", b"key 1", &[0x17; 60]),
+        foreign("somebody-else", b"", b""),
+        foreign("", b"\xFF\0", &[0; 500]),
+    ];
+    refused(reader, &mut empty(suite)?, &[], "there are no wrapped data keys");
+    refused(reader, &mut empty(suite)?, &before, "all data keys are of others");
+    // Of the names of this keyring, but nothing that it wrapped.
+    for own in wrap(writer, suite, None, &[])?.encrypted_data_keys() {
+        for bytes in [&b""[..], b"\0", &[0x5A; 48], &[0xFF; 700]] {
+            before.push(foreign(own.provider_id(), own.provider_info(), bytes));
+        }
+    }
+    refused(reader, &mut empty(suite)?, &before, "all data keys are of others or damaged");
+    let materials = wrap(writer, suite, None, &before)?;
+    let mut found = empty(suite)?;
+    reader.on_decrypt(&mut found, materials.encrypted_data_keys())?;
+    assert_eq!(found.data_key(), materials.data_key(), "the first that opens is taken, whatever stands before it");
+    Ok(())
+}
+
+fn what_was_altered_does_not_open(writer: &dyn Keyring, reader: &dyn Keyring, suite: AlgorithmSuite) -> Result<()> {
+    let materials = wrap(writer, suite, None, &[])?;
+    let intact = materials.encrypted_data_keys();
+    let longest = intact.iter().map(|data_key| data_key.ciphertext().len()).max().unwrap_or_default();
+    if intact.iter().any(|data_key| data_key.ciphertext().is_empty()) {
+        return Ok(()); // What is kept elsewhere cannot be altered here.
+    }
+    let all = |change: &dyn Fn(&[u8]) -> Vec<u8>| -> Vec<_> {
+        let changed = |data_key: &EncryptedDataKey| {
+            EncryptedDataKey::new(data_key.provider_id(), data_key.provider_info(), change(data_key.ciphertext()))
+        };
+        intact.iter().map(changed).collect()
+    };
+    for at in (0..longest).step_by(longest.div_ceil(24)) {
+        let altered = all(&|bytes| {
+            let mut bytes = bytes.to_vec();
+            let at = at % bytes.len();
+            bytes[at] ^= 1;
+            bytes
+        });
+        refused(reader, &mut empty(suite)?, &altered, &format!("a bit of byte {at} was flipped"));
+    }
+    refused(reader, &mut empty(suite)?, &all(&|bytes| bytes[..bytes.len() - 1].to_vec()), "the last byte is missing");
+    refused(reader, &mut empty(suite)?, &all(&|bytes| [bytes, &[0]].concat()), "a byte follows");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::{KeyPairKind, RsaOaep};
+    use crate::envelope::{KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring};
+    use crate::kms::Kms;
+
+    #[test]
+    fn keyrings_of_secret_keys_meet_the_contract() -> Result<()> {
+        let kms = Kms::in_memory()?;
+        let managed = KmsKeyring::new(&kms, kms.create_key(Default::default())?.key_id())?;
+        let raw = RawAesKeyring::new("laboratory", "key 1", SecretBytes::copy_of(&[7; 32]))?;
+        let keyrings: [&dyn Keyring; 2] = [&managed, &raw];
+        for keyring in keyrings {
+            run(keyring, keyring)?;
+            run_context(keyring, keyring)?;
+        }
+        run(&managed, &KmsKeyring::discovery(&kms))?;
+        let several = MultiKeyring::new(raw).with_child(managed);
+        run(&several, &several)?;
+        run_context(&several, &several)
+    }
+
+    #[test]
+    fn keyrings_of_key_pairs_meet_the_contract() -> Result<()> {
+        let backend = CryptoBackend::default();
+        let pair = |kind| backend.key_pairs().generate(kind, backend.random());
+        let rsa = pair(KeyPairKind::Rsa2048)?;
+        let oaep = RsaOaep::Sha256;
+        run(
+            &RawRsaKeyring::with_public_key("laboratory", "pair 1", oaep, &rsa.public_key_der())?,
+            &RawRsaKeyring::with_private_key("laboratory", "pair 1", oaep, rsa.to_pkcs8()?.expose_secret())?,
+        )?;
+        let curve = pair(KeyPairKind::EccP256)?;
+        let writer = RawEcdhKeyring::ephemeral(&curve.public_key_der())?;
+        let reader = RawEcdhKeyring::discovery(curve.to_pkcs8()?.expose_secret())?;
+        run(&writer, &reader)?;
+        run_context(&writer, &reader)
+    }
+}
