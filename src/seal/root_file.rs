@@ -14,6 +14,9 @@ use crate::secret::SecretBytes;
 /// The longest file that is read: 64 digits with much white space around them.
 const MAX_FILE: usize = 256;
 
+/// The forms of a root key in a file, as a refusal names them.
+const FORMS: &str = "as they are, as 64 hexadecimal digits or as 44 characters of Base64";
+
 impl RootKey {
     /// Reads the root key from a file: 32 bytes as they are, as 64 hexadecimal digits, or as Base64.
     ///
@@ -54,7 +57,7 @@ impl RootKey {
         if content.len() == SECRET_LENGTH {
             return Ok(Self::secret(content));
         }
-        Ok(Self::secret(root_key::decode(&content, &source)?))
+        Ok(Self::secret(root_key::decode(&content, &source, FORMS)?))
     }
 
     /// Draws a root key and keeps it in a new file, as 64 hexadecimal digits that only the owner may read. It is on the

@@ -75,7 +75,7 @@ impl RootKey {
             Err(VarError::NotPresent) => return Err(invalid(format!("{source} is not set"))),
             Err(VarError::NotUnicode(_)) => return Err(invalid(format!("{source} holds no text"))),
         };
-        Ok(Self::from_recipe(Secret(decode(&text, &source)?)))
+        Ok(Self::from_recipe(Secret(decode(&text, &source, FORMS)?)))
     }
 
     /// Leaves the root key with someone else, who wraps it for the store.
@@ -129,8 +129,12 @@ impl Recipe for Held {
     }
 }
 
-/// Reads 32 bytes from 64 hexadecimal digits or 44 characters of Base64. `source` begins the sentence of a refusal.
-pub(super) fn decode(text: &SecretBytes, source: &str) -> Result<SecretBytes> {
+/// The forms that [`decode`] reads, as a refusal names them.
+const FORMS: &str = "as 64 hexadecimal digits or as 44 characters of Base64";
+
+/// Reads 32 bytes from 64 hexadecimal digits or 44 characters of Base64. `source` begins the sentence of a refusal, and `forms`,
+/// all that the caller takes, ends it.
+pub(super) fn decode(text: &SecretBytes, source: &str, forms: &str) -> Result<SecretBytes> {
     let text = text.expose_secret().trim_ascii();
     let mut secret = SecretBytes::zeroed(SECRET_LENGTH);
     let out = secret.expose_secret_mut();
@@ -140,8 +144,7 @@ pub(super) fn decode(text: &SecretBytes, source: &str) -> Result<SecretBytes> {
         _ => None,
     };
     if decoded != Some(SECRET_LENGTH) {
-        let text = format!("{source} does not hold 32 bytes as 64 hexadecimal digits or 44 characters of Base64");
-        return Err(invalid(text));
+        return Err(invalid(format!("{source} does not hold 32 bytes {forms}")));
     }
     Ok(secret)
 }
@@ -164,7 +167,7 @@ mod tests {
         let forms =
             ["ab".repeat(32), "AB".repeat(32), Base64::encode_string(&[0xAB; 32]), format!(" {}\r\n", "aB".repeat(32))];
         for form in forms {
-            let secret = decode(&SecretBytes::copy_of(form.as_bytes()), "the test")?;
+            let secret = decode(&SecretBytes::copy_of(form.as_bytes()), "the test", FORMS)?;
             assert_eq!(id(RootKey::secret(secret))?, expected, "{form}");
         }
         assert_ne!(id(RootKey::from_bytes(&[0xAC; 32]))?, expected);
@@ -177,7 +180,8 @@ mod tests {
         let wrong =
             ["", "secret!!", &"ab".repeat(31), &"ab".repeat(33), &"zz".repeat(32), &"=".repeat(44), &"ä".repeat(32)];
         for text in wrong {
-            let refused = decode(&SecretBytes::copy_of(text.as_bytes()), "the variable X").expect_err("not 32 bytes");
+            let refused =
+                decode(&SecretBytes::copy_of(text.as_bytes()), "the variable X", FORMS).expect_err("not 32 bytes");
             assert_eq!(refused.kind(), ErrorKind::Validation);
             assert!(refused.to_string().starts_with("the variable X does not hold 32 bytes"), "{refused}");
             assert!(text.is_empty() || !format!("{refused:?}").contains(text));

@@ -59,6 +59,10 @@ fn a_root_key_file_holds_bytes_digits_or_base64_and_nothing_else() -> TestResult
         fs::write(&path, content)?;
         assert_eq!(RootKey::from_file(&path).expect_err("no root key").kind(), ErrorKind::Validation);
     }
+    let refused = RootKey::from_file(&path).expect_err("a passphrase").to_string();
+    assert!(
+        refused.ends_with("does not hold 32 bytes as they are, as 64 hexadecimal digits or as 44 characters of Base64")
+    );
     fs::write(&path, "")?;
     assert!(RootKey::from_file(&path).expect_err("cut off").to_string().contains("is empty"));
     assert_eq!(RootKey::from_file(folder.path()).expect_err("a directory").kind(), ErrorKind::Validation);
