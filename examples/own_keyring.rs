@@ -11,33 +11,36 @@ use strongroom::envelope::{DecryptionMaterials, EncryptionMaterials, UnwrapFailu
 use strongroom::message::EncryptedDataKey;
 use strongroom::{EncryptionContext, Envelope, Keyring, MultiKeyring, RawAesKeyring, Result, SecretBytes};
 
-/// Gives out tickets for secrets, and the secrets again for their tickets. A real one would encrypt, and ask who you are.
+/// Keeps secrets, each under a ticket and the context that it is for. A real one would encrypt, and ask who you are.
 #[derive(Debug, Default)]
-struct Vault(Mutex<HashMap<Vec<u8>, SecretBytes>>);
+struct Vault(Mutex<HashMap<[Vec<u8>; 2], SecretBytes>>);
 
 impl Vault {
-    fn store(&self, secret: &SecretBytes) -> Vec<u8> {
+    fn store(&self, ticket: &[u8], context: &[u8], secret: &SecretBytes) {
         let mut shelves = self.0.lock().expect("no thread panicked");
-        let ticket = format!("ticket {}", shelves.len() + 1).into_bytes();
-        shelves.insert(ticket.clone(), SecretBytes::copy_of(secret.expose_secret()));
-        ticket
+        shelves.insert([ticket, context].map(<[u8]>::to_vec), SecretBytes::copy_of(secret.expose_secret()));
     }
 
-    fn fetch(&self, ticket: &[u8]) -> Option<SecretBytes> {
+    fn fetch(&self, ticket: &[u8], context: &[u8]) -> Option<SecretBytes> {
         let shelves = self.0.lock().expect("no thread panicked");
-        shelves.get(ticket).map(|secret| SecretBytes::copy_of(secret.expose_secret()))
+        let place = [ticket, context].map(<[u8]>::to_vec);
+        shelves.get(&place).map(|secret| SecretBytes::copy_of(secret.expose_secret()))
     }
 }
 
 const PROVIDER: &str = "example-vault";
 
-/// The keyring: a dozen lines.
+/// The keyring: a dozen lines. It passes the suites of `envelope::conformance`, as a keyring should.
 #[derive(Debug)]
 struct VaultKeyring(Arc<Vault>);
 
 impl Keyring for VaultKeyring {
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
-        let ticket = self.0.store(materials.data_key_or_generate()?);
+        let mut ticket = [0; 16]; // Drawn at random, so that no other ticket is an altered one.
+        materials.fill_random(&mut ticket)?;
+        materials.data_key_or_generate()?;
+        let data_key = materials.data_key().expect("just made");
+        self.0.store(&ticket, materials.canonical_context(), data_key);
         materials.push(EncryptedDataKey::new(PROVIDER, *b"main", ticket));
         Ok(())
     }
@@ -46,9 +49,9 @@ impl Keyring for VaultKeyring {
         materials.expect_no_data_key()?;
         let mut failures = UnwrapFailures::default();
         for data_key in data_keys.iter().filter(|data_key| data_key.provider_id() == PROVIDER) {
-            match self.0.fetch(data_key.ciphertext()) {
+            match self.0.fetch(data_key.ciphertext(), materials.canonical_context()) {
                 Some(secret) => return materials.set_data_key(secret),
-                None => failures.push(data_key, "the vault does not know the ticket"),
+                None => failures.push(data_key, "the vault does not know the ticket with this context"),
             }
         }
         Err(failures.into_error())

