@@ -11,6 +11,7 @@ use super::meter::LastUsage;
 use super::record::KeyRecord;
 use super::reference::KeyReference;
 use super::registry::{Edit, LoadedKey, MAX_COMMIT_ATTEMPTS};
+use super::sealed::is_committed;
 use super::usage_record::{UsageRecord, usage_record_id};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -156,25 +157,36 @@ impl Core {
         }
     }
 
-    /// Adds what was counted here to the store.
+    /// Adds what was counted here to the store, of every key for which that can be done.
     pub(super) fn add_usage(&self) -> Result<()> {
+        let mut failed = Ok(());
         for (account, key_id, counter) in self.meter.known() {
             let requests = counter.take();
-            if requests == 0 || self.registry.key(account, key_id)?.is_none() {
-                continue;
-            }
             let last = counter.last().map(|last| (last.time, last.operation));
-            let added = self.change_usage(account, key_id, |usage| {
-                usage.requests = usage.requests.saturating_add(requests);
-                usage.last = usage.last.into_iter().chain(last).max_by_key(|(time, _)| *time);
-            });
-            if added.is_err() {
+            let added = self.add_requests(account, key_id, requests, last);
+            if added.as_ref().is_err_and(|error| !is_committed(error)) {
                 // Nothing is lost by a failure: the next time it is added.
                 counter.put_back(requests);
             }
-            added?;
+            failed = failed.and(added);
         }
-        Ok(())
+        failed
+    }
+
+    fn add_requests(
+        &self,
+        account: AccountId,
+        key_id: KeyId,
+        requests: u64,
+        last: Option<(Timestamp, Operation)>,
+    ) -> Result<()> {
+        if requests == 0 || self.registry.key(account, key_id)?.is_none() {
+            return Ok(());
+        }
+        self.change_usage(account, key_id, |usage| {
+            usage.requests = usage.requests.saturating_add(requests);
+            usage.last = usage.last.into_iter().chain(last).max_by_key(|(time, _)| *time);
+        })
     }
 
     fn usage(&self, account: AccountId, key_id: KeyId) -> Result<(Option<Revision>, UsageRecord)> {

@@ -134,6 +134,22 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
 }
 
 #[test]
+fn what_was_counted_is_added_once_whether_the_anchor_moves_or_not() -> Result<()> {
+    let anchor = Stuck::new();
+    let builder = Kms::builder().store(Pliable::new(), RootKey::from_bytes(&[7; 32])).anchor(Arc::clone(&anchor));
+    let kms = builder.build()?;
+    let key = kms.create_key(Default::default())?;
+    let account = key.arn().account();
+    kms.reset_metering(account)?;
+    kms.encrypt(EncryptRequest::new(key.key_id(), b"text"))?;
+    anchor.after(0);
+    says_that_it_was_committed(kms.metered_keys(account), ErrorKind::Store);
+    anchor.after(u32::MAX);
+    assert_eq!(kms.metered_keys(account)?[0].requests, 1);
+    Ok(())
+}
+
+#[test]
 fn a_change_whose_outcome_the_trail_does_not_take_is_told_as_made() -> Result<()> {
     let backend = CryptoBackend::default();
     let rsa = backend.key_pairs().generate(KeyPairKind::Rsa2048, backend.random())?;

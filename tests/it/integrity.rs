@@ -162,6 +162,34 @@ fn a_list_of_deletions_is_applied_beside_what_is_damaged() -> TestResult {
     Ok(())
 }
 
+#[test]
+fn what_was_counted_is_added_beside_what_is_damaged_and_lost_of_none() -> TestResult {
+    let store = Pliable::new();
+    let kms = open(&store)?;
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        let key = kms.create_key(Default::default())?.arn().clone();
+        kms.encrypt(EncryptRequest::new(&key, b"text"))?;
+        keys.push(key);
+    }
+    let account = keys[0].account();
+    let damaged = RecordId { kind: RecordKind::Key, account, name: keys[1].id().as_bytes().to_vec() };
+    let whole = store.state().records[&damaged].clone();
+    let altered = Record { revision: Revision(whole.revision.0 - 1), body: vec![7; 90].into() };
+    store.change(|state| _ = state.records.insert(damaged.clone(), altered));
+    // The store has moved on, so that each key is read anew.
+    let other = kms.create_key(Default::default())?.arn().clone();
+    let report = kms.run_maintenance()?;
+    assert!(!report.unfinished.is_empty(), "{report:?}");
+    let added = store.state().records.into_keys().filter(|id| id.kind == RecordKind::Usage).count();
+    assert_eq!(added, 2);
+    store.change(|state| _ = state.records.insert(damaged, whole));
+    for key in kms.metered_keys(account)? {
+        assert_eq!(key.requests, u64::from(key.key_arn != other), "{key:?}");
+    }
+    Ok(())
+}
+
 /// A record under a name that none has stops nothing, either.
 #[test]
 fn maintenance_goes_on_beside_a_record_under_an_impossible_name() -> TestResult {
