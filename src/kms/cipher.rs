@@ -293,6 +293,14 @@ pub(super) fn produce<T>(
     let mut blob = Vec::with_capacity(header.len() + crate::seal::OVERHEAD + plaintext_length);
     blob.extend_from_slice(&header);
     let value = fill(cipher, &header, &context, &mut blob)?;
+    if prefix.scheme == Scheme::Provider {
+        // What nobody would open again is not given out.
+        BlobPrefix::parse(&blob).map_err(|error| {
+            let text =
+                format!("the provider of {} made a ciphertext that would not be taken back: {error}", target.arn());
+            Error::new(ErrorKind::Internal, text).with_source(error)
+        })?;
+    }
     Ok((blob, version.material_id, value))
 }
 

@@ -61,7 +61,7 @@ pub trait Cipher: Send + Sync {
     /// Which scheme its ciphertexts follow.
     fn scheme(&self) -> CipherScheme;
 
-    /// Encrypts `plaintext` and appends the body to `output`.
+    /// Encrypts `plaintext` and appends the body to `output`: 1 to 6,122 bytes, for up to 4,096 of plaintext.
     ///
     /// # Errors
     /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material cannot be reached now.

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use strongroom::audit::{Action, AuditEvent, AuditSink, MemoryTrail, Outcome};
 use strongroom::crypto::CryptoBackend;
 use strongroom::provider::{
-    Capabilities, GeneratedMaterial, KeyMaterialProvider, MaterialBinding, MaterialGenerator, MaterialImporter,
-    MemoryProvider, OpenedKey, ProviderId,
+    Capabilities, Cipher, CipherScheme, GeneratedMaterial, KeyMaterialProvider, MaterialBinding, MaterialGenerator,
+    MaterialImporter, MemoryProvider, OpenedKey, ProviderId,
 };
 use strongroom::seal::RootKey;
 use strongroom::store::RecordKind;
@@ -64,6 +64,8 @@ struct VaultProvider {
     /// What it makes of new material.
     hands_over: fn(GeneratedMaterial) -> GeneratedMaterial,
     keeps_all: bool,
+    /// By how many bytes its ciphertexts are longer than the plaintext, if they are its own.
+    padding: Option<usize>,
 }
 
 impl VaultProvider {
@@ -72,7 +74,16 @@ impl VaultProvider {
         let (id, software) = (ProviderId::new("vault"), MemoryProvider::default());
         let capabilities = Capabilities::new(kinds, false);
         let (origin, keeps_all) = (Origin::Hsm, false);
-        Self { vault: Arc::clone(vault), id, origin, capabilities, software, hands_over: |made| made, keeps_all }
+        Self {
+            vault: Arc::clone(vault),
+            id,
+            origin,
+            capabilities,
+            software,
+            hands_over: |made| made,
+            keeps_all,
+            padding: None,
+        }
     }
 }
 
@@ -91,6 +102,9 @@ impl KeyMaterialProvider for VaultProvider {
 
     fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
         self.vault.check()?;
+        if let Some(padding) = self.padding {
+            return Ok(OpenedKey::Cipher(Box::new(Padded(padding))));
+        }
         let held = self.vault.held.lock().expect("nobody panics");
         let material = held.get(&kept.expose_secret()[0]);
         let material = material.ok_or_else(|| Error::new(ErrorKind::KeyUnavailable, "the vault does not have it"))?;
@@ -125,6 +139,31 @@ impl MaterialGenerator for VaultProvider {
         let meanwhile = self.vault.meanwhile.lock().expect("nobody panics").0.take();
         meanwhile.into_iter().for_each(|happens| happens());
         Ok((self.hands_over)(GeneratedMaterial::secret(SecretBytes::copy_of(&[handle]))))
+    }
+}
+
+/// Ciphertexts of a provider's own: here no more than longer ones.
+struct Padded(usize);
+
+impl Cipher for Padded {
+    fn scheme(&self) -> CipherScheme {
+        CipherScheme::Provider
+    }
+
+    fn seal(&self, _: &[u8], _: &[u8], plaintext: &[u8], output: &mut Vec<u8>) -> Result<()> {
+        output.extend_from_slice(plaintext);
+        output.resize(output.len() + self.0, 0);
+        Ok(())
+    }
+
+    fn open(&self, _: &[u8], _: &[u8], body: &[u8]) -> Result<SecretBytes> {
+        Ok(SecretBytes::copy_of(&body[..body.len() - self.0]))
+    }
+
+    fn generate(&self, header: &[u8], context: &[u8], length: usize, output: &mut Vec<u8>) -> Result<SecretBytes> {
+        let key = SecretBytes::zeroed(length);
+        self.seal(header, context, key.expose_secret(), output)?;
+        Ok(key)
     }
 }
 
@@ -369,6 +408,24 @@ fn material_that_has_no_place_in_a_record_is_refused_and_destroyed() -> Result<(
         if let Err(error) = made {
             assert!(error.kind() == ErrorKind::Internal && error.to_string().contains(refusal), "{error}");
             assert_eq!(world.vault.made.load(Ordering::SeqCst), 1);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_ciphertext_that_nobody_would_take_back_is_not_given_out() -> Result<()> {
+    for (padding, opens) in [(2_026, true), (2_027, false)] {
+        let world = World::new();
+        let provider = VaultProvider { padding: Some(padding), ..VaultProvider::new(&world.vault) };
+        let kms = Kms::builder().provider(provider).build()?;
+        let key = kms.create_key(CreateKeyRequest::default().provider("vault"))?.key_id();
+        match kms.encrypt(EncryptRequest::new(key, &[7; 4_096])) {
+            Ok(made) => {
+                let opened = kms.decrypt(DecryptRequest::new(&made.ciphertext_blob))?;
+                assert_eq!((opened.plaintext.expose_secret(), opens), (&[7; 4_096][..], true));
+            }
+            Err(error) => assert_eq!((error.kind(), opens), (ErrorKind::Internal, false), "{error}"),
         }
     }
     Ok(())
