@@ -30,11 +30,12 @@ impl Kms {
     /// no account sees. A request with tags needs the permission TagResource as well.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) if the usage is missing or does not fit the spec, or the description is
-    /// too long; [`Tag`](ErrorKind::Tag) for tags that are not allowed;
+    /// [`Validation`](ErrorKind::Validation) if the usage is missing or does not fit the spec, the description is
+    /// too long, or no provider has the name; [`Tag`](ErrorKind::Tag) for tags that are not allowed;
     /// [`MalformedPolicyDocument`](ErrorKind::MalformedPolicyDocument) for a policy that is malformed, not supported, or
     /// locks the caller out;
-    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if no provider makes such keys.
+    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if the provider makes no such keys, and what it answers if it
+    /// cannot make one now.
     ///
     /// # Examples
     /// ```

@@ -121,8 +121,13 @@ fn a_key_in_an_hsm_does_not_leave_and_is_not_made_from_known_material() -> Resul
             kms.disconnect_custom_key_store(store)?;
         }
     }
+    // One whose time is over is gone to everybody, and not left.
+    kms.schedule_key_deletion(in_hsm, DeletionWindow::default())?;
+    setup.clock.advance_days(30);
+    let all = kms.export_all_keys(&recipient())?;
+    assert_eq!((all.keys.len(), all.left_out.len()), (1, 0));
     let exports = setup.trail.events().iter().filter(|event| event.action == Action::ExportKey).count();
-    assert_eq!(exports, 2, "one for the other key each time");
+    assert_eq!(exports, 3, "one for the other key each time");
     let in_store = CreateKeyRequest::default().custom_key_store(store);
     for request in [in_store.clone(), in_store.origin(Origin::Kms)] {
         let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;

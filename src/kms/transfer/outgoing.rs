@@ -87,7 +87,8 @@ impl Kms {
             let batch = self.core.registry.keys(None, after, MAX_SCAN)?;
             let Some((account, key_id, ..)) = batch.last() else { break };
             after = Some((*account, *key_id));
-            for (account, key_id, _, record) in batch {
+            // One whose time is over is gone to everybody.
+            for (account, key_id, _, record) in batch.into_iter().filter(|(.., record)| !record.is_past_deletion(now)) {
                 if !self.core.can_leave(&record) || record.lacks_material(now) {
                     left_out.push(self.arn_of(&record));
                 } else if let Some(key) = self.core.portable_key(account, key_id, now)? {
