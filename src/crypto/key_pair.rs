@@ -260,7 +260,8 @@ pub trait PublicKey: Send + Sync {
         signature: &[u8],
     ) -> Result<(), CryptoError>;
 
-    /// Encrypts with RSA-OAEP, into as many bytes as the modulus has.
+    /// Encrypts with RSA-OAEP, into as many bytes as the modulus has. The seed is drawn from `random`, or by the library from
+    /// a generator of its own.
     ///
     /// # Errors
     /// [`CryptoError::InvalidLength`] if `plaintext` is over [`RsaOaep::max_plaintext`]; [`CryptoError::UnsuitableKey`] if

@@ -351,7 +351,11 @@ impl EnvelopeBuilder {
         self
     }
 
-    /// Sets the cryptography. Default: [`FASTEST`](crate::crypto::FASTEST).
+    /// Sets the cryptography of header and body, and where randomness comes from. Default:
+    /// [`FASTEST`](crate::crypto::FASTEST).
+    ///
+    /// What a keyring does with keys of its own it does with a backend of its own: see [`RawAesKeyring::with_backend`],
+    /// [`RawRsaKeyring::with_backend`] and [`RawEcdhKeyring::with_backend`]. A [`KmsKeyring`] has that of its `Kms`.
     pub const fn backend(mut self, backend: CryptoBackend) -> Self {
         self.envelope.config.backend = backend;
         self

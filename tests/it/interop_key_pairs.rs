@@ -1,7 +1,9 @@
 //! Keyrings over raw RSA and elliptic-curve keys against those of the material providers library.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use serde_json::{Value, json};
-use strongroom::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
+use strongroom::crypto::{CryptoBackend, CryptoError, FASTEST, KeyPairKind, RUST_CRYPTO, RsaOaep, SecureRandom};
 use strongroom::envelope::{MultiKeyring, RawEcdhKeyring, RawRsaKeyring};
 use strongroom::{EncryptionContext, Envelope, ErrorKind, Keyring, RawAesKeyring, Result, SecretBytes};
 
@@ -238,6 +240,75 @@ fn an_rsa_keyring_reads_only_what_is_for_it() -> Result<()> {
         RawRsaKeyring::with_public_key("ns", "kn", RsaOaep::Sha256, one.private_pem().as_bytes()).err(),
     ] {
         assert_eq!(wrong.expect("no keyring").kind(), ErrorKind::Validation);
+    }
+    Ok(())
+}
+
+/// Counts.
+#[derive(Debug, Default)]
+struct Counter(AtomicU8);
+
+impl SecureRandom for Counter {
+    fn library(&self) -> &'static str {
+        "a counter"
+    }
+
+    fn fill(&self, output: &mut [u8]) -> Result<(), CryptoError> {
+        output.fill_with(|| self.0.fetch_add(1, Ordering::Relaxed));
+        Ok(())
+    }
+}
+
+/// The message that a keyring makes with an envelope whose generator counts from the start.
+fn counted(keyring: impl Keyring + 'static, backend: CryptoBackend) -> Result<Vec<u8>> {
+    let random = Box::leak(Box::new(Counter::default()));
+    Envelope::builder(keyring).backend(backend.with_random(random)).build()?.encrypt(b"text", &context())
+}
+
+#[test]
+fn a_key_pair_for_one_message_comes_from_the_generator_of_the_envelope() -> Result<()> {
+    let pair = Pair::make(KeyPairKind::EccP384)?;
+    let message = counted(RawEcdhKeyring::ephemeral(&pair.public)?, FASTEST)?;
+    for backend in [FASTEST, RUST_CRYPTO] {
+        let keyring = || RawEcdhKeyring::ephemeral(&pair.public)?.with_backend(backend);
+        assert_eq!(counted(keyring()?, FASTEST)?, message, "{}", backend.name());
+        assert_eq!(counted(keyring()?, RUST_CRYPTO)?, message, "{}", backend.name());
+    }
+    Ok(())
+}
+
+/// RustCrypto takes the seed of OAEP from the generator that it is given, and AWS-LC from its own.
+#[test]
+fn an_rsa_keyring_works_with_the_backend_that_it_was_given() -> Result<()> {
+    let pair = Pair::make(KeyPairKind::Rsa2048)?;
+    let writer =
+        |backend| RawRsaKeyring::with_public_key("ns", "kn", RsaOaep::Sha256, &pair.public)?.with_backend(backend);
+    let message = counted(writer(RUST_CRYPTO)?, FASTEST)?;
+    assert_eq!(counted(writer(RUST_CRYPTO)?, FASTEST)?, message);
+    let by_library = |part: &&(&str, &str)| part.0 == "RSA-2048" && part.1 == "rsa";
+    let is_rust = FASTEST.parts().iter().any(|part| by_library(&part));
+    assert_eq!(counted(writer(FASTEST)?, FASTEST)? == counted(writer(FASTEST)?, FASTEST)?, is_rust);
+    Ok(())
+}
+
+#[test]
+fn a_keyring_of_any_backend_reads_and_writes_the_same_messages() -> Result<()> {
+    let (rsa, [one, two]) =
+        (Pair::make(KeyPairKind::Rsa2048)?, [(); 2].map(|()| Pair::make(KeyPairKind::EccP256).expect("a pair")));
+    let private = rsa.private.expose_secret();
+    for (write, read) in [(RUST_CRYPTO, FASTEST), (FASTEST, RUST_CRYPTO)] {
+        let keyring = |backend| {
+            let rsa = RawRsaKeyring::with_private_key("ns", "kn", RsaOaep::Sha384, private)?.with_backend(backend)?;
+            let fixed = RawEcdhKeyring::static_keys(one.private.expose_secret(), &two.public)?.with_backend(backend)?;
+            let found = RawEcdhKeyring::discovery(two.private.expose_secret())?.with_backend(backend)?;
+            Ok::<_, strongroom::Error>((rsa, fixed, found))
+        };
+        let ((rsa, fixed, _), (rsa_too, fixed_too, found)) = (keyring(write)?, keyring(read)?);
+        let message = Envelope::new(rsa).encrypt(b"text", &context())?;
+        assert_eq!(decrypts(rsa_too, &message, &context())?, b"text");
+        let message = Envelope::new(fixed).encrypt(b"text", &context())?;
+        assert_eq!(decrypts(fixed_too, &message, &context())?, b"text");
+        assert_eq!(decrypts(found, &message, &context())?, b"text");
     }
     Ok(())
 }

@@ -123,6 +123,16 @@ impl RawEcdhKeyring {
         Ok(Self { backend, kind: own.private.kind(), own: Some(own), peer: None })
     }
 
+    /// The same keyring with the cryptography of your choice, which reads the keys anew. The constructors take the fastest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Validation`] if the backend refuses a key, which none does that another one took.
+    pub fn with_backend(self, backend: CryptoBackend) -> Result<Self> {
+        let read = |own: &OwnKey| OwnKey::read(&backend, own.private.to_pkcs8()?.expose_secret());
+        let own = self.own.as_ref().map(read).transpose()?;
+        Ok(Self { backend, own, ..self })
+    }
+
     /// Which point of a wrapped data key is not our own; or why it is not for us.
     fn other_point<'a>(&self, own: &OwnKey, points: &Points<'a>) -> std::result::Result<&'a [u8], &'static str> {
         let is = |point: &[u8], other: &[u8]| point == other;
@@ -174,7 +184,8 @@ impl Keyring for RawEcdhKeyring {
         let ephemeral = match &self.own {
             Some(_) => None,
             None => {
-                Some(OwnKey::new(&self.backend, self.backend.key_pairs().generate(self.kind, self.backend.random())?)?)
+                let random = materials.backend().random();
+                Some(OwnKey::new(&self.backend, self.backend.key_pairs().generate(self.kind, random)?)?)
             }
         };
         let sender = self.own.as_ref().or(ephemeral.as_ref());

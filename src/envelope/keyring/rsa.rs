@@ -103,6 +103,18 @@ impl RawRsaKeyring {
         Self::with_private(namespace.into(), name.into(), Padding::Pkcs1V15, private)
     }
 
+    /// The same keyring with the cryptography of your choice, which reads the keys anew. The constructors take the fastest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Validation`] if the backend refuses a key, which none does that another one took.
+    pub fn with_backend(self, backend: CryptoBackend) -> Result<Self> {
+        let pairs = backend.key_pairs();
+        let public = pairs.public_key(self.public.kind(), &self.public.to_spki())?;
+        let read = |private: &dyn PrivateKey| pairs.private_key(private.kind(), private.to_pkcs8()?.expose_secret());
+        let private = self.private.as_deref().map(read).transpose()?;
+        Ok(Self { public, private, ..self })
+    }
+
     fn with_private(namespace: String, name: Vec<u8>, padding: Padding, private: &[u8]) -> Result<Self> {
         let (namespace, name) = check_name(namespace, name, 0)?;
         let backend = CryptoBackend::default();
