@@ -252,7 +252,7 @@ pub struct AsyncEnvelopeReader<R> {
 struct Opening {
     /// Gone after the end.
     decryptor: Option<EnvelopeDecryptor>,
-    /// A buffer of constant length, and how much of it was read.
+    /// A buffer, and how much of it was read and not yet opened.
     message: Vec<u8>,
     received: usize,
     plaintext: Zeroizing<Vec<u8>>,
@@ -262,10 +262,12 @@ struct Opening {
 impl Opening {
     fn open(&mut self) -> Result<()> {
         let decryptor = self.decryptor.as_mut().ok_or_else(finished_before)?;
-        decryptor.update(&self.message[..self.received], &mut self.plaintext)
+        let received = std::mem::take(&mut self.received);
+        decryptor.update(&self.message[..received], &mut self.plaintext)
     }
 
     fn finish(&mut self) -> Result<()> {
+        self.open()?;
         self.decryptor.take().ok_or_else(finished_before)?.finish(&mut self.plaintext).map(drop)
     }
 }
@@ -319,11 +321,19 @@ impl<R: AsyncRead + Unpin> AsyncRead for AsyncEnvelopeReader<R> {
             opening.plaintext.clear();
             opening.handed_out = 0;
             let Some(decryptor) = &opening.decryptor else { return Poll::Ready(Ok(())) };
-            let mut input = ReadBuf::new(&mut opening.message);
+            let step = step_length(decryptor);
+            if opening.received == opening.message.len() {
+                // It grows with what came, whatever the message says of its frames.
+                opening.message.resize(step.min(2 * opening.received), 0);
+            }
+            let mut input = ReadBuf::new(&mut opening.message[opening.received..]);
             ready!(Pin::new(&mut this.inner).poll_read(cx, &mut input))?;
-            opening.received = input.filled().len();
+            let is_end = input.filled().is_empty();
+            opening.received += input.filled().len();
+            if !is_end && opening.received < step {
+                continue;
+            }
             let waiting = decryptor.held.len() + opening.received;
-            let is_end = opening.received == 0;
             let opens = is_end || opening.received >= decryptor.bytes_wanted();
             let is_big = opens && waiting >= BIG;
             if opens {
@@ -338,6 +348,12 @@ impl<R> fmt::Debug for AsyncEnvelopeReader<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AsyncEnvelopeReader").field("header", &self.header).finish_non_exhaustive()
     }
+}
+
+/// How much must come for several threads to have a step of it, a frame of which may have begun before; zero with one thread.
+fn step_length(decryptor: &EnvelopeDecryptor) -> usize {
+    let Some((_, opener)) = decryptor.body() else { return 0 };
+    opener.step().map_or(0, |(_, encoded)| encoded.saturating_add(opener.regular_lengths(1).1))
 }
 
 /// Makes room in an empty buffer for all plaintext that may come of so many bytes: it must not grow and leave a copy behind.

@@ -16,7 +16,8 @@ use crate::message::{Header, HeaderParser, MessageError, Opener};
 /// Made by [`Envelope::decryptor`]. Nothing is appended that is not authentic, frame by frame: what was appended before an
 /// error is a true beginning of the plaintext and must be thrown away, or treated as a part. The last frame comes from
 /// [`finish`](EnvelopeDecryptor::finish): **who gets no error from that has the whole plaintext**. Holds what is not yet a whole
-/// frame. After an error every further call fails.
+/// frame, and never waits for more: several [`threads`](super::EnvelopeBuilder::threads) share out what comes in one call. After an
+/// error every further call fails.
 ///
 /// # Examples
 /// ```
@@ -86,8 +87,13 @@ impl EnvelopeDecryptor {
 
     /// The header, which is authentic, as soon as it is whole.
     pub fn header(&self) -> Option<&Header> {
+        self.body().map(|(header, _)| header)
+    }
+
+    /// The header, and what opens the frames behind it.
+    pub(super) fn body(&self) -> Option<(&Header, &Opener)> {
         match &self.state {
-            State::Body(header, _) => Some(header),
+            State::Body(header, opener) => Some((header, opener)),
             State::Header(_) | State::Failed => None,
         }
     }

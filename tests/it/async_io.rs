@@ -131,6 +131,38 @@ fn what_is_written_in_any_steps_is_read_in_any_steps() -> Outcome {
     })
 }
 
+/// Gives what it has, and then fails.
+struct Breaking<'a>(&'a [u8]);
+
+impl AsyncRead for Breaking<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, output: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let length = output.remaining().min(self.0.len());
+        let (now, later) = self.0.split_at(length);
+        output.put_slice(now);
+        self.0 = later;
+        Poll::Ready(if length == 0 { Err(io::ErrorKind::ConnectionReset.into()) } else { Ok(()) })
+    }
+}
+
+#[test]
+fn several_threads_wait_for_a_step_and_one_for_a_frame() -> Outcome {
+    run(async {
+        let text = plaintext(4 << 20);
+        // A step of two threads has 32 frames, and one more may have begun before it.
+        for (threads, given, frames) in [(1, 1 << 20, 15), (2, 1 << 20, 0), (2, 2_200_000, 33), (2, 4 << 20, 33)] {
+            let envelope = Envelope::builder(keyring()).threads(threads).build()?;
+            let message = envelope.encrypt(&text, &none())?;
+            let (header, body) = message.split_at(message::inspect(&message)?.encoded_length());
+            let mut reader = envelope.async_reader(header.chain(Breaking(&body[..given])), &none()).await?;
+            let mut opened = Vec::new();
+            let error = reader.read_to_end(&mut opened).await.expect_err("the source fails");
+            assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+            assert!(opened == text[..frames << 16], "{threads} threads released {} of {given} bytes", opened.len());
+        }
+        Ok(())
+    })
+}
+
 #[test]
 fn what_was_altered_is_refused_as_by_the_other_reader() -> Outcome {
     run(async {
