@@ -48,6 +48,16 @@ impl<M: MaterialsManager + ?Sized> MaterialsManager for Arc<M> {
     }
 }
 
+impl<M: MaterialsManager + ?Sized> MaterialsManager for Box<M> {
+    fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
+        (**self).on_encrypt(materials)
+    }
+
+    fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
+        (**self).on_decrypt(materials, data_keys)
+    }
+}
+
 /// Asks a keyring for every message. It is what [`Envelope::new`](super::Envelope::new) makes of a keyring, and what the
 /// other managers are stacked on.
 #[derive(Clone, Debug)]

@@ -147,6 +147,19 @@ fn streams_keep_the_required_context_out_too() -> Result<(), Box<dyn std::error:
 }
 
 #[test]
+fn a_manager_that_is_chosen_at_run_time_is_stacked_like_any_other() -> Result<()> {
+    let chosen: [Box<dyn MaterialsManager>; 2] = [Box::new(raw()), Box::new(required(&["a"]))];
+    for inner in chosen {
+        let outer: Box<dyn MaterialsManager> = Box::new(RequiredContextManager::new(inner, ["b"])?);
+        let envelope = Envelope::with_materials_manager(outer);
+        let message = envelope.encrypt(b"text", &context(FULL))?;
+        assert_eq!(inspect(&message)?.context().get("b"), None);
+        assert_eq!(envelope.decrypt_with_reproduced_context(&message, &context(FULL))?, b"text");
+    }
+    Ok(())
+}
+
+#[test]
 fn no_names_and_reserved_names_cannot_be_required() {
     for names in [&[][..], &["a", "aws-crypto-public-key"]] {
         let error = RequiredContextManager::new(raw(), names.iter().copied()).unwrap_err();
