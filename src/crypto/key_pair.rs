@@ -171,7 +171,7 @@ pub trait KeyPairs: Debug + Send + Sync {
     /// encrypted.
     ///
     /// The checks: the algorithm and the curve are those of `kind`; a scalar is as long as the curve's order and in its
-    /// range; an RSA modulus has exactly the bits of `kind`, the exponent is odd and between 65537 and 2^32, there are two
+    /// range; an RSA modulus has exactly the bits of `kind`, the exponent is odd and between 65537 and 2^33, there are two
     /// primes, and all numbers fit each other; an embedded public key is the right one; nothing follows.
     ///
     /// # Errors

@@ -8,7 +8,8 @@ use crate::error::{Error, ErrorKind};
 /// Why a message was refused: one variant for each check, in the order in which the checks are made.
 ///
 /// It is the source of an [`Error`] of kind [`ErrorKind::InvalidMessage`]. The policies of an envelope
-/// refuse with [`ErrorKind::MessagePolicy`]; the last four variants are about messages that cannot be written.
+/// refuse with [`ErrorKind::MessagePolicy`]. The last four variants are no checks: three say why a message cannot be written
+/// ([`ErrorKind::Validation`]), and the last one that a primitive failed ([`ErrorKind::Internal`]).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {

@@ -48,7 +48,9 @@ pub(crate) use signing::MessageSigner;
 /// written it.
 ///
 /// # Errors
-/// Every refusal that needs no key; [`MessageError::Truncated`] if the header is not whole.
+/// Every refusal for the form of the header, and [`MessageError::Truncated`] if it is not whole: steps 1 to 3 of the order of
+/// checks in the manual. Whether the message may be read, and whether the presence of a public key fits the suite, is the
+/// business of who decrypts.
 ///
 /// # Examples
 /// ```
