@@ -1,6 +1,8 @@
 //! A trail as events of the `tracing` crate.
 
-use super::{AuditEvent, AuditSink, Outcome, to_json};
+use std::sync::OnceLock;
+
+use super::{Attachment, AuditEvent, AuditSink, ChainState, Outcome, to_json};
 use crate::error::Result;
 use crate::identity::Locality;
 
@@ -18,25 +20,39 @@ const TARGET: &str = "strongroom::audit";
 /// use strongroom::Kms;
 /// use strongroom::audit::TracingTrail;
 ///
-/// let kms = Kms::builder().audit(TracingTrail).build()?;
+/// let kms = Kms::builder().audit(TracingTrail::default()).build()?;
 /// kms.list_keys(Default::default())?;
 /// # Ok::<(), strongroom::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct TracingTrail;
+#[derive(Clone, Debug, Default)]
+pub struct TracingTrail {
+    /// Partition and region of the `Kms`, known once the trail is attached.
+    locality: OnceLock<Locality>,
+}
+
+impl TracingTrail {
+    fn json(&self, event: &AuditEvent) -> Result<String> {
+        to_json(event, self.locality.get_or_init(Locality::default))
+    }
+}
 
 impl AuditSink for TracingTrail {
+    fn attach(&self, attachment: &Attachment<'_>) -> Result<Option<ChainState>> {
+        self.locality.get_or_init(|| attachment.locality.clone());
+        Ok(None)
+    }
+
     fn record(&self, event: AuditEvent) -> Result<()> {
         let (action, principal) = (event.action, &event.principal);
         let keys: Vec<_> = event.keys.iter().flatten().map(|key| key.key_id.to_string()).collect();
         let keys = keys.join(" ");
         match event.outcome {
             Outcome::Failure(kind) if tracing::enabled!(target: TARGET, tracing::Level::WARN) => {
-                let json = to_json(&event, &Locality::default())?;
+                let json = self.json(&event)?;
                 tracing::warn!(target: TARGET, %action, %principal, %keys, ?kind, event = json, "refused or failed");
             }
             Outcome::Intent | Outcome::Success if tracing::enabled!(target: TARGET, tracing::Level::INFO) => {
-                let json = to_json(&event, &Locality::default())?;
+                let json = self.json(&event)?;
                 let intent = event.outcome == Outcome::Intent;
                 tracing::info!(target: TARGET, %action, %principal, %keys, intent, event = json, "done");
             }
@@ -57,6 +73,7 @@ mod tests {
     use super::*;
     use crate::audit::Action;
     use crate::clock::Timestamp;
+    use crate::crypto::CryptoBackend;
     use crate::error::ErrorKind;
     use crate::identity::{AccountId, Principal};
     use crate::key::Operation;
@@ -103,11 +120,15 @@ mod tests {
         let good = AuditEvent::new(Timestamp::from_unix_millis(0), Action::Call(Operation::ListKeys), principal);
         let mut bad = good.clone();
         bad.outcome = Outcome::Failure(ErrorKind::AccessDenied);
+        let (backend, locality) = (CryptoBackend::default(), Locality::new("aws-cn", "cn-north-1")?);
+        let trail = TracingTrail::default();
+        trail.attach(&Attachment::new(&backend, &locality, &[]))?;
         tracing::subscriber::with_default(Listener(Arc::clone(&heard)), || {
-            TracingTrail.record(good).and_then(|()| TracingTrail.record(bad))
+            trail.record(good).and_then(|()| trail.record(bad))
         })?;
         let heard = heard.lock().expect("no panic");
         assert!(heard[0].starts_with("INFO strongroom::audit") && heard[0].contains("eventName"), "{heard:?}");
+        assert!(heard[0].contains("cn-north-1"), "the region of the Kms: {heard:?}");
         assert!(heard[1].starts_with("WARN strongroom::audit") && heard[1].contains("AccessDenied"), "{heard:?}");
         Ok(())
     }
