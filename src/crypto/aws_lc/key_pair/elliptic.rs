@@ -2,7 +2,7 @@
 
 use aws_lc_rs::agreement::{self, ECDH_P256, ECDH_P384, ECDH_P521};
 use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512};
-use aws_lc_rs::encoding::{AsBigEndian, EcPrivateKeyBin, EcPublicKeyCompressedBin};
+use aws_lc_rs::encoding::{AsBigEndian, AsDer, EcPrivateKeyBin, EcPublicKeyCompressedBin, PublicKeyX509Der};
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, ECDSA_P256K1_SHA256_ASN1, ECDSA_P256K1_SHA256_ASN1_SIGNING,
     ECDSA_P384_SHA384_ASN1, ECDSA_P384_SHA384_ASN1_SIGNING, ECDSA_P521_SHA512_ASN1, ECDSA_P521_SHA512_ASN1_SIGNING,
@@ -15,9 +15,7 @@ use crate::algorithm::SigningAlgorithm;
 use crate::crypto::key_encoding::{self, PrivateParts};
 use crate::crypto::key_pair::check_input;
 use crate::crypto::signature::draw_secret;
-use crate::crypto::{
-    CryptoError, KeyPairKind, PrivateKey, PublicKey, RUST_CRYPTO, RsaOaep, SecureRandom, SignatureInput,
-};
+use crate::crypto::{CryptoError, KeyPairKind, PrivateKey, PublicKey, RsaOaep, SecureRandom, SignatureInput};
 use crate::secret::SecretBytes;
 
 /// What the library calls a curve, in its roles.
@@ -172,15 +170,12 @@ impl PublicKey for Public {
     }
 
     fn to_spki(&self) -> Vec<u8> {
-        // A compressed point, which is rare, the other backend's library completes.
-        let complete = match self.point.first() {
-            Some(0x04) => None,
-            _ => RUST_CRYPTO.key_pairs().public_key_of_point(self.kind, &self.point).ok(),
-        };
-        match complete {
-            Some(key) => key.to_spki(),
-            None => key_encoding::write_public(self.kind, &self.point).expect("a point is short enough for DER"),
+        if self.point.first() == Some(&0x04) {
+            return key_encoding::write_public(self.kind, &self.point).expect("a point is short enough for DER");
         }
+        // Of a compressed point the library computed the other coordinate when it read it.
+        let spki: PublicKeyX509Der<'_> = self.key.as_der().expect("a key that was parsed can be written");
+        spki.as_ref().to_vec()
     }
 
     fn to_compressed_point(&self) -> Option<Vec<u8>> {
