@@ -7,6 +7,7 @@ use super::intent::{CREATION_GRACE, Intent, Purpose};
 use super::message_count;
 use super::record::KeyRecord;
 use super::registry::{Edit, key_named_in};
+use super::sealed::only_prepared;
 use crate::audit::KeyResource;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -174,7 +175,7 @@ impl Core {
             match self.registry.commit(&edits) {
                 Ok(revision) => return Ok(revision),
                 Err(CommitError::Conflict(_)) => std::thread::yield_now(),
-                Err(CommitError::Failed(error)) => return Err(error),
+                Err(CommitError::Failed(error)) => return Err(only_prepared(error)),
             }
         }
         Err(Error::new(ErrorKind::Conflict, "other changes to the custom key stores kept coming first"))

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::record::{LAYOUT, check_layout};
 use super::registry::{Edit, Registry};
+use super::sealed::only_prepared;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
@@ -88,7 +89,7 @@ fn reserve(registry: &Registry, id: &RecordId, length: u64) -> Result<u64> {
         match registry.commit(&[Edit::PutSecret { id: id.clone(), body: encode(taken + granted), expected }]) {
             Ok(_) => return Ok(granted),
             Err(CommitError::Conflict(_)) => std::thread::yield_now(),
-            Err(CommitError::Failed(error)) => return Err(error),
+            Err(CommitError::Failed(error)) => return Err(only_prepared(error)),
         }
     }
     Err(Error::new(ErrorKind::Conflict, "other processes kept taking numbers of the same key first"))

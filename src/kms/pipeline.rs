@@ -221,7 +221,10 @@ impl Kms {
                     return Ok(value);
                 }
                 Err(CommitError::Conflict(_)) => std::thread::yield_now(),
-                Err(CommitError::Failed(error)) => return Err(error),
+                Err(CommitError::Failed(error)) => {
+                    progress.committed = is_committed(&error);
+                    return Err(error);
+                }
             }
         }
         Err(Error::new(ErrorKind::Conflict, "other changes to the same key kept coming first; nothing was changed"))
@@ -263,8 +266,7 @@ impl Kms {
             Some(id) => result.map_err(|error| in_custom_key_store(id, error)),
             None => result,
         };
-        let Progress { mut event, mut committed, .. } = progress;
-        committed |= result.as_ref().is_err_and(is_committed);
+        let Progress { mut event, committed, .. } = progress;
         // The trail tells what became of the change: with the error of what comes after it, it was made all the same.
         if let Some(error) = result.as_ref().err().filter(|_| !committed) {
             event.outcome = Outcome::Failure(error.kind());

@@ -10,8 +10,8 @@ use strongroom::seal::RootKey;
 use strongroom::store::{Anchor, AnchorPoint, MemoryAnchor};
 use strongroom::{
     CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, Error, ErrorKind, ExportIdentity,
-    ExportRecipient, GenerateDataKeyRequest, KeyState, Kms, ManualClock, PageRequest, Result, RotationPeriod,
-    Timestamp,
+    ExportRecipient, GenerateDataKeyRequest, KeyState, Kms, ManualClock, Operation, PageRequest, Result,
+    RotationPeriod, Timestamp,
 };
 
 use crate::custom_key_stores::{request, two_members, vault};
@@ -109,7 +109,9 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
     let s3 = kms.as_service("s3")?.on_behalf_of(&kms)?;
     says_that_it_was_committed(s3.generate_data_key(GenerateDataKeyRequest::new("alias/aws/s3")), ErrorKind::Store);
     kms.describe_key("alias/aws/s3")?;
-    // The first commit is that of the intent.
+    // The first commit is that of the intent. If that is all, no key was made.
+    let refused = kms.create_key(CreateKeyRequest::default().custom_key_store(safe)).expect_err("it stays");
+    assert!(refused.kind() == ErrorKind::Store && refused.to_string().contains("nothing else was done"), "{refused}");
     anchor.after(1);
     let in_safe = kms.create_key(CreateKeyRequest::default().custom_key_store(safe));
     says_that_it_was_committed(in_safe, ErrorKind::Store);
@@ -122,12 +124,22 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
     anchor.after(u32::MAX);
     assert!(kms.run_maintenance()?.is_complete());
     kms.describe_key(key).expect_err("it is deleted");
-    let told = outcomes(&trail);
-    assert!(told.len() > before + 5 && told.iter().all(|(_, outcome)| *outcome == Outcome::Success), "{told:?}");
+    let (made, failed): (Vec<_>, Vec<_>) =
+        outcomes(&trail).into_iter().partition(|(_, outcome)| *outcome == Outcome::Success);
+    assert!(made.len() > before + 5, "{made:?}");
+    assert_eq!(failed, [(Action::Call(Operation::CreateKey), Outcome::Failure(ErrorKind::Store))]);
     // What was made in the cluster is there, and works.
     let listed = kms.list_keys(PageRequest::default())?.entries;
     let keys = listed.iter().map(|entry| kms.describe_key(&entry.key_arn)).collect::<Result<Vec<_>>>()?;
-    let made = keys.iter().find(|key| key.custom_key_store_id() == Some(safe)).expect("it is listed");
+    let in_safe: Vec<_> = keys.iter().filter(|key| key.custom_key_store_id() == Some(safe)).collect();
+    let [made] = in_safe[..] else { panic!("one is listed: {in_safe:?}") };
+    // A message is counted before it is made.
+    anchor.after(0);
+    let refused = kms.encrypt(EncryptRequest::new(made.key_id(), b"text")).expect_err("it stays again");
+    assert!(refused.kind() == ErrorKind::Store && refused.to_string().contains("nothing else was done"), "{refused}");
+    let told = trail.events().pop().map(|event| (event.action, event.outcome));
+    assert_eq!(told, Some((Action::Call(Operation::Encrypt), Outcome::Failure(ErrorKind::Store))));
+    anchor.after(u32::MAX);
     let blob = kms.encrypt(EncryptRequest::new(made.key_id(), b"text"))?.ciphertext_blob;
     assert_eq!(kms.decrypt(DecryptRequest::new(&blob))?.plaintext.expose_secret(), b"text");
     Ok(())

@@ -18,6 +18,15 @@ pub(in crate::kms) fn is_committed(error: &Error) -> bool {
     std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<Committed>)
 }
 
+/// The error of a step for which something had to be committed first: that was, and the step was not taken.
+pub(in crate::kms) fn only_prepared(error: Error) -> Error {
+    if !is_committed(&error) {
+        return error;
+    }
+    let text = "the anchor of the store could not be moved after a preparation, so nothing else was done";
+    Error::new(error.kind(), text).with_source(error)
+}
+
 /// The anchor of a store, if it has one.
 pub(super) struct Witness {
     store: StoreId,

@@ -19,7 +19,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use zeroize::Zeroizing;
 
 use self::anchored::Witness;
-pub(super) use self::anchored::is_committed;
+pub(super) use self::anchored::{is_committed, only_prepared};
 use self::index::{Bucket, Head, Mark, Slot, bucket_record_id, head_record_id, is_part_of_index};
 pub(super) use self::place::{PlainChange, store_record_id};
 use self::place::{identity_record_id, place, root_record_id, seal};
