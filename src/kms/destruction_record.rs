@@ -4,8 +4,8 @@
 //! version`; texts carry a 16-bit length. What makes up a key by itself is not written here and goes with the key, unless its
 //! provider is not configured, so that nobody can tell: then it goes when a process has that.
 
-use super::record::{LAYOUT, MAX_SEALED_MATERIAL, check_layout, text};
-use crate::codec::{CodecError, Reader, Writer};
+use super::record::{LAYOUT, MAX_SEALED_MATERIAL, check_layout, read_version_name, text, version_name};
+use crate::codec::{Reader, Writer};
 use crate::error::Result;
 use crate::identity::AccountId;
 use crate::key::{KeyId, KeySpec, KeyUsage, KeyVersion, Origin};
@@ -29,7 +29,7 @@ pub(super) struct Destruction {
 
 impl Destruction {
     pub(super) fn record_id(&self) -> RecordId {
-        let name = [&self.key_id.as_bytes()[..], &self.version.number().to_be_bytes()].concat();
+        let name = version_name(self.key_id, self.version);
         RecordId { kind: RecordKind::Destruction, account: self.account, name }
     }
 
@@ -50,10 +50,7 @@ impl Destruction {
     }
 
     pub(super) fn decode(id: &RecordId, bytes: &[u8]) -> Result<Self> {
-        let mut name = Reader::new(&id.name);
-        let key_id = KeyId::from_bytes(name.array("key id")?);
-        let version = KeyVersion::new(name.u32("version")?).ok_or(CodecError::Invalid { field: "version" })?;
-        name.finish()?;
+        let (key_id, version) = read_version_name(&id.name)?;
         let mut reader = Reader::new(bytes);
         check_layout(&mut reader)?;
         let destruction = Self {

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::record::{LAYOUT, check_layout, read_time, text, time};
+use super::record::{LAYOUT, check_layout, read_time, read_version_name, text, time, version_name};
 use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::Result;
@@ -64,7 +64,7 @@ pub(super) struct Intent {
 
 impl Intent {
     pub(super) fn record_id(&self) -> RecordId {
-        let name = [&self.key_id.as_bytes()[..], &self.version.number().to_be_bytes()].concat();
+        let name = version_name(self.key_id, self.version);
         RecordId { kind: RecordKind::Intent, account: self.account, name }
     }
 
@@ -92,10 +92,7 @@ impl Intent {
     }
 
     pub(super) fn decode(id: &RecordId, bytes: &[u8]) -> Result<Self> {
-        let mut name = Reader::new(&id.name);
-        let key_id = KeyId::from_bytes(name.array("key id")?);
-        let version = KeyVersion::new(name.u32("version")?).ok_or(CodecError::Invalid { field: "version" })?;
-        name.finish()?;
+        let (key_id, version) = read_version_name(&id.name)?;
         let mut reader = Reader::new(bytes);
         check_layout(&mut reader)?;
         let intent = Self {

@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::record::{LAYOUT, check_layout};
+use super::record::{LAYOUT, check_layout, version_name};
 use super::registry::{Edit, Registry};
 use super::sealed::only_prepared;
 use crate::codec::{CodecError, Reader, Writer};
@@ -108,8 +108,7 @@ pub(super) fn forget(
 }
 
 fn record_id(account: AccountId, key_id: KeyId, version: KeyVersion) -> RecordId {
-    let name = [&key_id.as_bytes()[..], &version.number().to_be_bytes()].concat();
-    RecordId { kind: RecordKind::MessageCount, account, name }
+    RecordId { kind: RecordKind::MessageCount, account, name: version_name(key_id, version) }
 }
 
 fn encode(taken: u64) -> SecretBytes {

@@ -432,6 +432,19 @@ pub(super) fn check_layout(reader: &mut Reader<'_>) -> Result<(), CodecError> {
     }
 }
 
+/// The name of a record about one version of a key: `16 key id ‖ u32 version`.
+pub(super) fn version_name(key_id: KeyId, version: KeyVersion) -> Vec<u8> {
+    [&key_id.as_bytes()[..], &version.number().to_be_bytes()].concat()
+}
+
+pub(super) fn read_version_name(name: &[u8]) -> Result<(KeyId, KeyVersion), CodecError> {
+    let mut reader = Reader::new(name);
+    let key_id = KeyId::from_bytes(reader.array("key id")?);
+    let version = KeyVersion::new(reader.u32("version")?).ok_or(CodecError::Invalid { field: "version" })?;
+    reader.finish()?;
+    Ok((key_id, version))
+}
+
 pub(super) fn present(writer: &mut Writer, present: bool) -> bool {
     writer.u8(u8::from(present));
     present
