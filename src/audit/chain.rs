@@ -153,6 +153,10 @@ impl ChainState {
         Self { id: self.id, secret: SecretBytes::copy_of(self.secret.expose_secret()), position, pending }
     }
 
+    pub(super) fn copy(&self) -> Self {
+        self.at(self.position(), self.pending.clone())
+    }
+
     /// Serializes the state, secrets included, to be sealed:
     /// `u8 version=1 ‖ 8 id ‖ 32 secret ‖ u64 next record ‖ 32 last code ‖ 32 present key ‖ u16 count ‖ (16 id ‖ u8 committed)*`.
     ///

@@ -208,7 +208,11 @@ impl<'a> Line<'a> {
             LineKind::Event => {
                 let parts: EventParts<'_> = serde_json::from_str(self.body.get()).ok()?;
                 let change = ChangeId::parse(parts.change?)?;
-                Some(if parts.outcome == "intent" { ChangeStep::Announced(change) } else { ChangeStep::Ended(change) })
+                Some(match parts.outcome {
+                    "intent" => ChangeStep::Announced(change),
+                    "success" => ChangeStep::Ended(change),
+                    _ => ChangeStep::Failed(change),
+                })
             }
         }
     }
@@ -218,7 +222,10 @@ impl<'a> Line<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChangeStep {
     Announced(ChangeId),
+    /// The change took effect, or a reconciliation states the result.
     Ended(ChangeId),
+    /// The change was reported as failed to its caller.
+    Failed(ChangeId),
 }
 
 pub(super) fn checkpoint_body(sequence: u64, signature: &[u8]) -> String {
@@ -274,6 +281,8 @@ mod tests {
             |kind, body: &str| Line::parse(written(1, kind, body, &[0; 32]).as_bytes()).and_then(|line| line.change());
         let intent = format!("{{\"outcome\":\"intent\",\"change\":\"{change}\",\"other\":[1,{{}}]}}");
         assert_eq!(step(LineKind::Event, &intent), Some(ChangeStep::Announced(change)));
+        let failure = format!("{{\"outcome\":\"failure\",\"change\":\"{change}\"}}");
+        assert_eq!(step(LineKind::Event, &failure), Some(ChangeStep::Failed(change)));
         let success = format!("{{\"outcome\":\"success\",\"change\":\"{change}\"}}");
         assert_eq!(step(LineKind::Event, &success), Some(ChangeStep::Ended(change)));
         assert_eq!(step(LineKind::Event, "{\"outcome\":\"success\"}"), None);

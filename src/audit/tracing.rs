@@ -122,7 +122,7 @@ mod tests {
         bad.outcome = Outcome::Failure(ErrorKind::AccessDenied);
         let (backend, locality) = (CryptoBackend::default(), Locality::new("aws-cn", "cn-north-1")?);
         let trail = TracingTrail::default();
-        trail.attach(&Attachment::new(&backend, &locality, &[]))?;
+        trail.attach(&Attachment::new(&backend, &locality, &Mutex::new(Vec::new())))?;
         tracing::subscriber::with_default(Listener(Arc::clone(&heard)), || {
             trail.record(good).and_then(|()| trail.record(bad))
         })?;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::chain::{ChainId, ChainState, ChangeId, MacValue, Position};
@@ -155,11 +156,23 @@ pub fn verify(
     }
     for (chain, files) in present {
         let mut report = empty_report(chain);
-        let file = files.into_iter().next().map(|(_, path)| path);
-        report.finding = Some(Finding { problem: Problem::UnknownChain, file, line: 1, expected: 1 });
+        // An empty file says nothing that could be false: a process ended early that was about to begin the chain.
+        if let Some(file) = first_written(files)? {
+            report.finding = Some(Finding { problem: Problem::UnknownChain, file: Some(file), line: 1, expected: 1 });
+        }
         reports.push(report);
     }
     Ok(TrailReport { chains: reports })
+}
+
+/// The first of some files that holds anything.
+fn first_written(files: Vec<(u64, PathBuf)>) -> Result<Option<PathBuf>> {
+    for (_, path) in files {
+        if fs::metadata(&path).map_err(|error| failed("read", &path, error))?.len() > 0 {
+            return Ok(Some(path));
+        }
+    }
+    Ok(None)
 }
 
 const fn empty_report(chain: ChainId) -> ChainReport {
@@ -270,7 +283,7 @@ impl<'a> Check<'a> {
             Some(ChangeStep::Announced(change)) => {
                 self.unfinished.insert(change);
             }
-            Some(ChangeStep::Ended(change)) => {
+            Some(ChangeStep::Ended(change) | ChangeStep::Failed(change)) => {
                 self.unfinished.remove(&change);
             }
             None => {}

@@ -425,11 +425,9 @@ impl Registry {
 }
 
 impl Registry {
-    /// The revision of the record of a chain.
-    pub(super) fn chain_revision(&self, id: ChainId) -> Result<Revision> {
-        let record = self.sealed.get_sealed(&chain_record_id(id))?;
-        let gone = || Error::new(ErrorKind::Internal, "the store does not know the audit chain that is in use");
-        record.map(|record| record.revision).ok_or_else(gone)
+    /// The revision of the record of a chain, if there is one.
+    pub(super) fn chain_revision(&self, id: ChainId) -> Result<Option<Revision>> {
+        Ok(self.sealed.get_sealed(&chain_record_id(id))?.map(|record| record.revision))
     }
 
     /// Seals records anew, with the material in them, under the current version of the root key, and returns how many.

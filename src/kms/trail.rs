@@ -3,64 +3,66 @@
 
 use std::path::Path;
 
-use super::chain_record::ChainRecord;
 use super::handle::{Core, Kms};
 use super::registry::{Edit, MAX_COMMIT_ATTEMPTS, chain_record_id};
 use super::sealed::is_committed;
-use crate::audit::{self, ChainId, ChainState, ChangeId, CheckpointVerifier, TrailReport};
+use crate::audit::{self, AuditChain, ChainId, ChainState, ChangeId, CheckpointVerifier, TrailReport};
 use crate::error::{Error, ErrorKind, Result};
-use crate::secret::SecretBytes;
 use crate::store::{CommitError, Revision};
 
 impl Core {
     /// Commits the edits of a change, and with them the state of the chain in which the change was announced.
+    ///
+    /// The chain's record is locked from the snapshot of the state until the change is noted as committed. Otherwise a commit
+    /// with an older snapshot could come later, and overwrite the state with one that covers fewer records and in which this
+    /// change is not committed.
     pub(super) fn commit(&self, mut edits: Vec<Edit>, change: ChangeId) -> Result<Revision, CommitError> {
         let (Some(chain), Some(record)) = (self.audit.chain(), &self.trail) else {
             return self.registry.commit(&edits);
         };
-        let body = chain.state(Some(change))?.to_bytes().map_err(Error::from)?;
-        let done = self.commit_with_chain(record, &mut edits, &body);
+        let mut revision = record.revision();
+        let done = self.commit_with_chain((chain, record.id()), &mut revision, &mut edits, Some(change));
         match &done {
             Ok(_) => chain.committed(change),
             Err(CommitError::Failed(error)) if is_committed(error) => chain.committed(change),
             Err(_) => {}
         }
+        drop(revision);
         done
     }
 
     /// Notes in the store how far the trail has come, so that from now on a tail that is cut off before here shows.
     pub(super) fn save_trail(&self) -> Result<()> {
         let (Some(chain), Some(record)) = (self.audit.chain(), &self.trail) else { return Ok(()) };
-        let body = chain.state(None)?.to_bytes()?;
-        self.commit_with_chain(record, &mut Vec::new(), &body)?;
+        self.commit_with_chain((chain, record.id()), &mut record.revision(), &mut Vec::new(), None)?;
         Ok(())
     }
 
-    /// Commits edits together with the state of this process's chain. Nobody else writes that record, but for a rotation of
-    /// the root key, which seals it anew: then the commit is made again upon its new revision.
+    /// Commits edits together with the state of this process's chain. Retries if another process changed the record in
+    /// between: a rotation of the root key seals it again, and a chain that was forgotten by mistake is added again.
     fn commit_with_chain(
         &self,
-        record: &ChainRecord,
+        (chain, id): (&dyn AuditChain, ChainId),
+        revision: &mut Option<Revision>,
         edits: &mut Vec<Edit>,
-        body: &SecretBytes,
+        committing: Option<ChangeId>,
     ) -> Result<Revision, CommitError> {
-        let mut revision = record.revision();
         for _ in 0..MAX_COMMIT_ATTEMPTS {
-            let body = SecretBytes::copy_of(body.expose_secret());
-            edits.push(Edit::PutChain { id: record.id(), body, expected: Some(*revision) });
+            let body = chain.state(committing)?.to_bytes().map_err(Error::from)?;
+            edits.push(Edit::PutChain { id, body, expected: *revision });
             match self.registry.commit(edits) {
-                Err(CommitError::Conflict(id)) if id == chain_record_id(record.id()) => {
+                Err(CommitError::Conflict(conflict)) if conflict == chain_record_id(id) => {
                     edits.pop();
-                    *revision = self.registry.chain_revision(record.id())?;
+                    *revision = self.registry.chain_revision(id)?;
                 }
                 Ok(committed) => {
-                    *revision = committed;
+                    *revision = Some(committed);
                     return Ok(committed);
                 }
                 refused => return refused,
             }
         }
-        Err(CommitError::Conflict(chain_record_id(record.id())))
+        Err(CommitError::Conflict(chain_record_id(id)))
     }
 }
 
@@ -122,9 +124,13 @@ impl Kms {
     /// Forgets a chain whose files were deleted for good or are kept elsewhere; it can not be verified any more. Needs the
     /// authority's handle.
     ///
+    /// A writer in another process is detected only if this KMS has a [`FileTrail`](audit::FileTrail) in the same directory. If
+    /// the chain is forgotten nevertheless, its writer adds it again with the next change.
+    ///
     /// # Errors
     /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`NotFound`](ErrorKind::NotFound) if the store
-    /// does not know the chain; [`InvalidState`](ErrorKind::InvalidState) if this KMS writes it at present.
+    /// does not know the chain; [`InvalidState`](ErrorKind::InvalidState) if this KMS or, as far as it can detect,
+    /// another process is writing it.
     pub fn forget_audit_chain(&self, id: ChainId) -> Result<()> {
         self.check_authority("forget_audit_chain")?;
         let mut event = self.authority_event("forget_audit_chain");
@@ -133,6 +139,10 @@ impl Kms {
             self.commit_until_settled(progress, |_| {
                 if self.core.trail.as_ref().is_some_and(|record| record.id() == id) {
                     return Err(Error::new(ErrorKind::InvalidState, format!("the audit chain {id} is in use")));
+                }
+                if self.core.audit.chain().map_or(Ok(false), |chain| chain.is_in_use(id))? {
+                    let text = format!("another process is writing the audit chain {id}: stop that process first");
+                    return Err(Error::new(ErrorKind::InvalidState, text));
                 }
                 let known = self.core.registry.chains()?.into_iter().find(|(_, chain)| chain.id() == id);
                 let (expected, _) =

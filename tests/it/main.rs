@@ -8,6 +8,7 @@ mod async_io;
 #[cfg(feature = "sqlite")]
 mod audit_crash;
 mod audit_events;
+mod audit_store;
 mod audit_trail;
 #[cfg(feature = "sqlite")]
 mod bit_rot;
@@ -25,6 +26,7 @@ mod envelope;
 mod erasure;
 mod file_example;
 mod grants;
+mod hooked;
 #[cfg(feature = "pkcs11")]
 mod hsm_beyond_aws;
 #[cfg(feature = "pkcs11")]

@@ -47,7 +47,33 @@ pub(super) fn make_directory(directory: &Path) -> io::Result<()> {
 
 /// Takes the lock of a chain, or finds that another writer has it. Held as long as the file is open.
 pub(super) fn lock(directory: &Path, chain: ChainId) -> io::Result<Option<File>> {
-    let file = private().create(true).truncate(false).open(directory.join(format!("{chain}.lock")))?;
+    try_lock(private().create(true).truncate(false).open(lock_path(directory, chain))?)
+}
+
+/// Returns `true` if another writer holds the lock of a chain.
+pub(super) fn is_locked(directory: &Path, chain: ChainId) -> io::Result<bool> {
+    match private().open(lock_path(directory, chain)) {
+        Ok(file) => Ok(try_lock(file)?.is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns `true` if a chain was started in this directory, in which case its lock file exists.
+pub(super) fn was_begun(directory: &Path, chain: ChainId) -> bool {
+    lock_path(directory, chain).exists()
+}
+
+/// Removes the lock file of a chain that was never started. The caller must hold the lock.
+pub(super) fn abandon(directory: &Path, chain: ChainId) -> io::Result<()> {
+    fs::remove_file(lock_path(directory, chain))
+}
+
+fn lock_path(directory: &Path, chain: ChainId) -> PathBuf {
+    directory.join(format!("{chain}.lock"))
+}
+
+fn try_lock(file: File) -> io::Result<Option<File>> {
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

@@ -330,7 +330,7 @@ impl Writer {
             ChangeStep::Announced(id) => {
                 self.pending.insert(id, PendingChange { id, committed: false });
             }
-            ChangeStep::Ended(id) => {
+            ChangeStep::Ended(id) | ChangeStep::Failed(id) => {
                 self.pending.remove(&id);
             }
         }
@@ -350,7 +350,8 @@ impl AuditSink for FileTrail {
         let body = to_json(&event, self.locality.get().ok_or_else(unattached)?)?;
         let step = event.change.map(|change| match event.outcome {
             Outcome::Intent => ChangeStep::Announced(change),
-            Outcome::Success | Outcome::Failure(_) => ChangeStep::Ended(change),
+            Outcome::Success => ChangeStep::Ended(change),
+            Outcome::Failure(_) => ChangeStep::Failed(change),
         });
         self.keep(Entry { kind: LineKind::Event, body, step })
     }
@@ -382,6 +383,10 @@ impl AuditChain for FileTrail {
         if let Some(change) = self.lock().writer.as_mut().and_then(|writer| writer.pending.get_mut(&change)) {
             change.committed = true;
         }
+    }
+
+    fn is_in_use(&self, chain: ChainId) -> Result<bool> {
+        files::is_locked(&self.directory, chain).map_err(|error| failed("lock a chain in", &self.directory, error))
     }
 }
 

@@ -12,25 +12,60 @@ use crate::audit::chain::{ChainId, ChainState, ChangeId, PendingChange, Position
 use crate::audit::line::{ChangeStep, FileHeader, Line, LineKind, reconciled_body};
 use crate::error::Result;
 
-/// Takes the first chain of the store that nobody else writes and whose files are here, or starts a new one.
+/// Takes over the first chain of the store that was started here and has no writer, or starts a new one.
 pub(super) fn open(directory: &Path, attachment: &Attachment<'_>) -> Result<Writer> {
     files::make_directory(directory).map_err(|error| failed("make", directory, error))?;
-    let present = files::list(directory).map_err(|error| failed("read", directory, error))?;
-    for state in attachment.chains {
-        let indexes: Vec<u64> =
-            present.iter().filter(|(chain, ..)| *chain == state.id()).map(|(_, index, _)| *index).collect();
-        let Some(last) = indexes.last() else { continue };
-        if let Some(lock) = take_lock(directory, state.id())? {
-            return resume(directory, attachment, state, *last, lock);
+    let present: BTreeSet<ChainId> = list(directory)?.into_iter().map(|(chain, _)| chain).collect();
+    for known in attachment.chains.chains()? {
+        let id = known.id();
+        if !present.contains(&id) && !files::was_begun(directory, id) {
+            continue;
+        }
+        let Some(lock) = take_lock(directory, id)? else { continue };
+        // Read again under the lock: the last writer may have changed it until a moment ago.
+        let Some(state) = find(attachment, id)? else { continue };
+        match last_file(directory, id)? {
+            Some(last) => return resume(directory, attachment, &state, last, lock),
+            // The process ended, or the disk was full, before the first file existed.
+            None if state.records() == 0 => return begin(directory, attachment, state, lock),
+            // The files of this chain were moved elsewhere.
+            None => {}
         }
     }
     let origin = ChainState::generate(attachment.backend)?;
     let lock = take_lock(directory, origin.id())?
         .ok_or_else(|| altered(origin.id(), "a chain that was just made is in use elsewhere"))?;
+    // The store comes first: verification reports a file whose chain is unknown to the store as forged.
+    if let Err(error) = attachment.chains.add(&origin) {
+        // If the store did commit it, later starts ignore the chain, because it has no lock file.
+        let _ = files::abandon(directory, origin.id());
+        return Err(error);
+    }
+    begin(directory, attachment, origin, lock)
+}
+
+/// Starts the first file of a chain that has no record yet.
+fn begin(directory: &Path, attachment: &Attachment<'_>, origin: ChainState, lock: File) -> Result<Writer> {
     let header = FileHeader { chain: origin.id(), index: 1, first: 1, previous: [0; 32] };
     let output = Output::create(directory, header).map_err(|error| failed("make a file in", directory, error))?;
     let position = origin.position();
     Ok(writer(attachment, origin, lock, position, BTreeMap::new(), output))
+}
+
+/// Reads the current state of a chain from the store.
+fn find(attachment: &Attachment<'_>, id: ChainId) -> Result<Option<ChainState>> {
+    Ok(attachment.chains.chains()?.into_iter().find(|state| state.id() == id))
+}
+
+/// The number of the last file of a chain.
+fn last_file(directory: &Path, id: ChainId) -> Result<Option<u64>> {
+    Ok(list(directory)?.into_iter().filter(|(chain, _)| *chain == id).map(|(_, index)| index).next_back())
+}
+
+/// The chains and numbers of the files, in order.
+fn list(directory: &Path) -> Result<Vec<(ChainId, u64)>> {
+    let present = files::list(directory).map_err(|error| failed("read", directory, error))?;
+    Ok(present.into_iter().map(|(chain, index, _)| (chain, index)).collect())
 }
 
 fn take_lock(directory: &Path, chain: ChainId) -> Result<Option<File>> {
@@ -59,6 +94,7 @@ fn resume(directory: &Path, attachment: &Attachment<'_>, state: &ChainState, las
         seen: 0,
         announced: BTreeSet::new(),
         ended: BTreeSet::new(),
+        failed: BTreeSet::new(),
     };
     let mut index = tail.file_of_next_record(directory, last)?;
     let (header, length) = loop {
@@ -77,7 +113,11 @@ fn resume(directory: &Path, attachment: &Attachment<'_>, state: &ChainState, las
     for id in tail.announced {
         pending.entry(id).or_insert(PendingChange { id, committed: false });
     }
-    pending.retain(|id, _| !tail.ended.contains(id));
+    // A change that the store committed took effect, even if a disk error made the process report a failure.
+    let is_over = |change: &PendingChange| {
+        tail.ended.contains(&change.id) || (tail.failed.contains(&change.id) && !change.committed)
+    };
+    pending.retain(|_, change| !is_over(change));
     let origin = state.at(state.position(), Vec::new());
     Ok(writer(attachment, origin, lock, tail.position, pending, output))
 }
@@ -91,6 +131,7 @@ struct Tail<'a> {
     seen: u64,
     announced: BTreeSet<ChangeId>,
     ended: BTreeSet<ChangeId>,
+    failed: BTreeSet<ChangeId>,
 }
 
 impl Tail<'_> {
@@ -168,6 +209,9 @@ impl Tail<'_> {
             }
             Some(ChangeStep::Ended(id)) => {
                 self.ended.insert(id);
+            }
+            Some(ChangeStep::Failed(id)) => {
+                self.failed.insert(id);
             }
             None => {}
         }

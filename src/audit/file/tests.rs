@@ -30,8 +30,10 @@ impl Place {
 
     fn attached(&mut self, trail: FileTrail) -> Result<FileTrail> {
         let (backend, locality) = (CryptoBackend::default(), Locality::default());
-        let state = trail.attach(&Attachment::new(&backend, &locality, &self.chains))?;
-        self.keep(state.ok_or_else(unattached)?);
+        let known = Mutex::new(std::mem::take(&mut self.chains));
+        let state = trail.attach(&Attachment::new(&backend, &locality, &known));
+        self.chains = known.into_inner().unwrap_or_else(PoisonError::into_inner);
+        self.keep(state?.ok_or_else(unattached)?);
         Ok(trail)
     }
 

@@ -1,0 +1,86 @@
+//! A store that runs a hook before or after a commit, or after a scan, once.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use strongroom::Result;
+use strongroom::store::{
+    CommitError, Expectation, KeyStore, Record, RecordId, RecordKind, Revision, Scan, StoreId, WriteChanges,
+};
+
+type Hook = Box<dyn FnOnce() -> Result<()> + Send>;
+
+/// A store around another one.
+pub(crate) struct Hooked {
+    store: Arc<dyn KeyStore>,
+    before_commit: Mutex<Option<(RecordKind, Hook)>>,
+    after_commit: Mutex<Option<(RecordKind, Hook)>>,
+    after_scan: Mutex<Option<(RecordKind, Hook)>>,
+}
+
+impl Hooked {
+    pub(crate) fn new(store: Arc<dyn KeyStore>) -> Arc<Self> {
+        let (before_commit, after_commit, after_scan) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Arc::new(Self { store, before_commit, after_commit, after_scan })
+    }
+
+    /// Runs the hook before the next commit that concerns a record of a kind. If it fails, so does the commit.
+    pub(crate) fn before_commit(&self, kind: RecordKind, hook: impl FnOnce() -> Result<()> + Send + 'static) {
+        *self.before_commit.lock().expect("no panic") = Some((kind, Box::new(hook)));
+    }
+
+    /// Runs the hook after the next such commit. An error of the hook is returned although the commit stands.
+    pub(crate) fn after_commit(&self, kind: RecordKind, hook: impl FnOnce() -> Result<()> + Send + 'static) {
+        *self.after_commit.lock().expect("no panic") = Some((kind, Box::new(hook)));
+    }
+
+    /// Runs the hook after the next scan of a kind that finds no more records, before the scan returns.
+    pub(crate) fn after_scan(&self, kind: RecordKind, hook: impl FnOnce() -> Result<()> + Send + 'static) {
+        *self.after_scan.lock().expect("no panic") = Some((kind, Box::new(hook)));
+    }
+}
+
+/// The hook, if it is for such a record. Nothing stays locked while it runs.
+fn take(hook: &Mutex<Option<(RecordKind, Hook)>>, is_met: impl Fn(RecordKind) -> bool) -> Option<Hook> {
+    hook.lock().expect("no panic").take_if(|(kind, _)| is_met(*kind)).map(|(_, hook)| hook)
+}
+
+impl KeyStore for Hooked {
+    fn id(&self) -> StoreId {
+        self.store.id()
+    }
+
+    fn revision(&self) -> Result<Revision> {
+        self.store.revision()
+    }
+
+    fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
+        self.store.get_all(ids)
+    }
+
+    fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
+        let found = self.store.scan(scan)?;
+        if let Some(hook) = take(&self.after_scan, |kind| kind == scan.kind && found.is_empty()) {
+            hook()?;
+        }
+        Ok(found)
+    }
+
+    fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
+        let concerns = |kind| expected.iter().any(|one| one.id.kind == kind);
+        if let Some(hook) = take(&self.before_commit, concerns) {
+            hook()?;
+        }
+        let revision = self.store.commit(expected, changes)?;
+        if let Some(hook) = take(&self.after_commit, concerns) {
+            hook()?;
+        }
+        Ok(revision)
+    }
+}
+
+impl fmt::Debug for Hooked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hooked").field(&self.store).finish()
+    }
+}
