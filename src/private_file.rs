@@ -1,6 +1,6 @@
 //! Files that only their owner may read, made durable with their names.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -27,10 +27,19 @@ pub(crate) fn others_mode(metadata: &Metadata) -> Option<u32> {
     mode(metadata).filter(|mode| mode & 0o077 != 0)
 }
 
+/// Returns `true` if the path still leads to the open file.
+pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(is_same(&file.metadata()?, &found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 #[cfg(unix)]
 pub(crate) use unix::for_the_owner_alone;
 #[cfg(unix)]
-use unix::{mode, sync_directory};
+use unix::{is_same, mode, sync_directory};
 
 #[cfg(unix)]
 mod unix {
@@ -48,6 +57,10 @@ mod unix {
         Some(metadata.mode() & 0o7777)
     }
 
+    pub(super) fn is_same(one: &Metadata, other: &Metadata) -> bool {
+        (one.dev(), one.ino()) == (other.dev(), other.ino())
+    }
+
     pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
     }
@@ -56,9 +69,9 @@ mod unix {
 #[cfg(not(unix))]
 pub(crate) use other::for_the_owner_alone;
 #[cfg(not(unix))]
-use other::{mode, sync_directory};
+use other::{is_same, mode, sync_directory};
 
-/// Elsewhere a new file has the permissions of its directory, and a directory cannot be opened.
+/// Elsewhere a new file has the permissions of its directory, a file in use keeps its name, and a directory cannot be opened.
 #[cfg(not(unix))]
 mod other {
     use std::fs::{Metadata, OpenOptions};
@@ -69,6 +82,10 @@ mod other {
 
     pub(super) fn mode(_: &Metadata) -> Option<u32> {
         None
+    }
+
+    pub(super) fn is_same(_: &Metadata, _: &Metadata) -> bool {
+        true
     }
 
     pub(super) fn sync_directory(_: &Path) -> io::Result<()> {

@@ -59,6 +59,8 @@ pub struct AnchorPoint {
 pub trait Anchor: fmt::Debug + Send + Sync {
     /// The point that the anchor is at; `None` before the first.
     ///
+    /// A KMS asks for it within every commit, while other writers wait.
+    ///
     /// # Errors
     /// [`ErrorKind::Store`] if that cannot be told, upon which the KMS refuses to go on.
     fn last(&self) -> Result<Option<AnchorPoint>>;
@@ -103,12 +105,37 @@ impl Anchor for MemoryAnchor {
 /// Keeps the point in a file of one line. Each move writes a new file and puts it in the place of the old one, on the
 /// disk before it counts; a lock on a file beside it, named `.lock`, orders the processes that move it.
 #[derive(Clone, Debug)]
-pub struct FileAnchor(PathBuf);
+pub struct FileAnchor {
+    path: PathBuf,
+    must_exist: bool,
+}
 
 impl FileAnchor {
-    /// The anchor in this file, which is made when it is first moved.
+    /// The anchor in this file, which is created when it is first moved.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self(path.into())
+        Self { path: path.into(), must_exist: false }
+    }
+
+    /// Rejects a missing file instead of creating it. Use this for a store that has been opened with its anchor before, so that
+    /// an attacker cannot get around the anchor by deleting it.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::seal::RootKey;
+    /// use strongroom::store::FileAnchor;
+    /// use strongroom::{ErrorKind, Kms};
+    /// # let directory = tempfile::tempdir()?;
+    /// # let path = directory.path().join("keys.anchor");
+    ///
+    /// let anchor = FileAnchor::new(&path).must_exist();
+    /// assert_eq!(Kms::builder().anchor(anchor).build().unwrap_err().kind(), ErrorKind::Store);
+    /// Kms::builder().anchor(FileAnchor::new(&path)).build()?; // creates it
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn must_exist(mut self) -> Self {
+        self.must_exist = true;
+        self
     }
 
     fn write(&self, point: &AnchorPoint) -> io::Result<()> {
@@ -120,19 +147,28 @@ impl FileAnchor {
         let mut file = private_file::create_new(&new)?;
         file.write_all(line(point).as_bytes())?;
         file.sync_all()?;
-        fs::rename(&new, &self.0)?;
-        private_file::sync_name(&self.0)
+        fs::rename(&new, &self.path)?;
+        private_file::sync_name(&self.path)
     }
 
-    /// Held until it is dropped.
+    /// Locks the anchor until the file is dropped. Locks another file if this one was deleted or replaced before it was locked,
+    /// as other processes would not wait for it.
     fn lock(&self) -> io::Result<File> {
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(self.beside(".lock"))?;
-        lock.lock()?;
-        Ok(lock)
+        let path = self.beside(".lock");
+        loop {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(false);
+            private_file::for_the_owner_alone(&mut options);
+            let lock = options.open(&path)?;
+            lock.lock()?;
+            if private_file::is_at(&lock, &path)? {
+                return Ok(lock);
+            }
+        }
     }
 
     fn beside(&self, suffix: &str) -> PathBuf {
-        let mut name = self.0.as_os_str().to_owned();
+        let mut name = self.path.as_os_str().to_owned();
         name.push(suffix);
         name.into()
     }
@@ -140,20 +176,24 @@ impl FileAnchor {
 
 impl Anchor for FileAnchor {
     fn last(&self) -> Result<Option<AnchorPoint>> {
-        let file = match File::open(&self.0) {
+        let path = &self.path;
+        let file = match File::open(path) {
             Ok(file) => file,
+            Err(error) if error.kind() == IoErrorKind::NotFound && self.must_exist => {
+                return Err(missing(&path.display().to_string()));
+            }
             Err(error) if error.kind() == IoErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(&self.0, "cannot be read", error)),
+            Err(error) => return Err(failed(path, "cannot be read", error)),
         };
         let mut text = String::new();
-        file.take(MAX_FILE).read_to_string(&mut text).map_err(|error| failed(&self.0, "cannot be read", error))?;
+        file.take(MAX_FILE).read_to_string(&mut text).map_err(|error| failed(path, "cannot be read", error))?;
         let point = parse(&text)
-            .ok_or_else(|| Error::new(ErrorKind::Store, format!("the anchor {} is damaged", self.0.display())))?;
+            .ok_or_else(|| Error::new(ErrorKind::Store, format!("the anchor {} is damaged", path.display())))?;
         Ok(Some(point))
     }
 
     fn advance(&self, point: &AnchorPoint) -> Result<()> {
-        let moved = |error| failed(&self.0, "cannot be moved", error);
+        let moved = |error| failed(&self.path, "cannot be moved", error);
         let _lock = self.lock().map_err(moved)?;
         if is_ahead(self.last()?, point) {
             self.write(point).map_err(moved)?;
@@ -165,16 +205,40 @@ impl Anchor for FileAnchor {
 /// Keeps the point as a record of another store: one on another disk, or that is shared with other machines. That store
 /// must not be one of a [`Kms`](crate::Kms), to which a record that it did not write is a violation.
 #[derive(Debug)]
-pub struct StoreAnchor<S>(S);
+pub struct StoreAnchor<S> {
+    store: S,
+    must_exist: bool,
+}
 
 impl<S: KeyStore> StoreAnchor<S> {
     /// The anchor in `store`, which must not be the one that it is an anchor of.
     pub const fn new(store: S) -> Self {
-        Self(store)
+        Self { store, must_exist: false }
+    }
+
+    /// Rejects a store without an anchor instead of creating it there, as [`FileAnchor::must_exist`] does.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::crypto::CryptoBackend;
+    /// use strongroom::store::{Anchor, MemoryStore, StoreAnchor};
+    ///
+    /// let other = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+    /// assert!(StoreAnchor::new(Arc::clone(&other)).must_exist().last().is_err());
+    /// assert_eq!(StoreAnchor::new(other).last()?, None);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    #[must_use]
+    pub fn must_exist(self) -> Self {
+        Self { must_exist: true, ..self }
     }
 
     fn read(&self) -> Result<(Option<Revision>, Option<AnchorPoint>)> {
-        let Some(record) = self.0.get(&record_id())? else { return Ok((None, None)) };
+        let Some(record) = self.store.get(&record_id())? else {
+            return if self.must_exist { Err(missing("another store")) } else { Ok((None, None)) };
+        };
         let text = std::str::from_utf8(&record.body).ok();
         let damaged = || Error::new(ErrorKind::Store, "the anchor in another store is damaged");
         Ok((Some(record.revision), Some(text.and_then(parse).ok_or_else(damaged)?)))
@@ -193,7 +257,7 @@ impl<S: KeyStore> Anchor for StoreAnchor<S> {
                 return Ok(());
             }
             let expected = Expectation { id: record_id(), revision };
-            let moved = self.0.commit(&[expected], &mut |_| {
+            let moved = self.store.commit(&[expected], &mut |_| {
                 Ok(vec![Change { id: record_id(), body: Some(line(point).into_bytes()) }])
             });
             match moved {
@@ -236,6 +300,13 @@ fn bytes<const N: usize>(digits: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     let decoded = base16ct::lower::decode(digits, &mut bytes).ok()?.len();
     (decoded == N).then_some(bytes)
+}
+
+/// The error for an anchor that must exist and does not.
+fn missing(place: &str) -> Error {
+    let text =
+        format!("there is no anchor in {place}, where one must exist: restore it, or create it without that option");
+    Error::new(ErrorKind::Store, text)
 }
 
 fn failed(path: &Path, what: &str, error: io::Error) -> Error {

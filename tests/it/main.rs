@@ -3,6 +3,7 @@
 mod access_policies;
 mod accounts;
 mod after_commit;
+mod anchors;
 #[cfg(feature = "tokio")]
 mod async_io;
 #[cfg(feature = "sqlite")]

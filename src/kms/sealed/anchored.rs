@@ -1,11 +1,16 @@
 //! The index of a store compared with an anchor outside.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::index::{Head, Mark, REMEMBERED_HEADS, Tag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::seal::IdentityKey;
 use crate::store::{Anchor, AnchorPoint, Revision, StoreId};
+
+/// How many commits the anchor may be behind before it must be moved ahead of the next one. Half of what a head remembers, so that
+/// a store never gets so far ahead of its anchor that it looks altered.
+const MAX_BEHIND: u64 = 32;
 
 /// What follows from a commit that happened could not be done: the source of an error that does not mean that nothing was
 /// changed.
@@ -31,19 +36,50 @@ pub(in crate::kms) fn only_prepared(error: Error) -> Error {
 pub(super) struct Witness {
     store: StoreId,
     anchor: Option<Arc<dyn Anchor>>,
+    /// Set once the anchor is known to have a point.
+    has_point: AtomicBool,
 }
 
 impl Witness {
     pub(super) const fn new(store: StoreId, anchor: Option<Arc<dyn Anchor>>) -> Self {
-        Self { store, anchor }
+        Self { store, anchor, has_point: AtomicBool::new(false) }
     }
 
-    /// Where the anchor is.
+    /// Returns the point that the anchor is at. An anchor that had a point and has none was removed.
     pub(super) fn last(&self) -> Result<Option<AnchorPoint>> {
-        self.anchor.as_ref().map_or(Ok(None), Anchor::last)
+        let Some(anchor) = &self.anchor else { return Ok(None) };
+        let last = anchor.last()?;
+        if last.is_some() {
+            self.has_point.store(true, Ordering::Relaxed);
+        } else if self.has_point.load(Ordering::Relaxed) {
+            return Err(refused(
+                "it was removed while it was in use; open the store again to create it anew".to_owned(),
+            ));
+        }
+        Ok(last)
     }
 
-    /// Makes sure that the state of the store with this head is the one that the anchor was at, or comes after it.
+    /// Checks the state of the store right before a commit, within it, and moves an anchor that is far behind.
+    ///
+    /// Fails if the anchor cannot be moved then. Without that, changes that fail because the anchor stays, or processes that
+    /// are killed before they move it, would add up until the store looks altered.
+    pub(super) fn follow(&self, identity: &IdentityKey, mark: Mark, head: &Head) -> Result<()> {
+        let Some(anchor) = &self.anchor else { return Ok(()) };
+        let last = self.last()?;
+        self.check(identity, last, mark, head)?;
+        let behind = last.map_or(0, |last| mark.revision.0.saturating_sub(last.revision.0));
+        if behind < MAX_BEHIND {
+            return Ok(());
+        }
+        anchor.advance(&self.point(identity, mark)).map_err(|error| {
+            let text = format!(
+                "nothing was changed: the anchor of the store is {behind} commits behind and could not be moved: {error}"
+            );
+            Error::new(ErrorKind::Store, text).with_source(error)
+        })
+    }
+
+    /// Checks that the state of the store with this head is the one that the anchor was at, or a later one.
     pub(super) fn check(
         &self,
         identity: &IdentityKey,
@@ -77,12 +113,18 @@ impl Witness {
     /// Moves the anchor to the state with this head.
     pub(super) fn advance(&self, identity: &IdentityKey, mark: Mark) -> Result<()> {
         let Some(anchor) = &self.anchor else { return Ok(()) };
-        let digest = self.digest(identity, mark.revision, &mark.tag);
-        anchor.advance(&AnchorPoint { store: self.store, revision: mark.revision, digest }).map_err(|error| {
+        anchor.advance(&self.point(identity, mark)).map_err(|error| {
             let text =
                 format!("what was committed is on the disk, but the anchor of the store could not be moved: {error}");
             Error::new(ErrorKind::Store, text).with_source(Committed(error))
-        })
+        })?;
+        self.has_point.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn point(&self, identity: &IdentityKey, mark: Mark) -> AnchorPoint {
+        let digest = self.digest(identity, mark.revision, &mark.tag);
+        AnchorPoint { store: self.store, revision: mark.revision, digest }
     }
 
     fn digest(&self, identity: &IdentityKey, revision: Revision, tag: &Tag) -> [u8; 32] {

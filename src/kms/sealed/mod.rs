@@ -37,6 +37,9 @@ use crate::store::{
 /// How often a commit is tried again because the root key was rotated in between.
 const MAX_ROTATIONS_MET: u32 = 16;
 
+/// How often the anchor is read again because it moved while it was compared with the store.
+const MAX_ANCHOR_READS: u32 = 256;
+
 /// The length of the secret of material ids and of the index.
 const IDENTITY_LENGTH: usize = 32;
 
@@ -251,7 +254,6 @@ impl Sealed {
     ) -> Result<Revision, CommitError> {
         let mut all = vec![Expectation { id: root_record_id(), revision: Some(root) }];
         all.extend_from_slice(expected);
-        let last = self.witness.last()?;
         let head_mark = Cell::new(None);
         let revision = self.store.commit(&all, &mut |pending| {
             let mut changes = changes(pending.revision())?;
@@ -261,7 +263,8 @@ impl Sealed {
             if head.revision.0.checked_add(1) != Some(pending.revision().0) {
                 return Err(set_back(pending.revision(), head.revision));
             }
-            self.witness.check(&self.identity, last, mark, &opened)?;
+            // Read here, where no other process can commit: a point that was read earlier may be too far behind by now.
+            self.witness.follow(&self.identity, mark, &opened)?;
             let head = opened.succeeded_by(mark.tag);
             let index = Indexed { id: self.id(), identity: &self.identity, versions };
             let (more, mark) = index.update(pending, head, &all, &changes)?;
@@ -280,13 +283,24 @@ impl Sealed {
         self.store.scrub()
     }
 
-    /// Compares the anchor with the store, and drops it where the store is if it was nowhere.
+    /// Compares the anchor with the store, and creates it at the state of the store if it has no point yet.
+    ///
+    /// Other processes may move both between the two reads, so a mismatch counts only if the anchor stayed where it was.
     fn check_anchor(&self) -> Result<()> {
-        let last = self.witness.last()?;
-        let record = self.store.get(&head_record_id())?;
-        let head = self.open_head(record, Revision::default())?;
-        self.witness.check(&self.identity, last, head.0, &head.1)?;
-        self.witness.advance(&self.identity, head.0)
+        let mut last = self.witness.last()?;
+        for _ in 0..MAX_ANCHOR_READS {
+            let record = self.store.get(&head_record_id())?;
+            let head = self.open_head(record, Revision::default())?;
+            let Err(refused) = self.witness.check(&self.identity, last, head.0, &head.1) else {
+                return self.witness.advance(&self.identity, head.0);
+            };
+            let now = self.witness.last()?;
+            if now == last {
+                return Err(refused);
+            }
+            last = now;
+        }
+        Err(Error::new(ErrorKind::Conflict, "the anchor of the store kept moving while it was compared: try again"))
     }
 
     /// The head in a record that was read when the store was at `now` or later.
