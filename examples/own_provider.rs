@@ -14,7 +14,7 @@ use strongroom::provider::{
     MemoryProvider, OpenedKey, ProviderId,
 };
 use strongroom::{
-    CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, Error, ErrorKind, KeySpec, KeyUsage, Kms,
+    Clock, CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, Error, ErrorKind, KeySpec, KeyUsage, Kms,
     ManualClock, Origin, Result, SecretBytes, Timestamp,
 };
 
@@ -165,6 +165,7 @@ fn main() -> Result<(), Box<dyn StdError>> {
 
     kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
     clock.advance_days(7);
+    kms.confirm_clock(clock.now())?;
     let report = kms.run_maintenance()?;
     println!("3. The key is deleted ({}), and its material is not yet: {}", report.deleted.len(), report.failed[0].1);
 

@@ -81,6 +81,8 @@ fn delete_drafts(path: &Path, root_key: RootKey) -> strongroom::Result<Vec<u8>> 
     let drafts = kms.describe_key("alias/drafts")?;
     kms.schedule_key_deletion(drafts.key_id(), DeletionWindow::MIN)?;
     clock.advance_days(8);
+    // A clock that jumps destroys nothing, unless someone who knows the time says that it is right.
+    kms.confirm_clock(clock.now())?;
     let report = kms.run_maintenance()?;
     assert_eq!(report.deleted, [drafts.arn().clone()]);
     kms.export_deletions()

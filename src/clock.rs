@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, ErrorKind};
 
@@ -109,11 +110,22 @@ impl fmt::Debug for Timestamp {
 pub trait Clock: fmt::Debug + Send + Sync {
     /// The present moment.
     fn now(&self) -> Timestamp;
+
+    /// The time since some fixed moment, by a clock that nobody can set and that never goes back; `None`, which is the default,
+    /// if there is no such clock. With it [`Kms::run_maintenance`](crate::Kms::run_maintenance) tells a process that was idle from a
+    /// clock that has jumped.
+    fn monotonic(&self) -> Option<Duration> {
+        None
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     fn now(&self) -> Timestamp {
         (**self).now()
+    }
+
+    fn monotonic(&self) -> Option<Duration> {
+        (**self).monotonic()
     }
 }
 
@@ -125,9 +137,18 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         SystemTime::now().into()
     }
+
+    fn monotonic(&self) -> Option<Duration> {
+        static START: OnceLock<Instant> = OnceLock::new();
+        Some(START.get_or_init(Instant::now).elapsed())
+    }
 }
 
 /// A clock that stands still until it is moved: for tests of rotation, expiry and deletion windows.
+///
+/// It has no monotonic clock, so a [`Kms`](crate::Kms) takes every move of more than its
+/// [clock tolerance](crate::KmsBuilder::clock_tolerance) for a jump, and destroys nothing until that is confirmed:
+/// [`Kms::confirm_clock`](crate::Kms::confirm_clock) does so.
 ///
 /// # Examples
 /// ```

@@ -297,7 +297,8 @@ impl World {
 
     fn wait(&mut self, days: u32) {
         self.clock.advance_days(days);
-        self.model.today += days;
+        self.kms.generate_random(1).expect("randomness");
+        self.model.wait(days);
     }
 
     fn sweep(&mut self) -> (Result<(), Error>, Outcome) {

@@ -12,8 +12,11 @@ pub const ON_DEMAND_LIMIT: u32 = 3;
 /// Aliases of one key, in this model.
 pub const ALIASES_PER_KEY: usize = 2;
 
-/// Days between two sweeps after which the second one destroys nothing.
-const MAX_PAUSE: u32 = 31;
+/// Days that the clock may move in one step and is believed.
+const TOLERANCE: u32 = 1;
+
+/// Days after a doubt in which a sweep confirms it.
+const DOUBT_LIFETIME: u32 = 31;
 
 /// The states that a symmetric key made here can be in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +56,8 @@ pub struct Model {
     pub today: u32,
     pub keys: Vec<Key>,
     pub aliases: BTreeMap<u8, usize>,
+    /// The day up to which the process believes the clock.
+    believed: u32,
     /// The day of the last sweep that might destroy.
     trusted: u32,
     /// The day of the last one that might not.
@@ -63,6 +68,14 @@ pub struct Model {
 pub type Outcome<T = ()> = Result<T, ErrorKind>;
 
 impl Model {
+    /// Lets days pass, after which the process looks at the clock.
+    pub fn wait(&mut self, days: u32) {
+        self.today += days;
+        if self.today <= self.believed + TOLERANCE {
+            self.believed = self.today;
+        }
+    }
+
     /// Makes a key.
     pub fn create(&mut self) {
         self.keys.push(Key {
@@ -82,7 +95,7 @@ impl Model {
     fn is_over(&self, key: &Key) -> bool {
         match key.state {
             State::Gone => true,
-            State::Pending(last_day) => last_day <= self.today,
+            State::Pending(last_day) => last_day <= self.believed,
             State::Enabled | State::Disabled => false,
         }
     }
@@ -249,13 +262,13 @@ impl Model {
         due.map_or(0, |due| due.saturating_sub(self.today))
     }
 
-    /// Whether a sweep today may destroy anything: not at first after more than 31 days without one, but when a later sweep
-    /// finds the clock an hour or more after that, and at most 31 days.
+    /// Whether a sweep today may destroy anything: not at first after more than a day in which the process did not look at the
+    /// clock, but when a later sweep finds the clock a day or more after that, and at most 31 days.
     fn believes(&mut self) -> bool {
-        let believed = self.today <= self.trusted + MAX_PAUSE
-            || self.doubted.is_some_and(|doubted| self.today > doubted && self.today <= doubted + MAX_PAUSE);
+        let believed = self.today <= self.believed.max(self.trusted) + TOLERANCE
+            || self.doubted.is_some_and(|doubted| self.today > doubted && self.today <= doubted + DOUBT_LIFETIME);
         if believed {
-            (self.trusted, self.doubted) = (self.today, None);
+            (self.trusted, self.believed, self.doubted) = (self.today, self.today, None);
         } else {
             self.doubted = Some(self.today);
         }

@@ -8,7 +8,6 @@ use super::page::{self, PageLimits};
 use super::record::{AliasRecord, KeyRecord};
 use super::reference::KeyReference;
 use super::registry::{Edit, LoadedKey};
-use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{AliasArn, AliasName, KeyId, KeyIdentifier, Operation};
@@ -47,7 +46,7 @@ impl Kms {
             self.permit_alias(progress, Operation::CreateAlias, &name)?;
             let account = target.record().account;
             if let Some(alias) = self.core.registry.alias(account, &name)? {
-                return Err(self.taken(account, &name, alias.0.value.target, progress.now()));
+                return Err(self.taken(account, &name, alias.0.value.target));
             }
             let alias =
                 AliasRecord { target: target.record().key_id, created: progress.now(), updated: progress.now() };
@@ -74,7 +73,7 @@ impl Kms {
             let new = target.record();
             let alias = self.core.registry.alias(new.account, &name)?.ok_or_else(|| self.no_alias(&name))?;
             let old = self.core.registry.key(new.account, alias.0.value.target)?;
-            let is_alive = |old: &Held<LoadedKey>| !old.0.value.record.is_past_deletion(progress.now());
+            let is_alive = |old: &Held<LoadedKey>| !self.core.is_over(&old.0.value.record);
             let old = old.filter(is_alive).ok_or_else(|| self.no_alias(&name))?;
             let left = KeyIdentifier::KeyId(alias.0.value.target);
             self.permit(progress, &Question::new(Operation::UpdateAlias), &left, &old.0.value)?;
@@ -107,7 +106,7 @@ impl Kms {
                 self.permit_alias(progress, Operation::DeleteAlias, &name)?;
                 let account = self.account();
                 let alias = self.core.registry.alias(account, &name)?.ok_or_else(|| self.no_alias(&name))?;
-                if !self.is_alive(alias.0.value.target, progress.now())? {
+                if !self.is_alive(alias.0.value.target)? {
                     return Err(self.no_alias(&name));
                 }
                 let key = KeyIdentifier::KeyId(alias.0.value.target);
@@ -125,7 +124,7 @@ impl Kms {
     /// [`Validation`](ErrorKind::Validation) for a limit outside that range;
     /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
     pub fn list_aliases(&self, page: PageRequest) -> Result<Page<AliasListEntry>> {
-        self.account_call(Call::new(Operation::ListAliases), |progress| {
+        self.account_call(Call::new(Operation::ListAliases), |_| {
             let limit = ALIAS_PAGES.check(&page)?;
             let mut after = page.marker.as_deref().map(alias_in).transpose()?;
             let mut entries = Vec::new();
@@ -135,7 +134,7 @@ impl Kms {
                 let is_last = found.len() <= limit;
                 after = found.last().map(|(name, _)| name.clone()).or(after);
                 for (name, record) in found {
-                    if self.is_alive(record.target, progress.now())? {
+                    if self.is_alive(record.target)? {
                         entries.push(self.entry(name, record));
                     }
                 }
@@ -149,9 +148,9 @@ impl Kms {
     }
 
     /// Whether the key that an alias of the caller's account stands for is there, and its waiting period has not ended.
-    fn is_alive(&self, target: KeyId, now: Timestamp) -> Result<bool> {
+    fn is_alive(&self, target: KeyId) -> Result<bool> {
         let key = self.core.registry.key(self.account(), target)?;
-        Ok(key.is_some_and(|key| !key.0.value.record.is_past_deletion(now)))
+        Ok(key.is_some_and(|key| !self.core.is_over(&key.0.value.record)))
     }
 
     /// Lists the aliases of one key, in the order of their names and in pages like those of [`Kms::list_aliases`].
@@ -192,11 +191,11 @@ impl Kms {
         Ok(record)
     }
 
-    fn taken(&self, account: AccountId, name: &AliasName, by: KeyId, now: Timestamp) -> Error {
+    fn taken(&self, account: AccountId, name: &AliasName, by: KeyId) -> Error {
         let arn = AliasArn::new(self.locality().clone(), account, name.clone());
         let mut text = format!("an alias with the name {arn} already exists");
         let holder = self.core.registry.key(account, by).ok().flatten();
-        if holder.is_some_and(|holder| holder.0.value.record.is_past_deletion(now)) {
+        if holder.is_some_and(|holder| self.core.is_over(&holder.0.value.record)) {
             text.push_str(": it is deleted with its key, whose waiting period has ended, by run_maintenance");
         }
         Error::new(ErrorKind::AlreadyExists, text)

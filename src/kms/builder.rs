@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::chain_record::ChainRecord;
 use super::connections::Connections;
@@ -10,7 +11,7 @@ use super::message_count::MessageCounts;
 use super::meter::Meter;
 use super::registry::Registry;
 use super::service_key::SERVICES;
-use super::time_mark::Believed;
+use super::time_mark::{Believed, DEFAULT_TOLERANCE, check_tolerance};
 use super::wrapping_keys::WrappingKeys;
 use crate::audit::{AuditSink, MemoryTrail};
 use crate::clock::{Clock, SystemClock};
@@ -48,6 +49,7 @@ impl Kms {
 /// | policy | key policies, identity policies and grants ([`evaluate`](crate::policy::evaluate)) |
 /// | audit | the latest events in memory |
 /// | clock | the system's |
+/// | clock tolerance | 26 hours |
 /// | backend | the fastest parts compiled in |
 /// | account, partition, region | `000000000000`, `aws`, `local` |
 /// | limits | those of AWS KMS |
@@ -60,6 +62,7 @@ pub struct KmsBuilder {
     policy: Option<Arc<dyn Policy>>,
     audit: Option<Arc<dyn AuditSink>>,
     clock: Option<Arc<dyn Clock>>,
+    clock_tolerance: Option<Duration>,
     backend: CryptoBackend,
     account: AccountId,
     locality: Locality,
@@ -124,6 +127,33 @@ impl KmsBuilder {
         self
     }
 
+    /// Sets the longest step of the clock that is believed at once: 26 hours if you do not set it, and at least one hour. A
+    /// longer step is a jump, and [`Kms::run_maintenance`] destroys nothing until it is confirmed.
+    ///
+    /// A clock that jumps by no more than the tolerance makes deletions due that much too early, so keep it well below
+    /// your shortest deletion window. If you sweep less often than once a day, in a new process each time, set it to a little more
+    /// than the time between two sweeps, or every second sweep waits. `Duration::MAX` believes every clock: for tests.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// use strongroom::{DeletionWindow, Kms, ManualClock, Timestamp};
+    ///
+    /// let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+    /// let kms = Kms::builder().clock(Arc::clone(&clock)).clock_tolerance(Duration::MAX).build()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// kms.schedule_key_deletion(key.key_id(), DeletionWindow::default())?;
+    /// clock.advance_days(30);
+    /// assert_eq!(kms.run_maintenance()?.deleted, [key.arn().clone()]);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub const fn clock_tolerance(mut self, tolerance: Duration) -> Self {
+        self.clock_tolerance = Some(tolerance);
+        self
+    }
+
     /// Does the cryptography.
     pub const fn backend(mut self, backend: CryptoBackend) -> Self {
         self.backend = backend;
@@ -159,7 +189,7 @@ impl KmsBuilder {
     /// Makes the KMS and returns its authority.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) if two providers or two clusters have one name, a provider is of origin `EXTERNAL`, or the account is that of services; [`RootKey`](ErrorKind::RootKey) if the root
+    /// [`Validation`](ErrorKind::Validation) if two providers or two clusters have one name, a provider is of origin `EXTERNAL`, the clock tolerance is less than one hour, or the account is that of services; [`RootKey`](ErrorKind::RootKey) if the root
     /// key is not that of the store; [`Integrity`](ErrorKind::Integrity) if it is, and the store was altered;
     /// [`Internal`](ErrorKind::Internal) if there is no randomness; [`Store`](ErrorKind::Store) if the store fails;
     /// [`Audit`](ErrorKind::Audit) if the audit trail cannot be written or does not fit the store.
@@ -168,6 +198,8 @@ impl KmsBuilder {
             let text = format!("nobody but services acts in the account {}", AccountId::SERVICES);
             return Err(Error::new(ErrorKind::Validation, text));
         }
+        let tolerance = self.clock_tolerance.unwrap_or(DEFAULT_TOLERANCE);
+        check_tolerance(tolerance)?;
         let mut services = self.services;
         for name in SERVICES {
             services.insert(ServiceName::parse(name)?);
@@ -198,7 +230,7 @@ impl KmsBuilder {
         let registry =
             Registry::new((store, root), self.anchor, &self.backend, self.locality, self.limits.cached_keys)?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        let believed = Believed::open(&registry, clock.now())?;
+        let believed = Believed::open(&registry, &*clock, tolerance)?;
         let audit = self.audit.unwrap_or_else(|| Arc::new(MemoryTrail::default()));
         let trail = ChainRecord::attach(&*audit, &registry, &self.backend)?;
         let core = Core {

@@ -54,7 +54,8 @@ impl Kms {
     /// imported material is missing.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound), also once the waiting period has ended;
+    /// [`NotFound`](crate::ErrorKind::NotFound), also once the waiting period has ended by a clock that is believed
+    /// ([`Kms::run_maintenance`] says when that is);
     /// [`InvalidState`](crate::ErrorKind::InvalidState) if no deletion is pending.
     pub fn cancel_key_deletion(&self, key: impl KeyReference) -> Result<KeyArn> {
         self.key_change(Call::new(Operation::CancelKeyDeletion), &key, |target, progress| {

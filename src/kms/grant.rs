@@ -209,7 +209,7 @@ impl Kms {
     ) -> Result<Page<GrantListEntry>> {
         let call =
             Call::new(Operation::ListRetirableGrants).parameter("retiringPrincipal", retiring_principal.to_string());
-        self.account_call(call, |progress| {
+        self.account_call(call, |_| {
             let limit = GRANT_PAGES.check(&page)?;
             if retiring_principal.account() != self.account() {
                 let text = format!("{retiring_principal} is not a principal of your account");
@@ -217,7 +217,12 @@ impl Kms {
             }
             let after = page.marker.as_deref().map(place_in).transpose()?;
             let registry = &self.core.registry;
-            let found = registry.retirable_grants(retiring_principal, after.as_ref(), limit + 1, progress.now())?;
+            let found = registry.retirable_grants(
+                retiring_principal,
+                after.as_ref(),
+                limit + 1,
+                self.core.believed.confirmed(&*self.core.clock),
+            )?;
             let named: Vec<_> =
                 found.into_iter().map(|grant| (place_bytes(&grant.record_id()), self.grant_entry(grant))).collect();
             let page = page::cut(named, limit, |(name, _)| name.as_slice());

@@ -8,6 +8,7 @@ use super::chain_record::ChainRecord;
 use super::connections::Connections;
 use super::message_count::MessageCounts;
 use super::meter::Meter;
+use super::record::KeyRecord;
 use super::registry::Registry;
 use super::time_mark::Believed;
 use super::wrapping_keys::WrappingKeys;
@@ -45,7 +46,7 @@ use crate::provider::{KeyMaterialProvider, ProviderId};
 /// | other stores | [`export_key`](Kms::export_key), [`export_all_keys`](Kms::export_all_keys), [`import_keys`](Kms::import_keys), [`export_deletions`](Kms::export_deletions), [`apply_deletions`](Kms::apply_deletions) |
 /// | metering | [`metered_keys`](Kms::metered_keys), [`reset_metering`](Kms::reset_metering), [`get_key_last_usage`](Kms::get_key_last_usage) |
 /// | custom key stores | [`create_custom_key_store`](Kms::create_custom_key_store), [`describe_custom_key_stores`](Kms::describe_custom_key_stores), [`describe_custom_key_store`](Kms::describe_custom_key_store), [`update_custom_key_store`](Kms::update_custom_key_store), [`connect_custom_key_store`](Kms::connect_custom_key_store), [`disconnect_custom_key_store`](Kms::disconnect_custom_key_store), [`delete_custom_key_store`](Kms::delete_custom_key_store) |
-/// | upkeep | [`run_maintenance`](Kms::run_maintenance), [`maintain_every`](Kms::maintain_every), [`verify_store`](Kms::verify_store), [`rotate_root_key`](Kms::rotate_root_key), [`move_root_key`](Kms::move_root_key), [`root_key_status`](Kms::root_key_status) |
+/// | upkeep | [`run_maintenance`](Kms::run_maintenance), [`maintain_every`](Kms::maintain_every), [`confirm_clock`](Kms::confirm_clock), [`verify_store`](Kms::verify_store), [`rotate_root_key`](Kms::rotate_root_key), [`move_root_key`](Kms::move_root_key), [`root_key_status`](Kms::root_key_status) |
 /// | audit trail | [`verify_audit_trail`](Kms::verify_audit_trail), [`verify_signed_audit_trail`](Kms::verify_signed_audit_trail), [`audit_chains`](Kms::audit_chains), [`forget_audit_chain`](Kms::forget_audit_chain) |
 /// | tests | [`create_insecure_test_key`](Kms::create_insecure_test_key) |
 ///
@@ -272,7 +273,13 @@ impl Kms {
 impl Core {
     /// The present moment, which never goes back behind one that was believed before.
     pub(super) fn now(&self) -> Timestamp {
-        self.believed.moment(self.clock.now())
+        self.believed.moment(&*self.clock)
+    }
+
+    /// Whether the waiting period of a key has ended, by time that is believed: then the key is gone to everybody but
+    /// maintenance.
+    pub(super) fn is_over(&self, record: &KeyRecord) -> bool {
+        record.deletion.is_some() && record.is_past_deletion(self.believed.confirmed(&*self.clock))
     }
 
     /// The provider that makes keys of an origin.

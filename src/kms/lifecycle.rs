@@ -194,7 +194,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn list_keys(&self, page: PageRequest) -> Result<Page<KeyListEntry>> {
-        self.account_call(Call::new(Operation::ListKeys), |progress| {
+        self.account_call(Call::new(Operation::ListKeys), |_| {
             let limit = KEY_PAGES.check(&page)?;
             let mut after = match &page.marker {
                 Some(marker) => Some(KeyId::from_bytes(page::name_in(marker)?.try_into().map_err(|_| page::bad())?)),
@@ -215,9 +215,7 @@ impl Kms {
                 let visible = |record: &KeyRecord| {
                     record.manager != KeyManager::Owned || record.service.as_ref() == self.principal.as_service()
                 };
-                let alive = batch
-                    .into_iter()
-                    .filter(|(.., record)| !record.is_past_deletion(progress.now()) && visible(record));
+                let alive = batch.into_iter().filter(|(.., record)| !self.core.is_over(record) && visible(record));
                 entries.extend(alive.map(|(account, key_id, ..)| KeyListEntry {
                     key_id,
                     key_arn: KeyArn::new(self.locality().clone(), account, key_id),

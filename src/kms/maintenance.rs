@@ -1,12 +1,17 @@
 //! The sweep that does what is due, for keys that nobody touches.
 
+use std::time::Duration;
+
 use super::handle::Kms;
 use super::request::MaintenanceReport;
 use super::time_mark::Trust;
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::key::KeyArn;
 use crate::store::MAX_SCAN;
+
+/// How far the time that is confirmed may be from what the clock shows.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(3_600);
 
 impl Kms {
     /// Rotates every key whose automatic rotation is due, deletes imported material that has expired, and deletes every key
@@ -15,9 +20,11 @@ impl Kms {
     /// makes wrapping keys for imports ahead, of the sizes that were asked for before. Run it as often as due work should be noticed; many may
     /// run at once, also in several processes over one store. Needs the authority's handle.
     ///
-    /// If the clock has moved on by more than 31 days since the last run, in whichever process, nothing is deleted by this run:
-    /// the next one that finds the clock an hour later confirms it. So a clock that jumps by mistake destroys nothing, if it is put
-    /// right within that hour. A clock that goes back revives nothing.
+    /// A clock that jumps forward destroys nothing. If it has moved on by more than the
+    /// [clock tolerance](crate::KmsBuilder::clock_tolerance), 26 hours by default, since the last run in whichever process, this run
+    /// deletes nothing and says until when deletions wait ([`MaintenanceReport::destruction_waits_until`]), unless this process
+    /// has seen that much time pass. A run that finds the clock a day later confirms it; so does [`Kms::confirm_clock`], at once.
+    /// Until then a key that is due can be brought back. A clock that goes back revives nothing.
     ///
     /// What was begun in an HSM and not finished is finished or undone: a creation that was cut off over 15 minutes ago, and
     /// the destruction of a deleted key that a member missed. So is what a [provider](crate::provider::KeyMaterialProvider) of
@@ -41,7 +48,9 @@ impl Kms {
     /// let key = kms.create_key(Default::default())?;
     /// kms.schedule_key_deletion(key.key_id(), DeletionWindow::default())?;
     /// assert!(kms.run_maintenance()?.deleted.is_empty());
-    /// clock.advance_days(30);
+    /// clock.advance_days(30); // all at once: it could be a clock that was set wrong
+    /// assert!(kms.run_maintenance()?.destruction_waits_until.is_some());
+    /// clock.advance_days(1);
     /// let report = kms.run_maintenance()?;
     /// assert_eq!(report.deleted, [key.arn().clone()]);
     /// assert!(report.is_complete());
@@ -51,8 +60,7 @@ impl Kms {
         self.check_authority("run_maintenance")?;
         let now = self.core.now();
         // What is destroyed was due by the clock itself, and not only by a later moment that it has shown before.
-        let clock = self.core.clock.now();
-        let trust = self.core.believed.sweep(&self.core.registry, clock)?;
+        let (clock, trust) = self.core.believed.sweep(&self.core.registry, &*self.core.clock)?;
         let may_destroy = trust == Trust::Trusted;
         let mut report = MaintenanceReport::default();
         if let Trust::WaitsUntil(until) = trust {
@@ -68,6 +76,49 @@ impl Kms {
         let more = [self.core.wrapping_keys.refill(&self.core.backend), self.core.add_usage(), self.core.save_trail()];
         report.unfinished.extend(steps.into_iter().chain(more).filter_map(Result::err));
         Ok(report)
+    }
+
+    /// Confirms that the clock is right, after a pause or a jump that [`Kms::run_maintenance`] doubts: what is due is deleted by
+    /// the next run. `time` is the present time as you know it from elsewhere; it may differ from the clock by an hour. Needs the
+    /// authority's handle.
+    ///
+    /// # Errors
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle.
+    /// - [`Validation`](ErrorKind::Validation) if the clock shows another time.
+    /// - [`Store`](ErrorKind::Store) if the store cannot be written, [`Audit`](ErrorKind::Audit) if the audit trail cannot.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::{Clock, DeletionWindow, Kms, ManualClock, Timestamp};
+    ///
+    /// let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+    /// let kms = Kms::builder().clock(Arc::clone(&clock)).build()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// kms.schedule_key_deletion(key.key_id(), DeletionWindow::default())?;
+    /// clock.advance_days(30);
+    /// assert!(kms.confirm_clock(Timestamp::from_unix_millis(0)).is_err());
+    /// kms.confirm_clock(clock.now())?;
+    /// assert_eq!(kms.run_maintenance()?.deleted, [key.arn().clone()]);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn confirm_clock(&self, time: Timestamp) -> Result<()> {
+        self.check_authority("confirm_clock")?;
+        let mut event = self.authority_event("confirm_clock");
+        event.parameters.push(("time", time.to_string().into()));
+        self.recorded(event, |progress| {
+            let (registry, believed) = (&self.core.registry, &self.core.believed);
+            let now = self.core.clock.now();
+            if now.since(time).max(time.since(now)) > CONFIRMED_WITHIN {
+                let text =
+                    format!("cannot confirm the clock: it shows {now}, more than an hour from {time}; set it first");
+                return Err(Error::new(ErrorKind::Validation, text));
+            }
+            self.commit_until_settled(progress, |_| Ok((vec![believed.confirmation(registry, now)?], ())))?;
+            believed.confirm(&*self.core.clock, now);
+            Ok(())
+        })
     }
 
     /// Does what is due for each key; nothing is destroyed without a clock that is believed.

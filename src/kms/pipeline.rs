@@ -286,7 +286,7 @@ impl Kms {
         let operation = question.operation;
         let place = self.resolve(progress, question, identifier);
         let key = match &place {
-            Ok((account, key_id)) => self.load(*account, *key_id, progress.now())?,
+            Ok((account, key_id)) => self.load(*account, *key_id)?,
             Err(_) => None,
         };
         if key.is_none() || matches!(identifier, KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_)) {
@@ -315,10 +315,11 @@ impl Kms {
         Ok(Target { core: &self.core, key })
     }
 
-    /// Loads a key that exists at this moment: one whose waiting period has ended does not.
-    fn load(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<Option<Held<LoadedKey>>> {
+    /// Loads a key that exists at this moment: one whose waiting period has ended does not. A clock that is doubted ends none:
+    /// until it is believed the key can be brought back.
+    fn load(&self, account: AccountId, key_id: KeyId) -> Result<Option<Held<LoadedKey>>> {
         let key = self.core.registry.key(account, key_id)?;
-        Ok(key.filter(|key| !key.0.value.record.is_past_deletion(now)))
+        Ok(key.filter(|key| !self.core.is_over(&key.0.value.record)))
     }
 
     /// Before new ciphertext is made, gives a key whose rotation is overdue its new material, and returns its later record.
@@ -333,7 +334,7 @@ impl Kms {
             return Ok(None);
         }
         match self.core.rotate_if_due(record.account, record.key_id, now) {
-            Ok(_) => self.load(record.account, record.key_id, now),
+            Ok(_) => self.load(record.account, record.key_id),
             Err(_) => Ok(None),
         }
     }

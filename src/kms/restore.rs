@@ -58,7 +58,7 @@ impl Kms {
     /// use strongroom::crypto::CryptoBackend;
     /// use strongroom::seal::RootKey;
     /// use strongroom::store::SqliteStore;
-    /// use strongroom::{DeletionWindow, ErrorKind, Kms, ManualClock, Timestamp};
+    /// use strongroom::{Clock, DeletionWindow, ErrorKind, Kms, ManualClock, Timestamp};
     ///
     /// let directory = tempfile::tempdir()?;
     /// let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
@@ -69,6 +69,7 @@ impl Kms {
     /// store.back_up(directory.path().join("monday"))?;
     /// kms.schedule_key_deletion(key.key_id(), DeletionWindow::default())?;
     /// clock.advance_days(30);
+    /// kms.confirm_clock(clock.now())?;
     /// kms.run_maintenance()?;
     /// let deletions = kms.export_deletions()?;
     ///

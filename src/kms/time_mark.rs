@@ -3,25 +3,39 @@
 //! The mark is a record of kind `Store`, called `time`: `u8 1 ‖ u64 trusted ‖ doubted? (u64)`, in milliseconds since 1970, with a
 //! byte 0 or 1 before what may be absent. It is made when a store is first opened and moved by maintenance, at most once an
 //! hour but for doubts.
+//!
+//! A step of the clock is believed if it is no longer than the tolerance. A longer one is believed
+//!
+//! - if the monotonic clock of this process has moved as far, so that the process was only idle;
+//! - after [`CONFIRMATION`], if the clock has gone on from the doubted time and not back; a process that has seen the doubt
+//!   begin also demands that much of its monotonic clock, so that a second jump confirms nothing;
+//! - if the authority confirms it ([`Kms::confirm_clock`](super::handle::Kms::confirm_clock)).
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::registry::{Edit, MAX_COMMIT_ATTEMPTS, Registry};
 use super::sealed::store_record_id;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::codec::{CodecError, Reader, Writer};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::store::{CommitError, RecordId, Revision};
 
 const LAYOUT: u8 = 1;
 
-/// The longest time between two sweeps that is believed at once. Destruction is never urgent, so the price of too short a
-/// time is one more sweep, and of too long a time it is keys.
-const MAX_PAUSE: Duration = Duration::from_secs(31 * 86_400);
+/// The longest step of the clock that is believed at once, unless the builder says otherwise: a day, and two hours for a daily
+/// sweep that starts late or on the day when summer time ends.
+pub(super) const DEFAULT_TOLERANCE: Duration = Duration::from_secs(26 * 3_600);
 
-/// How much later a sweep must find the clock that confirms what another one found implausible.
-const CONFIRMATION: Duration = Duration::from_secs(3_600);
+/// The least that the builder accepts: the mark in the store lies behind by as much.
+pub(super) const MIN_TOLERANCE: Duration = PRECISION;
+
+/// For how long a doubted clock must go on before it is believed: the time in which an operator can notice and cancel.
+const CONFIRMATION: Duration = Duration::from_secs(86_400);
+
+/// How long a doubt lasts. A sweep after that begins a new one, as it cannot tell a pause from a second jump.
+const DOUBT_LIFETIME: Duration = Duration::from_secs(31 * 86_400);
 
 /// How far the mark in the store may lie behind.
 const PRECISION: Duration = Duration::from_secs(3_600);
@@ -44,24 +58,33 @@ pub(super) enum Trust {
     WaitsUntil(Timestamp),
 }
 
+/// What the process of a sweep knows of the clock by itself.
+#[derive(Clone, Copy, Debug, Default)]
+struct Evidence {
+    /// It has seen time come here without a jump.
+    is_continuous: bool,
+    /// How long ago it began the doubt that is in the store, by its monotonic clock.
+    doubted_for: Option<Duration>,
+}
+
 impl TimeMark {
     const fn new(now: Timestamp) -> Self {
         Self { trusted: now, doubted: None }
     }
 
     /// What a sweep that finds the clock at `now` makes of the mark.
-    fn at(self, now: Timestamp) -> (Self, Trust) {
-        if now <= self.trusted.plus(MAX_PAUSE) {
+    fn at(self, now: Timestamp, tolerance: Duration, evidence: Evidence) -> (Self, Trust) {
+        if evidence.is_continuous || now <= self.trusted.plus(tolerance) {
             return (Self::new(self.trusted.max(now)), Trust::Trusted);
         }
-        match self.doubted {
-            Some(doubted) if now >= doubted.plus(CONFIRMATION) && now <= doubted.plus(MAX_PAUSE) => {
-                (Self::new(now), Trust::Trusted)
-            }
-            Some(doubted) if now >= doubted && now < doubted.plus(CONFIRMATION) => {
-                (self, Trust::WaitsUntil(doubted.plus(CONFIRMATION)))
-            }
-            _ => (Self { doubted: Some(now), ..self }, Trust::WaitsUntil(now.plus(CONFIRMATION))),
+        let goes_on = |doubted: &Timestamp| *doubted <= now && now <= doubted.plus(DOUBT_LIFETIME);
+        let Some(doubted) = self.doubted.filter(goes_on) else {
+            return (Self { doubted: Some(now), ..self }, Trust::WaitsUntil(now.plus(CONFIRMATION)));
+        };
+        let passed = now.since(doubted).min(evidence.doubted_for.unwrap_or(Duration::MAX));
+        match CONFIRMATION.saturating_sub(passed) {
+            Duration::ZERO => (Self::new(now), Trust::Trusted),
+            missing => (self, Trust::WaitsUntil(now.plus(missing))),
         }
     }
 
@@ -91,13 +114,27 @@ impl TimeMark {
     }
 }
 
-/// The latest moment that this process has seen and believed.
+/// The latest moment that this process has seen and believed, and how it came to believe it.
 #[derive(Debug)]
-pub(super) struct Believed(AtomicI64);
+pub(super) struct Believed {
+    latest: AtomicI64,
+    tolerance: Duration,
+    seen: Mutex<Seen>,
+}
+
+/// What this process has seen of the clock.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// A moment that was believed, and what the monotonic clock showed then.
+    since: (Timestamp, Option<Duration>),
+    /// A doubt that began with a sweep of this process, and what the monotonic clock showed then.
+    doubt: Option<(Timestamp, Duration)>,
+}
 
 impl Believed {
     /// Takes up the mark of the store, or makes it.
-    pub(super) fn open(registry: &Registry, now: Timestamp) -> Result<Self> {
+    pub(super) fn open(registry: &Registry, clock: &dyn Clock, tolerance: Duration) -> Result<Self> {
+        let now = clock.now();
         let mark = match read(registry)? {
             Some((_, mark)) => mark,
             None => match write(registry, TimeMark::new(now), None) {
@@ -107,27 +144,45 @@ impl Believed {
                 Err(CommitError::Failed(error)) => return Err(error),
             },
         };
-        Ok(Self(AtomicI64::new(mark.trusted.unix_millis())))
+        let trusted = mark.trusted;
+        let start = if now <= trusted.plus(tolerance) { now.max(trusted) } else { trusted };
+        let seen = Seen { since: (start, clock.monotonic()), doubt: None };
+        Ok(Self { latest: AtomicI64::new(trusted.unix_millis()), tolerance, seen: Mutex::new(seen) })
     }
 
-    /// The moment that counts when the clock shows `now`: never one before what was believed. A moment that is implausibly late
-    /// counts, and is not believed: when the clock goes back from it, so does everything.
-    pub(super) fn moment(&self, now: Timestamp) -> Timestamp {
-        let believed = Timestamp::from_unix_millis(self.0.load(Ordering::Relaxed));
-        if now > believed.plus(MEMORY_PRECISION) && now <= believed.plus(MAX_PAUSE) {
-            self.0.fetch_max(now.unix_millis(), Ordering::Relaxed);
+    /// The moment that counts at present: never one before what was believed. A moment that is implausibly late counts, and is
+    /// not believed: when the clock goes back from it, so does everything.
+    pub(super) fn moment(&self, clock: &dyn Clock) -> Timestamp {
+        let (now, latest) = (clock.now(), self.latest());
+        // A thread that finds another one at it leaves it to that one.
+        if now > latest.plus(MEMORY_PRECISION)
+            && let Ok(seen) = self.seen.try_lock()
+            && self.is_continuous(&seen, now, clock.monotonic())
+        {
+            self.latest.fetch_max(now.unix_millis(), Ordering::Relaxed);
         }
-        now.max(believed)
+        now.max(latest)
     }
 
-    /// Lets a sweep that finds the clock at `now` move the mark in the store, and tells whether it may destroy anything.
-    pub(super) fn sweep(&self, registry: &Registry, now: Timestamp) -> Result<Trust> {
+    /// The present moment, or the latest that is believed if the clock is doubted. What has ended by it has ended for good.
+    pub(super) fn confirmed(&self, clock: &dyn Clock) -> Timestamp {
+        let (now, latest) = (clock.now(), self.latest());
+        if now <= latest.plus(MEMORY_PRECISION) { now.max(latest) } else { latest }
+    }
+
+    fn latest(&self) -> Timestamp {
+        Timestamp::from_unix_millis(self.latest.load(Ordering::Relaxed))
+    }
+
+    /// Lets a sweep move the mark in the store, and tells what the clock shows and whether that may destroy anything.
+    pub(super) fn sweep(&self, registry: &Registry, clock: &dyn Clock) -> Result<(Timestamp, Trust)> {
+        let (now, monotonic) = (clock.now(), clock.monotonic());
         for _ in 0..MAX_COMMIT_ATTEMPTS {
             let (revision, mark) = match read(registry)? {
                 Some((revision, mark)) => (Some(revision), mark),
                 None => (None, TimeMark::new(now)),
             };
-            let (next, trust) = mark.at(now);
+            let (next, trust) = mark.at(now, self.tolerance, self.evidence(mark, now, monotonic));
             let is_close = next.doubted == mark.doubted && next.trusted.since(mark.trusted) < PRECISION;
             if !is_close || revision.is_none() {
                 match write(registry, next, revision) {
@@ -136,11 +191,76 @@ impl Believed {
                     Ok(_) => {}
                 }
             }
-            self.0.fetch_max(next.trusted.unix_millis(), Ordering::Relaxed);
-            return Ok(trust);
+            self.note(next, trust, next.doubted != mark.doubted, (now, monotonic));
+            return Ok((now, trust));
         }
         Err(CommitError::Conflict(record_id()).into())
     }
+
+    /// The write by which the mark comes to `now`, whatever is doubted.
+    pub(super) fn confirmation(&self, registry: &Registry, now: Timestamp) -> Result<Edit> {
+        let (revision, trusted) = match read(registry)? {
+            Some((revision, mark)) => (Some(revision), mark.trusted.max(now)),
+            None => (None, now),
+        };
+        Ok(Edit::Put { id: record_id(), body: TimeMark::new(trusted).encode(), expected: revision })
+    }
+
+    /// Believes a moment that was confirmed.
+    pub(super) fn confirm(&self, clock: &dyn Clock, now: Timestamp) {
+        self.note(TimeMark::new(now), Trust::Trusted, true, (now, clock.monotonic()));
+    }
+
+    fn evidence(&self, mark: TimeMark, now: Timestamp, monotonic: Option<Duration>) -> Evidence {
+        let seen = self.seen();
+        let doubted_for = match (seen.doubt, monotonic) {
+            (Some((doubted, start)), Some(monotonic)) if mark.doubted == Some(doubted) => {
+                Some(monotonic.saturating_sub(start))
+            }
+            _ => None,
+        };
+        Evidence { is_continuous: self.is_continuous(&seen, now, monotonic), doubted_for }
+    }
+
+    /// Takes up what became of the mark.
+    fn note(&self, mark: TimeMark, trust: Trust, is_new: bool, (now, monotonic): (Timestamp, Option<Duration>)) {
+        let mut seen = self.seen();
+        let was_continuous = self.is_continuous(&seen, now, monotonic);
+        self.latest.fetch_max(mark.trusted.unix_millis(), Ordering::Relaxed);
+        match trust {
+            Trust::Trusted => {
+                seen.doubt = None;
+                if !was_continuous {
+                    seen.since = (now.max(mark.trusted), monotonic);
+                }
+            }
+            Trust::WaitsUntil(_) if is_new => seen.doubt = monotonic.map(|monotonic| (now, monotonic)),
+            Trust::WaitsUntil(_) => {}
+        }
+    }
+
+    /// Whether time can have come to `now` since what was seen last, without a jump. Without a monotonic clock only the
+    /// length of the step tells.
+    fn is_continuous(&self, seen: &Seen, now: Timestamp, monotonic: Option<Duration>) -> bool {
+        let reached = match (seen.since, monotonic) {
+            ((start, Some(then)), Some(monotonic)) => start.plus(monotonic.saturating_sub(then)),
+            _ => self.latest(),
+        };
+        now <= reached.plus(self.tolerance)
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        // Every assignment leaves it whole.
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Refuses a tolerance that would have every sweep doubted.
+pub(super) fn check_tolerance(tolerance: Duration) -> Result<()> {
+    if tolerance >= MIN_TOLERANCE {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Validation, "the clock tolerance must be at least one hour"))
 }
 
 fn read(registry: &Registry) -> Result<Option<(Revision, TimeMark)>> {
@@ -157,58 +277,4 @@ fn record_id() -> RecordId {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const HOUR: i64 = 3_600_000;
-    const DAY: i64 = 24 * HOUR;
-
-    fn time(millis: i64) -> Timestamp {
-        Timestamp::from_unix_millis(millis)
-    }
-
-    #[test]
-    fn a_mark_moves_as_the_table_says() {
-        let mark = |trusted, doubted: Option<i64>| TimeMark { trusted: time(trusted), doubted: doubted.map(time) };
-        let waits = |until| Trust::WaitsUntil(time(until));
-        let (pause, late) = (31 * DAY, 1_000 * DAY);
-        let table = [
-            ("time goes on", mark(0, None), 1, mark(1, None), Trust::Trusted),
-            ("time stands still", mark(5, None), 5, mark(5, None), Trust::Trusted),
-            ("time goes back", mark(late, None), 0, mark(late, None), Trust::Trusted),
-            ("a pause of a month", mark(0, None), pause, mark(pause, None), Trust::Trusted),
-            ("a longer one", mark(0, None), pause + 1, mark(0, Some(pause + 1)), waits(pause + 1 + HOUR)),
-            ("a sweep right after", mark(0, Some(late)), late, mark(0, Some(late)), waits(late + HOUR)),
-            ("one too early", mark(0, Some(late)), late + HOUR - 1, mark(0, Some(late)), waits(late + HOUR)),
-            ("one that confirms", mark(0, Some(late)), late + HOUR, mark(late + HOUR, None), Trust::Trusted),
-            ("a month later", mark(0, Some(late)), late + pause, mark(late + pause, None), Trust::Trusted),
-            ("another jump", mark(0, Some(late)), 2 * late, mark(0, Some(2 * late)), waits(2 * late + HOUR)),
-            ("back a bit", mark(0, Some(late)), late - 1, mark(0, Some(late - 1)), waits(late - 1 + HOUR)),
-            ("put right", mark(0, Some(late)), DAY, mark(DAY, None), Trust::Trusted),
-        ];
-        for (what, before, now, after, trust) in table {
-            assert_eq!(before.at(time(now)), (after, trust), "{what}");
-        }
-    }
-
-    #[test]
-    fn a_mark_is_read_as_it_was_written_and_no_part_of_it_is() {
-        for mark in [TimeMark::new(time(-1)), TimeMark { trusted: time(1), doubted: Some(time(i64::MAX)) }] {
-            let bytes = mark.encode();
-            assert_eq!(TimeMark::decode(&bytes), Ok(mark));
-            assert!((0..bytes.len()).all(|end| TimeMark::decode(&bytes[..end]).is_err()));
-            assert!(TimeMark::decode(&[&bytes[..], &[0]].concat()).is_err());
-        }
-        assert!(TimeMark::decode(&[2; 10]).is_err() && TimeMark::decode(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 2]).is_err());
-    }
-
-    #[test]
-    fn a_moment_never_goes_back_behind_what_was_believed() {
-        let believed = Believed(AtomicI64::new(0));
-        assert_eq!(believed.moment(time(DAY)), time(DAY));
-        assert_eq!(believed.moment(time(5)), time(DAY));
-        assert_eq!(believed.moment(time(1_000 * DAY)), time(1_000 * DAY), "it counts");
-        assert_eq!(believed.moment(time(2 * DAY)), time(2 * DAY), "and is not believed");
-        assert_eq!(believed.moment(time(i64::MIN)), time(2 * DAY));
-    }
-}
+mod tests;

@@ -94,7 +94,12 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
     let (anchor, trail) = (Stuck::new(), Arc::new(MemoryTrail::default()));
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
     let builder = Kms::builder().store(Pliable::new(), RootKey::from_bytes(&[7; 32])).anchor(Arc::clone(&anchor));
-    let kms = builder.audit(Arc::clone(&trail)).clock(Arc::clone(&clock)).cluster(vault(), two_members()).build()?;
+    let kms = builder
+        .audit(Arc::clone(&trail))
+        .clock(Arc::clone(&clock))
+        .clock_tolerance(std::time::Duration::MAX)
+        .cluster(vault(), two_members())
+        .build()?;
     let key = kms.create_key(Default::default())?.key_id();
     let safe = kms.create_custom_key_store(request("safe", "vault")?)?;
     kms.connect_custom_key_store(safe)?;
@@ -172,7 +177,11 @@ fn a_change_whose_outcome_the_trail_does_not_take_is_told_as_made() -> Result<()
 
     let trail = Arc::new(Forgetful::default());
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
-    let kms = Kms::builder().audit(Arc::clone(&trail)).clock(Arc::clone(&clock)).build()?;
+    let kms = Kms::builder()
+        .audit(Arc::clone(&trail))
+        .clock(Arc::clone(&clock))
+        .clock_tolerance(std::time::Duration::MAX)
+        .build()?;
     trail.forgets.store(true, Ordering::SeqCst);
     says_that_it_was_committed(
         kms.import_keys(&export.file, &ExportIdentity::rsa(&rsa.to_pkcs8()?)?),

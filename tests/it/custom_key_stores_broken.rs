@@ -123,7 +123,11 @@ impl World {
     fn process(&self, dies_at: usize) -> Result<Kms> {
         let cluster = Mortal { inner: Arc::clone(&self.inner), left: AtomicUsize::new(dies_at) };
         let builder = Kms::builder().store(Arc::clone(&self.file), RootKey::from_bytes(&[7; 32]));
-        builder.clock(Arc::clone(&self.clock)).cluster(vault(), cluster).build()
+        builder
+            .clock(Arc::clone(&self.clock))
+            .clock_tolerance(std::time::Duration::MAX)
+            .cluster(vault(), cluster)
+            .build()
     }
 
     fn with_store(&self) -> Result<CustomKeyStoreId> {
@@ -300,7 +304,11 @@ fn a_creation_that_maintenance_took_over_is_not_finished_after_all() -> Result<(
     let mortal = Mortal { inner: Arc::clone(&world.inner), left: AtomicUsize::new(0) };
     let slow = Slow(mortal, Mutex::new(Some(world.process(0)?)), Arc::clone(&world.clock));
     let builder = Kms::builder().store(Arc::clone(&world.file), RootKey::from_bytes(&[7; 32]));
-    let kms = builder.clock(Arc::clone(&world.clock)).cluster(vault(), slow).build()?;
+    let kms = builder
+        .clock(Arc::clone(&world.clock))
+        .clock_tolerance(std::time::Duration::MAX)
+        .cluster(vault(), slow)
+        .build()?;
     assert_eq!(kind(kms.create_key(CreateKeyRequest::default().custom_key_store(store))), ErrorKind::Conflict);
     let after = world.process(0)?;
     after.run_maintenance()?;

@@ -316,8 +316,11 @@ fn grants_of_others_are_not_read_to_list_those_that_a_principal_may_retire() -> 
 fn a_grant_that_has_ended_leaves_nothing_behind() -> Result<()> {
     let store = Pliable::new();
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
-    let kms =
-        Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).clock(Arc::clone(&clock)).build()?;
+    let kms = Kms::builder()
+        .store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]))
+        .clock(Arc::clone(&clock))
+        .clock_tolerance(std::time::Duration::MAX)
+        .build()?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     let terms = GrantTerms::new(user("alice")?, [Operation::Encrypt])?.retiring_principal(user("keeper")?);
     let make = || kms.create_grant(CreateGrantRequest::new(key, terms.clone())).map(|made| made.grant_id);
@@ -429,7 +432,7 @@ fn the_quota_of_grants_is_kept_and_given_back() -> Result<()> {
 #[test]
 fn the_grants_of_a_deleted_key_go_with_it() -> Result<()> {
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
-    let kms = Kms::builder().clock(Arc::clone(&clock)).build()?;
+    let kms = Kms::builder().clock(Arc::clone(&clock)).clock_tolerance(std::time::Duration::MAX).build()?;
     let (dying, staying) =
         (kms.create_key(CreateKeyRequest::default())?.key_id(), kms.create_key(CreateKeyRequest::default())?.key_id());
     let keeper = user("keeper")?;

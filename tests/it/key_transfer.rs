@@ -49,6 +49,7 @@ impl Place {
             .store(Arc::clone(&store), RootKey::generate())
             .audit(Arc::clone(&trail))
             .clock(Arc::clone(&clock))
+            .clock_tolerance(std::time::Duration::MAX)
             .build()?;
         Ok(Self { kms, store, trail, clock })
     }

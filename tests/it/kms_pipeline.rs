@@ -276,7 +276,8 @@ fn every_operation_obeys_the_state_table() -> Result<()> {
 fn a_call_leaves_who_what_which_and_how_it_ended() -> Result<()> {
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(5)));
     let trail = Arc::new(MemoryTrail::default());
-    let kms = Kms::builder().clock(clock).audit(Arc::clone(&trail)).build()?;
+    let kms =
+        Kms::builder().clock(clock).clock_tolerance(std::time::Duration::MAX).audit(Arc::clone(&trail)).build()?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     trail.clear();
     let context = EncryptionContext::from([("tenant", "42")]);
@@ -355,7 +356,11 @@ fn if_the_trail_fails_results_are_withheld_and_changes_do_not_happen() -> Result
 fn rotation_and_deletion_by_maintenance_are_on_the_trail() -> Result<()> {
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
     let trail = Arc::new(MemoryTrail::default());
-    let kms = Kms::builder().clock(Arc::clone(&clock)).audit(Arc::clone(&trail)).build()?;
+    let kms = Kms::builder()
+        .clock(Arc::clone(&clock))
+        .clock_tolerance(std::time::Duration::MAX)
+        .audit(Arc::clone(&trail))
+        .build()?;
     let rotating = kms.create_key(CreateKeyRequest::default())?.key_id();
     let dying = kms.create_key(CreateKeyRequest::default())?.key_id();
     kms.enable_key_rotation(rotating, RotationPeriod::from_days(90)?)?;
@@ -434,7 +439,7 @@ fn use_goes_on_while_a_key_rotates_and_every_result_is_right() -> Result<()> {
 #[test]
 fn racing_maintenance_rotates_and_deletes_once() -> Result<()> {
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
-    let kms = Kms::builder().clock(Arc::clone(&clock)).build()?;
+    let kms = Kms::builder().clock(Arc::clone(&clock)).clock_tolerance(std::time::Duration::MAX).build()?;
     for _ in 0..10 {
         let rotating = kms.create_key(CreateKeyRequest::default())?;
         kms.enable_key_rotation(rotating.key_id(), RotationPeriod::from_days(90)?)?;

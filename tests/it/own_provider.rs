@@ -206,6 +206,7 @@ impl World {
         let builder = Kms::builder()
             .store(Arc::clone(&self.store), RootKey::from_bytes(&[7; 32]))
             .clock(Arc::clone(&self.clock))
+            .clock_tolerance(std::time::Duration::MAX)
             .audit(Arc::clone(&self.trail));
         if has_vault { builder.provider(VaultProvider::new(&self.vault)).build() } else { builder.build() }
     }
@@ -457,7 +458,12 @@ fn a_provider_that_keeps_nothing_elsewhere_is_never_asked_to_destroy() -> Result
         let process = || {
             let provider = VaultProvider { keeps_all: true, ..VaultProvider::new(&world.vault) };
             let builder = Kms::builder().store(Arc::clone(&world.store), RootKey::from_bytes(&[7; 32]));
-            builder.clock(Arc::clone(&world.clock)).audit(Arc::clone(&world.trail)).provider(provider).build()
+            builder
+                .clock(Arc::clone(&world.clock))
+                .clock_tolerance(std::time::Duration::MAX)
+                .audit(Arc::clone(&world.trail))
+                .provider(provider)
+                .build()
         };
         let kms = process()?;
         world.due_key(&kms)?;
@@ -476,7 +482,10 @@ fn a_key_that_rotates_stays_with_its_provider() -> Result<()> {
         let mut provider = VaultProvider::new(&world.vault);
         (provider.origin, provider.capabilities.rotates) = (Origin::Kms, rotates);
         let store = (Arc::clone(&world.store), RootKey::from_bytes(&[7; 32]));
-        let builder = Kms::builder().store(store.0, store.1).clock(Arc::clone(&world.clock));
+        let builder = Kms::builder()
+            .store(store.0, store.1)
+            .clock(Arc::clone(&world.clock))
+            .clock_tolerance(std::time::Duration::MAX);
         let kms = builder.provider(provider).build()?;
         let key = kms.create_key(CreateKeyRequest::default().provider("vault"))?;
         assert_eq!((key.origin(), world.vault.count()), (Origin::Kms, 1));
@@ -518,7 +527,12 @@ fn a_rotation_that_was_announced_and_then_fails_has_an_outcome() -> Result<()> {
         let mut provider = VaultProvider::new(&world.vault);
         (provider.origin, provider.capabilities.rotates) = (Origin::Kms, true);
         let builder = Kms::builder().store(Arc::clone(&world.store), RootKey::from_bytes(&[7; 32]));
-        builder.clock(Arc::clone(&world.clock)).audit(Arc::clone(&world.trail)).provider(provider).build()
+        builder
+            .clock(Arc::clone(&world.clock))
+            .clock_tolerance(std::time::Duration::MAX)
+            .audit(Arc::clone(&world.trail))
+            .provider(provider)
+            .build()
     };
     let (kms, other) = (process()?, process()?);
     let key = kms.create_key(CreateKeyRequest::default().provider("vault"))?.key_id();

@@ -42,7 +42,11 @@ fn recipient() -> std::io::Result<SecretBytes> {
 
 fn open(path: &Path, clock: Arc<ManualClock>) -> strongroom::Result<Kms> {
     let store = SqliteStore::open(path, &CryptoBackend::default())?;
-    Kms::builder().store(store, RootKey::from_bytes(&ROOT)).clock(clock).build()
+    Kms::builder()
+        .store(store, RootKey::from_bytes(&ROOT))
+        .clock(clock)
+        .clock_tolerance(std::time::Duration::MAX)
+        .build()
 }
 
 #[test]

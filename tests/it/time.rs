@@ -3,10 +3,13 @@
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use strongroom::audit::{Action, AuditEvent, MemoryTrail, Outcome};
 use strongroom::crypto::CryptoBackend;
 use strongroom::seal::RootKey;
 use strongroom::store::MemoryStore;
-use strongroom::{DeletionWindow, ErrorKind, KeyId, KeyState, Kms, ManualClock, Result, RotationPeriod, Timestamp};
+use strongroom::{
+    Clock, DeletionWindow, ErrorKind, KeyId, KeyState, Kms, ManualClock, Result, RotationPeriod, Timestamp,
+};
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
@@ -31,6 +34,15 @@ impl World {
         Kms::builder().store(Arc::clone(&self.store), root).clock(Arc::clone(&self.clock)).build()
     }
 
+    /// Lets days pass, in which a process is used.
+    fn days(&self, days: u32, kms: &Kms) -> Result<()> {
+        for _ in 0..days {
+            self.clock.advance_days(1);
+            kms.generate_random(1)?;
+        }
+        Ok(())
+    }
+
     fn doomed_key(&self) -> Result<KeyId> {
         let kms = self.open()?;
         let key = kms.create_key(Default::default())?.key_id();
@@ -46,13 +58,153 @@ fn a_jump_forward_destroys_nothing_until_a_later_sweep_confirms_it() -> TestResu
     world.clock.advance_days(365);
     for _ in 0..3 {
         let report = world.open()?.run_maintenance()?;
-        assert!(report.deleted.is_empty());
-        assert_eq!(report.destruction_waits_until, Some(START.plus_days(365).plus(Duration::from_secs(3_600))));
+        assert!(report.deleted.is_empty() && !report.is_complete());
+        assert_eq!(report.destruction_waits_until, Some(START.plus_days(366)));
     }
-    assert_eq!(world.open()?.describe_key(key).expect_err("its time is over").kind(), ErrorKind::NotFound);
-    world.clock.advance(Duration::from_secs(3_600));
+    assert_eq!(world.open()?.describe_key(key)?.state(), KeyState::PendingDeletion, "by a doubted clock alone");
+    world.clock.advance_days(1);
     let report = world.open()?.run_maintenance()?;
     assert_eq!((report.deleted.len(), report.destruction_waits_until), (1, None));
+    assert_eq!(world.open()?.describe_key(key).expect_err("deleted").kind(), ErrorKind::NotFound);
+    Ok(())
+}
+
+#[test]
+fn a_jump_over_a_deletion_window_destroys_nothing_and_the_key_can_be_brought_back() -> TestResult {
+    for (window, jump, is_put_right) in [(30, 30, true), (30, 31, false), (7, 7, false), (7, 2, true)] {
+        let world = World::new()?;
+        let kms = world.open()?;
+        let key = kms.create_key(Default::default())?.key_id();
+        kms.schedule_key_deletion(key, DeletionWindow::from_days(window)?)?;
+        world.clock.advance_days(jump);
+        for kms in [&kms, &world.open()?] {
+            let report = kms.run_maintenance()?;
+            assert_eq!((report.deleted.len(), report.destruction_waits_until.is_some()), (0, true), "{window} {jump}");
+            assert_eq!(kms.describe_key(key)?.state(), KeyState::PendingDeletion);
+        }
+        if is_put_right {
+            world.clock.set(START);
+        }
+        kms.cancel_key_deletion(key)?;
+        assert_eq!(world.open()?.describe_key(key)?.state(), KeyState::Disabled);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_service_that_was_stopped_for_a_week_deletes_a_day_after_it_started() -> TestResult {
+    let world = World::new()?;
+    world.doomed_key()?;
+    world.clock.advance_days(8);
+    let kms = world.open()?;
+    for _ in 0..24 {
+        assert!(kms.run_maintenance()?.deleted.is_empty());
+        world.clock.advance(Duration::from_secs(3_600));
+    }
+    assert_eq!(kms.run_maintenance()?.deleted.len(), 1);
+    Ok(())
+}
+
+#[test]
+fn a_new_process_every_week_deletes_in_every_second_sweep_or_with_a_longer_tolerance_in_each() -> TestResult {
+    for (tolerance, expected) in [(None, [0, 1, 0, 1]), (Some(Duration::from_secs(8 * 86_400)), [1, 1, 1, 1])] {
+        let world = World::new()?;
+        let deleted = [(); 4].map(|()| -> Result<usize> {
+            world.doomed_key()?;
+            world.clock.advance_days(7);
+            let root = RootKey::from_bytes(&[7; 32]);
+            let builder = Kms::builder().store(Arc::clone(&world.store), root).clock(Arc::clone(&world.clock));
+            let builder = tolerance.into_iter().fold(builder, strongroom::KmsBuilder::clock_tolerance);
+            Ok(builder.build()?.run_maintenance()?.deleted.len())
+        });
+        let deleted = deleted.into_iter().collect::<Result<Vec<_>>>()?;
+        assert_eq!(deleted.iter().map(|count| usize::from(*count > 0)).collect::<Vec<_>>(), expected);
+    }
+    let builder = Kms::builder().clock_tolerance(Duration::from_secs(3_599));
+    assert_eq!(builder.build().expect_err("too short").kind(), ErrorKind::Validation);
+    Ok(())
+}
+
+#[test]
+fn a_daily_sweep_is_not_doubted() -> TestResult {
+    let world = World::new()?;
+    world.doomed_key()?;
+    for day in 1..=8 {
+        // Some minutes late, and once by the hour of the change from summer time.
+        world.clock.advance(Duration::from_secs(86_400 + 300 + if day == 4 { 3_600 } else { 0 }));
+        let report = world.open()?.run_maintenance()?;
+        assert_eq!((report.deleted.len(), report.destruction_waits_until), (usize::from(day == 7), None), "{day}");
+    }
+    Ok(())
+}
+
+/// A clock that is set at will, beside a monotonic one.
+#[derive(Debug)]
+struct Drifting {
+    wall: ManualClock,
+    monotonic: ManualClock,
+}
+
+impl Clock for Drifting {
+    fn now(&self) -> Timestamp {
+        self.wall.now()
+    }
+
+    fn monotonic(&self) -> Option<Duration> {
+        Some(self.monotonic.now().since(Timestamp::from_unix_millis(0)))
+    }
+}
+
+#[test]
+fn a_process_that_was_idle_deletes_at_once_and_a_second_jump_confirms_nothing() -> TestResult {
+    let (zero, hour) = (Timestamp::from_unix_millis(0), Duration::from_secs(3_600));
+    let clock = Arc::new(Drifting { wall: ManualClock::new(START), monotonic: ManualClock::new(zero) });
+    let kms = Kms::builder().clock(Arc::clone(&clock)).build()?;
+    let doom = || kms.schedule_key_deletion(kms.create_key(Default::default())?.key_id(), DeletionWindow::MIN);
+    doom()?;
+    clock.wall.advance_days(8);
+    clock.monotonic.advance_days(8);
+    assert_eq!(kms.run_maintenance()?.deleted.len(), 1, "nobody used it for a week");
+
+    doom()?;
+    clock.wall.advance_days(8);
+    assert!(kms.run_maintenance()?.destruction_waits_until.is_some());
+    clock.wall.advance_days(2);
+    clock.monotonic.advance(hour);
+    let waits = kms.run_maintenance()?.destruction_waits_until;
+    assert_eq!(waits, Some(clock.now().plus(23 * hour)), "a second jump");
+    clock.wall.advance(23 * hour);
+    clock.monotonic.advance(23 * hour);
+    assert_eq!(kms.run_maintenance()?.deleted.len(), 1);
+    Ok(())
+}
+
+#[test]
+fn the_authority_confirms_the_clock_and_the_trail_tells() -> TestResult {
+    let world = World::new()?;
+    let trail = Arc::new(MemoryTrail::default());
+    let root = RootKey::from_bytes(&[7; 32]);
+    let builder = Kms::builder().store(Arc::clone(&world.store), root).clock(Arc::clone(&world.clock));
+    let kms = builder.audit(Arc::clone(&trail)).build()?;
+    world.doomed_key()?;
+    world.clock.advance_days(30);
+    assert!(kms.run_maintenance()?.destruction_waits_until.is_some());
+    let hour = Duration::from_secs(3_600);
+    for wrong in [START, world.clock.now().plus(hour + Duration::from_millis(1))] {
+        assert_eq!(kms.confirm_clock(wrong).expect_err("another time").kind(), ErrorKind::Validation);
+    }
+    assert!(kms.run_maintenance()?.destruction_waits_until.is_some(), "a refusal confirms nothing");
+    let user = kms.as_principal(strongroom::Principal::user(strongroom::AccountId::default(), "alice")?)?;
+    assert_eq!(user.confirm_clock(world.clock.now()).expect_err("narrowed").kind(), ErrorKind::AccessDenied);
+    kms.confirm_clock(world.clock.now().plus(hour))?;
+    let told = |outcome| {
+        let is_it =
+            |event: &&AuditEvent| event.action == Action::Authority("confirm_clock") && event.outcome == outcome;
+        trail.events().iter().filter(is_it).count()
+    };
+    assert_eq!((told(Outcome::Intent), told(Outcome::Success)), (1, 1));
+    assert_eq!(told(Outcome::Failure(ErrorKind::Validation)), 2);
+    assert_eq!(world.open()?.run_maintenance()?.deleted.len(), 1, "in every process");
     Ok(())
 }
 
@@ -65,7 +217,7 @@ fn the_alias_of_a_key_that_is_over_says_what_takes_it_away() -> TestResult {
     kms.schedule_key_deletion(doomed, DeletionWindow::MIN)?;
     let taken = || kms.create_alias("alias/x", next).expect_err("taken").to_string();
     assert!(!taken().contains("run_maintenance"));
-    world.clock.advance_days(7);
+    world.days(7, &kms)?;
     assert!(taken().contains("run_maintenance"), "{}", taken());
     kms.run_maintenance()?;
     kms.create_alias("alias/x", next)?;
@@ -78,10 +230,10 @@ fn a_jump_that_a_sweep_has_confirmed_is_not_taken_back_in_the_same_process() -> 
     let kms = world.open()?;
     world.clock.advance_days(1_000);
     assert!(kms.run_maintenance()?.destruction_waits_until.is_some());
-    world.clock.advance(Duration::from_secs(3_600));
+    world.clock.advance_days(1);
     assert_eq!(kms.run_maintenance()?.destruction_waits_until, None);
     world.clock.set(START);
-    assert_eq!(kms.create_key(Default::default())?.created(), START.plus_days(1_000).plus(Duration::from_secs(3_600)));
+    assert_eq!(kms.create_key(Default::default())?.created(), START.plus_days(1_001));
     Ok(())
 }
 
@@ -113,7 +265,7 @@ fn a_jump_that_is_put_right_has_cost_nothing() -> TestResult {
     let kms = world.open()?;
     world.clock.advance_days(3_650);
     assert!(kms.run_maintenance()?.destruction_waits_until.is_some());
-    assert_eq!(kms.describe_key(key).expect_err("its time is over").kind(), ErrorKind::NotFound);
+    assert_eq!(kms.describe_key(key)?.state(), KeyState::PendingDeletion);
     world.clock.set(START.plus_days(1));
     assert_eq!(kms.run_maintenance()?.destruction_waits_until, None);
     assert_eq!(kms.describe_key(key)?.state(), KeyState::PendingDeletion);
@@ -129,7 +281,7 @@ fn a_clock_that_goes_back_revives_nothing() -> TestResult {
     let world = World::new()?;
     let key = world.doomed_key()?;
     let kms = world.open()?;
-    world.clock.advance_days(8);
+    world.days(8, &kms)?;
     assert_eq!(kms.describe_key(key).expect_err("its time is over").kind(), ErrorKind::NotFound);
     world.clock.set(START);
     assert_eq!(kms.describe_key(key).expect_err("in this process").kind(), ErrorKind::NotFound);
@@ -137,12 +289,12 @@ fn a_clock_that_goes_back_revives_nothing() -> TestResult {
 
     world.clock.advance_days(6);
     kms.run_maintenance()?;
-    world.clock.advance_days(2);
+    world.clock.advance_days(1);
     let kms = world.open()?;
     assert_eq!(kms.run_maintenance()?.deleted.len(), 1, "a usual pause");
     world.clock.set(START);
     let made = world.open()?.create_key(Default::default())?;
-    assert!(made.created() >= START.plus_days(8), "another process knows from the store how far time has come");
+    assert!(made.created() >= START.plus_days(7), "another process knows from the store how far time has come");
     Ok(())
 }
 
@@ -171,6 +323,7 @@ fn many_sweeps_at_once_destroy_once() -> TestResult {
         world.doomed_key()?;
     }
     world.clock.advance_days(8);
+    world.open()?.confirm_clock(world.clock.now())?;
     let processes = (0..4).map(|_| world.open()).collect::<Result<Vec<_>>>()?;
     let deleted: usize = std::thread::scope(|scope| {
         let sweeps: Vec<_> = processes.iter().map(|kms| scope.spawn(|| kms.run_maintenance())).collect();
@@ -188,8 +341,8 @@ fn many_sweeps_at_once_destroy_once() -> TestResult {
 fn a_guard_sweeps_until_it_is_dropped_and_tells_what_came_of_it() -> TestResult {
     let world = World::new()?;
     world.doomed_key()?;
-    world.clock.advance_days(8);
     let kms = world.open()?;
+    world.days(8, &kms)?;
     let (sender, reports) = mpsc::channel();
     let sender = Mutex::new(sender);
     let guard = kms.maintain_every(Duration::from_millis(1), move |report| {

@@ -88,7 +88,7 @@ impl Kms {
             let Some((account, key_id, ..)) = batch.last() else { break };
             after = Some((*account, *key_id));
             // One whose time is over is gone to everybody.
-            for (account, key_id, _, record) in batch.into_iter().filter(|(.., record)| !record.is_past_deletion(now)) {
+            for (account, key_id, _, record) in batch.into_iter().filter(|(.., record)| !self.core.is_over(record)) {
                 if !self.core.can_leave(&record) || record.lacks_material(now) {
                     left_out.push(self.arn_of(&record));
                 } else if let Some(key) = self.core.portable_key(account, key_id, now)? {
@@ -157,7 +157,7 @@ impl Core {
         for _ in 0..MAX_READS {
             let Some(key) = self.registry.key(account, key_id)? else { return Ok(None) };
             let mut record = key.0.value.record.clone();
-            if record.is_past_deletion(now) {
+            if self.is_over(&record) {
                 return Ok(None);
             }
             if !self.can_leave(&record) {
