@@ -12,10 +12,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Principal};
 use crate::key::{KeyId, RotationType};
-use crate::store::{CommitError, Revision};
-
-/// How many grants of a deleted key are deleted in one commit.
-const GRANTS_AT_ONCE: usize = 250;
+use crate::store::{CommitError, MAX_SCAN, Revision};
 
 /// What the trail tells of what was done.
 type Details = Vec<(&'static str, ParameterValue)>;
@@ -61,7 +58,8 @@ impl Core {
         self.delete_if(account, key_id, now, now, |record| record.is_past_deletion(now))
     }
 
-    /// Deletes the key with its aliases, and keeps that and when it was deleted. Returns whether this call did it.
+    /// Deletes the key with its aliases and grants, all in one commit, and keeps that and when it was deleted. Returns
+    /// whether this call did it.
     pub(super) fn delete_if(
         &self,
         account: AccountId,
@@ -70,11 +68,8 @@ impl Core {
         deleted_at: Timestamp,
         is_to_be_deleted: impl Fn(&KeyRecord) -> bool,
     ) -> Result<bool> {
-        if self.registry.key(account, key_id)?.is_some_and(|key| is_to_be_deleted(&key.0.value.record)) {
-            self.delete_grants(account, key_id)?;
-        }
         let mut deleted = None;
-        let decide = |record: &KeyRecord, revision: Revision, _: &mut Details| {
+        let decide = |record: &KeyRecord, revision: Revision, details: &mut Details| {
             if !is_to_be_deleted(record) {
                 return Ok(None);
             }
@@ -85,6 +80,7 @@ impl Core {
                 Edit::tombstone(account, key_id, tombstone),
             ];
             edits.extend(self.forget_usage(account, key_id)?);
+            edits.extend(self.end_grants(account, key_id, details)?);
             for name in &record.aliases {
                 let alias = self.registry.alias(account, name)?.ok_or_else(|| {
                     Error::new(ErrorKind::Internal, format!("the record of {name}, an alias of {key_id}, is missing"))
@@ -102,24 +98,23 @@ impl Core {
         Ok(done)
     }
 
-    /// Deletes the grants on a key that is gone to everybody, a batch at a time: they may be too many for one commit.
-    fn delete_grants(&self, account: AccountId, key_id: KeyId) -> Result<()> {
+    /// The writes that delete the grants on a key together with it, so that a key that is brought back meanwhile has them all.
+    fn end_grants(&self, account: AccountId, key_id: KeyId, details: &mut Details) -> Result<Vec<Edit>> {
         let range = GrantRange { key: (account, key_id), grantee: None };
+        let (mut edits, mut count, mut after) = (Vec::new(), 0_u64, None);
         loop {
-            let batch = self.registry.grants(range, None, GRANTS_AT_ONCE)?;
-            if batch.is_empty() {
-                return Ok(());
-            }
-            let mut edits = Vec::new();
+            let batch = self.registry.grants(range, after.as_ref(), MAX_SCAN)?;
+            let Some(last) = batch.last() else { break };
+            after = Some(last.record_id());
             for grant in &batch {
                 edits.extend(self.registry.delete_grant(grant)?);
-            }
-            match self.registry.commit(&edits) {
-                // Another sweep deletes the same.
-                Ok(_) | Err(CommitError::Conflict(_)) => {}
-                Err(CommitError::Failed(error)) => return Err(error),
+                count += 1;
             }
         }
+        if count > 0 {
+            details.push(("grants", count.into()));
+        }
+        Ok(edits)
     }
 
     /// Commits what `decide` finds due on the latest record, again after each conflict, with intent and outcome in the

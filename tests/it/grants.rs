@@ -1,13 +1,15 @@
 //! Grants: what they let a grantee do, who may end them, and what they can never do.
 
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
-use strongroom::audit::MemoryTrail;
+use strongroom::audit::{Action, AuditEvent, AuditSink, Both, MemoryTrail, Outcome};
+use strongroom::crypto::CryptoBackend;
 use strongroom::policy::{GrantConstraints, GrantId, GrantTerms};
 use strongroom::seal::RootKey;
-use strongroom::store::{RecordId, RecordKind};
+use strongroom::store::{MemoryStore, RecordId, RecordKind};
 use strongroom::{
     AccountId, CreateGrantRequest, CreateKeyRequest, DecryptRequest, DeletionWindow, DryRun, EncryptRequest,
     EncryptionContext, ErrorKind, GenerateDataKeyRequest, GrantFilter, GrantToken, KeyId, KeyRequest, KeySpec,
@@ -458,6 +460,59 @@ fn the_grants_of_a_deleted_key_go_with_it() -> Result<()> {
     assert_eq!(left()?, 260, "those of a key that is gone are gone before anybody swept");
     assert_eq!(kms.run_maintenance()?.deleted.len(), 1);
     assert_eq!(left()?, 260);
+    Ok(())
+}
+
+/// A trail that lets something happen once the deletion of a key is announced.
+#[derive(Default)]
+struct Meddler(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl fmt::Debug for Meddler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Meddler")
+    }
+}
+
+impl AuditSink for Meddler {
+    fn record(&self, event: AuditEvent) -> Result<()> {
+        let is_it = event.action == Action::DeleteKey && event.outcome == Outcome::Intent;
+        let act = if is_it { self.0.lock().expect("no panic").take() } else { None };
+        act.into_iter().for_each(|act| act());
+        Ok(())
+    }
+}
+
+#[test]
+fn a_key_that_is_brought_back_while_maintenance_deletes_it_has_all_its_grants() -> Result<()> {
+    let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+    let (meddler, trail) = (Arc::new(Meddler::default()), Arc::new(MemoryTrail::default()));
+    let open = |clock: Arc<ManualClock>| {
+        let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]));
+        builder.clock(clock).clock_tolerance(std::time::Duration::MAX)
+    };
+    // Another process, whose clock is late.
+    let late = open(Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)))).build()?;
+    let kms = open(Arc::clone(&clock)).audit(Both(Arc::clone(&meddler), Arc::clone(&trail))).build()?;
+    let key = late.create_key(CreateKeyRequest::default())?.key_id();
+    for name in ["alice", "bob", "carol"] {
+        grant(&late, key, &user(name)?, &[Operation::Encrypt])?;
+    }
+    late.schedule_key_deletion(key, DeletionWindow::MIN)?;
+    clock.advance_days(7);
+    let cancel = late.clone();
+    *meddler.0.lock().expect("no panic") =
+        Some(Box::new(move || _ = cancel.cancel_key_deletion(key).expect("in time")));
+    assert!(kms.run_maintenance()?.deleted.is_empty());
+    assert_eq!(late.list_grants(key, GrantFilter::default(), PageRequest::default())?.entries.len(), 3);
+    late.enable_key(key)?;
+    late.as_principal(user("alice")?)?.encrypt(EncryptRequest::new(key, b"x"))?;
+
+    kms.schedule_key_deletion(key, DeletionWindow::MIN)?;
+    clock.advance_days(7);
+    assert_eq!(kms.run_maintenance()?.deleted.len(), 1);
+    let told = trail.events().into_iter().rev().find(|event| event.action == Action::DeleteKey).expect("it is told");
+    assert_eq!(told.parameters, [("grants", 3_u64.into())], "the trail tells how many went with it");
     Ok(())
 }
 

@@ -1,10 +1,17 @@
 //! As many grants on one key as there can be. They are put into the store a thousand at a time, as so many calls take minutes.
 //! `STRONGROOM_GRANTS` says how many; without it there are 2,500, and the quota is as low.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use super::*;
+use crate::clock::{ManualClock, Timestamp};
+use crate::crypto::CryptoBackend;
 use crate::identity::AccountId;
-use crate::key::KeyId;
+use crate::key::{DeletionWindow, KeyId};
 use crate::kms::{EncryptRequest, KmsLimits};
+use crate::seal::RootKey;
+use crate::store::{KeyStore, MemoryStore, RecordKind, Scan};
 
 /// Grantees of the grants, one after the other.
 const GRANTEES: usize = 50;
@@ -19,10 +26,12 @@ fn fill(kms: &Kms, key_id: KeyId, count: usize) -> Result<(GrantId, Principal)> 
         for &number in batch {
             let grantee = Principal::user(account, &format!("user{}", number % GRANTEES))?;
             let operation = if number == count { Operation::Encrypt } else { Operation::DescribeKey };
-            let terms = GrantTerms::new(grantee.clone(), [operation])?;
+            let terms = GrantTerms::new(grantee.clone(), [operation])?.retiring_principal(Principal::root(account));
             let grant = GrantRecord { created: kms.core.now(), issuing_account: account, terms, name: None };
             let id = registry.new_grant_id(key_id, &grantee, kms.core.backend.random())?;
-            edits.push(Edit::Put { id: record_id(account, key_id, id), body: grant.encode()?, expected: None });
+            let place = record_id(account, key_id, id);
+            edits.extend(registry.put_retirable(&grant.terms, &place));
+            edits.push(Edit::Put { id: place, body: grant.encode()?, expected: None });
             last = Some((id, grantee));
         }
         registry.commit(&edits)?;
@@ -44,9 +53,40 @@ fn listed(kms: &Kms, key_id: KeyId) -> Result<Vec<GrantId>> {
     }
 }
 
+fn most() -> usize {
+    std::env::var("STRONGROOM_GRANTS").map_or(2_500, |text| text.parse().expect("a number"))
+}
+
+#[test]
+fn a_key_is_deleted_with_all_its_grants_in_one_commit() -> Result<()> {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+    let backend = CryptoBackend::default();
+    let mut stores: Vec<Arc<dyn KeyStore>> = vec![Arc::new(MemoryStore::new(&backend)?)];
+    let directory = tempfile::tempdir().expect("a directory");
+    #[cfg(feature = "sqlite")]
+    stores.push(Arc::new(crate::store::SqliteStore::open(directory.path().join("keys"), &backend)?));
+    for store in stores.drain(..) {
+        let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]));
+        let kms = builder.clock(Arc::clone(&clock)).clock_tolerance(Duration::MAX).build()?;
+        let key_id = kms.create_key(Default::default())?.key_id();
+        fill(&kms, key_id, most())?;
+        kms.schedule_key_deletion(key_id, DeletionWindow::MIN)?;
+        clock.advance_days(7);
+        kms.core.believed.sweep(&kms.core.registry, &*kms.core.clock)?;
+        let (before, start) = (store.revision()?, Instant::now());
+        assert!(kms.core.delete_if_due(kms.account(), key_id, kms.core.now())?);
+        println!("{} grants were deleted with their key in {:?}", most(), start.elapsed());
+        assert_eq!(store.revision()?.0, before.0 + 1);
+        for kind in [RecordKind::Grant, RecordKind::RetirableGrant, RecordKind::Key] {
+            assert!(store.scan(&Scan { kind, account: None, after: None, limit: 1 })?.is_empty(), "{kind:?}");
+        }
+    }
+    Ok(())
+}
+
 #[test]
 fn a_key_has_as_many_grants_as_its_quota_and_no_more() -> Result<()> {
-    let most = std::env::var("STRONGROOM_GRANTS").map_or(2_500, |text| text.parse().expect("a number"));
+    let most = most();
     let kms = Kms::builder().limits(KmsLimits { grants_per_key: most, ..KmsLimits::default() }).build()?;
     let key_id = kms.create_key(Default::default())?.key_id();
     let (last, grantee) = fill(&kms, key_id, most)?;

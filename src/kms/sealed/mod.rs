@@ -12,6 +12,7 @@ mod rotation;
 mod verify;
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -392,6 +393,8 @@ impl Indexed<'_> {
         changes: &[Change],
     ) -> Result<(Vec<Change>, Mark)> {
         let revision = pending.revision();
+        let expected: HashMap<&RecordId, Option<Revision>> =
+            expected.iter().map(|expectation| (&expectation.id, expectation.revision)).collect();
         let mut buckets: BTreeMap<u8, Bucket> = BTreeMap::new();
         for Change { id, body } in changes.iter().filter(|change| !is_part_of_index(&change.id)) {
             let slot = Slot::of(self.identity, id);
@@ -399,7 +402,7 @@ impl Indexed<'_> {
                 Entry::Occupied(known) => known.into_mut(),
                 Entry::Vacant(place) => place.insert(self.bucket(pending, &head, slot.bucket)?),
             };
-            let before = expected.iter().find(|expectation| expectation.id == *id).and_then(|known| known.revision);
+            let before = expected.get(id).copied().flatten();
             if bucket.find(&slot.name).map(|mark| mark.revision) != before {
                 return Err(unlisted(id));
             }
