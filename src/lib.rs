@@ -65,7 +65,7 @@ pub use kms::{
     RotationListEntry, ScheduledDeletion, SignRequest, SignResponse, StoreProgress, StoreReport, VerifyMacRequest,
     VerifyMacResponse, VerifyRequest, VerifyResponse,
 };
+pub use kms::{AppliedDeletions, KeyLastUsage, LastUsage, MeteredKey};
 pub use kms::{ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, UpdateCustomKeyStoreRequest};
 pub use kms::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};
-pub use kms::{KeyLastUsage, LastUsage, MeteredKey};
 pub use secret::SecretBytes;

@@ -98,6 +98,7 @@ pub use request::{
     PutKeyPolicyRequest, ReEncryptRequest, ReEncryptResponse, ScheduledDeletion, SignRequest, SignResponse,
     VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
 };
+pub use restore::AppliedDeletions;
 pub use root_key::{RootKeyRotation, RootKeyStatus};
 pub use transfer::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};
 pub use usage::{KeyLastUsage, MeteredKey};

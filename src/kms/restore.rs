@@ -1,8 +1,11 @@
 //! What a restored backup must be told: which keys were deleted after it was made.
 
+use std::collections::BTreeSet;
+
 use subtle::ConstantTimeEq;
 
 use super::handle::{Core, Kms};
+use super::record::KeyRecord;
 use super::registry::Edit;
 use super::tombstone::{DeletionList, Tombstone};
 use crate::audit::ChangeId;
@@ -12,8 +15,17 @@ use crate::identity::AccountId;
 use crate::key::{KeyArn, KeyId};
 use crate::store::{CommitError, MAX_SCAN};
 
-/// The longest list of deletions that is read: a million keys have room in it.
-const MAX_LIST: usize = 40 << 20;
+/// What [`Kms::apply_deletions`] did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "keys that are not confirmed are still in the store"]
+pub struct AppliedDeletions {
+    /// Keys that were still in the store and are deleted now.
+    pub deleted: Vec<KeyArn>,
+    /// Keys of the list that are still in the store and were not deleted, because nothing in this store shows that they were
+    /// to be: confirm them by name if this is a restored backup.
+    pub unconfirmed: Vec<KeyArn>,
+}
 
 impl Kms {
     /// Lists the keys that were deleted from this store, for [`Kms::apply_deletions`]: keep the list beside the backups, and
@@ -25,6 +37,8 @@ impl Kms {
     /// read.
     pub fn export_deletions(&self) -> Result<Vec<u8>> {
         self.check_authority("export_deletions")?;
+        // Before the keys: the list knows of all that was deleted up to this revision.
+        let revision = Some(self.core.registry.sealed().revision()?);
         let (mut keys, mut after) = (Vec::new(), None);
         loop {
             let batch = self.core.registry.tombstones(after, MAX_SCAN)?;
@@ -32,23 +46,34 @@ impl Kms {
             after = Some((*account, *key_id));
             keys.extend(batch);
         }
-        let list = DeletionList { store: self.core.registry.store_id().0, keys };
+        let list = DeletionList { store: self.core.registry.store_id().0, revision, keys };
         Ok(list.encode(|content| self.core.code_of(content))?)
     }
 
-    /// Deletes from a restored store what was deleted after its backup was made, aliases and all, and returns the keys that
-    /// were still there. Their waiting period has ended once, so they get no other. Then it has the store overwrite what is
-    /// left of them. Keys that are not there are noted as deleted, so that no export brings them back. Needs the authority's
-    /// handle.
+    /// Deletes from a restored store what was deleted after its backup was made, with aliases and grants. Then it has the store
+    /// overwrite what is left of them. Keys that are not in the store are noted as deleted, so that no export brings them back.
+    /// Needs the authority's handle.
+    ///
+    /// A list of a diverged copy of this store looks the same as a list of the store that the backup was made of. So a key
+    /// is deleted only
+    ///
+    /// - if its deletion is pending here, and its window had ended when it was deleted there and has ended now. This does not
+    ///   count if the store has more commits than it had when the list was made, or if the list is of an earlier release that
+    ///   did not note their number;
+    /// - or if you confirm it by name. Check [`AppliedDeletions::unconfirmed`] of a first call with the audit trail or those who
+    ///   know the keys, and pass what was deleted to a second one.
     ///
     /// Run it before anybody else works with a restored store, with the list that [`Kms::export_deletions`] made of the store
     /// that the backup was made of, as late as possible. To do it twice changes nothing.
     ///
     /// # Errors
-    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`Validation`](ErrorKind::Validation) for a list of
-    /// another store, or one that was altered; [`Store`](ErrorKind::Store) if the store fails and [`Audit`](ErrorKind::Audit) if
-    /// the audit trail does, upon which some of the keys may be deleted; any other kind if keys could not be deleted, the
-    /// records of which are damaged for instance, upon which all others are. The list can be applied again.
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle.
+    /// - [`Validation`](ErrorKind::Validation) for a list of another store, or one that was altered, and if a confirmed key is not
+    ///   on the list; nothing is changed.
+    /// - [`Store`](ErrorKind::Store) if the store fails and [`Audit`](ErrorKind::Audit) if the audit trail does; some of the keys
+    ///   may be deleted. The list can be applied again.
+    /// - Any other kind if keys could not be deleted, because their records are damaged for instance; all others are deleted.
+    ///   The list can be applied again.
     ///
     /// # Examples
     /// ```
@@ -75,21 +100,30 @@ impl Kms {
     ///
     /// let restored = Kms::open(directory.path().join("monday"), root())?;
     /// restored.describe_key(key.key_id())?; // it is back, without anybody's will
-    /// assert_eq!(restored.apply_deletions(&deletions)?, [key.arn().clone()]);
+    /// assert_eq!(restored.apply_deletions(&deletions, &[])?.unconfirmed, [key.arn().clone()]); // it is enabled here
+    /// assert_eq!(restored.apply_deletions(&deletions, &[key.arn().clone()])?.deleted, [key.arn().clone()]);
     /// assert_eq!(restored.describe_key(key.key_id()).unwrap_err().kind(), ErrorKind::NotFound);
     /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn apply_deletions(&self, list: &[u8]) -> Result<Vec<KeyArn>> {
+    pub fn apply_deletions(&self, list: &[u8], confirmed: &[KeyArn]) -> Result<AppliedDeletions> {
         self.check_authority("apply_deletions")?;
         let list = self.core.checked_list(list)?;
-        let now = self.core.now();
-        let (mut deleted, mut failed) = (Vec::new(), Vec::new());
+        let confirmed = self.confirmed_keys(&list, confirmed)?;
+        // A store that has gone further than the one of the list has a history of its own.
+        let is_ancestor = list.revision >= Some(self.core.registry.sealed().revision()?);
+        let (now, clock) = (self.core.now(), self.core.clock.now());
+        let (mut applied, mut failed) = (AppliedDeletions::default(), Vec::new());
         for (account, key_id, tombstone) in list.keys {
+            let is_confirmed = confirmed.contains(&(account, key_id));
+            let may_delete = |record: &KeyRecord| {
+                is_confirmed || (is_ancestor && tombstone.ends(record) && record.is_past_deletion(clock))
+            };
             let arn = KeyArn::new(self.locality().clone(), account, key_id);
-            match self.core.delete_again(account, key_id, tombstone, now) {
-                Ok(true) => deleted.push(arn),
-                Ok(false) => {}
+            match self.core.delete_again((account, key_id), tombstone, now, may_delete) {
+                Ok(Applied::Deleted) => applied.deleted.push(arn),
+                Ok(Applied::Unconfirmed) => applied.unconfirmed.push(arn),
+                Ok(Applied::NotHere) => {}
                 Err(error) if matches!(error.kind(), ErrorKind::Store | ErrorKind::Audit) => return Err(error),
                 Err(error) => failed.push((arn, error)),
             }
@@ -99,13 +133,36 @@ impl Kms {
         self.core.registry.scrub()?;
         let count = failed.len();
         match failed.into_iter().next() {
-            None => Ok(deleted),
+            None => Ok(applied),
             Some((arn, error)) => {
                 let text = format!("{count} keys of the list could not be deleted, the others were; of {arn}: {error}");
                 Err(Error::new(error.kind(), text).with_source(error))
             }
         }
     }
+}
+
+impl Kms {
+    /// The keys that the caller has confirmed, all of which must be on the list.
+    fn confirmed_keys(&self, list: &DeletionList, confirmed: &[KeyArn]) -> Result<BTreeSet<(AccountId, KeyId)>> {
+        let find = |arn: &KeyArn| {
+            let key = (arn.account(), arn.id());
+            let is_listed = list.keys.binary_search_by_key(&key, |(account, key_id, _)| (*account, *key_id)).is_ok();
+            if is_listed && arn.locality() == self.locality() {
+                return Ok(key);
+            }
+            let text = format!("{arn} is not in the list of deletions, so it cannot be confirmed; nothing was changed");
+            Err(Error::new(ErrorKind::Validation, text))
+        };
+        confirmed.iter().map(find).collect()
+    }
+}
+
+/// What became of a key of a list.
+enum Applied {
+    Deleted,
+    Unconfirmed,
+    NotHere,
 }
 
 impl Core {
@@ -115,9 +172,6 @@ impl Core {
 
     fn checked_list(&self, bytes: &[u8]) -> Result<DeletionList> {
         let invalid = |text: &'static str| Error::new(ErrorKind::Validation, text);
-        if bytes.len() > MAX_LIST {
-            return Err(invalid("a list of deletions has at most 40 MiB"));
-        }
         let malformed = |error| invalid("this is no list of deletions, or not a whole one").with_source(error);
         let (list, content, code) = DeletionList::decode(bytes).map_err(malformed)?;
         if list.store != self.registry.store_id().0 {
@@ -129,16 +183,24 @@ impl Core {
         Ok(list)
     }
 
-    /// Deletes a key that was deleted before, or notes that it was. Returns whether it was there.
-    fn delete_again(&self, account: AccountId, key_id: KeyId, tombstone: Tombstone, now: Timestamp) -> Result<bool> {
-        if self.delete_if(account, key_id, now, tombstone.deleted, |_| true)? {
-            return Ok(true);
+    /// Deletes a key that was deleted before, if its record says that it may be, or notes that it was.
+    fn delete_again(
+        &self,
+        (account, key_id): (AccountId, KeyId),
+        tombstone: Tombstone,
+        now: Timestamp,
+        may_delete: impl Fn(&KeyRecord) -> bool,
+    ) -> Result<Applied> {
+        if self.delete_if(account, key_id, now, tombstone.deleted, &may_delete)? {
+            return Ok(Applied::Deleted);
         }
-        if self.registry.key(account, key_id)?.is_some() {
-            return Err(Error::new(ErrorKind::Conflict, "other changes to the key kept coming first"));
+        match self.registry.key(account, key_id)? {
+            Some(key) if may_delete(&key.0.value.record) => {
+                Err(Error::new(ErrorKind::Conflict, "other changes to the key kept coming first"))
+            }
+            Some(_) => Ok(Applied::Unconfirmed),
+            None => self.note_deletion(account, key_id, tombstone).map(|()| Applied::NotHere),
         }
-        self.note_deletion(account, key_id, tombstone)?;
-        Ok(false)
     }
 
     /// Notes that a key was deleted which is not here, unless that is known.
@@ -151,5 +213,55 @@ impl Core {
             Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
             Err(CommitError::Failed(error)) => Err(error),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use crate::key::DeletionWindow;
+    use crate::store::Revision;
+
+    /// A list of format 1 is as good as before for keys that are confirmed, and deletes nothing else.
+    #[test]
+    fn a_list_without_a_revision_deletes_what_is_confirmed() -> Result<()> {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+        let kms = Kms::builder().clock(Arc::clone(&clock)).clock_tolerance(Duration::MAX).build()?;
+        let key = kms.create_key(Default::default())?;
+        kms.schedule_key_deletion(key.arn(), DeletionWindow::MIN)?;
+        clock.advance_days(7);
+        let mut list = b"StRmGone\x01".to_vec();
+        list.extend(kms.core.registry.store_id().0);
+        list.extend([0, 0, 0, 1]);
+        list.extend(key.arn().account().as_bytes());
+        list.extend(key.key_id().as_bytes());
+        list.extend(clock.now().unix_millis().to_be_bytes());
+        list.extend(kms.core.code_of(&list));
+        let arns = || vec![key.arn().clone()];
+        let unconfirmed = AppliedDeletions { deleted: Vec::new(), unconfirmed: arns() };
+        assert_eq!(kms.apply_deletions(&list, &[])?, unconfirmed);
+        let deleted = AppliedDeletions { deleted: arns(), unconfirmed: Vec::new() };
+        assert_eq!(kms.apply_deletions(&list, &arns())?, deleted);
+        Ok(())
+    }
+
+    /// What `export_deletions` writes `apply_deletions` reads, however long it is.
+    #[test]
+    fn a_list_of_more_than_a_million_deletions_is_read() -> Result<()> {
+        let kms = Kms::in_memory()?;
+        let key = |number: u32| {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&number.to_be_bytes());
+            (AccountId::default(), KeyId::from_bytes(bytes), Tombstone { deleted: Timestamp::from_unix_millis(0) })
+        };
+        let (store, keys) = (kms.core.registry.store_id().0, (0..1_200_000).map(key).collect());
+        let list = DeletionList { store, revision: Some(Revision(1)), keys };
+        let bytes = list.encode(|content| kms.core.code_of(content))?;
+        assert_eq!(kms.core.checked_list(&bytes)?, list);
+        Ok(())
     }
 }

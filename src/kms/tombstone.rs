@@ -2,17 +2,22 @@
 //!
 //! Tombstone: `u8 1 ‖ i64 deleted, in milliseconds since 1970`, under the account and the key id, sealed like every record.
 
+use super::record::KeyRecord;
 use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::Result;
 use crate::identity::AccountId;
 use crate::key::KeyId;
+use crate::store::Revision;
 
 const LAYOUT: u8 = 1;
 
 /// How a list of deletions begins, and its format.
 const MAGIC: &[u8; 8] = b"StRmGone";
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
+
+/// The format without the revision of the store.
+const FORMAT_WITHOUT_REVISION: u8 = 1;
 
 /// Bytes of an account number, and of the code at the end of a list.
 const ACCOUNT_LENGTH: usize = 12;
@@ -25,6 +30,11 @@ pub(super) struct Tombstone {
 }
 
 impl Tombstone {
+    /// Whether it stands for the end of the waiting period that a key has here.
+    pub(super) fn ends(self, record: &KeyRecord) -> bool {
+        record.is_past_deletion(self.deleted)
+    }
+
     pub(super) fn encode(self) -> Vec<u8> {
         let mut writer = Writer::with_capacity(9);
         writer.u8(LAYOUT).bytes(&self.deleted.unix_millis().to_be_bytes());
@@ -45,14 +55,19 @@ impl Tombstone {
 /// The deleted keys of a store, to be kept beside its backups.
 ///
 /// ```text
-/// list = "StRmGone" ‖ u8 format = 1 ‖ 16 id of the store ‖ u32 count, keys in ascending order: 12 account ‖ 16 key id ‖
-///        i64 deleted ‖ 32 HMAC-SHA-256 of all before, under the secret of material ids of the store
+/// list = "StRmGone" ‖ u8 format = 2 ‖ 16 id of the store ‖ u64 revision of the store ‖
+///        u32 count, keys in ascending order: 12 account ‖ 16 key id ‖ i64 deleted ‖
+///        32 HMAC-SHA-256 of all before, under the secret of material ids of the store
 /// ```
+///
+/// Format 1, which is read as well, has no revision.
 ///
 /// That secret stays when the root key is rotated, so a list from before a rotation is still good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DeletionList {
     pub(super) store: [u8; 16],
+    /// The revision of the store when the list was made; `None` in a list of format 1.
+    pub(super) revision: Option<Revision>,
     pub(super) keys: Vec<(AccountId, KeyId, Tombstone)>,
 }
 
@@ -62,7 +77,11 @@ impl DeletionList {
         let mut writer = Writer::with_capacity(64 + 36 * self.keys.len());
         let limit = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
         let too_many = CodecError::TooLong { field: "deletions", length: self.keys.len(), limit };
-        writer.bytes(MAGIC).u8(FORMAT).bytes(&self.store);
+        writer
+            .bytes(MAGIC)
+            .u8(if self.revision.is_some() { FORMAT } else { FORMAT_WITHOUT_REVISION })
+            .bytes(&self.store);
+        self.revision.iter().for_each(|revision| _ = writer.u64(revision.0));
         writer.u32(u32::try_from(self.keys.len()).map_err(|_| too_many)?);
         for (account, key_id, tombstone) in &self.keys {
             writer.bytes(account.as_bytes()).bytes(key_id.as_bytes());
@@ -78,10 +97,16 @@ impl DeletionList {
         let (content, code) =
             bytes.split_last_chunk::<CODE_LENGTH>().ok_or(CodecError::Invalid { field: "list of deletions" })?;
         let mut reader = Reader::new(content);
-        if reader.take(MAGIC.len(), "start")? != MAGIC || reader.u8("format")? != FORMAT {
+        if reader.take(MAGIC.len(), "start")? != MAGIC {
             return Err(CodecError::Invalid { field: "list of deletions" }.into());
         }
+        let has_revision = match reader.u8("format")? {
+            FORMAT => true,
+            FORMAT_WITHOUT_REVISION => false,
+            _ => return Err(CodecError::Invalid { field: "format" }.into()),
+        };
         let store = reader.array("store")?;
+        let revision = if has_revision { Some(Revision(reader.u64("revision")?)) } else { None };
         let mut keys: Vec<(AccountId, KeyId, Tombstone)> = Vec::new();
         for _ in 0..reader.u32("count")? {
             let account = std::str::from_utf8(reader.take(ACCOUNT_LENGTH, "account")?);
@@ -93,7 +118,7 @@ impl DeletionList {
             keys.push((account, key_id, Tombstone { deleted: read_time(&mut reader)? }));
         }
         reader.finish()?;
-        Ok((Self { store, keys }, content, *code))
+        Ok((Self { store, revision, keys }, content, *code))
     }
 }
 
@@ -110,15 +135,17 @@ mod tests {
             let tombstone = Tombstone { deleted: Timestamp::from_unix_millis(i64::from(number)) };
             (AccountId::default(), KeyId::from_bytes([number; 16]), tombstone)
         };
-        DeletionList { store: [7; 16], keys: vec![key(1), key(2), key(9)] }
+        DeletionList { store: [7; 16], revision: Some(Revision(3)), keys: vec![key(1), key(2), key(9)] }
     }
 
     #[test]
     fn a_list_is_read_as_it_was_written_and_no_part_of_it_is() -> Result<()> {
-        let bytes = list().encode(|content| [u8::try_from(content.len() % 256).expect("small"); 32])?;
-        let (read, content, code) = DeletionList::decode(&bytes)?;
-        assert_eq!((read, code), (list(), [u8::try_from(content.len() % 256).expect("small"); 32]));
-        assert!((0..bytes.len()).all(|length| DeletionList::decode(&bytes[..length]).is_err()));
+        for list in [list(), DeletionList { revision: None, ..list() }] {
+            let bytes = list.encode(|content| [u8::try_from(content.len() % 256).expect("small"); 32])?;
+            let (read, content, code) = DeletionList::decode(&bytes)?;
+            assert_eq!((read, code), (list, [u8::try_from(content.len() % 256).expect("small"); 32]));
+            assert!((0..bytes.len()).all(|length| DeletionList::decode(&bytes[..length]).is_err()));
+        }
         let twice = DeletionList { keys: [list().keys, list().keys].concat(), ..list() };
         assert!(DeletionList::decode(&twice.encode(|_| [0; 32])?).is_err());
         Ok(())

@@ -7,14 +7,19 @@ use std::sync::Arc;
 use rusqlite::Connection;
 use strongroom::crypto::CryptoBackend;
 use strongroom::seal::RootKey;
-use strongroom::store::SqliteStore;
-use strongroom::{DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, KeyId, Kms, ManualClock, Timestamp};
+use strongroom::store::{KeyStore, SqliteStore};
+use strongroom::{
+    AppliedDeletions, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, KeyId, Kms, ManualClock, Timestamp,
+};
 use tempfile::TempDir;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 /// Bytes of a sealed body that are looked for, wherever a page boundary has cut it.
 const PIECE: usize = 24;
+
+/// When every test begins.
+const START: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
 
 struct Home {
     folder: TempDir,
@@ -23,7 +28,7 @@ struct Home {
 
 impl Home {
     fn new() -> std::io::Result<Self> {
-        let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_800_000_000_000)));
+        let clock = Arc::new(ManualClock::new(START));
         Ok(Self { folder: tempfile::tempdir()?, clock })
     }
 
@@ -102,7 +107,13 @@ fn a_backup_keeps_what_is_deleted_later_until_the_deletions_are_applied_to_it() 
     assert!(is_left(&home.path("monday"), &body)?);
     let (restored, _) = home.open("monday")?;
     assert_eq!(restored.decrypt(DecryptRequest::new(&sealed))?.plaintext.expose_secret(), b"text");
-    assert_eq!(restored.apply_deletions(&deletions)?, [doomed.arn().clone()]);
+    let unconfirmed = restored.apply_deletions(&deletions, &[])?;
+    assert_eq!((unconfirmed.deleted.len(), unconfirmed.unconfirmed), (0, vec![doomed.arn().clone()]), "it is enabled");
+    let stranger = [doomed.arn().clone(), restored.describe_key(kept)?.arn().clone()];
+    let refused = restored.apply_deletions(&deletions, &stranger).expect_err("one is not on the list");
+    assert_eq!(refused.kind(), ErrorKind::Validation);
+    restored.describe_key(doomed.key_id())?;
+    assert_eq!(restored.apply_deletions(&deletions, &[doomed.arn().clone()])?.deleted, [doomed.arn().clone()]);
     for gone in [restored.describe_key(doomed.key_id()), restored.describe_key("alias/doomed")] {
         assert_eq!(gone.expect_err("deleted").kind(), ErrorKind::NotFound);
     }
@@ -111,8 +122,71 @@ fn a_backup_keeps_what_is_deleted_later_until_the_deletions_are_applied_to_it() 
     restored.describe_key(kept)?;
 
     // The second time there is nothing to do, and the restored store tells of the same deletions.
-    assert!(restored.apply_deletions(&deletions)?.is_empty());
-    assert_eq!(restored.export_deletions()?, deletions);
+    assert_eq!(restored.apply_deletions(&deletions, &[])?, AppliedDeletions::default());
+    assert_eq!(listed(&restored.export_deletions()?), listed(&deletions));
+    Ok(())
+}
+
+/// The keys of a list of deletions, and when they were deleted.
+fn listed(list: &[u8]) -> &[u8] {
+    &list[33..list.len() - 32]
+}
+
+#[test]
+fn a_pending_deletion_in_a_backup_is_completed_without_a_confirmation() -> TestResult {
+    let home = Home::new()?;
+    let (kms, store) = home.open("keys")?;
+    let key = kms.create_key(Default::default())?.key_id();
+    kms.schedule_key_deletion(key, DeletionWindow::MIN)?;
+    store.back_up(home.path("monday"))?;
+    home.clock.advance_days(7);
+    assert_eq!(kms.run_maintenance()?.deleted.len(), 1);
+    let deletions = kms.export_deletions()?;
+    let (restored, _) = home.open("monday")?;
+    let applied = restored.apply_deletions(&deletions, &[])?;
+    assert_eq!((applied.deleted.len(), applied.unconfirmed.len()), (1, 0));
+    Ok(())
+}
+
+#[test]
+fn the_list_of_a_diverged_copy_deletes_no_key_that_is_not_confirmed() -> TestResult {
+    let home = Home::new()?;
+    let (production, store) = home.open("keys")?;
+    let make = || production.create_key(Default::default()).map(|key| key.arn().clone());
+    let (enabled, disabled, pending, cancelled) = (make()?, make()?, make()?, make()?);
+    production.disable_key(&disabled)?;
+    for key in [&pending, &cancelled] {
+        production.schedule_key_deletion(key, DeletionWindow::MIN)?;
+    }
+    store.back_up(home.path("copy"))?;
+    let (copy, copy_store) = home.open("copy")?;
+    for key in [&enabled, &disabled] {
+        copy.schedule_key_deletion(key, DeletionWindow::MIN)?;
+    }
+    home.clock.advance_days(7);
+    assert_eq!(copy.run_maintenance()?.deleted.len(), 4);
+
+    // Production goes on as well: a window begins anew, a deletion is called off.
+    home.clock.set(START);
+    for key in [&pending, &cancelled] {
+        production.cancel_key_deletion(key)?;
+    }
+    production.schedule_key_deletion(&pending, DeletionWindow::from_days(30)?)?;
+    home.clock.advance_days(8);
+    let list = copy.export_deletions()?;
+    let applied = production.apply_deletions(&list, &[])?;
+    assert_eq!((applied.deleted.len(), applied.unconfirmed.len()), (0, 4));
+    for key in [&enabled, &disabled, &pending, &cancelled] {
+        production.describe_key(key)?;
+    }
+
+    // Once it has more commits than the copy, not even a window that has ended counts.
+    home.clock.advance_days(23);
+    while store.revision()? <= copy_store.revision()? {
+        production.create_key(Default::default())?;
+    }
+    let applied = production.apply_deletions(&list, &[])?;
+    assert_eq!((applied.deleted.len(), applied.unconfirmed.len()), (0, 4));
     Ok(())
 }
 
@@ -126,8 +200,8 @@ fn deletions_of_keys_that_a_backup_never_had_are_noted_in_it() -> TestResult {
     let deletions = kms.export_deletions()?;
     drop(kms);
     let (restored, _) = home.open("monday")?;
-    assert!(restored.apply_deletions(&deletions)?.is_empty());
-    assert_eq!(restored.export_deletions()?, deletions);
+    assert_eq!(restored.apply_deletions(&deletions, &[])?, AppliedDeletions::default());
+    assert_eq!(listed(&restored.export_deletions()?), listed(&deletions));
     let seeded = restored.create_insecure_test_key(key, Default::default(), &[&[1; 32]]);
     assert_eq!(seeded.expect_err("deleted elsewhere").kind(), ErrorKind::InvalidState);
     Ok(())
@@ -143,10 +217,10 @@ fn a_list_of_deletions_that_was_altered_or_is_of_another_store_deletes_nothing()
     for at in 0..list.len() {
         let mut altered = list.clone();
         altered[at] ^= 1;
-        assert_eq!(kms.apply_deletions(&altered).expect_err("altered").kind(), ErrorKind::Validation, "byte {at}");
-        assert_eq!(kms.apply_deletions(&list[..at]).expect_err("cut off").kind(), ErrorKind::Validation);
+        assert_eq!(kms.apply_deletions(&altered, &[]).expect_err("altered").kind(), ErrorKind::Validation, "byte {at}");
+        assert_eq!(kms.apply_deletions(&list[..at], &[]).expect_err("cut off").kind(), ErrorKind::Validation);
     }
     let (other, _) = home.open("other")?;
-    assert_eq!(other.apply_deletions(&list).expect_err("another store").kind(), ErrorKind::Validation);
+    assert_eq!(other.apply_deletions(&list, &[]).expect_err("another store").kind(), ErrorKind::Validation);
     Ok(())
 }

@@ -354,7 +354,7 @@ fn only_the_authority_exports_imports_and_applies_deletions() -> Result<()> {
         narrowed.export_all_keys(&recipient()).map(drop),
         narrowed.import_keys(&file, &identity()).map(drop),
         narrowed.export_deletions().map(drop),
-        narrowed.apply_deletions(&[]).map(drop),
+        narrowed.apply_deletions(&[], &[]).map(drop),
     ];
     for refused in refused {
         assert_eq!(refused.expect_err("narrowed").kind(), ErrorKind::AccessDenied);
