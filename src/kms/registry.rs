@@ -251,6 +251,13 @@ impl Registry {
         })
     }
 
+    /// Which of these keys the store has now, or what is wrong with their records.
+    pub(super) fn has_keys(&self, keys: impl Iterator<Item = (AccountId, KeyId)>) -> Result<Vec<Result<bool>>> {
+        let ids: Vec<_> = keys.map(|(account, key_id)| key_record_id(account, key_id)).collect();
+        let found = self.sealed.get_each_sealed(&ids)?;
+        Ok(found.into_iter().map(|record| record.map(|record| record.is_some())).collect())
+    }
+
     /// The alias as the store has it now.
     pub(super) fn alias(&self, account: AccountId, name: &AliasName) -> Result<Option<Held<AliasRecord>>> {
         let record_id = || alias_record_id(account, name);

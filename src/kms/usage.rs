@@ -1,13 +1,13 @@
 //! How often keys are used, and for how long they are kept: metering.
 //!
 //! Calls are counted in memory, apart for threads, and added to the store by maintenance, by reading, and when the last
-//! handle goes. What a process had not yet added when it was killed is not counted: metering is exact but for that.
+//! handle goes, in one commit for a thousand keys. What a process had not yet added when it was killed is not counted: metering is exact but for that.
 
 use std::time::Duration;
 
 use super::call::{Call, Progress};
 use super::handle::{Core, Kms};
-use super::meter::LastUsage;
+use super::meter::{Count, LastUsage};
 use super::record::KeyRecord;
 use super::reference::KeyReference;
 use super::registry::{Edit, LoadedKey, MAX_COMMIT_ATTEMPTS};
@@ -17,7 +17,10 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{KeyArn, KeyId, KeyManager, Operation};
-use crate::store::{CommitError, MAX_SCAN, Revision};
+use crate::store::{CommitError, MAX_SCAN, Record, RecordId, Revision};
+
+/// The figures of how many keys are changed in one commit.
+const KEYS_AT_ONCE: usize = MAX_SCAN;
 
 /// What [`Kms::get_key_last_usage`] tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,16 +78,18 @@ impl Kms {
         self.core.add_usage()?;
         let now = self.core.now();
         let mut metered = Vec::new();
-        self.core.each_metered_key(account, |record| {
-            let (_, usage) = self.core.usage(account, record.key_id)?;
-            let since = usage.since.unwrap_or(record.created);
-            metered.push(MeteredKey {
-                key_arn: KeyArn::new(self.locality().clone(), account, record.key_id),
-                manager: record.manager,
-                requests: usage.requests,
-                key_time: (record.manager == KeyManager::Customer).then(|| now.since(since)),
-                since,
-            });
+        self.core.each_metered_batch(account, |records, keys| {
+            for (record, usage) in records.iter().zip(self.core.usages(keys)?) {
+                let (_, usage) = usage?;
+                let since = usage.since.unwrap_or(record.created);
+                metered.push(MeteredKey {
+                    key_arn: KeyArn::new(self.locality().clone(), account, record.key_id),
+                    manager: record.manager,
+                    requests: usage.requests,
+                    key_time: (record.manager == KeyManager::Customer).then(|| now.since(since)),
+                    since,
+                });
+            }
             Ok(())
         })?;
         Ok(metered)
@@ -98,10 +103,11 @@ impl Kms {
         self.check_authority("reset_metering")?;
         self.core.add_usage()?;
         let now = self.core.now();
-        self.core.each_metered_key(account, |record| {
-            self.core.change_usage(account, record.key_id, |usage| {
+        self.core.each_metered_batch(account, |_, keys| {
+            let reset = self.core.change_usages(keys, &|_, usage| {
                 *usage = UsageRecord { requests: 0, since: Some(now), last: usage.last };
-            })
+            });
+            reset.map_err(|undone| undone.error)
         })
     }
 
@@ -126,7 +132,7 @@ impl Kms {
         self.key_call(Call::new(Operation::GetKeyLastUsage), &key, |target, _| {
             let record = target.record();
             let (_, stored) = self.core.usage(record.account, record.key_id)?;
-            let here = self.core.meter.counter(record.account, record.key_id).last();
+            let here = self.core.meter.last(record.account, record.key_id);
             let stored = stored.last.map(|(time, operation)| LastUsage { time, operation });
             Ok(KeyLastUsage {
                 key_arn: target.arn().clone(),
@@ -157,36 +163,48 @@ impl Core {
         }
     }
 
-    /// Adds what was counted here to the store, of every key for which that can be done.
+    /// Adds what was counted here to the store, of every key for which that can be done: one commit for each batch of keys.
     pub(super) fn add_usage(&self) -> Result<()> {
         let mut failed = Ok(());
-        for (account, key_id, counter) in self.meter.known() {
-            let requests = counter.take();
-            let last = counter.last().map(|last| (last.time, last.operation));
-            let added = self.add_requests(account, key_id, requests, last);
-            if added.as_ref().is_err_and(|error| !is_committed(error)) {
+        for batch in self.meter.take().chunks(KEYS_AT_ONCE) {
+            if let Err(Undone { places, error }) = self.add_counts(batch) {
                 // Nothing is lost by a failure: the next time it is added.
-                counter.put_back(requests);
+                places.into_iter().filter_map(|place| batch.get(place)).for_each(|(key, count)| {
+                    self.meter.put_back(*key, *count);
+                });
+                failed = failed.and(Err(error));
             }
-            failed = failed.and(added);
         }
         failed
     }
 
-    fn add_requests(
-        &self,
-        account: AccountId,
-        key_id: KeyId,
-        requests: u64,
-        last: Option<(Timestamp, Operation)>,
-    ) -> Result<()> {
-        if requests == 0 || self.registry.key(account, key_id)?.is_none() {
-            return Ok(());
+    /// Adds counts to the store. What was counted of a key that is gone is dropped.
+    fn add_counts(&self, batch: &[((AccountId, KeyId), Count)]) -> Result<(), Undone> {
+        let found = self.registry.has_keys(batch.iter().map(|(key, _)| *key));
+        let found = found.map_err(|error| Undone { places: (0..batch.len()).collect(), error })?;
+        let (mut places, mut unread) = (Vec::new(), None);
+        for (place, found) in found.into_iter().enumerate() {
+            match found {
+                Ok(true) => places.push(place),
+                Ok(false) => {}
+                Err(error) => Undone::add(&mut unread, place, error),
+            }
         }
-        self.change_usage(account, key_id, |usage| {
-            usage.requests = usage.requests.saturating_add(requests);
+        let keys: Vec<_> = places.iter().map(|place| batch[*place].0).collect();
+        let added = self.change_usages(&keys, &|place, usage| {
+            let count = batch[places[place]].1;
+            let last = count.last.map(|last| (last.time, last.operation));
+            usage.requests = usage.requests.saturating_add(count.requests);
             usage.last = usage.last.into_iter().chain(last).max_by_key(|(time, _)| *time);
-        })
+        });
+        if let Err(undone) = added {
+            let first = undone.places.iter().filter_map(|place| places.get(*place)).copied();
+            match &mut unread {
+                Some(unread) => unread.places.extend(first),
+                None => unread = Some(Undone { places: first.collect(), error: undone.error }),
+            }
+        }
+        unread.map_or(Ok(()), Err)
     }
 
     fn usage(&self, account: AccountId, key_id: KeyId) -> Result<(Option<Revision>, UsageRecord)> {
@@ -196,18 +214,49 @@ impl Core {
         Ok((Some(found.revision), UsageRecord::decode(body.expose_secret())?))
     }
 
-    fn change_usage(&self, account: AccountId, key_id: KeyId, change: impl Fn(&mut UsageRecord)) -> Result<()> {
+    /// The figures of keys, in their order, or what is wrong with them.
+    fn usages(&self, keys: &[(AccountId, KeyId)]) -> Result<Vec<Result<(Option<Revision>, UsageRecord)>>> {
+        let ids: Vec<_> = keys.iter().map(|(account, key_id)| usage_record_id(*account, *key_id)).collect();
+        let found = self.registry.sealed().get_each_sealed(&ids)?;
+        let read = |(id, record): (&RecordId, Result<Option<Record>>)| {
+            let Some(record) = record? else { return Ok((None, UsageRecord::default())) };
+            let body = self.registry.sealed().open_record(id, &record)?;
+            Ok((Some(record.revision), UsageRecord::decode(body.expose_secret())?))
+        };
+        Ok(ids.iter().zip(found).map(read).collect())
+    }
+
+    /// Changes the figures of keys in one commit, of every key for which that can be done.
+    fn change_usages(
+        &self,
+        keys: &[(AccountId, KeyId)],
+        change: &dyn Fn(usize, &mut UsageRecord),
+    ) -> Result<(), Undone> {
+        let all = |error| Undone { places: (0..keys.len()).collect(), error };
         for _ in 0..MAX_COMMIT_ATTEMPTS {
-            let (expected, mut usage) = self.usage(account, key_id)?;
-            change(&mut usage);
-            let edit = Edit::Put { id: usage_record_id(account, key_id), body: usage.encode()?, expected };
-            match self.registry.commit(&[edit]) {
-                Ok(_) => return Ok(()),
+            let (mut edits, mut undone) = (Vec::with_capacity(keys.len()), None);
+            let found = self.usages(keys).map_err(all)?;
+            for (place, (&(account, key_id), found)) in keys.iter().zip(found).enumerate() {
+                let changed = found.and_then(|(expected, mut usage)| {
+                    change(place, &mut usage);
+                    Ok(Edit::Put { id: usage_record_id(account, key_id), body: usage.encode()?, expected })
+                });
+                match changed {
+                    Ok(edit) => edits.push(edit),
+                    Err(error) => Undone::add(&mut undone, place, error),
+                }
+            }
+            let committed = if edits.is_empty() { Ok(Revision::default()) } else { self.registry.commit(&edits) };
+            match committed {
+                Ok(_) => return undone.map_or(Ok(()), Err),
                 Err(CommitError::Conflict(_)) => std::thread::yield_now(),
-                Err(CommitError::Failed(error)) => return Err(error),
+                Err(CommitError::Failed(error)) if is_committed(&error) => {
+                    return Err(Undone { places: undone.map_or_else(Vec::new, |undone| undone.places), error });
+                }
+                Err(CommitError::Failed(error)) => return Err(all(error)),
             }
         }
-        Err(Error::new(ErrorKind::Conflict, "other processes kept counting first"))
+        Err(all(Error::new(ErrorKind::Conflict, "other processes kept counting first")))
     }
 
     /// What deletes the figures of a key, if there are any.
@@ -216,15 +265,34 @@ impl Core {
         Ok(revision.map(|expected| Edit::Delete { id: usage_record_id(account, key_id), expected }))
     }
 
-    fn each_metered_key(&self, account: AccountId, mut visit: impl FnMut(&KeyRecord) -> Result<()>) -> Result<()> {
+    /// Visits the keys of an account that are metered, and their names.
+    fn each_metered_batch(
+        &self,
+        account: AccountId,
+        mut visit: impl FnMut(&[KeyRecord], &[(AccountId, KeyId)]) -> Result<()>,
+    ) -> Result<()> {
         let mut after = None;
         loop {
-            let batch = self.registry.keys(Some(account), after, MAX_SCAN)?;
+            let batch = self.registry.keys(Some(account), after, KEYS_AT_ONCE)?;
             let Some((_, last, ..)) = batch.last() else { return Ok(()) };
             after = Some((account, *last));
-            for (.., record) in batch.iter().filter(|(.., record)| record.manager != KeyManager::Owned) {
-                visit(record)?;
-            }
+            let records = batch.into_iter().map(|(.., record)| record);
+            let records: Vec<_> = records.filter(|record| record.manager != KeyManager::Owned).collect();
+            let keys: Vec<_> = records.iter().map(|record| (account, record.key_id)).collect();
+            visit(&records, &keys)?;
         }
+    }
+}
+
+/// What could not be changed: places in the list of keys, none if all is changed and only what comes after failed. With the
+/// first error.
+struct Undone {
+    places: Vec<usize>,
+    error: Error,
+}
+
+impl Undone {
+    fn add(undone: &mut Option<Self>, place: usize, error: Error) {
+        undone.get_or_insert_with(|| Self { places: Vec::new(), error }).places.push(place);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use strongroom::crypto::CryptoBackend;
 use strongroom::seal::RootKey;
-use strongroom::store::MemoryStore;
+use strongroom::store::{KeyStore, MemoryStore};
 use strongroom::{
     AccountId, DeletionWindow, EncryptRequest, ErrorKind, GenerateDataKeyRequest, KeyManager, Kms, ManualClock,
     Operation, ReEncryptRequest, Result, Timestamp,
@@ -103,6 +103,31 @@ fn figures_outlive_a_proper_end_and_go_with_their_key() -> Result<()> {
     assert!(requests(&kms)?.is_empty());
     let report = kms.verify_store(|_| {})?;
     assert!(report.is_sound(), "{:?}", report.problems());
+    Ok(())
+}
+
+#[test]
+fn the_use_of_many_keys_is_added_in_one_commit() -> Result<()> {
+    let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+    let open = || Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).build();
+    let kms = open()?;
+    let keys = (0..300).map(|_| Ok(kms.create_key(Default::default())?.key_id())).collect::<Result<Vec<_>>>()?;
+    let use_all = |kms: &Kms| keys.iter().try_for_each(|key| kms.encrypt(EncryptRequest::new(*key, b"x")).map(drop));
+    let commits = |act: &mut dyn FnMut() -> Result<()>| -> Result<u64> {
+        let before = store.revision()?;
+        act()?;
+        Ok(store.revision()?.0 - before.0)
+    };
+    use_all(&kms)?;
+    assert_eq!(commits(&mut || kms.metered_keys(AccountId::default()).map(drop))?, 1);
+    assert_eq!(commits(&mut || kms.metered_keys(AccountId::default()).map(drop))?, 0, "nothing was used since");
+    use_all(&kms)?;
+    assert_eq!(commits(&mut || kms.run_maintenance().map(drop))?, 1);
+    assert_eq!(commits(&mut || kms.reset_metering(AccountId::default()))?, 1);
+    use_all(&kms)?;
+    let mut last = Some(kms);
+    assert_eq!(commits(&mut || Ok(drop(last.take())))?, 1, "the end of a process");
+    assert!(requests(&open()?)?.iter().all(|(_, count)| *count == 1));
     Ok(())
 }
 

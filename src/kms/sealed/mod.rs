@@ -171,6 +171,22 @@ impl Sealed {
         Ok(record)
     }
 
+    /// Reads several records as [`Sealed::get_sealed`] does one, with what is wrong with each that is not as the index lists it.
+    pub(super) fn get_each_sealed(&self, ids: &[RecordId]) -> Result<Vec<Result<Option<Record>>>> {
+        let found = self.store.get_all(ids)?;
+        let slots: Vec<Slot> = ids.iter().map(|id| Slot::of(&self.identity, id)).collect();
+        let index = self.current_index(slots.iter().map(|slot| slot.bucket))?;
+        let checked = ids.iter().zip(found).zip(slots).map(|((id, record), slot)| {
+            let listed = index.get(&slot.bucket).and_then(|bucket| bucket.1.find(&slot.name));
+            match compare(id, record.as_ref(), listed) {
+                Ok(()) => Ok(record),
+                // The index is from a later moment: only what is read together tells a change from a violation.
+                Err(_) => self.get_sealed(id),
+            }
+        });
+        Ok(checked.collect())
+    }
+
     /// Reads and opens records in order. A record that was changed or deleted in the meantime is as it is then, or left out.
     pub(super) fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Revision, SecretBytes)>> {
         let opened = |(id, opened): (RecordId, Opened)| opened.map(|(revision, body)| (id, revision, body));
