@@ -53,6 +53,7 @@ impl Kms {
 /// | backend | the fastest parts compiled in |
 /// | account, partition, region | `000000000000`, `aws`, `local` |
 /// | limits | those of AWS KMS |
+/// | insecure test keys | refused |
 #[derive(Debug, Default)]
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct KmsBuilder {
@@ -70,6 +71,7 @@ pub struct KmsBuilder {
     services: BTreeSet<ServiceName>,
     clusters: Vec<(ClusterId, Arc<dyn HsmCluster>)>,
     cluster_credentials: Vec<(ClusterId, Arc<dyn CryptoUserCredential>)>,
+    insecure_test_keys: bool,
 }
 
 impl KmsBuilder {
@@ -186,6 +188,13 @@ impl KmsBuilder {
         self
     }
 
+    /// Allows [`Kms::create_insecure_test_key`], which is refused otherwise. **For tests only**: anyone who can read the
+    /// program knows the material of such keys.
+    pub const fn allow_insecure_test_keys(mut self) -> Self {
+        self.insecure_test_keys = true;
+        self
+    }
+
     /// Makes the KMS and returns its authority.
     ///
     /// # Errors
@@ -248,6 +257,7 @@ impl KmsBuilder {
             connections: Connections::new(self.clusters, self.cluster_credentials)?,
             message_counts: MessageCounts::default(),
             meter: Meter::default(),
+            insecure_test_keys: self.insecure_test_keys,
         };
         Ok(Kms::authority(core, self.account))
     }

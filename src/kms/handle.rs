@@ -87,6 +87,8 @@ pub(super) struct Core {
     pub(super) connections: Connections,
     pub(super) message_counts: MessageCounts,
     pub(super) meter: Meter,
+    /// Whether keys of known material may be created.
+    pub(super) insecure_test_keys: bool,
 }
 
 /// Quotas of a [`Kms`], by default those of AWS KMS.

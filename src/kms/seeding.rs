@@ -1,7 +1,7 @@
 //! Keys that are the same in every run, for tests.
 
 use super::call::Call;
-use super::handle::Kms;
+use super::handle::{Core, Kms};
 use super::lifecycle::creation_conditions;
 use super::record::KeyRecord;
 use super::registry::Edit;
@@ -12,33 +12,45 @@ use crate::key::{KeyArn, KeyEvent, KeyId, KeyMetadata, KeyState, Operation, Orig
 use crate::secret::SecretBytes;
 
 impl Kms {
-    /// Makes a key whose id and material the caller chooses, so that a test finds the same key in every run and can open
-    /// ciphertexts that were made in another one. **For tests alone**: material that stands in a program is no secret. To bring
-    /// real material along, make a key of origin `EXTERNAL` and [import](Kms::import_key_material) it.
+    /// Creates a key whose id and material the caller chooses, so that a test finds the same key in every run and can open
+    /// ciphertexts from another run. **For tests only**: material that is written in a program is no secret. To use your own
+    /// material, create a key of origin `EXTERNAL` and [import](Kms::import_key_material) it.
+    ///
+    /// Needs the authority's handle and a `Kms` that was built with
+    /// [`allow_insecure_test_keys`](crate::KmsBuilder::allow_insecure_test_keys). The key reports the origin `AWS_KMS`, but a
+    /// [custom policy](crate::KmsBuilder::policy) is asked about a key of origin `EXTERNAL`, which is where the material comes
+    /// from.
     ///
     /// `versions` are the versions of its material, the oldest first: 32 bytes for symmetric keys, the bytes of HMAC keys, and
     /// PKCS#8 in DER for private keys. Only symmetric keys can have several. The request is as for [`Kms::create_key`], its policy
-    /// and tags too, and so are the permissions that it needs, and the audit trail, in which the key is marked.
+    /// and tags too, and so is the audit trail, in which the key is marked.
     ///
     /// # Errors
-    /// Those of [`Kms::create_key`]; [`AlreadyExists`](ErrorKind::AlreadyExists) if there is a key with this id, and
-    /// [`InvalidState`](ErrorKind::InvalidState) if there was one and it was deleted;
-    /// [`Validation`](ErrorKind::Validation) for another origin than `AWS_KMS`, a key in a custom key store, or a number of
-    /// versions that keys of the spec can not have; [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if material does not fit the spec.
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if the builder did not allow such keys
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if a key has this id
+    /// - [`InvalidState`](ErrorKind::InvalidState) if a key had this id and was deleted
+    /// - [`Validation`](ErrorKind::Validation) for another origin than `AWS_KMS`, a key in a custom key store, or a number of
+    ///   versions that keys of the spec cannot have
+    /// - [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if material does not fit the spec
+    /// - those of [`Kms::create_key`]
     ///
     /// # Examples
     /// ```
     /// use strongroom::{CreateKeyRequest, DecryptRequest, EncryptRequest, KeyId, Kms};
     ///
     /// let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
-    /// let in_one_run = Kms::in_memory()?;
+    /// let in_one_run = Kms::builder().allow_insecure_test_keys().build()?;
     /// in_one_run.create_insecure_test_key(id, CreateKeyRequest::default(), &[&[7; 32]])?;
     /// let sealed = in_one_run.encrypt(EncryptRequest::new(id, b"four words"))?;
     ///
-    /// let in_another = Kms::in_memory()?;
+    /// let in_another = Kms::builder().allow_insecure_test_keys().build()?;
     /// in_another.create_insecure_test_key(id, CreateKeyRequest::default(), &[&[7; 32]])?;
     /// let opened = in_another.decrypt(DecryptRequest::new(&sealed.ciphertext_blob))?;
     /// assert_eq!(opened.plaintext.expose_secret(), b"four words");
+    ///
+    /// let in_earnest = Kms::in_memory()?;
+    /// assert!(in_earnest.create_insecure_test_key(id, CreateKeyRequest::default(), &[&[7; 32]]).is_err());
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn create_insecure_test_key(
@@ -47,14 +59,17 @@ impl Kms {
         request: CreateKeyRequest,
         versions: &[&[u8]],
     ) -> Result<KeyMetadata> {
+        self.check_authority("create_insecure_test_key")?;
         let tags = checked_tags(&request.tags).unwrap_or_default();
-        let conditions = creation_conditions(&request, &tags);
+        let brought = request.clone().origin(Origin::External);
+        let conditions = creation_conditions(&brought, &tags);
         let call = Call::new(Operation::CreateKey)
             .conditions(&conditions)
             .parameter("keySpec", request.spec.as_str())
             .parameter("origin", request.origin.as_str())
             .parameter("insecureTestKey", "true");
         self.account_call(call, |progress| {
+            self.core.check_test_keys_allowed()?;
             let mut record = self.known_key(key_id, &request, versions, progress.now())?;
             self.permit_first_tags(progress, &record)?;
             self.set_first_policy(progress, &mut record, &request)?;
@@ -100,5 +115,16 @@ impl Kms {
         }
         record.state = record.state.next(KeyEvent::CreatedWithMaterial).unwrap_or(record.state);
         Ok(record)
+    }
+}
+
+impl Core {
+    fn check_test_keys_allowed(&self) -> Result<()> {
+        if self.insecure_test_keys {
+            return Ok(());
+        }
+        let text =
+            "keys of known material are refused: for tests, allow them with KmsBuilder::allow_insecure_test_keys";
+        Err(Error::new(ErrorKind::UnsupportedOperation, text))
     }
 }

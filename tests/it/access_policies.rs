@@ -6,6 +6,7 @@ use strongroom::algorithm::{
     KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm, WrappingAlgorithm, WrappingKeySpec,
 };
 use strongroom::audit::MemoryTrail;
+use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest, RequestParameter};
 use strongroom::{
     AccountId, AliasArn, CreateKeyRequest, DataKeyPairSpec, DecryptRequest, DeletionWindow, DeriveSharedSecretRequest,
     EncryptRequest, EncryptionContext, ErrorKind, GenerateDataKeyPairRequest, GenerateDataKeyRequest,
@@ -542,4 +543,41 @@ fn why_a_call_was_refused_is_on_the_trail_and_not_in_the_error() -> Result<()> {
     let [event] = &trail.events()[..] else { panic!("one event") };
     assert!(format!("{:?}", event.additional).contains("NobodyHere"), "{event:?}");
     Ok(())
+}
+
+/// Asks by the origin alone, and of everybody: the root of an account too.
+#[derive(Debug)]
+struct GeneratedKeysOnly;
+
+impl Policy for GeneratedKeysOnly {
+    fn decide(&self, request: &PolicyRequest<'_>, _: &AttachedPolicies<'_>) -> Result<Decision> {
+        let brought = |parameter: &RequestParameter<'_>| matches!(parameter, RequestParameter::NewKey(_, _, origin) if *origin != Origin::Kms);
+        Ok(if request.parameters.iter().any(brought) { Decision::Deny } else { Decision::Allow })
+    }
+}
+
+#[test]
+fn a_key_of_known_material_needs_the_authority_the_builder_and_a_policy_for_imported_keys() -> Result<()> {
+    let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
+    let known = |kms: &Kms| kms.create_insecure_test_key(id, CreateKeyRequest::default(), &[&[7; 32]]);
+    let kms = Kms::builder().allow_insecure_test_keys().build()?;
+    let alice = user("alice")?;
+    let generated_only = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kms:*",
+        "Resource": "*", "Condition": {"StringEqualsIfExists": {"kms:KeyOrigin": "AWS_KMS"}}}}"#;
+    kms.put_identity_policy(&alice, "generated", generated_only)?;
+    let as_alice = kms.as_principal(alice)?;
+    as_alice.create_key(CreateKeyRequest::default())?;
+    assert_eq!(
+        kind(as_alice.create_key(CreateKeyRequest::default().origin(Origin::External))),
+        ErrorKind::AccessDenied
+    );
+    assert_eq!(kind(known(&as_alice)), ErrorKind::AccessDenied);
+    assert_eq!(kind(known(&kms.as_service("s3")?)), ErrorKind::AccessDenied);
+    assert_eq!(kind(known(&kms.as_principal(Principal::root(AccountId::default()))?)), ErrorKind::AccessDenied);
+
+    let careful = Kms::builder().allow_insecure_test_keys().policy(GeneratedKeysOnly).build()?;
+    careful.create_key(CreateKeyRequest::default())?;
+    assert_eq!(kind(known(&careful)), ErrorKind::AccessDenied);
+    assert_eq!(kind(known(&Kms::in_memory()?)), ErrorKind::UnsupportedOperation);
+    known(&kms).map(drop)
 }

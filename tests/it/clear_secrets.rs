@@ -11,6 +11,7 @@ use std::{env, io};
 
 use strongroom::crypto::{CryptoBackend, KeyPairKind};
 use strongroom::seal::RootKey;
+use strongroom::store::SqliteStore;
 use strongroom::{
     CreateKeyRequest, DecryptRequest, EncryptRequest, GenerateMacRequest, KeyId, KeySpec, KeyUsage, Kms, SignRequest,
 };
@@ -125,7 +126,8 @@ fn nothing_in_clear_is_left_in_memory_or_files_after_a_store_is_closed() -> Test
     let scalar = &pair.expose_secret()[scalar + 2..][..LENGTH];
 
     let root = RootKey::generate_file(store.with_extension("root"))?;
-    let kms = Kms::open(&store, root)?;
+    let opened = SqliteStore::open(&store, &backend)?;
+    let kms = Kms::builder().store(opened, root).allow_insecure_test_keys().build()?;
     let [symmetric, hmac, signing] = IDS.map(|id| KeyId::parse(id).expect("an id"));
     kms.create_insecure_test_key(symmetric, CreateKeyRequest::default(), &[&secrets[0]])?;
     let request = CreateKeyRequest::default().spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);

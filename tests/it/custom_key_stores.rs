@@ -38,8 +38,11 @@ pub(crate) fn two_members() -> Arc<MemoryCluster> {
 pub(crate) fn setup() -> Result<Setup> {
     let (cluster, trail) = (two_members(), Arc::new(MemoryTrail::default()));
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
-    let builder =
-        Kms::builder().clock(Arc::clone(&clock)).clock_tolerance(std::time::Duration::MAX).audit(Arc::clone(&trail));
+    let builder = Kms::builder()
+        .clock(Arc::clone(&clock))
+        .clock_tolerance(std::time::Duration::MAX)
+        .audit(Arc::clone(&trail))
+        .allow_insecure_test_keys();
     let kms = builder
         .cluster(vault(), Arc::clone(&cluster))
         .cluster(ClusterId::parse("other")?, two_members())

@@ -39,7 +39,8 @@ impl Home {
     fn open(&self, name: &str) -> strongroom::Result<(Kms, Arc<SqliteStore>)> {
         let store = Arc::new(SqliteStore::open(self.path(name), &CryptoBackend::default())?);
         let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]));
-        Ok((builder.clock(Arc::clone(&self.clock)).clock_tolerance(std::time::Duration::MAX).build()?, store))
+        let builder = builder.clock(Arc::clone(&self.clock)).clock_tolerance(std::time::Duration::MAX);
+        Ok((builder.allow_insecure_test_keys().build()?, store))
     }
 }
 

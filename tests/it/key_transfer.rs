@@ -50,6 +50,7 @@ impl Place {
             .audit(Arc::clone(&trail))
             .clock(Arc::clone(&clock))
             .clock_tolerance(std::time::Duration::MAX)
+            .allow_insecure_test_keys()
             .build()?;
         Ok(Self { kms, store, trail, clock })
     }
@@ -390,7 +391,8 @@ fn exports_and_imports_stand_in_the_audit_trail_key_by_key() -> Result<()> {
 fn known_keys_are_the_same_in_every_run_and_refuse_what_is_no_key() -> Result<()> {
     let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
     let versions: [&[u8]; 2] = [&[1; 32], &[2; 32]];
-    let (one, two) = (Kms::in_memory()?, Kms::in_memory()?);
+    let known = || Kms::builder().allow_insecure_test_keys().build();
+    let (one, two) = (known()?, known()?);
     let made = one.create_insecure_test_key(id, CreateKeyRequest::default().description("known"), &versions)?;
     assert_eq!((made.key_id(), made.state(), made.origin()), (id, KeyState::Enabled, Origin::Kms));
     two.create_insecure_test_key(id, CreateKeyRequest::default(), &versions)?;

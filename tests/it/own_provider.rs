@@ -207,7 +207,8 @@ impl World {
             .store(Arc::clone(&self.store), RootKey::from_bytes(&[7; 32]))
             .clock(Arc::clone(&self.clock))
             .clock_tolerance(std::time::Duration::MAX)
-            .audit(Arc::clone(&self.trail));
+            .audit(Arc::clone(&self.trail))
+            .allow_insecure_test_keys();
         if has_vault { builder.provider(VaultProvider::new(&self.vault)).build() } else { builder.build() }
     }
 
