@@ -36,8 +36,9 @@ pub enum Action {
     ExportKey,
     /// The authority took in keys of an export.
     ImportKeys,
-    /// A caller asked for what only the authority may do: the name of the method. It stands in the trail if it was refused;
-    /// of what is done, the trail tells the rotation of the root key and what becomes of the trail itself.
+    /// A caller asked for what only the authority may do, or for a handle: the name of the method. The trail has an event of
+    /// it if it was refused or failed. Of what succeeds it records the rotation of the root key, a reset of metering, and
+    /// what becomes of the trail itself.
     Authority(&'static str),
 }
 
@@ -164,7 +165,8 @@ pub struct AuditEvent {
     pub change: Option<ChangeId>,
     /// Whether it was only a dry run.
     pub dry_run: bool,
-    /// The keys that it touched, as far as they exist: one for most operations, two for re-encryption.
+    /// The keys that it touched, as far as they exist: one for most operations, two for re-encryption. A key of another
+    /// account that was named by its ARN is listed whether or not it exists.
     pub keys: [Option<KeyResource>; 2],
     /// The encryption context of the call, if it has one that is not empty.
     pub context: Option<EncryptionContext>,

@@ -86,9 +86,23 @@ impl Kms {
             KeyManager::Service if record.account != self.account() => return Err(missing()),
             KeyManager::Service | KeyManager::Customer => {}
         }
+        let noted = progress.event.additional.len();
         let allowed = self.permit_by_policies(progress, question, identifier, key);
-        // Neither a refusal nor a failure may tell another account that the key exists.
-        if record.account == self.account() { allowed } else { allowed.map_err(|_| missing()) }
+        if record.account == self.account() || allowed.is_ok() {
+            return allowed;
+        }
+        // Neither a refusal nor a failure may tell another account that the key exists, nor may that account's trail.
+        progress.event.additional.truncate(noted);
+        Err(missing())
+    }
+
+    /// What the caller may know of a record that an account keeps. A damaged record of another account looks as if it did
+    /// not exist; that the whole store fails tells nothing of a single record.
+    pub(super) fn visible<T>(&self, account: AccountId, found: Result<Option<T>>) -> Result<Option<T>> {
+        match found {
+            Err(error) if account != self.account() && !is_about_whole_store(&error) => Ok(None),
+            other => other,
+        }
     }
 
     fn permit_by_policies(
@@ -180,6 +194,11 @@ impl Kms {
         let text = format!("{} is not authorized to perform kms:{operation} on {resource}", self.principal);
         Error::new(ErrorKind::AccessDenied, text)
     }
+}
+
+/// Whether a failure to read a record would meet every other record, too.
+fn is_about_whole_store(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Store | ErrorKind::RootKey)
 }
 
 /// The alias by which a request names a key.

@@ -127,6 +127,10 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    pub(super) const fn new(event: AuditEvent) -> Self {
+        Self { event, committed: false, custom_key_store: None }
+    }
+
     /// The moment that counts as the time of the whole call.
     pub(super) const fn now(&self) -> Timestamp {
         self.event.time

@@ -1,6 +1,6 @@
 //! Grants: what a principal may do with a key beside what policies let it do.
 
-use super::call::{Call, noted};
+use super::call::{Call, Question, noted};
 use super::grant_record::{FoundGrant, GrantRange, GrantRecord, place_bytes, read_place, record_id};
 use super::grant_token::{GrantToken, NamedGrant};
 use super::handle::Kms;
@@ -108,13 +108,16 @@ impl Kms {
             .conditions(&conditions)
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run);
-        let grant = self.key_change(call, &request.key, |target, progress| {
+        self.key_change(call, &request.key, |target, progress| {
             let record = target.record();
             request.terms.check_key(record.spec, record.usage)?;
             request.name.as_deref().map_or(Ok(()), check_name)?;
-            let named = |id| NamedGrant { account: record.account, key_id: record.key_id, id };
+            let response = |id| {
+                let named = NamedGrant { account: record.account, key_id: record.key_id, id };
+                Ok::<_, Error>(CreateGrantResponse { grant_id: id, grant_token: self.core.new_grant_token(named)? })
+            };
             if let Some(id) = self.same_grant(target, request.name.as_deref(), &request.terms)? {
-                return Ok((Vec::new(), named(id)));
+                return Ok((Vec::new(), response(id)?));
             }
             let most = self.core.limits.grants_per_key;
             if usize::try_from(record.grants).is_ok_and(|grants| grants >= most) {
@@ -136,9 +139,8 @@ impl Kms {
             edits.extend(self.core.registry.put_retirable(&grant.terms, &place));
             edits.push(Edit::Put { id: place, body: grant.encode()?, expected: None });
             progress.renote("grantId", id.to_string());
-            Ok((edits, named(id)))
-        })?;
-        Ok(CreateGrantResponse { grant_id: grant.id, grant_token: self.core.new_grant_token(grant)? })
+            Ok((edits, response(id)?))
+        })
     }
 
     /// Lists the grants on a key, 1 to 100 a page, 50 unless said otherwise: all of them, or those that a
@@ -264,28 +266,29 @@ impl Kms {
     }
 
     fn end_grant(&self, operation: Operation, key: &dyn KeyReference, id: GrantId, dry_run: DryRun) -> Result<()> {
-        // What the grant says is part of the question; whoever may not ask learns nothing of it.
-        let grant = match key.to_key_identifier().ok().and_then(|key| self.known(&key)) {
-            Some((account, key_id)) => self.core.registry.grant(account, key_id, id)?.map(|grant| grant.record),
-            None => None,
-        };
-        let conditions: Vec<_> = grant.iter().flat_map(GrantRecord::conditions).collect();
-        let call = Call::new(operation)
-            .conditions(&conditions)
-            .dry_run(dry_run == DryRun::Yes)
-            .parameter("grantId", id.to_string());
-        self.key_change(call, key, |target, _| {
-            let (account, key_id) = (target.record().account, target.record().key_id);
-            let grant = self
-                .core
-                .registry
-                .grant(account, key_id, id)?
-                .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("{} has no grant {id}", target.arn())))?;
-            let mut counted = target.record().clone();
-            counted.grants = counted.grants.saturating_sub(1);
-            let mut edits = target.put(counted);
-            edits.extend(self.core.registry.delete_grant(&grant)?);
-            Ok((edits, ()))
+        let call = Call::new(operation).dry_run(dry_run == DryRun::Yes).parameter("grantId", id.to_string());
+        self.audited(call, |progress| {
+            let identifier = key.to_key_identifier()?;
+            self.commit_until_settled(progress, |progress| {
+                // What the grant says is part of the question. A failure to read it is for callers who may know of the grant.
+                let grant = match self.known(&identifier) {
+                    Some((account, key_id)) => self.core.registry.grant(account, key_id, id),
+                    None => Ok(None),
+                };
+                let known = grant.as_ref().ok().and_then(Option::as_ref);
+                let conditions: Vec<_> = known.into_iter().flat_map(|grant| grant.record.conditions()).collect();
+                let question = Question::new(operation).conditions(&conditions);
+                let target = self.authorize(progress, &question, &identifier)?;
+                let Some(grant) = &grant? else {
+                    return Err(Error::new(ErrorKind::NotFound, format!("{} has no grant {id}", target.arn())));
+                };
+                let mut counted = target.record().clone();
+                counted.grants = counted.grants.saturating_sub(1);
+                let mut edits = target.put(counted);
+                edits.extend(self.core.registry.delete_grant(grant)?);
+                Ok((edits, ()))
+            })
+            .inspect(|_| self.count_change(progress, operation))
         })
     }
 

@@ -154,18 +154,20 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn as_principal(&self, principal: Principal) -> Result<Self> {
-        self.check_authority("as_principal")?;
-        match principal.as_service() {
-            Some(service) if !self.core.services.contains(service) => {
-                let text = format!("the service {service} is not registered: name it in the builder");
-                return Err(Error::new(ErrorKind::Validation, text));
+        self.authority_call("as_principal", |progress| {
+            progress.event.parameters.push(("principal", principal.to_string().into()));
+            match principal.as_service() {
+                Some(service) if !self.core.services.contains(service) => {
+                    let text = format!("the service {service} is not registered: name it in the builder");
+                    Err(Error::new(ErrorKind::Validation, text))
+                }
+                None if principal.account() == AccountId::SERVICES => {
+                    let text = format!("nobody but services acts in the account {}", AccountId::SERVICES);
+                    Err(Error::new(ErrorKind::AccessDenied, text))
+                }
+                Some(_) | None => Ok(()),
             }
-            None if principal.account() == AccountId::SERVICES => {
-                let text = format!("nobody but services acts in the account {}", AccountId::SERVICES);
-                return Err(Error::new(ErrorKind::AccessDenied, text));
-            }
-            Some(_) | None => {}
-        }
+        })?;
         Ok(Self { core: Arc::clone(&self.core), principal, via: None, authority: false })
     }
 
@@ -192,7 +194,8 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn as_service(&self, name: &str) -> Result<Self> {
-        self.as_principal(Principal::service(AccountId::SERVICES, name)?)
+        let service = Principal::service(AccountId::SERVICES, name);
+        self.as_principal(self.authority_call("as_service", |_| service)?)
     }
 
     /// Makes the handle with which a service passes on what a caller asks for: it may do what the caller may, and policies
@@ -218,7 +221,9 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn on_behalf_of(&self, caller: &Self) -> Result<Self> {
-        let refused = |text: &'static str| Err(Error::new(ErrorKind::AccessDenied, text));
+        let refused = |text: &'static str| {
+            self.recorded(self.authority_event("on_behalf_of"), |_| Err(Error::new(ErrorKind::AccessDenied, text)))
+        };
         let Some(service) = self.principal.as_service() else {
             return refused("only the handle of a service acts on behalf of a caller");
         };

@@ -57,7 +57,10 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn run_maintenance(&self) -> Result<MaintenanceReport> {
-        self.check_authority("run_maintenance")?;
+        self.authority_call("run_maintenance", |_| self.sweep())
+    }
+
+    fn sweep(&self) -> Result<MaintenanceReport> {
         let now = self.core.now();
         // What is destroyed was due by the clock itself, and not only by a later moment that it has shown before.
         let (clock, trust) = self.core.believed.sweep(&self.core.registry, &*self.core.clock)?;

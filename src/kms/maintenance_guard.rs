@@ -53,10 +53,10 @@ impl Kms {
         interval: Duration,
         mut report: impl FnMut(Result<MaintenanceReport>) + Send + 'static,
     ) -> Result<MaintenanceGuard> {
-        self.check_authority("maintain_every")?;
-        if interval.is_zero() {
-            return Err(Error::new(ErrorKind::Validation, "maintenance needs an interval"));
-        }
+        self.authority_call("maintain_every", |_| match interval.is_zero() {
+            true => Err(Error::new(ErrorKind::Validation, "maintenance needs an interval")),
+            false => Ok(()),
+        })?;
         let signal = Arc::new(Signal::default());
         let (kms, stop) = (self.clone(), Arc::clone(&signal));
         let run = move || {
@@ -67,8 +67,10 @@ impl Kms {
                 }
             }
         };
-        let thread = thread::Builder::new().name("strongroom maintenance".to_owned()).spawn(run).map_err(|error| {
-            Error::new(ErrorKind::Internal, "the operating system makes no thread").with_source(error)
+        let spawned = thread::Builder::new().name("strongroom maintenance".to_owned()).spawn(run);
+        let thread = self.authority_call("maintain_every", |_| {
+            let text = "the operating system cannot start a thread for maintenance";
+            spawned.map_err(|error| Error::new(ErrorKind::Internal, text).with_source(error))
         })?;
         Ok(MaintenanceGuard { signal, thread: Some(thread) })
     }

@@ -257,7 +257,7 @@ impl Kms {
 
     /// Runs what an event tells of, and writes the event before the result is released.
     pub(super) fn recorded<T>(&self, event: AuditEvent, run: impl FnOnce(&mut Progress) -> Result<T>) -> Result<T> {
-        let mut progress = Progress { event, committed: false, custom_key_store: None };
+        let mut progress = Progress::new(event);
         let result = run(&mut progress).and_then(|value| match progress.event.dry_run {
             false => Ok(value),
             true => Err(would_have_succeeded()),
@@ -276,6 +276,28 @@ impl Kms {
         result
     }
 
+    /// Runs what only the authority may do. A failure leaves an event; what a success leaves is for `run` to write.
+    pub(super) fn authority_call<T>(
+        &self,
+        what: &'static str,
+        run: impl FnOnce(&mut Progress) -> Result<T>,
+    ) -> Result<T> {
+        self.check_authority(what)?;
+        let mut progress = Progress::new(self.authority_event(what));
+        run(&mut progress).or_else(|error| {
+            self.recorded(progress.event, |progress| {
+                progress.committed = is_committed(&error);
+                Err(error)
+            })
+        })
+    }
+
+    /// Runs a change that takes several commits, with an event before it and one afterwards.
+    pub(super) fn announced<T>(&self, event: AuditEvent, run: impl FnOnce(&mut Progress) -> Result<T>) -> Result<T> {
+        self.core.audit.record(AuditEvent { outcome: Outcome::Intent, ..event.clone() }).map_err(withheld)?;
+        self.recorded(event, run)
+    }
+
     /// Passes one key through every check: the only maker of a [`Target`].
     pub(super) fn authorize(
         &self,
@@ -286,17 +308,29 @@ impl Kms {
         let operation = question.operation;
         let place = self.resolve(progress, question, identifier);
         let key = match &place {
-            Ok((account, key_id)) => self.load(*account, *key_id)?,
-            Err(_) => None,
+            Ok((account, key_id)) => self.visible(*account, self.load(*account, *key_id)),
+            Err(_) => Ok(None),
         };
-        if key.is_none() || matches!(identifier, KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_)) {
+        let is_alias = matches!(identifier, KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_));
+        let is_own = place.as_ref().is_ok_and(|(account, _)| *account == self.account());
+        match &place {
+            // A key of another account is noted whether it exists or not, as its ARN was the caller's to give. Which key an
+            // alias there leads to is not.
+            Ok((account, key_id)) if !is_own && !is_alias => progress.note_key(*account, *key_id),
+            Ok((account, key_id)) if is_own && !matches!(key, Ok(None)) => progress.note_key(*account, *key_id),
+            Ok(_) | Err(_) => progress.note_identifier(operation, identifier),
+        }
+        if is_alias {
             progress.note_identifier(operation, identifier);
         }
         let (account, key_id) = place?;
-        let Some(key) = key else { return Err(self.missing(identifier, account, key_id)) };
+        let Some(key) = key? else { return Err(self.missing(identifier, account, key_id)) };
+        if is_own {
+            progress.note_custom_key_store(key.0.value.record.custom_key_store);
+        }
+        self.permit(progress, question, identifier, &key.0.value)?;
         progress.note_key(account, key_id);
         progress.note_custom_key_store(key.0.value.record.custom_key_store);
-        self.permit(progress, question, identifier, &key.0.value)?;
         check_manager(operation, &key.0.value, self.via_service())?;
         operation.check_key_usage(key.0.value.record.usage, &key.0.value.arn)?;
         let check = |key: &LoadedKey| check_state(operation, key, self.core.state_of(&key.record, progress.now())?);

@@ -70,7 +70,7 @@ impl Kms {
         name: &AliasName,
         identifier: &KeyIdentifier,
     ) -> Result<(AccountId, KeyId)> {
-        let mut alias = self.core.registry.alias(account, name)?;
+        let mut alias = self.visible(account, self.core.registry.alias(account, name))?;
         if alias.is_none() && name.is_reserved() && account == self.account() {
             self.make_service_key(progress, question, name, identifier)?;
             alias = self.core.registry.alias(account, name)?;

@@ -36,7 +36,10 @@ impl Kms {
     /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`Store`](ErrorKind::Store) if the store cannot be
     /// read.
     pub fn export_deletions(&self) -> Result<Vec<u8>> {
-        self.check_authority("export_deletions")?;
+        self.authority_call("export_deletions", |_| self.list_deletions())
+    }
+
+    fn list_deletions(&self) -> Result<Vec<u8>> {
         // Before the keys: the list knows of all that was deleted up to this revision.
         let revision = Some(self.core.registry.sealed().revision()?);
         let (mut keys, mut after) = (Vec::new(), None);
@@ -107,7 +110,10 @@ impl Kms {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn apply_deletions(&self, list: &[u8], confirmed: &[KeyArn]) -> Result<AppliedDeletions> {
-        self.check_authority("apply_deletions")?;
+        self.authority_call("apply_deletions", |_| self.delete_listed(list, confirmed))
+    }
+
+    fn delete_listed(&self, list: &[u8], confirmed: &[KeyArn]) -> Result<AppliedDeletions> {
         let list = self.core.checked_list(list)?;
         let confirmed = self.confirmed_keys(&list, confirmed)?;
         // A store that has gone further than the one of the list has a history of its own.

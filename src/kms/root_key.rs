@@ -2,9 +2,7 @@
 
 use super::call::noted;
 use super::handle::{Core, Kms};
-use super::pipeline::withheld;
 use super::sealed::batches;
-use crate::audit::{AuditEvent, Outcome};
 use crate::error::{Error, ErrorKind, Result};
 use crate::seal::RootKey;
 use crate::store::RecordKind;
@@ -136,9 +134,7 @@ impl Kms {
 
     /// Rotates with an event before, as it takes many commits, and one afterwards.
     fn rotate_in_trail(&self, what: &'static str, to: Option<RootKey>) -> Result<RootKeyRotation> {
-        let event = self.authority_event(what);
-        self.core.audit.record(AuditEvent { outcome: Outcome::Intent, ..event.clone() }).map_err(withheld)?;
-        self.recorded(event, |progress| {
+        self.announced(self.authority_event(what), |progress| {
             let done = self.core.rotate_root_key(to)?;
             progress.committed = true;
             let holder = self.core.registry.sealed().root().record.holder.clone();
@@ -154,10 +150,11 @@ impl Kms {
     /// [`AccessDenied`](crate::ErrorKind::AccessDenied) for a narrowed handle; [`Store`](crate::ErrorKind::Store) if the
     /// store cannot be read.
     pub fn root_key_status(&self) -> Result<RootKeyStatus> {
-        self.check_authority("root_key_status")?;
-        let root = self.core.registry.sealed().latest_root()?;
-        let (version, holder) = (root.record.current, root.record.holder.clone());
-        Ok(RootKeyStatus { version, holder, is_rotating: !root.record.is_settled() })
+        self.authority_call("root_key_status", |_| {
+            let root = self.core.registry.sealed().latest_root()?;
+            let (version, holder) = (root.record.current, root.record.holder.clone());
+            Ok(RootKeyStatus { version, holder, is_rotating: !root.record.is_settled() })
+        })
     }
 }
 

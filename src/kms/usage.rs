@@ -74,7 +74,10 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn metered_keys(&self, account: AccountId) -> Result<Vec<MeteredKey>> {
-        self.check_authority("metered_keys")?;
+        self.authority_call("metered_keys", |_| self.metered(account))
+    }
+
+    fn metered(&self, account: AccountId) -> Result<Vec<MeteredKey>> {
         self.core.add_usage()?;
         let now = self.core.now();
         let mut metered = Vec::new();
@@ -101,13 +104,19 @@ impl Kms {
     /// Those of [`Kms::metered_keys`].
     pub fn reset_metering(&self, account: AccountId) -> Result<()> {
         self.check_authority("reset_metering")?;
-        self.core.add_usage()?;
-        let now = self.core.now();
-        self.core.each_metered_batch(account, |_, keys| {
-            let reset = self.core.change_usages(keys, &|_, usage| {
-                *usage = UsageRecord { requests: 0, since: Some(now), last: usage.last };
-            });
-            reset.map_err(|undone| undone.error)
+        let mut event = self.authority_event("reset_metering");
+        event.parameters.push(("account", account.to_string().into()));
+        self.announced(event, |progress| {
+            self.core.add_usage()?;
+            let now = progress.now();
+            self.core.each_metered_batch(account, |_, keys| {
+                let reset = self.core.change_usages(keys, &|_, usage| {
+                    *usage = UsageRecord { requests: 0, since: Some(now), last: usage.last };
+                });
+                reset.map_err(|undone| undone.error)
+            })?;
+            progress.committed = true;
+            Ok(())
         })
     }
 

@@ -1,15 +1,25 @@
 //! Several accounts in one KMS: who acts as whom, and what one account learns of another.
 
+use std::sync::Arc;
+
+use strongroom::audit::{AuditEvent, MemoryTrail, Outcome, to_json};
 use strongroom::key::SpecClass;
-use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest};
+use strongroom::policy::{AttachedPolicies, Decision, GrantId, GrantTerms, Policy, PolicyRequest};
+use strongroom::seal::RootKey;
+use strongroom::store::RecordKind;
 use strongroom::{
-    AccountId, AliasArn, CreateKeyRequest, DecryptRequest, EncryptRequest, ErrorKind, KeyArn, KeyId, Kms, Operation,
-    PageRequest, Principal, Result,
+    AccountId, AliasArn, CreateGrantRequest, CreateKeyRequest, DecryptRequest, DryRun, EncryptRequest, ErrorKind,
+    KeyArn, KeyId, KeyReference, Kms, KmsLimits, Locality, ManualClock, Operation, PageRequest, Principal, Result,
+    Timestamp,
 };
 
 use crate::kms_keys::kind;
 use crate::kms_pipeline::{operations, operations_of_other_keys};
 use crate::management_types::AllowAll;
+use crate::pliable::Pliable;
+
+/// An operation, what it answered, and what the trail of the caller's account has of it.
+type Seen = (Operation, String, Vec<AuditEvent>);
 
 fn other() -> Result<AccountId> {
     AccountId::parse("111122223333")
@@ -68,27 +78,93 @@ impl Policy for Undecided {
     }
 }
 
+/// What a stranger sees of one key: the answers, and the events that its own trail has of them.
+fn seen(kms: &Kms, trail: &MemoryTrail, key: impl KeyReference + Copy, blob: &[u8]) -> Result<Vec<Seen>> {
+    let account = other()?;
+    let theirs = kms.as_principal(Principal::root(account))?;
+    let all = operations(key, blob).into_iter().chain(operations_of_other_keys(key));
+    let mut seen = Vec::new();
+    for (operation, run) in all {
+        trail.clear();
+        let answer = refusal_of(operation, run(&theirs));
+        let events: Vec<_> = trail.events().into_iter().filter(|event| event.concerns(account)).collect();
+        seen.extend(answer.map(|answer| (operation, answer, events)));
+    }
+    Ok(seen)
+}
+
 #[test]
-fn absent_and_denied_look_alike_across_accounts_for_every_operation() -> Result<()> {
-    for kms in [Kms::in_memory()?, Kms::builder().policy(Undecided).build()?] {
-        let theirs = kms.as_principal(Principal::root(other()?))?;
-        let there = kms.create_key(CreateKeyRequest::default())?.arn().clone();
-        let disabled = kms.create_key(CreateKeyRequest::default())?.arn().clone();
+fn absent_denied_and_damaged_look_alike_across_accounts_for_every_operation_and_in_the_callers_trail() -> Result<()> {
+    for policy in [false, true] {
+        let (store, trail) = (Pliable::new(), Arc::new(MemoryTrail::default()));
+        let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
+        let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).clock(clock);
+        let builder = builder.audit(Arc::clone(&trail)).limits(KmsLimits { cached_keys: 0, ..KmsLimits::default() });
+        let kms = if policy { builder.policy(Undecided) } else { builder }.build()?;
+        let key = || kms.create_key(CreateKeyRequest::default()).map(|key| key.arn().clone());
+        let (there, disabled, damaged) = (key()?, key()?, key()?);
         kms.disable_key(&disabled)?;
         let absent = KeyArn::new(kms.locality().clone(), there.account(), KeyId::from_random_bytes([9; 16]));
         let blob = kms.encrypt(EncryptRequest::new(&there, b"x"))?.ciphertext_blob;
-        let attempts = |key| {
-            let all = operations(key, &blob).into_iter().chain(operations_of_other_keys(key));
-            all.map(|(operation, run)| (operation, refusal_of(operation, run(&theirs)))).collect::<Vec<_>>()
+        let alias = |name: &str, target: &KeyArn| -> Result<AliasArn> {
+            kms.create_alias(name, target)?;
+            Ok(AliasArn::new(kms.locality().clone(), target.account(), name.parse()?))
         };
-        for ((operation, seen), (_, absent_seen)) in attempts(&there).into_iter().zip(attempts(&absent)) {
-            let Some((seen, absent_seen)) = seen.zip(absent_seen) else { continue };
-            assert_eq!(normal(&seen, &there), normal(&absent_seen, &absent), "{operation}");
+        let aliases = [alias("alias/a", &there)?, alias("alias/c", &damaged)?, alias("alias/d", &there)?];
+        damage(&store, RecordKind::Key, damaged.id().as_bytes());
+        damage(&store, RecordKind::Alias, b"alias/d");
+        assert_eq!(kind(kms.describe_key(&damaged)), ErrorKind::Integrity, "its own account is told");
+
+        let blob_key = there.id();
+        let expected = normal(&seen(&kms, &trail, &absent, &blob)?, &absent, blob_key);
+        for key in [&there, &disabled, &damaged] {
+            let found = normal(&seen(&kms, &trail, key, &blob)?, key, blob_key);
+            found.iter().zip(&expected).for_each(|(found, expected)| assert_eq!(found, expected));
         }
-        for ((operation, seen), (_, absent_seen)) in attempts(&disabled).into_iter().zip(attempts(&absent)) {
-            let Some((seen, absent_seen)) = seen.zip(absent_seen) else { continue };
-            assert_eq!(normal(&seen, &disabled), normal(&absent_seen, &absent), "{operation} of a disabled key");
+        let absent = AliasArn::new(kms.locality().clone(), there.account(), "alias/b".parse()?);
+        let expected = normal(&seen(&kms, &trail, &absent, &blob)?, &absent, blob_key);
+        for alias in &aliases {
+            let found = normal(&seen(&kms, &trail, alias, &blob)?, alias, blob_key);
+            found.iter().zip(&expected).for_each(|(found, expected)| assert_eq!(found, expected));
         }
+    }
+    Ok(())
+}
+
+/// Flips a bit in the record whose name ends with these bytes.
+fn damage(store: &Pliable, kind: RecordKind, name: &[u8]) {
+    store.change(|state| {
+        let mut found = state.records.iter_mut().filter(|(id, _)| id.kind == kind && id.name.ends_with(name));
+        let (_, record) = found.next().expect("there is one");
+        let mut body = record.body.to_vec();
+        *body.last_mut().expect("a body") ^= 1;
+        record.body = body.into();
+    });
+}
+
+#[test]
+fn a_damaged_grant_tells_a_stranger_nothing_and_its_account_the_truth() -> Result<()> {
+    let (store, trail) = (Pliable::new(), Arc::new(MemoryTrail::default()));
+    let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]));
+    let kms = builder.audit(Arc::clone(&trail)).build()?;
+    let key = kms.create_key(CreateKeyRequest::default())?.arn().clone();
+    let terms = GrantTerms::new(Principal::user(AccountId::default(), "bob")?, [Operation::Encrypt])?;
+    let (id, none) = (kms.create_grant(CreateGrantRequest::new(&key, terms))?.grant_id, GrantId::from_bytes([7; 32]));
+    damage(&store, RecordKind::Grant, id.as_bytes());
+    let theirs = kms.as_principal(Principal::root(other()?))?;
+    let ends: [fn(&Kms, &KeyArn, GrantId) -> Result<()>; 2] =
+        [|kms, key, id| kms.retire_grant(key, id, DryRun::No), |kms, key, id| kms.revoke_grant(key, id, DryRun::No)];
+    for end in ends {
+        let attempt = |kms: &Kms, grant: GrantId| {
+            trail.clear();
+            let error = end(kms, &key, grant).expect_err("refused");
+            let [event] = &trail.events()[..] else { panic!("one event") };
+            assert_eq!(event.outcome, Outcome::Failure(error.kind()));
+            (error.kind(), format!("{:?}", event.keys), error.to_string().replace(&grant.to_string(), "GRANT"))
+        };
+        assert_eq!(attempt(&theirs, id), attempt(&theirs, none));
+        assert_eq!(attempt(&theirs, id).0, ErrorKind::NotFound);
+        assert_eq!((attempt(&kms, id).0, attempt(&kms, none).0), (ErrorKind::Integrity, ErrorKind::NotFound));
     }
     Ok(())
 }
@@ -103,8 +179,15 @@ fn refusal_of(operation: Operation, result: Result<()>) -> Option<String> {
     }
 }
 
-fn normal(text: &str, key: &KeyArn) -> String {
-    text.replace(&key.to_string(), "KEY").replace(&key.id().to_string(), "ID")
+/// What was seen, with the name that was asked for and the key of the blob replaced.
+fn normal(seen: &[Seen], named: &impl ToString, blob_key: KeyId) -> Vec<String> {
+    let arn = named.to_string();
+    let id = arn.rsplit(':').next().map_or("", |name| name.trim_start_matches("key/"));
+    let texts = seen.iter().map(|(operation, answer, events)| {
+        let events: Vec<_> = events.iter().map(|event| to_json(event, &Locality::default())).collect();
+        format!("{operation}: {answer} {events:?}")
+    });
+    texts.map(|text| text.replace(&arn, "NAME").replace(&blob_key.to_string(), "BLOB").replace(id, "ID")).collect()
 }
 
 #[test]

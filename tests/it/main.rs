@@ -9,6 +9,7 @@ mod async_io;
 #[cfg(feature = "sqlite")]
 mod audit_crash;
 mod audit_events;
+mod audit_failures;
 mod audit_store;
 mod audit_trail;
 #[cfg(feature = "sqlite")]

@@ -4,13 +4,13 @@ use super::error::ExportError;
 use super::file;
 use super::payload::{self, PortableKey};
 use super::recipient::ExportIdentity;
-use crate::audit::{Action, AuditEvent, ChangeId, KeyResource, Outcome};
-use crate::clock::Timestamp;
+use crate::audit::{Action, AuditEvent, KeyResource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{AliasArn, AliasName, KeyArn, KeyManager, KeyState, Origin, SpecClass, check_usage};
+use crate::kms::call::Progress;
 use crate::kms::handle::{Core, Kms};
-use crate::kms::pipeline::{incomplete, withheld};
+use crate::kms::pipeline::incomplete;
 use crate::kms::record::{KeyRecord, VersionRecord};
 use crate::kms::registry::Edit;
 use crate::kms::sealed::is_committed;
@@ -35,10 +35,16 @@ impl Kms {
     /// [`Audit`](ErrorKind::Audit) if the audit trail cannot be written. It says whether the keys came in.
     pub fn import_keys(&self, file: &[u8], identity: &ExportIdentity) -> Result<Vec<KeyArn>> {
         self.check_authority("import_keys")?;
+        let mut event = self.authority_event("import_keys");
+        event.action = Action::ImportKeys;
+        self.recorded(event, |progress| self.import_file(progress, file, identity))
+    }
+
+    fn import_file(&self, progress: &mut Progress, file: &[u8], identity: &ExportIdentity) -> Result<Vec<KeyArn>> {
         let (_, payload) = file::open(&self.core.backend, file, identity)?;
         let keys = payload::decode(payload.expose_secret())?;
         drop(payload);
-        let now = self.core.now();
+        progress.event.parameters.push(("keys", u64::try_from(keys.len()).unwrap_or(u64::MAX).into()));
         let arns: Vec<KeyArn> = keys.iter().map(|key| self.arn_of(&key.record)).collect();
         let mut edits = Vec::new();
         for (key, arn) in keys.into_iter().zip(&arns) {
@@ -46,7 +52,7 @@ impl Kms {
             self.core.admit(key, arn, &mut edits)?;
         }
         if !edits.is_empty() {
-            self.commit_import(edits, &arns, now)?;
+            self.commit_import(progress, edits, &arns)?;
         }
         Ok(arns)
     }
@@ -71,14 +77,9 @@ impl Kms {
         Ok(())
     }
 
-    /// Commits with intent and outcome in the audit trail, and an event for each key.
-    fn commit_import(&self, edits: Vec<Edit>, arns: &[KeyArn], now: Timestamp) -> Result<()> {
-        let change = ChangeId::generate(&self.core.backend)?;
-        let mut event = AuditEvent::new(now, Action::ImportKeys, self.principal.clone());
-        event.parameters.push(("keys", u64::try_from(arns.len()).unwrap_or(u64::MAX).into()));
-        event.change = Some(change);
-        event.outcome = Outcome::Intent;
-        self.core.audit.record(event.clone()).map_err(withheld)?;
+    /// Commits after the intent is on the audit trail, and writes an event for each key. The outcome follows.
+    fn commit_import(&self, progress: &mut Progress, edits: Vec<Edit>, arns: &[KeyArn]) -> Result<()> {
+        let change = self.announce(progress)?;
         let committed = self.core.commit(edits, change).map_err(|error| match error {
             CommitError::Conflict(_) => {
                 let text = "somebody else made one of the keys or aliases meanwhile; nothing was imported";
@@ -86,11 +87,9 @@ impl Kms {
             }
             CommitError::Failed(error) => error,
         });
-        let failure = committed.as_ref().err().filter(|error| !is_committed(error)).map(Error::kind);
-        event.outcome = failure.map_or(Outcome::Success, Outcome::Failure);
-        self.core.audit.record(event).map_err(if failure.is_none() { incomplete } else { withheld })?;
-        for arn in arns.iter().filter(|_| failure.is_none()) {
-            let mut event = AuditEvent::new(now, Action::ImportKeys, self.principal.clone());
+        progress.committed = committed.as_ref().err().is_none_or(is_committed);
+        for arn in arns.iter().filter(|_| progress.committed) {
+            let mut event = AuditEvent::new(progress.now(), Action::ImportKeys, self.principal.clone());
             event.keys[0] = Some(KeyResource { account: arn.account(), key_id: arn.id() });
             self.core.audit.record(event).map_err(incomplete)?;
         }
@@ -200,6 +199,7 @@ fn check_belongings(record: &KeyRecord) -> Result<(), &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Timestamp;
     use crate::identity::ServiceName;
     use crate::key::{CustomKeyStoreId, KeyId, KeyMaterialId, KeySpec, KeyUsage, KeyVersion, RotationPeriod};
     use crate::kms::record::{Imported, Rotation};

@@ -62,15 +62,17 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn export_key(&self, key: impl KeyReference, recipient: &ExportRecipient) -> Result<KeyExport> {
-        self.check_authority("export_key")?;
-        let now = self.core.now();
-        let identifier = key.to_key_identifier()?;
-        let place = self.place_of(&identifier)?;
-        let portable =
-            place.map(|(account, key_id)| self.core.portable_key(account, key_id, now)).transpose()?.flatten();
-        let portable =
-            portable.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("key '{identifier}' does not exist")))?;
-        self.export(vec![portable], Vec::new(), recipient, now)
+        self.authority_call("export_key", |progress| {
+            let now = progress.now();
+            let identifier = key.to_key_identifier()?;
+            progress.event.parameters.push(("keyId", identifier.to_string().into()));
+            let place = self.place_of(&identifier)?;
+            let portable =
+                place.map(|(account, key_id)| self.core.portable_key(account, key_id, now)).transpose()?.flatten();
+            let portable = portable
+                .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("key '{identifier}' does not exist")))?;
+            self.export(vec![portable], Vec::new(), recipient, now)
+        })
     }
 
     /// Exports every key of every account, as [`Kms::export_key`] does it with one. Each is as it is at one moment, not all at
@@ -80,7 +82,10 @@ impl Kms {
     /// Those of [`Kms::export_key`], and [`LimitExceeded`](ErrorKind::LimitExceeded) if the file would be longer than
     /// [`MAX_EXPORT_BYTES`](super::MAX_EXPORT_BYTES). Keys that cannot leave are no error: see [`KeyExport::left_out`].
     pub fn export_all_keys(&self, recipient: &ExportRecipient) -> Result<KeyExport> {
-        self.check_authority("export_all_keys")?;
+        self.authority_call("export_all_keys", |_| self.export_all(recipient))
+    }
+
+    fn export_all(&self, recipient: &ExportRecipient) -> Result<KeyExport> {
         let now = self.core.now();
         let (mut keys, mut left_out, mut after) = (Vec::new(), Vec::new(), None);
         loop {
