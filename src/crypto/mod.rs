@@ -71,6 +71,13 @@ impl CryptoBackend {
         self
     }
 
+    /// Takes key pairs from elsewhere, to show what happens when they are faulty.
+    #[cfg(test)]
+    pub(crate) const fn with_key_pairs(mut self, key_pairs: &'static dyn KeyPairs) -> Self {
+        self.key_pairs = key_pairs;
+        self
+    }
+
     /// The name of the whole, for reports.
     pub const fn name(&self) -> &'static str {
         self.name

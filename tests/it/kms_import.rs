@@ -667,6 +667,53 @@ fn racing_imports_leave_one_material() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn parameters_are_good_for_a_day_and_a_description_stays_until_another_comes() -> Result<()> {
+    let (kms, _) = with_clock()?;
+    let key = waiting(&kms, SYMMETRIC)?;
+    let now = Timestamp::from_unix_millis(1_700_000_000_000);
+    let attempt = Attempt::of(&kms, key, &[1; 32])?;
+    assert_eq!(attempt.parameters.parameters_valid_to, now.plus_days(1));
+    let description = || Ok::<_, strongroom::Error>(materials(&kms, key)?[0].key_material_description.clone());
+    let longest = "ä".repeat(256);
+    kms.import_key_material(attempt.request(key).does_not_expire().key_material_description(&longest))?;
+    assert_eq!(description()?.as_deref(), Some(longest.as_str()));
+    kms.import_key_material(attempt.request(key).valid_to(now.plus_days(3)))?;
+    assert_eq!(description()?.as_deref(), Some(longest.as_str()));
+    kms.import_key_material(attempt.request(key).does_not_expire().key_material_description("another"))?;
+    assert_eq!(description()?.as_deref(), Some("another"));
+    Ok(())
+}
+
+#[test]
+fn a_key_expires_with_the_first_of_its_materials() -> Result<()> {
+    let (kms, clock) = with_clock()?;
+    let key = waiting(&kms, SYMMETRIC)?;
+    let now = Timestamp::from_unix_millis(1_700_000_000_000);
+    let expiration = || {
+        let metadata = kms.describe_key(key)?;
+        Ok::<_, strongroom::Error>((metadata.expiration_model(), metadata.valid_to()))
+    };
+    for (number, end, first) in
+        [(1, None, None), (2, Some(20), Some(20)), (3, Some(10), Some(10)), (4, Some(30), Some(10))]
+    {
+        let attempt = Attempt::of(&kms, key, &[number; 32])?;
+        let request = attempt.request(key).import_type(ImportType::NewKeyMaterial);
+        kms.import_key_material(match end {
+            Some(days) => request.valid_to(now.plus_days(days)),
+            None => request.does_not_expire(),
+        })?;
+        if number > 1 {
+            kms.rotate_key_on_demand(key)?;
+        }
+        let model = if first.is_some() { ExpirationModel::Expires } else { ExpirationModel::DoesNotExpire };
+        assert_eq!(expiration()?, (Some(model), first.map(|days| now.plus_days(days))), "material {number}");
+    }
+    clock.set(now.plus_days(10));
+    assert_eq!(kms.describe_key(key)?.state(), KeyState::PendingImport);
+    Ok(())
+}
+
 /// Imports material in the simplest way, for tests of something else.
 pub(crate) fn import_bytes(kms: &Kms, key: KeyId, material: &[u8], valid_to: Option<Timestamp>) -> Result<()> {
     let attempt = Attempt::of(kms, key, material)?;

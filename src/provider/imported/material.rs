@@ -112,3 +112,111 @@ fn is_encrypted(bytes: &[u8]) -> bool {
     };
     AnyRef::from_der(bytes).and_then(parse).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use super::*;
+    use crate::algorithm::SigningAlgorithm;
+    use crate::crypto::{CryptoError, FASTEST, KeyPairs, PublicKey, RsaOaep, SecureRandom};
+
+    /// A private key that signs with one key pair and shows the public key of another.
+    struct Mismatched {
+        private: Box<dyn PrivateKey>,
+        public: Vec<u8>,
+    }
+
+    impl PrivateKey for Mismatched {
+        fn kind(&self) -> KeyPairKind {
+            self.private.kind()
+        }
+
+        fn to_pkcs8(&self) -> Result<SecretBytes, CryptoError> {
+            self.private.to_pkcs8()
+        }
+
+        fn public_key_der(&self) -> Vec<u8> {
+            self.public.clone()
+        }
+
+        fn sign(&self, algorithm: SigningAlgorithm, input: SignatureInput<'_>) -> Result<Vec<u8>, CryptoError> {
+            self.private.sign(algorithm, input)
+        }
+
+        fn decrypt(&self, oaep: RsaOaep, ciphertext: &[u8]) -> Result<SecretBytes, CryptoError> {
+            self.private.decrypt(oaep, ciphertext)
+        }
+
+        fn decrypt_pkcs1_v15_unauthenticated(&self, ciphertext: &[u8]) -> Result<SecretBytes, CryptoError> {
+            self.private.decrypt_pkcs1_v15_unauthenticated(ciphertext)
+        }
+
+        fn agree(&self, peer: &[u8]) -> Result<SecretBytes, CryptoError> {
+            self.private.agree(peer)
+        }
+    }
+
+    /// A library that checks nothing: every private key comes with this public key.
+    #[derive(Debug)]
+    struct Unchecked;
+
+    static OTHER: LazyLock<Vec<u8>> = LazyLock::new(|| generate(KeyPairKind::EccP256).public_key_der());
+
+    fn generate(kind: KeyPairKind) -> Box<dyn PrivateKey> {
+        FASTEST.key_pairs().generate(kind, FASTEST.random()).expect("a key pair")
+    }
+
+    impl KeyPairs for Unchecked {
+        fn library(&self, kind: KeyPairKind) -> &'static str {
+            FASTEST.key_pairs().library(kind)
+        }
+
+        fn generate(&self, kind: KeyPairKind, random: &dyn SecureRandom) -> Result<Box<dyn PrivateKey>, CryptoError> {
+            FASTEST.key_pairs().generate(kind, random)
+        }
+
+        fn private_key(&self, kind: KeyPairKind, pkcs8: &[u8]) -> Result<Box<dyn PrivateKey>, CryptoError> {
+            let private = FASTEST.key_pairs().private_key(kind, pkcs8)?;
+            Ok(Box::new(Mismatched { private, public: OTHER.clone() }))
+        }
+
+        fn public_key(&self, kind: KeyPairKind, spki: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError> {
+            FASTEST.key_pairs().public_key(kind, spki)
+        }
+
+        fn public_key_of_point(&self, kind: KeyPairKind, point: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError> {
+            FASTEST.key_pairs().public_key_of_point(kind, point)
+        }
+    }
+
+    #[test]
+    fn a_key_pair_whose_halves_do_not_belong_together_is_refused() -> Result<()> {
+        let material = generate(KeyPairKind::EccP256).to_pkcs8()?;
+        check(&FASTEST, KeySpec::EccNistP256, &material)?;
+        let refused = check(&FASTEST.with_key_pairs(&Unchecked), KeySpec::EccNistP256, &material).map(drop);
+        let refused = refused.expect_err("the public key is that of another key pair");
+        assert_eq!(refused.kind(), ErrorKind::IncorrectKeyMaterial);
+        assert!(refused.to_string().contains("do not belong together"), "{refused}");
+        Ok(())
+    }
+
+    #[test]
+    fn secret_keys_have_the_lengths_of_their_spec_and_no_other() -> Result<()> {
+        let mut specs = 0;
+        for &spec in KeySpec::ALL.iter().filter(|spec| key_pair_kind(**spec).is_none()) {
+            let lengths = spec.mac_key_lengths().unwrap_or(SYMMETRIC_LENGTH..=SYMMETRIC_LENGTH);
+            for length in 0..=lengths.end() + 1 {
+                let material = SecretBytes::copy_of(&vec![0x80; length]);
+                let checked = check(&FASTEST, spec, &material);
+                assert_eq!(checked.is_ok(), lengths.contains(&length), "{spec} with {length} bytes");
+                if let Ok(checked) = checked {
+                    assert_eq!((checked.kept, checked.public_key), (material, None));
+                }
+            }
+            specs += 1;
+        }
+        assert_eq!(specs, 5);
+        Ok(())
+    }
+}

@@ -75,7 +75,7 @@ impl MaterialImporter for ImportedProvider {
 mod tests {
     use super::*;
     use crate::algorithm::{WrappingAlgorithm, WrappingKeySpec};
-    use crate::crypto::{CryptoError, FASTEST, KeyWrapMode, PrivateKey, RUST_CRYPTO, RsaOaep};
+    use crate::crypto::{CryptoError, FASTEST, KeyPairKind, KeyWrapMode, PrivateKey, RUST_CRYPTO, RsaOaep};
     use crate::error::ErrorKind;
     use crate::provider::key_pair_kind;
 
@@ -106,6 +106,39 @@ mod tests {
         }
         let wrapped = FASTEST.key_wrap().wrap(KeyWrapMode::Padded, &[5; 32], material)?;
         Ok([public.encrypt(oaep, &[5; 32], FASTEST.random())?, wrapped].concat())
+    }
+
+    /// The AES key that a failed first step must not be replaced by in secret.
+    const ZERO: [u8; 32] = [0; 32];
+
+    #[test]
+    fn material_under_an_aes_key_that_was_not_unwrapped_is_refused() -> Result<()> {
+        let key = FASTEST.key_pairs().generate(KeyPairKind::Rsa2048, FASTEST.random())?;
+        let public = FASTEST.key_pairs().public_key(key.kind(), &key.public_key_der())?;
+        let kwp = |aes_key: &[u8]| FASTEST.key_wrap().wrap(KeyWrapMode::Padded, aes_key, &[7; 32]);
+        let oaep = |aes_key: &[u8]| public.encrypt(RsaOaep::Sha256, aes_key, FASTEST.random());
+        let same = RUST_CRYPTO.key_pairs().private_key(key.kind(), key.to_pkcs8()?.expose_secret())?;
+        for (backend, key) in [(FASTEST, &*key), (RUST_CRYPTO, &*same)] {
+            let open = |wrapped: [Vec<u8>; 2]| {
+                unwrap(&backend, WrappingAlgorithm::RsaAesKeyWrapSha256, key, &wrapped.concat())
+            };
+            // The first step opens under a key of all zeros only if that is what was wrapped.
+            assert_eq!(open([oaep(&ZERO)?, kwp(&ZERO)?])?, SecretBytes::copy_of(&[7; 32]));
+            let refused = [
+                open([vec![0x11; 256], kwp(&ZERO)?]),
+                open([oaep(&[5; 32])?, kwp(&ZERO)?]),
+                open([oaep(&[])?, kwp(&ZERO)?]),
+                // AES-128 and AES-192 are not what the algorithm is, whichever key wraps the material.
+                open([oaep(&[5; 16])?, kwp(&ZERO)?]),
+                open([oaep(&[5; 16])?, kwp(&[5; 16])?]),
+                open([oaep(&[5; 33])?, kwp(&[5; 32])?]),
+                open([public.encrypt(RsaOaep::Sha1, &[5; 32], FASTEST.random())?, kwp(&[5; 32])?]),
+            ];
+            for (case, refused) in refused.into_iter().enumerate() {
+                assert_eq!(refused.expect_err("refused").kind(), ErrorKind::InvalidCiphertext, "case {case}");
+            }
+        }
+        Ok(())
     }
 
     #[test]
