@@ -26,7 +26,7 @@ pub use error::SealError;
 pub use holder::RootKeyHolder;
 pub use identity::IdentityKey;
 #[cfg(feature = "passphrase")]
-pub use passphrase::PassphraseCost;
+pub use passphrase::{PassphraseCost, UnsuitablePassphrase};
 pub use root_key::RootKey;
 pub(crate) use root_record::{RootRecord, WrappedVersion};
 pub(crate) use versions::RootKeyVersions;

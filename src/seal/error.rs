@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind};
 
 /// Why a root key does not fit a store, or something in it does not open: the source of an error of kind
-/// [`ErrorKind::RootKey`] or [`ErrorKind::Integrity`].
+/// [`ErrorKind::RootKey`], [`ErrorKind::KeyUnavailable`] or [`ErrorKind::Integrity`].
 ///
 /// # Examples
 /// ```
@@ -33,6 +33,42 @@ pub enum SealError {
         /// The holder that was given.
         holder: String,
     },
+    /// The passphrase was not tried, since the store asks for more work than is allowed.
+    #[error(
+        "the passphrase was not tried: the store asks for {memory_kib} KiB of memory, {passes} passes and {lanes} lanes, over \
+         the limit of {memory_limit_kib} KiB, {pass_limit} passes and {lane_limit} lanes; if you trust the store, open it with \
+         a passphrase cost of that size"
+    )]
+    TooCostly {
+        /// The memory that the store asks for.
+        memory_kib: u32,
+        /// The passes that it asks for.
+        passes: u32,
+        /// The lanes that it asks for.
+        lanes: u32,
+        /// The most memory that is allowed.
+        memory_limit_kib: u32,
+        /// The most passes.
+        pass_limit: u32,
+        /// The most lanes.
+        lane_limit: u32,
+    },
+    /// The passphrase was not tried, since there is too little memory: [`ErrorKind::KeyUnavailable`].
+    #[error("the passphrase was not tried: {memory_kib} KiB of memory could not be allocated")]
+    OutOfMemory {
+        /// The memory that it takes.
+        memory_kib: u32,
+    },
+    /// A later release has sealed the root key under the passphrase.
+    #[error(
+        "the root key was sealed in format {found}, and this release reads formats up to {known}: use a later release"
+    )]
+    Newer {
+        /// The format that was found.
+        found: u8,
+        /// The latest that this release knows.
+        known: u8,
+    },
     /// The record that holds the wrapped root key is broken. Whether the root key is right cannot be told.
     #[error("the record of the store's root key is damaged: restore the store from a backup")]
     DamagedRootRecord,
@@ -50,7 +86,11 @@ pub enum SealError {
 impl From<SealError> for Error {
     fn from(error: SealError) -> Self {
         let kind = match error {
-            SealError::OtherHolder { .. } | SealError::WrongRootKey { .. } => ErrorKind::RootKey,
+            SealError::OtherHolder { .. }
+            | SealError::WrongRootKey { .. }
+            | SealError::TooCostly { .. }
+            | SealError::Newer { .. } => ErrorKind::RootKey,
+            SealError::OutOfMemory { .. } => ErrorKind::KeyUnavailable,
             SealError::DamagedRootRecord | SealError::Altered | SealError::UnknownVersion { .. } => {
                 ErrorKind::Integrity
             }

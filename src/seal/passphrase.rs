@@ -1,20 +1,29 @@
 //! Keys from passphrases, and the root key that one holds.
 
+mod text;
+
 use std::fmt;
 use std::sync::Arc;
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use zeroize::Zeroizing;
 
+pub(crate) use self::text::Passphrase;
+pub use self::text::UnsuitablePassphrase;
 use super::committing::{CommittingKey, OVERHEAD};
 use super::error::SealError;
 use super::holder::RootKeyHolder;
-use super::root_key::{self, Recipe, RootKey};
+use super::root_key::{Recipe, RootKey};
 use crate::codec::{Reader, Writer};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretBytes;
 
-const FORMAT: u8 = 1;
+/// The key is derived from the passphrase as it was typed.
+const FORMAT_TYPED: u8 = 1;
+
+/// The key is derived from the normalized passphrase.
+const FORMAT_PREPARED: u8 = 2;
 
 /// Bytes of a salt (RFC 9106, section 3.1: 16 are recommended for passwords).
 const SALT_LENGTH: usize = 16;
@@ -25,7 +34,7 @@ const HEADER_LENGTH: usize = 1 + 3 * 4 + SALT_LENGTH;
 /// Bytes of a derived key.
 const KEY_LENGTH: usize = 32;
 
-/// The most that a stored cost may ask of whoever reads it: 2 GiB, and as many passes and lanes as anybody has use for.
+/// The most that a cost can be: 2 GiB, and as many passes and lanes as anybody has use for.
 const MAX_MEMORY_KIB: u32 = 2 << 20;
 const MAX_PASSES: u32 = 64;
 const MAX_LANES: u32 = 64;
@@ -54,6 +63,13 @@ pub struct PassphraseCost {
 }
 
 impl PassphraseCost {
+    /// The most that something stored may cost to open, unless the caller allows more: 256 MiB and ten passes, with any
+    /// number of lanes.
+    ///
+    /// The cost is part of a store and of an export, and whoever wrote those chose it. This limit accepts the
+    /// second recommendation of RFC 9106 and the moderate parameters of libsodium (256 MiB, three passes).
+    pub const DEFAULT_LIMIT: Self = Self { memory_kib: 256 * 1024, passes: 10, lanes: MAX_LANES };
+
     /// Takes `memory_kib` KiB of memory, at least 8 for each lane and at most 2 GiB; `passes` over it, from 1 to 64;
     /// and `lanes`, from 1 to 64, which can be worked on side by side.
     ///
@@ -71,11 +87,51 @@ impl PassphraseCost {
         Params::new(self.memory_kib, self.passes, self.lanes, Some(KEY_LENGTH)).ok().filter(|_| is_bounded)
     }
 
-    fn derive(self, passphrase: &SecretBytes, salt: &[u8; SALT_LENGTH]) -> Option<SecretBytes> {
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, self.parameters()?);
+    /// The memory in KiB.
+    pub const fn memory_kib(self) -> u32 {
+        self.memory_kib
+    }
+
+    /// The number of passes over the memory.
+    pub const fn passes(self) -> u32 {
+        self.passes
+    }
+
+    /// The number of lanes.
+    pub const fn lanes(self) -> u32 {
+        self.lanes
+    }
+
+    const fn is_within(self, limit: Self) -> bool {
+        self.memory_kib <= limit.memory_kib && self.passes <= limit.passes && self.lanes <= limit.lanes
+    }
+
+    /// The larger of two costs, component by component.
+    fn or_more(self, other: Self) -> Self {
+        Self {
+            memory_kib: self.memory_kib.max(other.memory_kib),
+            passes: self.passes.max(other.passes),
+            lanes: self.lanes.max(other.lanes),
+        }
+    }
+
+    fn derive(self, passphrase: &SecretBytes, salt: &[u8; SALT_LENGTH]) -> Result<SecretBytes, PassphraseError> {
+        let parameters = self.parameters().ok_or(PassphraseError::Wrong)?;
+        // The library would allocate this memory itself, and not wipe it: the key is computed from its last blocks.
+        let mut blocks = Zeroizing::new(Vec::<Block>::new());
+        let count = parameters.block_count();
+        blocks.try_reserve_exact(count).map_err(|_| PassphraseError::OutOfMemory { memory_kib: self.memory_kib })?;
+        blocks.resize(count, Block::new());
         let mut key = SecretBytes::zeroed(KEY_LENGTH);
-        argon2.hash_password_into(passphrase.expose_secret(), salt, key.expose_secret_mut()).ok()?;
-        Some(key)
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters)
+            .hash_password_into_with_memory(
+                passphrase.expose_secret(),
+                salt,
+                key.expose_secret_mut(),
+                blocks.as_mut_slice(),
+            )
+            .map_err(|_| PassphraseError::Wrong)?;
+        Ok(key)
     }
 }
 
@@ -85,55 +141,122 @@ impl Default for PassphraseCost {
     }
 }
 
+/// Why something that was sealed under a passphrase does not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PassphraseError {
+    /// It was sealed under another passphrase, or bound to something else, or altered.
+    Wrong,
+    /// No passphrase of this text seals anything.
+    Unsuitable(UnsuitablePassphrase),
+    /// It would cost more than is allowed.
+    TooCostly {
+        /// What it would cost.
+        cost: PassphraseCost,
+        /// What is allowed.
+        limit: PassphraseCost,
+    },
+    /// There is not as much memory as it takes.
+    OutOfMemory { memory_kib: u32 },
+    /// A later release sealed it.
+    Newer { found: u8 },
+}
+
+/// The latest format that is known.
+pub(crate) const LATEST_FORMAT: u8 = FORMAT_PREPARED;
+
 /// Encrypts under a passphrase, bound to a label and a context. Everything that is needed to open it but the passphrase
 /// stands in the result.
 ///
 /// ```text
-/// sealed = u8 format = 1 ‖ u32 memory in KiB ‖ u32 passes ‖ u32 lanes ‖ 16 salt ‖ body
+/// sealed = u8 format ‖ u32 memory in KiB ‖ u32 passes ‖ u32 lanes ‖ 16 salt ‖ body
 /// key = Argon2id version 1.3 (RFC 9106) of the passphrase in UTF-8, without secret and associated data, 32 bytes
+/// format = 2: of the passphrase as the OpaqueString profile (RFC 8265, section 4.2) maps and normalizes it
+///          1: of the passphrase as it was typed
 /// ```
 ///
 /// The body is that of a [`CommittingKey`] with the bytes before it as the prefix.
 pub(crate) fn seal(
     backend: &CryptoBackend,
-    (passphrase, cost): (&SecretBytes, PassphraseCost),
+    (passphrase, cost): (&Passphrase, PassphraseCost),
     label: &[u8],
     context: &[u8],
     plaintext: &[u8],
 ) -> Result<Vec<u8>> {
+    let (format, text) = match passphrase.prepared() {
+        Some(prepared) => (FORMAT_PREPARED, prepared?),
+        None => (FORMAT_TYPED, passphrase.typed()),
+    };
     let mut salt = [0; SALT_LENGTH];
     backend.random().fill(&mut salt)?;
     let mut writer = Writer::with_capacity(HEADER_LENGTH + OVERHEAD + plaintext.len());
-    writer.u8(FORMAT).u32(cost.memory_kib).u32(cost.passes).u32(cost.lanes).bytes(&salt);
+    writer.u8(format).u32(cost.memory_kib).u32(cost.passes).u32(cost.lanes).bytes(&salt);
     let mut sealed = writer.into_bytes();
     let header = sealed.clone();
-    let failed = || Error::new(ErrorKind::Internal, "there is not enough memory for the passphrase");
-    let key = cost.derive(passphrase, &salt).ok_or_else(failed)?;
+    let key = cost.derive(text, &salt).map_err(SealError::from)?;
     CommittingKey::new(backend, key.expose_secret())?.seal(label, &header, context, plaintext, &mut sealed)?;
     Ok(sealed)
 }
 
-/// Decrypts what [`seal`] made with the same passphrase, label and context. `None`, whatever does not fit; a cost that is
-/// out of bounds is not even tried.
+/// Decrypts what [`seal`] made with the same passphrase, label and context. A cost over `limit` is not even tried.
 pub(crate) fn open(
     backend: &CryptoBackend,
-    passphrase: &SecretBytes,
+    (passphrase, limit): (&Passphrase, PassphraseCost),
     label: &[u8],
     context: &[u8],
     sealed: &[u8],
-) -> Option<SecretBytes> {
+) -> Result<SecretBytes, PassphraseError> {
     let mut reader = Reader::new(sealed);
-    let format = reader.u8("format").ok()?;
-    let memory_kib = reader.u32("memory").ok()?;
-    let cost = PassphraseCost { memory_kib, passes: reader.u32("passes").ok()?, lanes: reader.u32("lanes").ok()? };
-    let salt = reader.array("salt").ok()?;
-    if format != FORMAT || reader.remaining() < OVERHEAD {
-        return None;
+    let wrong = |_| PassphraseError::Wrong;
+    let text = match reader.u8("format").map_err(wrong)? {
+        FORMAT_TYPED => passphrase.typed(),
+        FORMAT_PREPARED => match passphrase.prepared() {
+            Some(prepared) => prepared.map_err(PassphraseError::Unsuitable)?,
+            None => return Err(PassphraseError::Wrong),
+        },
+        0 => return Err(PassphraseError::Wrong),
+        found => return Err(PassphraseError::Newer { found }),
+    };
+    let mut number = |field| reader.u32(field).map_err(wrong);
+    let cost = PassphraseCost { memory_kib: number("memory")?, passes: number("passes")?, lanes: number("lanes")? };
+    let salt = reader.array("salt").map_err(wrong)?;
+    if reader.remaining() < OVERHEAD {
+        return Err(PassphraseError::Wrong);
+    }
+    if !cost.is_within(limit) {
+        return Err(PassphraseError::TooCostly { cost, limit });
     }
     let (header, body) = sealed.split_at(reader.position());
-    let key = cost.derive(passphrase, &salt)?;
-    CommittingKey::new(backend, key.expose_secret()).ok()?.open(label, header, context, body).ok()
+    let key = cost.derive(text, &salt)?;
+    let key = CommittingKey::new(backend, key.expose_secret()).map_err(|_| PassphraseError::Wrong)?;
+    key.open(label, header, context, body).map_err(|_| PassphraseError::Wrong)
 }
+
+impl From<UnsuitablePassphrase> for Error {
+    fn from(reason: UnsuitablePassphrase) -> Self {
+        Self::new(ErrorKind::Validation, reason.to_string()).with_source(reason)
+    }
+}
+
+impl From<PassphraseError> for SealError {
+    fn from(error: PassphraseError) -> Self {
+        match error {
+            PassphraseError::Wrong | PassphraseError::Unsuitable(_) => Self::WrongRootKey { holder: NAME.to_owned() },
+            PassphraseError::TooCostly { cost, limit } => Self::TooCostly {
+                memory_kib: cost.memory_kib,
+                passes: cost.passes,
+                lanes: cost.lanes,
+                memory_limit_kib: limit.memory_kib,
+                pass_limit: limit.passes,
+                lane_limit: limit.lanes,
+            },
+            PassphraseError::OutOfMemory { memory_kib } => Self::OutOfMemory { memory_kib },
+            PassphraseError::Newer { found } => Self::Newer { found, known: LATEST_FORMAT },
+        }
+    }
+}
+
+/// Every passphrase has the same name: a name of its own would be a test of guesses that costs nothing.
+const NAME: &str = "passphrase";
 
 impl RootKey {
     /// Takes the root key from a passphrase, at the default [`PassphraseCost`]. Salt and cost are kept in the store.
@@ -141,17 +264,23 @@ impl RootKey {
     /// Opening the store takes a good part of a second, and what a passphrase is worth against somebody who has the file is
     /// what it takes to guess it: six or more words drawn at random, say. A file with random bytes has no such limit.
     ///
+    /// A passphrase is normalized as RFC 8265 says (OpaqueString): an `ü` in one code point and in two is the same, and so
+    /// is every kind of space. A store of an earlier build opens with the passphrase as it was typed then, and is normalized
+    /// when its root key is rotated.
+    ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) for an empty passphrase.
+    /// - [`Validation`](ErrorKind::Validation) if the passphrase is empty, or contains control characters, invisible
+    ///   characters, or characters that Unicode does not define. The source is an [`UnsuitablePassphrase`].
     pub fn from_passphrase(passphrase: &str) -> Result<Self> {
         Self::from_passphrase_with_cost(passphrase, PassphraseCost::default())
     }
 
     /// Takes the root key from a passphrase, at a cost of one's own. It counts when the store is made and when its root key
-    /// is rotated; a store that is there is opened at the cost that it was made with.
+    /// is rotated. An existing store is opened at the cost that it was made with, up to this cost or
+    /// [`PassphraseCost::DEFAULT_LIMIT`], whichever is more.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) for an empty passphrase.
+    /// - [`Validation`](ErrorKind::Validation) as for [`RootKey::from_passphrase`].
     ///
     /// # Examples
     /// ```
@@ -171,32 +300,39 @@ impl RootKey {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn from_passphrase_with_cost(passphrase: &str, cost: PassphraseCost) -> Result<Self> {
-        if passphrase.is_empty() {
-            return Err(root_key::invalid("the passphrase of a root key is empty".to_owned()));
-        }
-        Ok(Self::from_recipe(Passphrase(SecretBytes::copy_of(passphrase.as_bytes()), cost)))
+        Ok(Self::from_recipe(PassphraseRecipe(Passphrase::new(passphrase)?, cost)))
+    }
+
+    /// Takes the root key from a passphrase whose bytes are used exactly as they are.
+    ///
+    /// Only for stores of earlier builds whose passphrase [`RootKey::from_passphrase`] rejects, such as one with a line end:
+    /// move those to another root key with [`Kms::move_root_key`](crate::Kms::move_root_key).
+    ///
+    /// # Errors
+    /// - [`Validation`](ErrorKind::Validation) for an empty passphrase.
+    pub fn from_unnormalized_passphrase(passphrase: &str, cost: PassphraseCost) -> Result<Self> {
+        Ok(Self::from_recipe(PassphraseRecipe(Passphrase::unnormalized(passphrase)?, cost)))
     }
 }
 
 #[derive(Debug)]
-struct Passphrase(SecretBytes, PassphraseCost);
+struct PassphraseRecipe(Passphrase, PassphraseCost);
 
-impl Recipe for Passphrase {
+impl Recipe for PassphraseRecipe {
     fn holder(self: Box<Self>, backend: &CryptoBackend) -> Result<Arc<dyn RootKeyHolder>> {
         Ok(Arc::new(PassphraseHolder { passphrase: self.0, cost: self.1, backend: *backend }))
     }
 }
 
-/// A passphrase. Every one has the same name: a name of its own would be a test of guesses that costs nothing.
 struct PassphraseHolder {
-    passphrase: SecretBytes,
+    passphrase: Passphrase,
     cost: PassphraseCost,
     backend: CryptoBackend,
 }
 
 impl RootKeyHolder for PassphraseHolder {
     fn id(&self) -> &'static str {
-        "passphrase"
+        NAME
     }
 
     fn wrap(&self, binding: &[u8], key: &SecretBytes) -> Result<Vec<u8>> {
@@ -204,8 +340,9 @@ impl RootKeyHolder for PassphraseHolder {
     }
 
     fn unwrap(&self, binding: &[u8], wrapped: &[u8]) -> Result<SecretBytes> {
-        open(&self.backend, &self.passphrase, ROOT_LABEL, binding, wrapped)
-            .ok_or_else(|| SealError::WrongRootKey { holder: self.id().to_owned() }.into())
+        let limit = self.cost.or_more(PassphraseCost::DEFAULT_LIMIT);
+        let opened = open(&self.backend, (&self.passphrase, limit), ROOT_LABEL, binding, wrapped);
+        Ok(opened.map_err(SealError::from)?)
     }
 }
 
@@ -222,8 +359,16 @@ mod tests {
 
     const COST: PassphraseCost = PassphraseCost { memory_kib: 32, passes: 1, lanes: 2 };
 
+    fn typed(text: &str) -> Passphrase {
+        Passphrase::new(text).expect("suitable")
+    }
+
     fn secret(text: &str) -> SecretBytes {
         SecretBytes::copy_of(text.as_bytes())
+    }
+
+    fn open_words(sealed: &[u8], limit: PassphraseCost) -> Result<SecretBytes, PassphraseError> {
+        open(&FASTEST, (&typed("words"), limit), b"label", b"context", sealed)
     }
 
     /// A key of the reference implementation (its `test.c`, version 0x13, Argon2id).
@@ -236,36 +381,47 @@ mod tests {
             .hash_password_into(b"password", b"somesalt", &mut key)
             .expect("in range");
         assert_eq!(hex::encode(key), expected);
+        // The memory that this crate brings is used as the library uses its own.
+        for cost in [COST, PassphraseCost::new(1_000, 3, 4)?] {
+            let mut expected = [0; KEY_LENGTH];
+            Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.parameters().expect("in range"))
+                .hash_password_into(b"password", &[7; SALT_LENGTH], &mut expected)
+                .expect("in range");
+            let key = cost.derive(&secret("password"), &[7; SALT_LENGTH]);
+            assert_eq!(key, Ok(SecretBytes::copy_of(&expected)));
+        }
         Ok(())
     }
 
     #[test]
     fn only_the_same_passphrase_label_and_context_open() -> Result<()> {
-        let sealed = seal(&FASTEST, (&secret("words"), COST), b"label", b"context", b"plain")?;
-        let open = |passphrase, label, context| open(&FASTEST, &secret(passphrase), label, context, &sealed);
-        assert_eq!(open("words", b"label", b"context"), Some(secret("plain")));
-        assert_eq!(open("word", b"label", b"context"), None);
-        assert_eq!(open("words", b"labeL", b"context"), None);
-        assert_eq!(open("words", b"label", b"contexT"), None);
+        let sealed = seal(&FASTEST, (&typed("words"), COST), b"label", b"context", b"plain")?;
+        let open = |passphrase, label, context| open(&FASTEST, (&typed(passphrase), COST), label, context, &sealed);
+        assert_eq!(open("words", b"label", b"context"), Ok(secret("plain")));
+        assert_eq!(open("word", b"label", b"context"), Err(PassphraseError::Wrong));
+        assert_eq!(open("words", b"labeL", b"context"), Err(PassphraseError::Wrong));
+        assert_eq!(open("words", b"label", b"contexT"), Err(PassphraseError::Wrong));
         Ok(())
     }
 
     #[test]
     fn every_flipped_byte_and_every_truncation_is_refused() -> Result<()> {
-        let sealed = seal(&FASTEST, (&secret("words"), COST), b"label", b"context", b"plain")?;
-        let open = |sealed: &[u8]| open(&FASTEST, &secret("words"), b"label", b"context", sealed);
+        let sealed = seal(&FASTEST, (&typed("words"), COST), b"label", b"context", b"plain")?;
         for place in 0..sealed.len() {
             let mut flipped = sealed.clone();
             flipped[place] ^= 1;
-            assert_eq!(open(&flipped), None, "byte {place}");
+            assert!(open_words(&flipped, PassphraseCost::DEFAULT_LIMIT).is_err(), "byte {place}");
         }
-        assert!((0..sealed.len()).all(|end| open(&sealed[..end]).is_none()));
+        for end in 0..sealed.len() {
+            assert_eq!(open_words(&sealed[..end], COST), Err(PassphraseError::Wrong));
+        }
         Ok(())
     }
 
     #[test]
     fn a_stored_cost_is_bounded() -> Result<()> {
-        let sealed = seal(&FASTEST, (&secret("words"), COST), b"label", b"context", b"plain")?;
+        let sealed = seal(&FASTEST, (&typed("words"), COST), b"label", b"context", b"plain")?;
+        let most = PassphraseCost { memory_kib: MAX_MEMORY_KIB, passes: MAX_PASSES, lanes: MAX_LANES };
         for (place, limit) in [(1, MAX_MEMORY_KIB), (5, MAX_PASSES), (9, MAX_LANES)] {
             for value in [0, limit + 1, u32::MAX] {
                 let mut altered = sealed.clone();
@@ -274,15 +430,72 @@ mod tests {
                 let mut next = || reader.u32("cost").expect("there");
                 let cost = PassphraseCost { memory_kib: next(), passes: next(), lanes: next() };
                 assert!(cost.parameters().is_none(), "{cost:?}");
-                assert_eq!(open(&FASTEST, &secret("words"), b"label", b"context", &altered), None);
+                assert!(open_words(&altered, most).is_err(), "{cost:?}");
             }
         }
         Ok(())
     }
 
     #[test]
+    fn a_cost_over_the_limit_of_the_reader_is_named_and_not_tried() -> Result<()> {
+        let sealed = seal(&FASTEST, (&typed("words"), COST), b"label", b"context", b"plain")?;
+        assert_eq!(open_words(&sealed, COST), Ok(secret("plain")));
+        for limit in [
+            PassphraseCost { memory_kib: COST.memory_kib - 1, ..COST },
+            PassphraseCost { passes: COST.passes - 1, ..COST },
+            PassphraseCost { lanes: COST.lanes - 1, ..COST },
+        ] {
+            assert_eq!(open_words(&sealed, limit), Err(PassphraseError::TooCostly { cost: COST, limit }));
+        }
+        // Nothing of this size is ever allocated: the test would take minutes.
+        let mut hostile = sealed;
+        hostile[1..9].copy_from_slice(&[[0, 0x20, 0, 0], [0, 0, 0, 64]].concat());
+        let started = std::time::Instant::now();
+        let refused = open_words(&hostile, PassphraseCost::DEFAULT_LIMIT);
+        assert!(matches!(refused, Err(PassphraseError::TooCostly { .. })), "{refused:?}");
+        assert!(started.elapsed() < std::time::Duration::from_secs(1));
+        assert!(PassphraseCost::default().is_within(PassphraseCost::DEFAULT_LIMIT));
+        Ok(())
+    }
+
+    /// Sealed by the first release, of the passphrases as they were typed.
+    #[test]
+    fn what_was_sealed_before_passphrases_were_normalized_opens_as_it_was_typed() -> Result<()> {
+        let unnormalized = |text| Passphrase::unnormalized(text).expect("not empty");
+        for text in ["gru\u{308}n", "line\n", "\u{200b}"] {
+            let sealed = seal(&FASTEST, (&unnormalized(text), COST), b"label", b"context", b"plain")?;
+            assert_eq!(sealed[0], FORMAT_TYPED);
+            let open = |passphrase: &Passphrase| open(&FASTEST, (passphrase, COST), b"label", b"context", &sealed);
+            assert_eq!(open(&Passphrase::to_open(text)), Ok(secret("plain")));
+            assert_eq!(open(&unnormalized(text)), Ok(secret("plain")));
+            assert_eq!(open(&Passphrase::to_open("gr\u{fc}n")), Err(PassphraseError::Wrong));
+        }
+        let sealed = seal(&FASTEST, (&typed("gru\u{308}n"), COST), b"label", b"context", b"plain")?;
+        assert_eq!(sealed[0], FORMAT_PREPARED);
+        let open = |passphrase: &Passphrase| open(&FASTEST, (passphrase, COST), b"label", b"context", &sealed);
+        assert_eq!(open(&typed("gr\u{fc}n")), Ok(secret("plain")));
+        assert_eq!(open(&unnormalized("gr\u{fc}n")), Err(PassphraseError::Wrong));
+        let line_end = PassphraseError::Unsuitable(UnsuitablePassphrase::ControlCharacter);
+        assert_eq!(open(&Passphrase::to_open("gr\u{fc}n\n")), Err(line_end));
+        Ok(())
+    }
+
+    #[test]
+    fn a_later_format_is_told_apart_from_a_wrong_passphrase() -> Result<()> {
+        let mut sealed = seal(&FASTEST, (&typed("words"), COST), b"label", b"context", b"plain")?;
+        sealed[0] = LATEST_FORMAT + 1;
+        assert_eq!(open_words(&sealed, COST), Err(PassphraseError::Newer { found: 3 }));
+        Ok(())
+    }
+
+    #[test]
     fn an_empty_passphrase_is_refused_and_none_is_shown() -> Result<()> {
-        assert_eq!(RootKey::from_passphrase("").expect_err("empty").kind(), ErrorKind::Validation);
+        for text in ["", "words\n", "\u{feff}words"] {
+            let refused = RootKey::from_passphrase(text).expect_err("unsuitable");
+            assert_eq!(refused.kind(), ErrorKind::Validation);
+            assert!(!format!("{refused:?}").contains("words"));
+        }
+        assert!(RootKey::from_unnormalized_passphrase("", COST).is_err());
         let root = RootKey::from_passphrase_with_cost("words", COST)?;
         assert!(!format!("{root:?}").contains("words"));
         assert!(!format!("{:?}", root.into_holder(&FASTEST)?).contains("words"));

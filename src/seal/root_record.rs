@@ -173,8 +173,16 @@ impl RootRecord {
     }
 
     /// Whether it is `holder` that keeps the root key.
-    pub(crate) fn is_kept_by(&self, holder: &dyn RootKeyHolder, store: &[u8; 16]) -> bool {
-        self.wrapped.last().is_some_and(|last| last.holder == holder.id() && last.unwrap(holder, store).is_ok())
+    ///
+    /// # Errors
+    /// What the holder answers if it cannot say.
+    pub(crate) fn is_kept_by(&self, holder: &dyn RootKeyHolder, store: &[u8; 16]) -> Result<bool> {
+        let Some(last) = self.wrapped.last().filter(|last| last.holder == holder.id()) else { return Ok(false) };
+        match last.unwrap(holder, store) {
+            Ok(_) => Ok(true),
+            Err(error) if is_wrong(&error) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// The versions, ascending.
@@ -191,12 +199,14 @@ impl RootRecord {
         holders: &[Arc<dyn RootKeyHolder>],
         store: &[u8; 16],
     ) -> Result<SecretBytes> {
-        let mut refusal = None;
+        let mut refusal: Option<Error> = None;
         for wrapped in self.wrapped.iter().filter(|wrapped| wrapped.version == version) {
             for holder in holders.iter().filter(|holder| holder.id() == wrapped.holder) {
                 match wrapped.unwrap(&**holder, store) {
                     Ok(secret) => return Ok(secret),
-                    Err(error) => refusal = Some(error),
+                    // What could not be tried counts for more than what was tried and did not fit.
+                    Err(error) if refusal.as_ref().is_none_or(is_wrong) => refusal = Some(error),
+                    Err(_) => {}
                 }
             }
         }
@@ -207,6 +217,13 @@ impl RootRecord {
         let given = holders.iter().map(RootKeyHolder::id).collect::<Vec<_>>().join("', '");
         SealError::OtherHolder { expected: self.holder.clone(), given }.into()
     }
+}
+
+/// Whether a holder was tried and is another one.
+fn is_wrong(error: &Error) -> bool {
+    let reason = std::error::Error::source(error).and_then(|source| source.downcast_ref::<SealError>());
+    let was_not_tried = matches!(reason, Some(SealError::TooCostly { .. } | SealError::Newer { .. }));
+    error.kind() == ErrorKind::RootKey && !was_not_tried
 }
 
 fn copies(secrets: &[(u32, SecretBytes)]) -> impl Iterator<Item = (u32, SecretBytes)> {

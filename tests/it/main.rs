@@ -63,6 +63,8 @@ mod metering_processes;
 mod openssl;
 mod own_provider;
 mod package;
+#[cfg(feature = "passphrase")]
+mod passphrases;
 mod peer;
 #[cfg(feature = "sqlite")]
 mod persistence;

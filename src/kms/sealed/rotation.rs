@@ -36,7 +36,9 @@ impl Sealed {
         for _ in 0..MAX_ATTEMPTS {
             let seen = self.latest_root()?;
             if !seen.record.is_settled() {
-                if to.as_ref().is_some_and(|to| !seen.record.is_kept_by(&**to, &self.id().0)) {
+                if let Some(to) = &to
+                    && !seen.record.is_kept_by(&**to, &self.id().0)?
+                {
                     return Err(already_moving(&seen.record.holder));
                 }
                 // Once it is finished, only this one knows the way.
@@ -75,7 +77,12 @@ impl Sealed {
         };
         // The holder that there is keeps what it has wrapped, and wraps the new version. The last wrapping is what is to stay.
         // Several holders may have one name, as passphrases do: it is the one that unwraps what there is.
-        let present = holders.iter().find(|holder| seen.record.is_kept_by(&***holder, &self.id().0));
+        let mut present = None;
+        for holder in &holders {
+            if present.is_none() && seen.record.is_kept_by(&**holder, &self.id().0)? {
+                present = Some(holder);
+            }
+        }
         let mut wrapped = seen.record.wrapped.clone();
         let newest = secrets.last().ok_or_else(super::unusable)?;
         let present = present.ok_or_else(super::unusable)?;

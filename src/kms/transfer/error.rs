@@ -40,6 +40,38 @@ pub enum ExportError {
     /// The passphrase does not open the export, which is whole.
     #[error("this is not the passphrase of the export, which is not damaged")]
     WrongPassphrase,
+    /// No export is made under a passphrase like the one given.
+    #[error("this is not the passphrase of the export: {reason}")]
+    UnsuitablePassphrase {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The passphrase was not tried, since the export asks for more work than is allowed.
+    #[error(
+        "the passphrase was not tried: the export asks for {memory_kib} KiB of memory, {passes} passes and {lanes} lanes, over \
+         the limit of {memory_limit_kib} KiB, {pass_limit} passes and {lane_limit} lanes; if you trust where it comes from, \
+         raise the limit"
+    )]
+    TooCostly {
+        /// The memory that the export asks for.
+        memory_kib: u32,
+        /// The passes that it asks for.
+        passes: u32,
+        /// The lanes that it asks for.
+        lanes: u32,
+        /// The most memory that is allowed.
+        memory_limit_kib: u32,
+        /// The most passes.
+        pass_limit: u32,
+        /// The most lanes.
+        lane_limit: u32,
+    },
+    /// The passphrase was not tried, since there is too little memory.
+    #[error("the passphrase was not tried: {memory_kib} KiB of memory could not be allocated")]
+    OutOfMemory {
+        /// The memory that it takes.
+        memory_kib: u32,
+    },
     /// The private key belongs to another public key than the one that the export is for.
     #[error("the export is for another RSA key than the one given")]
     WrongKey,

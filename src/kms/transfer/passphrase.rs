@@ -1,12 +1,11 @@
 //! Exports under a passphrase.
 
-use std::fmt;
-
 use super::error::ExportError;
 use super::recipient::{ExportIdentity, ExportRecipient, Method, Unwrap, Wrap};
 use crate::crypto::CryptoBackend;
-use crate::error::{Error, ErrorKind, Result};
-use crate::seal::{PassphraseCost, passphrase};
+use crate::error::Result;
+use crate::seal::PassphraseCost;
+use crate::seal::passphrase::{self, LATEST_FORMAT, Passphrase, PassphraseError};
 use crate::secret::SecretBytes;
 
 /// Separates exports from root keys under the same passphrase.
@@ -16,58 +15,94 @@ impl ExportRecipient {
     /// Whoever knows a passphrase, at the default [`PassphraseCost`]. An export leaves the house, and can be guessed at for
     /// years: take six or more words drawn at random, say.
     ///
+    /// The passphrase is normalized as RFC 8265 says, like the one of
+    /// [`RootKey::from_passphrase`](crate::seal::RootKey::from_passphrase).
+    ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) for an empty passphrase.
+    /// - [`Validation`](crate::ErrorKind::Validation) if the passphrase is empty, or contains control characters, invisible
+    ///   characters, or characters that Unicode does not define.
     pub fn passphrase(text: &str) -> Result<Self> {
         Self::passphrase_with_cost(text, PassphraseCost::default())
     }
 
-    /// Whoever knows a passphrase, at a cost of one's own, which is kept in the export.
+    /// Whoever knows a passphrase, at a cost of one's own, which is kept in the export. Above
+    /// [`PassphraseCost::DEFAULT_LIMIT`] the importer has to allow it.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) for an empty passphrase.
+    /// - [`Validation`](crate::ErrorKind::Validation) as for [`ExportRecipient::passphrase`].
     pub fn passphrase_with_cost(text: &str, cost: PassphraseCost) -> Result<Self> {
-        if text.is_empty() {
-            return Err(Error::new(ErrorKind::Validation, "the passphrase of an export is empty"));
-        }
-        Ok(Self::of(Passphrase { text: SecretBytes::copy_of(text.as_bytes()), cost }))
+        Ok(Self::of(Recipient { passphrase: Passphrase::new(text)?, cost }))
     }
 }
 
 impl ExportIdentity {
-    /// The passphrase of an export.
+    /// The passphrase of an export, which is tried at a cost of up to [`PassphraseCost::DEFAULT_LIMIT`].
     pub fn passphrase(text: &str) -> Self {
-        Self::of(Passphrase { text: SecretBytes::copy_of(text.as_bytes()), cost: PassphraseCost::default() })
+        Self::passphrase_with_limit(text, PassphraseCost::DEFAULT_LIMIT)
+    }
+
+    /// The passphrase of an export, which is tried at a cost of up to `limit`. Whoever made the export chose its cost: a
+    /// higher limit lets a hostile file take that much memory and time.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::seal::PassphraseCost;
+    /// use strongroom::{ExportIdentity, ExportRecipient, Kms};
+    ///
+    /// let cost = PassphraseCost::new(64, 11, 1)?; // one pass over the default limit
+    /// let (here, there) = (Kms::in_memory()?, Kms::in_memory()?);
+    /// let key = here.create_key(Default::default())?.key_id();
+    /// let export = here.export_key(key, &ExportRecipient::passphrase_with_cost("correct horse", cost)?)?;
+    /// assert!(there.import_keys(&export.file, &ExportIdentity::passphrase("correct horse")).is_err());
+    /// there.import_keys(&export.file, &ExportIdentity::passphrase_with_limit("correct horse", cost))?;
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn passphrase_with_limit(text: &str, limit: PassphraseCost) -> Self {
+        Self::of(Identity { passphrase: Passphrase::to_open(text), limit })
     }
 }
 
-struct Passphrase {
-    text: SecretBytes,
+#[derive(Debug)]
+struct Recipient {
+    passphrase: Passphrase,
     cost: PassphraseCost,
 }
 
-impl Wrap for Passphrase {
+#[derive(Debug)]
+struct Identity {
+    passphrase: Passphrase,
+    limit: PassphraseCost,
+}
+
+impl Wrap for Recipient {
     fn method(&self) -> Method {
         Method::Passphrase
     }
 
     fn wrap(&self, backend: &CryptoBackend, header: &[u8], file_key: &SecretBytes) -> Result<Vec<u8>> {
-        passphrase::seal(backend, (&self.text, self.cost), LABEL, header, file_key.expose_secret())
+        passphrase::seal(backend, (&self.passphrase, self.cost), LABEL, header, file_key.expose_secret())
     }
 }
 
-impl Unwrap for Passphrase {
+impl Unwrap for Identity {
     fn method(&self) -> Method {
         Method::Passphrase
     }
 
     fn unwrap(&self, backend: &CryptoBackend, header: &[u8], wrapped: &[u8]) -> Result<SecretBytes, ExportError> {
-        passphrase::open(backend, &self.text, LABEL, header, wrapped).ok_or(ExportError::WrongPassphrase)
-    }
-}
-
-impl fmt::Debug for Passphrase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Passphrase").field("cost", &self.cost).finish_non_exhaustive()
+        passphrase::open(backend, (&self.passphrase, self.limit), LABEL, header, wrapped).map_err(|error| match error {
+            PassphraseError::Wrong => ExportError::WrongPassphrase,
+            PassphraseError::Unsuitable(reason) => ExportError::UnsuitablePassphrase { reason: reason.to_string() },
+            PassphraseError::TooCostly { cost, limit } => ExportError::TooCostly {
+                memory_kib: cost.memory_kib(),
+                passes: cost.passes(),
+                lanes: cost.lanes(),
+                memory_limit_kib: limit.memory_kib(),
+                pass_limit: limit.passes(),
+                lane_limit: limit.lanes(),
+            },
+            PassphraseError::OutOfMemory { memory_kib } => ExportError::OutOfMemory { memory_kib },
+            PassphraseError::Newer { found } => ExportError::Newer { found, known: LATEST_FORMAT },
+        })
     }
 }
