@@ -187,7 +187,7 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
     ("export_all_keys", |w| w.kms.export_all_keys(&w.recipient).map(drop)),
     ("import_keys", |w| w.kms.import_keys(b"no export", &w.identity).map(drop)),
     ("export_deletions", |w| w.kms.export_deletions().map(drop)),
-    ("apply_deletions", |w| w.kms.apply_deletions(b"no list").map(drop)),
+    ("apply_deletions", |w| w.kms.apply_deletions(b"no list", &[]).map(drop)),
     ("metered_keys", |w| w.kms.metered_keys(AccountId::default()).map(drop)),
     ("reset_metering", |w| w.kms.reset_metering(AccountId::default())),
     ("get_key_last_usage", |w| w.kms.get_key_last_usage(w.key).map(drop)),
