@@ -18,12 +18,12 @@ use strongroom::store::{
     CommitError, Expectation, KeyStore, MemoryStore, Record, RecordId, Revision, Scan, StoreId, WriteChanges,
 };
 use strongroom::{
-    AccountId, ClusterId, CreateCustomKeyStoreRequest, CreateGrantRequest, CreateKeyRequest, CustomKeyStoreId,
+    AccountId, Clock, ClusterId, CreateCustomKeyStoreRequest, CreateGrantRequest, CreateKeyRequest, CustomKeyStoreId,
     DataKeyPairSpec, DecryptRequest, DeletionWindow, DeriveSharedSecretRequest, DryRun, EncryptRequest, Error,
     ErrorKind, ExportIdentity, ExportRecipient, GenerateDataKeyPairRequest, GenerateDataKeyRequest, GenerateMacRequest,
     GetParametersForImportRequest, GrantFilter, GrantToken, ImportKeyMaterialRequest, IncludeKeyMaterial, KeyId, Kms,
-    Operation, PageRequest, Principal, PutKeyPolicyRequest, ReEncryptRequest, Result, RotationPeriod, SignRequest, Tag,
-    UpdateCustomKeyStoreRequest, VerifyMacRequest, VerifyRequest,
+    Operation, PageRequest, Principal, PutKeyPolicyRequest, ReEncryptRequest, Result, RotationPeriod, SignRequest,
+    SystemClock, Tag, UpdateCustomKeyStoreRequest, VerifyMacRequest, VerifyRequest,
 };
 
 /// A store that can be switched off.
@@ -192,6 +192,7 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
     ("reset_metering", |w| w.kms.reset_metering(AccountId::default())),
     ("get_key_last_usage", |w| w.kms.get_key_last_usage(w.key).map(drop)),
     ("run_maintenance", |w| w.kms.run_maintenance().map(drop)),
+    ("confirm_clock", |w| w.kms.confirm_clock(SystemClock.now())),
     ("maintain_every", |w| w.kms.maintain_every(Duration::ZERO, drop).map(drop)),
     ("verify_store", |w| w.kms.verify_store(drop).map(drop)),
     ("rotate_root_key", |w| w.kms.rotate_root_key().map(drop)),
