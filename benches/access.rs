@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use strongroom::audit::{AuditEvent, AuditSink, Durability, FileTrail, MemoryTrail};
-use strongroom::policy::GrantTerms;
+use strongroom::policy::{GrantConstraints, GrantTerms};
 use strongroom::{
-    AccountId, CreateGrantRequest, CreateKeyRequest, GenerateDataKeyRequest, KeyId, Kms, Operation, PageRequest,
-    Principal, Result,
+    AccountId, CreateGrantRequest, CreateKeyRequest, EncryptionContext, GenerateDataKeyRequest, KeyId, Kms, KmsLimits,
+    Operation, PageRequest, Principal, Result,
 };
 
 /// Keeps nothing.
@@ -79,6 +79,47 @@ fn decisions(criterion: &mut Criterion) {
     data_keys(criterion, "policy/identity/user", &as_alice, default);
 }
 
+/// Many grants of one grantee on one key: neither a decision nor the next grant may cost more for their number. The rows of
+/// 100 and of 10,000 grants are to be compared.
+fn grants_of_one_grantee(criterion: &mut Criterion) {
+    let limits = KmsLimits { grants_per_key: usize::MAX, ..KmsLimits::default() };
+    let kms = Kms::builder().limits(limits).build().expect("memory");
+    let as_alice = kms.as_principal(alice()).expect("the authority");
+    for grants in [100_u32, 10_000] {
+        let key = kms.create_key(CreateKeyRequest::default()).expect("a key").key_id();
+        let context = |number: u32| EncryptionContext::from([("volume", number.to_string().as_str())]);
+        let make = |number: u32| {
+            let constraints = GrantConstraints::none().subset(context(number)).expect("one pair");
+            let terms = GrantTerms::new(alice(), [Operation::GenerateDataKey]).expect("terms").constraints(constraints);
+            kms.create_grant(CreateGrantRequest::new(key, terms).name(format!("volume-{number}"))).expect("a grant");
+        };
+        (0..grants).for_each(make);
+        let last = context(grants - 1);
+        let mut group = criterion.benchmark_group("access");
+        group.bench_function(format!("grant/of_one_grantee/{grants}"), |bencher| {
+            let request = GenerateDataKeyRequest::new(key).context(&last);
+            bencher.iter(|| black_box(as_alice.generate_data_key(request.clone()).expect("a data key")));
+        });
+        group.bench_function(format!("grant/of_one_grantee_after_a_change/{grants}"), |bencher| {
+            let request = GenerateDataKeyRequest::new(key).context(&last);
+            let mut number = 0_u32;
+            bencher.iter(|| {
+                number += 1;
+                kms.update_key_description(key, number.to_string()).expect("a change");
+                black_box(as_alice.generate_data_key(request.clone()).expect("a data key"))
+            });
+        });
+        let mut next = grants;
+        group.bench_function(format!("grant/create_named/{grants}"), |bencher| {
+            bencher.iter(|| {
+                make(next);
+                next += 1;
+            });
+        });
+        group.finish();
+    }
+}
+
 fn sinks(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a directory");
     let trail = |name: &str, durability| FileTrail::new(directory.path().join(name)).durability(durability);
@@ -121,5 +162,5 @@ fn group_commit(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decisions, sinks, group_commit);
+criterion_group!(benches, decisions, grants_of_one_grantee, sinks, group_commit);
 criterion_main!(benches);

@@ -7,13 +7,14 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 use std::{env, fs};
 
-use criterion::Criterion;
-use strongroom::crypto::CryptoBackend;
+use criterion::{Criterion, Throughput};
+use strongroom::crypto::{CryptoBackend, KeyPairKind};
 use strongroom::seal::RootKey;
 use strongroom::store::SqliteStore;
-use strongroom::{EncryptRequest, KeyId, Kms, KmsLimits, PageRequest};
+use strongroom::{AccountId, EncryptRequest, ExportIdentity, ExportRecipient, KeyId, Kms, KmsLimits, PageRequest};
 use tempfile::TempDir;
 
 /// Tells a process of this program of which store it is to measure the memory.
@@ -38,6 +39,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         measure_reading(&mut criterion, name, &path, &ids)?;
         measure_writing(&mut criterion, "", name, &path, &ids)?;
         measure_writing(&mut criterion, "memory/", name, &first, &ids)?;
+    }
+    for keys in [1_000, 10_000] {
+        measure_metering(&mut criterion, keys)?;
+    }
+    for keys in [1_000, 16_000] {
+        measure_import(&mut criterion, keys)?;
     }
     criterion.final_summary();
     Ok(())
@@ -107,6 +114,54 @@ fn measure_reading(criterion: &mut Criterion, name: &str, path: &Path, ids: &[Ke
     criterion.bench_function(&row("list/100"), |bench| {
         bench.iter(|| kms.list_keys(PageRequest::default()).expect("a page"));
     });
+    Ok(())
+}
+
+/// Adds the use of many keys to the store, as maintenance and the end of a process do. The time for one key must not depend on
+/// their number.
+fn measure_metering(criterion: &mut Criterion, keys: usize) -> Result<(), Box<dyn Error>> {
+    let (_memory, path, ids) = fill(keys)?;
+    let kms = Kms::open(&path, root())?;
+    let mut group = criterion.benchmark_group("store");
+    group.sample_size(10).throughput(Throughput::Elements(keys.try_into()?));
+    group.bench_function(format!("metering/{keys}"), |bench| {
+        bench.iter_custom(|rounds| {
+            let added = (0..rounds).map(|_| {
+                ids.iter().for_each(|id| _ = kms.describe_key(*id).expect("a key"));
+                let start = Instant::now();
+                kms.reset_metering(AccountId::default()).expect("added and reset");
+                start.elapsed()
+            });
+            added.sum()
+        });
+    });
+    group.finish();
+    Ok(())
+}
+
+/// Imports many keys at once. The time for one key must not depend on their number.
+fn measure_import(criterion: &mut Criterion, keys: usize) -> Result<(), Box<dyn Error>> {
+    let (_memory, path, _) = fill(keys)?;
+    let backend = CryptoBackend::default();
+    let pair = backend.key_pairs().generate(KeyPairKind::Rsa2048, backend.random())?;
+    let file = Kms::open(&path, root())?.export_all_keys(&ExportRecipient::rsa(&pair.public_key_der())?)?.file;
+    let identity = ExportIdentity::rsa(&pair.to_pkcs8()?)?;
+    let folder = path.parent().ok_or("a folder")?;
+    let mut group = criterion.benchmark_group("store");
+    group.sample_size(10).throughput(Throughput::Elements(keys.try_into()?));
+    group.bench_function(format!("import/{keys}"), |bench| {
+        bench.iter_custom(|rounds| {
+            let imported = (0..rounds).map(|_| {
+                let target = tempfile::tempdir_in(folder).expect("a folder");
+                let kms = Kms::open(target.path().join("keys"), root()).expect("a store");
+                let start = Instant::now();
+                assert_eq!(kms.import_keys(&file, &identity).expect("imported").len(), keys);
+                start.elapsed()
+            });
+            imported.sum()
+        });
+    });
+    group.finish();
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Grants: what a principal may do with a key beside what policies let it do.
 
 use super::call::{Call, Question, noted};
+use super::grant_index::KnownGrant;
 use super::grant_record::{FoundGrant, GrantRange, GrantRecord, place_bytes, read_place, record_id};
 use super::grant_token::{GrantToken, NamedGrant};
 use super::handle::Kms;
@@ -116,7 +117,7 @@ impl Kms {
                 let named = NamedGrant { account: record.account, key_id: record.key_id, id };
                 Ok::<_, Error>(CreateGrantResponse { grant_id: id, grant_token: self.core.new_grant_token(named)? })
             };
-            if let Some(id) = self.same_grant(target, request.name.as_deref(), &request.terms)? {
+            if let Some(id) = Self::same_grant(target, request.name.as_deref(), &request.terms)? {
                 return Ok((Vec::new(), response(id)?));
             }
             let most = self.core.limits.grants_per_key;
@@ -137,7 +138,9 @@ impl Kms {
             let mut edits = target.put(counted);
             let place = record_id(record.account, record.key_id, id);
             edits.extend(self.core.registry.put_retirable(&grant.terms, &place));
-            edits.push(Edit::Put { id: place, body: grant.encode()?, expected: None });
+            let body = grant.encode()?;
+            let known = KnownGrant { id, terms: grant.terms, name: grant.name };
+            edits.push(Edit::PutGrant { id: place, body, grant: Box::new(known) });
             progress.renote("grantId", id.to_string());
             Ok((edits, response(id)?))
         })
@@ -293,14 +296,9 @@ impl Kms {
     }
 
     /// The grant that a named request has made before.
-    fn same_grant(&self, target: &Target<'_>, name: Option<&str>, terms: &GrantTerms) -> Result<Option<GrantId>> {
-        if name.is_none() || target.record().grants == 0 {
-            return Ok(None);
-        }
-        let key = (target.record().account, target.record().key_id);
-        let range = GrantRange { key, grantee: Some(terms.grantee()) };
-        let same = |grant: &FoundGrant| grant.record.name.as_deref() == name && grant.record.terms == *terms;
-        Ok(self.grants_where(range, None, 1, same)?.first().map(|grant| grant.id))
+    fn same_grant(target: &Target<'_>, name: Option<&str>, terms: &GrantTerms) -> Result<Option<GrantId>> {
+        let Some(name) = name else { return Ok(None) };
+        Ok(target.grants(terms.grantee()).index()?.and_then(|index| index.named(name, terms)))
     }
 
     /// The first grants of a range that are wanted.

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::grant_index::{GrantIndex, KnownGrant};
 use super::grant_record::{FoundGrant, GrantRange};
 use super::registry::{LoadedKey, Registry};
+use crate::context::EncryptionContext;
 use crate::error::Result;
 use crate::identity::Principal;
+use crate::key::Operation;
 use crate::policy::{GrantId, GrantSource, GrantTerms};
 use crate::store::MAX_SCAN;
 
@@ -19,32 +22,44 @@ pub(super) struct KeyGrants<'a> {
 
 impl GrantSource for KeyGrants<'_> {
     fn find(&self, accept: &mut dyn FnMut(&GrantTerms) -> bool) -> Result<Option<GrantId>> {
-        if self.key.record.grants == 0 {
-            return Ok(None);
-        }
-        let granted = self.key.granted(self.principal, || self.read())?;
-        Ok(granted.iter().find(|(_, terms)| accept(terms)).map(|(id, _)| *id))
+        Ok(self.index()?.and_then(|index| index.first(accept)))
+    }
+
+    fn find_allowing(
+        &self,
+        operation: Operation,
+        context: Option<&EncryptionContext>,
+        accept: &mut dyn FnMut(&GrantTerms) -> bool,
+    ) -> Result<Option<GrantId>> {
+        Ok(self.index()?.and_then(|index| index.find(operation, context, accept)))
     }
 }
 
 impl KeyGrants<'_> {
-    fn read(&self) -> Result<Arc<[(GrantId, GrantTerms)]>> {
+    /// The grants of the principal; `None` if there is none on the key at all.
+    pub(super) fn index(&self) -> Result<Option<Arc<GrantIndex>>> {
+        if self.key.record.grants == 0 {
+            return Ok(None);
+        }
+        self.key.granted(self.principal, || self.read()).map(Some)
+    }
+
+    fn read(&self) -> Result<GrantIndex> {
         let record = &self.key.record;
         let range = GrantRange { key: (record.account, record.key_id), grantee: Some(self.principal) };
-        let (mut granted, mut after) = (Vec::new(), None);
+        let (mut index, mut after) = (GrantIndex::default(), None);
         loop {
             let batch = self.registry.grants(range, after.as_ref(), MAX_SCAN)?;
             let whole = batch.len() == MAX_SCAN;
             after = batch.last().map(FoundGrant::record_id);
             // Two grantees may share a tag, so the name decides.
-            granted.extend(
-                batch
-                    .into_iter()
-                    .filter(|grant| grant.record.terms.grantee() == self.principal)
-                    .map(|grant| (grant.id, grant.record.terms)),
-            );
+            for FoundGrant { id, record, .. } in batch {
+                if record.terms.grantee() == self.principal {
+                    index.insert(KnownGrant { id, terms: record.terms, name: record.name });
+                }
+            }
             if !whole {
-                return Ok(granted.into());
+                return Ok(index);
             }
         }
     }

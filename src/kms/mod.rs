@@ -26,6 +26,7 @@ mod destruction;
 mod destruction_record;
 mod doors;
 mod grant;
+mod grant_index;
 mod grant_record;
 mod grant_token;
 mod handle;

@@ -7,6 +7,7 @@ use super::cache::Held;
 use super::call::{Call, Progress, Question};
 use super::checks::{check_manager, check_state, makes_ciphertext};
 use super::handle::{Core, Kms};
+use super::key_grants::KeyGrants;
 use super::record::{KeyRecord, VersionRecord};
 use super::reference::KeyReference;
 use super::registry::{Edit, LoadedKey, MAX_COMMIT_ATTEMPTS};
@@ -16,7 +17,7 @@ use crate::clock::Timestamp;
 use crate::context::{EncryptionContext, MAX_CONTEXT_BYTES};
 use crate::crypto::PublicKey;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::AccountId;
+use crate::identity::{AccountId, Principal};
 use crate::key::{CustomKeyStoreId, KeyArn, KeyId, KeyIdentifier, KeyVersion, Operation};
 use crate::policy::PolicyDocument;
 use crate::provider::{Agreement, Cipher, Decryption, Mac, OpenedKey, Signing, key_pair_kind};
@@ -38,6 +39,11 @@ impl Target<'_> {
         if !progress.event.dry_run {
             self.core.count(&self.key.0.value, operation, progress.now());
         }
+    }
+
+    /// The grants of a principal on the key.
+    pub(super) fn grants<'b>(&'b self, principal: &'b Principal) -> KeyGrants<'b> {
+        KeyGrants { registry: &self.core.registry, key: &self.key.0.value, principal }
     }
 
     pub(super) fn policy(&self) -> Result<&PolicyDocument> {

@@ -1,14 +1,14 @@
 //! Records between store and memory: sealed on the way out, opened and cached on the way in.
 
-use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use zeroize::Zeroizing;
 
 use super::cache::{Cache, Entry, Held};
 use super::custom_key_store_record::CustomKeyStores;
 use super::destruction_record::Destruction;
+use super::grant_index::{GrantChange, GrantIndex, KeyGrantees, KnownGrant};
 use super::identity_record::IdentityPolicies;
 use super::intent::Intent;
 use super::meter::Counter;
@@ -20,7 +20,7 @@ use crate::crypto::{CryptoBackend, PublicKey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality, Principal};
 use crate::key::{AliasName, KeyArn, KeyId};
-use crate::policy::{GrantId, GrantTerms, PolicyDocument};
+use crate::policy::{GrantId, PolicyDocument};
 use crate::provider::OpenedKey;
 use crate::seal::{RootKey, RootKeyVersions};
 use crate::secret::SecretBytes;
@@ -39,15 +39,9 @@ pub(super) struct LoadedKey {
     opened: Box<[OnceLock<OpenedKey>]>,
     public: OnceLock<Box<dyn PublicKey>>,
     policy: OnceLock<PolicyDocument>,
-    granted: RwLock<HashMap<Principal, Granted>>,
+    granted: Arc<KeyGrantees>,
     counter: OnceLock<Arc<Counter>>,
 }
-
-/// The grants of one grantee.
-type Granted = Arc<[(GrantId, GrantTerms)]>;
-
-/// For how many principals the grants on one key are remembered.
-const MAX_GRANTEES: usize = 1_024;
 
 impl LoadedKey {
     pub(super) fn new(record: KeyRecord, locality: &Locality) -> Self {
@@ -59,7 +53,7 @@ impl LoadedKey {
             opened,
             public: OnceLock::new(),
             policy: OnceLock::new(),
-            granted: RwLock::default(),
+            granted: Arc::default(),
             counter: OnceLock::new(),
         }
     }
@@ -76,19 +70,12 @@ impl LoadedKey {
     }
 
     /// The grants of a principal on this revision of the key, read by `read` the first time.
-    pub(super) fn granted(&self, principal: &Principal, read: impl FnOnce() -> Result<Granted>) -> Result<Granted> {
-        // The map is whole between any two statements, so a panic elsewhere does not damage it.
-        let known = self.granted.read().unwrap_or_else(PoisonError::into_inner).get(principal).cloned();
-        if let Some(granted) = known {
-            return Ok(granted);
-        }
-        let granted = read()?;
-        let mut map = self.granted.write().unwrap_or_else(PoisonError::into_inner);
-        if map.len() >= MAX_GRANTEES {
-            map.clear();
-        }
-        map.insert(principal.clone(), Arc::clone(&granted));
-        Ok(granted)
+    pub(super) fn granted(
+        &self,
+        principal: &Principal,
+        read: impl FnOnce() -> Result<GrantIndex>,
+    ) -> Result<Arc<GrantIndex>> {
+        self.granted.of(principal, read)
     }
 
     /// The policy, compiled the first time.
@@ -122,15 +109,55 @@ fn once<T>(slot: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
 
 /// One record to be written, with the revision it must still have; `None` for one that must not exist yet.
 pub(super) enum Edit {
-    PutKey { record: KeyRecord, expected: Option<Revision> },
-    DeleteKey { account: AccountId, key_id: KeyId, expected: Revision },
-    PutAlias { account: AccountId, name: AliasName, record: AliasRecord, expected: Option<Revision> },
-    DeleteAlias { account: AccountId, name: AliasName, expected: Revision },
-    PutChain { id: ChainId, body: SecretBytes, expected: Option<Revision> },
-    DeleteChain { id: ChainId, expected: Revision },
-    Put { id: RecordId, body: Vec<u8>, expected: Option<Revision> },
-    PutSecret { id: RecordId, body: SecretBytes, expected: Option<Revision> },
-    Delete { id: RecordId, expected: Revision },
+    PutKey {
+        record: KeyRecord,
+        expected: Option<Revision>,
+    },
+    DeleteKey {
+        account: AccountId,
+        key_id: KeyId,
+        expected: Revision,
+    },
+    PutAlias {
+        account: AccountId,
+        name: AliasName,
+        record: AliasRecord,
+        expected: Option<Revision>,
+    },
+    DeleteAlias {
+        account: AccountId,
+        name: AliasName,
+        expected: Revision,
+    },
+    PutChain {
+        id: ChainId,
+        body: SecretBytes,
+        expected: Option<Revision>,
+    },
+    DeleteChain {
+        id: ChainId,
+        expected: Revision,
+    },
+    /// A new grant, together with the count of grants in the record of its key.
+    PutGrant {
+        id: RecordId,
+        body: Vec<u8>,
+        grant: Box<KnownGrant>,
+    },
+    Put {
+        id: RecordId,
+        body: Vec<u8>,
+        expected: Option<Revision>,
+    },
+    PutSecret {
+        id: RecordId,
+        body: SecretBytes,
+        expected: Option<Revision>,
+    },
+    Delete {
+        id: RecordId,
+        expected: Revision,
+    },
 }
 
 impl Edit {
@@ -147,7 +174,9 @@ impl Edit {
                 alias_record_id(*account, name)
             }
             Self::PutChain { id, .. } | Self::DeleteChain { id, .. } => chain_record_id(*id),
-            Self::Put { id, .. } | Self::PutSecret { id, .. } | Self::Delete { id, .. } => id.clone(),
+            Self::PutGrant { id, .. } | Self::Put { id, .. } | Self::PutSecret { id, .. } | Self::Delete { id, .. } => {
+                id.clone()
+            }
         }
     }
 
@@ -158,10 +187,25 @@ impl Edit {
             | Self::PutChain { expected, .. }
             | Self::PutSecret { expected, .. }
             | Self::Put { expected, .. } => *expected,
+            Self::PutGrant { .. } => None,
             Self::DeleteKey { expected, .. }
             | Self::Delete { expected, .. }
             | Self::DeleteAlias { expected, .. }
             | Self::DeleteChain { expected, .. } => Some(*expected),
+        }
+    }
+
+    /// What it does to a grant on a key.
+    fn grant_change(&self, account: AccountId, key_id: KeyId) -> Option<GrantChange<'_>> {
+        let id = match self {
+            Self::PutGrant { id, .. } | Self::Delete { id, .. } => id,
+            _ => return None,
+        };
+        let is_of_key = id.kind == RecordKind::Grant && id.account == account;
+        let grant_id = id.name.strip_prefix(key_id.as_bytes()).filter(|_| is_of_key)?;
+        match self {
+            Self::PutGrant { grant, .. } => Some(GrantChange::Made(grant)),
+            _ => Some(GrantChange::Ended(GrantId::from_bytes(grant_id.try_into().ok()?))),
         }
     }
 
@@ -171,7 +215,7 @@ impl Edit {
             Self::PutKey { record, .. } => record.sealed_under(store, root)?.encode()?,
             Self::PutAlias { record, .. } => record.encode(),
             Self::PutChain { body, .. } | Self::PutSecret { body, .. } => body.expose_secret().to_vec(),
-            Self::Put { body, .. } => body.clone(),
+            Self::Put { body, .. } | Self::PutGrant { body, .. } => body.clone(),
             Self::DeleteKey { .. } | Self::DeleteAlias { .. } | Self::DeleteChain { .. } | Self::Delete { .. } => {
                 return Ok(None);
             }
@@ -204,6 +248,8 @@ pub(super) struct Registry {
     locality: Locality,
     identities: Cache<Principal, IdentityPolicies>,
     keys: Cache<KeyName, LoadedKey>,
+    /// The grants on keys that a commit of this process has changed, until the keys are read again.
+    carried: Cache<KeyName, Arc<KeyGrantees>>,
     aliases: Cache<(AccountId, AliasName), AliasRecord>,
     custom_key_stores: Cache<AccountId, CustomKeyStores>,
 }
@@ -225,6 +271,7 @@ impl Registry {
             locality,
             identities: Cache::new(capacity),
             keys: Cache::new(capacity),
+            carried: Cache::new(capacity),
             aliases: Cache::new(capacity),
             custom_key_stores: Cache::new(capacity),
         })
@@ -246,8 +293,14 @@ impl Registry {
     /// The key as the store has it now.
     pub(super) fn key(&self, account: AccountId, key_id: KeyId) -> Result<Option<Held<LoadedKey>>> {
         let record_id = || key_record_id(account, key_id);
-        self.fresh(&self.keys, KeyName { account, key_id }, record_id, |bytes| {
-            Ok(LoadedKey::new(KeyRecord::decode(account, key_id, bytes)?, &self.locality))
+        let name = KeyName { account, key_id };
+        self.fresh(&self.keys, name, record_id, |bytes, revision| {
+            let loaded = LoadedKey::new(KeyRecord::decode(account, key_id, bytes)?, &self.locality);
+            let carried = self.carried.get(&name).filter(|carried| carried.0.revision == revision);
+            Ok(match carried {
+                Some(carried) => LoadedKey { granted: Arc::clone(&carried.0.value), ..loaded },
+                None => loaded,
+            })
         })
     }
 
@@ -261,7 +314,7 @@ impl Registry {
     /// The alias as the store has it now.
     pub(super) fn alias(&self, account: AccountId, name: &AliasName) -> Result<Option<Held<AliasRecord>>> {
         let record_id = || alias_record_id(account, name);
-        self.fresh(&self.aliases, (account, name.clone()), record_id, AliasRecord::decode)
+        self.fresh(&self.aliases, (account, name.clone()), record_id, |bytes, _| AliasRecord::decode(bytes))
     }
 
     /// The policies of a principal as the store has them now; the revision is zero if it has none.
@@ -269,7 +322,9 @@ impl Registry {
         // Read before the record, as in `fresh`: what was put in between must not be taken for absent later on.
         let now = self.sealed.revision()?;
         let record_id = || IdentityPolicies::record_id(principal);
-        if let Some(held) = self.fresh(&self.identities, principal.clone(), record_id, IdentityPolicies::decode)? {
+        if let Some(held) =
+            self.fresh(&self.identities, principal.clone(), record_id, |bytes, _| IdentityPolicies::decode(bytes))?
+        {
             return Ok(held);
         }
         Ok(self.identities.insert(principal.clone(), Entry::new(IdentityPolicies::default(), Revision(0), now)))
@@ -278,7 +333,7 @@ impl Registry {
     /// The custom key stores of an account as the store has them now; `None` if it never had any.
     pub(super) fn custom_key_stores(&self, account: AccountId) -> Result<Option<Held<CustomKeyStores>>> {
         let record_id = || CustomKeyStores::record_id(account);
-        self.fresh(&self.custom_key_stores, account, record_id, CustomKeyStores::decode)
+        self.fresh(&self.custom_key_stores, account, record_id, |bytes, _| CustomKeyStores::decode(bytes))
     }
 
     /// Returns the cached value if nothing was committed since it was last known current, and else asks the store.
@@ -287,7 +342,7 @@ impl Registry {
         cache: &Cache<K, V>,
         key: K,
         record_id: impl FnOnce() -> RecordId,
-        decode: impl FnOnce(&[u8]) -> Result<V>,
+        decode: impl FnOnce(&[u8], Revision) -> Result<V>,
     ) -> Result<Option<Held<V>>> {
         // Read before the record, so that a commit in between makes the entry look older than it is, never newer.
         let now = self.sealed.revision()?;
@@ -304,7 +359,7 @@ impl Registry {
             held.0.confirm(now);
             return Ok(Some(held));
         }
-        let value = decode(self.sealed.open_record(&record_id, &record)?.expose_secret())?;
+        let value = decode(self.sealed.open_record(&record_id, &record)?.expose_secret(), record.revision)?;
         Ok(Some(cache.insert(key, Entry::new(value, record.revision, now))))
     }
 
@@ -425,9 +480,25 @@ impl Registry {
     pub(super) fn commit(&self, edits: &[Edit]) -> Result<Revision, CommitError> {
         let expected: Vec<_> =
             edits.iter().map(|edit| Expectation { id: edit.record_id(), revision: edit.expected() }).collect();
-        self.sealed.commit(&expected, &mut |root| {
+        let revision = self.sealed.commit(&expected, &mut |root| {
             edits.iter().map(|edit| Ok((edit.record_id(), edit.body(self.store_id(), root)?))).collect()
-        })
+        })?;
+        edits.iter().for_each(|edit| self.carry_grants(edit, edits, revision));
+        Ok(revision)
+    }
+
+    /// Takes the grants on a key over to the revision that a commit gave it. Nobody else can have changed them in between:
+    /// a grant is made and ended together with the count in the record of its key.
+    fn carry_grants(&self, edit: &Edit, edits: &[Edit], revision: Revision) {
+        let Edit::PutKey { record: KeyRecord { account, key_id, grants, .. }, expected: Some(expected) } = edit else {
+            return;
+        };
+        let name = KeyName { account: *account, key_id: *key_id };
+        let before = self.keys.get(&name).filter(|held| held.0.revision == *expected);
+        let Some(before) = before.filter(|held| *grants > 0 || held.0.value.record.grants > 0) else { return };
+        let changes = edits.iter().filter_map(|edit| edit.grant_change(*account, *key_id));
+        let after = before.0.value.granted.after(changes);
+        self.carried.insert(name, Entry::new(Arc::new(after), revision, revision));
     }
 }
 

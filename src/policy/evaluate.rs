@@ -323,7 +323,7 @@ fn by_grant<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) ->
         return Ok(may_retire.then_some(Outcome::AllowedByRetiredGrant));
     }
     let Some(grants) = attached.grants else { return Ok(None) };
-    let found = grants.find(&mut |grant| {
+    let found = grants.find_allowing(operation, context, &mut |grant| {
         let passes_on = || terms.is_some_and(|terms| grant.may_delegate(terms));
         grant.allows(principal, operation, context) && (operation != Operation::CreateGrant || passes_on())
     })?;

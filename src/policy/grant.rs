@@ -281,6 +281,20 @@ pub trait GrantSource: fmt::Debug {
     /// # Errors
     /// Any error, if the grants cannot be read; no decision is reached then.
     fn find(&self, accept: &mut dyn FnMut(&GrantTerms) -> bool) -> Result<Option<GrantId>>;
+
+    /// The same, where only grants matter that [allow](GrantTerms::allows) an operation with an encryption context: a source that
+    /// can tell may pass over all others. Looks through all of them unless you say how to do better.
+    ///
+    /// # Errors
+    /// Those of [`GrantSource::find`].
+    fn find_allowing(
+        &self,
+        _operation: Operation,
+        _context: Option<&EncryptionContext>,
+        accept: &mut dyn FnMut(&GrantTerms) -> bool,
+    ) -> Result<Option<GrantId>> {
+        self.find(accept)
+    }
 }
 
 impl GrantSource for [(GrantId, GrantTerms)] {

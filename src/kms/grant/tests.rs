@@ -2,16 +2,21 @@
 //! `STRONGROOM_GRANTS` says how many; without it there are 2,500, and the quota is as low.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::*;
-use crate::clock::{ManualClock, Timestamp};
+use crate::clock::{Clock, ManualClock, Timestamp};
+use crate::context::EncryptionContext;
 use crate::crypto::CryptoBackend;
 use crate::identity::AccountId;
 use crate::key::{DeletionWindow, KeyId};
 use crate::kms::{EncryptRequest, KmsLimits};
+use crate::policy::GrantConstraints;
 use crate::seal::RootKey;
-use crate::store::{KeyStore, MemoryStore, RecordKind, Scan};
+use crate::store::{
+    CommitError, Expectation, KeyStore, MemoryStore, Record, RecordKind, Revision, Scan, StoreId, WriteChanges,
+};
 
 /// Grantees of the grants, one after the other.
 const GRANTEES: usize = 50;
@@ -53,6 +58,82 @@ fn listed(kms: &Kms, key_id: KeyId) -> Result<Vec<GrantId>> {
     }
 }
 
+/// A store that counts how often grants are gone through.
+#[derive(Debug)]
+struct Counting {
+    store: MemoryStore,
+    scans: AtomicUsize,
+}
+
+impl KeyStore for Counting {
+    fn id(&self) -> StoreId {
+        self.store.id()
+    }
+
+    fn revision(&self) -> Result<Revision> {
+        self.store.revision()
+    }
+
+    fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
+        self.store.get_all(ids)
+    }
+
+    fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
+        if scan.kind == RecordKind::Grant {
+            self.scans.fetch_add(1, Ordering::SeqCst);
+        }
+        self.store.scan(scan)
+    }
+
+    fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
+        self.store.commit(expected, changes)
+    }
+}
+
+#[test]
+fn grants_are_read_once_and_every_change_counts_at_once() -> Result<()> {
+    let store = MemoryStore::new(&CryptoBackend::default())?;
+    let store = Arc::new(Counting { store, scans: AtomicUsize::new(0) });
+    let open = || Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).build();
+    let kms = open()?;
+    let key_id = kms.create_key(Default::default())?.key_id();
+    let name = Principal::user(AccountId::default(), "alice")?;
+    let alice = kms.as_principal(name.clone())?;
+    let make = |kms: &Kms, number: u32| {
+        let tenant = EncryptionContext::from([("tenant", number.to_string().as_str())]);
+        let terms = GrantTerms::new(name.clone(), [Operation::Encrypt])?;
+        let terms = terms.constraints(GrantConstraints::none().subset(tenant)?);
+        Ok::<_, Error>(kms.create_grant(CreateGrantRequest::new(key_id, terms).name(format!("n{number}")))?.grant_id)
+    };
+    let may = |number: u32| {
+        let tenant = EncryptionContext::from([("tenant", number.to_string().as_str()), ("other", "x")]);
+        alice.encrypt(EncryptRequest::new(key_id, b"x").context(&tenant)).is_ok()
+    };
+    let ids = (0..20).map(|number| make(&kms, number)).collect::<Result<Vec<_>>>()?;
+    assert!((0..20).all(may) && !may(20));
+    let scans = store.scans.load(Ordering::SeqCst);
+    for (number, id) in (0..20).zip(&ids) {
+        assert_eq!(make(&kms, number)?, *id, "a repeated request");
+        kms.update_key_description(key_id, format!("after {number}"))?;
+        assert!(may(number));
+        kms.revoke_grant(key_id, *id, DryRun::No)?;
+        assert!(!may(number), "it was revoked");
+        assert!(number == 19 || may(number + 1));
+        make(&kms, 100 + number)?;
+        assert!(may(100 + number));
+    }
+    assert_eq!(store.scans.load(Ordering::SeqCst), scans, "what this process changes it knows");
+
+    let other = open()?;
+    let id = make(&other, 200)?;
+    assert!(may(200), "what another one has made");
+    other.revoke_grant(key_id, id, DryRun::No)?;
+    assert!(!may(200) && may(100), "what another one has revoked");
+    make(&kms, 201)?;
+    assert!(may(201) && !may(200));
+    Ok(())
+}
+
 fn most() -> usize {
     std::env::var("STRONGROOM_GRANTS").map_or(2_500, |text| text.parse().expect("a number"))
 }
@@ -60,26 +141,18 @@ fn most() -> usize {
 #[test]
 fn a_key_is_deleted_with_all_its_grants_in_one_commit() -> Result<()> {
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
-    let backend = CryptoBackend::default();
-    let mut stores: Vec<Arc<dyn KeyStore>> = vec![Arc::new(MemoryStore::new(&backend)?)];
-    let directory = tempfile::tempdir().expect("a directory");
-    #[cfg(feature = "sqlite")]
-    stores.push(Arc::new(crate::store::SqliteStore::open(directory.path().join("keys"), &backend)?));
-    for store in stores.drain(..) {
-        let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]));
-        let kms = builder.clock(Arc::clone(&clock)).clock_tolerance(Duration::MAX).build()?;
-        let key_id = kms.create_key(Default::default())?.key_id();
-        fill(&kms, key_id, most())?;
-        kms.schedule_key_deletion(key_id, DeletionWindow::MIN)?;
-        clock.advance_days(7);
-        kms.core.believed.sweep(&kms.core.registry, &*kms.core.clock)?;
-        let (before, start) = (store.revision()?, Instant::now());
-        assert!(kms.core.delete_if_due(kms.account(), key_id, kms.core.now())?);
-        println!("{} grants were deleted with their key in {:?}", most(), start.elapsed());
-        assert_eq!(store.revision()?.0, before.0 + 1);
-        for kind in [RecordKind::Grant, RecordKind::RetirableGrant, RecordKind::Key] {
-            assert!(store.scan(&Scan { kind, account: None, after: None, limit: 1 })?.is_empty(), "{kind:?}");
-        }
+    let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+    let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]));
+    let kms = builder.clock(Arc::clone(&clock)).clock_tolerance(Duration::MAX).build()?;
+    let key_id = kms.create_key(Default::default())?.key_id();
+    fill(&kms, key_id, most())?;
+    kms.schedule_key_deletion(key_id, DeletionWindow::MIN)?;
+    clock.advance_days(7);
+    let before = store.revision()?;
+    assert!(kms.core.delete_if_due(kms.account(), key_id, clock.now())?);
+    assert_eq!(store.revision()?.0, before.0 + 1);
+    for kind in [RecordKind::Grant, RecordKind::RetirableGrant, RecordKind::Key] {
+        assert!(store.scan(&Scan { kind, account: None, after: None, limit: 1 })?.is_empty(), "{kind:?}");
     }
     Ok(())
 }
