@@ -68,4 +68,5 @@ pub use kms::{
 pub use kms::{AppliedDeletions, KeyLastUsage, LastUsage, MeteredKey};
 pub use kms::{ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, UpdateCustomKeyStoreRequest};
 pub use kms::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};
+pub use private_file::TrustedUsers;
 pub use secret::SecretBytes;

@@ -1,6 +1,15 @@
-//! Files that only their owner may read, made durable with their names.
+//! Files that only their owner may read, made durable with their names, on paths that no other user can change.
 
-use std::fs::{self, File, Metadata, OpenOptions};
+mod exposure;
+#[cfg(unix)]
+mod path;
+#[cfg(target_os = "linux")]
+mod private_group;
+
+#[cfg(all(test, unix))]
+mod tests;
+
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -22,11 +31,6 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// The permissions of a file, if others than its owner have any.
-pub(crate) fn others_mode(metadata: &Metadata) -> Option<u32> {
-    mode(metadata).filter(|mode| mode & 0o077 != 0)
-}
-
 /// Returns `true` if the path still leads to the open file.
 pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     match fs::metadata(path) {
@@ -36,10 +40,14 @@ pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
+pub(crate) use exposure::Exposure;
+pub use exposure::TrustedUsers;
+#[cfg(unix)]
+pub(crate) use path::{check_directory, check_file, check_reachable, check_secret};
 #[cfg(unix)]
 pub(crate) use unix::for_the_owner_alone;
 #[cfg(unix)]
-use unix::{is_same, mode, sync_directory};
+use unix::{is_same, sync_directory};
 
 #[cfg(unix)]
 mod unix {
@@ -53,10 +61,6 @@ mod unix {
         options.mode(0o600);
     }
 
-    pub(super) fn mode(metadata: &Metadata) -> Option<u32> {
-        Some(metadata.mode() & 0o7777)
-    }
-
     pub(super) fn is_same(one: &Metadata, other: &Metadata) -> bool {
         (one.dev(), one.ino()) == (other.dev(), other.ino())
     }
@@ -67,26 +71,41 @@ mod unix {
 }
 
 #[cfg(not(unix))]
-pub(crate) use other::for_the_owner_alone;
+pub(crate) use other::{check_directory, check_file, check_reachable, check_secret, for_the_owner_alone};
 #[cfg(not(unix))]
-use other::{is_same, mode, sync_directory};
+use other::{is_same, sync_directory};
 
-/// Elsewhere a new file has the permissions of its directory, a file in use keeps its name, and a directory cannot be opened.
+/// Elsewhere a new file has the permissions of its directory, which are not checked, a file in use keeps its name, and a
+/// directory cannot be opened.
 #[cfg(not(unix))]
 mod other {
     use std::fs::{Metadata, OpenOptions};
     use std::io;
     use std::path::Path;
 
-    pub(crate) fn for_the_owner_alone(_: &mut OpenOptions) {}
+    use super::{Exposure, TrustedUsers};
 
-    pub(super) fn mode(_: &Metadata) -> Option<u32> {
-        None
+    pub(crate) fn check_directory(_: &Path, _: TrustedUsers) -> Result<(), Exposure> {
+        Ok(())
     }
 
     pub(super) fn is_same(_: &Metadata, _: &Metadata) -> bool {
         true
     }
+
+    pub(crate) fn check_file(_: &Path, _: TrustedUsers) -> Result<(), Exposure> {
+        Ok(())
+    }
+
+    pub(crate) fn check_reachable(_: &Path) -> Result<(), Exposure> {
+        Ok(())
+    }
+
+    pub(crate) fn check_secret(_: &Path, _: TrustedUsers) -> Result<(), Exposure> {
+        Ok(())
+    }
+
+    pub(crate) fn for_the_owner_alone(_: &mut OpenOptions) {}
 
     pub(super) fn sync_directory(_: &Path) -> io::Result<()> {
         Ok(())

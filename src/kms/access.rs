@@ -196,7 +196,7 @@ impl Kms {
     }
 }
 
-/// Whether a failure to read a record would meet every other record, too.
+/// Returns `true` if a failure to read a record would affect every other record, too.
 fn is_about_whole_store(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Store | ErrorKind::RootKey)
 }

@@ -8,7 +8,7 @@ use super::holder;
 use super::root_key::{self, RootKey, SECRET_LENGTH};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
-use crate::private_file;
+use crate::private_file::{self, Exposure, TrustedUsers};
 use crate::secret::SecretBytes;
 
 /// The longest file that is read: 64 digits with much white space around them.
@@ -20,9 +20,13 @@ const FORMS: &str = "as they are, as 64 hexadecimal digits or as 44 characters o
 impl RootKey {
     /// Reads the root key from a file: 32 bytes as they are, as 64 hexadecimal digits, or as Base64.
     ///
+    /// Only the user of the process and root may be able to read or replace the file: every directory and symbolic link on its
+    /// path is checked. A secret that a container runtime mounts for a group is read by [`RootKey::from_file_trusting`].
+    ///
     /// # Errors
-    /// [`Io`](ErrorKind::Io) if the file cannot be read; [`Validation`](ErrorKind::Validation) if it is none, if others
-    /// than its owner may read or write it, or if it holds something else.
+    /// - [`Io`](ErrorKind::Io) if the file cannot be read
+    /// - [`Validation`](ErrorKind::Validation) if it is not a file, if other users may read, write or replace it, or if it
+    ///   holds something else
     ///
     /// # Examples
     /// ```
@@ -36,18 +40,23 @@ impl RootKey {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
+        Self::from_file_trusting(path, TrustedUsers::Owner)
+    }
+
+    /// Reads the root key from a file as [`RootKey::from_file`] does, although other users may be able to read it: for a secret
+    /// that is mounted into a container, with links that change when it is updated.
+    ///
+    /// # Errors
+    /// Those of [`RootKey::from_file`]; users that are trusted do not count as others.
+    pub fn from_file_trusting(path: impl AsRef<Path>, trusted: TrustedUsers) -> Result<Self> {
         let path = path.as_ref();
         let source = format!("the root key file {}", path.display());
         // Before it is opened: opening a pipe would wait for somebody to write.
         if !fs::metadata(path).map_err(|error| failed(&source, "cannot be opened", error))?.is_file() {
             return Err(root_key::invalid(format!("{source} is not a file")));
         }
+        private_file::check_secret(path, trusted).map_err(|exposure| refused(&source, exposure))?;
         let mut file = File::open(path).map_err(|error| failed(&source, "cannot be opened", error))?;
-        let metadata = file.metadata().map_err(|error| failed(&source, "cannot be opened", error))?;
-        if let Some(mode) = private_file::others_mode(&metadata) {
-            let text = format!("{source} is open to other users (mode {mode:03o}): take that permission away first");
-            return Err(root_key::invalid(text));
-        }
         let content = read(&mut file).map_err(|error| failed(&source, "cannot be read", error))?;
         if content.is_empty() {
             let text =
@@ -64,18 +73,25 @@ impl RootKey {
     /// disk when this returns. Make a copy elsewhere: without it, the store is lost.
     ///
     /// # Errors
-    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if there is such a file; [`Io`](ErrorKind::Io) if it cannot be written,
-    /// upon which none is left behind; [`Internal`](ErrorKind::Internal) if there is no randomness.
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if there is such a file
+    /// - [`Validation`](ErrorKind::Validation) if other users could replace it
+    /// - [`Io`](ErrorKind::Io) if it cannot be written; nothing is left behind
+    /// - [`Internal`](ErrorKind::Internal) if there is no randomness
     pub fn generate_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let source = format!("the root key file {}", path.display());
         let secret = holder::draw(&CryptoBackend::default())?;
         let text = digits(&secret);
+        let made = |error| failed(&source, "cannot be made", error);
+        private_file::check_reachable(path).map_err(|exposure| match exposure {
+            Exposure::Unknown { source: error, .. } => made(error),
+            exposure => refused(&source, exposure),
+        })?;
         let mut file = private_file::create_new(path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => {
                 Error::new(ErrorKind::AlreadyExists, format!("{source} exists already; it was left as it is"))
             }
-            _ => failed(&source, "cannot be made", error),
+            _ => made(error),
         })?;
         let written = file
             .write_all(text.expose_secret())
@@ -111,6 +127,13 @@ fn read(file: &mut File) -> io::Result<SecretBytes> {
         }
     }
     Ok(SecretBytes::copy_of(&content.expose_secret()[..length]))
+}
+
+fn refused(source: &str, exposure: Exposure) -> Error {
+    match exposure {
+        Exposure::Unknown { source: error, .. } => failed(source, "cannot be opened", error),
+        exposure => root_key::invalid(format!("{source} is not safe: {exposure}")),
+    }
 }
 
 fn failed(source: &str, what: &str, error: io::Error) -> Error {

@@ -4,12 +4,12 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind as IoErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::{Change, CommitError, Expectation, KeyStore, RecordId, RecordKind, Revision, StoreId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
-use crate::private_file;
+use crate::private_file::{self, Exposure, TrustedUsers};
 
 /// What the line in an anchor file begins with.
 const FILE_FORMAT: &str = "strongroom-anchor-1";
@@ -108,12 +108,15 @@ impl Anchor for MemoryAnchor {
 pub struct FileAnchor {
     path: PathBuf,
     must_exist: bool,
+    trusted_users: TrustedUsers,
+    /// Set once access was checked.
+    checked: OnceLock<()>,
 }
 
 impl FileAnchor {
     /// The anchor in this file, which is created when it is first moved.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), must_exist: false }
+        Self { path: path.into(), must_exist: false, trusted_users: TrustedUsers::Owner, checked: OnceLock::new() }
     }
 
     /// Rejects a missing file instead of creating it. Use this for a store that has been opened with its anchor before, so that
@@ -136,6 +139,31 @@ impl FileAnchor {
     pub const fn must_exist(mut self) -> Self {
         self.must_exist = true;
         self
+    }
+
+    /// Users that may be able to write the file or a directory on its path, by default the user of the process and root only.
+    #[must_use]
+    pub fn trusted_users(mut self, trusted: TrustedUsers) -> Self {
+        self.trusted_users = trusted;
+        self
+    }
+
+    /// Refuses an anchor that other users could move.
+    fn check_access(&self) -> Result<()> {
+        if self.checked.get().is_some() {
+            return Ok(());
+        }
+        let refused = |exposure: Exposure| {
+            let text = format!("the anchor {} is not safe: {exposure}", self.path.display());
+            Error::new(ErrorKind::Store, text).with_source(exposure)
+        };
+        private_file::check_directory(private_file::directory_of(&self.path), self.trusted_users).map_err(refused)?;
+        match private_file::check_file(&self.path, self.trusted_users) {
+            Err(Exposure::Unknown { source, .. }) if source.kind() == IoErrorKind::NotFound => {}
+            checked => checked.map_err(refused)?,
+        }
+        self.checked.get_or_init(|| ());
+        Ok(())
     }
 
     fn write(&self, point: &AnchorPoint) -> io::Result<()> {
@@ -176,6 +204,7 @@ impl FileAnchor {
 
 impl Anchor for FileAnchor {
     fn last(&self) -> Result<Option<AnchorPoint>> {
+        self.check_access()?;
         let path = &self.path;
         let file = match File::open(path) {
             Ok(file) => file,
@@ -193,6 +222,7 @@ impl Anchor for FileAnchor {
     }
 
     fn advance(&self, point: &AnchorPoint) -> Result<()> {
+        self.check_access()?;
         let moved = |error| failed(&self.path, "cannot be moved", error);
         let _lock = self.lock().map_err(moved)?;
         if is_ahead(self.last()?, point) {

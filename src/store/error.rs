@@ -67,13 +67,29 @@ pub enum StoreError {
         /// The latest that this release knows.
         known: i64,
     },
-    /// Others may write the file, or replace it because they may write its directory.
-    #[error("{} can be written by other users (mode {mode:03o}): take that permission away first", path.display())]
+    /// Others may write the file, or replace it because they may write a directory on its path.
+    #[error(
+        "{} can be written by other users (mode {mode:03o}): remove that permission with chmod, or trust them by \
+         TrustedUsers",
+        path.display()
+    )]
     WritableByOthers {
-        /// The file or its directory.
+        /// The file or the directory.
         path: PathBuf,
         /// Its permissions.
         mode: u32,
+    },
+    /// The file, or a directory or symbolic link on its path, belongs to neither the user of the process nor root.
+    #[error(
+        "{} belongs to another user (uid {owner}), who could replace it: it must belong to the user of this process or \
+         to root",
+        path.display()
+    )]
+    OwnedByAnother {
+        /// The file, directory or link.
+        path: PathBuf,
+        /// The user id of its owner.
+        owner: u32,
     },
     /// The file has several names. Each of them would get a log of its own, and the logs would destroy each other's work.
     #[error("{} has {names} names (hard links), so it cannot be shared safely: remove all but one", path.display())]

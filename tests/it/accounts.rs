@@ -152,12 +152,14 @@ fn a_damaged_grant_tells_a_stranger_nothing_and_its_account_the_truth() -> Resul
     let (id, none) = (kms.create_grant(CreateGrantRequest::new(&key, terms))?.grant_id, GrantId::from_bytes([7; 32]));
     damage(&store, RecordKind::Grant, id.as_bytes());
     let theirs = kms.as_principal(Principal::root(other()?))?;
-    let ends: [fn(&Kms, &KeyArn, GrantId) -> Result<()>; 2] =
-        [|kms, key, id| kms.retire_grant(key, id, DryRun::No), |kms, key, id| kms.revoke_grant(key, id, DryRun::No)];
-    for end in ends {
+    for operation in [Operation::RetireGrant, Operation::RevokeGrant] {
         let attempt = |kms: &Kms, grant: GrantId| {
             trail.clear();
-            let error = end(kms, &key, grant).expect_err("refused");
+            let ended = match operation {
+                Operation::RetireGrant => kms.retire_grant(&key, grant, DryRun::No),
+                _ => kms.revoke_grant(&key, grant, DryRun::No),
+            };
+            let error = ended.expect_err("refused");
             let [event] = &trail.events()[..] else { panic!("one event") };
             assert_eq!(event.outcome, Outcome::Failure(error.kind()));
             (error.kind(), format!("{:?}", event.keys), error.to_string().replace(&grant.to_string(), "GRANT"))

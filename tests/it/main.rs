@@ -26,6 +26,8 @@ mod custom_key_stores_broken;
 mod envelope;
 #[cfg(feature = "sqlite")]
 mod erasure;
+#[cfg(all(feature = "sqlite", unix))]
+mod file_access;
 mod file_example;
 mod grants;
 mod hooked;

@@ -4,10 +4,11 @@ use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::Durability;
+use super::{Durability, failed};
 use crate::audit::chain::ChainId;
 use crate::audit::line::{FileHeader, MAX_LINE};
-use crate::private_file;
+use crate::error::{Error, ErrorKind, Result};
+use crate::private_file::{self, Exposure, TrustedUsers};
 
 const SUFFIX: &str = ".jsonl";
 
@@ -34,6 +35,26 @@ pub(in crate::audit) fn list(directory: &Path) -> io::Result<Vec<(ChainId, u64, 
     }
     found.sort();
     Ok(found)
+}
+
+/// Refuses a directory in which other users could write or replace the files of a trail.
+pub(super) fn check_access(directory: &Path, trusted: TrustedUsers) -> Result<()> {
+    let refused = |exposure| {
+        let text = format!("the audit trail in {} is not safe: {exposure}", directory.display());
+        Error::new(ErrorKind::Audit, text).with_source(exposure)
+    };
+    private_file::check_directory(directory, trusted).map_err(refused)?;
+    let files = match list(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        files => files.map_err(|error| failed("read", directory, error))?,
+    };
+    let checked = files.iter().map(|(.., path)| private_file::check_file(path, trusted));
+    // A file that was moved away in between is not written.
+    let is_gone = |exposure: &Exposure| matches!(exposure, Exposure::Unknown { source, .. } if source.kind() == io::ErrorKind::NotFound);
+    checked
+        .filter_map(Result::err)
+        .find(|exposure| !is_gone(exposure))
+        .map_or(Ok(()), |exposure| Err(refused(exposure)))
 }
 
 /// Makes the directory, for its owner only, if it is missing.

@@ -26,6 +26,7 @@ use super::{Attachment, AuditChain, AuditEvent, AuditSink, Outcome};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Locality;
+use crate::private_file::TrustedUsers;
 
 /// A file of a [`FileTrail`] holds at most so many bytes unless told otherwise: 64 MiB.
 pub const DEFAULT_TRAIL_FILE_BYTES: u64 = 64 << 20;
@@ -75,6 +76,7 @@ pub struct FileTrail {
     directory: PathBuf,
     durability: Durability,
     file_bytes: u64,
+    trusted_users: TrustedUsers,
     /// Known once the trail is attached.
     locality: OnceLock<Locality>,
     state: Mutex<State>,
@@ -131,6 +133,7 @@ impl FileTrail {
             directory: directory.into(),
             durability: Durability::default(),
             file_bytes: DEFAULT_TRAIL_FILE_BYTES,
+            trusted_users: TrustedUsers::Owner,
             locality: OnceLock::new(),
             state: Mutex::default(),
             gathered: Condvar::new(),
@@ -149,6 +152,14 @@ impl FileTrail {
     #[must_use]
     pub const fn file_bytes(mut self, bytes: u64) -> Self {
         self.file_bytes = bytes;
+        self
+    }
+
+    /// Users that may be able to write the directory, its files or a directory on its path, by default the user of the process
+    /// and root only.
+    #[must_use]
+    pub const fn trusted_users(mut self, trusted: TrustedUsers) -> Self {
+        self.trusted_users = trusted;
         self
     }
 
@@ -362,7 +373,11 @@ impl AuditSink for FileTrail {
             if state.writer.is_some() {
                 return Err(Error::new(ErrorKind::Audit, "this audit trail already belongs to another KMS"));
             }
-            state.writer = Some(resume::open(&self.directory, attachment)?);
+            files::check_access(&self.directory, self.trusted_users)?;
+            let writer = resume::open(&self.directory, attachment)?;
+            // Again, as the directory may have been missing.
+            files::check_access(&self.directory, self.trusted_users)?;
+            state.writer = Some(writer);
             self.locality.get_or_init(|| attachment.locality.clone());
         }
         resume::settle(self)?;

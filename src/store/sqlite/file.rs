@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::options::MissingFile;
-use crate::private_file;
+use crate::private_file::{self, Exposure, TrustedUsers, directory_of};
 use crate::store::error::StoreError;
 
 /// A file that was found fit for a store.
@@ -20,11 +20,14 @@ pub(super) struct StoreFile {
 
 impl StoreFile {
     /// Finds the file, or makes an empty one that only its owner may read and write.
-    pub(super) fn find(path: &Path, missing: MissingFile) -> Result<Self, StoreError> {
+    pub(super) fn find(path: &Path, missing: MissingFile, trusted: TrustedUsers) -> Result<Self, StoreError> {
         let found = match fs::metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => match missing {
                 MissingFile::Refuse => return Err(StoreError::Missing(path.to_owned())),
-                MissingFile::Create => create(path).and_then(|()| fs::metadata(path)),
+                MissingFile::Create => {
+                    check(private_file::check_directory(directory_of(path), trusted))?;
+                    create(path).and_then(|()| fs::metadata(path))
+                }
             },
             found => found,
         };
@@ -33,8 +36,10 @@ impl StoreFile {
             return Err(StoreError::NotAFile(path.to_owned()));
         }
         // With all links followed, so that every process names file and log alike, wherever it works.
-        let path = fs::canonicalize(path).map_err(|error| cannot_open(path, error))?;
-        check_access(&path, &metadata)?;
+        let given = path;
+        let path = fs::canonicalize(given).map_err(|error| cannot_open(given, error))?;
+        check_single_name(&path, &metadata)?;
+        check_access(given, &path, trusted)?;
         Ok(Self { identity: Identity::of(&metadata), path })
     }
 
@@ -62,6 +67,35 @@ fn create(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Refuses a file that other users could write or replace, by the name that was given or by its own, or whose log or index
+/// they could have put there.
+fn check_access(given: &Path, path: &Path, trusted: TrustedUsers) -> Result<(), StoreError> {
+    check(private_file::check_directory(directory_of(path), trusted))?;
+    check(private_file::check_file(given, trusted))?;
+    for suffix in ["-wal", "-shm"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        if fs::symlink_metadata(&name).is_ok() {
+            match private_file::check_file(Path::new(&name), trusted) {
+                // Another process that was the last to use the store has removed it.
+                Err(Exposure::Unknown { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+                checked => check(checked)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check(checked: Result<(), Exposure>) -> Result<(), StoreError> {
+    checked.map_err(|exposure| match exposure {
+        Exposure::Writable { path, mode } | Exposure::Readable { path, mode } => {
+            StoreError::WritableByOthers { path, mode }
+        }
+        Exposure::Owner { path, owner } => StoreError::OwnedByAnother { path, owner },
+        Exposure::Unknown { path, source } => StoreError::CannotOpen { path, source: Box::new(source) },
+    })
+}
+
 fn cannot_open(path: &Path, error: io::Error) -> StoreError {
     StoreError::CannotOpen { path: path.to_owned(), source: Box::new(error) }
 }
@@ -69,24 +103,15 @@ fn cannot_open(path: &Path, error: io::Error) -> StoreError {
 #[cfg(unix)]
 pub(super) use unix::Identity;
 #[cfg(unix)]
-use unix::check_access;
+use unix::check_single_name;
 
 #[cfg(unix)]
 mod unix {
-    use std::fs::{self, Metadata};
+    use std::fs::Metadata;
     use std::os::unix::fs::MetadataExt;
     use std::path::Path;
 
-    use super::cannot_open;
-    use crate::private_file::directory_of;
     use crate::store::error::StoreError;
-
-    /// The bits of a mode that are permissions.
-    const PERMISSIONS: u32 = 0o7777;
-    const GROUP_OR_OTHERS_WRITE: u32 = 0o022;
-    const OTHERS_WRITE: u32 = 0o002;
-    /// In such a directory only the owner of a file may replace it.
-    const STICKY: u32 = 0o1000;
 
     /// What stays the same as long as a file exists: its device and its number there.
     #[derive(Debug, PartialEq, Eq)]
@@ -98,17 +123,7 @@ mod unix {
         }
     }
 
-    pub(super) fn check_access(path: &Path, file: &Metadata) -> Result<(), StoreError> {
-        let writable =
-            |path: &Path, mode: u32| StoreError::WritableByOthers { path: path.to_owned(), mode: mode & PERMISSIONS };
-        if file.mode() & GROUP_OR_OTHERS_WRITE != 0 {
-            return Err(writable(path, file.mode()));
-        }
-        let directory = directory_of(path);
-        let mode = fs::metadata(directory).map_err(|error| cannot_open(directory, error))?.mode();
-        if mode & OTHERS_WRITE != 0 && mode & STICKY == 0 {
-            return Err(writable(directory, mode));
-        }
+    pub(super) fn check_single_name(path: &Path, file: &Metadata) -> Result<(), StoreError> {
         match file.nlink() {
             0 | 1 => Ok(()),
             names => Err(StoreError::SeveralNames { path: path.to_owned(), names }),
@@ -119,7 +134,7 @@ mod unix {
 #[cfg(not(unix))]
 pub(super) use other::Identity;
 #[cfg(not(unix))]
-use other::check_access;
+use other::check_single_name;
 
 /// Elsewhere a new file has the permissions of its directory, and a file in use can be neither deleted nor replaced.
 #[cfg(not(unix))]
@@ -138,7 +153,7 @@ mod other {
         }
     }
 
-    pub(super) fn check_access(_: &Path, _: &Metadata) -> Result<(), StoreError> {
+    pub(super) fn check_single_name(_: &Path, _: &Metadata) -> Result<(), StoreError> {
         Ok(())
     }
 }

@@ -77,7 +77,7 @@ impl SqliteStore {
     pub fn open_with(path: impl AsRef<Path>, backend: &CryptoBackend, options: SqliteOptions) -> Result<Self> {
         let mut new_id = StoreId([0; 16]);
         backend.random().fill(&mut new_id.0)?;
-        let file = StoreFile::find(path.as_ref(), options.missing_file)?;
+        let file = StoreFile::find(path.as_ref(), options.missing_file, options.trusted_users)?;
         let connection = connection::prepare(file.path(), new_id, options.busy_timeout)?;
         let store = Self {
             id: rows::store_id(&connection)?,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::private_file::TrustedUsers;
+
 /// What to do if there is no file yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -29,6 +31,7 @@ pub struct SqliteOptions {
     pub(super) staleness: Duration,
     pub(super) busy_timeout: Duration,
     pub(super) readers: usize,
+    pub(super) trusted_users: TrustedUsers,
 }
 
 impl SqliteOptions {
@@ -61,6 +64,14 @@ impl SqliteOptions {
         self.readers = readers;
         self
     }
+
+    /// Users that may be able to write the file of the store or a directory on its path, by default the user of the process
+    /// and root only.
+    #[must_use]
+    pub const fn trusted_users(mut self, trusted: TrustedUsers) -> Self {
+        self.trusted_users = trusted;
+        self
+    }
 }
 
 impl Default for SqliteOptions {
@@ -70,6 +81,7 @@ impl Default for SqliteOptions {
             staleness: Duration::from_millis(10),
             busy_timeout: Duration::from_secs(10),
             readers: 4,
+            trusted_users: TrustedUsers::Owner,
         }
     }
 }

@@ -1,0 +1,67 @@
+//! Why a file is not safe from other users, and which of them may be trusted.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Users of the machine that are trusted with the files of a store, a trail, an anchor or a root key, on Unix.
+///
+/// A file is checked together with every directory and symbolic link on its path, since whoever can write one of those can
+/// put another file in its place. Root is always trusted, as is the user that the process runs as.
+///
+/// # Examples
+/// ```
+/// use strongroom::TrustedUsers;
+/// use strongroom::seal::RootKey;
+///
+/// # let directory = tempfile::tempdir()?;
+/// # let secret = directory.path().join("root.key");
+/// # RootKey::generate_file(&secret)?;
+/// # #[cfg(unix)]
+/// std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o440))?;
+/// # #[cfg(unix)]
+/// assert!(RootKey::from_file(&secret).is_err(), "its group may read it");
+/// RootKey::from_file_trusting(&secret, TrustedUsers::Group)?; // a mounted secret of Kubernetes, say
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TrustedUsers {
+    /// The user of the process and root only.
+    #[default]
+    Owner,
+    /// In addition the group of each file and directory, as in a Kubernetes volume with `fsGroup`. A root key file may be
+    /// readable by its group; it must not be writable.
+    Group,
+    /// Everyone: nothing is checked. For a container in which no other user exists.
+    Everyone,
+}
+
+/// How other users can get at a file.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Exposure {
+    #[error(
+        "{} can be written by other users (mode {mode:03o}): remove that permission with chmod, or trust them by \
+         TrustedUsers",
+        path.display()
+    )]
+    Writable { path: PathBuf, mode: u32 },
+    #[error(
+        "{} is open to other users (mode {mode:03o}): remove that permission with chmod, or trust them by TrustedUsers",
+        path.display()
+    )]
+    Readable { path: PathBuf, mode: u32 },
+    #[error(
+        "{} belongs to another user (uid {owner}), who could replace it: it must belong to the user of this process or \
+         to root",
+        path.display()
+    )]
+    Owner { path: PathBuf, owner: u32 },
+    #[error("cannot find out who may change {}: {source}", path.display())]
+    Unknown { path: PathBuf, source: io::Error },
+}
+
+impl Exposure {
+    pub(super) fn unknown(path: &Path, source: io::Error) -> Self {
+        Self::Unknown { path: path.to_owned(), source }
+    }
+}
