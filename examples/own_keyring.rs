@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use strongroom::envelope::{DecryptionMaterials, EncryptionMaterials, UnwrapFailures};
 use strongroom::message::EncryptedDataKey;
-use strongroom::{EncryptionContext, Envelope, Keyring, MultiKeyring, RawAesKeyring, Result, SecretBytes};
+use strongroom::{EncryptionContext, Envelope, ErrorKind, Keyring, MultiKeyring, RawAesKeyring, Result, SecretBytes};
 
 /// Keeps secrets, each under a ticket and the context that it is for. A real one would encrypt, and ask who you are.
 #[derive(Debug, Default)]
@@ -41,8 +41,7 @@ impl Keyring for VaultKeyring {
         materials.data_key_or_generate()?;
         let data_key = materials.data_key().expect("just made");
         self.0.store(&ticket, materials.canonical_context(), data_key);
-        materials.push(EncryptedDataKey::new(PROVIDER, *b"main", ticket));
-        Ok(())
+        materials.push(EncryptedDataKey::new(PROVIDER, *b"main", ticket))
     }
 
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
@@ -51,11 +50,16 @@ impl Keyring for VaultKeyring {
         for data_key in data_keys.iter().filter(|data_key| data_key.provider_id() == PROVIDER) {
             match self.0.fetch(data_key.ciphertext(), materials.canonical_context()) {
                 Some(secret) => return materials.set_data_key(secret),
-                None => failures.push(data_key, "the vault does not know the ticket with this context"),
+                None => failures.push(data_key, unknown_ticket()),
             }
         }
         Err(failures.into_error())
     }
+}
+
+/// The kind is what a program acts on: a vault that does not answer would be `ErrorKind::KeyUnavailable`.
+fn unknown_ticket() -> strongroom::Error {
+    strongroom::Error::new(ErrorKind::NotFound, "the vault does not know the ticket with this context")
 }
 
 fn main() -> Result<(), Box<dyn Error>> {

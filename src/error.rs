@@ -4,7 +4,10 @@
 //! type how it becomes an [`Error`], so that no cycle can start here.
 
 use std::borrow::Cow;
+use std::error::Error as StdError;
 use std::fmt;
+use std::io;
+use std::sync::Arc;
 
 /// What a fallible operation of this crate returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -13,8 +16,13 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// when the audit trail does not take its outcome, or the anchor of the store cannot be moved.
 ///
 /// [`Error::kind`] is for programs, the `Display` text is for people: it says what failed and with which identifier.
-/// It never holds key bytes, plaintext or values of an encryption context. Failures inside one layer (a message that
-/// does not parse, say) keep their precise type as [`std::error::Error::source`].
+/// It never holds key bytes, plaintext or values of an encryption context.
+///
+/// The text is complete by itself. [`source`](std::error::Error::source) returns only a cause whose text is not part of it, so a
+/// report that prints the whole chain prints nothing twice. The precise error of a layer (a
+/// [`MessageError`](crate::message::MessageError), an [`io::Error`]) is found with [`Error::downcast_ref`] either way.
+///
+/// Cloning is cheap; a clone is the same error.
 ///
 /// # Examples
 /// ```
@@ -26,12 +34,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// assert_eq!(error.kind().exception_name(), Some("NotFoundException"));
 /// # Ok::<(), strongroom::Error>(())
 /// ```
-pub struct Error(Box<Inner>);
+#[derive(Clone)]
+pub struct Error(Arc<Inner>);
 
 struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
+    /// How many errors of the chain that begins with the cause have their text in the message already.
+    told: usize,
 }
 
 impl Error {
@@ -48,21 +59,79 @@ impl Error {
     /// assert_eq!(error.to_string(), "token of slot 3 does not answer");
     /// ```
     pub fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), source: None }))
+        Self(Arc::new(Inner { kind, message: message.into(), cause: None, told: 0 }))
     }
 
     /// Attaches the lower error that caused this one.
+    ///
+    /// If the message of this error contains the text of the cause, [`source`](std::error::Error::source) passes over the cause and
+    /// continues with what is behind it.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::error::Error as _;
+    /// use std::io;
+    /// use strongroom::{Error, ErrorKind};
+    ///
+    /// let disk = || io::Error::other("the disk is gone");
+    /// let complete = Error::new(ErrorKind::Io, "cannot read a.key: the disk is gone").with_source(disk());
+    /// assert!(complete.source().is_none());
+    /// assert!(complete.downcast_ref::<io::Error>().is_some());
+    ///
+    /// let short = Error::new(ErrorKind::Io, "cannot read a.key").with_source(disk());
+    /// assert_eq!(short.source().map(ToString::to_string).as_deref(), Some("the disk is gone"));
+    /// ```
     #[must_use]
-    pub fn with_source(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        self.0.source = Some(Box::new(source));
-        self
+    pub fn with_source(self, source: impl StdError + Send + Sync + 'static) -> Self {
+        let (kind, message) = (self.0.kind, self.0.message.clone());
+        let mut told = 0;
+        let mut next: Option<&(dyn StdError + 'static)> = Some(&source);
+        while let Some(error) = next.filter(|error| told < LONGEST_CHAIN && message.contains(&error.to_string())) {
+            told += 1;
+            next = error.source();
+        }
+        Self(Arc::new(Inner { kind, message, cause: Some(Box::new(source)), told }))
     }
 
     /// The kind of failure, stable across releases.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
+
+    /// The first error of a type among the causes of this one, whether their text is part of its message or not.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::message::{self, MessageError};
+    ///
+    /// let error = strongroom::Error::from(message::inspect(b"no message").unwrap_err());
+    /// assert!(matches!(error.downcast_ref(), Some(MessageError::UnsupportedVersion(b'n'))));
+    /// ```
+    pub fn downcast_ref<T: StdError + 'static>(&self) -> Option<&T> {
+        let mut next = self.cause();
+        for _ in 0..LONGEST_CHAIN {
+            let error = next?;
+            if let Some(found) = error.downcast_ref() {
+                return Some(found);
+            }
+            // These two pass over what their text contains.
+            next = match (error.downcast_ref::<Self>(), error.downcast_ref::<io::Error>()) {
+                (Some(error), _) => error.cause(),
+                (None, Some(error)) => error.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
+                (None, None) => error.source(),
+            };
+        }
+        None
+    }
+
+    /// The error that was attached, whether its text is part of the message or not.
+    pub(crate) fn cause(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.cause.as_deref().map(|cause| cause as &(dyn StdError + 'static))
+    }
 }
+
+/// Bounds the walk along a chain of causes, in case one of them contains itself.
+const LONGEST_CHAIN: usize = 64;
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,19 +143,17 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut out = f.debug_struct("Error");
         out.field("kind", &self.0.kind).field("message", &self.0.message);
-        if let Some(source) = &self.0.source {
-            out.field("source", source);
+        if let Some(source) = self.source() {
+            out.field("source", &source);
         }
         out.finish()
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.0.source {
-            Some(source) => Some(&**source),
-            None => None,
-        }
+impl StdError for Error {
+    /// The nearest cause whose text is not part of the message.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        (0..self.0.told).try_fold(self.cause()?, |error, _| error.source())
     }
 }
 
@@ -185,13 +252,13 @@ kinds! {
     Integrity => None,
     /// The audit trail cannot be written, so the result is withheld.
     Audit => None,
-    /// An export of keys does not open; the source is an `ExportError` that says why.
+    /// An export of keys does not open; an `ExportError` ([`Error::downcast_ref`]) says why.
     InvalidExport => None,
-    /// An encrypted message was refused; the source is a `MessageError` that names the check.
+    /// An encrypted message was refused; a `MessageError` ([`Error::downcast_ref`]) names the check.
     InvalidMessage => None,
     /// A message is sound, and the commitment or signature policy of the envelope refuses it.
     MessagePolicy => None,
-    /// No wrapped data key of a message could be opened by the keyring.
+    /// No wrapped data key of a message could be opened by the keyring; `UnwrapFailures` ([`Error::downcast_ref`]) say why.
     NoDataKeyUnwrapped => None,
     /// The context of a message lacks what the caller expects of it.
     ContextMismatch => None,
@@ -205,10 +272,37 @@ mod tests {
 
     #[test]
     fn source_is_kept_and_debug_is_complete() {
-        let error = Error::new(ErrorKind::Store, "cannot read").with_source(std::io::Error::other("disk"));
-        assert_eq!(std::error::Error::source(&error).map(ToString::to_string).as_deref(), Some("disk"));
+        let error = Error::new(ErrorKind::Store, "cannot read").with_source(io::Error::other("disk"));
+        assert_eq!(error.source().map(ToString::to_string).as_deref(), Some("disk"));
         let text = format!("{error:?}");
         assert!(text.contains("Store") && text.contains("cannot read") && text.contains("disk"), "{text}");
+    }
+
+    #[test]
+    fn what_the_message_says_already_is_passed_over() {
+        let lowest = Error::new(ErrorKind::Io, "lowest");
+        let middle = Error::new(ErrorKind::Store, "middle").with_source(lowest);
+        let top = Error::new(ErrorKind::Internal, "top: middle").with_source(middle.clone());
+        assert_eq!(top.source().map(ToString::to_string).as_deref(), Some("lowest"));
+        assert_eq!(top.downcast_ref::<Error>().map(Error::kind), Some(ErrorKind::Store));
+        assert_eq!(format!("{top:?}").matches("middle").count(), 1, "{top:?}");
+
+        let whole = Error::new(ErrorKind::Internal, "top: middle: lowest").with_source(middle);
+        assert!(whole.source().is_none());
+        assert!(Error::new(ErrorKind::Internal, "top").source().is_none());
+    }
+
+    #[test]
+    fn a_cause_is_found_below_errors_that_hide_it() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("the token is locked")]
+        struct Locked;
+
+        let locked = Error::new(ErrorKind::KeyUnavailable, Locked.to_string()).with_source(Locked);
+        let read = Error::new(ErrorKind::Io, "cannot read: the token is locked").with_source(io::Error::other(locked));
+        assert!(read.source().is_none());
+        assert!(read.downcast_ref::<Locked>().is_some() && read.downcast_ref::<io::Error>().is_some());
+        assert!(read.downcast_ref::<fmt::Error>().is_none());
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn write(case: &Case, one: &Envelope, many: &Envelope, plaintext: &[u8], step: u
 }
 
 fn told(error: &Error) -> String {
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<MessageError>());
+    let source = error.downcast_ref::<MessageError>();
     format!("{:?} {source:?}", error.kind())
 }
 

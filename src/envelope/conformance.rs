@@ -10,7 +10,8 @@ use crate::error::{ErrorKind, Result};
 use crate::message::{AlgorithmSuite, EncryptedDataKey};
 use crate::secret::SecretBytes;
 
-/// Runs the whole suite, for data keys of every length: what `writer` wraps, `reader` unwraps, and nothing else.
+/// Runs the whole suite, for data keys of every length: what `writer` wraps, `reader` unwraps, and nothing else. A keyring that
+/// keeps data keys elsewhere puts into the ciphertext what it finds them by: an empty one is refused.
 ///
 /// # Errors
 /// Whatever a keyring answers where it should have done something.
@@ -77,7 +78,9 @@ fn wrap(
     if let Some(data_key) = data_key {
         materials.set_data_key(SecretBytes::copy_of(data_key.expose_secret()))?;
     }
-    before.iter().for_each(|data_key| materials.push(data_key.clone()));
+    // A message holds whatever it holds, but nobody writes an empty one.
+    let before: Vec<_> = before.iter().filter(|data_key| !data_key.ciphertext().is_empty()).cloned().collect();
+    before.iter().try_for_each(|data_key| materials.push(data_key.clone()))?;
     writer.on_encrypt(&mut materials)?;
     let wrapped = materials.encrypted_data_keys();
     assert_eq!(&wrapped[..before.len()], before, "what others have wrapped stays, in its place");
@@ -159,9 +162,6 @@ fn what_was_altered_does_not_open(writer: &dyn Keyring, reader: &dyn Keyring, su
     let materials = wrap(writer, suite, None, &[])?;
     let intact = materials.encrypted_data_keys();
     let longest = intact.iter().map(|data_key| data_key.ciphertext().len()).max().unwrap_or_default();
-    if intact.iter().any(|data_key| data_key.ciphertext().is_empty()) {
-        return Ok(()); // What is kept elsewhere cannot be altered here.
-    }
     let all = |change: &dyn Fn(&[u8]) -> Vec<u8>| -> Vec<_> {
         let changed = |data_key: &EncryptedDataKey| {
             EncryptedDataKey::new(data_key.provider_id(), data_key.provider_info(), change(data_key.ciphertext()))
@@ -186,7 +186,7 @@ fn what_was_altered_does_not_open(writer: &dyn Keyring, reader: &dyn Keyring, su
 mod tests {
     use super::*;
     use crate::crypto::{KeyPairKind, RsaOaep};
-    use crate::envelope::{KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring};
+    use crate::envelope::{Envelope, KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring};
     use crate::kms::Kms;
 
     #[test]
@@ -203,6 +203,41 @@ mod tests {
         let several = MultiKeyring::new(raw).with_child(managed);
         run(&several, &several)?;
         run_context(&several, &several)
+    }
+
+    /// Keeps the data key elsewhere and puts nothing into the message, or tries to: with the data key, whether it was told so or
+    /// not.
+    #[derive(Debug)]
+    struct WrapsToNothing {
+        tells: bool,
+    }
+
+    impl Keyring for WrapsToNothing {
+        fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
+            materials.data_key_or_generate()?;
+            let pushed = materials.push(EncryptedDataKey::new("nothing", *b"key 1", []));
+            if self.tells { pushed } else { Ok(()) }
+        }
+
+        fn on_decrypt(&self, materials: &mut DecryptionMaterials, _: &[EncryptedDataKey]) -> Result<()> {
+            materials.set_data_key(SecretBytes::zeroed(32))
+        }
+    }
+
+    #[test]
+    fn a_keyring_that_wraps_to_nothing_does_not_pass_and_writes_no_message() -> Result<()> {
+        for tells in [true, false] {
+            let keyring = WrapsToNothing { tells };
+            let passed = std::panic::catch_unwind(|| run(&keyring, &keyring));
+            assert!(!matches!(passed, Ok(Ok(()))), "{keyring:?}");
+            let raw = RawAesKeyring::new("laboratory", "key 1", SecretBytes::copy_of(&[7; 32]))?;
+            let both = MultiKeyring::new(raw).with_child(WrapsToNothing { tells });
+            for envelope in [Envelope::new(keyring), Envelope::new(both)] {
+                let error = envelope.encrypt(b"text", &context()).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Internal, "{error}");
+            }
+        }
+        Ok(())
     }
 
     #[test]

@@ -29,7 +29,7 @@ const POOL_LENGTH: usize = 32 + 32 + 12;
 /// let suite = AlgorithmSuite::default();
 /// let mut materials = EncryptionMaterials::new(suite, EncryptionContext::new(), CryptoBackend::default())?;
 /// assert_eq!(materials.data_key_or_generate()?.len(), suite.data_key_length());
-/// materials.push(EncryptedDataKey::new("my-vault", *b"key 1", *b"wrapped"));
+/// materials.push(EncryptedDataKey::new("my-vault", *b"key 1", *b"wrapped"))?;
 /// assert_eq!(materials.encrypted_data_keys().len(), 1);
 /// # Ok::<(), strongroom::Error>(())
 /// ```
@@ -192,8 +192,15 @@ impl EncryptionMaterials {
     }
 
     /// Adds a wrapped form of the data key.
-    pub fn push(&mut self, data_key: EncryptedDataKey) {
+    ///
+    /// # Errors
+    /// [`ErrorKind::Internal`] if the ciphertext is empty, which nobody could ever open: the keyring is at fault.
+    pub fn push(&mut self, data_key: EncryptedDataKey) -> Result<()> {
+        if data_key.ciphertext().is_empty() {
+            return Err(Error::new(ErrorKind::Internal, "a keyring wrapped the data key to nothing"));
+        }
         self.encrypted_data_keys.push(data_key);
+        Ok(())
     }
 
     /// Fills `output` with random bytes: as strong as the backend's, and cheaper by the piece.

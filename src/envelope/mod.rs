@@ -172,14 +172,49 @@ impl Envelope {
         expect_context: &EncryptionContext,
         plaintext: &mut Vec<u8>,
     ) -> Result<Header> {
-        let opened = self.open_into(message, KnownContext::Expected(expect_context), plaintext);
+        self.open_into(message, KnownContext::Expected(expect_context), plaintext)
+    }
+
+    /// The same for a message whose header leaves out a part of its context: see
+    /// [`Envelope::decrypt_with_reproduced_context`].
+    ///
+    /// # Errors
+    /// As [`Envelope::decrypt_with_reproduced_context`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::{DefaultMaterialsManager, Envelope, RequiredContextManager};
+    /// use strongroom::{EncryptionContext, RawAesKeyring, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let manager = RequiredContextManager::new(DefaultMaterialsManager::new(keyring), ["patient"])?;
+    /// let envelope = Envelope::with_materials_manager(manager);
+    /// let patient = EncryptionContext::from([("patient", "Doe")]);
+    /// let letter = envelope.encrypt(b"all is well", &patient)?;
+    ///
+    /// let mut plaintext = Vec::new();
+    /// let header = envelope.decrypt_into_with_reproduced_context(&letter, &patient, &mut plaintext)?;
+    /// assert_eq!((plaintext.as_slice(), header.context().len()), (b"all is well".as_slice(), 0));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn decrypt_into_with_reproduced_context(
+        &self,
+        message: &[u8],
+        reproduced: &EncryptionContext,
+        plaintext: &mut Vec<u8>,
+    ) -> Result<Header> {
+        self.open_into(message, KnownContext::Reproduced(reproduced), plaintext)
+    }
+
+    fn open_into(&self, message: &[u8], known: KnownContext<'_>, plaintext: &mut Vec<u8>) -> Result<Header> {
+        let opened = self.open_whole(message, known, plaintext);
         if opened.is_err() {
             plaintext.clear();
         }
         opened
     }
 
-    fn open_into(&self, message: &[u8], known: KnownContext<'_>, plaintext: &mut Vec<u8>) -> Result<Header> {
+    fn open_whole(&self, message: &[u8], known: KnownContext<'_>, plaintext: &mut Vec<u8>) -> Result<Header> {
         let header = HeaderParser::default().parse(message, &self.config.limits)?;
         let opener = opening::start_reading(&self.config, &*self.manager, &header, known, Release::Whole)?;
         opener.open_whole(&message[header.encoded_length()..], plaintext)?;
@@ -206,8 +241,23 @@ impl Envelope {
     /// where the header is verified ([`ErrorKind::InvalidMessage`](crate::ErrorKind::InvalidMessage)).
     pub fn decrypt_with_reproduced_context(&self, message: &[u8], reproduced: &EncryptionContext) -> Result<Vec<u8>> {
         let mut plaintext = Vec::new();
-        self.open_into(message, KnownContext::Reproduced(reproduced), &mut plaintext)?;
+        self.decrypt_into_with_reproduced_context(message, reproduced, &mut plaintext)?;
         Ok(plaintext)
+    }
+
+    /// The same with the header, which shows the rest of the context: see [`Envelope::decrypt_with_reproduced_context`] and
+    /// [`Envelope::decrypt_with_header`].
+    ///
+    /// # Errors
+    /// As [`Envelope::decrypt_with_reproduced_context`].
+    pub fn decrypt_with_header_and_reproduced_context(
+        &self,
+        message: &[u8],
+        reproduced: &EncryptionContext,
+    ) -> Result<Decrypted> {
+        let mut plaintext = Vec::new();
+        let header = self.decrypt_into_with_reproduced_context(message, reproduced, &mut plaintext)?;
+        Ok(Decrypted { plaintext, header })
     }
 
     /// Starts a message that is written to `inner` while its plaintext comes in. It must be ended with

@@ -265,11 +265,10 @@ impl From<ReadError> for Error {
 
 /// An error as those get it who read: of the message, or of what it is read from.
 pub(super) fn as_io(error: Error) -> io::Error {
-    let source = std::error::Error::source(&error);
-    let kind = match source.and_then(|source| source.downcast_ref()) {
+    let kind = match error.downcast_ref() {
         Some(MessageError::Truncated { .. }) => io::ErrorKind::UnexpectedEof,
         Some(_) => io::ErrorKind::InvalidData,
-        None => source.and_then(|source| source.downcast_ref()).map_or(io::ErrorKind::Other, io::Error::kind),
+        None => error.downcast_ref().map_or(io::ErrorKind::Other, io::Error::kind),
     };
     io::Error::new(kind, error)
 }

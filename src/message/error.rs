@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind};
 
 /// Why a message was refused: one variant for each check, in the order in which the checks are made.
 ///
-/// It is the source of an [`Error`] of kind [`ErrorKind::InvalidMessage`]. The policies of an envelope
+/// [`Error::downcast_ref`] finds it in an [`Error`] of kind [`ErrorKind::InvalidMessage`]. The policies of an envelope
 /// refuse with [`ErrorKind::MessagePolicy`]. The last four variants are no checks: three say why a message cannot be written
 /// ([`ErrorKind::Validation`]), and the last one that a primitive failed ([`ErrorKind::Internal`]).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -167,7 +167,7 @@ pub enum MessageError {
     TooManyFrames,
     /// A primitive failed for a reason that has nothing to do with the message.
     #[error("the cryptographic backend failed: {0}")]
-    Backend(#[from] CryptoError),
+    Backend(CryptoError),
 }
 
 impl MessageError {
@@ -198,6 +198,12 @@ impl MessageError {
     }
 }
 
+impl From<CryptoError> for MessageError {
+    fn from(error: CryptoError) -> Self {
+        Self::Backend(error)
+    }
+}
+
 impl From<MessageError> for Error {
     fn from(error: MessageError) -> Self {
         Self::new(error.kind(), error.to_string()).with_source(error)
@@ -206,17 +212,14 @@ impl From<MessageError> for Error {
 
 #[cfg(test)]
 mod tests {
-    use std::error::Error as _;
-
     use super::*;
 
     #[test]
-    fn the_precise_error_is_the_source_and_its_text_the_message() {
+    fn the_precise_error_is_found_and_its_text_is_the_message() {
         let error = Error::from(MessageError::LooksBase64);
         assert_eq!(error.kind(), ErrorKind::InvalidMessage);
         assert_eq!(error.to_string(), "the message looks like base64 text: decode it to bytes first");
-        let source = error.source().and_then(|source| source.downcast_ref::<MessageError>());
-        assert_eq!(source, Some(&MessageError::LooksBase64));
+        assert_eq!(error.downcast_ref(), Some(&MessageError::LooksBase64));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use crate::error::{Error, ErrorKind};
 
-/// Why a root key does not fit a store, or something in it does not open: the source of an error of kind
-/// [`ErrorKind::RootKey`], [`ErrorKind::KeyUnavailable`] or [`ErrorKind::Integrity`].
+/// Why a root key does not fit a store, or something in it does not open: found with [`Error::downcast_ref`] in an error
+/// of kind [`ErrorKind::RootKey`], [`ErrorKind::KeyUnavailable`] or [`ErrorKind::Integrity`].
 ///
 /// # Examples
 /// ```

@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind};
 /// What the library below a store said.
 pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a store failed: the source of an error of kind [`ErrorKind::Store`]. Nothing was changed, and once the reason is
+/// Why a store failed: found in an error of kind [`ErrorKind::Store`] with [`Error::downcast_ref`]. Nothing was changed, and once the reason is
 /// gone the same store goes on.
 ///
 /// # Examples
@@ -17,8 +17,7 @@ pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// let error = Error::from(StoreError::Newer { found: 9, known: 1 });
 /// assert_eq!(error.kind(), ErrorKind::Store);
-/// let reason = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<StoreError>());
-/// assert!(matches!(reason, Some(StoreError::Newer { found: 9, .. })));
+/// assert!(matches!(error.downcast_ref(), Some(StoreError::Newer { found: 9, .. })));
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -33,7 +32,7 @@ pub enum StoreError {
     #[error("the store was locked by someone else for too long; nothing was changed: try again")]
     Busy(#[source] Cause),
     /// The file or its directory cannot be opened.
-    #[error("cannot open the store {}: {source}", path.display())]
+    #[error("cannot open the store {}", path.display())]
     CannotOpen {
         /// Its path.
         path: PathBuf,
@@ -122,6 +121,11 @@ pub enum StoreError {
 
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
-        Self::new(ErrorKind::Store, error.to_string()).with_source(error)
+        // What the operating system said is all that tells one such failure from another.
+        let text = match &error {
+            StoreError::CannotOpen { source, .. } => format!("{error}: {source}"),
+            _ => error.to_string(),
+        };
+        Self::new(ErrorKind::Store, text).with_source(error)
     }
 }

@@ -61,7 +61,7 @@ fn another_accounts_key_is_reached_by_arn_only_and_by_the_operations_that_allow_
 /// What a refusal says, without the name of the key that was asked for.
 fn refusal(result: Result<()>, key: &KeyArn) -> (ErrorKind, String) {
     let error = result.expect_err("another account's key");
-    assert!(std::error::Error::source(&error).is_none(), "{error:?}");
+    assert!(std::error::Error::source(&error).is_none() && error.downcast_ref::<strongroom::Error>().is_none());
     (error.kind(), format!("{error:?}").replace(&key.to_string(), "KEY").replace(&key.id().to_string(), "ID"))
 }
 

@@ -4,12 +4,13 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use strongroom::envelope::SignaturePolicy;
+use strongroom::envelope::{SignaturePolicy, UnwrapFailures};
 use strongroom::message::{self, AlgorithmSuite, MessageError};
-use strongroom::{EncryptionContext, Envelope, Error, Result};
+use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::envelope::{keyring, refusal};
+use crate::unwrap_failures::Vault;
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -296,4 +297,21 @@ fn a_context_that_is_reproduced_is_compared() -> Outcome {
         assert!(envelope.async_reader(&message[..], &other).await.is_err());
         Ok(())
     })
+}
+
+#[test]
+fn an_outage_of_the_key_source_is_told_as_itself() -> Outcome {
+    let message = Envelope::new(keyring()).encrypt(b"text", &none())?;
+    for (kind, for_each) in [(ErrorKind::KeyUnavailable, true), (ErrorKind::Audit, false), (ErrorKind::Disabled, true)]
+    {
+        let envelope = Envelope::new(Vault { kind, for_each });
+        for step in [1, 10_000] {
+            let error = run(envelope.async_reader(Slow::new(&message[..], step), &none())).expect_err("no data key");
+            let told = error.downcast_ref::<UnwrapFailures>().map_or(error.kind(), UnwrapFailures::kind);
+            assert_eq!(told, kind);
+            assert_eq!(error.kind() == ErrorKind::NoDataKeyUnwrapped, kind == ErrorKind::Disabled);
+            assert_eq!(run(envelope.async_writer(Vec::new(), &none())).expect_err("no data key").kind(), kind);
+        }
+    }
+    Ok(())
 }

@@ -184,7 +184,7 @@ fn a_page_in_use_in_the_list_of_free_pages_is_noticed_before_it_is_overwritten()
     let report = open(damaged.path())?.verify_store(|_| {})?;
     let problem = report.problems().first().ok_or("nothing was noticed")?;
     assert_eq!(problem.kind(), ErrorKind::Store);
-    let reason = std::error::Error::source(problem).and_then(|source| source.downcast_ref::<StoreError>());
+    let reason = problem.downcast_ref::<StoreError>();
     assert!(matches!(reason, Some(StoreError::Damaged(_))), "{problem:?}");
     Ok(())
 }

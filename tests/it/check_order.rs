@@ -17,8 +17,7 @@ struct Open(&'static str);
 impl Keyring for Open {
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
         let data_key = materials.data_key_or_generate()?.expose_secret().to_vec();
-        materials.push(EncryptedDataKey::new(self.0, *b"", data_key));
-        Ok(())
+        materials.push(EncryptedDataKey::new(self.0, *b"", data_key))
     }
 
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
@@ -221,7 +220,7 @@ const FAULTS: [Fault; 31] = [
 
 /// The name of the check that refused.
 fn check(error: &Error) -> String {
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<MessageError>());
+    let source = error.downcast_ref::<MessageError>();
     let text = source.map_or_else(|| format!("{:?}", error.kind()), |refusal| format!("{refusal:?}"));
     text.chars().take_while(|character| character.is_alphanumeric()).collect()
 }

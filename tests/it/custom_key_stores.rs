@@ -177,7 +177,7 @@ fn a_member_may_fail_and_an_outage_changes_no_state() -> Result<()> {
     cluster.set_active("hsm-2", false);
     let refused = kms.decrypt(DecryptRequest::new(&sealed)).expect_err("nobody answers");
     assert_eq!(refused.kind(), ErrorKind::InvalidState);
-    let cause = std::error::Error::source(&refused).and_then(|source| source.downcast_ref::<strongroom::Error>());
+    let cause = refused.downcast_ref::<strongroom::Error>();
     assert_eq!(cause.map(strongroom::Error::kind), Some(ErrorKind::KeyUnavailable));
     assert_eq!(kms.describe_key(key)?.state(), KeyState::Enabled);
     assert_eq!(kind(kms.generate_random_in(store, 8)), ErrorKind::CustomKeyStoreInvalidState);

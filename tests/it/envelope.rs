@@ -1,6 +1,5 @@
 //! Whole messages in memory.
 
-use std::error::Error as _;
 use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
@@ -20,7 +19,7 @@ pub(crate) fn envelope(frame_length: u32) -> Envelope {
 }
 
 pub(crate) fn refusal(error: &Error) -> Option<&MessageError> {
-    error.source().and_then(|source| source.downcast_ref())
+    error.downcast_ref()
 }
 
 fn none() -> EncryptionContext {
@@ -221,7 +220,7 @@ enum Broken {
 impl Keyring for Broken {
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
         match self {
-            Self::NoDataKey => materials.push(EncryptedDataKey::new("broken", [], [])),
+            Self::NoDataKey => materials.push(EncryptedDataKey::new("broken", [], [0]))?,
             Self::NothingWrapped => materials.set_data_key(SecretBytes::zeroed(32))?,
             Self::WrongLength => materials.set_data_key(SecretBytes::zeroed(16))?,
             Self::SetTwice => {

@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde_json::{Value, json};
 use strongroom::crypto::{CryptoBackend, CryptoError, FASTEST, KeyPairKind, RUST_CRYPTO, RsaOaep, SecureRandom};
-use strongroom::envelope::{MultiKeyring, RawEcdhKeyring, RawRsaKeyring};
+use strongroom::envelope::{DecryptionMaterials, MultiKeyring, RawEcdhKeyring, RawRsaKeyring};
+use strongroom::message::{AlgorithmSuite, EncryptedDataKey};
 use strongroom::{EncryptionContext, Envelope, ErrorKind, Keyring, RawAesKeyring, Result, SecretBytes};
 
 use crate::peer::{Peer, bytes, failure, json_of};
@@ -197,6 +198,27 @@ fn an_ecdh_keyring_reads_only_what_is_for_it() -> Result<()> {
         assert_eq!(wrong.expect("no key of this keyring").kind(), ErrorKind::Validation);
     }
     assert!(!format!("{:?}", discovery(&one)?).contains(&hex::encode(&one.private.expose_secret()[..8])));
+    Ok(())
+}
+
+/// Anybody with the public key can wrap bytes that are no data key, and put them before the one that is.
+#[test]
+fn an_rsa_keyring_passes_over_what_is_no_data_key() -> Result<()> {
+    let (pair, backend) = (Pair::make(KeyPairKind::Rsa2048)?, CryptoBackend::default());
+    let public = backend.key_pairs().public_key(KeyPairKind::Rsa2048, &pair.public)?;
+    let wrapped = |bytes: &[u8]| {
+        let ciphertext = public.encrypt(RsaOaep::Sha256, bytes, backend.random())?;
+        Ok::<_, strongroom::Error>(EncryptedDataKey::new("ns", *b"kn", ciphertext))
+    };
+    let keyring = RawRsaKeyring::with_private_key("ns", "kn", RsaOaep::Sha256, pair.private.expose_secret())?;
+    let materials = || DecryptionMaterials::new(AlgorithmSuite::default(), EncryptionContext::new(), backend);
+    for odd in [&[][..], &[1; 16], &[2; 31], &[3; 33], &[4; 64]] {
+        let (mut alone, mut found) = (materials()?, materials()?);
+        let refused = keyring.on_decrypt(&mut alone, &[wrapped(odd)?]).expect_err("no data key is there");
+        assert_eq!(refused.kind(), ErrorKind::NoDataKeyUnwrapped, "{refused}");
+        keyring.on_decrypt(&mut found, &[wrapped(odd)?, wrapped(&[7; 32])?])?;
+        assert_eq!(found.data_key().map(SecretBytes::expose_secret), Some(&[7; 32][..]));
+    }
     Ok(())
 }
 

@@ -64,8 +64,7 @@ impl Place {
 fn reason(result: Result<impl std::fmt::Debug>) -> ExportError {
     let error = result.expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::InvalidExport, "{error:?}");
-    let source = std::error::Error::source(&error).and_then(|source| source.downcast_ref::<ExportError>());
-    source.expect("an ExportError").clone()
+    error.downcast_ref::<ExportError>().expect("an ExportError").clone()
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Messages whose data keys are wrapped by keys of a KMS.
 
-use strongroom::envelope::{Envelope, KmsKeyring, RawAesKeyring};
-use strongroom::message::inspect;
+use strongroom::crypto::CryptoBackend;
+use strongroom::envelope::{DecryptionMaterials, Envelope, KmsKeyring, RawAesKeyring, UnwrapFailures};
+use strongroom::message::{AlgorithmSuite, EncryptedDataKey, inspect};
 use strongroom::{
-    AccountId, CreateKeyRequest, EncryptionContext, ErrorKind, KeyId, Kms, Principal, Result, SecretBytes,
+    AccountId, CreateKeyRequest, EncryptRequest, EncryptionContext, ErrorKind, KeyId, Keyring, Kms, Principal, Result,
+    SecretBytes,
 };
 
 use crate::kms_keys::{kind, with_key};
@@ -137,5 +139,66 @@ fn other_providers_and_malformed_names_are_passed_over() -> Result<()> {
     let at = message.windows(4).position(|window| window == b"arn:").expect("the ARN is in clear");
     message[at] = 0xFF;
     assert_eq!(kind(envelope.decrypt(&message, &none)), ErrorKind::NoDataKeyUnwrapped);
+    Ok(())
+}
+
+/// Wrapped data keys in other clothes: what `edit` makes of those of a message under a key.
+fn edited(
+    kms: &Kms,
+    key: KeyId,
+    edit: impl Fn(&EncryptedDataKey) -> EncryptedDataKey,
+) -> Result<(Vec<EncryptedDataKey>, DecryptionMaterials)> {
+    let message = sealed(kms, key, &EncryptionContext::new())?;
+    let data_keys = inspect(&message)?.data_keys().iter().map(edit).collect();
+    let materials =
+        DecryptionMaterials::new(AlgorithmSuite::default(), EncryptionContext::new(), CryptoBackend::default())?;
+    Ok((data_keys, materials))
+}
+
+#[test]
+fn the_key_that_opens_must_be_the_one_that_the_message_names() -> Result<()> {
+    let (kms, key) = with_key()?;
+    let other = kms.create_key(CreateKeyRequest::default())?;
+    kms.create_alias("alias/x", key)?;
+    let named = other.arn().to_string();
+    let renamed = |data_key: &EncryptedDataKey| {
+        EncryptedDataKey::new(data_key.provider_id(), named.as_bytes(), data_key.ciphertext())
+    };
+    for keyring in [
+        KmsKeyring::discovery(&kms),
+        KmsKeyring::new(&kms, "alias/x")?,
+        KmsKeyring::new(&kms, other.key_id())?.with_key("alias/x")?,
+    ] {
+        let (data_keys, mut materials) = edited(&kms, key, Clone::clone)?;
+        keyring.on_decrypt(&mut materials, &data_keys)?;
+        let (data_keys, mut materials) = edited(&kms, key, renamed)?;
+        let error = keyring.on_decrypt(&mut materials, &data_keys).expect_err("the message names another key");
+        assert!(materials.data_key().is_none());
+        let failures = error.downcast_ref::<UnwrapFailures>().expect("the failures");
+        assert_eq!(
+            (error.kind(), failures.kind()),
+            (ErrorKind::NoDataKeyUnwrapped, ErrorKind::IncorrectKey),
+            "{error}"
+        );
+    }
+    Ok(())
+}
+
+/// Whoever may encrypt under a key may wrap anything with it, and put that before the data key of a message.
+#[test]
+fn what_is_no_data_key_does_not_hide_the_one_behind_it() -> Result<()> {
+    let (kms, key) = with_key()?;
+    let arn = kms.describe_key(key)?.arn().to_string();
+    let wrapped = |bytes: &[u8]| {
+        let blob = kms.encrypt(EncryptRequest::new(key, bytes))?.ciphertext_blob;
+        Ok::<_, strongroom::Error>(EncryptedDataKey::new("aws-kms", arn.as_bytes(), blob))
+    };
+    let (data_keys, mut materials) = edited(&kms, key, Clone::clone)?;
+    let odd = [wrapped(&[1; 16])?, wrapped(&[1; 33])?];
+    let error = KmsKeyring::discovery(&kms).on_decrypt(&mut materials, &odd).expect_err("no data key is among them");
+    let failures = error.downcast_ref::<UnwrapFailures>().expect("the failures");
+    assert_eq!((error.kind(), failures.kind()), (ErrorKind::NoDataKeyUnwrapped, ErrorKind::InvalidCiphertext));
+    KmsKeyring::discovery(&kms).on_decrypt(&mut materials, &[&odd[..], &data_keys].concat())?;
+    assert!(materials.data_key().is_some());
     Ok(())
 }

@@ -105,7 +105,7 @@ fn circles(edges: &[Edge]) -> Vec<String> {
 }
 
 /// The text of every `.rs` file, by its path relative to `root`.
-fn read_sources(root: &Path) -> io::Result<BTreeMap<String, String>> {
+pub(crate) fn read_sources(root: &Path) -> io::Result<BTreeMap<String, String>> {
     let mut sources = BTreeMap::new();
     let mut folders = vec![root.to_owned()];
     while let Some(folder) = folders.pop() {

@@ -26,6 +26,7 @@ mod custom_key_stores_broken;
 mod envelope;
 #[cfg(feature = "sqlite")]
 mod erasure;
+mod error_texts;
 #[cfg(all(feature = "sqlite", unix))]
 mod file_access;
 mod file_example;
@@ -87,5 +88,6 @@ mod stores;
 mod streaming;
 mod suites;
 mod time;
+mod unwrap_failures;
 mod vectors;
 mod ways;

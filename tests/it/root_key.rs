@@ -127,7 +127,7 @@ fn a_wrong_root_key_is_named_and_the_store_stays_whole() -> TestResult {
     let key = open(1)?.create_key(Default::default())?.key_id();
     let refused = open(2).expect_err("another root key");
     assert_eq!(refused.kind(), ErrorKind::RootKey);
-    let reason = std::error::Error::source(&refused).and_then(|source| source.downcast_ref::<SealError>());
+    let reason = refused.downcast_ref::<SealError>();
     let (right, wrong) = (holder(RootKey::from_bytes(&[1; 32]))?, holder(RootKey::from_bytes(&[2; 32]))?);
     assert_eq!(reason, Some(&SealError::OtherHolder { expected: right, given: wrong }));
     open(1)?.describe_key(key)?;

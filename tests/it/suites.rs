@@ -46,7 +46,7 @@ fn text(length: usize) -> Vec<u8> {
 }
 
 fn why(error: &Error) -> Option<&MessageError> {
-    std::error::Error::source(error).and_then(|source| source.downcast_ref())
+    error.downcast_ref()
 }
 
 /// Reads in steps; what came before a failure comes too.

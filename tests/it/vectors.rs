@@ -5,7 +5,6 @@
 //! has a raw AES key; files that `private key` and `public key` name lie beside it.
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -182,7 +181,7 @@ fn parse(path: &Path) -> Vector {
 
 /// The name of the check that refused.
 fn check(error: &Error) -> String {
-    let text = match error.source().and_then(|source| source.downcast_ref::<MessageError>()) {
+    let text = match error.downcast_ref::<MessageError>() {
         Some(refusal) if matches!(error.kind(), ErrorKind::InvalidMessage | ErrorKind::MessagePolicy) => {
             format!("{refusal:?}")
         }

@@ -279,6 +279,11 @@ fn every_way_of_reading_takes_a_context_that_the_message_leaves_out() -> Result<
         let message = from.encrypt(&text, &full)?;
         assert_eq!(strongroom::message::inspect(&message)?.context(), &a);
         assert_eq!(from.decrypt_with_reproduced_context(&message, &b)?, text);
+        let opened = from.decrypt_with_header_and_reproduced_context(&message, &b)?;
+        assert_eq!((opened.plaintext(), opened.header().context()), (text.as_slice(), &a));
+        let mut opened = vec![7; 3];
+        assert_eq!(from.decrypt_into_with_reproduced_context(&message, &b, &mut opened)?.context(), &a);
+        assert_eq!(opened, text);
 
         let mut opened = Vec::new();
         from.reader_with_reproduced_context(&message[..], &b)?.read_to_end(&mut opened)?;
@@ -307,9 +312,12 @@ fn every_way_of_reading_takes_a_context_that_the_message_leaves_out() -> Result<
             let (mut decryptor, mut opened) = (from.decryptor_with_reproduced_context(&wrong), Vec::new());
             let pushed = decryptor.update(&message, &mut opened);
             let whole = from.decrypt_with_reproduced_context(&message, &wrong).expect_err("not this context").kind();
-            let kinds = [random.map(drop), moved.map(drop), pushed].map(|result| result.map_err(|error| error.kind()));
-            assert_eq!(kinds, [Err(whole); 3], "{wrong:?}");
-            assert!(opened.is_empty());
+            let mut replaced = vec![7; 3];
+            let into = from.decrypt_into_with_reproduced_context(&message, &wrong, &mut replaced).map(drop);
+            let with_header = from.decrypt_with_header_and_reproduced_context(&message, &wrong).map(drop);
+            let results = [random.map(drop), moved.map(drop), pushed, into, with_header];
+            assert_eq!(results.map(|result| result.map_err(|error| error.kind())), [Err(whole); 5], "{wrong:?}");
+            assert!(opened.is_empty() && replaced.is_empty());
         }
         assert!(from.random_access_reader(Cursor::new(&message), &a).is_err());
         assert!(from.re_encrypt(&message[..], &a, &to, Vec::new()).is_err());

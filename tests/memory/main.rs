@@ -118,8 +118,7 @@ struct Marked;
 impl Keyring for Marked {
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
         materials.set_data_key(SecretBytes::copy_of(&MARKER))?;
-        materials.push(EncryptedDataKey::new("test", *b"marker", *b""));
-        Ok(())
+        materials.push(EncryptedDataKey::new("test", *b"marker", *b"wrapped"))
     }
 
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, _: &[EncryptedDataKey]) -> Result<()> {

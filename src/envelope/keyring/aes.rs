@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Keyring;
 use super::failures::UnwrapFailures;
-use super::raw_key::check_name;
+use super::raw_key::{check_name, not_of, refused};
 use crate::codec::{Reader, Writer};
 use crate::crypto::{AeadAlgorithm, AeadKey, CryptoBackend, CryptoError, NONCE_LENGTH, TAG_LENGTH};
 use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
@@ -84,6 +84,12 @@ impl RawAesKeyring {
         writer.into_bytes()
     }
 
+    /// The name of the key that a wrapped data key says it was made with, if it is of this kind.
+    fn name_of(data_key: &EncryptedDataKey) -> Option<&[u8]> {
+        let (name, _) = data_key.provider_info().split_last_chunk::<INFO_LENGTH>()?;
+        Some(name)
+    }
+
     /// The IV, if a wrapped data key says that it was made with this key. The length settles it where one name is the
     /// beginning of another.
     fn nonce_of(&self, data_key: &EncryptedDataKey) -> Option<[u8; NONCE_LENGTH]> {
@@ -102,22 +108,22 @@ impl RawAesKeyring {
         nonce: &[u8; NONCE_LENGTH],
         materials: &DecryptionMaterials,
         data_key: &EncryptedDataKey,
-    ) -> std::result::Result<SecretBytes, String> {
+    ) -> Result<SecretBytes> {
         let expected = materials.suite().data_key_length();
         let (ciphertext, tag) = data_key
             .ciphertext()
             .split_last_chunk::<TAG_LENGTH>()
             .filter(|(ciphertext, _)| ciphertext.len() == expected)
-            .ok_or_else(|| format!("it does not hold a data key of {expected} bytes"))?;
+            .ok_or_else(|| refused(format!("it does not hold a data key of {expected} bytes")))?;
         let mut plaintext = SecretBytes::zeroed(expected);
         self.key
             .open(nonce, materials.canonical_context(), ciphertext, tag, plaintext.expose_secret_mut())
             .map(|()| plaintext)
             .map_err(|error| match error {
                 CryptoError::NotAuthentic => {
-                    "it was wrapped with another key or for another context, or altered".to_owned()
+                    refused("it was wrapped with another key or for another context, or altered")
                 }
-                other => other.to_string(),
+                other => other.into(),
             })
     }
 }
@@ -132,8 +138,7 @@ impl Keyring for RawAesKeyring {
         ciphertext.resize(length, 0);
         let tag = self.key.seal(&nonce, materials.canonical_context(), data_key, &mut ciphertext)?;
         ciphertext.extend_from_slice(&tag);
-        materials.push(EncryptedDataKey::new(self.namespace.as_str(), self.provider_info(&nonce), ciphertext));
-        Ok(())
+        materials.push(EncryptedDataKey::new(self.namespace.as_str(), self.provider_info(&nonce), ciphertext))
     }
 
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
@@ -141,12 +146,12 @@ impl Keyring for RawAesKeyring {
         let mut failures = UnwrapFailures::default();
         for data_key in data_keys {
             let Some(nonce) = self.nonce_of(data_key) else {
-                failures.push(data_key, "it was not wrapped with the key of this keyring");
+                failures.push(data_key, not_of(&self.namespace, &self.name, data_key, Self::name_of(data_key)));
                 continue;
             };
             match self.unwrap(&nonce, materials, data_key) {
                 Ok(plaintext) => return materials.set_data_key(plaintext),
-                Err(reason) => failures.push(data_key, reason),
+                Err(error) => failures.push(data_key, error),
             }
         }
         Err(failures.into_error())

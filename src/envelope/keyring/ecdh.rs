@@ -6,7 +6,7 @@ use subtle::ConstantTimeEq;
 
 use super::Keyring;
 use super::failures::UnwrapFailures;
-use super::raw_key::{private_key, public_key};
+use super::raw_key::{private_key, public_key, refused};
 use crate::codec::{Reader, Writer};
 use crate::crypto::{
     AeadAlgorithm, CryptoBackend, CryptoError, DigestAlgorithm, KeyPairKind, NONCE_LENGTH, PrivateKey, PublicKey,
@@ -133,46 +133,49 @@ impl RawEcdhKeyring {
         Ok(Self { backend, own, ..self })
     }
 
-    /// Which point of a wrapped data key is not our own; or why it is not for us.
-    fn other_point<'a>(&self, own: &OwnKey, points: &Points<'a>) -> std::result::Result<&'a [u8], &'static str> {
+    /// Which point of a wrapped data key is not our own, if it is for us.
+    fn other_point<'a>(&self, own: &OwnKey, points: &Points<'a>) -> Option<&'a [u8]> {
         let is = |point: &[u8], other: &[u8]| point == other;
         match &self.peer {
-            None if is(points.recipient, &own.point) => Ok(points.sender),
-            Some(peer) if is(points.recipient, &own.point) && is(points.sender, &peer.point) => Ok(points.sender),
-            Some(peer) if is(points.sender, &own.point) && is(points.recipient, &peer.point) => Ok(points.recipient),
-            _ => Err("it was not wrapped for the keys of this keyring"),
+            None if is(points.recipient, &own.point) => Some(points.sender),
+            Some(peer) if is(points.recipient, &own.point) && is(points.sender, &peer.point) => Some(points.sender),
+            Some(peer) if is(points.sender, &own.point) && is(points.recipient, &peer.point) => Some(points.recipient),
+            _ => None,
         }
     }
 
-    fn unwrap(
-        &self,
-        materials: &DecryptionMaterials,
-        data_key: &EncryptedDataKey,
-    ) -> std::result::Result<SecretBytes, String> {
-        let own = self.own.as_ref().ok_or("this keyring has a public key only, and so only writes")?;
+    fn unwrap(&self, materials: &DecryptionMaterials, data_key: &EncryptedDataKey) -> Result<SecretBytes> {
+        let own = self.own.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::InvalidKeyUsage, "this keyring has a public key only, and so only writes")
+        })?;
+        let not_ours = |text| Error::new(ErrorKind::IncorrectKey, text);
         let is_known = [PROVIDER_ID, KMS_PROVIDER_ID].contains(&data_key.provider_id());
         let points = Points::read(data_key.provider_info()).filter(|_| is_known);
-        let points = points.ok_or("it was not wrapped by a keyring of this kind")?;
-        let other = self.other_point(own, &points)?;
+        let points = points.ok_or_else(|| not_ours("it was not wrapped by a keyring of this kind"))?;
+        let other = self.other_point(own, &points);
+        let other = other.ok_or_else(|| not_ours("it was not wrapped for the keys of this keyring"))?;
         let length = materials.suite().data_key_length();
         let wrapped = Wrapped::read(data_key.ciphertext(), length)
-            .ok_or_else(|| format!("it does not hold a data key of {length} bytes"))?;
-        let refused = |error: CryptoError| match error {
-            CryptoError::NotAuthentic => "it was wrapped for another context, or altered".to_owned(),
-            CryptoError::InvalidPublicKey => "its sender's public key is no point of the curve".to_owned(),
-            other => other.to_string(),
-        };
-        let other = self.backend.key_pairs().public_key_of_point(self.kind, other).map_err(refused)?;
-        let secret = own.private.agree(&other.to_spki()).map_err(refused)?;
+            .ok_or_else(|| refused(format!("it does not hold a data key of {length} bytes")))?;
+        let other = self.backend.key_pairs().public_key_of_point(self.kind, other).map_err(not_opened)?;
+        let secret = own.private.agree(&other.to_spki()).map_err(not_opened)?;
         let fixed = fixed_info(self.kind, &points, materials.canonical_context());
         let keys = derive(&self.backend, &secret, &fixed, wrapped.salt);
         if !bool::from(keys.commitment().ct_eq(wrapped.commitment)) {
-            return Err(refused(CryptoError::NotAuthentic));
+            return Err(not_opened(CryptoError::NotAuthentic));
         }
         let mut plaintext = SecretBytes::zeroed(length);
-        let key = self.backend.aead().bind(AeadAlgorithm::Aes256Gcm, keys.wrapping_key()).map_err(refused)?;
+        let key = self.backend.aead().bind(AeadAlgorithm::Aes256Gcm, keys.wrapping_key())?;
         let opened = key.open(&NONCE, &fixed, wrapped.ciphertext, wrapped.tag, plaintext.expose_secret_mut());
-        opened.map(|()| plaintext).map_err(refused)
+        opened.map(|()| plaintext).map_err(not_opened)
+    }
+}
+
+fn not_opened(error: CryptoError) -> Error {
+    match error {
+        CryptoError::NotAuthentic => refused("it was wrapped for another context, or altered"),
+        CryptoError::InvalidPublicKey => refused("its sender's public key is no point of the curve"),
+        other => other.into(),
     }
 }
 
@@ -202,8 +205,7 @@ impl Keyring for RawEcdhKeyring {
         let mut wrapped = vec![0; data_key.len()];
         let tag = key.seal(&NONCE, &fixed, data_key, &mut wrapped)?;
         let ciphertext = [&salt[..], keys.commitment(), &wrapped, &tag].concat();
-        materials.push(EncryptedDataKey::new(PROVIDER_ID, points.to_info()?, ciphertext));
-        Ok(())
+        materials.push(EncryptedDataKey::new(PROVIDER_ID, points.to_info()?, ciphertext))
     }
 
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
@@ -212,7 +214,7 @@ impl Keyring for RawEcdhKeyring {
         for data_key in data_keys {
             match self.unwrap(materials, data_key) {
                 Ok(plaintext) => return materials.set_data_key(plaintext),
-                Err(reason) => failures.push(data_key, reason),
+                Err(error) => failures.push(data_key, error),
             }
         }
         Err(failures.into_error())

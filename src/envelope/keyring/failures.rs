@@ -9,10 +9,11 @@ use crate::message::EncryptedDataKey;
 const SHOWN_CHARACTERS: usize = 64;
 
 /// Why one wrapped data key did not open, or why a keyring could not try any.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct UnwrapFailure {
     provider_id: Option<String>,
     reason: String,
+    error: Error,
 }
 
 impl UnwrapFailure {
@@ -21,64 +22,92 @@ impl UnwrapFailure {
         self.provider_id.as_deref()
     }
 
-    /// Why it did not open.
+    /// Why it did not open, for people.
     pub fn reason(&self) -> &str {
         &self.reason
+    }
+
+    /// Why it did not open, for programs: [`AccessDenied`](ErrorKind::AccessDenied), [`Disabled`](ErrorKind::Disabled),
+    /// [`InvalidState`](ErrorKind::InvalidState) if its deletion is pending, [`NotFound`](ErrorKind::NotFound),
+    /// [`InvalidCiphertext`](ErrorKind::InvalidCiphertext) if it was altered or bound to another context,
+    /// [`IncorrectKey`](ErrorKind::IncorrectKey) if it was wrapped with a key that the keyring does not have, and so on.
+    ///
+    /// It is the kind of [`error`](Self::error), or of the outage that caused it: a key of a custom key store that cannot be
+    /// reached is in an invalid state as in AWS KMS, and is [`KeyUnavailable`](ErrorKind::KeyUnavailable) here.
+    pub fn kind(&self) -> ErrorKind {
+        decisive_kind(&self.error)
+    }
+
+    /// The error itself, as the keyring or the KMS returned it.
+    pub const fn error(&self) -> &Error {
+        &self.error
+    }
+
+    fn of_keyring(keyring: &str, provider_id: Option<String>, reason: &str, error: Error) -> Self {
+        Self { provider_id, reason: format!("{keyring}: {reason}"), error }
     }
 }
 
 impl fmt::Display for UnwrapFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(provider_id) = &self.provider_id else { return f.write_str(&self.reason) };
-        // Anyone may have written the message, so what it says is shortened and control characters are escaped.
-        let shown: String = provider_id.chars().take(SHOWN_CHARACTERS).flat_map(char::escape_debug).collect();
-        write!(f, "key of provider \"{shown}\": {}", self.reason)
+        write!(f, "key of provider \"{}\": {}", shown(provider_id), self.reason)
     }
 }
 
-/// Why none of the wrapped data keys of a message opened: the source of an error of kind
-/// [`ErrorKind::NoDataKeyUnwrapped`].
+impl std::error::Error for UnwrapFailure {
+    /// What caused the error, whose own text is part of this one's.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Why none of the wrapped data keys of a message opened: found with [`Error::downcast_ref`] in an error of kind
+/// [`ErrorKind::NoDataKeyUnwrapped`], or of the kind of an outage that was among the reasons.
 ///
 /// # Examples
 /// ```
-/// use strongroom::ErrorKind;
 /// use strongroom::envelope::UnwrapFailures;
 /// use strongroom::message::EncryptedDataKey;
+/// use strongroom::{Error, ErrorKind};
 ///
+/// let data_key = EncryptedDataKey::new("my-vault", *b"key 1", *b"wrapped");
 /// let mut failures = UnwrapFailures::default();
-/// failures.push(&EncryptedDataKey::new("my-vault", *b"key 1", *b"wrapped"), "the vault is sealed");
-/// let error = failures.into_error();
+/// failures.push(&data_key, Error::new(ErrorKind::Disabled, "key 1 is disabled"));
+/// let error = failures.clone().into_error();
 /// assert_eq!(error.kind(), ErrorKind::NoDataKeyUnwrapped);
-/// assert!(error.to_string().ends_with("key of provider \"my-vault\": the vault is sealed"));
+/// assert!(error.to_string().ends_with("key of provider \"my-vault\": key 1 is disabled"));
+/// assert_eq!(error.downcast_ref().map(UnwrapFailures::kind), Some(ErrorKind::Disabled));
+///
+/// // An outage is returned as itself: the message may be sound, and another attempt may succeed.
+/// failures.push(&data_key, Error::new(ErrorKind::KeyUnavailable, "the vault does not answer"));
+/// assert_eq!(failures.into_error().kind(), ErrorKind::KeyUnavailable);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct UnwrapFailures(Vec<UnwrapFailure>);
 
 impl UnwrapFailures {
-    /// Adds why one did not open.
-    pub fn push(&mut self, data_key: &EncryptedDataKey, reason: impl Into<String>) {
-        self.0.push(UnwrapFailure { provider_id: Some(data_key.provider_id().to_owned()), reason: reason.into() });
+    /// Adds why one did not open. The kind of the error is what a program will act on.
+    pub fn push(&mut self, data_key: &EncryptedDataKey, error: impl Into<Error>) {
+        let error = error.into();
+        let provider_id = Some(data_key.provider_id().to_owned());
+        self.0.push(UnwrapFailure { provider_id, reason: error.to_string(), error });
     }
 
     /// Adds why a keyring among several failed: all the reasons that it gave, each with its name before it.
     pub(super) fn push_error(&mut self, keyring: &str, error: &Error) {
         match Self::of(error) {
-            Some(failures) => self.0.extend(failures.0.iter().map(|failure| UnwrapFailure {
-                provider_id: failure.provider_id.clone(),
-                reason: format!("{keyring}: {}", failure.reason),
+            Some(failures) => self.0.extend(failures.0.iter().map(|failure| {
+                let (provider_id, error) = (failure.provider_id.clone(), failure.error.clone());
+                UnwrapFailure::of_keyring(keyring, provider_id, &failure.reason, error)
             })),
-            None => self.push_other(keyring, &error.to_string()),
+            None => self.0.push(UnwrapFailure::of_keyring(keyring, None, &error.to_string(), error.clone())),
         }
     }
 
-    /// Adds a failure of a keyring that concerns no single wrapped data key.
-    pub(super) fn push_other(&mut self, keyring: &str, reason: &str) {
-        self.0.push(UnwrapFailure { provider_id: None, reason: format!("{keyring}: {reason}") });
-    }
-
     /// The failures that an error reports, if it is of that kind.
-    pub(in crate::envelope) fn of(error: &Error) -> Option<&Self> {
-        std::error::Error::source(error).and_then(|source| source.downcast_ref())
+    pub(super) fn of(error: &Error) -> Option<&Self> {
+        error.cause().and_then(|cause| cause.downcast_ref())
     }
 
     /// All of them, in the order of their attempts.
@@ -86,9 +115,29 @@ impl UnwrapFailures {
         self.0.iter()
     }
 
-    /// The error that reports all of them.
+    /// The kind of the failure that decides what to do about the message, the first of:
+    ///
+    /// 1. an outage ([`KeyUnavailable`](ErrorKind::KeyUnavailable), [`Store`](ErrorKind::Store), [`Audit`](ErrorKind::Audit),
+    ///    [`Conflict`](ErrorKind::Conflict), [`Io`](ErrorKind::Io)) or a fault ([`Integrity`](ErrorKind::Integrity),
+    ///    [`RootKey`](ErrorKind::RootKey), [`Internal`](ErrorKind::Internal)), neither of which says anything of the message,
+    /// 2. [`AccessDenied`](ErrorKind::AccessDenied): others may read it,
+    /// 3. [`Disabled`](ErrorKind::Disabled), and [`InvalidState`](ErrorKind::InvalidState): a key could be brought back,
+    /// 4. any other kind, [`NotFound`](ErrorKind::NotFound) among them,
+    /// 5. [`InvalidCiphertext`](ErrorKind::InvalidCiphertext): a key was there and did not fit,
+    /// 6. [`IncorrectKey`](ErrorKind::IncorrectKey): none of the keys is one of the message's.
+    ///
+    /// Of two alike it is the first. Anyone may have written the wrapped data keys of a message, and so can make it any but
+    /// the first.
+    pub fn kind(&self) -> ErrorKind {
+        let kinds = self.0.iter().map(UnwrapFailure::kind);
+        kinds.min_by_key(|kind| rank(*kind)).unwrap_or(ErrorKind::NoDataKeyUnwrapped)
+    }
+
+    /// The error that reports all of them: of kind [`ErrorKind::NoDataKeyUnwrapped`], or of that of the outage or fault that is
+    /// among them.
     pub fn into_error(self) -> Error {
-        Error::new(ErrorKind::NoDataKeyUnwrapped, self.to_string()).with_source(self)
+        let kind = Some(self.kind()).filter(|kind| rank(*kind) == 0).unwrap_or(ErrorKind::NoDataKeyUnwrapped);
+        Error::new(kind, self.to_string()).with_source(self)
     }
 }
 
@@ -104,15 +153,66 @@ impl fmt::Display for UnwrapFailures {
 
 impl std::error::Error for UnwrapFailures {}
 
+/// The error of two attempts to open the same data key that decides.
+pub(super) fn more_decisive(earlier: Option<Error>, later: Error) -> Error {
+    match earlier {
+        Some(earlier) if rank(decisive_kind(&earlier)) <= rank(decisive_kind(&later)) => earlier,
+        _ => later,
+    }
+}
+
+/// The kind of an error, or of the first outage or fault that caused it.
+fn decisive_kind(error: &Error) -> ErrorKind {
+    let causes = std::iter::successors(Some(error), |error| error.cause().and_then(|cause| cause.downcast_ref()));
+    causes.map(Error::kind).find(|kind| rank(*kind) == 0).unwrap_or(error.kind())
+}
+
+/// How much a kind of failure decides: the lowest most. Zero is what says nothing of the message.
+const fn rank(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::KeyUnavailable
+        | ErrorKind::Store
+        | ErrorKind::Audit
+        | ErrorKind::Conflict
+        | ErrorKind::Io
+        | ErrorKind::Integrity
+        | ErrorKind::RootKey
+        | ErrorKind::Internal => 0,
+        ErrorKind::AccessDenied => 1,
+        ErrorKind::Disabled => 2,
+        ErrorKind::InvalidState => 3,
+        ErrorKind::InvalidCiphertext => 5,
+        ErrorKind::IncorrectKey => 6,
+        _ => 4,
+    }
+}
+
+/// What a message says, of which anyone may be the author, as it is shown: shortened, with control characters escaped.
+pub(super) fn shown(text: &str) -> String {
+    text.chars().take(SHOWN_CHARACTERS).flat_map(char::escape_debug).collect()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::error::Error as _;
+
     use super::*;
+
+    fn data_key(provider_id: &str) -> EncryptedDataKey {
+        EncryptedDataKey::new(provider_id, [], [])
+    }
+
+    fn failures(kinds: &[ErrorKind]) -> UnwrapFailures {
+        let mut failures = UnwrapFailures::default();
+        kinds.iter().for_each(|kind| failures.push(&data_key("a"), Error::new(*kind, format!("{kind:?}"))));
+        failures
+    }
 
     #[test]
     fn every_failure_is_reported_in_order() {
         let mut failures = UnwrapFailures::default();
-        failures.push(&EncryptedDataKey::new("a", [], []), "one");
-        failures.push(&EncryptedDataKey::new("b", [], []), "two");
+        failures.push(&data_key("a"), Error::new(ErrorKind::IncorrectKey, "one"));
+        failures.push(&data_key("b"), Error::new(ErrorKind::InvalidCiphertext, "two"));
         let expected =
             "no data key of the message could be unwrapped: key of provider \"a\": one; key of provider \"b\": two";
         assert_eq!(failures.to_string(), expected);
@@ -122,8 +222,61 @@ mod tests {
     #[test]
     fn what_a_message_says_cannot_forge_the_text() {
         let mut failures = UnwrapFailures::default();
-        failures.push(&EncryptedDataKey::new(format!("x\n\u{1b}[31m{}", "y".repeat(1000)), [], []), "no");
+        let error = Error::new(ErrorKind::IncorrectKey, "no");
+        failures.push(&data_key(&format!("x\n\u{1b}[31m{}", "y".repeat(1000))), error);
         let text = failures.to_string();
         assert!(!text.contains(['\n', '\u{1b}']) && text.len() < 200, "{text}");
+    }
+
+    #[test]
+    fn the_failure_that_decides_does_so_wherever_it_stands() {
+        use ErrorKind::{
+            AccessDenied, Audit, Conflict, Disabled, IncorrectKey, Integrity, Internal, InvalidCiphertext,
+            InvalidState, Io, KeyUnavailable, NoDataKeyUnwrapped, NotFound, RootKey, Store,
+        };
+        let order = [AccessDenied, Disabled, InvalidState, NotFound, InvalidCiphertext, IncorrectKey];
+        for (index, first) in order.iter().enumerate() {
+            for second in &order[index..] {
+                for failures in [failures(&[*first, *second]), failures(&[*second, *first])] {
+                    assert_eq!(failures.kind(), *first, "{failures}");
+                    assert_eq!(failures.into_error().kind(), NoDataKeyUnwrapped);
+                }
+            }
+        }
+        for outage in [Audit, Store, KeyUnavailable, Conflict, Io, Integrity, RootKey, Internal] {
+            for other in order {
+                for failures in [failures(&[outage, other]), failures(&[other, outage])] {
+                    assert_eq!((failures.kind(), failures.clone().into_error().kind()), (outage, outage));
+                }
+            }
+            assert_eq!(failures(&[outage, KeyUnavailable]).into_error().kind(), outage, "the first of two outages");
+        }
+        assert_eq!(UnwrapFailures::default().into_error().kind(), NoDataKeyUnwrapped);
+    }
+
+    #[test]
+    fn an_outage_behind_an_invalid_state_is_told_from_one_that_somebody_chose() {
+        let outage = Error::new(ErrorKind::KeyUnavailable, "no HSM answers");
+        let error = Error::new(ErrorKind::InvalidState, "cannot be used: no HSM answers").with_source(outage);
+        assert_eq!(more_decisive(Some(Error::new(ErrorKind::AccessDenied, "")), error.clone()).kind(), error.kind());
+        let mut failures = failures(&[ErrorKind::InvalidState]);
+        failures.push(&data_key("b"), error);
+        let kinds: Vec<_> = failures.iter().map(UnwrapFailure::kind).collect();
+        assert_eq!(kinds, [ErrorKind::InvalidState, ErrorKind::KeyUnavailable]);
+        assert_eq!(failures.into_error().kind(), ErrorKind::KeyUnavailable);
+    }
+
+    #[test]
+    fn the_cause_of_a_failure_goes_through_several_keyrings() {
+        let mut inner = UnwrapFailures::default();
+        let cause = std::io::Error::other("the line is cut");
+        inner.push(&data_key("a"), Error::new(ErrorKind::Io, "no answer").with_source(cause));
+        let mut outer = UnwrapFailures::default();
+        outer.push_error("keyring 1", &inner.into_error());
+        let failure = outer.iter().next().unwrap();
+        assert_eq!(failure.to_string(), "key of provider \"a\": keyring 1: no answer");
+        assert_eq!(failure.source().map(ToString::to_string).as_deref(), Some("the line is cut"));
+        assert!(failure.error().downcast_ref::<std::io::Error>().is_some());
+        assert_eq!(outer.into_error().kind(), ErrorKind::Io);
     }
 }

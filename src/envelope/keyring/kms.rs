@@ -8,6 +8,7 @@ use crate::kms::{DecryptRequest, EncryptRequest, GenerateDataKeyRequest, KeyRefe
 use crate::message::EncryptedDataKey;
 use crate::secret::SecretBytes;
 
+use super::failures::more_decisive;
 use super::{Keyring, UnwrapFailures};
 
 /// Provider id of data keys that a KMS key wrapped, as the AWS Encryption SDK has it; the provider information is the ARN
@@ -94,8 +95,7 @@ impl KmsKeyring {
         let request = GenerateDataKeyRequest::new(key).number_of_bytes(length).context(materials.context());
         let made = self.kms.generate_data_key(request)?;
         materials.set_data_key(made.plaintext)?;
-        materials.push(wrapped(&made.key_arn, made.ciphertext_blob));
-        Ok(())
+        materials.push(wrapped(&made.key_arn, made.ciphertext_blob))
     }
 
     fn wrap_data_key(
@@ -123,7 +123,7 @@ impl KmsKeyring {
                 Ok(plaintext) => return Ok(plaintext),
                 Err(error) if error.kind() == ErrorKind::IncorrectKey => {}
                 // An alias that leads nowhere, or to a key that cannot be used, says nothing of the other keys.
-                Err(error) => refusal = refusal.or(Some(error)),
+                Err(error) => refusal = Some(more_decisive(refusal, error)),
             }
         }
         Err(refusal
@@ -154,7 +154,7 @@ impl Keyring for KmsKeyring {
                 .data_key()
                 .ok_or_else(|| Error::new(ErrorKind::Internal, "the first key of a keyring makes the data key"))?;
             let wrapped = self.wrap_data_key(data_key, key, materials.context())?;
-            materials.push(wrapped);
+            materials.push(wrapped)?;
         }
         Ok(())
     }
@@ -162,20 +162,25 @@ impl Keyring for KmsKeyring {
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
         materials.expect_no_data_key()?;
         let mut failures = UnwrapFailures::default();
+        let length = materials.suite().data_key_length();
         for data_key in data_keys {
             if data_key.provider_id() != KMS_PROVIDER_ID {
-                failures.push(data_key, "it is not of a KMS key");
+                failures.push(data_key, Error::new(ErrorKind::IncorrectKey, "it is not of a KMS key"));
                 continue;
             }
-            let opened =
-                self.unwrap(data_key, materials.context()).and_then(|plaintext| materials.set_data_key(plaintext));
-            match opened {
-                Ok(()) => return Ok(()),
-                Err(error) => failures.push(data_key, error.to_string()),
+            match self.unwrap(data_key, materials.context()) {
+                Ok(plaintext) if plaintext.len() == length => return materials.set_data_key(plaintext),
+                Ok(_) => failures.push(data_key, wrong_length(length)),
+                Err(error) => failures.push(data_key, error),
             }
         }
         Err(failures.into_error())
     }
+}
+
+/// Whoever may encrypt under a key may wrap bytes with it that are no data key.
+fn wrong_length(length: usize) -> Error {
+    Error::new(ErrorKind::InvalidCiphertext, format!("it does not hold a data key of {length} bytes"))
 }
 
 fn wrapped(key: &KeyArn, blob: Vec<u8>) -> EncryptedDataKey {

@@ -13,8 +13,9 @@ use crate::message::EncryptedDataKey;
 /// message is not written: a message that lacks the key of the escrow would be noticed only when it is needed.
 ///
 /// To decrypt, the generator is asked first and then the children in order, and the first that opens a wrapped data key
-/// ends the search. If none does, the error tells why, for each keyring and each wrapped data key ([`UnwrapFailures`]);
-/// keyrings are counted from 1 in the order in which they are asked.
+/// ends the search, whatever kept others from it. If none does, the error tells why, for each keyring and each wrapped data key
+/// ([`UnwrapFailures`]); keyrings are counted from 1 in the order in which they are asked. If an outage is among the reasons, the
+/// error is of that kind: the message might have opened without it.
 ///
 /// # Examples
 /// ```
@@ -89,12 +90,16 @@ impl Keyring for MultiKeyring {
             let name = format!("keyring {}", index + 1);
             match keyring.on_decrypt(materials, data_keys) {
                 Ok(()) if materials.data_key().is_some() => return Ok(()),
-                Ok(()) => failures.push_other(&name, "it reported no failure and gave no data key"),
+                Ok(()) => failures.push_error(&name, &no_data_key()),
                 Err(error) => failures.push_error(&name, &error),
             }
         }
         Err(failures.into_error())
     }
+}
+
+fn no_data_key() -> Error {
+    Error::new(ErrorKind::Internal, "it reported no failure and gave no data key")
 }
 
 #[cfg(test)]

@@ -3,8 +3,10 @@
 use pkcs8::SecretDocument;
 use pkcs8::der::Document;
 
+use super::failures::shown;
 use crate::crypto::{CryptoBackend, KeyPairKind, PrivateKey, PublicKey};
 use crate::error::{Error, ErrorKind, Result};
+use crate::message::EncryptedDataKey;
 use crate::secret::SecretBytes;
 
 /// Start of the provider ids that belong to AWS KMS keyrings.
@@ -28,6 +30,27 @@ pub(super) fn check_name(namespace: String, name: Vec<u8>, behind: usize) -> Res
         return Err(Error::new(ErrorKind::Validation, text));
     }
     Ok((namespace, name))
+}
+
+/// Why a wrapped data key is not of the key with a namespace and a name. `named` is the name in the message, if the keyring
+/// can read one there.
+pub(super) fn not_of(namespace: &str, name: &[u8], data_key: &EncryptedDataKey, named: Option<&[u8]>) -> Error {
+    let text = match named {
+        _ if data_key.provider_id() != namespace => {
+            format!("it was wrapped in another namespace: this keyring has \"{}\"", shown(namespace))
+        }
+        Some(named) if named != name => {
+            let names = [named, name].map(|name| shown(&String::from_utf8_lossy(name)));
+            format!("it was wrapped with the key named \"{}\", and this keyring has \"{}\"", names[0], names[1])
+        }
+        _ => "it has the name of this keyring's key, but was not wrapped by a keyring of this kind".to_owned(),
+    };
+    Error::new(ErrorKind::IncorrectKey, text)
+}
+
+/// The key is the right one by its name, and the wrapped data key does not open.
+pub(super) fn refused(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::new(ErrorKind::InvalidCiphertext, text)
 }
 
 /// Reads a private key of one of the kinds: PKCS#8 in DER or PEM.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Keyring;
 use super::failures::UnwrapFailures;
-use super::raw_key::{check_name, private_key, public_key};
+use super::raw_key::{check_name, not_of, private_key, public_key, refused};
 use crate::crypto::{CryptoBackend, KeyPairKind, PrivateKey, PublicKey, RsaOaep};
 use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
 use crate::error::{Error, ErrorKind, Result};
@@ -146,8 +146,7 @@ impl Keyring for RawRsaKeyring {
         let backend = *materials.backend();
         let data_key = materials.data_key_or_generate()?;
         let ciphertext = self.public.encrypt(oaep, data_key.expose_secret(), backend.random())?;
-        materials.push(EncryptedDataKey::new(self.namespace.as_str(), self.name.as_slice(), ciphertext));
-        Ok(())
+        materials.push(EncryptedDataKey::new(self.namespace.as_str(), self.name.as_slice(), ciphertext))
     }
 
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
@@ -157,11 +156,13 @@ impl Keyring for RawRsaKeyring {
         for data_key in data_keys {
             let private = match &self.private {
                 _ if !self.is_ours(data_key) => {
-                    failures.push(data_key, "it was not wrapped with the key of this keyring");
+                    let named = Some(data_key.provider_info());
+                    failures.push(data_key, not_of(&self.namespace, &self.name, data_key, named));
                     continue;
                 }
                 None => {
-                    failures.push(data_key, "this keyring has the public key only, and so only writes");
+                    let text = "this keyring has the public key only, and so only writes";
+                    failures.push(data_key, Error::new(ErrorKind::InvalidKeyUsage, text));
                     continue;
                 }
                 Some(private) => private,
@@ -169,7 +170,8 @@ impl Keyring for RawRsaKeyring {
             match self.unwrap(&**private, length, data_key.ciphertext()) {
                 Some(plaintext) => return materials.set_data_key(plaintext),
                 None => {
-                    failures.push(data_key, "it does not open: it was wrapped with another key or padding, or altered");
+                    let text = "it does not open: it was wrapped with another key or padding, or altered";
+                    failures.push(data_key, refused(text));
                 }
             }
         }

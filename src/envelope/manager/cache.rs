@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::DigestValue;
-use crate::envelope::keyring::UnwrapFailures;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::EncryptedDataKey;
 use crate::secret::SecretBytes;
@@ -222,7 +221,7 @@ impl Fetch {
 
     /// Tells those who wait why there is nothing.
     pub(super) fn fail(mut self, error: &Error) {
-        self.outcome = Err(repeated(error));
+        self.outcome = Err(error.clone());
     }
 }
 
@@ -230,14 +229,6 @@ impl Drop for Fetch {
     fn drop(&mut self) {
         self.cache.lock().flights.remove(&self.id);
         self.flight.land(std::mem::replace(&mut self.outcome, Ok(())));
-    }
-}
-
-/// The same failure once more, for somebody else who waited for the same thing.
-fn repeated(error: &Error) -> Error {
-    match UnwrapFailures::of(error) {
-        Some(failures) => failures.clone().into_error(),
-        None => Error::new(error.kind(), error.to_string()),
     }
 }
 
@@ -264,7 +255,7 @@ impl Flight {
         loop {
             match &*outcome {
                 Some(Ok(())) => return Ok(()),
-                Some(Err(error)) => return Err(repeated(error)),
+                Some(Err(error)) => return Err(error.clone()),
                 None => outcome = self.landed.wait(outcome).unwrap_or_else(PoisonError::into_inner),
             }
         }

@@ -130,7 +130,7 @@ impl MaterialsManager for CachingMaterialsManager {
         let fetch = match self.cache.enter(id, length, &self.terms, &*self.clock)? {
             Entrance::Hit(key) => {
                 materials.set_data_key(SecretBytes::copy_of(key.data_key.expose_secret()))?;
-                key.encrypted_data_keys.iter().for_each(|data_key| materials.push(data_key.clone()));
+                key.encrypted_data_keys.iter().try_for_each(|data_key| materials.push(data_key.clone()))?;
                 return key.required_names.iter().try_for_each(|name| materials.require_context(name));
             }
             Entrance::Reentered => return self.inner.on_encrypt(materials),

@@ -20,7 +20,7 @@ struct Committed(Error);
 
 /// Whether what was asked for was committed, although there is an error.
 pub(in crate::kms) fn is_committed(error: &Error) -> bool {
-    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<Committed>)
+    error.cause().is_some_and(<dyn std::error::Error>::is::<Committed>)
 }
 
 /// The error of a step for which something had to be committed first: that was, and the step was not taken.

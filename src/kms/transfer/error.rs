@@ -2,7 +2,8 @@
 
 use crate::error::{Error, ErrorKind};
 
-/// Why an export does not open: the source of an error of kind [`ErrorKind::InvalidExport`]. Nothing was imported.
+/// Why an export does not open: found with [`Error::downcast_ref`] in an error of kind [`ErrorKind::InvalidExport`]. Nothing
+/// was imported.
 ///
 /// # Examples
 /// ```

@@ -204,6 +204,45 @@ fn a_signed_message_opens_and_every_flipped_bit_behind_its_header_is_refused() {
 }
 
 #[test]
+fn the_last_frame_does_not_stay_in_the_buffer_when_the_signature_fails() -> Result<(), MessageError> {
+    for suite in SIGNED {
+        let (mut message, data_key) = signed(suite, &plaintext(40), |key| key);
+        let at = message.len() - 1;
+        message[at] ^= 1;
+        let header = inspect(&message)?;
+        let mut opener = Opener::new(BACKEND, &header, &[], &data_key, &Limits::default())?;
+        let (mut body, mut text) = (&message[header.encoded_length()..], [0xEE; 16]);
+        for sequence in 1..=2 {
+            let frame = opener.read(body)?;
+            opener.open(&frame, &mut text)?;
+            assert_eq!(text, plaintext(40)[(sequence - 1) * 16..sequence * 16], "{suite}");
+            body = &body[frame.encoded_length()..];
+        }
+        let last = opener.read(body)?;
+        let mut text = [0xEE; 8];
+        assert_eq!(opener.open(&last, &mut text), Err(MessageError::Signature), "{suite}");
+        assert_eq!(text, [0; 8], "{suite}: plaintext that nobody signed");
+    }
+    Ok(())
+}
+
+#[test]
+fn frames_behind_a_bad_one_do_not_stay_in_the_buffer_of_several_threads() {
+    for threads in [2, 3, 8] {
+        for bad in [0, 3, 20, 62, 63] {
+            let mut message = sealed(16, &plaintext(64 * 16 + 1));
+            let (header, opener) = opener(&message, &Limits::default());
+            message[header.encoded_length() + bad * 48 + 20] ^= 1;
+            let mut opener = opener.with_parallelism(Parallelism { threads, share: 32 });
+            let mut text = [0xEE; 64 * 16];
+            assert_eq!(opener.open_shares(&message[header.encoded_length()..], &mut text), bad);
+            assert_eq!(text[..bad * 16], plaintext(64 * 16)[..bad * 16], "{threads} threads, frame {bad}");
+            assert!(text[bad * 16..].iter().all(|byte| *byte == 0), "{threads} threads: what lies behind frame {bad}");
+        }
+    }
+}
+
+#[test]
 fn a_signature_of_another_key_is_refused() {
     for suite in SIGNED {
         let (one, data_key) = signed(suite, b"text", |key| key);

@@ -60,8 +60,7 @@ fn reason_of(result: Result<SqliteStore>) -> StoreError {
     let error = result.expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::Store);
     // The test owns the error's only copy of the reason, so its text tells which it is.
-    let source = std::error::Error::source(&error).expect("a reason");
-    match source.downcast_ref::<StoreError>().expect("a reason of the store") {
+    match error.downcast_ref::<StoreError>().expect("a reason of the store") {
         StoreError::Foreign(path) => StoreError::Foreign(path.clone()),
         StoreError::Newer { found, known } => StoreError::Newer { found: *found, known: *known },
         StoreError::Missing(path) => StoreError::Missing(path.clone()),

@@ -1,6 +1,7 @@
 use super::*;
 use crate::context::EncryptionContext;
 use crate::crypto::CryptoBackend;
+use crate::envelope::UnwrapFailure;
 use crate::envelope::{Envelope, KmsKeyring, RawAesKeyring};
 use crate::kms::Kms;
 use crate::message::{AlgorithmSuite, inspect};
@@ -152,18 +153,25 @@ fn all_reasons_of_all_members_are_told() {
     let inner = MultiKeyring::without_generator(raw("c", 3));
     let keyring = MultiKeyring::new(Odd::Fails).with_child(raw("b", 9)).with_child(Odd::DoesNothing).with_child(inner);
     let error = keyring.on_decrypt(&mut decryption_materials(), made.encrypted_data_keys()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NoDataKeyUnwrapped);
+    assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "the message might open once the vault answers");
     let failures = UnwrapFailures::of(&error).unwrap();
     let told: Vec<_> = failures.iter().map(|failure| (failure.provider_id(), failure.reason())).collect();
+    let named = |keyring| format!("{keyring}: it was wrapped with the key named \"a\", and this keyring has");
+    let other = |keyring| named(keyring).replace("named \"a\"", "named \"b\"");
+    let (first, third) = (named("keyring 2") + " \"b\"", named("keyring 4: keyring 1") + " \"c\"");
+    let fourth = other("keyring 4: keyring 1") + " \"c\"";
     let expected = [
         (None, "keyring 1: the vault is sealed"),
-        (Some("ns"), "keyring 2: it was not wrapped with the key of this keyring"),
+        (Some("ns"), first.as_str()),
         (Some("ns"), "keyring 2: it was wrapped with another key or for another context, or altered"),
         (None, "keyring 3: it reported no failure and gave no data key"),
-        (Some("ns"), "keyring 4: keyring 1: it was not wrapped with the key of this keyring"),
-        (Some("ns"), "keyring 4: keyring 1: it was not wrapped with the key of this keyring"),
+        (Some("ns"), third.as_str()),
+        (Some("ns"), fourth.as_str()),
     ];
     assert_eq!(told, expected);
+    let kinds: Vec<_> = failures.iter().map(UnwrapFailure::kind).collect();
+    let (missing, altered) = (ErrorKind::IncorrectKey, ErrorKind::InvalidCiphertext);
+    assert_eq!(kinds, [ErrorKind::KeyUnavailable, missing, altered, ErrorKind::Internal, missing, missing]);
     let text = error.to_string();
     assert!(
         text.contains("could be unwrapped: keyring 1: the vault is sealed; key of provider \"ns\": keyring 2"),

@@ -1,6 +1,7 @@
 use super::*;
 use crate::clock::ManualClock;
 use crate::crypto::{CryptoBackend, DigestAlgorithm};
+use crate::envelope::keyring::UnwrapFailures;
 
 const THREADS: usize = 6;
 const TERMS: Terms = Terms { max_age: Duration::from_secs(60), max_messages: 1000, max_bytes: 1000 };
@@ -73,10 +74,14 @@ fn those_who_wait_share_the_failure_and_the_next_tries_anew() {
 fn a_shared_failure_still_tells_each_reason() {
     let cache = DataKeyCache::default();
     let mut failures = UnwrapFailures::default();
-    failures.push(&EncryptedDataKey::new("ns", [], []), "no");
+    let cause = std::io::Error::other("why");
+    failures.push(&EncryptedDataKey::new("ns", [], []), Error::new(ErrorKind::Disabled, "no").with_source(cause));
     for found in wait_for_end(&cache, |fetch| fetch.fail(&failures.clone().into_error())) {
         let Err(found) = found else { panic!("no failure") };
-        assert_eq!(UnwrapFailures::of(&found), Some(&failures));
+        let found = found.downcast_ref::<UnwrapFailures>().and_then(|failures| failures.iter().next());
+        let found = found.expect("the failure of the keyring");
+        assert_eq!((found.kind(), found.reason()), (ErrorKind::Disabled, "no"));
+        assert!(found.error().downcast_ref::<std::io::Error>().is_some());
     }
 }
 

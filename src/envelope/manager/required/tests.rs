@@ -70,8 +70,7 @@ struct Unbound;
 impl Keyring for Unbound {
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
         materials.set_data_key(SecretBytes::zeroed(32))?;
-        materials.push(EncryptedDataKey::new("unbound", [], []));
-        Ok(())
+        materials.push(EncryptedDataKey::new("unbound", [], [0]))
     }
 
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, _: &[EncryptedDataKey]) -> Result<()> {

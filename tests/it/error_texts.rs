@@ -1,0 +1,170 @@
+//! No error says anything twice: what its text contains, its chain of causes leaves out.
+
+use std::collections::BTreeSet;
+use std::error::Error as StdError;
+use std::io;
+use std::path::Path;
+
+use strongroom::audit::FileTrail;
+use strongroom::message::{MessageError, inspect};
+use strongroom::seal::{RootKey, SealError};
+use strongroom::store::{FileAnchor, MemoryStore, StoreError};
+use strongroom::{
+    CreateKeyRequest, EncryptionContext, Envelope, Error, ErrorKind, ExportError, Kms, KmsKeyring, Result,
+};
+
+use crate::envelope::keyring;
+use crate::layering::read_sources;
+
+/// Error types whose traits are written by hand. Who adds one looks at what its `source` returns, and adds it here.
+const BY_HAND: [&str; 5] = ["Error", "Failed", "TokenError", "UnwrapFailure", "UnwrapFailures"];
+
+/// The texts of an error and of its causes, each of which must say something new.
+fn chain(error: &dyn StdError) -> Vec<String> {
+    let mut texts = vec![error.to_string()];
+    let mut next = error.source();
+    while let Some(error) = next {
+        texts.push(error.to_string());
+        next = error.source();
+    }
+    for (index, text) in texts.iter().enumerate() {
+        assert!(!text.is_empty(), "{error:?}");
+        for cause in &texts[index + 1..] {
+            assert!(!text.contains(cause.as_str()), "{cause:?} is told twice: {texts:?}");
+        }
+    }
+    texts
+}
+
+/// An error that says everything by itself: with its causes, and as `main` prints it, nothing comes twice.
+fn complete(error: &Error, about: &str) {
+    let texts = chain(error);
+    assert!(texts[0].contains(about), "{texts:?} does not say {about:?}");
+    assert_eq!(format!("{error:?}").matches(about).count(), 1, "{error:?}");
+}
+
+#[test]
+fn errors_of_every_layer_say_everything_once() -> Result<()> {
+    for error in [
+        Error::from(MessageError::LooksBase64),
+        Error::from(SealError::DamagedRootRecord),
+        Error::from(ExportError::Damaged),
+        Error::from(inspect(b"").unwrap_err()),
+        Error::from(StoreError::Full(Box::new(io::Error::other("database or disk is full")))),
+    ] {
+        chain(&error);
+    }
+    let path = Path::new("/nowhere/at all/x");
+    let opened = StoreError::CannotOpen { path: path.to_owned(), source: Box::new(io::Error::other("no such disk")) };
+    assert_eq!(chain(&opened), ["cannot open the store /nowhere/at all/x", "no such disk"]);
+    complete(&Error::from(opened), "no such disk");
+    complete(&RootKey::from_file(path).unwrap_err(), "/nowhere/at all/x");
+
+    let open =
+        || Ok::<_, Error>(Kms::builder().store(MemoryStore::new(&Default::default())?, RootKey::from_bytes(&[1; 32])));
+    complete(&open()?.audit(FileTrail::new(path)).build().unwrap_err(), "No such file");
+    complete(&open()?.anchor(FileAnchor::new("/")).build().unwrap_err(), "anchor");
+
+    let (kms, none) = (Kms::in_memory()?, EncryptionContext::new());
+    complete(&kms.describe_key("alias/none").unwrap_err(), "alias/none");
+    let key = kms.create_key(CreateKeyRequest::default())?.key_id();
+    let envelope = Envelope::new(KmsKeyring::new(&kms, key)?);
+    let message = envelope.encrypt(b"text", &none)?;
+    kms.disable_key(key)?;
+    complete(&envelope.decrypt(&message, &none).unwrap_err(), "is disabled");
+    complete(&Envelope::new(keyring()).decrypt(&message, &none).unwrap_err(), "another namespace");
+    Ok(())
+}
+
+#[test]
+fn messages_say_everything_once_in_every_way_of_reading_and_writing() -> Result<()> {
+    let (envelope, none) = (Envelope::new(keyring()), EncryptionContext::new());
+    let mut message = envelope.encrypt(b"text", &none)?;
+    for (length, about) in [(0, "was it copied whole?"), (message.len() - 1, "was it copied whole?")] {
+        complete(&envelope.decrypt(&message[..length], &none).unwrap_err(), about);
+        let whole = envelope.reader(&message[..length], &none).and_then(|mut reader| {
+            let read = io::Read::read_to_end(&mut reader, &mut Vec::new()).unwrap_err();
+            // As `io::Error` has it, which shows what is inside as its own text.
+            chain(&read);
+            Err::<(), _>(read.downcast().expect("an error of ours"))
+        });
+        complete(&whole.unwrap_err(), about);
+    }
+    complete(&envelope.writer(Broken, &none).unwrap_err(), "the pipe is broken");
+    complete(&envelope.reader(Broken, &none).unwrap_err(), "the pipe is broken");
+    complete(&envelope.re_encrypt(Broken, &none, &envelope, Vec::new()).unwrap_err(), "the pipe is broken");
+    let last = message.len() - 1;
+    message[last] ^= 1;
+    complete(&envelope.decrypt(&message, &none).unwrap_err(), "is not authentic");
+    Ok(())
+}
+
+/// Fails in either direction.
+struct Broken;
+
+impl io::Read for Broken {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other("the pipe is broken"))
+    }
+}
+
+impl io::Write for Broken {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::Error::other("the pipe is broken"))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whatever anyone attaches, the two places where a text can stand are told apart by it.
+#[test]
+fn an_error_that_anyone_makes_keeps_the_rule() {
+    let cause = || Error::new(ErrorKind::Io, "the line is cut").with_source(io::Error::other("no carrier"));
+    for text in ["cannot read", "cannot read: the line is cut", "cannot read: the line is cut: no carrier"] {
+        let error = Error::new(ErrorKind::KeyUnavailable, text).with_source(cause());
+        let texts = chain(&error);
+        assert!(texts.len() <= 3 && texts.concat().contains("no carrier"), "{texts:?}");
+        assert_eq!(error.downcast_ref::<Error>().map(Error::kind), Some(ErrorKind::Io));
+        assert!(error.downcast_ref::<io::Error>().is_some());
+        assert_eq!(chain(&Error::new(ErrorKind::Internal, error.to_string()).with_source(error)), texts);
+    }
+}
+
+/// What an `error` attribute of `thiserror` says, and the variant or type that it is of.
+fn attributes(source: &str) -> impl Iterator<Item = (String, String)> {
+    source.split("#[error(").skip(1).map(|rest| {
+        let end = rest.find(")]").unwrap_or(rest.len());
+        let (attribute, rest) = rest.split_at(end);
+        // Up to the next variant, or the end of the type.
+        let end = ["\n    /// ", "\n}"].iter().filter_map(|end| rest.find(end)).min().unwrap_or(rest.len());
+        (attribute.to_owned(), rest[..end].to_owned())
+    })
+}
+
+fn repeats(attribute: &str, variant: &str) -> bool {
+    let has_source = ["#[source]", "#[from]", " source:"].iter().any(|mark| variant.contains(mark));
+    has_source && ["{0", "{source", ", source"].iter().any(|text| attribute.contains(text))
+}
+
+#[test]
+fn no_error_type_puts_its_source_into_its_text() {
+    let sources = read_sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).expect("src can be read");
+    let (mut by_hand, mut derived) = (BTreeSet::new(), 0);
+    for (path, source) in &sources {
+        // Tests at the end of a file have errors of their own.
+        let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+        for (attribute, variant) in attributes(source) {
+            assert!(!repeats(&attribute, &variant), "{path}: {attribute} {variant}");
+            derived += 1;
+        }
+        let impls = ["impl std::error::Error for ", "impl StdError for "];
+        let types = impls.iter().flat_map(|start| source.split(start).skip(1));
+        by_hand.extend(types.filter_map(|rest| rest.split([' ', '<']).next()));
+    }
+    assert_eq!(by_hand, BTreeSet::from(BY_HAND));
+    assert!(derived > 50, "{derived} are too few: is it still found how errors are written?");
+    assert!(repeats("\"cannot: {0}", ")]\n    Failed(#[from] io::Error),"));
+    assert!(repeats("\"cannot {}: {source}\", path.display()", ")]\n    Failed { path: PathBuf, source: Cause },"));
+}
