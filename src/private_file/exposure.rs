@@ -56,7 +56,7 @@ pub(crate) enum Exposure {
         path.display()
     )]
     Owner { path: PathBuf, owner: u32 },
-    #[error("cannot find out who may change {}: {source}", path.display())]
+    #[error("cannot find out who may change {}", path.display())]
     Unknown { path: PathBuf, source: io::Error },
 }
 

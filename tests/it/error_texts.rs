@@ -8,7 +8,7 @@ use std::path::Path;
 use strongroom::audit::FileTrail;
 use strongroom::message::{MessageError, inspect};
 use strongroom::seal::{RootKey, SealError};
-use strongroom::store::{FileAnchor, MemoryStore, StoreError};
+use strongroom::store::{MemoryStore, StoreError};
 use strongroom::{
     CreateKeyRequest, EncryptionContext, Envelope, Error, ErrorKind, ExportError, Kms, KmsKeyring, Result,
 };
@@ -54,16 +54,15 @@ fn errors_of_every_layer_say_everything_once() -> Result<()> {
     ] {
         chain(&error);
     }
-    let path = Path::new("/nowhere/at all/x");
+    let path = Path::new("/dev/null/x");
     let opened = StoreError::CannotOpen { path: path.to_owned(), source: Box::new(io::Error::other("no such disk")) };
-    assert_eq!(chain(&opened), ["cannot open the store /nowhere/at all/x", "no such disk"]);
+    assert_eq!(chain(&opened), ["cannot open the store /dev/null/x", "no such disk"]);
     complete(&Error::from(opened), "no such disk");
-    complete(&RootKey::from_file(path).unwrap_err(), "/nowhere/at all/x");
+    complete(&RootKey::from_file(path).unwrap_err(), "/dev/null/x");
 
     let open =
         || Ok::<_, Error>(Kms::builder().store(MemoryStore::new(&Default::default())?, RootKey::from_bytes(&[1; 32])));
-    complete(&open()?.audit(FileTrail::new(path)).build().unwrap_err(), "No such file");
-    complete(&open()?.anchor(FileAnchor::new("/")).build().unwrap_err(), "anchor");
+    complete(&open()?.audit(FileTrail::new(path)).build().unwrap_err(), "/dev/null/x");
 
     let (kms, none) = (Kms::in_memory()?, EncryptionContext::new());
     complete(&kms.describe_key("alias/none").unwrap_err(), "alias/none");

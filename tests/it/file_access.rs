@@ -117,7 +117,7 @@ fn a_log_that_others_may_write_is_refused_with_its_store() -> TestResult {
         let log = home.path().join(format!("keys{suffix}"));
         set_mode(&log, 0o666)?;
         let refused = SqliteStore::open(&path, &CryptoBackend::default()).expect_err("its log can be written");
-        let reason = std::error::Error::source(&refused).and_then(|source| source.downcast_ref::<StoreError>());
+        let reason = refused.downcast_ref::<StoreError>();
         assert!(
             matches!(reason, Some(StoreError::WritableByOthers { path, mode: 0o666 }) if *path == log),
             "{refused}"

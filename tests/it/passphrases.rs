@@ -29,7 +29,7 @@ fn root(passphrase: &str) -> Result<RootKey> {
 }
 
 fn source<E: std::error::Error + Clone + 'static>(error: &Error) -> Option<E> {
-    std::error::Error::source(error).and_then(|source| source.downcast_ref::<E>()).cloned()
+    error.downcast_ref::<E>().cloned()
 }
 
 #[test]
