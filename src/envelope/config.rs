@@ -21,6 +21,8 @@ pub(super) struct Config {
     pub(super) frame_length: u32,
     pub(super) limits: Limits,
     pub(super) parallelism: Parallelism,
+    pub(super) accepts_javascript_context_order: bool,
+    pub(super) accepts_dotnet_4_0_0: bool,
 }
 
 impl Config {
@@ -61,6 +63,8 @@ impl Default for Config {
             frame_length: DEFAULT_FRAME_LENGTH,
             limits: Limits::default(),
             parallelism: Parallelism::default(),
+            accepts_javascript_context_order: false,
+            accepts_dotnet_4_0_0: false,
         }
     }
 }

@@ -245,6 +245,7 @@ pub struct DecryptionMaterials {
     context: EncryptionContext,
     reproduced_names: BTreeSet<String>,
     canonical_context: Vec<u8>,
+    context_as_received: Option<Vec<u8>>,
     commitment_policy: CommitmentPolicy,
     data_key: Option<SecretBytes>,
     backend: CryptoBackend,
@@ -262,10 +263,24 @@ impl DecryptionMaterials {
             context,
             reproduced_names: BTreeSet::new(),
             canonical_context,
+            context_as_received: None,
             commitment_policy: CommitmentPolicy::default(),
             data_key: None,
             backend,
         })
+    }
+
+    /// Lets data keys be bound to the context in another order than the canonical one: that of the header, or any.
+    #[must_use]
+    pub(super) fn with_context_as_received(mut self, serialized: &[u8]) -> Self {
+        self.context_as_received = Some(serialized.to_vec());
+        self
+    }
+
+    /// The serialization of the context in the header, if data keys may be bound to the context in another order than the
+    /// canonical one.
+    pub(super) fn context_as_received(&self) -> Option<&[u8]> {
+        self.context_as_received.as_deref()
     }
 
     /// Says under which commitment policy the message is read; without it, under the default one.

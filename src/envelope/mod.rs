@@ -401,6 +401,59 @@ impl EnvelopeBuilder {
         self
     }
 
+    /// Also reads messages under raw AES keys that the Encryption SDK for JavaScript bound to the context with its names in an
+    /// order of its own. Default: they are refused.
+    ///
+    /// Unless a keyring there is made with `utf8Sorting: true`, it sorts the names with `localeCompare`, by the collation of the
+    /// locale of its process. Then no other implementation opens the message if that order is not the one of the bytes, as with
+    /// `Tenant` in a signed message (whose context has `aws-crypto-public-key` too), or `user_id` beside `userId`.
+    ///
+    /// Tried are the order of the header, the order of Node.js for names of printable ASCII, and for up to eight names all
+    /// others, within a limit of some tenths of a second for each message. What opens in any of them is bound to the same pairs,
+    /// as names come only once, so that nothing is accepted that somebody without the wrapping key has altered; header,
+    /// commitment and signature are verified as always. Only [`RawAesKeyring`] makes use of it: it is the only keyring there with
+    /// this order whose messages this library reads. What is written has the canonical order.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{Envelope, RawAesKeyring, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let envelope = Envelope::builder(keyring).accept_javascript_context_order().build()?;
+    /// # assert!(format!("{envelope:?}").contains("accepts_javascript_context_order: true"));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub const fn accept_javascript_context_order(mut self) -> Self {
+        self.envelope.config.accepts_javascript_context_order = true;
+        self
+    }
+
+    /// Also reads messages of version 4.0.0 of the Encryption SDK for .NET, which no other version writes. Default: they are
+    /// refused as not authentic.
+    ///
+    /// That version authenticates two more bytes with the header, in every suite; and in suites of version 1 it derives the
+    /// content key without the identifier of the message. A message is read in this form only after its header was found not to
+    /// be authentic in the usual one, and its header is then authenticated in this one.
+    ///
+    /// What that means: the commitment of version 2 is checked before and alike, so such messages lose nothing. A content key
+    /// of version 1 depends on the data key alone, so that messages which share a data key share the content key and the IVs of
+    /// their frames, which betrays both; that version had no cache of data keys, and so made one for each message. Re-encrypt
+    /// such messages ([`Envelope::re_encrypt`]) and take the setting out again.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{Envelope, RawAesKeyring, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let envelope = Envelope::builder(keyring).accept_dotnet_4_0_0().build()?;
+    /// # assert!(format!("{envelope:?}").contains("accepts_dotnet_4_0_0: true"));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub const fn accept_dotnet_4_0_0(mut self) -> Self {
+        self.envelope.config.accepts_dotnet_4_0_0 = true;
+        self
+    }
+
     /// Sets the cryptography of header and body, and where randomness comes from. Default:
     /// [`FASTEST`](crate::crypto::FASTEST).
     ///

@@ -6,7 +6,10 @@ use super::materials::{DecryptionMaterials, EncryptionMaterials};
 use super::policy::Release;
 use crate::context::{self, EncryptionContext, RESERVED_CONTEXT_PREFIX};
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::{Header, HeaderParts, MessageId, MessageSigner, Opener, PUBLIC_KEY_NAME, Sealer, check_readable};
+use crate::message::{
+    Header, HeaderForm, HeaderParts, MessageError, MessageId, MessageSigner, Opener, PUBLIC_KEY_NAME, Sealer,
+    check_readable,
+};
 
 /// Gets a data key and makes the header of a new message, whose plaintext has so many bytes if that is known.
 pub(super) fn start_writing(
@@ -138,6 +141,10 @@ pub(super) fn start_reading(
     let mut materials = DecryptionMaterials::new(suite, full, config.backend)?
         .with_commitment_policy(config.commitment_policy)
         .with_reproduced_names(known.reproduced_names());
+    // That SDK cannot leave out a part of a context.
+    if config.accepts_javascript_context_order && omitted.is_empty() {
+        materials = materials.with_context_as_received(header.context_as_received());
+    }
     let omitted = omitted.to_canonical_bytes().map_err(context::too_long)?;
     manager.on_decrypt(&mut materials, header.data_keys())?;
     if materials.suite() != suite || *materials.context() != bound {
@@ -146,6 +153,10 @@ pub(super) fn start_reading(
     let data_key = materials
         .data_key()
         .ok_or_else(|| Error::new(ErrorKind::Internal, "the keyring reported no failure and gave no data key"))?;
-    let opener = Opener::new(&config.backend, header, &omitted, data_key, &config.limits)?;
+    let open = |form| Opener::in_form(form, &config.backend, header, &omitted, data_key, &config.limits);
+    let opener = match open(HeaderForm::Standard) {
+        Err(MessageError::HeaderAuth) if config.accepts_dotnet_4_0_0 => open(HeaderForm::DotNet400)?,
+        opener => opener?,
+    };
     Ok(opener.with_parallelism(config.parallelism))
 }

@@ -4,7 +4,7 @@ use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::error::MessageError;
-use super::header::COMMITMENT_LENGTH;
+use super::header::{COMMITMENT_LENGTH, HeaderForm};
 use super::message_id::MessageId;
 use super::suite::{AlgorithmSuite, KeyDerivation};
 use crate::crypto::{AeadKey, CryptoBackend, CryptoError};
@@ -54,6 +54,7 @@ pub(super) fn derive(
     suite: AlgorithmSuite,
     data_key: &SecretBytes,
     message_id: &MessageId,
+    form: HeaderForm,
 ) -> Result<ContentKeys, MessageError> {
     let (data_key, suite_id) = (data_key.expose_secret(), suite.id().to_be_bytes());
     let mut content_key = Zeroizing::new([0; MAX_KEY_LENGTH]);
@@ -66,7 +67,11 @@ pub(super) fn derive(
         }
         KeyDerivation::Hkdf(hash) => {
             let extracted = backend.kdf().extract(hash, &[], data_key);
-            extracted.expand(&[&suite_id, message_id.as_ref()], content_key)?;
+            let message_id: &[u8] = match form {
+                HeaderForm::Standard => message_id.as_ref(),
+                HeaderForm::DotNet400 => &[],
+            };
+            extracted.expand(&[&suite_id, message_id], content_key)?;
         }
         KeyDerivation::HkdfCommit(hash) => {
             let extracted = backend.kdf().extract(hash, message_id.as_ref(), data_key);
@@ -87,7 +92,7 @@ mod tests {
     fn commitment_and_content_key_are_those_of_the_worked_example() -> Result<(), MessageError> {
         let suite = AlgorithmSuite::Aes256GcmHkdfSha512Commit;
         for backend in [FASTEST, RUST_CRYPTO] {
-            let keys = derive(&backend, suite, &example_data_key(), &message_id(suite))?;
+            let keys = derive(&backend, suite, &example_data_key(), &message_id(suite), HeaderForm::Standard)?;
             let expected = "bbe9a13c6144de6db8a0b1a0e8f11783cd66fc015b916c8c1ee27fb7953e8fad";
             assert_eq!(keys.commitment().map(hex::encode).as_deref(), Some(expected));
             assert!(keys.commits_to(keys.commitment()) && !keys.commits_to(Some(&[0; COMMITMENT_LENGTH])));
@@ -104,7 +109,7 @@ mod tests {
     fn the_content_key_of_version_1_is_that_of_the_worked_example() -> Result<(), MessageError> {
         let suite = AlgorithmSuite::Aes256GcmHkdfSha256;
         for backend in [FASTEST, RUST_CRYPTO] {
-            let keys = derive(&backend, suite, &example_data_key(), &message_id(suite))?;
+            let keys = derive(&backend, suite, &example_data_key(), &message_id(suite), HeaderForm::Standard)?;
             assert!(keys.commitment().is_none() && keys.commits_to(None));
             assert!(!keys.commits_to(Some(&[0; COMMITMENT_LENGTH])));
             let content_key = hex::decode("6eda12ab907f0718a267636b8ae6162c42f68795fb08db92b2bb5850bbedcd16").unwrap();
@@ -117,7 +122,7 @@ mod tests {
     #[test]
     fn a_data_key_that_is_used_as_it_is_has_the_length_of_the_content_key() {
         let suite = AlgorithmSuite::Aes128Gcm;
-        assert!(derive(&FASTEST, suite, &SecretBytes::zeroed(16), &message_id(suite)).is_ok());
-        assert!(derive(&FASTEST, suite, &SecretBytes::zeroed(32), &message_id(suite)).is_err());
+        assert!(derive(&FASTEST, suite, &SecretBytes::zeroed(16), &message_id(suite), HeaderForm::Standard).is_ok());
+        assert!(derive(&FASTEST, suite, &SecretBytes::zeroed(32), &message_id(suite), HeaderForm::Standard).is_err());
     }
 }

@@ -84,6 +84,16 @@ impl Header {
         self.commitment.as_ref()
     }
 
+    /// The serialization of the context as it was received, whose pairs may have any order.
+    pub(crate) fn context_as_received(&self) -> &[u8] {
+        let start = match self.version() {
+            MessageVersion::V1 => 4 + MessageVersion::V1.message_id_length(),
+            MessageVersion::V2 => 3 + MessageVersion::V2.message_id_length(),
+        };
+        let mut reader = Reader::new(self.body.get(start..).unwrap_or_default());
+        reader.prefixed_u16("encryption context").unwrap_or_default()
+    }
+
     /// The bytes, as received, that the header's tag authenticates.
     pub(super) fn body(&self) -> &[u8] {
         &self.body
@@ -292,11 +302,22 @@ impl HeaderParts<'_> {
     }
 }
 
+/// How the writer of a message derived its keys and authenticated its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeaderForm {
+    /// As the format says.
+    Standard,
+    /// As version 4.0.0 of the Encryption SDK for .NET did: suites of version 1 derive the content key without the message id,
+    /// and if the header leaves out no pairs, a count of zero stands in their place.
+    DotNet400,
+}
+
 /// What the tag of a header authenticates: its body, and behind it the pairs of the context that it leaves out.
-pub(super) fn authenticated<'a>(body: &'a [u8], omitted_context: &[u8]) -> Cow<'a, [u8]> {
-    match omitted_context {
-        [] => Cow::Borrowed(body),
-        _ => Cow::Owned([body, omitted_context].concat()),
+pub(super) fn authenticated<'a>(body: &'a [u8], omitted_context: &[u8], form: HeaderForm) -> Cow<'a, [u8]> {
+    match (omitted_context, form) {
+        ([], HeaderForm::Standard) => Cow::Borrowed(body),
+        ([], HeaderForm::DotNet400) => Cow::Owned([body, &[0, 0]].concat()),
+        (_, HeaderForm::Standard | HeaderForm::DotNet400) => Cow::Owned([body, omitted_context].concat()),
     }
 }
 

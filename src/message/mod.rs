@@ -36,7 +36,7 @@ pub use message_id::MessageId;
 pub use suite::{AlgorithmSuite, KeyDerivation, MessageSignature, MessageVersion, SuiteSupport};
 
 pub(crate) use buffer::{prepare, prepare_secret};
-pub(crate) use header::{HeaderParser, HeaderParts, PUBLIC_KEY_NAME};
+pub(crate) use header::{HeaderForm, HeaderParser, HeaderParts, PUBLIC_KEY_NAME};
 pub(crate) use open::{Opener, check_readable};
 pub(crate) use parallel::{MAX_THREADS, Parallelism};
 pub(crate) use seal::Sealer;

@@ -11,7 +11,7 @@ use super::buffer::prepare_secret;
 use super::derive;
 use super::error::MessageError;
 use super::frame::{FINAL_OVERHEAD, Frame, FrameCipher, REGULAR_OVERHEAD, SINGLE_OVERHEAD};
-use super::header::{Header, PUBLIC_KEY_NAME, authenticated};
+use super::header::{Header, HeaderForm, PUBLIC_KEY_NAME, authenticated};
 use super::limits::{LARGEST_UNFRAMED_BODY, Limits};
 use super::parallel::{Failure, Parallelism, work_on_shares};
 use super::signing::MessageVerifier;
@@ -59,8 +59,8 @@ impl Share<'_> {
 }
 
 impl Opener {
-    /// Verifies that the header commits to the data key, and then that it is authentic, together with the canonical
-    /// serialization of the pairs of the context that it leaves out.
+    /// [`Opener::in_form`] for a header of the usual form.
+    #[cfg(test)]
     pub(crate) fn new(
         backend: &CryptoBackend,
         header: &Header,
@@ -68,13 +68,26 @@ impl Opener {
         data_key: &SecretBytes,
         limits: &Limits,
     ) -> Result<Self, MessageError> {
+        Self::in_form(HeaderForm::Standard, backend, header, omitted_context, data_key, limits)
+    }
+
+    /// Verifies that the header commits to the data key, and then that it is authentic, together with the canonical
+    /// serialization of the pairs of the context that it leaves out.
+    pub(crate) fn in_form(
+        form: HeaderForm,
+        backend: &CryptoBackend,
+        header: &Header,
+        omitted_context: &[u8],
+        data_key: &SecretBytes,
+        limits: &Limits,
+    ) -> Result<Self, MessageError> {
         let verifier = verifier(backend, header)?;
-        let keys = derive::derive(backend, header.suite(), data_key, header.message_id())?;
+        let keys = derive::derive(backend, header.suite(), data_key, header.message_id(), form)?;
         if !keys.commits_to(header.commitment()) {
             return Err(MessageError::CommitmentMismatch);
         }
         let key = keys.into_content_key();
-        let bound = authenticated(header.body(), omitted_context);
+        let bound = authenticated(header.body(), omitted_context, form);
         key.open(header.nonce(), &bound, &[], header.tag(), &mut []).map_err(|error| match error {
             CryptoError::NotAuthentic => MessageError::HeaderAuth,
             other => MessageError::Backend(other),

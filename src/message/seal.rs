@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 use super::derive;
 use super::error::MessageError;
 use super::frame::{FINAL_OVERHEAD, FrameCipher, REGULAR_OVERHEAD};
-use super::header::{self, HeaderParts};
+use super::header::{self, HeaderForm, HeaderParts};
 use super::parallel::{Parallelism, work_on_shares};
 use super::signing::MessageSigner;
 use super::suite::SuiteSupport;
@@ -50,11 +50,11 @@ impl Sealer {
         if parts.suite.signature().is_some() != signer.is_some() {
             return Err(MessageError::PublicKeyPresence(parts.suite));
         }
-        let keys = derive::derive(backend, parts.suite, data_key, parts.message_id)?;
+        let keys = derive::derive(backend, parts.suite, data_key, parts.message_id, HeaderForm::Standard)?;
         let body = parts.write_body(keys.commitment()).map_err(MessageError::Unwritable)?;
         let key = keys.into_content_key();
         let nonce = [0; NONCE_LENGTH];
-        let bound = header::authenticated(body.as_bytes(), parts.omitted_context);
+        let bound = header::authenticated(body.as_bytes(), parts.omitted_context, HeaderForm::Standard);
         let tag = key.seal(&nonce, &bound, &[], &mut [])?;
         let header = header::append_authentication(body, parts.suite.version(), &nonce, &tag);
         if let Some(signer) = &mut signer {

@@ -41,8 +41,8 @@ function rawAesKeyring (member) {
     keyName: member.name,
     unencryptedMasterKey: key,
     wrappingSuite: WRAPPING[key.length],
-    // By default names are sorted by UTF-16 code units, which no other implementation does.
-    utf8Sorting: true
+    // By default names are sorted by `localeCompare`, which no other implementation does.
+    utf8Sorting: !member.locale_order
   })
 }
 

@@ -63,6 +63,7 @@ mod management_types;
 mod metering;
 #[cfg(feature = "sqlite")]
 mod metering_processes;
+mod old_writers;
 mod openssl;
 mod own_provider;
 mod package;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::Keyring;
 use super::failures::UnwrapFailures;
+use super::javascript::{OtherOrders, may_sort_otherwise};
 use super::raw_key::{check_name, not_of, refused};
 use crate::codec::{Reader, Writer};
 use crate::crypto::{AeadAlgorithm, AeadKey, CryptoBackend, CryptoError, NONCE_LENGTH, TAG_LENGTH};
@@ -20,6 +21,12 @@ const IV_BYTES: u32 = 12;
 
 /// Bytes that the provider information has behind the name of the key: tag length, IV length and IV.
 const INFO_LENGTH: usize = 4 + 4 + NONCE_LENGTH;
+
+const NOT_AUTHENTIC: &str = "it was wrapped with another key or for another context, or altered";
+
+/// What to look at if all of that is as it should be.
+const JAVASCRIPT_HINT: &str = "or by the Encryption SDK for JavaScript, which sorts the names of this context otherwise \
+    unless it is told utf8Sorting (see EnvelopeBuilder::accept_javascript_context_order)";
 
 /// Wraps data keys with one AES key that the caller holds (AES-GCM with a random IV).
 ///
@@ -108,6 +115,7 @@ impl RawAesKeyring {
         nonce: &[u8; NONCE_LENGTH],
         materials: &DecryptionMaterials,
         data_key: &EncryptedDataKey,
+        orders: &mut OtherOrders,
     ) -> Result<SecretBytes> {
         let expected = materials.suite().data_key_length();
         let (ciphertext, tag) = data_key
@@ -115,16 +123,21 @@ impl RawAesKeyring {
             .split_last_chunk::<TAG_LENGTH>()
             .filter(|(ciphertext, _)| ciphertext.len() == expected)
             .ok_or_else(|| refused(format!("it does not hold a data key of {expected} bytes")))?;
-        let mut plaintext = SecretBytes::zeroed(expected);
-        self.key
-            .open(nonce, materials.canonical_context(), ciphertext, tag, plaintext.expose_secret_mut())
-            .map(|()| plaintext)
-            .map_err(|error| match error {
-                CryptoError::NotAuthentic => {
-                    refused("it was wrapped with another key or for another context, or altered")
-                }
-                other => other.into(),
-            })
+        let open = |context: &[u8]| {
+            let mut plaintext = SecretBytes::zeroed(expected);
+            self.key.open(nonce, context, ciphertext, tag, plaintext.expose_secret_mut()).map(|()| plaintext)
+        };
+        match (open(materials.canonical_context()), materials.context_as_received()) {
+            (Ok(plaintext), _) => Ok(plaintext),
+            (Err(CryptoError::NotAuthentic), Some(received)) => orders
+                .find(materials.context(), received, |context| open(context).ok())
+                .ok_or_else(|| refused(NOT_AUTHENTIC)),
+            (Err(CryptoError::NotAuthentic), None) if may_sort_otherwise(materials.context()) => {
+                Err(refused(format!("{NOT_AUTHENTIC}; {JAVASCRIPT_HINT}")))
+            }
+            (Err(CryptoError::NotAuthentic), None) => Err(refused(NOT_AUTHENTIC)),
+            (Err(other), _) => Err(other.into()),
+        }
     }
 }
 
@@ -143,13 +156,13 @@ impl Keyring for RawAesKeyring {
 
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
         materials.expect_no_data_key()?;
-        let mut failures = UnwrapFailures::default();
+        let (mut failures, mut orders) = (UnwrapFailures::default(), OtherOrders::new());
         for data_key in data_keys {
             let Some(nonce) = self.nonce_of(data_key) else {
                 failures.push(data_key, not_of(&self.namespace, &self.name, data_key, Self::name_of(data_key)));
                 continue;
             };
-            match self.unwrap(&nonce, materials, data_key) {
+            match self.unwrap(&nonce, materials, data_key, &mut orders) {
                 Ok(plaintext) => return materials.set_data_key(plaintext),
                 Err(error) => failures.push(data_key, error),
             }

@@ -3,6 +3,7 @@
 mod aes;
 mod ecdh;
 mod failures;
+mod javascript;
 mod kms;
 mod multi;
 mod raw_key;

@@ -30,7 +30,7 @@ const IDENTITY_LABEL: &[u8] = b"strongroom data key cache v1";
 /// [`DataKeyCache::clear`] ends it at once.
 ///
 /// A data key is found again only for the same suite, the same commitment policy, the same encryption context (all of it,
-/// and the same pairs left out of the header), the same partition, and on decrypt the same wrapped data keys. To encrypt, it
+/// and the same pairs left out of the header; in the order of the header where other orders are accepted), the same partition, and on decrypt the same wrapped data keys. To encrypt, it
 /// serves until its age, its number of messages or its number of bytes would be exceeded; to decrypt, until its age is.
 /// While one thread fetches a data key, others that need the same wait for it; if that fails, all of them have that failure.
 ///
@@ -161,7 +161,9 @@ impl MaterialsManager for CachingMaterialsManager {
         let names: Vec<_> = materials.reproduced_names().map(str::as_bytes).collect();
         // The count tells where names end and wrapped data keys begin.
         let count = names.len().to_be_bytes();
-        let parts = [materials.canonical_context(), &count].into_iter().chain(names).chain(wrapped);
+        // What opens only in another order must not serve those who accept none.
+        let order = materials.context_as_received().unwrap_or(b"canonical");
+        let parts = [materials.canonical_context(), order, &count].into_iter().chain(names).chain(wrapped);
         let parts: Vec<&[u8]> = parts.collect();
         let id =
             self.identity(materials.backend(), b"decrypt", (materials.suite(), materials.commitment_policy()), &parts);

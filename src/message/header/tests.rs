@@ -29,6 +29,7 @@ fn both_versions_are_read() -> Result<(), MessageError> {
         assert_eq!(data_key.ciphertext().len(), 48);
         assert_eq!(header.message_id().as_ref()[..3], [0x40, 0x41, 0x42]);
         assert_eq!(header.commitment().is_some(), suite == 0x0478);
+        assert_eq!(hex::encode(header.context_as_received()), "00020001610002c3a9000162000132");
     }
     Ok(())
 }

@@ -1,12 +1,14 @@
 use super::*;
 use crate::context::EncryptionContext;
+use crate::crypto::DigestAlgorithm;
 use crate::message::header::append_authentication;
 use crate::message::testing::{
     BACKEND, EXAMPLE_PLAINTEXT, EXAMPLE_V1, EXAMPLE_V2, counting_from, example, example_data_key, message_id, opener,
     plaintext, sealed,
 };
 use crate::message::{
-    AlgorithmSuite, EncryptedDataKey, HeaderParts, MessageSignature, MessageSigner, Sealer, SuiteSupport, inspect,
+    AlgorithmSuite, EncryptedDataKey, HeaderParts, KeyDerivation, MessageSignature, MessageSigner, Sealer,
+    SuiteSupport, inspect,
 };
 
 fn open_whole(message: &[u8]) -> Result<Vec<u8>, MessageError> {
@@ -295,5 +297,53 @@ fn a_signer_must_be_there_exactly_for_suites_with_signatures() {
             let fits = signer.is_some() == suite.signature().is_some();
             assert_eq!(Sealer::new(BACKEND, &parts, &data_key, signer).is_ok(), fits, "{suite}");
         }
+    }
+}
+
+/// A message as version 4.0.0 of the SDK for .NET wrote it, with the omitted pairs of its context.
+fn of_dotnet_4_0_0(suite: AlgorithmSuite, omitted: &[u8], text: &[u8]) -> (Vec<u8>, SecretBytes) {
+    let id = message_id(suite);
+    let data_key = SecretBytes::copy_of(&example_data_key().expose_secret()[..suite.data_key_length()]);
+    let parts = HeaderParts {
+        suite,
+        message_id: &id,
+        context: &[],
+        omitted_context: omitted,
+        data_keys: &[EncryptedDataKey::new("ns", *b"kn", [7; 4])],
+        frame_length: 16,
+    };
+    let keys = derive::derive(BACKEND, suite, &data_key, &id, HeaderForm::DotNet400).unwrap();
+    let body = parts.write_body(keys.commitment()).unwrap();
+    let key = keys.into_content_key();
+    let suffix = if omitted.is_empty() { &[0, 0] } else { omitted };
+    let tag = key.seal(&[0; 12], &[body.as_bytes(), suffix].concat(), &[], &mut []).unwrap();
+    let mut message = append_authentication(body, suite.version(), &[0; 12], &tag);
+    let mut frame = vec![0; text.len() + FINAL_OVERHEAD];
+    FrameCipher::new(key, id).seal_final(1, text, &mut frame).unwrap();
+    message.extend_from_slice(&frame);
+    (message, data_key)
+}
+
+#[test]
+fn messages_of_dotnet_4_0_0_are_read_in_their_form_only() {
+    let unsigned = AlgorithmSuite::ALL.iter().copied().filter(|suite| suite.signature().is_none());
+    for suite in unsigned {
+        for omitted in [&[][..], b"\0\x01\0\x01a\0\x01b"] {
+            let (message, data_key) = of_dotnet_4_0_0(suite, omitted, b"text");
+            let header = inspect(&message).unwrap();
+            let open = |form| Opener::in_form(form, BACKEND, &header, omitted, &data_key, &Limits::default());
+            // Only the two bytes and the derivation differ.
+            let is_standard = !omitted.is_empty() && suite.derivation() != KeyDerivation::Hkdf(DigestAlgorithm::Sha256);
+            assert_eq!(open(HeaderForm::Standard).err(), (!is_standard).then_some(MessageError::HeaderAuth), "{suite}");
+            let mut text = Vec::new();
+            let body = &message[header.encoded_length()..];
+            open(HeaderForm::DotNet400).unwrap().open_whole(body, &mut text).unwrap();
+            assert_eq!(text, b"text", "{suite}");
+        }
+        let header = sealed(16, b"text");
+        let header = inspect(&header).unwrap();
+        let open =
+            Opener::in_form(HeaderForm::DotNet400, BACKEND, &header, &[], &example_data_key(), &Limits::default());
+        assert_eq!(open.err(), Some(MessageError::HeaderAuth), "the usual form is not this one");
     }
 }

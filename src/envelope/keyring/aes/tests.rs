@@ -167,3 +167,36 @@ fn debug_shows_no_key() {
     let text = format!("{:?}", keyring("ns", "kn", 0xAB));
     assert_eq!(text, "RawAesKeyring { namespace: \"ns\", name: kn, .. }");
 }
+
+/// Wraps as one that binds the data key to a serialization in an order of its own.
+fn wrapped_in_order(keyring: &RawAesKeyring, serialized: &[u8]) -> EncryptedDataKey {
+    let (nonce, mut ciphertext) = ([9; NONCE_LENGTH], vec![0; 32]);
+    let tag = keyring.key.seal(&nonce, serialized, &[5; 32], &mut ciphertext).unwrap();
+    EncryptedDataKey::new("ns", keyring.provider_info(&nonce), [&ciphertext[..], &tag].concat())
+}
+
+#[test]
+fn the_order_of_the_header_opens_where_it_is_accepted_and_nothing_else_does() -> Result<()> {
+    let keyring = keyring("ns", "kn", 1);
+    // More names than every order is tried of, in an order that nobody could guess.
+    let names: Vec<String> = (0..12).map(|index| format!("ключ {}", (index * 5) % 12)).collect();
+    let pair = |name: &String| [&[0, 11 - u8::from(name.len() == 10)][..], name.as_bytes(), b"\0\x01x"].concat();
+    let serialized = [&[0, 12][..], &names.iter().flat_map(pair).collect::<Vec<_>>()].concat();
+    let context = EncryptionContext::from_bytes(&serialized).unwrap();
+    assert_eq!(context.len(), 12);
+    let keys = [wrapped_in_order(&keyring, &serialized)];
+    let materials = || DecryptionMaterials::new(AlgorithmSuite::default(), context.clone(), CryptoBackend::default());
+
+    let mut accepting = materials()?.with_context_as_received(&serialized);
+    keyring.on_decrypt(&mut accepting, &keys)?;
+    assert_eq!(accepting.data_key().map(SecretBytes::expose_secret), Some(&[5; 32][..]));
+
+    let error = keyring.on_decrypt(&mut materials()?, &keys).unwrap_err();
+    assert!(error.to_string().contains("utf8Sorting"), "{error}");
+    let other = context.clone().with("ключ 3", "y");
+    let other = DecryptionMaterials::new(AlgorithmSuite::default(), other, CryptoBackend::default())?;
+    let received = other.canonical_context().to_vec();
+    let mut other = other.with_context_as_received(&received);
+    assert!(keyring.on_decrypt(&mut other, &keys).is_err(), "another context");
+    Ok(())
+}

@@ -197,6 +197,29 @@ fn a_cached_data_key_opens_no_other_wrapped_data_keys() -> Result<()> {
     Ok(())
 }
 
+/// Otherwise those who accept no other order would be served what only another order opened.
+#[test]
+fn what_was_read_in_any_order_serves_only_those_who_accept_that_order() -> Result<()> {
+    let (builder, _, calls) = counted();
+    let (manager, suite) = (builder.build()?, AlgorithmSuite::default());
+    let context = EncryptionContext::from([("a", "1"), ("b", "2")]);
+    let mut written = encryption(suite, context.clone());
+    raw().on_encrypt(&mut written)?;
+    let read = |received: Option<&[u8]>| {
+        let mut materials = decryption(suite, context.clone());
+        if let Some(received) = received {
+            materials = materials.with_context_as_received(received);
+        }
+        manager.on_decrypt(&mut materials, written.encrypted_data_keys())?;
+        Ok::<_, Error>(calls.load(SeqCst))
+    };
+    let other = b"\0\x02\0\x01b\0\x012\0\x01a\0\x011";
+    for (received, calls) in [(Some(written.canonical_context()), 1), (Some(other), 2), (None, 3)] {
+        assert_eq!((read(received)?, read(received)?), (calls, calls), "{received:?}");
+    }
+    Ok(())
+}
+
 #[test]
 fn managers_share_a_cache_and_entries_only_in_one_partition() -> Result<()> {
     let cache = DataKeyCache::default();
