@@ -8,6 +8,7 @@ use pkcs8::{AlgorithmIdentifierRef, ObjectIdentifier, PrivateKeyInfoRef, Subject
 use sec1::EcPrivateKey;
 use zeroize::Zeroizing;
 
+use super::key_flaw::Flaw;
 use super::{CryptoError, KeyPairKind};
 use crate::secret::SecretBytes;
 
@@ -47,35 +48,39 @@ fn identifier(kind: KeyPairKind) -> (ObjectIdentifier, Option<ObjectIdentifier>)
     }
 }
 
-fn is_of(kind: KeyPairKind, found: &AlgorithmIdentifierRef<'_>) -> bool {
+fn check_identifier(kind: KeyPairKind, found: &AlgorithmIdentifierRef<'_>) -> Result<(), Flaw> {
     let (algorithm, curve) = identifier(kind);
-    let parameters_fit = match (curve, found.parameters) {
-        (Some(curve), Some(parameters)) => parameters.decode_as::<ObjectIdentifier>() == Ok(curve),
-        (None, parameters) if algorithm == RSA => parameters == Some(AnyRef::NULL),
-        (None, parameters) => parameters.is_none(),
-        (Some(_), None) => false,
-    };
-    found.oid == algorithm && parameters_fit
+    if found.oid != algorithm {
+        return Err(Flaw::OtherAlgorithm(found.oid));
+    }
+    match (curve, found.parameters) {
+        (Some(curve), Some(parameters)) => match parameters.decode_as::<ObjectIdentifier>() {
+            Ok(named) if named == curve => Ok(()),
+            Ok(named) => Err(Flaw::OtherCurve(named)),
+            Err(_) => Err(Flaw::CurveByParameters),
+        },
+        (Some(_), None) => Err(Flaw::MissingCurve),
+        (None, Some(parameters)) if algorithm == RSA && parameters == AnyRef::NULL => Ok(()),
+        (None, None) if algorithm == RSA => Err(Flaw::MissingNull),
+        (None, None) => Ok(()),
+        (None, Some(_)) => Err(Flaw::UnexpectedParameters),
+    }
 }
 
 /// Reads a private key, except for the checks that need arithmetic.
 pub(super) fn parse_private(kind: KeyPairKind, der: &[u8]) -> Result<PrivateParts, CryptoError> {
-    parse_private_strictly(kind, der).ok_or(CryptoError::InvalidPrivateKey)
+    read_private(kind, der).map_err(|_| CryptoError::InvalidPrivateKey)
 }
 
-fn parse_private_strictly(kind: KeyPairKind, der: &[u8]) -> Option<PrivateParts> {
+/// Reads a private key as [`parse_private`] does, with the reason for a refusal.
+pub(super) fn read_private(kind: KeyPairKind, der: &[u8]) -> Result<PrivateParts, Flaw> {
     if der.len() > MAX_KEY {
-        return None;
+        return Err(Flaw::TooLong);
     }
-    let info = PrivateKeyInfoRef::from_der(der).ok()?;
+    let info = PrivateKeyInfoRef::from_der(der).map_err(|_| Flaw::OtherForm)?;
+    check_identifier(kind, &info.algorithm)?;
     let content = info.private_key.as_bytes();
-    let outer = match info.public_key {
-        Some(bits) => Some(bits.as_bytes()?),
-        None => None,
-    };
-    if !is_of(kind, &info.algorithm) {
-        return None;
-    }
+    let outer = info.public_key.map(|bits| bits.as_bytes().ok_or(Flaw::BitString)).transpose()?;
     let (secret, inner) = match (kind, kind.scalar_length()) {
         (KeyPairKind::Ed25519, Some(length)) => (seed(content, length)?, None),
         (_, Some(length)) => scalar(kind, content, length)?,
@@ -86,64 +91,99 @@ fn parse_private_strictly(kind: KeyPairKind, der: &[u8]) -> Option<PrivateParts>
     };
     // There are two places for a public key: PKCS#8 version 2, and inside `ECPrivateKey`.
     let public = match (outer, inner) {
-        (Some(outer), Some(inner)) if outer != inner => return None,
-        (Some(_), _) if kind.modulus_bits().is_some() => return None,
+        (Some(outer), Some(inner)) if outer != inner => return Err(Flaw::TwoPublicKeys),
+        (Some(_), _) if kind.modulus_bits().is_some() => return Err(Flaw::UnexpectedPublicKey),
         (outer, inner) => outer.or(inner).map(<[u8]>::to_vec),
     };
-    Some(PrivateParts { secret: SecretBytes::copy_of(secret), public })
+    Ok(PrivateParts { secret: SecretBytes::copy_of(secret), public })
 }
 
 /// `CurvePrivateKey` (RFC 8410, section 7).
-fn seed(content: &[u8], length: usize) -> Option<&[u8]> {
-    let seed = <&OctetStringRef>::from_der(content).ok()?.as_bytes();
-    (seed.len() == length).then_some(seed)
+fn seed(content: &[u8], length: usize) -> Result<&[u8], Flaw> {
+    let seed = match <&OctetStringRef>::from_der(content) {
+        Ok(seed) => seed.as_bytes(),
+        Err(_) if content.len() == length => return Err(Flaw::BareSeed),
+        Err(_) if content.len() == 2 * length => return Err(Flaw::SeedAndPublicKey),
+        Err(_) => return Err(Flaw::NotSeed),
+    };
+    match seed.len() {
+        found if found == length => Ok(seed),
+        found if found == 2 * length => Err(Flaw::SeedAndPublicKey),
+        found => Err(Flaw::ScalarLength { found, wanted: length }),
+    }
 }
 
 /// `ECPrivateKey` (RFC 5915): the scalar is as long as the order of the curve, in bytes.
-fn scalar(kind: KeyPairKind, content: &[u8], length: usize) -> Option<(&[u8], Option<&[u8]>)> {
-    let key = EcPrivateKey::from_der(content).ok()?;
-    let curve = key.parameters.map(sec1::EcParameters::named_curve);
-    let fits = key.private_key.len() == length && curve.is_none_or(|curve| curve == identifier(kind).1);
-    fits.then_some((key.private_key, key.public_key))
+fn scalar(kind: KeyPairKind, content: &[u8], length: usize) -> Result<(&[u8], Option<&[u8]>), Flaw> {
+    let key = EcPrivateKey::from_der(content).map_err(|_| Flaw::NotEcPrivateKey)?;
+    match key.parameters.map(sec1::EcParameters::named_curve) {
+        Some(curve) if curve != identifier(kind).1 => {
+            return Err(curve.map_or(Flaw::CurveByParameters, Flaw::OtherCurve));
+        }
+        Some(_) | None => {}
+    }
+    if key.private_key.len() != length {
+        return Err(Flaw::ScalarLength { found: key.private_key.len(), wanted: length });
+    }
+    Ok((key.private_key, key.public_key))
 }
 
 /// Two primes, a modulus of exactly the bits of the kind, and an odd exponent from 65537 on.
-fn check_rsa_private(kind: KeyPairKind, content: &[u8]) -> Option<()> {
-    let key = pkcs1::RsaPrivateKeyRef::from_der(content).ok()?;
-    let plain = key.other_prime_infos.is_none() && key.prime1.as_bytes() != key.prime2.as_bytes();
-    (plain && rsa_numbers_fit(kind, key.modulus.as_bytes(), key.public_exponent.as_bytes())).then_some(())
+fn check_rsa_private(kind: KeyPairKind, content: &[u8]) -> Result<(), Flaw> {
+    let key = pkcs1::RsaPrivateKeyRef::from_der(content).map_err(|_| Flaw::NotRsaPrivateKey)?;
+    check_rsa_numbers(kind, key.modulus.as_bytes(), key.public_exponent.as_bytes())?;
+    if key.other_prime_infos.is_some() {
+        return Err(Flaw::MorePrimes);
+    }
+    if key.prime1.as_bytes() == key.prime2.as_bytes() {
+        return Err(Flaw::EqualPrimes);
+    }
+    Ok(())
 }
 
-fn rsa_numbers_fit(kind: KeyPairKind, modulus: &[u8], exponent: &[u8]) -> bool {
+fn check_rsa_numbers(kind: KeyPairKind, modulus: &[u8], exponent: &[u8]) -> Result<(), Flaw> {
     let exponent = exponent.iter().try_fold(0_u64, |value, byte| Some(value.checked_mul(256)? + u64::from(*byte)));
     // The leading byte of the modulus is not zero in DER as the library gives it, and its top bit makes the size exact.
     let bits =
         modulus.first().map(|first| modulus.len() * 8 - usize::from(u8::try_from(first.leading_zeros()).unwrap_or(8)));
-    let odd = modulus.last().is_some_and(|last| last % 2 == 1);
-    odd && bits == kind.modulus_bits()
-        && exponent.is_some_and(|exponent| exponent % 2 == 1 && (65_537..=MAX_EXPONENT).contains(&exponent))
+    if bits != kind.modulus_bits() {
+        return Err(Flaw::ModulusBits { bits: bits.unwrap_or_default() });
+    }
+    if modulus.last().is_none_or(|last| last % 2 == 0) {
+        return Err(Flaw::EvenModulus);
+    }
+    match exponent {
+        None => Err(Flaw::LargeExponent),
+        Some(exponent) if exponent > MAX_EXPONENT => Err(Flaw::LargeExponent),
+        Some(exponent) if exponent < 65_537 => Err(Flaw::SmallExponent(exponent)),
+        Some(exponent) if exponent % 2 == 0 => Err(Flaw::EvenExponent),
+        Some(_) => Ok(()),
+    }
 }
 
 /// Reads a public key: `RSAPublicKey` in DER, a point, or the 32 bytes of Ed25519.
 pub(super) fn parse_public(kind: KeyPairKind, der: &[u8]) -> Result<Vec<u8>, CryptoError> {
-    parse_public_strictly(kind, der).ok_or(CryptoError::InvalidPublicKey)
+    read_public(kind, der).map_err(|_| CryptoError::InvalidPublicKey)
 }
 
-fn parse_public_strictly(kind: KeyPairKind, der: &[u8]) -> Option<Vec<u8>> {
+/// Reads a public key as [`parse_public`] does, with the reason for a refusal.
+pub(super) fn read_public(kind: KeyPairKind, der: &[u8]) -> Result<Vec<u8>, Flaw> {
     if der.len() > MAX_KEY {
-        return None;
+        return Err(Flaw::TooLong);
     }
-    let info = SubjectPublicKeyInfoRef::from_der(der).ok()?;
-    let content = info.subject_public_key.as_bytes()?;
-    let fits = match (kind, kind.scalar_length()) {
-        (KeyPairKind::Ed25519, Some(length)) => content.len() == length,
-        (_, Some(length)) => is_point(content, length),
+    let info = SubjectPublicKeyInfoRef::from_der(der).map_err(|_| Flaw::OtherForm)?;
+    check_identifier(kind, &info.algorithm)?;
+    let content = info.subject_public_key.as_bytes().ok_or(Flaw::BitString)?;
+    match (kind, kind.scalar_length()) {
+        (KeyPairKind::Ed25519, Some(length)) if content.len() == length => {}
+        (_, Some(length)) if kind != KeyPairKind::Ed25519 && is_point(content, length) => {}
+        (_, Some(_)) => return Err(Flaw::PointForm { found: content.len() }),
         (_, None) => {
-            let key = pkcs1::RsaPublicKeyRef::from_der(content).ok()?;
-            rsa_numbers_fit(kind, key.modulus.as_bytes(), key.public_exponent.as_bytes())
+            let key = pkcs1::RsaPublicKeyRef::from_der(content).map_err(|_| Flaw::NotRsaPublicKey)?;
+            check_rsa_numbers(kind, key.modulus.as_bytes(), key.public_exponent.as_bytes())?;
         }
-    };
-    (fits && is_of(kind, &info.algorithm)).then(|| content.to_vec())
+    }
+    Ok(content.to_vec())
 }
 
 /// Whether bytes look like a compressed or uncompressed point. Libraries know more forms: the point at infinity, hybrid

@@ -6,11 +6,16 @@
 
 mod aead;
 mod digest;
+mod encoded_text;
 mod kdf;
 mod key_encoding;
+mod key_explain;
+mod key_file;
+mod key_flaw;
 mod key_pair;
 mod key_wrap;
 mod mac;
+mod pem;
 mod random;
 mod rust_crypto;
 mod signature;
@@ -24,7 +29,10 @@ use std::fmt;
 
 pub use aead::{Aead, AeadAlgorithm, AeadKey, NONCE_LENGTH, TAG_LENGTH};
 pub use digest::{Digest, DigestAlgorithm, DigestValue, Hasher};
+pub(crate) use encoded_text::text_form;
 pub use kdf::{Kdf, PseudoRandomKey};
+pub(crate) use key_explain::explain_private;
+pub(crate) use key_file::{read_private_key, read_public_key};
 pub use key_pair::{KeyPairKind, KeyPairs, PrivateKey, PublicKey, RsaOaep, SignatureInput};
 pub use key_wrap::{KeyWrap, KeyWrapMode, MAX_WRAPPED_KEY};
 pub use mac::{Mac, MacKey};

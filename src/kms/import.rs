@@ -102,8 +102,10 @@ impl Kms {
     /// not said whether the material expires;
     /// [`InvalidImportToken`](ErrorKind::InvalidImportToken) for a token that is not one for this key, and
     /// [`ExpiredImportToken`](ErrorKind::ExpiredImportToken) after its 24 hours;
-    /// [`InvalidCiphertext`](ErrorKind::InvalidCiphertext), with one text for all reasons, if the material does not unwrap;
-    /// [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if it is not what the key needs, or not what it had;
+    /// [`InvalidCiphertext`](ErrorKind::InvalidCiphertext) if the material does not unwrap, with one text for all reasons but a
+    /// length that no wrapping has, and text in the place of bytes;
+    /// [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if it is not what the key needs, with the reason, or not what
+    /// it had;
     /// [`InvalidState`](ErrorKind::InvalidState) if other new material waits for a rotation;
     /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key's origin is `EXTERNAL`;
     /// [`NotFound`](ErrorKind::NotFound). Whatever it is, nothing has changed.

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use base64ct::Encoding;
 use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
 use strongroom::audit::{MemoryTrail, Outcome};
 use strongroom::crypto::{CryptoBackend, FASTEST, KeyPairKind, KeyWrapMode, RUST_CRYPTO, RsaOaep};
@@ -286,8 +287,12 @@ fn a_refused_import_leaves_key_and_store_as_they_were() -> Result<()> {
         for wrapped in &bad {
             let (kind, text) = request(token, wrapped);
             assert_eq!(kind, invalid.2);
-            texts.push(text);
+            match wrapped.len() >= 256 + 16 && wrapped.len() % 8 == 0 {
+                true => texts.push(text),
+                false => assert!(text.contains("has 256 bytes and behind them"), "{text}"),
+            }
         }
+        assert!(texts.len() > 15);
         assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
         // Expiration, and what is said of it.
         let with = |request: ImportKeyMaterialRequest<'_, KeyId>| kind(kms.import_key_material(request));
@@ -319,9 +324,43 @@ fn a_refused_import_leaves_key_and_store_as_they_were() -> Result<()> {
     Ok(())
 }
 
+/// Errors name only properties that are visible without a key.
+#[test]
+fn text_and_lengths_that_no_wrapping_has_are_named() -> Result<()> {
+    let kms = Kms::in_memory()?;
+    let key = waiting(&kms, SYMMETRIC)?;
+    for algorithm in [OAEP_256, WrappingAlgorithm::RsaAesKeyWrapSha256] {
+        let made = parameters(&kms, key, algorithm, WrappingKeySpec::Rsa2048)?;
+        let wrapped = wrap(algorithm, &made.public_key, &[7; 32])?;
+        let (base64, hex) = (base64ct::Base64::encode_string(&wrapped), hex::encode(&wrapped));
+        let with_line_end = [&wrapped[..], b"\n"].concat();
+        let cases: [(&[u8], &str); 6] = [
+            (base64.as_bytes(), "this is Base64"),
+            (&[base64.as_bytes(), b"\n"].concat(), "this is Base64"),
+            (hex.as_bytes(), "hexadecimal digits"),
+            (&with_line_end, "ends with a line end"),
+            (&wrapped[1..], &format!("here are {}", wrapped.len() - 1)),
+            (&[&wrapped[..], &[0]].concat(), &format!("here are {}", wrapped.len() + 1)),
+        ];
+        for (wrapped, named) in cases {
+            let request = ImportKeyMaterialRequest::new(key, &made.import_token, wrapped).does_not_expire();
+            let refused = kms.import_key_material(request).expect_err("not as it was wrapped");
+            assert_eq!(refused.kind(), ErrorKind::InvalidCiphertext);
+            assert!(refused.to_string().contains(named), "{refused}: {named}");
+        }
+        let token = base64ct::Base64::encode_string(&made.import_token);
+        let request = ImportKeyMaterialRequest::new(key, token.as_bytes(), &wrapped).does_not_expire();
+        let refused = kms.import_key_material(request).expect_err("a token in Base64");
+        assert_eq!(refused.kind(), ErrorKind::InvalidImportToken);
+        assert!(refused.to_string().contains("this is Base64"), "{refused}");
+    }
+    Ok(())
+}
+
 #[test]
 fn both_backends_refuse_wrapped_material_alike() -> Result<()> {
     let mut texts = Vec::new();
+    let mut others = Vec::new();
     for backend in [RUST_CRYPTO, FASTEST] {
         let kms = Kms::builder().backend(backend).build()?;
         let key = waiting(&kms, SYMMETRIC)?;
@@ -330,11 +369,19 @@ fn both_backends_refuse_wrapped_material_alike() -> Result<()> {
             for wrapped in [vec![1], vec![0; 256], vec![0xff; 256], vec![0x11; 296], vec![0x11; 6_144]] {
                 let request = ImportKeyMaterialRequest::new(key, &made.import_token, &wrapped).does_not_expire();
                 let refused = kms.import_key_material(request).expect_err("garbage");
-                texts.push((refused.kind(), refused.to_string()));
+                let two_steps = !matches!(algorithm, WrappingAlgorithm::RsaesOaepSha1 | OAEP_256);
+                let refused = (refused.kind(), refused.to_string());
+                if if two_steps { wrapped.len() > 256 } else { wrapped.len() == 256 } {
+                    texts.push(refused);
+                } else {
+                    others.push(refused);
+                }
             }
         }
     }
     assert!(texts.iter().all(|text| *text == texts[0] && text.0 == ErrorKind::InvalidCiphertext), "{texts:?}");
+    let (pure, fastest) = others.split_at(others.len() / 2);
+    assert_eq!((texts.len(), pure), (2 * 4 * 2, fastest));
     Ok(())
 }
 
@@ -375,23 +422,27 @@ fn what_is_not_material_of_the_key_is_refused_and_named() -> Result<()> {
     let trailing = [p256, b"\n"].concat();
     let public = CryptoBackend::default().key_pairs().private_key(KeyPairKind::EccP256, p256)?.public_key_der();
     let ecc = (KeySpec::EccNistP256, KeyUsage::SignVerify);
-    let cases: [((KeySpec, KeyUsage), &[u8], &str); 16] = [
+    let cases: [((KeySpec, KeyUsage), &[u8], &str); 20] = [
         (SYMMETRIC, &[7; 31], "must have 32 bytes, not 31"),
         (SYMMETRIC, &[7; 33], "must have 32 bytes, not 33"),
         (SYMMETRIC, hex.as_bytes(), "hexadecimal digits"),
-        (SYMMETRIC, base64.as_bytes(), "line end"),
+        (SYMMETRIC, base64.as_bytes(), "Base64"),
+        (SYMMETRIC, &[&[0x80; 32][..], b"\n"].concat(), "line end"),
+        (SYMMETRIC, &[&[0x80; 32][..], b"\r\n"].concat(), "line end"),
+        ((KeySpec::Hmac512, KeyUsage::GenerateVerifyMac), &[&[0x80; 128][..], b"\n"].concat(), "line end"),
         ((KeySpec::Hmac224, KeyUsage::GenerateVerifyMac), &[7; 27], "28 to 64"),
         ((KeySpec::Hmac512, KeyUsage::GenerateVerifyMac), &[7; 129], "64 to 128"),
-        (ecc, &[7; 32], "unencrypted, in DER"),
+        (ecc, &[0x80; 32], "bare secret number"),
+        (ecc, &[0x80; 33], "must be DER, unencrypted"),
         (ecc, pem.as_bytes(), "PEM"),
         (ecc, inner, "SEC 1"),
         ((KeySpec::Rsa2048, KeyUsage::SignVerify), rsa_inner, "PKCS#1"),
         (ecc, &trailing, "line end"),
         (ecc, &public, "public key"),
-        (ecc, material(KeySpec::EccNistP384), "another kind or size"),
-        (ecc, material(KeySpec::EccSecgP256k1), "another kind or size"),
-        ((KeySpec::Rsa3072, KeyUsage::SignVerify), material(KeySpec::Rsa2048), "another kind or size"),
-        ((KeySpec::EccNistEdwards25519, KeyUsage::SignVerify), p256, "another kind or size"),
+        (ecc, material(KeySpec::EccNistP384), "the curve P-384"),
+        (ecc, material(KeySpec::EccSecgP256k1), "the curve secp256k1"),
+        ((KeySpec::Rsa3072, KeyUsage::SignVerify), material(KeySpec::Rsa2048), "2048 bits"),
+        ((KeySpec::EccNistEdwards25519, KeyUsage::SignVerify), p256, "an elliptic curve"),
     ];
     for (spec, material, named) in cases {
         let key = waiting(&kms, spec)?;

@@ -45,6 +45,7 @@ mod interop;
 mod interop_key_pairs;
 mod interop_matrix;
 mod interop_node;
+mod key_files;
 mod key_transfer;
 mod kms_asymmetric;
 mod kms_cipher;

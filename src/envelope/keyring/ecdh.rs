@@ -53,7 +53,8 @@ const NONCE: [u8; NONCE_LENGTH] = [0; NONCE_LENGTH];
 /// wrapping key are the first 64 bytes of the key derivation of SP 800-108 in counter mode with HMAC-SHA-384 under the
 /// shared secret, and everything is bound to curve, points and encryption context.
 ///
-/// Private keys come as PKCS#8 and public ones as `SubjectPublicKeyInfo`, in DER or PEM.
+/// Private keys come as PKCS#8 and public ones as `SubjectPublicKeyInfo`, in DER or PEM. PEM may have text and other blocks
+/// around the key, and lines of any length.
 ///
 /// # Examples
 /// ```

@@ -1,22 +1,12 @@
 //! What the keyrings over raw key pairs share: names, and keys as people have them.
 
-use pkcs8::SecretDocument;
-use pkcs8::der::Document;
-
 use super::failures::shown;
-use crate::crypto::{CryptoBackend, KeyPairKind, PrivateKey, PublicKey};
+use crate::crypto::{self, CryptoBackend, KeyPairKind, PrivateKey, PublicKey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::EncryptedDataKey;
-use crate::secret::SecretBytes;
 
 /// Start of the provider ids that belong to AWS KMS keyrings.
 const RESERVED_NAMESPACE: &str = "aws-kms";
-
-/// What PEM begins with.
-const PEM_START: &[u8] = b"-----BEGIN";
-
-/// The most bytes of a key that are read; an RSA-4096 private key in PEM has about 3,300.
-const MAX_KEY: usize = 16_384;
 
 /// Refuses a namespace and a name that cannot stand in a message, with so many bytes behind the name.
 pub(super) fn check_name(namespace: String, name: Vec<u8>, behind: usize) -> Result<(String, Vec<u8>)> {
@@ -55,47 +45,12 @@ pub(super) fn refused(text: impl Into<std::borrow::Cow<'static, str>>) -> Error 
 
 /// Reads a private key of one of the kinds: PKCS#8 in DER or PEM.
 pub(super) fn private_key(backend: &CryptoBackend, kinds: &[KeyPairKind], key: &[u8]) -> Result<Box<dyn PrivateKey>> {
-    let refused =
-        || invalid("the private key must be unencrypted PKCS#8, in DER or PEM, of a kind that the keyring takes");
-    let der = match pem(key) {
-        None => SecretBytes::copy_of(key),
-        Some(text) => {
-            let (label, document) = SecretDocument::from_pem(text.ok_or_else(refused)?).map_err(|_| refused())?;
-            if label != "PRIVATE KEY" {
-                return Err(refused());
-            }
-            SecretBytes::copy_of(document.as_bytes())
-        }
-    };
-    let parse = |kind: &KeyPairKind| backend.key_pairs().private_key(*kind, der.expose_secret()).ok();
-    kinds.iter().find_map(parse).ok_or_else(refused)
+    let refused = |reason| Error::new(ErrorKind::Validation, format!("the private key of the keyring {reason}"));
+    crypto::read_private_key(backend, kinds, key).map_err(refused)
 }
 
 /// Reads a public key of one of the kinds: `SubjectPublicKeyInfo` in DER or PEM.
 pub(super) fn public_key(backend: &CryptoBackend, kinds: &[KeyPairKind], key: &[u8]) -> Result<Box<dyn PublicKey>> {
-    let refused =
-        || invalid("the public key must be SubjectPublicKeyInfo, in DER or PEM, of a kind that the keyring takes");
-    let der = match pem(key) {
-        None => key.to_vec(),
-        Some(text) => {
-            let (label, document) = Document::from_pem(text.ok_or_else(refused)?).map_err(|_| refused())?;
-            if label != "PUBLIC KEY" {
-                return Err(refused());
-            }
-            document.as_bytes().to_vec()
-        }
-    };
-    let parse = |kind: &KeyPairKind| backend.key_pairs().public_key(*kind, &der).ok();
-    kinds.iter().find_map(parse).ok_or_else(refused)
-}
-
-/// The text of PEM, if it is that; and if it is text, and not too long.
-fn pem(key: &[u8]) -> Option<Option<&str>> {
-    key.trim_ascii_start().starts_with(PEM_START).then(|| {
-        Some(key).filter(|key| key.len() <= MAX_KEY).and_then(|key| std::str::from_utf8(key.trim_ascii_start()).ok())
-    })
-}
-
-fn invalid(text: &'static str) -> Error {
-    Error::new(ErrorKind::Validation, text)
+    let refused = |reason| Error::new(ErrorKind::Validation, format!("the public key of the keyring {reason}"));
+    crypto::read_public_key(backend, kinds, key).map_err(refused)
 }

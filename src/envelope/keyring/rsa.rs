@@ -24,6 +24,7 @@ const KINDS: [KeyPairKind; 3] = [KeyPairKind::Rsa2048, KeyPairKind::Rsa3072, Key
 /// key can write a message, reading one proves nothing about who wrote it.
 ///
 /// Keys have 2048, 3072 or 4096 bits; private keys come as PKCS#8 and public ones as `SubjectPublicKeyInfo`, in DER or PEM.
+/// PEM may have text and other blocks around the key, and lines of any length.
 ///
 /// # Examples
 /// ```

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::error::ExportError;
-use crate::crypto::{CryptoBackend, DigestAlgorithm, KeyPairKind, PrivateKey, PublicKey, RsaOaep};
+use crate::crypto::{self, CryptoBackend, DigestAlgorithm, KeyPairKind, PrivateKey, PublicKey, RsaOaep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretBytes;
 
@@ -65,16 +65,14 @@ pub(super) trait Unwrap: fmt::Debug + Send + Sync {
 pub struct ExportRecipient(Box<dyn Wrap>);
 
 impl ExportRecipient {
-    /// Whoever has the private half of an RSA key of 2,048, 3,072 or 4,096 bits, given as a `SubjectPublicKeyInfo` in DER.
+    /// The owner of the private half of an RSA key of 2,048, 3,072 or 4,096 bits, given as a `SubjectPublicKeyInfo` in DER or
+    /// PEM.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) if it is no such key.
-    pub fn rsa(public_key_der: &[u8]) -> Result<Self> {
-        let pairs = CryptoBackend::default().key_pairs();
-        let key = KINDS.iter().find_map(|kind| pairs.public_key(*kind, public_key_der).ok()).ok_or_else(|| {
-            let text = "an export can be for an RSA key of 2,048, 3,072 or 4,096 bits, as SubjectPublicKeyInfo in DER";
-            Error::new(ErrorKind::Validation, text)
-        })?;
+    /// - [`Validation`](ErrorKind::Validation) if it is no such key. The text names the form that was found.
+    pub fn rsa(public_key: &[u8]) -> Result<Self> {
+        let refused = |reason| Error::new(ErrorKind::Validation, format!("the public key for an export {reason}"));
+        let key = crypto::read_public_key(&CryptoBackend::default(), &KINDS, public_key).map_err(refused)?;
         Ok(Self::of(Rsa(key)))
     }
 
@@ -96,18 +94,14 @@ impl ExportRecipient {
 pub struct ExportIdentity(Box<dyn Unwrap>);
 
 impl ExportIdentity {
-    /// The private half of an RSA key, as PKCS#8 in DER.
+    /// The private half of an RSA key, as unencrypted PKCS#8 in DER or PEM.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) if it is no RSA key of 2,048, 3,072 or 4,096 bits.
-    pub fn rsa(private_key_pkcs8: &SecretBytes) -> Result<Self> {
-        let pairs = CryptoBackend::default().key_pairs();
-        let parse = |kind: &KeyPairKind| pairs.private_key(*kind, private_key_pkcs8.expose_secret()).ok();
-        let key = KINDS.iter().find_map(parse).ok_or_else(|| {
-            let text = "the private key must be an RSA key of 2,048, 3,072 or 4,096 bits, as unencrypted PKCS#8 in DER";
-            Error::new(ErrorKind::Validation, text)
-        })?;
-        Ok(Self::of(RsaPrivate(key)))
+    /// - [`Validation`](ErrorKind::Validation) if it is no RSA key of 2,048, 3,072 or 4,096 bits. The text names the form that was found.
+    pub fn rsa(private_key: &SecretBytes) -> Result<Self> {
+        let refused = |reason| Error::new(ErrorKind::Validation, format!("the private key for an export {reason}"));
+        let key = crypto::read_private_key(&CryptoBackend::default(), &KINDS, private_key.expose_secret());
+        Ok(Self::of(RsaPrivate(key.map_err(refused)?)))
     }
 
     pub(super) fn of(unwrap: impl Unwrap + 'static) -> Self {

@@ -1,10 +1,8 @@
 //! What imported material must be.
 
-use pkcs8::der::asn1::{AnyRef, OctetStringRef};
-use pkcs8::der::{self, Decode};
-use pkcs8::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
+use std::ops::RangeInclusive;
 
-use crate::crypto::{CryptoBackend, KeyPairKind, PrivateKey, SignatureInput};
+use crate::crypto::{self, CryptoBackend, KeyPairKind, PrivateKey, SignatureInput};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::KeySpec;
 use crate::provider::{GeneratedMaterial, key_pair_kind};
@@ -30,19 +28,16 @@ pub(in crate::provider) fn check(
     match key_pair_kind(spec) {
         Some(kind) => {
             let key = backend.key_pairs().private_key(kind, bytes).map_err(|error| {
-                let text = format!("the key material is no private key of {spec} in PKCS#8: {}", looks_like(bytes));
-                incorrect(text).with_source(error)
+                let found = crypto::explain_private(backend.key_pairs(), &[kind], bytes);
+                incorrect(format!("the key material is no private key of {spec} in PKCS#8: {found}")).with_source(error)
             })?;
             self_test(backend, kind, &*key)?;
             Ok(GeneratedMaterial::key_pair(key.to_pkcs8()?, key.public_key_der()))
         }
         None => {
-            let fits = match spec.mac_key_lengths() {
-                Some(lengths) => lengths.contains(&bytes.len()),
-                None => bytes.len() == SYMMETRIC_LENGTH,
-            };
-            if !fits {
-                return Err(incorrect(wrong_length(spec, bytes)));
+            let lengths = spec.mac_key_lengths().unwrap_or(SYMMETRIC_LENGTH..=SYMMETRIC_LENGTH);
+            if !lengths.contains(&bytes.len()) {
+                return Err(incorrect(wrong_length(spec, &lengths, bytes)));
             }
             Ok(GeneratedMaterial::secret(SecretBytes::copy_of(bytes)))
         }
@@ -64,53 +59,20 @@ fn incorrect(text: String) -> Error {
     Error::new(ErrorKind::IncorrectKeyMaterial, text)
 }
 
-fn wrong_length(spec: KeySpec, bytes: &[u8]) -> String {
-    let wanted = match spec.mac_key_lengths() {
-        Some(lengths) => format!("{} to {}", lengths.start(), lengths.end()),
-        None => SYMMETRIC_LENGTH.to_string(),
+fn wrong_length(spec: KeySpec, lengths: &RangeInclusive<usize>, bytes: &[u8]) -> String {
+    let wanted = match lengths.start() == lengths.end() {
+        true => lengths.start().to_string(),
+        false => format!("{} to {}", lengths.start(), lengths.end()),
     };
-    let mut text = format!("the key material of {spec} must have {wanted} bytes, not {}", bytes.len());
-    if bytes.len() >= 2 * SYMMETRIC_LENGTH && bytes.trim_ascii().iter().all(u8::is_ascii_hexdigit) {
-        text.push_str(": these are hexadecimal digits, not the bytes they stand for");
-    } else if bytes.is_ascii() && bytes.ends_with(b"\n") {
-        text.push_str(": this is text with a line end, perhaps Base64");
-    } else if bytes.starts_with(b"-----BEGIN") {
-        text.push_str(": this is PEM");
-    }
-    text
-}
-
-/// What people wrap in the place of PKCS#8.
-fn looks_like(bytes: &[u8]) -> &'static str {
-    if bytes.trim_ascii_start().starts_with(b"-----BEGIN") {
-        "this is PEM, convert it to DER"
-    } else if pkcs1::RsaPrivateKeyRef::from_der(bytes).is_ok() {
-        "this is PKCS#1, convert it with `openssl pkcs8 -topk8 -nocrypt -outform DER`"
-    } else if sec1::EcPrivateKey::from_der(bytes).is_ok() {
-        "this is SEC 1, convert it with `openssl pkcs8 -topk8 -nocrypt -outform DER`"
-    } else if SubjectPublicKeyInfoRef::from_der(bytes).is_ok() {
-        "this is a public key"
-    } else if is_encrypted(bytes) {
-        "this is encrypted PKCS#8, decrypt it before wrapping"
-    } else if pkcs8::PrivateKeyInfoRef::try_from(bytes).is_ok() {
-        "this is a key of another kind or size, by its curve's parameters instead of its name, or one that does not hold"
-    } else if bytes.ends_with(b"\n") {
-        // After the forms above: the last octet of a whole one may happen to be a line end.
-        "it ends with a line end"
+    let text = format!("the key material of {spec} must have {wanted} bytes, not {}", bytes.len());
+    let without_line_end = [&b"\r\n"[..], b"\n"].into_iter().find_map(|end| bytes.strip_suffix(end));
+    if let Some(form) = crypto::text_form(bytes) {
+        format!("{text}: {form}")
+    } else if without_line_end.is_some_and(|bytes| lengths.contains(&bytes.len())) {
+        format!("{text}: it ends with a line end, remove that")
     } else {
-        "it must be unencrypted, in DER, with nothing behind it"
+        text
     }
-}
-
-/// Whether this has the form of `EncryptedPrivateKeyInfo` (RFC 5958, section 3).
-fn is_encrypted(bytes: &[u8]) -> bool {
-    let parse = |any: AnyRef<'_>| {
-        any.sequence(|reader| -> der::Result<()> {
-            AlgorithmIdentifierRef::decode(reader)?;
-            <&OctetStringRef>::decode(reader).map(drop)
-        })
-    };
-    AnyRef::from_der(bytes).and_then(parse).is_ok()
 }
 
 #[cfg(test)]

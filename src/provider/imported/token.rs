@@ -3,6 +3,7 @@
 use crate::algorithm::{WrappingAlgorithm, WrappingKeySpec};
 use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
+use crate::crypto::text_form;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::KeyId;
@@ -72,8 +73,12 @@ impl ImportToken {
     /// Opens a token that was made for the key, under the current version of the root key.
     ///
     /// # Errors
-    /// [`InvalidImportToken`](ErrorKind::InvalidImportToken), without detail, whatever is wrong with it.
+    /// - [`InvalidImportToken`](ErrorKind::InvalidImportToken), without detail, whatever is wrong with it, unless it is text.
     pub(crate) fn open(token: &[u8], root: &RootKeyVersions, binding: &TokenBinding) -> Result<Self> {
+        if let Some(form) = text_form(token) {
+            let text = format!("the import token is not as this KMS returned it: {form}");
+            return Err(Error::new(ErrorKind::InvalidImportToken, text));
+        }
         // Not under an earlier one that this process happens to know still: whoever was to be locked out may have that.
         let sealed = token.strip_prefix(&[FORMAT]).filter(|sealed| root.is_current(sealed)).ok_or_else(invalid)?;
         let plain = root.open(&binding.to_bytes()?, sealed).map_err(|_| invalid())?;

@@ -3,7 +3,7 @@
 use subtle::ConstantTimeEq;
 
 use crate::algorithm::{WrappingAlgorithm, WrappingKeySpec};
-use crate::crypto::{CryptoBackend, CryptoError, KeyPairKind, KeyWrapMode, PrivateKey, RsaOaep};
+use crate::crypto::{CryptoBackend, CryptoError, KeyPairKind, KeyWrapMode, PrivateKey, RsaOaep, text_form};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::KeySpec;
 use crate::provider::key_pair_kind;
@@ -17,6 +17,9 @@ pub(crate) const MAX_WRAPPED_MATERIAL: usize = 6_144;
 
 /// Bytes of the AES key that wraps the material in the two-step algorithms.
 const AES_KEY_LENGTH: usize = 32;
+
+/// The fewest bytes that AES-KWP writes (RFC 5649, section 4.1).
+const MIN_KEY_WRAP: usize = 16;
 
 /// What the backends call a wrapping key.
 pub(crate) const fn public_key_kind(spec: WrappingKeySpec) -> KeyPairKind {
@@ -65,13 +68,15 @@ pub(crate) fn check_fit(spec: KeySpec, wrapping: WrappingKeySpec, algorithm: Wra
 /// Unwraps material.
 ///
 /// # Errors
-/// [`InvalidCiphertext`](ErrorKind::InvalidCiphertext) with one text for every reason, in every backend.
+/// - [`InvalidCiphertext`](ErrorKind::InvalidCiphertext) with one text for every reason, in every backend, but for what
+///   is visible without any key: a length that no such wrapping has, and text in the place of bytes.
 pub(crate) fn unwrap(
     backend: &CryptoBackend,
     algorithm: WrappingAlgorithm,
     key: &dyn PrivateKey,
     wrapped: &[u8],
 ) -> Result<SecretBytes> {
+    check_form(algorithm, key.kind(), wrapped)?;
     let unwrapped = match has_two_steps(algorithm) {
         false => key.decrypt(oaep(algorithm), wrapped),
         true => unwrap_in_two_steps(backend, algorithm, key, wrapped),
@@ -81,6 +86,27 @@ pub(crate) fn unwrap(
                     again with both, and with one hash function for label and mask of RSA-OAEP";
         Error::new(ErrorKind::InvalidCiphertext, text)
     })
+}
+
+/// Rejects text, and a length that no such wrapping has. Both are visible to everybody, without any key.
+fn check_form(algorithm: WrappingAlgorithm, kind: KeyPairKind, wrapped: &[u8]) -> Result<()> {
+    let modulus = kind.modulus_bits().unwrap_or_default() / 8;
+    let fits = |length: usize| match has_two_steps(algorithm) {
+        false => length == modulus,
+        true => length >= modulus + MIN_KEY_WRAP && (length - modulus).is_multiple_of(8),
+    };
+    let found = match (text_form(wrapped), wrapped.strip_suffix(b"\n")) {
+        (Some(form), _) => format!(": {form}"),
+        (None, _) if fits(wrapped.len()) => return Ok(()),
+        (None, Some(front)) if fits(front.len()) => ": it ends with a line end, remove that".to_owned(),
+        (None, _) => String::new(),
+    };
+    let wanted = match has_two_steps(algorithm) {
+        false => format!("{modulus} bytes"),
+        true => format!("{modulus} bytes and behind them a multiple of 8, from {MIN_KEY_WRAP} on"),
+    };
+    let text = format!("material wrapped with {algorithm} has {wanted}, and here are {}{found}", wrapped.len());
+    Err(Error::new(ErrorKind::InvalidCiphertext, text))
 }
 
 /// `RSA-OAEP(AES key) ‖ AES-KWP(AES key, material)`.

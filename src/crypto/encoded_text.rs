@@ -1,0 +1,65 @@
+//! Text where bytes are expected: what people hand over in the place of keys and ciphertexts.
+
+/// The fewest characters that are called hexadecimal digits or Base64: fewer may be so by accident.
+const MIN_TEXT: usize = 16;
+
+/// Returns what text the bytes are, as the end of a sentence; `None` if they look like the bytes that they should be.
+///
+/// Random bytes are called text once in 2^32 times if they are 16, and practically never if they are more.
+pub(crate) fn text_form(bytes: &[u8]) -> Option<&'static str> {
+    let is_utf_16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
+    if is_pem(bytes) {
+        Some("this is PEM: convert it to DER")
+    } else if is_utf_16 && bytes.iter().skip(2).filter(|byte| **byte == 0).count() >= bytes.len() / 3 {
+        Some("this is text in UTF-16, as PowerShell writes it: write it as bytes")
+    } else if text.len() < MIN_TEXT {
+        None
+    } else if text.iter().all(u8::is_ascii_hexdigit) {
+        Some("these are hexadecimal digits: decode them to the bytes that they stand for")
+    } else if is_base64(text) {
+        Some("this is Base64: decode it to the bytes that it stands for")
+    } else {
+        None
+    }
+}
+
+/// Returns `true` for bytes that contain a PEM block.
+pub(crate) fn is_pem(bytes: &[u8]) -> bool {
+    bytes.windows(super::pem::BEGIN.len()).any(|window| window == super::pem::BEGIN)
+}
+
+/// Base64 in either alphabet (RFC 4648, sections 4 and 5), in any number of lines.
+fn is_base64(text: &[u8]) -> bool {
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte) || byte.is_ascii_whitespace();
+    let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();
+    padding <= 2 && text[..text.len() - padding].iter().all(is_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_told_apart_from_bytes() {
+        let cases: [(&[u8], Option<&str>); 12] = [
+            (b"00112233445566778899aabbccddeeff", Some("hexadecimal")),
+            (b"  00112233445566778899AABBCCDDEEFF\r\n", Some("hexadecimal")),
+            (b"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=", Some("Base64")),
+            (b"BwcHBwcHBwcHBwcHBwcH\nBwcHBwcHBwcHBwcHBwcHBwc=\n", Some("Base64")),
+            (b"BwcHBwcHBwcHBwcHBwcH_-cHBwcHBwcHBwcHBwcHBwc", Some("Base64")),
+            (b"text\n-----BEGIN PRIVATE KEY-----\n", Some("PEM")),
+            (b"\xff\xfea\0b\0c\0d\0e\0f\0", Some("UTF-16")),
+            (b"0011223344", None),
+            (b"", None),
+            (b"correct horse, battery staple", None),
+            (&[0x30; 8], None),
+            (&[0x80; 64], None),
+        ];
+        for (bytes, expected) in cases {
+            let found = text_form(bytes);
+            assert_eq!(found.is_some(), expected.is_some(), "{bytes:?}: {found:?}");
+            assert!(found.zip(expected).is_none_or(|(found, expected)| found.contains(expected)), "{found:?}");
+        }
+    }
+}

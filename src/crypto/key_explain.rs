@@ -1,0 +1,188 @@
+//! What a key is that was refused: looked at only when somebody has to be told.
+
+use pkcs8::der::asn1::{AnyRef, BitStringRef, ContextSpecific, OctetStringRef};
+use pkcs8::der::{self, Decode, Reader, SliceReader, TagNumber};
+use pkcs8::{AlgorithmIdentifierRef, PrivateKeyInfoRef, SubjectPublicKeyInfoRef};
+
+use super::encoded_text::{is_pem, text_form};
+use super::key_encoding::{parse_private, read_private, read_public, write_private};
+use super::key_flaw::Flaw;
+use super::{CryptoError, KeyPairKind, KeyPairs};
+
+/// The tag of a public key in PKCS#8 (RFC 5958, section 2).
+const PUBLIC_KEY: TagNumber = TagNumber(1);
+
+/// How a private key in another form becomes PKCS#8.
+const TO_PKCS8: &str = "convert it with `openssl pkcs8 -topk8 -nocrypt -inform DER -outform DER`";
+
+/// Says what a private key is that the key pairs refused, as the end of a sentence. It names forms, sizes, identifiers and
+/// public numbers, and never anything secret.
+pub(crate) fn explain_private(pairs: &dyn KeyPairs, kinds: &[KeyPairKind], bytes: &[u8]) -> String {
+    let nearest = kinds.iter().map(|kind| (*kind, read_private(*kind, bytes).map(drop)));
+    match nearest.max_by_key(|(_, read)| read.as_ref().map_or_else(|flaw| flaw.depth(), |()| u8::MAX)) {
+        Some((kind, Ok(()))) => numbers(pairs, kind, bytes).to_string(),
+        Some((_, Err(Flaw::OtherForm))) | None => other_private_form(bytes),
+        Some((_, Err(flaw))) => flaw.to_string(),
+    }
+}
+
+/// Says what a public key is that the key pairs refused; see [`explain_private`].
+pub(crate) fn explain_public(kinds: &[KeyPairKind], bytes: &[u8]) -> String {
+    let nearest = kinds.iter().map(|kind| read_public(*kind, bytes).map(drop));
+    match nearest.max_by_key(|read| read.as_ref().map_or_else(|flaw| flaw.depth(), |()| u8::MAX)) {
+        // The backends check nothing else, or that an RSA modulus is one.
+        Some(Ok(())) if kinds.iter().any(|kind| kind.modulus_bits().is_some()) => Flaw::Numbers.to_string(),
+        Some(Ok(())) => Flaw::Point.to_string(),
+        Some(Err(Flaw::OtherForm)) | None => other_public_form(bytes),
+        Some(Err(flaw)) => flaw.to_string(),
+    }
+}
+
+/// What does not fit in a key that has the right form: the public key that came along, or the numbers themselves.
+fn numbers(pairs: &dyn KeyPairs, kind: KeyPairKind, bytes: &[u8]) -> Flaw {
+    let without_public_key = || {
+        let parts = parse_private(kind, bytes)?;
+        parts.public.as_ref().ok_or(CryptoError::InvalidPublicKey)?;
+        let pkcs8 = write_private(kind, parts.secret.expose_secret(), &[])?;
+        pairs.private_key(kind, pkcs8.expose_secret()).map(drop)
+    };
+    match kind.modulus_bits() {
+        Some(_) => Flaw::Numbers,
+        None if without_public_key().is_ok() => Flaw::OtherPublicKey,
+        None => Flaw::ScalarRange,
+    }
+}
+
+fn other_private_form(bytes: &[u8]) -> String {
+    if is_pem(bytes) {
+        return "this is PEM: convert it with `openssl pkcs8 -topk8 -nocrypt -outform DER`".to_owned();
+    }
+    if let Some(form) = text_form(bytes) {
+        return form.to_owned();
+    }
+    let (first, rest) = first_value(bytes);
+    if !rest.is_empty() && PrivateKeyInfoRef::try_from(first).is_ok() {
+        return followed_by(rest);
+    }
+    if pkcs1::RsaPrivateKeyRef::from_der(first).is_ok() {
+        format!("this is PKCS#1 (RSAPrivateKey): {TO_PKCS8}")
+    } else if sec1::EcPrivateKey::from_der(first).is_ok() {
+        format!("this is SEC 1 (ECPrivateKey): {TO_PKCS8}")
+    } else if is_public(first) {
+        "this is a public key, and the private key is needed".to_owned()
+    } else if is_encrypted(first) {
+        "this is encrypted PKCS#8: decrypt it with `openssl pkcs8 -topk8 -nocrypt -inform DER -outform DER`".to_owned()
+    } else if is_certificate(first) {
+        "this is a certificate or a certificate request, and the private key is needed".to_owned()
+    } else if let Some(reason) = other_version(first) {
+        reason.to_owned()
+    } else if first.is_empty() && matches!(bytes.len(), 32 | 48 | 64 | 66) {
+        "this may be the bare secret number or seed: it must be wrapped in PKCS#8".to_owned()
+    } else if bytes.ends_with(b"\n") {
+        // After the forms above: the last octet of a whole one may happen to be a line end.
+        "it ends with a line end".to_owned()
+    } else {
+        "it must be DER, unencrypted, with nothing behind it".to_owned()
+    }
+}
+
+fn other_public_form(bytes: &[u8]) -> String {
+    if let Some(form) = text_form(bytes) {
+        return form.to_owned();
+    }
+    let (first, rest) = first_value(bytes);
+    let text = if !rest.is_empty() && is_public(first) {
+        return followed_by(rest);
+    } else if is_private(first) {
+        "this is a private key, and the public key is needed: extract it with `openssl pkey -pubout`"
+    } else if is_encrypted(first) {
+        "this is an encrypted private key, and the public key is needed"
+    } else if is_certificate(first) {
+        "this is a certificate or a certificate request: extract its public key with `openssl x509 -pubkey -noout`"
+    } else if pkcs1::RsaPublicKeyRef::from_der(first).is_ok() {
+        "this is PKCS#1 (RSAPublicKey): convert it with `openssl rsa -RSAPublicKey_in -pubout`"
+    } else if first.is_empty() && matches!(bytes.first(), Some(0x02..=0x04)) {
+        "this may be a bare point: it must be in SubjectPublicKeyInfo"
+    } else {
+        "it must be DER, with nothing behind it"
+    };
+    text.to_owned()
+}
+
+/// The value in DER that the bytes begin with, and what is behind it.
+fn first_value(bytes: &[u8]) -> (&[u8], &[u8]) {
+    let length = SliceReader::new(bytes).and_then(|mut reader| {
+        AnyRef::decode(&mut reader)?;
+        usize::try_from(reader.position())
+    });
+    match length {
+        Ok(length) if bytes.first() == Some(&0x30) => bytes.split_at(length),
+        _ => (&[], bytes),
+    }
+}
+
+fn followed_by(rest: &[u8]) -> String {
+    match rest.trim_ascii().is_empty() {
+        true => "it ends with a line end or other white space: remove that".to_owned(),
+        false => format!("it is followed by {} bytes that do not belong to it", rest.len()),
+    }
+}
+
+fn is_public(der: &[u8]) -> bool {
+    SubjectPublicKeyInfoRef::from_der(der).is_ok()
+}
+
+fn is_private(der: &[u8]) -> bool {
+    PrivateKeyInfoRef::from_der(der).is_ok()
+        || pkcs1::RsaPrivateKeyRef::from_der(der).is_ok()
+        || sec1::EcPrivateKey::from_der(der).is_ok()
+}
+
+/// Whether this has the form of `EncryptedPrivateKeyInfo` (RFC 5958, section 3).
+fn is_encrypted(der: &[u8]) -> bool {
+    sequence(der, |reader| {
+        AlgorithmIdentifierRef::decode(reader)?;
+        <&OctetStringRef>::decode(reader).map(drop)
+    })
+}
+
+/// Whether this has the form of something that is signed: a certificate (RFC 5280, section 4.1) or a request for one.
+fn is_certificate(der: &[u8]) -> bool {
+    sequence(der, |reader| {
+        AnyRef::decode(reader)?;
+        AlgorithmIdentifierRef::decode(reader)?;
+        BitStringRef::decode(reader).map(drop)
+    })
+}
+
+/// Says what is wrong with PKCS#8 whose public key is not where RFC 5958 puts it.
+fn other_version(der: &[u8]) -> Option<&'static str> {
+    let head = |reader: &mut SliceReader<'_>| -> der::Result<u8> {
+        let version = u8::decode(reader)?;
+        AlgorithmIdentifierRef::decode(reader)?;
+        <&OctetStringRef>::decode(reader)?;
+        Ok(version)
+    };
+    let is_explicit = sequence(der, |reader| {
+        head(reader)?;
+        ContextSpecific::<BitStringRef<'_>>::decode_explicit(reader, PUBLIC_KEY)?;
+        Ok(())
+    });
+    if is_explicit {
+        return Some(
+            "its public key is tagged explicitly, as ring wrote Ed25519 keys before 0.17: RFC 5958 tags it implicitly; \
+             leave it out and write version 1 of PKCS#8",
+        );
+    }
+    let is_implicit = sequence(der, |reader| {
+        head(reader)?;
+        ContextSpecific::<BitStringRef<'_>>::decode_implicit(reader, PUBLIC_KEY)?;
+        Ok(())
+    });
+    is_implicit
+        .then_some("its version number and the presence of a public key contradict each other (RFC 5958, section 2)")
+}
+
+fn sequence<'a>(der: &'a [u8], parse: impl FnOnce(&mut SliceReader<'a>) -> der::Result<()>) -> bool {
+    AnyRef::from_der(der).and_then(|any| any.sequence(parse)).is_ok()
+}

@@ -1,0 +1,137 @@
+//! Why the bytes of a key are not taken.
+
+use pkcs8::ObjectIdentifier;
+
+use super::KeyPairKind;
+
+/// What is wrong with a key, as the end of a sentence. Nothing of the key itself is in it but sizes and public numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Flaw {
+    /// It is something else than PKCS#8, or `SubjectPublicKeyInfo`. What else is looked at only if somebody asks.
+    #[error("it is not DER of that form")]
+    OtherForm,
+    #[error("it is longer than any such key")]
+    TooLong,
+    #[error("it is a key for {}", algorithm_name(.0))]
+    OtherAlgorithm(ObjectIdentifier),
+    #[error("it is a key on the curve {}", curve_name(.0))]
+    OtherCurve(ObjectIdentifier),
+    #[error("its curve is given by parameters: name the curve instead (`openssl ec -param_enc named_curve`)")]
+    CurveByParameters,
+    #[error("its curve is missing")]
+    MissingCurve,
+    #[error("the NULL that RFC 3279 demands as parameters of `rsaEncryption` is missing")]
+    MissingNull,
+    #[error("its algorithm identifier has parameters, which must be absent")]
+    UnexpectedParameters,
+    #[error("its content is not an `RSAPrivateKey` (RFC 8017)")]
+    NotRsaPrivateKey,
+    #[error("its content is not an `RSAPublicKey` (RFC 8017)")]
+    NotRsaPublicKey,
+    #[error("its content is not an `ECPrivateKey` (RFC 5915)")]
+    NotEcPrivateKey,
+    #[error("its modulus has {bits} bits")]
+    ModulusBits { bits: usize },
+    #[error("its modulus is even")]
+    EvenModulus,
+    #[error("its public exponent is {0}, and must be 65537 or more")]
+    SmallExponent(u64),
+    #[error("its public exponent is even")]
+    EvenExponent,
+    #[error("its public exponent is over 2^33")]
+    LargeExponent,
+    #[error("it has more than two primes")]
+    MorePrimes,
+    #[error("its two primes are the same")]
+    EqualPrimes,
+    #[error("its private key has {found} bytes, and must have {wanted}")]
+    ScalarLength { found: usize, wanted: usize },
+    #[error("it contains two different public keys")]
+    TwoPublicKeys,
+    #[error("it contains a public key, which such a private key does not have: write it as version 1 of PKCS#8")]
+    UnexpectedPublicKey,
+    #[error("the public key in it is not that of its private key")]
+    OtherPublicKey,
+    #[error("its numbers do not fit each other, or are not those of a sound key")]
+    Numbers,
+    #[error("its secret number is zero or beyond the order of the curve")]
+    ScalarRange,
+    #[error("the OCTET STRING that RFC 8410, section 7, puts around the private key is missing")]
+    BareSeed,
+    #[error("it holds the 32 bytes of the private key and those of the public key in one: keep the first 32")]
+    SeedAndPublicKey,
+    #[error("its private key is not an OCTET STRING (RFC 8410, section 7)")]
+    NotSeed,
+    #[error("its point has {found} bytes or is of a form other than compressed and uncompressed")]
+    PointForm { found: usize },
+    #[error("its point is not on the curve, or not one that may be used")]
+    Point,
+    #[error("its public key is not a whole number of bytes")]
+    BitString,
+}
+
+impl Flaw {
+    /// How far a key came before it was refused: the flaw of the kind that it came nearest to is the one to name.
+    pub(super) const fn depth(self) -> u8 {
+        match self {
+            Self::OtherForm | Self::TooLong => 0,
+            Self::OtherAlgorithm(_) => 1,
+            Self::OtherCurve(_) | Self::ModulusBits { .. } => 2,
+            _ => 3,
+        }
+    }
+}
+
+/// The name of a kind in a text.
+pub(super) const fn kind_name(kind: KeyPairKind) -> &'static str {
+    match kind {
+        KeyPairKind::Rsa2048 => "RSA-2048",
+        KeyPairKind::Rsa3072 => "RSA-3072",
+        KeyPairKind::Rsa4096 => "RSA-4096",
+        KeyPairKind::EccP256 => "P-256",
+        KeyPairKind::EccP384 => "P-384",
+        KeyPairKind::EccP521 => "P-521",
+        KeyPairKind::EccSecp256k1 => "secp256k1",
+        KeyPairKind::Ed25519 => "Ed25519",
+    }
+}
+
+/// Algorithms that keys are made for, by their identifiers.
+fn algorithm_name(found: &ObjectIdentifier) -> String {
+    let name = match found.to_string().as_str() {
+        "1.2.840.113549.1.1.1" => "RSA",
+        "1.2.840.113549.1.1.7" => "RSAES-OAEP alone (id-RSAES-OAEP): write it with the identifier rsaEncryption",
+        "1.2.840.113549.1.1.10" => "RSASSA-PSS alone (id-RSASSA-PSS): write it with the identifier rsaEncryption",
+        "1.2.840.10045.2.1" => "an elliptic curve",
+        "1.3.132.1.12" => "ECDH alone (id-ecDH)",
+        "1.3.101.110" => "X25519",
+        "1.3.101.111" => "X448",
+        "1.3.101.112" => "Ed25519",
+        "1.3.101.113" => "Ed448",
+        "1.3.6.1.4.1.11591.15.1" => "Ed25519 under an identifier from before RFC 8410: write it with 1.3.101.112",
+        "1.2.840.10040.4.1" => "DSA",
+        "1.2.840.113549.1.3.1" => "Diffie-Hellman",
+        "2.16.840.1.101.3.4.3.17" => "ML-DSA-44",
+        "2.16.840.1.101.3.4.3.18" => "ML-DSA-65",
+        "2.16.840.1.101.3.4.3.19" => "ML-DSA-87",
+        other => return format!("the algorithm {other}"),
+    };
+    name.to_owned()
+}
+
+fn curve_name(found: &ObjectIdentifier) -> String {
+    let name = match found.to_string().as_str() {
+        "1.2.840.10045.3.1.1" => "P-192",
+        "1.3.132.0.33" => "P-224",
+        "1.2.840.10045.3.1.7" => "P-256",
+        "1.3.132.0.34" => "P-384",
+        "1.3.132.0.35" => "P-521",
+        "1.3.132.0.10" => "secp256k1",
+        "1.3.36.3.3.2.8.1.1.7" => "brainpoolP256r1",
+        "1.3.36.3.3.2.8.1.1.11" => "brainpoolP384r1",
+        "1.3.36.3.3.2.8.1.1.13" => "brainpoolP512r1",
+        "1.2.156.10197.1.301" => "SM2",
+        other => return other.to_owned(),
+    };
+    name.to_owned()
+}
