@@ -23,10 +23,13 @@ impl RootKey {
     /// Only the user of the process and root may be able to read or replace the file: every directory and symbolic link on its
     /// path is checked. A secret that a container runtime mounts for a group is read by [`RootKey::from_file_trusting`].
     ///
+    /// 32 printable characters are text rather than 32 random bytes: 16 bytes in hexadecimal digits, for example, or 24 in
+    /// Base64.
+    ///
     /// # Errors
-    /// - [`Io`](ErrorKind::Io) if the file cannot be read
+    /// - [`Io`](ErrorKind::Io) if the file cannot be read.
     /// - [`Validation`](ErrorKind::Validation) if it is not a file, if other users may read, write or replace it, or if it
-    ///   holds something else
+    ///   contains something else; also for 32 printable characters, which [`RootKey::from_file_as_bytes`] accepts.
     ///
     /// # Examples
     /// ```
@@ -49,24 +52,49 @@ impl RootKey {
     /// # Errors
     /// Those of [`RootKey::from_file`]; users that are trusted do not count as others.
     pub fn from_file_trusting(path: impl AsRef<Path>, trusted: TrustedUsers) -> Result<Self> {
-        let path = path.as_ref();
-        let source = format!("the root key file {}", path.display());
-        // Before it is opened: opening a pipe would wait for somebody to write.
-        if !fs::metadata(path).map_err(|error| failed(&source, "cannot be opened", error))?.is_file() {
-            return Err(root_key::invalid(format!("{source} is not a file")));
+        let (content, source) = open(path.as_ref(), trusted)?;
+        if content.len() != SECRET_LENGTH {
+            return Ok(Self::secret(root_key::decode(&content, &source, FORMS)?));
         }
-        private_file::check_secret(path, trusted).map_err(|exposure| refused(&source, exposure))?;
-        let mut file = File::open(path).map_err(|error| failed(&source, "cannot be opened", error))?;
-        let content = read(&mut file).map_err(|error| failed(&source, "cannot be read", error))?;
-        if content.is_empty() {
-            let text =
-                format!("{source} is empty: bring a copy back if a store was made with it, and remove it if none was");
+        if is_printable(content.expose_secret()) {
+            let text = format!(
+                "{source} contains 32 printable characters, which are text and not 32 random bytes (32 hexadecimal digits are 16 \
+                 bytes, 32 characters of Base64 are 24): use a file of RootKey::generate_file or `openssl rand -hex 32`; if a \
+                 store was made with this one, open it with RootKey::from_file_as_bytes and move its root key"
+            );
             return Err(root_key::invalid(text));
         }
-        if content.len() == SECRET_LENGTH {
-            return Ok(Self::secret(content));
+        Ok(Self::secret(content))
+    }
+
+    /// Reads the root key from a file of 32 bytes, which are used as they are even if they are printable characters.
+    ///
+    /// For stores that already have such a file: each character is worth at most 6.6 bits, hexadecimal digits 4. Move them to
+    /// another root key with [`Kms::move_root_key`](crate::Kms::move_root_key).
+    ///
+    /// # Errors
+    /// - [`Io`](ErrorKind::Io) if the file cannot be read.
+    /// - [`Validation`](ErrorKind::Validation) if it is none, if others than its owner may read or write it, or if it has
+    ///   not 32 bytes.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::seal::RootKey;
+    ///
+    /// let directory = tempfile::tempdir()?;
+    /// let path = directory.path().join("root.key");
+    /// RootKey::generate_file(&path)?; // which is there for its owner alone
+    /// std::fs::write(&path, "00112233445566778899aabbccddeeff")?;
+    /// assert!(RootKey::from_file(&path).is_err());
+    /// RootKey::from_file_as_bytes(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_file_as_bytes(path: impl AsRef<Path>) -> Result<Self> {
+        let (content, source) = open(path.as_ref(), TrustedUsers::Owner)?;
+        if content.len() != SECRET_LENGTH {
+            return Err(root_key::invalid(format!("{source} has {} bytes, and not 32", content.len())));
         }
-        Ok(Self::secret(root_key::decode(&content, &source, FORMS)?))
+        Ok(Self::secret(content))
     }
 
     /// Draws a root key and keeps it in a new file, as 64 hexadecimal digits that only the owner may read. It is on the
@@ -104,6 +132,29 @@ impl RootKey {
         })?;
         Ok(Self::secret(secret))
     }
+}
+
+/// Opens a file that only its owner and trusted users may read, and reads it. Returns how to name it, too.
+fn open(path: &Path, trusted: TrustedUsers) -> Result<(SecretBytes, String)> {
+    let source = format!("the root key file {}", path.display());
+    // Before it is opened: opening a pipe would wait for somebody to write.
+    if !fs::metadata(path).map_err(|error| failed(&source, "cannot be opened", error))?.is_file() {
+        return Err(root_key::invalid(format!("{source} is not a file")));
+    }
+    private_file::check_secret(path, trusted).map_err(|exposure| refused(&source, exposure))?;
+    let mut file = File::open(path).map_err(|error| failed(&source, "cannot be opened", error))?;
+    let content = read(&mut file).map_err(|error| failed(&source, "cannot be read", error))?;
+    if content.is_empty() {
+        let text =
+            format!("{source} is empty: bring a copy back if a store was made with it, and remove it if none was");
+        return Err(root_key::invalid(text));
+    }
+    Ok((content, source))
+}
+
+/// Text, and not random bytes: of those, 32 are all printable once in 2^46 times.
+fn is_printable(content: &[u8]) -> bool {
+    content.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
 }
 
 /// A secret as it stands in a file: two digits for each byte, and the end of the line.

@@ -71,6 +71,43 @@ fn a_root_key_file_holds_bytes_digits_or_base64_and_nothing_else() -> TestResult
     Ok(())
 }
 
+/// 16 bytes in hexadecimal digits and 24 in Base64 have 32 characters.
+#[test]
+fn a_root_key_file_of_printable_characters_is_refused_unless_it_is_asked_for() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("root.key");
+    drop(RootKey::generate_file(&path)?);
+    let texts = [
+        b"00112233445566778899aabbccddeeff",
+        b"q83vASNFZ4mrze8BI0VniavN7wEjRWeJ",
+        b"correct horse battery staple ...",
+        b"0123456789abcdef0123456789abcde\n",
+    ];
+    for text in texts {
+        fs::write(&path, text)?;
+        let refused = RootKey::from_file(&path).expect_err("text");
+        assert_eq!(refused.kind(), ErrorKind::Validation);
+        let shown = String::from_utf8_lossy(text).into_owned();
+        assert!(refused.to_string().contains("from_file_as_bytes") && !format!("{refused:?}").contains(&shown));
+
+        // A store that already has such a file can be opened and moved.
+        let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+        let open = |root| Kms::builder().store(Arc::clone(&store), root).build();
+        let key = open(RootKey::from_bytes(text))?.create_key(Default::default())?.key_id();
+        let kms = open(RootKey::from_file_as_bytes(&path)?)?;
+        kms.move_root_key(RootKey::from_bytes(&[0xAB; 32]))?;
+        open(RootKey::from_bytes(&[0xAB; 32]))?.describe_key(key)?;
+    }
+    // One byte that is not printable, and these are the bytes themselves.
+    fs::write(&path, b"\x7f0112233445566778899aabbccddeeff")?;
+    assert_eq!(holder(RootKey::from_file(&path)?)?, holder(RootKey::from_file_as_bytes(&path)?)?);
+    for content in ["ab".repeat(32).as_bytes(), &[0xAB; 31], b""] {
+        fs::write(&path, content)?;
+        assert_eq!(RootKey::from_file_as_bytes(&path).expect_err("not 32 bytes").kind(), ErrorKind::Validation);
+    }
+    Ok(())
+}
+
 /// Where a child process is to make a root key.
 const FILE: &str = "STRONGROOM_TEST_ROOT_KEY_FILE";
 

@@ -1,0 +1,232 @@
+//! The order in which the Encryption SDK for JavaScript sorts the names of a context before it binds a data key to them.
+//!
+//! Unless its keyring is told `utf8Sorting` (version 4.2.1 and later, and off by default), it sorts by `localeCompare`: by the
+//! collation of the locale that the process happens to have. Headers have that order before version 4.2.1, and that of the
+//! bytes since.
+
+use std::cmp::Ordering;
+
+use crate::context::EncryptionContext;
+
+/// The printable characters of ASCII, without the capital letters, as `localeCompare` of Node.js 24 (ICU 78.2) sorts them. A
+/// capital letter counts as its small one, and comes after it where nothing else differs.
+const COLLATED: &[u8] = b" _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$0123456789abcdefghijklmnopqrstuvwxyz";
+
+/// Names up to which every order is tried: 8 have 40,320.
+const MOST_PERMUTED: usize = 8;
+
+/// What the orders of one message may cost in all, in bytes that are authenticated: some tenths of a second.
+const BUDGET: usize = 64 << 20;
+
+/// What an attempt costs beside its bytes.
+const COST: usize = 256;
+
+/// Whether that SDK may sort the names otherwise than by their bytes.
+pub(super) fn may_sort_otherwise(context: &EncryptionContext) -> bool {
+    let names = || context.iter().map(|(name, _)| name);
+    let sorted = |names: Vec<_>| names.is_sorted_by(|one, other| one <= other);
+    context.len() > 1 && !names().map(collation).collect::<Option<Vec<_>>>().is_some_and(sorted)
+}
+
+/// The serializations of the contexts of one message in other orders than that of the bytes, and how many may be tried.
+pub(super) struct OtherOrders {
+    left: usize,
+}
+
+impl OtherOrders {
+    pub(super) const fn new() -> Self {
+        Self { left: BUDGET }
+    }
+
+    /// The first serialization with which an attempt succeeds: the one of the header, then the one that is likely, then all of
+    /// them if there are few names. Each has the same pairs, so that whatever succeeds is bound to this context.
+    pub(super) fn find<T>(
+        &mut self,
+        context: &EncryptionContext,
+        written: &[u8],
+        mut attempt: impl FnMut(&[u8]) -> Option<T>,
+    ) -> Option<T> {
+        let pairs: Vec<_> = context.iter().map(|pair| (pair, serialized(pair))).collect();
+        let count = u16::try_from(pairs.len()).unwrap_or(u16::MAX).to_be_bytes();
+        let mut bytes = Vec::with_capacity(written.len());
+        let mut attempt = |bytes: &[u8]| {
+            self.left = self.left.checked_sub(bytes.len() + COST)?;
+            Some(attempt(bytes))
+        };
+        if let Some(found) = attempt(written)? {
+            return Some(found);
+        }
+        let mut attempt_in = |order: &[usize]| {
+            bytes.clear();
+            bytes.extend_from_slice(&count);
+            order.iter().filter_map(|index| pairs.get(*index)).for_each(|(_, pair)| bytes.extend_from_slice(pair));
+            attempt(&bytes)
+        };
+        let mut order: Vec<usize> = (0..pairs.len()).collect();
+        let mut likely = order.clone();
+        likely.sort_by(|one, other| compare(pairs[*one].0.0, pairs[*other].0.0));
+        if let Some(found) = attempt_in(&likely)? {
+            return Some(found);
+        }
+        while order.len() <= MOST_PERMUTED && next_permutation(&mut order) {
+            if let Some(found) = attempt_in(&order)? {
+                return Some(found);
+            }
+        }
+        None
+    }
+}
+
+fn serialized((name, value): (&str, &str)) -> Vec<u8> {
+    // Both fit, as they were read from a header.
+    let length = |text: &str| u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes();
+    [&length(name)[..], name.as_bytes(), &length(value), value.as_bytes()].concat()
+}
+
+/// Names of ASCII as `localeCompare` has them, all others behind by their bytes, which is a guess.
+fn compare(one: &str, other: &str) -> Ordering {
+    match (collation(one), collation(other)) {
+        (Some(one), Some(other)) => one.cmp(&other),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => one.cmp(other),
+    }
+}
+
+/// What a name is sorted by: its letters, and only then which of them are capitals. `None` if it is not all of printable ASCII.
+fn collation(name: &str) -> Option<(Vec<usize>, Vec<bool>)> {
+    let place = |byte: u8| COLLATED.iter().position(|other| *other == byte.to_ascii_lowercase());
+    let letters = name.bytes().map(place).collect::<Option<_>>()?;
+    Some((letters, name.bytes().map(|byte| byte.is_ascii_uppercase()).collect()))
+}
+
+/// Goes on to the next order in the order of the lexicon. The last one stays, and says so.
+fn next_permutation(order: &mut [usize]) -> bool {
+    let Some(at) = (1..order.len()).rev().find(|at| order[at - 1] < order[*at]) else { return false };
+    let behind = (at..order.len()).rev().find(|behind| order[*behind] > order[at - 1]).unwrap_or(at);
+    order.swap(at - 1, behind);
+    order[at..].reverse();
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn context(names: &[&str]) -> EncryptionContext {
+        names.iter().map(|name| (*name, "x")).collect()
+    }
+
+    #[test]
+    fn every_order_of_few_names_is_tried_and_all_have_the_same_pairs() {
+        for count in 0..=6_usize {
+            let names: Vec<_> = (0..count).map(|index| format!("n{index}")).collect();
+            let context: EncryptionContext = names.iter().map(|name| (name.as_str(), "x")).collect();
+            let canonical = context.to_canonical_bytes().unwrap();
+            let mut tried = BTreeSet::new();
+            let found = OtherOrders::new().find(&context, &canonical, |bytes| {
+                assert!(count == 0 || EncryptionContext::from_bytes(bytes).unwrap() == context);
+                tried.insert(bytes.to_vec());
+                None::<()>
+            });
+            assert_eq!(found, None);
+            assert_eq!(
+                tried.iter().filter(|bytes| bytes.len() > 2).count(),
+                if count == 0 { 0 } else { (1..=count).product() }
+            );
+        }
+    }
+
+    #[test]
+    fn many_names_cost_no_more_than_their_likely_order() {
+        let names: Vec<_> = (0..9).map(|index| format!("n{index}")).collect();
+        let context: EncryptionContext = names.iter().map(|name| (name.as_str(), "x")).collect();
+        let mut tried = 0;
+        let mut count = |_: &[u8]| {
+            tried += 1;
+            None::<()>
+        };
+        let mut orders = OtherOrders::new();
+        for _ in 0..64 {
+            assert!(orders.find(&context, b"as written", &mut count).is_none());
+        }
+        assert_eq!(tried, 2 * 64);
+    }
+
+    /// Anyone can put up to 64 wrapped data keys that do not open into a message.
+    #[test]
+    fn all_orders_of_one_message_have_a_limit() {
+        let names: Vec<_> = (0..MOST_PERMUTED).map(|index| format!("n{index}")).collect();
+        for value in [1, 1000, 8000] {
+            let value = "x".repeat(value);
+            let context: EncryptionContext = names.iter().map(|name| (name.as_str(), value.as_str())).collect();
+            let canonical = context.to_canonical_bytes().unwrap();
+            let (mut orders, mut bytes) = (OtherOrders::new(), 0);
+            for _ in 0..64 {
+                let found = orders.find(&context, &canonical, |order| {
+                    bytes += order.len() + COST;
+                    None::<()>
+                });
+                assert!(found.is_none());
+            }
+            assert!(bytes <= BUDGET && bytes > BUDGET / 2, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn names_of_ascii_sort_as_node_does() {
+        // What `names.sort((a, b) => a.localeCompare(b))` gave.
+        let sorted = [
+            "",
+            " ",
+            "_",
+            "__proto__",
+            "_a",
+            "-",
+            ".x",
+            "{",
+            "1",
+            "12",
+            "2",
+            "a",
+            "A",
+            "a_b",
+            "a-b",
+            "a1",
+            "aa",
+            "aA",
+            "Aa",
+            "AA",
+            "aws-crypto-public-key",
+            "b",
+            "B",
+            "tenant",
+            "Tenant",
+            "tenant_id",
+            "TENANT_ID",
+            "tenantId",
+            "user_id",
+            "userId",
+            "z",
+        ];
+        for (index, one) in sorted.iter().enumerate() {
+            for (place, other) in sorted.iter().enumerate() {
+                assert_eq!(compare(one, other), index.cmp(&place), "{one:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_hint_is_given_where_the_orders_differ_or_may() {
+        for names in [&["Tenant"][..], &["a", "b"], &["aws-crypto-public-key", "tenant"], &["1", "a"], &[]] {
+            assert!(!may_sort_otherwise(&context(names)), "{names:?}");
+        }
+        for names in
+            [&["Tenant", "aws-crypto-public-key"][..], &["user_id", "userId"], &["a", "B"], &["é", "z"], &["\n", "a"]]
+        {
+            assert!(may_sort_otherwise(&context(names)), "{names:?}");
+        }
+    }
+}
