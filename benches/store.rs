@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Instant;
 use std::{env, fs};
 
-use criterion::{Criterion, Throughput};
+use criterion::{Criterion, SamplingMode, Throughput};
 use strongroom::crypto::{CryptoBackend, KeyPairKind};
 use strongroom::seal::RootKey;
 use strongroom::store::SqliteStore;
@@ -123,7 +123,7 @@ fn measure_metering(criterion: &mut Criterion, keys: usize) -> Result<(), Box<dy
     let (_memory, path, ids) = fill(keys)?;
     let kms = Kms::open(&path, root())?;
     let mut group = criterion.benchmark_group("store");
-    group.sample_size(10).throughput(Throughput::Elements(keys.try_into()?));
+    group.sample_size(10).sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(keys.try_into()?));
     group.bench_function(format!("metering/{keys}"), |bench| {
         bench.iter_custom(|rounds| {
             let added = (0..rounds).map(|_| {
@@ -148,7 +148,7 @@ fn measure_import(criterion: &mut Criterion, keys: usize) -> Result<(), Box<dyn 
     let identity = ExportIdentity::rsa(&pair.to_pkcs8()?)?;
     let folder = path.parent().ok_or("a folder")?;
     let mut group = criterion.benchmark_group("store");
-    group.sample_size(10).throughput(Throughput::Elements(keys.try_into()?));
+    group.sample_size(10).sampling_mode(SamplingMode::Flat).throughput(Throughput::Elements(keys.try_into()?));
     group.bench_function(format!("import/{keys}"), |bench| {
         bench.iter_custom(|rounds| {
             let imported = (0..rounds).map(|_| {
