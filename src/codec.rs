@@ -45,7 +45,12 @@ pub enum CodecError {
 
 impl From<CodecError> for Error {
     fn from(error: CodecError) -> Self {
-        Self::new(ErrorKind::Internal, "a stored record is malformed").with_source(error)
+        match error {
+            // Mostly a value that was to be written: what is read has lengths that were written by this crate.
+            CodecError::TooLong { field, .. } => Self::new(ErrorKind::Validation, format!("the {field} is too long")),
+            _ => Self::new(ErrorKind::Internal, "a stored record is malformed"),
+        }
+        .with_source(error)
     }
 }
 
@@ -245,6 +250,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_value_that_is_too_long_is_no_malformed_record() {
+        let too_long = CodecError::TooLong { field: "encryption context", length: 70_000, limit: 65_535 };
+        let error = Error::from(too_long);
+        assert_eq!(
+            (error.kind(), error.to_string().as_str()),
+            (ErrorKind::Validation, "the encryption context is too long")
+        );
+        assert_eq!(Error::from(CodecError::Trailing { count: 1 }).kind(), ErrorKind::Internal);
+    }
 
     #[test]
     fn a_field_that_does_not_fit_takes_nothing() {

@@ -194,6 +194,9 @@ fn parse_document(kind: PolicyKind, value: Json) -> Result<Box<[Statement]>, Mal
             "Version" => value.text().and_then(check_version).map(|()| version = Some(())),
             "Id" => value.text().map(drop),
             "Statement" => parse_statements(kind, value).map(|parsed| statements = Some(parsed)),
+            name if Statement::ELEMENTS.contains(&name) => Err(Malformed::new(
+                r#"belongs to a statement: put the statement into {"Version": "2012-10-17", "Statement": [...]}"#,
+            )),
             _ => Err(Malformed::new("unknown element")),
         };
         result.map_err(|error| error.within(excerpt(&name)))?;

@@ -33,27 +33,34 @@ pub(super) enum Relation {
     Itself,
 }
 
+/// What may stand for an account, a user or a role.
+const IDENTITIES: &str = "an ARN such as arn:aws:iam::111122223333:user/alice, the number of an account, or *";
+
 impl Principals {
     /// Reads the value of the element.
     pub(super) fn parse(value: Json) -> Result<Self, Malformed> {
         if value == Json::Text("*".to_owned()) {
             return Ok(Self(Box::new([Named::Everybody])));
         }
-        let members = value.members().map_err(|error| error.within("neither '*' nor an object"))?;
+        let members = value.members().map_err(|error| {
+            error.within(r#"neither '*' nor an object such as {"AWS": "arn:aws:iam::111122223333:user/alice"}"#)
+        })?;
         if members.is_empty() {
             return Err(Malformed::new("must name somebody"));
         }
         let mut named = Vec::new();
         for (kind, value) in members {
-            let parse: fn(&str) -> Option<Named> = match kind.as_str() {
-                "AWS" => Named::parse_identity,
-                "Service" => Named::parse_service,
+            let (parse, expected): (fn(&str) -> Option<Named>, &str) = match kind.as_str() {
+                "AWS" => (Named::parse_identity, IDENTITIES),
+                "Service" => (Named::parse_service, "its domain, such as s3.amazonaws.com"),
                 // There are neither federated nor anonymous users here.
                 _ => return Err(Malformed::new(format!("'{}' is not supported", excerpt(&kind)))),
             };
             for text in value.texts().map_err(|error| error.within(&kind))? {
-                let unknown = || Malformed::new(format!("'{}' names no principal", excerpt(&text))).within(&kind);
-                named.push(parse(&text).ok_or_else(unknown)?);
+                named.push(parse(&text).ok_or_else(|| {
+                    let text = format!("'{}' is not a principal: write {expected}", excerpt(&text));
+                    Malformed::new(text).within(&kind)
+                })?);
             }
         }
         Ok(Self(named.into_boxed_slice()))
@@ -120,6 +127,21 @@ mod tests {
         assert_eq!(named.relation_to(&Principal::service(AccountId::default(), "s3")?), Some(Relation::Itself));
         assert_eq!(named.relation_to(&Principal::service(AccountId::default(), "rds")?), None);
         Ok(())
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_write() {
+        for (json, expected) in [
+            (
+                r#"{"AWS": "alice"}"#,
+                "'alice' is not a principal: write an ARN such as arn:aws:iam::111122223333:user/alice",
+            ),
+            (r#"{"Service": "s3"}"#, "'s3' is not a principal: write its domain, such as s3.amazonaws.com"),
+            (r#""alice""#, r#"such as {"AWS": "#),
+        ] {
+            let error = format!("{:?}", parsed(json).expect_err("no principal"));
+            assert!(error.replace("\\\"", "\"").contains(expected), "{error}");
+        }
     }
 
     #[test]

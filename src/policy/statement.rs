@@ -72,6 +72,10 @@ impl Statement {
         Ok(true)
     }
 
+    /// Elements of statements, among them those that are not supported.
+    pub(super) const ELEMENTS: [&str; 9] =
+        ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
+
     /// Reads a statement of a policy of a kind.
     pub(super) fn parse(kind: PolicyKind, value: Json) -> Result<Self, Malformed> {
         let mut parts = Parts::default();

@@ -581,3 +581,19 @@ fn a_key_of_known_material_needs_the_authority_the_builder_and_a_policy_for_impo
     assert_eq!(kind(known(&Kms::in_memory()?)), ErrorKind::UnsupportedOperation);
     known(&kms).map(drop)
 }
+
+#[test]
+fn a_bare_statement_is_told_to_stand_in_a_policy() -> Result<()> {
+    let statement = r#""Effect": "Allow", "Action": "kms:*", "Resource": "*""#;
+    let kms = Kms::in_memory()?;
+    for bare in [format!("{{{statement}}}"), format!(r#"{{"Version": "2012-10-17", {statement}}}"#)] {
+        let refused = kms.put_identity_policy(&user("alice")?, "bare", &bare).expect_err("no policy");
+        assert_eq!(refused.kind(), ErrorKind::MalformedPolicyDocument);
+        let text = refused.to_string();
+        assert!(text.contains("Effect: belongs to a statement: put the statement into"), "{text}");
+    }
+    let unknown =
+        kms.put_identity_policy(&user("alice")?, "bare", r#"{"Versoin": "2012-10-17"}"#).expect_err("no policy");
+    assert!(unknown.to_string().ends_with("Versoin: unknown element"), "{unknown}");
+    Ok(())
+}
