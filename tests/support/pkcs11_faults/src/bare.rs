@@ -65,33 +65,68 @@ impl Bare {
         bare
     }
 
-    /// Puts an AES-256 key that wraps others into a token, with a value from outside.
+    /// Puts an AES-256 key that wraps others, and does nothing else, into a token, with a value from outside.
     pub fn create_wrapping_key(module: &Path, label: &str, id: &[u8], value: &[u8; 32]) {
-        Self::create_key(module, label, id, value, [CKA_WRAP, CKA_UNWRAP]);
+        Self::create_key(module, label, id, value, &Self::WRAPPING);
     }
 
     /// Puts an AES-256 key that encrypts into a token, with a value from outside.
     pub fn create_cipher_key(module: &Path, label: &str, id: &[u8], value: &[u8; 32]) {
-        Self::create_key(module, label, id, value, [CKA_ENCRYPT, CKA_DECRYPT]);
+        Self::create_key(module, label, id, value, &Self::CIPHER);
     }
 
-    fn create_key(module: &Path, label: &str, id: &[u8], value: &[u8; 32], uses: [CK_ATTRIBUTE_TYPE; 2]) {
+    /// The attributes of a key that wraps.
+    pub const WRAPPING: [(u64, bool); 7] = Self::used_for(CKA_WRAP, CKA_UNWRAP, CKA_ENCRYPT, CKA_DECRYPT);
+
+    /// The attributes of a key that encrypts.
+    pub const CIPHER: [(u64, bool); 7] = Self::used_for(CKA_ENCRYPT, CKA_DECRYPT, CKA_WRAP, CKA_UNWRAP);
+
+    const fn used_for(one: u64, two: u64, not_one: u64, not_two: u64) -> [(u64, bool); 7] {
+        [
+            (CKA_PRIVATE, true),
+            (CKA_SENSITIVE, true),
+            (CKA_EXTRACTABLE, false),
+            (one, true),
+            (two, true),
+            (not_one, false),
+            (not_two, false),
+        ]
+    }
+
+    /// Puts an AES key into a token, with a value from outside and these Boolean attributes, of which the last one of a type
+    /// counts.
+    pub fn create_key(module: &Path, label: &str, id: &[u8], value: &[u8], attributes: &[(u64, bool)]) {
+        Self::create_key_for(module, label, id, value, attributes, &[]);
+    }
+
+    /// The same, for these mechanisms only (CKA_ALLOWED_MECHANISMS), unless there are none.
+    pub fn create_key_for(
+        module: &Path,
+        label: &str,
+        id: &[u8],
+        value: &[u8],
+        attributes: &[(u64, bool)],
+        mechanisms: &[u64],
+    ) {
         let bare = Self::open(module, label);
         let (mut class, mut kind) = (CKO_SECRET_KEY, CKK_AES);
-        let yes = [CK_TRUE];
-        let no = [CK_FALSE];
-        let mut template = [
+        let (yes, no) = ([CK_TRUE], [CK_FALSE]);
+        let mut template = vec![
             attribute(CKA_CLASS, bytes_of(&mut class)),
             attribute(CKA_KEY_TYPE, bytes_of(&mut kind)),
             attribute(CKA_TOKEN, &yes),
-            attribute(CKA_PRIVATE, &yes),
-            attribute(CKA_SENSITIVE, &yes),
-            attribute(CKA_EXTRACTABLE, &no),
-            attribute(uses[0], &yes),
-            attribute(uses[1], &yes),
             attribute(CKA_ID, id),
             attribute(CKA_VALUE, value),
         ];
+        for (index, (kind, is_set)) in attributes.iter().enumerate() {
+            if attributes[index + 1..].iter().all(|(later, _)| later != kind) {
+                template.push(attribute(*kind, if *is_set { &yes } else { &no }));
+            }
+        }
+        let mechanisms: Vec<u8> = mechanisms.iter().flat_map(|mechanism| mechanism.to_ne_bytes()).collect();
+        if !mechanisms.is_empty() {
+            template.push(attribute(CKA_ALLOWED_MECHANISMS, &mechanisms));
+        }
         let (count, mut object) = (template.len() as CK_ULONG, 0);
         call!(bare, C_CreateObject(bare.session, template.as_mut_ptr(), count, &mut object));
     }

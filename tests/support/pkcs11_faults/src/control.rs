@@ -99,7 +99,7 @@ impl Shim {
         }
     }
 
-    /// Ends every rule; what hangs goes on, and a token that vanished is there again.
+    /// Ends every rule and every lie; what hangs goes on, and a token that vanished is there again.
     pub fn clear(&self) {
         // SAFETY: the function has this type.
         unsafe { self.library.get::<extern "C" fn()>(b"faults_clear\0").expect("the shim has it")() }
@@ -115,6 +115,33 @@ impl Shim {
     pub fn iv_mode(&self, mode: usize) {
         // SAFETY: the function has this type.
         unsafe { self.library.get::<extern "C" fn(usize)>(b"faults_iv_mode\0").expect("the shim has it")(mode) }
+    }
+
+    /// Adds these flags (`CKF_...`) to what every token reports of itself.
+    pub fn token_flags(&self, flags: u64) {
+        // SAFETY: the function has this type.
+        unsafe { self.library.get::<extern "C" fn(u64)>(b"faults_token_flags\0").expect("the shim has it")(flags) }
+    }
+
+    /// Gives new keys this value of a Boolean attribute, whatever their template says.
+    pub fn weaken(&self, attribute: u64, value: bool) {
+        // SAFETY: the function has this type.
+        unsafe { self.library.get::<extern "C" fn(u64, bool)>(b"faults_weaken\0").expect("the shim has it")(attribute, value) }
+    }
+
+    /// Reports this value of a Boolean attribute of every object, after the truth was reported `truths` times.
+    pub fn claim(&self, attribute: u64, value: bool, truths: u64) {
+        // SAFETY: the function has this type.
+        unsafe {
+            let claim = self.library.get::<extern "C" fn(u64, bool, u64)>(b"faults_claim\0");
+            claim.expect("the shim has it")(attribute, value, truths);
+        }
+    }
+
+    /// How often [`Shim::claim`] still reports the truth.
+    pub fn truths_left(&self) -> u64 {
+        // SAFETY: the function has this type.
+        unsafe { self.library.get::<extern "C" fn() -> u64>(b"faults_truths_left\0").expect("the shim has it")() }
     }
 
     /// How often a function was called.

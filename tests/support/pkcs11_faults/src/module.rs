@@ -30,6 +30,12 @@ static IV_MODE: AtomicUsize = AtomicUsize::new(0);
 static VANISHED: AtomicBool = AtomicBool::new(false);
 /// The process does not outlive the call that is under way.
 static DOOMED: AtomicBool = AtomicBool::new(false);
+/// What is added to the flags of every token.
+static TOKEN_FLAGS: AtomicU64 = AtomicU64::new(0);
+/// Attributes of type CK_BBOOL that new objects get whatever their template says.
+static WEAKENED: Mutex<Vec<(CK_ATTRIBUTE_TYPE, CK_BBOOL)>> = Mutex::new(Vec::new());
+/// An attribute of type CK_BBOOL, what is claimed of it, and how often the truth is told before that.
+static CLAIM: Mutex<Option<(CK_ATTRIBUTE_TYPE, CK_BBOOL, u64)>> = Mutex::new(None);
 static RELEASED: AtomicU64 = AtomicU64::new(0);
 /// Sessions that are open, and the most that were.
 static OPEN: AtomicU64 = AtomicU64::new(0);
@@ -125,18 +131,21 @@ macro_rules! forward {
             list.C_GetSlotList = Some(C_GetSlotList);
             list.C_EncryptInit = Some(C_EncryptInit);
             list.C_Encrypt = Some(C_Encrypt);
+            list.C_GetTokenInfo = Some(C_GetTokenInfo);
+            list.C_CreateObject = Some(C_CreateObject);
+            list.C_GetAttributeValue = Some(C_GetAttributeValue);
+            list.C_GenerateKey = Some(C_GenerateKey);
+            list.C_GenerateKeyPair = Some(C_GenerateKeyPair);
+            list.C_UnwrapKey = Some(C_UnwrapKey);
         }
     };
 }
 
 forward! {
-    C_GetTokenInfo = GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO);
     C_GetMechanismList = GetMechanismList(slot: CK_SLOT_ID, list: *mut CK_MECHANISM_TYPE, count: *mut CK_ULONG);
     C_GetMechanismInfo = GetMechanismInfo(slot: CK_SLOT_ID, kind: CK_MECHANISM_TYPE, info: *mut CK_MECHANISM_INFO);
     C_Login = Login(session: CK_SESSION_HANDLE, user: CK_USER_TYPE, pin: *mut CK_UTF8CHAR, length: CK_ULONG);
-    C_CreateObject = CreateObject(session: CK_SESSION_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG, object: *mut CK_OBJECT_HANDLE);
     C_DestroyObject = DestroyObject(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE);
-    C_GetAttributeValue = GetAttributeValue(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG);
     C_SetAttributeValue = SetAttributeValue(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG);
     C_FindObjectsInit = FindObjectsInit(session: CK_SESSION_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG);
     C_FindObjects = FindObjects(session: CK_SESSION_HANDLE, found: *mut CK_OBJECT_HANDLE, most: CK_ULONG, count: *mut CK_ULONG);
@@ -145,11 +154,152 @@ forward! {
     C_Decrypt = Decrypt(session: CK_SESSION_HANDLE, input: *mut CK_BYTE, length: CK_ULONG, output: *mut CK_BYTE, written: *mut CK_ULONG);
     C_SignInit = SignInit(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, key: CK_OBJECT_HANDLE);
     C_Sign = Sign(session: CK_SESSION_HANDLE, input: *mut CK_BYTE, length: CK_ULONG, output: *mut CK_BYTE, written: *mut CK_ULONG);
-    C_GenerateKey = GenerateKey(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, template: *mut CK_ATTRIBUTE, count: CK_ULONG, key: *mut CK_OBJECT_HANDLE);
-    C_GenerateKeyPair = GenerateKeyPair(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, public: *mut CK_ATTRIBUTE, publics: CK_ULONG, private: *mut CK_ATTRIBUTE, privates: CK_ULONG, one: *mut CK_OBJECT_HANDLE, two: *mut CK_OBJECT_HANDLE);
     C_WrapKey = WrapKey(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, with: CK_OBJECT_HANDLE, key: CK_OBJECT_HANDLE, output: *mut CK_BYTE, written: *mut CK_ULONG);
-    C_UnwrapKey = UnwrapKey(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, with: CK_OBJECT_HANDLE, wrapped: *mut CK_BYTE, length: CK_ULONG, template: *mut CK_ATTRIBUTE, count: CK_ULONG, key: *mut CK_OBJECT_HANDLE);
     C_GenerateRandom = GenerateRandom(session: CK_SESSION_HANDLE, output: *mut CK_BYTE, length: CK_ULONG);
+}
+
+unsafe extern "C" fn C_GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO) -> CK_RV {
+    if let Some(value) = consult(Function::GetTokenInfo) {
+        return value;
+    }
+    // SAFETY: the arguments are the caller's, who keeps to the standard.
+    unsafe {
+        let value = ((*REAL).C_GetTokenInfo.expect("the real module has it"))(slot, info);
+        if value == CKR_OK {
+            (*info).flags |= TOKEN_FLAGS.load(SeqCst);
+        }
+        answered(value)
+    }
+}
+
+/// A template with the attributes that are weakened; their values live in `WEAKENED`, which is locked meanwhile.
+///
+/// # Safety
+/// `template` has `count` attributes.
+unsafe fn weakened(
+    template: *mut CK_ATTRIBUTE,
+    count: CK_ULONG,
+    values: &[(CK_ATTRIBUTE_TYPE, CK_BBOOL)],
+) -> Vec<CK_ATTRIBUTE> {
+    // SAFETY: as the caller promises.
+    let mut attributes = unsafe { std::slice::from_raw_parts(template, count as usize) }.to_vec();
+    for attribute in &mut attributes {
+        if let Some((_, value)) = values.iter().find(|(kind, _)| *kind == attribute.type_) {
+            attribute.pValue = std::ptr::from_ref(value).cast_mut().cast();
+            attribute.ulValueLen = size_of::<CK_BBOOL>() as CK_ULONG;
+        }
+    }
+    attributes
+}
+
+unsafe extern "C" fn C_CreateObject(
+    session: CK_SESSION_HANDLE,
+    template: *mut CK_ATTRIBUTE,
+    count: CK_ULONG,
+    object: *mut CK_OBJECT_HANDLE,
+) -> CK_RV {
+    if let Some(value) = consult(Function::CreateObject) {
+        return value;
+    }
+    let values = WEAKENED.lock().unwrap();
+    // SAFETY: the arguments are the caller's, who keeps to the standard.
+    unsafe {
+        let mut own = weakened(template, count, &values);
+        let create = (*REAL).C_CreateObject.expect("the real module has it");
+        answered(create(session, own.as_mut_ptr(), count, object))
+    }
+}
+
+unsafe extern "C" fn C_GenerateKey(
+    session: CK_SESSION_HANDLE,
+    mechanism: *mut CK_MECHANISM,
+    template: *mut CK_ATTRIBUTE,
+    count: CK_ULONG,
+    key: *mut CK_OBJECT_HANDLE,
+) -> CK_RV {
+    if let Some(value) = consult(Function::GenerateKey) {
+        return value;
+    }
+    let values = WEAKENED.lock().unwrap();
+    // SAFETY: the arguments are the caller's, who keeps to the standard.
+    unsafe {
+        let mut own = weakened(template, count, &values);
+        let generate = (*REAL).C_GenerateKey.expect("the real module has it");
+        answered(generate(session, mechanism, own.as_mut_ptr(), count, key))
+    }
+}
+
+unsafe extern "C" fn C_GenerateKeyPair(
+    session: CK_SESSION_HANDLE,
+    mechanism: *mut CK_MECHANISM,
+    public: *mut CK_ATTRIBUTE,
+    publics: CK_ULONG,
+    private: *mut CK_ATTRIBUTE,
+    privates: CK_ULONG,
+    one: *mut CK_OBJECT_HANDLE,
+    two: *mut CK_OBJECT_HANDLE,
+) -> CK_RV {
+    if let Some(value) = consult(Function::GenerateKeyPair) {
+        return value;
+    }
+    let values = WEAKENED.lock().unwrap();
+    // SAFETY: the arguments are the caller's, who keeps to the standard.
+    unsafe {
+        let mut own = weakened(private, privates, &values);
+        let generate = (*REAL).C_GenerateKeyPair.expect("the real module has it");
+        answered(generate(session, mechanism, public, publics, own.as_mut_ptr(), privates, one, two))
+    }
+}
+
+unsafe extern "C" fn C_UnwrapKey(
+    session: CK_SESSION_HANDLE,
+    mechanism: *mut CK_MECHANISM,
+    with: CK_OBJECT_HANDLE,
+    wrapped: *mut CK_BYTE,
+    length: CK_ULONG,
+    template: *mut CK_ATTRIBUTE,
+    count: CK_ULONG,
+    key: *mut CK_OBJECT_HANDLE,
+) -> CK_RV {
+    if let Some(value) = consult(Function::UnwrapKey) {
+        return value;
+    }
+    let values = WEAKENED.lock().unwrap();
+    // SAFETY: the arguments are the caller's, who keeps to the standard.
+    unsafe {
+        let mut own = weakened(template, count, &values);
+        let unwrap = (*REAL).C_UnwrapKey.expect("the real module has it");
+        answered(unwrap(session, mechanism, with, wrapped, length, own.as_mut_ptr(), count, key))
+    }
+}
+
+unsafe extern "C" fn C_GetAttributeValue(
+    session: CK_SESSION_HANDLE,
+    object: CK_OBJECT_HANDLE,
+    template: *mut CK_ATTRIBUTE,
+    count: CK_ULONG,
+) -> CK_RV {
+    if let Some(value) = consult(Function::GetAttributeValue) {
+        return value;
+    }
+    // SAFETY: the arguments are the caller's, who keeps to the standard.
+    unsafe {
+        let get = (*REAL).C_GetAttributeValue.expect("the real module has it");
+        let value = get(session, object, template, count);
+        let mut claim = CLAIM.lock().unwrap();
+        if let Some((kind, claimed, truths)) = claim.as_mut().filter(|_| value == CKR_OK) {
+            for attribute in std::slice::from_raw_parts(template, count as usize) {
+                if attribute.type_ != *kind || attribute.pValue.is_null() {
+                    continue;
+                }
+                match truths.checked_sub(1) {
+                    Some(left) => *truths = left,
+                    None => attribute.pValue.cast::<CK_BBOOL>().write(*claimed),
+                }
+            }
+        }
+        answered(value)
+    }
 }
 
 unsafe extern "C" fn C_Initialize(arguments: *mut c_void) -> CK_RV {
@@ -374,6 +524,9 @@ pub extern "C" fn faults_rule(function: usize, skip: u64, times: u64, action: u6
 #[unsafe(no_mangle)]
 pub extern "C" fn faults_clear() {
     RULES.lock().unwrap().clear();
+    WEAKENED.lock().unwrap().clear();
+    *CLAIM.lock().unwrap() = None;
+    TOKEN_FLAGS.store(0, SeqCst);
     VANISHED.store(false, SeqCst);
     RELEASED.fetch_add(1, SeqCst);
 }
@@ -397,4 +550,25 @@ pub extern "C" fn faults_most_sessions() -> u64 {
 #[unsafe(no_mangle)]
 pub extern "C" fn faults_calls(function: usize) -> u64 {
     CALLS[function].load(SeqCst)
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn faults_token_flags(flags: u64) {
+    TOKEN_FLAGS.store(flags, SeqCst);
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn faults_weaken(attribute: u64, value: bool) {
+    WEAKENED.lock().unwrap().push((attribute, CK_BBOOL::from(value)));
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn faults_claim(attribute: u64, value: bool, truths: u64) {
+    *CLAIM.lock().unwrap() = Some((attribute, CK_BBOOL::from(value), truths));
+}
+
+/// How often the truth is still told.
+#[unsafe(no_mangle)]
+pub extern "C" fn faults_truths_left() -> u64 {
+    CLAIM.lock().unwrap().map_or(0, |(_, _, truths)| truths)
 }
