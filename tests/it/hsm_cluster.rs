@@ -12,8 +12,8 @@ use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster, Me
 use strongroom::seal::RootKey;
 use strongroom::store::MemoryStore;
 use strongroom::{
-    ClusterId, CreateCustomKeyStoreRequest, CreateKeyRequest, CustomKeyStoreId, DecryptRequest, DeletionWindow,
-    EncryptRequest, ErrorKind, KeyId, Kms, ManualClock, PageRequest, Result, SecretBytes, Timestamp,
+    ClusterId, ConnectionErrorCode, CreateCustomKeyStoreRequest, CreateKeyRequest, CustomKeyStoreId, DecryptRequest,
+    DeletionWindow, EncryptRequest, ErrorKind, KeyId, Kms, ManualClock, PageRequest, Result, SecretBytes, Timestamp,
 };
 use strongroom_pkcs11_faults::{Action, Function, PIN, SoftHsm};
 
@@ -349,6 +349,28 @@ fn a_wrong_password_is_tried_once_on_each_member() -> Result<()> {
     assert_eq!(kind(kms.connect_custom_key_store(store)), ErrorKind::CustomKeyStoreInvalidState);
     let after = [world.east.shim().calls(Function::Login), world.west.shim().calls(Function::Login)];
     assert_eq!(after, before.map(|calls| calls + 1));
+    Ok(())
+}
+
+#[test]
+fn a_member_whose_pin_could_be_locked_is_not_logged_in_to() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let cluster = world.cluster();
+    let shims = [&world.east, &world.west].map(SoftHsm::shim);
+    let logins = || shims.map(|shim| shim.calls(Function::Login));
+    let before = logins();
+    // CKF_USER_PIN_FINAL_TRY, and then CKF_USER_PIN_LOCKED as well.
+    shims[1].token_flags(0x2_0000);
+    connect(&cluster);
+    let west = &cluster.members()[1];
+    assert!(west.reason.as_ref().is_some_and(|why| why.contains("CKF_USER_PIN_FINAL_TRY")), "{west:?}");
+    assert_eq!(logins(), [before[0] + 1, before[1]]);
+    cluster.disconnect();
+    shims[0].token_flags(0x4_0000);
+    let credential: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(pin()));
+    let failure = cluster.connect(&credential).expect_err("no member is logged in to");
+    assert_eq!(failure.code, ConnectionErrorCode::UserLockedOut, "{failure:?}");
+    assert_eq!(logins(), [before[0] + 1, before[1]]);
     Ok(())
 }
 

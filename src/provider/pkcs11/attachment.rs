@@ -172,6 +172,7 @@ fn log_in(session: &Session, info: &TokenInfo, pin: &dyn PinProvider) -> Result<
     if !info.login_required() {
         return Ok(());
     }
+    check_pin_flags(info)?;
     let given = pin.pin().map_err(|error| {
         TokenError::new(ErrorClass::TokenLost, format!("there is no PIN for token '{}': {error}", info.label()))
     })?;
@@ -199,6 +200,33 @@ fn log_in(session: &Session, info: &TokenInfo, pin: &dyn PinProvider) -> Result<
             Err(error) => return Err(TokenError::from(error).of_login()),
         }
     }
+}
+
+/// Rejects a token whose flags report that a login must not be attempted (PKCS#11 v3.1, section 3.2). They cost no attempt, so
+/// they are read again by the next connection.
+fn check_pin_flags(info: &TokenInfo) -> Result<(), TokenError> {
+    let token = info.label();
+    if info.user_pin_locked() {
+        let text = format!(
+            "the user PIN of token '{token}' is locked (CKF_USER_PIN_LOCKED): the token's security officer must set a new one"
+        );
+        return Err(TokenError::rejects("CKF_USER_PIN_LOCKED", text));
+    }
+    if info.user_pin_final_try() {
+        let text = format!(
+            "not logged in to token '{token}': one more wrong PIN would lock it (CKF_USER_PIN_FINAL_TRY). Log in once with the \
+             vendor's tool and the right PIN, which resets the counter, check the PIN that is configured here, and connect again"
+        );
+        return Err(TokenError::rejects("CKF_USER_PIN_FINAL_TRY", text));
+    }
+    if info.user_pin_to_be_changed() {
+        let text = format!(
+            "not logged in to token '{token}': its user PIN is a default or has expired (CKF_USER_PIN_TO_BE_CHANGED). Change it \
+             with the vendor's tool, configure the new one here, and connect again"
+        );
+        return Err(TokenError::rejects("CKF_USER_PIN_TO_BE_CHANGED", text));
+    }
+    Ok(())
 }
 
 /// Sessions for operations: one is left for the login.

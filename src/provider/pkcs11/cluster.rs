@@ -295,8 +295,10 @@ fn failure(failures: Vec<TokenError>) -> ConnectionFailure {
     let Some(worst) = failures.iter().find(|error| error.class() == ErrorClass::Denied).or(failures.first()) else {
         return ConnectionFailure::new(ConnectionErrorCode::InsufficientHsms, "the cluster has no members");
     };
-    let code = match (worst.class(), worst.code()) {
-        (_, Some("CKR_PIN_LOCKED")) => ConnectionErrorCode::UserLockedOut,
+    let code = match (worst.class(), worst.code().or(worst.rejected_for())) {
+        (_, Some("CKR_PIN_LOCKED" | "CKF_USER_PIN_LOCKED" | "CKF_USER_PIN_FINAL_TRY")) => {
+            ConnectionErrorCode::UserLockedOut
+        }
         (_, Some("CKR_USER_PIN_NOT_INITIALIZED")) => ConnectionErrorCode::UserNotFound,
         (_, Some("CKR_USER_ANOTHER_ALREADY_LOGGED_IN" | "CKR_USER_TOO_MANY_TYPES")) => {
             ConnectionErrorCode::UserLoggedIn

@@ -70,13 +70,19 @@ pub struct TokenError {
     class: ErrorClass,
     code: Option<&'static str>,
     mechanism: Option<&'static str>,
+    rejected_for: Option<&'static str>,
     login: bool,
     message: Cow<'static, str>,
 }
 
 impl TokenError {
     pub(crate) fn new(class: ErrorClass, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { class, code: None, mechanism: None, login: false, message: message.into() }
+        Self { class, code: None, mechanism: None, rejected_for: None, login: false, message: message.into() }
+    }
+
+    /// Rejects a key for one of its attributes, or a token for one of its flags.
+    pub(super) fn rejects(name: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { rejected_for: Some(name), ..Self::new(ErrorClass::Denied, message) }
     }
 
     /// What the token lacks, refused before it is asked.
@@ -97,6 +103,12 @@ impl TokenError {
     /// The mechanism that the token lacks, if that is why: `CKM_AES_GCM`, say.
     pub const fn missing_mechanism(&self) -> Option<&'static str> {
         self.mechanism
+    }
+
+    /// Returns the attribute of a key, or the flag of a token, for which this crate rejected the key or did not log in:
+    /// `CKA_EXTRACTABLE` or `CKF_USER_PIN_FINAL_TRY`, for example. The token itself refused nothing.
+    pub const fn rejected_for(&self) -> Option<&'static str> {
+        self.rejected_for
     }
 
     /// The same failure, as that of a login, with what to do about it.

@@ -13,6 +13,9 @@ use strongroom_pkcs11_faults::{Action, Function, SoftHsm, in_child};
 use super::{aes, config, module, options, pin, soft_hsm, token};
 use crate::crash;
 
+/// CKF_USER_PIN_COUNT_LOW, which forbids nothing.
+const COUNT_LOW: u64 = 0x1_0000;
+
 #[test]
 fn a_wrong_pin_is_tried_exactly_once() {
     let Some(hsm) = soft_hsm("a_wrong_pin_is_tried_exactly_once", &["one"]) else { return };
@@ -57,6 +60,34 @@ fn a_wrong_pin_is_tried_once_by_all_threads_together() {
             }
         });
         assert_eq!(hsm.shim().calls(Function::Login), logins + 1, "{mode:?}");
+    }
+}
+
+#[test]
+fn a_pin_that_a_login_could_lock_is_not_tried() {
+    let flags = [
+        (0x2_0000, "CKF_USER_PIN_FINAL_TRY", "Log in once with the vendor's tool"),
+        (0x4_0000, "CKF_USER_PIN_LOCKED", "security officer must set a new one"),
+        (0x8_0000, "CKF_USER_PIN_TO_BE_CHANGED", "Change it with the vendor's tool"),
+    ];
+    let Some(hsm) = soft_hsm("a_pin_that_a_login_could_lock_is_not_tried", &["one"]) else { return };
+    for (flag, name, advice) in flags {
+        let token = token(&hsm, "one");
+        let logins = hsm.shim().calls(Function::Login);
+        hsm.shim().token_flags(flag | COUNT_LOW);
+        for _ in 0..3 {
+            let refused = token.connect().expect_err("it is not logged in to");
+            assert_eq!((refused.class(), refused.rejected_for()), (ErrorClass::Denied, Some(name)), "{refused}");
+            let text = refused.to_string();
+            assert!(text.contains(name) && text.contains(advice) && text.contains("'one'"), "{text}");
+            assert_eq!(token.count_objects(&[1; 32]).expect_err("nor here").rejected_for(), Some(name));
+        }
+        assert_eq!(hsm.shim().calls(Function::Login), logins, "{name}");
+        // It spent no attempt, so it is tried by itself when the flag is gone.
+        hsm.shim().token_flags(COUNT_LOW);
+        token.count_objects(&[1; 32]).expect("the operator has reset the counter");
+        assert_eq!(token.health().state, HealthState::Connected);
+        assert_eq!(hsm.shim().calls(Function::Login), logins + 1, "{name}");
     }
 }
 
