@@ -13,7 +13,8 @@ use std::{env, fs};
 
 use strongroom::provider::pkcs11::{Module, Pkcs11Cluster, TokenConfig, TokenSelector};
 use strongroom::{
-    ClusterId, CreateCustomKeyStoreRequest, CreateKeyRequest, DecryptRequest, EncryptRequest, Kms, SecretBytes,
+    ClusterId, CreateCustomKeyStoreRequest, CreateKeyRequest, DecryptRequest, EncryptRequest, ErrorKind, Kms,
+    SecretBytes,
 };
 
 const MODULES: [&str; 2] = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so"];
@@ -65,8 +66,11 @@ fn use_tokens(module: &str, pin: &str, labels: [&str; 2]) -> Result<(), Box<dyn 
     let store =
         kms.create_custom_key_store(CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(password))?;
     kms.connect_custom_key_store(store)?;
-    // A production HSM gets this key in a ceremony of its vendor.
-    cluster.install_replication_key(&kms.generate_random(32)?)?;
+    // A production HSM gets this key in a ceremony of its vendor. Tokens that were used before have one.
+    match cluster.install_replication_key(&kms.generate_random(32)?) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        installed => installed?,
+    }
 
     let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store).description("never leaves"))?;
     println!(

@@ -40,6 +40,8 @@ mod hsm_cluster;
 mod hsm_kills;
 #[cfg(feature = "pkcs11")]
 mod hsm_load;
+#[cfg(all(feature = "pkcs11", feature = "sqlite"))]
+mod hsm_names;
 mod integrity;
 mod interop;
 mod interop_key_pairs;

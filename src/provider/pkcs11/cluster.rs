@@ -1,5 +1,6 @@
 //! A cluster of tokens behind PKCS#11.
 
+mod claim;
 mod keys;
 mod opened;
 mod route;

@@ -213,30 +213,63 @@ pub(super) fn key_is_well(calls: Calls<'_>, key: &KeyReference, backend: &Crypto
     found.into_iter().try_for_each(|handle| prove(calls.session, handle, key, backend))
 }
 
-/// Makes a key, and the reference by which it is found again.
+/// The handles of the objects of a new key.
+struct Created {
+    key: ObjectHandle,
+    public: Option<ObjectHandle>,
+}
+
+/// Generates a key, and returns the reference by which it is found again. A key that does not pass its checks is destroyed, by
+/// its handles: other processes may have a key of the same id.
 pub(super) fn generate(
     calls: Calls<'_>,
     new: &NewKey,
     iv_mode: IvMode,
     backend: &CryptoBackend,
-) -> Result<(KeyReference, Option<Vec<u8>>), TokenError> {
-    let session = calls.session;
-    let (handle, public) = match new.kind {
+) -> Result<KeyReference, TokenError> {
+    let created = create(calls.session, new)?;
+    match check_created(calls.session, &created, new, iv_mode, backend) {
+        Ok(key) => {
+            calls.attachment.keep_handle(&key, created.key);
+            Ok(key)
+        }
+        Err(error) => {
+            destroy_all(calls.session, &[Some(created.key), created.public].into_iter().flatten().collect::<Vec<_>>())
+                .map_err(|left| error.clone().found_to_be(error.class(), &format!("it stays in the token ({left})")))?;
+            Err(error)
+        }
+    }
+}
+
+fn create(session: &Session, new: &NewKey) -> Result<Created, TokenError> {
+    match new.kind {
         TokenKeyKind::Aes256 | TokenKeyKind::WrappingAes256 => {
-            (session.generate_key(&Mechanism::AesKeyGen, &secret_template(new, Extent::Made))?, None)
+            let key = session.generate_key(&Mechanism::AesKeyGen, &secret_template(new, Extent::Made))?;
+            Ok(Created { key, public: None })
         }
         TokenKeyKind::Signing(pair) | TokenKeyKind::Decryption(pair) => {
             let mechanism =
                 if pair.modulus_bits().is_some() { Mechanism::RsaPkcsKeyPairGen } else { Mechanism::EccKeyPairGen };
             let (public, private) =
                 session.generate_key_pair(&mechanism, &public_template(new, pair)?, &private_template(new))?;
-            (private, Some(public_key::read(session, public, pair, backend)?))
+            Ok(Created { key: private, public: Some(public) })
         }
+    }
+}
+
+fn check_created(
+    session: &Session,
+    created: &Created,
+    new: &NewKey,
+    iv_mode: IvMode,
+    backend: &CryptoBackend,
+) -> Result<KeyReference, TokenError> {
+    check_protection(session, created.key, new)?;
+    let public = match (new.kind.key_pair(), created.public) {
+        (Some(pair), Some(public)) => Some(public_key::read(session, public, pair, backend)?),
+        _ => None,
     };
-    check_protection(session, handle, new)?;
-    let key = reference(session, handle, new, public.as_deref(), iv_mode, backend)?;
-    calls.attachment.keep_handle(&key, handle);
-    Ok((key, public))
+    reference(session, created.key, new, public.as_deref(), iv_mode, backend)
 }
 
 /// The reference of an object that is there: with a new canary for a secret key.
@@ -329,15 +362,72 @@ pub(super) fn protection(session: &Session, handle: ObjectHandle) -> Result<KeyP
     Ok(protection)
 }
 
-/// Refuses, and destroys, a key that the token did not protect as it was told.
-pub(super) fn check_protection(session: &Session, handle: ObjectHandle, new: &NewKey) -> Result<(), TokenError> {
+/// Rejects a key that the token did not protect as its template asked for.
+fn check_protection(session: &Session, handle: ObjectHandle, new: &NewKey) -> Result<(), TokenError> {
     let protection = protection(session, handle)?;
     if protection.sensitive && protection.extractable == new.extractable {
         return Ok(());
     }
-    session.destroy_object(handle)?;
     let text = format!("the token did not protect a new {} key as it was told: {protection:?}", new.kind);
     Err(TokenError::new(ErrorClass::Fatal, text))
+}
+
+/// Keeps a secret key whose value came from elsewhere, if it is protected as its template asked for and passes a test.
+/// Otherwise it is destroyed, by its handle: other processes may have a key of the same id.
+pub(super) fn keep_provided<T>(
+    session: &Session,
+    handle: ObjectHandle,
+    new: &NewKey,
+    test: impl FnOnce() -> Result<T, TokenError>,
+) -> Result<T, TokenError> {
+    match check_protection(session, handle, new).and_then(|()| test()) {
+        Ok(kept) => Ok(kept),
+        Err(error) => {
+            session.destroy_object(handle)?;
+            Err(error)
+        }
+    }
+}
+
+/// The CKA_LABEL of every object of an id: secret, private and public keys. Looked for twice, as [`remaining_objects`].
+pub(super) fn labels(session: &Session, id: &[u8]) -> Result<Vec<Vec<u8>>, TokenError> {
+    let mut labels = Vec::new();
+    for object in remaining_objects(session, id)? {
+        match label(session, object) {
+            Ok(label) => labels.push(label),
+            // Destroyed by another process since it was found.
+            Err(error) if error.code() == Some("CKR_OBJECT_HANDLE_INVALID") => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(labels)
+}
+
+fn label(session: &Session, object: ObjectHandle) -> Result<Vec<u8>, TokenError> {
+    match session.get_attributes(object, &[AttributeType::Label])?.as_slice() {
+        [Attribute::Label(label)] => Ok(label.clone()),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Destroys the objects of an id that have this label, and no others. Returns how many there were.
+pub(super) fn destroy_labelled(calls: Calls<'_>, id: &[u8], wanted: &[u8]) -> Result<usize, TokenError> {
+    calls.attachment.forget_handles(id);
+    let mut found = Vec::new();
+    for object in remaining_objects(calls.session, id)? {
+        if label(calls.session, object)? == wanted {
+            found.push(object);
+        }
+    }
+    for (count, object) in found.iter().enumerate() {
+        match calls.session.destroy_object(*object) {
+            // Where a token shows one object twice, the second one goes with the first.
+            Err(_) if count > 0 && label(calls.session, *object).is_err() => {}
+            destroyed => destroyed?,
+        }
+    }
+    room::tidy(calls)?;
+    Ok(found.len())
 }
 
 /// Where the value of a secret key comes from.
@@ -369,6 +459,18 @@ pub(super) fn secret_template(new: &NewKey, extent: Extent) -> Vec<Attribute> {
         template.push(Attribute::ValueLen(32.into()));
     }
     template
+}
+
+/// The template of an AES-256 key that is gone with its session.
+pub(super) fn passing_template() -> Vec<Attribute> {
+    vec![
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(KeyType::AES),
+        Attribute::Token(false),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(false),
+        Attribute::Encrypt(true),
+    ]
 }
 
 fn public_template(new: &NewKey, pair: KeyPairKind) -> Result<Vec<Attribute>, TokenError> {

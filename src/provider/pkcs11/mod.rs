@@ -9,6 +9,7 @@
 //! the same one before it is used: it opens a canary, or signs what its public key verifies. A key that is not found is
 //! unavailable, and never taken for deleted.
 
+mod adoption;
 mod attachment;
 mod birthplace;
 mod capabilities;

@@ -3,6 +3,7 @@
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::Attribute;
 
+use super::adoption::{self, Provenance};
 use super::attachment::Calls;
 use super::config::IvMode;
 use super::error::{ErrorClass, TokenError};
@@ -12,7 +13,7 @@ use super::reference::{KEY_ID_LENGTH, KeyReference, TokenKeyKind};
 use super::token::{Repeat, Task, Token};
 use super::{gcm, room, signing};
 use crate::algorithm::SigningAlgorithm;
-use crate::crypto::{CryptoBackend, RsaOaep, SignatureInput};
+use crate::crypto::{CryptoBackend, CryptoError, KeyWrapMode, RsaOaep, SignatureInput};
 use crate::secret::SecretBytes;
 
 /// Bytes of a key wrapped with AES-KW: those of the key and 8 more (RFC 3394, section 2.2.1).
@@ -45,23 +46,41 @@ impl Token {
                 prepare(calls, &new)?;
                 let mut made = keys::generate(calls, &new, mode, &backend);
                 for _ in 1..attempts {
-                    // What is left of it goes first: there is one key of an id, or none.
-                    if !made.as_ref().is_err_and(is_botched) || keys::destroy(calls, &new.id).is_err() {
+                    // Only if no object has the id: one may remain from this attempt, or be the key of another process.
+                    let is_free = || keys::remaining_objects(calls.session, &new.id).is_ok_and(|left| left.is_empty());
+                    if !made.as_ref().is_err_and(is_botched) || !is_free() {
                         break;
                     }
                     made = keys::generate(calls, &new, mode, &backend);
                 }
-                Ok(made?.0)
+                made
             },
         })
     }
 
-    /// The reference of a key that others made in the token. It is taken for what it is now: from then on, every other
-    /// key under its id is refused.
+    /// Returns the reference of a key that other software created in the token. The reference holds a fingerprint of the present
+    /// key, so any other key under its id is refused from then on.
+    ///
+    /// The token must report that it protects the key: CKA_TOKEN, CKA_PRIVATE and CKA_SENSITIVE, not CKA_EXTRACTABLE, the
+    /// type and length of `kind`, and the attributes of its use. A wrapping key must neither encrypt nor decrypt, which would
+    /// give away what it wraps. Its origin (CKA_LOCAL, CKA_NEVER_EXTRACTABLE) is not checked.
     ///
     /// # Errors
-    /// [`ErrorClass::KeyMissing`] if there is not exactly one such key; otherwise as [`Token::connect`].
+    /// - [`ErrorClass::KeyMissing`] if there is not exactly one such key.
+    /// - [`ErrorClass::Denied`], with [`TokenError::rejected_for`], if the token does not protect it.
+    /// - Otherwise as [`Token::connect`].
     pub fn adopt_key(&self, id: &[u8], label: &str, kind: TokenKeyKind) -> Result<KeyReference, TokenError> {
+        self.adopt(id, label, kind, Provenance::Foreign)
+    }
+
+    /// The same for a key of which it is known how it came into the token.
+    pub(super) fn adopt(
+        &self,
+        id: &[u8],
+        label: &str,
+        kind: TokenKeyKind,
+        provenance: Provenance,
+    ) -> Result<KeyReference, TokenError> {
         check_id(id)?;
         let (new, backend, mode) = (NewKey::new(id, label, kind), self.0.config.backend, self.iv_mode()?);
         self.run(Task {
@@ -69,6 +88,7 @@ impl Token {
             key: None,
             work: move |calls: Calls<'_>| {
                 let handle = keys::find_one(calls.session, &new.id, kind)?;
+                adoption::check(calls, handle, &new.id, kind, provenance)?;
                 let public = match kind.key_pair() {
                     Some(pair) => Some(keys::find_public(calls.session, handle, &new.id, pair, &backend)?),
                     None => None,
@@ -106,8 +126,8 @@ impl Token {
                     zeroize::Zeroize::zeroize(copy);
                 }
                 let handle = made?;
-                keys::check_protection(calls.session, handle, &new)?;
-                keys::reference(calls.session, handle, &new, None, mode, &backend)
+                let reference = || keys::reference(calls.session, handle, &new, None, mode, &backend);
+                keys::keep_provided(calls.session, handle, &new, reference)
             },
         })
     }
@@ -151,6 +171,52 @@ impl Token {
         check_id(id)?;
         let id = id.to_vec();
         self.run(Task { repeat: Repeat::Never, key: None, work: move |calls: Calls<'_>| keys::destroy(calls, &id) })
+    }
+
+    /// The CKA_LABEL of every object of an id.
+    pub(super) fn labels(&self, id: &[u8]) -> Result<Vec<Vec<u8>>, TokenError> {
+        check_id(id)?;
+        let id = id.to_vec();
+        self.run(Task {
+            repeat: Repeat::SafeAlone,
+            key: None,
+            work: move |calls: Calls<'_>| {
+                keys::token_is_well(calls)?;
+                keys::labels(calls.session, &id)
+            },
+        })
+    }
+
+    /// Destroys the objects of an id that have this CKA_LABEL, and no others. Returns how many there were.
+    pub(super) fn destroy_labelled(&self, id: &[u8], label: &str) -> Result<usize, TokenError> {
+        check_id(id)?;
+        let (id, label) = (id.to_vec(), label.as_bytes().to_vec());
+        let work = move |calls: Calls<'_>| keys::destroy_labelled(calls, &id, &label);
+        self.run(Task { repeat: Repeat::Never, key: None, work })
+    }
+
+    /// Returns `true` if a wrapping key has this value: it unwraps what software wraps under it.
+    ///
+    /// # Errors
+    /// As [`Token::verify_key`].
+    pub(super) fn is_wrapping_key(&self, wrapping: &KeyReference, value: &SecretBytes) -> Result<bool, TokenError> {
+        let backend = self.0.config.backend;
+        let software = |error: CryptoError| TokenError::new(ErrorClass::Fatal, error.to_string());
+        let mut random = SecretBytes::zeroed(32);
+        backend.random().fill(random.expose_secret_mut()).map_err(software)?;
+        let wrapped = backend.key_wrap().wrap(KeyWrapMode::Plain, value.expose_secret(), random.expose_secret());
+        let wrapped = wrapped.map_err(software)?;
+        let unwrapped = self.with_object(wrapping, move |calls, wrapping| {
+            let with = keys::resolve(calls, wrapping, &backend)?;
+            let template = keys::passing_template();
+            let unwrapped = calls.session.unwrap_key(&Mechanism::AesKeyWrap, with, &wrapped, &template)?;
+            Ok(calls.session.destroy_object(unwrapped)?)
+        });
+        match unwrapped {
+            Ok(()) => Ok(true),
+            Err(error) if error.class() == ErrorClass::BadInput => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// What the token says of the protection of a key.
@@ -224,11 +290,11 @@ impl Token {
                 let with = keys::resolve(calls, &wrapping, &backend)?;
                 let template = keys::secret_template(&new, Extent::Unwrapped);
                 let handle = calls.session.unwrap_key(&Mechanism::AesKeyWrap, with, &wrapped, &template)?;
-                keys::check_protection(calls.session, handle, &new)?;
-                if let Err(error) = keys::prove(calls.session, handle, &key, &backend) {
-                    calls.session.destroy_object(handle)?;
-                    return Err(error.found_to_be(ErrorClass::KeyMissing, &format!("what was unwrapped is not {key}")));
-                }
+                keys::keep_provided(calls.session, handle, &new, || {
+                    keys::prove(calls.session, handle, &key, &backend).map_err(|error| {
+                        error.found_to_be(ErrorClass::KeyMissing, &format!("what was unwrapped is not {key}"))
+                    })
+                })?;
                 calls.attachment.keep_handle(&key, handle);
                 Ok(())
             },

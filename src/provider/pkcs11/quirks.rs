@@ -27,6 +27,8 @@ pub struct Quirks {
     pub hidden_by_logins: bool,
     /// Whether it says that it keeps a key for which its disk had no room: then it is tried before whether there is some.
     pub writes_unchecked: bool,
+    /// Reports 0 as the CKA_VALUE_LEN of an unwrapped key, so the length of such a key is not checked.
+    pub unwrapped_without_length: bool,
     /// What it answers to a ciphertext that is not authentic.
     pub bad_ciphertext: &'static str,
     /// What else must be known.
@@ -60,6 +62,7 @@ const UNKNOWN: Quirks = Quirks {
     objects_one_at_a_time: false,
     hidden_by_logins: false,
     writes_unchecked: false,
+    unwrapped_without_length: false,
     bad_ciphertext: "unknown",
     remarks: &[],
 };
@@ -76,6 +79,7 @@ pub const QUIRKS: &[Quirks] = &[
         objects_one_at_a_time: true,
         hidden_by_logins: true,
         writes_unchecked: true,
+        unwrapped_without_length: true,
         bad_ciphertext: "CKR_GENERAL_ERROR",
         remarks: &[
             "RSA-OAEP with SHA-1 only; ECDSA over a hash value only",
@@ -106,6 +110,7 @@ pub const QUIRKS: &[Quirks] = &[
         objects_one_at_a_time: false,
         hidden_by_logins: false,
         writes_unchecked: false,
+        unwrapped_without_length: false,
         bad_ciphertext: "CKR_ENCRYPTED_DATA_INVALID",
         remarks: &[
             "its initialisation needs pReserved, which names the folder of its database",
@@ -124,6 +129,7 @@ pub const QUIRKS: &[Quirks] = &[
         objects_one_at_a_time: false,
         hidden_by_logins: false,
         writes_unchecked: false,
+        unwrapped_without_length: false,
         bad_ciphertext: "unknown",
         remarks: &[
             "the initialisation vector must be zero before; CKM_CLOUDHSM_AES_GCM puts it before the ciphertext instead",
@@ -142,6 +148,7 @@ pub const QUIRKS: &[Quirks] = &[
         objects_one_at_a_time: false,
         hidden_by_logins: false,
         writes_unchecked: false,
+        unwrapped_without_length: false,
         bad_ciphertext: "none: it has no AES-GCM",
         remarks: &["no AES-GCM: signing and RSA only", "16 sessions for all users of the device together"],
     },
@@ -155,6 +162,7 @@ pub const QUIRKS: &[Quirks] = &[
         objects_one_at_a_time: false,
         hidden_by_logins: false,
         writes_unchecked: false,
+        unwrapped_without_length: false,
         bad_ciphertext: "unknown",
         remarks: &["in FIPS mode it makes the initialisation vector and appends it: set IvMode::TokenAppended"],
     },
@@ -168,6 +176,7 @@ pub const QUIRKS: &[Quirks] = &[
         objects_one_at_a_time: false,
         hidden_by_logins: false,
         writes_unchecked: false,
+        unwrapped_without_length: false,
         bad_ciphertext: "CKR_FUNCTION_FAILED",
         remarks: &["the initialisation vector must be zero before"],
     },

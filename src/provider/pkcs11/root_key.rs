@@ -3,13 +3,16 @@
 use std::fmt;
 
 use super::cluster::Pkcs11Cluster;
-use super::reference::KeyReference;
+use super::reference::{KEY_ID_LENGTH, KeyReference};
 use crate::error::{Error, ErrorKind, Result};
 use crate::seal::RootKeyHolder;
 use crate::secret::SecretBytes;
 
 /// Separates wrapped root keys from everything else that is encrypted under the same key.
 const LABEL: &[u8] = b"strongroom hsm root v1";
+
+/// The beginning of the CKA_LABEL of the key.
+const KEY_LABEL: &str = "strongroom root key";
 
 /// Holds the root key of a store: its versions are encrypted and authenticated under an AES-256 key that never leaves the
 /// HSMs of a connected [`Pkcs11Cluster`]. Without one of them the store does not open.
@@ -30,31 +33,52 @@ pub struct HsmRootKey {
 impl HsmRootKey {
     /// Makes the key in the cluster, under a name that is its CKA_ID too: 1 to 32 bytes.
     ///
+    /// Of several processes that generate one name at the same time, at most one succeeds. A call that fails erases only its own
+    /// objects, which have a random CKA_LABEL. If it cannot (the process is killed, or a member is lost), they remain, and the
+    /// name stays in use until an operator removes them.
+    ///
     /// # Errors
-    /// [`AlreadyExists`](ErrorKind::AlreadyExists) if something has that CKA_ID: see [`HsmRootKey::find`];
-    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the cluster is not connected, or fewer than two of its members
-    /// answer.
+    /// - [`Validation`](ErrorKind::Validation) if the name does not have 1 to 32 bytes.
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if something has that CKA_ID: see [`HsmRootKey::find`].
+    /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the cluster is not connected, a member does not answer, or fewer
+    ///   than two of them can hold it.
     pub fn generate(cluster: &Pkcs11Cluster, name: &str) -> Result<Self> {
+        check_name(name)?;
         if cluster.holds(name.as_bytes())? {
             let text = format!("there is a key '{name}' in the cluster already");
             return Err(Error::new(ErrorKind::AlreadyExists, text));
         }
-        let key = cluster.generate_named(name.as_bytes(), "strongroom root key")?;
+        let key = cluster.generate_named(name.as_bytes(), KEY_LABEL)?;
         Ok(Self::new(cluster, key, name))
     }
 
     /// Finds the key that was made under a name.
     ///
+    /// Every member that answers must report that it protects the key: an AES-256 key in the token, CKA_SENSITIVE and not
+    /// CKA_EXTRACTABLE, which encrypts and decrypts and wraps no others; in a cluster that its vendor manages also
+    /// CKA_LOCAL, CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE.
+    ///
     /// # Errors
-    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the cluster is not connected or no member has it.
+    /// - [`Validation`](ErrorKind::Validation) if the name does not have 1 to 32 bytes.
+    /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the cluster is not connected, no member has it, a member does not
+    ///   protect it (the text names the attribute), or two members have different ones.
     pub fn find(cluster: &Pkcs11Cluster, name: &str) -> Result<Self> {
-        let key = cluster.find_named(name.as_bytes(), "strongroom root key")?;
+        check_name(name)?;
+        let key = cluster.find_named(name.as_bytes(), KEY_LABEL)?;
         Ok(Self::new(cluster, key, name))
     }
 
     fn new(cluster: &Pkcs11Cluster, key: KeyReference, name: &str) -> Self {
         Self { cluster: cluster.clone(), key, id: format!("hsm {name}") }
     }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if (1..=KEY_ID_LENGTH).contains(&name.len()) {
+        return Ok(());
+    }
+    let text = format!("the name of a root key in an HSM has 1 to {KEY_ID_LENGTH} bytes, and not {}", name.len());
+    Err(Error::new(ErrorKind::Validation, text))
 }
 
 impl RootKeyHolder for HsmRootKey {

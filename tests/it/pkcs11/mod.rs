@@ -10,6 +10,7 @@ mod keys;
 mod life;
 mod operator;
 mod processes;
+mod protection;
 
 use std::time::Duration;
 
@@ -63,6 +64,19 @@ fn token(hsm: &SoftHsm, label: &str) -> Token {
 fn aes(token: &Token, id: u8) -> KeyReference {
     token.generate_key(&NewKey::new(&[id; 32], "a key", TokenKeyKind::Aes256)).expect("the token makes keys")
 }
+
+/// Attributes of type CK_BBOOL.
+pub(crate) const CKA_PRIVATE: u64 = 0x002;
+pub(crate) const CKA_SENSITIVE: u64 = 0x103;
+pub(crate) const CKA_ENCRYPT: u64 = 0x104;
+pub(crate) const CKA_DECRYPT: u64 = 0x105;
+pub(crate) const CKA_WRAP: u64 = 0x106;
+pub(crate) const CKA_UNWRAP: u64 = 0x107;
+pub(crate) const CKA_DERIVE: u64 = 0x10C;
+pub(crate) const CKA_EXTRACTABLE: u64 = 0x162;
+pub(crate) const CKA_LOCAL: u64 = 0x163;
+pub(crate) const CKA_NEVER_EXTRACTABLE: u64 = 0x164;
+pub(crate) const CKA_ALWAYS_SENSITIVE: u64 = 0x165;
 
 /// The value of a code by its name.
 macro_rules! codes {

@@ -1,5 +1,6 @@
 //! Keys of a cluster: made on one member, brought to the others, found again, and destroyed on all.
 
+use super::claim::Claim;
 use super::opened::ClusterKey;
 use super::route::{refusal, refusal_to_make, unavailable};
 use super::{Member, Pkcs11Cluster};
@@ -7,7 +8,8 @@ use crate::crypto::{CryptoBackend, RsaOaep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeySpec, KeyUsage, Origin, SpecClass};
 use crate::provider::pkcs11::TokenCapabilities;
-use crate::provider::pkcs11::error::TokenError;
+use crate::provider::pkcs11::adoption::Provenance;
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::keys::NewKey;
 use crate::provider::pkcs11::reference::{KeyReference, TokenKeyKind};
 use crate::provider::{
@@ -18,6 +20,9 @@ use crate::secret::SecretBytes;
 
 /// How many members must hold a new key.
 const HOLDERS: usize = 2;
+
+/// The beginning of the CKA_LABEL of a replication key that is installed from here.
+const REPLICATION_LABEL: &str = "replication key";
 
 impl KeyMaterialProvider for Pkcs11Cluster {
     fn id(&self) -> &ProviderId {
@@ -61,8 +66,8 @@ impl MaterialGenerator for Pkcs11Cluster {
             .filter(|_| self.capabilities().generates.contains(&(binding.spec, binding.usage)))
             .ok_or_else(|| unsupported(binding))?;
         self.check_connected()?;
-        let key =
-            self.generate_everywhere(NewKey::new(&key_id(binding), format!("strongroom {}", binding.key_id), kind))?;
+        let key = self
+            .generate_everywhere(NewKey::new(&key_id(binding), format!("strongroom {}", binding.key_id), kind), None)?;
         let kept = SecretBytes::from_vec(key.to_bytes()?);
         Ok(match key.public_key() {
             Some(public_key) => GeneratedMaterial::key_pair(kept, public_key.to_vec()),
@@ -95,26 +100,67 @@ impl Pkcs11Cluster {
         check_all(&able, kind).err().map(|error| error.to_string())
     }
 
-    /// Puts the replication key into every member that answers and has none yet, from outside: 32 uniformly random bytes,
-    /// the same for all. Done when the tokens are set up, while the cluster is connected; better yet, the HSMs are given
-    /// it in a ceremony of their vendor, so that no process ever sees it.
+    /// Puts the replication key into every member that has none yet, from outside: 32 uniformly random bytes, the same for all.
+    /// Done when the tokens are set up, while the cluster is connected; better yet, the HSMs are given it in a ceremony of
+    /// their vendor, so that no process ever sees it.
+    ///
+    /// A member that has it already must have this value: calling it again with the same one changes nothing. Of several
+    /// processes that do this at the same time with different values, one succeeds.
     ///
     /// # Errors
-    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable) if a member does not answer, or refuses;
-    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) for a cluster that its vendor manages.
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if a member has another replication key; what this call installed is
+    ///   removed.
+    /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if a member does not answer, refuses, or has a key under the id that it
+    ///   does not protect; the members before it keep the key.
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) for a cluster that its vendor manages.
     pub fn install_replication_key(&self, value: &SecretBytes) -> Result<()> {
         let Some(id) = self.shared.replication_key.as_deref() else {
             let text = "the vendor of the cluster replicates keys, without a replication key";
             return Err(Error::new(ErrorKind::UnsupportedOperation, text));
         };
         self.check_connected()?;
+        let mut lacking = Vec::new();
         for member in self.members.iter() {
-            let failed = |error: TokenError| refusal(&error).with_member(member);
-            if member.token.count_objects(id).map_err(failed)? == 0 {
-                member.token.import_wrapping_key(id, "replication key", value).map_err(failed)?;
+            if member.token.count_objects(id).map_err(|error| refusal(&error).with_member(member))? == 0 {
+                lacking.push(member);
+            } else {
+                self.check_replication_key(member, value)?;
             }
         }
-        Ok(())
+        let claim = self.claim(id, REPLICATION_LABEL)?;
+        let installed = lacking.iter().try_for_each(|member| self.install_on(member, &claim, value));
+        if installed.as_ref().is_err_and(|error| error.kind() == ErrorKind::AlreadyExists) {
+            claim.undo(lacking);
+        }
+        installed
+    }
+
+    fn install_on(&self, member: &Member, claim: &Claim, value: &SecretBytes) -> Result<()> {
+        let keeps = match member.token.import_wrapping_key(claim.id(), claim.label(), value) {
+            Ok(_) => claim.keeps(member).inspect_err(|_| claim.undo([member])),
+            // It was taken since it was looked at.
+            Err(error) if error.class() == ErrorClass::Denied && claim.is_taken(member) => Ok(false),
+            Err(error) => Err(error),
+        };
+        let failed = |error: TokenError| refusal_to_make(&error).with_member(member);
+        if keeps.map_err(failed)? {
+            return Ok(());
+        }
+        // Another process was first: all is well if it installed the same value.
+        claim.undo([member]);
+        claim.wait_for_one(member).map_err(failed)?;
+        self.check_replication_key(member, value)
+    }
+
+    /// Rejects the replication key of a member if it is not protected, or has another value.
+    fn check_replication_key(&self, member: &Member, value: &SecretBytes) -> Result<()> {
+        let key = self.replication_key(member).map_err(|error| refusal(&error).with_member(member))?;
+        let is_same = member.token.is_wrapping_key(&key, value).map_err(|error| refusal(&error).with_member(member))?;
+        if is_same {
+            return Ok(());
+        }
+        let text = format!("{} has another replication key under this id already", member.name);
+        Err(Error::new(ErrorKind::AlreadyExists, text))
     }
 
     /// Whether any member has an object with a CKA_ID.
@@ -129,58 +175,95 @@ impl Pkcs11Cluster {
         Ok(false)
     }
 
-    /// Makes an AES-256 key with a CKA_ID on every member; if that fails half-way, on none.
+    /// Generates an AES-256 key with a CKA_ID on every member. If that fails, or another process claims the id first, only the
+    /// objects of this call are erased.
     pub(in crate::provider::pkcs11) fn generate_named(&self, id: &[u8], label: &str) -> Result<KeyReference> {
         self.check_connected()?;
-        let made = self.generate_everywhere(NewKey::new(id, label, TokenKeyKind::Aes256));
+        let claim = self.claim(id, label)?;
+        let made = self.generate_everywhere(NewKey::new(id, claim.label(), TokenKeyKind::Aes256), Some(&claim));
         if made.is_err() {
-            // What is left of it has the id, and shows when the name is used again.
-            let _ = self.erase_id(id);
+            claim.undo(self.members.iter());
         }
         made
     }
 
-    /// The AES-256 key with a CKA_ID.
-    pub(in crate::provider::pkcs11) fn find_named(&self, id: &[u8], label: &str) -> Result<KeyReference> {
-        self.anywhere(|token| token.adopt_key(id, label, TokenKeyKind::Aes256))
+    fn claim(&self, id: &[u8], label: &str) -> Result<Claim> {
+        let first = self.members.first().ok_or_else(|| unavailable(&[]))?;
+        Ok(Claim::new(id, label, &first.token.config().backend)?)
     }
 
-    fn generate_everywhere(&self, new: NewKey) -> Result<KeyReference> {
+    /// Returns the AES-256 key with a CKA_ID, after every member that answers has reported that it protects the key, and proved
+    /// that it holds the same one. A member that was unavailable when the key was generated may lack it.
+    pub(in crate::provider::pkcs11) fn find_named(&self, id: &[u8], label: &str) -> Result<KeyReference> {
+        self.check_connected()?;
+        let provenance = match self.shared.management {
+            ClusterManagement::VendorManaged => Provenance::Generated,
+            ClusterManagement::Members => Provenance::Replicated,
+        };
+        let mut found: Option<(&Member, KeyReference)> = None;
+        let mut reasons = Vec::new();
+        for member in self.in_turn() {
+            if found.is_some() && !member.token.may_be_tried() {
+                continue;
+            }
+            let adopted = member.token.adopt(id, label, TokenKeyKind::Aes256, provenance);
+            match (adopted, &found) {
+                (Ok(key), None) => found = Some((member, key)),
+                (Ok(_), Some((first, key))) => match member.token.verify_key(key) {
+                    Err(error) if error.class() == ErrorClass::KeyMissing => {
+                        let text =
+                            format!("{} and {} have different keys under this id: {error}", first.name, member.name);
+                        return Err(Error::new(ErrorKind::KeyUnavailable, text).with_source(error));
+                    }
+                    // It went away in between.
+                    Ok(()) | Err(_) => {}
+                },
+                (Err(error), _) if error.rejected_for().is_some() || !error.class().is_of_this_token() => {
+                    return Err(refusal(&error).with_member(member));
+                }
+                (Err(error), _) => reasons.push((member, error)),
+            }
+        }
+        found.map(|(_, key)| key).ok_or_else(|| unavailable(&reasons))
+    }
+
+    /// Generates a key; with a claim, if other processes may generate one of the same id at the same time.
+    fn generate_everywhere(&self, new: NewKey, claim: Option<&Claim>) -> Result<KeyReference> {
         match self.shared.management {
-            ClusterManagement::VendorManaged => self.generate_at_vendor(&new),
-            ClusterManagement::Members => self.generate_and_replicate(new),
+            ClusterManagement::VendorManaged => self.generate_at_vendor(&new, claim),
+            ClusterManagement::Members => self.generate_and_replicate(new, claim),
         }
     }
 
-    fn generate_at_vendor(&self, new: &NewKey) -> Result<KeyReference> {
+    fn generate_at_vendor(&self, new: &NewKey, claim: Option<&Claim>) -> Result<KeyReference> {
         let slot = self.members.first().ok_or_else(|| unavailable(&[]))?;
         let key = slot.token.generate_key(new).map_err(|error| refusal_to_make(&error))?;
+        check_claim(claim, slot)?;
         slot.token.verify_key(&key).map_err(|error| refusal(&error))?;
         Ok(key)
     }
 
     /// Makes a key on one member and brings it to all others that answer, of which there must be one. When this fails
-    /// half-way, what is left is erased by its CKA_ID.
-    fn generate_and_replicate(&self, new: NewKey) -> Result<KeyReference> {
-        let active: Vec<&Member> =
-            self.members.iter().filter(|member| member.state().0 == MemberState::Active).collect();
-        let Some((source, others)) = active.split_first() else { return Err(unavailable(&[])) };
+    /// half-way, the caller erases the objects that remain.
+    fn generate_and_replicate(&self, new: NewKey, claim: Option<&Claim>) -> Result<KeyReference> {
+        let (active, mut reasons) = self.active_with_replication_keys()?;
+        let Some(((source, wrapping), others)) = active.split_first() else { return Err(unavailable(&reasons)) };
+        let source = *source;
         let failed = |member: &Member, error: &TokenError| refusal_to_make(error).with_member(member);
-        let wrapping = self.replication_key(source).map_err(|error| failed(source, &error))?;
         let new = new.extractable_for_replication();
         let key = source.token.generate_key(&new).map_err(|error| failed(source, &error))?;
-        let wrapped = source.token.wrap_key(&wrapping, &key).map_err(|error| failed(source, &error))?;
-        let mut holders = vec![*source];
-        let mut reasons = Vec::new();
-        for member in others {
-            let brought = self
-                .replication_key(member)
-                .and_then(|wrapping| member.token.unwrap_key(&wrapping, &wrapped, &key))
-                .and_then(|()| member.token.verify_key(&key));
-            match brought {
+        check_claim(claim, source)?;
+        let wrapped = source.token.wrap_key(wrapping, &key).map_err(|error| failed(source, &error))?;
+        let mut holders = vec![source];
+        for (member, wrapping) in others {
+            let unwrapped = member.token.unwrap_key(wrapping, &wrapped, &key);
+            match unwrapped.and_then(|()| member.token.verify_key(&key)) {
                 Ok(()) => holders.push(member),
                 Err(error) => reasons.push((*member, error)),
             }
+        }
+        for member in &holders[1..] {
+            check_claim(claim, member)?;
         }
         // From here on the key leaves no token any more. What was wrapped opens with the replication key alone.
         source.token.forbid_extraction(&key).map_err(|error| failed(source, &error))?;
@@ -197,23 +280,36 @@ impl Pkcs11Cluster {
         Ok(key)
     }
 
+    /// Returns the members that answer, each with its replication key, and the errors of the others. A member that does not
+    /// protect its replication key is an error, so that no key is created that would be wrapped under it.
+    #[expect(clippy::type_complexity, reason = "two lists of pairs, taken apart at once")]
+    fn active_with_replication_keys(&self) -> Result<(Vec<(&Member, KeyReference)>, Vec<(&Member, TokenError)>)> {
+        let (mut active, mut reasons) = (Vec::new(), Vec::new());
+        for member in self.members.iter().filter(|member| member.state().0 == MemberState::Active) {
+            match self.replication_key(member) {
+                Ok(wrapping) => active.push((member, wrapping)),
+                Err(error) if error.rejected_for().is_some() => return Err(refusal_to_make(&error).with_member(member)),
+                Err(error) => reasons.push((member, error)),
+            }
+        }
+        Ok((active, reasons))
+    }
+
     /// The key under which keys travel, as a member has it. That it is the same everywhere shows when what was wrapped
     /// under it is unwrapped and opens the canary.
     fn replication_key(&self, member: &Member) -> Result<KeyReference, TokenError> {
         let id = self.shared.replication_key.as_deref().unwrap_or_default();
-        member.token.adopt_key(id, "replication key", TokenKeyKind::WrappingAes256)
+        member.token.adopt_key(id, REPLICATION_LABEL, TokenKeyKind::WrappingAes256)
     }
 
-    /// Destroys all objects of a key on all members, and makes sure that none is left.
+    /// Destroys all objects of a key on all members, and makes sure that none is left. The id is that of one key alone, as it
+    /// holds the random key id.
     pub(super) fn erase_objects(&self, binding: &MaterialBinding) -> Result<()> {
-        self.erase_id(&key_id(binding))
-    }
-
-    fn erase_id(&self, id: &[u8]) -> Result<()> {
         self.check_connected()?;
+        let id = key_id(binding);
         let mut reasons = Vec::new();
         for member in self.members.iter() {
-            let erased = member.token.destroy_objects(id).and_then(|_| member.token.count_objects(id));
+            let erased = member.token.destroy_objects(&id).and_then(|_| member.token.count_objects(&id));
             match erased {
                 Ok(0) => {}
                 Ok(left) => {
@@ -225,6 +321,16 @@ impl Pkcs11Cluster {
         }
         if reasons.is_empty() { Ok(()) } else { Err(unavailable(&reasons)) }
     }
+}
+
+/// Refuses a name that another process has, or claims at the same time with precedence.
+fn check_claim(claim: Option<&Claim>, member: &Member) -> Result<()> {
+    let Some(claim) = claim else { return Ok(()) };
+    if claim.keeps(member).map_err(|error| refusal_to_make(&error).with_member(member))? {
+        return Ok(());
+    }
+    let text = format!("{} has another key of this name, made before or at the same time", member.name);
+    Err(Error::new(ErrorKind::AlreadyExists, text))
 }
 
 trait WithMember {

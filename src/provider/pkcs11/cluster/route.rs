@@ -33,7 +33,7 @@ impl Pkcs11Cluster {
 
     /// The members, each first in its turn, but for those that are left alone. One that failed has its turn when its pause is
     /// over, and so takes part again when it is back.
-    fn in_turn(&self) -> Vec<&Member> {
+    pub(super) fn in_turn(&self) -> Vec<&Member> {
         let count = self.members.len();
         let start = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let mut order: Vec<&Member> = (0..count).map(|step| &self.members[start.wrapping_add(step) % count]).collect();
