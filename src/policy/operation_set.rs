@@ -108,4 +108,13 @@ mod tests {
         }
         assert!(OperationSet::EMPTY.is_empty() && OperationSet::EMPTY.is_subset_of(OperationSet::EMPTY));
     }
+
+    #[test]
+    fn a_set_is_read_from_names_and_debug_lists_them() -> Result<()> {
+        let set = OperationSet::parse(["Decrypt", "Encrypt"])?;
+        assert_eq!(set, OperationSet::EMPTY.with(Operation::Encrypt).with(Operation::Decrypt));
+        assert_eq!(format!("{set:?}"), r#"{"Encrypt", "Decrypt"}"#);
+        assert!(OperationSet::parse(["Encrypt", "encrypt"]).is_err());
+        Ok(())
+    }
 }

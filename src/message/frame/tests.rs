@@ -54,6 +54,8 @@ fn a_fault_is_seen_as_soon_as_its_field_is_there() {
     let single = [[0; 12].as_slice(), &[0, 0, 0, 0, 0, 0, 0, 9]].concat();
     let refusal = MessageError::BodyTooLong { length: 9, limit: 8 };
     assert_eq!(Frame::read_single(&single, 8).err(), Some(refusal));
+    let within = Frame::read_single(&single, 9).err();
+    assert!(within.is_some_and(|error| error.bytes_needed().is_some()), "a body as long as the limit");
 }
 
 #[test]

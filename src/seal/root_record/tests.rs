@@ -41,6 +41,40 @@ fn either_holder_unwraps_every_version() -> Result<()> {
     Ok(())
 }
 
+/// Has this name, and returns a wrapping of this length.
+#[derive(Debug)]
+struct Lengthy(&'static str, usize);
+
+impl RootKeyHolder for Lengthy {
+    fn id(&self) -> &str {
+        self.0
+    }
+
+    fn wrap(&self, _: &[u8], _: &SecretBytes) -> Result<Vec<u8>> {
+        Ok(vec![0; self.1])
+    }
+
+    fn unwrap(&self, _: &[u8], _: &[u8]) -> Result<SecretBytes> {
+        Ok(SecretBytes::zeroed(32))
+    }
+}
+
+#[test]
+fn a_holder_may_take_up_its_limits_and_no_more() {
+    static NAME: &str = match str::from_utf8(&[b'n'; MAX_HOLDER + 1]) {
+        Ok(name) => name,
+        Err(_) => "",
+    };
+    let wrap = |name: usize, bytes| {
+        WrappedVersion::wrap(&Lengthy(&NAME[..name], bytes), &STORE, 1, &SecretBytes::zeroed(32))
+            .map_err(|error| error.kind())
+            .map(drop)
+    };
+    assert_eq!(wrap(MAX_HOLDER, MAX_WRAPPED), Ok(()));
+    assert_eq!(wrap(MAX_HOLDER + 1, MAX_WRAPPED), Err(ErrorKind::Validation));
+    assert_eq!(wrap(MAX_HOLDER, MAX_WRAPPED + 1), Err(ErrorKind::Validation));
+}
+
 #[test]
 fn another_holder_is_told_apart_from_damage() -> Result<()> {
     let (one, two, other) = (holder(1), holder(2), holder(4));
