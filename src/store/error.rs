@@ -41,7 +41,7 @@ pub enum StoreError {
         source: Cause,
     },
     /// The operating system failed to read or write.
-    #[error("the store could not be read or written; what was acknowledged is safe: check its disk")]
+    #[error("the store could not be read or written: check its disk")]
     Io(#[source] Cause),
     /// The structure of the file is broken.
     #[error("the store's file is damaged: restore it from a backup")]
@@ -98,9 +98,20 @@ pub enum StoreError {
         /// How many it has.
         names: u64,
     },
-    /// The file was deleted or another one was put in its place while it was in use.
-    #[error("{} was replaced or deleted while it was in use; nothing was changed: open it again", .0.display())]
+    /// The file, its log or the index into the log was deleted or replaced while the store was in use. What was
+    /// acknowledged is copied into the main file if possible.
+    #[error("{} was replaced or deleted while the store was in use; nothing was changed: close the store in every process and open it again", .0.display())]
     Replaced(PathBuf),
+    /// The log was cut, or replaced by a shorter one, while the store was in use.
+    #[error(
+        "the log of the store was cut, replaced or deleted while the store was in use; changes that were acknowledged last may be lost: close the store in every process, look for the file that was moved, and open the store again"
+    )]
+    LogLost(#[source] Cause),
+    /// One of the store's files was cut, deleted or replaced during a commit. The change may exist later or not.
+    #[error(
+        "a file of the store was cut, replaced or deleted during a commit, so the change may be lost or kept: close the store in every process, open it again and look"
+    )]
+    Unconfirmed(#[source] Box<StoreError>),
     /// The file went back to an earlier state while it was in use.
     #[error("the store went back from revision {from} to {to} while it was in use: open it again")]
     WentBack {

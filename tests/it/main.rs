@@ -88,6 +88,8 @@ mod signatures;
 mod sqlite_settings;
 mod state_table;
 #[cfg(feature = "sqlite")]
+mod store_files;
+#[cfg(feature = "sqlite")]
 mod stores;
 mod streaming;
 mod suites;

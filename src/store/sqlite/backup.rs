@@ -54,7 +54,11 @@ impl SqliteStore {
             _ => {}
         }
         let file = private_file::create_new(&partial).map_err(failed_at)?;
-        self.read(|connection| copy(connection, &partial))?;
+        self.check_names()?;
+        self.read(|connection| {
+            self.log.check(connection, 0)?;
+            copy(connection, &partial)
+        })?;
         publish(&file, &partial, to)
     }
 }

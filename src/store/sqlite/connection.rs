@@ -7,6 +7,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::failure::reason;
+use super::options::{MissingFile, SqliteOptions};
+use crate::private_file::directory_of;
 use crate::store::StoreId;
 use crate::store::error::StoreError;
 
@@ -72,13 +74,30 @@ pub(super) fn open(path: &Path, role: Role, busy_timeout: Duration) -> Result<Co
     Ok(connection)
 }
 
-/// Opens the store in a file that exists, after making one of it if the file is empty or of an older format.
-pub(super) fn prepare(path: &Path, new_id: StoreId, busy_timeout: Duration) -> Result<Connection, StoreError> {
-    let mut connection = connect(path, busy_timeout)?;
-    migrate(&mut connection, path, new_id)?;
-    recognise(&connection, path)?;
-    set_up(&connection, Role::Writer, busy_timeout)?;
-    Ok(connection)
+/// Opens the store in a file that exists, after creating one in it if the file is empty or of an older format.
+pub(super) fn prepare(path: &Path, new_id: StoreId, options: &SqliteOptions) -> Result<Connection, StoreError> {
+    let prepare = || {
+        let mut connection = connect(path, options.busy_timeout)?;
+        if options.missing_file == MissingFile::Refuse && version(&connection, path)? == 0 {
+            return Err(StoreError::Missing(path.to_owned()));
+        }
+        migrate(&mut connection, path, new_id)?;
+        recognise(&connection, path)?;
+        set_up(&connection, Role::Writer, options.busy_timeout)?;
+        // The first statement after the switch opens the log and the index into it.
+        version(&connection, path)?;
+        Ok(connection)
+    };
+    prepare().map_err(|error| match error {
+        // These do not name the file.
+        StoreError::Io(_) | StoreError::ReadOnly(_) => cannot_use(path, error),
+        other => other,
+    })
+}
+
+/// Has a connection leave the log as it is when it is closed.
+pub(super) fn leave_log(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop).map_err(reason)
 }
 
 fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError> {
@@ -95,6 +114,17 @@ fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError
 
 fn cannot_open(path: &Path, error: rusqlite::Error) -> StoreError {
     StoreError::CannotOpen { path: path.to_owned(), source: Box::new(error) }
+}
+
+/// Reports a file that can be opened, but not used as a store: usually because the directory is not writable.
+fn cannot_use(path: &Path, error: StoreError) -> StoreError {
+    let directory = directory_of(path).display();
+    let text = format!("check that {directory} can be written and its disk works: {}", with_cause(&error));
+    StoreError::CannotOpen { path: path.to_owned(), source: text.into() }
+}
+
+fn with_cause(error: &StoreError) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| cause.to_string())
 }
 
 fn pragma(connection: &Connection, name: &str) -> Result<i64, StoreError> {

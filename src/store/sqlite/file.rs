@@ -1,6 +1,7 @@
-//! The file that a store is in: made for its owner alone, and known again as long as it is in use.
+//! The files that form a store: the main file, created for its owner alone, and its log and the index into it. They are
+//! recognized again as long as the store is in use.
 //!
-//! It is never opened here once it exists, only looked at: a process that closes any handle to a file loses all its locks
+//! They are never opened here once they exist, only looked at: a process that closes any handle to a file loses all its locks
 //! on it, SQLite's too.
 
 use std::fs;
@@ -11,9 +12,18 @@ use super::options::MissingFile;
 use crate::private_file::{self, Exposure, TrustedUsers, directory_of};
 use crate::store::error::StoreError;
 
-/// A file that was found fit for a store.
+/// The files of a store, of which the main one was found fit for it.
 #[derive(Debug)]
 pub(super) struct StoreFile {
+    main: Part,
+    /// Both exist, and stay the same, as long as any process has the store open.
+    log: Option<Part>,
+    index: Option<Part>,
+}
+
+/// A file that is recognized again.
+#[derive(Debug)]
+struct Part {
     path: PathBuf,
     identity: Identity,
 }
@@ -40,22 +50,65 @@ impl StoreFile {
         let path = fs::canonicalize(given).map_err(|error| cannot_open(given, error))?;
         check_single_name(&path, &metadata)?;
         check_access(given, &path, trusted)?;
-        Ok(Self { identity: Identity::of(&metadata), path })
+        // A new store gets its content before its log.
+        if missing == MissingFile::Refuse && metadata.len() == 0 {
+            return Err(StoreError::Missing(path));
+        }
+        Ok(Self { main: Part { identity: Identity::of(&metadata), path }, log: None, index: None })
+    }
+
+    /// Adds log and index, which must exist: a connection to the store has to be open, and to stay open.
+    pub(super) fn add_log(&mut self) -> Result<(), StoreError> {
+        self.log = Some(Part::find(self.log_path())?);
+        self.index = Some(Part::find(beside(&self.main.path, "-shm"))?);
+        Ok(())
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        &self.main.path
     }
 
-    /// Makes sure that the path still leads to the file that was found. A change that went into a file without a name
-    /// would be lost.
+    pub(super) fn log_path(&self) -> PathBuf {
+        beside(&self.main.path, "-wal")
+    }
+
+    /// Checks that all paths still lead to the files that were found. A change that went into a file without a name would be
+    /// lost, and so would one that was ordered by locks on such a file.
     pub(super) fn check_still_there(&self) -> Result<(), StoreError> {
+        self.check_locks()?;
+        self.log.as_ref().map_or(Ok(()), Part::check)
+    }
+
+    /// Checks the files that carry the locks of SQLite: without the same ones, processes do not exclude one another.
+    pub(super) fn check_locks(&self) -> Result<(), StoreError> {
+        self.main.check()?;
+        self.index.as_ref().map_or(Ok(()), Part::check)
+    }
+}
+
+impl Part {
+    fn find(path: PathBuf) -> Result<Self, StoreError> {
+        match fs::metadata(&path) {
+            Ok(metadata) => Ok(Self { identity: Identity::of(&metadata), path }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(StoreError::Replaced(path)),
+            Err(error) => Err(cannot_open(&path, error)),
+        }
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
         match fs::metadata(&self.path) {
             Ok(metadata) if Identity::of(&metadata) == self.identity => Ok(()),
             Err(error) if error.kind() != ErrorKind::NotFound => Err(StoreError::Io(Box::new(error))),
             _ => Err(StoreError::Replaced(self.path.clone())),
         }
     }
+}
+
+/// The path of a file that SQLite names after the main one.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// Makes the file, whose name is on the disk when this returns. That someone else was faster is as good.
@@ -73,10 +126,9 @@ fn check_access(given: &Path, path: &Path, trusted: TrustedUsers) -> Result<(), 
     check(private_file::check_directory(directory_of(path), trusted))?;
     check(private_file::check_file(given, trusted))?;
     for suffix in ["-wal", "-shm"] {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
+        let name = beside(path, suffix);
         if fs::symlink_metadata(&name).is_ok() {
-            match private_file::check_file(Path::new(&name), trusted) {
+            match private_file::check_file(&name, trusted) {
                 // Another process that was the last to use the store has removed it.
                 Err(Exposure::Unknown { source, .. }) if source.kind() == ErrorKind::NotFound => {}
                 checked => check(checked)?,

@@ -5,6 +5,7 @@ mod connection;
 mod failure;
 mod file;
 mod freshness;
+mod log;
 mod options;
 mod pool;
 mod rows;
@@ -14,6 +15,7 @@ mod tests;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -23,6 +25,7 @@ use self::connection::Role;
 use self::failure::failed;
 use self::file::StoreFile;
 use self::freshness::Freshness;
+use self::log::{Checkpoint, Log};
 use self::pool::Pool;
 use super::error::StoreError;
 use super::{
@@ -54,8 +57,11 @@ use crate::error::Result;
 pub struct SqliteStore {
     id: StoreId,
     file: StoreFile,
+    log: Log,
     readers: Pool,
     writer: Pool,
+    /// As long as this connection is open, SQLite deletes neither the log nor the index into it.
+    keeper: Mutex<Connection>,
     freshness: Freshness,
 }
 
@@ -73,21 +79,31 @@ impl SqliteStore {
     /// Opens the store in a file, or makes it, with settings of one's own.
     ///
     /// # Errors
-    /// Those of [`SqliteStore::open`], and [`StoreError::Missing`] if there is no file and none is to be made.
+    /// Those of [`SqliteStore::open`], and [`StoreError::Missing`] with [`MissingFile::Refuse`] if the file is missing or
+    /// empty, or a store without records.
     pub fn open_with(path: impl AsRef<Path>, backend: &CryptoBackend, options: SqliteOptions) -> Result<Self> {
         let mut new_id = StoreId([0; 16]);
         backend.random().fill(&mut new_id.0)?;
-        let file = StoreFile::find(path.as_ref(), options.missing_file, options.trusted_users)?;
-        let connection = connection::prepare(file.path(), new_id, options.busy_timeout)?;
-        let store = Self {
+        let mut file = StoreFile::find(path.as_ref(), options.missing_file, options.trusted_users)?;
+        let connection = connection::prepare(file.path(), new_id, &options)?;
+        file.add_log()?;
+        let log = Log::open(&file.log_path(), &connection)?;
+        if let Err(lost) = log.check(&connection, 0) {
+            connection::leave_log(&connection)?;
+            return Err(lost.into());
+        }
+        if options.missing_file == MissingFile::Refuse && rows::revision(&connection)? == Revision(0) {
+            return Err(StoreError::Missing(file.path().to_owned()).into());
+        }
+        Ok(Self {
             id: rows::store_id(&connection)?,
             file,
+            log,
             readers: Pool::new(Role::Reader, options.readers, options.busy_timeout),
             writer: Pool::new(Role::Writer, 1, options.busy_timeout),
+            keeper: Mutex::new(connection),
             freshness: Freshness::new(options.staleness),
-        };
-        store.writer.add(connection);
-        Ok(store)
+        })
     }
 
     /// The file, with all symbolic links followed.
@@ -100,8 +116,52 @@ impl SqliteStore {
     }
 
     fn ask_revision(&self) -> Result<Revision> {
-        self.file.check_still_there()?;
+        self.check_names()?;
         self.read(rows::revision)
+    }
+
+    /// Checks that the names of the store's files still lead to them. If not, tries to save the contents of the log.
+    fn check_names(&self) -> Result<()> {
+        self.file.check_still_there().map_err(|lost| {
+            let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+            // The store is unusable either way, so an error here changes nothing.
+            let _ = self.save(&keeper, 0, Checkpoint::Passive);
+            lost.into()
+        })
+    }
+
+    /// Checks that the files of the store contain a commit that SQLite reported as done. `frames` is their number before it.
+    ///
+    /// If only the name of the log is gone, the commit is moved into the main file and is safe there.
+    fn confirm(&self, connection: &Connection, frames: u64) -> Result<()> {
+        let whole = self.file.check_still_there().and_then(|()| self.log.check(connection, frames));
+        match whole {
+            Ok(_) => Ok(()),
+            Err(_) if self.save(connection, frames, Checkpoint::Full).unwrap_or(false) => Ok(()),
+            Err(lost) => Err(StoreError::Unconfirmed(Box::new(lost)).into()),
+        }
+    }
+
+    /// Copies a log that lost its name into the main file, if all processes use the same locks and the log is complete.
+    /// Returns `true` if all of it was copied.
+    fn save(&self, connection: &Connection, since: u64, how: Checkpoint) -> Result<bool> {
+        self.file.check_locks()?;
+        self.log.check(connection, since)?;
+        Ok(Log::copy_to_main_file(connection, how)?)
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        let keeper = self.keeper.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if self.file.check_locks().is_ok() && self.log.check(keeper, 0).is_ok() {
+            return;
+        }
+        // The last connection to close copies the log into the main file. With a replaced index, that would undo later changes of
+        // other processes; with a log that was cut, it would stop halfway.
+        for connection in self.readers.idle().chain(self.writer.idle()).chain([&*keeper]) {
+            let _ = connection::leave_log(connection);
+        }
     }
 }
 
@@ -149,10 +209,13 @@ impl KeyStore for SqliteStore {
     }
 
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
-        self.file.check_still_there().map_err(crate::Error::from)?;
+        self.check_names()?;
         let revision = self.writer.with(&self.file, |connection| {
+            let frames = self.log.check(connection, 0).map_err(crate::Error::from)?;
             // Whoever writes first writes alone from here on: what is checked stays true until the commit.
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+            // Again, as another process may have held the lock for long.
+            self.file.check_still_there().map_err(crate::Error::from)?;
             rows::check(&transaction, expected)?;
             let revision = Revision(rows::revision(&transaction)?.0 + 1);
             let mut pending = Next { transaction: &transaction, revision, read: Vec::new() };
@@ -160,6 +223,7 @@ impl KeyStore for SqliteStore {
             check_named(expected, &pending.read, &changes)?;
             rows::apply(&transaction, &changes, revision)?;
             transaction.commit().map_err(failed)?;
+            self.confirm(connection, frames)?;
             Ok::<_, CommitError>(revision)
         })?;
         self.freshness.note(revision);
@@ -167,7 +231,9 @@ impl KeyStore for SqliteStore {
     }
 
     fn scrub(&self) -> Result<()> {
+        self.check_names()?;
         self.writer.with(&self.file, |connection| {
+            self.log.check(connection, 0)?;
             let query = "PRAGMA wal_checkpoint(TRUNCATE)";
             let blocked: bool = connection.query_row(query, [], |row| row.get(0)).map_err(failed)?;
             if blocked {

@@ -11,7 +11,8 @@ pub enum MissingFile {
     /// Make an empty store.
     #[default]
     Create,
-    /// Refuse: a mistyped path then shows at once, and not as a store without keys.
+    /// Reject a missing file, an empty one, and a store that no record was ever written to. A mistyped path is then reported
+    /// immediately, and does not appear as a store without keys.
     Refuse,
 }
 

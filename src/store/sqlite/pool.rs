@@ -31,9 +31,9 @@ impl Pool {
         Self { role, busy_timeout, most: most.max(1), state, returned }
     }
 
-    /// Adds a connection that is open already.
-    pub(super) fn add(&self, connection: Connection) {
-        self.state().idle.push(connection);
+    /// The connections that nobody uses at present.
+    pub(super) fn idle(&mut self) -> impl Iterator<Item = &Connection> {
+        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).idle.iter()
     }
 
     /// Runs `work` with a connection, waiting for one if all are in use.
@@ -56,7 +56,10 @@ impl Pool {
         let mut loan = Loan { pool: self, connection: state.idle.pop(), finished: false };
         drop(state);
         if loan.connection.is_none() {
-            loan.connection = Some(connection::open(file.path(), self.role, self.busy_timeout)?);
+            let connection = connection::open(file.path(), self.role, self.busy_timeout)?;
+            // The new connection has opened the files by their names.
+            file.check_still_there()?;
+            loan.connection = Some(connection);
         }
         Ok(loan)
     }
