@@ -8,6 +8,8 @@ use strongroom::{ErrorKind, ExportIdentity, ExportRecipient, KeySpec, KeyUsage, 
 use crate::kms_import::{import_bytes, waiting};
 use crate::openssl::OpenSsl;
 
+type Read = fn(&[u8]) -> Result<()>;
+
 fn rsa_private(key: &[u8]) -> Result<()> {
     ExportIdentity::rsa(&SecretBytes::copy_of(key))?;
     RawRsaKeyring::with_private_key("space", "name", RsaOaep::Sha256, key).map(drop)
@@ -68,10 +70,8 @@ fn pem_is_read_as_openssl_and_people_write_it() -> Result<()> {
     openssl.make_keys();
     let bag = String::from_utf8_lossy(&openssl.read("rsa.bag")).into_owned();
     assert!(bag.contains("Bag Attributes") && bag.contains("CERTIFICATE"), "{bag}");
-    for (name, private, public) in [
-        ("rsa", rsa_private as fn(&[u8]) -> Result<()>, rsa_public as fn(&[u8]) -> Result<()>),
-        ("ec", ec_private, ec_public),
-    ] {
+    let readers: [(&str, Read, Read); 2] = [("rsa", rsa_private, rsa_public), ("ec", ec_private, ec_public)];
+    for (name, private, public) in readers {
         let file = |kind: &str| openssl.read(&format!("{name}.{kind}"));
         let pem = file("pem");
         let crlf = String::from_utf8_lossy(&pem).replace('\n', "\r\n").into_bytes();
@@ -117,7 +117,6 @@ fn what_is_no_such_key_is_named() -> Result<()> {
     let pem = file("rsa.pem");
     let base64 = Base64::encode_string(&file("rsa.der"));
     let utf_16: Vec<u8> = String::from_utf8_lossy(&pem).encode_utf16().flat_map(u16::to_le_bytes).collect();
-    type Read = fn(&[u8]) -> Result<()>;
     let cases: [(Read, Vec<u8>, &str); 30] = [
         (rsa_private, file("rsa.traditional"), "PKCS#1"),
         (rsa_private, file("rsa.traditional-der"), "PKCS#1"),
