@@ -59,4 +59,28 @@ mod tests {
         assert!(!is_private("root:x:0:0::/:/bin/sh\n", "alice:x:1000:\n"), "an unknown user");
         assert!(!is_private("", "") && !is_private("alice", "alice:x"));
     }
+
+    /// An access control list that lets user 54,321 write, in the form that the kernel keeps (acl(5)).
+    fn access_list() -> Vec<u8> {
+        let entries: [(u16, u16, u32); 5] =
+            [(1, 7, u32::MAX), (2, 7, 54_321), (4, 7, u32::MAX), (0x10, 7, u32::MAX), (0x20, 5, u32::MAX)];
+        let mut bytes = 2_u32.to_le_bytes().to_vec();
+        for (tag, permissions, id) in entries {
+            bytes.extend(tag.to_le_bytes().into_iter().chain(permissions.to_le_bytes()).chain(id.to_le_bytes()));
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_directory_with_an_access_list_is_shared() -> std::io::Result<()> {
+        let directory = tempfile::tempdir()?;
+        assert!(!has_access_list(directory.path()));
+        let name = "system.posix_acl_access";
+        match rustix::fs::setxattr(directory.path(), name, &access_list(), rustix::fs::XattrFlags::empty()) {
+            Ok(()) => assert!(has_access_list(directory.path())),
+            // A file system without such lists.
+            Err(error) => assert_eq!(error, rustix::io::Errno::OPNOTSUPP),
+        }
+        Ok(())
+    }
 }

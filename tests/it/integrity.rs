@@ -1,13 +1,14 @@
 //! What someone can do who may write the store and has no root key, and how it is noticed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use strongroom::crypto::CryptoBackend;
 use strongroom::seal::RootKey;
 use strongroom::store::{
-    Anchor, AnchorPoint, FileAnchor, MemoryAnchor, MemoryStore, Record, RecordId, RecordKind, Revision, StoreAnchor,
-    StoreId,
+    Anchor, AnchorPoint, CommitError, Expectation, FileAnchor, KeyStore, MemoryAnchor, MemoryStore, Record, RecordId,
+    RecordKind, Revision, Scan, StoreAnchor, StoreId, WriteChanges,
 };
 use strongroom::{
     AccountId, DeletionWindow, EncryptRequest, Error, ErrorKind, KeyState, Kms, KmsLimits, ManualClock, Result,
@@ -556,4 +557,52 @@ proptest! {
             store.change(|state| *state = after.clone());
         }
     }
+}
+
+/// Counts the records that are read.
+#[derive(Debug)]
+struct Counting(MemoryStore, AtomicUsize);
+
+impl KeyStore for Counting {
+    fn id(&self) -> StoreId {
+        self.0.id()
+    }
+
+    fn revision(&self) -> Result<Revision> {
+        self.0.revision()
+    }
+
+    fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
+        self.1.fetch_add(ids.len(), Ordering::SeqCst);
+        self.0.get_all(ids)
+    }
+
+    fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
+        self.0.scan(scan).inspect(|found| _ = self.1.fetch_add(found.len(), Ordering::SeqCst))
+    }
+
+    fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
+        self.0.commit(expected, changes)
+    }
+}
+
+#[test]
+fn opening_a_store_reads_the_same_whatever_the_number_of_keys() -> Result<()> {
+    let store = Arc::new(Counting(MemoryStore::new(&CryptoBackend::default())?, AtomicUsize::new(0)));
+    let open = || Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).build();
+    drop(open()?);
+    let mut counts = Vec::new();
+    for keys in [1, 50] {
+        let kms = open()?;
+        for _ in 0..keys {
+            kms.create_key(Default::default())?;
+        }
+        drop(kms);
+        store.1.store(0, Ordering::SeqCst);
+        let kms = open()?;
+        counts.push(store.1.load(Ordering::SeqCst));
+        drop(kms);
+    }
+    assert_eq!(counts[0], counts[1], "records read");
+    Ok(())
 }

@@ -72,6 +72,26 @@ fn source_files_stay_short_and_finished() {
 }
 
 #[test]
+fn every_test_that_holds_a_promise_exists() {
+    let page = read("SECURITY.md");
+    let (_, table) = page.split_once("\n## Tests for each promise\n").expect("a section of that name");
+    let rows = table.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let named: Vec<&str> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
+    assert!(named.len() > 40, "the table was not read: {named:?}");
+    let files = ["src", "tests/it", "tests/memory"].into_iter().flat_map(files_under);
+    let texts: Vec<String> = files.filter(|file| file.ends_with(".rs")).map(|file| read(&file)).collect();
+    let tests: BTreeSet<&str> = texts.iter().flat_map(|text| tests_in(text)).collect();
+    let missing: Vec<_> = named.iter().filter(|name| !tests.contains(*name)).collect();
+    assert!(missing.is_empty(), "SECURITY.md names tests that do not exist: {missing:?}");
+}
+
+/// Names of the functions that stand under `#[test]` in a source file.
+fn tests_in(text: &str) -> impl Iterator<Item = &str> {
+    let marked = text.split("#[test]").skip(1).filter_map(|rest| rest.split_once("fn "));
+    marked.filter_map(|(_, rest)| rest.split('(').next())
+}
+
+#[test]
 fn the_documentation_of_the_kms_names_every_method() {
     let page = read("src/kms/handle.rs");
     let table: String = page.lines().filter(|line| line.starts_with("/// | ")).collect();
