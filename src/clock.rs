@@ -112,8 +112,8 @@ pub trait Clock: fmt::Debug + Send + Sync {
     fn now(&self) -> Timestamp;
 
     /// The time since some fixed moment, by a clock that nobody can set and that never goes back; `None`, which is the default,
-    /// if there is no such clock. With it [`Kms::run_maintenance`](crate::Kms::run_maintenance) tells a process that was idle from a
-    /// clock that has jumped.
+    /// if there is no such clock. With it [`Kms::run_maintenance`](crate::Kms::run_maintenance) distinguishes a process that
+    /// was idle from a clock that has jumped.
     fn monotonic(&self) -> Option<Duration> {
         None
     }

@@ -262,7 +262,7 @@ impl Model {
         due.map_or(0, |due| due.saturating_sub(self.today))
     }
 
-    /// Whether a sweep today may destroy anything: not at first after more than a day in which the process did not look at the
+    /// Returns `true` if a sweep today may destroy anything: not at first after more than a day in which the process did not look at the
     /// clock, but when a later sweep finds the clock a day or more after that, and at most 31 days.
     fn believes(&mut self) -> bool {
         let believed = self.today <= self.believed.max(self.trusted) + TOLERANCE

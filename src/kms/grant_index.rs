@@ -1,7 +1,7 @@
-//! The grants on a key in memory: by grantee, and for each by what a request must bring to be allowed by them, so that a
-//! decision looks at few grants, however many there are.
+//! An index of the grants on a key in memory: by grantee, then by operations and constraints, so that a decision examines few
+//! grants, however many exist.
 //!
-//! A change of one grant makes a new index from the one before, which shares all but a few nodes with it.
+//! Indexes are persistent: a change of one grant creates an index that shares all but a few nodes with the previous one.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -25,7 +25,7 @@ pub(super) struct KnownGrant {
     pub(super) name: Option<String>,
 }
 
-/// What a commit does to a grant.
+/// The change of a grant by a commit.
 pub(super) enum GrantChange<'a> {
     Made(&'a KnownGrant),
     Ended(GrantId),
@@ -58,8 +58,8 @@ impl KeyGrantees {
 
     /// The grants on the next revision of the key, which differ by these changes.
     ///
-    /// What was read for a revision may be from a later moment, never from an earlier one, and a change that is known already
-    /// changes nothing. So no grant that was ended comes back.
+    /// The grants that were read for a revision may be newer than it, never older, and applying a change twice has no further
+    /// effect. So no ended grant comes back.
     pub(super) fn after<'a>(&self, changes: impl Iterator<Item = GrantChange<'a>>) -> Self {
         let mut map = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         for change in changes {
@@ -90,14 +90,13 @@ impl KeyGrantees {
 
 /// The grants of one grantee on one key.
 ///
-/// Each grant lies at two or three places: among all of its set of operations, at what its constraints demand of an encryption
-/// context, and at its name. A place is a hash under a secret of this process. What lies together by chance is told apart by
-/// the terms themselves.
+/// Each grant has two or three places: one for its set of operations, one for its constraints, and one for its name. A place is
+/// a hash keyed with a secret of this process. Grants that collide are distinguished by their terms.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GrantIndex {
     hasher: RandomState,
     grants: RedBlackTreeMapSync<GrantId, Arc<Placed>>,
-    /// How many grants there are of each set of operations.
+    /// The number of grants of each set of operations.
     sets: HashTrieMapSync<OperationSet, usize>,
     places: HashTrieMapSync<u64, RedBlackTreeSetSync<GrantId>>,
 }
@@ -108,7 +107,7 @@ struct Placed {
     places: Vec<u64>,
 }
 
-/// Where a grant lies.
+/// A group of grants that a lookup examines together.
 #[derive(Hash)]
 enum Place<'a> {
     /// With all others of the same operations.
@@ -204,7 +203,7 @@ impl GrantIndex {
         places
     }
 
-    /// The place for the constraints of a grant: of several pairs the one that the fewest other grants lie at.
+    /// The place for the constraints of a grant: of several pairs, the one that the fewest other grants share.
     fn constraint(&self, terms: &GrantTerms) -> u64 {
         let (set, constraints) = (terms.operations(), terms.constraint());
         if let Some(context) = constraints.encryption_context_equals() {
@@ -251,7 +250,7 @@ mod tests {
             }
         }
         let terms = GrantTerms::new(alice(), some).expect("terms").constraints(constraints);
-        let name = (number % 3 == 0).then(|| format!("n{}", number % 9));
+        let name = number.is_multiple_of(3).then(|| format!("n{}", number % 9));
         KnownGrant { id: GrantId::from_bytes([number; 32]), terms, name }
     }
 

@@ -283,7 +283,7 @@ impl Core {
         self.believed.moment(&*self.clock)
     }
 
-    /// Whether the waiting period of a key has ended, by time that is believed: then the key is gone to everybody but
+    /// Returns `true` if the waiting period of a key has ended by time that is believed: then the key is gone to everybody but
     /// maintenance.
     pub(super) fn is_over(&self, record: &KeyRecord) -> bool {
         record.deletion.is_some() && record.is_past_deletion(self.believed.confirmed(&*self.clock))

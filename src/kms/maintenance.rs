@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::KeyArn;
 use crate::store::MAX_SCAN;
 
-/// How far the time that is confirmed may be from what the clock shows.
+/// The longest distance between the time that is confirmed and the clock.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(3_600);
 
 impl Kms {
@@ -24,7 +24,7 @@ impl Kms {
     /// [clock tolerance](crate::KmsBuilder::clock_tolerance), 26 hours by default, since the last run in whichever process, this run
     /// deletes nothing and says until when deletions wait ([`MaintenanceReport::destruction_waits_until`]), unless this process
     /// has seen that much time pass. A run that finds the clock a day later confirms it; so does [`Kms::confirm_clock`], at once.
-    /// Until then a key that is due can be brought back. A clock that goes back revives nothing.
+    /// Until then the deletion of a key that is due can be cancelled. A clock that goes back revives nothing.
     ///
     /// What was begun in an HSM and not finished is finished or undone: a creation that was cut off over 15 minutes ago, and
     /// the destruction of a deleted key that a member missed. So is what a [provider](crate::provider::KeyMaterialProvider) of
@@ -81,8 +81,8 @@ impl Kms {
         Ok(report)
     }
 
-    /// Confirms that the clock is right, after a pause or a jump that [`Kms::run_maintenance`] doubts: what is due is deleted by
-    /// the next run. `time` is the present time as you know it from elsewhere; it may differ from the clock by an hour. Needs the
+    /// Confirms that the clock is right, after a pause or a jump that [`Kms::run_maintenance`] doubts: the next run deletes
+    /// everything that is due. `time` is the present time as you know it from elsewhere; it may differ from the clock by an hour. Needs the
     /// authority's handle.
     ///
     /// # Errors

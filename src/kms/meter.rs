@@ -62,7 +62,7 @@ fn unpacked(word: u64) -> Option<LastUsage> {
     Some(LastUsage { time, operation: *Operation::ALL.get(place)? })
 }
 
-/// What a counter has counted.
+/// A number of requests, and the last use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Count {
     pub(super) requests: u64,
@@ -87,9 +87,9 @@ pub(super) struct Meter(Mutex<Counters>);
 struct Counters {
     /// Those of keys that are in memory, and of some that were.
     live: HashMap<Key, Arc<Counter>>,
-    /// What was counted of keys that have left the memory.
+    /// The counts of keys that have left the memory.
     rest: HashMap<Key, Count>,
-    /// How many live ones there may be before those of keys that have left are looked for.
+    /// The number of live counters at which those of keys that have left the memory are freed.
     limit: usize,
 }
 
@@ -106,8 +106,8 @@ impl Meter {
         Arc::clone(counters.live.entry((account, key_id)).or_default())
     }
 
-    /// Takes out what was counted and is not in the store yet, in the order of the keys. The counters of keys that have left
-    /// the memory are freed.
+    /// Takes out the counts that are not in the store yet, in the order of the keys. Frees the counters of keys that have left
+    /// the memory.
     pub(super) fn take(&self) -> Vec<(Key, Count)> {
         let mut counters = self.counters();
         counters.free();
@@ -150,7 +150,7 @@ impl Meter {
 }
 
 impl Counters {
-    /// Keeps of each counter that nobody else holds what it has counted alone.
+    /// Frees each counter that has no other holder, and keeps its count.
     fn free(&mut self) {
         let rest = &mut self.rest;
         self.live.retain(|key, counter| {

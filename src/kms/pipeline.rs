@@ -356,7 +356,7 @@ impl Kms {
     }
 
     /// Loads a key that exists at this moment: one whose waiting period has ended does not. A clock that is doubted ends none:
-    /// until it is believed the key can be brought back.
+    /// until it is believed, the deletion can be cancelled.
     fn load(&self, account: AccountId, key_id: KeyId) -> Result<Option<Held<LoadedKey>>> {
         let key = self.core.registry.key(account, key_id)?;
         Ok(key.filter(|key| !self.core.is_over(&key.0.value.record)))

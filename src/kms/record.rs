@@ -190,7 +190,7 @@ impl KeyRecord {
         self.versions.push(version);
     }
 
-    /// Whether the waiting period has ended.
+    /// Returns `true` if the waiting period has ended.
     pub(super) fn is_past_deletion(&self, now: Timestamp) -> bool {
         self.state == KeyState::PendingDeletion && self.deletion.is_some_and(|deletion| deletion.date <= now)
     }

@@ -195,7 +195,7 @@ impl Edit {
         }
     }
 
-    /// What it does to a grant on a key.
+    /// The change of a grant on a key, if it is one.
     fn grant_change(&self, account: AccountId, key_id: KeyId) -> Option<GrantChange<'_>> {
         let id = match self {
             Self::PutGrant { id, .. } | Self::Delete { id, .. } => id,
@@ -304,7 +304,7 @@ impl Registry {
         })
     }
 
-    /// Which of these keys the store has now, or what is wrong with their records.
+    /// Returns for each key if the store has it now, or the error of its record.
     pub(super) fn has_keys(&self, keys: impl Iterator<Item = (AccountId, KeyId)>) -> Result<Vec<Result<bool>>> {
         let ids: Vec<_> = keys.map(|(account, key_id)| key_record_id(account, key_id)).collect();
         let found = self.sealed.get_each_sealed(&ids)?;
@@ -488,7 +488,7 @@ impl Registry {
     }
 
     /// Takes the grants on a key over to the revision that a commit gave it. Nobody else can have changed them in between:
-    /// a grant is made and ended together with the count in the record of its key.
+    /// a grant is created and ended together with the count in the record of its key.
     fn carry_grants(&self, edit: &Edit, edits: &[Edit], revision: Revision) {
         let Edit::PutKey { record: KeyRecord { account, key_id, grants, .. }, expected: Some(expected) } = edit else {
             return;

@@ -15,7 +15,7 @@ use crate::identity::AccountId;
 use crate::key::{KeyArn, KeyId};
 use crate::store::{CommitError, MAX_SCAN};
 
-/// What [`Kms::apply_deletions`] did.
+/// The result of [`Kms::apply_deletions`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "keys that are not confirmed are still in the store"]
@@ -57,8 +57,8 @@ impl Kms {
     /// overwrite what is left of them. Keys that are not in the store are noted as deleted, so that no export brings them back.
     /// Needs the authority's handle.
     ///
-    /// A list of a diverged copy of this store looks the same as a list of the store that the backup was made of. So a key
-    /// is deleted only
+    /// A list of a diverged copy of this store cannot be distinguished from a list of the store behind the backup. So a key is
+    /// deleted only
     ///
     /// - if its deletion is pending here, and its window had ended when it was deleted there and has ended now. This does not
     ///   count if the store has more commits than it had when the list was made, or if the list is of an earlier release that
@@ -116,7 +116,7 @@ impl Kms {
     fn delete_listed(&self, list: &[u8], confirmed: &[KeyArn]) -> Result<AppliedDeletions> {
         let list = self.core.checked_list(list)?;
         let confirmed = self.confirmed_keys(&list, confirmed)?;
-        // A store that has gone further than the one of the list has a history of its own.
+        // A store with more commits than that of the list has another history.
         let is_ancestor = list.revision >= Some(self.core.registry.sealed().revision()?);
         let (now, clock) = (self.core.now(), self.core.clock.now());
         let (mut applied, mut failed) = (AppliedDeletions::default(), Vec::new());
@@ -164,7 +164,7 @@ impl Kms {
     }
 }
 
-/// What became of a key of a list.
+/// The outcome for one key of a list.
 enum Applied {
     Deleted,
     Unconfirmed,
@@ -255,7 +255,7 @@ mod tests {
         Ok(())
     }
 
-    /// What `export_deletions` writes `apply_deletions` reads, however long it is.
+    /// `apply_deletions` reads a list of any length that `export_deletions` writes.
     #[test]
     fn a_list_of_more_than_a_million_deletions_is_read() -> Result<()> {
         let kms = Kms::in_memory()?;

@@ -7,8 +7,8 @@
 //! A step of the clock is believed if it is no longer than the tolerance. A longer one is believed
 //!
 //! - if the monotonic clock of this process has moved as far, so that the process was only idle;
-//! - after [`CONFIRMATION`], if the clock has gone on from the doubted time and not back; a process that has seen the doubt
-//!   begin also demands that much of its monotonic clock, so that a second jump confirms nothing;
+//! - after [`CONFIRMATION`], if the clock has advanced from the doubted time and not gone back; a process that has seen the doubt
+//!   begin also requires that much of its monotonic clock, so that a second jump confirms nothing;
 //! - if the authority confirms it ([`Kms::confirm_clock`](super::handle::Kms::confirm_clock)).
 
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -28,13 +28,13 @@ const LAYOUT: u8 = 1;
 /// sweep that starts late or on the day when summer time ends.
 pub(super) const DEFAULT_TOLERANCE: Duration = Duration::from_secs(26 * 3_600);
 
-/// The least that the builder accepts: the mark in the store lies behind by as much.
+/// The shortest tolerance that the builder accepts: the mark in the store may lag by as much.
 pub(super) const MIN_TOLERANCE: Duration = PRECISION;
 
-/// For how long a doubted clock must go on before it is believed: the time in which an operator can notice and cancel.
+/// The time by which a doubted clock must advance before it is believed, in which an operator can notice and cancel.
 const CONFIRMATION: Duration = Duration::from_secs(86_400);
 
-/// How long a doubt lasts. A sweep after that begins a new one, as it cannot tell a pause from a second jump.
+/// The longest duration of a doubt. A sweep after that begins a new one: it could be a pause or a second jump.
 const DOUBT_LIFETIME: Duration = Duration::from_secs(31 * 86_400);
 
 /// How far the mark in the store may lie behind.
@@ -58,12 +58,12 @@ pub(super) enum Trust {
     WaitsUntil(Timestamp),
 }
 
-/// What the process of a sweep knows of the clock by itself.
+/// Facts about the clock that only the process of a sweep knows.
 #[derive(Clone, Copy, Debug, Default)]
 struct Evidence {
     /// It has seen time come here without a jump.
     is_continuous: bool,
-    /// How long ago it began the doubt that is in the store, by its monotonic clock.
+    /// The time since it began the doubt that is in the store, by its monotonic clock.
     doubted_for: Option<Duration>,
 }
 
@@ -122,7 +122,7 @@ pub(super) struct Believed {
     seen: Mutex<Seen>,
 }
 
-/// What this process has seen of the clock.
+/// Observations of the clock by this process.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     /// A moment that was believed, and what the monotonic clock showed then.
@@ -174,7 +174,7 @@ impl Believed {
         Timestamp::from_unix_millis(self.latest.load(Ordering::Relaxed))
     }
 
-    /// Lets a sweep move the mark in the store, and tells what the clock shows and whether that may destroy anything.
+    /// Lets a sweep move the mark in the store. Returns the time, and if it may destroy anything.
     pub(super) fn sweep(&self, registry: &Registry, clock: &dyn Clock) -> Result<(Timestamp, Trust)> {
         let (now, monotonic) = (clock.now(), clock.monotonic());
         for _ in 0..MAX_COMMIT_ATTEMPTS {
@@ -239,8 +239,8 @@ impl Believed {
         }
     }
 
-    /// Whether time can have come to `now` since what was seen last, without a jump. Without a monotonic clock only the
-    /// length of the step tells.
+    /// Returns `true` if time can have come to `now` since the last observation, without a jump. Without a monotonic clock, only
+    /// the length of the step decides.
     fn is_continuous(&self, seen: &Seen, now: Timestamp, monotonic: Option<Duration>) -> bool {
         let reached = match (seen.since, monotonic) {
             ((start, Some(then)), Some(monotonic)) => start.plus(monotonic.saturating_sub(then)),

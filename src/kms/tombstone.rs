@@ -30,7 +30,7 @@ pub(super) struct Tombstone {
 }
 
 impl Tombstone {
-    /// Whether it stands for the end of the waiting period that a key has here.
+    /// Returns `true` if the key was deleted after the end of the waiting period that it has here.
     pub(super) fn ends(self, record: &KeyRecord) -> bool {
         record.is_past_deletion(self.deleted)
     }
@@ -66,7 +66,7 @@ impl Tombstone {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DeletionList {
     pub(super) store: [u8; 16],
-    /// The revision of the store when the list was made; `None` in a list of format 1.
+    /// The revision of the store when the list was created; `None` in a list of format 1.
     pub(super) revision: Option<Revision>,
     pub(super) keys: Vec<(AccountId, KeyId, Tombstone)>,
 }

@@ -98,7 +98,7 @@ impl Core {
         Ok(done)
     }
 
-    /// The writes that delete the grants on a key together with it, so that a key that is brought back meanwhile has them all.
+    /// The writes that delete the grants on a key together with it, so that a key whose deletion is cancelled first has them all.
     fn end_grants(&self, account: AccountId, key_id: KeyId, details: &mut Details) -> Result<Vec<Edit>> {
         let range = GrantRange { key: (account, key_id), grantee: None };
         let (mut edits, mut count, mut after) = (Vec::new(), 0_u64, None);

@@ -172,7 +172,7 @@ impl Core {
         }
     }
 
-    /// Adds what was counted here to the store, of every key for which that can be done: one commit for each batch of keys.
+    /// Adds the counts of this process to the store, for every key that can be read: one commit for each batch of keys.
     pub(super) fn add_usage(&self) -> Result<()> {
         let mut failed = Ok(());
         for batch in self.meter.take().chunks(KEYS_AT_ONCE) {
@@ -216,15 +216,15 @@ impl Core {
         unread.map_or(Ok(()), Err)
     }
 
-    fn usage(&self, account: AccountId, key_id: KeyId) -> Result<(Option<Revision>, UsageRecord)> {
+    fn usage(&self, account: AccountId, key_id: KeyId) -> Result<FoundUsage> {
         let id = usage_record_id(account, key_id);
         let Some(found) = self.registry.sealed().get_sealed(&id)? else { return Ok((None, UsageRecord::default())) };
         let body = self.registry.sealed().open_record(&id, &found)?;
         Ok((Some(found.revision), UsageRecord::decode(body.expose_secret())?))
     }
 
-    /// The figures of keys, in their order, or what is wrong with them.
-    fn usages(&self, keys: &[(AccountId, KeyId)]) -> Result<Vec<Result<(Option<Revision>, UsageRecord)>>> {
+    /// The figures of keys, in their order, or the errors of their records.
+    fn usages(&self, keys: &[(AccountId, KeyId)]) -> Result<Vec<Result<FoundUsage>>> {
         let ids: Vec<_> = keys.iter().map(|(account, key_id)| usage_record_id(*account, *key_id)).collect();
         let found = self.registry.sealed().get_each_sealed(&ids)?;
         let read = |(id, record): (&RecordId, Result<Option<Record>>)| {
@@ -293,8 +293,11 @@ impl Core {
     }
 }
 
-/// What could not be changed: places in the list of keys, none if all is changed and only what comes after failed. With the
-/// first error.
+/// The figures of a key, and the revision of their record if there is one.
+type FoundUsage = (Option<Revision>, UsageRecord);
+
+/// Keys that could not be changed, by their places in the list, and the first error. No places if everything was changed, and
+/// only a later step failed.
 struct Undone {
     places: Vec<usize>,
     error: Error,

@@ -283,7 +283,7 @@ pub trait GrantSource: fmt::Debug {
     fn find(&self, accept: &mut dyn FnMut(&GrantTerms) -> bool) -> Result<Option<GrantId>>;
 
     /// The same, where only grants matter that [allow](GrantTerms::allows) an operation with an encryption context: a source that
-    /// can tell may pass over all others. Looks through all of them unless you say how to do better.
+    /// can distinguish them may skip all others. The default examines every grant.
     ///
     /// # Errors
     /// Those of [`GrantSource::find`].

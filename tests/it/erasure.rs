@@ -167,7 +167,7 @@ fn the_list_of_a_diverged_copy_deletes_no_key_that_is_not_confirmed() -> TestRes
     home.clock.advance_days(7);
     assert_eq!(copy.run_maintenance()?.deleted.len(), 4);
 
-    // Production goes on as well: a window begins anew, a deletion is called off.
+    // Production changes as well: one window is restarted, one deletion is cancelled.
     home.clock.set(START);
     for key in [&pending, &cancelled] {
         production.cancel_key_deletion(key)?;

@@ -138,7 +138,7 @@ fn a_daily_sweep_is_not_doubted() -> TestResult {
     Ok(())
 }
 
-/// A clock that is set at will, beside a monotonic one.
+/// A clock that a test sets, and a monotonic one.
 #[derive(Debug)]
 struct Drifting {
     wall: ManualClock,

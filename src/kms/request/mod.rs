@@ -508,8 +508,8 @@ pub struct MaintenanceReport {
     /// Keys for which it failed, and why; the next run tries again.
     pub failed: Vec<(KeyArn, crate::error::Error)>,
     /// If the clock has made an implausible jump forward: nothing was deleted, nor will be before a run at this moment or later.
-    /// Look at the clock. If it is right, wait or call [`Kms::confirm_clock`](super::Kms::confirm_clock); keys whose deletion is due
-    /// can still be brought back.
+    /// Look at the clock. If it is right, wait or call [`Kms::confirm_clock`](super::Kms::confirm_clock); the deletion of
+    /// keys that are due can still be cancelled.
     pub destruction_waits_until: Option<Timestamp>,
     /// Why the store could not overwrite all that is left of deleted records, if so; the next run tries again.
     pub not_scrubbed: Option<crate::error::Error>,

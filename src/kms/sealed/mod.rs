@@ -171,7 +171,7 @@ impl Sealed {
         Ok(record)
     }
 
-    /// Reads several records as [`Sealed::get_sealed`] does one, with what is wrong with each that is not as the index lists it.
+    /// Reads several records as [`Sealed::get_sealed`] does one, with an error for each that is not as the index lists it.
     pub(super) fn get_each_sealed(&self, ids: &[RecordId]) -> Result<Vec<Result<Option<Record>>>> {
         let found = self.store.get_all(ids)?;
         let slots: Vec<Slot> = ids.iter().map(|id| Slot::of(&self.identity, id)).collect();
