@@ -72,7 +72,9 @@ fn secrets_are_wiped() -> Result<()> {
     let key = RawAesKeyring::new("test", "other", SecretBytes::zeroed(32))?;
     let marked = Envelope::builder(key).frame_length(4096).build()?;
     let stream = marked.encrypt(&MARKER.repeat(128 * 100 + 7), &none)?;
-    let cases: [(&str, &dyn Fn() -> Result<()>); 10] = [
+    let mut cut_off = stream.clone();
+    cut_off.truncate(stream.len() - 1);
+    let cases: [(&str, &dyn Fn() -> Result<()>); 11] = [
         ("a secret", &|| {
             drop(SecretBytes::copy_of(&MARKER));
             Ok(())
@@ -88,6 +90,14 @@ fn secrets_are_wiped() -> Result<()> {
         }),
         ("a cached data key", &cached_data_keys_come_and_go),
         ("a stream of marked frames", &|| read_through(&marked, &stream, &none)),
+        ("a rejected message of marked frames", &|| {
+            for threads in [1, 2] {
+                let key = RawAesKeyring::new("test", "other", SecretBytes::zeroed(32))?;
+                let envelope = Envelope::builder(key).threads(threads).share(4096).build()?;
+                assert!(envelope.decrypt(&cut_off, &none).is_err());
+            }
+            Ok(())
+        }),
         ("parts of a message of marked frames", &|| {
             let mut reader = marked.random_access_reader(Cursor::new(&stream), &none)?;
             for frame in [0, 1, 0] {
