@@ -18,9 +18,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// [`Error::kind`] is for programs, the `Display` text is for people: it says what failed and with which identifier.
 /// It never holds key bytes, plaintext or values of an encryption context.
 ///
-/// The text is complete by itself. [`source`](std::error::Error::source) returns only a cause whose text is not part of it, so a
-/// report that prints the whole chain prints nothing twice. The precise error of a layer (a
-/// [`MessageError`](crate::message::MessageError), an [`io::Error`]) is found with [`Error::downcast_ref`] either way.
+/// The text is complete. [`source`](std::error::Error::source) returns only a cause whose text is not part of it, so printing the
+/// whole chain repeats nothing. [`Error::downcast_ref`] finds the precise error of a layer in either case, for example a
+/// [`MessageError`](crate::message::MessageError) or an [`io::Error`].
 ///
 /// Cloning is cheap; a clone is the same error.
 ///
@@ -41,7 +41,7 @@ struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
-    /// How many errors of the chain that begins with the cause have their text in the message already.
+    /// The number of errors, from the cause on, whose text the message contains.
     told: usize,
 }
 
@@ -64,8 +64,8 @@ impl Error {
 
     /// Attaches the lower error that caused this one.
     ///
-    /// If the message of this error contains the text of the cause, [`source`](std::error::Error::source) passes over the cause and
-    /// continues with what is behind it.
+    /// If the message of this error contains the text of the cause, [`source`](std::error::Error::source) skips the cause and
+    /// returns the next error of the chain.
     ///
     /// # Examples
     /// ```
@@ -98,7 +98,7 @@ impl Error {
         self.0.kind
     }
 
-    /// The first error of a type among the causes of this one, whether their text is part of its message or not.
+    /// Returns the first error of a type among the causes, including those that [`source`](std::error::Error::source) skips.
     ///
     /// # Examples
     /// ```
@@ -114,20 +114,25 @@ impl Error {
             if let Some(found) = error.downcast_ref() {
                 return Some(found);
             }
-            // These two pass over what their text contains.
+            // The `source` of these two skips errors.
             next = match (error.downcast_ref::<Self>(), error.downcast_ref::<io::Error>()) {
                 (Some(error), _) => error.cause(),
-                (None, Some(error)) => error.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
+                (None, Some(error)) => error.get_ref().map(without_markers),
                 (None, None) => error.source(),
             };
         }
         None
     }
 
-    /// The error that was attached, whether its text is part of the message or not.
+    /// The attached error, even if [`source`](std::error::Error::source) skips it.
     pub(crate) fn cause(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.cause.as_deref().map(|cause| cause as &(dyn StdError + 'static))
+        self.0.cause.as_deref().map(without_markers)
     }
+}
+
+/// Drops `Send` and `Sync` from the type, as [`StdError::source`] does.
+fn without_markers(error: &(dyn StdError + Send + Sync + 'static)) -> &(dyn StdError + 'static) {
+    error
 }
 
 /// Bounds the walk along a chain of causes, in case one of them contains itself.

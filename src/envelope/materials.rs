@@ -270,15 +270,14 @@ impl DecryptionMaterials {
         })
     }
 
-    /// Lets data keys be bound to the context in another order than the canonical one: that of the header, or any.
+    /// Allows data keys that are bound to the context in another order than the canonical one.
     #[must_use]
     pub(super) fn with_context_as_received(mut self, serialized: &[u8]) -> Self {
         self.context_as_received = Some(serialized.to_vec());
         self
     }
 
-    /// The serialization of the context in the header, if data keys may be bound to the context in another order than the
-    /// canonical one.
+    /// The serialization of the context in the header, if data keys may be bound to the context in another order.
     pub(super) fn context_as_received(&self) -> Option<&[u8]> {
         self.context_as_received.as_deref()
     }

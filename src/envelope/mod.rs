@@ -156,7 +156,10 @@ impl Envelope {
     /// [`ErrorKind::InvalidMessage`](crate::ErrorKind::InvalidMessage) if the message is malformed, altered, cut off or
     /// followed by other bytes, [`ErrorKind::MessagePolicy`](crate::ErrorKind::MessagePolicy) if the commitment or the
     /// signature policy refuses it, [`ErrorKind::ContextMismatch`](crate::ErrorKind::ContextMismatch) if it lacks an expected
-    /// pair, [`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped) if the keyring cannot open it.
+    /// pair, [`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped) if the keyring cannot open it, with
+    /// [`UnwrapFailures`] that contain the reasons. An outage of the key source keeps its kind, for example
+    /// [`ErrorKind::KeyUnavailable`](crate::ErrorKind::KeyUnavailable), [`ErrorKind::Audit`](crate::ErrorKind::Audit) or
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store).
     pub fn decrypt(&self, message: &[u8], expect_context: &EncryptionContext) -> Result<Vec<u8>> {
         Ok(self.decrypt_with_header(message, expect_context)?.plaintext)
     }
@@ -175,8 +178,8 @@ impl Envelope {
         self.open_into(message, KnownContext::Expected(expect_context), plaintext)
     }
 
-    /// The same for a message whose header leaves out a part of its context: see
-    /// [`Envelope::decrypt_with_reproduced_context`].
+    /// Decrypts a message whose header omits a part of its context into a vector: see
+    /// [`Envelope::decrypt_with_reproduced_context`] and [`Envelope::decrypt_into`].
     ///
     /// # Errors
     /// As [`Envelope::decrypt_with_reproduced_context`].
@@ -245,8 +248,8 @@ impl Envelope {
         Ok(plaintext)
     }
 
-    /// The same with the header, which shows the rest of the context: see [`Envelope::decrypt_with_reproduced_context`] and
-    /// [`Envelope::decrypt_with_header`].
+    /// Decrypts a message whose header omits a part of its context, and returns the header too: see
+    /// [`Envelope::decrypt_with_reproduced_context`] and [`Envelope::decrypt_with_header`].
     ///
     /// # Errors
     /// As [`Envelope::decrypt_with_reproduced_context`].
@@ -401,18 +404,18 @@ impl EnvelopeBuilder {
         self
     }
 
-    /// Also reads messages under raw AES keys that the Encryption SDK for JavaScript bound to the context with its names in an
-    /// order of its own. Default: they are refused.
+    /// Accepts messages under raw AES keys in which the Encryption SDK for JavaScript sorted the names of the encryption context
+    /// by locale. Default: they are rejected.
     ///
-    /// Unless a keyring there is made with `utf8Sorting: true`, it sorts the names with `localeCompare`, by the collation of the
-    /// locale of its process. Then no other implementation opens the message if that order is not the one of the bytes, as with
-    /// `Tenant` in a signed message (whose context has `aws-crypto-public-key` too), or `user_id` beside `userId`.
+    /// That SDK sorts the names with `localeCompare`, using the collation of the process locale, unless its keyring is created
+    /// with `utf8Sorting: true`. Other implementations cannot open the message if that order differs from the order of the UTF-8
+    /// bytes. Examples are `user_id` together with `userId`, and `Tenant` in a signed message, whose context also contains
+    /// `aws-crypto-public-key`.
     ///
-    /// Tried are the order of the header, the order of Node.js for names of printable ASCII, and for up to eight names all
-    /// others, within a limit of some tenths of a second for each message. What opens in any of them is bound to the same pairs,
-    /// as names come only once, so that nothing is accepted that somebody without the wrapping key has altered; header,
-    /// commitment and signature are verified as always. Only [`RawAesKeyring`] makes use of it: it is the only keyring there with
-    /// this order whose messages this library reads. What is written has the canonical order.
+    /// [`RawAesKeyring`] then tries the order of the header, the order of Node.js for names in printable ASCII and, for up to
+    /// eight names, every other order. The attempts for one message are limited to some tenths of a second. Every order contains
+    /// the same pairs, so an attacker without the wrapping key cannot alter the context unnoticed. Header, commitment and
+    /// signature are verified as usual. Messages are still written in the canonical order.
     ///
     /// # Examples
     /// ```
@@ -428,17 +431,16 @@ impl EnvelopeBuilder {
         self
     }
 
-    /// Also reads messages of version 4.0.0 of the Encryption SDK for .NET, which no other version writes. Default: they are
-    /// refused as not authentic.
+    /// Accepts messages written by version 4.0.0 of the Encryption SDK for .NET, whose format no other version writes. Default:
+    /// they are rejected as not authentic.
     ///
-    /// That version authenticates two more bytes with the header, in every suite; and in suites of version 1 it derives the
-    /// content key without the identifier of the message. A message is read in this form only after its header was found not to
-    /// be authentic in the usual one, and its header is then authenticated in this one.
+    /// That version authenticates two additional bytes with the header. In suites of version 1 it also derives the content key
+    /// without the message identifier. The header is verified in this form only if it is not authentic in the standard form.
     ///
-    /// What that means: the commitment of version 2 is checked before and alike, so such messages lose nothing. A content key
-    /// of version 1 depends on the data key alone, so that messages which share a data key share the content key and the IVs of
-    /// their frames, which betrays both; that version had no cache of data keys, and so made one for each message. Re-encrypt
-    /// such messages ([`Envelope::re_encrypt`]) and take the setting out again.
+    /// Suites of version 2 keep their guarantees: the commitment is verified first, in the standard way. In suites of version 1
+    /// the content key depends only on the data key, so two messages with the same data key would share the content key and the
+    /// IVs of their frames, which breaks AES-GCM for both. Version 4.0.0 has no cache and generates a data key for each message.
+    /// Re-encrypt such messages ([`Envelope::re_encrypt`]) and remove the setting.
     ///
     /// # Examples
     /// ```

@@ -84,7 +84,7 @@ impl Header {
         self.commitment.as_ref()
     }
 
-    /// The serialization of the context as it was received, whose pairs may have any order.
+    /// The serialization of the context as received, with its pairs in any order.
     pub(crate) fn context_as_received(&self) -> &[u8] {
         let start = match self.version() {
             MessageVersion::V1 => 4 + MessageVersion::V1.message_id_length(),
@@ -302,13 +302,13 @@ impl HeaderParts<'_> {
     }
 }
 
-/// How the writer of a message derived its keys and authenticated its header.
+/// The form in which a writer derived the keys of a message and authenticated its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeaderForm {
-    /// As the format says.
+    /// The form of the specification.
     Standard,
-    /// As version 4.0.0 of the Encryption SDK for .NET did: suites of version 1 derive the content key without the message id,
-    /// and if the header leaves out no pairs, a count of zero stands in their place.
+    /// The form of version 4.0.0 of the Encryption SDK for .NET. Suites of version 1 derive the content key without the message
+    /// id. If the header omits no pairs, a count of zero is authenticated in their place.
     DotNet400,
 }
 

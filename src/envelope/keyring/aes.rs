@@ -24,7 +24,7 @@ const INFO_LENGTH: usize = 4 + 4 + NONCE_LENGTH;
 
 const NOT_AUTHENTIC: &str = "it was wrapped with another key or for another context, or altered";
 
-/// What to look at if all of that is as it should be.
+/// Advice for the case that the key and the context are right.
 const JAVASCRIPT_HINT: &str = "or by the Encryption SDK for JavaScript, which sorts the names of this context otherwise \
     unless it is told utf8Sorting (see EnvelopeBuilder::accept_javascript_context_order)";
 

@@ -22,23 +22,23 @@ impl UnwrapFailure {
         self.provider_id.as_deref()
     }
 
-    /// Why it did not open, for people.
+    /// A description for people.
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// Why it did not open, for programs: [`AccessDenied`](ErrorKind::AccessDenied), [`Disabled`](ErrorKind::Disabled),
-    /// [`InvalidState`](ErrorKind::InvalidState) if its deletion is pending, [`NotFound`](ErrorKind::NotFound),
+    /// The kind of failure: [`AccessDenied`](ErrorKind::AccessDenied), [`Disabled`](ErrorKind::Disabled),
+    /// [`InvalidState`](ErrorKind::InvalidState) for a pending deletion, [`NotFound`](ErrorKind::NotFound),
     /// [`InvalidCiphertext`](ErrorKind::InvalidCiphertext) if it was altered or bound to another context,
-    /// [`IncorrectKey`](ErrorKind::IncorrectKey) if it was wrapped with a key that the keyring does not have, and so on.
+    /// [`IncorrectKey`](ErrorKind::IncorrectKey) if the keyring does not have its key, and others.
     ///
-    /// It is the kind of [`error`](Self::error), or of the outage that caused it: a key of a custom key store that cannot be
-    /// reached is in an invalid state as in AWS KMS, and is [`KeyUnavailable`](ErrorKind::KeyUnavailable) here.
+    /// This is the kind of [`error`](Self::error), or of the outage that caused it. A key in an unreachable custom key store is in
+    /// an invalid state, as in AWS KMS, and reported as [`KeyUnavailable`](ErrorKind::KeyUnavailable) here.
     pub fn kind(&self) -> ErrorKind {
         decisive_kind(&self.error)
     }
 
-    /// The error itself, as the keyring or the KMS returned it.
+    /// The error that the keyring or the KMS returned.
     pub const fn error(&self) -> &Error {
         &self.error
     }
@@ -56,14 +56,14 @@ impl fmt::Display for UnwrapFailure {
 }
 
 impl std::error::Error for UnwrapFailure {
-    /// What caused the error, whose own text is part of this one's.
+    /// The cause of [`error`](UnwrapFailure::error), whose text is part of this failure's.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.error.source()
     }
 }
 
-/// Why none of the wrapped data keys of a message opened: found with [`Error::downcast_ref`] in an error of kind
-/// [`ErrorKind::NoDataKeyUnwrapped`], or of the kind of an outage that was among the reasons.
+/// The reasons why none of the wrapped data keys of a message opened. [`Error::downcast_ref`] finds them in an error of kind
+/// [`ErrorKind::NoDataKeyUnwrapped`], or of the kind of an outage among them.
 ///
 /// # Examples
 /// ```
@@ -79,7 +79,7 @@ impl std::error::Error for UnwrapFailure {
 /// assert!(error.to_string().ends_with("key of provider \"my-vault\": key 1 is disabled"));
 /// assert_eq!(error.downcast_ref().map(UnwrapFailures::kind), Some(ErrorKind::Disabled));
 ///
-/// // An outage is returned as itself: the message may be sound, and another attempt may succeed.
+/// // An outage keeps its kind: another attempt may succeed.
 /// failures.push(&data_key, Error::new(ErrorKind::KeyUnavailable, "the vault does not answer"));
 /// assert_eq!(failures.into_error().kind(), ErrorKind::KeyUnavailable);
 /// ```
@@ -87,14 +87,14 @@ impl std::error::Error for UnwrapFailure {
 pub struct UnwrapFailures(Vec<UnwrapFailure>);
 
 impl UnwrapFailures {
-    /// Adds why one did not open. The kind of the error is what a program will act on.
+    /// Adds the reason why a wrapped data key did not open. Programs act on the kind of the error.
     pub fn push(&mut self, data_key: &EncryptedDataKey, error: impl Into<Error>) {
         let error = error.into();
         let provider_id = Some(data_key.provider_id().to_owned());
         self.0.push(UnwrapFailure { provider_id, reason: error.to_string(), error });
     }
 
-    /// Adds why a keyring among several failed: all the reasons that it gave, each with its name before it.
+    /// Adds all reasons that a keyring among several returned, each prefixed with the name of the keyring.
     pub(super) fn push_error(&mut self, keyring: &str, error: &Error) {
         match Self::of(error) {
             Some(failures) => self.0.extend(failures.0.iter().map(|failure| {
@@ -115,26 +115,26 @@ impl UnwrapFailures {
         self.0.iter()
     }
 
-    /// The kind of the failure that decides what to do about the message, the first of:
+    /// The kind of the decisive failure, by this precedence:
     ///
     /// 1. an outage ([`KeyUnavailable`](ErrorKind::KeyUnavailable), [`Store`](ErrorKind::Store), [`Audit`](ErrorKind::Audit),
     ///    [`Conflict`](ErrorKind::Conflict), [`Io`](ErrorKind::Io)) or a fault ([`Integrity`](ErrorKind::Integrity),
-    ///    [`RootKey`](ErrorKind::RootKey), [`Internal`](ErrorKind::Internal)), neither of which says anything of the message,
-    /// 2. [`AccessDenied`](ErrorKind::AccessDenied): others may read it,
-    /// 3. [`Disabled`](ErrorKind::Disabled), and [`InvalidState`](ErrorKind::InvalidState): a key could be brought back,
-    /// 4. any other kind, [`NotFound`](ErrorKind::NotFound) among them,
-    /// 5. [`InvalidCiphertext`](ErrorKind::InvalidCiphertext): a key was there and did not fit,
-    /// 6. [`IncorrectKey`](ErrorKind::IncorrectKey): none of the keys is one of the message's.
+    ///    [`RootKey`](ErrorKind::RootKey), [`Internal`](ErrorKind::Internal)), which are independent of the message,
+    /// 2. [`AccessDenied`](ErrorKind::AccessDenied): other callers may read the message,
+    /// 3. [`Disabled`](ErrorKind::Disabled), then [`InvalidState`](ErrorKind::InvalidState): an operator may restore the key,
+    /// 4. any other kind, for example [`NotFound`](ErrorKind::NotFound),
+    /// 5. [`InvalidCiphertext`](ErrorKind::InvalidCiphertext): a key exists and did not open its data key,
+    /// 6. [`IncorrectKey`](ErrorKind::IncorrectKey): the keyring has none of the keys.
     ///
-    /// Of two alike it is the first. Anyone may have written the wrapped data keys of a message, and so can make it any but
-    /// the first.
+    /// Among equals the first decides. The wrapped data keys of a message are not authenticated, so a sender influences the
+    /// result: do not use it as a verdict on the message.
     pub fn kind(&self) -> ErrorKind {
         let kinds = self.0.iter().map(UnwrapFailure::kind);
         kinds.min_by_key(|kind| rank(*kind)).unwrap_or(ErrorKind::NoDataKeyUnwrapped)
     }
 
-    /// The error that reports all of them: of kind [`ErrorKind::NoDataKeyUnwrapped`], or of that of the outage or fault that is
-    /// among them.
+    /// Converts the failures into an error of kind [`ErrorKind::NoDataKeyUnwrapped`], or of the kind of an outage or fault among
+    /// them.
     pub fn into_error(self) -> Error {
         let kind = Some(self.kind()).filter(|kind| rank(*kind) == 0).unwrap_or(ErrorKind::NoDataKeyUnwrapped);
         Error::new(kind, self.to_string()).with_source(self)
@@ -153,7 +153,7 @@ impl fmt::Display for UnwrapFailures {
 
 impl std::error::Error for UnwrapFailures {}
 
-/// The error of two attempts to open the same data key that decides.
+/// The decisive error of two attempts to open the same data key.
 pub(super) fn more_decisive(earlier: Option<Error>, later: Error) -> Error {
     match earlier {
         Some(earlier) if rank(decisive_kind(&earlier)) <= rank(decisive_kind(&later)) => earlier,
@@ -167,7 +167,7 @@ fn decisive_kind(error: &Error) -> ErrorKind {
     causes.map(Error::kind).find(|kind| rank(*kind) == 0).unwrap_or(error.kind())
 }
 
-/// How much a kind of failure decides: the lowest most. Zero is what says nothing of the message.
+/// The precedence of a kind, lowest first. Zero is independent of the message.
 const fn rank(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::KeyUnavailable
@@ -187,7 +187,7 @@ const fn rank(kind: ErrorKind) -> u8 {
     }
 }
 
-/// What a message says, of which anyone may be the author, as it is shown: shortened, with control characters escaped.
+/// Shortens untrusted text from a message and escapes control characters.
 pub(super) fn shown(text: &str) -> String {
     text.chars().take(SHOWN_CHARACTERS).flat_map(char::escape_debug).collect()
 }

@@ -1,34 +1,34 @@
 //! The order in which the Encryption SDK for JavaScript sorts the names of a context before it binds a data key to them.
 //!
-//! Unless its keyring is told `utf8Sorting` (version 4.2.1 and later, and off by default), it sorts by `localeCompare`: by the
-//! collation of the locale that the process happens to have. Headers have that order before version 4.2.1, and that of the
-//! bytes since.
+//! Its raw AES keyring sorts with `localeCompare`, using the collation of the process locale, unless `utf8Sorting` is set. That
+//! option exists since version 4.2.1 and is off by default. Headers use the same order before version 4.2.1, and the order of the
+//! UTF-8 bytes since then.
 
 use std::cmp::Ordering;
 
 use crate::context::EncryptionContext;
 
-/// The printable characters of ASCII, without the capital letters, as `localeCompare` of Node.js 24 (ICU 78.2) sorts them. A
-/// capital letter counts as its small one, and comes after it where nothing else differs.
+/// The printable ASCII characters without capital letters, in the order of `localeCompare` in Node.js (ICU 78.2). A capital letter
+/// sorts like its small letter, and after it if nothing else differs.
 const COLLATED: &[u8] = b" _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$0123456789abcdefghijklmnopqrstuvwxyz";
 
-/// Names up to which every order is tried: 8 have 40,320.
+/// The largest number of names of which every order is tried: 8 names have 40,320 orders.
 const MOST_PERMUTED: usize = 8;
 
-/// What the orders of one message may cost in all, in bytes that are authenticated: some tenths of a second.
+/// The limit for all attempts for one message, in authenticated bytes: some tenths of a second.
 const BUDGET: usize = 64 << 20;
 
-/// What an attempt costs beside its bytes.
+/// The fixed cost of an attempt, in the same unit.
 const COST: usize = 256;
 
-/// Whether that SDK may sort the names otherwise than by their bytes.
+/// Returns `true` if the SDK may sort the names differently from their UTF-8 bytes.
 pub(super) fn may_sort_otherwise(context: &EncryptionContext) -> bool {
     let names = || context.iter().map(|(name, _)| name);
     let sorted = |names: Vec<_>| names.is_sorted_by(|one, other| one <= other);
     context.len() > 1 && !names().map(collation).collect::<Option<Vec<_>>>().is_some_and(sorted)
 }
 
-/// The serializations of the contexts of one message in other orders than that of the bytes, and how many may be tried.
+/// The attempts at other orders of the context of one message, with the budget that is left.
 pub(super) struct OtherOrders {
     left: usize,
 }
@@ -38,8 +38,8 @@ impl OtherOrders {
         Self { left: BUDGET }
     }
 
-    /// The first serialization with which an attempt succeeds: the one of the header, then the one that is likely, then all of
-    /// them if there are few names. Each has the same pairs, so that whatever succeeds is bound to this context.
+    /// Tries the order of the header, then the likely order, then every order if there are few names. Every serialization contains
+    /// the same pairs, so the attempt that succeeds is bound to this context.
     pub(super) fn find<T>(
         &mut self,
         context: &EncryptionContext,
@@ -78,12 +78,12 @@ impl OtherOrders {
 }
 
 fn serialized((name, value): (&str, &str)) -> Vec<u8> {
-    // Both fit, as they were read from a header.
+    // Both lengths fit because the pair was read from a header.
     let length = |text: &str| u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes();
     [&length(name)[..], name.as_bytes(), &length(value), value.as_bytes()].concat()
 }
 
-/// Names of ASCII as `localeCompare` has them, all others behind by their bytes, which is a guess.
+/// Compares names in printable ASCII like `localeCompare`. Other names follow in the order of their bytes, which is a guess.
 fn compare(one: &str, other: &str) -> Ordering {
     match (collation(one), collation(other)) {
         (Some(one), Some(other)) => one.cmp(&other),
@@ -93,14 +93,14 @@ fn compare(one: &str, other: &str) -> Ordering {
     }
 }
 
-/// What a name is sorted by: its letters, and only then which of them are capitals. `None` if it is not all of printable ASCII.
+/// The sort key of a name: its characters, then which of them are capital letters. `None` if it is not printable ASCII.
 fn collation(name: &str) -> Option<(Vec<usize>, Vec<bool>)> {
     let place = |byte: u8| COLLATED.iter().position(|other| *other == byte.to_ascii_lowercase());
     let letters = name.bytes().map(place).collect::<Option<_>>()?;
     Some((letters, name.bytes().map(|byte| byte.is_ascii_uppercase()).collect()))
 }
 
-/// Goes on to the next order in the order of the lexicon. The last one stays, and says so.
+/// Advances to the next permutation in lexicographic order. Returns `false` after the last one.
 fn next_permutation(order: &mut [usize]) -> bool {
     let Some(at) = (1..order.len()).rev().find(|at| order[at - 1] < order[*at]) else { return false };
     let behind = (at..order.len()).rev().find(|behind| order[*behind] > order[at - 1]).unwrap_or(at);

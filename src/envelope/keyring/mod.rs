@@ -46,7 +46,9 @@ pub trait Keyring: fmt::Debug + Send + Sync {
     /// Finds the data key.
     ///
     /// # Errors
-    /// [`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped) if no wrapped data key opens.
+    /// - [`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped) if no wrapped data key opens.
+    /// - The kind of an outage, for example [`ErrorKind::KeyUnavailable`](crate::ErrorKind::KeyUnavailable), if the key source
+    ///   failed. [`UnwrapFailures::into_error`] returns both.
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()>;
 }
 

@@ -13,9 +13,9 @@ use crate::message::EncryptedDataKey;
 /// message is not written: a message that lacks the key of the escrow would be noticed only when it is needed.
 ///
 /// To decrypt, the generator is asked first and then the children in order, and the first that opens a wrapped data key
-/// ends the search, whatever kept others from it. If none does, the error tells why, for each keyring and each wrapped data key
-/// ([`UnwrapFailures`]); keyrings are counted from 1 in the order in which they are asked. If an outage is among the reasons, the
-/// error is of that kind: the message might have opened without it.
+/// ends the search, even if an earlier keyring had an outage. If none does, the error contains the reason for each keyring and each
+/// wrapped data key ([`UnwrapFailures`]), with keyrings counted from 1 in the order in which they are asked. The error has the kind
+/// of an outage if there was one, because the message might have opened without it.
 ///
 /// # Examples
 /// ```

@@ -161,7 +161,7 @@ impl MaterialsManager for CachingMaterialsManager {
         let names: Vec<_> = materials.reproduced_names().map(str::as_bytes).collect();
         // The count tells where names end and wrapped data keys begin.
         let count = names.len().to_be_bytes();
-        // What opens only in another order must not serve those who accept none.
+        // A data key that opened only in another order must not serve an envelope that accepts none.
         let order = materials.context_as_received().unwrap_or(b"canonical");
         let parts = [materials.canonical_context(), order, &count].into_iter().chain(names).chain(wrapped);
         let parts: Vec<&[u8]> = parts.collect();
