@@ -1,5 +1,5 @@
-"""Writes the seeds of the message and policy targets from the test data, those of the key target from the keys beside it, and
-those of the audit target from trails that are written out here.
+"""Writes the seeds of the message and policy targets from the test data, those of the key targets from the keys beside it, and
+those of the audit and key reference targets from what is written out here.
 
 Run after adding vectors: python3 fuzz/make_seeds.py
 
@@ -36,6 +36,42 @@ for name, kind in KINDS.items():
     ).stdout
     (folder / f"{name}_private.seed").write_bytes(bytes([kind, 1]) + private)
     (folder / f"{name}_public.seed").write_bytes(bytes([kind, 0]) + public)
+
+# References to keys in tokens: version, kind, key pair, CKA_ID, CKA_LABEL, fingerprint.
+folder = ROOT / "corpus" / "key_reference"
+folder.mkdir(parents=True, exist_ok=True)
+PAIR_CODES = {"rsa_2048": 1, "p256": 4, "p384": 5, "p521": 6, "secp256k1": 7, "ed25519": 8}
+
+
+def prefixed(value):
+    return struct.pack(">H", len(value)) + value
+
+
+def reference(kind, pair, fingerprint, value, key_id=bytes(range(32)), label=b"a key"):
+    return bytes([1, kind, pair]) + prefixed(key_id) + prefixed(label) + bytes([fingerprint]) + prefixed(value)
+
+
+def public_of(name):
+    command = ["openssl", "pkey", "-inform", "DER", "-pubout", "-outform", "DER"]
+    return subprocess.run(command, input=(ROOT / "keys" / f"{name}.der").read_bytes(), capture_output=True, check=True).stdout
+
+
+references = {
+    "aes": reference(1, 0, 1, bytes(range(60))),
+    "wrapping": reference(2, 0, 0, b""),
+    "wrapping_with_fingerprint": reference(2, 0, 0, b"x"),
+    "aes_without_canary": reference(1, 0, 0, b""),
+    "no_id": reference(1, 0, 1, bytes(60), key_id=b""),
+    "long_id": reference(1, 0, 1, bytes(60), key_id=bytes(33)),
+    "long_label": reference(1, 0, 1, bytes(60), label=b"x" * 256),
+    "label_of_no_text": reference(1, 0, 1, bytes(60), label=b"\xff"),
+    "long_fingerprint": reference(1, 0, 1, bytes(1025)),
+    "longer": reference(1, 0, 1, bytes(60)) + b"\0",
+    "decryption_rsa_2048": reference(4, 1, 2, public_of("rsa_2048")),
+}
+references |= {f"signing_{name}": reference(3, code, 2, public_of(name)) for name, code in PAIR_CODES.items()}
+for name, content in references.items():
+    (folder / f"{name}.seed").write_bytes(content)
 
 # The documents of the tables, each with the encryption context that the target takes after a zero byte.
 folder = ROOT / "corpus" / "policy"

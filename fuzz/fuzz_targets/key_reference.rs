@@ -1,0 +1,28 @@
+//! What is kept of a key in a token lies in a record under a seal, and is parsed with the same care as what does not: whatever is
+//! accepted is within its limits and has one encoding, which is what was read.
+//!
+//! Input: a reference as it is kept.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use strongroom::provider::pkcs11::{KEY_ID_LENGTH, KeyReference, TokenKeyKind};
+
+/// The most bytes of a label and of a public key.
+const MAX_LABEL: usize = 255;
+const MAX_PUBLIC_KEY: usize = 1_024;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some(key) = KeyReference::from_bytes(bytes) else { return };
+    assert_eq!(key.to_bytes().expect("what was read fits its length fields"), bytes, "what is accepted is canonical");
+    assert!((1..=KEY_ID_LENGTH).contains(&key.id().len()));
+    assert!(key.label().len() <= MAX_LABEL);
+    match (key.kind(), key.public_key()) {
+        (TokenKeyKind::Aes256 | TokenKeyKind::WrappingAes256, None) => {}
+        (TokenKeyKind::Signing(_) | TokenKeyKind::Decryption(_), Some(public)) => {
+            assert!(public.len() <= MAX_PUBLIC_KEY)
+        }
+        (kind, public) => panic!("a key of kind {kind} has the public key {public:?}"),
+    }
+    assert!(key.to_string().contains(key.label()));
+});
