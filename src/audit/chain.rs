@@ -84,8 +84,8 @@ impl Position {
     pub(super) fn advance(&mut self, backend: &CryptoBackend, line: &[u8]) -> MacValue {
         let key = backend.mac().bind(DigestAlgorithm::Sha256, self.key.as_slice());
         let mac = key.authenticate(&[&self.mac, line]);
-        self.mac.copy_from_slice(mac.as_ref());
-        self.key.copy_from_slice(key.authenticate(&[RATCHET]).as_ref());
+        self.mac.copy_from_slice(mac.expose_secret());
+        self.key.copy_from_slice(key.authenticate(&[RATCHET]).expose_secret());
         self.next += 1;
         self.mac
     }

@@ -31,7 +31,7 @@ impl DigestAlgorithm {
     }
 }
 
-/// A hash value or MAC of up to 64 bytes, kept without allocation.
+/// A hash value of up to 64 bytes, stored without allocation. It is no secret: a MAC is a [`MacTag`](super::MacTag).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DigestValue {
     bytes: [u8; 64],

@@ -1,10 +1,11 @@
 //! Message authentication with HMAC.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
+use zeroize::Zeroize;
 
-use super::{DigestAlgorithm, DigestValue};
+use super::DigestAlgorithm;
 
 /// The MAC part of a backend: HMAC (RFC 2104, FIPS 198-1).
 pub trait Mac: Debug + Send + Sync {
@@ -18,10 +19,70 @@ pub trait Mac: Debug + Send + Sync {
 /// A MAC key that is ready for use.
 pub trait MacKey: Send + Sync {
     /// The MAC of the concatenation of `parts`, as long as the hash's output.
-    fn authenticate(&self, parts: &[&[u8]]) -> DigestValue;
+    fn authenticate(&self, parts: &[&[u8]]) -> MacTag;
 
     /// Whether `tag` is the whole MAC of the concatenation of `parts`; takes the same time wherever they differ.
     fn verify(&self, parts: &[&[u8]], tag: &[u8]) -> bool {
-        self.authenticate(parts).as_ref().ct_eq(tag).into()
+        self.authenticate(parts).expose_secret().ct_eq(tag).into()
+    }
+}
+
+/// A MAC of up to 64 bytes, stored without allocation. It may be the output of a key derivation, and so it is treated
+/// like [`SecretBytes`](crate::SecretBytes): wiped when dropped, neither `Copy` nor `Clone`, redacted in `Debug`, and
+/// compared in constant time.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, DigestAlgorithm};
+///
+/// let key = CryptoBackend::default().mac().bind(DigestAlgorithm::Sha256, b"key");
+/// let tag = key.authenticate(&[b"message"]);
+/// assert_eq!(tag.expose_secret().len(), 32);
+/// assert_eq!(format!("{tag:?}"), "MacTag(32 bytes)");
+/// assert_ne!(tag, key.authenticate(&[b"another message"]));
+/// ```
+pub struct MacTag {
+    bytes: [u8; 64],
+    length: usize,
+}
+
+impl MacTag {
+    /// Copies a value of at most 64 bytes; more are cut off, which no algorithm here makes.
+    pub(crate) fn copy_of(value: &[u8]) -> Self {
+        let length = value.len().min(64);
+        let mut bytes = [0; 64];
+        bytes[..length].copy_from_slice(&value[..length]);
+        Self { bytes, length }
+    }
+
+    /// Returns the bytes. The caller is responsible for every copy of them.
+    pub fn expose_secret(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl Drop for MacTag {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
+
+impl ConstantTimeEq for MacTag {
+    fn ct_eq(&self, other: &Self) -> Choice {
+        self.expose_secret().ct_eq(other.expose_secret())
+    }
+}
+
+impl PartialEq for MacTag {
+    fn eq(&self, other: &Self) -> bool {
+        self.ct_eq(other).into()
+    }
+}
+
+impl Eq for MacTag {}
+
+impl Debug for MacTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "MacTag({} bytes)", self.length)
     }
 }

@@ -35,7 +35,7 @@ pub(crate) use key_explain::explain_private;
 pub(crate) use key_file::{read_private_key, read_public_key};
 pub use key_pair::{KeyPairKind, KeyPairs, PrivateKey, PublicKey, RsaOaep, SignatureInput};
 pub use key_wrap::{KeyWrap, KeyWrapMode, MAX_WRAPPED_KEY};
-pub use mac::{Mac, MacKey};
+pub use mac::{Mac, MacKey, MacTag};
 pub use random::SecureRandom;
 pub use rust_crypto::RUST_CRYPTO;
 pub use signature::{Signature, SignatureAlgorithm, SigningKey, VerifyingKey};

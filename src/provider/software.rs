@@ -161,7 +161,7 @@ struct SoftwareMac(Box<dyn MacKey>);
 
 impl Mac for SoftwareMac {
     fn authenticate(&self, message: &[u8]) -> Result<Vec<u8>> {
-        Ok(self.0.authenticate(&[message]).as_ref().to_vec())
+        Ok(self.0.authenticate(&[message]).expose_secret().to_vec())
     }
 }
 

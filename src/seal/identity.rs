@@ -36,7 +36,7 @@ impl IdentityKey {
         let encoded: Vec<&[u8]> =
             lengths.iter().zip(parts).flat_map(|(length, part)| [length.as_slice(), *part]).collect();
         let mut identity = [0; 32];
-        identity.copy_from_slice(self.0.authenticate(&encoded).as_ref());
+        identity.copy_from_slice(self.0.authenticate(&encoded).expose_secret());
         identity
     }
 }

@@ -3,7 +3,7 @@
 use aws_lc_rs::hmac::{Context, HMAC_SHA224, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512, Key};
 
 use super::LIBRARY;
-use crate::crypto::{DigestAlgorithm, DigestValue, Mac, MacKey};
+use crate::crypto::{DigestAlgorithm, Mac, MacKey, MacTag};
 
 #[derive(Debug)]
 pub(super) struct AwsLcMac;
@@ -28,11 +28,11 @@ impl Mac for AwsLcMac {
 struct Prepared(Key);
 
 impl MacKey for Prepared {
-    fn authenticate(&self, parts: &[&[u8]]) -> DigestValue {
+    fn authenticate(&self, parts: &[&[u8]]) -> MacTag {
         let mut context = Context::with_key(&self.0);
         for part in parts {
             context.update(part);
         }
-        DigestValue::from_slice(context.sign().as_ref())
+        MacTag::copy_of(context.sign().as_ref())
     }
 }

@@ -61,9 +61,9 @@ proptest! {
             let bound = backend.mac().bind(algorithm, &key);
             // Twice: a prepared key must not carry anything over from one message to the next.
             for _ in 0..2 {
-                prop_assert_eq!(bound.authenticate(&slices(&parts)), expected, "{}", backend.name());
+                prop_assert!(bound.authenticate(&slices(&parts)) == expected, "{}", backend.name());
             }
-            prop_assert!(bound.verify(&slices(&parts), expected.as_ref()), "{}", backend.name());
+            prop_assert!(bound.verify(&slices(&parts), expected.expose_secret()), "{}", backend.name());
         }
     }
 
@@ -81,7 +81,7 @@ proptest! {
         let key = RUST_CRYPTO.mac().bind(algorithm, &salt).authenticate(&[&input]);
         for backend in BACKENDS {
             let extracted = backend.kdf().extract(algorithm, &salt, &input);
-            let bound = backend.kdf().bind(algorithm, key.as_ref())?;
+            let bound = backend.kdf().bind(algorithm, key.expose_secret())?;
             for prepared in [extracted, bound] {
                 let mut output = vec![0; length];
                 prepared.expand(&slices(&info), &mut output)?;

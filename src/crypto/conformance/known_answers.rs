@@ -401,7 +401,7 @@ fn hmac_gives_the_answers_of_rfc_4231() {
         for case in &HMAC_CASES {
             for (algorithm, expected) in DigestAlgorithm::ALL.into_iter().zip(case.tags) {
                 let key = backend.mac().bind(algorithm, &bytes(case.key));
-                let tag = hex::encode(key.authenticate(&[&bytes(case.message)]));
+                let tag = hex::encode(key.authenticate(&[&bytes(case.message)]).expose_secret());
                 assert_eq!(tag[..expected.len()], *expected, "{} {algorithm:?} {}", backend.name(), case.number);
             }
         }

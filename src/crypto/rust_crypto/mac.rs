@@ -4,7 +4,7 @@ use hmac::digest::KeyInit;
 use hmac::{EagerHash, Hmac};
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 
-use crate::crypto::{DigestAlgorithm, DigestValue, Mac, MacKey};
+use crate::crypto::{DigestAlgorithm, Mac, MacKey, MacTag};
 
 #[derive(Debug)]
 pub(super) struct RustCryptoMac;
@@ -37,11 +37,11 @@ where
 struct Prepared<M>(M);
 
 impl<M: hmac::Mac + Clone + Send + Sync> MacKey for Prepared<M> {
-    fn authenticate(&self, parts: &[&[u8]]) -> DigestValue {
+    fn authenticate(&self, parts: &[&[u8]]) -> MacTag {
         let mut mac = self.0.clone();
         for part in parts {
             mac.update(part);
         }
-        DigestValue::from_slice(&mac.finalize().into_bytes())
+        MacTag::copy_of(&mac.finalize().into_bytes())
     }
 }

@@ -336,8 +336,9 @@ fn derive(backend: &CryptoBackend, secret: &SecretBytes, fixed: &[u8], salt: &[u
     let mut rest = derived.expose_secret_mut();
     for counter in 1..=2_u32 {
         let block = key.authenticate(&[&counter.to_be_bytes(), fixed, &[0], salt, &BITS]);
-        let (front, behind) = rest.split_at_mut(rest.len().min(block.as_ref().len()));
-        front.copy_from_slice(&block.as_ref()[..front.len()]);
+        let block = block.expose_secret();
+        let (front, behind) = rest.split_at_mut(rest.len().min(block.len()));
+        front.copy_from_slice(&block[..front.len()]);
         rest = behind;
     }
     WrappingKeys(derived)
