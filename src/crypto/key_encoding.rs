@@ -9,7 +9,7 @@ use sec1::EcPrivateKey;
 use zeroize::Zeroizing;
 
 use super::key_flaw::Flaw;
-use super::{CryptoError, KeyPairKind};
+use super::{CryptoError, KeyPairKind, rsa_numbers};
 use crate::secret::SecretBytes;
 
 /// `rsaEncryption` (RFC 8017, appendix C).
@@ -67,7 +67,7 @@ fn check_identifier(kind: KeyPairKind, found: &AlgorithmIdentifierRef<'_>) -> Re
     }
 }
 
-/// Reads a private key, except for the checks that need arithmetic.
+/// Reads a private key, except for the checks that need the arithmetic of a curve.
 pub(super) fn parse_private(kind: KeyPairKind, der: &[u8]) -> Result<PrivateParts, CryptoError> {
     read_private(kind, der).map_err(|_| CryptoError::InvalidPrivateKey)
 }
@@ -128,17 +128,12 @@ fn scalar(kind: KeyPairKind, content: &[u8], length: usize) -> Result<(&[u8], Op
     Ok((key.private_key, key.public_key))
 }
 
-/// Two primes, a modulus of exactly the bits of the kind, and an odd exponent from 65537 on.
+/// A modulus of exactly the bits of the kind, an odd exponent from 65537 on, and secret numbers that belong to them.
 fn check_rsa_private(kind: KeyPairKind, content: &[u8]) -> Result<(), Flaw> {
     let key = pkcs1::RsaPrivateKeyRef::from_der(content).map_err(|_| Flaw::NotRsaPrivateKey)?;
     check_rsa_numbers(kind, key.modulus.as_bytes(), key.public_exponent.as_bytes())?;
-    if key.other_prime_infos.is_some() {
-        return Err(Flaw::MorePrimes);
-    }
-    if key.prime1.as_bytes() == key.prime2.as_bytes() {
-        return Err(Flaw::EqualPrimes);
-    }
-    Ok(())
+    let bits = kind.modulus_bits().and_then(|bits| u32::try_from(bits).ok()).ok_or(Flaw::NotRsaPrivateKey)?;
+    Ok(rsa_numbers::check(bits, &key)?)
 }
 
 fn check_rsa_numbers(kind: KeyPairKind, modulus: &[u8], exponent: &[u8]) -> Result<(), Flaw> {

@@ -3,6 +3,7 @@
 use pkcs8::ObjectIdentifier;
 
 use super::KeyPairKind;
+use super::rsa_numbers::RsaFlaw;
 
 /// What is wrong with a key, as the end of a sentence. Nothing of the key itself is in it but sizes and public numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,10 +41,8 @@ pub(super) enum Flaw {
     EvenExponent,
     #[error("its public exponent is over 2^33")]
     LargeExponent,
-    #[error("it has more than two primes")]
-    MorePrimes,
-    #[error("its two primes are the same")]
-    EqualPrimes,
+    #[error(transparent)]
+    RsaNumbers(#[from] RsaFlaw),
     #[error("its private key has {found} bytes, and must have {wanted}")]
     ScalarLength { found: usize, wanted: usize },
     #[error("it contains two different public keys")]

@@ -171,8 +171,12 @@ pub trait KeyPairs: Debug + Send + Sync {
     /// encrypted.
     ///
     /// The checks: the algorithm and the curve are those of `kind`; a scalar is as long as the curve's order and in its
-    /// range; an RSA modulus has exactly the bits of `kind`, the exponent is odd and between 65537 and 2^33, there are two
-    /// primes, and all numbers fit each other; an embedded public key is the right one; nothing follows.
+    /// range; an embedded public key is the right one; nothing follows. The numbers of an RSA key fulfil FIPS 186-5,
+    /// appendix A.1.1: the modulus has exactly the bits of `kind`, and the public exponent is odd and between 65537 and
+    /// 2^33; there are two primes, each with half those bits, which differ by more than 2^(bits / 2 - 100); the private
+    /// exponent is above 2^(bits / 2), below the modulus, and the inverse of the public one; the values for the Chinese
+    /// remainder theorem are reduced and belong to the key. Two conditions of that standard are not checked: that the
+    /// primes are at least the square root of 2, times 2^(bits / 2 - 1), and that they are prime.
     ///
     /// # Errors
     /// [`CryptoError::InvalidPrivateKey`], without detail, if it is not such a key.
@@ -211,7 +215,8 @@ pub trait PrivateKey: Send + Sync {
     /// # Errors
     /// [`CryptoError::UnsuitableKey`] if the key does not sign with this algorithm;
     /// [`CryptoError::InvalidLength`] for a digest of the wrong length, and for any digest with Ed25519 itself;
-    /// [`CryptoError::RandomFailed`] if the library needs randomness and gets none.
+    /// [`CryptoError::RandomFailed`] if the library needs randomness and gets none;
+    /// [`CryptoError::FaultyComputation`] if an RSA signature would not verify.
     fn sign(&self, algorithm: SigningAlgorithm, input: SignatureInput<'_>) -> Result<Vec<u8>, CryptoError>;
 
     /// Opens an RSA-OAEP ciphertext.

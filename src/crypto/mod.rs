@@ -17,6 +17,7 @@ mod key_wrap;
 mod mac;
 mod pem;
 mod random;
+mod rsa_numbers;
 mod rust_crypto;
 mod signature;
 
@@ -200,6 +201,9 @@ pub enum CryptoError {
     /// The operating system gave no randomness.
     #[error("the random number generator failed")]
     RandomFailed,
+    /// A private key computed something that its public key contradicts, and which was therefore not returned.
+    #[error("the private key computed a wrong result: a number in the key is not prime, or the processor failed")]
+    FaultyComputation,
 }
 
 impl From<CryptoError> for Error {
@@ -210,7 +214,9 @@ impl From<CryptoError> for Error {
             CryptoError::InvalidPublicKey | CryptoError::InvalidPrivateKey | CryptoError::UnsuitableKey => {
                 ErrorKind::Validation
             }
-            CryptoError::InvalidLength { .. } | CryptoError::RandomFailed => ErrorKind::Internal,
+            CryptoError::InvalidLength { .. } | CryptoError::RandomFailed | CryptoError::FaultyComputation => {
+                ErrorKind::Internal
+            }
         };
         Self::new(kind, error.to_string()).with_source(error)
     }

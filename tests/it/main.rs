@@ -49,6 +49,7 @@ mod interop_matrix;
 mod interop_node;
 mod key_files;
 mod key_transfer;
+mod key_vectors;
 mod kms_asymmetric;
 mod kms_cipher;
 mod kms_envelope;

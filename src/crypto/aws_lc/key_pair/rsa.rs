@@ -108,8 +108,9 @@ impl PrivateKey for Private {
         let algorithm = library_algorithm(algorithm)?;
         let digest = library_digest(algorithm.digest, input)?;
         let mut signature = vec![0; self.signing.public_modulus_len()];
-        // Key and digest were checked: all that can be missing is randomness for salt and blinding.
-        self.signing.sign_digest(algorithm.signing, &digest, &mut signature).map_err(|_| CryptoError::RandomFailed)?;
+        // Key and digest were checked, and the library aborts without randomness. It checks what it computed.
+        let signed = self.signing.sign_digest(algorithm.signing, &digest, &mut signature);
+        signed.map_err(|_| CryptoError::FaultyComputation)?;
         Ok(signature)
     }
 

@@ -41,7 +41,7 @@ impl KeyPairs for RustCryptoKeyPairs {
     fn private_key(&self, kind: KeyPairKind, pkcs8: &[u8]) -> Result<Box<dyn PrivateKey>, CryptoError> {
         let parts = key_encoding::parse_private(kind, pkcs8)?;
         match kind {
-            KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => rsa::private_key(kind, &parts),
+            KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => rsa::private_key(kind, parts),
             KeyPairKind::EccP256 => elliptic::private_key::<NistP256>(kind, &parts),
             KeyPairKind::EccP384 => elliptic::private_key::<NistP384>(kind, &parts),
             KeyPairKind::EccP521 => elliptic::private_key::<NistP521>(kind, &parts),

@@ -3,6 +3,7 @@
 use ::rsa::BoxedUint;
 use ::rsa::hazmat::rsa_decrypt;
 use ::rsa::pkcs1::der::Decode;
+use ::rsa::pkcs1::der::asn1::UintRef;
 use ::rsa::pkcs1::{EncodeRsaPrivateKey, EncodeRsaPublicKey, RsaPrivateKeyRef, RsaPublicKeyRef};
 use ::rsa::traits::PublicKeyParts;
 use sha1::Sha1;
@@ -22,22 +23,25 @@ use crate::secret::SecretBytes;
 pub(super) fn generate(kind: KeyPairKind, random: &dyn SecureRandom) -> Result<Box<dyn PrivateKey>, CryptoError> {
     let bits = kind.modulus_bits().ok_or(CryptoError::UnsuitableKey)?;
     let key = ::rsa::PrivateKey::new(&mut Generator(random), bits).map_err(|_| CryptoError::RandomFailed)?;
-    Ok(Box::new(Private { kind, key }))
+    let written = key.to_pkcs1_der().map_err(|_| CryptoError::InvalidPrivateKey)?;
+    Ok(Box::new(Private { kind, key, pkcs1: SecretBytes::copy_of(written.as_bytes()) }))
 }
 
-pub(super) fn private_key(kind: KeyPairKind, parts: &PrivateParts) -> Result<Box<dyn PrivateKey>, CryptoError> {
-    Ok(Box::new(Private { kind, key: parse(parts.secret.expose_secret())? }))
+pub(super) fn private_key(kind: KeyPairKind, parts: PrivateParts) -> Result<Box<dyn PrivateKey>, CryptoError> {
+    let key = parse(kind, parts.secret.expose_secret()).ok_or(CryptoError::InvalidPrivateKey)?;
+    Ok(Box::new(Private { kind, key, pkcs1: parts.secret }))
 }
 
-/// Reads `RSAPrivateKey` and checks that its numbers fit each other.
-fn parse(der: &[u8]) -> Result<::rsa::PrivateKey, CryptoError> {
-    let numbers = RsaPrivateKeyRef::from_der(der).map_err(|_| CryptoError::InvalidPrivateKey)?;
-    let key = ::rsa::PrivateKey::try_from(numbers).map_err(|_| CryptoError::InvalidPrivateKey)?;
-    key.validate().map_err(|_| CryptoError::InvalidPrivateKey)?;
-    // The library computes the numbers for the Chinese remainder theorem itself, and ignores those that came along.
-    let again = key.to_pkcs1_der().map_err(|_| CryptoError::InvalidPrivateKey)?;
-    let same: bool = again.as_bytes().ct_eq(der).into();
-    if same { Ok(key) } else { Err(CryptoError::InvalidPrivateKey) }
+/// Reads `RSAPrivateKey`, whose numbers were checked before. The library computes those for the Chinese remainder theorem
+/// itself.
+fn parse(kind: KeyPairKind, pkcs1: &[u8]) -> Option<::rsa::PrivateKey> {
+    let key = RsaPrivateKeyRef::from_der(pkcs1).ok()?;
+    let bits = u32::try_from(kind.modulus_bits()?).ok()?;
+    let number = |value: UintRef<'_>, bits| BoxedUint::from_be_slice(value.as_bytes(), bits).ok();
+    // The library's own reader makes primes as long as the modulus, and then leaves the longer ones behind.
+    let primes = vec![number(key.prime1, bits / 2)?, number(key.prime2, bits / 2)?];
+    let (modulus, exponent) = (number(key.modulus, bits)?, number(key.public_exponent, u64::BITS)?);
+    ::rsa::PrivateKey::from_components(modulus, exponent, number(key.private_exponent, bits)?, primes).ok()
 }
 
 pub(super) fn public_key(kind: KeyPairKind, content: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError> {
@@ -46,10 +50,12 @@ pub(super) fn public_key(kind: KeyPairKind, content: &[u8]) -> Result<Box<dyn Pu
     Ok(Box::new(Public { kind, key }))
 }
 
-/// The key's numbers; the library wipes them when it is dropped.
+/// The key's numbers, which the library wipes when they are dropped, and the key as it is written: the library would leave
+/// copies of the numbers behind.
 struct Private {
     kind: KeyPairKind,
     key: ::rsa::PrivateKey,
+    pkcs1: SecretBytes,
 }
 
 impl PrivateKey for Private {
@@ -58,8 +64,7 @@ impl PrivateKey for Private {
     }
 
     fn to_pkcs8(&self) -> Result<SecretBytes, CryptoError> {
-        let pkcs1 = self.key.to_pkcs1_der().map_err(|_| CryptoError::InvalidPrivateKey)?;
-        key_encoding::write_private(self.kind, pkcs1.as_bytes(), &[])
+        key_encoding::write_private(self.kind, self.pkcs1.expose_secret(), &[])
     }
 
     fn public_key_der(&self) -> Vec<u8> {
@@ -78,8 +83,11 @@ impl PrivateKey for Private {
             SigningAlgorithm::RsassaPssSha512 => self.key.pss_sign_prehash::<Sha512>(&digest),
             _ => return Err(CryptoError::UnsuitableKey),
         };
-        // Key and digest were checked: all that can be missing is randomness for salt and blinding.
-        signature.map_err(|_| CryptoError::RandomFailed)
+        signature.map_err(|error| match error {
+            ::rsa::Error::Rng => CryptoError::RandomFailed,
+            // Key and digest were checked, and the library checks what it computed.
+            _ => CryptoError::FaultyComputation,
+        })
     }
 
     fn decrypt(&self, oaep: RsaOaep, ciphertext: &[u8]) -> Result<SecretBytes, CryptoError> {
