@@ -185,7 +185,8 @@ pub trait KeyPairs: Debug + Send + Sync {
     /// Parses and checks a public key as `SubjectPublicKeyInfo` (RFC 5280, section 4.1.2.7), DER.
     ///
     /// # Errors
-    /// [`CryptoError::InvalidPublicKey`] if it is malformed, of another kind, or not a point of its curve.
+    /// [`CryptoError::InvalidPublicKey`] if it is malformed, of another kind, or not a point of its curve; if a coordinate
+    /// is not below the prime of the curve; and for a point of small order of edwards25519.
     fn public_key(&self, kind: KeyPairKind, spki: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError>;
 
     /// Parses and checks the public key of an elliptic curve as a compressed or uncompressed point (SEC 1, section 2.3.3).

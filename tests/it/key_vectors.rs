@@ -82,3 +82,36 @@ fn assert_faulty(vector: &Vector, key: &dyn PrivateKey) {
     let sealed = public.encrypt(RsaOaep::Sha256, b"a data key", FASTEST.random()).expect("it fits");
     assert_eq!(key.decrypt(RsaOaep::Sha256, &sealed), Err(CryptoError::NotAuthentic), "{}", vector.file);
 }
+
+#[test]
+fn every_public_key_gets_its_verdict_in_every_backend() {
+    for vector in of_form("public", 50) {
+        let (kind, spki) = (kind(&vector), vector.bytes("key"));
+        let mut written = Vec::new();
+        for backend in BACKENDS {
+            let verdict = backend.key_pairs().public_key(kind, &spki).map(|key| key.to_spki());
+            match (&verdict, accepted(&vector)) {
+                (Ok(again), true) => written.push(again.clone()),
+                (Err(CryptoError::InvalidPublicKey), false) => {}
+                _ => panic!("{} with {}: {verdict:?}", vector.file, backend.name()),
+            }
+        }
+        assert!(written.windows(2).all(|two| two[0] == two[1]), "{}: the backends write it differently", vector.file);
+    }
+}
+
+/// A peer's key is read on its way into an agreement too, which some libraries do by themselves.
+#[test]
+fn no_key_agrees_with_a_public_key_that_is_refused() {
+    for vector in of_form("public", 50) {
+        let kind = kind(&vector);
+        if !kind.agrees() {
+            continue;
+        }
+        for backend in BACKENDS {
+            let key = backend.key_pairs().generate(kind, backend.random()).expect("there is randomness");
+            let agreed = key.agree(&vector.bytes("key"));
+            assert_eq!(agreed.is_ok(), accepted(&vector), "{} with {}", vector.file, backend.name());
+        }
+    }
+}

@@ -31,11 +31,14 @@ pub(super) fn public_key(bytes: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError
     Ok(Box::new(Public(parse(bytes)?)))
 }
 
-/// Refuses what is no point, and the points of small order, under which a signature fits many messages.
+/// Rejects what is not a point, another encoding of a point than the one of RFC 8032, section 5.1.2, and the points of
+/// small order, under which a signature fits many messages. Both backends read public keys here.
 fn parse(bytes: &[u8]) -> Result<VerifyingKey, CryptoError> {
     let bytes = bytes.try_into().map_err(|_| CryptoError::InvalidPublicKey)?;
     let key = VerifyingKey::from_bytes(bytes).map_err(|_| CryptoError::InvalidPublicKey)?;
-    if key.is_weak() { Err(CryptoError::InvalidPublicKey) } else { Ok(key) }
+    // The library reduces a coordinate that is not below p, where decoding has to fail (section 5.1.3).
+    let is_canonical = key.to_edwards().compress().as_bytes() == bytes;
+    if is_canonical && !key.is_weak() { Ok(key) } else { Err(CryptoError::InvalidPublicKey) }
 }
 
 fn verify_prehashed(key: &VerifyingKey, digest: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
