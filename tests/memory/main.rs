@@ -6,6 +6,7 @@
 mod asynchronous;
 #[cfg(not(feature = "tokio"))]
 mod blocking;
+mod key_pairs;
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
@@ -44,6 +45,7 @@ const PARALLEL_STREAM_LIMIT: usize = 16 << 20;
 fn memory() -> Result<()> {
     the_witness_sees_what_is_not_wiped();
     secrets_are_wiped()?;
+    key_pairs::private_keys_are_wiped()?;
     streams_take_bounded_memory()?;
     a_short_message_takes_little_memory_with_many_threads()?;
     a_hostile_header_takes_bounded_memory();
@@ -56,6 +58,16 @@ fn the_witness_sees_what_is_not_wiped() {
     assert_eq!(unwiped(&|| drop(MARKER.to_vec())), 1);
     assert_eq!(unwiped(&|| drop([&[0; 7], &MARKER[..], &[0; 5]].concat())), 1);
     assert_eq!(unwiped(&|| drop(vec![0; 64])), 0);
+    let watched: [u8; 32] = std::array::from_fn(|index| 200 - u8::try_from(index).expect("a small number"));
+    let found = |work: &dyn Fn()| {
+        WITNESS.watch(&[[7; 32], watched]);
+        let found = WITNESS.unwiped_in(work).1;
+        WITNESS.watch(&[]);
+        found
+    };
+    assert_eq!(found(&|| drop([&[0; 3], &watched[..], &[0; 5]].concat())), 1);
+    assert_eq!(found(&|| drop(watched[1..].to_vec())), 0);
+    assert_eq!(unwiped(&|| drop(watched.to_vec())), 0);
 }
 
 fn secrets_are_wiped() -> Result<()> {

@@ -1,7 +1,7 @@
 //! What the tests of strongroom need and the crate itself may not contain: unsafe code.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 
 /// Length of [`MARKER`].
 pub const MARKER_LENGTH: usize = 32;
@@ -9,19 +9,48 @@ pub const MARKER_LENGTH: usize = 32;
 /// Bytes that a test takes as its secret, and that [`Witness`] looks for in memory that is given back.
 pub const MARKER: [u8; MARKER_LENGTH] = *b"\x9d\x13marker of a secret, 32 bytes.\xfe";
 
+/// The most secrets that a [`Witness`] watches at a time, besides [`MARKER`].
+pub const MOST_WATCHED: usize = 32;
+
+/// A secret in words, which an allocator can read without a lock.
+type Words = [AtomicU64; MARKER_LENGTH / 8];
+
 /// The system's allocator, which counts bytes and looks at what is given back.
 #[derive(Debug)]
 pub struct Witness {
     live: AtomicUsize,
     peak: AtomicUsize,
     unwiped: AtomicUsize,
+    watched: [Words; MOST_WATCHED],
+    watching: AtomicUsize,
 }
 
 impl Witness {
     /// An allocator that has seen nothing yet.
     #[allow(clippy::new_without_default, reason = "a global allocator is made in a constant")]
     pub const fn new() -> Self {
-        Self { live: AtomicUsize::new(0), peak: AtomicUsize::new(0), unwiped: AtomicUsize::new(0) }
+        Self {
+            live: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+            unwiped: AtomicUsize::new(0),
+            watched: [const { [const { AtomicU64::new(0) }; MARKER_LENGTH / 8] }; MOST_WATCHED],
+            watching: AtomicUsize::new(0),
+        }
+    }
+
+    /// Looks for these bytes too from now on, and no longer for those of the last call.
+    ///
+    /// # Panics
+    /// If there are more than [`MOST_WATCHED`].
+    pub fn watch(&self, secrets: &[[u8; MARKER_LENGTH]]) {
+        assert!(secrets.len() <= MOST_WATCHED, "{} secrets", secrets.len());
+        self.watching.store(0, SeqCst);
+        for (words, secret) in self.watched.iter().zip(secrets) {
+            for (word, bytes) in words.iter().zip(secret.chunks_exact(8)) {
+                word.store(u64::from_ne_bytes(bytes.try_into().expect("eight bytes")), SeqCst);
+            }
+        }
+        self.watching.store(secrets.len(), SeqCst);
     }
 
     /// Runs `work` and returns how many bytes more than at its start were in use at the most.
@@ -49,8 +78,14 @@ impl Witness {
     unsafe fn inspect(&self, block: *const u8, layout: Layout) {
         // Bytes that were never written are read too, as volatile so that nothing is assumed about them.
         let byte = |at: usize| unsafe { block.add(at).read_volatile() };
+        let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|index| byte(at + index)));
+        let watched = &self.watched[..self.watching.load(SeqCst)];
         for start in 0..layout.size().saturating_sub(MARKER_LENGTH - 1) {
-            if (0..MARKER_LENGTH).all(|at| byte(start + at) == MARKER[at]) {
+            let is_there = |words: &Words| {
+                words.iter().enumerate().all(|(index, expected)| word(start + 8 * index) == expected.load(SeqCst))
+            };
+            let is_marker = (0..MARKER_LENGTH).all(|at| byte(start + at) == MARKER[at]);
+            if is_marker || watched.iter().any(is_there) {
                 self.unwiped.fetch_add(1, SeqCst);
                 return;
             }

@@ -1,5 +1,7 @@
 //! RSA with AWS-LC, which blinds every private operation.
 
+use std::sync::OnceLock;
+
 use aws_lc_rs::digest::{self, SHA256, SHA384, SHA512};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{
@@ -69,7 +71,7 @@ pub(super) fn private_key(kind: KeyPairKind, parts: PrivateParts) -> Result<Box<
     let decrypting =
         PrivateDecryptingKey::from_pkcs8(pkcs8.expose_secret()).map_err(|_| CryptoError::InvalidPrivateKey)?;
     let decrypting = OaepPrivateDecryptingKey::new(decrypting).map_err(invalid)?;
-    Ok(Box::new(Private { kind, signing, decrypting, pkcs1 }))
+    Ok(Box::new(Private { kind, signing, decrypting, pkcs1, elsewhere: OnceLock::new() }))
 }
 
 pub(super) fn public_key(kind: KeyPairKind, content: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError> {
@@ -87,6 +89,8 @@ struct Private {
     signing: RsaKeyPair,
     decrypting: OaepPrivateDecryptingKey,
     pkcs1: SecretBytes,
+    /// The key in the other backend, from the first decryption with PKCS#1 v1.5 on.
+    elsewhere: OnceLock<Result<Box<dyn PrivateKey>, CryptoError>>,
 }
 
 impl PrivateKey for Private {
@@ -124,9 +128,11 @@ impl PrivateKey for Private {
     }
 
     fn decrypt_pkcs1_v15_unauthenticated(&self, ciphertext: &[u8]) -> Result<SecretBytes, CryptoError> {
-        let pkcs8 = self.to_pkcs8()?;
-        let elsewhere = RUST_CRYPTO.key_pairs().private_key(self.kind, pkcs8.expose_secret())?;
-        elsewhere.decrypt_pkcs1_v15_unauthenticated(ciphertext)
+        let elsewhere = self.elsewhere.get_or_init(|| {
+            let pkcs8 = self.to_pkcs8()?;
+            RUST_CRYPTO.key_pairs().private_key(self.kind, pkcs8.expose_secret())
+        });
+        elsewhere.as_ref().map_err(|error| *error)?.decrypt_pkcs1_v15_unauthenticated(ciphertext)
     }
 
     fn agree(&self, _peer: &[u8]) -> Result<SecretBytes, CryptoError> {
