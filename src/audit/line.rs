@@ -45,6 +45,11 @@ impl LineKind {
     }
 }
 
+/// How a record's line begins, up to the name of its kind.
+pub(super) fn start_of_record(chain: ChainId, sequence: u64) -> String {
+    format!("{{\"chain\":\"{chain}\",\"sequence\":{sequence},\"")
+}
+
 /// Appends the part of a line that its code covers; returns where it starts. `body` is a JSON object of at most [`MAX_BODY`]
 /// bytes.
 pub(super) fn open(text: &mut Vec<u8>, chain: ChainId, sequence: u64, kind: LineKind, body: &str) -> usize {

@@ -5,11 +5,13 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde::de::IgnoredAny;
+
 use super::chain::{ChainId, ChainState, ChangeId, MacValue, Position};
 use super::checkpoint::{CheckpointVerifier, checkpoint_message};
 use super::file::files::{self, Lines, Next};
 use super::file::{CHECKPOINT_REACH, failed};
-use super::line::{ChangeStep, FileHeader, Line, LineKind};
+use super::line::{ChangeStep, FileHeader, Line, LineKind, start_of_record};
 use crate::crypto::CryptoBackend;
 use crate::error::Result;
 
@@ -90,7 +92,8 @@ pub struct ChainReport {
     pub signed: u64,
     /// Changes that were announced and whose outcome is missing: under way at this moment, or when the process ended.
     pub unfinished: Vec<ChangeId>,
-    /// Whether the last line is not whole: a process ended while it wrote, and nobody was told that the event was kept.
+    /// Whether the last line is not complete: a process ended while it wrote, or writes at this moment. Its bytes are not a
+    /// record, and no caller was told that the event is stored. Bytes that no interrupted write leaves are a problem.
     pub torn: bool,
 }
 
@@ -233,7 +236,10 @@ impl<'a> Check<'a> {
                 Next::Line(line) => self.check_line(line)?,
                 Next::Torn if is_last => {
                     self.report.torn = true;
-                    return Ok(());
+                    match self.check_unfinished(index, number == 1, lines.unfinished()) {
+                        None => return Ok(()),
+                        problem => problem,
+                    }
                 }
                 Next::End => return Ok(()),
                 Next::Torn | Next::TooLong => Some(Problem::Changed),
@@ -258,19 +264,49 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn check_line(&mut self, line: &[u8]) -> Result<Option<Problem>> {
-        let Some(parsed) = Line::parse(line).filter(|parsed| parsed.chain == self.report.chain) else {
-            return Ok(Some(Problem::Changed));
-        };
+    /// Checks the bytes after the last line break, which must be the beginning of the next line: an interrupted write leaves
+    /// nothing else. A line that is complete but for its break must be valid.
+    fn check_unfinished(&self, index: u64, is_first: bool, bytes: &[u8]) -> Option<Problem> {
+        // After a power cut a file may have its new length without the bytes.
+        let length = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let text = &bytes[..length];
+        match serde_json::from_slice::<IgnoredAny>(text) {
+            Ok(_) if is_first => self.check_header(index, text),
+            Ok(_) => self.read_record(text).err(),
+            Err(error) if error.is_eof() => {
+                let start = match is_first {
+                    true => format!("{{\"chain\":\"{}\",\"file\":", self.report.chain),
+                    false => start_of_record(self.report.chain, self.position.next),
+                };
+                let known = text.len().min(start.len());
+                (text[..known] != start.as_bytes()[..known]).then_some(Problem::Changed)
+            }
+            Err(_) => Some(Problem::Changed),
+        }
+    }
+
+    /// Reads the next record; returns it with the place behind it.
+    fn read_record<'l>(&self, line: &'l [u8]) -> Result<(Line<'l>, Position), Problem> {
+        let parsed = Line::parse(line).filter(|parsed| parsed.chain == self.report.chain).ok_or(Problem::Changed)?;
         let expected = self.position.next;
-        if parsed.sequence != expected {
-            let missing = Problem::Missing { first: expected, last: parsed.sequence.saturating_sub(1) };
-            return Ok(Some(if parsed.sequence > expected { missing } else { Problem::OutOfOrder(parsed.sequence) }));
+        if parsed.sequence > expected {
+            return Err(Problem::Missing { first: expected, last: parsed.sequence.saturating_sub(1) });
+        }
+        if parsed.sequence < expected {
+            return Err(Problem::OutOfOrder(parsed.sequence));
         }
         let mut after = self.position.copy();
         if after.advance(self.backend, parsed.covered) != parsed.mac {
-            return Ok(Some(Problem::Changed));
+            return Err(Problem::Changed);
         }
+        Ok((parsed, after))
+    }
+
+    fn check_line(&mut self, line: &[u8]) -> Result<Option<Problem>> {
+        let (parsed, after) = match self.read_record(line) {
+            Ok(record) => record,
+            Err(problem) => return Ok(Some(problem)),
+        };
         if parsed.kind == LineKind::Checkpoint && !self.check_signature(&parsed)? {
             return Ok(Some(Problem::Signature));
         }

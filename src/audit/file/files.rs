@@ -244,4 +244,9 @@ impl Lines {
             Some(_) => Ok(Next::Torn),
         }
     }
+
+    /// The bytes that [`Next::Torn`] stands for.
+    pub(in crate::audit) fn unfinished(&self) -> &[u8] {
+        &self.line
+    }
 }

@@ -1,3 +1,5 @@
+mod unfinished;
+
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
