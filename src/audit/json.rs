@@ -1,6 +1,9 @@
 //! An event as JSON, with the names that AWS CloudTrail gives to the fields that make sense inside a process.
 
+use std::io;
+
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::ser::Formatter;
 
 use super::{Action, AuditEvent, Outcome, ParameterValue};
 use crate::context::EncryptionContext;
@@ -15,6 +18,9 @@ const KEY_TYPE: &str = "AWS::KMS::Key";
 
 /// Writes an event as one JSON object without line breaks.
 ///
+/// Characters that do not show, or that change how the text around them is displayed, are escaped: control characters,
+/// line and paragraph separators, bidirectional and other format characters. A terminal shows every line as it is.
+///
 /// | field | content |
 /// |---|---|
 /// | `eventVersion` | `1.0`, the version of this form |
@@ -26,7 +32,7 @@ const KEY_TYPE: &str = "AWS::KMS::Key";
 /// | `outcome` | `intent`, `success` or `failure`; then `errorCode` names the exception, and `errorMessage` is its text |
 /// | `change` | pairs the intent of a change with its outcome, if the event is about a change |
 /// | `readOnly`, `dryRun` | true or false |
-/// | `requestParameters` | parameters and encryption context; `keyId` if an alias, or no key, was named; `serviceEventDetails` for a service event |
+/// | `requestParameters` | parameters and encryption context (a name that is given twice has an array of its values); `keyId` if an alias, or no key, was named; `serviceEventDetails` for a service event |
 /// | `additionalEventData` | what else is worth knowing: the grant that allowed it, say; left out if there is nothing |
 /// | `resources` | the keys: `accountId`, `type`, `ARN` |
 ///
@@ -47,8 +53,34 @@ const KEY_TYPE: &str = "AWS::KMS::Key";
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn to_json(event: &AuditEvent, locality: &Locality) -> Result<String> {
-    serde_json::to_string(&Json { event, locality })
-        .map_err(|error| Error::new(ErrorKind::Internal, "an audit event cannot be written as JSON").with_source(error))
+    let mut text = Vec::new();
+    let written = Json { event, locality }.serialize(&mut serde_json::Serializer::with_formatter(&mut text, Visible));
+    let internal = || Error::new(ErrorKind::Internal, "an audit event cannot be written as JSON");
+    written.map_err(|error| internal().with_source(error))?;
+    String::from_utf8(text).map_err(|error| internal().with_source(error))
+}
+
+/// JSON on one line, in which every character that would not show is escaped.
+struct Visible;
+
+impl Formatter for Visible {
+    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some((start, hidden)) = rest.char_indices().find(|(_, character)| is_hidden(*character)) {
+            writer.write_all(&rest.as_bytes()[..start])?;
+            hidden.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(writer, "\\u{unit:04x}"))?;
+            rest = &rest[start + hidden.len_utf8()..];
+        }
+        writer.write_all(rest.as_bytes())
+    }
+}
+
+/// The control characters that JSON leaves alone, the two separators, and the characters of the category Cf (format) that
+/// Unicode 16 gives a function in any text.
+const fn is_hidden(character: char) -> bool {
+    matches!(character,
+        '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 struct Json<'a> {
@@ -171,7 +203,22 @@ impl Serialize for Value<'_> {
             ParameterValue::Number(number) => serializer.serialize_u64(*number),
             ParameterValue::Bool(value) => serializer.serialize_bool(*value),
             ParameterValue::Texts(texts) => serializer.collect_seq(texts),
-            ParameterValue::Pairs(pairs) => serializer.collect_map(pairs.iter().map(|(name, value)| (name, value))),
+            ParameterValue::Pairs(pairs) => {
+                let mut map = serializer.serialize_map(None)?;
+                for (place, (name, value)) in pairs.iter().enumerate() {
+                    // A request may name a tag twice, and is refused; but then its event says so, with each name once.
+                    if pairs[..place].iter().any(|(earlier, _)| earlier == name) {
+                        continue;
+                    }
+                    let same = pairs[place + 1..].iter().filter(|(later, _)| later == name).map(|(_, value)| value);
+                    let values: Vec<&str> = std::iter::once(value).chain(same).map(AsRef::as_ref).collect();
+                    match values[..] {
+                        [value] => map.serialize_entry(name, value)?,
+                        _ => map.serialize_entry(name, &values)?,
+                    }
+                }
+                map.end()
+            }
         }
     }
 }
@@ -274,6 +321,42 @@ mod tests {
             }]
         });
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text)?, expected);
+        Ok(())
+    }
+
+    fn with_parameter(value: ParameterValue) -> Result<String> {
+        let principal = Principal::root(AccountId::default());
+        let mut event =
+            AuditEvent::new(Timestamp::from_unix_millis(0), Action::Call(Operation::TagResource), principal);
+        event.parameters = vec![("tags", value)];
+        to_json(&event, &Locality::default())
+    }
+
+    #[test]
+    fn characters_that_do_not_show_are_escaped_and_come_back() -> Result<(), Box<dyn std::error::Error>> {
+        let hidden: String = ('\0'..=char::MAX).filter(|character| is_hidden(*character)).collect();
+        for expected in
+            ['\u{7f}', '\u{85}', '\u{9b}', '\u{200f}', '\u{2028}', '\u{2029}', '\u{202e}', '\u{2066}', '\u{e0041}']
+        {
+            assert!(hidden.contains(expected), "{expected:?}");
+        }
+        let text = format!("é{hidden}🔑 \"\\\n{hidden}");
+        let written = with_parameter(ParameterValue::pairs([(text.clone(), text.clone())]))?;
+        assert!(!written.chars().any(|character| character.is_control() || is_hidden(character)), "{written}");
+        assert!(
+            written.contains("é\\u007f") && written.contains("🔑") && written.contains("\\udb40\\udc41"),
+            "{written}"
+        );
+        let read: serde_json::Value = serde_json::from_str(&written)?;
+        assert_eq!(read["requestParameters"]["tags"][&text], serde_json::Value::String(text));
+        Ok(())
+    }
+
+    #[test]
+    fn a_name_that_is_given_twice_stands_once_in_the_json() -> Result<(), Box<dyn std::error::Error>> {
+        let pairs = ParameterValue::pairs([("a", "1"), ("b", "2"), ("a", "3"), ("a", "1")]);
+        let written = with_parameter(pairs)?;
+        assert!(written.contains(r#""tags":{"a":["1","3","1"],"b":"2"}"#), "{written}");
         Ok(())
     }
 

@@ -22,6 +22,9 @@ use crate::store::{MAX_SCAN, RecordId};
 /// Page sizes of [`Kms::list_grants`] and [`Kms::list_retirable_grants`].
 const GRANT_PAGES: PageLimits = PageLimits { most: 100, default: 50 };
 
+/// The longest name in a constraint that the trail keeps whole, in bytes.
+const MAX_NOTED_NAME: usize = 2_048;
+
 /// The most characters of a grant's name.
 const MAX_GRANT_NAME: usize = 256;
 
@@ -345,7 +348,9 @@ fn terms_noted<'a>(call: Call<'a>, terms: &GrantTerms, name: Option<&str>) -> Ca
         (terms.constraint().encryption_context_equals(), terms.constraint().encryption_context_subset());
     for (kind, context) in [("encryptionContextEquals", equals), ("encryptionContextSubset", subset)] {
         if let Some(context) = context {
-            let pairs = context.iter().map(|(name, value)| (excerpt(name), value.to_owned()));
+            // Shortened, so that no event is too long to be written: the length of these names has no limit of its own.
+            let shown = |name: &str| if name.len() <= MAX_NOTED_NAME { name.to_owned() } else { excerpt(name) };
+            let pairs = context.iter().map(|(name, value)| (shown(name), value.to_owned()));
             call = call.parameter(kind, ParameterValue::pairs(pairs));
         }
     }

@@ -42,6 +42,25 @@ impl Watched {
     }
 }
 
+/// Names that look alike when escaped stay apart, and a name that is given twice appears once.
+#[test]
+fn no_name_appears_twice_in_the_json_of_an_event() -> TestResult {
+    let watched = Watched::new()?;
+    let key = watched.kms.create_key(Default::default())?.key_id();
+    let pairs = EncryptionContext::from([("a\n", "1"), ("a\\n", "2"), ("\u{202e}", "3"), ("\\u{202e}", "4")]);
+    let constraints = GrantConstraints::none().equals(pairs.clone())?.subset(pairs)?;
+    watched.kms.create_grant(CreateGrantRequest::new(key, terms()?.constraints(constraints)))?;
+    let parameters = &watched.json()?["requestParameters"];
+    let expected = json!({"a\n": "1", "a\\n": "2", "\u{202e}": "3", "\\u{202e}": "4"});
+    assert_eq!(parameters["encryptionContextEquals"], expected);
+    assert_eq!(parameters["encryptionContextSubset"], expected);
+
+    let twice = watched.kms.tag_resource(key, [Tag::new("team", "one")?, Tag::new("team", "two")?]);
+    assert_eq!(kind(twice), ErrorKind::Tag);
+    assert_eq!(watched.json()?["requestParameters"]["tags"], json!({"team": ["one", "two"]}));
+    Ok(())
+}
+
 #[test]
 fn a_call_that_names_no_key_or_a_reserved_alias_leaves_its_event() -> Result<()> {
     let watched = Watched::new()?;
