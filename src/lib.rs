@@ -9,6 +9,7 @@
 #![doc = include_str!("../README.md")]
 
 // L0: foundations
+mod birthplace;
 mod clock;
 mod codec;
 mod error;

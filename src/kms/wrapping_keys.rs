@@ -1,17 +1,28 @@
 //! Wrapping keys that were made ahead of time, as an RSA key takes up to seconds.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
 
 use crate::algorithm::WrappingKeySpec;
+use crate::birthplace::Birthplace;
 use crate::crypto::{CryptoBackend, PrivateKey};
 use crate::error::Result;
 use crate::provider::public_key_kind;
 
-/// Keys of each size, of which none is given out twice. Only sizes that somebody asked for are kept ready.
+/// Keys of each size, of which none is given out twice, not by a child that was forked either. Only sizes that somebody asked for
+/// are kept ready.
 pub(super) struct WrappingKeys {
     most: usize,
-    shelves: [Mutex<Shelf>; WrappingKeySpec::ALL.len()],
+    shelves: ArcSwap<Shelves>,
+}
+
+/// The keys of one process.
+#[derive(Default)]
+struct Shelves {
+    birthplace: Birthplace,
+    of_sizes: [Mutex<Shelf>; WrappingKeySpec::ALL.len()],
 }
 
 #[derive(Default)]
@@ -23,7 +34,7 @@ struct Shelf {
 impl WrappingKeys {
     /// None yet, and at most so many of each size.
     pub(super) fn new(most: usize) -> Self {
-        Self { most, shelves: Default::default() }
+        Self { most, shelves: ArcSwap::default() }
     }
 
     /// A key that nobody else gets: from the shelf or, if it is empty, made now.
@@ -53,7 +64,18 @@ impl WrappingKeys {
     fn with_shelf<T>(&self, spec: WrappingKeySpec, look: impl FnOnce(&mut Shelf) -> T) -> T {
         let place = WrappingKeySpec::ALL.iter().position(|other| *other == spec).expect("all sizes are listed");
         // A thread that panicked left the shelf as good as it was.
-        look(&mut self.shelves[place].lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.shelves().of_sizes[place].lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The shelves of the process that calls. What its parent has prepared belongs to the parent, and so do the locks.
+    fn shelves(&self) -> Arc<Shelves> {
+        let shelves = self.shelves.load_full();
+        if shelves.birthplace.is_here() {
+            return shelves;
+        }
+        self.shelves.compare_and_swap(&shelves, Arc::default());
+        std::mem::forget(shelves);
+        self.shelves.load_full()
     }
 }
 
@@ -93,6 +115,20 @@ mod tests {
         seen.sort();
         seen.dedup();
         assert_eq!(seen.len(), 4);
+        Ok(())
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_child_that_is_forked_gets_no_key_that_its_parent_has_prepared() -> Result<()> {
+        let (keys, spec) = (WrappingKeys::new(1), WrappingKeySpec::Rsa2048);
+        keys.take(&FASTEST, spec)?;
+        keys.refill(&FASTEST)?;
+        let prepared = keys.with_shelf(spec, |shelf| shelf.ready[0].public_key_der());
+        let child = || i32::from(keys.take(&FASTEST, spec).is_ok_and(|key| key.public_key_der() != prepared));
+        let ended = strongroom_pkcs11_faults::in_child(std::panic::AssertUnwindSafe(child));
+        assert_eq!(ended, 1, "it is the same key");
+        assert_eq!(keys.take(&FASTEST, spec)?.public_key_der(), prepared, "the parent still has it");
         Ok(())
     }
 }

@@ -112,6 +112,9 @@ pub enum StoreError {
         "a file of the store was cut, replaced or deleted during a commit, so the change may be lost or kept: close the store in every process, open it again and look"
     )]
     Unconfirmed(#[source] Box<StoreError>),
+    /// The store was opened by the parent of this process, before a `fork`. SQLite does not allow that.
+    #[error("{} was opened before this process was forked; nothing was changed: open it again in this process", .0.display())]
+    Forked(PathBuf),
     /// The file went back to an earlier state while it was in use.
     #[error("the store went back from revision {from} to {to} while it was in use: open it again")]
     WentBack {

@@ -30,9 +30,11 @@ mod error_texts;
 #[cfg(all(feature = "sqlite", unix))]
 mod file_access;
 mod file_example;
+#[cfg(feature = "pkcs11")]
+#[cfg(all(feature = "sqlite", unix))]
+mod forks;
 mod grants;
 mod hooked;
-#[cfg(feature = "pkcs11")]
 mod hsm_beyond_aws;
 #[cfg(feature = "pkcs11")]
 mod hsm_cluster;

@@ -23,6 +23,7 @@ use super::checkpoint::{CheckpointSigner, checkpoint_message};
 use super::json::to_json;
 use super::line::{self, ChangeStep, FileHeader, LineKind, MAX_BODY, MAX_LINE};
 use super::{Attachment, AuditChain, AuditEvent, AuditSink, Outcome};
+use crate::birthplace::Birthplace;
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Locality;
@@ -80,6 +81,7 @@ pub struct FileTrail {
     /// Known once the trail is attached.
     locality: OnceLock<Locality>,
     state: Mutex<State>,
+    birthplace: Birthplace,
     /// Tells a leader that all whom it expects are there.
     gathered: Condvar,
 }
@@ -136,6 +138,7 @@ impl FileTrail {
             trusted_users: TrustedUsers::Owner,
             locality: OnceLock::new(),
             state: Mutex::default(),
+            birthplace: Birthplace::here(),
             gathered: Condvar::new(),
         }
     }
@@ -174,6 +177,7 @@ impl FileTrail {
     /// # Errors
     /// [`Audit`](ErrorKind::Audit) if the trail is not attached or cannot be written; those of the signer.
     pub fn checkpoint(&self, signer: &dyn CheckpointSigner) -> Result<()> {
+        self.check_process()?;
         for _ in 0..CHECKPOINT_ATTEMPTS {
             let (chain, place) = {
                 let state = self.lock();
@@ -189,6 +193,15 @@ impl FileTrail {
             }
         }
         Err(Error::new(ErrorKind::Audit, "the trail grows faster than checkpoints can be signed; try again later"))
+    }
+
+    /// A child of `fork` would append to the chain of its parent, and one of them would look forged.
+    fn check_process(&self) -> Result<()> {
+        if self.birthplace.is_here() {
+            return Ok(());
+        }
+        let text = "the audit trail was opened before this process was forked: build the Kms again in this process";
+        Err(Error::new(ErrorKind::Audit, text))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -358,6 +371,7 @@ impl Writer {
 
 impl AuditSink for FileTrail {
     fn record(&self, event: AuditEvent) -> Result<()> {
+        self.check_process()?;
         let body = to_json(&event, self.locality.get().ok_or_else(unattached)?)?;
         let step = event.change.map(|change| match event.outcome {
             Outcome::Intent => ChangeStep::Announced(change),
@@ -368,6 +382,7 @@ impl AuditSink for FileTrail {
     }
 
     fn attach(&self, attachment: &Attachment<'_>) -> Result<Option<ChainState>> {
+        self.check_process()?;
         {
             let mut state = self.lock();
             if state.writer.is_some() {
@@ -391,6 +406,7 @@ impl AuditSink for FileTrail {
 
 impl AuditChain for FileTrail {
     fn state(&self, committing: Option<ChangeId>) -> Result<ChainState> {
+        self.check_process()?;
         Ok(self.lock().writer()?.snapshot(committing))
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
+use crate::birthplace::Birthplace;
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::DigestValue;
 use crate::error::{Error, ErrorKind, Result};
@@ -112,7 +113,13 @@ impl DataKeyCache {
 
     /// A panic under the lock leaves nothing half done: counters and maps are changed by calls that do not panic.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if !state.birthplace.is_here() {
+            // The parent of this process goes on to use its data keys, and counts how often for itself alone.
+            let (capacity, generation) = (state.capacity, state.generation + 1);
+            *state = State { capacity, generation, ..State::default() };
+        }
+        state
     }
 }
 
@@ -303,6 +310,7 @@ impl Slot {
 
 #[derive(Default)]
 struct State {
+    birthplace: Birthplace,
     capacity: usize,
     entries: HashMap<DigestValue, Entry>,
     /// Entries by when they were used, the longest ago first.

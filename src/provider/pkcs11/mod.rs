@@ -11,7 +11,6 @@
 
 mod adoption;
 mod attachment;
-mod birthplace;
 mod capabilities;
 mod cluster;
 mod config;

@@ -18,11 +18,11 @@ use arc_swap::ArcSwap;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as CryptokiError, RvError};
 
-use super::birthplace::Birthplace;
 use super::error::{ErrorClass, TokenError};
 use super::gate::{Gate, Inside};
 use super::quirks::{Quirks, quirks_of};
 use super::turns::{Turn as ObjectsTurn, Turns};
+use crate::birthplace::Birthplace;
 use crate::crypto::FASTEST;
 
 /// Every module that this process has loaded, by canonical path. They stay loaded: libraries that are unloaded while

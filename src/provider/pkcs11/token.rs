@@ -9,7 +9,6 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 
 use super::attachment::{Attachment, Calls};
-use super::birthplace::Birthplace;
 use super::capabilities::TokenCapabilities;
 use super::config::{CallMode, PinProvider, TokenConfig};
 use super::error::{ErrorClass, TokenError};
@@ -19,6 +18,7 @@ use super::module::{LOOKS, Membership, Module};
 use super::reference::KeyReference;
 use super::turns::Turn;
 use super::workers::Workers;
+use crate::birthplace::Birthplace;
 
 /// How long an operation waits before it asks a busy token again, the first time. Twice as long each time.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);

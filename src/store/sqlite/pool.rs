@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::connection::{self, Role};
 use super::file::StoreFile;
+use crate::birthplace::Birthplace;
 use crate::error::Error;
 use crate::store::error::StoreError;
 
@@ -17,6 +18,7 @@ pub(super) struct Pool {
     most: usize,
     state: Mutex<State>,
     returned: Condvar,
+    birthplace: Birthplace,
 }
 
 #[derive(Default)]
@@ -28,7 +30,7 @@ struct State {
 impl Pool {
     pub(super) fn new(role: Role, most: usize, busy_timeout: Duration) -> Self {
         let (state, returned) = (Mutex::default(), Condvar::new());
-        Self { role, busy_timeout, most: most.max(1), state, returned }
+        Self { role, busy_timeout, most: most.max(1), state, returned, birthplace: Birthplace::here() }
     }
 
     /// The connections that nobody uses at present.
@@ -49,6 +51,9 @@ impl Pool {
     }
 
     fn borrow(&self, file: &StoreFile) -> Result<Loan<'_>, StoreError> {
+        if !self.birthplace.is_here() {
+            return Err(StoreError::Forked(file.path().to_owned()));
+        }
         let full = |state: &mut State| state.idle.is_empty() && state.lent >= self.most;
         let waited = self.returned.wait_while(self.state(), full);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
@@ -67,6 +72,16 @@ impl Pool {
     /// What the lock guards is whole at any moment.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        if !self.birthplace.is_here() {
+            // SQLite must not close in a child what its parent has opened.
+            let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut state.idle).into_iter().for_each(std::mem::forget);
+        }
     }
 }
 

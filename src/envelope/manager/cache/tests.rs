@@ -192,3 +192,19 @@ fn an_entry_that_leaves_is_no_longer_held_by_the_cache() {
 fn room_for_none_is_refused() {
     assert_eq!(DataKeyCache::new(0).unwrap_err().kind(), ErrorKind::Validation);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_child_that_is_forked_uses_no_data_key_of_its_parent() {
+    let cache = DataKeyCache::default();
+    fetch(&cache).keep(key(7), 1, &TERMS, &clock());
+    // One that a thread of the parent fetches, and nobody in the child.
+    let Ok(Entrance::Fetch(_under_way)) = cache.enter(id("y"), 1, &TERMS, &clock()) else { panic!("it is new") };
+    let child = || {
+        let fetches = |name: &str| matches!(cache.enter(id(name), 1, &TERMS, &clock()), Ok(Entrance::Fetch(_)));
+        i32::from(fetches("x") && fetches("y"))
+    };
+    let ended = strongroom_pkcs11_faults::in_child(std::panic::AssertUnwindSafe(child));
+    assert_eq!(ended, 1, "it has used a data key of its parent");
+    assert!(matches!(enter(&cache), Ok(Entrance::Hit(_))), "the parent goes on with it");
+}
