@@ -37,11 +37,12 @@ pub(super) const LOOKS: u32 = 6;
 pub struct ModuleOptions {
     reinitialize_interval: Duration,
     wait: Duration,
+    keep_initialized: bool,
 }
 
 impl Default for ModuleOptions {
     fn default() -> Self {
-        Self { reinitialize_interval: Duration::from_secs(30), wait: Duration::from_secs(5) }
+        Self { reinitialize_interval: Duration::from_secs(30), wait: Duration::from_secs(5), keep_initialized: false }
     }
 }
 
@@ -62,6 +63,27 @@ impl ModuleOptions {
     #[must_use]
     pub const fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
+        self
+    }
+
+    /// Never finalizes the module: for a process in which another library uses the same module, such as a TLS library with
+    /// its key in the HSM.
+    ///
+    /// A module has one state for the whole process, so C_Finalize ends the sessions of that library too. By default
+    /// strongroom finalizes a module that it initialized itself when the last token or cluster of it is dropped or
+    /// disconnected, and to recover a token that was lost. With this option it does neither: such a token is unavailable until
+    /// the module is initialized again, by the other library or by a restart of the process. A module that another library
+    /// initialized first is never finalized, with or without this option.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::provider::pkcs11::ModuleOptions;
+    ///
+    /// assert_ne!(ModuleOptions::default().keep_initialized(), ModuleOptions::default());
+    /// ```
+    #[must_use]
+    pub const fn keep_initialized(mut self) -> Self {
+        self.keep_initialized = true;
         self
     }
 }
@@ -205,14 +227,15 @@ impl Module {
             return Err(self.error("has a call that does not come back, and is not initialised under it"));
         };
         process.waited_in_vain.store(false, Ordering::Release);
-        if process.owned.load(Ordering::Acquire) {
+        if process.owned.load(Ordering::Acquire) && !self.0.options.keep_initialized {
             self.finalize(&process)?;
             return self.initialize(&process);
         }
         // Whoever initialised it may have finalised it as well.
         self.initialize(&process)?;
         if !process.owned.load(Ordering::Acquire) {
-            return Err(self.error("was initialised by another part of this process, which alone may do it again"));
+            let what = "is used by another part of this process, and is not finalized and initialized again under it";
+            return Err(self.error(what));
         }
         process.epoch.fetch_add(1, Ordering::AcqRel);
         Ok(())
@@ -251,7 +274,7 @@ impl Module {
     }
 
     fn initialize(&self, process: &Process) -> Result<(), TokenError> {
-        if process.inherited.swap(false, Ordering::AcqRel) {
+        if process.inherited.swap(false, Ordering::AcqRel) && !self.0.options.keep_initialized {
             // The state of the parent; whatever it answers, what counts is the initialisation that follows.
             let _ = self.0.client.clone().finalize();
         }
@@ -373,7 +396,9 @@ impl Drop for Membership {
         // Where an initialisation does not come back, there is nothing to finalise.
         let Ok(mut turn) = self.module.turn(&self.process) else { return };
         turn.users -= 1;
-        let ours = self.process.owned.load(Ordering::Acquire) && self.process.initialized.load(Ordering::Acquire);
+        let ours = self.process.owned.load(Ordering::Acquire)
+            && self.process.initialized.load(Ordering::Acquire)
+            && !self.module.0.options.keep_initialized;
         if turn.users > 0 || !ours || self.module.is_wedged() {
             return;
         }

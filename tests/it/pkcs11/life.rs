@@ -400,6 +400,25 @@ fn the_last_one_out_finalises_the_module() {
     assert_eq!(hsm.shim().calls(Function::Finalize), 2);
 }
 
+#[test]
+fn a_module_that_another_library_uses_is_finalised_neither_for_a_lost_token_nor_in_the_end() {
+    let test = "a_module_that_another_library_uses_is_finalised_neither_for_a_lost_token_nor_in_the_end";
+    let Some(hsm) = soft_hsm(test, &["one"]) else { return };
+    let module = Module::load_with(hsm.shim().path(), options().keep_initialized()).expect("a module");
+    let token = Token::new(&module, config("one"), pin());
+    let key = aes(&token, 1);
+    // The other library has sessions of its own, which a C_Finalize ends.
+    let other = strongroom_pkcs11_faults::Bare::new(&hsm.bare_path(), "one", key.id(), false);
+    let absent = Token::new(&module, config("absent"), pin());
+    assert!(absent.connect().is_err());
+    token.encrypt(&key, b"context", b"text").expect("it is connected");
+    drop((token, absent));
+    assert_eq!(hsm.shim().calls(Function::Finalize), 0);
+    drop(other);
+    let again = Token::new(&module, config("one"), pin());
+    again.encrypt(&key, b"context", b"text").expect("it is still initialised");
+}
+
 /// One file is one module, whatever it is called.
 #[test]
 fn a_file_is_loaded_once() {
