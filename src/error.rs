@@ -247,6 +247,9 @@ kinds! {
     DryRun => Some("DryRunOperationException"),
     /// Another change to the same key kept winning; try again.
     Conflict => Some("ConflictException"),
+    /// The store is a copy, or a copy of it took over: it creates, destroys and undoes nothing in an HSM before
+    /// [`Kms::declare_successor`](crate::Kms::declare_successor).
+    CopiedStore => None,
     /// Something that must hold did not: a broken random generator, a record that makes no sense.
     Internal => Some("KMSInternalException"),
     /// The store cannot be read or written.

@@ -67,7 +67,10 @@ pub use kms::{
     VerifyMacResponse, VerifyRequest, VerifyResponse,
 };
 pub use kms::{AppliedDeletions, KeyLastUsage, LastUsage, MeteredKey};
-pub use kms::{ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, UpdateCustomKeyStoreRequest};
+pub use kms::{
+    ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, SuccessionReport,
+    UpdateCustomKeyStoreRequest,
+};
 pub use kms::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};
 pub use private_file::TrustedUsers;
 pub use secret::SecretBytes;

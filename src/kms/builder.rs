@@ -242,6 +242,8 @@ impl KmsBuilder {
         let believed = Believed::open(&registry, &*clock, tolerance)?;
         let audit = self.audit.unwrap_or_else(|| Arc::new(MemoryTrail::default()));
         let trail = ChainRecord::attach(&*audit, &registry, &self.backend)?;
+        let keeps_elsewhere =
+            !self.clusters.is_empty() || providers.iter().any(|provider| provider.transfer().is_none());
         let core = Core {
             registry,
             providers,
@@ -259,6 +261,10 @@ impl KmsBuilder {
             meter: Meter::default(),
             insecure_test_keys: self.insecure_test_keys,
         };
+        if keeps_elsewhere {
+            // Recorded as early as possible: a copy that has no such record is taken for the original.
+            core.instance()?;
+        }
         Ok(Kms::authority(core, self.account))
     }
 }

@@ -112,7 +112,8 @@ impl Kms {
         check_strength(connection, &format!("the custom key store '{}'", new.name))?;
         let place = all.0.partition_point(|other| other.id < new.id);
         all.0.insert(place, new.clone());
-        Ok((vec![put_stores(account, &all, expected)?, claim], new.id))
+        let adopted = self.core.adopt_cluster(&new.cluster)?;
+        Ok(([put_stores(account, &all, expected)?, claim].into_iter().chain(adopted).collect(), new.id))
     }
 
     /// The write that claims a cluster, unless another custom key store has done so, of whatever account.
@@ -296,6 +297,7 @@ impl Kms {
                 let mut edits = vec![put_stores(self.account(), &all, Some(found.expected))?];
                 if let Some(cluster) = cluster.as_ref().filter(|cluster| **cluster != found.record.cluster) {
                     edits.push(self.claimed(cluster, id)?);
+                    edits.extend(self.core.adopt_cluster(cluster)?);
                     edits.extend(self.unclaimed(&found.record.cluster)?);
                 }
                 Ok((edits, ()))
@@ -393,9 +395,8 @@ impl Kms {
         let begun = self.core.create_in_hsm(&mut record, id, now)?;
         record.state = record.state.next(KeyEvent::CreatedWithMaterial).unwrap_or(record.state);
         let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
-        let put = Edit::PutKey { record: record.clone(), expected: None };
         let made = self.core.metadata(&record, &arn, now).and_then(|metadata| {
-            self.core.commit(vec![put, begun.end()], change)?;
+            self.core.finish_in_hsm(&record, &begun, &store.cluster, change)?;
             Ok(metadata)
         });
         progress.committed = made.as_ref().err().is_none_or(is_committed);

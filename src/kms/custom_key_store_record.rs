@@ -117,6 +117,18 @@ pub(super) fn claim_record_id(cluster: &ClusterId) -> RecordId {
     RecordId { kind: RecordKind::CustomKeyStore, account: AccountId::default(), name }
 }
 
+/// The cluster, account and custom key store of such a record; `None` for the name of any other.
+pub(super) fn read_claim(id: &RecordId, bytes: &[u8]) -> Result<Option<(ClusterId, AccountId, CustomKeyStoreId)>> {
+    let Some(cluster) = id.name.strip_prefix(b"cluster/") else { return Ok(None) };
+    let field = "claim of a cluster";
+    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| CodecError::Invalid { field });
+    let mut reader = Reader::new(bytes);
+    check_layout(&mut reader)?;
+    let account = AccountId::parse(text(reader.take(12, field)?)?)?;
+    let store = CustomKeyStoreId::parse(text(reader.take(reader.remaining(), field)?)?)?;
+    Ok(Some((ClusterId::parse(text(cluster)?)?, account, store)))
+}
+
 /// The body of such a record.
 pub(super) fn claim(account: AccountId, id: CustomKeyStoreId) -> SecretBytes {
     let mut writer = Writer::with_capacity(40);
@@ -163,6 +175,17 @@ mod tests {
         let mut twice = stores()?;
         twice.0.reverse();
         assert!(CustomKeyStores::decode(twice.encode()?.expose_secret()).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn a_claim_is_read_as_it_was_written() -> Result<()> {
+        let (cluster, account) = (ClusterId::parse("cluster-1a23b4cdefg")?, AccountId::parse("999999999999")?);
+        let (id, store) = (claim_record_id(&cluster), CustomKeyStoreId::from_random_bytes([3; 9]));
+        let claim = claim(account, store);
+        assert_eq!(read_claim(&id, claim.expose_secret())?, Some((cluster, account, store)));
+        assert_eq!(read_claim(&CustomKeyStores::record_id(account), claim.expose_secret())?, None);
+        assert!((0..claim.len()).all(|length| read_claim(&id, &claim.expose_secret()[..length]).is_err()));
         Ok(())
     }
 

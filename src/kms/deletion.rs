@@ -58,7 +58,8 @@ impl Kms {
     /// ([`Kms::run_maintenance`] says when that is);
     /// [`InvalidState`](crate::ErrorKind::InvalidState) if no deletion is pending.
     pub fn cancel_key_deletion(&self, key: impl KeyReference) -> Result<KeyArn> {
-        self.key_change(Call::new(Operation::CancelKeyDeletion), &key, |target, progress| {
+        let mut rescued = None;
+        let done = self.key_change(Call::new(Operation::CancelKeyDeletion), &key, |target, progress| {
             let mut record = target.record().clone();
             let event = match record.origin == Origin::External && !record.is_complete(progress.now()) {
                 true => KeyEvent::CancelDeletionWithoutMaterial,
@@ -66,7 +67,14 @@ impl Kms {
             };
             record.state = next_state(target, event, progress.now())?;
             record.deletion = None;
-            Ok((target.put(record), target.arn().clone()))
-        })
+            let mut edits = self.core.marks_of_rescue(&record, progress.now())?;
+            rescued = Some(record.clone());
+            edits.extend(target.put(record));
+            Ok((edits, target.arn().clone()))
+        });
+        if let (Ok(_), Some(record)) = (&done, rescued) {
+            self.core.set_marks_of(&record);
+        }
+        done
     }
 }

@@ -3,6 +3,7 @@
 
 use super::destruction_record::Destruction;
 use super::handle::Core;
+use super::instance::Home;
 use super::message_count;
 use super::pipeline::{incomplete, withheld};
 use super::record::KeyRecord;
@@ -69,6 +70,7 @@ impl Core {
         let provider = self.provider(&destruction.provider)?;
         // What was kept was all there was; nobody could tell when the key was deleted, without the provider.
         if provider.transfer().is_none() {
+            self.leave_copies_behind(&Home::of_provider(&**provider))?;
             provider.destroy(&binding, &destruction.kept)?;
         }
         match self.registry.commit(&[Edit::Delete { id: destruction.record_id(), expected: revision }]) {

@@ -3,17 +3,19 @@
 use super::connections::Connection;
 use super::custom_key_store_record::{CustomKeyStoreRecord, CustomKeyStores};
 use super::handle::Core;
+use super::instance::Home;
 use super::intent::{CREATION_GRACE, Intent, Purpose};
 use super::message_count;
 use super::record::KeyRecord;
 use super::registry::{Edit, key_named_in};
 use super::sealed::only_prepared;
-use crate::audit::KeyResource;
+use crate::audit::{ChangeId, KeyResource};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{
-    ConnectionErrorCode, ConnectionState, CustomKeyStoreId, KeyArn, KeyEvent, KeyId, KeyMetadata, KeyState, KeyVersion,
+    ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId, KeyArn, KeyEvent, KeyId, KeyMetadata, KeyState,
+    KeyVersion,
 };
 use crate::provider::{ConnectionFailure, CryptoUserCredential, FixedCredential};
 use crate::secret::SecretBytes;
@@ -188,6 +190,8 @@ impl Core {
         })?;
         check_strength(connection, &format!("custom key store {}", store.id))?;
         let makes = &connection.cluster.provider().capabilities().generates;
+        // A copy that could not undo it begins nothing.
+        self.confirm_instance(&Home::of_cluster(&store.cluster, connection))?;
         if makes.contains(&(intent.spec, intent.usage)) {
             return Ok(());
         }
@@ -200,6 +204,29 @@ impl Core {
     }
 
     /// Undoes a creation as far as that is possible now; maintenance does the rest.
+    /// Commits a key whose material was made, and leaves copies of the store behind that would undo that.
+    pub(super) fn finish_in_hsm(
+        &self,
+        record: &KeyRecord,
+        begun: &Begun,
+        cluster: &ClusterId,
+        change: ChangeId,
+    ) -> Result<(), CommitError> {
+        for _ in 0..MAX_ATTEMPTS {
+            let mut edits = vec![Edit::PutKey { record: record.clone(), expected: None }, begun.end()];
+            edits.extend(self.next_cluster_mark(cluster, self.now())?);
+            match self.commit(edits, change) {
+                Err(CommitError::Conflict(id)) if id != begun.intent.record_id() => std::thread::yield_now(),
+                Ok(_) => {
+                    self.set_marks_of(record);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "other changes to the custom key stores kept coming first").into())
+    }
+
     pub(super) fn give_up(&self, begun: &Begun) {
         let marked = match self.mark(&begun.intent, begun.expected) {
             Ok(revision) => Ok((Purpose::Abandon, revision)),
@@ -226,10 +253,13 @@ impl Core {
     /// Destroys the material of an intent on every member, and then forgets the intent.
     ///
     /// # Errors
-    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable) if a member could not be asked: the intent stays.
+    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable) if a member could not be asked, and
+    /// [`CopiedStore`](ErrorKind::CopiedStore) if this store is a copy: the intent stays.
     pub(super) fn finish_destroying(&self, intent: &Intent, expected: Revision) -> Result<()> {
         let connection = self.connection(intent.account, intent.custom_key_store)?;
+        let cluster = self.custom_key_store(intent.account, intent.custom_key_store)?.record.cluster;
         connection.cluster.erase(&intent.binding(self.registry.store_id()))?;
+        self.leave_copies_behind(&Home::of_cluster(&cluster, connection))?;
         self.forget(intent, expected)
     }
 
@@ -396,7 +426,7 @@ pub(super) struct Begun {
 
 impl Begun {
     /// The write that ends it, together with that of the key. It fails if the creation was taken over in the meantime.
-    pub(super) fn end(&self) -> Edit {
+    fn end(&self) -> Edit {
         Edit::Delete { id: self.intent.record_id(), expected: self.expected }
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::handle::Core;
+use super::instance::Home;
 use super::record::{Imported, KeyRecord, MAX_PUBLIC_KEY, MAX_SEALED_MATERIAL, VersionRecord};
 use super::registry::LoadedKey;
 use crate::clock::Timestamp;
@@ -69,6 +70,10 @@ impl Core {
             return Err(Error::new(ErrorKind::UnsupportedOperation, text));
         }
         let generator = provider.generator().ok_or_else(|| unsupported(record))?;
+        if provider.transfer().is_none() {
+            // So that every copy from now on is known as one.
+            self.confirm_instance(&Home::of_provider(provider))?;
+        }
         let number = record.next_version()?;
         let binding = self.binding(record, number);
         let generated = generator.generate(&self.backend, &binding)?;

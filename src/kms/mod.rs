@@ -35,6 +35,8 @@ mod identity_policy;
 mod identity_record;
 mod import;
 mod imported;
+mod instance;
+mod instance_record;
 mod intent;
 mod key_grants;
 mod key_policy;
@@ -87,7 +89,8 @@ pub use maintenance_guard::MaintenanceGuard;
 pub use meter::LastUsage;
 pub use reference::KeyReference;
 pub use request::{
-    ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, UpdateCustomKeyStoreRequest,
+    ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, SuccessionReport,
+    UpdateCustomKeyStoreRequest,
 };
 pub use request::{
     CreateGrantRequest, CreateGrantResponse, CreateKeyRequest, DataKeyLength, DecryptRequest, DecryptResponse,

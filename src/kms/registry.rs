@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use zeroize::Zeroizing;
 
 use super::cache::{Cache, Entry, Held};
-use super::custom_key_store_record::CustomKeyStores;
+use super::custom_key_store_record::{CustomKeyStores, read_claim};
 use super::destruction_record::Destruction;
 use super::grant_index::{GrantChange, GrantIndex, KeyGrantees, KnownGrant};
 use super::identity_record::IdentityPolicies;
@@ -19,7 +19,7 @@ use crate::audit::{ChainId, ChainState};
 use crate::crypto::{CryptoBackend, PublicKey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality, Principal};
-use crate::key::{AliasName, KeyArn, KeyId};
+use crate::key::{AliasName, ClusterId, CustomKeyStoreId, KeyArn, KeyId};
 use crate::policy::{GrantId, PolicyDocument};
 use crate::provider::OpenedKey;
 use crate::seal::{RootKey, RootKeyVersions};
@@ -450,6 +450,12 @@ impl Registry {
     /// What providers have to destroy of deleted keys, in all accounts.
     pub(super) fn destructions(&self) -> Result<Vec<OrDamaged<(Destruction, Revision)>>> {
         self.all(RecordKind::Destruction, |id, revision, body| Ok((Destruction::decode(id, body)?, revision)))
+    }
+
+    /// The clusters that serve custom key stores, with account and id of the store.
+    pub(super) fn claimed_clusters(&self) -> Result<Vec<(ClusterId, AccountId, CustomKeyStoreId)>> {
+        let all = self.all(RecordKind::CustomKeyStore, |id, _, body| read_claim(id, body))?;
+        all.into_iter().filter_map(|found| found.map_err(|(_, error)| error).transpose()).collect()
     }
 
     /// All records of a kind of which there are few.

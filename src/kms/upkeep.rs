@@ -73,6 +73,7 @@ impl Core {
             if !is_to_be_deleted(record) {
                 return Ok(None);
             }
+            self.refuse_deletion_in_copy(record)?;
             deleted = Some(record.clone());
             let tombstone = Tombstone { deleted: deleted_at };
             let mut edits = vec![

@@ -150,7 +150,8 @@ pub trait HsmCluster: fmt::Debug + Send + Sync {
     /// Logs out. Keys that were opened stay valid and work again when the cluster is connected again.
     fn disconnect(&self);
 
-    /// The keys of the cluster: a provider of origin `AWS_CLOUDHSM`. What it keeps of a key holds for every member.
+    /// The keys of the cluster: a provider of origin `AWS_CLOUDHSM`. What it keeps of a key holds for every member. It should
+    /// keep [marks](KeyMaterialProvider::instance_marks) too: they protect the keys of a store from its copies.
     fn provider(&self) -> &dyn KeyMaterialProvider;
 
     /// What is missing for keys of a kind that the cluster does not make, for people: the name of a mechanism, say. `None`,

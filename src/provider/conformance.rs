@@ -4,8 +4,8 @@
 //! [`provider`](super::HsmCluster::provider).
 
 use super::{
-    Agreement, Cipher, Decryption, GeneratedMaterial, KeyMaterialProvider, Mac, MaterialBinding, OpenedKey, Signing,
-    key_pair_kind, oaep,
+    Agreement, Cipher, Decryption, GeneratedMaterial, InstanceMark, InstanceMarks, KeyMaterialProvider, Mac,
+    MaterialBinding, OpenedKey, Signing, key_pair_kind, oaep,
 };
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::{CryptoBackend, KeyPairKind, PublicKey, SignatureInput};
@@ -40,6 +40,9 @@ pub fn run(
     backend: &CryptoBackend,
     wanted: impl Fn(KeySpec, KeyUsage) -> bool,
 ) -> Result<()> {
+    if let Some(marks) = provider.instance_marks() {
+        marks_only_move_forward(marks)?;
+    }
     let generates = &provider.capabilities().generates;
     for &spec in KeySpec::ALL {
         for &usage in KeyUsage::ALL {
@@ -54,6 +57,31 @@ pub fn run(
             }
         }
     }
+    Ok(())
+}
+
+/// Two stores of the suite, which leave their last marks behind.
+fn marks_only_move_forward(marks: &dyn InstanceMarks) -> Result<()> {
+    let (ours, other) = ([0xC1; 16], [0xC2; 16]);
+    let found = |store: [u8; 16]| {
+        let mut found = marks.marks(store)?;
+        found.sort_unstable();
+        found.dedup();
+        Ok::<_, crate::Error>(found)
+    };
+    let start = found(ours)?.into_iter().chain(found(other)?).map(|mark| mark.generation).max().unwrap_or(0);
+    let mark = |step: u64, nonce: u8| InstanceMark { generation: start + step, nonce: [nonce; 16] };
+    marks.add_mark(other, mark(1, 9))?;
+    for next in [mark(1, 1), mark(1, 1), mark(3, 2)] {
+        marks.add_mark(ours, next)?;
+        assert_eq!(found(ours)?, [next], "a mark takes the place of the lower ones, and is there once");
+    }
+    marks.add_mark(ours, mark(3, 3))?;
+    assert_eq!(found(ours)?, [mark(3, 2), mark(3, 3)], "a mark of the same generation stays");
+    marks.add_mark(ours, mark(2, 4))?;
+    let after = found(ours)?;
+    assert!(after.ends_with(&[mark(3, 2), mark(3, 3)]), "a higher mark stays: {after:?}");
+    assert_eq!(found(other)?, [mark(1, 9)], "the marks of another store stay");
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 
 mod cluster;
 mod imported;
+mod instance_mark;
 mod memory;
 mod opened;
 mod software;
@@ -25,6 +26,7 @@ pub use cluster::{
 };
 pub use imported::ImportedProvider;
 pub(crate) use imported::{ImportToken, MAX_WRAPPED_MATERIAL, TokenBinding, check_fit, public_key_kind, unwrap};
+pub use instance_mark::{InstanceMark, InstanceMarks};
 pub use memory::MemoryProvider;
 pub use opened::{Agreement, Cipher, CipherScheme, Decryption, Mac, OpenedKey, Signing};
 pub(crate) use software::{key_pair_kind, oaep};
@@ -158,6 +160,13 @@ pub trait KeyMaterialProvider: fmt::Debug + Send + Sync {
     fn transfer(&self) -> Option<&dyn MaterialImporter> {
         None
     }
+
+    /// The part that keeps marks of stores where the material is, so that a copy of a store cannot destroy the keys of the
+    /// original. Without it, which is the default, the `Kms` recognises only copies in another place
+    /// ([`KeyStore::place`](crate::store::KeyStore::place)).
+    fn instance_marks(&self) -> Option<&dyn InstanceMarks> {
+        None
+    }
 }
 
 impl<P: KeyMaterialProvider + ?Sized> KeyMaterialProvider for Arc<P> {
@@ -191,6 +200,10 @@ impl<P: KeyMaterialProvider + ?Sized> KeyMaterialProvider for Arc<P> {
 
     fn transfer(&self) -> Option<&dyn MaterialImporter> {
         (**self).transfer()
+    }
+
+    fn instance_marks(&self) -> Option<&dyn InstanceMarks> {
+        (**self).instance_marks()
     }
 }
 

@@ -220,6 +220,16 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     /// The identity of this store.
     fn id(&self) -> StoreId;
 
+    /// Tells where the store lies, if that distinguishes it from a copy of itself: the number and the time of birth of a file,
+    /// say, or the timeline of a database cluster. It must stay the same for as long as the store is the same one, and
+    /// should differ for a copy and for what was restored from a backup.
+    ///
+    /// A `Kms` that finds its store in another place than before destroys nothing outside of it, in an HSM for instance, until
+    /// [`Kms::declare_successor`](crate::Kms::declare_successor). The default, `None`, is for stores that cannot tell.
+    fn place(&self) -> Option<[u8; 16]> {
+        None
+    }
+
     /// The revision of the last commit; zero before the first. Cheap: it is asked at the start of every operation.
     ///
     /// # Errors
@@ -282,6 +292,10 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
 impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
     fn id(&self) -> StoreId {
         (**self).id()
+    }
+
+    fn place(&self) -> Option<[u8; 16]> {
+        (**self).place()
     }
 
     fn revision(&self) -> Result<Revision> {

@@ -119,12 +119,20 @@ impl World {
             let files = tokens.flat_map(|token| std::fs::read_dir(token.expect("an entry").path()).expect("a folder"));
             // The token itself is an object too.
             let objects = files.filter(|file| {
-                let name = file.as_ref().expect("an entry").file_name();
-                name.to_string_lossy().ends_with(".object") && name != "token.object"
+                let file = file.as_ref().expect("an entry");
+                let name = file.file_name();
+                name.to_string_lossy().ends_with(".object") && name != "token.object" && !is_data(&file.path())
             });
             objects.count()
         })
     }
+}
+
+/// Whether a file of SoftHSM holds a data object, such as the mark of a store: its class comes first, after the generation of the
+/// file, and is 0.
+fn is_data(file: &std::path::Path) -> bool {
+    let class: [u8; 24] = [[0; 8], 2_u64.to_be_bytes(), [0; 8]].concat().try_into().expect("24 bytes");
+    std::fs::read(file).is_ok_and(|bytes| bytes.get(8..32) == Some(&class[..]))
 }
 
 fn connect(cluster: &Pkcs11Cluster) {

@@ -20,6 +20,8 @@ mod check_order;
 #[cfg(all(feature = "sqlite", target_os = "linux"))]
 mod clear_secrets;
 #[cfg(feature = "sqlite")]
+mod copied_stores;
+#[cfg(feature = "sqlite")]
 mod crash;
 mod custom_key_stores;
 mod custom_key_stores_broken;
@@ -30,11 +32,11 @@ mod error_texts;
 #[cfg(all(feature = "sqlite", unix))]
 mod file_access;
 mod file_example;
-#[cfg(feature = "pkcs11")]
 #[cfg(all(feature = "sqlite", unix))]
 mod forks;
 mod grants;
 mod hooked;
+#[cfg(feature = "pkcs11")]
 mod hsm_beyond_aws;
 #[cfg(feature = "pkcs11")]
 mod hsm_cluster;

@@ -12,7 +12,8 @@ mod signing;
 
 pub use agreement::{DeriveSharedSecretRequest, DeriveSharedSecretResponse, GetPublicKeyResponse};
 pub use custom_key_store::{
-    ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, UpdateCustomKeyStoreRequest,
+    ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, SuccessionReport,
+    UpdateCustomKeyStoreRequest,
 };
 pub use data_key_pair::{
     GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,

@@ -111,6 +111,11 @@ impl Sealed {
         self.store.id()
     }
 
+    /// Where the store lies, if it can tell.
+    pub(super) fn place(&self) -> Option<[u8; 16]> {
+        self.store.place()
+    }
+
     /// The key of material ids: drawn when the store is made, and kept in it under the root key.
     pub(super) const fn identity(&self) -> &IdentityKey {
         &self.identity

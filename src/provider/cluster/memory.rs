@@ -1,6 +1,6 @@
 //! A cluster of software keys, to try custom key stores without an HSM.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,8 +10,8 @@ use crate::crypto::{AeadAlgorithm, CryptoBackend, NONCE_LENGTH, SignatureInput, 
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{ConnectionErrorCode, KeySpec, KeyUsage, Origin, SpecClass};
 use crate::provider::{
-    Capabilities, Cipher, CipherScheme, Decryption, GeneratedMaterial, KeyMaterialProvider, MaterialBinding,
-    MaterialGenerator, OpenedKey, ProviderId, Signing, software,
+    Capabilities, Cipher, CipherScheme, Decryption, GeneratedMaterial, InstanceMark, InstanceMarks,
+    KeyMaterialProvider, MaterialBinding, MaterialGenerator, OpenedKey, ProviderId, Signing, software,
 };
 use crate::secret::SecretBytes;
 
@@ -60,6 +60,8 @@ struct Member {
     zone: String,
     active: bool,
     keys: BTreeMap<Handle, SecretBytes>,
+    /// With the store that each belongs to.
+    marks: BTreeSet<([u8; 16], InstanceMark)>,
 }
 
 /// By what a key is found on every member: key id and version.
@@ -76,6 +78,7 @@ impl MemoryCluster {
             zone: zone.to_owned(),
             active: true,
             keys: BTreeMap::new(),
+            marks: BTreeSet::new(),
         };
         let state = State { connected: false, members: members.into_iter().map(member).collect() };
         let kinds = KeySpec::ALL.iter().filter(|spec| spec.class() != SpecClass::Hmac).flat_map(|spec| {
@@ -234,6 +237,28 @@ impl KeyMaterialProvider for MemoryCluster {
 
     fn generator(&self) -> Option<&dyn MaterialGenerator> {
         Some(self)
+    }
+
+    fn instance_marks(&self) -> Option<&dyn InstanceMarks> {
+        Some(self)
+    }
+}
+
+impl InstanceMarks for MemoryCluster {
+    fn marks(&self, store: [u8; 16]) -> Result<Vec<InstanceMark>> {
+        let state = self.shared.lock();
+        let all = state.active()?.flat_map(|member| &member.marks);
+        Ok(all.filter(|(owner, _)| *owner == store).map(|(_, mark)| *mark).collect())
+    }
+
+    fn add_mark(&self, store: [u8; 16], mark: InstanceMark) -> Result<()> {
+        let mut state = self.shared.lock();
+        state.check()?;
+        for member in state.members.iter_mut().filter(|member| member.active) {
+            member.marks.insert((store, mark));
+            member.marks.retain(|(owner, other)| *owner != store || other.generation >= mark.generation);
+        }
+        Ok(())
     }
 }
 

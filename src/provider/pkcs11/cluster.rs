@@ -2,6 +2,7 @@
 
 mod claim;
 mod keys;
+mod marks;
 mod opened;
 mod route;
 

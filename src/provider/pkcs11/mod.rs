@@ -18,6 +18,7 @@ mod error;
 mod gate;
 mod gcm;
 mod health;
+mod instance_mark;
 mod keys;
 mod mechanism;
 mod module;

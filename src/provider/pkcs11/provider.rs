@@ -12,8 +12,8 @@ use crate::crypto::{CryptoBackend, RsaOaep, SignatureInput};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeySpec, KeyUsage, Origin};
 use crate::provider::{
-    Capabilities, Cipher, CipherScheme, Decryption, GeneratedMaterial, KeyMaterialProvider, MaterialBinding,
-    MaterialGenerator, OpenedKey, ProviderId, Signing, key_pair_kind, oaep,
+    Capabilities, Cipher, CipherScheme, Decryption, GeneratedMaterial, InstanceMark, InstanceMarks,
+    KeyMaterialProvider, MaterialBinding, MaterialGenerator, OpenedKey, ProviderId, Signing, key_pair_kind, oaep,
 };
 use crate::secret::SecretBytes;
 
@@ -92,6 +92,20 @@ impl KeyMaterialProvider for TokenProvider {
 
     fn generator(&self) -> Option<&dyn MaterialGenerator> {
         Some(self)
+    }
+
+    fn instance_marks(&self) -> Option<&dyn InstanceMarks> {
+        Some(self)
+    }
+}
+
+impl InstanceMarks for TokenProvider {
+    fn marks(&self, store: [u8; 16]) -> Result<Vec<InstanceMark>> {
+        Ok(self.token.marks(store)?)
+    }
+
+    fn add_mark(&self, store: [u8; 16], mark: InstanceMark) -> Result<()> {
+        Ok(self.token.add_mark(store, mark)?)
     }
 }
 

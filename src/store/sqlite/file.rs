@@ -7,6 +7,7 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::options::MissingFile;
 use crate::private_file::{self, Exposure, TrustedUsers, directory_of};
@@ -16,6 +17,7 @@ use crate::store::error::StoreError;
 #[derive(Debug)]
 pub(super) struct StoreFile {
     main: Part,
+    place: Option<[u8; 16]>,
     /// Both exist, and stay the same, as long as any process has the store open.
     log: Option<Part>,
     index: Option<Part>,
@@ -54,7 +56,12 @@ impl StoreFile {
         if missing == MissingFile::Refuse && metadata.len() == 0 {
             return Err(StoreError::Missing(path));
         }
-        Ok(Self { main: Part { identity: Identity::of(&metadata), path }, log: None, index: None })
+        Ok(Self {
+            main: Part { identity: Identity::of(&metadata), path },
+            place: place_of(&metadata),
+            log: None,
+            index: None,
+        })
     }
 
     /// Adds log and index, which must exist: a connection to the store has to be open, and to stay open.
@@ -66,6 +73,11 @@ impl StoreFile {
 
     pub(super) fn path(&self) -> &Path {
         &self.main.path
+    }
+
+    /// Identifies the file among its copies, across restarts of the system.
+    pub(super) const fn place(&self) -> Option<[u8; 16]> {
+        self.place
     }
 
     pub(super) fn log_path(&self) -> PathBuf {
@@ -148,6 +160,18 @@ fn check(checked: Result<(), Exposure>) -> Result<(), StoreError> {
     })
 }
 
+/// The number of a file and the time of its creation, as far as the system reports them: a copy has another number, or was
+/// created later. The number of the device is left out, as it may change whenever the system starts.
+fn place_of(metadata: &fs::Metadata) -> Option<[u8; 16]> {
+    let created = metadata.created().ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let nanos = created.and_then(|since| u64::try_from(since.as_nanos()).ok());
+    let number = Identity::of(metadata).number();
+    let mut place = [0; 16];
+    place[..8].copy_from_slice(&number.unwrap_or(0).to_be_bytes());
+    place[8..].copy_from_slice(&nanos.unwrap_or(0).to_be_bytes());
+    (number.is_some() || nanos.is_some()).then_some(place)
+}
+
 fn cannot_open(path: &Path, error: io::Error) -> StoreError {
     StoreError::CannotOpen { path: path.to_owned(), source: Box::new(error) }
 }
@@ -172,6 +196,11 @@ mod unix {
     impl Identity {
         pub(in crate::store::sqlite) fn of(metadata: &Metadata) -> Self {
             Self(metadata.dev(), metadata.ino())
+        }
+
+        /// The number of the file on its device.
+        pub(super) const fn number(&self) -> Option<u64> {
+            Some(self.1)
         }
     }
 
@@ -202,6 +231,11 @@ mod other {
     impl Identity {
         pub(in crate::store::sqlite) fn of(_: &Metadata) -> Self {
             Self
+        }
+
+        /// There is no number that the standard library reports.
+        pub(super) const fn number(&self) -> Option<u64> {
+            None
         }
     }
 

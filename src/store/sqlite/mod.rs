@@ -188,6 +188,10 @@ impl KeyStore for SqliteStore {
         self.id
     }
 
+    fn place(&self) -> Option<[u8; 16]> {
+        self.file.place()
+    }
+
     fn revision(&self) -> Result<Revision> {
         self.freshness.revision(|| self.ask_revision())
     }

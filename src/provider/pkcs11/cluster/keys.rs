@@ -13,8 +13,8 @@ use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::keys::NewKey;
 use crate::provider::pkcs11::reference::{KeyReference, TokenKeyKind};
 use crate::provider::{
-    Capabilities, ClusterManagement, GeneratedMaterial, KeyMaterialProvider, MaterialBinding, MaterialGenerator,
-    MemberState, OpenedKey, ProviderId, key_pair_kind,
+    Capabilities, ClusterManagement, GeneratedMaterial, InstanceMarks, KeyMaterialProvider, MaterialBinding,
+    MaterialGenerator, MemberState, OpenedKey, ProviderId, key_pair_kind,
 };
 use crate::secret::SecretBytes;
 
@@ -56,6 +56,10 @@ impl KeyMaterialProvider for Pkcs11Cluster {
     }
 
     fn generator(&self) -> Option<&dyn MaterialGenerator> {
+        Some(self)
+    }
+
+    fn instance_marks(&self) -> Option<&dyn InstanceMarks> {
         Some(self)
     }
 }

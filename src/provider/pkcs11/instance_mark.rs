@@ -1,0 +1,112 @@
+//! Marks of stores in a token ([`InstanceMarks`](crate::provider::InstanceMarks)), each an object of its own.
+//!
+//! A mark is a data object with the mark as its value. Tokens that keep keys only get an AES key that nobody uses, with the
+//! mark as its CKA_ID. All marks of a store have one label. Objects are only created and destroyed, as some tokens do not
+//! let attributes be changed.
+
+use std::thread;
+use std::time::Duration;
+
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
+use cryptoki::session::Session;
+
+use super::attachment::Calls;
+use super::error::{ErrorClass, TokenError};
+use super::keys::{self, Extent, NewKey};
+use super::reference::{TokenKeyKind, id_text};
+use super::token::{Repeat, Task, Token};
+use crate::provider::InstanceMark;
+
+/// The most marks of a store that are looked at.
+const MAX_MARKS: usize = 1_024;
+
+/// How long after a look that found no mark comes the second one: SoftHSM does not always show an object that another process
+/// has just created.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+impl Token {
+    /// Returns the marks of a store.
+    pub(super) fn marks(&self, store: [u8; 16]) -> Result<Vec<InstanceMark>, TokenError> {
+        self.run(Task {
+            repeat: Repeat::SafeAlone,
+            key: None,
+            work: move |calls: Calls<'_>| {
+                let mut found = find(calls.session, store)?;
+                if found.is_empty() {
+                    // No mark counts only if the token is there to look in.
+                    keys::token_is_well(calls)?;
+                    thread::sleep(LOOK_AGAIN);
+                    found = find(calls.session, store)?;
+                }
+                Ok(found.into_iter().map(|(mark, _)| mark).collect())
+            },
+        })
+    }
+
+    /// Adds a mark of a store, unless it is there, and removes those of a lower generation.
+    pub(super) fn add_mark(&self, store: [u8; 16], mark: InstanceMark) -> Result<(), TokenError> {
+        self.run(Task {
+            repeat: Repeat::SafeAlone,
+            key: None,
+            work: move |calls: Calls<'_>| {
+                let found = find(calls.session, store)?;
+                if !found.iter().any(|(other, _)| *other == mark) {
+                    create(calls.session, store, mark)?;
+                }
+                for (_, object) in found.into_iter().filter(|(other, _)| other.generation < mark.generation) {
+                    // One that stays is outranked all the same, and goes with the next mark.
+                    let _ = calls.session.destroy_object(object);
+                }
+                Ok(())
+            },
+        })
+    }
+}
+
+/// By this label the marks of a store are found.
+fn label(store: [u8; 16]) -> String {
+    format!("strongroom store {}", id_text(&store))
+}
+
+fn find(session: &Session, store: [u8; 16]) -> Result<Vec<(InstanceMark, ObjectHandle)>, TokenError> {
+    let objects = session.find_objects(&[Attribute::Token(true), Attribute::Label(label(store).into_bytes())])?;
+    let mut marks = Vec::new();
+    for object in objects.into_iter().take(MAX_MARKS) {
+        let class = session.get_attributes(object, &[AttributeType::Class])?;
+        let wanted = match class.as_slice() {
+            [Attribute::Class(class)] if *class == ObjectClass::DATA => AttributeType::Value,
+            [Attribute::Class(class)] if *class == ObjectClass::SECRET_KEY => AttributeType::Id,
+            _ => continue,
+        };
+        let bytes = match session.get_attributes(object, &[wanted])?.pop() {
+            Some(Attribute::Value(bytes) | Attribute::Id(bytes)) => bytes,
+            _ => continue,
+        };
+        let bytes = bytes.try_into().map_err(|_| {
+            let text = format!("an object with the label '{}' is no mark of a store", label(store));
+            TokenError::new(ErrorClass::Fatal, text)
+        })?;
+        marks.push((InstanceMark::from_bytes(bytes), object));
+    }
+    Ok(marks)
+}
+
+fn create(session: &Session, store: [u8; 16], mark: InstanceMark) -> Result<(), TokenError> {
+    let data = [
+        Attribute::Class(ObjectClass::DATA),
+        Attribute::Token(true),
+        Attribute::Private(true),
+        Attribute::Label(label(store).into_bytes()),
+        Attribute::Value(mark.to_bytes().to_vec()),
+    ];
+    let Err(error) = session.create_object(&data).map_err(TokenError::from) else { return Ok(()) };
+    if matches!(error.class(), ErrorClass::SessionLost | ErrorClass::TokenLost | ErrorClass::Busy) {
+        return Err(error);
+    }
+    let key = NewKey::new(&mark.to_bytes(), label(store), TokenKeyKind::Aes256);
+    match session.generate_key(&Mechanism::AesKeyGen, &keys::secret_template(&key, Extent::Made)) {
+        Ok(_) => Ok(()),
+        Err(other) => Err(error.at(&format!("a mark cannot be kept: {}", TokenError::from(other)))),
+    }
+}
