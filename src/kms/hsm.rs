@@ -126,7 +126,8 @@ impl Core {
 
     /// Counts a message that is about to be encrypted in an HSM.
     pub(super) fn count_message(&self, record: &KeyRecord, version: KeyVersion) -> Result<()> {
-        self.message_counts.count(&self.registry, record.account, record.key_id, version)
+        let tag = || self.instance_tag();
+        self.message_counts.count(&self.registry, record.account, record.key_id, version, tag)
     }
 
     /// Makes the material of a new key in the cluster of its custom key store. Its intent is written down first, and the
@@ -189,9 +190,9 @@ impl Core {
             Error::new(ErrorKind::CustomKeyStoreInvalidState, text).with_source(error)
         })?;
         check_strength(connection, &format!("custom key store {}", store.id))?;
-        let makes = &connection.cluster.provider().capabilities().generates;
         // A copy that could not undo it begins nothing.
         self.confirm_instance(&Home::of_cluster(&store.cluster, connection))?;
+        let makes = &connection.cluster.provider().capabilities().generates;
         if makes.contains(&(intent.spec, intent.usage)) {
             return Ok(());
         }
@@ -203,7 +204,6 @@ impl Core {
         Err(Error::new(ErrorKind::UnsupportedOperation, text))
     }
 
-    /// Undoes a creation as far as that is possible now; maintenance does the rest.
     /// Commits a key whose material was made, and leaves copies of the store behind that would undo that.
     pub(super) fn finish_in_hsm(
         &self,
@@ -227,6 +227,7 @@ impl Core {
         Err(Error::new(ErrorKind::Conflict, "other changes to the custom key stores kept coming first").into())
     }
 
+    /// Undoes a creation as far as that is possible now; maintenance does the rest.
     pub(super) fn give_up(&self, begun: &Begun) {
         let marked = match self.mark(&begun.intent, begun.expected) {
             Ok(revision) => Ok((Purpose::Abandon, revision)),
@@ -256,10 +257,10 @@ impl Core {
     /// [`KeyUnavailable`](ErrorKind::KeyUnavailable) if a member could not be asked, and
     /// [`CopiedStore`](ErrorKind::CopiedStore) if this store is a copy: the intent stays.
     pub(super) fn finish_destroying(&self, intent: &Intent, expected: Revision) -> Result<()> {
-        let connection = self.connection(intent.account, intent.custom_key_store)?;
         let cluster = self.custom_key_store(intent.account, intent.custom_key_store)?.record.cluster;
-        connection.cluster.erase(&intent.binding(self.registry.store_id()))?;
+        let connection = self.connection(intent.account, intent.custom_key_store)?;
         self.leave_copies_behind(&Home::of_cluster(&cluster, connection))?;
+        connection.cluster.erase(&intent.binding(self.registry.store_id()))?;
         self.forget(intent, expected)
     }
 
