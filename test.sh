@@ -33,6 +33,8 @@ if [ $# -eq 0 ]; then
     echo "== crashes, faults of the disk and bit rot, at length"
     STRONGROOM_CRASH_RUNS=2000 STRONGROOM_DISK_FAULTS=all STRONGROOM_BIT_ROT_STEP=1 \
         cargo test --test it -- --nocapture crash:: bit_rot::
+    echo "== 200 kills of processes that share a store, a trail and an anchor"
+    STRONGROOM_TRAIL_KILLS=200 cargo test --test it -- --nocapture trail_kills::
     echo "== as many grants on one key as the quota allows"
     STRONGROOM_GRANTS=50000 cargo test --lib grants_as_its_quota
     echo "== every answer of a token in every operation, a kill at every call to one"

@@ -99,6 +99,8 @@ mod stores;
 mod streaming;
 mod suites;
 mod time;
+#[cfg(feature = "sqlite")]
+mod trail_kills;
 mod unwrap_failures;
 mod vectors;
 mod ways;
