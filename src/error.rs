@@ -131,7 +131,7 @@ impl Error {
 }
 
 /// Drops `Send` and `Sync` from the type, as [`StdError::source`] does.
-fn without_markers(error: &(dyn StdError + Send + Sync + 'static)) -> &(dyn StdError + 'static) {
+fn without_markers<'a>(error: &'a (dyn StdError + Send + Sync + 'static)) -> &'a (dyn StdError + 'static) {
     error
 }
 
