@@ -132,7 +132,7 @@ fn scalar(kind: KeyPairKind, content: &[u8], length: usize) -> Result<(&[u8], Op
 fn check_rsa_private(kind: KeyPairKind, content: &[u8]) -> Result<(), Flaw> {
     let key = pkcs1::RsaPrivateKeyRef::from_der(content).map_err(|_| Flaw::NotRsaPrivateKey)?;
     check_rsa_numbers(kind, key.modulus.as_bytes(), key.public_exponent.as_bytes())?;
-    let bits = kind.modulus_bits().and_then(|bits| u32::try_from(bits).ok()).ok_or(Flaw::NotRsaPrivateKey)?;
+    let bits = kind.modulus_bits().and_then(|bits| u32::try_from(bits).ok()).ok_or(Flaw::Numbers)?;
     Ok(rsa_numbers::check(bits, &key)?)
 }
 

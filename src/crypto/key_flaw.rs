@@ -41,8 +41,9 @@ pub(super) enum Flaw {
     EvenExponent,
     #[error("its public exponent is over 2^33")]
     LargeExponent,
+    /// The secret numbers of an RSA key.
     #[error(transparent)]
-    RsaNumbers(#[from] RsaFlaw),
+    Rsa(#[from] RsaFlaw),
     #[error("its private key has {found} bytes, and must have {wanted}")]
     ScalarLength { found: usize, wanted: usize },
     #[error("it contains two different public keys")]

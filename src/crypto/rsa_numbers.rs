@@ -32,15 +32,19 @@ pub(super) enum RsaFlaw {
     PrimeSize,
     #[error("its modulus is not the product of its primes")]
     Modulus,
-    #[error("its two primes are too close to each other")]
+    #[error("its two primes are the same")]
+    EqualPrimes,
+    #[error("its primes are so close to each other that the modulus can be factored")]
     ClosePrimes,
     #[error("its private exponent is not below the modulus")]
     LargeExponent,
     #[error("its private exponent is too small")]
     SmallExponent,
-    #[error("its private exponent does not fit the public exponent and the primes")]
+    #[error("its private exponent does not belong to its public exponent and primes")]
     Exponent,
-    #[error("its CRT values do not fit its primes and private exponent")]
+    #[error(
+        "its exponents or coefficient for the Chinese remainder theorem do not belong to its primes and private exponent"
+    )]
     Remainders,
 }
 
@@ -54,6 +58,9 @@ pub(super) fn check(bits: u32, key: &RsaPrivateKeyRef<'_>) -> Result<(), RsaFlaw
     let (p, q) = (p.ok_or(RsaFlaw::PrimeSize)?, q.ok_or(RsaFlaw::PrimeSize)?);
     if p.bit_width() != half || q.bit_width() != half {
         return Err(RsaFlaw::PrimeSize);
+    }
+    if p == q {
+        return Err(RsaFlaw::EqualPrimes);
     }
     let modulus = number(&key.modulus, bits).ok_or(RsaFlaw::Modulus)?;
     // Both primes have half the bits of the modulus, so that their product has at most its bits. It is odd, and so are they.
@@ -159,18 +166,20 @@ mod tests {
         let (modulus, exponent) = (UintRef::new(&modulus)?, UintRef::new(&exponent)?);
         let (remainder, coefficient) = (sum(&key.exponent2, 1), sum(&key.coefficient, 1));
         let (remainder, coefficient) = (UintRef::new(&remainder)?, UintRef::new(&coefficient)?);
-        let prime = number(&key.prime1, BITS / 2).ok_or("the prime is too long")?;
-        let square = product(&prime, &prime, BITS).to_be_bytes();
-        let square = UintRef::new(&square)?;
+        let (next, after) = ([vec![0xff; 127], vec![0xfd]].concat(), vec![0xff; 128]);
+        let (next, after) = (UintRef::new(&next)?, UintRef::new(&after)?);
+        let [one_below, two_below] = [next, after].map(|number| super::number(&number, BITS / 2).expect("1,024 bits"));
+        let between = product(&one_below, &two_below, BITS).to_be_bytes();
+        let between = UintRef::new(&between)?;
 
         assert_eq!(reason(&key, |_| {}), None);
         assert_eq!(reason(&key, |key| key.prime2 = short), Some(RsaFlaw::PrimeSize));
         assert_eq!(reason(&key, |key| key.prime1 = key.modulus), Some(RsaFlaw::PrimeSize));
         assert_eq!(reason(&key, |key| key.modulus = modulus), Some(RsaFlaw::Modulus));
         let double = |key: &mut RsaPrivateKeyRef<'_>| key.prime2 = key.prime1;
-        assert_eq!(reason(&key, double), Some(RsaFlaw::Modulus));
-        let square = reason(&key, |key| (key.prime2, key.modulus) = (key.prime1, square));
-        assert_eq!(square, Some(RsaFlaw::ClosePrimes));
+        assert_eq!(reason(&key, double), Some(RsaFlaw::EqualPrimes));
+        let close = reason(&key, |key| (key.prime1, key.prime2, key.modulus) = (next, after, between));
+        assert_eq!(close, Some(RsaFlaw::ClosePrimes));
         assert_eq!(reason(&key, |key| key.private_exponent = key.modulus), Some(RsaFlaw::LargeExponent));
         assert_eq!(reason(&key, |key| key.private_exponent = one), Some(RsaFlaw::SmallExponent));
         assert_eq!(reason(&key, |key| key.private_exponent = exponent), Some(RsaFlaw::Exponent));
