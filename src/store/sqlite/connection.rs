@@ -124,7 +124,7 @@ fn cannot_use(path: &Path, error: StoreError) -> StoreError {
 }
 
 fn with_cause(error: &StoreError) -> String {
-    std::error::Error::source(error).map_or_else(|| error.to_string(), |cause| cause.to_string())
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 fn pragma(connection: &Connection, name: &str) -> Result<i64, StoreError> {
