@@ -1,7 +1,9 @@
 //! Why a file is not safe from other users, and which of them may be trusted.
 
 use std::io;
-use std::path::{Path, PathBuf};
+#[cfg(unix)]
+use std::path::Path;
+use std::path::PathBuf;
 
 /// Users of the machine that are trusted with the files of a store, a trail, an anchor or a root key, on Unix.
 ///
@@ -37,6 +39,7 @@ pub enum TrustedUsers {
 }
 
 /// How other users can get at a file.
+#[cfg_attr(not(unix), expect(dead_code, reason = "nothing is checked there"))]
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Exposure {
     #[error(
@@ -60,6 +63,7 @@ pub(crate) enum Exposure {
     Unknown { path: PathBuf, source: io::Error },
 }
 
+#[cfg(unix)]
 impl Exposure {
     pub(super) fn unknown(path: &Path, source: io::Error) -> Self {
         Self::Unknown { path: path.to_owned(), source }
