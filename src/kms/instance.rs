@@ -157,7 +157,7 @@ impl Core {
                 Verdict::Current => return self.note_confirmation(home, recorded),
                 Verdict::Behind(last) => marks.add_mark(store, last)?,
                 Verdict::Unmarked => {
-                    self.start_history(home, &found, &instance, recorded.map(|(revision, _)| revision))?
+                    self.start_history(home, &found, &instance, recorded.map(|(revision, _)| revision))?;
                 }
                 Verdict::Missing | Verdict::Foreign if looks < LOOKS => {
                     looks += 1;
