@@ -1,9 +1,12 @@
-//! All ways of reading give the same answer about the same bytes: in one call, as a stream, pushed in parts, with one
-//! thread and several, and at random where that is possible. And all ways of writing give a message that opens.
+//! All ways of reading give the same answer about the same bytes: in one call, as a stream, as an asynchronous one, pushed in
+//! parts, into another message, with one thread and several, and at random where that is possible. And all ways of writing give a
+//! message that opens.
 
 #![no_main]
 
 use std::io::{Cursor, Read, Write};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -11,6 +14,7 @@ use strongroom::envelope::{CommitmentPolicy, EnvelopeBuilder, RawAesKeyring, Sig
 use strongroom::message::{AlgorithmSuite, MessageError, SuiteSupport};
 use strongroom::{EncryptionContext, Envelope, Error, SecretBytes};
 use strongroom_fuzz::{Edit, backend, read_in_steps};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 
 #[derive(Arbitrary, Debug)]
 struct Case {
@@ -52,7 +56,13 @@ fuzz_target!(|case: Case| {
     }
     for envelope in [&one, &many] {
         assert_eq!(envelope.decrypt(&received, &none()).map_err(|error| told(&error)), expected);
-        for (released, ended) in [stream(envelope, &received, step), push(envelope, &received, step)] {
+        let ways = [
+            stream(envelope, &received, step),
+            push(envelope, &received, step),
+            asynchronous(envelope, &received, step),
+            re_encrypted(envelope, &received, &one),
+        ];
+        for (released, ended) in ways {
             assert!(plaintext.starts_with(&released), "something else than the plaintext was released");
             assert!(agree(&ended, &expected), "{ended:?} and {expected:?}");
         }
@@ -122,6 +132,69 @@ fn push(envelope: &Envelope, message: &[u8], step: usize) -> (Vec<u8>, Outcome) 
     let ended = updated.and_then(|()| decryptor.finish(&mut released).map(drop));
     let ended = ended.map(|()| released.clone()).map_err(|error| told(&error));
     (released, ended)
+}
+
+fn asynchronous(envelope: &Envelope, message: &[u8], step: usize) -> (Vec<u8>, Outcome) {
+    let mut released = Vec::new();
+    let ended = block_on(async {
+        let mut reader = envelope.async_reader(Slow { bytes: message, step, waits: false }, &none()).await?;
+        let mut part = vec![0; step];
+        loop {
+            match reader.read(&mut part).await {
+                Ok(0) => return Ok(()),
+                Ok(length) => released.extend_from_slice(&part[..length]),
+                Err(error) => return Err(error.downcast::<Error>().expect("an error of ours")),
+            }
+        }
+    });
+    let ended = ended.map(|()| released.clone()).map_err(|error| told(&error));
+    (released, ended)
+}
+
+/// Gives a few bytes at a time, and makes every other call wait.
+struct Slow<'a> {
+    bytes: &'a [u8],
+    step: usize,
+    waits: bool,
+}
+
+impl AsyncRead for Slow<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, output: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        self.waits = !self.waits;
+        if self.waits {
+            return Poll::Pending;
+        }
+        let length = self.step.min(output.remaining()).min(self.bytes.len());
+        let (now, later) = self.bytes.split_at(length);
+        output.put_slice(now);
+        self.bytes = later;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// There is no runtime, so whoever waits is asked again.
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    loop {
+        if let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return done;
+        }
+    }
+}
+
+/// What is written of a message that is refused half-way, nobody opens.
+fn re_encrypted(envelope: &Envelope, message: &[u8], to: &Envelope) -> (Vec<u8>, Outcome) {
+    let mut written = Vec::new();
+    match envelope.re_encrypt(message, &none(), to, &mut written) {
+        Ok(_) => {
+            let opened = to.decrypt(&written, &none()).expect("a whole message");
+            (opened.clone(), Ok(opened))
+        }
+        Err(error) => {
+            assert!(to.decrypt(&written, &none()).is_err(), "a part of a message opened as a whole one");
+            (Vec::new(), Err(told(&error)))
+        }
+    }
 }
 
 /// A part at random is right or refused; of a sound message it is right.
