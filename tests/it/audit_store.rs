@@ -79,7 +79,10 @@ fn over(store: Arc<impl KeyStore + 'static>, sink: impl AuditSink + 'static) -> 
 }
 
 fn results(lines: &[String]) -> Vec<&str> {
-    lines.iter().map(|line| line.split("\"result\":").nth(1).and_then(|rest| rest.split('"').nth(1)).unwrap()).collect()
+    lines
+        .iter()
+        .map(|line| line.split("\"result\":").nth(1).and_then(|rest| rest.split('"').nth(1)).expect("a result"))
+        .collect()
 }
 
 /// One thread is committing while another one announces a change and prepares its own commit.
