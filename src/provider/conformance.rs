@@ -202,7 +202,8 @@ fn what_was_encrypted_with_the_public_key_opens(
                 assert_eq!(private.decrypt(algorithm, &ciphertext)?.expose_secret(), plaintext);
             }
             let altered: Vec<u8> = ciphertext.iter().map(|byte| byte ^ 1).collect();
-            for wrong in [&altered[..], &ciphertext[1..], &[&ciphertext[..], &[0]].concat(), &[]] {
+            let beyond_modulus = vec![0xff; ciphertext.len()];
+            for wrong in [&altered[..], &beyond_modulus, &ciphertext[1..], &[&ciphertext[..], &[0]].concat(), &[]] {
                 let refused = opened[0].decrypt(algorithm, wrong).expect_err("it does not fit");
                 assert_eq!(refused.kind(), ErrorKind::InvalidCiphertext, "{algorithm}");
             }

@@ -11,7 +11,7 @@ use super::keys::{self, Extent, KeyProtection, NewKey};
 use super::mechanism::Needed;
 use super::reference::{KEY_ID_LENGTH, KeyReference, TokenKeyKind};
 use super::token::{Repeat, Task, Token};
-use super::{gcm, room, signing};
+use super::{gcm, public_key, room, signing};
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::{CryptoBackend, CryptoError, KeyWrapMode, RsaOaep, SignatureInput};
 use crate::secret::SecretBytes;
@@ -454,6 +454,9 @@ impl Token {
         }
         if pair.modulus_bits().is_none_or(|bits| ciphertext.len() != bits / 8) {
             return Err(TokenError::new(ErrorClass::BadInput, "the ciphertext is not as long as the modulus"));
+        }
+        if key.public_key().is_some_and(|public| !public_key::is_below_modulus(ciphertext, public)) {
+            return Err(TokenError::new(ErrorClass::BadInput, "the ciphertext is a number beyond the modulus"));
         }
         let (backend, ciphertext) = (self.0.config.backend, ciphertext.to_vec());
         self.with_key(key, move |calls, key| {

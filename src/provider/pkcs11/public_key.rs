@@ -24,6 +24,14 @@ pub(super) fn ec_parameters(kind: KeyPairKind) -> Option<Vec<u8>> {
     ObjectIdentifier::new(curve).ok()?.to_der().ok()
 }
 
+/// Returns `true` if an RSA ciphertext represents a number below the modulus, as RFC 8017, section 5.1.2, demands. NSS reports
+/// a general failure for other numbers, which looks like a fault of the token. The ciphertext must be as long as the modulus.
+pub(super) fn is_below_modulus(ciphertext: &[u8], public_key: &[u8]) -> bool {
+    let key = SubjectPublicKeyInfoRef::from_der(public_key).ok().and_then(|info| info.subject_public_key.as_bytes());
+    let key = key.and_then(|key| pkcs1::RsaPublicKeyRef::from_der(key).ok());
+    key.is_some_and(|key| ciphertext < key.modulus.as_bytes())
+}
+
 /// Reads the public key of an object: a public key, or, for RSA, the private key that holds the same numbers.
 pub(super) fn read(
     session: &Session,
