@@ -7,7 +7,7 @@ use super::instance::Home;
 use super::intent::{CREATION_GRACE, Intent, Purpose};
 use super::message_count;
 use super::record::KeyRecord;
-use super::registry::{Edit, key_named_in};
+use super::registry::{Edit, key_named_in, key_record_id};
 use super::sealed::only_prepared;
 use crate::audit::{ChangeId, KeyResource};
 use crate::clock::Timestamp;
@@ -231,17 +231,24 @@ impl Core {
     pub(super) fn give_up(&self, begun: &Begun) {
         let marked = match self.mark(&begun.intent, begun.expected) {
             Ok(revision) => Ok((Purpose::Abandon, revision)),
-            // Taken over and done with by maintenance, before the material was there: it is written down anew.
-            Err(CommitError::Conflict(_)) => {
-                let intent = Intent { purpose: Purpose::Destroy, ..begun.intent };
-                let put = intent.encode().map(|body| Edit::PutSecret { id: intent.record_id(), body, expected: None });
-                put.and_then(|put| Ok((Purpose::Destroy, self.registry.commit(&[put])?)))
-            }
+            Err(CommitError::Conflict(_)) => self.destroy_later(&begun.intent),
             Err(CommitError::Failed(error)) => Err(error),
         };
         let Ok((purpose, revision)) = marked else { return };
         // What cannot be destroyed now stays written down, and is tried again.
         let _ = self.finish_destroying(&Intent { purpose, ..begun.intent }, revision);
+    }
+
+    /// Writes down that material must be destroyed whose intent has ended meanwhile: because maintenance took the creation over
+    /// before the material existed. It also ends when the commit of the key was reported as failed and took effect nevertheless;
+    /// then the key refers to the material, which must stay.
+    fn destroy_later(&self, created: &Intent) -> Result<(Purpose, Revision)> {
+        if self.registry.record(&key_record_id(created.account, created.key_id))?.is_some() {
+            return Err(Error::new(ErrorKind::Conflict, "the key was committed"));
+        }
+        let intent = Intent { purpose: Purpose::Destroy, ..*created };
+        let put = Edit::PutSecret { id: intent.record_id(), body: intent.encode()?, expected: None };
+        Ok((Purpose::Destroy, self.registry.commit(&[put])?))
     }
 
     /// Takes a creation over, so that whoever began it cannot finish it any more.

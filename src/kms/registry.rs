@@ -574,7 +574,7 @@ pub(super) fn key_id_of(id: &RecordId) -> Result<KeyId> {
     Ok(KeyId::from_bytes(id.name.as_slice().try_into().map_err(|_| misnamed())?))
 }
 
-fn key_record_id(account: AccountId, key_id: KeyId) -> RecordId {
+pub(super) fn key_record_id(account: AccountId, key_id: KeyId) -> RecordId {
     RecordId { kind: RecordKind::Key, account, name: key_id.as_bytes().to_vec() }
 }
 

@@ -11,13 +11,14 @@ use strongroom::provider::{
     HsmCluster, KeyMaterialProvider, MaterialBinding, MaterialGenerator, MemoryCluster, OpenedKey, ProviderId,
 };
 use strongroom::seal::RootKey;
-use strongroom::store::MemoryStore;
+use strongroom::store::{MemoryStore, RecordKind};
 use strongroom::{
-    ConnectionState, CreateKeyRequest, CustomKeyStoreId, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind,
-    KeyId, Kms, ManualClock, Origin, PageRequest, Result, SecretBytes, Timestamp,
+    ConnectionState, CreateKeyRequest, CustomKeyStoreId, DecryptRequest, DeletionWindow, EncryptRequest, Error,
+    ErrorKind, KeyId, Kms, ManualClock, Origin, PageRequest, Result, SecretBytes, Timestamp,
 };
 
 use crate::custom_key_stores::{Setup, request, setup, two_members, vault};
+use crate::hooked::Hooked;
 use crate::kms_keys::kind;
 
 /// A cluster around another one, in which the process dies at a chosen call: before it is done, or after.
@@ -431,4 +432,21 @@ fn sixteen_threads_never_see_a_wrong_plaintext_while_members_come_and_go() -> Re
     assert_eq!(answers + outages, 16 * 200);
     cluster.set_active("hsm-1", true);
     round(key, 0, 0)
+}
+
+#[test]
+fn a_key_whose_commit_is_reported_as_failed_and_took_effect_keeps_its_material() -> Result<()> {
+    let store = Hooked::new(Arc::new(MemoryStore::new(&CryptoBackend::default())?));
+    let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]));
+    let kms = builder.cluster(vault(), two_members()).build()?;
+    let safe = kms.create_custom_key_store(request("safe", "vault")?)?;
+    kms.connect_custom_key_store(safe)?;
+    store.after_commit(RecordKind::Key, || Err(Error::new(ErrorKind::Store, "the disk failed")));
+    let failed = kms.create_key(CreateKeyRequest::default().custom_key_store(safe)).expect_err("as the store said");
+    assert_eq!(failed.kind(), ErrorKind::Store);
+    kms.run_maintenance()?;
+    let keys = kms.list_keys(PageRequest::default())?.entries;
+    assert_eq!(keys.len(), 1, "the commit took effect");
+    kms.encrypt(EncryptRequest::new(keys[0].key_id, b"data"))?;
+    Ok(())
 }
