@@ -15,6 +15,7 @@ use super::instance_record::{Instance, MarkHistory, Verdict};
 use super::record::{Deletion, KeyRecord};
 use super::registry::{Edit, MAX_COMMIT_ATTEMPTS};
 use super::request::SuccessionReport;
+use super::sealed::only_prepared;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{ClusterId, KeyArn};
@@ -71,7 +72,7 @@ impl Core {
             }]) {
                 Ok(_) => return Ok(instance),
                 Err(CommitError::Conflict(_)) => {}
-                Err(CommitError::Failed(error)) => return Err(error),
+                Err(CommitError::Failed(error)) => return Err(only_prepared(error)),
             }
         }
         Err(kept_changing())
@@ -187,7 +188,7 @@ impl Core {
         match self.registry.commit(&[put]) {
             // Another process was faster; the next look shows what it recorded.
             Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
-            Err(CommitError::Failed(error)) => Err(error),
+            Err(CommitError::Failed(error)) => Err(only_prepared(error)),
         }
     }
 
@@ -200,7 +201,7 @@ impl Core {
         let id = MarkHistory::record_id(&home.name);
         match self.registry.commit(&[Edit::Put { id, body: history.encode()?, expected: Some(revision) }]) {
             Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
-            Err(CommitError::Failed(error)) => Err(error),
+            Err(CommitError::Failed(error)) => Err(only_prepared(error)),
         }
     }
 
@@ -218,7 +219,7 @@ impl Core {
             match self.registry.commit(&self.next_mark(&home.name, self.now())?) {
                 Ok(_) => return self.confirm_instance(home),
                 Err(CommitError::Conflict(_)) => std::thread::yield_now(),
-                Err(CommitError::Failed(error)) => return Err(error),
+                Err(CommitError::Failed(error)) => return Err(only_prepared(error)),
             }
         }
         Err(kept_changing())

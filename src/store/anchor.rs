@@ -154,6 +154,9 @@ impl FileAnchor {
             return Ok(());
         }
         let refused = |exposure: Exposure| {
+            if let Exposure::Unknown { source, .. } = exposure {
+                return failed(&self.path, "cannot be checked for who may change it", source);
+            }
             let text = format!("the anchor {} is not safe: {exposure}", self.path.display());
             Error::new(ErrorKind::Store, text).with_source(exposure)
         };

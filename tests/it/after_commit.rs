@@ -117,7 +117,8 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
     // The first commit is that of the intent. If that is all, no key was made.
     let refused = kms.create_key(CreateKeyRequest::default().custom_key_store(safe)).expect_err("it stays");
     assert!(refused.kind() == ErrorKind::Store && refused.to_string().contains("nothing else was done"), "{refused}");
-    anchor.after(1);
+    // The mark of the store in the cluster is confirmed, then comes the intent.
+    anchor.after(2);
     let in_safe = kms.create_key(CreateKeyRequest::default().custom_key_store(safe));
     says_that_it_was_committed(in_safe, ErrorKind::Store);
     anchor.after(0);

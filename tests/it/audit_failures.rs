@@ -183,6 +183,7 @@ const ATTEMPTS: &[(&str, Attempt)] = &[
     ("connect_custom_key_store", |w| w.kms.connect_custom_key_store(w.custom_key_store)),
     ("disconnect_custom_key_store", |w| w.kms.disconnect_custom_key_store(w.custom_key_store)),
     ("delete_custom_key_store", |w| w.kms.delete_custom_key_store(w.custom_key_store)),
+    ("declare_successor", |w| w.kms.declare_successor().map(drop)),
     ("export_key", |w| w.kms.export_key(w.key, &w.recipient).map(drop)),
     ("export_all_keys", |w| w.kms.export_all_keys(&w.recipient).map(drop)),
     ("import_keys", |w| w.kms.import_keys(b"no export", &w.identity).map(drop)),

@@ -119,7 +119,7 @@ fn what_cannot_be_decrypted_leaves_nothing_behind() {
     altered[150_000] ^= 1;
     let cases: [(&[&str], &[u8], &str); 7] = [
         (&["--key-file", "other"], &sealed, "another key"),
-        (&["--key-file", "key", "--namespace", "else"], &sealed, "not wrapped with the key"),
+        (&["--key-file", "key", "--namespace", "else"], &sealed, "another namespace"),
         (&["--key-file", "key", "--context", "owner=you"], &sealed, "\"owner\""),
         (&KEY, &sealed[..100_000], "cut off"),
         (&KEY, &altered, "frame 3 of the message is not authentic"),

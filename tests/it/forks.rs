@@ -16,8 +16,7 @@ fn root() -> RootKey {
 }
 
 fn is_forked(error: &Error) -> bool {
-    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<StoreError>());
-    matches!(source, Some(StoreError::Forked(_)))
+    matches!(error.downcast_ref(), Some(StoreError::Forked(_)))
 }
 
 #[test]

@@ -78,8 +78,7 @@ const CASES: [(&str, Damage); 8] = [
 
 fn reason(error: &Error) -> &StoreError {
     assert_eq!(error.kind(), ErrorKind::Store, "{error}");
-    let source = std::error::Error::source(error).expect("a reason");
-    source.downcast_ref::<StoreError>().unwrap_or_else(|| panic!("{error:?}"))
+    error.downcast_ref().unwrap_or_else(|| panic!("{error:?}"))
 }
 
 fn has_key(path: &Path, key: KeyId) -> Result<bool> {

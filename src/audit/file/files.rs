@@ -40,6 +40,9 @@ pub(in crate::audit) fn list(directory: &Path) -> io::Result<Vec<(ChainId, u64, 
 /// Refuses a directory in which other users could write or replace the files of a trail.
 pub(super) fn check_access(directory: &Path, trusted: TrustedUsers) -> Result<()> {
     let refused = |exposure| {
+        if let Exposure::Unknown { path, source } = exposure {
+            return failed("find out who may change", &path, source);
+        }
         let text = format!("the audit trail in {} is not safe: {exposure}", directory.display());
         Error::new(ErrorKind::Audit, text).with_source(exposure)
     };

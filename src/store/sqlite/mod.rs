@@ -31,6 +31,7 @@ use super::error::StoreError;
 use super::{
     CommitError, Expectation, KeyStore, Pending, Record, RecordId, Revision, Scan, StoreId, WriteChanges, check_named,
 };
+use crate::birthplace::Birthplace;
 use crate::crypto::CryptoBackend;
 use crate::error::Result;
 
@@ -61,7 +62,8 @@ pub struct SqliteStore {
     readers: Pool,
     writer: Pool,
     /// As long as this connection is open, SQLite deletes neither the log nor the index into it.
-    keeper: Mutex<Connection>,
+    keeper: Mutex<Option<Connection>>,
+    birthplace: Birthplace,
     freshness: Freshness,
 }
 
@@ -101,7 +103,8 @@ impl SqliteStore {
             log,
             readers: Pool::new(Role::Reader, options.readers, options.busy_timeout),
             writer: Pool::new(Role::Writer, 1, options.busy_timeout),
-            keeper: Mutex::new(connection),
+            keeper: Mutex::new(Some(connection)),
+            birthplace: Birthplace::here(),
             freshness: Freshness::new(options.staleness),
         })
     }
@@ -120,12 +123,21 @@ impl SqliteStore {
         self.read(rows::revision)
     }
 
+    /// Refuses to work in a child of `fork`, even with what its parent has just read.
+    fn check_process(&self) -> Result<()> {
+        match self.birthplace.is_here() {
+            true => Ok(()),
+            false => Err(StoreError::Forked(self.file.path().to_owned()).into()),
+        }
+    }
+
     /// Checks that the names of the store's files still lead to them. If not, tries to save the contents of the log.
     fn check_names(&self) -> Result<()> {
+        self.check_process()?;
         self.file.check_still_there().map_err(|lost| {
             let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
             // The store is unusable either way, so an error here changes nothing.
-            let _ = self.save(&keeper, 0, Checkpoint::Passive);
+            let _ = keeper.as_ref().map(|keeper| self.save(keeper, 0, Checkpoint::Passive));
             lost.into()
         })
     }
@@ -154,12 +166,18 @@ impl SqliteStore {
 impl Drop for SqliteStore {
     fn drop(&mut self) {
         let keeper = self.keeper.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if self.file.check_locks().is_ok() && self.log.check(keeper, 0).is_ok() {
+        if !self.birthplace.is_here() {
+            // SQLite must not close in a child what its parent has opened.
+            std::mem::forget(keeper.take());
+            return;
+        }
+        let is_whole = |keeper: &Connection| self.log.check(keeper, 0).is_ok();
+        if self.file.check_locks().is_ok() && keeper.as_ref().is_none_or(is_whole) {
             return;
         }
         // The last connection to close copies the log into the main file. With a replaced index, that would undo later changes of
         // other processes; with a log that was cut, it would stop halfway.
-        for connection in self.readers.idle().chain(self.writer.idle()).chain([&*keeper]) {
+        for connection in self.readers.idle().chain(self.writer.idle()).chain(keeper.as_ref()) {
             let _ = connection::leave_log(connection);
         }
     }
@@ -193,6 +211,7 @@ impl KeyStore for SqliteStore {
     }
 
     fn revision(&self) -> Result<Revision> {
+        self.check_process()?;
         self.freshness.revision(|| self.ask_revision())
     }
 
