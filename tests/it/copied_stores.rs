@@ -322,7 +322,7 @@ fn a_clone_from_the_middle_of_a_creation_does_not_undo_it() -> TestResult {
     *cluster.happens.lock().expect("nobody panics") = Some(Box::new(copy));
     let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id();
     assert_eq!(world.keys(), [2, 2]);
-    world.clock.advance(std::time::Duration::from_secs(16 * 60));
+    world.clock.advance(Duration::from_secs(16 * 60));
     let clone = clone.lock().expect("nobody panics").take().expect("it was copied");
     let copied = world.open(clone)?;
     assert!(refuses_as_copy(&copied)?);
