@@ -1,5 +1,5 @@
 """Writes the seeds of the message and policy targets from the test data, those of the key targets from the keys beside it, and
-those of the audit and key reference targets from what is written out here.
+those of the audit, key reference and root record targets from what is written out here.
 
 Run after adding vectors: python3 fuzz/make_seeds.py
 
@@ -164,3 +164,25 @@ seeds = {name: [damage(0, "replace", listed(bytes([byte]) for byte in text.encod
 seeds |= {name: [damage(1, "edit", edit) for edit in edits] for name, edits in DAMAGE.items()} | FILES
 for name, damages in seeds.items():
     (folder / f"{name}.seed").write_bytes(listed(damages))
+
+
+# Records with wrapped root keys, up to the checksum: the format, the current version, its holder and the wrappings.
+def prefixed(part):
+    return struct.pack(">H", len(part)) + part
+
+
+def root_record(current, holder, wrappings):
+    head = struct.pack(">BI", 1, current) + prefixed(holder) + struct.pack(">H", len(wrappings))
+    return head + b"".join(struct.pack(">I", version) + prefixed(name) + prefixed(key) for version, name, key in wrappings)
+
+
+folder = ROOT / "corpus" / "root_record"
+folder.mkdir(parents=True, exist_ok=True)
+for name, record in {
+    "one_version": root_record(1, b"file", [(1, b"file", bytes(72))]),
+    "a_rotation": root_record(2, b"file", [(1, b"file", bytes(72)), (2, b"file", bytes(72))]),
+    "a_move": root_record(1, b"passphrase", [(1, b"file", bytes(72)), (1, b"passphrase", bytes(120))]),
+    "no_wrapping": root_record(1, b"file", []),
+    "another_format": b"\2" + root_record(1, b"file", [(1, b"file", bytes(72))])[1:],
+}.items():
+    (folder / f"{name}.seed").write_bytes(record)

@@ -28,7 +28,7 @@ pub use identity::IdentityKey;
 #[cfg(feature = "passphrase")]
 pub use passphrase::{PassphraseCost, UnsuitablePassphrase};
 pub use root_key::RootKey;
-pub(crate) use root_record::{RootRecord, WrappedVersion};
+pub(crate) use root_record::{RootRecord, WrappedVersion, rewritten_root_record};
 pub(crate) use versions::RootKeyVersions;
 
 #[cfg(any(test, feature = "conformance"))]

@@ -80,7 +80,7 @@ mod wrapping_keys;
 pub use bound::{KmsAead, KmsMac, KmsSignature, KmsSigner, KmsVerifyingKey};
 pub use builder::KmsBuilder;
 pub use data_key::MAX_RANDOM_LENGTH;
-pub use doors::{rewritten_export_payload, rewritten_key_record};
+pub use doors::{rewritten_export_payload, rewritten_key_record, rewritten_root_record};
 pub use grant::{DryRun, GrantFilter};
 pub use grant_token::GrantToken;
 pub use handle::{Kms, KmsLimits};

@@ -170,3 +170,44 @@ fn a_holder_that_cannot_be_reached_is_no_wrong_root_key() -> Result<()> {
     }
     Ok(())
 }
+
+/// Cannot try what it is asked to unwrap.
+#[derive(Debug)]
+struct Untried(Arc<dyn RootKeyHolder>, SealError);
+
+impl RootKeyHolder for Untried {
+    fn id(&self) -> &str {
+        self.0.id()
+    }
+
+    fn wrap(&self, binding: &[u8], key: &SecretBytes) -> Result<Vec<u8>> {
+        self.0.wrap(binding, key)
+    }
+
+    fn unwrap(&self, _: &[u8], _: &[u8]) -> Result<SecretBytes> {
+        Err(self.1.clone().into())
+    }
+}
+
+#[test]
+fn a_holder_that_could_not_try_is_not_taken_for_another_one() -> Result<()> {
+    let (one, two) = (holder(1), holder(2));
+    let (record, _) = record([&*two, &*one])?;
+    let newer = Untried(Arc::clone(&one), SealError::Newer { found: 9, known: 2 });
+    assert!(record.is_kept_by(&newer, &STORE).is_err());
+    let wrong = Untried(one, SealError::WrongRootKey { holder: String::new() });
+    assert!(!record.is_kept_by(&wrong, &STORE)?);
+    Ok(())
+}
+
+#[test]
+fn what_stands_before_the_checksum_has_one_encoding() -> Result<()> {
+    let (one, two) = (holder(1), holder(2));
+    let content = record([&*one, &*two])?.0.content()?;
+    assert_eq!(rewritten_root_record(&content), Some(content.clone()));
+    for end in 0..content.len() {
+        assert_eq!(rewritten_root_record(&content[..end]), None, "{end}");
+    }
+    assert_eq!(rewritten_root_record(&[&content[..], &[0]].concat()), None);
+    Ok(())
+}
