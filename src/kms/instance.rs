@@ -2,7 +2,7 @@
 //!
 //! A copy of a store holds everything that the original does, so what tells them apart lies elsewhere: the place of the
 //! store ([`KeyStore::place`](crate::store::KeyStore::place)), and marks in the HSMs and providers that hold key material
-//! ([`InstanceMarks`](crate::provider::InstanceMarks)). The mark moves before anything is destroyed, and after whatever a copy
+//! ([`InstanceMarks`]). The mark moves before anything is destroyed, and after whatever a copy
 //! from before would undo: the cancelled deletion of a key, the completed creation of one. A store that does not know the
 //! mark that it finds was left behind.
 //!

@@ -1,7 +1,7 @@
 //! Reading a message, without input or output of its own, and releasing nothing that is not authentic.
 //!
 //! The steps: [`HeaderParser`](super::header::HeaderParser) gives a header, [`check_readable`] says whether this release
-//! reads such messages, a keyring finds the data key, [`Opener::new`] verifies commitment and header, and the frames
+//! reads such messages, a keyring finds the data key, [`Opener::in_form`] verifies commitment and header, and the frames
 //! follow one by one.
 
 use zeroize::Zeroize;
