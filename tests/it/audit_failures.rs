@@ -245,6 +245,21 @@ fn every_call_that_fails_leaves_an_event() -> std::result::Result<(), Box<dyn st
     Ok(())
 }
 
+/// That the store fails says nothing about a single key, so another account is not told that the key is missing.
+#[test]
+fn a_store_that_fails_is_reported_to_other_accounts_too() -> Result<()> {
+    let store =
+        Arc::new(Switched { store: MemoryStore::new(&CryptoBackend::default())?, is_off: AtomicBool::new(false) });
+    let kms = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[9; 32])).build()?;
+    let arn = kms.create_key(CreateKeyRequest::default())?.arn().clone();
+    let stranger = kms.as_principal(Principal::root(AccountId::parse("111122223333")?))?;
+    let kind = || stranger.describe_key(&arn).expect_err("not for strangers").kind();
+    let absent = kind();
+    store.is_off.store(true, Ordering::SeqCst);
+    assert_eq!((absent == ErrorKind::Store, kind()), (false, ErrorKind::Store));
+    Ok(())
+}
+
 #[test]
 fn no_method_is_forgotten_where_failures_are_tried() {
     let mut methods = BTreeSet::new();

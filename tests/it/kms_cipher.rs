@@ -228,3 +228,30 @@ proptest! {
         prop_assert!(kms.decrypt(DecryptRequest::new(&bytes)).is_err());
     }
 }
+
+/// The condition is met by the keys of a request, however they are named, and by nothing else.
+#[test]
+fn re_encryption_may_be_limited_to_one_key() -> Result<()> {
+    let kms = Kms::in_memory()?;
+    let [one, other] = [(); 2].map(|()| kms.create_key(CreateKeyRequest::default()).expect("a key"));
+    kms.create_alias("alias/one", one.key_id())?;
+    let alice = Principal::user(AccountId::default(), "alice")?;
+    let policy = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kms:ReEncrypt*", "Resource": "*",
+        "Condition": {"Bool": {"kms:ReEncryptOnSameKey": "true"}}}}"#;
+    kms.put_identity_policy(&alice, "one-key", policy)?;
+    let alice = kms.as_principal(alice)?;
+    let blob = kms.encrypt(EncryptRequest::new(one.key_id(), b"text"))?.ciphertext_blob;
+
+    alice.re_encrypt(ReEncryptRequest::new(&blob, one.key_id()))?;
+    alice.re_encrypt(ReEncryptRequest::new(&blob, "alias/one"))?;
+    alice.re_encrypt(ReEncryptRequest::new(&blob, one.arn()).source_key("alias/one")?)?;
+    let to_other = ReEncryptRequest::new(&blob, other.key_id());
+    assert_eq!(kind(alice.re_encrypt(to_other)), ErrorKind::AccessDenied);
+    let to_other = ReEncryptRequest::new(&blob, other.key_id()).source_key(one.key_id())?;
+    assert_eq!(kind(alice.re_encrypt(to_other)), ErrorKind::AccessDenied);
+    // Naming the destination as the source gets around nothing.
+    let disguised = ReEncryptRequest::new(&blob, other.key_id()).source_key(other.key_id())?;
+    alice.re_encrypt(disguised).expect_err("the ciphertext is of another key");
+    assert_eq!(kind(alice.re_encrypt(ReEncryptRequest::new(b"no blob", other.key_id()))), ErrorKind::InvalidCiphertext);
+    Ok(())
+}
