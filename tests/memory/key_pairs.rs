@@ -75,8 +75,8 @@ fn operations_are_wiped(backend: &CryptoBackend, kind: KeyPairKind, pkcs8: &Secr
     for (what, work) in operations(backend, kind, pkcs8, &*key)? {
         let (result, unwiped) = WITNESS.unwiped_in(work);
         result?;
-        let in_pure_rust = backend.key_pairs().library(kind) == RUST_CRYPTO.key_pairs().library(kind);
-        let known = RUST_CRYPTO_RSA.iter().find(|(name, _)| *name == what).map_or(0, |(_, known)| *known);
+        let in_pure_rust = is_in_pure_rust(backend, kind);
+        let known = left_by_rust_crypto(what);
         let most = match is_rsa {
             true if in_pure_rust => known,
             // AWS-LC has no decryption with implicit rejection: the other library's is taken, and the key parsed once for it.
@@ -88,6 +88,14 @@ fn operations_are_wiped(backend: &CryptoBackend, kind: KeyPairKind, pkcs8: &Secr
         assert!(unwiped <= most, "{kind:?} {}: {what} left {unwiped} blocks unwiped, not {most}", backend.name());
     }
     Ok(())
+}
+
+fn is_in_pure_rust(backend: &CryptoBackend, kind: KeyPairKind) -> bool {
+    backend.key_pairs().library(kind) == RUST_CRYPTO.key_pairs().library(kind)
+}
+
+fn left_by_rust_crypto(what: &str) -> usize {
+    RUST_CRYPTO_RSA.iter().find(|(name, _)| *name == what).map_or(0, |(_, known)| *known)
 }
 
 /// Everything that a private key does.
@@ -191,6 +199,11 @@ fn an_imported_key_is_wiped() -> Result<()> {
     });
     WITNESS.watch(&[]);
     result?;
-    assert_eq!(unwiped, 0, "an imported RSA key was given back unwiped");
+    // It is parsed and signs twice: when it is checked, and when it is used.
+    let most = match is_in_pure_rust(&FASTEST, KeyPairKind::Rsa2048) {
+        true => 2 * (left_by_rust_crypto("parse") + left_by_rust_crypto("sign")),
+        false => 0,
+    };
+    assert!(unwiped <= most, "an imported RSA key left {unwiped} blocks unwiped, not {most}");
     Ok(())
 }
