@@ -70,6 +70,9 @@ fn find(text: &[u8], wanted: &str) -> Result<SecretBytes, String> {
     let mut fitting = blocks.iter().flatten().filter(|block| block.label == wanted);
     match (fitting.next(), fitting.next()) {
         (Some(_), Some(_)) => Err("the text contains several such keys, and must contain one".to_owned()),
+        (Some(_), None) if blocks.contains(&None) => {
+            Err("another block in the text is cut off, which could be a second key: remove it".to_owned())
+        }
         (Some(block), None) if block.is_encrypted() => Err(encrypted()),
         (Some(block), None) => block.decode().ok_or_else(|| "what is between its boundaries is not Base64".to_owned()),
         (None, _) if blocks.contains(&None) => {

@@ -8,6 +8,7 @@ use super::message_count;
 use super::pipeline::{incomplete, withheld};
 use super::record::KeyRecord;
 use super::registry::{Edit, key_named_in};
+use super::sealed::is_committed;
 use crate::audit::{Action, AuditEvent, KeyResource, Outcome, ParameterValue};
 use crate::clock::Timestamp;
 use crate::error::{Error, Result};
@@ -76,6 +77,7 @@ impl Core {
         match self.registry.commit(&[Edit::Delete { id: destruction.record_id(), expected: revision }]) {
             // Another process has done the same.
             Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
+            Err(CommitError::Failed(error)) if is_committed(&error) => Ok(()),
             Err(CommitError::Failed(error)) => Err(error),
         }
     }

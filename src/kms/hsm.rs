@@ -8,7 +8,7 @@ use super::intent::{CREATION_GRACE, Intent, Purpose};
 use super::message_count;
 use super::record::KeyRecord;
 use super::registry::{Edit, key_named_in, key_record_id};
-use super::sealed::only_prepared;
+use super::sealed::{is_committed, only_prepared};
 use crate::audit::{ChangeId, KeyResource};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -283,6 +283,7 @@ impl Core {
                 // Somebody else was faster and has done the same.
                 Err(CommitError::Conflict(id)) if id == intent.record_id() => return Ok(()),
                 Err(CommitError::Conflict(_)) => std::thread::yield_now(),
+                Err(CommitError::Failed(error)) if is_committed(&error) => return Ok(()),
                 Err(CommitError::Failed(error)) => return Err(error),
             }
         }

@@ -290,12 +290,8 @@ impl Kms {
     ) -> Result<T> {
         self.check_authority(what)?;
         let mut progress = Progress::new(self.authority_event(what));
-        run(&mut progress).or_else(|error| {
-            self.recorded(progress.event, |progress| {
-                progress.committed = is_committed(&error);
-                Err(error)
-            })
-        })
+        // Changes have events of their own. What was committed beside them is a preparation, whatever came after that commit.
+        run(&mut progress).or_else(|error| self.recorded(progress.event, |_| Err(error)))
     }
 
     /// Runs a change that takes several commits, with an event before it and one afterwards.

@@ -154,18 +154,21 @@ impl FileAnchor {
             return Ok(());
         }
         let refused = |exposure: Exposure| {
-            if let Exposure::Unknown { source, .. } = exposure {
-                return failed(&self.path, "cannot be checked for who may change it", source);
+            if let Exposure::Unknown { path, source } = exposure {
+                return failed(&path, "cannot be checked for who may change it", source);
             }
             let text = format!("the anchor {} is not safe: {exposure}", self.path.display());
             Error::new(ErrorKind::Store, text).with_source(exposure)
         };
         private_file::check_directory(private_file::directory_of(&self.path), self.trusted_users).map_err(refused)?;
         match private_file::check_file(&self.path, self.trusted_users) {
+            // It is checked again once it exists, as its directory may be missing, too.
             Err(Exposure::Unknown { source, .. }) if source.kind() == IoErrorKind::NotFound => {}
-            checked => checked.map_err(refused)?,
+            checked => {
+                checked.map_err(refused)?;
+                self.checked.get_or_init(|| ());
+            }
         }
-        self.checked.get_or_init(|| ());
         Ok(())
     }
 

@@ -11,6 +11,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -25,6 +26,10 @@ const FRAME_HEADER_LENGTH: usize = 24;
 
 /// Limit for repeating the comparison, as another process may restart the log between the two reads.
 const ATTEMPTS: u32 = 8;
+
+/// How often, and how long, to wait while another process changes the index: two seconds in all.
+const MAX_PAUSES: u32 = 2_000;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The treatment of other connections by a checkpoint.
 #[derive(Clone, Copy, Debug)]
@@ -57,8 +62,18 @@ impl Log {
     /// check: frames behind it were written later, and the file must have no hole there.
     pub(super) fn check(&self, connection: &Connection, since: u64) -> Result<u64, StoreError> {
         let attempts = if self.is_lost.load(Ordering::Relaxed) { 0 } else { ATTEMPTS };
-        for _ in 0..attempts {
-            let frames = count_frames(connection)?;
+        let (mut tried, mut waited) = (0, 0);
+        while tried < attempts {
+            let Some(frames) = count_frames(connection)? else {
+                // Another process is changing the index, or recovers it after a crash.
+                if waited == MAX_PAUSES {
+                    return Err(StoreError::Busy("the index into the log kept changing".into()));
+                }
+                waited += 1;
+                std::thread::sleep(PAUSE);
+                continue;
+            };
+            tried += 1;
             if self.holds(since, frames).map_err(|error| StoreError::Io(Box::new(error)))? {
                 return Ok(frames);
             }
@@ -131,11 +146,17 @@ impl Log {
     }
 }
 
-/// The number of frames that a reader or writer takes into account at present.
-fn count_frames(connection: &Connection) -> Result<u64, StoreError> {
+/// The number of frames that a reader or writer takes into account at present; `None` while another process changes the index,
+/// of which SQLite reports no error here.
+fn count_frames(connection: &Connection) -> Result<Option<u64>, StoreError> {
     let mut statement = connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)").map_err(reason)?;
-    let frames: i64 = statement.query_row([], |row| row.get(1)).map_err(reason)?;
-    u64::try_from(frames).map_err(|_| StoreError::Unsuitable { setting: "journal_mode", wanted: "WAL" })
+    let row = statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)));
+    let (is_busy, frames): (bool, i64) = row.map_err(reason)?;
+    if is_busy {
+        return Ok(None);
+    }
+    let not_a_log = StoreError::Unsuitable { setting: "journal_mode", wanted: "WAL" };
+    u64::try_from(frames).map(Some).map_err(|_| not_a_log)
 }
 
 fn read_at(file: &mut File, offset: u64, bytes: &mut [u8]) -> io::Result<()> {

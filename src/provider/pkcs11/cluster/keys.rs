@@ -109,7 +109,7 @@ impl Pkcs11Cluster {
     /// their vendor, so that no process ever sees it.
     ///
     /// A member that has it already must have this value: calling it again with the same one changes nothing. Of several
-    /// processes that do this at the same time with different values, one succeeds.
+    /// processes that do this at the same time with different values, at most one succeeds.
     ///
     /// # Errors
     /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if a member has another replication key; what this call installed is
@@ -263,17 +263,23 @@ impl Pkcs11Cluster {
             let unwrapped = member.token.unwrap_key(wrapping, &wrapped, &key);
             match unwrapped.and_then(|()| member.token.verify_key(&key)) {
                 Ok(()) => holders.push(member),
-                Err(error) => reasons.push((*member, error)),
+                Err(error) => {
+                    // Another process has claimed the name there, perhaps without meeting this one on any other member.
+                    if error.class() == ErrorClass::Denied && claim.is_some_and(|claim| claim.is_taken(member)) {
+                        return Err(taken(member));
+                    }
+                    reasons.push((*member, error));
+                }
             }
         }
         for member in &holders[1..] {
             check_claim(claim, member)?;
         }
-        // From here on the key leaves no token any more. What was wrapped opens with the replication key alone.
-        source.token.forbid_extraction(&key).map_err(|error| failed(source, &error))?;
         if holders.len() < HOLDERS {
             return Err(unavailable(&reasons));
         }
+        // From here on the key leaves no token any more. What was wrapped opens with the replication key alone.
+        source.token.forbid_extraction(&key).map_err(|error| failed(source, &error))?;
         for member in holders {
             let protection = member.token.key_protection(&key).map_err(|error| failed(member, &error))?;
             if protection.extractable || !protection.sensitive {
@@ -333,8 +339,12 @@ fn check_claim(claim: Option<&Claim>, member: &Member) -> Result<()> {
     if claim.keeps(member).map_err(|error| refusal_to_make(&error).with_member(member))? {
         return Ok(());
     }
+    Err(taken(member))
+}
+
+fn taken(member: &Member) -> Error {
     let text = format!("{} has another key of this name, made before or at the same time", member.name);
-    Err(Error::new(ErrorKind::AlreadyExists, text))
+    Error::new(ErrorKind::AlreadyExists, text)
 }
 
 trait WithMember {
