@@ -54,8 +54,8 @@ pub(crate) enum Exposure {
     )]
     Readable { path: PathBuf, mode: u32 },
     #[error(
-        "{} belongs to another user (uid {owner}), who could replace it: it must belong to the user of this process or \
-         to root",
+        "{} belongs to another user (uid {owner}), who could replace it: give it to the user of this process or to root with \
+         chown, or accept every user with TrustedUsers::Everyone",
         path.display()
     )]
     Owner { path: PathBuf, owner: u32 },

@@ -300,7 +300,14 @@ impl RootKey {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn from_passphrase_with_cost(passphrase: &str, cost: PassphraseCost) -> Result<Self> {
-        Ok(Self::from_recipe(PassphraseRecipe(Passphrase::new(passphrase)?, cost)))
+        let passphrase = Passphrase::new(passphrase).map_err(|reason| {
+            let text = format!(
+                "{reason}; if a store was made with it by an earlier release, open that with \
+                 RootKey::from_unnormalized_passphrase and move its root key"
+            );
+            Error::new(ErrorKind::Validation, text).with_source(reason)
+        })?;
+        Ok(Self::from_recipe(PassphraseRecipe(passphrase, cost)))
     }
 
     /// Takes the root key from a passphrase whose bytes are used exactly as they are.

@@ -80,8 +80,8 @@ pub enum StoreError {
     },
     /// The file, or a directory or symbolic link on its path, belongs to neither the user of the process nor root.
     #[error(
-        "{} belongs to another user (uid {owner}), who could replace it: it must belong to the user of this process or \
-         to root",
+        "{} belongs to another user (uid {owner}), who could replace it: give it to the user of this process or to root with \
+         chown, or accept every user with SqliteOptions::trusted_users",
         path.display()
     )]
     OwnedByAnother {
