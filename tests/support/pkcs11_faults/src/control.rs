@@ -126,7 +126,9 @@ impl Shim {
     /// Gives new keys this value of a Boolean attribute, whatever their template says.
     pub fn weaken(&self, attribute: u64, value: bool) {
         // SAFETY: the function has this type.
-        unsafe { self.library.get::<extern "C" fn(u64, bool)>(b"faults_weaken\0").expect("the shim has it")(attribute, value) }
+        unsafe {
+            self.library.get::<extern "C" fn(u64, bool)>(b"faults_weaken\0").expect("the shim has it")(attribute, value)
+        }
     }
 
     /// Reports this value of a Boolean attribute of every object, after the truth was reported `truths` times.
