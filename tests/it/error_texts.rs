@@ -13,7 +13,7 @@ use strongroom::{
     CreateKeyRequest, EncryptionContext, Envelope, Error, ErrorKind, ExportError, Kms, KmsKeyring, Result,
 };
 
-use crate::envelope::keyring;
+use crate::envelope::in_memory::keyring;
 use crate::layering::read_sources;
 
 /// Error types whose traits are written by hand. Who adds one looks at what its `source` returns, and adds it here.

@@ -13,8 +13,8 @@ use strongroom::provider::pkcs11::{
 use strongroom_pkcs11_faults::{Bare, Nss, PIN, SoftHsm, soft_hsm_module};
 
 use super::{aes, config, module, nss, options, pin, soft_hsm, token};
-use crate::openssl::OpenSsl;
-use crate::require;
+use crate::support::external_tools;
+use crate::support::openssl::OpenSsl;
 
 /// Puts the same wrapping key into a token of ours, by a bare call, as it would be put there with the vendor's tools.
 pub(super) fn create_wrapping_key(hsm: &SoftHsm, selector: &TokenSelector, id: &[u8]) {
@@ -29,7 +29,7 @@ pub(super) fn create_wrapping_key(hsm: &SoftHsm, selector: &TokenSelector, id: &
 fn tool(test: &str, hsm: &SoftHsm, program: &str, arguments: &[&str]) -> Option<String> {
     let run = Command::new(program).args(arguments).env("SOFTHSM2_CONF", hsm.configuration()).output();
     let Ok(output) = run else {
-        require::missing(test, &format!("{program} is not installed; ./test.sh does that"));
+        external_tools::missing(test, &format!("{program} is not installed; ./test.sh does that"));
         return None;
     };
     let printed = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
@@ -141,7 +141,7 @@ fn p11tool_exports_the_public_key_that_we_export() {
         let arguments = ["--provider", &provider, "--login", "--export", "--outder", &url];
         let run = Command::new("p11tool").args(arguments).env("SOFTHSM2_CONF", hsm.configuration()).output();
         let Ok(output) = run else {
-            require::missing(test, "p11tool is not installed; ./test.sh does that");
+            external_tools::missing(test, "p11tool is not installed; ./test.sh does that");
             return;
         };
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -151,7 +151,7 @@ fn p11tool_exports_the_public_key_that_we_export() {
 
 /// One request to python-pkcs11.
 fn python(test: &str, hsm: &SoftHsm, request: &Value) -> Option<Value> {
-    let python = require::tool(test, "STRONGROOM_PYTHON", "a python that has python-pkcs11")?;
+    let python = external_tools::tool(test, "STRONGROOM_PYTHON", "a python that has python-pkcs11")?;
     let mut child = Command::new(python)
         .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/pkcs11_peer.py"))
         .arg(soft_hsm_module().expect("SoftHSM is there"))

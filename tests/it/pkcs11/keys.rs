@@ -102,7 +102,10 @@ fn two_keys_of_one_id_are_refused() {
         .env("SOFTHSM2_CONF", hsm.configuration())
         .output();
     let Ok(tool) = tool else {
-        crate::require::missing("two_keys_of_one_id_are_refused", "pkcs11-tool is not installed; ./test.sh does that");
+        crate::support::external_tools::missing(
+            "two_keys_of_one_id_are_refused",
+            "pkcs11-tool is not installed; ./test.sh does that",
+        );
         return;
     };
     assert!(tool.status.success(), "{}", String::from_utf8_lossy(&tool.stderr));

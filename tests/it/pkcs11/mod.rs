@@ -1,16 +1,16 @@
 //! Keys in tokens over PKCS#11: SoftHSM 2 and NSS softokn behind a shim that makes them fail.
 
-mod at_once;
 mod blobs;
+mod concurrency;
 mod faults;
 mod hangs;
-mod home;
 mod interop;
 mod keys;
-mod life;
+mod lifecycle;
 mod operator;
 mod processes;
 mod protection;
+mod token_provider;
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ use strongroom::provider::pkcs11::{
 };
 use strongroom_pkcs11_faults::{Nss, PIN, SoftHsm};
 
-use crate::require;
+use crate::support::external_tools;
 
 /// SoftHSM with tokens of these labels, or the news that it is not installed.
 fn soft_hsm(test: &str, labels: &[&str]) -> Option<SoftHsm> {
     let found = SoftHsm::new(labels);
     if found.is_none() {
-        require::missing(test, "SoftHSM 2 is not installed; ./test.sh does that");
+        external_tools::missing(test, "SoftHSM 2 is not installed; ./test.sh does that");
     }
     found
 }
@@ -34,7 +34,7 @@ fn soft_hsm(test: &str, labels: &[&str]) -> Option<SoftHsm> {
 fn nss(test: &str) -> Option<Nss> {
     let found = Nss::new();
     if found.is_none() {
-        require::missing(test, "NSS softokn and certutil are not installed; ./test.sh does that");
+        external_tools::missing(test, "NSS softokn and certutil are not installed; ./test.sh does that");
     }
     found
 }

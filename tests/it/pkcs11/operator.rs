@@ -10,13 +10,13 @@ use strongroom::provider::pkcs11::{
 use strongroom_pkcs11_faults::{Action, Function, PIN, SoftHsm, soft_hsm_module};
 
 use super::{aes, config, module, pin, soft_hsm, token};
-use crate::require;
+use crate::support::external_tools;
 
 /// Runs a program on the same tokens, beside this process. `false`, with the news, if it is not installed.
 fn beside(test: &str, hsm: &SoftHsm, program: &str, arguments: &[&str]) -> bool {
     let ran = Command::new(program).args(arguments).env("SOFTHSM2_CONF", hsm.configuration()).output();
     let Ok(output) = ran else {
-        require::missing(test, &format!("{program} is not installed; ./test.sh does that"));
+        external_tools::missing(test, &format!("{program} is not installed; ./test.sh does that"));
         return false;
     };
     let said = [output.stdout, output.stderr].concat();

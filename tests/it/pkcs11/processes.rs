@@ -14,7 +14,7 @@ use strongroom::provider::pkcs11::{ErrorClass, KeyReference, Module, NewKey, Tok
 use strongroom_pkcs11_faults::{Bare, SoftHsm};
 
 use super::{config, options, pin, soft_hsm};
-use crate::crash;
+use crate::process::crash;
 
 /// The name under which libtest knows the child, and the variable that tells it what to do:
 /// `folder of the token|number of the process|threads|turns`.

@@ -1,0 +1,249 @@
+//! Several accounts in one KMS: who acts as whom, and what one account learns of another.
+
+use std::sync::Arc;
+
+use strongroom::audit::{AuditEvent, MemoryTrail, Outcome, to_json};
+use strongroom::key::SpecClass;
+use strongroom::policy::{AttachedPolicies, Decision, GrantId, GrantTerms, Policy, PolicyRequest};
+use strongroom::seal::RootKey;
+use strongroom::store::RecordKind;
+use strongroom::{
+    AccountId, AliasArn, CreateGrantRequest, CreateKeyRequest, DecryptRequest, DryRun, EncryptRequest, ErrorKind,
+    KeyArn, KeyId, KeyReference, Kms, KmsLimits, Locality, ManualClock, Operation, PageRequest, Principal, Result,
+    Timestamp,
+};
+
+use crate::access::management_types::AllowAll;
+use crate::kms::keys::kind;
+use crate::kms::pipeline::{operations, operations_of_other_keys};
+use crate::support::tampering_store::Pliable;
+
+/// An operation, what it answered, and what the trail of the caller's account has of it.
+type Seen = (Operation, String, Vec<AuditEvent>);
+
+fn other() -> Result<AccountId> {
+    AccountId::parse("111122223333")
+}
+
+#[test]
+fn each_account_sees_its_own_keys_and_aliases() -> Result<()> {
+    let ours = Kms::in_memory()?;
+    let theirs = ours.as_principal(Principal::root(other()?))?;
+    for kms in [&ours, &theirs] {
+        let key = kms.create_key(CreateKeyRequest::default())?;
+        assert_eq!(key.account(), kms.principal().account());
+        kms.create_alias("alias/same", key.key_id())?;
+        assert_eq!(kms.describe_key("alias/same")?, key);
+        assert_eq!(kms.list_keys(PageRequest::default())?.entries.len(), 1);
+        assert_eq!(kms.list_aliases(PageRequest::default())?.entries.len(), 1);
+    }
+    Ok(())
+}
+
+#[test]
+fn another_accounts_key_is_reached_by_arn_only_and_by_the_operations_that_allow_it() -> Result<()> {
+    let ours = Kms::builder().policy(AllowAll).build()?;
+    let theirs = ours.as_principal(Principal::root(other()?))?;
+    let key = ours.create_key(CreateKeyRequest::default())?;
+    ours.create_alias("alias/kept", key.key_id())?;
+    let alias = AliasArn::new(ours.locality().clone(), key.account(), "alias/kept".parse()?);
+    assert_eq!(theirs.describe_key(key.arn())?.arn(), key.arn());
+    assert_eq!(theirs.describe_key(&alias)?.arn(), key.arn());
+    assert_eq!(kind(theirs.describe_key(key.key_id())), ErrorKind::NotFound);
+    assert_eq!(kind(theirs.describe_key("alias/kept")), ErrorKind::NotFound);
+    let blob = theirs.encrypt(EncryptRequest::new(key.arn(), b"x"))?.ciphertext_blob;
+    assert_eq!(theirs.decrypt(DecryptRequest::new(&blob).key(key.arn())?)?.plaintext.expose_secret(), b"x");
+    assert_eq!(kind(theirs.disable_key(key.arn())), ErrorKind::NotFound);
+    assert_eq!(kind(theirs.list_resource_tags(key.arn(), PageRequest::default())), ErrorKind::NotFound);
+    Ok(())
+}
+
+/// What a refusal says, without the name of the key that was asked for.
+fn refusal(result: Result<()>, key: &KeyArn) -> (ErrorKind, String) {
+    let error = result.expect_err("another account's key");
+    assert!(std::error::Error::source(&error).is_none() && error.downcast_ref::<strongroom::Error>().is_none());
+    (error.kind(), format!("{error:?}").replace(&key.to_string(), "KEY").replace(&key.id().to_string(), "ID"))
+}
+
+/// Reaches no decision, as a policy whose conditions cannot be told does.
+#[derive(Debug)]
+struct Undecided;
+
+impl Policy for Undecided {
+    fn decide(&self, request: &PolicyRequest<'_>, _: &AttachedPolicies<'_>) -> Result<Decision> {
+        match request.account == request.principal.account() {
+            true => Ok(Decision::Allow),
+            false => Err(strongroom::Error::new(ErrorKind::Internal, "cannot tell")),
+        }
+    }
+}
+
+/// What a stranger sees of one key: the answers, and the events that its own trail has of them.
+fn seen(kms: &Kms, trail: &MemoryTrail, key: impl KeyReference + Copy, blob: &[u8]) -> Result<Vec<Seen>> {
+    let account = other()?;
+    let theirs = kms.as_principal(Principal::root(account))?;
+    let all = operations(key, blob).into_iter().chain(operations_of_other_keys(key));
+    let mut seen = Vec::new();
+    for (operation, run) in all {
+        trail.clear();
+        let answer = refusal_of(operation, run(&theirs));
+        let events: Vec<_> = trail.events().into_iter().filter(|event| event.concerns(account)).collect();
+        seen.extend(answer.map(|answer| (operation, answer, events)));
+    }
+    Ok(seen)
+}
+
+#[test]
+fn absent_denied_and_damaged_look_alike_across_accounts_for_every_operation_and_in_the_callers_trail() -> Result<()> {
+    for policy in [false, true] {
+        let (store, trail) = (Pliable::new(), Arc::new(MemoryTrail::default()));
+        let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
+        let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).clock(clock);
+        let builder = builder.audit(Arc::clone(&trail)).limits(KmsLimits { cached_keys: 0, ..KmsLimits::default() });
+        let kms = if policy { builder.policy(Undecided) } else { builder }.build()?;
+        let key = || kms.create_key(CreateKeyRequest::default()).map(|key| key.arn().clone());
+        let (there, disabled, damaged) = (key()?, key()?, key()?);
+        kms.disable_key(&disabled)?;
+        let absent = KeyArn::new(kms.locality().clone(), there.account(), KeyId::from_random_bytes([9; 16]));
+        let blob = kms.encrypt(EncryptRequest::new(&there, b"x"))?.ciphertext_blob;
+        let alias = |name: &str, target: &KeyArn| -> Result<AliasArn> {
+            kms.create_alias(name, target)?;
+            Ok(AliasArn::new(kms.locality().clone(), target.account(), name.parse()?))
+        };
+        let aliases = [alias("alias/a", &there)?, alias("alias/c", &damaged)?, alias("alias/d", &there)?];
+        damage(&store, RecordKind::Key, damaged.id().as_bytes());
+        damage(&store, RecordKind::Alias, b"alias/d");
+        assert_eq!(kind(kms.describe_key(&damaged)), ErrorKind::Integrity, "its own account is told");
+
+        let blob_key = there.id();
+        let expected = normal(&seen(&kms, &trail, &absent, &blob)?, &absent, blob_key);
+        for key in [&there, &disabled, &damaged] {
+            let found = normal(&seen(&kms, &trail, key, &blob)?, key, blob_key);
+            found.iter().zip(&expected).for_each(|(found, expected)| assert_eq!(found, expected));
+        }
+        let absent = AliasArn::new(kms.locality().clone(), there.account(), "alias/b".parse()?);
+        let expected = normal(&seen(&kms, &trail, &absent, &blob)?, &absent, blob_key);
+        for alias in &aliases {
+            let found = normal(&seen(&kms, &trail, alias, &blob)?, alias, blob_key);
+            found.iter().zip(&expected).for_each(|(found, expected)| assert_eq!(found, expected));
+        }
+    }
+    Ok(())
+}
+
+/// Flips a bit in the record whose name ends with these bytes.
+fn damage(store: &Pliable, kind: RecordKind, name: &[u8]) {
+    store.change(|state| {
+        let mut found = state.records.iter_mut().filter(|(id, _)| id.kind == kind && id.name.ends_with(name));
+        let (_, record) = found.next().expect("there is one");
+        let mut body = record.body.to_vec();
+        *body.last_mut().expect("a body") ^= 1;
+        record.body = body.into();
+    });
+}
+
+#[test]
+fn a_damaged_grant_tells_a_stranger_nothing_and_its_account_the_truth() -> Result<()> {
+    let (store, trail) = (Pliable::new(), Arc::new(MemoryTrail::default()));
+    let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]));
+    let kms = builder.audit(Arc::clone(&trail)).build()?;
+    let key = kms.create_key(CreateKeyRequest::default())?.arn().clone();
+    let terms = GrantTerms::new(Principal::user(AccountId::default(), "bob")?, [Operation::Encrypt])?;
+    let (id, none) = (kms.create_grant(CreateGrantRequest::new(&key, terms))?.grant_id, GrantId::from_bytes([7; 32]));
+    damage(&store, RecordKind::Grant, id.as_bytes());
+    let theirs = kms.as_principal(Principal::root(other()?))?;
+    for operation in [Operation::RetireGrant, Operation::RevokeGrant] {
+        let attempt = |kms: &Kms, grant: GrantId| {
+            trail.clear();
+            let ended = match operation {
+                Operation::RetireGrant => kms.retire_grant(&key, grant, DryRun::No),
+                _ => kms.revoke_grant(&key, grant, DryRun::No),
+            };
+            let error = ended.expect_err("refused");
+            let [event] = &trail.events()[..] else { panic!("one event") };
+            assert_eq!(event.outcome, Outcome::Failure(error.kind()));
+            (error.kind(), format!("{:?}", event.keys), error.to_string().replace(&grant.to_string(), "GRANT"))
+        };
+        assert_eq!(attempt(&theirs, id), attempt(&theirs, none));
+        assert_eq!(attempt(&theirs, id).0, ErrorKind::NotFound);
+        assert_eq!((attempt(&kms, id).0, attempt(&kms, none).0), (ErrorKind::Integrity, ErrorKind::NotFound));
+    }
+    Ok(())
+}
+
+fn refusal_of(operation: Operation, result: Result<()>) -> Option<String> {
+    match result {
+        Ok(()) => {
+            assert!(!operation.acts_on_key() || operation == Operation::ListAliases, "{operation} went through");
+            None
+        }
+        Err(error) => Some(format!("{error:?}")),
+    }
+}
+
+/// What was seen, with the name that was asked for and the key of the blob replaced.
+fn normal(seen: &[Seen], named: &impl ToString, blob_key: KeyId) -> Vec<String> {
+    let arn = named.to_string();
+    let id = arn.rsplit(':').next().map_or("", |name| name.trim_start_matches("key/"));
+    let texts = seen.iter().map(|(operation, answer, events)| {
+        let events: Vec<_> = events.iter().map(|event| to_json(event, &Locality::default())).collect();
+        format!("{operation}: {answer} {events:?}")
+    });
+    texts.map(|text| text.replace(&arn, "NAME").replace(&blob_key.to_string(), "BLOB").replace(id, "ID")).collect()
+}
+
+#[test]
+fn a_blob_of_another_accounts_key_and_one_of_no_key_are_refused_alike() -> Result<()> {
+    let kms = Kms::in_memory()?;
+    let theirs = kms.as_principal(Principal::root(other()?))?;
+    let key = kms.create_key(CreateKeyRequest::default())?;
+    let blob = kms.encrypt(EncryptRequest::new(key.arn(), b"x"))?.ciphertext_blob;
+    let mut nowhere = blob.clone();
+    nowhere[2..18].fill(7); // the key id of the blob
+    let attempt = |blob: &[u8]| refusal(theirs.decrypt(DecryptRequest::new(blob)).map(drop), key.arn());
+    assert_eq!(attempt(&blob), attempt(&nowhere));
+    assert_eq!(attempt(&blob).0, ErrorKind::AccessDenied);
+    Ok(())
+}
+
+#[test]
+fn nobody_but_services_acts_in_the_account_of_services() -> Result<()> {
+    let kms = Kms::in_memory()?;
+    assert_eq!(kind(kms.as_principal(Principal::root(AccountId::SERVICES))), ErrorKind::AccessDenied);
+    assert_eq!(kind(kms.as_principal(Principal::user(AccountId::SERVICES, "eve")?)), ErrorKind::AccessDenied);
+    assert_eq!(kind(Kms::builder().account(AccountId::SERVICES).build()), ErrorKind::Validation);
+    assert_eq!(kind(kms.as_service("unheard-of")), ErrorKind::Validation);
+    Ok(())
+}
+
+#[test]
+fn no_handle_but_the_authority_makes_others_and_a_service_needs_its_callers_own() -> Result<()> {
+    let kms = Kms::in_memory()?;
+    let alice = kms.as_principal(Principal::user(AccountId::default(), "alice")?)?;
+    let s3 = kms.as_service("s3")?;
+    for narrowed in [&alice, &s3, &s3.on_behalf_of(&alice)?] {
+        assert_eq!(kind(narrowed.as_principal(Principal::root(AccountId::default()))), ErrorKind::AccessDenied);
+        assert_eq!(kind(narrowed.as_service("s3")), ErrorKind::AccessDenied);
+        assert_eq!(kind(narrowed.run_maintenance()), ErrorKind::AccessDenied);
+    }
+    assert_eq!(kind(alice.on_behalf_of(&kms)), ErrorKind::AccessDenied, "alice is no service");
+    assert_eq!(kind(kms.on_behalf_of(&alice)), ErrorKind::AccessDenied, "nor is the authority");
+    assert_eq!(kind(s3.on_behalf_of(&s3)), ErrorKind::AccessDenied);
+    assert_eq!(kind(s3.on_behalf_of(&s3.on_behalf_of(&alice)?)), ErrorKind::AccessDenied);
+    assert_eq!(kind(s3.on_behalf_of(&Kms::in_memory()?)), ErrorKind::AccessDenied, "of another KMS");
+    // The authority that a service acts for is its account's root, and no authority any more.
+    assert_eq!(kind(s3.on_behalf_of(&kms)?.run_maintenance()), ErrorKind::AccessDenied);
+    Ok(())
+}
+
+#[test]
+fn a_service_can_do_in_its_own_account_what_its_keys_need_and_nothing_else() -> Result<()> {
+    let s3 = Kms::in_memory()?.as_service("s3")?;
+    let key = s3.create_key(CreateKeyRequest::default())?;
+    assert_eq!(key.spec().class(), SpecClass::Symmetric);
+    assert_eq!(kind(s3.create_alias("alias/own", key.key_id())), ErrorKind::UnsupportedOperation);
+    assert_eq!(kind(s3.list_aliases(PageRequest::default())), ErrorKind::AccessDenied);
+    assert_eq!(kind(s3.describe_key("alias/aws/s3")), ErrorKind::NotFound);
+    assert_eq!(s3.generate_random(8)?.len(), 8);
+    Ok(())
+}

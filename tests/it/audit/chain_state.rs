@@ -1,0 +1,242 @@
+//! The state of audit chains in the store, with concurrent writers and after a crash.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use strongroom::audit::{Attachment, AuditChain, AuditEvent, AuditSink, ChainState, FileTrail, MemoryTrail, Outcome};
+use strongroom::seal::RootKey;
+use strongroom::store::{KeyStore, RecordKind};
+use strongroom::{Error, ErrorKind, Kms, Result};
+
+use crate::support::hooked_store::Hooked;
+use crate::support::tampering_store::Pliable;
+
+type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+/// A trail in files that loses the outcome of every change, as a process does that is killed in between.
+#[derive(Debug)]
+struct EndsEarly(FileTrail);
+
+impl AuditSink for EndsEarly {
+    fn record(&self, event: AuditEvent) -> Result<()> {
+        let is_outcome = event.change.is_some() && event.outcome != Outcome::Intent;
+        if is_outcome { Ok(()) } else { self.0.record(event) }
+    }
+
+    fn attach(&self, attachment: &Attachment<'_>) -> Result<Option<ChainState>> {
+        self.0.attach(attachment)
+    }
+
+    fn chain(&self) -> Option<&dyn AuditChain> {
+        self.0.chain()
+    }
+}
+
+struct Home {
+    store: Arc<Pliable>,
+    directory: tempfile::TempDir,
+}
+
+impl Home {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self { store: Pliable::new(), directory: tempfile::tempdir()? })
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn trail(&self) -> FileTrail {
+        FileTrail::new(self.path())
+    }
+
+    fn open(&self, sink: impl AuditSink + 'static) -> Result<Kms> {
+        over(Arc::clone(&self.store), sink)
+    }
+
+    fn lines_with(&self, word: &str) -> std::io::Result<Vec<String>> {
+        let mut found = Vec::new();
+        for file in self.files("jsonl")? {
+            found.extend(fs::read_to_string(file)?.lines().filter(|line| line.contains(word)).map(str::to_owned));
+        }
+        Ok(found)
+    }
+
+    fn files(&self, extension: &str) -> std::io::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.path())? {
+            found.push(entry?.path());
+        }
+        found.retain(|path| path.extension().is_some_and(|found| found == extension));
+        Ok(found)
+    }
+}
+
+fn over(store: Arc<impl KeyStore + 'static>, sink: impl AuditSink + 'static) -> Result<Kms> {
+    Kms::builder().store(store, RootKey::from_bytes(&[7; 32])).audit(sink).build()
+}
+
+fn results(lines: &[String]) -> Vec<&str> {
+    lines
+        .iter()
+        .map(|line| line.split("\"result\":").nth(1).and_then(|rest| rest.split('"').nth(1)).expect("a result"))
+        .collect()
+}
+
+/// One thread is committing while another one announces a change and prepares its own commit.
+#[test]
+fn what_the_store_knows_of_a_change_is_not_overwritten_by_one_that_was_prepared_beside_it() -> TestResult {
+    let home = Home::new()?;
+    let store = Hooked::new(home.store.clone());
+    let kms = over(Arc::clone(&store), EndsEarly(home.trail()))?;
+    let (reached, is_reached) = mpsc::channel();
+    let (go, may_go) = mpsc::channel::<()>();
+    store.before_commit(RecordKind::Key, move || {
+        reached.send(()).expect("someone waits");
+        may_go.recv().expect("someone says so");
+        Ok(())
+    });
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| kms.create_key(Default::default()));
+        is_reached.recv().expect("it comes there");
+        let second = scope.spawn(|| kms.create_key(Default::default()));
+        while home.lines_with("\"intent\"").expect("readable").len() < 2 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // Lets it get as far as it can.
+        std::thread::sleep(Duration::from_millis(50));
+        go.send(()).expect("it waits");
+        for thread in [first, second] {
+            thread.join().expect("no panic").expect("created");
+        }
+    });
+    // Simulates a kill: restores the store as it was before the orderly shutdown.
+    let killed = home.store.state();
+    drop(kms);
+    home.store.change(|state| *state = killed);
+
+    let looking = home.open(MemoryTrail::default())?;
+    assert_eq!(looking.audit_chains()?[0].records(), 2, "both intents are covered");
+    drop(looking);
+    let kms = home.open(home.trail())?;
+    assert_eq!(results(&home.lines_with("\"reconciled\"")?), ["committed", "committed"]);
+    assert!(kms.verify_audit_trail(home.path())?.is_intact());
+    Ok(())
+}
+
+/// A second process reads the chains, and only then the first process commits its last change and exits.
+#[test]
+fn a_chain_is_taken_over_as_its_writer_left_it() -> TestResult {
+    let home = Home::new()?;
+    let first = home.open(EndsEarly(home.trail()))?;
+    let store = Hooked::new(home.store.clone());
+    store.after_scan(RecordKind::Audit, move || {
+        first.create_key(Default::default())?;
+        drop(first);
+        Ok(())
+    });
+    let second = over(Arc::clone(&store), home.trail())?;
+    assert_eq!(results(&home.lines_with("\"reconciled\"")?), ["committed"]);
+    let report = second.verify_audit_trail(home.path())?;
+    assert!(report.is_intact() && report.chains.len() == 1, "{report:?}");
+    Ok(())
+}
+
+/// A commit whose synchronization fails is reported as failed, and can exist after a crash.
+#[test]
+fn a_change_that_was_told_as_failed_and_is_there_after_all_is_corrected() -> TestResult {
+    let home = Home::new()?;
+    let store = Hooked::new(home.store.clone());
+    let kms = over(Arc::clone(&store), home.trail())?;
+    store.after_commit(RecordKind::Key, || Err(Error::new(ErrorKind::Store, "the disk failed")));
+    kms.create_key(Default::default()).expect_err("so it was told");
+    let killed = home.store.state();
+    drop(kms);
+    home.store.change(|state| *state = killed.clone());
+    for _ in 0..2 {
+        let kms = home.open(home.trail())?;
+        assert_eq!(results(&home.lines_with("\"reconciled\"")?), ["committed"], "once");
+        assert_eq!(kms.list_keys(Default::default())?.entries.len(), 1);
+        assert!(kms.verify_audit_trail(home.path())?.is_intact());
+    }
+    // Simulates another kill, before the reconciliation reached the store.
+    home.store.change(|state| *state = killed);
+    let kms = home.open(home.trail())?;
+    assert_eq!(results(&home.lines_with("\"reconciled\"")?), ["committed"], "once");
+    assert!(kms.verify_audit_trail(home.path())?.is_intact());
+    Ok(())
+}
+
+#[test]
+fn a_start_that_ends_early_leaves_no_chain_that_the_store_does_not_know() -> TestResult {
+    let home = Home::new()?;
+    let store = Hooked::new(home.store.clone());
+    store.before_commit(RecordKind::Audit, || Err(Error::new(ErrorKind::Store, "the disk is full")));
+    assert_eq!(over(Arc::clone(&store), home.trail()).expect_err("refused").kind(), ErrorKind::Store);
+    assert_eq!((home.files("jsonl")?.len(), home.files("lock")?.len()), (0, 0));
+    let kms = home.open(home.trail())?;
+    kms.create_key(Default::default())?;
+    let report = kms.verify_audit_trail(home.path())?;
+    assert!(report.is_intact() && report.chains.len() == 1, "{report:?}");
+    Ok(())
+}
+
+/// A process that repeatedly dies between the two steps starts one chain, not several.
+#[test]
+fn a_chain_that_the_store_knows_and_that_has_no_file_yet_is_begun_by_the_next_start() -> TestResult {
+    let home = Home::new()?;
+    for _ in 0..3 {
+        let kms = home.open(home.trail())?;
+        assert!(kms.verify_audit_trail(home.path())?.is_intact());
+        drop(kms);
+        for file in home.files("jsonl")? {
+            fs::remove_file(file)?;
+        }
+    }
+    let kms = home.open(home.trail())?;
+    kms.create_key(Default::default())?;
+    let report = kms.verify_audit_trail(home.path())?;
+    assert!(report.is_intact() && report.chains.len() == 1, "{report:?}");
+    // A chain that was started in another directory is left alone.
+    let elsewhere = tempfile::tempdir()?;
+    let other = home.open(FileTrail::new(elsewhere.path()))?;
+    assert_eq!(other.audit_chains()?.len(), 2);
+    Ok(())
+}
+
+/// Earlier builds created the file before the store knew the chain.
+#[test]
+fn an_empty_file_of_a_chain_that_nobody_knows_is_no_tampering() -> TestResult {
+    let home = Home::new()?;
+    fs::write(home.path().join("0123456789abcdef.00000001.jsonl"), "")?;
+    fs::write(home.path().join("0123456789abcdef.lock"), "")?;
+    let kms = home.open(home.trail())?;
+    kms.create_key(Default::default())?;
+    assert!(kms.verify_audit_trail(home.path())?.is_intact());
+    fs::write(home.path().join("0123456789abcdef.00000001.jsonl"), "a record of somebody else\n")?;
+    assert!(!kms.verify_audit_trail(home.path())?.is_intact());
+    Ok(())
+}
+
+#[test]
+fn a_chain_that_another_process_writes_is_not_forgotten_or_taken_up_again() -> TestResult {
+    let home = Home::new()?;
+    let (writing, other) = (home.open(home.trail())?, home.open(home.trail())?);
+    let chain = other.audit_chains()?.iter().map(ChainState::id).find(|chain| {
+        other.forget_audit_chain(*chain).is_err_and(|error| error.to_string().contains("another process"))
+    });
+    let chain = chain.ok_or("that of the other one is in use")?;
+    assert_eq!(other.forget_audit_chain(chain).map_err(|error| error.kind()), Err(ErrorKind::InvalidState));
+    // A KMS without the directory cannot detect the writer.
+    let unaware = home.open(MemoryTrail::default())?;
+    unaware.forget_audit_chain(chain)?;
+    writing.create_key(Default::default())?;
+    writing.create_key(Default::default())?;
+    assert!(unaware.audit_chains()?.iter().any(|known| known.id() == chain && known.records() >= 3));
+    assert!(writing.verify_audit_trail(home.path())?.is_intact());
+    drop(writing);
+    unaware.forget_audit_chain(chain)?;
+    Ok(())
+}

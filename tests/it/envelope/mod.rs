@@ -1,0 +1,14 @@
+//! Messages: writing and reading them, in memory and in streams.
+
+#[cfg(feature = "tokio")]
+mod async_io;
+mod check_order;
+mod file_example;
+pub(crate) mod in_memory;
+mod kms_keyring;
+mod nonconforming_writers;
+mod reader_equivalence;
+mod streaming;
+mod suites;
+pub(crate) mod unwrap_failures;
+pub(crate) mod vectors;

@@ -1,0 +1,440 @@
+//! A cluster of two tokens, each behind its own copy of SoftHSM and of the module that fails on request.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use strongroom::crypto::CryptoBackend;
+use strongroom::provider::pkcs11::{
+    CallMode, HsmRootKey, Module, ModuleOptions, Pkcs11Cluster, TokenConfig, TokenSelector,
+};
+use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster, MemberState};
+use strongroom::seal::RootKey;
+use strongroom::store::MemoryStore;
+use strongroom::{
+    ClusterId, ConnectionErrorCode, CreateCustomKeyStoreRequest, CreateKeyRequest, CustomKeyStoreId, DecryptRequest,
+    DeletionWindow, EncryptRequest, ErrorKind, KeyId, Kms, ManualClock, PageRequest, Result, SecretBytes, Timestamp,
+};
+use strongroom_pkcs11_faults::{Action, Function, PIN, SoftHsm};
+
+use crate::kms::keys::kind;
+
+const REPLICATION_KEY: &[u8] = b"replication key";
+
+/// What a token answers that was pulled out.
+const DEVICE_REMOVED: u64 = 0x32;
+
+fn vault() -> ClusterId {
+    ClusterId::parse("vault").expect("a cluster id")
+}
+
+fn pin() -> SecretBytes {
+    SecretBytes::copy_of(PIN.as_bytes())
+}
+
+/// Two tokens, and the store and the clock of the processes that use them.
+pub(crate) struct World {
+    pub(crate) east: SoftHsm,
+    pub(crate) west: SoftHsm,
+    file: Arc<MemoryStore>,
+    pub(crate) clock: Arc<ManualClock>,
+    calls: CallMode,
+    sessions: usize,
+}
+
+impl World {
+    /// `None` without SoftHSM; says so, or fails if it is required.
+    fn new(calls: CallMode) -> Option<Self> {
+        Self::with_sessions(calls, 16)
+    }
+
+    /// The same with at most so many sessions on each token, besides the one that holds the login.
+    pub(crate) fn with_sessions(calls: CallMode, sessions: usize) -> Option<Self> {
+        let (Some(east), Some(west)) = (SoftHsm::new(&["east"]), SoftHsm::new(&["west"])) else {
+            crate::support::external_tools::missing("hsm_cluster", "softhsm2 is not installed");
+            return None;
+        };
+        let file = Arc::new(MemoryStore::new(&CryptoBackend::default()).expect("there is randomness"));
+        let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
+        let world = Self { east, west, file, clock, calls, sessions };
+        let cluster = world.cluster();
+        connect(&cluster);
+        cluster.install_replication_key(&SecretBytes::copy_of(&[0x5A; 32])).expect("the tokens take it");
+        cluster.disconnect();
+        Some(world)
+    }
+
+    fn cluster(&self) -> Pkcs11Cluster {
+        let module = |hsm: &SoftHsm| {
+            let options = ModuleOptions::default().reinitialize_interval(Duration::from_millis(5));
+            Module::load_with(hsm.shim().path(), options).expect("the shim is a module")
+        };
+        let config = |label: &str| {
+            let config = TokenConfig::new(TokenSelector::Label(label.to_owned()));
+            let config = config.call_mode(self.calls).max_sessions(self.sessions);
+            // A token that vanishes is tried again soon, one that hangs costs a deadline each time.
+            let pause =
+                if self.calls == CallMode::Direct { Duration::from_millis(10) } else { Duration::from_secs(60) };
+            config.breaker(3, pause)
+        };
+        Pkcs11Cluster::of_members(REPLICATION_KEY).member("east", "zone-a", &module(&self.east), config("east")).member(
+            "west",
+            "zone-b",
+            &module(&self.west),
+            config("west"),
+        )
+    }
+
+    pub(crate) fn process(&self) -> Result<(Kms, Pkcs11Cluster)> {
+        let cluster = self.cluster();
+        let builder = Kms::builder().store(Arc::clone(&self.file), RootKey::from_bytes(&[7; 32]));
+        Ok((
+            builder
+                .clock(Arc::clone(&self.clock))
+                .clock_tolerance(Duration::MAX)
+                .cluster(vault(), cluster.clone())
+                .build()?,
+            cluster,
+        ))
+    }
+
+    pub(crate) fn store(&self) -> Result<CustomKeyStoreId> {
+        let (kms, _) = self.process()?;
+        let request = CreateCustomKeyStoreRequest::new("safe", vault()).key_store_password(pin());
+        let store = kms.create_custom_key_store(request)?;
+        kms.connect_custom_key_store(store)?;
+        Ok(store)
+    }
+
+    fn revive(&self) {
+        self.east.shim().clear();
+        self.west.shim().clear();
+    }
+
+    /// How many objects of keys, the replication key among them, lie in each token.
+    pub(crate) fn objects(&self) -> [usize; 2] {
+        [&self.east, &self.west].map(|hsm| {
+            let folder = hsm.configuration().with_file_name("tokens");
+            let tokens = std::fs::read_dir(folder).expect("a folder");
+            let files = tokens.flat_map(|token| std::fs::read_dir(token.expect("an entry").path()).expect("a folder"));
+            // The token itself is an object too.
+            let objects = files.filter(|file| {
+                let file = file.as_ref().expect("an entry");
+                let name = file.file_name();
+                name.to_string_lossy().ends_with(".object") && name != "token.object" && !is_data(&file.path())
+            });
+            objects.count()
+        })
+    }
+}
+
+/// Whether a file of SoftHSM holds a data object, such as the mark of a store: its class comes first, after the generation of the
+/// file, and is 0.
+fn is_data(file: &std::path::Path) -> bool {
+    let class: [u8; 24] = [[0; 8], 2_u64.to_be_bytes(), [0; 8]].concat().try_into().expect("24 bytes");
+    std::fs::read(file).is_ok_and(|bytes| bytes.get(8..32) == Some(&class[..]))
+}
+
+fn connect(cluster: &Pkcs11Cluster) {
+    let credential: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(pin()));
+    cluster.connect(&credential).expect("the tokens are there");
+}
+
+pub(crate) fn round(kms: &Kms, key: KeyId, text: &str) -> Result<()> {
+    let sealed = kms.encrypt(EncryptRequest::new(key, text.as_bytes()))?.ciphertext_blob;
+    assert_eq!(kms.decrypt(DecryptRequest::new(&sealed))?.plaintext.expose_secret(), text.as_bytes());
+    Ok(())
+}
+
+pub(crate) fn create(kms: &Kms, store: CustomKeyStoreId) -> Result<KeyId> {
+    Ok(kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id())
+}
+
+#[test]
+fn a_key_is_on_both_members_and_each_opens_what_the_other_sealed() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let store = world.store()?;
+    let (kms, cluster) = world.process()?;
+    let key = create(&kms, store)?;
+    assert_eq!(world.objects(), [2, 2]);
+    let sealed: Vec<_> =
+        (0..4).map(|_| Ok(kms.encrypt(EncryptRequest::new(key, b"data"))?.ciphertext_blob)).collect::<Result<_>>()?;
+    for away in [&world.east, &world.west] {
+        away.shim().vanish();
+        for blob in &sealed {
+            assert_eq!(kms.decrypt(DecryptRequest::new(blob))?.plaintext.expose_secret(), b"data");
+        }
+        assert!(cluster.members().iter().any(|member| member.state != MemberState::Active));
+        away.shim().clear();
+    }
+    let mut altered = sealed[0].clone();
+    for at in 0..altered.len() {
+        altered[at] ^= 1;
+        assert!(kms.decrypt(DecryptRequest::new(&altered)).is_err(), "byte {at}");
+        altered[at] ^= 1;
+    }
+    Ok(())
+}
+
+#[test]
+fn tokens_that_go_and_come_back_under_load_never_cost_a_wrong_plaintext() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let store = world.store()?;
+    let (kms, _) = world.process()?;
+    let key = create(&kms, store)?;
+    let finished = AtomicUsize::new(0);
+    let (done, failed) = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..16)
+            .map(|thread| {
+                let (kms, finished) = (&kms, &finished);
+                scope.spawn(move || {
+                    let results: Vec<_> = (0..150).map(|turn| round(kms, key, &format!("{thread} {turn}"))).collect();
+                    finished.fetch_add(1, Ordering::SeqCst);
+                    results
+                })
+            })
+            .collect();
+        while finished.load(Ordering::SeqCst) < 16 {
+            world.east.take_away();
+            std::thread::sleep(Duration::from_millis(20));
+            world.east.bring_back();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let results = threads.into_iter().flat_map(|thread| thread.join().expect("no wrong plaintext"));
+        results.fold((0, 0), |(done, failed), result| match result {
+            Ok(()) => (done + 1, failed),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::InvalidState, "{error}");
+                (done, failed + 1)
+            }
+        })
+    });
+    println!("{done} rounds right, {failed} refused");
+    assert!(done > failed, "the other member goes on: {done} right, {failed} refused");
+    for turn in 0..20 {
+        round(&kms, key, &format!("after {turn}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_member_that_hangs_does_not_stop_the_other() -> Result<()> {
+    let calls = CallMode::Deadline { deadline: Duration::from_secs(2), threads: 4 };
+    let Some(world) = World::new(calls) else { return Ok(()) };
+    let store = world.store()?;
+    let (kms, cluster) = world.process()?;
+    let key = create(&kms, store)?;
+    world.east.shim().rule(Function::EncryptInit, 0, u64::MAX, Action::Hang);
+    let before = world.east.shim().calls(Function::EncryptInit);
+    for turn in 0..5 {
+        round(&kms, key, &format!("{turn}"))?;
+        // The members take turns, so that each of them gets some of the encryptions.
+        kms.encrypt(EncryptRequest::new(key, b"once more"))?;
+    }
+    assert!(world.east.shim().calls(Function::EncryptInit) > before, "it was tried");
+    let described = cluster.members();
+    assert!(described[0].reason.is_some(), "what hangs is seen: {described:?}");
+    world.east.shim().clear();
+    Ok(())
+}
+
+#[test]
+fn a_member_that_failed_takes_part_again_when_it_is_back() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let store = world.store()?;
+    let (kms, cluster) = world.process()?;
+    let key = create(&kms, store)?;
+    let active = || cluster.members().iter().filter(|member| member.state == MemberState::Active).count();
+    for with_traffic in [true, false] {
+        world.east.shim().vanish();
+        for turn in 0..4 {
+            round(&kms, key, &format!("{turn}"))?;
+        }
+        assert_eq!(active(), 1);
+        assert_eq!(kind(create(&kms, store)), ErrorKind::ClusterInvalidConfiguration);
+        world.east.shim().clear();
+        // Longer than its module waits between two initialisations.
+        std::thread::sleep(Duration::from_millis(50));
+        if with_traffic {
+            for turn in 0..4 {
+                round(&kms, key, &format!("{turn}"))?;
+            }
+            assert_eq!(active(), 2, "{:?}", cluster.members());
+        }
+        create(&kms, store)?;
+        assert_eq!(active(), 2);
+    }
+    Ok(())
+}
+
+/// The calls at which tokens die, for one of the ways in which they do: at length every call, and in short every third, from
+/// another one on for each way, so that each call is met in one of three.
+fn cut_offs(way: usize) -> impl Iterator<Item = u64> {
+    let at_length = std::env::var_os("STRONGROOM_HSM_FAULTS").is_some_and(|value| value == "all");
+    let first = if at_length { 0 } else { u64::try_from(way).expect("a small number") };
+    (first..).step_by(if at_length { 1 } else { 3 })
+}
+
+/// The tokens are dead for the process from its n-th call on, on one member or on both, for every n.
+#[test]
+fn a_creation_that_is_cut_off_at_any_call_leaves_none_or_exactly_one_key() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let store = world.store()?;
+    let mut cut_off = 0;
+    for (way, dying) in [[true, false], [false, true], [true, true]].into_iter().enumerate() {
+        for call in cut_offs(way) {
+            let (kms, _) = world.process()?;
+            kms.describe_custom_key_store(store)?; // connects
+            let dead = Action::Return(DEVICE_REMOVED);
+            for (hsm, _) in [&world.east, &world.west].into_iter().zip(dying).filter(|(_, dies)| *dies) {
+                hsm.shim().rule_for_all(call, u64::MAX, dead);
+            }
+            let made = create(&kms, store);
+            world.revive();
+            drop(kms);
+            world.clock.advance(Duration::from_secs(16 * 60));
+            let (kms, _) = world.process()?;
+            let report = kms.run_maintenance()?;
+            assert!(report.failed.is_empty(), "{dying:?} {call}: {:?}", report.failed);
+            let keys = kms.list_keys(PageRequest::default())?.entries;
+            assert_eq!(keys.len(), usize::from(made.is_ok()), "{dying:?} {call}");
+            assert_eq!(world.objects(), [1 + keys.len(); 2], "{dying:?} {call}");
+            let Ok(key) = made else {
+                cut_off += 1;
+                continue;
+            };
+            round(&kms, key, "it works")?;
+            kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
+            world.clock.advance_days(7);
+            assert!(kms.run_maintenance()?.failed.is_empty());
+            assert_eq!(world.objects(), [1, 1]);
+            break;
+        }
+    }
+    println!("{cut_off} creations cut off");
+    assert!(cut_off > 20);
+    Ok(())
+}
+
+#[test]
+fn a_deletion_that_is_cut_off_at_any_call_is_finished_later() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let store = world.store()?;
+    for (way, dying) in [[true, false], [false, true], [true, true]].into_iter().enumerate() {
+        for call in cut_offs(way) {
+            let (kms, _) = world.process()?;
+            let key = create(&kms, store)?;
+            kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
+            world.clock.advance_days(7);
+            for (hsm, _) in [&world.east, &world.west].into_iter().zip(dying).filter(|(_, dies)| *dies) {
+                hsm.shim().rule_for_all(call, u64::MAX, Action::Return(DEVICE_REMOVED));
+            }
+            let whole = kms.run_maintenance()?.failed.is_empty();
+            world.revive();
+            drop(kms);
+            let (kms, _) = world.process()?;
+            assert!(kms.run_maintenance()?.failed.is_empty(), "{dying:?} {call}");
+            assert_eq!(world.objects(), [1, 1], "{dying:?} {call}");
+            assert_eq!(kind(kms.describe_key(key)), ErrorKind::NotFound);
+            if whole {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_wrong_password_is_tried_once_on_each_member() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let (kms, _) = world.process()?;
+    let wrong = SecretBytes::copy_of(b"9999");
+    let request = CreateCustomKeyStoreRequest::new("safe", vault()).key_store_password(wrong);
+    let store = kms.create_custom_key_store(request)?;
+    let before = [world.east.shim().calls(Function::Login), world.west.shim().calls(Function::Login)];
+    let refused = kms.connect_custom_key_store(store).expect_err("the PIN is wrong");
+    assert!(refused.to_string().contains("INVALID_CREDENTIALS"), "{refused}");
+    assert_eq!(kind(kms.connect_custom_key_store(store)), ErrorKind::CustomKeyStoreInvalidState);
+    let after = [world.east.shim().calls(Function::Login), world.west.shim().calls(Function::Login)];
+    assert_eq!(after, before.map(|calls| calls + 1));
+    Ok(())
+}
+
+#[test]
+fn a_member_whose_pin_could_be_locked_is_not_logged_in_to() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let cluster = world.cluster();
+    let shims = [&world.east, &world.west].map(SoftHsm::shim);
+    let logins = || shims.map(|shim| shim.calls(Function::Login));
+    let before = logins();
+    // CKF_USER_PIN_FINAL_TRY, and then CKF_USER_PIN_LOCKED as well.
+    shims[1].token_flags(0x2_0000);
+    connect(&cluster);
+    let west = &cluster.members()[1];
+    assert!(west.reason.as_ref().is_some_and(|why| why.contains("CKF_USER_PIN_FINAL_TRY")), "{west:?}");
+    assert_eq!(logins(), [before[0] + 1, before[1]]);
+    cluster.disconnect();
+    shims[0].token_flags(0x4_0000);
+    let credential: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(pin()));
+    let failure = cluster.connect(&credential).expect_err("no member is logged in to");
+    assert_eq!(failure.code, ConnectionErrorCode::UserLockedOut, "{failure:?}");
+    assert_eq!(logins(), [before[0] + 1, before[1]]);
+    Ok(())
+}
+
+#[test]
+fn the_credential_is_kept_no_longer_than_the_connection() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let cluster = world.cluster();
+    let credential: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(pin()));
+    let kept = Arc::downgrade(&credential);
+    cluster.connect(&credential).expect("the tokens are there");
+    drop(credential);
+    assert!(kept.upgrade().is_some(), "a token that comes back is logged in to with it");
+    cluster.disconnect();
+    assert!(kept.upgrade().is_none());
+    Ok(())
+}
+
+/// Some tokens answer to a wrong password what they answer to everything that fails.
+#[test]
+fn a_login_that_may_have_been_a_wrong_password_is_not_repeated_often() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let key = create(&world.process()?.0, world.store()?)?;
+    let (kms, _) = world.process()?;
+    let shims = [world.east.shim(), world.west.shim()];
+    let before = shims.map(|shim| shim.calls(Function::Login));
+    shims.iter().for_each(|shim| shim.rule(Function::Login, 0, u64::MAX, Action::Return(0x06)));
+    for _ in 0..10 {
+        let error = kms.encrypt(EncryptRequest::new(key, b"text")).expect_err("nobody is logged in");
+        assert_eq!(error.kind(), ErrorKind::InvalidState, "{error}");
+        assert!(error.to_string().contains("C_Login answers CKR_FUNCTION_FAILED"), "{error}");
+        world.clock.advance(Duration::from_secs(60));
+    }
+    assert_eq!(shims.map(|shim| shim.calls(Function::Login)), before.map(|calls| calls + 3));
+    world.revive();
+    assert_eq!(kind(kms.encrypt(EncryptRequest::new(key, b"text"))), ErrorKind::InvalidState, "not by itself");
+    let store = kms.describe_custom_key_stores(PageRequest::default())?.entries[0].custom_key_store_id;
+    kms.disconnect_custom_key_store(store)?;
+    kms.connect_custom_key_store(store)?;
+    round(&kms, key, "it was no wrong password after all")
+}
+
+#[test]
+fn a_root_key_in_the_cluster_opens_the_store_and_survives_a_member() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let cluster = world.cluster();
+    connect(&cluster);
+    let file = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+    let open = |root: HsmRootKey| Kms::builder().store(Arc::clone(&file), RootKey::held_by(root)).build();
+    let kms = open(HsmRootKey::generate(&cluster, "root 1")?)?;
+    let key = kms.create_key(CreateKeyRequest::default())?.key_id();
+    drop(kms);
+    assert_eq!(kind(HsmRootKey::generate(&cluster, "root 1").map(drop)), ErrorKind::AlreadyExists);
+    world.east.shim().vanish();
+    round(&open(HsmRootKey::find(&cluster, "root 1")?)?, key, "through the other member")?;
+    world.east.shim().clear();
+    cluster.disconnect();
+    assert_eq!(kind(HsmRootKey::find(&cluster, "root 1").map(drop)), ErrorKind::KeyUnavailable);
+    Ok(())
+}

@@ -1,0 +1,435 @@
+//! Copies of a store over the same HSMs: whatever a copy believes is due, the keys that the original uses stay, until the copy
+//! was declared the successor.
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use strongroom::audit::MemoryTrail;
+use strongroom::crypto::CryptoBackend;
+use strongroom::provider::{
+    Capabilities, ClusterManagement, ClusterMember, ConnectionFailure, CryptoUserCredential, FixedCredential,
+    GeneratedMaterial, HsmCluster, InstanceMark, InstanceMarks, KeyMaterialProvider, MaterialBinding,
+    MaterialGenerator, MemoryCluster, OpenedKey, ProviderId,
+};
+use strongroom::seal::RootKey;
+use strongroom::store::{KeyStore, SqliteStore};
+use strongroom::{
+    CreateKeyRequest, CustomKeyStoreId, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, KeyId, KeyState,
+    Kms, ManualClock, Origin, Result, SecretBytes, Timestamp,
+};
+
+use crate::hsm::custom_key_stores::{request, two_members, vault};
+use crate::kms::keys::kind;
+use crate::support::tampering_store::Pliable;
+
+type TestResult<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+const WEEK: DeletionWindow = DeletionWindow::MIN;
+
+/// HSMs and a clock, which all copies of a store share.
+struct World {
+    cluster: Arc<MemoryCluster>,
+    clock: Arc<ManualClock>,
+}
+
+impl World {
+    fn new() -> Self {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
+        Self { cluster: two_members(), clock }
+    }
+
+    fn open(&self, store: impl KeyStore + 'static) -> Result<Kms> {
+        self.open_over(store, Arc::clone(&self.cluster))
+    }
+
+    fn open_over(&self, store: impl KeyStore + 'static, cluster: impl HsmCluster + 'static) -> Result<Kms> {
+        let builder = Kms::builder().store(store, RootKey::from_bytes(&[7; 32])).clock(Arc::clone(&self.clock));
+        builder.clock_tolerance(Duration::MAX).cluster(vault(), cluster).build()
+    }
+
+    fn keys(&self) -> [usize; 2] {
+        [self.cluster.keys_on("hsm-1"), self.cluster.keys_on("hsm-2")]
+    }
+
+    fn pass(&self, days: u32) {
+        self.clock.advance_days(days);
+    }
+}
+
+fn sqlite(path: &Path) -> Result<SqliteStore> {
+    SqliteStore::open(path, &CryptoBackend::default())
+}
+
+/// A custom key store, connected, with a key.
+fn key_in_store(kms: &Kms) -> Result<(CustomKeyStoreId, KeyId)> {
+    let store = kms.create_custom_key_store(request("safe", "vault")?)?;
+    kms.connect_custom_key_store(store)?;
+    Ok((store, kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id()))
+}
+
+/// What maintenance of a copy reports: that it is one, and nothing that it destroyed.
+fn refuses_as_copy(kms: &Kms) -> Result<bool> {
+    let report = kms.run_maintenance()?;
+    assert!(report.deleted.is_empty(), "{report:?}");
+    let failed = report.failed.iter().map(|(_, error)| error).chain(&report.unfinished);
+    let kinds: Vec<ErrorKind> = failed.map(strongroom::Error::kind).collect();
+    assert!(kinds.iter().all(|kind| *kind == ErrorKind::CopiedStore), "{report:?}");
+    Ok(!kinds.is_empty())
+}
+
+/// How a copy of a file comes about.
+fn back_up(from: &Path, to: &Path) -> TestResult {
+    Ok(sqlite(from)?.back_up(to)?)
+}
+
+fn copy_file(from: &Path, to: &Path) -> TestResult {
+    sqlite(from)?.scrub()?;
+    fs::copy(from, to)?;
+    Ok(())
+}
+
+#[test]
+fn a_copy_of_a_file_does_not_destroy_what_the_original_has_rescued() -> TestResult {
+    for make_copy in [back_up, copy_file] {
+        let (world, folder) = (World::new(), tempfile::tempdir()?);
+        let (file, copy) = (folder.path().join("keys"), folder.path().join("copy"));
+        let kms = world.open(sqlite(&file)?)?;
+        let (_, key) = key_in_store(&kms)?;
+        let sealed = kms.encrypt(EncryptRequest::new(key, b"data"))?.ciphertext_blob;
+        kms.schedule_key_deletion(key, WEEK)?;
+        make_copy(&file, &copy)?;
+        kms.cancel_key_deletion(key)?;
+        kms.enable_key(key)?;
+        world.pass(8);
+
+        let copied = world.open(sqlite(&copy)?)?;
+        assert!(refuses_as_copy(&copied)?);
+        assert_eq!(world.keys(), [1, 1]);
+        assert_eq!(kms.decrypt(DecryptRequest::new(&sealed))?.plaintext.expose_secret(), b"data");
+        assert!(kms.run_maintenance()?.is_complete(), "the original is not disturbed");
+
+        // Told so, the copy goes on as what it is, and the original no longer does.
+        assert!(copied.declare_successor()?.is_complete());
+        world.pass(7);
+        assert_eq!(copied.run_maintenance()?.deleted.len(), 1);
+        assert_eq!(world.keys(), [0, 0]);
+        kms.schedule_key_deletion(key, WEEK)?;
+        world.pass(8);
+        assert!(refuses_as_copy(&kms)?);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_copy_of_a_file_creates_and_destroys_nothing_of_its_own_accord_and_still_decrypts() -> TestResult {
+    let (world, folder) = (World::new(), tempfile::tempdir()?);
+    let (file, copy) = (folder.path().join("keys"), folder.path().join("copy"));
+    let kms = world.open(sqlite(&file)?)?;
+    let (store, key) = key_in_store(&kms)?;
+    let sealed = kms.encrypt(EncryptRequest::new(key, b"data"))?.ciphertext_blob;
+    copy_file(&file, &copy)?;
+    let copied = world.open(sqlite(&copy)?)?;
+    assert_eq!(copied.decrypt(DecryptRequest::new(&sealed))?.plaintext.expose_secret(), b"data");
+    copied.encrypt(EncryptRequest::new(key, b"data"))?;
+    let refused = copied.create_key(CreateKeyRequest::default().custom_key_store(store));
+    assert_eq!(kind(refused), ErrorKind::CopiedStore);
+    copied.schedule_key_deletion(key, WEEK)?;
+    world.pass(8);
+    assert!(refuses_as_copy(&copied)?, "the original has done nothing meanwhile");
+    assert_eq!(world.keys(), [1, 1]);
+
+    // Declared the successor, it starts all waiting periods again.
+    let report = copied.declare_successor()?;
+    assert!(report.postponed.len() == 1 && report.postponed[0].to_string().ends_with(&key.to_string()));
+    assert!(copied.run_maintenance()?.deleted.is_empty());
+    assert_eq!(copied.describe_key(key)?.state(), KeyState::PendingDeletion);
+    copied.cancel_key_deletion(key)?;
+    world.pass(8);
+    assert!(copied.run_maintenance()?.is_complete());
+    assert_eq!((world.keys(), copied.describe_key(key)?.state()), ([1, 1], KeyState::Disabled));
+    Ok(())
+}
+
+/// A copy of a virtual machine: nothing but the marks in the HSMs tells it from the original.
+fn clone_of(store: &Arc<Pliable>) -> Arc<Pliable> {
+    let clone = Pliable::new();
+    clone.change(|state| *state = store.state());
+    clone
+}
+
+#[test]
+fn a_clone_that_lies_in_the_same_place_is_left_behind_by_what_the_original_does() -> TestResult {
+    let world = World::new();
+    let original = Pliable::new();
+    let kms = world.open(Arc::clone(&original))?;
+    let (_, key) = key_in_store(&kms)?;
+    kms.schedule_key_deletion(key, WEEK)?;
+    let clone = clone_of(&original);
+    kms.cancel_key_deletion(key)?;
+    world.pass(8);
+    let copied = world.open(clone)?;
+    assert!(refuses_as_copy(&copied)?);
+    assert_eq!(world.keys(), [1, 1]);
+
+    // Neither does one that wants to destroy a key of its own accord, as maintenance moves the mark every day.
+    let clone = world.open(clone_of(&original))?;
+    clone.schedule_key_deletion(key, WEEK)?;
+    for _ in 0..8 {
+        world.pass(1);
+        assert!(kms.run_maintenance()?.is_complete());
+    }
+    assert!(refuses_as_copy(&clone)?);
+    assert_eq!(world.keys(), [1, 1]);
+    Ok(())
+}
+
+#[test]
+fn the_mark_moves_later_if_no_hsm_answers_when_a_deletion_is_cancelled() -> TestResult {
+    let world = World::new();
+    let original = Pliable::new();
+    let kms = world.open(Arc::clone(&original))?;
+    let (_, key) = key_in_store(&kms)?;
+    kms.schedule_key_deletion(key, WEEK)?;
+    let clone = clone_of(&original);
+    for member in ["hsm-1", "hsm-2"] {
+        world.cluster.set_active(member, false);
+    }
+    kms.cancel_key_deletion(key)?;
+    for member in ["hsm-1", "hsm-2"] {
+        world.cluster.set_active(member, true);
+    }
+    assert!(kms.run_maintenance()?.is_complete());
+    world.pass(8);
+    assert!(refuses_as_copy(&world.open(clone)?)?);
+    assert_eq!(world.keys(), [1, 1]);
+    Ok(())
+}
+
+#[test]
+fn when_a_clone_moves_the_mark_first_the_original_is_told_and_can_take_over_again() -> TestResult {
+    let world = World::new();
+    let original = Pliable::new();
+    let kms = world.open(Arc::clone(&original))?;
+    let (store, key) = key_in_store(&kms)?;
+    let clone = world.open(clone_of(&original))?;
+    clone.schedule_key_deletion(key, WEEK)?;
+    world.pass(2);
+    clone.encrypt(EncryptRequest::new(key, b"data")).expect_err("its deletion is pending");
+    clone.describe_custom_key_store(store)?;
+    assert!(clone.run_maintenance()?.is_complete(), "nobody can tell yet which is the copy");
+    assert!(refuses_as_copy(&kms)?, "now the original can");
+    assert_eq!(kind(kms.create_key(CreateKeyRequest::default().custom_key_store(store))), ErrorKind::CopiedStore);
+    assert!(kms.declare_successor()?.is_complete());
+    world.pass(8);
+    assert!(refuses_as_copy(&clone)?);
+    assert!(kms.run_maintenance()?.is_complete());
+    kms.create_key(CreateKeyRequest::default().custom_key_store(store))?;
+    assert_eq!(world.keys(), [2, 2]);
+    Ok(())
+}
+
+/// A cluster without marks, in which something happens while a key is made.
+struct Meanwhile {
+    inner: Arc<MemoryCluster>,
+    marks: bool,
+    happens: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meanwhile(..)")
+    }
+}
+
+impl HsmCluster for Meanwhile {
+    fn management(&self) -> ClusterManagement {
+        self.inner.management()
+    }
+
+    fn members(&self) -> Vec<ClusterMember> {
+        self.inner.members()
+    }
+
+    fn connect(&self, credential: &Arc<dyn CryptoUserCredential>) -> Result<(), ConnectionFailure> {
+        self.inner.connect(credential)
+    }
+
+    fn disconnect(&self) {}
+
+    fn provider(&self) -> &dyn KeyMaterialProvider {
+        self
+    }
+
+    fn erase(&self, binding: &MaterialBinding) -> Result<()> {
+        self.inner.erase(binding)
+    }
+
+    fn random(&self, length: usize) -> Result<SecretBytes> {
+        self.inner.random(length)
+    }
+}
+
+impl KeyMaterialProvider for Meanwhile {
+    fn id(&self) -> &ProviderId {
+        self.inner.id()
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::Hsm
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
+        self.inner.open(backend, binding, kept)
+    }
+
+    fn destroy(&self, binding: &MaterialBinding, kept: &SecretBytes) -> Result<()> {
+        self.inner.destroy(binding, kept)
+    }
+
+    fn generator(&self) -> Option<&dyn MaterialGenerator> {
+        Some(self)
+    }
+
+    fn instance_marks(&self) -> Option<&dyn InstanceMarks> {
+        self.marks.then_some(&*self.inner)
+    }
+}
+
+impl MaterialGenerator for Meanwhile {
+    fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<GeneratedMaterial> {
+        let made = self.inner.generate(backend, binding)?;
+        self.happens.lock().expect("nobody panics").take().into_iter().for_each(|happens| happens());
+        Ok(made)
+    }
+}
+
+#[test]
+fn a_clone_from_the_middle_of_a_creation_does_not_undo_it() -> TestResult {
+    let world = World::new();
+    let original = Pliable::new();
+    let cluster = Arc::new(Meanwhile { inner: Arc::clone(&world.cluster), marks: true, happens: Mutex::default() });
+    let kms = world.open_over(Arc::clone(&original), Arc::clone(&cluster))?;
+    let (store, _) = key_in_store(&kms)?;
+    let clone = Arc::new(Mutex::new(None));
+    let (from, to) = (Arc::clone(&original), Arc::clone(&clone));
+    let copy = move || *to.lock().expect("nobody panics") = Some(clone_of(&from));
+    *cluster.happens.lock().expect("nobody panics") = Some(Box::new(copy));
+    let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id();
+    assert_eq!(world.keys(), [2, 2]);
+    world.clock.advance(Duration::from_secs(16 * 60));
+    let clone = clone.lock().expect("nobody panics").take().expect("it was copied");
+    let copied = world.open(clone)?;
+    assert!(refuses_as_copy(&copied)?);
+    assert_eq!(world.keys(), [2, 2]);
+    kms.encrypt(EncryptRequest::new(key, b"data"))?;
+    Ok(())
+}
+
+#[test]
+fn keys_from_before_there_were_marks_work_on_and_are_marked_with_the_next_change() -> TestResult {
+    let world = World::new();
+    let original = Pliable::new();
+    let older = Meanwhile { inner: Arc::clone(&world.cluster), marks: false, happens: Mutex::default() };
+    let kms = world.open_over(Arc::clone(&original), older)?;
+    let (store, key) = key_in_store(&kms)?;
+    let sealed = kms.encrypt(EncryptRequest::new(key, b"data"))?.ciphertext_blob;
+    drop(kms);
+    let kms = world.open(Arc::clone(&original))?;
+    assert_eq!(kms.decrypt(DecryptRequest::new(&sealed))?.plaintext.expose_secret(), b"data");
+    assert_eq!(world.cluster.marks(original.id().0)?, []);
+    kms.create_key(CreateKeyRequest::default().custom_key_store(store))?;
+    assert!(!world.cluster.marks(original.id().0)?.is_empty());
+    kms.schedule_key_deletion(key, WEEK)?;
+    world.pass(8);
+    assert_eq!(kms.run_maintenance()?.deleted.len(), 1);
+    assert_eq!(world.keys(), [1, 1]);
+    Ok(())
+}
+
+#[test]
+fn marks_that_are_gone_or_of_nobody_stop_what_destroys() -> TestResult {
+    let world = World::new();
+    let original = Pliable::new();
+    let kms = world.open(Arc::clone(&original))?;
+    let (store, _) = key_in_store(&kms)?;
+    kms.create_key(CreateKeyRequest::default().custom_key_store(store))?;
+    // Somebody restores the HSMs from a backup of another copy.
+    let foreign = InstanceMark { generation: 1_000, nonce: [1; 16] };
+    world.cluster.add_mark(original.id().0, foreign)?;
+    assert_eq!(kind(kms.create_key(CreateKeyRequest::default().custom_key_store(store))), ErrorKind::CopiedStore);
+    kms.declare_successor()?;
+    kms.create_key(CreateKeyRequest::default().custom_key_store(store))?;
+    let marks = world.cluster.marks(original.id().0)?;
+    assert!(marks.iter().all(|mark| mark.generation > 1_000), "{marks:?}");
+    Ok(())
+}
+
+#[test]
+fn a_custom_key_store_that_is_deleted_and_made_again_works_on_over_the_same_cluster() -> TestResult {
+    let world = World::new();
+    let kms = world.open(Pliable::new())?;
+    let (store, key) = key_in_store(&kms)?;
+    kms.schedule_key_deletion(key, WEEK)?;
+    world.pass(8);
+    assert_eq!(kms.run_maintenance()?.deleted.len(), 1);
+    kms.disconnect_custom_key_store(store)?;
+    kms.delete_custom_key_store(store)?;
+    key_in_store(&kms)?;
+    assert_eq!(world.keys(), [1, 1]);
+    Ok(())
+}
+
+#[test]
+fn a_provider_is_protected_as_a_cluster_is() -> TestResult {
+    for has_marks in [true, false] {
+        let (world, folder) = (World::new(), tempfile::tempdir()?);
+        let (file, copy) = (folder.path().join("keys"), folder.path().join("copy"));
+        let credential: Arc<dyn CryptoUserCredential> =
+            Arc::new(FixedCredential::new(SecretBytes::copy_of(b"kmsPswd1")));
+        world.cluster.connect(&credential).expect("it answers");
+        let open = |file: &Path| -> TestResult<Kms> {
+            let vault = Meanwhile { inner: Arc::clone(&world.cluster), marks: has_marks, happens: Mutex::default() };
+            let builder = Kms::builder().store(sqlite(file)?, RootKey::from_bytes(&[7; 32]));
+            Ok(builder.clock(Arc::clone(&world.clock)).clock_tolerance(Duration::MAX).provider(vault).build()?)
+        };
+        let kms = open(&file)?;
+        let made = kms.create_key(CreateKeyRequest::default().provider("memory cluster").origin(Origin::Hsm))?;
+        let (key, other) = (made.key_id(), kms.create_key(CreateKeyRequest::default())?.key_id());
+        kms.schedule_key_deletion(key, WEEK)?;
+        kms.schedule_key_deletion(other, WEEK)?;
+        back_up(&file, &copy)?;
+        kms.cancel_key_deletion(key)?;
+        kms.enable_key(key)?;
+        world.pass(8);
+        let copied = open(&copy)?;
+        let report = copied.run_maintenance()?;
+        assert_eq!(report.deleted.len(), 1, "a key of the copy's own: {report:?}");
+        assert_eq!(report.failed.iter().map(|(_, error)| error.kind()).collect::<Vec<_>>(), [ErrorKind::CopiedStore]);
+        kms.encrypt(EncryptRequest::new(key, b"data"))?;
+        copied.declare_successor()?;
+        world.pass(7);
+        assert_eq!(copied.run_maintenance()?.deleted.len(), 1);
+        assert_eq!(world.keys(), [0, 0]);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_declaration_needs_the_authority_and_is_in_the_trail() -> TestResult {
+    let trail = Arc::new(MemoryTrail::default());
+    let kms = Kms::builder().audit(Arc::clone(&trail)).cluster(vault(), two_members()).build()?;
+    let alice = kms.as_principal(strongroom::Principal::user(strongroom::AccountId::default(), "alice")?)?;
+    assert_eq!(kind(alice.declare_successor()), ErrorKind::AccessDenied);
+    trail.clear();
+    kms.declare_successor()?;
+    let told: Vec<String> =
+        trail.events().iter().map(|event| format!("{:?} {:?}", event.action, event.outcome)).collect();
+    assert_eq!(told, [r#"Authority("declare_successor") Intent"#, r#"Authority("declare_successor") Success"#]);
+    Ok(())
+}

@@ -1,0 +1,452 @@
+//! Keys in HSMs when the process dies half-way, or a member misses what is done: none is lost, and none is left over.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use strongroom::audit::{Action, AuditEvent};
+use strongroom::crypto::CryptoBackend;
+use strongroom::provider::{
+    Capabilities, ClusterManagement, ClusterMember, ConnectionFailure, CryptoUserCredential, GeneratedMaterial,
+    HsmCluster, KeyMaterialProvider, MaterialBinding, MaterialGenerator, MemoryCluster, OpenedKey, ProviderId,
+};
+use strongroom::seal::RootKey;
+use strongroom::store::{MemoryStore, RecordKind};
+use strongroom::{
+    ConnectionState, CreateKeyRequest, CustomKeyStoreId, DecryptRequest, DeletionWindow, EncryptRequest, Error,
+    ErrorKind, KeyId, Kms, ManualClock, Origin, PageRequest, Result, SecretBytes, Timestamp,
+};
+
+use crate::hsm::custom_key_stores::{Setup, request, setup, two_members, vault};
+use crate::kms::keys::kind;
+use crate::support::hooked_store::Hooked;
+
+/// A cluster around another one, in which the process dies at a chosen call: before it is done, or after.
+#[derive(Debug)]
+struct Mortal {
+    inner: Arc<MemoryCluster>,
+    /// Counts down; the call that finds it at 1 is the last one. 0 for none.
+    left: AtomicUsize,
+}
+
+impl Mortal {
+    fn step(&self) {
+        let left = self.left.load(Ordering::SeqCst);
+        if left > 0 {
+            self.left.store(left - 1, Ordering::SeqCst);
+            assert_ne!(left, 1, "the process dies here");
+        }
+    }
+}
+
+impl HsmCluster for Mortal {
+    fn management(&self) -> ClusterManagement {
+        self.inner.management()
+    }
+
+    fn members(&self) -> Vec<ClusterMember> {
+        self.inner.members()
+    }
+
+    fn connect(&self, credential: &Arc<dyn CryptoUserCredential>) -> Result<(), ConnectionFailure> {
+        self.inner.connect(credential)
+    }
+
+    fn disconnect(&self) {
+        self.inner.disconnect();
+    }
+
+    fn provider(&self) -> &dyn KeyMaterialProvider {
+        self
+    }
+
+    fn erase(&self, binding: &MaterialBinding) -> Result<()> {
+        self.step();
+        self.inner.erase(binding)?;
+        self.step();
+        Ok(())
+    }
+
+    fn random(&self, length: usize) -> Result<SecretBytes> {
+        self.inner.random(length)
+    }
+}
+
+impl KeyMaterialProvider for Mortal {
+    fn id(&self) -> &ProviderId {
+        self.inner.id()
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::Hsm
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
+        self.inner.open(backend, binding, kept)
+    }
+
+    fn destroy(&self, binding: &MaterialBinding, kept: &SecretBytes) -> Result<()> {
+        self.inner.destroy(binding, kept)
+    }
+
+    fn generator(&self) -> Option<&dyn MaterialGenerator> {
+        Some(self)
+    }
+}
+
+impl MaterialGenerator for Mortal {
+    fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<GeneratedMaterial> {
+        self.step();
+        let made = self.inner.generate(backend, binding)?;
+        self.step();
+        Ok(made)
+    }
+}
+
+/// A store and a cluster that outlive the processes over them.
+struct World {
+    file: Arc<MemoryStore>,
+    inner: Arc<MemoryCluster>,
+    clock: Arc<ManualClock>,
+}
+
+impl World {
+    fn new() -> Result<Self> {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
+        Ok(Self { file: Arc::new(MemoryStore::new(&CryptoBackend::default())?), inner: two_members(), clock })
+    }
+
+    /// A process that dies at a call; 0 for one that does not.
+    fn process(&self, dies_at: usize) -> Result<Kms> {
+        let cluster = Mortal { inner: Arc::clone(&self.inner), left: AtomicUsize::new(dies_at) };
+        let builder = Kms::builder().store(Arc::clone(&self.file), RootKey::from_bytes(&[7; 32]));
+        builder
+            .clock(Arc::clone(&self.clock))
+            .clock_tolerance(std::time::Duration::MAX)
+            .cluster(vault(), cluster)
+            .build()
+    }
+
+    fn with_store(&self) -> Result<CustomKeyStoreId> {
+        let kms = self.process(0)?;
+        let store = kms.create_custom_key_store(request("safe", "vault")?)?;
+        kms.connect_custom_key_store(store)?;
+        Ok(store)
+    }
+
+    fn objects(&self) -> [usize; 2] {
+        [self.inner.keys_on("hsm-1"), self.inner.keys_on("hsm-2")]
+    }
+}
+
+#[test]
+fn a_creation_that_is_cut_off_leaves_none_or_exactly_one_key() -> Result<()> {
+    for dies_at in 1..=3 {
+        let world = World::new()?;
+        let store = world.with_store()?;
+        let kms = world.process(dies_at)?;
+        let create = || kms.create_key(CreateKeyRequest::default().custom_key_store(store)).is_ok();
+        let made = catch_unwind(AssertUnwindSafe(create));
+        assert_eq!(made.is_ok(), dies_at == 3, "a creation makes two steps");
+        drop(kms);
+        let after = world.process(0)?;
+        after.run_maintenance()?;
+        let young = world.objects();
+        assert_eq!(young, if dies_at == 1 { [0, 0] } else { [1, 1] }, "what is young may still be finished");
+        world.clock.advance(std::time::Duration::from_secs(16 * 60));
+        assert!(after.run_maintenance()?.failed.is_empty());
+        let keys = after.list_keys(PageRequest::default())?.entries;
+        assert_eq!(world.objects(), [keys.len(); 2], "dies at {dies_at}");
+        assert_eq!(keys.len(), usize::from(dies_at == 3));
+        for key in keys {
+            after.encrypt(EncryptRequest::new(key.key_id, b"data"))?;
+        }
+        after.disconnect_custom_key_store(store)?;
+        assert_eq!(after.delete_custom_key_store(store).is_ok(), dies_at != 3, "only real keys count");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_deletion_that_is_cut_off_is_finished_later() -> Result<()> {
+    for dies_at in 1..=2 {
+        let world = World::new()?;
+        let store = world.with_store()?;
+        let kms = world.process(0)?;
+        let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id();
+        kms.encrypt(EncryptRequest::new(key, b"data"))?;
+        kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
+        world.clock.advance_days(7);
+        let mortal = world.process(dies_at)?;
+        assert!(catch_unwind(AssertUnwindSafe(|| mortal.run_maintenance().is_ok())).is_err());
+        drop((kms, mortal));
+        assert_eq!(world.objects(), if dies_at == 1 { [1, 1] } else { [0, 0] });
+        let after = world.process(0)?;
+        assert!(after.run_maintenance()?.failed.is_empty());
+        assert_eq!((world.objects(), after.list_keys(PageRequest::default())?.entries.len()), ([0, 0], 0));
+        after.disconnect_custom_key_store(store)?;
+        after.delete_custom_key_store(store)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_member_that_missed_a_deletion_is_asked_again_until_it_answers() -> Result<()> {
+    let setup = setup()?;
+    let (_, key) = setup.store_with_key()?;
+    let kms = &setup.kms;
+    kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
+    setup.clock.advance_days(7);
+    setup.cluster.set_active("hsm-2", false);
+    let report = kms.run_maintenance()?;
+    assert_eq!((report.deleted.len(), report.failed.len()), (1, 1));
+    assert_eq!((setup.cluster.keys_on("hsm-1"), setup.cluster.keys_on("hsm-2")), (0, 1));
+    assert_eq!(kind(kms.describe_key(key)), ErrorKind::NotFound);
+    setup.cluster.set_active("hsm-2", true);
+    assert!(kms.run_maintenance()?.failed.is_empty());
+    assert_eq!((setup.cluster.keys_on("hsm-1"), setup.cluster.keys_on("hsm-2")), (0, 0));
+    let told = destructions(&setup);
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert!(told[0].contains("FAILURE") && told[1].contains("FAILURE") && told[2].contains("SUCCESS"), "{told:?}");
+    Ok(())
+}
+
+/// What the trail says of material that was to be destroyed.
+fn destructions(setup: &Setup) -> Vec<String> {
+    let of_keys = |event: &AuditEvent| event.action == Action::DeleteKey;
+    let status = |event: AuditEvent| {
+        event.additional.into_iter().find(|(name, _)| *name == "backingKeyDeletionStatus").map(|(_, status)| status)
+    };
+    let told = setup.trail.events().into_iter().filter(of_keys).filter_map(status);
+    told.map(|status| format!("{status:?}")).collect()
+}
+
+#[test]
+fn material_in_the_cluster_of_a_deleted_store_is_never_called_destroyed() -> Result<()> {
+    let setup = setup()?;
+    let (store, key) = setup.store_with_key()?;
+    let kms = &setup.kms;
+    kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
+    setup.clock.advance_days(7);
+    setup.cluster.set_active("hsm-2", false);
+    kms.run_maintenance()?;
+    kms.disconnect_custom_key_store(store)?;
+    kms.delete_custom_key_store(store)?;
+    setup.trail.clear();
+    assert_eq!(kms.run_maintenance()?.failed.len(), 1, "it is told once");
+    assert_eq!(setup.cluster.keys_on("hsm-2"), 1);
+    let told = destructions(&setup);
+    assert!(told.len() == 1 && told[0].contains("FAILURE"), "{told:?}");
+    assert!(kms.run_maintenance()?.is_complete(), "and not again");
+    Ok(())
+}
+
+#[test]
+fn a_creation_that_maintenance_took_over_is_not_finished_after_all() -> Result<()> {
+    let world = Arc::new(World::new()?);
+    let store = world.with_store()?;
+    // The creator is slow: in the middle of its creation another process finds it over-age and undoes it.
+    #[derive(Debug)]
+    struct Slow(Mortal, Mutex<Option<Kms>>, Arc<ManualClock>);
+    impl HsmCluster for Slow {
+        fn management(&self) -> ClusterManagement {
+            self.0.management()
+        }
+        fn members(&self) -> Vec<ClusterMember> {
+            self.0.members()
+        }
+        fn connect(&self, credential: &Arc<dyn CryptoUserCredential>) -> Result<(), ConnectionFailure> {
+            self.0.connect(credential)
+        }
+        fn disconnect(&self) {}
+        fn provider(&self) -> &dyn KeyMaterialProvider {
+            self
+        }
+        fn erase(&self, binding: &MaterialBinding) -> Result<()> {
+            self.0.erase(binding)
+        }
+        fn random(&self, length: usize) -> Result<SecretBytes> {
+            self.0.random(length)
+        }
+    }
+    impl KeyMaterialProvider for Slow {
+        fn id(&self) -> &ProviderId {
+            self.0.id()
+        }
+        fn origin(&self) -> Origin {
+            Origin::Hsm
+        }
+        fn capabilities(&self) -> &Capabilities {
+            self.0.capabilities()
+        }
+        fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
+            self.0.open(backend, binding, kept)
+        }
+        fn destroy(&self, binding: &MaterialBinding, kept: &SecretBytes) -> Result<()> {
+            self.0.destroy(binding, kept)
+        }
+        fn generator(&self) -> Option<&dyn MaterialGenerator> {
+            Some(self)
+        }
+    }
+    impl MaterialGenerator for Slow {
+        fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<GeneratedMaterial> {
+            self.2.advance(std::time::Duration::from_secs(20 * 60));
+            if let Some(other) = &*self.1.lock().expect("nobody panics") {
+                other.run_maintenance()?;
+            }
+            self.0.generate(backend, binding)
+        }
+    }
+    let mortal = Mortal { inner: Arc::clone(&world.inner), left: AtomicUsize::new(0) };
+    let slow = Slow(mortal, Mutex::new(Some(world.process(0)?)), Arc::clone(&world.clock));
+    let builder = Kms::builder().store(Arc::clone(&world.file), RootKey::from_bytes(&[7; 32]));
+    let kms = builder
+        .clock(Arc::clone(&world.clock))
+        .clock_tolerance(std::time::Duration::MAX)
+        .cluster(vault(), slow)
+        .build()?;
+    assert_eq!(kind(kms.create_key(CreateKeyRequest::default().custom_key_store(store))), ErrorKind::Conflict);
+    let after = world.process(0)?;
+    after.run_maintenance()?;
+    assert_eq!(after.list_keys(PageRequest::default())?.entries.len(), 0);
+    assert_eq!(world.objects(), [0, 0], "and what it made is not left over");
+    Ok(())
+}
+
+/// A cluster that connects only when it is let.
+#[derive(Debug)]
+struct Waiting(Arc<MemoryCluster>, Mutex<bool>, Condvar);
+
+impl HsmCluster for Waiting {
+    fn management(&self) -> ClusterManagement {
+        self.0.management()
+    }
+
+    fn members(&self) -> Vec<ClusterMember> {
+        self.0.members()
+    }
+
+    fn connect(&self, credential: &Arc<dyn CryptoUserCredential>) -> Result<(), ConnectionFailure> {
+        let open = self.1.lock().expect("nobody panics");
+        drop(self.2.wait_while(open, |open| !*open).expect("nobody panics"));
+        self.0.connect(credential)
+    }
+
+    fn disconnect(&self) {
+        self.0.disconnect();
+    }
+
+    fn provider(&self) -> &dyn KeyMaterialProvider {
+        self.0.provider()
+    }
+
+    fn erase(&self, binding: &MaterialBinding) -> Result<()> {
+        self.0.erase(binding)
+    }
+
+    fn random(&self, length: usize) -> Result<SecretBytes> {
+        self.0.random(length)
+    }
+}
+
+#[test]
+fn a_connection_in_the_making_is_seen_refuses_keys_and_can_be_given_up() -> Result<()> {
+    let waiting = Arc::new(Waiting(two_members(), Mutex::new(false), Condvar::new()));
+    let kms = Kms::builder().cluster(vault(), Arc::clone(&waiting)).build()?;
+    let store = kms.create_custom_key_store(request("safe", "vault")?)?;
+    let state = || kms.describe_custom_key_store(store).map(|entry| entry.connection_state);
+    let open = || {
+        *waiting.1.lock().expect("nobody panics") = true;
+        waiting.2.notify_all();
+    };
+    std::thread::scope(|scope| {
+        let connecting = scope.spawn(|| kms.connect_custom_key_store(store).map_err(|error| error.kind()));
+        while state().expect("it exists") != ConnectionState::Connecting {
+            std::thread::yield_now();
+        }
+        let refused = kms.create_key(CreateKeyRequest::default().custom_key_store(store));
+        assert_eq!(kind(refused), ErrorKind::CustomKeyStoreInvalidState);
+        assert_eq!(kind(kms.delete_custom_key_store(store)), ErrorKind::CustomKeyStoreInvalidState);
+        let disconnecting = scope.spawn(|| kms.disconnect_custom_key_store(store).map_err(|error| error.kind()));
+        while state().expect("it exists") != ConnectionState::Disconnecting {
+            std::thread::yield_now();
+        }
+        assert_eq!(kind(kms.connect_custom_key_store(store)), ErrorKind::CustomKeyStoreInvalidState);
+        assert_eq!(kind(kms.disconnect_custom_key_store(store)), ErrorKind::CustomKeyStoreInvalidState);
+        open();
+        assert_eq!(disconnecting.join().expect("no panic"), Ok(()));
+        assert_eq!(connecting.join().expect("no panic"), Err(ErrorKind::KeyUnavailable));
+    });
+    assert_eq!(state()?, ConnectionState::Disconnected);
+    kms.connect_custom_key_store(store)?;
+    assert_eq!(state()?, ConnectionState::Connected);
+    Ok(())
+}
+
+#[test]
+fn sixteen_threads_never_see_a_wrong_plaintext_while_members_come_and_go() -> Result<()> {
+    let setup = setup()?;
+    let (_, key) = setup.store_with_key()?;
+    let (kms, cluster) = (&setup.kms, &setup.cluster);
+    let done = AtomicUsize::new(0);
+    let round = |key: KeyId, thread: usize, number: usize| -> Result<()> {
+        let plaintext = format!("{thread} {number}");
+        let sealed = kms.encrypt(EncryptRequest::new(key, plaintext.as_bytes()))?.ciphertext_blob;
+        let opened = kms.decrypt(DecryptRequest::new(&sealed))?;
+        assert_eq!(opened.plaintext.expose_secret(), plaintext.as_bytes());
+        Ok(())
+    };
+    let (answers, outages) = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..16)
+            .map(|thread| {
+                let (round, done) = (&round, &done);
+                scope.spawn(move || {
+                    let results: Vec<_> = (0..200).map(|number| round(key, thread, number)).collect();
+                    done.fetch_add(1, Ordering::SeqCst);
+                    results
+                })
+            })
+            .collect();
+        let mut turn = 0_usize;
+        while done.load(Ordering::SeqCst) < 16 {
+            // One member is away, then the other, then both.
+            cluster.set_active("hsm-1", turn.is_multiple_of(3));
+            cluster.set_active("hsm-2", turn % 3 == 1);
+            turn += 1;
+            std::thread::yield_now();
+        }
+        let results = threads.into_iter().flat_map(|thread| thread.join().expect("no wrong plaintext"));
+        results.fold((0, 0), |(answers, outages), result| match result {
+            Ok(()) => (answers + 1, outages),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::InvalidState);
+                (answers, outages + 1)
+            }
+        })
+    });
+    assert_eq!(answers + outages, 16 * 200);
+    cluster.set_active("hsm-1", true);
+    round(key, 0, 0)
+}
+
+#[test]
+fn a_key_whose_commit_is_reported_as_failed_and_took_effect_keeps_its_material() -> Result<()> {
+    let store = Hooked::new(Arc::new(MemoryStore::new(&CryptoBackend::default())?));
+    let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]));
+    let kms = builder.cluster(vault(), two_members()).build()?;
+    let safe = kms.create_custom_key_store(request("safe", "vault")?)?;
+    kms.connect_custom_key_store(safe)?;
+    store.after_commit(RecordKind::Key, || Err(Error::new(ErrorKind::Store, "the disk failed")));
+    let failed = kms.create_key(CreateKeyRequest::default().custom_key_store(safe)).expect_err("as the store said");
+    assert_eq!(failed.kind(), ErrorKind::Store);
+    kms.run_maintenance()?;
+    let keys = kms.list_keys(PageRequest::default())?.entries;
+    assert_eq!(keys.len(), 1, "the commit took effect");
+    kms.encrypt(EncryptRequest::new(keys[0].key_id, b"data"))?;
+    Ok(())
+}

@@ -1,0 +1,16 @@
+//! Custom key stores and the clusters of HSMs behind them.
+
+#[cfg(feature = "pkcs11")]
+pub(crate) mod cluster;
+#[cfg(feature = "sqlite")]
+mod copied_stores;
+mod custom_key_store_failures;
+pub(crate) mod custom_key_stores;
+#[cfg(all(feature = "pkcs11", feature = "sqlite"))]
+mod kills;
+#[cfg(feature = "pkcs11")]
+mod load;
+#[cfg(all(feature = "pkcs11", feature = "sqlite"))]
+mod named_keys;
+#[cfg(feature = "pkcs11")]
+mod vendor_managed_slot;

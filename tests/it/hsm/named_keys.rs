@@ -1,0 +1,476 @@
+//! Keys of a cluster that are known by a name: root keys and the replication key. Processes that take one name at the same
+//! time, names that a token hides, and keys under the right name that protect nothing.
+//!
+//! `STRONGROOM_HSM_RACES` says how many races two processes run for each kind of key: 4, if it says nothing.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use strongroom::provider::pkcs11::{
+    HsmRootKey, Module, ModuleOptions, Pkcs11Cluster, TokenConfig, TokenKeyKind, TokenSelector,
+};
+use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster};
+use strongroom::seal::RootKeyHolder;
+use strongroom::{ErrorKind, Result, SecretBytes};
+use strongroom_pkcs11_faults::{Action, Bare, Function, PIN, SoftHsm};
+
+use crate::kms::keys::kind;
+use crate::pkcs11::{
+    CKA_ALWAYS_SENSITIVE, CKA_DECRYPT, CKA_EXTRACTABLE, CKA_LOCAL, CKA_NEVER_EXTRACTABLE, CKA_SENSITIVE, CKA_WRAP,
+};
+use crate::process::crash;
+use crate::support::external_tools;
+
+const REPLICATION_KEY: &[u8] = b"replication key";
+const MEMBERS: [&str; 2] = ["east", "west"];
+
+/// The name under which libtest knows the child, and the variable that tells it what to do:
+/// `what|name|when it starts|folder of east|folder of west`.
+const CHILD: &str = "hsm::named_keys::takes_a_name";
+const ORDERS: &str = "STRONGROOM_HSM_NAMES_ORDERS";
+
+/// A name, the length of the value, the attributes that are wrong, and the one that is named.
+type WeakKey = (&'static str, usize, &'static [(u64, bool)], &'static str);
+
+struct World([SoftHsm; 2]);
+
+impl World {
+    /// Two tokens without any key.
+    fn empty(test: &str) -> Option<Self> {
+        let (Some(east), Some(west)) = (SoftHsm::new(&[MEMBERS[0]]), SoftHsm::new(&[MEMBERS[1]])) else {
+            external_tools::missing(test, "SoftHSM 2 is not installed; ./test.sh does that");
+            return None;
+        };
+        Some(Self([east, west]))
+    }
+
+    /// Two tokens with a replication key, and a connected cluster of them.
+    fn new(test: &str) -> Option<(Self, Pkcs11Cluster)> {
+        let world = Self::empty(test)?;
+        let cluster = world.cluster();
+        cluster.install_replication_key(&SecretBytes::copy_of(&[0x5A; 32])).expect("the tokens take it");
+        Some((world, cluster))
+    }
+
+    fn cluster(&self) -> Pkcs11Cluster {
+        connected(self.0.each_ref().map(|hsm| hsm.shim().path().to_owned()))
+    }
+
+    /// A cluster of the same tokens, as another process has it: without the rules of the shims.
+    fn of_others(&self) -> Pkcs11Cluster {
+        connected(self.0.each_ref().map(SoftHsm::bare_path))
+    }
+
+    fn clear(&self) {
+        self.0.iter().for_each(|hsm| hsm.shim().clear());
+    }
+
+    /// How many secret keys have an id, in each token.
+    fn keys(&self, id: &[u8]) -> [usize; 2] {
+        [0, 1].map(|member| {
+            let keys = Bare::secret_keys(&self.0[member].bare_path(), MEMBERS[member]);
+            keys.iter().filter(|key| key.id == id).count()
+        })
+    }
+
+    /// Puts a key of a value from outside into one token.
+    fn put(&self, member: usize, id: &[u8], value: &[u8], attributes: &[(u64, bool)]) {
+        Bare::create_key(&self.0[member].bare_path(), MEMBERS[member], id, value, attributes);
+    }
+}
+
+fn unconnected(modules: [PathBuf; 2]) -> Pkcs11Cluster {
+    let mut cluster = Pkcs11Cluster::of_members(REPLICATION_KEY);
+    for (path, name) in modules.iter().zip(MEMBERS) {
+        let options = ModuleOptions::default().reinitialize_interval(Duration::from_millis(5));
+        let module = Module::load_with(path, options).expect("a module");
+        let config = TokenConfig::new(TokenSelector::Label(name.to_owned())).breaker(u32::MAX, Duration::ZERO);
+        cluster = cluster.member(name, &format!("zone of {name}"), &module, config);
+    }
+    cluster
+}
+
+fn credential() -> Arc<dyn CryptoUserCredential> {
+    Arc::new(FixedCredential::new(SecretBytes::copy_of(PIN.as_bytes())))
+}
+
+fn connected(modules: [PathBuf; 2]) -> Pkcs11Cluster {
+    let cluster = unconnected(modules);
+    cluster.connect(&credential()).expect("the tokens are there");
+    cluster
+}
+
+fn material() -> SecretBytes {
+    SecretBytes::copy_of(b"the root key of a store.........")
+}
+
+fn wrap(key: &HsmRootKey) -> Vec<u8> {
+    key.wrap(b"binding", &material()).expect("it wraps")
+}
+
+/// A key is there under a name, and is the one that wrapped this.
+fn assert_found(cluster: &Pkcs11Cluster, name: &str, wrapped: &[u8]) {
+    let found = HsmRootKey::find(cluster, name).expect("it is there");
+    for _ in MEMBERS {
+        assert_eq!(found.unwrap(b"binding", wrapped).expect("it is the same key"), material());
+    }
+}
+
+/// Starts `work`, which hangs in the call of a function after the next `skip` ones; does something else meanwhile.
+fn overtaken<T: Send>(
+    hsm: &SoftHsm,
+    function: Function,
+    skip: u64,
+    work: impl FnOnce() -> T + Send,
+    overtakes: impl FnOnce(),
+) -> T {
+    let calls = hsm.shim().calls(function);
+    hsm.shim().rule(function, skip, 1, Action::Hang);
+    thread::scope(|scope| {
+        let hanging = scope.spawn(work);
+        while hsm.shim().calls(function) < calls + skip + 1 && !hanging.is_finished() {
+            thread::yield_now();
+        }
+        overtakes();
+        hsm.shim().clear();
+        hanging.join().expect("no panic")
+    })
+}
+
+#[test]
+fn a_root_key_that_another_process_generates_meanwhile_is_left_alone() -> Result<()> {
+    let test = "a_root_key_that_another_process_generates_meanwhile_is_left_alone";
+    let Some((world, slow)) = World::new(test) else { return Ok(()) };
+    let quick = world.of_others();
+    let mut wrapped = Vec::new();
+    let generate = || HsmRootKey::generate(&slow, "root").map(drop);
+    let lost = overtaken(&world.0[0], Function::GenerateKey, 0, generate, || {
+        wrapped = wrap(&HsmRootKey::generate(&quick, "root").expect("it is first"));
+    });
+    assert_eq!(kind(lost), ErrorKind::AlreadyExists);
+    assert_eq!(world.keys(b"root"), [1, 1]);
+    assert_found(&slow, "root", &wrapped);
+    assert_found(&quick, "root", &wrapped);
+    Ok(())
+}
+
+/// SoftHSM hides an object at times.
+#[test]
+fn a_root_key_that_a_token_hides_is_left_alone() -> Result<()> {
+    let Some((world, cluster)) = World::new("a_root_key_that_a_token_hides_is_left_alone") else { return Ok(()) };
+    let wrapped = wrap(&HsmRootKey::generate(&cluster, "root")?);
+    let [east, west] = world.0.each_ref().map(SoftHsm::shim);
+    let token = cluster.token("east").expect("a member");
+    let finds = east.calls(Function::FindObjects);
+    token.adopt_key(REPLICATION_KEY, "kek", TokenKeyKind::WrappingAes256).expect("it is there");
+    let of_replication_key = east.calls(Function::FindObjects) - finds;
+    // Hidden from the first look, twice at each of three classes, and from the last one before the key is generated.
+    for shim in [east, west] {
+        shim.rule(Function::FindObjects, 0, 6, Action::Return(0));
+    }
+    east.rule(Function::FindObjects, of_replication_key, 3, Action::Return(0));
+    let generated = east.calls(Function::GenerateKey);
+    assert_eq!(kind(HsmRootKey::generate(&cluster, "root").map(drop)), ErrorKind::AlreadyExists);
+    assert_eq!(east.calls(Function::GenerateKey), generated + 1, "it was hidden well enough");
+    world.clear();
+    assert_eq!(world.keys(b"root"), [1, 1]);
+    assert_found(&cluster, "root", &wrapped);
+    Ok(())
+}
+
+#[test]
+fn a_generation_that_fails_at_any_call_leaves_nothing_and_harms_no_other_key() -> Result<()> {
+    let test = "a_generation_that_fails_at_any_call_leaves_nothing_and_harms_no_other_key";
+    let Some((world, cluster)) = World::new(test) else { return Ok(()) };
+    let wrapped = wrap(&HsmRootKey::generate(&cluster, "root")?);
+    let step = if env::var_os("STRONGROOM_HSM_FAULTS").is_some_and(|value| value == "all") { 1 } else { 11 };
+    let mut failures = 0;
+    for member in 0..2 {
+        for call in (0..).step_by(step) {
+            world.0[member].shim().rule_for_all(call, 1, Action::Return(0x06));
+            let before = world.0[member].shim().all_calls();
+            let generated = HsmRootKey::generate(&cluster, "another");
+            let reached = world.0[member].shim().all_calls() > before + call;
+            world.clear();
+            if generated.is_err() {
+                failures += 1;
+                assert_eq!(world.keys(b"another"), [0, 0], "{member} {call}: {generated:?}");
+            } else {
+                assert_eq!(world.keys(b"another"), [1, 1], "{member} {call}");
+                for name in MEMBERS {
+                    cluster.token(name).expect("a member").destroy_objects(b"another").expect("it goes");
+                }
+            }
+            if !reached {
+                break;
+            }
+        }
+    }
+    assert!(failures > 3, "{failures}");
+    assert_found(&cluster, "root", &wrapped);
+    Ok(())
+}
+
+#[test]
+fn a_replication_key_that_two_processes_install_is_there_once() -> Result<()> {
+    let test = "a_replication_key_that_two_processes_install_is_there_once";
+    for same in [true, false] {
+        let Some(world) = World::empty(test) else { return Ok(()) };
+        let (slow, quick) = (world.cluster(), world.of_others());
+        let values = [SecretBytes::copy_of(&[1; 32]), SecretBytes::copy_of(&[if same { 1 } else { 2 }; 32])];
+        let install = || slow.install_replication_key(&values[0]);
+        // The first object that it creates tries whether there is room.
+        let late = overtaken(&world.0[0], Function::CreateObject, 1, install, || {
+            quick.install_replication_key(&values[1]).expect("it is first");
+        });
+        match late {
+            Ok(()) => assert!(same, "it has another value"),
+            Err(error) => assert!(!same && error.kind() == ErrorKind::AlreadyExists, "{same}: {error}"),
+        }
+        assert_eq!(world.keys(REPLICATION_KEY), [1, 1], "{same}");
+        HsmRootKey::generate(&slow, "root")?;
+        quick.install_replication_key(&values[1])?;
+        let other = SecretBytes::copy_of(&[3; 32]);
+        assert_eq!(kind(quick.install_replication_key(&other)), ErrorKind::AlreadyExists);
+        assert_eq!(world.keys(REPLICATION_KEY), [1, 1], "{same}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_replication_key_that_one_member_has_is_not_joined_by_another() -> Result<()> {
+    let Some(world) = World::empty("a_replication_key_that_one_member_has_is_not_joined_by_another") else {
+        return Ok(());
+    };
+    let cluster = world.cluster();
+    world.put(1, REPLICATION_KEY, &[1; 32], &Bare::WRAPPING);
+    let other = SecretBytes::copy_of(&[2; 32]);
+    assert_eq!(kind(cluster.install_replication_key(&other)), ErrorKind::AlreadyExists);
+    assert_eq!(world.keys(REPLICATION_KEY), [0, 1]);
+    cluster.install_replication_key(&SecretBytes::copy_of(&[1; 32]))?;
+    assert_eq!(world.keys(REPLICATION_KEY), [1, 1]);
+    HsmRootKey::generate(&cluster, "root")?;
+    Ok(())
+}
+
+#[test]
+fn a_replication_key_that_a_member_does_not_protect_is_not_used() -> Result<()> {
+    let wrong = [(CKA_DECRYPT, true, "CKA_DECRYPT"), (CKA_EXTRACTABLE, true, "CKA_EXTRACTABLE")];
+    for (attribute, value, name) in wrong {
+        let Some(world) = World::empty("a_replication_key_that_a_member_does_not_protect_is_not_used") else {
+            return Ok(());
+        };
+        let cluster = world.cluster();
+        world.put(0, REPLICATION_KEY, &[1; 32], &Bare::WRAPPING);
+        world.put(1, REPLICATION_KEY, &[1; 32], &[&Bare::WRAPPING[..], &[(attribute, value)]].concat());
+        let generated = world.0[0].shim().calls(Function::GenerateKey);
+        let generate = HsmRootKey::generate(&cluster, "root").map(drop);
+        let install = cluster.install_replication_key(&SecretBytes::copy_of(&[1; 32]));
+        for refused in [generate, install] {
+            let refused = refused.expect_err("the west gives keys away");
+            assert_eq!(refused.kind(), ErrorKind::KeyUnavailable, "{refused}");
+            assert!(refused.to_string().contains(name) && refused.to_string().contains("west"), "{refused}");
+        }
+        assert_eq!(world.0[0].shim().calls(Function::GenerateKey), generated, "nothing was generated");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_root_key_that_a_member_does_not_protect_is_not_used() -> Result<()> {
+    let Some((world, cluster)) = World::new("a_root_key_that_a_member_does_not_protect_is_not_used") else {
+        return Ok(());
+    };
+    let refused = |name: &str, why: &str| {
+        for _ in MEMBERS {
+            let error = HsmRootKey::find(&cluster, name).expect_err(why);
+            assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{error}");
+            assert!(error.to_string().contains(why), "{error}");
+        }
+    };
+    let rows: [WeakKey; 4] = [
+        ("readable", 32, &[(CKA_SENSITIVE, false), (CKA_EXTRACTABLE, true)], "CKA_SENSITIVE"),
+        ("extractable", 32, &[(CKA_EXTRACTABLE, true)], "CKA_EXTRACTABLE"),
+        ("wraps", 32, &[(CKA_WRAP, true)], "CKA_WRAP"),
+        ("short", 16, &[], "CKA_VALUE_LEN"),
+    ];
+    for (name, length, wrong, attribute) in rows {
+        // One member protects it and the other does not, whichever is asked first.
+        world.put(0, name.as_bytes(), &[7; 32][..length], &[&Bare::CIPHER[..], wrong].concat());
+        world.put(1, name.as_bytes(), &[7; 32], &Bare::CIPHER);
+        refused(name, attribute);
+    }
+    for member in 0..2 {
+        world.put(member, b"two", &[u8::try_from(member).expect("small") + 1; 32], &Bare::CIPHER);
+    }
+    refused("two", "different keys");
+    // As an unwrapped copy: not CKA_LOCAL, and never CKA_NEVER_EXTRACTABLE.
+    for member in 0..2 {
+        world.put(member, b"restored", &[9; 32], &Bare::CIPHER);
+    }
+    HsmRootKey::find(&cluster, "restored")?;
+    for name in ["", "a name of more than thirty-two bytes"] {
+        assert_eq!(kind(HsmRootKey::generate(&cluster, name).map(drop)), ErrorKind::Validation);
+        assert_eq!(kind(HsmRootKey::find(&cluster, name).map(drop)), ErrorKind::Validation);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_root_key_of_a_vendor_managed_cluster_was_generated_there_and_never_extractable() -> Result<()> {
+    let test = "a_root_key_of_a_vendor_managed_cluster_was_generated_there_and_never_extractable";
+    let Some(world) = World::empty(test) else { return Ok(()) };
+    let [hsm, _] = &world.0;
+    let config = TokenConfig::new(TokenSelector::Label(MEMBERS[0].to_owned()));
+    let module = Module::load(hsm.shim().path()).expect("a module");
+    let cluster = Pkcs11Cluster::vendor_managed(&module, config, [("hsm-1", "a"), ("hsm-2", "b")]);
+    cluster.connect(&credential()).expect("it is there");
+    let wrapped = wrap(&HsmRootKey::generate(&cluster, "root")?);
+    assert_eq!(kind(HsmRootKey::generate(&cluster, "root").map(drop)), ErrorKind::AlreadyExists);
+    assert_found(&cluster, "root", &wrapped);
+    let promised = [
+        (CKA_LOCAL, "CKA_LOCAL"),
+        (CKA_NEVER_EXTRACTABLE, "CKA_NEVER_EXTRACTABLE"),
+        (CKA_ALWAYS_SENSITIVE, "CKA_ALWAYS_SENSITIVE"),
+    ];
+    for (attribute, name) in promised {
+        hsm.shim().claim(attribute, false, 0);
+        let refused = HsmRootKey::find(&cluster, "root").expect_err("it came from elsewhere");
+        assert!(refused.to_string().contains(name), "{refused}");
+        hsm.shim().clear();
+    }
+    world.put(0, b"of others", &[7; 32], &Bare::CIPHER);
+    let refused = HsmRootKey::find(&cluster, "of others").expect_err("its value was known outside");
+    assert_eq!(refused.kind(), ErrorKind::KeyUnavailable, "{refused}");
+    Ok(())
+}
+
+/// The last look at a new key, when every single step said that it was done.
+#[test]
+fn a_new_key_that_a_member_does_not_protect_in_the_end_is_not_returned() -> Result<()> {
+    let Some((world, cluster)) = World::new("a_new_key_that_a_member_does_not_protect_in_the_end_is_not_returned")
+    else {
+        return Ok(());
+    };
+    for (attribute, value) in [(CKA_EXTRACTABLE, true), (CKA_SENSITIVE, false)] {
+        for member in 0..2 {
+            let shim = world.0[member].shim();
+            let many = 1_000_000;
+            shim.claim(attribute, value, many);
+            HsmRootKey::generate(&cluster, "measured")?;
+            let reads = many - shim.truths_left();
+            for name in MEMBERS {
+                cluster.token(name).expect("a member").destroy_objects(b"measured")?;
+            }
+            shim.claim(attribute, value, reads - 1);
+            let refused = HsmRootKey::generate(&cluster, "root").expect_err("it is not protected");
+            assert!(refused.to_string().contains("does not protect the new key"), "{refused}");
+            assert_eq!(shim.truths_left(), 0);
+            world.clear();
+            assert_eq!(world.keys(b"root"), [0, 0]);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+#[ignore = "the child of a race for a name"]
+fn takes_a_name() {
+    let orders = env::var(ORDERS).expect("run by a race only");
+    let orders: Vec<&str> = orders.split('|').collect();
+    let [what, name, start, east, west] = orders[..] else { panic!("the orders have five parts") };
+    let hsms = [east, west].map(|folder| SoftHsm::of_other_process(Path::new(folder)));
+    let cluster = unconnected(hsms.each_ref().map(|hsm| hsm.shim().path().to_owned()));
+    // A process that logs in hides the token from others for a moment.
+    let is_connected = |_: &u32| {
+        cluster.connect(&credential()).is_ok() && MEMBERS.iter().all(|name| cluster.token(name).is_some_and(is_well))
+    };
+    assert!((0..50).any(|attempt| is_connected(&attempt)), "the tokens are not seen");
+    while SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_millis().to_string().as_str() < start {
+        thread::yield_now();
+    }
+    let result = match what {
+        "root" => HsmRootKey::generate(&cluster, name).map(|key| hex::encode(wrap(&key))),
+        _ => {
+            let value = [u8::try_from(std::process::id() % 251).expect("small"); 32];
+            cluster.install_replication_key(&SecretBytes::copy_of(&value)).map(|()| hex::encode(value))
+        }
+    };
+    match result {
+        Ok(done) => println!("\n> done {done}"),
+        Err(error) => println!("\n> failed {:?} {error}", error.kind()),
+    }
+}
+
+fn is_well(token: &strongroom::provider::pkcs11::Token) -> bool {
+    token.check().is_ok()
+}
+
+/// Two processes do the same at the same instant; what each of them printed.
+fn race(world: &World, what: &str, name: &str) -> Vec<String> {
+    let start = SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_millis() + 700;
+    let [east, west] = world.0.each_ref().map(|hsm| hsm.folder().display());
+    let children = [0, 1].map(|_| {
+        let mut child = crash::child(CHILD, world.0[0].folder()).expect("this program");
+        child.env(ORDERS, format!("{what}|{name}|{start}|{east}|{west}"));
+        child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a child")
+    });
+    let outputs = children.map(|child| child.wait_with_output().expect("its output"));
+    let said = outputs.map(|output| {
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        let line = printed.lines().find_map(|line| line.strip_prefix("> ").map(str::to_owned));
+        line.unwrap_or_else(|| panic!("{printed}\n{}", String::from_utf8_lossy(&output.stderr)))
+    });
+    println!("{what} {name}: {said:?}");
+    let allowed = ["done ", "failed AlreadyExists ", "failed KeyUnavailable "];
+    for line in &said {
+        assert!(allowed.iter().any(|start| line.starts_with(start)), "{line}");
+    }
+    said.to_vec()
+}
+
+fn races() -> usize {
+    env::var("STRONGROOM_HSM_RACES").map_or(4, |races| races.parse().expect("a number"))
+}
+
+#[test]
+fn of_two_processes_that_generate_one_root_key_at_most_one_succeeds_and_its_key_stays() {
+    let test = "of_two_processes_that_generate_one_root_key_at_most_one_succeeds_and_its_key_stays";
+    let Some((world, cluster)) = World::new(test) else { return };
+    cluster.disconnect();
+    let mut successes = 0;
+    for round in 0..races() {
+        let name = format!("root {round}");
+        let said = race(&world, "root", &name);
+        let done: Vec<&str> = said.iter().filter_map(|line| line.strip_prefix("done ")).collect();
+        assert!(done.len() < 2, "both of them succeeded: {said:?}");
+        successes += done.len();
+        let cluster = world.cluster();
+        assert_eq!(world.keys(name.as_bytes()), [done.len(); 2], "{said:?}");
+        if let [wrapped] = done[..] {
+            assert_found(&cluster, &name, &hex::decode(wrapped).expect("digits"));
+        }
+    }
+    println!("{} races, {successes} with a winner", races());
+}
+
+#[test]
+fn of_two_processes_that_install_a_replication_key_one_succeeds() {
+    for round in 0..races() {
+        let Some(world) = World::empty("of_two_processes_that_install_a_replication_key_one_succeeds") else { return };
+        let said = race(&world, "replication", "");
+        let cluster = world.cluster();
+        let done: Vec<&str> = said.iter().filter_map(|line| line.strip_prefix("done ")).collect();
+        assert!(done.len() < 2, "{round}: both of them succeeded with different keys: {said:?}");
+        assert_eq!(world.keys(REPLICATION_KEY), [done.len(); 2], "{said:?}");
+        if let [value] = done[..] {
+            let value = hex::decode(value).expect("digits");
+            cluster.install_replication_key(&SecretBytes::copy_of(&value)).expect("it is that key");
+            HsmRootKey::generate(&cluster, "root").expect("keys travel under it");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Every file of `tests/vectors/blob` gets the verdict that it states: blobs that this release opens, and every later one
+//! must. `blob_reference.py vectors` made them.
+//!
+//! A file is one case: a comment with its one reason, then `scheme`, the `material` of the key, the `context` in JSON, the
+//! `blob`, and `expect: ok <plaintext>` or `expect: refused <check>`, where the check is a variant of `BlobError`, or
+//! `InvalidCiphertext` where the blob is well-formed and does not open.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use strongroom::EncryptionContext;
+use strongroom::blob::{BlobError, BlobPrefix, Scheme};
+use strongroom::crypto::{AeadAlgorithm, CryptoBackend, CryptoError, FASTEST, NONCE_LENGTH, RUST_CRYPTO, TAG_LENGTH};
+use strongroom::seal::CommittingKey;
+
+use crate::envelope::vectors::{self, Vector};
+use crate::support::external_tools;
+
+const LABEL: &[u8] = b"strongroom blob v1";
+
+/// What opens the body of a blob: given the prefix, the canonical context and the body.
+pub(crate) type Open<'a> = &'a dyn Fn(&[u8], &[u8], &[u8]) -> Option<Vec<u8>>;
+
+/// The cases of a scheme.
+pub(crate) fn of_scheme(scheme: Scheme) -> Vec<Vector> {
+    let number = if scheme == Scheme::Committing { "1" } else { "2" };
+    let mut vectors = vectors::in_folders(&["blob"]);
+    vectors.retain(|vector| vector.field("scheme") == number);
+    assert!(vectors.len() > 20, "{} files of scheme {number}", vectors.len());
+    vectors
+}
+
+/// What comes of a case: the plaintext, or the name of the check that refuses.
+pub(crate) fn verdict(vector: &Vector, open: Open<'_>) -> Result<Vec<u8>, String> {
+    let blob = vector.bytes("blob");
+    let (prefix, body) = BlobPrefix::parse(&blob).map_err(|error| {
+        let name = match error {
+            BlobError::TooLong { .. } => "TooLong",
+            BlobError::TooShort { .. } => "TooShort",
+            BlobError::Version { .. } => "Version",
+            BlobError::Scheme { .. } => "Scheme",
+            other => panic!("{}: {other}", vector.file),
+        };
+        name.to_owned()
+    })?;
+    let pairs: BTreeMap<String, String> = serde_json::from_str(vector.field("context")).expect("pairs in JSON");
+    let context: EncryptionContext = pairs.into_iter().collect();
+    let context = context.to_canonical_bytes().expect("short enough");
+    open(&prefix.to_bytes(), &context, body).ok_or_else(|| "InvalidCiphertext".to_owned())
+}
+
+/// Opens the body of scheme 2 as an HSM does that has the key.
+fn open_scheme_2(backend: &CryptoBackend, material: &[u8], bound: &[u8], body: &[u8]) -> Result<Vec<u8>, CryptoError> {
+    let key = backend.aead().bind(AeadAlgorithm::Aes256Gcm, material)?;
+    let (nonce, rest) = body.split_first_chunk::<NONCE_LENGTH>().ok_or(CryptoError::NotAuthentic)?;
+    let (ciphertext, tag) = rest.split_last_chunk::<TAG_LENGTH>().ok_or(CryptoError::NotAuthentic)?;
+    let mut plaintext = vec![0; ciphertext.len()];
+    key.open(nonce, bound, ciphertext, tag, &mut plaintext)?;
+    Ok(plaintext)
+}
+
+#[test]
+fn every_blob_of_scheme_1_gets_its_verdict() {
+    for backend in [FASTEST, RUST_CRYPTO] {
+        for vector in of_scheme(Scheme::Committing) {
+            let key = CommittingKey::new(&backend, &vector.bytes("material")).expect("32 bytes");
+            let verdict = verdict(&vector, &|prefix, context, body| {
+                let opened = key.open(LABEL, prefix, context, body).ok()?;
+                Some(opened.expose_secret().to_vec())
+            });
+            assert_eq!(verdict, vector.expected(), "{}", vector.file);
+        }
+    }
+}
+
+#[test]
+fn every_blob_of_scheme_2_gets_its_verdict() {
+    for backend in [FASTEST, RUST_CRYPTO] {
+        for vector in of_scheme(Scheme::Provider) {
+            let material = vector.bytes("material");
+            let verdict = verdict(&vector, &|prefix, context, body| {
+                open_scheme_2(&backend, &material, &[prefix, context].concat(), body).ok()
+            });
+            assert_eq!(verdict, vector.expected(), "{}", vector.file);
+        }
+    }
+}
+
+#[test]
+fn the_reference_makes_the_vectors_that_are_kept() {
+    let test = "the_reference_makes_the_vectors_that_are_kept";
+    let Some(python) = external_tools::tool(test, "STRONGROOM_PYTHON", "a python that has cryptography") else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/blob_reference.py");
+    let run = std::process::Command::new(python).args([script, "vectors"]).arg(folder.path()).status();
+    assert!(run.expect("python starts").success());
+    let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/blob");
+    let files = |folder: &std::path::Path| -> BTreeMap<_, _> {
+        let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+        entries.map(|entry| (entry.file_name(), fs::read_to_string(entry.path()).expect("a file"))).collect()
+    };
+    assert_eq!(files(folder.path()), files(kept.as_ref()));
+}

@@ -1,0 +1,581 @@
+//! A provider of one's own that keeps material elsewhere, and gives a handle to be kept. What it holds of a deleted key goes,
+//! whatever fails at first; and what was never a key leaves nothing there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+
+use strongroom::audit::{Action, AuditEvent, AuditSink, MemoryTrail, Outcome};
+use strongroom::crypto::CryptoBackend;
+use strongroom::provider::{
+    Capabilities, Cipher, CipherScheme, GeneratedMaterial, KeyMaterialProvider, MaterialBinding, MaterialGenerator,
+    MaterialImporter, MemoryProvider, OpenedKey, ProviderId,
+};
+use strongroom::seal::RootKey;
+use strongroom::store::RecordKind;
+use strongroom::{
+    CreateKeyRequest, CustomKeyStoreId, DecryptRequest, DeletionWindow, EncryptRequest, Error, ErrorKind, KeyId,
+    KeySpec, KeyUsage, Kms, ManualClock, Origin, Result, RotationPeriod, SecretBytes, Timestamp,
+};
+
+use crate::support::tampering_store::Pliable;
+
+/// The vault, as it goes on when a process ends.
+#[derive(Debug, Default)]
+struct Vault {
+    held: Mutex<BTreeMap<u8, SecretBytes>>,
+    made: AtomicU8,
+    is_down: AtomicBool,
+    meanwhile: Mutex<Meanwhile>,
+}
+
+/// What happens elsewhere while the vault makes the next key.
+#[derive(Default)]
+struct Meanwhile(Option<Box<dyn FnOnce() + Send>>);
+
+impl fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Meanwhile(..)")
+    }
+}
+
+impl Vault {
+    fn count(&self) -> usize {
+        self.held.lock().expect("nobody panics").len()
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.is_down.load(Ordering::SeqCst) {
+            true => Err(Error::new(ErrorKind::KeyUnavailable, "the vault does not answer")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The way to it of one process.
+#[derive(Debug)]
+struct VaultProvider {
+    vault: Arc<Vault>,
+    id: ProviderId,
+    origin: Origin,
+    capabilities: Capabilities,
+    software: MemoryProvider,
+    /// What it makes of new material.
+    hands_over: fn(GeneratedMaterial) -> GeneratedMaterial,
+    keeps_all: bool,
+    /// By how many bytes its ciphertexts are longer than the plaintext, if they are its own.
+    padding: Option<usize>,
+}
+
+impl VaultProvider {
+    fn new(vault: &Arc<Vault>) -> Self {
+        let kinds = vec![(KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt)];
+        let (id, software) = (ProviderId::new("vault"), MemoryProvider::default());
+        let capabilities = Capabilities::new(kinds, false);
+        let (origin, keeps_all) = (Origin::Hsm, false);
+        Self {
+            vault: Arc::clone(vault),
+            id,
+            origin,
+            capabilities,
+            software,
+            hands_over: |made| made,
+            keeps_all,
+            padding: None,
+        }
+    }
+}
+
+impl KeyMaterialProvider for VaultProvider {
+    fn id(&self) -> &ProviderId {
+        &self.id
+    }
+
+    fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
+        self.vault.check()?;
+        if let Some(padding) = self.padding {
+            return Ok(OpenedKey::Cipher(Box::new(Padded(padding))));
+        }
+        let held = self.vault.held.lock().expect("nobody panics");
+        let material = held.get(&kept.expose_secret()[0]);
+        let material = material.ok_or_else(|| Error::new(ErrorKind::KeyUnavailable, "the vault does not have it"))?;
+        self.software.open(backend, binding, material)
+    }
+
+    fn destroy(&self, _: &MaterialBinding, kept: &SecretBytes) -> Result<()> {
+        self.vault.check()?;
+        self.vault.held.lock().expect("nobody panics").remove(&kept.expose_secret()[0]);
+        Ok(())
+    }
+
+    fn generator(&self) -> Option<&dyn MaterialGenerator> {
+        Some(self)
+    }
+
+    fn lacks(&self, spec: KeySpec, _: KeyUsage) -> Option<String> {
+        Some(format!("its door is too narrow for {spec}"))
+    }
+
+    fn transfer(&self) -> Option<&dyn MaterialImporter> {
+        self.keeps_all.then_some(&self.software)?.transfer()
+    }
+}
+
+impl MaterialGenerator for VaultProvider {
+    fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<GeneratedMaterial> {
+        self.vault.check()?;
+        let made = self.software.generator().expect("it makes keys").generate(backend, binding)?;
+        let handle = self.vault.made.fetch_add(1, Ordering::SeqCst);
+        self.vault.held.lock().expect("nobody panics").insert(handle, made.kept);
+        let meanwhile = self.vault.meanwhile.lock().expect("nobody panics").0.take();
+        meanwhile.into_iter().for_each(|happens| happens());
+        Ok((self.hands_over)(GeneratedMaterial::secret(SecretBytes::copy_of(&[handle]))))
+    }
+}
+
+/// Ciphertexts of a provider's own: here no more than longer ones.
+struct Padded(usize);
+
+impl Cipher for Padded {
+    fn scheme(&self) -> CipherScheme {
+        CipherScheme::Provider
+    }
+
+    fn seal(&self, _: &[u8], _: &[u8], plaintext: &[u8], output: &mut Vec<u8>) -> Result<()> {
+        output.extend_from_slice(plaintext);
+        output.resize(output.len() + self.0, 0);
+        Ok(())
+    }
+
+    fn open(&self, _: &[u8], _: &[u8], body: &[u8]) -> Result<SecretBytes> {
+        Ok(SecretBytes::copy_of(&body[..body.len() - self.0]))
+    }
+
+    fn generate(&self, header: &[u8], context: &[u8], length: usize, output: &mut Vec<u8>) -> Result<SecretBytes> {
+        let key = SecretBytes::zeroed(length);
+        self.seal(header, context, key.expose_secret(), output)?;
+        Ok(key)
+    }
+}
+
+/// A trail that fails to tell the outcome of deletions, while it is told to.
+#[derive(Debug, Default)]
+struct Forgetful {
+    trail: MemoryTrail,
+    forgets: AtomicBool,
+}
+
+impl AuditSink for Forgetful {
+    fn record(&self, event: AuditEvent) -> Result<()> {
+        let is_outcome = event.action == Action::DeleteKey && event.outcome == Outcome::Success;
+        if is_outcome && self.forgets.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Audit, "no space left"));
+        }
+        self.trail.record(event)
+    }
+}
+
+struct World {
+    store: Arc<Pliable>,
+    clock: Arc<ManualClock>,
+    vault: Arc<Vault>,
+    trail: Arc<Forgetful>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            store: Pliable::new(),
+            clock: Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000))),
+            vault: Arc::default(),
+            trail: Arc::default(),
+        }
+    }
+
+    /// A process, with the vault or without it.
+    fn process(&self, has_vault: bool) -> Result<Kms> {
+        let builder = Kms::builder()
+            .store(Arc::clone(&self.store), RootKey::from_bytes(&[7; 32]))
+            .clock(Arc::clone(&self.clock))
+            .clock_tolerance(std::time::Duration::MAX)
+            .audit(Arc::clone(&self.trail))
+            .allow_insecure_test_keys();
+        if has_vault { builder.provider(VaultProvider::new(&self.vault)).build() } else { builder.build() }
+    }
+
+    /// A key in the vault that is used, and will be due for deletion.
+    fn due_key(&self, kms: &Kms) -> Result<KeyId> {
+        let key = kms.create_key(CreateKeyRequest::default().provider("vault"))?.key_id();
+        let blob = kms.encrypt(EncryptRequest::new(key, b"text"))?.ciphertext_blob;
+        assert_eq!(kms.decrypt(DecryptRequest::new(&blob))?.plaintext.expose_secret(), b"text");
+        kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
+        self.clock.advance_days(7);
+        Ok(key)
+    }
+
+    fn destructions(&self) -> usize {
+        self.store.state().records.keys().filter(|id| id.kind == RecordKind::Destruction).count()
+    }
+
+    /// What the trail says of the vault.
+    fn told(&self) -> Vec<(Outcome, String)> {
+        let additional = |event: AuditEvent| {
+            let place = event
+                .additional
+                .iter()
+                .any(|(name, value)| *name == "keyMaterialProvider" && format!("{value:?}").contains("vault"));
+            let status = event.additional.iter().find(|(name, _)| *name == "backingKeyDeletionStatus")?;
+            place.then(|| (event.outcome, format!("{:?}", status.1)))
+        };
+        self.trail.trail.events().into_iter().filter_map(additional).collect()
+    }
+}
+
+#[test]
+fn what_a_provider_holds_of_a_deleted_key_is_destroyed_when_it_answers_again() -> Result<()> {
+    let world = World::new();
+    let kms = world.process(true)?;
+    let key = world.due_key(&kms)?;
+    world.vault.is_down.store(true, Ordering::SeqCst);
+    for deleted in [1, 0] {
+        let report = kms.run_maintenance()?;
+        assert_eq!((report.deleted.len(), report.failed.len(), report.is_complete()), (deleted, 1, false));
+        assert!(report.failed[0].0.to_string().ends_with(&key.to_string()), "{}", report.failed[0].0);
+        assert!(report.failed[0].1.to_string().contains("does not answer"), "{}", report.failed[0].1);
+        assert_eq!((world.vault.count(), world.destructions()), (1, 1));
+    }
+    assert_eq!(kms.describe_key(key).expect_err("it is deleted").kind(), ErrorKind::NotFound);
+    world.vault.is_down.store(false, Ordering::SeqCst);
+    assert!(kms.run_maintenance()?.is_complete());
+    assert_eq!((world.vault.count(), world.destructions()), (0, 0));
+    let told = world.told();
+    assert_eq!(told.len(), 3, "{told:?}");
+    for (told, (outcome, status)) in told.iter().zip([(false, "FAILURE"), (false, "FAILURE"), (true, "SUCCESS")]) {
+        assert!((told.0 == Outcome::Success) == outcome && told.1.contains(status), "{told:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_damaged_record_of_what_is_to_be_destroyed_keeps_nothing_else() -> Result<()> {
+    let world = World::new();
+    let kms = world.process(true)?;
+    let keys = [world.due_key(&kms)?, world.due_key(&kms)?];
+    world.vault.is_down.store(true, Ordering::SeqCst);
+    assert_eq!(kms.run_maintenance()?.deleted.len(), 2);
+    world.vault.is_down.store(false, Ordering::SeqCst);
+    let first = keys.iter().min_by_key(ToString::to_string).expect("there are two");
+    let flip = || {
+        world.store.change(|state| {
+            let id = state.records.keys().find(|id| id.kind == RecordKind::Destruction).expect("it is there").clone();
+            let record = state.records.get_mut(&id).expect("it was found");
+            let mut body = record.body.to_vec();
+            body[9] ^= 1;
+            record.body = body.into();
+        });
+    };
+    flip();
+    let report = kms.run_maintenance()?;
+    assert_eq!((report.failed.len(), report.unfinished.len(), world.vault.count()), (1, 0, 1), "{report:?}");
+    assert_eq!((report.failed[0].0.id(), report.failed[0].1.kind()), (*first, ErrorKind::Integrity));
+    flip();
+    assert!(kms.run_maintenance()?.is_complete());
+    assert_eq!((world.vault.count(), world.destructions()), (0, 0));
+    Ok(())
+}
+
+#[test]
+fn a_process_without_the_provider_leaves_its_material_to_one_that_has_it() -> Result<()> {
+    let world = World::new();
+    world.due_key(&world.process(true)?)?;
+    let without = world.process(false)?;
+    let report = without.run_maintenance()?;
+    assert_eq!((report.deleted.len(), report.failed.len()), (1, 1));
+    assert!(report.failed[0].1.to_string().contains("the provider vault"), "{}", report.failed[0].1);
+    assert!(without.verify_store(|_| {})?.is_sound());
+    assert_eq!(world.vault.count(), 1);
+    assert!(world.process(true)?.run_maintenance()?.is_complete());
+    assert_eq!((world.vault.count(), world.destructions()), (0, 0));
+    Ok(())
+}
+
+#[test]
+fn a_trail_that_fails_after_a_deletion_keeps_no_material_in_a_provider() -> Result<()> {
+    let world = World::new();
+    let kms = world.process(true)?;
+    let key = world.due_key(&kms)?;
+    world.trail.forgets.store(true, Ordering::SeqCst);
+    let report = kms.run_maintenance()?;
+    assert_eq!((report.deleted.len(), report.failed.len(), report.unfinished.len()), (0, 1, 1));
+    assert_eq!(report.unfinished[0].kind(), ErrorKind::Audit);
+    for error in [&report.unfinished[0], &report.failed[0].1] {
+        assert!(error.to_string().contains("was committed"), "{error}");
+    }
+    assert_eq!(kms.describe_key(key).expect_err("that was committed").kind(), ErrorKind::NotFound);
+    assert_eq!(world.vault.count(), 0);
+    world.trail.forgets.store(false, Ordering::SeqCst);
+    assert!(kms.run_maintenance()?.is_complete());
+    assert_eq!(world.destructions(), 0);
+    Ok(())
+}
+
+#[test]
+fn a_restored_key_that_was_deleted_since_goes_from_its_provider_too() -> Result<()> {
+    let world = World::new();
+    let kms = world.process(true)?;
+    let key = kms.create_key(CreateKeyRequest::default().provider("vault"))?.key_id();
+    kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
+    let before = world.store.state();
+    world.clock.advance_days(7);
+    // The process that deletes it cannot reach the vault.
+    world.process(false)?.run_maintenance()?;
+    let deletions = kms.export_deletions()?;
+    assert_eq!(world.vault.count(), 1);
+    drop(kms);
+    world.store.change(|state| *state = before);
+    assert_eq!(world.process(true)?.apply_deletions(&deletions, &[])?.deleted.len(), 1);
+    assert_eq!((world.vault.count(), world.destructions()), (0, 0));
+    Ok(())
+}
+
+#[test]
+fn material_of_the_store_itself_is_never_written_down_again() -> Result<()> {
+    let world = World::new();
+    let kms = world.process(true)?;
+    let key = kms.create_key(CreateKeyRequest::default())?.key_id();
+    kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
+    world.clock.advance_days(7);
+    // With the vault down, whatever were written down for a provider would stay.
+    world.vault.is_down.store(true, Ordering::SeqCst);
+    assert!(kms.run_maintenance()?.is_complete());
+    assert_eq!((world.destructions(), world.told().len()), (0, 0));
+    Ok(())
+}
+
+#[test]
+fn a_key_that_is_refused_leaves_nothing_in_its_provider() -> Result<()> {
+    let world = World::new();
+    let kms = world.process(true)?;
+    let request = || CreateKeyRequest::default().provider("vault");
+    let locks_out = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"kms:Encrypt","Resource":"*",
+        "Principal":{"AWS":"arn:aws:iam::111122223333:user/nobody"}}]}"#;
+    for refused in [
+        request().policy("no policy"),
+        request().policy(locks_out),
+        request().description("x".repeat(10_000)),
+        request().tag("aws:reserved", "x"),
+        request().usage(KeyUsage::SignVerify),
+    ] {
+        let error = kms.create_key(refused).expect_err("it is refused");
+        assert_eq!((world.vault.count(), world.vault.made.load(Ordering::SeqCst)), (0, 0), "{error}");
+    }
+    Ok(())
+}
+
+#[test]
+fn material_that_has_no_place_in_a_record_is_refused_and_destroyed() -> Result<()> {
+    type Case = (KeySpec, KeyUsage, fn(GeneratedMaterial) -> GeneratedMaterial, &'static str);
+    fn padded(made: &GeneratedMaterial, length: usize) -> SecretBytes {
+        let mut kept = made.kept.expose_secret().to_vec();
+        kept.resize(length, 0);
+        SecretBytes::from_vec(kept)
+    }
+    let (symmetric, encrypt) = (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt);
+    let (pair, sign) = (KeySpec::EccNistP256, KeyUsage::SignVerify);
+    let cases: [Case; 6] = [
+        (symmetric, encrypt, |made| GeneratedMaterial::secret(padded(&made, 16_000)), ""),
+        (symmetric, encrypt, |made| GeneratedMaterial::secret(padded(&made, 16_001)), "wants 16001 bytes kept"),
+        (symmetric, encrypt, |made| GeneratedMaterial::key_pair(made.kept, vec![1]), "made a public key with"),
+        (pair, sign, |made| made, "and no public key"),
+        (pair, sign, |made| GeneratedMaterial::key_pair(made.kept, vec![1; 8_192]), ""),
+        (pair, sign, |made| GeneratedMaterial::key_pair(made.kept, vec![1; 8_193]), "a public key of 8193 bytes"),
+    ];
+    for (spec, usage, hands_over, refusal) in cases {
+        let world = World::new();
+        let mut provider = VaultProvider::new(&world.vault);
+        provider.capabilities.generates.push((pair, sign));
+        provider.hands_over = hands_over;
+        let kms = Kms::builder().provider(provider).build()?;
+        let made = kms.create_key(CreateKeyRequest::default().provider("vault").spec(spec).usage(usage));
+        assert_eq!((made.is_ok(), world.vault.count() == 1), (refusal.is_empty(), refusal.is_empty()), "{made:?}");
+        if let Err(error) = made {
+            assert!(error.kind() == ErrorKind::Internal && error.to_string().contains(refusal), "{error}");
+            assert_eq!(world.vault.made.load(Ordering::SeqCst), 1);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_ciphertext_that_nobody_would_take_back_is_not_given_out() -> Result<()> {
+    for (padding, opens) in [(2_026, true), (2_027, false)] {
+        let world = World::new();
+        let provider = VaultProvider { padding: Some(padding), ..VaultProvider::new(&world.vault) };
+        let kms = Kms::builder().provider(provider).build()?;
+        let key = kms.create_key(CreateKeyRequest::default().provider("vault"))?.key_id();
+        match kms.encrypt(EncryptRequest::new(key, &[7; 4_096])) {
+            Ok(made) => {
+                let opened = kms.decrypt(DecryptRequest::new(&made.ciphertext_blob))?;
+                assert_eq!((opened.plaintext.expose_secret(), opens), (&[7; 4_096][..], true));
+            }
+            Err(error) => assert_eq!((error.kind(), opens), (ErrorKind::Internal, false), "{error}"),
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_kind_of_key_that_a_provider_does_not_make_is_refused_with_its_reason() -> Result<()> {
+    let world = World::new();
+    let mut provider = VaultProvider::new(&world.vault);
+    // Of keys of this origin no operation asks that, so that one would be good for nothing.
+    let (pair, agree) = (KeySpec::EccNistP256, KeyUsage::KeyAgreement);
+    provider.capabilities.generates.push((pair, agree));
+    let kms = Kms::builder().provider(provider).build()?;
+    let hmac = (KeySpec::Hmac256, KeyUsage::GenerateVerifyMac);
+    for ((spec, usage), reason) in [((pair, agree), "no use for such a key"), (hmac, "too narrow for HMAC_256")] {
+        let refused = kms.create_key(CreateKeyRequest::default().provider("vault").spec(spec).usage(usage));
+        let refused = refused.expect_err("it does not make such keys");
+        assert_eq!(refused.kind(), ErrorKind::UnsupportedOperation);
+        assert!(refused.to_string().contains(reason), "{refused}");
+    }
+    assert_eq!(world.vault.made.load(Ordering::SeqCst), 0);
+    Ok(())
+}
+
+#[test]
+fn a_provider_that_keeps_nothing_elsewhere_is_never_asked_to_destroy() -> Result<()> {
+    for was_there in [true, false] {
+        let world = World::new();
+        let process = || {
+            let provider = VaultProvider { keeps_all: true, ..VaultProvider::new(&world.vault) };
+            let builder = Kms::builder().store(Arc::clone(&world.store), RootKey::from_bytes(&[7; 32]));
+            builder
+                .clock(Arc::clone(&world.clock))
+                .clock_tolerance(std::time::Duration::MAX)
+                .audit(Arc::clone(&world.trail))
+                .provider(provider)
+                .build()
+        };
+        let kms = process()?;
+        world.due_key(&kms)?;
+        let report = if was_there { kms.run_maintenance()? } else { world.process(false)?.run_maintenance()? };
+        assert_eq!((report.deleted.len(), world.destructions()), (1, usize::from(!was_there)));
+        assert!(process()?.run_maintenance()?.is_complete());
+        assert_eq!((world.destructions(), world.vault.count()), (0, 1), "destroy would have taken it");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_key_that_rotates_stays_with_its_provider() -> Result<()> {
+    for rotates in [true, false] {
+        let world = World::new();
+        let mut provider = VaultProvider::new(&world.vault);
+        (provider.origin, provider.capabilities.rotates) = (Origin::Kms, rotates);
+        let store = (Arc::clone(&world.store), RootKey::from_bytes(&[7; 32]));
+        let builder = Kms::builder()
+            .store(store.0, store.1)
+            .clock(Arc::clone(&world.clock))
+            .clock_tolerance(std::time::Duration::MAX);
+        let kms = builder.provider(provider).build()?;
+        let key = kms.create_key(CreateKeyRequest::default().provider("vault"))?;
+        assert_eq!((key.origin(), world.vault.count()), (Origin::Kms, 1));
+        let before = kms.encrypt(EncryptRequest::new(key.key_id(), b"before"))?.ciphertext_blob;
+        let period = RotationPeriod::from_days(90)?;
+        if !rotates {
+            for refused in
+                [kms.rotate_key_on_demand(key.key_id()).map(drop), kms.enable_key_rotation(key.key_id(), period)]
+            {
+                assert_eq!(refused.expect_err("one version").kind(), ErrorKind::UnsupportedOperation);
+            }
+            assert_eq!(world.vault.count(), 1);
+            continue;
+        }
+        kms.rotate_key_on_demand(key.key_id())?;
+        kms.enable_key_rotation(key.key_id(), period)?;
+        world.clock.advance_days(90);
+        assert_eq!(kms.run_maintenance()?.rotated.len(), 1);
+        assert_eq!(world.vault.count(), 3);
+        let after = kms.encrypt(EncryptRequest::new(key.key_id(), b"after"))?.ciphertext_blob;
+        for (blob, text) in [(before, "before"), (after, "after")] {
+            assert_eq!(kms.decrypt(DecryptRequest::new(&blob))?.plaintext.expose_secret(), text.as_bytes());
+        }
+        // A key of the library's own provider is not affected by the other one of its origin.
+        kms.create_key(CreateKeyRequest::default())?;
+        assert_eq!(world.vault.count(), 3);
+        kms.schedule_key_deletion(key.key_id(), DeletionWindow::from_days(7)?)?;
+        world.clock.advance_days(7);
+        assert!(kms.run_maintenance()?.is_complete());
+        assert_eq!(world.vault.count(), 0);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_rotation_that_was_announced_and_then_fails_has_an_outcome() -> Result<()> {
+    let world = World::new();
+    let process = || {
+        let mut provider = VaultProvider::new(&world.vault);
+        (provider.origin, provider.capabilities.rotates) = (Origin::Kms, true);
+        let builder = Kms::builder().store(Arc::clone(&world.store), RootKey::from_bytes(&[7; 32]));
+        builder
+            .clock(Arc::clone(&world.clock))
+            .clock_tolerance(std::time::Duration::MAX)
+            .audit(Arc::clone(&world.trail))
+            .provider(provider)
+            .build()
+    };
+    let (kms, other) = (process()?, process()?);
+    let key = kms.create_key(CreateKeyRequest::default().provider("vault"))?.key_id();
+    kms.enable_key_rotation(key, RotationPeriod::from_days(90)?)?;
+    world.clock.advance_days(90);
+    // Another change comes first, and when the rotation is tried again the vault does not answer.
+    let vault = Arc::clone(&world.vault);
+    let meanwhile = move || {
+        other.update_key_description(key, "changed").expect("nobody else is there");
+        vault.is_down.store(true, Ordering::SeqCst);
+    };
+    world.vault.meanwhile.lock().expect("nobody panics").0 = Some(Box::new(meanwhile));
+    assert_eq!(kms.run_maintenance()?.failed.len(), 1);
+    let told = world.trail.trail.events().into_iter().filter(|event| event.action == Action::RotateKey);
+    let told: Vec<_> = told.map(|event| (event.change.is_some(), event.outcome)).collect();
+    assert_eq!(told, [(true, Outcome::Intent), (true, Outcome::Failure(ErrorKind::KeyUnavailable))]);
+    Ok(())
+}
+
+#[test]
+fn a_key_is_made_in_one_place_that_is_known() -> Result<()> {
+    let world = World::new();
+    let kms = world.process(true)?;
+    let request = CreateKeyRequest::default;
+    let store = CustomKeyStoreId::parse("cks-1234567890abcdef0")?;
+    for refused in [
+        request().provider("Vault"),
+        request().provider("imported"),
+        request().provider("vault").custom_key_store(store),
+        request().origin(Origin::Hsm),
+    ] {
+        let error = kms.create_key(refused).expect_err("it is refused");
+        assert_eq!((error.kind(), world.vault.count()), (ErrorKind::Validation, 0), "{error}");
+    }
+    let mut importing = VaultProvider::new(&world.vault);
+    importing.origin = Origin::External;
+    let refused = Kms::builder().provider(importing).build().expect_err("imported material lies in the store");
+    assert_eq!(refused.kind(), ErrorKind::Validation, "{refused}");
+    let export = kms.create_key(request().provider("vault"))?.key_id();
+    let created = world.trail.trail.events().into_iter().rfind(|event| event.action.to_string() == "CreateKey");
+    assert!(format!("{created:?}").contains("keyMaterialProvider"), "{created:?}");
+    let refused = kms.create_insecure_test_key(export, request().provider("vault"), &[&[7; 32]]);
+    assert_eq!(refused.expect_err("its material is not known").kind(), ErrorKind::Validation);
+    Ok(())
+}

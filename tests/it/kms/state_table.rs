@@ -1,0 +1,182 @@
+//! The table operation × state × (origin, class) of the key model against a transcription of the service's own.
+
+use std::collections::BTreeMap;
+
+use strongroom::key::{KeyEvent, Operation, SpecClass, Verdict, verdict};
+use strongroom::{AccountId, ErrorKind, KeyArn, KeyId, KeyState, Locality, Origin, Result};
+
+const TABLE: &str = include_str!("../../data/state_table.txt");
+
+/// The states in the order of the columns.
+const COLUMNS: [KeyState; 6] = [
+    KeyState::Enabled,
+    KeyState::Disabled,
+    KeyState::PendingDeletion,
+    KeyState::PendingImport,
+    KeyState::Unavailable,
+    KeyState::Creating,
+];
+
+/// One cell, as the table expects it; an error by its kind and what follows the ARN.
+#[derive(Debug, PartialEq, Eq)]
+enum Answer {
+    Allowed,
+    OnceAvailable,
+    NoEffect,
+    NotApplicable,
+    Error(ErrorKind, String),
+}
+
+type Cell = (Operation, KeyState, Origin, SpecClass);
+
+fn arn() -> KeyArn {
+    KeyArn::new(Locality::default(), AccountId::default(), KeyId::from_bytes([0x42; 16]))
+}
+
+fn state_error(text: &str) -> Answer {
+    Answer::Error(ErrorKind::InvalidState, text.to_owned())
+}
+
+fn origin_error(origin: Origin) -> Answer {
+    let text = format!("origin is {origin} which is not valid for this operation.");
+    Answer::Error(ErrorKind::UnsupportedOperation, text)
+}
+
+/// The meaning of one code for keys of an origin; `None` if its condition does not hold.
+fn meaning(code: &str, origin: Origin) -> Option<Answer> {
+    let (external, hsm) = (origin == Origin::External, origin == Origin::Hsm);
+    match code {
+        "ok" => Some(Answer::Allowed),
+        "none" => Some(Answer::NoEffect),
+        "1" => Some(Answer::Error(ErrorKind::Disabled, "is disabled.".to_owned())),
+        "3" => Some(state_error("is pending deletion.")),
+        "4" => Some(state_error("is not pending deletion.")),
+        "5" => Some(state_error("is pending import.")),
+        "6" => external.then(|| origin_error(origin)),
+        "7" => (external || hsm).then(|| origin_error(origin)),
+        "7h" => hsm.then(|| origin_error(origin)),
+        "8" => external.then(|| state_error("is pending deletion.")),
+        "9" => (!external).then(|| origin_error(origin)),
+        "11" => Some(state_error("is unavailable.")),
+        "12" => Some(Answer::OnceAvailable),
+        "14" => Some(state_error("is creating.")),
+        other => panic!("unknown code {other}"),
+    }
+}
+
+/// The answer to keys of a class for which the operation does not exist.
+fn wrong_class(code: &str, class: SpecClass) -> Answer {
+    let kind = match code {
+        "K" => ErrorKind::InvalidKeyUsage,
+        "U" => ErrorKind::UnsupportedOperation,
+        other => panic!("unknown code {other}"),
+    };
+    let name = match class {
+        SpecClass::Symmetric => "a symmetric encryption key",
+        SpecClass::Asymmetric => "an asymmetric key",
+        SpecClass::Hmac => "an HMAC key",
+    };
+    Answer::Error(kind, format!("is {name} which is not valid for this operation."))
+}
+
+const fn letter(class: SpecClass) -> char {
+    match class {
+        SpecClass::Symmetric => 's',
+        SpecClass::Asymmetric => 'a',
+        SpecClass::Hmac => 'h',
+    }
+}
+
+/// Writes the table out, one entry for each cell.
+fn expected() -> Result<BTreeMap<Cell, Answer>> {
+    let mut cells = BTreeMap::new();
+    for line in TABLE.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let operation = Operation::parse(words[0])?;
+        let keyless = words[1..] == ["-"];
+        assert!(keyless || words.len() == 2 + COLUMNS.len(), "{line}");
+        let (classes, otherwise) = words[1].split_once(':').unwrap_or((words[1], ""));
+        for (column, &state) in COLUMNS.iter().enumerate() {
+            for &origin in Origin::ALL {
+                for &class in SpecClass::ALL {
+                    let answer = if keyless {
+                        Answer::NotApplicable
+                    } else if !classes.contains(letter(class)) {
+                        wrong_class(otherwise, class)
+                    } else {
+                        let mut alternatives = words[2 + column].split('/');
+                        alternatives.find_map(|code| meaning(code, origin)).expect("one alternative holds")
+                    };
+                    let before = cells.insert((operation, state, origin, class), answer);
+                    assert!(before.is_none(), "{operation} comes twice");
+                }
+            }
+        }
+    }
+    Ok(cells)
+}
+
+fn ours(answer: Verdict) -> Answer {
+    match answer {
+        Verdict::Allowed => Answer::Allowed,
+        Verdict::AllowedOnceAvailable => Answer::OnceAvailable,
+        Verdict::NoEffect => Answer::NoEffect,
+        Verdict::NotApplicable => Answer::NotApplicable,
+        Verdict::Refused(refusal) => {
+            let text = refusal.message(&arn());
+            let text = text.strip_prefix(&format!("{} ", arn())).expect("the message begins with the ARN");
+            let error = refusal.error(&arn());
+            assert_eq!((error.kind(), error.to_string()), (refusal.kind(), refusal.message(&arn())));
+            Answer::Error(refusal.kind(), text.to_owned())
+        }
+    }
+}
+
+#[test]
+fn every_cell_is_as_the_table_of_the_service_says() -> Result<()> {
+    let mut expected = expected()?;
+    let (mut walked, mut refused) = (0, 0);
+    for &operation in Operation::ALL {
+        for &state in KeyState::ALL {
+            for &origin in Origin::ALL {
+                for &class in SpecClass::ALL {
+                    let cell = (operation, state, origin, class);
+                    let answer = ours(verdict(operation, state, origin, class));
+                    refused += usize::from(matches!(answer, Answer::Error(..)));
+                    assert_eq!(Some(answer), expected.remove(&cell), "{cell:?}");
+                    walked += 1;
+                }
+            }
+        }
+    }
+    assert!(expected.is_empty(), "the table has cells that do not exist: {expected:?}");
+    println!("{walked} cells: {} operations, {refused} refusals", Operation::ALL.len());
+    assert_eq!((Operation::ALL.len(), walked), (53, 53 * 6 * 3 * 3));
+    Ok(())
+}
+
+/// The table of operations and the state machine must not contradict each other: what is allowed moves the state, and
+/// what is refused does not.
+#[test]
+fn an_operation_that_moves_the_state_is_allowed_where_the_state_can_move() {
+    let moves = [
+        (Operation::EnableKey, KeyEvent::Enable, Origin::Kms),
+        (Operation::DisableKey, KeyEvent::Disable, Origin::Kms),
+        (Operation::ScheduleKeyDeletion, KeyEvent::ScheduleDeletion, Origin::Kms),
+        (Operation::CancelKeyDeletion, KeyEvent::CancelDeletion, Origin::Kms),
+        (Operation::CancelKeyDeletion, KeyEvent::CancelDeletionWithoutMaterial, Origin::External),
+        (Operation::ImportKeyMaterial, KeyEvent::MaterialImported, Origin::External),
+        (Operation::DeleteImportedKeyMaterial, KeyEvent::MaterialRemoved, Origin::External),
+    ];
+    for (operation, event, origin) in moves {
+        for &state in KeyState::ALL {
+            for &class in SpecClass::ALL {
+                let answer = verdict(operation, state, origin, class);
+                assert_eq!(answer.refusal().is_none(), state.next(event).is_some(), "{operation} {state}");
+                if matches!(answer, Verdict::AllowedOnceAvailable | Verdict::NoEffect) {
+                    assert_eq!(state.next(event), Some(state), "{operation} {state}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Two processes that work on one store, killed at random instants, over and over.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::time::Duration;
+use std::{env, fs, io, thread};
+
+use strongroom::crypto::CryptoBackend;
+
+use super::{ENDLESS_CHILD, TestResult, child, fast_folder, path_in, whole_lines, work};
+use crate::support::parallel;
+
+/// How many kills a store lives through.
+const KILLS_OF_A_STORE: usize = 10;
+
+/// How often the processes of a test are killed, unless `STRONGROOM_CRASH_RUNS` says otherwise.
+const KILLS: usize = 60;
+
+/// Two processes work on one file and are killed at a random instant, ten times on one store.
+///
+/// What is looked at after a kill is a copy of its files. So the log goes on growing from kill to kill until one of
+/// the processes plays it into the file, and nothing is repaired for those that come next but by themselves.
+#[test]
+fn what_was_acknowledged_survives_a_kill_at_any_instant() -> TestResult {
+    let kills: usize = env::var("STRONGROOM_CRASH_RUNS").map_or(Ok(KILLS), |text| text.parse())?;
+    let lives: Vec<usize> =
+        (0..kills).step_by(KILLS_OF_A_STORE).map(|first| KILLS_OF_A_STORE.min(kills - first)).collect();
+    let acknowledged: usize = parallel::run(&lives, |kills| live(*kills))?.iter().sum();
+    println!(
+        "{kills} kills of two processes at random instants, {} stores: {acknowledged} acknowledged changes, all there",
+        lives.len()
+    );
+    assert!(acknowledged > 0, "the children never got to work");
+    Ok(())
+}
+
+/// The life of one store. Returns how many changes to it were acknowledged.
+fn live(kills: usize) -> Result<usize, Box<dyn std::error::Error>> {
+    let folder = fast_folder()?;
+    let path = path_in(&folder);
+    work::prepare(&path)?;
+    let mut acknowledged = Vec::new();
+    for kill in 1..=kills {
+        let latest = work_and_be_killed(&path)?;
+        let copy = fast_folder()?;
+        copy_files(&path, &path_in(&copy))?;
+        work::check_latest(&path_in(&copy), &acknowledged, &latest, &format!("kill {kill} of a store"))?;
+        acknowledged.extend(latest);
+    }
+    work::check(&path, &acknowledged, "all kills of a store")?;
+    Ok(acknowledged.len())
+}
+
+/// Has two processes work until both are killed, and returns what they acknowledged.
+fn work_and_be_killed(path: &Path) -> Result<Vec<String>, Box<dyn std::error::Error>> {
+    let [instant, opened] = random()?;
+    let mut workers = [Worker::start(path)?, Worker::start(path)?];
+    for (number, worker) in workers.iter_mut().enumerate() {
+        worker.go()?;
+        // Mostly one is at work already while the other opens the store; sometimes both open it.
+        if number == 0 && opened % 4 != 0 {
+            worker.wait_for("opened")?;
+        }
+    }
+    // Between nothing and 33 ms.
+    thread::sleep(Duration::from_micros(u64::from(instant >> 1)));
+    for worker in &mut workers {
+        worker.process.kill()?;
+    }
+    let [first, second] = workers.map(Worker::last_words);
+    Ok([first?, second?].concat())
+}
+
+fn random() -> strongroom::Result<[u16; 2]> {
+    let mut bytes = [[0; 2]; 2];
+    for bytes in &mut bytes {
+        CryptoBackend::default().random().fill(bytes)?;
+    }
+    Ok(bytes.map(u16::from_be_bytes))
+}
+
+/// The files of a store that nobody has open.
+fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
+    for ending in ["", "-wal"] {
+        let with_ending = |path: &Path| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(ending);
+            name
+        };
+        match fs::copy(with_ending(from), with_ending(to)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound || ending.is_empty() => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A child that works without end.
+struct Worker {
+    process: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    /// Starts it, up to where it would open the store.
+    fn start(path: &Path) -> io::Result<Self> {
+        let mut process = child(ENDLESS_CHILD, path)?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let input = process.stdin.take().expect("a pipe");
+        let output = BufReader::new(process.stdout.take().expect("a pipe"));
+        let mut worker = Self { process, input, output };
+        worker.wait_for("ready")?;
+        Ok(worker)
+    }
+
+    fn go(&mut self) -> io::Result<()> {
+        self.input.write_all(b"go\n")
+    }
+
+    /// Waits until it says a word.
+    fn wait_for(&mut self, word: &str) -> io::Result<()> {
+        let mut line = String::new();
+        // Before its first word stands what the test runner says.
+        while !line.trim_end().ends_with(word) {
+            line.clear();
+            assert!(self.output.read_line(&mut line)? > 0, "the child ended before it was {word}");
+        }
+        Ok(())
+    }
+
+    /// What it had acknowledged when it was killed.
+    fn last_words(mut self) -> io::Result<Vec<String>> {
+        self.process.wait()?;
+        let mut text = String::new();
+        self.output.read_to_string(&mut text)?;
+        let mut lines = whole_lines(&text);
+        lines.retain(|line| line != "opened");
+        assert!(lines.iter().all(|line| line.starts_with("done ")), "the child failed: {text}");
+        Ok(lines)
+    }
+}

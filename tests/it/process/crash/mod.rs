@@ -1,0 +1,151 @@
+//! What a process that ends at any instant, a disk that fails at any call and a power cut leave behind.
+//!
+//! A child, this test binary run again, works on a store and says on a pipe what was acknowledged. Afterwards everything that
+//! it said must be there, and whatever else is there must be whole.
+//!
+//! `STRONGROOM_CRASH_RUNS` says how often two children are killed at a random instant: 60 times, if it says nothing.
+//! `STRONGROOM_DISK_FAULTS=all` has every kind of fault happen at every call, not only some of them.
+
+mod kills;
+mod rotation;
+pub(crate) mod shim;
+mod work;
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command, Stdio};
+
+use tempfile::TempDir;
+
+use self::shim::Fault;
+use crate::support::parallel;
+
+type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+/// Tells a child where its store is.
+pub(crate) const STORE: &str = "STRONGROOM_CRASH_STORE";
+
+/// Names under which libtest knows the two children.
+const ENDLESS_CHILD: &str = "process::crash::works_until_killed";
+const BOUNDED_CHILD: &str = "process::crash::works_to_the_end";
+
+fn path_in(folder: &TempDir) -> PathBuf {
+    folder.path().join("keys.strongroom")
+}
+
+/// A folder in memory where there is one: neither the end of a process nor a fault that the library makes up needs a disk,
+/// and thousands of runs would wait for it.
+pub(crate) fn fast_folder() -> std::io::Result<TempDir> {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
+}
+
+pub(crate) fn child(name: &str, path: &Path) -> std::io::Result<Command> {
+    let mut command = Command::new(this_program()?);
+    command.args([name, "--exact", "--ignored", "--nocapture", "--test-threads=1"]).env(STORE, path);
+    Ok(command)
+}
+
+/// This program. Where there is such a name, one that leads to it also after its file was replaced, as a build beside it does.
+fn this_program() -> std::io::Result<PathBuf> {
+    let running = PathBuf::from(format!("/proc/{}/exe", process::id()));
+    if running.exists() { Ok(running) } else { env::current_exe() }
+}
+
+#[test]
+#[ignore = "the child of a crash test"]
+fn works_until_killed() -> TestResult {
+    work::without_end(Path::new(&env::var_os(STORE).ok_or("run by a crash test only")?))
+}
+
+#[test]
+#[ignore = "the child of a crash test"]
+fn works_to_the_end() -> TestResult {
+    work::to_the_end(Path::new(&env::var_os(STORE).ok_or("run by a crash test only")?));
+    Ok(())
+}
+
+/// What a child said, without a last line that was cut off.
+fn whole_lines(text: &str) -> Vec<String> {
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    // The first thing that it says stands on the line on which the test runner names it.
+    let said = |line: &str| {
+        line.strip_prefix("test ").and_then(|named| named.split_once(" ... ")).map_or(line, |(_, said)| said).to_owned()
+    };
+    whole.lines().map(said).collect()
+}
+
+/// A process whose files may not grow beyond a limit gets short writes first and errors then, wherever the limit falls: in
+/// the log, in the file, in the middle of a page. Unlike the faults below, this needs no library of ours.
+#[cfg(unix)]
+#[test]
+fn what_was_acknowledged_survives_a_limit_on_the_size_of_files() -> TestResult {
+    let mut total = 0;
+    for blocks in [60, 97, 150, 333] {
+        let folder = tempfile::tempdir()?;
+        work::prepare(&path_in(&folder))?;
+        // The signal is ignored, so that the write fails; blocks have 512 or 1,024 bytes.
+        let script = "trap '' XFSZ; ulimit -f $0; exec \"$@\"";
+        let plain = child(ENDLESS_CHILD, &path_in(&folder))?;
+        let output = Command::new("sh")
+            .stdin(Stdio::null())
+            .args(["-c", script, &blocks.to_string()])
+            .arg(plain.get_program())
+            .args(plain.get_args())
+            .env(STORE, path_in(&folder))
+            .output()?;
+        let (text, error) = (String::from_utf8(output.stdout)?, String::from_utf8_lossy(&output.stderr).into_owned());
+        assert!(!output.status.success() && error.contains("kind: Store"), "{error}");
+        let acknowledged: Vec<String> =
+            whole_lines(&text).into_iter().filter(|line| line.starts_with("done ")).collect();
+        total += acknowledged.len();
+        work::check(&path_in(&folder), &acknowledged, &format!("{blocks} blocks"))?;
+    }
+    assert!(total > 0, "nothing was written before the limit");
+    Ok(())
+}
+
+/// What became of the runs of one kind of fault.
+#[derive(Debug, Default)]
+struct Tally {
+    runs: u64,
+    acknowledged: usize,
+    refused: usize,
+}
+
+/// Every kind of fault at the calls that a child makes, from the first to the last.
+#[test]
+fn what_was_acknowledged_survives_every_fault_at_every_call() -> TestResult {
+    let Some(shim) = shim::built("process::crash::what_was_acknowledged_survives_every_fault_at_every_call") else {
+        return Ok(());
+    };
+    let folder = fast_folder()?;
+    let whole = shim.run(&path_in(&folder), Fault { kind: "none", at: 0, seed: 0 })?;
+    assert!(whole.finished && whole.refused.is_empty(), "{whole:?}");
+    work::check(&path_in(&folder), &whole.acknowledged, "no fault")?;
+    let calls = whole.calls.len();
+    let runs = parallel::run(&shim::faults(calls, 1)?, |fault| {
+        let folder = fast_folder()?;
+        let what = format!("{fault:?} of {calls} calls, {}", whole.calls[usize::try_from(fault.at)? - 1]);
+        let run = shim.run(&path_in(&folder), *fault)?;
+        shim::check_ending(fault, &run, &what);
+        work::check(&path_in(&folder), &run.acknowledged, &what)?;
+        Ok((fault.kind, run))
+    })?;
+    let mut tallies = BTreeMap::new();
+    for (kind, run) in runs {
+        let tally: &mut Tally = tallies.entry(kind).or_default();
+        tally.runs += 1;
+        tally.acknowledged += run.acknowledged.len();
+        tally.refused += run.refused.len();
+    }
+    let runs: u64 = tallies.values().map(|tally| tally.runs).sum();
+    println!(
+        "a child makes {calls} calls; {runs} runs with a fault, after each of which everything acknowledged was there:"
+    );
+    for (kind, Tally { runs, acknowledged, refused }) in &tallies {
+        println!("  {kind:12} {runs:4} runs, {acknowledged:5} changes acknowledged, {refused:4} refused");
+    }
+    Ok(())
+}

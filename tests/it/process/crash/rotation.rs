@@ -1,0 +1,254 @@
+//! A rotation of the root key that is hit at any call: the store opens as the manual says, no key is lost, and whoever comes
+//! next goes on with it. In every other run a second process reads all the while.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{env, fs, thread};
+
+use strongroom::crypto::{CryptoBackend, RUST_CRYPTO};
+use strongroom::seal::RootKey;
+use strongroom::store::SqliteStore;
+use strongroom::{DecryptRequest, EncryptRequest, ErrorKind, Kms};
+
+use super::shim::{self, Fault, Run, Shim};
+use super::{STORE, TestResult, child, fast_folder, path_in, work};
+use crate::support::parallel;
+
+const CHILD: &str = "process::crash::rotation::rotates_to_the_end";
+
+/// Tells the child whether another holder is to have the root key afterwards.
+const TO: &str = "STRONGROOM_CRASH_ROOT_KEY";
+
+/// The root key that there is, and the one that it moves to.
+const OLD: u8 = 7;
+const NEXT: u8 = 8;
+
+/// How many keys there are, each with an alias. Little, as every record makes for some calls more.
+const KEYS: usize = 3;
+
+/// Where a rotation leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rotation {
+    /// To a new version with the holder that there is.
+    Stay,
+    /// To a new version with another holder.
+    Move,
+}
+
+impl Rotation {
+    const BOTH: [Self; 2] = [Self::Stay, Self::Move];
+
+    /// The root key that opens the store when all is done.
+    const fn holder(self) -> u8 {
+        match self {
+            Self::Stay => OLD,
+            Self::Move => NEXT,
+        }
+    }
+
+    /// Begins or goes on, unless it is done. Returns whether one was under way.
+    fn bring_to_an_end(self, kms: &Kms) -> strongroom::Result<bool> {
+        let status = kms.root_key_status()?;
+        if status.version() == 2 && !status.is_rotating() {
+            return Ok(false);
+        }
+        let done = match self {
+            Self::Stay => kms.rotate_root_key(),
+            Self::Move => kms.move_root_key(RootKey::from_bytes(&[NEXT; 32])),
+        }?;
+        assert_eq!(done.version(), 2);
+        Ok(done.was_under_way())
+    }
+}
+
+fn open(path: &Path, root: u8, backend: CryptoBackend) -> strongroom::Result<Kms> {
+    let store = SqliteStore::open(path, &backend)?;
+    Kms::builder().store(store, RootKey::from_bytes(&[root; 32])).backend(backend).build()
+}
+
+/// Opens the store with the root key that it had, or, if that counts no more, with the next one.
+fn open_with_either(path: &Path, backend: CryptoBackend) -> strongroom::Result<Kms> {
+    match open(path, OLD, backend) {
+        Err(error) if error.kind() == ErrorKind::RootKey => open(path, NEXT, backend),
+        opened => opened,
+    }
+}
+
+/// Rotates, and if that is refused tries once more, as whoever runs it would.
+#[test]
+#[ignore = "the child of a crash test"]
+fn rotates_to_the_end() -> TestResult {
+    let path = env::var_os(STORE).ok_or("run by a crash test only")?;
+    let wanted = env::var(TO)?;
+    let rotation = Rotation::BOTH.into_iter().find(|rotation| format!("{rotation:?}") == wanted).ok_or("no such")?;
+    for _ in 0..2 {
+        let opened = work::said("open", open_with_either(Path::new(&path), RUST_CRYPTO));
+        let done = opened.and_then(|kms| work::said("rotate", rotation.bring_to_an_end(&kms)));
+        if done.is_some() {
+            work::say("done rotate");
+            break;
+        }
+    }
+    work::say("end");
+    Ok(())
+}
+
+/// What was encrypted, and the id of its key, which is the plaintext.
+type Sealed = Vec<(String, Vec<u8>)>;
+
+/// Makes a store with keys of two versions each, and closes it.
+fn prepare(path: &Path) -> strongroom::Result<Sealed> {
+    let kms = open(path, OLD, CryptoBackend::default())?;
+    let mut sealed = Vec::new();
+    for number in 0..KEYS {
+        let id = kms.create_key(Default::default())?.key_id();
+        kms.create_alias(format!("alias/{number}").as_str(), id)?;
+        for _ in 0..2 {
+            let text = id.to_string();
+            let blob = kms.encrypt(EncryptRequest::new(id, text.as_bytes()))?.ciphertext_blob;
+            sealed.push((text, blob));
+            kms.rotate_key_on_demand(id)?;
+        }
+    }
+    Ok(sealed)
+}
+
+/// Every key decrypts, and every record opens and is the one that was written last.
+fn check_sound(kms: &Kms, sealed: &Sealed) -> strongroom::Result<()> {
+    for (text, blob) in sealed {
+        assert_eq!(kms.decrypt(DecryptRequest::new(blob))?.plaintext.expose_secret(), text.as_bytes());
+    }
+    let report = kms.verify_store(|_| {})?;
+    assert!(report.is_sound(), "{report:?}");
+    Ok(())
+}
+
+/// Has a child rotate, hit by the fault.
+fn run(shim: &Shim, path: &Path, rotation: Rotation, fault: Fault) -> std::io::Result<Run> {
+    shim.run_command(child(CHILD, path)?.env(TO, format!("{rotation:?}")), path, fault)
+}
+
+/// The same, while this process reads: every key, over and over, from before the beginning until after the end. Returns how
+/// many times it read all.
+fn run_while_reading(
+    shim: &Shim,
+    path: &Path,
+    rotation: Rotation,
+    fault: Fault,
+    sealed: &Sealed,
+) -> Result<(Run, usize), Box<dyn std::error::Error>> {
+    let reader = open(path, OLD, CryptoBackend::default())?;
+    check_sound(&reader, sealed)?;
+    let ended = AtomicBool::new(false);
+    let (run, read) = thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            for round in 1.. {
+                let was_last = ended.load(Ordering::SeqCst);
+                if let Err(error) = check_sound(&reader, sealed) {
+                    return Err((round, error));
+                }
+                if was_last {
+                    return Ok(round);
+                }
+            }
+            unreachable!("there is no last number")
+        });
+        let run = run(shim, path, rotation, fault);
+        ended.store(true, Ordering::SeqCst);
+        (run, reading.join().expect("no wrong plaintext"))
+    });
+    drop(reader);
+    match read {
+        Ok(rounds) => Ok((run?, rounds)),
+        // Whoever looked away while the root key moved does not know who holds it now.
+        Err((rounds, error)) if rotation == Rotation::Move && error.kind() == ErrorKind::RootKey => {
+            assert_eq!(open(path, OLD, CryptoBackend::default()).expect_err("it moved").kind(), ErrorKind::RootKey);
+            Ok((run?, rounds - 1))
+        }
+        Err((_, error)) => Err(error.into()),
+    }
+}
+
+/// What is there after a run.
+fn check_afterwards(path: &Path, rotation: Rotation, was_acknowledged: bool, sealed: &Sealed) -> TestResult {
+    let backend = CryptoBackend::default();
+    let kms = open_with_either(path, backend)?;
+    check_sound(&kms, sealed)?;
+    let status = kms.root_key_status()?;
+    let is_done = status.version() == 2 && !status.is_rotating();
+    assert!(is_done || !was_acknowledged, "{status:?}");
+    // With the root key that it had until all is done, and, once it moves, with the next one.
+    for (root, opens) in [
+        (OLD, rotation == Rotation::Stay || !is_done),
+        (NEXT, rotation == Rotation::Move && (is_done || status.is_rotating())),
+    ] {
+        match open(path, root, backend) {
+            Ok(_) => assert!(opens, "root key {root} opens it: {status:?}"),
+            Err(error) => {
+                assert!(!opens && error.kind() == ErrorKind::RootKey, "root key {root}: {error:?}, {status:?}");
+            }
+        }
+    }
+    kms.create_key(Default::default())?;
+    assert_eq!(rotation.bring_to_an_end(&kms)?, status.is_rotating());
+    drop(kms);
+    let kms = open(path, rotation.holder(), backend)?;
+    check_sound(&kms, sealed)?;
+    let status = kms.root_key_status()?;
+    assert_eq!((status.version(), status.is_rotating()), (2, false));
+    Ok(())
+}
+
+#[test]
+fn a_root_key_rotation_that_is_hit_at_any_call_loses_nothing_and_can_be_finished() -> TestResult {
+    let Some(shim) = shim::built(
+        "process::crash::rotation::a_root_key_rotation_that_is_hit_at_any_call_loses_nothing_and_can_be_finished",
+    ) else {
+        return Ok(());
+    };
+    let template = fast_folder()?;
+    let sealed = prepare(&path_in(&template))?;
+    let copy = || {
+        let folder = fast_folder()?;
+        fs::copy(path_in(&template), path_in(&folder))?;
+        Ok::<_, std::io::Error>(folder)
+    };
+    for rotation in Rotation::BOTH {
+        let folder = copy()?;
+        let whole = run(&shim, &path_in(&folder), rotation, Fault { kind: "none", at: 0, seed: 0 })?;
+        assert_eq!((whole.acknowledged.len(), whole.refused.len()), (1, 0), "{whole:?}");
+        check_afterwards(&path_in(&folder), rotation, true, &sealed)?;
+        let calls = whole.calls.len();
+        let faults = shim::faults(calls, 2)?;
+        let runs = parallel::run(&faults, |&fault| {
+            let folder = copy()?;
+            let path = path_in(&folder);
+            let what = format!("{fault:?} of {calls} calls of {rotation:?}");
+            // No reader sees a power cut and lives. Where a call has one in one rotation, it has none in the other.
+            let is_read = !fault.cuts_power() && (fault.at / 2 % 2 == 0) == (rotation == Rotation::Stay);
+            let (run, read) = match is_read {
+                true => run_while_reading(&shim, &path, rotation, fault, &sealed)?,
+                false => (run(&shim, &path, rotation, fault)?, 0),
+            };
+            // Beside a reader it need not make the log, so it makes fewer calls.
+            if is_read && run.calls.len() < usize::try_from(fault.at)? {
+                assert!(run.finished && run.refused.is_empty(), "{what}: {run:?}");
+            } else {
+                shim::check_ending(&fault, &run, &what);
+            }
+            let is_acknowledged = !run.acknowledged.is_empty();
+            // What fails once is done when it is tried again.
+            assert!(is_acknowledged || !fault.is_over_at_once(), "{what}: {run:?}");
+            check_afterwards(&path, rotation, is_acknowledged, &sealed).map_err(|error| format!("{what}: {error}"))?;
+            Ok((is_acknowledged, read))
+        })?;
+        let finished = runs.iter().filter(|(is_acknowledged, _)| *is_acknowledged).count();
+        let read: usize = runs.iter().map(|(_, read)| read).sum();
+        println!(
+            "{rotation:?}: a rotation of the root key makes {calls} calls; {} runs with a fault, {finished} came to their \
+             end, the others were gone on with; all keys were read {read} times meanwhile",
+            runs.len()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! Several processes: forks, kills, crashes, and work that processes share.
+
+mod audit_crash;
+pub(crate) mod crash;
+#[cfg(unix)]
+mod forks;
+mod metering;
+mod trail_kills;

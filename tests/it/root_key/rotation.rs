@@ -1,0 +1,334 @@
+//! Rotation of the root key: everything is sealed anew, whatever happens on the way and whoever works meanwhile.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
+use strongroom::audit::FileTrail;
+use strongroom::seal::{RootKey, RootKeyHolder};
+use strongroom::store::RecordKind;
+use strongroom::{
+    CreateKeyRequest, DecryptRequest, EncryptRequest, ErrorKind, GetParametersForImportRequest,
+    ImportKeyMaterialRequest, KeyId, Kms, Origin, Result, SecretBytes,
+};
+
+use crate::support::tampering_store::Pliable;
+
+type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
+
+fn open(store: &Arc<Pliable>, secret: u8) -> Result<Kms> {
+    Kms::builder().store(Arc::clone(store), RootKey::from_bytes(&[secret; 32])).build()
+}
+
+/// Keys with several versions and an alias, and what was encrypted under each version.
+fn furnish(kms: &Kms, count: usize) -> Result<Vec<(KeyId, Vec<u8>)>> {
+    let mut blobs = Vec::new();
+    for number in 0..count {
+        let key = kms.create_key(Default::default())?.key_id();
+        kms.create_alias(format!("alias/{number}").as_str(), key)?;
+        for _ in 0..2 {
+            blobs.push((key, kms.encrypt(EncryptRequest::new(key, key.to_string().as_bytes()))?.ciphertext_blob));
+            kms.rotate_key_on_demand(key)?;
+        }
+    }
+    Ok(blobs)
+}
+
+fn check(kms: &Kms, blobs: &[(KeyId, Vec<u8>)]) -> TestResult {
+    for (key, blob) in blobs {
+        assert_eq!(kms.decrypt(DecryptRequest::new(blob))?.plaintext.expose_secret(), key.to_string().as_bytes());
+    }
+    let report = kms.verify_store(|_| {})?;
+    assert!(report.is_sound(), "{report:?}");
+    Ok(())
+}
+
+/// The versions of the root key that sealed records name.
+fn versions(store: &Pliable) -> Vec<u8> {
+    let state = store.state();
+    let sealed = state.records.iter().filter(|(id, _)| id.name != b"root");
+    let mut versions: Vec<u8> = sealed.map(|(_, record)| record.body[4]).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    versions
+}
+
+#[test]
+fn everything_is_sealed_under_the_new_version_alone() -> TestResult {
+    let store = Pliable::new();
+    let kms = open(&store, 1)?;
+    let blobs = furnish(&kms, 40)?;
+    let before = store.state();
+    let rotation = kms.rotate_root_key()?;
+    assert_eq!((rotation.version(), rotation.was_under_way()), (2, false));
+    assert_eq!(rotation.resealed(), 82, "keys, aliases, the identity and the time");
+    assert_eq!(versions(&store), [2]);
+    assert!(!kms.root_key_status()?.is_rotating());
+    check(&kms, &blobs)?;
+    check(&open(&store, 1)?, &blobs)?;
+    let after = store.state();
+    assert!(before.records.iter().all(|(id, record)| after.records[id].body != record.body));
+
+    assert_eq!(open(&store, 1)?.rotate_root_key()?.version(), 3);
+    assert_eq!(versions(&store), [3]);
+    check(&kms, &blobs)
+}
+
+#[test]
+fn a_rotation_that_is_cut_off_after_any_commit_can_be_finished() -> TestResult {
+    let store = Pliable::new();
+    let blobs = furnish(&open(&store, 1)?, 66)?;
+    let start = store.state();
+    for to in [None, Some(2)] {
+        for cut in 0.. {
+            store.change(|state| *state = start.clone());
+            let kms = open(&store, 1)?;
+            store.fail_after(cut);
+            let rotate = |kms: &Kms| match to {
+                Some(secret) => kms.move_root_key(RootKey::from_bytes(&[secret; 32])),
+                None => kms.rotate_root_key(),
+            };
+            let cut_off = rotate(&kms).is_err();
+            drop(kms);
+            store.fail_after(u64::MAX);
+            if !cut_off {
+                assert!(cut > 4, "begin, several batches, finish");
+                break;
+            }
+            // Whoever comes next opens it with the root key that it had, and, once it moves, with the next one.
+            let kms = open(&store, 1)?;
+            check(&kms, &blobs)?;
+            let is_rotating = kms.root_key_status()?.is_rotating();
+            assert_eq!(is_rotating, cut > 0);
+            assert_eq!(open(&store, 2).is_ok(), is_rotating && to.is_some());
+            kms.create_key(Default::default())?;
+            let rotation = rotate(&kms)?;
+            assert_eq!((rotation.version(), rotation.was_under_way()), (2, is_rotating));
+            assert_eq!(versions(&store), [2]);
+            check(&kms, &blobs)?;
+            check(&open(&store, to.unwrap_or(1))?, &blobs)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn others_keep_working_while_the_root_key_moves() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let store = Pliable::new();
+    let trail = FileTrail::new(folder.path());
+    let other = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[1; 32])).audit(trail).build()?;
+    let kms = open(&store, 1)?;
+    let blobs = furnish(&kms, 30)?;
+    let done = AtomicBool::new(false);
+    let made = std::thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            let mut made = Vec::new();
+            while !done.load(Ordering::SeqCst) || made.len() < 5 {
+                let key = other.create_key(Default::default())?.key_id();
+                let text = key.to_string();
+                made.push((key, other.encrypt(EncryptRequest::new(key, text.as_bytes()))?.ciphertext_blob));
+                other.rotate_key_on_demand(key)?;
+                for (key, blob) in &blobs {
+                    other.decrypt(DecryptRequest::new(blob))?;
+                    other.update_key_description(*key, text.as_str())?;
+                }
+            }
+            Ok::<_, strongroom::Error>(made)
+        });
+        let rotated = kms.rotate_root_key().and_then(|_| kms.move_root_key(RootKey::from_bytes(&[2; 32])));
+        done.store(true, Ordering::SeqCst);
+        let made = worker.join().expect("no panic");
+        rotated.and(made)
+    })?;
+    assert_eq!(versions(&store), [3]);
+    // It was opened with the holder that is no more, and still changes keys.
+    other.disable_key(made[0].0)?;
+    other.enable_key(made[0].0)?;
+    other.run_maintenance()?;
+    drop(other);
+    check(&open(&store, 2)?, &[blobs, made].concat())?;
+    assert_eq!(open(&store, 1).expect_err("it moved").kind(), ErrorKind::RootKey);
+    Ok(())
+}
+
+#[test]
+fn a_move_under_way_is_not_turned_elsewhere() -> TestResult {
+    let store = Pliable::new();
+    let kms = open(&store, 1)?;
+    store.fail_after(1);
+    assert!(kms.move_root_key(RootKey::from_bytes(&[2; 32])).is_err());
+    store.fail_after(u64::MAX);
+    let refused = open(&store, 1)?.move_root_key(RootKey::from_bytes(&[3; 32])).expect_err("it goes to another one");
+    assert_eq!(refused.kind(), ErrorKind::InvalidState);
+    assert!(open(&store, 2)?.rotate_root_key()?.was_under_way());
+    assert_eq!(open(&store, 1).expect_err("it moved").kind(), ErrorKind::RootKey);
+    Ok(())
+}
+
+#[cfg(feature = "passphrase")]
+#[test]
+fn one_passphrase_takes_the_place_of_another() -> TestResult {
+    let store = Pliable::new();
+    let root = |text| RootKey::from_passphrase_with_cost(text, strongroom::seal::PassphraseCost::new(64, 1, 1)?);
+    let open = |text| Kms::builder().store(Arc::clone(&store), root(text)?).build();
+    let kms = open("one")?;
+    let blobs = furnish(&kms, 1)?;
+    store.fail_after(1);
+    assert!(kms.move_root_key(root("two")?).is_err());
+    store.fail_after(u64::MAX);
+    assert_eq!(kms.move_root_key(root("three")?).expect_err("not that one").kind(), ErrorKind::InvalidState);
+    check(&open("two")?, &blobs)?;
+    kms.move_root_key(root("two")?)?;
+    assert_eq!(open("one").expect_err("replaced").kind(), ErrorKind::RootKey);
+    assert_eq!(open("two")?.rotate_root_key()?.version(), 3);
+    assert_eq!(kms.rotate_root_key()?.version(), 4);
+    check(&open("two")?, &blobs)
+}
+
+/// Both passphrases have the same name: what counts is which of them opens.
+#[cfg(feature = "passphrase")]
+#[test]
+fn a_rotation_keeps_the_passphrase_that_another_process_moved_back_to() -> TestResult {
+    let store = Pliable::new();
+    let root = |text| RootKey::from_passphrase_with_cost(text, strongroom::seal::PassphraseCost::new(64, 1, 1)?);
+    let open = |text| Kms::builder().store(Arc::clone(&store), root(text)?).build();
+    let kms = open("one")?;
+    let blobs = furnish(&kms, 1)?;
+    kms.move_root_key(root("two")?)?;
+    open("two")?.move_root_key(root("one")?)?;
+    kms.rotate_root_key()?;
+    assert_eq!(open("two").expect_err("given up").kind(), ErrorKind::RootKey);
+    check(&open("one")?, &blobs)
+}
+
+#[test]
+fn who_finishes_a_move_goes_on_with_the_new_holder() -> TestResult {
+    let store = Pliable::new();
+    let kms = open(&store, 1)?;
+    store.fail_after(1);
+    assert!(kms.move_root_key(RootKey::from_bytes(&[2; 32])).is_err());
+    store.fail_after(u64::MAX);
+    let later = open(&store, 1)?;
+    assert!(later.move_root_key(RootKey::from_bytes(&[2; 32]))?.was_under_way());
+    assert_eq!(later.rotate_root_key()?.version(), 3);
+    open(&store, 2)?;
+    Ok(())
+}
+
+/// The earlier version stays as long as something may be sealed under it that cannot be seen.
+#[test]
+fn a_missing_or_altered_record_keeps_the_earlier_version() -> TestResult {
+    let store = Pliable::new();
+    let kms = open(&store, 1)?;
+    let blobs = furnish(&kms, 3)?;
+    let state = store.state();
+    let id = state.records.keys().find(|id| id.kind == RecordKind::Key).expect("there is one").clone();
+    store.change(|state| _ = state.records.remove(&id));
+    assert_eq!(kms.rotate_root_key().expect_err("one is missing").kind(), ErrorKind::Integrity);
+    store.change(|now| _ = now.records.insert(id.clone(), state.records[&id].clone()));
+    assert!(kms.root_key_status()?.is_rotating());
+    check(&open(&store, 1)?, &blobs)?;
+    assert!(kms.rotate_root_key()?.was_under_way());
+    check(&open(&store, 1)?, &blobs)
+}
+
+/// A holder that counts what it is asked.
+#[derive(Debug, Default)]
+struct Counting {
+    wrapped: AtomicU32,
+    unwrapped: AtomicU32,
+}
+
+impl Counting {
+    /// How often it has wrapped and unwrapped since the last time.
+    fn asked(&self) -> (u32, u32) {
+        (self.wrapped.swap(0, Ordering::SeqCst), self.unwrapped.swap(0, Ordering::SeqCst))
+    }
+}
+
+#[derive(Debug)]
+struct Held(Arc<Counting>);
+
+impl RootKeyHolder for Held {
+    fn id(&self) -> &str {
+        "counting"
+    }
+
+    fn wrap(&self, _: &[u8], key: &SecretBytes) -> Result<Vec<u8>> {
+        self.0.wrapped.fetch_add(1, Ordering::SeqCst);
+        Ok(key.expose_secret().iter().map(|byte| !byte).collect())
+    }
+
+    fn unwrap(&self, _: &[u8], wrapped: &[u8]) -> Result<SecretBytes> {
+        self.0.unwrapped.fetch_add(1, Ordering::SeqCst);
+        Ok(SecretBytes::from_vec(wrapped.iter().map(|byte| !byte).collect()))
+    }
+}
+
+#[test]
+fn a_holder_is_asked_when_a_store_is_opened_or_rotated_and_not_for_keys() -> TestResult {
+    let (store, holder) = (Pliable::new(), Arc::new(Counting::default()));
+    let open = || Kms::builder().store(Arc::clone(&store), RootKey::held_by(Held(Arc::clone(&holder)))).build();
+    let kms = open()?;
+    assert_eq!(holder.asked(), (1, 1));
+    let other = open()?;
+    assert_eq!(holder.asked(), (0, 1));
+    let blobs = furnish(&kms, 2)?;
+    kms.run_maintenance()?;
+    check(&other, &blobs)?;
+    assert_eq!(holder.asked(), (0, 0));
+    kms.rotate_root_key()?;
+    let (wrapped, unwrapped) = holder.asked();
+    assert!(wrapped == 1 && unwrapped > 0, "{unwrapped}");
+    // The other one finds out with its next operation, and no other one asks.
+    other.describe_key(blobs[0].0)?;
+    assert_eq!(holder.asked(), (0, 1));
+    check(&other, &blobs)?;
+    check(&kms, &blobs)?;
+    assert_eq!(holder.asked(), (0, 0));
+    Ok(())
+}
+
+#[test]
+fn a_process_that_rests_while_the_root_key_moves_is_refused() -> TestResult {
+    let store = Pliable::new();
+    let (kms, resting) = (open(&store, 1)?, open(&store, 1)?);
+    let key = kms.create_key(Default::default())?.key_id();
+    resting.encrypt(EncryptRequest::new(key, b"text"))?;
+    kms.move_root_key(RootKey::from_bytes(&[2; 32]))?;
+    for refused in [
+        resting.encrypt(EncryptRequest::new(key, b"text")).map(drop),
+        resting.create_key(Default::default()).map(drop),
+        resting.run_maintenance().map(drop),
+    ] {
+        assert_eq!(refused.expect_err("it cannot follow").kind(), ErrorKind::RootKey);
+    }
+    open(&store, 2)?.encrypt(EncryptRequest::new(key, b"text"))?;
+    Ok(())
+}
+
+#[test]
+fn an_import_token_from_before_is_refused_and_a_new_one_works() -> TestResult {
+    let store = Pliable::new();
+    let kms = open(&store, 1)?;
+    let key = kms.create_key(CreateKeyRequest::default().origin(Origin::External))?.key_id();
+    let parameters = || {
+        let (algorithm, spec) = (WrappingAlgorithm::RsaesOaepSha256, WrappingKeySpec::Rsa2048);
+        kms.get_parameters_for_import(GetParametersForImportRequest::new(key, algorithm, spec))
+    };
+    let before = parameters()?.import_token;
+    kms.rotate_root_key()?;
+    let other = open(&store, 1)?;
+    let import = |process: &Kms, token: &[u8]| {
+        let request = ImportKeyMaterialRequest::new(key, token, &[1; 256]).does_not_expire();
+        process.import_key_material(request).map(|_| ()).map_err(|error| error.kind())
+    };
+    let after = parameters()?.import_token;
+    // Also by the process that still knows the version that the token was made under.
+    for process in [&kms, &other] {
+        assert_eq!(import(process, &before), Err(ErrorKind::InvalidImportToken));
+        assert_eq!(import(process, &after), Err(ErrorKind::InvalidCiphertext), "the token is good");
+    }
+    Ok(())
+}

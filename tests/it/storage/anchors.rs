@@ -1,0 +1,170 @@
+//! Anchors that are moved concurrently, cannot be moved, or are removed.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use strongroom::crypto::CryptoBackend;
+use strongroom::seal::RootKey;
+use strongroom::store::{
+    Anchor, AnchorPoint, FileAnchor, KeyStore, MemoryAnchor, MemoryStore, RecordKind, StoreAnchor,
+};
+use strongroom::{Error, ErrorKind, KeyId, Kms, Result};
+
+use crate::support::hooked_store::Hooked;
+use crate::support::tampering_store::Pliable;
+
+type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+/// More commits than a store may be ahead of its anchor.
+const MANY: usize = 70;
+
+fn anchored(store: Arc<impl KeyStore + 'static>, anchor: Arc<impl Anchor + 'static>) -> Result<Kms> {
+    Kms::builder().store(store, RootKey::from_bytes(&[7; 32])).anchor(anchor).build()
+}
+
+fn change_often(kms: &Kms, key: KeyId) -> Result<()> {
+    (0..MANY).try_for_each(|number| kms.update_key_description(key, number.to_string()))
+}
+
+#[test]
+fn what_others_commit_while_one_waits_for_its_turn_is_no_tampering() -> Result<()> {
+    let (inner, anchor) = (Pliable::new(), Arc::new(MemoryAnchor::default()));
+    let store = Hooked::new(inner.clone());
+    let waiting = anchored(Arc::clone(&store), Arc::clone(&anchor))?;
+    let other = anchored(inner, anchor)?;
+    let key = other.create_key(Default::default())?.key_id();
+    store.before_commit(RecordKind::Key, move || change_often(&other, key));
+    waiting.create_key(Default::default())?;
+    Ok(())
+}
+
+/// An anchor that runs other work right after it was read, once.
+struct Slow {
+    anchor: Arc<MemoryAnchor>,
+    after_reading: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl std::fmt::Debug for Slow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Slow").field(&self.anchor).finish()
+    }
+}
+
+impl Anchor for Slow {
+    fn last(&self) -> Result<Option<AnchorPoint>> {
+        let last = self.anchor.last();
+        let work = self.after_reading.lock().expect("no panic").take();
+        if let Some(work) = work {
+            work();
+        }
+        last
+    }
+
+    fn advance(&self, point: &AnchorPoint) -> Result<()> {
+        self.anchor.advance(point)
+    }
+}
+
+#[test]
+fn what_others_commit_while_a_store_is_opened_or_verified_is_no_tampering() -> Result<()> {
+    let (store, anchor) = (Pliable::new(), Arc::new(MemoryAnchor::default()));
+    let other = anchored(Arc::clone(&store), Arc::clone(&anchor))?;
+    let key = other.create_key(Default::default())?.key_id();
+    let slow = Arc::new(Slow { anchor, after_reading: Mutex::default() });
+    let be_slow = || {
+        let other = other.clone();
+        let work = move || change_often(&other, key).expect("changed");
+        *slow.after_reading.lock().expect("no panic") = Some(Box::new(work));
+    };
+    be_slow();
+    let opened = anchored(store, Arc::clone(&slow))?;
+    be_slow();
+    assert!(opened.verify_store(|_| {})?.is_sound());
+    Ok(())
+}
+
+/// An anchor that cannot be moved while `is_stuck` is set.
+#[derive(Debug, Default)]
+struct Stuck {
+    anchor: MemoryAnchor,
+    is_stuck: AtomicBool,
+}
+
+impl Anchor for Stuck {
+    fn last(&self) -> Result<Option<AnchorPoint>> {
+        self.anchor.last()
+    }
+
+    fn advance(&self, point: &AnchorPoint) -> Result<()> {
+        if self.is_stuck.load(Ordering::SeqCst) {
+            return Err(Error::new(ErrorKind::Store, "the other disk is full"));
+        }
+        self.anchor.advance(point)
+    }
+}
+
+#[test]
+fn a_store_never_runs_so_far_ahead_of_an_anchor_that_stays_that_it_looks_altered() -> Result<()> {
+    let (store, anchor) = (Pliable::new(), Arc::new(Stuck::default()));
+    let kms = anchored(Arc::clone(&store), Arc::clone(&anchor))?;
+    let key = kms.create_key(Default::default())?.key_id();
+    anchor.is_stuck.store(true, Ordering::SeqCst);
+    let mut last = String::new();
+    for number in 0..3 * MANY {
+        let error = kms.update_key_description(key, number.to_string()).expect_err("it stays");
+        assert_eq!(error.kind(), ErrorKind::Store, "{number}: {error}");
+        last = error.to_string();
+    }
+    assert!(last.contains("nothing was changed") && !last.contains("was committed"), "{last}");
+    let revision = store.state().revision;
+    kms.update_key_description(key, "once more").expect_err("it stays");
+    assert_eq!(store.state().revision, revision);
+    anchor.is_stuck.store(false, Ordering::SeqCst);
+    kms.update_key_description(key, "it moves")?;
+    drop(kms);
+    assert!(anchored(store, anchor)?.verify_store(|_| {})?.is_sound());
+    Ok(())
+}
+
+#[test]
+fn an_anchor_that_is_removed_in_use_is_missed_and_not_dropped_anew() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("anchor");
+    let store = Pliable::new();
+    let open = || anchored(Arc::clone(&store), Arc::new(FileAnchor::new(&path)));
+    let kms = open()?;
+    let key = kms.create_key(Default::default())?.key_id();
+    std::fs::remove_file(&path)?;
+    for _ in 0..2 {
+        let refused = kms.disable_key(key).expect_err("it is gone");
+        assert!(refused.kind() == ErrorKind::Integrity && refused.to_string().contains("removed"), "{refused}");
+        assert!(kms.verify_store(|_| {}).is_err() && !path.exists());
+    }
+    drop(kms);
+    // Opening the store again accepts it as it is, as documented in the manual.
+    open()?.disable_key(key)?;
+    Ok(())
+}
+
+#[test]
+fn an_anchor_that_must_exist_is_not_made() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("anchor");
+    let other = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
+    let anchors: [(Arc<dyn Anchor>, Arc<dyn Anchor>); 2] = [
+        (Arc::new(FileAnchor::new(&path)), Arc::new(FileAnchor::new(&path).must_exist())),
+        (Arc::new(StoreAnchor::new(other.clone())), Arc::new(StoreAnchor::new(other).must_exist())),
+    ];
+    for (may, must) in anchors {
+        let store = Pliable::new();
+        let refused = anchored(Arc::clone(&store), Arc::new(Arc::clone(&must))).expect_err("there is none");
+        assert_eq!(refused.kind(), ErrorKind::Store, "{refused}");
+        assert!(refused.to_string().contains("no anchor"), "{refused}");
+        let point = AnchorPoint { store: store.id(), revision: strongroom::store::Revision(1), digest: [0; 32] };
+        must.advance(&point).expect_err("not by moving it either");
+        assert_eq!(may.last()?, None);
+        let key = anchored(Arc::clone(&store), Arc::new(may))?.create_key(Default::default())?.key_id();
+        anchored(store, Arc::new(must))?.disable_key(key)?;
+    }
+    Ok(())
+}

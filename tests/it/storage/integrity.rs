@@ -1,0 +1,608 @@
+//! What someone can do who may write the store and has no root key, and how it is noticed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use proptest::prelude::*;
+use strongroom::crypto::CryptoBackend;
+use strongroom::seal::RootKey;
+use strongroom::store::{
+    Anchor, AnchorPoint, CommitError, Expectation, FileAnchor, KeyStore, MemoryAnchor, MemoryStore, Record, RecordId,
+    RecordKind, Revision, Scan, StoreAnchor, StoreId, WriteChanges,
+};
+use strongroom::{
+    AccountId, DeletionWindow, EncryptRequest, Error, ErrorKind, KeyState, Kms, KmsLimits, ManualClock, Result,
+    Timestamp,
+};
+
+use crate::support::tampering_store::{Pliable, State};
+
+type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
+
+fn root() -> RootKey {
+    RootKey::from_bytes(&[7; 32])
+}
+
+fn open(store: &Arc<Pliable>) -> Result<Kms> {
+    Kms::builder().store(Arc::clone(store), root()).build()
+}
+
+fn is_violation<T>(result: Result<T>) -> bool {
+    result.is_err_and(|error| error.kind() == ErrorKind::Integrity)
+}
+
+fn id_of(state: &State, kind: RecordKind) -> RecordId {
+    state.records.keys().find(|id| id.kind == kind).expect("there is one").clone()
+}
+
+#[test]
+fn a_record_that_is_replaced_by_its_own_older_version_is_noticed_when_it_is_touched() -> TestResult {
+    let store = Pliable::new();
+    let key = open(&store)?.create_key(Default::default())?.key_id();
+    let before = store.state();
+    open(&store)?.disable_key(key)?;
+    let id = id_of(&before, RecordKind::Key);
+    store.change(|state| _ = state.records.insert(id.clone(), before.records[&id].clone()));
+
+    let kms = open(&store)?;
+    assert!(is_violation(kms.describe_key(key)));
+    assert!(is_violation(kms.enable_key(key)));
+    assert_eq!(kms.verify_store(|_| {})?.problems().len(), 1);
+    Ok(())
+}
+
+#[test]
+fn a_record_that_is_taken_away_is_no_key_that_was_never_made() -> TestResult {
+    let store = Pliable::new();
+    let kms = open(&store)?;
+    let key = kms.create_key(Default::default())?.key_id();
+    kms.create_alias("alias/a", key)?;
+    for kind in [RecordKind::Alias, RecordKind::Key] {
+        let id = id_of(&store.state(), kind);
+        store.change(|state| _ = state.records.remove(&id));
+    }
+    let kms = open(&store)?;
+    assert!(is_violation(kms.describe_key(key)));
+    assert!(is_violation(kms.describe_key("alias/a")));
+    assert!(is_violation(kms.create_alias("alias/a", kms.create_key(Default::default())?.key_id())));
+    assert_eq!(kms.describe_key("alias/b").expect_err("never made").kind(), ErrorKind::NotFound);
+    let report = kms.verify_store(|_| {})?;
+    assert_eq!((report.is_sound(), report.problems().len()), (false, 2));
+    Ok(())
+}
+
+#[test]
+fn maintenance_goes_on_beside_what_is_damaged_and_tells() -> TestResult {
+    let store = Pliable::new();
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+    let kms = Kms::builder()
+        .store(Arc::clone(&store), root())
+        .clock(Arc::clone(&clock))
+        .clock_tolerance(std::time::Duration::MAX)
+        .build()?;
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        let key = kms.create_key(Default::default())?;
+        kms.schedule_key_deletion(key.key_id(), DeletionWindow::default())?;
+        keys.push(key.arn().clone());
+    }
+    keys.sort_by_key(ToString::to_string);
+    let damage = |id: &RecordId| {
+        store.change(|state| {
+            let record = state.records.get_mut(id).expect("it is there");
+            let mut body = record.body.to_vec();
+            body[9] ^= 1;
+            record.body = body.into();
+        });
+    };
+    let of_keys: Vec<RecordId> = store.state().records.into_keys().filter(|id| id.kind == RecordKind::Key).collect();
+    clock.advance_days(30);
+    damage(&of_keys[1]);
+    let report = kms.run_maintenance()?;
+    assert_eq!(report.deleted, [keys[0].clone(), keys[2].clone()]);
+    let [(failed, error)] = report.failed.as_slice() else { panic!("{report:?}") };
+    assert_eq!((failed, error.kind(), report.is_complete()), (&keys[1], ErrorKind::Integrity, false));
+    assert!(report.unfinished.is_empty(), "{report:?}");
+    damage(&of_keys[1]);
+    assert_eq!(kms.run_maintenance()?.deleted, [keys[1].clone()]);
+
+    // A step that fails as a whole keeps nothing of the others from being told.
+    let used = kms.create_key(Default::default())?;
+    kms.encrypt(EncryptRequest::new(used.key_id(), b"text"))?;
+    assert!(kms.run_maintenance()?.is_complete());
+    kms.encrypt(EncryptRequest::new(used.key_id(), b"text"))?;
+    let key = kms.create_key(Default::default())?;
+    kms.schedule_key_deletion(key.key_id(), DeletionWindow::default())?;
+    clock.advance_days(30);
+    damage(&id_of(&store.state(), RecordKind::Usage));
+    let report = kms.run_maintenance()?;
+    assert_eq!((report.deleted.as_slice(), report.is_complete()), (&[key.arn().clone()][..], false), "{report:?}");
+    assert_eq!(report.unfinished.len(), 1, "{report:?}");
+    assert_eq!(report.unfinished[0].kind(), ErrorKind::Integrity);
+    Ok(())
+}
+
+#[test]
+fn a_list_of_deletions_is_applied_beside_what_is_damaged() -> TestResult {
+    let store = Pliable::new();
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+    let open = || {
+        Kms::builder()
+            .store(Arc::clone(&store), root())
+            .clock(Arc::clone(&clock))
+            .clock_tolerance(std::time::Duration::MAX)
+            .build()
+    };
+    let kms = open()?;
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        keys.push(kms.create_key(Default::default())?.arn().clone());
+    }
+    keys.sort_by_key(ToString::to_string);
+    let backup = store.state();
+    for key in &keys {
+        kms.schedule_key_deletion(key, DeletionWindow::default())?;
+    }
+    clock.advance_days(30);
+    assert_eq!(kms.run_maintenance()?.deleted, keys);
+    let list = kms.export_deletions()?;
+    drop(kms);
+
+    store.change(|state| *state = backup);
+    let damaged =
+        RecordId { kind: RecordKind::Key, account: keys[0].account(), name: keys[0].id().as_bytes().to_vec() };
+    let flip = || {
+        store.change(|state| {
+            let record = state.records.get_mut(&damaged).expect("it is there");
+            let mut body = record.body.to_vec();
+            body[9] ^= 1;
+            record.body = body.into();
+        });
+    };
+    flip();
+    let kms = open()?;
+    let refused = kms.apply_deletions(&list, &keys).expect_err("one of them is damaged");
+    assert_eq!(refused.kind(), ErrorKind::Integrity);
+    assert!(refused.to_string().contains(&keys[0].to_string()), "{refused}");
+    for key in &keys[1..] {
+        assert_eq!(kms.describe_key(key).expect_err("deleted").kind(), ErrorKind::NotFound);
+    }
+    flip();
+    assert_eq!(kms.apply_deletions(&list, &keys)?.deleted, keys[..1]);
+    assert!(kms.apply_deletions(&list, &keys)?.deleted.is_empty());
+    Ok(())
+}
+
+#[test]
+fn what_was_counted_is_added_beside_what_is_damaged_and_lost_of_none() -> TestResult {
+    let store = Pliable::new();
+    let kms = open(&store)?;
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        let key = kms.create_key(Default::default())?.arn().clone();
+        kms.encrypt(EncryptRequest::new(&key, b"text"))?;
+        keys.push(key);
+    }
+    let account = keys[0].account();
+    let damaged = RecordId { kind: RecordKind::Key, account, name: keys[1].id().as_bytes().to_vec() };
+    let whole = store.state().records[&damaged].clone();
+    let altered = Record { revision: Revision(whole.revision.0 - 1), body: vec![7; 90].into() };
+    store.change(|state| _ = state.records.insert(damaged.clone(), altered));
+    // The store has moved on, so that each key is read anew.
+    let other = kms.create_key(Default::default())?.arn().clone();
+    let report = kms.run_maintenance()?;
+    assert!(!report.unfinished.is_empty(), "{report:?}");
+    let added = store.state().records.into_keys().filter(|id| id.kind == RecordKind::Usage).count();
+    assert_eq!(added, 2);
+    store.change(|state| _ = state.records.insert(damaged, whole));
+    for key in kms.metered_keys(account)? {
+        assert_eq!(key.requests, u64::from(key.key_arn != other), "{key:?}");
+    }
+    Ok(())
+}
+
+/// A record under a name that none has stops nothing, either.
+#[test]
+fn maintenance_goes_on_beside_a_record_under_an_impossible_name() -> TestResult {
+    let store = Pliable::new();
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+    let kms = Kms::builder()
+        .store(Arc::clone(&store), root())
+        .clock(Arc::clone(&clock))
+        .clock_tolerance(std::time::Duration::MAX)
+        .build()?;
+    let key = kms.create_key(Default::default())?.arn().clone();
+    kms.schedule_key_deletion(&key, DeletionWindow::default())?;
+    clock.advance_days(30);
+    for (kind, name) in [
+        (RecordKind::Key, vec![0; 3]),
+        (RecordKind::Key, vec![0; 20]),
+        (RecordKind::Intent, vec![1]),
+        (RecordKind::Destruction, vec![1; 30]),
+    ] {
+        let id = RecordId { kind, account: key.account(), name };
+        let record = Record { revision: Revision(1), body: vec![7; 90].into() };
+        store.change(|state| _ = state.records.insert(id, record));
+    }
+    let report = kms.run_maintenance()?;
+    assert_eq!(report.deleted, [key]);
+    assert!(report.unfinished.is_empty(), "{report:?}");
+    let kinds: Vec<ErrorKind> = report.failed.iter().map(|(_, error)| error.kind()).collect();
+    assert_eq!(kinds, [ErrorKind::Integrity; 4], "{report:?}");
+    Ok(())
+}
+
+#[test]
+fn a_deleted_record_that_is_put_back_is_noticed() -> TestResult {
+    let store = Pliable::new();
+    let kms = open(&store)?;
+    let key = kms.create_key(Default::default())?.key_id();
+    kms.create_alias("alias/a", key)?;
+    let before = store.state();
+    kms.delete_alias("alias/a")?;
+    let id = id_of(&before, RecordKind::Alias);
+    store.change(|state| _ = state.records.insert(id.clone(), before.records[&id].clone()));
+    let kms = open(&store)?;
+    assert!(is_violation(kms.describe_key("alias/a")));
+    assert!(is_violation(kms.create_alias("alias/a", key)) || kms.describe_key("alias/a").is_err());
+    assert_eq!(kms.verify_store(|_| {})?.problems().len(), 1);
+    Ok(())
+}
+
+/// Every way to mix two states of one store: each record, also those of the index, from the one or from the other. All
+/// but the two states themselves are noticed, at the latest by `verify_store`.
+#[test]
+fn no_mixture_of_two_states_passes() -> TestResult {
+    let store = Pliable::new();
+    // Held on to: a handle that goes adds its metering to the store.
+    let kms = open(&store)?;
+    let key = kms.create_key(Default::default())?.key_id();
+    let before = store.state();
+    kms.disable_key(key)?;
+    let after = store.state();
+    let changed: Vec<RecordId> =
+        after.records.keys().filter(|id| after.records.get(id) != before.records.get(id)).cloned().collect();
+    assert_eq!(changed.len(), 3, "the key, its bucket and the head");
+    for mixture in 1..(1_u32 << changed.len()) - 1 {
+        // Two that have read the whole index of one of the states, and do not read again what the head vouches for.
+        let mut knowing = Vec::new();
+        for known in [&before, &after] {
+            store.change(|state| *state = known.clone());
+            let kms = open(&store)?;
+            assert!(kms.verify_store(|_| {})?.is_sound());
+            knowing.push(kms);
+        }
+        for (place, id) in changed.iter().enumerate().filter(|(place, _)| mixture & (1 << place) != 0) {
+            let old = before.records[id].clone();
+            store.change(|state| _ = state.records.insert(changed[place].clone(), old));
+        }
+        for kms in knowing {
+            match kms.describe_key(key) {
+                Ok(found) => assert_eq!(found.state(), KeyState::Disabled, "mixture {mixture}"),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Integrity, "mixture {mixture}"),
+            }
+            assert!(kms.verify_store(|_| {}).map_or(true, |report| !report.is_sound()), "mixture {mixture}");
+            // It would write down on leaving that the key was used.
+            std::mem::forget(kms);
+        }
+        let noticed = match open(&store) {
+            Ok(kms) => {
+                assert!(is_violation(kms.describe_key(key)), "mixture {mixture}");
+                kms.verify_store(|_| {}).is_err_and(|error| error.kind() == ErrorKind::Integrity)
+                    || kms.verify_store(|_| {}).is_ok_and(|report| !report.is_sound())
+            }
+            Err(error) => error.kind() == ErrorKind::Integrity,
+        };
+        assert!(noticed, "mixture {mixture}");
+    }
+    Ok(())
+}
+
+/// Two histories that went on from one copy have records of the same names and revisions: they do not mix either.
+#[test]
+fn records_of_a_history_that_went_on_elsewhere_are_noticed() -> TestResult {
+    let store = Pliable::new();
+    let kms = open(&store)?;
+    let key = kms.create_key(Default::default())?.key_id();
+    drop(kms);
+    let fork = store.state();
+    // Held on to: a handle that goes adds its metering to the store.
+    let first = open(&store)?;
+    first.update_key_description(key, "one")?;
+    let one = store.state();
+    store.change(|state| *state = fork.clone());
+    let second = open(&store)?;
+    second.update_key_description(key, "two")?;
+    assert_eq!(store.state().revision, one.revision);
+    for (id, record) in one.records.iter().filter(|(id, record)| fork.records.get(id) != Some(record)) {
+        let two = store.state();
+        assert_eq!(two.records[id].revision, record.revision);
+        store.change(|state| _ = state.records.insert(id.clone(), record.clone()));
+        assert!(open(&store).and_then(|kms| kms.describe_key(key)).is_err_and(|e| e.kind() == ErrorKind::Integrity));
+        store.change(|state| *state = two);
+    }
+    open(&store)?.describe_key(key)?;
+    Ok(())
+}
+
+#[test]
+fn a_record_of_someone_else_is_noticed_by_verification() -> TestResult {
+    let store = Pliable::new();
+    let kms = open(&store)?;
+    kms.create_key(Default::default())?;
+    let id = RecordId { kind: RecordKind::Key, account: AccountId::default(), name: vec![5; 16] };
+    let record = Record { revision: Revision(1), body: vec![1; 200].into() };
+    store.change(|state| _ = state.records.insert(id, record));
+    assert_eq!(kms.verify_store(|_| {})?.problems().len(), 1);
+    assert!(is_violation(kms.list_keys(Default::default())));
+    Ok(())
+}
+
+#[test]
+fn a_sound_store_is_found_sound_while_it_is_written() -> TestResult {
+    let kms = Kms::in_memory()?;
+    let keys = (0..20).map(|_| Ok(kms.create_key(Default::default())?.key_id())).collect::<Result<Vec<_>>>()?;
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for round in 0..10 {
+                for key in &keys {
+                    kms.update_key_description(*key, format!("round {round}"))?;
+                    kms.create_key(Default::default())?;
+                }
+            }
+            Ok::<_, Error>(())
+        });
+        while !writer.is_finished() {
+            let report = kms.verify_store(|_| {}).expect("readable");
+            assert!(report.is_sound(), "{report:?}");
+            kms.list_keys(Default::default()).expect("sound");
+        }
+        writer.join().expect("no panic")
+    })?;
+    assert_eq!(kms.verify_store(|_| {})?.records(), 223);
+    Ok(())
+}
+
+fn anchored(store: &Arc<Pliable>, anchor: &Arc<dyn Anchor>) -> Result<Kms> {
+    Kms::builder().store(Arc::clone(store), root()).anchor(Arc::clone(anchor)).build()
+}
+
+/// Every anchor there is, with what must stay for it to work.
+fn anchors(folder: &std::path::Path) -> Result<Vec<Arc<dyn Anchor>>> {
+    Ok(vec![
+        Arc::new(MemoryAnchor::default()),
+        Arc::new(FileAnchor::new(folder.join("anchor"))),
+        Arc::new(StoreAnchor::new(MemoryStore::new(&CryptoBackend::default())?)),
+    ])
+}
+
+#[test]
+fn an_anchor_shows_that_the_whole_store_was_set_back() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    for anchor in anchors(folder.path())? {
+        let store = Pliable::new();
+        let kms = anchored(&store, &anchor)?;
+        let key = kms.create_key(Default::default())?.key_id();
+        let before = store.state();
+        kms.disable_key(key)?;
+        drop(kms);
+        anchored(&store, &anchor)?.verify_store(|_| {})?;
+
+        let after = store.state();
+        store.change(|state| *state = before.clone());
+        assert!(is_violation(anchored(&store, &anchor)), "{anchor:?}");
+        let unanchored = open(&store)?;
+        assert_eq!(unanchored.describe_key(key)?.state(), KeyState::Enabled, "invisible from inside");
+
+        // Another history of the same length and longer is no better.
+        unanchored.update_key_description(key, "another history")?;
+        assert!(is_violation(anchored(&store, &anchor)));
+        unanchored.update_key_description(key, "of more commits")?;
+        assert!(is_violation(anchored(&store, &anchor)));
+        store.change(|state| *state = after);
+        anchored(&store, &anchor)?.enable_key(key)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_store_that_is_set_back_in_use_takes_no_more_changes() -> TestResult {
+    let anchor: Arc<dyn Anchor> = Arc::new(MemoryAnchor::default());
+    let store = Pliable::new();
+    let kms = anchored(&store, &anchor)?;
+    let key = kms.create_key(Default::default())?.key_id();
+    let before = store.state();
+    kms.disable_key(key)?;
+    store.change(|state| *state = before.clone());
+    assert!(is_violation(kms.create_key(Default::default())));
+    assert_eq!(store.state().revision, before.revision);
+    assert!(is_violation(kms.verify_store(|_| {})));
+    Ok(())
+}
+
+/// Whoever is killed between a commit and the anchor leaves the anchor behind by that commit.
+#[test]
+fn a_store_may_be_ahead_of_its_anchor_by_as_much_as_its_head_remembers() -> TestResult {
+    let anchor: Arc<dyn Anchor> = Arc::new(MemoryAnchor::default());
+    let store = Pliable::new();
+    let key = anchored(&store, &anchor)?.create_key(Default::default())?.key_id();
+    let kms = open(&store)?;
+    for number in 0..64 {
+        kms.update_key_description(key, number.to_string())?;
+    }
+    let reached = anchored(&store, &anchor)?.verify_store(|_| {})?;
+    assert!(reached.is_sound());
+    for number in 0..65 {
+        kms.update_key_description(key, format!("again {number}"))?;
+    }
+    assert!(is_violation(anchored(&store, &anchor)));
+    Ok(())
+}
+
+#[test]
+fn an_anchor_of_another_store_is_refused_and_left() -> TestResult {
+    let anchor: Arc<dyn Anchor> = Arc::new(MemoryAnchor::default());
+    let point = AnchorPoint { store: StoreId([1; 16]), revision: Revision(1), digest: [0; 32] };
+    anchor.advance(&point)?;
+    assert!(is_violation(anchored(&Pliable::new(), &anchor)));
+    assert_eq!(anchor.last()?, Some(point));
+    Ok(())
+}
+
+#[test]
+fn an_anchor_only_moves_forward() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let point = |revision| AnchorPoint { store: StoreId([1; 16]), revision: Revision(revision), digest: [2; 32] };
+    for anchor in anchors(folder.path())? {
+        assert_eq!(anchor.last()?, None);
+        for (next, expected) in [(3, 3), (2, 3), (3, 3), (u64::MAX, u64::MAX), (4, u64::MAX)] {
+            anchor.advance(&point(next))?;
+            assert_eq!(anchor.last()?, Some(point(expected)), "{anchor:?}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn every_damaged_byte_of_an_anchor_file_is_noticed() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("anchor");
+    let anchor: Arc<dyn Anchor> = Arc::new(FileAnchor::new(&path));
+    let store = Pliable::new();
+    let kms = anchored(&store, &anchor)?;
+    kms.create_key(Default::default())?;
+    drop(kms);
+    let whole = std::fs::read(&path)?;
+    for place in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 1;
+        std::fs::write(&path, &damaged)?;
+        let refused = anchored(&store, &anchor).expect_err("damaged").kind();
+        assert!(matches!(refused, ErrorKind::Store | ErrorKind::Integrity), "byte {place}");
+        std::fs::write(&path, &whole[..place])?;
+        assert!(anchored(&store, &anchor).is_err(), "cut to {place}");
+    }
+    std::fs::write(&path, &whole)?;
+    anchored(&store, &anchor)?;
+    Ok(())
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Create,
+    Disable(usize),
+    Enable(usize),
+    Describe(usize, u8),
+    Alias(usize, u8),
+    Unalias(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        Just(Step::Create),
+        any::<usize>().prop_map(Step::Disable),
+        any::<usize>().prop_map(Step::Enable),
+        (any::<usize>(), any::<u8>()).prop_map(|(key, text)| Step::Describe(key, text)),
+        (any::<usize>(), 0..4_u8).prop_map(|(key, name)| Step::Alias(key, name)),
+        (0..4_u8).prop_map(Step::Unalias),
+    ]
+}
+
+/// Runs the steps, whether or not they make sense, and returns what came of each.
+fn run(kms: &Kms, steps: &[Step]) -> Vec<std::result::Result<(), ErrorKind>> {
+    let mut keys = Vec::new();
+    let pick = |keys: &[strongroom::KeyId], index: usize| keys.get(index % keys.len().max(1)).copied();
+    let mut results = Vec::new();
+    for step in steps {
+        let result = match step {
+            Step::Create => kms.create_key(Default::default()).map(|key| keys.push(key.key_id())),
+            Step::Disable(index) => pick(&keys, *index).map_or(Ok(()), |key| kms.disable_key(key)),
+            Step::Enable(index) => pick(&keys, *index).map_or(Ok(()), |key| kms.enable_key(key)),
+            Step::Describe(index, text) => {
+                pick(&keys, *index).map_or(Ok(()), |key| kms.update_key_description(key, text.to_string()))
+            }
+            Step::Alias(index, name) => pick(&keys, *index)
+                .map_or(Ok(()), |key| kms.create_alias(format!("alias/{name}").as_str(), key).map(drop)),
+            Step::Unalias(name) => kms.delete_alias(format!("alias/{name}").as_str()).map(drop),
+        };
+        results.push(result.map_err(|error| error.kind()));
+    }
+    results
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// The same steps on both stores have the same results, and leave both sound; and one older record in the place of its
+    /// later version is always found.
+    #[test]
+    fn random_work_leaves_a_sound_index_on_every_store(steps in prop::collection::vec(step(), 1..40), cut in any::<prop::sample::Index>()) {
+        let limits = KmsLimits::default();
+        let store = Pliable::new();
+        let kms = Kms::builder().store(Arc::clone(&store), root()).limits(limits).build()?;
+        let model = Kms::in_memory()?;
+        let at = cut.index(steps.len());
+        prop_assert_eq!(run(&kms, &steps[..at]), run(&model, &steps[..at]));
+        let before = store.state();
+        run(&kms, &steps[at..]);
+        for kms in [&kms, &model] {
+            let report = kms.verify_store(|_| {})?;
+            prop_assert!(report.is_sound(), "{:?}", report);
+        }
+        let after = store.state();
+        for (id, old) in before.records.iter().filter(|(id, old)| after.records.get(id).is_some_and(|new| new != *old)) {
+            store.change(|state| _ = state.records.insert(id.clone(), old.clone()));
+            let found = open(&store).and_then(|kms| kms.verify_store(|_| {}));
+            prop_assert!(!found.is_ok_and(|report| report.is_sound()), "{:?} was set back unnoticed", id);
+            store.change(|state| *state = after.clone());
+        }
+    }
+}
+
+/// Counts the records that are read.
+#[derive(Debug)]
+struct Counting(MemoryStore, AtomicUsize);
+
+impl KeyStore for Counting {
+    fn id(&self) -> StoreId {
+        self.0.id()
+    }
+
+    fn revision(&self) -> Result<Revision> {
+        self.0.revision()
+    }
+
+    fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
+        self.1.fetch_add(ids.len(), Ordering::SeqCst);
+        self.0.get_all(ids)
+    }
+
+    fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
+        self.0.scan(scan).inspect(|found| _ = self.1.fetch_add(found.len(), Ordering::SeqCst))
+    }
+
+    fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
+        self.0.commit(expected, changes)
+    }
+}
+
+#[test]
+fn opening_a_store_reads_the_same_whatever_the_number_of_keys() -> Result<()> {
+    let store = Arc::new(Counting(MemoryStore::new(&CryptoBackend::default())?, AtomicUsize::new(0)));
+    let open = || Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).build();
+    drop(open()?);
+    let mut counts = Vec::new();
+    for keys in [1, 50] {
+        let kms = open()?;
+        for _ in 0..keys {
+            kms.create_key(Default::default())?;
+        }
+        drop(kms);
+        store.1.store(0, Ordering::SeqCst);
+        let kms = open()?;
+        counts.push(store.1.load(Ordering::SeqCst));
+        drop(kms);
+    }
+    assert_eq!(counts[0], counts[1], "records read");
+    Ok(())
+}

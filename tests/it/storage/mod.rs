@@ -1,0 +1,20 @@
+//! Key stores: files, damage, tampering, and what is left after a deletion.
+
+mod anchors;
+#[cfg(feature = "sqlite")]
+mod bit_rot;
+#[cfg(feature = "sqlite")]
+mod erasure;
+#[cfg(all(feature = "sqlite", unix))]
+mod file_access;
+#[cfg(feature = "sqlite")]
+mod files_in_use;
+#[cfg(feature = "sqlite")]
+mod format_compatibility;
+mod integrity;
+#[cfg(feature = "sqlite")]
+mod persistence;
+#[cfg(all(feature = "sqlite", target_os = "linux"))]
+mod residual_secrets;
+#[cfg(feature = "sqlite")]
+mod sqlite_settings;

@@ -1,0 +1,59 @@
+//! OpenSSL's command line, for tests that ask it for a second opinion.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::support::external_tools;
+
+/// The command line of OpenSSL, with a folder for its files.
+pub(crate) struct OpenSsl {
+    program: PathBuf,
+    folder: tempfile::TempDir,
+}
+
+impl OpenSsl {
+    pub(crate) fn start(test: &str) -> Option<Self> {
+        let openssl = Self {
+            program: external_tools::tool_on_path(test, "STRONGROOM_OPENSSL", "openssl", &["OpenSSL 3", "OpenSSL 4"])?,
+            folder: tempfile::tempdir().expect("a folder"),
+        };
+        let (_, version) = openssl.run(&["version"]);
+        println!("{test}: against {}", version.trim());
+        Some(openssl)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, content: &[u8]) {
+        fs::write(self.path(name), content).expect("the folder can be written");
+    }
+
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).expect("openssl wrote it")
+    }
+
+    /// Runs a command in the folder: whether it succeeded, and what it printed.
+    pub(crate) fn run(&self, arguments: &[&str]) -> (bool, String) {
+        let output = Command::new(&self.program).args(arguments).current_dir(&self.folder).output();
+        let output = output.unwrap_or_else(|error| panic!("{}: {error}", self.program.display()));
+        let printed = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
+    }
+
+    /// Runs a line of shell in the folder, with this OpenSSL as `openssl`.
+    pub(crate) fn shell(&self, line: &str) {
+        let script = format!("set -e -o pipefail; openssl() {{ command \"$OPENSSL\" \"$@\"; }}; {line}");
+        let output =
+            Command::new("bash").args(["-c", &script]).env("OPENSSL", &self.program).current_dir(&self.folder).output();
+        let output = output.unwrap_or_else(|error| panic!("bash: {error}"));
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    pub(crate) fn must(&self, arguments: &[&str]) {
+        let (done, printed) = self.run(arguments);
+        assert!(done, "openssl {arguments:?}: {printed}");
+    }
+}
