@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use std::{env, fs, io, process, thread};
 
@@ -26,6 +27,9 @@ const CHILD: &str = "process::trail_kills::works_until_killed";
 const THREADS: &str = "STRONGROOM_TRAIL_THREADS";
 
 const KILLS: usize = 6;
+
+/// How long a process may take on a busy machine until it reports its first key.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn store_in(folder: &Path) -> PathBuf {
     folder.join("keys.strongroom")
@@ -73,6 +77,7 @@ fn works_until_killed() -> TestResult {
 /// A child, with a thread that collects the keys that it reports.
 struct Worker {
     process: Child,
+    first_key: mpsc::Receiver<()>,
     listener: thread::JoinHandle<Vec<String>>,
 }
 
@@ -85,8 +90,26 @@ impl Worker {
             .stderr(Stdio::piped())
             .spawn()?;
         let lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
-        let listener = thread::spawn(move || lines.map_while(Result::ok).collect());
-        Ok(Self { process, listener })
+        let (reports, first_key) = mpsc::sync_channel(1);
+        let listener = thread::spawn(move || {
+            let report = |line: &String| {
+                if line.starts_with("done ") {
+                    // There is room for the first report, which is the only one that is waited for.
+                    let _ = reports.try_send(());
+                }
+            };
+            lines.map_while(Result::ok).inspect(report).collect()
+        });
+        Ok(Self { process, first_key, listener })
+    }
+
+    /// Waits until it has reported a key, or has ended without one.
+    fn wait_for_first_key(&self) -> TestResult {
+        match self.first_key.recv_timeout(PATIENCE) {
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(format!("no key within {PATIENCE:?}").into()),
+            // If it has ended, `kill` returns the reason.
+            Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => Ok(()),
+        }
     }
 
     /// Kills it and returns the keys whose creation it reported.
@@ -194,7 +217,8 @@ fn run(processes: usize, threads: usize, kills: usize) -> Result<String, Box<dyn
     drop(open(folder, FileTrail::new(trail_in(folder)), true)?);
     let mut workers = (0..processes).map(|_| Worker::start(folder, threads)).collect::<io::Result<Vec<_>>>()?;
     let mut acknowledged = Vec::new();
-    thread::sleep(Duration::from_millis(500));
+    // Those that take the place of a killed process are killed at any moment, also while they open the store.
+    workers.iter().try_for_each(Worker::wait_for_first_key)?;
     for kill in 0..kills {
         thread::sleep(Duration::from_millis(30 + u64::try_from(random(120)?)?));
         acknowledged.extend(workers.swap_remove(random(processes)?).kill()?);
@@ -232,6 +256,7 @@ fn run(processes: usize, threads: usize, kills: usize) -> Result<String, Box<dyn
         counts.iter().filter(|(end, _)| matches!(**end, "success" | "committed")).map(|(_, n)| n).sum::<usize>(),
         keys.len()
     );
+    assert!(acknowledged.len() >= processes, "only {} keys were acknowledged", acknowledged.len());
     assert!(acknowledged.iter().all(|key| keys.contains(key)), "an acknowledged key is gone");
     Ok(format!(
         "{processes} processes with {threads} threads, {kills} kills in {} s: {} keys acknowledged, {} chains, ends of changes {counts:?}",
