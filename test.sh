@@ -25,8 +25,9 @@ for features in "" "--no-default-features" "--all-features"; do
     cargo test $features "$@"
 done
 
-# Once at length what the runs above do in short: a long stream, crashes and faults of the disk by the thousand, every byte
-# damaged. On two processors it takes three to four minutes.
+# Then the long versions of tests that the runs above do in short: a long stream, crashes and disk faults by the thousand,
+# every byte damaged, every answer of a token. Plan for many minutes: most of them go into crashes and disk faults, then into
+# the tests with HSMs. `cargo test` reports the time of each.
 if [ $# -eq 0 ]; then
     echo "== a stream of more bytes than 32 bits count"
     STRONGROOM_STREAM_BYTES=4400000000 cargo test --test memory -- --nocapture
