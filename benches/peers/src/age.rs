@@ -7,8 +7,7 @@ use std::time::Duration;
 use age::x25519::{Identity, Recipient};
 use age::{Decryptor, Encryptor};
 
-use crate::Result;
-use crate::subject::{Subject, time};
+use crate::subject::{Result, Subject, time};
 
 pub(crate) struct Age {
     identity: Identity,

@@ -12,8 +12,7 @@ use aws_esdk::types::aws_encryption_sdk_config::AwsEncryptionSdkConfig;
 use aws_smithy_types::Blob;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::Result;
-use crate::subject::{Subject, Suite};
+use crate::subject::{Result, Subject, Suite};
 
 pub(crate) struct AwsEsdk {
     runtime: Runtime,

@@ -10,8 +10,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::digest::SHA384;
 use sha2::Digest;
 
-use crate::Result;
-use crate::subject::{Backend, Subject, time};
+use crate::subject::{Backend, Result, Subject, time};
 
 const KEY: [u8; 32] = [7; 32];
 const NONCE: [u8; 12] = [0; 12];

@@ -17,19 +17,17 @@
 mod age;
 mod aws_esdk;
 mod bare;
+mod column;
 mod measure;
 mod ours;
 mod subject;
 mod table;
 
-use std::error::Error;
 use std::thread;
 
+use crate::column::Column;
 use crate::measure::{Effort, Measured};
-use crate::subject::{Column, Suite};
-
-/// Whatever kept a library from its work.
-type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
+use crate::subject::{Result, Suite};
 
 const SIZES: [usize; 5] = [1 << 10, 64 << 10, 1 << 20, 16 << 20, 256 << 20];
 

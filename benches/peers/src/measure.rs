@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::Result;
-use crate::subject::{Column, Subject, Suite};
+use crate::column::Column;
+use crate::subject::{Result, Subject, Suite};
 
 /// How often is measured.
 #[derive(Clone, Copy, Debug)]

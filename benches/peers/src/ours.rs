@@ -6,8 +6,7 @@ use strongroom::crypto::{FASTEST, RUST_CRYPTO};
 use strongroom::message::AlgorithmSuite;
 use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
 
-use crate::Result;
-use crate::subject::{Backend, Subject, Suite, time};
+use crate::subject::{Backend, Result, Subject, Suite, time};
 
 pub(crate) struct Strongroom {
     envelope: Envelope,

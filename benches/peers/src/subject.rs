@@ -1,8 +1,10 @@
-//! What is measured: a library with its key, as a column of the table.
+//! What is measured: a library with its key.
 
+use std::error::Error;
 use std::time::{Duration, Instant};
 
-use crate::{Result, age, aws_esdk, bare, ours};
+/// The result of a measurement, with the error of any of the libraries.
+pub(crate) type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
 /// A library with an opened key, which encrypts and decrypts whole messages in memory.
 pub(crate) trait Subject {
@@ -41,42 +43,4 @@ pub(crate) enum Backend {
 
 impl Backend {
     pub(crate) const ALL: [Self; 2] = [Self::AwsLc, Self::RustCrypto];
-}
-
-/// A column of the table. Those of a backend belong to its rows, the others to all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Column {
-    Ours(Backend),
-    /// With two threads for each message.
-    OursOnTwo(Backend),
-    Bare(Backend),
-    AwsEsdk,
-    Age,
-}
-
-impl Column {
-    pub(crate) const ALL: [Self; 8] = [
-        Self::Ours(Backend::AwsLc),
-        Self::OursOnTwo(Backend::AwsLc),
-        Self::Bare(Backend::AwsLc),
-        Self::Ours(Backend::RustCrypto),
-        Self::OursOnTwo(Backend::RustCrypto),
-        Self::Bare(Backend::RustCrypto),
-        Self::AwsEsdk,
-        Self::Age,
-    ];
-
-    /// The library, if it has messages of that kind.
-    pub(crate) fn subject(self, suite: Suite) -> Result<Option<Box<dyn Subject>>> {
-        Ok(match (self, suite) {
-            (Self::Ours(backend), _) => Some(Box::new(ours::Strongroom::new(backend, suite, 1)?)),
-            (Self::OursOnTwo(backend), _) => Some(Box::new(ours::Strongroom::new(backend, suite, 2)?)),
-            (Self::Bare(Backend::AwsLc), Suite::Unsigned) => Some(Box::new(bare::AwsLcAead::new()?)),
-            (Self::Bare(Backend::RustCrypto), Suite::Unsigned) => Some(Box::new(bare::RustCryptoAead::new())),
-            (Self::Bare(backend), Suite::Signed) => Some(Box::new(bare::Sha384::new(backend))),
-            (Self::AwsEsdk, _) => Some(Box::new(aws_esdk::AwsEsdk::new(suite)?)),
-            (Self::Age, Suite::Unsigned) => Some(Box::new(age::Age::new())),
-            (Self::Age, Suite::Signed) => None,
-        })
-    }
 }

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::time::Duration;
 use std::{fs, thread};
 
+use crate::column::Column;
 use crate::measure::{Call, Measured};
-use crate::subject::{Backend, Column, Suite};
+use crate::subject::{Backend, Suite};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
