@@ -13,8 +13,9 @@ use strongroom::provider::{
 use strongroom::seal::RootKey;
 use strongroom::store::{MemoryStore, RecordKind};
 use strongroom::{
-    ConnectionState, CreateKeyRequest, CustomKeyStoreId, DecryptRequest, DeletionWindow, EncryptRequest, Error,
-    ErrorKind, KeyId, Kms, ManualClock, Origin, PageRequest, Result, SecretBytes, Timestamp,
+    ConnectionState, CreateKeyRequest, CustomKeyStoreId, CustomKeyStoreMode, DecryptRequest, DeletionWindow,
+    EncryptRequest, Error, ErrorKind, KeyId, KeySpec, KeyUsage, Kms, ManualClock, Origin, PageRequest, Result,
+    SecretBytes, Timestamp,
 };
 
 use crate::hsm::custom_key_stores::{Setup, request, setup, two_members, vault};
@@ -27,9 +28,16 @@ struct Mortal {
     inner: Arc<MemoryCluster>,
     /// Counts down; the call that finds it at 1 is the last one. 0 for none.
     left: AtomicUsize,
+    /// The members as they were when it last looked for them.
+    seen: Mutex<Vec<ClusterMember>>,
 }
 
 impl Mortal {
+    fn new(inner: &Arc<MemoryCluster>, dies_at: usize) -> Self {
+        let seen = Mutex::new(inner.members());
+        Self { inner: Arc::clone(inner), left: AtomicUsize::new(dies_at), seen }
+    }
+
     fn step(&self) {
         let left = self.left.load(Ordering::SeqCst);
         if left > 0 {
@@ -45,7 +53,15 @@ impl HsmCluster for Mortal {
     }
 
     fn members(&self) -> Vec<ClusterMember> {
-        self.inner.members()
+        self.seen.lock().expect("nobody panics").clone()
+    }
+
+    fn probe(&self) {
+        *self.seen.lock().expect("nobody panics") = self.inner.members();
+    }
+
+    fn lacks(&self, spec: KeySpec, _: KeyUsage) -> Option<String> {
+        Some(format!("it has no room for {spec}"))
     }
 
     fn connect(&self, credential: &Arc<dyn CryptoUserCredential>) -> Result<(), ConnectionFailure> {
@@ -122,7 +138,7 @@ impl World {
 
     /// A process that dies at a call; 0 for one that does not.
     fn process(&self, dies_at: usize) -> Result<Kms> {
-        let cluster = Mortal { inner: Arc::clone(&self.inner), left: AtomicUsize::new(dies_at) };
+        let cluster = Mortal::new(&self.inner, dies_at);
         let builder = Kms::builder().store(Arc::clone(&self.file), RootKey::from_bytes(&[7; 32]));
         builder
             .clock(Arc::clone(&self.clock))
@@ -141,6 +157,41 @@ impl World {
     fn objects(&self) -> [usize; 2] {
         [self.inner.keys_on("hsm-1"), self.inner.keys_on("hsm-2")]
     }
+}
+
+#[test]
+fn a_member_that_is_back_is_looked_for_before_a_key_is_refused() -> Result<()> {
+    let world = World::new()?;
+    world.inner.set_active("hsm-2", false);
+    let kms = world.process(0)?;
+    let make = || kms.create_custom_key_store(request("safe", "vault")?);
+    assert_eq!(kind(make()), ErrorKind::ClusterInvalidConfiguration);
+    world.inner.set_active("hsm-2", true);
+    let store = make()?;
+    kms.connect_custom_key_store(store)?;
+
+    // A process that starts meanwhile finds one member, and looks again before it makes a key.
+    world.inner.set_active("hsm-2", false);
+    let kms = world.process(0)?;
+    let create = || kms.create_key(CreateKeyRequest::default().custom_key_store(store));
+    assert_eq!(kind(create()), ErrorKind::ClusterInvalidConfiguration);
+    world.inner.set_active("hsm-2", true);
+    create()?;
+    assert_eq!(world.objects(), [1, 1]);
+    Ok(())
+}
+
+#[test]
+fn what_a_cluster_lacks_is_said_with_the_refusal() -> Result<()> {
+    let world = World::new()?;
+    let kms = world.process(0)?;
+    let store = kms.create_custom_key_store(request("wide", "vault")?.mode(CustomKeyStoreMode::BeyondAws))?;
+    kms.connect_custom_key_store(store)?;
+    let hmac = CreateKeyRequest::default().spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);
+    let refused = kms.create_key(hmac.custom_key_store(store)).expect_err("the cluster makes none");
+    assert_eq!(refused.kind(), ErrorKind::UnsupportedOperation);
+    assert!(refused.to_string().ends_with(": it has no room for HMAC_256"), "{refused}");
+    Ok(())
 }
 
 #[test]
@@ -302,7 +353,7 @@ fn a_creation_that_maintenance_took_over_is_not_finished_after_all() -> Result<(
             self.0.generate(backend, binding)
         }
     }
-    let mortal = Mortal { inner: Arc::clone(&world.inner), left: AtomicUsize::new(0) };
+    let mortal = Mortal::new(&world.inner, 0);
     let slow = Slow(mortal, Mutex::new(Some(world.process(0)?)), Arc::clone(&world.clock));
     let builder = Kms::builder().store(Arc::clone(&world.file), RootKey::from_bytes(&[7; 32]));
     let kms = builder

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use strongroom::audit::{MemoryTrail, ParameterValue};
 use strongroom::blob::{BlobPrefix, Scheme};
-use strongroom::provider::{FixedCredential, MemberState, MemoryCluster};
+use strongroom::provider::{FixedCredential, HsmCluster, MemberState, MemoryCluster};
 use strongroom::seal::RootKey;
 use strongroom::store::MemoryStore;
 use strongroom::{
@@ -264,9 +264,25 @@ fn a_store_beyond_aws_holds_every_kind_of_key_that_its_cluster_makes() -> Result
     let signed = kms.sign(SignRequest::new(key, algorithm, b"message"))?;
     kms.verify(VerifyRequest::new(key, algorithm, b"message", &signed.signature))?;
     let hmac = CreateKeyRequest::default().spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);
-    assert_eq!(kind(kms.create_key(hmac.custom_key_store(store))), ErrorKind::UnsupportedOperation);
+    let refused = kms.create_key(hmac.custom_key_store(store)).expect_err("the cluster makes none");
+    assert_eq!(refused.kind(), ErrorKind::UnsupportedOperation);
+    assert!(refused.to_string().ends_with("keys for GENERATE_VERIFY_MAC"), "it tells of nothing missing: {refused}");
     kms.disconnect_custom_key_store(store)?;
     assert_eq!(kind(kms.sign(SignRequest::new(key, algorithm, b"message"))), ErrorKind::InvalidState);
+    Ok(())
+}
+
+#[test]
+fn whoever_keeps_the_cluster_finds_it_logged_out_after_a_disconnection_and_at_the_end() -> Result<()> {
+    let setup = setup()?;
+    let store = setup.store()?;
+    setup.cluster.random(1)?;
+    setup.kms.disconnect_custom_key_store(store)?;
+    assert_eq!(kind(setup.cluster.random(1)), ErrorKind::KeyUnavailable);
+    setup.kms.connect_custom_key_store(store)?;
+    setup.cluster.random(1)?;
+    drop(setup.kms);
+    assert_eq!(kind(setup.cluster.random(1)), ErrorKind::KeyUnavailable);
     Ok(())
 }
 
