@@ -90,6 +90,9 @@ mod tests {
         let shared = std::sync::Arc::new(MemoryProvider::default());
         let provider: &dyn KeyMaterialProvider = &shared;
         assert!(provider.transfer().is_some(), "a method with a default is passed on as well");
+        for (spec, usage) in &provider.capabilities().generates {
+            assert_eq!(provider.lacks(*spec, *usage), None, "nothing is missing for {spec} keys");
+        }
         conformance::run(provider, &FASTEST, |spec, _| spec == KeySpec::SymmetricDefault)
     }
 }

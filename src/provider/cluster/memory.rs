@@ -381,4 +381,24 @@ mod tests {
         cluster.connect(&credential).map_err(|failure| failure.error)?;
         conformance::run(&cluster, &FASTEST, |spec, _| !matches!(spec, KeySpec::Rsa3072 | KeySpec::Rsa4096))
     }
+
+    #[test]
+    fn an_arc_of_it_passes_everything_on() -> Result<()> {
+        let shared = Arc::new(MemoryCluster::new([("a", "1"), ("b", "2")], b"pin"));
+        let cluster: &dyn HsmCluster = &shared;
+        let credential: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(SecretBytes::copy_of(b"pin")));
+        cluster.connect(&credential).map_err(|failure| failure.error)?;
+        let provider: &dyn KeyMaterialProvider = &shared;
+        conformance::run(provider, &FASTEST, |spec, _| spec == KeySpec::SymmetricDefault)?;
+        assert_eq!((shared.keys_on("a"), shared.keys_on("b")), (0, 0), "what was destroyed is gone");
+
+        let (store, mark) = ([7; 16], InstanceMark { generation: 1, nonce: [8; 16] });
+        let marks: &dyn InstanceMarks = &shared;
+        marks.add_mark(store, mark)?;
+        assert_eq!(marks.marks(store)?, [mark, mark]);
+        assert_eq!(provider.instance_marks().expect("it keeps marks").marks(store)?, [mark, mark]);
+        cluster.disconnect();
+        assert_eq!(cluster.random(1).expect_err("it is logged out").kind(), ErrorKind::KeyUnavailable);
+        Ok(())
+    }
 }

@@ -209,7 +209,8 @@ impl World {
             .clock_tolerance(std::time::Duration::MAX)
             .audit(Arc::clone(&self.trail))
             .allow_insecure_test_keys();
-        if has_vault { builder.provider(VaultProvider::new(&self.vault)).build() } else { builder.build() }
+        // In an `Arc`, as whoever shares it has it.
+        if has_vault { builder.provider(Arc::new(VaultProvider::new(&self.vault))).build() } else { builder.build() }
     }
 
     /// A key in the vault that is used, and will be due for deletion.
@@ -440,7 +441,7 @@ fn a_kind_of_key_that_a_provider_does_not_make_is_refused_with_its_reason() -> R
     // Of keys of this origin no operation asks that, so that one would be good for nothing.
     let (pair, agree) = (KeySpec::EccNistP256, KeyUsage::KeyAgreement);
     provider.capabilities.generates.push((pair, agree));
-    let kms = Kms::builder().provider(provider).build()?;
+    let kms = Kms::builder().provider(Arc::new(provider)).build()?;
     let hmac = (KeySpec::Hmac256, KeyUsage::GenerateVerifyMac);
     for ((spec, usage), reason) in [((pair, agree), "no use for such a key"), (hmac, "too narrow for HMAC_256")] {
         let refused = kms.create_key(CreateKeyRequest::default().provider("vault").spec(spec).usage(usage));
