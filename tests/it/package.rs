@@ -93,7 +93,7 @@ fn tests_in(text: &str) -> impl Iterator<Item = &str> {
 
 #[test]
 fn the_documentation_of_the_kms_names_every_method() {
-    let page = read("src/kms/handle.rs");
+    let page = read("src/kms/engine/handle.rs");
     let table: String = page.lines().filter(|line| line.starts_with("/// | ")).collect();
     let sources: Vec<String> = files_under("src/kms").into_iter().filter(|file| file.ends_with(".rs")).collect();
     let texts: Vec<String> = sources.iter().map(|file| read(file)).collect();

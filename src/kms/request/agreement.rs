@@ -5,8 +5,8 @@ use pkcs8::der::pem::{self, LineEnding};
 use crate::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, SigningAlgorithm};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyArn, KeySpec, KeyUsage, Origin};
-use crate::kms::grant_token::GrantToken;
-use crate::kms::reference::KeyReference;
+use crate::kms::pipeline::grant_tokens::GrantToken;
+use crate::kms::request::key_reference::KeyReference;
 use crate::secret::SecretBytes;
 
 /// What [`Kms::get_public_key`](crate::Kms::get_public_key) returns.

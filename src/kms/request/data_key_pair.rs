@@ -2,8 +2,8 @@
 
 use crate::context::EncryptionContext;
 use crate::key::{DataKeyPairSpec, KeyArn, KeyMaterialId};
-use crate::kms::grant_token::GrantToken;
-use crate::kms::reference::KeyReference;
+use crate::kms::pipeline::grant_tokens::GrantToken;
+use crate::kms::request::key_reference::KeyReference;
 use crate::secret::SecretBytes;
 
 /// What [`Kms::generate_data_key_pair`](crate::Kms::generate_data_key_pair) and its twin without plaintext take.

@@ -1,10 +1,10 @@
 //! What the operations on grants take and return.
 
-use super::super::grant_token::GrantToken;
-use super::super::reference::KeyReference;
 use crate::clock::Timestamp;
 use crate::identity::AccountId;
 use crate::key::KeyArn;
+use crate::kms::pipeline::grant_tokens::GrantToken;
+use crate::kms::request::key_reference::KeyReference;
 use crate::policy::{GrantId, GrantTerms};
 
 /// What [`Kms::create_grant`](crate::Kms::create_grant) takes.

@@ -3,7 +3,7 @@
 use crate::algorithm::{WrappingAlgorithm, WrappingKeySpec};
 use crate::clock::Timestamp;
 use crate::key::{ImportType, KeyArn, KeyMaterialId};
-use crate::kms::reference::KeyReference;
+use crate::kms::request::key_reference::KeyReference;
 
 /// What [`Kms::get_parameters_for_import`](crate::Kms::get_parameters_for_import) takes.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! What operations take that need nothing but a key.
 
-use super::super::grant_token::GrantToken;
-use super::super::reference::KeyReference;
+use crate::kms::pipeline::grant_tokens::GrantToken;
+use crate::kms::request::key_reference::KeyReference;
 
 /// What [`Kms::describe_key`](crate::Kms::describe_key) and [`Kms::get_public_key`](crate::Kms::get_public_key) take where
 /// there is more to say than the key.

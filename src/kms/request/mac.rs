@@ -2,8 +2,8 @@
 
 use crate::algorithm::MacAlgorithm;
 use crate::key::KeyArn;
-use crate::kms::grant_token::GrantToken;
-use crate::kms::reference::KeyReference;
+use crate::kms::pipeline::grant_tokens::GrantToken;
+use crate::kms::request::key_reference::KeyReference;
 
 /// What [`Kms::generate_mac`](crate::Kms::generate_mac) takes.
 #[derive(Clone, Debug)]

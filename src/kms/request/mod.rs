@@ -6,7 +6,10 @@ mod data_key_pair;
 mod grant;
 mod import;
 mod key;
+pub(super) mod key_reference;
+pub(super) mod listing;
 mod mac;
+pub(super) mod page;
 mod policy;
 mod signing;
 
@@ -19,17 +22,17 @@ pub use data_key_pair::{
     GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,
 };
 pub use grant::{CreateGrantRequest, CreateGrantResponse, GrantListEntry};
-pub(super) use import::Expiration;
+pub(in crate::kms) use import::Expiration;
 pub use import::{
     GetParametersForImportRequest, GetParametersForImportResponse, ImportKeyMaterialRequest, ImportedKeyMaterial,
 };
 pub use key::{IntoKeyRequest, KeyRequest};
+pub use key_reference::KeyReference;
+pub use listing::{AliasListEntry, IncludeKeyMaterial, KeyListEntry, Page, PageRequest, RotationListEntry};
 pub use mac::{GenerateMacRequest, GenerateMacResponse, VerifyMacRequest, VerifyMacResponse};
 pub use policy::PutKeyPolicyRequest;
 pub use signing::{SignRequest, SignResponse, VerifyRequest, VerifyResponse};
 
-use super::grant_token::GrantToken;
-use super::reference::KeyReference;
 use crate::algorithm::EncryptionAlgorithm;
 use crate::clock::Timestamp;
 use crate::context::EncryptionContext;
@@ -38,10 +41,11 @@ use crate::key::{
     CustomKeyStoreId, DataKeySpec, DeletionWindow, KeyArn, KeyIdentifier, KeyMaterialId, KeySpec, KeyState, KeyUsage,
     Origin, RotationPeriod, Tag,
 };
+use crate::kms::pipeline::grant_tokens::GrantToken;
 use crate::provider::ProviderId;
 use crate::secret::SecretBytes;
 
-/// What [`Kms::create_key`](super::Kms::create_key) is to make. The default is a symmetric encryption key made here.
+/// What [`Kms::create_key`](crate::kms::Kms::create_key) is to make. The default is a symmetric encryption key made here.
 ///
 /// # Examples
 /// ```
@@ -54,15 +58,15 @@ use crate::secret::SecretBytes;
 /// ```
 #[derive(Clone, Debug)]
 pub struct CreateKeyRequest {
-    pub(super) spec: KeySpec,
-    pub(super) usage: Option<KeyUsage>,
-    pub(super) origin: Origin,
-    pub(super) description: String,
-    pub(super) tags: Vec<(String, String)>,
-    pub(super) policy: Option<String>,
-    pub(super) bypass_lockout_check: bool,
-    pub(super) custom_key_store: Option<CustomKeyStoreId>,
-    pub(super) provider: Option<ProviderId>,
+    pub(in crate::kms) spec: KeySpec,
+    pub(in crate::kms) usage: Option<KeyUsage>,
+    pub(in crate::kms) origin: Origin,
+    pub(in crate::kms) description: String,
+    pub(in crate::kms) tags: Vec<(String, String)>,
+    pub(in crate::kms) policy: Option<String>,
+    pub(in crate::kms) bypass_lockout_check: bool,
+    pub(in crate::kms) custom_key_store: Option<CustomKeyStoreId>,
+    pub(in crate::kms) provider: Option<ProviderId>,
 }
 
 impl Default for CreateKeyRequest {
@@ -150,7 +154,7 @@ impl CreateKeyRequest {
     }
 }
 
-/// What [`Kms::get_key_rotation_status`](super::Kms::get_key_rotation_status) tells.
+/// What [`Kms::get_key_rotation_status`](crate::kms::Kms::get_key_rotation_status) tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyRotationStatus {
@@ -163,7 +167,7 @@ pub struct KeyRotationStatus {
     pub next_rotation_date: Option<Timestamp>,
 }
 
-/// What [`Kms::schedule_key_deletion`](super::Kms::schedule_key_deletion) returns.
+/// What [`Kms::schedule_key_deletion`](crate::kms::Kms::schedule_key_deletion) returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ScheduledDeletion {
@@ -177,15 +181,15 @@ pub struct ScheduledDeletion {
     pub key_state: KeyState,
 }
 
-/// What [`Kms::encrypt`](super::Kms::encrypt) takes.
+/// What [`Kms::encrypt`](crate::kms::Kms::encrypt) takes.
 #[derive(Clone, Debug)]
 pub struct EncryptRequest<'a, K> {
-    pub(super) key: K,
-    pub(super) plaintext: &'a [u8],
-    pub(super) context: Option<&'a EncryptionContext>,
-    pub(super) algorithm: EncryptionAlgorithm,
-    pub(super) dry_run: bool,
-    pub(super) grant_tokens: &'a [GrantToken],
+    pub(in crate::kms) key: K,
+    pub(in crate::kms) plaintext: &'a [u8],
+    pub(in crate::kms) context: Option<&'a EncryptionContext>,
+    pub(in crate::kms) algorithm: EncryptionAlgorithm,
+    pub(in crate::kms) dry_run: bool,
+    pub(in crate::kms) grant_tokens: &'a [GrantToken],
 }
 
 impl<'a, K: KeyReference> EncryptRequest<'a, K> {
@@ -230,7 +234,7 @@ impl<'a, K: KeyReference> EncryptRequest<'a, K> {
     }
 }
 
-/// What [`Kms::encrypt`](super::Kms::encrypt) returns.
+/// What [`Kms::encrypt`](crate::kms::Kms::encrypt) returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EncryptResponse {
@@ -243,19 +247,19 @@ pub struct EncryptResponse {
     pub encryption_algorithm: EncryptionAlgorithm,
 }
 
-/// What [`Kms::decrypt`](super::Kms::decrypt) takes.
+/// What [`Kms::decrypt`](crate::kms::Kms::decrypt) takes.
 #[derive(Clone, Debug)]
 pub struct DecryptRequest<'a> {
-    pub(super) ciphertext_blob: &'a [u8],
-    pub(super) key: Option<KeyIdentifier>,
-    pub(super) context: Option<&'a EncryptionContext>,
-    pub(super) algorithm: EncryptionAlgorithm,
-    pub(super) dry_run: bool,
-    pub(super) grant_tokens: &'a [GrantToken],
+    pub(in crate::kms) ciphertext_blob: &'a [u8],
+    pub(in crate::kms) key: Option<KeyIdentifier>,
+    pub(in crate::kms) context: Option<&'a EncryptionContext>,
+    pub(in crate::kms) algorithm: EncryptionAlgorithm,
+    pub(in crate::kms) dry_run: bool,
+    pub(in crate::kms) grant_tokens: &'a [GrantToken],
 }
 
 impl<'a> DecryptRequest<'a> {
-    /// Decrypts what an operation of the [`Kms`](super::Kms) encrypted: at most 6,144 bytes. For what was encrypted with
+    /// Decrypts what an operation of the [`Kms`](crate::kms::Kms) encrypted: at most 6,144 bytes. For what was encrypted with
     /// the public key of an RSA key, here or anywhere, key and algorithm must be named.
     pub const fn new(ciphertext_blob: &'a [u8]) -> Self {
         let algorithm = EncryptionAlgorithm::SymmetricDefault;
@@ -300,7 +304,7 @@ impl<'a> DecryptRequest<'a> {
     }
 }
 
-/// What [`Kms::decrypt`](super::Kms::decrypt) returns.
+/// What [`Kms::decrypt`](crate::kms::Kms::decrypt) returns.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecryptResponse {
@@ -314,14 +318,14 @@ pub struct DecryptResponse {
     pub encryption_algorithm: EncryptionAlgorithm,
 }
 
-/// What [`Kms::re_encrypt`](super::Kms::re_encrypt) takes.
+/// What [`Kms::re_encrypt`](crate::kms::Kms::re_encrypt) takes.
 #[derive(Clone, Debug)]
 pub struct ReEncryptRequest<'a, K> {
-    pub(super) source: DecryptRequest<'a>,
-    pub(super) destination: K,
-    pub(super) destination_context: Option<&'a EncryptionContext>,
-    pub(super) destination_algorithm: EncryptionAlgorithm,
-    pub(super) dry_run: bool,
+    pub(in crate::kms) source: DecryptRequest<'a>,
+    pub(in crate::kms) destination: K,
+    pub(in crate::kms) destination_context: Option<&'a EncryptionContext>,
+    pub(in crate::kms) destination_algorithm: EncryptionAlgorithm,
+    pub(in crate::kms) dry_run: bool,
 }
 
 impl<'a, K: KeyReference> ReEncryptRequest<'a, K> {
@@ -388,7 +392,7 @@ impl<'a, K: KeyReference> ReEncryptRequest<'a, K> {
     }
 }
 
-/// What [`Kms::re_encrypt`](super::Kms::re_encrypt) returns.
+/// What [`Kms::re_encrypt`](crate::kms::Kms::re_encrypt) returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReEncryptResponse {
@@ -418,14 +422,14 @@ pub enum DataKeyLength {
     Bytes(u32),
 }
 
-/// What [`Kms::generate_data_key`](super::Kms::generate_data_key) and its twin without plaintext take.
+/// What [`Kms::generate_data_key`](crate::kms::Kms::generate_data_key) and its twin without plaintext take.
 #[derive(Clone, Debug)]
 pub struct GenerateDataKeyRequest<'a, K> {
-    pub(super) key: K,
-    pub(super) length: DataKeyLength,
-    pub(super) context: Option<&'a EncryptionContext>,
-    pub(super) dry_run: bool,
-    pub(super) grant_tokens: &'a [GrantToken],
+    pub(in crate::kms) key: K,
+    pub(in crate::kms) length: DataKeyLength,
+    pub(in crate::kms) context: Option<&'a EncryptionContext>,
+    pub(in crate::kms) dry_run: bool,
+    pub(in crate::kms) grant_tokens: &'a [GrantToken],
 }
 
 impl<'a, K: KeyReference> GenerateDataKeyRequest<'a, K> {
@@ -470,7 +474,7 @@ impl<'a, K: KeyReference> GenerateDataKeyRequest<'a, K> {
     }
 }
 
-/// What [`Kms::generate_data_key`](super::Kms::generate_data_key) returns.
+/// What [`Kms::generate_data_key`](crate::kms::Kms::generate_data_key) returns.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GenerateDataKeyResponse {
@@ -484,7 +488,7 @@ pub struct GenerateDataKeyResponse {
     pub key_material_id: KeyMaterialId,
 }
 
-/// What [`Kms::generate_data_key_without_plaintext`](super::Kms::generate_data_key_without_plaintext) returns.
+/// What [`Kms::generate_data_key_without_plaintext`](crate::kms::Kms::generate_data_key_without_plaintext) returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GenerateDataKeyWithoutPlaintextResponse {
@@ -496,7 +500,7 @@ pub struct GenerateDataKeyWithoutPlaintextResponse {
     pub key_material_id: KeyMaterialId,
 }
 
-/// What [`Kms::run_maintenance`](super::Kms::run_maintenance) did.
+/// What [`Kms::run_maintenance`](crate::kms::Kms::run_maintenance) did.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct MaintenanceReport {
@@ -509,7 +513,7 @@ pub struct MaintenanceReport {
     /// Keys for which it failed, and why; the next run tries again.
     pub failed: Vec<(KeyArn, crate::error::Error)>,
     /// If the clock has made an implausible jump forward: nothing was deleted, nor will be before a run at this moment or later.
-    /// Look at the clock. If it is right, wait or call [`Kms::confirm_clock`](super::Kms::confirm_clock); the deletion of
+    /// Look at the clock. If it is right, wait or call [`Kms::confirm_clock`](crate::kms::Kms::confirm_clock); the deletion of
     /// keys that are due can still be cancelled.
     pub destruction_waits_until: Option<Timestamp>,
     /// Why the store could not overwrite all that is left of deleted records, if so; the next run tries again.
@@ -529,6 +533,6 @@ impl MaintenanceReport {
 }
 
 /// Turns tag pairs into checked tags.
-pub(super) fn checked_tags(pairs: &[(String, String)]) -> Result<Vec<Tag>> {
+pub(in crate::kms) fn checked_tags(pairs: &[(String, String)]) -> Result<Vec<Tag>> {
     pairs.iter().map(|(key, value)| Tag::new(key, value)).collect()
 }

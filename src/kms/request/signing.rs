@@ -2,8 +2,8 @@
 
 use crate::algorithm::{MessageType, SigningAlgorithm};
 use crate::key::KeyArn;
-use crate::kms::grant_token::GrantToken;
-use crate::kms::reference::KeyReference;
+use crate::kms::pipeline::grant_tokens::GrantToken;
+use crate::kms::request::key_reference::KeyReference;
 
 /// What [`Kms::sign`](crate::Kms::sign) takes.
 #[derive(Clone, Debug)]

@@ -8,13 +8,13 @@ use crate::audit::{Action, AuditEvent, KeyResource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{AliasArn, AliasName, KeyArn, KeyManager, KeyState, Origin, SpecClass, check_usage};
-use crate::kms::call::Progress;
-use crate::kms::handle::{Core, Kms};
+use crate::kms::engine::handle::{Core, Kms};
+use crate::kms::pipeline::call::Progress;
 use crate::kms::pipeline::incomplete;
-use crate::kms::record::{KeyRecord, VersionRecord};
-use crate::kms::registry::Edit;
-use crate::kms::sealed::is_committed;
-use crate::kms::service_key::service_of;
+use crate::kms::pipeline::service_key::service_of;
+use crate::kms::records::key::{KeyRecord, VersionRecord};
+use crate::kms::storage::registry::Edit;
+use crate::kms::storage::sealed::is_committed;
 use crate::policy::PolicyDocument;
 use crate::secret::SecretBytes;
 use crate::store::CommitError;
@@ -202,7 +202,7 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::identity::ServiceName;
     use crate::key::{CustomKeyStoreId, KeyId, KeyMaterialId, KeySpec, KeyUsage, KeyVersion, RotationPeriod};
-    use crate::kms::record::{Imported, Rotation};
+    use crate::kms::records::key::{Imported, Rotation};
     use crate::provider::ProviderId;
 
     fn record(spec: KeySpec, usage: KeyUsage, origin: Origin, versions: u32) -> KeyRecord {

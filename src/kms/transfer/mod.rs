@@ -3,6 +3,7 @@
 //! Files, lowest first: `error` says why an export does not open; `file` is the format around the sealed part and `payload`
 //! the keys in it; `recipient` and `passphrase` are who it can be for; `outgoing` and `incoming` are the operations.
 
+pub(super) mod deletion_list;
 mod error;
 mod file;
 mod incoming;
@@ -11,9 +12,10 @@ mod outgoing;
 mod passphrase;
 mod payload;
 mod recipient;
+mod test_key;
 
 /// Reads the sealed part of an export and writes it again; `None` if it is refused.
-pub(super) fn rewritten_payload(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::kms) fn rewritten_payload(bytes: &[u8]) -> Option<Vec<u8>> {
     let keys = payload::decode(bytes).ok()?;
     let rewritten = payload::encode(&keys).expect("what was read fits its length fields");
     Some(rewritten.expose_secret().to_vec())

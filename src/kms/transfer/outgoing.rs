@@ -8,9 +8,9 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{KeyArn, KeyId, KeyIdentifier, Origin};
-use crate::kms::handle::{Core, Kms};
-use crate::kms::record::KeyRecord;
-use crate::kms::reference::KeyReference;
+use crate::kms::engine::handle::{Core, Kms};
+use crate::kms::records::key::KeyRecord;
+use crate::kms::request::key_reference::KeyReference;
 use crate::provider::ProviderId;
 use crate::store::MAX_SCAN;
 

@@ -8,7 +8,7 @@ use crate::codec::{CodecError, Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{AliasName, KeyId};
-use crate::kms::record::{AliasRecord, KeyRecord, MAX_SEALED_MATERIAL, VersionRecord};
+use crate::kms::records::key::{AliasRecord, KeyRecord, MAX_SEALED_MATERIAL, VersionRecord};
 use crate::secret::SecretBytes;
 
 const LAYOUT: u8 = 1;

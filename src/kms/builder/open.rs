@@ -1,0 +1,46 @@
+//! The usual way to a KMS whose keys stay.
+
+use std::path::Path;
+
+use crate::crypto::CryptoBackend;
+use crate::error::Result;
+use crate::kms::engine::handle::Kms;
+use crate::seal::RootKey;
+use crate::store::SqliteStore;
+
+impl Kms {
+    /// Opens the KMS whose keys are in a file, or makes an empty one, with defaults for everything else. A change is on
+    /// the disk before it is acknowledged, and several processes may open one file.
+    ///
+    /// To choose more, give the builder the store:
+    /// `Kms::builder().store(SqliteStore::open(path, &backend)?, root)`.
+    ///
+    /// # Errors
+    /// [`Store`](crate::ErrorKind::Store), with a [`StoreError`](crate::store::StoreError) as its source, if the file is
+    /// not a store or cannot be opened; [`RootKey`](crate::ErrorKind::RootKey) if the root key is not that of the store;
+    /// [`Integrity`](crate::ErrorKind::Integrity) if it is, and the store was altered.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::seal::RootKey;
+    /// use strongroom::{DecryptRequest, EncryptRequest, Kms};
+    ///
+    /// let directory = tempfile::tempdir()?;
+    /// let path = directory.path().join("keys.strongroom");
+    /// let secret = directory.path().join("root.key"); // in earnest, kept apart from the store
+    ///
+    /// let kms = Kms::open(&path, RootKey::generate_file(&secret)?)?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let sealed = kms.encrypt(EncryptRequest::new(key.key_id(), b"four words"))?;
+    /// drop(kms);
+    ///
+    /// let kms = Kms::open(&path, RootKey::from_file(&secret)?)?;
+    /// let opened = kms.decrypt(DecryptRequest::new(&sealed.ciphertext_blob))?;
+    /// assert_eq!(opened.plaintext.expose_secret(), b"four words");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open(path: impl AsRef<Path>, root: RootKey) -> Result<Self> {
+        let store = SqliteStore::open(path, &CryptoBackend::default())?;
+        Self::builder().store(store, root).build()
+    }
+}

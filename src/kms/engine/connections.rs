@@ -1,0 +1,212 @@
+//! The clusters that the builder was given, and how this process stands with each.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId};
+use crate::provider::{ConnectionFailure, CryptoUserCredential, HsmCluster, MemberState};
+
+/// How long after a failure nobody tries again by himself.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
+
+/// The clusters by their ids.
+#[derive(Debug, Default)]
+pub(in crate::kms) struct Connections(BTreeMap<ClusterId, Connection>);
+
+impl Connections {
+    /// Takes over the clusters of the builder, and the credentials that it was given for some of them.
+    pub(in crate::kms) fn new(
+        clusters: Vec<(ClusterId, Arc<dyn HsmCluster>)>,
+        credentials: Vec<(ClusterId, Arc<dyn CryptoUserCredential>)>,
+    ) -> Result<Self> {
+        let mut connections = BTreeMap::new();
+        for (id, cluster) in clusters {
+            if connections.contains_key(&id) {
+                return Err(Error::new(ErrorKind::Validation, format!("two clusters are named '{id}'")));
+            }
+            connections.insert(id, Connection::new(cluster));
+        }
+        for (id, credential) in credentials {
+            let connection = connections.get_mut(&id).ok_or_else(|| {
+                Error::new(ErrorKind::Validation, format!("a credential was given for '{id}', which is no cluster"))
+            })?;
+            connection.credential = Some(credential);
+        }
+        Ok(Self(connections))
+    }
+
+    pub(in crate::kms) fn get(&self, id: &ClusterId) -> Option<&Connection> {
+        self.0.get(id)
+    }
+}
+
+impl Drop for Connections {
+    fn drop(&mut self) {
+        // Whoever keeps the cluster finds it logged out.
+        self.0
+            .values()
+            .filter(|connection| connection.is_open())
+            .for_each(|connection| connection.cluster.disconnect());
+    }
+}
+
+/// One cluster and the state of the connection to it.
+pub(in crate::kms) struct Connection {
+    pub(in crate::kms) cluster: Arc<dyn HsmCluster>,
+    pub(in crate::kms) credential: Option<Arc<dyn CryptoUserCredential>>,
+    link: ArcSwap<Link>,
+    /// Orders changes of `link`.
+    turn: Mutex<()>,
+    /// Held while the cluster connects or disconnects, which may take long.
+    calls: Mutex<()>,
+}
+
+/// The state of a connection.
+#[derive(Debug, Clone)]
+struct Link {
+    state: ConnectionState,
+    store: Option<CustomKeyStoreId>,
+    failure: Option<(ConnectionErrorCode, String, Timestamp)>,
+    /// Moves whenever somebody wants another state. What was begun before that no longer counts.
+    epoch: u64,
+}
+
+impl Connection {
+    fn new(cluster: Arc<dyn HsmCluster>) -> Self {
+        let link = Link { state: ConnectionState::Disconnected, store: None, failure: None, epoch: 0 };
+        let link = ArcSwap::from_pointee(link);
+        Self { cluster, credential: None, link, turn: Mutex::default(), calls: Mutex::default() }
+    }
+
+    /// Whether it is connected for a custom key store.
+    pub(in crate::kms) fn is_connected(&self, store: CustomKeyStoreId) -> bool {
+        let link = self.link.load();
+        link.state == ConnectionState::Connected && link.store == Some(store)
+    }
+
+    fn is_open(&self) -> bool {
+        self.link.load().state == ConnectionState::Connected
+    }
+
+    /// The state as a custom key store sees it, and why it failed, if it did.
+    pub(in crate::kms) fn state(
+        &self,
+        store: CustomKeyStoreId,
+    ) -> (ConnectionState, Option<(ConnectionErrorCode, String)>) {
+        let link = self.link.load();
+        if link.store != Some(store) {
+            return (ConnectionState::Disconnected, None);
+        }
+        (link.state, link.failure.as_ref().map(|(code, text, _)| (*code, text.clone())))
+    }
+
+    /// Whether it may be tried again without being asked to: never with a password that was refused.
+    pub(in crate::kms) fn may_retry(&self, store: CustomKeyStoreId, now: Timestamp) -> bool {
+        let link = self.link.load();
+        match &link.failure {
+            Some((code, _, at)) if link.store == Some(store) => {
+                let hopeless = matches!(
+                    code,
+                    ConnectionErrorCode::InvalidCredentials
+                        | ConnectionErrorCode::UserLockedOut
+                        | ConnectionErrorCode::UserNotFound
+                );
+                !hopeless && *at <= now && now.since(*at) >= RETRY_PAUSE
+            }
+            _ => true,
+        }
+    }
+
+    /// Connects the cluster, and waits until that is done. A second caller waits for the first.
+    pub(in crate::kms) fn connect(
+        &self,
+        store: CustomKeyStoreId,
+        credential: &Arc<dyn CryptoUserCredential>,
+        now: Timestamp,
+    ) -> Result<(), ConnectionFailure> {
+        let before = self.link.load().epoch;
+        let _calls = lock(&self.calls);
+        if self.is_connected(store) {
+            return Ok(());
+        }
+        let Some(epoch) = self.begin(store, before) else { return Err(superseded()) };
+        let result = self.cluster.connect(credential);
+        let _turn = lock(&self.turn);
+        if self.link.load().epoch != epoch {
+            // Whoever came in between waits for `calls`, and disconnects.
+            return Err(superseded());
+        }
+        let (state, failure) = match &result {
+            Ok(()) => (ConnectionState::Connected, None),
+            Err(failure) => (ConnectionState::Failed, Some((failure.code, failure.error.to_string(), now))),
+        };
+        self.link.store(Arc::new(Link { state, store: Some(store), failure, epoch }));
+        result
+    }
+
+    /// Says that it connects from now on, unless somebody wanted another state since `before`.
+    fn begin(&self, store: CustomKeyStoreId, before: u64) -> Option<u64> {
+        let _turn = lock(&self.turn);
+        let link = self.link.load();
+        if link.epoch != before {
+            return None;
+        }
+        let begun = Link { state: ConnectionState::Connecting, store: Some(store), failure: None, epoch: link.epoch };
+        self.link.store(Arc::new(begun));
+        Some(before)
+    }
+
+    /// Disconnects the cluster. A connection that is being made is given up.
+    pub(in crate::kms) fn disconnect(&self, store: CustomKeyStoreId) {
+        let epoch = {
+            let _turn = lock(&self.turn);
+            let link = self.link.load();
+            if link.store != Some(store) {
+                return;
+            }
+            let epoch = link.epoch + 1;
+            let state = ConnectionState::Disconnecting;
+            self.link.store(Arc::new(Link { state, store: Some(store), failure: None, epoch }));
+            epoch
+        };
+        let _calls = lock(&self.calls);
+        self.cluster.disconnect();
+        let _turn = lock(&self.turn);
+        if self.link.load().epoch == epoch {
+            let state = ConnectionState::Disconnected;
+            self.link.store(Arc::new(Link { state, store: None, failure: None, epoch }));
+        }
+    }
+
+    /// How many members are active, and in how many zones.
+    pub(in crate::kms) fn strength(&self) -> (usize, usize) {
+        let members = self.cluster.members();
+        let active = members.iter().filter(|member| member.state == MemberState::Active);
+        let mut zones: Vec<&str> = active.map(|member| member.zone.as_str()).collect();
+        let count = zones.len();
+        zones.sort_unstable();
+        zones.dedup();
+        (count, zones.len())
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("cluster", &self.cluster).field("link", &self.link).finish_non_exhaustive()
+    }
+}
+
+fn superseded() -> ConnectionFailure {
+    ConnectionFailure::new(ConnectionErrorCode::InternalError, "it was disconnected while it was being connected")
+}
+
+fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
+    // They order calls and guard no data.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,8 @@
+//! What all handles share: key material and where it lies, HSM connections, and the state of one KMS.
+
+pub(super) mod connections;
+pub(super) mod handle;
+pub(super) mod hsm;
+pub(super) mod instance;
+pub(super) mod material;
+pub(super) mod wrapping_keys;

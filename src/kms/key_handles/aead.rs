@@ -1,0 +1,69 @@
+//! A KMS key as a value that encrypts.
+
+use crate::context::EncryptionContext;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{KeyArn, KeyUsage, SpecClass};
+use crate::kms::engine::handle::Kms;
+use crate::kms::request::key_reference::KeyReference;
+use crate::kms::request::{DecryptRequest, EncryptRequest};
+use crate::secret::SecretBytes;
+
+/// A symmetric key of a [`Kms`] as a value that encrypts up to 4,096 bytes, bound to associated data: the encryption
+/// context. Larger data belong into an [`Envelope`](crate::envelope::Envelope).
+///
+/// # Examples
+/// ```
+/// use strongroom::{EncryptionContext, Kms, KmsAead};
+///
+/// let kms = Kms::in_memory()?;
+/// let aead = KmsAead::new(&kms, kms.create_key(Default::default())?.key_id())?;
+/// let row = EncryptionContext::from([("table", "users"), ("row", "42")]);
+/// let sealed = aead.encrypt(b"a secret", &row)?;
+/// assert_eq!(aead.decrypt(&sealed, &row)?.expose_secret(), b"a secret");
+/// assert!(aead.decrypt(&sealed, &EncryptionContext::new()).is_err());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct KmsAead {
+    kms: Kms,
+    key_arn: KeyArn,
+}
+
+impl KmsAead {
+    /// Binds a key.
+    ///
+    /// # Errors
+    /// Those of [`Kms::describe_key`]; [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not a symmetric one
+    /// for encryption.
+    pub fn new(kms: &Kms, key: impl KeyReference) -> Result<Self> {
+        let key = kms.describe_key(key)?;
+        if (key.spec().class(), key.usage()) != (SpecClass::Symmetric, KeyUsage::EncryptDecrypt) {
+            let text = format!("{} is a {} key for {}, and not a symmetric one", key.arn(), key.spec(), key.usage());
+            return Err(Error::new(ErrorKind::InvalidKeyUsage, text));
+        }
+        Ok(Self { kms: kms.clone(), key_arn: key.arn().clone() })
+    }
+
+    /// The key.
+    pub const fn key_arn(&self) -> &KeyArn {
+        &self.key_arn
+    }
+
+    /// Encrypts 1 to 4,096 bytes, bound to a context.
+    ///
+    /// # Errors
+    /// Those of [`Kms::encrypt`].
+    pub fn encrypt(&self, plaintext: &[u8], context: &EncryptionContext) -> Result<Vec<u8>> {
+        let request = EncryptRequest::new(&self.key_arn, plaintext).context(context);
+        self.kms.encrypt(request).map(|made| made.ciphertext_blob)
+    }
+
+    /// Decrypts what was encrypted under this key and bound to this context.
+    ///
+    /// # Errors
+    /// Those of [`Kms::decrypt`]; a ciphertext of another key is of kind [`IncorrectKey`](ErrorKind::IncorrectKey).
+    pub fn decrypt(&self, ciphertext: &[u8], context: &EncryptionContext) -> Result<SecretBytes> {
+        let request = DecryptRequest::new(ciphertext).key(&self.key_arn)?.context(context);
+        self.kms.decrypt(request).map(|opened| opened.plaintext)
+    }
+}

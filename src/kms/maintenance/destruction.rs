@@ -1,0 +1,106 @@
+//! Material that providers hold outside of the store, of keys that were deleted. It is written down with the deletion, so
+//! that neither an outage nor the end of a process lets it stay: maintenance has it destroyed, again until it is.
+
+use crate::audit::{Action, AuditEvent, KeyResource, Outcome, ParameterValue};
+use crate::clock::Timestamp;
+use crate::error::{Error, Result};
+use crate::identity::{AccountId, Principal};
+use crate::key::KeyId;
+use crate::kms::engine::handle::Core;
+use crate::kms::engine::instance::Home;
+use crate::kms::pipeline::{incomplete, withheld};
+use crate::kms::records::destruction::Destruction;
+use crate::kms::records::key::KeyRecord;
+use crate::kms::storage::message_count;
+use crate::kms::storage::registry::{Edit, key_named_in};
+use crate::kms::storage::sealed::is_committed;
+use crate::store::{CommitError, Revision};
+
+impl Core {
+    /// The writes by which is kept what providers have to destroy of a key that is deleted. None for material that is gone
+    /// with the record of the key, and for keys of custom key stores, whose cluster is told otherwise.
+    pub(in crate::kms) fn leave_providers(&self, record: &KeyRecord) -> Result<Vec<Edit>> {
+        let mut edits = Vec::new();
+        if record.custom_key_store.is_some() {
+            return Ok(edits);
+        }
+        for version in record.versions.iter().filter(|version| version.is_present()) {
+            edits.extend(message_count::forget(&self.registry, record.account, record.key_id, version.number)?);
+            if self.provider(&version.provider).is_ok_and(|provider| provider.transfer().is_some()) {
+                continue;
+            }
+            let destruction = Destruction {
+                account: record.account,
+                key_id: record.key_id,
+                version: version.number,
+                provider: version.provider.clone(),
+                spec: record.spec,
+                usage: record.usage,
+                origin: record.origin,
+                kept: self.kept_material(&self.binding(record, version.number), version)?,
+            };
+            edits.push(Edit::PutSecret { id: destruction.record_id(), body: destruction.encode()?, expected: None });
+        }
+        Ok(edits)
+    }
+
+    /// Has providers destroy what is left of keys that were deleted. The audit trail tells how it went. Returns what is left
+    /// over, and why: also what cannot be read.
+    pub(in crate::kms) fn destroy_what_was_left(&self, now: Timestamp) -> Result<Vec<(AccountId, KeyId, Error)>> {
+        let mut left = Vec::new();
+        for found in self.registry.destructions()? {
+            let (destruction, revision) = match found {
+                Ok(found) => found,
+                Err((id, error)) => {
+                    left.push((id.account, key_named_in(&id), error));
+                    continue;
+                }
+            };
+            let key = KeyResource { account: destruction.account, key_id: destruction.key_id };
+            let result = self.destroy(&destruction, revision);
+            let provider = ("keyMaterialProvider", destruction.provider.as_str().to_owned().into());
+            if let Err(error) = self.report_destruction(key, provider, result, now)? {
+                left.push((key.account, key.key_id, error));
+            }
+        }
+        Ok(left)
+    }
+
+    fn destroy(&self, destruction: &Destruction, revision: Revision) -> Result<()> {
+        let binding = destruction.binding(self.registry.store_id());
+        let provider = self.provider(&destruction.provider)?;
+        // What was kept was all there was; nobody could tell when the key was deleted, without the provider.
+        if provider.transfer().is_none() {
+            self.leave_copies_behind(&Home::of_provider(&**provider))?;
+            provider.destroy(&binding, &destruction.kept)?;
+        }
+        match self.registry.commit(&[Edit::Delete { id: destruction.record_id(), expected: revision }]) {
+            // Another process has done the same.
+            Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
+            Err(CommitError::Failed(error)) if is_committed(&error) => Ok(()),
+            Err(CommitError::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Writes into the trail whether the material of a key that was deleted is gone from where it was.
+    pub(in crate::kms) fn report_destruction(
+        &self,
+        key: KeyResource,
+        place: (&'static str, ParameterValue),
+        result: Result<()>,
+        now: Timestamp,
+    ) -> Result<Result<()>> {
+        let mut event = AuditEvent::new(now, Action::DeleteKey, Principal::root(key.account));
+        event.keys[0] = Some(key);
+        event.additional.push(place);
+        let (status, outcome) = match &result {
+            Ok(()) => ("SUCCESS", Outcome::Success),
+            Err(error) => ("FAILURE", Outcome::Failure(error.kind())),
+        };
+        event.additional.push(("backingKeyDeletionStatus", status.into()));
+        event.outcome = outcome;
+        let is_done = result.is_ok();
+        self.audit.record(event).map_err(if is_done { incomplete } else { withheld })?;
+        Ok(result)
+    }
+}

@@ -1,0 +1,9 @@
+//! Work that falls due with time, and checks of a whole store: sweeps, due changes, root key rotation, verification.
+
+pub(super) mod audit_trail;
+pub(super) mod destruction;
+pub(super) mod due;
+pub(super) mod guard;
+pub(super) mod root_key;
+pub(super) mod sweep;
+pub(super) mod verify_store;

@@ -1,0 +1,191 @@
+//! The root key of the store: who holds it, and which version everything is sealed under.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::kms::engine::handle::{Core, Kms};
+use crate::kms::pipeline::call::noted;
+use crate::kms::storage::sealed::batches;
+use crate::seal::RootKey;
+use crate::store::RecordKind;
+
+/// How often the store is gone through for what is sealed under an earlier version. Nothing new can come to that after the
+/// first time.
+const MAX_PASSES: u32 = 3;
+
+/// What is known of a store's root key.
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+/// use strongroom::seal::RootKey;
+/// use strongroom::store::MemoryStore;
+///
+/// let kms = Kms::builder().store(MemoryStore::new(&Default::default())?, RootKey::from_bytes(&[7; 32])).build()?;
+/// let status = kms.root_key_status()?;
+/// assert_eq!((status.version(), status.is_rotating()), (1, false));
+/// assert!(status.holder().starts_with("secret "));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootKeyStatus {
+    version: u32,
+    holder: String,
+    is_rotating: bool,
+}
+
+impl RootKeyStatus {
+    /// The version that everything is sealed under from now on.
+    pub const fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// The [`id`](crate::seal::RootKeyHolder::id) of the holder that keeps the root key.
+    pub fn holder(&self) -> &str {
+        &self.holder
+    }
+
+    /// Whether a rotation was begun and is not finished: an earlier version, or an earlier holder, still counts too.
+    pub const fn is_rotating(&self) -> bool {
+        self.is_rotating
+    }
+}
+
+/// What a rotation of the root key did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RootKeyRotation {
+    version: u32,
+    resealed: u64,
+    was_under_way: bool,
+}
+
+impl RootKeyRotation {
+    /// The version that everything is sealed under now.
+    pub const fn version(self) -> u32 {
+        self.version
+    }
+
+    /// How many records this call has sealed anew.
+    pub const fn resealed(self) -> u64 {
+        self.resealed
+    }
+
+    /// Whether this call went on with a rotation that was begun before, instead of beginning one.
+    pub const fn was_under_way(self) -> bool {
+        self.was_under_way
+    }
+}
+
+impl Kms {
+    /// Draws a new version of the root key, seals everything in the store anew under it, and forgets the earlier version. If a
+    /// rotation is under way, since it failed or its process was killed, this finishes that one. Needs the authority's
+    /// handle.
+    ///
+    /// The store is in use all the while, by this process and others. Whatever happens on the way, the store
+    /// opens with the root key that it had. Import tokens that were made before are not accepted afterwards. Backups from before
+    /// need the root key that they were made under, which for most holders is the same one.
+    ///
+    /// # Errors
+    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`Store`](ErrorKind::Store) if the store
+    /// cannot be read or written; [`Integrity`](ErrorKind::Integrity) if a record does not open or is missing; what the holder
+    /// answers. What was done by then counts: call it again.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{EncryptRequest, DecryptRequest, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let blob = kms.encrypt(EncryptRequest::new(key, b"text"))?.ciphertext_blob;
+    /// assert_eq!(kms.rotate_root_key()?.version(), 2);
+    /// assert_eq!(kms.decrypt(DecryptRequest::new(&blob))?.plaintext.expose_secret(), b"text");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn rotate_root_key(&self) -> Result<RootKeyRotation> {
+        self.check_authority("rotate_root_key")?;
+        self.rotate_in_trail("rotate_root_key", None)
+    }
+
+    /// Rotates the root key as [`Kms::rotate_root_key`] does, and moves it to another holder: from a file to an
+    /// HSM, or to a new passphrase. Until it is finished the store opens with either; afterwards with the new one only. Processes
+    /// that use the store meanwhile keep working; one that rests until it is finished cannot follow, is refused
+    /// ([`RootKey`](ErrorKind::RootKey)) and must open the store anew. Needs the authority's handle.
+    ///
+    /// # Errors
+    /// Those of [`Kms::rotate_root_key`]; [`InvalidState`](ErrorKind::InvalidState) if a rotation is under way that moves the
+    /// root key to yet another holder.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use strongroom::seal::RootKey;
+    /// use strongroom::store::MemoryStore;
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let store = Arc::new(MemoryStore::new(&Default::default())?);
+    /// let open = |secret| Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[secret; 32])).build();
+    /// open(1)?.move_root_key(RootKey::from_bytes(&[2; 32]))?;
+    /// assert_eq!(open(1).unwrap_err().kind(), ErrorKind::RootKey);
+    /// open(2)?;
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn move_root_key(&self, to: RootKey) -> Result<RootKeyRotation> {
+        self.check_authority("move_root_key")?;
+        self.rotate_in_trail("move_root_key", Some(to))
+    }
+
+    /// Rotates with an event before, as it takes many commits, and one afterwards.
+    fn rotate_in_trail(&self, what: &'static str, to: Option<RootKey>) -> Result<RootKeyRotation> {
+        self.announced(self.authority_event(what), |progress| {
+            let done = self.core.rotate_root_key(to)?;
+            progress.committed = true;
+            let holder = self.core.registry.sealed().root().record.holder.clone();
+            progress.note("rootKeyVersion", done.version());
+            progress.note("rootKeyHolder", noted(&holder));
+            Ok(done)
+        })
+    }
+
+    /// Tells which version of the root key is current, and who holds it. Needs the authority's handle.
+    ///
+    /// # Errors
+    /// [`AccessDenied`](crate::ErrorKind::AccessDenied) for a narrowed handle; [`Store`](crate::ErrorKind::Store) if the
+    /// store cannot be read.
+    pub fn root_key_status(&self) -> Result<RootKeyStatus> {
+        self.authority_call("root_key_status", |_| {
+            let root = self.core.registry.sealed().latest_root()?;
+            let (version, holder) = (root.record.current, root.record.holder.clone());
+            Ok(RootKeyStatus { version, holder, is_rotating: !root.record.is_settled() })
+        })
+    }
+}
+
+impl Core {
+    fn rotate_root_key(&self, to: Option<RootKey>) -> Result<RootKeyRotation> {
+        let was_under_way = self.registry.sealed().begin_rotation(to)?;
+        let mut resealed = 0;
+        for _ in 0..MAX_PASSES {
+            for &kind in RecordKind::ALL {
+                resealed += self.reseal(kind)?;
+            }
+            if self.registry.sealed().finish_rotation()? {
+                self.registry.scrub().ok();
+                let version = self.registry.sealed().root().record.current;
+                return Ok(RootKeyRotation { version, resealed, was_under_way });
+            }
+        }
+        Err(Error::new(ErrorKind::Internal, "something stays sealed under an earlier version of the root key"))
+    }
+
+    fn reseal(&self, kind: RecordKind) -> Result<u64> {
+        let (mut resealed, mut after) = (0, None);
+        loop {
+            let (outdated, next) = self.registry.sealed().outdated(kind, after)?;
+            for batch in batches(&outdated) {
+                resealed += self.registry.reseal(batch)?;
+            }
+            after = next;
+            if after.is_none() {
+                return Ok(resealed);
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The sweep that does what is due, for keys that nobody touches.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::KeyArn;
+use crate::kms::engine::handle::Kms;
+use crate::kms::request::MaintenanceReport;
+use crate::kms::storage::trusted_time::Trust;
+use crate::store::MAX_SCAN;
+
+/// The longest distance between the time that is confirmed and the clock.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(3_600);
+
+impl Kms {
+    /// Rotates every key whose automatic rotation is due, deletes imported material that has expired, and deletes every key
+    /// whose waiting period has ended, with its aliases, in all accounts. Only this deletes anything by itself. Then it
+    /// has the store overwrite what is left of deleted records ([`KeyStore::scrub`](crate::store::KeyStore::scrub)). It also
+    /// makes wrapping keys for imports ahead, of the sizes that were asked for before. Run it as often as due work should be noticed; many may
+    /// run at once, also in several processes over one store. Needs the authority's handle.
+    ///
+    /// A clock that jumps forward destroys nothing. If it has moved on by more than the
+    /// [clock tolerance](crate::KmsBuilder::clock_tolerance), 26 hours by default, since the last run in whichever process, this run
+    /// deletes nothing and says until when deletions wait ([`MaintenanceReport::destruction_waits_until`]), unless this process
+    /// has seen that much time pass. A run that finds the clock a day later confirms it; so does [`Kms::confirm_clock`], at once.
+    /// Until then the deletion of a key that is due can be cancelled. A clock that goes back revives nothing.
+    ///
+    /// What was begun in an HSM and not finished is finished or undone: a creation that was cut off over 15 minutes ago, and
+    /// the destruction of a deleted key that a member missed. So is what a [provider](crate::provider::KeyMaterialProvider) of
+    /// yours holds of a deleted key. Until then it is reported as failed, every time.
+    ///
+    /// A key whose work fails, or whose record is damaged, is reported and left as it was; the others go on. So do the other
+    /// steps where one fails: look at [`MaintenanceReport::is_complete`].
+    ///
+    /// # Errors
+    /// [`AccessDenied`](crate::ErrorKind::AccessDenied) for a narrowed handle; [`Store`](crate::ErrorKind::Store) if the
+    /// store cannot be read at all.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::{DeletionWindow, Kms, ManualClock, Timestamp};
+    ///
+    /// let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+    /// let kms = Kms::builder().clock(Arc::clone(&clock)).build()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// kms.schedule_key_deletion(key.key_id(), DeletionWindow::default())?;
+    /// assert!(kms.run_maintenance()?.deleted.is_empty());
+    /// clock.advance_days(30); // all at once: it could be a clock that was set wrong
+    /// assert!(kms.run_maintenance()?.destruction_waits_until.is_some());
+    /// clock.advance_days(1);
+    /// let report = kms.run_maintenance()?;
+    /// assert_eq!(report.deleted, [key.arn().clone()]);
+    /// assert!(report.is_complete());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn run_maintenance(&self) -> Result<MaintenanceReport> {
+        self.authority_call("run_maintenance", |_| self.sweep())
+    }
+
+    fn sweep(&self) -> Result<MaintenanceReport> {
+        let now = self.core.now();
+        // What is destroyed was due by the clock itself, and not only by a later moment that it has shown before.
+        let (clock, trust) = self.core.believed.sweep(&self.core.registry, &*self.core.clock)?;
+        let may_destroy = trust == Trust::Trusted;
+        let mut report = MaintenanceReport::default();
+        if let Trust::WaitsUntil(until) = trust {
+            report.destruction_waits_until = Some(until);
+        }
+        let steps = [
+            self.sweep_keys(&mut report, may_destroy.then_some(clock), now),
+            if may_destroy { self.finish_in_hsms(&mut report, now) } else { Ok(()) },
+            self.destroy_what_was_left(&mut report, now),
+            self.core.tend_marks(now).map(|failed| report.unfinished.extend(failed)),
+        ];
+        // Every time: a sweep before may have been cut off between its commits and this.
+        report.not_scrubbed = self.core.registry.scrub().err();
+        let more = [self.core.wrapping_keys.refill(&self.core.backend), self.core.add_usage(), self.core.save_trail()];
+        report.unfinished.extend(steps.into_iter().chain(more).filter_map(Result::err));
+        Ok(report)
+    }
+
+    /// Confirms that the clock is right, after a pause or a jump that [`Kms::run_maintenance`] doubts: the next run deletes
+    /// everything that is due. `time` is the present time as you know it from elsewhere; it may differ from the clock by an hour. Needs the
+    /// authority's handle.
+    ///
+    /// # Errors
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle.
+    /// - [`Validation`](ErrorKind::Validation) if the clock shows another time.
+    /// - [`Store`](ErrorKind::Store) if the store cannot be written, [`Audit`](ErrorKind::Audit) if the audit trail cannot.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::{Clock, DeletionWindow, Kms, ManualClock, Timestamp};
+    ///
+    /// let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+    /// let kms = Kms::builder().clock(Arc::clone(&clock)).build()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// kms.schedule_key_deletion(key.key_id(), DeletionWindow::default())?;
+    /// clock.advance_days(30);
+    /// assert!(kms.confirm_clock(Timestamp::from_unix_millis(0)).is_err());
+    /// kms.confirm_clock(clock.now())?;
+    /// assert_eq!(kms.run_maintenance()?.deleted, [key.arn().clone()]);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn confirm_clock(&self, time: Timestamp) -> Result<()> {
+        self.check_authority("confirm_clock")?;
+        let mut event = self.authority_event("confirm_clock");
+        event.parameters.push(("time", time.to_string().into()));
+        self.recorded(event, |progress| {
+            let (registry, believed) = (&self.core.registry, &self.core.believed);
+            let now = self.core.clock.now();
+            if now.since(time).max(time.since(now)) > CONFIRMED_WITHIN {
+                let text =
+                    format!("cannot confirm the clock: it shows {now}, more than an hour from {time}; set it first");
+                return Err(Error::new(ErrorKind::Validation, text));
+            }
+            self.commit_until_settled(progress, |_| Ok((vec![believed.confirmation(registry, now)?], ())))?;
+            believed.confirm(&*self.core.clock, now);
+            Ok(())
+        })
+    }
+
+    /// Does what is due for each key; nothing is destroyed without a clock that is believed.
+    fn sweep_keys(&self, report: &mut MaintenanceReport, clock: Option<Timestamp>, now: Timestamp) -> Result<()> {
+        let mut after = None;
+        loop {
+            let page = self.core.registry.keys_or_problems(after, MAX_SCAN)?;
+            if page.last.is_none() {
+                return Ok(());
+            }
+            after = page.last;
+            for (account, key_id, record) in page.keys {
+                let arn = KeyArn::new(self.locality().clone(), account, key_id);
+                let record = match record {
+                    Ok(record) => record,
+                    Err(error) => {
+                        report.failed.push((arn, error));
+                        continue;
+                    }
+                };
+                let (done, list) = if let Some(clock) = clock.filter(|clock| record.is_past_deletion(*clock)) {
+                    (self.core.delete_if_due(account, key_id, clock), &mut report.deleted)
+                } else if let Some(clock) = clock.filter(|clock| record.has_expired_material(*clock)) {
+                    (self.core.expire_if_due(account, key_id, clock), &mut report.expired)
+                } else if record.is_rotation_due(now) {
+                    (self.core.rotate_if_due(account, key_id, now), &mut report.rotated)
+                } else {
+                    continue;
+                };
+                match done {
+                    Ok(true) => list.push(arn),
+                    Ok(false) => {}
+                    Err(error) => report.failed.push((arn, error)),
+                }
+            }
+        }
+    }
+
+    fn finish_in_hsms(&self, report: &mut MaintenanceReport, now: Timestamp) -> Result<()> {
+        for (account, key_id, error) in self.core.reconcile_intents(now)? {
+            report.failed.push((KeyArn::new(self.locality().clone(), account, key_id), error));
+        }
+        Ok(())
+    }
+
+    fn destroy_what_was_left(&self, report: &mut MaintenanceReport, now: Timestamp) -> Result<()> {
+        for (account, key_id, error) in self.core.destroy_what_was_left(now)? {
+            report.failed.push((KeyArn::new(self.locality().clone(), account, key_id), error));
+        }
+        Ok(())
+    }
+}

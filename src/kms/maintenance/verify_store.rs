@@ -1,0 +1,120 @@
+//! The whole store gone through, for what nobody touches.
+
+use crate::error::{Error, Result};
+use crate::kms::engine::handle::{Core, Kms};
+use crate::kms::records::custom_key_store::CustomKeyStores;
+use crate::kms::records::destruction::Destruction;
+use crate::kms::records::grant::GrantRecord;
+use crate::kms::records::identity_policy::IdentityPolicies;
+use crate::kms::records::intent::Intent;
+use crate::kms::records::key::{AliasRecord, KeyRecord};
+use crate::kms::records::tombstone::Tombstone;
+use crate::kms::records::usage::UsageRecord;
+use crate::kms::storage::registry::key_id_of;
+use crate::kms::storage::retirable_grants;
+use crate::kms::storage::sealed::Checked;
+use crate::secret::SecretBytes;
+use crate::store::{RecordId, RecordKind};
+
+/// How far [`Kms::verify_store`] has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreProgress {
+    checked: u64,
+    total: u64,
+}
+
+impl StoreProgress {
+    /// Records that were looked at.
+    pub const fn checked(self) -> u64 {
+        self.checked
+    }
+
+    /// Records that there were at the start. Others may have come since, or gone.
+    pub const fn total(self) -> u64 {
+        self.total
+    }
+}
+
+/// What [`Kms::verify_store`] found.
+#[derive(Debug)]
+pub struct StoreReport {
+    records: u64,
+    problems: Vec<Error>,
+}
+
+impl StoreReport {
+    /// Whether everything is as this library left it.
+    pub const fn is_sound(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    /// How many records were looked at.
+    pub const fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// What was found: an error for each record, most of kind [`Integrity`](crate::ErrorKind::Integrity), and for damage to what
+    /// holds the records together one of kind [`Store`](crate::ErrorKind::Store), with
+    /// [`StoreError::Damaged`](crate::store::StoreError::Damaged) as its source.
+    pub fn problems(&self) -> &[Error] {
+        &self.problems
+    }
+}
+
+impl Kms {
+    /// Reads the whole store while it is in use, and makes sure that each record is the one that was written last under its
+    /// name, opens with all its material, and makes sense; that no record was added; and that none is missing. It compares the
+    /// store with its anchor too, and has the store look at what holds the records together: SQLite checks the whole file.
+    /// Nothing is changed. Needs the authority's handle.
+    ///
+    /// A key that is touched is checked as well; this finds what nobody touches. `progress` is called about every
+    /// thousand records.
+    ///
+    /// # Errors
+    /// [`AccessDenied`](crate::ErrorKind::AccessDenied) for a narrowed handle; [`Store`](crate::ErrorKind::Store) if the store
+    /// cannot be read; [`Integrity`](crate::ErrorKind::Integrity) if its index is not whole or does not fit the anchor.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// kms.create_key(Default::default())?;
+    /// let mut last = None;
+    /// let report = kms.verify_store(|progress| last = Some(progress))?;
+    /// assert!(report.is_sound());
+    /// assert_eq!(last.map(|progress| (progress.checked(), progress.total())), Some((4, 4)));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn verify_store(&self, mut progress: impl FnMut(StoreProgress)) -> Result<StoreReport> {
+        let mut tell = |Checked { records, total }| progress(StoreProgress { checked: records, total });
+        let examine = |id: &RecordId, body: &SecretBytes| self.core.examine(id, body);
+        self.authority_call("verify_store", |_| {
+            let (records, problems) = self.core.registry.sealed().verify(&mut tell, &examine)?;
+            Ok(StoreReport { records, problems })
+        })
+    }
+}
+
+impl Core {
+    /// Makes sure that a record makes sense, and that all its material opens.
+    fn examine(&self, id: &RecordId, body: &SecretBytes) -> Result<()> {
+        match id.kind {
+            RecordKind::Key => {
+                self.open_all_material(&KeyRecord::decode(id.account, key_id_of(id)?, body.expose_secret())?)
+            }
+            RecordKind::Alias => AliasRecord::decode(body.expose_secret()).map(drop),
+            RecordKind::Tombstone => Tombstone::decode(body.expose_secret()).map(drop),
+            RecordKind::Usage => UsageRecord::decode(body.expose_secret()).map(drop),
+            RecordKind::RetirableGrant => retirable_grants::check(body.expose_secret()),
+            RecordKind::Grant => GrantRecord::decode(body.expose_secret()).map(drop),
+            RecordKind::IdentityPolicy => IdentityPolicies::decode(body.expose_secret()).map(drop),
+            RecordKind::Destruction => Destruction::decode(id, body.expose_secret()).map(drop),
+            RecordKind::Intent => Intent::decode(id, body.expose_secret()).map(drop),
+            RecordKind::CustomKeyStore if *id == CustomKeyStores::record_id(id.account) => {
+                CustomKeyStores::decode(body.expose_secret()).map(drop)
+            }
+            _ => Ok(()),
+        }
+    }
+}

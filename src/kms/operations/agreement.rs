@@ -1,0 +1,68 @@
+//! Key agreement with a KMS key.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{Operation, check_agreement_algorithm};
+use crate::kms::engine::handle::Kms;
+use crate::kms::pipeline::call::Call;
+use crate::kms::records::key::MAX_PUBLIC_KEY;
+use crate::kms::request::key_reference::KeyReference;
+use crate::kms::request::{DeriveSharedSecretRequest, DeriveSharedSecretResponse};
+use crate::policy::RequestParameter;
+
+impl Kms {
+    /// Agrees on a secret with the owner of another key pair of the same curve, who computes the same from its private
+    /// key and this key's public one.
+    ///
+    /// What comes out is the raw secret of cofactor Diffie-Hellman (NIST SP 800-56A, section 5.7.1.2). It is not uniformly
+    /// random: derive keys from it with a key derivation function, and never use it as one.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) if the public key is malformed, of another curve, or no point of it;
+    /// [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for key agreement;
+    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState), [`NotFound`](ErrorKind::NotFound).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::algorithm::KeyAgreementAlgorithm::Ecdh;
+    /// use strongroom::{CreateKeyRequest, DeriveSharedSecretRequest, KeySpec, KeyUsage, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::KeyAgreement);
+    /// let (ours, theirs) = (kms.create_key(request.clone())?.key_id(), kms.create_key(request)?.key_id());
+    /// let secret = |key, other| {
+    ///     let other = kms.get_public_key(other)?.public_key;
+    ///     kms.derive_shared_secret(DeriveSharedSecretRequest::new(key, Ecdh, &other)).map(|made| made.shared_secret)
+    /// };
+    /// assert_eq!(secret(ours, theirs)?, secret(theirs, ours)?);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn derive_shared_secret(
+        &self,
+        request: DeriveSharedSecretRequest<'_, impl KeyReference>,
+    ) -> Result<DeriveSharedSecretResponse> {
+        let conditions = [RequestParameter::KeyAgreementAlgorithm(request.algorithm)];
+        let call = Call::new(Operation::DeriveSharedSecret)
+            .conditions(&conditions)
+            .grant_tokens(request.grant_tokens)
+            .dry_run(request.dry_run)
+            .parameter("keyAgreementAlgorithm", request.algorithm.as_str());
+        self.key_call(call, &request.key, |target, _| {
+            check_agreement_algorithm(target.record().spec, request.algorithm)?;
+            check_length(request.public_key)?;
+            Ok(DeriveSharedSecretResponse {
+                shared_secret: target.agreement()?.agree(request.public_key)?,
+                key_arn: target.arn().clone(),
+                key_agreement_algorithm: request.algorithm,
+                key_origin: target.record().origin,
+            })
+        })
+    }
+}
+
+fn check_length(public_key: &[u8]) -> Result<()> {
+    if (1..=MAX_PUBLIC_KEY).contains(&public_key.len()) {
+        return Ok(());
+    }
+    let text = format!("a public key must have 1 to {MAX_PUBLIC_KEY} bytes, not {}", public_key.len());
+    Err(Error::new(ErrorKind::Validation, text))
+}

@@ -1,0 +1,243 @@
+//! Names for keys.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::AccountId;
+use crate::key::{AliasArn, AliasName, KeyId, KeyIdentifier, Operation};
+use crate::kms::engine::handle::Kms;
+use crate::kms::pipeline::call::{Call, Progress, Question, noted};
+use crate::kms::records::key::{AliasRecord, KeyRecord};
+use crate::kms::request::key_reference::KeyReference;
+use crate::kms::request::listing::{AliasListEntry, Page, PageRequest};
+use crate::kms::request::page::{self, PageLimits};
+use crate::kms::storage::cache::Held;
+use crate::kms::storage::registry::{Edit, LoadedKey};
+
+/// Page sizes of [`Kms::list_aliases`].
+const ALIAS_PAGES: PageLimits = PageLimits { most: 100, default: 50 };
+
+impl Kms {
+    /// Gives a key another name, `alias/` and up to 250 characters more, unique in the account.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) or [`InvalidAliasName`](ErrorKind::InvalidAliasName) for a malformed name;
+    /// [`NotAuthorized`](ErrorKind::NotAuthorized) for names under `alias/aws/`;
+    /// [`AlreadyExists`](ErrorKind::AlreadyExists); [`LimitExceeded`](ErrorKind::LimitExceeded) over 50 of one key;
+    /// [`NotFound`](ErrorKind::NotFound); [`InvalidState`](ErrorKind::InvalidState) if the key's deletion is pending.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// kms.create_alias("alias/reports", key.key_id())?;
+    /// assert_eq!(kms.describe_key("alias/reports")?.key_id(), key.key_id());
+    /// let refused = kms.create_alias("alias/reports", key.key_id()).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn create_alias(&self, alias_name: impl AsRef<str>, target_key: impl KeyReference) -> Result<()> {
+        let call = alias_call(Operation::CreateAlias, alias_name.as_ref());
+        let name = match unreserved(alias_name.as_ref()) {
+            Ok(name) => name,
+            Err(error) => return self.refused(call, error),
+        };
+        self.key_change(call, &target_key, |target, progress| {
+            self.permit_alias(progress, Operation::CreateAlias, &name)?;
+            let account = target.record().account;
+            if let Some(alias) = self.core.registry.alias(account, &name)? {
+                return Err(self.taken(account, &name, alias.0.value.target));
+            }
+            let alias =
+                AliasRecord { target: target.record().key_id, created: progress.now(), updated: progress.now() };
+            let mut edits = target.put(self.with_alias(target.record(), &name)?);
+            edits.push(Edit::PutAlias { account, name: name.clone(), record: alias, expected: None });
+            Ok((edits, ()))
+        })
+    }
+
+    /// Points an alias at another key of the same kind and usage.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if the alias or the key does not exist; [`Validation`](ErrorKind::Validation) if
+    /// the keys differ in kind (symmetric, asymmetric, HMAC) or usage; [`LimitExceeded`](ErrorKind::LimitExceeded);
+    /// [`InvalidState`](ErrorKind::InvalidState) if the new key's deletion is pending.
+    pub fn update_alias(&self, alias_name: impl AsRef<str>, target_key: impl KeyReference) -> Result<()> {
+        let call = alias_call(Operation::UpdateAlias, alias_name.as_ref());
+        let name = match unreserved(alias_name.as_ref()) {
+            Ok(name) => name,
+            Err(error) => return self.refused(call, error),
+        };
+        self.key_change(call, &target_key, |target, progress| {
+            self.permit_alias(progress, Operation::UpdateAlias, &name)?;
+            let new = target.record();
+            let alias = self.core.registry.alias(new.account, &name)?.ok_or_else(|| self.no_alias(&name))?;
+            let old = self.core.registry.key(new.account, alias.0.value.target)?;
+            let is_alive = |old: &Held<LoadedKey>| !self.core.is_over(&old.0.value.record);
+            let old = old.filter(is_alive).ok_or_else(|| self.no_alias(&name))?;
+            let left = KeyIdentifier::KeyId(alias.0.value.target);
+            self.permit(progress, &Question::new(Operation::UpdateAlias), &left, &old.0.value)?;
+            if alias.0.value.target == new.key_id {
+                return Ok((Vec::new(), ()));
+            }
+            check_same_kind(&old.0.value.record, new)?;
+            let moved = AliasRecord { target: new.key_id, updated: progress.now(), ..alias.0.value };
+            let mut edits = target.put(self.with_alias(new, &name)?);
+            let (account, expected) = (new.account, Some(alias.0.revision));
+            edits.push(Edit::PutAlias { account, name: name.clone(), record: moved, expected });
+            let record = without_alias(&old.0.value.record, &name);
+            edits.push(Edit::PutKey { record, expected: Some(old.0.revision) });
+            Ok((edits, ()))
+        })
+    }
+
+    /// Removes an alias. The key stays as it is.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound); [`NotAuthorized`](ErrorKind::NotAuthorized) for names under `alias/aws/`.
+    pub fn delete_alias(&self, alias_name: impl AsRef<str>) -> Result<()> {
+        let call = alias_call(Operation::DeleteAlias, alias_name.as_ref());
+        let name = match unreserved(alias_name.as_ref()) {
+            Ok(name) => name,
+            Err(error) => return self.refused(call, error),
+        };
+        self.audited(call, |progress| {
+            self.commit_until_settled(progress, |progress: &mut Progress| {
+                self.permit_alias(progress, Operation::DeleteAlias, &name)?;
+                let account = self.account();
+                let alias = self.core.registry.alias(account, &name)?.ok_or_else(|| self.no_alias(&name))?;
+                if !self.is_alive(alias.0.value.target)? {
+                    return Err(self.no_alias(&name));
+                }
+                let key = KeyIdentifier::KeyId(alias.0.value.target);
+                let target = self.authorize(progress, &Question::new(Operation::DeleteAlias), &key)?;
+                let mut edits = target.put(without_alias(target.record(), &name));
+                edits.push(Edit::DeleteAlias { account, name: name.clone(), expected: alias.0.revision });
+                Ok((edits, ()))
+            })
+        })
+    }
+
+    /// Lists the aliases of the caller's account in the order of their names: 1 to 100 a page, 50 unless said otherwise.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) for a limit outside that range;
+    /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
+    pub fn list_aliases(&self, page: PageRequest) -> Result<Page<AliasListEntry>> {
+        self.account_call(Call::new(Operation::ListAliases), |_| {
+            let limit = ALIAS_PAGES.check(&page)?;
+            let mut after = page.marker.as_deref().map(alias_in).transpose()?;
+            let mut entries = Vec::new();
+            // Aliases of keys whose waiting period has ended are passed over, so one scan may not fill the page.
+            loop {
+                let found = self.core.registry.aliases(self.account(), after.as_ref(), limit + 1)?;
+                let is_last = found.len() <= limit;
+                after = found.last().map(|(name, _)| name.clone()).or(after);
+                for (name, record) in found {
+                    if self.is_alive(record.target)? {
+                        entries.push(self.entry(name, record));
+                    }
+                }
+                if is_last || entries.len() > limit {
+                    return Ok(page::cut(entries, limit, |entry: &AliasListEntry| {
+                        entry.alias_name.as_str().as_bytes()
+                    }));
+                }
+            }
+        })
+    }
+
+    /// Whether the key that an alias of the caller's account stands for is there, and its waiting period has not ended.
+    fn is_alive(&self, target: KeyId) -> Result<bool> {
+        let key = self.core.registry.key(self.account(), target)?;
+        Ok(key.is_some_and(|key| !self.core.is_over(&key.0.value.record)))
+    }
+
+    /// Lists the aliases of one key, in the order of their names and in pages like those of [`Kms::list_aliases`].
+    ///
+    /// # Errors
+    /// Those of [`Kms::list_aliases`], and [`NotFound`](ErrorKind::NotFound).
+    pub fn list_aliases_of_key(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<AliasListEntry>> {
+        self.key_call(Call::new(Operation::ListAliases), &key, |target, _| {
+            let account = target.record().account;
+            let mut entries = Vec::new();
+            for name in &target.record().aliases {
+                if let Some(alias) = self.core.registry.alias(account, name)? {
+                    entries.push(self.entry(name.clone(), alias.0.value));
+                }
+            }
+            page::of(entries.into_iter(), &page, ALIAS_PAGES, |entry| entry.alias_name.as_str().as_bytes())
+        })
+    }
+
+    fn entry(&self, alias_name: AliasName, record: AliasRecord) -> AliasListEntry {
+        AliasListEntry {
+            alias_arn: AliasArn::new(self.locality().clone(), self.account(), alias_name.clone()),
+            alias_name,
+            target_key_id: record.target,
+            creation_date: record.created,
+            last_updated_date: record.updated,
+        }
+    }
+
+    fn with_alias(&self, record: &KeyRecord, name: &AliasName) -> Result<KeyRecord> {
+        let most = self.core.limits.aliases_per_key;
+        if record.aliases.len() >= most {
+            let text = format!("key {} has {most} aliases, and no more are allowed", record.key_id);
+            return Err(Error::new(ErrorKind::LimitExceeded, text));
+        }
+        let mut record = record.clone();
+        record.aliases.insert(name.clone());
+        Ok(record)
+    }
+
+    fn taken(&self, account: AccountId, name: &AliasName, by: KeyId) -> Error {
+        let arn = AliasArn::new(self.locality().clone(), account, name.clone());
+        let mut text = format!("an alias with the name {arn} already exists");
+        let holder = self.core.registry.key(account, by).ok().flatten();
+        if holder.is_some_and(|holder| self.core.is_over(&holder.0.value.record)) {
+            text.push_str(": it is deleted with its key, whose waiting period has ended, by run_maintenance");
+        }
+        Error::new(ErrorKind::AlreadyExists, text)
+    }
+
+    fn no_alias(&self, name: &AliasName) -> Error {
+        let arn = AliasArn::new(self.locality().clone(), self.account(), name.clone());
+        Error::new(ErrorKind::NotFound, format!("alias '{arn}' does not exist"))
+    }
+}
+
+fn alias_call(operation: Operation, alias_name: &str) -> Call<'static> {
+    Call::new(operation).parameter("aliasName", noted(alias_name))
+}
+
+fn without_alias(record: &KeyRecord, name: &AliasName) -> KeyRecord {
+    let mut record = record.clone();
+    record.aliases.remove(name);
+    record
+}
+
+fn check_same_kind(old: &KeyRecord, new: &KeyRecord) -> Result<()> {
+    if old.spec.class() == new.spec.class() && old.usage == new.usage {
+        return Ok(());
+    }
+    let text = format!(
+        "an alias of a {} key for {} cannot be pointed at a {} key for {}",
+        old.spec, old.usage, new.spec, new.usage
+    );
+    Err(Error::new(ErrorKind::Validation, text))
+}
+
+fn unreserved(name: &str) -> Result<AliasName> {
+    let name = AliasName::parse(name)?;
+    if name.is_reserved() {
+        let text = format!("'{name}' is reserved: names under alias/aws/ belong to services");
+        return Err(Error::new(ErrorKind::NotAuthorized, text));
+    }
+    Ok(name)
+}
+
+fn alias_in(marker: &str) -> Result<AliasName> {
+    let name = String::from_utf8(page::name_in(marker)?).map_err(|_| page::bad())?;
+    AliasName::parse(&name).map_err(|_| page::bad())
+}

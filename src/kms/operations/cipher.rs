@@ -1,0 +1,344 @@
+//! Encrypt, decrypt and re-encrypt small data under a KMS key.
+
+use crate::algorithm::EncryptionAlgorithm;
+use crate::blob::{BlobPrefix, Scheme};
+use crate::context::{EncryptionContext, too_long};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{
+    KeyId, KeyIdentifier, KeyMaterialId, KeyVersion, Operation, check_encryption_algorithm, check_plaintext,
+};
+use crate::kms::engine::handle::Kms;
+use crate::kms::pipeline::Target;
+use crate::kms::pipeline::call::{Call, Progress, Question};
+use crate::kms::request::key_reference::KeyReference;
+use crate::kms::request::{
+    DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse, ReEncryptRequest, ReEncryptResponse,
+};
+use crate::policy::RequestParameter;
+use crate::provider::{CipherScheme, oaep};
+use crate::secret::SecretBytes;
+
+impl Kms {
+    /// Encrypts 1 to 4,096 bytes under a key. Larger data belong into an [`Envelope`](crate::envelope::Envelope).
+    ///
+    /// Under an RSA key it is fewer bytes, the algorithm must be named, and there is no context. What comes out is bare
+    /// RSA-OAEP: whoever has the public key could have made it, and so it proves nothing about its origin.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) for an empty or over-long plaintext or an over-long context;
+    /// [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if key or algorithm are not for encryption;
+    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState), [`NotFound`](ErrorKind::NotFound).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{EncryptRequest, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let sealed = kms.encrypt(EncryptRequest::new(key.key_id(), b"password"))?;
+    /// assert_eq!(sealed.ciphertext_blob.len(), 94 + b"password".len());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn encrypt(&self, request: EncryptRequest<'_, impl KeyReference>) -> Result<EncryptResponse> {
+        let context = request.context.unwrap_or(&NO_CONTEXT);
+        let conditions = [RequestParameter::EncryptionAlgorithm(request.algorithm)];
+        let call = Call::new(Operation::Encrypt)
+            .context(context)
+            .conditions(&conditions)
+            .grant_tokens(request.grant_tokens)
+            .dry_run(request.dry_run)
+            .parameter("encryptionAlgorithm", request.algorithm.as_str());
+        self.key_call(call, &request.key, |target, _| {
+            let (ciphertext_blob, _) = self.seal_with(target, request.algorithm, context, request.plaintext)?;
+            Ok(EncryptResponse {
+                ciphertext_blob,
+                key_arn: target.arn().clone(),
+                encryption_algorithm: request.algorithm,
+            })
+        })
+    }
+
+    /// Decrypts a ciphertext. Which symmetric key and version it was made under stands in its blob. An RSA key and its
+    /// algorithm must be named, and what was encrypted anywhere with its public key opens.
+    ///
+    /// # Errors
+    /// [`InvalidCiphertext`](ErrorKind::InvalidCiphertext), without detail, if the blob is damaged, of another key or bound
+    /// to another context; [`IncorrectKey`](ErrorKind::IncorrectKey) if the request names another key;
+    /// [`Validation`](ErrorKind::Validation) if RSA is asked for without a key, or with a context;
+    /// [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key does not have the algorithm;
+    /// [`AccessDenied`](ErrorKind::AccessDenied) if the key of the blob does not exist or the caller may not use it;
+    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{DecryptRequest, EncryptRequest, EncryptionContext, ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let context = EncryptionContext::from([("user", "42")]);
+    /// let sealed = kms.encrypt(EncryptRequest::new(key.key_id(), b"password").context(&context))?;
+    /// let opened = kms.decrypt(DecryptRequest::new(&sealed.ciphertext_blob).context(&context))?;
+    /// assert_eq!(opened.plaintext.expose_secret(), b"password");
+    /// let refused = kms.decrypt(DecryptRequest::new(&sealed.ciphertext_blob)).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::InvalidCiphertext);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn decrypt(&self, request: DecryptRequest<'_>) -> Result<DecryptResponse> {
+        let conditions = [RequestParameter::EncryptionAlgorithm(request.algorithm)];
+        let call = Call::new(Operation::Decrypt)
+            .context(request.context.unwrap_or(&NO_CONTEXT))
+            .grant_tokens(request.grant_tokens)
+            .dry_run(request.dry_run)
+            .parameter("encryptionAlgorithm", request.algorithm.as_str());
+        self.audited(call, |progress| {
+            let opened = self.open_with(progress, Operation::Decrypt, &conditions, &request)?;
+            opened.target.count(Operation::Decrypt, progress);
+            Ok(DecryptResponse {
+                plaintext: opened.plaintext,
+                key_arn: opened.target.arn().clone(),
+                key_material_id: opened.key_material_id,
+                encryption_algorithm: request.algorithm,
+            })
+        })
+    }
+
+    /// Decrypts a ciphertext and encrypts its content anew, without handing out the plaintext: under another key, under
+    /// the current version of the same key, or bound to another context.
+    ///
+    /// # Errors
+    /// Those of [`Kms::decrypt`] for the source and of [`Kms::encrypt`] for the destination.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{EncryptRequest, Kms, ReEncryptRequest};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let (old, new) = (kms.create_key(Default::default())?, kms.create_key(Default::default())?);
+    /// let sealed = kms.encrypt(EncryptRequest::new(old.key_id(), b"data"))?;
+    /// let moved = kms.re_encrypt(ReEncryptRequest::new(&sealed.ciphertext_blob, new.key_id()))?;
+    /// assert_eq!((moved.source_key_arn, &moved.key_arn), (old.arn().clone(), new.arn()));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn re_encrypt(&self, request: ReEncryptRequest<'_, impl KeyReference>) -> Result<ReEncryptResponse> {
+        let context = request.destination_context.unwrap_or(&NO_CONTEXT);
+        let (from, to) = (request.source.algorithm, request.destination_algorithm);
+        let call = Call::new(Operation::ReEncryptTo)
+            .context(context)
+            .source_context(request.source.context.unwrap_or(&NO_CONTEXT))
+            .grant_tokens(request.source.grant_tokens)
+            .dry_run(request.dry_run)
+            .parameter("sourceEncryptionAlgorithm", from.as_str())
+            .parameter("destinationEncryptionAlgorithm", to.as_str());
+        self.audited(call, |progress| {
+            let destination = request.destination.to_key_identifier()?;
+            let same = RequestParameter::ReEncryptOnSameKey(self.is_on_same_key(&request.source, &destination));
+            let conditions = [RequestParameter::EncryptionAlgorithm(from), same];
+            let source = self.open_with(progress, Operation::ReEncryptFrom, &conditions, &request.source)?;
+            let conditions = [RequestParameter::EncryptionAlgorithm(to), same];
+            let question = Question::new(Operation::ReEncryptTo)
+                .context(context)
+                .conditions(&conditions)
+                .grant_tokens(request.source.grant_tokens);
+            let target = self.authorize(progress, &question, &destination)?;
+            let (ciphertext_blob, destination_key_material_id) =
+                self.seal_with(&target, to, context, source.plaintext.expose_secret())?;
+            source.target.count(Operation::ReEncryptFrom, progress);
+            target.count(Operation::ReEncryptTo, progress);
+            Ok(ReEncryptResponse {
+                ciphertext_blob,
+                source_key_arn: source.target.arn().clone(),
+                source_key_material_id: source.key_material_id,
+                source_encryption_algorithm: from,
+                key_arn: target.arn().clone(),
+                destination_key_material_id,
+                destination_encryption_algorithm: to,
+            })
+        })
+    }
+
+    /// Whether both halves of a re-encryption name one key. What does not exist is not the same.
+    fn is_on_same_key(&self, source: &DecryptRequest<'_>, destination: &KeyIdentifier) -> bool {
+        let source = match &source.key {
+            Some(key) => self.known(key),
+            None => BlobPrefix::parse(source.ciphertext_blob)
+                .ok()
+                .map(|(prefix, _)| (self.account(), KeyId::from_bytes(prefix.key_id))),
+        };
+        source.is_some() && source == self.known(destination)
+    }
+
+    /// Encrypts under a key with the algorithm asked for.
+    fn seal_with(
+        &self,
+        target: &Target<'_>,
+        algorithm: EncryptionAlgorithm,
+        context: &EncryptionContext,
+        plaintext: &[u8],
+    ) -> Result<(Vec<u8>, Option<KeyMaterialId>)> {
+        check_plaintext(target.record().spec, algorithm, plaintext.len())?;
+        match oaep(algorithm) {
+            None => seal(target, context, plaintext).map(|(blob, key_material_id)| (blob, Some(key_material_id))),
+            Some(oaep) => {
+                check_no_context(algorithm, context)?;
+                let random = self.core.backend.random();
+                Ok((target.public_key()?.encrypt(oaep, plaintext, random)?, None))
+            }
+        }
+    }
+
+    /// Decrypts a ciphertext, whatever it was made with.
+    fn open_with(
+        &self,
+        progress: &mut Progress,
+        operation: Operation,
+        conditions: &[RequestParameter<'_>],
+        request: &DecryptRequest<'_>,
+    ) -> Result<Opened<'_>> {
+        let context = request.context.unwrap_or(&NO_CONTEXT);
+        let question =
+            Question::new(operation).context(context).conditions(conditions).grant_tokens(request.grant_tokens);
+        let named = match &request.key {
+            Some(key) => {
+                let target = self.authorize(progress, &question, key)?;
+                check_encryption_algorithm(target.record().spec, request.algorithm)?;
+                Some(target)
+            }
+            None => None,
+        };
+        if request.algorithm == EncryptionAlgorithm::SymmetricDefault {
+            return self.open_blob(progress, &question, request.ciphertext_blob, context, named);
+        }
+        let target = named.ok_or_else(|| {
+            let text = format!("a ciphertext of {} does not tell its key: name it", request.algorithm);
+            Error::new(ErrorKind::Validation, text)
+        })?;
+        check_no_context(request.algorithm, context)?;
+        let plaintext = target.decryption()?.decrypt(request.algorithm, request.ciphertext_blob);
+        Ok(Opened { plaintext: plaintext.map_err(without_detail)?, target, key_material_id: None })
+    }
+
+    /// Opens a ciphertext blob, under the key that was named or else under its own.
+    fn open_blob<'a>(
+        &'a self,
+        progress: &mut Progress,
+        question: &Question<'_>,
+        ciphertext_blob: &[u8],
+        context: &EncryptionContext,
+        named: Option<Target<'a>>,
+    ) -> Result<Opened<'a>> {
+        let (prefix, body) = BlobPrefix::parse(ciphertext_blob)?;
+        let own = KeyId::from_bytes(prefix.key_id);
+        let target = match named {
+            Some(target) => target,
+            None => self.authorize(progress, question, &KeyIdentifier::KeyId(own)).map_err(unknown_or_forbidden)?,
+        };
+        if target.record().key_id != own {
+            let text = format!("the ciphertext was not made under {}", target.arn());
+            return Err(Error::new(ErrorKind::IncorrectKey, text));
+        }
+        check_encryption_algorithm(target.record().spec, EncryptionAlgorithm::SymmetricDefault)
+            .map_err(|_| does_not_open())?;
+        let version = KeyVersion::new(prefix.key_version).ok_or_else(does_not_open)?;
+        let (index, cipher) = target.cipher_of(version)?.ok_or_else(does_not_open)?;
+        if scheme(cipher.scheme()) != prefix.scheme {
+            return Err(does_not_open());
+        }
+        let plaintext = cipher
+            .open(&prefix.to_bytes(), &context.to_canonical_bytes().map_err(too_long)?, body)
+            .map_err(without_detail)?;
+        let key_material_id = Some(target.record().versions[index].material_id);
+        Ok(Opened { plaintext, target, key_material_id })
+    }
+}
+
+/// A plaintext, the key that it was encrypted under, and the version of its material if the key has versions.
+struct Opened<'a> {
+    plaintext: SecretBytes,
+    target: Target<'a>,
+    key_material_id: Option<KeyMaterialId>,
+}
+
+pub(in crate::kms) static NO_CONTEXT: EncryptionContext = EncryptionContext::new();
+
+/// Encrypts under the current version of a symmetric key.
+pub(in crate::kms) fn seal(
+    target: &Target<'_>,
+    context: &EncryptionContext,
+    plaintext: &[u8],
+) -> Result<(Vec<u8>, KeyMaterialId)> {
+    produce(target, context, plaintext.len(), |cipher, header, context, output| {
+        cipher.seal(header, context, plaintext, output)
+    })
+    .map(|(blob, material, ())| (blob, material))
+}
+
+/// Makes a blob under the current version of a key: the header here, the body by `fill`.
+pub(in crate::kms) fn produce<T>(
+    target: &Target<'_>,
+    context: &EncryptionContext,
+    plaintext_length: usize,
+    fill: impl FnOnce(&dyn crate::provider::Cipher, &[u8], &[u8], &mut Vec<u8>) -> Result<T>,
+) -> Result<(Vec<u8>, KeyMaterialId, T)> {
+    let (version, cipher) = target.current_cipher()?;
+    let prefix = BlobPrefix {
+        scheme: scheme(cipher.scheme()),
+        key_id: *target.record().key_id.as_bytes(),
+        key_version: version.number.number(),
+    };
+    if prefix.scheme == Scheme::Provider {
+        target.count_message(version.number)?;
+    }
+    let header = prefix.to_bytes();
+    let context = context.to_canonical_bytes().map_err(too_long)?;
+    let mut blob = Vec::with_capacity(header.len() + crate::seal::OVERHEAD + plaintext_length);
+    blob.extend_from_slice(&header);
+    let value = fill(cipher, &header, &context, &mut blob)?;
+    if prefix.scheme == Scheme::Provider {
+        // What nobody would open again is not given out.
+        BlobPrefix::parse(&blob).map_err(|error| {
+            let text =
+                format!("the provider of {} made a ciphertext that would not be taken back: {error}", target.arn());
+            Error::new(ErrorKind::Internal, text).with_source(error)
+        })?;
+    }
+    Ok((blob, version.material_id, value))
+}
+
+const fn scheme(scheme: CipherScheme) -> Scheme {
+    match scheme {
+        CipherScheme::Committing => Scheme::Committing,
+        CipherScheme::Provider => Scheme::Provider,
+    }
+}
+
+/// A context is bound to a ciphertext by its authentication, and RSA-OAEP has none.
+fn check_no_context(algorithm: EncryptionAlgorithm, context: &EncryptionContext) -> Result<()> {
+    if context.is_empty() {
+        return Ok(());
+    }
+    let text = format!("{algorithm} takes no encryption context: only symmetric keys do");
+    Err(Error::new(ErrorKind::Validation, text))
+}
+
+fn without_detail(error: Error) -> Error {
+    if error.kind() == ErrorKind::InvalidCiphertext { does_not_open() } else { error }
+}
+
+/// The one text for a ciphertext that does not open, whatever the reason.
+fn does_not_open() -> Error {
+    Error::new(
+        ErrorKind::InvalidCiphertext,
+        "the ciphertext does not open: it is damaged, or was made under another key or encryption context",
+    )
+}
+
+/// Whoever sends a blob must not learn from the refusal which keys exist.
+fn unknown_or_forbidden(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::AccessDenied => Error::new(
+            ErrorKind::AccessDenied,
+            "the ciphertext names a key that does not exist here or that the caller is not allowed to use",
+        ),
+        _ => error,
+    }
+}

@@ -1,0 +1,458 @@
+//! Custom key stores: made over a cluster of HSMs, connected, disconnected, changed and deleted.
+
+use std::sync::Arc;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{
+    ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId, CustomKeyStoreMode, CustomKeyStoreName, KeyArn,
+    KeyEvent, KeyId, KeyMetadata, KeySpec, Operation, Origin,
+};
+use crate::kms::engine::connections::Connection;
+use crate::kms::engine::handle::Kms;
+use crate::kms::engine::hsm::{check_strength, put_stores};
+use crate::kms::pipeline::call::{Call, Progress, noted};
+use crate::kms::records::custom_key_store::{
+    CustomKeyStoreRecord, CustomKeyStores, MAX_CUSTOM_KEY_STORES, MAX_PASSWORD, claim, claim_record_id,
+};
+use crate::kms::records::key::KeyRecord;
+use crate::kms::request::listing::{Page, PageRequest};
+use crate::kms::request::page::{self, PageLimits};
+use crate::kms::request::{
+    ConnectionError, CreateCustomKeyStoreRequest, CreateKeyRequest, CustomKeyStoresListEntry,
+    UpdateCustomKeyStoreRequest,
+};
+use crate::kms::storage::registry::Edit;
+use crate::kms::storage::sealed::is_committed;
+use crate::provider::ConnectionFailure;
+use crate::secret::SecretBytes;
+use crate::store::MAX_SCAN;
+
+/// Page sizes of [`Kms::describe_custom_key_stores`].
+const STORE_PAGES: PageLimits = PageLimits { most: 1_000, default: 100 };
+
+impl Kms {
+    /// Makes a custom key store over a cluster that the builder was given, and returns its id. It is not connected yet.
+    ///
+    /// The cluster must have two active HSMs in different zones, and serve no other custom key store. To make the same
+    /// store again, by name, cluster, mode and password, while it is disconnected, returns the id that it has.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) for a name or a password that is too long or empty, or if nobody gives the
+    /// password; [`CustomKeyStoreNameInUse`](ErrorKind::CustomKeyStoreNameInUse);
+    /// [`ClusterNotFound`](ErrorKind::ClusterNotFound); [`ClusterInUse`](ErrorKind::ClusterInUse);
+    /// [`ClusterInvalidConfiguration`](ErrorKind::ClusterInvalidConfiguration) with fewer active HSMs or zones;
+    /// [`LimitExceeded`](ErrorKind::LimitExceeded) beyond 10 in an account.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::provider::MemoryCluster;
+    /// use strongroom::{ClusterId, ConnectionState, CreateCustomKeyStoreRequest, CreateKeyRequest, KeyState, Kms, SecretBytes};
+    ///
+    /// let vault = ClusterId::parse("vault")?;
+    /// let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+    /// let kms = Kms::builder().cluster(vault.clone(), cluster).build()?;
+    /// let request = CreateCustomKeyStoreRequest::new("safe", vault)
+    ///     .key_store_password(SecretBytes::copy_of(b"kmsPswd1"));
+    /// let store = kms.create_custom_key_store(request)?;
+    /// kms.connect_custom_key_store(store)?;
+    /// let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?;
+    /// kms.disconnect_custom_key_store(store)?;
+    /// assert_eq!(kms.describe_key(key.key_id())?.state(), KeyState::Unavailable);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn create_custom_key_store(&self, request: CreateCustomKeyStoreRequest) -> Result<CustomKeyStoreId> {
+        let CreateCustomKeyStoreRequest { name, cluster, mode, password } = request;
+        let call = Call::new(Operation::CreateCustomKeyStore)
+            .parameter("customKeyStoreName", noted(&name))
+            .parameter("cloudHsmClusterId", cluster.to_string());
+        self.account_call(call, |progress| {
+            let mut random = [0; 9];
+            self.core.backend.random().fill(&mut random)?;
+            let new = CustomKeyStoreRecord {
+                id: CustomKeyStoreId::from_random_bytes(random),
+                name: CustomKeyStoreName::parse(&name)?,
+                cluster,
+                mode,
+                created: progress.now(),
+                connected: false,
+                keys: 0,
+                password: password.map(checked_password).transpose()?,
+            };
+            self.commit_until_settled(progress, |progress| {
+                let (edits, id) = self.with_new_store(&new)?;
+                progress.note("customKeyStoreId", id.to_string());
+                Ok((edits, id))
+            })
+        })
+    }
+
+    fn with_new_store(&self, new: &CustomKeyStoreRecord) -> Result<(Vec<Edit>, CustomKeyStoreId)> {
+        let account = self.account();
+        let held = self.core.registry.custom_key_stores(account)?;
+        let (mut all, expected) = match &held {
+            Some(held) => (held.0.value.clone(), Some(held.0.revision)),
+            None => (CustomKeyStores::default(), None),
+        };
+        if let Some(same) = all.0.iter().find(|other| other.name == new.name) {
+            // The answer was lost, and the request is made again.
+            let again = (&same.cluster, same.mode, &same.password) == (&new.cluster, new.mode, &new.password);
+            return if again && !same.connected { Ok((Vec::new(), same.id)) } else { Err(name_in_use(&new.name)) };
+        }
+        let connection = self.cluster(&new.cluster)?;
+        if new.password.is_none() && connection.credential.is_none() {
+            let text = format!("a password must be given for the cluster '{}', as the builder has none", new.cluster);
+            return Err(Error::new(ErrorKind::Validation, text));
+        }
+        if all.0.len() >= MAX_CUSTOM_KEY_STORES {
+            let text = format!("an account has at most {MAX_CUSTOM_KEY_STORES} custom key stores");
+            return Err(Error::new(ErrorKind::LimitExceeded, text));
+        }
+        let claim = self.claimed(&new.cluster, new.id)?;
+        connection.cluster.probe();
+        check_strength(connection, &format!("the custom key store '{}'", new.name))?;
+        let place = all.0.partition_point(|other| other.id < new.id);
+        all.0.insert(place, new.clone());
+        let adopted = self.core.adopt_cluster(&new.cluster)?;
+        Ok(([put_stores(account, &all, expected)?, claim].into_iter().chain(adopted).collect(), new.id))
+    }
+
+    /// The write that claims a cluster, unless another custom key store has done so, of whatever account.
+    fn claimed(&self, cluster: &ClusterId, id: CustomKeyStoreId) -> Result<Edit> {
+        let record_id = claim_record_id(cluster);
+        if self.core.registry.record(&record_id)?.is_some() {
+            let text = format!("the cluster '{cluster}' serves another custom key store");
+            return Err(Error::new(ErrorKind::ClusterInUse, text));
+        }
+        Ok(Edit::PutSecret { id: record_id, body: claim(self.account(), id), expected: None })
+    }
+
+    fn unclaimed(&self, cluster: &ClusterId) -> Result<Option<Edit>> {
+        let id = claim_record_id(cluster);
+        let found = self.core.registry.record(&id)?;
+        Ok(found.map(|(expected, _)| Edit::Delete { id, expected }))
+    }
+
+    fn cluster(&self, id: &ClusterId) -> Result<&Connection> {
+        self.core.connections.get(id).ok_or_else(|| {
+            let text = format!("there is no cluster '{id}': give it to the builder of the Kms");
+            Error::new(ErrorKind::ClusterNotFound, text)
+        })
+    }
+
+    /// Tells about the custom key stores of the caller's account, in the order of their ids: 1 to 1,000 a page, 100 unless
+    /// said otherwise. A store that should be connected and is not yet, in this process, is connected now.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) for a limit outside that range;
+    /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
+    pub fn describe_custom_key_stores(&self, page: PageRequest) -> Result<Page<CustomKeyStoresListEntry>> {
+        self.account_call(Call::new(Operation::DescribeCustomKeyStores), |_| {
+            let held = self.core.registry.custom_key_stores(self.account())?;
+            let stores = held.as_ref().map_or(&[][..], |held| &held.0.value.0);
+            let page = page::of(stores.iter(), &page, STORE_PAGES, |store| store.id.as_str().as_bytes())?;
+            let entries = page.entries.into_iter().map(|store| self.store_entry(store)).collect();
+            Ok(Page { entries, next_marker: page.next_marker })
+        })
+    }
+
+    /// Tells about one custom key store.
+    ///
+    /// # Errors
+    /// [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound).
+    pub fn describe_custom_key_store(&self, id: CustomKeyStoreId) -> Result<CustomKeyStoresListEntry> {
+        self.account_call(store_call(Operation::DescribeCustomKeyStores, id), |_| {
+            Ok(self.store_entry(&self.core.custom_key_store(self.account(), id)?.record))
+        })
+    }
+
+    fn store_entry(&self, store: &CustomKeyStoreRecord) -> CustomKeyStoresListEntry {
+        let (connection_state, failure) = self.core.connection_state(self.account(), store);
+        let connection = self.core.connections.get(&store.cluster);
+        CustomKeyStoresListEntry {
+            custom_key_store_id: store.id,
+            custom_key_store_name: store.name.clone(),
+            cluster_id: store.cluster.clone(),
+            mode: store.mode,
+            creation_date: store.created,
+            connection_state,
+            connection_error: failure.map(|(code, reason)| ConnectionError { code, reason }),
+            management: connection.map(|connection| connection.cluster.management()),
+            members: connection.map_or_else(Vec::new, |connection| connection.cluster.members()),
+        }
+    }
+
+    /// Connects a custom key store to its cluster, and returns when that is done: logs in as the crypto user and verifies
+    /// the members that answer. Every process over the same store connects by itself when it first needs a key.
+    ///
+    /// If it fails, the store is `FAILED`, with the reason in [`Kms::describe_custom_key_stores`]: disconnect it, put that
+    /// right, and connect it again. A wrong password is tried once.
+    ///
+    /// # Errors
+    /// [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound);
+    /// [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) while it is disconnecting or has failed;
+    /// [`ClusterNotFound`](ErrorKind::ClusterNotFound); [`KeyUnavailable`](ErrorKind::KeyUnavailable) if it failed now.
+    pub fn connect_custom_key_store(&self, id: CustomKeyStoreId) -> Result<()> {
+        self.account_call(store_call(Operation::ConnectCustomKeyStore, id), |progress| {
+            let store = self.core.custom_key_store(self.account(), id)?.record;
+            let connection = self.cluster(&store.cluster)?;
+            let (state, _) = connection.state(id);
+            if matches!(state, ConnectionState::Failed | ConnectionState::Disconnecting) {
+                return Err(invalid_state(id, state, Operation::ConnectCustomKeyStore));
+            }
+            let credential = self.core.credential(connection, &store).map_err(|failure| failed(id, failure))?;
+            connection.connect(id, &credential, progress.now()).map_err(|failure| failed(id, failure))?;
+            self.set_connected(progress, id, true)
+        })
+    }
+
+    /// Disconnects a custom key store from its cluster, for all processes. Its keys are unavailable until it is connected
+    /// again; everything but work with them stays possible.
+    ///
+    /// # Errors
+    /// [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound);
+    /// [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) if it is disconnected or disconnecting.
+    pub fn disconnect_custom_key_store(&self, id: CustomKeyStoreId) -> Result<()> {
+        self.account_call(store_call(Operation::DisconnectCustomKeyStore, id), |progress| {
+            let store = self.core.custom_key_store(self.account(), id)?.record;
+            let connection = self.core.connections.get(&store.cluster);
+            let state = connection.map_or(ConnectionState::Disconnected, |connection| connection.state(id).0);
+            let idle = state == ConnectionState::Disconnected && !store.connected;
+            if idle || state == ConnectionState::Disconnecting {
+                return Err(invalid_state(id, state, Operation::DisconnectCustomKeyStore));
+            }
+            // First for everybody, so that no process connects again, and then here.
+            self.set_connected(progress, id, false)?;
+            if let Some(connection) = connection {
+                connection.disconnect(id);
+            }
+            Ok(())
+        })
+    }
+
+    fn set_connected(&self, progress: &mut Progress, id: CustomKeyStoreId, connected: bool) -> Result<()> {
+        self.commit_until_settled(progress, |_| {
+            let found = self.core.custom_key_store(self.account(), id)?;
+            if found.record.connected == connected {
+                return Ok((Vec::new(), ()));
+            }
+            let all = found.all.with(id, |store| store.connected = connected)?;
+            Ok((vec![put_stores(self.account(), &all, Some(found.expected))?], ()))
+        })
+    }
+
+    /// Changes the name of a custom key store, at any time, or, while it is disconnected, its password or its cluster. The
+    /// new cluster must hold every key of the store: each is looked for and proved to be the same one.
+    ///
+    /// # Errors
+    /// [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound);
+    /// [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) unless it is disconnected;
+    /// [`ClusterNotRelated`](ErrorKind::ClusterNotRelated) if a key is missing in the new cluster;
+    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the new cluster cannot be connected; and those of
+    /// [`Kms::create_custom_key_store`].
+    pub fn update_custom_key_store(&self, request: UpdateCustomKeyStoreRequest) -> Result<()> {
+        let UpdateCustomKeyStoreRequest { id, name, cluster, password } = request;
+        let mut call = store_call(Operation::UpdateCustomKeyStore, id);
+        if let Some(name) = &name {
+            call = call.parameter("newCustomKeyStoreName", noted(name));
+        }
+        if let Some(cluster) = &cluster {
+            call = call.parameter("cloudHsmClusterId", cluster.to_string());
+        }
+        if password.is_some() {
+            call = call.parameter("keyStorePassword", "HIDDEN");
+        }
+        self.account_call(call, |progress| {
+            let name = name.as_deref().map(CustomKeyStoreName::parse).transpose()?;
+            let password = password.map(checked_password).transpose()?;
+            let needs_disconnected = cluster.is_some() || password.is_some();
+            let change = |store: &mut CustomKeyStoreRecord| {
+                store.name = name.clone().unwrap_or_else(|| store.name.clone());
+                store.cluster = cluster.clone().unwrap_or_else(|| store.cluster.clone());
+                store.password = password.clone().or_else(|| store.password.clone());
+            };
+            if let Some(cluster) = &cluster {
+                let mut changed = self.core.custom_key_store(self.account(), id)?.record;
+                self.check_disconnected(&changed, Operation::UpdateCustomKeyStore)?;
+                if *cluster != changed.cluster {
+                    // Before it is tried: a cluster of somebody else is not logged in to, nor disconnected afterwards.
+                    self.claimed(cluster, id)?;
+                }
+                change(&mut changed);
+                self.check_related(progress, cluster, &changed)?;
+            }
+            self.commit_until_settled(progress, |_| {
+                let found = self.core.custom_key_store(self.account(), id)?;
+                if needs_disconnected {
+                    self.check_disconnected(&found.record, Operation::UpdateCustomKeyStore)?;
+                }
+                if let Some(name) = &name
+                    && found.all.0.iter().any(|other| other.id != id && other.name == *name)
+                {
+                    return Err(name_in_use(name));
+                }
+                let all = found.all.with(id, change)?;
+                if all == found.all {
+                    return Ok((Vec::new(), ()));
+                }
+                let mut edits = vec![put_stores(self.account(), &all, Some(found.expected))?];
+                if let Some(cluster) = cluster.as_ref().filter(|cluster| **cluster != found.record.cluster) {
+                    edits.push(self.claimed(cluster, id)?);
+                    edits.extend(self.core.adopt_cluster(cluster)?);
+                    edits.extend(self.unclaimed(&found.record.cluster)?);
+                }
+                Ok((edits, ()))
+            })
+        })
+    }
+
+    fn check_disconnected(&self, store: &CustomKeyStoreRecord, operation: Operation) -> Result<()> {
+        let state = match self.core.connections.get(&store.cluster) {
+            _ if store.connected => ConnectionState::Connected,
+            Some(connection) => connection.state(store.id).0,
+            None => ConnectionState::Disconnected,
+        };
+        if state == ConnectionState::Disconnected { Ok(()) } else { Err(invalid_state(store.id, state, operation)) }
+    }
+
+    /// Proves that a cluster holds every key of a store, and has all processes forget which one held them before.
+    fn check_related(&self, progress: &Progress, cluster: &ClusterId, store: &CustomKeyStoreRecord) -> Result<()> {
+        let connection = self.cluster(cluster)?;
+        connection.cluster.probe();
+        check_strength(connection, &format!("custom key store {}", store.id))?;
+        let credential = self.core.credential(connection, store).map_err(|failure| failed(store.id, failure))?;
+        connection.connect(store.id, &credential, progress.now()).map_err(|failure| failed(store.id, failure))?;
+        let related = self.check_keys(connection, store);
+        connection.disconnect(store.id);
+        related
+    }
+
+    fn check_keys(&self, connection: &Connection, store: &CustomKeyStoreRecord) -> Result<()> {
+        let mut after: Option<KeyId> = None;
+        loop {
+            let account = self.account();
+            let after_key = after.map(|key_id| (account, key_id));
+            let batch = self.core.registry.keys(Some(account), after_key, MAX_SCAN)?;
+            let Some((_, last, ..)) = batch.last() else { return Ok(()) };
+            after = Some(*last);
+            for (_, key_id, revision, record) in batch {
+                if record.custom_key_store != Some(store.id) {
+                    continue;
+                }
+                self.core.check_material(&record, connection.cluster.provider()).map_err(|error| {
+                    let text = format!("the cluster '{}' does not hold key {key_id}", store.cluster);
+                    Error::new(ErrorKind::ClusterNotRelated, text).with_source(error)
+                })?;
+                // Written anew as it is: whoever has it opened, opens it again.
+                self.core.registry.commit(&[Edit::PutKey { record, expected: Some(revision) }])?;
+            }
+        }
+    }
+
+    /// Deletes a custom key store. Its cluster stays as it is.
+    ///
+    /// # Errors
+    /// [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound);
+    /// [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) unless it is disconnected;
+    /// [`CustomKeyStoreHasKeys`](ErrorKind::CustomKeyStoreHasKeys) while it has keys, also such whose deletion is pending.
+    pub fn delete_custom_key_store(&self, id: CustomKeyStoreId) -> Result<()> {
+        self.account_call(store_call(Operation::DeleteCustomKeyStore, id), |progress| {
+            self.commit_until_settled(progress, |_| {
+                let found = self.core.custom_key_store(self.account(), id)?;
+                if found.record.keys > 0 {
+                    let text = format!("custom key store {id} holds {} keys", found.record.keys);
+                    return Err(Error::new(ErrorKind::CustomKeyStoreHasKeys, text));
+                }
+                self.check_disconnected(&found.record, Operation::DeleteCustomKeyStore)?;
+                let mut all = found.all;
+                all.0.retain(|store| store.id != id);
+                let mut edits = vec![put_stores(self.account(), &all, Some(found.expected))?];
+                edits.extend(self.unclaimed(&found.record.cluster)?);
+                Ok((edits, ()))
+            })
+        })
+    }
+}
+
+impl Kms {
+    /// Makes a key in the cluster of a custom key store.
+    pub(in crate::kms) fn create_key_in_store(
+        &self,
+        request: &CreateKeyRequest,
+        id: CustomKeyStoreId,
+        progress: &mut Progress,
+    ) -> Result<KeyMetadata> {
+        let now = progress.now();
+        progress.note_custom_key_store(Some(id));
+        let store = self.core.custom_key_store(self.account(), id)?.record;
+        let mut record = self.new_key(request, now)?;
+        self.permit_first_tags(progress, &record)?;
+        check_kind(&record, &store)?;
+        self.set_first_policy(progress, &mut record, request)?;
+        record.custom_key_store = Some(id);
+        progress.note_key(record.account, record.key_id);
+        progress.note("cloudHsmClusterId", store.cluster.to_string());
+        let change = self.announce(progress)?;
+        let begun = self.core.create_in_hsm(&mut record, id, now)?;
+        record.state = record.state.next(KeyEvent::CreatedWithMaterial).unwrap_or(record.state);
+        let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
+        let made = self.core.metadata(&record, &arn, now).and_then(|metadata| {
+            self.core.finish_in_hsm(&record, &begun, &store.cluster, change)?;
+            Ok(metadata)
+        });
+        progress.committed = made.as_ref().err().is_none_or(is_committed);
+        if !progress.committed {
+            // Nothing refers to the material.
+            self.core.give_up(&begun);
+        }
+        made
+    }
+}
+
+/// Refuses kinds of key that a store does not hold.
+fn check_kind(record: &KeyRecord, store: &CustomKeyStoreRecord) -> Result<()> {
+    let refused = |text: String| Err(Error::new(ErrorKind::UnsupportedOperation, text));
+    if record.origin != Origin::Hsm {
+        let text = format!("a key in a custom key store is of origin {} and not {}", Origin::Hsm, record.origin);
+        return Err(Error::new(ErrorKind::Validation, text));
+    }
+    match store.mode {
+        CustomKeyStoreMode::AwsCompatible if record.spec != KeySpec::SymmetricDefault => refused(format!(
+            "the custom key store {} holds {} keys only, and none of {}",
+            store.id,
+            KeySpec::SymmetricDefault,
+            record.spec
+        )),
+        CustomKeyStoreMode::AwsCompatible | CustomKeyStoreMode::BeyondAws => Ok(()),
+    }
+}
+
+fn store_call(operation: Operation, id: CustomKeyStoreId) -> Call<'static> {
+    Call::new(operation).parameter("customKeyStoreId", id.to_string())
+}
+
+fn checked_password(password: SecretBytes) -> Result<Arc<SecretBytes>> {
+    if (1..=MAX_PASSWORD).contains(&password.len()) {
+        return Ok(Arc::new(password));
+    }
+    let text = format!("the password of a custom key store must have 1 to {MAX_PASSWORD} bytes");
+    Err(Error::new(ErrorKind::Validation, text))
+}
+
+fn name_in_use(name: &CustomKeyStoreName) -> Error {
+    let text = format!("another custom key store of the account is named '{name}'");
+    Error::new(ErrorKind::CustomKeyStoreNameInUse, text)
+}
+
+fn invalid_state(id: CustomKeyStoreId, state: ConnectionState, operation: Operation) -> Error {
+    let text = format!("the custom key store {id} is {state}, which does not allow {operation}");
+    Error::new(ErrorKind::CustomKeyStoreInvalidState, text)
+}
+
+fn failed(id: CustomKeyStoreId, failure: ConnectionFailure) -> Error {
+    let kind = match failure.code {
+        ConnectionErrorCode::ClusterNotFound => ErrorKind::ClusterNotFound,
+        _ => ErrorKind::KeyUnavailable,
+    };
+    let text = format!("the custom key store {id} cannot be connected: {}: {}", failure.code, failure.error);
+    Error::new(kind, text).with_source(failure.error)
+}

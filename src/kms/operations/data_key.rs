@@ -1,0 +1,135 @@
+//! Data keys for envelope encryption, and random numbers.
+
+use super::cipher::{NO_CONTEXT, produce};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{CustomKeyStoreId, Operation};
+use crate::kms::engine::handle::Kms;
+use crate::kms::pipeline::call::Call;
+use crate::kms::request::key_reference::KeyReference;
+use crate::kms::request::{
+    DataKeyLength, GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse,
+};
+use crate::secret::SecretBytes;
+
+/// The most bytes of a data key, and of one request for random bytes.
+pub const MAX_RANDOM_LENGTH: u32 = 1_024;
+
+impl Kms {
+    /// Makes a data key and returns it twice: in the clear, to be used and wiped, and encrypted under a KMS key, to be
+    /// stored beside the data.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) for a length outside 1 to 1,024 bytes or an over-long context;
+    /// [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for encryption;
+    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if it is not symmetric;
+    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState), [`NotFound`](ErrorKind::NotFound).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{DecryptRequest, GenerateDataKeyRequest, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let data_key = kms.generate_data_key(GenerateDataKeyRequest::new(key.key_id()))?;
+    /// assert_eq!(data_key.plaintext.len(), 32);
+    /// assert_eq!(kms.decrypt(DecryptRequest::new(&data_key.ciphertext_blob))?.plaintext, data_key.plaintext);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn generate_data_key(
+        &self,
+        request: GenerateDataKeyRequest<'_, impl KeyReference>,
+    ) -> Result<GenerateDataKeyResponse> {
+        self.data_key(Operation::GenerateDataKey, &request)
+    }
+
+    /// Makes a data key and returns it only encrypted: for whoever prepares storage but must not read it.
+    ///
+    /// # Errors
+    /// Those of [`Kms::generate_data_key`].
+    pub fn generate_data_key_without_plaintext(
+        &self,
+        request: GenerateDataKeyRequest<'_, impl KeyReference>,
+    ) -> Result<GenerateDataKeyWithoutPlaintextResponse> {
+        let made = self.data_key(Operation::GenerateDataKeyWithoutPlaintext, &request)?;
+        let GenerateDataKeyResponse { ciphertext_blob, key_arn, key_material_id, .. } = made;
+        Ok(GenerateDataKeyWithoutPlaintextResponse { ciphertext_blob, key_arn, key_material_id })
+    }
+
+    fn data_key(
+        &self,
+        operation: Operation,
+        request: &GenerateDataKeyRequest<'_, impl KeyReference>,
+    ) -> Result<GenerateDataKeyResponse> {
+        let context = request.context.unwrap_or(&NO_CONTEXT);
+        let call = Call::new(operation).context(context).grant_tokens(request.grant_tokens).dry_run(request.dry_run);
+        let call = match request.length {
+            DataKeyLength::Spec(spec) => call.parameter("keySpec", spec.as_str()),
+            DataKeyLength::Bytes(bytes) => call.parameter("numberOfBytes", bytes),
+        };
+        self.key_call(call, &request.key, |target, _| {
+            let length = match request.length {
+                DataKeyLength::Spec(spec) => spec.length(),
+                DataKeyLength::Bytes(bytes) => checked_length(bytes)?,
+            };
+            let (ciphertext_blob, key_material_id, plaintext) =
+                produce(target, context, length, |cipher, header, context, output| {
+                    cipher.generate(header, context, length, output)
+                })?;
+            Ok(GenerateDataKeyResponse { plaintext, ciphertext_blob, key_arn: target.arn().clone(), key_material_id })
+        })
+    }
+
+    /// Returns 1 to 1,024 random bytes.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) for a length outside that range; [`Internal`](ErrorKind::Internal) if there
+    /// is no randomness.
+    ///
+    /// # Examples
+    /// ```
+    /// let kms = strongroom::Kms::in_memory()?;
+    /// assert_ne!(kms.generate_random(32)?, kms.generate_random(32)?);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn generate_random(&self, number_of_bytes: u32) -> Result<SecretBytes> {
+        let call = Call::new(Operation::GenerateRandom).parameter("numberOfBytes", number_of_bytes);
+        self.account_call(call, |_| {
+            let mut bytes = SecretBytes::zeroed(checked_length(number_of_bytes)?);
+            self.core.backend.random().fill(bytes.expose_secret_mut())?;
+            Ok(bytes)
+        })
+    }
+}
+
+impl Kms {
+    /// Returns 1 to 1,024 random bytes that are drawn in the cluster of a custom key store, which must be connected.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) for a length outside that range;
+    /// [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound);
+    /// [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) if it is not connected, or no HSM answers.
+    pub fn generate_random_in(&self, custom_key_store: CustomKeyStoreId, number_of_bytes: u32) -> Result<SecretBytes> {
+        let call = Call::new(Operation::GenerateRandom)
+            .parameter("numberOfBytes", number_of_bytes)
+            .parameter("customKeyStoreId", custom_key_store.to_string());
+        self.account_call(call, |_| {
+            let length = checked_length(number_of_bytes)?;
+            self.core.custom_key_store(self.account(), custom_key_store)?;
+            let connection = self.core.connection(self.account(), custom_key_store);
+            connection.and_then(|connection| connection.cluster.random(length)).map_err(|error| {
+                if error.kind() != ErrorKind::KeyUnavailable {
+                    return error;
+                }
+                let text = format!("the custom key store {custom_key_store} gives no random bytes: {error}");
+                Error::new(ErrorKind::CustomKeyStoreInvalidState, text).with_source(error)
+            })
+        })
+    }
+}
+
+fn checked_length(bytes: u32) -> Result<usize> {
+    let length = usize::try_from(bytes).ok().filter(|_| (1..=MAX_RANDOM_LENGTH).contains(&bytes));
+    length.ok_or_else(|| {
+        Error::new(ErrorKind::Validation, format!("the number of bytes must be 1 to {MAX_RANDOM_LENGTH}, not {bytes}"))
+    })
+}

@@ -1,0 +1,100 @@
+//! Key pairs for use outside, whose private keys are encrypted under a KMS key.
+
+use super::cipher::{NO_CONTEXT, seal};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::Operation;
+use crate::kms::engine::handle::Kms;
+use crate::kms::pipeline::call::Call;
+use crate::kms::pipeline::would_have_succeeded;
+use crate::kms::request::key_reference::KeyReference;
+use crate::kms::request::{
+    GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,
+};
+use crate::policy::RequestParameter;
+use crate::provider::key_pair_kind;
+
+impl Kms {
+    /// Makes a key pair for use outside, and returns its private key twice: in the clear, to be used and wiped, and
+    /// encrypted under a symmetric KMS key, to be stored. [`Kms::decrypt`] gives it back.
+    ///
+    /// RSA pairs take a while, of 4,096 bits some seconds; nothing else waits for them.
+    ///
+    /// # Errors
+    /// [`InvalidKeyUsage`](crate::ErrorKind::InvalidKeyUsage) if the KMS key is not a symmetric one for encryption;
+    /// [`Validation`](crate::ErrorKind::Validation) for an over-long context;
+    /// [`Disabled`](crate::ErrorKind::Disabled), [`InvalidState`](crate::ErrorKind::InvalidState),
+    /// [`NotFound`](crate::ErrorKind::NotFound).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{DataKeyPairSpec, DecryptRequest, GenerateDataKeyPairRequest, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let pair = kms.generate_data_key_pair(GenerateDataKeyPairRequest::new(key, DataKeyPairSpec::EccNistP256))?;
+    /// let opened = kms.decrypt(DecryptRequest::new(&pair.private_key_ciphertext_blob))?;
+    /// assert_eq!(opened.plaintext, pair.private_key_plaintext);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn generate_data_key_pair(
+        &self,
+        request: GenerateDataKeyPairRequest<'_, impl KeyReference>,
+    ) -> Result<GenerateDataKeyPairResponse> {
+        self.data_key_pair(Operation::GenerateDataKeyPair, &request)
+    }
+
+    /// Makes a key pair and returns its private key only encrypted: for whoever prepares pairs but must not use them.
+    ///
+    /// # Errors
+    /// Those of [`Kms::generate_data_key_pair`].
+    pub fn generate_data_key_pair_without_plaintext(
+        &self,
+        request: GenerateDataKeyPairRequest<'_, impl KeyReference>,
+    ) -> Result<GenerateDataKeyPairWithoutPlaintextResponse> {
+        let made = self.data_key_pair(Operation::GenerateDataKeyPairWithoutPlaintext, &request)?;
+        Ok(GenerateDataKeyPairWithoutPlaintextResponse {
+            private_key_ciphertext_blob: made.private_key_ciphertext_blob,
+            public_key: made.public_key,
+            key_pair_spec: made.key_pair_spec,
+            key_arn: made.key_arn,
+            key_material_id: made.key_material_id,
+        })
+    }
+
+    fn data_key_pair(
+        &self,
+        operation: Operation,
+        request: &GenerateDataKeyPairRequest<'_, impl KeyReference>,
+    ) -> Result<GenerateDataKeyPairResponse> {
+        let context = request.context.unwrap_or(&NO_CONTEXT);
+        let conditions = [RequestParameter::DataKeyPairSpec(request.spec)];
+        let call = Call::new(operation)
+            .context(context)
+            .conditions(&conditions)
+            .grant_tokens(request.grant_tokens)
+            .dry_run(request.dry_run)
+            .parameter("keyPairSpec", request.spec.as_str());
+        self.key_call(call, &request.key, |target, _| {
+            if request.dry_run {
+                // To try an RSA pair must not cost the seconds of making one.
+                seal(target, context, &[])?;
+                return Err(would_have_succeeded());
+            }
+            let kind = key_pair_kind(request.spec.key_spec())
+                .ok_or_else(|| Error::new(ErrorKind::Internal, format!("{} is no kind of key pair", request.spec)))?;
+            let backend = &self.core.backend;
+            let pair = backend.key_pairs().generate(kind, backend.random())?;
+            let (private_key_plaintext, public_key) = (pair.to_pkcs8()?, pair.public_key_der());
+            let (private_key_ciphertext_blob, key_material_id) =
+                seal(target, context, private_key_plaintext.expose_secret())?;
+            Ok(GenerateDataKeyPairResponse {
+                private_key_plaintext,
+                private_key_ciphertext_blob,
+                public_key,
+                key_pair_spec: request.spec,
+                key_arn: target.arn().clone(),
+                key_material_id,
+            })
+        })
+    }
+}

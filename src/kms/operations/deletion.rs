@@ -1,0 +1,80 @@
+//! The end of a key: a waiting period in which nothing is lost, and a way back.
+
+use super::keys::next_state;
+use crate::error::Result;
+use crate::key::{DeletionWindow, KeyArn, KeyEvent, Operation, Origin};
+use crate::kms::engine::handle::Kms;
+use crate::kms::pipeline::call::Call;
+use crate::kms::records::key::Deletion;
+use crate::kms::request::ScheduledDeletion;
+use crate::kms::request::key_reference::KeyReference;
+use crate::policy::RequestParameter;
+
+impl Kms {
+    /// Puts a key into the waiting period of 7 to 30 days after which it, its material and its aliases are deleted.
+    /// Until then it can be used for nothing, and [`Kms::cancel_key_deletion`] brings it back.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound); [`InvalidState`](crate::ErrorKind::InvalidState) if its deletion is
+    /// pending already.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{DeletionWindow, KeyState, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let scheduled = kms.schedule_key_deletion(key.key_id(), DeletionWindow::from_days(7)?)?;
+    /// assert_eq!(scheduled.key_state, KeyState::PendingDeletion);
+    /// kms.cancel_key_deletion(key.key_id())?;
+    /// assert_eq!(kms.describe_key(key.key_id())?.state(), KeyState::Disabled);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn schedule_key_deletion(&self, key: impl KeyReference, window: DeletionWindow) -> Result<ScheduledDeletion> {
+        let conditions = [RequestParameter::ScheduleKeyDeletionPendingWindowInDays(window.days())];
+        let call = Call::new(Operation::ScheduleKeyDeletion)
+            .conditions(&conditions)
+            .parameter("pendingWindowInDays", window.days());
+        self.key_change(call, &key, |target, progress| {
+            let mut record = target.record().clone();
+            let date = progress.now().plus_days(window.days());
+            record.state = next_state(target, KeyEvent::ScheduleDeletion, progress.now())?;
+            record.deletion = Some(Deletion { date, window });
+            let scheduled = ScheduledDeletion {
+                key_arn: target.arn().clone(),
+                deletion_date: date,
+                pending_window: window,
+                key_state: record.state,
+            };
+            Ok((target.put(record), scheduled))
+        })
+    }
+
+    /// Brings back a key whose deletion is pending. It comes back disabled, never straight into use; pending import, if
+    /// imported material is missing.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound), also once the waiting period has ended by a clock that is believed
+    /// ([`Kms::run_maintenance`] says when that is);
+    /// [`InvalidState`](crate::ErrorKind::InvalidState) if no deletion is pending.
+    pub fn cancel_key_deletion(&self, key: impl KeyReference) -> Result<KeyArn> {
+        let mut rescued = None;
+        let done = self.key_change(Call::new(Operation::CancelKeyDeletion), &key, |target, progress| {
+            let mut record = target.record().clone();
+            let event = match record.origin == Origin::External && !record.is_complete(progress.now()) {
+                true => KeyEvent::CancelDeletionWithoutMaterial,
+                false => KeyEvent::CancelDeletion,
+            };
+            record.state = next_state(target, event, progress.now())?;
+            record.deletion = None;
+            let mut edits = self.core.marks_of_rescue(&record, progress.now())?;
+            rescued = Some(record.clone());
+            edits.extend(target.put(record));
+            Ok((edits, target.arn().clone()))
+        });
+        if let (Ok(_), Some(record)) = (&done, rescued) {
+            self.core.set_marks_of(&record);
+        }
+        done
+    }
+}

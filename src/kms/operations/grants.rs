@@ -1,0 +1,378 @@
+//! Grants: what a principal may do with a key beside what policies let it do.
+
+use crate::algorithm::excerpt;
+use crate::audit::ParameterValue;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::Principal;
+use crate::key::{KeyArn, KeyIdentifier, Operation};
+use crate::kms::engine::handle::Kms;
+use crate::kms::pipeline::Target;
+use crate::kms::pipeline::call::{Call, Question, noted};
+use crate::kms::pipeline::grant_tokens::{GrantToken, NamedGrant};
+use crate::kms::records::grant::{FoundGrant, GrantRange, GrantRecord, place_bytes, read_place, record_id};
+use crate::kms::request::key_reference::KeyReference;
+use crate::kms::request::listing::{Page, PageRequest};
+use crate::kms::request::page::{self, PageLimits};
+use crate::kms::request::{CreateGrantRequest, CreateGrantResponse, GrantListEntry};
+use crate::kms::storage::grants::KnownGrant;
+use crate::kms::storage::registry::Edit;
+use crate::policy::{GrantId, GrantTerms, RequestParameter};
+use crate::store::{MAX_SCAN, RecordId};
+
+/// Page sizes of [`Kms::list_grants`] and [`Kms::list_retirable_grants`].
+const GRANT_PAGES: PageLimits = PageLimits { most: 100, default: 50 };
+
+/// The longest name in a constraint that the trail keeps whole, in bytes.
+const MAX_NOTED_NAME: usize = 2_048;
+
+/// The most characters of a grant's name.
+const MAX_GRANT_NAME: usize = 256;
+
+/// Whether a call is only tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DryRun {
+    /// It is done.
+    #[default]
+    No,
+    /// It goes through every check and then fails with [`DryRun`](ErrorKind::DryRun).
+    Yes,
+}
+
+/// Which grants on a key [`Kms::list_grants`] lists; by default all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GrantFilter<'a> {
+    grant_id: Option<GrantId>,
+    grantee: Option<&'a Principal>,
+}
+
+impl<'a> GrantFilter<'a> {
+    /// Only this grant; none if the key has no such grant.
+    #[must_use]
+    pub const fn grant_id(mut self, id: GrantId) -> Self {
+        self.grant_id = Some(id);
+        self
+    }
+
+    /// Only grants whose grantee is this principal.
+    #[must_use]
+    pub const fn grantee(mut self, principal: &'a Principal) -> Self {
+        self.grantee = Some(principal);
+        self
+    }
+
+    fn accepts(&self, grant: &FoundGrant) -> bool {
+        self.grant_id.is_none_or(|id| id == grant.id)
+            && self.grantee.is_none_or(|grantee| grantee == grant.record.terms.grantee())
+    }
+
+    fn noted<'c>(&self, mut call: Call<'c>) -> Call<'c> {
+        if let Some(id) = self.grant_id {
+            call = call.parameter("grantId", id.to_string());
+        }
+        if let Some(grantee) = self.grantee {
+            call = call.parameter("granteePrincipal", grantee.to_string());
+        }
+        call
+    }
+}
+
+impl Kms {
+    /// Lets a principal use a key in stated ways, at once and until the grant is retired or revoked. At most 50,000 a key.
+    ///
+    /// A grant only allows; an explicit denial in a policy goes before it. Whoever may create grants by a grant alone can
+    /// pass on no more than that grant allows. The grants of a key are deleted with it.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) if the key has no such operation or context, or for a malformed name;
+    /// [`LimitExceeded`](ErrorKind::LimitExceeded); [`InvalidGrantToken`](ErrorKind::InvalidGrantToken);
+    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is customer managed;
+    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState), [`NotFound`](ErrorKind::NotFound).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::policy::GrantTerms;
+    /// use strongroom::{AccountId, CreateGrantRequest, EncryptRequest, Kms, Operation, Principal};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let bob = Principal::user(AccountId::default(), "bob")?;
+    /// let grant = kms.create_grant(CreateGrantRequest::new(
+    ///     key.key_id(),
+    ///     GrantTerms::new(bob.clone(), [Operation::Encrypt])?,
+    /// ))?;
+    /// let as_bob = kms.as_principal(bob)?;
+    /// assert!(as_bob.encrypt(EncryptRequest::new(key.key_id(), b"data")).is_ok());
+    /// kms.revoke_grant(key.key_id(), grant.grant_id, Default::default())?;
+    /// assert!(as_bob.encrypt(EncryptRequest::new(key.key_id(), b"data")).is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn create_grant(&self, request: CreateGrantRequest<'_, impl KeyReference>) -> Result<CreateGrantResponse> {
+        let conditions = [RequestParameter::Grant(&request.terms)];
+        let call = terms_noted(Call::new(Operation::CreateGrant), &request.terms, request.name.as_deref())
+            .conditions(&conditions)
+            .grant_tokens(request.grant_tokens)
+            .dry_run(request.dry_run);
+        self.key_change(call, &request.key, |target, progress| {
+            let record = target.record();
+            request.terms.check_key(record.spec, record.usage)?;
+            request.name.as_deref().map_or(Ok(()), check_name)?;
+            let response = |id| {
+                let named = NamedGrant { account: record.account, key_id: record.key_id, id };
+                Ok::<_, Error>(CreateGrantResponse { grant_id: id, grant_token: self.core.new_grant_token(named)? })
+            };
+            if let Some(id) = Self::same_grant(target, request.name.as_deref(), &request.terms)? {
+                return Ok((Vec::new(), response(id)?));
+            }
+            let most = self.core.limits.grants_per_key;
+            if usize::try_from(record.grants).is_ok_and(|grants| grants >= most) {
+                let text = format!("{} has {most} grants, and no more are allowed", target.arn());
+                return Err(Error::new(ErrorKind::LimitExceeded, text));
+            }
+            let random = self.core.backend.random();
+            let id = self.core.registry.new_grant_id(record.key_id, request.terms.grantee(), random)?;
+            let grant = GrantRecord {
+                created: progress.now(),
+                issuing_account: self.account(),
+                terms: request.terms.clone(),
+                name: request.name.clone(),
+            };
+            let mut counted = record.clone();
+            counted.grants += 1;
+            let mut edits = target.put(counted);
+            let place = record_id(record.account, record.key_id, id);
+            edits.extend(self.core.registry.put_retirable(&grant.terms, &place));
+            let body = grant.encode()?;
+            let known = KnownGrant { id, terms: grant.terms, name: grant.name };
+            edits.push(Edit::PutGrant { id: place, body, grant: Box::new(known) });
+            progress.renote("grantId", id.to_string());
+            Ok((edits, response(id)?))
+        })
+    }
+
+    /// Lists the grants on a key, 1 to 100 a page, 50 unless said otherwise: all of them, or those that a
+    /// [`GrantFilter`] lets through.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound); [`Validation`](ErrorKind::Validation) for a limit outside that range;
+    /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::policy::GrantTerms;
+    /// use strongroom::{AccountId, CreateGrantRequest, GrantFilter, Kms, Operation, Principal};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// for name in ["alice", "bob"] {
+    ///     let terms = GrantTerms::new(Principal::user(AccountId::default(), name)?, [Operation::Encrypt])?;
+    ///     kms.create_grant(CreateGrantRequest::new(key, terms))?;
+    /// }
+    /// assert_eq!(kms.list_grants(key, GrantFilter::default(), Default::default())?.entries.len(), 2);
+    /// let bob = Principal::user(AccountId::default(), "bob")?;
+    /// let of_bob = kms.list_grants(key, GrantFilter::default().grantee(&bob), Default::default())?;
+    /// assert_eq!(of_bob.entries[0].terms.grantee(), &bob);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn list_grants(
+        &self,
+        key: impl KeyReference,
+        filter: GrantFilter<'_>,
+        page: PageRequest,
+    ) -> Result<Page<GrantListEntry>> {
+        let call = filter.noted(Call::new(Operation::ListGrants));
+        self.key_call(call, &key, |target, _| {
+            let limit = GRANT_PAGES.check(&page)?;
+            let key @ (account, key_id) = (target.record().account, target.record().key_id);
+            let after = page.marker.as_deref().map(|marker| {
+                let id: [u8; 32] = page::name_in(marker)?.try_into().map_err(|_| page::bad())?;
+                Ok::<_, Error>(record_id(account, key_id, GrantId::from_bytes(id)))
+            });
+            let after = after.transpose()?;
+            let found = match filter.grant_id {
+                Some(id) => {
+                    let found = self.core.registry.grant(account, key_id, id)?;
+                    let wanted = |grant: &FoundGrant| filter.accepts(grant) && Some(grant.record_id()) > after;
+                    found.into_iter().filter(wanted).collect()
+                }
+                None => {
+                    let range = GrantRange { key, grantee: filter.grantee };
+                    self.grants_where(range, after, limit + 1, |grant| filter.accepts(grant))?
+                }
+            };
+            let entries = found.into_iter().map(|grant| self.grant_entry(grant)).collect();
+            Ok(page::cut(entries, limit, |entry: &GrantListEntry| entry.grant_id.as_bytes()))
+        })
+    }
+
+    /// Lists the grants, on the keys of any account, that name a principal of the caller's account as the one who may
+    /// retire them: 1 to 100 a page, 50 unless said otherwise. Other grants are not looked at, however many there are.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) for a principal of another account, or a limit outside that range;
+    /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
+    pub fn list_retirable_grants(
+        &self,
+        retiring_principal: &Principal,
+        page: PageRequest,
+    ) -> Result<Page<GrantListEntry>> {
+        let call =
+            Call::new(Operation::ListRetirableGrants).parameter("retiringPrincipal", retiring_principal.to_string());
+        self.account_call(call, |_| {
+            let limit = GRANT_PAGES.check(&page)?;
+            if retiring_principal.account() != self.account() {
+                let text = format!("{retiring_principal} is not a principal of your account");
+                return Err(Error::new(ErrorKind::Validation, text));
+            }
+            let after = page.marker.as_deref().map(place_in).transpose()?;
+            let registry = &self.core.registry;
+            let found = registry.retirable_grants(
+                retiring_principal,
+                after.as_ref(),
+                limit + 1,
+                self.core.believed.confirmed(&*self.core.clock),
+            )?;
+            let named: Vec<_> =
+                found.into_iter().map(|grant| (place_bytes(&grant.record_id()), self.grant_entry(grant))).collect();
+            let page = page::cut(named, limit, |(name, _)| name.as_slice());
+            let entries = page.entries.into_iter().map(|(_, entry)| entry).collect();
+            Ok(Page { entries, next_marker: page.next_marker })
+        })
+    }
+
+    /// Gives a grant back: as its retiring principal, as its grantee if it allows RetireGrant, as the root of the account that
+    /// made it, or by permission of the key's policy.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such key or grant.
+    pub fn retire_grant(&self, key: impl KeyReference, grant_id: GrantId, dry_run: DryRun) -> Result<()> {
+        self.end_grant(Operation::RetireGrant, &key, grant_id, dry_run)
+    }
+
+    /// Gives the grant back that a token names, as [`Kms::retire_grant`] does.
+    ///
+    /// # Errors
+    /// [`InvalidGrantToken`](ErrorKind::InvalidGrantToken); else those of [`Kms::retire_grant`].
+    pub fn retire_grant_by_token(&self, token: &GrantToken, dry_run: DryRun) -> Result<()> {
+        match self.core.named_grant(token) {
+            Ok(NamedGrant { account, key_id, id }) => {
+                let arn = KeyArn::new(self.locality().clone(), account, key_id);
+                self.end_grant(Operation::RetireGrant, &KeyIdentifier::KeyArn(arn), id, dry_run)
+            }
+            Err(error) => self.refused(Call::new(Operation::RetireGrant), error),
+        }
+    }
+
+    /// Takes a grant away, by permission of the key's policy.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such key or grant;
+    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is customer managed.
+    pub fn revoke_grant(&self, key: impl KeyReference, grant_id: GrantId, dry_run: DryRun) -> Result<()> {
+        self.end_grant(Operation::RevokeGrant, &key, grant_id, dry_run)
+    }
+
+    fn end_grant(&self, operation: Operation, key: &dyn KeyReference, id: GrantId, dry_run: DryRun) -> Result<()> {
+        let call = Call::new(operation).dry_run(dry_run == DryRun::Yes).parameter("grantId", id.to_string());
+        self.audited(call, |progress| {
+            let identifier = key.to_key_identifier()?;
+            self.commit_until_settled(progress, |progress| {
+                // What the grant says is part of the question. A failure to read it is for callers who may know of the grant.
+                let grant = match self.known(&identifier) {
+                    Some((account, key_id)) => self.core.registry.grant(account, key_id, id),
+                    None => Ok(None),
+                };
+                let known = grant.as_ref().ok().and_then(Option::as_ref);
+                let conditions: Vec<_> = known.into_iter().flat_map(|grant| grant.record.conditions()).collect();
+                let question = Question::new(operation).conditions(&conditions);
+                let target = self.authorize(progress, &question, &identifier)?;
+                let Some(grant) = &grant? else {
+                    return Err(Error::new(ErrorKind::NotFound, format!("{} has no grant {id}", target.arn())));
+                };
+                let mut counted = target.record().clone();
+                counted.grants = counted.grants.saturating_sub(1);
+                let mut edits = target.put(counted);
+                edits.extend(self.core.registry.delete_grant(grant)?);
+                Ok((edits, ()))
+            })
+            .inspect(|_| self.count_change(progress, operation))
+        })
+    }
+
+    /// The grant that a named request has made before.
+    fn same_grant(target: &Target<'_>, name: Option<&str>, terms: &GrantTerms) -> Result<Option<GrantId>> {
+        let Some(name) = name else { return Ok(None) };
+        Ok(target.grants(terms.grantee()).index()?.and_then(|index| index.named(name, terms)))
+    }
+
+    /// The first grants of a range that are wanted.
+    fn grants_where(
+        &self,
+        range: GrantRange<'_>,
+        mut after: Option<RecordId>,
+        limit: usize,
+        wanted: impl Fn(&FoundGrant) -> bool,
+    ) -> Result<Vec<FoundGrant>> {
+        let mut found = Vec::new();
+        loop {
+            let batch = self.core.registry.grants(range, after.as_ref(), MAX_SCAN)?;
+            let more = batch.len() == MAX_SCAN;
+            after = batch.last().map(FoundGrant::record_id);
+            found.extend(batch.into_iter().filter(&wanted));
+            if !more || found.len() >= limit {
+                found.truncate(limit);
+                return Ok(found);
+            }
+        }
+    }
+
+    fn grant_entry(&self, grant: FoundGrant) -> GrantListEntry {
+        GrantListEntry {
+            key_arn: KeyArn::new(self.locality().clone(), grant.account, grant.key_id),
+            grant_id: grant.id,
+            name: grant.record.name,
+            creation_date: grant.record.created,
+            issuing_account: grant.record.issuing_account,
+            terms: grant.record.terms,
+        }
+    }
+}
+
+/// The trail tells of a grant what CloudTrail does.
+fn terms_noted<'a>(call: Call<'a>, terms: &GrantTerms, name: Option<&str>) -> Call<'a> {
+    let operations = ParameterValue::texts(terms.operations().iter().map(Operation::as_str));
+    let mut call = call.parameter("granteePrincipal", terms.grantee().to_string()).parameter("operations", operations);
+    if let Some(retiring) = terms.retiring() {
+        call = call.parameter("retiringPrincipal", retiring.to_string());
+    }
+    let (equals, subset) =
+        (terms.constraint().encryption_context_equals(), terms.constraint().encryption_context_subset());
+    for (kind, context) in [("encryptionContextEquals", equals), ("encryptionContextSubset", subset)] {
+        if let Some(context) = context {
+            // Shortened, so that no event is too long to be written: the length of these names has no limit of its own.
+            let shown = |name: &str| if name.len() <= MAX_NOTED_NAME { name.to_owned() } else { excerpt(name) };
+            let pairs = context.iter().map(|(name, value)| (shown(name), value.to_owned()));
+            call = call.parameter(kind, ParameterValue::pairs(pairs));
+        }
+    }
+    match name {
+        Some(name) => call.parameter("name", noted(name)),
+        None => call,
+    }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b":/_-".contains(&byte);
+    if (1..=MAX_GRANT_NAME).contains(&name.len()) && name.bytes().all(known) {
+        return Ok(());
+    }
+    let text = format!("the name of a grant must be 1 to {MAX_GRANT_NAME} letters, digits and :/_-");
+    Err(Error::new(ErrorKind::Validation, text))
+}
+
+/// The grant that a marker of [`Kms::list_retirable_grants`] names.
+fn place_in(marker: &str) -> Result<RecordId> {
+    read_place(&page::name_in(marker)?).ok_or_else(page::bad)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Policies of principals: they decide what has no key, and every key whose policy leaves it to the account.
+
+use crate::audit::{Action, AuditEvent};
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::{Principal, PrincipalKind};
+use crate::kms::engine::handle::Kms;
+use crate::kms::pipeline::call::{Progress, noted};
+use crate::kms::records::identity_policy::{IdentityPolicies, check_policy_name};
+use crate::kms::storage::registry::Edit;
+use crate::policy::PolicyDocument;
+use crate::store::Revision;
+
+impl Kms {
+    /// Attaches a policy to a user or role, or replaces the one of that name. The authority can for all accounts, the root
+    /// of an account for its own. At most 10 a principal.
+    ///
+    /// # Errors
+    /// [`AccessDenied`](ErrorKind::AccessDenied) for anybody else; [`Validation`](ErrorKind::Validation) for a principal
+    /// that is neither user nor role, or a name that is not 1 to 128 letters, digits and `_+=,.@-`;
+    /// [`MalformedPolicyDocument`](ErrorKind::MalformedPolicyDocument); [`LimitExceeded`](ErrorKind::LimitExceeded).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{AccountId, EncryptRequest, Kms, Principal};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let alice = Principal::user(AccountId::default(), "alice")?;
+    /// let as_alice = kms.as_principal(alice.clone())?;
+    /// assert!(as_alice.encrypt(EncryptRequest::new(key.key_id(), b"data")).is_err());
+    ///
+    /// let policy = r#"{"Version": "2012-10-17",
+    ///     "Statement": {"Effect": "Allow", "Action": "kms:Encrypt", "Resource": "*"}}"#;
+    /// kms.put_identity_policy(&alice, "writer", policy)?;
+    /// assert!(as_alice.encrypt(EncryptRequest::new(key.key_id(), b"data")).is_ok());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn put_identity_policy(&self, principal: &Principal, name: &str, document: &str) -> Result<()> {
+        self.identity_call(Action::PutIdentityPolicy, principal, Some(name), Some(document), |progress| {
+            check_policy_name(name)?;
+            let document = PolicyDocument::identity_policy(document)?;
+            self.change_identity(progress, principal, |policies| policies.put(name, document.clone()))
+        })
+    }
+
+    /// Gives the text of a policy of a principal.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if the principal has none of that name; else those of
+    /// [`Kms::put_identity_policy`].
+    pub fn get_identity_policy(&self, principal: &Principal, name: &str) -> Result<String> {
+        self.identity_call(Action::GetIdentityPolicy, principal, Some(name), None, |_| {
+            let policies = self.core.registry.identity_policies(principal)?;
+            let document = policies.0.value.get(name).ok_or_else(|| no_policy(principal, name))?;
+            Ok(document.as_str().to_owned())
+        })
+    }
+
+    /// Lists the names of the policies of a principal, in order.
+    ///
+    /// # Errors
+    /// Those of [`Kms::put_identity_policy`].
+    pub fn list_identity_policies(&self, principal: &Principal) -> Result<Vec<String>> {
+        self.identity_call(Action::ListIdentityPolicies, principal, None, None, |_| {
+            Ok(self.core.registry.identity_policies(principal)?.0.value.names().to_vec())
+        })
+    }
+
+    /// Takes a policy from a principal.
+    ///
+    /// # Errors
+    /// Those of [`Kms::get_identity_policy`].
+    pub fn delete_identity_policy(&self, principal: &Principal, name: &str) -> Result<()> {
+        self.identity_call(Action::DeleteIdentityPolicy, principal, Some(name), None, |progress| {
+            self.change_identity(progress, principal, |policies| match policies.remove(name) {
+                true => Ok(()),
+                false => Err(no_policy(principal, name)),
+            })
+        })
+    }
+
+    fn identity_call<T>(
+        &self,
+        action: Action,
+        principal: &Principal,
+        name: Option<&str>,
+        document: Option<&str>,
+        run: impl FnOnce(&mut Progress) -> Result<T>,
+    ) -> Result<T> {
+        let mut event = AuditEvent::new(self.core.now(), action, self.principal.clone());
+        event.via_service = self.via_service().cloned();
+        event.parameters.push(("principal", principal.to_string().into()));
+        event.parameters.extend(name.map(|name| ("policyName", noted(name).into())));
+        event.parameters.extend(document.map(|document| ("policyDocument", noted(document).into())));
+        self.recorded(event, |progress| {
+            let is_root = self.principal.is_account_root() && self.account() == principal.account();
+            if !self.is_authority() && (!is_root || self.via_service().is_some()) {
+                let text = format!("{} may not see or change the policies of {principal}", self.principal);
+                return Err(Error::new(ErrorKind::AccessDenied, text));
+            }
+            if !matches!(principal.kind(), PrincipalKind::User | PrincipalKind::Role) {
+                let text = "policies can be attached to users and roles, and to nobody else";
+                return Err(Error::new(ErrorKind::Validation, text));
+            }
+            run(progress)
+        })
+    }
+
+    fn change_identity(
+        &self,
+        progress: &mut Progress,
+        principal: &Principal,
+        mut change: impl FnMut(&mut IdentityPolicies) -> Result<()>,
+    ) -> Result<()> {
+        self.commit_until_settled(progress, |_| {
+            let held = self.core.registry.identity_policies(principal)?;
+            let mut policies = held.0.value.clone();
+            change(&mut policies)?;
+            if policies == held.0.value {
+                return Ok((Vec::new(), ()));
+            }
+            let (id, stored) = (IdentityPolicies::record_id(principal), held.0.revision);
+            let expected = Some(stored).filter(|stored| *stored != Revision(0));
+            let edit = match expected {
+                Some(expected) if policies.names().is_empty() => Edit::Delete { id, expected },
+                _ => Edit::Put { id, body: policies.encode()?, expected },
+            };
+            Ok((vec![edit], ()))
+        })
+    }
+}
+
+fn no_policy(principal: &Principal, name: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("{principal} has no policy '{name}'"))
+}

@@ -1,0 +1,310 @@
+//! Import of key material (BYOK).
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::crypto::DigestAlgorithm;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{ExpirationModel, KeyMaterialId, Operation};
+use crate::kms::engine::handle::Kms;
+use crate::kms::pipeline::Target;
+use crate::kms::pipeline::call::{Call, Progress, noted};
+use crate::kms::records::imported::{Offer, Place, place};
+use crate::kms::records::key::{Imported, KeyRecord};
+use crate::kms::request::key_reference::KeyReference;
+use crate::kms::request::{
+    Expiration, GetParametersForImportRequest, GetParametersForImportResponse, ImportKeyMaterialRequest,
+    ImportedKeyMaterial,
+};
+use crate::policy::RequestParameter;
+use crate::provider::{GeneratedMaterial, ImportToken, MAX_WRAPPED_MATERIAL, TokenBinding, check_fit, unwrap};
+
+/// How long a wrapping key and its token can be used.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The farthest end of imported material.
+const MAX_VALIDITY_DAYS: u32 = 365;
+
+/// The most characters of a description of material.
+const MAX_DESCRIPTION: usize = 256;
+
+impl Kms {
+    /// Makes a wrapping key for the import of key material, and the import token that goes with it. Both can be used for
+    /// 24 hours, as often as necessary, for this key only; each call makes another pair, and earlier ones stay good.
+    ///
+    /// The token holds the private half of the wrapping key, sealed under the root key: nothing is kept here, and the
+    /// pair survives a restart. An RSA key takes from tenths of a second to seconds to make. Nobody else waits meanwhile,
+    /// and [`Kms::run_maintenance`] makes keys of the sizes ahead that were asked for before
+    /// ([`KmsLimits::prepared_wrapping_keys`](crate::KmsLimits::prepared_wrapping_keys)).
+    ///
+    /// # Errors
+    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key's origin is `EXTERNAL`;
+    /// [`Validation`](ErrorKind::Validation) if its material does not fit into such a wrapping;
+    /// [`InvalidState`](ErrorKind::InvalidState), [`NotFound`](ErrorKind::NotFound).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
+    /// use strongroom::{CreateKeyRequest, GetParametersForImportRequest, KeyState, Kms, Origin};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(CreateKeyRequest::default().origin(Origin::External))?;
+    /// assert_eq!(key.state(), KeyState::PendingImport);
+    /// let (algorithm, spec) = (WrappingAlgorithm::RsaesOaepSha256, WrappingKeySpec::Rsa2048);
+    /// let parameters = kms.get_parameters_for_import(GetParametersForImportRequest::new(key.key_id(), algorithm, spec))?;
+    /// assert!(parameters.import_token.len() <= 6_144);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn get_parameters_for_import(
+        &self,
+        request: GetParametersForImportRequest<impl KeyReference>,
+    ) -> Result<GetParametersForImportResponse> {
+        let GetParametersForImportRequest { wrapping_algorithm, wrapping_key_spec, .. } = request;
+        let conditions = [
+            RequestParameter::WrappingAlgorithm(wrapping_algorithm),
+            RequestParameter::WrappingKeySpec(wrapping_key_spec),
+        ];
+        let call = Call::new(Operation::GetParametersForImport)
+            .conditions(&conditions)
+            .parameter("wrappingAlgorithm", wrapping_algorithm.as_str())
+            .parameter("wrappingKeySpec", wrapping_key_spec.as_str());
+        self.key_call(call, &request.key, |target, progress| {
+            check_fit(target.record().spec, wrapping_key_spec, wrapping_algorithm)?;
+            let key = self.core.wrapping_keys.take(&self.core.backend, wrapping_key_spec)?;
+            let token = ImportToken {
+                wrapping_key_spec,
+                algorithm: wrapping_algorithm,
+                valid_to: progress.now().plus(TOKEN_LIFETIME),
+                private_key: key.to_pkcs8()?,
+            };
+            // The latest, since a token under an earlier version is refused.
+            let root = self.core.registry.sealed().latest_root()?;
+            Ok(GetParametersForImportResponse {
+                key_arn: target.arn().clone(),
+                public_key: key.public_key_der(),
+                import_token: token.seal(&root.versions, &self.token_binding(target.record()))?,
+                parameters_valid_to: token.valid_to,
+            })
+        })
+    }
+
+    /// Imports key material that was wrapped under a wrapping key of [`Kms::get_parameters_for_import`].
+    ///
+    /// The first material makes the key usable. An asymmetric or HMAC key never takes other material than its first; a
+    /// symmetric one takes more, which waits until [`Kms::rotate_key_on_demand`] makes it current. Material that was
+    /// deleted or has expired comes back by importing the same again. The same request sent twice succeeds twice.
+    ///
+    /// What is wrapped: the 32 bytes of an AES key, the bytes of an HMAC key, or a private key as unencrypted PKCS#8 in
+    /// DER, whose public key is computed and never trusted.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) if a length, the expiration or the description is out of bounds, or it was
+    /// not said whether the material expires;
+    /// [`InvalidImportToken`](ErrorKind::InvalidImportToken) for a token that is not one for this key, and
+    /// [`ExpiredImportToken`](ErrorKind::ExpiredImportToken) after its 24 hours;
+    /// [`InvalidCiphertext`](ErrorKind::InvalidCiphertext) if the material does not unwrap, with one text for all reasons but a
+    /// length that no wrapping has, and text in the place of bytes;
+    /// [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if it is not what the key needs, with the reason, or not what
+    /// it had;
+    /// [`InvalidState`](ErrorKind::InvalidState) if other new material waits for a rotation;
+    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key's origin is `EXTERNAL`;
+    /// [`NotFound`](ErrorKind::NotFound). Whatever it is, nothing has changed.
+    pub fn import_key_material(
+        &self,
+        request: ImportKeyMaterialRequest<'_, impl KeyReference>,
+    ) -> Result<ImportedKeyMaterial> {
+        let conditions = conditions(request.expiration);
+        let mut call = Call::new(Operation::ImportKeyMaterial).conditions(&conditions);
+        if let Some(expiration) = request.expiration {
+            call = call.parameter("expirationModel", expiration_model(expiration).as_str());
+            if let Expiration::At(time) = expiration {
+                call = call.parameter("validTo", time.to_string());
+            }
+        }
+        if let Some(import_type) = request.import_type {
+            call = call.parameter("importType", import_type.as_str());
+        }
+        if let Some(id) = request.key_material_id {
+            call = call.parameter("keyMaterialId", id.to_string());
+        }
+        if let Some(description) = request.description {
+            call = call.parameter("keyMaterialDescription", noted(description));
+        }
+        let mut opened = None;
+        self.key_change(call, &request.key, |target, progress| {
+            let material = match opened.take() {
+                Some(material) => material,
+                None => self.open_import(target, &request, progress.now())?,
+            };
+            let (record, imported) = self.import_into(target, &request, &material, progress)?;
+            progress.renote("keyMaterialId", imported.key_material_id.to_string());
+            opened = Some(material);
+            Ok((target.put(record), imported))
+        })
+    }
+
+    /// Deletes imported material: `None` means the current. The key cannot be used until the same material is imported
+    /// again, but nothing else about it changes; material that waits for a rotation is forgotten.
+    ///
+    /// The store is asked to overwrite what is left of it. If it cannot do that now, say because someone reads an earlier
+    /// state, the next [`Kms::run_maintenance`] does, and reports a failure.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound), also for material that the key does not have;
+    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key's origin is `EXTERNAL`;
+    /// [`InvalidState`](ErrorKind::InvalidState).
+    pub fn delete_imported_key_material(
+        &self,
+        key: impl KeyReference,
+        material: Option<KeyMaterialId>,
+    ) -> Result<Option<ImportedKeyMaterial>> {
+        let mut call = Call::new(Operation::DeleteImportedKeyMaterial);
+        if let Some(id) = material {
+            call = call.parameter("keyMaterialId", id.to_string());
+        }
+        let deleted = self.key_change(call, &key, |target, progress| {
+            let record = target.record();
+            let index = match material {
+                None => record.current_index(),
+                Some(id) => {
+                    let found = record.versions.iter().position(|version| version.material_id == id);
+                    Some(found.ok_or_else(|| {
+                        let text = format!("{} has no key material {id}", target.arn());
+                        Error::new(ErrorKind::NotFound, text)
+                    })?)
+                }
+            };
+            // A key that never had material has nothing to lose.
+            let Some(index) = index else { return Ok((Vec::new(), None)) };
+            let deleted = ImportedKeyMaterial {
+                key_arn: target.arn().clone(),
+                key_material_id: record.versions[index].material_id,
+            };
+            progress.renote("keyMaterialId", deleted.key_material_id.to_string());
+            let mut changed = record.clone();
+            changed.remove_material(index, progress.now());
+            Ok((target.put(changed), Some(deleted)))
+        })?;
+        // The deletion is committed whatever comes of this, and maintenance does it again.
+        self.core.registry.scrub().ok();
+        Ok(deleted)
+    }
+
+    /// Opens the token, unwraps the material and checks it.
+    fn open_import(
+        &self,
+        target: &Target<'_>,
+        request: &ImportKeyMaterialRequest<'_, impl KeyReference>,
+        now: Timestamp,
+    ) -> Result<GeneratedMaterial> {
+        let record = target.record();
+        check_request(request, now)?;
+        // The latest, since another process may have made the token just after a rotation of the root key.
+        let root = self.core.registry.sealed().latest_root()?;
+        let token = ImportToken::open(request.import_token, &root.versions, &self.token_binding(record))?;
+        if token.valid_to <= now {
+            let text = format!("the import token was good until {}: ask for new parameters", token.valid_to);
+            return Err(Error::new(ErrorKind::ExpiredImportToken, text));
+        }
+        let backend = &self.core.backend;
+        let kind = crate::provider::public_key_kind(token.wrapping_key_spec);
+        let key = backend.key_pairs().private_key(kind, token.private_key.expose_secret())?;
+        let material = unwrap(backend, token.algorithm, &*key, request.encrypted_key_material)?;
+        self.core.check_import(record, &material)
+    }
+
+    /// The record of the key with the material in its place.
+    fn import_into(
+        &self,
+        target: &Target<'_>,
+        request: &ImportKeyMaterialRequest<'_, impl KeyReference>,
+        material: &GeneratedMaterial,
+        progress: &Progress,
+    ) -> Result<(KeyRecord, ImportedKeyMaterial)> {
+        let (record, now) = (target.record(), progress.now());
+        let offer = Offer {
+            material_id: self.core.material_id(record.key_id, &material.kept),
+            import_type: request.import_type,
+            named: request.key_material_id,
+            token_digest: self.token_digest(request.import_token),
+        };
+        let mut changed = record.clone();
+        changed.forget_expired_new_material(now);
+        let place = place(&changed, target.arn(), &offer)?;
+        let imported = ImportedKeyMaterial { key_arn: target.arn().clone(), key_material_id: offer.material_id };
+        let valid_to = match request.expiration {
+            Some(Expiration::At(time)) => Some(time),
+            Some(Expiration::Never) | None => None,
+        };
+        let before = match place {
+            Place::Known(index) => changed.versions[index].imported.clone().unwrap_or_default(),
+            Place::New { is_pending_rotation } => Imported { is_pending_rotation, ..Imported::default() },
+        };
+        let description = request.description.map_or_else(|| before.description.clone(), str::to_owned);
+        let after = Imported { description, valid_to, token_digest: offer.token_digest, ..before.clone() };
+
+        match place {
+            Place::Known(index) if changed.versions[index].is_usable(now) && before == after => {}
+            Place::Known(index) => {
+                self.core.put_material(&mut changed, index, material)?;
+                changed.versions[index].imported = Some(after);
+            }
+            Place::New { .. } => self.core.add_imported_version(&mut changed, material, after, now)?,
+        }
+        changed.note_imported_material(now, record.state_at(now));
+        Ok((changed, imported))
+    }
+
+    fn token_binding(&self, record: &KeyRecord) -> TokenBinding {
+        TokenBinding { store: self.core.registry.store_id().0, account: record.account, key_id: record.key_id }
+    }
+
+    fn token_digest(&self, token: &[u8]) -> [u8; 32] {
+        let digest = self.core.backend.digest().digest(DigestAlgorithm::Sha256, &[token]);
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(digest.as_ref());
+        bytes
+    }
+}
+
+/// What policies may ask about the expiration. Material expires unless the request says otherwise.
+fn conditions<'a>(expiration: Option<Expiration>) -> Vec<RequestParameter<'a>> {
+    let model = expiration.map_or(ExpirationModel::Expires, expiration_model);
+    let valid_to = match expiration {
+        Some(Expiration::At(time)) => Some(RequestParameter::ValidTo(time)),
+        Some(Expiration::Never) | None => None,
+    };
+    [RequestParameter::ExpirationModel(model)].into_iter().chain(valid_to).collect()
+}
+
+const fn expiration_model(expiration: Expiration) -> ExpirationModel {
+    match expiration {
+        Expiration::At(_) => ExpirationModel::Expires,
+        Expiration::Never => ExpirationModel::DoesNotExpire,
+    }
+}
+
+fn check_request(request: &ImportKeyMaterialRequest<'_, impl KeyReference>, now: Timestamp) -> Result<()> {
+    let invalid = |text: String| Err(Error::new(ErrorKind::Validation, text));
+    for (what, bytes) in
+        [("the import token", request.import_token), ("wrapped material", request.encrypted_key_material)]
+    {
+        if !(1..=MAX_WRAPPED_MATERIAL).contains(&bytes.len()) {
+            return invalid(format!("{what} must have 1 to {MAX_WRAPPED_MATERIAL} bytes, not {}", bytes.len()));
+        }
+    }
+    if request.description.is_some_and(|text| text.chars().nth(MAX_DESCRIPTION).is_some()) {
+        return invalid(format!("a description of key material must have at most {MAX_DESCRIPTION} characters"));
+    }
+    match request.expiration {
+        None => {
+            let text = "A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES, as it is unless the request \
+                        says that the material does not expire";
+            invalid(text.into())
+        }
+        Some(Expiration::At(time)) if time <= now || time > now.plus_days(MAX_VALIDITY_DAYS) => {
+            invalid(format!("validTo must lie in the next {MAX_VALIDITY_DAYS} days, and {time} does not"))
+        }
+        Some(_) => Ok(()),
+    }
+}

@@ -1,0 +1,117 @@
+//! The policy of a key: who may do what with it.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::ServiceName;
+use crate::key::Operation;
+use crate::kms::engine::handle::Kms;
+use crate::kms::pipeline::call::{Call, Progress, noted};
+use crate::kms::records::key::KeyRecord;
+use crate::kms::request::PutKeyPolicyRequest;
+use crate::kms::request::key_reference::KeyReference;
+use crate::kms::request::listing::{Page, PageRequest};
+use crate::kms::request::page::{self, PageLimits};
+use crate::policy::{KeyFacts, PolicyDocument, PolicyRequest, RequestParameter, keeps_control};
+
+/// Page sizes of [`Kms::list_key_policies`].
+const POLICY_PAGES: PageLimits = PageLimits { most: 1_000, default: 100 };
+
+impl Kms {
+    /// Replaces the policy of a key. It is in force when the call returns.
+    ///
+    /// Whoever calls must be able to replace the policy again under the new one, unless the request says that this check is
+    /// to be skipped: a key that nobody can manage any more stays that way for ever.
+    ///
+    /// # Errors
+    /// [`MalformedPolicyDocument`](ErrorKind::MalformedPolicyDocument) if the document is malformed, asks for what is not
+    /// supported, or locks the caller out; [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is
+    /// customer managed; [`NotFound`](ErrorKind::NotFound).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{AccountId, EncryptRequest, ErrorKind, Kms, Principal, PutKeyPolicyRequest};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let alice = kms.as_principal(Principal::user(AccountId::default(), "alice")?)?;
+    /// let policy = r#"{"Version": "2012-10-17", "Statement": [
+    ///     {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:root"}, "Action": "kms:*", "Resource": "*"},
+    ///     {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:user/alice"},
+    ///      "Action": "kms:Encrypt", "Resource": "*"}]}"#;
+    /// kms.put_key_policy(PutKeyPolicyRequest::new(key.key_id(), policy))?;
+    /// assert!(alice.encrypt(EncryptRequest::new(key.key_id(), b"data")).is_ok());
+    /// assert_eq!(alice.disable_key(key.key_id()).unwrap_err().kind(), ErrorKind::AccessDenied);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn put_key_policy(&self, request: PutKeyPolicyRequest<'_, impl KeyReference>) -> Result<()> {
+        let conditions = [RequestParameter::BypassPolicyLockoutSafetyCheck(request.bypass_lockout_check)];
+        let conditions = &conditions[usize::from(!request.bypass_lockout_check)..];
+        let call = Call::new(Operation::PutKeyPolicy)
+            .conditions(conditions)
+            .parameter("policyName", PolicyDocument::KEY_POLICY_NAME)
+            .parameter("policy", noted(request.policy))
+            .parameter("bypassPolicyLockoutSafetyCheck", request.bypass_lockout_check);
+        self.key_change(call, &request.key, |target, progress| {
+            let document = PolicyDocument::key_policy(request.policy)?;
+            let mut record = target.record().clone();
+            if !request.bypass_lockout_check {
+                self.check_lockout(progress, &record, &document)?;
+            }
+            record.policy = Some(document.as_str().into());
+            Ok((target.put(record), ()))
+        })
+    }
+
+    /// Gives the text of the policy of a key: as it was put, or the default one.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound).
+    ///
+    /// # Examples
+    /// ```
+    /// let kms = strongroom::Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// assert!(kms.get_key_policy(key.key_id())?.contains("Enable IAM User Permissions"));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn get_key_policy(&self, key: impl KeyReference) -> Result<String> {
+        let call = Call::new(Operation::GetKeyPolicy).parameter("policyName", PolicyDocument::KEY_POLICY_NAME);
+        self.key_call(call, &key, |target, _| Ok(target.policy()?.as_str().to_owned()))
+    }
+
+    /// Lists the names of the policies of a key: one, `default`.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound); [`Validation`](ErrorKind::Validation) for a limit outside 1 to 1,000;
+    /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
+    pub fn list_key_policies(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<String>> {
+        self.key_call(Call::new(Operation::ListKeyPolicies), &key, |_, _| {
+            let names = [PolicyDocument::KEY_POLICY_NAME.to_owned()].into_iter();
+            page::of(names, &page, POLICY_PAGES, String::as_bytes)
+        })
+    }
+
+    /// Refuses a policy under which the caller could not put another one.
+    pub(in crate::kms) fn check_lockout(
+        &self,
+        progress: &Progress,
+        record: &KeyRecord,
+        document: &PolicyDocument,
+    ) -> Result<()> {
+        let identity = self.attached_identity()?;
+        let aliases: Vec<_> = record.aliases.iter().cloned().collect();
+        let facts = KeyFacts::new(record.key_id, record.spec, record.usage, record.origin, record.manager)
+            .with_tags(&record.tags)
+            .with_aliases(&aliases);
+        let request = PolicyRequest::new(&self.principal, Operation::PutKeyPolicy, record.account)
+            .at(self.locality(), progress.now())
+            .with_key(facts)
+            .via_service(self.via_service().map(ServiceName::as_str));
+        let documents = identity.as_ref().map_or(&[][..], |held| held.0.value.documents());
+        if keeps_control(&request, document, documents)? {
+            return Ok(());
+        }
+        let text = "the new key policy will not allow you to update the key policy in the future: allow yourself \
+                    kms:PutKeyPolicy in it, or bypass this check";
+        Err(Error::new(ErrorKind::MalformedPolicyDocument, text))
+    }
+}

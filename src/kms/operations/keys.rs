@@ -1,0 +1,300 @@
+//! Making, describing, listing, enabling and disabling keys.
+
+use crate::audit::ParameterValue;
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::AccountId;
+use crate::key::{
+    Description, KeyArn, KeyEvent, KeyId, KeyManager, KeyMetadata, KeyState, KeyUsage, Operation, Origin, Tag, TagSet,
+    check_usage,
+};
+use crate::kms::engine::handle::Kms;
+use crate::kms::pipeline::Target;
+use crate::kms::pipeline::call::{Call, Progress, noted, noted_tags};
+use crate::kms::records::key::KeyRecord;
+use crate::kms::request::key_reference::KeyReference;
+use crate::kms::request::listing::{KeyListEntry, Page, PageRequest};
+use crate::kms::request::page::{self, PageLimits};
+use crate::kms::request::{CreateKeyRequest, IntoKeyRequest, KeyRequest, checked_tags};
+use crate::kms::storage::registry::Edit;
+use crate::policy::{PolicyDocument, RequestParameter};
+use crate::provider::ProviderId;
+use crate::store::MAX_SCAN;
+
+/// Page sizes of [`Kms::list_keys`].
+const KEY_PAGES: PageLimits = PageLimits { most: 1_000, default: 100 };
+
+impl Kms {
+    /// Makes a key of the caller's account and returns its metadata. It is enabled at once; one of origin `EXTERNAL` is once
+    /// its material was imported ([`Kms::import_key_material`]). A service ([`Kms::as_service`]) makes keys that it owns and
+    /// no account sees. A request with tags needs the permission TagResource as well.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) if the usage is missing or does not fit the spec, the description is
+    /// too long, or no provider has the name; [`Tag`](ErrorKind::Tag) for tags that are not allowed;
+    /// [`MalformedPolicyDocument`](ErrorKind::MalformedPolicyDocument) for a policy that is malformed, not supported, or
+    /// locks the caller out;
+    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if the provider makes no such keys, and what it answers if it
+    /// cannot make one now.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{CreateKeyRequest, KeyState, KeyUsage, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(CreateKeyRequest::default().description("backups"))?;
+    /// assert_eq!((key.state(), key.usage()), (KeyState::Enabled, KeyUsage::EncryptDecrypt));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn create_key(&self, mut request: CreateKeyRequest) -> Result<KeyMetadata> {
+        if let Some(provider) = request.provider.as_ref().and_then(|name| self.core.provider(name).ok()) {
+            request.origin = provider.origin();
+        }
+        // Malformed tags and a missing usage are refused later: first it is decided whether the caller may make keys.
+        let tags = checked_tags(&request.tags).unwrap_or_default();
+        let conditions = creation_conditions(&request, &tags);
+        let mut call = Call::new(Operation::CreateKey)
+            .conditions(&conditions)
+            .parameter("keySpec", request.spec.as_str())
+            .parameter("origin", request.origin.as_str())
+            .parameter("bypassPolicyLockoutSafetyCheck", request.bypass_lockout_check);
+        if let Some(usage) = request.usage.or(request.spec.default_usage()) {
+            call = call.parameter("keyUsage", usage.as_str());
+        }
+        if !request.description.is_empty() {
+            call = call.parameter("description", noted(&request.description));
+        }
+        if let Some(policy) = &request.policy {
+            call = call.parameter("policy", noted(policy));
+        }
+        if !tags.is_empty() {
+            let pairs = noted_tags(&tags).map(|tag| (tag.key(), tag.value()));
+            call = call.parameter("tags", ParameterValue::pairs(pairs));
+        }
+        if let Some(name) = &request.provider {
+            call = call.parameter("keyMaterialProvider", name.as_str().to_owned());
+        }
+        self.account_call(call, |progress| {
+            match (request.custom_key_store, &request.provider) {
+                (Some(_), Some(_)) => {
+                    let text = "a key is made in a custom key store or by a provider, and not in both";
+                    return Err(Error::new(ErrorKind::Validation, text));
+                }
+                (Some(store), None) => return self.create_key_in_store(&request, store, progress),
+                (None, _) => {}
+            }
+            // Made once, before anything is written: an RSA key takes seconds, in which nobody else waits.
+            let mut record = self.new_key(&request, progress.now())?;
+            self.permit_first_tags(progress, &record)?;
+            // Before the material: where that lies elsewhere, a refusal leaves none behind.
+            self.set_first_policy(progress, &mut record, &request)?;
+            self.make_material(&mut record, request.provider.as_ref(), progress.now())?;
+            progress.note_key(record.account, record.key_id);
+            let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
+            let now = progress.now();
+            self.commit_until_settled(progress, |_| {
+                let metadata = record.metadata(&arn, now);
+                Ok((vec![Edit::PutKey { record: record.clone(), expected: None }], metadata))
+            })
+        })
+    }
+
+    pub(in crate::kms) fn set_first_policy(
+        &self,
+        progress: &Progress,
+        record: &mut KeyRecord,
+        request: &CreateKeyRequest,
+    ) -> Result<()> {
+        let Some(text) = &request.policy else { return Ok(()) };
+        if record.manager != KeyManager::Customer {
+            let text = "a key that a service owns has no policy: no account has a say in its use";
+            return Err(Error::new(ErrorKind::UnsupportedOperation, text));
+        }
+        let document = PolicyDocument::key_policy(text)?;
+        if !request.bypass_lockout_check {
+            self.check_lockout(progress, record, &document)?;
+        }
+        record.policy = Some(document.as_str().into());
+        Ok(())
+    }
+
+    /// A key as the request describes it, without material.
+    pub(in crate::kms) fn new_key(&self, request: &CreateKeyRequest, now: Timestamp) -> Result<KeyRecord> {
+        let usage = request.usage.or(request.spec.default_usage()).ok_or_else(|| {
+            let usages: Vec<_> = request.spec.usages().iter().map(|usage| usage.as_str()).collect();
+            let text = format!("a KeyUsage must be given for KeySpec {}: {}", request.spec, usages.join(" or "));
+            Error::new(ErrorKind::Validation, text)
+        })?;
+        check_usage(request.spec, usage)?;
+        let mut random = [0; 16];
+        self.core.backend.random().fill(&mut random)?;
+        let owner = self.principal.as_service().filter(|_| self.account() == AccountId::SERVICES);
+        let key_id = KeyId::from_random_bytes(random);
+        Ok(KeyRecord {
+            manager: if owner.is_some() { KeyManager::Owned } else { KeyManager::Customer },
+            description: Description::parse(&request.description)?,
+            tags: TagSet::from_tags(checked_tags(&request.tags)?)?,
+            service: owner.cloned(),
+            ..KeyRecord::new(self.account(), key_id, request.spec, usage, request.origin, now)
+        })
+    }
+
+    fn make_material(&self, record: &mut KeyRecord, provider: Option<&ProviderId>, now: Timestamp) -> Result<()> {
+        let made = match (provider, record.origin) {
+            (Some(_), Origin::External) => {
+                let text = format!("a key of origin {} gets its material by import", record.origin);
+                return Err(Error::new(ErrorKind::Validation, text));
+            }
+            (Some(name), Origin::Kms | Origin::Hsm) => {
+                self.core.add_first_version(record, name, now)?;
+                KeyEvent::CreatedWithMaterial
+            }
+            (None, Origin::External) => KeyEvent::CreatedWithoutMaterial,
+            (None, Origin::Kms) => {
+                self.core.add_version(record, now, None)?;
+                KeyEvent::CreatedWithMaterial
+            }
+            (None, Origin::Hsm) => {
+                let text =
+                    format!("a key of origin {} is made by naming its custom key store, or a provider", record.origin);
+                return Err(Error::new(ErrorKind::Validation, text));
+            }
+        };
+        record.state = record.state.next(made).unwrap_or(record.state);
+        Ok(())
+    }
+
+    /// Tells everything about a key but its aliases, tags and rotation. Possible in every state.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound) if there is no such key or alias; [`InvalidGrantToken`](ErrorKind::InvalidGrantToken).
+    pub fn describe_key<'a>(&self, request: impl IntoKeyRequest<'a>) -> Result<KeyMetadata> {
+        let KeyRequest { key, grant_tokens } = request.into_key_request();
+        let call = Call::new(Operation::DescribeKey).grant_tokens(grant_tokens);
+        self.key_call(call, &key, |target, progress| self.core.metadata(target.record(), target.arn(), progress.now()))
+    }
+
+    /// Lists the keys of the caller's account in the order of their ids: 1 to 1,000 a page, 100 unless said otherwise.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) for a limit outside that range;
+    /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{Kms, PageRequest};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// for _ in 0..3 {
+    ///     kms.create_key(Default::default())?;
+    /// }
+    /// let first = kms.list_keys(PageRequest::default().limit(2))?;
+    /// let rest = kms.list_keys(PageRequest::default().marker(first.next_marker.unwrap_or_default()))?;
+    /// assert_eq!((first.entries.len(), rest.entries.len(), rest.next_marker), (2, 1, None));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn list_keys(&self, page: PageRequest) -> Result<Page<KeyListEntry>> {
+        self.account_call(Call::new(Operation::ListKeys), |_| {
+            let limit = KEY_PAGES.check(&page)?;
+            let mut after = match &page.marker {
+                Some(marker) => Some(KeyId::from_bytes(page::name_in(marker)?.try_into().map_err(|_| page::bad())?)),
+                None => None,
+            };
+            let mut entries = Vec::new();
+            let wanted = (limit + 1).min(MAX_SCAN);
+            // Keys whose waiting period has ended are passed over, so one scan may not fill the page.
+            loop {
+                let batch = self.core.registry.keys(
+                    Some(self.account()),
+                    after.map(|key_id| (self.account(), key_id)),
+                    wanted,
+                )?;
+                let last_batch = batch.len() < wanted;
+                after = batch.last().map(|(_, key_id, ..)| *key_id).or(after);
+                // All services keep their keys in one account, and each sees its own.
+                let visible = |record: &KeyRecord| {
+                    record.manager != KeyManager::Owned || record.service.as_ref() == self.principal.as_service()
+                };
+                let alive = batch.into_iter().filter(|(.., record)| !self.core.is_over(record) && visible(record));
+                entries.extend(alive.map(|(account, key_id, ..)| KeyListEntry {
+                    key_id,
+                    key_arn: KeyArn::new(self.locality().clone(), account, key_id),
+                }));
+                if last_batch || entries.len() > limit {
+                    return Ok(page::cut(entries, limit, |entry| entry.key_id.as_bytes()));
+                }
+            }
+        })
+    }
+
+    /// Replaces the description of a key.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) over 8,192 characters; [`NotFound`](ErrorKind::NotFound);
+    /// [`InvalidState`](ErrorKind::InvalidState) if its deletion is pending.
+    pub fn update_key_description(&self, key: impl KeyReference, description: impl AsRef<str>) -> Result<()> {
+        let description = description.as_ref();
+        let call = Call::new(Operation::UpdateKeyDescription).parameter("description", noted(description));
+        self.key_change(call, &key, |target, _| {
+            let mut record = target.record().clone();
+            record.description = Description::parse(description)?;
+            Ok((target.put(record), ()))
+        })
+    }
+
+    /// Lets a disabled key be used again. Enabling an enabled key changes nothing.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound); [`InvalidState`](ErrorKind::InvalidState) if its deletion or import is pending.
+    pub fn enable_key(&self, key: impl KeyReference) -> Result<()> {
+        self.set_state(Operation::EnableKey, KeyEvent::Enable, key)
+    }
+
+    /// Stops all use of a key until it is enabled again. Disabling a disabled key changes nothing.
+    ///
+    /// # Errors
+    /// [`NotFound`](ErrorKind::NotFound); [`InvalidState`](ErrorKind::InvalidState) if its deletion or import is pending.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{EncryptRequest, ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// kms.disable_key(key.key_id())?;
+    /// let refused = kms.encrypt(EncryptRequest::new(key.key_id(), b"data")).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Disabled);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn disable_key(&self, key: impl KeyReference) -> Result<()> {
+        self.set_state(Operation::DisableKey, KeyEvent::Disable, key)
+    }
+
+    fn set_state(&self, operation: Operation, event: KeyEvent, key: impl KeyReference) -> Result<()> {
+        self.key_change(Call::new(operation), &key, |target, progress| {
+            let mut record = target.record().clone();
+            record.state = next_state(target, event, progress.now())?;
+            Ok((target.put(record), ()))
+        })
+    }
+}
+
+/// What policies may ask about a key that is to be made.
+pub(in crate::kms) fn creation_conditions<'a>(
+    request: &CreateKeyRequest,
+    tags: &'a [Tag],
+) -> Vec<RequestParameter<'a>> {
+    let usage = request.usage.or(request.spec.default_usage()).unwrap_or(KeyUsage::EncryptDecrypt);
+    let key = [RequestParameter::NewKey(request.spec, usage, request.origin), RequestParameter::RequestTags(tags)];
+    let bypass = request.bypass_lockout_check.then_some(RequestParameter::BypassPolicyLockoutSafetyCheck(true));
+    key.into_iter().chain(bypass).collect()
+}
+
+/// The state that an event leads to. The state table of operations has let the call through, so there is one.
+pub(in crate::kms) fn next_state(target: &Target<'_>, event: KeyEvent, now: Timestamp) -> Result<KeyState> {
+    let state = target.record().state_at(now);
+    state.next(event).ok_or_else(|| {
+        let text = format!("{} is {state}, from where {event:?} leads nowhere", target.arn());
+        Error::new(ErrorKind::InvalidState, text)
+    })
+}

@@ -1,0 +1,77 @@
+//! Message authentication codes under a KMS key.
+
+use subtle::ConstantTimeEq;
+
+use crate::algorithm::MacAlgorithm;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{Operation, check_mac_algorithm, check_message_length};
+use crate::kms::engine::handle::Kms;
+use crate::kms::pipeline::Target;
+use crate::kms::pipeline::call::Call;
+use crate::kms::request::key_reference::KeyReference;
+use crate::kms::request::{GenerateMacRequest, GenerateMacResponse, VerifyMacRequest, VerifyMacResponse};
+use crate::policy::RequestParameter;
+
+impl Kms {
+    /// Computes the message authentication code of 1 to 4,096 bytes.
+    ///
+    /// # Errors
+    /// [`Validation`](ErrorKind::Validation) for an empty or over-long message;
+    /// [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for authentication, or has another algorithm;
+    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState), [`NotFound`](ErrorKind::NotFound).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::algorithm::MacAlgorithm::HmacSha256;
+    /// use strongroom::{CreateKeyRequest, ErrorKind, GenerateMacRequest, KeySpec, KeyUsage, Kms, VerifyMacRequest};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let request = CreateKeyRequest::default().spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);
+    /// let key = kms.create_key(request)?.key_id();
+    /// let mac = kms.generate_mac(GenerateMacRequest::new(key, HmacSha256, b"session 42"))?.mac;
+    /// kms.verify_mac(VerifyMacRequest::new(key, HmacSha256, b"session 42", &mac))?;
+    /// let refused = kms.verify_mac(VerifyMacRequest::new(key, HmacSha256, b"session 43", &mac)).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::InvalidMac);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn generate_mac(&self, request: GenerateMacRequest<'_, impl KeyReference>) -> Result<GenerateMacResponse> {
+        let conditions = [RequestParameter::MacAlgorithm(request.algorithm)];
+        let call = Call::new(Operation::GenerateMac)
+            .conditions(&conditions)
+            .grant_tokens(request.grant_tokens)
+            .dry_run(request.dry_run)
+            .parameter("macAlgorithm", request.algorithm.as_str());
+        self.key_call(call, &request.key, |target, _| {
+            let mac = authenticate(target, request.algorithm, request.message)?;
+            Ok(GenerateMacResponse { mac, key_arn: target.arn().clone(), mac_algorithm: request.algorithm })
+        })
+    }
+
+    /// Verifies a message authentication code. A wrong one is an error.
+    ///
+    /// # Errors
+    /// [`InvalidMac`](ErrorKind::InvalidMac) if the code is not that of the message; else those of
+    /// [`Kms::generate_mac`].
+    pub fn verify_mac(&self, request: VerifyMacRequest<'_, impl KeyReference>) -> Result<VerifyMacResponse> {
+        let conditions = [RequestParameter::MacAlgorithm(request.algorithm)];
+        let call = Call::new(Operation::VerifyMac)
+            .conditions(&conditions)
+            .grant_tokens(request.grant_tokens)
+            .dry_run(request.dry_run)
+            .parameter("macAlgorithm", request.algorithm.as_str());
+        self.key_call(call, &request.key, |target, _| {
+            let expected = authenticate(target, request.algorithm, request.message)?;
+            if !bool::from(expected.as_slice().ct_eq(request.mac)) {
+                let text = "the message authentication code is not that of the message under this key";
+                return Err(Error::new(ErrorKind::InvalidMac, text));
+            }
+            Ok(VerifyMacResponse { key_arn: target.arn().clone(), mac_algorithm: request.algorithm })
+        })
+    }
+}
+
+fn authenticate(target: &Target<'_>, algorithm: MacAlgorithm, message: &[u8]) -> Result<Vec<u8>> {
+    check_mac_algorithm(target.record().spec, algorithm)?;
+    check_message_length(message, 1)?;
+    target.mac()?.authenticate(message)
+}

@@ -1,0 +1,20 @@
+//! The public operations, one file per theme. Each contains only its own step and calls the pipeline once.
+
+pub(super) mod agreement;
+pub(super) mod aliases;
+pub(super) mod cipher;
+pub(super) mod custom_key_stores;
+pub(super) mod data_key;
+pub(super) mod data_key_pair;
+pub(super) mod deletion;
+pub(super) mod grants;
+pub(super) mod identity_policy;
+pub(super) mod import;
+pub(super) mod key_policy;
+pub(super) mod keys;
+pub(super) mod mac;
+pub(super) mod metering;
+pub(super) mod public_key;
+pub(super) mod rotation;
+pub(super) mod signing;
+pub(super) mod tags;

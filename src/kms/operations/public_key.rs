@@ -1,0 +1,46 @@
+//! The public key of a KMS key, for use outside.
+
+use crate::error::Result;
+use crate::key::Operation;
+use crate::kms::engine::handle::Kms;
+use crate::kms::pipeline::call::Call;
+use crate::kms::request::{GetPublicKeyResponse, IntoKeyRequest, KeyRequest};
+
+impl Kms {
+    /// Gives out the public key of an asymmetric key. With it, anybody verifies, encrypts or agrees without this library;
+    /// the private key stays here, and is not even opened.
+    ///
+    /// # Errors
+    /// [`UnsupportedOperation`](crate::ErrorKind::UnsupportedOperation) if the key is not asymmetric;
+    /// [`Disabled`](crate::ErrorKind::Disabled), [`InvalidState`](crate::ErrorKind::InvalidState),
+    /// [`NotFound`](crate::ErrorKind::NotFound); [`InvalidGrantToken`](crate::ErrorKind::InvalidGrantToken).
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{CreateKeyRequest, KeySpec, KeyUsage, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
+    /// let key = kms.create_key(request)?.key_id();
+    /// let public = kms.get_public_key(key)?;
+    /// assert!(public.to_pem()?.starts_with("-----BEGIN PUBLIC KEY-----\n"));
+    /// assert_eq!(public.public_key.len(), 91);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn get_public_key<'a>(&self, request: impl IntoKeyRequest<'a>) -> Result<GetPublicKeyResponse> {
+        let KeyRequest { key, grant_tokens } = request.into_key_request();
+        let call = Call::new(Operation::GetPublicKey).grant_tokens(grant_tokens);
+        self.key_call(call, &key, |target, _| {
+            let (spec, usage) = (target.record().spec, target.record().usage);
+            Ok(GetPublicKeyResponse {
+                public_key: target.public_key_info()?.to_vec(),
+                key_arn: target.arn().clone(),
+                key_spec: spec,
+                key_usage: usage,
+                encryption_algorithms: spec.encryption_algorithms(usage),
+                signing_algorithms: spec.signing_algorithms(usage),
+                key_agreement_algorithms: spec.key_agreement_algorithms(usage),
+            })
+        })
+    }
+}

@@ -1,0 +1,86 @@
+//! Tags of keys.
+
+use crate::algorithm::excerpt;
+use crate::audit::ParameterValue;
+use crate::error::Result;
+use crate::key::{Operation, Tag};
+use crate::kms::engine::handle::Kms;
+use crate::kms::pipeline::call::{Call, noted_tags};
+use crate::kms::request::key_reference::KeyReference;
+use crate::kms::request::listing::{Page, PageRequest};
+use crate::kms::request::page::{self, PageLimits};
+use crate::policy::RequestParameter;
+
+/// Page sizes of [`Kms::list_resource_tags`].
+const TAG_PAGES: PageLimits = PageLimits { most: 50, default: 50 };
+
+impl Kms {
+    /// Adds tags to a key; a tag whose key is there already gets the new value. At most 50 a key.
+    ///
+    /// # Errors
+    /// [`Tag`](crate::ErrorKind::Tag) for duplicate or reserved tag keys and for too many;
+    /// [`Validation`](crate::ErrorKind::Validation) for over-long ones; [`NotFound`](crate::ErrorKind::NotFound);
+    /// [`InvalidState`](crate::ErrorKind::InvalidState) if its deletion is pending.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{Kms, Tag};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// kms.tag_resource(key.key_id(), [Tag::new("team", "billing")?])?;
+    /// assert_eq!(kms.list_resource_tags(key.key_id(), Default::default())?.entries[0].value(), "billing");
+    /// kms.untag_resource(key.key_id(), ["team"])?;
+    /// assert!(kms.list_resource_tags(key.key_id(), Default::default())?.entries.is_empty());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn tag_resource(&self, key: impl KeyReference, tags: impl IntoIterator<Item = Tag>) -> Result<()> {
+        let tags: Vec<Tag> = tags.into_iter().collect();
+        let conditions = [RequestParameter::RequestTags(&tags)];
+        let pairs = noted_tags(&tags).map(|tag| (tag.key(), tag.value()));
+        let call =
+            Call::new(Operation::TagResource).conditions(&conditions).parameter("tags", ParameterValue::pairs(pairs));
+        self.key_change(call, &key, |target, _| {
+            let mut record = target.record().clone();
+            record.tags.put(tags.iter().cloned())?;
+            Ok((target.put(record), ()))
+        })
+    }
+
+    /// Removes tags from a key. A tag key that is not there is passed over.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound); [`InvalidState`](crate::ErrorKind::InvalidState) if its deletion is
+    /// pending.
+    pub fn untag_resource<T: AsRef<str>>(
+        &self,
+        key: impl KeyReference,
+        tag_keys: impl IntoIterator<Item = T>,
+    ) -> Result<()> {
+        let tag_keys: Vec<T> = tag_keys.into_iter().collect();
+        let names: Vec<&str> = tag_keys.iter().map(AsRef::as_ref).collect();
+        let conditions = [RequestParameter::TagKeys(&names)];
+        let keys = noted_tags(&names).map(|name| excerpt(name));
+        let call = Call::new(Operation::UntagResource)
+            .conditions(&conditions)
+            .parameter("tagKeys", ParameterValue::texts(keys));
+        self.key_change(call, &key, |target, _| {
+            let mut record = target.record().clone();
+            record.tags.remove(&tag_keys);
+            Ok((target.put(record), ()))
+        })
+    }
+
+    /// Lists the tags of a key in the order of their keys, 1 to 50 a page.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound); [`Validation`](crate::ErrorKind::Validation) for a limit outside that
+    /// range; [`InvalidMarker`](crate::ErrorKind::InvalidMarker) for a marker that no page came with.
+    pub fn list_resource_tags(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<Tag>> {
+        self.key_call(Call::new(Operation::ListResourceTags), &key, |target, _| {
+            let tags: Vec<Tag> =
+                target.record().tags.iter().map(|(key, value)| Tag::new(key, value)).collect::<Result<_>>()?;
+            page::of(tags.into_iter(), &page, TAG_PAGES, |tag| tag.key().as_bytes())
+        })
+    }
+}

@@ -1,0 +1,222 @@
+//! Whether the caller may do what it asks for. What it may not know of looks as if it did not exist.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::call::{Progress, Question};
+use super::key_grants::KeyGrants;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::{AccountId, PrincipalKind, ServiceName};
+use crate::key::{AliasArn, AliasName, KeyIdentifier, KeyManager, Operation, Tag, TagSet};
+use crate::kms::engine::handle::Kms;
+use crate::kms::records::identity_policy::IdentityPolicies;
+use crate::kms::records::key::KeyRecord;
+use crate::kms::storage::cache::Held;
+use crate::kms::storage::registry::LoadedKey;
+use crate::policy::{
+    AttachedPolicies, Decision, KeyFacts, Outcome, PolicyDocument, PolicyRequest, RequestParameter, evaluate,
+};
+
+impl Kms {
+    /// Lets an operation without a key pass, if the caller may do it in its account.
+    pub(in crate::kms) fn permit_in_account(&self, progress: &mut Progress, question: &Question<'_>) -> Result<()> {
+        let operation = question.operation;
+        if self.is_service_itself() {
+            return match operation {
+                Operation::CreateKey | Operation::ListKeys | Operation::GenerateRandom => Ok(()),
+                _ => Err(self.denied(operation, None)),
+            };
+        }
+        let request = self.policy_request(progress, question, self.account());
+        let identity = self.attached_identity()?;
+        self.decide(progress, &request, &by(&identity), || self.denied(operation, None))
+    }
+
+    /// Lets an operation pass to an alias of the caller's account, if the caller may do it: making, moving and deleting
+    /// one takes a permission on the alias beside the one on the key.
+    pub(in crate::kms) fn permit_alias(
+        &self,
+        progress: &mut Progress,
+        operation: Operation,
+        alias: &AliasName,
+    ) -> Result<()> {
+        if self.is_service_itself() {
+            return Ok(()); // what the key says to this comes next
+        }
+        let question = Question::new(operation);
+        let request = self.policy_request(progress, &question, self.account()).with_alias(alias);
+        let identity = self.attached_identity()?;
+        self.decide(progress, &request, &by(&identity), || {
+            let arn = AliasArn::new(self.locality().clone(), self.account(), alias.clone());
+            self.denied(operation, Some(&arn))
+        })
+    }
+
+    /// Lets the tags of a key pass that the caller is about to make: as in AWS KMS, CreateKey with tags takes TagResource as
+    /// well. What the policy of the new key says does not count, since it is not in force yet: this is left to the account.
+    pub(in crate::kms) fn permit_first_tags(&self, progress: &mut Progress, record: &KeyRecord) -> Result<()> {
+        let tags: Vec<Tag> = record.tags.iter().map(|(key, value)| Tag::new(key, value)).collect::<Result<_>>()?;
+        if tags.is_empty() || self.is_service_itself() {
+            return Ok(());
+        }
+        let conditions = [RequestParameter::RequestTags(&tags)];
+        let question = Question::new(Operation::TagResource).conditions(&conditions);
+        let none_yet = TagSet::default();
+        let facts = KeyFacts::new(record.key_id, record.spec, record.usage, record.origin, record.manager)
+            .with_tags(&none_yet)
+            .with_aliases(&[]);
+        let request = self.policy_request(progress, &question, record.account).with_key(facts);
+        let (left_to_account, identity) =
+            (PolicyDocument::default_key_policy(record.account), self.attached_identity()?);
+        let attached = by(&identity).with_key_policy(&left_to_account);
+        self.decide(progress, &request, &attached, || self.denied(question.operation, None))
+    }
+
+    /// Lets an operation pass to a key, if the caller may do it.
+    ///
+    /// Whoever may not learns from the refusal whether the key exists only if it is of the caller's own account.
+    pub(in crate::kms) fn permit(
+        &self,
+        progress: &mut Progress,
+        question: &Question<'_>,
+        identifier: &KeyIdentifier,
+        key: &LoadedKey,
+    ) -> Result<()> {
+        let record = &key.record;
+        let missing = || self.missing(identifier, record.account, record.key_id);
+        match record.manager {
+            // Accounts have no say in what a service keeps for itself, and neither have policies.
+            KeyManager::Owned if record.service.as_ref() == self.principal.as_service() => return Ok(()),
+            KeyManager::Owned => return Err(missing()),
+            KeyManager::Service if record.account != self.account() => return Err(missing()),
+            KeyManager::Service | KeyManager::Customer => {}
+        }
+        let noted = progress.event.additional.len();
+        let allowed = self.permit_by_policies(progress, question, identifier, key);
+        if record.account == self.account() || allowed.is_ok() {
+            return allowed;
+        }
+        // Neither a refusal nor a failure may tell another account that the key exists, nor may that account's trail.
+        progress.event.additional.truncate(noted);
+        Err(missing())
+    }
+
+    /// What the caller may know of a record that an account keeps. A damaged record of another account looks as if it did
+    /// not exist; that the whole store fails tells nothing of a single record.
+    pub(in crate::kms) fn visible<T>(&self, account: AccountId, found: Result<Option<T>>) -> Result<Option<T>> {
+        match found {
+            Err(error) if account != self.account() && !is_about_whole_store(&error) => Ok(None),
+            other => other,
+        }
+    }
+
+    fn permit_by_policies(
+        &self,
+        progress: &mut Progress,
+        question: &Question<'_>,
+        identifier: &KeyIdentifier,
+        key: &LoadedKey,
+    ) -> Result<()> {
+        self.check_tokens(question.grant_tokens)?;
+        let record = &key.record;
+        let mut facts = KeyFacts::new(record.key_id, record.spec, record.usage, record.origin, record.manager)
+            .with_tags(&record.tags);
+        let grants = KeyGrants { registry: &self.core.registry, key, principal: &self.principal };
+        let identity = self.attached_identity()?;
+        let attached = by(&identity).with_key_policy(key.policy()?).with_grants(&grants);
+        let aliases: Vec<AliasName>;
+        // An application's own policy may ask for them.
+        if attached.needs_aliases() || self.core.policy.is_some() {
+            aliases = record.aliases.iter().cloned().collect();
+            facts = facts.with_aliases(&aliases);
+        }
+        let named = alias_in(identifier).map(RequestParameter::RequestAlias);
+        let conditions: Cow<'_, [RequestParameter<'_>]> = match named {
+            None => question.conditions.into(),
+            Some(named) => question.conditions.iter().copied().chain([named]).collect(),
+        };
+        let request =
+            self.policy_request(progress, question, record.account).with_key(facts).with_parameters(&conditions);
+        self.decide(progress, &request, &attached, || self.denied(question.operation, Some(&key.arn)))
+    }
+
+    fn policy_request<'a>(
+        &'a self,
+        progress: &Progress,
+        question: &Question<'a>,
+        account: AccountId,
+    ) -> PolicyRequest<'a> {
+        PolicyRequest::new(&self.principal, question.operation, account)
+            .at(self.locality(), progress.now())
+            .with_context(question.context)
+            .via_service(self.via_service().map(ServiceName::as_str))
+            .with_parameters(question.conditions)
+    }
+
+    /// The policies of the caller. Only users and roles can have any.
+    pub(in crate::kms) fn attached_identity(&self) -> Result<Option<Held<IdentityPolicies>>> {
+        match self.principal.kind() {
+            PrincipalKind::User | PrincipalKind::Role => {
+                self.core.registry.identity_policies(&self.principal).map(Some)
+            }
+            PrincipalKind::Root | PrincipalKind::Service => Ok(None),
+        }
+    }
+
+    fn decide(
+        &self,
+        progress: &mut Progress,
+        request: &PolicyRequest<'_>,
+        attached: &AttachedPolicies<'_>,
+        denied: impl Fn() -> Error,
+    ) -> Result<()> {
+        match &self.core.policy {
+            Some(policy) => match policy.decide(request, attached)? {
+                Decision::Allow => Ok(()),
+                Decision::Deny => Err(denied()),
+            },
+            None => match evaluate(request, attached)? {
+                Outcome::AllowedByGrant(id) => {
+                    progress.note("allowedByGrant", id.to_string());
+                    Ok(())
+                }
+                outcome if outcome.is_allowed() => Ok(()),
+                outcome => {
+                    progress.note("decision", outcome.to_string());
+                    Err(denied())
+                }
+            },
+        }
+    }
+
+    /// Whether the caller is a service at work with what it owns.
+    fn is_service_itself(&self) -> bool {
+        self.account() == AccountId::SERVICES
+    }
+
+    fn denied(&self, operation: Operation, resource: Option<&dyn fmt::Display>) -> Error {
+        let resource = resource.map_or_else(|| "*".to_owned(), ToString::to_string);
+        let text = format!("{} is not authorized to perform kms:{operation} on {resource}", self.principal);
+        Error::new(ErrorKind::AccessDenied, text)
+    }
+}
+
+/// Returns `true` if a failure to read a record would affect every other record, too.
+fn is_about_whole_store(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Store | ErrorKind::RootKey)
+}
+
+/// The alias by which a request names a key.
+fn alias_in(identifier: &KeyIdentifier) -> Option<&AliasName> {
+    match identifier {
+        KeyIdentifier::AliasName(name) => Some(name),
+        KeyIdentifier::AliasArn(arn) => Some(arn.name()),
+        KeyIdentifier::KeyId(_) | KeyIdentifier::KeyArn(_) => None,
+    }
+}
+
+/// What has a say in a decision beside the key: the policies of the caller.
+fn by(identity: &Option<Held<IdentityPolicies>>) -> AttachedPolicies<'_> {
+    let documents = identity.as_ref().map_or(&[][..], |held| held.0.value.documents());
+    AttachedPolicies::none().with_identity_policies(documents)
+}

@@ -1,0 +1,67 @@
+//! What a key itself has to say to an operation, once the caller may ask: its manager and its state.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::ServiceName;
+use crate::key::{KeyManager, KeyState, Operation, Verdict, verdict};
+use crate::kms::storage::registry::LoadedKey;
+
+/// Refuses what the manager of a key does not allow, whatever a policy says.
+pub(in crate::kms) fn check_manager(operation: Operation, key: &LoadedKey, via: Option<&ServiceName>) -> Result<()> {
+    let service = key.record.service.as_ref();
+    match key.record.manager {
+        KeyManager::Customer => Ok(()),
+        KeyManager::Service if operation.needs_customer_managed() => Err(unmanageable(operation, key)),
+        KeyManager::Service if operation.required_usage().is_some() && via != service => {
+            let name = service.map_or("its service", ServiceName::as_str);
+            let text = format!("{} can be used by {name} on behalf of a caller, and in no other way", key.arn);
+            Err(Error::new(ErrorKind::AccessDenied, text))
+        }
+        KeyManager::Owned if concerns_accounts(operation) => Err(unmanageable(operation, key)),
+        KeyManager::Service | KeyManager::Owned => Ok(()),
+    }
+}
+
+fn unmanageable(operation: Operation, key: &LoadedKey) -> Error {
+    let text = format!("{} is not customer managed, so {operation} is not possible", key.arn);
+    Error::new(ErrorKind::UnsupportedOperation, text)
+}
+
+/// Whether an operation lets accounts see or use a key.
+const fn concerns_accounts(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::CreateAlias
+            | Operation::UpdateAlias
+            | Operation::PutKeyPolicy
+            | Operation::GetKeyPolicy
+            | Operation::ListKeyPolicies
+            | Operation::CreateGrant
+            | Operation::ListGrants
+            | Operation::RevokeGrant
+            | Operation::RetireGrant
+    )
+}
+
+pub(in crate::kms) fn check_state(operation: Operation, key: &LoadedKey, state: KeyState) -> Result<()> {
+    let record = &key.record;
+    match verdict(operation, state, record.origin, record.spec.class()) {
+        Verdict::Refused(refusal) => Err(refusal.error(&key.arn)),
+        Verdict::NotApplicable => {
+            let text = format!("{operation} does not apply to {} in state {state}", key.arn);
+            Err(Error::new(ErrorKind::UnsupportedOperation, text))
+        }
+        Verdict::Allowed | Verdict::AllowedOnceAvailable | Verdict::NoEffect => Ok(()),
+    }
+}
+
+pub(in crate::kms) const fn makes_ciphertext(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Encrypt
+            | Operation::ReEncryptTo
+            | Operation::GenerateDataKey
+            | Operation::GenerateDataKeyWithoutPlaintext
+            | Operation::GenerateDataKeyPair
+            | Operation::GenerateDataKeyPairWithoutPlaintext
+    )
+}

@@ -1,0 +1,72 @@
+//! The grants on a key, as far as the caller is their grantee.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::context::EncryptionContext;
+use crate::error::Result;
+use crate::identity::Principal;
+use crate::key::Operation;
+use crate::kms::records::grant::{FoundGrant, GrantRange};
+use crate::kms::storage::grants::{GrantIndex, KnownGrant};
+use crate::kms::storage::registry::{LoadedKey, Registry};
+use crate::policy::{GrantId, GrantSource, GrantTerms};
+use crate::store::MAX_SCAN;
+
+/// Looks grants up when a decision asks for them: in memory, by grantee, once they were read for this revision of the key.
+pub(in crate::kms) struct KeyGrants<'a> {
+    pub(in crate::kms) registry: &'a Registry,
+    pub(in crate::kms) key: &'a LoadedKey,
+    pub(in crate::kms) principal: &'a Principal,
+}
+
+impl GrantSource for KeyGrants<'_> {
+    fn find(&self, accept: &mut dyn FnMut(&GrantTerms) -> bool) -> Result<Option<GrantId>> {
+        Ok(self.index()?.and_then(|index| index.first(accept)))
+    }
+
+    fn find_allowing(
+        &self,
+        operation: Operation,
+        context: Option<&EncryptionContext>,
+        accept: &mut dyn FnMut(&GrantTerms) -> bool,
+    ) -> Result<Option<GrantId>> {
+        Ok(self.index()?.and_then(|index| index.find(operation, context, accept)))
+    }
+}
+
+impl KeyGrants<'_> {
+    /// The grants of the principal; `None` if there is none on the key at all.
+    pub(in crate::kms) fn index(&self) -> Result<Option<Arc<GrantIndex>>> {
+        if self.key.record.grants == 0 {
+            return Ok(None);
+        }
+        self.key.granted(self.principal, || self.read()).map(Some)
+    }
+
+    fn read(&self) -> Result<GrantIndex> {
+        let record = &self.key.record;
+        let range = GrantRange { key: (record.account, record.key_id), grantee: Some(self.principal) };
+        let (mut index, mut after) = (GrantIndex::default(), None);
+        loop {
+            let batch = self.registry.grants(range, after.as_ref(), MAX_SCAN)?;
+            let whole = batch.len() == MAX_SCAN;
+            after = batch.last().map(FoundGrant::record_id);
+            // Two grantees may share a tag, so the name decides.
+            for FoundGrant { id, record, .. } in batch {
+                if record.terms.grantee() == self.principal {
+                    index.insert(KnownGrant { id, terms: record.terms, name: record.name });
+                }
+            }
+            if !whole {
+                return Ok(index);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for KeyGrants<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyGrants").field("key", &self.key.arn).field("principal", self.principal).finish()
+    }
+}

@@ -1,0 +1,100 @@
+//! From the name of a key in a request to the key that it means.
+
+use super::call::{Progress, Question};
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::AccountId;
+use crate::key::{AliasName, KeyArn, KeyId, KeyIdentifier, Operation};
+use crate::kms::engine::handle::Kms;
+
+impl Kms {
+    /// Finds out which key an identifier means.
+    pub(in crate::kms) fn resolve(
+        &self,
+        progress: &mut Progress,
+        question: &Question<'_>,
+        identifier: &KeyIdentifier,
+    ) -> Result<(AccountId, KeyId)> {
+        let operation = question.operation;
+        match identifier {
+            KeyIdentifier::KeyId(key_id) => Ok((self.account(), *key_id)),
+            KeyIdentifier::KeyArn(arn) => {
+                self.check_place(operation, arn.account(), arn.locality() == self.locality(), identifier)?;
+                Ok((arn.account(), arn.id()))
+            }
+            KeyIdentifier::AliasName(name) if operation.accepts_alias() => {
+                self.resolve_alias(progress, question, self.account(), name, identifier)
+            }
+            KeyIdentifier::AliasArn(arn) if operation.accepts_alias() => {
+                self.check_place(operation, arn.account(), arn.locality() == self.locality(), identifier)?;
+                self.resolve_alias(progress, question, arn.account(), arn.name(), identifier)
+            }
+            KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_) => Err(Error::new(
+                ErrorKind::NotFound,
+                format!("invalid key id '{identifier}': {operation} takes a key id or a key ARN, and no alias"),
+            )),
+        }
+    }
+
+    /// The key that an identifier leads to at this moment, if there is one. Nothing is made, and nothing is revealed.
+    pub(in crate::kms) fn known(&self, identifier: &KeyIdentifier) -> Option<(AccountId, KeyId)> {
+        let alias = |account, name| {
+            let alias = self.core.registry.alias(account, name).ok()??;
+            Some((account, alias.0.value.target))
+        };
+        match identifier {
+            KeyIdentifier::KeyId(key_id) => Some((self.account(), *key_id)),
+            KeyIdentifier::KeyArn(arn) => Some((arn.account(), arn.id())),
+            KeyIdentifier::AliasName(name) => alias(self.account(), name),
+            KeyIdentifier::AliasArn(arn) => alias(arn.account(), arn.name()),
+        }
+    }
+
+    fn check_place(
+        &self,
+        operation: Operation,
+        account: AccountId,
+        here: bool,
+        identifier: &KeyIdentifier,
+    ) -> Result<()> {
+        if here && (account == self.account() || operation.is_cross_account()) {
+            return Ok(());
+        }
+        Err(unknown(identifier))
+    }
+
+    fn resolve_alias(
+        &self,
+        progress: &mut Progress,
+        question: &Question<'_>,
+        account: AccountId,
+        name: &AliasName,
+        identifier: &KeyIdentifier,
+    ) -> Result<(AccountId, KeyId)> {
+        let mut alias = self.visible(account, self.core.registry.alias(account, name))?;
+        if alias.is_none() && name.is_reserved() && account == self.account() {
+            self.make_service_key(progress, question, name, identifier)?;
+            alias = self.core.registry.alias(account, name)?;
+        }
+        let alias = alias.ok_or_else(|| unknown(identifier))?;
+        Ok((account, alias.0.value.target))
+    }
+
+    /// The refusal for a key that does not exist, or that the caller may not know of.
+    pub(in crate::kms) fn missing(&self, identifier: &KeyIdentifier, account: AccountId, key_id: KeyId) -> Error {
+        match identifier {
+            KeyIdentifier::KeyId(_) => {
+                let arn = KeyArn::new(self.locality().clone(), account, key_id);
+                Error::new(ErrorKind::NotFound, format!("key '{arn}' does not exist"))
+            }
+            _ => unknown(identifier),
+        }
+    }
+}
+
+pub(in crate::kms) fn unknown(identifier: &KeyIdentifier) -> Error {
+    let what = match identifier {
+        KeyIdentifier::KeyId(_) | KeyIdentifier::KeyArn(_) => "key",
+        KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_) => "alias",
+    };
+    Error::new(ErrorKind::NotFound, format!("{what} '{identifier}' does not exist"))
+}

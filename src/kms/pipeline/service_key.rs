@@ -1,0 +1,111 @@
+//! Keys that services manage: made when they are first needed, and used by their service alone.
+
+use super::call::{Progress, Question};
+use super::key_checks::check_manager;
+use super::resolve::unknown;
+use crate::audit::{Action, AuditEvent, ChangeId, KeyResource, Outcome};
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::{AccountId, Principal, ServiceName};
+use crate::key::{
+    AliasName, KeyEvent, KeyId, KeyIdentifier, KeyManager, KeySpec, KeyState, KeyUsage, Operation, Origin,
+    RotationPeriod,
+};
+use crate::kms::engine::handle::{Core, Kms};
+use crate::kms::pipeline::{incomplete, withheld, would_have_succeeded};
+use crate::kms::records::key::{AliasRecord, KeyRecord, Rotation};
+use crate::kms::storage::registry::{Edit, LoadedKey};
+use crate::kms::storage::sealed::is_committed;
+use crate::store::CommitError;
+
+/// The services that every KMS knows. The builder names further ones.
+pub(in crate::kms) const SERVICES: [&str; 5] = ["s3", "ebs", "rds", "redshift", "ssm"];
+
+/// The service that an alias is reserved for: the part behind `alias/aws/`.
+pub(in crate::kms) fn service_of(alias: &AliasName) -> Option<ServiceName> {
+    ServiceName::parse(alias.as_str().strip_prefix("alias/aws/")?).ok()
+}
+
+impl Kms {
+    /// Makes the key that a predefined alias of the caller's account stands for, if the caller may do with it what it
+    /// asks for. Afterwards the alias leads to a key, whoever made it.
+    pub(in crate::kms) fn make_service_key(
+        &self,
+        progress: &mut Progress,
+        question: &Question<'_>,
+        alias: &AliasName,
+        identifier: &KeyIdentifier,
+    ) -> Result<()> {
+        let operation = question.operation;
+        let service = service_of(alias)
+            .filter(|service| self.account() != AccountId::SERVICES && self.core.services.contains(service));
+        let service = service.ok_or_else(|| unknown(identifier))?;
+        // Whoever may describe keys may see what the service would use; else only the service itself brings it about.
+        if operation != Operation::DescribeKey && self.via_service() != Some(&service) {
+            return Err(unknown(identifier));
+        }
+        let record = self.new_service_key(service, progress)?;
+        let key = LoadedKey::new(record, self.locality());
+        self.permit(progress, question, identifier, &key)?;
+        check_manager(operation, &key, self.via_service())?;
+        operation.check_key_usage(key.record.usage, &key.arn)?;
+        if progress.event.dry_run {
+            return Err(would_have_succeeded());
+        }
+        self.core.put_service_key(key.record, alias)
+    }
+
+    fn new_service_key(&self, service: ServiceName, progress: &Progress) -> Result<KeyRecord> {
+        let mut random = [0; 16];
+        self.core.backend.random().fill(&mut random)?;
+        let (now, period) = (progress.now(), RotationPeriod::default());
+        let mut record = KeyRecord {
+            manager: KeyManager::Service,
+            rotation: Some(Rotation { period, next: now.plus_days(period.days()) }),
+            service: Some(service),
+            ..KeyRecord::new(
+                self.account(),
+                KeyId::from_random_bytes(random),
+                KeySpec::SymmetricDefault,
+                KeyUsage::EncryptDecrypt,
+                Origin::Kms,
+                now,
+            )
+        };
+        self.core.add_version(&mut record, now, None)?;
+        record.state = record.state.next(KeyEvent::CreatedWithMaterial).unwrap_or(KeyState::Enabled);
+        Ok(record)
+    }
+}
+
+impl Core {
+    fn put_service_key(&self, mut record: KeyRecord, alias: &AliasName) -> Result<()> {
+        let (account, key_id, now) = (record.account, record.key_id, record.created);
+        record.aliases.insert(alias.clone());
+        let mut event = AuditEvent::new(now, Action::CreateServiceKey, Principal::root(account));
+        event.keys[0] = Some(KeyResource { account, key_id });
+        event.via_service = record.service.clone();
+        event.outcome = Outcome::Intent;
+        let change = ChangeId::generate(&self.backend)?;
+        event.change = Some(change);
+        self.audit.record(event.clone()).map_err(withheld)?;
+        let alias_record = AliasRecord { target: key_id, created: now, updated: now };
+        let edits = vec![
+            Edit::PutKey { record, expected: None },
+            Edit::PutAlias { account, name: alias.clone(), record: alias_record, expected: None },
+        ];
+        let result = match self.commit(edits, change) {
+            Ok(_) => Ok(()),
+            // Someone else was faster: the alias leads to that one's key.
+            Err(CommitError::Conflict(_)) => {
+                event.outcome = Outcome::Failure(ErrorKind::Conflict);
+                self.audit.record(event).map_err(withheld)?;
+                return Ok(());
+            }
+            Err(CommitError::Failed(error)) => Err(error),
+        };
+        let failure = result.as_ref().err().filter(|error| !is_committed(error)).map(Error::kind);
+        event.outcome = failure.map_or(Outcome::Success, Outcome::Failure);
+        self.audit.record(event).map_err(if failure.is_none() { incomplete } else { withheld })?;
+        result
+    }
+}

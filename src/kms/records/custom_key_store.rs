@@ -1,0 +1,219 @@
+//! What the store keeps of the custom key stores of an account: one record for all of them, so that names and the number
+//! of stores are checked and changed in one commit.
+//!
+//! `u8 1 ‖ u8 count, stores (id ‖ name ‖ cluster id ‖ mode ‖ u64 created ‖ u8 connected ‖ u64 keys ‖ password?)`; texts
+//! carry a 16-bit length, the optional password a byte 0 or 1 and then a 16-bit length.
+//!
+//! A cluster serves one custom key store of all accounts. It is claimed by a record of its own, under its id:
+//! `u8 1 ‖ account ‖ id of the custom key store`.
+
+use std::sync::Arc;
+
+use super::key::{LAYOUT, check_layout, optional, present, read_time, text, time};
+use crate::clock::Timestamp;
+use crate::codec::{CodecError, Reader, Writer};
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::AccountId;
+use crate::key::{ClusterId, CustomKeyStoreId, CustomKeyStoreMode, CustomKeyStoreName};
+use crate::secret::SecretBytes;
+use crate::store::{RecordId, RecordKind};
+
+/// The most custom key stores of an account, as in AWS KMS.
+pub(in crate::kms) const MAX_CUSTOM_KEY_STORES: usize = 10;
+
+/// The most bytes of the password of a crypto user. AWS CloudHSM allows 32 characters; PINs of other tokens are longer.
+pub(in crate::kms) const MAX_PASSWORD: usize = 255;
+
+/// A custom key store as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::kms) struct CustomKeyStoreRecord {
+    pub(in crate::kms) id: CustomKeyStoreId,
+    pub(in crate::kms) name: CustomKeyStoreName,
+    pub(in crate::kms) cluster: ClusterId,
+    pub(in crate::kms) mode: CustomKeyStoreMode,
+    pub(in crate::kms) created: Timestamp,
+    /// Whether its owner wants it connected. Each process connects when it first needs a key of it.
+    pub(in crate::kms) connected: bool,
+    /// How many keys it holds, those that are being made or whose deletion is pending among them.
+    pub(in crate::kms) keys: u64,
+    /// The password of the crypto user, unless a provider gives it.
+    pub(in crate::kms) password: Option<Arc<SecretBytes>>,
+}
+
+/// The custom key stores of an account, ascending by id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::kms) struct CustomKeyStores(pub(in crate::kms) Vec<CustomKeyStoreRecord>);
+
+impl CustomKeyStores {
+    pub(in crate::kms) fn record_id(account: AccountId) -> RecordId {
+        RecordId { kind: RecordKind::CustomKeyStore, account, name: b"stores".to_vec() }
+    }
+
+    /// The store of an id.
+    pub(in crate::kms) fn get(&self, id: CustomKeyStoreId) -> Result<&CustomKeyStoreRecord> {
+        self.0.iter().find(|store| store.id == id).ok_or_else(|| unknown(id))
+    }
+
+    /// The same stores, with one of them changed.
+    pub(in crate::kms) fn with(
+        &self,
+        id: CustomKeyStoreId,
+        change: impl FnOnce(&mut CustomKeyStoreRecord),
+    ) -> Result<Self> {
+        let mut changed = self.clone();
+        change(changed.0.iter_mut().find(|store| store.id == id).ok_or_else(|| unknown(id))?);
+        Ok(changed)
+    }
+
+    pub(in crate::kms) fn encode(&self) -> Result<SecretBytes> {
+        let mut writer = Writer::with_capacity(16 + 640 * self.0.len());
+        let count = u8::try_from(self.0.len()).map_err(|_| CodecError::Invalid { field: "custom key stores" })?;
+        writer.u8(LAYOUT).u8(count);
+        for store in &self.0 {
+            for part in [store.id.as_str(), store.name.as_str(), store.cluster.as_str(), store.mode.as_str()] {
+                writer.prefixed_u16(part.as_bytes(), "custom key store")?;
+            }
+            time(&mut writer, store.created);
+            present(&mut writer, store.connected);
+            writer.u64(store.keys);
+            present(&mut writer, store.password.is_some());
+            if let Some(password) = &store.password {
+                writer.prefixed_u16(password.expose_secret(), "password")?;
+            }
+        }
+        Ok(SecretBytes::from_vec(writer.into_bytes()))
+    }
+
+    pub(in crate::kms) fn decode(bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        check_layout(&mut reader)?;
+        let mut stores: Vec<CustomKeyStoreRecord> = Vec::new();
+        for _ in 0..reader.u8("custom key stores")? {
+            let store = CustomKeyStoreRecord {
+                id: CustomKeyStoreId::parse(text(&mut reader, "custom key store")?)?,
+                name: CustomKeyStoreName::parse(text(&mut reader, "custom key store")?)?,
+                cluster: ClusterId::parse(text(&mut reader, "custom key store")?)?,
+                mode: CustomKeyStoreMode::parse(text(&mut reader, "custom key store")?)?,
+                created: read_time(&mut reader)?,
+                connected: optional(&mut reader, |_| Ok(()))?.is_some(),
+                keys: reader.u64("keys")?,
+                password: optional(&mut reader, |reader| {
+                    Ok(Arc::new(SecretBytes::copy_of(reader.prefixed_u16("password")?)))
+                })?,
+            };
+            if stores.last().is_some_and(|last| last.id >= store.id) {
+                return Err(CodecError::Invalid { field: "order of custom key stores" }.into());
+            }
+            stores.push(store);
+        }
+        reader.finish()?;
+        Ok(Self(stores))
+    }
+}
+
+fn unknown(id: CustomKeyStoreId) -> Error {
+    Error::new(ErrorKind::CustomKeyStoreNotFound, format!("there is no custom key store '{id}'"))
+}
+
+/// The name of the record that claims a cluster.
+pub(in crate::kms) fn claim_record_id(cluster: &ClusterId) -> RecordId {
+    let name = [b"cluster/", cluster.as_str().as_bytes()].concat();
+    RecordId { kind: RecordKind::CustomKeyStore, account: AccountId::default(), name }
+}
+
+/// The cluster, account and custom key store of such a record; `None` for the name of any other.
+pub(in crate::kms) fn read_claim(
+    id: &RecordId,
+    bytes: &[u8],
+) -> Result<Option<(ClusterId, AccountId, CustomKeyStoreId)>> {
+    let Some(cluster) = id.name.strip_prefix(b"cluster/") else { return Ok(None) };
+    let field = "claim of a cluster";
+    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| CodecError::Invalid { field });
+    let mut reader = Reader::new(bytes);
+    check_layout(&mut reader)?;
+    let account = AccountId::parse(text(reader.take(12, field)?)?)?;
+    let store = CustomKeyStoreId::parse(text(reader.take(reader.remaining(), field)?)?)?;
+    Ok(Some((ClusterId::parse(text(cluster)?)?, account, store)))
+}
+
+/// The body of such a record.
+pub(in crate::kms) fn claim(account: AccountId, id: CustomKeyStoreId) -> SecretBytes {
+    let mut writer = Writer::with_capacity(40);
+    writer.u8(LAYOUT).bytes(account.as_bytes()).bytes(id.as_str().as_bytes());
+    SecretBytes::from_vec(writer.into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn stores() -> Result<CustomKeyStores> {
+        let store = |byte: u8, password: Option<&[u8]>| {
+            Ok::<_, Error>(CustomKeyStoreRecord {
+                id: CustomKeyStoreId::from_random_bytes([byte; 9]),
+                name: CustomKeyStoreName::parse("größer")?,
+                cluster: ClusterId::parse("cluster-1a23b4cdefg")?,
+                mode: CustomKeyStoreMode::BeyondAws,
+                created: Timestamp::from_unix_millis(-5),
+                connected: password.is_some(),
+                keys: u64::from(byte),
+                password: password.map(|password| Arc::new(SecretBytes::copy_of(password))),
+            })
+        };
+        Ok(CustomKeyStores(vec![store(1, None)?, store(2, Some(b"kmsPswd1"))?]))
+    }
+
+    #[test]
+    fn stores_are_read_as_they_were_written_and_no_part_of_them_is() -> Result<()> {
+        for stores in [stores()?, CustomKeyStores::default()] {
+            let bytes = stores.encode()?;
+            let bytes = bytes.expose_secret();
+            assert_eq!(CustomKeyStores::decode(bytes)?, stores);
+            assert!((0..bytes.len()).all(|length| CustomKeyStores::decode(&bytes[..length]).is_err()));
+            assert!(CustomKeyStores::decode(&[bytes, &[0]].concat()).is_err());
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn stores_out_of_order_are_refused() -> Result<()> {
+        let mut twice = stores()?;
+        twice.0.reverse();
+        assert!(CustomKeyStores::decode(twice.encode()?.expose_secret()).is_err());
+        Ok(())
+    }
+
+    #[test]
+    fn a_claim_is_read_as_it_was_written() -> Result<()> {
+        let (cluster, account) = (ClusterId::parse("cluster-1a23b4cdefg")?, AccountId::parse("999999999999")?);
+        let (id, store) = (claim_record_id(&cluster), CustomKeyStoreId::from_random_bytes([3; 9]));
+        let claim = claim(account, store);
+        assert_eq!(read_claim(&id, claim.expose_secret())?, Some((cluster, account, store)));
+        assert_eq!(read_claim(&CustomKeyStores::record_id(account), claim.expose_secret())?, None);
+        assert!((0..claim.len()).all(|length| read_claim(&id, &claim.expose_secret()[..length]).is_err()));
+        Ok(())
+    }
+
+    #[test]
+    fn the_password_is_not_printed() -> Result<()> {
+        assert!(!format!("{:?}", stores()?).contains("kmsPswd1"));
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_is_total(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0..200_usize, value: u8) {
+            CustomKeyStores::decode(&bytes).ok();
+            let whole = stores()?.encode()?;
+            let mut altered = whole.expose_secret().to_vec();
+            let at = at % altered.len();
+            altered[at] = value;
+            if let Ok(read) = CustomKeyStores::decode(&altered) {
+                let again = read.encode()?;
+                prop_assert_eq!(again.expose_secret(), &altered[..], "what is accepted is canonical");
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What the store keeps of the policies of a principal, and its byte layout before sealing.
+//!
+//! `u8 1 ‖ u16 count ‖ (name, u32 length ‖ text)*`, names with a 16-bit length and in ascending order.
+
+use crate::codec::{CodecError, Reader, Writer};
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::Principal;
+use crate::policy::PolicyDocument;
+use crate::store::{RecordId, RecordKind};
+
+const LAYOUT: u8 = 1;
+
+/// The most policies of one principal.
+pub(in crate::kms) const MAX_IDENTITY_POLICIES: usize = 10;
+/// The most characters of a policy's name.
+const MAX_POLICY_NAME: usize = 128;
+
+/// The policies of a principal, compiled, by ascending name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::kms) struct IdentityPolicies {
+    names: Vec<String>,
+    documents: Vec<PolicyDocument>,
+}
+
+impl IdentityPolicies {
+    pub(in crate::kms) fn record_id(principal: &Principal) -> RecordId {
+        let name = principal.to_string().into_bytes();
+        RecordId { kind: RecordKind::IdentityPolicy, account: principal.account(), name }
+    }
+
+    pub(in crate::kms) fn documents(&self) -> &[PolicyDocument] {
+        &self.documents
+    }
+
+    pub(in crate::kms) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    pub(in crate::kms) fn get(&self, name: &str) -> Option<&PolicyDocument> {
+        self.place(name).ok().map(|place| &self.documents[place])
+    }
+
+    /// Adds a policy, or replaces the one of that name.
+    pub(in crate::kms) fn put(&mut self, name: &str, document: PolicyDocument) -> Result<()> {
+        match self.place(name) {
+            Ok(place) => self.documents[place] = document,
+            Err(_) if self.names.len() >= MAX_IDENTITY_POLICIES => {
+                let text = format!("a principal has at most {MAX_IDENTITY_POLICIES} policies");
+                return Err(Error::new(ErrorKind::LimitExceeded, text));
+            }
+            Err(place) => {
+                self.names.insert(place, name.to_owned());
+                self.documents.insert(place, document);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a policy; tells whether it was there.
+    pub(in crate::kms) fn remove(&mut self, name: &str) -> bool {
+        let place = self.place(name);
+        if let Ok(place) = place {
+            self.names.remove(place);
+            self.documents.remove(place);
+        }
+        place.is_ok()
+    }
+
+    fn place(&self, name: &str) -> Result<usize, usize> {
+        self.names.binary_search_by(|known| known.as_str().cmp(name))
+    }
+
+    pub(in crate::kms) fn encode(&self) -> Result<Vec<u8>> {
+        let mut writer = Writer::with_capacity(1_024);
+        let count = u16::try_from(self.names.len());
+        writer.u8(LAYOUT).u16(count.map_err(|_| CodecError::Invalid { field: "policies" })?);
+        for (name, document) in self.names.iter().zip(&self.documents) {
+            writer.prefixed_u16(name.as_bytes(), "policy name")?;
+            writer.prefixed_u32(document.as_str().as_bytes(), PolicyDocument::MAX_LENGTH, "policy")?;
+        }
+        Ok(writer.into_bytes())
+    }
+
+    pub(in crate::kms) fn decode(bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        if reader.u8("record layout")? != LAYOUT {
+            return Err(CodecError::Invalid { field: "record layout" }.into());
+        }
+        let mut policies = Self::default();
+        for _ in 0..reader.u16("policies")? {
+            let name = text(reader.prefixed_u16("policy name")?)?;
+            let document = text(reader.prefixed_u32(PolicyDocument::MAX_LENGTH, "policy")?)?;
+            if policies.names.last().is_some_and(|last| last.as_str() >= name) {
+                return Err(CodecError::Invalid { field: "policy order" }.into());
+            }
+            policies.put(name, PolicyDocument::identity_policy(document)?)?;
+        }
+        reader.finish()?;
+        Ok(policies)
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<&str, CodecError> {
+    std::str::from_utf8(bytes).map_err(|_| CodecError::Invalid { field: "text" })
+}
+
+/// Refuses what is no name of a policy.
+pub(in crate::kms) fn check_policy_name(name: &str) -> Result<()> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
+    if (1..=MAX_POLICY_NAME).contains(&name.len()) && name.bytes().all(known) {
+        return Ok(());
+    }
+    let text = format!("a policy name must be 1 to {MAX_POLICY_NAME} letters, digits and _+=,.@-");
+    Err(Error::new(ErrorKind::Validation, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policies_are_read_as_they_were_written_and_no_part_of_them_is() -> Result<()> {
+        let text = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"kms:ListKeys","Resource":"*"}}"#;
+        let mut policies = IdentityPolicies::default();
+        for name in ["b", "a", "c", "b"] {
+            policies.put(name, PolicyDocument::identity_policy(text)?)?;
+        }
+        assert_eq!(policies.names(), ["a", "b", "c"]);
+        let bytes = policies.encode()?;
+        assert_eq!(IdentityPolicies::decode(&bytes)?, policies);
+        assert!((0..bytes.len()).all(|length| IdentityPolicies::decode(&bytes[..length]).is_err()));
+        assert!(IdentityPolicies::decode(&[&bytes[..], &[0]].concat()).is_err());
+        assert!(policies.remove("b") && !policies.remove("b") && policies.get("b").is_none());
+        Ok(())
+    }
+}

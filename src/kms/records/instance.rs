@@ -1,0 +1,237 @@
+//! What a store records to recognise that it is a copy, or was left behind by one.
+//!
+//! The record `instance` of kind `Store`: `u8 1 ‖ 16 instance id ‖ place? (16)`. The record `marks/` and the name of a home
+//! of key material: `u8 1 ‖ 16 instance id ‖ u8 confirmed ‖ u64 time ‖ u8 count ‖ marks (u64 generation ‖ 16 nonce)`,
+//! ascending. A byte 0 or 1 comes before what may be absent.
+
+use super::key::{LAYOUT, check_layout, optional, present, read_time, time};
+use crate::clock::Timestamp;
+use crate::codec::{CodecError, Reader, Writer};
+use crate::error::Result;
+use crate::kms::storage::sealed::store_record_id;
+use crate::provider::InstanceMark;
+use crate::store::RecordId;
+
+/// The most marks that are recorded for one home. Marks that were never found there are few: a process at work on each.
+const MAX_MARKS: usize = 64;
+
+/// The instance of a store: replaced when a copy is declared the successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kms) struct Instance {
+    pub(in crate::kms) id: [u8; 16],
+    /// Where the store was, if it can tell.
+    pub(in crate::kms) place: Option<[u8; 16]>,
+}
+
+impl Instance {
+    pub(in crate::kms) fn record_id() -> RecordId {
+        store_record_id(b"instance")
+    }
+
+    pub(in crate::kms) fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(34);
+        writer.u8(LAYOUT).bytes(&self.id);
+        present(&mut writer, self.place.is_some());
+        self.place.iter().for_each(|place| _ = writer.bytes(place));
+        writer.into_bytes()
+    }
+
+    pub(in crate::kms) fn decode(bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        check_layout(&mut reader)?;
+        let id = reader.array("instance id")?;
+        let place = optional(&mut reader, |reader| Ok(reader.array("place")?))?;
+        reader.finish()?;
+        Ok(Self { id, place })
+    }
+
+    /// Returns `true` unless the store is known to be in another place than the one recorded.
+    pub(in crate::kms) fn is_at(&self, place: Option<[u8; 16]>) -> bool {
+        self.place.is_none() || place.is_none() || self.place == place
+    }
+}
+
+/// The last marks of a store in one home of key material, ascending by generation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::kms) struct MarkHistory {
+    /// The instance that the marks belong to. A later instance may replace whatever marks it finds.
+    pub(in crate::kms) instance: [u8; 16],
+    /// Whether the first mark was found in the home.
+    pub(in crate::kms) confirmed: bool,
+    /// When the last mark was recorded.
+    pub(in crate::kms) moved: Timestamp,
+    marks: Vec<InstanceMark>,
+}
+
+/// What the marks that were found in a home say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kms) enum Verdict {
+    /// The last mark of this store is there.
+    Current,
+    /// An earlier one is, or none yet: this is to be added.
+    Behind(InstanceMark),
+    /// The home is not marked yet, or is to be taken over.
+    Unmarked,
+    /// A mark was there, and is gone.
+    Missing,
+    /// Another copy of the store has moved the mark.
+    Foreign,
+}
+
+impl MarkHistory {
+    /// No marks yet, of an instance.
+    pub(in crate::kms) const fn new(instance: [u8; 16]) -> Self {
+        Self { instance, confirmed: false, moved: Timestamp::from_unix_millis(0), marks: Vec::new() }
+    }
+
+    pub(in crate::kms) fn record_id(home: &str) -> RecordId {
+        store_record_id(&[b"marks/", home.as_bytes()].concat())
+    }
+
+    /// Records the next mark, of a generation above all recorded and `found`.
+    pub(in crate::kms) fn push(&mut self, nonce: [u8; 16], found: &[InstanceMark], now: Timestamp) {
+        let last = self.marks.iter().chain(found).map(|mark| mark.generation).max().unwrap_or(0);
+        if self.marks.len() == MAX_MARKS {
+            // The first one was seen in the home; what comes after it may never have come there.
+            self.marks.remove(1);
+        }
+        self.marks.push(InstanceMark { generation: last.saturating_add(1), nonce });
+        self.moved = now;
+    }
+
+    /// Forgets all but the last mark, which was found in the home.
+    pub(in crate::kms) fn confirm(&mut self) {
+        self.marks.drain(..self.marks.len().saturating_sub(1));
+        self.confirmed = true;
+    }
+
+    /// Whether it is worth a commit to record that the last mark was found.
+    pub(in crate::kms) fn is_worth_confirming(&self) -> bool {
+        !self.confirmed || self.marks.len() > MAX_MARKS / 4
+    }
+
+    /// Compares the history with the marks that were found. Only those of the highest generation count: a member that was
+    /// away may have kept an old one.
+    pub(in crate::kms) fn verdict(&self, instance: &Instance, found: &[InstanceMark]) -> Verdict {
+        if self.instance != instance.id {
+            return Verdict::Unmarked;
+        }
+        let highest = found.iter().map(|mark| mark.generation).max();
+        match (self.marks.first(), self.marks.last(), highest) {
+            (None, _, None) | (_, None, None) => Verdict::Unmarked,
+            (None, _, Some(_)) | (_, None, Some(_)) => Verdict::Foreign,
+            (Some(_), Some(_), None) if self.confirmed => Verdict::Missing,
+            (Some(_), Some(last), None) => Verdict::Behind(*last),
+            (Some(first), Some(last), Some(highest)) => {
+                let mut top = found.iter().filter(|mark| mark.generation == highest);
+                let is_ours = top.all(|mark| self.marks.contains(mark));
+                match highest {
+                    _ if is_ours && highest == last.generation => Verdict::Current,
+                    _ if is_ours || highest < first.generation => Verdict::Behind(*last),
+                    _ => Verdict::Foreign,
+                }
+            }
+        }
+    }
+
+    pub(in crate::kms) fn encode(&self) -> Result<Vec<u8>, CodecError> {
+        let mut writer = Writer::with_capacity(32 + InstanceMark::LENGTH * self.marks.len());
+        writer.u8(LAYOUT).bytes(&self.instance);
+        present(&mut writer, self.confirmed);
+        time(&mut writer, self.moved);
+        writer.u8(u8::try_from(self.marks.len()).map_err(|_| CodecError::Invalid { field: "marks" })?);
+        self.marks.iter().for_each(|mark| _ = writer.bytes(&mark.to_bytes()));
+        Ok(writer.into_bytes())
+    }
+
+    pub(in crate::kms) fn decode(bytes: &[u8]) -> Result<Self> {
+        let mut reader = Reader::new(bytes);
+        check_layout(&mut reader)?;
+        let mut history = Self::new(reader.array("instance id")?);
+        history.confirmed = optional(&mut reader, |_| Ok(()))?.is_some();
+        history.moved = read_time(&mut reader)?;
+        for _ in 0..reader.u8("marks")? {
+            let mark = InstanceMark::from_bytes(reader.array("mark")?);
+            if history.marks.last().is_some_and(|last| last.generation >= mark.generation) {
+                return Err(CodecError::Invalid { field: "order of marks" }.into());
+            }
+            history.marks.push(mark);
+        }
+        reader.finish()?;
+        Ok(history)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INSTANCE: Instance = Instance { id: [7; 16], place: Some([8; 16]) };
+
+    fn mark(generation: u64, nonce: u8) -> InstanceMark {
+        InstanceMark { generation, nonce: [nonce; 16] }
+    }
+
+    fn history(marks: &[InstanceMark], confirmed: bool) -> MarkHistory {
+        MarkHistory { confirmed, marks: marks.to_vec(), ..MarkHistory::new(INSTANCE.id) }
+    }
+
+    #[test]
+    fn records_are_read_as_they_were_written_and_no_part_of_them_is() -> Result<()> {
+        for instance in [INSTANCE, Instance { place: None, ..INSTANCE }] {
+            let bytes = instance.encode();
+            assert_eq!(Instance::decode(&bytes)?, instance);
+            assert!((0..bytes.len()).all(|length| Instance::decode(&bytes[..length]).is_err()));
+            assert!(Instance::decode(&[&bytes[..], &[0]].concat()).is_err());
+        }
+        for history in [history(&[], false), history(&[mark(3, 1), mark(9, 2)], true)] {
+            let bytes = history.encode()?;
+            assert_eq!(MarkHistory::decode(&bytes)?, history);
+            assert!((0..bytes.len()).all(|length| MarkHistory::decode(&bytes[..length]).is_err()));
+            assert!(MarkHistory::decode(&[&bytes[..], &[0]].concat()).is_err());
+        }
+        assert!(MarkHistory::decode(&history(&[mark(9, 2), mark(3, 1)], true).encode()?).is_err(), "out of order");
+        Ok(())
+    }
+
+    #[test]
+    fn marks_say_who_was_the_last_to_move_them() {
+        let ours = history(&[mark(4, 1), mark(5, 2), mark(6, 3)], true);
+        let table: [(&str, &[InstanceMark], Verdict); 9] = [
+            ("the last one", &[mark(6, 3)], Verdict::Current),
+            ("an earlier one", &[mark(5, 2)], Verdict::Behind(mark(6, 3))),
+            ("both", &[mark(5, 2), mark(6, 3)], Verdict::Current),
+            ("one that was forgotten, on a member that was away", &[mark(2, 9)], Verdict::Behind(mark(6, 3))),
+            ("that and the last one", &[mark(2, 9), mark(6, 3)], Verdict::Current),
+            ("none any more", &[], Verdict::Missing),
+            ("a later one", &[mark(7, 4)], Verdict::Foreign),
+            ("another one of the same generation", &[mark(6, 4)], Verdict::Foreign),
+            ("two of the same generation", &[mark(6, 3), mark(6, 4)], Verdict::Foreign),
+        ];
+        for (what, found, verdict) in table {
+            assert_eq!(ours.verdict(&INSTANCE, found), verdict, "{what}");
+        }
+        let next = Instance { id: [9; 16], ..INSTANCE };
+        assert_eq!(ours.verdict(&next, &[mark(7, 4)]), Verdict::Unmarked, "a successor takes over");
+        assert_eq!(history(&[], false).verdict(&INSTANCE, &[]), Verdict::Unmarked);
+        assert_eq!(history(&[], false).verdict(&INSTANCE, &[mark(1, 1)]), Verdict::Foreign);
+        assert_eq!(history(&[mark(1, 1)], false).verdict(&INSTANCE, &[]), Verdict::Behind(mark(1, 1)));
+    }
+
+    #[test]
+    fn a_mark_that_was_found_is_never_pushed_out_of_the_history() {
+        let mut ours = history(&[mark(1, 1)], true);
+        for step in 0..200 {
+            ours.push([step; 16], &[], Timestamp::from_unix_millis(5));
+        }
+        assert_eq!(
+            (ours.marks.len(), ours.marks[0], ours.marks[MAX_MARKS - 1]),
+            (MAX_MARKS, mark(1, 1), mark(201, 199))
+        );
+        assert_eq!(ours.verdict(&INSTANCE, &[mark(1, 1)]), Verdict::Behind(mark(201, 199)));
+        ours.confirm();
+        assert_eq!(ours.marks, [mark(201, 199)]);
+        ours.push([0; 16], &[mark(500, 0)], Timestamp::from_unix_millis(5));
+        assert_eq!(ours.marks[1].generation, 501);
+    }
+}

@@ -1,0 +1,140 @@
+//! Work in an HSM that was begun. It is written down first, so that a process that dies half-way leaves a trace by which
+//! the object is found: there will be none, or exactly one that a key refers to.
+//!
+//! `u8 1 ‖ u8 purpose ‖ custom key store ‖ spec ‖ usage ‖ u64 begun`, under the name `16 key id ‖ u32 version`; texts
+//! carry a 16-bit length.
+
+use std::time::Duration;
+
+use super::key::{LAYOUT, check_layout, read_time, read_version_name, text, time, version_name};
+use crate::clock::Timestamp;
+use crate::codec::{CodecError, Reader, Writer};
+use crate::error::Result;
+use crate::identity::AccountId;
+use crate::key::{CustomKeyStoreId, KeyId, KeySpec, KeyUsage, KeyVersion, Origin};
+use crate::provider::MaterialBinding;
+use crate::secret::SecretBytes;
+use crate::store::{RecordId, RecordKind, StoreId};
+
+/// How long a creation may take. One that is older was cut off, and is undone by maintenance.
+pub(in crate::kms) const CREATION_GRACE: Duration = Duration::from_secs(15 * 60);
+
+/// What was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kms) enum Purpose {
+    /// The material is made; a key that refers to it follows.
+    Create,
+    /// The creation was given up: whatever there is of the material is to be destroyed.
+    Abandon,
+    /// The key was deleted: its material is to be destroyed.
+    Destroy,
+}
+
+impl Purpose {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Create => 1,
+            Self::Abandon => 2,
+            Self::Destroy => 3,
+        }
+    }
+
+    const fn from_code(code: u8) -> Result<Self, CodecError> {
+        match code {
+            1 => Ok(Self::Create),
+            2 => Ok(Self::Abandon),
+            3 => Ok(Self::Destroy),
+            _ => Err(CodecError::Invalid { field: "purpose" }),
+        }
+    }
+}
+
+/// An intent as it is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kms) struct Intent {
+    pub(in crate::kms) purpose: Purpose,
+    pub(in crate::kms) account: AccountId,
+    pub(in crate::kms) key_id: KeyId,
+    pub(in crate::kms) version: KeyVersion,
+    pub(in crate::kms) custom_key_store: CustomKeyStoreId,
+    pub(in crate::kms) spec: KeySpec,
+    pub(in crate::kms) usage: KeyUsage,
+    pub(in crate::kms) begun: Timestamp,
+}
+
+impl Intent {
+    pub(in crate::kms) fn record_id(&self) -> RecordId {
+        let name = version_name(self.key_id, self.version);
+        RecordId { kind: RecordKind::Intent, account: self.account, name }
+    }
+
+    /// What the material is bound to.
+    pub(in crate::kms) const fn binding(&self, store: StoreId) -> MaterialBinding {
+        MaterialBinding {
+            store: store.0,
+            account: self.account,
+            key_id: self.key_id,
+            version: self.version,
+            spec: self.spec,
+            usage: self.usage,
+            origin: Origin::Hsm,
+        }
+    }
+
+    pub(in crate::kms) fn encode(&self) -> Result<SecretBytes> {
+        let mut writer = Writer::with_capacity(96);
+        writer.u8(LAYOUT).u8(self.purpose.code());
+        for part in [self.custom_key_store.as_str(), self.spec.as_str(), self.usage.as_str()] {
+            writer.prefixed_u16(part.as_bytes(), "intent")?;
+        }
+        time(&mut writer, self.begun);
+        Ok(SecretBytes::from_vec(writer.into_bytes()))
+    }
+
+    pub(in crate::kms) fn decode(id: &RecordId, bytes: &[u8]) -> Result<Self> {
+        let (key_id, version) = read_version_name(&id.name)?;
+        let mut reader = Reader::new(bytes);
+        check_layout(&mut reader)?;
+        let intent = Self {
+            purpose: Purpose::from_code(reader.u8("purpose")?)?,
+            account: id.account,
+            key_id,
+            version,
+            custom_key_store: CustomKeyStoreId::parse(text(&mut reader, "intent")?)?,
+            spec: KeySpec::parse(text(&mut reader, "intent")?)?,
+            usage: KeyUsage::parse(text(&mut reader, "intent")?)?,
+            begun: read_time(&mut reader)?,
+        };
+        reader.finish()?;
+        Ok(intent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_intent_is_read_as_it_was_written_and_no_part_of_it_is() -> Result<()> {
+        for purpose in [Purpose::Create, Purpose::Abandon, Purpose::Destroy] {
+            let intent = Intent {
+                purpose,
+                account: AccountId::default(),
+                key_id: KeyId::from_random_bytes([1; 16]),
+                version: KeyVersion::FIRST,
+                custom_key_store: CustomKeyStoreId::from_random_bytes([2; 9]),
+                spec: KeySpec::EccNistP256,
+                usage: KeyUsage::SignVerify,
+                begun: Timestamp::from_unix_millis(-7),
+            };
+            let (id, bytes) = (intent.record_id(), intent.encode()?);
+            let bytes = bytes.expose_secret();
+            assert_eq!(Intent::decode(&id, bytes)?, intent);
+            assert!((0..bytes.len()).all(|length| Intent::decode(&id, &bytes[..length]).is_err()));
+            assert!(Intent::decode(&id, &[bytes, &[0]].concat()).is_err());
+            let renamed = RecordId { name: id.name[1..].to_vec(), ..id };
+            assert!(Intent::decode(&renamed, bytes).is_err());
+        }
+        Ok(())
+    }
+}

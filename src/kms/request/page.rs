@@ -1,0 +1,101 @@
+//! Parts of lists: limits, and markers that say where the next part begins.
+
+use base64ct::{Base64UrlUnpadded, Encoding};
+
+use super::listing::{Page, PageRequest};
+use crate::error::{Error, ErrorKind, Result};
+
+/// How many entries a page of an operation may have, and has unless the caller says otherwise.
+#[derive(Clone, Copy)]
+pub(in crate::kms) struct PageLimits {
+    pub(in crate::kms) most: u32,
+    pub(in crate::kms) default: u32,
+}
+
+impl PageLimits {
+    pub(in crate::kms) fn check(self, page: &PageRequest) -> Result<usize> {
+        let limit = page.limit.unwrap_or(self.default);
+        if !(1..=self.most).contains(&limit) {
+            let text = format!("the limit of a page must be 1 to {}, not {limit}", self.most);
+            return Err(Error::new(ErrorKind::Validation, text));
+        }
+        usize::try_from(limit).map_err(|_| Error::new(ErrorKind::Validation, "the limit of a page is too large"))
+    }
+}
+
+/// The text that every marker starts with: a version, should what follows ever change.
+const MARKER_PREFIX: &str = "m2.";
+
+/// The most characters of a marker, as in AWS KMS.
+const MAX_MARKER_LENGTH: usize = 1_024;
+
+/// Cuts entries to the limit; if some were cut off, the marker names the last one that was not.
+pub(in crate::kms) fn cut<T>(mut entries: Vec<T>, limit: usize, name: impl Fn(&T) -> &[u8]) -> Page<T> {
+    let more = entries.len() > limit;
+    entries.truncate(limit);
+    let next_marker = entries.last().filter(|_| more).map(|entry| marker(name(entry)));
+    Page { entries, next_marker }
+}
+
+/// Pages through a short list that is in memory, ascending by name.
+pub(in crate::kms) fn of<T>(
+    entries: impl Iterator<Item = T>,
+    page: &PageRequest,
+    limits: PageLimits,
+    name: impl Fn(&T) -> &[u8],
+) -> Result<Page<T>> {
+    let limit = limits.check(page)?;
+    let after = page.marker.as_deref().map(name_in).transpose()?;
+    let rest = entries.filter(|entry| after.as_deref().is_none_or(|after| name(entry) > after));
+    Ok(cut(rest.take(limit + 1).collect(), limit, name))
+}
+
+fn marker(name: &[u8]) -> String {
+    // Short enough for every name: that of a tag may have 512 bytes.
+    [MARKER_PREFIX, &Base64UrlUnpadded::encode_string(name)].concat()
+}
+
+/// The name that a marker holds.
+pub(in crate::kms) fn name_in(marker: &str) -> Result<Vec<u8>> {
+    let name = marker.strip_prefix(MARKER_PREFIX).filter(|_| marker.len() <= MAX_MARKER_LENGTH).ok_or_else(bad)?;
+    Base64UrlUnpadded::decode_vec(name).ok().filter(|name| !name.is_empty()).ok_or_else(bad)
+}
+
+pub(in crate::kms) fn bad() -> Error {
+    Error::new(ErrorKind::InvalidMarker, "the marker does not come from an earlier page of this list")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_leads_to_the_next_entries() -> Result<()> {
+        let limits = PageLimits { most: 10, default: 2 };
+        let names = ["a", "b", "c"];
+        let list = |page: &PageRequest| of(names.into_iter(), page, limits, |name| name.as_bytes());
+        let first = list(&PageRequest::default())?;
+        assert_eq!(first.entries, ["a", "b"]);
+        let marker = first.next_marker.ok_or_else(bad)?;
+        let rest = list(&PageRequest::default().marker(marker))?;
+        assert_eq!((rest.entries, rest.next_marker), (vec!["c"], None));
+        Ok(())
+    }
+
+    #[test]
+    fn foreign_markers_are_refused() {
+        for marker in ["", "m2.", "m2.0", "m2.+/", "m1.00", "m2.é0", "61", &format!("m2.{}", "A".repeat(1_024))] {
+            assert_eq!(name_in(marker).map_err(|error| error.kind()), Err(ErrorKind::InvalidMarker), "{marker}");
+        }
+        assert_eq!(name_in("m2.AP8").ok(), Some(vec![0, 255]));
+    }
+
+    #[test]
+    fn limits_outside_the_range_are_refused() {
+        let limits = PageLimits { most: 10, default: 2 };
+        for limit in [0, 11, u32::MAX] {
+            assert!(limits.check(&PageRequest::default().limit(limit)).is_err());
+        }
+        assert_eq!(limits.check(&PageRequest::default().limit(10)).ok(), Some(10));
+    }
+}

@@ -1,0 +1,170 @@
+//! A bounded cache whose readers take no lock and can tell whether what they found is still current.
+
+use std::hash::Hash;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use rpds::HashTrieMapSync;
+
+use crate::shard::{self, Apart, SHARDS};
+use crate::store::Revision;
+
+/// A decoded record, the revision it was decoded from, and the store's revision at which it was last known current.
+#[derive(Debug)]
+pub(in crate::kms) struct Entry<V> {
+    pub(in crate::kms) value: V,
+    pub(in crate::kms) revision: Revision,
+    confirmed: AtomicU64,
+    used: AtomicBool,
+}
+
+impl<V> Entry<V> {
+    pub(in crate::kms) fn new(value: V, revision: Revision, confirmed: Revision) -> Self {
+        Self { value, revision, confirmed: AtomicU64::new(confirmed.0), used: AtomicBool::new(true) }
+    }
+
+    /// Whether nothing was committed since this entry was last compared with the store.
+    pub(in crate::kms) fn is_current(&self, store: Revision) -> bool {
+        self.confirmed.load(Ordering::Acquire) >= store.0
+    }
+
+    /// Notes that the record still had this entry's revision when the store was at `store`.
+    pub(in crate::kms) fn confirm(&self, store: Revision) {
+        self.confirmed.fetch_max(store.0, Ordering::AcqRel);
+    }
+}
+
+/// An entry, and a counted handle to it for each shard of threads. Threads that use one key would otherwise count its
+/// users in one place, which costs more than the use.
+struct Slot<V> {
+    entry: Arc<Entry<V>>,
+    handles: [Held<V>; SHARDS],
+}
+
+/// What a reader holds while it uses an entry.
+pub(in crate::kms) type Held<V> = Arc<Apart<Arc<Entry<V>>>>;
+
+type Map<K, V> = HashTrieMapSync<K, Arc<Slot<V>>>;
+
+/// Entries by key. What was not used between two sweeps goes first when the capacity is reached.
+pub(in crate::kms) struct Cache<K, V> {
+    current: ArcSwap<Map<K, V>>,
+    writer: Mutex<()>,
+    capacity: usize,
+}
+
+impl<K: Hash + Eq + Clone, V> Cache<K, V> {
+    pub(in crate::kms) fn new(capacity: usize) -> Self {
+        let map: Map<K, V> = HashTrieMapSync::new_sync();
+        Self { current: ArcSwap::from_pointee(map), writer: Mutex::new(()), capacity: capacity.max(1) }
+    }
+
+    pub(in crate::kms) fn get(&self, key: &K) -> Option<Held<V>> {
+        let map = self.current.load();
+        let slot = map.get(key)?;
+        // Written only when it changes, so that readers on many cores share the cache line.
+        if !slot.entry.used.load(Ordering::Relaxed) {
+            slot.entry.used.store(true, Ordering::Relaxed);
+        }
+        Some(Arc::clone(&slot.handles[shard::of_this_thread()]))
+    }
+
+    pub(in crate::kms) fn insert(&self, key: K, entry: Entry<V>) -> Held<V> {
+        let entry = Arc::new(entry);
+        let handles = std::array::from_fn(|_| Arc::new(Apart(Arc::clone(&entry))));
+        let held = Arc::clone(&handles[shard::of_this_thread()]);
+        self.edit(|map| {
+            if map.size() >= self.capacity && !map.contains_key(&key) {
+                sweep(map);
+            }
+            map.insert_mut(key, Arc::new(Slot { entry, handles }));
+        });
+        held
+    }
+
+    pub(in crate::kms) fn remove(&self, key: &K) {
+        if self.current.load().contains_key(key) {
+            self.edit(|map| _ = map.remove_mut(key));
+        }
+    }
+
+    #[cfg(test)]
+    pub(in crate::kms) fn len(&self) -> usize {
+        self.current.load().size()
+    }
+
+    fn edit(&self, edit: impl FnOnce(&mut Map<K, V>)) {
+        // The lock orders writers and guards no data, so a poisoned one is as good as any.
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut map = Map::clone(&self.current.load());
+        edit(&mut map);
+        self.current.store(Arc::new(map));
+    }
+}
+
+/// Drops every entry that was not used since the last sweep, or, if all were, one in eight: the cost of a sweep is
+/// spread over the insertions that it makes room for.
+fn sweep<K: Hash + Eq + Clone, V>(map: &mut Map<K, V>) {
+    let used = |entry: &Entry<V>| entry.used.swap(false, Ordering::Relaxed);
+    let idle: Vec<K> = map.iter().filter(|(_, slot)| !used(&slot.entry)).map(|(key, _)| key.clone()).collect();
+    let eighth = map.size().div_ceil(8);
+    let victims = if idle.is_empty() { map.keys().take(eighth).cloned().collect() } else { idle };
+    for key in &victims {
+        map.remove_mut(key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(value: u32) -> Entry<u32> {
+        Entry::new(value, Revision(1), Revision(1))
+    }
+
+    #[test]
+    fn the_capacity_is_never_exceeded() {
+        let cache = Cache::new(16);
+        for key in 0..1_000 {
+            cache.insert(key, entry(key));
+            assert!(cache.len() <= 16);
+        }
+        assert_eq!(cache.get(&999).map(|held| held.0.value), Some(999));
+    }
+
+    #[test]
+    fn idle_entries_go_before_used_ones() {
+        let cache = Cache::new(4);
+        for key in 0..4 {
+            cache.insert(key, entry(key));
+        }
+        cache.insert(4, entry(4)); // all were new: some entry goes, and every flag is cleared
+        let kept: Vec<u32> = (0..4).filter(|key| cache.get(key).is_some()).collect();
+        assert_eq!(kept.len(), 3);
+        cache.current.load().iter().for_each(|(_, slot)| slot.entry.used.store(false, Ordering::Relaxed));
+        assert!(cache.get(&kept[0]).is_some());
+        cache.insert(5, entry(5));
+        assert!(cache.get(&kept[0]).is_some() && cache.get(&5).is_some());
+        assert!(kept[1..].iter().all(|key| cache.get(key).is_none()));
+    }
+
+    #[test]
+    fn an_entry_is_current_until_the_store_moves_on() {
+        let entry = Entry::new((), Revision(3), Revision(5));
+        assert!(entry.is_current(Revision(5)) && !entry.is_current(Revision(6)));
+        entry.confirm(Revision(6));
+        entry.confirm(Revision(4));
+        assert!(entry.is_current(Revision(6)));
+    }
+
+    #[test]
+    fn removal_forgets() {
+        let cache = Cache::new(4);
+        cache.insert("a", entry(1));
+        cache.remove(&"a");
+        cache.remove(&"b");
+        assert!(cache.get(&"a").is_none());
+        assert_eq!(cache.len(), 0);
+    }
+}

@@ -1,0 +1,11 @@
+//! Records between the store and memory: the registry and its caches, the sealed store with its index and anchor, and what is counted.
+
+pub(super) mod audit_chain;
+pub(super) mod cache;
+pub(super) mod grants;
+pub(super) mod message_count;
+pub(super) mod registry;
+pub(super) mod retirable_grants;
+pub(super) mod sealed;
+pub(super) mod trusted_time;
+pub(super) mod usage_counters;

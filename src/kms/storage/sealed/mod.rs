@@ -1,0 +1,548 @@
+//! A store whose records are sealed under the versions of a root key, and listed in an index of their own.
+//!
+//! Every commit demands that the record of the root key is still the one that it was prepared with. So once a rotation of the
+//! root key has begun nothing is written under an older version any more, by whatever process. And every commit brings the
+//! index up to date, within the same transaction: what is read is compared with it.
+
+mod anchored;
+mod index;
+mod place;
+mod root;
+mod rotation;
+mod verify;
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use zeroize::Zeroizing;
+
+use self::anchored::Witness;
+pub(in crate::kms) use self::anchored::{is_committed, only_prepared};
+use self::index::{Bucket, Head, Mark, Slot, bucket_record_id, head_record_id, is_part_of_index};
+pub(in crate::kms) use self::place::{PlainChange, store_record_id};
+use self::place::{identity_record_id, place, root_record_id, seal};
+pub(in crate::kms) use self::root::Root;
+pub(in crate::kms) use self::rotation::batches;
+pub(in crate::kms) use self::verify::Checked;
+use crate::crypto::CryptoBackend;
+use crate::error::{Error, ErrorKind, Result};
+use crate::seal::{IdentityKey, RootKey, RootKeyHolder, RootKeyVersions};
+use crate::secret::SecretBytes;
+use crate::store::{
+    Anchor, Change, CommitError, Expectation, KeyStore, Pending, Record, RecordId, Revision, Scan, StoreId,
+};
+
+/// How often a commit is tried again because the root key was rotated in between.
+const MAX_ROTATIONS_MET: u32 = 16;
+
+/// How often the anchor is read again because it moved while it was compared with the store.
+const MAX_ANCHOR_READS: u32 = 256;
+
+/// The length of the secret of material ids and of the index.
+const IDENTITY_LENGTH: usize = 32;
+
+/// How many buckets the index has.
+const BUCKETS: usize = 256;
+
+/// Makes the bodies of a commit. What they hold that is sealed by itself is sealed under the versions given.
+pub(in crate::kms) type PlainChanges<'a> = dyn FnMut(&RootKeyVersions) -> Result<Vec<PlainChange>> + 'a;
+
+/// A record in clear, or what is wrong with it.
+pub(in crate::kms) type Opened = Result<(Revision, SecretBytes)>;
+
+/// A store, with the versions of its root key and the parts of its index as they were last seen.
+pub(in crate::kms) struct Sealed {
+    store: Arc<dyn KeyStore>,
+    backend: CryptoBackend,
+    holders: Mutex<Vec<Arc<dyn RootKeyHolder>>>,
+    root: ArcSwap<Root>,
+    identity: IdentityKey,
+    witness: Witness,
+    head: ArcSwapOption<(Mark, Head)>,
+    buckets: Box<[ArcSwapOption<(Mark, Bucket)>]>,
+}
+
+impl Sealed {
+    /// Opens a store, and prepares it if it is new.
+    ///
+    /// Fails if the root key is not that of the store, if the store's own records are not those that belong together, or if the
+    /// anchor has seen a later state of it.
+    pub(in crate::kms) fn open(
+        store: Arc<dyn KeyStore>,
+        root: RootKey,
+        anchor: Option<Arc<dyn Anchor>>,
+        backend: &CryptoBackend,
+    ) -> Result<Self> {
+        let holder = root.into_holder(backend)?;
+        let mut own = own_records(&*store)?;
+        if own.root.is_none() {
+            if store.revision()? == Revision(0) {
+                create(&*store, &*holder, backend)?;
+            }
+            // There if it was made just now, by this process or a faster one.
+            own = own_records(&*store)?;
+        }
+        let (Some(record), Some(identity)) = (own.root, own.identity) else { return Err(unusable()) };
+        let holders = vec![holder];
+        let root = Root::unwrap(store.id(), backend, &holders, &record)?;
+        let identity = open_under(store.id(), &root.versions, &identity_record_id(), &identity)?;
+        let identity: &[u8; IDENTITY_LENGTH] = identity.expose_secret().try_into().map_err(|_| unusable())?;
+        let sealed = Self {
+            identity: IdentityKey::new(backend, identity),
+            witness: Witness::new(store.id(), anchor),
+            store,
+            backend: *backend,
+            holders: Mutex::new(holders),
+            root: ArcSwap::from_pointee(root),
+            head: ArcSwapOption::empty(),
+            buckets: (0..BUCKETS).map(|_| ArcSwapOption::empty()).collect(),
+        };
+        for id in [root_record_id(), identity_record_id()] {
+            sealed.get_sealed(&id)?.ok_or_else(unusable)?;
+        }
+        sealed.check_anchor()?;
+        Ok(sealed)
+    }
+
+    pub(in crate::kms) fn id(&self) -> StoreId {
+        self.store.id()
+    }
+
+    /// Where the store lies, if it can tell.
+    pub(in crate::kms) fn place(&self) -> Option<[u8; 16]> {
+        self.store.place()
+    }
+
+    /// The key of material ids: drawn when the store is made, and kept in it under the root key.
+    pub(in crate::kms) const fn identity(&self) -> &IdentityKey {
+        &self.identity
+    }
+
+    /// The revision of the last commit. Cheap.
+    pub(in crate::kms) fn revision(&self) -> Result<Revision> {
+        self.store.revision()
+    }
+
+    /// The root key as it was last seen.
+    pub(in crate::kms) fn root(&self) -> Arc<Root> {
+        self.root.load_full()
+    }
+
+    /// The root key as the store has it now.
+    pub(in crate::kms) fn latest_root(&self) -> Result<Arc<Root>> {
+        let record = self.store.get(&root_record_id())?.ok_or_else(unusable)?;
+        let known = self.root();
+        if record.revision == known.revision {
+            return Ok(known);
+        }
+        let latest = Arc::new(known.follow(self.id(), &self.backend, &self.holders(), &record)?);
+        // Never back: another thread may have followed further.
+        self.root.rcu(|seen| Arc::clone(if seen.revision < latest.revision { &latest } else { seen }));
+        Ok(latest)
+    }
+
+    /// Reads and opens one record.
+    pub(in crate::kms) fn get(&self, id: &RecordId) -> Result<Option<(Revision, SecretBytes)>> {
+        let Some(record) = self.get_sealed(id)? else { return Ok(None) };
+        Ok(Some((record.revision, self.open_record(id, &record)?)))
+    }
+
+    /// Reads one record without opening it, and makes sure that it is the one that the index lists, or that the index lists
+    /// none.
+    pub(in crate::kms) fn get_sealed(&self, id: &RecordId) -> Result<Option<Record>> {
+        let slot = Slot::of(&self.identity, id);
+        let now = self.store.revision()?;
+        if let Some(known) = self.buckets[usize::from(slot.bucket)].load_full() {
+            let read: [Option<Record>; 2] =
+                self.store.get_all(&[id.clone(), head_record_id()])?.try_into().map_err(|_| unusable())?;
+            let [record, head] = read;
+            if vouches_for(&self.open_head(head, now)?.1, slot.bucket, &known) {
+                compare(id, record.as_ref(), known.1.find(&slot.name))?;
+                return Ok(record);
+            }
+        }
+        let ids = [id.clone(), bucket_record_id(slot.bucket), head_record_id()];
+        let read: [Option<Record>; 3] = self.store.get_all(&ids)?.try_into().map_err(|_| unusable())?;
+        let [record, bucket, head] = read;
+        let head = self.open_head(head, now)?;
+        let listed = match self.open_bucket(&head.1, slot.bucket, bucket)? {
+            Some(bucket) => bucket.1.find(&slot.name),
+            None => None,
+        };
+        compare(id, record.as_ref(), listed)?;
+        Ok(record)
+    }
+
+    /// Reads several records as [`Sealed::get_sealed`] does one, with an error for each that is not as the index lists it.
+    pub(in crate::kms) fn get_each_sealed(&self, ids: &[RecordId]) -> Result<Vec<Result<Option<Record>>>> {
+        let found = self.store.get_all(ids)?;
+        let slots: Vec<Slot> = ids.iter().map(|id| Slot::of(&self.identity, id)).collect();
+        let index = self.current_index(slots.iter().map(|slot| slot.bucket))?;
+        let checked = ids.iter().zip(found).zip(slots).map(|((id, record), slot)| {
+            let listed = index.get(&slot.bucket).and_then(|bucket| bucket.1.find(&slot.name));
+            match compare(id, record.as_ref(), listed) {
+                Ok(()) => Ok(record),
+                // The index is from a later moment: only what is read together tells a change from a violation.
+                Err(_) => self.get_sealed(id),
+            }
+        });
+        Ok(checked.collect())
+    }
+
+    /// Reads and opens records in order. A record that was changed or deleted in the meantime is as it is then, or left out.
+    pub(in crate::kms) fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Revision, SecretBytes)>> {
+        let opened = |(id, opened): (RecordId, Opened)| opened.map(|(revision, body)| (id, revision, body));
+        self.scan_each(scan)?.into_iter().map(opened).collect()
+    }
+
+    /// The same, with what is wrong with a record that does not open.
+    pub(in crate::kms) fn scan_each(&self, scan: &Scan) -> Result<Vec<(RecordId, Opened)>> {
+        let found = self.store.scan(scan)?;
+        let slots: Vec<Slot> = found.iter().map(|(id, _)| Slot::of(&self.identity, id)).collect();
+        let index = self.current_index(slots.iter().map(|slot| slot.bucket))?;
+        let mut records = Vec::with_capacity(found.len());
+        for ((id, mut record), slot) in found.into_iter().zip(slots) {
+            let listed = index.get(&slot.bucket).and_then(|bucket| bucket.1.find(&slot.name));
+            if compare(&id, Some(&record), listed).is_err() {
+                // The index is from a later moment: only what is read together tells a change from a violation.
+                match self.get_sealed(&id) {
+                    Ok(Some(later)) => record = later,
+                    Ok(None) => continue,
+                    Err(error) => {
+                        records.push((id, Err(error)));
+                        continue;
+                    }
+                }
+            }
+            let opened = self.open_record(&id, &record).map(|body| (record.revision, body));
+            records.push((id, opened));
+        }
+        Ok(records)
+    }
+
+    /// Opens a record that was read from the store.
+    pub(in crate::kms) fn open_record(&self, id: &RecordId, record: &Record) -> Result<SecretBytes> {
+        self.open_part(&place(self.id(), id, record.revision)?, &record.body)
+    }
+
+    /// Opens a record under versions at hand, without asking the store: within a commit.
+    pub(in crate::kms) fn open_with(
+        &self,
+        versions: &RootKeyVersions,
+        id: &RecordId,
+        record: &Record,
+    ) -> Result<SecretBytes> {
+        open_under(self.id(), versions, id, record)
+    }
+
+    /// Opens what lies sealed within a record, or was given away.
+    pub(in crate::kms) fn open_part(&self, binding: &[u8], sealed: &[u8]) -> Result<SecretBytes> {
+        let mut root = self.root();
+        if root.versions.lacks_version_of(sealed) {
+            root = self.latest_root()?;
+        }
+        root.versions.open(binding, sealed)
+    }
+
+    /// Writes all changes or none, sealed under the current version of the root key. All must be among the expectations.
+    pub(in crate::kms) fn commit(
+        &self,
+        expected: &[Expectation],
+        changes: &mut PlainChanges<'_>,
+    ) -> Result<Revision, CommitError> {
+        let mut met = 0;
+        loop {
+            let root = self.root();
+            let committed = self.commit_indexed(root.revision, &root.versions, expected, &mut |revision| {
+                let plain = changes(&root.versions)?;
+                plain.into_iter().map(|change| seal(self.id(), &root.versions, revision, change)).collect()
+            });
+            match committed {
+                Err(CommitError::Conflict(id)) if id == root_record_id() && met < MAX_ROTATIONS_MET => {
+                    self.latest_root()?;
+                    met += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Commits changes that are sealed already, provided that the record of the root key still has the revision `root`, and
+    /// with them the index, sealed under the current one of `versions`.
+    fn commit_indexed(
+        &self,
+        root: Revision,
+        versions: &RootKeyVersions,
+        expected: &[Expectation],
+        changes: &mut dyn FnMut(Revision) -> Result<Vec<Change>>,
+    ) -> Result<Revision, CommitError> {
+        let mut all = vec![Expectation { id: root_record_id(), revision: Some(root) }];
+        all.extend_from_slice(expected);
+        let head_mark = Cell::new(None);
+        let revision = self.store.commit(&all, &mut |pending| {
+            let mut changes = changes(pending.revision())?;
+            let head = pending.get(&head_record_id())?.ok_or_else(unusable)?;
+            let mark = Mark::of(head.revision, &head.body)?;
+            let opened = Head::decode(open_under(self.id(), versions, &head_record_id(), &head)?.expose_secret())?;
+            if head.revision.0.checked_add(1) != Some(pending.revision().0) {
+                return Err(set_back(pending.revision(), head.revision));
+            }
+            // Read here, where no other process can commit: a point that was read earlier may be too far behind by now.
+            self.witness.follow(&self.identity, mark, &opened)?;
+            let head = opened.succeeded_by(mark.tag);
+            let index = Indexed { id: self.id(), identity: &self.identity, versions };
+            let (more, mark) = index.update(pending, head, &all, &changes)?;
+            head_mark.set(Some(mark));
+            changes.extend(more);
+            Ok(changes)
+        })?;
+        if let Some(mark) = head_mark.get() {
+            self.witness.advance(&self.identity, mark)?;
+        }
+        Ok(revision)
+    }
+
+    /// Overwrites what the store still holds of deleted and replaced records.
+    pub(in crate::kms) fn scrub(&self) -> Result<()> {
+        self.store.scrub()
+    }
+
+    /// Compares the anchor with the store, and creates it at the state of the store if it has no point yet.
+    ///
+    /// Other processes may move both between the two reads, so a mismatch counts only if the anchor stayed where it was.
+    fn check_anchor(&self) -> Result<()> {
+        let mut last = self.witness.last()?;
+        for _ in 0..MAX_ANCHOR_READS {
+            let record = self.store.get(&head_record_id())?;
+            let head = self.open_head(record, Revision::default())?;
+            let Err(refused) = self.witness.check(&self.identity, last, head.0, &head.1) else {
+                return self.witness.advance(&self.identity, head.0);
+            };
+            let now = self.witness.last()?;
+            if now == last {
+                return Err(refused);
+            }
+            last = now;
+        }
+        Err(Error::new(ErrorKind::Conflict, "the anchor of the store kept moving while it was compared: try again"))
+    }
+
+    /// The head in a record that was read when the store was at `now` or later.
+    fn open_head(&self, record: Option<Record>, now: Revision) -> Result<Arc<(Mark, Head)>> {
+        let record = record.ok_or_else(unusable)?;
+        if record.revision < now {
+            return Err(set_back(now, record.revision));
+        }
+        let mark = Mark::of(record.revision, &record.body)?;
+        if let Some(known) = self.head.load_full().filter(|known| known.0 == mark) {
+            return Ok(known);
+        }
+        let head = Head::decode(self.open_record(&head_record_id(), &record)?.expose_secret())?;
+        let head = Arc::new((mark, head));
+        self.head.store(Some(Arc::clone(&head)));
+        Ok(head)
+    }
+
+    /// The bucket in a record that was read together with the head; `None` if it is empty.
+    fn open_bucket(&self, head: &Head, bucket: u8, record: Option<Record>) -> Result<Option<Arc<(Mark, Bucket)>>> {
+        let id = bucket_record_id(bucket);
+        let listed = head.buckets.get(&bucket).copied();
+        compare(&id, record.as_ref(), listed)?;
+        let (Some(record), Some(mark)) = (record, listed) else { return Ok(None) };
+        let slot = &self.buckets[usize::from(bucket)];
+        if let Some(known) = slot.load_full().filter(|known| known.0 == mark) {
+            return Ok(Some(known));
+        }
+        let opened = Arc::new((mark, Bucket::decode(self.open_record(&id, &record)?.expose_secret())?));
+        slot.store(Some(Arc::clone(&opened)));
+        Ok(Some(opened))
+    }
+
+    /// Those of some buckets that are not empty. What is known of them is not read again where the head still vouches for it.
+    fn current_index(&self, buckets: impl Iterator<Item = u8>) -> Result<BTreeMap<u8, Arc<(Mark, Bucket)>>> {
+        let now = self.store.revision()?;
+        let head = self.open_head(self.store.get(&head_record_id())?, now)?;
+        let (mut index, mut others) = (BTreeMap::new(), Vec::new());
+        for bucket in buckets {
+            match self.buckets[usize::from(bucket)].load_full() {
+                Some(known) if vouches_for(&head.1, bucket, &known) => _ = index.insert(bucket, known),
+                _ => others.push(bucket),
+            }
+        }
+        if !others.is_empty() {
+            index.extend(self.open_index(others.into_iter())?);
+        }
+        Ok(index)
+    }
+
+    /// Those of some buckets that are not empty, read from the store, all from one moment.
+    fn open_index(&self, buckets: impl Iterator<Item = u8>) -> Result<BTreeMap<u8, Arc<(Mark, Bucket)>>> {
+        let mut wanted: Vec<u8> = buckets.collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let now = self.store.revision()?;
+        let mut ids = vec![head_record_id()];
+        ids.extend(wanted.iter().map(|bucket| bucket_record_id(*bucket)));
+        let mut read = self.store.get_all(&ids)?.into_iter();
+        let head = self.open_head(read.next().flatten(), now)?;
+        let mut opened = BTreeMap::new();
+        for (bucket, record) in wanted.into_iter().zip(read) {
+            opened.extend(self.open_bucket(&head.1, bucket, record)?.map(|entries| (bucket, entries)));
+        }
+        Ok(opened)
+    }
+
+    fn holders(&self) -> MutexGuard<'_, Vec<Arc<dyn RootKeyHolder>>> {
+        // Holders are only ever added, so the list is whole at any moment.
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What brings the index up to date within a commit.
+struct Indexed<'a> {
+    id: StoreId,
+    identity: &'a IdentityKey,
+    versions: &'a RootKeyVersions,
+}
+
+impl Indexed<'_> {
+    /// The changes to the index that go with `changes`, and the mark of the new head, which is the last of them. Every
+    /// record must so far have been what the index lists.
+    fn update(
+        &self,
+        pending: &mut dyn Pending,
+        mut head: Head,
+        expected: &[Expectation],
+        changes: &[Change],
+    ) -> Result<(Vec<Change>, Mark)> {
+        let revision = pending.revision();
+        let expected: HashMap<&RecordId, Option<Revision>> =
+            expected.iter().map(|expectation| (&expectation.id, expectation.revision)).collect();
+        let mut buckets: BTreeMap<u8, Bucket> = BTreeMap::new();
+        for Change { id, body } in changes.iter().filter(|change| !is_part_of_index(&change.id)) {
+            let slot = Slot::of(self.identity, id);
+            let bucket = match buckets.entry(slot.bucket) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(self.bucket(pending, &head, slot.bucket)?),
+            };
+            let before = expected.get(id).copied().flatten();
+            if bucket.find(&slot.name).map(|mark| mark.revision) != before {
+                return Err(unlisted(id));
+            }
+            match body {
+                Some(body) => bucket.set(&slot.name, Mark::of(revision, body)?),
+                None => bucket.remove(&slot.name),
+            }
+        }
+        let mut more = Vec::with_capacity(buckets.len() + 1);
+        for (number, bucket) in buckets {
+            let body = if bucket.len() == 0 { None } else { Some(Zeroizing::new(bucket.encode()?)) };
+            let change = seal(self.id, self.versions, revision, (bucket_record_id(number), body))?;
+            match &change.body {
+                Some(sealed) => _ = head.buckets.insert(number, Mark::of(revision, sealed)?),
+                None => _ = head.buckets.remove(&number),
+            }
+            more.push(change);
+        }
+        let body = Zeroizing::new(head.encode()?);
+        let change = seal(self.id, self.versions, revision, (head_record_id(), Some(body)))?;
+        let mark = Mark::of(revision, change.body.as_deref().unwrap_or_default())?;
+        more.push(change);
+        Ok((more, mark))
+    }
+
+    /// The bucket as it is before the commit.
+    fn bucket(&self, pending: &mut dyn Pending, head: &Head, bucket: u8) -> Result<Bucket> {
+        let id = bucket_record_id(bucket);
+        let record = pending.get(&id)?;
+        compare(&id, record.as_ref(), head.buckets.get(&bucket).copied())?;
+        match record {
+            Some(record) => Bucket::decode(open_under(self.id, self.versions, &id, &record)?.expose_secret()),
+            None => Ok(Bucket::default()),
+        }
+    }
+}
+
+/// The records that are needed to open the store, all from one moment.
+struct Own {
+    root: Option<Record>,
+    identity: Option<Record>,
+}
+
+fn own_records(store: &dyn KeyStore) -> Result<Own> {
+    let read = store.get_all(&[root_record_id(), identity_record_id()])?;
+    let [root, identity] = <[_; 2]>::try_from(read).map_err(|_| unusable())?;
+    Ok(Own { root, identity })
+}
+
+/// Draws the root key and the identity of a new store and commits them, unless another process is faster.
+fn create(store: &dyn KeyStore, holder: &dyn RootKeyHolder, backend: &CryptoBackend) -> Result<()> {
+    let root = Root::draw(store.id(), holder, backend)?;
+    let mut secret = Zeroizing::new([0; IDENTITY_LENGTH]);
+    backend.random().fill(secret.as_mut_slice())?;
+    let index = Indexed { id: store.id(), identity: &IdentityKey::new(backend, &secret), versions: &root.versions };
+    let expected = [root_record_id(), identity_record_id()].map(|id| Expectation { id, revision: None });
+    let created = store.commit(&expected, &mut |pending| {
+        let revision = pending.revision();
+        if pending.get(&head_record_id())?.is_some() {
+            return Err(unusable());
+        }
+        let place = place(store.id(), &root_record_id(), revision)?;
+        let body = root.record.encode(backend, &root.versions, &place)?;
+        let identity = (identity_record_id(), Some(Zeroizing::new(secret.to_vec())));
+        let mut changes = vec![
+            Change { id: root_record_id(), body: Some(body) },
+            seal(store.id(), &root.versions, revision, identity)?,
+        ];
+        changes.extend(index.update(pending, Head::default(), &expected, &changes)?.0);
+        Ok(changes)
+    });
+    match created {
+        Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
+        Err(CommitError::Failed(error)) => Err(error),
+    }
+}
+
+fn open_under(store: StoreId, versions: &RootKeyVersions, id: &RecordId, record: &Record) -> Result<SecretBytes> {
+    versions.open(&place(store, id, record.revision)?, &record.body)
+}
+
+/// Whether a bucket that was opened before is the one that belongs to the head: then it need not be read again.
+fn vouches_for(head: &Head, bucket: u8, known: &(Mark, Bucket)) -> bool {
+    head.buckets.get(&bucket) == Some(&known.0)
+}
+
+/// Makes sure that a record is the one that is listed for it.
+fn compare(id: &RecordId, record: Option<&Record>, listed: Option<Mark>) -> Result<()> {
+    let found = record.map(|record| Mark::of(record.revision, &record.body)).transpose()?;
+    match (found, listed) {
+        (None, None) => Ok(()),
+        (None, Some(_)) => Err(violated(id, "was taken away")),
+        (Some(_), None) => Err(unlisted(id)),
+        (Some(found), Some(listed)) if found == listed => Ok(()),
+        (Some(_), Some(_)) => Err(violated(id, "was replaced by another version of itself")),
+    }
+}
+
+fn unlisted(id: &RecordId) -> Error {
+    violated(id, "was put there without this library, or deleted and put back")
+}
+
+fn violated(id: &RecordId, what: &str) -> Error {
+    let name = base16ct::lower::encode_string(&id.name);
+    let text = format!("a record of the store {what} (kind {}, account {}, name {name})", id.kind.code(), id.account);
+    Error::new(ErrorKind::Integrity, text)
+}
+
+fn set_back(from: Revision, to: Revision) -> Error {
+    let text = format!("the store's index is of revision {}, and the store has come to {}", to.0, from.0);
+    Error::new(ErrorKind::Integrity, text)
+}
+
+/// The refusal of a store whose own records are not there or make no sense.
+fn unusable() -> Error {
+    Error::new(ErrorKind::Integrity, "the store's own records are missing or malformed")
+}

@@ -1,0 +1,208 @@
+//! Counters of the calls that the store does not know of yet, apart for threads.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::clock::Timestamp;
+use crate::identity::AccountId;
+use crate::key::{KeyId, Operation};
+use crate::shard::{self, Apart, SHARDS};
+
+/// The last cryptographic operation that a key did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastUsage {
+    /// When.
+    pub time: Timestamp,
+    /// Which.
+    pub operation: Operation,
+}
+
+/// The calls of one key that the store does not know of yet.
+#[derive(Debug, Default)]
+pub(in crate::kms) struct Counter([Apart<Part>; SHARDS]);
+
+#[derive(Debug, Default)]
+struct Part {
+    requests: AtomicU64,
+    /// The time in milliseconds and, in the lowest byte, one more than the place of the operation; 0 for none.
+    last: AtomicU64,
+}
+
+impl Counter {
+    pub(in crate::kms) fn count(&self, operation: Operation, now: Timestamp) {
+        let part = &self.0[shard::of_this_thread()].0;
+        part.requests.fetch_add(1, Ordering::Relaxed);
+        if operation.required_usage().is_some() {
+            part.last.store(packed(operation, now), Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the count out.
+    fn take(&self) -> u64 {
+        self.0.iter().map(|part| part.0.requests.swap(0, Ordering::Relaxed)).sum()
+    }
+
+    fn last(&self) -> Option<LastUsage> {
+        self.0.iter().filter_map(|part| unpacked(part.0.last.load(Ordering::Relaxed))).max_by_key(|last| last.time)
+    }
+}
+
+fn packed(operation: Operation, now: Timestamp) -> u64 {
+    let place = Operation::ALL.iter().position(|other| *other == operation);
+    let place = place.and_then(|place| u64::try_from(place).ok()).map_or(0, |place| place + 1);
+    u64::try_from(now.unix_millis()).map_or(0, |millis| (millis << 8) | place)
+}
+
+fn unpacked(word: u64) -> Option<LastUsage> {
+    let place = usize::try_from(word & 0xff).ok()?.checked_sub(1)?;
+    let time = Timestamp::from_unix_millis(i64::try_from(word >> 8).ok()?);
+    Some(LastUsage { time, operation: *Operation::ALL.get(place)? })
+}
+
+/// A number of requests, and the last use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::kms) struct Count {
+    pub(in crate::kms) requests: u64,
+    pub(in crate::kms) last: Option<LastUsage>,
+}
+
+impl Count {
+    fn add(&mut self, other: Self) {
+        self.requests = self.requests.saturating_add(other.requests);
+        self.last = self.last.into_iter().chain(other.last).max_by_key(|last| last.time);
+    }
+}
+
+/// A key by which counts are known.
+type Key = (AccountId, KeyId);
+
+/// The counts of all keys that this process has used since they were last added to the store.
+#[derive(Debug, Default)]
+pub(in crate::kms) struct Meter(Mutex<Counters>);
+
+#[derive(Debug, Default)]
+struct Counters {
+    /// Those of keys that are in memory, and of some that were.
+    live: HashMap<Key, Arc<Counter>>,
+    /// The counts of keys that have left the memory.
+    rest: HashMap<Key, Count>,
+    /// The number of live counters at which those of keys that have left the memory are freed.
+    limit: usize,
+}
+
+/// Fewer counters than this are not looked through.
+const MIN_LIMIT: usize = 1_024;
+
+impl Meter {
+    pub(in crate::kms) fn counter(&self, account: AccountId, key_id: KeyId) -> Arc<Counter> {
+        let mut counters = self.counters();
+        if counters.live.len() >= counters.limit.max(MIN_LIMIT) {
+            counters.free();
+            counters.limit = counters.live.len() * 2; // so that each insertion pays for a constant part of the next time
+        }
+        Arc::clone(counters.live.entry((account, key_id)).or_default())
+    }
+
+    /// Takes out the counts that are not in the store yet, in the order of the keys. Frees the counters of keys that have left
+    /// the memory.
+    pub(in crate::kms) fn take(&self) -> Vec<(Key, Count)> {
+        let mut counters = self.counters();
+        counters.free();
+        let mut taken = mem::take(&mut counters.rest);
+        for (key, counter) in &counters.live {
+            let count = Count { requests: counter.take(), last: counter.last() };
+            if count.requests > 0 {
+                taken.entry(*key).or_default().add(count);
+            }
+        }
+        drop(counters);
+        let mut taken: Vec<_> = taken.into_iter().filter(|(_, count)| count.requests > 0).collect();
+        taken.sort_unstable_by_key(|(key, _)| *key);
+        taken
+    }
+
+    /// Puts a count back that could not be stored.
+    pub(in crate::kms) fn put_back(&self, key: Key, count: Count) {
+        self.counters().rest.entry(key).or_default().add(count);
+    }
+
+    /// The last use of a key in this process, unless only the store knows it.
+    pub(in crate::kms) fn last(&self, account: AccountId, key_id: KeyId) -> Option<LastUsage> {
+        let counters = self.counters();
+        let live = counters.live.get(&(account, key_id)).and_then(|counter| counter.last());
+        let rest = counters.rest.get(&(account, key_id)).and_then(|count| count.last);
+        live.into_iter().chain(rest).max_by_key(|last| last.time)
+    }
+
+    fn counters(&self) -> MutexGuard<'_, Counters> {
+        // The maps are whole between any two statements.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    fn lengths(&self) -> (usize, usize) {
+        let counters = self.counters();
+        (counters.live.len(), counters.rest.len())
+    }
+}
+
+impl Counters {
+    /// Frees each counter that has no other holder, and keeps its count.
+    fn free(&mut self) {
+        let rest = &mut self.rest;
+        self.live.retain(|key, counter| {
+            // Only with the last handle at hand is it sure that nobody counts any more.
+            let Some(counter) = Arc::get_mut(counter) else { return true };
+            let count = Count { requests: counter.take(), last: counter.last() };
+            if count.requests > 0 {
+                rest.entry(*key).or_default().add(count);
+            }
+            false
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u32) -> Key {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        (AccountId::default(), KeyId::from_bytes(bytes))
+    }
+
+    fn used(meter: &Meter, number: u32) -> Arc<Counter> {
+        let (account, key_id) = key(number);
+        let counter = meter.counter(account, key_id);
+        counter.count(Operation::Encrypt, Timestamp::from_unix_millis(i64::from(number)));
+        counter
+    }
+
+    #[test]
+    fn counters_of_keys_that_left_the_memory_are_freed_and_their_counts_are_not_lost() {
+        let meter = Meter::default();
+        let held: Vec<_> = (0..10).map(|number| used(&meter, number)).collect();
+        for number in 0..10_000 {
+            drop(used(&meter, number));
+        }
+        let (live, rest) = meter.lengths();
+        assert!(live <= 2 * MIN_LIMIT && rest >= 10_000 - live, "{live} {rest}");
+        let taken = meter.take();
+        assert_eq!(taken.len(), 10_000);
+        assert_eq!(taken.iter().map(|(_, count)| count.requests).sum::<u64>(), 10_010);
+        assert!(taken.is_sorted_by_key(|(key, _)| *key));
+        assert_eq!(meter.lengths(), (10, 0), "of keys in memory alone");
+        assert!(meter.take().is_empty());
+        let last = LastUsage { time: Timestamp::from_unix_millis(3), operation: Operation::Encrypt };
+        let (account, key_id) = key(3);
+        assert_eq!(meter.last(account, key_id), Some(last));
+        drop(held);
+        meter.put_back(key(3), Count { requests: 7, last: Some(last) });
+        assert_eq!(meter.take(), [(key(3), Count { requests: 7, last: Some(last) })]);
+        assert_eq!((meter.lengths(), meter.last(account, key_id)), ((0, 0), None));
+    }
+}

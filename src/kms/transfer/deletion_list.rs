@@ -1,0 +1,273 @@
+//! What a restored backup must be told: which keys were deleted after it was made.
+
+use std::collections::BTreeSet;
+
+use subtle::ConstantTimeEq;
+
+use crate::audit::ChangeId;
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::AccountId;
+use crate::key::{KeyArn, KeyId};
+use crate::kms::engine::handle::{Core, Kms};
+use crate::kms::records::key::KeyRecord;
+use crate::kms::records::tombstone::{DeletionList, Tombstone};
+use crate::kms::storage::registry::Edit;
+use crate::store::{CommitError, MAX_SCAN};
+
+/// The result of [`Kms::apply_deletions`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+#[must_use = "keys that are not confirmed are still in the store"]
+pub struct AppliedDeletions {
+    /// Keys that were still in the store and are deleted now.
+    pub deleted: Vec<KeyArn>,
+    /// Keys of the list that are still in the store and were not deleted, because nothing in this store shows that they were
+    /// to be: confirm them by name if this is a restored backup.
+    pub unconfirmed: Vec<KeyArn>,
+}
+
+impl Kms {
+    /// Lists the keys that were deleted from this store, for [`Kms::apply_deletions`]: keep the list beside the backups, and
+    /// make it anew when `run_maintenance` has deleted something. It holds ids and times, no secrets. Needs the authority's
+    /// handle.
+    ///
+    /// # Errors
+    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`Store`](ErrorKind::Store) if the store cannot be
+    /// read.
+    pub fn export_deletions(&self) -> Result<Vec<u8>> {
+        self.authority_call("export_deletions", |_| self.list_deletions())
+    }
+
+    fn list_deletions(&self) -> Result<Vec<u8>> {
+        // Before the keys: the list knows of all that was deleted up to this revision.
+        let revision = Some(self.core.registry.sealed().revision()?);
+        let (mut keys, mut after) = (Vec::new(), None);
+        loop {
+            let batch = self.core.registry.tombstones(after, MAX_SCAN)?;
+            let Some((account, key_id, _)) = batch.last() else { break };
+            after = Some((*account, *key_id));
+            keys.extend(batch);
+        }
+        let list = DeletionList { store: self.core.registry.store_id().0, revision, keys };
+        Ok(list.encode(|content| self.core.code_of(content))?)
+    }
+
+    /// Deletes from a restored store what was deleted after its backup was made, with aliases and grants. Then it has the store
+    /// overwrite what is left of them. Keys that are not in the store are noted as deleted, so that no export brings them back.
+    /// Needs the authority's handle.
+    ///
+    /// A list of a diverged copy of this store cannot be distinguished from a list of the store behind the backup. So a key is
+    /// deleted only
+    ///
+    /// - if its deletion is pending here, and its window had ended when it was deleted there and has ended now. This does not
+    ///   count if the store has more commits than it had when the list was made, or if the list is of an earlier release that
+    ///   did not note their number;
+    /// - or if you confirm it by name. Check [`AppliedDeletions::unconfirmed`] of a first call with the audit trail or those who
+    ///   know the keys, and pass what was deleted to a second one.
+    ///
+    /// Run it before anybody else works with a restored store, with the list that [`Kms::export_deletions`] made of the store
+    /// that the backup was made of, as late as possible. To do it twice changes nothing.
+    ///
+    /// # Errors
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle.
+    /// - [`Validation`](ErrorKind::Validation) for a list of another store, or one that was altered, and if a confirmed key is not
+    ///   on the list; nothing is changed.
+    /// - [`Store`](ErrorKind::Store) if the store fails and [`Audit`](ErrorKind::Audit) if the audit trail does; some of the keys
+    ///   may be deleted. The list can be applied again.
+    /// - Any other kind if keys could not be deleted, because their records are damaged for instance; all others are deleted.
+    ///   The list can be applied again.
+    ///
+    /// # Examples
+    /// ```
+    /// # #[cfg(feature = "sqlite")] {
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::crypto::CryptoBackend;
+    /// use strongroom::seal::RootKey;
+    /// use strongroom::store::SqliteStore;
+    /// use strongroom::{Clock, DeletionWindow, ErrorKind, Kms, ManualClock, Timestamp};
+    ///
+    /// let directory = tempfile::tempdir()?;
+    /// let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+    /// let store = Arc::new(SqliteStore::open(directory.path().join("keys"), &CryptoBackend::default())?);
+    /// let root = || RootKey::from_bytes(&[7; 32]);
+    /// let kms = Kms::builder().store(store.clone(), root()).clock(clock.clone()).build()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// store.back_up(directory.path().join("monday"))?;
+    /// kms.schedule_key_deletion(key.key_id(), DeletionWindow::default())?;
+    /// clock.advance_days(30);
+    /// kms.confirm_clock(clock.now())?;
+    /// kms.run_maintenance()?;
+    /// let deletions = kms.export_deletions()?;
+    ///
+    /// let restored = Kms::open(directory.path().join("monday"), root())?;
+    /// restored.describe_key(key.key_id())?; // it is back, without anybody's will
+    /// assert_eq!(restored.apply_deletions(&deletions, &[])?.unconfirmed, [key.arn().clone()]); // it is enabled here
+    /// assert_eq!(restored.apply_deletions(&deletions, &[key.arn().clone()])?.deleted, [key.arn().clone()]);
+    /// assert_eq!(restored.describe_key(key.key_id()).unwrap_err().kind(), ErrorKind::NotFound);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn apply_deletions(&self, list: &[u8], confirmed: &[KeyArn]) -> Result<AppliedDeletions> {
+        self.authority_call("apply_deletions", |_| self.delete_listed(list, confirmed))
+    }
+
+    fn delete_listed(&self, list: &[u8], confirmed: &[KeyArn]) -> Result<AppliedDeletions> {
+        let list = self.core.checked_list(list)?;
+        let confirmed = self.confirmed_keys(&list, confirmed)?;
+        // A store with more commits than that of the list has another history.
+        let is_ancestor = list.revision >= Some(self.core.registry.sealed().revision()?);
+        let (now, clock) = (self.core.now(), self.core.clock.now());
+        let (mut applied, mut failed) = (AppliedDeletions::default(), Vec::new());
+        for (account, key_id, tombstone) in list.keys {
+            let is_confirmed = confirmed.contains(&(account, key_id));
+            let may_delete = |record: &KeyRecord| {
+                is_confirmed || (is_ancestor && tombstone.ends(record) && record.is_past_deletion(clock))
+            };
+            let arn = KeyArn::new(self.locality().clone(), account, key_id);
+            match self.core.delete_again((account, key_id), tombstone, now, may_delete) {
+                Ok(Applied::Deleted) => applied.deleted.push(arn),
+                Ok(Applied::Unconfirmed) => applied.unconfirmed.push(arn),
+                Ok(Applied::NotHere) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::Store | ErrorKind::Audit) => return Err(error),
+                Err(error) => failed.push((arn, error)),
+            }
+        }
+        // What is not destroyed now is written down, and maintenance tries again.
+        self.core.destroy_what_was_left(now)?;
+        self.core.registry.scrub()?;
+        let count = failed.len();
+        match failed.into_iter().next() {
+            None => Ok(applied),
+            Some((arn, error)) => {
+                let text = format!("{count} keys of the list could not be deleted, the others were; of {arn}: {error}");
+                Err(Error::new(error.kind(), text).with_source(error))
+            }
+        }
+    }
+}
+
+impl Kms {
+    /// The keys that the caller has confirmed, all of which must be on the list.
+    fn confirmed_keys(&self, list: &DeletionList, confirmed: &[KeyArn]) -> Result<BTreeSet<(AccountId, KeyId)>> {
+        let find = |arn: &KeyArn| {
+            let key = (arn.account(), arn.id());
+            let is_listed = list.keys.binary_search_by_key(&key, |(account, key_id, _)| (*account, *key_id)).is_ok();
+            if is_listed && arn.locality() == self.locality() {
+                return Ok(key);
+            }
+            let text = format!("{arn} is not in the list of deletions, so it cannot be confirmed; nothing was changed");
+            Err(Error::new(ErrorKind::Validation, text))
+        };
+        confirmed.iter().map(find).collect()
+    }
+}
+
+/// The outcome for one key of a list.
+enum Applied {
+    Deleted,
+    Unconfirmed,
+    NotHere,
+}
+
+impl Core {
+    fn code_of(&self, content: &[u8]) -> [u8; 32] {
+        self.registry.sealed().identity().identify(&[b"deletions", content])
+    }
+
+    fn checked_list(&self, bytes: &[u8]) -> Result<DeletionList> {
+        let invalid = |text: &'static str| Error::new(ErrorKind::Validation, text);
+        let malformed = |error| invalid("this is no list of deletions, or not a whole one").with_source(error);
+        let (list, content, code) = DeletionList::decode(bytes).map_err(malformed)?;
+        if list.store != self.registry.store_id().0 {
+            return Err(invalid("the list of deletions is of another store"));
+        }
+        if !bool::from(self.code_of(content).ct_eq(&code)) {
+            return Err(invalid("the list of deletions was altered or damaged"));
+        }
+        Ok(list)
+    }
+
+    /// Deletes a key that was deleted before, if its record says that it may be, or notes that it was.
+    fn delete_again(
+        &self,
+        (account, key_id): (AccountId, KeyId),
+        tombstone: Tombstone,
+        now: Timestamp,
+        may_delete: impl Fn(&KeyRecord) -> bool,
+    ) -> Result<Applied> {
+        if self.delete_if(account, key_id, now, tombstone.deleted, &may_delete)? {
+            return Ok(Applied::Deleted);
+        }
+        match self.registry.key(account, key_id)? {
+            Some(key) if may_delete(&key.0.value.record) => {
+                Err(Error::new(ErrorKind::Conflict, "other changes to the key kept coming first"))
+            }
+            Some(_) => Ok(Applied::Unconfirmed),
+            None => self.note_deletion(account, key_id, tombstone).map(|()| Applied::NotHere),
+        }
+    }
+
+    /// Notes that a key was deleted which is not here, unless that is known.
+    fn note_deletion(&self, account: AccountId, key_id: KeyId, tombstone: Tombstone) -> Result<()> {
+        if self.registry.tombstone(account, key_id)?.is_some() {
+            return Ok(());
+        }
+        let change = ChangeId::generate(&self.backend)?;
+        match self.commit(vec![Edit::tombstone(account, key_id, tombstone)], change) {
+            Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
+            Err(CommitError::Failed(error)) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use crate::key::DeletionWindow;
+    use crate::store::Revision;
+
+    /// A list of format 1 is as good as before for keys that are confirmed, and deletes nothing else.
+    #[test]
+    fn a_list_without_a_revision_deletes_what_is_confirmed() -> Result<()> {
+        let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+        let kms = Kms::builder().clock(Arc::clone(&clock)).clock_tolerance(Duration::MAX).build()?;
+        let key = kms.create_key(Default::default())?;
+        kms.schedule_key_deletion(key.arn(), DeletionWindow::MIN)?;
+        clock.advance_days(7);
+        let mut list = b"StRmGone\x01".to_vec();
+        list.extend(kms.core.registry.store_id().0);
+        list.extend([0, 0, 0, 1]);
+        list.extend(key.arn().account().as_bytes());
+        list.extend(key.key_id().as_bytes());
+        list.extend(clock.now().unix_millis().to_be_bytes());
+        list.extend(kms.core.code_of(&list));
+        let arns = || vec![key.arn().clone()];
+        let unconfirmed = AppliedDeletions { deleted: Vec::new(), unconfirmed: arns() };
+        assert_eq!(kms.apply_deletions(&list, &[])?, unconfirmed);
+        let deleted = AppliedDeletions { deleted: arns(), unconfirmed: Vec::new() };
+        assert_eq!(kms.apply_deletions(&list, &arns())?, deleted);
+        Ok(())
+    }
+
+    /// `apply_deletions` reads a list of any length that `export_deletions` writes.
+    #[test]
+    fn a_list_of_more_than_a_million_deletions_is_read() -> Result<()> {
+        let kms = Kms::in_memory()?;
+        let key = |number: u32| {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&number.to_be_bytes());
+            (AccountId::default(), KeyId::from_bytes(bytes), Tombstone { deleted: Timestamp::from_unix_millis(0) })
+        };
+        let (store, keys) = (kms.core.registry.store_id().0, (0..1_200_000).map(key).collect());
+        let list = DeletionList { store, revision: Some(Revision(1)), keys };
+        let bytes = list.encode(|content| kms.core.code_of(content))?;
+        assert_eq!(kms.core.checked_list(&bytes)?, list);
+        Ok(())
+    }
+}

@@ -1,0 +1,130 @@
+//! Keys that are the same in every run, for tests.
+
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{KeyArn, KeyEvent, KeyId, KeyMetadata, KeyState, Operation, Origin, RotationType, SpecClass};
+use crate::kms::engine::handle::{Core, Kms};
+use crate::kms::operations::keys::creation_conditions;
+use crate::kms::pipeline::call::Call;
+use crate::kms::records::key::KeyRecord;
+use crate::kms::request::{CreateKeyRequest, checked_tags};
+use crate::kms::storage::registry::Edit;
+use crate::secret::SecretBytes;
+
+impl Kms {
+    /// Creates a key whose id and material the caller chooses, so that a test finds the same key in every run and can open
+    /// ciphertexts from another run. **For tests only**: material that is written in a program is no secret. To use your own
+    /// material, create a key of origin `EXTERNAL` and [import](Kms::import_key_material) it.
+    ///
+    /// Needs the authority's handle and a `Kms` that was built with
+    /// [`allow_insecure_test_keys`](crate::KmsBuilder::allow_insecure_test_keys). The key reports the origin `AWS_KMS`, but a
+    /// [custom policy](crate::KmsBuilder::policy) is asked about a key of origin `EXTERNAL`, which is where the material comes
+    /// from.
+    ///
+    /// `versions` are the versions of its material, the oldest first: 32 bytes for symmetric keys, the bytes of HMAC keys, and
+    /// PKCS#8 in DER for private keys. Only symmetric keys can have several. The request is as for [`Kms::create_key`], its policy
+    /// and tags too, and so is the audit trail, in which the key is marked.
+    ///
+    /// # Errors
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if the builder did not allow such keys
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if a key has this id
+    /// - [`InvalidState`](ErrorKind::InvalidState) if a key had this id and was deleted
+    /// - [`Validation`](ErrorKind::Validation) for another origin than `AWS_KMS`, a key in a custom key store, or a number of
+    ///   versions that keys of the spec cannot have
+    /// - [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if material does not fit the spec
+    /// - those of [`Kms::create_key`]
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{CreateKeyRequest, DecryptRequest, EncryptRequest, KeyId, Kms};
+    ///
+    /// let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
+    /// let in_one_run = Kms::builder().allow_insecure_test_keys().build()?;
+    /// in_one_run.create_insecure_test_key(id, CreateKeyRequest::default(), &[&[7; 32]])?;
+    /// let sealed = in_one_run.encrypt(EncryptRequest::new(id, b"four words"))?;
+    ///
+    /// let in_another = Kms::builder().allow_insecure_test_keys().build()?;
+    /// in_another.create_insecure_test_key(id, CreateKeyRequest::default(), &[&[7; 32]])?;
+    /// let opened = in_another.decrypt(DecryptRequest::new(&sealed.ciphertext_blob))?;
+    /// assert_eq!(opened.plaintext.expose_secret(), b"four words");
+    ///
+    /// let in_earnest = Kms::in_memory()?;
+    /// assert!(in_earnest.create_insecure_test_key(id, CreateKeyRequest::default(), &[&[7; 32]]).is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn create_insecure_test_key(
+        &self,
+        key_id: KeyId,
+        request: CreateKeyRequest,
+        versions: &[&[u8]],
+    ) -> Result<KeyMetadata> {
+        self.check_authority("create_insecure_test_key")?;
+        let tags = checked_tags(&request.tags).unwrap_or_default();
+        let brought = request.clone().origin(Origin::External);
+        let conditions = creation_conditions(&brought, &tags);
+        let call = Call::new(Operation::CreateKey)
+            .conditions(&conditions)
+            .parameter("keySpec", request.spec.as_str())
+            .parameter("origin", request.origin.as_str())
+            .parameter("insecureTestKey", "true");
+        self.account_call(call, |progress| {
+            self.core.check_test_keys_allowed()?;
+            let mut record = self.known_key(key_id, &request, versions, progress.now())?;
+            self.permit_first_tags(progress, &record)?;
+            self.set_first_policy(progress, &mut record, &request)?;
+            let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
+            let now = progress.now();
+            self.commit_until_settled(progress, |progress| {
+                if self.core.registry.tombstone(record.account, key_id)?.is_some() {
+                    return Err(Error::new(ErrorKind::InvalidState, format!("{arn} was deleted and cannot come back")));
+                }
+                if self.core.registry.key(record.account, key_id)?.is_some() {
+                    return Err(Error::new(ErrorKind::AlreadyExists, format!("{arn} exists already")));
+                }
+                progress.note_key(record.account, key_id);
+                let metadata = record.metadata(&arn, now);
+                Ok((vec![Edit::PutKey { record: record.clone(), expected: None }], metadata))
+            })
+        })
+    }
+
+    fn known_key(
+        &self,
+        key_id: KeyId,
+        request: &CreateKeyRequest,
+        versions: &[&[u8]],
+        now: Timestamp,
+    ) -> Result<KeyRecord> {
+        let invalid = |text: &'static str| Err(Error::new(ErrorKind::Validation, text));
+        if request.origin != Origin::Kms || request.custom_key_store.is_some() || request.provider.is_some() {
+            return invalid(
+                "a key with known material is of origin AWS_KMS, in no custom key store and of no provider",
+            );
+        }
+        let is_symmetric = request.spec.class() == SpecClass::Symmetric;
+        if versions.is_empty() || (versions.len() > 1 && !is_symmetric) {
+            return invalid("a key has one version of material, and a symmetric encryption key one or more");
+        }
+        // Made without material, which is put in afterwards.
+        let without = self.new_key(&request.clone().origin(Origin::External), now)?;
+        let mut record = KeyRecord { key_id, origin: Origin::Kms, state: KeyState::Creating, ..without };
+        for (index, material) in versions.iter().enumerate() {
+            let rotation = (index > 0).then_some(RotationType::OnDemand);
+            self.core.add_known_version(&mut record, &SecretBytes::copy_of(material), now, rotation)?;
+        }
+        record.state = record.state.next(KeyEvent::CreatedWithMaterial).unwrap_or(record.state);
+        Ok(record)
+    }
+}
+
+impl Core {
+    fn check_test_keys_allowed(&self) -> Result<()> {
+        if self.insecure_test_keys {
+            return Ok(());
+        }
+        let text =
+            "keys of known material are refused: for tests, allow them with KmsBuilder::allow_insecure_test_keys";
+        Err(Error::new(ErrorKind::UnsupportedOperation, text))
+    }
+}
