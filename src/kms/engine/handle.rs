@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::connections::Connections;
 use super::wrapping_keys::WrappingKeys;
-use crate::audit::{Action, AuditEvent, AuditSink};
+use crate::audit::AuditSink;
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::{AccountId, Locality, Principal, PrincipalKind, ServiceName};
+use crate::identity::{AccountId, Locality, Principal, ServiceName};
 use crate::key::{OnDemandRotationLimit, Origin};
 use crate::kms::records::key::KeyRecord;
 use crate::kms::storage::audit_chain::ChainRecord;
@@ -136,105 +136,9 @@ impl Kms {
         Self { core: Arc::new(core), principal: Principal::root(account), via: None, authority: true }
     }
 
-    /// Makes a handle that acts as another principal, of the same account or of another one. Only the authority can.
-    ///
-    /// # Errors
-    /// [`ErrorKind::AccessDenied`] if this handle is itself narrowed, or for a principal of
-    /// [`AccountId::SERVICES`] that is no service; [`ErrorKind::Validation`] for a service that this KMS does not know.
-    ///
-    /// # Examples
-    /// ```
-    /// use strongroom::{AccountId, ErrorKind, Kms, Principal};
-    ///
-    /// let kms = Kms::in_memory()?;
-    /// let alice = kms.as_principal(Principal::user(AccountId::default(), "alice")?)?;
-    /// let refused = alice.create_key(Default::default()).unwrap_err();
-    /// assert_eq!(refused.kind(), ErrorKind::AccessDenied);
-    /// assert!(alice.as_principal(Principal::root(AccountId::default())).is_err());
-    /// # Ok::<(), strongroom::Error>(())
-    /// ```
-    pub fn as_principal(&self, principal: Principal) -> Result<Self> {
-        self.authority_call("as_principal", |progress| {
-            progress.event.parameters.push(("principal", principal.to_string().into()));
-            match principal.as_service() {
-                Some(service) if !self.core.services.contains(service) => {
-                    let text = format!("the service {service} is not registered: name it in the builder");
-                    Err(Error::new(ErrorKind::Validation, text))
-                }
-                None if principal.account() == AccountId::SERVICES => {
-                    let text = format!("nobody but services acts in the account {}", AccountId::SERVICES);
-                    Err(Error::new(ErrorKind::AccessDenied, text))
-                }
-                Some(_) | None => Ok(()),
-            }
-        })?;
-        Ok(Self { core: Arc::clone(&self.core), principal, via: None, authority: false })
-    }
-
-    /// Makes the handle of a service, by its short name. Only the authority can.
-    ///
-    /// With it the service makes keys of its own, which no account ever sees and which it uses for all of them; and it
-    /// takes requests of callers on with [`Kms::on_behalf_of`]. Known are `s3`, `ebs`, `rds`, `redshift`, `ssm` and those
-    /// that the builder named ([`KmsBuilder::service`](crate::KmsBuilder::service)).
-    ///
-    /// # Errors
-    /// [`ErrorKind::AccessDenied`] if this handle is itself narrowed; [`ErrorKind::Validation`] for another name.
-    ///
-    /// # Examples
-    /// ```
-    /// use strongroom::{GenerateDataKeyRequest, KeyManager, Kms, PageRequest};
-    ///
-    /// let kms = Kms::in_memory()?;
-    /// let s3 = kms.as_service("s3")?;
-    /// let owned = s3.create_key(Default::default())?;
-    /// assert_eq!(owned.manager(), KeyManager::Owned);
-    /// assert!(s3.generate_data_key(GenerateDataKeyRequest::new(owned.key_id())).is_ok());
-    /// assert!(kms.describe_key(owned.arn()).is_err());
-    /// assert!(kms.list_keys(PageRequest::default())?.entries.is_empty());
-    /// # Ok::<(), strongroom::Error>(())
-    /// ```
-    pub fn as_service(&self, name: &str) -> Result<Self> {
-        let service = Principal::service(AccountId::SERVICES, name);
-        self.as_principal(self.authority_call("as_service", |_| service)?)
-    }
-
-    /// Makes the handle with which a service passes on what a caller asks for: it may do what the caller may, and policies
-    /// see the service as `kms:ViaService`. The key that the service manages in the caller's account, `alias/aws/<service>`,
-    /// can be used in no other way.
-    ///
-    /// The caller's own handle is what proves that the caller has asked: a service cannot act for anybody who did not
-    /// hand it one.
-    ///
-    /// # Errors
-    /// [`ErrorKind::AccessDenied`] if this is not the handle of a service, or the caller's is itself that of a service or
-    /// of another KMS, or was made by this call.
-    ///
-    /// # Examples
-    /// ```
-    /// use strongroom::{GenerateDataKeyRequest, Kms};
-    ///
-    /// let kms = Kms::in_memory()?;
-    /// let s3 = kms.as_service("s3")?;
-    /// let request = GenerateDataKeyRequest::new("alias/aws/s3");
-    /// s3.on_behalf_of(&kms)?.generate_data_key(request.clone())?;
-    /// assert!(kms.generate_data_key(request).is_err());
-    /// # Ok::<(), strongroom::Error>(())
-    /// ```
-    pub fn on_behalf_of(&self, caller: &Self) -> Result<Self> {
-        let refused = |text: &'static str| {
-            self.recorded(self.authority_event("on_behalf_of"), |_| Err(Error::new(ErrorKind::AccessDenied, text)))
-        };
-        let Some(service) = self.principal.as_service() else {
-            return refused("only the handle of a service acts on behalf of a caller");
-        };
-        if caller.via.is_some() || caller.principal.kind() == PrincipalKind::Service {
-            return refused("a service acts on behalf of callers, not of services");
-        }
-        if !Arc::ptr_eq(&self.core, &caller.core) {
-            return refused("the caller's handle belongs to another KMS");
-        }
-        let (core, principal) = (Arc::clone(&self.core), caller.principal.clone());
-        Ok(Self { core, principal, via: Some(service.clone()), authority: false })
+    /// A handle of another principal, which is not the authority.
+    pub(in crate::kms) fn narrowed(&self, principal: Principal, via: Option<ServiceName>) -> Self {
+        Self { core: Arc::clone(&self.core), principal, via, authority: false }
     }
 
     /// The service that passes the calls of this handle on, if one does.
@@ -250,22 +154,6 @@ impl Kms {
     /// Partition and region of the ARNs of this KMS.
     pub fn locality(&self) -> &Locality {
         self.core.registry.locality()
-    }
-
-    /// Refuses a narrowed handle, and has the trail tell of it.
-    pub(in crate::kms) fn check_authority(&self, what: &'static str) -> Result<()> {
-        if self.authority {
-            return Ok(());
-        }
-        let text = format!("{what} needs the handle that the builder returned, not one narrowed to {}", self.principal);
-        self.recorded(self.authority_event(what), |_| Err(Error::new(ErrorKind::AccessDenied, text)))
-    }
-
-    /// The event of what only the authority may do.
-    pub(in crate::kms) fn authority_event(&self, what: &'static str) -> AuditEvent {
-        let mut event = AuditEvent::new(self.core.now(), Action::Authority(what), self.principal.clone());
-        event.via_service = self.via.clone();
-        event
     }
 
     pub(in crate::kms) const fn is_authority(&self) -> bool {

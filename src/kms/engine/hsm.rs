@@ -3,7 +3,7 @@
 use super::connections::Connection;
 use super::handle::Core;
 use super::instance::Home;
-use crate::audit::{ChangeId, KeyResource};
+use crate::audit::KeyResource;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
@@ -209,27 +209,17 @@ impl Core {
         Err(Error::new(ErrorKind::UnsupportedOperation, text))
     }
 
-    /// Commits a key whose material was made, and leaves copies of the store behind that would undo that.
-    pub(in crate::kms) fn finish_in_hsm(
+    /// The writes that finish a creation: the key, the end of the intent, and the mark by which copies from before are left
+    /// behind.
+    pub(in crate::kms) fn edits_of_creation(
         &self,
         record: &KeyRecord,
         begun: &Begun,
         cluster: &ClusterId,
-        change: ChangeId,
-    ) -> Result<(), CommitError> {
-        for _ in 0..MAX_ATTEMPTS {
-            let mut edits = vec![Edit::PutKey { record: record.clone(), expected: None }, begun.end()];
-            edits.extend(self.next_cluster_mark(cluster, self.now())?);
-            match self.commit(edits, change) {
-                Err(CommitError::Conflict(id)) if id != begun.intent.record_id() => std::thread::yield_now(),
-                Ok(_) => {
-                    self.set_marks_of(record);
-                    return Ok(());
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Err(Error::new(ErrorKind::Conflict, "other changes to the custom key stores kept coming first").into())
+    ) -> Result<Vec<Edit>> {
+        let mut edits = vec![Edit::PutKey { record: record.clone(), expected: None }, begun.end()];
+        edits.extend(self.next_cluster_mark(cluster, self.now())?);
+        Ok(edits)
     }
 
     /// Undoes a creation as far as that is possible now; maintenance does the rest.
@@ -434,7 +424,7 @@ fn destroyed(record: &KeyRecord, id: CustomKeyStoreId, now: Timestamp) -> impl I
 
 /// A creation that was begun.
 pub(in crate::kms) struct Begun {
-    intent: Intent,
+    pub(in crate::kms) intent: Intent,
     expected: Revision,
 }
 

@@ -10,7 +10,7 @@
 //! processes sets them and wherever one is killed.
 
 use super::connections::Connection;
-use super::handle::{Core, Kms};
+use super::handle::Core;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{ClusterId, KeyArn};
@@ -314,7 +314,7 @@ impl Core {
     }
 
     /// The write that makes this store another instance, and those after which that may take over every home.
-    fn succession(&self) -> Result<Vec<Edit>> {
+    pub(in crate::kms) fn succession(&self) -> Result<Vec<Edit>> {
         let expected = self.recorded_instance()?.map(|(revision, _)| revision);
         let instance = Instance { id: self.nonce()?, place: self.registry.sealed().place() };
         let mut edits = vec![Edit::Put { id: Instance::record_id(), body: instance.encode(), expected }];
@@ -332,7 +332,7 @@ impl Core {
 
     /// The writes that start the waiting periods of all keys again that are to be deleted with material outside of the store,
     /// and these keys: their deletion may have been cancelled after the copy was made.
-    fn postponed(&self, now: Timestamp) -> Result<(Vec<Edit>, Vec<KeyArn>)> {
+    pub(in crate::kms) fn postponed(&self, now: Timestamp) -> Result<(Vec<Edit>, Vec<KeyArn>)> {
         let (mut edits, mut postponed, mut after) = (Vec::new(), Vec::new(), None);
         loop {
             let batch = self.registry.keys(None, after, MAX_SCAN)?;
@@ -349,7 +349,7 @@ impl Core {
     }
 
     /// Takes over every home that can be reached.
-    fn take_over(&self) -> Result<SuccessionReport> {
+    pub(in crate::kms) fn take_over(&self) -> Result<SuccessionReport> {
         let mut report = SuccessionReport::default();
         for (cluster, account, id) in self.registry.claimed_clusters()? {
             let taken = self
@@ -362,45 +362,6 @@ impl Core {
             report.not_marked.extend(taken.err().map(|error| (provider.id().as_str().to_owned(), error)));
         }
         Ok(report)
-    }
-}
-
-impl Kms {
-    /// Declares this store the one that its HSMs belong to, after it was copied, restored or moved. Needs the authority's handle.
-    ///
-    /// A copy of a store holds every key and every deletion that the original held when it was made. To keep a copy from
-    /// destroying keys that the original still uses, a store that finds itself in another place, or finds that a copy of it
-    /// moved the mark in an HSM, creates, destroys and undoes nothing there: such operations fail with
-    /// [`CopiedStore`](ErrorKind::CopiedStore). It still encrypts, decrypts and signs.
-    ///
-    /// Call this once in the store that goes on, when no other copy of it is in use. All others are left behind by it.
-    /// Keys in HSMs and providers whose deletion is pending get their whole waiting period again, as it may have been
-    /// cancelled after the copy was made: cancel what is still wanted. Then apply the deletions that the copy lacks
-    /// ([`Kms::apply_deletions`]). Calling it in a store that was never copied does no harm, but for the counts of messages of
-    /// keys in HSMs, which are raised as after any restoration.
-    ///
-    /// # Errors
-    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`Store`](ErrorKind::Store) and
-    /// [`Audit`](ErrorKind::Audit) if nothing was changed.
-    ///
-    /// # Examples
-    /// ```
-    /// use strongroom::Kms;
-    ///
-    /// let kms = Kms::in_memory()?;
-    /// assert!(kms.declare_successor()?.is_complete());
-    /// # Ok::<(), strongroom::Error>(())
-    /// ```
-    pub fn declare_successor(&self) -> Result<SuccessionReport> {
-        self.check_authority("declare_successor")?;
-        self.recorded(self.authority_event("declare_successor"), |progress| {
-            let postponed = self.commit_until_settled(progress, |progress| {
-                let (mut edits, postponed) = self.core.postponed(progress.now())?;
-                edits.extend(self.core.succession()?);
-                Ok((edits, postponed))
-            })?;
-            Ok(SuccessionReport { postponed, ..self.core.take_over()? })
-        })
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::audit::{self, AuditChain, ChainId, ChainState, ChangeId, CheckpointVerifier, TrailReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kms::engine::handle::{Core, Kms};
+use crate::kms::pipeline::change::commit_change;
 use crate::kms::storage::registry::{Edit, MAX_COMMIT_ATTEMPTS, chain_record_id};
 use crate::kms::storage::sealed::is_committed;
 use crate::store::{CommitError, Revision};
@@ -137,7 +138,7 @@ impl Kms {
         let mut event = self.authority_event("forget_audit_chain");
         event.parameters.push(("chain", id.to_string().into()));
         self.recorded(event, |progress| {
-            self.commit_until_settled(progress, |_| {
+            commit_change(&self.core, progress, |_| {
                 if self.core.trail.as_ref().is_some_and(|record| record.id() == id) {
                     return Err(Error::new(ErrorKind::InvalidState, format!("the audit chain {id} is in use")));
                 }

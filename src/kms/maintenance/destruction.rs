@@ -8,7 +8,7 @@ use crate::identity::{AccountId, Principal};
 use crate::key::KeyId;
 use crate::kms::engine::handle::Core;
 use crate::kms::engine::instance::Home;
-use crate::kms::pipeline::{incomplete, withheld};
+use crate::kms::pipeline::change::{audit_failed_after_commit, audit_failed_before_commit};
 use crate::kms::records::destruction::Destruction;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::storage::message_count;
@@ -100,7 +100,11 @@ impl Core {
         event.additional.push(("backingKeyDeletionStatus", status.into()));
         event.outcome = outcome;
         let is_done = result.is_ok();
-        self.audit.record(event).map_err(if is_done { incomplete } else { withheld })?;
+        self.audit.record(event).map_err(if is_done {
+            audit_failed_after_commit
+        } else {
+            audit_failed_before_commit
+        })?;
         Ok(result)
     }
 }

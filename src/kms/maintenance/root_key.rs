@@ -136,7 +136,6 @@ impl Kms {
     fn rotate_in_trail(&self, what: &'static str, to: Option<RootKey>) -> Result<RootKeyRotation> {
         self.announced(self.authority_event(what), |progress| {
             let done = self.core.rotate_root_key(to)?;
-            progress.committed = true;
             let holder = self.core.registry.sealed().root().record.holder.clone();
             progress.note("rootKeyVersion", done.version());
             progress.note("rootKeyHolder", noted(&holder));

@@ -6,6 +6,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::KeyArn;
 use crate::kms::engine::handle::Kms;
+use crate::kms::pipeline::change::commit_change;
 use crate::kms::request::MaintenanceReport;
 use crate::kms::storage::trusted_time::Trust;
 use crate::store::MAX_SCAN;
@@ -119,7 +120,7 @@ impl Kms {
                     format!("cannot confirm the clock: it shows {now}, more than an hour from {time}; set it first");
                 return Err(Error::new(ErrorKind::Validation, text));
             }
-            self.commit_until_settled(progress, |_| Ok((vec![believed.confirmation(registry, now)?], ())))?;
+            commit_change(&self.core, progress, |_| Ok((vec![believed.confirmation(registry, now)?], ())))?;
             believed.confirm(&*self.core.clock, now);
             Ok(())
         })

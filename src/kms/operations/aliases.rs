@@ -4,7 +4,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{AliasArn, AliasName, KeyId, KeyIdentifier, Operation};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::call::{Call, Progress, Question, noted};
+use crate::kms::pipeline::call::{Call, Question, noted};
+use crate::kms::pipeline::change::{Progress, commit_change};
 use crate::kms::records::key::{AliasRecord, KeyRecord};
 use crate::kms::request::key_reference::KeyReference;
 use crate::kms::request::listing::{AliasListEntry, Page, PageRequest};
@@ -102,7 +103,7 @@ impl Kms {
             Err(error) => return self.refused(call, error),
         };
         self.audited(call, |progress| {
-            self.commit_until_settled(progress, |progress: &mut Progress| {
+            commit_change(&self.core, progress, |progress: &mut Progress| {
                 self.permit_alias(progress, Operation::DeleteAlias, &name)?;
                 let account = self.account();
                 let alias = self.core.registry.alias(account, &name)?.ok_or_else(|| self.no_alias(&name))?;

@@ -8,8 +8,9 @@ use crate::key::{
     KeyId, KeyIdentifier, KeyMaterialId, KeyVersion, Operation, check_encryption_algorithm, check_plaintext,
 };
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::Target;
-use crate::kms::pipeline::call::{Call, Progress, Question};
+use crate::kms::pipeline::authorized_key::Target;
+use crate::kms::pipeline::call::{Call, Question};
+use crate::kms::pipeline::change::Progress;
 use crate::kms::request::key_reference::KeyReference;
 use crate::kms::request::{
     DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse, ReEncryptRequest, ReEncryptResponse,

@@ -9,8 +9,9 @@ use crate::key::{
 };
 use crate::kms::engine::connections::Connection;
 use crate::kms::engine::handle::Kms;
-use crate::kms::engine::hsm::{check_strength, put_stores};
-use crate::kms::pipeline::call::{Call, Progress, noted};
+use crate::kms::engine::hsm::{Begun, check_strength, put_stores};
+use crate::kms::pipeline::call::{Call, noted};
+use crate::kms::pipeline::change::{Change, Progress, commit_change};
 use crate::kms::records::custom_key_store::{
     CustomKeyStoreRecord, CustomKeyStores, MAX_CUSTOM_KEY_STORES, MAX_PASSWORD, claim, claim_record_id,
 };
@@ -21,11 +22,11 @@ use crate::kms::request::{
     ConnectionError, CreateCustomKeyStoreRequest, CreateKeyRequest, CustomKeyStoresListEntry,
     UpdateCustomKeyStoreRequest,
 };
+use crate::kms::storage::commit::commit_with_retry;
 use crate::kms::storage::registry::Edit;
-use crate::kms::storage::sealed::is_committed;
 use crate::provider::ConnectionFailure;
 use crate::secret::SecretBytes;
-use crate::store::MAX_SCAN;
+use crate::store::{CommitError, MAX_SCAN};
 
 /// Page sizes of [`Kms::describe_custom_key_stores`].
 const STORE_PAGES: PageLimits = PageLimits { most: 1_000, default: 100 };
@@ -78,7 +79,7 @@ impl Kms {
                 keys: 0,
                 password: password.map(checked_password).transpose()?,
             };
-            self.commit_until_settled(progress, |progress| {
+            commit_change(&self.core, progress, |progress| {
                 let (edits, id) = self.with_new_store(&new)?;
                 progress.note("customKeyStoreId", id.to_string());
                 Ok((edits, id))
@@ -230,7 +231,7 @@ impl Kms {
     }
 
     fn set_connected(&self, progress: &mut Progress, id: CustomKeyStoreId, connected: bool) -> Result<()> {
-        self.commit_until_settled(progress, |_| {
+        commit_change(&self.core, progress, |_| {
             let found = self.core.custom_key_store(self.account(), id)?;
             if found.record.connected == connected {
                 return Ok((Vec::new(), ()));
@@ -280,7 +281,7 @@ impl Kms {
                 change(&mut changed);
                 self.check_related(progress, cluster, &changed)?;
             }
-            self.commit_until_settled(progress, |_| {
+            commit_change(&self.core, progress, |_| {
                 let found = self.core.custom_key_store(self.account(), id)?;
                 if needs_disconnected {
                     self.check_disconnected(&found.record, Operation::UpdateCustomKeyStore)?;
@@ -356,7 +357,7 @@ impl Kms {
     /// [`CustomKeyStoreHasKeys`](ErrorKind::CustomKeyStoreHasKeys) while it has keys, also such whose deletion is pending.
     pub fn delete_custom_key_store(&self, id: CustomKeyStoreId) -> Result<()> {
         self.account_call(store_call(Operation::DeleteCustomKeyStore, id), |progress| {
-            self.commit_until_settled(progress, |_| {
+            commit_change(&self.core, progress, |_| {
                 let found = self.core.custom_key_store(self.account(), id)?;
                 if found.record.keys > 0 {
                     let text = format!("custom key store {id} holds {} keys", found.record.keys);
@@ -391,20 +392,49 @@ impl Kms {
         record.custom_key_store = Some(id);
         progress.note_key(record.account, record.key_id);
         progress.note("cloudHsmClusterId", store.cluster.to_string());
-        let change = self.announce(progress)?;
+        // Before anything exists in the HSM.
+        drop(Change::new(&self.core, progress).announce()?);
         let begun = self.core.create_in_hsm(&mut record, id, now)?;
         record.state = record.state.next(KeyEvent::CreatedWithMaterial).unwrap_or(record.state);
         let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
-        let made = self.core.metadata(&record, &arn, now).and_then(|metadata| {
-            self.core.finish_in_hsm(&record, &begun, &store.cluster, change)?;
-            Ok(metadata)
-        });
-        progress.committed = made.as_ref().err().is_none_or(is_committed);
-        if !progress.committed {
-            // Nothing refers to the material.
-            self.core.give_up(&begun);
+        let made = self
+            .core
+            .metadata(&record, &arn, now)
+            .and_then(|metadata| Ok((metadata, self.commit_key_in_store(progress, &record, &begun, &store.cluster)?)));
+        match made {
+            Ok((metadata, finished)) => {
+                self.core.set_marks_of(&record);
+                finished.map(|()| metadata)
+            }
+            Err(error) => {
+                // Nothing refers to the material.
+                self.core.give_up(&begun);
+                Err(error)
+            }
         }
-        made
+    }
+
+    /// Commits a key whose material exists in the HSM, unless maintenance took its creation over. The inner result is that of
+    /// what follows the commit.
+    fn commit_key_in_store(
+        &self,
+        progress: &mut Progress,
+        record: &KeyRecord,
+        begun: &Begun,
+        cluster: &ClusterId,
+    ) -> Result<Result<()>> {
+        let intent = begun.intent.record_id();
+        commit_with_retry(
+            || Err(Error::new(ErrorKind::Conflict, "other changes to the custom key stores kept coming first")),
+            || {
+                let edits = self.core.edits_of_creation(record, begun, cluster)?;
+                match Change::new(&self.core, progress).announce()?.commit(edits) {
+                    Ok(committed) => Ok(Some(committed.finish(()))),
+                    Err(CommitError::Conflict(id)) if id != intent => Ok(None),
+                    Err(error) => Err(error.into()),
+                }
+            },
+        )
     }
 }
 

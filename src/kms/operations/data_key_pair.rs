@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::Operation;
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::Call;
-use crate::kms::pipeline::would_have_succeeded;
+use crate::kms::pipeline::recording::would_have_succeeded;
 use crate::kms::request::key_reference::KeyReference;
 use crate::kms::request::{
     GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,

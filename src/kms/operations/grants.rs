@@ -6,8 +6,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Principal;
 use crate::key::{KeyArn, KeyIdentifier, Operation};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::Target;
+use crate::kms::pipeline::authorized_key::Target;
 use crate::kms::pipeline::call::{Call, Question, noted};
+use crate::kms::pipeline::change::commit_change;
 use crate::kms::pipeline::grant_tokens::{GrantToken, NamedGrant};
 use crate::kms::records::grant::{FoundGrant, GrantRange, GrantRecord, place_bytes, read_place, record_id};
 use crate::kms::request::key_reference::KeyReference;
@@ -275,7 +276,7 @@ impl Kms {
         let call = Call::new(operation).dry_run(dry_run == DryRun::Yes).parameter("grantId", id.to_string());
         self.audited(call, |progress| {
             let identifier = key.to_key_identifier()?;
-            self.commit_until_settled(progress, |progress| {
+            commit_change(&self.core, progress, |progress| {
                 // What the grant says is part of the question. A failure to read it is for callers who may know of the grant.
                 let grant = match self.known(&identifier) {
                     Some((account, key_id)) => self.core.registry.grant(account, key_id, id),

@@ -4,7 +4,8 @@ use crate::audit::{Action, AuditEvent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{Principal, PrincipalKind};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::call::{Progress, noted};
+use crate::kms::pipeline::call::noted;
+use crate::kms::pipeline::change::{Progress, commit_change};
 use crate::kms::records::identity_policy::{IdentityPolicies, check_policy_name};
 use crate::kms::storage::registry::Edit;
 use crate::policy::PolicyDocument;
@@ -112,7 +113,7 @@ impl Kms {
         principal: &Principal,
         mut change: impl FnMut(&mut IdentityPolicies) -> Result<()>,
     ) -> Result<()> {
-        self.commit_until_settled(progress, |_| {
+        commit_change(&self.core, progress, |_| {
             let held = self.core.registry.identity_policies(principal)?;
             let mut policies = held.0.value.clone();
             change(&mut policies)?;

@@ -9,8 +9,9 @@ use crate::key::{
     check_usage,
 };
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::Target;
-use crate::kms::pipeline::call::{Call, Progress, noted, noted_tags};
+use crate::kms::pipeline::authorized_key::Target;
+use crate::kms::pipeline::call::{Call, noted, noted_tags};
+use crate::kms::pipeline::change::{Progress, commit_change};
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::key_reference::KeyReference;
 use crate::kms::request::listing::{KeyListEntry, Page, PageRequest};
@@ -92,7 +93,7 @@ impl Kms {
             progress.note_key(record.account, record.key_id);
             let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
             let now = progress.now();
-            self.commit_until_settled(progress, |_| {
+            commit_change(&self.core, progress, |_| {
                 let metadata = record.metadata(&arn, now);
                 Ok((vec![Edit::PutKey { record: record.clone(), expected: None }], metadata))
             })

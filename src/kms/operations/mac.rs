@@ -6,7 +6,7 @@ use crate::algorithm::MacAlgorithm;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Operation, check_mac_algorithm, check_message_length};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::Target;
+use crate::kms::pipeline::authorized_key::Target;
 use crate::kms::pipeline::call::Call;
 use crate::kms::request::key_reference::KeyReference;
 use crate::kms::request::{GenerateMacRequest, GenerateMacResponse, VerifyMacRequest, VerifyMacResponse};

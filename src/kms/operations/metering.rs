@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{KeyArn, KeyId, KeyManager, Operation};
 use crate::kms::engine::handle::{Core, Kms};
-use crate::kms::pipeline::call::{Call, Progress};
+use crate::kms::pipeline::call::Call;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::usage::{UsageRecord, usage_record_id};
 use crate::kms::request::key_reference::KeyReference;
@@ -115,7 +115,6 @@ impl Kms {
                 });
                 reset.map_err(|undone| undone.error)
             })?;
-            progress.committed = true;
             Ok(())
         })
     }
@@ -149,18 +148,6 @@ impl Kms {
                 tracking_start_date: record.created,
             })
         })
-    }
-}
-
-impl Kms {
-    /// Meters a change that went well.
-    pub(in crate::kms) fn count_change(&self, progress: &Progress, operation: Operation) {
-        for resource in progress.event.keys.iter().flatten().filter(|_| !progress.event.dry_run) {
-            // The change is done: that its key cannot be read again now must not turn it into a failure.
-            if let Ok(Some(key)) = self.core.registry.key(resource.account, resource.key_id) {
-                self.core.count(&key.0.value, operation, progress.now());
-            }
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyArn, KeyMaterialState, KeyState, Operation, Origin, RotationPeriod, RotationType};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::Target;
+use crate::kms::pipeline::authorized_key::Target;
 use crate::kms::pipeline::call::Call;
 use crate::kms::records::key::{KeyRecord, Rotation, VersionRecord};
 use crate::kms::request::KeyRotationStatus;

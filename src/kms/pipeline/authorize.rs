@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::call::{Progress, Question};
+use super::call::Question;
+use super::change::Progress;
 use super::key_grants::KeyGrants;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, PrincipalKind, ServiceName};

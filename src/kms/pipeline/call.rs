@@ -1,12 +1,10 @@
-//! What an operation brings to the pipeline, and what the pipeline notes while it runs.
+//! Parameters of a call of the pipeline, and the question that authorization answers.
 
 use super::grant_tokens::GrantToken;
 use crate::algorithm::excerpt;
-use crate::audit::{AuditEvent, KeyResource, ParameterValue};
-use crate::clock::Timestamp;
+use crate::audit::ParameterValue;
 use crate::context::EncryptionContext;
-use crate::identity::AccountId;
-use crate::key::{CustomKeyStoreId, KeyId, KeyIdentifier, Operation};
+use crate::key::Operation;
 use crate::policy::RequestParameter;
 
 /// The longest text of a request that the trail keeps whole, in bytes. No longer one is accepted by any operation.
@@ -115,68 +113,5 @@ impl<'a> Question<'a> {
     pub(in crate::kms) const fn context(mut self, context: &'a EncryptionContext) -> Self {
         self.context = Some(context);
         self
-    }
-}
-
-/// The audit event of a call in progress, and how far the call has come.
-pub(in crate::kms) struct Progress {
-    pub(in crate::kms) event: AuditEvent,
-    pub(in crate::kms) committed: bool,
-    /// The custom key store of a key that the call touches.
-    pub(in crate::kms) custom_key_store: Option<CustomKeyStoreId>,
-}
-
-impl Progress {
-    pub(in crate::kms) const fn new(event: AuditEvent) -> Self {
-        Self { event, committed: false, custom_key_store: None }
-    }
-
-    /// The moment that counts as the time of the whole call.
-    pub(in crate::kms) const fn now(&self) -> Timestamp {
-        self.event.time
-    }
-
-    /// Notes what else the trail is to say about the call.
-    pub(in crate::kms) fn note(&mut self, name: &'static str, value: impl Into<ParameterValue>) {
-        if !self.event.additional.iter().any(|(known, _)| *known == name) {
-            self.event.additional.push((name, value.into()));
-        }
-    }
-
-    /// Notes it anew, in place of what was noted by that name.
-    pub(in crate::kms) fn renote(&mut self, name: &'static str, value: impl Into<ParameterValue>) {
-        self.event.additional.retain(|(known, _)| *known != name);
-        self.note(name, value);
-    }
-
-    /// Notes how the request names a key, where the key itself does not tell: by an alias, or by what leads to none.
-    pub(in crate::kms) fn note_identifier(&mut self, operation: Operation, identifier: &KeyIdentifier) {
-        let name = match operation {
-            Operation::ReEncryptFrom => "sourceKeyId",
-            Operation::ReEncryptTo => "destinationKeyId",
-            _ => "keyId",
-        };
-        if !self.event.parameters.iter().any(|(known, _)| *known == name) {
-            self.event.parameters.push((name, identifier.to_string().into()));
-        }
-    }
-
-    /// Notes that the call touches a key in a custom key store.
-    pub(in crate::kms) fn note_custom_key_store(&mut self, id: Option<CustomKeyStoreId>) {
-        if let Some(id) = id {
-            self.custom_key_store = Some(id);
-            self.note("customKeyStoreId", id.to_string());
-        }
-    }
-
-    /// Notes that the call touches a key.
-    pub(in crate::kms) fn note_key(&mut self, account: AccountId, key_id: KeyId) {
-        let key = KeyResource { account, key_id };
-        let slots = &mut self.event.keys;
-        if !slots.contains(&Some(key))
-            && let Some(free) = slots.iter_mut().find(|slot| slot.is_none())
-        {
-            *free = Some(key);
-        }
     }
 }

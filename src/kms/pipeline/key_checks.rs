@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::ServiceName;
-use crate::key::{KeyManager, KeyState, Operation, Verdict, verdict};
+use crate::key::{KeyIdentifier, KeyManager, KeyState, Operation, Verdict, verdict};
 use crate::kms::storage::registry::LoadedKey;
 
 /// Refuses what the manager of a key does not allow, whatever a policy says.
@@ -54,14 +54,11 @@ pub(in crate::kms) fn check_state(operation: Operation, key: &LoadedKey, state: 
     }
 }
 
-pub(in crate::kms) const fn makes_ciphertext(operation: Operation) -> bool {
-    matches!(
-        operation,
-        Operation::Encrypt
-            | Operation::ReEncryptTo
-            | Operation::GenerateDataKey
-            | Operation::GenerateDataKeyWithoutPlaintext
-            | Operation::GenerateDataKeyPair
-            | Operation::GenerateDataKeyPairWithoutPlaintext
-    )
+/// The refusal of an identifier that leads to no key, or to one that the caller may not see.
+pub(in crate::kms) fn unknown(identifier: &KeyIdentifier) -> Error {
+    let what = match identifier {
+        KeyIdentifier::KeyId(_) | KeyIdentifier::KeyArn(_) => "key",
+        KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_) => "alias",
+    };
+    Error::new(ErrorKind::NotFound, format!("{what} '{identifier}' does not exist"))
 }

@@ -1,6 +1,8 @@
 //! From the name of a key in a request to the key that it means.
 
-use super::call::{Progress, Question};
+use super::call::Question;
+use super::change::Progress;
+use super::key_checks::unknown;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{AliasName, KeyArn, KeyId, KeyIdentifier, Operation};
@@ -89,12 +91,4 @@ impl Kms {
             _ => unknown(identifier),
         }
     }
-}
-
-pub(in crate::kms) fn unknown(identifier: &KeyIdentifier) -> Error {
-    let what = match identifier {
-        KeyIdentifier::KeyId(_) | KeyIdentifier::KeyArn(_) => "key",
-        KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_) => "alias",
-    };
-    Error::new(ErrorKind::NotFound, format!("{what} '{identifier}' does not exist"))
 }

@@ -1,21 +1,20 @@
 //! Keys that services manage: made when they are first needed, and used by their service alone.
 
-use super::call::{Progress, Question};
-use super::key_checks::check_manager;
-use super::resolve::unknown;
-use crate::audit::{Action, AuditEvent, ChangeId, KeyResource, Outcome};
-use crate::error::{Error, ErrorKind, Result};
+use super::call::Question;
+use super::change::{Change, Progress, own_change};
+use super::key_checks::{check_manager, unknown};
+use super::recording::would_have_succeeded;
+use crate::audit::{Action, AuditEvent, KeyResource};
+use crate::error::Result;
 use crate::identity::{AccountId, Principal, ServiceName};
 use crate::key::{
     AliasName, KeyEvent, KeyId, KeyIdentifier, KeyManager, KeySpec, KeyState, KeyUsage, Operation, Origin,
     RotationPeriod,
 };
 use crate::kms::engine::handle::{Core, Kms};
-use crate::kms::pipeline::{incomplete, withheld, would_have_succeeded};
 use crate::kms::records::key::{AliasRecord, KeyRecord, Rotation};
+use crate::kms::storage::commit::retriable;
 use crate::kms::storage::registry::{Edit, LoadedKey};
-use crate::kms::storage::sealed::is_committed;
-use crate::store::CommitError;
 
 /// The services that every KMS knows. The builder names further ones.
 pub(in crate::kms) const SERVICES: [&str; 5] = ["s3", "ebs", "rds", "redshift", "ssm"];
@@ -51,7 +50,7 @@ impl Kms {
         if progress.event.dry_run {
             return Err(would_have_succeeded());
         }
-        self.core.put_service_key(key.record, alias)
+        put_service_key(&self.core, key.record, alias)
     }
 
     fn new_service_key(&self, service: ServiceName, progress: &Progress) -> Result<KeyRecord> {
@@ -77,35 +76,21 @@ impl Kms {
     }
 }
 
-impl Core {
-    fn put_service_key(&self, mut record: KeyRecord, alias: &AliasName) -> Result<()> {
-        let (account, key_id, now) = (record.account, record.key_id, record.created);
-        record.aliases.insert(alias.clone());
-        let mut event = AuditEvent::new(now, Action::CreateServiceKey, Principal::root(account));
-        event.keys[0] = Some(KeyResource { account, key_id });
-        event.via_service = record.service.clone();
-        event.outcome = Outcome::Intent;
-        let change = ChangeId::generate(&self.backend)?;
-        event.change = Some(change);
-        self.audit.record(event.clone()).map_err(withheld)?;
-        let alias_record = AliasRecord { target: key_id, created: now, updated: now };
-        let edits = vec![
-            Edit::PutKey { record, expected: None },
-            Edit::PutAlias { account, name: alias.clone(), record: alias_record, expected: None },
-        ];
-        let result = match self.commit(edits, change) {
-            Ok(_) => Ok(()),
-            // Someone else was faster: the alias leads to that one's key.
-            Err(CommitError::Conflict(_)) => {
-                event.outcome = Outcome::Failure(ErrorKind::Conflict);
-                self.audit.record(event).map_err(withheld)?;
-                return Ok(());
-            }
-            Err(CommitError::Failed(error)) => Err(error),
-        };
-        let failure = result.as_ref().err().filter(|error| !is_committed(error)).map(Error::kind);
-        event.outcome = failure.map_or(Outcome::Success, Outcome::Failure);
-        self.audit.record(event).map_err(if failure.is_none() { incomplete } else { withheld })?;
-        result
-    }
+/// Commits a key that a service manages, with its alias. If another process was faster, its key stays.
+fn put_service_key(core: &Core, mut record: KeyRecord, alias: &AliasName) -> Result<()> {
+    let (account, key_id, now) = (record.account, record.key_id, record.created);
+    record.aliases.insert(alias.clone());
+    let mut event = AuditEvent::new(now, Action::CreateServiceKey, Principal::root(account));
+    event.keys[0] = Some(KeyResource { account, key_id });
+    event.via_service = record.service.clone();
+    let alias_record = AliasRecord { target: key_id, created: now, updated: now };
+    let edits = vec![
+        Edit::PutKey { record, expected: None },
+        Edit::PutAlias { account, name: alias.clone(), record: alias_record, expected: None },
+    ];
+    own_change(core, event, |progress| {
+        let committed = retriable(Change::new(core, progress).announce()?.commit(edits))?;
+        committed.map(|committed| committed.finish(())).transpose()
+    })
+    .map(drop)
 }

@@ -2,6 +2,7 @@
 
 pub(super) mod audit_chain;
 pub(super) mod cache;
+pub(super) mod commit;
 pub(super) mod grants;
 pub(super) mod message_count;
 pub(super) mod registry;

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use subtle::ConstantTimeEq;
 
-use crate::audit::ChangeId;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
@@ -214,8 +213,7 @@ impl Core {
         if self.registry.tombstone(account, key_id)?.is_some() {
             return Ok(());
         }
-        let change = ChangeId::generate(&self.backend)?;
-        match self.commit(vec![Edit::tombstone(account, key_id, tombstone)], change) {
+        match self.registry.commit(&[Edit::tombstone(account, key_id, tombstone)]) {
             Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
             Err(CommitError::Failed(error)) => Err(error),
         }

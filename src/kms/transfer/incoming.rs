@@ -9,12 +9,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{AliasArn, AliasName, KeyArn, KeyManager, KeyState, Origin, SpecClass, check_usage};
 use crate::kms::engine::handle::{Core, Kms};
-use crate::kms::pipeline::call::Progress;
-use crate::kms::pipeline::incomplete;
+use crate::kms::pipeline::change::{Change, Progress};
 use crate::kms::pipeline::service_key::service_of;
 use crate::kms::records::key::{KeyRecord, VersionRecord};
 use crate::kms::storage::registry::Edit;
-use crate::kms::storage::sealed::is_committed;
 use crate::policy::PolicyDocument;
 use crate::secret::SecretBytes;
 use crate::store::CommitError;
@@ -79,21 +77,20 @@ impl Kms {
 
     /// Commits after the intent is on the audit trail, and writes an event for each key. The outcome follows.
     fn commit_import(&self, progress: &mut Progress, edits: Vec<Edit>, arns: &[KeyArn]) -> Result<()> {
-        let change = self.announce(progress)?;
-        let committed = self.core.commit(edits, change).map_err(|error| match error {
+        let now = progress.now();
+        let committed = Change::new(&self.core, progress).announce()?.commit(edits).map_err(|error| match error {
             CommitError::Conflict(_) => {
-                let text = "somebody else made one of the keys or aliases meanwhile; nothing was imported";
+                let text = "another process created one of the keys or aliases in the meantime; nothing was imported";
                 Error::new(ErrorKind::AlreadyExists, text)
             }
             CommitError::Failed(error) => error,
-        });
-        progress.committed = committed.as_ref().err().is_none_or(is_committed);
-        for arn in arns.iter().filter(|_| progress.committed) {
-            let mut event = AuditEvent::new(progress.now(), Action::ImportKeys, self.principal.clone());
+        })?;
+        for arn in arns {
+            let mut event = AuditEvent::new(now, Action::ImportKeys, self.principal.clone());
             event.keys[0] = Some(KeyResource { account: arn.account(), key_id: arn.id() });
-            self.core.audit.record(event).map_err(incomplete)?;
+            committed.record(event)?;
         }
-        committed.map(drop)
+        committed.finish(())
     }
 }
 

@@ -129,8 +129,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::key::KeyMaterialId;
-    use crate::key::{KeySpec, KeyUsage, KeyVersion, Origin};
+    use crate::key::{KeyMaterialId, KeySpec, KeyUsage, KeyVersion, Origin};
     use crate::provider::ProviderId;
 
     fn key(number: u8) -> PortableKey {

@@ -6,6 +6,7 @@ use crate::key::{KeyArn, KeyEvent, KeyId, KeyMetadata, KeyState, Operation, Orig
 use crate::kms::engine::handle::{Core, Kms};
 use crate::kms::operations::keys::creation_conditions;
 use crate::kms::pipeline::call::Call;
+use crate::kms::pipeline::change::commit_change;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::{CreateKeyRequest, checked_tags};
 use crate::kms::storage::registry::Edit;
@@ -75,7 +76,7 @@ impl Kms {
             self.set_first_policy(progress, &mut record, &request)?;
             let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
             let now = progress.now();
-            self.commit_until_settled(progress, |progress| {
+            commit_change(&self.core, progress, |progress| {
                 if self.core.registry.tombstone(record.account, key_id)?.is_some() {
                     return Err(Error::new(ErrorKind::InvalidState, format!("{arn} was deleted and cannot come back")));
                 }

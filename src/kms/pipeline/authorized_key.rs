@@ -1,0 +1,155 @@
+//! A key that passed every check.
+
+use crate::crypto::PublicKey;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::Principal;
+use crate::key::{KeyArn, KeyVersion, Operation};
+use crate::kms::engine::handle::Core;
+use crate::kms::pipeline::change::Progress;
+use crate::kms::pipeline::key_grants::KeyGrants;
+use crate::kms::records::key::{KeyRecord, VersionRecord};
+use crate::kms::storage::cache::Held;
+use crate::kms::storage::registry::{Edit, LoadedKey};
+use crate::policy::PolicyDocument;
+use crate::provider::{Agreement, Cipher, Decryption, Mac, OpenedKey, Signing, key_pair_kind};
+
+/// A key that the caller may use for the operation at hand: every check was passed.
+pub(in crate::kms) struct Target<'a> {
+    core: &'a Core,
+    key: Held<LoadedKey>,
+}
+
+impl<'a> Target<'a> {
+    /// A key that passed every check: only the pipeline may claim that.
+    pub(super) const fn new(core: &'a Core, key: Held<LoadedKey>) -> Self {
+        Self { core, key }
+    }
+
+    pub(in crate::kms) fn record(&self) -> &KeyRecord {
+        &self.key.0.value.record
+    }
+
+    /// Meters a request that went well.
+    pub(in crate::kms) fn count(&self, operation: Operation, progress: &Progress) {
+        if !progress.event.dry_run {
+            self.core.count(&self.key.0.value, operation, progress.now());
+        }
+    }
+
+    /// The grants of a principal on the key.
+    pub(in crate::kms) fn grants<'b>(&'b self, principal: &'b Principal) -> KeyGrants<'b> {
+        KeyGrants { registry: &self.core.registry, key: &self.key.0.value, principal }
+    }
+
+    pub(in crate::kms) fn policy(&self) -> Result<&PolicyDocument> {
+        self.key.0.value.policy()
+    }
+
+    pub(in crate::kms) fn arn(&self) -> &KeyArn {
+        &self.key.0.value.arn
+    }
+
+    /// The write that replaces the key's record, if it differs, provided that nobody changed it in the meantime.
+    pub(in crate::kms) fn put(&self, record: KeyRecord) -> Vec<Edit> {
+        if record == *self.record() {
+            return Vec::new();
+        }
+        vec![Edit::PutKey { record, expected: Some(self.key.0.revision) }]
+    }
+
+    /// The current version, opened as a cipher.
+    pub(in crate::kms) fn current_cipher(&self) -> Result<(&VersionRecord, &dyn Cipher)> {
+        let index = self.current_index()?;
+        Ok((&self.record().versions[index], self.cipher(index)?))
+    }
+
+    /// A version by its number, opened as a cipher; its place in the record comes along.
+    pub(in crate::kms) fn cipher_of(&self, number: KeyVersion) -> Result<Option<(usize, &dyn Cipher)>> {
+        match self.record().versions.binary_search_by_key(&number, |version| version.number) {
+            Ok(index) => Ok(Some((index, self.cipher(index)?))),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The key, opened for message authentication.
+    pub(in crate::kms) fn mac(&self) -> Result<&dyn Mac> {
+        match self.current()? {
+            OpenedKey::Mac(mac) => Ok(&**mac),
+            other => Err(self.misopened(other)),
+        }
+    }
+
+    /// The key, opened for decryption with a private key.
+    pub(in crate::kms) fn decryption(&self) -> Result<&dyn Decryption> {
+        match self.current()? {
+            OpenedKey::Decryption(decryption) => Ok(&**decryption),
+            other => Err(self.misopened(other)),
+        }
+    }
+
+    /// The key, opened for signing.
+    pub(in crate::kms) fn signing(&self) -> Result<&dyn Signing> {
+        match self.current()? {
+            OpenedKey::Signing(signing) => Ok(&**signing),
+            other => Err(self.misopened(other)),
+        }
+    }
+
+    /// The key, opened for key agreement.
+    pub(in crate::kms) fn agreement(&self) -> Result<&dyn Agreement> {
+        match self.current()? {
+            OpenedKey::Agreement(agreement) => Ok(&**agreement),
+            other => Err(self.misopened(other)),
+        }
+    }
+
+    /// The public key, a SubjectPublicKeyInfo in DER. It stands in the record: no private key is opened for it.
+    pub(in crate::kms) fn public_key_info(&self) -> Result<&[u8]> {
+        let version = &self.record().versions[self.current_index()?];
+        version.public_key.as_deref().ok_or_else(|| self.without_public_key())
+    }
+
+    /// The public key, ready for use in software wherever the private one lies.
+    pub(in crate::kms) fn public_key(&self) -> Result<&dyn PublicKey> {
+        self.key.0.value.public(|| {
+            let kind = key_pair_kind(self.record().spec).ok_or_else(|| self.without_public_key())?;
+            let parsed = self.core.backend.key_pairs().public_key(kind, self.public_key_info()?);
+            parsed.map_err(|error| {
+                let text = format!("the record of {} holds a public key that is none", self.arn());
+                Error::new(ErrorKind::Internal, text).with_source(error)
+            })
+        })
+    }
+
+    fn without_public_key(&self) -> Error {
+        Error::new(ErrorKind::Internal, format!("{} has no public key", self.arn()))
+    }
+
+    /// Counts a message that is about to be encrypted under the current version with an initialisation vector of its
+    /// provider.
+    pub(in crate::kms) fn count_message(&self, version: KeyVersion) -> Result<()> {
+        self.core.count_message(self.record(), version)
+    }
+
+    fn cipher(&self, index: usize) -> Result<&dyn Cipher> {
+        match self.core.opened(&self.key.0.value, index)? {
+            OpenedKey::Cipher(cipher) => Ok(&**cipher),
+            other => Err(self.misopened(other)),
+        }
+    }
+
+    /// The current version, opened.
+    fn current(&self) -> Result<&OpenedKey> {
+        self.core.opened(&self.key.0.value, self.current_index()?)
+    }
+
+    fn current_index(&self) -> Result<usize> {
+        self.record().current_index().ok_or_else(|| Error::new(ErrorKind::Internal, "an enabled key has no material"))
+    }
+
+    /// The refusal of material that its provider opened as something that the operation has no use for.
+    fn misopened(&self, opened: &OpenedKey) -> Error {
+        let text = format!("the provider of {} opened it for another use: as {opened:?}", self.arn());
+        Error::new(ErrorKind::Internal, text)
+    }
+}

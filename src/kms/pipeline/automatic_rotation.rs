@@ -1,0 +1,46 @@
+//! When a key rotates automatically: before new ciphertext is made under it, and in maintenance.
+
+use crate::audit::Action;
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::identity::AccountId;
+use crate::key::{KeyId, Operation, RotationType};
+use crate::kms::engine::handle::Core;
+use crate::kms::pipeline::due_change::change_due_key;
+use crate::kms::storage::registry::Edit;
+
+/// Returns `true` if an operation makes new ciphertext, for which a key whose rotation is due gets new material first.
+pub(in crate::kms) const fn makes_ciphertext(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::Encrypt
+            | Operation::ReEncryptTo
+            | Operation::GenerateDataKey
+            | Operation::GenerateDataKeyWithoutPlaintext
+            | Operation::GenerateDataKeyPair
+            | Operation::GenerateDataKeyPairWithoutPlaintext
+    )
+}
+
+impl Core {
+    /// Rotates the key if its automatic rotation is due. Returns whether this call did it.
+    pub(in crate::kms) fn rotate_if_due(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<bool> {
+        change_due_key(self, Action::RotateKey, account, key_id, now, |record, revision, details| {
+            if !record.is_rotation_due(now) {
+                return Ok(None);
+            }
+            let before = record.current_version().map(|version| version.material_id);
+            let mut record = record.clone();
+            self.add_version(&mut record, now, Some(RotationType::Automatic))?;
+            let after = record.current_version().map(|version| version.material_id);
+            details.extend([
+                ("rotationType", RotationType::Automatic.as_str().into()),
+                ("keyOrigin", record.origin.as_str().into()),
+            ]);
+            details.extend(before.map(|id| ("previousKeyMaterialId", id.to_string().into())));
+            details.extend(after.map(|id| ("currentKeyMaterialId", id.to_string().into())));
+            record.rotation = record.rotation.map(|rotation| rotation.after(now));
+            Ok(Some(vec![Edit::PutKey { record, expected: Some(revision) }]))
+        })
+    }
+}

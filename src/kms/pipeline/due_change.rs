@@ -1,0 +1,49 @@
+//! Changes of a key that no caller asks for: they fall due with time.
+
+use crate::audit::{Action, AuditEvent, KeyResource, ParameterValue};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::identity::{AccountId, Principal};
+use crate::key::KeyId;
+use crate::kms::engine::handle::Core;
+use crate::kms::pipeline::change::{Change, own_change};
+use crate::kms::records::key::KeyRecord;
+use crate::kms::storage::commit::{commit_with_retry, retriable};
+use crate::kms::storage::registry::Edit;
+use crate::store::Revision;
+
+/// Parameters of the event.
+pub(in crate::kms) type Details = Vec<(&'static str, ParameterValue)>;
+
+/// Commits what `decide` finds due on the latest record, again after each conflict, between an intent and an outcome in the
+/// audit trail. Returns `true` if this call did it, and `false` if nothing is due or another process was faster.
+///
+/// # Errors
+/// Those of `decide`, of the audit trail and of the commit.
+pub(in crate::kms) fn change_due_key(
+    core: &Core,
+    action: Action,
+    account: AccountId,
+    key_id: KeyId,
+    now: Timestamp,
+    mut decide: impl FnMut(&KeyRecord, Revision, &mut Details) -> Result<Option<Vec<Edit>>>,
+) -> Result<bool> {
+    let mut event = AuditEvent::new(now, action, Principal::root(account));
+    event.keys[0] = Some(KeyResource { account, key_id });
+    let done = own_change(core, event, |progress| {
+        commit_with_retry(
+            || Ok(None),
+            || {
+                let mut details = Details::new();
+                let Some(key) = core.registry.key(account, key_id)? else { return Ok(Some(None)) };
+                let Some(edits) = decide(&key.0.value.record, key.0.revision, &mut details)? else {
+                    return Ok(Some(None));
+                };
+                progress.event.parameters = details;
+                let committed = retriable(Change::new(core, progress).announce()?.commit(edits))?;
+                committed.map(|committed| committed.finish(Some(()))).transpose()
+            },
+        )
+    })?;
+    Ok(done.is_some())
+}

@@ -1,0 +1,75 @@
+//! Every call leaves its event in the audit trail before its result is released.
+
+use crate::audit::{Action, AuditEvent};
+use crate::context::{EncryptionContext, MAX_CONTEXT_BYTES};
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::CustomKeyStoreId;
+use crate::kms::engine::handle::Kms;
+use crate::kms::pipeline::call::Call;
+use crate::kms::pipeline::change::{Progress, conclude, run_in_steps};
+
+impl Kms {
+    /// Refuses a call that cannot be begun. Like every other it leaves its event.
+    pub(in crate::kms) fn refused<T>(&self, call: Call<'_>, error: Error) -> Result<T> {
+        self.audited(call, |_| Err(error))
+    }
+
+    /// Runs a call and writes its event before the result is released.
+    pub(in crate::kms) fn audited<T>(&self, call: Call<'_>, run: impl FnOnce(&mut Progress) -> Result<T>) -> Result<T> {
+        let mut event = AuditEvent::new(self.core.now(), Action::Call(call.operation), self.principal.clone());
+        event.via_service = self.via_service().cloned();
+        event.context = worth_noting(call.context);
+        event.source_context = worth_noting(call.source_context);
+        event.dry_run = call.dry_run;
+        event.parameters = call.parameters;
+        self.recorded(event, run)
+    }
+
+    /// Runs what an event tells of, and writes the event before the result is released.
+    pub(in crate::kms) fn recorded<T>(
+        &self,
+        event: AuditEvent,
+        run: impl FnOnce(&mut Progress) -> Result<T>,
+    ) -> Result<T> {
+        let mut progress = Progress::new(event);
+        let result = run(&mut progress).and_then(|value| match progress.event.dry_run {
+            false => Ok(value),
+            true => Err(would_have_succeeded()),
+        });
+        let result = match progress.custom_key_store {
+            Some(id) => result.map_err(|error| in_custom_key_store(id, error)),
+            None => result,
+        };
+        conclude(&self.core, progress, result)
+    }
+
+    /// Runs a change that takes several commits, with an event before it and one afterwards.
+    pub(in crate::kms) fn announced<T>(
+        &self,
+        event: AuditEvent,
+        run: impl FnOnce(&mut Progress) -> Result<T>,
+    ) -> Result<T> {
+        self.recorded(event, |progress| run_in_steps(&self.core, progress, run))
+    }
+}
+
+/// A context that is too long for every operation is left out: the trail could not keep it.
+fn worth_noting(context: Option<&EncryptionContext>) -> Option<EncryptionContext> {
+    let length = |context: &EncryptionContext| context.iter().map(|(name, value)| name.len() + value.len()).sum();
+    context.filter(|context| !context.is_empty() && (1..=MAX_CONTEXT_BYTES).contains(&length(context))).cloned()
+}
+
+/// Whatever keeps a key of a custom key store from being used is an invalid state of that key, as in AWS KMS; the source
+/// of the error says what it is.
+fn in_custom_key_store(id: CustomKeyStoreId, error: Error) -> Error {
+    if error.kind() != ErrorKind::KeyUnavailable {
+        return error;
+    }
+    let text = format!("the key cannot be used in the custom key store {id}: {error}");
+    Error::new(ErrorKind::InvalidState, text).with_source(error)
+}
+
+/// How a dry run ends that went well.
+pub(in crate::kms) fn would_have_succeeded() -> Error {
+    Error::new(ErrorKind::DryRun, "the request would have succeeded, but the DryRun option is set")
+}
