@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::Keyring;
 use super::failures::UnwrapFailures;
-use super::javascript::{OtherOrders, may_sort_otherwise};
+use super::javascript::OtherOrders;
 use super::raw_key::{check_name, not_of, refused};
 use crate::codec::{Reader, Writer};
 use crate::crypto::{AeadAlgorithm, AeadKey, CryptoBackend, CryptoError, NONCE_LENGTH, TAG_LENGTH};
@@ -115,7 +115,7 @@ impl RawAesKeyring {
         nonce: &[u8; NONCE_LENGTH],
         materials: &DecryptionMaterials,
         data_key: &EncryptedDataKey,
-        orders: &mut OtherOrders,
+        orders: &mut OtherOrders<'_>,
     ) -> Result<SecretBytes> {
         let expected = materials.suite().data_key_length();
         let (ciphertext, tag) = data_key
@@ -127,16 +127,14 @@ impl RawAesKeyring {
             let mut plaintext = SecretBytes::zeroed(expected);
             self.key.open(nonce, context, ciphertext, tag, plaintext.expose_secret_mut()).map(|()| plaintext)
         };
-        match (open(materials.canonical_context()), materials.context_as_received()) {
-            (Ok(plaintext), _) => Ok(plaintext),
-            (Err(CryptoError::NotAuthentic), Some(received)) => orders
-                .find(materials.context(), received, |context| open(context).ok())
-                .ok_or_else(|| refused(NOT_AUTHENTIC)),
-            (Err(CryptoError::NotAuthentic), None) if may_sort_otherwise(materials.context()) => {
-                Err(refused(format!("{NOT_AUTHENTIC}; {JAVASCRIPT_HINT}")))
-            }
-            (Err(CryptoError::NotAuthentic), None) => Err(refused(NOT_AUTHENTIC)),
-            (Err(other), _) => Err(other.into()),
+        match open(materials.canonical_context()) {
+            Ok(plaintext) => Ok(plaintext),
+            Err(CryptoError::NotAuthentic) => match orders.find(|context| open(context).ok()) {
+                Some(plaintext) => Ok(plaintext),
+                None if orders.may_be_the_reason() => Err(refused(format!("{NOT_AUTHENTIC}; {JAVASCRIPT_HINT}"))),
+                None => Err(refused(NOT_AUTHENTIC)),
+            },
+            Err(other) => Err(other.into()),
         }
     }
 }
@@ -156,7 +154,8 @@ impl Keyring for RawAesKeyring {
 
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
         materials.expect_no_data_key()?;
-        let (mut failures, mut orders) = (UnwrapFailures::default(), OtherOrders::new());
+        let mut failures = UnwrapFailures::default();
+        let mut orders = OtherOrders::new(materials.context(), materials.context_as_received());
         for data_key in data_keys {
             let Some(nonce) = self.nonce_of(data_key) else {
                 failures.push(data_key, not_of(&self.namespace, &self.name, data_key, Self::name_of(data_key)));

@@ -4,8 +4,6 @@
 //! option exists since version 4.2.1 and is off by default. Headers use the same order before version 4.2.1, and the order of the
 //! UTF-8 bytes since then.
 
-use std::cmp::Ordering;
-
 use crate::context::EncryptionContext;
 
 /// The printable ASCII characters without capital letters, in the order of `localeCompare` in Node.js (ICU 78.2). A capital letter
@@ -22,58 +20,92 @@ const BUDGET: usize = 64 << 20;
 const COST: usize = 256;
 
 /// Returns `true` if the SDK may sort the names differently from their UTF-8 bytes.
-pub(super) fn may_sort_otherwise(context: &EncryptionContext) -> bool {
+fn may_sort_otherwise(context: &EncryptionContext) -> bool {
     let names = || context.iter().map(|(name, _)| name);
     let sorted = |names: Vec<_>| names.is_sorted_by(|one, other| one <= other);
     context.len() > 1 && !names().map(collation).collect::<Option<Vec<_>>>().is_some_and(sorted)
 }
 
-/// The attempts at other orders of the context of one message, with the budget that is left.
-pub(super) struct OtherOrders {
+/// The other orders of the context of one message. However many wrapped data keys the message has,
+/// the pairs are sorted and serialized at most once, and the attempts share one limit.
+pub(super) struct OtherOrders<'a> {
+    context: &'a EncryptionContext,
+    /// The serialization of the context in the header, if other orders are accepted.
+    received: Option<&'a [u8]>,
+    may_sort_otherwise: Option<bool>,
+    prepared: Option<Prepared>,
     left: usize,
 }
 
-impl OtherOrders {
-    pub(super) const fn new() -> Self {
-        Self { left: BUDGET }
+/// The parts of the other orders.
+struct Prepared {
+    count: [u8; 2],
+    /// The serialized pairs, in the canonical order.
+    pairs: Vec<Vec<u8>>,
+    /// The whole serialization in the likely order.
+    likely: Vec<u8>,
+}
+
+impl<'a> OtherOrders<'a> {
+    pub(super) const fn new(context: &'a EncryptionContext, received: Option<&'a [u8]>) -> Self {
+        Self { context, received, may_sort_otherwise: None, prepared: None, left: BUDGET }
     }
 
-    /// Tries the order of the header, then the likely order, then every order if there are few names. Every serialization contains
-    /// the same pairs, so the attempt that succeeds is bound to this context.
-    pub(super) fn find<T>(
-        &mut self,
-        context: &EncryptionContext,
-        written: &[u8],
-        mut attempt: impl FnMut(&[u8]) -> Option<T>,
-    ) -> Option<T> {
-        let pairs: Vec<_> = context.iter().map(|pair| (pair, serialized(pair))).collect();
-        let count = u16::try_from(pairs.len()).unwrap_or(u16::MAX).to_be_bytes();
-        let mut bytes = Vec::with_capacity(written.len());
+    /// Returns `true` if other orders are rejected and may be the reason why a data key does not open.
+    pub(super) fn may_be_the_reason(&mut self) -> bool {
+        self.received.is_none() && *self.may_sort_otherwise.get_or_insert_with(|| may_sort_otherwise(self.context))
+    }
+
+    /// Tries the order of the header, then the likely order, then every order if there are few names.
+    /// Every serialization contains the same pairs, so the attempt that succeeds is bound to this
+    /// context. Tries nothing if other orders are rejected.
+    pub(super) fn find<T>(&mut self, mut attempt: impl FnMut(&[u8]) -> Option<T>) -> Option<T> {
+        let received = self.received?;
+        let left = &mut self.left;
         let mut attempt = |bytes: &[u8]| {
-            self.left = self.left.checked_sub(bytes.len() + COST)?;
+            *left = left.checked_sub(bytes.len() + COST)?;
             Some(attempt(bytes))
         };
-        if let Some(found) = attempt(written)? {
+        if let Some(found) = attempt(received)? {
             return Some(found);
         }
-        let mut attempt_in = |order: &[usize]| {
-            bytes.clear();
-            bytes.extend_from_slice(&count);
-            order.iter().filter_map(|index| pairs.get(*index)).for_each(|(_, pair)| bytes.extend_from_slice(pair));
-            attempt(&bytes)
-        };
-        let mut order: Vec<usize> = (0..pairs.len()).collect();
-        let mut likely = order.clone();
-        likely.sort_by(|one, other| compare(pairs[*one].0.0, pairs[*other].0.0));
-        if let Some(found) = attempt_in(&likely)? {
+        let prepared = self.prepared.get_or_insert_with(|| Prepared::new(self.context));
+        if let Some(found) = attempt(&prepared.likely)? {
             return Some(found);
         }
-        while order.len() <= MOST_PERMUTED && next_permutation(&mut order) {
-            if let Some(found) = attempt_in(&order)? {
+        if prepared.pairs.len() > MOST_PERMUTED {
+            return None;
+        }
+        let mut order: Vec<usize> = (0..prepared.pairs.len()).collect();
+        let mut bytes = Vec::with_capacity(received.len());
+        while next_permutation(&mut order) {
+            prepared.serialize_in(&order, &mut bytes);
+            if let Some(found) = attempt(&bytes)? {
                 return Some(found);
             }
         }
         None
+    }
+}
+
+impl Prepared {
+    fn new(context: &EncryptionContext) -> Self {
+        let count = u16::try_from(context.len()).unwrap_or(u16::MAX).to_be_bytes();
+        let names: Vec<&str> = context.iter().map(|(name, _)| name).collect();
+        let mut order: Vec<usize> = (0..names.len()).collect();
+        order.sort_by_cached_key(|index| sort_key(names[*index]));
+        let mut prepared = Self { count, pairs: context.iter().map(serialized).collect(), likely: Vec::new() };
+        let mut likely = Vec::new();
+        prepared.serialize_in(&order, &mut likely);
+        prepared.likely = likely;
+        prepared
+    }
+
+    /// Replaces `bytes` with the serialization in an order.
+    fn serialize_in(&self, order: &[usize], bytes: &mut Vec<u8>) {
+        bytes.clear();
+        bytes.extend_from_slice(&self.count);
+        order.iter().filter_map(|index| self.pairs.get(*index)).for_each(|pair| bytes.extend_from_slice(pair));
     }
 }
 
@@ -83,21 +115,20 @@ fn serialized((name, value): (&str, &str)) -> Vec<u8> {
     [&length(name)[..], name.as_bytes(), &length(value), value.as_bytes()].concat()
 }
 
-/// Compares names in printable ASCII like `localeCompare`. Other names follow in the order of their bytes, which is a guess.
-fn compare(one: &str, other: &str) -> Ordering {
-    match (collation(one), collation(other)) {
-        (Some(one), Some(other)) => one.cmp(&other),
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (None, None) => one.cmp(other),
-    }
+/// The key that sorts names in printable ASCII like `localeCompare`. Other names follow in the order
+/// of their bytes, which is a guess.
+fn sort_key(name: &str) -> Result<Collation, &str> {
+    collation(name).ok_or(name)
 }
 
-/// The sort key of a name: its characters, then which of them are capital letters. `None` if it is not printable ASCII.
-fn collation(name: &str) -> Option<(Vec<usize>, Vec<bool>)> {
-    let place = |byte: u8| COLLATED.iter().position(|other| *other == byte.to_ascii_lowercase());
-    let letters = name.bytes().map(place).collect::<Option<_>>()?;
-    Some((letters, name.bytes().map(|byte| byte.is_ascii_uppercase()).collect()))
+/// The characters of a name as places in [`COLLATED`], then which of them are capital letters.
+type Collation = (Vec<u8>, Vec<bool>);
+
+/// The collation of a name. `None` if it is not printable ASCII.
+fn collation(name: &str) -> Option<Collation> {
+    let place = |byte: u8| COLLATED.iter().zip(0..).find(|(other, _)| **other == byte.to_ascii_lowercase());
+    let places = name.bytes().map(|byte| place(byte).map(|(_, place)| place)).collect::<Option<_>>()?;
+    Some((places, name.bytes().map(|byte| byte.is_ascii_uppercase()).collect()))
 }
 
 /// Advances to the next permutation in lexicographic order. Returns `false` after the last one.
@@ -126,7 +157,7 @@ mod tests {
             let context: EncryptionContext = names.iter().map(|name| (name.as_str(), "x")).collect();
             let canonical = context.to_canonical_bytes().unwrap();
             let mut tried = BTreeSet::new();
-            let found = OtherOrders::new().find(&context, &canonical, |bytes| {
+            let found = OtherOrders::new(&context, Some(&canonical)).find(|bytes| {
                 assert!(count == 0 || EncryptionContext::from_bytes(bytes).unwrap() == context);
                 tried.insert(bytes.to_vec());
                 None::<()>
@@ -148,9 +179,9 @@ mod tests {
             tried += 1;
             None::<()>
         };
-        let mut orders = OtherOrders::new();
+        let mut orders = OtherOrders::new(&context, Some(b"as written"));
         for _ in 0..64 {
-            assert!(orders.find(&context, b"as written", &mut count).is_none());
+            assert!(orders.find(&mut count).is_none());
         }
         assert_eq!(tried, 2 * 64);
     }
@@ -163,9 +194,9 @@ mod tests {
             let value = "x".repeat(value);
             let context: EncryptionContext = names.iter().map(|name| (name.as_str(), value.as_str())).collect();
             let canonical = context.to_canonical_bytes().unwrap();
-            let (mut orders, mut bytes) = (OtherOrders::new(), 0);
+            let (mut orders, mut bytes) = (OtherOrders::new(&context, Some(&canonical)), 0);
             for _ in 0..64 {
-                let found = orders.find(&context, &canonical, |order| {
+                let found = orders.find(|order| {
                     bytes += order.len() + COST;
                     None::<()>
                 });
@@ -213,7 +244,7 @@ mod tests {
         ];
         for (index, one) in sorted.iter().enumerate() {
             for (place, other) in sorted.iter().enumerate() {
-                assert_eq!(compare(one, other), index.cmp(&place), "{one:?} {other:?}");
+                assert_eq!(sort_key(one).cmp(&sort_key(other)), index.cmp(&place), "{one:?} {other:?}");
             }
         }
     }
