@@ -1,6 +1,6 @@
 //! One connection: recognised as leading to a store, or to an empty file that becomes one, and set up.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
@@ -10,7 +10,7 @@ use super::failure::reason;
 use super::options::{MissingFile, SqliteOptions};
 use crate::private_file::directory_of;
 use crate::store::StoreId;
-use crate::store::error::StoreError;
+use crate::store::error::{Cause, StoreError};
 
 /// Says in the header of the file whose it is: "StRm".
 const APPLICATION_ID: i64 = 0x5374_526D;
@@ -90,7 +90,7 @@ pub(super) fn prepare(path: &Path, new_id: StoreId, options: &SqliteOptions) -> 
     };
     prepare().map_err(|error| match error {
         // These do not name the file.
-        StoreError::Io(_) | StoreError::ReadOnly(_) => cannot_use(path, error),
+        StoreError::Io(cause) | StoreError::ReadOnly(cause) => cannot_use(path, cause),
         other => other,
     })
 }
@@ -117,14 +117,18 @@ fn cannot_open(path: &Path, error: rusqlite::Error) -> StoreError {
 }
 
 /// Reports a file that can be opened, but not used as a store: usually because the directory is not writable.
-fn cannot_use(path: &Path, error: StoreError) -> StoreError {
-    let directory = directory_of(path).display();
-    let text = format!("check that {directory} can be written and its disk works: {}", with_cause(&error));
-    StoreError::CannotOpen { path: path.to_owned(), source: text.into() }
+fn cannot_use(path: &Path, cause: Cause) -> StoreError {
+    let source = CannotUse { directory: directory_of(path).to_owned(), cause };
+    StoreError::CannotOpen { path: path.to_owned(), source: Box::new(source) }
 }
 
-fn with_cause(error: &StoreError) -> String {
-    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+/// The error of SQLite, with advice for the usual reason.
+#[derive(Debug, thiserror::Error)]
+#[error("check that {} can be written and its disk works: {cause}", directory.display())]
+struct CannotUse {
+    directory: PathBuf,
+    #[source]
+    cause: Cause,
 }
 
 fn pragma(connection: &Connection, name: &str) -> Result<i64, StoreError> {

@@ -144,6 +144,17 @@ fn a_file_of_someone_else_is_refused_and_left_as_it_is() -> TestResult {
 }
 
 #[test]
+fn the_error_of_sqlite_is_found_where_no_log_can_be_created() -> TestResult {
+    let home = Home::new()?;
+    drop(home.open()?);
+    fs::create_dir(home.0.path().join("keys-wal"))?;
+    let refused = home.open().expect_err("a directory has the name of the log");
+    let cause: &rusqlite::Error = refused.downcast_ref().expect("the error of SQLite");
+    assert!(refused.to_string().contains(&cause.to_string()), "{refused}");
+    Ok(())
+}
+
+#[test]
 fn a_later_format_a_strange_table_a_directory_and_a_missing_file_are_told_apart() -> TestResult {
     let home = Home::new()?;
     drop(home.open()?);
