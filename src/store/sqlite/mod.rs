@@ -33,7 +33,7 @@ use super::{
 };
 use crate::birthplace::Birthplace;
 use crate::crypto::CryptoBackend;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Keeps records in one file, durably: a commit is on the disk before it returns, and is there whole or not at all
 /// whatever happens to the process or the machine.
@@ -114,13 +114,19 @@ impl SqliteStore {
         self.file.path()
     }
 
-    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
-        self.readers.with(&self.file, |connection| work(connection))
+    fn read<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        self.check_process()?;
+        self.readers.with(&self.file, work)
+    }
+
+    fn write<T, E: From<Error>>(&self, work: impl FnOnce(&mut Connection) -> Result<T, E>) -> Result<T, E> {
+        self.check_process()?;
+        self.writer.with(&self.file, work)
     }
 
     fn ask_revision(&self) -> Result<Revision> {
         self.check_names()?;
-        self.read(rows::revision)
+        self.read(|connection| rows::revision(connection))
     }
 
     /// Refuses to work in a child of `fork`, even with what its parent has just read.
@@ -169,6 +175,8 @@ impl Drop for SqliteStore {
         if !self.birthplace.is_here() {
             // SQLite must not close in a child what its parent has opened.
             std::mem::forget(keeper.take());
+            self.readers.leak();
+            self.writer.leak();
             return;
         }
         let is_whole = |keeper: &Connection| self.log.check(keeper, 0).is_ok();
@@ -216,7 +224,7 @@ impl KeyStore for SqliteStore {
     }
 
     fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
-        self.readers.with(&self.file, |connection| {
+        self.read(|connection| {
             // One state of the file from the first statement to the last.
             let moment = connection.transaction().map_err(failed)?;
             ids.iter().map(|id| rows::get(&moment, id)).collect()
@@ -233,12 +241,12 @@ impl KeyStore for SqliteStore {
 
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
         self.check_names()?;
-        let revision = self.writer.with(&self.file, |connection| {
-            let frames = self.log.check(connection, 0).map_err(crate::Error::from)?;
+        let revision = self.write(|connection| {
+            let frames = self.log.check(connection, 0).map_err(Error::from)?;
             // Whoever writes first writes alone from here on: what is checked stays true until the commit.
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
             // Again, as another process may have held the lock for long.
-            self.file.check_still_there().map_err(crate::Error::from)?;
+            self.file.check_still_there().map_err(Error::from)?;
             rows::check(&transaction, expected)?;
             let revision = Revision(rows::revision(&transaction)?.0 + 1);
             let mut pending = Next { transaction: &transaction, revision, read: Vec::new() };
@@ -255,7 +263,7 @@ impl KeyStore for SqliteStore {
 
     fn scrub(&self) -> Result<()> {
         self.check_names()?;
-        self.writer.with(&self.file, |connection| {
+        self.write(|connection| {
             self.log.check(connection, 0)?;
             let query = "PRAGMA wal_checkpoint(TRUNCATE)";
             let blocked: bool = connection.query_row(query, [], |row| row.get(0)).map_err(failed)?;
@@ -267,7 +275,7 @@ impl KeyStore for SqliteStore {
     }
 
     fn check_structure(&self) -> Result<Vec<StoreError>> {
-        self.read(rows::damage)
+        self.read(|connection| rows::damage(connection))
     }
 }
 

@@ -7,18 +7,17 @@ use rusqlite::Connection;
 
 use super::connection::{self, Role};
 use super::file::StoreFile;
-use crate::birthplace::Birthplace;
 use crate::error::Error;
 use crate::store::error::StoreError;
 
-/// Connections of one role to one file.
+/// Connections of one role to one file. Only the process that opened the store may use them: the store
+/// checks that before every use.
 pub(super) struct Pool {
     role: Role,
     busy_timeout: Duration,
     most: usize,
     state: Mutex<State>,
     returned: Condvar,
-    birthplace: Birthplace,
 }
 
 #[derive(Default)]
@@ -30,12 +29,18 @@ struct State {
 impl Pool {
     pub(super) fn new(role: Role, most: usize, busy_timeout: Duration) -> Self {
         let (state, returned) = (Mutex::default(), Condvar::new());
-        Self { role, busy_timeout, most: most.max(1), state, returned, birthplace: Birthplace::here() }
+        Self { role, busy_timeout, most: most.max(1), state, returned }
     }
 
     /// The connections that nobody uses at present.
     pub(super) fn idle(&mut self) -> impl Iterator<Item = &Connection> {
         self.state.get_mut().unwrap_or_else(PoisonError::into_inner).idle.iter()
+    }
+
+    /// Leaves all connections open, for a process that must not close them.
+    pub(super) fn leak(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut state.idle).into_iter().for_each(std::mem::forget);
     }
 
     /// Runs `work` with a connection, waiting for one if all are in use.
@@ -51,9 +56,6 @@ impl Pool {
     }
 
     fn borrow(&self, file: &StoreFile) -> Result<Loan<'_>, StoreError> {
-        if !self.birthplace.is_here() {
-            return Err(StoreError::Forked(file.path().to_owned()));
-        }
         let full = |state: &mut State| state.idle.is_empty() && state.lent >= self.most;
         let waited = self.returned.wait_while(self.state(), full);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
@@ -72,16 +74,6 @@ impl Pool {
     /// What the lock guards is whole at any moment.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        if !self.birthplace.is_here() {
-            // SQLite must not close in a child what its parent has opened.
-            let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut state.idle).into_iter().for_each(std::mem::forget);
-        }
     }
 }
 

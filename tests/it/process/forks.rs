@@ -5,8 +5,8 @@ use std::panic::AssertUnwindSafe;
 use strongroom::audit::FileTrail;
 use strongroom::crypto::CryptoBackend;
 use strongroom::seal::RootKey;
-use strongroom::store::{MemoryStore, SqliteStore, StoreError};
-use strongroom::{EncryptRequest, Error, ErrorKind, Kms};
+use strongroom::store::{KeyStore, MemoryStore, RecordId, RecordKind, Scan, SqliteStore, StoreError};
+use strongroom::{AccountId, EncryptRequest, Error, ErrorKind, Kms};
 use strongroom_pkcs11_faults::in_child;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
@@ -40,6 +40,41 @@ fn a_file_that_the_parent_opened_is_refused_and_can_be_opened_by_the_child() -> 
     kms.create_key(Default::default())?;
     drop(kms);
     assert!(Kms::open(&path, root())?.verify_store(|_| {})?.is_sound());
+    Ok(())
+}
+
+#[test]
+fn every_path_to_the_file_is_refused_in_a_child() -> TestResult {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("keys");
+    let store = SqliteStore::open(&path, &CryptoBackend::default())?;
+    let id = RecordId { kind: RecordKind::Key, account: AccountId::default(), name: vec![1] };
+    let scan = Scan { kind: RecordKind::Key, account: None, after: None, limit: 1 };
+    store.get(&id)?;
+    store.commit(&[], &mut |_| Ok(Vec::new())).map_err(Error::from)?;
+    let child = |store: SqliteStore| {
+        let results = [
+            store.revision().map(drop),
+            store.get(&id).map(drop),
+            store.get_all(std::slice::from_ref(&id)).map(drop),
+            store.scan(&scan).map(drop),
+            store.commit(&[], &mut |_| Ok(Vec::new())).map(drop).map_err(Error::from),
+            store.scrub(),
+            store.check_structure().map(drop),
+            store.back_up(folder.path().join("copy")),
+        ];
+        drop(store);
+        results.iter().position(|result| !result.as_ref().is_err_and(is_forked))
+    };
+    let mut store = Some(store);
+    let refused = in_child(AssertUnwindSafe(|| {
+        let allowed = store.take().and_then(child);
+        allowed.map_or(0, |index| i32::try_from(index + 1).unwrap_or(i32::MAX))
+    }));
+    assert_eq!(refused, 0, "the number of the first call that was not refused");
+    let store = store.ok_or("the parent still has its store")?;
+    store.commit(&[], &mut |_| Ok(Vec::new())).map_err(Error::from)?;
+    assert!(store.check_structure()?.is_empty());
     Ok(())
 }
 
