@@ -19,22 +19,13 @@
 //! The encryption context is bound to the message and stands in it in clear. On decrypt, give what you expect of it:
 //! every pair that you give must be there, others may be there too.
 
-#[cfg(feature = "tokio")]
-mod aside;
-#[cfg(feature = "tokio")]
-mod async_io;
 mod config;
-mod decryptor;
-mod encryptor;
 mod keyring;
-mod manager;
 mod materials;
-mod opening;
 mod policy;
-mod random_access;
 mod re_encrypt;
-mod reader;
-mod writer;
+mod start;
+mod stream;
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -43,32 +34,27 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-#[cfg(feature = "tokio")]
-pub use async_io::{AsyncEnvelopeReader, AsyncEnvelopeWriter};
-pub use decryptor::EnvelopeDecryptor;
-pub use encryptor::EnvelopeEncryptor;
 pub use keyring::{
     KMS_PROVIDER_ID, Keyring, KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring, UnwrapFailure,
     UnwrapFailures,
 };
-pub use manager::{
+pub use materials::{
     CacheStatistics, CachingMaterialsManager, CachingMaterialsManagerBuilder, DEFAULT_CACHE_CAPACITY,
-    DEFAULT_MAX_MESSAGES, DataKeyCache, DefaultMaterialsManager, MAX_MESSAGES, MaterialsManager,
-    RequiredContextManager,
+    DEFAULT_MAX_MESSAGES, DataKeyCache, DecryptionMaterials, DefaultMaterialsManager, EncryptionMaterials,
+    MAX_MESSAGES, MaterialsManager, RequiredContextManager,
 };
-pub use materials::{DecryptionMaterials, EncryptionMaterials};
 pub use policy::{CommitmentPolicy, SignaturePolicy};
-pub use random_access::RandomAccessReader;
-pub use reader::EnvelopeReader;
-pub use writer::EnvelopeWriter;
+#[cfg(feature = "tokio")]
+pub use stream::{AsyncEnvelopeReader, AsyncEnvelopeWriter};
+pub use stream::{EnvelopeDecryptor, EnvelopeEncryptor, EnvelopeReader, EnvelopeWriter, RandomAccessReader};
 
 use crate::context::EncryptionContext;
 use crate::crypto::CryptoBackend;
 use crate::error::Result;
 use crate::message::{self, Header, HeaderParser, Limits, Opener};
 use config::Config;
-use opening::KnownContext;
 use policy::Release;
+use start::KnownContext;
 
 /// Encrypts and decrypts messages with the data keys of one keyring, or of a materials manager. Cheap to clone, and may be used by many threads.
 ///
@@ -138,7 +124,7 @@ impl Envelope {
     /// As [`Envelope::encrypt`].
     pub fn encrypt_into(&self, plaintext: &[u8], context: &EncryptionContext, message: &mut Vec<u8>) -> Result<()> {
         let sealed =
-            opening::start_writing(&self.config, &*self.manager, context, Some(plaintext.len())).and_then(|sealer| {
+            start::start_writing(&self.config, &*self.manager, context, Some(plaintext.len())).and_then(|sealer| {
                 let length = sealer.message_length(plaintext.len()).ok_or(message::MessageError::TooManyFrames)?;
                 message::prepare(message, length);
                 Ok(sealer.seal_whole(plaintext, message)?)
@@ -219,7 +205,7 @@ impl Envelope {
 
     fn open_whole(&self, message: &[u8], known: KnownContext<'_>, plaintext: &mut Vec<u8>) -> Result<Header> {
         let header = HeaderParser::default().parse(message, &self.config.limits)?;
-        let opener = opening::start_reading(&self.config, &*self.manager, &header, known, Release::Whole)?;
+        let opener = start::start_reading(&self.config, &*self.manager, &header, known, Release::Whole)?;
         opener.open_whole(&message[header.encoded_length()..], plaintext)?;
         Ok(header)
     }
@@ -269,7 +255,7 @@ impl Envelope {
     /// # Errors
     /// As [`Envelope::encrypt`], and [`ErrorKind::Io`](crate::ErrorKind::Io) if the header cannot be written.
     pub fn writer<W: io::Write>(&self, inner: W, context: &EncryptionContext) -> Result<EnvelopeWriter<W>> {
-        EnvelopeWriter::start(inner, opening::start_writing(&self.config, &*self.manager, context, None)?)
+        EnvelopeWriter::start(inner, start::start_writing(&self.config, &*self.manager, context, None)?)
     }
 
     /// Starts to read a message from `inner`: reads and verifies its header. The plaintext is then read from the result.
@@ -304,7 +290,7 @@ impl Envelope {
 
     /// Gets the data key of a message that is read piece by piece, and verifies its header.
     fn start_streaming(&self, header: &Header, known: KnownContext<'_>) -> Result<Opener> {
-        opening::start_reading(&self.config, &*self.manager, header, known, Release::Streamed)
+        start::start_reading(&self.config, &*self.manager, header, known, Release::Streamed)
     }
 }
 

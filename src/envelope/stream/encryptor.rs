@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::{Envelope, opening};
 use crate::context::EncryptionContext;
+use crate::envelope::{Envelope, start};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::Sealer;
 
@@ -40,7 +40,7 @@ impl Envelope {
     /// # Errors
     /// As [`Envelope::encrypt`].
     pub fn encryptor(&self, context: &EncryptionContext) -> Result<EnvelopeEncryptor> {
-        let sealer = opening::start_writing(&self.config, &*self.manager, context, None)?;
+        let sealer = start::start_writing(&self.config, &*self.manager, context, None)?;
         Ok(EnvelopeEncryptor { sealer: Some(sealer), header_is_out: false })
     }
 }

@@ -8,11 +8,12 @@ use std::task::{Context, Poll, ready};
 use ::tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use zeroize::Zeroizing;
 
-use super::aside::{Aside, run_aside};
 use super::encryptor::failed_before;
+use super::offload::{Aside, run_aside};
 use super::reader::as_io;
-use super::{Envelope, EnvelopeDecryptor, EnvelopeEncryptor};
+use super::{EnvelopeDecryptor, EnvelopeEncryptor};
 use crate::context::EncryptionContext;
+use crate::envelope::Envelope;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::Header;
 

@@ -12,7 +12,7 @@ use crate::message::{Header, HeaderParser, Limits, MessageError, Opener, prepare
 const FIRST_READ: usize = 8 * 1024;
 
 /// Decrypts a message while it is read. Holds one frame, or with several
-/// [`threads`](super::EnvelopeBuilder::threads) some for each, and releases nothing that is not authentic.
+/// [`threads`](crate::envelope::EnvelopeBuilder::threads) some for each, and releases nothing that is not authentic.
 ///
 /// The header was verified when the reader was made. Frames are released one by one, so plaintext that was already read
 /// may be followed by an error: that the message is cut off shows only where its end is missing. The last frame is
@@ -51,7 +51,11 @@ pub struct EnvelopeReader<R> {
 
 impl<R: io::Read> EnvelopeReader<R> {
     /// Reads the header and lets `open` verify it.
-    pub(super) fn start(mut inner: R, limits: &Limits, open: impl FnOnce(&Header) -> Result<Opener>) -> Result<Self> {
+    pub(in crate::envelope) fn start(
+        mut inner: R,
+        limits: &Limits,
+        open: impl FnOnce(&Header) -> Result<Opener>,
+    ) -> Result<Self> {
         let mut input = Window::default();
         let mut parser = HeaderParser::default();
         let header = loop {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::context::EncryptionContext;
-use crate::envelope::manager::{CachingMaterialsManager, DataKeyCache, DefaultMaterialsManager};
+use crate::envelope::materials::{CachingMaterialsManager, DataKeyCache, DefaultMaterialsManager};
 use crate::envelope::{Envelope, Keyring, RawAesKeyring};
 use crate::message::inspect;
 use crate::secret::SecretBytes;

@@ -5,10 +5,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use zeroize::Zeroizing;
 
-use super::Envelope;
-use super::opening::KnownContext;
 use super::reader::as_io;
 use crate::context::EncryptionContext;
+use crate::envelope::Envelope;
+use crate::envelope::start::KnownContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Header, HeaderParser, Limits, MessageError, Opener, prepare};
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::MaterialsManager;
+use super::encryption::{DecryptionMaterials, EncryptionMaterials};
+use super::manager::MaterialsManager;
 use crate::context::RESERVED_CONTEXT_PREFIX;
-use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::EncryptedDataKey;
 
@@ -14,7 +14,7 @@ use crate::message::EncryptedDataKey;
 /// The message is bound to these pairs as to all others. Nobody who merely finds it learns them, and nobody opens it by
 /// repeating what its header says.
 ///
-/// [`Envelope::decrypt_with_reproduced_context`]: super::super::Envelope::decrypt_with_reproduced_context
+/// [`Envelope::decrypt_with_reproduced_context`]: crate::Envelope::decrypt_with_reproduced_context
 ///
 /// # Examples
 /// ```

@@ -7,7 +7,7 @@ use std::thread;
 use super::*;
 use crate::clock::{ManualClock, Timestamp};
 use crate::context::EncryptionContext;
-use crate::envelope::manager::{DEFAULT_CACHE_CAPACITY, DefaultMaterialsManager};
+use crate::envelope::materials::{DEFAULT_CACHE_CAPACITY, DefaultMaterialsManager};
 use crate::envelope::{Envelope, EnvelopeBuilder, Keyring, KmsKeyring, RawAesKeyring};
 use crate::kms::Kms;
 use crate::message::{Header, inspect};

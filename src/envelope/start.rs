@@ -1,8 +1,7 @@
 //! The beginning of a message in either direction: materials, policy, header.
 
 use super::config::Config;
-use super::manager::MaterialsManager;
-use super::materials::{DecryptionMaterials, EncryptionMaterials};
+use super::materials::{DecryptionMaterials, EncryptionMaterials, MaterialsManager};
 use super::policy::Release;
 use crate::context::{self, EncryptionContext, RESERVED_CONTEXT_PREFIX};
 use crate::error::{Error, ErrorKind, Result};

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::MaterialsManager;
 use super::cache::{CachedKey, DataKeyCache, Entrance, Terms};
+use super::encryption::{DecryptionMaterials, EncryptionMaterials};
+use super::manager::MaterialsManager;
 use crate::clock::{Clock, SystemClock};
 use crate::crypto::{CryptoBackend, DigestAlgorithm, DigestValue};
-use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
 use crate::envelope::policy::CommitmentPolicy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{AlgorithmSuite, EncryptedDataKey, KeyDerivation};

@@ -1,18 +1,10 @@
 //! Materials managers: what stands between an envelope and its keyring.
 
-mod cache;
-mod caching;
-mod required;
-
 use std::fmt;
 use std::sync::Arc;
 
-pub use cache::{CacheStatistics, DEFAULT_CACHE_CAPACITY, DataKeyCache};
-pub use caching::{CachingMaterialsManager, CachingMaterialsManagerBuilder, DEFAULT_MAX_MESSAGES, MAX_MESSAGES};
-pub use required::RequiredContextManager;
-
-use super::keyring::Keyring;
-use super::materials::{DecryptionMaterials, EncryptionMaterials};
+use super::encryption::{DecryptionMaterials, EncryptionMaterials};
+use crate::envelope::keyring::Keyring;
 use crate::error::Result;
 use crate::message::EncryptedDataKey;
 
@@ -58,7 +50,7 @@ impl<M: MaterialsManager + ?Sized> MaterialsManager for Box<M> {
     }
 }
 
-/// Asks a keyring for every message. It is what [`Envelope::new`](super::Envelope::new) makes of a keyring, and what the
+/// Asks a keyring for every message. It is what [`Envelope::new`](crate::Envelope::new) makes of a keyring, and what the
 /// other managers are stacked on.
 #[derive(Clone, Debug)]
 pub struct DefaultMaterialsManager {

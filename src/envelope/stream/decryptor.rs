@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::Envelope;
 use super::encryptor::failed_before;
-use super::opening::KnownContext;
 use crate::context::EncryptionContext;
+use crate::envelope::Envelope;
+use crate::envelope::start::KnownContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Header, HeaderParser, MessageError, Opener};
 
@@ -16,7 +16,7 @@ use crate::message::{Header, HeaderParser, MessageError, Opener};
 /// Made by [`Envelope::decryptor`]. Nothing is appended that is not authentic, frame by frame: what was appended before an
 /// error is a true beginning of the plaintext and must be thrown away, or treated as a part. The last frame comes from
 /// [`finish`](EnvelopeDecryptor::finish): **who gets no error from that has the whole plaintext**. Holds what is not yet a whole
-/// frame, and never waits for more: several [`threads`](super::EnvelopeBuilder::threads) share out what comes in one call. After an
+/// frame, and never waits for more: several [`threads`](crate::envelope::EnvelopeBuilder::threads) share out what comes in one call. After an
 /// error every further call fails.
 ///
 /// # Examples

@@ -6,9 +6,9 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::policy::CommitmentPolicy;
 use crate::context::{self, EncryptionContext, RESERVED_CONTEXT_PREFIX};
 use crate::crypto::CryptoBackend;
+use crate::envelope::policy::CommitmentPolicy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{AlgorithmSuite, EncryptedDataKey};
 use crate::secret::SecretBytes;
@@ -88,7 +88,7 @@ impl EncryptionMaterials {
     }
 
     /// The canonical serializations of what the header shows of the context and of what it leaves out.
-    pub(super) fn header_contexts(&self) -> Result<(Cow<'_, [u8]>, Vec<u8>)> {
+    pub(in crate::envelope) fn header_contexts(&self) -> Result<(Cow<'_, [u8]>, Vec<u8>)> {
         if self.required_names.is_empty() {
             return Ok((Cow::Borrowed(&self.canonical_context), Vec::new()));
         }
@@ -119,7 +119,7 @@ impl EncryptionMaterials {
         self
     }
 
-    pub(super) const fn forget_plaintext_length(&mut self) {
+    pub(in crate::envelope) const fn forget_plaintext_length(&mut self) {
         self.plaintext_length = None;
     }
 
@@ -272,13 +272,13 @@ impl DecryptionMaterials {
 
     /// Allows data keys that are bound to the context in another order than the canonical one.
     #[must_use]
-    pub(super) fn with_context_as_received(mut self, serialized: &[u8]) -> Self {
+    pub(in crate::envelope) fn with_context_as_received(mut self, serialized: &[u8]) -> Self {
         self.context_as_received = Some(serialized.to_vec());
         self
     }
 
     /// The serialization of the context in the header, if data keys may be bound to the context in another order.
-    pub(super) fn context_as_received(&self) -> Option<&[u8]> {
+    pub(in crate::envelope) fn context_as_received(&self) -> Option<&[u8]> {
         self.context_as_received.as_deref()
     }
 

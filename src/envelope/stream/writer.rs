@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message::Sealer;
 
 /// Encrypts what is written to it and passes the message on. Holds one frame, or with several
-/// [`threads`](super::EnvelopeBuilder::threads) some for each.
+/// [`threads`](crate::envelope::EnvelopeBuilder::threads) some for each.
 ///
 /// The message must be ended with [`finish`](EnvelopeWriter::finish). A writer that is dropped before leaves an
 /// unfinished message behind, which every reader refuses: nothing is written on drop, so that a failure half way cannot
@@ -39,7 +39,7 @@ pub struct EnvelopeWriter<W> {
 
 impl<W: io::Write> EnvelopeWriter<W> {
     /// Writes the header.
-    pub(super) fn start(mut inner: W, sealer: Sealer) -> Result<Self> {
+    pub(in crate::envelope) fn start(mut inner: W, sealer: Sealer) -> Result<Self> {
         inner.write_all(sealer.header()).map_err(cannot_write)?;
         Ok(Self { inner, sealer: Some(sealer), output: Vec::new() })
     }
