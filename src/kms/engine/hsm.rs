@@ -41,8 +41,8 @@ impl Core {
         let Some(held) = held else {
             return Err(CustomKeyStores::default().get(id).map(drop).expect_err("it is empty"));
         };
-        let record = held.0.value.get(id)?.clone();
-        Ok(FoundStore { all: held.0.value.clone(), expected: held.0.revision, record })
+        let record = held.get(id)?.clone();
+        Ok(FoundStore { all: (*held).clone(), expected: held.revision(), record })
     }
 
     /// The state of a key that counts at a moment. A key of a custom key store that is disconnected is unavailable; an
@@ -51,7 +51,7 @@ impl Core {
         let state = record.state_at(now);
         let Some(id) = record.custom_key_store else { return Ok(state) };
         let connected = match self.registry.custom_key_stores(record.account)? {
-            Some(stores) => stores.0.value.get(id).is_ok_and(|store| store.connected),
+            Some(stores) => stores.get(id).is_ok_and(|store| store.connected),
             None => false,
         };
         Ok(if connected { state } else { state.next(KeyEvent::StoreDisconnected).unwrap_or(state) })
@@ -74,7 +74,7 @@ impl Core {
     pub(in crate::kms) fn connection(&self, account: AccountId, id: CustomKeyStoreId) -> Result<&Connection> {
         let stores = self.registry.custom_key_stores(account)?;
         let store = match &stores {
-            Some(stores) => stores.0.value.get(id)?,
+            Some(stores) => stores.get(id)?,
             None => return Err(unavailable(id, "it does not exist")),
         };
         let Some(connection) = self.connections.get(&store.cluster) else {

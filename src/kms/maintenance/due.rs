@@ -61,7 +61,7 @@ impl Core {
                 let alias = self.registry.alias(account, name)?.ok_or_else(|| {
                     Error::new(ErrorKind::Internal, format!("the record of {name}, an alias of {key_id}, is missing"))
                 })?;
-                edits.push(Edit::DeleteAlias { account, name: name.clone(), expected: alias.0.revision });
+                edits.push(Edit::DeleteAlias { account, name: name.clone(), expected: alias.revision() });
             }
             edits.extend(self.leave_hsm(record, now)?);
             edits.extend(self.leave_providers(record)?);

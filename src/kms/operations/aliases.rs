@@ -10,7 +10,7 @@ use crate::kms::records::key::{AliasRecord, KeyRecord};
 use crate::kms::request::key_reference::KeyReference;
 use crate::kms::request::listing::{AliasListEntry, Page, PageRequest};
 use crate::kms::request::page::{self, PageLimits};
-use crate::kms::storage::cache::Held;
+use crate::kms::storage::cache::Cached;
 use crate::kms::storage::registry::{Edit, LoadedKey};
 
 /// Page sizes of [`Kms::list_aliases`].
@@ -47,7 +47,7 @@ impl Kms {
             self.permit_alias(progress, Operation::CreateAlias, &name)?;
             let account = target.record().account;
             if let Some(alias) = self.core.registry.alias(account, &name)? {
-                return Err(self.taken(account, &name, alias.0.value.target));
+                return Err(self.taken(account, &name, alias.target));
             }
             let alias =
                 AliasRecord { target: target.record().key_id, created: progress.now(), updated: progress.now() };
@@ -73,21 +73,21 @@ impl Kms {
             self.permit_alias(progress, Operation::UpdateAlias, &name)?;
             let new = target.record();
             let alias = self.core.registry.alias(new.account, &name)?.ok_or_else(|| self.no_alias(&name))?;
-            let old = self.core.registry.key(new.account, alias.0.value.target)?;
-            let is_alive = |old: &Held<LoadedKey>| !self.core.is_over(&old.0.value.record);
+            let old = self.core.registry.key(new.account, alias.target)?;
+            let is_alive = |old: &Cached<LoadedKey>| !self.core.is_over(&old.record);
             let old = old.filter(is_alive).ok_or_else(|| self.no_alias(&name))?;
-            let left = KeyIdentifier::KeyId(alias.0.value.target);
-            self.permit(progress, &Question::new(Operation::UpdateAlias), &left, &old.0.value)?;
-            if alias.0.value.target == new.key_id {
+            let left = KeyIdentifier::KeyId(alias.target);
+            self.permit(progress, &Question::new(Operation::UpdateAlias), &left, &old)?;
+            if alias.target == new.key_id {
                 return Ok((Vec::new(), ()));
             }
-            check_same_kind(&old.0.value.record, new)?;
-            let moved = AliasRecord { target: new.key_id, updated: progress.now(), ..alias.0.value };
+            check_same_kind(&old.record, new)?;
+            let moved = AliasRecord { target: new.key_id, updated: progress.now(), ..*alias };
             let mut edits = target.put(self.with_alias(new, &name)?);
-            let (account, expected) = (new.account, Some(alias.0.revision));
+            let (account, expected) = (new.account, Some(alias.revision()));
             edits.push(Edit::PutAlias { account, name: name.clone(), record: moved, expected });
-            let record = without_alias(&old.0.value.record, &name);
-            edits.push(Edit::PutKey { record, expected: Some(old.0.revision) });
+            let record = without_alias(&old.record, &name);
+            edits.push(Edit::PutKey { record, expected: Some(old.revision()) });
             Ok((edits, ()))
         })
     }
@@ -107,13 +107,13 @@ impl Kms {
                 self.permit_alias(progress, Operation::DeleteAlias, &name)?;
                 let account = self.account();
                 let alias = self.core.registry.alias(account, &name)?.ok_or_else(|| self.no_alias(&name))?;
-                if !self.is_alive(alias.0.value.target)? {
+                if !self.is_alive(alias.target)? {
                     return Err(self.no_alias(&name));
                 }
-                let key = KeyIdentifier::KeyId(alias.0.value.target);
+                let key = KeyIdentifier::KeyId(alias.target);
                 let target = self.authorize(progress, &Question::new(Operation::DeleteAlias), &key)?;
                 let mut edits = target.put(without_alias(target.record(), &name));
-                edits.push(Edit::DeleteAlias { account, name: name.clone(), expected: alias.0.revision });
+                edits.push(Edit::DeleteAlias { account, name: name.clone(), expected: alias.revision() });
                 Ok((edits, ()))
             })
         })
@@ -151,7 +151,7 @@ impl Kms {
     /// Whether the key that an alias of the caller's account stands for is there, and its waiting period has not ended.
     fn is_alive(&self, target: KeyId) -> Result<bool> {
         let key = self.core.registry.key(self.account(), target)?;
-        Ok(key.is_some_and(|key| !self.core.is_over(&key.0.value.record)))
+        Ok(key.is_some_and(|key| !self.core.is_over(&key.record)))
     }
 
     /// Lists the aliases of one key, in the order of their names and in pages like those of [`Kms::list_aliases`].
@@ -164,7 +164,7 @@ impl Kms {
             let mut entries = Vec::new();
             for name in &target.record().aliases {
                 if let Some(alias) = self.core.registry.alias(account, name)? {
-                    entries.push(self.entry(name.clone(), alias.0.value));
+                    entries.push(self.entry(name.clone(), *alias));
                 }
             }
             page::of(entries.into_iter(), &page, ALIAS_PAGES, |entry| entry.alias_name.as_str().as_bytes())
@@ -196,7 +196,7 @@ impl Kms {
         let arn = AliasArn::new(self.locality().clone(), account, name.clone());
         let mut text = format!("an alias with the name {arn} already exists");
         let holder = self.core.registry.key(account, by).ok().flatten();
-        if holder.is_some_and(|holder| self.core.is_over(&holder.0.value.record)) {
+        if holder.is_some_and(|holder| self.core.is_over(&holder.record)) {
             text.push_str(": it is deleted with its key, whose waiting period has ended, by run_maintenance");
         }
         Error::new(ErrorKind::AlreadyExists, text)

@@ -91,7 +91,7 @@ impl Kms {
         let account = self.account();
         let held = self.core.registry.custom_key_stores(account)?;
         let (mut all, expected) = match &held {
-            Some(held) => (held.0.value.clone(), Some(held.0.revision)),
+            Some(held) => (CustomKeyStores::clone(held), Some(held.revision())),
             None => (CustomKeyStores::default(), None),
         };
         if let Some(same) = all.0.iter().find(|other| other.name == new.name) {
@@ -149,7 +149,7 @@ impl Kms {
     pub fn describe_custom_key_stores(&self, page: PageRequest) -> Result<Page<CustomKeyStoresListEntry>> {
         self.account_call(Call::new(Operation::DescribeCustomKeyStores), |_| {
             let held = self.core.registry.custom_key_stores(self.account())?;
-            let stores = held.as_ref().map_or(&[][..], |held| &held.0.value.0);
+            let stores = held.as_ref().map_or(&[][..], |held| &held.0);
             let page = page::of(stores.iter(), &page, STORE_PAGES, |store| store.id.as_str().as_bytes())?;
             let entries = page.entries.into_iter().map(|store| self.store_entry(store)).collect();
             Ok(Page { entries, next_marker: page.next_marker })

@@ -52,7 +52,7 @@ impl Kms {
     pub fn get_identity_policy(&self, principal: &Principal, name: &str) -> Result<String> {
         self.identity_call(Action::GetIdentityPolicy, principal, Some(name), None, |_| {
             let policies = self.core.registry.identity_policies(principal)?;
-            let document = policies.0.value.get(name).ok_or_else(|| no_policy(principal, name))?;
+            let document = policies.get(name).ok_or_else(|| no_policy(principal, name))?;
             Ok(document.as_str().to_owned())
         })
     }
@@ -63,7 +63,7 @@ impl Kms {
     /// Those of [`Kms::put_identity_policy`].
     pub fn list_identity_policies(&self, principal: &Principal) -> Result<Vec<String>> {
         self.identity_call(Action::ListIdentityPolicies, principal, None, None, |_| {
-            Ok(self.core.registry.identity_policies(principal)?.0.value.names().to_vec())
+            Ok(self.core.registry.identity_policies(principal)?.names().to_vec())
         })
     }
 
@@ -115,12 +115,12 @@ impl Kms {
     ) -> Result<()> {
         commit_change(&self.core, progress, |_| {
             let held = self.core.registry.identity_policies(principal)?;
-            let mut policies = held.0.value.clone();
+            let mut policies = (*held).clone();
             change(&mut policies)?;
-            if policies == held.0.value {
+            if policies == *held {
                 return Ok((Vec::new(), ()));
             }
-            let (id, stored) = (IdentityPolicies::record_id(principal), held.0.revision);
+            let (id, stored) = (IdentityPolicies::record_id(principal), held.revision());
             let expected = Some(stored).filter(|stored| *stored != Revision(0));
             let edit = match expected {
                 Some(expected) if policies.names().is_empty() => Edit::Delete { id, expected },

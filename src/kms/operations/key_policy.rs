@@ -107,7 +107,7 @@ impl Kms {
             .at(self.locality(), progress.now())
             .with_key(facts)
             .via_service(self.via_service().map(ServiceName::as_str));
-        let documents = identity.as_ref().map_or(&[][..], |held| held.0.value.documents());
+        let documents = identity.as_ref().map_or(&[][..], |held| held.documents());
         if keeps_control(&request, document, documents)? {
             return Ok(());
         }

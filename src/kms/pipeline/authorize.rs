@@ -12,7 +12,7 @@ use crate::key::{AliasArn, AliasName, KeyIdentifier, KeyManager, Operation, Tag,
 use crate::kms::engine::handle::Kms;
 use crate::kms::records::identity_policy::IdentityPolicies;
 use crate::kms::records::key::KeyRecord;
-use crate::kms::storage::cache::Held;
+use crate::kms::storage::cache::Cached;
 use crate::kms::storage::registry::LoadedKey;
 use crate::policy::{
     AttachedPolicies, Decision, KeyFacts, Outcome, PolicyDocument, PolicyRequest, RequestParameter, evaluate,
@@ -155,7 +155,7 @@ impl Kms {
     }
 
     /// The policies of the caller. Only users and roles can have any.
-    pub(in crate::kms) fn attached_identity(&self) -> Result<Option<Held<IdentityPolicies>>> {
+    pub(in crate::kms) fn attached_identity(&self) -> Result<Option<Cached<IdentityPolicies>>> {
         match self.principal.kind() {
             PrincipalKind::User | PrincipalKind::Role => {
                 self.core.registry.identity_policies(&self.principal).map(Some)
@@ -217,7 +217,7 @@ fn alias_in(identifier: &KeyIdentifier) -> Option<&AliasName> {
 }
 
 /// What has a say in a decision beside the key: the policies of the caller.
-fn by(identity: &Option<Held<IdentityPolicies>>) -> AttachedPolicies<'_> {
-    let documents = identity.as_ref().map_or(&[][..], |held| held.0.value.documents());
+fn by(identity: &Option<Cached<IdentityPolicies>>) -> AttachedPolicies<'_> {
+    let documents = identity.as_ref().map_or(&[][..], |held| held.documents());
     AttachedPolicies::none().with_identity_policies(documents)
 }

@@ -8,7 +8,7 @@ use crate::kms::engine::handle::Core;
 use crate::kms::pipeline::change::Progress;
 use crate::kms::pipeline::key_grants::KeyGrants;
 use crate::kms::records::key::{KeyRecord, VersionRecord};
-use crate::kms::storage::cache::Held;
+use crate::kms::storage::cache::Cached;
 use crate::kms::storage::registry::{Edit, LoadedKey};
 use crate::policy::PolicyDocument;
 use crate::provider::{Agreement, Cipher, Decryption, Mac, OpenedKey, Signing, key_pair_kind};
@@ -16,37 +16,37 @@ use crate::provider::{Agreement, Cipher, Decryption, Mac, OpenedKey, Signing, ke
 /// A key that the caller may use for the operation at hand: every check was passed.
 pub(in crate::kms) struct Target<'a> {
     core: &'a Core,
-    key: Held<LoadedKey>,
+    key: Cached<LoadedKey>,
 }
 
 impl<'a> Target<'a> {
     /// A key that passed every check: only the pipeline may claim that.
-    pub(super) const fn new(core: &'a Core, key: Held<LoadedKey>) -> Self {
+    pub(super) const fn new(core: &'a Core, key: Cached<LoadedKey>) -> Self {
         Self { core, key }
     }
 
     pub(in crate::kms) fn record(&self) -> &KeyRecord {
-        &self.key.0.value.record
+        &self.key.record
     }
 
     /// Meters a request that went well.
     pub(in crate::kms) fn count(&self, operation: Operation, progress: &Progress) {
         if !progress.event.dry_run {
-            self.core.count(&self.key.0.value, operation, progress.now());
+            self.core.count(&self.key, operation, progress.now());
         }
     }
 
     /// The grants of a principal on the key.
     pub(in crate::kms) fn grants<'b>(&'b self, principal: &'b Principal) -> KeyGrants<'b> {
-        KeyGrants { registry: &self.core.registry, key: &self.key.0.value, principal }
+        KeyGrants { registry: &self.core.registry, key: &self.key, principal }
     }
 
     pub(in crate::kms) fn policy(&self) -> Result<&PolicyDocument> {
-        self.key.0.value.policy()
+        self.key.policy()
     }
 
     pub(in crate::kms) fn arn(&self) -> &KeyArn {
-        &self.key.0.value.arn
+        &self.key.arn
     }
 
     /// The write that replaces the key's record, if it differs, provided that nobody changed it in the meantime.
@@ -54,7 +54,7 @@ impl<'a> Target<'a> {
         if record == *self.record() {
             return Vec::new();
         }
-        vec![Edit::PutKey { record, expected: Some(self.key.0.revision) }]
+        vec![Edit::PutKey { record, expected: Some(self.key.revision()) }]
     }
 
     /// The current version, opened as a cipher.
@@ -111,7 +111,7 @@ impl<'a> Target<'a> {
 
     /// The public key, ready for use in software wherever the private one lies.
     pub(in crate::kms) fn public_key(&self) -> Result<&dyn PublicKey> {
-        self.key.0.value.public(|| {
+        self.key.public(|| {
             let kind = key_pair_kind(self.record().spec).ok_or_else(|| self.without_public_key())?;
             let parsed = self.core.backend.key_pairs().public_key(kind, self.public_key_info()?);
             parsed.map_err(|error| {
@@ -132,7 +132,7 @@ impl<'a> Target<'a> {
     }
 
     fn cipher(&self, index: usize) -> Result<&dyn Cipher> {
-        match self.core.opened(&self.key.0.value, index)? {
+        match self.core.opened(&self.key, index)? {
             OpenedKey::Cipher(cipher) => Ok(&**cipher),
             other => Err(self.misopened(other)),
         }
@@ -140,7 +140,7 @@ impl<'a> Target<'a> {
 
     /// The current version, opened.
     fn current(&self) -> Result<&OpenedKey> {
-        self.core.opened(&self.key.0.value, self.current_index()?)
+        self.core.opened(&self.key, self.current_index()?)
     }
 
     fn current_index(&self) -> Result<usize> {

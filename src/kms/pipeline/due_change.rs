@@ -36,7 +36,7 @@ pub(in crate::kms) fn change_due_key(
             || {
                 let mut details = Details::new();
                 let Some(key) = core.registry.key(account, key_id)? else { return Ok(Some(None)) };
-                let Some(edits) = decide(&key.0.value.record, key.0.revision, &mut details)? else {
+                let Some(edits) = decide(&key.record, key.revision(), &mut details)? else {
                     return Ok(Some(None));
                 };
                 progress.event.parameters = details;

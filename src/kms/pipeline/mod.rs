@@ -29,7 +29,7 @@ use crate::kms::pipeline::change::{Progress, commit_change};
 use crate::kms::pipeline::key_checks::{check_manager, check_state};
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::key_reference::KeyReference;
-use crate::kms::storage::cache::Held;
+use crate::kms::storage::cache::Cached;
 use crate::kms::storage::registry::{Edit, LoadedKey};
 
 impl Kms {
@@ -86,7 +86,7 @@ impl Kms {
         for resource in progress.event.keys.iter().flatten().filter(|_| !progress.event.dry_run) {
             // The change is done: that its key cannot be read again now must not turn it into a failure.
             if let Ok(Some(key)) = self.core.registry.key(resource.account, resource.key_id) {
-                self.core.count(&key.0.value, operation, progress.now());
+                self.core.count(&key, operation, progress.now());
             }
         }
     }
@@ -119,22 +119,22 @@ impl Kms {
         let (account, key_id) = place?;
         let Some(key) = key? else { return Err(self.missing(identifier, account, key_id)) };
         if is_own {
-            progress.note_custom_key_store(key.0.value.record.custom_key_store);
+            progress.note_custom_key_store(key.record.custom_key_store);
         }
-        self.permit(progress, question, identifier, &key.0.value)?;
+        self.permit(progress, question, identifier, &key)?;
         progress.note_key(account, key_id);
-        progress.note_custom_key_store(key.0.value.record.custom_key_store);
-        check_manager(operation, &key.0.value, self.via_service())?;
-        operation.check_key_usage(key.0.value.record.usage, &key.0.value.arn)?;
+        progress.note_custom_key_store(key.record.custom_key_store);
+        check_manager(operation, &key, self.via_service())?;
+        operation.check_key_usage(key.record.usage, &key.arn)?;
         let check = |key: &LoadedKey| check_state(operation, key, self.core.state_of(&key.record, progress.now())?);
-        check(&key.0.value)?;
+        check(&key)?;
         let rotated = match progress.event.dry_run {
             true => None, // nothing is to be done
-            false => self.rotated_if_due(operation, &key.0.value.record, progress.now())?,
+            false => self.rotated_if_due(operation, &key.record, progress.now())?,
         };
         let key = match rotated {
             Some(later) => {
-                check(&later.0.value)?; // again, as this is a later record
+                check(&later)?; // again, as this is a later record
                 later
             }
             None => key,
@@ -144,9 +144,9 @@ impl Kms {
 
     /// Loads a key that exists at this moment: one whose waiting period has ended does not. A clock that is doubted ends none:
     /// until it is believed, the deletion can be cancelled.
-    fn load(&self, account: AccountId, key_id: KeyId) -> Result<Option<Held<LoadedKey>>> {
+    fn load(&self, account: AccountId, key_id: KeyId) -> Result<Option<Cached<LoadedKey>>> {
         let key = self.core.registry.key(account, key_id)?;
-        Ok(key.filter(|key| !self.core.is_over(&key.0.value.record)))
+        Ok(key.filter(|key| !self.core.is_over(&key.record)))
     }
 
     /// Before new ciphertext is made, gives a key whose rotation is overdue its new material, and returns its later record.
@@ -156,7 +156,7 @@ impl Kms {
         operation: Operation,
         record: &KeyRecord,
         now: Timestamp,
-    ) -> Result<Option<Held<LoadedKey>>> {
+    ) -> Result<Option<Cached<LoadedKey>>> {
         if !makes_ciphertext(operation) || !record.is_rotation_due(now) {
             return Ok(None);
         }

@@ -41,7 +41,7 @@ impl Kms {
     pub(in crate::kms) fn known(&self, identifier: &KeyIdentifier) -> Option<(AccountId, KeyId)> {
         let alias = |account, name| {
             let alias = self.core.registry.alias(account, name).ok()??;
-            Some((account, alias.0.value.target))
+            Some((account, alias.target))
         };
         match identifier {
             KeyIdentifier::KeyId(key_id) => Some((self.account(), *key_id)),
@@ -78,7 +78,7 @@ impl Kms {
             alias = self.core.registry.alias(account, name)?;
         }
         let alias = alias.ok_or_else(|| unknown(identifier))?;
-        Ok((account, alias.0.value.target))
+        Ok((account, alias.target))
     }
 
     /// The refusal for a key that does not exist, or that the caller may not know of.

@@ -1,6 +1,7 @@
 //! A bounded cache whose readers take no lock and can tell whether what they found is still current.
 
 use std::hash::Hash;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,8 +14,8 @@ use crate::store::Revision;
 /// A decoded record, the revision it was decoded from, and the store's revision at which it was last known current.
 #[derive(Debug)]
 pub(in crate::kms) struct Entry<V> {
-    pub(in crate::kms) value: V,
-    pub(in crate::kms) revision: Revision,
+    value: V,
+    revision: Revision,
     confirmed: AtomicU64,
     used: AtomicBool,
 }
@@ -24,13 +25,11 @@ impl<V> Entry<V> {
         Self { value, revision, confirmed: AtomicU64::new(confirmed.0), used: AtomicBool::new(true) }
     }
 
-    /// Whether nothing was committed since this entry was last compared with the store.
-    pub(in crate::kms) fn is_current(&self, store: Revision) -> bool {
+    fn is_current(&self, store: Revision) -> bool {
         self.confirmed.load(Ordering::Acquire) >= store.0
     }
 
-    /// Notes that the record still had this entry's revision when the store was at `store`.
-    pub(in crate::kms) fn confirm(&self, store: Revision) {
+    fn confirm(&self, store: Revision) {
         self.confirmed.fetch_max(store.0, Ordering::AcqRel);
     }
 }
@@ -39,11 +38,49 @@ impl<V> Entry<V> {
 /// users in one place, which costs more than the use.
 struct Slot<V> {
     entry: Arc<Entry<V>>,
-    handles: [Held<V>; SHARDS],
+    handles: [Cached<V>; SHARDS],
 }
 
-/// What a reader holds while it uses an entry.
-pub(in crate::kms) type Held<V> = Arc<Apart<Arc<Entry<V>>>>;
+/// A value from the cache, as one revision of the store has it. It stays as it is while it is in use, even if the cache drops it.
+pub(in crate::kms) struct Cached<V> {
+    handle: Arc<Apart<Arc<Entry<V>>>>,
+}
+
+impl<V> Cached<V> {
+    /// The revision of the record that the value was decoded from.
+    pub(in crate::kms) fn revision(&self) -> Revision {
+        self.entry().revision
+    }
+
+    /// Returns `true` if nothing was committed since the value was last compared with the store, which is at `store` now.
+    pub(in crate::kms) fn is_current(&self, store: Revision) -> bool {
+        self.entry().is_current(store)
+    }
+
+    /// Records that the value was still that of the store when the store was at `store`.
+    pub(in crate::kms) fn confirm(&self, store: Revision) {
+        self.entry().confirm(store);
+    }
+
+    fn entry(&self) -> &Entry<V> {
+        &self.handle.0
+    }
+}
+
+/// Copies the handle, not the value.
+impl<V> Clone for Cached<V> {
+    fn clone(&self) -> Self {
+        Self { handle: Arc::clone(&self.handle) }
+    }
+}
+
+impl<V> Deref for Cached<V> {
+    type Target = V;
+
+    fn deref(&self) -> &V {
+        &self.entry().value
+    }
+}
 
 type Map<K, V> = HashTrieMapSync<K, Arc<Slot<V>>>;
 
@@ -60,27 +97,27 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
         Self { current: ArcSwap::from_pointee(map), writer: Mutex::new(()), capacity: capacity.max(1) }
     }
 
-    pub(in crate::kms) fn get(&self, key: &K) -> Option<Held<V>> {
+    pub(in crate::kms) fn get(&self, key: &K) -> Option<Cached<V>> {
         let map = self.current.load();
         let slot = map.get(key)?;
         // Written only when it changes, so that readers on many cores share the cache line.
         if !slot.entry.used.load(Ordering::Relaxed) {
             slot.entry.used.store(true, Ordering::Relaxed);
         }
-        Some(Arc::clone(&slot.handles[shard::of_this_thread()]))
+        Some(slot.handles[shard::of_this_thread()].clone())
     }
 
-    pub(in crate::kms) fn insert(&self, key: K, entry: Entry<V>) -> Held<V> {
+    pub(in crate::kms) fn insert(&self, key: K, entry: Entry<V>) -> Cached<V> {
         let entry = Arc::new(entry);
-        let handles = std::array::from_fn(|_| Arc::new(Apart(Arc::clone(&entry))));
-        let held = Arc::clone(&handles[shard::of_this_thread()]);
+        let handles: [_; SHARDS] = std::array::from_fn(|_| Cached { handle: Arc::new(Apart(Arc::clone(&entry))) });
+        let cached = handles[shard::of_this_thread()].clone();
         self.edit(|map| {
             if map.size() >= self.capacity && !map.contains_key(&key) {
                 sweep(map);
             }
             map.insert_mut(key, Arc::new(Slot { entry, handles }));
         });
-        held
+        cached
     }
 
     pub(in crate::kms) fn remove(&self, key: &K) {
@@ -130,7 +167,7 @@ mod tests {
             cache.insert(key, entry(key));
             assert!(cache.len() <= 16);
         }
-        assert_eq!(cache.get(&999).map(|held| held.0.value), Some(999));
+        assert_eq!(cache.get(&999).map(|cached| *cached), Some(999));
     }
 
     #[test]

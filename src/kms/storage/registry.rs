@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use zeroize::Zeroizing;
 
-use super::cache::{Cache, Entry, Held};
+use super::cache::{Cache, Cached, Entry};
 use super::grants::{GrantChange, GrantIndex, KeyGrantees, KnownGrant};
 use super::sealed::{Opened, Sealed};
 use super::usage_counters::Counter;
@@ -291,14 +291,14 @@ impl Registry {
     }
 
     /// The key as the store has it now.
-    pub(in crate::kms) fn key(&self, account: AccountId, key_id: KeyId) -> Result<Option<Held<LoadedKey>>> {
+    pub(in crate::kms) fn key(&self, account: AccountId, key_id: KeyId) -> Result<Option<Cached<LoadedKey>>> {
         let record_id = || key_record_id(account, key_id);
         let name = KeyName { account, key_id };
         self.fresh(&self.keys, name, record_id, |bytes, revision| {
             let loaded = LoadedKey::new(KeyRecord::decode(account, key_id, bytes)?, &self.locality);
-            let carried = self.carried.get(&name).filter(|carried| carried.0.revision == revision);
+            let carried = self.carried.get(&name).filter(|carried| carried.revision() == revision);
             Ok(match carried {
-                Some(carried) => LoadedKey { granted: Arc::clone(&carried.0.value), ..loaded },
+                Some(carried) => LoadedKey { granted: Arc::clone(&carried), ..loaded },
                 None => loaded,
             })
         })
@@ -312,13 +312,13 @@ impl Registry {
     }
 
     /// The alias as the store has it now.
-    pub(in crate::kms) fn alias(&self, account: AccountId, name: &AliasName) -> Result<Option<Held<AliasRecord>>> {
+    pub(in crate::kms) fn alias(&self, account: AccountId, name: &AliasName) -> Result<Option<Cached<AliasRecord>>> {
         let record_id = || alias_record_id(account, name);
         self.fresh(&self.aliases, (account, name.clone()), record_id, |bytes, _| AliasRecord::decode(bytes))
     }
 
     /// The policies of a principal as the store has them now; the revision is zero if it has none.
-    pub(in crate::kms) fn identity_policies(&self, principal: &Principal) -> Result<Held<IdentityPolicies>> {
+    pub(in crate::kms) fn identity_policies(&self, principal: &Principal) -> Result<Cached<IdentityPolicies>> {
         // Read before the record, as in `fresh`: what was put in between must not be taken for absent later on.
         let now = self.sealed.revision()?;
         let record_id = || IdentityPolicies::record_id(principal);
@@ -331,7 +331,7 @@ impl Registry {
     }
 
     /// The custom key stores of an account as the store has them now; `None` if it never had any.
-    pub(in crate::kms) fn custom_key_stores(&self, account: AccountId) -> Result<Option<Held<CustomKeyStores>>> {
+    pub(in crate::kms) fn custom_key_stores(&self, account: AccountId) -> Result<Option<Cached<CustomKeyStores>>> {
         let record_id = || CustomKeyStores::record_id(account);
         self.fresh(&self.custom_key_stores, account, record_id, |bytes, _| CustomKeyStores::decode(bytes))
     }
@@ -343,20 +343,20 @@ impl Registry {
         key: K,
         record_id: impl FnOnce() -> RecordId,
         decode: impl FnOnce(&[u8], Revision) -> Result<V>,
-    ) -> Result<Option<Held<V>>> {
+    ) -> Result<Option<Cached<V>>> {
         // Read before the record, so that a commit in between makes the entry look older than it is, never newer.
         let now = self.sealed.revision()?;
         let cached = cache.get(&key);
-        if let Some(held) = cached.as_ref().filter(|held| held.0.is_current(now)) {
-            return Ok(Some(Arc::clone(held)));
+        if let Some(held) = cached.as_ref().filter(|held| held.is_current(now)) {
+            return Ok(Some(Cached::clone(held)));
         }
         let record_id = record_id();
         let Some(record) = self.sealed.get_sealed(&record_id)? else {
             cache.remove(&key);
             return Ok(None);
         };
-        if let Some(held) = cached.filter(|held| held.0.revision == record.revision) {
-            held.0.confirm(now);
+        if let Some(held) = cached.filter(|held| held.revision() == record.revision) {
+            held.confirm(now);
             return Ok(Some(held));
         }
         let value = decode(self.sealed.open_record(&record_id, &record)?.expose_secret(), record.revision)?;
@@ -500,10 +500,10 @@ impl Registry {
             return;
         };
         let name = KeyName { account: *account, key_id: *key_id };
-        let before = self.keys.get(&name).filter(|held| held.0.revision == *expected);
-        let Some(before) = before.filter(|held| *grants > 0 || held.0.value.record.grants > 0) else { return };
+        let before = self.keys.get(&name).filter(|held| held.revision() == *expected);
+        let Some(before) = before.filter(|held| *grants > 0 || held.record.grants > 0) else { return };
         let changes = edits.iter().filter_map(|edit| edit.grant_change(*account, *key_id));
-        let after = before.0.value.granted.after(changes);
+        let after = before.granted.after(changes);
         self.carried.insert(name, Entry::new(Arc::new(after), revision, revision));
     }
 }

@@ -75,7 +75,7 @@ impl Registry {
                 // One that was retired since the names were read is gone.
                 let Some(grant) = self.grant_at(&place)? else { continue };
                 let key = self.key(grant.account, grant.key_id)?;
-                if key.is_some_and(|key| !key.0.value.record.is_past_deletion(now)) {
+                if key.is_some_and(|key| !key.record.is_past_deletion(now)) {
                     found.push(grant);
                 }
             }

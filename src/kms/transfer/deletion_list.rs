@@ -200,7 +200,7 @@ impl Core {
             return Ok(Applied::Deleted);
         }
         match self.registry.key(account, key_id)? {
-            Some(key) if may_delete(&key.0.value.record) => {
+            Some(key) if may_delete(&key.record) => {
                 Err(Error::new(ErrorKind::Conflict, "other changes to the key kept coming first"))
             }
             Some(_) => Ok(Applied::Unconfirmed),

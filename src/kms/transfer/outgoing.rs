@@ -140,7 +140,7 @@ impl Kms {
             KeyIdentifier::AliasArn(arn) if arn.locality() == self.locality() => (arn.account(), arn.name()),
             KeyIdentifier::AliasArn(_) => return Ok(None),
         };
-        Ok(self.core.registry.alias(account, name)?.map(|alias| (account, alias.0.value.target)))
+        Ok(self.core.registry.alias(account, name)?.map(|alias| (account, alias.target)))
     }
 
     pub(super) fn arn_of(&self, record: &KeyRecord) -> KeyArn {
@@ -161,7 +161,7 @@ impl Core {
     fn portable_key(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<Option<PortableKey>> {
         for _ in 0..MAX_READS {
             let Some(key) = self.registry.key(account, key_id)? else { return Ok(None) };
-            let mut record = key.0.value.record.clone();
+            let mut record = key.record.clone();
             if self.is_over(&record) {
                 return Ok(None);
             }
@@ -178,8 +178,8 @@ impl Core {
             record.grants = 0;
             let mut aliases = Vec::new();
             for name in &record.aliases {
-                let alias = self.registry.alias(account, name)?.filter(|alias| alias.0.value.target == key_id);
-                aliases.extend(alias.map(|alias| (name.clone(), alias.0.value)));
+                let alias = self.registry.alias(account, name)?.filter(|alias| alias.target == key_id);
+                aliases.extend(alias.map(|alias| (name.clone(), *alias)));
             }
             if aliases.len() == record.aliases.len() {
                 let materials = self.take_materials(&mut record)?;

@@ -42,9 +42,9 @@ fn fill(kms: &Kms, key_id: KeyId, count: usize) -> Result<(GrantId, Principal)> 
         registry.commit(&edits)?;
     }
     let held = registry.key(account, key_id)?.expect("it was made");
-    let mut record = held.0.value.record.clone();
+    let mut record = held.record.clone();
     record.grants = u32::try_from(count).expect("few enough");
-    registry.commit(&[Edit::PutKey { record, expected: Some(held.0.revision) }])?;
+    registry.commit(&[Edit::PutKey { record, expected: Some(held.revision()) }])?;
     Ok(last.expect("some were made"))
 }
 
