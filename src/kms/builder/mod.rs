@@ -20,7 +20,7 @@ use crate::kms::pipeline::service_key::SERVICES;
 use crate::kms::storage::audit_chain::ChainRecord;
 use crate::kms::storage::message_count::MessageCounts;
 use crate::kms::storage::registry::Registry;
-use crate::kms::storage::trusted_time::{Believed, DEFAULT_TOLERANCE, check_tolerance};
+use crate::kms::storage::trusted_time::{DEFAULT_TOLERANCE, TrustedClock, check_tolerance};
 use crate::kms::storage::usage_counters::Meter;
 use crate::policy::Policy;
 use crate::provider::{CryptoUserCredential, HsmCluster, ImportedProvider, KeyMaterialProvider, MemoryProvider};
@@ -242,7 +242,7 @@ impl KmsBuilder {
         let registry =
             Registry::new((store, root), self.anchor, &self.backend, self.locality, self.limits.cached_keys)?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
-        let believed = Believed::open(&registry, &*clock, tolerance)?;
+        let time = TrustedClock::open(&registry, clock, tolerance)?;
         let audit = self.audit.unwrap_or_else(|| Arc::new(MemoryTrail::default()));
         let trail = ChainRecord::attach(&*audit, &registry, &self.backend)?;
         let keeps_elsewhere =
@@ -253,8 +253,7 @@ impl KmsBuilder {
             policy: self.policy,
             audit,
             trail,
-            clock,
-            believed,
+            time,
             backend: self.backend,
             limits: self.limits,
             wrapping_keys: WrappingKeys::new(self.limits.prepared_wrapping_keys),

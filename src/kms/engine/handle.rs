@@ -7,16 +7,14 @@ use std::sync::Arc;
 use super::connections::Connections;
 use super::wrapping_keys::WrappingKeys;
 use crate::audit::AuditSink;
-use crate::clock::{Clock, Timestamp};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality, Principal, ServiceName};
 use crate::key::{OnDemandRotationLimit, Origin};
-use crate::kms::records::key::KeyRecord;
 use crate::kms::storage::audit_chain::ChainRecord;
 use crate::kms::storage::message_count::MessageCounts;
 use crate::kms::storage::registry::Registry;
-use crate::kms::storage::trusted_time::Believed;
+use crate::kms::storage::trusted_time::TrustedClock;
 use crate::kms::storage::usage_counters::Meter;
 use crate::policy::Policy;
 use crate::provider::{KeyMaterialProvider, ProviderId};
@@ -78,8 +76,7 @@ pub(in crate::kms) struct Core {
     pub(in crate::kms) policy: Option<Arc<dyn Policy>>,
     pub(in crate::kms) audit: Arc<dyn AuditSink>,
     pub(in crate::kms) trail: Option<ChainRecord>,
-    pub(in crate::kms) clock: Arc<dyn Clock>,
-    pub(in crate::kms) believed: Believed,
+    pub(in crate::kms) time: TrustedClock,
     pub(in crate::kms) backend: CryptoBackend,
     pub(in crate::kms) limits: KmsLimits,
     pub(in crate::kms) wrapping_keys: WrappingKeys,
@@ -166,17 +163,6 @@ impl Kms {
 }
 
 impl Core {
-    /// The present moment, which never goes back behind one that was believed before.
-    pub(in crate::kms) fn now(&self) -> Timestamp {
-        self.believed.moment(&*self.clock)
-    }
-
-    /// Returns `true` if the waiting period of a key has ended by time that is believed: then the key is gone to everybody but
-    /// maintenance.
-    pub(in crate::kms) fn is_over(&self, record: &KeyRecord) -> bool {
-        record.deletion.is_some() && record.is_past_deletion(self.believed.confirmed(&*self.clock))
-    }
-
     /// The provider that makes keys of an origin.
     pub(in crate::kms) fn provider_of_origin(&self, origin: Origin) -> Option<&Arc<dyn KeyMaterialProvider>> {
         self.providers.iter().find(|provider| provider.origin() == origin)

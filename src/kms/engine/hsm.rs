@@ -94,7 +94,7 @@ impl Core {
     }
 
     fn connect_by_itself(&self, connection: &Connection, store: &CustomKeyStoreRecord) -> Result<()> {
-        let now = self.now();
+        let now = self.time.now();
         if !connection.may_retry(store.id, now) {
             let (_, failure) = connection.state(store.id);
             let reason = failure.map_or_else(String::new, |(code, text)| format!("{code}: {text}"));
@@ -218,7 +218,7 @@ impl Core {
         cluster: &ClusterId,
     ) -> Result<Vec<Edit>> {
         let mut edits = vec![Edit::PutKey { record: record.clone(), expected: None }, begun.end()];
-        edits.extend(self.next_cluster_mark(cluster, self.now())?);
+        edits.extend(self.next_cluster_mark(cluster, self.time.now())?);
         Ok(edits)
     }
 

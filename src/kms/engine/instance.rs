@@ -183,7 +183,7 @@ impl Core {
         expected: Option<Revision>,
     ) -> Result<()> {
         let mut history = MarkHistory::new(instance.id);
-        history.push(self.nonce()?, found, self.now());
+        history.push(self.nonce()?, found, self.time.now());
         let put = Edit::Put { id: MarkHistory::record_id(&home.name), body: history.encode()?, expected };
         match self.registry.commit(&[put]) {
             // Another process was faster; the next look shows what it recorded.
@@ -216,7 +216,7 @@ impl Core {
         }
         self.confirm_instance(home)?;
         for _ in 0..MAX_COMMIT_ATTEMPTS {
-            match self.registry.commit(&self.next_mark(&home.name, self.now())?) {
+            match self.registry.commit(&self.next_mark(&home.name, self.time.now())?) {
                 Ok(_) => return self.confirm_instance(home),
                 Err(CommitError::Conflict(_)) => std::thread::yield_now(),
                 Err(CommitError::Failed(error)) => return Err(only_prepared(error)),

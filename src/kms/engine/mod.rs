@@ -4,5 +4,6 @@ pub(super) mod connections;
 pub(super) mod handle;
 pub(super) mod hsm;
 pub(super) mod instance;
+pub(super) mod key_state;
 pub(super) mod material;
 pub(super) mod wrapping_keys;

@@ -8,7 +8,7 @@ use crate::key::KeyArn;
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::change::commit_change;
 use crate::kms::request::MaintenanceReport;
-use crate::kms::storage::trusted_time::Trust;
+use crate::kms::storage::trusted_time::ClockTrust;
 use crate::store::MAX_SCAN;
 
 /// The longest distance between the time that is confirmed and the clock.
@@ -62,12 +62,12 @@ impl Kms {
     }
 
     fn sweep(&self) -> Result<MaintenanceReport> {
-        let now = self.core.now();
+        let now = self.core.time.now();
         // What is destroyed was due by the clock itself, and not only by a later moment that it has shown before.
-        let (clock, trust) = self.core.believed.sweep(&self.core.registry, &*self.core.clock)?;
-        let may_destroy = trust == Trust::Trusted;
+        let (clock, trust) = self.core.time.sweep(&self.core.registry)?;
+        let may_destroy = trust == ClockTrust::Trusted;
         let mut report = MaintenanceReport::default();
-        if let Trust::WaitsUntil(until) = trust {
+        if let ClockTrust::WaitsUntil(until) = trust {
             report.destruction_waits_until = Some(until);
         }
         let steps = [
@@ -113,15 +113,15 @@ impl Kms {
         let mut event = self.authority_event("confirm_clock");
         event.parameters.push(("time", time.to_string().into()));
         self.recorded(event, |progress| {
-            let (registry, believed) = (&self.core.registry, &self.core.believed);
-            let now = self.core.clock.now();
+            let (registry, trusted_clock) = (&self.core.registry, &self.core.time);
+            let now = self.core.time.reading();
             if now.since(time).max(time.since(now)) > CONFIRMED_WITHIN {
                 let text =
                     format!("cannot confirm the clock: it shows {now}, more than an hour from {time}; set it first");
                 return Err(Error::new(ErrorKind::Validation, text));
             }
-            commit_change(&self.core, progress, |_| Ok((vec![believed.confirmation(registry, now)?], ())))?;
-            believed.confirm(&*self.core.clock, now);
+            commit_change(&self.core, progress, |_| Ok((vec![trusted_clock.confirmation(registry, now)?], ())))?;
+            trusted_clock.confirm(now);
             Ok(())
         })
     }

@@ -74,7 +74,7 @@ impl Kms {
             let new = target.record();
             let alias = self.core.registry.alias(new.account, &name)?.ok_or_else(|| self.no_alias(&name))?;
             let old = self.core.registry.key(new.account, alias.target)?;
-            let is_alive = |old: &Cached<LoadedKey>| !self.core.is_over(&old.record);
+            let is_alive = |old: &Cached<LoadedKey>| !self.core.time.is_over(&old.record);
             let old = old.filter(is_alive).ok_or_else(|| self.no_alias(&name))?;
             let left = KeyIdentifier::KeyId(alias.target);
             self.permit(progress, &Question::new(Operation::UpdateAlias), &left, &old)?;
@@ -151,7 +151,7 @@ impl Kms {
     /// Whether the key that an alias of the caller's account stands for is there, and its waiting period has not ended.
     fn is_alive(&self, target: KeyId) -> Result<bool> {
         let key = self.core.registry.key(self.account(), target)?;
-        Ok(key.is_some_and(|key| !self.core.is_over(&key.record)))
+        Ok(key.is_some_and(|key| !self.core.time.is_over(&key.record)))
     }
 
     /// Lists the aliases of one key, in the order of their names and in pages like those of [`Kms::list_aliases`].
@@ -196,7 +196,7 @@ impl Kms {
         let arn = AliasArn::new(self.locality().clone(), account, name.clone());
         let mut text = format!("an alias with the name {arn} already exists");
         let holder = self.core.registry.key(account, by).ok().flatten();
-        if holder.is_some_and(|holder| self.core.is_over(&holder.record)) {
+        if holder.is_some_and(|holder| self.core.time.is_over(&holder.record)) {
             text.push_str(": it is deleted with its key, whose waiting period has ended, by run_maintenance");
         }
         Error::new(ErrorKind::AlreadyExists, text)

@@ -226,12 +226,8 @@ impl Kms {
             }
             let after = page.marker.as_deref().map(place_in).transpose()?;
             let registry = &self.core.registry;
-            let found = registry.retirable_grants(
-                retiring_principal,
-                after.as_ref(),
-                limit + 1,
-                self.core.believed.confirmed(&*self.core.clock),
-            )?;
+            let found =
+                registry.retirable_grants(retiring_principal, after.as_ref(), limit + 1, self.core.time.confirmed())?;
             let named: Vec<_> =
                 found.into_iter().map(|grant| (place_bytes(&grant.record_id()), self.grant_entry(grant))).collect();
             let page = page::cut(named, limit, |(name, _)| name.as_slice());

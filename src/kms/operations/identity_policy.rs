@@ -88,7 +88,7 @@ impl Kms {
         document: Option<&str>,
         run: impl FnOnce(&mut Progress) -> Result<T>,
     ) -> Result<T> {
-        let mut event = AuditEvent::new(self.core.now(), action, self.principal.clone());
+        let mut event = AuditEvent::new(self.core.time.now(), action, self.principal.clone());
         event.via_service = self.via_service().cloned();
         event.parameters.push(("principal", principal.to_string().into()));
         event.parameters.extend(name.map(|name| ("policyName", noted(name).into())));

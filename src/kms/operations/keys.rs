@@ -216,7 +216,7 @@ impl Kms {
                 let visible = |record: &KeyRecord| {
                     record.manager != KeyManager::Owned || record.service.as_ref() == self.principal.as_service()
                 };
-                let alive = batch.into_iter().filter(|(.., record)| !self.core.is_over(record) && visible(record));
+                let alive = batch.into_iter().filter(|(.., record)| !self.core.time.is_over(record) && visible(record));
                 entries.extend(alive.map(|(account, key_id, ..)| KeyListEntry {
                     key_id,
                     key_arn: KeyArn::new(self.locality().clone(), account, key_id),

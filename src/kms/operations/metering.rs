@@ -79,7 +79,7 @@ impl Kms {
 
     fn metered(&self, account: AccountId) -> Result<Vec<MeteredKey>> {
         self.core.add_usage()?;
-        let now = self.core.now();
+        let now = self.core.time.now();
         let mut metered = Vec::new();
         self.core.each_metered_batch(account, |records, keys| {
             for (record, usage) in records.iter().zip(self.core.usages(keys)?) {

@@ -17,7 +17,7 @@ impl Kms {
 
     /// The event of what only the authority may do.
     pub(in crate::kms) fn authority_event(&self, what: &'static str) -> AuditEvent {
-        let mut event = AuditEvent::new(self.core.now(), Action::Authority(what), self.principal.clone());
+        let mut event = AuditEvent::new(self.core.time.now(), Action::Authority(what), self.principal.clone());
         event.via_service = self.via_service().cloned();
         event
     }

@@ -146,7 +146,7 @@ impl Kms {
     /// until it is believed, the deletion can be cancelled.
     fn load(&self, account: AccountId, key_id: KeyId) -> Result<Option<Cached<LoadedKey>>> {
         let key = self.core.registry.key(account, key_id)?;
-        Ok(key.filter(|key| !self.core.is_over(&key.record)))
+        Ok(key.filter(|key| !self.core.time.is_over(&key.record)))
     }
 
     /// Before new ciphertext is made, gives a key whose rotation is overdue its new material, and returns its later record.

@@ -16,7 +16,7 @@ impl Kms {
 
     /// Runs a call and writes its event before the result is released.
     pub(in crate::kms) fn audited<T>(&self, call: Call<'_>, run: impl FnOnce(&mut Progress) -> Result<T>) -> Result<T> {
-        let mut event = AuditEvent::new(self.core.now(), Action::Call(call.operation), self.principal.clone());
+        let mut event = AuditEvent::new(self.core.time.now(), Action::Call(call.operation), self.principal.clone());
         event.via_service = self.via_service().cloned();
         event.context = worth_noting(call.context);
         event.source_context = worth_noting(call.source_context);

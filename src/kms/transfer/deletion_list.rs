@@ -117,7 +117,7 @@ impl Kms {
         let confirmed = self.confirmed_keys(&list, confirmed)?;
         // A store with more commits than that of the list has another history.
         let is_ancestor = list.revision >= Some(self.core.registry.sealed().revision()?);
-        let (now, clock) = (self.core.now(), self.core.clock.now());
+        let (now, clock) = (self.core.time.now(), self.core.time.reading());
         let (mut applied, mut failed) = (AppliedDeletions::default(), Vec::new());
         for (account, key_id, tombstone) in list.keys {
             let is_confirmed = confirmed.contains(&(account, key_id));

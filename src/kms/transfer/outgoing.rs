@@ -86,14 +86,15 @@ impl Kms {
     }
 
     fn export_all(&self, recipient: &ExportRecipient) -> Result<KeyExport> {
-        let now = self.core.now();
+        let now = self.core.time.now();
         let (mut keys, mut left_out, mut after) = (Vec::new(), Vec::new(), None);
         loop {
             let batch = self.core.registry.keys(None, after, MAX_SCAN)?;
             let Some((account, key_id, ..)) = batch.last() else { break };
             after = Some((*account, *key_id));
             // One whose time is over is gone to everybody.
-            for (account, key_id, _, record) in batch.into_iter().filter(|(.., record)| !self.core.is_over(record)) {
+            for (account, key_id, _, record) in batch.into_iter().filter(|(.., record)| !self.core.time.is_over(record))
+            {
                 if !self.core.can_leave(&record) || record.lacks_material(now) {
                     left_out.push(self.arn_of(&record));
                 } else if let Some(key) = self.core.portable_key(account, key_id, now)? {
@@ -162,7 +163,7 @@ impl Core {
         for _ in 0..MAX_READS {
             let Some(key) = self.registry.key(account, key_id)? else { return Ok(None) };
             let mut record = key.record.clone();
-            if self.is_over(&record) {
+            if self.time.is_over(&record) {
                 return Ok(None);
             }
             if !self.can_leave(&record) {

@@ -35,39 +35,44 @@ impl Clock for TwoClocks {
     }
 }
 
-fn believed(monotonic: Option<Duration>) -> Believed {
-    let seen = Seen { since: (time(0), monotonic), doubt: None };
-    Believed { latest: AtomicI64::new(0), tolerance: DEFAULT_TOLERANCE, seen: Mutex::new(seen) }
+fn trusted_clock(monotonic: Option<Duration>) -> (TrustedClock, Arc<TwoClocks>) {
+    let (clock, seen) = (Arc::<TwoClocks>::default(), Seen { since: (time(0), monotonic), unconfirmed: None });
+    let latest = AtomicI64::new(0);
+    let trusted = TrustedClock { clock: clock.clone(), latest, tolerance: DEFAULT_TOLERANCE, seen: Mutex::new(seen) };
+    (trusted, clock)
 }
 
 #[test]
 fn a_mark_moves_as_the_table_says() {
-    let mark = |trusted, doubted: Option<i64>| TimeMark { trusted: time(trusted), doubted: doubted.map(time) };
-    let waits = |until| Trust::WaitsUntil(time(until));
+    let mark = |trusted, unconfirmed: Option<i64>| HighWaterMark {
+        trusted: time(trusted),
+        unconfirmed: unconfirmed.map(time),
+    };
+    let waits = |until| ClockTrust::WaitsUntil(time(until));
     let (pause, late, life) = (26 * HOUR, 1_000 * DAY, 31 * DAY);
     let none = Evidence::default();
-    let idle = Evidence { is_continuous: true, doubted_for: None };
-    let doubted_for = |hours_ago| Evidence { is_continuous: false, doubted_for: Some(hours(hours_ago)) };
+    let idle = Evidence { is_continuous: true, unconfirmed_for: None };
+    let unconfirmed_for = |hours_ago| Evidence { is_continuous: false, unconfirmed_for: Some(hours(hours_ago)) };
     let table = [
-        ("time goes on", mark(0, None), 1, none, mark(1, None), Trust::Trusted),
-        ("time stands still", mark(5, None), 5, none, mark(5, None), Trust::Trusted),
-        ("time goes back", mark(late, None), 0, none, mark(late, None), Trust::Trusted),
-        ("a pause of a day", mark(0, None), pause, none, mark(pause, None), Trust::Trusted),
+        ("time goes on", mark(0, None), 1, none, mark(1, None), ClockTrust::Trusted),
+        ("time stands still", mark(5, None), 5, none, mark(5, None), ClockTrust::Trusted),
+        ("time goes back", mark(late, None), 0, none, mark(late, None), ClockTrust::Trusted),
+        ("a pause of a day", mark(0, None), pause, none, mark(pause, None), ClockTrust::Trusted),
         ("a longer one", mark(0, None), pause + 1, none, mark(0, Some(pause + 1)), waits(pause + 1 + DAY)),
         ("the shortest window", mark(0, None), 7 * DAY, none, mark(0, Some(7 * DAY)), waits(8 * DAY)),
-        ("the same, seen by an idle process", mark(0, None), 7 * DAY, idle, mark(7 * DAY, None), Trust::Trusted),
+        ("the same, seen by an idle process", mark(0, None), 7 * DAY, idle, mark(7 * DAY, None), ClockTrust::Trusted),
         ("a sweep right after", mark(0, Some(late)), late, none, mark(0, Some(late)), waits(late + DAY)),
         ("one too early", mark(0, Some(late)), late + DAY - 1, none, mark(0, Some(late)), waits(late + DAY)),
-        ("one that confirms", mark(0, Some(late)), late + DAY, none, mark(late + DAY, None), Trust::Trusted),
-        ("a month later", mark(0, Some(late)), late + life, none, mark(late + life, None), Trust::Trusted),
+        ("one that confirms", mark(0, Some(late)), late + DAY, none, mark(late + DAY, None), ClockTrust::Trusted),
+        ("a month later", mark(0, Some(late)), late + life, none, mark(late + life, None), ClockTrust::Trusted),
         ("another jump", mark(0, Some(late)), 2 * late, none, mark(0, Some(2 * late)), waits(2 * late + DAY)),
         ("back a bit", mark(0, Some(late)), late - 1, none, mark(0, Some(late - 1)), waits(late - 1 + DAY)),
-        ("put right", mark(0, Some(late)), DAY, none, mark(DAY, None), Trust::Trusted),
+        ("put right", mark(0, Some(late)), DAY, none, mark(DAY, None), ClockTrust::Trusted),
         (
             "a second jump of a day, five hours later",
             mark(0, Some(late)),
             late + 2 * DAY,
-            doubted_for(5),
+            unconfirmed_for(5),
             mark(0, Some(late)),
             waits(late + 2 * DAY + 19 * HOUR),
         ),
@@ -75,9 +80,9 @@ fn a_mark_moves_as_the_table_says() {
             "a day by both clocks",
             mark(0, Some(late)),
             late + 2 * DAY,
-            doubted_for(24),
+            unconfirmed_for(24),
             mark(late + 2 * DAY, None),
-            Trust::Trusted,
+            ClockTrust::Trusted,
         ),
     ];
     for (what, before, now, evidence, after, trust) in table {
@@ -87,53 +92,59 @@ fn a_mark_moves_as_the_table_says() {
 
 #[test]
 fn a_mark_is_read_as_it_was_written_and_no_part_of_it_is() {
-    for mark in [TimeMark::new(time(-1)), TimeMark { trusted: time(1), doubted: Some(time(i64::MAX)) }] {
+    for mark in [HighWaterMark::new(time(-1)), HighWaterMark { trusted: time(1), unconfirmed: Some(time(i64::MAX)) }] {
         let bytes = mark.encode();
-        assert_eq!(TimeMark::decode(&bytes), Ok(mark));
-        assert!((0..bytes.len()).all(|end| TimeMark::decode(&bytes[..end]).is_err()));
-        assert!(TimeMark::decode(&[&bytes[..], &[0]].concat()).is_err());
+        assert_eq!(HighWaterMark::decode(&bytes), Ok(mark));
+        assert!((0..bytes.len()).all(|end| HighWaterMark::decode(&bytes[..end]).is_err()));
+        assert!(HighWaterMark::decode(&[&bytes[..], &[0]].concat()).is_err());
     }
-    assert!(TimeMark::decode(&[2; 10]).is_err() && TimeMark::decode(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 2]).is_err());
+    assert!(
+        HighWaterMark::decode(&[2; 10]).is_err() && HighWaterMark::decode(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 2]).is_err()
+    );
 }
 
 #[test]
-fn a_moment_never_goes_back_behind_what_was_believed() {
-    let (believed, clock) = (believed(None), TwoClocks::default());
+fn the_time_never_goes_back_behind_a_trusted_moment() {
+    let (trusted, clock) = trusted_clock(None);
     let moment = |millis| {
         clock.set(millis, None);
-        believed.moment(&clock)
+        trusted.now()
     };
-    assert_eq!((moment(DAY), believed.latest()), (time(DAY), time(DAY)));
-    assert_eq!((moment(5), believed.latest()), (time(DAY), time(DAY)));
+    assert_eq!((moment(DAY), trusted.latest()), (time(DAY), time(DAY)));
+    assert_eq!((moment(5), trusted.latest()), (time(DAY), time(DAY)));
     assert_eq!(moment(1_000 * DAY), time(1_000 * DAY), "it counts");
-    assert_eq!(believed.latest(), time(DAY), "and is not believed");
+    assert_eq!(trusted.latest(), time(DAY), "and is not trusted");
     assert_eq!(moment(2 * DAY), time(2 * DAY));
-    assert_eq!((moment(i64::MIN), believed.latest()), (time(2 * DAY), time(2 * DAY)));
+    assert_eq!((moment(i64::MIN), trusted.latest()), (time(2 * DAY), time(2 * DAY)));
 }
 
 #[test]
-fn a_process_that_was_idle_believes_the_clock_as_far_as_its_monotonic_clock_has_come() {
-    let (believed, clock) = (believed(Some(hours(1))), TwoClocks::default());
+fn a_process_that_was_idle_trusts_the_clock_as_far_as_its_monotonic_clock_has_come() {
+    let (trusted, clock) = trusted_clock(Some(hours(1)));
     clock.set(7 * DAY, Some(hours(1 + 7 * 24)));
-    assert_eq!((believed.moment(&clock), believed.latest()), (time(7 * DAY), time(7 * DAY)));
-    assert!(believed.evidence(TimeMark::new(time(0)), time(7 * DAY), clock.monotonic()).is_continuous);
+    assert_eq!((trusted.now(), trusted.latest()), (time(7 * DAY), time(7 * DAY)));
+    assert!(trusted.evidence(HighWaterMark::new(time(0)), time(7 * DAY), clock.monotonic()).is_continuous);
 
     // A clock that runs fast gains no more than the tolerance, however often it is looked at.
     for hour in 0..100_i64 {
         clock.set(7 * DAY + 2 * hour * HOUR, Some(hours(1 + 7 * 24 + u64::try_from(hour).expect("positive"))));
-        believed.moment(&clock);
+        trusted.now();
     }
-    assert_eq!(believed.latest(), time(7 * DAY + 2 * 26 * HOUR));
+    assert_eq!(trusted.latest(), time(7 * DAY + 2 * 26 * HOUR));
 }
 
 #[test]
-fn a_process_that_began_a_doubt_measures_how_long_it_lasts() {
-    let believed = believed(Some(hours(0)));
-    let doubt = TimeMark { trusted: time(0), doubted: Some(time(30 * DAY)) };
-    believed.note(doubt, Trust::WaitsUntil(time(31 * DAY)), true, (time(30 * DAY), Some(hours(1))));
-    let evidence = |mark| believed.evidence(mark, time(32 * DAY), Some(hours(6))).doubted_for;
-    assert_eq!(evidence(doubt), Some(hours(5)));
-    assert_eq!(evidence(TimeMark { doubted: Some(time(31 * DAY)), ..doubt }), None, "of another process");
-    believed.note(TimeMark::new(time(1)), Trust::Trusted, true, (time(1), Some(hours(6))));
-    assert_eq!(evidence(doubt), None, "it is over");
+fn a_process_that_recorded_an_unconfirmed_time_measures_how_long_it_lasts() {
+    let (trusted, _) = trusted_clock(Some(hours(0)));
+    let unconfirmed = HighWaterMark { trusted: time(0), unconfirmed: Some(time(30 * DAY)) };
+    trusted.note(unconfirmed, ClockTrust::WaitsUntil(time(31 * DAY)), true, (time(30 * DAY), Some(hours(1))));
+    let evidence = |mark| trusted.evidence(mark, time(32 * DAY), Some(hours(6))).unconfirmed_for;
+    assert_eq!(evidence(unconfirmed), Some(hours(5)));
+    assert_eq!(
+        evidence(HighWaterMark { unconfirmed: Some(time(31 * DAY)), ..unconfirmed }),
+        None,
+        "of another process"
+    );
+    trusted.note(HighWaterMark::new(time(1)), ClockTrust::Trusted, true, (time(1), Some(hours(6))));
+    assert_eq!(evidence(unconfirmed), None, "it is over");
 }
