@@ -26,7 +26,8 @@ mod storage;
 mod transfer;
 
 pub use builder::KmsBuilder;
-pub use engine::handle::{Kms, KmsLimits};
+pub use engine::handle::Kms;
+pub use engine::limits::KmsLimits;
 pub use fuzzing::{rewritten_export_payload, rewritten_key_record, rewritten_root_record};
 pub use key_handles::{KmsAead, KmsMac, KmsSignature, KmsSigner, KmsVerifyingKey};
 pub use maintenance::guard::MaintenanceGuard;

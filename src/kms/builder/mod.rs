@@ -13,15 +13,16 @@ use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality, ServiceName};
 use crate::key::{ClusterId, Origin};
+use crate::kms::engine::audit_log::AuditLog;
 use crate::kms::engine::connections::Connections;
-use crate::kms::engine::handle::{Core, Kms, KmsLimits};
+use crate::kms::engine::core::{Core, Settings};
+use crate::kms::engine::handle::Kms;
+use crate::kms::engine::limits::KmsLimits;
+use crate::kms::engine::metering::Metering;
 use crate::kms::engine::wrapping_keys::WrappingKeys;
 use crate::kms::pipeline::service_key::SERVICES;
-use crate::kms::storage::audit_chain::ChainRecord;
-use crate::kms::storage::message_count::MessageCounts;
 use crate::kms::storage::registry::Registry;
 use crate::kms::storage::trusted_time::{DEFAULT_TOLERANCE, TrustedClock, check_tolerance};
-use crate::kms::storage::usage_counters::Meter;
 use crate::policy::Policy;
 use crate::provider::{CryptoUserCredential, HsmCluster, ImportedProvider, KeyMaterialProvider, MemoryProvider};
 use crate::seal::RootKey;
@@ -243,25 +244,25 @@ impl KmsBuilder {
             Registry::new((store, root), self.anchor, &self.backend, self.locality, self.limits.cached_keys)?;
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let time = TrustedClock::open(&registry, clock, tolerance)?;
-        let audit = self.audit.unwrap_or_else(|| Arc::new(MemoryTrail::default()));
-        let trail = ChainRecord::attach(&*audit, &registry, &self.backend)?;
+        let sink = self.audit.unwrap_or_else(|| Arc::new(MemoryTrail::default()));
+        let audit = AuditLog::attach(sink, &registry, &self.backend)?;
         let keeps_elsewhere =
             !self.clusters.is_empty() || providers.iter().any(|provider| provider.transfer().is_none());
         let core = Core {
             registry,
             providers,
-            policy: self.policy,
-            audit,
-            trail,
-            time,
             backend: self.backend,
-            limits: self.limits,
             wrapping_keys: WrappingKeys::new(self.limits.prepared_wrapping_keys),
-            services,
             connections: Connections::new(self.clusters, self.cluster_credentials)?,
-            message_counts: MessageCounts::default(),
-            meter: Meter::default(),
-            insecure_test_keys: self.insecure_test_keys,
+            audit,
+            time,
+            metering: Metering::default(),
+            settings: Settings {
+                policy: self.policy,
+                limits: self.limits,
+                services,
+                insecure_test_keys: self.insecure_test_keys,
+            },
         };
         if keeps_elsewhere {
             // Recorded as early as possible: a copy that has no such record is taken for the original.

@@ -1,23 +1,10 @@
-//! The handle that callers hold, and what all handles of one KMS share.
+//! The handle that callers hold.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use super::connections::Connections;
-use super::wrapping_keys::WrappingKeys;
-use crate::audit::AuditSink;
-use crate::crypto::CryptoBackend;
-use crate::error::{Error, ErrorKind, Result};
+use super::core::Core;
 use crate::identity::{AccountId, Locality, Principal, ServiceName};
-use crate::key::{OnDemandRotationLimit, Origin};
-use crate::kms::storage::audit_chain::ChainRecord;
-use crate::kms::storage::message_count::MessageCounts;
-use crate::kms::storage::registry::Registry;
-use crate::kms::storage::trusted_time::TrustedClock;
-use crate::kms::storage::usage_counters::Meter;
-use crate::policy::Policy;
-use crate::provider::{KeyMaterialProvider, ProviderId};
 
 /// A key management service inside this process, seen through the eyes of one principal.
 ///
@@ -68,66 +55,6 @@ pub struct Kms {
     authority: bool,
 }
 
-/// What all handles share.
-pub(in crate::kms) struct Core {
-    pub(in crate::kms) registry: Registry,
-    pub(in crate::kms) providers: Vec<Arc<dyn KeyMaterialProvider>>,
-    /// Decides instead of policy documents and grants, if the application brought it.
-    pub(in crate::kms) policy: Option<Arc<dyn Policy>>,
-    pub(in crate::kms) audit: Arc<dyn AuditSink>,
-    pub(in crate::kms) trail: Option<ChainRecord>,
-    pub(in crate::kms) time: TrustedClock,
-    pub(in crate::kms) backend: CryptoBackend,
-    pub(in crate::kms) limits: KmsLimits,
-    pub(in crate::kms) wrapping_keys: WrappingKeys,
-    pub(in crate::kms) services: BTreeSet<ServiceName>,
-    pub(in crate::kms) connections: Connections,
-    pub(in crate::kms) message_counts: MessageCounts,
-    pub(in crate::kms) meter: Meter,
-    /// Whether keys of known material may be created.
-    pub(in crate::kms) insecure_test_keys: bool,
-}
-
-/// Quotas of a [`Kms`], by default those of AWS KMS.
-///
-/// # Examples
-/// ```
-/// use strongroom::key::OnDemandRotationLimit;
-/// use strongroom::{Kms, KmsLimits};
-///
-/// let kms = Kms::builder().limits(KmsLimits { on_demand_rotations: OnDemandRotationLimit::new(1), ..KmsLimits::default() }).build()?;
-/// let key = kms.create_key(Default::default())?;
-/// assert!(kms.rotate_key_on_demand(key.key_id()).is_ok());
-/// assert!(kms.rotate_key_on_demand(key.key_id()).is_err());
-/// # Ok::<(), strongroom::Error>(())
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KmsLimits {
-    /// On-demand rotations in the life of a key: 25.
-    pub on_demand_rotations: OnDemandRotationLimit,
-    /// Aliases of one key: 50.
-    pub aliases_per_key: usize,
-    /// Grants on one key: 50,000.
-    pub grants_per_key: usize,
-    /// Wrapping keys of each size that [`Kms::run_maintenance`] makes ahead once that size was asked for: 2. If none is
-    /// ready, [`Kms::get_parameters_for_import`] makes one itself, and takes as long as that takes.
-    pub prepared_wrapping_keys: usize,
-    /// Keys held ready in memory; more are opened anew when they are used: 4,096.
-    pub cached_keys: usize,
-}
-
-impl Default for KmsLimits {
-    fn default() -> Self {
-        Self {
-            on_demand_rotations: OnDemandRotationLimit::DEFAULT,
-            aliases_per_key: 50,
-            grants_per_key: 50_000,
-            prepared_wrapping_keys: 2,
-            cached_keys: 4_096,
-        }
-    }
-}
-
 impl Kms {
     pub(in crate::kms) fn authority(core: Core, account: AccountId) -> Self {
         Self { core: Arc::new(core), principal: Principal::root(account), via: None, authority: true }
@@ -159,21 +86,6 @@ impl Kms {
 
     pub(in crate::kms) const fn account(&self) -> AccountId {
         self.principal.account()
-    }
-}
-
-impl Core {
-    /// The provider that makes keys of an origin.
-    pub(in crate::kms) fn provider_of_origin(&self, origin: Origin) -> Option<&Arc<dyn KeyMaterialProvider>> {
-        self.providers.iter().find(|provider| provider.origin() == origin)
-    }
-
-    /// The provider that a version of a key was made by.
-    pub(in crate::kms) fn provider(&self, id: &ProviderId) -> Result<&Arc<dyn KeyMaterialProvider>> {
-        self.providers.iter().find(|provider| provider.id() == id).ok_or_else(|| {
-            let name = id.as_str();
-            Error::new(ErrorKind::KeyUnavailable, format!("the provider {name} of this key is not configured"))
-        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Keys in HSMs: whether they can be reached, through which cluster, and how they are made and destroyed.
 
 use super::connections::Connection;
-use super::handle::Core;
+use super::core::Core;
 use super::instance::Home;
 use crate::audit::KeyResource;
 use crate::clock::Timestamp;
@@ -127,7 +127,7 @@ impl Core {
     /// Counts a message that is about to be encrypted in an HSM.
     pub(in crate::kms) fn count_message(&self, record: &KeyRecord, version: KeyVersion) -> Result<()> {
         let tag = || self.instance_tag();
-        self.message_counts.count(&self.registry, record.account, record.key_id, version, tag)
+        self.metering.count_message(&self.registry, record, version, tag)
     }
 
     /// Makes the material of a new key in the cluster of its custom key store. Its intent is written down first, and the

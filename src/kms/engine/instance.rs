@@ -10,7 +10,7 @@
 //! processes sets them and wherever one is killed.
 
 use super::connections::Connection;
-use super::handle::Core;
+use super::core::Core;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{ClusterId, KeyArn};

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::handle::Core;
+use super::core::Core;
 use super::instance::Home;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};

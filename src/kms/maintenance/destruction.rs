@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::identity::{AccountId, Principal};
 use crate::key::KeyId;
-use crate::kms::engine::handle::Core;
+use crate::kms::engine::core::Core;
 use crate::kms::engine::instance::Home;
 use crate::kms::pipeline::change::{audit_failed_after_commit, audit_failed_before_commit};
 use crate::kms::records::destruction::Destruction;

@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::KeyId;
-use crate::kms::engine::handle::Core;
+use crate::kms::engine::core::Core;
 use crate::kms::pipeline::due_change::{Details, change_due_key};
 use crate::kms::records::grant::GrantRange;
 use crate::kms::records::key::KeyRecord;
@@ -55,7 +55,7 @@ impl Core {
                 Edit::DeleteKey { account, key_id, expected: revision },
                 Edit::tombstone(account, key_id, tombstone),
             ];
-            edits.extend(self.forget_usage(account, key_id)?);
+            edits.extend(self.registry.forget_usage(account, key_id)?);
             edits.extend(self.end_grants(account, key_id, details)?);
             for name in &record.aliases {
                 let alias = self.registry.alias(account, name)?.ok_or_else(|| {

@@ -1,7 +1,8 @@
 //! The root key of the store: who holds it, and which version everything is sealed under.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::kms::engine::handle::{Core, Kms};
+use crate::kms::engine::core::Core;
+use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::noted;
 use crate::kms::storage::sealed::batches;
 use crate::seal::RootKey;

@@ -78,7 +78,11 @@ impl Kms {
         ];
         // Every time: a sweep before may have been cut off between its commits and this.
         report.not_scrubbed = self.core.registry.scrub().err();
-        let more = [self.core.wrapping_keys.refill(&self.core.backend), self.core.add_usage(), self.core.save_trail()];
+        let more = [
+            self.core.wrapping_keys.refill(&self.core.backend),
+            self.core.metering.add_usage(&self.core.registry),
+            self.core.audit.save_chain(&self.core.registry),
+        ];
         report.unfinished.extend(steps.into_iter().chain(more).filter_map(Result::err));
         Ok(report)
     }

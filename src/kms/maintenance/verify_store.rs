@@ -1,7 +1,8 @@
 //! The whole store gone through, for what nobody touches.
 
 use crate::error::{Error, Result};
-use crate::kms::engine::handle::{Core, Kms};
+use crate::kms::engine::core::Core;
+use crate::kms::engine::handle::Kms;
 use crate::kms::records::custom_key_store::CustomKeyStores;
 use crate::kms::records::destruction::Destruction;
 use crate::kms::records::grant::GrantRecord;

@@ -182,7 +182,7 @@ impl Kms {
     }
 
     fn with_alias(&self, record: &KeyRecord, name: &AliasName) -> Result<KeyRecord> {
-        let most = self.core.limits.aliases_per_key;
+        let most = self.core.settings.limits.aliases_per_key;
         if record.aliases.len() >= most {
             let text = format!("key {} has {most} aliases, and no more are allowed", record.key_id);
             return Err(Error::new(ErrorKind::LimitExceeded, text));

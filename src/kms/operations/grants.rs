@@ -124,7 +124,7 @@ impl Kms {
             if let Some(id) = Self::same_grant(target, request.name.as_deref(), &request.terms)? {
                 return Ok((Vec::new(), response(id)?));
             }
-            let most = self.core.limits.grants_per_key;
+            let most = self.core.settings.limits.grants_per_key;
             if usize::try_from(record.grants).is_ok_and(|grants| grants >= most) {
                 let text = format!("{} has {most} grants, and no more are allowed", target.arn());
                 return Err(Error::new(ErrorKind::LimitExceeded, text));

@@ -28,7 +28,7 @@ impl Kms {
         self.authority_call("as_principal", |progress| {
             progress.event.parameters.push(("principal", principal.to_string().into()));
             match principal.as_service() {
-                Some(service) if !self.core.services.contains(service) => {
+                Some(service) if !self.core.settings.services.contains(service) => {
                     let text = format!("the service {service} is not registered: name it in the builder");
                     Err(Error::new(ErrorKind::Validation, text))
                 }

@@ -131,7 +131,7 @@ impl Kms {
 
     fn check_on_demand(&self, target: &Target<'_>, now: Timestamp) -> Result<()> {
         let record = target.record();
-        self.core.limits.on_demand_rotations.check(record.on_demand_rotations, record.key_id)?;
+        self.core.settings.limits.on_demand_rotations.check(record.on_demand_rotations, record.key_id)?;
         if record.rotation.is_some_and(|rotation| rotation.next <= now.plus(AUTOMATIC_ROTATION_NEAR)) {
             let text = format!("the automatic rotation of {} is due within 20 minutes", target.arn());
             return Err(Error::new(ErrorKind::Conflict, text));

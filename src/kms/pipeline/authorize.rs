@@ -127,7 +127,7 @@ impl Kms {
         let attached = by(&identity).with_key_policy(key.policy()?).with_grants(&grants);
         let aliases: Vec<AliasName>;
         // An application's own policy may ask for them.
-        if attached.needs_aliases() || self.core.policy.is_some() {
+        if attached.needs_aliases() || self.core.settings.policy.is_some() {
             aliases = record.aliases.iter().cloned().collect();
             facts = facts.with_aliases(&aliases);
         }
@@ -171,7 +171,7 @@ impl Kms {
         attached: &AttachedPolicies<'_>,
         denied: impl Fn() -> Error,
     ) -> Result<()> {
-        match &self.core.policy {
+        match &self.core.settings.policy {
             Some(policy) => match policy.decide(request, attached)? {
                 Decision::Allow => Ok(()),
                 Decision::Deny => Err(denied()),

@@ -4,7 +4,7 @@ use crate::crypto::PublicKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Principal;
 use crate::key::{KeyArn, KeyVersion, Operation};
-use crate::kms::engine::handle::Core;
+use crate::kms::engine::core::Core;
 use crate::kms::pipeline::change::Progress;
 use crate::kms::pipeline::key_grants::KeyGrants;
 use crate::kms::records::key::{KeyRecord, VersionRecord};
@@ -32,7 +32,7 @@ impl<'a> Target<'a> {
     /// Meters a request that went well.
     pub(in crate::kms) fn count(&self, operation: Operation, progress: &Progress) {
         if !progress.event.dry_run {
-            self.core.count(&self.key, operation, progress.now());
+            self.core.metering.count(&self.key, operation, progress.now());
         }
     }
 

@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::identity::AccountId;
 use crate::key::{KeyId, Operation, RotationType};
-use crate::kms::engine::handle::Core;
+use crate::kms::engine::core::Core;
 use crate::kms::pipeline::due_change::change_due_key;
 use crate::kms::storage::registry::Edit;
 

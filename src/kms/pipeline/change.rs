@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{CustomKeyStoreId, KeyId, KeyIdentifier, Operation};
-use crate::kms::engine::handle::Core;
+use crate::kms::engine::core::Core;
 use crate::kms::storage::commit::{commit_with_retry, retriable};
 use crate::kms::storage::registry::Edit;
 use crate::kms::storage::sealed::is_committed;
@@ -145,7 +145,7 @@ impl<'a> Announced<'a> {
     /// Those of the commit. A failure after the commit is none: [`Committed::finish`] returns it.
     pub(in crate::kms) fn commit(self, edits: Vec<Edit>) -> Result<Committed<'a>, CommitError> {
         let Self { core, progress, id } = self;
-        let failure = match core.commit(edits, id) {
+        let failure = match core.audit.commit(&core.registry, edits, id) {
             Ok(_) => None,
             Err(CommitError::Failed(error)) if is_committed(&error) => Some(error),
             Err(error) => return Err(error),

@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::identity::{AccountId, Principal};
 use crate::key::KeyId;
-use crate::kms::engine::handle::Core;
+use crate::kms::engine::core::Core;
 use crate::kms::pipeline::change::{Change, own_change};
 use crate::kms::records::key::KeyRecord;
 use crate::kms::storage::commit::{commit_with_retry, retriable};

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::KeyId;
-use crate::kms::engine::handle::{Core, Kms};
+use crate::kms::engine::core::Core;
+use crate::kms::engine::handle::Kms;
 use crate::policy::GrantId;
 
 /// The most grant tokens of one call.

@@ -86,7 +86,7 @@ impl Kms {
         for resource in progress.event.keys.iter().flatten().filter(|_| !progress.event.dry_run) {
             // The change is done: that its key cannot be read again now must not turn it into a failure.
             if let Ok(Some(key)) = self.core.registry.key(resource.account, resource.key_id) {
-                self.core.count(&key, operation, progress.now());
+                self.core.metering.count(&key, operation, progress.now());
             }
         }
     }

@@ -11,7 +11,8 @@ use crate::key::{
     AliasName, KeyEvent, KeyId, KeyIdentifier, KeyManager, KeySpec, KeyState, KeyUsage, Operation, Origin,
     RotationPeriod,
 };
-use crate::kms::engine::handle::{Core, Kms};
+use crate::kms::engine::core::Core;
+use crate::kms::engine::handle::Kms;
 use crate::kms::records::key::{AliasRecord, KeyRecord, Rotation};
 use crate::kms::storage::commit::retriable;
 use crate::kms::storage::registry::{Edit, LoadedKey};
@@ -36,7 +37,7 @@ impl Kms {
     ) -> Result<()> {
         let operation = question.operation;
         let service = service_of(alias)
-            .filter(|service| self.account() != AccountId::SERVICES && self.core.services.contains(service));
+            .filter(|service| self.account() != AccountId::SERVICES && self.core.settings.services.contains(service));
         let service = service.ok_or_else(|| unknown(identifier))?;
         // Whoever may describe keys may see what the service would use; else only the service itself brings it about.
         if operation != Operation::DescribeKey && self.via_service() != Some(&service) {

@@ -10,3 +10,4 @@ pub(super) mod retirable_grants;
 pub(super) mod sealed;
 pub(super) mod trusted_time;
 pub(super) mod usage_counters;
+pub(super) mod usage_records;

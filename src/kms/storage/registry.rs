@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::cache::{Cache, Cached, Entry};
 use super::grants::{GrantChange, GrantIndex, KeyGrantees, KnownGrant};
 use super::sealed::{Opened, Sealed};
-use super::usage_counters::Counter;
+use super::usage_counters::KeyCounter;
 use crate::audit::{ChainId, ChainState};
 use crate::crypto::{CryptoBackend, PublicKey};
 use crate::error::{Error, ErrorKind, Result};
@@ -40,7 +40,7 @@ pub(in crate::kms) struct LoadedKey {
     public: OnceLock<Box<dyn PublicKey>>,
     policy: OnceLock<PolicyDocument>,
     granted: Arc<KeyGrantees>,
-    counter: OnceLock<Arc<Counter>>,
+    counter: OnceLock<Arc<KeyCounter>>,
 }
 
 impl LoadedKey {
@@ -65,7 +65,7 @@ impl LoadedKey {
     }
 
     /// Where calls are counted, looked up by `find` the first time.
-    pub(in crate::kms) fn counter(&self, find: impl FnOnce() -> Arc<Counter>) -> &Counter {
+    pub(in crate::kms) fn counter(&self, find: impl FnOnce() -> Arc<KeyCounter>) -> &KeyCounter {
         self.counter.get_or_init(find)
     }
 

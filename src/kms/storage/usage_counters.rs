@@ -1,4 +1,4 @@
-//! Counters of the calls that the store does not know of yet, apart for threads.
+//! CountersByKey of the calls that the store does not know of yet, apart for threads.
 
 use std::collections::HashMap;
 use std::mem;
@@ -22,27 +22,27 @@ pub struct LastUsage {
 
 /// The calls of one key that the store does not know of yet.
 #[derive(Debug, Default)]
-pub(in crate::kms) struct Counter([Apart<Part>; SHARDS]);
+pub(in crate::kms) struct KeyCounter([Apart<CounterShard>; SHARDS]);
 
 #[derive(Debug, Default)]
-struct Part {
+struct CounterShard {
     requests: AtomicU64,
     /// The time in milliseconds and, in the lowest byte, one more than the place of the operation; 0 for none.
     last: AtomicU64,
 }
 
-impl Counter {
+impl KeyCounter {
     pub(in crate::kms) fn count(&self, operation: Operation, now: Timestamp) {
-        let part = &self.0[shard::of_this_thread()].0;
-        part.requests.fetch_add(1, Ordering::Relaxed);
+        let shard = &self.0[shard::of_this_thread()].0;
+        shard.requests.fetch_add(1, Ordering::Relaxed);
         if operation.required_usage().is_some() {
-            part.last.store(packed(operation, now), Ordering::Relaxed);
+            shard.last.store(packed(operation, now), Ordering::Relaxed);
         }
     }
 
     /// Takes the count out.
     fn take(&self) -> u64 {
-        self.0.iter().map(|part| part.0.requests.swap(0, Ordering::Relaxed)).sum()
+        self.0.iter().map(|shard| shard.0.requests.swap(0, Ordering::Relaxed)).sum()
     }
 
     fn last(&self) -> Option<LastUsage> {
@@ -81,14 +81,14 @@ type Key = (AccountId, KeyId);
 
 /// The counts of all keys that this process has used since they were last added to the store.
 #[derive(Debug, Default)]
-pub(in crate::kms) struct Meter(Mutex<Counters>);
+pub(in crate::kms) struct UsageCounters(Mutex<CountersByKey>);
 
 #[derive(Debug, Default)]
-struct Counters {
+struct CountersByKey {
     /// Those of keys that are in memory, and of some that were.
-    live: HashMap<Key, Arc<Counter>>,
+    live: HashMap<Key, Arc<KeyCounter>>,
     /// The counts of keys that have left the memory.
-    rest: HashMap<Key, Count>,
+    evicted: HashMap<Key, Count>,
     /// The number of live counters at which those of keys that have left the memory are freed.
     limit: usize,
 }
@@ -96,11 +96,11 @@ struct Counters {
 /// Fewer counters than this are not looked through.
 const MIN_LIMIT: usize = 1_024;
 
-impl Meter {
-    pub(in crate::kms) fn counter(&self, account: AccountId, key_id: KeyId) -> Arc<Counter> {
+impl UsageCounters {
+    pub(in crate::kms) fn counter(&self, account: AccountId, key_id: KeyId) -> Arc<KeyCounter> {
         let mut counters = self.counters();
         if counters.live.len() >= counters.limit.max(MIN_LIMIT) {
-            counters.free();
+            counters.evict();
             counters.limit = counters.live.len() * 2; // so that each insertion pays for a constant part of the next time
         }
         Arc::clone(counters.live.entry((account, key_id)).or_default())
@@ -110,8 +110,8 @@ impl Meter {
     /// the memory.
     pub(in crate::kms) fn take(&self) -> Vec<(Key, Count)> {
         let mut counters = self.counters();
-        counters.free();
-        let mut taken = mem::take(&mut counters.rest);
+        counters.evict();
+        let mut taken = mem::take(&mut counters.evicted);
         for (key, counter) in &counters.live {
             let count = Count { requests: counter.take(), last: counter.last() };
             if count.requests > 0 {
@@ -126,18 +126,18 @@ impl Meter {
 
     /// Puts a count back that could not be stored.
     pub(in crate::kms) fn put_back(&self, key: Key, count: Count) {
-        self.counters().rest.entry(key).or_default().add(count);
+        self.counters().evicted.entry(key).or_default().add(count);
     }
 
     /// The last use of a key in this process, unless only the store knows it.
     pub(in crate::kms) fn last(&self, account: AccountId, key_id: KeyId) -> Option<LastUsage> {
         let counters = self.counters();
         let live = counters.live.get(&(account, key_id)).and_then(|counter| counter.last());
-        let rest = counters.rest.get(&(account, key_id)).and_then(|count| count.last);
-        live.into_iter().chain(rest).max_by_key(|last| last.time)
+        let evicted = counters.evicted.get(&(account, key_id)).and_then(|count| count.last);
+        live.into_iter().chain(evicted).max_by_key(|last| last.time)
     }
 
-    fn counters(&self) -> MutexGuard<'_, Counters> {
+    fn counters(&self) -> MutexGuard<'_, CountersByKey> {
         // The maps are whole between any two statements.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -145,20 +145,20 @@ impl Meter {
     #[cfg(test)]
     fn lengths(&self) -> (usize, usize) {
         let counters = self.counters();
-        (counters.live.len(), counters.rest.len())
+        (counters.live.len(), counters.evicted.len())
     }
 }
 
-impl Counters {
+impl CountersByKey {
     /// Frees each counter that has no other holder, and keeps its count.
-    fn free(&mut self) {
-        let rest = &mut self.rest;
+    fn evict(&mut self) {
+        let evicted = &mut self.evicted;
         self.live.retain(|key, counter| {
             // Only with the last handle at hand is it sure that nobody counts any more.
             let Some(counter) = Arc::get_mut(counter) else { return true };
             let count = Count { requests: counter.take(), last: counter.last() };
             if count.requests > 0 {
-                rest.entry(*key).or_default().add(count);
+                evicted.entry(*key).or_default().add(count);
             }
             false
         });
@@ -175,34 +175,34 @@ mod tests {
         (AccountId::default(), KeyId::from_bytes(bytes))
     }
 
-    fn used(meter: &Meter, number: u32) -> Arc<Counter> {
+    fn used(counters: &UsageCounters, number: u32) -> Arc<KeyCounter> {
         let (account, key_id) = key(number);
-        let counter = meter.counter(account, key_id);
+        let counter = counters.counter(account, key_id);
         counter.count(Operation::Encrypt, Timestamp::from_unix_millis(i64::from(number)));
         counter
     }
 
     #[test]
     fn counters_of_keys_that_left_the_memory_are_freed_and_their_counts_are_not_lost() {
-        let meter = Meter::default();
-        let held: Vec<_> = (0..10).map(|number| used(&meter, number)).collect();
+        let counters = UsageCounters::default();
+        let held: Vec<_> = (0..10).map(|number| used(&counters, number)).collect();
         for number in 0..10_000 {
-            drop(used(&meter, number));
+            drop(used(&counters, number));
         }
-        let (live, rest) = meter.lengths();
-        assert!(live <= 2 * MIN_LIMIT && rest >= 10_000 - live, "{live} {rest}");
-        let taken = meter.take();
+        let (live, evicted) = counters.lengths();
+        assert!(live <= 2 * MIN_LIMIT && evicted >= 10_000 - live, "{live} {evicted}");
+        let taken = counters.take();
         assert_eq!(taken.len(), 10_000);
         assert_eq!(taken.iter().map(|(_, count)| count.requests).sum::<u64>(), 10_010);
         assert!(taken.is_sorted_by_key(|(key, _)| *key));
-        assert_eq!(meter.lengths(), (10, 0), "of keys in memory alone");
-        assert!(meter.take().is_empty());
+        assert_eq!(counters.lengths(), (10, 0), "of keys in memory alone");
+        assert!(counters.take().is_empty());
         let last = LastUsage { time: Timestamp::from_unix_millis(3), operation: Operation::Encrypt };
         let (account, key_id) = key(3);
-        assert_eq!(meter.last(account, key_id), Some(last));
+        assert_eq!(counters.last(account, key_id), Some(last));
         drop(held);
-        meter.put_back(key(3), Count { requests: 7, last: Some(last) });
-        assert_eq!(meter.take(), [(key(3), Count { requests: 7, last: Some(last) })]);
-        assert_eq!((meter.lengths(), meter.last(account, key_id)), ((0, 0), None));
+        counters.put_back(key(3), Count { requests: 7, last: Some(last) });
+        assert_eq!(counters.take(), [(key(3), Count { requests: 7, last: Some(last) })]);
+        assert_eq!((counters.lengths(), counters.last(account, key_id)), ((0, 0), None));
     }
 }

@@ -3,7 +3,8 @@
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyArn, KeyEvent, KeyId, KeyMetadata, KeyState, Operation, Origin, RotationType, SpecClass};
-use crate::kms::engine::handle::{Core, Kms};
+use crate::kms::engine::core::Settings;
+use crate::kms::engine::handle::Kms;
 use crate::kms::operations::keys::creation_conditions;
 use crate::kms::pipeline::call::Call;
 use crate::kms::pipeline::change::commit_change;
@@ -70,7 +71,7 @@ impl Kms {
             .parameter("origin", request.origin.as_str())
             .parameter("insecureTestKey", "true");
         self.account_call(call, |progress| {
-            self.core.check_test_keys_allowed()?;
+            self.core.settings.check_test_keys_allowed()?;
             let mut record = self.known_key(key_id, &request, versions, progress.now())?;
             self.permit_first_tags(progress, &record)?;
             self.set_first_policy(progress, &mut record, &request)?;
@@ -119,7 +120,7 @@ impl Kms {
     }
 }
 
-impl Core {
+impl Settings {
     fn check_test_keys_allowed(&self) -> Result<()> {
         if self.insecure_test_keys {
             return Ok(());

@@ -1,0 +1,103 @@
+//! The audit log of a KMS: its sink, and the chain whose state is committed together with every change.
+
+use std::sync::Arc;
+
+use crate::audit::{AuditChain, AuditEvent, AuditSink, ChainId, ChangeId};
+use crate::crypto::CryptoBackend;
+use crate::error::{Error, Result};
+use crate::kms::storage::audit_chain::ChainRecord;
+use crate::kms::storage::registry::{Edit, MAX_COMMIT_ATTEMPTS, Registry, chain_record_id};
+use crate::kms::storage::sealed::is_committed;
+use crate::store::{CommitError, Revision};
+
+/// The sink of audit events, and the record of its chain in the store if it has one.
+pub(in crate::kms) struct AuditLog {
+    sink: Arc<dyn AuditSink>,
+    chain: Option<ChainRecord>,
+}
+
+impl AuditLog {
+    /// Attaches a sink to the store.
+    pub(in crate::kms) fn attach(
+        sink: Arc<dyn AuditSink>,
+        registry: &Registry,
+        backend: &CryptoBackend,
+    ) -> Result<Self> {
+        let chain = ChainRecord::attach(&*sink, registry, backend)?;
+        Ok(Self { sink, chain })
+    }
+
+    /// Writes an event.
+    pub(in crate::kms) fn record(&self, event: AuditEvent) -> Result<()> {
+        self.sink.record(event)
+    }
+
+    /// Commits the edits of a change, and with them the state of the chain in which the change was announced.
+    ///
+    /// The chain's record is locked from the snapshot of the state until the change is noted as committed. Otherwise a commit
+    /// with an older snapshot could come later, and overwrite the state with one that covers fewer records and in which this
+    /// change is not committed.
+    pub(in crate::kms) fn commit(
+        &self,
+        registry: &Registry,
+        mut edits: Vec<Edit>,
+        change: ChangeId,
+    ) -> Result<Revision, CommitError> {
+        let (Some(chain), Some(record)) = (self.sink.chain(), &self.chain) else {
+            return registry.commit(&edits);
+        };
+        let mut revision = record.revision();
+        let done = commit_with_chain(registry, (chain, record.id()), &mut revision, &mut edits, Some(change));
+        match &done {
+            Ok(_) => chain.committed(change),
+            Err(CommitError::Failed(error)) if is_committed(error) => chain.committed(change),
+            Err(_) => {}
+        }
+        drop(revision);
+        done
+    }
+
+    /// Stores the current state of the chain, so that a log that is truncated before this point is detected.
+    pub(in crate::kms) fn save_chain(&self, registry: &Registry) -> Result<()> {
+        let (Some(chain), Some(record)) = (self.sink.chain(), &self.chain) else { return Ok(()) };
+        commit_with_chain(registry, (chain, record.id()), &mut record.revision(), &mut Vec::new(), None)?;
+        Ok(())
+    }
+
+    /// Returns `true` if this KMS writes the chain.
+    pub(in crate::kms) fn is_own_chain(&self, id: ChainId) -> bool {
+        self.chain.as_ref().is_some_and(|record| record.id() == id)
+    }
+
+    /// Returns `true` if the sink knows of a writer of the chain, in this or another process.
+    pub(in crate::kms) fn is_in_use(&self, id: ChainId) -> Result<bool> {
+        self.sink.chain().map_or(Ok(false), |chain| chain.is_in_use(id))
+    }
+}
+
+/// Commits edits together with the state of this process's chain. Retries if another process changed the record in
+/// between: a rotation of the root key seals it again, and a chain that was forgotten by mistake is added again.
+fn commit_with_chain(
+    registry: &Registry,
+    (chain, id): (&dyn AuditChain, ChainId),
+    revision: &mut Option<Revision>,
+    edits: &mut Vec<Edit>,
+    committing: Option<ChangeId>,
+) -> Result<Revision, CommitError> {
+    for _ in 0..MAX_COMMIT_ATTEMPTS {
+        let body = chain.state(committing)?.to_bytes().map_err(Error::from)?;
+        edits.push(Edit::PutChain { id, body, expected: *revision });
+        match registry.commit(edits) {
+            Err(CommitError::Conflict(conflict)) if conflict == chain_record_id(id) => {
+                edits.pop();
+                *revision = registry.chain_revision(id)?;
+            }
+            Ok(committed) => {
+                *revision = Some(committed);
+                return Ok(committed);
+            }
+            refused => return refused,
+        }
+    }
+    Err(CommitError::Conflict(chain_record_id(id)))
+}

@@ -1,0 +1,140 @@
+//! What is metered of each key, in the store: read, changed for many keys in one commit, and deleted with its key.
+
+use super::registry::{Edit, MAX_COMMIT_ATTEMPTS, Registry};
+use super::sealed::is_committed;
+use super::usage_counters::Count;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::AccountId;
+use crate::key::{KeyId, KeyManager};
+use crate::kms::records::key::KeyRecord;
+use crate::kms::records::usage::{UsageRecord, usage_record_id};
+use crate::store::{CommitError, MAX_SCAN, Record, RecordId, Revision};
+
+/// The figures of how many keys are changed in one commit.
+pub(in crate::kms) const KEYS_AT_ONCE: usize = MAX_SCAN;
+
+impl Registry {
+    /// Adds counts to the store. What was counted of a key that is gone is dropped.
+    pub(in crate::kms) fn add_usage_counts(&self, batch: &[((AccountId, KeyId), Count)]) -> Result<(), PartialFailure> {
+        let found = self.has_keys(batch.iter().map(|(key, _)| *key));
+        let found = found.map_err(|error| PartialFailure { indices: (0..batch.len()).collect(), error })?;
+        let (mut indices, mut unread) = (Vec::new(), None);
+        for (index, found) in found.into_iter().enumerate() {
+            match found {
+                Ok(true) => indices.push(index),
+                Ok(false) => {}
+                Err(error) => PartialFailure::add(&mut unread, index, error),
+            }
+        }
+        let keys: Vec<_> = indices.iter().map(|index| batch[*index].0).collect();
+        let added = self.change_usages(&keys, &|index, usage| {
+            let count = batch[indices[index]].1;
+            let last = count.last.map(|last| (last.time, last.operation));
+            usage.requests = usage.requests.saturating_add(count.requests);
+            usage.last = usage.last.into_iter().chain(last).max_by_key(|(time, _)| *time);
+        });
+        if let Err(failure) = added {
+            let first = failure.indices.iter().filter_map(|index| indices.get(*index)).copied();
+            match &mut unread {
+                Some(unread) => unread.indices.extend(first),
+                None => unread = Some(PartialFailure { indices: first.collect(), error: failure.error }),
+            }
+        }
+        unread.map_or(Ok(()), Err)
+    }
+
+    pub(in crate::kms) fn usage(&self, account: AccountId, key_id: KeyId) -> Result<FoundUsage> {
+        let id = usage_record_id(account, key_id);
+        let Some(found) = self.sealed().get_sealed(&id)? else { return Ok((None, UsageRecord::default())) };
+        let body = self.sealed().open_record(&id, &found)?;
+        Ok((Some(found.revision), UsageRecord::decode(body.expose_secret())?))
+    }
+
+    /// The figures of keys, in their order, or the errors of their records.
+    pub(in crate::kms) fn usages(&self, keys: &[(AccountId, KeyId)]) -> Result<Vec<Result<FoundUsage>>> {
+        let ids: Vec<_> = keys.iter().map(|(account, key_id)| usage_record_id(*account, *key_id)).collect();
+        let found = self.sealed().get_each_sealed(&ids)?;
+        let read = |(id, record): (&RecordId, Result<Option<Record>>)| {
+            let Some(record) = record? else { return Ok((None, UsageRecord::default())) };
+            let body = self.sealed().open_record(id, &record)?;
+            Ok((Some(record.revision), UsageRecord::decode(body.expose_secret())?))
+        };
+        Ok(ids.iter().zip(found).map(read).collect())
+    }
+
+    /// Changes the figures of keys in one commit, of every key for which that can be done.
+    pub(in crate::kms) fn change_usages(
+        &self,
+        keys: &[(AccountId, KeyId)],
+        change: &dyn Fn(usize, &mut UsageRecord),
+    ) -> Result<(), PartialFailure> {
+        let all = |error| PartialFailure { indices: (0..keys.len()).collect(), error };
+        for _ in 0..MAX_COMMIT_ATTEMPTS {
+            let (mut edits, mut failure) = (Vec::with_capacity(keys.len()), None);
+            let found = self.usages(keys).map_err(all)?;
+            for (index, (&(account, key_id), found)) in keys.iter().zip(found).enumerate() {
+                let changed = found.and_then(|(expected, mut usage)| {
+                    change(index, &mut usage);
+                    Ok(Edit::Put { id: usage_record_id(account, key_id), body: usage.encode()?, expected })
+                });
+                match changed {
+                    Ok(edit) => edits.push(edit),
+                    Err(error) => PartialFailure::add(&mut failure, index, error),
+                }
+            }
+            let committed = if edits.is_empty() { Ok(Revision::default()) } else { self.commit(&edits) };
+            match committed {
+                Ok(_) => return failure.map_or(Ok(()), Err),
+                Err(CommitError::Conflict(_)) => std::thread::yield_now(),
+                Err(CommitError::Failed(error)) if is_committed(&error) => {
+                    return Err(PartialFailure {
+                        indices: failure.map_or_else(Vec::new, |failure| failure.indices),
+                        error,
+                    });
+                }
+                Err(CommitError::Failed(error)) => return Err(all(error)),
+            }
+        }
+        Err(all(Error::new(ErrorKind::Conflict, "other processes kept counting first")))
+    }
+
+    /// What deletes the figures of a key, if there are any.
+    pub(in crate::kms) fn forget_usage(&self, account: AccountId, key_id: KeyId) -> Result<Option<Edit>> {
+        let (revision, _) = self.usage(account, key_id)?;
+        Ok(revision.map(|expected| Edit::Delete { id: usage_record_id(account, key_id), expected }))
+    }
+
+    /// Visits the keys of an account that are metered, and their names.
+    pub(in crate::kms) fn each_metered_batch(
+        &self,
+        account: AccountId,
+        mut visit: impl FnMut(&[KeyRecord], &[(AccountId, KeyId)]) -> Result<()>,
+    ) -> Result<()> {
+        let mut after = None;
+        loop {
+            let batch = self.keys(Some(account), after, KEYS_AT_ONCE)?;
+            let Some((_, last, ..)) = batch.last() else { return Ok(()) };
+            after = Some((account, *last));
+            let records = batch.into_iter().map(|(.., record)| record);
+            let records: Vec<_> = records.filter(|record| record.manager != KeyManager::Owned).collect();
+            let keys: Vec<_> = records.iter().map(|record| (account, record.key_id)).collect();
+            visit(&records, &keys)?;
+        }
+    }
+}
+
+/// The figures of a key, and the revision of their record if there is one.
+pub(in crate::kms) type FoundUsage = (Option<Revision>, UsageRecord);
+
+/// Keys that could not be changed, by their indices in the list, and the first error. There are no indices if everything was
+/// changed and only a later step failed.
+pub(in crate::kms) struct PartialFailure {
+    pub(in crate::kms) indices: Vec<usize>,
+    pub(in crate::kms) error: Error,
+}
+
+impl PartialFailure {
+    fn add(failure: &mut Option<Self>, index: usize, error: Error) {
+        failure.get_or_insert_with(|| Self { indices: Vec::new(), error }).indices.push(index);
+    }
+}
