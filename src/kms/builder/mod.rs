@@ -18,6 +18,7 @@ use crate::kms::engine::connections::Connections;
 use crate::kms::engine::core::{Core, Settings};
 use crate::kms::engine::handle::Kms;
 use crate::kms::engine::limits::KmsLimits;
+use crate::kms::engine::material::Material;
 use crate::kms::engine::metering::Metering;
 use crate::kms::engine::wrapping_keys::WrappingKeys;
 use crate::kms::pipeline::service_key::SERVICES;
@@ -250,9 +251,11 @@ impl KmsBuilder {
             !self.clusters.is_empty() || providers.iter().any(|provider| provider.transfer().is_none());
         let core = Core {
             registry,
-            providers,
-            backend: self.backend,
-            wrapping_keys: WrappingKeys::new(self.limits.prepared_wrapping_keys),
+            material: Material {
+                providers,
+                backend: self.backend,
+                wrapping_keys: WrappingKeys::new(self.limits.prepared_wrapping_keys),
+            },
             connections: Connections::new(self.clusters, self.cluster_credentials)?,
             audit,
             time,

@@ -95,7 +95,7 @@ impl fmt::Debug for Kms {
             .field("principal", &self.principal)
             .field("via", &self.via)
             .field("locality", self.core.registry.locality())
-            .field("backend", &self.core.backend.name())
+            .field("backend", &self.core.material.backend.name())
             .finish_non_exhaustive()
     }
 }

@@ -163,9 +163,9 @@ impl Core {
     fn generate_in_hsm(&self, record: &mut KeyRecord, id: CustomKeyStoreId, now: Timestamp) -> Result<()> {
         let provider = self.connection(record.account, id)?.cluster.provider();
         let generator = provider.generator().ok_or_else(|| unsupported(record))?;
-        let binding = self.binding(record, record.next_version()?);
-        let generated = generator.generate(&self.backend, &binding)?;
-        let version = self.seal_version(&hsm_provider_id(id), &binding, &generated, now)?;
+        let binding = self.registry.sealed().binding(record, record.next_version()?);
+        let generated = generator.generate(&self.material.backend, &binding)?;
+        let version = self.registry.sealed().seal_version(&hsm_provider_id(id), &binding, &generated, now)?;
         record.push_version(version);
         Ok(())
     }

@@ -90,7 +90,7 @@ impl Core {
 
     fn nonce(&self) -> Result<[u8; 16]> {
         let mut nonce = [0; 16];
-        self.backend.random().fill(&mut nonce)?;
+        self.material.backend.random().fill(&mut nonce)?;
         Ok(nonce)
     }
 
@@ -229,13 +229,13 @@ impl Core {
     fn holders(&self, record: &KeyRecord) -> Vec<&dyn KeyMaterialProvider> {
         let mut ids: Vec<&ProviderId> = record.versions.iter().map(|version| &version.provider).collect();
         ids.dedup();
-        let found = ids.into_iter().filter_map(|id| self.provider(id).ok());
+        let found = ids.into_iter().filter_map(|id| self.material.provider(id).ok());
         found.map(|provider| &**provider).filter(|provider| provider.transfer().is_none()).collect()
     }
 
     /// Returns `true` if a key has material outside of the store, as far as is known.
     fn is_held_elsewhere(&self, record: &KeyRecord) -> bool {
-        let holds = |id: &ProviderId| self.provider(id).map_or(true, |provider| provider.transfer().is_none());
+        let holds = |id: &ProviderId| self.material.provider(id).map_or(true, |provider| provider.transfer().is_none());
         record.custom_key_store.is_some() || record.versions.iter().any(|version| holds(&version.provider))
     }
 
@@ -309,7 +309,7 @@ impl Core {
     }
 
     fn outside_providers(&self) -> impl Iterator<Item = &dyn KeyMaterialProvider> {
-        let all = self.providers.iter().map(|provider| &**provider);
+        let all = self.material.providers.iter().map(|provider| &**provider);
         all.filter(|provider| provider.transfer().is_none() && provider.instance_marks().is_some())
     }
 

@@ -7,6 +7,7 @@ pub(super) mod handle;
 pub(super) mod hsm;
 pub(super) mod instance;
 pub(super) mod key_state;
+pub(super) mod key_versions;
 pub(super) mod limits;
 pub(super) mod material;
 pub(super) mod metering;

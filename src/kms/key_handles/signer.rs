@@ -84,7 +84,7 @@ impl<V: KmsVerifyingKey> KmsSigner<V> {
         match digest_algorithm(V::ALGORITHM) {
             None => self.sign_bytes(MessageType::Raw, message),
             Some(hash) => {
-                let digest = self.kms.core.backend.digest().digest(hash, &[message]);
+                let digest = self.kms.core.material.backend.digest().digest(hash, &[message]);
                 self.sign_bytes(MessageType::Digest, digest.as_ref())
             }
         }

@@ -36,7 +36,7 @@ impl Kms {
     fn verify_trail(&self, directory: &Path, verifier: Option<&dyn CheckpointVerifier>) -> Result<TrailReport> {
         self.authority_call("verify_audit_trail", |_| {
             self.core.audit.save_chain(&self.core.registry)?;
-            audit::verify(directory, &self.chains()?, &self.core.backend, verifier)
+            audit::verify(directory, &self.chains()?, &self.core.material.backend, verifier)
         })
     }
 

@@ -26,7 +26,7 @@ impl Core {
         }
         for version in record.versions.iter().filter(|version| version.is_present()) {
             edits.extend(message_count::forget(&self.registry, record.account, record.key_id, version.number)?);
-            if self.provider(&version.provider).is_ok_and(|provider| provider.transfer().is_some()) {
+            if self.material.provider(&version.provider).is_ok_and(|provider| provider.transfer().is_some()) {
                 continue;
             }
             let destruction = Destruction {
@@ -37,7 +37,7 @@ impl Core {
                 spec: record.spec,
                 usage: record.usage,
                 origin: record.origin,
-                kept: self.kept_material(&self.binding(record, version.number), version)?,
+                kept: self.registry.sealed().open_material(record, version)?,
             };
             edits.push(Edit::PutSecret { id: destruction.record_id(), body: destruction.encode()?, expected: None });
         }
@@ -68,7 +68,7 @@ impl Core {
 
     fn destroy(&self, destruction: &Destruction, revision: Revision) -> Result<()> {
         let binding = destruction.binding(self.registry.store_id());
-        let provider = self.provider(&destruction.provider)?;
+        let provider = self.material.provider(&destruction.provider)?;
         // What was kept was all there was; nobody could tell when the key was deleted, without the provider.
         if provider.transfer().is_none() {
             self.leave_copies_behind(&Home::of_provider(&**provider))?;

@@ -1,9 +1,9 @@
 //! The root key of the store: who holds it, and which version everything is sealed under.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::kms::engine::core::Core;
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::noted;
+use crate::kms::storage::registry::Registry;
 use crate::kms::storage::sealed::batches;
 use crate::seal::RootKey;
 use crate::store::RecordKind;
@@ -136,7 +136,7 @@ impl Kms {
     /// Rotates with an event before, as it takes many commits, and one afterwards.
     fn rotate_in_trail(&self, what: &'static str, to: Option<RootKey>) -> Result<RootKeyRotation> {
         self.announced(self.authority_event(what), |progress| {
-            let done = self.core.rotate_root_key(to)?;
+            let done = self.core.registry.rotate_root_key(to)?;
             let holder = self.core.registry.sealed().root().record.holder.clone();
             progress.note("rootKeyVersion", done.version());
             progress.note("rootKeyHolder", noted(&holder));
@@ -158,29 +158,29 @@ impl Kms {
     }
 }
 
-impl Core {
+impl Registry {
     fn rotate_root_key(&self, to: Option<RootKey>) -> Result<RootKeyRotation> {
-        let was_under_way = self.registry.sealed().begin_rotation(to)?;
+        let was_under_way = self.sealed().begin_rotation(to)?;
         let mut resealed = 0;
         for _ in 0..MAX_PASSES {
             for &kind in RecordKind::ALL {
-                resealed += self.reseal(kind)?;
+                resealed += self.reseal_kind(kind)?;
             }
-            if self.registry.sealed().finish_rotation()? {
-                self.registry.scrub().ok();
-                let version = self.registry.sealed().root().record.current;
+            if self.sealed().finish_rotation()? {
+                self.scrub().ok();
+                let version = self.sealed().root().record.current;
                 return Ok(RootKeyRotation { version, resealed, was_under_way });
             }
         }
         Err(Error::new(ErrorKind::Internal, "something stays sealed under an earlier version of the root key"))
     }
 
-    fn reseal(&self, kind: RecordKind) -> Result<u64> {
+    fn reseal_kind(&self, kind: RecordKind) -> Result<u64> {
         let (mut resealed, mut after) = (0, None);
         loop {
-            let (outdated, next) = self.registry.sealed().outdated(kind, after)?;
+            let (outdated, next) = self.sealed().outdated(kind, after)?;
             for batch in batches(&outdated) {
-                resealed += self.registry.reseal(batch)?;
+                resealed += self.reseal(batch)?;
             }
             after = next;
             if after.is_none() {

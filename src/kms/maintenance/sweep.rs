@@ -79,7 +79,7 @@ impl Kms {
         // Every time: a sweep before may have been cut off between its commits and this.
         report.not_scrubbed = self.core.registry.scrub().err();
         let more = [
-            self.core.wrapping_keys.refill(&self.core.backend),
+            self.core.material.wrapping_keys.refill(&self.core.material.backend),
             self.core.metering.add_usage(&self.core.registry),
             self.core.audit.save_chain(&self.core.registry),
         ];

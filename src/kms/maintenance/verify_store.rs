@@ -1,7 +1,6 @@
 //! The whole store gone through, for what nobody touches.
 
 use crate::error::{Error, Result};
-use crate::kms::engine::core::Core;
 use crate::kms::engine::handle::Kms;
 use crate::kms::records::custom_key_store::CustomKeyStores;
 use crate::kms::records::destruction::Destruction;
@@ -11,7 +10,7 @@ use crate::kms::records::intent::Intent;
 use crate::kms::records::key::{AliasRecord, KeyRecord};
 use crate::kms::records::tombstone::Tombstone;
 use crate::kms::records::usage::UsageRecord;
-use crate::kms::storage::registry::key_id_of;
+use crate::kms::storage::registry::{Registry, key_id_of};
 use crate::kms::storage::retirable_grants;
 use crate::kms::storage::sealed::Checked;
 use crate::secret::SecretBytes;
@@ -89,7 +88,7 @@ impl Kms {
     /// ```
     pub fn verify_store(&self, mut progress: impl FnMut(StoreProgress)) -> Result<StoreReport> {
         let mut tell = |Checked { records, total }| progress(StoreProgress { checked: records, total });
-        let examine = |id: &RecordId, body: &SecretBytes| self.core.examine(id, body);
+        let examine = |id: &RecordId, body: &SecretBytes| self.core.registry.examine(id, body);
         self.authority_call("verify_store", |_| {
             let (records, problems) = self.core.registry.sealed().verify(&mut tell, &examine)?;
             Ok(StoreReport { records, problems })
@@ -97,12 +96,12 @@ impl Kms {
     }
 }
 
-impl Core {
+impl Registry {
     /// Makes sure that a record makes sense, and that all its material opens.
     fn examine(&self, id: &RecordId, body: &SecretBytes) -> Result<()> {
         match id.kind {
             RecordKind::Key => {
-                self.open_all_material(&KeyRecord::decode(id.account, key_id_of(id)?, body.expose_secret())?)
+                self.sealed().open_all_material(&KeyRecord::decode(id.account, key_id_of(id)?, body.expose_secret())?)
             }
             RecordKind::Alias => AliasRecord::decode(body.expose_secret()).map(drop),
             RecordKind::Tombstone => Tombstone::decode(body.expose_secret()).map(drop),

@@ -181,7 +181,7 @@ impl Kms {
             None => seal(target, context, plaintext).map(|(blob, key_material_id)| (blob, Some(key_material_id))),
             Some(oaep) => {
                 check_no_context(algorithm, context)?;
-                let random = self.core.backend.random();
+                let random = self.core.material.backend.random();
                 Ok((target.public_key()?.encrypt(oaep, plaintext, random)?, None))
             }
         }

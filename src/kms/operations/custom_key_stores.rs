@@ -68,7 +68,7 @@ impl Kms {
             .parameter("cloudHsmClusterId", cluster.to_string());
         self.account_call(call, |progress| {
             let mut random = [0; 9];
-            self.core.backend.random().fill(&mut random)?;
+            self.core.material.backend.random().fill(&mut random)?;
             let new = CustomKeyStoreRecord {
                 id: CustomKeyStoreId::from_random_bytes(random),
                 name: CustomKeyStoreName::parse(&name)?,
@@ -339,10 +339,13 @@ impl Kms {
                 if record.custom_key_store != Some(store.id) {
                     continue;
                 }
-                self.core.check_material(&record, connection.cluster.provider()).map_err(|error| {
-                    let text = format!("the cluster '{}' does not hold key {key_id}", store.cluster);
-                    Error::new(ErrorKind::ClusterNotRelated, text).with_source(error)
-                })?;
+                self.core
+                    .material
+                    .check_versions(&self.core.registry, &record, connection.cluster.provider())
+                    .map_err(|error| {
+                        let text = format!("the cluster '{}' does not hold key {key_id}", store.cluster);
+                        Error::new(ErrorKind::ClusterNotRelated, text).with_source(error)
+                    })?;
                 // Written anew as it is: whoever has it opened, opens it again.
                 self.core.registry.commit(&[Edit::PutKey { record, expected: Some(revision) }])?;
             }

@@ -95,7 +95,7 @@ impl Kms {
         let call = Call::new(Operation::GenerateRandom).parameter("numberOfBytes", number_of_bytes);
         self.account_call(call, |_| {
             let mut bytes = SecretBytes::zeroed(checked_length(number_of_bytes)?);
-            self.core.backend.random().fill(bytes.expose_secret_mut())?;
+            self.core.material.backend.random().fill(bytes.expose_secret_mut())?;
             Ok(bytes)
         })
     }

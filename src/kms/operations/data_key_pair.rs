@@ -82,7 +82,7 @@ impl Kms {
             }
             let kind = key_pair_kind(request.spec.key_spec())
                 .ok_or_else(|| Error::new(ErrorKind::Internal, format!("{} is no kind of key pair", request.spec)))?;
-            let backend = &self.core.backend;
+            let backend = &self.core.material.backend;
             let pair = backend.key_pairs().generate(kind, backend.random())?;
             let (private_key_plaintext, public_key) = (pair.to_pkcs8()?, pair.public_key_der());
             let (private_key_ciphertext_blob, key_material_id) =

@@ -119,7 +119,10 @@ impl Kms {
             request.name.as_deref().map_or(Ok(()), check_name)?;
             let response = |id| {
                 let named = NamedGrant { account: record.account, key_id: record.key_id, id };
-                Ok::<_, Error>(CreateGrantResponse { grant_id: id, grant_token: self.core.new_grant_token(named)? })
+                Ok::<_, Error>(CreateGrantResponse {
+                    grant_id: id,
+                    grant_token: self.core.registry.new_grant_token(self.core.material.backend.random(), named)?,
+                })
             };
             if let Some(id) = Self::same_grant(target, request.name.as_deref(), &request.terms)? {
                 return Ok((Vec::new(), response(id)?));
@@ -129,7 +132,7 @@ impl Kms {
                 let text = format!("{} has {most} grants, and no more are allowed", target.arn());
                 return Err(Error::new(ErrorKind::LimitExceeded, text));
             }
-            let random = self.core.backend.random();
+            let random = self.core.material.backend.random();
             let id = self.core.registry.new_grant_id(record.key_id, request.terms.grantee(), random)?;
             let grant = GrantRecord {
                 created: progress.now(),
@@ -250,7 +253,7 @@ impl Kms {
     /// # Errors
     /// [`InvalidGrantToken`](ErrorKind::InvalidGrantToken); else those of [`Kms::retire_grant`].
     pub fn retire_grant_by_token(&self, token: &GrantToken, dry_run: DryRun) -> Result<()> {
-        match self.core.named_grant(token) {
+        match self.core.registry.named_grant(token) {
             Ok(NamedGrant { account, key_id, id }) => {
                 let arn = KeyArn::new(self.locality().clone(), account, key_id);
                 self.end_grant(Operation::RetireGrant, &KeyIdentifier::KeyArn(arn), id, dry_run)

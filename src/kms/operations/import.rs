@@ -71,7 +71,7 @@ impl Kms {
             .parameter("wrappingKeySpec", wrapping_key_spec.as_str());
         self.key_call(call, &request.key, |target, progress| {
             check_fit(target.record().spec, wrapping_key_spec, wrapping_algorithm)?;
-            let key = self.core.wrapping_keys.take(&self.core.backend, wrapping_key_spec)?;
+            let key = self.core.material.wrapping_keys.take(&self.core.material.backend, wrapping_key_spec)?;
             let token = ImportToken {
                 wrapping_key_spec,
                 algorithm: wrapping_algorithm,
@@ -207,11 +207,11 @@ impl Kms {
             let text = format!("the import token was good until {}: ask for new parameters", token.valid_to);
             return Err(Error::new(ErrorKind::ExpiredImportToken, text));
         }
-        let backend = &self.core.backend;
+        let backend = &self.core.material.backend;
         let kind = crate::provider::public_key_kind(token.wrapping_key_spec);
         let key = backend.key_pairs().private_key(kind, token.private_key.expose_secret())?;
         let material = unwrap(backend, token.algorithm, &*key, request.encrypted_key_material)?;
-        self.core.check_import(record, &material)
+        self.core.material.check_import(record, &material)
     }
 
     /// The record of the key with the material in its place.
@@ -224,7 +224,7 @@ impl Kms {
     ) -> Result<(KeyRecord, ImportedKeyMaterial)> {
         let (record, now) = (target.record(), progress.now());
         let offer = Offer {
-            material_id: self.core.material_id(record.key_id, &material.kept),
+            material_id: self.core.registry.sealed().material_id(record.key_id, &material.kept),
             import_type: request.import_type,
             named: request.key_material_id,
             token_digest: self.token_digest(request.import_token),
@@ -247,10 +247,12 @@ impl Kms {
         match place {
             Place::Known(index) if changed.versions[index].is_usable(now) && before == after => {}
             Place::Known(index) => {
-                self.core.put_material(&mut changed, index, material)?;
+                self.core.registry.sealed().replace_material(&mut changed, index, material)?;
                 changed.versions[index].imported = Some(after);
             }
-            Place::New { .. } => self.core.add_imported_version(&mut changed, material, after, now)?,
+            Place::New { .. } => {
+                self.core.material.add_imported_version(&self.core.registry, &mut changed, material, after, now)?
+            }
         }
         changed.note_imported_material(now, record.state_at(now));
         Ok((changed, imported))
@@ -261,7 +263,7 @@ impl Kms {
     }
 
     fn token_digest(&self, token: &[u8]) -> [u8; 32] {
-        let digest = self.core.backend.digest().digest(DigestAlgorithm::Sha256, &[token]);
+        let digest = self.core.material.backend.digest().digest(DigestAlgorithm::Sha256, &[token]);
         let mut bytes = [0; 32];
         bytes.copy_from_slice(digest.as_ref());
         bytes

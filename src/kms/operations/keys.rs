@@ -48,7 +48,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn create_key(&self, mut request: CreateKeyRequest) -> Result<KeyMetadata> {
-        if let Some(provider) = request.provider.as_ref().and_then(|name| self.core.provider(name).ok()) {
+        if let Some(provider) = request.provider.as_ref().and_then(|name| self.core.material.provider(name).ok()) {
             request.origin = provider.origin();
         }
         // Malformed tags and a missing usage are refused later: first it is decided whether the caller may make keys.
@@ -128,7 +128,7 @@ impl Kms {
         })?;
         check_usage(request.spec, usage)?;
         let mut random = [0; 16];
-        self.core.backend.random().fill(&mut random)?;
+        self.core.material.backend.random().fill(&mut random)?;
         let owner = self.principal.as_service().filter(|_| self.account() == AccountId::SERVICES);
         let key_id = KeyId::from_random_bytes(random);
         Ok(KeyRecord {

@@ -49,7 +49,7 @@ impl Kms {
             .parameter("rotationPeriodInDays", period.days());
         self.key_change(call, &key, |target, progress| {
             let mut record = target.record().clone();
-            self.core.check_rotates(&record)?;
+            self.core.material.check_rotates(&record)?;
             let next = progress.now().plus_days(period.days());
             // The same period again is the same schedule, not a new start: repeated set-up must not put rotation off.
             let same = record.rotation.filter(|rotation| rotation.period == period);

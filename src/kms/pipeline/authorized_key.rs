@@ -113,7 +113,7 @@ impl<'a> Target<'a> {
     pub(in crate::kms) fn public_key(&self) -> Result<&dyn PublicKey> {
         self.key.public(|| {
             let kind = key_pair_kind(self.record().spec).ok_or_else(|| self.without_public_key())?;
-            let parsed = self.core.backend.key_pairs().public_key(kind, self.public_key_info()?);
+            let parsed = self.core.material.backend.key_pairs().public_key(kind, self.public_key_info()?);
             parsed.map_err(|error| {
                 let text = format!("the record of {} holds a public key that is none", self.arn());
                 Error::new(ErrorKind::Internal, text).with_source(error)

@@ -126,7 +126,7 @@ impl<'a> Change<'a> {
         let id = match progress.change {
             ChangeState::Announced(id) => id,
             ChangeState::Unannounced | ChangeState::Begun | ChangeState::Committed => {
-                let id = ChangeId::generate(&core.backend)?;
+                let id = ChangeId::generate(&core.material.backend)?;
                 let event = AuditEvent { outcome: Outcome::Intent, change: Some(id), ..progress.event.clone() };
                 core.audit.record(event).map_err(audit_failed_before_commit)?;
                 progress.event.change = Some(id);

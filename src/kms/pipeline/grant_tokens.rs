@@ -4,11 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::crypto::SecureRandom;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::KeyId;
-use crate::kms::engine::core::Core;
 use crate::kms::engine::handle::Kms;
+use crate::kms::storage::registry::Registry;
 use crate::policy::GrantId;
 
 /// The most grant tokens of one call.
@@ -66,11 +67,11 @@ pub(in crate::kms) struct NamedGrant {
     pub(in crate::kms) id: GrantId,
 }
 
-impl Core {
+impl Registry {
     /// Makes a fresh token.
-    pub(in crate::kms) fn new_grant_token(&self, grant: NamedGrant) -> Result<GrantToken> {
+    pub(in crate::kms) fn new_grant_token(&self, random: &dyn SecureRandom, grant: NamedGrant) -> Result<GrantToken> {
         let mut nonce = [0; NONCE];
-        self.backend.random().fill(&mut nonce)?;
+        random.fill(&mut nonce)?;
         let NamedGrant { account, key_id, id } = grant;
         let parts = [&[VERSION][..], account.as_bytes(), key_id.as_bytes(), id.as_bytes(), &nonce];
         let covered = parts.concat();
@@ -95,7 +96,7 @@ impl Core {
     }
 
     fn token_code(&self, covered: &[u8]) -> [u8; 32] {
-        self.registry.sealed().identity().identify(&[b"grant token", covered])
+        self.sealed().identity().identify(&[b"grant token", covered])
     }
 }
 
@@ -106,7 +107,7 @@ impl Kms {
             let text = format!("a request has at most {MAX_GRANT_TOKENS} grant tokens, not {}", tokens.len());
             return Err(Error::new(ErrorKind::Validation, text));
         }
-        tokens.iter().try_for_each(|token| self.core.named_grant(token).map(drop))
+        tokens.iter().try_for_each(|token| self.core.registry.named_grant(token).map(drop))
     }
 }
 

@@ -56,7 +56,7 @@ impl Kms {
 
     fn new_service_key(&self, service: ServiceName, progress: &Progress) -> Result<KeyRecord> {
         let mut random = [0; 16];
-        self.core.backend.random().fill(&mut random)?;
+        self.core.material.backend.random().fill(&mut random)?;
         let (now, period) = (progress.now(), RotationPeriod::default());
         let mut record = KeyRecord {
             manager: KeyManager::Service,

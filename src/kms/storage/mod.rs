@@ -8,6 +8,7 @@ pub(super) mod message_count;
 pub(super) mod registry;
 pub(super) mod retirable_grants;
 pub(super) mod sealed;
+pub(super) mod sealed_material;
 pub(super) mod trusted_time;
 pub(super) mod usage_counters;
 pub(super) mod usage_records;

@@ -12,7 +12,7 @@ use crate::kms::engine::core::Core;
 use crate::kms::engine::handle::Kms;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::tombstone::{DeletionList, Tombstone};
-use crate::kms::storage::registry::Edit;
+use crate::kms::storage::registry::{Edit, Registry};
 use crate::store::{CommitError, MAX_SCAN};
 
 /// The result of [`Kms::apply_deletions`].
@@ -50,7 +50,7 @@ impl Kms {
             keys.extend(batch);
         }
         let list = DeletionList { store: self.core.registry.store_id().0, revision, keys };
-        Ok(list.encode(|content| self.core.code_of(content))?)
+        Ok(list.encode(|content| self.core.registry.code_of(content))?)
     }
 
     /// Deletes from a restored store what was deleted after its backup was made, with aliases and grants. Then it has the store
@@ -114,7 +114,7 @@ impl Kms {
     }
 
     fn delete_listed(&self, list: &[u8], confirmed: &[KeyArn]) -> Result<AppliedDeletions> {
-        let list = self.core.checked_list(list)?;
+        let list = self.core.registry.checked_list(list)?;
         let confirmed = self.confirmed_keys(&list, confirmed)?;
         // A store with more commits than that of the list has another history.
         let is_ancestor = list.revision >= Some(self.core.registry.sealed().revision()?);
@@ -171,16 +171,16 @@ enum Applied {
     NotHere,
 }
 
-impl Core {
+impl Registry {
     fn code_of(&self, content: &[u8]) -> [u8; 32] {
-        self.registry.sealed().identity().identify(&[b"deletions", content])
+        self.sealed().identity().identify(&[b"deletions", content])
     }
 
     fn checked_list(&self, bytes: &[u8]) -> Result<DeletionList> {
         let invalid = |text: &'static str| Error::new(ErrorKind::Validation, text);
         let malformed = |error| invalid("this is no list of deletions, or not a whole one").with_source(error);
         let (list, content, code) = DeletionList::decode(bytes).map_err(malformed)?;
-        if list.store != self.registry.store_id().0 {
+        if list.store != self.store_id().0 {
             return Err(invalid("the list of deletions is of another store"));
         }
         if !bool::from(self.code_of(content).ct_eq(&code)) {
@@ -188,7 +188,9 @@ impl Core {
         }
         Ok(list)
     }
+}
 
+impl Core {
     /// Deletes a key that was deleted before, if its record says that it may be, or notes that it was.
     fn delete_again(
         &self,
@@ -245,7 +247,7 @@ mod tests {
         list.extend(key.arn().account().as_bytes());
         list.extend(key.key_id().as_bytes());
         list.extend(clock.now().unix_millis().to_be_bytes());
-        list.extend(kms.core.code_of(&list));
+        list.extend(kms.core.registry.code_of(&list));
         let arns = || vec![key.arn().clone()];
         let unconfirmed = AppliedDeletions { deleted: Vec::new(), unconfirmed: arns() };
         assert_eq!(kms.apply_deletions(&list, &[])?, unconfirmed);
@@ -265,8 +267,8 @@ mod tests {
         };
         let (store, keys) = (kms.core.registry.store_id().0, (0..1_200_000).map(key).collect());
         let list = DeletionList { store, revision: Some(Revision(1)), keys };
-        let bytes = list.encode(|content| kms.core.code_of(content))?;
-        assert_eq!(kms.core.checked_list(&bytes)?, list);
+        let bytes = list.encode(|content| kms.core.registry.code_of(content))?;
+        assert_eq!(kms.core.registry.checked_list(&bytes)?, list);
         Ok(())
     }
 }

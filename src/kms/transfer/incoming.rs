@@ -8,12 +8,12 @@ use crate::audit::{Action, AuditEvent, KeyResource};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{AliasArn, AliasName, KeyArn, KeyManager, KeyState, Origin, SpecClass, check_usage};
-use crate::kms::engine::core::Core;
 use crate::kms::engine::handle::Kms;
+use crate::kms::engine::material::Material;
 use crate::kms::pipeline::change::{Change, Progress};
 use crate::kms::pipeline::service_key::service_of;
 use crate::kms::records::key::{KeyRecord, VersionRecord};
-use crate::kms::storage::registry::Edit;
+use crate::kms::storage::registry::{Edit, Registry};
 use crate::policy::PolicyDocument;
 use crate::secret::SecretBytes;
 use crate::store::CommitError;
@@ -40,7 +40,7 @@ impl Kms {
     }
 
     fn import_file(&self, progress: &mut Progress, file: &[u8], identity: &ExportIdentity) -> Result<Vec<KeyArn>> {
-        let (_, payload) = file::open(&self.core.backend, file, identity)?;
+        let (_, payload) = file::open(&self.core.material.backend, file, identity)?;
         let keys = payload::decode(payload.expose_secret())?;
         drop(payload);
         progress.event.parameters.push(("keys", u64::try_from(keys.len()).unwrap_or(u64::MAX).into()));
@@ -48,7 +48,7 @@ impl Kms {
         let mut edits = Vec::new();
         for (key, arn) in keys.into_iter().zip(&arns) {
             self.check_free(&key, arn)?;
-            self.core.admit(key, arn, &mut edits)?;
+            edits.extend(self.core.material.admit(&self.core.registry, key, arn)?);
         }
         if !edits.is_empty() {
             self.commit_import(progress, edits, &arns)?;
@@ -95,22 +95,16 @@ impl Kms {
     }
 }
 
-impl Core {
+impl Material {
     /// Makes a key of this store from one that arrived: its material checked and sealed, with ids of this store.
-    fn admit(&self, key: PortableKey, arn: &KeyArn, edits: &mut Vec<Edit>) -> Result<()> {
+    fn admit(&self, registry: &Registry, key: PortableKey, arn: &KeyArn) -> Result<Vec<Edit>> {
         let PortableKey { mut record, materials, aliases } = key;
         let sound = check_sound(&record, &materials).and_then(|()| self.check_providers(&record));
         sound.map_err(|reason| ExportError::Malformed { reason: format!("{reason}, of {arn}") })?;
-        self.put_materials(&mut record, &materials)?;
+        self.put_materials(registry, &mut record, &materials)?;
         let account = record.account;
-        edits.push(Edit::PutKey { record, expected: None });
-        edits.extend(aliases.into_iter().map(|(name, record)| Edit::PutAlias {
-            account,
-            name,
-            record,
-            expected: None,
-        }));
-        Ok(())
+        let put_alias = |(name, record)| Edit::PutAlias { account, name, record, expected: None };
+        Ok([Edit::PutKey { record, expected: None }].into_iter().chain(aliases.into_iter().map(put_alias)).collect())
     }
 
     /// Material of a key comes from providers of its origin, in every version.

@@ -10,6 +10,7 @@ use crate::identity::AccountId;
 use crate::key::{KeyArn, KeyId, KeyIdentifier, Origin};
 use crate::kms::engine::core::Core;
 use crate::kms::engine::handle::Kms;
+use crate::kms::engine::material::Material;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::key_reference::KeyReference;
 use crate::provider::ProviderId;
@@ -96,7 +97,7 @@ impl Kms {
             // One whose time is over is gone to everybody.
             for (account, key_id, _, record) in batch.into_iter().filter(|(.., record)| !self.core.time.is_over(record))
             {
-                if !self.core.can_leave(&record) || record.lacks_material(now) {
+                if !self.core.material.can_leave(&record) || record.lacks_material(now) {
                     left_out.push(self.arn_of(&record));
                 } else if let Some(key) = self.core.portable_key(account, key_id, now)? {
                     keys.push(key);
@@ -119,7 +120,7 @@ impl Kms {
             return Err(Error::new(ErrorKind::LimitExceeded, text));
         }
         let header = Header { store: self.core.registry.store_id(), exported: now };
-        let file = file::seal(&self.core.backend, header, recipient, &payload)?;
+        let file = file::seal(&self.core.material.backend, header, recipient, &payload)?;
         for PortableKey { record, .. } in &keys {
             let mut event = AuditEvent::new(now, Action::ExportKey, self.principal.clone());
             event.keys[0] = Some(KeyResource { account: record.account, key_id: record.key_id });
@@ -151,13 +152,6 @@ impl Kms {
 }
 
 impl Core {
-    /// Whether what the providers of a key have kept is all there is to it. Of a key in an HSM it is only a reference.
-    fn can_leave(&self, record: &KeyRecord) -> bool {
-        let leaves =
-            |provider: &ProviderId| self.provider(provider).is_ok_and(|provider| provider.transfer().is_some());
-        record.origin != Origin::Hsm && record.versions.iter().all(|version| leaves(&version.provider))
-    }
-
     /// A key with its material in clear, without what is expired; `None` if there is no such key, or its time is over. A key
     /// that cannot leave is refused before anything of it is opened.
     fn portable_key(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<Option<PortableKey>> {
@@ -167,7 +161,7 @@ impl Core {
             if self.time.is_over(&record) {
                 return Ok(None);
             }
-            if !self.can_leave(&record) {
+            if !self.material.can_leave(&record) {
                 let text = format!("the material of key {key_id} is not in the store, so the key cannot be exported");
                 return Err(Error::new(ErrorKind::UnsupportedOperation, text));
             }
@@ -184,11 +178,20 @@ impl Core {
                 aliases.extend(alias.map(|alias| (name.clone(), *alias)));
             }
             if aliases.len() == record.aliases.len() {
-                let materials = self.take_materials(&mut record)?;
+                let materials = self.registry.sealed().take_materials(&mut record)?;
                 return Ok(Some(PortableKey { record, materials, aliases }));
             }
         }
         Err(Error::new(ErrorKind::Conflict, format!("the aliases of key {key_id} kept changing")))
+    }
+}
+
+impl Material {
+    /// Returns `true` if the store holds all material of a key. Of a key in an HSM it holds only a reference.
+    fn can_leave(&self, record: &KeyRecord) -> bool {
+        let leaves =
+            |provider: &ProviderId| self.provider(provider).is_ok_and(|provider| provider.transfer().is_some());
+        record.origin != Origin::Hsm && record.versions.iter().all(|version| leaves(&version.provider))
     }
 }
 

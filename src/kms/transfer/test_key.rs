@@ -113,7 +113,13 @@ impl Kms {
         let mut record = KeyRecord { key_id, origin: Origin::Kms, state: KeyState::Creating, ..without };
         for (index, material) in versions.iter().enumerate() {
             let rotation = (index > 0).then_some(RotationType::OnDemand);
-            self.core.add_known_version(&mut record, &SecretBytes::copy_of(material), now, rotation)?;
+            self.core.material.add_known_version(
+                &self.core.registry,
+                &mut record,
+                &SecretBytes::copy_of(material),
+                now,
+                rotation,
+            )?;
         }
         record.state = record.state.next(KeyEvent::CreatedWithMaterial).unwrap_or(record.state);
         Ok(record)

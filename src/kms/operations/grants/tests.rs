@@ -33,7 +33,7 @@ fn fill(kms: &Kms, key_id: KeyId, count: usize) -> Result<(GrantId, Principal)> 
             let operation = if number == count { Operation::Encrypt } else { Operation::DescribeKey };
             let terms = GrantTerms::new(grantee.clone(), [operation])?.retiring_principal(Principal::root(account));
             let grant = GrantRecord { created: kms.core.time.now(), issuing_account: account, terms, name: None };
-            let id = registry.new_grant_id(key_id, &grantee, kms.core.backend.random())?;
+            let id = registry.new_grant_id(key_id, &grantee, kms.core.material.backend.random())?;
             let place = record_id(account, key_id, id);
             edits.extend(registry.put_retirable(&grant.terms, &place));
             edits.push(Edit::Put { id: place, body: grant.encode()?, expected: None });
