@@ -7,10 +7,10 @@ use crate::identity::AccountId;
 use crate::key::KeyId;
 use crate::kms::engine::core::Core;
 use crate::kms::pipeline::due_change::{Details, change_due_key};
-use crate::kms::records::grant::GrantRange;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::tombstone::Tombstone;
 use crate::kms::storage::registry::Edit;
+use crate::kms::storage::stored_grants::GrantRange;
 use crate::store::{MAX_SCAN, Revision};
 
 impl Core {

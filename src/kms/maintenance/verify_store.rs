@@ -2,12 +2,13 @@
 
 use crate::error::{Error, Result};
 use crate::kms::engine::handle::Kms;
+use crate::kms::records::alias::AliasRecord;
 use crate::kms::records::custom_key_store::CustomKeyStores;
 use crate::kms::records::destruction::Destruction;
 use crate::kms::records::grant::GrantRecord;
 use crate::kms::records::identity_policy::IdentityPolicies;
 use crate::kms::records::intent::Intent;
-use crate::kms::records::key::{AliasRecord, KeyRecord};
+use crate::kms::records::key::KeyRecord;
 use crate::kms::records::tombstone::Tombstone;
 use crate::kms::records::usage::UsageRecord;
 use crate::kms::storage::registry::{Registry, key_id_of};

@@ -10,13 +10,14 @@ use crate::kms::pipeline::authorized_key::Target;
 use crate::kms::pipeline::call::{Call, Question, noted};
 use crate::kms::pipeline::change::commit_change;
 use crate::kms::pipeline::grant_tokens::{GrantToken, NamedGrant};
-use crate::kms::records::grant::{FoundGrant, GrantRange, GrantRecord, place_bytes, read_place, record_id};
+use crate::kms::records::grant::{GrantRecord, place_bytes, read_place, record_id};
 use crate::kms::request::key_reference::KeyReference;
 use crate::kms::request::listing::{Page, PageRequest};
 use crate::kms::request::page::{self, PageLimits};
 use crate::kms::request::{CreateGrantRequest, CreateGrantResponse, GrantListEntry};
 use crate::kms::storage::grants::KnownGrant;
 use crate::kms::storage::registry::Edit;
+use crate::kms::storage::stored_grants::{FoundGrant, GrantRange};
 use crate::policy::{GrantId, GrantTerms, RequestParameter};
 use crate::store::{MAX_SCAN, RecordId};
 

@@ -10,8 +10,9 @@ use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::authorized_key::Target;
 use crate::kms::pipeline::call::{Call, noted};
 use crate::kms::pipeline::change::Progress;
-use crate::kms::records::imported::{Offer, Place, place};
-use crate::kms::records::key::{Imported, KeyRecord};
+use crate::kms::records::imported::{ImportRequest, ImportTarget, import_target};
+use crate::kms::records::key::KeyRecord;
+use crate::kms::records::key_version::Imported;
 use crate::kms::request::key_reference::KeyReference;
 use crate::kms::request::{
     Expiration, GetParametersForImportRequest, GetParametersForImportResponse, ImportKeyMaterialRequest,
@@ -223,7 +224,7 @@ impl Kms {
         progress: &Progress,
     ) -> Result<(KeyRecord, ImportedKeyMaterial)> {
         let (record, now) = (target.record(), progress.now());
-        let offer = Offer {
+        let wanted = ImportRequest {
             material_id: self.core.registry.sealed().material_id(record.key_id, &material.kept),
             import_type: request.import_type,
             named: request.key_material_id,
@@ -231,26 +232,26 @@ impl Kms {
         };
         let mut changed = record.clone();
         changed.forget_expired_new_material(now);
-        let place = place(&changed, target.arn(), &offer)?;
-        let imported = ImportedKeyMaterial { key_arn: target.arn().clone(), key_material_id: offer.material_id };
+        let place = import_target(&changed, target.arn(), &wanted)?;
+        let imported = ImportedKeyMaterial { key_arn: target.arn().clone(), key_material_id: wanted.material_id };
         let valid_to = match request.expiration {
             Some(Expiration::At(time)) => Some(time),
             Some(Expiration::Never) | None => None,
         };
         let before = match place {
-            Place::Known(index) => changed.versions[index].imported.clone().unwrap_or_default(),
-            Place::New { is_pending_rotation } => Imported { is_pending_rotation, ..Imported::default() },
+            ImportTarget::Known(index) => changed.versions[index].imported.clone().unwrap_or_default(),
+            ImportTarget::New { is_pending_rotation } => Imported { is_pending_rotation, ..Imported::default() },
         };
         let description = request.description.map_or_else(|| before.description.clone(), str::to_owned);
-        let after = Imported { description, valid_to, token_digest: offer.token_digest, ..before.clone() };
+        let after = Imported { description, valid_to, token_digest: wanted.token_digest, ..before.clone() };
 
         match place {
-            Place::Known(index) if changed.versions[index].is_usable(now) && before == after => {}
-            Place::Known(index) => {
+            ImportTarget::Known(index) if changed.versions[index].is_usable(now) && before == after => {}
+            ImportTarget::Known(index) => {
                 self.core.registry.sealed().replace_material(&mut changed, index, material)?;
                 changed.versions[index].imported = Some(after);
             }
-            Place::New { .. } => {
+            ImportTarget::New { .. } => {
                 self.core.material.add_imported_version(&self.core.registry, &mut changed, material, after, now)?
             }
         }

@@ -8,7 +8,8 @@ use crate::key::{KeyArn, KeyMaterialState, KeyState, Operation, Origin, Rotation
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::authorized_key::Target;
 use crate::kms::pipeline::call::Call;
-use crate::kms::records::key::{KeyRecord, Rotation, VersionRecord};
+use crate::kms::records::key::{KeyRecord, Rotation};
+use crate::kms::records::key_version::VersionRecord;
 use crate::kms::request::KeyRotationStatus;
 use crate::kms::request::key_reference::KeyReference;
 use crate::kms::request::listing::{IncludeKeyMaterial, Page, PageRequest, RotationListEntry};

@@ -7,9 +7,9 @@ use crate::context::EncryptionContext;
 use crate::error::Result;
 use crate::identity::Principal;
 use crate::key::Operation;
-use crate::kms::records::grant::{FoundGrant, GrantRange};
 use crate::kms::storage::grants::{GrantIndex, KnownGrant};
 use crate::kms::storage::registry::{LoadedKey, Registry};
+use crate::kms::storage::stored_grants::{FoundGrant, GrantRange};
 use crate::policy::{GrantId, GrantSource, GrantTerms};
 use crate::store::MAX_SCAN;
 

@@ -13,7 +13,8 @@ use crate::key::{
 };
 use crate::kms::engine::core::Core;
 use crate::kms::engine::handle::Kms;
-use crate::kms::records::key::{AliasRecord, KeyRecord, Rotation};
+use crate::kms::records::alias::AliasRecord;
+use crate::kms::records::key::{KeyRecord, Rotation};
 use crate::kms::storage::commit::retriable;
 use crate::kms::storage::registry::{Edit, LoadedKey};
 

@@ -9,7 +9,10 @@
 
 use std::sync::Arc;
 
-use super::key::{LAYOUT, check_layout, optional, present, read_time, text, time};
+use super::codec::{
+    LAYOUT, account, check_layout, check_order, flag, optional, put_flag, put_optional, put_text, put_timestamp, text,
+    timestamp, utf8,
+};
 use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
@@ -71,15 +74,14 @@ impl CustomKeyStores {
         writer.u8(LAYOUT).u8(count);
         for store in &self.0 {
             for part in [store.id.as_str(), store.name.as_str(), store.cluster.as_str(), store.mode.as_str()] {
-                writer.prefixed_u16(part.as_bytes(), "custom key store")?;
+                put_text(&mut writer, part, "custom key store")?;
             }
-            time(&mut writer, store.created);
-            present(&mut writer, store.connected);
+            put_timestamp(&mut writer, store.created);
+            put_flag(&mut writer, store.connected);
             writer.u64(store.keys);
-            present(&mut writer, store.password.is_some());
-            if let Some(password) = &store.password {
-                writer.prefixed_u16(password.expose_secret(), "password")?;
-            }
+            put_optional(&mut writer, store.password.as_ref(), |writer, password| {
+                writer.prefixed_u16(password.expose_secret(), "password").map(drop)
+            })?;
         }
         Ok(SecretBytes::from_vec(writer.into_bytes()))
     }
@@ -94,16 +96,14 @@ impl CustomKeyStores {
                 name: CustomKeyStoreName::parse(text(&mut reader, "custom key store")?)?,
                 cluster: ClusterId::parse(text(&mut reader, "custom key store")?)?,
                 mode: CustomKeyStoreMode::parse(text(&mut reader, "custom key store")?)?,
-                created: read_time(&mut reader)?,
-                connected: optional(&mut reader, |_| Ok(()))?.is_some(),
+                created: timestamp(&mut reader)?,
+                connected: flag(&mut reader)?,
                 keys: reader.u64("keys")?,
                 password: optional(&mut reader, |reader| {
                     Ok(Arc::new(SecretBytes::copy_of(reader.prefixed_u16("password")?)))
                 })?,
             };
-            if stores.last().is_some_and(|last| last.id >= store.id) {
-                return Err(CodecError::Invalid { field: "order of custom key stores" }.into());
-            }
+            check_order(stores.last().map(|last| last.id), store.id, "order of custom key stores")?;
             stores.push(store);
         }
         reader.finish()?;
@@ -128,12 +128,11 @@ pub(in crate::kms) fn read_claim(
 ) -> Result<Option<(ClusterId, AccountId, CustomKeyStoreId)>> {
     let Some(cluster) = id.name.strip_prefix(b"cluster/") else { return Ok(None) };
     let field = "claim of a cluster";
-    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| CodecError::Invalid { field });
     let mut reader = Reader::new(bytes);
     check_layout(&mut reader)?;
-    let account = AccountId::parse(text(reader.take(12, field)?)?)?;
-    let store = CustomKeyStoreId::parse(text(reader.take(reader.remaining(), field)?)?)?;
-    Ok(Some((ClusterId::parse(text(cluster)?)?, account, store)))
+    let account = account(&mut reader)?;
+    let store = CustomKeyStoreId::parse(utf8(reader.take(reader.remaining(), field)?, field)?)?;
+    Ok(Some((ClusterId::parse(utf8(cluster, field)?)?, account, store)))
 }
 
 /// The body of such a record.

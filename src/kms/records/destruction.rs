@@ -4,7 +4,9 @@
 //! version`; texts carry a 16-bit length. What makes up a key by itself is not written here and goes with the key, unless its
 //! provider is not configured, so that nobody can tell: then it goes when a process has that.
 
-use super::key::{LAYOUT, MAX_SEALED_MATERIAL, check_layout, read_version_name, text, version_name};
+use super::codec::{LAYOUT, check_layout, put_text, text};
+use super::key_version::MAX_SEALED_MATERIAL;
+use super::version_name::{read_version_name, version_name};
 use crate::codec::{Reader, Writer};
 use crate::error::Result;
 use crate::identity::AccountId;
@@ -43,7 +45,7 @@ impl Destruction {
         let mut writer = Writer::with_capacity(96 + self.kept.len());
         writer.u8(LAYOUT);
         for part in [self.provider.as_str(), self.spec.as_str(), self.usage.as_str(), self.origin.as_str()] {
-            writer.prefixed_u16(part.as_bytes(), "destruction")?;
+            put_text(&mut writer, part, "destruction")?;
         }
         writer.prefixed_u32(self.kept.expose_secret(), MAX_SEALED_MATERIAL, "kept material")?;
         Ok(SecretBytes::from_vec(writer.into_bytes()))

@@ -1,14 +1,13 @@
-//! What the store keeps of the policies of a principal, and its byte layout before sealing.
+//! The policies of a principal, under its name in its account.
 //!
 //! `u8 1 ‖ u16 count ‖ (name, u32 length ‖ text)*`, names with a 16-bit length and in ascending order.
 
-use crate::codec::{CodecError, Reader, Writer};
+use super::codec::{LAYOUT, check_layout, check_order, put_count, put_text, text, utf8};
+use crate::codec::{Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Principal;
 use crate::policy::PolicyDocument;
 use crate::store::{RecordId, RecordKind};
-
-const LAYOUT: u8 = 1;
 
 /// The most policies of one principal.
 pub(in crate::kms) const MAX_IDENTITY_POLICIES: usize = 10;
@@ -72,10 +71,10 @@ impl IdentityPolicies {
 
     pub(in crate::kms) fn encode(&self) -> Result<Vec<u8>> {
         let mut writer = Writer::with_capacity(1_024);
-        let count = u16::try_from(self.names.len());
-        writer.u8(LAYOUT).u16(count.map_err(|_| CodecError::Invalid { field: "policies" })?);
+        writer.u8(LAYOUT);
+        put_count(&mut writer, self.names.len(), "policies")?;
         for (name, document) in self.names.iter().zip(&self.documents) {
-            writer.prefixed_u16(name.as_bytes(), "policy name")?;
+            put_text(&mut writer, name, "policy name")?;
             writer.prefixed_u32(document.as_str().as_bytes(), PolicyDocument::MAX_LENGTH, "policy")?;
         }
         Ok(writer.into_bytes())
@@ -83,25 +82,17 @@ impl IdentityPolicies {
 
     pub(in crate::kms) fn decode(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
-        if reader.u8("record layout")? != LAYOUT {
-            return Err(CodecError::Invalid { field: "record layout" }.into());
-        }
+        check_layout(&mut reader)?;
         let mut policies = Self::default();
         for _ in 0..reader.u16("policies")? {
-            let name = text(reader.prefixed_u16("policy name")?)?;
-            let document = text(reader.prefixed_u32(PolicyDocument::MAX_LENGTH, "policy")?)?;
-            if policies.names.last().is_some_and(|last| last.as_str() >= name) {
-                return Err(CodecError::Invalid { field: "policy order" }.into());
-            }
+            let name = text(&mut reader, "policy name")?;
+            let document = utf8(reader.prefixed_u32(PolicyDocument::MAX_LENGTH, "policy")?, "policy")?;
+            check_order(policies.names.last().map(String::as_str), name, "policy order")?;
             policies.put(name, PolicyDocument::identity_policy(document)?)?;
         }
         reader.finish()?;
         Ok(policies)
     }
-}
-
-fn text(bytes: &[u8]) -> Result<&str, CodecError> {
-    std::str::from_utf8(bytes).map_err(|_| CodecError::Invalid { field: "text" })
 }
 
 /// Refuses what is no name of a policy.

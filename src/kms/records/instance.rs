@@ -4,11 +4,11 @@
 //! of key material: `u8 1 ‖ 16 instance id ‖ u8 confirmed ‖ u64 time ‖ u8 count ‖ marks (u64 generation ‖ 16 nonce)`,
 //! ascending. A byte 0 or 1 comes before what may be absent.
 
-use super::key::{LAYOUT, check_layout, optional, present, read_time, time};
+use super::codec::{LAYOUT, check_layout, flag, optional, put_flag, put_timestamp, timestamp};
+use super::store::store_record_id;
 use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::Result;
-use crate::kms::storage::sealed::store_record_id;
 use crate::provider::InstanceMark;
 use crate::store::RecordId;
 
@@ -31,7 +31,7 @@ impl Instance {
     pub(in crate::kms) fn encode(&self) -> Vec<u8> {
         let mut writer = Writer::with_capacity(34);
         writer.u8(LAYOUT).bytes(&self.id);
-        present(&mut writer, self.place.is_some());
+        put_flag(&mut writer, self.place.is_some());
         self.place.iter().for_each(|place| _ = writer.bytes(place));
         writer.into_bytes()
     }
@@ -137,8 +137,8 @@ impl MarkHistory {
     pub(in crate::kms) fn encode(&self) -> Result<Vec<u8>, CodecError> {
         let mut writer = Writer::with_capacity(32 + InstanceMark::LENGTH * self.marks.len());
         writer.u8(LAYOUT).bytes(&self.instance);
-        present(&mut writer, self.confirmed);
-        time(&mut writer, self.moved);
+        put_flag(&mut writer, self.confirmed);
+        put_timestamp(&mut writer, self.moved);
         writer.u8(u8::try_from(self.marks.len()).map_err(|_| CodecError::Invalid { field: "marks" })?);
         self.marks.iter().for_each(|mark| _ = writer.bytes(&mark.to_bytes()));
         Ok(writer.into_bytes())
@@ -148,8 +148,8 @@ impl MarkHistory {
         let mut reader = Reader::new(bytes);
         check_layout(&mut reader)?;
         let mut history = Self::new(reader.array("instance id")?);
-        history.confirmed = optional(&mut reader, |_| Ok(()))?.is_some();
-        history.moved = read_time(&mut reader)?;
+        history.confirmed = flag(&mut reader)?;
+        history.moved = timestamp(&mut reader)?;
         for _ in 0..reader.u8("marks")? {
             let mark = InstanceMark::from_bytes(reader.array("mark")?);
             if history.marks.last().is_some_and(|last| last.generation >= mark.generation) {

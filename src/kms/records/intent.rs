@@ -1,12 +1,13 @@
-//! Work in an HSM that was begun. It is written down first, so that a process that dies half-way leaves a trace by which
+//! Work in an HSM that was begun, under `16 key id ‖ u32 version`. It is written down first, so that a process that dies half-way leaves a trace by which
 //! the object is found: there will be none, or exactly one that a key refers to.
 //!
-//! `u8 1 ‖ u8 purpose ‖ custom key store ‖ spec ‖ usage ‖ u64 begun`, under the name `16 key id ‖ u32 version`; texts
-//! carry a 16-bit length.
+//! `u8 1 ‖ u8 purpose ‖ custom key store ‖ spec ‖ usage ‖ i64 begun`, in milliseconds since 1970; texts carry a 16-bit
+//! length.
 
 use std::time::Duration;
 
-use super::key::{LAYOUT, check_layout, read_time, read_version_name, text, time, version_name};
+use super::codec::{LAYOUT, check_layout, put_text, put_timestamp, text, timestamp};
+use super::version_name::{read_version_name, version_name};
 use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::Result;
@@ -85,9 +86,9 @@ impl Intent {
         let mut writer = Writer::with_capacity(96);
         writer.u8(LAYOUT).u8(self.purpose.code());
         for part in [self.custom_key_store.as_str(), self.spec.as_str(), self.usage.as_str()] {
-            writer.prefixed_u16(part.as_bytes(), "intent")?;
+            put_text(&mut writer, part, "intent")?;
         }
-        time(&mut writer, self.begun);
+        put_timestamp(&mut writer, self.begun);
         Ok(SecretBytes::from_vec(writer.into_bytes()))
     }
 
@@ -103,7 +104,7 @@ impl Intent {
             custom_key_store: CustomKeyStoreId::parse(text(&mut reader, "intent")?)?,
             spec: KeySpec::parse(text(&mut reader, "intent")?)?,
             usage: KeyUsage::parse(text(&mut reader, "intent")?)?,
-            begun: read_time(&mut reader)?,
+            begun: timestamp(&mut reader)?,
         };
         reader.finish()?;
         Ok(intent)

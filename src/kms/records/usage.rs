@@ -1,16 +1,15 @@
-//! What the store keeps of the use of a key, and its byte layout before sealing.
+//! How often a key was used, under its key id in its account.
 //!
-//! `u8 1 ‖ u64 requests ‖ since? (u64 time) ‖ last use? (u64 time, operation)`, the operation by its wire name with a 16-bit
-//! length, optional fields with a byte 0 or 1 before them.
+//! `u8 1 ‖ u64 requests ‖ since? (i64 time) ‖ last use? (i64 time, operation)`, times in milliseconds since 1970, the operation
+//! by its wire name with a 16-bit length, optional fields with a byte 0 or 1 before them.
 
+use super::codec::{LAYOUT, check_layout, optional, put_optional, put_text, put_timestamp, text, timestamp};
 use crate::clock::Timestamp;
-use crate::codec::{CodecError, Reader, Writer};
+use crate::codec::{Reader, Writer};
 use crate::error::Result;
 use crate::identity::AccountId;
 use crate::key::{KeyId, Operation};
 use crate::store::{RecordId, RecordKind};
-
-const LAYOUT: u8 = 1;
 
 /// How often a key was used, as it is stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,49 +27,31 @@ pub(in crate::kms) fn usage_record_id(account: AccountId, key_id: KeyId) -> Reco
 impl UsageRecord {
     pub(in crate::kms) fn encode(&self) -> Result<Vec<u8>> {
         let mut writer = Writer::with_capacity(64);
-        writer.u8(LAYOUT).u64(self.requests).u8(self.since.is_some().into());
-        if let Some(since) = self.since {
-            writer.bytes(&since.unix_millis().to_be_bytes());
-        }
-        writer.u8(self.last.is_some().into());
-        if let Some((time, operation)) = self.last {
-            writer.bytes(&time.unix_millis().to_be_bytes());
-            writer.prefixed_u16(operation.as_str().as_bytes(), "operation")?;
-        }
+        writer.u8(LAYOUT).u64(self.requests);
+        put_optional(&mut writer, self.since, |writer, since| {
+            put_timestamp(writer, since);
+            Ok(())
+        })?;
+        put_optional(&mut writer, self.last, |writer, (time, operation)| {
+            put_timestamp(writer, time);
+            put_text(writer, operation.as_str(), "operation")
+        })?;
         Ok(writer.into_bytes())
     }
 
     pub(in crate::kms) fn decode(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
-        if reader.u8("record layout")? != LAYOUT {
-            return Err(CodecError::Invalid { field: "record layout" }.into());
-        }
-        let requests = reader.u64("requests")?;
-        let since = if present(&mut reader)? { Some(time(&mut reader)?) } else { None };
-        let last = match present(&mut reader)? {
-            true => Some((time(&mut reader)?, operation(&mut reader)?)),
-            false => None,
+        check_layout(&mut reader)?;
+        let record = Self {
+            requests: reader.u64("requests")?,
+            since: optional(&mut reader, |reader| Ok(timestamp(reader)?))?,
+            last: optional(&mut reader, |reader| {
+                Ok((timestamp(reader)?, Operation::parse(text(reader, "operation")?)?))
+            })?,
         };
         reader.finish()?;
-        Ok(Self { requests, since, last })
+        Ok(record)
     }
-}
-
-fn present(reader: &mut Reader<'_>) -> Result<bool, CodecError> {
-    match reader.u8("presence")? {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(CodecError::Invalid { field: "presence" }),
-    }
-}
-
-fn time(reader: &mut Reader<'_>) -> Result<Timestamp, CodecError> {
-    Ok(Timestamp::from_unix_millis(i64::from_be_bytes(reader.array("time")?)))
-}
-
-fn operation(reader: &mut Reader<'_>) -> Result<Operation> {
-    let name = reader.prefixed_u16("operation")?;
-    Operation::parse(std::str::from_utf8(name).map_err(|_| CodecError::Invalid { field: "operation" })?)
 }
 
 #[cfg(test)]

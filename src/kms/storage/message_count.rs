@@ -23,7 +23,7 @@ use crate::codec::{CodecError, Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{KeyId, KeyVersion};
-use crate::kms::records::key::version_name;
+use crate::kms::records::version_name::version_name;
 use crate::secret::SecretBytes;
 use crate::store::{CommitError, RecordId, RecordKind, Revision};
 

@@ -9,6 +9,7 @@ pub(super) mod registry;
 pub(super) mod retirable_grants;
 pub(super) mod sealed;
 pub(super) mod sealed_material;
+pub(super) mod stored_grants;
 pub(super) mod trusted_time;
 pub(super) mod usage_counters;
 pub(super) mod usage_records;

@@ -5,10 +5,11 @@
 //! other; its body is `u8 1`. Both are written and deleted by one commit.
 
 use super::registry::{Edit, Registry};
+use super::stored_grants::FoundGrant;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Principal;
-use crate::kms::records::grant::{FoundGrant, place_bytes, read_place};
+use crate::kms::records::grant::{place_bytes, read_place};
 use crate::policy::GrantTerms;
 use crate::store::{RecordId, RecordKind, Scan};
 

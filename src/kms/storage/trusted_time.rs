@@ -16,10 +16,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::registry::{Edit, MAX_COMMIT_ATTEMPTS, Registry};
-use super::sealed::store_record_id;
 use crate::clock::{Clock, Timestamp};
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
+use crate::kms::records::store_record_id;
 use crate::store::{CommitError, RecordId, Revision};
 
 const LAYOUT: u8 = 1;

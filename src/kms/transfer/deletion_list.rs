@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use subtle::ConstantTimeEq;
 
+use super::deletion_list_file::DeletionList;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
@@ -11,7 +12,7 @@ use crate::key::{KeyArn, KeyId};
 use crate::kms::engine::core::Core;
 use crate::kms::engine::handle::Kms;
 use crate::kms::records::key::KeyRecord;
-use crate::kms::records::tombstone::{DeletionList, Tombstone};
+use crate::kms::records::tombstone::Tombstone;
 use crate::kms::storage::registry::{Edit, Registry};
 use crate::store::{CommitError, MAX_SCAN};
 

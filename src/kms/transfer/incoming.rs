@@ -12,7 +12,8 @@ use crate::kms::engine::handle::Kms;
 use crate::kms::engine::material::Material;
 use crate::kms::pipeline::change::{Change, Progress};
 use crate::kms::pipeline::service_key::service_of;
-use crate::kms::records::key::{KeyRecord, VersionRecord};
+use crate::kms::records::key::KeyRecord;
+use crate::kms::records::key_version::VersionRecord;
 use crate::kms::storage::registry::{Edit, Registry};
 use crate::policy::PolicyDocument;
 use crate::secret::SecretBytes;
@@ -194,7 +195,8 @@ mod tests {
     use crate::clock::Timestamp;
     use crate::identity::ServiceName;
     use crate::key::{CustomKeyStoreId, KeyId, KeyMaterialId, KeySpec, KeyUsage, KeyVersion, RotationPeriod};
-    use crate::kms::records::key::{Imported, Rotation};
+    use crate::kms::records::key::Rotation;
+    use crate::kms::records::key_version::Imported;
     use crate::provider::ProviderId;
 
     fn record(spec: KeySpec, usage: KeyUsage, origin: Origin, versions: u32) -> KeyRecord {

@@ -4,6 +4,7 @@
 //! the keys in it; `recipient` and `passphrase` are who it can be for; `outgoing` and `incoming` are the operations.
 
 pub(super) mod deletion_list;
+mod deletion_list_file;
 mod error;
 mod file;
 mod incoming;

@@ -8,7 +8,9 @@ use crate::codec::{CodecError, Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{AliasName, KeyId};
-use crate::kms::records::key::{AliasRecord, KeyRecord, MAX_SEALED_MATERIAL, VersionRecord};
+use crate::kms::records::alias::AliasRecord;
+use crate::kms::records::key::KeyRecord;
+use crate::kms::records::key_version::{MAX_SEALED_MATERIAL, VersionRecord};
 use crate::secret::SecretBytes;
 
 const LAYOUT: u8 = 1;

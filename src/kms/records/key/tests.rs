@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::key::{KeyMaterialId, RotationType};
+use crate::kms::records::key_version::Imported;
+use crate::provider::ProviderId;
 
 fn version(number: u32) -> VersionRecord {
     VersionRecord {
@@ -67,16 +70,6 @@ fn a_key_is_read_as_it_was_written_and_no_part_of_it_is() -> Result<()> {
         assert!((0..bytes.len()).all(|length| decode(&bytes[..length]).is_err()));
         assert!(decode(&[&bytes[..], &[0]].concat()).is_err());
     }
-    Ok(())
-}
-
-#[test]
-fn an_alias_is_read_as_it_was_written() -> Result<()> {
-    let time = Timestamp::from_unix_millis;
-    let record = AliasRecord { target: KeyId::from_random_bytes([1; 16]), created: time(1), updated: time(i64::MIN) };
-    let bytes = record.encode();
-    assert_eq!(AliasRecord::decode(&bytes)?, record);
-    assert!((0..bytes.len()).all(|length| AliasRecord::decode(&bytes[..length]).is_err()));
     Ok(())
 }
 

@@ -31,10 +31,9 @@ use std::collections::BTreeMap;
 
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::Result;
+use crate::kms::records::store_record_id;
 use crate::seal::{IdentityKey, SealError};
 use crate::store::{RecordId, Revision};
-
-use super::place::store_record_id;
 
 const FORMAT: u8 = 1;
 

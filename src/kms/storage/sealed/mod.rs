@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use self::anchored::Witness;
 pub(in crate::kms) use self::anchored::{is_committed, only_prepared};
 use self::index::{Bucket, Head, Mark, Slot, bucket_record_id, head_record_id, is_part_of_index};
-pub(in crate::kms) use self::place::{PlainChange, store_record_id};
+pub(in crate::kms) use self::place::PlainChange;
 use self::place::{identity_record_id, place, root_record_id, seal};
 pub(in crate::kms) use self::root::Root;
 pub(in crate::kms) use self::rotation::batches;

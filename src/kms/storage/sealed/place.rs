@@ -4,9 +4,9 @@ use zeroize::Zeroizing;
 
 use crate::codec::Writer;
 use crate::error::Result;
-use crate::identity::AccountId;
+use crate::kms::records::store_record_id;
 use crate::seal::RootKeyVersions;
-use crate::store::{Change, RecordId, RecordKind, Revision, StoreId};
+use crate::store::{Change, RecordId, Revision, StoreId};
 
 /// What one record becomes: its body before sealing, or `None` if it is to be deleted.
 pub(in crate::kms) type PlainChange = (RecordId, Option<Zeroizing<Vec<u8>>>);
@@ -32,11 +32,6 @@ pub(super) fn seal(
     let place = place(store, &id, revision)?;
     let body = body.map(|body| versions.seal(&place, &body)).transpose()?;
     Ok(Change { id, body })
-}
-
-/// The name of a record that concerns the store as a whole.
-pub(in crate::kms) fn store_record_id(name: &[u8]) -> RecordId {
-    RecordId { kind: RecordKind::Store, account: AccountId::default(), name: name.to_vec() }
 }
 
 /// The record with the wrapped versions of the root key: the only one that is not sealed.

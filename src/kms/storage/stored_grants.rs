@@ -1,0 +1,107 @@
+//! Grants in the store: those on a key, or those of one grantee on it, found without looking at any other grant.
+//!
+//! A grant id starts with 8 bytes that stand for its grantee, so that all grants of one grantee on one key lie next to each
+//! other.
+
+use super::registry::Registry;
+use crate::crypto::SecureRandom;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::{AccountId, Principal};
+use crate::key::KeyId;
+use crate::kms::records::grant::{GrantRecord, record_id};
+use crate::policy::GrantId;
+use crate::secret::SecretBytes;
+use crate::store::{RecordId, RecordKind, Revision, Scan};
+
+/// The bytes at the start of a grant id that stand for its grantee.
+const GRANTEE_TAG: usize = 8;
+
+/// Which grants are meant: those on one key, or those of one grantee on it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::kms) struct GrantRange<'a> {
+    pub(in crate::kms) key: (AccountId, KeyId),
+    pub(in crate::kms) grantee: Option<&'a Principal>,
+}
+
+/// A grant with the place where it lies.
+pub(in crate::kms) struct FoundGrant {
+    pub(in crate::kms) account: AccountId,
+    pub(in crate::kms) key_id: KeyId,
+    pub(in crate::kms) id: GrantId,
+    pub(in crate::kms) revision: Revision,
+    pub(in crate::kms) record: GrantRecord,
+}
+
+impl FoundGrant {
+    pub(in crate::kms) fn record_id(&self) -> RecordId {
+        record_id(self.account, self.key_id, self.id)
+    }
+
+    fn read(place: &RecordId, revision: Revision, body: &SecretBytes) -> Result<Self> {
+        let (key_id, id) = place.name.split_at_checked(16).ok_or_else(misnamed)?;
+        Ok(Self {
+            account: place.account,
+            key_id: KeyId::from_bytes(key_id.try_into().map_err(|_| misnamed())?),
+            id: GrantId::from_bytes(id.try_into().map_err(|_| misnamed())?),
+            revision,
+            record: GrantRecord::decode(body.expose_secret())?,
+        })
+    }
+}
+
+impl Registry {
+    /// A fresh id for a grant.
+    pub(in crate::kms) fn new_grant_id(
+        &self,
+        key_id: KeyId,
+        grantee: &Principal,
+        random: &dyn SecureRandom,
+    ) -> Result<GrantId> {
+        let mut bytes = [0; 32];
+        bytes[..GRANTEE_TAG].copy_from_slice(&self.grantee_tag(key_id, grantee));
+        random.fill(&mut bytes[GRANTEE_TAG..])?;
+        Ok(GrantId::from_bytes(bytes))
+    }
+
+    /// One grant as the store has it now.
+    pub(in crate::kms) fn grant(&self, account: AccountId, key_id: KeyId, id: GrantId) -> Result<Option<FoundGrant>> {
+        self.grant_at(&record_id(account, key_id, id))
+    }
+
+    pub(in crate::kms) fn grant_at(&self, place: &RecordId) -> Result<Option<FoundGrant>> {
+        let found = self.record(place)?;
+        found.map(|(revision, body)| FoundGrant::read(place, revision, &body)).transpose()
+    }
+
+    /// Grants in ascending order behind `after`, at most `limit`; fewer only if no more of the range follow.
+    pub(in crate::kms) fn grants(
+        &self,
+        range: GrantRange<'_>,
+        after: Option<&RecordId>,
+        limit: usize,
+    ) -> Result<Vec<FoundGrant>> {
+        let (account, key_id) = range.key;
+        let tag = range.grantee.map(|grantee| self.grantee_tag(key_id, grantee));
+        let prefix = [key_id.as_bytes().as_slice(), tag.as_ref().map_or(&[], |tag| tag.as_slice())].concat();
+        let start = RecordId { kind: RecordKind::Grant, account, name: prefix.clone() };
+        let after = after.cloned().max(Some(start));
+        let found = self.sealed().scan(&Scan { kind: RecordKind::Grant, account: Some(account), after, limit })?;
+        found
+            .into_iter()
+            .filter(|(id, ..)| id.name.starts_with(&prefix))
+            .map(|(id, revision, body)| FoundGrant::read(&id, revision, &body))
+            .collect()
+    }
+
+    fn grantee_tag(&self, key_id: KeyId, grantee: &Principal) -> [u8; GRANTEE_TAG] {
+        let (account, text) = (grantee.account(), grantee.to_string());
+        let parts = [b"grantee".as_slice(), key_id.as_bytes(), account.as_bytes(), text.as_bytes()];
+        let mut tag = [0; GRANTEE_TAG];
+        tag.copy_from_slice(&self.sealed().identity().identify(&parts)[..GRANTEE_TAG]);
+        tag
+    }
+}
+
+fn misnamed() -> Error {
+    Error::new(ErrorKind::Internal, "the store returned a grant under a name that no grant has")
+}
