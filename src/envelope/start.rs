@@ -1,5 +1,7 @@
 //! The beginning of a message in either direction: materials, policy, header.
 
+use std::sync::Arc;
+
 use super::config::Config;
 use super::materials::{DecryptionMaterials, EncryptionMaterials, MaterialsManager};
 use super::policy::Release;
@@ -10,8 +12,31 @@ use crate::message::{
     check_readable,
 };
 
-/// Gets a data key and makes the header of a new message, whose plaintext has so many bytes if that is known.
-pub(super) fn start_writing(
+/// Starts messages in either direction: the settings of an envelope and the source of its data keys.
+#[derive(Clone)]
+pub(super) struct Starter {
+    pub(super) manager: Arc<dyn MaterialsManager>,
+    pub(super) config: Config,
+}
+
+impl Starter {
+    pub(super) fn new(manager: impl MaterialsManager + 'static) -> Self {
+        Self { manager: Arc::new(manager), config: Config::default() }
+    }
+
+    /// Gets a data key and makes the header of a new message, whose plaintext has so many bytes if that is known.
+    pub(super) fn begin_encrypt(&self, context: &EncryptionContext, plaintext_length: Option<usize>) -> Result<Sealer> {
+        begin_encrypt(&self.config, &*self.manager, context, plaintext_length)
+    }
+
+    /// Gets the data key of a message and verifies its header. What is expected of the context is compared first: a header
+    /// that lacks it is refused whether it is authentic or not, and then no key needs to be asked for.
+    pub(super) fn begin_decrypt(&self, header: &Header, known: KnownContext<'_>, release: Release) -> Result<Opener> {
+        begin_decrypt(&self.config, &*self.manager, header, known, release)
+    }
+}
+
+fn begin_encrypt(
     config: &Config,
     manager: &dyn MaterialsManager,
     context: &EncryptionContext,
@@ -120,9 +145,7 @@ fn refuse_reserved_names(context: &EncryptionContext) -> Result<()> {
     }
 }
 
-/// Gets the data key of a message and verifies its header. What is expected of the context is compared first: a header
-/// that lacks it is refused whether it is authentic or not, and then no key needs to be asked for.
-pub(super) fn start_reading(
+fn begin_decrypt(
     config: &Config,
     manager: &dyn MaterialsManager,
     header: &Header,

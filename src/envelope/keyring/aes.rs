@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Keyring;
+use super::contract::Keyring;
 use super::failures::UnwrapFailures;
 use super::javascript::OtherOrders;
 use super::raw_key::{check_name, not_of, refused};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use subtle::ConstantTimeEq;
 
-use super::Keyring;
+use super::contract::Keyring;
 use super::failures::UnwrapFailures;
 use super::raw_key::{private_key, public_key, refused};
 use crate::codec::{Reader, Writer};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cache::{CachedKey, DataKeyCache, Entrance, Terms};
-use super::encryption::{DecryptionMaterials, EncryptionMaterials};
+use super::decryption::DecryptionMaterials;
+use super::encryption::EncryptionMaterials;
 use super::manager::MaterialsManager;
 use crate::clock::{Clock, SystemClock};
 use crate::crypto::{CryptoBackend, DigestAlgorithm, DigestValue};

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::encryption::{DecryptionMaterials, EncryptionMaterials};
-use crate::envelope::keyring::Keyring;
+use super::decryption::DecryptionMaterials;
+use super::encryption::EncryptionMaterials;
 use crate::error::Result;
 use crate::message::EncryptedDataKey;
 
@@ -47,29 +47,5 @@ impl<M: MaterialsManager + ?Sized> MaterialsManager for Box<M> {
 
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
         (**self).on_decrypt(materials, data_keys)
-    }
-}
-
-/// Asks a keyring for every message. It is what [`Envelope::new`](crate::Envelope::new) makes of a keyring, and what the
-/// other managers are stacked on.
-#[derive(Clone, Debug)]
-pub struct DefaultMaterialsManager {
-    keyring: Arc<dyn Keyring>,
-}
-
-impl DefaultMaterialsManager {
-    /// A manager over a keyring.
-    pub fn new(keyring: impl Keyring + 'static) -> Self {
-        Self { keyring: Arc::new(keyring) }
-    }
-}
-
-impl MaterialsManager for DefaultMaterialsManager {
-    fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
-        self.keyring.on_encrypt(materials)
-    }
-
-    fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
-        self.keyring.on_decrypt(materials, data_keys)
     }
 }

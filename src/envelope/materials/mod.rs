@@ -2,6 +2,8 @@
 
 mod cache;
 mod caching_manager;
+mod data_key;
+mod decryption;
 mod encryption;
 mod manager;
 mod required_context;
@@ -10,6 +12,7 @@ pub use cache::{CacheStatistics, DEFAULT_CACHE_CAPACITY, DataKeyCache};
 pub use caching_manager::{
     CachingMaterialsManager, CachingMaterialsManagerBuilder, DEFAULT_MAX_MESSAGES, MAX_MESSAGES,
 };
-pub use encryption::{DecryptionMaterials, EncryptionMaterials};
-pub use manager::{DefaultMaterialsManager, MaterialsManager};
+pub use decryption::DecryptionMaterials;
+pub use encryption::EncryptionMaterials;
+pub use manager::MaterialsManager;
 pub use required_context::RequiredContextManager;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::encryption::{DecryptionMaterials, EncryptionMaterials};
+use super::decryption::DecryptionMaterials;
+use super::encryption::EncryptionMaterials;
 use super::manager::MaterialsManager;
 use crate::context::RESERVED_CONTEXT_PREFIX;
 use crate::error::{Error, ErrorKind, Result};

@@ -8,14 +8,12 @@ use std::task::{Context, Poll, ready};
 use ::tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use zeroize::Zeroizing;
 
-use super::encryptor::failed_before;
+use super::decryptor::EnvelopeDecryptor;
+use super::encryptor::EnvelopeEncryptor;
+use super::error::{as_io, failed_before};
 use super::offload::{Aside, run_aside};
-use super::reader::as_io;
-use super::{EnvelopeDecryptor, EnvelopeEncryptor};
-use crate::context::EncryptionContext;
-use crate::envelope::Envelope;
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::Header;
+use crate::message::{Header, Sealer};
 
 /// Bytes that are taken in at a time.
 const CHUNK: usize = 256 << 10;
@@ -23,59 +21,6 @@ const CHUNK: usize = 256 << 10;
 /// From how many bytes on cryptography leaves the thread of the reactor: it takes some ten microseconds by then, about
 /// what it costs to go aside.
 const BIG: usize = 64 << 10;
-
-impl Envelope {
-    /// Starts a message that is written to `inner` while its plaintext comes in, as [`Envelope::writer`]. The keyring is
-    /// asked on a thread for blocking work.
-    ///
-    /// # Errors
-    /// As [`Envelope::writer`].
-    pub async fn async_writer<W: AsyncWrite + Unpin>(
-        &self,
-        mut inner: W,
-        context: &EncryptionContext,
-    ) -> Result<AsyncEnvelopeWriter<W>> {
-        let (envelope, context) = (self.clone(), context.clone());
-        let (encryptor, header) = run_aside(move || {
-            let mut encryptor = envelope.encryptor(&context)?;
-            let mut header = Vec::new();
-            encryptor.update(&[], &mut header)?;
-            Ok::<_, Error>((encryptor, header))
-        })
-        .await??;
-        inner.write_all(&header).await.map_err(|error| {
-            Error::new(ErrorKind::Io, format!("the message cannot be written: {error}")).with_source(error)
-        })?;
-        let sealing = Sealing { encryptor: Some(encryptor), plaintext: Zeroizing::default(), message: Vec::new() };
-        Ok(AsyncEnvelopeWriter { inner, sealing: Aside::new(sealing), written: 0 })
-    }
-
-    /// Starts to read a message from `inner`, as [`Envelope::reader`]: reads and verifies its header. The keyring is asked on
-    /// a thread for blocking work.
-    ///
-    /// # Errors
-    /// As [`Envelope::reader`].
-    pub async fn async_reader<R: AsyncRead + Unpin>(
-        &self,
-        inner: R,
-        expect_context: &EncryptionContext,
-    ) -> Result<AsyncEnvelopeReader<R>> {
-        AsyncEnvelopeReader::start(inner, self.decryptor(expect_context)).await
-    }
-
-    /// Starts to read a message whose header leaves out a part of its context, as
-    /// [`Envelope::reader_with_reproduced_context`].
-    ///
-    /// # Errors
-    /// As [`Envelope::reader_with_reproduced_context`].
-    pub async fn async_reader_with_reproduced_context<R: AsyncRead + Unpin>(
-        &self,
-        inner: R,
-        reproduced: &EncryptionContext,
-    ) -> Result<AsyncEnvelopeReader<R>> {
-        AsyncEnvelopeReader::start(inner, self.decryptor_with_reproduced_context(reproduced)).await
-    }
-}
 
 /// Encrypts what is written to it and passes the message on.
 ///
@@ -137,6 +82,25 @@ impl Sealing {
 }
 
 impl<W: AsyncWrite + Unpin> AsyncEnvelopeWriter<W> {
+    /// Gets a sealer with `begin`, on a thread for blocking work, and writes the header.
+    pub(in crate::envelope) async fn start(
+        mut inner: W,
+        begin: impl FnOnce() -> Result<Sealer> + Send + 'static,
+    ) -> Result<Self> {
+        let (encryptor, header) = run_aside(move || {
+            let mut encryptor = EnvelopeEncryptor::new(begin()?);
+            let mut header = Vec::new();
+            encryptor.update(&[], &mut header)?;
+            Ok::<_, Error>((encryptor, header))
+        })
+        .await??;
+        inner.write_all(&header).await.map_err(|error| {
+            Error::new(ErrorKind::Io, format!("the message cannot be written: {error}")).with_source(error)
+        })?;
+        let sealing = Sealing { encryptor: Some(encryptor), plaintext: Zeroizing::default(), message: Vec::new() };
+        Ok(Self { inner, sealing: Aside::new(sealing), written: 0 })
+    }
+
     /// The inner writer.
     pub const fn get_ref(&self) -> &W {
         &self.inner
@@ -241,7 +205,7 @@ impl<W> fmt::Debug for AsyncEnvelopeWriter<W> {
 /// Decrypts a message while it is read, with the promises of an [`EnvelopeReader`](super::EnvelopeReader): nothing is
 /// released that is not authentic, and **whoever reads to the end without an error has the whole plaintext**.
 ///
-/// Made by [`Envelope::async_reader`]. Work on 64 KiB and more is done on a thread for blocking work. Calls may be cancelled and
+/// Made by [`Envelope::async_reader`](crate::Envelope::async_reader). Work on 64 KiB and more is done on a thread for blocking work. Calls may be cancelled and
 /// made again. Errors of the message are final; those of the inner reader pass through.
 pub struct AsyncEnvelopeReader<R> {
     inner: R,
@@ -274,7 +238,7 @@ impl Opening {
 }
 
 impl<R: AsyncRead + Unpin> AsyncEnvelopeReader<R> {
-    async fn start(mut inner: R, mut decryptor: EnvelopeDecryptor) -> Result<Self> {
+    pub(in crate::envelope) async fn start(mut inner: R, mut decryptor: EnvelopeDecryptor) -> Result<Self> {
         let (mut message, mut plaintext) = (vec![0; CHUNK], Zeroizing::new(Vec::new()));
         let header = loop {
             if let Some(header) = decryptor.header() {

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::encryptor::failed_before;
+use super::error::failed_before;
 use crate::context::EncryptionContext;
-use crate::envelope::Envelope;
-use crate::envelope::start::KnownContext;
+use crate::envelope::policy::Release;
+use crate::envelope::start::{KnownContext, Starter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Header, HeaderParser, MessageError, Opener};
 
@@ -13,7 +13,7 @@ use crate::message::{Header, HeaderParser, MessageError, Opener};
 /// [`io::Read`](std::io::Read). Does no input or output; only the call that completes the header asks the keyring, and
 /// may wait as long as that does.
 ///
-/// Made by [`Envelope::decryptor`]. Nothing is appended that is not authentic, frame by frame: what was appended before an
+/// Made by [`Envelope::decryptor`](crate::Envelope::decryptor). Nothing is appended that is not authentic, frame by frame: what was appended before an
 /// error is a true beginning of the plaintext and must be thrown away, or treated as a part. The last frame comes from
 /// [`finish`](EnvelopeDecryptor::finish): **who gets no error from that has the whole plaintext**. Holds what is not yet a whole
 /// frame, and never waits for more: several [`threads`](crate::envelope::EnvelopeBuilder::threads) share out what comes in one call. After an
@@ -38,7 +38,7 @@ use crate::message::{Header, HeaderParser, MessageError, Opener};
 /// ```
 #[must_use = "what comes before the end may be a part of a message that was cut off"]
 pub struct EnvelopeDecryptor {
-    envelope: Envelope,
+    starter: Starter,
     known: Known,
     state: State,
     /// The beginning of what is next, until it is whole.
@@ -65,24 +65,14 @@ struct Progress {
     needed: usize,
 }
 
-impl Envelope {
-    /// Starts to read a message whose bytes are pushed in and whose plaintext is appended to vectors of the caller. What
-    /// keeps it from being read shows when its header is whole.
-    pub fn decryptor(&self, expect_context: &EncryptionContext) -> EnvelopeDecryptor {
-        EnvelopeDecryptor::new(self, Known::Expected(expect_context.clone()))
-    }
-
-    /// Starts to read a message whose header leaves out a part of its context: see
-    /// [`Envelope::decrypt_with_reproduced_context`] and [`Envelope::decryptor`].
-    pub fn decryptor_with_reproduced_context(&self, reproduced: &EncryptionContext) -> EnvelopeDecryptor {
-        EnvelopeDecryptor::new(self, Known::Reproduced(reproduced.clone()))
-    }
-}
-
 impl EnvelopeDecryptor {
-    fn new(envelope: &Envelope, known: Known) -> Self {
+    pub(in crate::envelope) fn new(starter: &Starter, known: KnownContext<'_>) -> Self {
+        let known = match known {
+            KnownContext::Expected(context) => Known::Expected(context.clone()),
+            KnownContext::Reproduced(context) => Known::Reproduced(context.clone()),
+        };
         let state = State::Header(HeaderParser::default());
-        Self { envelope: envelope.clone(), known, state, held: Vec::new(), needed: 1 }
+        Self { starter: starter.clone(), known, state, held: Vec::new(), needed: 1 }
     }
 
     /// The header, which is authentic, as soon as it is whole.
@@ -101,7 +91,7 @@ impl EnvelopeDecryptor {
     /// Takes in all of some bytes of the message, however many, and appends to `plaintext` what is authentic by now.
     ///
     /// # Errors
-    /// As [`Envelope::reader`] and reading from it.
+    /// As [`Envelope::reader`](crate::Envelope::reader) and reading from it.
     pub fn update(&mut self, message: &[u8], plaintext: &mut Vec<u8>) -> Result<()> {
         let result = match self.state {
             State::Failed => Err(failed_before()),
@@ -120,7 +110,7 @@ impl EnvelopeDecryptor {
     pub fn finish(mut self, plaintext: &mut Vec<u8>) -> Result<Header> {
         match &mut self.state {
             State::Failed => Err(failed_before()),
-            State::Header(parser) => match parser.parse(&self.held, &self.envelope.config.limits) {
+            State::Header(parser) => match parser.parse(&self.held, &self.starter.config.limits) {
                 Err(error) => Err(error.into()),
                 Ok(_) => Err(Error::new(ErrorKind::Internal, "a whole header was passed over")),
             },
@@ -179,7 +169,7 @@ impl EnvelopeDecryptor {
     fn advance(&mut self, bytes: &[u8], plaintext: &mut Vec<u8>) -> Result<Progress> {
         let mut consumed = 0;
         if let State::Header(parser) = &mut self.state {
-            let header = match parser.parse(bytes, &self.envelope.config.limits) {
+            let header = match parser.parse(bytes, &self.starter.config.limits) {
                 Ok(header) => header,
                 Err(error) => return Ok(Progress { consumed, needed: needed(error)? }),
             };
@@ -215,7 +205,7 @@ impl EnvelopeDecryptor {
             Known::Expected(context) => KnownContext::Expected(context),
             Known::Reproduced(context) => KnownContext::Reproduced(context),
         };
-        self.envelope.start_streaming(header, known)
+        self.starter.begin_decrypt(header, known, Release::Streamed)
     }
 }
 

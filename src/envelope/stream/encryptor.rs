@@ -2,15 +2,14 @@
 
 use std::fmt;
 
-use crate::context::EncryptionContext;
-use crate::envelope::{Envelope, start};
-use crate::error::{Error, ErrorKind, Result};
+use super::error::failed_before;
+use crate::error::Result;
 use crate::message::Sealer;
 
 /// Encrypts plaintext that is pushed into it: for event loops, foreign buffers, whatever is no
 /// [`io::Write`](std::io::Write). Does no input or output and never waits.
 ///
-/// Made by [`Envelope::encryptor`], and ended with [`finish`](EnvelopeEncryptor::finish): without it every reader refuses
+/// Made by [`Envelope::encryptor`](crate::Envelope::encryptor), and ended with [`finish`](EnvelopeEncryptor::finish): without it every reader refuses
 /// the message. Holds what an [`EnvelopeWriter`](super::EnvelopeWriter) holds. After an error the message is lost, and every
 /// further call fails.
 ///
@@ -34,23 +33,16 @@ pub struct EnvelopeEncryptor {
     header_is_out: bool,
 }
 
-impl Envelope {
-    /// Starts a message whose plaintext is pushed in and whose bytes are appended to vectors of the caller.
-    ///
-    /// # Errors
-    /// As [`Envelope::encrypt`].
-    pub fn encryptor(&self, context: &EncryptionContext) -> Result<EnvelopeEncryptor> {
-        let sealer = start::start_writing(&self.config, &*self.manager, context, None)?;
-        Ok(EnvelopeEncryptor { sealer: Some(sealer), header_is_out: false })
-    }
-}
-
 impl EnvelopeEncryptor {
+    pub(in crate::envelope) const fn new(sealer: Sealer) -> Self {
+        Self { sealer: Some(sealer), header_is_out: false }
+    }
+
     /// Takes in all of some plaintext, of any length, and appends to `message` what is ready of it. The first call appends
     /// the header too.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`] if the plaintext has more frames than can be numbered, and whatever keeps the backend from
+    /// [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the plaintext has more frames than can be numbered, and whatever keeps the backend from
     /// encrypting. Of the frame that failed nothing is appended.
     pub fn update(&mut self, mut plaintext: &[u8], message: &mut Vec<u8>) -> Result<()> {
         // Taken out until all went well: whatever fails, the message cannot go on.
@@ -84,10 +76,6 @@ impl EnvelopeEncryptor {
         }
         Ok(sealer)
     }
-}
-
-pub(super) fn failed_before() -> Error {
-    Error::new(ErrorKind::Io, "the message was given up after an earlier error")
 }
 
 impl fmt::Debug for EnvelopeEncryptor {

@@ -4,6 +4,7 @@
 mod async_io;
 mod decryptor;
 mod encryptor;
+mod error;
 #[cfg(feature = "tokio")]
 mod offload;
 mod random_access;

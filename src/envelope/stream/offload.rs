@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use ::tokio::runtime::Handle;
 use ::tokio::task::{JoinError, JoinHandle};
 
-use super::encryptor::failed_before;
+use super::error::failed_before;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A value that is worked on here or aside, one work after the other. The first work that fails ends it.

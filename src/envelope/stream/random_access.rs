@@ -5,10 +5,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use zeroize::Zeroizing;
 
-use super::reader::as_io;
-use crate::context::EncryptionContext;
-use crate::envelope::Envelope;
-use crate::envelope::start::KnownContext;
+use super::error::as_io;
+use crate::envelope::policy::Release;
+use crate::envelope::start::{KnownContext, Starter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Header, HeaderParser, Limits, MessageError, Opener, prepare};
 
@@ -19,10 +18,10 @@ const FIRST_READ: usize = 8 * 1024;
 ///
 /// What is authentic: the header; the length of the plaintext, by the final frame, which is opened at the start; and every
 /// byte that is read, with its place. What is **not** looked at: all other frames. A message of which a frame that nobody
-/// reads was altered seems sound here; [`Envelope::decrypt`] and
-/// [`Envelope::reader`] tell.
+/// reads was altered seems sound here; [`Envelope::decrypt`](crate::Envelope::decrypt) and
+/// [`Envelope::reader`](crate::Envelope::reader) tell.
 ///
-/// Made by [`Envelope::random_access_reader`]. Holds one frame. Errors
+/// Made by [`Envelope::random_access_reader`](crate::Envelope::random_access_reader). Holds one frame. Errors
 /// come as [`io::Error`] with an [`Error`] inside, of the kinds of an [`EnvelopeReader`](super::EnvelopeReader) or, if `inner`
 /// failed, of its kind. After one the position is where it was, and reading may go on.
 ///
@@ -58,53 +57,18 @@ pub struct RandomAccessReader<R> {
     encoded: Vec<u8>,
 }
 
-impl Envelope {
-    /// Opens a message that `inner` holds, from its start to its end, to read any part of its plaintext without the others.
-    /// What that authenticates, and what not, stands at [`RandomAccessReader`].
-    ///
-    /// # Errors
-    /// As [`Envelope::reader`]; and [`MessagePolicy`](ErrorKind::MessagePolicy) for a signed message, of whatever policy, as
-    /// its signature says nothing until all was read; and [`InvalidMessage`](ErrorKind::InvalidMessage) for one whose body is
-    /// in one piece.
-    pub fn random_access_reader<R: Read + Seek>(
-        &self,
-        inner: R,
-        expect_context: &EncryptionContext,
-    ) -> Result<RandomAccessReader<R>> {
-        self.read_anywhere(inner, KnownContext::Expected(expect_context))
-    }
-
-    /// The same for a message whose header leaves out a part of its context: see
-    /// [`Envelope::decrypt_with_reproduced_context`].
-    ///
-    /// # Errors
-    /// As [`Envelope::random_access_reader`] and, for what concerns the context,
-    /// [`Envelope::decrypt_with_reproduced_context`].
-    pub fn random_access_reader_with_reproduced_context<R: Read + Seek>(
-        &self,
-        inner: R,
-        reproduced: &EncryptionContext,
-    ) -> Result<RandomAccessReader<R>> {
-        self.read_anywhere(inner, KnownContext::Reproduced(reproduced))
-    }
-
-    fn read_anywhere<R: Read + Seek>(&self, inner: R, known: KnownContext<'_>) -> Result<RandomAccessReader<R>> {
-        RandomAccessReader::start(inner, &self.config.limits, |header| self.start_streaming(header, known))
-    }
-}
-
 impl<R: Read + Seek> RandomAccessReader<R> {
-    /// Reads the header, lets `open` verify it, and opens the final frame. The message is all that `inner` has.
-    pub(super) fn start(mut inner: R, limits: &Limits, open: impl FnOnce(&Header) -> Result<Opener>) -> Result<Self> {
+    /// Reads and verifies the header, and opens the final frame. The message is all that `inner` has.
+    pub(in crate::envelope) fn start(mut inner: R, starter: &Starter, known: KnownContext<'_>) -> Result<Self> {
         let end = inner.seek(SeekFrom::End(0)).map_err(cannot_read)?;
         inner.rewind().map_err(cannot_read)?;
-        let header = read_header(&mut inner, limits)?;
+        let header = read_header(&mut inner, &starter.config.limits)?;
         let suite = header.suite();
         if suite.signature().is_some() {
             return Err(MessageError::SignaturePolicy(suite).into());
         }
         let frame_length = u64::from(header.frame_length().ok_or(MessageError::NotFramed)?);
-        let opener = open(&header)?;
+        let opener = starter.begin_decrypt(&header, known, Release::Streamed)?;
         let body = u64::try_from(header.encoded_length()).unwrap_or(u64::MAX);
         let (regular_frames, last) = opener.layout(end.saturating_sub(body)).ok_or(MessageError::Truncated {
             field: "final frame",

@@ -5,8 +5,11 @@ use std::io;
 
 use zeroize::{Zeroize, Zeroizing};
 
+use super::error::as_io;
+use crate::envelope::policy::Release;
+use crate::envelope::start::{KnownContext, Starter};
 use crate::error::{Error, ErrorKind, Result};
-use crate::message::{Header, HeaderParser, Limits, MessageError, Opener, prepare_secret};
+use crate::message::{Header, HeaderParser, MessageError, Opener, prepare_secret};
 
 /// What is asked for at first, and at least, when a message is read: covers the header and more of most.
 const FIRST_READ: usize = 8 * 1024;
@@ -50,22 +53,18 @@ pub struct EnvelopeReader<R> {
 }
 
 impl<R: io::Read> EnvelopeReader<R> {
-    /// Reads the header and lets `open` verify it.
-    pub(in crate::envelope) fn start(
-        mut inner: R,
-        limits: &Limits,
-        open: impl FnOnce(&Header) -> Result<Opener>,
-    ) -> Result<Self> {
+    /// Reads and verifies the header.
+    pub(in crate::envelope) fn start(mut inner: R, starter: &Starter, known: KnownContext<'_>) -> Result<Self> {
         let mut input = Window::default();
         let mut parser = HeaderParser::default();
         let header = loop {
-            match parser.parse(input.bytes(), limits) {
+            match parser.parse(input.bytes(), &starter.config.limits) {
                 Ok(header) => break header,
                 Err(error) => input.fill(&mut inner, error)?,
             }
         };
         input.consume(header.encoded_length());
-        let opener = open(&header)?;
+        let opener = starter.begin_decrypt(&header, known, Release::Streamed)?;
         let plaintext = Zeroizing::default();
         Ok(Self { inner, header, opener, input, plaintext, handed_out: 0, failed: None })
     }
@@ -265,14 +264,4 @@ impl From<ReadError> for Error {
             }
         }
     }
-}
-
-/// An error as those get it who read: of the message, or of what it is read from.
-pub(super) fn as_io(error: Error) -> io::Error {
-    let kind = match error.downcast_ref() {
-        Some(MessageError::Truncated { .. }) => io::ErrorKind::UnexpectedEof,
-        Some(_) => io::ErrorKind::InvalidData,
-        None => error.downcast_ref().map_or(io::ErrorKind::Other, io::Error::kind),
-    };
-    io::Error::new(kind, error)
 }

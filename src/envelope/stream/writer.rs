@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use super::encryptor::failed_before;
+use super::error::failed_before;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::Sealer;
 

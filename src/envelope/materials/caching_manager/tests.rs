@@ -7,8 +7,8 @@ use std::thread;
 use super::*;
 use crate::clock::{ManualClock, Timestamp};
 use crate::context::EncryptionContext;
-use crate::envelope::materials::{DEFAULT_CACHE_CAPACITY, DefaultMaterialsManager};
-use crate::envelope::{Envelope, EnvelopeBuilder, Keyring, KmsKeyring, RawAesKeyring};
+use crate::envelope::materials::DEFAULT_CACHE_CAPACITY;
+use crate::envelope::{DefaultMaterialsManager, Envelope, EnvelopeBuilder, Keyring, KmsKeyring, RawAesKeyring};
 use crate::kms::Kms;
 use crate::message::{Header, inspect};
 

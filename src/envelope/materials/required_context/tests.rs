@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::context::EncryptionContext;
-use crate::envelope::materials::{CachingMaterialsManager, DataKeyCache, DefaultMaterialsManager};
-use crate::envelope::{Envelope, Keyring, RawAesKeyring};
+use crate::envelope::materials::{CachingMaterialsManager, DataKeyCache};
+use crate::envelope::{DefaultMaterialsManager, Envelope, Keyring, RawAesKeyring};
 use crate::message::inspect;
 use crate::secret::SecretBytes;
 

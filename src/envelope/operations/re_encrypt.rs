@@ -4,8 +4,9 @@ use std::io;
 
 use zeroize::Zeroizing;
 
-use super::{Envelope, EnvelopeReader};
+use super::envelope::Envelope;
 use crate::context::{EncryptionContext, RESERVED_CONTEXT_PREFIX};
+use crate::envelope::stream::EnvelopeReader;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Bytes of plaintext that are on their way at a time, beside a frame on either side.

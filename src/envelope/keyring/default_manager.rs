@@ -1,0 +1,32 @@
+//! The materials manager that asks a keyring for every message.
+
+use std::sync::Arc;
+
+use super::contract::Keyring;
+use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials, MaterialsManager};
+use crate::error::Result;
+use crate::message::EncryptedDataKey;
+
+/// Asks a keyring for every message. It is what [`Envelope::new`](crate::Envelope::new) makes of a keyring, and what the
+/// other managers are stacked on.
+#[derive(Clone, Debug)]
+pub struct DefaultMaterialsManager {
+    keyring: Arc<dyn Keyring>,
+}
+
+impl DefaultMaterialsManager {
+    /// A manager over a keyring.
+    pub fn new(keyring: impl Keyring + 'static) -> Self {
+        Self { keyring: Arc::new(keyring) }
+    }
+}
+
+impl MaterialsManager for DefaultMaterialsManager {
+    fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
+        self.keyring.on_encrypt(materials)
+    }
+
+    fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
+        self.keyring.on_decrypt(materials, data_keys)
+    }
+}

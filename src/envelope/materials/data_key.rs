@@ -1,0 +1,30 @@
+//! The data key in the materials of a message: set once, with the length of the suite.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::message::AlgorithmSuite;
+use crate::secret::SecretBytes;
+
+/// Sets a data key once, if it fits the suite.
+pub(super) fn set(slot: &mut Option<SecretBytes>, suite: AlgorithmSuite, data_key: SecretBytes) -> Result<()> {
+    expect_none(slot.as_ref())?;
+    if data_key.len() != suite.data_key_length() {
+        let text = format!(
+            "a keyring set a data key of {} bytes, suite {suite} has {}",
+            data_key.len(),
+            suite.data_key_length()
+        );
+        return Err(Error::new(ErrorKind::Internal, text));
+    }
+    *slot = Some(data_key);
+    Ok(())
+}
+
+/// Refuses to replace a data key.
+pub(super) fn expect_none(data_key: Option<&SecretBytes>) -> Result<()> {
+    match data_key {
+        None => Ok(()),
+        Some(_) => {
+            Err(Error::new(ErrorKind::Internal, "a keyring was asked for a data key where there is one already"))
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! The settings of an envelope.
+
+use super::envelope::Envelope;
+use crate::crypto::CryptoBackend;
+use crate::envelope::keyring::Keyring;
+use crate::envelope::materials::MaterialsManager;
+use crate::envelope::policy::{CommitmentPolicy, SignaturePolicy};
+use crate::envelope::start::Starter;
+use crate::error::Result;
+use crate::message::{self, Limits};
+
+impl Envelope {
+    /// Starts an envelope with settings of your own.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::message::Limits;
+    /// use strongroom::{Envelope, RawAesKeyring, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let limits = Limits::default().with_max_encrypted_data_keys(1);
+    /// let envelope = Envelope::builder(keyring).frame_length(4096).limits(limits).build()?;
+    /// # assert!(format!("{envelope:?}").contains("4096"));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn builder(keyring: impl Keyring + 'static) -> EnvelopeBuilder {
+        EnvelopeBuilder { envelope: Self::new(keyring) }
+    }
+}
+
+/// An [`Envelope`] that is being set up.
+#[derive(Debug)]
+#[must_use]
+pub struct EnvelopeBuilder {
+    envelope: Envelope,
+}
+
+impl EnvelopeBuilder {
+    /// Starts an envelope with settings of your own whose data keys come through a materials manager.
+    pub fn with_materials_manager(manager: impl MaterialsManager + 'static) -> Self {
+        Self { envelope: Envelope::with_materials_manager(manager) }
+    }
+
+    /// Sets the algorithm suite of the messages that are written. Default: that of the commitment policy, unsigned.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::message::{self, AlgorithmSuite};
+    /// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let signed = AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384;
+    /// let envelope = Envelope::builder(keyring).algorithm_suite(signed).build()?;
+    /// let message = envelope.encrypt(b"attack at dawn", &EncryptionContext::new())?;
+    /// assert_eq!(message::inspect(&message)?.suite(), signed);
+    /// assert_eq!(envelope.decrypt(&message, &EncryptionContext::new())?, b"attack at dawn");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub const fn algorithm_suite(mut self, suite: message::AlgorithmSuite) -> Self {
+        self.envelope.starter.config.suite = Some(suite);
+        self
+    }
+
+    /// Sets whether messages must commit to their key. Default: all of them, written and read.
+    pub const fn commitment_policy(mut self, policy: CommitmentPolicy) -> Self {
+        self.envelope.starter.config.commitment_policy = policy;
+        self
+    }
+
+    /// Sets what of a signed message may be seen before its signature is verified. Default: nothing.
+    pub const fn signature_policy(mut self, policy: SignaturePolicy) -> Self {
+        self.envelope.starter.config.signature_policy = policy;
+        self
+    }
+
+    /// Sets the bytes of plaintext in a frame of the messages that are written. Default:
+    /// [`DEFAULT_FRAME_LENGTH`](message::DEFAULT_FRAME_LENGTH).
+    pub const fn frame_length(mut self, bytes: u32) -> Self {
+        self.envelope.starter.config.frame_length = bytes;
+        self
+    }
+
+    /// Sets what a message may make this program allocate, hold and ask for.
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.envelope.starter.config.limits = limits;
+        self
+    }
+
+    /// Sets how many threads work on one message: 1 to 64, the caller's own among them. Default: 1.
+    ///
+    /// Bytes, order and errors are those of one thread: of several bad frames the first in order is named. A message in
+    /// memory is shared out from eight times [`share`](Self::share) on; of a signed one this thread hashes what the others
+    /// encrypt. Streams work in steps of four shares for each thread: they hold that much plaintext and that much of the
+    /// message, and hand a frame on only when a step is full or the message ends. A reader of a source that sends a frame
+    /// and waits for an answer needs one thread.
+    ///
+    /// The threads are started for each message, or each step, and have ended when the call returns.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let envelope = Envelope::builder(keyring).threads(2).build()?;
+    /// let message = envelope.encrypt(&[b'.'; 5_000_000], &EncryptionContext::new())?;
+    /// assert_eq!(envelope.decrypt(&message, &EncryptionContext::new())?, [b'.'; 5_000_000]);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub const fn threads(mut self, count: usize) -> Self {
+        self.envelope.starter.config.parallelism.threads = count;
+        self
+    }
+
+    /// Sets how many bytes of plaintext a thread takes at a time, rounded down to whole frames, but at least one: 1 to
+    /// 16,777,216. Default: 262,144. Matters only with several [`threads`](Self::threads).
+    pub const fn share(mut self, bytes: usize) -> Self {
+        self.envelope.starter.config.parallelism.share = bytes;
+        self
+    }
+
+    /// Accepts messages under raw AES keys in which the Encryption SDK for JavaScript sorted the names of the encryption context
+    /// by locale. Default: they are rejected.
+    ///
+    /// That SDK sorts the names with `localeCompare`, using the collation of the process locale, unless its keyring is created
+    /// with `utf8Sorting: true`. Other implementations cannot open the message if that order differs from the order of the UTF-8
+    /// bytes. Examples are `user_id` together with `userId`, and `Tenant` in a signed message, whose context also contains
+    /// `aws-crypto-public-key`.
+    ///
+    /// [`RawAesKeyring`](crate::envelope::RawAesKeyring) then tries the order of the header, the order of Node.js for names in printable ASCII and, for up to
+    /// eight names, every other order. The attempts for one message are limited to some tenths of a second. Every order contains
+    /// the same pairs, so an attacker without the wrapping key cannot alter the context unnoticed. Header, commitment and
+    /// signature are verified as usual. Messages are still written in the canonical order.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{Envelope, RawAesKeyring, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let envelope = Envelope::builder(keyring).accept_javascript_context_order().build()?;
+    /// # assert!(format!("{envelope:?}").contains("accepts_javascript_context_order: true"));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub const fn accept_javascript_context_order(mut self) -> Self {
+        self.envelope.starter.config.accepts_javascript_context_order = true;
+        self
+    }
+
+    /// Accepts messages written by version 4.0.0 of the Encryption SDK for .NET, whose format no other version writes. Default:
+    /// they are rejected as not authentic.
+    ///
+    /// That version authenticates two additional bytes with the header. In suites of version 1 it also derives the content key
+    /// without the message identifier. The header is verified in this form only if it is not authentic in the standard form.
+    ///
+    /// Suites of version 2 keep their guarantees: the commitment is verified first, in the standard way. In suites of version 1
+    /// the content key depends only on the data key, so two messages with the same data key would share the content key and the
+    /// IVs of their frames, which breaks AES-GCM for both. Version 4.0.0 has no cache and generates a data key for each message.
+    /// Re-encrypt such messages ([`Envelope::re_encrypt`]) and remove the setting.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{Envelope, RawAesKeyring, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let envelope = Envelope::builder(keyring).accept_dotnet_4_0_0().build()?;
+    /// # assert!(format!("{envelope:?}").contains("accepts_dotnet_4_0_0: true"));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub const fn accept_dotnet_4_0_0(mut self) -> Self {
+        self.envelope.starter.config.accepts_dotnet_4_0_0 = true;
+        self
+    }
+
+    /// Sets the cryptography of header and body, and where randomness comes from. Default:
+    /// [`FASTEST`](crate::crypto::FASTEST).
+    ///
+    /// What a keyring does with keys of its own it does with a backend of its own: see [`RawAesKeyring::with_backend`](crate::envelope::RawAesKeyring::with_backend),
+    /// [`RawRsaKeyring::with_backend`](crate::envelope::RawRsaKeyring::with_backend) and [`RawEcdhKeyring::with_backend`](crate::envelope::RawEcdhKeyring::with_backend). A [`KmsKeyring`](crate::envelope::KmsKeyring) has that of its `Kms`.
+    pub const fn backend(mut self, backend: CryptoBackend) -> Self {
+        self.envelope.starter.config.backend = backend;
+        self
+    }
+
+    /// Makes the envelope.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the frame length is zero, over
+    /// [`LARGEST_WRITABLE_FRAME_LENGTH`](message::LARGEST_WRITABLE_FRAME_LENGTH), or over the limit for frames; if the
+    /// threads or their share are none or too many; or if the commitment policy does not allow the suite, or messages of it are only read.
+    pub fn build(self) -> Result<Envelope> {
+        let Starter { manager, config } = self.envelope.starter;
+        Ok(Envelope { starter: Starter { manager, config: config.validated()? } })
+    }
+}

@@ -1,0 +1,47 @@
+//! An envelope: a source of data keys and the settings of its messages.
+
+use std::fmt;
+
+use crate::envelope::keyring::{DefaultMaterialsManager, Keyring};
+use crate::envelope::materials::MaterialsManager;
+use crate::envelope::start::Starter;
+
+/// Encrypts and decrypts messages with the data keys of one keyring, or of a materials manager. Cheap to clone, and may be used by many threads.
+///
+/// # Examples
+/// ```
+/// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+///
+/// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+/// let context = EncryptionContext::from([("tenant", "42"), ("purpose", "backup")]);
+/// let message = envelope.encrypt(b"attack at dawn", &context)?;
+///
+/// let expected = EncryptionContext::from([("tenant", "42")]);
+/// assert_eq!(envelope.decrypt(&message, &expected)?, b"attack at dawn");
+/// assert!(envelope.decrypt(&message, &EncryptionContext::from([("tenant", "7")])).is_err());
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Envelope {
+    pub(super) starter: Starter,
+}
+
+impl Envelope {
+    /// An envelope with the default settings.
+    pub fn new(keyring: impl Keyring + 'static) -> Self {
+        Self::with_materials_manager(DefaultMaterialsManager::new(keyring))
+    }
+
+    /// An envelope with the default settings whose data keys come through a materials manager:
+    /// [`CachingMaterialsManager`](crate::envelope::CachingMaterialsManager), say.
+    pub fn with_materials_manager(manager: impl MaterialsManager + 'static) -> Self {
+        Self { starter: Starter::new(manager) }
+    }
+}
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Starter { manager, config } = &self.starter;
+        f.debug_struct("Envelope").field("manager", manager).field("config", config).finish()
+    }
+}

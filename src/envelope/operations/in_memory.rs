@@ -1,0 +1,186 @@
+//! Messages that are wholly in memory.
+
+use std::fmt;
+
+use super::envelope::Envelope;
+use crate::context::EncryptionContext;
+use crate::envelope::policy::Release;
+use crate::envelope::start::KnownContext;
+use crate::error::Result;
+use crate::message::{self, Header, HeaderParser};
+
+impl Envelope {
+    /// Encrypts a plaintext that is wholly in memory.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the context is too long or has a name that begins with
+    /// [`RESERVED_CONTEXT_PREFIX`](crate::RESERVED_CONTEXT_PREFIX), and whatever kept the keyring from wrapping.
+    pub fn encrypt(&self, plaintext: &[u8], context: &EncryptionContext) -> Result<Vec<u8>> {
+        let mut message = Vec::new();
+        self.encrypt_into(plaintext, context, &mut message)?;
+        Ok(message)
+    }
+
+    /// Encrypts into a vector, whose contents are replaced; its allocation is used again, which saves a sixth of the
+    /// time for large messages. After an error it is empty.
+    ///
+    /// # Errors
+    /// As [`Envelope::encrypt`].
+    pub fn encrypt_into(&self, plaintext: &[u8], context: &EncryptionContext, message: &mut Vec<u8>) -> Result<()> {
+        let sealed = self.starter.begin_encrypt(context, Some(plaintext.len())).and_then(|sealer| {
+            let length = sealer.message_length(plaintext.len()).ok_or(message::MessageError::TooManyFrames)?;
+            message::prepare(message, length);
+            Ok(sealer.seal_whole(plaintext, message)?)
+        });
+        if sealed.is_err() {
+            message.clear();
+        }
+        sealed
+    }
+
+    /// Decrypts a message that is wholly in memory. Every pair of `expect_context` must be in the message's context,
+    /// which may have others.
+    ///
+    /// # Errors
+    /// [`ErrorKind::InvalidMessage`](crate::ErrorKind::InvalidMessage) if the message is malformed, altered, cut off or
+    /// followed by other bytes, [`ErrorKind::MessagePolicy`](crate::ErrorKind::MessagePolicy) if the commitment or the
+    /// signature policy refuses it, [`ErrorKind::ContextMismatch`](crate::ErrorKind::ContextMismatch) if it lacks an expected
+    /// pair, [`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped) if the keyring cannot open it, with
+    /// [`UnwrapFailures`](crate::envelope::UnwrapFailures) that contain the reasons. An outage of the key source keeps its kind, for example
+    /// [`ErrorKind::KeyUnavailable`](crate::ErrorKind::KeyUnavailable), [`ErrorKind::Audit`](crate::ErrorKind::Audit) or
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store).
+    pub fn decrypt(&self, message: &[u8], expect_context: &EncryptionContext) -> Result<Vec<u8>> {
+        Ok(self.decrypt_with_header(message, expect_context)?.plaintext)
+    }
+
+    /// Decrypts into a vector, whose contents are replaced; its allocation is used again. After an error it is empty.
+    /// Returns the header, which is authentic.
+    ///
+    /// # Errors
+    /// As [`Envelope::decrypt`].
+    pub fn decrypt_into(
+        &self,
+        message: &[u8],
+        expect_context: &EncryptionContext,
+        plaintext: &mut Vec<u8>,
+    ) -> Result<Header> {
+        self.open_into(message, KnownContext::Expected(expect_context), plaintext)
+    }
+
+    /// Decrypts a message whose header omits a part of its context into a vector: see
+    /// [`Envelope::decrypt_with_reproduced_context`] and [`Envelope::decrypt_into`].
+    ///
+    /// # Errors
+    /// As [`Envelope::decrypt_with_reproduced_context`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::{DefaultMaterialsManager, Envelope, RequiredContextManager};
+    /// use strongroom::{EncryptionContext, RawAesKeyring, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let manager = RequiredContextManager::new(DefaultMaterialsManager::new(keyring), ["patient"])?;
+    /// let envelope = Envelope::with_materials_manager(manager);
+    /// let patient = EncryptionContext::from([("patient", "Doe")]);
+    /// let letter = envelope.encrypt(b"all is well", &patient)?;
+    ///
+    /// let mut plaintext = Vec::new();
+    /// let header = envelope.decrypt_into_with_reproduced_context(&letter, &patient, &mut plaintext)?;
+    /// assert_eq!((plaintext.as_slice(), header.context().len()), (b"all is well".as_slice(), 0));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn decrypt_into_with_reproduced_context(
+        &self,
+        message: &[u8],
+        reproduced: &EncryptionContext,
+        plaintext: &mut Vec<u8>,
+    ) -> Result<Header> {
+        self.open_into(message, KnownContext::Reproduced(reproduced), plaintext)
+    }
+
+    fn open_into(&self, message: &[u8], known: KnownContext<'_>, plaintext: &mut Vec<u8>) -> Result<Header> {
+        let opened = self.open_whole(message, known, plaintext);
+        if opened.is_err() {
+            plaintext.clear();
+        }
+        opened
+    }
+
+    fn open_whole(&self, message: &[u8], known: KnownContext<'_>, plaintext: &mut Vec<u8>) -> Result<Header> {
+        let header = HeaderParser::default().parse(message, &self.starter.config.limits)?;
+        let opener = self.starter.begin_decrypt(&header, known, Release::Whole)?;
+        opener.open_whole(&message[header.encoded_length()..], plaintext)?;
+        Ok(header)
+    }
+
+    /// Decrypts a message and hands out its header too: its whole context, suite and wrapped data keys.
+    ///
+    /// # Errors
+    /// As [`Envelope::decrypt`].
+    pub fn decrypt_with_header(&self, message: &[u8], expect_context: &EncryptionContext) -> Result<Decrypted> {
+        let mut plaintext = Vec::new();
+        let header = self.decrypt_into(message, expect_context, &mut plaintext)?;
+        Ok(Decrypted { plaintext, header })
+    }
+
+    /// Decrypts a message whose header leaves out a part of its context, as [`RequiredContextManager`](crate::envelope::RequiredContextManager) has it written:
+    /// the caller brings what is left out. Pairs of `reproduced` that the header shows must be equal there; all others
+    /// must be exactly those that it leaves out.
+    ///
+    /// # Errors
+    /// As [`Envelope::decrypt`]. Pairs that are missing, too many or wrong show where the data key does not open
+    /// ([`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped)), or with a keyring that binds no context
+    /// where the header is verified ([`ErrorKind::InvalidMessage`](crate::ErrorKind::InvalidMessage)).
+    pub fn decrypt_with_reproduced_context(&self, message: &[u8], reproduced: &EncryptionContext) -> Result<Vec<u8>> {
+        let mut plaintext = Vec::new();
+        self.decrypt_into_with_reproduced_context(message, reproduced, &mut plaintext)?;
+        Ok(plaintext)
+    }
+
+    /// Decrypts a message whose header omits a part of its context, and returns the header too: see
+    /// [`Envelope::decrypt_with_reproduced_context`] and [`Envelope::decrypt_with_header`].
+    ///
+    /// # Errors
+    /// As [`Envelope::decrypt_with_reproduced_context`].
+    pub fn decrypt_with_header_and_reproduced_context(
+        &self,
+        message: &[u8],
+        reproduced: &EncryptionContext,
+    ) -> Result<Decrypted> {
+        let mut plaintext = Vec::new();
+        let header = self.decrypt_into_with_reproduced_context(message, reproduced, &mut plaintext)?;
+        Ok(Decrypted { plaintext, header })
+    }
+}
+
+/// A message that was opened: its plaintext, and its header, which is authentic.
+pub struct Decrypted {
+    plaintext: Vec<u8>,
+    header: Header,
+}
+
+impl Decrypted {
+    /// The plaintext.
+    pub fn plaintext(&self) -> &[u8] {
+        &self.plaintext
+    }
+
+    /// The header: context, suite, wrapped data keys.
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Takes the plaintext out.
+    pub fn into_plaintext(self) -> Vec<u8> {
+        self.plaintext
+    }
+}
+
+impl fmt::Debug for Decrypted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decrypted")
+            .field("plaintext", &format_args!("{} bytes", self.plaintext.len()))
+            .field("header", &self.header)
+            .finish()
+    }
+}

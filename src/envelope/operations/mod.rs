@@ -1,0 +1,13 @@
+//! The public methods of an envelope, one file per theme.
+
+#[cfg(feature = "tokio")]
+mod async_streams;
+mod builder;
+mod envelope;
+mod in_memory;
+mod re_encrypt;
+mod streams;
+
+pub use builder::EnvelopeBuilder;
+pub use envelope::Envelope;
+pub use in_memory::Decrypted;

@@ -1,0 +1,20 @@
+//! Errors that all ways of reading and writing share.
+
+use std::io;
+
+use crate::error::{Error, ErrorKind};
+use crate::message::MessageError;
+
+pub(super) fn failed_before() -> Error {
+    Error::new(ErrorKind::Io, "the message was given up after an earlier error")
+}
+
+/// An error as those get it who read: of the message, or of what it is read from.
+pub(super) fn as_io(error: Error) -> io::Error {
+    let kind = match error.downcast_ref() {
+        Some(MessageError::Truncated { .. }) => io::ErrorKind::UnexpectedEof,
+        Some(_) => io::ErrorKind::InvalidData,
+        None => error.downcast_ref().map_or(io::ErrorKind::Other, io::Error::kind),
+    };
+    io::Error::new(kind, error)
+}
