@@ -7,8 +7,8 @@ use crate::message::{
     AlgorithmSuite, DEFAULT_FRAME_LENGTH, LARGEST_WRITABLE_FRAME_LENGTH, Limits, MAX_THREADS, Parallelism,
 };
 
-/// The most bytes that a thread takes at a time: streams hold some such shares for each thread.
-const LARGEST_SHARE: usize = 16 << 20;
+/// The most bytes that a thread takes at a time: streams hold some such chunks for each thread.
+const MAX_CHUNK_SIZE: usize = 16 << 20;
 
 /// What an envelope works with.
 #[derive(Clone, Copy, Debug)]
@@ -34,13 +34,13 @@ impl Config {
     /// Checks what could be set wrongly.
     pub(super) fn validated(self) -> Result<Self> {
         self.commitment_policy.check_encrypt(self.suite())?;
-        let Parallelism { threads, share } = self.parallelism;
+        let Parallelism { threads, chunk_size } = self.parallelism;
         if !(1..=MAX_THREADS).contains(&threads) {
             let text = format!("{threads} threads were asked for, and 1 to {MAX_THREADS} can work on a message");
             return Err(Error::new(ErrorKind::Validation, text));
         }
-        if !(1..=LARGEST_SHARE).contains(&share) {
-            let text = format!("the share of a thread is {share} bytes, and 1 to {LARGEST_SHARE} are allowed");
+        if !(1..=MAX_CHUNK_SIZE).contains(&chunk_size) {
+            let text = format!("the share of a thread is {chunk_size} bytes, and 1 to {MAX_CHUNK_SIZE} are allowed");
             return Err(Error::new(ErrorKind::Validation, text));
         }
         // A frame over the limit would make messages that the same envelope cannot read.

@@ -86,21 +86,21 @@ pub enum SignaturePolicy {
     ForbidSigned,
 }
 
-/// How a message is going to be read.
+/// How the plaintext of a message is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Release {
-    /// All of it at its end.
-    Whole,
-    /// Piece by piece.
-    Streamed,
+pub(super) enum ReleaseMode {
+    /// All of it, at the end of the message.
+    Buffered,
+    /// Frame by frame.
+    Streaming,
 }
 
 impl SignaturePolicy {
     /// Refuses a suite to read in this way.
-    pub(super) fn check_decrypt(self, suite: AlgorithmSuite, release: Release) -> Result<()> {
+    pub(super) fn check_decrypt(self, suite: AlgorithmSuite, mode: ReleaseMode) -> Result<()> {
         let allowed = match self {
             _ if suite.signature().is_none() => true,
-            Self::VerifyBeforeRelease => release == Release::Whole,
+            Self::VerifyBeforeRelease => mode == ReleaseMode::Buffered,
             Self::ReleaseBeforeVerification => true,
             Self::ForbidSigned => false,
         };
@@ -139,9 +139,9 @@ mod tests {
                 (ReleaseBeforeVerification, true, true),
                 (ForbidSigned, false, false),
             ] {
-                let allowed = |release| policy.check_decrypt(suite, release).is_ok();
-                assert_eq!(allowed(Release::Whole), unsigned || whole, "{policy:?} {suite}");
-                assert_eq!(allowed(Release::Streamed), unsigned || streamed, "{policy:?} {suite}");
+                let allowed = |mode| policy.check_decrypt(suite, mode).is_ok();
+                assert_eq!(allowed(ReleaseMode::Buffered), unsigned || whole, "{policy:?} {suite}");
+                assert_eq!(allowed(ReleaseMode::Streaming), unsigned || streamed, "{policy:?} {suite}");
             }
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::config::Config;
 use super::materials::{DecryptionMaterials, EncryptionMaterials, MaterialsManager};
-use super::policy::Release;
+use super::policy::ReleaseMode;
 use crate::context::{self, EncryptionContext, RESERVED_CONTEXT_PREFIX};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{
@@ -31,8 +31,8 @@ impl Starter {
 
     /// Gets the data key of a message and verifies its header. What is expected of the context is compared first: a header
     /// that lacks it is refused whether it is authentic or not, and then no key needs to be asked for.
-    pub(super) fn begin_decrypt(&self, header: &Header, known: KnownContext<'_>, release: Release) -> Result<Opener> {
-        begin_decrypt(&self.config, &*self.manager, header, known, release)
+    pub(super) fn begin_decrypt(&self, header: &Header, known: KnownContext<'_>, mode: ReleaseMode) -> Result<Opener> {
+        begin_decrypt(&self.config, &*self.manager, header, known, mode)
     }
 }
 
@@ -150,11 +150,11 @@ fn begin_decrypt(
     manager: &dyn MaterialsManager,
     header: &Header,
     known: KnownContext<'_>,
-    release: Release,
+    mode: ReleaseMode,
 ) -> Result<Opener> {
     let suite = header.suite();
     config.commitment_policy.check_decrypt(suite)?;
-    config.signature_policy.check_decrypt(suite, release)?;
+    config.signature_policy.check_decrypt(suite, mode)?;
     check_readable(header)?;
     let omitted = known.omitted_from(header.context())?;
     let mut full = header.context().clone();

@@ -13,7 +13,7 @@ use super::error::MessageError;
 use super::frame::{FINAL_OVERHEAD, Frame, FrameCipher, REGULAR_OVERHEAD, SINGLE_OVERHEAD};
 use super::header::{Header, HeaderForm, PUBLIC_KEY_NAME, authenticated};
 use super::limits::{LARGEST_UNFRAMED_BODY, Limits};
-use super::parallel::{Failure, Parallelism, work_on_shares};
+use super::parallel::{Failure, Parallelism, process_chunks};
 use super::signing::MessageVerifier;
 use crate::crypto::{CryptoBackend, CryptoError};
 use crate::secret::SecretBytes;
@@ -40,7 +40,7 @@ pub(crate) struct Opener {
 }
 
 /// Consecutive frames that one thread opens.
-struct Share<'a> {
+struct Chunk<'a> {
     /// The sequence number of the first.
     sequence: u32,
     encoded: &'a [u8],
@@ -51,7 +51,7 @@ struct Share<'a> {
     opened_bytes: usize,
 }
 
-impl Share<'_> {
+impl Chunk<'_> {
     /// What was opened, as it was received.
     fn opened_encoded(&self) -> &[u8] {
         &self.encoded[..self.opened_bytes]
@@ -165,19 +165,19 @@ impl Opener {
     /// or the body is in one piece.
     pub(crate) fn step(&self) -> Option<(usize, usize)> {
         let frame_length = self.frame_length.and_then(|length| usize::try_from(length).ok())?;
-        let frames = self.parallelism.frames_in_a_step(frame_length);
+        let frames = self.parallelism.frames_per_step(frame_length);
         let plaintext = frames.checked_mul(frame_length)?;
         let encoded = plaintext.checked_add(frames.checked_mul(REGULAR_OVERHEAD)?)?;
         (self.parallelism.threads > 1).then_some((plaintext, encoded))
     }
 
     /// Opens, on all threads, whole regular frames at the start of `bytes`, as many as `plaintext` has room for. Returns how
-    /// many it opened; 0 if they are too few to be shared out.
+    /// many it opened; 0 if they are too few to be divided.
     ///
     /// It stops before the first frame that is not regular or not sound and says nothing of it: [`Opener::read`] and
     /// [`Opener::open`] give the same answer about it as if they had opened the ones before. What lies behind in
     /// `plaintext` is zero.
-    pub(crate) fn open_shares(&mut self, bytes: &[u8], plaintext: &mut [u8]) -> usize {
+    pub(crate) fn open_chunks(&mut self, bytes: &[u8], plaintext: &mut [u8]) -> usize {
         let (Some(sequence), Some(length)) = (self.next, self.frame_length) else { return 0 };
         let Ok(frame_length) = usize::try_from(length) else { return 0 };
         let encoded_length = frame_length.saturating_add(REGULAR_OVERHEAD);
@@ -185,21 +185,21 @@ impl Opener {
         if !self.parallelism.divides(frames, frame_length) {
             return 0;
         }
-        let in_share = self.parallelism.frames_in_a_share(frame_length);
-        let encoded = bytes[..frames * encoded_length].chunks(in_share * encoded_length);
-        let plaintexts = plaintext[..frames * frame_length].chunks_mut(in_share * frame_length);
-        let shares = (sequence..=u32::MAX)
-            .step_by(in_share)
+        let per_chunk = self.parallelism.frames_per_chunk(frame_length);
+        let encoded = bytes[..frames * encoded_length].chunks(per_chunk * encoded_length);
+        let plaintexts = plaintext[..frames * frame_length].chunks_mut(per_chunk * frame_length);
+        let chunks = (sequence..=u32::MAX)
+            .step_by(per_chunk)
             .zip(encoded.zip(plaintexts))
-            .map(|(sequence, (encoded, plaintext))| Share { sequence, encoded, plaintext, opened: 0, opened_bytes: 0 });
-        let work = |share: &mut Share<'_>| open_share(&self.cipher, length, share);
-        let verify = |verifier: &mut &mut MessageVerifier, share: &Share<'_>| verifier.update(share.opened_encoded());
-        let result = work_on_shares(self.parallelism.threads, shares, work, self.verifier.as_mut(), verify);
+            .map(|(sequence, (encoded, plaintext))| Chunk { sequence, encoded, plaintext, opened: 0, opened_bytes: 0 });
+        let work = |chunk: &mut Chunk<'_>| open_chunk(&self.cipher, length, chunk);
+        let verify = |verifier: &mut &mut MessageVerifier, chunk: &Chunk<'_>| verifier.update(chunk.opened_encoded());
+        let result = process_chunks(self.parallelism.threads, chunks, work, self.verifier.as_mut(), verify);
         let mut opened = frames;
-        if let Err(Failure { share, .. }) = result {
-            opened = usize::try_from(share.sequence - sequence).unwrap_or(usize::MAX) + share.opened;
+        if let Err(Failure { chunk, .. }) = result {
+            opened = usize::try_from(chunk.sequence - sequence).unwrap_or(usize::MAX) + chunk.opened;
             if let Some(verifier) = &mut self.verifier {
-                verifier.update(share.opened_encoded());
+                verifier.update(chunk.opened_encoded());
             }
             plaintext[opened * frame_length..].zeroize();
         }
@@ -207,8 +207,8 @@ impl Opener {
         opened
     }
 
-    /// Bytes of plaintext that [`Opener::open_shares`] could open of so many bytes: none if they are too few to be shared out.
-    pub(crate) fn shared_plaintext(&self, bytes: usize) -> usize {
+    /// Bytes of plaintext that [`Opener::open_chunks`] could open of so many bytes: none if they are too few to be divided.
+    pub(crate) fn chunked_plaintext(&self, bytes: usize) -> usize {
         let (frame_length, encoded_length) = self.regular_lengths(1);
         let frames = bytes / encoded_length;
         if self.parallelism.divides(frames, frame_length) { frames * frame_length } else { 0 }
@@ -271,7 +271,7 @@ impl Opener {
     }
 
     fn open_frames(mut self, mut body: &[u8], plaintext: &mut Vec<u8>) -> Result<usize, MessageError> {
-        let opened = self.open_shares(body, plaintext);
+        let opened = self.open_chunks(body, plaintext);
         let (mut length, encoded_length) = self.regular_lengths(opened);
         body = &body[encoded_length..];
         while !self.is_done() {
@@ -301,18 +301,18 @@ impl Opener {
 }
 
 /// Opens frames until one is not regular or not sound.
-fn open_share(cipher: &FrameCipher, frame_length: u32, share: &mut Share<'_>) -> Result<(), ()> {
-    let mut bytes = share.encoded;
-    let plaintexts = share.plaintext.chunks_mut(usize::try_from(frame_length).unwrap_or(usize::MAX));
-    for (sequence, plaintext) in (share.sequence..=u32::MAX).zip(plaintexts) {
+fn open_chunk(cipher: &FrameCipher, frame_length: u32, chunk: &mut Chunk<'_>) -> Result<(), ()> {
+    let mut bytes = chunk.encoded;
+    let plaintexts = chunk.plaintext.chunks_mut(usize::try_from(frame_length).unwrap_or(usize::MAX));
+    for (sequence, plaintext) in (chunk.sequence..=u32::MAX).zip(plaintexts) {
         let frame = Frame::read(bytes, sequence, frame_length).map_err(|_| ())?;
         if frame.is_last() {
             return Err(());
         }
         cipher.open(&frame, plaintext).map_err(|_| ())?;
         bytes = &bytes[frame.encoded_length()..];
-        share.opened += 1;
-        share.opened_bytes += frame.encoded_length();
+        chunk.opened += 1;
+        chunk.opened_bytes += frame.encoded_length();
     }
     Ok(())
 }

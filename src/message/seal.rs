@@ -6,7 +6,7 @@ use super::derive;
 use super::error::MessageError;
 use super::frame::{FINAL_OVERHEAD, FrameCipher, REGULAR_OVERHEAD};
 use super::header::{self, HeaderForm, HeaderParts};
-use super::parallel::{Parallelism, work_on_shares};
+use super::parallel::{Parallelism, process_chunks};
 use super::signing::MessageSigner;
 use super::suite::SuiteSupport;
 use crate::crypto::{CryptoBackend, NONCE_LENGTH};
@@ -95,7 +95,7 @@ impl Sealer {
 
     /// Bytes of plaintext in one step of a stream: whole frames.
     fn step_plaintext(&self) -> usize {
-        self.frame_length.saturating_mul(self.parallelism.frames_in_a_step(self.frame_length))
+        self.frame_length.saturating_mul(self.parallelism.frames_per_step(self.frame_length))
     }
 
     /// Bytes of the message that whole regular frames of so much plaintext take.
@@ -178,19 +178,19 @@ impl Sealer {
         self.sequence = next.ok_or(MessageError::TooManyFrames)?;
         let (cipher, frame_length) = (&self.cipher, self.frame_length);
         if !self.parallelism.divides(frames, frame_length) {
-            return seal_share(cipher, frame_length, sequence, plaintext, output, self.signer.as_mut());
+            return seal_chunk(cipher, frame_length, sequence, plaintext, output, self.signer.as_mut());
         }
-        let in_share = self.parallelism.frames_in_a_share(frame_length);
-        let plaintexts = plaintext.chunks(in_share * frame_length);
-        let outputs = output.chunks_mut(in_share * (frame_length + REGULAR_OVERHEAD));
-        let sequences = (sequence..=u32::MAX).step_by(in_share);
-        let work = |share: &mut (u32, (&[u8], &mut [u8]))| {
-            let (sequence, (plaintext, output)) = share;
-            seal_share(cipher, frame_length, *sequence, plaintext, output, None)
+        let per_chunk = self.parallelism.frames_per_chunk(frame_length);
+        let plaintexts = plaintext.chunks(per_chunk * frame_length);
+        let outputs = output.chunks_mut(per_chunk * (frame_length + REGULAR_OVERHEAD));
+        let sequences = (sequence..=u32::MAX).step_by(per_chunk);
+        let work = |chunk: &mut (u32, (&[u8], &mut [u8]))| {
+            let (sequence, (plaintext, output)) = chunk;
+            seal_chunk(cipher, frame_length, *sequence, plaintext, output, None)
         };
-        let shares = sequences.zip(plaintexts.zip(outputs));
-        work_on_shares(self.parallelism.threads, shares, work, self.signer.as_mut(), |signer, share| {
-            signer.update(share.1.1);
+        let chunks = sequences.zip(plaintexts.zip(outputs));
+        process_chunks(self.parallelism.threads, chunks, work, self.signer.as_mut(), |signer, chunk| {
+            signer.update(chunk.1.1);
         })
         .map_err(|failure| failure.error)
     }
@@ -209,7 +209,7 @@ impl Sealer {
 }
 
 /// Seals consecutive regular frames, the first of them with a sequence number, and has them signed.
-fn seal_share(
+fn seal_chunk(
     cipher: &FrameCipher,
     frame_length: usize,
     sequence: u32,

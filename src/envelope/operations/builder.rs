@@ -114,7 +114,7 @@ impl EnvelopeBuilder {
     /// Sets how many bytes of plaintext a thread takes at a time, rounded down to whole frames, but at least one: 1 to
     /// 16,777,216. Default: 262,144. Matters only with several [`threads`](Self::threads).
     pub const fn share(mut self, bytes: usize) -> Self {
-        self.envelope.starter.config.parallelism.share = bytes;
+        self.envelope.starter.config.parallelism.chunk_size = bytes;
         self
     }
 

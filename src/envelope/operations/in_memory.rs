@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::envelope::Envelope;
 use crate::context::EncryptionContext;
-use crate::envelope::policy::Release;
+use crate::envelope::policy::ReleaseMode;
 use crate::envelope::start::KnownContext;
 use crate::error::Result;
 use crate::message::{self, Header, HeaderParser};
@@ -108,7 +108,7 @@ impl Envelope {
 
     fn open_whole(&self, message: &[u8], known: KnownContext<'_>, plaintext: &mut Vec<u8>) -> Result<Header> {
         let header = HeaderParser::default().parse(message, &self.starter.config.limits)?;
-        let opener = self.starter.begin_decrypt(&header, known, Release::Whole)?;
+        let opener = self.starter.begin_decrypt(&header, known, ReleaseMode::Buffered)?;
         opener.open_whole(&message[header.encoded_length()..], plaintext)?;
         Ok(header)
     }

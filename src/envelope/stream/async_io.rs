@@ -11,15 +11,15 @@ use zeroize::Zeroizing;
 use super::decryptor::EnvelopeDecryptor;
 use super::encryptor::EnvelopeEncryptor;
 use super::error::{as_io, failed_before};
-use super::offload::{Aside, run_aside};
+use super::offload::{Offload, spawn_blocking_or_run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Header, Sealer};
 
 /// Bytes that are taken in at a time.
 const CHUNK: usize = 256 << 10;
 
-/// From how many bytes on cryptography leaves the thread of the reactor: it takes some ten microseconds by then, about
-/// what it costs to go aside.
+/// The least bytes of which the cryptography is offloaded: it takes some ten microseconds by then,
+/// about the cost of offloading.
 const BIG: usize = 64 << 10;
 
 /// Encrypts what is written to it and passes the message on.
@@ -54,12 +54,12 @@ const BIG: usize = 64 << 10;
 #[must_use = "a message that is not shut down is refused by every reader"]
 pub struct AsyncEnvelopeWriter<W> {
     inner: W,
-    sealing: Aside<Sealing>,
+    sealing: Offload<Sealing>,
     /// How much of the sealed bytes were written.
     written: usize,
 }
 
-/// What goes aside to be sealed.
+/// The state that is offloaded to be sealed.
 struct Sealing {
     /// Gone after the end.
     encryptor: Option<EnvelopeEncryptor>,
@@ -87,7 +87,7 @@ impl<W: AsyncWrite + Unpin> AsyncEnvelopeWriter<W> {
         mut inner: W,
         begin: impl FnOnce() -> Result<Sealer> + Send + 'static,
     ) -> Result<Self> {
-        let (encryptor, header) = run_aside(move || {
+        let (encryptor, header) = spawn_blocking_or_run(move || {
             let mut encryptor = EnvelopeEncryptor::new(begin()?);
             let mut header = Vec::new();
             encryptor.update(&[], &mut header)?;
@@ -98,7 +98,7 @@ impl<W: AsyncWrite + Unpin> AsyncEnvelopeWriter<W> {
             Error::new(ErrorKind::Io, format!("the message cannot be written: {error}")).with_source(error)
         })?;
         let sealing = Sealing { encryptor: Some(encryptor), plaintext: Zeroizing::default(), message: Vec::new() };
-        Ok(Self { inner, sealing: Aside::new(sealing), written: 0 })
+        Ok(Self { inner, sealing: Offload::new(sealing), written: 0 })
     }
 
     /// The inner writer.
@@ -210,10 +210,10 @@ impl<W> fmt::Debug for AsyncEnvelopeWriter<W> {
 pub struct AsyncEnvelopeReader<R> {
     inner: R,
     header: Header,
-    opening: Aside<Opening>,
+    opening: Offload<Opening>,
 }
 
-/// What goes aside to be opened.
+/// The state that is offloaded to be opened.
 struct Opening {
     /// Gone after the end.
     decryptor: Option<EnvelopeDecryptor>,
@@ -252,14 +252,14 @@ impl<R: AsyncRead + Unpin> AsyncEnvelopeReader<R> {
                 return Err(failed_before());
             }
             make_room(&mut plaintext, decryptor.held.len() + received);
-            (decryptor, message, plaintext) = run_aside(move || {
+            (decryptor, message, plaintext) = spawn_blocking_or_run(move || {
                 decryptor.update(&message[..received], &mut plaintext)?;
                 Ok::<_, Error>((decryptor, message, plaintext))
             })
             .await??;
         };
         let opening = Opening { decryptor: Some(decryptor), message, received: 0, plaintext, handed_out: 0 };
-        Ok(Self { inner, header, opening: Aside::new(opening) })
+        Ok(Self { inner, header, opening: Offload::new(opening) })
     }
 
     /// The header, which is authentic: the whole context, suite and wrapped data keys.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::error::failed_before;
 use crate::context::EncryptionContext;
-use crate::envelope::policy::Release;
+use crate::envelope::policy::ReleaseMode;
 use crate::envelope::start::{KnownContext, Starter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Header, HeaderParser, MessageError, Opener};
@@ -179,7 +179,7 @@ impl EnvelopeDecryptor {
         }
         let State::Body(_, opener) = &mut self.state else { return Err(failed_before()) };
         loop {
-            consumed += open_shares(opener, &bytes[consumed..], plaintext);
+            consumed += open_chunks(opener, &bytes[consumed..], plaintext);
             let rest = &bytes[consumed..];
             let frame = match opener.read(rest) {
                 Ok(frame) => frame,
@@ -205,19 +205,19 @@ impl EnvelopeDecryptor {
             Known::Expected(context) => KnownContext::Expected(context),
             Known::Reproduced(context) => KnownContext::Reproduced(context),
         };
-        self.starter.begin_decrypt(header, known, Release::Streamed)
+        self.starter.begin_decrypt(header, known, ReleaseMode::Streaming)
     }
 }
 
 /// Opens frames on several threads, if there are enough of them. Returns how many bytes of the message they were.
-fn open_shares(opener: &mut Opener, bytes: &[u8], plaintext: &mut Vec<u8>) -> usize {
-    let room = opener.shared_plaintext(bytes.len());
+fn open_chunks(opener: &mut Opener, bytes: &[u8], plaintext: &mut Vec<u8>) -> usize {
+    let room = opener.chunked_plaintext(bytes.len());
     if room == 0 {
         return 0;
     }
     let start = plaintext.len();
     plaintext.resize(start + room, 0);
-    let frames = opener.open_shares(bytes, &mut plaintext[start..]);
+    let frames = opener.open_chunks(bytes, &mut plaintext[start..]);
     let (opened, consumed) = opener.regular_lengths(frames);
     plaintext.truncate(start + opened);
     consumed

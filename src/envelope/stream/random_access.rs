@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use zeroize::Zeroizing;
 
 use super::error::as_io;
-use crate::envelope::policy::Release;
+use crate::envelope::policy::ReleaseMode;
 use crate::envelope::start::{KnownContext, Starter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Header, HeaderParser, Limits, MessageError, Opener, prepare};
@@ -68,7 +68,7 @@ impl<R: Read + Seek> RandomAccessReader<R> {
             return Err(MessageError::SignaturePolicy(suite).into());
         }
         let frame_length = u64::from(header.frame_length().ok_or(MessageError::NotFramed)?);
-        let opener = starter.begin_decrypt(&header, known, Release::Streamed)?;
+        let opener = starter.begin_decrypt(&header, known, ReleaseMode::Streaming)?;
         let body = u64::try_from(header.encoded_length()).unwrap_or(u64::MAX);
         let (regular_frames, last) = opener.layout(end.saturating_sub(body)).ok_or(MessageError::Truncated {
             field: "final frame",

@@ -6,7 +6,7 @@ use std::io;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::error::as_io;
-use crate::envelope::policy::Release;
+use crate::envelope::policy::ReleaseMode;
 use crate::envelope::start::{KnownContext, Starter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Header, HeaderParser, MessageError, Opener, prepare_secret};
@@ -64,7 +64,7 @@ impl<R: io::Read> EnvelopeReader<R> {
             }
         };
         input.consume(header.encoded_length());
-        let opener = starter.begin_decrypt(&header, known, Release::Streamed)?;
+        let opener = starter.begin_decrypt(&header, known, ReleaseMode::Streaming)?;
         let plaintext = Zeroizing::default();
         Ok(Self { inner, header, opener, input, plaintext, handed_out: 0, failed: None })
     }
@@ -74,9 +74,9 @@ impl<R: io::Read> EnvelopeReader<R> {
     fn open_step(&mut self, output: &mut [u8]) -> Result<Option<usize>, ReadError> {
         let Some((step, encoded_length)) = self.opener.step() else { return Ok(None) };
         self.input.fill_to(&mut self.inner, encoded_length)?;
-        // Room is made for what came, and for that only if it is shared out: at the end of a message it is opened frame by
+        // Room is made for what came, and for that only if it is divided: at the end of a message it is opened frame by
         // frame.
-        let plaintext_length = self.opener.shared_plaintext(self.input.bytes().len()).min(step);
+        let plaintext_length = self.opener.chunked_plaintext(self.input.bytes().len()).min(step);
         if plaintext_length == 0 {
             return Ok(None);
         }
@@ -88,7 +88,7 @@ impl<R: io::Read> EnvelopeReader<R> {
             self.handed_out = 0;
             &mut self.plaintext
         };
-        let frames = self.opener.open_shares(self.input.bytes(), plaintext);
+        let frames = self.opener.open_chunks(self.input.bytes(), plaintext);
         let (plaintext_length, encoded_length) = self.opener.regular_lengths(frames);
         if !fits {
             self.plaintext.truncate(plaintext_length);

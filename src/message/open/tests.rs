@@ -235,9 +235,9 @@ fn frames_behind_a_bad_one_do_not_stay_in_the_buffer_of_several_threads() {
             let mut message = sealed(16, &plaintext(64 * 16 + 1));
             let (header, opener) = opener(&message, &Limits::default());
             message[header.encoded_length() + bad * 48 + 20] ^= 1;
-            let mut opener = opener.with_parallelism(Parallelism { threads, share: 32 });
+            let mut opener = opener.with_parallelism(Parallelism { threads, chunk_size: 32 });
             let mut text = [0xEE; 64 * 16];
-            assert_eq!(opener.open_shares(&message[header.encoded_length()..], &mut text), bad);
+            assert_eq!(opener.open_chunks(&message[header.encoded_length()..], &mut text), bad);
             assert_eq!(text[..bad * 16], plaintext(64 * 16)[..bad * 16], "{threads} threads, frame {bad}");
             assert!(text[bad * 16..].iter().all(|byte| *byte == 0), "{threads} threads: what lies behind frame {bad}");
         }
