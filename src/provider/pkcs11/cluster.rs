@@ -3,6 +3,7 @@
 mod claim;
 mod keys;
 mod marks;
+mod named;
 mod opened;
 mod route;
 

@@ -33,15 +33,17 @@ pub struct HsmRootKey {
 impl HsmRootKey {
     /// Makes the key in the cluster, under a name that is its CKA_ID too: 1 to 32 bytes.
     ///
-    /// Of several processes that generate one name at the same time, at most one succeeds. A call that fails erases only its own
-    /// objects, which have a random CKA_LABEL. If it cannot (the process is killed, or a member is lost), they remain, and the
-    /// name stays in use until an operator removes them.
+    /// Of several processes that generate one name at the same time, at most one succeeds. While a key is generated,
+    /// [`HsmRootKey::find`] does not return it. A call that fails erases only its own objects, which have a random CKA_LABEL, and
+    /// only before any process can have found the key. If it cannot (the process is killed, or a member is lost), they remain,
+    /// and the name stays in use until an operator removes them.
     ///
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the name does not have 1 to 32 bytes.
     /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if something has that CKA_ID: see [`HsmRootKey::find`].
     /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the cluster is not connected, a member does not answer, or fewer
-    ///   than two of them can hold it.
+    ///   than two of them can hold it. If the text says that the key stays, it is complete: remove what the text names, and
+    ///   find the key.
     pub fn generate(cluster: &Pkcs11Cluster, name: &str) -> Result<Self> {
         check_name(name)?;
         if cluster.holds(name.as_bytes())? {
@@ -58,10 +60,13 @@ impl HsmRootKey {
     /// CKA_EXTRACTABLE, which encrypts and decrypts and wraps no others; in a cluster that its vendor manages also
     /// CKA_LOCAL, CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE.
     ///
+    /// A key that another process still generates is waited for, up to about two seconds on each member.
+    ///
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the name does not have 1 to 32 bytes.
     /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the cluster is not connected, no member has it, a member does not
-    ///   protect it (the text names the attribute), or two members have different ones.
+    ///   protect it (the text names the attribute), two members have different ones, or another process still generates it
+    ///   or was interrupted (the text names what to remove).
     pub fn find(cluster: &Pkcs11Cluster, name: &str) -> Result<Self> {
         check_name(name)?;
         let key = cluster.find_named(name.as_bytes(), KEY_LABEL)?;

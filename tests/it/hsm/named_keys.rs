@@ -6,13 +6,11 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use strongroom::provider::pkcs11::{
-    HsmRootKey, Module, ModuleOptions, Pkcs11Cluster, TokenConfig, TokenKeyKind, TokenSelector,
-};
+use strongroom::provider::pkcs11::{HsmRootKey, Module, ModuleOptions, Pkcs11Cluster, TokenConfig, TokenSelector};
 use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster};
 use strongroom::seal::RootKeyHolder;
 use strongroom::{ErrorKind, Result, SecretBytes};
@@ -32,6 +30,9 @@ const MEMBERS: [&str; 2] = ["east", "west"];
 /// `what|name|when it starts|folder of east|folder of west`.
 const CHILD: &str = "hsm::named_keys::takes_a_name";
 const ORDERS: &str = "STRONGROOM_HSM_NAMES_ORDERS";
+
+/// CKR_DEVICE_REMOVED.
+const DEVICE_REMOVED: u64 = 0x32;
 
 /// A name, the length of the value, the attributes that are wrong, and the one that is named.
 type WeakKey = (&'static str, usize, &'static [(u64, bool)], &'static str);
@@ -77,6 +78,22 @@ impl World {
         })
     }
 
+    /// The number of secret keys in each token.
+    fn all_keys(&self) -> [usize; 2] {
+        [0, 1].map(|member| self.all_keys_of(member))
+    }
+
+    fn all_keys_of(&self, member: usize) -> usize {
+        Bare::secret_keys(&self.0[member].bare_path(), MEMBERS[member]).len()
+    }
+
+    /// The first token as a cluster that its vendor manages.
+    fn vendor_managed(&self, module: &Path) -> Pkcs11Cluster {
+        let config = TokenConfig::new(TokenSelector::Label(MEMBERS[0].to_owned())).breaker(u32::MAX, Duration::ZERO);
+        let module = Module::load(module).expect("a module");
+        connect(Pkcs11Cluster::vendor_managed(&module, config, [("hsm-1", "a"), ("hsm-2", "b")]))
+    }
+
     /// Puts a key of a value from outside into one token.
     fn put(&self, member: usize, id: &[u8], value: &[u8], attributes: &[(u64, bool)]) {
         Bare::create_key(&self.0[member].bare_path(), MEMBERS[member], id, value, attributes);
@@ -84,8 +101,13 @@ impl World {
 }
 
 fn unconnected(modules: [PathBuf; 2]) -> Pkcs11Cluster {
+    of(modules.iter().map(PathBuf::as_path).zip(MEMBERS))
+}
+
+/// A cluster of the tokens with these labels, in this order.
+fn of<'a>(modules: impl IntoIterator<Item = (&'a Path, &'a str)>) -> Pkcs11Cluster {
     let mut cluster = Pkcs11Cluster::of_members(REPLICATION_KEY);
-    for (path, name) in modules.iter().zip(MEMBERS) {
+    for (path, name) in modules {
         let options = ModuleOptions::default().reinitialize_interval(Duration::from_millis(5));
         let module = Module::load_with(path, options).expect("a module");
         let config = TokenConfig::new(TokenSelector::Label(name.to_owned())).breaker(u32::MAX, Duration::ZERO);
@@ -99,7 +121,10 @@ fn credential() -> Arc<dyn CryptoUserCredential> {
 }
 
 fn connected(modules: [PathBuf; 2]) -> Pkcs11Cluster {
-    let cluster = unconnected(modules);
+    connect(unconnected(modules))
+}
+
+fn connect(cluster: Pkcs11Cluster) -> Pkcs11Cluster {
     cluster.connect(&credential()).expect("the tokens are there");
     cluster
 }
@@ -164,18 +189,13 @@ fn a_root_key_that_a_token_hides_is_left_alone() -> Result<()> {
     let Some((world, cluster)) = World::new("a_root_key_that_a_token_hides_is_left_alone") else { return Ok(()) };
     let wrapped = wrap(&HsmRootKey::generate(&cluster, "root")?);
     let [east, west] = world.0.each_ref().map(SoftHsm::shim);
-    let token = cluster.token("east").expect("a member");
-    let finds = east.calls(Function::FindObjects);
-    token.adopt_key(REPLICATION_KEY, "kek", TokenKeyKind::WrappingAes256).expect("it is there");
-    let of_replication_key = east.calls(Function::FindObjects) - finds;
-    // Hidden from the first look, twice at each of three classes, and from the last one before the key is generated.
-    for shim in [east, west] {
-        shim.rule(Function::FindObjects, 0, 6, Action::Return(0));
-    }
-    east.rule(Function::FindObjects, of_replication_key, 3, Action::Return(0));
+    // Hidden from all looks before the key is generated, each of them in three classes: twice before and twice after the name is
+    // reserved, and on the member that generates it once more.
+    east.hide(b"root", 3 * 5);
+    west.hide(b"root", 3 * 4);
     let generated = east.calls(Function::GenerateKey);
     assert_eq!(kind(HsmRootKey::generate(&cluster, "root").map(drop)), ErrorKind::AlreadyExists);
-    assert_eq!(east.calls(Function::GenerateKey), generated + 1, "it was hidden well enough");
+    assert_eq!(east.calls(Function::GenerateKey), generated + 2, "it was hidden well enough");
     world.clear();
     assert_eq!(world.keys(b"root"), [1, 1]);
     assert_found(&cluster, "root", &wrapped);
@@ -187,6 +207,7 @@ fn a_generation_that_fails_at_any_call_leaves_nothing_and_harms_no_other_key() -
     let test = "a_generation_that_fails_at_any_call_leaves_nothing_and_harms_no_other_key";
     let Some((world, cluster)) = World::new(test) else { return Ok(()) };
     let wrapped = wrap(&HsmRootKey::generate(&cluster, "root")?);
+    let all_keys = world.all_keys();
     let step = if env::var_os("STRONGROOM_HSM_FAULTS").is_some_and(|value| value == "all") { 1 } else { 11 };
     let mut failures = 0;
     for member in 0..2 {
@@ -202,9 +223,12 @@ fn a_generation_that_fails_at_any_call_leaves_nothing_and_harms_no_other_key() -
             } else {
                 assert_eq!(world.keys(b"another"), [1, 1], "{member} {call}");
                 for name in MEMBERS {
-                    cluster.token(name).expect("a member").destroy_objects(b"another").expect("it goes");
+                    let token = cluster.token(name).expect("a member");
+                    // The failure may have left a search open in a session, which the first attempt then closes.
+                    token.destroy_objects(b"another").or_else(|_| token.destroy_objects(b"another")).expect("it goes");
                 }
             }
+            assert_eq!(world.all_keys(), all_keys, "no reservation is left: {member} {call}");
             if !reached {
                 break;
             }
@@ -213,6 +237,174 @@ fn a_generation_that_fails_at_any_call_leaves_nothing_and_harms_no_other_key() -
     assert!(failures > 3, "{failures}");
     assert_found(&cluster, "root", &wrapped);
     Ok(())
+}
+
+#[test]
+fn a_root_key_that_another_process_is_generating_is_not_generated_twice() -> Result<()> {
+    let test = "a_root_key_that_another_process_is_generating_is_not_generated_twice";
+    let Some((world, slow)) = World::new(test) else { return Ok(()) };
+    let quick = world.of_others();
+    // The first object that it generates is its reservation, the second one the key.
+    let generate = || HsmRootKey::generate(&slow, "root");
+    let key = overtaken(&world.0[0], Function::GenerateKey, 1, generate, || {
+        assert_eq!(kind(HsmRootKey::generate(&quick, "root").map(drop)), ErrorKind::AlreadyExists);
+        assert_eq!(kind(HsmRootKey::find(&quick, "root").map(drop)), ErrorKind::KeyUnavailable);
+    })?;
+    assert_eq!(world.keys(b"root"), [1, 1]);
+    assert_found(&quick, "root", &wrap(&key));
+    Ok(())
+}
+
+/// Finds a key, and wraps something with it at once.
+fn find_and_wrap(cluster: &Pkcs11Cluster, name: &str) -> Result<(HsmRootKey, Vec<u8>)> {
+    HsmRootKey::find(cluster, name).map(|key| {
+        let wrapped = wrap(&key);
+        (key, wrapped)
+    })
+}
+
+/// A store that relies on a key which was found while it was generated still opens when the generator has given up.
+fn assert_not_lost(found: Result<(HsmRootKey, Vec<u8>)>) {
+    match found {
+        Ok((key, wrapped)) => {
+            assert_eq!(key.unwrap(b"binding", &wrapped).expect("the key that was found stays"), material());
+        }
+        Err(error) => assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{error}"),
+    }
+}
+
+#[test]
+fn a_root_key_of_a_vendor_managed_cluster_that_its_generator_gives_up_is_not_found() {
+    let test = "a_root_key_of_a_vendor_managed_cluster_that_its_generator_gives_up_is_not_found";
+    let Some(world) = World::empty(test) else { return };
+    let hsm = &world.0[0];
+    let generator = world.vendor_managed(hsm.shim().path());
+    let finder = world.vendor_managed(&hsm.bare_path());
+    // The key proves itself late, and then the token does not answer.
+    let proofs = hsm.shim().calls(Function::DecryptInit);
+    hsm.shim().rule(Function::DecryptInit, 0, 1, Action::Sleep(800));
+    hsm.shim().rule(Function::Decrypt, 0, 100, Action::Return(DEVICE_REMOVED));
+    thread::scope(|scope| {
+        let generating = scope.spawn(|| HsmRootKey::generate(&generator, "root").map(drop));
+        while hsm.shim().calls(Function::DecryptInit) == proofs && !generating.is_finished() {
+            thread::yield_now();
+        }
+        assert!(world.all_keys_of(0) > 0, "it is there");
+        let found = find_and_wrap(&finder, "root");
+        generating.join().expect("no panic").expect_err("the key did not prove itself");
+        assert_not_lost(found);
+    });
+    hsm.shim().clear();
+    assert_eq!(world.all_keys_of(0), 0);
+    HsmRootKey::generate(&generator, "root").expect("the name is free again");
+    HsmRootKey::find(&finder, "root").expect("it is complete");
+}
+
+#[test]
+fn a_root_key_of_members_that_its_generator_gives_up_is_not_found_on_any_of_them() -> Result<()> {
+    let test = "a_root_key_of_members_that_its_generator_gives_up_is_not_found_on_any_of_them";
+    let Some((world, generator)) = World::new(test) else { return Ok(()) };
+    let [east, west] = &world.0;
+    // A process that reaches one member alone, which has the key as it will be.
+    let finder = connect(of([(west.bare_path().as_path(), MEMBERS[1])]));
+    let mut found = None;
+    let generate = || HsmRootKey::generate(&generator, "root").map(drop);
+    let generated = overtaken(east, Function::SetAttributeValue, 0, generate, || {
+        assert_eq!(world.keys(b"root"), [1, 1], "it is there");
+        found = Some(find_and_wrap(&finder, "root"));
+        east.take_away();
+    });
+    generated.expect_err("the east is gone");
+    assert_not_lost(found.expect("it was looked for"));
+    east.bring_back();
+    Ok(())
+}
+
+/// The last step of a generation fails.
+#[test]
+fn a_root_key_whose_reservation_stays_is_found_when_an_operator_removes_it() {
+    let Some(world) = World::empty("a_root_key_whose_reservation_stays_is_found_when_an_operator_removes_it") else {
+        return;
+    };
+    let shim = world.0[0].shim();
+    let cluster = world.vendor_managed(shim.path());
+    shim.rule(Function::DestroyObject, 0, 1_000, Action::Return(DEVICE_REMOVED));
+    let error = HsmRootKey::generate(&cluster, "root").expect_err("the reservation stays");
+    shim.clear();
+    assert!(error.to_string().contains("the key was generated and stays"), "{error}");
+    cluster.token("cluster").expect("the slot").check().expect("it is back");
+    assert_eq!(world.all_keys_of(0), 2);
+    let refused = HsmRootKey::find(&cluster, "root").expect_err("it is reserved");
+    assert_eq!(kind(HsmRootKey::generate(&cluster, "root").map(drop)), ErrorKind::AlreadyExists);
+    let named = |error: &strongroom::Error| {
+        let text = error.to_string();
+        let id = text.split("CKA_ID ").nth(1).expect("it names the object").get(..64).map(hex::decode);
+        id.expect("32 bytes").expect("digits")
+    };
+    assert_eq!(named(&error), named(&refused));
+    cluster.token("cluster").expect("the slot").destroy_objects(&named(&error)).expect("the operator can");
+    let found = HsmRootKey::find(&cluster, "root").expect("it is complete");
+    assert_found(&cluster, "root", &wrap(&found));
+}
+
+#[test]
+fn of_two_processes_that_list_four_members_in_different_order_at_most_one_generates_a_root_key() {
+    let test = "of_two_processes_that_list_four_members_in_different_order_at_most_one_generates_a_root_key";
+    let labels = ["north", "east", "south", "west"];
+    let Some(hsms) = labels.iter().map(|label| SoftHsm::new(&[label])).collect::<Option<Vec<_>>>() else {
+        return require::missing(test, "SoftHSM 2 is not installed; ./test.sh does that");
+    };
+    let [shims, bare] = [|hsm: &SoftHsm| hsm.shim().path().to_owned(), SoftHsm::bare_path]
+        .map(|path| hsms.iter().map(path).collect::<Vec<_>>());
+    let ordered = |paths: &[PathBuf], order: [usize; 4]| {
+        connect(of(order.map(|member| (paths[member].as_path(), labels[member]))))
+    };
+    let one = ordered(&shims, [0, 1, 2, 3]);
+    one.install_replication_key(&SecretBytes::copy_of(&[0x5A; 32])).expect("the tokens take it");
+    let other = ordered(&bare, [2, 3, 0, 1]);
+    let keys = |name: &str| {
+        [0, 1, 2, 3].map(|member| {
+            let keys = Bare::secret_keys(&bare[member], labels[member]);
+            keys.iter().filter(|key| key.id == name.as_bytes()).count()
+        })
+    };
+    let mut successes = 0;
+    for round in 0..races() {
+        let name = format!("root {round}");
+        let start = Barrier::new(2);
+        let generate = |cluster: &Pkcs11Cluster| {
+            start.wait();
+            HsmRootKey::generate(cluster, &name).map(|key| wrap(&key))
+        };
+        let results = thread::scope(|scope| {
+            let racing = [&one, &other].map(|cluster| scope.spawn(move || generate(cluster)));
+            racing.map(|thread| thread.join().expect("no panic"))
+        });
+        for error in results.iter().filter_map(|result| result.as_ref().err()) {
+            assert!(matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::KeyUnavailable), "{error}");
+        }
+        let done: Vec<&Vec<u8>> = results.iter().filter_map(|result| result.as_ref().ok()).collect();
+        assert!(done.len() < 2, "both of them succeeded");
+        successes += done.len();
+        assert_eq!(keys(&name), [done.len(); 4], "{results:?}");
+        if let [wrapped] = done[..] {
+            assert_found(&one, &name, wrapped);
+            assert_found(&other, &name, wrapped);
+        }
+    }
+    println!("{} races, {successes} with a winner", races());
+    // One that begins when the other has all but completed its key, on the members that come first in its own list.
+    let late = overtaken(
+        &hsms[0],
+        Function::SetAttributeValue,
+        0,
+        || HsmRootKey::generate(&one, "late").map(drop),
+        || {
+            assert_eq!(kind(HsmRootKey::generate(&other, "late").map(drop)), ErrorKind::AlreadyExists);
+        },
+    );
+    late.expect("it was first");
+    assert_eq!(keys("late"), [1; 4]);
 }
 
 #[test]
@@ -325,10 +517,7 @@ fn a_root_key_of_a_vendor_managed_cluster_was_generated_there_and_never_extracta
     let test = "a_root_key_of_a_vendor_managed_cluster_was_generated_there_and_never_extractable";
     let Some(world) = World::empty(test) else { return Ok(()) };
     let [hsm, _] = &world.0;
-    let config = TokenConfig::new(TokenSelector::Label(MEMBERS[0].to_owned()));
-    let module = Module::load(hsm.shim().path()).expect("a module");
-    let cluster = Pkcs11Cluster::vendor_managed(&module, config, [("hsm-1", "a"), ("hsm-2", "b")]);
-    cluster.connect(&credential()).expect("it is there");
+    let cluster = world.vendor_managed(hsm.shim().path());
     let wrapped = wrap(&HsmRootKey::generate(&cluster, "root")?);
     assert_eq!(kind(HsmRootKey::generate(&cluster, "root").map(drop)), ErrorKind::AlreadyExists);
     assert_found(&cluster, "root", &wrapped);

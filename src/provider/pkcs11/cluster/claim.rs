@@ -13,8 +13,8 @@ use crate::provider::pkcs11::error::TokenError;
 const NONCE: usize = 16;
 
 /// Maximum number of looks for objects of other processes, and the pause between two looks.
-const LOOKS: u32 = 40;
-const PAUSE: Duration = Duration::from_millis(50);
+pub(super) const LOOKS: u32 = 40;
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// One attempt to claim a name.
 #[derive(Debug)]
@@ -69,6 +69,17 @@ impl Claim {
         is_claim && self.label.as_bytes() < other
     }
 
+    /// Returns `true` if a member has no object with a CKA_ID but those with the label of this claim.
+    pub(super) fn is_alone(&self, member: &Member, id: &[u8]) -> Result<bool, TokenError> {
+        let is_alone = || Ok(member.token.labels(id)?.iter().all(|label| label.as_slice() == self.label.as_bytes()));
+        if !is_alone()? {
+            return Ok(false);
+        }
+        // Seen twice: a token that several processes share may hide an object for a moment.
+        thread::sleep(PAUSE);
+        is_alone()
+    }
+
     /// Returns `true` if a member has an object of the name.
     pub(super) fn is_taken(&self, member: &Member) -> bool {
         member.token.count_objects(&self.id).is_ok_and(|count| count > 0)
@@ -85,11 +96,16 @@ impl Claim {
         Ok(())
     }
 
+    /// Erases the object of this claim on a member.
+    pub(super) fn erase(&self, member: &Member) -> Result<(), TokenError> {
+        member.token.destroy_labelled(&self.id, &self.label).map(drop)
+    }
+
     /// Erases the objects of this claim on these members. On a member that does not answer they remain, and the name stays
     /// in use.
     pub(super) fn undo<'a>(&self, members: impl IntoIterator<Item = &'a Member>) {
         for member in members {
-            let _ = member.token.destroy_labelled(&self.id, &self.label);
+            let _ = self.erase(member);
         }
     }
 }

@@ -8,7 +8,6 @@ use crate::crypto::{CryptoBackend, RsaOaep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeySpec, KeyUsage, Origin, SpecClass};
 use crate::provider::pkcs11::TokenCapabilities;
-use crate::provider::pkcs11::adoption::Provenance;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::keys::NewKey;
 use crate::provider::pkcs11::reference::{KeyReference, TokenKeyKind};
@@ -167,96 +166,37 @@ impl Pkcs11Cluster {
         Err(Error::new(ErrorKind::AlreadyExists, text))
     }
 
-    /// Whether any member has an object with a CKA_ID.
-    pub(in crate::provider::pkcs11) fn holds(&self, id: &[u8]) -> Result<bool> {
-        self.check_connected()?;
-        for member in self.members.iter() {
-            let count = member.token.count_objects(id).map_err(|error| refusal(&error).with_member(member))?;
-            if count > 0 {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Generates an AES-256 key with a CKA_ID on every member. If that fails, or another process claims the id first, only the
-    /// objects of this call are erased.
-    pub(in crate::provider::pkcs11) fn generate_named(&self, id: &[u8], label: &str) -> Result<KeyReference> {
-        self.check_connected()?;
-        let claim = self.claim(id, label)?;
-        let made = self.generate_everywhere(NewKey::new(id, claim.label(), TokenKeyKind::Aes256), Some(&claim));
-        if made.is_err() {
-            claim.undo(self.members.iter());
-        }
-        made
-    }
-
-    fn claim(&self, id: &[u8], label: &str) -> Result<Claim> {
+    pub(super) fn claim(&self, id: &[u8], label: &str) -> Result<Claim> {
         let first = self.members.first().ok_or_else(|| unavailable(&[]))?;
         Ok(Claim::new(id, label, &first.token.config().backend)?)
     }
 
-    /// Returns the AES-256 key with a CKA_ID, after every member that answers has reported that it protects the key, and proved
-    /// that it holds the same one. A member that was unavailable when the key was generated may lack it.
-    pub(in crate::provider::pkcs11) fn find_named(&self, id: &[u8], label: &str) -> Result<KeyReference> {
-        self.check_connected()?;
-        let provenance = match self.shared.management {
-            ClusterManagement::VendorManaged => Provenance::Generated,
-            ClusterManagement::Members => Provenance::Replicated,
-        };
-        let mut found: Option<(&Member, KeyReference)> = None;
-        let mut reasons = Vec::new();
-        for member in self.in_turn() {
-            if found.is_some() && !member.token.may_be_tried() {
-                continue;
-            }
-            let adopted = member.token.adopt(id, label, TokenKeyKind::Aes256, provenance);
-            match (adopted, &found) {
-                (Ok(key), None) => found = Some((member, key)),
-                (Ok(_), Some((first, key))) => match member.token.verify_key(key) {
-                    Err(error) if error.class() == ErrorClass::KeyMissing => {
-                        let text =
-                            format!("{} and {} have different keys under this id: {error}", first.name, member.name);
-                        return Err(Error::new(ErrorKind::KeyUnavailable, text).with_source(error));
-                    }
-                    // It went away in between.
-                    Ok(()) | Err(_) => {}
-                },
-                (Err(error), _) if error.rejected_for().is_some() || !error.class().is_of_this_token() => {
-                    return Err(refusal(&error).with_member(member));
-                }
-                (Err(error), _) => reasons.push((member, error)),
-            }
-        }
-        found.map(|(_, key)| key).ok_or_else(|| unavailable(&reasons))
-    }
-
-    /// Generates a key; with a claim, if other processes may generate one of the same id at the same time.
-    fn generate_everywhere(&self, new: NewKey, claim: Option<&Claim>) -> Result<KeyReference> {
+    /// Generates a key; under a reservation, if its id is a name.
+    pub(super) fn generate_everywhere(&self, new: NewKey, reservation: Option<&Claim>) -> Result<KeyReference> {
         match self.shared.management {
-            ClusterManagement::VendorManaged => self.generate_at_vendor(&new, claim),
-            ClusterManagement::Members => self.generate_and_replicate(new, claim),
+            ClusterManagement::VendorManaged => self.generate_at_vendor(&new, reservation),
+            ClusterManagement::Members => self.generate_and_replicate(new, reservation),
         }
     }
 
-    fn generate_at_vendor(&self, new: &NewKey, claim: Option<&Claim>) -> Result<KeyReference> {
+    fn generate_at_vendor(&self, new: &NewKey, reservation: Option<&Claim>) -> Result<KeyReference> {
         let slot = self.members.first().ok_or_else(|| unavailable(&[]))?;
         let key = slot.token.generate_key(new).map_err(|error| refusal_to_make(&error))?;
-        check_claim(claim, slot)?;
+        check_alone(reservation, slot, key.id())?;
         slot.token.verify_key(&key).map_err(|error| refusal(&error))?;
         Ok(key)
     }
 
     /// Makes a key on one member and brings it to all others that answer, of which there must be one. When this fails
     /// half-way, the caller erases the objects that remain.
-    fn generate_and_replicate(&self, new: NewKey, claim: Option<&Claim>) -> Result<KeyReference> {
+    fn generate_and_replicate(&self, new: NewKey, reservation: Option<&Claim>) -> Result<KeyReference> {
         let (active, mut reasons) = self.active_with_replication_keys()?;
         let Some(((source, wrapping), others)) = active.split_first() else { return Err(unavailable(&reasons)) };
         let source = *source;
         let failed = |member: &Member, error: &TokenError| refusal_to_make(error).with_member(member);
         let new = new.extractable_for_replication();
         let key = source.token.generate_key(&new).map_err(|error| failed(source, &error))?;
-        check_claim(claim, source)?;
+        check_alone(reservation, source, key.id())?;
         let wrapped = source.token.wrap_key(wrapping, &key).map_err(|error| failed(source, &error))?;
         let mut holders = vec![source];
         for (member, wrapping) in others {
@@ -264,8 +204,8 @@ impl Pkcs11Cluster {
             match unwrapped.and_then(|()| member.token.verify_key(&key)) {
                 Ok(()) => holders.push(member),
                 Err(error) => {
-                    // Another process has claimed the name there, perhaps without meeting this one on any other member.
-                    if error.class() == ErrorClass::Denied && claim.is_some_and(|claim| claim.is_taken(member)) {
+                    let is_taken = || member.token.count_objects(key.id()).is_ok_and(|count| count > 0);
+                    if reservation.is_some() && error.class() == ErrorClass::Denied && is_taken() {
                         return Err(taken(member));
                     }
                     reasons.push((*member, error));
@@ -273,7 +213,7 @@ impl Pkcs11Cluster {
             }
         }
         for member in &holders[1..] {
-            check_claim(claim, member)?;
+            check_alone(reservation, member, key.id())?;
         }
         if holders.len() < HOLDERS {
             return Err(unavailable(&reasons));
@@ -293,7 +233,9 @@ impl Pkcs11Cluster {
     /// Returns the members that answer, each with its replication key, and the errors of the others. A member that does not
     /// protect its replication key is an error, so that no key is created that would be wrapped under it.
     #[expect(clippy::type_complexity, reason = "two lists of pairs, taken apart at once")]
-    fn active_with_replication_keys(&self) -> Result<(Vec<(&Member, KeyReference)>, Vec<(&Member, TokenError)>)> {
+    pub(super) fn active_with_replication_keys(
+        &self,
+    ) -> Result<(Vec<(&Member, KeyReference)>, Vec<(&Member, TokenError)>)> {
         let (mut active, mut reasons) = (Vec::new(), Vec::new());
         for member in self.members.iter().filter(|member| member.state().0 == MemberState::Active) {
             match self.replication_key(member) {
@@ -333,21 +275,21 @@ impl Pkcs11Cluster {
     }
 }
 
-/// Refuses a name that another process has, or claims at the same time with precedence.
-fn check_claim(claim: Option<&Claim>, member: &Member) -> Result<()> {
-    let Some(claim) = claim else { return Ok(()) };
-    if claim.keeps(member).map_err(|error| refusal_to_make(&error).with_member(member))? {
+/// Refuses a name under which a member has another key: one that it did not show before.
+fn check_alone(reservation: Option<&Claim>, member: &Member, id: &[u8]) -> Result<()> {
+    let Some(reservation) = reservation else { return Ok(()) };
+    if reservation.is_alone(member, id).map_err(|error| refusal_to_make(&error).with_member(member))? {
         return Ok(());
     }
     Err(taken(member))
 }
 
 fn taken(member: &Member) -> Error {
-    let text = format!("{} has another key of this name, made before or at the same time", member.name);
+    let text = format!("{} has another key of this name already", member.name);
     Error::new(ErrorKind::AlreadyExists, text)
 }
 
-trait WithMember {
+pub(super) trait WithMember {
     fn with_member(self, member: &Member) -> Self;
 }
 

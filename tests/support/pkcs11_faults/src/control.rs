@@ -146,6 +146,15 @@ impl Shim {
         unsafe { self.library.get::<extern "C" fn() -> u64>(b"faults_truths_left\0").expect("the shim has it")() }
     }
 
+    /// Hides the objects of a CKA_ID from the next so many looks, each of which is for one class of objects.
+    pub fn hide(&self, id: &[u8], looks: u64) {
+        // SAFETY: the function has this type.
+        unsafe {
+            let hide = self.library.get::<unsafe extern "C" fn(*const u8, usize, u64)>(b"faults_hide\0");
+            hide.expect("the shim has it")(id.as_ptr(), id.len(), looks);
+        }
+    }
+
     /// How often a function was called.
     pub fn calls(&self, function: Function) -> u64 {
         // SAFETY: the function has this type.

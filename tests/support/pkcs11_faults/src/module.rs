@@ -36,6 +36,10 @@ static TOKEN_FLAGS: AtomicU64 = AtomicU64::new(0);
 static WEAKENED: Mutex<Vec<(CK_ATTRIBUTE_TYPE, CK_BBOOL)>> = Mutex::new(Vec::new());
 /// An attribute of type CK_BBOOL, what is claimed of it, and how often the truth is told before that.
 static CLAIM: Mutex<Option<(CK_ATTRIBUTE_TYPE, CK_BBOOL, u64)>> = Mutex::new(None);
+/// A CKA_ID of objects that are not found, and how often not.
+static HIDDEN: Mutex<Option<(Vec<u8>, u64)>> = Mutex::new(None);
+/// A CKA_ID that no object has.
+static ABSENT: [u8; 33] = [0xA5; 33];
 static RELEASED: AtomicU64 = AtomicU64::new(0);
 /// Sessions that are open, and the most that were.
 static OPEN: AtomicU64 = AtomicU64::new(0);
@@ -133,6 +137,7 @@ macro_rules! forward {
             list.C_Encrypt = Some(C_Encrypt);
             list.C_GetTokenInfo = Some(C_GetTokenInfo);
             list.C_CreateObject = Some(C_CreateObject);
+            list.C_FindObjectsInit = Some(C_FindObjectsInit);
             list.C_GetAttributeValue = Some(C_GetAttributeValue);
             list.C_GenerateKey = Some(C_GenerateKey);
             list.C_GenerateKeyPair = Some(C_GenerateKeyPair);
@@ -147,7 +152,6 @@ forward! {
     C_Login = Login(session: CK_SESSION_HANDLE, user: CK_USER_TYPE, pin: *mut CK_UTF8CHAR, length: CK_ULONG);
     C_DestroyObject = DestroyObject(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE);
     C_SetAttributeValue = SetAttributeValue(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG);
-    C_FindObjectsInit = FindObjectsInit(session: CK_SESSION_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG);
     C_FindObjects = FindObjects(session: CK_SESSION_HANDLE, found: *mut CK_OBJECT_HANDLE, most: CK_ULONG, count: *mut CK_ULONG);
     C_FindObjectsFinal = FindObjectsFinal(session: CK_SESSION_HANDLE);
     C_DecryptInit = DecryptInit(session: CK_SESSION_HANDLE, mechanism: *mut CK_MECHANISM, key: CK_OBJECT_HANDLE);
@@ -207,6 +211,33 @@ unsafe extern "C" fn C_CreateObject(
         let mut own = weakened(template, count, &values);
         let create = (*REAL).C_CreateObject.expect("the real module has it");
         answered(create(session, own.as_mut_ptr(), count, object))
+    }
+}
+
+unsafe extern "C" fn C_FindObjectsInit(
+    session: CK_SESSION_HANDLE,
+    template: *mut CK_ATTRIBUTE,
+    count: CK_ULONG,
+) -> CK_RV {
+    if let Some(value) = consult(Function::FindObjectsInit) {
+        return value;
+    }
+    // SAFETY: the arguments are the caller's, who keeps to the standard.
+    unsafe {
+        let mut own = std::slice::from_raw_parts(template, count as usize).to_vec();
+        if let Some((id, left)) = HIDDEN.lock().unwrap().as_mut().filter(|(_, left)| *left > 0) {
+            let is_hidden = |attribute: &CK_ATTRIBUTE| {
+                attribute.type_ == CKA_ID
+                    && std::slice::from_raw_parts(attribute.pValue.cast::<u8>(), attribute.ulValueLen as usize) == id
+            };
+            if let Some(attribute) = own.iter_mut().find(|attribute| is_hidden(attribute)) {
+                *left -= 1;
+                attribute.pValue = ABSENT.as_ptr().cast_mut().cast();
+                attribute.ulValueLen = ABSENT.len() as CK_ULONG;
+            }
+        }
+        let find = (*REAL).C_FindObjectsInit.expect("the real module has it");
+        answered(find(session, own.as_mut_ptr(), count))
     }
 }
 
@@ -526,6 +557,7 @@ pub extern "C" fn faults_clear() {
     RULES.lock().unwrap().clear();
     WEAKENED.lock().unwrap().clear();
     *CLAIM.lock().unwrap() = None;
+    *HIDDEN.lock().unwrap() = None;
     TOKEN_FLAGS.store(0, SeqCst);
     VANISHED.store(false, SeqCst);
     RELEASED.fetch_add(1, SeqCst);
@@ -565,6 +597,15 @@ pub extern "C" fn faults_weaken(attribute: u64, value: bool) {
 #[unsafe(no_mangle)]
 pub extern "C" fn faults_claim(attribute: u64, value: bool, truths: u64) {
     *CLAIM.lock().unwrap() = Some((attribute, CK_BBOOL::from(value), truths));
+}
+
+/// # Safety
+/// `id` has `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn faults_hide(id: *const u8, length: usize, looks: u64) {
+    // SAFETY: as the caller promises.
+    let id = unsafe { std::slice::from_raw_parts(id, length) };
+    *HIDDEN.lock().unwrap() = Some((id.to_vec(), looks));
 }
 
 /// How often the truth is still told.

@@ -1,0 +1,230 @@
+//! Keys that are known by a name, which several processes may generate and look for at the same time: root keys.
+//!
+//! No token creates an object only if another one is absent, and none removes two objects at once. So a key is generated under a
+//! *reservation*: another object, with a CKA_ID that is derived from the name and the CKA_LABEL of the key. A generator
+//!
+//! 1. creates its reservation on every member and makes sure that it is the only one ([`Claim::keeps`]),
+//! 2. makes sure that no key has the name, and generates the key on the members,
+//! 3. if anything failed, erases its key on a member and then, if that succeeded, its reservation there,
+//! 4. otherwise erases its reservations. From the first attempt to do so on, it never erases the key.
+//!
+//! Two generators meet on each member, so at most one of them gets to step 2. It alone creates a key, and erases a key only while
+//! its reservation is on the same member. A process that looks for the key first sees the key, then that the reservation of
+//! this key is absent, and then the key again: the reservation was created before the key, so it has been erased, and a key that
+//! is there afterwards stays. None of this depends on how long a process is suspended or a call takes. If a generator is
+//! killed, its key is not found until an operator has removed the reservation, when nobody is left who would erase the key.
+
+use std::collections::BTreeSet;
+use std::thread;
+
+use super::claim::{Claim, LOOKS, PAUSE};
+use super::keys::WithMember;
+use super::route::{refusal, refusal_to_make, unavailable};
+use super::{Member, Pkcs11Cluster};
+use crate::crypto::{CryptoBackend, DigestAlgorithm};
+use crate::error::{Error, ErrorKind, Result};
+use crate::provider::ClusterManagement;
+use crate::provider::pkcs11::adoption::Provenance;
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::keys::NewKey;
+use crate::provider::pkcs11::reference::{KeyReference, TokenKeyKind, id_text};
+
+/// Separates the CKA_ID of a reservation from everything else.
+const RESERVATION: &[u8] = b"strongroom reservation v1";
+
+/// Maximum number of attempts to erase an object.
+const ATTEMPTS_TO_ERASE: u32 = 4;
+
+impl Pkcs11Cluster {
+    /// Returns `true` if any member has an object with a CKA_ID.
+    pub(in crate::provider::pkcs11) fn holds(&self, id: &[u8]) -> Result<bool> {
+        self.check_connected()?;
+        for member in self.members.iter() {
+            let count = member.token.count_objects(id).map_err(|error| refusal(&error).with_member(member))?;
+            if count > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Generates an AES-256 key with a CKA_ID on every member. If that fails, or another process generates one of the same id,
+    /// only the objects of this call are erased.
+    pub(in crate::provider::pkcs11) fn generate_named(&self, id: &[u8], label: &str) -> Result<KeyReference> {
+        self.check_connected()?;
+        if self.shared.management == ClusterManagement::Members {
+            // Nothing is created if the key could not travel.
+            self.active_with_replication_keys()?;
+        }
+        let reservation = self.claim(&reservation_id(id, self.backend()?), label)?;
+        let generated = self.reserve(&reservation).and_then(|()| {
+            if self.holds(id)? {
+                return Err(Error::new(ErrorKind::AlreadyExists, "another process has generated a key of this name"));
+            }
+            self.generate_everywhere(NewKey::new(id, reservation.label(), TokenKeyKind::Aes256), Some(&reservation))
+        });
+        match generated {
+            Ok(key) => {
+                self.release(&reservation)?;
+                Ok(key)
+            }
+            Err(error) => {
+                self.undo(&reservation, id);
+                Err(error)
+            }
+        }
+    }
+
+    /// Creates a reservation on every member.
+    fn reserve(&self, reservation: &Claim) -> Result<()> {
+        for member in self.members.iter() {
+            let new = NewKey::new(reservation.id(), reservation.label(), TokenKeyKind::Aes256);
+            let keeps = match member.token.generate_key(&new) {
+                Ok(_) => reservation.keeps(member),
+                Err(error) if error.class() == ErrorClass::Denied && reservation.is_taken(member) => Ok(false),
+                Err(error) => Err(error),
+            };
+            if !keeps.map_err(|error| refusal_to_make(&error).with_member(member))? {
+                let text = format!(
+                    "another process generates a key of this name. If none does, remove the objects with the CKA_ID {} from {}, \
+                     which an interrupted one has left",
+                    id_text(reservation.id()),
+                    member.name
+                );
+                return Err(Error::new(ErrorKind::AlreadyExists, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Erases a reservation whose key is complete. The key stays, whatever happens.
+    fn release(&self, reservation: &Claim) -> Result<()> {
+        let mut failed = Ok(());
+        for member in self.members.iter() {
+            if let Err(error) = persistently(|| reservation.erase(member)) {
+                let text = format!(
+                    "the key was generated and stays, but {} still has its reservation ({error}). Remove the object with the \
+                     CKA_ID {} from it, and then find the key",
+                    member.name,
+                    id_text(reservation.id())
+                );
+                failed = Err(Error::new(ErrorKind::KeyUnavailable, text).with_source(error));
+            }
+        }
+        failed
+    }
+
+    /// Erases the key of a reservation, and then the reservation. On a member that does not answer both remain, and the
+    /// name stays in use.
+    fn undo(&self, reservation: &Claim, id: &[u8]) {
+        for member in self.members.iter() {
+            if persistently(|| member.token.destroy_labelled(id, reservation.label())).is_ok() {
+                // One that remains keeps the name in use, and does no other harm.
+                let _ = persistently(|| reservation.erase(member));
+            }
+        }
+    }
+
+    /// Returns the AES-256 key with a CKA_ID, after every member that answers has reported that it protects the key, and proved
+    /// that it holds the same one. A member that was unavailable when the key was generated may lack it.
+    pub(in crate::provider::pkcs11) fn find_named(&self, id: &[u8], label: &str) -> Result<KeyReference> {
+        self.check_connected()?;
+        let provenance = match self.shared.management {
+            ClusterManagement::VendorManaged => Provenance::Generated,
+            ClusterManagement::Members => Provenance::Replicated,
+        };
+        let reservation = reservation_id(id, self.backend()?);
+        let mut found: Option<(&Member, KeyReference)> = None;
+        let mut reasons = Vec::new();
+        for member in self.in_turn() {
+            if found.is_some() && !member.token.may_be_tried() {
+                continue;
+            }
+            let adopt = || member.token.adopt(id, label, TokenKeyKind::Aes256, provenance);
+            // A key that is complete on one member is complete on all of them.
+            let adopted = if found.is_some() { adopt() } else { adopt_complete(member, id, &reservation, adopt) };
+            match (adopted, &found) {
+                (Ok(key), None) => found = Some((member, key)),
+                (Ok(_), Some((first, key))) => match member.token.verify_key(key) {
+                    Err(error) if error.class() == ErrorClass::KeyMissing => {
+                        let text =
+                            format!("{} and {} have different keys under this id: {error}", first.name, member.name);
+                        return Err(Error::new(ErrorKind::KeyUnavailable, text).with_source(error));
+                    }
+                    // It went away in between.
+                    Ok(()) | Err(_) => {}
+                },
+                (Err(error), _) if error.rejected_for().is_some() || !error.class().is_of_this_token() => {
+                    return Err(refusal(&error).with_member(member));
+                }
+                (Err(error), _) => reasons.push((member, error)),
+            }
+        }
+        found.map(|(_, key)| key).ok_or_else(|| unavailable(&reasons))
+    }
+
+    fn backend(&self) -> Result<&CryptoBackend> {
+        let first = self.members.first().ok_or_else(|| unavailable(&[]))?;
+        Ok(&first.token.config().backend)
+    }
+}
+
+/// Does something again if it fails, which does no harm.
+fn persistently<T>(work: impl Fn() -> Result<T, TokenError>) -> Result<T, TokenError> {
+    let mut done = work();
+    for _ in 1..ATTEMPTS_TO_ERASE {
+        if done.is_ok() {
+            break;
+        }
+        thread::sleep(PAUSE);
+        done = work();
+    }
+    done
+}
+
+/// Adopts the key of a member that has it without its reservation, before and after.
+fn adopt_complete(
+    member: &Member,
+    id: &[u8],
+    reservation: &[u8],
+    adopt: impl FnOnce() -> Result<KeyReference, TokenError>,
+) -> Result<KeyReference, TokenError> {
+    let before = complete_labels(member, id, reservation)?;
+    let key = adopt()?;
+    // The key that was adopted is the one that was seen: it is the only one of this id, before and after.
+    if before.is_empty() || distinct_labels(member, id)? != before {
+        return Err(TokenError::new(ErrorClass::KeyMissing, "the keys of this id change while they are looked at"));
+    }
+    Ok(key)
+}
+
+/// The labels of the keys of an id, once none of them has a reservation. Waits for a generator at work.
+fn complete_labels(member: &Member, id: &[u8], reservation: &[u8]) -> Result<BTreeSet<Vec<u8>>, TokenError> {
+    for look in 0..LOOKS {
+        if look > 0 {
+            thread::sleep(PAUSE);
+        }
+        // In this order: see the beginning of this file.
+        let keys = distinct_labels(member, id)?;
+        let reserved = distinct_labels(member, reservation)?;
+        if keys.is_disjoint(&reserved) {
+            return Ok(keys);
+        }
+    }
+    // A key of an interrupted generator may be complete on another member, so the advice is not to remove it.
+    let text = format!(
+        "another process generates the key. If none does, remove the object with the CKA_ID {}, which an interrupted one has left",
+        id_text(reservation)
+    );
+    Err(TokenError::new(ErrorClass::Busy, text))
+}
+
+/// The labels of the objects of an id: a token may show one object twice.
+fn distinct_labels(member: &Member, id: &[u8]) -> Result<BTreeSet<Vec<u8>>, TokenError> {
+    Ok(member.token.labels(id)?.into_iter().collect())
+}
+
+/// The CKA_ID of the reservations of a name.
+fn reservation_id(id: &[u8], backend: &CryptoBackend) -> Vec<u8> {
+    backend.digest().digest(DigestAlgorithm::Sha256, &[RESERVATION, id]).as_ref().to_vec()
+}
