@@ -9,43 +9,30 @@
 //! the same one before it is used: it opens a canary, or signs what its public key verifies. A key that is not found is
 //! unavailable, and never taken for deleted.
 
-mod adoption;
-mod attachment;
-mod capabilities;
 mod cluster;
 mod config;
+mod connection;
 mod error;
-mod gate;
-mod gcm;
-mod health;
-mod instance_mark;
-mod keys;
 mod mechanism;
 mod module;
-mod operations;
-mod pool;
+mod object;
 mod provider;
-mod public_key;
 mod quirks;
 mod reference;
-mod room;
 mod root_key;
-mod signing;
 mod token;
-mod turns;
-mod workers;
 
-pub use capabilities::TokenCapabilities;
 pub use cluster::Pkcs11Cluster;
 pub use config::{CallMode, FixedPin, IvMode, Offer, PinProvider, TokenConfig, TokenSelector};
 pub use error::{ErrorClass, TokenError};
-pub use gcm::GCM_OVERHEAD;
-pub use health::{HealthState, TokenHealth};
-pub use keys::{KeyProtection, NewKey};
 pub use mechanism::MechanismUse;
+pub use mechanism::gcm::GCM_OVERHEAD;
 pub use module::{Module, ModuleOptions, Modules};
+pub use object::{KeyProtection, NewKey};
 pub use provider::TokenProvider;
 pub use quirks::{KeyWrapPad, QUIRKS, Quirks, quirks_of};
 pub use reference::{KEY_ID_LENGTH, KeyReference, TokenKeyKind};
 pub use root_key::HsmRootKey;
 pub use token::Token;
+pub use token::capabilities::TokenCapabilities;
+pub use token::health::{HealthState, TokenHealth};

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::capabilities::TokenCapabilities;
 use super::error::{ErrorClass, TokenError};
-use super::keys::NewKey;
+use super::object::NewKey;
 use super::reference::{KEY_ID_LENGTH, KeyReference, TokenKeyKind, id_text};
 use super::token::Token;
+use super::token::capabilities::TokenCapabilities;
 use crate::algorithm::{EncryptionAlgorithm, SigningAlgorithm};
 use crate::crypto::{CryptoBackend, RsaOaep, SignatureInput};
 use crate::error::{Error, ErrorKind, Result};

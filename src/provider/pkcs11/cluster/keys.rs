@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeySpec, KeyUsage, Origin, SpecClass};
 use crate::provider::pkcs11::TokenCapabilities;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
-use crate::provider::pkcs11::keys::NewKey;
+use crate::provider::pkcs11::object::NewKey;
 use crate::provider::pkcs11::reference::{KeyReference, TokenKeyKind};
 use crate::provider::{
     Capabilities, ClusterManagement, GeneratedMaterial, InstanceMarks, KeyMaterialProvider, MaterialBinding,

@@ -24,9 +24,9 @@ use super::{Member, Pkcs11Cluster};
 use crate::crypto::{CryptoBackend, DigestAlgorithm};
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::ClusterManagement;
-use crate::provider::pkcs11::adoption::Provenance;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
-use crate::provider::pkcs11::keys::NewKey;
+use crate::provider::pkcs11::object::NewKey;
+use crate::provider::pkcs11::object::adoption::Provenance;
 use crate::provider::pkcs11::reference::{KeyReference, TokenKeyKind, id_text};
 
 /// Separates the CKA_ID of a reservation from everything else.

@@ -1,5 +1,10 @@
 //! One token as a value: connected when it is needed, reconnected when it was lost, and asked again where that is safe.
 
+pub(in crate::provider::pkcs11) mod capabilities;
+pub(in crate::provider::pkcs11) mod health;
+pub(in crate::provider::pkcs11) mod instance_mark;
+pub(in crate::provider::pkcs11) mod operations;
+
 use std::fmt;
 use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,17 +13,17 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 
-use super::attachment::{Attachment, Calls};
-use super::capabilities::TokenCapabilities;
-use super::config::{CallMode, PinProvider, TokenConfig};
-use super::error::{ErrorClass, TokenError};
-use super::health::{Breaker, TokenHealth};
-use super::keys;
-use super::module::{LOOKS, Membership, Module};
-use super::reference::KeyReference;
-use super::turns::Turn;
-use super::workers::Workers;
+use self::capabilities::TokenCapabilities;
+use self::health::{Breaker, TokenHealth};
 use crate::birthplace::Birthplace;
+use crate::provider::pkcs11::config::{CallMode, PinProvider, TokenConfig};
+use crate::provider::pkcs11::connection::{Attachment, Calls};
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::module::turns::Turn;
+use crate::provider::pkcs11::module::workers::Workers;
+use crate::provider::pkcs11::module::{LOOKS, Membership, Module};
+use crate::provider::pkcs11::object as keys;
+use crate::provider::pkcs11::reference::KeyReference;
 
 /// How long an operation waits before it asks a busy token again, the first time. Twice as long each time.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
@@ -37,11 +42,11 @@ const CONNECT_DEADLINES: u32 = 8;
 ///
 /// Nothing happens when it is made: it is found and logged in to by [`Token::connect`], or by the first operation.
 #[derive(Clone)]
-pub struct Token(pub(super) Arc<Inner>);
+pub struct Token(pub(in crate::provider::pkcs11) Arc<Inner>);
 
-pub(super) struct Inner {
-    pub(super) module: Module,
-    pub(super) config: TokenConfig,
+pub(in crate::provider::pkcs11) struct Inner {
+    pub(in crate::provider::pkcs11) module: Module,
+    pub(in crate::provider::pkcs11) config: TokenConfig,
     pin: ArcSwap<Box<dyn PinProvider>>,
     capabilities: ArcSwapOption<TokenCapabilities>,
     /// Of the process in which the token was made.
@@ -70,7 +75,7 @@ struct Connecting {
 
 /// Whether an operation may be done twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Repeat {
+pub(in crate::provider::pkcs11) enum Repeat {
     /// Doing it twice is as good as once.
     Safe,
     /// The same, and it is about objects: some tokens do it right only while nothing else is about them.
@@ -87,11 +92,11 @@ enum Session {
 }
 
 /// Something to do with a token, and how to tell afterwards whether it was the token's fault.
-pub(super) struct Task<F> {
-    pub(super) repeat: Repeat,
+pub(in crate::provider::pkcs11) struct Task<F> {
+    pub(in crate::provider::pkcs11) repeat: Repeat,
     /// The key whose canary tells; without one the token itself is asked.
-    pub(super) key: Option<KeyReference>,
-    pub(super) work: F,
+    pub(in crate::provider::pkcs11) key: Option<KeyReference>,
+    pub(in crate::provider::pkcs11) work: F,
 }
 
 impl Token {
@@ -167,7 +172,7 @@ impl Token {
     }
 
     /// Whether an operation would be tried now: not while the token is left alone, or refuses the PIN.
-    pub(super) fn may_be_tried(&self) -> bool {
+    pub(in crate::provider::pkcs11) fn may_be_tried(&self) -> bool {
         let local = self.0.local();
         !self.module().is_wedged() && local.breaker.lets_through()
     }
@@ -200,7 +205,7 @@ impl Token {
     }
 
     /// Does something with the token, in the way of calling that is set.
-    pub(super) fn run<T, F>(&self, task: Task<F>) -> Result<T, TokenError>
+    pub(in crate::provider::pkcs11) fn run<T, F>(&self, task: Task<F>) -> Result<T, TokenError>
     where
         T: Send + 'static,
         F: Fn(Calls<'_>) -> Result<T, TokenError> + Send + 'static,

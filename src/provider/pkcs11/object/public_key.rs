@@ -7,13 +7,13 @@ use pkcs8::der::asn1::{AnyRef, BitStringRef, OctetStringRef, UintRef};
 use pkcs8::der::{Decode, Encode};
 use pkcs8::{AlgorithmIdentifierRef, ObjectIdentifier};
 
-use super::error::{ErrorClass, TokenError};
 use crate::crypto::{CryptoBackend, KeyPairKind};
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
 /// The curve of a kind, as CKA_EC_PARAMS has it: its object identifier in DER.
-pub(super) fn ec_parameters(kind: KeyPairKind) -> Option<Vec<u8>> {
+pub(in crate::provider::pkcs11) fn ec_parameters(kind: KeyPairKind) -> Option<Vec<u8>> {
     let curve = match kind {
         KeyPairKind::EccP256 => "1.2.840.10045.3.1.7",
         KeyPairKind::EccP384 => "1.3.132.0.34",
@@ -26,14 +26,14 @@ pub(super) fn ec_parameters(kind: KeyPairKind) -> Option<Vec<u8>> {
 
 /// Returns `true` if an RSA ciphertext represents a number below the modulus, as RFC 8017, section 5.1.2, demands. NSS reports
 /// a general failure for other numbers, which looks like a fault of the token. The ciphertext must be as long as the modulus.
-pub(super) fn is_below_modulus(ciphertext: &[u8], public_key: &[u8]) -> bool {
+pub(in crate::provider::pkcs11) fn is_below_modulus(ciphertext: &[u8], public_key: &[u8]) -> bool {
     let key = SubjectPublicKeyInfoRef::from_der(public_key).ok().and_then(|info| info.subject_public_key.as_bytes());
     let key = key.and_then(|key| pkcs1::RsaPublicKeyRef::from_der(key).ok());
     key.is_some_and(|key| ciphertext < key.modulus.as_bytes())
 }
 
 /// Reads the public key of an object: a public key, or, for RSA, the private key that holds the same numbers.
-pub(super) fn read(
+pub(in crate::provider::pkcs11) fn read(
     session: &Session,
     object: ObjectHandle,
     kind: KeyPairKind,

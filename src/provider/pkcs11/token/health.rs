@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 
 /// How a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,7 +42,7 @@ pub struct TokenHealth {
 
 /// Lets operations through to a token, unless it failed too often.
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub(in crate::provider::pkcs11) struct Breaker {
     most: u32,
     pause: Duration,
     /// Whether the state says anything: as long as all goes well, nobody needs its lock.
@@ -60,21 +60,21 @@ struct State {
 }
 
 /// How often a token may answer to a login what may or may not mean a wrong PIN, before the PIN is not tried any more.
-pub(super) const UNCLEAR_LOGINS: u32 = 2;
+pub(in crate::provider::pkcs11) const UNCLEAR_LOGINS: u32 = 2;
 
 impl Breaker {
-    pub(super) fn new(most: u32, pause: Duration) -> Self {
+    pub(in crate::provider::pkcs11) fn new(most: u32, pause: Duration) -> Self {
         Self { most: most.max(1), pause, troubled: AtomicBool::new(false), state: Mutex::default() }
     }
 
     /// A breaker of the same kind that nothing has happened to, for a child that was forked.
-    pub(super) fn fresh(&self) -> Self {
+    pub(in crate::provider::pkcs11) fn fresh(&self) -> Self {
         Self::new(self.most, self.pause)
     }
 
     /// Refuses while the token is left alone. When the pause is over, one operation passes and starts the next pause,
     /// which its success ends.
-    pub(super) fn check(&self) -> Result<(), TokenError> {
+    pub(in crate::provider::pkcs11) fn check(&self) -> Result<(), TokenError> {
         if !self.troubled.load(Ordering::Acquire) {
             return Ok(());
         }
@@ -94,7 +94,7 @@ impl Breaker {
     }
 
     /// Refuses if the PIN is not to be tried any more.
-    pub(super) fn check_pin(&self) -> Result<(), TokenError> {
+    pub(in crate::provider::pkcs11) fn check_pin(&self) -> Result<(), TokenError> {
         match &self.lock().refused {
             Some(refused) => Err(refused.clone()),
             None => Ok(()),
@@ -102,13 +102,13 @@ impl Breaker {
     }
 
     /// Whether an operation would be let through now.
-    pub(super) fn lets_through(&self) -> bool {
+    pub(in crate::provider::pkcs11) fn lets_through(&self) -> bool {
         let state = self.lock();
         state.refused.is_none() && state.not_before.is_none_or(|not_before| Instant::now() >= not_before)
     }
 
     /// The token answered, be it with a refusal of the input.
-    pub(super) fn success(&self) {
+    pub(in crate::provider::pkcs11) fn success(&self) {
         if !self.troubled.load(Ordering::Acquire) {
             return;
         }
@@ -122,7 +122,7 @@ impl Breaker {
     }
 
     /// The token did not answer.
-    pub(super) fn failure(&self, error: &TokenError) {
+    pub(in crate::provider::pkcs11) fn failure(&self, error: &TokenError) {
         self.change(|state| {
             state.failures = state.failures.saturating_add(1);
             state.last_error = Some(error.clone());
@@ -133,7 +133,7 @@ impl Breaker {
     }
 
     /// A login failed: the PIN is not tried again if it is wrong, and not often if it may be.
-    pub(super) fn login_failed(&self, error: &TokenError) {
+    pub(in crate::provider::pkcs11) fn login_failed(&self, error: &TokenError) {
         self.change(|state| {
             state.unclear_logins += u32::from(error.is_of_unclear_login());
             if error.class() == ErrorClass::Denied || state.unclear_logins > UNCLEAR_LOGINS {
@@ -143,22 +143,22 @@ impl Breaker {
     }
 
     /// A login succeeded.
-    pub(super) fn logged_in(&self) {
+    pub(in crate::provider::pkcs11) fn logged_in(&self) {
         self.change(|state| state.unclear_logins = 0);
     }
 
     /// Ends the pause.
-    pub(super) fn try_now(&self) {
+    pub(in crate::provider::pkcs11) fn try_now(&self) {
         self.change(|state| state.not_before = None);
     }
 
     /// There is another PIN to try, or a reason to try at once.
-    pub(super) fn reset(&self) {
+    pub(in crate::provider::pkcs11) fn reset(&self) {
         self.change(|state| *state = State::default());
     }
 
     /// The state, the number of failures and the last error.
-    pub(super) fn report(&self, connected: bool) -> (HealthState, u32, Option<TokenError>) {
+    pub(in crate::provider::pkcs11) fn report(&self, connected: bool) -> (HealthState, u32, Option<TokenError>) {
         let state = self.lock();
         let named = match (&state.refused, state.not_before, state.failures) {
             (Some(_), ..) => HealthState::Refused,

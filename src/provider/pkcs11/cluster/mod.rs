@@ -11,13 +11,13 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use super::attachment;
-use super::config::PinProvider;
-use super::error::{ErrorClass, TokenError};
-use super::health::{HealthState, UNCLEAR_LOGINS};
-use super::token::Token;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{ConnectionErrorCode, KeySpec, KeyUsage};
+use crate::provider::pkcs11::config::PinProvider;
+use crate::provider::pkcs11::connection;
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::token::Token;
+use crate::provider::pkcs11::token::health::{HealthState, UNCLEAR_LOGINS};
 use crate::provider::{
     Capabilities, ClusterManagement, ClusterMember, ConnectionFailure, CryptoUserCredential, HsmCluster,
     KeyMaterialProvider, MaterialBinding, MemberState, ProviderId,
@@ -31,7 +31,7 @@ use crate::secret::SecretBytes;
 /// member: made extractable on one, wrapped under a *replication key* that all of them hold and none gives away,
 /// unwrapped unextractable on the others, and then made unextractable where they were made, for ever.
 ///
-/// Give its tokens [`CallMode::Deadline`](super::CallMode::Deadline): with direct calls, a member that hangs holds its
+/// Give its tokens [`CallMode::Deadline`](crate::provider::pkcs11::CallMode::Deadline): with direct calls, a member that hangs holds its
 /// caller.
 ///
 /// # Examples
@@ -88,8 +88,8 @@ impl Pkcs11Cluster {
     /// One slot that is a cluster, as that of AWS CloudHSM: its vendor keeps the HSMs alike, and their names and zones are
     /// declared.
     pub fn vendor_managed<'a>(
-        module: &super::Module,
-        config: super::TokenConfig,
+        module: &crate::provider::pkcs11::Module,
+        config: crate::provider::pkcs11::TokenConfig,
         hsms: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Self {
         let zones = hsms.into_iter().map(|(name, zone)| (name.to_owned(), zone.to_owned())).collect();
@@ -120,7 +120,13 @@ impl Pkcs11Cluster {
     /// Adds a token: with a name for people, and the zone that it lies in, which is what fails together. Tokens of one
     /// module fail together too, when that has to be initialised again: give each its own copy of the file.
     #[must_use]
-    pub fn member(self, name: &str, zone: &str, module: &super::Module, config: super::TokenConfig) -> Self {
+    pub fn member(
+        self,
+        name: &str,
+        zone: &str,
+        module: &crate::provider::pkcs11::Module,
+        config: crate::provider::pkcs11::TokenConfig,
+    ) -> Self {
         let mut members = Arc::into_inner(self.members).unwrap_or_default();
         members.push(Member::new(name, zone, module, config));
         Self { members: Arc::new(members), shared: self.shared }
@@ -133,7 +139,12 @@ impl Pkcs11Cluster {
 }
 
 impl Member {
-    fn new(name: &str, zone: &str, module: &super::Module, config: super::TokenConfig) -> Self {
+    fn new(
+        name: &str,
+        zone: &str,
+        module: &crate::provider::pkcs11::Module,
+        config: crate::provider::pkcs11::TokenConfig,
+    ) -> Self {
         let (name, zone, token) = (name.to_owned(), zone.to_owned(), Token::new(module, config, NoPin));
         Self { name, zone, token, seen: Mutex::default(), unclear_logins: AtomicU32::new(0) }
     }
@@ -191,7 +202,7 @@ impl HsmCluster for Pkcs11Cluster {
             let health = member.token.health();
             match health.state {
                 HealthState::Disconnected => {
-                    member.see(attachment::look(member.token.module(), member.token.config().selector()));
+                    member.see(connection::look(member.token.module(), member.token.config().selector()));
                 }
                 HealthState::Failing | HealthState::Paused if is_connected && !health.module_wedged => {
                     member.see(member.token.connect().map(drop));

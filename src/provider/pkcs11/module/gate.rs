@@ -10,7 +10,7 @@ const SHUT: usize = 1 << (usize::BITS - 1);
 
 /// Counts the calls that are inside a module and keeps new ones out while it is initialised anew.
 #[derive(Debug, Default)]
-pub(super) struct Gate {
+pub(in crate::provider::pkcs11) struct Gate {
     /// How many are inside, and [`SHUT`], which changes only with the state: while it is not set, the count is all that
     /// a call needs.
     inside: AtomicUsize,
@@ -26,7 +26,7 @@ struct State {
 
 impl Gate {
     /// Enters for a call, after waiting for an initialisation that is under way; `None` when the time is over.
-    pub(super) fn enter(&self, wait: Duration) -> Option<Inside<'_>> {
+    pub(in crate::provider::pkcs11) fn enter(&self, wait: Duration) -> Option<Inside<'_>> {
         if self.step_in() {
             return Some(Inside(self));
         }
@@ -42,7 +42,7 @@ impl Gate {
 
     /// Enters at once, if the module is not being initialised. Good for those who may be inside already: whoever waits
     /// for everyone to leave does not keep them out.
-    pub(super) fn enter_now(&self) -> Option<Inside<'_>> {
+    pub(in crate::provider::pkcs11) fn enter_now(&self) -> Option<Inside<'_>> {
         let was_open = self.step_in();
         // Leaves again when it is dropped.
         let inside = Inside(self);
@@ -64,7 +64,7 @@ impl Gate {
 
     /// Waits until nobody is inside and keeps everybody out; `None`, and nothing changed, when the time is over. Whoever
     /// calls this must not be inside.
-    pub(super) fn close(&self, wait: Duration) -> Option<Closed<'_>> {
+    pub(in crate::provider::pkcs11) fn close(&self, wait: Duration) -> Option<Closed<'_>> {
         let deadline = Instant::now() + wait;
         let mut state = self.lock();
         while state.closing || state.closed {
@@ -95,7 +95,7 @@ impl Gate {
     }
 
     /// Whether a call is inside.
-    pub(super) fn is_in_use(&self) -> bool {
+    pub(in crate::provider::pkcs11) fn is_in_use(&self) -> bool {
         self.inside.load(Ordering::Acquire) & !SHUT > 0
     }
 
@@ -114,7 +114,7 @@ impl Gate {
 
 /// One call that is inside.
 #[derive(Debug)]
-pub(super) struct Inside<'a>(&'a Gate);
+pub(in crate::provider::pkcs11) struct Inside<'a>(&'a Gate);
 
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
@@ -124,7 +124,7 @@ impl Drop for Inside<'_> {
 
 /// Nobody else is inside.
 #[derive(Debug)]
-pub(super) struct Closed<'a>(&'a Gate);
+pub(in crate::provider::pkcs11) struct Closed<'a>(&'a Gate);
 
 impl Drop for Closed<'_> {
     fn drop(&mut self) {

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 /// Turns to do what only one at a time may do.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(in crate::provider::pkcs11) struct Turns {
     taken: Mutex<bool>,
     ended: Condvar,
 }
 
 impl Turns {
     /// The next turn, after waiting for the one that is taken; `None` when the time is over.
-    pub(super) fn take(self: &Arc<Self>, wait: Duration) -> Option<Turn> {
+    pub(in crate::provider::pkcs11) fn take(self: &Arc<Self>, wait: Duration) -> Option<Turn> {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.ended.wait_timeout_while(taken, wait, |taken| *taken);
         let (mut taken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
@@ -26,7 +26,7 @@ impl Turns {
 
 /// A turn, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Turn(Arc<Turns>);
+pub(in crate::provider::pkcs11) struct Turn(Arc<Turns>);
 
 impl Drop for Turn {
     fn drop(&mut self) {

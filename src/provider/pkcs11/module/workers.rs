@@ -9,8 +9,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::error::{ErrorClass, TokenError};
-use super::module::{Module, StuckCall};
+use super::{Module, StuckCall};
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 
 /// How long a thread without work stays.
 const IDLE: Duration = Duration::from_secs(10);
@@ -18,7 +18,7 @@ const IDLE: Duration = Duration::from_secs(10);
 type Work = Box<dyn FnOnce() + Send>;
 
 /// Threads for the calls of one token.
-pub(super) struct Workers {
+pub(in crate::provider::pkcs11) struct Workers {
     name: String,
     most: usize,
     shared: Arc<Shared>,
@@ -54,17 +54,17 @@ struct Slot<T> {
 }
 
 impl Workers {
-    pub(super) fn new(name: &str, most: usize) -> Self {
+    pub(in crate::provider::pkcs11) fn new(name: &str, most: usize) -> Self {
         Self { name: name.to_owned(), most: most.max(1), shared: Arc::default() }
     }
 
     /// Calls that were given up and still run.
-    pub(super) fn stuck(&self) -> usize {
+    pub(in crate::provider::pkcs11) fn stuck(&self) -> usize {
         self.shared.lock().stuck
     }
 
     /// Runs `work` on a thread and waits for it until the deadline.
-    pub(super) fn run<T: Send + 'static>(
+    pub(in crate::provider::pkcs11) fn run<T: Send + 'static>(
         &self,
         module: &Module,
         deadline: Duration,

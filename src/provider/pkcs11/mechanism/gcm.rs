@@ -7,9 +7,9 @@ use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
 use cryptoki::types::Ulong;
 
-use super::config::IvMode;
-use super::error::{ErrorClass, TokenError};
 use crate::crypto::{CryptoBackend, NONCE_LENGTH, TAG_LENGTH};
+use crate::provider::pkcs11::config::IvMode;
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::secret::SecretBytes;
 
 /// Bytes that a ciphertext has more than its plaintext: initialisation vector and tag.
@@ -27,7 +27,7 @@ struct WithoutIv {
 }
 
 /// Encrypts: `12 initialisation vector | ciphertext | 16 tag`.
-pub(super) fn encrypt(
+pub(in crate::provider::pkcs11) fn encrypt(
     session: &Session,
     key: ObjectHandle,
     mode: IvMode,
@@ -94,7 +94,7 @@ fn arrange(mode: IvMode, iv: [u8; NONCE_LENGTH], made: Vec<u8>, plaintext: usize
 }
 
 /// Decrypts what [`encrypt`] made. The same for every mode: a token that is given an initialisation vector takes it.
-pub(super) fn decrypt(
+pub(in crate::provider::pkcs11) fn decrypt(
     session: &Session,
     key: ObjectHandle,
     associated_data: &[u8],

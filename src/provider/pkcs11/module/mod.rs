@@ -6,6 +6,10 @@
 //! initialisation waits for them, but never longer than a deadline. Each initialisation starts a new *epoch*; sessions
 //! and handles of an older one are worth nothing, as a token may give their numbers to others.
 
+pub(in crate::provider::pkcs11) mod gate;
+pub(in crate::provider::pkcs11) mod turns;
+pub(in crate::provider::pkcs11) mod workers;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,19 +22,19 @@ use arc_swap::ArcSwap;
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as CryptokiError, RvError};
 
-use super::error::{ErrorClass, TokenError};
-use super::gate::{Gate, Inside};
-use super::quirks::{Quirks, quirks_of};
-use super::turns::{Turn as ObjectsTurn, Turns};
+use self::gate::{Gate, Inside};
+use self::turns::{Turn as ObjectsTurn, Turns};
 use crate::birthplace::Birthplace;
 use crate::crypto::FASTEST;
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::quirks::{Quirks, quirks_of};
 
 /// Every module that this process has loaded, by canonical path. They stay loaded: libraries that are unloaded while
 /// they have threads or exit handlers crash the process.
 static LOADED: Mutex<BTreeMap<PathBuf, Module>> = Mutex::new(BTreeMap::new());
 
 /// How often a token is looked for that may be hidden for a moment ([`Quirks::hidden_by_logins`]).
-pub(super) const LOOKS: u32 = 6;
+pub(in crate::provider::pkcs11) const LOOKS: u32 = 6;
 
 /// How a module is kept going.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +54,7 @@ impl ModuleOptions {
     /// The least time from one initialisation to the next: it ends every session of every token of the module, so a
     /// token that stays away must not cause it all the time. Up to a quarter is added at random, so that processes do
     /// not fall into step. By default 30 seconds. A module that hides its tokens for moments
-    /// ([`Quirks::hidden_by_logins`](super::Quirks::hidden_by_logins)) is initialised up to six times in such an interval, as
+    /// ([`Quirks::hidden_by_logins`](crate::provider::pkcs11::Quirks::hidden_by_logins)) is initialised up to six times in such an interval, as
     /// long as the process uses one token of it.
     #[must_use]
     pub const fn reinitialize_interval(mut self, interval: Duration) -> Self {
@@ -176,12 +180,12 @@ impl Module {
     }
 
     /// Whether its tokens may not be seen while other processes log in to them ([`Quirks::hidden_by_logins`]).
-    pub(super) fn hides_tokens(&self) -> bool {
+    pub(in crate::provider::pkcs11) fn hides_tokens(&self) -> bool {
         self.0.quirks.get().is_some_and(|quirks| quirks.hidden_by_logins)
     }
 
     /// Takes part in the module, which is initialised for the first one.
-    pub(super) fn join(&self) -> Result<Membership, TokenError> {
+    pub(in crate::provider::pkcs11) fn join(&self) -> Result<Membership, TokenError> {
         let process = self.process();
         let mut turn = self.turn(&process)?;
         if !process.initialized.load(Ordering::Acquire) {
@@ -192,17 +196,17 @@ impl Module {
     }
 
     /// The turn to make, change, find or destroy an object, where only one at a time may; `None` when the time is over.
-    pub(super) fn turn_of_objects(&self, wait: Duration) -> Option<ObjectsTurn> {
+    pub(in crate::provider::pkcs11) fn turn_of_objects(&self, wait: Duration) -> Option<ObjectsTurn> {
         self.process().objects.take(wait)
     }
 
     /// The bindings. Calls are for those who are inside.
-    pub(super) fn client(&self) -> &Pkcs11 {
+    pub(in crate::provider::pkcs11) fn client(&self) -> &Pkcs11 {
         &self.0.client
     }
 
     /// Finalises and initialises the module, unless that happened since `epoch`.
-    pub(super) fn reinitialize(&self, epoch: u64) -> Result<(), TokenError> {
+    pub(in crate::provider::pkcs11) fn reinitialize(&self, epoch: u64) -> Result<(), TokenError> {
         let process = self.process();
         let mut turn = self.turn(&process)?;
         if process.epoch.load(Ordering::Acquire) != epoch {
@@ -242,7 +246,7 @@ impl Module {
     }
 
     /// One call was given up by its caller, and still runs.
-    pub(super) fn call_is_stuck(&self) -> StuckCall {
+    pub(in crate::provider::pkcs11) fn call_is_stuck(&self) -> StuckCall {
         let process = self.process();
         process.stuck.fetch_add(1, Ordering::AcqRel);
         StuckCall(process)
@@ -346,29 +350,29 @@ impl Process {
 
 /// Part in a module. With the last one the module is finalised, if that is ours to do and nothing runs in it.
 #[derive(Debug)]
-pub(super) struct Membership {
+pub(in crate::provider::pkcs11) struct Membership {
     module: Module,
     process: Arc<Process>,
 }
 
 impl Membership {
     /// The module.
-    pub(super) fn module(&self) -> &Module {
+    pub(in crate::provider::pkcs11) fn module(&self) -> &Module {
         &self.module
     }
 
     /// Whether it was got in this process, and not before a fork.
-    pub(super) fn is_of_this_process(&self) -> bool {
+    pub(in crate::provider::pkcs11) fn is_of_this_process(&self) -> bool {
         self.process.birthplace.is_here()
     }
 
     /// The epoch, for who knows that this is the process in which it was got.
-    pub(super) fn epoch(&self) -> u64 {
+    pub(in crate::provider::pkcs11) fn epoch(&self) -> u64 {
         self.process.epoch.load(Ordering::Acquire)
     }
 
     /// Enters for calls, unless this is another epoch by now; for who knows that this is the process in which it was got.
-    pub(super) fn enter(&self, epoch: u64) -> Result<Call<'_>, TokenError> {
+    pub(in crate::provider::pkcs11) fn enter(&self, epoch: u64) -> Result<Call<'_>, TokenError> {
         let waited = self.process.gate.enter(self.module.0.options.wait);
         let inside = waited.ok_or_else(|| self.module.error("is being initialised"))?;
         if self.epoch() != epoch {
@@ -379,7 +383,7 @@ impl Membership {
     }
 
     /// As [`Membership::enter`], without waiting and in any process: for cleaning up, which is needless where it fails.
-    pub(super) fn enter_now(&self, epoch: u64) -> Option<Call<'_>> {
+    pub(in crate::provider::pkcs11) fn enter_now(&self, epoch: u64) -> Option<Call<'_>> {
         if !self.is_of_this_process() {
             return None;
         }
@@ -420,13 +424,13 @@ impl fmt::Debug for Process {
 
 /// Leave to call into a module: it is not finalised meanwhile.
 #[derive(Debug)]
-pub(super) struct Call<'a> {
+pub(in crate::provider::pkcs11) struct Call<'a> {
     _inside: Inside<'a>,
 }
 
 /// A call that its caller gave up. Dropped when it comes back after all.
 #[derive(Debug)]
-pub(super) struct StuckCall(Arc<Process>);
+pub(in crate::provider::pkcs11) struct StuckCall(Arc<Process>);
 
 impl Drop for StuckCall {
     fn drop(&mut self) {

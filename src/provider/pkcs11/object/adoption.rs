@@ -8,10 +8,10 @@ use cryptoki::error::Error as CryptokiError;
 use cryptoki::mechanism::MechanismType;
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 
-use super::attachment::Calls;
-use super::error::TokenError;
-use super::quirks::quirks_of;
-use super::reference::{TokenKeyKind, id_text};
+use crate::provider::pkcs11::connection::Calls;
+use crate::provider::pkcs11::error::TokenError;
+use crate::provider::pkcs11::quirks::quirks_of;
+use crate::provider::pkcs11::reference::{TokenKeyKind, id_text};
 
 /// Delay before the attributes of a key are read again that did not pass. SoftHSM misreports some while another process
 /// creates a key.
@@ -22,7 +22,7 @@ const AES_256_LENGTH: usize = 32;
 
 /// The origin of a key in its token. It decides which attributes the token must report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Provenance {
+pub(in crate::provider::pkcs11) enum Provenance {
     /// This crate generated it in this token, where it was never extractable.
     Generated,
     /// This crate generated it in one member of a cluster, extractable until it was unwrapped in the others. So it is
@@ -72,7 +72,7 @@ const DECRYPTION: [Required; 1] = [(AttributeType::Decrypt, "CKA_DECRYPT", true)
 ///
 /// # Errors
 /// A [rejection](TokenError::rejected_for) with the name of the attribute.
-pub(super) fn check(
+pub(in crate::provider::pkcs11) fn check(
     calls: Calls<'_>,
     handle: ObjectHandle,
     id: &[u8],

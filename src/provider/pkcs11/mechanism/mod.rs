@@ -1,5 +1,8 @@
 //! Mechanisms by the names of the standard, and what they are needed for.
 
+pub(in crate::provider::pkcs11) mod gcm;
+pub(in crate::provider::pkcs11) mod signing;
+
 /// What a mechanism is good for, by its flags (PKCS#11 v3.1, section 3.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -18,7 +21,7 @@ pub struct MechanismUse {
 
 /// What an operation needs of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Needed {
+pub(in crate::provider::pkcs11) enum Needed {
     AesKeyGeneration,
     Gcm,
     KeyWrap,
@@ -32,7 +35,7 @@ pub(super) enum Needed {
 
 impl Needed {
     /// The name of the mechanism, and which of its flags counts.
-    pub(super) fn facts(self) -> (&'static str, fn(&MechanismUse) -> bool) {
+    pub(in crate::provider::pkcs11) fn facts(self) -> (&'static str, fn(&MechanismUse) -> bool) {
         match self {
             Self::AesKeyGeneration => ("CKM_AES_KEY_GEN", |found| found.generates),
             Self::Gcm => ("CKM_AES_GCM", |found| found.ciphers),

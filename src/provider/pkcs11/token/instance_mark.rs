@@ -11,12 +11,12 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
-use super::attachment::Calls;
-use super::error::{ErrorClass, TokenError};
-use super::keys::{self, Extent, NewKey};
-use super::reference::{TokenKeyKind, id_text};
-use super::token::{Repeat, Task, Token};
+use super::{Repeat, Task, Token};
 use crate::provider::InstanceMark;
+use crate::provider::pkcs11::connection::Calls;
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::object::{self as keys, Extent, NewKey};
+use crate::provider::pkcs11::reference::{TokenKeyKind, id_text};
 
 /// The most marks of a store that are looked at.
 const MAX_MARKS: usize = 1_024;
@@ -27,7 +27,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Token {
     /// Returns the marks of a store.
-    pub(super) fn marks(&self, store: [u8; 16]) -> Result<Vec<InstanceMark>, TokenError> {
+    pub(in crate::provider::pkcs11) fn marks(&self, store: [u8; 16]) -> Result<Vec<InstanceMark>, TokenError> {
         self.run(Task {
             repeat: Repeat::SafeAlone,
             key: None,
@@ -45,7 +45,7 @@ impl Token {
     }
 
     /// Adds a mark of a store, unless it is there, and removes those of a lower generation.
-    pub(super) fn add_mark(&self, store: [u8; 16], mark: InstanceMark) -> Result<(), TokenError> {
+    pub(in crate::provider::pkcs11) fn add_mark(&self, store: [u8; 16], mark: InstanceMark) -> Result<(), TokenError> {
         self.run(Task {
             repeat: Repeat::SafeAlone,
             key: None,

@@ -1,5 +1,9 @@
 //! Keys in a token: made, found again by their CKA_ID, and proved to be the same before they are used.
 
+pub(in crate::provider::pkcs11) mod adoption;
+pub(in crate::provider::pkcs11) mod public_key;
+pub(in crate::provider::pkcs11) mod room;
+
 use std::thread;
 use std::time::Duration;
 
@@ -7,13 +11,14 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
-use super::attachment::Calls;
-use super::config::IvMode;
-use super::error::{ErrorClass, TokenError};
-use super::reference::{Fingerprint, KeyReference, TokenKeyKind, id_text};
-use super::{gcm, public_key, room, signing};
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::{CryptoBackend, KeyPairKind, PublicKey, RsaOaep, SignatureInput};
+use crate::provider::pkcs11::config::IvMode;
+use crate::provider::pkcs11::connection::Calls;
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::mechanism::gcm;
+use crate::provider::pkcs11::mechanism::signing;
+use crate::provider::pkcs11::reference::{Fingerprint, KeyReference, TokenKeyKind, id_text};
 
 /// What a canary says, and what it is bound to.
 const CANARY: &[u8; 32] = b"strongroom: a key that I know...";
@@ -31,10 +36,10 @@ const PUBLIC_EXPONENT: [u8; 3] = [1, 0, 1];
 /// A key that is to be made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewKey {
-    pub(super) id: Vec<u8>,
-    pub(super) label: String,
-    pub(super) kind: TokenKeyKind,
-    pub(super) extractable: bool,
+    pub(in crate::provider::pkcs11) id: Vec<u8>,
+    pub(in crate::provider::pkcs11) label: String,
+    pub(in crate::provider::pkcs11) kind: TokenKeyKind,
+    pub(in crate::provider::pkcs11) extractable: bool,
 }
 
 impl NewKey {
@@ -44,7 +49,7 @@ impl NewKey {
         Self { id: id.to_vec(), label: label.into(), kind, extractable: false }
     }
 
-    /// A key that may leave its token wrapped, until [`Token::forbid_extraction`](super::Token::forbid_extraction): to
+    /// A key that may leave its token wrapped, until [`Token::forbid_extraction`](crate::provider::pkcs11::Token::forbid_extraction): to
     /// bring it to the other members of a cluster.
     #[must_use]
     pub const fn extractable_for_replication(mut self) -> Self {
@@ -77,7 +82,7 @@ fn class_and_type(kind: TokenKeyKind) -> (ObjectClass, KeyType) {
 }
 
 /// The handle of a key, proved to be the same one since the token was attached.
-pub(super) fn resolve(
+pub(in crate::provider::pkcs11) fn resolve(
     calls: Calls<'_>,
     key: &KeyReference,
     backend: &CryptoBackend,
@@ -125,7 +130,11 @@ fn works(
 }
 
 /// Finds the one object of a key.
-pub(super) fn find_one(session: &Session, id: &[u8], kind: TokenKeyKind) -> Result<ObjectHandle, TokenError> {
+pub(in crate::provider::pkcs11) fn find_one(
+    session: &Session,
+    id: &[u8],
+    kind: TokenKeyKind,
+) -> Result<ObjectHandle, TokenError> {
     match find(session, id, kind)?.as_slice() {
         &[handle] => Ok(handle),
         found => Err(wrong_count(found.len(), id)),
@@ -160,7 +169,7 @@ fn wrong_count(count: usize, id: &[u8]) -> TokenError {
 }
 
 /// Proves that a handle is that of the key: it opens what only this key opens, or signs what its public key verifies.
-pub(super) fn prove(
+pub(in crate::provider::pkcs11) fn prove(
     session: &Session,
     handle: ObjectHandle,
     key: &KeyReference,
@@ -192,7 +201,7 @@ pub(super) fn prove(
 
 /// Whether the token answers. Only who asks through a new session gets to know about the token, and not about a
 /// session that is half dead.
-pub(super) fn token_is_well(calls: Calls<'_>) -> Result<(), TokenError> {
+pub(in crate::provider::pkcs11) fn token_is_well(calls: Calls<'_>) -> Result<(), TokenError> {
     let info = calls.module.client().get_token_info(calls.attachment.slot)?;
     if info.serial_number() != calls.attachment.info.serial_number() {
         return Err(TokenError::new(ErrorClass::TokenLost, "another token is in its slot"));
@@ -204,7 +213,11 @@ pub(super) fn token_is_well(calls: Calls<'_>) -> Result<(), TokenError> {
 }
 
 /// Whether the token answers, and does with the key what it always did.
-pub(super) fn key_is_well(calls: Calls<'_>, key: &KeyReference, backend: &CryptoBackend) -> Result<(), TokenError> {
+pub(in crate::provider::pkcs11) fn key_is_well(
+    calls: Calls<'_>,
+    key: &KeyReference,
+    backend: &CryptoBackend,
+) -> Result<(), TokenError> {
     token_is_well(calls)?;
     let found = match calls.attachment.handle(key) {
         Some(handle) => vec![handle],
@@ -221,7 +234,7 @@ struct Created {
 
 /// Generates a key, and returns the reference by which it is found again. A key that does not pass its checks is destroyed, by
 /// its handles: other processes may have a key of the same id.
-pub(super) fn generate(
+pub(in crate::provider::pkcs11) fn generate(
     calls: Calls<'_>,
     new: &NewKey,
     iv_mode: IvMode,
@@ -273,7 +286,7 @@ fn check_created(
 }
 
 /// The reference of an object that is there: with a new canary for a secret key.
-pub(super) fn reference(
+pub(in crate::provider::pkcs11) fn reference(
     session: &Session,
     handle: ObjectHandle,
     new: &NewKey,
@@ -292,7 +305,7 @@ pub(super) fn reference(
 }
 
 /// Every object of an id: secret, private and public keys.
-pub(super) fn objects(session: &Session, id: &[u8]) -> Result<Vec<ObjectHandle>, TokenError> {
+pub(in crate::provider::pkcs11) fn objects(session: &Session, id: &[u8]) -> Result<Vec<ObjectHandle>, TokenError> {
     let mut found = Vec::new();
     for class in [ObjectClass::SECRET_KEY, ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
         found.extend(session.find_objects(&[Attribute::Class(class), Attribute::Id(id.to_vec())])?);
@@ -302,7 +315,10 @@ pub(super) fn objects(session: &Session, id: &[u8]) -> Result<Vec<ObjectHandle>,
 
 /// The same, looked for once more before it is believed that there are none: what no longer has an object is taken for
 /// destroyed, and a token of SoftHSM that several processes share now and then does not show one that is there.
-pub(super) fn remaining_objects(session: &Session, id: &[u8]) -> Result<Vec<ObjectHandle>, TokenError> {
+pub(in crate::provider::pkcs11) fn remaining_objects(
+    session: &Session,
+    id: &[u8],
+) -> Result<Vec<ObjectHandle>, TokenError> {
     let found = objects(session, id)?;
     if !found.is_empty() {
         return Ok(found);
@@ -312,7 +328,7 @@ pub(super) fn remaining_objects(session: &Session, id: &[u8]) -> Result<Vec<Obje
 }
 
 /// Destroys every object of an id, and says how many there were.
-pub(super) fn destroy(calls: Calls<'_>, id: &[u8]) -> Result<usize, TokenError> {
+pub(in crate::provider::pkcs11) fn destroy(calls: Calls<'_>, id: &[u8]) -> Result<usize, TokenError> {
     calls.attachment.forget_handles(id);
     let found = remaining_objects(calls.session, id)?;
     if let Err(error) = destroy_all(calls.session, &found) {
@@ -332,7 +348,7 @@ fn destroy_all(session: &Session, objects: &[ObjectHandle]) -> Result<(), TokenE
 }
 
 /// The public key that belongs to a private one: of the public object with the same id, or, for RSA, of itself.
-pub(super) fn find_public(
+pub(in crate::provider::pkcs11) fn find_public(
     session: &Session,
     private: ObjectHandle,
     id: &[u8],
@@ -348,7 +364,10 @@ pub(super) fn find_public(
 }
 
 /// What the token says of a key's protection.
-pub(super) fn protection(session: &Session, handle: ObjectHandle) -> Result<KeyProtection, TokenError> {
+pub(in crate::provider::pkcs11) fn protection(
+    session: &Session,
+    handle: ObjectHandle,
+) -> Result<KeyProtection, TokenError> {
     let mut protection = KeyProtection { sensitive: false, extractable: true, local: false };
     let wanted = [AttributeType::Sensitive, AttributeType::Extractable, AttributeType::Local];
     for attribute in session.get_attributes(handle, &wanted)? {
@@ -374,7 +393,7 @@ fn check_protection(session: &Session, handle: ObjectHandle, new: &NewKey) -> Re
 
 /// Keeps a secret key whose value came from elsewhere, if it is protected as its template asked for and passes a test.
 /// Otherwise it is destroyed, by its handle: other processes may have a key of the same id.
-pub(super) fn keep_provided<T>(
+pub(in crate::provider::pkcs11) fn keep_provided<T>(
     session: &Session,
     handle: ObjectHandle,
     new: &NewKey,
@@ -390,7 +409,7 @@ pub(super) fn keep_provided<T>(
 }
 
 /// The CKA_LABEL of every object of an id: secret, private and public keys. Looked for twice, as [`remaining_objects`].
-pub(super) fn labels(session: &Session, id: &[u8]) -> Result<Vec<Vec<u8>>, TokenError> {
+pub(in crate::provider::pkcs11) fn labels(session: &Session, id: &[u8]) -> Result<Vec<Vec<u8>>, TokenError> {
     let mut labels = Vec::new();
     for object in remaining_objects(session, id)? {
         match label(session, object) {
@@ -411,7 +430,11 @@ fn label(session: &Session, object: ObjectHandle) -> Result<Vec<u8>, TokenError>
 }
 
 /// Destroys the objects of an id that have this label, and no others. Returns how many there were.
-pub(super) fn destroy_labelled(calls: Calls<'_>, id: &[u8], wanted: &[u8]) -> Result<usize, TokenError> {
+pub(in crate::provider::pkcs11) fn destroy_labelled(
+    calls: Calls<'_>,
+    id: &[u8],
+    wanted: &[u8],
+) -> Result<usize, TokenError> {
     calls.attachment.forget_handles(id);
     let mut found = Vec::new();
     for object in remaining_objects(calls.session, id)? {
@@ -432,14 +455,14 @@ pub(super) fn destroy_labelled(calls: Calls<'_>, id: &[u8], wanted: &[u8]) -> Re
 
 /// Where the value of a secret key comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
+pub(in crate::provider::pkcs11) enum Extent {
     /// The token makes as much as it is told.
     Made,
     /// It comes along, with its length.
     Unwrapped,
 }
 
-pub(super) fn secret_template(new: &NewKey, extent: Extent) -> Vec<Attribute> {
+pub(in crate::provider::pkcs11) fn secret_template(new: &NewKey, extent: Extent) -> Vec<Attribute> {
     let wraps = new.kind == TokenKeyKind::WrappingAes256;
     let mut template = vec![
         Attribute::Class(ObjectClass::SECRET_KEY),
@@ -462,7 +485,7 @@ pub(super) fn secret_template(new: &NewKey, extent: Extent) -> Vec<Attribute> {
 }
 
 /// The template of an AES-256 key that is gone with its session.
-pub(super) fn passing_template() -> Vec<Attribute> {
+pub(in crate::provider::pkcs11) fn passing_template() -> Vec<Attribute> {
     vec![
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::KeyType(KeyType::AES),

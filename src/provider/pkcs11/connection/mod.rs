@@ -1,6 +1,8 @@
 //! One token in one epoch of its module: its slot, the session that holds the login, the pool of sessions and the
 //! handles of keys. When any of it is lost, all of it is made anew.
 
+pub(in crate::provider::pkcs11) mod pool;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::thread;
@@ -12,12 +14,12 @@ use cryptoki::session::{Session, UserType};
 use cryptoki::slot::{Limit, Slot, TokenInfo};
 use cryptoki::types::RawAuthPin;
 
-use super::config::{IvMode, PinProvider, TokenConfig, TokenSelector};
-use super::error::{ErrorClass, TokenError};
-use super::module::{Call, Membership, Module};
-use super::pool::{OpenSession, Pool};
-use super::quirks::quirks_of;
-use super::reference::KeyReference;
+use self::pool::{OpenSession, Pool};
+use crate::provider::pkcs11::config::{IvMode, PinProvider, TokenConfig, TokenSelector};
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::module::{Call, Membership, Module};
+use crate::provider::pkcs11::quirks::quirks_of;
+use crate::provider::pkcs11::reference::KeyReference;
 
 /// Most handles that are kept.
 const MAX_HANDLES: usize = 100_000;
@@ -32,13 +34,13 @@ const MAX_NAMES: usize = 16;
 
 /// A token that was found and logged in to.
 #[derive(Debug)]
-pub(super) struct Attachment {
-    pub(super) epoch: u64,
-    pub(super) slot: Slot,
-    pub(super) info: TokenInfo,
-    pub(super) pool: Pool,
+pub(in crate::provider::pkcs11) struct Attachment {
+    pub(in crate::provider::pkcs11) epoch: u64,
+    pub(in crate::provider::pkcs11) slot: Slot,
+    pub(in crate::provider::pkcs11) info: TokenInfo,
+    pub(in crate::provider::pkcs11) pool: Pool,
     /// Who makes initialisation vectors, once the self-test has shown it.
-    pub(super) iv_mode: OnceLock<IvMode>,
+    pub(in crate::provider::pkcs11) iv_mode: OnceLock<IvMode>,
     handles: RwLock<HashMap<KeyReference, ObjectHandle>>,
     /// Holds the login: a token logs out when its last session is closed.
     _login: Mutex<OpenSession>,
@@ -48,7 +50,7 @@ pub(super) struct Attachment {
 
 impl Attachment {
     /// Finds the token and logs in.
-    pub(super) fn make(
+    pub(in crate::provider::pkcs11) fn make(
         module: &Module,
         membership: &Arc<Membership>,
         config: &TokenConfig,
@@ -74,27 +76,27 @@ impl Attachment {
     }
 
     /// Whether its epoch is not over. An attachment is used in the process that made it alone, which is not asked for here.
-    pub(super) fn is_current(&self) -> bool {
+    pub(in crate::provider::pkcs11) fn is_current(&self) -> bool {
         self.membership.epoch() == self.epoch
     }
 
     /// Enters the module for calls, unless the epoch is over.
-    pub(super) fn enter(&self) -> Result<Call<'_>, TokenError> {
+    pub(in crate::provider::pkcs11) fn enter(&self) -> Result<Call<'_>, TokenError> {
         self.membership.enter(self.epoch)
     }
 
     /// Opens another session; the caller is inside the module.
-    pub(super) fn open_session(&self) -> Result<OpenSession, TokenError> {
+    pub(in crate::provider::pkcs11) fn open_session(&self) -> Result<OpenSession, TokenError> {
         OpenSession::open(&self.membership, self.epoch, self.slot)
     }
 
     /// The handle of a key, if it was found and verified since this was made.
-    pub(super) fn handle(&self, key: &KeyReference) -> Option<ObjectHandle> {
+    pub(in crate::provider::pkcs11) fn handle(&self, key: &KeyReference) -> Option<ObjectHandle> {
         self.handles.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
     }
 
     /// Keeps the handle of a verified key.
-    pub(super) fn keep_handle(&self, key: &KeyReference, handle: ObjectHandle) {
+    pub(in crate::provider::pkcs11) fn keep_handle(&self, key: &KeyReference, handle: ObjectHandle) {
         let mut handles = self.handles.write().unwrap_or_else(PoisonError::into_inner);
         if handles.len() >= MAX_HANDLES {
             handles.clear();
@@ -103,21 +105,21 @@ impl Attachment {
     }
 
     /// Forgets the handles of all keys of an id.
-    pub(super) fn forget_handles(&self, id: &[u8]) {
+    pub(in crate::provider::pkcs11) fn forget_handles(&self, id: &[u8]) {
         self.handles.write().unwrap_or_else(PoisonError::into_inner).retain(|key, _| key.id() != id);
     }
 }
 
 /// What an operation calls the token with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Calls<'a> {
-    pub(super) module: &'a Module,
-    pub(super) attachment: &'a Attachment,
-    pub(super) session: &'a Session,
+pub(in crate::provider::pkcs11) struct Calls<'a> {
+    pub(in crate::provider::pkcs11) module: &'a Module,
+    pub(in crate::provider::pkcs11) attachment: &'a Attachment,
+    pub(in crate::provider::pkcs11) session: &'a Session,
 }
 
 /// Whether the token is there; nobody logs in for that.
-pub(super) fn look(module: &Module, selector: &TokenSelector) -> Result<(), TokenError> {
+pub(in crate::provider::pkcs11) fn look(module: &Module, selector: &TokenSelector) -> Result<(), TokenError> {
     let membership = module.join()?;
     let _call = membership.enter(membership.epoch())?;
     find(module, selector).map(drop)

@@ -3,17 +3,20 @@
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::Attribute;
 
-use super::adoption::{self, Provenance};
-use super::attachment::Calls;
-use super::config::IvMode;
-use super::error::{ErrorClass, TokenError};
-use super::keys::{self, Extent, KeyProtection, NewKey};
-use super::mechanism::Needed;
-use super::reference::{KEY_ID_LENGTH, KeyReference, TokenKeyKind};
-use super::token::{Repeat, Task, Token};
-use super::{gcm, public_key, room, signing};
+use super::{Repeat, Task, Token};
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::{CryptoBackend, CryptoError, KeyWrapMode, RsaOaep, SignatureInput};
+use crate::provider::pkcs11::config::IvMode;
+use crate::provider::pkcs11::connection::Calls;
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::mechanism::Needed;
+use crate::provider::pkcs11::mechanism::gcm;
+use crate::provider::pkcs11::mechanism::signing;
+use crate::provider::pkcs11::object::adoption::{self, Provenance};
+use crate::provider::pkcs11::object::public_key;
+use crate::provider::pkcs11::object::room;
+use crate::provider::pkcs11::object::{self as keys, Extent, KeyProtection, NewKey};
+use crate::provider::pkcs11::reference::{KEY_ID_LENGTH, KeyReference, TokenKeyKind};
 use crate::secret::SecretBytes;
 
 /// Bytes of a key wrapped with AES-KW: those of the key and 8 more (RFC 3394, section 2.2.1).
@@ -74,7 +77,7 @@ impl Token {
     }
 
     /// The same for a key of which it is known how it came into the token.
-    pub(super) fn adopt(
+    pub(in crate::provider::pkcs11) fn adopt(
         &self,
         id: &[u8],
         label: &str,
@@ -174,7 +177,7 @@ impl Token {
     }
 
     /// The CKA_LABEL of every object of an id.
-    pub(super) fn labels(&self, id: &[u8]) -> Result<Vec<Vec<u8>>, TokenError> {
+    pub(in crate::provider::pkcs11) fn labels(&self, id: &[u8]) -> Result<Vec<Vec<u8>>, TokenError> {
         check_id(id)?;
         let id = id.to_vec();
         self.run(Task {
@@ -188,7 +191,7 @@ impl Token {
     }
 
     /// Destroys the objects of an id that have this CKA_LABEL, and no others. Returns how many there were.
-    pub(super) fn destroy_labelled(&self, id: &[u8], label: &str) -> Result<usize, TokenError> {
+    pub(in crate::provider::pkcs11) fn destroy_labelled(&self, id: &[u8], label: &str) -> Result<usize, TokenError> {
         check_id(id)?;
         let (id, label) = (id.to_vec(), label.as_bytes().to_vec());
         let work = move |calls: Calls<'_>| keys::destroy_labelled(calls, &id, &label);
@@ -199,7 +202,11 @@ impl Token {
     ///
     /// # Errors
     /// As [`Token::verify_key`].
-    pub(super) fn is_wrapping_key(&self, wrapping: &KeyReference, value: &SecretBytes) -> Result<bool, TokenError> {
+    pub(in crate::provider::pkcs11) fn is_wrapping_key(
+        &self,
+        wrapping: &KeyReference,
+        value: &SecretBytes,
+    ) -> Result<bool, TokenError> {
         let backend = self.0.config.backend;
         let software = |error: CryptoError| TokenError::new(ErrorClass::Fatal, error.to_string());
         let mut random = SecretBytes::zeroed(32);
@@ -330,7 +337,7 @@ impl Token {
     }
 
     /// The capabilities, found out now if need be.
-    fn able(&self) -> Result<std::sync::Arc<super::TokenCapabilities>, TokenError> {
+    fn able(&self) -> Result<std::sync::Arc<crate::provider::pkcs11::TokenCapabilities>, TokenError> {
         match self.capabilities() {
             Some(capabilities) => Ok(capabilities),
             None => self.connect(),
@@ -498,7 +505,7 @@ fn check_id(id: &[u8]) -> Result<(), TokenError> {
     Err(TokenError::new(ErrorClass::BadInput, format!("a key id has 1 to {KEY_ID_LENGTH} bytes, and not {}", id.len())))
 }
 
-/// Whether it is what SoftHSM answers when it gets in its own way while it makes a key: see [`QUIRKS`](super::QUIRKS).
+/// Whether it is what SoftHSM answers when it gets in its own way while it makes a key: see [`QUIRKS`](crate::provider::pkcs11::QUIRKS).
 fn is_botched(error: &TokenError) -> bool {
     matches!(error.code(), Some("CKR_GENERAL_ERROR" | "CKR_FUNCTION_FAILED" | "CKR_TEMPLATE_INCONSISTENT"))
 }
@@ -508,7 +515,8 @@ fn prepare(calls: Calls<'_>, new: &NewKey) -> Result<(), TokenError> {
     match keys::objects(calls.session, &new.id)?.len() {
         0 => room::check(calls),
         count => {
-            let text = format!("{count} objects have the id {} already", super::reference::id_text(&new.id));
+            let text =
+                format!("{count} objects have the id {} already", crate::provider::pkcs11::reference::id_text(&new.id));
             Err(TokenError::new(ErrorClass::Denied, text))
         }
     }

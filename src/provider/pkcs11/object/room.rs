@@ -7,9 +7,9 @@
 use cryptoki::object::{Attribute, ObjectClass};
 use cryptoki::session::Session;
 
-use super::attachment::Calls;
-use super::error::{ErrorClass, TokenError};
-use super::quirks::quirks_of;
+use crate::provider::pkcs11::connection::Calls;
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::quirks::quirks_of;
 
 /// More than any key takes up: the objects of a pair of RSA-4096 have some 5 KiB.
 const ROOM: usize = 32 * 1024;
@@ -24,7 +24,7 @@ const ATTEMPTS: u32 = 3;
 ///
 /// # Errors
 /// [`ErrorClass::Busy`] if not.
-pub(super) fn check(calls: Calls<'_>) -> Result<(), TokenError> {
+pub(in crate::provider::pkcs11) fn check(calls: Calls<'_>) -> Result<(), TokenError> {
     if !is_checked(calls) {
         return Ok(());
     }
@@ -54,7 +54,7 @@ pub(super) fn check(calls: Calls<'_>) -> Result<(), TokenError> {
 }
 
 /// Removes what those have left who died in between, or lost the token.
-pub(super) fn tidy(calls: Calls<'_>) -> Result<(), TokenError> {
+pub(in crate::provider::pkcs11) fn tidy(calls: Calls<'_>) -> Result<(), TokenError> {
     if is_checked(calls) { clear(calls.session) } else { Ok(()) }
 }
 

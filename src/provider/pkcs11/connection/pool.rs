@@ -6,12 +6,12 @@ use std::time::Duration;
 use cryptoki::session::Session;
 use cryptoki::slot::Slot;
 
-use super::error::{ErrorClass, TokenError};
-use super::module::Membership;
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::module::Membership;
 
 /// A session that is closed when it is dropped, unless its epoch is over: then its number may be another's by now.
 #[derive(Debug)]
-pub(super) struct OpenSession(Box<Opened>);
+pub(in crate::provider::pkcs11) struct OpenSession(Box<Opened>);
 
 #[derive(Debug)]
 struct Opened {
@@ -22,12 +22,16 @@ struct Opened {
 
 impl OpenSession {
     /// Opens a session; the caller is inside the module. Read and write, as some tokens have no other.
-    pub(super) fn open(membership: &Arc<Membership>, epoch: u64, slot: Slot) -> Result<Self, TokenError> {
+    pub(in crate::provider::pkcs11) fn open(
+        membership: &Arc<Membership>,
+        epoch: u64,
+        slot: Slot,
+    ) -> Result<Self, TokenError> {
         let session = membership.module().client().open_rw_session_no_drop(slot)?;
         Ok(Self(Box::new(Opened { membership: Arc::clone(membership), epoch, session: Some(session) })))
     }
 
-    pub(super) fn session(&self) -> &Session {
+    pub(in crate::provider::pkcs11) fn session(&self) -> &Session {
         self.0.session.as_ref().expect("a session is taken out only when it is dropped")
     }
 }
@@ -44,7 +48,7 @@ impl Drop for Opened {
 
 /// The sessions of one token.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub(in crate::provider::pkcs11) struct Pool {
     state: Mutex<State>,
     returned: Condvar,
 }
@@ -59,13 +63,13 @@ struct State {
 }
 
 impl Pool {
-    pub(super) fn new(most: usize) -> Self {
+    pub(in crate::provider::pkcs11) fn new(most: usize) -> Self {
         let state = State { idle: Vec::new(), lent: 0, most: most.max(1), waiting: 0 };
         Self { state: Mutex::new(state), returned: Condvar::new() }
     }
 
     /// Lends a session, or leave to open one, after waiting until one is free.
-    pub(super) fn lend(&self, wait: Duration) -> Result<Lent<'_>, TokenError> {
+    pub(in crate::provider::pkcs11) fn lend(&self, wait: Duration) -> Result<Lent<'_>, TokenError> {
         let full = |state: &mut State| state.lent >= state.most;
         let mut state = self.lock();
         if full(&mut state) {
@@ -96,13 +100,13 @@ impl Pool {
     }
 
     /// The token says that it has no more sessions: those that are lent now are all there are.
-    pub(super) fn is_full(&self) {
+    pub(in crate::provider::pkcs11) fn is_full(&self) {
         let mut state = self.lock();
         state.most = (state.lent.saturating_sub(1)).clamp(1, state.most);
     }
 
     /// How many sessions there may be.
-    pub(super) fn most(&self) -> usize {
+    pub(in crate::provider::pkcs11) fn most(&self) -> usize {
         self.lock().most
     }
 
@@ -113,7 +117,7 @@ impl Pool {
 
 /// A place in the pool, with its session once it is open. Without [`Lent::give_back`] the session is closed.
 #[derive(Debug)]
-pub(super) struct Lent<'a> {
+pub(in crate::provider::pkcs11) struct Lent<'a> {
     session: Option<OpenSession>,
     pool: &'a Pool,
     is_back: bool,
@@ -121,7 +125,7 @@ pub(super) struct Lent<'a> {
 
 impl Lent<'_> {
     /// The session, opened if need be.
-    pub(super) fn session(
+    pub(in crate::provider::pkcs11) fn session(
         &mut self,
         open: impl FnOnce() -> Result<OpenSession, TokenError>,
     ) -> Result<&Session, TokenError> {
@@ -132,12 +136,12 @@ impl Lent<'_> {
     }
 
     /// Closes the session, so that the next one is new.
-    pub(super) fn renew(&mut self) {
+    pub(in crate::provider::pkcs11) fn renew(&mut self) {
         drop(self.session.take());
     }
 
     /// The session is as good as new.
-    pub(super) fn give_back(mut self) {
+    pub(in crate::provider::pkcs11) fn give_back(mut self) {
         let session = self.session.take();
         self.pool.take_back(session);
         self.is_back = true;

@@ -8,10 +8,10 @@ use cryptoki::session::Session;
 use pkcs8::der::Encode;
 use pkcs8::der::asn1::UintRef;
 
-use super::error::{ErrorClass, TokenError};
-use super::mechanism::Needed;
+use super::Needed;
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::{CryptoBackend, DigestAlgorithm, RsaOaep, SignatureInput};
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::secret::SecretBytes;
 
 /// What stands before a hash value in a PKCS#1 v1.5 signature (RFC 8017, section 9.2, note 1).
@@ -48,7 +48,7 @@ fn scheme(algorithm: SigningAlgorithm) -> Option<(DigestAlgorithm, Scheme)> {
 }
 
 /// What an algorithm needs of a token; an error names the mechanism where no token is asked for it.
-pub(super) fn needed(algorithm: SigningAlgorithm) -> Result<Needed, TokenError> {
+pub(in crate::provider::pkcs11) fn needed(algorithm: SigningAlgorithm) -> Result<Needed, TokenError> {
     match scheme(algorithm) {
         Some((_, Scheme::Pkcs1(_))) => Ok(Needed::Pkcs1),
         Some((_, Scheme::Pss(..))) => Ok(Needed::Pss),
@@ -58,7 +58,7 @@ pub(super) fn needed(algorithm: SigningAlgorithm) -> Result<Needed, TokenError> 
 }
 
 /// The hash value that is signed.
-pub(super) fn digest(
+pub(in crate::provider::pkcs11) fn digest(
     backend: &CryptoBackend,
     algorithm: SigningAlgorithm,
     input: SignatureInput<'_>,
@@ -75,7 +75,7 @@ pub(super) fn digest(
 }
 
 /// Signs a hash value. ECDSA signatures come out in DER.
-pub(super) fn sign(
+pub(in crate::provider::pkcs11) fn sign(
     session: &Session,
     key: ObjectHandle,
     algorithm: SigningAlgorithm,
@@ -105,7 +105,7 @@ fn to_der(signature: &[u8]) -> Result<Vec<u8>, TokenError> {
 }
 
 /// Opens an RSA-OAEP ciphertext with an empty label.
-pub(super) fn decrypt_oaep(
+pub(in crate::provider::pkcs11) fn decrypt_oaep(
     session: &Session,
     key: ObjectHandle,
     oaep: RsaOaep,

@@ -7,14 +7,16 @@ use cryptoki::mechanism::{Mechanism, MechanismInfo};
 use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
-use super::attachment::Calls;
-use super::config::{IvMode, Offer, TokenConfig};
-use super::error::{ErrorClass, TokenError};
-use super::mechanism::{MechanismUse, Needed};
-use super::quirks::{Quirks, quirks_of};
-use super::reference::TokenKeyKind;
-use super::{gcm, public_key, signing};
 use crate::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
+use crate::provider::pkcs11::config::{IvMode, Offer, TokenConfig};
+use crate::provider::pkcs11::connection::Calls;
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::mechanism::gcm;
+use crate::provider::pkcs11::mechanism::signing;
+use crate::provider::pkcs11::mechanism::{MechanismUse, Needed};
+use crate::provider::pkcs11::object::public_key;
+use crate::provider::pkcs11::quirks::{Quirks, quirks_of};
+use crate::provider::pkcs11::reference::TokenKeyKind;
 
 /// What the self-test encrypts, and what it is bound to.
 const PROBE: &[u8] = b"strongroom self-test";
@@ -58,7 +60,7 @@ pub struct TokenCapabilities {
 
 impl TokenCapabilities {
     /// Finds out. The session objects that this makes are gone with the session.
-    pub(super) fn probe(calls: Calls<'_>, config: &TokenConfig) -> Result<Self, TokenError> {
+    pub(in crate::provider::pkcs11) fn probe(calls: Calls<'_>, config: &TokenConfig) -> Result<Self, TokenError> {
         let info = &calls.attachment.info;
         let quirks = quirks_of(info.manufacturer_id());
         let mut found = Self {
@@ -97,7 +99,7 @@ impl TokenCapabilities {
     }
 
     /// Whether it is the token that these capabilities were found of.
-    pub(super) fn are_of(&self, calls: Calls<'_>) -> bool {
+    pub(in crate::provider::pkcs11) fn are_of(&self, calls: Calls<'_>) -> bool {
         let info = &calls.attachment.info;
         self.serial == info.serial_number() && self.firmware == info.firmware_version().to_string()
     }
@@ -109,7 +111,7 @@ impl TokenCapabilities {
     }
 
     /// Refuses a use that the token has no mechanism for, with the mechanism's name.
-    pub(super) fn need(&self, mechanism: Needed) -> Result<(), TokenError> {
+    pub(in crate::provider::pkcs11) fn need(&self, mechanism: Needed) -> Result<(), TokenError> {
         let (name, _) = mechanism.facts();
         if mechanism == Needed::Gcm && self.iv_mode.is_none() {
             let reason = self.gcm_failure.as_deref().unwrap_or("it is not in its list");
