@@ -5,8 +5,10 @@
 use std::thread;
 use std::time::Duration;
 
-use super::Member;
+use super::failure::unavailable;
+use super::members::{Member, Pkcs11Cluster};
 use crate::crypto::{CryptoBackend, CryptoError};
+use crate::error::Result;
 use crate::provider::pkcs11::error::TokenError;
 
 /// Random bytes in a label, which are written in hexadecimal.
@@ -107,5 +109,18 @@ impl Claim {
         for member in members {
             let _ = self.erase(member);
         }
+    }
+}
+
+impl Pkcs11Cluster {
+    /// Claims a CKA_ID with the randomness of the cluster.
+    pub(super) fn claim(&self, id: &[u8], label: &str) -> Result<Claim> {
+        Ok(Claim::new(id, label, self.backend()?)?)
+    }
+
+    /// The software of the first member.
+    pub(super) fn backend(&self) -> Result<&CryptoBackend> {
+        let first = self.members.first().ok_or_else(|| unavailable(&[]))?;
+        Ok(&first.token.config().backend)
     }
 }

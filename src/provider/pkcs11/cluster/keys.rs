@@ -1,27 +1,20 @@
-//! Keys of a cluster: made on one member, brought to the others, found again, and destroyed on all.
+//! A cluster as a provider of keys: made, opened and destroyed on all members.
 
-use super::claim::Claim;
+use super::failure::unavailable;
+use super::members::Pkcs11Cluster;
 use super::opened::ClusterKey;
-use super::route::{refusal, refusal_to_make, unavailable};
-use super::{Member, Pkcs11Cluster};
 use crate::crypto::{CryptoBackend, RsaOaep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeySpec, KeyUsage, Origin, SpecClass};
 use crate::provider::pkcs11::TokenCapabilities;
-use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::error::TokenError;
 use crate::provider::pkcs11::object::NewKey;
 use crate::provider::pkcs11::reference::{KeyReference, TokenKeyKind};
 use crate::provider::{
     Capabilities, ClusterManagement, GeneratedMaterial, InstanceMarks, KeyMaterialProvider, MaterialBinding,
-    MaterialGenerator, MemberState, OpenedKey, ProviderId, key_pair_kind,
+    MaterialGenerator, OpenedKey, ProviderId, key_pair_kind,
 };
 use crate::secret::SecretBytes;
-
-/// How many members must hold a new key.
-const HOLDERS: usize = 2;
-
-/// The beginning of the CKA_LABEL of a replication key that is installed from here.
-const REPLICATION_LABEL: &str = "replication key";
 
 impl KeyMaterialProvider for Pkcs11Cluster {
     fn id(&self) -> &ProviderId {
@@ -103,157 +96,6 @@ impl Pkcs11Cluster {
         check_all(&able, kind).err().map(|error| error.to_string())
     }
 
-    /// Puts the replication key into every member that has none yet, from outside: 32 uniformly random bytes, the same for all.
-    /// Done when the tokens are set up, while the cluster is connected; better yet, the HSMs are given it in a ceremony of
-    /// their vendor, so that no process ever sees it.
-    ///
-    /// A member that has it already must have this value: calling it again with the same one changes nothing. Of several
-    /// processes that do this at the same time with different values, at most one succeeds.
-    ///
-    /// # Errors
-    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if a member has another replication key; what this call installed is
-    ///   removed.
-    /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if a member does not answer, refuses, or has a key under the id that it
-    ///   does not protect; the members before it keep the key.
-    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) for a cluster that its vendor manages.
-    pub fn install_replication_key(&self, value: &SecretBytes) -> Result<()> {
-        let Some(id) = self.shared.replication_key.as_deref() else {
-            let text = "the vendor of the cluster replicates keys, without a replication key";
-            return Err(Error::new(ErrorKind::UnsupportedOperation, text));
-        };
-        self.check_connected()?;
-        let mut lacking = Vec::new();
-        for member in self.members.iter() {
-            if member.token.count_objects(id).map_err(|error| refusal(&error).with_member(member))? == 0 {
-                lacking.push(member);
-            } else {
-                self.check_replication_key(member, value)?;
-            }
-        }
-        let claim = self.claim(id, REPLICATION_LABEL)?;
-        let installed = lacking.iter().try_for_each(|member| self.install_on(member, &claim, value));
-        if installed.as_ref().is_err_and(|error| error.kind() == ErrorKind::AlreadyExists) {
-            claim.undo(lacking);
-        }
-        installed
-    }
-
-    fn install_on(&self, member: &Member, claim: &Claim, value: &SecretBytes) -> Result<()> {
-        let keeps = match member.token.import_wrapping_key(claim.id(), claim.label(), value) {
-            Ok(_) => claim.keeps(member).inspect_err(|_| claim.undo([member])),
-            // It was taken since it was looked at.
-            Err(error) if error.class() == ErrorClass::Denied && claim.is_taken(member) => Ok(false),
-            Err(error) => Err(error),
-        };
-        let failed = |error: TokenError| refusal_to_make(&error).with_member(member);
-        if keeps.map_err(failed)? {
-            return Ok(());
-        }
-        // Another process was first: all is well if it installed the same value.
-        claim.undo([member]);
-        claim.wait_for_one(member).map_err(failed)?;
-        self.check_replication_key(member, value)
-    }
-
-    /// Rejects the replication key of a member if it is not protected, or has another value.
-    fn check_replication_key(&self, member: &Member, value: &SecretBytes) -> Result<()> {
-        let key = self.replication_key(member).map_err(|error| refusal(&error).with_member(member))?;
-        let is_same = member.token.is_wrapping_key(&key, value).map_err(|error| refusal(&error).with_member(member))?;
-        if is_same {
-            return Ok(());
-        }
-        let text = format!("{} has another replication key under this id already", member.name);
-        Err(Error::new(ErrorKind::AlreadyExists, text))
-    }
-
-    pub(super) fn claim(&self, id: &[u8], label: &str) -> Result<Claim> {
-        let first = self.members.first().ok_or_else(|| unavailable(&[]))?;
-        Ok(Claim::new(id, label, &first.token.config().backend)?)
-    }
-
-    /// Generates a key; under a reservation, if its id is a name.
-    pub(super) fn generate_everywhere(&self, new: NewKey, reservation: Option<&Claim>) -> Result<KeyReference> {
-        match self.shared.management {
-            ClusterManagement::VendorManaged => self.generate_at_vendor(&new, reservation),
-            ClusterManagement::Members => self.generate_and_replicate(new, reservation),
-        }
-    }
-
-    fn generate_at_vendor(&self, new: &NewKey, reservation: Option<&Claim>) -> Result<KeyReference> {
-        let slot = self.members.first().ok_or_else(|| unavailable(&[]))?;
-        let key = slot.token.generate_key(new).map_err(|error| refusal_to_make(&error))?;
-        check_alone(reservation, slot, key.id())?;
-        slot.token.verify_key(&key).map_err(|error| refusal(&error))?;
-        Ok(key)
-    }
-
-    /// Makes a key on one member and brings it to all others that answer, of which there must be one. When this fails
-    /// half-way, the caller erases the objects that remain.
-    fn generate_and_replicate(&self, new: NewKey, reservation: Option<&Claim>) -> Result<KeyReference> {
-        let (active, mut reasons) = self.active_with_replication_keys()?;
-        let Some(((source, wrapping), others)) = active.split_first() else { return Err(unavailable(&reasons)) };
-        let source = *source;
-        let failed = |member: &Member, error: &TokenError| refusal_to_make(error).with_member(member);
-        let new = new.extractable_for_replication();
-        let key = source.token.generate_key(&new).map_err(|error| failed(source, &error))?;
-        check_alone(reservation, source, key.id())?;
-        let wrapped = source.token.wrap_key(wrapping, &key).map_err(|error| failed(source, &error))?;
-        let mut holders = vec![source];
-        for (member, wrapping) in others {
-            let unwrapped = member.token.unwrap_key(wrapping, &wrapped, &key);
-            match unwrapped.and_then(|()| member.token.verify_key(&key)) {
-                Ok(()) => holders.push(member),
-                Err(error) => {
-                    let is_taken = || member.token.count_objects(key.id()).is_ok_and(|count| count > 0);
-                    if reservation.is_some() && error.class() == ErrorClass::Denied && is_taken() {
-                        return Err(taken(member));
-                    }
-                    reasons.push((*member, error));
-                }
-            }
-        }
-        for member in &holders[1..] {
-            check_alone(reservation, member, key.id())?;
-        }
-        if holders.len() < HOLDERS {
-            return Err(unavailable(&reasons));
-        }
-        // From here on the key leaves no token any more. What was wrapped opens with the replication key alone.
-        source.token.forbid_extraction(&key).map_err(|error| failed(source, &error))?;
-        for member in holders {
-            let protection = member.token.key_protection(&key).map_err(|error| failed(member, &error))?;
-            if protection.extractable || !protection.sensitive {
-                let text = format!("{} does not protect the new key: {protection:?}", member.name);
-                return Err(Error::new(ErrorKind::Internal, text));
-            }
-        }
-        Ok(key)
-    }
-
-    /// Returns the members that answer, each with its replication key, and the errors of the others. A member that does not
-    /// protect its replication key is an error, so that no key is created that would be wrapped under it.
-    #[expect(clippy::type_complexity, reason = "two lists of pairs, taken apart at once")]
-    pub(super) fn active_with_replication_keys(
-        &self,
-    ) -> Result<(Vec<(&Member, KeyReference)>, Vec<(&Member, TokenError)>)> {
-        let (mut active, mut reasons) = (Vec::new(), Vec::new());
-        for member in self.members.iter().filter(|member| member.state().0 == MemberState::Active) {
-            match self.replication_key(member) {
-                Ok(wrapping) => active.push((member, wrapping)),
-                Err(error) if error.rejected_for().is_some() => return Err(refusal_to_make(&error).with_member(member)),
-                Err(error) => reasons.push((member, error)),
-            }
-        }
-        Ok((active, reasons))
-    }
-
-    /// The key under which keys travel, as a member has it. That it is the same everywhere shows when what was wrapped
-    /// under it is unwrapped and opens the canary.
-    fn replication_key(&self, member: &Member) -> Result<KeyReference, TokenError> {
-        let id = self.shared.replication_key.as_deref().unwrap_or_default();
-        member.token.adopt_key(id, REPLICATION_LABEL, TokenKeyKind::WrappingAes256)
-    }
-
     /// Destroys all objects of a key on all members, and makes sure that none is left. The id is that of one key alone, as it
     /// holds the random key id.
     pub(super) fn erase_objects(&self, binding: &MaterialBinding) -> Result<()> {
@@ -272,31 +114,6 @@ impl Pkcs11Cluster {
             }
         }
         if reasons.is_empty() { Ok(()) } else { Err(unavailable(&reasons)) }
-    }
-}
-
-/// Refuses a name under which a member has another key: one that it did not show before.
-fn check_alone(reservation: Option<&Claim>, member: &Member, id: &[u8]) -> Result<()> {
-    let Some(reservation) = reservation else { return Ok(()) };
-    if reservation.is_alone(member, id).map_err(|error| refusal_to_make(&error).with_member(member))? {
-        return Ok(());
-    }
-    Err(taken(member))
-}
-
-fn taken(member: &Member) -> Error {
-    let text = format!("{} has another key of this name already", member.name);
-    Error::new(ErrorKind::AlreadyExists, text)
-}
-
-pub(super) trait WithMember {
-    fn with_member(self, member: &Member) -> Self;
-}
-
-impl WithMember for Error {
-    /// Says on which member it happened.
-    fn with_member(self, member: &Member) -> Self {
-        Self::new(self.kind(), format!("{}: {self}", member.name)).with_source(self)
     }
 }
 

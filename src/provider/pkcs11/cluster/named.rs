@@ -18,9 +18,8 @@ use std::collections::BTreeSet;
 use std::thread;
 
 use super::claim::{Claim, LOOKS, PAUSE};
-use super::keys::WithMember;
-use super::route::{refusal, refusal_to_make, unavailable};
-use super::{Member, Pkcs11Cluster};
+use super::failure::{WithMember as _, refusal, refusal_to_make, unavailable};
+use super::members::{Member, Pkcs11Cluster};
 use crate::crypto::{CryptoBackend, DigestAlgorithm};
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::ClusterManagement;
@@ -161,11 +160,6 @@ impl Pkcs11Cluster {
             }
         }
         found.map(|(_, key)| key).ok_or_else(|| unavailable(&reasons))
-    }
-
-    fn backend(&self) -> Result<&CryptoBackend> {
-        let first = self.members.first().ok_or_else(|| unavailable(&[]))?;
-        Ok(&first.token.config().backend)
     }
 }
 

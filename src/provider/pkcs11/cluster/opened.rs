@@ -1,11 +1,11 @@
 //! A key of a cluster at work.
 
-use super::Pkcs11Cluster;
+use super::members::Pkcs11Cluster;
 use crate::algorithm::{EncryptionAlgorithm, SigningAlgorithm};
 use crate::crypto::SignatureInput;
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::pkcs11::reference::KeyReference;
-use crate::provider::{Cipher, CipherScheme, Decryption, HsmCluster as _, Signing, oaep};
+use crate::provider::{Cipher, CipherScheme, Decryption, Signing, oaep};
 use crate::secret::SecretBytes;
 
 /// A key, and the cluster whose members hold it. It stays valid when the cluster is disconnected and connected again.
@@ -38,7 +38,7 @@ impl Cipher for ClusterKey {
     }
 
     fn generate(&self, header: &[u8], context: &[u8], length: usize, output: &mut Vec<u8>) -> Result<SecretBytes> {
-        let data_key = self.cluster.random(length)?;
+        let data_key = self.cluster.anywhere(|token| token.random(length))?;
         self.seal(header, context, data_key.expose_secret(), output)?;
         Ok(data_key)
     }

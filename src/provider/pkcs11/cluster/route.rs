@@ -2,9 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use super::{Member, Pkcs11Cluster};
+use super::failure::{refusal, unavailable};
+use super::members::{Member, Pkcs11Cluster};
 use crate::error::{Error, ErrorKind, Result};
-use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::error::TokenError;
 use crate::provider::pkcs11::token::Token;
 
 impl Pkcs11Cluster {
@@ -42,30 +43,17 @@ impl Pkcs11Cluster {
         }
         order
     }
-}
 
-/// The error of something that no member will do.
-pub(super) fn refusal(error: &TokenError) -> Error {
-    let kind = match error.class() {
-        ErrorClass::BadInput => ErrorKind::InvalidCiphertext,
-        ErrorClass::Fatal if error.missing_mechanism().is_some() => ErrorKind::UnsupportedOperation,
-        ErrorClass::Fatal => ErrorKind::Internal,
-        _ => ErrorKind::KeyUnavailable,
-    };
-    Error::new(kind, error.to_string()).with_source(error.clone())
-}
-
-/// The error of a key that was not made: what a token refuses there is never a ciphertext.
-pub(super) fn refusal_to_make(error: &TokenError) -> Error {
-    match error.class() {
-        ErrorClass::BadInput => Error::new(ErrorKind::KeyUnavailable, error.to_string()).with_source(error.clone()),
-        _ => refusal(error),
+    /// Does something on every member that can be reached, of which there must be one.
+    pub(super) fn on_each<T>(&self, work: impl Fn(&Token) -> Result<T, TokenError>) -> Result<Vec<T>> {
+        self.check_connected()?;
+        let (mut done, mut reasons) = (Vec::new(), Vec::<(&Member, TokenError)>::new());
+        for member in self.members.iter() {
+            match work(&member.token) {
+                Ok(result) => done.push(result),
+                Err(error) => reasons.push((member, error)),
+            }
+        }
+        if done.is_empty() { Err(unavailable(&reasons)) } else { Ok(done) }
     }
-}
-
-/// The error of something that no member could do now.
-pub(super) fn unavailable(reasons: &[(&Member, TokenError)]) -> Error {
-    let texts: Vec<String> = reasons.iter().map(|(member, error)| format!("{}: {error}", member.name)).collect();
-    let text = if texts.is_empty() { "the cluster has no members".to_owned() } else { texts.join("; ") };
-    Error::new(ErrorKind::KeyUnavailable, format!("no member of the cluster can do it: {text}"))
 }

@@ -1,0 +1,88 @@
+//! New keys: generated on one member and brought to the others.
+
+use super::claim::Claim;
+use super::failure::{WithMember as _, refusal, refusal_to_make, unavailable};
+use super::members::{Member, Pkcs11Cluster};
+use crate::error::{Error, ErrorKind, Result};
+use crate::provider::ClusterManagement;
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::object::NewKey;
+use crate::provider::pkcs11::reference::KeyReference;
+
+/// How many members must hold a new key.
+const HOLDERS: usize = 2;
+
+impl Pkcs11Cluster {
+    /// Generates a key; under a reservation, if its id is a name.
+    pub(super) fn generate_everywhere(&self, new: NewKey, reservation: Option<&Claim>) -> Result<KeyReference> {
+        match self.shared.management {
+            ClusterManagement::VendorManaged => self.generate_at_vendor(&new, reservation),
+            ClusterManagement::Members => self.generate_and_replicate(new, reservation),
+        }
+    }
+
+    fn generate_at_vendor(&self, new: &NewKey, reservation: Option<&Claim>) -> Result<KeyReference> {
+        let slot = self.members.first().ok_or_else(|| unavailable(&[]))?;
+        let key = slot.token.generate_key(new).map_err(|error| refusal_to_make(&error))?;
+        check_alone(reservation, slot, key.id())?;
+        slot.token.verify_key(&key).map_err(|error| refusal(&error))?;
+        Ok(key)
+    }
+
+    /// Makes a key on one member and brings it to all others that answer, of which there must be one. When this fails
+    /// half-way, the caller erases the objects that remain.
+    fn generate_and_replicate(&self, new: NewKey, reservation: Option<&Claim>) -> Result<KeyReference> {
+        let (active, mut reasons) = self.active_with_replication_keys()?;
+        let Some(((source, wrapping), others)) = active.split_first() else { return Err(unavailable(&reasons)) };
+        let source = *source;
+        let failed = |member: &Member, error: &TokenError| refusal_to_make(error).with_member(member);
+        let new = new.extractable_for_replication();
+        let key = source.token.generate_key(&new).map_err(|error| failed(source, &error))?;
+        check_alone(reservation, source, key.id())?;
+        let wrapped = source.token.wrap_key(wrapping, &key).map_err(|error| failed(source, &error))?;
+        let mut holders = vec![source];
+        for (member, wrapping) in others {
+            let unwrapped = member.token.unwrap_key(wrapping, &wrapped, &key);
+            match unwrapped.and_then(|()| member.token.verify_key(&key)) {
+                Ok(()) => holders.push(member),
+                Err(error) => {
+                    let is_taken = || member.token.count_objects(key.id()).is_ok_and(|count| count > 0);
+                    if reservation.is_some() && error.class() == ErrorClass::Denied && is_taken() {
+                        return Err(taken(member));
+                    }
+                    reasons.push((*member, error));
+                }
+            }
+        }
+        for member in &holders[1..] {
+            check_alone(reservation, member, key.id())?;
+        }
+        if holders.len() < HOLDERS {
+            return Err(unavailable(&reasons));
+        }
+        // From here on the key leaves no token any more. What was wrapped opens with the replication key alone.
+        source.token.forbid_extraction(&key).map_err(|error| failed(source, &error))?;
+        for member in holders {
+            let protection = member.token.key_protection(&key).map_err(|error| failed(member, &error))?;
+            if protection.extractable || !protection.sensitive {
+                let text = format!("{} does not protect the new key: {protection:?}", member.name);
+                return Err(Error::new(ErrorKind::Internal, text));
+            }
+        }
+        Ok(key)
+    }
+}
+
+/// Refuses a name under which a member has another key: one that it did not show before.
+fn check_alone(reservation: Option<&Claim>, member: &Member, id: &[u8]) -> Result<()> {
+    let Some(reservation) = reservation else { return Ok(()) };
+    if reservation.is_alone(member, id).map_err(|error| refusal_to_make(&error).with_member(member))? {
+        return Ok(());
+    }
+    Err(taken(member))
+}
+
+fn taken(member: &Member) -> Error {
+    let text = format!("{} has another key of this name already", member.name);
+    Error::new(ErrorKind::AlreadyExists, text)
+}

@@ -1,0 +1,178 @@
+//! The members of a cluster, and what is known of them.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{KeySpec, KeyUsage};
+use crate::provider::pkcs11::config::{PinProvider, TokenConfig};
+use crate::provider::pkcs11::error::TokenError;
+use crate::provider::pkcs11::module::Module;
+use crate::provider::pkcs11::token::Token;
+use crate::provider::pkcs11::token::health::HealthState;
+use crate::provider::{Capabilities, ClusterManagement, ClusterMember, MemberState, ProviderId};
+use crate::secret::SecretBytes;
+
+/// Several tokens that hold the same keys, or one slot that is a cluster by itself.
+///
+/// What may be done twice (to encrypt, decrypt, sign, draw random bytes) goes on with another member when one does not
+/// answer; a member that comes back proves each key, by its canary, before it is used. New keys are brought to every
+/// member: made extractable on one, wrapped under a *replication key* that all of them hold and none gives away,
+/// unwrapped unextractable on the others, and then made unextractable where they were made, for ever.
+///
+/// Give its tokens [`CallMode::Deadline`](crate::provider::pkcs11::CallMode::Deadline): with direct calls, a member that hangs holds its
+/// caller.
+///
+/// # Examples
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use strongroom::provider::pkcs11::{CallMode, Module, Pkcs11Cluster, TokenConfig, TokenSelector};
+/// use strongroom::{ClusterId, Kms};
+///
+/// let calls = CallMode::Deadline { deadline: Duration::from_secs(2), threads: 8 };
+/// let member = |label: &str| TokenConfig::new(TokenSelector::Label(label.into())).call_mode(calls);
+/// let cluster = Pkcs11Cluster::of_members(b"replication key")
+///     .member("east", "zone-a", &Module::load("/opt/east/libpkcs11.so")?, member("east"))
+///     .member("west", "zone-b", &Module::load("/opt/west/libpkcs11.so")?, member("west"));
+/// let kms = Kms::builder().cluster(ClusterId::parse("vault")?, cluster).build()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Pkcs11Cluster {
+    pub(super) members: Arc<Vec<Member>>,
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) management: ClusterManagement,
+    /// The CKA_ID of the key under which new keys travel to the other members.
+    pub(super) replication_key: Option<Vec<u8>>,
+    /// Zones of a cluster that its vendor manages.
+    pub(super) zones: Vec<(String, String)>,
+    pub(super) id: ProviderId,
+    pub(super) capabilities: OnceLock<Capabilities>,
+    pub(super) before: Capabilities,
+    pub(super) connected: AtomicBool,
+    pub(super) next: AtomicUsize,
+}
+
+pub(super) struct Member {
+    pub(super) name: String,
+    pub(super) zone: String,
+    pub(super) token: Token,
+    /// What the last look at the token showed while it was not connected.
+    pub(super) seen: Mutex<Option<TokenError>>,
+    /// How often in a row a login was answered with what may or may not mean a wrong password.
+    pub(super) unclear_logins: AtomicU32,
+}
+
+impl Pkcs11Cluster {
+    /// A cluster of tokens of their own, of which none is named yet. All of them hold the AES-256 key with this CKA_ID, with
+    /// CKA_WRAP, CKA_UNWRAP and not CKA_EXTRACTABLE: the replication key. It is put there when the tokens are set up.
+    pub fn of_members(replication_key: &[u8]) -> Self {
+        Self::new(ClusterManagement::Members, Some(replication_key.to_vec()), Vec::new(), Vec::new())
+    }
+
+    /// One slot that is a cluster, as that of AWS CloudHSM: its vendor keeps the HSMs alike, and their names and zones are
+    /// declared.
+    pub fn vendor_managed<'a>(
+        module: &Module,
+        config: TokenConfig,
+        hsms: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Self {
+        let zones = hsms.into_iter().map(|(name, zone)| (name.to_owned(), zone.to_owned())).collect();
+        let member = Member::new("cluster", "", module, config);
+        Self::new(ClusterManagement::VendorManaged, None, zones, vec![member])
+    }
+
+    fn new(
+        management: ClusterManagement,
+        replication_key: Option<Vec<u8>>,
+        zones: Vec<(String, String)>,
+        members: Vec<Member>,
+    ) -> Self {
+        let symmetric = Capabilities::new(vec![(KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt)], false);
+        let shared = Shared {
+            management,
+            replication_key,
+            zones,
+            id: ProviderId::new("pkcs11 cluster"),
+            capabilities: OnceLock::new(),
+            before: symmetric,
+            connected: AtomicBool::new(false),
+            next: AtomicUsize::new(0),
+        };
+        Self { members: Arc::new(members), shared: Arc::new(shared) }
+    }
+
+    /// Adds a token: with a name for people, and the zone that it lies in, which is what fails together. Tokens of one
+    /// module fail together too, when that has to be initialised again: give each its own copy of the file.
+    #[must_use]
+    pub fn member(self, name: &str, zone: &str, module: &Module, config: TokenConfig) -> Self {
+        let mut members = Arc::into_inner(self.members).unwrap_or_default();
+        members.push(Member::new(name, zone, module, config));
+        Self { members: Arc::new(members), shared: self.shared }
+    }
+
+    /// The token of a member.
+    pub fn token(&self, member: &str) -> Option<&Token> {
+        self.members.iter().find(|other| other.name == member).map(|member| &member.token)
+    }
+}
+
+impl Member {
+    fn new(name: &str, zone: &str, module: &Module, config: TokenConfig) -> Self {
+        let (name, zone, token) = (name.to_owned(), zone.to_owned(), Token::new(module, config, NoPin));
+        Self { name, zone, token, seen: Mutex::default(), unclear_logins: AtomicU32::new(0) }
+    }
+
+    pub(super) fn see(&self, result: Result<(), TokenError>) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = result.err();
+    }
+
+    /// How it is, and why.
+    pub(super) fn state(&self) -> (MemberState, Option<String>) {
+        let health = self.token.health();
+        let seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let reason = |error: Option<TokenError>| error.map(|error| error.to_string());
+        if health.module_wedged {
+            return (MemberState::Hanging, Some("a call to its module does not come back".to_owned()));
+        }
+        match health.state {
+            HealthState::Connected if health.stuck_calls > 0 => {
+                (MemberState::Active, Some(format!("{} calls do not come back", health.stuck_calls)))
+            }
+            HealthState::Connected => (MemberState::Active, None),
+            HealthState::Refused => (MemberState::Refused, reason(health.last_error)),
+            HealthState::Failing | HealthState::Paused => (MemberState::Unreachable, reason(health.last_error)),
+            HealthState::Disconnected => match seen() {
+                Some(error) => (MemberState::Unreachable, Some(error.to_string())),
+                None => (MemberState::Active, None),
+            },
+        }
+    }
+
+    pub(super) fn describe(&self, name: &str, zone: &str) -> ClusterMember {
+        let mut described = ClusterMember::active(name, zone);
+        (described.state, described.reason) = self.state();
+        described
+    }
+}
+
+impl fmt::Debug for Member {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Member").field("name", &self.name).field("zone", &self.zone).finish_non_exhaustive()
+    }
+}
+
+/// There is no PIN while nobody is connected.
+#[derive(Debug)]
+pub(super) struct NoPin;
+
+impl PinProvider for NoPin {
+    fn pin(&self) -> Result<Option<SecretBytes>> {
+        Err(Error::new(ErrorKind::KeyUnavailable, "the cluster is not connected"))
+    }
+}
