@@ -3,6 +3,7 @@
 use crate::identity::AccountId;
 use crate::key::KeyId;
 use crate::kms::records::key::KeyRecord;
+use crate::kms::records::stored_record::StoredRecord;
 use crate::kms::transfer;
 use crate::seal;
 
@@ -11,7 +12,8 @@ use crate::seal;
 /// # Panics
 /// If what was read cannot be written.
 pub fn rewritten_key_record(bytes: &[u8]) -> Option<Vec<u8>> {
-    let record = KeyRecord::decode(AccountId::default(), KeyId::from_bytes([0; 16]), bytes).ok()?;
+    let record =
+        KeyRecord::decode(&KeyRecord::record_id(AccountId::default(), KeyId::from_bytes([0; 16])), bytes).ok()?;
     Some(record.encode().expect("what was read fits its length fields"))
 }
 

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use crate::audit::{AuditChain, AuditEvent, AuditSink, ChainId, ChangeId};
 use crate::crypto::CryptoBackend;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::kms::records::audit_chain::chain_record_id;
 use crate::kms::storage::audit_chain::ChainRecord;
-use crate::kms::storage::registry::{Edit, MAX_COMMIT_ATTEMPTS, Registry, chain_record_id};
+use crate::kms::storage::edit::Edit;
+use crate::kms::storage::registry::{MAX_COMMIT_ATTEMPTS, Registry};
 use crate::kms::storage::sealed::is_committed;
 use crate::store::{CommitError, Revision};
 
@@ -85,12 +87,11 @@ fn commit_with_chain(
     committing: Option<ChangeId>,
 ) -> Result<Revision, CommitError> {
     for _ in 0..MAX_COMMIT_ATTEMPTS {
-        let body = chain.state(committing)?.to_bytes().map_err(Error::from)?;
-        edits.push(Edit::PutChain { id, body, expected: *revision });
+        edits.push(Edit::put(chain_record_id(id), &chain.state(committing)?, *revision)?);
         match registry.commit(edits) {
             Err(CommitError::Conflict(conflict)) if conflict == chain_record_id(id) => {
                 edits.pop();
-                *revision = registry.chain_revision(id)?;
+                *revision = registry.sealed().get_sealed(&chain_record_id(id))?.map(|record| record.revision);
             }
             Ok(committed) => {
                 *revision = Some(committed);

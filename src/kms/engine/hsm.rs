@@ -14,8 +14,9 @@ use crate::key::{
 use crate::kms::records::custom_key_store::{CustomKeyStoreRecord, CustomKeyStores};
 use crate::kms::records::intent::{CREATION_GRACE, Intent, Purpose};
 use crate::kms::records::key::KeyRecord;
+use crate::kms::records::names::key_named_in;
+use crate::kms::storage::edit::Edit;
 use crate::kms::storage::message_count;
-use crate::kms::storage::registry::{Edit, key_named_in, key_record_id};
 use crate::kms::storage::sealed::{is_committed, only_prepared};
 use crate::provider::{ConnectionFailure, CryptoUserCredential, FixedCredential};
 use crate::secret::SecretBytes;
@@ -176,10 +177,8 @@ impl Core {
             let found = self.custom_key_store(intent.account, intent.custom_key_store)?;
             self.check_new_key(intent, &found.record)?;
             let all = found.all.with(intent.custom_key_store, |store| store.keys = store.keys.saturating_add(1))?;
-            let edits = [
-                put_stores(intent.account, &all, Some(found.expected))?,
-                Edit::PutSecret { id: intent.record_id(), body: intent.encode()?, expected: None },
-            ];
+            let edits =
+                [put_stores(intent.account, &all, Some(found.expected))?, Edit::put(intent.record_id(), intent, None)?];
             match self.registry.commit(&edits) {
                 Ok(revision) => return Ok(revision),
                 Err(CommitError::Conflict(_)) => std::thread::yield_now(),
@@ -217,7 +216,7 @@ impl Core {
         begun: &Begun,
         cluster: &ClusterId,
     ) -> Result<Vec<Edit>> {
-        let mut edits = vec![Edit::PutKey { record: record.clone(), expected: None }, begun.end()];
+        let mut edits = vec![Edit::put_key(record.clone(), None), begun.end()];
         edits.extend(self.next_cluster_mark(cluster, self.time.now())?);
         Ok(edits)
     }
@@ -238,19 +237,18 @@ impl Core {
     /// before the material existed. It also ends when the commit of the key was reported as failed and took effect nevertheless;
     /// then the key refers to the material, which must stay.
     fn destroy_later(&self, created: &Intent) -> Result<(Purpose, Revision)> {
-        if self.registry.record(&key_record_id(created.account, created.key_id))?.is_some() {
+        if self.registry.revision_of(&KeyRecord::record_id(created.account, created.key_id))?.is_some() {
             return Err(Error::new(ErrorKind::Conflict, "the key was committed"));
         }
         let intent = Intent { purpose: Purpose::Destroy, ..*created };
-        let put = Edit::PutSecret { id: intent.record_id(), body: intent.encode()?, expected: None };
+        let put = Edit::put(intent.record_id(), &intent, None)?;
         Ok((Purpose::Destroy, self.registry.commit(&[put])?))
     }
 
     /// Takes a creation over, so that whoever began it cannot finish it any more.
     fn mark(&self, intent: &Intent, expected: Revision) -> Result<Revision, CommitError> {
         let abandoned = Intent { purpose: Purpose::Abandon, ..*intent };
-        let body = abandoned.encode()?;
-        self.registry.commit(&[Edit::PutSecret { id: intent.record_id(), body, expected: Some(expected) }])
+        self.registry.commit(&[Edit::put(intent.record_id(), &abandoned, Some(expected))?])
     }
 
     /// Destroys the material of an intent on every member, and then forgets the intent.
@@ -269,7 +267,7 @@ impl Core {
     /// Forgets an intent. A key that was never made no longer counts in its store.
     fn forget(&self, intent: &Intent, expected: Revision) -> Result<()> {
         for _ in 0..MAX_ATTEMPTS {
-            let mut edits = vec![Edit::Delete { id: intent.record_id(), expected }];
+            let mut edits = vec![Edit::delete(intent.record_id(), expected)];
             if intent.purpose == Purpose::Abandon {
                 edits.push(self.one_key_less(intent.account, intent.custom_key_store)?);
             }
@@ -298,7 +296,7 @@ impl Core {
         let Some(id) = record.custom_key_store else { return Ok(Vec::new()) };
         let mut edits = vec![self.one_key_less(record.account, id)?];
         for intent in destroyed(record, id, now) {
-            edits.push(Edit::PutSecret { id: intent.record_id(), body: intent.encode()?, expected: None });
+            edits.push(Edit::put(intent.record_id(), &intent, None)?);
             let count = message_count::forget(&self.registry, record.account, record.key_id, intent.version)?;
             edits.extend(count);
         }
@@ -308,7 +306,7 @@ impl Core {
     /// Destroys what is left of a key in its cluster, as far as its members answer now; maintenance does the rest. The
     /// audit trail tells how it went.
     pub(in crate::kms) fn destroy_in_hsm(&self, record: &KeyRecord, now: Timestamp) -> Result<()> {
-        for (intent, revision) in self.registry.intents()?.into_iter().flatten() {
+        for (revision, intent) in self.registry.read_all_or_damaged::<Intent>()?.into_iter().flatten() {
             if (intent.account, intent.key_id) == (record.account, record.key_id) {
                 self.report_cluster(&intent, self.reconcile(&intent, revision), now)?.ok();
             }
@@ -331,8 +329,8 @@ impl Core {
     /// missed. Returns what is left over, and why.
     pub(in crate::kms) fn reconcile_intents(&self, now: Timestamp) -> Result<Vec<(AccountId, KeyId, Error)>> {
         let mut left = Vec::new();
-        for found in self.registry.intents()? {
-            let (intent, revision) = match found {
+        for found in self.registry.read_all_or_damaged::<Intent>()? {
+            let (revision, intent) = match found {
                 Ok(found) => found,
                 Err((id, error)) => {
                     left.push((id.account, key_named_in(&id), error));
@@ -431,7 +429,7 @@ pub(in crate::kms) struct Begun {
 impl Begun {
     /// The write that ends it, together with that of the key. It fails if the creation was taken over in the meantime.
     fn end(&self) -> Edit {
-        Edit::Delete { id: self.intent.record_id(), expected: self.expected }
+        Edit::delete(self.intent.record_id(), self.expected)
     }
 }
 
@@ -446,7 +444,7 @@ pub(in crate::kms) fn put_stores(
     all: &CustomKeyStores,
     expected: Option<Revision>,
 ) -> Result<Edit> {
-    Ok(Edit::PutSecret { id: CustomKeyStores::record_id(account), body: all.encode()?, expected })
+    Edit::put(CustomKeyStores::record_id(account), all, expected)
 }
 
 /// Refuses a cluster that could lose a new key with one member or one zone.

@@ -14,10 +14,12 @@ use super::core::Core;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{ClusterId, KeyArn};
+use crate::kms::records::custom_key_store::ClusterClaim;
 use crate::kms::records::instance::{Instance, MarkHistory, Verdict};
 use crate::kms::records::key::{Deletion, KeyRecord};
 use crate::kms::request::SuccessionReport;
-use crate::kms::storage::registry::{Edit, MAX_COMMIT_ATTEMPTS};
+use crate::kms::storage::edit::Edit;
+use crate::kms::storage::registry::MAX_COMMIT_ATTEMPTS;
 use crate::kms::storage::sealed::only_prepared;
 use crate::provider::{InstanceMark, InstanceMarks, KeyMaterialProvider, ProviderId};
 use crate::store::{CommitError, MAX_SCAN, Revision};
@@ -65,11 +67,7 @@ impl Core {
                 return Ok(instance);
             }
             let instance = Instance { id: self.nonce()?, place: self.registry.sealed().place() };
-            match self.registry.commit(&[Edit::Put {
-                id: Instance::record_id(),
-                body: instance.encode(),
-                expected: None,
-            }]) {
+            match self.registry.commit(&[Edit::put(Instance::record_id(), &instance, None)?]) {
                 Ok(_) => return Ok(instance),
                 Err(CommitError::Conflict(_)) => {}
                 Err(CommitError::Failed(error)) => return Err(only_prepared(error)),
@@ -79,13 +77,11 @@ impl Core {
     }
 
     fn recorded_instance(&self) -> Result<Option<(Revision, Instance)>> {
-        let found = self.registry.record(&Instance::record_id())?;
-        found.map(|(revision, body)| Ok((revision, Instance::decode(body.expose_secret())?))).transpose()
+        self.registry.read(&Instance::record_id())
     }
 
     fn history(&self, home: &str) -> Result<Option<(Revision, MarkHistory)>> {
-        let found = self.registry.record(&MarkHistory::record_id(home))?;
-        found.map(|(revision, body)| Ok((revision, MarkHistory::decode(body.expose_secret())?))).transpose()
+        self.registry.read(&MarkHistory::record_id(home))
     }
 
     fn nonce(&self) -> Result<[u8; 16]> {
@@ -122,7 +118,7 @@ impl Core {
             None => (None, MarkHistory::new(instance.id)),
         };
         history.push(self.nonce()?, &[], now);
-        Ok(vec![Edit::Put { id: MarkHistory::record_id(home), body: history.encode()?, expected }])
+        Ok(vec![Edit::put(MarkHistory::record_id(home), &history, expected)?])
     }
 
     /// The same for a cluster.
@@ -184,7 +180,7 @@ impl Core {
     ) -> Result<()> {
         let mut history = MarkHistory::new(instance.id);
         history.push(self.nonce()?, found, self.time.now());
-        let put = Edit::Put { id: MarkHistory::record_id(&home.name), body: history.encode()?, expected };
+        let put = Edit::put(MarkHistory::record_id(&home.name), &history, expected)?;
         match self.registry.commit(&[put]) {
             // Another process was faster; the next look shows what it recorded.
             Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
@@ -199,7 +195,7 @@ impl Core {
         };
         history.confirm();
         let id = MarkHistory::record_id(&home.name);
-        match self.registry.commit(&[Edit::Put { id, body: history.encode()?, expected: Some(revision) }]) {
+        match self.registry.commit(&[Edit::put(id, &history, Some(revision))?]) {
             Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
             Err(CommitError::Failed(error)) => Err(only_prepared(error)),
         }
@@ -290,7 +286,8 @@ impl Core {
     pub(in crate::kms) fn tend_marks(&self, now: Timestamp) -> Result<Vec<Error>> {
         let mut failed = Vec::new();
         let mut homes = Vec::new();
-        for (cluster, account, id) in self.registry.claimed_clusters()? {
+        for (_, claim) in self.registry.read_all::<ClusterClaim>()? {
+            let ClusterClaim { cluster, account, custom_key_store: id } = claim;
             // Only where this process is connected anyway.
             if let Some(connection) = self.connections.get(&cluster).filter(|connection| connection.is_connected(id)) {
                 homes.push(Home::of_cluster(&cluster, self.connection(account, id).unwrap_or(connection)));
@@ -317,9 +314,9 @@ impl Core {
     pub(in crate::kms) fn succession(&self) -> Result<Vec<Edit>> {
         let expected = self.recorded_instance()?.map(|(revision, _)| revision);
         let instance = Instance { id: self.nonce()?, place: self.registry.sealed().place() };
-        let mut edits = vec![Edit::Put { id: Instance::record_id(), body: instance.encode(), expected }];
-        for (cluster, ..) in self.registry.claimed_clusters()? {
-            edits.extend(self.adopt_cluster(&cluster)?);
+        let mut edits = vec![Edit::put(Instance::record_id(), &instance, expected)?];
+        for (_, claim) in self.registry.read_all::<ClusterClaim>()? {
+            edits.extend(self.adopt_cluster(&claim.cluster)?);
         }
         for provider in self.outside_providers() {
             let home = provider_home(provider.id());
@@ -342,7 +339,7 @@ impl Core {
                 let Some(deletion) = record.deletion.filter(|_| self.is_held_elsewhere(&record)) else { continue };
                 let date = deletion.date.max(now.plus_days(deletion.window.days()));
                 record.deletion = Some(Deletion { date, ..deletion });
-                edits.push(Edit::PutKey { record, expected: Some(revision) });
+                edits.push(Edit::put_key(record, Some(revision)));
                 postponed.push(KeyArn::new(self.registry.locality().clone(), account, key_id));
             }
         }
@@ -351,7 +348,8 @@ impl Core {
     /// Takes over every home that can be reached.
     pub(in crate::kms) fn take_over(&self) -> Result<SuccessionReport> {
         let mut report = SuccessionReport::default();
-        for (cluster, account, id) in self.registry.claimed_clusters()? {
+        for (_, claim) in self.registry.read_all::<ClusterClaim>()? {
+            let ClusterClaim { cluster, account, custom_key_store: id } = claim;
             let taken = self
                 .connection(account, id)
                 .and_then(|connection| self.confirm_instance(&Home::of_cluster(&cluster, connection)));
@@ -367,8 +365,7 @@ impl Core {
 
 /// The write by which a home is recorded as not marked by any instance, so that the present one may take it over.
 fn unmarked(home: &str) -> Result<Edit> {
-    let nobody = MarkHistory::new([0; 16]);
-    Ok(Edit::Put { id: MarkHistory::record_id(home), body: nobody.encode()?, expected: None })
+    Edit::put(MarkHistory::record_id(home), &MarkHistory::new([0; 16]), None)
 }
 
 fn described(home: &Home<'_>) -> String {

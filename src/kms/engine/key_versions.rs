@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::RotationType;
 use crate::kms::records::key::KeyRecord;
-use crate::kms::storage::registry::LoadedKey;
+use crate::kms::storage::loaded_key::LoadedKey;
 use crate::provider::{KeyMaterialProvider, OpenedKey, ProviderId};
 
 impl Core {

@@ -5,8 +5,9 @@ use crate::error::Result;
 use crate::identity::AccountId;
 use crate::key::{KeyId, KeyManager, KeyVersion, Operation};
 use crate::kms::records::key::KeyRecord;
+use crate::kms::storage::loaded_key::LoadedKey;
 use crate::kms::storage::message_count::MessageCounts;
-use crate::kms::storage::registry::{LoadedKey, Registry};
+use crate::kms::storage::registry::Registry;
 use crate::kms::storage::usage_counters::{LastUsage, UsageCounters};
 use crate::kms::storage::usage_records::{KEYS_AT_ONCE, PartialFailure};
 

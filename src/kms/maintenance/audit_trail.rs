@@ -6,7 +6,8 @@ use crate::audit::{self, ChainId, ChainState, CheckpointVerifier, TrailReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::change::commit_change;
-use crate::kms::storage::registry::Edit;
+use crate::kms::records::audit_chain::chain_record_id;
+use crate::kms::storage::edit::Edit;
 
 impl Kms {
     /// Verifies the audit trail of this KMS in a directory of files, and names the first record that was changed,
@@ -52,7 +53,7 @@ impl Kms {
     }
 
     fn chains(&self) -> Result<Vec<ChainState>> {
-        Ok(self.core.registry.chains()?.into_iter().map(|(_, chain)| chain).collect())
+        Ok(self.core.registry.read_all()?.into_iter().map(|(_, chain)| chain).collect())
     }
 
     /// Forgets a chain whose files were deleted for good or are kept elsewhere; it can not be verified any more. Needs the
@@ -78,10 +79,11 @@ impl Kms {
                     let text = format!("another process is writing the audit chain {id}: stop that process first");
                     return Err(Error::new(ErrorKind::InvalidState, text));
                 }
-                let known = self.core.registry.chains()?.into_iter().find(|(_, chain)| chain.id() == id);
+                let chains = self.core.registry.read_all::<ChainState>()?;
+                let known = chains.into_iter().find(|(_, chain)| chain.id() == id);
                 let (expected, _) =
                     known.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("the audit chain {id} is unknown")))?;
-                Ok((vec![Edit::DeleteChain { id, expected }], ()))
+                Ok((vec![Edit::delete(chain_record_id(id), expected)], ()))
             })
         })
     }

@@ -11,8 +11,9 @@ use crate::kms::engine::instance::Home;
 use crate::kms::pipeline::change::{audit_failed_after_commit, audit_failed_before_commit};
 use crate::kms::records::destruction::Destruction;
 use crate::kms::records::key::KeyRecord;
+use crate::kms::records::names::key_named_in;
+use crate::kms::storage::edit::Edit;
 use crate::kms::storage::message_count;
-use crate::kms::storage::registry::{Edit, key_named_in};
 use crate::kms::storage::sealed::is_committed;
 use crate::store::{CommitError, Revision};
 
@@ -39,7 +40,7 @@ impl Core {
                 origin: record.origin,
                 kept: self.registry.sealed().open_material(record, version)?,
             };
-            edits.push(Edit::PutSecret { id: destruction.record_id(), body: destruction.encode()?, expected: None });
+            edits.push(Edit::put(destruction.record_id(), &destruction, None)?);
         }
         Ok(edits)
     }
@@ -48,8 +49,8 @@ impl Core {
     /// over, and why: also what cannot be read.
     pub(in crate::kms) fn destroy_what_was_left(&self, now: Timestamp) -> Result<Vec<(AccountId, KeyId, Error)>> {
         let mut left = Vec::new();
-        for found in self.registry.destructions()? {
-            let (destruction, revision) = match found {
+        for found in self.registry.read_all_or_damaged::<Destruction>()? {
+            let (revision, destruction) = match found {
                 Ok(found) => found,
                 Err((id, error)) => {
                     left.push((id.account, key_named_in(&id), error));
@@ -74,7 +75,7 @@ impl Core {
             self.leave_copies_behind(&Home::of_provider(&**provider))?;
             provider.destroy(&binding, &destruction.kept)?;
         }
-        match self.registry.commit(&[Edit::Delete { id: destruction.record_id(), expected: revision }]) {
+        match self.registry.commit(&[Edit::delete(destruction.record_id(), revision)]) {
             // Another process has done the same.
             Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
             Err(CommitError::Failed(error)) if is_committed(&error) => Ok(()),

@@ -7,9 +7,10 @@ use crate::identity::AccountId;
 use crate::key::KeyId;
 use crate::kms::engine::core::Core;
 use crate::kms::pipeline::due_change::{Details, change_due_key};
+use crate::kms::records::alias::AliasRecord;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::tombstone::Tombstone;
-use crate::kms::storage::registry::Edit;
+use crate::kms::storage::edit::Edit;
 use crate::kms::storage::stored_grants::GrantRange;
 use crate::store::{MAX_SCAN, Revision};
 
@@ -24,7 +25,7 @@ impl Core {
             details.push(("keyMaterialIds", ParameterValue::texts(expired)));
             let mut record = record.clone();
             record.remove_expired_material(now);
-            Ok(Some(vec![Edit::PutKey { record, expected: Some(revision) }]))
+            Ok(Some(vec![Edit::put_key(record, Some(revision))]))
         })
     }
 
@@ -52,8 +53,8 @@ impl Core {
             deleted = Some(record.clone());
             let tombstone = Tombstone { deleted: deleted_at };
             let mut edits = vec![
-                Edit::DeleteKey { account, key_id, expected: revision },
-                Edit::tombstone(account, key_id, tombstone),
+                Edit::delete(KeyRecord::record_id(account, key_id), revision),
+                Edit::put(Tombstone::record_id(account, key_id), &tombstone, None)?,
             ];
             edits.extend(self.registry.forget_usage(account, key_id)?);
             edits.extend(self.end_grants(account, key_id, details)?);
@@ -61,7 +62,7 @@ impl Core {
                 let alias = self.registry.alias(account, name)?.ok_or_else(|| {
                     Error::new(ErrorKind::Internal, format!("the record of {name}, an alias of {key_id}, is missing"))
                 })?;
-                edits.push(Edit::DeleteAlias { account, name: name.clone(), expected: alias.revision() });
+                edits.push(Edit::delete(AliasRecord::record_id(account, name), alias.revision()));
             }
             edits.extend(self.leave_hsm(record, now)?);
             edits.extend(self.leave_providers(record)?);

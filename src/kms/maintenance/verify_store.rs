@@ -2,17 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::kms::engine::handle::Kms;
-use crate::kms::records::alias::AliasRecord;
-use crate::kms::records::custom_key_store::CustomKeyStores;
-use crate::kms::records::destruction::Destruction;
-use crate::kms::records::grant::GrantRecord;
-use crate::kms::records::identity_policy::IdentityPolicies;
-use crate::kms::records::intent::Intent;
+use crate::kms::records;
 use crate::kms::records::key::KeyRecord;
-use crate::kms::records::tombstone::Tombstone;
-use crate::kms::records::usage::UsageRecord;
-use crate::kms::storage::registry::{Registry, key_id_of};
-use crate::kms::storage::retirable_grants;
+use crate::kms::records::stored_record::StoredRecord;
+use crate::kms::storage::registry::Registry;
 use crate::kms::storage::sealed::Checked;
 use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
@@ -101,21 +94,8 @@ impl Registry {
     /// Makes sure that a record makes sense, and that all its material opens.
     fn examine(&self, id: &RecordId, body: &SecretBytes) -> Result<()> {
         match id.kind {
-            RecordKind::Key => {
-                self.sealed().open_all_material(&KeyRecord::decode(id.account, key_id_of(id)?, body.expose_secret())?)
-            }
-            RecordKind::Alias => AliasRecord::decode(body.expose_secret()).map(drop),
-            RecordKind::Tombstone => Tombstone::decode(body.expose_secret()).map(drop),
-            RecordKind::Usage => UsageRecord::decode(body.expose_secret()).map(drop),
-            RecordKind::RetirableGrant => retirable_grants::check(body.expose_secret()),
-            RecordKind::Grant => GrantRecord::decode(body.expose_secret()).map(drop),
-            RecordKind::IdentityPolicy => IdentityPolicies::decode(body.expose_secret()).map(drop),
-            RecordKind::Destruction => Destruction::decode(id, body.expose_secret()).map(drop),
-            RecordKind::Intent => Intent::decode(id, body.expose_secret()).map(drop),
-            RecordKind::CustomKeyStore if *id == CustomKeyStores::record_id(id.account) => {
-                CustomKeyStores::decode(body.expose_secret()).map(drop)
-            }
-            _ => Ok(()),
+            RecordKind::Key => self.sealed().open_all_material(&KeyRecord::decode(id, body.expose_secret())?),
+            _ => records::check(id, body.expose_secret()),
         }
     }
 }

@@ -12,7 +12,8 @@ use crate::kms::request::key_reference::KeyReference;
 use crate::kms::request::listing::{AliasListEntry, Page, PageRequest};
 use crate::kms::request::page::{self, PageLimits};
 use crate::kms::storage::cache::Cached;
-use crate::kms::storage::registry::{Edit, LoadedKey};
+use crate::kms::storage::edit::Edit;
+use crate::kms::storage::loaded_key::LoadedKey;
 
 /// Page sizes of [`Kms::list_aliases`].
 const ALIAS_PAGES: PageLimits = PageLimits { most: 100, default: 50 };
@@ -53,7 +54,7 @@ impl Kms {
             let alias =
                 AliasRecord { target: target.record().key_id, created: progress.now(), updated: progress.now() };
             let mut edits = target.put(self.with_alias(target.record(), &name)?);
-            edits.push(Edit::PutAlias { account, name: name.clone(), record: alias, expected: None });
+            edits.push(Edit::put(AliasRecord::record_id(account, &name), &alias, None)?);
             Ok((edits, ()))
         })
     }
@@ -86,9 +87,9 @@ impl Kms {
             let moved = AliasRecord { target: new.key_id, updated: progress.now(), ..*alias };
             let mut edits = target.put(self.with_alias(new, &name)?);
             let (account, expected) = (new.account, Some(alias.revision()));
-            edits.push(Edit::PutAlias { account, name: name.clone(), record: moved, expected });
+            edits.push(Edit::put(AliasRecord::record_id(account, &name), &moved, expected)?);
             let record = without_alias(&old.record, &name);
-            edits.push(Edit::PutKey { record, expected: Some(old.revision()) });
+            edits.push(Edit::put_key(record, Some(old.revision())));
             Ok((edits, ()))
         })
     }
@@ -114,7 +115,7 @@ impl Kms {
                 let key = KeyIdentifier::KeyId(alias.target);
                 let target = self.authorize(progress, &Question::new(Operation::DeleteAlias), &key)?;
                 let mut edits = target.put(without_alias(target.record(), &name));
-                edits.push(Edit::DeleteAlias { account, name: name.clone(), expected: alias.revision() });
+                edits.push(Edit::delete(AliasRecord::record_id(account, &name), alias.revision()));
                 Ok((edits, ()))
             })
         })

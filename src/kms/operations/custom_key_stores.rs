@@ -13,7 +13,7 @@ use crate::kms::engine::hsm::{Begun, check_strength, put_stores};
 use crate::kms::pipeline::call::{Call, noted};
 use crate::kms::pipeline::change::{Change, Progress, commit_change};
 use crate::kms::records::custom_key_store::{
-    CustomKeyStoreRecord, CustomKeyStores, MAX_CUSTOM_KEY_STORES, MAX_PASSWORD, claim, claim_record_id,
+    ClusterClaim, CustomKeyStoreRecord, CustomKeyStores, MAX_CUSTOM_KEY_STORES, MAX_PASSWORD,
 };
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::listing::{Page, PageRequest};
@@ -23,7 +23,7 @@ use crate::kms::request::{
     UpdateCustomKeyStoreRequest,
 };
 use crate::kms::storage::commit::commit_with_retry;
-use crate::kms::storage::registry::Edit;
+use crate::kms::storage::edit::Edit;
 use crate::provider::ConnectionFailure;
 use crate::secret::SecretBytes;
 use crate::store::{CommitError, MAX_SCAN};
@@ -119,18 +119,18 @@ impl Kms {
 
     /// The write that claims a cluster, unless another custom key store has done so, of whatever account.
     fn claimed(&self, cluster: &ClusterId, id: CustomKeyStoreId) -> Result<Edit> {
-        let record_id = claim_record_id(cluster);
-        if self.core.registry.record(&record_id)?.is_some() {
+        let claim = ClusterClaim { cluster: cluster.clone(), account: self.account(), custom_key_store: id };
+        let record_id = ClusterClaim::record_id(cluster);
+        if self.core.registry.revision_of(&record_id)?.is_some() {
             let text = format!("the cluster '{cluster}' serves another custom key store");
             return Err(Error::new(ErrorKind::ClusterInUse, text));
         }
-        Ok(Edit::PutSecret { id: record_id, body: claim(self.account(), id), expected: None })
+        Edit::put(record_id, &claim, None)
     }
 
     fn unclaimed(&self, cluster: &ClusterId) -> Result<Option<Edit>> {
-        let id = claim_record_id(cluster);
-        let found = self.core.registry.record(&id)?;
-        Ok(found.map(|(expected, _)| Edit::Delete { id, expected }))
+        let id = ClusterClaim::record_id(cluster);
+        Ok(self.core.registry.revision_of(&id)?.map(|expected| Edit::delete(id, expected)))
     }
 
     fn cluster(&self, id: &ClusterId) -> Result<&Connection> {
@@ -347,7 +347,7 @@ impl Kms {
                         Error::new(ErrorKind::ClusterNotRelated, text).with_source(error)
                     })?;
                 // Written anew as it is: whoever has it opened, opens it again.
-                self.core.registry.commit(&[Edit::PutKey { record, expected: Some(revision) }])?;
+                self.core.registry.commit(&[Edit::put_key(record, Some(revision))])?;
             }
         }
     }

@@ -10,13 +10,12 @@ use crate::kms::pipeline::authorized_key::Target;
 use crate::kms::pipeline::call::{Call, Question, noted};
 use crate::kms::pipeline::change::commit_change;
 use crate::kms::pipeline::grant_tokens::{GrantToken, NamedGrant};
-use crate::kms::records::grant::{GrantRecord, place_bytes, read_place, record_id};
+use crate::kms::records::grant::{GrantRecord, place_bytes, read_place};
 use crate::kms::request::key_reference::KeyReference;
 use crate::kms::request::listing::{Page, PageRequest};
 use crate::kms::request::page::{self, PageLimits};
 use crate::kms::request::{CreateGrantRequest, CreateGrantResponse, GrantListEntry};
-use crate::kms::storage::grants::KnownGrant;
-use crate::kms::storage::registry::Edit;
+use crate::kms::storage::edit::Edit;
 use crate::kms::storage::stored_grants::{FoundGrant, GrantRange};
 use crate::policy::{GrantId, GrantTerms, RequestParameter};
 use crate::store::{MAX_SCAN, RecordId};
@@ -144,11 +143,9 @@ impl Kms {
             let mut counted = record.clone();
             counted.grants += 1;
             let mut edits = target.put(counted);
-            let place = record_id(record.account, record.key_id, id);
-            edits.extend(self.core.registry.put_retirable(&grant.terms, &place));
-            let body = grant.encode()?;
-            let known = KnownGrant { id, terms: grant.terms, name: grant.name };
-            edits.push(Edit::PutGrant { id: place, body, grant: Box::new(known) });
+            let place = GrantRecord::record_id(record.account, record.key_id, id);
+            edits.extend(self.core.registry.put_retirable(&grant.terms, &place)?);
+            edits.push(Edit::put_grant(place, &grant)?);
             progress.renote("grantId", id.to_string());
             Ok((edits, response(id)?))
         })
@@ -190,7 +187,7 @@ impl Kms {
             let key @ (account, key_id) = (target.record().account, target.record().key_id);
             let after = page.marker.as_deref().map(|marker| {
                 let id: [u8; 32] = page::name_in(marker)?.try_into().map_err(|_| page::bad())?;
-                Ok::<_, Error>(record_id(account, key_id, GrantId::from_bytes(id)))
+                Ok::<_, Error>(GrantRecord::record_id(account, key_id, GrantId::from_bytes(id)))
             });
             let after = after.transpose()?;
             let found = match filter.grant_id {

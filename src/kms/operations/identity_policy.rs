@@ -7,7 +7,7 @@ use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::noted;
 use crate::kms::pipeline::change::{Progress, commit_change};
 use crate::kms::records::identity_policy::{IdentityPolicies, check_policy_name};
-use crate::kms::storage::registry::Edit;
+use crate::kms::storage::edit::Edit;
 use crate::policy::PolicyDocument;
 use crate::store::Revision;
 
@@ -123,8 +123,8 @@ impl Kms {
             let (id, stored) = (IdentityPolicies::record_id(principal), held.revision());
             let expected = Some(stored).filter(|stored| *stored != Revision(0));
             let edit = match expected {
-                Some(expected) if policies.names().is_empty() => Edit::Delete { id, expected },
-                _ => Edit::Put { id, body: policies.encode()?, expected },
+                Some(expected) if policies.names().is_empty() => Edit::delete(id, expected),
+                _ => Edit::put(id, &policies, expected)?,
             };
             Ok((vec![edit], ()))
         })

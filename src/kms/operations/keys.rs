@@ -17,7 +17,7 @@ use crate::kms::request::key_reference::KeyReference;
 use crate::kms::request::listing::{KeyListEntry, Page, PageRequest};
 use crate::kms::request::page::{self, PageLimits};
 use crate::kms::request::{CreateKeyRequest, IntoKeyRequest, KeyRequest, checked_tags};
-use crate::kms::storage::registry::Edit;
+use crate::kms::storage::edit::Edit;
 use crate::policy::{PolicyDocument, RequestParameter};
 use crate::provider::ProviderId;
 use crate::store::MAX_SCAN;
@@ -95,7 +95,7 @@ impl Kms {
             let now = progress.now();
             commit_change(&self.core, progress, |_| {
                 let metadata = record.metadata(&arn, now);
-                Ok((vec![Edit::PutKey { record: record.clone(), expected: None }], metadata))
+                Ok((vec![Edit::put_key(record.clone(), None)], metadata))
             })
         })
     }

@@ -13,7 +13,7 @@ use crate::kms::engine::handle::Kms;
 use crate::kms::records::identity_policy::IdentityPolicies;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::storage::cache::Cached;
-use crate::kms::storage::registry::LoadedKey;
+use crate::kms::storage::loaded_key::LoadedKey;
 use crate::policy::{
     AttachedPolicies, Decision, KeyFacts, Outcome, PolicyDocument, PolicyRequest, RequestParameter, evaluate,
 };

@@ -10,7 +10,8 @@ use crate::kms::pipeline::key_grants::KeyGrants;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::key_version::VersionRecord;
 use crate::kms::storage::cache::Cached;
-use crate::kms::storage::registry::{Edit, LoadedKey};
+use crate::kms::storage::edit::Edit;
+use crate::kms::storage::loaded_key::LoadedKey;
 use crate::policy::PolicyDocument;
 use crate::provider::{Agreement, Cipher, Decryption, Mac, OpenedKey, Signing, key_pair_kind};
 
@@ -55,7 +56,7 @@ impl<'a> Target<'a> {
         if record == *self.record() {
             return Vec::new();
         }
-        vec![Edit::PutKey { record, expected: Some(self.key.revision()) }]
+        vec![Edit::put_key(record, Some(self.key.revision()))]
     }
 
     /// The current version, opened as a cipher.

@@ -7,7 +7,7 @@ use crate::identity::AccountId;
 use crate::key::{KeyId, Operation, RotationType};
 use crate::kms::engine::core::Core;
 use crate::kms::pipeline::due_change::change_due_key;
-use crate::kms::storage::registry::Edit;
+use crate::kms::storage::edit::Edit;
 
 /// Returns `true` if an operation makes new ciphertext, for which a key whose rotation is due gets new material first.
 pub(in crate::kms) const fn makes_ciphertext(operation: Operation) -> bool {
@@ -40,7 +40,7 @@ impl Core {
             details.extend(before.map(|id| ("previousKeyMaterialId", id.to_string().into())));
             details.extend(after.map(|id| ("currentKeyMaterialId", id.to_string().into())));
             record.rotation = record.rotation.map(|rotation| rotation.after(now));
-            Ok(Some(vec![Edit::PutKey { record, expected: Some(revision) }]))
+            Ok(Some(vec![Edit::put_key(record, Some(revision))]))
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::identity::AccountId;
 use crate::key::{CustomKeyStoreId, KeyId, KeyIdentifier, Operation};
 use crate::kms::engine::core::Core;
 use crate::kms::storage::commit::{commit_with_retry, retriable};
-use crate::kms::storage::registry::Edit;
+use crate::kms::storage::edit::Edit;
 use crate::kms::storage::sealed::is_committed;
 use crate::store::CommitError;
 

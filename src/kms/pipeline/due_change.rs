@@ -9,7 +9,7 @@ use crate::kms::engine::core::Core;
 use crate::kms::pipeline::change::{Change, own_change};
 use crate::kms::records::key::KeyRecord;
 use crate::kms::storage::commit::{commit_with_retry, retriable};
-use crate::kms::storage::registry::Edit;
+use crate::kms::storage::edit::Edit;
 use crate::store::Revision;
 
 /// Parameters of the event.

@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::ServiceName;
 use crate::key::{KeyIdentifier, KeyManager, KeyState, Operation, Verdict, verdict};
-use crate::kms::storage::registry::LoadedKey;
+use crate::kms::storage::loaded_key::LoadedKey;
 
 /// Refuses what the manager of a key does not allow, whatever a policy says.
 pub(in crate::kms) fn check_manager(operation: Operation, key: &LoadedKey, via: Option<&ServiceName>) -> Result<()> {

@@ -30,7 +30,8 @@ use crate::kms::pipeline::key_checks::{check_manager, check_state};
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::key_reference::KeyReference;
 use crate::kms::storage::cache::Cached;
-use crate::kms::storage::registry::{Edit, LoadedKey};
+use crate::kms::storage::edit::Edit;
+use crate::kms::storage::loaded_key::LoadedKey;
 
 impl Kms {
     /// Runs an operation without a key: authorises it in the caller's account, runs it, audits it.

@@ -16,7 +16,8 @@ use crate::kms::engine::handle::Kms;
 use crate::kms::records::alias::AliasRecord;
 use crate::kms::records::key::{KeyRecord, Rotation};
 use crate::kms::storage::commit::retriable;
-use crate::kms::storage::registry::{Edit, LoadedKey};
+use crate::kms::storage::edit::Edit;
+use crate::kms::storage::loaded_key::LoadedKey;
 
 /// The services that every KMS knows. The builder names further ones.
 pub(in crate::kms) const SERVICES: [&str; 5] = ["s3", "ebs", "rds", "redshift", "ssm"];
@@ -86,10 +87,8 @@ fn put_service_key(core: &Core, mut record: KeyRecord, alias: &AliasName) -> Res
     event.keys[0] = Some(KeyResource { account, key_id });
     event.via_service = record.service.clone();
     let alias_record = AliasRecord { target: key_id, created: now, updated: now };
-    let edits = vec![
-        Edit::PutKey { record, expected: None },
-        Edit::PutAlias { account, name: alias.clone(), record: alias_record, expected: None },
-    ];
+    let edits =
+        vec![Edit::put_key(record, None), Edit::put(AliasRecord::record_id(account, alias), &alias_record, None)?];
     own_change(core, event, |progress| {
         let committed = retriable(Change::new(core, progress).announce()?.commit(edits))?;
         committed.map(|committed| committed.finish(())).transpose()

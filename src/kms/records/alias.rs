@@ -3,10 +3,15 @@
 //! `u8 1 ‖ 16 key id ‖ i64 created ‖ i64 updated`, in milliseconds since 1970.
 
 use super::codec::{LAYOUT, check_layout, put_timestamp, timestamp};
+use super::names::misnamed;
+use super::stored_record::{PlainRecord, StoredRecord};
 use crate::clock::Timestamp;
 use crate::codec::{Reader, Writer};
 use crate::error::Result;
-use crate::key::KeyId;
+use crate::identity::AccountId;
+use crate::key::{AliasName, KeyId};
+use crate::secret::SecretBytes;
+use crate::store::{RecordId, RecordKind};
 
 /// An alias as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,21 +22,36 @@ pub(in crate::kms) struct AliasRecord {
 }
 
 impl AliasRecord {
-    pub(in crate::kms) fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(33);
-        writer.u8(LAYOUT).bytes(self.target.as_bytes());
-        put_timestamp(&mut writer, self.created);
-        put_timestamp(&mut writer, self.updated);
-        writer.into_bytes()
+    pub(in crate::kms) fn record_id(account: AccountId, name: &AliasName) -> RecordId {
+        RecordId { kind: RecordKind::Alias, account, name: name.as_str().as_bytes().to_vec() }
     }
 
-    pub(in crate::kms) fn decode(bytes: &[u8]) -> Result<Self> {
+    /// The alias whose record has this name.
+    pub(in crate::kms) fn name_in(id: &RecordId) -> Result<AliasName> {
+        AliasName::parse(std::str::from_utf8(&id.name).map_err(|_| misnamed())?)
+    }
+}
+
+impl StoredRecord for AliasRecord {
+    const KIND: RecordKind = RecordKind::Alias;
+
+    fn decode(_id: &RecordId, bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         check_layout(&mut reader)?;
         let target = KeyId::from_bytes(reader.array("key id")?);
         let record = Self { target, created: timestamp(&mut reader)?, updated: timestamp(&mut reader)? };
         reader.finish()?;
         Ok(record)
+    }
+}
+
+impl PlainRecord for AliasRecord {
+    fn encode(&self) -> Result<SecretBytes> {
+        let mut writer = Writer::with_capacity(33);
+        writer.u8(LAYOUT).bytes(self.target.as_bytes());
+        put_timestamp(&mut writer, self.created);
+        put_timestamp(&mut writer, self.updated);
+        Ok(SecretBytes::from_vec(writer.into_bytes()))
     }
 }
 
@@ -44,9 +64,11 @@ mod tests {
         let time = Timestamp::from_unix_millis;
         let record =
             AliasRecord { target: KeyId::from_random_bytes([1; 16]), created: time(1), updated: time(i64::MIN) };
-        let bytes = record.encode();
-        assert_eq!(AliasRecord::decode(&bytes)?, record);
-        assert!((0..bytes.len()).all(|length| AliasRecord::decode(&bytes[..length]).is_err()));
+        let id = AliasRecord::record_id(AccountId::default(), &AliasName::parse("alias/x")?);
+        let bytes = record.encode()?;
+        let bytes = bytes.expose_secret();
+        assert_eq!(AliasRecord::decode(&id, bytes)?, record);
+        assert!((0..bytes.len()).all(|length| AliasRecord::decode(&id, &bytes[..length]).is_err()));
         Ok(())
     }
 }

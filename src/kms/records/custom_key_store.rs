@@ -13,6 +13,8 @@ use super::codec::{
     LAYOUT, account, check_layout, check_order, flag, optional, put_flag, put_optional, put_text, put_timestamp, text,
     timestamp, utf8,
 };
+use super::names::misnamed;
+use super::stored_record::{PlainRecord, StoredRecord};
 use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
@@ -26,6 +28,9 @@ pub(in crate::kms) const MAX_CUSTOM_KEY_STORES: usize = 10;
 
 /// The most bytes of the password of a crypto user. AWS CloudHSM allows 32 characters; PINs of other tokens are longer.
 pub(in crate::kms) const MAX_PASSWORD: usize = 255;
+
+/// How the name of a claim begins, before the id of the cluster.
+const CLAIM_PREFIX: &[u8] = b"cluster/";
 
 /// A custom key store as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,26 +72,16 @@ impl CustomKeyStores {
         change(changed.0.iter_mut().find(|store| store.id == id).ok_or_else(|| unknown(id))?);
         Ok(changed)
     }
+}
 
-    pub(in crate::kms) fn encode(&self) -> Result<SecretBytes> {
-        let mut writer = Writer::with_capacity(16 + 640 * self.0.len());
-        let count = u8::try_from(self.0.len()).map_err(|_| CodecError::Invalid { field: "custom key stores" })?;
-        writer.u8(LAYOUT).u8(count);
-        for store in &self.0 {
-            for part in [store.id.as_str(), store.name.as_str(), store.cluster.as_str(), store.mode.as_str()] {
-                put_text(&mut writer, part, "custom key store")?;
-            }
-            put_timestamp(&mut writer, store.created);
-            put_flag(&mut writer, store.connected);
-            writer.u64(store.keys);
-            put_optional(&mut writer, store.password.as_ref(), |writer, password| {
-                writer.prefixed_u16(password.expose_secret(), "password").map(drop)
-            })?;
-        }
-        Ok(SecretBytes::from_vec(writer.into_bytes()))
+impl StoredRecord for CustomKeyStores {
+    const KIND: RecordKind = RecordKind::CustomKeyStore;
+
+    fn is_named(id: &RecordId) -> bool {
+        !ClusterClaim::is_named(id)
     }
 
-    pub(in crate::kms) fn decode(bytes: &[u8]) -> Result<Self> {
+    fn decode(_id: &RecordId, bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         check_layout(&mut reader)?;
         let mut stores: Vec<CustomKeyStoreRecord> = Vec::new();
@@ -111,35 +106,71 @@ impl CustomKeyStores {
     }
 }
 
+impl PlainRecord for CustomKeyStores {
+    fn encode(&self) -> Result<SecretBytes> {
+        let mut writer = Writer::with_capacity(16 + 640 * self.0.len());
+        let count = u8::try_from(self.0.len()).map_err(|_| CodecError::Invalid { field: "custom key stores" })?;
+        writer.u8(LAYOUT).u8(count);
+        for store in &self.0 {
+            for part in [store.id.as_str(), store.name.as_str(), store.cluster.as_str(), store.mode.as_str()] {
+                put_text(&mut writer, part, "custom key store")?;
+            }
+            put_timestamp(&mut writer, store.created);
+            put_flag(&mut writer, store.connected);
+            writer.u64(store.keys);
+            put_optional(&mut writer, store.password.as_ref(), |writer, password| {
+                writer.prefixed_u16(password.expose_secret(), "password").map(drop)
+            })?;
+        }
+        Ok(SecretBytes::from_vec(writer.into_bytes()))
+    }
+}
+
 fn unknown(id: CustomKeyStoreId) -> Error {
     Error::new(ErrorKind::CustomKeyStoreNotFound, format!("there is no custom key store '{id}'"))
 }
 
-/// The name of the record that claims a cluster.
-pub(in crate::kms) fn claim_record_id(cluster: &ClusterId) -> RecordId {
-    let name = [b"cluster/", cluster.as_str().as_bytes()].concat();
-    RecordId { kind: RecordKind::CustomKeyStore, account: AccountId::default(), name }
+/// The claim of a custom key store on a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::kms) struct ClusterClaim {
+    pub(in crate::kms) cluster: ClusterId,
+    pub(in crate::kms) account: AccountId,
+    pub(in crate::kms) custom_key_store: CustomKeyStoreId,
 }
 
-/// The cluster, account and custom key store of such a record; `None` for the name of any other.
-pub(in crate::kms) fn read_claim(
-    id: &RecordId,
-    bytes: &[u8],
-) -> Result<Option<(ClusterId, AccountId, CustomKeyStoreId)>> {
-    let Some(cluster) = id.name.strip_prefix(b"cluster/") else { return Ok(None) };
-    let field = "claim of a cluster";
-    let mut reader = Reader::new(bytes);
-    check_layout(&mut reader)?;
-    let account = account(&mut reader)?;
-    let store = CustomKeyStoreId::parse(utf8(reader.take(reader.remaining(), field)?, field)?)?;
-    Ok(Some((ClusterId::parse(utf8(cluster, field)?)?, account, store)))
+impl ClusterClaim {
+    pub(in crate::kms) fn record_id(cluster: &ClusterId) -> RecordId {
+        let name = [CLAIM_PREFIX, cluster.as_str().as_bytes()].concat();
+        RecordId { kind: RecordKind::CustomKeyStore, account: AccountId::default(), name }
+    }
 }
 
-/// The body of such a record.
-pub(in crate::kms) fn claim(account: AccountId, id: CustomKeyStoreId) -> SecretBytes {
-    let mut writer = Writer::with_capacity(40);
-    writer.u8(LAYOUT).bytes(account.as_bytes()).bytes(id.as_str().as_bytes());
-    SecretBytes::from_vec(writer.into_bytes())
+impl StoredRecord for ClusterClaim {
+    const KIND: RecordKind = RecordKind::CustomKeyStore;
+
+    fn is_named(id: &RecordId) -> bool {
+        id.name.starts_with(CLAIM_PREFIX)
+    }
+
+    fn decode(id: &RecordId, bytes: &[u8]) -> Result<Self> {
+        let field = "claim of a cluster";
+        let cluster = id.name.strip_prefix(CLAIM_PREFIX).ok_or_else(misnamed)?;
+        let mut reader = Reader::new(bytes);
+        check_layout(&mut reader)?;
+        Ok(Self {
+            cluster: ClusterId::parse(utf8(cluster, field)?)?,
+            account: account(&mut reader)?,
+            custom_key_store: CustomKeyStoreId::parse(utf8(reader.take(reader.remaining(), field)?, field)?)?,
+        })
+    }
+}
+
+impl PlainRecord for ClusterClaim {
+    fn encode(&self) -> Result<SecretBytes> {
+        let mut writer = Writer::with_capacity(40);
+        writer.u8(LAYOUT).bytes(self.account.as_bytes()).bytes(self.custom_key_store.as_str().as_bytes());
+        Ok(SecretBytes::from_vec(writer.into_bytes()))
+    }
 }
 
 #[cfg(test)]
@@ -147,6 +178,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn decode(bytes: &[u8]) -> Result<CustomKeyStores> {
+        CustomKeyStores::decode(&CustomKeyStores::record_id(AccountId::default()), bytes)
+    }
 
     fn stores() -> Result<CustomKeyStores> {
         let store = |byte: u8, password: Option<&[u8]>| {
@@ -169,9 +204,9 @@ mod tests {
         for stores in [stores()?, CustomKeyStores::default()] {
             let bytes = stores.encode()?;
             let bytes = bytes.expose_secret();
-            assert_eq!(CustomKeyStores::decode(bytes)?, stores);
-            assert!((0..bytes.len()).all(|length| CustomKeyStores::decode(&bytes[..length]).is_err()));
-            assert!(CustomKeyStores::decode(&[bytes, &[0]].concat()).is_err());
+            assert_eq!(decode(bytes)?, stores);
+            assert!((0..bytes.len()).all(|length| decode(&bytes[..length]).is_err()));
+            assert!(decode(&[bytes, &[0]].concat()).is_err());
         }
         Ok(())
     }
@@ -180,18 +215,20 @@ mod tests {
     fn stores_out_of_order_are_refused() -> Result<()> {
         let mut twice = stores()?;
         twice.0.reverse();
-        assert!(CustomKeyStores::decode(twice.encode()?.expose_secret()).is_err());
+        assert!(decode(twice.encode()?.expose_secret()).is_err());
         Ok(())
     }
 
     #[test]
     fn a_claim_is_read_as_it_was_written() -> Result<()> {
         let (cluster, account) = (ClusterId::parse("cluster-1a23b4cdefg")?, AccountId::parse("999999999999")?);
-        let (id, store) = (claim_record_id(&cluster), CustomKeyStoreId::from_random_bytes([3; 9]));
-        let claim = claim(account, store);
-        assert_eq!(read_claim(&id, claim.expose_secret())?, Some((cluster, account, store)));
-        assert_eq!(read_claim(&CustomKeyStores::record_id(account), claim.expose_secret())?, None);
-        assert!((0..claim.len()).all(|length| read_claim(&id, &claim.expose_secret()[..length]).is_err()));
+        let id = ClusterClaim::record_id(&cluster);
+        let claim = ClusterClaim { cluster, account, custom_key_store: CustomKeyStoreId::from_random_bytes([3; 9]) };
+        let bytes = claim.encode()?;
+        let bytes = bytes.expose_secret();
+        assert_eq!(ClusterClaim::decode(&id, bytes)?, claim);
+        assert!(ClusterClaim::is_named(&id) && !ClusterClaim::is_named(&CustomKeyStores::record_id(account)));
+        assert!((0..bytes.len()).all(|length| ClusterClaim::decode(&id, &bytes[..length]).is_err()));
         Ok(())
     }
 
@@ -204,12 +241,12 @@ mod tests {
     proptest! {
         #[test]
         fn decoding_is_total(bytes in prop::collection::vec(any::<u8>(), 0..200), at in 0..200_usize, value: u8) {
-            CustomKeyStores::decode(&bytes).ok();
+            decode(&bytes).ok();
             let whole = stores()?.encode()?;
             let mut altered = whole.expose_secret().to_vec();
             let at = at % altered.len();
             altered[at] = value;
-            if let Ok(read) = CustomKeyStores::decode(&altered) {
+            if let Ok(read) = decode(&altered) {
                 let again = read.encode()?;
                 prop_assert_eq!(again.expose_secret(), &altered[..], "what is accepted is canonical");
             }

@@ -6,7 +6,8 @@
 
 use super::codec::{LAYOUT, check_layout, put_text, text};
 use super::key_version::MAX_SEALED_MATERIAL;
-use super::version_name::{read_version_name, version_name};
+use super::names::{read_version_name, version_name};
+use super::stored_record::{PlainRecord, StoredRecord};
 use crate::codec::{Reader, Writer};
 use crate::error::Result;
 use crate::identity::AccountId;
@@ -40,18 +41,12 @@ impl Destruction {
         let Self { account, key_id, version, spec, usage, origin, .. } = *self;
         MaterialBinding { store: store.0, account, key_id, version, spec, usage, origin }
     }
+}
 
-    pub(in crate::kms) fn encode(&self) -> Result<SecretBytes> {
-        let mut writer = Writer::with_capacity(96 + self.kept.len());
-        writer.u8(LAYOUT);
-        for part in [self.provider.as_str(), self.spec.as_str(), self.usage.as_str(), self.origin.as_str()] {
-            put_text(&mut writer, part, "destruction")?;
-        }
-        writer.prefixed_u32(self.kept.expose_secret(), MAX_SEALED_MATERIAL, "kept material")?;
-        Ok(SecretBytes::from_vec(writer.into_bytes()))
-    }
+impl StoredRecord for Destruction {
+    const KIND: RecordKind = RecordKind::Destruction;
 
-    pub(in crate::kms) fn decode(id: &RecordId, bytes: &[u8]) -> Result<Self> {
+    fn decode(id: &RecordId, bytes: &[u8]) -> Result<Self> {
         let (key_id, version) = read_version_name(&id.name)?;
         let mut reader = Reader::new(bytes);
         check_layout(&mut reader)?;
@@ -67,6 +62,18 @@ impl Destruction {
         };
         reader.finish()?;
         Ok(destruction)
+    }
+}
+
+impl PlainRecord for Destruction {
+    fn encode(&self) -> Result<SecretBytes> {
+        let mut writer = Writer::with_capacity(96 + self.kept.len());
+        writer.u8(LAYOUT);
+        for part in [self.provider.as_str(), self.spec.as_str(), self.usage.as_str(), self.origin.as_str()] {
+            put_text(&mut writer, part, "destruction")?;
+        }
+        writer.prefixed_u32(self.kept.expose_secret(), MAX_SEALED_MATERIAL, "kept material")?;
+        Ok(SecretBytes::from_vec(writer.into_bytes()))
     }
 }
 

@@ -8,6 +8,8 @@ use super::codec::{
     LAYOUT, account, check_layout, check_order, optional, put_count, put_optional, put_text, put_timestamp, text,
     timestamp,
 };
+use super::names::misnamed;
+use super::stored_record::StoredRecord;
 use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::context::EncryptionContext;
@@ -15,6 +17,7 @@ use crate::error::Result;
 use crate::identity::{AccountId, Principal};
 use crate::key::{KeyId, Operation};
 use crate::policy::{GrantConstraints, GrantId, GrantTerms, RequestParameter};
+use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
 
 /// A grant as it is stored.
@@ -25,11 +28,6 @@ pub(in crate::kms) struct GrantRecord {
     pub(in crate::kms) terms: GrantTerms,
     /// By which a repeated request is known.
     pub(in crate::kms) name: Option<String>,
-}
-
-pub(in crate::kms) fn record_id(account: AccountId, key_id: KeyId, id: GrantId) -> RecordId {
-    let name = [key_id.as_bytes().as_slice(), id.as_bytes().as_slice()].concat();
-    RecordId { kind: RecordKind::Grant, account, name }
 }
 
 /// The place of a grant of any account as bytes: `12 account ‖ 16 key id ‖ 32 grant id`.
@@ -45,12 +43,24 @@ pub(in crate::kms) fn read_place(bytes: &[u8]) -> Option<RecordId> {
 }
 
 impl GrantRecord {
+    pub(in crate::kms) fn record_id(account: AccountId, key_id: KeyId, id: GrantId) -> RecordId {
+        let name = [key_id.as_bytes().as_slice(), id.as_bytes().as_slice()].concat();
+        RecordId { kind: RecordKind::Grant, account, name }
+    }
+
+    /// The key and the id of the grant whose record has this name.
+    pub(in crate::kms) fn ids_in(id: &RecordId) -> Result<(KeyId, GrantId)> {
+        let (key_id, grant_id) = id.name.split_at_checked(16).ok_or_else(misnamed)?;
+        let key_id = KeyId::from_bytes(key_id.try_into().map_err(|_| misnamed())?);
+        Ok((key_id, GrantId::from_bytes(grant_id.try_into().map_err(|_| misnamed())?)))
+    }
+
     /// What policies may ask when the grant is ended.
     pub(in crate::kms) const fn conditions(&self) -> [RequestParameter<'_>; 2] {
         [RequestParameter::Grant(&self.terms), RequestParameter::GrantIssuer(self.issuing_account)]
     }
 
-    pub(in crate::kms) fn encode(&self) -> Result<Vec<u8>> {
+    pub(in crate::kms) fn encode(&self) -> Result<SecretBytes> {
         let mut writer = Writer::with_capacity(256);
         writer.u8(LAYOUT);
         put_timestamp(&mut writer, self.created);
@@ -65,10 +75,14 @@ impl GrantRecord {
             put_optional(&mut writer, context, put_context)?;
         }
         put_optional(&mut writer, self.name.as_deref(), |writer, name| put_text(writer, name, "name"))?;
-        Ok(writer.into_bytes())
+        Ok(SecretBytes::from_vec(writer.into_bytes()))
     }
+}
 
-    pub(in crate::kms) fn decode(bytes: &[u8]) -> Result<Self> {
+impl StoredRecord for GrantRecord {
+    const KIND: RecordKind = RecordKind::Grant;
+
+    fn decode(_id: &RecordId, bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         check_layout(&mut reader)?;
         let created = timestamp(&mut reader)?;
@@ -149,10 +163,12 @@ mod tests {
         };
         let bare = GrantRecord { terms, name: None, ..full.clone() };
         for record in [full, bare] {
+            let id = GrantRecord::record_id(account, KeyId::from_bytes([1; 16]), GrantId::from_bytes([2; 32]));
             let bytes = record.encode()?;
-            assert_eq!(GrantRecord::decode(&bytes)?, record);
-            assert!((0..bytes.len()).all(|length| GrantRecord::decode(&bytes[..length]).is_err()));
-            assert!(GrantRecord::decode(&[&bytes[..], &[0]].concat()).is_err());
+            let bytes = bytes.expose_secret();
+            assert_eq!(GrantRecord::decode(&id, bytes)?, record);
+            assert!((0..bytes.len()).all(|length| GrantRecord::decode(&id, &bytes[..length]).is_err()));
+            assert!(GrantRecord::decode(&id, &[bytes, &[0]].concat()).is_err());
         }
         Ok(())
     }

@@ -3,10 +3,12 @@
 //! `u8 1 ‖ u16 count ‖ (name, u32 length ‖ text)*`, names with a 16-bit length and in ascending order.
 
 use super::codec::{LAYOUT, check_layout, check_order, put_count, put_text, text, utf8};
+use super::stored_record::{PlainRecord, StoredRecord};
 use crate::codec::{Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Principal;
 use crate::policy::PolicyDocument;
+use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
 
 /// The most policies of one principal.
@@ -68,19 +70,12 @@ impl IdentityPolicies {
     fn place(&self, name: &str) -> Result<usize, usize> {
         self.names.binary_search_by(|known| known.as_str().cmp(name))
     }
+}
 
-    pub(in crate::kms) fn encode(&self) -> Result<Vec<u8>> {
-        let mut writer = Writer::with_capacity(1_024);
-        writer.u8(LAYOUT);
-        put_count(&mut writer, self.names.len(), "policies")?;
-        for (name, document) in self.names.iter().zip(&self.documents) {
-            put_text(&mut writer, name, "policy name")?;
-            writer.prefixed_u32(document.as_str().as_bytes(), PolicyDocument::MAX_LENGTH, "policy")?;
-        }
-        Ok(writer.into_bytes())
-    }
+impl StoredRecord for IdentityPolicies {
+    const KIND: RecordKind = RecordKind::IdentityPolicy;
 
-    pub(in crate::kms) fn decode(bytes: &[u8]) -> Result<Self> {
+    fn decode(_id: &RecordId, bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         check_layout(&mut reader)?;
         let mut policies = Self::default();
@@ -92,6 +87,19 @@ impl IdentityPolicies {
         }
         reader.finish()?;
         Ok(policies)
+    }
+}
+
+impl PlainRecord for IdentityPolicies {
+    fn encode(&self) -> Result<SecretBytes> {
+        let mut writer = Writer::with_capacity(1_024);
+        writer.u8(LAYOUT);
+        put_count(&mut writer, self.names.len(), "policies")?;
+        for (name, document) in self.names.iter().zip(&self.documents) {
+            put_text(&mut writer, name, "policy name")?;
+            writer.prefixed_u32(document.as_str().as_bytes(), PolicyDocument::MAX_LENGTH, "policy")?;
+        }
+        Ok(SecretBytes::from_vec(writer.into_bytes()))
     }
 }
 
@@ -108,6 +116,7 @@ pub(in crate::kms) fn check_policy_name(name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::AccountId;
 
     #[test]
     fn policies_are_read_as_they_were_written_and_no_part_of_them_is() -> Result<()> {
@@ -117,10 +126,12 @@ mod tests {
             policies.put(name, PolicyDocument::identity_policy(text)?)?;
         }
         assert_eq!(policies.names(), ["a", "b", "c"]);
+        let id = IdentityPolicies::record_id(&Principal::root(AccountId::default()));
         let bytes = policies.encode()?;
-        assert_eq!(IdentityPolicies::decode(&bytes)?, policies);
-        assert!((0..bytes.len()).all(|length| IdentityPolicies::decode(&bytes[..length]).is_err()));
-        assert!(IdentityPolicies::decode(&[&bytes[..], &[0]].concat()).is_err());
+        let bytes = bytes.expose_secret();
+        assert_eq!(IdentityPolicies::decode(&id, bytes)?, policies);
+        assert!((0..bytes.len()).all(|length| IdentityPolicies::decode(&id, &bytes[..length]).is_err()));
+        assert!(IdentityPolicies::decode(&id, &[bytes, &[0]].concat()).is_err());
         assert!(policies.remove("b") && !policies.remove("b") && policies.get("b").is_none());
         Ok(())
     }

@@ -6,11 +6,16 @@
 
 use super::codec::{LAYOUT, check_layout, flag, optional, put_flag, put_timestamp, timestamp};
 use super::store::store_record_id;
+use super::stored_record::{PlainRecord, StoredRecord};
 use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::Result;
 use crate::provider::InstanceMark;
-use crate::store::RecordId;
+use crate::secret::SecretBytes;
+use crate::store::{RecordId, RecordKind};
+
+/// How the name of a history begins, before the name of the home.
+const HISTORY_PREFIX: &[u8] = b"marks/";
 
 /// The most marks that are recorded for one home. Marks that were never found there are few: a process at work on each.
 const MAX_MARKS: usize = 64;
@@ -28,15 +33,20 @@ impl Instance {
         store_record_id(b"instance")
     }
 
-    pub(in crate::kms) fn encode(&self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(34);
-        writer.u8(LAYOUT).bytes(&self.id);
-        put_flag(&mut writer, self.place.is_some());
-        self.place.iter().for_each(|place| _ = writer.bytes(place));
-        writer.into_bytes()
+    /// Returns `true` unless the store is known to be in another place than the one recorded.
+    pub(in crate::kms) fn is_at(&self, place: Option<[u8; 16]>) -> bool {
+        self.place.is_none() || place.is_none() || self.place == place
+    }
+}
+
+impl StoredRecord for Instance {
+    const KIND: RecordKind = RecordKind::Store;
+
+    fn is_named(id: &RecordId) -> bool {
+        *id == Self::record_id()
     }
 
-    pub(in crate::kms) fn decode(bytes: &[u8]) -> Result<Self> {
+    fn decode(_id: &RecordId, bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         check_layout(&mut reader)?;
         let id = reader.array("instance id")?;
@@ -44,10 +54,15 @@ impl Instance {
         reader.finish()?;
         Ok(Self { id, place })
     }
+}
 
-    /// Returns `true` unless the store is known to be in another place than the one recorded.
-    pub(in crate::kms) fn is_at(&self, place: Option<[u8; 16]>) -> bool {
-        self.place.is_none() || place.is_none() || self.place == place
+impl PlainRecord for Instance {
+    fn encode(&self) -> Result<SecretBytes> {
+        let mut writer = Writer::with_capacity(34);
+        writer.u8(LAYOUT).bytes(&self.id);
+        put_flag(&mut writer, self.place.is_some());
+        self.place.iter().for_each(|place| _ = writer.bytes(place));
+        Ok(SecretBytes::from_vec(writer.into_bytes()))
     }
 }
 
@@ -85,7 +100,7 @@ impl MarkHistory {
     }
 
     pub(in crate::kms) fn record_id(home: &str) -> RecordId {
-        store_record_id(&[b"marks/", home.as_bytes()].concat())
+        store_record_id(&[HISTORY_PREFIX, home.as_bytes()].concat())
     }
 
     /// Records the next mark, of a generation above all recorded and `found`.
@@ -133,18 +148,16 @@ impl MarkHistory {
             }
         }
     }
+}
 
-    pub(in crate::kms) fn encode(&self) -> Result<Vec<u8>, CodecError> {
-        let mut writer = Writer::with_capacity(32 + InstanceMark::LENGTH * self.marks.len());
-        writer.u8(LAYOUT).bytes(&self.instance);
-        put_flag(&mut writer, self.confirmed);
-        put_timestamp(&mut writer, self.moved);
-        writer.u8(u8::try_from(self.marks.len()).map_err(|_| CodecError::Invalid { field: "marks" })?);
-        self.marks.iter().for_each(|mark| _ = writer.bytes(&mark.to_bytes()));
-        Ok(writer.into_bytes())
+impl StoredRecord for MarkHistory {
+    const KIND: RecordKind = RecordKind::Store;
+
+    fn is_named(id: &RecordId) -> bool {
+        id.name.starts_with(HISTORY_PREFIX)
     }
 
-    pub(in crate::kms) fn decode(bytes: &[u8]) -> Result<Self> {
+    fn decode(_id: &RecordId, bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         check_layout(&mut reader)?;
         let mut history = Self::new(reader.array("instance id")?);
@@ -159,6 +172,18 @@ impl MarkHistory {
         }
         reader.finish()?;
         Ok(history)
+    }
+}
+
+impl PlainRecord for MarkHistory {
+    fn encode(&self) -> Result<SecretBytes> {
+        let mut writer = Writer::with_capacity(32 + InstanceMark::LENGTH * self.marks.len());
+        writer.u8(LAYOUT).bytes(&self.instance);
+        put_flag(&mut writer, self.confirmed);
+        put_timestamp(&mut writer, self.moved);
+        writer.u8(u8::try_from(self.marks.len()).map_err(|_| CodecError::Invalid { field: "marks" })?);
+        self.marks.iter().for_each(|mark| _ = writer.bytes(&mark.to_bytes()));
+        Ok(SecretBytes::from_vec(writer.into_bytes()))
     }
 }
 
@@ -178,19 +203,24 @@ mod tests {
 
     #[test]
     fn records_are_read_as_they_were_written_and_no_part_of_them_is() -> Result<()> {
+        let id = Instance::record_id();
         for instance in [INSTANCE, Instance { place: None, ..INSTANCE }] {
-            let bytes = instance.encode();
-            assert_eq!(Instance::decode(&bytes)?, instance);
-            assert!((0..bytes.len()).all(|length| Instance::decode(&bytes[..length]).is_err()));
-            assert!(Instance::decode(&[&bytes[..], &[0]].concat()).is_err());
+            let bytes = instance.encode()?;
+            let bytes = bytes.expose_secret();
+            assert_eq!(Instance::decode(&id, bytes)?, instance);
+            assert!((0..bytes.len()).all(|length| Instance::decode(&id, &bytes[..length]).is_err()));
+            assert!(Instance::decode(&id, &[bytes, &[0]].concat()).is_err());
         }
+        let id = MarkHistory::record_id("home");
         for history in [history(&[], false), history(&[mark(3, 1), mark(9, 2)], true)] {
             let bytes = history.encode()?;
-            assert_eq!(MarkHistory::decode(&bytes)?, history);
-            assert!((0..bytes.len()).all(|length| MarkHistory::decode(&bytes[..length]).is_err()));
-            assert!(MarkHistory::decode(&[&bytes[..], &[0]].concat()).is_err());
+            let bytes = bytes.expose_secret();
+            assert_eq!(MarkHistory::decode(&id, bytes)?, history);
+            assert!((0..bytes.len()).all(|length| MarkHistory::decode(&id, &bytes[..length]).is_err()));
+            assert!(MarkHistory::decode(&id, &[bytes, &[0]].concat()).is_err());
         }
-        assert!(MarkHistory::decode(&history(&[mark(9, 2), mark(3, 1)], true).encode()?).is_err(), "out of order");
+        let reversed = history(&[mark(9, 2), mark(3, 1)], true).encode()?;
+        assert!(MarkHistory::decode(&id, reversed.expose_secret()).is_err(), "out of order");
         Ok(())
     }
 

@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use super::codec::{LAYOUT, check_layout, put_text, put_timestamp, text, timestamp};
-use super::version_name::{read_version_name, version_name};
+use super::names::{read_version_name, version_name};
+use super::stored_record::{PlainRecord, StoredRecord};
 use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::Result;
@@ -81,18 +82,12 @@ impl Intent {
             origin: Origin::Hsm,
         }
     }
+}
 
-    pub(in crate::kms) fn encode(&self) -> Result<SecretBytes> {
-        let mut writer = Writer::with_capacity(96);
-        writer.u8(LAYOUT).u8(self.purpose.code());
-        for part in [self.custom_key_store.as_str(), self.spec.as_str(), self.usage.as_str()] {
-            put_text(&mut writer, part, "intent")?;
-        }
-        put_timestamp(&mut writer, self.begun);
-        Ok(SecretBytes::from_vec(writer.into_bytes()))
-    }
+impl StoredRecord for Intent {
+    const KIND: RecordKind = RecordKind::Intent;
 
-    pub(in crate::kms) fn decode(id: &RecordId, bytes: &[u8]) -> Result<Self> {
+    fn decode(id: &RecordId, bytes: &[u8]) -> Result<Self> {
         let (key_id, version) = read_version_name(&id.name)?;
         let mut reader = Reader::new(bytes);
         check_layout(&mut reader)?;
@@ -108,6 +103,18 @@ impl Intent {
         };
         reader.finish()?;
         Ok(intent)
+    }
+}
+
+impl PlainRecord for Intent {
+    fn encode(&self) -> Result<SecretBytes> {
+        let mut writer = Writer::with_capacity(96);
+        writer.u8(LAYOUT).u8(self.purpose.code());
+        for part in [self.custom_key_store.as_str(), self.spec.as_str(), self.usage.as_str()] {
+            put_text(&mut writer, part, "intent")?;
+        }
+        put_timestamp(&mut writer, self.begun);
+        Ok(SecretBytes::from_vec(writer.into_bytes()))
     }
 }
 

@@ -14,6 +14,8 @@ use super::codec::{
     utf8,
 };
 use super::key_version::VersionRecord;
+use super::names::key_id_of;
+use super::stored_record::StoredRecord;
 use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
@@ -23,6 +25,8 @@ use crate::key::{
     KeyVersion, Origin, RotationPeriod, Tag, TagSet,
 };
 use crate::policy::PolicyDocument;
+use crate::provider::MaterialBinding;
+use crate::store::{RecordId, RecordKind, StoreId};
 
 /// How far clocks that schedule rotations may differ: a jump that is longer is not believed.
 const CLOCK_TOLERANCE_DAYS: u32 = 31;
@@ -120,6 +124,16 @@ impl KeyRecord {
         }
     }
 
+    pub(in crate::kms) fn record_id(account: AccountId, key_id: KeyId) -> RecordId {
+        RecordId { kind: RecordKind::Key, account, name: key_id.as_bytes().to_vec() }
+    }
+
+    /// What the material of a version is bound to.
+    pub(in crate::kms) fn binding(&self, store: StoreId, version: KeyVersion) -> MaterialBinding {
+        let Self { account, key_id, spec, usage, origin, .. } = *self;
+        MaterialBinding { store: store.0, account, key_id, version, spec, usage, origin }
+    }
+
     /// The version that new ciphertexts are made under.
     pub(in crate::kms) fn current_version(&self) -> Option<&VersionRecord> {
         self.current_index().map(|index| &self.versions[index])
@@ -188,13 +202,17 @@ impl KeyRecord {
         put_count(writer, self.aliases.len(), "aliases")?;
         self.aliases.iter().try_for_each(|alias| put_text(writer, alias.as_str(), "alias"))
     }
+}
 
-    pub(in crate::kms) fn decode(account: AccountId, key_id: KeyId, bytes: &[u8]) -> Result<Self> {
+impl StoredRecord for KeyRecord {
+    const KIND: RecordKind = RecordKind::Key;
+
+    fn decode(id: &RecordId, bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         check_layout(&mut reader)?;
         let record = Self {
-            account,
-            key_id,
+            account: id.account,
+            key_id: key_id_of(id)?,
             spec: KeySpec::parse(text(&mut reader, "spec")?)?,
             usage: KeyUsage::parse(text(&mut reader, "usage")?)?,
             origin: Origin::parse(text(&mut reader, "origin")?)?,

@@ -4,9 +4,14 @@
 
 use super::codec::{LAYOUT, check_layout, put_timestamp, timestamp};
 use super::key::KeyRecord;
+use super::stored_record::{PlainRecord, StoredRecord};
 use crate::clock::Timestamp;
 use crate::codec::{Reader, Writer};
 use crate::error::Result;
+use crate::identity::AccountId;
+use crate::key::KeyId;
+use crate::secret::SecretBytes;
+use crate::store::{RecordId, RecordKind};
 
 /// The record of a deleted key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,24 +20,34 @@ pub(in crate::kms) struct Tombstone {
 }
 
 impl Tombstone {
+    pub(in crate::kms) fn record_id(account: AccountId, key_id: KeyId) -> RecordId {
+        RecordId { kind: RecordKind::Tombstone, account, name: key_id.as_bytes().to_vec() }
+    }
+
     /// Returns `true` if the key was deleted after the end of the waiting period that it has here.
     pub(in crate::kms) fn ends(self, record: &KeyRecord) -> bool {
         record.is_past_deletion(self.deleted)
     }
+}
 
-    pub(in crate::kms) fn encode(self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(9);
-        writer.u8(LAYOUT);
-        put_timestamp(&mut writer, self.deleted);
-        writer.into_bytes()
-    }
+impl StoredRecord for Tombstone {
+    const KIND: RecordKind = RecordKind::Tombstone;
 
-    pub(in crate::kms) fn decode(bytes: &[u8]) -> Result<Self> {
+    fn decode(_id: &RecordId, bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         check_layout(&mut reader)?;
         let tombstone = Self { deleted: timestamp(&mut reader)? };
         reader.finish()?;
         Ok(tombstone)
+    }
+}
+
+impl PlainRecord for Tombstone {
+    fn encode(&self) -> Result<SecretBytes> {
+        let mut writer = Writer::with_capacity(9);
+        writer.u8(LAYOUT);
+        put_timestamp(&mut writer, self.deleted);
+        Ok(SecretBytes::from_vec(writer.into_bytes()))
     }
 }
 
@@ -43,9 +58,11 @@ mod tests {
     #[test]
     fn a_tombstone_is_read_as_it_was_written() -> Result<()> {
         let tombstone = Tombstone { deleted: Timestamp::from_unix_millis(-3) };
-        let bytes = tombstone.encode();
-        assert_eq!(Tombstone::decode(&bytes)?, tombstone);
-        assert!((0..bytes.len()).all(|length| Tombstone::decode(&bytes[..length]).is_err()));
+        let id = Tombstone::record_id(AccountId::default(), KeyId::from_bytes([1; 16]));
+        let bytes = tombstone.encode()?;
+        let bytes = bytes.expose_secret();
+        assert_eq!(Tombstone::decode(&id, bytes)?, tombstone);
+        assert!((0..bytes.len()).all(|length| Tombstone::decode(&id, &bytes[..length]).is_err()));
         Ok(())
     }
 }

@@ -4,11 +4,13 @@
 //! by its wire name with a 16-bit length, optional fields with a byte 0 or 1 before them.
 
 use super::codec::{LAYOUT, check_layout, optional, put_optional, put_text, put_timestamp, text, timestamp};
+use super::stored_record::{PlainRecord, StoredRecord};
 use crate::clock::Timestamp;
 use crate::codec::{Reader, Writer};
 use crate::error::Result;
 use crate::identity::AccountId;
 use crate::key::{KeyId, Operation};
+use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
 
 /// How often a key was used, as it is stored.
@@ -20,26 +22,16 @@ pub(in crate::kms) struct UsageRecord {
     pub(in crate::kms) last: Option<(Timestamp, Operation)>,
 }
 
-pub(in crate::kms) fn usage_record_id(account: AccountId, key_id: KeyId) -> RecordId {
-    RecordId { kind: RecordKind::Usage, account, name: key_id.as_bytes().to_vec() }
+impl UsageRecord {
+    pub(in crate::kms) fn record_id(account: AccountId, key_id: KeyId) -> RecordId {
+        RecordId { kind: RecordKind::Usage, account, name: key_id.as_bytes().to_vec() }
+    }
 }
 
-impl UsageRecord {
-    pub(in crate::kms) fn encode(&self) -> Result<Vec<u8>> {
-        let mut writer = Writer::with_capacity(64);
-        writer.u8(LAYOUT).u64(self.requests);
-        put_optional(&mut writer, self.since, |writer, since| {
-            put_timestamp(writer, since);
-            Ok(())
-        })?;
-        put_optional(&mut writer, self.last, |writer, (time, operation)| {
-            put_timestamp(writer, time);
-            put_text(writer, operation.as_str(), "operation")
-        })?;
-        Ok(writer.into_bytes())
-    }
+impl StoredRecord for UsageRecord {
+    const KIND: RecordKind = RecordKind::Usage;
 
-    pub(in crate::kms) fn decode(bytes: &[u8]) -> Result<Self> {
+    fn decode(_id: &RecordId, bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader::new(bytes);
         check_layout(&mut reader)?;
         let record = Self {
@@ -54,6 +46,22 @@ impl UsageRecord {
     }
 }
 
+impl PlainRecord for UsageRecord {
+    fn encode(&self) -> Result<SecretBytes> {
+        let mut writer = Writer::with_capacity(64);
+        writer.u8(LAYOUT).u64(self.requests);
+        put_optional(&mut writer, self.since, |writer, since| {
+            put_timestamp(writer, since);
+            Ok(())
+        })?;
+        put_optional(&mut writer, self.last, |writer, (time, operation)| {
+            put_timestamp(writer, time);
+            put_text(writer, operation.as_str(), "operation")
+        })?;
+        Ok(SecretBytes::from_vec(writer.into_bytes()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,10 +71,12 @@ mod tests {
         let time = Timestamp::from_unix_millis(7);
         let full = UsageRecord { requests: u64::MAX, since: Some(time), last: Some((time, Operation::Decrypt)) };
         for record in [full, UsageRecord::default()] {
+            let id = UsageRecord::record_id(AccountId::default(), KeyId::from_bytes([1; 16]));
             let bytes = record.encode()?;
-            assert_eq!(UsageRecord::decode(&bytes)?, record);
-            assert!((0..bytes.len()).all(|length| UsageRecord::decode(&bytes[..length]).is_err()));
-            assert!(UsageRecord::decode(&[&bytes[..], &[0]].concat()).is_err());
+            let bytes = bytes.expose_secret();
+            assert_eq!(UsageRecord::decode(&id, bytes)?, record);
+            assert!((0..bytes.len()).all(|length| UsageRecord::decode(&id, &bytes[..length]).is_err()));
+            assert!(UsageRecord::decode(&id, &[bytes, &[0]].concat()).is_err());
         }
         Ok(())
     }

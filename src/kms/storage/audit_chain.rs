@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::registry::{Edit, MAX_COMMIT_ATTEMPTS, Registry, chain_record_id};
+use super::edit::Edit;
+use super::registry::{MAX_COMMIT_ATTEMPTS, Registry};
 use crate::audit::{Attachment, AuditSink, ChainId, ChainState, ChainStore};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, Result};
-use crate::secret::SecretBytes;
+use crate::kms::records::audit_chain::chain_record_id;
 use crate::store::{CommitError, Revision};
 
 /// The record with the state of this process's chain. Other processes write it only when they rotate the root key, and
@@ -31,15 +32,14 @@ impl ChainRecord {
         };
         let (id, body) = (state.id(), state.to_bytes()?);
         for _ in 0..MAX_COMMIT_ATTEMPTS {
-            let known = registry.record(&chain_record_id(id))?;
+            let known = registry.sealed().get(&chain_record_id(id))?;
             let expected = match known {
                 // The sink has just added it.
                 Some((revision, known)) if known == body => return Ok(Some(Self::at(id, revision))),
                 Some((revision, _)) => Some(revision),
                 None => None,
             };
-            let edit = Edit::PutChain { id, body: SecretBytes::copy_of(body.expose_secret()), expected };
-            match registry.commit(&[edit]) {
+            match registry.commit(&[Edit::put(chain_record_id(id), &state, expected)?]) {
                 Ok(revision) => return Ok(Some(Self::at(id, revision))),
                 // Another process rotates the root key or forgets the chain.
                 Err(CommitError::Conflict(_)) => {}
@@ -76,11 +76,11 @@ impl fmt::Debug for Chains<'_> {
 
 impl ChainStore for Chains<'_> {
     fn chains(&self) -> Result<Vec<ChainState>> {
-        Ok(self.0.chains()?.into_iter().map(|(_, chain)| chain).collect())
+        Ok(self.0.read_all()?.into_iter().map(|(_, chain)| chain).collect())
     }
 
     fn add(&self, chain: &ChainState) -> Result<()> {
-        let edit = Edit::PutChain { id: chain.id(), body: chain.to_bytes()?, expected: None };
+        let edit = Edit::put(chain_record_id(chain.id()), chain, None)?;
         self.0.commit(&[edit]).map(drop).map_err(Error::from)
     }
 }

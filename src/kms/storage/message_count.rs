@@ -7,25 +7,21 @@
 //!
 //! A store that was restored or copied does not know how many messages the original has counted since. So each count carries
 //! the tag of the store's instance, and a store with another tag first raises the count by [`MARGIN`].
-//!
-//! `u8 2 ‖ u64 messages that may have been made ‖ 16 tag`, under the name `16 key id ‖ u32 version`. Earlier builds wrote
-//! `u8 1 ‖ u64`, without a tag.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use super::registry::{Edit, Registry};
+use super::edit::Edit;
+use super::registry::Registry;
 use super::sealed::only_prepared;
 use crate::birthplace::Birthplace;
-use crate::codec::{CodecError, Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{KeyId, KeyVersion};
-use crate::kms::records::version_name::version_name;
-use crate::secret::SecretBytes;
-use crate::store::{CommitError, RecordId, RecordKind, Revision};
+use crate::kms::records::message_count::MessageCount;
+use crate::store::{CommitError, RecordId};
 
 /// The most messages under one version of a key.
 pub(in crate::kms) const MAX_MESSAGES: u64 = 1 << 32;
@@ -33,10 +29,6 @@ pub(in crate::kms) const MAX_MESSAGES: u64 = 1 << 32;
 /// By how much a count is raised when the store was restored, copied or moved: messages that the original may have made
 /// since.
 pub(in crate::kms) const MARGIN: u64 = 1 << 26;
-
-/// The layouts of a record, without and with a tag.
-const UNTAGGED: u8 = 1;
-const TAGGED: u8 = 2;
 
 /// Tells the instance of a store from its copies.
 type Tag = [u8; 16];
@@ -92,7 +84,8 @@ impl MessageCounts {
         let block = Arc::clone(lock(&self.blocks().map).entry((account, key_id, version)).or_default());
         let mut block = lock(&block);
         if block.left == 0 {
-            block.left = reserve(registry, &record_id(account, key_id, version), block.next_length, tag()?)?;
+            block.left =
+                reserve(registry, &MessageCount::record_id(account, key_id, version), block.next_length, tag()?)?;
             block.next_length = (block.next_length * 2).min(BLOCKS.1);
         }
         block.left -= 1;
@@ -115,11 +108,11 @@ impl MessageCounts {
 /// Writes down that a block of at most `length` numbers is taken, and returns how many it has.
 fn reserve(registry: &Registry, id: &RecordId, length: u64, tag: Tag) -> Result<u64> {
     for _ in 0..MAX_ATTEMPTS {
-        let (expected, taken) = match registry.record(id)? {
-            Some((revision, body)) => match decode(body.expose_secret())? {
-                (taken, Some(other)) if other != tag => (Some(revision), taken.saturating_add(MARGIN)),
-                (taken, _) => (Some(revision), taken),
-            },
+        let (expected, taken) = match registry.read(id)? {
+            Some((revision, MessageCount { taken, tag: Some(other) })) if other != tag => {
+                (Some(revision), taken.saturating_add(MARGIN))
+            }
+            Some((revision, MessageCount { taken, .. })) => (Some(revision), taken),
             None => (None, 0),
         };
         let granted = length.min(MAX_MESSAGES.saturating_sub(taken));
@@ -127,7 +120,8 @@ fn reserve(registry: &Registry, id: &RecordId, length: u64, tag: Tag) -> Result<
             let text = format!("the key has encrypted {MAX_MESSAGES} messages in its HSM: make another one");
             return Err(Error::new(ErrorKind::LimitExceeded, text));
         }
-        match registry.commit(&[Edit::PutSecret { id: id.clone(), body: encode(taken + granted, tag), expected }]) {
+        let count = MessageCount { taken: taken + granted, tag: Some(tag) };
+        match registry.commit(&[Edit::put(id.clone(), &count, expected)?]) {
             Ok(_) => return Ok(granted),
             Err(CommitError::Conflict(_)) => std::thread::yield_now(),
             Err(CommitError::Failed(error)) => return Err(only_prepared(error)),
@@ -143,33 +137,8 @@ pub(in crate::kms) fn forget(
     key_id: KeyId,
     version: KeyVersion,
 ) -> Result<Option<Edit>> {
-    let id = record_id(account, key_id, version);
-    let found: Option<(Revision, SecretBytes)> = registry.record(&id)?;
-    Ok(found.map(|(expected, _)| Edit::Delete { id, expected }))
-}
-
-fn record_id(account: AccountId, key_id: KeyId, version: KeyVersion) -> RecordId {
-    RecordId { kind: RecordKind::MessageCount, account, name: version_name(key_id, version) }
-}
-
-fn encode(taken: u64, tag: Tag) -> SecretBytes {
-    let mut writer = Writer::with_capacity(25);
-    writer.u8(TAGGED).u64(taken).bytes(&tag);
-    SecretBytes::from_vec(writer.into_bytes())
-}
-
-/// How many messages were counted, and the tag of the store that counted them.
-fn decode(bytes: &[u8]) -> Result<(u64, Option<Tag>), CodecError> {
-    let mut reader = Reader::new(bytes);
-    let layout = reader.u8("record layout")?;
-    let taken = reader.u64("messages")?;
-    let tag = match layout {
-        UNTAGGED => None,
-        TAGGED => Some(reader.array("tag")?),
-        _ => return Err(CodecError::Invalid { field: "record layout" }),
-    };
-    reader.finish()?;
-    Ok((taken, tag))
+    let id = MessageCount::record_id(account, key_id, version);
+    Ok(registry.revision_of(&id)?.map(|expected| Edit::delete(id, expected)))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -188,6 +157,7 @@ mod tests {
     };
     use crate::provider::MemoryCluster;
     use crate::seal::RootKey;
+    use crate::secret::SecretBytes;
     use crate::store::MemoryStore;
 
     const ACCOUNT: fn() -> AccountId = AccountId::default;
@@ -206,14 +176,14 @@ mod tests {
     }
 
     fn taken(registry: &Registry) -> Result<u64> {
-        let found = registry.record(&record_id(ACCOUNT(), key(), KeyVersion::FIRST))?;
-        Ok(found.map(|(_, body)| decode(body.expose_secret())).transpose()?.map_or(0, |(taken, _)| taken))
+        let found = registry.read::<MessageCount>(&MessageCount::record_id(ACCOUNT(), key(), KeyVersion::FIRST))?;
+        Ok(found.map_or(0, |(_, count)| count.taken))
     }
 
     fn set_taken(registry: &Registry, taken: u64) -> Result<()> {
-        let id = record_id(ACCOUNT(), key(), KeyVersion::FIRST);
-        let expected = registry.record(&id)?.map(|(revision, _)| revision);
-        registry.commit(&[Edit::PutSecret { id, body: encode(taken, [1; 16]), expected }])?;
+        let id = MessageCount::record_id(ACCOUNT(), key(), KeyVersion::FIRST);
+        let expected = registry.revision_of(&id)?;
+        registry.commit(&[Edit::put(id, &MessageCount { taken, tag: Some([1; 16]) }, expected)?])?;
         Ok(())
     }
 
@@ -276,21 +246,11 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_read_as_it_was_written_by_this_build_and_by_earlier_ones_and_no_part_of_it_is() {
-        let (new, old) = (encode(7, [3; 16]), [[1].as_slice(), &7_u64.to_be_bytes()].concat());
-        for (bytes, read) in [(new.expose_secret(), (7, Some([3; 16]))), (&old[..], (7, None))] {
-            assert_eq!(decode(bytes), Ok(read));
-            assert!((0..bytes.len()).all(|length| decode(&bytes[..length]).is_err()));
-            assert!(decode(&[bytes, &[0]].concat()).is_err());
-        }
-    }
-
-    #[test]
     fn a_store_of_another_tag_raises_the_count_once_and_what_has_no_tag_is_taken_over() -> Result<()> {
         let registry = registry()?;
-        let id = record_id(ACCOUNT(), key(), KeyVersion::FIRST);
-        let old = SecretBytes::from_vec([[1].as_slice(), &1_000_u64.to_be_bytes()].concat());
-        registry.commit(&[Edit::PutSecret { id, body: old, expected: None }])?;
+        let id = MessageCount::record_id(ACCOUNT(), key(), KeyVersion::FIRST);
+        let old = MessageCount { taken: 1_000, tag: None };
+        registry.commit(&[Edit::put(id, &old, None)?])?;
         MessageCounts::default().count(&registry, ACCOUNT(), key(), KeyVersion::FIRST, tag)?;
         assert_eq!(taken(&registry)?, 1_000 + 256);
         for process in 2..4 {
@@ -348,10 +308,10 @@ mod tests {
         ];
         for (number, way) in ways.into_iter().enumerate() {
             let (kms, key) = kms_with_key()?;
-            let (registry, id) = (&kms.core.registry, record_id(ACCOUNT(), key, KeyVersion::FIRST));
-            let expected = registry.record(&id)?.map(|(revision, _)| revision);
-            let body = encode(MAX_MESSAGES - 1, kms.core.instance_tag()?);
-            registry.commit(&[Edit::PutSecret { id: id.clone(), body, expected }])?;
+            let (registry, id) = (&kms.core.registry, MessageCount::record_id(ACCOUNT(), key, KeyVersion::FIRST));
+            let expected = registry.revision_of(&id)?;
+            let count = MessageCount { taken: MAX_MESSAGES - 1, tag: Some(kms.core.instance_tag()?) };
+            registry.commit(&[Edit::put(id.clone(), &count, expected)?])?;
             way(&kms, key)?;
             let refused = way(&kms, key).expect_err("the last number is used");
             assert_eq!(refused.kind(), ErrorKind::LimitExceeded, "way {number}: {refused}");

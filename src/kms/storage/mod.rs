@@ -3,7 +3,9 @@
 pub(super) mod audit_chain;
 pub(super) mod cache;
 pub(super) mod commit;
+pub(super) mod edit;
 pub(super) mod grants;
+pub(super) mod loaded_key;
 pub(super) mod message_count;
 pub(super) mod registry;
 pub(super) mod retirable_grants;

@@ -87,12 +87,6 @@ impl Sealed {
 }
 
 impl KeyRecord {
-    /// What the material of a version is bound to.
-    fn binding(&self, store: StoreId, version: KeyVersion) -> MaterialBinding {
-        let Self { account, key_id, spec, usage, origin, .. } = *self;
-        MaterialBinding { store: store.0, account, key_id, version, spec, usage, origin }
-    }
-
     /// The record with all its material sealed under the current version of the root key.
     pub(in crate::kms) fn sealed_under(&self, store: StoreId, root: &RootKeyVersions) -> Result<Cow<'_, Self>> {
         let is_earlier = |version: &VersionRecord| version.is_present() && !root.is_current(&version.sealed_material);

@@ -5,13 +5,13 @@
 
 use super::registry::Registry;
 use crate::crypto::SecureRandom;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::identity::{AccountId, Principal};
 use crate::key::KeyId;
-use crate::kms::records::grant::{GrantRecord, record_id};
+use crate::kms::records::grant::GrantRecord;
+use crate::kms::records::stored_record::StoredRecord;
 use crate::policy::GrantId;
-use crate::secret::SecretBytes;
-use crate::store::{RecordId, RecordKind, Revision, Scan};
+use crate::store::{RecordId, RecordKind, Revision};
 
 /// The bytes at the start of a grant id that stand for its grantee.
 const GRANTEE_TAG: usize = 8;
@@ -34,18 +34,12 @@ pub(in crate::kms) struct FoundGrant {
 
 impl FoundGrant {
     pub(in crate::kms) fn record_id(&self) -> RecordId {
-        record_id(self.account, self.key_id, self.id)
+        GrantRecord::record_id(self.account, self.key_id, self.id)
     }
 
-    fn read(place: &RecordId, revision: Revision, body: &SecretBytes) -> Result<Self> {
-        let (key_id, id) = place.name.split_at_checked(16).ok_or_else(misnamed)?;
-        Ok(Self {
-            account: place.account,
-            key_id: KeyId::from_bytes(key_id.try_into().map_err(|_| misnamed())?),
-            id: GrantId::from_bytes(id.try_into().map_err(|_| misnamed())?),
-            revision,
-            record: GrantRecord::decode(body.expose_secret())?,
-        })
+    fn new(place: &RecordId, revision: Revision, record: GrantRecord) -> Result<Self> {
+        let (key_id, id) = GrantRecord::ids_in(place)?;
+        Ok(Self { account: place.account, key_id, id, revision, record })
     }
 }
 
@@ -65,12 +59,12 @@ impl Registry {
 
     /// One grant as the store has it now.
     pub(in crate::kms) fn grant(&self, account: AccountId, key_id: KeyId, id: GrantId) -> Result<Option<FoundGrant>> {
-        self.grant_at(&record_id(account, key_id, id))
+        self.grant_at(&GrantRecord::record_id(account, key_id, id))
     }
 
     pub(in crate::kms) fn grant_at(&self, place: &RecordId) -> Result<Option<FoundGrant>> {
-        let found = self.record(place)?;
-        found.map(|(revision, body)| FoundGrant::read(place, revision, &body)).transpose()
+        let found = self.read(place)?;
+        found.map(|(revision, record)| FoundGrant::new(place, revision, record)).transpose()
     }
 
     /// Grants in ascending order behind `after`, at most `limit`; fewer only if no more of the range follow.
@@ -85,11 +79,10 @@ impl Registry {
         let prefix = [key_id.as_bytes().as_slice(), tag.as_ref().map_or(&[], |tag| tag.as_slice())].concat();
         let start = RecordId { kind: RecordKind::Grant, account, name: prefix.clone() };
         let after = after.cloned().max(Some(start));
-        let found = self.sealed().scan(&Scan { kind: RecordKind::Grant, account: Some(account), after, limit })?;
-        found
-            .into_iter()
-            .filter(|(id, ..)| id.name.starts_with(&prefix))
-            .map(|(id, revision, body)| FoundGrant::read(&id, revision, &body))
+        let found = self.list_opened(GrantRecord::KIND, Some(account), after, limit)?;
+        let of_range = found.into_iter().filter(|(id, ..)| id.name.starts_with(&prefix));
+        of_range
+            .map(|(id, revision, body)| FoundGrant::new(&id, revision, GrantRecord::decode(&id, body.expose_secret())?))
             .collect()
     }
 
@@ -100,8 +93,4 @@ impl Registry {
         tag.copy_from_slice(&self.sealed().identity().identify(&parts)[..GRANTEE_TAG]);
         tag
     }
-}
-
-fn misnamed() -> Error {
-    Error::new(ErrorKind::Internal, "the store returned a grant under a name that no grant has")
 }

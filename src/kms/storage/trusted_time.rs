@@ -1,7 +1,6 @@
 //! How far time is known to have come: kept in the store, so that a clock that jumps destroys nothing.
 //!
-//! The high-water mark is a record of kind `Store`, called `time`: `u8 1 ‖ u64 trusted ‖ unconfirmed? (u64)`, in milliseconds
-//! since 1970, with a byte 0 or 1 before an optional field. It is created when a store is first opened and moved by maintenance, at
+//! The [`HighWaterMark`] is created when a store is first opened and moved by maintenance, at
 //! most once an hour unless an unconfirmed time begins or ends.
 //!
 //! A step of the clock is trusted if it is no longer than the tolerance. A longer one is trusted
@@ -15,14 +14,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::registry::{Edit, MAX_COMMIT_ATTEMPTS, Registry};
+use super::edit::Edit;
+use super::registry::{MAX_COMMIT_ATTEMPTS, Registry};
 use crate::clock::{Clock, Timestamp};
-use crate::codec::{CodecError, Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
-use crate::kms::records::store_record_id;
-use crate::store::{CommitError, RecordId, Revision};
-
-const LAYOUT: u8 = 1;
+use crate::kms::records::high_water_mark::HighWaterMark;
+use crate::store::{CommitError, Revision};
 
 /// The longest step of the clock that is trusted immediately, unless the builder says otherwise: a day, and two hours for a daily
 /// sweep that starts late or on the day when summer time ends.
@@ -43,13 +40,6 @@ const PRECISION: Duration = Duration::from_secs(3_600);
 /// How far the mark in memory may lie behind, so that threads seldom write it.
 const MEMORY_PRECISION: Duration = Duration::from_secs(1);
 
-/// The latest moment that was trusted, and the first moment that was seen after an implausible jump.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::kms) struct HighWaterMark {
-    trusted: Timestamp,
-    unconfirmed: Option<Timestamp>,
-}
-
 /// Whether a moment may be the reason to destroy something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kms) enum ClockTrust {
@@ -68,10 +58,6 @@ struct Evidence {
 }
 
 impl HighWaterMark {
-    const fn new(now: Timestamp) -> Self {
-        Self { trusted: now, unconfirmed: None }
-    }
-
     /// What a sweep that finds the clock at `now` makes of the mark.
     fn at(self, now: Timestamp, tolerance: Duration, evidence: Evidence) -> (Self, ClockTrust) {
         if evidence.is_continuous || now <= self.trusted.plus(tolerance) {
@@ -86,31 +72,6 @@ impl HighWaterMark {
             Duration::ZERO => (Self::new(now), ClockTrust::Trusted),
             missing => (self, ClockTrust::WaitsUntil(now.plus(missing))),
         }
-    }
-
-    fn encode(self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(18);
-        writer.u8(LAYOUT).bytes(&self.trusted.unix_millis().to_be_bytes()).u8(u8::from(self.unconfirmed.is_some()));
-        self.unconfirmed.iter().for_each(|unconfirmed| _ = writer.bytes(&unconfirmed.unix_millis().to_be_bytes()));
-        writer.into_bytes()
-    }
-
-    fn decode(bytes: &[u8]) -> Result<Self, CodecError> {
-        let mut reader = Reader::new(bytes);
-        if reader.u8("layout of the time mark")? != LAYOUT {
-            return Err(CodecError::Invalid { field: "layout of the time mark" });
-        }
-        let time = |reader: &mut Reader<'_>| {
-            Ok::<_, CodecError>(Timestamp::from_unix_millis(i64::from_be_bytes(reader.array("time")?)))
-        };
-        let trusted = time(&mut reader)?;
-        let unconfirmed = match reader.u8("presence")? {
-            0 => None,
-            1 => Some(time(&mut reader)?),
-            _ => return Err(CodecError::Invalid { field: "presence" }),
-        };
-        reader.finish()?;
-        Ok(Self { trusted, unconfirmed })
     }
 }
 
@@ -200,7 +161,7 @@ impl TrustedClock {
             self.note(next, trust, next.unconfirmed != mark.unconfirmed, (now, monotonic));
             return Ok((now, trust));
         }
-        Err(CommitError::Conflict(record_id()).into())
+        Err(CommitError::Conflict(HighWaterMark::record_id()).into())
     }
 
     /// The write by which the mark comes to `now`, whatever is unconfirmed.
@@ -209,7 +170,7 @@ impl TrustedClock {
             Some((revision, mark)) => (Some(revision), mark.trusted.max(now)),
             None => (None, now),
         };
-        Ok(Edit::Put { id: record_id(), body: HighWaterMark::new(trusted).encode(), expected: revision })
+        Edit::put(HighWaterMark::record_id(), &HighWaterMark::new(trusted), revision)
     }
 
     /// Believes a moment that was confirmed.
@@ -276,16 +237,11 @@ pub(in crate::kms) fn check_tolerance(tolerance: Duration) -> Result<()> {
 }
 
 fn read(registry: &Registry) -> Result<Option<(Revision, HighWaterMark)>> {
-    let Some((revision, body)) = registry.sealed().get(&record_id())? else { return Ok(None) };
-    Ok(Some((revision, HighWaterMark::decode(body.expose_secret())?)))
+    registry.read(&HighWaterMark::record_id())
 }
 
 fn write(registry: &Registry, mark: HighWaterMark, expected: Option<Revision>) -> Result<Revision, CommitError> {
-    registry.commit(&[Edit::Put { id: record_id(), body: mark.encode(), expected }])
-}
-
-fn record_id() -> RecordId {
-    store_record_id(b"time")
+    registry.commit(&[Edit::put(HighWaterMark::record_id(), &mark, expected)?])
 }
 
 #[cfg(test)]

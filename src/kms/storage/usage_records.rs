@@ -1,14 +1,15 @@
 //! What is metered of each key, in the store: read, changed for many keys in one commit, and deleted with its key.
 
-use super::registry::{Edit, MAX_COMMIT_ATTEMPTS, Registry};
+use super::edit::Edit;
+use super::registry::{MAX_COMMIT_ATTEMPTS, Registry};
 use super::sealed::is_committed;
 use super::usage_counters::Count;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{KeyId, KeyManager};
 use crate::kms::records::key::KeyRecord;
-use crate::kms::records::usage::{UsageRecord, usage_record_id};
-use crate::store::{CommitError, MAX_SCAN, Record, RecordId, Revision};
+use crate::kms::records::usage::UsageRecord;
+use crate::store::{CommitError, MAX_SCAN, Revision};
 
 /// The figures of how many keys are changed in one commit.
 pub(in crate::kms) const KEYS_AT_ONCE: usize = MAX_SCAN;
@@ -44,22 +45,13 @@ impl Registry {
     }
 
     pub(in crate::kms) fn usage(&self, account: AccountId, key_id: KeyId) -> Result<FoundUsage> {
-        let id = usage_record_id(account, key_id);
-        let Some(found) = self.sealed().get_sealed(&id)? else { return Ok((None, UsageRecord::default())) };
-        let body = self.sealed().open_record(&id, &found)?;
-        Ok((Some(found.revision), UsageRecord::decode(body.expose_secret())?))
+        Ok(found_usage(self.read(&UsageRecord::record_id(account, key_id))?))
     }
 
     /// The figures of keys, in their order, or the errors of their records.
     pub(in crate::kms) fn usages(&self, keys: &[(AccountId, KeyId)]) -> Result<Vec<Result<FoundUsage>>> {
-        let ids: Vec<_> = keys.iter().map(|(account, key_id)| usage_record_id(*account, *key_id)).collect();
-        let found = self.sealed().get_each_sealed(&ids)?;
-        let read = |(id, record): (&RecordId, Result<Option<Record>>)| {
-            let Some(record) = record? else { return Ok((None, UsageRecord::default())) };
-            let body = self.sealed().open_record(id, &record)?;
-            Ok((Some(record.revision), UsageRecord::decode(body.expose_secret())?))
-        };
-        Ok(ids.iter().zip(found).map(read).collect())
+        let ids: Vec<_> = keys.iter().map(|(account, key_id)| UsageRecord::record_id(*account, *key_id)).collect();
+        Ok(self.read_each(&ids)?.into_iter().map(|found| found.map(found_usage)).collect())
     }
 
     /// Changes the figures of keys in one commit, of every key for which that can be done.
@@ -75,7 +67,7 @@ impl Registry {
             for (index, (&(account, key_id), found)) in keys.iter().zip(found).enumerate() {
                 let changed = found.and_then(|(expected, mut usage)| {
                     change(index, &mut usage);
-                    Ok(Edit::Put { id: usage_record_id(account, key_id), body: usage.encode()?, expected })
+                    Edit::put(UsageRecord::record_id(account, key_id), &usage, expected)
                 });
                 match changed {
                     Ok(edit) => edits.push(edit),
@@ -101,7 +93,7 @@ impl Registry {
     /// What deletes the figures of a key, if there are any.
     pub(in crate::kms) fn forget_usage(&self, account: AccountId, key_id: KeyId) -> Result<Option<Edit>> {
         let (revision, _) = self.usage(account, key_id)?;
-        Ok(revision.map(|expected| Edit::Delete { id: usage_record_id(account, key_id), expected }))
+        Ok(revision.map(|expected| Edit::delete(UsageRecord::record_id(account, key_id), expected)))
     }
 
     /// Visits the keys of an account that are metered, and their names.
@@ -125,6 +117,10 @@ impl Registry {
 
 /// The figures of a key, and the revision of their record if there is one.
 pub(in crate::kms) type FoundUsage = (Option<Revision>, UsageRecord);
+
+fn found_usage(found: Option<(Revision, UsageRecord)>) -> FoundUsage {
+    found.map_or((None, UsageRecord::default()), |(revision, usage)| (Some(revision), usage))
+}
 
 /// Keys that could not be changed, by their indices in the list, and the first error. There are no indices if everything was
 /// changed and only a later step failed.

@@ -12,8 +12,10 @@ use crate::key::{KeyArn, KeyId};
 use crate::kms::engine::core::Core;
 use crate::kms::engine::handle::Kms;
 use crate::kms::records::key::KeyRecord;
+use crate::kms::records::names::key_id_of;
 use crate::kms::records::tombstone::Tombstone;
-use crate::kms::storage::registry::{Edit, Registry};
+use crate::kms::storage::edit::Edit;
+use crate::kms::storage::registry::Registry;
 use crate::store::{CommitError, MAX_SCAN};
 
 /// The result of [`Kms::apply_deletions`].
@@ -45,10 +47,12 @@ impl Kms {
         let revision = Some(self.core.registry.sealed().revision()?);
         let (mut keys, mut after) = (Vec::new(), None);
         loop {
-            let batch = self.core.registry.tombstones(after, MAX_SCAN)?;
-            let Some((account, key_id, _)) = batch.last() else { break };
-            after = Some((*account, *key_id));
-            keys.extend(batch);
+            let batch = self.core.registry.list::<Tombstone>(None, after, MAX_SCAN)?;
+            let Some((last, ..)) = batch.last() else { break };
+            after = Some(last.clone());
+            for (id, _, tombstone) in batch {
+                keys.push((id.account, key_id_of(&id)?, tombstone));
+            }
         }
         let list = DeletionList { store: self.core.registry.store_id().0, revision, keys };
         Ok(list.encode(|content| self.core.registry.code_of(content))?)
@@ -214,10 +218,10 @@ impl Core {
 
     /// Notes that a key was deleted which is not here, unless that is known.
     fn note_deletion(&self, account: AccountId, key_id: KeyId, tombstone: Tombstone) -> Result<()> {
-        if self.registry.tombstone(account, key_id)?.is_some() {
+        if self.registry.read::<Tombstone>(&Tombstone::record_id(account, key_id))?.is_some() {
             return Ok(());
         }
-        match self.registry.commit(&[Edit::tombstone(account, key_id, tombstone)]) {
+        match self.registry.commit(&[Edit::put(Tombstone::record_id(account, key_id), &tombstone, None)?]) {
             Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
             Err(CommitError::Failed(error)) => Err(error),
         }

@@ -12,9 +12,12 @@ use crate::kms::engine::handle::Kms;
 use crate::kms::engine::material::Material;
 use crate::kms::pipeline::change::{Change, Progress};
 use crate::kms::pipeline::service_key::service_of;
+use crate::kms::records::alias::AliasRecord;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::key_version::VersionRecord;
-use crate::kms::storage::registry::{Edit, Registry};
+use crate::kms::records::tombstone::Tombstone;
+use crate::kms::storage::edit::Edit;
+use crate::kms::storage::registry::Registry;
 use crate::policy::PolicyDocument;
 use crate::secret::SecretBytes;
 use crate::store::CommitError;
@@ -60,7 +63,7 @@ impl Kms {
     /// Makes sure that nothing here is in the way of a key.
     fn check_free(&self, key: &PortableKey, arn: &KeyArn) -> Result<()> {
         let PortableKey { record, aliases, .. } = key;
-        if self.core.registry.tombstone(record.account, record.key_id)?.is_some() {
+        if self.core.registry.read::<Tombstone>(&Tombstone::record_id(record.account, record.key_id))?.is_some() {
             let text = format!("{arn} was deleted from this store and cannot come back: import it into another one");
             return Err(Error::new(ErrorKind::InvalidState, text));
         }
@@ -104,8 +107,11 @@ impl Material {
         sound.map_err(|reason| ExportError::Malformed { reason: format!("{reason}, of {arn}") })?;
         self.put_materials(registry, &mut record, &materials)?;
         let account = record.account;
-        let put_alias = |(name, record)| Edit::PutAlias { account, name, record, expected: None };
-        Ok([Edit::PutKey { record, expected: None }].into_iter().chain(aliases.into_iter().map(put_alias)).collect())
+        let mut edits = vec![Edit::put_key(record, None)];
+        for (name, alias) in aliases {
+            edits.push(Edit::put(AliasRecord::record_id(account, &name), &alias, None)?);
+        }
+        Ok(edits)
     }
 
     /// Material of a key comes from providers of its origin, in every version.

@@ -11,6 +11,7 @@ use crate::key::{AliasName, KeyId};
 use crate::kms::records::alias::AliasRecord;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::key_version::{MAX_SEALED_MATERIAL, VersionRecord};
+use crate::kms::records::stored_record::StoredRecord;
 use crate::secret::SecretBytes;
 
 const LAYOUT: u8 = 1;
@@ -99,7 +100,7 @@ fn decode_key(reader: &mut Reader<'_>) -> Result<PortableKey> {
     let account = std::str::from_utf8(reader.take(ACCOUNT_LENGTH, "account")?);
     let account = AccountId::parse(account.map_err(|_| CodecError::Invalid { field: "account" })?)?;
     let key_id = KeyId::from_bytes(reader.array("key id")?);
-    let record = KeyRecord::decode(account, key_id, reader.prefixed_u32(MAX_RECORD, "record")?)?;
+    let record = KeyRecord::decode(&KeyRecord::record_id(account, key_id), reader.prefixed_u32(MAX_RECORD, "record")?)?;
     if record.versions.iter().any(VersionRecord::is_present) {
         return Err(CodecError::Invalid { field: "sealed material" }.into());
     }

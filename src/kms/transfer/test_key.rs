@@ -9,8 +9,9 @@ use crate::kms::operations::keys::creation_conditions;
 use crate::kms::pipeline::call::Call;
 use crate::kms::pipeline::change::commit_change;
 use crate::kms::records::key::KeyRecord;
+use crate::kms::records::tombstone::Tombstone;
 use crate::kms::request::{CreateKeyRequest, checked_tags};
-use crate::kms::storage::registry::Edit;
+use crate::kms::storage::edit::Edit;
 use crate::secret::SecretBytes;
 
 impl Kms {
@@ -78,7 +79,7 @@ impl Kms {
             let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
             let now = progress.now();
             commit_change(&self.core, progress, |progress| {
-                if self.core.registry.tombstone(record.account, key_id)?.is_some() {
+                if self.core.registry.read::<Tombstone>(&Tombstone::record_id(record.account, key_id))?.is_some() {
                     return Err(Error::new(ErrorKind::InvalidState, format!("{arn} was deleted and cannot come back")));
                 }
                 if self.core.registry.key(record.account, key_id)?.is_some() {
@@ -86,7 +87,7 @@ impl Kms {
                 }
                 progress.note_key(record.account, key_id);
                 let metadata = record.metadata(&arn, now);
-                Ok((vec![Edit::PutKey { record: record.clone(), expected: None }], metadata))
+                Ok((vec![Edit::put_key(record.clone(), None)], metadata))
             })
         })
     }

@@ -34,9 +34,9 @@ fn fill(kms: &Kms, key_id: KeyId, count: usize) -> Result<(GrantId, Principal)> 
             let terms = GrantTerms::new(grantee.clone(), [operation])?.retiring_principal(Principal::root(account));
             let grant = GrantRecord { created: kms.core.time.now(), issuing_account: account, terms, name: None };
             let id = registry.new_grant_id(key_id, &grantee, kms.core.material.backend.random())?;
-            let place = record_id(account, key_id, id);
-            edits.extend(registry.put_retirable(&grant.terms, &place));
-            edits.push(Edit::Put { id: place, body: grant.encode()?, expected: None });
+            let place = GrantRecord::record_id(account, key_id, id);
+            edits.extend(registry.put_retirable(&grant.terms, &place)?);
+            edits.push(Edit::put_grant(place, &grant)?);
             last = Some((id, grantee));
         }
         registry.commit(&edits)?;
@@ -44,7 +44,7 @@ fn fill(kms: &Kms, key_id: KeyId, count: usize) -> Result<(GrantId, Principal)> 
     let held = registry.key(account, key_id)?.expect("it was made");
     let mut record = held.record.clone();
     record.grants = u32::try_from(count).expect("few enough");
-    registry.commit(&[Edit::PutKey { record, expected: Some(held.revision()) }])?;
+    registry.commit(&[Edit::put_key(record, Some(held.revision()))])?;
     Ok(last.expect("some were made"))
 }
 

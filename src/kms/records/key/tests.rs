@@ -49,7 +49,7 @@ fn record() -> Result<KeyRecord> {
 }
 
 fn decode(bytes: &[u8]) -> Result<KeyRecord> {
-    KeyRecord::decode(AccountId::default(), KeyId::from_random_bytes([1; 16]), bytes)
+    KeyRecord::decode(&KeyRecord::record_id(AccountId::default(), KeyId::from_random_bytes([1; 16])), bytes)
 }
 
 #[test]

@@ -91,19 +91,6 @@ fn a_mark_moves_as_the_table_says() {
 }
 
 #[test]
-fn a_mark_is_read_as_it_was_written_and_no_part_of_it_is() {
-    for mark in [HighWaterMark::new(time(-1)), HighWaterMark { trusted: time(1), unconfirmed: Some(time(i64::MAX)) }] {
-        let bytes = mark.encode();
-        assert_eq!(HighWaterMark::decode(&bytes), Ok(mark));
-        assert!((0..bytes.len()).all(|end| HighWaterMark::decode(&bytes[..end]).is_err()));
-        assert!(HighWaterMark::decode(&[&bytes[..], &[0]].concat()).is_err());
-    }
-    assert!(
-        HighWaterMark::decode(&[2; 10]).is_err() && HighWaterMark::decode(&[1, 0, 0, 0, 0, 0, 0, 0, 0, 2]).is_err()
-    );
-}
-
-#[test]
 fn the_time_never_goes_back_behind_a_trusted_moment() {
     let (trusted, clock) = trusted_clock(None);
     let moment = |millis| {

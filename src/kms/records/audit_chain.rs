@@ -1,0 +1,29 @@
+//! How far a chain of the audit trail has come, under the 8 bytes of its id.
+//!
+//! The bytes are those of [`ChainState::to_bytes`].
+
+use super::stored_record::{PlainRecord, StoredRecord};
+use crate::audit::{ChainId, ChainState};
+use crate::error::Result;
+use crate::identity::AccountId;
+use crate::secret::SecretBytes;
+use crate::store::{RecordId, RecordKind};
+
+/// The name of the record of a chain.
+pub(in crate::kms) fn chain_record_id(id: ChainId) -> RecordId {
+    RecordId { kind: RecordKind::Audit, account: AccountId::default(), name: id.0.to_vec() }
+}
+
+impl StoredRecord for ChainState {
+    const KIND: RecordKind = RecordKind::Audit;
+
+    fn decode(_id: &RecordId, bytes: &[u8]) -> Result<Self> {
+        Ok(Self::from_bytes(bytes)?)
+    }
+}
+
+impl PlainRecord for ChainState {
+    fn encode(&self) -> Result<SecretBytes> {
+        Ok(self.to_bytes()?)
+    }
+}
