@@ -1,4 +1,4 @@
-//! The chain of authentication codes that makes a trail tamper-evident.
+//! The HMAC chain that makes a trail tamper-evident.
 //!
 //! Record `n` of a chain carries `MAC(n) = HMAC-SHA-256(K(n), MAC(n-1) ‖ line)`, and the key of the next record is
 //! `K(n+1) = HMAC-SHA-256(K(n), "strongroom audit ratchet v1")`. So a record that was changed, removed or moved shows;
@@ -61,12 +61,12 @@ impl fmt::Display for ChangeId {
     }
 }
 
-pub(super) type MacValue = [u8; 32];
+pub(super) type RecordMac = [u8; 32];
 
-/// A place in a chain: the number of the next record, and what its code is made of.
+/// A place in a chain: the number of the next record, and what its MAC is computed from.
 pub(super) struct Position {
     pub(super) next: u64,
-    pub(super) mac: MacValue,
+    pub(super) mac: RecordMac,
     key: Zeroizing<[u8; 32]>,
 }
 
@@ -80,8 +80,8 @@ impl Position {
         Self { next: self.next, mac: self.mac, key: self.key.clone() }
     }
 
-    /// Moves behind the record `line` and returns its code.
-    pub(super) fn advance(&mut self, backend: &CryptoBackend, line: &[u8]) -> MacValue {
+    /// Moves behind the record `line` and returns its MAC.
+    pub(super) fn advance(&mut self, backend: &CryptoBackend, line: &[u8]) -> RecordMac {
         let key = backend.mac().bind(DigestAlgorithm::Sha256, self.key.as_slice());
         let mac = key.authenticate(&[&self.mac, line]);
         self.mac.copy_from_slice(mac.expose_secret());
@@ -158,7 +158,7 @@ impl ChainState {
     }
 
     /// Serializes the state, secrets included, to be sealed:
-    /// `u8 version=1 ‖ 8 id ‖ 32 secret ‖ u64 next record ‖ 32 last code ‖ 32 present key ‖ u16 count ‖ (16 id ‖ u8 committed)*`.
+    /// `u8 version=1 ‖ 8 id ‖ 32 secret ‖ u64 next record ‖ 32 last MAC ‖ 32 present key ‖ u16 count ‖ (16 id ‖ u8 committed)*`.
     ///
     /// # Errors
     /// [`CodecError::TooLong`] if more than 4,096 changes are under way.

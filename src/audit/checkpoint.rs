@@ -1,6 +1,6 @@
 //! Signatures over places of a chain.
 
-use super::chain::{ChainId, MacValue};
+use super::chain::{ChainId, RecordMac};
 use crate::error::Result;
 
 const LABEL: &[u8] = b"strongroom audit checkpoint v1";
@@ -35,9 +35,9 @@ impl<F: Fn(&[u8], &[u8]) -> Result<bool>> CheckpointVerifier for F {
     }
 }
 
-/// What a checkpoint signs: `"strongroom audit checkpoint v1" ‖ 8 chain ‖ u64 record ‖ 32 code of that record`.
+/// What a checkpoint signs: `"strongroom audit checkpoint v1" ‖ 8 chain ‖ u64 record ‖ 32 MAC of that record`.
 ///
-/// The code depends on every record up to there.
-pub(super) fn checkpoint_message(chain: ChainId, sequence: u64, mac: &MacValue) -> Vec<u8> {
+/// The MAC depends on every record up to there.
+pub(super) fn checkpoint_message(chain: ChainId, sequence: u64, mac: &RecordMac) -> Vec<u8> {
     [LABEL, &chain.0, &sequence.to_be_bytes(), mac].concat()
 }

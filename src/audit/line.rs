@@ -3,8 +3,8 @@
 //! ```text
 //! {"chain":"<16 hex>","sequence":<number>,"<kind>":{...},"mac":"<64 hex>"}
 //! ```
-//! The code covers everything before `,"mac":`, byte for byte, so that nothing hangs on how JSON is written. The first
-//! line of a file says where the file starts; it has no code, as the code of the next line covers what it says:
+//! The MAC covers everything before `,"mac":`, byte for byte, so that nothing hangs on how JSON is written. The first
+//! line of a file says where the file starts; it has no MAC, as the MAC of the next line covers what it says:
 //! ```text
 //! {"chain":"<16 hex>","file":{"index":<number>,"first":<sequence>,"previous":"<64 hex>"}}
 //! ```
@@ -12,16 +12,16 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::chain::{ChainId, ChangeId, MacValue, decode_hex};
+use super::chain::{ChainId, ChangeId, RecordMac, decode_hex};
 
 /// The most bytes of a line. An event with the longest context and description stays far below.
 pub(super) const MAX_LINE: usize = 1 << 20;
 
-/// The most bytes of what a line says: the rest is for its number and code.
+/// The most bytes of what a line says: the rest is for its number and MAC.
 pub(super) const MAX_BODY: usize = MAX_LINE - 256;
 
 const MAC_START: &str = ",\"mac\":\"";
-/// The code and what stands around it: `,"mac":"`, 64 digits, `"}`.
+/// The MAC and what stands around it: `,"mac":"`, 64 digits, `"}`.
 const MAC_LENGTH: usize = MAC_START.len() + 64 + 2;
 
 /// What a line is about.
@@ -50,7 +50,7 @@ pub(super) fn start_of_record(chain: ChainId, sequence: u64) -> String {
     format!("{{\"chain\":\"{chain}\",\"sequence\":{sequence},\"")
 }
 
-/// Appends the part of a line that its code covers; returns where it starts. `body` is a JSON object of at most [`MAX_BODY`]
+/// Appends the part of a line that its MAC covers; returns where it starts. `body` is a JSON object of at most [`MAX_BODY`]
 /// bytes.
 pub(super) fn open(text: &mut Vec<u8>, chain: ChainId, sequence: u64, kind: LineKind, body: &str) -> usize {
     let start = text.len();
@@ -64,8 +64,8 @@ pub(super) fn open(text: &mut Vec<u8>, chain: ChainId, sequence: u64, kind: Line
     start
 }
 
-/// Completes a line with its code and a line break.
-pub(super) fn close(text: &mut Vec<u8>, mac: &MacValue) {
+/// Completes a line with its MAC and a line break.
+pub(super) fn close(text: &mut Vec<u8>, mac: &RecordMac) {
     text.extend_from_slice(MAC_START.as_bytes());
     push_hex(text, mac);
     text.extend_from_slice(b"\"}\n");
@@ -78,11 +78,11 @@ fn push_hex(text: &mut Vec<u8>, bytes: &[u8]) {
     base16ct::lower::encode(bytes, &mut text[start..]).expect("each byte has two digits");
 }
 
-/// A line that was taken apart. Nothing in it is believed before the code was checked.
+/// A line that was taken apart. Nothing in it is believed before the MAC was checked.
 pub(super) struct Line<'a> {
-    /// What the code covers.
+    /// What the MAC covers.
     pub(super) covered: &'a [u8],
-    pub(super) mac: MacValue,
+    pub(super) mac: RecordMac,
     pub(super) chain: ChainId,
     pub(super) sequence: u64,
     pub(super) kind: LineKind,
@@ -136,8 +136,8 @@ pub(super) struct FileHeader {
     pub(super) index: u64,
     /// The number of its first record.
     pub(super) first: u64,
-    /// The code of the record before.
-    pub(super) previous: MacValue,
+    /// The MAC of the record before.
+    pub(super) previous: RecordMac,
 }
 
 impl FileHeader {
@@ -180,7 +180,7 @@ impl<'a> Line<'a> {
         let covered = line.len().checked_sub(MAC_LENGTH).and_then(|length| line.split_at_checked(length));
         let (covered, rest) = covered?;
         let mac = decode_hex(raw.mac)?;
-        // The code stands at the very end, where `close` puts it, and nowhere else.
+        // The MAC stands at the very end, where `close` puts it, and nowhere else.
         if !rest.starts_with(MAC_START.as_bytes()) || !rest.ends_with(b"\"}") {
             return None;
         }
@@ -249,7 +249,7 @@ mod tests {
     const CHAIN: ChainId = ChainId(*b"\x01\x23\x45\x67\x89\xab\xcd\xef");
 
     /// A whole line without its break.
-    fn written(sequence: u64, kind: LineKind, body: &str, mac: &MacValue) -> String {
+    fn written(sequence: u64, kind: LineKind, body: &str, mac: &RecordMac) -> String {
         let mut text = Vec::new();
         open(&mut text, CHAIN, sequence, kind, body);
         close(&mut text, mac);

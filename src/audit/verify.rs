@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::IgnoredAny;
 
-use super::chain::{ChainId, ChainState, ChangeId, MacValue, Position};
+use super::chain::{ChainId, ChainState, ChangeId, Position, RecordMac};
 use super::checkpoint::{CheckpointVerifier, checkpoint_message};
 use super::file::files::{self, Lines, Next};
 use super::file::{CHECKPOINT_REACH, failed};
@@ -19,7 +19,7 @@ use crate::error::Result;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The record, or its code, was changed.
+    /// The record, or its MAC, was changed.
     Changed,
     /// Records were removed, or the place where they stood was cut out: those with these numbers, at least.
     Missing {
@@ -188,7 +188,7 @@ struct Check<'a> {
     verifier: Option<&'a dyn CheckpointVerifier>,
     position: Position,
     /// Codes of the latest records, for checkpoints.
-    recent: VecDeque<MacValue>,
+    recent: VecDeque<RecordMac>,
     unfinished: BTreeSet<ChangeId>,
     report: ChainReport,
 }
@@ -329,7 +329,7 @@ impl<'a> Check<'a> {
 
     fn check_signature(&mut self, line: &Line<'_>) -> Result<bool> {
         let Some((sequence, signature)) = line.checkpoint() else { return Ok(false) };
-        let Some(mac) = self.code_of(sequence) else { return Ok(false) };
+        let Some(mac) = self.mac_of(sequence) else { return Ok(false) };
         if let Some(verifier) = self.verifier {
             let message = checkpoint_message(self.report.chain, sequence, &mac);
             if !verifier.verify(&message, &signature)? {
@@ -341,8 +341,8 @@ impl<'a> Check<'a> {
         Ok(true)
     }
 
-    /// The code of one of the latest records; that of record 0 is all zeros.
-    fn code_of(&self, sequence: u64) -> Option<MacValue> {
+    /// The MAC of one of the latest records; that of record 0 is all zeros.
+    fn mac_of(&self, sequence: u64) -> Option<RecordMac> {
         if sequence == 0 && self.position.next <= CHECKPOINT_REACH {
             return Some([0; 32]);
         }

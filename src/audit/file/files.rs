@@ -4,7 +4,7 @@ use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Durability, failed};
+use super::error::failed;
 use crate::audit::chain::ChainId;
 use crate::audit::line::{FileHeader, MAX_LINE};
 use crate::error::{Error, ErrorKind, Result};
@@ -111,6 +111,16 @@ fn private() -> OpenOptions {
     options.read(true).write(true);
     private_file::for_the_owner_alone(&mut options);
     options
+}
+
+/// When an event counts as kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// When it is on disk: it survives a power cut. Callers that wait at the same time share one `fsync`.
+    #[default]
+    Synced,
+    /// When the operating system has it: it survives the end of the process, not a power cut.
+    Buffered,
 }
 
 /// The file that is written at present.

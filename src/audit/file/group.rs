@@ -2,7 +2,7 @@
 //!
 //! Who finds nobody at work leads: it writes the lines of all who wait, and then tells them in one go. Lines that come in
 //! the meantime are the next group, whose leader is called when the write is done. So the lock of the trail is never held
-//! while codes are computed or the disk works, and a finished write wakes whom it concerns, once.
+//! while MACs are computed or the disk works, and a finished write wakes whom it concerns, once.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use crate::audit::line::{ChangeStep, LineKind};
 
-/// How long a leader waits at the most for callers that are expected.
-const MAX_PATIENCE: Duration = Duration::from_millis(2);
+/// The longest time that a leader waits for expected callers.
+const MAX_BATCH_WINDOW: Duration = Duration::from_millis(2);
 
-/// A line that is to be written. Its number and code are known once it is its turn.
+/// A line that is to be written. Its number and MAC are known once it is its turn.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) kind: LineKind,
@@ -29,20 +29,20 @@ pub(super) type Written = Result<(), Arc<io::Error>>;
 /// What becomes of a group.
 #[derive(Debug)]
 enum Stage {
-    /// It is gathered or written.
+    /// It is collected or written.
     Open,
     /// The group before it is written, and one of those who wait has to lead.
     Leaderless,
     Done(Written),
 }
 
-/// What somebody who waited has to do.
+/// The role of a caller that waited for its group.
 #[derive(Debug)]
-pub(super) enum Turn {
-    /// Write for the group.
-    Lead,
-    /// Go on.
-    Done(Written),
+pub(super) enum Role {
+    /// Writes for the group.
+    Leader,
+    /// Another caller has written for the group.
+    Follower(Written),
 }
 
 /// Lines that are written together, as those see it who wait for them.
@@ -63,16 +63,16 @@ impl Group {
     }
 
     /// Waits until the group is written, or needs a leader.
-    pub(super) fn wait(&self) -> Turn {
+    pub(super) fn wait(&self) -> Role {
         let mut stage = self.lock();
         loop {
             match &*stage {
                 Stage::Open => stage = self.changed.wait(stage).unwrap_or_else(PoisonError::into_inner),
                 Stage::Leaderless => {
                     *stage = Stage::Open;
-                    return Turn::Lead;
+                    return Role::Leader;
                 }
-                Stage::Done(written) => return Turn::Done(written.clone()),
+                Stage::Done(written) => return Role::Follower(written.clone()),
             }
         }
     }
@@ -90,15 +90,15 @@ impl Group {
     }
 }
 
-/// The group that is gathered at present.
+/// The group that is collected at present.
 #[derive(Debug)]
 pub(super) struct Queue {
     entries: Vec<Entry>,
     group: Arc<Group>,
     /// Whether somebody leads, or was called to.
     led: bool,
-    /// Whether the leader waits for the callers that it expects.
-    gathering: bool,
+    /// `true` while the leader waits for the callers that it expects.
+    window_open: bool,
     /// How many callers there seem to be.
     expected: usize,
     /// How long the last write took.
@@ -108,7 +108,7 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn new() -> Self {
         let write_time = Duration::ZERO;
-        Self { entries: Vec::new(), group: Group::new(), led: false, gathering: false, expected: 0, write_time }
+        Self { entries: Vec::new(), group: Group::new(), led: false, window_open: false, expected: 0, write_time }
     }
 
     /// Adds a line. Returns its group, and whether the caller leads it.
@@ -122,29 +122,29 @@ impl Queue {
     }
 
     /// Whether the leader waited for the line that was just added. True once.
-    pub(super) fn completes(&mut self) -> bool {
-        self.gathering && self.entries.len() >= self.expected && std::mem::take(&mut self.gathering)
+    pub(super) fn completes_batch(&mut self) -> bool {
+        self.window_open && self.entries.len() >= self.expected && std::mem::take(&mut self.window_open)
     }
 
-    /// How long it pays to wait for more lines before writing: callers who were served by the last write are likely to
+    /// The time for which it pays to wait for more lines before writing: callers who were served by the last write are likely to
     /// be back soon, and would otherwise have to wait for one more. A single caller never waits.
-    pub(super) fn patience(&self) -> Duration {
-        if self.entries.len() < self.expected { (self.write_time / 2).min(MAX_PATIENCE) } else { Duration::ZERO }
+    pub(super) fn batch_window(&self) -> Duration {
+        if self.entries.len() < self.expected { (self.write_time / 2).min(MAX_BATCH_WINDOW) } else { Duration::ZERO }
     }
 
-    /// Whether callers whom the leader waits for are missing.
-    pub(super) const fn is_gathering(&self) -> bool {
-        self.gathering
+    /// Returns `true` if callers whom the leader waits for are missing.
+    pub(super) const fn is_window_open(&self) -> bool {
+        self.window_open
     }
 
-    /// Notes whether the leader waits for callers.
-    pub(super) const fn set_gathering(&mut self, gathering: bool) {
-        self.gathering = gathering;
+    /// Notes that the leader starts or stops waiting for callers.
+    pub(super) const fn set_window_open(&mut self, window_open: bool) {
+        self.window_open = window_open;
     }
 
     /// Takes the group out, and starts the next one.
-    pub(super) fn take(&mut self, spare: Vec<Entry>) -> (Vec<Entry>, Arc<Group>) {
-        (std::mem::replace(&mut self.entries, spare), std::mem::replace(&mut self.group, Group::new()))
+    pub(super) fn take(&mut self, buffer: Vec<Entry>) -> (Vec<Entry>, Arc<Group>) {
+        (std::mem::replace(&mut self.entries, buffer), std::mem::replace(&mut self.group, Group::new()))
     }
 
     /// Notes a finished write. Returns the group that needs a leader now, if anybody waits.
@@ -176,12 +176,12 @@ mod tests {
         let second = queue.written(entries.len(), Duration::ZERO).expect("two wait");
         assert!(!Arc::ptr_eq(&first, &second));
         second.call_leader();
-        assert!(matches!(second.wait(), Turn::Lead));
+        assert!(matches!(second.wait(), Role::Leader));
         let (entries, second) = queue.take(Vec::new());
         assert!(queue.written(entries.len(), Duration::ZERO).is_none(), "nobody waits");
         second.finish(Err(Arc::new(io::Error::other("full"))));
         for _ in 0..2 {
-            assert!(matches!(second.wait(), Turn::Done(Err(reason)) if reason.to_string() == "full"));
+            assert!(matches!(second.wait(), Role::Follower(Err(reason)) if reason.to_string() == "full"));
         }
         assert_eq!(push(&mut queue, 1), [true], "nobody is at work");
     }
@@ -191,7 +191,7 @@ mod tests {
         let (mut queue, write) = (Queue::new(), Duration::from_millis(1));
         for _ in 0..3 {
             push(&mut queue, 1);
-            assert_eq!(queue.patience(), Duration::ZERO, "a single caller never waits");
+            assert_eq!(queue.batch_window(), Duration::ZERO, "a single caller never waits");
             queue.take(Vec::new());
             queue.written(1, write);
         }
@@ -199,20 +199,20 @@ mod tests {
         queue.take(Vec::new());
         push(&mut queue, 2);
         queue.written(4, write); // six callers
-        assert_eq!(queue.patience(), write / 2);
-        queue.set_gathering(true);
+        assert_eq!(queue.batch_window(), write / 2);
+        queue.set_window_open(true);
         push(&mut queue, 3);
-        assert!(!queue.completes());
+        assert!(!queue.completes_batch());
         push(&mut queue, 1);
-        assert!(queue.completes() && !queue.completes() && !queue.is_gathering());
-        assert_eq!(queue.patience(), Duration::ZERO);
+        assert!(queue.completes_batch() && !queue.completes_batch() && !queue.is_window_open());
+        assert_eq!(queue.batch_window(), Duration::ZERO);
         queue.take(Vec::new());
         queue.written(6, Duration::from_secs(9));
         push(&mut queue, 2); // the others are gone
-        assert_eq!(queue.patience(), MAX_PATIENCE);
+        assert_eq!(queue.batch_window(), MAX_BATCH_WINDOW);
         queue.take(Vec::new());
         queue.written(2, write);
         push(&mut queue, 2);
-        assert_eq!(queue.patience(), Duration::ZERO);
+        assert_eq!(queue.batch_window(), Duration::ZERO);
     }
 }

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 
+use super::error::{altered, failed};
 use super::files::{self, Lines, Next, Output};
-use super::group::{Entry, Queue};
-use super::{FileTrail, Pen, Writer, altered, failed};
+use super::group::Queue;
+use super::writer::{LineWriter, Writer};
 use crate::audit::Attachment;
 use crate::audit::chain::{ChainId, ChainState, ChangeId, PendingChange, Position};
-use crate::audit::line::{ChangeStep, FileHeader, Line, LineKind, reconciled_body};
+use crate::audit::line::{ChangeStep, FileHeader, Line};
 use crate::error::Result;
 
 /// Takes over the first chain of the store that was started here and has no writer, or starts a new one.
@@ -80,9 +81,9 @@ fn writer(
     pending: BTreeMap<ChangeId, PendingChange>,
     output: Output,
 ) -> Writer {
-    let pen = Pen { backend: *attachment.backend, output, text: Vec::new(), spare: Vec::new() };
+    let line_writer = LineWriter { backend: *attachment.backend, output, text: Vec::new(), buffer: Vec::new() };
     let queue = Queue::new();
-    Writer { origin, _lock: lock, kept: position, queue, under_way: 0, pending, pen: Some(pen) }
+    Writer { origin, _lock: lock, kept: position, queue, under_way: 0, pending, line_writer: Some(line_writer) }
 }
 
 /// Reads what was written since the store last heard of the chain, checks it, and goes on behind it.
@@ -201,7 +202,7 @@ impl Tail<'_> {
             return Ok(());
         }
         if self.position.advance(self.attachment.backend, parsed.covered) != parsed.mac {
-            return Err(altered(self.chain, "a record does not fit its code"));
+            return Err(altered(self.chain, "a record does not match its MAC"));
         }
         match parsed.change() {
             Some(ChangeStep::Announced(id)) => {
@@ -217,14 +218,4 @@ impl Tail<'_> {
         }
         Ok(())
     }
-}
-
-/// Writes what became of each change whose outcome is missing.
-pub(super) fn settle(trail: &FileTrail) -> Result<()> {
-    let pending: Vec<PendingChange> = trail.lock().writer()?.pending.values().copied().collect();
-    for PendingChange { id, committed } in pending {
-        let body = reconciled_body(id, committed);
-        trail.keep(Entry { kind: LineKind::Reconciled, body, step: Some(ChangeStep::Ended(id)) })?;
-    }
-    Ok(())
 }

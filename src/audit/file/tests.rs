@@ -7,9 +7,12 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
+use super::files::Output;
 use super::*;
+use crate::audit::line::FileHeader;
 use crate::audit::{Action, Finding, Problem, TrailReport, verify};
 use crate::clock::Timestamp;
+use crate::crypto::CryptoBackend;
 use crate::identity::{AccountId, Principal};
 use crate::key::Operation;
 
@@ -359,10 +362,10 @@ fn what_many_threads_were_told_is_true_while_writing_fails_and_works_again() -> 
     fs::remove_file(full)?;
     let swap = |other: &mut Option<Output>| {
         loop {
-            if let (Some(pen), Some(output)) =
-                (trail.lock().writer.as_mut().and_then(|writer| writer.pen.as_mut()), other.as_mut())
+            if let (Some(line_writer), Some(output)) =
+                (trail.lock().writer.as_mut().and_then(|writer| writer.line_writer.as_mut()), other.as_mut())
             {
-                return std::mem::swap(&mut pen.output, output);
+                return std::mem::swap(&mut line_writer.output, output);
             }
             std::thread::yield_now();
         }
@@ -479,8 +482,8 @@ fn what_cannot_be_written_is_refused_and_the_trail_goes_on_afterwards() -> TestR
         let header = FileHeader { chain: writer.origin.id(), index: 2, first: 0, previous: [0; 32] };
         let full = files::path(place.directory.path(), header.chain, 2);
         std::os::unix::fs::symlink("/dev/full", full)?;
-        let pen = writer.pen.as_mut().ok_or("nobody writes")?;
-        std::mem::replace(&mut pen.output, Output::on_device(place.directory.path(), header)?)
+        let line_writer = writer.line_writer.as_mut().ok_or("nobody writes")?;
+        std::mem::replace(&mut line_writer.output, Output::on_device(place.directory.path(), header)?)
     };
     let error = trail.record(event(2)).expect_err("the device is full");
     assert_eq!(error.kind(), ErrorKind::Audit);
@@ -488,7 +491,7 @@ fn what_cannot_be_written_is_refused_and_the_trail_goes_on_afterwards() -> TestR
     let refused = ChangeId([9; 16]);
     assert!(trail.record(change_event(refused, Outcome::Intent)).is_err());
     assert_eq!(trail.state(None)?.pending(), [], "an intent that was refused is not under way");
-    trail.lock().writer_mut()?.pen.as_mut().ok_or("nobody writes")?.output = good;
+    trail.lock().writer_mut()?.line_writer.as_mut().ok_or("nobody writes")?.output = good;
     fs::remove_file(files::path(place.directory.path(), trail.state(None)?.id(), 2))?;
     trail.record(event(3))?;
     place.save(&trail)?;

@@ -78,7 +78,7 @@ fn a_header_without_a_line_break_is_the_start_of_the_right_one() -> TestResult {
     Ok(())
 }
 
-/// The code covers the bytes of a line: lines of an earlier release have characters that are escaped today.
+/// The MAC covers the bytes of a line: lines of an earlier release have characters that are escaped today.
 #[test]
 fn lines_with_raw_characters_that_are_escaped_today_stay_good() -> TestResult {
     let mut place = Place::new()?;
