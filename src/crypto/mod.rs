@@ -7,6 +7,7 @@
 mod aead;
 mod digest;
 mod encoded_text;
+mod error;
 mod kdf;
 mod key_encoding;
 mod key_explain;
@@ -31,6 +32,7 @@ use std::fmt;
 pub use aead::{Aead, AeadAlgorithm, AeadKey, NONCE_LENGTH, TAG_LENGTH};
 pub use digest::{Digest, DigestAlgorithm, DigestValue, Hasher};
 pub(crate) use encoded_text::text_form;
+pub use error::CryptoError;
 pub use kdf::{Kdf, PseudoRandomKey};
 pub(crate) use key_explain::explain_private;
 pub(crate) use key_file::{read_private_key, read_public_key};
@@ -45,8 +47,6 @@ pub use signature::{Signature, SignatureAlgorithm, SigningKey, VerifyingKey};
 pub use aws_lc::{AWS_LC, FASTEST};
 #[cfg(not(feature = "aws-lc-rs"))]
 pub use rust_crypto::RUST_CRYPTO as FASTEST;
-
-use crate::error::{Error, ErrorKind};
 
 /// A complete set of cryptographic parts. Cheap to copy; the default is [`FASTEST`].
 ///
@@ -168,56 +168,5 @@ impl Default for CryptoBackend {
 impl fmt::Debug for CryptoBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CryptoBackend").field("name", &self.name).field("parts", &self.parts()).finish()
-    }
-}
-
-/// Why a primitive refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CryptoError {
-    /// The tag does not fit key, nonce, associated data and ciphertext.
-    #[error("the ciphertext is not authentic")]
-    NotAuthentic,
-    /// The signature is malformed, or does not fit key and message.
-    #[error("the signature is not valid")]
-    InvalidSignature,
-    /// The public key is malformed, or is not a point of its curve.
-    #[error("the public key is not valid")]
-    InvalidPublicKey,
-    /// The private key is malformed, of another kind than asked for, or its numbers do not fit each other.
-    #[error("the private key is not valid")]
-    InvalidPrivateKey,
-    /// The key is of a kind that does not do this, or not with this algorithm.
-    #[error("the key does not have this algorithm")]
-    UnsuitableKey,
-    /// A key, buffer or output has a length that the algorithm does not take.
-    #[error("{what} has a length that the algorithm does not take: {length} bytes")]
-    InvalidLength {
-        /// What has the wrong length.
-        what: &'static str,
-        /// Its length in bytes.
-        length: usize,
-    },
-    /// The operating system gave no randomness.
-    #[error("the random number generator failed")]
-    RandomFailed,
-    /// A private key computed something that its public key contradicts, and which was therefore not returned.
-    #[error("the private key computed a wrong result: a number in the key is not prime, or the processor failed")]
-    FaultyComputation,
-}
-
-impl From<CryptoError> for Error {
-    fn from(error: CryptoError) -> Self {
-        let kind = match error {
-            CryptoError::NotAuthentic => ErrorKind::InvalidCiphertext,
-            CryptoError::InvalidSignature => ErrorKind::InvalidSignature,
-            CryptoError::InvalidPublicKey | CryptoError::InvalidPrivateKey | CryptoError::UnsuitableKey => {
-                ErrorKind::Validation
-            }
-            CryptoError::InvalidLength { .. } | CryptoError::RandomFailed | CryptoError::FaultyComputation => {
-                ErrorKind::Internal
-            }
-        };
-        Self::new(kind, error.to_string()).with_source(error)
     }
 }

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
-use super::LIBRARY;
+use super::library::LIBRARY;
 use crate::crypto::aead::check_buffers;
 use crate::crypto::{Aead, AeadAlgorithm, AeadKey, CryptoError, NONCE_LENGTH, TAG_LENGTH};
 

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::digest::{self, Context, SHA224, SHA256, SHA384, SHA512};
 
-use super::LIBRARY;
+use super::library::LIBRARY;
 use crate::crypto::{Digest, DigestAlgorithm, DigestValue, Hasher};
 
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::hkdf::{self, HKDF_SHA256, HKDF_SHA384, HKDF_SHA512, KeyType, Prk, Salt};
 
-use super::LIBRARY;
+use super::library::LIBRARY;
 use crate::crypto::kdf::check_key;
 use crate::crypto::{CryptoError, DigestAlgorithm, Kdf, PseudoRandomKey, RUST_CRYPTO};
 

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::hmac::{Context, HMAC_SHA224, HMAC_SHA256, HMAC_SHA384, HMAC_SHA512, Key};
 
-use super::LIBRARY;
+use super::library::LIBRARY;
 use crate::crypto::{DigestAlgorithm, Mac, MacKey, MacTag};
 
 #[derive(Debug)]

@@ -4,6 +4,7 @@ mod aead;
 mod digest;
 mod kdf;
 mod key_pair;
+mod library;
 mod mac;
 mod random;
 mod signature;
@@ -50,5 +51,3 @@ pub const FASTEST: CryptoBackend = CryptoBackend {
     random: AWS_LC.random,
     ..RUST_CRYPTO
 };
-
-const LIBRARY: &str = "aws-lc-rs";

@@ -1,6 +1,6 @@
 //! The random generator of AWS-LC: per thread, seeded by the operating system, safe across `fork`.
 
-use super::LIBRARY;
+use super::library::LIBRARY;
 use crate::crypto::{CryptoError, SecureRandom};
 
 #[derive(Debug)]

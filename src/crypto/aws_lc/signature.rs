@@ -8,7 +8,7 @@ use aws_lc_rs::signature::{
 };
 use zeroize::Zeroizing;
 
-use super::LIBRARY;
+use super::library::LIBRARY;
 use crate::crypto::rust_crypto::to_fixed_length;
 use crate::crypto::signature::{check_digest, check_point, draw_scalar};
 use crate::crypto::{CryptoError, SecureRandom, Signature, SignatureAlgorithm, SigningKey, VerifyingKey};

@@ -5,7 +5,7 @@ mod ed25519;
 mod elliptic;
 mod rsa;
 
-use super::LIBRARY;
+use super::library::LIBRARY;
 use crate::crypto::{CryptoError, KeyPairKind, KeyPairs, PrivateKey, PublicKey, SecureRandom, key_encoding};
 
 #[derive(Debug)]
