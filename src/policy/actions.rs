@@ -23,15 +23,15 @@ fn named_by(action: &str) -> Result<OperationSet, Malformed> {
     if action == "*" {
         return Ok(OperationSet::ALL);
     }
-    let stranger = || Malformed::new(format!("'{}' is no action of this service", excerpt(action)));
+    let unknown = || Malformed::new(format!("'{}' is no action of this service", excerpt(action)));
     let prefix = action.get(..SERVICE.len()).filter(|prefix| prefix.eq_ignore_ascii_case(SERVICE));
-    let name = prefix.map(|_| action[SERVICE.len()..].to_ascii_lowercase()).ok_or_else(stranger)?;
+    let name = prefix.map(|_| action[SERVICE.len()..].to_ascii_lowercase()).ok_or_else(unknown)?;
     let pattern = Pattern::new(&name);
     let matches = |known: &str| pattern.matches(&known.to_ascii_lowercase());
     let set: OperationSet = Operation::ALL.iter().copied().filter(|operation| matches(operation.as_str())).collect();
     // A misspelt name must not pass for one that allows or denies something.
     if set.is_empty() && !ABSENT.into_iter().any(matches) {
-        return Err(stranger());
+        return Err(unknown());
     }
     Ok(set)
 }

@@ -169,8 +169,8 @@ impl GrantTerms {
         if operations.is_empty() {
             return Err(Error::new(ErrorKind::Validation, "a grant must allow at least one operation"));
         }
-        if let Some(stranger) = operations.iter().find(|operation| !operation.is_grantable()) {
-            return Err(Error::new(ErrorKind::Validation, format!("a grant cannot allow {stranger}")));
+        if let Some(operation) = operations.iter().find(|operation| !operation.is_grantable()) {
+            return Err(Error::new(ErrorKind::Validation, format!("a grant cannot allow {operation}")));
         }
         Ok(Self { grantee, retiring: None, operations, constraints: GrantConstraints::none() })
     }

@@ -13,7 +13,7 @@ pub use self::text::UnsuitablePassphrase;
 use super::committing::{CommittingKey, OVERHEAD};
 use super::error::SealError;
 use super::holder::RootKeyHolder;
-use super::root_key::{Recipe, RootKey};
+use super::root_key::{RootKey, RootKeySource};
 use crate::codec::{Reader, Writer};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
@@ -307,7 +307,7 @@ impl RootKey {
             );
             Error::new(ErrorKind::Validation, text).with_source(reason)
         })?;
-        Ok(Self::from_recipe(PassphraseRecipe(passphrase, cost)))
+        Ok(Self::from_source(PassphraseSource(passphrase, cost)))
     }
 
     /// Takes the root key from a passphrase whose bytes are used exactly as they are.
@@ -318,14 +318,14 @@ impl RootKey {
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) for an empty passphrase.
     pub fn from_unnormalized_passphrase(passphrase: &str, cost: PassphraseCost) -> Result<Self> {
-        Ok(Self::from_recipe(PassphraseRecipe(Passphrase::unnormalized(passphrase)?, cost)))
+        Ok(Self::from_source(PassphraseSource(Passphrase::unnormalized(passphrase)?, cost)))
     }
 }
 
 #[derive(Debug)]
-struct PassphraseRecipe(Passphrase, PassphraseCost);
+struct PassphraseSource(Passphrase, PassphraseCost);
 
-impl Recipe for PassphraseRecipe {
+impl RootKeySource for PassphraseSource {
     fn holder(self: Box<Self>, backend: &CryptoBackend) -> Result<Arc<dyn RootKeyHolder>> {
         Ok(Arc::new(PassphraseHolder { passphrase: self.0, cost: self.1, backend: *backend }))
     }

@@ -38,17 +38,17 @@ pub(super) const SECRET_LENGTH: usize = 32;
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct RootKey(Box<dyn Recipe>);
+pub struct RootKey(Box<dyn RootKeySource>);
 
 impl RootKey {
     /// A root key that lives no longer than this value: for a store in memory.
     pub fn generate() -> Self {
-        Self::from_recipe(Generated)
+        Self::from_source(Generated)
     }
 
     /// Takes over 32 bytes that are uniformly random, and no passphrase.
     pub fn from_bytes(secret: &[u8; 32]) -> Self {
-        Self::from_recipe(Secret(SecretBytes::copy_of(secret)))
+        Self::from_source(Secret(SecretBytes::copy_of(secret)))
     }
 
     /// Takes the root key from an environment variable: 32 bytes as 64 hexadecimal digits or as Base64 (RFC 4648, section
@@ -75,20 +75,20 @@ impl RootKey {
             Err(VarError::NotPresent) => return Err(invalid(format!("{source} is not set"))),
             Err(VarError::NotUnicode(_)) => return Err(invalid(format!("{source} holds no text"))),
         };
-        Ok(Self::from_recipe(Secret(decode(&text, &source, FORMS)?)))
+        Ok(Self::from_source(Secret(decode(&text, &source, FORMS)?)))
     }
 
     /// Leaves the root key with someone else, who wraps it for the store.
     pub fn held_by(holder: impl RootKeyHolder + 'static) -> Self {
-        Self::from_recipe(Held(Arc::new(holder)))
+        Self::from_source(Held(Arc::new(holder)))
     }
 
-    pub(super) fn from_recipe(recipe: impl Recipe + 'static) -> Self {
-        Self(Box::new(recipe))
+    pub(super) fn from_source(source: impl RootKeySource + 'static) -> Self {
+        Self(Box::new(source))
     }
 
     pub(super) fn secret(secret: SecretBytes) -> Self {
-        Self::from_recipe(Secret(secret))
+        Self::from_source(Secret(secret))
     }
 
     /// The holder, which does its cryptography with `backend` if it does any here.
@@ -98,14 +98,14 @@ impl RootKey {
 }
 
 /// Makes a holder once it is known which backend does its cryptography.
-pub(super) trait Recipe: fmt::Debug + Send + Sync {
+pub(super) trait RootKeySource: fmt::Debug + Send + Sync {
     fn holder(self: Box<Self>, backend: &CryptoBackend) -> Result<Arc<dyn RootKeyHolder>>;
 }
 
 #[derive(Debug)]
 struct Generated;
 
-impl Recipe for Generated {
+impl RootKeySource for Generated {
     fn holder(self: Box<Self>, backend: &CryptoBackend) -> Result<Arc<dyn RootKeyHolder>> {
         Ok(Arc::new(SecretHolder::new(backend, &holder::draw(backend)?)?))
     }
@@ -114,7 +114,7 @@ impl Recipe for Generated {
 #[derive(Debug)]
 struct Secret(SecretBytes);
 
-impl Recipe for Secret {
+impl RootKeySource for Secret {
     fn holder(self: Box<Self>, backend: &CryptoBackend) -> Result<Arc<dyn RootKeyHolder>> {
         Ok(Arc::new(SecretHolder::new(backend, &self.0)?))
     }
@@ -123,7 +123,7 @@ impl Recipe for Secret {
 #[derive(Debug)]
 struct Held(Arc<dyn RootKeyHolder>);
 
-impl Recipe for Held {
+impl RootKeySource for Held {
     fn holder(self: Box<Self>, _: &CryptoBackend) -> Result<Arc<dyn RootKeyHolder>> {
         Ok(self.0)
     }
