@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use strongroom::crypto::CryptoBackend;
 use strongroom::provider::pkcs11::{
-    CallMode, HsmRootKey, Module, ModuleOptions, Pkcs11Cluster, TokenConfig, TokenSelector,
+    CallMode, HsmRootKey, Module, ModuleOptions, Pkcs11Cluster, TokenConfig, TokenError, TokenSelector,
 };
 use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster, MemberState};
 use strongroom::seal::RootKey;
@@ -433,6 +433,9 @@ fn a_root_key_in_the_cluster_opens_the_store_and_survives_a_member() -> Result<(
     assert_eq!(kind(HsmRootKey::generate(&cluster, "root 1").map(drop)), ErrorKind::AlreadyExists);
     world.east.shim().vanish();
     round(&open(HsmRootKey::find(&cluster, "root 1")?)?, key, "through the other member")?;
+    let absent = HsmRootKey::find(&cluster, "root 2").expect_err("no member has it");
+    let cause = absent.downcast_ref::<TokenError>().expect("the error of the member that was asked first");
+    assert!(absent.to_string().contains(&cause.to_string()), "{absent}");
     world.east.shim().clear();
     cluster.disconnect();
     assert_eq!(kind(HsmRootKey::find(&cluster, "root 1").map(drop)), ErrorKind::KeyUnavailable);

@@ -25,11 +25,15 @@ pub(super) fn refusal_to_make(error: &TokenError) -> Error {
     }
 }
 
-/// The error of something that no member could do now.
+/// The error of something that no member could do now. Its cause is the error of the first member that was asked.
 pub(super) fn unavailable(reasons: &[(&Member, TokenError)]) -> Error {
     let texts: Vec<String> = reasons.iter().map(|(member, error)| format!("{}: {error}", member.name)).collect();
     let text = if texts.is_empty() { "the cluster has no members".to_owned() } else { texts.join("; ") };
-    Error::new(ErrorKind::KeyUnavailable, format!("no member of the cluster can do it: {text}"))
+    let error = Error::new(ErrorKind::KeyUnavailable, format!("no member of the cluster can do it: {text}"));
+    match reasons.first() {
+        Some((_, first)) => error.with_source(first.clone()),
+        None => error,
+    }
 }
 
 pub(super) trait WithMember {
