@@ -11,11 +11,12 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
-use super::{Repeat, Task, Token};
+use super::Token;
+use super::retry::{Repeat, Task};
 use crate::provider::InstanceMark;
 use crate::provider::pkcs11::connection::Calls;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
-use crate::provider::pkcs11::object::{self as keys, Extent, NewKey};
+use crate::provider::pkcs11::object::{self, Extent, NewKey};
 use crate::provider::pkcs11::reference::{TokenKeyKind, id_text};
 
 /// The most marks of a store that are looked at.
@@ -35,7 +36,7 @@ impl Token {
                 let mut found = find(calls.session, store)?;
                 if found.is_empty() {
                     // No mark counts only if the token is there to look in.
-                    keys::token_is_well(calls)?;
+                    object::token_is_well(calls)?;
                     thread::sleep(LOOK_AGAIN);
                     found = find(calls.session, store)?;
                 }
@@ -105,7 +106,7 @@ fn create(session: &Session, store: [u8; 16], mark: InstanceMark) -> Result<(), 
         return Err(error);
     }
     let key = NewKey::new(&mark.to_bytes(), label(store), TokenKeyKind::Aes256);
-    match session.generate_key(&Mechanism::AesKeyGen, &keys::secret_template(&key, Extent::Made)) {
+    match session.generate_key(&Mechanism::AesKeyGen, &object::secret_template(&key, Extent::Made)) {
         Ok(_) => Ok(()),
         Err(other) => Err(error.at(&format!("a mark cannot be kept: {}", TokenError::from(other)))),
     }

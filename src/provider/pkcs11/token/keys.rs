@@ -1,22 +1,18 @@
-//! What a token does with keys, one function each.
+//! What a token does with the objects of keys: generates, finds, changes and destroys them.
 
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::Attribute;
 
-use super::{Repeat, Task, Token};
-use crate::algorithm::SigningAlgorithm;
-use crate::crypto::{CryptoBackend, CryptoError, KeyWrapMode, RsaOaep, SignatureInput};
-use crate::provider::pkcs11::config::IvMode;
+use super::Token;
+use super::retry::{Repeat, Task};
+use crate::crypto::{CryptoError, KeyWrapMode};
 use crate::provider::pkcs11::connection::Calls;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::mechanism::Needed;
-use crate::provider::pkcs11::mechanism::gcm;
-use crate::provider::pkcs11::mechanism::signing;
 use crate::provider::pkcs11::object::adoption::{self, Provenance};
-use crate::provider::pkcs11::object::public_key;
 use crate::provider::pkcs11::object::room;
-use crate::provider::pkcs11::object::{self as keys, Extent, KeyProtection, NewKey};
-use crate::provider::pkcs11::reference::{KEY_ID_LENGTH, KeyReference, TokenKeyKind};
+use crate::provider::pkcs11::object::{self, Extent, KeyProtection, NewKey};
+use crate::provider::pkcs11::reference::{KEY_ID_LENGTH, KeyReference, TokenKeyKind, id_text};
 use crate::secret::SecretBytes;
 
 /// Bytes of a key wrapped with AES-KW: those of the key and 8 more (RFC 3394, section 2.2.1).
@@ -25,10 +21,6 @@ const WRAPPED_AES256: usize = 40;
 /// How often a key is made anew that a token fails to make beside other calls.
 const ATTEMPTS_TO_MAKE: u32 = 4;
 
-/// Most random bytes that are asked for in one call.
-const MAX_RANDOM: usize = 1 << 16;
-
-/// Keys.
 impl Token {
     /// Makes a key in the token. If the answer is lost, the key may be there all the same: look for its id, with
     /// [`Token::count_objects`], before another one is made.
@@ -47,14 +39,15 @@ impl Token {
             key: None,
             work: move |calls: Calls<'_>| {
                 prepare(calls, &new)?;
-                let mut made = keys::generate(calls, &new, mode, &backend);
+                let mut made = object::generate(calls, &new, mode, &backend);
                 for _ in 1..attempts {
                     // Only if no object has the id: one may remain from this attempt, or be the key of another process.
-                    let is_free = || keys::remaining_objects(calls.session, &new.id).is_ok_and(|left| left.is_empty());
+                    let is_free =
+                        || object::remaining_objects(calls.session, &new.id).is_ok_and(|left| left.is_empty());
                     if !made.as_ref().is_err_and(is_botched) || !is_free() {
                         break;
                     }
-                    made = keys::generate(calls, &new, mode, &backend);
+                    made = object::generate(calls, &new, mode, &backend);
                 }
                 made
             },
@@ -90,14 +83,14 @@ impl Token {
             repeat: Repeat::SafeAlone,
             key: None,
             work: move |calls: Calls<'_>| {
-                let handle = keys::find_one(calls.session, &new.id, kind)?;
+                let handle = object::find_one(calls.session, &new.id, kind)?;
                 adoption::check(calls, handle, &new.id, kind, provenance)?;
                 let public = match kind.key_pair() {
-                    Some(pair) => Some(keys::find_public(calls.session, handle, &new.id, pair, &backend)?),
+                    Some(pair) => Some(object::find_public(calls.session, handle, &new.id, pair, &backend)?),
                     None => None,
                 };
-                let key = keys::reference(calls.session, handle, &new, public.as_deref(), mode, &backend)?;
-                keys::prove(calls.session, handle, &key, &backend)?;
+                let key = object::reference(calls.session, handle, &new, public.as_deref(), mode, &backend)?;
+                object::prove(calls.session, handle, &key, &backend)?;
                 Ok(key)
             },
         })
@@ -122,15 +115,15 @@ impl Token {
             key: None,
             work: move |calls: Calls<'_>| {
                 prepare(calls, &new)?;
-                let mut template = keys::secret_template(&new, Extent::Unwrapped);
+                let mut template = object::secret_template(&new, Extent::Unwrapped);
                 template.push(Attribute::Value(value.expose_secret().to_vec()));
                 let made = calls.session.create_object(&template);
                 if let Some(Attribute::Value(copy)) = template.last_mut() {
                     zeroize::Zeroize::zeroize(copy);
                 }
                 let handle = made?;
-                let reference = || keys::reference(calls.session, handle, &new, None, mode, &backend);
-                keys::keep_provided(calls.session, handle, &new, reference)
+                let reference = || object::reference(calls.session, handle, &new, None, mode, &backend);
+                object::keep_provided(calls.session, handle, &new, reference)
             },
         })
     }
@@ -144,7 +137,7 @@ impl Token {
         self.with_object(key, move |calls, key| {
             // Found again, whatever was known.
             calls.attachment.forget_handles(key.id());
-            keys::resolve(calls, key, &backend).map(drop)
+            object::resolve(calls, key, &backend).map(drop)
         })
     }
 
@@ -160,8 +153,8 @@ impl Token {
             key: None,
             work: move |calls: Calls<'_>| {
                 // Nothing found counts only if the token is there to look in.
-                keys::token_is_well(calls)?;
-                Ok(keys::remaining_objects(calls.session, &id)?.len())
+                object::token_is_well(calls)?;
+                Ok(object::remaining_objects(calls.session, &id)?.len())
             },
         })
     }
@@ -173,7 +166,7 @@ impl Token {
     pub fn destroy_objects(&self, id: &[u8]) -> Result<usize, TokenError> {
         check_id(id)?;
         let id = id.to_vec();
-        self.run(Task { repeat: Repeat::Never, key: None, work: move |calls: Calls<'_>| keys::destroy(calls, &id) })
+        self.run(Task { repeat: Repeat::Never, key: None, work: move |calls: Calls<'_>| object::destroy(calls, &id) })
     }
 
     /// The CKA_LABEL of every object of an id.
@@ -184,8 +177,8 @@ impl Token {
             repeat: Repeat::SafeAlone,
             key: None,
             work: move |calls: Calls<'_>| {
-                keys::token_is_well(calls)?;
-                keys::labels(calls.session, &id)
+                object::token_is_well(calls)?;
+                object::labels(calls.session, &id)
             },
         })
     }
@@ -194,7 +187,7 @@ impl Token {
     pub(in crate::provider::pkcs11) fn destroy_labelled(&self, id: &[u8], label: &str) -> Result<usize, TokenError> {
         check_id(id)?;
         let (id, label) = (id.to_vec(), label.as_bytes().to_vec());
-        let work = move |calls: Calls<'_>| keys::destroy_labelled(calls, &id, &label);
+        let work = move |calls: Calls<'_>| object::destroy_labelled(calls, &id, &label);
         self.run(Task { repeat: Repeat::Never, key: None, work })
     }
 
@@ -214,8 +207,8 @@ impl Token {
         let wrapped = backend.key_wrap().wrap(KeyWrapMode::Plain, value.expose_secret(), random.expose_secret());
         let wrapped = wrapped.map_err(software)?;
         let unwrapped = self.with_object(wrapping, move |calls, wrapping| {
-            let with = keys::resolve(calls, wrapping, &backend)?;
-            let template = keys::passing_template();
+            let with = object::resolve(calls, wrapping, &backend)?;
+            let template = object::passing_template();
             let unwrapped = calls.session.unwrap_key(&Mechanism::AesKeyWrap, with, &wrapped, &template)?;
             Ok(calls.session.destroy_object(unwrapped)?)
         });
@@ -232,7 +225,9 @@ impl Token {
     /// [`ErrorClass::KeyMissing`] if it is not there; otherwise as [`Token::connect`].
     pub fn key_protection(&self, key: &KeyReference) -> Result<KeyProtection, TokenError> {
         let backend = self.0.config.backend;
-        self.with_object(key, move |calls, key| keys::protection(calls.session, keys::resolve(calls, key, &backend)?))
+        self.with_object(key, move |calls, key| {
+            object::protection(calls.session, object::resolve(calls, key, &backend)?)
+        })
     }
 
     /// Makes an extractable key unextractable, for ever. Doing it again does no harm.
@@ -242,12 +237,12 @@ impl Token {
     pub fn forbid_extraction(&self, key: &KeyReference) -> Result<(), TokenError> {
         let backend = self.0.config.backend;
         self.with_object(key, move |calls, key| {
-            let handle = keys::resolve(calls, key, &backend)?;
-            if !keys::protection(calls.session, handle)?.extractable {
+            let handle = object::resolve(calls, key, &backend)?;
+            if !object::protection(calls.session, handle)?.extractable {
                 return Ok(());
             }
             calls.session.update_attributes(handle, &[Attribute::Extractable(false)])?;
-            if keys::protection(calls.session, handle)?.extractable {
+            if object::protection(calls.session, handle)?.extractable {
                 return Err(TokenError::new(ErrorClass::Fatal, format!("{key} is still extractable")));
             }
             Ok(())
@@ -262,8 +257,8 @@ impl Token {
         self.able()?.need(Needed::KeyWrap)?;
         let (backend, key) = (self.0.config.backend, key.clone());
         self.with_object(wrapping, move |calls, wrapping| {
-            let with = keys::resolve(calls, wrapping, &backend)?;
-            let what = keys::resolve(calls, &key, &backend)?;
+            let with = object::resolve(calls, wrapping, &backend)?;
+            let what = object::resolve(calls, &key, &backend)?;
             let mut wrapped = calls.session.wrap_key(&Mechanism::AesKeyWrap, with, what)?;
             // Some tokens say that it will be longer than it is.
             if wrapped.len() < WRAPPED_AES256 {
@@ -294,11 +289,11 @@ impl Token {
             work: move |calls: Calls<'_>| {
                 let new = NewKey::new(key.id(), key.label(), key.kind());
                 prepare(calls, &new)?;
-                let with = keys::resolve(calls, &wrapping, &backend)?;
-                let template = keys::secret_template(&new, Extent::Unwrapped);
+                let with = object::resolve(calls, &wrapping, &backend)?;
+                let template = object::secret_template(&new, Extent::Unwrapped);
                 let handle = calls.session.unwrap_key(&Mechanism::AesKeyWrap, with, &wrapped, &template)?;
-                keys::keep_provided(calls.session, handle, &new, || {
-                    keys::prove(calls.session, handle, &key, &backend).map_err(|error| {
+                object::keep_provided(calls.session, handle, &new, || {
+                    object::prove(calls.session, handle, &key, &backend).map_err(|error| {
                         error.found_to_be(ErrorClass::KeyMissing, &format!("what was unwrapped is not {key}"))
                     })
                 })?;
@@ -306,179 +301,6 @@ impl Token {
                 Ok(())
             },
         })
-    }
-
-    /// Uses a key.
-    fn with_key<T: Send + 'static>(
-        &self,
-        key: &KeyReference,
-        work: impl Fn(Calls<'_>, &KeyReference) -> Result<T, TokenError> + Send + 'static,
-    ) -> Result<T, TokenError> {
-        self.run_with(key, Repeat::Safe, work)
-    }
-
-    /// Looks for a key, reads or changes what is said of it.
-    fn with_object<T: Send + 'static>(
-        &self,
-        key: &KeyReference,
-        work: impl Fn(Calls<'_>, &KeyReference) -> Result<T, TokenError> + Send + 'static,
-    ) -> Result<T, TokenError> {
-        self.run_with(key, Repeat::SafeAlone, work)
-    }
-
-    fn run_with<T: Send + 'static>(
-        &self,
-        key: &KeyReference,
-        repeat: Repeat,
-        work: impl Fn(Calls<'_>, &KeyReference) -> Result<T, TokenError> + Send + 'static,
-    ) -> Result<T, TokenError> {
-        let known = key.clone();
-        self.run(Task { repeat, key: Some(key.clone()), work: move |calls: Calls<'_>| work(calls, &known) })
-    }
-
-    /// The capabilities, found out now if need be.
-    fn able(&self) -> Result<std::sync::Arc<crate::provider::pkcs11::TokenCapabilities>, TokenError> {
-        match self.capabilities() {
-            Some(capabilities) => Ok(capabilities),
-            None => self.connect(),
-        }
-    }
-
-    /// Refuses what AES-GCM in this token does not take, and tells who makes initialisation vectors.
-    fn ready_for_gcm(&self, associated_data: &[u8], plaintext: usize) -> Result<IvMode, TokenError> {
-        let capabilities = self.able()?;
-        capabilities.need(Needed::Gcm)?;
-        check_gcm(associated_data, plaintext, capabilities.quirks.max_gcm_bytes)?;
-        Ok(capabilities.iv_mode.unwrap_or(IvMode::Caller))
-    }
-
-    /// Who makes initialisation vectors; without AES-GCM it does not matter.
-    fn iv_mode(&self) -> Result<IvMode, TokenError> {
-        Ok(self.able()?.iv_mode.unwrap_or(IvMode::Caller))
-    }
-}
-
-/// Cryptography.
-impl Token {
-    /// Encrypts with AES-256-GCM: `12 initialisation vector | ciphertext | 16 tag`, whoever makes the initialisation
-    /// vector. Who calls this counts the messages of a key; one
-    /// that is repeated after a failure of the token uses up to two more initialisation vectors.
-    ///
-    /// # Errors
-    /// [`ErrorClass::BadInput`] if there is no associated data, which some tokens cannot do without, or more plaintext
-    /// than the token takes at once; [`ErrorClass::Fatal`] without CKM_AES_GCM; otherwise as [`Token::verify_key`].
-    pub fn encrypt(&self, key: &KeyReference, associated_data: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, TokenError> {
-        let (backend, mode) = (self.0.config.backend, self.ready_for_gcm(associated_data, plaintext.len())?);
-        let (associated_data, plaintext) = (associated_data.to_vec(), SecretBytes::copy_of(plaintext));
-        self.with_key(key, move |calls, key| {
-            let handle = keys::resolve(calls, key, &backend)?;
-            gcm::encrypt(calls.session, handle, mode, &backend, &associated_data, plaintext.expose_secret())
-        })
-    }
-
-    /// Draws a data key from the token, and returns it in the clear and encrypted as [`Token::encrypt`] does.
-    ///
-    /// # Errors
-    /// As [`Token::encrypt`] and [`Token::random`].
-    pub fn generate_data_key(
-        &self,
-        key: &KeyReference,
-        associated_data: &[u8],
-        length: usize,
-    ) -> Result<(SecretBytes, Vec<u8>), TokenError> {
-        check_random(length)?;
-        let (backend, mode) = (self.0.config.backend, self.ready_for_gcm(associated_data, length)?);
-        let associated_data = associated_data.to_vec();
-        self.with_key(key, move |calls, key| {
-            let handle = keys::resolve(calls, key, &backend)?;
-            let data_key = draw(calls, &backend, length)?;
-            let sealed =
-                gcm::encrypt(calls.session, handle, mode, &backend, &associated_data, data_key.expose_secret())?;
-            Ok((data_key, sealed))
-        })
-    }
-
-    /// Decrypts what [`Token::encrypt`] made.
-    ///
-    /// # Errors
-    /// [`ErrorClass::BadInput`] if it is not authentic; otherwise as [`Token::encrypt`].
-    pub fn decrypt(
-        &self,
-        key: &KeyReference,
-        associated_data: &[u8],
-        ciphertext: &[u8],
-    ) -> Result<SecretBytes, TokenError> {
-        self.ready_for_gcm(associated_data, ciphertext.len().saturating_sub(gcm::GCM_OVERHEAD))?;
-        let backend = self.0.config.backend;
-        let (associated_data, ciphertext) = (associated_data.to_vec(), ciphertext.to_vec());
-        self.with_key(key, move |calls, key| {
-            let handle = keys::resolve(calls, key, &backend)?;
-            gcm::decrypt(calls.session, handle, &associated_data, &ciphertext)
-        })
-    }
-
-    /// Signs with a private key. The message is hashed in software.
-    ///
-    /// # Errors
-    /// [`ErrorClass::Fatal`] for an algorithm that key or token do not have, with the name of the mechanism;
-    /// [`ErrorClass::BadInput`] for a hash value of the wrong length; otherwise as [`Token::verify_key`].
-    pub fn sign(
-        &self,
-        key: &KeyReference,
-        algorithm: SigningAlgorithm,
-        input: SignatureInput<'_>,
-    ) -> Result<Vec<u8>, TokenError> {
-        let suitable =
-            matches!(key.kind(), TokenKeyKind::Signing(pair) if pair.signing_algorithms().contains(&algorithm));
-        if !suitable {
-            return Err(TokenError::new(ErrorClass::Fatal, format!("{key} does not sign with {algorithm}")));
-        }
-        self.able()?.need(signing::needed(algorithm)?)?;
-        let backend = self.0.config.backend;
-        let digest = signing::digest(&backend, algorithm, input)?;
-        self.with_key(key, move |calls, key| {
-            signing::sign(calls.session, keys::resolve(calls, key, &backend)?, algorithm, &digest)
-        })
-    }
-
-    /// Decrypts with RSA-OAEP and an empty label.
-    ///
-    /// # Errors
-    /// [`ErrorClass::BadInput`] if it does not open; [`ErrorClass::Fatal`] for a hash function that the token does not
-    /// have with CKM_RSA_PKCS_OAEP; otherwise as [`Token::verify_key`].
-    pub fn decrypt_oaep(
-        &self,
-        key: &KeyReference,
-        oaep: RsaOaep,
-        ciphertext: &[u8],
-    ) -> Result<SecretBytes, TokenError> {
-        let TokenKeyKind::Decryption(pair) = key.kind() else {
-            return Err(TokenError::new(ErrorClass::Fatal, format!("{key} does not decrypt with RSA-OAEP")));
-        };
-        if !self.able()?.oaep.contains(&oaep) {
-            let text = format!("the token has no CKM_RSA_PKCS_OAEP with {oaep:?}");
-            return Err(TokenError::lacks("CKM_RSA_PKCS_OAEP", text));
-        }
-        if pair.modulus_bits().is_none_or(|bits| ciphertext.len() != bits / 8) {
-            return Err(TokenError::new(ErrorClass::BadInput, "the ciphertext is not as long as the modulus"));
-        }
-        if key.public_key().is_some_and(|public| !public_key::is_below_modulus(ciphertext, public)) {
-            return Err(TokenError::new(ErrorClass::BadInput, "the ciphertext is a number beyond the modulus"));
-        }
-        let (backend, ciphertext) = (self.0.config.backend, ciphertext.to_vec());
-        self.with_key(key, move |calls, key| {
-            signing::decrypt_oaep(calls.session, keys::resolve(calls, key, &backend)?, oaep, &ciphertext)
-        })
-    }
-
-    /// Draws random bytes from the token; from the software backend where the token has no generator.
-    ///
-    /// # Errors
-    /// [`ErrorClass::BadInput`] for more than 65,536 bytes; otherwise as [`Token::connect`].
-    pub fn random(&self, length: usize) -> Result<SecretBytes, TokenError> {
-        check_random(length)?;
-        let backend = self.0.config.backend;
-        self.run(Task { repeat: Repeat::Safe, key: None, work: move |calls: Calls<'_>| draw(calls, &backend, length) })
     }
 
     /// The public key of a key pair as the token has it now, a SubjectPublicKeyInfo in DER, after the private key proved
@@ -492,8 +314,8 @@ impl Token {
         };
         let backend = self.0.config.backend;
         self.with_object(key, move |calls, key| {
-            let handle = keys::resolve(calls, key, &backend)?;
-            keys::find_public(calls.session, handle, key.id(), pair, &backend)
+            let handle = object::resolve(calls, key, &backend)?;
+            object::find_public(calls.session, handle, key.id(), pair, &backend)
         })
     }
 }
@@ -512,44 +334,11 @@ fn is_botched(error: &TokenError) -> bool {
 
 /// Refuses an id that is taken, and a token that has no room.
 fn prepare(calls: Calls<'_>, new: &NewKey) -> Result<(), TokenError> {
-    match keys::objects(calls.session, &new.id)?.len() {
+    match object::objects(calls.session, &new.id)?.len() {
         0 => room::check(calls),
         count => {
-            let text =
-                format!("{count} objects have the id {} already", crate::provider::pkcs11::reference::id_text(&new.id));
+            let text = format!("{count} objects have the id {} already", id_text(&new.id));
             Err(TokenError::new(ErrorClass::Denied, text))
         }
     }
-}
-
-fn check_random(length: usize) -> Result<(), TokenError> {
-    if length <= MAX_RANDOM {
-        return Ok(());
-    }
-    Err(TokenError::new(ErrorClass::BadInput, format!("{length} random bytes are too many for one call")))
-}
-
-/// Random bytes of the token, or of the backend where the token has no generator.
-fn draw(calls: Calls<'_>, backend: &CryptoBackend, length: usize) -> Result<SecretBytes, TokenError> {
-    let mut random = SecretBytes::zeroed(length);
-    if calls.attachment.info.rng() {
-        calls.session.generate_random_slice(random.expose_secret_mut())?;
-    } else {
-        let drawn = backend.random().fill(random.expose_secret_mut());
-        drawn.map_err(|error| TokenError::new(ErrorClass::Fatal, error.to_string()))?;
-    }
-    Ok(random)
-}
-
-fn check_gcm(associated_data: &[u8], plaintext: usize, most: usize) -> Result<(), TokenError> {
-    if associated_data.is_empty() {
-        return Err(TokenError::new(ErrorClass::BadInput, "CKM_AES_GCM is never used without associated data"));
-    }
-    if plaintext > most {
-        return Err(TokenError::new(
-            ErrorClass::BadInput,
-            format!("the token takes {most} bytes at once, not {plaintext}"),
-        ));
-    }
-    Ok(())
 }

@@ -1,0 +1,188 @@
+//! What a token does with the value of a key, and random bytes.
+
+use super::Token;
+use super::retry::{Repeat, Task};
+use crate::algorithm::SigningAlgorithm;
+use crate::crypto::{CryptoBackend, RsaOaep, SignatureInput};
+use crate::provider::pkcs11::config::IvMode;
+use crate::provider::pkcs11::connection::Calls;
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::mechanism::{Needed, gcm, signing};
+use crate::provider::pkcs11::object::{self, public_key};
+use crate::provider::pkcs11::reference::{KeyReference, TokenKeyKind};
+use crate::secret::SecretBytes;
+
+/// Most random bytes that are asked for in one call.
+const MAX_RANDOM: usize = 1 << 16;
+
+impl Token {
+    /// Encrypts with AES-256-GCM: `12 initialisation vector | ciphertext | 16 tag`, whoever makes the initialisation
+    /// vector. Who calls this counts the messages of a key; one
+    /// that is repeated after a failure of the token uses up to two more initialisation vectors.
+    ///
+    /// # Errors
+    /// [`ErrorClass::BadInput`] if there is no associated data, which some tokens cannot do without, or more plaintext
+    /// than the token takes at once; [`ErrorClass::Fatal`] without CKM_AES_GCM; otherwise as [`Token::verify_key`].
+    pub fn encrypt(&self, key: &KeyReference, associated_data: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, TokenError> {
+        let (backend, mode) = (self.0.config.backend, self.ready_for_gcm(associated_data, plaintext.len())?);
+        let (associated_data, plaintext) = (associated_data.to_vec(), SecretBytes::copy_of(plaintext));
+        self.with_key(key, move |calls, key| {
+            let handle = object::resolve(calls, key, &backend)?;
+            gcm::encrypt(calls.session, handle, mode, &backend, &associated_data, plaintext.expose_secret())
+        })
+    }
+
+    /// Draws a data key from the token, and returns it in the clear and encrypted as [`Token::encrypt`] does.
+    ///
+    /// # Errors
+    /// As [`Token::encrypt`] and [`Token::random`].
+    pub fn generate_data_key(
+        &self,
+        key: &KeyReference,
+        associated_data: &[u8],
+        length: usize,
+    ) -> Result<(SecretBytes, Vec<u8>), TokenError> {
+        check_random(length)?;
+        let (backend, mode) = (self.0.config.backend, self.ready_for_gcm(associated_data, length)?);
+        let associated_data = associated_data.to_vec();
+        self.with_key(key, move |calls, key| {
+            let handle = object::resolve(calls, key, &backend)?;
+            let data_key = draw(calls, &backend, length)?;
+            let sealed =
+                gcm::encrypt(calls.session, handle, mode, &backend, &associated_data, data_key.expose_secret())?;
+            Ok((data_key, sealed))
+        })
+    }
+
+    /// Decrypts what [`Token::encrypt`] made.
+    ///
+    /// # Errors
+    /// [`ErrorClass::BadInput`] if it is not authentic; otherwise as [`Token::encrypt`].
+    pub fn decrypt(
+        &self,
+        key: &KeyReference,
+        associated_data: &[u8],
+        ciphertext: &[u8],
+    ) -> Result<SecretBytes, TokenError> {
+        self.ready_for_gcm(associated_data, ciphertext.len().saturating_sub(gcm::GCM_OVERHEAD))?;
+        let backend = self.0.config.backend;
+        let (associated_data, ciphertext) = (associated_data.to_vec(), ciphertext.to_vec());
+        self.with_key(key, move |calls, key| {
+            let handle = object::resolve(calls, key, &backend)?;
+            gcm::decrypt(calls.session, handle, &associated_data, &ciphertext)
+        })
+    }
+
+    /// Signs with a private key. The message is hashed in software.
+    ///
+    /// # Errors
+    /// [`ErrorClass::Fatal`] for an algorithm that key or token do not have, with the name of the mechanism;
+    /// [`ErrorClass::BadInput`] for a hash value of the wrong length; otherwise as [`Token::verify_key`].
+    pub fn sign(
+        &self,
+        key: &KeyReference,
+        algorithm: SigningAlgorithm,
+        input: SignatureInput<'_>,
+    ) -> Result<Vec<u8>, TokenError> {
+        let suitable =
+            matches!(key.kind(), TokenKeyKind::Signing(pair) if pair.signing_algorithms().contains(&algorithm));
+        if !suitable {
+            return Err(TokenError::new(ErrorClass::Fatal, format!("{key} does not sign with {algorithm}")));
+        }
+        self.able()?.need(signing::needed(algorithm)?)?;
+        let backend = self.0.config.backend;
+        let digest = signing::digest(&backend, algorithm, input)?;
+        self.with_key(key, move |calls, key| {
+            signing::sign(calls.session, object::resolve(calls, key, &backend)?, algorithm, &digest)
+        })
+    }
+
+    /// Decrypts with RSA-OAEP and an empty label.
+    ///
+    /// # Errors
+    /// [`ErrorClass::BadInput`] if it does not open; [`ErrorClass::Fatal`] for a hash function that the token does not
+    /// have with CKM_RSA_PKCS_OAEP; otherwise as [`Token::verify_key`].
+    pub fn decrypt_oaep(
+        &self,
+        key: &KeyReference,
+        oaep: RsaOaep,
+        ciphertext: &[u8],
+    ) -> Result<SecretBytes, TokenError> {
+        let TokenKeyKind::Decryption(pair) = key.kind() else {
+            return Err(TokenError::new(ErrorClass::Fatal, format!("{key} does not decrypt with RSA-OAEP")));
+        };
+        if !self.able()?.oaep.contains(&oaep) {
+            let text = format!("the token has no CKM_RSA_PKCS_OAEP with {oaep:?}");
+            return Err(TokenError::lacks("CKM_RSA_PKCS_OAEP", text));
+        }
+        if pair.modulus_bits().is_none_or(|bits| ciphertext.len() != bits / 8) {
+            return Err(TokenError::new(ErrorClass::BadInput, "the ciphertext is not as long as the modulus"));
+        }
+        if key.public_key().is_some_and(|public| !public_key::is_below_modulus(ciphertext, public)) {
+            return Err(TokenError::new(ErrorClass::BadInput, "the ciphertext is a number beyond the modulus"));
+        }
+        let (backend, ciphertext) = (self.0.config.backend, ciphertext.to_vec());
+        self.with_key(key, move |calls, key| {
+            signing::decrypt_oaep(calls.session, object::resolve(calls, key, &backend)?, oaep, &ciphertext)
+        })
+    }
+
+    /// Draws random bytes from the token; from the software backend where the token has no generator.
+    ///
+    /// # Errors
+    /// [`ErrorClass::BadInput`] for more than 65,536 bytes; otherwise as [`Token::connect`].
+    pub fn random(&self, length: usize) -> Result<SecretBytes, TokenError> {
+        check_random(length)?;
+        let backend = self.0.config.backend;
+        self.run(Task { repeat: Repeat::Safe, key: None, work: move |calls: Calls<'_>| draw(calls, &backend, length) })
+    }
+
+    /// Uses a key.
+    fn with_key<T: Send + 'static>(
+        &self,
+        key: &KeyReference,
+        work: impl Fn(Calls<'_>, &KeyReference) -> Result<T, TokenError> + Send + 'static,
+    ) -> Result<T, TokenError> {
+        self.run_with(key, Repeat::Safe, work)
+    }
+
+    /// Refuses what AES-GCM in this token does not take, and tells who makes initialisation vectors.
+    fn ready_for_gcm(&self, associated_data: &[u8], plaintext: usize) -> Result<IvMode, TokenError> {
+        let capabilities = self.able()?;
+        capabilities.need(Needed::Gcm)?;
+        check_gcm(associated_data, plaintext, capabilities.quirks.max_gcm_bytes)?;
+        Ok(capabilities.iv_mode.unwrap_or(IvMode::Caller))
+    }
+}
+
+fn check_random(length: usize) -> Result<(), TokenError> {
+    if length <= MAX_RANDOM {
+        return Ok(());
+    }
+    Err(TokenError::new(ErrorClass::BadInput, format!("{length} random bytes are too many for one call")))
+}
+
+/// Random bytes of the token, or of the backend where the token has no generator.
+fn draw(calls: Calls<'_>, backend: &CryptoBackend, length: usize) -> Result<SecretBytes, TokenError> {
+    let mut random = SecretBytes::zeroed(length);
+    if calls.attachment.info.rng() {
+        calls.session.generate_random_slice(random.expose_secret_mut())?;
+    } else {
+        let drawn = backend.random().fill(random.expose_secret_mut());
+        drawn.map_err(|error| TokenError::new(ErrorClass::Fatal, error.to_string()))?;
+    }
+    Ok(random)
+}
+
+fn check_gcm(associated_data: &[u8], plaintext: usize, most: usize) -> Result<(), TokenError> {
+    if associated_data.is_empty() {
+        return Err(TokenError::new(ErrorClass::BadInput, "CKM_AES_GCM is never used without associated data"));
+    }
+    if plaintext > most {
+        return Err(TokenError::new(
+            ErrorClass::BadInput,
+            format!("the token takes {most} bytes at once, not {plaintext}"),
+        ));
+    }
+    Ok(())
+}
