@@ -4,29 +4,25 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{
-    ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId, CustomKeyStoreMode, CustomKeyStoreName, KeyArn,
-    KeyEvent, KeyId, KeyMetadata, KeySpec, Operation, Origin,
+    ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId, CustomKeyStoreName, KeyId, Operation,
 };
 use crate::kms::engine::connections::Connection;
 use crate::kms::engine::handle::Kms;
-use crate::kms::engine::hsm::{Begun, check_strength, put_stores};
+use crate::kms::engine::hsm::{check_strength, put_stores};
 use crate::kms::pipeline::call::{Call, noted};
-use crate::kms::pipeline::change::{Change, Progress, commit_change};
+use crate::kms::pipeline::change::{Progress, commit_change};
 use crate::kms::records::custom_key_store::{
     ClusterClaim, CustomKeyStoreRecord, CustomKeyStores, MAX_CUSTOM_KEY_STORES, MAX_PASSWORD,
 };
-use crate::kms::records::key::KeyRecord;
 use crate::kms::request::listing::{Page, PageRequest};
 use crate::kms::request::page::{self, PageLimits};
 use crate::kms::request::{
-    ConnectionError, CreateCustomKeyStoreRequest, CreateKeyRequest, CustomKeyStoresListEntry,
-    UpdateCustomKeyStoreRequest,
+    ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, UpdateCustomKeyStoreRequest,
 };
-use crate::kms::storage::commit::commit_with_retry;
 use crate::kms::storage::edit::Edit;
 use crate::provider::ConnectionFailure;
 use crate::secret::SecretBytes;
-use crate::store::{CommitError, MAX_SCAN};
+use crate::store::MAX_SCAN;
 
 /// Page sizes of [`Kms::describe_custom_key_stores`].
 const STORE_PAGES: PageLimits = PageLimits { most: 1_000, default: 100 };
@@ -374,88 +370,6 @@ impl Kms {
                 Ok((edits, ()))
             })
         })
-    }
-}
-
-impl Kms {
-    /// Makes a key in the cluster of a custom key store.
-    pub(in crate::kms) fn create_key_in_store(
-        &self,
-        request: &CreateKeyRequest,
-        id: CustomKeyStoreId,
-        progress: &mut Progress,
-    ) -> Result<KeyMetadata> {
-        let now = progress.now();
-        progress.note_custom_key_store(Some(id));
-        let store = self.core.custom_key_store(self.account(), id)?.record;
-        let mut record = self.new_key(request, now)?;
-        self.permit_first_tags(progress, &record)?;
-        check_kind(&record, &store)?;
-        self.set_first_policy(progress, &mut record, request)?;
-        record.custom_key_store = Some(id);
-        progress.note_key(record.account, record.key_id);
-        progress.note("cloudHsmClusterId", store.cluster.to_string());
-        // Before anything exists in the HSM.
-        drop(Change::new(&self.core, progress).announce()?);
-        let begun = self.core.create_in_hsm(&mut record, id, now)?;
-        record.state = record.state.next(KeyEvent::CreatedWithMaterial).unwrap_or(record.state);
-        let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
-        let made = self
-            .core
-            .metadata(&record, &arn, now)
-            .and_then(|metadata| Ok((metadata, self.commit_key_in_store(progress, &record, &begun, &store.cluster)?)));
-        match made {
-            Ok((metadata, finished)) => {
-                self.core.set_marks_of(&record);
-                finished.map(|()| metadata)
-            }
-            Err(error) => {
-                // Nothing refers to the material.
-                self.core.give_up(&begun);
-                Err(error)
-            }
-        }
-    }
-
-    /// Commits a key whose material exists in the HSM, unless maintenance took its creation over. The inner result is that of
-    /// what follows the commit.
-    fn commit_key_in_store(
-        &self,
-        progress: &mut Progress,
-        record: &KeyRecord,
-        begun: &Begun,
-        cluster: &ClusterId,
-    ) -> Result<Result<()>> {
-        let intent = begun.intent.record_id();
-        commit_with_retry(
-            || Err(Error::new(ErrorKind::Conflict, "other changes to the custom key stores kept coming first")),
-            || {
-                let edits = self.core.edits_of_creation(record, begun, cluster)?;
-                match Change::new(&self.core, progress).announce()?.commit(edits) {
-                    Ok(committed) => Ok(Some(committed.finish(()))),
-                    Err(CommitError::Conflict(id)) if id != intent => Ok(None),
-                    Err(error) => Err(error.into()),
-                }
-            },
-        )
-    }
-}
-
-/// Refuses kinds of key that a store does not hold.
-fn check_kind(record: &KeyRecord, store: &CustomKeyStoreRecord) -> Result<()> {
-    let refused = |text: String| Err(Error::new(ErrorKind::UnsupportedOperation, text));
-    if record.origin != Origin::Hsm {
-        let text = format!("a key in a custom key store is of origin {} and not {}", Origin::Hsm, record.origin);
-        return Err(Error::new(ErrorKind::Validation, text));
-    }
-    match store.mode {
-        CustomKeyStoreMode::AwsCompatible if record.spec != KeySpec::SymmetricDefault => refused(format!(
-            "the custom key store {} holds {} keys only, and none of {}",
-            store.id,
-            KeySpec::SymmetricDefault,
-            record.spec
-        )),
-        CustomKeyStoreMode::AwsCompatible | CustomKeyStoreMode::BeyondAws => Ok(()),
     }
 }
 

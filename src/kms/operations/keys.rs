@@ -3,22 +3,18 @@
 use crate::audit::ParameterValue;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::AccountId;
-use crate::key::{
-    Description, KeyArn, KeyEvent, KeyId, KeyManager, KeyMetadata, KeyState, KeyUsage, Operation, Origin, Tag, TagSet,
-    check_usage,
-};
+use crate::key::{Description, KeyArn, KeyEvent, KeyId, KeyManager, KeyMetadata, KeyState, Operation, Origin};
 use crate::kms::engine::handle::Kms;
+use crate::kms::operations::key_creation::creation_conditions;
 use crate::kms::pipeline::authorized_key::Target;
 use crate::kms::pipeline::call::{Call, noted, noted_tags};
-use crate::kms::pipeline::change::{Progress, commit_change};
+use crate::kms::pipeline::change::commit_change;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::key_reference::KeyReference;
 use crate::kms::request::listing::{KeyListEntry, Page, PageRequest};
 use crate::kms::request::page::{self, PageLimits};
 use crate::kms::request::{CreateKeyRequest, IntoKeyRequest, KeyRequest, checked_tags};
 use crate::kms::storage::edit::Edit;
-use crate::policy::{PolicyDocument, RequestParameter};
 use crate::provider::ProviderId;
 use crate::store::MAX_SCAN;
 
@@ -97,46 +93,6 @@ impl Kms {
                 let metadata = record.metadata(&arn, now);
                 Ok((vec![Edit::put_key(record.clone(), None)], metadata))
             })
-        })
-    }
-
-    pub(in crate::kms) fn set_first_policy(
-        &self,
-        progress: &Progress,
-        record: &mut KeyRecord,
-        request: &CreateKeyRequest,
-    ) -> Result<()> {
-        let Some(text) = &request.policy else { return Ok(()) };
-        if record.manager != KeyManager::Customer {
-            let text = "a key that a service owns has no policy: no account has a say in its use";
-            return Err(Error::new(ErrorKind::UnsupportedOperation, text));
-        }
-        let document = PolicyDocument::key_policy(text)?;
-        if !request.bypass_lockout_check {
-            self.check_lockout(progress, record, &document)?;
-        }
-        record.policy = Some(document.as_str().into());
-        Ok(())
-    }
-
-    /// A key as the request describes it, without material.
-    pub(in crate::kms) fn new_key(&self, request: &CreateKeyRequest, now: Timestamp) -> Result<KeyRecord> {
-        let usage = request.usage.or(request.spec.default_usage()).ok_or_else(|| {
-            let usages: Vec<_> = request.spec.usages().iter().map(|usage| usage.as_str()).collect();
-            let text = format!("a KeyUsage must be given for KeySpec {}: {}", request.spec, usages.join(" or "));
-            Error::new(ErrorKind::Validation, text)
-        })?;
-        check_usage(request.spec, usage)?;
-        let mut random = [0; 16];
-        self.core.material.backend.random().fill(&mut random)?;
-        let owner = self.principal.as_service().filter(|_| self.account() == AccountId::SERVICES);
-        let key_id = KeyId::from_random_bytes(random);
-        Ok(KeyRecord {
-            manager: if owner.is_some() { KeyManager::Owned } else { KeyManager::Customer },
-            description: Description::parse(&request.description)?,
-            tags: TagSet::from_tags(checked_tags(&request.tags)?)?,
-            service: owner.cloned(),
-            ..KeyRecord::new(self.account(), key_id, request.spec, usage, request.origin, now)
         })
     }
 
@@ -278,17 +234,6 @@ impl Kms {
             Ok((target.put(record), ()))
         })
     }
-}
-
-/// What policies may ask about a key that is to be made.
-pub(in crate::kms) fn creation_conditions<'a>(
-    request: &CreateKeyRequest,
-    tags: &'a [Tag],
-) -> Vec<RequestParameter<'a>> {
-    let usage = request.usage.or(request.spec.default_usage()).unwrap_or(KeyUsage::EncryptDecrypt);
-    let key = [RequestParameter::NewKey(request.spec, usage, request.origin), RequestParameter::RequestTags(tags)];
-    let bypass = request.bypass_lockout_check.then_some(RequestParameter::BypassPolicyLockoutSafetyCheck(true));
-    key.into_iter().chain(bypass).collect()
 }
 
 /// The state that an event leads to. The state table of operations has let the call through, so there is one.

@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyArn, KeyEvent, KeyId, KeyMetadata, KeyState, Operation, Origin, RotationType, SpecClass};
 use crate::kms::engine::core::Settings;
 use crate::kms::engine::handle::Kms;
-use crate::kms::operations::keys::creation_conditions;
+use crate::kms::operations::key_creation::creation_conditions;
 use crate::kms::pipeline::call::Call;
 use crate::kms::pipeline::change::commit_change;
 use crate::kms::records::key::KeyRecord;
