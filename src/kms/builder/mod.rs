@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality, ServiceName};
 use crate::key::{ClusterId, Origin};
 use crate::kms::engine::audit_log::AuditLog;
-use crate::kms::engine::connections::Connections;
+use crate::kms::engine::connections::Hsms;
 use crate::kms::engine::core::{Core, Settings};
 use crate::kms::engine::handle::Kms;
 use crate::kms::engine::limits::KmsLimits;
@@ -256,7 +256,7 @@ impl KmsBuilder {
                 backend: self.backend,
                 wrapping_keys: WrappingKeys::new(self.limits.prepared_wrapping_keys),
             },
-            connections: Connections::new(self.clusters, self.cluster_credentials)?,
+            hsms: Hsms::new(self.clusters, self.cluster_credentials)?,
             audit,
             time,
             metering: Metering::default(),
@@ -269,7 +269,7 @@ impl KmsBuilder {
         };
         if keeps_elsewhere {
             // Recorded as early as possible: a copy that has no such record is taken for the original.
-            core.instance()?;
+            core.copy_guard().instance()?;
         }
         Ok(Kms::authority(core, self.account))
     }

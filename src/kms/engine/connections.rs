@@ -10,16 +10,23 @@ use arc_swap::ArcSwap;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId};
-use crate::provider::{ConnectionFailure, CryptoUserCredential, HsmCluster, MemberState};
+use crate::kms::records::custom_key_store::CustomKeyStoreRecord;
+use crate::provider::{ConnectionFailure, CryptoUserCredential, FixedCredential, HsmCluster, MemberState};
+use crate::secret::SecretBytes;
 
-/// How long after a failure nobody tries again by himself.
+/// Minimum delay before an automatic reconnection attempt after a failure.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 
-/// The clusters by their ids.
-#[derive(Debug, Default)]
-pub(in crate::kms) struct Connections(BTreeMap<ClusterId, Connection>);
+/// How many active members a cluster must have to get a new key, and in how many zones.
+const MEMBERS_FOR_NEW: (usize, usize) = (2, 2);
 
-impl Connections {
+/// The HSMs of a KMS: the connections to its clusters, by their ids.
+#[derive(Debug, Default)]
+pub(in crate::kms) struct Hsms {
+    connections: BTreeMap<ClusterId, Connection>,
+}
+
+impl Hsms {
     /// Takes over the clusters of the builder, and the credentials that it was given for some of them.
     pub(in crate::kms) fn new(
         clusters: Vec<(ClusterId, Arc<dyn HsmCluster>)>,
@@ -38,18 +45,18 @@ impl Connections {
             })?;
             connection.credential = Some(credential);
         }
-        Ok(Self(connections))
+        Ok(Self { connections })
     }
 
     pub(in crate::kms) fn get(&self, id: &ClusterId) -> Option<&Connection> {
-        self.0.get(id)
+        self.connections.get(id)
     }
 }
 
-impl Drop for Connections {
+impl Drop for Hsms {
     fn drop(&mut self) {
-        // Whoever keeps the cluster finds it logged out.
-        self.0
+        // The application may keep the cluster, and finds it logged out.
+        self.connections
             .values()
             .filter(|connection| connection.is_open())
             .for_each(|connection| connection.cluster.disconnect());
@@ -150,6 +157,38 @@ impl Connection {
         result
     }
 
+    /// Connects without being asked to, because a key of the store is needed.
+    ///
+    /// # Errors
+    /// Returns [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the connection fails, or failed a moment ago.
+    pub(in crate::kms) fn connect_automatically(&self, store: &CustomKeyStoreRecord, now: Timestamp) -> Result<()> {
+        if !self.may_retry(store.id, now) {
+            let (_, failure) = self.state(store.id);
+            let reason = failure.map_or_else(String::new, |(code, text)| format!("{code}: {text}"));
+            return Err(unavailable(store.id, &reason));
+        }
+        let connected = self.credential(store).and_then(|credential| self.connect(store.id, &credential, now));
+        connected.map_err(|failure| {
+            let reason = format!("{}: {}", failure.code, failure.error);
+            unavailable(store.id, &reason).with_source(failure.error)
+        })
+    }
+
+    /// Returns the source of the crypto user's password: the record of the custom key store, or else the builder.
+    pub(in crate::kms) fn credential(
+        &self,
+        store: &CustomKeyStoreRecord,
+    ) -> Result<Arc<dyn CryptoUserCredential>, ConnectionFailure> {
+        if let Some(password) = &store.password {
+            let password = SecretBytes::copy_of(password.expose_secret());
+            return Ok(Arc::new(FixedCredential::new(password)));
+        }
+        self.credential.clone().ok_or_else(|| {
+            let text = "neither the custom key store nor the builder has a password for the cluster";
+            ConnectionFailure::new(ConnectionErrorCode::InvalidCredentials, text)
+        })
+    }
+
     /// Says that it connects from now on, unless somebody wanted another state since `before`.
     fn begin(&self, store: CustomKeyStoreId, before: u64) -> Option<u64> {
         let _turn = lock(&self.turn);
@@ -184,8 +223,26 @@ impl Connection {
         }
     }
 
+    /// Refuses a cluster that could lose a new key with one member or one zone.
+    pub(in crate::kms) fn check_strength(&self, what: &str) -> Result<()> {
+        let (mut members, mut zones) = self.strength();
+        if members < MEMBERS_FOR_NEW.0 || zones < MEMBERS_FOR_NEW.1 {
+            // One that was away may be back by now.
+            self.cluster.probe();
+            (members, zones) = self.strength();
+        }
+        if (members, zones) >= MEMBERS_FOR_NEW && zones >= MEMBERS_FOR_NEW.1 {
+            return Ok(());
+        }
+        let text = format!(
+            "the cluster of {what} has {members} active HSMs in {zones} zones, and {} in {} are needed",
+            MEMBERS_FOR_NEW.0, MEMBERS_FOR_NEW.1
+        );
+        Err(Error::new(ErrorKind::ClusterInvalidConfiguration, text))
+    }
+
     /// How many members are active, and in how many zones.
-    pub(in crate::kms) fn strength(&self) -> (usize, usize) {
+    fn strength(&self) -> (usize, usize) {
         let members = self.cluster.members();
         let active = members.iter().filter(|member| member.state == MemberState::Active);
         let mut zones: Vec<&str> = active.map(|member| member.zone.as_str()).collect();
@@ -200,6 +257,10 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection").field("cluster", &self.cluster).field("link", &self.link).finish_non_exhaustive()
     }
+}
+
+pub(in crate::kms) fn unavailable(id: CustomKeyStoreId, reason: &str) -> Error {
+    Error::new(ErrorKind::KeyUnavailable, format!("the custom key store {id} cannot be reached: {reason}"))
 }
 
 fn superseded() -> ConnectionFailure {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::audit_log::AuditLog;
-use super::connections::Connections;
+use super::connections::Hsms;
+use super::copy_guard::CopyGuard;
 use super::limits::KmsLimits;
 use super::material::Material;
 use super::metering::Metering;
@@ -18,7 +19,7 @@ pub(in crate::kms) struct Core {
     /// The keys, and everything else in the store.
     pub(in crate::kms) registry: Registry,
     pub(in crate::kms) material: Material,
-    pub(in crate::kms) connections: Connections,
+    pub(in crate::kms) hsms: Hsms,
     pub(in crate::kms) audit: AuditLog,
     pub(in crate::kms) time: TrustedClock,
     pub(in crate::kms) metering: Metering,
@@ -41,5 +42,12 @@ impl Drop for Core {
         let _ = self.audit.save_chain(&self.registry);
         // What was counted since the last maintenance; the manual says that a process that is killed loses it.
         let _ = self.metering.add_usage(&self.registry);
+    }
+}
+
+impl Core {
+    /// Returns the guard that tells this store from its copies.
+    pub(in crate::kms) const fn copy_guard(&self) -> CopyGuard<'_> {
+        CopyGuard { registry: &self.registry, random: self.material.backend.random(), time: &self.time }
     }
 }

@@ -1,4 +1,4 @@
-//! Wrapping keys that were made ahead of time, as an RSA key takes up to seconds.
+//! A pool of pre-generated wrapping keys for imports, as an RSA key takes up to seconds.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,71 +11,71 @@ use crate::crypto::{CryptoBackend, PrivateKey};
 use crate::error::Result;
 use crate::provider::public_key_kind;
 
-/// Keys of each size, of which none is given out twice, not by a child that was forked either. Only sizes that somebody asked for
-/// are kept ready.
+/// Pre-generated keys of each size. No key is returned twice, not by a forked child either. Only sizes that were requested before are
+/// pre-generated.
 pub(in crate::kms) struct WrappingKeys {
     most: usize,
-    shelves: ArcSwap<Shelves>,
+    pools: ArcSwap<ProcessPools>,
 }
 
-/// The keys of one process.
+/// The pools of one process, one for each size.
 #[derive(Default)]
-struct Shelves {
+struct ProcessPools {
     birthplace: Birthplace,
-    of_sizes: [Mutex<Shelf>; WrappingKeySpec::ALL.len()],
+    by_size: [Mutex<Pool>; WrappingKeySpec::ALL.len()],
 }
 
 #[derive(Default)]
-struct Shelf {
-    is_wanted: bool,
+struct Pool {
+    is_requested: bool,
     ready: Vec<Box<dyn PrivateKey>>,
 }
 
 impl WrappingKeys {
-    /// None yet, and at most so many of each size.
+    /// Creates empty pools of at most `most` keys each.
     pub(in crate::kms) fn new(most: usize) -> Self {
-        Self { most, shelves: ArcSwap::default() }
+        Self { most, pools: ArcSwap::default() }
     }
 
-    /// A key that nobody else gets: from the shelf or, if it is empty, made now.
+    /// Takes a key that no other caller gets: from the pool or, if that is empty, generated now.
     pub(in crate::kms) fn take(&self, backend: &CryptoBackend, spec: WrappingKeySpec) -> Result<Box<dyn PrivateKey>> {
-        let ready = self.with_shelf(spec, |shelf| {
-            shelf.is_wanted = true;
-            shelf.ready.pop()
+        let ready = self.with_pool(spec, |pool| {
+            pool.is_requested = true;
+            pool.ready.pop()
         });
         match ready {
             Some(key) => Ok(key),
-            None => make(backend, spec),
+            None => generate(backend, spec),
         }
     }
 
-    /// Makes keys of the sizes that were asked for until there are enough.
+    /// Generates keys of the sizes that were requested before until the pools are full.
     pub(in crate::kms) fn refill(&self, backend: &CryptoBackend) -> Result<()> {
         for &spec in WrappingKeySpec::ALL {
-            while self.with_shelf(spec, |shelf| shelf.is_wanted && shelf.ready.len() < self.most) {
-                let key = make(backend, spec)?;
-                self.with_shelf(spec, |shelf| shelf.ready.push(key));
+            while self.with_pool(spec, |pool| pool.is_requested && pool.ready.len() < self.most) {
+                let key = generate(backend, spec)?;
+                self.with_pool(spec, |pool| pool.ready.push(key));
             }
         }
         Ok(())
     }
 
-    /// Looks at a shelf; nothing slow is done meanwhile.
-    fn with_shelf<T>(&self, spec: WrappingKeySpec, look: impl FnOnce(&mut Shelf) -> T) -> T {
-        let place = WrappingKeySpec::ALL.iter().position(|other| *other == spec).expect("all sizes are listed");
-        // A thread that panicked left the shelf as good as it was.
-        look(&mut self.shelves().of_sizes[place].lock().unwrap_or_else(PoisonError::into_inner))
+    /// Runs `access` on a pool, under its lock. It must be fast.
+    fn with_pool<T>(&self, spec: WrappingKeySpec, access: impl FnOnce(&mut Pool) -> T) -> T {
+        let index = WrappingKeySpec::ALL.iter().position(|other| *other == spec).expect("all sizes are listed");
+        // A thread that panicked left the pool usable.
+        access(&mut self.pools().by_size[index].lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The shelves of the process that calls. What its parent has prepared belongs to the parent, and so do the locks.
-    fn shelves(&self) -> Arc<Shelves> {
-        let shelves = self.shelves.load_full();
-        if shelves.birthplace.is_here() {
-            return shelves;
+    /// The pools of the calling process. What its parent has prepared belongs to the parent, and so do the locks.
+    fn pools(&self) -> Arc<ProcessPools> {
+        let pools = self.pools.load_full();
+        if pools.birthplace.is_here() {
+            return pools;
         }
-        self.shelves.compare_and_swap(&shelves, Arc::default());
-        std::mem::forget(shelves);
-        self.shelves.load_full()
+        self.pools.compare_and_swap(&pools, Arc::default());
+        std::mem::forget(pools);
+        self.pools.load_full()
     }
 }
 
@@ -85,7 +85,7 @@ impl fmt::Debug for WrappingKeys {
     }
 }
 
-fn make(backend: &CryptoBackend, spec: WrappingKeySpec) -> Result<Box<dyn PrivateKey>> {
+fn generate(backend: &CryptoBackend, spec: WrappingKeySpec) -> Result<Box<dyn PrivateKey>> {
     Ok(backend.key_pairs().generate(public_key_kind(spec), backend.random())?)
 }
 
@@ -95,7 +95,7 @@ mod tests {
     use crate::crypto::FASTEST;
 
     fn ready(keys: &WrappingKeys, spec: WrappingKeySpec) -> usize {
-        keys.with_shelf(spec, |shelf| shelf.ready.len())
+        keys.with_pool(spec, |pool| pool.ready.len())
     }
 
     #[test]
@@ -124,7 +124,7 @@ mod tests {
         let (keys, spec) = (WrappingKeys::new(1), WrappingKeySpec::Rsa2048);
         keys.take(&FASTEST, spec)?;
         keys.refill(&FASTEST)?;
-        let prepared = keys.with_shelf(spec, |shelf| shelf.ready[0].public_key_der());
+        let prepared = keys.with_pool(spec, |pool| pool.ready[0].public_key_der());
         let child = || i32::from(keys.take(&FASTEST, spec).is_ok_and(|key| key.public_key_der() != prepared));
         let ended = strongroom_pkcs11_faults::in_child(std::panic::AssertUnwindSafe(child));
         assert_eq!(ended, 1, "it is the same key");

@@ -6,28 +6,31 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::identity::{AccountId, Principal};
 use crate::key::KeyId;
+use crate::kms::engine::audit_log::AuditLog;
 use crate::kms::engine::core::Core;
-use crate::kms::engine::instance::Home;
+use crate::kms::engine::mark_holder::MarkHolder;
+use crate::kms::engine::material::Material;
 use crate::kms::pipeline::change::{audit_failed_after_commit, audit_failed_before_commit};
 use crate::kms::records::destruction::Destruction;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::names::key_named_in;
 use crate::kms::storage::edit::Edit;
 use crate::kms::storage::message_count;
+use crate::kms::storage::registry::Registry;
 use crate::kms::storage::sealed::is_committed;
 use crate::store::{CommitError, Revision};
 
-impl Core {
+impl Material {
     /// The writes by which is kept what providers have to destroy of a key that is deleted. None for material that is gone
     /// with the record of the key, and for keys of custom key stores, whose cluster is told otherwise.
-    pub(in crate::kms) fn leave_providers(&self, record: &KeyRecord) -> Result<Vec<Edit>> {
+    pub(in crate::kms) fn leave_providers(&self, registry: &Registry, record: &KeyRecord) -> Result<Vec<Edit>> {
         let mut edits = Vec::new();
         if record.custom_key_store.is_some() {
             return Ok(edits);
         }
         for version in record.versions.iter().filter(|version| version.is_present()) {
-            edits.extend(message_count::forget(&self.registry, record.account, record.key_id, version.number)?);
-            if self.material.provider(&version.provider).is_ok_and(|provider| provider.transfer().is_some()) {
+            edits.extend(message_count::forget(registry, record.account, record.key_id, version.number)?);
+            if self.provider(&version.provider).is_ok_and(|provider| provider.transfer().is_some()) {
                 continue;
             }
             let destruction = Destruction {
@@ -38,13 +41,15 @@ impl Core {
                 spec: record.spec,
                 usage: record.usage,
                 origin: record.origin,
-                kept: self.registry.sealed().open_material(record, version)?,
+                kept: registry.sealed().open_material(record, version)?,
             };
             edits.push(Edit::put(destruction.record_id(), &destruction, None)?);
         }
         Ok(edits)
     }
+}
 
+impl Core {
     /// Has providers destroy what is left of keys that were deleted. The audit trail tells how it went. Returns what is left
     /// over, and why: also what cannot be read.
     pub(in crate::kms) fn destroy_what_was_left(&self, now: Timestamp) -> Result<Vec<(AccountId, KeyId, Error)>> {
@@ -60,7 +65,7 @@ impl Core {
             let key = KeyResource { account: destruction.account, key_id: destruction.key_id };
             let result = self.destroy(&destruction, revision);
             let provider = ("keyMaterialProvider", destruction.provider.as_str().to_owned().into());
-            if let Err(error) = self.report_destruction(key, provider, result, now)? {
+            if let Err(error) = self.audit.report_destruction(key, provider, result, now)? {
                 left.push((key.account, key.key_id, error));
             }
         }
@@ -72,7 +77,7 @@ impl Core {
         let provider = self.material.provider(&destruction.provider)?;
         // What was kept was all there was; nobody could tell when the key was deleted, without the provider.
         if provider.transfer().is_none() {
-            self.leave_copies_behind(&Home::of_provider(&**provider))?;
+            self.copy_guard().leave_copies_behind(&MarkHolder::of_provider(&**provider))?;
             provider.destroy(&binding, &destruction.kept)?;
         }
         match self.registry.commit(&[Edit::delete(destruction.record_id(), revision)]) {
@@ -82,7 +87,9 @@ impl Core {
             Err(CommitError::Failed(error)) => Err(error),
         }
     }
+}
 
+impl AuditLog {
     /// Writes into the trail whether the material of a key that was deleted is gone from where it was.
     pub(in crate::kms) fn report_destruction(
         &self,
@@ -101,11 +108,7 @@ impl Core {
         event.additional.push(("backingKeyDeletionStatus", status.into()));
         event.outcome = outcome;
         let is_done = result.is_ok();
-        self.audit.record(event).map_err(if is_done {
-            audit_failed_after_commit
-        } else {
-            audit_failed_before_commit
-        })?;
+        self.record(event).map_err(if is_done { audit_failed_after_commit } else { audit_failed_before_commit })?;
         Ok(result)
     }
 }

@@ -64,8 +64,8 @@ impl Core {
                 })?;
                 edits.push(Edit::delete(AliasRecord::record_id(account, name), alias.revision()));
             }
-            edits.extend(self.leave_hsm(record, now)?);
-            edits.extend(self.leave_providers(record)?);
+            edits.extend(self.registry.leave_hsm(record, now)?);
+            edits.extend(self.material.leave_providers(&self.registry, record)?);
             Ok(Some(edits))
         };
         let done = change_due_key(self, Action::DeleteKey, account, key_id, now, decide)?;

@@ -4,6 +4,7 @@ pub(super) mod audit_trail;
 pub(super) mod destruction;
 pub(super) mod due;
 pub(super) mod guard;
+mod hsm_intents;
 pub(super) mod root_key;
 pub(super) mod sweep;
 pub(super) mod verify_store;

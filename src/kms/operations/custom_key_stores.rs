@@ -8,7 +8,6 @@ use crate::key::{
 };
 use crate::kms::engine::connections::Connection;
 use crate::kms::engine::handle::Kms;
-use crate::kms::engine::hsm::{check_strength, put_stores};
 use crate::kms::pipeline::call::{Call, noted};
 use crate::kms::pipeline::change::{Progress, commit_change};
 use crate::kms::records::custom_key_store::{
@@ -19,6 +18,7 @@ use crate::kms::request::page::{self, PageLimits};
 use crate::kms::request::{
     ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, UpdateCustomKeyStoreRequest,
 };
+use crate::kms::storage::custom_key_stores::put_stores;
 use crate::kms::storage::edit::Edit;
 use crate::provider::ConnectionFailure;
 use crate::secret::SecretBytes;
@@ -106,10 +106,10 @@ impl Kms {
         }
         let claim = self.claimed(&new.cluster, new.id)?;
         connection.cluster.probe();
-        check_strength(connection, &format!("the custom key store '{}'", new.name))?;
+        connection.check_strength(&format!("the custom key store '{}'", new.name))?;
         let place = all.0.partition_point(|other| other.id < new.id);
         all.0.insert(place, new.clone());
-        let adopted = self.core.adopt_cluster(&new.cluster)?;
+        let adopted = self.core.copy_guard().adopt_cluster(&new.cluster)?;
         Ok(([put_stores(account, &all, expected)?, claim].into_iter().chain(adopted).collect(), new.id))
     }
 
@@ -130,7 +130,7 @@ impl Kms {
     }
 
     fn cluster(&self, id: &ClusterId) -> Result<&Connection> {
-        self.core.connections.get(id).ok_or_else(|| {
+        self.core.hsms.get(id).ok_or_else(|| {
             let text = format!("there is no cluster '{id}': give it to the builder of the Kms");
             Error::new(ErrorKind::ClusterNotFound, text)
         })
@@ -158,13 +158,13 @@ impl Kms {
     /// [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound).
     pub fn describe_custom_key_store(&self, id: CustomKeyStoreId) -> Result<CustomKeyStoresListEntry> {
         self.account_call(store_call(Operation::DescribeCustomKeyStores, id), |_| {
-            Ok(self.store_entry(&self.core.custom_key_store(self.account(), id)?.record))
+            Ok(self.store_entry(&self.core.registry.custom_key_store(self.account(), id)?.record))
         })
     }
 
     fn store_entry(&self, store: &CustomKeyStoreRecord) -> CustomKeyStoresListEntry {
         let (connection_state, failure) = self.core.connection_state(self.account(), store);
-        let connection = self.core.connections.get(&store.cluster);
+        let connection = self.core.hsms.get(&store.cluster);
         CustomKeyStoresListEntry {
             custom_key_store_id: store.id,
             custom_key_store_name: store.name.clone(),
@@ -190,13 +190,13 @@ impl Kms {
     /// [`ClusterNotFound`](ErrorKind::ClusterNotFound); [`KeyUnavailable`](ErrorKind::KeyUnavailable) if it failed now.
     pub fn connect_custom_key_store(&self, id: CustomKeyStoreId) -> Result<()> {
         self.account_call(store_call(Operation::ConnectCustomKeyStore, id), |progress| {
-            let store = self.core.custom_key_store(self.account(), id)?.record;
+            let store = self.core.registry.custom_key_store(self.account(), id)?.record;
             let connection = self.cluster(&store.cluster)?;
             let (state, _) = connection.state(id);
             if matches!(state, ConnectionState::Failed | ConnectionState::Disconnecting) {
                 return Err(invalid_state(id, state, Operation::ConnectCustomKeyStore));
             }
-            let credential = self.core.credential(connection, &store).map_err(|failure| failed(id, failure))?;
+            let credential = connection.credential(&store).map_err(|failure| failed(id, failure))?;
             connection.connect(id, &credential, progress.now()).map_err(|failure| failed(id, failure))?;
             self.set_connected(progress, id, true)
         })
@@ -210,8 +210,8 @@ impl Kms {
     /// [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) if it is disconnected or disconnecting.
     pub fn disconnect_custom_key_store(&self, id: CustomKeyStoreId) -> Result<()> {
         self.account_call(store_call(Operation::DisconnectCustomKeyStore, id), |progress| {
-            let store = self.core.custom_key_store(self.account(), id)?.record;
-            let connection = self.core.connections.get(&store.cluster);
+            let store = self.core.registry.custom_key_store(self.account(), id)?.record;
+            let connection = self.core.hsms.get(&store.cluster);
             let state = connection.map_or(ConnectionState::Disconnected, |connection| connection.state(id).0);
             let idle = state == ConnectionState::Disconnected && !store.connected;
             if idle || state == ConnectionState::Disconnecting {
@@ -228,7 +228,7 @@ impl Kms {
 
     fn set_connected(&self, progress: &mut Progress, id: CustomKeyStoreId, connected: bool) -> Result<()> {
         commit_change(&self.core, progress, |_| {
-            let found = self.core.custom_key_store(self.account(), id)?;
+            let found = self.core.registry.custom_key_store(self.account(), id)?;
             if found.record.connected == connected {
                 return Ok((Vec::new(), ()));
             }
@@ -268,7 +268,7 @@ impl Kms {
                 store.password = password.clone().or_else(|| store.password.clone());
             };
             if let Some(cluster) = &cluster {
-                let mut changed = self.core.custom_key_store(self.account(), id)?.record;
+                let mut changed = self.core.registry.custom_key_store(self.account(), id)?.record;
                 self.check_disconnected(&changed, Operation::UpdateCustomKeyStore)?;
                 if *cluster != changed.cluster {
                     // Before it is tried: a cluster of somebody else is not logged in to, nor disconnected afterwards.
@@ -278,7 +278,7 @@ impl Kms {
                 self.check_related(progress, cluster, &changed)?;
             }
             commit_change(&self.core, progress, |_| {
-                let found = self.core.custom_key_store(self.account(), id)?;
+                let found = self.core.registry.custom_key_store(self.account(), id)?;
                 if needs_disconnected {
                     self.check_disconnected(&found.record, Operation::UpdateCustomKeyStore)?;
                 }
@@ -294,7 +294,7 @@ impl Kms {
                 let mut edits = vec![put_stores(self.account(), &all, Some(found.expected))?];
                 if let Some(cluster) = cluster.as_ref().filter(|cluster| **cluster != found.record.cluster) {
                     edits.push(self.claimed(cluster, id)?);
-                    edits.extend(self.core.adopt_cluster(cluster)?);
+                    edits.extend(self.core.copy_guard().adopt_cluster(cluster)?);
                     edits.extend(self.unclaimed(&found.record.cluster)?);
                 }
                 Ok((edits, ()))
@@ -303,7 +303,7 @@ impl Kms {
     }
 
     fn check_disconnected(&self, store: &CustomKeyStoreRecord, operation: Operation) -> Result<()> {
-        let state = match self.core.connections.get(&store.cluster) {
+        let state = match self.core.hsms.get(&store.cluster) {
             _ if store.connected => ConnectionState::Connected,
             Some(connection) => connection.state(store.id).0,
             None => ConnectionState::Disconnected,
@@ -315,8 +315,8 @@ impl Kms {
     fn check_related(&self, progress: &Progress, cluster: &ClusterId, store: &CustomKeyStoreRecord) -> Result<()> {
         let connection = self.cluster(cluster)?;
         connection.cluster.probe();
-        check_strength(connection, &format!("custom key store {}", store.id))?;
-        let credential = self.core.credential(connection, store).map_err(|failure| failed(store.id, failure))?;
+        connection.check_strength(&format!("custom key store {}", store.id))?;
+        let credential = connection.credential(store).map_err(|failure| failed(store.id, failure))?;
         connection.connect(store.id, &credential, progress.now()).map_err(|failure| failed(store.id, failure))?;
         let related = self.check_keys(connection, store);
         connection.disconnect(store.id);
@@ -357,7 +357,7 @@ impl Kms {
     pub fn delete_custom_key_store(&self, id: CustomKeyStoreId) -> Result<()> {
         self.account_call(store_call(Operation::DeleteCustomKeyStore, id), |progress| {
             commit_change(&self.core, progress, |_| {
-                let found = self.core.custom_key_store(self.account(), id)?;
+                let found = self.core.registry.custom_key_store(self.account(), id)?;
                 if found.record.keys > 0 {
                     let text = format!("custom key store {id} holds {} keys", found.record.keys);
                     return Err(Error::new(ErrorKind::CustomKeyStoreHasKeys, text));

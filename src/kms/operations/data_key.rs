@@ -114,7 +114,7 @@ impl Kms {
             .parameter("customKeyStoreId", custom_key_store.to_string());
         self.account_call(call, |_| {
             let length = checked_length(number_of_bytes)?;
-            self.core.custom_key_store(self.account(), custom_key_store)?;
+            self.core.registry.custom_key_store(self.account(), custom_key_store)?;
             let connection = self.core.connection(self.account(), custom_key_store);
             connection.and_then(|connection| connection.cluster.random(length)).map_err(|error| {
                 if error.kind() != ErrorKind::KeyUnavailable {

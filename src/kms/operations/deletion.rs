@@ -67,7 +67,7 @@ impl Kms {
             };
             record.state = next_state(target, event, progress.now())?;
             record.deletion = None;
-            let mut edits = self.core.marks_of_rescue(&record, progress.now())?;
+            let mut edits = self.core.marks_of_cancelled_deletion(&record, progress.now())?;
             rescued = Some(record.clone());
             edits.extend(target.put(record));
             Ok((edits, target.arn().clone()))

@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{ClusterId, CustomKeyStoreId, CustomKeyStoreMode, KeyArn, KeyEvent, KeyMetadata, KeySpec, Origin};
 use crate::kms::engine::handle::Kms;
-use crate::kms::engine::hsm::Begun;
+use crate::kms::engine::hsm_keys::BegunCreation;
 use crate::kms::pipeline::change::{Change, Progress};
 use crate::kms::records::custom_key_store::CustomKeyStoreRecord;
 use crate::kms::records::key::KeyRecord;
@@ -21,7 +21,7 @@ impl Kms {
     ) -> Result<KeyMetadata> {
         let now = progress.now();
         progress.note_custom_key_store(Some(id));
-        let store = self.core.custom_key_store(self.account(), id)?.record;
+        let store = self.core.registry.custom_key_store(self.account(), id)?.record;
         let mut record = self.new_key(request, now)?;
         self.permit_first_tags(progress, &record)?;
         check_kind(&record, &store)?;
@@ -34,10 +34,10 @@ impl Kms {
         let begun = self.core.create_in_hsm(&mut record, id, now)?;
         record.state = record.state.next(KeyEvent::CreatedWithMaterial).unwrap_or(record.state);
         let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
-        let made = self
-            .core
-            .metadata(&record, &arn, now)
-            .and_then(|metadata| Ok((metadata, self.commit_key_in_store(progress, &record, &begun, &store.cluster)?)));
+        let made =
+            self.core.registry.metadata(&record, &arn, now).and_then(|metadata| {
+                Ok((metadata, self.commit_key_in_store(progress, &record, &begun, &store.cluster)?))
+            });
         match made {
             Ok((metadata, finished)) => {
                 self.core.set_marks_of(&record);
@@ -57,7 +57,7 @@ impl Kms {
         &self,
         progress: &mut Progress,
         record: &KeyRecord,
-        begun: &Begun,
+        begun: &BegunCreation,
         cluster: &ClusterId,
     ) -> Result<Result<()>> {
         let intent = begun.intent.record_id();

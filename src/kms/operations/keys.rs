@@ -128,7 +128,9 @@ impl Kms {
     pub fn describe_key<'a>(&self, request: impl IntoKeyRequest<'a>) -> Result<KeyMetadata> {
         let KeyRequest { key, grant_tokens } = request.into_key_request();
         let call = Call::new(Operation::DescribeKey).grant_tokens(grant_tokens);
-        self.key_call(call, &key, |target, progress| self.core.metadata(target.record(), target.arn(), progress.now()))
+        self.key_call(call, &key, |target, progress| {
+            self.core.registry.metadata(target.record(), target.arn(), progress.now())
+        })
     }
 
     /// Lists the keys of the caller's account in the order of their ids: 1 to 1,000 a page, 100 unless said otherwise.

@@ -127,7 +127,8 @@ impl Kms {
         progress.note_custom_key_store(key.record.custom_key_store);
         check_manager(operation, &key, self.via_service())?;
         operation.check_key_usage(key.record.usage, &key.arn)?;
-        let check = |key: &LoadedKey| check_state(operation, key, self.core.state_of(&key.record, progress.now())?);
+        let check =
+            |key: &LoadedKey| check_state(operation, key, self.core.registry.state_of(&key.record, progress.now())?);
         check(&key)?;
         let rotated = match progress.event.dry_run {
             true => None, // nothing is to be done

@@ -310,7 +310,7 @@ mod tests {
             let (kms, key) = kms_with_key()?;
             let (registry, id) = (&kms.core.registry, MessageCount::record_id(ACCOUNT(), key, KeyVersion::FIRST));
             let expected = registry.revision_of(&id)?;
-            let count = MessageCount { taken: MAX_MESSAGES - 1, tag: Some(kms.core.instance_tag()?) };
+            let count = MessageCount { taken: MAX_MESSAGES - 1, tag: Some(kms.core.copy_guard().instance_tag()?) };
             registry.commit(&[Edit::put(id.clone(), &count, expected)?])?;
             way(&kms, key)?;
             let refused = way(&kms, key).expect_err("the last number is used");

@@ -3,8 +3,10 @@
 pub(super) mod audit_chain;
 pub(super) mod cache;
 pub(super) mod commit;
+pub(super) mod custom_key_stores;
 pub(super) mod edit;
 pub(super) mod grants;
+pub(super) mod hsm_intents;
 pub(super) mod loaded_key;
 pub(super) mod message_count;
 pub(super) mod registry;

@@ -352,7 +352,7 @@ fn of_two_processes_that_list_four_members_in_different_order_at_most_one_genera
     let test = "of_two_processes_that_list_four_members_in_different_order_at_most_one_generates_a_root_key";
     let labels = ["north", "east", "south", "west"];
     let Some(hsms) = labels.iter().map(|label| SoftHsm::new(&[label])).collect::<Option<Vec<_>>>() else {
-        return require::missing(test, "SoftHSM 2 is not installed; ./test.sh does that");
+        return external_tools::missing(test, "SoftHSM 2 is not installed; ./test.sh does that");
     };
     let [shims, bare] = [|hsm: &SoftHsm| hsm.shim().path().to_owned(), SoftHsm::bare_path]
         .map(|path| hsms.iter().map(path).collect::<Vec<_>>());

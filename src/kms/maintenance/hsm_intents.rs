@@ -1,0 +1,94 @@
+//! Work in HSMs that was begun and not finished: done again until it is.
+
+use crate::audit::KeyResource;
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::identity::AccountId;
+use crate::key::KeyId;
+use crate::kms::engine::core::Core;
+use crate::kms::records::intent::{CREATION_GRACE, Intent, Purpose};
+use crate::kms::records::key::KeyRecord;
+use crate::kms::records::names::key_named_in;
+use crate::store::{CommitError, Revision};
+
+/// What became of work that was begun.
+enum Reconciled {
+    /// The material is gone.
+    Destroyed,
+    /// The key is there, or somebody else sees to it.
+    NothingToDo,
+}
+
+impl Core {
+    /// Destroys what is left of a key in its cluster, as far as its members answer now; maintenance does the rest. The
+    /// audit trail tells how it went.
+    pub(in crate::kms) fn destroy_in_hsm(&self, record: &KeyRecord, now: Timestamp) -> Result<()> {
+        for (revision, intent) in self.registry.read_all_or_damaged::<Intent>()?.into_iter().flatten() {
+            if (intent.account, intent.key_id) == (record.account, record.key_id) {
+                self.report_cluster(&intent, self.reconcile(&intent, revision), now)?.ok();
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes into the trail whether the material of a key is gone from its cluster, if anything was to be destroyed.
+    fn report_cluster(&self, intent: &Intent, result: Result<Reconciled>, now: Timestamp) -> Result<Result<()>> {
+        let result = match result {
+            Ok(Reconciled::NothingToDo) => return Ok(Ok(())),
+            Ok(Reconciled::Destroyed) => Ok(()),
+            Err(error) => Err(error),
+        };
+        let key = KeyResource { account: intent.account, key_id: intent.key_id };
+        self.audit.report_destruction(
+            key,
+            ("customKeyStoreId", intent.custom_key_store.to_string().into()),
+            result,
+            now,
+        )
+    }
+
+    /// Goes on with what was begun in HSMs and not finished: creations that were cut off, and deletions that a member
+    /// missed. Returns what is left over, and why.
+    pub(in crate::kms) fn reconcile_intents(&self, now: Timestamp) -> Result<Vec<(AccountId, KeyId, Error)>> {
+        let mut left = Vec::new();
+        for found in self.registry.read_all_or_damaged::<Intent>()? {
+            let (revision, intent) = match found {
+                Ok(found) => found,
+                Err((id, error)) => {
+                    left.push((id.account, key_named_in(&id), error));
+                    continue;
+                }
+            };
+            if intent.purpose == Purpose::Create && now.since(intent.begun) < CREATION_GRACE {
+                continue;
+            }
+            let result = self.reconcile(&intent, revision);
+            if let Err(error) = self.report_cluster(&intent, result, now)? {
+                left.push((intent.account, intent.key_id, error));
+            }
+        }
+        Ok(left)
+    }
+
+    fn reconcile(&self, intent: &Intent, revision: Revision) -> Result<Reconciled> {
+        if intent.purpose == Purpose::Destroy
+            && !self.registry.has_custom_key_store(intent.account, intent.custom_key_store)?
+        {
+            // Its owner sees to what is in a cluster that is none of ours any more, and is told so this once.
+            self.registry.forget_intent(intent, revision)?;
+            let id = intent.custom_key_store;
+            let text = format!("the custom key store {id} was deleted before its cluster had destroyed the material");
+            return Err(Error::new(ErrorKind::CustomKeyStoreNotFound, text));
+        }
+        match intent.purpose {
+            Purpose::Create => match self.registry.take_over_creation(intent, revision) {
+                Ok(revision) => self.finish_destroying(&Intent { purpose: Purpose::Abandon, ..*intent }, revision)?,
+                // Finished after all, or taken over by another process.
+                Err(CommitError::Conflict(_)) => return Ok(Reconciled::NothingToDo),
+                Err(CommitError::Failed(error)) => return Err(error),
+            },
+            Purpose::Abandon | Purpose::Destroy => self.finish_destroying(intent, revision)?,
+        }
+        Ok(Reconciled::Destroyed)
+    }
+}

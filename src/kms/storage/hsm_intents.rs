@@ -1,0 +1,85 @@
+//! Records of work in HSMs: taken over from a creation that was interrupted, recorded with the deletion of a key, and deleted when
+//! the work is done.
+
+use super::commit::commit_with_retry;
+use super::custom_key_stores::CONTENDED;
+use super::edit::Edit;
+use super::message_count;
+use super::registry::Registry;
+use super::sealed::is_committed;
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::CustomKeyStoreId;
+use crate::kms::records::intent::{Intent, Purpose};
+use crate::kms::records::key::KeyRecord;
+use crate::store::{CommitError, Revision};
+
+impl Registry {
+    /// Records that material must be destroyed whose intent has ended meanwhile: because maintenance took the creation over
+    /// before the material existed. It also ends when the commit of the key was reported as failed and took effect nevertheless;
+    /// then the key refers to the material, which must stay.
+    pub(in crate::kms) fn destroy_later(&self, created: &Intent) -> Result<(Purpose, Revision)> {
+        if self.revision_of(&KeyRecord::record_id(created.account, created.key_id))?.is_some() {
+            return Err(Error::new(ErrorKind::Conflict, "the key was committed"));
+        }
+        let intent = Intent { purpose: Purpose::Destroy, ..*created };
+        let put = Edit::put(intent.record_id(), &intent, None)?;
+        Ok((Purpose::Destroy, self.commit(&[put])?))
+    }
+
+    /// Takes a creation over, so that whoever began it cannot finish it any more.
+    pub(in crate::kms) fn take_over_creation(
+        &self,
+        intent: &Intent,
+        expected: Revision,
+    ) -> Result<Revision, CommitError> {
+        let abandoned = Intent { purpose: Purpose::Abandon, ..*intent };
+        self.commit(&[Edit::put(intent.record_id(), &abandoned, Some(expected))?])
+    }
+
+    /// Deletes an intent. A key that was never created no longer counts in its store.
+    pub(in crate::kms) fn forget_intent(&self, intent: &Intent, expected: Revision) -> Result<()> {
+        let contended = || Err(Error::new(ErrorKind::Conflict, CONTENDED));
+        commit_with_retry(contended, || {
+            let mut edits = vec![Edit::delete(intent.record_id(), expected)];
+            if intent.purpose == Purpose::Abandon {
+                edits.push(self.one_key_less(intent.account, intent.custom_key_store)?);
+            }
+            match self.commit(&edits) {
+                Ok(_) => Ok(Some(())),
+                // Another process was faster and has done the same.
+                Err(CommitError::Conflict(id)) if id == intent.record_id() => Ok(Some(())),
+                Err(CommitError::Conflict(_)) => Ok(None),
+                Err(CommitError::Failed(error)) if is_committed(&error) => Ok(Some(())),
+                Err(CommitError::Failed(error)) => Err(error),
+            }
+        })
+    }
+
+    /// The writes by which a key that is deleted leaves its custom key store: it no longer counts there, nor do its
+    /// messages, and what is to be destroyed in the cluster is written down. None for other keys.
+    pub(in crate::kms) fn leave_hsm(&self, record: &KeyRecord, now: Timestamp) -> Result<Vec<Edit>> {
+        let Some(id) = record.custom_key_store else { return Ok(Vec::new()) };
+        let mut edits = vec![self.one_key_less(record.account, id)?];
+        for intent in destroyed(record, id, now) {
+            edits.push(Edit::put(intent.record_id(), &intent, None)?);
+            let count = message_count::forget(self, record.account, record.key_id, intent.version)?;
+            edits.extend(count);
+        }
+        Ok(edits)
+    }
+}
+
+/// What is to be destroyed of a key.
+fn destroyed(record: &KeyRecord, id: CustomKeyStoreId, now: Timestamp) -> impl Iterator<Item = Intent> {
+    record.versions.iter().map(move |version| Intent {
+        purpose: Purpose::Destroy,
+        account: record.account,
+        key_id: record.key_id,
+        version: version.number,
+        custom_key_store: id,
+        spec: record.spec,
+        usage: record.usage,
+        begun: now,
+    })
+}
