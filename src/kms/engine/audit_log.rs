@@ -1,4 +1,5 @@
-//! The audit log of a KMS: its sink, and the chain whose state is committed together with every change.
+//! The audit log of a KMS: its sink, and the chain whose state is committed together with every
+//! change.
 
 use std::sync::Arc;
 
@@ -34,11 +35,12 @@ impl AuditLog {
         self.sink.record(event)
     }
 
-    /// Commits the edits of a change, and with them the state of the chain in which the change was announced.
+    /// Commits the edits of a change, and with them the state of the chain in which the change was
+    /// announced.
     ///
-    /// The chain's record is locked from the snapshot of the state until the change is noted as committed. Otherwise a commit
-    /// with an older snapshot could come later, and overwrite the state with one that covers fewer records and in which this
-    /// change is not committed.
+    /// The chain's record is locked from the snapshot of the state until the change is noted as
+    /// committed. Otherwise a commit with an older snapshot could come later, and overwrite the
+    /// state with one that covers fewer records and in which this change is not committed.
     pub(in crate::kms) fn commit(
         &self,
         registry: &Registry,
@@ -59,7 +61,8 @@ impl AuditLog {
         done
     }
 
-    /// Stores the current state of the chain, so that a log that is truncated before this point is detected.
+    /// Stores the current state of the chain, so that a log that is truncated before this point is
+    /// detected.
     pub(in crate::kms) fn save_chain(&self, registry: &Registry) -> Result<()> {
         let (Some(chain), Some(record)) = (self.sink.chain(), &self.chain) else { return Ok(()) };
         commit_with_chain(registry, (chain, record.id()), &mut record.revision(), &mut Vec::new(), None)?;
@@ -77,8 +80,9 @@ impl AuditLog {
     }
 }
 
-/// Commits edits together with the state of this process's chain. Retries if another process changed the record in
-/// between: a rotation of the root key seals it again, and a chain that was forgotten by mistake is added again.
+/// Commits edits together with the state of this process's chain. Retries if another process
+/// changed the record in between: a rotation of the root key seals it again, and a chain that was
+/// forgotten by mistake is added again.
 fn commit_with_chain(
     registry: &Registry,
     (chain, id): (&dyn AuditChain, ChainId),

@@ -1,4 +1,5 @@
-//! The clusters that the builder was given, and how this process stands with each.
+//! The clusters that the builder was given, and the state of the connection to each in this
+//! process.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,9 +16,10 @@ use crate::provider::{ConnectionFailure, CryptoUserCredential, FixedCredential, 
 use crate::secret::SecretBytes;
 
 /// Minimum delay before an automatic reconnection attempt after a failure.
-const RETRY_PAUSE: Duration = Duration::from_secs(5);
+const RECONNECT_DELAY: Duration = Duration::from_secs(5);
 
-/// How many active members a cluster must have to get a new key, and in how many zones.
+/// The number of active members that a cluster must have to get a new key, and the number of their
+/// zones.
 const MEMBERS_FOR_NEW: (usize, usize) = (2, 2);
 
 /// The HSMs of a KMS: the connections to its clusters, by their ids.
@@ -27,7 +29,7 @@ pub(in crate::kms) struct Hsms {
 }
 
 impl Hsms {
-    /// Takes over the clusters of the builder, and the credentials that it was given for some of them.
+    /// Takes the clusters of the builder, and the credentials that some of them have there.
     pub(in crate::kms) fn new(
         clusters: Vec<(ClusterId, Arc<dyn HsmCluster>)>,
         credentials: Vec<(ClusterId, Arc<dyn CryptoUserCredential>)>,
@@ -67,31 +69,32 @@ impl Drop for Hsms {
 pub(in crate::kms) struct Connection {
     pub(in crate::kms) cluster: Arc<dyn HsmCluster>,
     pub(in crate::kms) credential: Option<Arc<dyn CryptoUserCredential>>,
-    link: ArcSwap<Link>,
+    link: ArcSwap<LinkState>,
     /// Orders changes of `link`.
-    turn: Mutex<()>,
-    /// Held while the cluster connects or disconnects, which may take long.
-    calls: Mutex<()>,
+    link_lock: Mutex<()>,
+    /// Locked while the cluster connects or disconnects, which may take long.
+    cluster_lock: Mutex<()>,
 }
 
 /// The state of a connection.
 #[derive(Debug, Clone)]
-struct Link {
+struct LinkState {
     state: ConnectionState,
     store: Option<CustomKeyStoreId>,
     failure: Option<(ConnectionErrorCode, String, Timestamp)>,
-    /// Moves whenever somebody wants another state. What was begun before that no longer counts.
-    epoch: u64,
+    /// Increases with every request for another state. The result of work from before that is
+    /// ignored.
+    generation: u64,
 }
 
 impl Connection {
     fn new(cluster: Arc<dyn HsmCluster>) -> Self {
-        let link = Link { state: ConnectionState::Disconnected, store: None, failure: None, epoch: 0 };
+        let link = LinkState { state: ConnectionState::Disconnected, store: None, failure: None, generation: 0 };
         let link = ArcSwap::from_pointee(link);
-        Self { cluster, credential: None, link, turn: Mutex::default(), calls: Mutex::default() }
+        Self { cluster, credential: None, link, link_lock: Mutex::default(), cluster_lock: Mutex::default() }
     }
 
-    /// Whether it is connected for a custom key store.
+    /// Returns `true` if it is connected for a custom key store.
     pub(in crate::kms) fn is_connected(&self, store: CustomKeyStoreId) -> bool {
         let link = self.link.load();
         link.state == ConnectionState::Connected && link.store == Some(store)
@@ -101,7 +104,7 @@ impl Connection {
         self.link.load().state == ConnectionState::Connected
     }
 
-    /// The state as a custom key store sees it, and why it failed, if it did.
+    /// Returns the state as a custom key store sees it, and the reason if it failed.
     pub(in crate::kms) fn state(
         &self,
         store: CustomKeyStoreId,
@@ -113,54 +116,55 @@ impl Connection {
         (link.state, link.failure.as_ref().map(|(code, text, _)| (*code, text.clone())))
     }
 
-    /// Whether it may be tried again without being asked to: never with a password that was refused.
-    pub(in crate::kms) fn may_retry(&self, store: CustomKeyStoreId, now: Timestamp) -> bool {
+    /// Returns `true` if it may reconnect automatically: never with a password that was refused.
+    fn may_retry(&self, store: CustomKeyStoreId, now: Timestamp) -> bool {
         let link = self.link.load();
         match &link.failure {
             Some((code, _, at)) if link.store == Some(store) => {
-                let hopeless = matches!(
+                let is_final = matches!(
                     code,
                     ConnectionErrorCode::InvalidCredentials
                         | ConnectionErrorCode::UserLockedOut
                         | ConnectionErrorCode::UserNotFound
                 );
-                !hopeless && *at <= now && now.since(*at) >= RETRY_PAUSE
+                !is_final && *at <= now && now.since(*at) >= RECONNECT_DELAY
             }
             _ => true,
         }
     }
 
-    /// Connects the cluster, and waits until that is done. A second caller waits for the first.
+    /// Connects the cluster. A second caller waits for the first.
     pub(in crate::kms) fn connect(
         &self,
         store: CustomKeyStoreId,
         credential: &Arc<dyn CryptoUserCredential>,
         now: Timestamp,
     ) -> Result<(), ConnectionFailure> {
-        let before = self.link.load().epoch;
-        let _calls = lock(&self.calls);
+        let before = self.link.load().generation;
+        let _cluster = lock(&self.cluster_lock);
         if self.is_connected(store) {
             return Ok(());
         }
-        let Some(epoch) = self.begin(store, before) else { return Err(superseded()) };
+        let Some(generation) = self.begin(store, before) else { return Err(superseded()) };
         let result = self.cluster.connect(credential);
-        let _turn = lock(&self.turn);
-        if self.link.load().epoch != epoch {
-            // Whoever came in between waits for `calls`, and disconnects.
+        let _link = lock(&self.link_lock);
+        if self.link.load().generation != generation {
+            // A `disconnect` that came in between waits for `cluster_lock`, and then disconnects.
             return Err(superseded());
         }
         let (state, failure) = match &result {
             Ok(()) => (ConnectionState::Connected, None),
             Err(failure) => (ConnectionState::Failed, Some((failure.code, failure.error.to_string(), now))),
         };
-        self.link.store(Arc::new(Link { state, store: Some(store), failure, epoch }));
+        self.link.store(Arc::new(LinkState { state, store: Some(store), failure, generation }));
         result
     }
 
     /// Connects without being asked to, because a key of the store is needed.
     ///
     /// # Errors
-    /// Returns [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the connection fails, or failed a moment ago.
+    /// Returns [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the connection fails, or failed a
+    /// moment ago.
     pub(in crate::kms) fn connect_automatically(&self, store: &CustomKeyStoreRecord, now: Timestamp) -> Result<()> {
         if !self.may_retry(store.id, now) {
             let (_, failure) = self.state(store.id);
@@ -174,7 +178,8 @@ impl Connection {
         })
     }
 
-    /// Returns the source of the crypto user's password: the record of the custom key store, or else the builder.
+    /// Returns the source of the crypto user's password: the record of the custom key store, or
+    /// else the builder.
     pub(in crate::kms) fn credential(
         &self,
         store: &CustomKeyStoreRecord,
@@ -189,37 +194,42 @@ impl Connection {
         })
     }
 
-    /// Says that it connects from now on, unless somebody wanted another state since `before`.
+    /// Marks it as connecting, unless another state was requested since generation `before`.
     fn begin(&self, store: CustomKeyStoreId, before: u64) -> Option<u64> {
-        let _turn = lock(&self.turn);
+        let _link = lock(&self.link_lock);
         let link = self.link.load();
-        if link.epoch != before {
+        if link.generation != before {
             return None;
         }
-        let begun = Link { state: ConnectionState::Connecting, store: Some(store), failure: None, epoch: link.epoch };
+        let begun = LinkState {
+            state: ConnectionState::Connecting,
+            store: Some(store),
+            failure: None,
+            generation: link.generation,
+        };
         self.link.store(Arc::new(begun));
         Some(before)
     }
 
-    /// Disconnects the cluster. A connection that is being made is given up.
+    /// Disconnects the cluster, and abandons a connection in progress.
     pub(in crate::kms) fn disconnect(&self, store: CustomKeyStoreId) {
-        let epoch = {
-            let _turn = lock(&self.turn);
+        let generation = {
+            let _link = lock(&self.link_lock);
             let link = self.link.load();
             if link.store != Some(store) {
                 return;
             }
-            let epoch = link.epoch + 1;
+            let generation = link.generation + 1;
             let state = ConnectionState::Disconnecting;
-            self.link.store(Arc::new(Link { state, store: Some(store), failure: None, epoch }));
-            epoch
+            self.link.store(Arc::new(LinkState { state, store: Some(store), failure: None, generation }));
+            generation
         };
-        let _calls = lock(&self.calls);
+        let _cluster = lock(&self.cluster_lock);
         self.cluster.disconnect();
-        let _turn = lock(&self.turn);
-        if self.link.load().epoch == epoch {
+        let _link = lock(&self.link_lock);
+        if self.link.load().generation == generation {
             let state = ConnectionState::Disconnected;
-            self.link.store(Arc::new(Link { state, store: None, failure: None, epoch }));
+            self.link.store(Arc::new(LinkState { state, store: None, failure: None, generation }));
         }
     }
 
@@ -241,7 +251,7 @@ impl Connection {
         Err(Error::new(ErrorKind::ClusterInvalidConfiguration, text))
     }
 
-    /// How many members are active, and in how many zones.
+    /// Returns the number of active members, and the number of their zones.
     fn strength(&self) -> (usize, usize) {
         let members = self.cluster.members();
         let active = members.iter().filter(|member| member.state == MemberState::Active);
@@ -259,6 +269,7 @@ impl fmt::Debug for Connection {
     }
 }
 
+/// The error for a custom key store without a connection.
 pub(in crate::kms) fn unavailable(id: CustomKeyStoreId, reason: &str) -> Error {
     Error::new(ErrorKind::KeyUnavailable, format!("the custom key store {id} cannot be reached: {reason}"))
 }

@@ -1,13 +1,14 @@
-//! Which of several copies of a store may destroy what lies outside of it.
+//! The guard against copies of a store: only one of them may destroy material outside of the store.
 //!
-//! A copy of a store holds everything that the original does, so what tells them apart lies elsewhere: the place of the
-//! store ([`KeyStore::place`](crate::store::KeyStore::place)), and marks in the HSMs and providers that hold key material
-//! ([`InstanceMarks`]). The mark moves before anything is destroyed, and after whatever a copy
-//! from before would undo: the cancelled deletion of a key, the completed creation of one. A store that does not know the
+//! A copy of a store holds everything that the original does, so they are told apart from outside:
+//! by the place of the store ([`KeyStore::place`](crate::store::KeyStore::place)), and marks in the
+//! HSMs and providers that hold key material ([`InstanceMarks`](crate::provider::InstanceMarks)).
+//! The mark moves before anything is destroyed, and after whatever a copy from before would undo:
+//! the cancelled deletion of a key, the completed creation of one. A store that does not know the
 //! mark that it finds was left behind.
 //!
-//! Each mark is recorded in the store before it is set, so the marks of one store are always known to it, whichever of its
-//! processes sets them and wherever one is killed.
+//! Each mark is recorded in the store before it is set, so the marks of one store are always known
+//! to it, whichever of its processes sets them and wherever one is killed.
 
 use std::thread;
 use std::time::Duration;
@@ -26,14 +27,15 @@ use crate::kms::storage::trusted_time::TrustedClock;
 use crate::provider::{InstanceMark, ProviderId};
 use crate::store::{CommitError, Revision};
 
-/// How often marks are read again before another copy counts as having taken over: a store or a token may show an earlier state for
-/// a moment.
+/// Maximum number of times that marks are read again before another copy counts as having taken
+/// over: a store or a token may show an earlier state for a moment.
 const MAX_DISCOVERY_ATTEMPTS: u32 = 3;
 
 /// The delay before marks are read again.
 const DISCOVERY_BACKOFF: Duration = Duration::from_millis(20);
 
-/// Tells this store from its copies, in its own records and by the marks in holders of key material.
+/// Tells this store from its copies, in its own records and by the marks in holders of key
+/// material.
 pub(in crate::kms) struct CopyGuard<'a> {
     pub(in crate::kms) registry: &'a Registry,
     pub(in crate::kms) random: &'a dyn SecureRandom,
@@ -71,7 +73,7 @@ impl CopyGuard<'_> {
         Ok(nonce)
     }
 
-    /// Returns what distinguishes this store from its copies, for what it counts.
+    /// Returns a tag for counters, which distinguishes this store from its copies.
     pub(in crate::kms) fn instance_tag(&self) -> Result<[u8; 16]> {
         let (instance, place) = (self.instance()?, self.registry.sealed().place());
         let place = place.as_ref().map_or(&[][..], |place| place);
@@ -88,7 +90,8 @@ impl CopyGuard<'_> {
         Err(copied("this store is a copy, or was restored or moved"))
     }
 
-    /// Returns the writes by which copies from before this commit are left behind in a holder. None in a store that is a copy itself.
+    /// Returns the writes by which copies from before this commit are left behind in a holder. A
+    /// store that is a copy itself writes nothing.
     fn next_mark(&self, holder: &str, now: Timestamp) -> Result<Vec<Edit>> {
         let instance = self.instance()?;
         if !instance.is_at(self.registry.sealed().place()) {
@@ -112,7 +115,8 @@ impl CopyGuard<'_> {
         self.next_mark(&provider_name(provider), now)
     }
 
-    /// Returns the write after which a custom key store may take over a cluster that was never its own, whatever marks that has.
+    /// Returns the write after which a custom key store may take over a cluster that was never its
+    /// own, whatever its marks are.
     pub(in crate::kms) fn adopt_cluster(&self, cluster: &ClusterId) -> Result<Option<Edit>> {
         self.adopt(&cluster_name(cluster))
     }
@@ -133,7 +137,8 @@ impl CopyGuard<'_> {
     /// Checks that no copy of this store has taken over, and sets the last mark that was recorded.
     ///
     /// # Errors
-    /// - [`CopiedStore`](ErrorKind::CopiedStore) if this store is a copy, or was left behind by one.
+    /// - [`CopiedStore`](ErrorKind::CopiedStore) if this store is a copy, or was left behind by
+    ///   one.
     /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if marks cannot be read or set.
     pub(in crate::kms) fn confirm(&self, holder: &MarkHolder<'_>) -> Result<()> {
         self.check_place()?;
@@ -177,7 +182,7 @@ impl CopyGuard<'_> {
         history.push(self.nonce()?, found, self.time.now());
         let put = Edit::put(MarkHistory::record_id(&holder.name), &history, expected)?;
         match self.registry.commit(&[put]) {
-            // Another process was faster; the next attempt shows what it recorded.
+            // After a conflict, the next attempt reads the record of the other process.
             Ok(_) | Err(CommitError::Conflict(_)) => Ok(()),
             Err(CommitError::Failed(error)) => Err(only_prepared(error)),
         }

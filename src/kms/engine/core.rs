@@ -1,4 +1,4 @@
-//! What all handles of one KMS share, in parts that each hold the fields of one concern.
+//! The state that all handles of one KMS share, in parts that each hold the fields of one concern.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use crate::kms::storage::registry::Registry;
 use crate::kms::storage::trusted_time::TrustedClock;
 use crate::policy::Policy;
 
-/// The parts of one KMS. A method that needs one of them is a method of that part. `impl Core` is left to what combines several.
+/// The parts of one KMS. A method that needs one of them is a method of that part. `impl Core` is
+/// left to what combines several.
 pub(in crate::kms) struct Core {
     /// The keys, and everything else in the store.
     pub(in crate::kms) registry: Registry,
@@ -26,7 +27,7 @@ pub(in crate::kms) struct Core {
     pub(in crate::kms) settings: Settings,
 }
 
-/// What the builder was told and what never changes.
+/// Choices of the builder, which never change.
 pub(in crate::kms) struct Settings {
     /// Decides instead of policy documents and grants, if the application has its own.
     pub(in crate::kms) policy: Option<Arc<dyn Policy>>,
@@ -38,15 +39,17 @@ pub(in crate::kms) struct Settings {
 
 impl Drop for Core {
     fn drop(&mut self) {
-        // Without this, truncation of the events since the last change or maintenance would not be detected.
+        // Without this, truncation of the events since the last change or maintenance would not be
+        // detected.
         let _ = self.audit.save_chain(&self.registry);
-        // What was counted since the last maintenance; the manual says that a process that is killed loses it.
+        // Adds the counts since the last maintenance. A process that is killed loses them, as the
+        // manual says.
         let _ = self.metering.add_usage(&self.registry);
     }
 }
 
 impl Core {
-    /// Returns the guard that tells this store from its copies.
+    /// Returns the guard against copies of this store.
     pub(in crate::kms) const fn copy_guard(&self) -> CopyGuard<'_> {
         CopyGuard { registry: &self.registry, random: self.material.backend.random(), time: &self.time }
     }

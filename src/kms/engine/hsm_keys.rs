@@ -1,4 +1,5 @@
-//! Keys in HSMs: created between an intent and its end, so that an interrupted creation is undone, and destroyed.
+//! Creation and destruction of keys in HSMs. A creation runs between an intent and its end, so that
+//! maintenance can undo one that was interrupted.
 
 use super::core::Core;
 use super::mark_holder::MarkHolder;
@@ -15,22 +16,23 @@ use crate::kms::storage::sealed::only_prepared;
 use crate::provider::ProviderId;
 use crate::store::{CommitError, Revision};
 
-/// A creation that was begun.
+/// A creation in progress.
 pub(in crate::kms) struct BegunCreation {
     pub(in crate::kms) intent: Intent,
     expected: Revision,
 }
 
 impl BegunCreation {
-    /// The write that ends it, together with that of the key. It fails if the creation was taken over in the meantime.
+    /// Returns the write that ends it, in one commit with the key. It fails if maintenance has
+    /// taken the creation over.
     fn end(&self) -> Edit {
         Edit::delete(self.intent.record_id(), self.expected)
     }
 }
 
 impl Core {
-    /// Makes the material of a new key in the cluster of its custom key store. Its intent is written down first, and the
-    /// revision of that is what the record of the key is committed with.
+    /// Generates the material of a new key in the cluster of its custom key store. The intent is
+    /// recorded first. The key is committed together with its end.
     pub(in crate::kms) fn create_in_hsm(
         &self,
         record: &mut KeyRecord,
@@ -53,7 +55,7 @@ impl Core {
         match self.generate_in_hsm(record, id, now) {
             Ok(()) => Ok(begun),
             Err(error) => {
-                self.give_up(&begun);
+                self.abandon_creation(&begun);
                 Err(error)
             }
         }
@@ -69,7 +71,7 @@ impl Core {
         Ok(())
     }
 
-    /// Writes an intent down and counts the key in its store, provided that the store may get a new key now.
+    /// Records an intent and counts the key in its store, if the store may get a new key now.
     fn begin(&self, intent: &Intent) -> Result<Revision> {
         let contended = || Err(Error::new(ErrorKind::Conflict, CONTENDED));
         commit_with_retry(contended, || {
@@ -102,9 +104,9 @@ impl Core {
         Err(Error::new(ErrorKind::UnsupportedOperation, text))
     }
 
-    /// The writes that finish a creation: the key, the end of the intent, and the mark by which copies from before are left
-    /// behind.
-    pub(in crate::kms) fn edits_of_creation(
+    /// Returns the writes that finish a creation: the key, the end of the intent, and the mark by
+    /// which earlier copies are left behind.
+    pub(in crate::kms) fn creation_edits(
         &self,
         record: &KeyRecord,
         begun: &BegunCreation,
@@ -115,23 +117,24 @@ impl Core {
         Ok(edits)
     }
 
-    /// Undoes a creation as far as that is possible now; maintenance does the rest.
-    pub(in crate::kms) fn give_up(&self, begun: &BegunCreation) {
+    /// Undoes a creation as far as possible now. Maintenance does the rest.
+    pub(in crate::kms) fn abandon_creation(&self, begun: &BegunCreation) {
         let marked = match self.registry.take_over_creation(&begun.intent, begun.expected) {
             Ok(revision) => Ok((Purpose::Abandon, revision)),
             Err(CommitError::Conflict(_)) => self.registry.destroy_later(&begun.intent),
             Err(CommitError::Failed(error)) => Err(error),
         };
         let Ok((purpose, revision)) = marked else { return };
-        // What cannot be destroyed now stays written down, and is tried again.
+        // If this fails, the intent stays, and maintenance tries again.
         let _ = self.finish_destroying(&Intent { purpose, ..begun.intent }, revision);
     }
 
-    /// Destroys the material of an intent on every member, and then forgets the intent.
+    /// Destroys the material of an intent on every member, and then deletes the intent.
     ///
     /// # Errors
-    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable) if a member could not be asked, and
-    /// [`CopiedStore`](ErrorKind::CopiedStore) if this store is a copy: the intent stays.
+    /// Then the intent stays.
+    /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if a member does not answer.
+    /// - [`CopiedStore`](ErrorKind::CopiedStore) if this store is a copy.
     pub(in crate::kms) fn finish_destroying(&self, intent: &Intent, expected: Revision) -> Result<()> {
         let cluster = self.registry.custom_key_store(intent.account, intent.custom_key_store)?.record.cluster;
         let connection = self.connection(intent.account, intent.custom_key_store)?;
@@ -141,7 +144,8 @@ impl Core {
     }
 }
 
-/// The name under which a cluster's material is kept: that of the custom key store, which stays when the cluster changes.
+/// Returns the name of the provider in versions of a key: that of the custom key store, which stays
+/// when its cluster changes.
 fn hsm_provider_id(id: CustomKeyStoreId) -> ProviderId {
     ProviderId::new(id.as_str())
 }

@@ -1,4 +1,5 @@
-//! When the marks in HSMs and providers are checked and moved: at the deletion of a key, its cancellation, and by maintenance.
+//! Checks and moves of the marks in HSMs and providers: at the deletion of a key, at its
+//! cancellation, and by maintenance.
 
 use std::time::Duration;
 
@@ -10,13 +11,13 @@ use crate::kms::records::custom_key_store::ClusterClaim;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::storage::edit::Edit;
 
-/// After how long maintenance moves marks although nothing was to be destroyed, so that a copy is left behind before a
-/// waiting period of its own can end.
+/// The time after which maintenance moves a mark although nothing was destroyed, so that a copy is
+/// left behind before a waiting period in it can end.
 const MARKS_MOVE_AFTER: Duration = Duration::from_secs(86_400);
 
 impl Core {
-    /// Refuses to delete a key whose material lies elsewhere, in a store that is known to be a copy: an HSM that does not
-    /// answer is no reason.
+    /// Refuses to delete a key with material outside of the store in a store that is known to be a
+    /// copy. An HSM that does not answer is no reason to refuse.
     pub(in crate::kms) fn refuse_deletion_in_copy(&self, record: &KeyRecord) -> Result<()> {
         if !self.material.is_held_elsewhere(record) {
             return Ok(());
@@ -39,7 +40,7 @@ impl Core {
         }
     }
 
-    /// The writes that belong to the cancelled deletion of a key: copies from before it are left behind.
+    /// Returns the writes of a cancelled deletion by which earlier copies are left behind.
     pub(in crate::kms) fn marks_of_cancelled_deletion(&self, record: &KeyRecord, now: Timestamp) -> Result<Vec<Edit>> {
         if let Some(id) = record.custom_key_store {
             return self
@@ -54,7 +55,8 @@ impl Core {
         Ok(edits)
     }
 
-    /// Sets the marks that were recorded with the cancelled deletion of a key. What cannot be set now, maintenance sets.
+    /// Sets the marks that were recorded with a change of a key. Maintenance sets those that cannot
+    /// be set now.
     pub(in crate::kms) fn set_marks_of(&self, record: &KeyRecord) {
         if let Some(id) = record.custom_key_store {
             let _ = self.registry.custom_key_store(record.account, id).and_then(|found| {
@@ -67,8 +69,9 @@ impl Core {
         }
     }
 
-    /// Sets marks that could not be set before, and moves those that were not moved for a day. Returns what went wrong.
-    pub(in crate::kms) fn tend_marks(&self, now: Timestamp) -> Result<Vec<Error>> {
+    /// Sets marks that could not be set before, and moves those that were not moved for a day.
+    /// Returns the failures.
+    pub(in crate::kms) fn maintain_marks(&self, now: Timestamp) -> Result<Vec<Error>> {
         let mut failed = Vec::new();
         let mut holders = Vec::new();
         for (_, claim) in self.registry.read_all::<ClusterClaim>()? {

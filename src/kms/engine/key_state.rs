@@ -1,4 +1,4 @@
-//! The state of a key at a moment: whether it still exists, and what its custom key store makes of it.
+//! The state of a key at a moment: past its deletion, or unavailable with its custom key store.
 
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -8,15 +8,16 @@ use crate::kms::storage::registry::Registry;
 use crate::kms::storage::trusted_time::TrustedClock;
 
 impl TrustedClock {
-    /// Returns `true` if the waiting period of a key has ended by trusted time. Then the key exists for maintenance only.
+    /// Returns `true` if the waiting period of a key has ended by trusted time. Then the key exists
+    /// for maintenance only.
     pub(in crate::kms) fn is_over(&self, record: &KeyRecord) -> bool {
         record.deletion.is_some() && record.is_past_deletion(self.confirmed())
     }
 }
 
 impl Registry {
-    /// Returns the state of a key at a moment. A key whose custom key store is disconnected is unavailable. An outage of the
-    /// cluster changes no state.
+    /// Returns the state of a key at a moment. A key whose custom key store is disconnected is
+    /// unavailable. An outage of the cluster changes no state.
     pub(in crate::kms) fn state_of(&self, record: &KeyRecord, now: Timestamp) -> Result<KeyState> {
         let state = record.state_at(now);
         let Some(id) = record.custom_key_store else { return Ok(state) };

@@ -51,9 +51,11 @@ impl Core {
         self.material.generate_version(&self.registry, provider, record, now, rotation)
     }
 
-    /// The version at `index` of a key, ready for use; opened the first time and kept with the key.
+    /// Returns the version at `index` of a key, opened for use. It is opened once, and stored with
+    /// the cached key.
     pub(in crate::kms) fn opened<'a>(&self, key: &'a LoadedKey, index: usize) -> Result<&'a OpenedKey> {
-        // The connection of a custom key store is looked at every time: what was opened works only while there is one.
+        // Checked every time, as an opened key in an HSM works only while its custom key store is
+        // connected.
         let hsm = match key.record.custom_key_store {
             Some(id) => Some(self.connection(key.record.account, id)?.cluster.provider()),
             None => None,

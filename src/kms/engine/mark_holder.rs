@@ -1,4 +1,5 @@
-//! Clusters and providers that hold key material outside of the store, and the marks of stores in them.
+//! Clusters and providers that hold key material outside of the store, and the marks of stores in
+//! them.
 
 use super::connections::Connection;
 use super::material::Material;
@@ -38,7 +39,8 @@ pub(in crate::kms) fn provider_name(id: &ProviderId) -> String {
 }
 
 impl Material {
-    /// The providers that hold material of a key outside of the store, of those that are configured.
+    /// The providers that hold material of a key outside of the store, of those that are
+    /// configured.
     pub(in crate::kms) fn holders(&self, record: &KeyRecord) -> Vec<&dyn KeyMaterialProvider> {
         let mut ids: Vec<&ProviderId> = record.versions.iter().map(|version| &version.provider).collect();
         ids.dedup();

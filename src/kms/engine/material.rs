@@ -1,4 +1,4 @@
-//! Where key material comes from: the providers, the cryptography, and wrapping keys for imports.
+//! The sources of key material: the providers, the cryptography, and wrapping keys for imports.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::provider::{GeneratedMaterial, KeyMaterialProvider, OpenedKey, Provide
 use crate::seal::OVERHEAD;
 use crate::secret::SecretBytes;
 
-/// The most bytes that a provider may have kept of one version of a key.
+/// The maximum number of bytes that a provider may have stored for one version of a key.
 const MAX_KEPT: usize = 16_000;
 
 const _: () = assert!(MAX_KEPT + 5 + OVERHEAD <= MAX_SEALED_MATERIAL, "it has room in a record, sealed");
@@ -27,12 +27,12 @@ pub(in crate::kms) struct Material {
 }
 
 impl Material {
-    /// The provider that makes keys of an origin.
+    /// Returns the provider of keys of an origin.
     pub(in crate::kms) fn provider_of_origin(&self, origin: Origin) -> Option<&Arc<dyn KeyMaterialProvider>> {
         self.providers.iter().find(|provider| provider.origin() == origin)
     }
 
-    /// The provider that a version of a key was made by.
+    /// Returns the provider of a version of a key.
     pub(in crate::kms) fn provider(&self, id: &ProviderId) -> Result<&Arc<dyn KeyMaterialProvider>> {
         self.providers.iter().find(|provider| provider.id() == id).ok_or_else(|| {
             let name = id.as_str();
@@ -40,14 +40,14 @@ impl Material {
         })
     }
 
-    /// Refuses a key whose provider makes no further versions of it.
+    /// Refuses a key whose provider does not support rotation.
     pub(in crate::kms) fn check_rotates(&self, record: &KeyRecord) -> Result<()> {
         let Some(version) = record.current_version() else { return Ok(()) };
         let provider = self.provider(&version.provider)?;
         if provider.capabilities().rotates { Ok(()) } else { Err(never_rotates(&**provider)) }
     }
 
-    /// Returns the provider of the next version of a key: the one that made the version before.
+    /// Returns the provider of the next version of a key: that of its current version.
     pub(in crate::kms) fn provider_of_next_version(&self, record: &KeyRecord) -> Result<&dyn KeyMaterialProvider> {
         let provider = match record.current_version() {
             Some(version) => self.provider(&version.provider)?,
@@ -79,7 +79,7 @@ impl Material {
         Ok(())
     }
 
-    /// Appends material that the caller knows to the record as its current version.
+    /// Appends material that the caller has chosen to the record as its current version.
     pub(in crate::kms) fn add_known_version(
         &self,
         registry: &Registry,
@@ -120,7 +120,8 @@ impl Material {
         Ok(())
     }
 
-    /// Checks the material of all versions, as another store had it, and puts it into their places, with ids of this store.
+    /// Checks the material of all versions, as another store exported it, and adds it to the record
+    /// with ids of this store.
     pub(in crate::kms) fn put_materials(
         &self,
         registry: &Registry,
@@ -185,7 +186,8 @@ pub(in crate::kms) fn check_generates(
     if provider.generator().is_none() { Err(unsupported(record)) } else { Ok(()) }
 }
 
-/// Refuses material that has no room in a record, or a public key where there is none or none where there is one.
+/// Refuses material that has no room in a record, or a public key where there is none or none where
+/// there is one.
 fn check_generated(provider: &dyn KeyMaterialProvider, spec: KeySpec, generated: &GeneratedMaterial) -> Result<()> {
     let (kept, public) = (generated.kept.len(), generated.public_key.as_ref().map(Vec::len));
     let text = match (public, key_pair_kind(spec)) {

@@ -1,4 +1,4 @@
-//! What is counted while keys are used: requests for metering, and messages that were encrypted in HSMs.
+//! Counters of the use of keys: requests, for metering, and messages that were encrypted in HSMs.
 
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -26,7 +26,8 @@ impl Metering {
         }
     }
 
-    /// Adds the counts of this process to the store, for every key that can be read: one commit for each batch of keys.
+    /// Adds the counts of this process to the store, for every key that can be read: one commit for
+    /// each batch of keys.
     pub(in crate::kms) fn add_usage(&self, registry: &Registry) -> Result<()> {
         let mut failed = Ok(());
         for batch in self.counters.take().chunks(KEYS_AT_ONCE) {
@@ -46,7 +47,8 @@ impl Metering {
         self.counters.last(account, key_id)
     }
 
-    /// Counts a message that is about to be encrypted in an HSM. `tag` returns what distinguishes this store from its copies.
+    /// Counts a message that is about to be encrypted in an HSM. `tag` distinguishes this store
+    /// from its copies.
     pub(in crate::kms) fn count_message(
         &self,
         registry: &Registry,

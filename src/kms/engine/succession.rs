@@ -13,7 +13,7 @@ use crate::kms::storage::edit::Edit;
 use crate::store::MAX_SCAN;
 
 impl Core {
-    /// The write that makes this store another instance, and those after which that may take over every holder.
+    /// Returns the writes that give this store a new instance id and let it take over every holder.
     pub(in crate::kms) fn succession(&self) -> Result<Vec<Edit>> {
         let expected = self.copy_guard().recorded_instance()?.map(|(revision, _)| revision);
         let instance = Instance { id: self.copy_guard().nonce()?, place: self.registry.sealed().place() };
@@ -27,8 +27,8 @@ impl Core {
         Ok(edits)
     }
 
-    /// The writes that start the waiting periods of all keys again that are to be deleted with material outside of the store,
-    /// and these keys: their deletion may have been cancelled after the copy was made.
+    /// Returns the writes that restart the waiting periods of keys with material outside of the
+    /// store, and these keys. Their deletion may have been cancelled since the store was copied.
     pub(in crate::kms) fn postponed(&self, now: Timestamp) -> Result<(Vec<Edit>, Vec<KeyArn>)> {
         let (mut edits, mut postponed, mut after) = (Vec::new(), Vec::new(), None);
         loop {
@@ -47,7 +47,7 @@ impl Core {
         }
     }
 
-    /// Takes over every holder that can be reached.
+    /// Takes over every holder that answers.
     pub(in crate::kms) fn take_over(&self) -> Result<SuccessionReport> {
         let mut report = SuccessionReport::default();
         for (_, claim) in self.registry.read_all::<ClusterClaim>()? {

@@ -11,8 +11,8 @@ use crate::crypto::{CryptoBackend, PrivateKey};
 use crate::error::Result;
 use crate::provider::public_key_kind;
 
-/// Pre-generated keys of each size. No key is returned twice, not by a forked child either. Only sizes that were requested before are
-/// pre-generated.
+/// Pre-generated keys of each size. No key is returned twice, not by a forked child either. Only
+/// sizes that were requested before are pre-generated.
 pub(in crate::kms) struct WrappingKeys {
     most: usize,
     pools: ArcSwap<ProcessPools>,
@@ -67,7 +67,8 @@ impl WrappingKeys {
         access(&mut self.pools().by_size[index].lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The pools of the calling process. What its parent has prepared belongs to the parent, and so do the locks.
+    /// The pools of the calling process. What its parent has prepared belongs to the parent, and so
+    /// do the locks.
     fn pools(&self) -> Arc<ProcessPools> {
         let pools = self.pools.load_full();
         if pools.birthplace.is_here() {

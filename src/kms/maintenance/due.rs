@@ -64,7 +64,7 @@ impl Core {
                 })?;
                 edits.push(Edit::delete(AliasRecord::record_id(account, name), alias.revision()));
             }
-            edits.extend(self.registry.leave_hsm(record, now)?);
+            edits.extend(self.registry.leave_custom_key_store(record, now)?);
             edits.extend(self.material.leave_providers(&self.registry, record)?);
             Ok(Some(edits))
         };

@@ -1,4 +1,4 @@
-//! Work in HSMs that was begun and not finished: done again until it is.
+//! Resumes work in HSMs that was interrupted: creations are undone, and deletions repeated.
 
 use crate::audit::KeyResource;
 use crate::clock::Timestamp;
@@ -11,17 +11,17 @@ use crate::kms::records::key::KeyRecord;
 use crate::kms::records::names::key_named_in;
 use crate::store::{CommitError, Revision};
 
-/// What became of work that was begun.
+/// The result for one intent.
 enum Reconciled {
     /// The material is gone.
     Destroyed,
-    /// The key is there, or somebody else sees to it.
+    /// The key was committed, or another process has taken over.
     NothingToDo,
 }
 
 impl Core {
-    /// Destroys what is left of a key in its cluster, as far as its members answer now; maintenance does the rest. The
-    /// audit trail tells how it went.
+    /// Destroys the material of a deleted key in its cluster, as far as its members answer now.
+    /// Maintenance does the rest. The result is in the audit trail.
     pub(in crate::kms) fn destroy_in_hsm(&self, record: &KeyRecord, now: Timestamp) -> Result<()> {
         for (revision, intent) in self.registry.read_all_or_damaged::<Intent>()?.into_iter().flatten() {
             if (intent.account, intent.key_id) == (record.account, record.key_id) {
@@ -31,7 +31,8 @@ impl Core {
         Ok(())
     }
 
-    /// Writes into the trail whether the material of a key is gone from its cluster, if anything was to be destroyed.
+    /// Writes into the trail whether the material of a key is gone from its cluster, if anything
+    /// was to be destroyed.
     fn report_cluster(&self, intent: &Intent, result: Result<Reconciled>, now: Timestamp) -> Result<Result<()>> {
         let result = match result {
             Ok(Reconciled::NothingToDo) => return Ok(Ok(())),
@@ -47,8 +48,8 @@ impl Core {
         )
     }
 
-    /// Goes on with what was begun in HSMs and not finished: creations that were cut off, and deletions that a member
-    /// missed. Returns what is left over, and why.
+    /// Undoes creations that were interrupted, and repeats deletions that a member missed. Returns
+    /// the keys with remaining material, and the reasons.
     pub(in crate::kms) fn reconcile_intents(&self, now: Timestamp) -> Result<Vec<(AccountId, KeyId, Error)>> {
         let mut left = Vec::new();
         for found in self.registry.read_all_or_damaged::<Intent>()? {
@@ -74,7 +75,7 @@ impl Core {
         if intent.purpose == Purpose::Destroy
             && !self.registry.has_custom_key_store(intent.account, intent.custom_key_store)?
         {
-            // Its owner sees to what is in a cluster that is none of ours any more, and is told so this once.
+            // The owner of that cluster must destroy the material. This is reported once.
             self.registry.forget_intent(intent, revision)?;
             let id = intent.custom_key_store;
             let text = format!("the custom key store {id} was deleted before its cluster had destroyed the material");

@@ -74,7 +74,7 @@ impl Kms {
             self.sweep_keys(&mut report, may_destroy.then_some(clock), now),
             if may_destroy { self.finish_in_hsms(&mut report, now) } else { Ok(()) },
             self.destroy_what_was_left(&mut report, now),
-            self.core.tend_marks(now).map(|failed| report.unfinished.extend(failed)),
+            self.core.maintain_marks(now).map(|failed| report.unfinished.extend(failed)),
         ];
         // Every time: a sweep before may have been cut off between its commits and this.
         report.not_scrubbed = self.core.registry.scrub().err();

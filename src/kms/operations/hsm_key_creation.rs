@@ -45,7 +45,7 @@ impl Kms {
             }
             Err(error) => {
                 // Nothing refers to the material.
-                self.core.give_up(&begun);
+                self.core.abandon_creation(&begun);
                 Err(error)
             }
         }
@@ -64,7 +64,7 @@ impl Kms {
         commit_with_retry(
             || Err(Error::new(ErrorKind::Conflict, "other changes to the custom key stores kept coming first")),
             || {
-                let edits = self.core.edits_of_creation(record, begun, cluster)?;
+                let edits = self.core.creation_edits(record, begun, cluster)?;
                 match Change::new(&self.core, progress).announce()?.commit(edits) {
                     Ok(committed) => Ok(Some(committed.finish(()))),
                     Err(CommitError::Conflict(id)) if id != intent => Ok(None),

@@ -1,4 +1,4 @@
-//! What every way to create a key has in common: the conditions of policies, the record, and its first policy.
+//! The common part of every creation of a key: the conditions of policies, the record, and its first policy.
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -53,7 +53,7 @@ impl Kms {
     }
 }
 
-/// What policies may ask about a key that is to be made.
+/// Returns the conditions that policies may test of a new key.
 pub(in crate::kms) fn creation_conditions<'a>(
     request: &CreateKeyRequest,
     tags: &'a [Tag],

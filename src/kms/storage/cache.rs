@@ -1,4 +1,5 @@
-//! A bounded cache whose readers take no lock and can tell whether what they found is still current.
+//! A bounded cache whose readers take no lock and can tell whether what they found is still
+//! current.
 
 use std::hash::Hash;
 use std::ops::Deref;
@@ -11,7 +12,8 @@ use rpds::HashTrieMapSync;
 use crate::shard::{self, Apart, SHARDS};
 use crate::store::Revision;
 
-/// A decoded record, the revision it was decoded from, and the store's revision at which it was last known current.
+/// A decoded record, the revision it was decoded from, and the store's revision at which it was
+/// last known current.
 #[derive(Debug)]
 pub(in crate::kms) struct Entry<V> {
     value: V,
@@ -34,14 +36,15 @@ impl<V> Entry<V> {
     }
 }
 
-/// An entry, and a counted handle to it for each shard of threads. Threads that use one key would otherwise count its
-/// users in one place, which costs more than the use.
+/// An entry, and a counted handle to it for each shard of threads. Threads that use one key would
+/// otherwise count its users in one place, which costs more than the use.
 struct Slot<V> {
     entry: Arc<Entry<V>>,
     handles: [Cached<V>; SHARDS],
 }
 
-/// A value from the cache, as one revision of the store has it. It stays as it is while it is in use, even if the cache drops it.
+/// A cached value, as of one revision of the store. It never changes, and stays valid if the cache
+/// drops it.
 pub(in crate::kms) struct Cached<V> {
     handle: Arc<Apart<Arc<Entry<V>>>>,
 }
@@ -52,7 +55,8 @@ impl<V> Cached<V> {
         self.entry().revision
     }
 
-    /// Returns `true` if nothing was committed since the value was last compared with the store, which is at `store` now.
+    /// Returns `true` if nothing was committed since the value was last compared with the store,
+    /// which is at revision `store` now.
     pub(in crate::kms) fn is_current(&self, store: Revision) -> bool {
         self.entry().is_current(store)
     }
@@ -140,8 +144,8 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
     }
 }
 
-/// Drops every entry that was not used since the last sweep, or, if all were, one in eight: the cost of a sweep is
-/// spread over the insertions that it makes room for.
+/// Drops every entry that was not used since the last sweep, or, if all were, one in eight: the
+/// cost of a sweep is spread over the insertions that it makes room for.
 fn sweep<K: Hash + Eq + Clone, V>(map: &mut Map<K, V>) {
     let used = |entry: &Entry<V>| entry.used.swap(false, Ordering::Relaxed);
     let idle: Vec<K> = map.iter().filter(|(_, slot)| !used(&slot.entry)).map(|(key, _)| key.clone()).collect();

@@ -8,10 +8,10 @@ use crate::key::CustomKeyStoreId;
 use crate::kms::records::custom_key_store::{CustomKeyStoreRecord, CustomKeyStores};
 use crate::store::Revision;
 
-/// The message of a change that lost to other changes every time.
+/// The error text of a change that lost to other changes every time.
 pub(in crate::kms) const CONTENDED: &str = "other changes to the custom key stores kept coming first";
 
-/// A custom key store as it is now, and the revision of the record that tells so.
+/// A custom key store, with all others of its account and the revision of their record.
 pub(in crate::kms) struct FoundStore {
     pub(in crate::kms) all: CustomKeyStores,
     pub(in crate::kms) expected: Revision,
@@ -38,15 +38,15 @@ impl Registry {
         }
     }
 
-    /// The write by which a store holds one key less.
-    pub(in crate::kms) fn one_key_less(&self, account: AccountId, id: CustomKeyStoreId) -> Result<Edit> {
+    /// Returns the write by which a store holds one key less.
+    pub(in crate::kms) fn remove_key_from_store(&self, account: AccountId, id: CustomKeyStoreId) -> Result<Edit> {
         let found = self.custom_key_store(account, id)?;
         let all = found.all.with(id, |store| store.keys = store.keys.saturating_sub(1))?;
         put_stores(account, &all, Some(found.expected))
     }
 }
 
-/// The write of all custom key stores of an account.
+/// Returns the write of all custom key stores of an account.
 pub(in crate::kms) fn put_stores(
     account: AccountId,
     all: &CustomKeyStores,

@@ -1,5 +1,5 @@
-//! Records of work in HSMs: taken over from a creation that was interrupted, recorded with the deletion of a key, and deleted when
-//! the work is done.
+//! Records of work in HSMs: taken over from an interrupted creation, written with the deletion of a
+//! key, and deleted when the work is done.
 
 use super::commit::commit_with_retry;
 use super::custom_key_stores::CONTENDED;
@@ -15,9 +15,10 @@ use crate::kms::records::key::KeyRecord;
 use crate::store::{CommitError, Revision};
 
 impl Registry {
-    /// Records that material must be destroyed whose intent has ended meanwhile: because maintenance took the creation over
-    /// before the material existed. It also ends when the commit of the key was reported as failed and took effect nevertheless;
-    /// then the key refers to the material, which must stay.
+    /// Records that material must be destroyed after its intent has ended. Either maintenance took
+    /// the creation over before the material existed, or the commit of the key was reported as
+    /// failed and took effect nevertheless. In the second case the key refers to the material,
+    /// which must stay.
     pub(in crate::kms) fn destroy_later(&self, created: &Intent) -> Result<(Purpose, Revision)> {
         if self.revision_of(&KeyRecord::record_id(created.account, created.key_id))?.is_some() {
             return Err(Error::new(ErrorKind::Conflict, "the key was committed"));
@@ -27,7 +28,7 @@ impl Registry {
         Ok((Purpose::Destroy, self.commit(&[put])?))
     }
 
-    /// Takes a creation over, so that whoever began it cannot finish it any more.
+    /// Takes a creation over, so that its caller cannot finish it any more.
     pub(in crate::kms) fn take_over_creation(
         &self,
         intent: &Intent,
@@ -43,7 +44,7 @@ impl Registry {
         commit_with_retry(contended, || {
             let mut edits = vec![Edit::delete(intent.record_id(), expected)];
             if intent.purpose == Purpose::Abandon {
-                edits.push(self.one_key_less(intent.account, intent.custom_key_store)?);
+                edits.push(self.remove_key_from_store(intent.account, intent.custom_key_store)?);
             }
             match self.commit(&edits) {
                 Ok(_) => Ok(Some(())),
@@ -56,11 +57,12 @@ impl Registry {
         })
     }
 
-    /// The writes by which a key that is deleted leaves its custom key store: it no longer counts there, nor do its
-    /// messages, and what is to be destroyed in the cluster is written down. None for other keys.
-    pub(in crate::kms) fn leave_hsm(&self, record: &KeyRecord, now: Timestamp) -> Result<Vec<Edit>> {
+    /// Returns the writes by which a deleted key leaves its custom key store: it no longer counts
+    /// there, the counts of its messages are deleted, and an intent records its material in the
+    /// cluster. Other keys need none.
+    pub(in crate::kms) fn leave_custom_key_store(&self, record: &KeyRecord, now: Timestamp) -> Result<Vec<Edit>> {
         let Some(id) = record.custom_key_store else { return Ok(Vec::new()) };
-        let mut edits = vec![self.one_key_less(record.account, id)?];
+        let mut edits = vec![self.remove_key_from_store(record.account, id)?];
         for intent in destroyed(record, id, now) {
             edits.push(Edit::put(intent.record_id(), &intent, None)?);
             let count = message_count::forget(self, record.account, record.key_id, intent.version)?;
@@ -70,7 +72,7 @@ impl Registry {
     }
 }
 
-/// What is to be destroyed of a key.
+/// Returns an intent for each version of a deleted key.
 fn destroyed(record: &KeyRecord, id: CustomKeyStoreId, now: Timestamp) -> impl Iterator<Item = Intent> {
     record.versions.iter().map(move |version| Intent {
         purpose: Purpose::Destroy,

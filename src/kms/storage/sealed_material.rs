@@ -14,7 +14,7 @@ use crate::secret::SecretBytes;
 use crate::store::StoreId;
 
 impl Sealed {
-    /// Returns what the material of a version of a key is bound to.
+    /// Returns the binding of the material of a version of a key.
     pub(in crate::kms) fn binding(&self, record: &KeyRecord, version: KeyVersion) -> MaterialBinding {
         record.binding(self.id(), version)
     }
@@ -72,7 +72,8 @@ impl Sealed {
         present.try_for_each(|version| self.open_material(record, version).map(drop))
     }
 
-    /// Takes the material of all versions out of a record, in plaintext, `None` where it is missing.
+    /// Takes the material of all versions out of a record, in plaintext, `None` where it is
+    /// missing.
     pub(in crate::kms) fn take_materials(&self, record: &mut KeyRecord) -> Result<Vec<Option<SecretBytes>>> {
         let mut materials = Vec::new();
         for index in 0..record.versions.len() {

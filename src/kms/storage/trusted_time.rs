@@ -1,4 +1,5 @@
-//! How far time is known to have come: kept in the store, so that a clock that jumps destroys nothing.
+//! How far time is known to have come: kept in the store, so that a clock that jumps destroys
+//! nothing.
 //!
 //! The [`HighWaterMark`] is created when a store is first opened and moved by maintenance, at
 //! most once an hour unless an unconfirmed time begins or ends.
@@ -6,9 +7,11 @@
 //! A step of the clock is trusted if it is no longer than the tolerance. A longer one is trusted
 //!
 //! - if the monotonic clock of this process has moved as far, so that the process was only idle;
-//! - after [`CONFIRMATION`], if the clock has advanced from the unconfirmed time and not gone back; a process that has seen the
-//!   unconfirmed time begin also requires that much of its monotonic clock, so that a second jump confirms nothing;
-//! - if the authority confirms it ([`Kms::confirm_clock`](crate::kms::engine::handle::Kms::confirm_clock)).
+//! - after [`CONFIRMATION`], if the clock has advanced from the unconfirmed time and not gone back;
+//!   a process that has seen the unconfirmed time begin also requires that much of its monotonic
+//!   clock, so that a second jump confirms nothing;
+//! - if the authority confirms it
+//!   ([`Kms::confirm_clock`](crate::kms::engine::handle::Kms::confirm_clock)).
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,17 +24,19 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::kms::records::high_water_mark::HighWaterMark;
 use crate::store::{CommitError, Revision};
 
-/// The longest step of the clock that is trusted immediately, unless the builder says otherwise: a day, and two hours for a daily
-/// sweep that starts late or on the day when summer time ends.
+/// The longest step of the clock that is trusted immediately, unless the builder says otherwise: a
+/// day, and two hours for a daily sweep that starts late or on the day when summer time ends.
 pub(in crate::kms) const DEFAULT_TOLERANCE: Duration = Duration::from_secs(26 * 3_600);
 
 /// The shortest tolerance that the builder accepts: the mark in the store may lag by as much.
 pub(in crate::kms) const MIN_TOLERANCE: Duration = PRECISION;
 
-/// The time by which an unconfirmed clock must advance before it is trusted. An operator can notice and cancel in the meantime.
+/// The time by which an unconfirmed clock must advance before it is trusted. An operator can notice
+/// and cancel in the meantime.
 const CONFIRMATION: Duration = Duration::from_secs(86_400);
 
-/// How long an unconfirmed time lasts at most. A sweep after that records a new one: it could be a pause or a second jump.
+/// Maximum duration of an unconfirmed time. A later sweep records a new one: it could be a pause or
+/// a second jump.
 const UNCONFIRMED_LIFETIME: Duration = Duration::from_secs(31 * 86_400);
 
 /// How far the mark in the store may lie behind.
@@ -89,7 +94,8 @@ pub(in crate::kms) struct TrustedClock {
 struct Seen {
     /// A moment that was trusted, and what the monotonic clock showed then.
     since: (Timestamp, Option<Duration>),
-    /// An unconfirmed time that a sweep of this process recorded, and what the monotonic clock showed then.
+    /// An unconfirmed time that a sweep of this process recorded, and what the monotonic clock
+    /// showed then.
     unconfirmed: Option<(Timestamp, Duration)>,
 }
 
@@ -112,8 +118,8 @@ impl TrustedClock {
         Ok(Self { clock, latest: AtomicI64::new(trusted.unix_millis()), tolerance, seen: Mutex::new(seen) })
     }
 
-    /// The present moment, never before one that was trusted. A moment that is implausibly late counts without being trusted:
-    /// when the clock goes back from it, so does everything.
+    /// The present moment, never before one that was trusted. A moment that is implausibly late
+    /// counts without being trusted: when the clock goes back from it, so does everything.
     pub(in crate::kms) fn now(&self) -> Timestamp {
         let (now, latest) = (self.clock.now(), self.latest());
         // A thread that finds another one at it leaves it to that one.
@@ -126,13 +132,15 @@ impl TrustedClock {
         now.max(latest)
     }
 
-    /// The present moment, or the latest trusted one if the clock is unconfirmed. What has ended by it has ended for good.
+    /// The present moment, or the latest trusted one if the clock is unconfirmed. What has ended by
+    /// it has ended for good.
     pub(in crate::kms) fn confirmed(&self) -> Timestamp {
         let (now, latest) = (self.clock.now(), self.latest());
         if now <= latest.plus(MEMORY_PRECISION) { now.max(latest) } else { latest }
     }
 
-    /// The reading of the clock itself, whether or not it is trusted, and also if it is behind a moment that was.
+    /// The reading of the clock itself, whether or not it is trusted, and also if it is behind a
+    /// moment that was.
     pub(in crate::kms) fn reading(&self) -> Timestamp {
         self.clock.now()
     }
@@ -212,8 +220,8 @@ impl TrustedClock {
         }
     }
 
-    /// Returns `true` if time can have come to `now` since the last observation, without a jump. Without a monotonic clock, only
-    /// the length of the step decides.
+    /// Returns `true` if time can have come to `now` since the last observation, without a jump.
+    /// Without a monotonic clock, only the length of the step decides.
     fn is_continuous(&self, seen: &Seen, now: Timestamp, monotonic: Option<Duration>) -> bool {
         let reached = match (seen.since, monotonic) {
             ((start, Some(then)), Some(monotonic)) => start.plus(monotonic.saturating_sub(then)),

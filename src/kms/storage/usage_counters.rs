@@ -27,7 +27,8 @@ pub(in crate::kms) struct KeyCounter([Apart<CounterShard>; SHARDS]);
 #[derive(Debug, Default)]
 struct CounterShard {
     requests: AtomicU64,
-    /// The time in milliseconds and, in the lowest byte, one more than the place of the operation; 0 for none.
+    /// The time in milliseconds and, in the lowest byte, one more than the place of the operation;
+    /// 0 for none.
     last: AtomicU64,
 }
 
@@ -106,8 +107,8 @@ impl UsageCounters {
         Arc::clone(counters.live.entry((account, key_id)).or_default())
     }
 
-    /// Takes out the counts that are not in the store yet, in the order of the keys. Frees the counters of keys that have left
-    /// the memory.
+    /// Takes out the counts that are not in the store yet, in the order of the keys. Frees the
+    /// counters of keys that have left the memory.
     pub(in crate::kms) fn take(&self) -> Vec<(Key, Count)> {
         let mut counters = self.counters();
         counters.evict();

@@ -1,4 +1,5 @@
-//! What is metered of each key, in the store: read, changed for many keys in one commit, and deleted with its key.
+//! The usage records of keys: read, changed for many keys in one commit, and deleted with their
+//! keys.
 
 use super::edit::Edit;
 use super::registry::{MAX_COMMIT_ATTEMPTS, Registry};
@@ -90,7 +91,7 @@ impl Registry {
         Err(all(Error::new(ErrorKind::Conflict, "other processes kept counting first")))
     }
 
-    /// What deletes the figures of a key, if there are any.
+    /// Returns the write that deletes the usage record of a key, if it has one.
     pub(in crate::kms) fn forget_usage(&self, account: AccountId, key_id: KeyId) -> Result<Option<Edit>> {
         let (revision, _) = self.usage(account, key_id)?;
         Ok(revision.map(|expected| Edit::delete(UsageRecord::record_id(account, key_id), expected)))
