@@ -8,8 +8,9 @@ use crate::crypto::CryptoBackend;
 use crate::error::Result;
 use crate::kms::records::audit_chain::chain_record_id;
 use crate::kms::storage::audit_chain::ChainRecord;
+use crate::kms::storage::commit::commit_with_retry;
 use crate::kms::storage::edit::Edit;
-use crate::kms::storage::registry::{MAX_COMMIT_ATTEMPTS, Registry};
+use crate::kms::storage::registry::Registry;
 use crate::kms::storage::sealed::is_committed;
 use crate::store::{CommitError, Revision};
 
@@ -90,19 +91,20 @@ fn commit_with_chain(
     edits: &mut Vec<Edit>,
     committing: Option<ChangeId>,
 ) -> Result<Revision, CommitError> {
-    for _ in 0..MAX_COMMIT_ATTEMPTS {
+    let contended = || Err(CommitError::Conflict(chain_record_id(id)));
+    commit_with_retry(contended, || {
         edits.push(Edit::put(chain_record_id(id), &chain.state(committing)?, *revision)?);
         match registry.commit(edits) {
             Err(CommitError::Conflict(conflict)) if conflict == chain_record_id(id) => {
                 edits.pop();
                 *revision = registry.sealed().get_sealed(&chain_record_id(id))?.map(|record| record.revision);
+                Ok(None)
             }
             Ok(committed) => {
                 *revision = Some(committed);
-                return Ok(committed);
+                Ok(Some(committed))
             }
-            refused => return refused,
+            Err(refused) => Err(refused),
         }
-    }
-    Err(CommitError::Conflict(chain_record_id(id)))
+    })
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::commit::{commit_with_retry, retriable};
 use super::edit::Edit;
-use super::registry::{MAX_COMMIT_ATTEMPTS, Registry};
+use super::registry::Registry;
 use crate::audit::{Attachment, AuditSink, ChainId, ChainState, ChainStore};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, Result};
@@ -31,7 +32,9 @@ impl ChainRecord {
             return Ok(None);
         };
         let (id, body) = (state.id(), state.to_bytes()?);
-        for _ in 0..MAX_COMMIT_ATTEMPTS {
+        // Another process may rotate the root key or forget the chain.
+        let contended = || Err(CommitError::Conflict(chain_record_id(id)).into());
+        commit_with_retry(contended, || {
             let known = registry.sealed().get(&chain_record_id(id))?;
             let expected = match known {
                 // The sink has just added it.
@@ -39,14 +42,10 @@ impl ChainRecord {
                 Some((revision, _)) => Some(revision),
                 None => None,
             };
-            match registry.commit(&[Edit::put(chain_record_id(id), &state, expected)?]) {
-                Ok(revision) => return Ok(Some(Self::at(id, revision))),
-                // Another process rotates the root key or forgets the chain.
-                Err(CommitError::Conflict(_)) => {}
-                Err(CommitError::Failed(error)) => return Err(error),
-            }
-        }
-        Err(CommitError::Conflict(chain_record_id(id)).into())
+            let committed = retriable(registry.commit(&[Edit::put(chain_record_id(id), &state, expected)?]))?;
+            Ok(committed.map(|revision| Self::at(id, revision)))
+        })
+        .map(Some)
     }
 
     const fn at(id: ChainId, revision: Revision) -> Self {

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use super::commit::{commit_with_retry, retriable};
 use super::edit::Edit;
 use super::registry::Registry;
 use super::sealed::only_prepared;
@@ -21,7 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{KeyId, KeyVersion};
 use crate::kms::records::message_count::MessageCount;
-use crate::store::{CommitError, RecordId};
+use crate::store::RecordId;
 
 /// The most messages under one version of a key.
 pub(in crate::kms) const MAX_MESSAGES: u64 = 1 << 32;
@@ -36,9 +37,6 @@ type Tag = [u8; 16];
 /// The first block of a process is small, so that many short-lived processes do not use a key up; each one after it is
 /// twice as large, up to the second number, so that a busy one seldom waits for the store.
 const BLOCKS: (u64, u64) = (256, 65_536);
-
-/// How often a block is asked for again when other processes come first.
-const MAX_ATTEMPTS: u32 = 256;
 
 /// A version of a key.
 type Version = (AccountId, KeyId, KeyVersion);
@@ -107,7 +105,7 @@ impl MessageCounts {
 
 /// Writes down that a block of at most `length` numbers is taken, and returns how many it has.
 fn reserve(registry: &Registry, id: &RecordId, length: u64, tag: Tag) -> Result<u64> {
-    for _ in 0..MAX_ATTEMPTS {
+    commit_with_retry(contended, || {
         let (expected, taken) = match registry.read(id)? {
             Some((revision, MessageCount { taken, tag: Some(other) })) if other != tag => {
                 (Some(revision), taken.saturating_add(MARGIN))
@@ -120,13 +118,13 @@ fn reserve(registry: &Registry, id: &RecordId, length: u64, tag: Tag) -> Result<
             let text = format!("the key has encrypted {MAX_MESSAGES} messages in its HSM: make another one");
             return Err(Error::new(ErrorKind::LimitExceeded, text));
         }
-        let count = MessageCount { taken: taken + granted, tag: Some(tag) };
-        match registry.commit(&[Edit::put(id.clone(), &count, expected)?]) {
-            Ok(_) => return Ok(granted),
-            Err(CommitError::Conflict(_)) => std::thread::yield_now(),
-            Err(CommitError::Failed(error)) => return Err(only_prepared(error)),
-        }
-    }
+        let put = Edit::put(id.clone(), &MessageCount { taken: taken + granted, tag: Some(tag) }, expected)?;
+        let committed = retriable(registry.commit(&[put])).map_err(only_prepared)?;
+        Ok(committed.map(|_| granted))
+    })
+}
+
+fn contended<T>() -> Result<T> {
     Err(Error::new(ErrorKind::Conflict, "other processes kept taking numbers of the same key first"))
 }
 

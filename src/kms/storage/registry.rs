@@ -21,10 +21,6 @@ use crate::seal::RootKey;
 use crate::secret::SecretBytes;
 use crate::store::{Anchor, KeyStore, MAX_SCAN, Record, RecordId, RecordKind, Revision, Scan, StoreId};
 
-/// How often a change is tried again after another one came first. Each conflict means that someone else got on, so
-/// this many in a row on one key mean that it is changed without a pause.
-pub(in crate::kms) const MAX_COMMIT_ATTEMPTS: u32 = 256;
-
 /// What a key is cached by.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct KeyName {

@@ -17,8 +17,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::commit::{commit_with_retry, retriable};
 use super::edit::Edit;
-use super::registry::{MAX_COMMIT_ATTEMPTS, Registry};
+use super::registry::Registry;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kms::records::high_water_mark::HighWaterMark;
@@ -152,24 +153,20 @@ impl TrustedClock {
     /// Lets a sweep move the mark in the store. Returns the time, and if it may destroy anything.
     pub(in crate::kms) fn sweep(&self, registry: &Registry) -> Result<(Timestamp, ClockTrust)> {
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
-        for _ in 0..MAX_COMMIT_ATTEMPTS {
+        commit_with_retry(kept_changing, || {
             let (revision, mark) = match read(registry)? {
                 Some((revision, mark)) => (Some(revision), mark),
                 None => (None, HighWaterMark::new(now)),
             };
             let (next, trust) = mark.at(now, self.tolerance, self.evidence(mark, now, monotonic));
             let is_close = next.unconfirmed == mark.unconfirmed && next.trusted.since(mark.trusted) < PRECISION;
-            if !is_close || revision.is_none() {
-                match write(registry, next, revision) {
-                    Err(CommitError::Conflict(_)) => continue,
-                    Err(CommitError::Failed(error)) => return Err(error),
-                    Ok(_) => {}
-                }
+            let is_stored = is_close && revision.is_some();
+            if !is_stored && retriable(write(registry, next, revision))?.is_none() {
+                return Ok(None);
             }
             self.note(next, trust, next.unconfirmed != mark.unconfirmed, (now, monotonic));
-            return Ok((now, trust));
-        }
-        Err(CommitError::Conflict(HighWaterMark::record_id()).into())
+            Ok(Some((now, trust)))
+        })
     }
 
     /// The write by which the mark comes to `now`, whatever is unconfirmed.
@@ -250,6 +247,10 @@ fn read(registry: &Registry) -> Result<Option<(Revision, HighWaterMark)>> {
 
 fn write(registry: &Registry, mark: HighWaterMark, expected: Option<Revision>) -> Result<Revision, CommitError> {
     registry.commit(&[Edit::put(HighWaterMark::record_id(), &mark, expected)?])
+}
+
+fn kept_changing<T>() -> Result<T> {
+    Err(CommitError::Conflict(HighWaterMark::record_id()).into())
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! The usage records of keys: read, changed for many keys in one commit, and deleted with their
 //! keys.
 
+use super::commit::commit_with_retry;
 use super::edit::Edit;
-use super::registry::{MAX_COMMIT_ATTEMPTS, Registry};
+use super::registry::Registry;
 use super::sealed::is_committed;
 use super::usage_counters::Count;
 use crate::error::{Error, ErrorKind, Result};
@@ -62,7 +63,8 @@ impl Registry {
         change: &dyn Fn(usize, &mut UsageRecord),
     ) -> Result<(), PartialFailure> {
         let all = |error| PartialFailure { indices: (0..keys.len()).collect(), error };
-        for _ in 0..MAX_COMMIT_ATTEMPTS {
+        let contended = || Err(all(Error::new(ErrorKind::Conflict, "other processes kept counting first")));
+        commit_with_retry(contended, || {
             let (mut edits, mut failure) = (Vec::with_capacity(keys.len()), None);
             let found = self.usages(keys).map_err(all)?;
             for (index, (&(account, key_id), found)) in keys.iter().zip(found).enumerate() {
@@ -77,18 +79,14 @@ impl Registry {
             }
             let committed = if edits.is_empty() { Ok(Revision::default()) } else { self.commit(&edits) };
             match committed {
-                Ok(_) => return failure.map_or(Ok(()), Err),
-                Err(CommitError::Conflict(_)) => std::thread::yield_now(),
+                Ok(_) => failure.map_or(Ok(Some(())), Err),
+                Err(CommitError::Conflict(_)) => Ok(None),
                 Err(CommitError::Failed(error)) if is_committed(&error) => {
-                    return Err(PartialFailure {
-                        indices: failure.map_or_else(Vec::new, |failure| failure.indices),
-                        error,
-                    });
+                    Err(PartialFailure { indices: failure.map_or_else(Vec::new, |failure| failure.indices), error })
                 }
-                Err(CommitError::Failed(error)) => return Err(all(error)),
+                Err(CommitError::Failed(error)) => Err(all(error)),
             }
-        }
-        Err(all(Error::new(ErrorKind::Conflict, "other processes kept counting first")))
+        })
     }
 
     /// Returns the write that deletes the usage record of a key, if it has one.
