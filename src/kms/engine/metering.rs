@@ -5,10 +5,11 @@ use crate::error::Result;
 use crate::identity::AccountId;
 use crate::key::{KeyId, KeyManager, KeyVersion, Operation};
 use crate::kms::records::key::KeyRecord;
+use crate::kms::request::LastUsage;
 use crate::kms::storage::loaded_key::LoadedKey;
 use crate::kms::storage::message_count::MessageCounts;
 use crate::kms::storage::registry::Registry;
-use crate::kms::storage::usage_counters::{LastUsage, UsageCounters};
+use crate::kms::storage::usage_counters::UsageCounters;
 use crate::kms::storage::usage_records::{KEYS_AT_ONCE, PartialFailure};
 
 /// The counters of this process that the store does not have yet.

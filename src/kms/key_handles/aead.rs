@@ -4,8 +4,7 @@ use crate::context::EncryptionContext;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyArn, KeyUsage, SpecClass};
 use crate::kms::engine::handle::Kms;
-use crate::kms::request::key_reference::KeyReference;
-use crate::kms::request::{DecryptRequest, EncryptRequest};
+use crate::kms::request::{DecryptRequest, EncryptRequest, KeyReference};
 use crate::secret::SecretBytes;
 
 /// A symmetric key of a [`Kms`] as a value that encrypts up to 4,096 bytes, bound to associated data: the encryption

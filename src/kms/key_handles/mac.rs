@@ -4,8 +4,7 @@ use crate::algorithm::MacAlgorithm;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyArn, KeyUsage};
 use crate::kms::engine::handle::Kms;
-use crate::kms::request::key_reference::KeyReference;
-use crate::kms::request::{GenerateMacRequest, VerifyMacRequest};
+use crate::kms::request::{GenerateMacRequest, KeyReference, VerifyMacRequest};
 
 /// An HMAC key of a [`Kms`] as a value. Each code is a call of [`Kms::generate_mac`] or [`Kms::verify_mac`].
 ///

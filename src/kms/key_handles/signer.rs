@@ -13,8 +13,7 @@ use crate::crypto::DigestAlgorithm;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyArn, check_signing_algorithm};
 use crate::kms::engine::handle::Kms;
-use crate::kms::request::SignRequest;
-use crate::kms::request::key_reference::KeyReference;
+use crate::kms::request::{KeyReference, SignRequest};
 
 /// A signing key of a [`Kms`] as a value, for code that asks for a
 /// [`signature::Signer`]: certificates, tokens, handshakes. The private key stays where it is; each signature is a call of

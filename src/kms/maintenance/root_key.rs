@@ -3,6 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::noted;
+use crate::kms::request::{RootKeyRotation, RootKeyStatus};
 use crate::kms::storage::registry::Registry;
 use crate::kms::storage::sealed::batches;
 use crate::seal::RootKey;
@@ -11,69 +12,6 @@ use crate::store::RecordKind;
 /// How often the store is gone through for what is sealed under an earlier version. Nothing new can come to that after the
 /// first time.
 const MAX_PASSES: u32 = 3;
-
-/// What is known of a store's root key.
-///
-/// # Examples
-/// ```
-/// use strongroom::Kms;
-/// use strongroom::seal::RootKey;
-/// use strongroom::store::MemoryStore;
-///
-/// let kms = Kms::builder().store(MemoryStore::new(&Default::default())?, RootKey::from_bytes(&[7; 32])).build()?;
-/// let status = kms.root_key_status()?;
-/// assert_eq!((status.version(), status.is_rotating()), (1, false));
-/// assert!(status.holder().starts_with("secret "));
-/// # Ok::<(), strongroom::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RootKeyStatus {
-    version: u32,
-    holder: String,
-    is_rotating: bool,
-}
-
-impl RootKeyStatus {
-    /// The version that everything is sealed under from now on.
-    pub const fn version(&self) -> u32 {
-        self.version
-    }
-
-    /// The [`id`](crate::seal::RootKeyHolder::id) of the holder that keeps the root key.
-    pub fn holder(&self) -> &str {
-        &self.holder
-    }
-
-    /// Whether a rotation was begun and is not finished: an earlier version, or an earlier holder, still counts too.
-    pub const fn is_rotating(&self) -> bool {
-        self.is_rotating
-    }
-}
-
-/// What a rotation of the root key did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RootKeyRotation {
-    version: u32,
-    resealed: u64,
-    was_under_way: bool,
-}
-
-impl RootKeyRotation {
-    /// The version that everything is sealed under now.
-    pub const fn version(self) -> u32 {
-        self.version
-    }
-
-    /// How many records this call has sealed anew.
-    pub const fn resealed(self) -> u64 {
-        self.resealed
-    }
-
-    /// Whether this call went on with a rotation that was begun before, instead of beginning one.
-    pub const fn was_under_way(self) -> bool {
-        self.was_under_way
-    }
-}
 
 impl Kms {
     /// Draws a new version of the root key, seals everything in the store anew under it, and forgets the earlier version. If a

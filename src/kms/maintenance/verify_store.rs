@@ -1,59 +1,15 @@
 //! The whole store gone through, for what nobody touches.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kms::engine::handle::Kms;
 use crate::kms::records;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::stored_record::StoredRecord;
+use crate::kms::request::{StoreProgress, StoreReport};
 use crate::kms::storage::registry::Registry;
 use crate::kms::storage::sealed::Checked;
 use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
-
-/// How far [`Kms::verify_store`] has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoreProgress {
-    checked: u64,
-    total: u64,
-}
-
-impl StoreProgress {
-    /// Records that were looked at.
-    pub const fn checked(self) -> u64 {
-        self.checked
-    }
-
-    /// Records that there were at the start. Others may have come since, or gone.
-    pub const fn total(self) -> u64 {
-        self.total
-    }
-}
-
-/// What [`Kms::verify_store`] found.
-#[derive(Debug)]
-pub struct StoreReport {
-    records: u64,
-    problems: Vec<Error>,
-}
-
-impl StoreReport {
-    /// Whether everything is as this library left it.
-    pub const fn is_sound(&self) -> bool {
-        self.problems.is_empty()
-    }
-
-    /// How many records were looked at.
-    pub const fn records(&self) -> u64 {
-        self.records
-    }
-
-    /// What was found: an error for each record, most of kind [`Integrity`](crate::ErrorKind::Integrity), and for damage to what
-    /// holds the records together one of kind [`Store`](crate::ErrorKind::Store), with
-    /// [`StoreError::Damaged`](crate::store::StoreError::Damaged) as its source.
-    pub fn problems(&self) -> &[Error] {
-        &self.problems
-    }
-}
 
 impl Kms {
     /// Reads the whole store while it is in use, and makes sure that each record is the one that was written last under its

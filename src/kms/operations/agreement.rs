@@ -5,8 +5,7 @@ use crate::key::{Operation, check_agreement_algorithm};
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::Call;
 use crate::kms::records::key_version::MAX_PUBLIC_KEY;
-use crate::kms::request::key_reference::KeyReference;
-use crate::kms::request::{DeriveSharedSecretRequest, DeriveSharedSecretResponse};
+use crate::kms::request::{DeriveSharedSecretRequest, DeriveSharedSecretResponse, KeyReference};
 use crate::policy::RequestParameter;
 
 impl Kms {

@@ -8,9 +8,8 @@ use crate::kms::pipeline::call::{Call, Question, noted};
 use crate::kms::pipeline::change::{Progress, commit_change};
 use crate::kms::records::alias::AliasRecord;
 use crate::kms::records::key::KeyRecord;
-use crate::kms::request::key_reference::KeyReference;
-use crate::kms::request::listing::{AliasListEntry, Page, PageRequest};
-use crate::kms::request::page::{self, PageLimits};
+use crate::kms::request::pagination::{self, PageLimits};
+use crate::kms::request::{AliasListEntry, KeyReference, Page, PageRequest};
 use crate::kms::storage::cache::Cached;
 use crate::kms::storage::edit::Edit;
 use crate::kms::storage::loaded_key::LoadedKey;
@@ -142,7 +141,7 @@ impl Kms {
                     }
                 }
                 if is_last || entries.len() > limit {
-                    return Ok(page::cut(entries, limit, |entry: &AliasListEntry| {
+                    return Ok(pagination::cut(entries, limit, |entry: &AliasListEntry| {
                         entry.alias_name.as_str().as_bytes()
                     }));
                 }
@@ -169,7 +168,7 @@ impl Kms {
                     entries.push(self.entry(name.clone(), *alias));
                 }
             }
-            page::of(entries.into_iter(), &page, ALIAS_PAGES, |entry| entry.alias_name.as_str().as_bytes())
+            pagination::page_of(entries.into_iter(), &page, ALIAS_PAGES, |entry| entry.alias_name.as_str().as_bytes())
         })
     }
 
@@ -241,6 +240,6 @@ fn unreserved(name: &str) -> Result<AliasName> {
 }
 
 fn alias_in(marker: &str) -> Result<AliasName> {
-    let name = String::from_utf8(page::name_in(marker)?).map_err(|_| page::bad())?;
-    AliasName::parse(&name).map_err(|_| page::bad())
+    let name = String::from_utf8(pagination::name_in(marker)?).map_err(|_| pagination::bad())?;
+    AliasName::parse(&name).map_err(|_| pagination::bad())
 }

@@ -11,9 +11,8 @@ use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::authorized_key::Target;
 use crate::kms::pipeline::call::{Call, Question};
 use crate::kms::pipeline::change::Progress;
-use crate::kms::request::key_reference::KeyReference;
 use crate::kms::request::{
-    DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse, ReEncryptRequest, ReEncryptResponse,
+    DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse, KeyReference, ReEncryptRequest, ReEncryptResponse,
 };
 use crate::policy::RequestParameter;
 use crate::provider::{CipherScheme, oaep};

@@ -13,10 +13,10 @@ use crate::kms::pipeline::change::{Progress, commit_change};
 use crate::kms::records::custom_key_store::{
     ClusterClaim, CustomKeyStoreRecord, CustomKeyStores, MAX_CUSTOM_KEY_STORES, MAX_PASSWORD,
 };
-use crate::kms::request::listing::{Page, PageRequest};
-use crate::kms::request::page::{self, PageLimits};
+use crate::kms::request::pagination::{self, PageLimits};
 use crate::kms::request::{
-    ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, UpdateCustomKeyStoreRequest,
+    ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, Page, PageRequest,
+    UpdateCustomKeyStoreRequest,
 };
 use crate::kms::storage::custom_key_stores::put_stores;
 use crate::kms::storage::edit::Edit;
@@ -146,7 +146,7 @@ impl Kms {
         self.account_call(Call::new(Operation::DescribeCustomKeyStores), |_| {
             let held = self.core.registry.custom_key_stores(self.account())?;
             let stores = held.as_ref().map_or(&[][..], |held| &held.0);
-            let page = page::of(stores.iter(), &page, STORE_PAGES, |store| store.id.as_str().as_bytes())?;
+            let page = pagination::page_of(stores.iter(), &page, STORE_PAGES, |store| store.id.as_str().as_bytes())?;
             let entries = page.entries.into_iter().map(|store| self.store_entry(store)).collect();
             Ok(Page { entries, next_marker: page.next_marker })
         })

@@ -5,14 +5,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CustomKeyStoreId, Operation};
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::Call;
-use crate::kms::request::key_reference::KeyReference;
 use crate::kms::request::{
     DataKeyLength, GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse,
+    KeyReference, MAX_RANDOM_LENGTH,
 };
 use crate::secret::SecretBytes;
-
-/// The most bytes of a data key, and of one request for random bytes.
-pub const MAX_RANDOM_LENGTH: u32 = 1_024;
 
 impl Kms {
     /// Makes a data key and returns it twice: in the clear, to be used and wiped, and encrypted under a KMS key, to be

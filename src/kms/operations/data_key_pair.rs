@@ -6,9 +6,8 @@ use crate::key::Operation;
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::Call;
 use crate::kms::pipeline::recording::would_have_succeeded;
-use crate::kms::request::key_reference::KeyReference;
 use crate::kms::request::{
-    GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,
+    GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse, KeyReference,
 };
 use crate::policy::RequestParameter;
 use crate::provider::key_pair_kind;

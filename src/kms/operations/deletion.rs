@@ -6,8 +6,7 @@ use crate::key::{DeletionWindow, KeyArn, KeyEvent, Operation, Origin};
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::Call;
 use crate::kms::records::key::Deletion;
-use crate::kms::request::ScheduledDeletion;
-use crate::kms::request::key_reference::KeyReference;
+use crate::kms::request::{KeyReference, ScheduledDeletion};
 use crate::policy::RequestParameter;
 
 impl Kms {

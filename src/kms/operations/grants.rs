@@ -9,12 +9,12 @@ use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::authorized_key::Target;
 use crate::kms::pipeline::call::{Call, Question, noted};
 use crate::kms::pipeline::change::commit_change;
-use crate::kms::pipeline::grant_tokens::{GrantToken, NamedGrant};
 use crate::kms::records::grant::{GrantRecord, place_bytes, read_place};
-use crate::kms::request::key_reference::KeyReference;
-use crate::kms::request::listing::{Page, PageRequest};
-use crate::kms::request::page::{self, PageLimits};
-use crate::kms::request::{CreateGrantRequest, CreateGrantResponse, GrantListEntry};
+use crate::kms::request::pagination::{self, PageLimits};
+use crate::kms::request::{
+    CreateGrantRequest, CreateGrantResponse, DryRun, GrantFilter, GrantListEntry, GrantToken, KeyReference, NamedGrant,
+    Page, PageRequest,
+};
 use crate::kms::storage::edit::Edit;
 use crate::kms::storage::stored_grants::{FoundGrant, GrantRange};
 use crate::policy::{GrantId, GrantTerms, RequestParameter};
@@ -29,38 +29,7 @@ const MAX_NOTED_NAME: usize = 2_048;
 /// The most characters of a grant's name.
 const MAX_GRANT_NAME: usize = 256;
 
-/// Whether a call is only tried.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DryRun {
-    /// It is done.
-    #[default]
-    No,
-    /// It goes through every check and then fails with [`DryRun`](ErrorKind::DryRun).
-    Yes,
-}
-
-/// Which grants on a key [`Kms::list_grants`] lists; by default all.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct GrantFilter<'a> {
-    grant_id: Option<GrantId>,
-    grantee: Option<&'a Principal>,
-}
-
-impl<'a> GrantFilter<'a> {
-    /// Only this grant; none if the key has no such grant.
-    #[must_use]
-    pub const fn grant_id(mut self, id: GrantId) -> Self {
-        self.grant_id = Some(id);
-        self
-    }
-
-    /// Only grants whose grantee is this principal.
-    #[must_use]
-    pub const fn grantee(mut self, principal: &'a Principal) -> Self {
-        self.grantee = Some(principal);
-        self
-    }
-
+impl GrantFilter<'_> {
     fn accepts(&self, grant: &FoundGrant) -> bool {
         self.grant_id.is_none_or(|id| id == grant.id)
             && self.grantee.is_none_or(|grantee| grantee == grant.record.terms.grantee())
@@ -186,7 +155,7 @@ impl Kms {
             let limit = GRANT_PAGES.check(&page)?;
             let key @ (account, key_id) = (target.record().account, target.record().key_id);
             let after = page.marker.as_deref().map(|marker| {
-                let id: [u8; 32] = page::name_in(marker)?.try_into().map_err(|_| page::bad())?;
+                let id: [u8; 32] = pagination::name_in(marker)?.try_into().map_err(|_| pagination::bad())?;
                 Ok::<_, Error>(GrantRecord::record_id(account, key_id, GrantId::from_bytes(id)))
             });
             let after = after.transpose()?;
@@ -202,7 +171,7 @@ impl Kms {
                 }
             };
             let entries = found.into_iter().map(|grant| self.grant_entry(grant)).collect();
-            Ok(page::cut(entries, limit, |entry: &GrantListEntry| entry.grant_id.as_bytes()))
+            Ok(pagination::cut(entries, limit, |entry: &GrantListEntry| entry.grant_id.as_bytes()))
         })
     }
 
@@ -231,7 +200,7 @@ impl Kms {
                 registry.retirable_grants(retiring_principal, after.as_ref(), limit + 1, self.core.time.confirmed())?;
             let named: Vec<_> =
                 found.into_iter().map(|grant| (place_bytes(&grant.record_id()), self.grant_entry(grant))).collect();
-            let page = page::cut(named, limit, |(name, _)| name.as_slice());
+            let page = pagination::cut(named, limit, |(name, _)| name.as_slice());
             let entries = page.entries.into_iter().map(|(_, entry)| entry).collect();
             Ok(Page { entries, next_marker: page.next_marker })
         })
@@ -369,7 +338,7 @@ fn check_name(name: &str) -> Result<()> {
 
 /// The grant that a marker of [`Kms::list_retirable_grants`] names.
 fn place_in(marker: &str) -> Result<RecordId> {
-    read_place(&page::name_in(marker)?).ok_or_else(page::bad)
+    read_place(&pagination::name_in(marker)?).ok_or_else(pagination::bad)
 }
 
 #[cfg(test)]

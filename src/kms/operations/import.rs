@@ -13,10 +13,9 @@ use crate::kms::pipeline::change::Progress;
 use crate::kms::records::imported::{ImportRequest, ImportTarget, import_target};
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::key_version::Imported;
-use crate::kms::request::key_reference::KeyReference;
 use crate::kms::request::{
     Expiration, GetParametersForImportRequest, GetParametersForImportResponse, ImportKeyMaterialRequest,
-    ImportedKeyMaterial,
+    ImportedKeyMaterial, KeyReference,
 };
 use crate::policy::RequestParameter;
 use crate::provider::{GeneratedMaterial, ImportToken, MAX_WRAPPED_MATERIAL, TokenBinding, check_fit, unwrap};

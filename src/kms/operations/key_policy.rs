@@ -7,10 +7,8 @@ use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::{Call, noted};
 use crate::kms::pipeline::change::Progress;
 use crate::kms::records::key::KeyRecord;
-use crate::kms::request::PutKeyPolicyRequest;
-use crate::kms::request::key_reference::KeyReference;
-use crate::kms::request::listing::{Page, PageRequest};
-use crate::kms::request::page::{self, PageLimits};
+use crate::kms::request::pagination::{self, PageLimits};
+use crate::kms::request::{KeyReference, Page, PageRequest, PutKeyPolicyRequest};
 use crate::policy::{KeyFacts, PolicyDocument, PolicyRequest, RequestParameter, keeps_control};
 
 /// Page sizes of [`Kms::list_key_policies`].
@@ -87,7 +85,7 @@ impl Kms {
     pub fn list_key_policies(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<String>> {
         self.key_call(Call::new(Operation::ListKeyPolicies), &key, |_, _| {
             let names = [PolicyDocument::KEY_POLICY_NAME.to_owned()].into_iter();
-            page::of(names, &page, POLICY_PAGES, String::as_bytes)
+            pagination::page_of(names, &page, POLICY_PAGES, String::as_bytes)
         })
     }
 

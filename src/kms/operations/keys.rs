@@ -10,10 +10,10 @@ use crate::kms::pipeline::authorized_key::Target;
 use crate::kms::pipeline::call::{Call, noted, noted_tags};
 use crate::kms::pipeline::change::commit_change;
 use crate::kms::records::key::KeyRecord;
-use crate::kms::request::key_reference::KeyReference;
-use crate::kms::request::listing::{KeyListEntry, Page, PageRequest};
-use crate::kms::request::page::{self, PageLimits};
-use crate::kms::request::{CreateKeyRequest, IntoKeyRequest, KeyRequest, checked_tags};
+use crate::kms::request::pagination::{self, PageLimits};
+use crate::kms::request::{
+    CreateKeyRequest, IntoKeyRequest, KeyListEntry, KeyReference, KeyRequest, Page, PageRequest, checked_tags,
+};
 use crate::kms::storage::edit::Edit;
 use crate::provider::ProviderId;
 use crate::store::MAX_SCAN;
@@ -156,7 +156,9 @@ impl Kms {
         self.account_call(Call::new(Operation::ListKeys), |_| {
             let limit = KEY_PAGES.check(&page)?;
             let mut after = match &page.marker {
-                Some(marker) => Some(KeyId::from_bytes(page::name_in(marker)?.try_into().map_err(|_| page::bad())?)),
+                Some(marker) => {
+                    Some(KeyId::from_bytes(pagination::name_in(marker)?.try_into().map_err(|_| pagination::bad())?))
+                }
                 None => None,
             };
             let mut entries = Vec::new();
@@ -180,7 +182,7 @@ impl Kms {
                     key_arn: KeyArn::new(self.locality().clone(), account, key_id),
                 }));
                 if last_batch || entries.len() > limit {
-                    return Ok(page::cut(entries, limit, |entry| entry.key_id.as_bytes()));
+                    return Ok(pagination::cut(entries, limit, |entry| entry.key_id.as_bytes()));
                 }
             }
         })

@@ -8,8 +8,7 @@ use crate::key::{Operation, check_mac_algorithm, check_message_length};
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::authorized_key::Target;
 use crate::kms::pipeline::call::Call;
-use crate::kms::request::key_reference::KeyReference;
-use crate::kms::request::{GenerateMacRequest, GenerateMacResponse, VerifyMacRequest, VerifyMacResponse};
+use crate::kms::request::{GenerateMacRequest, GenerateMacResponse, KeyReference, VerifyMacRequest, VerifyMacResponse};
 use crate::policy::RequestParameter;
 
 impl Kms {

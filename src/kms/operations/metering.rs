@@ -3,45 +3,13 @@
 //! Calls are counted in memory, apart for threads, and added to the store by maintenance, by reading, and when the last
 //! handle goes, in one commit for a thousand keys. What a process had not yet added when it was killed is not counted: metering is exact but for that.
 
-use std::time::Duration;
-
-use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::identity::AccountId;
 use crate::key::{KeyArn, KeyManager, Operation};
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::Call;
 use crate::kms::records::usage::UsageRecord;
-use crate::kms::request::key_reference::KeyReference;
-use crate::kms::storage::usage_counters::LastUsage;
-
-/// What [`Kms::get_key_last_usage`] tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct KeyLastUsage {
-    /// The key.
-    pub key_arn: KeyArn,
-    /// Its last successful cryptographic operation, if there was one.
-    pub last_usage: Option<LastUsage>,
-    /// Since when this is known: the creation of the key.
-    pub tracking_start_date: Timestamp,
-}
-
-/// What is metered of one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct MeteredKey {
-    /// The key.
-    pub key_arn: KeyArn,
-    /// Its management type: customer managed or service managed, as keys that services own are not metered.
-    pub manager: KeyManager,
-    /// Successful requests that named or used it.
-    pub requests: u64,
-    /// How long it was kept; of customer managed keys only.
-    pub key_time: Option<Duration>,
-    /// Since when both are counted: its creation, or the last reset.
-    pub since: Timestamp,
-}
+use crate::kms::request::{KeyLastUsage, KeyReference, LastUsage, MeteredKey};
 
 impl Kms {
     /// Tells what was metered of every key of an account since it was made or last reset. Needs the authority's handle.

@@ -10,10 +10,8 @@ use crate::kms::pipeline::authorized_key::Target;
 use crate::kms::pipeline::call::Call;
 use crate::kms::records::key::{KeyRecord, Rotation};
 use crate::kms::records::key_version::VersionRecord;
-use crate::kms::request::KeyRotationStatus;
-use crate::kms::request::key_reference::KeyReference;
-use crate::kms::request::listing::{IncludeKeyMaterial, Page, PageRequest, RotationListEntry};
-use crate::kms::request::page::{self, PageLimits};
+use crate::kms::request::pagination::{self, PageLimits};
+use crate::kms::request::{IncludeKeyMaterial, KeyReference, KeyRotationStatus, Page, PageRequest, RotationListEntry};
 use crate::policy::RequestParameter;
 
 /// Page sizes of [`Kms::list_key_rotations`].
@@ -167,7 +165,8 @@ impl Kms {
     ) -> Result<Page<RotationListEntry>> {
         self.key_call(Call::new(Operation::ListKeyRotations), &key, |target, progress| {
             let numbered = numbered_entries(target.record(), include, progress.now());
-            let page = page::of(numbered.into_iter(), &page, ROTATION_PAGES, |(number, _)| number.as_slice())?;
+            let page =
+                pagination::page_of(numbered.into_iter(), &page, ROTATION_PAGES, |(number, _)| number.as_slice())?;
             let entries = page.entries.into_iter().map(|(_, entry)| entry).collect();
             Ok(Page { entries, next_marker: page.next_marker })
         })

@@ -6,8 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeySpec, Operation, check_message_length, check_signing_algorithm};
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::Call;
-use crate::kms::request::key_reference::KeyReference;
-use crate::kms::request::{SignRequest, SignResponse, VerifyRequest, VerifyResponse};
+use crate::kms::request::{KeyReference, SignRequest, SignResponse, VerifyRequest, VerifyResponse};
 use crate::policy::RequestParameter;
 
 /// The most bytes of a signature, as in the API of AWS KMS; the longest that is valid has 512.

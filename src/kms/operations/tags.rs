@@ -6,9 +6,8 @@ use crate::error::Result;
 use crate::key::{Operation, Tag};
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::{Call, noted_tags};
-use crate::kms::request::key_reference::KeyReference;
-use crate::kms::request::listing::{Page, PageRequest};
-use crate::kms::request::page::{self, PageLimits};
+use crate::kms::request::pagination::{self, PageLimits};
+use crate::kms::request::{KeyReference, Page, PageRequest};
 use crate::policy::RequestParameter;
 
 /// Page sizes of [`Kms::list_resource_tags`].
@@ -80,7 +79,7 @@ impl Kms {
         self.key_call(Call::new(Operation::ListResourceTags), &key, |target, _| {
             let tags: Vec<Tag> =
                 target.record().tags.iter().map(|(key, value)| Tag::new(key, value)).collect::<Result<_>>()?;
-            page::of(tags.into_iter(), &page, TAG_PAGES, |tag| tag.key().as_bytes())
+            pagination::page_of(tags.into_iter(), &page, TAG_PAGES, |tag| tag.key().as_bytes())
         })
     }
 }

@@ -1,10 +1,10 @@
 //! Parameters of a call of the pipeline, and the question that authorization answers.
 
-use super::grant_tokens::GrantToken;
 use crate::algorithm::excerpt;
 use crate::audit::ParameterValue;
 use crate::context::EncryptionContext;
 use crate::key::Operation;
+use crate::kms::request::GrantToken;
 use crate::policy::RequestParameter;
 
 /// The longest text of a request that the trail keeps whole, in bytes. No longer one is accepted by any operation.

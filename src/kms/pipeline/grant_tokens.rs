@@ -1,98 +1,25 @@
-//! Grant tokens: they name a grant, and prove that this KMS has named it.
-
-use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
+//! Grant tokens in a call: made with a grant, and checked before anything else.
 
 use crate::crypto::SecureRandom;
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::AccountId;
-use crate::key::KeyId;
 use crate::kms::engine::handle::Kms;
+use crate::kms::request::{GrantToken, NONCE, NamedGrant};
 use crate::kms::storage::registry::Registry;
-use crate::policy::GrantId;
 
 /// The most grant tokens of one call.
 pub(in crate::kms) const MAX_GRANT_TOKENS: usize = 10;
-
-const VERSION: u8 = 1;
-const NONCE: usize = 16;
-/// `u8 version ‖ 12 account ‖ 16 key id ‖ 32 grant id ‖ 16 nonce`, and then the 32 bytes of the code.
-const COVERED: usize = 1 + 12 + 16 + 32 + NONCE;
-const LENGTH: usize = COVERED + 32;
-
-/// What [`Kms::create_grant`] gives out beside the id of a grant; another one each time.
-///
-/// A grant is in force when the call that made it returns, so that no token is needed to use it at once. Tokens are taken
-/// where AWS KMS takes them, and one that this `Kms` did not make is refused.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct GrantToken(Arc<str>);
-
-impl GrantToken {
-    /// Takes the text of a token. Whether it is one shows when it is used.
-    ///
-    /// # Errors
-    /// [`InvalidGrantToken`](ErrorKind::InvalidGrantToken) if it is none at first sight.
-    pub fn parse(text: &str) -> Result<Self> {
-        decode(text)?;
-        Ok(Self(text.into()))
-    }
-
-    /// The text: hexadecimal digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for GrantToken {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        Self::parse(text)
-    }
-}
-
-/// A token never stands in a log.
-impl fmt::Debug for GrantToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("GrantToken(..)")
-    }
-}
-
-/// The grant that a token names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::kms) struct NamedGrant {
-    pub(in crate::kms) account: AccountId,
-    pub(in crate::kms) key_id: KeyId,
-    pub(in crate::kms) id: GrantId,
-}
 
 impl Registry {
     /// Makes a fresh token.
     pub(in crate::kms) fn new_grant_token(&self, random: &dyn SecureRandom, grant: NamedGrant) -> Result<GrantToken> {
         let mut nonce = [0; NONCE];
         random.fill(&mut nonce)?;
-        let NamedGrant { account, key_id, id } = grant;
-        let parts = [&[VERSION][..], account.as_bytes(), key_id.as_bytes(), id.as_bytes(), &nonce];
-        let covered = parts.concat();
-        let code = self.token_code(&covered);
-        Ok(GrantToken(base16ct::lower::encode_string(&[&covered[..], &code].concat()).into()))
+        Ok(GrantToken::seal(grant, &nonce, |covered| self.token_code(covered)))
     }
 
     /// The grant that a token names. It may be gone.
     pub(in crate::kms) fn named_grant(&self, token: &GrantToken) -> Result<NamedGrant> {
-        use subtle::ConstantTimeEq;
-        let bytes = decode(token.as_str())?;
-        let (covered, code) = bytes.split_at(COVERED);
-        if !bool::from(self.token_code(covered).ct_eq(code)) {
-            return Err(invalid());
-        }
-        let account = std::str::from_utf8(&covered[1..13]).ok().and_then(|digits| AccountId::parse(digits).ok());
-        Ok(NamedGrant {
-            account: account.ok_or_else(invalid)?,
-            key_id: KeyId::from_bytes(covered[13..29].try_into().map_err(|_| invalid())?),
-            id: GrantId::from_bytes(covered[29..61].try_into().map_err(|_| invalid())?),
-        })
+        token.open(|covered| self.token_code(covered))
     }
 
     fn token_code(&self, covered: &[u8]) -> [u8; 32] {
@@ -109,16 +36,4 @@ impl Kms {
         }
         tokens.iter().try_for_each(|token| self.core.registry.named_grant(token).map(drop))
     }
-}
-
-fn decode(text: &str) -> Result<[u8; LENGTH]> {
-    let mut bytes = [0; LENGTH];
-    match base16ct::lower::decode(text, &mut bytes) {
-        Ok(decoded) if decoded.len() == LENGTH && decoded[0] == VERSION => Ok(bytes),
-        _ => Err(invalid()),
-    }
-}
-
-fn invalid() -> Error {
-    Error::new(ErrorKind::InvalidGrantToken, "the grant token is malformed, or this KMS did not make it")
 }

@@ -28,7 +28,7 @@ use crate::kms::pipeline::call::{Call, Question};
 use crate::kms::pipeline::change::{Progress, commit_change};
 use crate::kms::pipeline::key_checks::{check_manager, check_state};
 use crate::kms::records::key::KeyRecord;
-use crate::kms::request::key_reference::KeyReference;
+use crate::kms::request::KeyReference;
 use crate::kms::storage::cache::Cached;
 use crate::kms::storage::edit::Edit;
 use crate::kms::storage::loaded_key::LoadedKey;

@@ -1,9 +1,10 @@
 //! What making data key pairs takes and returns.
 
+use super::grant_token::GrantToken;
+use super::key_reference::KeyReference;
+use super::setters::grant_tokens_setter;
 use crate::context::EncryptionContext;
 use crate::key::{DataKeyPairSpec, KeyArn, KeyMaterialId};
-use crate::kms::pipeline::grant_tokens::GrantToken;
-use crate::kms::request::key_reference::KeyReference;
 use crate::secret::SecretBytes;
 
 /// What [`Kms::generate_data_key_pair`](crate::Kms::generate_data_key_pair) and its twin without plaintext take.
@@ -29,12 +30,7 @@ impl<'a, K: KeyReference> GenerateDataKeyPairRequest<'a, K> {
         self
     }
 
-    /// Names grants that may allow the call, 10 at most.
-    #[must_use]
-    pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
-        self.grant_tokens = tokens;
-        self
-    }
+    grant_tokens_setter!();
 
     /// Goes through every check, makes no key pair, and fails with [`DryRun`](crate::ErrorKind::DryRun).
     #[must_use]

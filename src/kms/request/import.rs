@@ -1,9 +1,9 @@
 //! What the import of key material takes and returns.
 
+use super::key_reference::KeyReference;
 use crate::algorithm::{WrappingAlgorithm, WrappingKeySpec};
 use crate::clock::Timestamp;
 use crate::key::{ImportType, KeyArn, KeyMaterialId};
-use crate::kms::request::key_reference::KeyReference;
 
 /// What [`Kms::get_parameters_for_import`](crate::Kms::get_parameters_for_import) takes.
 #[derive(Clone, Debug)]

@@ -1,9 +1,10 @@
 //! What message authentication takes and returns.
 
+use super::grant_token::GrantToken;
+use super::key_reference::KeyReference;
+use super::setters::{dry_run_setter, grant_tokens_setter};
 use crate::algorithm::MacAlgorithm;
 use crate::key::KeyArn;
-use crate::kms::pipeline::grant_tokens::GrantToken;
-use crate::kms::request::key_reference::KeyReference;
 
 /// What [`Kms::generate_mac`](crate::Kms::generate_mac) takes.
 #[derive(Clone, Debug)]
@@ -21,19 +22,9 @@ impl<'a, K: KeyReference> GenerateMacRequest<'a, K> {
         Self { key, algorithm, message, dry_run: false, grant_tokens: &[] }
     }
 
-    /// Names grants that may allow the call, 10 at most.
-    #[must_use]
-    pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
-        self.grant_tokens = tokens;
-        self
-    }
+    grant_tokens_setter!();
 
-    /// Goes through every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).
-    #[must_use]
-    pub const fn dry_run(mut self) -> Self {
-        self.dry_run = true;
-        self
-    }
+    dry_run_setter!();
 }
 
 /// What [`Kms::generate_mac`](crate::Kms::generate_mac) returns.
@@ -65,19 +56,9 @@ impl<'a, K: KeyReference> VerifyMacRequest<'a, K> {
         Self { key, algorithm, message, mac, dry_run: false, grant_tokens: &[] }
     }
 
-    /// Names grants that may allow the call, 10 at most.
-    #[must_use]
-    pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
-        self.grant_tokens = tokens;
-        self
-    }
+    grant_tokens_setter!();
 
-    /// Goes through every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).
-    #[must_use]
-    pub const fn dry_run(mut self) -> Self {
-        self.dry_run = true;
-        self
-    }
+    dry_run_setter!();
 }
 
 /// What [`Kms::verify_mac`](crate::Kms::verify_mac) returns: that there is one says that the code is right.

@@ -1,9 +1,10 @@
 //! What signing and verifying take and return.
 
+use super::grant_token::GrantToken;
+use super::key_reference::KeyReference;
+use super::setters::{dry_run_setter, grant_tokens_setter};
 use crate::algorithm::{MessageType, SigningAlgorithm};
 use crate::key::KeyArn;
-use crate::kms::pipeline::grant_tokens::GrantToken;
-use crate::kms::request::key_reference::KeyReference;
 
 /// What [`Kms::sign`](crate::Kms::sign) takes.
 #[derive(Clone, Debug)]
@@ -29,19 +30,9 @@ impl<'a, K: KeyReference> SignRequest<'a, K> {
         self
     }
 
-    /// Names grants that may allow the call, 10 at most.
-    #[must_use]
-    pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
-        self.grant_tokens = tokens;
-        self
-    }
+    grant_tokens_setter!();
 
-    /// Goes through every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).
-    #[must_use]
-    pub const fn dry_run(mut self) -> Self {
-        self.dry_run = true;
-        self
-    }
+    dry_run_setter!();
 }
 
 /// What [`Kms::sign`](crate::Kms::sign) returns.
@@ -81,19 +72,9 @@ impl<'a, K: KeyReference> VerifyRequest<'a, K> {
         self
     }
 
-    /// Names grants that may allow the call, 10 at most.
-    #[must_use]
-    pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
-        self.grant_tokens = tokens;
-        self
-    }
+    grant_tokens_setter!();
 
-    /// Goes through every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).
-    #[must_use]
-    pub const fn dry_run(mut self) -> Self {
-        self.dry_run = true;
-        self
-    }
+    dry_run_setter!();
 }
 
 /// What [`Kms::verify`](crate::Kms::verify) returns: that there is one says that the signature is valid.

@@ -8,17 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::clock::Timestamp;
 use crate::identity::AccountId;
 use crate::key::{KeyId, Operation};
+use crate::kms::request::LastUsage;
 use crate::shard::{self, Apart, SHARDS};
-
-/// The last cryptographic operation that a key did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LastUsage {
-    /// When.
-    pub time: Timestamp,
-    /// Which.
-    pub operation: Operation,
-}
 
 /// The calls of one key that the store does not know of yet.
 #[derive(Debug, Default)]

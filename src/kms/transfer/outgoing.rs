@@ -12,7 +12,7 @@ use crate::kms::engine::core::Core;
 use crate::kms::engine::handle::Kms;
 use crate::kms::engine::material::Material;
 use crate::kms::records::key::KeyRecord;
-use crate::kms::request::key_reference::KeyReference;
+use crate::kms::request::KeyReference;
 use crate::provider::ProviderId;
 use crate::store::MAX_SCAN;
 

@@ -1,10 +1,11 @@
 //! What the operations on grants take and return.
 
+use super::grant_token::GrantToken;
+use super::key_reference::KeyReference;
+use super::setters::{dry_run_setter, grant_tokens_setter};
 use crate::clock::Timestamp;
-use crate::identity::AccountId;
+use crate::identity::{AccountId, Principal};
 use crate::key::KeyArn;
-use crate::kms::pipeline::grant_tokens::GrantToken;
-use crate::kms::request::key_reference::KeyReference;
 use crate::policy::{GrantId, GrantTerms};
 
 /// What [`Kms::create_grant`](crate::Kms::create_grant) takes.
@@ -31,19 +32,9 @@ impl<'a, K: KeyReference> CreateGrantRequest<'a, K> {
         self
     }
 
-    /// Names grants that may allow the call, 10 at most.
-    #[must_use]
-    pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
-        self.grant_tokens = tokens;
-        self
-    }
+    grant_tokens_setter!();
 
-    /// Goes through every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).
-    #[must_use]
-    pub const fn dry_run(mut self) -> Self {
-        self.dry_run = true;
-        self
-    }
+    dry_run_setter!();
 }
 
 /// What [`Kms::create_grant`](crate::Kms::create_grant) returns.
@@ -72,4 +63,37 @@ pub struct GrantListEntry {
     pub issuing_account: AccountId,
     /// Who may do what, under which constraints, and who may give it back.
     pub terms: GrantTerms,
+}
+
+/// Whether a call is only tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DryRun {
+    /// It is done.
+    #[default]
+    No,
+    /// It goes through every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).
+    Yes,
+}
+
+/// Which grants on a key [`Kms::list_grants`](crate::Kms::list_grants) lists; by default all.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct GrantFilter<'a> {
+    pub(in crate::kms) grant_id: Option<GrantId>,
+    pub(in crate::kms) grantee: Option<&'a Principal>,
+}
+
+impl<'a> GrantFilter<'a> {
+    /// Only this grant; none if the key has no such grant.
+    #[must_use]
+    pub const fn grant_id(mut self, id: GrantId) -> Self {
+        self.grant_id = Some(id);
+        self
+    }
+
+    /// Only grants whose grantee is this principal.
+    #[must_use]
+    pub const fn grantee(mut self, principal: &'a Principal) -> Self {
+        self.grantee = Some(principal);
+        self
+    }
 }

@@ -1,6 +1,6 @@
 //! Requests about the policies of keys.
 
-use crate::kms::request::key_reference::KeyReference;
+use super::key_reference::KeyReference;
 
 /// What [`Kms::put_key_policy`](crate::Kms::put_key_policy) takes.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::clock::Timestamp;
 use crate::key::{
-    ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId, CustomKeyStoreMode, CustomKeyStoreName, KeyArn,
+    ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId, CustomKeyStoreMode, CustomKeyStoreName,
 };
 use crate::provider::{ClusterManagement, ClusterMember};
 use crate::secret::SecretBytes;
@@ -115,23 +115,5 @@ pub struct ConnectionError {
 impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code, self.reason)
-    }
-}
-
-/// What [`Kms::declare_successor`](crate::Kms::declare_successor) did, and what it could not do yet.
-#[derive(Debug, Default)]
-#[non_exhaustive]
-pub struct SuccessionReport {
-    /// Keys with material outside of the store whose deletion is pending: their waiting periods start again.
-    pub postponed: Vec<KeyArn>,
-    /// Clusters and providers by their names that could not be marked now, and why. They are marked with the first operation
-    /// that reaches them; until then other copies of the store are not left behind there.
-    pub not_marked: Vec<(String, crate::Error)>,
-}
-
-impl SuccessionReport {
-    /// Returns `true` if every cluster and provider was marked.
-    pub fn is_complete(&self) -> bool {
-        self.not_marked.is_empty()
     }
 }

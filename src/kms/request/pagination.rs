@@ -1,9 +1,41 @@
-//! Parts of lists: limits, and markers that say where the next part begins.
+//! Pages of lists: which one is wanted, limits, and markers that say where the next one begins.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 
-use super::listing::{Page, PageRequest};
 use crate::error::{Error, ErrorKind, Result};
+
+/// Which part of a list is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct PageRequest {
+    pub(in crate::kms) limit: Option<u32>,
+    pub(in crate::kms) marker: Option<String>,
+}
+
+impl PageRequest {
+    /// The most entries wanted. What is allowed, and the default, stands at each list operation.
+    #[must_use]
+    pub const fn limit(mut self, limit: u32) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Goes on where an earlier page ended: its [`Page::next_marker`].
+    #[must_use]
+    pub fn marker(mut self, marker: impl Into<String>) -> Self {
+        self.marker = Some(marker.into());
+        self
+    }
+}
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Page<T> {
+    /// The entries.
+    pub entries: Vec<T>,
+    /// What to ask for the next part with; `None` if this was the last.
+    pub next_marker: Option<String>,
+}
 
 /// How many entries a page of an operation may have, and has unless the caller says otherwise.
 #[derive(Clone, Copy)]
@@ -38,7 +70,7 @@ pub(in crate::kms) fn cut<T>(mut entries: Vec<T>, limit: usize, name: impl Fn(&T
 }
 
 /// Pages through a short list that is in memory, ascending by name.
-pub(in crate::kms) fn of<T>(
+pub(in crate::kms) fn page_of<T>(
     entries: impl Iterator<Item = T>,
     page: &PageRequest,
     limits: PageLimits,
@@ -73,7 +105,7 @@ mod tests {
     fn a_marker_leads_to_the_next_entries() -> Result<()> {
         let limits = PageLimits { most: 10, default: 2 };
         let names = ["a", "b", "c"];
-        let list = |page: &PageRequest| of(names.into_iter(), page, limits, |name| name.as_bytes());
+        let list = |page: &PageRequest| page_of(names.into_iter(), page, limits, |name| name.as_bytes());
         let first = list(&PageRequest::default())?;
         assert_eq!(first.entries, ["a", "b"]);
         let marker = first.next_marker.ok_or_else(bad)?;

@@ -1,0 +1,189 @@
+//! Parameters and results of the operations on keys.
+
+use super::grant_token::GrantToken;
+use super::key_reference::KeyReference;
+use super::setters::grant_tokens_setter;
+use crate::error::Result;
+use crate::key::{CustomKeyStoreId, KeyArn, KeyId, KeySpec, KeyUsage, Origin, Tag};
+use crate::provider::ProviderId;
+
+/// What [`Kms::create_key`](crate::kms::Kms::create_key) is to make. The default is a symmetric encryption key made here.
+///
+/// # Examples
+/// ```
+/// use strongroom::{CreateKeyRequest, KeySpec, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(CreateKeyRequest::default().description("invoices").tag("team", "billing"))?;
+/// assert_eq!((key.spec(), key.description().as_str()), (KeySpec::SymmetricDefault, "invoices"));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CreateKeyRequest {
+    pub(in crate::kms) spec: KeySpec,
+    pub(in crate::kms) usage: Option<KeyUsage>,
+    pub(in crate::kms) origin: Origin,
+    pub(in crate::kms) description: String,
+    pub(in crate::kms) tags: Vec<(String, String)>,
+    pub(in crate::kms) policy: Option<String>,
+    pub(in crate::kms) bypass_lockout_check: bool,
+    pub(in crate::kms) custom_key_store: Option<CustomKeyStoreId>,
+    pub(in crate::kms) provider: Option<ProviderId>,
+}
+
+impl Default for CreateKeyRequest {
+    fn default() -> Self {
+        Self {
+            spec: KeySpec::SymmetricDefault,
+            usage: None,
+            origin: Origin::Kms,
+            description: String::new(),
+            tags: Vec::new(),
+            policy: None,
+            bypass_lockout_check: false,
+            custom_key_store: None,
+            provider: None,
+        }
+    }
+}
+
+impl CreateKeyRequest {
+    /// The kind of key; without it, `SYMMETRIC_DEFAULT`.
+    #[must_use]
+    pub const fn spec(mut self, spec: KeySpec) -> Self {
+        self.spec = spec;
+        self
+    }
+
+    /// What the key is for. Must be said for every kind but symmetric encryption keys, and never changes.
+    #[must_use]
+    pub const fn usage(mut self, usage: KeyUsage) -> Self {
+        self.usage = Some(usage);
+        self
+    }
+
+    /// Where the material comes from; without it, `AWS_KMS`: made here.
+    #[must_use]
+    pub const fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// The [provider](crate::provider::KeyMaterialProvider) that makes the material and holds it, by the name under which
+    /// [`KmsBuilder::provider`](crate::KmsBuilder::provider) was given it; without one, a provider of this library. The origin
+    /// of the key is that of the provider.
+    #[must_use]
+    pub fn provider(mut self, name: impl Into<String>) -> Self {
+        self.provider = Some(ProviderId::new(name));
+        self
+    }
+
+    /// Makes the key in the HSMs of a custom key store, which must be connected. Its origin is `AWS_CLOUDHSM` then.
+    #[must_use]
+    pub const fn custom_key_store(mut self, id: CustomKeyStoreId) -> Self {
+        self.custom_key_store = Some(id);
+        self.origin = Origin::Hsm;
+        self
+    }
+
+    /// A text for people, of at most 8,192 characters.
+    #[must_use]
+    pub fn description(mut self, description: impl Into<String>) -> Self {
+        self.description = description.into();
+        self
+    }
+
+    /// Adds a tag.
+    #[must_use]
+    pub fn tag(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.tags.push((key.into(), value.into()));
+        self
+    }
+
+    /// The policy of the key, in JSON; without it, the account may do everything and leave it to its principals.
+    #[must_use]
+    pub fn policy(mut self, document: impl Into<String>) -> Self {
+        self.policy = Some(document.into());
+        self
+    }
+
+    /// Takes a policy also if it locks out whoever makes the key (`BypassPolicyLockoutSafetyCheck`). There may be no way
+    /// back.
+    #[must_use]
+    pub const fn bypass_policy_lockout_safety_check(mut self) -> Self {
+        self.bypass_lockout_check = true;
+        self
+    }
+}
+
+/// Turns tag pairs into checked tags.
+pub(in crate::kms) fn checked_tags(pairs: &[(String, String)]) -> Result<Vec<Tag>> {
+    pairs.iter().map(|(key, value)| Tag::new(key, value)).collect()
+}
+
+/// What [`Kms::describe_key`](crate::Kms::describe_key) and [`Kms::get_public_key`](crate::Kms::get_public_key) take where
+/// there is more to say than the key.
+///
+/// # Examples
+/// ```
+/// use strongroom::policy::GrantTerms;
+/// use strongroom::{AccountId, CreateGrantRequest, KeyRequest, Kms, Operation, Principal};
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?.key_id();
+/// let bob = Principal::user(AccountId::default(), "bob")?;
+/// let terms = GrantTerms::new(bob.clone(), [Operation::DescribeKey])?;
+/// let token = kms.create_grant(CreateGrantRequest::new(key, terms))?.grant_token;
+/// let described = kms.as_principal(bob)?.describe_key(KeyRequest::new(key).grant_tokens(&[token]))?;
+/// assert_eq!(described.key_id(), key);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct KeyRequest<'a, K> {
+    pub(in crate::kms) key: K,
+    pub(in crate::kms) grant_tokens: &'a [GrantToken],
+}
+
+impl<'a, K: KeyReference> KeyRequest<'a, K> {
+    /// Names the key.
+    pub const fn new(key: K) -> Self {
+        Self { key, grant_tokens: &[] }
+    }
+
+    grant_tokens_setter!();
+}
+
+/// A [`KeyRequest`], or the name of a key alone: anything that is a [`KeyReference`].
+pub trait IntoKeyRequest<'a> {
+    /// What names the key.
+    type Key: KeyReference;
+
+    /// The request.
+    fn into_key_request(self) -> KeyRequest<'a, Self::Key>;
+}
+
+impl<K: KeyReference> IntoKeyRequest<'_> for K {
+    type Key = K;
+
+    fn into_key_request(self) -> KeyRequest<'static, K> {
+        KeyRequest::new(self)
+    }
+}
+
+impl<'a, K: KeyReference> IntoKeyRequest<'a> for KeyRequest<'a, K> {
+    type Key = K;
+
+    fn into_key_request(self) -> Self {
+        self
+    }
+}
+
+/// A key in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyListEntry {
+    /// Its id.
+    pub key_id: KeyId,
+    /// Its ARN.
+    pub key_arn: KeyArn,
+}
