@@ -1,4 +1,4 @@
-//! Putting a KMS together from its parts.
+//! The builder of a KMS.
 
 #[cfg(feature = "sqlite")]
 mod open;
@@ -50,7 +50,7 @@ impl Kms {
 /// |---|---|
 /// | store and root key | in memory, under a root key drawn at random |
 /// | anchor | none |
-/// | providers | software keys, made here or imported; more are added by [`KmsBuilder::provider`] |
+/// | providers | software keys, generated or imported; [`KmsBuilder::provider`] adds more |
 /// | policy | key policies, identity policies and grants ([`evaluate`](crate::policy::evaluate)) |
 /// | audit | the latest events in memory |
 /// | clock | the system's |
@@ -94,9 +94,10 @@ impl KmsBuilder {
         self
     }
 
-    /// Adds a home of key material to that of software keys. A key is made there by naming it:
-    /// [`CreateKeyRequest::provider`](crate::CreateKeyRequest::provider). Whoever opens the store later adds it again: without
-    /// it, its keys are there and cannot be used. Its origin is `AWS_KMS` or `AWS_CLOUDHSM`: what is imported lies in the store.
+    /// Adds a provider of key material, alongside those of software keys. To create a key with it, specify
+    /// its name: [`CreateKeyRequest::provider`](crate::CreateKeyRequest::provider). Add it again whenever you
+    /// open the store: without it, its keys cannot be used. Its origin is `AWS_KMS` or `AWS_CLOUDHSM`, as
+    /// imported material is always in the store.
     pub fn provider(mut self, provider: impl KeyMaterialProvider + 'static) -> Self {
         self.providers.push(Arc::new(provider));
         self
@@ -167,14 +168,15 @@ impl KmsBuilder {
         self
     }
 
-    /// The account whose root the authority acts as. Keys belong to the account that made them, and others do not see them.
+    /// Sets the account whose root the authority acts as. Keys belong to the account that created them, and
+    /// are not visible to others.
     pub const fn account(mut self, account: AccountId) -> Self {
         self.account = account;
         self
     }
 
-    /// Registers a service beside `s3`, `ebs`, `rds`, `redshift` and `ssm`: its handle is made by [`Kms::as_service`], and
-    /// its key in an account is `alias/aws/<name>`.
+    /// Registers a service in addition to `s3`, `ebs`, `rds`, `redshift` and `ssm`: [`Kms::as_service`] creates
+    /// its handle, and its key in an account is `alias/aws/<name>`.
     pub fn service(mut self, name: ServiceName) -> Self {
         self.services.insert(name);
         self
@@ -200,13 +202,16 @@ impl KmsBuilder {
         self
     }
 
-    /// Makes the KMS and returns its authority.
+    /// Builds the KMS and returns its authority.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) if two providers or two clusters have one name, a provider is of origin `EXTERNAL`, the clock tolerance is less than one hour, or the account is that of services; [`RootKey`](ErrorKind::RootKey) if the root
-    /// key is not that of the store; [`Integrity`](ErrorKind::Integrity) if it is, and the store was altered;
-    /// [`Internal`](ErrorKind::Internal) if there is no randomness; [`Store`](ErrorKind::Store) if the store fails;
-    /// [`Audit`](ErrorKind::Audit) if the audit trail cannot be written or does not fit the store.
+    /// - [`Validation`](ErrorKind::Validation) if two providers or two clusters have the same name, a provider is
+    ///   of origin `EXTERNAL`, the clock tolerance is less than one hour, or the account is that of services.
+    /// - [`RootKey`](ErrorKind::RootKey) if the root key is not that of the store.
+    /// - [`Integrity`](ErrorKind::Integrity) if the root key is right and the store was altered.
+    /// - [`Internal`](ErrorKind::Internal) if the operating system provides no randomness.
+    /// - [`Store`](ErrorKind::Store) if the store fails.
+    /// - [`Audit`](ErrorKind::Audit) if the audit trail cannot be written or does not fit the store.
     pub fn build(self) -> Result<Kms> {
         if self.account == AccountId::SERVICES {
             let text = format!("nobody but services acts in the account {}", AccountId::SERVICES);
@@ -214,26 +219,8 @@ impl KmsBuilder {
         }
         let tolerance = self.clock_tolerance.unwrap_or(DEFAULT_TOLERANCE);
         check_tolerance(tolerance)?;
-        let mut services = self.services;
-        for name in SERVICES {
-            services.insert(ServiceName::parse(name)?);
-        }
-        let mut providers: Vec<Arc<dyn KeyMaterialProvider>> =
-            vec![Arc::new(MemoryProvider::default()), Arc::new(ImportedProvider::default())];
-        for provider in self.providers {
-            if providers.iter().any(|other| other.id() == provider.id()) {
-                let text = format!("two providers are named '{}'", provider.id().as_str());
-                return Err(Error::new(ErrorKind::Validation, text));
-            }
-            if provider.origin() == Origin::External {
-                let text = format!(
-                    "the provider '{}' is of origin EXTERNAL: imported material lies in the store, by the provider of this library",
-                    provider.id().as_str()
-                );
-                return Err(Error::new(ErrorKind::Validation, text));
-            }
-            providers.push(provider);
-        }
+        let services = with_known_services(self.services)?;
+        let providers = with_default_providers(self.providers)?;
         let (store, root) = match self.store {
             Some(given) => given,
             None => {
@@ -247,7 +234,7 @@ impl KmsBuilder {
         let time = TrustedClock::open(&registry, clock, tolerance)?;
         let sink = self.audit.unwrap_or_else(|| Arc::new(MemoryTrail::default()));
         let audit = AuditLog::attach(sink, &registry, &self.backend)?;
-        let keeps_elsewhere =
+        let has_outside_material =
             !self.clusters.is_empty() || providers.iter().any(|provider| provider.transfer().is_none());
         let core = Core {
             registry,
@@ -267,10 +254,38 @@ impl KmsBuilder {
                 insecure_test_keys: self.insecure_test_keys,
             },
         };
-        if keeps_elsewhere {
-            // Recorded as early as possible: a copy that has no such record is taken for the original.
+        if has_outside_material {
+            // Recorded as early as possible: a copy without such a record is treated as the original.
             core.copy_guard().instance()?;
         }
         Ok(Kms::authority(core, self.account))
     }
+}
+
+/// Adds the services that every KMS knows.
+fn with_known_services(mut services: BTreeSet<ServiceName>) -> Result<BTreeSet<ServiceName>> {
+    for name in SERVICES {
+        services.insert(ServiceName::parse(name)?);
+    }
+    Ok(services)
+}
+
+/// Puts the providers of software keys before those of the application.
+fn with_default_providers(added: Vec<Arc<dyn KeyMaterialProvider>>) -> Result<Vec<Arc<dyn KeyMaterialProvider>>> {
+    let mut providers: Vec<Arc<dyn KeyMaterialProvider>> =
+        vec![Arc::new(MemoryProvider::default()), Arc::new(ImportedProvider::default())];
+    for provider in added {
+        let name = provider.id().as_str();
+        if providers.iter().any(|other| other.id() == provider.id()) {
+            return Err(Error::new(ErrorKind::Validation, format!("two providers are named '{name}'")));
+        }
+        if provider.origin() == Origin::External {
+            let text = format!(
+                "the provider '{name}' is of origin EXTERNAL: imported material lies in the store, by the provider of this library"
+            );
+            return Err(Error::new(ErrorKind::Validation, text));
+        }
+        providers.push(provider);
+    }
+    Ok(providers)
 }

@@ -1,4 +1,4 @@
-//! The usual way to a KMS whose keys stay.
+//! Opens a KMS with a store in a file.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::seal::RootKey;
 use crate::store::SqliteStore;
 
 impl Kms {
-    /// Opens the KMS whose keys are in a file, or makes an empty one, with defaults for everything else. A change is on
+    /// Opens the KMS whose keys are in a file, or creates an empty one, with defaults for everything else. A change is on
     /// the disk before it is acknowledged, and several processes may open one file.
     ///
     /// To choose more, give the builder the store:

@@ -57,7 +57,7 @@ impl KmsAead {
         self.kms.encrypt(request).map(|made| made.ciphertext_blob)
     }
 
-    /// Decrypts what was encrypted under this key and bound to this context.
+    /// Decrypts a ciphertext of this key that is bound to this context.
     ///
     /// # Errors
     /// Those of [`Kms::decrypt`]; a ciphertext of another key is of kind [`IncorrectKey`](ErrorKind::IncorrectKey).

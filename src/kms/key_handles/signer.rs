@@ -20,13 +20,13 @@ use crate::kms::request::{KeyReference, SignRequest};
 /// [`Kms::sign`] with all its checks and its trail.
 ///
 /// The type of the verifying key, one of the crates `p256`, `p384`, `p521`, `k256`, `rsa` and `ed25519-dalek`, decides on
-/// the algorithm. The public key is read once, when the value is made.
+/// the algorithm. The public key is read once, when the value is created.
 ///
 /// Signatures over secp256k1 have the lower of their two values of `s`, as the crate `k256` and all who use that curve for
 /// ledgers demand; [`Kms::sign`] gives either.
 ///
-/// Messages may have any length, as their digest is what is sent to be signed; for Ed25519, whose messages are signed
-/// whole, they have at most 4,096 bytes.
+/// Messages may have any length, as only their digest is signed. Ed25519 signs the message itself, which
+/// therefore has at most 4,096 bytes.
 ///
 /// # Examples
 /// ```
