@@ -13,8 +13,8 @@ use strongroom::{
     CreateKeyRequest, EncryptionContext, Envelope, Error, ErrorKind, ExportError, Kms, KmsKeyring, Result,
 };
 
-use crate::envelope::in_memory::keyring;
 use crate::layering::read_sources;
+use crate::support::envelope::keyring;
 
 /// Error types whose traits are written by hand. Who adds one looks at what its `source` returns, and adds it here.
 const BY_HAND: [&str; 5] = ["Error", "Failed", "TokenError", "UnwrapFailure", "UnwrapFailures"];

@@ -14,8 +14,8 @@ use strongroom::{
 };
 
 use crate::access::management_types::AllowAll;
-use crate::kms::keys::kind;
-use crate::kms::pipeline::{operations, operations_of_other_keys};
+use crate::support::kms::kind;
+use crate::support::operations::{operations, operations_of_other_keys};
 use crate::support::tampering_store::Pliable;
 
 /// An operation, what it answered, and what the trail of the caller's account has of it.

@@ -16,8 +16,8 @@ use strongroom::{
     KeyUsage, Kms, KmsLimits, ManualClock, Operation, PageRequest, Principal, PutKeyPolicyRequest, Result, Timestamp,
 };
 
-use crate::access::policies::{key_policy, user};
-use crate::kms::keys::{kind, with_key};
+use crate::support::kms::{kind, with_key};
+use crate::support::policies::{key_policy, user};
 use crate::support::tampering_store::Pliable;
 
 fn grant(kms: &Kms, key: KeyId, grantee: &Principal, operations: &[Operation]) -> Result<GrantId> {

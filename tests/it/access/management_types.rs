@@ -10,7 +10,7 @@ use strongroom::{
     ServiceName, Tag, Timestamp,
 };
 
-use crate::kms::keys::kind;
+use crate::support::kms::kind;
 
 /// Lets everybody do everything, so that what is refused is refused by the kind of key alone.
 #[derive(Debug)]

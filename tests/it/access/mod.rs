@@ -3,6 +3,6 @@
 mod accounts;
 mod delegated_grants;
 mod grants;
-pub(crate) mod management_types;
-pub(crate) mod policies;
+mod management_types;
+mod policies;
 mod policy_decisions;

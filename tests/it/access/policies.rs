@@ -14,24 +14,14 @@ use strongroom::{
     PageRequest, Principal, PutKeyPolicyRequest, ReEncryptRequest, Result, RotationPeriod, SignRequest, Tag, Timestamp,
 };
 
-use crate::kms::keys::kind;
+use crate::support::kms::kind;
+use crate::support::policies::{key_policy, user};
 
-/// A key policy: the account may do everything itself, and these statements.
-pub(crate) fn key_policy(statements: &[&str]) -> String {
-    let root = r#"{"Effect": "Allow", "Principal": {"AWS": "000000000000"}, "Action": "kms:*", "Resource": "*"}"#;
-    let all: Vec<_> = [root].iter().chain(statements).copied().collect();
-    format!(r#"{{"Version": "2012-10-17", "Statement": [{}]}}"#, all.join(", "))
-}
-
-pub(crate) fn identity_policy(effect: &str, action: &str) -> String {
+fn identity_policy(effect: &str, action: &str) -> String {
     format!(
         r#"{{"Version": "2012-10-17",
             "Statement": {{"Effect": "{effect}", "Action": "{action}", "Resource": "*"}}}}"#
     )
-}
-
-pub(crate) fn user(name: &str) -> Result<Principal> {
-    Principal::user(AccountId::default(), name)
 }
 
 #[test]

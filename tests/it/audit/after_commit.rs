@@ -14,7 +14,7 @@ use strongroom::{
     RotationPeriod, Timestamp,
 };
 
-use crate::hsm::custom_key_stores::{request, two_members, vault};
+use crate::support::custom_key_stores::{request, two_members, vault};
 use crate::support::tampering_store::Pliable;
 
 /// An anchor that can be moved only so many times.

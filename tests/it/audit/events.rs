@@ -11,7 +11,7 @@ use strongroom::{
     ReEncryptRequest, Result, RotationPeriod, Tag, Timestamp,
 };
 
-use crate::kms::keys::kind;
+use crate::support::kms::kind;
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
 

@@ -9,8 +9,8 @@ use strongroom::message::{self, AlgorithmSuite, MessageError};
 use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use crate::envelope::in_memory::{keyring, refusal};
 use crate::envelope::unwrap_failures::Vault;
+use crate::support::envelope::{keyring, refusal};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 

@@ -6,21 +6,10 @@ use proptest::prelude::*;
 use strongroom::crypto::{CryptoBackend, CryptoError, FASTEST, RUST_CRYPTO, SecureRandom};
 use strongroom::envelope::{DecryptionMaterials, EncryptionMaterials};
 use strongroom::message::{self, EncryptedDataKey, Limits, MessageError};
-use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Keyring, RawAesKeyring, Result, SecretBytes};
+use strongroom::{EncryptionContext, Envelope, ErrorKind, Keyring, Result, SecretBytes};
 
-use crate::envelope::vectors;
-
-pub(crate) fn keyring() -> RawAesKeyring {
-    RawAesKeyring::new("ns", "kn", SecretBytes::from_vec((0..32).collect())).expect("a keyring")
-}
-
-pub(crate) fn envelope(frame_length: u32) -> Envelope {
-    Envelope::builder(keyring()).frame_length(frame_length).build().expect("an envelope")
-}
-
-pub(crate) fn refusal(error: &Error) -> Option<&MessageError> {
-    error.downcast_ref()
-}
+use crate::support::envelope::{envelope, keyring, refusal};
+use crate::support::vectors;
 
 fn none() -> EncryptionContext {
     EncryptionContext::new()

@@ -8,7 +8,7 @@ use strongroom::{
     SecretBytes,
 };
 
-use crate::kms::keys::{kind, with_key};
+use crate::support::kms::{kind, with_key};
 
 fn sealed(kms: &Kms, key: KeyId, context: &EncryptionContext) -> Result<Vec<u8>> {
     Envelope::new(KmsKeyring::new(kms, key)?).encrypt(b"payload", context)

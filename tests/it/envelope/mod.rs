@@ -4,11 +4,11 @@
 mod async_io;
 mod check_order;
 mod file_example;
-pub(crate) mod in_memory;
+mod in_memory;
 mod kms_keyring;
 mod nonconforming_writers;
 mod reader_equivalence;
 mod streaming;
 mod suites;
-pub(crate) mod unwrap_failures;
-pub(crate) mod vectors;
+mod unwrap_failures;
+mod vectors;

@@ -6,7 +6,7 @@ use strongroom::envelope::{CommitmentPolicy, EnvelopeBuilder};
 use strongroom::message::MessageError;
 use strongroom::{EncryptionContext, Envelope, ErrorKind};
 
-use crate::envelope::in_memory::{keyring, refusal};
+use crate::support::envelope::{keyring, refusal};
 
 /// The worked examples of the message format as version 4.0.0 of the Encryption SDK for .NET would have written them, in suites
 /// 0x0178 and 0x0478; made in Python from what its successors do to read such messages.

@@ -13,7 +13,7 @@ use strongroom::{
     CreateKeyRequest, EncryptionContext, Envelope, Error, ErrorKind, Kms, KmsKeyring, MultiKeyring, Result,
 };
 
-use crate::envelope::in_memory::{keyring, refusal};
+use crate::support::envelope::{keyring, refusal};
 
 const FRAME: usize = 16;
 

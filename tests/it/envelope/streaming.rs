@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use strongroom::message::{Limits, MessageError};
 use strongroom::{EncryptionContext, Envelope, EnvelopeReader, Error, ErrorKind, Result};
 
-use crate::envelope::in_memory::{envelope, keyring, refusal};
+use crate::support::envelope::{envelope, keyring, refusal};
 
 fn none() -> EncryptionContext {
     EncryptionContext::new()

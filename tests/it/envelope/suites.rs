@@ -394,7 +394,7 @@ fn any_part_of_a_message_is_read_from_its_frames() -> Result<()> {
         }
     }
     // An exact multiple may also end with an empty final frame, as the SDK for Python writes it.
-    let vector = crate::envelope::vectors::all().into_iter().find(|vector| vector.file == "0478_framed_two_128.txt");
+    let vector = crate::support::vectors::all().into_iter().find(|vector| vector.file == "0478_framed_two_128.txt");
     let vector = vector.expect("the vector");
     let keyring = RawAesKeyring::new(
         vector.field("namespace"),
@@ -467,7 +467,7 @@ fn random_access_is_refused_for_signed_messages_and_bodies_in_one_piece() -> Res
             (ErrorKind::MessagePolicy, Some(&MessageError::SignaturePolicy(suite)))
         );
     }
-    let vector = crate::envelope::vectors::all().into_iter().find(|vector| vector.file == "0478_unframed_two_128.txt");
+    let vector = crate::support::vectors::all().into_iter().find(|vector| vector.file == "0478_unframed_two_128.txt");
     let vector = vector.expect("the vector");
     let reading = envelope(AlgorithmSuite::default())?;
     let refused =

@@ -16,9 +16,9 @@ use strongroom::{
     KmsKeyring, MultiKeyring, Principal, Result,
 };
 
-use crate::envelope::in_memory::keyring;
-use crate::hsm::custom_key_stores::setup;
-use crate::kms::keys::{with_clock, with_key};
+use crate::support::custom_key_stores::setup;
+use crate::support::envelope::keyring;
+use crate::support::kms::{with_clock, with_key};
 
 fn none() -> EncryptionContext {
     EncryptionContext::new()

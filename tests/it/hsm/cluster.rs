@@ -17,7 +17,7 @@ use strongroom::{
 };
 use strongroom_pkcs11_faults::{Action, Function, PIN, SoftHsm};
 
-use crate::kms::keys::kind;
+use crate::support::kms::kind;
 
 const REPLICATION_KEY: &[u8] = b"replication key";
 

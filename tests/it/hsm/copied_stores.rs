@@ -20,8 +20,8 @@ use strongroom::{
     Kms, ManualClock, Origin, Result, SecretBytes, Timestamp,
 };
 
-use crate::hsm::custom_key_stores::{request, two_members, vault};
-use crate::kms::keys::kind;
+use crate::support::custom_key_stores::{request, two_members, vault};
+use crate::support::kms::kind;
 use crate::support::tampering_store::Pliable;
 
 type TestResult<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;

@@ -18,9 +18,9 @@ use strongroom::{
     SecretBytes, Timestamp,
 };
 
-use crate::hsm::custom_key_stores::{Setup, request, setup, two_members, vault};
-use crate::kms::keys::kind;
+use crate::support::custom_key_stores::{Setup, request, setup, two_members, vault};
 use crate::support::hooked_store::Hooked;
+use crate::support::kms::kind;
 
 /// A cluster around another one, in which the process dies at a chosen call: before it is done, or after.
 #[derive(Debug)]

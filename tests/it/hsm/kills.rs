@@ -22,9 +22,9 @@ use strongroom::{
 };
 use strongroom_pkcs11_faults::{Action, Bare, PIN, SecretKey, SoftHsm};
 
-use crate::kms::keys::kind;
-use crate::process::crash;
+use crate::support::child_process;
 use crate::support::external_tools;
+use crate::support::kms::kind;
 
 type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -113,7 +113,7 @@ impl Parent {
             external_tools::missing(test, "SoftHSM 2 is not installed; ./test.sh does that");
             return Ok(None);
         };
-        let folder = crash::fast_folder()?;
+        let folder = child_process::fast_folder()?;
         let world = World {
             store: folder.path().join("keys.strongroom"),
             hsms: [east, west],
@@ -149,7 +149,7 @@ impl Parent {
             death.call,
             death.action,
         );
-        let output = crash::child(CHILD, store)?.env(ORDERS, orders).output()?;
+        let output = child_process::child(CHILD, store)?.env(ORDERS, orders).output()?;
         let said = String::from_utf8_lossy(&output.stdout);
         let lines: Vec<String> = said.lines().filter_map(|line| line.strip_prefix("> ")).map(str::to_owned).collect();
         let finished = lines.last().is_some_and(|line| line == "end");

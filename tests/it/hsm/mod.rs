@@ -1,11 +1,11 @@
 //! Custom key stores and the clusters of HSMs behind them.
 
 #[cfg(feature = "pkcs11")]
-pub(crate) mod cluster;
+mod cluster;
 #[cfg(feature = "sqlite")]
 mod copied_stores;
 mod custom_key_store_failures;
-pub(crate) mod custom_key_stores;
+mod custom_key_stores;
 #[cfg(all(feature = "pkcs11", feature = "sqlite"))]
 mod kills;
 #[cfg(feature = "pkcs11")]

@@ -16,12 +16,12 @@ use strongroom::seal::RootKeyHolder;
 use strongroom::{ErrorKind, Result, SecretBytes};
 use strongroom_pkcs11_faults::{Action, Bare, Function, PIN, SoftHsm};
 
-use crate::kms::keys::kind;
-use crate::pkcs11::{
+use crate::support::child_process;
+use crate::support::external_tools;
+use crate::support::kms::kind;
+use crate::support::soft_tokens::{
     CKA_ALWAYS_SENSITIVE, CKA_DECRYPT, CKA_EXTRACTABLE, CKA_LOCAL, CKA_NEVER_EXTRACTABLE, CKA_SENSITIVE, CKA_WRAP,
 };
-use crate::process::crash;
-use crate::support::external_tools;
 
 const REPLICATION_KEY: &[u8] = b"replication key";
 const MEMBERS: [&str; 2] = ["east", "west"];
@@ -604,7 +604,7 @@ fn race(world: &World, what: &str, name: &str) -> Vec<String> {
     let start = SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_millis() + 700;
     let [east, west] = world.0.each_ref().map(|hsm| hsm.folder().display());
     let children = [0, 1].map(|_| {
-        let mut child = crash::child(CHILD, world.0[0].folder()).expect("this program");
+        let mut child = child_process::child(CHILD, world.0[0].folder()).expect("this program");
         child.env(ORDERS, format!("{what}|{name}|{start}|{east}|{west}"));
         child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a child")
     });

@@ -10,8 +10,7 @@ use strongroom::{
 };
 use strongroom_pkcs11_faults::{Bare, Nss, PIN, SoftHsm};
 
-use crate::interop::openssl_kms_keys::words;
-use crate::support::openssl::OpenSsl;
+use crate::support::openssl::{OpenSsl, words};
 
 const MESSAGE: &[u8] = b"a contract";
 

@@ -15,7 +15,7 @@ use strongroom::{
     Result, RotationListEntry, RotationPeriod, SignRequest, Timestamp, VerifyRequest,
 };
 
-use crate::kms::keys::{kind, with_clock};
+use crate::support::kms::{kind, with_clock};
 
 pub(crate) const SYMMETRIC: (KeySpec, KeyUsage) = (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt);
 

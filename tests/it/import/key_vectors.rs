@@ -9,7 +9,7 @@ use strongroom::crypto::{
     CryptoBackend, CryptoError, FASTEST, KeyPairKind, PrivateKey, RUST_CRYPTO, RsaOaep, SignatureInput,
 };
 
-use crate::envelope::vectors::{self, Vector};
+use crate::support::vectors::{self, Vector};
 
 const BACKENDS: [CryptoBackend; 2] = [RUST_CRYPTO, FASTEST];
 

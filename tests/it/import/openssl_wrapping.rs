@@ -8,7 +8,7 @@ use strongroom::{
 };
 
 use crate::import::key_material::{SYMMETRIC, makes_rsa_keys_quickly, parameters, waiting};
-use crate::interop::blob_reference::reference;
+use crate::support::blobs::reference;
 use crate::support::openssl::OpenSsl;
 
 /// The commands of the manual for one wrapping algorithm, by the file names that it uses.

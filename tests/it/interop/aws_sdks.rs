@@ -12,8 +12,8 @@ use strongroom::envelope::{DefaultMaterialsManager, RequiredContextManager};
 use strongroom::message::{AlgorithmSuite, SuiteSupport, inspect};
 use strongroom::{EncryptionContext, Envelope, MultiKeyring};
 
-use crate::envelope::vectors;
 use crate::support::sdk_process::{Key, Peer, bytes, contexts, failure, json_of, plaintext};
+use crate::support::vectors;
 
 /// How many messages of ours a peer read, and how many of its own we read.
 pub(crate) type Compared = (usize, usize);

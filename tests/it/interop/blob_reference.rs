@@ -1,39 +1,14 @@
 //! A second implementation of the ciphertext blob, in Python over OpenSSL, makes what we open and opens what we make.
 
-use std::io::Write;
-use std::process::{Command, Stdio};
-use std::thread;
-
 use serde_json::{Value, json};
 use strongroom::EncryptionContext;
 use strongroom::blob::{BlobPrefix, PREFIX_LENGTH, Scheme};
 use strongroom::crypto::{CryptoBackend, FASTEST, RUST_CRYPTO};
 use strongroom::seal::CommittingKey;
 
-use crate::support::external_tools;
+use crate::support::blobs::reference;
 
 const LABEL: &[u8] = b"strongroom blob v1";
-
-/// Runs the script with requests as its input and returns the lines of its output, or nothing without Python.
-pub(crate) fn reference(test: &str, command: &str, requests: &[Value]) -> Option<Vec<String>> {
-    let python = external_tools::tool(test, "STRONGROOM_PYTHON", "a python that has cryptography")?;
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/blob_reference.py");
-    let input: String = requests.iter().map(|request| format!("{request}\n")).collect();
-    let mut child = Command::new(python)
-        .args([script, command])
-        .env("PYTHONUTF8", "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python starts");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    // Written from a thread of its own, since the script answers before it has read everything.
-    let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().expect("the script ends");
-    assert!(output.status.success(), "the script failed: {}", output.status);
-    writer.join().expect("the writer does not panic").expect("the script reads all of its input");
-    Some(String::from_utf8(output.stdout).expect("ASCII").lines().map(str::to_owned).collect())
-}
 
 /// What one blob is made of.
 struct Case {

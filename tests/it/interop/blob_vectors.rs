@@ -8,46 +8,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use strongroom::EncryptionContext;
-use strongroom::blob::{BlobError, BlobPrefix, Scheme};
+use strongroom::blob::Scheme;
 use strongroom::crypto::{AeadAlgorithm, CryptoBackend, CryptoError, FASTEST, NONCE_LENGTH, RUST_CRYPTO, TAG_LENGTH};
 use strongroom::seal::CommittingKey;
 
-use crate::envelope::vectors::{self, Vector};
+use crate::support::blobs::{of_scheme, verdict};
 use crate::support::external_tools;
 
 const LABEL: &[u8] = b"strongroom blob v1";
-
-/// What opens the body of a blob: given the prefix, the canonical context and the body.
-pub(crate) type Open<'a> = &'a dyn Fn(&[u8], &[u8], &[u8]) -> Option<Vec<u8>>;
-
-/// The cases of a scheme.
-pub(crate) fn of_scheme(scheme: Scheme) -> Vec<Vector> {
-    let number = if scheme == Scheme::Committing { "1" } else { "2" };
-    let mut vectors = vectors::in_folders(&["blob"]);
-    vectors.retain(|vector| vector.field("scheme") == number);
-    assert!(vectors.len() > 20, "{} files of scheme {number}", vectors.len());
-    vectors
-}
-
-/// What comes of a case: the plaintext, or the name of the check that refuses.
-pub(crate) fn verdict(vector: &Vector, open: Open<'_>) -> Result<Vec<u8>, String> {
-    let blob = vector.bytes("blob");
-    let (prefix, body) = BlobPrefix::parse(&blob).map_err(|error| {
-        let name = match error {
-            BlobError::TooLong { .. } => "TooLong",
-            BlobError::TooShort { .. } => "TooShort",
-            BlobError::Version { .. } => "Version",
-            BlobError::Scheme { .. } => "Scheme",
-            other => panic!("{}: {other}", vector.file),
-        };
-        name.to_owned()
-    })?;
-    let pairs: BTreeMap<String, String> = serde_json::from_str(vector.field("context")).expect("pairs in JSON");
-    let context: EncryptionContext = pairs.into_iter().collect();
-    let context = context.to_canonical_bytes().expect("short enough");
-    open(&prefix.to_bytes(), &context, body).ok_or_else(|| "InvalidCiphertext".to_owned())
-}
 
 /// Opens the body of scheme 2 as an HSM does that has the key.
 fn open_scheme_2(backend: &CryptoBackend, material: &[u8], bound: &[u8], body: &[u8]) -> Result<Vec<u8>, CryptoError> {

@@ -14,9 +14,9 @@ use strongroom::envelope::{
 use strongroom::message::{AlgorithmSuite, KeyDerivation, SuiteSupport, inspect};
 use strongroom::{EncryptionContext, Envelope, Keyring, MultiKeyring, Result};
 
-use crate::envelope::vectors::PADDINGS;
 use crate::interop::key_pairs::Pair;
 use crate::support::sdk_process::{Key, Peer, bytes, contexts, failure, json_of, plaintext};
+use crate::support::vectors::PADDINGS;
 
 const FRAME: u32 = 128;
 

@@ -9,29 +9,9 @@ use strongroom::{
     KeySpec, KeyUsage, Result, SignRequest,
 };
 
-use crate::kms::asymmetric::{KEYS, digest, make};
+use crate::support::every_key::{KEYS, digest, make};
 use crate::support::external_tools;
-use crate::support::openssl::OpenSsl;
-
-/// What OpenSSL is told to do a signature algorithm; `None` if its command line has no words for it.
-pub(crate) fn words(algorithm: SigningAlgorithm) -> Option<Vec<&'static str>> {
-    const PSS: [&str; 4] = ["-pkeyopt", "rsa_padding_mode:pss", "-pkeyopt", "rsa_pss_saltlen:digest"];
-    const PKCS1: [&str; 2] = ["-pkeyopt", "rsa_padding_mode:pkcs1"];
-    let with = |digest, options: &[&'static str]| Some([&["-digest", digest], options].concat());
-    match algorithm {
-        SigningAlgorithm::RsassaPssSha256 => with("sha256", &PSS),
-        SigningAlgorithm::RsassaPssSha384 => with("sha384", &PSS),
-        SigningAlgorithm::RsassaPssSha512 => with("sha512", &PSS),
-        SigningAlgorithm::RsassaPkcs1V15Sha256 => with("sha256", &PKCS1),
-        SigningAlgorithm::RsassaPkcs1V15Sha384 => with("sha384", &PKCS1),
-        SigningAlgorithm::RsassaPkcs1V15Sha512 => with("sha512", &PKCS1),
-        SigningAlgorithm::EcdsaSha256 => with("sha256", &[]),
-        SigningAlgorithm::EcdsaSha384 => with("sha384", &[]),
-        SigningAlgorithm::EcdsaSha512 => with("sha512", &[]),
-        SigningAlgorithm::Ed25519Sha512 => Some(Vec::new()),
-        _ => None,
-    }
-}
+use crate::support::openssl::{OpenSsl, words};
 
 const fn oaep_words(algorithm: EncryptionAlgorithm) -> Option<[&'static str; 6]> {
     let digest = match algorithm {

@@ -8,7 +8,7 @@ use strongroom::{
     ErrorKind, GenerateDataKeyRequest, Kms, Principal, ReEncryptRequest, Result,
 };
 
-use crate::kms::keys::{kind, with_key};
+use crate::support::kms::{kind, with_key};
 
 #[test]
 fn what_is_encrypted_opens_with_the_same_context_only() -> Result<()> {

@@ -1,30 +1,13 @@
 //! Keys: made, described, listed, switched, tagged, named, scheduled for deletion.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use strongroom::{
-    AccountId, CreateKeyRequest, DeletionWindow, EncryptRequest, Error, ErrorKind, KeyId, KeySpec, KeyState, KeyUsage,
-    Kms, KmsLimits, Locality, ManualClock, Origin, PageRequest, Principal, Result, RotationPeriod, Tag, Timestamp,
+    AccountId, CreateKeyRequest, DeletionWindow, EncryptRequest, ErrorKind, KeyId, KeySpec, KeyState, KeyUsage, Kms,
+    KmsLimits, Locality, Origin, PageRequest, Principal, Result, RotationPeriod, Tag, Timestamp,
 };
 
-/// A KMS whose clock the test moves.
-pub(crate) fn with_clock() -> Result<(Kms, Arc<ManualClock>)> {
-    let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
-    Ok((Kms::builder().clock(Arc::clone(&clock)).clock_tolerance(std::time::Duration::MAX).build()?, clock))
-}
-
-/// A KMS with one key.
-pub(crate) fn with_key() -> Result<(Kms, KeyId)> {
-    let kms = Kms::in_memory()?;
-    let key_id = kms.create_key(CreateKeyRequest::default())?.key_id();
-    Ok((kms, key_id))
-}
-
-/// The kind of a refusal.
-pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorKind {
-    result.expect_err("must be refused").kind()
-}
+use crate::support::kms::{kind, with_clock, with_key};
 
 #[test]
 fn a_new_key_is_what_was_asked_for() -> Result<()> {

@@ -8,8 +8,8 @@ use strongroom::{
     CreateKeyRequest, ErrorKind, GenerateMacRequest, KeyId, KeySpec, KeyUsage, Kms, Result, VerifyMacRequest,
 };
 
-use crate::kms::keys::kind;
 use crate::support::external_tools;
+use crate::support::kms::kind;
 
 const SPECS: [(KeySpec, MacAlgorithm, &str); 4] = [
     (KeySpec::Hmac224, MacAlgorithm::HmacSha224, "-sha224"),

@@ -11,7 +11,7 @@ use strongroom::{
     Operation, ReEncryptRequest, Result, Timestamp,
 };
 
-use crate::kms::keys::{kind, with_key};
+use crate::support::kms::{kind, with_key};
 
 fn requests(kms: &Kms) -> Result<Vec<(KeyManager, u64)>> {
     Ok(kms.metered_keys(AccountId::default())?.iter().map(|key| (key.manager, key.requests)).collect())

@@ -1,11 +1,10 @@
 //! The operations of a KMS on its keys.
 
-pub(crate) mod asymmetric;
+mod asymmetric;
 mod cipher;
 mod clock_jumps;
 mod custom_provider;
-mod key_transfer;
-pub(crate) mod keys;
+mod keys;
 mod mac;
 mod metering;
 pub(crate) mod pipeline;

@@ -3,161 +3,20 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use strongroom::algorithm::{
-    KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm, WrappingAlgorithm, WrappingKeySpec,
-};
 use strongroom::audit::{Action, AuditEvent, AuditSink, MemoryTrail, Outcome};
 use strongroom::key::{KeyEvent, SpecClass, Verdict, verdict};
-use strongroom::policy::{AttachedPolicies, Decision, GrantId, GrantTerms, Policy, PolicyRequest};
+use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest};
 use strongroom::{
-    AccountId, CreateGrantRequest, CreateKeyRequest, DataKeyPairSpec, DecryptRequest, DeletionWindow,
-    DeriveSharedSecretRequest, DryRun, EncryptRequest, EncryptionContext, Error, ErrorKind, GenerateDataKeyPairRequest,
-    GenerateDataKeyRequest, GenerateMacRequest, GetParametersForImportRequest, GrantFilter, ImportKeyMaterialRequest,
-    IncludeKeyMaterial, KeyId, KeyReference, KeyState, Kms, ManualClock, Operation, Origin, PageRequest, Principal,
-    PutKeyPolicyRequest, ReEncryptRequest, Result, RotationPeriod, SignRequest, Tag, Timestamp, VerifyMacRequest,
-    VerifyRequest,
+    AccountId, CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, EncryptionContext, Error, ErrorKind,
+    GenerateDataKeyRequest, KeyId, KeyState, Kms, ManualClock, Operation, Origin, PageRequest, Principal,
+    ReEncryptRequest, Result, RotationPeriod, Tag, Timestamp,
 };
 
-use crate::access::policies::key_policy;
-use crate::kms::keys::{kind, with_key};
-
-/// One call of an operation.
-pub(crate) type Attempt<'a> = Box<dyn Fn(&Kms) -> Result<()> + 'a>;
+use crate::support::kms::{kind, with_key};
+use crate::support::operations::{operations, operations_of_other_keys};
 
 /// A way to bring a key into a state.
 type Reach = fn(&Kms, KeyId) -> Result<()>;
-
-/// A grant that no key has.
-const NO_GRANT: GrantId = GrantId::from_bytes([7; 32]);
-
-/// The key was asked and may be; that it has no such grant is another matter.
-fn ended(result: Result<()>) -> Result<()> {
-    match result {
-        Err(error) if error.to_string().contains("has no grant") => Ok(()),
-        other => other,
-    }
-}
-
-fn terms() -> Result<GrantTerms> {
-    GrantTerms::new(Principal::user(AccountId::default(), "alice")?, [Operation::Encrypt])
-}
-
-/// Every operation of this release, tried on one key (and a blob of it), each as a caller would.
-pub(crate) fn operations<'a>(key: impl KeyReference + Copy + 'a, blob: &'a [u8]) -> Vec<(Operation, Attempt<'a>)> {
-    let page = PageRequest::default;
-    vec![
-        (Operation::CreateKey, Box::new(|kms| kms.create_key(CreateKeyRequest::default()).map(drop))),
-        (Operation::ListKeys, Box::new(move |kms| kms.list_keys(page()).map(drop))),
-        (Operation::ListAliases, Box::new(move |kms| kms.list_aliases(page()).map(drop))),
-        (Operation::GenerateRandom, Box::new(|kms| kms.generate_random(8).map(drop))),
-        (Operation::DescribeKey, Box::new(move |kms| kms.describe_key(key).map(drop))),
-        (Operation::UpdateKeyDescription, Box::new(move |kms| kms.update_key_description(key, "new"))),
-        (Operation::TagResource, Box::new(move |kms| kms.tag_resource(key, [Tag::new("a", "b")?]))),
-        (Operation::UntagResource, Box::new(move |kms| kms.untag_resource(key, ["a"]))),
-        (Operation::ListResourceTags, Box::new(move |kms| kms.list_resource_tags(key, page()).map(drop))),
-        (Operation::CreateAlias, Box::new(move |kms| kms.create_alias("alias/new", key))),
-        (Operation::UpdateAlias, Box::new(move |kms| kms.update_alias("alias/kept", key))),
-        (Operation::GetKeyRotationStatus, Box::new(move |kms| kms.get_key_rotation_status(key).map(drop))),
-        (Operation::EnableKeyRotation, Box::new(move |kms| kms.enable_key_rotation(key, RotationPeriod::default()))),
-        (Operation::DisableKeyRotation, Box::new(move |kms| kms.disable_key_rotation(key))),
-        (Operation::RotateKeyOnDemand, Box::new(move |kms| kms.rotate_key_on_demand(key).map(drop))),
-        (
-            Operation::ListKeyRotations,
-            Box::new(move |kms| kms.list_key_rotations(key, IncludeKeyMaterial::AllKeyMaterial, page()).map(drop)),
-        ),
-        (Operation::Encrypt, Box::new(move |kms| kms.encrypt(EncryptRequest::new(key, b"x")).map(drop))),
-        (Operation::Decrypt, Box::new(move |kms| kms.decrypt(DecryptRequest::new(blob)).map(drop))),
-        (Operation::ReEncryptTo, Box::new(move |kms| kms.re_encrypt(ReEncryptRequest::new(blob, key)).map(drop))),
-        (
-            Operation::GenerateDataKey,
-            Box::new(move |kms| kms.generate_data_key(GenerateDataKeyRequest::new(key)).map(drop)),
-        ),
-        (
-            Operation::GenerateDataKeyWithoutPlaintext,
-            Box::new(move |kms| kms.generate_data_key_without_plaintext(GenerateDataKeyRequest::new(key)).map(drop)),
-        ),
-        (
-            Operation::CreateGrant,
-            Box::new(move |kms| kms.create_grant(CreateGrantRequest::new(key, terms()?)).map(drop)),
-        ),
-        (Operation::ListGrants, Box::new(move |kms| kms.list_grants(key, GrantFilter::default(), page()).map(drop))),
-        (Operation::RetireGrant, Box::new(move |kms| ended(kms.retire_grant(key, NO_GRANT, DryRun::No)))),
-        (Operation::RevokeGrant, Box::new(move |kms| ended(kms.revoke_grant(key, NO_GRANT, DryRun::No)))),
-        (
-            Operation::ListRetirableGrants,
-            Box::new(move |kms| kms.list_retirable_grants(kms.principal(), page()).map(drop)),
-        ),
-        (Operation::GetKeyLastUsage, Box::new(move |kms| kms.get_key_last_usage(key).map(drop))),
-        (Operation::GetKeyPolicy, Box::new(move |kms| kms.get_key_policy(key).map(drop))),
-        (Operation::ListKeyPolicies, Box::new(move |kms| kms.list_key_policies(key, page()).map(drop))),
-        (
-            Operation::PutKeyPolicy,
-            Box::new(move |kms| kms.put_key_policy(PutKeyPolicyRequest::new(key, &key_policy(&[])))),
-        ),
-        (Operation::EnableKey, Box::new(move |kms| kms.enable_key(key))),
-        (Operation::DisableKey, Box::new(move |kms| kms.disable_key(key))),
-        (Operation::DeleteAlias, Box::new(|kms| kms.delete_alias("alias/kept"))),
-        (Operation::CancelKeyDeletion, Box::new(move |kms| kms.cancel_key_deletion(key).map(drop))),
-        (
-            Operation::ScheduleKeyDeletion,
-            Box::new(move |kms| kms.schedule_key_deletion(key, DeletionWindow::default()).map(drop)),
-        ),
-    ]
-}
-
-/// The operations of asymmetric, HMAC and imported keys. Permission is asked for before it matters what kind of key it is,
-/// so that a refusal tells nothing of it.
-pub(crate) fn operations_of_other_keys<'a>(key: impl KeyReference + Copy + 'a) -> Vec<(Operation, Attempt<'a>)> {
-    const BYTES: [u8; 32] = [7; 32];
-    let (signing, mac) = (SigningAlgorithm::EcdsaSha256, MacAlgorithm::HmacSha256);
-    let pair = move || GenerateDataKeyPairRequest::new(key, DataKeyPairSpec::EccNistP256);
-    vec![
-        (Operation::Sign, Box::new(move |kms| kms.sign(SignRequest::new(key, signing, &BYTES)).map(drop))),
-        (
-            Operation::Verify,
-            Box::new(move |kms| kms.verify(VerifyRequest::new(key, signing, &BYTES, &BYTES)).map(drop)),
-        ),
-        (
-            Operation::GenerateMac,
-            Box::new(move |kms| kms.generate_mac(GenerateMacRequest::new(key, mac, &BYTES)).map(drop)),
-        ),
-        (
-            Operation::VerifyMac,
-            Box::new(move |kms| kms.verify_mac(VerifyMacRequest::new(key, mac, &BYTES, &BYTES)).map(drop)),
-        ),
-        (
-            Operation::DeriveSharedSecret,
-            Box::new(move |kms| {
-                let request = DeriveSharedSecretRequest::new(key, KeyAgreementAlgorithm::Ecdh, &BYTES);
-                kms.derive_shared_secret(request).map(drop)
-            }),
-        ),
-        (Operation::GetPublicKey, Box::new(move |kms| kms.get_public_key(key).map(drop))),
-        (Operation::GenerateDataKeyPair, Box::new(move |kms| kms.generate_data_key_pair(pair()).map(drop))),
-        (
-            Operation::GenerateDataKeyPairWithoutPlaintext,
-            Box::new(move |kms| kms.generate_data_key_pair_without_plaintext(pair()).map(drop)),
-        ),
-        (
-            Operation::GetParametersForImport,
-            Box::new(move |kms| {
-                let (algorithm, spec) = (WrappingAlgorithm::RsaesOaepSha256, WrappingKeySpec::Rsa2048);
-                kms.get_parameters_for_import(GetParametersForImportRequest::new(key, algorithm, spec)).map(drop)
-            }),
-        ),
-        (
-            Operation::ImportKeyMaterial,
-            Box::new(move |kms| {
-                let request = ImportKeyMaterialRequest::new(key, &BYTES, &BYTES).does_not_expire();
-                kms.import_key_material(request).map(drop)
-            }),
-        ),
-        (
-            Operation::DeleteImportedKeyMaterial,
-            Box::new(move |kms| kms.delete_imported_key_material(key, None).map(drop)),
-        ),
-    ]
-}
 
 /// A policy that can be switched to refuse everything.
 #[derive(Debug, Default)]

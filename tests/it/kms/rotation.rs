@@ -8,7 +8,7 @@ use strongroom::{
     KmsLimits, PageRequest, Result, RotationPeriod,
 };
 
-use crate::kms::keys::{kind, with_clock, with_key};
+use crate::support::kms::{kind, with_clock, with_key};
 
 fn versions(kms: &Kms, key: KeyId) -> Result<usize> {
     let all = kms.list_key_rotations(key, IncludeKeyMaterial::AllKeyMaterial, PageRequest::default())?;

@@ -7,8 +7,7 @@ use strongroom::provider::pkcs11::{ErrorClass, KeyReference, Token, TokenKeyKind
 use strongroom_pkcs11_faults::Bare;
 
 use super::{soft_hsm, token};
-use crate::interop::blob_reference::reference;
-use crate::interop::blob_vectors::{of_scheme, verdict};
+use crate::support::blobs::{of_scheme, reference, verdict};
 
 const KEY_ID: [u8; 16] = [0xA5; 16];
 

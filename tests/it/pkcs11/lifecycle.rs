@@ -11,7 +11,7 @@ use strongroom::provider::pkcs11::{
 use strongroom_pkcs11_faults::{Action, Function, SoftHsm, in_child};
 
 use super::{aes, config, module, options, pin, soft_hsm, token};
-use crate::process::crash;
+use crate::support::child_process;
 
 /// CKF_USER_PIN_COUNT_LOW, which forbids nothing.
 const COUNT_LOW: u64 = 0x1_0000;
@@ -440,7 +440,7 @@ fn a_key_for_which_the_disk_has_no_room_is_not_made() {
     let one = token(&hsm, "one");
     let key = aes(&one, 1);
     one.disconnect();
-    let child = crash::child(FULL_DISK, hsm.folder()).expect("this program");
+    let child = child_process::child(FULL_DISK, hsm.folder()).expect("this program");
     let mut limited = std::process::Command::new("sh");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$@\"", "limited"]).arg(child.get_program());
     limited.args(child.get_args()).env(FULL_DISK_TOKEN, hsm.folder()).env("TMPDIR", "/tmp");

@@ -18,26 +18,9 @@ use strongroom::SecretBytes;
 use strongroom::provider::pkcs11::{
     FixedPin, KeyReference, Module, ModuleOptions, NewKey, Token, TokenConfig, TokenKeyKind, TokenSelector,
 };
-use strongroom_pkcs11_faults::{Nss, PIN, SoftHsm};
+use strongroom_pkcs11_faults::{PIN, SoftHsm};
 
-use crate::support::external_tools;
-
-/// SoftHSM with tokens of these labels, or the news that it is not installed.
-fn soft_hsm(test: &str, labels: &[&str]) -> Option<SoftHsm> {
-    let found = SoftHsm::new(labels);
-    if found.is_none() {
-        external_tools::missing(test, "SoftHSM 2 is not installed; ./test.sh does that");
-    }
-    found
-}
-
-fn nss(test: &str) -> Option<Nss> {
-    let found = Nss::new();
-    if found.is_none() {
-        external_tools::missing(test, "NSS softokn and certutil are not installed; ./test.sh does that");
-    }
-    found
-}
+use crate::support::soft_tokens::{nss, soft_hsm};
 
 /// Reinitialised at once where need be, and never waiting long.
 fn options() -> ModuleOptions {
@@ -64,19 +47,6 @@ fn token(hsm: &SoftHsm, label: &str) -> Token {
 fn aes(token: &Token, id: u8) -> KeyReference {
     token.generate_key(&NewKey::new(&[id; 32], "a key", TokenKeyKind::Aes256)).expect("the token makes keys")
 }
-
-/// Attributes of type CK_BBOOL.
-pub(crate) const CKA_PRIVATE: u64 = 0x002;
-pub(crate) const CKA_SENSITIVE: u64 = 0x103;
-pub(crate) const CKA_ENCRYPT: u64 = 0x104;
-pub(crate) const CKA_DECRYPT: u64 = 0x105;
-pub(crate) const CKA_WRAP: u64 = 0x106;
-pub(crate) const CKA_UNWRAP: u64 = 0x107;
-pub(crate) const CKA_DERIVE: u64 = 0x10C;
-pub(crate) const CKA_EXTRACTABLE: u64 = 0x162;
-pub(crate) const CKA_LOCAL: u64 = 0x163;
-pub(crate) const CKA_NEVER_EXTRACTABLE: u64 = 0x164;
-pub(crate) const CKA_ALWAYS_SENSITIVE: u64 = 0x165;
 
 /// The value of a code by its name.
 macro_rules! codes {

@@ -14,7 +14,7 @@ use strongroom::provider::pkcs11::{ErrorClass, KeyReference, Module, NewKey, Tok
 use strongroom_pkcs11_faults::{Bare, SoftHsm};
 
 use super::{config, options, pin, soft_hsm};
-use crate::process::crash;
+use crate::support::child_process;
 
 /// The name under which libtest knows the child, and the variable that tells it what to do:
 /// `folder of the token|number of the process|threads|turns`.
@@ -156,7 +156,7 @@ fn processes_that_share_a_token_do_each_other_no_harm() {
     let children: Vec<_> = (0..processes)
         .map(|process| {
             let orders = format!("{}|{process}|{threads}|{turns}", hsm.folder().display());
-            let mut child = crash::child(CHILD, hsm.folder()).expect("this program");
+            let mut child = child_process::child(CHILD, hsm.folder()).expect("this program");
             child.env(ORDERS, orders).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a child")
         })
         .collect();

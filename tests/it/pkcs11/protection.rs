@@ -6,9 +6,9 @@ use strongroom::crypto::{FASTEST, KeyPairKind, RsaOaep, SignatureInput};
 use strongroom::provider::pkcs11::{ErrorClass, KeyReference, NewKey, Offer, Token, TokenKeyKind};
 use strongroom_pkcs11_faults::{Action, Bare, Function, SoftHsm};
 
-use super::{
-    CKA_DECRYPT, CKA_DERIVE, CKA_ENCRYPT, CKA_EXTRACTABLE, CKA_PRIVATE, CKA_SENSITIVE, CKA_UNWRAP, CKA_WRAP, aes,
-    config, module, options, pin, soft_hsm, token,
+use super::{aes, config, module, options, pin, token};
+use crate::support::soft_tokens::{
+    CKA_DECRYPT, CKA_DERIVE, CKA_ENCRYPT, CKA_EXTRACTABLE, CKA_PRIVATE, CKA_SENSITIVE, CKA_UNWRAP, CKA_WRAP, soft_hsm,
 };
 
 const CKM_AES_KEY_WRAP: u64 = 0x2109;

@@ -1,7 +1,7 @@
 //! Several processes: forks, kills, crashes, and work that processes share.
 
 mod audit_crash;
-pub(crate) mod crash;
+mod crash;
 #[cfg(unix)]
 mod forks;
 mod metering;

@@ -17,7 +17,7 @@ use strongroom::seal::RootKey;
 use strongroom::store::{FileAnchor, SqliteOptions, SqliteStore};
 use strongroom::{Kms, PageRequest};
 
-use crate::process::crash::{STORE, child, fast_folder};
+use crate::support::child_process::{STORE, child, fast_folder};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 

@@ -10,7 +10,7 @@ use strongroom::seal::RootKey;
 use strongroom::store::{FileAnchor, SqliteStore, StoreError};
 use strongroom::{DecryptRequest, EncryptRequest, ErrorKind, Kms};
 
-use crate::process::crash::fast_folder;
+use crate::support::child_process::fast_folder;
 use crate::support::parallel;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;

@@ -14,7 +14,7 @@ use strongroom::store::{
 use strongroom::{AccountId, Error, ErrorKind, KeyId, Kms, Result};
 use tempfile::TempDir;
 
-use crate::process::crash::fast_folder;
+use crate::support::child_process::fast_folder;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 

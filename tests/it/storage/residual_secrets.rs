@@ -16,7 +16,7 @@ use strongroom::{
     CreateKeyRequest, DecryptRequest, EncryptRequest, GenerateMacRequest, KeyId, KeySpec, KeyUsage, Kms, SignRequest,
 };
 
-use crate::process::crash::{STORE, child};
+use crate::support::child_process::{STORE, child};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 

@@ -16,8 +16,8 @@ use strongroom::crypto::CryptoBackend;
 use strongroom::store::{Change, Expectation, KeyStore, RecordId, RecordKind, SqliteStore};
 use tempfile::TempDir;
 
-use crate::process::crash::shim::{self, Fault};
-use crate::process::crash::{STORE, child, fast_folder};
+use crate::support::child_process::{STORE, child, fast_folder};
+use crate::support::disk_faults::{self, Fault, Shim};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
@@ -71,11 +71,11 @@ fn commits_through_a_bare_connection() -> TestResult {
 }
 
 /// Cuts the power at every call and counts the acknowledged commits that are lost.
-fn lost_to_power_cuts(shim: &shim::Shim, synchronous: &str) -> Result<usize, Box<dyn std::error::Error>> {
+fn lost_to_power_cuts(shim: &Shim, synchronous: &str) -> Result<usize, Box<dyn std::error::Error>> {
     let run = |folder: &TempDir, kind, at| {
         let path = folder.path().join("bare");
         let mut command = child("storage::sqlite_settings::commits_through_a_bare_connection", &path)?;
-        shim.run_command(command.env(SYNCHRONOUS, synchronous), &path, Fault { kind, at, seed: 0 })
+        shim.run(command.env(SYNCHRONOUS, synchronous), &path, Fault { kind, at, seed: 0 })
     };
     let calls = run(&fast_folder()?, "none", 0)?.calls.len();
     let mut lost = 0;
@@ -92,7 +92,7 @@ fn lost_to_power_cuts(shim: &shim::Shim, synchronous: &str) -> Result<usize, Box
 #[test]
 fn without_synchronous_full_a_power_cut_takes_acknowledged_commits() -> TestResult {
     let name = "storage::sqlite_settings::without_synchronous_full_a_power_cut_takes_acknowledged_commits";
-    let Some(shim) = shim::built(name) else { return Ok(()) };
+    let Some(shim) = disk_faults::built(name) else { return Ok(()) };
     assert_eq!(lost_to_power_cuts(&shim, "FULL")?, 0);
     let lost = lost_to_power_cuts(&shim, "NORMAL")?;
     println!(

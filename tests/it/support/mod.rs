@@ -1,9 +1,23 @@
 //! Helpers that several tests share.
 
+pub(crate) mod blobs;
+#[cfg(feature = "sqlite")]
+pub(crate) mod child_process;
+pub(crate) mod custom_key_stores;
+#[cfg(feature = "sqlite")]
+pub(crate) mod disk_faults;
+pub(crate) mod envelope;
+pub(crate) mod every_key;
 pub(crate) mod external_tools;
 pub(crate) mod hooked_store;
+pub(crate) mod kms;
 pub(crate) mod openssl;
+pub(crate) mod operations;
 #[cfg(feature = "sqlite")]
 pub(crate) mod parallel;
+pub(crate) mod policies;
 pub(crate) mod sdk_process;
+#[cfg(feature = "pkcs11")]
+pub(crate) mod soft_tokens;
 pub(crate) mod tampering_store;
+pub(crate) mod vectors;

@@ -8,7 +8,8 @@ use std::{env, fs, io, thread};
 
 use strongroom::crypto::CryptoBackend;
 
-use super::{ENDLESS_CHILD, TestResult, child, fast_folder, path_in, whole_lines, work};
+use super::{ENDLESS_CHILD, TestResult, path_in, work};
+use crate::support::child_process::{child, fast_folder, whole_lines};
 use crate::support::parallel;
 
 /// How many kills a store lives through.

@@ -8,23 +8,20 @@
 
 mod kills;
 mod rotation;
-pub(crate) mod shim;
 mod work;
 
 use std::collections::BTreeMap;
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{self, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use self::shim::Fault;
+use crate::support::child_process::{STORE, child, fast_folder, whole_lines};
+use crate::support::disk_faults::{self, Fault, Run, Shim};
 use crate::support::parallel;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
-
-/// Tells a child where its store is.
-pub(crate) const STORE: &str = "STRONGROOM_CRASH_STORE";
 
 /// Names under which libtest knows the two children.
 const ENDLESS_CHILD: &str = "process::crash::works_until_killed";
@@ -32,25 +29,6 @@ const BOUNDED_CHILD: &str = "process::crash::works_to_the_end";
 
 fn path_in(folder: &TempDir) -> PathBuf {
     folder.path().join("keys.strongroom")
-}
-
-/// A folder in memory where there is one: neither the end of a process nor a fault that the library makes up needs a disk,
-/// and thousands of runs would wait for it.
-pub(crate) fn fast_folder() -> std::io::Result<TempDir> {
-    let memory = Path::new("/dev/shm");
-    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
-}
-
-pub(crate) fn child(name: &str, path: &Path) -> std::io::Result<Command> {
-    let mut command = Command::new(this_program()?);
-    command.args([name, "--exact", "--ignored", "--nocapture", "--test-threads=1"]).env(STORE, path);
-    Ok(command)
-}
-
-/// This program. Where there is such a name, one that leads to it also after its file was replaced, as a build beside it does.
-fn this_program() -> std::io::Result<PathBuf> {
-    let running = PathBuf::from(format!("/proc/{}/exe", process::id()));
-    if running.exists() { Ok(running) } else { env::current_exe() }
 }
 
 #[test]
@@ -64,16 +42,6 @@ fn works_until_killed() -> TestResult {
 fn works_to_the_end() -> TestResult {
     work::to_the_end(Path::new(&env::var_os(STORE).ok_or("run by a crash test only")?));
     Ok(())
-}
-
-/// What a child said, without a last line that was cut off.
-fn whole_lines(text: &str) -> Vec<String> {
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    // The first thing that it says stands on the line on which the test runner names it.
-    let said = |line: &str| {
-        line.strip_prefix("test ").and_then(|named| named.split_once(" ... ")).map_or(line, |(_, said)| said).to_owned()
-    };
-    whole.lines().map(said).collect()
 }
 
 /// A process whose files may not grow beyond a limit gets short writes first and errors then, wherever the limit falls: in
@@ -114,22 +82,28 @@ struct Tally {
     refused: usize,
 }
 
+/// Runs the child that works to an end, with a fault, on a store that does not exist yet.
+fn run(shim: &Shim, store: &Path, fault: Fault) -> std::io::Result<Run> {
+    shim.run(&mut child(BOUNDED_CHILD, store)?, store, fault)
+}
+
 /// Every kind of fault at the calls that a child makes, from the first to the last.
 #[test]
 fn what_was_acknowledged_survives_every_fault_at_every_call() -> TestResult {
-    let Some(shim) = shim::built("process::crash::what_was_acknowledged_survives_every_fault_at_every_call") else {
+    let Some(shim) = disk_faults::built("process::crash::what_was_acknowledged_survives_every_fault_at_every_call")
+    else {
         return Ok(());
     };
     let folder = fast_folder()?;
-    let whole = shim.run(&path_in(&folder), Fault { kind: "none", at: 0, seed: 0 })?;
+    let whole = run(&shim, &path_in(&folder), Fault { kind: "none", at: 0, seed: 0 })?;
     assert!(whole.finished && whole.refused.is_empty(), "{whole:?}");
     work::check(&path_in(&folder), &whole.acknowledged, "no fault")?;
     let calls = whole.calls.len();
-    let runs = parallel::run(&shim::faults(calls, 1)?, |fault| {
+    let runs = parallel::run(&disk_faults::faults(calls, 1)?, |fault| {
         let folder = fast_folder()?;
         let what = format!("{fault:?} of {calls} calls, {}", whole.calls[usize::try_from(fault.at)? - 1]);
-        let run = shim.run(&path_in(&folder), *fault)?;
-        shim::check_ending(fault, &run, &what);
+        let run = run(&shim, &path_in(&folder), *fault)?;
+        disk_faults::check_ending(fault, &run, &what);
         work::check(&path_in(&folder), &run.acknowledged, &what)?;
         Ok((fault.kind, run))
     })?;

@@ -10,8 +10,9 @@ use strongroom::seal::RootKey;
 use strongroom::store::SqliteStore;
 use strongroom::{DecryptRequest, EncryptRequest, ErrorKind, Kms};
 
-use super::shim::{self, Fault, Run, Shim};
-use super::{STORE, TestResult, child, fast_folder, path_in, work};
+use super::{TestResult, path_in, work};
+use crate::support::child_process::{STORE, child, fast_folder};
+use crate::support::disk_faults::{self, Fault, Run, Shim};
 use crate::support::parallel;
 
 const CHILD: &str = "process::crash::rotation::rotates_to_the_end";
@@ -125,7 +126,7 @@ fn check_sound(kms: &Kms, sealed: &Sealed) -> strongroom::Result<()> {
 
 /// Has a child rotate, hit by the fault.
 fn run(shim: &Shim, path: &Path, rotation: Rotation, fault: Fault) -> std::io::Result<Run> {
-    shim.run_command(child(CHILD, path)?.env(TO, format!("{rotation:?}")), path, fault)
+    shim.run(child(CHILD, path)?.env(TO, format!("{rotation:?}")), path, fault)
 }
 
 /// The same, while this process reads: every key, over and over, from before the beginning until after the end. Returns how
@@ -201,7 +202,7 @@ fn check_afterwards(path: &Path, rotation: Rotation, was_acknowledged: bool, sea
 
 #[test]
 fn a_root_key_rotation_that_is_hit_at_any_call_loses_nothing_and_can_be_finished() -> TestResult {
-    let Some(shim) = shim::built(
+    let Some(shim) = disk_faults::built(
         "process::crash::rotation::a_root_key_rotation_that_is_hit_at_any_call_loses_nothing_and_can_be_finished",
     ) else {
         return Ok(());
@@ -219,7 +220,7 @@ fn a_root_key_rotation_that_is_hit_at_any_call_loses_nothing_and_can_be_finished
         assert_eq!((whole.acknowledged.len(), whole.refused.len()), (1, 0), "{whole:?}");
         check_afterwards(&path_in(&folder), rotation, true, &sealed)?;
         let calls = whole.calls.len();
-        let faults = shim::faults(calls, 2)?;
+        let faults = disk_faults::faults(calls, 2)?;
         let runs = parallel::run(&faults, |&fault| {
             let folder = copy()?;
             let path = path_in(&folder);
@@ -234,7 +235,7 @@ fn a_root_key_rotation_that_is_hit_at_any_call_loses_nothing_and_can_be_finished
             if is_read && run.calls.len() < usize::try_from(fault.at)? {
                 assert!(run.finished && run.refused.is_empty(), "{what}: {run:?}");
             } else {
-                shim::check_ending(&fault, &run, &what);
+                disk_faults::check_ending(&fault, &run, &what);
             }
             let is_acknowledged = !run.acknowledged.is_empty();
             // What fails once is done when it is tried again.

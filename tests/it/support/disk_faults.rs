@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, fs, io};
 
-use super::{BOUNDED_CHILD, child, whole_lines};
+use crate::support::child_process::whole_lines;
 use crate::support::external_tools;
 
 /// Kinds of faults, and how many calls lie between two of them where not every call is tried.
@@ -107,14 +107,8 @@ fn build() -> Result<PathBuf, String> {
 }
 
 impl Shim {
-    /// Runs the child that works to an end, with a fault, on a store that does not exist yet.
-    pub(crate) fn run(&self, store: &Path, fault: Fault) -> io::Result<Run> {
-        let mut command = child(BOUNDED_CHILD, store)?;
-        self.run_command(&mut command, store, fault)
-    }
-
-    /// Runs a child of any kind.
-    pub(crate) fn run_command(&self, command: &mut Command, store: &Path, fault: Fault) -> io::Result<Run> {
+    /// Runs a child with a fault in its calls to the files of a store.
+    pub(crate) fn run(&self, command: &mut Command, store: &Path, fault: Fault) -> io::Result<Run> {
         let log = store.with_extension("calls");
         let output = command
             .env("LD_PRELOAD", &self.0)

@@ -15,8 +15,8 @@ use strongroom::{
     VerifyRequest,
 };
 
-use crate::hsm::custom_key_stores::setup;
 use crate::import::key_material::{import_bytes, waiting};
+use crate::support::custom_key_stores::setup;
 
 /// A recipient whose key took a while to make.
 static RECIPIENT: LazyLock<Box<dyn PrivateKey>> = LazyLock::new(rsa_key);

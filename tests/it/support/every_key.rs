@@ -1,0 +1,52 @@
+//! Keys of every spec and usage.
+
+use std::sync::LazyLock;
+
+use strongroom::algorithm::SigningAlgorithm;
+use strongroom::crypto::{CryptoBackend, DigestAlgorithm};
+use strongroom::{CreateKeyRequest, KeyId, KeySpec, KeyUsage, Kms, Result};
+
+/// A key of every spec and usage. Nothing that is done to them here changes them.
+pub(crate) struct Keys {
+    pub(crate) kms: Kms,
+    pub(crate) all: Vec<(KeySpec, KeyUsage, KeyId)>,
+}
+
+impl Keys {
+    fn make() -> Result<Self> {
+        let kms = Kms::in_memory()?;
+        let mut all = Vec::new();
+        for &spec in KeySpec::ALL {
+            for &usage in spec.usages() {
+                all.push((spec, usage, make(&kms, spec, usage)?));
+            }
+        }
+        Ok(Self { kms, all })
+    }
+
+    pub(crate) fn of(&self, spec: KeySpec, usage: KeyUsage) -> KeyId {
+        let found = self.all.iter().find(|key| (key.0, key.1) == (spec, usage));
+        found.unwrap_or_else(|| panic!("there is no {spec} key for {usage}")).2
+    }
+
+    pub(crate) fn for_usage(&self, usage: KeyUsage) -> impl Iterator<Item = (KeySpec, KeyId)> {
+        self.all.iter().filter(move |key| key.1 == usage).map(|key| (key.0, key.2))
+    }
+}
+
+/// Made once, as RSA keys take their time.
+pub(crate) static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::make().expect("keys of every kind can be made"));
+
+pub(crate) fn make(kms: &Kms, spec: KeySpec, usage: KeyUsage) -> Result<KeyId> {
+    Ok(kms.create_key(CreateKeyRequest::default().spec(spec).usage(usage))?.key_id())
+}
+
+/// The digest that an algorithm signs.
+pub(crate) fn digest(algorithm: SigningAlgorithm, message: &[u8]) -> Vec<u8> {
+    let hash = match algorithm.digest_length() {
+        32 => DigestAlgorithm::Sha256,
+        48 => DigestAlgorithm::Sha384,
+        _ => DigestAlgorithm::Sha512,
+    };
+    CryptoBackend::default().digest().digest(hash, &[message]).as_ref().to_vec()
+}

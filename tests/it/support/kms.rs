@@ -1,0 +1,23 @@
+//! A KMS for tests of something else, and the kind of an error.
+
+use std::sync::Arc;
+
+use strongroom::{CreateKeyRequest, Error, ErrorKind, KeyId, Kms, ManualClock, Result, Timestamp};
+
+/// A KMS whose clock the test moves.
+pub(crate) fn with_clock() -> Result<(Kms, Arc<ManualClock>)> {
+    let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
+    Ok((Kms::builder().clock(Arc::clone(&clock)).clock_tolerance(std::time::Duration::MAX).build()?, clock))
+}
+
+/// A KMS with one key.
+pub(crate) fn with_key() -> Result<(Kms, KeyId)> {
+    let kms = Kms::in_memory()?;
+    let key_id = kms.create_key(CreateKeyRequest::default())?.key_id();
+    Ok((kms, key_id))
+}
+
+/// The kind of a refusal.
+pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorKind {
+    result.expect_err("must be refused").kind()
+}

@@ -1,0 +1,14 @@
+//! Documents of key policies and the principals that they name.
+
+use strongroom::{AccountId, Principal, Result};
+
+/// A key policy: the account may do everything itself, and these statements.
+pub(crate) fn key_policy(statements: &[&str]) -> String {
+    let root = r#"{"Effect": "Allow", "Principal": {"AWS": "000000000000"}, "Action": "kms:*", "Resource": "*"}"#;
+    let all: Vec<_> = [root].iter().chain(statements).copied().collect();
+    format!(r#"{{"Version": "2012-10-17", "Statement": [{}]}}"#, all.join(", "))
+}
+
+pub(crate) fn user(name: &str) -> Result<Principal> {
+    Principal::user(AccountId::default(), name)
+}

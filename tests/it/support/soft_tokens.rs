@@ -1,0 +1,35 @@
+//! Tokens in software, and the attributes of their keys.
+
+use strongroom_pkcs11_faults::{Nss, SoftHsm};
+
+use crate::support::external_tools;
+
+/// SoftHSM with tokens of these labels, or the news that it is not installed.
+pub(crate) fn soft_hsm(test: &str, labels: &[&str]) -> Option<SoftHsm> {
+    let found = SoftHsm::new(labels);
+    if found.is_none() {
+        external_tools::missing(test, "SoftHSM 2 is not installed; ./test.sh does that");
+    }
+    found
+}
+
+pub(crate) fn nss(test: &str) -> Option<Nss> {
+    let found = Nss::new();
+    if found.is_none() {
+        external_tools::missing(test, "NSS softokn and certutil are not installed; ./test.sh does that");
+    }
+    found
+}
+
+/// Attributes of type CK_BBOOL.
+pub(crate) const CKA_PRIVATE: u64 = 0x002;
+pub(crate) const CKA_SENSITIVE: u64 = 0x103;
+pub(crate) const CKA_ENCRYPT: u64 = 0x104;
+pub(crate) const CKA_DECRYPT: u64 = 0x105;
+pub(crate) const CKA_WRAP: u64 = 0x106;
+pub(crate) const CKA_UNWRAP: u64 = 0x107;
+pub(crate) const CKA_DERIVE: u64 = 0x10C;
+pub(crate) const CKA_EXTRACTABLE: u64 = 0x162;
+pub(crate) const CKA_LOCAL: u64 = 0x163;
+pub(crate) const CKA_NEVER_EXTRACTABLE: u64 = 0x164;
+pub(crate) const CKA_ALWAYS_SENSITIVE: u64 = 0x165;
