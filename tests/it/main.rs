@@ -1,4 +1,6 @@
 //! The one integration test binary.
+//!
+//! Each folder is an area. What several areas need is in `support`: a test imports from there and from its own area only.
 
 mod access;
 mod audit;

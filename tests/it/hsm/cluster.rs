@@ -18,6 +18,7 @@ use strongroom::{
 use strongroom_pkcs11_faults::{Action, Function, PIN, SoftHsm};
 
 use crate::support::kms::kind;
+use crate::support::soft_tokens::two_soft_hsms;
 
 const REPLICATION_KEY: &[u8] = b"replication key";
 
@@ -50,10 +51,7 @@ impl World {
 
     /// The same with at most so many sessions on each token, besides the one that holds the login.
     pub(crate) fn with_sessions(calls: CallMode, sessions: usize) -> Option<Self> {
-        let (Some(east), Some(west)) = (SoftHsm::new(&["east"]), SoftHsm::new(&["west"])) else {
-            crate::support::external_tools::missing("hsm_cluster", "softhsm2 is not installed");
-            return None;
-        };
+        let [east, west] = two_soft_hsms("the tests of a cluster of two tokens", ["east", "west"])?;
         let file = Arc::new(MemoryStore::new(&CryptoBackend::default()).expect("there is randomness"));
         let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
         let world = Self { east, west, file, clock, calls, sessions };

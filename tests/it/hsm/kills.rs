@@ -23,8 +23,8 @@ use strongroom::{
 use strongroom_pkcs11_faults::{Action, Bare, PIN, SecretKey, SoftHsm};
 
 use crate::support::child_process;
-use crate::support::external_tools;
 use crate::support::kms::kind;
+use crate::support::soft_tokens::two_soft_hsms;
 
 type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
@@ -109,14 +109,11 @@ struct Parent {
 impl Parent {
     /// `None` without SoftHSM; says so, or fails if it is required.
     fn new(test: &str) -> TestResult<Option<Self>> {
-        let (Some(east), Some(west)) = (SoftHsm::new(&[MEMBERS[0]]), SoftHsm::new(&[MEMBERS[1]])) else {
-            external_tools::missing(test, "SoftHSM 2 is not installed; ./test.sh does that");
-            return Ok(None);
-        };
+        let Some(hsms) = two_soft_hsms(test, MEMBERS) else { return Ok(None) };
         let folder = child_process::fast_folder()?;
         let world = World {
             store: folder.path().join("keys.strongroom"),
-            hsms: [east, west],
+            hsms,
             clock: Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000))),
             backend: CryptoBackend::default(),
         };

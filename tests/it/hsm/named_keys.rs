@@ -17,10 +17,10 @@ use strongroom::{ErrorKind, Result, SecretBytes};
 use strongroom_pkcs11_faults::{Action, Bare, Function, PIN, SoftHsm};
 
 use crate::support::child_process;
-use crate::support::external_tools;
 use crate::support::kms::kind;
 use crate::support::soft_tokens::{
     CKA_ALWAYS_SENSITIVE, CKA_DECRYPT, CKA_EXTRACTABLE, CKA_LOCAL, CKA_NEVER_EXTRACTABLE, CKA_SENSITIVE, CKA_WRAP,
+    soft_hsm, two_soft_hsms,
 };
 
 const REPLICATION_KEY: &[u8] = b"replication key";
@@ -42,11 +42,7 @@ struct World([SoftHsm; 2]);
 impl World {
     /// Two tokens without any key.
     fn empty(test: &str) -> Option<Self> {
-        let (Some(east), Some(west)) = (SoftHsm::new(&[MEMBERS[0]]), SoftHsm::new(&[MEMBERS[1]])) else {
-            external_tools::missing(test, "SoftHSM 2 is not installed; ./test.sh does that");
-            return None;
-        };
-        Some(Self([east, west]))
+        two_soft_hsms(test, MEMBERS).map(Self)
     }
 
     /// Two tokens with a replication key, and a connected cluster of them.
@@ -351,9 +347,7 @@ fn a_root_key_whose_reservation_stays_is_found_when_an_operator_removes_it() {
 fn of_two_processes_that_list_four_members_in_different_order_at_most_one_generates_a_root_key() {
     let test = "of_two_processes_that_list_four_members_in_different_order_at_most_one_generates_a_root_key";
     let labels = ["north", "east", "south", "west"];
-    let Some(hsms) = labels.iter().map(|label| SoftHsm::new(&[label])).collect::<Option<Vec<_>>>() else {
-        return external_tools::missing(test, "SoftHSM 2 is not installed; ./test.sh does that");
-    };
+    let Some(hsms) = labels.iter().map(|label| soft_hsm(test, &[label])).collect::<Option<Vec<_>>>() else { return };
     let [shims, bare] = [|hsm: &SoftHsm| hsm.shim().path().to_owned(), SoftHsm::bare_path]
         .map(|path| hsms.iter().map(path).collect::<Vec<_>>());
     let ordered = |paths: &[PathBuf], order: [usize; 4]| {

@@ -8,9 +8,10 @@ use strongroom::{
     EncryptRequest, EncryptionContext, ErrorKind, GenerateDataKeyRequest, KeyId, KeySpec, KeyUsage, Kms, Result,
     SecretBytes, SignRequest, VerifyRequest,
 };
-use strongroom_pkcs11_faults::{Bare, Nss, PIN, SoftHsm};
+use strongroom_pkcs11_faults::{Bare, Nss, PIN};
 
 use crate::support::openssl::{OpenSsl, words};
+use crate::support::soft_tokens::{nss, soft_hsm};
 
 const MESSAGE: &[u8] = b"a contract";
 
@@ -67,10 +68,7 @@ fn sign_everything(
 #[test]
 fn a_slot_of_a_vendor_signs_with_rsa_and_elliptic_curves_and_openssl_verifies() -> Result<()> {
     let test = "a_slot_of_a_vendor_signs_with_rsa_and_elliptic_curves_and_openssl_verifies";
-    let Some(hsm) = SoftHsm::new(&["vendor"]) else {
-        crate::support::external_tools::missing(test, "softhsm2 is not installed");
-        return Ok(());
-    };
+    let Some(hsm) = soft_hsm(test, &["vendor"]) else { return Ok(()) };
     let openssl = OpenSsl::start(test);
     let (kms, store) = store_over(hsm.shim().path(), "vendor")?;
     let kinds = [
@@ -92,10 +90,7 @@ fn a_slot_of_a_vendor_signs_with_rsa_and_elliptic_curves_and_openssl_verifies() 
 
 #[test]
 fn a_slot_of_a_vendor_holds_symmetric_keys_and_says_which_mechanism_it_lacks() -> Result<()> {
-    let Some(hsm) = SoftHsm::new(&["vendor"]) else {
-        crate::support::external_tools::missing("a_slot_of_a_vendor_holds_symmetric_keys", "softhsm2 is not installed");
-        return Ok(());
-    };
+    let Some(hsm) = soft_hsm("a_slot_of_a_vendor_holds_symmetric_keys", &["vendor"]) else { return Ok(()) };
     let (kms, store) = store_over(hsm.shim().path(), "vendor")?;
     let key = create(&kms, store, KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt)?;
     let context = EncryptionContext::from([("tenant", "42")]);
@@ -121,10 +116,7 @@ fn a_slot_of_a_vendor_holds_symmetric_keys_and_says_which_mechanism_it_lacks() -
 /// The manual page of the format, done by hand with bare C calls to the token.
 #[test]
 fn a_blob_of_scheme_two_is_made_and_opened_by_bare_calls_to_the_token() -> Result<()> {
-    let Some(hsm) = SoftHsm::new(&["vendor"]) else {
-        crate::support::external_tools::missing("a_blob_of_scheme_two_is_made_and_opened", "softhsm2 is not installed");
-        return Ok(());
-    };
+    let Some(hsm) = soft_hsm("a_blob_of_scheme_two_is_made_and_opened", &["vendor"]) else { return Ok(()) };
     let (kms, store) = store_over(hsm.shim().path(), "vendor")?;
     let key = create(&kms, store, KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt)?;
     let context = EncryptionContext::from([("tenant", "42"), ("purpose", "backup")]);
@@ -148,13 +140,7 @@ fn a_blob_of_scheme_two_is_made_and_opened_by_bare_calls_to_the_token() -> Resul
 
 #[test]
 fn a_slot_of_a_vendor_opens_what_was_encrypted_with_an_exported_public_key() -> Result<()> {
-    let Some(nss) = Nss::new() else {
-        crate::support::external_tools::missing(
-            "a_slot_of_a_vendor_opens",
-            "libnss3 or libnss3-tools is not installed",
-        );
-        return Ok(());
-    };
+    let Some(nss) = nss("a_slot_of_a_vendor_opens") else { return Ok(()) };
     let (kms, store) = store_over(nss.shim().path(), Nss::LABEL)?;
     let key = create(&kms, store, KeySpec::Rsa2048, KeyUsage::EncryptDecrypt)?;
     let public = public_key(&kms, key, KeyPairKind::Rsa2048)?;

@@ -4,13 +4,18 @@ use strongroom_pkcs11_faults::{Nss, SoftHsm};
 
 use crate::support::external_tools;
 
-/// SoftHSM with tokens of these labels, or the news that it is not installed.
+/// SoftHSM with tokens of these labels. Without it the test does not run and says so.
 pub(crate) fn soft_hsm(test: &str, labels: &[&str]) -> Option<SoftHsm> {
     let found = SoftHsm::new(labels);
     if found.is_none() {
         external_tools::missing(test, "SoftHSM 2 is not installed; ./test.sh does that");
     }
     found
+}
+
+/// Two of them, each with one token.
+pub(crate) fn two_soft_hsms(test: &str, [one, other]: [&str; 2]) -> Option<[SoftHsm; 2]> {
+    Some([soft_hsm(test, &[one])?, soft_hsm(test, &[other])?])
 }
 
 pub(crate) fn nss(test: &str) -> Option<Nss> {
