@@ -9,9 +9,7 @@ use std::time::Duration;
 use strongroom::audit::MemoryTrail;
 use strongroom::crypto::CryptoBackend;
 use strongroom::provider::{
-    Capabilities, ClusterManagement, ClusterMember, ConnectionFailure, CryptoUserCredential, FixedCredential,
-    GeneratedMaterial, HsmCluster, InstanceMark, InstanceMarks, KeyMaterialProvider, MaterialBinding,
-    MaterialGenerator, MemoryCluster, OpenedKey, ProviderId,
+    CryptoUserCredential, FixedCredential, HsmCluster, InstanceMark, InstanceMarks, MemoryCluster,
 };
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, SqliteStore};
@@ -21,6 +19,7 @@ use strongroom::{
 };
 
 use crate::support::custom_key_stores::{request, two_members, vault};
+use crate::support::hooked_cluster::{HookedCluster, Moment};
 use crate::support::kms::kind;
 use crate::support::tampering_store::Pliable;
 
@@ -230,96 +229,20 @@ fn when_a_clone_moves_the_mark_first_the_original_is_told_and_can_take_over_agai
     Ok(())
 }
 
-/// A cluster without marks, in which something happens while a key is made.
-struct Meanwhile {
-    inner: Arc<MemoryCluster>,
-    marks: bool,
-    happens: Mutex<Option<Box<dyn FnOnce() + Send>>>,
-}
-
-impl std::fmt::Debug for Meanwhile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Meanwhile(..)")
-    }
-}
-
-impl HsmCluster for Meanwhile {
-    fn management(&self) -> ClusterManagement {
-        self.inner.management()
-    }
-
-    fn members(&self) -> Vec<ClusterMember> {
-        self.inner.members()
-    }
-
-    fn connect(&self, credential: &Arc<dyn CryptoUserCredential>) -> Result<(), ConnectionFailure> {
-        self.inner.connect(credential)
-    }
-
-    fn disconnect(&self) {}
-
-    fn provider(&self) -> &dyn KeyMaterialProvider {
-        self
-    }
-
-    fn erase(&self, binding: &MaterialBinding) -> Result<()> {
-        self.inner.erase(binding)
-    }
-
-    fn random(&self, length: usize) -> Result<SecretBytes> {
-        self.inner.random(length)
-    }
-}
-
-impl KeyMaterialProvider for Meanwhile {
-    fn id(&self) -> &ProviderId {
-        self.inner.id()
-    }
-
-    fn origin(&self) -> Origin {
-        Origin::Hsm
-    }
-
-    fn capabilities(&self) -> &Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
-        self.inner.open(backend, binding, kept)
-    }
-
-    fn destroy(&self, binding: &MaterialBinding, kept: &SecretBytes) -> Result<()> {
-        self.inner.destroy(binding, kept)
-    }
-
-    fn generator(&self) -> Option<&dyn MaterialGenerator> {
-        Some(self)
-    }
-
-    fn instance_marks(&self) -> Option<&dyn InstanceMarks> {
-        self.marks.then_some(&*self.inner)
-    }
-}
-
-impl MaterialGenerator for Meanwhile {
-    fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<GeneratedMaterial> {
-        let made = self.inner.generate(backend, binding)?;
-        self.happens.lock().expect("nobody panics").take().into_iter().for_each(|happens| happens());
-        Ok(made)
-    }
-}
-
 #[test]
 fn a_clone_from_the_middle_of_a_creation_does_not_undo_it() -> TestResult {
     let world = World::new();
     let original = Pliable::new();
-    let cluster = Arc::new(Meanwhile { inner: Arc::clone(&world.cluster), marks: true, happens: Mutex::default() });
-    let kms = world.open_over(Arc::clone(&original), Arc::clone(&cluster))?;
-    let (store, _) = key_in_store(&kms)?;
+    // Copied in the middle of every creation; the last copy counts.
     let clone = Arc::new(Mutex::new(None));
     let (from, to) = (Arc::clone(&original), Arc::clone(&clone));
-    let copy = move || *to.lock().expect("nobody panics") = Some(clone_of(&from));
-    *cluster.happens.lock().expect("nobody panics") = Some(Box::new(copy));
+    let cluster = HookedCluster::new(&world.cluster, move |moment| {
+        if moment == Moment::AfterGenerate {
+            *to.lock().expect("nobody panics") = Some(clone_of(&from));
+        }
+    });
+    let kms = world.open_over(Arc::clone(&original), cluster)?;
+    let (store, _) = key_in_store(&kms)?;
     let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id();
     assert_eq!(world.keys(), [2, 2]);
     world.clock.advance(Duration::from_secs(16 * 60));
@@ -335,7 +258,7 @@ fn a_clone_from_the_middle_of_a_creation_does_not_undo_it() -> TestResult {
 fn keys_from_before_there_were_marks_work_on_and_are_marked_with_the_next_change() -> TestResult {
     let world = World::new();
     let original = Pliable::new();
-    let older = Meanwhile { inner: Arc::clone(&world.cluster), marks: false, happens: Mutex::default() };
+    let older = HookedCluster::new(&world.cluster, |_| {}).with_marks(false);
     let kms = world.open_over(Arc::clone(&original), older)?;
     let (store, key) = key_in_store(&kms)?;
     let sealed = kms.encrypt(EncryptRequest::new(key, b"data"))?.ciphertext_blob;
@@ -394,7 +317,7 @@ fn a_provider_is_protected_as_a_cluster_is() -> TestResult {
             Arc::new(FixedCredential::new(SecretBytes::copy_of(b"kmsPswd1")));
         world.cluster.connect(&credential).expect("it answers");
         let open = |file: &Path| -> TestResult<Kms> {
-            let vault = Meanwhile { inner: Arc::clone(&world.cluster), marks: has_marks, happens: Mutex::default() };
+            let vault = HookedCluster::new(&world.cluster, |_| {}).with_marks(has_marks);
             let builder = Kms::builder().store(sqlite(file)?, RootKey::from_bytes(&[7; 32]));
             Ok(builder.clock(Arc::clone(&world.clock)).clock_tolerance(Duration::MAX).provider(vault).build()?)
         };

@@ -6,122 +6,18 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use strongroom::audit::{Action, AuditEvent};
 use strongroom::crypto::CryptoBackend;
-use strongroom::provider::{
-    Capabilities, ClusterManagement, ClusterMember, ConnectionFailure, CryptoUserCredential, GeneratedMaterial,
-    HsmCluster, KeyMaterialProvider, MaterialBinding, MaterialGenerator, MemoryCluster, OpenedKey, ProviderId,
-};
+use strongroom::provider::MemoryCluster;
 use strongroom::seal::RootKey;
 use strongroom::store::{MemoryStore, RecordKind};
 use strongroom::{
     ConnectionState, CreateKeyRequest, CustomKeyStoreId, CustomKeyStoreMode, DecryptRequest, DeletionWindow,
-    EncryptRequest, Error, ErrorKind, KeyId, KeySpec, KeyUsage, Kms, ManualClock, Origin, PageRequest, Result,
-    SecretBytes, Timestamp,
+    EncryptRequest, Error, ErrorKind, KeyId, KeySpec, KeyUsage, Kms, ManualClock, PageRequest, Result, Timestamp,
 };
 
 use crate::support::custom_key_stores::{Setup, request, setup, two_members, vault};
+use crate::support::hooked_cluster::{HookedCluster, Moment};
 use crate::support::hooked_store::Hooked;
 use crate::support::kms::kind;
-
-/// A cluster around another one, in which the process dies at a chosen call: before it is done, or after.
-#[derive(Debug)]
-struct Mortal {
-    inner: Arc<MemoryCluster>,
-    /// Counts down; the call that finds it at 1 is the last one. 0 for none.
-    left: AtomicUsize,
-    /// The members as they were when it last looked for them.
-    seen: Mutex<Vec<ClusterMember>>,
-}
-
-impl Mortal {
-    fn new(inner: &Arc<MemoryCluster>, dies_at: usize) -> Self {
-        let seen = Mutex::new(inner.members());
-        Self { inner: Arc::clone(inner), left: AtomicUsize::new(dies_at), seen }
-    }
-
-    fn step(&self) {
-        let left = self.left.load(Ordering::SeqCst);
-        if left > 0 {
-            self.left.store(left - 1, Ordering::SeqCst);
-            assert_ne!(left, 1, "the process dies here");
-        }
-    }
-}
-
-impl HsmCluster for Mortal {
-    fn management(&self) -> ClusterManagement {
-        self.inner.management()
-    }
-
-    fn members(&self) -> Vec<ClusterMember> {
-        self.seen.lock().expect("nobody panics").clone()
-    }
-
-    fn probe(&self) {
-        *self.seen.lock().expect("nobody panics") = self.inner.members();
-    }
-
-    fn lacks(&self, spec: KeySpec, _: KeyUsage) -> Option<String> {
-        Some(format!("it has no room for {spec}"))
-    }
-
-    fn connect(&self, credential: &Arc<dyn CryptoUserCredential>) -> Result<(), ConnectionFailure> {
-        self.inner.connect(credential)
-    }
-
-    fn disconnect(&self) {
-        self.inner.disconnect();
-    }
-
-    fn provider(&self) -> &dyn KeyMaterialProvider {
-        self
-    }
-
-    fn erase(&self, binding: &MaterialBinding) -> Result<()> {
-        self.step();
-        self.inner.erase(binding)?;
-        self.step();
-        Ok(())
-    }
-
-    fn random(&self, length: usize) -> Result<SecretBytes> {
-        self.inner.random(length)
-    }
-}
-
-impl KeyMaterialProvider for Mortal {
-    fn id(&self) -> &ProviderId {
-        self.inner.id()
-    }
-
-    fn origin(&self) -> Origin {
-        Origin::Hsm
-    }
-
-    fn capabilities(&self) -> &Capabilities {
-        self.inner.capabilities()
-    }
-
-    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
-        self.inner.open(backend, binding, kept)
-    }
-
-    fn destroy(&self, binding: &MaterialBinding, kept: &SecretBytes) -> Result<()> {
-        self.inner.destroy(binding, kept)
-    }
-
-    fn generator(&self) -> Option<&dyn MaterialGenerator> {
-        Some(self)
-    }
-}
-
-impl MaterialGenerator for Mortal {
-    fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<GeneratedMaterial> {
-        self.step();
-        let made = self.inner.generate(backend, binding)?;
-        self.step();
-        Ok(made)
-    }
-}
 
 /// A store and a cluster that outlive the processes over them.
 struct World {
@@ -136,9 +32,20 @@ impl World {
         Ok(Self { file: Arc::new(MemoryStore::new(&CryptoBackend::default())?), inner: two_members(), clock })
     }
 
-    /// A process that dies at a call; 0 for one that does not.
+    /// A process that dies at a call that generates or erases a key: before it is done, or after. 0 for one that does not.
     fn process(&self, dies_at: usize) -> Result<Kms> {
-        let cluster = Mortal::new(&self.inner, dies_at);
+        // Counts down; the moment that finds it at 1 is the last one.
+        let left = AtomicUsize::new(dies_at);
+        self.open(move |moment| {
+            if moment != Moment::BeforeConnect && left.load(Ordering::SeqCst) > 0 {
+                assert_ne!(left.fetch_sub(1, Ordering::SeqCst), 1, "the process dies here");
+            }
+        })
+    }
+
+    /// A process over a cluster without marks that runs a hook.
+    fn open(&self, hook: impl Fn(Moment) + Send + Sync + 'static) -> Result<Kms> {
+        let cluster = HookedCluster::new(&self.inner, hook).with_marks(false);
         let builder = Kms::builder().store(Arc::clone(&self.file), RootKey::from_bytes(&[7; 32]));
         builder
             .clock(Arc::clone(&self.clock))
@@ -301,66 +208,13 @@ fn a_creation_that_maintenance_took_over_is_not_finished_after_all() -> Result<(
     let world = Arc::new(World::new()?);
     let store = world.with_store()?;
     // The creator is slow: in the middle of its creation another process finds it over-age and undoes it.
-    #[derive(Debug)]
-    struct Slow(Mortal, Mutex<Option<Kms>>, Arc<ManualClock>);
-    impl HsmCluster for Slow {
-        fn management(&self) -> ClusterManagement {
-            self.0.management()
+    let (other, clock) = (world.process(0)?, Arc::clone(&world.clock));
+    let kms = world.open(move |moment| {
+        if moment == Moment::BeforeGenerate {
+            clock.advance(std::time::Duration::from_secs(20 * 60));
+            other.run_maintenance().expect("maintenance runs");
         }
-        fn members(&self) -> Vec<ClusterMember> {
-            self.0.members()
-        }
-        fn connect(&self, credential: &Arc<dyn CryptoUserCredential>) -> Result<(), ConnectionFailure> {
-            self.0.connect(credential)
-        }
-        fn disconnect(&self) {}
-        fn provider(&self) -> &dyn KeyMaterialProvider {
-            self
-        }
-        fn erase(&self, binding: &MaterialBinding) -> Result<()> {
-            self.0.erase(binding)
-        }
-        fn random(&self, length: usize) -> Result<SecretBytes> {
-            self.0.random(length)
-        }
-    }
-    impl KeyMaterialProvider for Slow {
-        fn id(&self) -> &ProviderId {
-            self.0.id()
-        }
-        fn origin(&self) -> Origin {
-            Origin::Hsm
-        }
-        fn capabilities(&self) -> &Capabilities {
-            self.0.capabilities()
-        }
-        fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
-            self.0.open(backend, binding, kept)
-        }
-        fn destroy(&self, binding: &MaterialBinding, kept: &SecretBytes) -> Result<()> {
-            self.0.destroy(binding, kept)
-        }
-        fn generator(&self) -> Option<&dyn MaterialGenerator> {
-            Some(self)
-        }
-    }
-    impl MaterialGenerator for Slow {
-        fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<GeneratedMaterial> {
-            self.2.advance(std::time::Duration::from_secs(20 * 60));
-            if let Some(other) = &*self.1.lock().expect("nobody panics") {
-                other.run_maintenance()?;
-            }
-            self.0.generate(backend, binding)
-        }
-    }
-    let mortal = Mortal::new(&world.inner, 0);
-    let slow = Slow(mortal, Mutex::new(Some(world.process(0)?)), Arc::clone(&world.clock));
-    let builder = Kms::builder().store(Arc::clone(&world.file), RootKey::from_bytes(&[7; 32]));
-    let kms = builder
-        .clock(Arc::clone(&world.clock))
-        .clock_tolerance(std::time::Duration::MAX)
-        .cluster(vault(), slow)
-        .build()?;
+    })?;
     assert_eq!(kind(kms.create_key(CreateKeyRequest::default().custom_key_store(store))), ErrorKind::Conflict);
     let after = world.process(0)?;
     after.run_maintenance()?;
@@ -369,51 +223,22 @@ fn a_creation_that_maintenance_took_over_is_not_finished_after_all() -> Result<(
     Ok(())
 }
 
-/// A cluster that connects only when it is let.
-#[derive(Debug)]
-struct Waiting(Arc<MemoryCluster>, Mutex<bool>, Condvar);
-
-impl HsmCluster for Waiting {
-    fn management(&self) -> ClusterManagement {
-        self.0.management()
-    }
-
-    fn members(&self) -> Vec<ClusterMember> {
-        self.0.members()
-    }
-
-    fn connect(&self, credential: &Arc<dyn CryptoUserCredential>) -> Result<(), ConnectionFailure> {
-        let open = self.1.lock().expect("nobody panics");
-        drop(self.2.wait_while(open, |open| !*open).expect("nobody panics"));
-        self.0.connect(credential)
-    }
-
-    fn disconnect(&self) {
-        self.0.disconnect();
-    }
-
-    fn provider(&self) -> &dyn KeyMaterialProvider {
-        self.0.provider()
-    }
-
-    fn erase(&self, binding: &MaterialBinding) -> Result<()> {
-        self.0.erase(binding)
-    }
-
-    fn random(&self, length: usize) -> Result<SecretBytes> {
-        self.0.random(length)
-    }
-}
-
 #[test]
 fn a_connection_in_the_making_is_seen_refuses_keys_and_can_be_given_up() -> Result<()> {
-    let waiting = Arc::new(Waiting(two_members(), Mutex::new(false), Condvar::new()));
-    let kms = Kms::builder().cluster(vault(), Arc::clone(&waiting)).build()?;
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let waiting = Arc::clone(&gate);
+    let wait_to_connect = move |moment| {
+        if moment == Moment::BeforeConnect {
+            let open = waiting.0.lock().expect("nobody panics");
+            drop(waiting.1.wait_while(open, |open| !*open).expect("nobody panics"));
+        }
+    };
+    let kms = Kms::builder().cluster(vault(), HookedCluster::new(&two_members(), wait_to_connect)).build()?;
     let store = kms.create_custom_key_store(request("safe", "vault")?)?;
     let state = || kms.describe_custom_key_store(store).map(|entry| entry.connection_state);
     let open = || {
-        *waiting.1.lock().expect("nobody panics") = true;
-        waiting.2.notify_all();
+        *gate.0.lock().expect("nobody panics") = true;
+        gate.1.notify_all();
     };
     std::thread::scope(|scope| {
         let connecting = scope.spawn(|| kms.connect_custom_key_store(store).map_err(|error| error.kind()));

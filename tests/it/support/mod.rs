@@ -9,6 +9,7 @@ pub(crate) mod disk_faults;
 pub(crate) mod envelope;
 pub(crate) mod every_key;
 pub(crate) mod external_tools;
+pub(crate) mod hooked_cluster;
 pub(crate) mod hooked_store;
 pub(crate) mod kms;
 pub(crate) mod openssl;

@@ -1,0 +1,131 @@
+//! A cluster in memory that runs a hook when it is connected and when a key is generated or erased.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use strongroom::crypto::CryptoBackend;
+use strongroom::provider::{
+    Capabilities, ClusterManagement, ClusterMember, ConnectionFailure, CryptoUserCredential, GeneratedMaterial,
+    HsmCluster, InstanceMarks, KeyMaterialProvider, MaterialBinding, MaterialGenerator, MemoryCluster, OpenedKey,
+    ProviderId,
+};
+use strongroom::{KeySpec, KeyUsage, Origin, Result, SecretBytes};
+
+/// When the hook runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moment {
+    BeforeConnect,
+    BeforeGenerate,
+    AfterGenerate,
+    BeforeErase,
+    AfterErase,
+}
+
+type Hook = Box<dyn Fn(Moment) + Send + Sync>;
+
+/// A cluster around another one, which passes every call on. It knows the members as they were when it was last probed.
+pub(crate) struct HookedCluster {
+    inner: Arc<MemoryCluster>,
+    has_marks: bool,
+    seen: Mutex<Vec<ClusterMember>>,
+    hook: Hook,
+}
+
+impl HookedCluster {
+    pub(crate) fn new(inner: &Arc<MemoryCluster>, hook: impl Fn(Moment) + Send + Sync + 'static) -> Self {
+        let seen = Mutex::new(inner.members());
+        Self { inner: Arc::clone(inner), has_marks: true, seen, hook: Box::new(hook) }
+    }
+
+    /// The same cluster with or without the marks by which copies of a store are recognized.
+    pub(crate) fn with_marks(self, has_marks: bool) -> Self {
+        Self { has_marks, ..self }
+    }
+}
+
+impl HsmCluster for HookedCluster {
+    fn management(&self) -> ClusterManagement {
+        self.inner.management()
+    }
+
+    fn members(&self) -> Vec<ClusterMember> {
+        self.seen.lock().expect("no panic").clone()
+    }
+
+    fn probe(&self) {
+        *self.seen.lock().expect("no panic") = self.inner.members();
+    }
+
+    fn lacks(&self, spec: KeySpec, _: KeyUsage) -> Option<String> {
+        Some(format!("it has no room for {spec}"))
+    }
+
+    fn connect(&self, credential: &Arc<dyn CryptoUserCredential>) -> Result<(), ConnectionFailure> {
+        (self.hook)(Moment::BeforeConnect);
+        self.inner.connect(credential)
+    }
+
+    fn disconnect(&self) {
+        self.inner.disconnect();
+    }
+
+    fn provider(&self) -> &dyn KeyMaterialProvider {
+        self
+    }
+
+    fn erase(&self, binding: &MaterialBinding) -> Result<()> {
+        (self.hook)(Moment::BeforeErase);
+        self.inner.erase(binding)?;
+        (self.hook)(Moment::AfterErase);
+        Ok(())
+    }
+
+    fn random(&self, length: usize) -> Result<SecretBytes> {
+        self.inner.random(length)
+    }
+}
+
+impl KeyMaterialProvider for HookedCluster {
+    fn id(&self) -> &ProviderId {
+        self.inner.id()
+    }
+
+    fn origin(&self) -> Origin {
+        self.inner.origin()
+    }
+
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
+        self.inner.open(backend, binding, kept)
+    }
+
+    fn destroy(&self, binding: &MaterialBinding, kept: &SecretBytes) -> Result<()> {
+        self.inner.destroy(binding, kept)
+    }
+
+    fn generator(&self) -> Option<&dyn MaterialGenerator> {
+        Some(self)
+    }
+
+    fn instance_marks(&self) -> Option<&dyn InstanceMarks> {
+        self.has_marks.then_some(&*self.inner)
+    }
+}
+
+impl MaterialGenerator for HookedCluster {
+    fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<GeneratedMaterial> {
+        (self.hook)(Moment::BeforeGenerate);
+        let made = self.inner.generate(backend, binding)?;
+        (self.hook)(Moment::AfterGenerate);
+        Ok(made)
+    }
+}
+
+impl fmt::Debug for HookedCluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HookedCluster").field(&self.inner).finish()
+    }
+}
