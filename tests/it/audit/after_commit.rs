@@ -2,12 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use strongroom::audit::{Action, AuditEvent, AuditSink, MemoryTrail, Outcome};
 use strongroom::crypto::{CryptoBackend, KeyPairKind};
 use strongroom::seal::RootKey;
-use strongroom::store::{Anchor, AnchorPoint, MemoryAnchor};
 use strongroom::{
     CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, Error, ErrorKind, ExportIdentity,
     ExportRecipient, GenerateDataKeyRequest, KeyState, Kms, ManualClock, Operation, PageRequest, Result,
@@ -15,38 +14,8 @@ use strongroom::{
 };
 
 use crate::support::custom_key_stores::{request, two_members, vault};
+use crate::support::stuck_anchor::StuckAnchor;
 use crate::support::tampering_store::Pliable;
-
-/// An anchor that can be moved only so many times.
-#[derive(Debug)]
-struct Stuck {
-    anchor: MemoryAnchor,
-    moves: AtomicU32,
-}
-
-impl Stuck {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { anchor: MemoryAnchor::default(), moves: AtomicU32::new(u32::MAX) })
-    }
-
-    fn after(&self, moves: u32) {
-        self.moves.store(moves, Ordering::SeqCst);
-    }
-}
-
-impl Anchor for Stuck {
-    fn last(&self) -> Result<Option<AnchorPoint>> {
-        self.anchor.last()
-    }
-
-    fn advance(&self, point: &AnchorPoint) -> Result<()> {
-        let one_less = |moves: u32| moves.checked_sub(1);
-        self.moves
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)
-            .map_err(|_| Error::new(ErrorKind::Store, "the other disk is full"))?;
-        self.anchor.advance(point)
-    }
-}
 
 /// A trail that takes no outcome of a change, while it is told to.
 #[derive(Debug, Default)]
@@ -91,7 +60,7 @@ fn says_that_it_was_committed<T: std::fmt::Debug>(result: Result<T>, kind: Error
 
 #[test]
 fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
-    let (anchor, trail) = (Stuck::new(), Arc::new(MemoryTrail::default()));
+    let (anchor, trail) = (StuckAnchor::new(), Arc::new(MemoryTrail::default()));
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
     let builder = Kms::builder().store(Pliable::new(), RootKey::from_bytes(&[7; 32])).anchor(Arc::clone(&anchor));
     let kms = builder
@@ -105,7 +74,7 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
     kms.connect_custom_key_store(safe)?;
     let before = outcomes(&trail).len();
 
-    anchor.after(0);
+    anchor.stop_after(0);
     says_that_it_was_committed(kms.disable_key(key), ErrorKind::Store);
     assert_eq!(kms.describe_key(key)?.state(), KeyState::Disabled);
     kms.enable_key(key).expect_err("it still stays");
@@ -118,16 +87,16 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
     let refused = kms.create_key(CreateKeyRequest::default().custom_key_store(safe)).expect_err("it stays");
     assert!(refused.kind() == ErrorKind::Store && refused.to_string().contains("nothing else was done"), "{refused}");
     // The mark of the store in the cluster is confirmed, then comes the intent.
-    anchor.after(2);
+    anchor.stop_after(2);
     let in_safe = kms.create_key(CreateKeyRequest::default().custom_key_store(safe));
     says_that_it_was_committed(in_safe, ErrorKind::Store);
-    anchor.after(0);
+    anchor.stop_after(0);
     kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?).expect_err("it stays");
     clock.advance_days(7);
     let report = kms.run_maintenance();
     assert!(report.is_err() || report.is_ok_and(|report| !report.is_complete()));
 
-    anchor.after(u32::MAX);
+    anchor.stop_after(u32::MAX);
     assert!(kms.run_maintenance()?.is_complete());
     kms.describe_key(key).expect_err("it is deleted");
     let (made, failed): (Vec<_>, Vec<_>) =
@@ -140,12 +109,12 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
     let in_safe: Vec<_> = keys.iter().filter(|key| key.custom_key_store_id() == Some(safe)).collect();
     let [made] = in_safe[..] else { panic!("one is listed: {in_safe:?}") };
     // A message is counted before it is made.
-    anchor.after(0);
+    anchor.stop_after(0);
     let refused = kms.encrypt(EncryptRequest::new(made.key_id(), b"text")).expect_err("it stays again");
     assert!(refused.kind() == ErrorKind::Store && refused.to_string().contains("nothing else was done"), "{refused}");
     let told = trail.events().pop().map(|event| (event.action, event.outcome));
     assert_eq!(told, Some((Action::Call(Operation::Encrypt), Outcome::Failure(ErrorKind::Store))));
-    anchor.after(u32::MAX);
+    anchor.stop_after(u32::MAX);
     let blob = kms.encrypt(EncryptRequest::new(made.key_id(), b"text"))?.ciphertext_blob;
     assert_eq!(kms.decrypt(DecryptRequest::new(&blob))?.plaintext.expose_secret(), b"text");
     Ok(())
@@ -153,16 +122,16 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
 
 #[test]
 fn what_was_counted_is_added_once_whether_the_anchor_moves_or_not() -> Result<()> {
-    let anchor = Stuck::new();
+    let anchor = StuckAnchor::new();
     let builder = Kms::builder().store(Pliable::new(), RootKey::from_bytes(&[7; 32])).anchor(Arc::clone(&anchor));
     let kms = builder.build()?;
     let key = kms.create_key(Default::default())?;
     let account = key.arn().account();
     kms.reset_metering(account)?;
     kms.encrypt(EncryptRequest::new(key.key_id(), b"text"))?;
-    anchor.after(0);
+    anchor.stop_after(0);
     says_that_it_was_committed(kms.metered_keys(account), ErrorKind::Store);
-    anchor.after(u32::MAX);
+    anchor.stop_after(u32::MAX);
     assert_eq!(kms.metered_keys(account)?[0].requests, 1);
     Ok(())
 }

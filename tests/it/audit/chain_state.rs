@@ -5,34 +5,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use strongroom::audit::{Attachment, AuditChain, AuditEvent, AuditSink, ChainState, FileTrail, MemoryTrail, Outcome};
+use strongroom::audit::{AuditSink, ChainState, FileTrail, MemoryTrail};
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, RecordKind};
 use strongroom::{Error, ErrorKind, Kms, Result};
 
 use crate::support::hooked_store::Hooked;
+use crate::support::interrupted_trail::InterruptedTrail;
 use crate::support::tampering_store::Pliable;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
-
-/// A trail in files that loses the outcome of every change, as a process does that is killed in between.
-#[derive(Debug)]
-struct EndsEarly(FileTrail);
-
-impl AuditSink for EndsEarly {
-    fn record(&self, event: AuditEvent) -> Result<()> {
-        let is_outcome = event.change.is_some() && event.outcome != Outcome::Intent;
-        if is_outcome { Ok(()) } else { self.0.record(event) }
-    }
-
-    fn attach(&self, attachment: &Attachment<'_>) -> Result<Option<ChainState>> {
-        self.0.attach(attachment)
-    }
-
-    fn chain(&self) -> Option<&dyn AuditChain> {
-        self.0.chain()
-    }
-}
 
 struct Home {
     store: Arc<Pliable>,
@@ -90,7 +72,7 @@ fn results(lines: &[String]) -> Vec<&str> {
 fn what_the_store_knows_of_a_change_is_not_overwritten_by_one_that_was_prepared_beside_it() -> TestResult {
     let home = Home::new()?;
     let store = Hooked::new(home.store.clone());
-    let kms = over(Arc::clone(&store), EndsEarly(home.trail()))?;
+    let kms = over(Arc::clone(&store), InterruptedTrail(home.trail()))?;
     let (reached, is_reached) = mpsc::channel();
     let (go, may_go) = mpsc::channel::<()>();
     store.before_commit(RecordKind::Key, move || {
@@ -130,7 +112,7 @@ fn what_the_store_knows_of_a_change_is_not_overwritten_by_one_that_was_prepared_
 #[test]
 fn a_chain_is_taken_over_as_its_writer_left_it() -> TestResult {
     let home = Home::new()?;
-    let first = home.open(EndsEarly(home.trail()))?;
+    let first = home.open(InterruptedTrail(home.trail()))?;
     let store = Hooked::new(home.store.clone());
     store.after_scan(RecordKind::Audit, move || {
         first.create_key(Default::default())?;

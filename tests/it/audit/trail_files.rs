@@ -4,17 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use strongroom::audit::{
-    Attachment, AuditChain, AuditEvent, AuditSink, ChainState, FileTrail, MemoryTrail, Outcome, Problem,
-};
+use strongroom::audit::{AuditSink, FileTrail, MemoryTrail, Problem};
 use strongroom::crypto::CryptoBackend;
 use strongroom::seal::RootKey;
-use strongroom::store::{
-    CommitError, Expectation, KeyStore, MemoryStore, Record, RecordId, Revision, Scan, StoreId, WriteChanges,
-};
+use strongroom::store::{MemoryStore, RecordKind};
 use strongroom::{
     AccountId, EncryptRequest, EncryptionContext, Error, ErrorKind, GenerateDataKeyRequest, Kms, Principal, Result,
 };
+
+use crate::support::hooked_store::Hooked;
+use crate::support::interrupted_trail::InterruptedTrail;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
@@ -132,62 +131,13 @@ fn a_tail_that_is_cut_off_shows_after_a_change_maintenance_or_a_proper_end() -> 
     Ok(())
 }
 
-/// Loses the outcome of every change, as a process does that ends in between.
-#[derive(Debug)]
-struct EndsEarly(FileTrail);
-
-impl AuditSink for EndsEarly {
-    fn record(&self, event: AuditEvent) -> Result<()> {
-        let outcome_of_change = event.change.is_some() && event.outcome != Outcome::Intent;
-        if outcome_of_change { Ok(()) } else { self.0.record(event) }
-    }
-
-    fn attach(&self, attachment: &Attachment<'_>) -> Result<Option<ChainState>> {
-        self.0.attach(attachment)
-    }
-
-    fn chain(&self) -> Option<&dyn AuditChain> {
-        self.0.chain()
-    }
-}
-
-/// A store that refuses to commit a key.
-#[derive(Debug)]
-struct Refuses(Arc<MemoryStore>);
-
-impl KeyStore for Refuses {
-    fn id(&self) -> StoreId {
-        self.0.id()
-    }
-
-    fn revision(&self) -> Result<Revision> {
-        self.0.revision()
-    }
-
-    fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
-        self.0.get_all(ids)
-    }
-
-    fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
-        self.0.scan(scan)
-    }
-
-    fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
-        if expected.iter().any(|one| one.id.kind == strongroom::store::RecordKind::Key) {
-            return Err(Error::new(ErrorKind::Store, "out of order").into());
-        }
-        self.0.commit(expected, changes)
-    }
-}
-
 #[test]
 fn changes_that_were_under_way_are_told_apart_when_the_kms_is_opened_again() -> TestResult {
     let home = Home::new()?;
-    home.open_with(EndsEarly(FileTrail::new(home.path())))?.create_key(Default::default())?;
-    let refusing = Kms::builder()
-        .store(Refuses(Arc::clone(&home.store)), root())
-        .audit(EndsEarly(FileTrail::new(home.path())))
-        .build()?;
+    home.open_with(InterruptedTrail(FileTrail::new(home.path())))?.create_key(Default::default())?;
+    let store = Hooked::new(Arc::clone(&home.store) as _);
+    store.before_commit(RecordKind::Key, || Err(Error::new(ErrorKind::Store, "out of order")));
+    let refusing = Kms::builder().store(store, root()).audit(InterruptedTrail(FileTrail::new(home.path()))).build()?;
     assert_eq!(refusing.create_key(Default::default()).map_err(|error| error.kind()), Err(ErrorKind::Store));
     drop(refusing);
     let kms = home.open()?;

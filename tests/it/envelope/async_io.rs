@@ -10,13 +10,9 @@ use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Result};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use crate::envelope::unwrap_failures::Vault;
-use crate::support::envelope::{keyring, refusal};
+use crate::support::envelope::{keyring, none, refusal};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
-
-fn none() -> EncryptionContext {
-    EncryptionContext::new()
-}
 
 fn plaintext(length: usize) -> Vec<u8> {
     (0..=250).cycle().take(length).collect()

@@ -8,12 +8,8 @@ use strongroom::envelope::{DecryptionMaterials, EncryptionMaterials};
 use strongroom::message::{self, EncryptedDataKey, Limits, MessageError};
 use strongroom::{EncryptionContext, Envelope, ErrorKind, Keyring, Result, SecretBytes};
 
-use crate::support::envelope::{envelope, keyring, refusal};
+use crate::support::envelope::{envelope, keyring, none, refusal};
 use crate::support::vectors;
-
-fn none() -> EncryptionContext {
-    EncryptionContext::new()
-}
 
 /// Gives out fixed bytes, and counts how often it is asked.
 #[derive(Debug)]

@@ -13,13 +13,9 @@ use strongroom::{
     CreateKeyRequest, EncryptionContext, Envelope, Error, ErrorKind, Kms, KmsKeyring, MultiKeyring, Result,
 };
 
-use crate::support::envelope::{keyring, refusal};
+use crate::support::envelope::{keyring, none, read_in_steps, refusal};
 
 const FRAME: usize = 16;
-
-fn none() -> EncryptionContext {
-    EncryptionContext::new()
-}
 
 fn builder(suite: AlgorithmSuite) -> EnvelopeBuilder {
     let policy = match suite.is_committing() {
@@ -56,19 +52,9 @@ fn outcome(result: Result<Vec<u8>>) -> Outcome {
 
 /// What reading as a stream releases, and what it ends with.
 fn read(envelope: &Envelope, message: &[u8], step: usize) -> (Vec<u8>, Outcome) {
-    let mut released = Vec::new();
-    let mut reader = match envelope.reader(message, &none()) {
-        Ok(reader) => reader,
-        Err(error) => return (released, outcome(Err(error))),
-    };
-    let mut buffer = vec![0; step];
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => return (released.clone(), Ok(released)),
-            Ok(length) => released.extend_from_slice(&buffer[..length]),
-            Err(error) => return (released, outcome(Err(error.downcast::<Error>().expect("an error of ours")))),
-        }
-    }
+    let (released, end) = read_in_steps(envelope.reader(message, &none()), step);
+    let opened = outcome(end.map(|()| released.clone()));
+    (released, opened)
 }
 
 /// The same, pushed.

@@ -6,11 +6,7 @@ use proptest::prelude::*;
 use strongroom::message::{Limits, MessageError};
 use strongroom::{EncryptionContext, Envelope, EnvelopeReader, Error, ErrorKind, Result};
 
-use crate::support::envelope::{envelope, keyring, refusal};
-
-fn none() -> EncryptionContext {
-    EncryptionContext::new()
-}
+use crate::support::envelope::{drain, envelope, keyring, none, refusal};
 
 fn plaintext(length: usize) -> Vec<u8> {
     (0..=250).cycle().take(length).collect()
@@ -61,18 +57,6 @@ fn write_in_steps(envelope: &Envelope, text: &[u8], step: usize) -> Result<Vec<u
     }
     writer.flush()?;
     Ok(writer.finish()?)
-}
-
-/// Reads to the end or to a failure, in steps of a length, and returns what was released.
-fn drain(mut reader: impl Read, step: usize) -> (Vec<u8>, io::Result<()>) {
-    let (mut released, mut buffer) = (Vec::new(), vec![0; step]);
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => return (released, Ok(())),
-            Ok(length) => released.extend_from_slice(&buffer[..length]),
-            Err(error) => return (released, Err(error)),
-        }
-    }
 }
 
 #[test]

@@ -13,6 +13,8 @@ use strongroom::envelope::{
 use strongroom::message::{AlgorithmSuite, EncryptedDataKey, MessageError, SuiteSupport, inspect};
 use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Keyring, RawAesKeyring, Result, SecretBytes};
 
+use crate::support::envelope::{none, read_in_steps};
+
 const FRAME: usize = 64;
 
 fn keyring() -> RawAesKeyring {
@@ -49,23 +51,6 @@ fn why(error: &Error) -> Option<&MessageError> {
     error.downcast_ref()
 }
 
-/// Reads in steps; what came before a failure comes too.
-fn streamed(envelope: &Envelope, message: &[u8], step: usize) -> (Vec<u8>, Result<()>) {
-    let mut released = Vec::new();
-    let mut reader = match envelope.reader(message, &EncryptionContext::new()) {
-        Ok(reader) => reader,
-        Err(error) => return (released, Err(error)),
-    };
-    let mut buffer = vec![0; step];
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => return (released, Ok(())),
-            Ok(length) => released.extend_from_slice(&buffer[..length]),
-            Err(error) => return (released, Err(error.downcast::<Error>().expect("an error of this crate"))),
-        }
-    }
-}
-
 #[test]
 fn every_suite_streams_the_same_as_whole_at_every_boundary() -> Result<()> {
     let context = EncryptionContext::from([("a", "b")]);
@@ -84,7 +69,7 @@ fn every_suite_streams_the_same_as_whole_at_every_boundary() -> Result<()> {
                 let message = writer.finish()?;
                 assert_eq!(message.len(), whole.len(), "{suite} {length} {step}");
                 assert_eq!(envelope.decrypt(&message, &context)?, text, "{suite} {length} {step}");
-                let (released, end) = streamed(&envelope, &whole, step);
+                let (released, end) = read_in_steps(envelope.reader(&whole[..], &none()), step);
                 end?;
                 assert_eq!(released, text, "{suite} {length} {step}");
                 tried += 1;
@@ -106,7 +91,7 @@ fn what_a_stream_released_before_a_failure_is_the_true_beginning() -> Result<()>
             let mut altered = message.clone();
             altered[at] ^= 0x20;
             for (broken, what) in [(&altered[..], "altered"), (&message[..at], "cut")] {
-                let (released, end) = streamed(&envelope, broken, 50);
+                let (released, end) = read_in_steps(envelope.reader(broken, &none()), 50);
                 assert!(end.is_err(), "{suite}: {what} at {at}");
                 assert!(text.starts_with(&released), "{suite}: {what} at {at}");
                 assert!(released.len() <= 3 * FRAME, "{suite}: the last frame was released, {what} at {at}");
@@ -127,7 +112,7 @@ fn the_last_frame_of_a_signed_message_waits_for_the_signature() -> Result<()> {
             let message = envelope.encrypt(&text, &EncryptionContext::new())?;
             let mut forged = message.clone();
             *forged.last_mut().expect("not empty") ^= 1;
-            let (released, end) = streamed(&envelope, &forged, 1000);
+            let (released, end) = read_in_steps(envelope.reader(&forged[..], &none()), 1000);
             assert_eq!(why(&end.expect_err("forged")), Some(&MessageError::Signature));
             assert_eq!(released, text[..(length - 1) / FRAME * FRAME], "{suite}");
             let whole = envelope.decrypt(&forged, &EncryptionContext::new()).expect_err("forged");

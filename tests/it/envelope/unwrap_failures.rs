@@ -12,17 +12,13 @@ use strongroom::envelope::{
 };
 use strongroom::message::EncryptedDataKey;
 use strongroom::{
-    AccountId, CreateKeyRequest, DeletionWindow, EncryptionContext, Envelope, Error, ErrorKind, Keyring, Kms,
-    KmsKeyring, MultiKeyring, Principal, Result,
+    AccountId, CreateKeyRequest, DeletionWindow, Envelope, Error, ErrorKind, Keyring, Kms, KmsKeyring, MultiKeyring,
+    Principal, Result,
 };
 
 use crate::support::custom_key_stores::setup;
-use crate::support::envelope::keyring;
+use crate::support::envelope::{keyring, none};
 use crate::support::kms::{with_clock, with_key};
-
-fn none() -> EncryptionContext {
-    EncryptionContext::new()
-}
 
 /// The error of every way of reading, which is the same one.
 fn refused(envelope: &Envelope, message: &[u8]) -> Error {

@@ -1,11 +1,10 @@
 //! Every message of `tests/vectors` gets the verdict that it states, at once and in a stream.
 
-use std::io::Read;
-
 use strongroom::message::{Limits, MessageError};
-use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Result};
+use strongroom::{EncryptionContext, Error, ErrorKind, Result};
 
-use crate::support::vectors::{Vector, all};
+use crate::support::envelope::read_in_steps;
+use crate::support::vectors::all;
 
 /// The name of the check that refused.
 fn check(error: &Error) -> String {
@@ -16,23 +15,6 @@ fn check(error: &Error) -> String {
         _ => format!("{:?}", error.kind()),
     };
     text.chars().take_while(|character| character.is_alphanumeric()).collect()
-}
-
-/// Reads a stream to its end in steps of a length. What came before a failure is returned too.
-fn read_in_steps(vector: &Vector, envelope: &Envelope, message: &[u8], step: usize) -> (Vec<u8>, Result<()>) {
-    let mut released = Vec::new();
-    let mut reader = match vector.reader(envelope, message) {
-        Ok(reader) => reader,
-        Err(error) => return (released, Err(error)),
-    };
-    let mut buffer = vec![0; step];
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => return (released, Ok(())),
-            Ok(length) => released.extend_from_slice(&buffer[..length]),
-            Err(error) => return (released, Err(error.downcast::<Error>().expect("an error of this crate"))),
-        }
-    }
 }
 
 #[test]
@@ -56,7 +38,7 @@ fn a_body_in_one_piece_is_held_in_memory_up_to_a_limit() -> Result<()> {
     assert_eq!(envelope(128)?.decrypt(&message, &nothing)?, vector.expected().expect("it opens"));
     let refused = envelope(127)?.decrypt(&message, &nothing).expect_err("128 bytes are too many");
     assert_eq!(refused.kind(), ErrorKind::InvalidMessage, "{refused}");
-    assert_eq!(read_in_steps(&vector, &envelope(127)?, &message, 16).0, b"", "nothing is released");
+    assert_eq!(read_in_steps(vector.reader(&envelope(127)?, &message), 16).0, b"", "nothing is released");
     Ok(())
 }
 
@@ -68,7 +50,7 @@ fn every_vector_gets_the_same_verdict_in_a_stream() {
     for vector in all() {
         let (envelope, message) = (vector.envelope(), vector.bytes("ciphertext"));
         for step in [1, 5, 16, 1000] {
-            let (released, verdict) = read_in_steps(&vector, &envelope, &message, step);
+            let (released, verdict) = read_in_steps(vector.reader(&envelope, &message), step);
             let verdict = verdict.map(|()| released.clone()).map_err(|error| check(&error));
             assert_eq!(verdict, vector.expected(), "{} in steps of {step}", vector.file);
             assert!(truth.iter().any(|truth| truth.starts_with(&released)), "{} released {released:?}", vector.file);

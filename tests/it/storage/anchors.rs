@@ -1,6 +1,5 @@
 //! Anchors that are moved concurrently, cannot be moved, or are removed.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use strongroom::crypto::CryptoBackend;
@@ -8,9 +7,10 @@ use strongroom::seal::RootKey;
 use strongroom::store::{
     Anchor, AnchorPoint, FileAnchor, KeyStore, MemoryAnchor, MemoryStore, RecordKind, StoreAnchor,
 };
-use strongroom::{Error, ErrorKind, KeyId, Kms, Result};
+use strongroom::{ErrorKind, KeyId, Kms, Result};
 
 use crate::support::hooked_store::Hooked;
+use crate::support::stuck_anchor::StuckAnchor;
 use crate::support::tampering_store::Pliable;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
@@ -83,32 +83,12 @@ fn what_others_commit_while_a_store_is_opened_or_verified_is_no_tampering() -> R
     Ok(())
 }
 
-/// An anchor that cannot be moved while `is_stuck` is set.
-#[derive(Debug, Default)]
-struct Stuck {
-    anchor: MemoryAnchor,
-    is_stuck: AtomicBool,
-}
-
-impl Anchor for Stuck {
-    fn last(&self) -> Result<Option<AnchorPoint>> {
-        self.anchor.last()
-    }
-
-    fn advance(&self, point: &AnchorPoint) -> Result<()> {
-        if self.is_stuck.load(Ordering::SeqCst) {
-            return Err(Error::new(ErrorKind::Store, "the other disk is full"));
-        }
-        self.anchor.advance(point)
-    }
-}
-
 #[test]
 fn a_store_never_runs_so_far_ahead_of_an_anchor_that_stays_that_it_looks_altered() -> Result<()> {
-    let (store, anchor) = (Pliable::new(), Arc::new(Stuck::default()));
+    let (store, anchor) = (Pliable::new(), StuckAnchor::new());
     let kms = anchored(Arc::clone(&store), Arc::clone(&anchor))?;
     let key = kms.create_key(Default::default())?.key_id();
-    anchor.is_stuck.store(true, Ordering::SeqCst);
+    anchor.stop_after(0);
     let mut last = String::new();
     for number in 0..3 * MANY {
         let error = kms.update_key_description(key, number.to_string()).expect_err("it stays");
@@ -119,7 +99,7 @@ fn a_store_never_runs_so_far_ahead_of_an_anchor_that_stays_that_it_looks_altered
     let revision = store.state().revision;
     kms.update_key_description(key, "once more").expect_err("it stays");
     assert_eq!(store.state().revision, revision);
-    anchor.is_stuck.store(false, Ordering::SeqCst);
+    anchor.stop_after(u32::MAX);
     kms.update_key_description(key, "it moves")?;
     drop(kms);
     assert!(anchored(store, anchor)?.verify_store(|_| {})?.is_sound());

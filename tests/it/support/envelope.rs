@@ -1,7 +1,9 @@
-//! An envelope over one raw AES key, and the reason of a refusal.
+//! An envelope over one raw AES key, how a message is read in steps, and the reason of a refusal.
+
+use std::io::{self, Read};
 
 use strongroom::message::MessageError;
-use strongroom::{Envelope, Error, RawAesKeyring, SecretBytes};
+use strongroom::{EncryptionContext, Envelope, Error, RawAesKeyring, Result, SecretBytes};
 
 pub(crate) fn keyring() -> RawAesKeyring {
     RawAesKeyring::new("ns", "kn", SecretBytes::from_vec((0..32).collect())).expect("a keyring")
@@ -13,4 +15,29 @@ pub(crate) fn envelope(frame_length: u32) -> Envelope {
 
 pub(crate) fn refusal(error: &Error) -> Option<&MessageError> {
     error.downcast_ref()
+}
+
+pub(crate) fn none() -> EncryptionContext {
+    EncryptionContext::new()
+}
+
+/// Reads to the end or to a failure, in steps of a length, and returns what was released.
+pub(crate) fn drain(mut reader: impl Read, step: usize) -> (Vec<u8>, io::Result<()>) {
+    let (mut released, mut buffer) = (Vec::new(), vec![0; step]);
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return (released, Ok(())),
+            Ok(length) => released.extend_from_slice(&buffer[..length]),
+            Err(error) => return (released, Err(error)),
+        }
+    }
+}
+
+/// As [`drain`], with the error of this crate. A reader that cannot be opened releases nothing.
+pub(crate) fn read_in_steps(reader: Result<impl Read>, step: usize) -> (Vec<u8>, Result<()>) {
+    let (released, end) = match reader {
+        Ok(reader) => drain(reader, step),
+        Err(error) => return (Vec::new(), Err(error)),
+    };
+    (released, end.map_err(|error| error.downcast::<Error>().expect("an error of this crate")))
 }

@@ -11,6 +11,7 @@ pub(crate) mod every_key;
 pub(crate) mod external_tools;
 pub(crate) mod hooked_cluster;
 pub(crate) mod hooked_store;
+pub(crate) mod interrupted_trail;
 pub(crate) mod kms;
 pub(crate) mod openssl;
 pub(crate) mod operations;
@@ -20,5 +21,6 @@ pub(crate) mod policies;
 pub(crate) mod sdk_process;
 #[cfg(feature = "pkcs11")]
 pub(crate) mod soft_tokens;
+pub(crate) mod stuck_anchor;
 pub(crate) mod tampering_store;
 pub(crate) mod vectors;
