@@ -16,7 +16,7 @@ use strongroom::{
 use crate::access::management_types::AllowAll;
 use crate::support::kms::kind;
 use crate::support::operations::{operations, operations_of_other_keys};
-use crate::support::tampering_store::Pliable;
+use crate::support::tampering_store::TamperingStore;
 
 /// An operation, what it answered, and what the trail of the caller's account has of it.
 type Seen = (Operation, String, Vec<AuditEvent>);
@@ -96,7 +96,7 @@ fn seen(kms: &Kms, trail: &MemoryTrail, key: impl KeyReference + Copy, blob: &[u
 #[test]
 fn absent_denied_and_damaged_look_alike_across_accounts_for_every_operation_and_in_the_callers_trail() -> Result<()> {
     for policy in [false, true] {
-        let (store, trail) = (Pliable::new(), Arc::new(MemoryTrail::default()));
+        let (store, trail) = (TamperingStore::new(), Arc::new(MemoryTrail::default()));
         let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
         let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).clock(clock);
         let builder = builder.audit(Arc::clone(&trail)).limits(KmsLimits { cached_keys: 0, ..KmsLimits::default() });
@@ -132,7 +132,7 @@ fn absent_denied_and_damaged_look_alike_across_accounts_for_every_operation_and_
 }
 
 /// Flips a bit in the record whose name ends with these bytes.
-fn damage(store: &Pliable, kind: RecordKind, name: &[u8]) {
+fn damage(store: &TamperingStore, kind: RecordKind, name: &[u8]) {
     store.change(|state| {
         let mut found = state.records.iter_mut().filter(|(id, _)| id.kind == kind && id.name.ends_with(name));
         let (_, record) = found.next().expect("there is one");
@@ -144,7 +144,7 @@ fn damage(store: &Pliable, kind: RecordKind, name: &[u8]) {
 
 #[test]
 fn a_damaged_grant_tells_a_stranger_nothing_and_its_account_the_truth() -> Result<()> {
-    let (store, trail) = (Pliable::new(), Arc::new(MemoryTrail::default()));
+    let (store, trail) = (TamperingStore::new(), Arc::new(MemoryTrail::default()));
     let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]));
     let kms = builder.audit(Arc::clone(&trail)).build()?;
     let key = kms.create_key(CreateKeyRequest::default())?.arn().clone();

@@ -18,7 +18,7 @@ use strongroom::{
 
 use crate::support::kms::{kind, with_key};
 use crate::support::policies::{key_policy, user};
-use crate::support::tampering_store::Pliable;
+use crate::support::tampering_store::TamperingStore;
 
 fn grant(kms: &Kms, key: KeyId, grantee: &Principal, operations: &[Operation]) -> Result<GrantId> {
     let terms = GrantTerms::new(grantee.clone(), operations.iter().copied())?;
@@ -286,7 +286,7 @@ fn one_grant_is_listed_by_its_id() -> Result<()> {
 /// Damage to any record that was read would show.
 #[test]
 fn grants_of_others_are_not_read_to_list_those_that_a_principal_may_retire() -> Result<()> {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let open = || Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).build();
     let (kms, in_another_process) = (open()?, open()?);
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
@@ -316,7 +316,7 @@ fn grants_of_others_are_not_read_to_list_those_that_a_principal_may_retire() -> 
 
 #[test]
 fn a_grant_that_has_ended_leaves_nothing_behind() -> Result<()> {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
     let kms = Kms::builder()
         .store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]))

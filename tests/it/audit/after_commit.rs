@@ -15,7 +15,7 @@ use strongroom::{
 
 use crate::support::custom_key_stores::{request, two_members, vault};
 use crate::support::stuck_anchor::StuckAnchor;
-use crate::support::tampering_store::Pliable;
+use crate::support::tampering_store::TamperingStore;
 
 /// A trail that takes no outcome of a change, while it is told to.
 #[derive(Debug, Default)]
@@ -62,7 +62,8 @@ fn says_that_it_was_committed<T: std::fmt::Debug>(result: Result<T>, kind: Error
 fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
     let (anchor, trail) = (StuckAnchor::new(), Arc::new(MemoryTrail::default()));
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
-    let builder = Kms::builder().store(Pliable::new(), RootKey::from_bytes(&[7; 32])).anchor(Arc::clone(&anchor));
+    let builder =
+        Kms::builder().store(TamperingStore::new(), RootKey::from_bytes(&[7; 32])).anchor(Arc::clone(&anchor));
     let kms = builder
         .audit(Arc::clone(&trail))
         .clock(Arc::clone(&clock))
@@ -123,7 +124,8 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
 #[test]
 fn what_was_counted_is_added_once_whether_the_anchor_moves_or_not() -> Result<()> {
     let anchor = StuckAnchor::new();
-    let builder = Kms::builder().store(Pliable::new(), RootKey::from_bytes(&[7; 32])).anchor(Arc::clone(&anchor));
+    let builder =
+        Kms::builder().store(TamperingStore::new(), RootKey::from_bytes(&[7; 32])).anchor(Arc::clone(&anchor));
     let kms = builder.build()?;
     let key = kms.create_key(Default::default())?;
     let account = key.arn().account();

@@ -10,20 +10,20 @@ use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, RecordKind};
 use strongroom::{Error, ErrorKind, Kms, Result};
 
-use crate::support::hooked_store::Hooked;
+use crate::support::hooked_store::HookedStore;
 use crate::support::interrupted_trail::InterruptedTrail;
-use crate::support::tampering_store::Pliable;
+use crate::support::tampering_store::TamperingStore;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 struct Home {
-    store: Arc<Pliable>,
+    store: Arc<TamperingStore>,
     directory: tempfile::TempDir,
 }
 
 impl Home {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { store: Pliable::new(), directory: tempfile::tempdir()? })
+        Ok(Self { store: TamperingStore::new(), directory: tempfile::tempdir()? })
     }
 
     fn path(&self) -> &Path {
@@ -71,7 +71,7 @@ fn results(lines: &[String]) -> Vec<&str> {
 #[test]
 fn what_the_store_knows_of_a_change_is_not_overwritten_by_one_that_was_prepared_beside_it() -> TestResult {
     let home = Home::new()?;
-    let store = Hooked::new(home.store.clone());
+    let store = HookedStore::new(home.store.clone());
     let kms = over(Arc::clone(&store), InterruptedTrail(home.trail()))?;
     let (reached, is_reached) = mpsc::channel();
     let (go, may_go) = mpsc::channel::<()>();
@@ -113,7 +113,7 @@ fn what_the_store_knows_of_a_change_is_not_overwritten_by_one_that_was_prepared_
 fn a_chain_is_taken_over_as_its_writer_left_it() -> TestResult {
     let home = Home::new()?;
     let first = home.open(InterruptedTrail(home.trail()))?;
-    let store = Hooked::new(home.store.clone());
+    let store = HookedStore::new(home.store.clone());
     store.after_scan(RecordKind::Audit, move || {
         first.create_key(Default::default())?;
         drop(first);
@@ -130,7 +130,7 @@ fn a_chain_is_taken_over_as_its_writer_left_it() -> TestResult {
 #[test]
 fn a_change_that_was_told_as_failed_and_is_there_after_all_is_corrected() -> TestResult {
     let home = Home::new()?;
-    let store = Hooked::new(home.store.clone());
+    let store = HookedStore::new(home.store.clone());
     let kms = over(Arc::clone(&store), home.trail())?;
     store.after_commit(RecordKind::Key, || Err(Error::new(ErrorKind::Store, "the disk failed")));
     kms.create_key(Default::default()).expect_err("so it was told");
@@ -154,7 +154,7 @@ fn a_change_that_was_told_as_failed_and_is_there_after_all_is_corrected() -> Tes
 #[test]
 fn a_start_that_ends_early_leaves_no_chain_that_the_store_does_not_know() -> TestResult {
     let home = Home::new()?;
-    let store = Hooked::new(home.store.clone());
+    let store = HookedStore::new(home.store.clone());
     store.before_commit(RecordKind::Audit, || Err(Error::new(ErrorKind::Store, "the disk is full")));
     assert_eq!(over(Arc::clone(&store), home.trail()).expect_err("refused").kind(), ErrorKind::Store);
     assert_eq!((home.files("jsonl")?.len(), home.files("lock")?.len()), (0, 0));

@@ -21,7 +21,7 @@ use strongroom::{
 use crate::support::custom_key_stores::{request, two_members, vault};
 use crate::support::hooked_cluster::{HookedCluster, Moment};
 use crate::support::kms::kind;
-use crate::support::tampering_store::Pliable;
+use crate::support::tampering_store::TamperingStore;
 
 type TestResult<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -152,8 +152,8 @@ fn a_copy_of_a_file_creates_and_destroys_nothing_of_its_own_accord_and_still_dec
 }
 
 /// A copy of a virtual machine: nothing but the marks in the HSMs tells it from the original.
-fn clone_of(store: &Arc<Pliable>) -> Arc<Pliable> {
-    let clone = Pliable::new();
+fn clone_of(store: &Arc<TamperingStore>) -> Arc<TamperingStore> {
+    let clone = TamperingStore::new();
     clone.change(|state| *state = store.state());
     clone
 }
@@ -161,7 +161,7 @@ fn clone_of(store: &Arc<Pliable>) -> Arc<Pliable> {
 #[test]
 fn a_clone_that_lies_in_the_same_place_is_left_behind_by_what_the_original_does() -> TestResult {
     let world = World::new();
-    let original = Pliable::new();
+    let original = TamperingStore::new();
     let kms = world.open(Arc::clone(&original))?;
     let (_, key) = key_in_store(&kms)?;
     kms.schedule_key_deletion(key, WEEK)?;
@@ -187,7 +187,7 @@ fn a_clone_that_lies_in_the_same_place_is_left_behind_by_what_the_original_does(
 #[test]
 fn the_mark_moves_later_if_no_hsm_answers_when_a_deletion_is_cancelled() -> TestResult {
     let world = World::new();
-    let original = Pliable::new();
+    let original = TamperingStore::new();
     let kms = world.open(Arc::clone(&original))?;
     let (_, key) = key_in_store(&kms)?;
     kms.schedule_key_deletion(key, WEEK)?;
@@ -209,7 +209,7 @@ fn the_mark_moves_later_if_no_hsm_answers_when_a_deletion_is_cancelled() -> Test
 #[test]
 fn when_a_clone_moves_the_mark_first_the_original_is_told_and_can_take_over_again() -> TestResult {
     let world = World::new();
-    let original = Pliable::new();
+    let original = TamperingStore::new();
     let kms = world.open(Arc::clone(&original))?;
     let (store, key) = key_in_store(&kms)?;
     let clone = world.open(clone_of(&original))?;
@@ -232,7 +232,7 @@ fn when_a_clone_moves_the_mark_first_the_original_is_told_and_can_take_over_agai
 #[test]
 fn a_clone_from_the_middle_of_a_creation_does_not_undo_it() -> TestResult {
     let world = World::new();
-    let original = Pliable::new();
+    let original = TamperingStore::new();
     // Copied in the middle of every creation; the last copy counts.
     let clone = Arc::new(Mutex::new(None));
     let (from, to) = (Arc::clone(&original), Arc::clone(&clone));
@@ -257,7 +257,7 @@ fn a_clone_from_the_middle_of_a_creation_does_not_undo_it() -> TestResult {
 #[test]
 fn keys_from_before_there_were_marks_work_on_and_are_marked_with_the_next_change() -> TestResult {
     let world = World::new();
-    let original = Pliable::new();
+    let original = TamperingStore::new();
     let older = HookedCluster::new(&world.cluster, |_| {}).with_marks(false);
     let kms = world.open_over(Arc::clone(&original), older)?;
     let (store, key) = key_in_store(&kms)?;
@@ -278,7 +278,7 @@ fn keys_from_before_there_were_marks_work_on_and_are_marked_with_the_next_change
 #[test]
 fn marks_that_are_gone_or_of_nobody_stop_what_destroys() -> TestResult {
     let world = World::new();
-    let original = Pliable::new();
+    let original = TamperingStore::new();
     let kms = world.open(Arc::clone(&original))?;
     let (store, _) = key_in_store(&kms)?;
     kms.create_key(CreateKeyRequest::default().custom_key_store(store))?;
@@ -296,7 +296,7 @@ fn marks_that_are_gone_or_of_nobody_stop_what_destroys() -> TestResult {
 #[test]
 fn a_custom_key_store_that_is_deleted_and_made_again_works_on_over_the_same_cluster() -> TestResult {
     let world = World::new();
-    let kms = world.open(Pliable::new())?;
+    let kms = world.open(TamperingStore::new())?;
     let (store, key) = key_in_store(&kms)?;
     kms.schedule_key_deletion(key, WEEK)?;
     world.pass(8);

@@ -16,7 +16,7 @@ use strongroom::{
 
 use crate::support::custom_key_stores::{Setup, request, setup, two_members, vault};
 use crate::support::hooked_cluster::{HookedCluster, Moment};
-use crate::support::hooked_store::Hooked;
+use crate::support::hooked_store::HookedStore;
 use crate::support::kms::kind;
 
 /// A store and a cluster that outlive the processes over them.
@@ -312,7 +312,7 @@ fn sixteen_threads_never_see_a_wrong_plaintext_while_members_come_and_go() -> Re
 
 #[test]
 fn a_key_whose_commit_is_reported_as_failed_and_took_effect_keeps_its_material() -> Result<()> {
-    let store = Hooked::new(Arc::new(MemoryStore::new(&CryptoBackend::default())?));
+    let store = HookedStore::new(Arc::new(MemoryStore::new(&CryptoBackend::default())?));
     let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]));
     let kms = builder.cluster(vault(), two_members()).build()?;
     let safe = kms.create_custom_key_store(request("safe", "vault")?)?;

@@ -19,7 +19,7 @@ use strongroom::{
     KeySpec, KeyUsage, Kms, ManualClock, Origin, Result, RotationPeriod, SecretBytes, Timestamp,
 };
 
-use crate::support::tampering_store::Pliable;
+use crate::support::tampering_store::TamperingStore;
 
 /// The vault, as it goes on when a process ends.
 #[derive(Debug, Default)]
@@ -185,7 +185,7 @@ impl AuditSink for Forgetful {
 }
 
 struct World {
-    store: Arc<Pliable>,
+    store: Arc<TamperingStore>,
     clock: Arc<ManualClock>,
     vault: Arc<Vault>,
     trail: Arc<Forgetful>,
@@ -194,7 +194,7 @@ struct World {
 impl World {
     fn new() -> Self {
         Self {
-            store: Pliable::new(),
+            store: TamperingStore::new(),
             clock: Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000))),
             vault: Arc::default(),
             trail: Arc::default(),

@@ -12,11 +12,11 @@ use strongroom::{
     ImportKeyMaterialRequest, KeyId, Kms, Origin, Result, SecretBytes,
 };
 
-use crate::support::tampering_store::Pliable;
+use crate::support::tampering_store::TamperingStore;
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
-fn open(store: &Arc<Pliable>, secret: u8) -> Result<Kms> {
+fn open(store: &Arc<TamperingStore>, secret: u8) -> Result<Kms> {
     Kms::builder().store(Arc::clone(store), RootKey::from_bytes(&[secret; 32])).build()
 }
 
@@ -44,7 +44,7 @@ fn check(kms: &Kms, blobs: &[(KeyId, Vec<u8>)]) -> TestResult {
 }
 
 /// The versions of the root key that sealed records name.
-fn versions(store: &Pliable) -> Vec<u8> {
+fn versions(store: &TamperingStore) -> Vec<u8> {
     let state = store.state();
     let sealed = state.records.iter().filter(|(id, _)| id.name != b"root");
     let mut versions: Vec<u8> = sealed.map(|(_, record)| record.body[4]).collect();
@@ -55,7 +55,7 @@ fn versions(store: &Pliable) -> Vec<u8> {
 
 #[test]
 fn everything_is_sealed_under_the_new_version_alone() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let kms = open(&store, 1)?;
     let blobs = furnish(&kms, 40)?;
     let before = store.state();
@@ -76,7 +76,7 @@ fn everything_is_sealed_under_the_new_version_alone() -> TestResult {
 
 #[test]
 fn a_rotation_that_is_cut_off_after_any_commit_can_be_finished() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let blobs = furnish(&open(&store, 1)?, 66)?;
     let start = store.state();
     for to in [None, Some(2)] {
@@ -115,7 +115,7 @@ fn a_rotation_that_is_cut_off_after_any_commit_can_be_finished() -> TestResult {
 #[test]
 fn others_keep_working_while_the_root_key_moves() -> TestResult {
     let folder = tempfile::tempdir()?;
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let trail = FileTrail::new(folder.path());
     let other = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[1; 32])).audit(trail).build()?;
     let kms = open(&store, 1)?;
@@ -154,7 +154,7 @@ fn others_keep_working_while_the_root_key_moves() -> TestResult {
 
 #[test]
 fn a_move_under_way_is_not_turned_elsewhere() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let kms = open(&store, 1)?;
     store.fail_after(1);
     assert!(kms.move_root_key(RootKey::from_bytes(&[2; 32])).is_err());
@@ -169,7 +169,7 @@ fn a_move_under_way_is_not_turned_elsewhere() -> TestResult {
 #[cfg(feature = "passphrase")]
 #[test]
 fn one_passphrase_takes_the_place_of_another() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let root = |text| RootKey::from_passphrase_with_cost(text, strongroom::seal::PassphraseCost::new(64, 1, 1)?);
     let open = |text| Kms::builder().store(Arc::clone(&store), root(text)?).build();
     let kms = open("one")?;
@@ -190,7 +190,7 @@ fn one_passphrase_takes_the_place_of_another() -> TestResult {
 #[cfg(feature = "passphrase")]
 #[test]
 fn a_rotation_keeps_the_passphrase_that_another_process_moved_back_to() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let root = |text| RootKey::from_passphrase_with_cost(text, strongroom::seal::PassphraseCost::new(64, 1, 1)?);
     let open = |text| Kms::builder().store(Arc::clone(&store), root(text)?).build();
     let kms = open("one")?;
@@ -204,7 +204,7 @@ fn a_rotation_keeps_the_passphrase_that_another_process_moved_back_to() -> TestR
 
 #[test]
 fn who_finishes_a_move_goes_on_with_the_new_holder() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let kms = open(&store, 1)?;
     store.fail_after(1);
     assert!(kms.move_root_key(RootKey::from_bytes(&[2; 32])).is_err());
@@ -219,7 +219,7 @@ fn who_finishes_a_move_goes_on_with_the_new_holder() -> TestResult {
 /// The earlier version stays as long as something may be sealed under it that cannot be seen.
 #[test]
 fn a_missing_or_altered_record_keeps_the_earlier_version() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let kms = open(&store, 1)?;
     let blobs = furnish(&kms, 3)?;
     let state = store.state();
@@ -268,7 +268,7 @@ impl RootKeyHolder for Held {
 
 #[test]
 fn a_holder_is_asked_when_a_store_is_opened_or_rotated_and_not_for_keys() -> TestResult {
-    let (store, holder) = (Pliable::new(), Arc::new(Counting::default()));
+    let (store, holder) = (TamperingStore::new(), Arc::new(Counting::default()));
     let open = || Kms::builder().store(Arc::clone(&store), RootKey::held_by(Held(Arc::clone(&holder)))).build();
     let kms = open()?;
     assert_eq!(holder.asked(), (1, 1));
@@ -292,7 +292,7 @@ fn a_holder_is_asked_when_a_store_is_opened_or_rotated_and_not_for_keys() -> Tes
 
 #[test]
 fn a_process_that_rests_while_the_root_key_moves_is_refused() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let (kms, resting) = (open(&store, 1)?, open(&store, 1)?);
     let key = kms.create_key(Default::default())?.key_id();
     resting.encrypt(EncryptRequest::new(key, b"text"))?;
@@ -310,7 +310,7 @@ fn a_process_that_rests_while_the_root_key_moves_is_refused() -> TestResult {
 
 #[test]
 fn an_import_token_from_before_is_refused_and_a_new_one_works() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let kms = open(&store, 1)?;
     let key = kms.create_key(CreateKeyRequest::default().origin(Origin::External))?.key_id();
     let parameters = || {

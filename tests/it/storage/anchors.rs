@@ -9,9 +9,9 @@ use strongroom::store::{
 };
 use strongroom::{ErrorKind, KeyId, Kms, Result};
 
-use crate::support::hooked_store::Hooked;
+use crate::support::hooked_store::HookedStore;
 use crate::support::stuck_anchor::StuckAnchor;
-use crate::support::tampering_store::Pliable;
+use crate::support::tampering_store::TamperingStore;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
@@ -28,8 +28,8 @@ fn change_often(kms: &Kms, key: KeyId) -> Result<()> {
 
 #[test]
 fn what_others_commit_while_one_waits_for_its_turn_is_no_tampering() -> Result<()> {
-    let (inner, anchor) = (Pliable::new(), Arc::new(MemoryAnchor::default()));
-    let store = Hooked::new(inner.clone());
+    let (inner, anchor) = (TamperingStore::new(), Arc::new(MemoryAnchor::default()));
+    let store = HookedStore::new(inner.clone());
     let waiting = anchored(Arc::clone(&store), Arc::clone(&anchor))?;
     let other = anchored(inner, anchor)?;
     let key = other.create_key(Default::default())?.key_id();
@@ -67,7 +67,7 @@ impl Anchor for Slow {
 
 #[test]
 fn what_others_commit_while_a_store_is_opened_or_verified_is_no_tampering() -> Result<()> {
-    let (store, anchor) = (Pliable::new(), Arc::new(MemoryAnchor::default()));
+    let (store, anchor) = (TamperingStore::new(), Arc::new(MemoryAnchor::default()));
     let other = anchored(Arc::clone(&store), Arc::clone(&anchor))?;
     let key = other.create_key(Default::default())?.key_id();
     let slow = Arc::new(Slow { anchor, after_reading: Mutex::default() });
@@ -85,7 +85,7 @@ fn what_others_commit_while_a_store_is_opened_or_verified_is_no_tampering() -> R
 
 #[test]
 fn a_store_never_runs_so_far_ahead_of_an_anchor_that_stays_that_it_looks_altered() -> Result<()> {
-    let (store, anchor) = (Pliable::new(), StuckAnchor::new());
+    let (store, anchor) = (TamperingStore::new(), StuckAnchor::new());
     let kms = anchored(Arc::clone(&store), Arc::clone(&anchor))?;
     let key = kms.create_key(Default::default())?.key_id();
     anchor.stop_after(0);
@@ -110,7 +110,7 @@ fn a_store_never_runs_so_far_ahead_of_an_anchor_that_stays_that_it_looks_altered
 fn an_anchor_that_is_removed_in_use_is_missed_and_not_dropped_anew() -> TestResult {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("anchor");
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let open = || anchored(Arc::clone(&store), Arc::new(FileAnchor::new(&path)));
     let kms = open()?;
     let key = kms.create_key(Default::default())?.key_id();
@@ -136,7 +136,7 @@ fn an_anchor_that_must_exist_is_not_made() -> TestResult {
         (Arc::new(StoreAnchor::new(other.clone())), Arc::new(StoreAnchor::new(other).must_exist())),
     ];
     for (may, must) in anchors {
-        let store = Pliable::new();
+        let store = TamperingStore::new();
         let refused = anchored(Arc::clone(&store), Arc::new(Arc::clone(&must))).expect_err("there is none");
         assert_eq!(refused.kind(), ErrorKind::Store, "{refused}");
         assert!(refused.to_string().contains("no anchor"), "{refused}");

@@ -15,7 +15,7 @@ use strongroom::{
     Timestamp,
 };
 
-use crate::support::tampering_store::{Pliable, State};
+use crate::support::tampering_store::{State, TamperingStore};
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
@@ -23,7 +23,7 @@ fn root() -> RootKey {
     RootKey::from_bytes(&[7; 32])
 }
 
-fn open(store: &Arc<Pliable>) -> Result<Kms> {
+fn open(store: &Arc<TamperingStore>) -> Result<Kms> {
     Kms::builder().store(Arc::clone(store), root()).build()
 }
 
@@ -37,7 +37,7 @@ fn id_of(state: &State, kind: RecordKind) -> RecordId {
 
 #[test]
 fn a_record_that_is_replaced_by_its_own_older_version_is_noticed_when_it_is_touched() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let key = open(&store)?.create_key(Default::default())?.key_id();
     let before = store.state();
     open(&store)?.disable_key(key)?;
@@ -53,7 +53,7 @@ fn a_record_that_is_replaced_by_its_own_older_version_is_noticed_when_it_is_touc
 
 #[test]
 fn a_record_that_is_taken_away_is_no_key_that_was_never_made() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let kms = open(&store)?;
     let key = kms.create_key(Default::default())?.key_id();
     kms.create_alias("alias/a", key)?;
@@ -73,7 +73,7 @@ fn a_record_that_is_taken_away_is_no_key_that_was_never_made() -> TestResult {
 
 #[test]
 fn maintenance_goes_on_beside_what_is_damaged_and_tells() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
     let kms = Kms::builder()
         .store(Arc::clone(&store), root())
@@ -124,7 +124,7 @@ fn maintenance_goes_on_beside_what_is_damaged_and_tells() -> TestResult {
 
 #[test]
 fn a_list_of_deletions_is_applied_beside_what_is_damaged() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
     let open = || {
         Kms::builder()
@@ -175,7 +175,7 @@ fn a_list_of_deletions_is_applied_beside_what_is_damaged() -> TestResult {
 
 #[test]
 fn what_was_counted_is_added_beside_what_is_damaged_and_lost_of_none() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let kms = open(&store)?;
     let mut keys = Vec::new();
     for _ in 0..3 {
@@ -204,7 +204,7 @@ fn what_was_counted_is_added_beside_what_is_damaged_and_lost_of_none() -> TestRe
 /// A record under a name that none has stops nothing, either.
 #[test]
 fn maintenance_goes_on_beside_a_record_under_an_impossible_name() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
     let kms = Kms::builder()
         .store(Arc::clone(&store), root())
@@ -234,7 +234,7 @@ fn maintenance_goes_on_beside_a_record_under_an_impossible_name() -> TestResult 
 
 #[test]
 fn a_deleted_record_that_is_put_back_is_noticed() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let kms = open(&store)?;
     let key = kms.create_key(Default::default())?.key_id();
     kms.create_alias("alias/a", key)?;
@@ -253,7 +253,7 @@ fn a_deleted_record_that_is_put_back_is_noticed() -> TestResult {
 /// but the two states themselves are noticed, at the latest by `verify_store`.
 #[test]
 fn no_mixture_of_two_states_passes() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     // Held on to: a handle that goes adds its metering to the store.
     let kms = open(&store)?;
     let key = kms.create_key(Default::default())?.key_id();
@@ -301,7 +301,7 @@ fn no_mixture_of_two_states_passes() -> TestResult {
 /// Two histories that went on from one copy have records of the same names and revisions: they do not mix either.
 #[test]
 fn records_of_a_history_that_went_on_elsewhere_are_noticed() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let kms = open(&store)?;
     let key = kms.create_key(Default::default())?.key_id();
     drop(kms);
@@ -327,7 +327,7 @@ fn records_of_a_history_that_went_on_elsewhere_are_noticed() -> TestResult {
 
 #[test]
 fn a_record_of_someone_else_is_noticed_by_verification() -> TestResult {
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let kms = open(&store)?;
     kms.create_key(Default::default())?;
     let id = RecordId { kind: RecordKind::Key, account: AccountId::default(), name: vec![5; 16] };
@@ -363,7 +363,7 @@ fn a_sound_store_is_found_sound_while_it_is_written() -> TestResult {
     Ok(())
 }
 
-fn anchored(store: &Arc<Pliable>, anchor: &Arc<dyn Anchor>) -> Result<Kms> {
+fn anchored(store: &Arc<TamperingStore>, anchor: &Arc<dyn Anchor>) -> Result<Kms> {
     Kms::builder().store(Arc::clone(store), root()).anchor(Arc::clone(anchor)).build()
 }
 
@@ -380,7 +380,7 @@ fn anchors(folder: &std::path::Path) -> Result<Vec<Arc<dyn Anchor>>> {
 fn an_anchor_shows_that_the_whole_store_was_set_back() -> TestResult {
     let folder = tempfile::tempdir()?;
     for anchor in anchors(folder.path())? {
-        let store = Pliable::new();
+        let store = TamperingStore::new();
         let kms = anchored(&store, &anchor)?;
         let key = kms.create_key(Default::default())?.key_id();
         let before = store.state();
@@ -408,7 +408,7 @@ fn an_anchor_shows_that_the_whole_store_was_set_back() -> TestResult {
 #[test]
 fn a_store_that_is_set_back_in_use_takes_no_more_changes() -> TestResult {
     let anchor: Arc<dyn Anchor> = Arc::new(MemoryAnchor::default());
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let kms = anchored(&store, &anchor)?;
     let key = kms.create_key(Default::default())?.key_id();
     let before = store.state();
@@ -424,7 +424,7 @@ fn a_store_that_is_set_back_in_use_takes_no_more_changes() -> TestResult {
 #[test]
 fn a_store_may_be_ahead_of_its_anchor_by_as_much_as_its_head_remembers() -> TestResult {
     let anchor: Arc<dyn Anchor> = Arc::new(MemoryAnchor::default());
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let key = anchored(&store, &anchor)?.create_key(Default::default())?.key_id();
     let kms = open(&store)?;
     for number in 0..64 {
@@ -444,7 +444,7 @@ fn an_anchor_of_another_store_is_refused_and_left() -> TestResult {
     let anchor: Arc<dyn Anchor> = Arc::new(MemoryAnchor::default());
     let point = AnchorPoint { store: StoreId([1; 16]), revision: Revision(1), digest: [0; 32] };
     anchor.advance(&point)?;
-    assert!(is_violation(anchored(&Pliable::new(), &anchor)));
+    assert!(is_violation(anchored(&TamperingStore::new(), &anchor)));
     assert_eq!(anchor.last()?, Some(point));
     Ok(())
 }
@@ -468,7 +468,7 @@ fn every_damaged_byte_of_an_anchor_file_is_noticed() -> TestResult {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("anchor");
     let anchor: Arc<dyn Anchor> = Arc::new(FileAnchor::new(&path));
-    let store = Pliable::new();
+    let store = TamperingStore::new();
     let kms = anchored(&store, &anchor)?;
     kms.create_key(Default::default())?;
     drop(kms);
@@ -538,7 +538,7 @@ proptest! {
     #[test]
     fn random_work_leaves_a_sound_index_on_every_store(steps in prop::collection::vec(step(), 1..40), cut in any::<prop::sample::Index>()) {
         let limits = KmsLimits::default();
-        let store = Pliable::new();
+        let store = TamperingStore::new();
         let kms = Kms::builder().store(Arc::clone(&store), root()).limits(limits).build()?;
         let model = Kms::in_memory()?;
         let at = cut.index(steps.len());

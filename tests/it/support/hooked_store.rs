@@ -11,14 +11,14 @@ use strongroom::store::{
 type Hook = Box<dyn FnOnce() -> Result<()> + Send>;
 
 /// A store around another one.
-pub(crate) struct Hooked {
+pub(crate) struct HookedStore {
     store: Arc<dyn KeyStore>,
     before_commit: Mutex<Option<(RecordKind, Hook)>>,
     after_commit: Mutex<Option<(RecordKind, Hook)>>,
     after_scan: Mutex<Option<(RecordKind, Hook)>>,
 }
 
-impl Hooked {
+impl HookedStore {
     pub(crate) fn new(store: Arc<dyn KeyStore>) -> Arc<Self> {
         let (before_commit, after_commit, after_scan) = (Mutex::default(), Mutex::default(), Mutex::default());
         Arc::new(Self { store, before_commit, after_commit, after_scan })
@@ -45,7 +45,7 @@ fn take(hook: &Mutex<Option<(RecordKind, Hook)>>, is_met: impl Fn(RecordKind) ->
     hook.lock().expect("no panic").take_if(|(kind, _)| is_met(*kind)).map(|(_, hook)| hook)
 }
 
-impl KeyStore for Hooked {
+impl KeyStore for HookedStore {
     fn id(&self) -> StoreId {
         self.store.id()
     }
@@ -79,8 +79,8 @@ impl KeyStore for Hooked {
     }
 }
 
-impl fmt::Debug for Hooked {
+impl fmt::Debug for HookedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Hooked").field(&self.store).finish()
+        f.debug_tuple("HookedStore").field(&self.store).finish()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// As many as the smallest machine has processors on which the long versions of tests run.
-const LANES: usize = 2;
+const THREADS: usize = 2;
 
 /// Does the work for every item, and returns what came of it in no order. The first failure ends it.
 pub(crate) fn run<T: Sync, R: Send>(
@@ -13,7 +13,7 @@ pub(crate) fn run<T: Sync, R: Send>(
     work: impl Fn(&T) -> Result<R, Box<dyn std::error::Error>> + Sync,
 ) -> Result<Vec<R>, Box<dyn std::error::Error>> {
     let next = AtomicUsize::new(0);
-    let lane = || {
+    let worker = || {
         let mut done = Vec::new();
         while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
             match work(item) {
@@ -27,10 +27,10 @@ pub(crate) fn run<T: Sync, R: Send>(
         Ok(done)
     };
     thread::scope(|scope| {
-        let lanes = [(); LANES].map(|()| scope.spawn(lane));
+        let workers = [(); THREADS].map(|()| scope.spawn(worker));
         let mut all = Vec::with_capacity(items.len());
-        for lane in lanes {
-            all.extend(lane.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))?);
+        for worker in workers {
+            all.extend(worker.join().unwrap_or_else(|panicked| panic::resume_unwind(panicked))?);
         }
         Ok(all)
     })

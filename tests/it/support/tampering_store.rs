@@ -1,4 +1,4 @@
-//! A store under the hands of a test.
+//! A store whose records a test can change.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,9 +9,9 @@ use strongroom::store::{
 };
 use strongroom::{Error, ErrorKind, Result};
 
-/// A store whose records can be changed under the hands of the `Kms`, revisions and all.
+/// A store whose records, including their revisions, can be changed while a `Kms` uses it.
 #[derive(Debug)]
-pub(crate) struct Pliable {
+pub(crate) struct TamperingStore {
     id: StoreId,
     state: Mutex<State>,
     commits_left: AtomicU64,
@@ -23,7 +23,7 @@ pub(crate) struct State {
     pub(crate) records: BTreeMap<RecordId, Record>,
 }
 
-impl Pliable {
+impl TamperingStore {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self { id: StoreId([9; 16]), state: Mutex::default(), commits_left: AtomicU64::new(u64::MAX) })
     }
@@ -58,7 +58,7 @@ impl Pending for Next {
     }
 }
 
-impl KeyStore for Pliable {
+impl KeyStore for TamperingStore {
     fn id(&self) -> StoreId {
         self.id
     }
