@@ -12,7 +12,7 @@ use strongroom::blob::{BlobError, BlobPrefix, Scheme};
 use crate::support::external_tools;
 use crate::support::vectors::{self, Vector};
 
-/// What opens the body of a blob: given the prefix, the canonical context and the body.
+/// Opens the body of a blob, given the prefix, the canonical context and the body.
 pub(crate) type Open<'a> = &'a dyn Fn(&[u8], &[u8], &[u8]) -> Option<Vec<u8>>;
 
 /// The cases of a scheme.
@@ -24,7 +24,7 @@ pub(crate) fn of_scheme(scheme: Scheme) -> Vec<Vector> {
     vectors
 }
 
-/// What comes of a case: the plaintext, or the name of the check that refuses.
+/// Returns the outcome of a case: the plaintext, or the name of the check that refuses it.
 pub(crate) fn verdict(vector: &Vector, open: Open<'_>) -> Result<Vec<u8>, String> {
     let blob = vector.bytes("blob");
     let (prefix, body) = BlobPrefix::parse(&blob).map_err(|error| {
@@ -56,7 +56,7 @@ pub(crate) fn reference(test: &str, command: &str, requests: &[Value]) -> Option
         .spawn()
         .expect("python starts");
     let mut stdin = child.stdin.take().expect("a pipe");
-    // Written from a thread of its own, since the script answers before it has read everything.
+    // Written by another thread, since the script answers before it has read everything.
     let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().expect("the script ends");
     assert!(output.status.success(), "the script failed: {}", output.status);

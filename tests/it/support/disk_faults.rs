@@ -9,7 +9,7 @@ use std::{env, fs, io};
 use crate::support::child_process::whole_lines;
 use crate::support::external_tools;
 
-/// Kinds of faults, and how many calls lie between two of them where not every call is tried.
+/// Kinds of faults, and the number of calls from one to the next unless every call is tried.
 pub(crate) const KINDS: [(&str, usize); 10] = [
     ("kill", 5),
     ("torn", 9),
@@ -23,7 +23,7 @@ pub(crate) const KINDS: [(&str, usize); 10] = [
     ("erofs", 13),
 ];
 
-/// What is to happen to a child.
+/// A fault that is to happen to a child.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fault {
     pub(crate) kind: &'static str,
@@ -33,17 +33,17 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    /// Whether what was not synchronised is lost.
+    /// Returns `true` if data that was not synchronized is lost.
     pub(crate) fn cuts_power(&self) -> bool {
         matches!(self.kind, "power" | "power_random")
     }
 
-    /// Whether the process ends with it.
+    /// Returns `true` if the process ends with it.
     pub(crate) fn ends_the_process(&self) -> bool {
         matches!(self.kind, "kill" | "torn") || self.cuts_power()
     }
 
-    /// Whether one call has it, and the next one is as ever.
+    /// Returns `true` if only one call fails.
     pub(crate) fn is_over_at_once(&self) -> bool {
         matches!(self.kind, "short" | "eio" | "enospc_once")
     }
@@ -61,13 +61,13 @@ pub(crate) fn faults(calls: usize, thinning: usize) -> Result<Vec<Fault>, TryFro
     Ok(KINDS.into_iter().flat_map(at_calls).collect())
 }
 
-/// What came of it.
+/// The outcome of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) acknowledged: Vec<String>,
     /// Changes that were refused, with the reason.
     pub(crate) refused: Vec<String>,
-    /// Whether the child came to its end.
+    /// `true` if the child finished its work.
     pub(crate) finished: bool,
     /// Every call that was counted, in order.
     pub(crate) calls: Vec<String>,
@@ -75,7 +75,7 @@ pub(crate) struct Run {
 
 pub(crate) struct Shim(PathBuf);
 
-/// The library, built if need be; `None` if that cannot be done here, which the test says.
+/// The library, built if necessary; `None` if it cannot be built here, which is reported as a test that does not run.
 pub(crate) fn built(test: &str) -> Option<Shim> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     match BUILT.get_or_init(build) {
@@ -131,7 +131,7 @@ impl Shim {
     }
 }
 
-/// How a child with a fault must end.
+/// Checks that a child with a fault ended as it must.
 pub(crate) fn check_ending(fault: &Fault, run: &Run, what: &str) {
     assert_eq!(run.finished, !fault.ends_the_process(), "{what}: {run:?}");
     let most_refused = match fault.kind {

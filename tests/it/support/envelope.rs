@@ -21,7 +21,7 @@ pub(crate) fn none() -> EncryptionContext {
     EncryptionContext::new()
 }
 
-/// Reads to the end or to a failure, in steps of a length, and returns what was released.
+/// Reads to the end or to a failure in steps of a length. Returns the released plaintext and the end.
 pub(crate) fn drain(mut reader: impl Read, step: usize) -> (Vec<u8>, io::Result<()>) {
     let (mut released, mut buffer) = (Vec::new(), vec![0; step]);
     loop {

@@ -6,7 +6,7 @@ use strongroom::algorithm::SigningAlgorithm;
 use strongroom::crypto::{CryptoBackend, DigestAlgorithm};
 use strongroom::{CreateKeyRequest, KeyId, KeySpec, KeyUsage, Kms, Result};
 
-/// A key of every spec and usage. Nothing that is done to them here changes them.
+/// A key of every spec and usage. No test changes them.
 pub(crate) struct Keys {
     pub(crate) kms: Kms,
     pub(crate) all: Vec<(KeySpec, KeyUsage, KeyId)>,
@@ -34,7 +34,7 @@ impl Keys {
     }
 }
 
-/// Made once, as RSA keys take their time.
+/// Created once, since RSA keys take long to generate.
 pub(crate) static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::make().expect("keys of every kind can be made"));
 
 pub(crate) fn make(kms: &Kms, spec: KeySpec, usage: KeyUsage) -> Result<KeyId> {

@@ -1,4 +1,4 @@
-//! Software of others that some tests need.
+//! External software that some tests need.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -29,7 +29,7 @@ impl HookedStore {
         *self.before_commit.lock().expect("no panic") = Some((kind, Box::new(hook)));
     }
 
-    /// Runs the hook after the next such commit. An error of the hook is returned although the commit stands.
+    /// Runs the hook after the next such commit. An error of the hook is returned although the commit took effect.
     pub(crate) fn after_commit(&self, kind: RecordKind, hook: impl FnOnce() -> Result<()> + Send + 'static) {
         *self.after_commit.lock().expect("no panic") = Some((kind, Box::new(hook)));
     }

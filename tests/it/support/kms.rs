@@ -1,4 +1,4 @@
-//! A KMS for tests of something else, and the kind of an error.
+//! Small KMSs for tests of anything, and the kind of an error.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! OpenSSL's command line, for tests that ask it for a second opinion.
+//! The command line of OpenSSL, which confirms results of this crate.
 
 use std::fs;
 use std::path::PathBuf;
@@ -60,7 +60,7 @@ impl OpenSsl {
     }
 }
 
-/// What OpenSSL is told to do a signature algorithm; `None` if its command line has no words for it.
+/// Options for OpenSSL to use a signature algorithm; `None` if its command line has none for it.
 pub(crate) fn words(algorithm: SigningAlgorithm) -> Option<Vec<&'static str>> {
     const PSS: [&str; 4] = ["-pkeyopt", "rsa_padding_mode:pss", "-pkeyopt", "rsa_pss_saltlen:digest"];
     const PKCS1: [&str; 2] = ["-pkeyopt", "rsa_padding_mode:pkcs1"];

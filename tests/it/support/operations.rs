@@ -20,7 +20,7 @@ pub(crate) type Attempt<'a> = Box<dyn Fn(&Kms) -> Result<()> + 'a>;
 /// A grant that no key has.
 const NO_GRANT: GrantId = GrantId::from_bytes([7; 32]);
 
-/// The key was asked and may be; that it has no such grant is another matter.
+/// Ignores that the key has no such grant: the caller was authorized.
 fn ended(result: Result<()>) -> Result<()> {
     match result {
         Err(error) if error.to_string().contains("has no grant") => Ok(()),
@@ -95,8 +95,8 @@ pub(crate) fn operations<'a>(key: impl KeyReference + Copy + 'a, blob: &'a [u8])
     ]
 }
 
-/// The operations of asymmetric, HMAC and imported keys. Permission is asked for before it matters what kind of key it is,
-/// so that a refusal tells nothing of it.
+/// The operations of asymmetric, HMAC and imported keys. The caller is authorized before the kind of key is looked at,
+/// so that a refusal reveals nothing about it.
 pub(crate) fn operations_of_other_keys<'a>(key: impl KeyReference + Copy + 'a) -> Vec<(Operation, Attempt<'a>)> {
     const BYTES: [u8; 32] = [7; 32];
     let (signing, mac) = (SigningAlgorithm::EcdsaSha256, MacAlgorithm::HmacSha256);

@@ -1,13 +1,13 @@
-//! Long work that a few threads share.
+//! Long work, divided among a few threads.
 
 use std::panic;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// As many as the smallest machine has processors on which the long versions of tests run.
+/// The number of processors of the smallest machine on which the long versions of tests run.
 const THREADS: usize = 2;
 
-/// Does the work for every item, and returns what came of it in no order. The first failure ends it.
+/// Does the work for every item and returns the results in no particular order. The first failure ends it.
 pub(crate) fn run<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&T) -> Result<R, Box<dyn std::error::Error>> + Sync,

@@ -1,4 +1,4 @@
-//! The official Encryption SDKs in processes of their own, and the raw AES keys that tests share with them.
+//! The official Encryption SDKs, each in another process, and the raw AES keys that tests share with them.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -10,7 +10,7 @@ use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
 
 use crate::support::external_tools;
 
-/// An SDK of others.
+/// An official SDK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sdk {
     Python,
@@ -57,7 +57,7 @@ impl Peer {
         self.implementations().iter().flat_map(|keyring| lengths.map(|length| Key::new(length, *keyring))).collect()
     }
 
-    /// Whether the SDK uses keys with its keyrings: the one for Python also does without, in code of its own.
+    /// Returns `true` if the SDK uses keys with its keyrings: the one for Python also works without, in separate code.
     pub(crate) fn implementations(&self) -> &'static [bool] {
         match self.sdk {
             Sdk::Python => &[false, true],
@@ -78,7 +78,7 @@ impl Peer {
         }
     }
 
-    /// Whether the SDK writes with a frame length, of which 0 is a message in one piece.
+    /// Returns `true` if the SDK writes with a frame length, of which 0 means an unframed message.
     pub(crate) fn writes_frames_of(&self, frame_length: u32) -> bool {
         match self.sdk {
             Sdk::Python => frame_length.is_multiple_of(128),
@@ -86,13 +86,13 @@ impl Peer {
         }
     }
 
-    /// Whether the SDK writes messages of a suite under a key: the material providers' library knows none without key
-    /// derivation.
+    /// Returns `true` if the SDK writes messages of a suite under a key: the material providers' library has none
+    /// without key derivation.
     pub(crate) fn takes_suite(&self, suite: AlgorithmSuite, key: &Key) -> bool {
         suite.derivation() != KeyDerivation::None || self.sdk == Sdk::Node || !key.keyring
     }
 
-    /// Whether the SDK opens the malformed message of a vector's file, where we are stricter.
+    /// Returns `true` if the SDK opens the malformed message of a vector's file, where strongroom is stricter.
     pub(crate) fn reads_malformed(&self, file: &str) -> bool {
         // An empty message with frames of length zero; one in one piece that states a frame length.
         file == "framed_with_frame_length_zero.txt"
@@ -109,7 +109,7 @@ impl Peer {
         }
     }
 
-    /// The plaintext and the context, or what the peer complained of.
+    /// The plaintext and the context, or the error of the peer.
     pub(crate) fn decrypt(&mut self, key: &Key, ciphertext: &[u8]) -> Result<(Vec<u8>, EncryptionContext), String> {
         let answer = self.ask(&key.request(json!({"do": "decrypt", "ciphertext": hex::encode(ciphertext)})));
         failure(&answer)?;

@@ -2,7 +2,7 @@
 //!
 //! A file is one case: a comment with its one reason, then `key: value` lines. `expect: ok <plaintext>` or
 //! `expect: refused <check>`, where the check is a variant of `MessageError` or of `ErrorKind`. Without `keyring` the reader
-//! has a raw AES key; files that `private key` and `public key` name lie beside it.
+//! has a raw AES key; files that `private key` and `public key` name are in the same folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,7 +31,7 @@ impl Vector {
         hex::decode(self.field(name)).unwrap_or_else(|error| panic!("{}: {name}: {error}", self.file))
     }
 
-    /// What must come out: the plaintext, or the name of the check that must refuse.
+    /// The expected outcome: the plaintext, or the name of the check that must refuse.
     pub(crate) fn expected(&self) -> std::result::Result<Vec<u8>, String> {
         match self.field("expect").split_once(' ') {
             Some(("refused", check)) => Err(check.to_owned()),
@@ -41,7 +41,7 @@ impl Vector {
         }
     }
 
-    /// Whether the reader is to take suites without commitment.
+    /// Returns `true` if the reader accepts suites without commitment.
     pub(crate) fn allows_version_1(&self) -> bool {
         match self.fields.get("commitment policy").map(String::as_str) {
             None => false,
@@ -56,7 +56,7 @@ impl Vector {
         fs::read(&path).unwrap_or_else(|error| panic!("{}: {}: {error}", self.file, path.display()))
     }
 
-    /// What opens the message, as the vector says it.
+    /// The kind of keyring that opens the message, and its variant.
     fn opened_with(&self) -> Vec<&str> {
         self.fields.get("keyring").map_or(vec!["aes"], |keyring| keyring.split(' ').collect())
     }
@@ -153,7 +153,7 @@ pub(crate) const PADDINGS: [(&str, RsaOaep); 4] = [
 
 /// All cases, in the order of their names.
 pub(crate) fn all() -> Vec<Vector> {
-    // Made by hand, and made by the official SDK for Python: with raw AES keys and with the other keyrings.
+    // Written by hand, and by the official SDK for Python: with raw AES keys and with the other keyrings.
     in_folders(&["message", "sdk", "keyrings"])
 }
 
