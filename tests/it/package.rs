@@ -85,6 +85,28 @@ fn every_test_that_holds_a_promise_exists() {
     assert!(missing.is_empty(), "SECURITY.md names tests that do not exist: {missing:?}");
 }
 
+#[test]
+fn tests_of_an_area_import_from_it_and_from_support_only() {
+    let mut areas = BTreeSet::new();
+    for file in files_under("tests/it") {
+        let path: Vec<&str> = file.split('/').skip(2).collect();
+        // `layering` contains source text with imports of all kinds.
+        let [area, _, ..] = path[..] else { continue };
+        if area == "layering" {
+            continue;
+        }
+        areas.insert(area.to_owned());
+        for (number, line) in read(&file).lines().enumerate() {
+            for import in line.split("crate::").skip(1) {
+                let from = import.split(|character: char| !(character.is_alphanumeric() || character == '_')).next();
+                let is_allowed = from.is_some_and(|from| from == area || from == "support");
+                assert!(is_allowed, "{file}:{}: imports from {from:?}, which is another area", number + 1);
+            }
+        }
+    }
+    assert!(areas.len() > 10, "the folders were not read: {areas:?}");
+}
+
 /// Names of the functions that stand under `#[test]` in a source file.
 fn tests_in(text: &str) -> impl Iterator<Item = &str> {
     let marked = text.split("#[test]").skip(1).filter_map(|rest| rest.split_once("fn "));
