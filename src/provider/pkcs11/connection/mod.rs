@@ -17,7 +17,7 @@ use cryptoki::types::RawAuthPin;
 use self::pool::{OpenSession, Pool};
 use crate::provider::pkcs11::config::{IvMode, PinProvider, TokenConfig, TokenSelector};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
-use crate::provider::pkcs11::module::{Call, Membership, Module};
+use crate::provider::pkcs11::module::{Call, Module, ModuleLease};
 use crate::provider::pkcs11::quirks::quirks_of;
 use crate::provider::pkcs11::reference::KeyReference;
 
@@ -34,7 +34,7 @@ const MAX_NAMES: usize = 16;
 
 /// A token that was found and logged in to.
 #[derive(Debug)]
-pub(in crate::provider::pkcs11) struct Attachment {
+pub(in crate::provider::pkcs11) struct Connection {
     pub(in crate::provider::pkcs11) epoch: u64,
     pub(in crate::provider::pkcs11) slot: Slot,
     pub(in crate::provider::pkcs11) info: TokenInfo,
@@ -45,21 +45,21 @@ pub(in crate::provider::pkcs11) struct Attachment {
     /// Holds the login: a token logs out when its last session is closed.
     _login: Mutex<OpenSession>,
     /// Last, so that the module is finalised after the sessions are closed.
-    membership: Arc<Membership>,
+    lease: Arc<ModuleLease>,
 }
 
-impl Attachment {
+impl Connection {
     /// Finds the token and logs in.
     pub(in crate::provider::pkcs11) fn make(
         module: &Module,
-        membership: &Arc<Membership>,
+        lease: &Arc<ModuleLease>,
         config: &TokenConfig,
         pin: &dyn PinProvider,
     ) -> Result<Self, TokenError> {
         let epoch = module.epoch();
-        let call = membership.enter(epoch)?;
+        let call = lease.enter(epoch)?;
         let (slot, info) = find(module, &config.selector)?;
-        let login = OpenSession::open(membership, epoch, slot)?;
+        let login = OpenSession::open(lease, epoch, slot)?;
         log_in(login.session(), &info, pin)?;
         let most = most_sessions(config.max_sessions, &info);
         drop(call);
@@ -71,23 +71,23 @@ impl Attachment {
             iv_mode: OnceLock::new(),
             handles: RwLock::default(),
             _login: Mutex::new(login),
-            membership: Arc::clone(membership),
+            lease: Arc::clone(lease),
         })
     }
 
-    /// Whether its epoch is not over. An attachment is used in the process that made it alone, which is not asked for here.
+    /// Whether its epoch is not over. A connection is used only in the process that made it, which is not asked for here.
     pub(in crate::provider::pkcs11) fn is_current(&self) -> bool {
-        self.membership.epoch() == self.epoch
+        self.lease.epoch() == self.epoch
     }
 
     /// Enters the module for calls, unless the epoch is over.
     pub(in crate::provider::pkcs11) fn enter(&self) -> Result<Call<'_>, TokenError> {
-        self.membership.enter(self.epoch)
+        self.lease.enter(self.epoch)
     }
 
     /// Opens another session; the caller is inside the module.
     pub(in crate::provider::pkcs11) fn open_session(&self) -> Result<OpenSession, TokenError> {
-        OpenSession::open(&self.membership, self.epoch, self.slot)
+        OpenSession::open(&self.lease, self.epoch, self.slot)
     }
 
     /// The handle of a key, if it was found and verified since this was made.
@@ -112,16 +112,16 @@ impl Attachment {
 
 /// What an operation calls the token with.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::provider::pkcs11) struct Calls<'a> {
+pub(in crate::provider::pkcs11) struct SessionContext<'a> {
     pub(in crate::provider::pkcs11) module: &'a Module,
-    pub(in crate::provider::pkcs11) attachment: &'a Attachment,
+    pub(in crate::provider::pkcs11) connection: &'a Connection,
     pub(in crate::provider::pkcs11) session: &'a Session,
 }
 
 /// Whether the token is there; nobody logs in for that.
 pub(in crate::provider::pkcs11) fn look(module: &Module, selector: &TokenSelector) -> Result<(), TokenError> {
-    let membership = module.join()?;
-    let _call = membership.enter(membership.epoch())?;
+    let lease = module.join()?;
+    let _call = lease.enter(lease.epoch())?;
     find(module, selector).map(drop)
 }
 

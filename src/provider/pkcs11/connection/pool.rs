@@ -7,7 +7,7 @@ use cryptoki::session::Session;
 use cryptoki::slot::Slot;
 
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
-use crate::provider::pkcs11::module::Membership;
+use crate::provider::pkcs11::module::ModuleLease;
 
 /// A session that is closed when it is dropped, unless its epoch is over: then its number may be another's by now.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(in crate::provider::pkcs11) struct OpenSession(Box<Opened>);
 
 #[derive(Debug)]
 struct Opened {
-    membership: Arc<Membership>,
+    lease: Arc<ModuleLease>,
     epoch: u64,
     session: Option<Session>,
 }
@@ -23,12 +23,12 @@ struct Opened {
 impl OpenSession {
     /// Opens a session; the caller is inside the module. Read and write, as some tokens have no other.
     pub(in crate::provider::pkcs11) fn open(
-        membership: &Arc<Membership>,
+        lease: &Arc<ModuleLease>,
         epoch: u64,
         slot: Slot,
     ) -> Result<Self, TokenError> {
-        let session = membership.module().client().open_rw_session_no_drop(slot)?;
-        Ok(Self(Box::new(Opened { membership: Arc::clone(membership), epoch, session: Some(session) })))
+        let session = lease.module().client().open_rw_session_no_drop(slot)?;
+        Ok(Self(Box::new(Opened { lease: Arc::clone(lease), epoch, session: Some(session) })))
     }
 
     pub(in crate::provider::pkcs11) fn session(&self) -> &Session {
@@ -39,7 +39,7 @@ impl OpenSession {
 impl Drop for Opened {
     fn drop(&mut self) {
         let Some(session) = self.session.take() else { return };
-        if let Some(_call) = self.membership.enter_now(self.epoch) {
+        if let Some(_call) = self.lease.enter_now(self.epoch) {
             // A session that cannot be closed is gone already, or goes with its token.
             let _ = session.close();
         }

@@ -21,7 +21,7 @@ pub struct MechanismUse {
 
 /// What an operation needs of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::provider::pkcs11) enum Needed {
+pub(in crate::provider::pkcs11) enum RequiredMechanism {
     AesKeyGeneration,
     Gcm,
     KeyWrap,
@@ -33,7 +33,7 @@ pub(in crate::provider::pkcs11) enum Needed {
     Ecdsa,
 }
 
-impl Needed {
+impl RequiredMechanism {
     /// The name of the mechanism, and which of its flags counts.
     pub(in crate::provider::pkcs11) fn facts(self) -> (&'static str, fn(&MechanismUse) -> bool) {
         match self {

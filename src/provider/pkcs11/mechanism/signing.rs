@@ -8,7 +8,7 @@ use cryptoki::session::Session;
 use pkcs8::der::Encode;
 use pkcs8::der::asn1::UintRef;
 
-use super::Needed;
+use super::RequiredMechanism;
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::{CryptoBackend, DigestAlgorithm, RsaOaep, SignatureInput};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
@@ -48,11 +48,11 @@ fn scheme(algorithm: SigningAlgorithm) -> Option<(DigestAlgorithm, Scheme)> {
 }
 
 /// What an algorithm needs of a token; an error names the mechanism where no token is asked for it.
-pub(in crate::provider::pkcs11) fn needed(algorithm: SigningAlgorithm) -> Result<Needed, TokenError> {
+pub(in crate::provider::pkcs11) fn needed(algorithm: SigningAlgorithm) -> Result<RequiredMechanism, TokenError> {
     match scheme(algorithm) {
-        Some((_, Scheme::Pkcs1(_))) => Ok(Needed::Pkcs1),
-        Some((_, Scheme::Pss(..))) => Ok(Needed::Pss),
-        Some((_, Scheme::Ecdsa)) => Ok(Needed::Ecdsa),
+        Some((_, Scheme::Pkcs1(_))) => Ok(RequiredMechanism::Pkcs1),
+        Some((_, Scheme::Pss(..))) => Ok(RequiredMechanism::Pss),
+        Some((_, Scheme::Ecdsa)) => Ok(RequiredMechanism::Ecdsa),
         None => Err(TokenError::lacks("CKM_EDDSA", format!("{algorithm} needs CKM_EDDSA with its variants"))),
     }
 }

@@ -6,9 +6,9 @@
 //! initialisation waits for them, but never longer than a deadline. Each initialisation starts a new *epoch*; sessions
 //! and handles of an older one are worth nothing, as a token may give their numbers to others.
 
+pub(in crate::provider::pkcs11) mod deadline_executor;
 pub(in crate::provider::pkcs11) mod gate;
-pub(in crate::provider::pkcs11) mod turns;
-pub(in crate::provider::pkcs11) mod workers;
+pub(in crate::provider::pkcs11) mod timed_mutex;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,7 +23,7 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as CryptokiError, RvError};
 
 use self::gate::{Gate, Inside};
-use self::turns::{Turn as ObjectsTurn, Turns};
+use self::timed_mutex::{TimedMutex, TimedMutexGuard};
 use crate::birthplace::Birthplace;
 use crate::crypto::FASTEST;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
@@ -34,7 +34,7 @@ use crate::provider::pkcs11::quirks::{Quirks, quirks_of};
 static LOADED: Mutex<BTreeMap<PathBuf, Module>> = Mutex::new(BTreeMap::new());
 
 /// How often a token is looked for that may be hidden for a moment ([`Quirks::hidden_by_logins`]).
-pub(in crate::provider::pkcs11) const LOOKS: u32 = 6;
+pub(in crate::provider::pkcs11) const MAX_DISCOVERY_ATTEMPTS: u32 = 6;
 
 /// How a module is kept going.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,14 +118,14 @@ struct Process {
     inherited: AtomicBool,
     stuck: AtomicUsize,
     waited_in_vain: AtomicBool,
-    turn: Mutex<Turn>,
+    lifecycle: Mutex<Lifecycle>,
     /// For tokens that make and find objects right only one at a time.
-    objects: Arc<Turns>,
+    objects: Arc<TimedMutex>,
 }
 
 /// What only one thread at a time may do.
 #[derive(Default)]
-struct Turn {
+struct Lifecycle {
     users: usize,
     /// When the interval that counts is over, and how often the module was initialised anew in it.
     interval: Option<(Instant, u32)>,
@@ -185,22 +185,22 @@ impl Module {
     }
 
     /// Takes part in the module, which is initialised for the first one.
-    pub(in crate::provider::pkcs11) fn join(&self) -> Result<Membership, TokenError> {
+    pub(in crate::provider::pkcs11) fn join(&self) -> Result<ModuleLease, TokenError> {
         let process = self.process();
-        let mut turn = self.turn(&process)?;
+        let mut lifecycle = self.lock_lifecycle(&process)?;
         if !process.initialized.load(Ordering::Acquire) {
             self.initialize(&process)?;
         }
-        turn.users += 1;
-        Ok(Membership { module: self.clone(), process: Arc::clone(&process) })
+        lifecycle.users += 1;
+        Ok(ModuleLease { module: self.clone(), process: Arc::clone(&process) })
     }
 
-    /// The turn to make, change, find or destroy an object, where only one at a time may; `None` when the time is over.
-    pub(in crate::provider::pkcs11) fn turn_of_objects(&self, wait: Duration) -> Option<ObjectsTurn> {
-        self.process().objects.take(wait)
+    /// Locks the objects, where only one caller at a time may create, change, find or destroy one; `None` after the timeout.
+    pub(in crate::provider::pkcs11) fn lock_objects(&self, wait: Duration) -> Option<TimedMutexGuard> {
+        self.process().objects.lock(wait)
     }
 
-    /// The bindings. Calls are for those who are inside.
+    /// The bindings. Only a caller inside the gate may call them.
     pub(in crate::provider::pkcs11) fn client(&self) -> &Pkcs11 {
         &self.0.client
     }
@@ -208,7 +208,7 @@ impl Module {
     /// Finalises and initialises the module, unless that happened since `epoch`.
     pub(in crate::provider::pkcs11) fn reinitialize(&self, epoch: u64) -> Result<(), TokenError> {
         let process = self.process();
-        let mut turn = self.turn(&process)?;
+        let mut lifecycle = self.lock_lifecycle(&process)?;
         if process.epoch.load(Ordering::Acquire) != epoch {
             return Ok(());
         }
@@ -216,16 +216,16 @@ impl Module {
             return Err(self.error("has a call that does not come back, and is not initialised under it"));
         }
         let now = Instant::now();
-        let (end, times) = turn
+        let (end, times) = lifecycle
             .interval
             .filter(|(end, _)| now < *end)
             .unwrap_or_else(|| (now + self.0.options.reinitialize_interval.mul_f64(1.0 + jitter()), 0));
         // While another token of it is in use, that one's sessions count for more.
-        let most = if self.hides_tokens() && turn.users <= 1 { LOOKS } else { 1 };
+        let most = if self.hides_tokens() && lifecycle.users <= 1 { MAX_DISCOVERY_ATTEMPTS } else { 1 };
         if times >= most {
             return Err(self.error("was initialised a moment ago"));
         }
-        turn.interval = Some((end, times + 1));
+        lifecycle.interval = Some((end, times + 1));
         let Some(_closed) = process.gate.close(self.0.options.wait) else {
             process.waited_in_vain.store(true, Ordering::Release);
             return Err(self.error("has a call that does not come back, and is not initialised under it"));
@@ -265,11 +265,11 @@ impl Module {
         self.0.process.load_full()
     }
 
-    fn turn<'a>(&self, process: &'a Process) -> Result<MutexGuard<'a, Turn>, TokenError> {
+    fn lock_lifecycle<'a>(&self, process: &'a Process) -> Result<MutexGuard<'a, Lifecycle>, TokenError> {
         let deadline = Instant::now() + self.0.options.wait;
         loop {
-            match process.turn.try_lock() {
-                Ok(turn) => return Ok(turn),
+            match process.lifecycle.try_lock() {
+                Ok(lifecycle) => return Ok(lifecycle),
                 Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
                 Err(TryLockError::WouldBlock) => return Err(self.error("is being initialised")),
@@ -342,7 +342,7 @@ impl Process {
             inherited: AtomicBool::new(false),
             stuck: AtomicUsize::new(0),
             waited_in_vain: AtomicBool::new(false),
-            turn: Mutex::default(),
+            lifecycle: Mutex::default(),
             objects: Arc::default(),
         }
     }
@@ -350,12 +350,12 @@ impl Process {
 
 /// Part in a module. With the last one the module is finalised, if that is ours to do and nothing runs in it.
 #[derive(Debug)]
-pub(in crate::provider::pkcs11) struct Membership {
+pub(in crate::provider::pkcs11) struct ModuleLease {
     module: Module,
     process: Arc<Process>,
 }
 
-impl Membership {
+impl ModuleLease {
     /// The module.
     pub(in crate::provider::pkcs11) fn module(&self) -> &Module {
         &self.module
@@ -382,7 +382,7 @@ impl Membership {
         Ok(Call { _inside: inside })
     }
 
-    /// As [`Membership::enter`], without waiting and in any process: for cleaning up, which is needless where it fails.
+    /// As [`ModuleLease::enter`], without waiting and in any process: for cleaning up, which is needless where it fails.
     pub(in crate::provider::pkcs11) fn enter_now(&self, epoch: u64) -> Option<Call<'_>> {
         if !self.is_of_this_process() {
             return None;
@@ -392,18 +392,18 @@ impl Membership {
     }
 }
 
-impl Drop for Membership {
+impl Drop for ModuleLease {
     fn drop(&mut self) {
         if !self.is_of_this_process() {
             return;
         }
         // Where an initialisation does not come back, there is nothing to finalise.
-        let Ok(mut turn) = self.module.turn(&self.process) else { return };
-        turn.users -= 1;
+        let Ok(mut lifecycle) = self.module.lock_lifecycle(&self.process) else { return };
+        lifecycle.users -= 1;
         let ours = self.process.owned.load(Ordering::Acquire)
             && self.process.initialized.load(Ordering::Acquire)
             && !self.module.0.options.keep_initialized;
-        if turn.users > 0 || !ours || self.module.is_wedged() {
+        if lifecycle.users > 0 || !ours || self.module.is_wedged() {
             return;
         }
         if let Some(_closed) = self.process.gate.close(self.module.0.options.wait) {

@@ -8,7 +8,7 @@ use cryptoki::error::Error as CryptokiError;
 use cryptoki::mechanism::MechanismType;
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 
-use crate::provider::pkcs11::connection::Calls;
+use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::TokenError;
 use crate::provider::pkcs11::quirks::quirks_of;
 use crate::provider::pkcs11::reference::{TokenKeyKind, id_text};
@@ -73,13 +73,13 @@ const DECRYPTION: [Required; 1] = [(AttributeType::Decrypt, "CKA_DECRYPT", true)
 /// # Errors
 /// A [rejection](TokenError::rejected_for) with the name of the attribute.
 pub(in crate::provider::pkcs11) fn check(
-    calls: Calls<'_>,
+    context: SessionContext<'_>,
     handle: ObjectHandle,
     id: &[u8],
     kind: TokenKeyKind,
     provenance: Provenance,
 ) -> Result<(), TokenError> {
-    let found = Found { calls, handle, id, kind };
+    let found = Found { context, handle, id, kind };
     match found.check(provenance) {
         Err(rejected) if rejected.rejected_for().is_some() => {
             thread::sleep(READ_AGAIN);
@@ -92,7 +92,7 @@ pub(in crate::provider::pkcs11) fn check(
 /// A key that was found.
 #[derive(Clone, Copy)]
 struct Found<'a> {
-    calls: Calls<'a>,
+    context: SessionContext<'a>,
     handle: ObjectHandle,
     id: &'a [u8],
     kind: TokenKeyKind,
@@ -120,7 +120,7 @@ impl Found<'_> {
     }
 
     fn get(self, wanted: &[AttributeType]) -> Result<Vec<Attribute>, TokenError> {
-        Ok(self.calls.session.get_attributes(self.handle, wanted)?)
+        Ok(self.context.session.get_attributes(self.handle, wanted)?)
     }
 
     fn check_flags(self, required: &[Required]) -> Result<(), TokenError> {
@@ -138,7 +138,7 @@ impl Found<'_> {
     }
 
     fn check_length(self) -> Result<(), TokenError> {
-        let quirks = quirks_of(self.calls.attachment.info.manufacturer_id());
+        let quirks = quirks_of(self.context.connection.info.manufacturer_id());
         match self.get(&[AttributeType::ValueLen, AttributeType::Local])?.as_slice() {
             [Attribute::ValueLen(length), ..] if usize::from(*length) == AES_256_LENGTH => Ok(()),
             [Attribute::ValueLen(length), Attribute::Local(false)]
@@ -156,7 +156,7 @@ impl Found<'_> {
     /// Rejects a list of allowed mechanisms without the one that the key is used with. An empty or missing list allows all.
     fn check_mechanisms(self) -> Result<(), TokenError> {
         let (needed, name) = needed(self.kind);
-        let found = self.calls.session.get_attributes(self.handle, &[AttributeType::AllowedMechanisms]);
+        let found = self.context.session.get_attributes(self.handle, &[AttributeType::AllowedMechanisms]);
         match found.as_deref() {
             Ok([Attribute::AllowedMechanisms(allowed)]) if !allowed.is_empty() && !allowed.contains(&needed) => {
                 self.reject("CKA_ALLOWED_MECHANISMS", &format!("does not list {name}"))

@@ -1,8 +1,8 @@
 //! Keys in a token: made, found again by their CKA_ID, and proved to be the same before they are used.
 
 pub(in crate::provider::pkcs11) mod adoption;
+pub(in crate::provider::pkcs11) mod disk_space;
 pub(in crate::provider::pkcs11) mod public_key;
-pub(in crate::provider::pkcs11) mod room;
 
 use std::thread;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use cryptoki::session::Session;
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::{CryptoBackend, KeyPairKind, PublicKey, RsaOaep, SignatureInput};
 use crate::provider::pkcs11::config::IvMode;
-use crate::provider::pkcs11::connection::Calls;
+use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::mechanism::gcm;
 use crate::provider::pkcs11::mechanism::signing;
@@ -83,19 +83,19 @@ fn class_and_type(kind: TokenKeyKind) -> (ObjectClass, KeyType) {
 
 /// The handle of a key, proved to be the same one since the token was attached.
 pub(in crate::provider::pkcs11) fn resolve(
-    calls: Calls<'_>,
+    context: SessionContext<'_>,
     key: &KeyReference,
     backend: &CryptoBackend,
 ) -> Result<ObjectHandle, TokenError> {
-    if let Some(handle) = calls.attachment.handle(key) {
+    if let Some(handle) = context.connection.handle(key) {
         return Ok(handle);
     }
-    let copies = find_copies(calls.session, key)?;
+    let copies = find_copies(context.session, key)?;
     for handle in &copies {
-        match prove(calls.session, *handle, key, backend) {
+        match prove(context.session, *handle, key, backend) {
             Ok(()) => {}
             Err(error) if matches!(error.class(), ErrorClass::BadInput | ErrorClass::Ambiguous) => {
-                if works(calls, *handle, key, backend).is_ok() {
+                if works(context, *handle, key, backend).is_ok() {
                     return Err(error.found_to_be(ErrorClass::KeyMissing, &format!("another key has the id of {key}")));
                 }
                 return Err(error.found_to_be(ErrorClass::TokenLost, &format!("{key} does not work")));
@@ -104,24 +104,24 @@ pub(in crate::provider::pkcs11) fn resolve(
         }
     }
     let handle = *copies.first().ok_or_else(|| wrong_count(0, key.id()))?;
-    calls.attachment.keep_handle(key, handle);
+    context.connection.keep_handle(key, handle);
     Ok(handle)
 }
 
 /// Whether what has the id of a key, and is not that key, is a key that works: then it is another one, and otherwise the
 /// token has a problem.
 fn works(
-    calls: Calls<'_>,
+    context: SessionContext<'_>,
     handle: ObjectHandle,
     key: &KeyReference,
     backend: &CryptoBackend,
 ) -> Result<(), TokenError> {
-    let session = calls.attachment.open_session()?;
+    let session = context.connection.open_session()?;
     let session = session.session();
     let other = match (key.kind().key_pair(), key.public_key()) {
         (Some(pair), Some(known)) => public_key::read(session, handle, pair, backend)? != known,
         _ => {
-            let mode = calls.attachment.iv_mode.get().copied().unwrap_or(IvMode::Caller);
+            let mode = context.connection.iv_mode.get().copied().unwrap_or(IvMode::Caller);
             let sealed = gcm::encrypt(session, handle, mode, backend, CANARY_DATA, CANARY)?;
             gcm::decrypt(session, handle, CANARY_DATA, &sealed)?.expose_secret() == CANARY
         }
@@ -201,29 +201,29 @@ pub(in crate::provider::pkcs11) fn prove(
 
 /// Whether the token answers. Only who asks through a new session gets to know about the token, and not about a
 /// session that is half dead.
-pub(in crate::provider::pkcs11) fn token_is_well(calls: Calls<'_>) -> Result<(), TokenError> {
-    let info = calls.module.client().get_token_info(calls.attachment.slot)?;
-    if info.serial_number() != calls.attachment.info.serial_number() {
+pub(in crate::provider::pkcs11) fn token_is_well(context: SessionContext<'_>) -> Result<(), TokenError> {
+    let info = context.module.client().get_token_info(context.connection.slot)?;
+    if info.serial_number() != context.connection.info.serial_number() {
         return Err(TokenError::new(ErrorClass::TokenLost, "another token is in its slot"));
     }
     if info.rng() {
-        calls.session.generate_random_slice(&mut [0; 16])?;
+        context.session.generate_random_slice(&mut [0; 16])?;
     }
     Ok(())
 }
 
 /// Whether the token answers, and does with the key what it always did.
 pub(in crate::provider::pkcs11) fn key_is_well(
-    calls: Calls<'_>,
+    context: SessionContext<'_>,
     key: &KeyReference,
     backend: &CryptoBackend,
 ) -> Result<(), TokenError> {
-    token_is_well(calls)?;
-    let found = match calls.attachment.handle(key) {
+    token_is_well(context)?;
+    let found = match context.connection.handle(key) {
         Some(handle) => vec![handle],
-        None => find_copies(calls.session, key)?,
+        None => find_copies(context.session, key)?,
     };
-    found.into_iter().try_for_each(|handle| prove(calls.session, handle, key, backend))
+    found.into_iter().try_for_each(|handle| prove(context.session, handle, key, backend))
 }
 
 /// The handles of the objects of a new key.
@@ -235,20 +235,23 @@ struct Created {
 /// Generates a key, and returns the reference by which it is found again. A key that does not pass its checks is destroyed, by
 /// its handles: other processes may have a key of the same id.
 pub(in crate::provider::pkcs11) fn generate(
-    calls: Calls<'_>,
+    context: SessionContext<'_>,
     new: &NewKey,
     iv_mode: IvMode,
     backend: &CryptoBackend,
 ) -> Result<KeyReference, TokenError> {
-    let created = create(calls.session, new)?;
-    match check_created(calls.session, &created, new, iv_mode, backend) {
+    let created = create(context.session, new)?;
+    match check_created(context.session, &created, new, iv_mode, backend) {
         Ok(key) => {
-            calls.attachment.keep_handle(&key, created.key);
+            context.connection.keep_handle(&key, created.key);
             Ok(key)
         }
         Err(error) => {
-            destroy_all(calls.session, &[Some(created.key), created.public].into_iter().flatten().collect::<Vec<_>>())
-                .map_err(|left| error.clone().found_to_be(error.class(), &format!("it stays in the token ({left})")))?;
+            destroy_all(
+                context.session,
+                &[Some(created.key), created.public].into_iter().flatten().collect::<Vec<_>>(),
+            )
+            .map_err(|left| error.clone().found_to_be(error.class(), &format!("it stays in the token ({left})")))?;
             Err(error)
         }
     }
@@ -257,7 +260,7 @@ pub(in crate::provider::pkcs11) fn generate(
 fn create(session: &Session, new: &NewKey) -> Result<Created, TokenError> {
     match new.kind {
         TokenKeyKind::Aes256 | TokenKeyKind::WrappingAes256 => {
-            let key = session.generate_key(&Mechanism::AesKeyGen, &secret_template(new, Extent::Made))?;
+            let key = session.generate_key(&Mechanism::AesKeyGen, &secret_template(new, ValueSource::Generated))?;
             Ok(Created { key, public: None })
         }
         TokenKeyKind::Signing(pair) | TokenKeyKind::Decryption(pair) => {
@@ -328,18 +331,18 @@ pub(in crate::provider::pkcs11) fn remaining_objects(
 }
 
 /// Destroys every object of an id, and says how many there were.
-pub(in crate::provider::pkcs11) fn destroy(calls: Calls<'_>, id: &[u8]) -> Result<usize, TokenError> {
-    calls.attachment.forget_handles(id);
-    let found = remaining_objects(calls.session, id)?;
-    if let Err(error) = destroy_all(calls.session, &found) {
+pub(in crate::provider::pkcs11) fn destroy(context: SessionContext<'_>, id: &[u8]) -> Result<usize, TokenError> {
+    context.connection.forget_handles(id);
+    let found = remaining_objects(context.session, id)?;
+    if let Err(error) = destroy_all(context.session, &found) {
         // Where a token shows one object twice, the second one goes with the first.
-        let left = objects(calls.session, id)?;
+        let left = objects(context.session, id)?;
         if left.len() == found.len() {
             return Err(error);
         }
-        destroy_all(calls.session, &left)?;
+        destroy_all(context.session, &left)?;
     }
-    room::tidy(calls)?;
+    disk_space::tidy(context)?;
     Ok(found.len())
 }
 
@@ -431,38 +434,38 @@ fn label(session: &Session, object: ObjectHandle) -> Result<Vec<u8>, TokenError>
 
 /// Destroys the objects of an id that have this label, and no others. Returns how many there were.
 pub(in crate::provider::pkcs11) fn destroy_labelled(
-    calls: Calls<'_>,
+    context: SessionContext<'_>,
     id: &[u8],
     wanted: &[u8],
 ) -> Result<usize, TokenError> {
-    calls.attachment.forget_handles(id);
+    context.connection.forget_handles(id);
     let mut found = Vec::new();
-    for object in remaining_objects(calls.session, id)? {
-        if label(calls.session, object)? == wanted {
+    for object in remaining_objects(context.session, id)? {
+        if label(context.session, object)? == wanted {
             found.push(object);
         }
     }
     for (count, object) in found.iter().enumerate() {
-        match calls.session.destroy_object(*object) {
+        match context.session.destroy_object(*object) {
             // Where a token shows one object twice, the second one goes with the first.
-            Err(_) if count > 0 && label(calls.session, *object).is_err() => {}
+            Err(_) if count > 0 && label(context.session, *object).is_err() => {}
             destroyed => destroyed?,
         }
     }
-    room::tidy(calls)?;
+    disk_space::tidy(context)?;
     Ok(found.len())
 }
 
 /// Where the value of a secret key comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::provider::pkcs11) enum Extent {
-    /// The token makes as much as it is told.
-    Made,
-    /// It comes along, with its length.
-    Unwrapped,
+pub(in crate::provider::pkcs11) enum ValueSource {
+    /// The token generates a value of the length in the template.
+    Generated,
+    /// The caller provides the value, which has its length.
+    Provided,
 }
 
-pub(in crate::provider::pkcs11) fn secret_template(new: &NewKey, extent: Extent) -> Vec<Attribute> {
+pub(in crate::provider::pkcs11) fn secret_template(new: &NewKey, source: ValueSource) -> Vec<Attribute> {
     let wraps = new.kind == TokenKeyKind::WrappingAes256;
     let mut template = vec![
         Attribute::Class(ObjectClass::SECRET_KEY),
@@ -478,7 +481,7 @@ pub(in crate::provider::pkcs11) fn secret_template(new: &NewKey, extent: Extent)
         Attribute::Id(new.id.clone()),
         Attribute::Label(new.label.clone().into_bytes()),
     ];
-    if extent == Extent::Made {
+    if source == ValueSource::Generated {
         template.push(Attribute::ValueLen(32.into()));
     }
     template

@@ -9,11 +9,11 @@ use cryptoki::session::Session;
 
 use crate::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
 use crate::provider::pkcs11::config::{IvMode, Offer, TokenConfig};
-use crate::provider::pkcs11::connection::Calls;
+use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::mechanism::gcm;
 use crate::provider::pkcs11::mechanism::signing;
-use crate::provider::pkcs11::mechanism::{MechanismUse, Needed};
+use crate::provider::pkcs11::mechanism::{MechanismUse, RequiredMechanism};
 use crate::provider::pkcs11::object::public_key;
 use crate::provider::pkcs11::quirks::{Quirks, quirks_of};
 use crate::provider::pkcs11::reference::TokenKeyKind;
@@ -60,8 +60,11 @@ pub struct TokenCapabilities {
 
 impl TokenCapabilities {
     /// Finds out. The session objects that this makes are gone with the session.
-    pub(in crate::provider::pkcs11) fn probe(calls: Calls<'_>, config: &TokenConfig) -> Result<Self, TokenError> {
-        let info = &calls.attachment.info;
+    pub(in crate::provider::pkcs11) fn probe(
+        context: SessionContext<'_>,
+        config: &TokenConfig,
+    ) -> Result<Self, TokenError> {
+        let info = &context.connection.info;
         let quirks = quirks_of(info.manufacturer_id());
         let mut found = Self {
             label: info.label().to_owned(),
@@ -70,19 +73,19 @@ impl TokenCapabilities {
             model: info.model().to_owned(),
             firmware: info.firmware_version().to_string(),
             quirks,
-            mechanisms: mechanisms(calls)?,
+            mechanisms: mechanisms(context)?,
             iv_mode: None,
             gcm_failure: None,
             oaep: Vec::new(),
             curves: Vec::new(),
-            sessions: calls.attachment.pool.most(),
+            sessions: context.connection.pool.most(),
             login_required: info.login_required(),
             protected_authentication_path: info.protected_authentication_path(),
             random: info.rng(),
         };
-        if found.has(Needed::Gcm) {
+        if found.has(RequiredMechanism::Gcm) {
             let mode = config.iv_mode.or(quirks.iv_mode).unwrap_or(IvMode::Caller);
-            match prove_gcm(calls, mode, &config.backend) {
+            match prove_gcm(context, mode, &config.backend) {
                 Ok(()) => found.iv_mode = Some(mode),
                 // It lists the mechanism and cannot do it in this way: the rest of the token is as good as before.
                 Err(error) if error.code().is_some() && error.class() == ErrorClass::Fatal => {
@@ -92,28 +95,28 @@ impl TokenCapabilities {
             }
         }
         if config.offer == Offer::Everything {
-            found.oaep = probe_oaep(calls, &found, &config.backend)?;
-            found.curves = probe_curves(calls, &found)?;
+            found.oaep = probe_oaep(context, &found, &config.backend)?;
+            found.curves = probe_curves(context, &found)?;
         }
         Ok(found)
     }
 
     /// Whether it is the token that these capabilities were found of.
-    pub(in crate::provider::pkcs11) fn are_of(&self, calls: Calls<'_>) -> bool {
-        let info = &calls.attachment.info;
+    pub(in crate::provider::pkcs11) fn are_of(&self, context: SessionContext<'_>) -> bool {
+        let info = &context.connection.info;
         self.serial == info.serial_number() && self.firmware == info.firmware_version().to_string()
     }
 
     /// Whether it lists a mechanism for a use.
-    fn has(&self, mechanism: Needed) -> bool {
+    fn has(&self, mechanism: RequiredMechanism) -> bool {
         let (name, used) = mechanism.facts();
         self.mechanisms.get(name).is_some_and(used)
     }
 
     /// Refuses a use that the token has no mechanism for, with the mechanism's name.
-    pub(in crate::provider::pkcs11) fn need(&self, mechanism: Needed) -> Result<(), TokenError> {
+    pub(in crate::provider::pkcs11) fn need(&self, mechanism: RequiredMechanism) -> Result<(), TokenError> {
         let (name, _) = mechanism.facts();
-        if mechanism == Needed::Gcm && self.iv_mode.is_none() {
+        if mechanism == RequiredMechanism::Gcm && self.iv_mode.is_none() {
             let reason = self.gcm_failure.as_deref().unwrap_or("it is not in its list");
             return Err(self.lack(name).at(reason));
         }
@@ -126,26 +129,28 @@ impl TokenCapabilities {
     /// [`ErrorClass::Fatal`], with the name of the mechanism that it lacks.
     pub fn check_kind(&self, kind: TokenKeyKind) -> Result<(), TokenError> {
         match kind {
-            TokenKeyKind::Aes256 => self.need(Needed::AesKeyGeneration).and_then(|()| self.need(Needed::Gcm)),
+            TokenKeyKind::Aes256 => {
+                self.need(RequiredMechanism::AesKeyGeneration).and_then(|()| self.need(RequiredMechanism::Gcm))
+            }
             TokenKeyKind::WrappingAes256 => {
-                self.need(Needed::AesKeyGeneration).and_then(|()| self.need(Needed::KeyWrap))
+                self.need(RequiredMechanism::AesKeyGeneration).and_then(|()| self.need(RequiredMechanism::KeyWrap))
             }
             TokenKeyKind::Signing(pair) if pair.modulus_bits().is_some() => {
-                [Needed::RsaKeyPairGeneration, Needed::Pkcs1, Needed::Pss]
+                [RequiredMechanism::RsaKeyPairGeneration, RequiredMechanism::Pkcs1, RequiredMechanism::Pss]
                     .into_iter()
                     .try_for_each(|mechanism| self.need(mechanism))
             }
             TokenKeyKind::Signing(pair) => {
-                self.need(Needed::EcKeyPairGeneration)?;
-                self.need(Needed::Ecdsa)?;
+                self.need(RequiredMechanism::EcKeyPairGeneration)?;
+                self.need(RequiredMechanism::Ecdsa)?;
                 if self.curves.contains(&pair) { Ok(()) } else { Err(self.lack("CKM_EC_KEY_PAIR_GEN")) }
             }
             TokenKeyKind::Decryption(pair) => {
                 if pair.modulus_bits().is_none() {
                     return Err(self.lack("CKM_RSA_PKCS_OAEP"));
                 }
-                self.need(Needed::RsaKeyPairGeneration)?;
-                self.need(Needed::Oaep)?;
+                self.need(RequiredMechanism::RsaKeyPairGeneration)?;
+                self.need(RequiredMechanism::Oaep)?;
                 if self.oaep.is_empty() { Err(self.lack("CKM_RSA_PKCS_OAEP")) } else { Ok(()) }
             }
         }
@@ -157,8 +162,8 @@ impl TokenCapabilities {
     }
 }
 
-fn mechanisms(calls: Calls<'_>) -> Result<BTreeMap<String, MechanismUse>, TokenError> {
-    let (client, slot) = (calls.module.client(), calls.attachment.slot);
+fn mechanisms(context: SessionContext<'_>) -> Result<BTreeMap<String, MechanismUse>, TokenError> {
+    let (client, slot) = (context.module.client(), context.connection.slot);
     let mut found = BTreeMap::new();
     for mechanism in client.get_mechanism_list(slot)? {
         let info = client.get_mechanism_info(slot, mechanism)?;
@@ -178,10 +183,10 @@ fn use_of(info: &MechanismInfo) -> MechanismUse {
 }
 
 /// Proves AES-GCM: what was encrypted opens with its associated data, and with nothing else.
-fn prove_gcm(calls: Calls<'_>, mode: IvMode, backend: &CryptoBackend) -> Result<(), TokenError> {
+fn prove_gcm(context: SessionContext<'_>, mode: IvMode, backend: &CryptoBackend) -> Result<(), TokenError> {
     // A session of its own, as a failure leaves the operation open.
-    let session = calls.attachment.open_session()?;
-    let calls = Calls { session: session.session(), ..calls };
+    let session = context.connection.open_session()?;
+    let context = SessionContext { session: session.session(), ..context };
     let template = [
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::KeyType(KeyType::AES),
@@ -191,38 +196,40 @@ fn prove_gcm(calls: Calls<'_>, mode: IvMode, backend: &CryptoBackend) -> Result<
         Attribute::Decrypt(true),
         Attribute::ValueLen(32.into()),
     ];
-    let key = calls.session.generate_key(&Mechanism::AesKeyGen, &template)?;
-    let made = gcm::encrypt(calls.session, key, mode, backend, PROBE_DATA, PROBE)?;
-    let again = gcm::encrypt(calls.session, key, mode, backend, PROBE_DATA, PROBE)?;
-    let opened = gcm::decrypt(calls.session, key, PROBE_DATA, &made)?;
+    let key = context.session.generate_key(&Mechanism::AesKeyGen, &template)?;
+    let made = gcm::encrypt(context.session, key, mode, backend, PROBE_DATA, PROBE)?;
+    let again = gcm::encrypt(context.session, key, mode, backend, PROBE_DATA, PROBE)?;
+    let opened = gcm::decrypt(context.session, key, PROBE_DATA, &made)?;
     let mut altered = made.clone();
     if let Some(last) = altered.last_mut() {
         *last ^= 1;
     }
     let fails = |data: &[u8], ciphertext: &[u8]| {
         // A session of its own for each, as a failure leaves the operation open.
-        let session = calls.attachment.open_session()?;
+        let session = context.connection.open_session()?;
         Ok::<bool, TokenError>(gcm::decrypt(session.session(), key, data, ciphertext).is_err())
     };
     let sound = opened.expose_secret() == PROBE
         && made[..12] != again[..12]
         && fails(PROBE_DATA, &altered)?
         && fails(b"other associated data", &made)?;
-    calls.session.destroy_object(key)?;
+    context.session.destroy_object(key)?;
     if sound {
         return Ok(());
     }
-    let text = format!("token '{}' fails the self-test of CKM_AES_GCM", calls.attachment.info.label());
+    let text = format!("token '{}' fails the self-test of CKM_AES_GCM", context.connection.info.label());
     Err(TokenError::new(ErrorClass::Fatal, text))
 }
 
 /// The hash functions of RSA-OAEP, by opening a ciphertext of each.
 fn probe_oaep(
-    calls: Calls<'_>,
+    context: SessionContext<'_>,
     found: &TokenCapabilities,
     backend: &CryptoBackend,
 ) -> Result<Vec<RsaOaep>, TokenError> {
-    let listed = [Needed::Oaep, Needed::RsaKeyPairGeneration].into_iter().all(|needed| found.need(needed).is_ok());
+    let listed = [RequiredMechanism::Oaep, RequiredMechanism::RsaKeyPairGeneration]
+        .into_iter()
+        .all(|needed| found.need(needed).is_ok());
     if !listed {
         return Ok(Vec::new());
     }
@@ -232,14 +239,14 @@ fn probe_oaep(
         Attribute::ModulusBits(2_048.into()),
         Attribute::PublicExponent(vec![1, 0, 1]),
     ];
-    let (public, private) = pair(calls.session, &Mechanism::RsaPkcsKeyPairGen, &public, Attribute::Decrypt(true))?;
-    let spki = public_key::read(calls.session, public, KeyPairKind::Rsa2048, backend)?;
+    let (public, private) = pair(context.session, &Mechanism::RsaPkcsKeyPairGen, &public, Attribute::Decrypt(true))?;
+    let spki = public_key::read(context.session, public, KeyPairKind::Rsa2048, backend)?;
     let software = backend.key_pairs().public_key(KeyPairKind::Rsa2048, &spki);
     let software = software.map_err(|error| TokenError::new(ErrorClass::Fatal, error.to_string()))?;
     let mut works = Vec::new();
     for oaep in RsaOaep::ALL {
         let Ok(ciphertext) = software.encrypt(oaep, PROBE, backend.random()) else { continue };
-        let session = calls.attachment.open_session()?;
+        let session = context.connection.open_session()?;
         let opened = signing::decrypt_oaep(session.session(), private, oaep, &ciphertext);
         if opened.is_ok_and(|opened| opened.expose_secret() == PROBE) {
             works.push(oaep);
@@ -249,12 +256,14 @@ fn probe_oaep(
 }
 
 /// The curves, by making a key of each and signing with it.
-fn probe_curves(calls: Calls<'_>, found: &TokenCapabilities) -> Result<Vec<KeyPairKind>, TokenError> {
-    let listed = [Needed::Ecdsa, Needed::EcKeyPairGeneration].into_iter().all(|needed| found.need(needed).is_ok());
+fn probe_curves(context: SessionContext<'_>, found: &TokenCapabilities) -> Result<Vec<KeyPairKind>, TokenError> {
+    let listed = [RequiredMechanism::Ecdsa, RequiredMechanism::EcKeyPairGeneration]
+        .into_iter()
+        .all(|needed| found.need(needed).is_ok());
     let mut works = Vec::new();
     for kind in KeyPairKind::ALL.into_iter().filter(|_| listed) {
         let Some(curve) = public_key::ec_parameters(kind) else { continue };
-        let session = calls.attachment.open_session()?;
+        let session = context.connection.open_session()?;
         let public = [Attribute::Token(false), Attribute::Verify(true), Attribute::EcParams(curve)];
         let made = pair(session.session(), &Mechanism::EccKeyPairGen, &public, Attribute::Sign(true));
         let signed = made.and_then(|(_, private)| Ok(session.session().sign(&Mechanism::Ecdsa, private, &[7; 32])?));

@@ -5,87 +5,87 @@ use std::time::Duration;
 
 use super::capabilities::TokenCapabilities;
 use super::session::Session;
-use super::state::{Inner, Local};
-use crate::provider::pkcs11::connection::Attachment;
+use super::state::{Inner, ProcessState};
+use crate::provider::pkcs11::connection::Connection;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
-use crate::provider::pkcs11::module::Membership;
+use crate::provider::pkcs11::module::ModuleLease;
 
 impl Inner {
     /// Gives up a connection; whoever comes next makes a new one.
-    pub(super) fn detach(local: &Local, attachment: &Arc<Attachment>) {
-        local.attachment.compare_and_swap(attachment, None);
+    pub(super) fn drop_connection(process: &ProcessState, connection: &Arc<Connection>) {
+        process.connection.compare_and_swap(connection, None);
     }
 
     /// The connection, made unless somebody else has just done so.
-    pub(super) fn attach(&self, local: &Local) -> Result<Arc<Attachment>, TokenError> {
-        let _turn = ConnectingTurn::take(local, self.config.session_wait)?;
-        if let Some(attachment) = local.attachment.load_full()
-            && attachment.is_current()
+    pub(super) fn obtain_connection(&self, process: &ProcessState) -> Result<Arc<Connection>, TokenError> {
+        let _turn = ConnectingTurn::take(process, self.config.session_wait)?;
+        if let Some(connection) = process.connection.load_full()
+            && connection.is_current()
         {
-            return Ok(attachment);
+            return Ok(connection);
         }
         // What the one before was refused, and waited for here, is not tried again: each wrong PIN brings the token nearer
         // to locking.
-        local.breaker.check_pin()?;
-        local.attachment.store(None);
-        let made = self.membership(local).and_then(|membership| self.make_attachment(&membership));
-        let made = made.and_then(|attachment| Self::keep(local, attachment));
+        process.breaker.check_pin()?;
+        process.connection.store(None);
+        let made = self.lease(process).and_then(|lease| self.make_connection(&lease));
+        let made = made.and_then(|connection| Self::keep(process, connection));
         match &made {
-            Ok(_) => local.breaker.logged_in(),
-            Err(error) if error.is_of_login() => local.breaker.login_failed(error),
+            Ok(_) => process.breaker.logged_in(),
+            Err(error) if error.is_of_login() => process.breaker.login_failed(error),
             Err(_) => {}
         }
         made.inspect_err(|error| match error.class() {
             ErrorClass::Denied | ErrorClass::Fatal | ErrorClass::Busy => {}
-            _ => local.breaker.failure(error),
+            _ => process.breaker.failure(error),
         })
     }
 
     /// Keeps a new connection, unless the token was disconnected while it was made.
-    fn keep(local: &Local, attachment: Arc<Attachment>) -> Result<Arc<Attachment>, TokenError> {
-        let membership = {
-            let mut connecting = local.connecting();
+    fn keep(process: &ProcessState, connection: Arc<Connection>) -> Result<Arc<Connection>, TokenError> {
+        let lease = {
+            let mut connecting = process.connecting();
             if !connecting.ended {
-                local.attachment.store(Some(Arc::clone(&attachment)));
-                return Ok(attachment);
+                process.connection.store(Some(Arc::clone(&connection)));
+                return Ok(connection);
             }
-            connecting.membership.take()
+            connecting.lease.take()
         };
-        drop((attachment, membership));
+        drop((connection, lease));
         Err(TokenError::new(ErrorClass::TokenLost, "the token was disconnected"))
     }
 
-    fn membership(&self, local: &Local) -> Result<Arc<Membership>, TokenError> {
-        if let Some(membership) = &local.connecting().membership {
-            return Ok(Arc::clone(membership));
+    fn lease(&self, process: &ProcessState) -> Result<Arc<ModuleLease>, TokenError> {
+        if let Some(lease) = &process.connecting().lease {
+            return Ok(Arc::clone(lease));
         }
-        let membership = Arc::new(self.module.join()?);
-        local.connecting().membership = Some(Arc::clone(&membership));
-        Ok(membership)
+        let lease = Arc::new(self.module.join()?);
+        process.connecting().lease = Some(Arc::clone(&lease));
+        Ok(lease)
     }
 
     /// Finds the token; where it is not, has the module look again, as tokens that come back are not seen before.
-    fn make_attachment(&self, membership: &Arc<Membership>) -> Result<Arc<Attachment>, TokenError> {
+    fn make_connection(&self, lease: &Arc<ModuleLease>) -> Result<Arc<Connection>, TokenError> {
         let epoch = self.module.epoch();
-        self.try_attachment(membership).or_else(|error| match error.class() {
+        self.try_connection(lease).or_else(|error| match error.class() {
             _ if error.is_of_unclear_login() => Err(error),
             ErrorClass::Denied | ErrorClass::Fatal | ErrorClass::Busy | ErrorClass::BadInput => Err(error),
             ErrorClass::SessionLost | ErrorClass::TokenLost | ErrorClass::Ambiguous | ErrorClass::KeyMissing => {
                 match self.module.reinitialize(epoch) {
-                    Ok(()) => self.try_attachment(membership),
+                    Ok(()) => self.try_connection(lease),
                     Err(refused) => Err(error.found_to_be(ErrorClass::TokenLost, &refused.to_string())),
                 }
             }
         })
     }
 
-    fn try_attachment(&self, membership: &Arc<Membership>) -> Result<Arc<Attachment>, TokenError> {
+    fn try_connection(&self, lease: &Arc<ModuleLease>) -> Result<Arc<Connection>, TokenError> {
         let pin = self.pin.load_full();
-        let attachment = Arc::new(Attachment::make(&self.module, membership, &self.config, &**pin)?);
+        let connection = Arc::new(Connection::make(&self.module, lease, &self.config, &**pin)?);
         let known = self.capabilities.load_full();
-        let found = self.once(&attachment, Session::Any, |calls| match &known {
-            Some(known) if known.are_of(calls) => Ok(None),
-            _ => TokenCapabilities::probe(calls, &self.config).map(Some),
+        let found = self.once(&connection, Session::Any, |context| match &known {
+            Some(known) if known.are_of(context) => Ok(None),
+            _ => TokenCapabilities::probe(context, &self.config).map(Some),
         });
         let found = match found? {
             Some(found) => {
@@ -96,20 +96,20 @@ impl Inner {
             None => known,
         };
         if let Some(mode) = found.and_then(|found| found.iv_mode) {
-            attachment.iv_mode.get_or_init(|| mode);
+            connection.iv_mode.get_or_init(|| mode);
         }
-        Ok(attachment)
+        Ok(connection)
     }
 }
 
 /// The turn to make the connection of a token.
-struct ConnectingTurn<'a>(&'a Local);
+struct ConnectingTurn<'a>(&'a ProcessState);
 
 impl<'a> ConnectingTurn<'a> {
-    fn take(local: &'a Local, wait: Duration) -> Result<Self, TokenError> {
-        let (mut connecting, waited) = local
+    fn take(process: &'a ProcessState, wait: Duration) -> Result<Self, TokenError> {
+        let (mut connecting, waited) = process
             .connected
-            .wait_timeout_while(local.connecting(), wait, |connecting| connecting.under_way)
+            .wait_timeout_while(process.connecting(), wait, |connecting| connecting.under_way)
             .unwrap_or_else(PoisonError::into_inner);
         if waited.timed_out() {
             return Err(TokenError::new(ErrorClass::TokenLost, "a connection to the token is not made in time"));
@@ -118,7 +118,7 @@ impl<'a> ConnectingTurn<'a> {
             return Err(TokenError::new(ErrorClass::TokenLost, "the token is disconnected"));
         }
         connecting.under_way = true;
-        Ok(Self(local))
+        Ok(Self(process))
     }
 }
 

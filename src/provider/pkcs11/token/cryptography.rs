@@ -1,13 +1,13 @@
 //! What a token does with the value of a key, and random bytes.
 
 use super::Token;
-use super::retry::{Repeat, Task};
+use super::retry::{RetryPolicy, Task};
 use crate::algorithm::SigningAlgorithm;
 use crate::crypto::{CryptoBackend, RsaOaep, SignatureInput};
 use crate::provider::pkcs11::config::IvMode;
-use crate::provider::pkcs11::connection::Calls;
+use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
-use crate::provider::pkcs11::mechanism::{Needed, gcm, signing};
+use crate::provider::pkcs11::mechanism::{RequiredMechanism, gcm, signing};
 use crate::provider::pkcs11::object::{self, public_key};
 use crate::provider::pkcs11::reference::{KeyReference, TokenKeyKind};
 use crate::secret::SecretBytes;
@@ -26,9 +26,9 @@ impl Token {
     pub fn encrypt(&self, key: &KeyReference, associated_data: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, TokenError> {
         let (backend, mode) = (self.0.config.backend, self.ready_for_gcm(associated_data, plaintext.len())?);
         let (associated_data, plaintext) = (associated_data.to_vec(), SecretBytes::copy_of(plaintext));
-        self.with_key(key, move |calls, key| {
-            let handle = object::resolve(calls, key, &backend)?;
-            gcm::encrypt(calls.session, handle, mode, &backend, &associated_data, plaintext.expose_secret())
+        self.with_key(key, move |context, key| {
+            let handle = object::resolve(context, key, &backend)?;
+            gcm::encrypt(context.session, handle, mode, &backend, &associated_data, plaintext.expose_secret())
         })
     }
 
@@ -45,11 +45,11 @@ impl Token {
         check_random(length)?;
         let (backend, mode) = (self.0.config.backend, self.ready_for_gcm(associated_data, length)?);
         let associated_data = associated_data.to_vec();
-        self.with_key(key, move |calls, key| {
-            let handle = object::resolve(calls, key, &backend)?;
-            let data_key = draw(calls, &backend, length)?;
+        self.with_key(key, move |context, key| {
+            let handle = object::resolve(context, key, &backend)?;
+            let data_key = draw(context, &backend, length)?;
             let sealed =
-                gcm::encrypt(calls.session, handle, mode, &backend, &associated_data, data_key.expose_secret())?;
+                gcm::encrypt(context.session, handle, mode, &backend, &associated_data, data_key.expose_secret())?;
             Ok((data_key, sealed))
         })
     }
@@ -67,9 +67,9 @@ impl Token {
         self.ready_for_gcm(associated_data, ciphertext.len().saturating_sub(gcm::GCM_OVERHEAD))?;
         let backend = self.0.config.backend;
         let (associated_data, ciphertext) = (associated_data.to_vec(), ciphertext.to_vec());
-        self.with_key(key, move |calls, key| {
-            let handle = object::resolve(calls, key, &backend)?;
-            gcm::decrypt(calls.session, handle, &associated_data, &ciphertext)
+        self.with_key(key, move |context, key| {
+            let handle = object::resolve(context, key, &backend)?;
+            gcm::decrypt(context.session, handle, &associated_data, &ciphertext)
         })
     }
 
@@ -92,8 +92,8 @@ impl Token {
         self.able()?.need(signing::needed(algorithm)?)?;
         let backend = self.0.config.backend;
         let digest = signing::digest(&backend, algorithm, input)?;
-        self.with_key(key, move |calls, key| {
-            signing::sign(calls.session, object::resolve(calls, key, &backend)?, algorithm, &digest)
+        self.with_key(key, move |context, key| {
+            signing::sign(context.session, object::resolve(context, key, &backend)?, algorithm, &digest)
         })
     }
 
@@ -122,8 +122,8 @@ impl Token {
             return Err(TokenError::new(ErrorClass::BadInput, "the ciphertext is a number beyond the modulus"));
         }
         let (backend, ciphertext) = (self.0.config.backend, ciphertext.to_vec());
-        self.with_key(key, move |calls, key| {
-            signing::decrypt_oaep(calls.session, object::resolve(calls, key, &backend)?, oaep, &ciphertext)
+        self.with_key(key, move |context, key| {
+            signing::decrypt_oaep(context.session, object::resolve(context, key, &backend)?, oaep, &ciphertext)
         })
     }
 
@@ -134,22 +134,26 @@ impl Token {
     pub fn random(&self, length: usize) -> Result<SecretBytes, TokenError> {
         check_random(length)?;
         let backend = self.0.config.backend;
-        self.run(Task { repeat: Repeat::Safe, key: None, work: move |calls: Calls<'_>| draw(calls, &backend, length) })
+        self.run(Task {
+            retry: RetryPolicy::Safe,
+            key: None,
+            work: move |context: SessionContext<'_>| draw(context, &backend, length),
+        })
     }
 
     /// Uses a key.
     fn with_key<T: Send + 'static>(
         &self,
         key: &KeyReference,
-        work: impl Fn(Calls<'_>, &KeyReference) -> Result<T, TokenError> + Send + 'static,
+        work: impl Fn(SessionContext<'_>, &KeyReference) -> Result<T, TokenError> + Send + 'static,
     ) -> Result<T, TokenError> {
-        self.run_with(key, Repeat::Safe, work)
+        self.run_with(key, RetryPolicy::Safe, work)
     }
 
     /// Refuses what AES-GCM in this token does not take, and tells who makes initialisation vectors.
     fn ready_for_gcm(&self, associated_data: &[u8], plaintext: usize) -> Result<IvMode, TokenError> {
         let capabilities = self.able()?;
-        capabilities.need(Needed::Gcm)?;
+        capabilities.need(RequiredMechanism::Gcm)?;
         check_gcm(associated_data, plaintext, capabilities.quirks.max_gcm_bytes)?;
         Ok(capabilities.iv_mode.unwrap_or(IvMode::Caller))
     }
@@ -163,10 +167,10 @@ fn check_random(length: usize) -> Result<(), TokenError> {
 }
 
 /// Random bytes of the token, or of the backend where the token has no generator.
-fn draw(calls: Calls<'_>, backend: &CryptoBackend, length: usize) -> Result<SecretBytes, TokenError> {
+fn draw(context: SessionContext<'_>, backend: &CryptoBackend, length: usize) -> Result<SecretBytes, TokenError> {
     let mut random = SecretBytes::zeroed(length);
-    if calls.attachment.info.rng() {
-        calls.session.generate_random_slice(random.expose_secret_mut())?;
+    if context.connection.info.rng() {
+        context.session.generate_random_slice(random.expose_secret_mut())?;
     } else {
         let drawn = backend.random().fill(random.expose_secret_mut());
         drawn.map_err(|error| TokenError::new(ErrorClass::Fatal, error.to_string()))?;

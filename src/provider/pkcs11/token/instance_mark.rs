@@ -12,11 +12,11 @@ use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
 use super::Token;
-use super::retry::{Repeat, Task};
+use super::retry::{RetryPolicy, Task};
 use crate::provider::InstanceMark;
-use crate::provider::pkcs11::connection::Calls;
+use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
-use crate::provider::pkcs11::object::{self, Extent, NewKey};
+use crate::provider::pkcs11::object::{self, NewKey, ValueSource};
 use crate::provider::pkcs11::reference::{TokenKeyKind, id_text};
 
 /// The most marks of a store that are looked at.
@@ -30,15 +30,15 @@ impl Token {
     /// Returns the marks of a store.
     pub(in crate::provider::pkcs11) fn marks(&self, store: [u8; 16]) -> Result<Vec<InstanceMark>, TokenError> {
         self.run(Task {
-            repeat: Repeat::SafeAlone,
+            retry: RetryPolicy::SafeAlone,
             key: None,
-            work: move |calls: Calls<'_>| {
-                let mut found = find(calls.session, store)?;
+            work: move |context: SessionContext<'_>| {
+                let mut found = find(context.session, store)?;
                 if found.is_empty() {
                     // No mark counts only if the token is there to look in.
-                    object::token_is_well(calls)?;
+                    object::token_is_well(context)?;
                     thread::sleep(LOOK_AGAIN);
-                    found = find(calls.session, store)?;
+                    found = find(context.session, store)?;
                 }
                 Ok(found.into_iter().map(|(mark, _)| mark).collect())
             },
@@ -48,16 +48,16 @@ impl Token {
     /// Adds a mark of a store, unless it is there, and removes those of a lower generation.
     pub(in crate::provider::pkcs11) fn add_mark(&self, store: [u8; 16], mark: InstanceMark) -> Result<(), TokenError> {
         self.run(Task {
-            repeat: Repeat::SafeAlone,
+            retry: RetryPolicy::SafeAlone,
             key: None,
-            work: move |calls: Calls<'_>| {
-                let found = find(calls.session, store)?;
+            work: move |context: SessionContext<'_>| {
+                let found = find(context.session, store)?;
                 if !found.iter().any(|(other, _)| *other == mark) {
-                    create(calls.session, store, mark)?;
+                    create(context.session, store, mark)?;
                 }
                 for (_, object) in found.into_iter().filter(|(other, _)| other.generation < mark.generation) {
                     // One that stays is outranked all the same, and goes with the next mark.
-                    let _ = calls.session.destroy_object(object);
+                    let _ = context.session.destroy_object(object);
                 }
                 Ok(())
             },
@@ -106,7 +106,7 @@ fn create(session: &Session, store: [u8; 16], mark: InstanceMark) -> Result<(), 
         return Err(error);
     }
     let key = NewKey::new(&mark.to_bytes(), label(store), TokenKeyKind::Aes256);
-    match session.generate_key(&Mechanism::AesKeyGen, &object::secret_template(&key, Extent::Made)) {
+    match session.generate_key(&Mechanism::AesKeyGen, &object::secret_template(&key, ValueSource::Generated)) {
         Ok(_) => Ok(()),
         Err(other) => Err(error.at(&format!("a mark cannot be kept: {}", TokenError::from(other)))),
     }

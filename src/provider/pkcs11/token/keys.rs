@@ -4,14 +4,14 @@ use cryptoki::mechanism::Mechanism;
 use cryptoki::object::Attribute;
 
 use super::Token;
-use super::retry::{Repeat, Task};
+use super::retry::{RetryPolicy, Task};
 use crate::crypto::{CryptoError, KeyWrapMode};
-use crate::provider::pkcs11::connection::Calls;
+use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
-use crate::provider::pkcs11::mechanism::Needed;
+use crate::provider::pkcs11::mechanism::RequiredMechanism;
 use crate::provider::pkcs11::object::adoption::{self, Provenance};
-use crate::provider::pkcs11::object::room;
-use crate::provider::pkcs11::object::{self, Extent, KeyProtection, NewKey};
+use crate::provider::pkcs11::object::disk_space;
+use crate::provider::pkcs11::object::{self, KeyProtection, NewKey, ValueSource};
 use crate::provider::pkcs11::reference::{KEY_ID_LENGTH, KeyReference, TokenKeyKind, id_text};
 use crate::secret::SecretBytes;
 
@@ -35,19 +35,19 @@ impl Token {
         let attempts = if able.quirks.objects_one_at_a_time { ATTEMPTS_TO_MAKE } else { 1 };
         let (new, backend, mode) = (new.clone(), self.0.config.backend, self.iv_mode()?);
         self.run(Task {
-            repeat: Repeat::Never,
+            retry: RetryPolicy::Never,
             key: None,
-            work: move |calls: Calls<'_>| {
-                prepare(calls, &new)?;
-                let mut made = object::generate(calls, &new, mode, &backend);
+            work: move |context: SessionContext<'_>| {
+                prepare(context, &new)?;
+                let mut made = object::generate(context, &new, mode, &backend);
                 for _ in 1..attempts {
                     // Only if no object has the id: one may remain from this attempt, or be the key of another process.
                     let is_free =
-                        || object::remaining_objects(calls.session, &new.id).is_ok_and(|left| left.is_empty());
+                        || object::remaining_objects(context.session, &new.id).is_ok_and(|left| left.is_empty());
                     if !made.as_ref().is_err_and(is_botched) || !is_free() {
                         break;
                     }
-                    made = object::generate(calls, &new, mode, &backend);
+                    made = object::generate(context, &new, mode, &backend);
                 }
                 made
             },
@@ -80,17 +80,17 @@ impl Token {
         check_id(id)?;
         let (new, backend, mode) = (NewKey::new(id, label, kind), self.0.config.backend, self.iv_mode()?);
         self.run(Task {
-            repeat: Repeat::SafeAlone,
+            retry: RetryPolicy::SafeAlone,
             key: None,
-            work: move |calls: Calls<'_>| {
-                let handle = object::find_one(calls.session, &new.id, kind)?;
-                adoption::check(calls, handle, &new.id, kind, provenance)?;
+            work: move |context: SessionContext<'_>| {
+                let handle = object::find_one(context.session, &new.id, kind)?;
+                adoption::check(context, handle, &new.id, kind, provenance)?;
                 let public = match kind.key_pair() {
-                    Some(pair) => Some(object::find_public(calls.session, handle, &new.id, pair, &backend)?),
+                    Some(pair) => Some(object::find_public(context.session, handle, &new.id, pair, &backend)?),
                     None => None,
                 };
-                let key = object::reference(calls.session, handle, &new, public.as_deref(), mode, &backend)?;
-                object::prove(calls.session, handle, &key, &backend)?;
+                let key = object::reference(context.session, handle, &new, public.as_deref(), mode, &backend)?;
+                object::prove(context.session, handle, &key, &backend)?;
                 Ok(key)
             },
         })
@@ -111,19 +111,19 @@ impl Token {
         let (new, mode) = (NewKey::new(id, label, TokenKeyKind::WrappingAes256), self.iv_mode()?);
         let (value, backend) = (SecretBytes::copy_of(value.expose_secret()), self.0.config.backend);
         self.run(Task {
-            repeat: Repeat::Never,
+            retry: RetryPolicy::Never,
             key: None,
-            work: move |calls: Calls<'_>| {
-                prepare(calls, &new)?;
-                let mut template = object::secret_template(&new, Extent::Unwrapped);
+            work: move |context: SessionContext<'_>| {
+                prepare(context, &new)?;
+                let mut template = object::secret_template(&new, ValueSource::Provided);
                 template.push(Attribute::Value(value.expose_secret().to_vec()));
-                let made = calls.session.create_object(&template);
+                let made = context.session.create_object(&template);
                 if let Some(Attribute::Value(copy)) = template.last_mut() {
                     zeroize::Zeroize::zeroize(copy);
                 }
                 let handle = made?;
-                let reference = || object::reference(calls.session, handle, &new, None, mode, &backend);
-                object::keep_provided(calls.session, handle, &new, reference)
+                let reference = || object::reference(context.session, handle, &new, None, mode, &backend);
+                object::keep_provided(context.session, handle, &new, reference)
             },
         })
     }
@@ -134,10 +134,10 @@ impl Token {
     /// [`ErrorClass::KeyMissing`] if not; otherwise as [`Token::connect`].
     pub fn verify_key(&self, key: &KeyReference) -> Result<(), TokenError> {
         let backend = self.0.config.backend;
-        self.with_object(key, move |calls, key| {
+        self.with_object(key, move |context, key| {
             // Found again, whatever was known.
-            calls.attachment.forget_handles(key.id());
-            object::resolve(calls, key, &backend).map(drop)
+            context.connection.forget_handles(key.id());
+            object::resolve(context, key, &backend).map(drop)
         })
     }
 
@@ -149,12 +149,12 @@ impl Token {
         check_id(id)?;
         let id = id.to_vec();
         self.run(Task {
-            repeat: Repeat::SafeAlone,
+            retry: RetryPolicy::SafeAlone,
             key: None,
-            work: move |calls: Calls<'_>| {
+            work: move |context: SessionContext<'_>| {
                 // Nothing found counts only if the token is there to look in.
-                object::token_is_well(calls)?;
-                Ok(object::remaining_objects(calls.session, &id)?.len())
+                object::token_is_well(context)?;
+                Ok(object::remaining_objects(context.session, &id)?.len())
             },
         })
     }
@@ -166,7 +166,11 @@ impl Token {
     pub fn destroy_objects(&self, id: &[u8]) -> Result<usize, TokenError> {
         check_id(id)?;
         let id = id.to_vec();
-        self.run(Task { repeat: Repeat::Never, key: None, work: move |calls: Calls<'_>| object::destroy(calls, &id) })
+        self.run(Task {
+            retry: RetryPolicy::Never,
+            key: None,
+            work: move |context: SessionContext<'_>| object::destroy(context, &id),
+        })
     }
 
     /// The CKA_LABEL of every object of an id.
@@ -174,11 +178,11 @@ impl Token {
         check_id(id)?;
         let id = id.to_vec();
         self.run(Task {
-            repeat: Repeat::SafeAlone,
+            retry: RetryPolicy::SafeAlone,
             key: None,
-            work: move |calls: Calls<'_>| {
-                object::token_is_well(calls)?;
-                object::labels(calls.session, &id)
+            work: move |context: SessionContext<'_>| {
+                object::token_is_well(context)?;
+                object::labels(context.session, &id)
             },
         })
     }
@@ -187,8 +191,8 @@ impl Token {
     pub(in crate::provider::pkcs11) fn destroy_labelled(&self, id: &[u8], label: &str) -> Result<usize, TokenError> {
         check_id(id)?;
         let (id, label) = (id.to_vec(), label.as_bytes().to_vec());
-        let work = move |calls: Calls<'_>| object::destroy_labelled(calls, &id, &label);
-        self.run(Task { repeat: Repeat::Never, key: None, work })
+        let work = move |context: SessionContext<'_>| object::destroy_labelled(context, &id, &label);
+        self.run(Task { retry: RetryPolicy::Never, key: None, work })
     }
 
     /// Returns `true` if a wrapping key has this value: it unwraps what software wraps under it.
@@ -206,11 +210,11 @@ impl Token {
         backend.random().fill(random.expose_secret_mut()).map_err(software)?;
         let wrapped = backend.key_wrap().wrap(KeyWrapMode::Plain, value.expose_secret(), random.expose_secret());
         let wrapped = wrapped.map_err(software)?;
-        let unwrapped = self.with_object(wrapping, move |calls, wrapping| {
-            let with = object::resolve(calls, wrapping, &backend)?;
+        let unwrapped = self.with_object(wrapping, move |context, wrapping| {
+            let with = object::resolve(context, wrapping, &backend)?;
             let template = object::passing_template();
-            let unwrapped = calls.session.unwrap_key(&Mechanism::AesKeyWrap, with, &wrapped, &template)?;
-            Ok(calls.session.destroy_object(unwrapped)?)
+            let unwrapped = context.session.unwrap_key(&Mechanism::AesKeyWrap, with, &wrapped, &template)?;
+            Ok(context.session.destroy_object(unwrapped)?)
         });
         match unwrapped {
             Ok(()) => Ok(true),
@@ -225,8 +229,8 @@ impl Token {
     /// [`ErrorClass::KeyMissing`] if it is not there; otherwise as [`Token::connect`].
     pub fn key_protection(&self, key: &KeyReference) -> Result<KeyProtection, TokenError> {
         let backend = self.0.config.backend;
-        self.with_object(key, move |calls, key| {
-            object::protection(calls.session, object::resolve(calls, key, &backend)?)
+        self.with_object(key, move |context, key| {
+            object::protection(context.session, object::resolve(context, key, &backend)?)
         })
     }
 
@@ -236,13 +240,13 @@ impl Token {
     /// [`ErrorClass::Fatal`] if the token says that it did and did not; otherwise as [`Token::verify_key`].
     pub fn forbid_extraction(&self, key: &KeyReference) -> Result<(), TokenError> {
         let backend = self.0.config.backend;
-        self.with_object(key, move |calls, key| {
-            let handle = object::resolve(calls, key, &backend)?;
-            if !object::protection(calls.session, handle)?.extractable {
+        self.with_object(key, move |context, key| {
+            let handle = object::resolve(context, key, &backend)?;
+            if !object::protection(context.session, handle)?.extractable {
                 return Ok(());
             }
-            calls.session.update_attributes(handle, &[Attribute::Extractable(false)])?;
-            if object::protection(calls.session, handle)?.extractable {
+            context.session.update_attributes(handle, &[Attribute::Extractable(false)])?;
+            if object::protection(context.session, handle)?.extractable {
                 return Err(TokenError::new(ErrorClass::Fatal, format!("{key} is still extractable")));
             }
             Ok(())
@@ -254,12 +258,12 @@ impl Token {
     /// # Errors
     /// [`ErrorClass::Denied`] if the key is not extractable; otherwise as [`Token::verify_key`].
     pub fn wrap_key(&self, wrapping: &KeyReference, key: &KeyReference) -> Result<Vec<u8>, TokenError> {
-        self.able()?.need(Needed::KeyWrap)?;
+        self.able()?.need(RequiredMechanism::KeyWrap)?;
         let (backend, key) = (self.0.config.backend, key.clone());
-        self.with_object(wrapping, move |calls, wrapping| {
-            let with = object::resolve(calls, wrapping, &backend)?;
-            let what = object::resolve(calls, &key, &backend)?;
-            let mut wrapped = calls.session.wrap_key(&Mechanism::AesKeyWrap, with, what)?;
+        self.with_object(wrapping, move |context, wrapping| {
+            let with = object::resolve(context, wrapping, &backend)?;
+            let what = object::resolve(context, &key, &backend)?;
+            let mut wrapped = context.session.wrap_key(&Mechanism::AesKeyWrap, with, what)?;
             // Some tokens say that it will be longer than it is.
             if wrapped.len() < WRAPPED_AES256 {
                 let text = format!("the token wrapped a key into {} bytes", wrapped.len());
@@ -277,27 +281,27 @@ impl Token {
     /// [`ErrorClass::KeyMissing`], and nothing stays in the token, if it is another key; [`ErrorClass::Denied`] if the id
     /// is taken; [`ErrorClass::BadInput`] if it does not unwrap; otherwise as [`Token::generate_key`].
     pub fn unwrap_key(&self, wrapping: &KeyReference, wrapped: &[u8], key: &KeyReference) -> Result<(), TokenError> {
-        self.able()?.need(Needed::KeyWrap)?;
+        self.able()?.need(RequiredMechanism::KeyWrap)?;
         if key.kind() != TokenKeyKind::Aes256 {
             return Err(TokenError::lacks("CKM_AES_KEY_WRAP", "only AES-256 keys are replicated"));
         }
         let (backend, key, wrapped) = (self.0.config.backend, key.clone(), wrapped.to_vec());
         let wrapping = wrapping.clone();
         self.run(Task {
-            repeat: Repeat::Never,
+            retry: RetryPolicy::Never,
             key: None,
-            work: move |calls: Calls<'_>| {
+            work: move |context: SessionContext<'_>| {
                 let new = NewKey::new(key.id(), key.label(), key.kind());
-                prepare(calls, &new)?;
-                let with = object::resolve(calls, &wrapping, &backend)?;
-                let template = object::secret_template(&new, Extent::Unwrapped);
-                let handle = calls.session.unwrap_key(&Mechanism::AesKeyWrap, with, &wrapped, &template)?;
-                object::keep_provided(calls.session, handle, &new, || {
-                    object::prove(calls.session, handle, &key, &backend).map_err(|error| {
+                prepare(context, &new)?;
+                let with = object::resolve(context, &wrapping, &backend)?;
+                let template = object::secret_template(&new, ValueSource::Provided);
+                let handle = context.session.unwrap_key(&Mechanism::AesKeyWrap, with, &wrapped, &template)?;
+                object::keep_provided(context.session, handle, &new, || {
+                    object::prove(context.session, handle, &key, &backend).map_err(|error| {
                         error.found_to_be(ErrorClass::KeyMissing, &format!("what was unwrapped is not {key}"))
                     })
                 })?;
-                calls.attachment.keep_handle(&key, handle);
+                context.connection.keep_handle(&key, handle);
                 Ok(())
             },
         })
@@ -313,9 +317,9 @@ impl Token {
             return Err(TokenError::new(ErrorClass::Fatal, format!("{key} has no public key")));
         };
         let backend = self.0.config.backend;
-        self.with_object(key, move |calls, key| {
-            let handle = object::resolve(calls, key, &backend)?;
-            object::find_public(calls.session, handle, key.id(), pair, &backend)
+        self.with_object(key, move |context, key| {
+            let handle = object::resolve(context, key, &backend)?;
+            object::find_public(context.session, handle, key.id(), pair, &backend)
         })
     }
 }
@@ -333,9 +337,9 @@ fn is_botched(error: &TokenError) -> bool {
 }
 
 /// Refuses an id that is taken, and a token that has no room.
-fn prepare(calls: Calls<'_>, new: &NewKey) -> Result<(), TokenError> {
-    match object::objects(calls.session, &new.id)?.len() {
-        0 => room::check(calls),
+fn prepare(context: SessionContext<'_>, new: &NewKey) -> Result<(), TokenError> {
+    match object::objects(context.session, &new.id)?.len() {
+        0 => disk_space::probe_free_space(context),
         count => {
             let text = format!("{count} objects have the id {} already", id_text(&new.id));
             Err(TokenError::new(ErrorClass::Denied, text))

@@ -19,19 +19,19 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 use self::capabilities::TokenCapabilities;
 use self::health::{Breaker, TokenHealth};
-use self::retry::{Repeat, Task};
-use self::state::{Inner, Local};
+use self::retry::{RetryPolicy, Task};
+use self::state::{Inner, ProcessState};
 use crate::provider::pkcs11::config::{CallMode, IvMode, PinProvider, TokenConfig};
-use crate::provider::pkcs11::connection::Calls;
+use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
-use crate::provider::pkcs11::module::workers::Workers;
-use crate::provider::pkcs11::module::{LOOKS, Module};
+use crate::provider::pkcs11::module::deadline_executor::DeadlineExecutor;
+use crate::provider::pkcs11::module::{MAX_DISCOVERY_ATTEMPTS, Module};
 use crate::provider::pkcs11::object;
 use crate::provider::pkcs11::reference::KeyReference;
 
 /// How long a connection waits before it looks again for a token that may be hidden, the first time; each time longer by
 /// as much.
-const HIDDEN_PAUSE: Duration = Duration::from_millis(20);
+const DISCOVERY_BACKOFF: Duration = Duration::from_millis(20);
 
 /// How much longer than an operation an explicit connection may take: it may have key pairs to make.
 const CONNECT_DEADLINES: u32 = 8;
@@ -46,14 +46,14 @@ impl Token {
     /// A token of a module.
     pub fn new(module: &Module, config: TokenConfig, pin: impl PinProvider + 'static) -> Self {
         let breaker = Breaker::new(config.breaker_failures, config.breaker_pause);
-        let local = Arc::new(Local::new(&config, breaker));
+        let process = Arc::new(ProcessState::new(&config, breaker));
         let pin: Box<dyn PinProvider> = Box::new(pin);
         Self(Arc::new(Inner {
             module: module.clone(),
             config,
             pin: ArcSwap::from_pointee(pin),
             capabilities: ArcSwapOption::empty(),
-            local,
+            process,
             forked: ArcSwapOption::empty(),
         }))
     }
@@ -74,21 +74,21 @@ impl Token {
     /// [`ErrorClass::TokenLost`] if it is not there, [`ErrorClass::Denied`] if it refuses the PIN, which is not tried
     /// again until [`Token::set_pin`], [`ErrorClass::Fatal`] if it fails its self-test.
     pub fn connect(&self) -> Result<Arc<TokenCapabilities>, TokenError> {
-        let local = self.0.local();
-        local.connecting().ended = false;
-        let mut looks = 1;
+        let process = self.0.process();
+        process.connecting().ended = false;
+        let mut attempts = 1;
         loop {
-            local.breaker.try_now();
+            process.breaker.try_now();
             let epoch = self.module().epoch();
-            let work = Task { repeat: Repeat::Safe, key: None, work: object::token_is_well };
-            let Err(error) = self.run_within(&local, CONNECT_DEADLINES, work) else { break };
+            let work = Task { retry: RetryPolicy::Safe, key: None, work: object::token_is_well };
+            let Err(error) = self.run_within(&process, CONNECT_DEADLINES, work) else { break };
             // If it was only hidden, it is seen after another initialisation.
             let looked_anew = error.class() == ErrorClass::TokenLost && self.module().epoch() != epoch;
-            if !looked_anew || !self.module().hides_tokens() || looks == LOOKS {
+            if !looked_anew || !self.module().hides_tokens() || attempts == MAX_DISCOVERY_ATTEMPTS {
                 return Err(error);
             }
-            thread::sleep(HIDDEN_PAUSE * looks);
-            looks += 1;
+            thread::sleep(DISCOVERY_BACKOFF * attempts);
+            attempts += 1;
         }
         self.capabilities()
             .ok_or_else(|| TokenError::new(ErrorClass::TokenLost, "the token was disconnected meanwhile"))
@@ -96,28 +96,28 @@ impl Token {
 
     /// Ends the connection. Operations are refused until [`Token::connect`].
     pub fn disconnect(&self) {
-        let local = self.0.local();
-        let membership = {
-            let mut connecting = local.connecting();
+        let process = self.0.process();
+        let lease = {
+            let mut connecting = process.connecting();
             connecting.ended = true;
-            connecting.membership.take()
+            connecting.lease.take()
         };
-        local.attachment.store(None);
-        drop(membership);
-        local.breaker.reset();
+        process.connection.store(None);
+        drop(lease);
+        process.breaker.reset();
     }
 
     /// Takes another PIN, after the last one was refused or changed.
     pub fn set_pin(&self, pin: impl PinProvider + 'static) {
         let pin: Box<dyn PinProvider> = Box::new(pin);
         self.0.pin.store(Arc::new(pin));
-        self.0.local().breaker.reset();
+        self.0.process().breaker.reset();
     }
 
     /// Whether an operation would be tried now: not while the token is left alone, or refuses the PIN.
     pub(in crate::provider::pkcs11) fn may_be_tried(&self) -> bool {
-        let local = self.0.local();
-        !self.module().is_wedged() && local.breaker.lets_through()
+        let process = self.0.process();
+        !self.module().is_wedged() && process.breaker.lets_through()
     }
 
     /// What it can do, if it was ever connected.
@@ -127,13 +127,13 @@ impl Token {
 
     /// How it is, without asking it.
     pub fn health(&self) -> TokenHealth {
-        let local = self.0.local();
-        let (state, failures, last_error) = local.breaker.report(local.attachment.load().is_some());
+        let process = self.0.process();
+        let (state, failures, last_error) = process.breaker.report(process.connection.load().is_some());
         TokenHealth {
             state,
             failures,
             last_error,
-            stuck_calls: local.workers.as_ref().map_or(0, Workers::stuck),
+            stuck_calls: process.executor.as_ref().map_or(0, DeadlineExecutor::stuck),
             module_wedged: self.0.module.is_wedged(),
             epoch: self.0.module.epoch(),
         }
@@ -144,36 +144,36 @@ impl Token {
     /// # Errors
     /// As [`Token::connect`].
     pub fn check(&self) -> Result<(), TokenError> {
-        self.run(Task { repeat: Repeat::Safe, key: None, work: object::token_is_well })
+        self.run(Task { retry: RetryPolicy::Safe, key: None, work: object::token_is_well })
     }
 
     /// Does something with the token, in the way of calling that is set.
     fn run<T, F>(&self, task: Task<F>) -> Result<T, TokenError>
     where
         T: Send + 'static,
-        F: Fn(Calls<'_>) -> Result<T, TokenError> + Send + 'static,
+        F: Fn(SessionContext<'_>) -> Result<T, TokenError> + Send + 'static,
     {
-        self.run_within(&self.0.local(), 1, task)
+        self.run_within(&self.0.process(), 1, task)
     }
 
-    fn run_within<T, F>(&self, local: &Arc<Local>, deadlines: u32, task: Task<F>) -> Result<T, TokenError>
+    fn run_within<T, F>(&self, process: &Arc<ProcessState>, deadlines: u32, task: Task<F>) -> Result<T, TokenError>
     where
         T: Send + 'static,
-        F: Fn(Calls<'_>) -> Result<T, TokenError> + Send + 'static,
+        F: Fn(SessionContext<'_>) -> Result<T, TokenError> + Send + 'static,
     {
-        local.breaker.check().map_err(|error| self.0.named(error))?;
-        let done = match (&local.workers, self.0.config.call_mode) {
-            (Some(workers), CallMode::Deadline { deadline, .. }) => {
-                let (inner, of_thread) = (Arc::clone(&self.0), Arc::clone(local));
+        process.breaker.check().map_err(|error| self.0.named(error))?;
+        let done = match (&process.executor, self.0.config.call_mode) {
+            (Some(executor), CallMode::Deadline { deadline, .. }) => {
+                let (inner, of_thread) = (Arc::clone(&self.0), Arc::clone(process));
                 let work = move || inner.attempt(&of_thread, &task);
-                workers.run(&self.0.module, deadline.saturating_mul(deadlines), work).unwrap_or_else(|error| {
+                executor.run(&self.0.module, deadline.saturating_mul(deadlines), work).unwrap_or_else(|error| {
                     if error.class() == ErrorClass::TokenLost {
-                        local.breaker.failure(&error);
+                        process.breaker.failure(&error);
                     }
                     Err(error)
                 })
             }
-            _ => self.0.attempt(local, &task),
+            _ => self.0.attempt(process, &task),
         };
         done.map_err(|error| self.0.named(error))
     }
@@ -182,19 +182,19 @@ impl Token {
     fn with_object<T: Send + 'static>(
         &self,
         key: &KeyReference,
-        work: impl Fn(Calls<'_>, &KeyReference) -> Result<T, TokenError> + Send + 'static,
+        work: impl Fn(SessionContext<'_>, &KeyReference) -> Result<T, TokenError> + Send + 'static,
     ) -> Result<T, TokenError> {
-        self.run_with(key, Repeat::SafeAlone, work)
+        self.run_with(key, RetryPolicy::SafeAlone, work)
     }
 
     fn run_with<T: Send + 'static>(
         &self,
         key: &KeyReference,
-        repeat: Repeat,
-        work: impl Fn(Calls<'_>, &KeyReference) -> Result<T, TokenError> + Send + 'static,
+        retry: RetryPolicy,
+        work: impl Fn(SessionContext<'_>, &KeyReference) -> Result<T, TokenError> + Send + 'static,
     ) -> Result<T, TokenError> {
         let known = key.clone();
-        self.run(Task { repeat, key: Some(key.clone()), work: move |calls: Calls<'_>| work(calls, &known) })
+        self.run(Task { retry, key: Some(key.clone()), work: move |context: SessionContext<'_>| work(context, &known) })
     }
 
     /// The capabilities, found out now if need be.

@@ -5,10 +5,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::session::Session;
-use super::state::{Inner, Local};
-use crate::provider::pkcs11::connection::{Attachment, Calls};
+use super::state::{Inner, ProcessState};
+use crate::provider::pkcs11::connection::{Connection, SessionContext};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
-use crate::provider::pkcs11::module::turns::Turn;
+use crate::provider::pkcs11::module::timed_mutex::TimedMutexGuard;
 use crate::provider::pkcs11::object;
 use crate::provider::pkcs11::reference::KeyReference;
 
@@ -20,7 +20,7 @@ const BUSY_RETRIES: u32 = 4;
 
 /// Whether an operation may be done twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Repeat {
+pub(super) enum RetryPolicy {
     /// Doing it twice is as good as once.
     Safe,
     /// The same, and it is about objects: some tokens do it right only while nothing else is about them.
@@ -31,14 +31,14 @@ pub(super) enum Repeat {
 
 /// Something to do with a token, and how to tell afterwards whether it was the token's fault.
 pub(super) struct Task<F> {
-    pub(super) repeat: Repeat,
+    pub(super) retry: RetryPolicy,
     /// The key whose canary tells; without one the token itself is asked.
     pub(super) key: Option<KeyReference>,
     pub(super) work: F,
 }
 
 /// How often the same operation is still tried again.
-struct Left {
+struct RetryBudget {
     lost: u32,
     busy: u32,
     ambiguous: u32,
@@ -46,73 +46,73 @@ struct Left {
 
 impl Inner {
     /// Does something, after the connection was tried if it may be done once only.
-    pub(super) fn attempt<T, F>(&self, local: &Local, task: &Task<F>) -> Result<T, TokenError>
+    pub(super) fn attempt<T, F>(&self, process: &ProcessState, task: &Task<F>) -> Result<T, TokenError>
     where
-        F: Fn(Calls<'_>) -> Result<T, TokenError>,
+        F: Fn(SessionContext<'_>) -> Result<T, TokenError>,
     {
-        if task.repeat == Repeat::Never {
+        if task.retry == RetryPolicy::Never {
             // What may be done once only is not what finds out that a session died long ago.
-            self.in_turns(local, &Task { repeat: Repeat::Safe, key: None, work: object::token_is_well })?;
+            self.in_turns(process, &Task { retry: RetryPolicy::Safe, key: None, work: object::token_is_well })?;
         }
-        self.in_turns(local, task)
+        self.in_turns(process, task)
     }
 
     /// The turn to do something about objects of the token, if it does that right only one at a time: also for a key that
     /// has to be looked for before it is used.
-    fn turn_of_objects<F>(&self, attachment: &Attachment, task: &Task<F>) -> Result<Option<Turn>, TokenError> {
-        let is_sought = |key| attachment.handle(key).is_none();
-        if task.repeat == Repeat::Safe && !task.key.as_ref().is_some_and(is_sought) {
+    fn lock_objects<F>(&self, connection: &Connection, task: &Task<F>) -> Result<Option<TimedMutexGuard>, TokenError> {
+        let is_sought = |key| connection.handle(key).is_none();
+        if task.retry == RetryPolicy::Safe && !task.key.as_ref().is_some_and(is_sought) {
             return Ok(None);
         }
         let capabilities = self.capabilities.load();
         if !capabilities.as_ref().is_some_and(|capabilities| capabilities.quirks.objects_one_at_a_time) {
             return Ok(None);
         }
-        let turn = self.module.turn_of_objects(self.config.session_wait);
-        turn.map(Some).ok_or_else(|| TokenError::new(ErrorClass::Busy, "the token makes or looks for another object"))
+        let locked = self.module.lock_objects(self.config.session_wait);
+        locked.map(Some).ok_or_else(|| TokenError::new(ErrorClass::Busy, "the token makes or looks for another object"))
     }
 
     /// Does it, and again where that is safe and may help.
-    fn in_turns<T, F>(&self, local: &Local, task: &Task<F>) -> Result<T, TokenError>
+    fn in_turns<T, F>(&self, process: &ProcessState, task: &Task<F>) -> Result<T, TokenError>
     where
-        F: Fn(Calls<'_>) -> Result<T, TokenError>,
+        F: Fn(SessionContext<'_>) -> Result<T, TokenError>,
     {
-        let repeats = u32::from(task.repeat != Repeat::Never);
-        let mut left = Left { lost: repeats, busy: repeats * BUSY_RETRIES, ambiguous: repeats };
+        let repeats = u32::from(task.retry != RetryPolicy::Never);
+        let mut left = RetryBudget { lost: repeats, busy: repeats * BUSY_RETRIES, ambiguous: repeats };
         loop {
-            let kept = local.attachment.load();
+            let kept = process.connection.load();
             let made;
-            let attachment = match kept.as_ref() {
-                Some(attachment) if attachment.is_current() => attachment,
+            let connection = match kept.as_ref() {
+                Some(connection) if connection.is_current() => connection,
                 _ => {
-                    made = self.attach(local)?;
+                    made = self.obtain_connection(process)?;
                     &made
                 }
             };
-            let _turn = self.turn_of_objects(attachment, task)?;
-            let error = match self.once(attachment, Session::Any, &task.work) {
+            let _locked = self.lock_objects(connection, task)?;
+            let error = match self.once(connection, Session::Any, &task.work) {
                 Ok(result) => {
-                    local.breaker.success();
+                    process.breaker.success();
                     return Ok(result);
                 }
                 Err(error) => error,
             };
-            let error = self.judge(attachment, error, task.key.as_ref());
-            if !self.try_again(local, attachment, &error, &mut left) {
-                return Err(conclude(error));
+            let error = self.diagnose(connection, error, task.key.as_ref());
+            if !self.should_retry(process, connection, &error, &mut left) {
+                return Err(finalize_error(error));
             }
         }
     }
 
     /// Finds out what an answer means that may mean anything.
-    fn judge(&self, attachment: &Arc<Attachment>, error: TokenError, key: Option<&KeyReference>) -> TokenError {
+    fn diagnose(&self, connection: &Arc<Connection>, error: TokenError, key: Option<&KeyReference>) -> TokenError {
         let asked = match error.class() {
-            ErrorClass::Ambiguous => self.once(attachment, Session::New, |calls| match key {
-                Some(key) => object::key_is_well(calls, key, &self.config.backend),
-                None => object::token_is_well(calls),
+            ErrorClass::Ambiguous => self.once(connection, Session::New, |context| match key {
+                Some(key) => object::key_is_well(context, key, &self.config.backend),
+                None => object::token_is_well(context),
             }),
             // Where a token is gone, some see a token without keys.
-            ErrorClass::KeyMissing => self.once(attachment, Session::New, object::token_is_well),
+            ErrorClass::KeyMissing => self.once(connection, Session::New, object::token_is_well),
             _ => return error,
         };
         match asked {
@@ -123,8 +123,14 @@ impl Inner {
     }
 
     /// Whether the operation is tried again, after an error that was judged. Keeps account of the token's health.
-    fn try_again(&self, local: &Local, attachment: &Arc<Attachment>, error: &TokenError, left: &mut Left) -> bool {
-        let mut take = |count: fn(&mut Left) -> &mut u32| {
+    fn should_retry(
+        &self,
+        process: &ProcessState,
+        connection: &Arc<Connection>,
+        error: &TokenError,
+        left: &mut RetryBudget,
+    ) -> bool {
+        let mut take = |count: fn(&mut RetryBudget) -> &mut u32| {
             let count = count(left);
             let some = *count > 0;
             *count = count.saturating_sub(1);
@@ -132,10 +138,10 @@ impl Inner {
         };
         match error.class() {
             ErrorClass::SessionLost | ErrorClass::TokenLost => {
-                Self::detach(local, attachment);
+                Self::drop_connection(process, connection);
                 let again = take(|left| &mut left.lost);
                 if !again {
-                    local.breaker.failure(error);
+                    process.breaker.failure(error);
                 }
                 again
             }
@@ -148,11 +154,11 @@ impl Inner {
             }
             ErrorClass::Ambiguous | ErrorClass::KeyMissing => {
                 // The token is well: it may have been a hiccup, and if not, it is the input, or the key is not there.
-                local.breaker.success();
+                process.breaker.success();
                 take(|left| &mut left.ambiguous)
             }
             ErrorClass::BadInput | ErrorClass::Denied | ErrorClass::Fatal => {
-                local.breaker.success();
+                process.breaker.success();
                 false
             }
         }
@@ -160,7 +166,7 @@ impl Inner {
 }
 
 /// What an error means to the caller once nothing more is tried.
-fn conclude(error: TokenError) -> TokenError {
+fn finalize_error(error: TokenError) -> TokenError {
     match error.class() {
         ErrorClass::Ambiguous => error.found_to_be(ErrorClass::BadInput, "the token is well and refuses the input"),
         _ => error,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::state::Inner;
-use crate::provider::pkcs11::connection::{Attachment, Calls};
+use crate::provider::pkcs11::connection::{Connection, SessionContext};
 use crate::provider::pkcs11::error::TokenError;
 
 /// Which session is good enough.
@@ -17,21 +17,21 @@ impl Inner {
     /// Does it once, with a session that is closed afterwards unless all went well.
     pub(super) fn once<T>(
         &self,
-        attachment: &Arc<Attachment>,
+        connection: &Arc<Connection>,
         session: Session,
-        work: impl Fn(Calls<'_>) -> Result<T, TokenError>,
+        work: impl Fn(SessionContext<'_>) -> Result<T, TokenError>,
     ) -> Result<T, TokenError> {
-        let mut lent = attachment.pool.lend(self.config.session_wait)?;
-        let call = attachment.enter()?;
+        let mut lent = connection.pool.lend(self.config.session_wait)?;
+        let call = connection.enter()?;
         if session == Session::New {
             lent.renew();
         }
-        let opened = lent.session(|| attachment.open_session());
+        let opened = lent.session(|| connection.open_session());
         let result = match opened {
-            Ok(session) => work(Calls { module: &self.module, attachment, session }),
+            Ok(session) => work(SessionContext { module: &self.module, connection, session }),
             Err(error) => {
                 if error.code() == Some("CKR_SESSION_COUNT") {
-                    attachment.pool.is_full();
+                    connection.pool.is_full();
                 }
                 Err(error)
             }

@@ -9,18 +9,18 @@ use super::capabilities::TokenCapabilities;
 use super::health::Breaker;
 use crate::birthplace::Birthplace;
 use crate::provider::pkcs11::config::{CallMode, PinProvider, TokenConfig};
-use crate::provider::pkcs11::connection::Attachment;
+use crate::provider::pkcs11::connection::Connection;
 use crate::provider::pkcs11::error::TokenError;
-use crate::provider::pkcs11::module::workers::Workers;
-use crate::provider::pkcs11::module::{Membership, Module};
+use crate::provider::pkcs11::module::deadline_executor::DeadlineExecutor;
+use crate::provider::pkcs11::module::{Module, ModuleLease};
 
 /// What belongs to one process: a child that was forked starts with nothing.
-pub(super) struct Local {
+pub(super) struct ProcessState {
     pub(super) birthplace: Birthplace,
-    pub(super) attachment: ArcSwapOption<Attachment>,
+    pub(super) connection: ArcSwapOption<Connection>,
     pub(super) connecting: Mutex<Connecting>,
     pub(super) connected: Condvar,
-    pub(super) workers: Option<Workers>,
+    pub(super) executor: Option<DeadlineExecutor>,
     pub(super) breaker: Breaker,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct Connecting {
     pub(super) under_way: bool,
     pub(super) ended: bool,
     /// Part in the module for as long as the token is used, so that it is not finalised while the token is looked for.
-    pub(super) membership: Option<Arc<Membership>>,
+    pub(super) lease: Option<Arc<ModuleLease>>,
 }
 
 /// What all clones of a token share.
@@ -39,23 +39,23 @@ pub(super) struct Inner {
     pub(super) pin: ArcSwap<Box<dyn PinProvider>>,
     pub(super) capabilities: ArcSwapOption<TokenCapabilities>,
     /// Of the process in which the token was made.
-    pub(super) local: Arc<Local>,
+    pub(super) process: Arc<ProcessState>,
     /// Of a child that was forked from it, in that child.
-    pub(super) forked: ArcSwapOption<Local>,
+    pub(super) forked: ArcSwapOption<ProcessState>,
 }
 
-impl Local {
+impl ProcessState {
     pub(super) fn new(config: &TokenConfig, breaker: Breaker) -> Self {
-        let workers = match config.call_mode {
+        let executor = match config.call_mode {
             CallMode::Direct => None,
-            CallMode::Deadline { threads, .. } => Some(Workers::new(&config.selector.to_string(), threads)),
+            CallMode::Deadline { threads, .. } => Some(DeadlineExecutor::new(&config.selector.to_string(), threads)),
         };
         Self {
             birthplace: Birthplace::here(),
-            attachment: ArcSwapOption::empty(),
+            connection: ArcSwapOption::empty(),
             connecting: Mutex::default(),
             connected: Condvar::new(),
-            workers,
+            executor,
             breaker,
         }
     }
@@ -67,44 +67,44 @@ impl Local {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // As in `local`: what was inherited is not dropped.
-        let inherited = [Some(Arc::clone(&self.local)), self.forked.load_full()].into_iter().flatten();
-        inherited.filter(|local| !local.birthplace.is_here()).for_each(std::mem::forget);
+        // As in `process`: what was inherited is not dropped.
+        let inherited = [Some(Arc::clone(&self.process)), self.forked.load_full()].into_iter().flatten();
+        inherited.filter(|process| !process.birthplace.is_here()).for_each(std::mem::forget);
     }
 }
 
 /// What belongs to the process that calls.
-pub(super) enum Here<'a> {
-    Made(&'a Arc<Local>),
-    Forked(Guard<Option<Arc<Local>>>),
+pub(super) enum CurrentProcess<'a> {
+    Made(&'a Arc<ProcessState>),
+    Forked(Guard<Option<Arc<ProcessState>>>),
 }
 
-impl Deref for Here<'_> {
-    type Target = Arc<Local>;
+impl Deref for CurrentProcess<'_> {
+    type Target = Arc<ProcessState>;
 
-    fn deref(&self) -> &Arc<Local> {
+    fn deref(&self) -> &Arc<ProcessState> {
         match self {
-            Self::Made(local) => local,
-            Self::Forked(local) => local.as_ref().expect("one was put there, and none is ever taken out"),
+            Self::Made(process) => process,
+            Self::Forked(process) => process.as_ref().expect("one was put there, and none is ever taken out"),
         }
     }
 }
 
 impl Inner {
     /// The state of the process that calls.
-    pub(super) fn local(&self) -> Here<'_> {
-        if self.local.birthplace.is_here() {
-            return Here::Made(&self.local);
+    pub(super) fn process(&self) -> CurrentProcess<'_> {
+        if self.process.birthplace.is_here() {
+            return CurrentProcess::Made(&self.process);
         }
         let inherited = self.forked.load();
-        if inherited.as_ref().is_some_and(|local| local.birthplace.is_here()) {
-            return Here::Forked(inherited);
+        if inherited.as_ref().is_some_and(|process| process.birthplace.is_here()) {
+            return CurrentProcess::Forked(inherited);
         }
-        let child = Arc::new(Local::new(&self.config, self.local.breaker.fresh()));
+        let child = Arc::new(ProcessState::new(&self.config, self.process.breaker.fresh()));
         self.forked.compare_and_swap(&inherited, Some(child));
         // What a parent had is never dropped here: its locks may be held by threads that this process does not have.
         std::mem::forget(Guard::into_inner(inherited));
-        Here::Forked(self.forked.load())
+        CurrentProcess::Forked(self.forked.load())
     }
 
     /// The same error, with the name of the token.

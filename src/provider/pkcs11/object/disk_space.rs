@@ -7,12 +7,12 @@
 use cryptoki::object::{Attribute, ObjectClass};
 use cryptoki::session::Session;
 
-use crate::provider::pkcs11::connection::Calls;
+use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::quirks::quirks_of;
 
 /// More than any key takes up: the objects of a pair of RSA-4096 have some 5 KiB.
-const ROOM: usize = 32 * 1024;
+const PROBE_LENGTH: usize = 32 * 1024;
 
 /// By this label it is found again, if a process died while it was there.
 const LABEL: &[u8] = b"strongroom: room for a key";
@@ -24,8 +24,8 @@ const ATTEMPTS: u32 = 3;
 ///
 /// # Errors
 /// [`ErrorClass::Busy`] if not.
-pub(in crate::provider::pkcs11) fn check(calls: Calls<'_>) -> Result<(), TokenError> {
-    if !is_checked(calls) {
+pub(in crate::provider::pkcs11) fn probe_free_space(context: SessionContext<'_>) -> Result<(), TokenError> {
+    if !is_checked(context) {
         return Ok(());
     }
     let template = [
@@ -33,13 +33,13 @@ pub(in crate::provider::pkcs11) fn check(calls: Calls<'_>) -> Result<(), TokenEr
         Attribute::Token(true),
         Attribute::Private(false),
         Attribute::Label(LABEL.to_vec()),
-        Attribute::Value(vec![0; ROOM]),
+        Attribute::Value(vec![0; PROBE_LENGTH]),
     ];
     let mut tries = 0;
     loop {
         tries += 1;
-        let kept = calls.session.create_object(&template).map_err(TokenError::from);
-        clear(calls.session)?;
+        let kept = context.session.create_object(&template).map_err(TokenError::from);
+        clear(context.session)?;
         match kept {
             Ok(_) => return Ok(()),
             Err(error) if error.class() != ErrorClass::Ambiguous => return Err(error),
@@ -54,12 +54,12 @@ pub(in crate::provider::pkcs11) fn check(calls: Calls<'_>) -> Result<(), TokenEr
 }
 
 /// Removes what those have left who died in between, or lost the token.
-pub(in crate::provider::pkcs11) fn tidy(calls: Calls<'_>) -> Result<(), TokenError> {
-    if is_checked(calls) { clear(calls.session) } else { Ok(()) }
+pub(in crate::provider::pkcs11) fn tidy(context: SessionContext<'_>) -> Result<(), TokenError> {
+    if is_checked(context) { clear(context.session) } else { Ok(()) }
 }
 
-fn is_checked(calls: Calls<'_>) -> bool {
-    quirks_of(calls.attachment.info.manufacturer_id()).writes_unchecked
+fn is_checked(context: SessionContext<'_>) -> bool {
+    quirks_of(context.connection.info.manufacturer_id()).writes_unchecked
 }
 
 /// Removes it, and what others have left of theirs. Where that fails, the next one does it.

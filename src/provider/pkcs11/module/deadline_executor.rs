@@ -18,7 +18,7 @@ const IDLE: Duration = Duration::from_secs(10);
 type Work = Box<dyn FnOnce() + Send>;
 
 /// Threads for the calls of one token.
-pub(in crate::provider::pkcs11) struct Workers {
+pub(in crate::provider::pkcs11) struct DeadlineExecutor {
     name: String,
     most: usize,
     shared: Arc<Shared>,
@@ -53,7 +53,7 @@ struct Slot<T> {
     ready: Condvar,
 }
 
-impl Workers {
+impl DeadlineExecutor {
     pub(in crate::provider::pkcs11) fn new(name: &str, most: usize) -> Self {
         Self { name: name.to_owned(), most: most.max(1), shared: Arc::default() }
     }
@@ -188,17 +188,17 @@ impl Shared {
     }
 }
 
-impl Drop for Workers {
+impl Drop for DeadlineExecutor {
     fn drop(&mut self) {
         self.shared.lock().ended = true;
         self.shared.changed.notify_all();
     }
 }
 
-impl fmt::Debug for Workers {
+impl fmt::Debug for DeadlineExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.shared.lock();
-        f.debug_struct("Workers")
+        f.debug_struct("DeadlineExecutor")
             .field("name", &self.name)
             .field("most", &self.most)
             .field("threads", &state.threads)

@@ -1,0 +1,56 @@
+//! A mutex with a timeout, whose guard may be kept by a caller that does not borrow it.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// A mutex over nothing that is locked with a timeout.
+#[derive(Debug, Default)]
+pub(in crate::provider::pkcs11) struct TimedMutex {
+    taken: Mutex<bool>,
+    ended: Condvar,
+}
+
+impl TimedMutex {
+    /// Locks the mutex, or returns `None` after the timeout.
+    pub(in crate::provider::pkcs11) fn lock(self: &Arc<Self>, wait: Duration) -> Option<TimedMutexGuard> {
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.ended.wait_timeout_while(taken, wait, |taken| *taken);
+        let (mut taken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        if timeout.timed_out() {
+            return None;
+        }
+        *taken = true;
+        Some(TimedMutexGuard(Arc::clone(self)))
+    }
+}
+
+/// Unlocks the mutex when it is dropped.
+#[derive(Debug)]
+pub(in crate::provider::pkcs11) struct TimedMutexGuard(Arc<TimedMutex>);
+
+impl Drop for TimedMutexGuard {
+    fn drop(&mut self) {
+        *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        self.0.ended.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_waiting_caller_locks_the_mutex_when_it_is_unlocked_and_not_before() {
+        let mutex = Arc::new(TimedMutex::default());
+        let first = mutex.lock(Duration::ZERO).expect("nobody has it");
+        assert!(mutex.lock(Duration::from_millis(20)).is_none());
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| mutex.lock(Duration::from_secs(60)).is_some());
+            drop(first);
+            assert!(waiting.join().expect("no panic"));
+        });
+        assert!(mutex.lock(Duration::ZERO).is_some());
+    }
+}
