@@ -1,0 +1,35 @@
+//! Whether a token is well, asked after an answer that may mean anything.
+
+use super::proof::prove;
+use super::search::find_copies;
+use crate::crypto::CryptoBackend;
+use crate::provider::pkcs11::connection::SessionContext;
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::reference::KeyReference;
+
+/// Whether the token answers. Only who asks through a new session gets to know about the token, and not about a
+/// session that is half dead.
+pub(in crate::provider::pkcs11) fn token_is_well(context: SessionContext<'_>) -> Result<(), TokenError> {
+    let info = context.module.client().get_token_info(context.connection.slot)?;
+    if info.serial_number() != context.connection.info.serial_number() {
+        return Err(TokenError::new(ErrorClass::TokenLost, "another token is in its slot"));
+    }
+    if info.rng() {
+        context.session.generate_random_slice(&mut [0; 16])?;
+    }
+    Ok(())
+}
+
+/// Whether the token answers, and does with the key what it always did.
+pub(in crate::provider::pkcs11) fn key_is_well(
+    context: SessionContext<'_>,
+    key: &KeyReference,
+    backend: &CryptoBackend,
+) -> Result<(), TokenError> {
+    token_is_well(context)?;
+    let found = match context.connection.handle(key) {
+        Some(handle) => vec![handle],
+        None => find_copies(context.session, key)?,
+    };
+    found.into_iter().try_for_each(|handle| prove(context.session, handle, key, backend))
+}

@@ -1,0 +1,107 @@
+//! Proofs that a handle is that of a key, and the fingerprints that they need.
+
+use cryptoki::object::ObjectHandle;
+use cryptoki::session::Session;
+
+use super::public_key;
+use super::template::NewKey;
+use crate::algorithm::SigningAlgorithm;
+use crate::crypto::{CryptoBackend, KeyPairKind, PublicKey, RsaOaep, SignatureInput};
+use crate::provider::pkcs11::config::IvMode;
+use crate::provider::pkcs11::connection::SessionContext;
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::mechanism::{gcm, signing};
+use crate::provider::pkcs11::reference::{Fingerprint, KeyReference, TokenKeyKind};
+
+/// What a canary says, and what it is bound to.
+const CANARY: &[u8; 32] = b"strongroom: a key that I know...";
+const CANARY_DATA: &[u8] = b"strongroom canary v1";
+
+/// Proves that a handle is that of the key: it opens what only this key opens, or signs what its public key verifies.
+pub(in crate::provider::pkcs11) fn prove(
+    session: &Session,
+    handle: ObjectHandle,
+    key: &KeyReference,
+    backend: &CryptoBackend,
+) -> Result<(), TokenError> {
+    let proved = match (key.fingerprint(), key.kind()) {
+        (Fingerprint::Canary(canary), _) => {
+            gcm::decrypt(session, handle, CANARY_DATA, canary)?.expose_secret() == CANARY
+        }
+        (Fingerprint::PublicKey(spki), TokenKeyKind::Signing(pair)) => {
+            let algorithm = proof_algorithm(pair)?;
+            let input = SignatureInput::Message(CANARY);
+            let signature = signing::sign(session, handle, algorithm, &signing::digest(backend, algorithm, input)?)?;
+            software_key(pair, spki, backend)?.verify(algorithm, input, &signature).is_ok()
+        }
+        (Fingerprint::PublicKey(spki), TokenKeyKind::Decryption(pair)) => {
+            // SHA-1 is what every token has, and good enough for a value that is no secret.
+            let encrypted = software_key(pair, spki, backend)?.encrypt(RsaOaep::Sha1, CANARY, backend.random());
+            let encrypted = encrypted.map_err(|error| TokenError::new(ErrorClass::Fatal, error.to_string()))?;
+            signing::decrypt_oaep(session, handle, RsaOaep::Sha1, &encrypted)?.expose_secret() == CANARY
+        }
+        (Fingerprint::PublicKey(_) | Fingerprint::None, _) => true,
+    };
+    if proved {
+        return Ok(());
+    }
+    Err(TokenError::new(ErrorClass::KeyMissing, format!("another key has the id of {key}")))
+}
+
+/// Whether what has the id of a key, and is not that key, is a key that works: then it is another one, and otherwise the
+/// token has a problem.
+pub(super) fn works(
+    context: SessionContext<'_>,
+    handle: ObjectHandle,
+    key: &KeyReference,
+    backend: &CryptoBackend,
+) -> Result<(), TokenError> {
+    let session = context.connection.open_session()?;
+    let session = session.session();
+    let other = match (key.kind().key_pair(), key.public_key()) {
+        (Some(pair), Some(known)) => public_key::read(session, handle, pair, backend)? != known,
+        _ => {
+            let mode = context.connection.iv_mode.get().copied().unwrap_or(IvMode::Caller);
+            let sealed = gcm::encrypt(session, handle, mode, backend, CANARY_DATA, CANARY)?;
+            gcm::decrypt(session, handle, CANARY_DATA, &sealed)?.expose_secret() == CANARY
+        }
+    };
+    if other { Ok(()) } else { Err(TokenError::new(ErrorClass::TokenLost, "it is the same key")) }
+}
+
+/// The reference of an object that is there: with a new canary for a secret key.
+pub(in crate::provider::pkcs11) fn reference(
+    session: &Session,
+    handle: ObjectHandle,
+    new: &NewKey,
+    public: Option<&[u8]>,
+    iv_mode: IvMode,
+    backend: &CryptoBackend,
+) -> Result<KeyReference, TokenError> {
+    let fingerprint = match (new.kind, public) {
+        (TokenKeyKind::Aes256, _) => {
+            Fingerprint::Canary(gcm::encrypt(session, handle, iv_mode, backend, CANARY_DATA, CANARY)?)
+        }
+        (_, Some(public)) => Fingerprint::PublicKey(public.to_vec()),
+        (_, None) => Fingerprint::None,
+    };
+    Ok(KeyReference::new(&new.id, &new.label, new.kind, fingerprint))
+}
+
+/// The algorithm with which a signing key proves itself.
+fn proof_algorithm(pair: KeyPairKind) -> Result<SigningAlgorithm, TokenError> {
+    match pair {
+        KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => {
+            Ok(SigningAlgorithm::RsassaPkcs1V15Sha256)
+        }
+        KeyPairKind::EccP256 | KeyPairKind::EccSecp256k1 => Ok(SigningAlgorithm::EcdsaSha256),
+        KeyPairKind::EccP384 => Ok(SigningAlgorithm::EcdsaSha384),
+        KeyPairKind::EccP521 => Ok(SigningAlgorithm::EcdsaSha512),
+        KeyPairKind::Ed25519 => Err(TokenError::lacks("CKM_EDDSA", "no Ed25519 in tokens")),
+    }
+}
+
+fn software_key(pair: KeyPairKind, spki: &[u8], backend: &CryptoBackend) -> Result<Box<dyn PublicKey>, TokenError> {
+    let key = backend.key_pairs().public_key(pair, spki);
+    key.map_err(|error| TokenError::new(ErrorClass::Fatal, format!("the kept public key: {error}")))
+}

@@ -1,0 +1,157 @@
+//! Objects of keys, found by their CKA_ID and proved before they are used.
+
+use std::thread;
+use std::time::Duration;
+
+use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass, ObjectHandle};
+use cryptoki::session::Session;
+
+use super::proof::{prove, works};
+use super::public_key;
+use crate::crypto::{CryptoBackend, KeyPairKind};
+use crate::provider::pkcs11::connection::SessionContext;
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::reference::{Fingerprint, KeyReference, TokenKeyKind, id_text};
+
+/// How long after the first look for the last objects of a key comes the second.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// The most objects that are asked whether they are one and the same key.
+const MOST_COPIES: usize = 8;
+
+/// The handle of a key, proved to be the same one since the token was attached.
+pub(in crate::provider::pkcs11) fn resolve(
+    context: SessionContext<'_>,
+    key: &KeyReference,
+    backend: &CryptoBackend,
+) -> Result<ObjectHandle, TokenError> {
+    if let Some(handle) = context.connection.handle(key) {
+        return Ok(handle);
+    }
+    let copies = find_copies(context.session, key)?;
+    for handle in &copies {
+        match prove(context.session, *handle, key, backend) {
+            Ok(()) => {}
+            Err(error) if matches!(error.class(), ErrorClass::BadInput | ErrorClass::Ambiguous) => {
+                if works(context, *handle, key, backend).is_ok() {
+                    return Err(error.found_to_be(ErrorClass::KeyMissing, &format!("another key has the id of {key}")));
+                }
+                return Err(error.found_to_be(ErrorClass::TokenLost, &format!("{key} does not work")));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let handle = *copies.first().ok_or_else(|| wrong_count(0, key.id()))?;
+    context.connection.keep_handle(key, handle);
+    Ok(handle)
+}
+
+/// The class and type by which the object of a key is found.
+fn class_and_type(kind: TokenKeyKind) -> (ObjectClass, KeyType) {
+    match kind {
+        TokenKeyKind::Aes256 | TokenKeyKind::WrappingAes256 => (ObjectClass::SECRET_KEY, KeyType::AES),
+        TokenKeyKind::Signing(pair) | TokenKeyKind::Decryption(pair) => {
+            let of_pair = if pair.modulus_bits().is_some() { KeyType::RSA } else { KeyType::EC };
+            (ObjectClass::PRIVATE_KEY, of_pair)
+        }
+    }
+}
+
+/// Finds the one object of a key.
+pub(in crate::provider::pkcs11) fn find_one(
+    session: &Session,
+    id: &[u8],
+    kind: TokenKeyKind,
+) -> Result<ObjectHandle, TokenError> {
+    match find(session, id, kind)?.as_slice() {
+        &[handle] => Ok(handle),
+        found => Err(wrong_count(found.len(), id)),
+    }
+}
+
+/// Finds the objects that may be a key: one, or a few where each can be asked whether it is that key. Operators restore a
+/// key twice, and SoftHSM shows one twice that was made while another process made one.
+pub(super) fn find_copies(session: &Session, key: &KeyReference) -> Result<Vec<ObjectHandle>, TokenError> {
+    let found = find(session, key.id(), key.kind())?;
+    let most = if key.fingerprint() == &Fingerprint::None { 1 } else { MOST_COPIES };
+    if (1..=most).contains(&found.len()) { Ok(found) } else { Err(wrong_count(found.len(), key.id())) }
+}
+
+/// Every object of the class of a key, each of which must be of its kind.
+fn find(session: &Session, id: &[u8], kind: TokenKeyKind) -> Result<Vec<ObjectHandle>, TokenError> {
+    let (class, key_type) = class_and_type(kind);
+    let found = session.find_objects(&[Attribute::Class(class), Attribute::Id(id.to_vec())])?;
+    for handle in found.iter().take(MOST_COPIES) {
+        let attributes = session.get_attributes(*handle, &[AttributeType::KeyType])?;
+        if attributes != [Attribute::KeyType(key_type)] {
+            let text = format!("the key with the id {} is no {kind}", id_text(id));
+            return Err(TokenError::new(ErrorClass::KeyMissing, text));
+        }
+    }
+    Ok(found)
+}
+
+fn wrong_count(count: usize, id: &[u8]) -> TokenError {
+    let text = format!("{count} keys have the id {}, and it must be one", id_text(id));
+    TokenError::new(ErrorClass::KeyMissing, text)
+}
+
+/// Every object of an id: secret, private and public keys.
+pub(in crate::provider::pkcs11) fn objects(session: &Session, id: &[u8]) -> Result<Vec<ObjectHandle>, TokenError> {
+    let mut found = Vec::new();
+    for class in [ObjectClass::SECRET_KEY, ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
+        found.extend(session.find_objects(&[Attribute::Class(class), Attribute::Id(id.to_vec())])?);
+    }
+    Ok(found)
+}
+
+/// The same, looked for once more before it is believed that there are none: what no longer has an object is taken for
+/// destroyed, and a token of SoftHSM that several processes share now and then does not show one that is there.
+pub(in crate::provider::pkcs11) fn remaining_objects(
+    session: &Session,
+    id: &[u8],
+) -> Result<Vec<ObjectHandle>, TokenError> {
+    let found = objects(session, id)?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    thread::sleep(LOOK_AGAIN);
+    objects(session, id)
+}
+
+/// The public key that belongs to a private one: of the public object with the same id, or, for RSA, of itself.
+pub(in crate::provider::pkcs11) fn find_public(
+    session: &Session,
+    private: ObjectHandle,
+    id: &[u8],
+    pair: KeyPairKind,
+    backend: &CryptoBackend,
+) -> Result<Vec<u8>, TokenError> {
+    let template = [Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::Id(id.to_vec())];
+    let object = match session.find_objects(&template)?.as_slice() {
+        [public] => *public,
+        _ => private,
+    };
+    public_key::read(session, object, pair, backend)
+}
+
+/// The CKA_LABEL of every object of an id: secret, private and public keys. Looked for twice, as [`remaining_objects`].
+pub(in crate::provider::pkcs11) fn labels(session: &Session, id: &[u8]) -> Result<Vec<Vec<u8>>, TokenError> {
+    let mut labels = Vec::new();
+    for object in remaining_objects(session, id)? {
+        match label(session, object) {
+            Ok(label) => labels.push(label),
+            // Destroyed by another process since it was found.
+            Err(error) if error.code() == Some("CKR_OBJECT_HANDLE_INVALID") => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(labels)
+}
+
+pub(super) fn label(session: &Session, object: ObjectHandle) -> Result<Vec<u8>, TokenError> {
+    match session.get_attributes(object, &[AttributeType::Label])?.as_slice() {
+        [Attribute::Label(label)] => Ok(label.clone()),
+        _ => Ok(Vec::new()),
+    }
+}
