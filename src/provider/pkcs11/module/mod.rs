@@ -7,7 +7,9 @@
 //! and handles of an older one are worth nothing, as a token may give their numbers to others.
 
 pub(in crate::provider::pkcs11) mod deadline_executor;
-pub(in crate::provider::pkcs11) mod gate;
+mod gate;
+mod options;
+mod registry;
 pub(in crate::provider::pkcs11) mod timed_mutex;
 
 use std::collections::BTreeMap;
@@ -23,6 +25,8 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as CryptokiError, RvError};
 
 use self::gate::{Gate, Inside};
+pub use self::options::ModuleOptions;
+pub use self::registry::Modules;
 use self::timed_mutex::{TimedMutex, TimedMutexGuard};
 use crate::birthplace::Birthplace;
 use crate::crypto::FASTEST;
@@ -35,62 +39,6 @@ static LOADED: Mutex<BTreeMap<PathBuf, Module>> = Mutex::new(BTreeMap::new());
 
 /// How often a token is looked for that may be hidden for a moment ([`Quirks::hidden_by_logins`]).
 pub(in crate::provider::pkcs11) const MAX_DISCOVERY_ATTEMPTS: u32 = 6;
-
-/// How a module is kept going.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ModuleOptions {
-    reinitialize_interval: Duration,
-    wait: Duration,
-    keep_initialized: bool,
-}
-
-impl Default for ModuleOptions {
-    fn default() -> Self {
-        Self { reinitialize_interval: Duration::from_secs(30), wait: Duration::from_secs(5), keep_initialized: false }
-    }
-}
-
-impl ModuleOptions {
-    /// The least time from one initialisation to the next: it ends every session of every token of the module, so a
-    /// token that stays away must not cause it all the time. Up to a quarter is added at random, so that processes do
-    /// not fall into step. By default 30 seconds. A module that hides its tokens for moments
-    /// ([`Quirks::hidden_by_logins`](crate::provider::pkcs11::Quirks::hidden_by_logins)) is initialised up to six times in such an interval, as
-    /// long as the process uses one token of it.
-    #[must_use]
-    pub const fn reinitialize_interval(mut self, interval: Duration) -> Self {
-        self.reinitialize_interval = interval;
-        self
-    }
-
-    /// How long an initialisation waits for calls that are under way, and a call for an initialisation. By default 5
-    /// seconds.
-    #[must_use]
-    pub const fn wait(mut self, wait: Duration) -> Self {
-        self.wait = wait;
-        self
-    }
-
-    /// Never finalizes the module: for a process in which another library uses the same module, such as a TLS library with
-    /// its key in the HSM.
-    ///
-    /// A module has one state for the whole process, so C_Finalize ends the sessions of that library too. By default
-    /// strongroom finalizes a module that it initialized itself when the last token or cluster of it is dropped or
-    /// disconnected, and to recover a token that was lost. With this option it does neither: such a token is unavailable until
-    /// the module is initialized again, by the other library or by a restart of the process. A module that another library
-    /// initialized first is never finalized, with or without this option.
-    ///
-    /// # Examples
-    /// ```
-    /// use strongroom::provider::pkcs11::ModuleOptions;
-    ///
-    /// assert_ne!(ModuleOptions::default().keep_initialized(), ModuleOptions::default());
-    /// ```
-    #[must_use]
-    pub const fn keep_initialized(mut self) -> Self {
-        self.keep_initialized = true;
-        self
-    }
-}
 
 /// The library of an HSM vendor. Cheap to clone; there is one for each file in a process.
 #[derive(Clone)]
@@ -444,46 +392,4 @@ fn jitter() -> f64 {
     // Without randomness there is no jitter, and nothing else is lost.
     let _ = FASTEST.random().fill(&mut byte);
     f64::from(byte[0]) / 1024.0
-}
-
-/// Modules by name, as they are registered when an application is set up: a record or a request names a module, and
-/// never a path.
-///
-/// # Examples
-/// ```
-/// use strongroom::provider::pkcs11::{ErrorClass, Modules};
-///
-/// let mut modules = Modules::default();
-/// let missing = modules.register("hsm", "/no/such/module.so").unwrap_err();
-/// assert_eq!(missing.class(), ErrorClass::Fatal);
-/// assert!(modules.get("hsm").is_none());
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct Modules(BTreeMap<String, Module>);
-
-impl Modules {
-    /// Loads a module under a name, with the default options. A name that is taken moves to the new module.
-    ///
-    /// # Errors
-    /// As [`Module::load`].
-    pub fn register(&mut self, name: impl Into<String>, path: impl AsRef<Path>) -> Result<Module, TokenError> {
-        let module = Module::load(path)?;
-        self.insert(name, module.clone());
-        Ok(module)
-    }
-
-    /// Gives a loaded module a name.
-    pub fn insert(&mut self, name: impl Into<String>, module: Module) {
-        self.0.insert(name.into(), module);
-    }
-
-    /// The module of a name.
-    pub fn get(&self, name: &str) -> Option<&Module> {
-        self.0.get(name)
-    }
-
-    /// The names, in order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
 }

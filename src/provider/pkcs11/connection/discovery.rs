@@ -1,0 +1,61 @@
+//! Which slot has the token that is meant.
+
+use cryptoki::slot::{Slot, TokenInfo};
+
+use crate::provider::pkcs11::config::TokenSelector;
+use crate::provider::pkcs11::error::{ErrorClass, TokenError};
+use crate::provider::pkcs11::module::Module;
+
+/// Most tokens that an error names.
+const MAX_NAMES: usize = 16;
+
+/// Whether the token is there; nobody logs in for that.
+pub(in crate::provider::pkcs11) fn look(module: &Module, selector: &TokenSelector) -> Result<(), TokenError> {
+    let lease = module.join()?;
+    let _call = lease.enter(lease.epoch())?;
+    find(module, selector).map(drop)
+}
+
+/// The slot of the one token that the selector means.
+pub(super) fn find(module: &Module, selector: &TokenSelector) -> Result<(Slot, TokenInfo), TokenError> {
+    let (mut found, mut others) = (Vec::new(), Vec::new());
+    let mut failed = None;
+    for slot in module.client().get_slots_with_token()? {
+        // A token that does not answer is none of our business, unless it is the one.
+        match module.client().get_token_info(slot) {
+            Ok(info) if is_meant(&info, selector) => found.push((slot, info)),
+            Ok(info) => others.push(info),
+            Err(error) => failed = Some(TokenError::from(error)),
+        }
+    }
+    let count = found.len();
+    let all = names(found.iter().map(|(_, info)| info).chain(&others));
+    match (found.pop(), count) {
+        (Some(one), 1) => Ok(one),
+        (Some(_), _) => {
+            let text = format!("{count} tokens are a {selector}: name it by its serial number, of {all}");
+            Err(TokenError::new(ErrorClass::Fatal, text))
+        }
+        (None, _) => {
+            let text = format!("there is no {selector} in {}, which has {all}", module.path().display());
+            let error = TokenError::new(ErrorClass::TokenLost, text);
+            Err(failed.map_or(error.clone(), |failed| failed.found_to_be(ErrorClass::TokenLost, &error.to_string())))
+        }
+    }
+}
+
+/// The tokens of a module that have a name, for who wrote another one.
+fn names<'a>(infos: impl Iterator<Item = &'a TokenInfo>) -> String {
+    let named = infos.filter(|info| info.token_initialized()).take(MAX_NAMES);
+    let names: Vec<String> =
+        named.map(|info| format!("'{}' (serial number '{}')", info.label(), info.serial_number())).collect();
+    if names.is_empty() { "no tokens".to_owned() } else { names.join(", ") }
+}
+
+fn is_meant(info: &TokenInfo, selector: &TokenSelector) -> bool {
+    info.token_initialized()
+        && match selector {
+            TokenSelector::Serial(serial) => info.serial_number() == serial,
+            TokenSelector::Label(label) => info.label() == label,
+        }
+}
