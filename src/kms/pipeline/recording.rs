@@ -56,7 +56,7 @@ impl Kms {
 /// A context that is too long for every operation is left out: the trail could not keep it.
 fn worth_noting(context: Option<&EncryptionContext>) -> Option<EncryptionContext> {
     let length = |context: &EncryptionContext| context.iter().map(|(name, value)| name.len() + value.len()).sum();
-    context.filter(|context| !context.is_empty() && (1..=MAX_CONTEXT_BYTES).contains(&length(context))).cloned()
+    context.filter(|context| (1..=MAX_CONTEXT_BYTES).contains(&length(context))).cloned()
 }
 
 /// Whatever keeps a key of a custom key store from being used is an invalid state of that key, as in AWS KMS; the source

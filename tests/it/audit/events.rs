@@ -230,6 +230,21 @@ fn what_only_the_authority_may_do_is_on_the_trail_where_it_matters() -> TestResu
     Ok(())
 }
 
+#[test]
+fn the_trail_tells_every_encryption_context_that_an_operation_takes() -> TestResult {
+    let watched = Watched::new()?;
+    let key = watched.kms.create_key(Default::default())?.key_id();
+    let long = "x".repeat(30_000);
+    for (name, value) in [("tenant", "42"), ("tenant", ""), (long.as_str(), long.as_str())] {
+        let context = EncryptionContext::from([(name, value)]);
+        watched.kms.encrypt(EncryptRequest::new(key, b"x").context(&context))?;
+        assert_eq!(watched.json()?["requestParameters"]["encryptionContext"], json!({name: value}));
+    }
+    watched.kms.encrypt(EncryptRequest::new(key, b"x").context(&EncryptionContext::new()))?;
+    assert_eq!(watched.json()?["requestParameters"].get("encryptionContext"), None);
+    Ok(())
+}
+
 /// The longest event is far shorter than the longest line, so that nobody is unseen for asking at length.
 #[test]
 fn what_is_too_long_for_every_operation_is_refused_as_that_and_on_the_trail() -> TestResult {
