@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom::audit::{AuditEvent, MemoryTrail, Outcome, to_json};
+use strongroom::audit::{AuditEvent, KeyResource, MemoryTrail, Outcome, to_json};
 use strongroom::key::SpecClass;
 use strongroom::policy::{AttachedPolicies, Decision, GrantId, GrantTerms, Policy, PolicyRequest};
 use strongroom::seal::RootKey;
@@ -127,6 +127,32 @@ fn absent_denied_and_damaged_look_alike_across_accounts_for_every_operation_and_
             let found = normal(&seen(&kms, &trail, alias, &blob)?, alias, blob_key);
             found.iter().zip(&expected).for_each(|(found, expected)| assert_eq!(found, expected));
         }
+    }
+    Ok(())
+}
+
+/// The ARN was the caller's to give. What an alias of another account leads to is not the caller's to know.
+#[test]
+fn the_trail_of_a_stranger_has_the_key_that_it_named_whether_it_exists_or_not() -> Result<()> {
+    let trail = Arc::new(MemoryTrail::default());
+    let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+    let there = kms.create_key(CreateKeyRequest::default())?.arn().clone();
+    let absent = KeyArn::new(kms.locality().clone(), there.account(), KeyId::from_random_bytes([9; 16]));
+    kms.create_alias("alias/a", &there)?;
+    let theirs = kms.as_principal(Principal::root(other()?))?;
+    let noted = |key: &dyn ToString| {
+        trail.clear();
+        let refused = theirs.describe_key(key.to_string().as_str());
+        assert_eq!(kind(refused), ErrorKind::NotFound);
+        let own = trail.events().into_iter().find(|event| event.concerns(theirs.principal().account()));
+        own.expect("an event of their own").keys
+    };
+    for key in [&there, &absent] {
+        assert_eq!(noted(key), [Some(KeyResource { account: key.account(), key_id: key.id() }), None]);
+    }
+    for alias in ["alias/a", "alias/b"] {
+        let alias = AliasArn::new(kms.locality().clone(), there.account(), alias.parse()?);
+        assert_eq!(noted(&alias), [None, None]);
     }
     Ok(())
 }

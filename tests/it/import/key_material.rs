@@ -334,19 +334,24 @@ fn text_and_lengths_that_no_wrapping_has_are_named() -> Result<()> {
         let wrapped = wrap(algorithm, &made.public_key, &[7; 32])?;
         let (base64, hex) = (base64ct::Base64::encode_string(&wrapped), hex::encode(&wrapped));
         let with_line_end = [&wrapped[..], b"\n"].concat();
-        let cases: [(&[u8], &str); 6] = [
+        let longer = [&wrapped[..], &[0; 8]].concat();
+        let cases: [(&[u8], &str); 8] = [
             (base64.as_bytes(), "this is Base64"),
             (&[base64.as_bytes(), b"\n"].concat(), "this is Base64"),
             (hex.as_bytes(), "hexadecimal digits"),
             (&with_line_end, "ends with a line end"),
             (&wrapped[1..], &format!("here are {}", wrapped.len() - 1)),
             (&[&wrapped[..], &[0]].concat(), &format!("here are {}", wrapped.len() + 1)),
+            (&[&wrapped[..], b"x\n"].concat(), &format!("here are {}", wrapped.len() + 2)),
+            // No AES-KWP is as short as 8 bytes.
+            (&longer[..256 + 8], "here are 264"),
         ];
         for (wrapped, named) in cases {
             let request = ImportKeyMaterialRequest::new(key, &made.import_token, wrapped).does_not_expire();
             let refused = kms.import_key_material(request).expect_err("not as it was wrapped");
             assert_eq!(refused.kind(), ErrorKind::InvalidCiphertext);
             assert!(refused.to_string().contains(named), "{refused}: {named}");
+            assert_eq!(refused.to_string().contains("line end"), named.contains("line end"), "{refused}");
         }
         let token = base64ct::Base64::encode_string(&made.import_token);
         let request = ImportKeyMaterialRequest::new(key, token.as_bytes(), &wrapped).does_not_expire();

@@ -25,6 +25,17 @@ fn a_new_key_is_what_was_asked_for() -> Result<()> {
 }
 
 #[test]
+fn a_key_that_is_not_there_is_named_by_its_arn() -> Result<()> {
+    let kms = Kms::builder().locality(Locality::new("aws", "eu-central-1")?).build()?;
+    let id = KeyId::from_random_bytes([9; 16]);
+    let refused = kms.describe_key(id).expect_err("there is none");
+    assert_eq!(refused.kind(), ErrorKind::NotFound);
+    let arn = format!("arn:aws:kms:eu-central-1:{}:key/{id}", kms.principal().account());
+    assert_eq!(refused.to_string(), format!("key '{arn}' does not exist"));
+    Ok(())
+}
+
+#[test]
 fn impossible_keys_are_refused_and_nothing_is_made() -> Result<()> {
     let kms = Kms::in_memory()?;
     let request = CreateKeyRequest::default;
