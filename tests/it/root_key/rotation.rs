@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
 use strongroom::audit::FileTrail;
 use strongroom::seal::{RootKey, RootKeyHolder};
-use strongroom::store::RecordKind;
+use strongroom::store::{
+    CommitError, Expectation, KeyStore, Record, RecordId, RecordKind, Revision, Scan, StoreId, WriteChanges,
+};
 use strongroom::{
     CreateKeyRequest, DecryptRequest, EncryptRequest, ErrorKind, GetParametersForImportRequest,
     ImportKeyMaterialRequest, KeyId, Kms, Origin, Result, SecretBytes,
 };
 
+use crate::support::hooked_store::HookedStore;
 use crate::support::tampering_store::TamperingStore;
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
@@ -149,6 +152,95 @@ fn others_keep_working_while_the_root_key_moves() -> TestResult {
     drop(other);
     check(&open(&store, 2)?, &[blobs, made].concat())?;
     assert_eq!(open(&store, 1).expect_err("it moved").kind(), ErrorKind::RootKey);
+    Ok(())
+}
+
+/// Before each commit with which the rotation seals keys anew, somebody else changes the next one of them.
+#[test]
+fn a_rotation_ends_although_others_change_each_key_just_before_it_is_sealed() -> TestResult {
+    fn disturb(hooked: &Arc<HookedStore>, other: &Arc<Kms>, keys: &[KeyId]) {
+        let [next, rest @ ..] = keys else { return };
+        let (next, rest) = (*next, rest.to_vec());
+        let (again, with) = (Arc::clone(hooked), Arc::clone(other));
+        hooked.before_commit(RecordKind::Key, move || {
+            disturb(&again, &with, &rest);
+            with.update_key_description(next, "changed")
+        });
+    }
+    let store = TamperingStore::new();
+    let hooked = HookedStore::new(Arc::<TamperingStore>::clone(&store));
+    let kms = Kms::builder().store(Arc::clone(&hooked), RootKey::from_bytes(&[1; 32])).build()?;
+    let blobs = furnish(&kms, 8)?;
+    let mut keys: Vec<KeyId> = blobs.iter().map(|(key, _)| *key).collect();
+    keys.sort_unstable_by_key(|key| *key.as_bytes());
+    keys.dedup();
+    disturb(&hooked, &Arc::new(open(&store, 1)?), &keys);
+    assert_eq!(kms.rotate_root_key()?.version(), 2);
+    assert_eq!(versions(&store), [2]);
+    check(&kms, &blobs)?;
+    for key in keys {
+        assert_eq!(kms.describe_key(key)?.description().as_str(), "changed");
+    }
+    Ok(())
+}
+
+/// Until it is sealed anew, the earlier version is all that opens it.
+#[test]
+fn a_record_that_comes_back_before_the_end_is_sealed_anew_too() -> TestResult {
+    let store = TamperingStore::new();
+    let hooked = HookedStore::new(Arc::<TamperingStore>::clone(&store));
+    let kms = Kms::builder().store(Arc::clone(&hooked), RootKey::from_bytes(&[1; 32])).build()?;
+    let blobs = furnish(&kms, 3)?;
+    let state = store.state();
+    let id = state.records.keys().find(|id| id.kind == RecordKind::Key).expect("there is one").clone();
+    store.change(|state| _ = state.records.remove(&id));
+    let back = Arc::clone(&store);
+    hooked.after_scan(RecordKind::Key, move || {
+        back.change(|now| _ = now.records.insert(id.clone(), state.records[&id].clone()));
+        Ok(())
+    });
+    assert_eq!(kms.rotate_root_key()?.version(), 2);
+    assert_eq!(versions(&store), [2]);
+    check(&open(&store, 1)?, &blobs)
+}
+
+/// A store that has another root key whenever something is to be written.
+#[derive(Debug)]
+struct Restless(Arc<TamperingStore>, AtomicU32);
+
+impl KeyStore for Restless {
+    fn id(&self) -> StoreId {
+        self.0.id()
+    }
+
+    fn revision(&self) -> Result<Revision> {
+        self.0.revision()
+    }
+
+    fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
+        self.0.get_all(ids)
+    }
+
+    fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
+        self.0.scan(scan)
+    }
+
+    fn commit(&self, _: &[Expectation], _: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
+        assert!(self.1.fetch_add(1, Ordering::SeqCst) < 100_000, "it is tried for ever");
+        let state = self.0.state();
+        let root = state.records.into_keys().find(|id| id.kind == RecordKind::Store && id.name == b"root");
+        Err(CommitError::Conflict(root.expect("a record of the root key")))
+    }
+}
+
+#[test]
+fn a_change_that_meets_a_new_root_key_at_every_try_is_given_up() -> TestResult {
+    let store = TamperingStore::new();
+    let key = open(&store, 1)?.create_key(Default::default())?.key_id();
+    let restless = Restless(Arc::clone(&store), AtomicU32::new(0));
+    let kms = Kms::builder().store(restless, RootKey::from_bytes(&[1; 32])).build()?;
+    assert_eq!(kms.disable_key(key).expect_err("it never fits").kind(), ErrorKind::Conflict);
+    assert!(open(&store, 1)?.describe_key(key)?.is_enabled());
     Ok(())
 }
 
