@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use strongroom::crypto::CryptoBackend;
+use strongroom::policy::GrantTerms;
 use strongroom::seal::RootKey;
 use strongroom::store::{
     Anchor, AnchorPoint, CommitError, Expectation, FileAnchor, KeyStore, MemoryAnchor, MemoryStore, Record, RecordId,
     RecordKind, Revision, Scan, StoreAnchor, StoreId, WriteChanges,
 };
 use strongroom::{
-    AccountId, DeletionWindow, EncryptRequest, Error, ErrorKind, KeyState, Kms, KmsLimits, ManualClock, Result,
-    Timestamp,
+    AccountId, CreateGrantRequest, DeletionWindow, EncryptRequest, Error, ErrorKind, KeyState, Kms, KmsLimits,
+    ManualClock, Operation, PageRequest, Principal, Result, Timestamp,
 };
 
+use crate::support::policies::identity_policy;
 use crate::support::tampering_store::{State, TamperingStore};
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
@@ -48,6 +50,23 @@ fn a_record_that_is_replaced_by_its_own_older_version_is_noticed_when_it_is_touc
     assert!(is_violation(kms.describe_key(key)));
     assert!(is_violation(kms.enable_key(key)));
     assert_eq!(kms.verify_store(|_| {})?.problems().len(), 1);
+    Ok(())
+}
+
+/// What the process itself once knew to be listed does not count.
+#[test]
+fn an_older_version_of_a_record_is_noticed_by_who_has_listed_it_before() -> TestResult {
+    let store = TamperingStore::new();
+    let kms = open(&store)?;
+    let [one, two] = [kms.create_key(Default::default())?.key_id(), kms.create_key(Default::default())?.key_id()];
+    kms.create_alias("alias/a", one)?;
+    let aliases = || kms.list_aliases(PageRequest::default());
+    assert_eq!(aliases()?.entries.len(), 1);
+    let before = store.state();
+    open(&store)?.update_alias("alias/a", two)?;
+    let id = id_of(&before, RecordKind::Alias);
+    store.change(|state| _ = state.records.insert(id.clone(), before.records[&id].clone()));
+    assert!(is_violation(aliases()));
     Ok(())
 }
 
@@ -335,6 +354,35 @@ fn a_record_of_someone_else_is_noticed_by_verification() -> TestResult {
     store.change(|state| _ = state.records.insert(id, record));
     assert_eq!(kms.verify_store(|_| {})?.problems().len(), 1);
     assert!(is_violation(kms.list_keys(Default::default())));
+    Ok(())
+}
+
+#[test]
+fn verification_opens_every_record() -> TestResult {
+    let store = TamperingStore::new();
+    let kms = open(&store)?;
+    let key = kms.create_key(Default::default())?.key_id();
+    kms.create_alias("alias/a", key)?;
+    let alice = Principal::user(AccountId::default(), "alice")?;
+    kms.put_identity_policy(&alice, "none", &identity_policy("Allow", "kms:Encrypt"))?;
+    kms.create_grant(CreateGrantRequest::new(key, GrantTerms::new(alice, [Operation::Encrypt])?))?;
+    let kinds = [RecordKind::Key, RecordKind::Alias, RecordKind::IdentityPolicy, RecordKind::Grant];
+    for id in kinds.map(|kind| id_of(&store.state(), kind)) {
+        // Not in the last bytes, which are in the index.
+        let flip = || {
+            store.change(|state| {
+                let record = state.records.get_mut(&id).expect("it is there");
+                let mut body = record.body.to_vec();
+                body[9] ^= 1;
+                record.body = body.into();
+            });
+        };
+        flip();
+        let report = kms.verify_store(|_| {})?;
+        assert_eq!((report.is_sound(), report.problems().len()), (false, 1), "{id:?}: {report:?}");
+        flip();
+        assert!(kms.verify_store(|_| {})?.is_sound());
+    }
     Ok(())
 }
 

@@ -232,3 +232,22 @@ pub(super) fn bucket_record_id(bucket: u8) -> RecordId {
 pub(super) fn is_part_of_index(id: &RecordId) -> bool {
     *id == head_record_id() || id.name.last().is_some_and(|bucket| *id == bucket_record_id(*bucket))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_stand_in_order_and_none_stands_twice() -> Result<()> {
+        let mut bucket = Bucket::default();
+        for name in [[2; NAME_LENGTH], [1; NAME_LENGTH]] {
+            bucket.set(&name, Mark { revision: Revision(1), tag: [3; TAG_LENGTH] });
+        }
+        assert_eq!(Bucket::decode(&bucket.encode()?)?, bucket);
+        let (one, two) = bucket.0.split_at(ENTRY_LENGTH);
+        for wrong in [[two, one], [one, one]] {
+            assert!(Bucket::decode(&Bucket(wrong.concat()).encode()?).is_err());
+        }
+        Ok(())
+    }
+}
