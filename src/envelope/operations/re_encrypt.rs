@@ -81,7 +81,7 @@ fn move_plaintext<R: io::Read, W: io::Write>(
         match io::Read::read(&mut reader, &mut buffer) {
             Ok(0) => return writer.finish(),
             Ok(length) => io::Write::write_all(&mut writer, &buffer[..length]).map_err(unwrapped)?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Never for an interruption: the reader waits for those itself.
             Err(error) => return Err(unwrapped(error)),
         }
     }

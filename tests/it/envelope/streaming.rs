@@ -172,6 +172,15 @@ fn an_error_of_the_message_is_final() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_source_that_is_interrupted_is_re_encrypted_whole() -> Result<()> {
+    let (from, to) = (envelope(16), envelope(64));
+    let message = from.encrypt(&plaintext(100), &none())?;
+    let moved = from.re_encrypt(Slow::new(&message, 7), &none(), &to, Vec::new())?;
+    assert_eq!(to.decrypt(&moved, &none())?, plaintext(100));
+    Ok(())
+}
+
 /// Fails once at each place in turn: a source that is not ready.
 struct Hesitant<'a> {
     bytes: &'a [u8],
