@@ -151,6 +151,12 @@ mod tests {
     }
 
     #[test]
+    fn one_name_has_one_order() {
+        assert!(!may_sort_otherwise(&context(&["\u{e9}"])));
+        assert!(may_sort_otherwise(&context(&["\u{e9}", "z"])));
+    }
+
+    #[test]
     fn every_order_of_few_names_is_tried_and_all_have_the_same_pairs() {
         for count in 0..=6_usize {
             let names: Vec<_> = (0..count).map(|index| format!("n{index}")).collect();

@@ -153,6 +153,17 @@ fn frame_lengths_out_of_range_are_refused() {
 }
 
 #[test]
+fn a_namespace_has_as_many_bytes_as_a_message_can_say() -> Result<()> {
+    let keyring = |length: usize| RawAesKeyring::new("n".repeat(length), "kn", SecretBytes::zeroed(32));
+    let envelope = Envelope::new(keyring(65_535)?);
+    assert_eq!(envelope.decrypt(&envelope.encrypt(b"text", &none())?, &none())?, b"text");
+    for length in [0, 65_536] {
+        assert_eq!(keyring(length).expect_err("no namespace").kind(), ErrorKind::Validation);
+    }
+    Ok(())
+}
+
+#[test]
 fn limits_hold_in_both_directions() -> Result<()> {
     let message = envelope(4096).encrypt(b"text", &none())?;
     let refused = [
@@ -172,6 +183,9 @@ fn limits_hold_in_both_directions() -> Result<()> {
     let no_keys = Limits::default().with_max_encrypted_data_keys(0);
     let envelope = Envelope::builder(keyring()).limits(no_keys).build()?;
     assert_eq!(envelope.encrypt(b"text", &none()).unwrap_err().kind(), ErrorKind::Validation);
+    let one_key = Limits::default().with_max_encrypted_data_keys(1);
+    let envelope = Envelope::builder(keyring()).limits(one_key).build()?;
+    assert_eq!(envelope.decrypt(&envelope.encrypt(b"text", &none())?, &none())?, b"text");
     // To the byte: what can be written can be read.
     let within = |bytes| {
         let limits = Limits::default().with_max_header_bytes(bytes);

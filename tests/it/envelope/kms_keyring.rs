@@ -49,11 +49,27 @@ fn a_keyring_uses_only_its_own_keys_unless_it_discovers() -> Result<()> {
     let other = kms.create_key(CreateKeyRequest::default())?.key_id();
     let none = EncryptionContext::new();
     let message = sealed(&kms, other, &none)?;
-    let strict = Envelope::new(KmsKeyring::new(&kms, ours)?);
-    assert_eq!(kind(strict.decrypt(&message, &none)), ErrorKind::NoDataKeyUnwrapped);
+    kms.create_alias("alias/ours", ours)?;
+    for strict in [KmsKeyring::new(&kms, ours)?, KmsKeyring::new(&kms, "alias/ours")?] {
+        let refused = Envelope::new(strict).decrypt(&message, &none).expect_err("the key of another keyring");
+        assert_eq!(refused.kind(), ErrorKind::NoDataKeyUnwrapped);
+        assert!(refused.to_string().contains("is not a key of this keyring"), "{refused}");
+    }
     let discovery = Envelope::new(KmsKeyring::discovery(&kms));
     assert_eq!(discovery.decrypt(&message, &none)?, b"payload");
     assert_eq!(kind(discovery.encrypt(b"x", &none)), ErrorKind::Validation);
+    Ok(())
+}
+
+#[test]
+fn a_key_may_be_named_by_its_arn() -> Result<()> {
+    let (kms, ours) = with_key()?;
+    let other = kms.create_key(CreateKeyRequest::default())?.key_id();
+    let none = EncryptionContext::new();
+    let envelope = Envelope::new(KmsKeyring::new(&kms, kms.describe_key(ours)?.arn())?);
+    assert_eq!(envelope.decrypt(&envelope.encrypt(b"payload", &none)?, &none)?, b"payload");
+    assert_eq!(envelope.decrypt(&sealed(&kms, ours, &none)?, &none)?, b"payload");
+    assert_eq!(kind(envelope.decrypt(&sealed(&kms, other, &none)?, &none)), ErrorKind::NoDataKeyUnwrapped);
     Ok(())
 }
 

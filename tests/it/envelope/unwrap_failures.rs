@@ -203,5 +203,7 @@ fn of_several_aliases_the_failure_that_decides_is_told() -> Result<()> {
     assert_eq!(envelope.decrypt(&message, &none())?, b"text");
     kms.disable_key(key)?;
     assert_eq!(reasons(&refused(&envelope, &message)), only(ErrorKind::Disabled), "not that an alias is missing");
+    let envelope = Envelope::new(KmsKeyring::new(&kms, "alias/off")?.with_key("alias/gone")?);
+    assert_eq!(reasons(&refused(&envelope, &message)), only(ErrorKind::Disabled), "in whatever order");
     Ok(())
 }

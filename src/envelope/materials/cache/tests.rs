@@ -108,7 +108,9 @@ fn drop_fetch(entrance: Entrance) -> bool {
 fn a_thread_never_waits_for_itself() {
     let cache = DataKeyCache::default();
     let fetch = fetch(&cache);
+    assert_eq!(cache.statistics().bypasses(), 0);
     assert!(matches!(enter(&cache), Ok(Entrance::Reentered)));
+    assert_eq!(cache.statistics().bypasses(), 1);
     drop(fetch);
 }
 
