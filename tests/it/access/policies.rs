@@ -6,12 +6,13 @@ use strongroom::algorithm::{
     KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm, WrappingAlgorithm, WrappingKeySpec,
 };
 use strongroom::audit::MemoryTrail;
-use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest, RequestParameter};
+use strongroom::policy::{AttachedPolicies, Decision, GrantTerms, Policy, PolicyRequest, RequestParameter};
 use strongroom::{
-    AccountId, AliasArn, CreateKeyRequest, DataKeyPairSpec, DecryptRequest, DeletionWindow, DeriveSharedSecretRequest,
-    EncryptRequest, EncryptionContext, ErrorKind, GenerateDataKeyPairRequest, GenerateDataKeyRequest,
-    GenerateMacRequest, GetParametersForImportRequest, ImportKeyMaterialRequest, KeyId, KeySpec, KeyUsage, Kms, Origin,
-    PageRequest, Principal, PutKeyPolicyRequest, ReEncryptRequest, Result, RotationPeriod, SignRequest, Tag, Timestamp,
+    AccountId, AliasArn, CreateGrantRequest, CreateKeyRequest, DataKeyPairSpec, DecryptRequest, DeletionWindow,
+    DeriveSharedSecretRequest, EncryptRequest, EncryptionContext, ErrorKind, GenerateDataKeyPairRequest,
+    GenerateDataKeyRequest, GenerateMacRequest, GetParametersForImportRequest, ImportKeyMaterialRequest, KeyId,
+    KeySpec, KeyUsage, Kms, Operation, Origin, PageRequest, Principal, PutKeyPolicyRequest, ReEncryptRequest, Result,
+    RotationPeriod, SignRequest, Tag, Timestamp,
 };
 
 use crate::support::kms::kind;
@@ -544,6 +545,33 @@ impl Policy for GeneratedKeysOnly {
         let brought = |parameter: &RequestParameter<'_>| matches!(parameter, RequestParameter::NewKey(_, _, origin) if *origin != Origin::Kms);
         Ok(if request.parameters.iter().any(brought) { Decision::Deny } else { Decision::Allow })
     }
+}
+
+/// Allows what the grants on a key name, and nothing else to anybody but the root of the account.
+#[derive(Debug)]
+struct GrantsAlone;
+
+impl Policy for GrantsAlone {
+    fn decide(&self, request: &PolicyRequest<'_>, attached: &AttachedPolicies<'_>) -> Result<Decision> {
+        let is_theirs = &mut |terms: &GrantTerms| terms.grantee() == request.principal;
+        let grant = attached.grants.map(|grants| grants.find(is_theirs)).transpose()?.flatten();
+        let is_root = *request.principal == Principal::root(request.principal.account());
+        Ok(if is_root || grant.is_some() { Decision::Allow } else { Decision::Deny })
+    }
+}
+
+#[test]
+fn a_policy_of_ones_own_finds_the_grants_of_who_asks() -> Result<()> {
+    let kms = Kms::builder().policy(GrantsAlone).build()?;
+    let [granted, other] = [(); 2].map(|()| kms.create_key(CreateKeyRequest::default()).expect("a key").arn().clone());
+    let terms = GrantTerms::new(user("alice")?, [Operation::DescribeKey])?;
+    kms.create_grant(CreateGrantRequest::new(&granted, terms))?;
+    let [alice, bob] = [kms.as_principal(user("alice")?)?, kms.as_principal(user("bob")?)?];
+    alice.describe_key(&granted)?;
+    for refused in [alice.describe_key(&other), bob.describe_key(&granted)] {
+        assert_eq!(kind(refused), ErrorKind::AccessDenied);
+    }
+    Ok(())
 }
 
 #[test]

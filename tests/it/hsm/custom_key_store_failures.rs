@@ -50,7 +50,7 @@ impl World {
         builder
             .clock(Arc::clone(&self.clock))
             .clock_tolerance(std::time::Duration::MAX)
-            .cluster(vault(), cluster)
+            .cluster(vault(), Arc::new(cluster))
             .build()
     }
 

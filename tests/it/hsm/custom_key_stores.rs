@@ -341,6 +341,20 @@ fn a_store_with_keys_is_not_deleted_and_keys_pending_deletion_count() -> Result<
 }
 
 #[test]
+fn no_two_stores_of_an_account_have_one_name() -> Result<()> {
+    let Setup { kms, .. } = setup()?;
+    let one = kms.create_custom_key_store(request("one", "vault")?)?;
+    let two = kms.create_custom_key_store(request("two", "other")?)?;
+    let rename =
+        |store, name: &str| kms.update_custom_key_store(UpdateCustomKeyStoreRequest::new(store).new_name(name));
+    assert_eq!(kind(rename(two, "one")), ErrorKind::CustomKeyStoreNameInUse);
+    rename(one, "one")?;
+    rename(one, "three")?;
+    rename(two, "one")?;
+    Ok(())
+}
+
+#[test]
 fn another_cluster_must_hold_every_key() -> Result<()> {
     let setup = setup()?;
     let (store, key) = setup.store_with_key()?;

@@ -9,10 +9,10 @@ use strongroom::policy::GrantTerms;
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, MemoryStore, Revision};
 use strongroom::{
-    AccountId, CreateGrantRequest, CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind,
-    ExportError, ExportIdentity, ExportRecipient, IncludeKeyMaterial, KeyId, KeySpec, KeyState, KeyUsage, Kms,
-    KmsLimits, ManualClock, Operation, Origin, PageRequest, Principal, Result, RotationPeriod, SignRequest, Timestamp,
-    VerifyRequest,
+    AccountId, AliasArn, CreateGrantRequest, CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest,
+    ErrorKind, ExportError, ExportIdentity, ExportRecipient, IncludeKeyMaterial, KeyArn, KeyId, KeySpec, KeyState,
+    KeyUsage, Kms, KmsLimits, Locality, ManualClock, Operation, Origin, PageRequest, Principal, Result, RotationPeriod,
+    SignRequest, Timestamp, VerifyRequest,
 };
 
 use crate::import::key_material::{import_bytes, waiting};
@@ -100,6 +100,26 @@ fn everything_that_belongs_to_a_key_goes_along() -> Result<()> {
     assert_eq!(same(&here.kms)?, same(&there.kms)?);
     let ids = |kms: &Kms| Ok::<_, strongroom::Error>(kms.describe_key(key)?.current_key_material_id());
     assert!(ids(&here.kms)?.is_some() && ids(&here.kms)? != ids(&there.kms)?, "ids of material are each store's own");
+    Ok(())
+}
+
+#[test]
+fn a_key_is_exported_by_every_name_that_it_has_here_and_by_none_from_elsewhere() -> Result<()> {
+    let here = Place::new()?;
+    let arn = here.kms.create_key(CreateKeyRequest::default())?.arn().clone();
+    here.kms.create_alias("alias/one", &arn)?;
+    let named = |locality: &Locality| -> Result<[String; 2]> {
+        let alias = AliasArn::new(locality.clone(), arn.account(), "alias/one".parse()?);
+        Ok([KeyArn::new(locality.clone(), arn.account(), arn.id()).to_string(), alias.to_string()])
+    };
+    let local = [arn.id().to_string(), "alias/one".to_owned()];
+    for name in local.iter().chain(&named(here.kms.locality())?) {
+        assert_eq!(here.kms.export_key(name.as_str(), &recipient())?.keys, [arn.clone()], "{name}");
+    }
+    for name in named(&Locality::new("aws", "eu-central-9")?)? {
+        let refused = here.kms.export_key(name.as_str(), &recipient()).expect_err("it is of another place");
+        assert_eq!(refused.kind(), ErrorKind::NotFound, "{name}");
+    }
     Ok(())
 }
 

@@ -267,6 +267,33 @@ fn what_a_provider_holds_of_a_deleted_key_is_destroyed_when_it_answers_again() -
 }
 
 #[test]
+fn a_destruction_that_cannot_be_noted_as_done_is_told_and_done_again() -> Result<()> {
+    let mut done_and_not_noted = 0;
+    for cut in 0.. {
+        let world = World::new();
+        let kms = world.process(true)?;
+        world.due_key(&kms)?;
+        world.store.fail_after(cut);
+        let report = kms.run_maintenance();
+        world.store.fail_after(u64::MAX);
+        if report.as_ref().is_ok_and(|report| report.is_complete()) {
+            assert_eq!((world.vault.count(), world.destructions()), (0, 0));
+            break;
+        }
+        if (world.vault.count(), world.destructions()) == (0, 1) {
+            done_and_not_noted += 1;
+            let report = report?;
+            assert_eq!(report.failed.len(), 1, "{report:?}");
+            assert_eq!(report.failed[0].1.kind(), ErrorKind::Store);
+        }
+        assert!(kms.run_maintenance()?.is_complete());
+        assert_eq!((world.vault.count(), world.destructions()), (0, 0));
+    }
+    assert_eq!(done_and_not_noted, 1);
+    Ok(())
+}
+
+#[test]
 fn a_damaged_record_of_what_is_to_be_destroyed_keeps_nothing_else() -> Result<()> {
     let world = World::new();
     let kms = world.process(true)?;
