@@ -36,6 +36,52 @@ fn a_key_that_is_not_there_is_named_by_its_arn() -> Result<()> {
 }
 
 #[test]
+fn an_alias_stays_with_keys_of_one_kind() -> Result<()> {
+    let kms = Kms::in_memory()?;
+    let make = |spec, usage| -> Result<KeyId> {
+        Ok(kms.create_key(CreateKeyRequest::default().spec(spec).usage(usage))?.key_id())
+    };
+    let symmetric = make(KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt)?;
+    let rsa = make(KeySpec::Rsa2048, KeyUsage::EncryptDecrypt)?;
+    let signing = make(KeySpec::EccNistP256, KeyUsage::SignVerify)?;
+    let agreement = make(KeySpec::EccNistP256, KeyUsage::KeyAgreement)?;
+    for (name, from, to) in [("alias/a", symmetric, rsa), ("alias/b", rsa, signing), ("alias/c", signing, agreement)] {
+        kms.create_alias(name, from)?;
+        assert_eq!(kind(kms.update_alias(name, to)), ErrorKind::Validation, "{name}");
+        assert_eq!(kms.describe_key(name)?.key_id(), from);
+    }
+    kms.update_alias("alias/c", make(KeySpec::EccNistP384, KeyUsage::SignVerify)?)?;
+    Ok(())
+}
+
+/// Aliases of keys whose waiting period has ended are not listed, and take no place on a page.
+#[test]
+fn no_alias_is_lost_behind_those_of_keys_that_are_gone() -> Result<()> {
+    let names = ["alias/a", "alias/b", "alias/c", "alias/d", "alias/e", "alias/f"];
+    for gone in [&names[..1], &names[..3], &names[1..2], &names[2..5]] {
+        let (kms, clock) = with_clock()?;
+        for name in names {
+            let key = kms.create_key(CreateKeyRequest::default())?.key_id();
+            kms.create_alias(name, key)?;
+            if gone.contains(&name) {
+                kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
+            }
+        }
+        clock.advance_days(7);
+        let (mut listed, mut page) = (Vec::new(), PageRequest::default().limit(2));
+        loop {
+            let found = kms.list_aliases(page)?;
+            listed.extend(found.entries.into_iter().map(|entry| entry.alias_name.to_string()));
+            let Some(marker) = found.next_marker else { break };
+            page = PageRequest::default().limit(2).marker(marker);
+        }
+        let left: Vec<_> = names.into_iter().filter(|name| !gone.contains(name)).collect();
+        assert_eq!(listed, left);
+    }
+    Ok(())
+}
+
+#[test]
 fn impossible_keys_are_refused_and_nothing_is_made() -> Result<()> {
     let kms = Kms::in_memory()?;
     let request = CreateKeyRequest::default;
