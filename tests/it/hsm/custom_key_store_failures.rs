@@ -89,6 +89,17 @@ fn a_member_that_is_back_is_looked_for_before_a_key_is_refused() -> Result<()> {
 }
 
 #[test]
+fn a_store_that_another_process_connected_is_not_deleted() -> Result<()> {
+    let world = World::new()?;
+    let store = world.with_store()?;
+    let kms = world.process(0)?;
+    assert_eq!(kind(kms.delete_custom_key_store(store)), ErrorKind::CustomKeyStoreInvalidState);
+    kms.disconnect_custom_key_store(store)?;
+    kms.delete_custom_key_store(store)?;
+    Ok(())
+}
+
+#[test]
 fn what_a_cluster_lacks_is_said_with_the_refusal() -> Result<()> {
     let world = World::new()?;
     let kms = world.process(0)?;

@@ -355,6 +355,16 @@ fn no_two_stores_of_an_account_have_one_name() -> Result<()> {
 }
 
 #[test]
+fn a_store_that_moves_frees_its_cluster_and_takes_the_other() -> Result<()> {
+    let Setup { kms, .. } = setup()?;
+    let store = kms.create_custom_key_store(request("one", "vault")?)?;
+    kms.update_custom_key_store(UpdateCustomKeyStoreRequest::new(store).cluster(ClusterId::parse("other")?))?;
+    assert_eq!(kind(kms.create_custom_key_store(request("two", "other")?)), ErrorKind::ClusterInUse);
+    kms.create_custom_key_store(request("two", "vault")?)?;
+    Ok(())
+}
+
+#[test]
 fn another_cluster_must_hold_every_key() -> Result<()> {
     let setup = setup()?;
     let (store, key) = setup.store_with_key()?;
