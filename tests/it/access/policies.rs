@@ -547,7 +547,7 @@ impl Policy for GeneratedKeysOnly {
     }
 }
 
-/// Allows what the grants on a key name, and nothing else to anybody but the root of the account.
+/// Allows the root of each account everything, and everybody else what a grant names.
 #[derive(Debug)]
 struct GrantsAlone;
 

@@ -16,7 +16,7 @@ use strongroom::seal::RootKey;
 use strongroom::store::RecordKind;
 use strongroom::{
     CreateKeyRequest, CustomKeyStoreId, DecryptRequest, DeletionWindow, EncryptRequest, Error, ErrorKind, KeyId,
-    KeySpec, KeyUsage, Kms, ManualClock, Origin, Result, RotationPeriod, SecretBytes, Timestamp,
+    KeySpec, KeyUsage, Kms, MaintenanceReport, ManualClock, Origin, Result, RotationPeriod, SecretBytes, Timestamp,
 };
 
 use crate::support::tampering_store::TamperingStore;
@@ -276,7 +276,7 @@ fn a_destruction_that_cannot_be_noted_as_done_is_told_and_done_again() -> Result
         world.store.fail_after(cut);
         let report = kms.run_maintenance();
         world.store.fail_after(u64::MAX);
-        if report.as_ref().is_ok_and(|report| report.is_complete()) {
+        if report.as_ref().is_ok_and(MaintenanceReport::is_complete) {
             assert_eq!((world.vault.count(), world.destructions()), (0, 0));
             break;
         }

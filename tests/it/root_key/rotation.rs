@@ -155,7 +155,7 @@ fn others_keep_working_while_the_root_key_moves() -> TestResult {
     Ok(())
 }
 
-/// Before each commit with which the rotation seals keys anew, somebody else changes the next one of them.
+/// Another process changes the next key just before each commit of the rotation.
 #[test]
 fn a_rotation_ends_although_others_change_each_key_just_before_it_is_sealed() -> TestResult {
     fn disturb(hooked: &Arc<HookedStore>, other: &Arc<Kms>, keys: &[KeyId]) {
@@ -184,7 +184,7 @@ fn a_rotation_ends_although_others_change_each_key_just_before_it_is_sealed() ->
     Ok(())
 }
 
-/// Until it is sealed anew, the earlier version is all that opens it.
+/// The earlier version must not be dropped while a record needs it.
 #[test]
 fn a_record_that_comes_back_before_the_end_is_sealed_anew_too() -> TestResult {
     let store = TamperingStore::new();

@@ -53,7 +53,7 @@ fn a_record_that_is_replaced_by_its_own_older_version_is_noticed_when_it_is_touc
     Ok(())
 }
 
-/// What the process itself once knew to be listed does not count.
+/// An index that the process read earlier proves nothing about now.
 #[test]
 fn an_older_version_of_a_record_is_noticed_by_who_has_listed_it_before() -> TestResult {
     let store = TamperingStore::new();
