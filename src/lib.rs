@@ -13,6 +13,7 @@ mod birthplace;
 mod clock;
 mod codec;
 mod error;
+mod lock;
 mod private_file;
 mod secret;
 mod shard;

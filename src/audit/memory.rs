@@ -1,9 +1,8 @@
 //! A trail in memory.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use super::{AuditEvent, AuditSink};
 use crate::error::Result;
+use crate::lock::{Mutex, MutexGuard};
 use crate::shard::{self, Apart, SHARDS};
 
 /// How many events a [`MemoryTrail`] keeps in each of its parts unless told otherwise.
@@ -75,7 +74,7 @@ impl MemoryTrail {
 
 fn lock(shard: &Apart<Mutex<Shard>>) -> MutexGuard<'_, Shard> {
     // A shard is whole between any two statements, so a panic elsewhere does not damage it.
-    shard.0.lock().unwrap_or_else(PoisonError::into_inner)
+    shard.0.lock()
 }
 
 impl Default for MemoryTrail {

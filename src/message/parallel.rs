@@ -7,8 +7,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
+
+use crate::lock::Mutex;
 
 /// The most threads that may work on one message.
 pub(crate) const MAX_THREADS: usize = 64;
@@ -102,7 +103,7 @@ pub(super) fn process_chunks<C: Send, E: Send, W>(
             }
         }
     });
-    match workers.failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    match workers.failed.into_inner() {
         None => Ok(()),
         Some((_, failure)) => Err(failure),
     }
@@ -138,13 +139,13 @@ where
     }
 
     fn take(&self) -> Option<(usize, C)> {
-        let next = self.queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let next = self.queue.lock().next();
         next.filter(|(index, _)| *index < self.first_failure.load(Ordering::Acquire))
     }
 
     fn fail(&self, index: usize, failure: Failure<C, E>) {
         self.first_failure.fetch_min(index, Ordering::AcqRel);
-        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = self.failed.lock();
         if failed.as_ref().is_none_or(|(earlier, _)| index < *earlier) {
             *failed = Some((index, failure));
         }

@@ -4,11 +4,12 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind as IoErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use super::{Change, CommitError, Expectation, KeyStore, RecordId, RecordKind, Revision, StoreId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
+use crate::lock::Mutex;
 use crate::private_file::{self, Exposure, TrustedUsers};
 
 /// What the line in an anchor file begins with.
@@ -90,11 +91,11 @@ pub struct MemoryAnchor(Mutex<Option<AnchorPoint>>);
 impl Anchor for MemoryAnchor {
     fn last(&self) -> Result<Option<AnchorPoint>> {
         // A point is whole at any moment.
-        Ok(*self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        Ok(*self.0.lock())
     }
 
     fn advance(&self, point: &AnchorPoint) -> Result<()> {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.0.lock();
         if is_ahead(*last, point) {
             *last = Some(*point);
         }

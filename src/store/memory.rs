@@ -1,7 +1,6 @@
 //! A store in memory: the default of `Kms::in_memory`, and the model that other stores are compared with.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use rpds::RedBlackTreeMapSync;
@@ -12,6 +11,7 @@ use super::{
 };
 use crate::crypto::CryptoBackend;
 use crate::error::Result;
+use crate::lock::Mutex;
 
 /// Keeps records in memory, for as long as the process lives.
 ///
@@ -122,7 +122,7 @@ impl KeyStore for MemoryStore {
 
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
         // The lock guards no data, only the order of writers, so a writer that panicked left nothing half done.
-        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writer = self.writer.lock();
         let mut next = Snapshot::clone(&self.current.load());
         next.check(expected)?;
         next.revision = Revision(next.revision.0 + 1);

@@ -15,7 +15,7 @@ use self::graph::{Edge, Module, Tree, cycle};
 /// The rows from the bottom up; `lib` is the crate root itself.
 const LAYERS: [(&str, &[&str]); 11] = [
     ("L0", &["error"]),
-    ("L0", &["birthplace", "clock", "codec", "private_file", "secret", "shard"]),
+    ("L0", &["birthplace", "clock", "codec", "lock", "private_file", "secret", "shard"]),
     ("L1", &["algorithm", "context", "identity"]),
     ("L1", &["key"]),
     ("L2", &["crypto"]),

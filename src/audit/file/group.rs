@@ -5,10 +5,11 @@
 //! while MACs are computed or the disk works, and a finished write wakes whom it concerns, once.
 
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::line::{ChangeStep, LineKind};
+use crate::lock::{Condvar, Mutex, MutexGuard};
 
 /// The longest time that a leader waits for expected callers.
 const MAX_BATCH_WINDOW: Duration = Duration::from_millis(2);
@@ -59,7 +60,7 @@ impl Group {
 
     fn lock(&self) -> MutexGuard<'_, Stage> {
         // A stage is whole at any moment.
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stage.lock()
     }
 
     /// Waits until the group is written, or needs a leader.
@@ -67,7 +68,7 @@ impl Group {
         let mut stage = self.lock();
         loop {
             match &*stage {
-                Stage::Open => stage = self.changed.wait(stage).unwrap_or_else(PoisonError::into_inner),
+                Stage::Open => stage = self.changed.wait(stage),
                 Stage::Leaderless => {
                     *stage = Stage::Open;
                     return Role::Leader;

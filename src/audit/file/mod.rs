@@ -13,7 +13,7 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 pub(super) use self::error::failed;
@@ -29,6 +29,7 @@ use super::{Attachment, AuditChain, AuditEvent, AuditSink, Outcome};
 use crate::birthplace::Birthplace;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Locality;
+use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::private_file::TrustedUsers;
 
 /// A file of a [`FileTrail`] holds at most so many bytes unless told otherwise: 64 MiB.
@@ -161,7 +162,7 @@ impl FileTrail {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // The state is whole between any two statements that can panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Writes what became of each change whose outcome is missing.
@@ -242,7 +243,7 @@ impl FileTrail {
                 queue.set_window_open(false);
                 return Ok(state);
             }
-            (state, _) = self.batch_complete.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+            (state, _) = self.batch_complete.wait_timeout(state, left);
         }
     }
 }

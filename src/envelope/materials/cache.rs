@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::birthplace::Birthplace;
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::DigestValue;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::message::EncryptedDataKey;
 use crate::secret::SecretBytes;
 
@@ -113,7 +114,7 @@ impl DataKeyCache {
 
     /// A panic under the lock leaves nothing half done: counters and maps are changed by calls that do not panic.
     fn lock(&self) -> MutexGuard<'_, State> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if !state.birthplace.is_here() {
             // The parent of this process goes on to use its data keys, and counts how often for itself alone.
             let (capacity, generation) = (state.capacity, state.generation + 1);
@@ -252,18 +253,18 @@ impl Flight {
     }
 
     fn land(&self, outcome: Result<()>) {
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        *self.outcome.lock() = Some(outcome);
         self.landed.notify_all();
     }
 
     /// Waits for the end; then it is worth while to look again, or the failure is that of the fetch.
     fn wait(&self) -> Result<()> {
-        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outcome = self.outcome.lock();
         loop {
             match &*outcome {
                 Some(Ok(())) => return Ok(()),
                 Some(Err(error)) => return Err(error.clone()),
-                None => outcome = self.landed.wait(outcome).unwrap_or_else(PoisonError::into_inner),
+                None => outcome = self.landed.wait(outcome),
             }
         }
     }

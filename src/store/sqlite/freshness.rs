@@ -1,10 +1,10 @@
 //! How far the store is known to have come, and since when that was not asked.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::Result;
+use crate::lock::Mutex;
 use crate::store::Revision;
 use crate::store::error::StoreError;
 
@@ -31,7 +31,7 @@ impl Freshness {
             return Ok(known);
         }
         // The lock guards no data, so a poisoned one is as good as any.
-        let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        let _asking = self.asking.lock();
         // Both before the question: the answer is at least as late as this moment.
         let (now, before) = (self.start.elapsed(), self.revision.load(Ordering::Acquire));
         if let Some(known) = self.known(now) {

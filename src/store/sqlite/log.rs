@@ -10,12 +10,12 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::failure::reason;
+use crate::lock::Mutex;
 use crate::store::error::StoreError;
 
 /// The first four bytes of a log: the last bit specifies the byte order of its checksums.
@@ -98,7 +98,7 @@ impl Log {
             return Ok(true);
         }
         // The position of a file is set before every read.
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut file = self.file.lock();
         if file.metadata()?.len() < self.start_of(frames + 1) {
             return Ok(false);
         }

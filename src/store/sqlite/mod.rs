@@ -15,7 +15,6 @@ mod tests;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -34,6 +33,7 @@ use super::{
 use crate::birthplace::Birthplace;
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, Result};
+use crate::lock::Mutex;
 
 /// Keeps records in one file, durably: a commit is on the disk before it returns, and is there whole or not at all
 /// whatever happens to the process or the machine.
@@ -141,7 +141,7 @@ impl SqliteStore {
     fn check_names(&self) -> Result<()> {
         self.check_process()?;
         self.file.check_still_there().map_err(|lost| {
-            let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+            let keeper = self.keeper.lock();
             // The store is unusable either way, so an error here changes nothing.
             let _ = keeper.as_ref().map(|keeper| self.save(keeper, 0, Checkpoint::Passive));
             lost.into()
@@ -171,7 +171,7 @@ impl SqliteStore {
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        let keeper = self.keeper.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let keeper = self.keeper.as_mut();
         if !self.birthplace.is_here() {
             // SQLite must not close in a child what its parent has opened.
             std::mem::forget(keeper.take());

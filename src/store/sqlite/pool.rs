@@ -1,6 +1,5 @@
 //! A bounded number of connections, opened when they are needed and lent to one thread at a time.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -8,6 +7,7 @@ use rusqlite::Connection;
 use super::connection::{self, Role};
 use super::file::StoreFile;
 use crate::error::Error;
+use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::store::error::StoreError;
 
 /// Connections of one role to one file. Only the process that opened the store may use them: the store
@@ -34,12 +34,12 @@ impl Pool {
 
     /// The connections that nobody uses at present.
     pub(super) fn idle(&mut self) -> impl Iterator<Item = &Connection> {
-        self.state.get_mut().unwrap_or_else(PoisonError::into_inner).idle.iter()
+        self.state.as_mut().idle.iter()
     }
 
     /// Leaves all connections open, for a process that must not close them.
     pub(super) fn leak(&mut self) {
-        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.as_mut();
         std::mem::take(&mut state.idle).into_iter().for_each(std::mem::forget);
     }
 
@@ -56,9 +56,10 @@ impl Pool {
     }
 
     fn borrow(&self, file: &StoreFile) -> Result<Loan<'_>, StoreError> {
-        let full = |state: &mut State| state.idle.is_empty() && state.lent >= self.most;
-        let waited = self.returned.wait_while(self.state(), full);
-        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
+        while state.idle.is_empty() && state.lent >= self.most {
+            state = self.returned.wait(state);
+        }
         state.lent += 1;
         let mut loan = Loan { pool: self, connection: state.idle.pop(), finished: false };
         drop(state);
@@ -73,7 +74,7 @@ impl Pool {
 
     /// What the lock guards is whole at any moment.
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 
