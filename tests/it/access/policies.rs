@@ -16,14 +16,7 @@ use strongroom::{
 };
 
 use crate::support::kms::kind;
-use crate::support::policies::{key_policy, user};
-
-fn identity_policy(effect: &str, action: &str) -> String {
-    format!(
-        r#"{{"Version": "2012-10-17",
-            "Statement": {{"Effect": "{effect}", "Action": "{action}", "Resource": "*"}}}}"#
-    )
-}
+use crate::support::policies::{identity_policy, key_policy, user};
 
 #[test]
 fn a_user_without_any_policy_can_do_nothing() -> Result<()> {

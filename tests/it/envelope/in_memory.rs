@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use strongroom::crypto::{CryptoBackend, CryptoError, FASTEST, RUST_CRYPTO, SecureRandom};
 use strongroom::envelope::{DecryptionMaterials, EncryptionMaterials};
 use strongroom::message::{self, EncryptedDataKey, Limits, MessageError};
-use strongroom::{EncryptionContext, Envelope, ErrorKind, Keyring, Result, SecretBytes};
+use strongroom::{EncryptionContext, Envelope, ErrorKind, Keyring, RawAesKeyring, Result, SecretBytes};
 
 use crate::support::envelope::{envelope, keyring, none, refusal};
 use crate::support::vectors;

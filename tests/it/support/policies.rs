@@ -12,3 +12,10 @@ pub(crate) fn key_policy(statements: &[&str]) -> String {
 pub(crate) fn user(name: &str) -> Result<Principal> {
     Principal::user(AccountId::default(), name)
 }
+
+pub(crate) fn identity_policy(effect: &str, action: &str) -> String {
+    format!(
+        r#"{{"Version": "2012-10-17",
+            "Statement": {{"Effect": "{effect}", "Action": "{action}", "Resource": "*"}}}}"#
+    )
+}
