@@ -6,7 +6,7 @@
 //! either happen outside of the lock or leave the value whole before and after. Refusing every later
 //! call would turn one failed operation into an outage of the whole process.
 
-use std::sync::{self, PoisonError, WaitTimeoutResult};
+use std::sync::{self, PoisonError, TryLockError, WaitTimeoutResult};
 use std::time::Duration;
 
 pub(crate) use std::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
@@ -22,6 +22,15 @@ impl<T> Mutex<T> {
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns `None` if another thread holds the lock.
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
+        match self.0.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     pub(crate) fn into_inner(self) -> T {
@@ -41,6 +50,10 @@ impl<T> AsMut<T> for Mutex<T> {
 pub(crate) struct RwLock<T>(sync::RwLock<T>);
 
 impl<T> RwLock<T> {
+    pub(crate) const fn new(value: T) -> Self {
+        Self(sync::RwLock::new(value))
+    }
+
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, T> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -98,12 +111,13 @@ mod tests {
 
     #[test]
     fn a_panic_under_a_lock_does_not_poison_it() {
-        let (mut mutex, lock) = (Mutex::new(1), RwLock::default());
+        let (mut mutex, lock) = (Mutex::new(1), RwLock::new(1));
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             let (_guard, _writer) = (mutex.lock(), lock.write());
             panic!("under two locks");
         }));
         assert!(panicked.is_err());
+        assert_eq!(mutex.try_lock().as_deref(), Some(&1));
         *mutex.lock() += 1;
         *lock.write() = 2;
         assert_eq!((*mutex.as_mut(), *lock.read(), mutex.into_inner()), (2, 2, 2));

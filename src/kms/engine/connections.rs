@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId};
 use crate::kms::records::custom_key_store::CustomKeyStoreRecord;
+use crate::lock::{Mutex, MutexGuard};
 use crate::provider::{ConnectionFailure, CryptoUserCredential, FixedCredential, HsmCluster, MemberState};
 use crate::secret::SecretBytes;
 
@@ -280,5 +281,5 @@ fn superseded() -> ConnectionFailure {
 
 fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
     // They order calls and guard no data.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }

@@ -1,7 +1,7 @@
 //! A pool of pre-generated wrapping keys for imports, as an RSA key takes up to seconds.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
@@ -9,6 +9,7 @@ use crate::algorithm::WrappingKeySpec;
 use crate::birthplace::Birthplace;
 use crate::crypto::{CryptoBackend, PrivateKey};
 use crate::error::Result;
+use crate::lock::Mutex;
 use crate::provider::public_key_kind;
 
 /// Pre-generated keys of each size. No key is returned twice, not by a forked child either. Only
@@ -64,7 +65,7 @@ impl WrappingKeys {
     fn with_pool<T>(&self, spec: WrappingKeySpec, access: impl FnOnce(&mut Pool) -> T) -> T {
         let index = WrappingKeySpec::ALL.iter().position(|other| *other == spec).expect("all sizes are listed");
         // A thread that panicked left the pool usable.
-        access(&mut self.pools().by_size[index].lock().unwrap_or_else(PoisonError::into_inner))
+        access(&mut self.pools().by_size[index].lock())
     }
 
     /// The pools of the calling process. What its parent has prepared belongs to the parent, and so

@@ -1,13 +1,14 @@
 //! Maintenance on a thread of its own, for those who ask for one.
 
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::kms::engine::handle::Kms;
 use crate::kms::request::MaintenanceReport;
+use crate::lock::{Condvar, Mutex};
 
 /// Runs maintenance on a thread as long as it lives. Dropping it lets a sweep that is under way end, and waits for that.
 #[must_use = "maintenance ends when the guard is dropped"]
@@ -85,15 +86,15 @@ impl MaintenanceGuard {
 
 impl Signal {
     fn stop(&self) {
-        *self.is_stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.is_stopped.lock() = true;
         self.changed.notify_all();
     }
 
     /// Waits, and returns early if the guard is dropped.
     fn is_stopped_within(&self, interval: Duration) -> bool {
-        let guard = self.is_stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let guard = self.is_stopped.lock();
         let waited = self.changed.wait_timeout_while(guard, interval, |is_stopped| !*is_stopped);
-        *waited.unwrap_or_else(PoisonError::into_inner).0
+        *waited.0
     }
 }
 

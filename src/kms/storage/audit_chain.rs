@@ -1,7 +1,6 @@
 //! The record of the audit trail's chain.
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::commit::{commit_with_retry, retriable};
 use super::edit::Edit;
@@ -10,6 +9,7 @@ use crate::audit::{Attachment, AuditSink, ChainId, ChainState, ChainStore};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, Result};
 use crate::kms::records::audit_chain::chain_record_id;
+use crate::lock::{Mutex, MutexGuard};
 use crate::store::{CommitError, Revision};
 
 /// The record with the state of this process's chain. Other processes write it only when they rotate the root key, and
@@ -60,7 +60,7 @@ impl ChainRecord {
     /// chain until the commit was noted in the chain and the new revision in the guard.
     pub(in crate::kms) fn revision(&self) -> MutexGuard<'_, Option<Revision>> {
         // A single number is whole at any moment.
-        self.revision.lock().unwrap_or_else(PoisonError::into_inner)
+        self.revision.lock()
     }
 }
 

@@ -3,12 +3,13 @@
 
 use std::hash::Hash;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use rpds::HashTrieMapSync;
 
+use crate::lock::Mutex;
 use crate::shard::{self, Apart, SHARDS};
 use crate::store::Revision;
 
@@ -137,7 +138,7 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
 
     fn edit(&self, edit: impl FnOnce(&mut Map<K, V>)) {
         // The lock orders writers and guards no data, so a poisoned one is as good as any.
-        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writer = self.writer.lock();
         let mut map = Map::clone(&self.current.load());
         edit(&mut map);
         self.current.store(Arc::new(map));

@@ -4,7 +4,7 @@
 //! Indexes are persistent: a change of one grant creates an index that shares all but a few nodes with the previous one.
 
 use std::hash::{BuildHasher, Hash, RandomState};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use rpds::{HashTrieMapSync, RedBlackTreeMapSync, RedBlackTreeSetSync};
 
@@ -12,6 +12,7 @@ use crate::context::EncryptionContext;
 use crate::error::Result;
 use crate::identity::Principal;
 use crate::key::{KeyUsage, Operation};
+use crate::lock::RwLock;
 use crate::policy::{GrantId, GrantTerms, OperationSet};
 
 /// For how many principals the grants on one key are remembered.
@@ -43,12 +44,12 @@ impl KeyGrantees {
         read: impl FnOnce() -> Result<GrantIndex>,
     ) -> Result<Arc<GrantIndex>> {
         // The map is whole between any two statements, so a panic elsewhere does not damage it.
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(principal).cloned();
+        let known = self.0.read().get(principal).cloned();
         if let Some(known) = known {
             return Ok(known);
         }
         let index = Arc::new(read()?);
-        let mut map = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut map = self.0.write();
         if map.size() >= MAX_GRANTEES {
             *map = HashTrieMapSync::new_sync();
         }
@@ -61,7 +62,7 @@ impl KeyGrantees {
     /// The grants that were read for a revision may be newer than it, never older, and applying a change twice has no further
     /// effect. So no ended grant comes back.
     pub(in crate::kms) fn after<'a>(&self, changes: impl Iterator<Item = GrantChange<'a>>) -> Self {
-        let mut map = self.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut map = self.0.read().clone();
         for change in changes {
             match change {
                 GrantChange::Made(grant) => {

@@ -9,7 +9,7 @@
 //! the tag of the store's instance, and a store with another tag first raises the count by [`MARGIN`].
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
@@ -22,6 +22,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{KeyId, KeyVersion};
 use crate::kms::records::message_count::MessageCount;
+use crate::lock::{Mutex, MutexGuard};
 use crate::store::RecordId;
 
 /// The most messages under one version of a key.
@@ -141,7 +142,7 @@ pub(in crate::kms) fn forget(
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Numbers that a thread took before it panicked are skipped, which is what a crash does too.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@
 //! - if the authority confirms it
 //!   ([`Kms::confirm_clock`](crate::kms::engine::handle::Kms::confirm_clock)).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::commit::{commit_with_retry, retriable};
@@ -23,6 +23,7 @@ use super::registry::Registry;
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kms::records::high_water_mark::HighWaterMark;
+use crate::lock::{Mutex, MutexGuard};
 use crate::store::{CommitError, Revision};
 
 /// The longest step of the clock that is trusted immediately, unless the builder says otherwise: a
@@ -125,7 +126,7 @@ impl TrustedClock {
         let (now, latest) = (self.clock.now(), self.latest());
         // A thread that finds another one at it leaves it to that one.
         if now > latest.plus(MEMORY_PRECISION)
-            && let Ok(seen) = self.seen.try_lock()
+            && let Some(seen) = self.seen.try_lock()
             && self.is_continuous(&seen, now, self.clock.monotonic())
         {
             self.latest.fetch_max(now.unix_millis(), Ordering::Relaxed);
@@ -229,7 +230,7 @@ impl TrustedClock {
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
         // Every assignment leaves it whole.
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Timestamp;
 use crate::identity::AccountId;
 use crate::key::{KeyId, Operation};
 use crate::kms::request::LastUsage;
+use crate::lock::{Mutex, MutexGuard};
 use crate::shard::{self, Apart, SHARDS};
 
 /// The calls of one key that the store does not know of yet.
@@ -131,7 +132,7 @@ impl UsageCounters {
 
     fn counters(&self) -> MutexGuard<'_, CountersByKey> {
         // The maps are whole between any two statements.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     #[cfg(test)]

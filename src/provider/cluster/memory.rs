@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::{ClusterManagement, ClusterMember, ConnectionFailure, CryptoUserCredential, HsmCluster, MemberState};
 use crate::algorithm::{EncryptionAlgorithm, SigningAlgorithm};
 use crate::crypto::{AeadAlgorithm, CryptoBackend, NONCE_LENGTH, SignatureInput, TAG_LENGTH};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{ConnectionErrorCode, KeySpec, KeyUsage, Origin, SpecClass};
+use crate::lock::{Mutex, MutexGuard};
 use crate::provider::{
     Capabilities, Cipher, CipherScheme, Decryption, GeneratedMaterial, InstanceMark, InstanceMarks,
     KeyMaterialProvider, MaterialBinding, MaterialGenerator, OpenedKey, ProviderId, Signing, software,
@@ -101,7 +102,7 @@ impl MemoryCluster {
 
     /// Changes the password of the crypto user.
     pub fn set_password(&self, password: &[u8]) {
-        *self.password.lock().unwrap_or_else(PoisonError::into_inner) = SecretBytes::copy_of(password);
+        *self.password.lock() = SecretBytes::copy_of(password);
     }
 
     /// How many keys a member holds.
@@ -113,7 +114,7 @@ impl MemoryCluster {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Every change of the state is one assignment.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// The material of a key, from the first member that answers and holds it.
@@ -166,7 +167,7 @@ impl HsmCluster for MemoryCluster {
         if !state.members.iter().any(|member| member.active) {
             return Err(ConnectionFailure::new(ConnectionErrorCode::InsufficientHsms, "no member answers"));
         }
-        if given != *self.password.lock().unwrap_or_else(PoisonError::into_inner) {
+        if given != *self.password.lock() {
             return Err(ConnectionFailure::new(ConnectionErrorCode::InvalidCredentials, "the password is wrong"));
         }
         state.connected = true;

@@ -14,7 +14,7 @@ mod verify;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::btree_map::{BTreeMap, Entry};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use zeroize::Zeroizing;
@@ -29,6 +29,7 @@ pub(in crate::kms) use self::rotation::batches;
 pub(in crate::kms) use self::verify::Checked;
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
+use crate::lock::{Mutex, MutexGuard};
 use crate::seal::{IdentityKey, RootKey, RootKeyHolder, RootKeyVersions};
 use crate::secret::SecretBytes;
 use crate::store::{
@@ -397,7 +398,7 @@ impl Sealed {
 
     fn holders(&self) -> MutexGuard<'_, Vec<Arc<dyn RootKeyHolder>>> {
         // Holders are only ever added, so the list is whole at any moment.
-        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+        self.holders.lock()
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeySpec, KeyUsage};
+use crate::lock::Mutex;
 use crate::provider::pkcs11::config::{PinProvider, TokenConfig};
 use crate::provider::pkcs11::error::TokenError;
 use crate::provider::pkcs11::module::Module;
@@ -129,13 +130,13 @@ impl Member {
     }
 
     pub(super) fn see(&self, result: Result<(), TokenError>) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = result.err();
+        *self.seen.lock() = result.err();
     }
 
     /// How it is, and why.
     pub(super) fn state(&self) -> (MemberState, Option<String>) {
         let health = self.token.health();
-        let seen = || self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let seen = || self.seen.lock().clone();
         let reason = |error: Option<TokenError>| error.map(|error| error.to_string());
         if health.module_wedged {
             return (MemberState::Hanging, Some("a call to its module does not come back".to_owned()));

@@ -6,7 +6,7 @@ mod login;
 mod pool;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
@@ -16,6 +16,7 @@ use self::discovery::find;
 pub(in crate::provider::pkcs11) use self::discovery::look;
 use self::login::log_in;
 use self::pool::{OpenSession, Pool};
+use crate::lock::{Mutex, RwLock};
 use crate::provider::pkcs11::config::{IvMode, PinProvider, TokenConfig};
 use crate::provider::pkcs11::error::TokenError;
 use crate::provider::pkcs11::module::{Call, Module, ModuleLease};
@@ -84,12 +85,12 @@ impl Connection {
 
     /// The handle of a key, if it was found and verified since this was made.
     pub(in crate::provider::pkcs11) fn handle(&self, key: &KeyReference) -> Option<ObjectHandle> {
-        self.handles.read().unwrap_or_else(PoisonError::into_inner).get(key).copied()
+        self.handles.read().get(key).copied()
     }
 
     /// Keeps the handle of a verified key.
     pub(in crate::provider::pkcs11) fn keep_handle(&self, key: &KeyReference, handle: ObjectHandle) {
-        let mut handles = self.handles.write().unwrap_or_else(PoisonError::into_inner);
+        let mut handles = self.handles.write();
         if handles.len() >= MAX_HANDLES {
             handles.clear();
         }
@@ -98,7 +99,7 @@ impl Connection {
 
     /// Forgets the handles of all keys of an id.
     pub(in crate::provider::pkcs11) fn forget_handles(&self, id: &[u8]) {
-        self.handles.write().unwrap_or_else(PoisonError::into_inner).retain(|key, _| key.id() != id);
+        self.handles.write().retain(|key, _| key.id() != id);
     }
 }
 

@@ -1,11 +1,12 @@
 //! Sessions of one token in one epoch: as many as it has, the last used first.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use cryptoki::session::Session;
 use cryptoki::slot::Slot;
 
+use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::module::ModuleLease;
 
@@ -76,7 +77,7 @@ impl Pool {
             state.waiting += 1;
             let waited = self.returned.wait_timeout_while(state, wait, full);
             let timeout;
-            (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            (state, timeout) = waited;
             state.waiting -= 1;
             if timeout.timed_out() {
                 let text = format!("all {} sessions are in use", state.most);
@@ -111,7 +112,7 @@ impl Pool {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

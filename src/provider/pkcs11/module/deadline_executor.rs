@@ -4,12 +4,13 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::{Module, StuckCall};
+use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 
 /// How long a thread without work stays.
@@ -114,14 +115,14 @@ impl DeadlineExecutor {
         if slot.stage.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             return Err(TokenError::new(ErrorClass::Busy, format!("no thread of {} was free in time", self.name)));
         }
-        let mut kept = slot.stuck.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = slot.stuck.lock();
         if slot.stage.compare_exchange(RUNNING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             self.shared.lock().stuck += 1;
             *kept = Some(module.call_is_stuck());
             return Err(TokenError::new(ErrorClass::TokenLost, format!("a call to {} does not come back", self.name)));
         }
         drop(kept);
-        let late = slot.result.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let late = slot.result.lock().take();
         late.ok_or_else(|| TokenError::new(ErrorClass::Fatal, format!("a call to {} panicked", self.name)))
     }
 }
@@ -133,28 +134,28 @@ impl<T> Slot<T> {
         }
         // A panic reaches the caller as an error, and the thread goes on.
         let result = catch_unwind(AssertUnwindSafe(work)).ok();
-        *self.result.lock().unwrap_or_else(PoisonError::into_inner) = result;
+        *self.result.lock() = result;
         if self.stage.compare_exchange(RUNNING, DONE, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             // The lock makes sure that a caller who has just looked is waiting by now.
             drop(self.result.lock());
             self.ready.notify_one();
         } else {
             // Nobody waits any more: the result is wiped with its type, and the thread is free again.
-            drop(self.result.lock().unwrap_or_else(PoisonError::into_inner).take());
-            drop(self.stuck.lock().unwrap_or_else(PoisonError::into_inner).take());
+            drop(self.result.lock().take());
+            drop(self.stuck.lock().take());
             shared.lock().stuck -= 1;
         }
     }
 
     fn wait(&self, deadline: Duration) -> Option<T> {
         let until = Instant::now() + deadline;
-        let mut result = self.result.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut result = self.result.lock();
         while self.stage.load(Ordering::Acquire) != DONE {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return None;
             }
-            result = self.ready.wait_timeout(result, left).unwrap_or_else(PoisonError::into_inner).0;
+            result = self.ready.wait_timeout(result, left).0;
         }
         result.take()
     }
@@ -162,7 +163,7 @@ impl<T> Slot<T> {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     fn serve(&self) {
@@ -177,7 +178,7 @@ impl Shared {
                 break;
             }
             state.idle += 1;
-            let waited = self.changed.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            let waited = self.changed.wait_timeout(state, IDLE);
             state = waited.0;
             state.idle -= 1;
             if waited.1.timed_out() && state.queue.is_empty() {

@@ -2,8 +2,9 @@
 //! ever.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::lock::{Condvar, Mutex, MutexGuard};
 
 /// Set in the count as long as somebody waits to close the gate, or has closed it.
 const SHUT: usize = 1 << (usize::BITS - 1);
@@ -32,7 +33,7 @@ impl Gate {
         }
         self.step_out();
         let done = self.changed.wait_timeout_while(self.lock(), wait, |state| state.closing || state.closed);
-        let (_open, timeout) = done.unwrap_or_else(PoisonError::into_inner);
+        let (_open, timeout) = done;
         if timeout.timed_out() {
             return None;
         }
@@ -74,7 +75,7 @@ impl Gate {
         self.inside.fetch_or(SHUT, Ordering::AcqRel);
         while self.is_in_use() {
             let left = deadline.saturating_duration_since(Instant::now());
-            let (waited, timeout) = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
+            let (waited, timeout) = self.changed.wait_timeout(state, left);
             state = waited;
             if timeout.timed_out() && self.is_in_use() {
                 state.closing = false;
@@ -104,11 +105,11 @@ impl Gate {
         if left.is_zero() {
             return None;
         }
-        Some(self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0)
+        Some(self.changed.wait_timeout(state, left).0)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

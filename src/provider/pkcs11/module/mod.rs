@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,7 @@ pub use self::registry::Modules;
 use self::timed_mutex::{TimedMutex, TimedMutexGuard};
 use crate::birthplace::Birthplace;
 use crate::crypto::FASTEST;
+use crate::lock::{Mutex, MutexGuard};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::quirks::{Quirks, quirks_of};
 
@@ -97,7 +98,7 @@ impl Module {
         let path = path.canonicalize().map_err(|error| {
             TokenError::new(ErrorClass::Fatal, format!("there is no module {}: {error}", path.display()))
         })?;
-        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = LOADED.lock();
         if let Some(module) = loaded.get(&path) {
             return Ok(module.clone());
         }
@@ -217,10 +218,9 @@ impl Module {
         let deadline = Instant::now() + self.0.options.wait;
         loop {
             match process.lifecycle.try_lock() {
-                Ok(lifecycle) => return Ok(lifecycle),
-                Err(TryLockError::Poisoned(poisoned)) => return Ok(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
-                Err(TryLockError::WouldBlock) => return Err(self.error("is being initialised")),
+                Some(lifecycle) => return Ok(lifecycle),
+                None if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
+                None => return Err(self.error("is being initialised")),
             }
         }
     }

@@ -1,7 +1,9 @@
 //! A mutex with a timeout, whose guard may be kept by a caller that does not borrow it.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::lock::{Condvar, Mutex};
 
 /// A mutex over nothing that is locked with a timeout.
 #[derive(Debug, Default)]
@@ -13,9 +15,9 @@ pub(in crate::provider::pkcs11) struct TimedMutex {
 impl TimedMutex {
     /// Locks the mutex, or returns `None` after the timeout.
     pub(in crate::provider::pkcs11) fn lock(self: &Arc<Self>, wait: Duration) -> Option<TimedMutexGuard> {
-        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let taken = self.taken.lock();
         let waited = self.ended.wait_timeout_while(taken, wait, |taken| *taken);
-        let (mut taken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        let (mut taken, timeout) = waited;
         if timeout.timed_out() {
             return None;
         }
@@ -30,7 +32,7 @@ pub(in crate::provider::pkcs11) struct TimedMutexGuard(Arc<TimedMutex>);
 
 impl Drop for TimedMutexGuard {
     fn drop(&mut self) {
-        *self.0.taken.lock().unwrap_or_else(PoisonError::into_inner) = false;
+        *self.0.taken.lock() = false;
         self.0.ended.notify_one();
     }
 }

@@ -1,6 +1,6 @@
 //! Makes the connection of a token when it is needed, once for all that need it.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::capabilities::TokenCapabilities;
@@ -107,10 +107,8 @@ struct ConnectingTurn<'a>(&'a ProcessState);
 
 impl<'a> ConnectingTurn<'a> {
     fn take(process: &'a ProcessState, wait: Duration) -> Result<Self, TokenError> {
-        let (mut connecting, waited) = process
-            .connected
-            .wait_timeout_while(process.connecting(), wait, |connecting| connecting.under_way)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (mut connecting, waited) =
+            process.connected.wait_timeout_while(process.connecting(), wait, |connecting| connecting.under_way);
         if waited.timed_out() {
             return Err(TokenError::new(ErrorClass::TokenLost, "a connection to the token is not made in time"));
         }

@@ -1,9 +1,9 @@
 //! How a token is: what it did last, and whether it is left alone for a while.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::lock::{Mutex, MutexGuard};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 
 /// How a token is.
@@ -178,6 +178,6 @@ impl Breaker {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }

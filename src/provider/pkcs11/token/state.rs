@@ -1,13 +1,14 @@
 //! What a token is made of, and what of it belongs to one process.
 
 use std::ops::Deref;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 
 use super::capabilities::TokenCapabilities;
 use super::health::Breaker;
 use crate::birthplace::Birthplace;
+use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::provider::pkcs11::config::{CallMode, PinProvider, TokenConfig};
 use crate::provider::pkcs11::connection::Connection;
 use crate::provider::pkcs11::error::TokenError;
@@ -61,7 +62,7 @@ impl ProcessState {
     }
 
     pub(super) fn connecting(&self) -> MutexGuard<'_, Connecting> {
-        self.connecting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.connecting.lock()
     }
 }
 
