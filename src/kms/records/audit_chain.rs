@@ -18,7 +18,7 @@ impl StoredRecord for ChainState {
     const KIND: RecordKind = RecordKind::Audit;
 
     fn decode(_id: &RecordId, bytes: &[u8]) -> Result<Self> {
-        Ok(Self::from_bytes(bytes)?)
+        Self::from_bytes(bytes)
     }
 }
 

@@ -203,16 +203,13 @@ impl Registry {
     }
 
     /// A record as the store has it now, with its revision.
-    pub(in crate::kms) fn read<R: StoredRecord>(&self, id: &RecordId) -> Result<Option<(Revision, R)>> {
+    pub(in crate::kms) fn read<R: StoredRecord>(&self, id: &RecordId) -> Result<Found<R>> {
         let found = self.sealed.get(id)?;
         found.map(|(revision, body)| Ok((revision, R::decode(id, body.expose_secret())?))).transpose()
     }
 
     /// Several records as the store has them now, in the order of the ids, with an error for each that cannot be read.
-    pub(in crate::kms) fn read_each<R: StoredRecord>(
-        &self,
-        ids: &[RecordId],
-    ) -> Result<Vec<Result<Option<(Revision, R)>>>> {
+    pub(in crate::kms) fn read_each<R: StoredRecord>(&self, ids: &[RecordId]) -> Result<Vec<Result<Found<R>>>> {
         let read = |(id, record): (&RecordId, Result<Option<Record>>)| {
             let Some(record) = record? else { return Ok(None) };
             let body = self.sealed.open_record(id, &record)?;
@@ -270,6 +267,9 @@ impl Registry {
         self.sealed.scrub()
     }
 }
+
+/// A record with its revision, if it exists.
+pub(in crate::kms) type Found<R> = Option<(Revision, R)>;
 
 /// Keys, and of those that do not open what is wrong.
 pub(in crate::kms) struct KeysOrProblems {
