@@ -1,13 +1,15 @@
-//! Small numbers for threads, so that what each of them writes often lies apart from what others write.
+//! Per-thread shard indices, used to keep frequently written values on separate cache lines.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many parts a sharded structure has: more than the threads that usually run at once on one machine's cores would
 /// only cost memory.
 pub(crate) const SHARDS: usize = 8;
 
-/// The shard of the calling thread. They are dealt out in turn, so that threads started together get different ones.
-pub(crate) fn of_this_thread() -> usize {
+/// Returns the shard of the calling thread. Shards are assigned in turn, so that threads started together
+/// get different ones.
+pub(crate) fn shard_index() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         static SHARD: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
@@ -15,10 +17,18 @@ pub(crate) fn of_this_thread() -> usize {
     SHARD.with(|shard| *shard)
 }
 
-/// A value on cache lines of its own: two neighbours never slow each other down.
+/// A value on cache lines of its own: writes to it do not slow down readers of its neighbours.
 #[derive(Debug, Default)]
 #[repr(align(64))]
-pub(crate) struct Apart<T>(pub(crate) T);
+pub(crate) struct CachePadded<T>(pub(crate) T);
+
+impl<T> Deref for CachePadded<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -26,16 +36,16 @@ mod tests {
 
     #[test]
     fn a_thread_keeps_its_shard_and_neighbours_differ() {
-        let here = of_this_thread();
-        assert_eq!(here, of_this_thread());
+        let here = shard_index();
+        assert_eq!(here, shard_index());
         let both = std::thread::scope(|scope| {
-            [scope.spawn(of_this_thread), scope.spawn(of_this_thread)].map(|thread| thread.join().expect("no panic"))
+            [scope.spawn(shard_index), scope.spawn(shard_index)].map(|thread| thread.join().expect("no panic"))
         });
         assert!(both.iter().all(|shard| *shard < SHARDS));
     }
 
     #[test]
-    fn values_apart_share_no_cache_line() {
-        assert_eq!(size_of::<[Apart<u8>; 2]>(), 128);
+    fn padded_values_share_no_cache_line() {
+        assert_eq!(size_of::<[CachePadded<u8>; 2]>(), 128);
     }
 }

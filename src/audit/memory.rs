@@ -2,8 +2,8 @@
 
 use super::{AuditEvent, AuditSink};
 use crate::error::Result;
-use crate::lock::{Mutex, MutexGuard};
-use crate::shard::{self, Apart, SHARDS};
+use crate::lock::Mutex;
+use crate::shard::{CachePadded, SHARDS, shard_index};
 
 /// How many events a [`MemoryTrail`] keeps in each of its parts unless told otherwise.
 pub const DEFAULT_TRAIL_CAPACITY: usize = 16_384;
@@ -14,7 +14,7 @@ pub const DEFAULT_TRAIL_CAPACITY: usize = 16_384;
 /// order; those of several are merged by time.
 #[derive(Debug)]
 pub struct MemoryTrail {
-    shards: [Apart<Mutex<Shard>>; SHARDS],
+    shards: [CachePadded<Mutex<Shard>>; SHARDS],
     shard_capacity: usize,
 }
 
@@ -46,14 +46,14 @@ impl Shard {
 impl MemoryTrail {
     /// Makes a trail that keeps the latest `capacity` events of each of its eight parts.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { shards: std::array::from_fn(|_| Apart::default()), shard_capacity: capacity.max(1) }
+        Self { shards: std::array::from_fn(|_| CachePadded::default()), shard_capacity: capacity.max(1) }
     }
 
     /// The events that are kept, by time.
     pub fn events(&self) -> Vec<AuditEvent> {
         let mut events = Vec::new();
         for shard in &self.shards {
-            events.extend(lock(shard).in_order().cloned());
+            events.extend(shard.lock().in_order().cloned());
         }
         events.sort_by_key(|event| event.time);
         events
@@ -61,20 +61,15 @@ impl MemoryTrail {
 
     /// How many events had to make room for later ones.
     pub fn dropped(&self) -> u64 {
-        self.shards.iter().map(|shard| lock(shard).dropped).sum()
+        self.shards.iter().map(|shard| shard.lock().dropped).sum()
     }
 
     /// Forgets all events and the count of those dropped.
     pub fn clear(&self) {
         for shard in &self.shards {
-            *lock(shard) = Shard::default();
+            *shard.lock() = Shard::default();
         }
     }
-}
-
-fn lock(shard: &Apart<Mutex<Shard>>) -> MutexGuard<'_, Shard> {
-    // A shard is whole between any two statements, so a panic elsewhere does not damage it.
-    shard.0.lock()
 }
 
 impl Default for MemoryTrail {
@@ -85,7 +80,7 @@ impl Default for MemoryTrail {
 
 impl AuditSink for MemoryTrail {
     fn record(&self, event: AuditEvent) -> Result<()> {
-        lock(&self.shards[shard::of_this_thread()]).push(event, self.shard_capacity);
+        self.shards[shard_index()].lock().push(event, self.shard_capacity);
         Ok(())
     }
 }

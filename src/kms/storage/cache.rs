@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use rpds::HashTrieMapSync;
 
 use crate::lock::Mutex;
-use crate::shard::{self, Apart, SHARDS};
+use crate::shard::{CachePadded, SHARDS, shard_index};
 use crate::store::Revision;
 
 /// A decoded record, the revision it was decoded from, and the store's revision at which it was
@@ -47,7 +47,7 @@ struct Slot<V> {
 /// A cached value, as of one revision of the store. It never changes, and stays valid if the cache
 /// drops it.
 pub(in crate::kms) struct Cached<V> {
-    handle: Arc<Apart<Arc<Entry<V>>>>,
+    handle: Arc<CachePadded<Arc<Entry<V>>>>,
 }
 
 impl<V> Cached<V> {
@@ -109,13 +109,14 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
         if !slot.entry.used.load(Ordering::Relaxed) {
             slot.entry.used.store(true, Ordering::Relaxed);
         }
-        Some(slot.handles[shard::of_this_thread()].clone())
+        Some(slot.handles[shard_index()].clone())
     }
 
     pub(in crate::kms) fn insert(&self, key: K, entry: Entry<V>) -> Cached<V> {
         let entry = Arc::new(entry);
-        let handles: [_; SHARDS] = std::array::from_fn(|_| Cached { handle: Arc::new(Apart(Arc::clone(&entry))) });
-        let cached = handles[shard::of_this_thread()].clone();
+        let handles: [_; SHARDS] =
+            std::array::from_fn(|_| Cached { handle: Arc::new(CachePadded(Arc::clone(&entry))) });
+        let cached = handles[shard_index()].clone();
         self.edit(|map| {
             if map.size() >= self.capacity && !map.contains_key(&key) {
                 sweep(map);

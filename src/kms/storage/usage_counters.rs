@@ -10,11 +10,11 @@ use crate::identity::AccountId;
 use crate::key::{KeyId, Operation};
 use crate::kms::request::LastUsage;
 use crate::lock::{Mutex, MutexGuard};
-use crate::shard::{self, Apart, SHARDS};
+use crate::shard::{CachePadded, SHARDS, shard_index};
 
 /// The calls of one key that the store does not know of yet.
 #[derive(Debug, Default)]
-pub(in crate::kms) struct KeyCounter([Apart<CounterShard>; SHARDS]);
+pub(in crate::kms) struct KeyCounter([CachePadded<CounterShard>; SHARDS]);
 
 #[derive(Debug, Default)]
 struct CounterShard {
@@ -26,7 +26,7 @@ struct CounterShard {
 
 impl KeyCounter {
     pub(in crate::kms) fn count(&self, operation: Operation, now: Timestamp) {
-        let shard = &self.0[shard::of_this_thread()].0;
+        let shard = &self.0[shard_index()];
         shard.requests.fetch_add(1, Ordering::Relaxed);
         if operation.required_usage().is_some() {
             shard.last.store(packed(operation, now), Ordering::Relaxed);
@@ -39,7 +39,7 @@ impl KeyCounter {
     }
 
     fn last(&self) -> Option<LastUsage> {
-        self.0.iter().filter_map(|part| unpacked(part.0.last.load(Ordering::Relaxed))).max_by_key(|last| last.time)
+        self.0.iter().filter_map(|part| unpacked(part.last.load(Ordering::Relaxed))).max_by_key(|last| last.time)
     }
 }
 
