@@ -7,7 +7,7 @@
 //! a holder (a file, a passphrase, an HSM ...)  wraps  the versions of the root key  seal  records and material
 //! ```
 //!
-//! What a caller hands over is a [`RootKey`]: the source of the holder. The versions themselves are drawn at random when the
+//! What a caller hands over is a [`RootKey`]: the source of the root key's holder. The versions themselves are drawn at random when the
 //! store is made and when its root key is rotated, and nobody but this crate ever sees one.
 
 mod committing;

@@ -17,7 +17,7 @@ pub(crate) fn shard_index() -> usize {
     SHARD.with(|shard| *shard)
 }
 
-/// A value on cache lines of its own: writes to it do not slow down readers of its neighbours.
+/// A value that shares no cache line with others, so that writes to it do not slow down their readers.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(crate) struct CachePadded<T>(pub(crate) T);

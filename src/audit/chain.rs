@@ -1,4 +1,4 @@
-//! The HMAC chain that makes a trail tamper-evident.
+//! The HMAC chain, by which tampering with a trail is detected.
 //!
 //! Record `n` of a chain carries `MAC(n) = HMAC-SHA-256(K(n), MAC(n-1) ‖ line)`, and the key of the next record is
 //! `K(n+1) = HMAC-SHA-256(K(n), "strongroom audit ratchet v1")`. So a record that was changed, removed or moved shows;

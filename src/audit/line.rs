@@ -80,7 +80,7 @@ fn push_hex(text: &mut Vec<u8>, bytes: &[u8]) {
 
 /// A line that was taken apart. Nothing in it is believed before the MAC was checked.
 pub(super) struct Line<'a> {
-    /// What the MAC covers.
+    /// The bytes that the MAC covers.
     pub(super) covered: &'a [u8],
     pub(super) mac: RecordMac,
     pub(super) chain: ChainId,

@@ -1,4 +1,4 @@
-//! Why a primitive refused.
+//! The error of cryptographic primitives.
 
 use crate::error::{Error, ErrorKind};
 

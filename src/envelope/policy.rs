@@ -86,7 +86,7 @@ pub enum SignaturePolicy {
     ForbidSigned,
 }
 
-/// How the plaintext of a message is released.
+/// The way in which the plaintext of a message is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReleaseMode {
     /// All of it, at the end of the message.

@@ -109,7 +109,7 @@ pub(super) fn process_chunks<C: Send, E: Send, W>(
     }
 }
 
-/// What the threads have in common.
+/// The state that the threads share.
 struct Workers<Q, P, C, E> {
     queue: Mutex<Q>,
     /// Nothing behind it needs to be processed.

@@ -13,16 +13,16 @@ use crate::audit::chain::{ChainId, ChainState, ChangeId, PendingChange, Position
 use crate::audit::line::{self, ChangeStep, FileHeader, MAX_LINE};
 use crate::crypto::CryptoBackend;
 
-/// What one writer holds, once it is attached.
+/// The state of a writer, once the trail is attached.
 pub(super) struct Writer {
     pub(super) origin: ChainState,
     /// Held for its lock.
     pub(super) _lock: File,
-    /// Where the lines end that are kept.
+    /// The end of the lines that are kept.
     pub(super) kept: Position,
     /// Lines that nobody writes yet.
     pub(super) queue: Queue,
-    /// How many lines are written at present.
+    /// The number of lines that are written at present.
     pub(super) under_way: usize,
     /// Changes that are announced, and not ended, among the lines that are kept.
     pub(super) pending: BTreeMap<ChangeId, PendingChange>,
@@ -30,7 +30,7 @@ pub(super) struct Writer {
     pub(super) line_writer: Option<LineWriter>,
 }
 
-/// What lines are written with.
+/// The file and the buffers that a leader writes with.
 pub(super) struct LineWriter {
     pub(super) backend: CryptoBackend,
     pub(super) output: Output,
@@ -46,7 +46,7 @@ pub(super) struct Batch {
     pub(super) group: Arc<Group>,
     pub(super) line_writer: LineWriter,
     pub(super) chain: ChainId,
-    /// Where the chain ends before them.
+    /// The end of the chain before them.
     pub(super) start: Position,
 }
 

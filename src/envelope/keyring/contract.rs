@@ -1,4 +1,4 @@
-//! What every keyring does.
+//! The contract of keyrings.
 
 use std::fmt;
 use std::sync::Arc;
