@@ -540,6 +540,23 @@ impl Policy for GeneratedKeysOnly {
     }
 }
 
+#[test]
+fn a_bypass_of_the_lockout_check_is_told() -> Result<()> {
+    let kms = Kms::in_memory()?;
+    let key = kms.create_key(CreateKeyRequest::default())?.key_id();
+    let policy = r#"{"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "kms:PutKeyPolicy", "Resource": "*"},
+        {"Effect": "Deny", "Action": "kms:PutKeyPolicy", "Resource": "*",
+         "Condition": {"Bool": {"kms:BypassPolicyLockoutSafetyCheck": "true"}}}]}"#;
+    kms.put_identity_policy(&user("alice")?, "careful", policy)?;
+    let alice = kms.as_principal(user("alice")?)?;
+    let policy = key_policy(&[]);
+    alice.put_key_policy(PutKeyPolicyRequest::new(key, &policy))?;
+    let bypassing = PutKeyPolicyRequest::new(key, &policy).bypass_policy_lockout_safety_check();
+    assert_eq!(kind(alice.put_key_policy(bypassing)), ErrorKind::AccessDenied);
+    Ok(())
+}
+
 /// Allows the root of each account everything, and everybody else what a grant names.
 #[derive(Debug)]
 struct GrantsAlone;

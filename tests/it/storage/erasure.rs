@@ -150,6 +150,25 @@ fn a_pending_deletion_in_a_backup_is_completed_without_a_confirmation() -> TestR
 }
 
 #[test]
+fn a_waiting_period_that_ends_later_in_a_backup_asks_for_a_confirmation() -> TestResult {
+    let home = Home::new()?;
+    let (kms, store) = home.open("keys")?;
+    let key = kms.create_key(Default::default())?.key_id();
+    kms.schedule_key_deletion(key, DeletionWindow::from_days(30)?)?;
+    store.back_up(home.path("monday"))?;
+    kms.cancel_key_deletion(key)?;
+    kms.schedule_key_deletion(key, DeletionWindow::MIN)?;
+    home.clock.advance_days(7);
+    assert_eq!(kms.run_maintenance()?.deleted.len(), 1);
+    let deletions = kms.export_deletions()?;
+    home.clock.advance_days(24);
+    let (restored, _) = home.open("monday")?;
+    let applied = restored.apply_deletions(&deletions, &[])?;
+    assert_eq!((applied.deleted.len(), applied.unconfirmed.len()), (0, 1));
+    Ok(())
+}
+
+#[test]
 fn the_list_of_a_diverged_copy_deletes_no_key_that_is_not_confirmed() -> TestResult {
     let home = Home::new()?;
     let (production, store) = home.open("keys")?;
