@@ -2,15 +2,13 @@
 //!
 //! A module imports only from rows below its own. Inside a module the submodules form no circle either.
 
-mod graph;
-mod parse;
-mod tokens;
+mod analysis;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::{fs, io};
 
-use self::graph::{Edge, Module, Tree, cycle};
+use self::analysis::{Edge, Module, Tree, cycle};
 
 /// The rows from the bottom up; `lib` is the crate root itself.
 const LAYERS: [(&str, &[&str]); 11] = [

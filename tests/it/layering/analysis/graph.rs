@@ -5,31 +5,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::parse::{File, Path, Role, parse};
 
 /// A module by the names from the crate root down; the root itself is empty.
-pub(super) type Module = Vec<String>;
+pub(crate) type Module = Vec<String>;
 
 /// One module names something of another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Edge {
-    pub(super) from: Module,
-    pub(super) to: Module,
+pub(crate) struct Edge {
+    pub(crate) from: Module,
+    pub(crate) to: Module,
     /// `file:line` and the path as written.
-    pub(super) place: String,
+    pub(crate) place: String,
 }
 
 /// A crate's modules.
 #[derive(Debug, Default)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     files: BTreeMap<Module, (String, File)>,
     children: BTreeMap<Module, BTreeSet<String>>,
     /// Names bound by `use` in each module, with the absolute path behind each.
     bindings: BTreeMap<Module, BTreeMap<String, Vec<String>>>,
     /// What is wrong with the tree itself.
-    pub(super) problems: Vec<String>,
+    pub(crate) problems: Vec<String>,
 }
 
 impl Tree {
     /// Reads the modules reachable from `lib.rs`; `sources` maps paths relative to `src/` to their text.
-    pub(super) fn new(sources: &BTreeMap<String, String>) -> Self {
+    pub(crate) fn new(sources: &BTreeMap<String, String>) -> Self {
         let mut tree = Self::default();
         let mut unread: BTreeSet<&str> = sources.keys().map(String::as_str).collect();
         let mut pending = vec![(Module::new(), "lib.rs".to_owned(), false)];
@@ -66,12 +66,12 @@ impl Tree {
     }
 
     /// Names of the modules directly under the root.
-    pub(super) fn top_level(&self) -> BTreeSet<String> {
+    pub(crate) fn top_level(&self) -> BTreeSet<String> {
         self.children.get(&Module::new()).cloned().unwrap_or_default()
     }
 
     /// Every edge between two modules that are files.
-    pub(super) fn edges(&self) -> Vec<Edge> {
+    pub(crate) fn edges(&self) -> Vec<Edge> {
         let mut edges = Vec::new();
         for (module, (name, file)) in &self.files {
             for path in &file.paths {
@@ -173,7 +173,7 @@ fn join(left: &[String], right: &[String]) -> Vec<String> {
 }
 
 /// The edges of one circle among `edges`, if there is any.
-pub(super) fn cycle(edges: &[Edge]) -> Option<Vec<Edge>> {
+pub(crate) fn cycle(edges: &[Edge]) -> Option<Vec<Edge>> {
     let mut done = BTreeSet::new();
     edges.iter().find_map(|edge| walk(&edge.from, edges, &mut Vec::new(), &mut done))
 }
