@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::items::{each_module, names};
 use super::parse::{File, Path, Role, parse};
 
 /// A module by the names from the crate root down; the root itself is empty.
@@ -12,23 +13,41 @@ pub(crate) type Module = Vec<String>;
 pub(crate) struct Edge {
     pub(crate) from: Module,
     pub(crate) to: Module,
-    /// `file:line` and the path as written.
+    /// `file:line` and the path or call as written.
     pub(crate) place: String,
+    pub(crate) kind: Kind,
+}
+
+/// The kinds of dependency between files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// A module passes on a name of one of its submodules.
+    ReExport,
+    /// A path.
+    Import,
+    /// A method or associated function.
+    Call,
 }
 
 /// A crate's modules.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Tree {
     files: BTreeMap<Module, (String, File)>,
+    syntax: BTreeMap<Module, syn::File>,
     children: BTreeMap<Module, BTreeSet<String>>,
+    /// Items that each module defines.
+    items: BTreeMap<Module, BTreeSet<String>>,
     /// Names bound by `use` in each module, with the absolute path behind each.
     bindings: BTreeMap<Module, BTreeMap<String, Vec<String>>>,
-    /// What is wrong with the tree itself.
+    /// Modules of which another takes every name, and whether it passes them on.
+    globs: BTreeMap<Module, Vec<(Vec<String>, bool)>>,
+    /// Problems of the tree itself, such as a missing file.
     pub(crate) problems: Vec<String>,
 }
 
 impl Tree {
-    /// Reads the modules reachable from `lib.rs`; `sources` maps paths relative to `src/` to their text.
+    /// Reads the modules reachable from `lib.rs`; `sources` maps paths relative to `src/` to their
+    /// text.
     pub(crate) fn new(sources: &BTreeMap<String, String>) -> Self {
         let mut tree = Self::default();
         let mut unread: BTreeSet<&str> = sources.keys().map(String::as_str).collect();
@@ -39,7 +58,17 @@ impl Tree {
                 continue;
             };
             unread.remove(name.as_str());
-            let file = parse(source);
+            let (file, syntax) = match (source.parse(), syn::parse_file(source)) {
+                (Ok(tokens), Ok(syntax)) => (parse(tokens), syntax),
+                (Err(error), _) => {
+                    tree.problems.push(format!("{name}: {error}"));
+                    continue;
+                }
+                (_, Err(error)) => {
+                    tree.problems.push(format!("{name}:{}: {error}", error.span().start().line));
+                    continue;
+                }
+            };
             let declared = file.declared.iter().map(|entry| (entry, for_tests));
             for ((inside, child), for_tests) in
                 declared.chain(file.declared_for_tests.iter().map(|entry| (entry, true)))
@@ -57,28 +86,47 @@ impl Tree {
                 for inside in &file.inline {
                     tree.add_child(&join(&module, inside));
                 }
-                tree.files.insert(module, (name, file));
+                tree.files.insert(module.clone(), (name, file));
+                tree.syntax.insert(module, syntax);
             }
         }
         tree.problems.extend(unread.iter().map(|name| format!("{name}: no module declares it")));
+        let mut items: BTreeMap<Module, BTreeSet<String>> = BTreeMap::new();
+        tree.each_item(&mut |module, item| items.entry(module.clone()).or_default().extend(names(item)));
+        tree.items = items;
         tree.bind();
         tree
     }
 
-    /// Names of the modules directly under the root.
-    pub(crate) fn top_level(&self) -> BTreeSet<String> {
-        self.children.get(&Module::new()).cloned().unwrap_or_default()
+    /// Names of the modules directly under another.
+    pub(crate) fn children(&self, module: &[String]) -> BTreeSet<String> {
+        self.children.get(module).cloned().unwrap_or_default()
     }
 
-    /// Every edge between two modules that are files.
-    pub(crate) fn edges(&self) -> Vec<Edge> {
+    /// Visits every item outside tests, with the module that contains it.
+    pub(super) fn each_item<'a>(&'a self, visit: &mut impl FnMut(&Module, &'a syn::Item)) {
+        for (module, file) in &self.syntax {
+            each_module(module, &file.items, visit);
+        }
+    }
+
+    /// The path of a file below `src`.
+    pub(crate) fn name(&self, file: &Module) -> &str {
+        self.files.get(file).map_or("?", |(name, _)| name)
+    }
+
+    /// Every path that leads from one file to another.
+    pub(crate) fn imports(&self) -> Vec<Edge> {
         let mut edges = Vec::new();
         for (module, (name, file)) in &self.files {
             for path in &file.paths {
                 let Some(to) = self.target(module, path) else { continue };
                 if to != *module {
                     let place = format!("src/{name}:{}: `{}`", path.line, path.segments.join("::"));
-                    edges.push(Edge { from: module.clone(), to, place });
+                    let passed_on = to.starts_with(module)
+                        && matches!(path.role, Role::Binding { public: true, .. } | Role::Glob { public: true });
+                    let kind = if passed_on { Kind::ReExport } else { Kind::Import };
+                    edges.push(Edge { from: module.clone(), to, place, kind });
                 }
             }
         }
@@ -97,8 +145,8 @@ impl Tree {
 
     fn bind(&mut self) {
         let mut bindings: BTreeMap<Module, BTreeMap<String, Vec<String>>> = BTreeMap::new();
-        let mut problems = Vec::new();
-        for (module, (name, file)) in &self.files {
+        let mut globs: BTreeMap<Module, Vec<(Vec<String>, bool)>> = BTreeMap::new();
+        for (module, (_, file)) in &self.files {
             for path in &file.paths {
                 let inside = join(module, &path.inside);
                 let Some(absolute) = self.absolute(&inside, &path.segments) else { continue };
@@ -106,15 +154,12 @@ impl Tree {
                     Role::Binding { name, .. } => {
                         bindings.entry(inside).or_default().insert(name.clone(), absolute);
                     }
-                    Role::Glob { public: true } => {
-                        problems.push(format!("src/{name}:{}: a re-export of everything hides edges", path.line));
-                    }
-                    Role::Glob { public: false } | Role::Mention => {}
+                    Role::Glob { public } => globs.entry(inside).or_default().push((absolute, *public)),
+                    Role::Mention => {}
                 }
             }
         }
-        self.bindings = bindings;
-        self.problems.extend(problems);
+        (self.bindings, self.globs) = (bindings, globs);
     }
 
     /// The path from the crate root, unless it leads out of the crate.
@@ -141,7 +186,29 @@ impl Tree {
 
     /// The file that defines what a path names, names passed on by others followed to their origin.
     fn target(&self, module: &[String], path: &Path) -> Option<Module> {
-        let mut absolute = self.absolute(&join(module, &path.inside), &path.segments)?;
+        let module = join(module, &path.inside);
+        let to = self.file_of(self.locate(&module, &path.segments)?.0);
+        // What a name means that the file has imported is the business of that import, unless it is a module that passes on
+        // names of others.
+        let imported = self.absolute(&module, &path.segments).is_none();
+        let known = imported.then(|| self.locate(&module, &path.segments[..1])).flatten();
+        (known.map(|(module, _)| self.file_of(module)).as_ref() != Some(&to)).then_some(to)
+    }
+
+    /// The module that a path in code leads to and what remains of it, unless it leads out of the
+    /// crate.
+    pub(super) fn locate(&self, module: &[String], segments: &[String]) -> Option<(Module, Vec<String>)> {
+        if let Some(absolute) = self.absolute(module, segments) {
+            return Some(self.follow(absolute));
+        }
+        let known = self.next(module, &segments[..1]).map(|start| join(&start, &segments[1..]));
+        let defined = || self.defines(module, &segments[0]).then(|| join(module, segments));
+        known.or_else(defined).map(|absolute| self.follow(absolute))
+    }
+
+    /// Follows names that are passed on to where they come from.
+    fn follow(&self, mut absolute: Vec<String>) -> (Module, Vec<String>) {
+        let written = absolute.join("::");
         // Each round follows one binding; a crate with a longer chain than this is a loop.
         for _ in 0..32 {
             let mut found = Module::new();
@@ -150,17 +217,50 @@ impl Tree {
                 found.push(first.clone());
                 rest = after;
             }
-            let bound = rest.first().and_then(|name| self.bindings.get(&found)?.get(name));
-            let Some(origin) = bound.filter(|origin| **origin != absolute) else {
-                return Some(self.file_of(found));
-            };
-            absolute = join(origin, &rest[1..]);
+            match self.next(&found, rest) {
+                Some(origin) if origin != absolute => absolute = origin,
+                _ => {
+                    let rest = rest.to_vec();
+                    return (found, rest);
+                }
+            }
         }
-        panic!("`{}` is re-exported in a circle", path.segments.join("::"));
+        panic!("`{written}` is re-exported in a circle");
+    }
+
+    /// Returns the path behind a name that a module takes from elsewhere.
+    fn next(&self, module: &[String], rest: &[String]) -> Option<Vec<String>> {
+        let name = rest.first()?;
+        if let Some(origin) = self.bindings.get(module).and_then(|bound| bound.get(name)) {
+            return Some(join(origin, &rest[1..]));
+        }
+        if self.defines(module, name) {
+            return None;
+        }
+        self.through_glob(module, name, 0).map(|origin| join(&origin, rest))
+    }
+
+    /// The module from which another takes a name together with all others.
+    fn through_glob(&self, module: &[String], name: &str, depth: usize) -> Option<Module> {
+        let globs = self.globs.get(module)?.iter().filter(|(_, public)| *public || depth == 0);
+        let origins = globs.map(|(path, _)| path).filter(|path| *path != module);
+        origins.cloned().find_map(|path| {
+            let (origin, left) = self.follow(path);
+            let bound = self.bindings.get(&origin).is_some_and(|bound| bound.contains_key(name));
+            let here = bound || self.defines(&origin, name) || self.has_child(&origin, name);
+            // Modules may pass on each other's names; a longer chain than this is such a circle.
+            let found =
+                if here || depth > 8 { here.then_some(origin) } else { self.through_glob(&origin, name, depth + 1) };
+            found.filter(|_| left.is_empty())
+        })
+    }
+
+    fn defines(&self, module: &[String], name: &str) -> bool {
+        self.items.get(module).is_some_and(|items| items.contains(name))
     }
 
     /// An inline module belongs to the file around it.
-    fn file_of(&self, mut module: Module) -> Module {
+    pub(super) fn file_of(&self, mut module: Module) -> Module {
         while !self.files.contains_key(&module) && !module.is_empty() {
             module.pop();
         }
@@ -168,31 +268,6 @@ impl Tree {
     }
 }
 
-fn join(left: &[String], right: &[String]) -> Vec<String> {
+pub(super) fn join(left: &[String], right: &[String]) -> Vec<String> {
     [left, right].concat()
-}
-
-/// The edges of one circle among `edges`, if there is any.
-pub(crate) fn cycle(edges: &[Edge]) -> Option<Vec<Edge>> {
-    let mut done = BTreeSet::new();
-    edges.iter().find_map(|edge| walk(&edge.from, edges, &mut Vec::new(), &mut done))
-}
-
-fn walk(module: &Module, edges: &[Edge], trail: &mut Vec<Edge>, done: &mut BTreeSet<Module>) -> Option<Vec<Edge>> {
-    if let Some(start) = trail.iter().position(|edge| edge.from == *module) {
-        return Some(trail[start..].to_vec());
-    }
-    if done.contains(module) {
-        return None;
-    }
-    for edge in edges.iter().filter(|edge| edge.from == *module) {
-        trail.push(edge.clone());
-        let found = walk(&edge.to, edges, trail, done);
-        trail.pop();
-        if found.is_some() {
-            return found;
-        }
-    }
-    done.insert(module.clone());
-    None
 }

@@ -1,7 +1,46 @@
-//! Which module of a source tree names something of which other.
+//! Dependencies between the files of a source tree: by the paths that they name, and by the methods
+//! that they call.
+//!
+//! Nothing in here depends on the crate, so that the analysis can be built alone and run on any
+//! tree.
 
+mod callees;
+mod calls;
+mod cycles;
+mod expressions;
 mod graph;
+mod items;
+mod lookup;
 mod parse;
+mod patterns;
+pub(crate) mod report;
+mod std_types;
 mod tokens;
+mod types;
 
-pub(super) use self::graph::{Edge, Module, Tree, cycle};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::{fs, io};
+
+pub(crate) use self::calls::calls;
+pub(crate) use self::cycles::{components, cuts, shortest};
+pub(crate) use self::graph::{Edge, Kind, Module, Tree};
+
+/// The text of every `.rs` file, by its path relative to `root`.
+pub(crate) fn read_sources(root: &Path) -> io::Result<BTreeMap<String, String>> {
+    let mut sources = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let relative = path.strip_prefix(root).expect("it was found below the root");
+                let name: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
+                sources.insert(name.join("/"), fs::read_to_string(&path)?);
+            }
+        }
+    }
+    Ok(sources)
+}

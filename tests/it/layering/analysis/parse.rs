@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::tokens::{Kind, Token, tokens};
+use proc_macro2::TokenStream;
+
+use super::tokens::{Kind, Token, flat};
 
 /// A path of a source file, as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +40,8 @@ pub(super) struct File {
 }
 
 /// Reads one file.
-pub(super) fn parse(source: &str) -> File {
-    let mut parser = Parser { tokens: tokens(source), at: 0, depth: 0, open: Vec::new(), file: File::default() };
+pub(super) fn parse(source: TokenStream) -> File {
+    let mut parser = Parser { tokens: flat(source), at: 0, depth: 0, open: Vec::new(), file: File::default() };
     while parser.at < parser.tokens.len() {
         parser.step();
     }
@@ -267,14 +269,15 @@ impl Parser {
     }
 }
 
-/// Whether an attribute's content is a `cfg` that holds in tests only.
+/// Returns `true` if an attribute's content is a `cfg` that holds in tests only.
 fn is_test_only(content: &[Token]) -> bool {
     content.first().and_then(Token::word) == Some("cfg")
         && implies_test(content.get(2..content.len() - 1).unwrap_or(&[]))
 }
 
-/// Whether a `cfg` predicate can hold in tests only: `test`, `all(.., test)`, `any(test, all(test, ..))`.
-fn implies_test(predicate: &[Token]) -> bool {
+/// Returns `true` if a `cfg` predicate can hold in tests only: `test`, `all(.., test)`, `any(test,
+/// all(test, ..))`.
+pub(super) fn implies_test(predicate: &[Token]) -> bool {
     let mut parts = arguments(predicate.get(2..predicate.len().saturating_sub(1)).unwrap_or(&[])).into_iter();
     match predicate.first().and_then(Token::word) {
         Some("test") => predicate.len() == 1,
@@ -303,6 +306,10 @@ fn arguments(tokens: &[Token]) -> Vec<&[Token]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(source: &str) -> File {
+        super::parse(source.parse().expect("tokens"))
+    }
 
     fn found(source: &str) -> Vec<String> {
         parse(source).paths.iter().map(|path| format!("{}:{}", path.line, path.segments.join("::"))).collect()

@@ -1,0 +1,145 @@
+//! The rows of the crate: one table for its modules, and one for each large module.
+
+use super::analysis::{Edge, Kind, Tree};
+
+/// The rows of one module, from the bottom up.
+///
+/// A row has a name and the files or folders that belong to it; the module's own file is `mod`,
+/// that of the crate `lib`. A part uses rows below its own, and no other part of its own row.
+pub(crate) struct Table {
+    /// The path of the module; empty for the crate.
+    pub(crate) module: &'static str,
+    pub(crate) rows: &'static [(&'static str, &'static [&'static str])],
+}
+
+/// Every module that has rows.
+pub(crate) const TABLES: [Table; 4] = [
+    Table {
+        module: "",
+        rows: &[
+            ("L0", &["error"]),
+            ("L0", &["birthplace", "clock", "codec", "private_file", "secret", "shard"]),
+            ("L1", &["algorithm", "context", "identity"]),
+            ("L1", &["key"]),
+            ("L2", &["crypto"]),
+            ("L2", &["seal"]),
+            ("L3", &["audit", "blob", "message", "policy", "provider", "store"]),
+            ("L4", &["kms"]),
+            ("L5", &["envelope"]),
+            ("L6", &["internal", "manual"]),
+            ("L6", &["lib"]),
+        ],
+    },
+    Table {
+        module: "kms",
+        rows: &[
+            ("row 1", &["request", "records"]),
+            ("row 2", &["storage"]),
+            ("row 3", &["engine"]),
+            ("row 4", &["pipeline", "key_handles"]),
+            ("row 5", &["operations", "maintenance", "builder"]),
+            ("row 6", &["transfer"]),
+            ("row 7", &["fuzzing"]),
+            ("row 8", &["mod"]),
+        ],
+    },
+    Table {
+        module: "provider::pkcs11",
+        rows: &[
+            ("row 1", &["module"]),
+            ("row 2", &["connection"]),
+            ("row 3", &["mechanism"]),
+            ("row 4", &["object"]),
+            ("row 5", &["token"]),
+            ("row 6", &["provider", "cluster"]),
+            ("row 7", &["root_key"]),
+            ("row 8", &["mod"]),
+        ],
+    },
+    Table {
+        module: "envelope",
+        rows: &[
+            ("row 1", &["policy"]),
+            ("row 2", &["config"]),
+            ("row 3", &["materials"]),
+            ("row 4", &["keyring"]),
+            ("row 5", &["start"]),
+            ("row 6", &["stream"]),
+            ("row 7", &["operations"]),
+            ("row 8", &["conformance"]),
+            ("row 9", &["mod"]),
+        ],
+    },
+];
+
+/// Modules whose tree does not exist yet: their table is not enforced so far.
+pub(crate) const WAITING: &[&str] = &["kms", "provider::pkcs11", "envelope"];
+
+impl Table {
+    /// Everything that contradicts the table.
+    pub(crate) fn problems(&self, tree: &Tree, edges: &[Edge], planned: &[String]) -> Vec<String> {
+        let mut problems = self.unlisted(tree, planned);
+        problems.extend(edges.iter().filter_map(|edge| self.upward(edge)));
+        problems
+    }
+
+    /// The table and the tree name the same modules.
+    pub(crate) fn unlisted(&self, tree: &Tree, planned: &[String]) -> Vec<String> {
+        let modules = tree.children(&self.path());
+        let stranger = modules.iter().filter(|module| self.row(module).is_none());
+        let mut problems: Vec<String> =
+            stranger.map(|module| format!("module {} is in no row of the table", self.full(module))).collect();
+        for name in self.names().filter(|name| !matches!(*name, "lib" | "mod")) {
+            match (modules.contains(name), planned.contains(&self.full(name))) {
+                (true, true) => problems.push(format!("module {} exists: take it out of PLANNED", self.full(name))),
+                (false, false) => problems.push(format!("module {} is in the table and not in src", self.full(name))),
+                _ => {}
+            }
+        }
+        problems
+    }
+
+    /// Every name in the table.
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.rows.iter().flat_map(|(_, names)| names.iter().copied())
+    }
+
+    /// What the table names and the tree does not have, as paths.
+    pub(crate) fn missing(&self, tree: &Tree) -> Vec<String> {
+        let present = tree.children(&self.path());
+        let missing = self.names().filter(|name| !matches!(*name, "lib" | "mod") && !present.contains(*name));
+        missing.map(|name| self.full(name)).collect()
+    }
+
+    /// A submodule's path.
+    fn full(&self, name: &str) -> String {
+        if self.module.is_empty() { name.to_owned() } else { format!("{}::{name}", self.module) }
+    }
+
+    fn path(&self) -> Vec<String> {
+        self.module.split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// The row of a name, counted from the bottom, with what the row is called.
+    fn row(&self, name: &str) -> Option<(usize, &'static str)> {
+        let found = self.rows.iter().enumerate().find(|(_, (_, names))| names.contains(&name));
+        found.map(|(index, (layer, _))| (index, *layer))
+    }
+
+    /// An edge that does not go down.
+    fn upward(&self, edge: &Edge) -> Option<String> {
+        let path = self.path();
+        let own = if path.is_empty() { "lib" } else { "mod" };
+        let name =
+            |end: &[String]| Some(end.strip_prefix(path.as_slice())?.first().map_or(own, String::as_str).to_owned());
+        let (from, to) = (name(&edge.from)?, name(&edge.to)?);
+        if from == to {
+            return None;
+        }
+        let ((from_row, from_layer), (to_row, to_layer)) = (self.row(&from)?, self.row(&to)?);
+        let verb = if edge.kind == Kind::Call { "call" } else { "import" };
+        (to_row >= from_row).then(|| {
+            format!("{} makes {from} ({from_layer}) {verb} {to} ({to_layer}), which is not below it", edge.place)
+        })
+    }
+}
