@@ -9,7 +9,6 @@
 #![doc = include_str!("../README.md")]
 
 // L0: foundations
-mod birthplace;
 mod clock;
 mod codec;
 mod error;

@@ -26,8 +26,9 @@ use super::checkpoint::{CheckpointSigner, checkpoint_message};
 use super::json::to_json;
 use super::line::{self, ChangeStep, LineKind, MAX_BODY, MAX_LINE};
 use super::{Attachment, AuditChain, AuditEvent, AuditSink, Outcome};
-use crate::birthplace::Birthplace;
+use crate::fork_guard::ForkGuard;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork_guard::ForkGuard;
 use crate::identity::Locality;
 use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::private_file::TrustedUsers;
@@ -74,7 +75,7 @@ pub struct FileTrail {
     /// Known once the trail is attached.
     locality: OnceLock<Locality>,
     state: Mutex<State>,
-    birthplace: Birthplace,
+    fork_guard: ForkGuard,
     /// Signals to a leader that the expected callers have arrived.
     batch_complete: Condvar,
 }
@@ -94,7 +95,7 @@ impl FileTrail {
             trusted_users: TrustedUsers::Owner,
             locality: OnceLock::new(),
             state: Mutex::default(),
-            birthplace: Birthplace::here(),
+            fork_guard: ForkGuard::here(),
             batch_complete: Condvar::new(),
         }
     }
@@ -153,7 +154,7 @@ impl FileTrail {
 
     /// A child of `fork` would append to the chain of its parent, and one of them would look forged.
     fn check_process(&self) -> Result<()> {
-        if self.birthplace.is_here() {
+        if self.fork_guard.is_here() {
             return Ok(());
         }
         let text = "the audit trail was opened before this process was forked: build the Kms again in this process";

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use crate::birthplace::Birthplace;
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::DigestValue;
 use crate::error::{Error, ErrorKind, Result};
@@ -115,7 +114,7 @@ impl DataKeyCache {
     /// A panic under the lock leaves nothing half done: counters and maps are changed by calls that do not panic.
     fn lock(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock();
-        if !state.birthplace.is_here() {
+        if !state.fork_guard.is_here() {
             // The parent of this process goes on to use its data keys, and counts how often for itself alone.
             let (capacity, generation) = (state.capacity, state.generation + 1);
             *state = State { capacity, generation, ..State::default() };
@@ -311,7 +310,7 @@ impl Slot {
 
 #[derive(Default)]
 struct State {
-    birthplace: Birthplace,
+    fork_guard: ForkGuard,
     capacity: usize,
     entries: HashMap<DigestValue, Entry>,
     /// Entries by when they were used, the longest ago first.

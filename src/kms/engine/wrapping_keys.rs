@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::algorithm::WrappingKeySpec;
-use crate::birthplace::Birthplace;
 use crate::crypto::{CryptoBackend, PrivateKey};
 use crate::error::Result;
 use crate::lock::Mutex;
@@ -22,7 +21,7 @@ pub(in crate::kms) struct WrappingKeys {
 /// The pools of one process, one for each size.
 #[derive(Default)]
 struct ProcessPools {
-    birthplace: Birthplace,
+    fork_guard: ForkGuard,
     by_size: [Mutex<Pool>; WrappingKeySpec::ALL.len()],
 }
 
@@ -72,7 +71,7 @@ impl WrappingKeys {
     /// do the locks.
     fn pools(&self) -> Arc<ProcessPools> {
         let pools = self.pools.load_full();
-        if pools.birthplace.is_here() {
+        if pools.fork_guard.is_here() {
             return pools;
         }
         self.pools.compare_and_swap(&pools, Arc::default());

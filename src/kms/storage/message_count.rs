@@ -17,8 +17,9 @@ use super::commit::{commit_with_retry, retriable};
 use super::edit::Edit;
 use super::registry::Registry;
 use super::sealed::only_prepared;
-use crate::birthplace::Birthplace;
+use crate::fork_guard::ForkGuard;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork_guard::ForkGuard;
 use crate::identity::AccountId;
 use crate::key::{KeyId, KeyVersion};
 use crate::kms::records::message_count::MessageCount;
@@ -49,7 +50,7 @@ pub(in crate::kms) struct MessageCounts(ArcSwap<Blocks>);
 /// The blocks of one process.
 #[derive(Debug, Default)]
 struct Blocks {
-    birthplace: Birthplace,
+    fork_guard: ForkGuard,
     map: Mutex<HashMap<Version, Arc<Mutex<Block>>>>,
 }
 
@@ -95,7 +96,7 @@ impl MessageCounts {
     /// this process does not have.
     fn blocks(&self) -> Arc<Blocks> {
         let blocks = self.0.load_full();
-        if blocks.birthplace.is_here() {
+        if blocks.fork_guard.is_here() {
             return blocks;
         }
         self.0.compare_and_swap(&blocks, Arc::default());

@@ -30,7 +30,6 @@ use super::error::StoreError;
 use super::{
     CommitError, Expectation, KeyStore, Pending, Record, RecordId, Revision, Scan, StoreId, WriteChanges, check_named,
 };
-use crate::birthplace::Birthplace;
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, Result};
 use crate::lock::Mutex;
@@ -63,7 +62,7 @@ pub struct SqliteStore {
     writer: Pool,
     /// As long as this connection is open, SQLite deletes neither the log nor the index into it.
     keeper: Mutex<Option<Connection>>,
-    birthplace: Birthplace,
+    fork_guard: ForkGuard,
     freshness: Freshness,
 }
 
@@ -104,7 +103,7 @@ impl SqliteStore {
             readers: Pool::new(Role::Reader, options.readers, options.busy_timeout),
             writer: Pool::new(Role::Writer, 1, options.busy_timeout),
             keeper: Mutex::new(Some(connection)),
-            birthplace: Birthplace::here(),
+            fork_guard: ForkGuard::here(),
             freshness: Freshness::new(options.staleness),
         })
     }
@@ -131,7 +130,7 @@ impl SqliteStore {
 
     /// Refuses to work in a child of `fork`, even with what its parent has just read.
     fn check_process(&self) -> Result<()> {
-        match self.birthplace.is_here() {
+        match self.fork_guard.is_here() {
             true => Ok(()),
             false => Err(StoreError::Forked(self.file.path().to_owned()).into()),
         }
@@ -172,7 +171,7 @@ impl SqliteStore {
 impl Drop for SqliteStore {
     fn drop(&mut self) {
         let keeper = self.keeper.as_mut();
-        if !self.birthplace.is_here() {
+        if !self.fork_guard.is_here() {
             // SQLite must not close in a child what its parent has opened.
             std::mem::forget(keeper.take());
             self.readers.leak();

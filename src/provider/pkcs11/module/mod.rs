@@ -28,7 +28,6 @@ use self::gate::{Gate, Inside};
 pub use self::options::ModuleOptions;
 pub use self::registry::Modules;
 use self::timed_mutex::{TimedMutex, TimedMutexGuard};
-use crate::birthplace::Birthplace;
 use crate::crypto::FASTEST;
 use crate::lock::{Mutex, MutexGuard};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
@@ -57,7 +56,7 @@ struct Loaded {
 /// The state of the module in one process. A child that was forked gets a new one: in the old one, locks may be held by
 /// threads that the child does not have.
 struct Process {
-    birthplace: Birthplace,
+    fork_guard: ForkGuard,
     gate: Gate,
     epoch: AtomicU64,
     initialized: AtomicBool,
@@ -204,7 +203,7 @@ impl Module {
     /// The state in this process: a new one in a child that was forked.
     fn process(&self) -> Arc<Process> {
         let process = self.0.process.load_full();
-        if process.birthplace.is_here() {
+        if process.fork_guard.is_here() {
             return process;
         }
         let child = Process::new(process.epoch.load(Ordering::Acquire) + 1);
@@ -282,7 +281,7 @@ impl fmt::Debug for Module {
 impl Process {
     fn new(epoch: u64) -> Self {
         Self {
-            birthplace: Birthplace::here(),
+            fork_guard: ForkGuard::here(),
             gate: Gate::default(),
             epoch: AtomicU64::new(epoch),
             initialized: AtomicBool::new(false),
@@ -311,7 +310,7 @@ impl ModuleLease {
 
     /// Whether it was got in this process, and not before a fork.
     pub(in crate::provider::pkcs11) fn is_of_this_process(&self) -> bool {
-        self.process.birthplace.is_here()
+        self.process.fork_guard.is_here()
     }
 
     /// The epoch, for who knows that this is the process in which it was got.
@@ -364,7 +363,7 @@ impl Drop for ModuleLease {
 impl fmt::Debug for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Process")
-            .field("birthplace", &self.birthplace)
+            .field("fork_guard", &self.fork_guard)
             .field("epoch", &self.epoch)
             .finish_non_exhaustive()
     }

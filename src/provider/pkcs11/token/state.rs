@@ -7,7 +7,7 @@ use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 
 use super::capabilities::TokenCapabilities;
 use super::health::Breaker;
-use crate::birthplace::Birthplace;
+use crate::fork_guard::ForkGuard;
 use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::provider::pkcs11::config::{CallMode, PinProvider, TokenConfig};
 use crate::provider::pkcs11::connection::Connection;
@@ -17,7 +17,7 @@ use crate::provider::pkcs11::module::{Module, ModuleLease};
 
 /// What belongs to one process: a child that was forked starts with nothing.
 pub(super) struct ProcessState {
-    pub(super) birthplace: Birthplace,
+    pub(super) fork_guard: ForkGuard,
     pub(super) connection: ArcSwapOption<Connection>,
     pub(super) connecting: Mutex<Connecting>,
     pub(super) connected: Condvar,
@@ -52,7 +52,7 @@ impl ProcessState {
             CallMode::Deadline { threads, .. } => Some(DeadlineExecutor::new(&config.selector.to_string(), threads)),
         };
         Self {
-            birthplace: Birthplace::here(),
+            fork_guard: ForkGuard::here(),
             connection: ArcSwapOption::empty(),
             connecting: Mutex::default(),
             connected: Condvar::new(),
@@ -70,7 +70,7 @@ impl Drop for Inner {
     fn drop(&mut self) {
         // As in `process`: what was inherited is not dropped.
         let inherited = [Some(Arc::clone(&self.process)), self.forked.load_full()].into_iter().flatten();
-        inherited.filter(|process| !process.birthplace.is_here()).for_each(std::mem::forget);
+        inherited.filter(|process| !process.fork_guard.is_here()).for_each(std::mem::forget);
     }
 }
 
@@ -94,11 +94,11 @@ impl Deref for CurrentProcess<'_> {
 impl Inner {
     /// The state of the process that calls.
     pub(super) fn process(&self) -> CurrentProcess<'_> {
-        if self.process.birthplace.is_here() {
+        if self.process.fork_guard.is_here() {
             return CurrentProcess::Made(&self.process);
         }
         let inherited = self.forked.load();
-        if inherited.as_ref().is_some_and(|process| process.birthplace.is_here()) {
+        if inherited.as_ref().is_some_and(|process| process.fork_guard.is_here()) {
             return CurrentProcess::Forked(inherited);
         }
         let child = Arc::new(ProcessState::new(&self.config, self.process.breaker.fresh()));

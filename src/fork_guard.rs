@@ -8,9 +8,9 @@
 
 /// The process in which this was made.
 #[derive(Debug)]
-pub(crate) struct Birthplace(forkguard::Guard);
+pub(crate) struct ForkGuard(forkguard::Guard);
 
-impl Birthplace {
+impl ForkGuard {
     /// The process that calls.
     pub(crate) fn here() -> Self {
         Self(forkguard::new())
@@ -23,7 +23,7 @@ impl Birthplace {
     }
 }
 
-impl Default for Birthplace {
+impl Default for ForkGuard {
     fn default() -> Self {
         Self::here()
     }
