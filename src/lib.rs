@@ -12,6 +12,7 @@
 mod clock;
 mod codec;
 mod error;
+mod fork_guard;
 mod lock;
 mod private_file;
 mod secret;

@@ -21,7 +21,6 @@ use std::path::Path;
 use self::analysis::{Edge, Kind, Module, Tree, calls, components, cuts, report, shortest};
 use self::rows::{TABLES, Table, WAITING};
 
-<<<<<<< HEAD
 pub(crate) use self::analysis::read_sources;
 
 /// Names in the tables that do not exist yet, as paths.

@@ -26,7 +26,6 @@ use super::checkpoint::{CheckpointSigner, checkpoint_message};
 use super::json::to_json;
 use super::line::{self, ChangeStep, LineKind, MAX_BODY, MAX_LINE};
 use super::{Attachment, AuditChain, AuditEvent, AuditSink, Outcome};
-use crate::fork_guard::ForkGuard;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork_guard::ForkGuard;
 use crate::identity::Locality;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::DigestValue;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork_guard::ForkGuard;
 use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::message::EncryptedDataKey;
 use crate::secret::SecretBytes;

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use crate::algorithm::WrappingKeySpec;
 use crate::crypto::{CryptoBackend, PrivateKey};
 use crate::error::Result;
+use crate::fork_guard::ForkGuard;
 use crate::lock::Mutex;
 use crate::provider::public_key_kind;
 

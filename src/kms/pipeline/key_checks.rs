@@ -1,8 +1,8 @@
 //! What a key itself has to say to an operation, once the caller may ask: its manager and its state.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::ServiceName;
-use crate::key::{KeyIdentifier, KeyManager, KeyState, Operation, Verdict, verdict};
+use crate::identity::{AccountId, Locality, ServiceName};
+use crate::key::{KeyArn, KeyId, KeyIdentifier, KeyManager, KeyState, Operation, Verdict, verdict};
 use crate::kms::storage::loaded_key::LoadedKey;
 
 /// Refuses what the manager of a key does not allow, whatever a policy says.
@@ -51,6 +51,22 @@ pub(in crate::kms) fn check_state(operation: Operation, key: &LoadedKey, state: 
             Err(Error::new(ErrorKind::UnsupportedOperation, text))
         }
         Verdict::Allowed | Verdict::AllowedOnceAvailable | Verdict::NoEffect => Ok(()),
+    }
+}
+
+/// The refusal for a key that does not exist, or that the caller may not know of.
+pub(in crate::kms) fn missing(
+    locality: &Locality,
+    identifier: &KeyIdentifier,
+    account: AccountId,
+    key_id: KeyId,
+) -> Error {
+    match identifier {
+        KeyIdentifier::KeyId(_) => {
+            let arn = KeyArn::new(locality.clone(), account, key_id);
+            Error::new(ErrorKind::NotFound, format!("key '{arn}' does not exist"))
+        }
+        _ => unknown(identifier),
     }
 }
 

@@ -26,7 +26,7 @@ use crate::kms::pipeline::authorized_key::Target;
 use crate::kms::pipeline::automatic_rotation::makes_ciphertext;
 use crate::kms::pipeline::call::{Call, Question};
 use crate::kms::pipeline::change::{Progress, commit_change};
-use crate::kms::pipeline::key_checks::{check_manager, check_state};
+use crate::kms::pipeline::key_checks::{check_manager, check_state, missing};
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::KeyReference;
 use crate::kms::storage::cache::Cached;
@@ -118,7 +118,7 @@ impl Kms {
             progress.note_identifier(operation, identifier);
         }
         let (account, key_id) = place?;
-        let Some(key) = key? else { return Err(self.missing(identifier, account, key_id)) };
+        let Some(key) = key? else { return Err(missing(self.locality(), identifier, account, key_id)) };
         if is_own {
             progress.note_custom_key_store(key.record.custom_key_store);
         }

@@ -5,7 +5,7 @@ use super::change::Progress;
 use super::key_checks::unknown;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
-use crate::key::{AliasName, KeyArn, KeyId, KeyIdentifier, Operation};
+use crate::key::{AliasName, KeyId, KeyIdentifier, Operation};
 use crate::kms::engine::handle::Kms;
 
 impl Kms {
@@ -79,16 +79,5 @@ impl Kms {
         }
         let alias = alias.ok_or_else(|| unknown(identifier))?;
         Ok((account, alias.target))
-    }
-
-    /// The refusal for a key that does not exist, or that the caller may not know of.
-    pub(in crate::kms) fn missing(&self, identifier: &KeyIdentifier, account: AccountId, key_id: KeyId) -> Error {
-        match identifier {
-            KeyIdentifier::KeyId(_) => {
-                let arn = KeyArn::new(self.locality().clone(), account, key_id);
-                Error::new(ErrorKind::NotFound, format!("key '{arn}' does not exist"))
-            }
-            _ => unknown(identifier),
-        }
     }
 }

@@ -17,7 +17,6 @@ use super::commit::{commit_with_retry, retriable};
 use super::edit::Edit;
 use super::registry::Registry;
 use super::sealed::only_prepared;
-use crate::fork_guard::ForkGuard;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork_guard::ForkGuard;
 use crate::identity::AccountId;

@@ -32,6 +32,7 @@ use super::{
 };
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, Result};
+use crate::fork_guard::ForkGuard;
 use crate::lock::Mutex;
 
 /// Keeps records in one file, durably: a commit is on the disk before it returns, and is there whole or not at all

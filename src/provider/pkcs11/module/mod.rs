@@ -29,6 +29,7 @@ pub use self::options::ModuleOptions;
 pub use self::registry::Modules;
 use self::timed_mutex::{TimedMutex, TimedMutexGuard};
 use crate::crypto::FASTEST;
+use crate::fork_guard::ForkGuard;
 use crate::lock::{Mutex, MutexGuard};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::quirks::{Quirks, quirks_of};
