@@ -1,15 +1,15 @@
-//! What is known of single vendors, as data. What can be found out by trying is found out when a token is attached; this
-//! is the rest, and the point to start from.
+//! Facts about the tokens of single vendors, as data. Whatever a test can show is tested when a token is connected; this table
+//! holds the rest, and the defaults.
 
 use super::config::IvMode;
 
-/// What is known of the tokens of one vendor.
+/// Facts about the tokens of one vendor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Quirks {
     /// The product, for people.
     pub product: &'static str,
-    /// How the manufacturer of the token begins.
+    /// A prefix of the manufacturer that the token reports.
     pub manufacturer: &'static str,
     /// Who makes initialisation vectors of AES-GCM; `None` where there is no AES-GCM.
     pub iv_mode: Option<IvMode>,
@@ -19,19 +19,19 @@ pub struct Quirks {
     pub key_wrap_pad: KeyWrapPad,
     /// Whether the slot is itself a cluster, which replicates keys and fails over.
     pub is_cluster: bool,
-    /// Whether it makes, changes, finds and destroys objects right only one at a time: then so it is asked within a process,
-    /// while it encrypts and signs beside.
+    /// Object operations (create, modify, find, destroy) are not thread-safe, so they are serialized within a process. Encryption
+    /// and signing still run concurrently.
     pub objects_one_at_a_time: bool,
-    /// Whether it is not seen, or answers a login with CKR_GENERAL_ERROR without looking at the PIN, while another process
-    /// logs in to it: then it is looked for, and logged in to, several times.
+    /// While another process logs in, the token is hidden, or answers a login with CKR_GENERAL_ERROR before it checks the PIN. So
+    /// discovery and login are repeated.
     pub hidden_by_logins: bool,
-    /// Whether it says that it keeps a key for which its disk had no room: then it is tried before whether there is some.
+    /// Reports success for a key that its full disk did not store, so the free space is probed before a key is created.
     pub writes_unchecked: bool,
     /// Reports 0 as the CKA_VALUE_LEN of an unwrapped key, so the length of such a key is not checked.
     pub unwrapped_without_length: bool,
-    /// What it answers to a ciphertext that is not authentic.
+    /// The return value for a ciphertext that is not authentic.
     pub bad_ciphertext: &'static str,
-    /// What else must be known.
+    /// Other facts.
     pub remarks: &'static [&'static str],
 }
 
@@ -51,7 +51,7 @@ pub enum KeyWrapPad {
 
 const ANY_LENGTH: usize = usize::MAX;
 
-/// What is assumed of everybody else.
+/// Assumptions about all other vendors.
 const UNKNOWN: Quirks = Quirks {
     product: "unknown",
     manufacturer: "",
@@ -183,7 +183,7 @@ pub const QUIRKS: &[Quirks] = &[
     UNKNOWN,
 ];
 
-/// What is known of a token, by the manufacturer that it names.
+/// Returns the facts about a token, by the manufacturer that it reports.
 pub fn quirks_of(manufacturer: &str) -> &'static Quirks {
     QUIRKS.iter().find(|quirks| manufacturer.starts_with(quirks.manufacturer)).unwrap_or(&UNKNOWN)
 }
