@@ -46,14 +46,15 @@ pub(crate) const TABLES: [Table; 4] = [
     Table {
         module: "provider::pkcs11",
         rows: &[
-            ("row 1", &["module"]),
-            ("row 2", &["connection"]),
-            ("row 3", &["mechanism"]),
-            ("row 4", &["object"]),
-            ("row 5", &["token"]),
-            ("row 6", &["provider", "cluster"]),
-            ("row 7", &["root_key"]),
-            ("row 8", &["mod"]),
+            ("row 1", &["config", "error"]),
+            ("row 2", &["mechanism", "quirks", "reference"]),
+            ("row 3", &["module"]),
+            ("row 4", &["connection"]),
+            ("row 5", &["object"]),
+            ("row 6", &["token"]),
+            ("row 7", &["cluster", "provider"]),
+            ("row 8", &["root_key"]),
+            ("row 9", &["mod"]),
         ],
     },
     Table {
