@@ -89,8 +89,10 @@ fn grants_of_one_grantee(criterion: &mut Criterion) {
         let key = kms.create_key(CreateKeyRequest::default()).expect("a key").key_id();
         let context = |number: u32| EncryptionContext::from([("volume", number.to_string().as_str())]);
         let make = |number: u32| {
-            let constraints = GrantConstraints::none().subset(context(number)).expect("one pair");
-            let terms = GrantTerms::new(alice(), [Operation::GenerateDataKey]).expect("terms").constraints(constraints);
+            let constraints =
+                GrantConstraints::new().with_encryption_context_subset(context(number)).expect("one pair");
+            let terms =
+                GrantTerms::new(alice(), [Operation::GenerateDataKey]).expect("terms").with_constraints(constraints);
             kms.create_grant(CreateGrantRequest::new(key, terms).name(format!("volume-{number}"))).expect("a grant");
         };
         (0..grants).for_each(make);

@@ -15,7 +15,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use strongroom::algorithm::SigningAlgorithm;
 use strongroom::crypto::{KeyPairKind, SignatureInput};
 use strongroom::provider::pkcs11::{
-    CallMode, FixedPin, KeyReference, Module, ModuleOptions, NewKey, Offer, Pkcs11Cluster, Token, TokenConfig,
+    CallMode, FixedPin, KeyTypes, Module, ModuleOptions, NewKey, Pkcs11Cluster, Token, TokenConfig, TokenKeyHandle,
     TokenKeyKind, TokenSelector,
 };
 use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster, MemberState};
@@ -31,9 +31,9 @@ const DIGEST: [u8; 32] = [9; 32];
 struct Setup {
     hsm: SoftHsm,
     ways: [(&'static str, Token); 2],
-    aes: KeyReference,
-    curve: KeyReference,
-    rsa: KeyReference,
+    aes: TokenKeyHandle,
+    curve: TokenKeyHandle,
+    rsa: TokenKeyHandle,
 }
 
 impl Setup {
@@ -41,7 +41,7 @@ impl Setup {
         let hsm = SoftHsm::new(&[LABEL])?;
         let module = Module::load(hsm.bare_path()).expect("a module");
         let token = |mode| {
-            let config = TokenConfig::new(TokenSelector::Label(LABEL.into())).offer(Offer::Everything).call_mode(mode);
+            let config = TokenConfig::new(TokenSelector::Label(LABEL.into())).key_types(KeyTypes::All).call_mode(mode);
             Token::new(&module, config, FixedPin::new(pin()))
         };
         let deadline = CallMode::Deadline { deadline: Duration::from_secs(5), threads: 8 };
@@ -55,7 +55,7 @@ impl Setup {
         Some(Self { hsm, ways, aes, curve, rsa })
     }
 
-    fn bare(&self, key: &KeyReference, private: bool) -> Bare {
+    fn bare(&self, key: &TokenKeyHandle, private: bool) -> Bare {
         Bare::new(&self.hsm.bare_path(), LABEL, key.id(), private)
     }
 }
@@ -213,13 +213,13 @@ fn failover(criterion: &mut Criterion) {
     let options = ModuleOptions::default().reinitialize_interval(Duration::from_millis(1));
     let module = |hsm: &SoftHsm| Module::load_with(hsm.shim().path(), options).expect("a module");
     let config =
-        |label: &str| TokenConfig::new(TokenSelector::Label(label.into())).breaker(3, Duration::from_millis(1));
-    let cluster = Pkcs11Cluster::of_members(b"replication key")
+        |label: &str| TokenConfig::new(TokenSelector::Label(label.into())).circuit_breaker(3, Duration::from_millis(1));
+    let cluster = Pkcs11Cluster::from_members(b"replication key")
         .member("east", "zone-a", &module(&east), config("east"))
         .member("west", "zone-b", &module(&west), config("west"));
     let credential: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(pin()));
     cluster.connect(&credential).expect("the tokens are there");
-    cluster.install_replication_key(&SecretBytes::copy_of(&[0x5A; 32])).expect("the tokens take it");
+    cluster.install_replication_key(&SecretBytes::copy_from_slice(&[0x5A; 32])).expect("the tokens take it");
     let vault = ClusterId::parse("vault").expect("a name");
     let kms = Kms::builder().cluster(vault.clone(), cluster.clone()).build().expect("a KMS");
     let store = CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(pin());
@@ -251,7 +251,7 @@ fn failover(criterion: &mut Criterion) {
 }
 
 fn pin() -> SecretBytes {
-    SecretBytes::copy_of(PIN.as_bytes())
+    SecretBytes::copy_from_slice(PIN.as_bytes())
 }
 
 fn timed<T>(work: impl FnOnce() -> T) -> Duration {

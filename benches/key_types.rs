@@ -143,7 +143,7 @@ fn run(criterion: &mut Criterion) -> Result<()> {
             if kind.modulus_bits().is_some() {
                 pair.encryption(spec, &*raw)?;
             }
-            if kind.agrees() {
+            if kind.supports_key_agreement() {
                 pair.agreement(spec, &*raw)?;
             }
         }

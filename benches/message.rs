@@ -11,7 +11,7 @@ use strongroom::{EncryptionContext, Result, SecretBytes};
 const SIZES: [usize; 4] = [1 << 10, 64 << 10, 1 << 20, 16 << 20];
 
 fn envelope(backend: CryptoBackend) -> Result<Envelope> {
-    let keyring = RawAesKeyring::new("bench", "key", SecretBytes::copy_of(&[7; 32]))?;
+    let keyring = RawAesKeyring::new("bench", "key", SecretBytes::copy_from_slice(&[7; 32]))?;
     Envelope::builder(keyring).backend(backend).build()
 }
 

@@ -71,7 +71,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn envelope(backend: CryptoBackend) -> Result<Envelope> {
-    let keyring = RawAesKeyring::new("report", "key", SecretBytes::copy_of(&[7; 32]))?;
+    let keyring = RawAesKeyring::new("report", "key", SecretBytes::copy_from_slice(&[7; 32]))?;
     Envelope::builder(keyring).backend(backend).build()
 }
 
@@ -109,7 +109,7 @@ fn throughput(name: String, ours: Duration, reference: Duration, owed: f64) -> R
 
 /// Two threads for each message: twice the encryption, or one that hashes what the other encrypts.
 fn on_two_threads(rows: &mut Vec<Row>, options: &Options) -> Result<()> {
-    let keyring = || RawAesKeyring::new("report", "key", SecretBytes::copy_of(&[7; 32]));
+    let keyring = || RawAesKeyring::new("report", "key", SecretBytes::copy_from_slice(&[7; 32]));
     let (one, two) = (Envelope::new(keyring()?), Envelope::builder(keyring()?).threads(2).build()?);
     let signed = AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384;
     let signing = Envelope::builder(keyring()?).threads(2).algorithm_suite(signed).build()?;

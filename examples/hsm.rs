@@ -57,12 +57,12 @@ fn with_soft_tokens() -> Result<ExitCode, Box<dyn Error>> {
 fn use_tokens(module: &str, pin: &str, labels: [&str; 2]) -> Result<(), Box<dyn Error>> {
     let module = Module::load(module)?;
     let [east, west] = labels.map(|label| TokenConfig::new(TokenSelector::Label(label.to_owned())));
-    let cluster = Pkcs11Cluster::of_members(b"replication key")
+    let cluster = Pkcs11Cluster::from_members(b"replication key")
         .member("east", "zone-a", &module, east)
         .member("west", "zone-b", &module, west);
     let vault = ClusterId::parse("vault")?;
     let kms = Kms::builder().cluster(vault.clone(), cluster.clone()).build()?;
-    let password = SecretBytes::copy_of(pin.as_bytes());
+    let password = SecretBytes::copy_from_slice(pin.as_bytes());
     let store =
         kms.create_custom_key_store(CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(password))?;
     kms.connect_custom_key_store(store)?;

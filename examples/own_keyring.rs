@@ -18,13 +18,13 @@ struct Vault(Mutex<HashMap<[Vec<u8>; 2], SecretBytes>>);
 impl Vault {
     fn store(&self, ticket: &[u8], context: &[u8], secret: &SecretBytes) {
         let mut shelves = self.0.lock().expect("no thread panicked");
-        shelves.insert([ticket, context].map(<[u8]>::to_vec), SecretBytes::copy_of(secret.expose_secret()));
+        shelves.insert([ticket, context].map(<[u8]>::to_vec), SecretBytes::copy_from_slice(secret.expose_secret()));
     }
 
     fn fetch(&self, ticket: &[u8], context: &[u8]) -> Option<SecretBytes> {
         let shelves = self.0.lock().expect("no thread panicked");
         let place = [ticket, context].map(<[u8]>::to_vec);
-        shelves.get(&place).map(|secret| SecretBytes::copy_of(secret.expose_secret()))
+        shelves.get(&place).map(|secret| SecretBytes::copy_from_slice(secret.expose_secret()))
     }
 }
 
@@ -71,7 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let opened = envelope.decrypt(&message, &context)?;
     println!("1. Encrypted under a data key that the vault keeps, and opened: {:?}", String::from_utf8_lossy(&opened));
 
-    let safe = || RawAesKeyring::new("safe", "paper copy", SecretBytes::copy_of(&[7; 32]));
+    let safe = || RawAesKeyring::new("safe", "paper copy", SecretBytes::copy_from_slice(&[7; 32]));
     let both = MultiKeyring::new(VaultKeyring(Arc::clone(&vault))).with_child(safe()?);
     let message = Envelope::new(both).encrypt(b"another secret", &context)?;
     let opened = Envelope::new(safe()?).decrypt(&message, &context)?;

@@ -38,7 +38,7 @@ impl Vault {
     fn create(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<u64> {
         let inside = MemoryProvider::default();
         let material = inside.generator().expect("it makes keys").generate(backend, binding)?;
-        let key = Arc::new(inside.open(backend, binding, &material.kept)?);
+        let key = Arc::new(inside.open(backend, binding, &material.stored)?);
         let mut made = self.made.lock().expect("no thread panicked");
         *made += 1;
         let number = *made;
@@ -76,8 +76,8 @@ impl std::fmt::Debug for VaultProvider {
     }
 }
 
-fn number(kept: &SecretBytes) -> Result<u64> {
-    let bytes = kept.expose_secret().try_into();
+fn number(stored: &SecretBytes) -> Result<u64> {
+    let bytes = stored.expose_secret().try_into();
     bytes
         .map(u64::from_be_bytes)
         .map_err(|_| Error::new(ErrorKind::Internal, "this is no number of a key in the vault"))
@@ -96,12 +96,12 @@ impl KeyMaterialProvider for VaultProvider {
         &self.capabilities
     }
 
-    fn open(&self, _: &CryptoBackend, _: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
-        Ok(OpenedKey::Cipher(Box::new(VaultKey { vault: Arc::clone(&self.vault), number: number(kept)? })))
+    fn open(&self, _: &CryptoBackend, _: &MaterialBinding, stored: &SecretBytes) -> Result<OpenedKey> {
+        Ok(OpenedKey::Cipher(Box::new(VaultKey { vault: Arc::clone(&self.vault), number: number(stored)? })))
     }
 
-    fn destroy(&self, _: &MaterialBinding, kept: &SecretBytes) -> Result<()> {
-        let number = number(kept)?;
+    fn destroy(&self, _: &MaterialBinding, stored: &SecretBytes) -> Result<()> {
+        let number = number(stored)?;
         // What is gone already may be asked for again.
         self.vault.ask(|keys| _ = keys.remove(&number))
     }
@@ -117,7 +117,7 @@ impl MaterialGenerator for VaultProvider {
             return Err(Error::new(ErrorKind::UnsupportedOperation, "the vault makes symmetric keys only"));
         }
         let number = self.vault.create(backend, binding)?;
-        Ok(GeneratedMaterial::secret(SecretBytes::copy_of(&number.to_be_bytes())))
+        Ok(GeneratedMaterial::secret(SecretBytes::copy_from_slice(&number.to_be_bytes())))
     }
 }
 

@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(kms.describe_key("alias/drafts").expect_err("deleted").kind(), ErrorKind::NotFound);
     assert!(decrypt(&kms, &draft).is_err());
     assert_eq!(decrypt(&kms, &invoice)?, b"paid in full");
-    assert!(kms.verify_store(|_| {})?.is_sound());
+    assert!(kms.verify_store(|_| {})?.is_intact());
     println!("10. It was told of the deletions: the key is gone for good, and nothing else is missing.");
     Ok(())
 }

@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Bob may read, by a grant, and only what is addressed to him.
     let to_bob = EncryptionContext::from([("to", "bob")]);
     let terms = GrantTerms::new(bob.clone(), [Operation::Decrypt])?
-        .constraints(GrantConstraints::none().subset(to_bob.clone())?);
+        .with_constraints(GrantConstraints::new().with_encryption_context_subset(to_bob.clone())?);
     kms.create_grant(CreateGrantRequest::new(key, terms))?;
 
     let (as_alice, as_bob) = (kms.as_principal(alice)?, kms.as_principal(bob)?);

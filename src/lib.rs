@@ -38,9 +38,9 @@ mod kms;
 pub mod envelope;
 // L6: prose
 pub mod manual;
-// Doors for fuzzing
+// Entry points for fuzzing
 #[doc(hidden)]
-pub mod internal;
+pub mod fuzzing;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use codec::CodecError;
@@ -59,15 +59,15 @@ pub use kms::{
     DecryptResponse, DeriveSharedSecretRequest, DeriveSharedSecretResponse, DryRun, EncryptRequest, EncryptResponse,
     GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,
     GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest,
-    GenerateMacResponse, GetParametersForImportRequest, GetParametersForImportResponse, GetPublicKeyResponse,
-    GrantFilter, GrantListEntry, GrantToken, ImportKeyMaterialRequest, ImportedKeyMaterial, IncludeKeyMaterial,
-    IntoKeyRequest, KeyListEntry, KeyReference, KeyRequest, KeyRotationStatus, Kms, KmsAead, KmsBuilder, KmsLimits,
+    GenerateMacResponse, GetKeyRotationStatusResponse, GetParametersForImportRequest, GetParametersForImportResponse,
+    GetPublicKeyResponse, GrantFilter, GrantListEntry, GrantToken, ImportKeyMaterialRequest, ImportedKeyMaterial,
+    IncludeKeyMaterial, IntoKeyRequest, KeyListEntry, KeyReference, KeyRequest, Kms, KmsAead, KmsBuilder, KmsLimits,
     KmsMac, KmsSignature, KmsSigner, KmsVerifyingKey, MAX_RANDOM_LENGTH, MaintenanceGuard, MaintenanceReport, Page,
     PageRequest, PutKeyPolicyRequest, ReEncryptRequest, ReEncryptResponse, RootKeyRotation, RootKeyStatus,
-    RotationListEntry, ScheduledDeletion, SignRequest, SignResponse, StoreProgress, StoreReport, VerifyMacRequest,
-    VerifyMacResponse, VerifyRequest, VerifyResponse,
+    RotationListEntry, ScheduleKeyDeletionResponse, SignRequest, SignResponse, StoreVerificationProgress,
+    StoreVerificationReport, VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
 };
-pub use kms::{AppliedDeletions, KeyLastUsage, LastUsage, MeteredKey};
+pub use kms::{ApplyDeletionsReport, GetKeyLastUsageResponse, LastUsage, MeteredKey};
 pub use kms::{
     ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, SuccessionReport,
     UpdateCustomKeyStoreRequest,

@@ -14,7 +14,7 @@ use zeroize::{Zeroize, Zeroizing};
 /// ```
 /// use strongroom::SecretBytes;
 ///
-/// let secret = SecretBytes::copy_of(b"correct horse");
+/// let secret = SecretBytes::copy_from_slice(b"correct horse");
 /// assert_eq!(secret.expose_secret(), b"correct horse");
 /// assert_eq!(format!("{secret:?}"), "SecretBytes(13 bytes)");
 /// ```
@@ -22,7 +22,7 @@ pub struct SecretBytes(Box<[u8]>);
 
 impl SecretBytes {
     /// Copies the bytes; the caller keeps, and should wipe, the original.
-    pub fn copy_of(bytes: &[u8]) -> Self {
+    pub fn copy_from_slice(bytes: &[u8]) -> Self {
         Self(bytes.into())
     }
 
@@ -37,7 +37,7 @@ impl SecretBytes {
         if bytes.len() == bytes.capacity() {
             return Self(bytes.into_boxed_slice());
         }
-        let exact = Self::copy_of(&bytes);
+        let exact = Self::copy_from_slice(&bytes);
         bytes.zeroize();
         exact
     }
@@ -100,14 +100,14 @@ mod tests {
 
     #[test]
     fn debug_shows_only_the_length() {
-        assert_eq!(format!("{:?}", SecretBytes::copy_of(&[0xAB; 3])), "SecretBytes(3 bytes)");
+        assert_eq!(format!("{:?}", SecretBytes::copy_from_slice(&[0xAB; 3])), "SecretBytes(3 bytes)");
     }
 
     #[test]
     fn equality_is_by_content() {
-        assert_eq!(SecretBytes::copy_of(b"a"), SecretBytes::from_vec(vec![b'a']));
-        assert_ne!(SecretBytes::copy_of(b"a"), SecretBytes::copy_of(b"b"));
-        assert_ne!(SecretBytes::copy_of(b"a"), SecretBytes::copy_of(b"aa"));
+        assert_eq!(SecretBytes::copy_from_slice(b"a"), SecretBytes::from_vec(vec![b'a']));
+        assert_ne!(SecretBytes::copy_from_slice(b"a"), SecretBytes::copy_from_slice(b"b"));
+        assert_ne!(SecretBytes::copy_from_slice(b"a"), SecretBytes::copy_from_slice(b"aa"));
     }
 
     #[test]

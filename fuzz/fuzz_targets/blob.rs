@@ -37,7 +37,7 @@ fn make() -> KmsResult<(Kms, [KeyId; 2])> {
     let kms = Kms::builder().backend(backend()).cluster(vault.clone(), cluster).build()?;
     let software = kms.create_key(CreateKeyRequest::default())?.key_id();
     let store = CreateCustomKeyStoreRequest::new("safe", vault);
-    let store = kms.create_custom_key_store(store.key_store_password(SecretBytes::copy_of(b"password")))?;
+    let store = kms.create_custom_key_store(store.key_store_password(SecretBytes::copy_from_slice(b"password")))?;
     kms.connect_custom_key_store(store)?;
     let in_hsm = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id();
     Ok((kms, [software, in_hsm]))

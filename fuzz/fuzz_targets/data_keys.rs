@@ -41,7 +41,8 @@ static PAIRS: LazyLock<Vec<Pair>> = LazyLock::new(|| {
     let backend = CryptoBackend::default();
     let both =
         |keyring: &dyn Fn() -> Box<dyn Keyring>| Pair { writer: keyring(), reader: keyring(), binds_context: true };
-    let aes = |name: &'static str| RawAesKeyring::new("ns", name, SecretBytes::copy_of(&[7; 32])).expect("32 bytes");
+    let aes =
+        |name: &'static str| RawAesKeyring::new("ns", name, SecretBytes::copy_from_slice(&[7; 32])).expect("32 bytes");
     let kms = Kms::in_memory().expect("a KMS");
     let key = kms.create_key(Default::default()).expect("a key").key_id();
     let mut pairs = vec![

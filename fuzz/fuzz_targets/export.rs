@@ -48,7 +48,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let (kind, private) = KEYS[0];
     let public = backend.key_pairs().private_key(kind, private).expect("the key is good").public_key_der();
     let recipient = ExportRecipient::rsa(&public).expect("an RSA key");
-    let identity = ExportIdentity::rsa(&SecretBytes::copy_of(private)).expect("an RSA key");
+    let identity = ExportIdentity::rsa(&SecretBytes::copy_from_slice(private)).expect("an RSA key");
     let file = kms.export_key(key, &recipient).expect("an export").file;
     World { store, kms, identity, file }
 });

@@ -6,14 +6,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use strongroom::provider::pkcs11::{KEY_ID_LENGTH, KeyReference, TokenKeyKind};
+use strongroom::provider::pkcs11::{KEY_ID_LENGTH, TokenKeyHandle, TokenKeyKind};
 
 /// The most bytes of a label and of a public key.
 const MAX_LABEL: usize = 255;
 const MAX_PUBLIC_KEY: usize = 1_024;
 
 fuzz_target!(|bytes: &[u8]| {
-    let Some(key) = KeyReference::from_bytes(bytes) else { return };
+    let Some(key) = TokenKeyHandle::from_bytes(bytes) else { return };
     assert_eq!(key.to_bytes().expect("what was read fits its length fields"), bytes, "what is accepted is canonical");
     assert!((1..=KEY_ID_LENGTH).contains(&key.id().len()));
     assert!(key.label().len() <= MAX_LABEL);

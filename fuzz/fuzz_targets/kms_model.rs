@@ -305,7 +305,7 @@ impl World {
         let (rotated, deleted, may_destroy) = self.model.sweep();
         let real = self.kms.run_maintenance().map(|report| {
             assert!(report.failed.is_empty() && report.unfinished.is_empty() && report.not_scrubbed.is_none());
-            assert_eq!(report.destruction_waits_until.is_none(), may_destroy);
+            assert_eq!(report.destruction_postponed_until.is_none(), may_destroy);
             assert_eq!(sorted(report.rotated), sorted(rotated.iter().map(|key| self.arns[*key].clone())));
             assert_eq!(sorted(report.deleted), sorted(deleted.iter().map(|key| self.arns[*key].clone())));
         });

@@ -12,8 +12,8 @@ use libfuzzer_sys::fuzz_target;
 use strongroom::algorithm::EncryptionAlgorithm;
 use strongroom::key::TagSet;
 use strongroom::policy::{
-    AttachedPolicies, GrantConstraints, GrantTerms, KeyFacts, Outcome, PolicyDocument, PolicyKind, PolicyRequest,
-    RequestParameter, evaluate, keeps_control,
+    AttachedPolicies, GrantConstraints, GrantTerms, KeyFacts, PolicyDocument, PolicyEvaluation, PolicyKind,
+    PolicyRequest, RequestParameter, evaluate, passes_lockout_safety_check,
 };
 use strongroom::{
     AccountId, AliasName, EncryptionContext, ErrorKind, KeyId, KeyManager, KeySpec, KeyUsage, Locality, Operation,
@@ -113,9 +113,9 @@ fn decide(kind: PolicyKind, document: &PolicyDocument, request: &PolicyRequest<'
     let denied = [document.clone(), WORLD.denial.clone()];
     let identity = if kind == PolicyKind::Key { &denied[1..] } else { &denied[..] };
     let outweighed = evaluate(request, &attached.with_identity_policies(identity)).expect("it decided before");
-    assert!(matches!(outweighed, Outcome::DeniedByKeyPolicy(_) | Outcome::DeniedByIdentityPolicy(_)));
+    assert!(matches!(outweighed, PolicyEvaluation::DeniedByKeyPolicy(_) | PolicyEvaluation::DeniedByIdentityPolicy(_)));
     if kind == PolicyKind::Key && request.operation == Operation::PutKeyPolicy && request.alias.is_none() {
-        if let Ok(control) = keeps_control(request, document, &[]) {
+        if let Ok(control) = passes_lockout_safety_check(request, document, &[]) {
             assert!(control || !outcome.is_allowed() || !request.parameters.is_empty());
         }
     }
@@ -136,8 +136,11 @@ fn ask(
         Origin::Kms,
         KeyManager::Customer,
     );
-    let limits = GrantConstraints::none().subset(EncryptionContext::from([("tenant", "North")])).expect("one pair");
-    let terms = GrantTerms::new(principal.clone(), [Operation::Encrypt]).expect("one operation").constraints(limits);
+    let limits = GrantConstraints::new()
+        .with_encryption_context_subset(EncryptionContext::from([("tenant", "North")]))
+        .expect("one pair");
+    let terms =
+        GrantTerms::new(principal.clone(), [Operation::Encrypt]).expect("one operation").with_constraints(limits);
     let parameters = [
         RequestParameter::EncryptionAlgorithm(EncryptionAlgorithm::SymmetricDefault),
         RequestParameter::Grant(&terms),

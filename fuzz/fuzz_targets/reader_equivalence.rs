@@ -39,7 +39,7 @@ fn agree(ended: &Outcome, expected: &Outcome) -> bool {
 
 fuzz_target!(|case: Case| {
     let one = builder(&case).build().expect("the settings are allowed");
-    let many = builder(&case).threads(2 + usize::from(case.threads % 3)).share(1 + usize::from(case.share) * 4);
+    let many = builder(&case).threads(2 + usize::from(case.threads % 3)).chunk_size(1 + usize::from(case.share) * 4);
     let many = many.build().expect("the settings are allowed");
     let plaintext: Vec<u8> = (0..=250).cycle().take(usize::from(case.length % 4096)).collect();
     let step = 1 + usize::from(case.step) * 5;
@@ -83,7 +83,8 @@ fn builder(case: &Case) -> EnvelopeBuilder {
         false => CommitmentPolicy::ForbidEncryptAllowDecrypt,
     };
     let backend = backend();
-    let keyring = RawAesKeyring::with_backend(backend, "ns", "kn", SecretBytes::copy_of(&[7; 32])).expect("32 bytes");
+    let keyring =
+        RawAesKeyring::with_backend(backend, "ns", "kn", SecretBytes::copy_from_slice(&[7; 32])).expect("32 bytes");
     let builder = Envelope::builder(keyring).algorithm_suite(suite).commitment_policy(policy).backend(backend);
     builder.signature_policy(SignaturePolicy::ReleaseBeforeVerification).frame_length(1 + u32::from(case.frame_length))
 }

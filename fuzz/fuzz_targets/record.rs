@@ -6,7 +6,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use strongroom::internal::{rewritten_export_payload, rewritten_key_record};
+use strongroom::fuzzing::{rewritten_export_payload, rewritten_key_record};
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((which, rest)) = bytes.split_first() else { return };

@@ -6,7 +6,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use strongroom::internal::rewritten_root_record;
+use strongroom::fuzzing::rewritten_root_record;
 
 fuzz_target!(|content: &[u8]| {
     if let Some(rewritten) = rewritten_root_record(content) {

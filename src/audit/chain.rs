@@ -122,7 +122,12 @@ impl ChainState {
         let mut secret = Zeroizing::new([0; 32]);
         backend.random().fill(secret.as_mut_slice())?;
         let position = Position::start(&secret);
-        Ok(Self { id: ChainId(id), secret: SecretBytes::copy_of(secret.as_slice()), position, pending: Vec::new() })
+        Ok(Self {
+            id: ChainId(id),
+            secret: SecretBytes::copy_from_slice(secret.as_slice()),
+            position,
+            pending: Vec::new(),
+        })
     }
 
     /// The name of the chain.
@@ -150,7 +155,7 @@ impl ChainState {
     }
 
     pub(super) fn at(&self, position: Position, pending: Vec<PendingChange>) -> Self {
-        Self { id: self.id, secret: SecretBytes::copy_of(self.secret.expose_secret()), position, pending }
+        Self { id: self.id, secret: SecretBytes::copy_from_slice(self.secret.expose_secret()), position, pending }
     }
 
     pub(super) fn copy(&self) -> Self {
@@ -193,7 +198,7 @@ impl ChainState {
         }
         let id = ChainId(reader.array("chain id")?);
         let mut secret: [u8; 32] = reader.array("secret")?;
-        let kept = SecretBytes::copy_of(&secret);
+        let kept = SecretBytes::copy_from_slice(&secret);
         secret.zeroize();
         let next = reader.u64("next record")?;
         let position = Position { next, mac: reader.array("last code")?, key: Zeroizing::new(reader.array("key")?) };

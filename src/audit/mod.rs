@@ -4,7 +4,6 @@
 //! commit and its outcome after it, so that a process that dies in between leaves a trace. If the trail cannot be
 //! written, the operation fails.
 
-mod both;
 mod chain;
 mod checkpoint;
 mod event;
@@ -12,6 +11,7 @@ mod file;
 mod json;
 mod line;
 mod memory;
+mod tee;
 #[cfg(feature = "tracing")]
 mod tracing;
 mod verify;
@@ -19,13 +19,13 @@ mod verify;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
-pub use both::Both;
 pub use chain::{ChainId, ChainState, ChangeId, PendingChange};
 pub use checkpoint::{CheckpointSigner, CheckpointVerifier};
 pub use event::{Action, AuditEvent, KeyResource, Outcome, ParameterValue};
 pub use file::{DEFAULT_TRAIL_FILE_BYTES, Durability, FileTrail};
 pub use json::to_json;
 pub use memory::{DEFAULT_TRAIL_CAPACITY, MemoryTrail};
+pub use tee::Tee;
 #[cfg(feature = "tracing")]
 pub use tracing::TracingTrail;
 pub use verify::{ChainReport, Finding, Problem, TrailReport, verify};

@@ -12,7 +12,7 @@ const TARGET: &str = "strongroom::audit";
 /// Hands every event to whoever subscribes to `tracing`: at level `INFO` what succeeded or is about to, at `WARN` what
 /// was refused or failed. The target is `strongroom::audit`.
 ///
-/// A subscriber may drop what it gets, so that nothing is proved by it: put it [`Both`](super::Both) beside a trail in
+/// A subscriber may drop what it gets, so that nothing is proved by it: put it [`Tee`](super::Tee) beside a trail in
 /// files, where the trail counts.
 ///
 /// # Examples

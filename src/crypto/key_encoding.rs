@@ -95,7 +95,7 @@ pub(super) fn read_private(kind: KeyPairKind, der: &[u8]) -> Result<PrivateParts
         (Some(_), _) if kind.modulus_bits().is_some() => return Err(Flaw::UnexpectedPublicKey),
         (outer, inner) => outer.or(inner).map(<[u8]>::to_vec),
     };
-    Ok(PrivateParts { secret: SecretBytes::copy_of(secret), public })
+    Ok(PrivateParts { secret: SecretBytes::copy_from_slice(secret), public })
 }
 
 /// `CurvePrivateKey` (RFC 8410, section 7).

@@ -60,7 +60,7 @@ impl KeyPairKind {
     }
 
     /// Whether a key pair of this kind agrees on secrets: P-256, P-384 and P-521 do.
-    pub const fn agrees(self) -> bool {
+    pub const fn supports_key_agreement(self) -> bool {
         matches!(self, Self::EccP256 | Self::EccP384 | Self::EccP521)
     }
 

@@ -48,7 +48,7 @@ pub struct MacTag {
 
 impl MacTag {
     /// Copies a value of at most 64 bytes; more are cut off, which no algorithm here makes.
-    pub(crate) fn copy_of(value: &[u8]) -> Self {
+    pub(crate) fn copy_from_slice(value: &[u8]) -> Self {
         let length = value.len().min(64);
         let mut bytes = [0; 64];
         bytes[..length].copy_from_slice(&value[..length]);

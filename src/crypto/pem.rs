@@ -76,7 +76,7 @@ impl Block<'_> {
         digits.extend(content.iter().filter(|byte| !byte.is_ascii_whitespace() && **byte != 0x0b));
         let mut decoded = SecretBytes::zeroed(digits.len() / 4 * 3);
         let length = Base64::decode(digits.as_slice(), decoded.expose_secret_mut()).ok()?.len();
-        Some(SecretBytes::copy_of(&decoded.expose_secret()[..length])).filter(|decoded| !decoded.is_empty())
+        Some(SecretBytes::copy_from_slice(&decoded.expose_secret()[..length])).filter(|decoded| !decoded.is_empty())
     }
 }
 

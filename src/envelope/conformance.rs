@@ -76,7 +76,7 @@ fn wrap(
 ) -> Result<EncryptionMaterials> {
     let mut materials = EncryptionMaterials::new(suite, context(), CryptoBackend::default())?;
     if let Some(data_key) = data_key {
-        materials.set_data_key(SecretBytes::copy_of(data_key.expose_secret()))?;
+        materials.set_data_key(SecretBytes::copy_from_slice(data_key.expose_secret()))?;
     }
     // A message holds whatever it holds, but nobody writes an empty one.
     let before: Vec<_> = before.iter().filter(|data_key| !data_key.ciphertext().is_empty()).cloned().collect();
@@ -122,7 +122,7 @@ fn a_data_key_is_made_wrapped_and_found(
 }
 
 fn a_data_key_that_is_there_is_kept(writer: &dyn Keyring, reader: &dyn Keyring, suite: AlgorithmSuite) -> Result<()> {
-    let given = SecretBytes::copy_of(&vec![0xA5; suite.data_key_length()]);
+    let given = SecretBytes::copy_from_slice(&vec![0xA5; suite.data_key_length()]);
     let materials = match wrap(writer, suite, Some(&given), &[]) {
         // It wraps only what it made itself, and says so.
         Err(error) if error.kind() == ErrorKind::Validation => return Ok(()),
@@ -193,7 +193,7 @@ mod tests {
     fn keyrings_of_secret_keys_meet_the_contract() -> Result<()> {
         let kms = Kms::in_memory()?;
         let managed = KmsKeyring::new(&kms, kms.create_key(Default::default())?.key_id())?;
-        let raw = RawAesKeyring::new("laboratory", "key 1", SecretBytes::copy_of(&[7; 32]))?;
+        let raw = RawAesKeyring::new("laboratory", "key 1", SecretBytes::copy_from_slice(&[7; 32]))?;
         let keyrings: [&dyn Keyring; 2] = [&managed, &raw];
         for keyring in keyrings {
             run(keyring, keyring)?;
@@ -230,7 +230,7 @@ mod tests {
             let keyring = WrapsToNothing { tells };
             let passed = std::panic::catch_unwind(|| run(&keyring, &keyring));
             assert!(!matches!(passed, Ok(Ok(()))), "{keyring:?}");
-            let raw = RawAesKeyring::new("laboratory", "key 1", SecretBytes::copy_of(&[7; 32]))?;
+            let raw = RawAesKeyring::new("laboratory", "key 1", SecretBytes::copy_from_slice(&[7; 32]))?;
             let both = MultiKeyring::new(raw).with_child(WrapsToNothing { tells });
             for envelope in [Envelope::new(keyring), Envelope::new(both)] {
                 let error = envelope.encrypt(b"text", &context()).unwrap_err();

@@ -167,7 +167,7 @@ wire_names! {
         /// Symmetric encryption keys only, as in AWS KMS.
         AwsCompatible => "AWS_COMPATIBLE",
         /// Every kind of key that the cluster makes: RSA and elliptic-curve keys too. AWS KMS has no such stores.
-        BeyondAws => "BEYOND_AWS",
+        Extended => "BEYOND_AWS",
     }
 }
 

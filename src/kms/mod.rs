@@ -32,5 +32,5 @@ pub use fuzzing::{rewritten_export_payload, rewritten_key_record, rewritten_root
 pub use key_handles::{KmsAead, KmsMac, KmsSignature, KmsSigner, KmsVerifyingKey};
 pub use maintenance::guard::MaintenanceGuard;
 pub use request::*;
-pub use transfer::deletion_list::AppliedDeletions;
+pub use transfer::deletion_list::ApplyDeletionsReport;
 pub use transfer::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};

@@ -66,13 +66,13 @@ pub(crate) use signing::MessageSigner;
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub fn inspect(bytes: &[u8]) -> Result<Header, MessageError> {
-    inspect_within(bytes, &Limits::default())
+    inspect_with_limits(bytes, &Limits::default())
 }
 
 /// Reads the header of a message without any key, under limits of your own; see [`inspect`].
 ///
 /// # Errors
 /// As [`inspect`].
-pub fn inspect_within(bytes: &[u8], limits: &Limits) -> Result<Header, MessageError> {
+pub fn inspect_with_limits(bytes: &[u8], limits: &Limits) -> Result<Header, MessageError> {
     HeaderParser::default().parse(bytes, limits)
 }

@@ -1,8 +1,8 @@
 //! The elements `Action` and `NotAction`: names of operations, with wildcards, as a set.
 
 use super::json::Json;
-use super::malformed::Malformed;
 use super::operation_set::OperationSet;
+use super::parse_error::PolicyParseError;
 use super::pattern::Pattern;
 use crate::algorithm::excerpt;
 use crate::key::Operation;
@@ -15,15 +15,15 @@ const ABSENT: [&str; 5] =
     ["Decapsulate", "Encapsulate", "ReplicateKey", "SynchronizeMultiRegionKey", "UpdatePrimaryRegion"];
 
 /// Reads the value of the element: the operations that it names.
-pub(super) fn parse(value: Json) -> Result<OperationSet, Malformed> {
+pub(super) fn parse(value: Json) -> Result<OperationSet, PolicyParseError> {
     value.texts()?.iter().try_fold(OperationSet::EMPTY, |set, action| Ok(set.union(named_by(action)?)))
 }
 
-fn named_by(action: &str) -> Result<OperationSet, Malformed> {
+fn named_by(action: &str) -> Result<OperationSet, PolicyParseError> {
     if action == "*" {
         return Ok(OperationSet::ALL);
     }
-    let unknown = || Malformed::new(format!("'{}' is no action of this service", excerpt(action)));
+    let unknown = || PolicyParseError::new(format!("'{}' is no action of this service", excerpt(action)));
     let prefix = action.get(..SERVICE.len()).filter(|prefix| prefix.eq_ignore_ascii_case(SERVICE));
     let name = prefix.map(|_| action[SERVICE.len()..].to_ascii_lowercase()).ok_or_else(unknown)?;
     let pattern = Pattern::new(&name);

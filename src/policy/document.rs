@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::document_kind::PolicyKind;
 use super::json::Json;
-use super::malformed::Malformed;
+use super::parse_error::PolicyParseError;
 use super::statement::Statement;
 use crate::algorithm::excerpt;
 use crate::error::Result;
@@ -161,58 +161,58 @@ impl PolicyDocument {
         &self.0.statements
     }
 
-    fn parse(kind: PolicyKind, text: &str) -> Result<Self, Malformed> {
+    fn parse(kind: PolicyKind, text: &str) -> Result<Self, PolicyParseError> {
         check_text(text)?;
         let statements = parse_document(kind, Json::parse(text)?)?;
         let search_length: usize = statements.iter().map(Statement::search_length).sum();
         if search_length > MAX_SEARCH_LENGTH {
             let text = format!("it has over {MAX_SEARCH_LENGTH} characters in patterns with ? between two *");
-            return Err(Malformed::new(text));
+            return Err(PolicyParseError::new(text));
         }
         let needs_aliases = statements.iter().any(Statement::needs_aliases);
         Ok(Self(Arc::new(Compiled { kind, text: text.into(), statements, needs_aliases })))
     }
 }
 
-fn check_text(text: &str) -> Result<(), Malformed> {
+fn check_text(text: &str) -> Result<(), PolicyParseError> {
     if text.len() > PolicyDocument::MAX_LENGTH {
-        return Err(Malformed::new(format!("it must have at most {} bytes", PolicyDocument::MAX_LENGTH)));
+        return Err(PolicyParseError::new(format!("it must have at most {} bytes", PolicyDocument::MAX_LENGTH)));
     }
     let known = |character: char| matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{7e}' | '\u{a0}'..='\u{ff}');
     match text.char_indices().find(|(_, character)| !known(*character)) {
         None => Ok(()),
-        Some((place, _)) => {
-            Err(Malformed::new(format!("the character at byte {place} is not among the printable ones of Latin-1")))
-        }
+        Some((place, _)) => Err(PolicyParseError::new(format!(
+            "the character at byte {place} is not among the printable ones of Latin-1"
+        ))),
     }
 }
 
-fn parse_document(kind: PolicyKind, value: Json) -> Result<Box<[Statement]>, Malformed> {
+fn parse_document(kind: PolicyKind, value: Json) -> Result<Box<[Statement]>, PolicyParseError> {
     let (mut version, mut statements) = (None, None);
     for (name, value) in value.members()? {
         let result = match name.as_str() {
             "Version" => value.text().and_then(check_version).map(|()| version = Some(())),
             "Id" => value.text().map(drop),
             "Statement" => parse_statements(kind, value).map(|parsed| statements = Some(parsed)),
-            name if Statement::ELEMENTS.contains(&name) => Err(Malformed::new(
+            name if Statement::ELEMENTS.contains(&name) => Err(PolicyParseError::new(
                 r#"belongs to a statement: put the statement into {"Version": "2012-10-17", "Statement": [...]}"#,
             )),
-            _ => Err(Malformed::new("unknown element")),
+            _ => Err(PolicyParseError::new("unknown element")),
         };
         result.map_err(|error| error.within(excerpt(&name)))?;
     }
-    version.ok_or_else(|| Malformed::new("Version is missing"))?;
-    statements.ok_or_else(|| Malformed::new("Statement is missing"))
+    version.ok_or_else(|| PolicyParseError::new("Version is missing"))?;
+    statements.ok_or_else(|| PolicyParseError::new("Statement is missing"))
 }
 
-fn check_version(version: String) -> Result<(), Malformed> {
+fn check_version(version: String) -> Result<(), PolicyParseError> {
     if VERSIONS.contains(&version.as_str()) {
         return Ok(());
     }
-    Err(Malformed::new(format!("must be {}, and is '{}'", VERSIONS[0], excerpt(&version))))
+    Err(PolicyParseError::new(format!("must be {}, and is '{}'", VERSIONS[0], excerpt(&version))))
 }
 
-fn parse_statements(kind: PolicyKind, value: Json) -> Result<Box<[Statement]>, Malformed> {
+fn parse_statements(kind: PolicyKind, value: Json) -> Result<Box<[Statement]>, PolicyParseError> {
     let parse = |(place, value)| Statement::parse(kind, value).map_err(|error| error.within(place + 1));
     value.one_or_more()?.into_iter().enumerate().map(parse).collect()
 }

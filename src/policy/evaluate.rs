@@ -113,7 +113,7 @@ impl fmt::Display for StatementName<'_> {
 /// A decision and its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Outcome<'a> {
+pub enum PolicyEvaluation<'a> {
     /// A statement of the key's policy denies it.
     DeniedByKeyPolicy(StatementName<'a>),
     /// A statement of one of the principal's policies denies it.
@@ -136,7 +136,7 @@ pub enum Outcome<'a> {
     NotAllowedByIdentityPolicy,
 }
 
-impl Outcome<'_> {
+impl PolicyEvaluation<'_> {
     /// The decision without its reason.
     pub const fn decision(&self) -> Decision {
         if self.is_allowed() { Decision::Allow } else { Decision::Deny }
@@ -158,7 +158,7 @@ impl Outcome<'_> {
     }
 }
 
-impl fmt::Display for Outcome<'_> {
+impl fmt::Display for PolicyEvaluation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DeniedByKeyPolicy(statement) => write!(f, "explicitly denied by {statement} of the key policy"),
@@ -188,13 +188,13 @@ impl fmt::Display for Outcome<'_> {
 ///
 /// # Examples
 /// ```
-/// use strongroom::policy::{AttachedPolicies, Outcome, PolicyDocument, PolicyRequest, evaluate};
+/// use strongroom::policy::{AttachedPolicies, PolicyEvaluation, PolicyDocument, PolicyRequest, evaluate};
 /// use strongroom::{AccountId, Operation, Principal};
 ///
 /// let account = AccountId::parse("111122223333")?;
 /// let alice = Principal::user(account, "alice")?;
 /// let request = PolicyRequest::new(&alice, Operation::GenerateRandom, account);
-/// assert_eq!(evaluate(&request, &AttachedPolicies::none())?, Outcome::NotAllowedByIdentityPolicy);
+/// assert_eq!(evaluate(&request, &AttachedPolicies::none())?, PolicyEvaluation::NotAllowedByIdentityPolicy);
 ///
 /// let policies = [PolicyDocument::identity_policy(
 ///     r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "kms:Generate*", "Resource": "*"}}"#,
@@ -203,7 +203,7 @@ impl fmt::Display for Outcome<'_> {
 /// assert!(outcome.is_allowed());
 /// # Ok::<(), strongroom::Error>(())
 /// ```
-pub fn evaluate<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) -> Result<Outcome<'a>> {
+pub fn evaluate<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) -> Result<PolicyEvaluation<'a>> {
     Evaluation { request, attached, target: Target::new(request) }.outcome()
 }
 
@@ -215,32 +215,32 @@ struct Evaluation<'r, 'p> {
 }
 
 impl<'p> Evaluation<'_, 'p> {
-    fn outcome(&self) -> Result<Outcome<'p>> {
+    fn outcome(&self) -> Result<PolicyEvaluation<'p>> {
         let about_key = self.request.key.is_some() && self.request.alias.is_none();
         if about_key && let Some(statement) = self.find(PolicyKind::Key, Effect::Deny, |_| true)? {
-            return Ok(Outcome::DeniedByKeyPolicy(statement));
+            return Ok(PolicyEvaluation::DeniedByKeyPolicy(statement));
         }
         if let Some(statement) = self.find(PolicyKind::Identity, Effect::Deny, |_| true)? {
-            return Ok(Outcome::DeniedByIdentityPolicy(statement));
+            return Ok(PolicyEvaluation::DeniedByIdentityPolicy(statement));
         }
         if about_key { self.about_key() } else { self.about_account() }
     }
 
     /// Without a key, identity policies decide alone.
-    fn about_account(&self) -> Result<Outcome<'p>> {
+    fn about_account(&self) -> Result<PolicyEvaluation<'p>> {
         if !self.is_at_home() {
-            return Ok(Outcome::NotAllowedByIdentityPolicy);
+            return Ok(PolicyEvaluation::NotAllowedByIdentityPolicy);
         }
         if self.request.principal.is_account_root() {
-            return Ok(Outcome::AllowedToAccount);
+            return Ok(PolicyEvaluation::AllowedToAccount);
         }
         let allowed = self.identity_policy()?;
-        Ok(allowed.map_or(Outcome::NotAllowedByIdentityPolicy, Outcome::AllowedByIdentityPolicy))
+        Ok(allowed.map_or(PolicyEvaluation::NotAllowedByIdentityPolicy, PolicyEvaluation::AllowedByIdentityPolicy))
     }
 
-    fn about_key(&self) -> Result<Outcome<'p>> {
+    fn about_key(&self) -> Result<PolicyEvaluation<'p>> {
         if !self.is_at_home() && !self.request.operation.is_cross_account() {
-            return Ok(Outcome::NotAllowedByKeyPolicy);
+            return Ok(PolicyEvaluation::NotAllowedByKeyPolicy);
         }
         let (statement, is_enough) = match self.to_principal()? {
             Some(statement) => (Some(statement), self.is_at_home() || self.is_service()),
@@ -249,15 +249,15 @@ impl<'p> Evaluation<'_, 'p> {
         if let Some(statement) = statement {
             // The account itself may do what it could let its users do.
             if is_enough || self.request.principal.is_account_root() {
-                return Ok(Outcome::AllowedByKeyPolicy(statement));
+                return Ok(PolicyEvaluation::AllowedByKeyPolicy(statement));
             }
             if let Some(statement) = self.identity_policy()? {
-                return Ok(Outcome::AllowedByIdentityPolicy(statement));
+                return Ok(PolicyEvaluation::AllowedByIdentityPolicy(statement));
             }
         }
         let missing = match statement {
-            Some(_) => Outcome::NotAllowedByIdentityPolicy,
-            None => Outcome::NotAllowedByKeyPolicy,
+            Some(_) => PolicyEvaluation::NotAllowedByIdentityPolicy,
+            None => PolicyEvaluation::NotAllowedByKeyPolicy,
         };
         Ok(by_grant(self.request, self.attached)?.unwrap_or(missing))
     }
@@ -303,7 +303,7 @@ impl<'p> Evaluation<'_, 'p> {
 }
 
 /// Whether a grant allows the request, and which.
-fn by_grant<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) -> Result<Option<Outcome<'a>>> {
+fn by_grant<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) -> Result<Option<PolicyEvaluation<'a>>> {
     let PolicyRequest { principal, operation, context, .. } = *request;
     if !operation.is_grantable() {
         return Ok(None);
@@ -320,14 +320,14 @@ fn by_grant<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) ->
         });
         let may_retire = terms.is_some_and(|terms| terms.may_be_retired_by(principal))
             || (principal.is_account_root() && issuer == Some(principal.account()));
-        return Ok(may_retire.then_some(Outcome::AllowedByRetiredGrant));
+        return Ok(may_retire.then_some(PolicyEvaluation::AllowedByRetiredGrant));
     }
     let Some(grants) = attached.grants else { return Ok(None) };
     let found = grants.find_allowing(operation, context, &mut |grant| {
         let passes_on = || terms.is_some_and(|terms| grant.may_delegate(terms));
         grant.allows(principal, operation, context) && (operation != Operation::CreateGrant || passes_on())
     })?;
-    Ok(found.map(Outcome::AllowedByGrant))
+    Ok(found.map(PolicyEvaluation::AllowedByGrant))
 }
 
 /// Whether the principal of a request could replace the policy of a key once `proposed` is that policy: the check against
@@ -335,7 +335,7 @@ fn by_grant<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) ->
 ///
 /// # Errors
 /// As [`evaluate`].
-pub fn keeps_control(
+pub fn passes_lockout_safety_check(
     request: &PolicyRequest<'_>,
     proposed: &PolicyDocument,
     identity_policies: &[PolicyDocument],

@@ -65,7 +65,7 @@ pub struct GrantConstraints {
 
 impl GrantConstraints {
     /// No constraint.
-    pub const fn none() -> Self {
+    pub const fn new() -> Self {
         Self { equals: None, subset: None }
     }
 
@@ -73,7 +73,7 @@ impl GrantConstraints {
     ///
     /// # Errors
     /// Of kind [`Validation`](ErrorKind::Validation) unless there are 1 to 8 pairs with values of at most 384 characters.
-    pub fn equals(mut self, context: EncryptionContext) -> Result<Self> {
+    pub fn with_encryption_context_equals(mut self, context: EncryptionContext) -> Result<Self> {
         self.equals = Some(checked_constraint(context)?);
         Ok(self)
     }
@@ -81,8 +81,8 @@ impl GrantConstraints {
     /// `EncryptionContextSubset`: the context must hold these pairs, and may hold others.
     ///
     /// # Errors
-    /// As [`GrantConstraints::equals`].
-    pub fn subset(mut self, context: EncryptionContext) -> Result<Self> {
+    /// As [`GrantConstraints::with_encryption_context_equals`].
+    pub fn with_encryption_context_subset(mut self, context: EncryptionContext) -> Result<Self> {
         self.subset = Some(checked_constraint(context)?);
         Ok(self)
     }
@@ -143,12 +143,12 @@ fn checked_constraint(context: EncryptionContext) -> Result<EncryptionContext> {
 /// let (alice, bob) = (Principal::user(account, "alice")?, Principal::user(account, "bob")?);
 /// let tenant = EncryptionContext::from([("tenant", "42")]);
 /// let own = GrantTerms::new(alice, [Operation::Decrypt, Operation::CreateGrant])?
-///     .constraints(GrantConstraints::none().subset(tenant.clone())?);
+///     .with_constraints(GrantConstraints::new().with_encryption_context_subset(tenant.clone())?);
 ///
 /// // Alice may pass on what she has, and no more.
 /// let passed_on = GrantTerms::new(bob, [Operation::Decrypt])?;
 /// assert!(!own.may_delegate(&passed_on));
-/// assert!(own.may_delegate(&passed_on.constraints(GrantConstraints::none().equals(tenant)?)));
+/// assert!(own.may_delegate(&passed_on.with_constraints(GrantConstraints::new().with_encryption_context_equals(tenant)?)));
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,19 +172,19 @@ impl GrantTerms {
         if let Some(operation) = operations.iter().find(|operation| !operation.is_grantable()) {
             return Err(Error::new(ErrorKind::Validation, format!("a grant cannot allow {operation}")));
         }
-        Ok(Self { grantee, retiring: None, operations, constraints: GrantConstraints::none() })
+        Ok(Self { grantee, retiring: None, operations, constraints: GrantConstraints::new() })
     }
 
     /// Names a principal that may give the grant back.
     #[must_use]
-    pub fn retiring_principal(mut self, principal: Principal) -> Self {
+    pub fn with_retiring_principal(mut self, principal: Principal) -> Self {
         self.retiring = Some(principal);
         self
     }
 
     /// Sets what the encryption context of a request must be.
     #[must_use]
-    pub fn constraints(mut self, constraints: GrantConstraints) -> Self {
+    pub fn with_constraints(mut self, constraints: GrantConstraints) -> Self {
         self.constraints = constraints;
         self
     }
@@ -195,7 +195,7 @@ impl GrantTerms {
     }
 
     /// Who may give the grant back.
-    pub const fn retiring(&self) -> Option<&Principal> {
+    pub const fn retiring_principal(&self) -> Option<&Principal> {
         self.retiring.as_ref()
     }
 
@@ -205,7 +205,7 @@ impl GrantTerms {
     }
 
     /// Under which constraints.
-    pub const fn constraint(&self) -> &GrantConstraints {
+    pub const fn constraints(&self) -> &GrantConstraints {
         &self.constraints
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
-use super::malformed::Malformed;
+use super::parse_error::PolicyParseError;
 use crate::algorithm::excerpt;
 
 /// One value. Numbers and truth values of conditions may stand for the text that they are written as.
@@ -20,47 +20,49 @@ pub(super) enum Json {
 
 impl Json {
     /// Reads a whole text. The parser itself refuses what is nested more than 127 deep.
-    pub(super) fn parse(text: &str) -> Result<Self, Malformed> {
-        serde_json::from_str(text).map_err(|error| Malformed::new(error.to_string()))
+    pub(super) fn parse(text: &str) -> Result<Self, PolicyParseError> {
+        serde_json::from_str(text).map_err(|error| PolicyParseError::new(error.to_string()))
     }
 
     /// The members of an object.
-    pub(super) fn members(self) -> Result<Vec<(String, Self)>, Malformed> {
+    pub(super) fn members(self) -> Result<Vec<(String, Self)>, PolicyParseError> {
         match self {
             Self::Object(members) => Ok(members),
-            other => Err(Malformed::new(format!("must be an object, and is {}", other.kind()))),
+            other => Err(PolicyParseError::new(format!("must be an object, and is {}", other.kind()))),
         }
     }
 
     /// A text.
-    pub(super) fn text(self) -> Result<String, Malformed> {
+    pub(super) fn text(self) -> Result<String, PolicyParseError> {
         match self {
             Self::Text(text) => Ok(text),
-            other => Err(Malformed::new(format!("must be text, and is {}", other.kind()))),
+            other => Err(PolicyParseError::new(format!("must be text, and is {}", other.kind()))),
         }
     }
 
     /// One text or a list of texts, of which there must be one at least.
-    pub(super) fn texts(self) -> Result<Vec<String>, Malformed> {
+    pub(super) fn texts(self) -> Result<Vec<String>, PolicyParseError> {
         self.one_or_more()?.into_iter().map(Self::text).collect()
     }
 
     /// One value or a list of values, of which there must be one at least.
-    pub(super) fn one_or_more(self) -> Result<Vec<Self>, Malformed> {
+    pub(super) fn one_or_more(self) -> Result<Vec<Self>, PolicyParseError> {
         match self {
-            Self::List(values) if values.is_empty() => Err(Malformed::new("must not be an empty list")),
+            Self::List(values) if values.is_empty() => Err(PolicyParseError::new("must not be an empty list")),
             Self::List(values) => Ok(values),
             one => Ok(vec![one]),
         }
     }
 
     /// The text of a value of a condition, which may be written as a number or a truth value, too.
-    pub(super) fn scalar(self) -> Result<String, Malformed> {
+    pub(super) fn scalar(self) -> Result<String, PolicyParseError> {
         match self {
             Self::Text(text) => Ok(text),
             Self::Number(number) => Ok(number.to_string()),
             Self::Bool(value) => Ok(value.to_string()),
-            other => Err(Malformed::new(format!("must be text, a number or a truth value, and is {}", other.kind()))),
+            other => {
+                Err(PolicyParseError::new(format!("must be text, a number or a truth value, and is {}", other.kind())))
+            }
         }
     }
 

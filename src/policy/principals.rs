@@ -1,7 +1,7 @@
 //! The element `Principal`: whom a statement of a key policy is about.
 
 use super::json::Json;
-use super::malformed::Malformed;
+use super::parse_error::PolicyParseError;
 use crate::algorithm::excerpt;
 use crate::identity::{AccountId, Principal, PrincipalKind};
 
@@ -38,7 +38,7 @@ const IDENTITIES: &str = "an ARN such as arn:aws:iam::111122223333:user/alice, t
 
 impl Principals {
     /// Reads the value of the element.
-    pub(super) fn parse(value: Json) -> Result<Self, Malformed> {
+    pub(super) fn parse(value: Json) -> Result<Self, PolicyParseError> {
         if value == Json::Text("*".to_owned()) {
             return Ok(Self(Box::new([Named::Everybody])));
         }
@@ -46,7 +46,7 @@ impl Principals {
             error.within(r#"neither '*' nor an object such as {"AWS": "arn:aws:iam::111122223333:user/alice"}"#)
         })?;
         if members.is_empty() {
-            return Err(Malformed::new("must name somebody"));
+            return Err(PolicyParseError::new("must name somebody"));
         }
         let mut named = Vec::new();
         for (kind, value) in members {
@@ -54,12 +54,12 @@ impl Principals {
                 "AWS" => (Named::parse_identity, IDENTITIES),
                 "Service" => (Named::parse_service, "its domain, such as s3.amazonaws.com"),
                 // There are neither federated nor anonymous users here.
-                _ => return Err(Malformed::new(format!("'{}' is not supported", excerpt(&kind)))),
+                _ => return Err(PolicyParseError::new(format!("'{}' is not supported", excerpt(&kind)))),
             };
             for text in value.texts().map_err(|error| error.within(&kind))? {
                 named.push(parse(&text).ok_or_else(|| {
                     let text = format!("'{}' is not a principal: write {expected}", excerpt(&text));
-                    Malformed::new(text).within(&kind)
+                    PolicyParseError::new(text).within(&kind)
                 })?);
             }
         }
@@ -109,7 +109,7 @@ impl Named {
 mod tests {
     use super::*;
 
-    fn parsed(json: &str) -> Result<Principals, Malformed> {
+    fn parsed(json: &str) -> Result<Principals, PolicyParseError> {
         Principals::parse(Json::parse(json)?)
     }
 

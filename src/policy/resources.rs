@@ -1,7 +1,7 @@
 //! The elements `Resource` and `NotResource`: patterns of ARNs of keys and aliases.
 
 use super::json::Json;
-use super::malformed::Malformed;
+use super::parse_error::PolicyParseError;
 use super::pattern::Pattern;
 use crate::algorithm::excerpt;
 
@@ -22,15 +22,18 @@ pub(super) struct ArnPattern(Option<Box<[Pattern]>>);
 
 impl Resources {
     /// Reads the value of the element.
-    pub(super) fn parse(value: Json, negated: bool) -> Result<Self, Malformed> {
+    pub(super) fn parse(value: Json, negated: bool) -> Result<Self, PolicyParseError> {
         let pattern = |text: &String| {
             ArnPattern::parse(text)
                 .filter(ArnPattern::is_of_this_service)
-                .ok_or_else(|| Malformed::new(format!("'{}' is no ARN of this service", excerpt(text))))
+                .ok_or_else(|| PolicyParseError::new(format!("'{}' is no ARN of this service", excerpt(text))))
         };
         let texts = value.texts()?;
         if let Some(text) = texts.iter().find(|text| text.contains("${")) {
-            return Err(Malformed::new(format!("'{}' has a policy variable, which is not supported", excerpt(text))));
+            return Err(PolicyParseError::new(format!(
+                "'{}' has a policy variable, which is not supported",
+                excerpt(text)
+            )));
         }
         Ok(Self { patterns: texts.iter().map(pattern).collect::<Result<_, _>>()?, negated })
     }
@@ -129,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn negation_is_of_the_whole_list() -> Result<(), Malformed> {
+    fn negation_is_of_the_whole_list() -> Result<(), PolicyParseError> {
         let others = Json::parse(r#"["arn:aws:kms:*:444455556666:key/*", "arn:aws:kms:*:111122223333:alias/*"]"#)?;
         let these = Resources::parse(others.clone(), false)?;
         let all_but_these = Resources::parse(others, true)?;

@@ -2,8 +2,8 @@
 
 use super::condition::Condition;
 use super::json::Json;
-use super::malformed::Malformed;
 use super::operation_set::OperationSet;
+use super::parse_error::PolicyParseError;
 use super::principals::{Principals, Relation};
 use super::request::PolicyRequest;
 use super::resources::Resources;
@@ -77,7 +77,7 @@ impl Statement {
         ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
 
     /// Reads a statement of a policy of a kind.
-    pub(super) fn parse(kind: PolicyKind, value: Json) -> Result<Self, Malformed> {
+    pub(super) fn parse(kind: PolicyKind, value: Json) -> Result<Self, PolicyParseError> {
         let mut parts = Parts::default();
         for (name, value) in value.members()? {
             parts.take(kind, &name, value).map_err(|error| error.within(excerpt(&name)))?;
@@ -98,51 +98,55 @@ struct Parts {
 }
 
 impl Parts {
-    fn take(&mut self, kind: PolicyKind, name: &str, value: Json) -> Result<(), Malformed> {
+    fn take(&mut self, kind: PolicyKind, name: &str, value: Json) -> Result<(), PolicyParseError> {
         match (name, kind) {
             ("Sid", _) => self.sid = Some(value.text()?.into_boxed_str()),
             ("Effect", _) => self.effect = Some(parse_effect(&value.text()?)?),
             ("Principal", PolicyKind::Key) => self.principals = Some(Principals::parse(value)?),
             ("Principal" | "NotPrincipal", PolicyKind::Identity) => {
-                return Err(Malformed::new("an identity policy is about whom it is attached to, and names nobody"));
+                return Err(PolicyParseError::new(
+                    "an identity policy is about whom it is attached to, and names nobody",
+                ));
             }
             ("NotPrincipal", PolicyKind::Key) => {
-                return Err(Malformed::new("not supported: deny everybody, under a condition on aws:PrincipalArn"));
+                return Err(PolicyParseError::new(
+                    "not supported: deny everybody, under a condition on aws:PrincipalArn",
+                ));
             }
             ("Action", _) => self.set_operations(actions::parse(value)?)?,
             ("NotAction", _) => self.set_operations(actions::parse(value)?.complement())?,
             ("Resource", _) => self.set_resources(Resources::parse(value, false)?)?,
             ("NotResource", PolicyKind::Identity) => self.set_resources(Resources::parse(value, true)?)?,
             ("NotResource", PolicyKind::Key) => {
-                return Err(Malformed::new("a key policy is about its key only"));
+                return Err(PolicyParseError::new("a key policy is about its key only"));
             }
             ("Condition", _) => self.conditions = Condition::parse_all(value)?,
-            _ => return Err(Malformed::new("unknown element")),
+            _ => return Err(PolicyParseError::new("unknown element")),
         }
         Ok(())
     }
 
-    fn set_operations(&mut self, operations: OperationSet) -> Result<(), Malformed> {
+    fn set_operations(&mut self, operations: OperationSet) -> Result<(), PolicyParseError> {
         match self.operations.replace(operations) {
             None => Ok(()),
-            Some(_) => Err(Malformed::new("Action and NotAction exclude each other")),
+            Some(_) => Err(PolicyParseError::new("Action and NotAction exclude each other")),
         }
     }
 
-    fn set_resources(&mut self, resources: Resources) -> Result<(), Malformed> {
+    fn set_resources(&mut self, resources: Resources) -> Result<(), PolicyParseError> {
         match self.resources.replace(resources) {
             None => Ok(()),
-            Some(_) => Err(Malformed::new("Resource and NotResource exclude each other")),
+            Some(_) => Err(PolicyParseError::new("Resource and NotResource exclude each other")),
         }
     }
 
-    fn finish(self, kind: PolicyKind) -> Result<Statement, Malformed> {
+    fn finish(self, kind: PolicyKind) -> Result<Statement, PolicyParseError> {
         let Self { sid, effect, principals, operations, resources, conditions } = self;
-        let effect = effect.ok_or_else(|| Malformed::new("Effect is missing"))?;
+        let effect = effect.ok_or_else(|| PolicyParseError::new("Effect is missing"))?;
         match kind {
-            PolicyKind::Key if principals.is_none() => return Err(Malformed::new("Principal is missing")),
-            PolicyKind::Identity if operations.is_none() => return Err(Malformed::new("Action is missing")),
-            PolicyKind::Identity if resources.is_none() => return Err(Malformed::new("Resource is missing")),
+            PolicyKind::Key if principals.is_none() => return Err(PolicyParseError::new("Principal is missing")),
+            PolicyKind::Identity if operations.is_none() => return Err(PolicyParseError::new("Action is missing")),
+            PolicyKind::Identity if resources.is_none() => return Err(PolicyParseError::new("Resource is missing")),
             // In a key policy both may be missing: the statement has no effect then.
             PolicyKind::Key | PolicyKind::Identity => {}
         }
@@ -151,10 +155,10 @@ impl Parts {
     }
 }
 
-fn parse_effect(text: &str) -> Result<Effect, Malformed> {
+fn parse_effect(text: &str) -> Result<Effect, PolicyParseError> {
     match text {
         "Allow" => Ok(Effect::Allow),
         "Deny" => Ok(Effect::Deny),
-        _ => Err(Malformed::new(format!("must be Allow or Deny, and is '{}'", excerpt(text)))),
+        _ => Err(PolicyParseError::new(format!("must be Allow or Deny, and is '{}'", excerpt(text)))),
     }
 }

@@ -24,7 +24,7 @@ use crate::secret::SecretBytes;
 /// use strongroom::provider::{CryptoUserCredential, FixedCredential};
 /// use strongroom::SecretBytes;
 ///
-/// let credential = FixedCredential::new(SecretBytes::copy_of(b"kmsPswd1"));
+/// let credential = FixedCredential::new(SecretBytes::copy_from_slice(b"kmsPswd1"));
 /// assert_eq!(credential.password()?.expose_secret(), b"kmsPswd1");
 /// assert!(!format!("{credential:?}").contains("kmsPswd1"));
 /// # Ok::<(), strongroom::Error>(())
@@ -50,7 +50,7 @@ impl FixedCredential {
 
 impl CryptoUserCredential for FixedCredential {
     fn password(&self) -> Result<SecretBytes> {
-        Ok(SecretBytes::copy_of(self.0.expose_secret()))
+        Ok(SecretBytes::copy_from_slice(self.0.expose_secret()))
     }
 }
 
@@ -74,9 +74,9 @@ pub enum MemberState {
     /// It did not answer the last time.
     Unreachable,
     /// It refuses the crypto user.
-    Refused,
+    CredentialRejected,
     /// A call to it does not come back.
-    Hanging,
+    Unresponsive,
 }
 
 /// A member of a cluster, as it was last seen.
@@ -156,7 +156,7 @@ pub trait HsmCluster: fmt::Debug + Send + Sync {
 
     /// What is missing for keys of a kind that the cluster does not make, for people: the name of a mechanism, say. `None`,
     /// which is the default, if there is nothing more to tell.
-    fn lacks(&self, _spec: KeySpec, _usage: KeyUsage) -> Option<String> {
+    fn unsupported_reason(&self, _spec: KeySpec, _usage: KeyUsage) -> Option<String> {
         None
     }
 
@@ -199,8 +199,8 @@ impl<C: HsmCluster + ?Sized> HsmCluster for Arc<C> {
         (**self).provider()
     }
 
-    fn lacks(&self, spec: KeySpec, usage: KeyUsage) -> Option<String> {
-        (**self).lacks(spec, usage)
+    fn unsupported_reason(&self, spec: KeySpec, usage: KeyUsage) -> Option<String> {
+        (**self).unsupported_reason(spec, usage)
     }
 
     fn erase(&self, binding: &MaterialBinding) -> Result<()> {

@@ -4,7 +4,7 @@
 //! [`provider`](super::HsmCluster::provider).
 
 use super::{
-    Agreement, Cipher, Decryption, GeneratedMaterial, InstanceMark, InstanceMarks, KeyMaterialProvider, Mac,
+    Agreement, Cipher, Decryption, GeneratedMaterial, InstanceMark, InstanceMarks, KeyMaterialProvider, MacGeneration,
     MaterialBinding, OpenedKey, Signing, key_pair_kind, oaep,
 };
 use crate::algorithm::SigningAlgorithm;
@@ -115,8 +115,8 @@ fn a_kind_that_is_offered_works(
 ) -> Result<()> {
     let generator = provider.generator().expect("what can be made needs a generator");
     let made = generator.generate(backend, kind)?;
-    let opened = provider.open(backend, kind, &made.kept)?;
-    let again = provider.open(backend, kind, &made.kept)?;
+    let opened = provider.open(backend, kind, &made.stored)?;
+    let again = provider.open(backend, kind, &made.stored)?;
     assert_eq!(opened.usage(), kind.usage);
     assert_eq!(made.public_key.is_some(), kind.spec.class() == SpecClass::Asymmetric);
     match (&opened, &again) {
@@ -134,15 +134,15 @@ fn a_kind_that_is_offered_works(
         (one, two) => panic!("{one:?} and {two:?} are one key"),
     }
     material_of_nobody_is_refused(provider, backend, kind);
-    provider.destroy(kind, &made.kept)?;
+    provider.destroy(kind, &made.stored)?;
     // Whoever did not hear the answer asks again.
-    provider.destroy(kind, &made.kept)
+    provider.destroy(kind, &made.stored)
 }
 
 /// Whatever is kept comes back from a sealed record, so this can only be a mistake: an error, and never a panic.
 fn material_of_nobody_is_refused(provider: &dyn KeyMaterialProvider, backend: &CryptoBackend, kind: &MaterialBinding) {
     for foreign in [&[][..], &[0], &[0x30, 0x82, 0xFF, 0xFF], &[0xA5; 5_000]] {
-        let refused = provider.open(backend, kind, &SecretBytes::copy_of(foreign));
+        let refused = provider.open(backend, kind, &SecretBytes::copy_from_slice(foreign));
         let refused = refused.expect_err("it was never handed over");
         assert_eq!(refused.kind(), ErrorKind::Internal, "{} {} bytes", kind.spec, foreign.len());
     }
@@ -171,7 +171,7 @@ fn a_cipher_opens_what_it_sealed(one: &dyn Cipher, two: &dyn Cipher) -> Result<(
     Ok(())
 }
 
-fn a_mac_depends_on_key_and_message(one: &dyn Mac, two: &dyn Mac, spec: KeySpec) -> Result<()> {
+fn a_mac_depends_on_key_and_message(one: &dyn MacGeneration, two: &dyn MacGeneration, spec: KeySpec) -> Result<()> {
     let code = one.authenticate(b"message")?;
     assert_eq!(code, two.authenticate(b"message")?);
     assert_ne!(code, one.authenticate(b"massage")?);
@@ -244,7 +244,7 @@ fn both_sides_agree(
     backend: &CryptoBackend,
     kind: &MaterialBinding,
 ) -> Result<()> {
-    let OpenedKey::Agreement(other) = provider.open(backend, kind, &peer.kept)? else { panic!("the same kind") };
+    let OpenedKey::Agreement(other) = provider.open(backend, kind, &peer.stored)? else { panic!("the same kind") };
     let theirs = other.agree(made.public_key.as_deref().expect("an asymmetric key"))?;
     let peer = peer.public_key.as_deref().expect("an asymmetric key").to_vec();
     for private in opened {

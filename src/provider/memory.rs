@@ -36,12 +36,12 @@ impl KeyMaterialProvider for MemoryProvider {
         &self.capabilities
     }
 
-    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
-        software::open(backend, binding.spec, binding.usage, kept)
+    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, stored: &SecretBytes) -> Result<OpenedKey> {
+        software::open(backend, binding.spec, binding.usage, stored)
     }
 
-    fn destroy(&self, _binding: &MaterialBinding, _kept: &SecretBytes) -> Result<()> {
-        // All of the material was in `kept`, and that is wiped by its owner.
+    fn destroy(&self, _binding: &MaterialBinding, _stored: &SecretBytes) -> Result<()> {
+        // All of the material was in `stored`, and that is wiped by its owner.
         Ok(())
     }
 
@@ -49,7 +49,7 @@ impl KeyMaterialProvider for MemoryProvider {
         Some(self)
     }
 
-    fn transfer(&self) -> Option<&dyn MaterialImporter> {
+    fn importer(&self) -> Option<&dyn MaterialImporter> {
         Some(self)
     }
 }
@@ -89,9 +89,9 @@ mod tests {
     fn an_arc_of_it_passes_everything_on() -> Result<()> {
         let shared = std::sync::Arc::new(MemoryProvider::default());
         let provider: &dyn KeyMaterialProvider = &shared;
-        assert!(provider.transfer().is_some(), "a method with a default is passed on as well");
+        assert!(provider.importer().is_some(), "a method with a default is passed on as well");
         for (spec, usage) in &provider.capabilities().generates {
-            assert_eq!(provider.lacks(*spec, *usage), None, "nothing is missing for {spec} keys");
+            assert_eq!(provider.unsupported_reason(*spec, *usage), None, "nothing is missing for {spec} keys");
         }
         conformance::run(provider, &FASTEST, |spec, _| spec == KeySpec::SymmetricDefault)
     }

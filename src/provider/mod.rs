@@ -28,7 +28,7 @@ pub use imported::ImportedProvider;
 pub(crate) use imported::{ImportToken, MAX_WRAPPED_MATERIAL, TokenBinding, check_fit, public_key_kind, unwrap};
 pub use instance_mark::{InstanceMark, InstanceMarks};
 pub use memory::MemoryProvider;
-pub use opened::{Agreement, Cipher, CipherScheme, Decryption, Mac, OpenedKey, Signing};
+pub use opened::{Agreement, Cipher, CipherScheme, Decryption, MacGeneration, OpenedKey, Signing};
 pub(crate) use software::{key_pair_kind, oaep};
 
 use crate::codec::{CodecError, Writer};
@@ -133,31 +133,31 @@ pub trait KeyMaterialProvider: fmt::Debug + Send + Sync {
 
     /// What is missing for keys of a kind that it does not make, for people: the name of a mechanism, say. `None`, which is
     /// the default, if there is nothing more to tell.
-    fn lacks(&self, _spec: KeySpec, _usage: KeyUsage) -> Option<String> {
+    fn unsupported_reason(&self, _spec: KeySpec, _usage: KeyUsage) -> Option<String> {
         None
     }
 
-    /// Makes material ready for use. `kept` is what the provider once handed over for this binding.
+    /// Makes material ready for use. `stored` is what the provider once handed over for this binding.
     ///
     /// # Errors
     /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material cannot be reached now, which never means
-    /// that it is gone; [`Internal`](crate::ErrorKind::Internal) if `kept` is not of this provider.
-    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey>;
+    /// that it is gone; [`Internal`](crate::ErrorKind::Internal) if `stored` is not of this provider.
+    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, stored: &SecretBytes) -> Result<OpenedKey>;
 
-    /// Destroys material that lies outside of `kept`. Called by [`Kms::run_maintenance`](crate::Kms::run_maintenance) after
+    /// Destroys material that lies outside of `stored`. Called by [`Kms::run_maintenance`](crate::Kms::run_maintenance) after
     /// the key was deleted, until it succeeds; so it may be called for what is destroyed already, and succeeds then. Not
-    /// called for a provider with [`KeyMaterialProvider::transfer`]: what it kept went with the key.
+    /// called for a provider with [`KeyMaterialProvider::importer`]: what it kept went with the key.
     ///
     /// # Errors
     /// Any error, if it could not be done; maintenance reports it and tries again.
-    fn destroy(&self, binding: &MaterialBinding, kept: &SecretBytes) -> Result<()>;
+    fn destroy(&self, binding: &MaterialBinding, stored: &SecretBytes) -> Result<()>;
 
     /// The part that makes new material, if this provider makes any.
     fn generator(&self) -> Option<&dyn MaterialGenerator>;
 
     /// The part that takes over what a provider of this kind has kept in another store, if what it keeps is all there is to a
     /// key. Keys of providers without it stay where they are: they can not be exported.
-    fn transfer(&self) -> Option<&dyn MaterialImporter> {
+    fn importer(&self) -> Option<&dyn MaterialImporter> {
         None
     }
 
@@ -182,24 +182,24 @@ impl<P: KeyMaterialProvider + ?Sized> KeyMaterialProvider for Arc<P> {
         (**self).capabilities()
     }
 
-    fn lacks(&self, spec: KeySpec, usage: KeyUsage) -> Option<String> {
-        (**self).lacks(spec, usage)
+    fn unsupported_reason(&self, spec: KeySpec, usage: KeyUsage) -> Option<String> {
+        (**self).unsupported_reason(spec, usage)
     }
 
-    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
-        (**self).open(backend, binding, kept)
+    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, stored: &SecretBytes) -> Result<OpenedKey> {
+        (**self).open(backend, binding, stored)
     }
 
-    fn destroy(&self, binding: &MaterialBinding, kept: &SecretBytes) -> Result<()> {
-        (**self).destroy(binding, kept)
+    fn destroy(&self, binding: &MaterialBinding, stored: &SecretBytes) -> Result<()> {
+        (**self).destroy(binding, stored)
     }
 
     fn generator(&self) -> Option<&dyn MaterialGenerator> {
         (**self).generator()
     }
 
-    fn transfer(&self) -> Option<&dyn MaterialImporter> {
-        (**self).transfer()
+    fn importer(&self) -> Option<&dyn MaterialImporter> {
+        (**self).importer()
     }
 
     fn instance_marks(&self) -> Option<&dyn InstanceMarks> {
@@ -235,7 +235,7 @@ pub trait MaterialGenerator: Send + Sync {
 #[non_exhaustive]
 pub struct GeneratedMaterial {
     /// What is to be kept, under seal: the material itself, or a reference to it. At most 16,000 bytes.
-    pub kept: SecretBytes,
+    pub stored: SecretBytes,
     /// The public key of an asymmetric key, a SubjectPublicKeyInfo in DER of at most 8,192 bytes, and of no other key. It is
     /// kept beside the sealed part, so that what needs the public key alone never opens the private one.
     pub public_key: Option<Vec<u8>>,
@@ -243,12 +243,12 @@ pub struct GeneratedMaterial {
 
 impl GeneratedMaterial {
     /// Material of a key that has no public part.
-    pub const fn secret(kept: SecretBytes) -> Self {
-        Self { kept, public_key: None }
+    pub const fn secret(stored: SecretBytes) -> Self {
+        Self { stored, public_key: None }
     }
 
     /// Material of a key pair.
-    pub const fn key_pair(kept: SecretBytes, public_key: Vec<u8>) -> Self {
-        Self { kept, public_key: Some(public_key) }
+    pub const fn key_pair(stored: SecretBytes, public_key: Vec<u8>) -> Self {
+        Self { stored, public_key: Some(public_key) }
     }
 }

@@ -18,7 +18,7 @@ pub enum OpenedKey {
     /// A private key that signs.
     Signing(Box<dyn Signing>),
     /// A key that authenticates messages.
-    Mac(Box<dyn Mac>),
+    Mac(Box<dyn MacGeneration>),
     /// A private key that agrees on secrets.
     Agreement(Box<dyn Agreement>),
 }
@@ -107,7 +107,7 @@ pub trait Signing: Send + Sync {
 }
 
 /// A key for message authentication at work. The spec of the key says with which algorithm.
-pub trait Mac: Send + Sync {
+pub trait MacGeneration: Send + Sync {
     /// Computes the whole code over a message.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! Kept are the raw bytes of symmetric and HMAC keys, and private keys as PKCS#8 (RFC 5958) in DER.
 
-use super::{Agreement, Cipher, CipherScheme, Decryption, GeneratedMaterial, Mac, OpenedKey, Signing};
+use super::{Agreement, Cipher, CipherScheme, Decryption, GeneratedMaterial, MacGeneration, OpenedKey, Signing};
 use crate::algorithm::{EncryptionAlgorithm, MacAlgorithm, SigningAlgorithm};
 use crate::crypto::{CryptoBackend, DigestAlgorithm, KeyPairKind, MacKey, PrivateKey, RsaOaep, SignatureInput};
 use crate::error::{Error, ErrorKind, Result};
@@ -78,22 +78,22 @@ fn random(backend: &CryptoBackend, length: usize) -> Result<GeneratedMaterial> {
 }
 
 /// Makes kept material ready for use.
-pub(super) fn open(backend: &CryptoBackend, spec: KeySpec, usage: KeyUsage, kept: &SecretBytes) -> Result<OpenedKey> {
+pub(super) fn open(backend: &CryptoBackend, spec: KeySpec, usage: KeyUsage, stored: &SecretBytes) -> Result<OpenedKey> {
     check(spec, usage)?;
     match kind(spec) {
         Kind::Symmetric => {
-            let key = CommittingKey::new(backend, kept.expose_secret())?;
+            let key = CommittingKey::new(backend, stored.expose_secret())?;
             Ok(OpenedKey::Cipher(Box::new(SoftwareCipher { key, backend: *backend })))
         }
         Kind::Hmac(algorithm) => {
-            if !spec.mac_key_lengths().is_some_and(|lengths| lengths.contains(&kept.len())) {
+            if !spec.mac_key_lengths().is_some_and(|lengths| lengths.contains(&stored.len())) {
                 return Err(foreign(spec));
             }
-            let key = backend.mac().bind(digest_algorithm(algorithm), kept.expose_secret());
+            let key = backend.mac().bind(digest_algorithm(algorithm), stored.expose_secret());
             Ok(OpenedKey::Mac(Box::new(SoftwareMac(key))))
         }
         Kind::KeyPair(kind) => {
-            let key = backend.key_pairs().private_key(kind, kept.expose_secret());
+            let key = backend.key_pairs().private_key(kind, stored.expose_secret());
             let key = SoftwarePrivateKey(key.map_err(|error| foreign(spec).with_source(error))?);
             match usage {
                 KeyUsage::EncryptDecrypt => Ok(OpenedKey::Decryption(Box::new(key))),
@@ -153,13 +153,13 @@ impl Cipher for SoftwareCipher {
             .split_first_chunk()
             .ok_or_else(|| Error::new(ErrorKind::Internal, "the buffer of randomness is shorter than a salt"))?;
         self.key.seal_with_salt(BLOB_LABEL, header, context, salt, data_key, output)?;
-        Ok(SecretBytes::copy_of(data_key))
+        Ok(SecretBytes::copy_from_slice(data_key))
     }
 }
 
 struct SoftwareMac(Box<dyn MacKey>);
 
-impl Mac for SoftwareMac {
+impl MacGeneration for SoftwareMac {
     fn authenticate(&self, message: &[u8]) -> Result<Vec<u8>> {
         Ok(self.0.authenticate(&[message]).expose_secret().to_vec())
     }

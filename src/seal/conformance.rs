@@ -23,7 +23,7 @@ const MAX_WRAPPED: usize = 8_192;
 pub fn run(holder: &dyn RootKeyHolder) -> Result<()> {
     println!("holder {}: what it wraps it unwraps", holder.id());
     assert!((1..=MAX_ID).contains(&holder.id().len()), "a name has 1 to {MAX_ID} bytes");
-    let (one, other) = (SecretBytes::copy_of(&[1; 32]), SecretBytes::copy_of(&[2; 32]));
+    let (one, other) = (SecretBytes::copy_from_slice(&[1; 32]), SecretBytes::copy_from_slice(&[2; 32]));
     let bindings: [&[u8]; 3] = [b"store 1, version 1", b"store 1, version 2", b"\0\xFF"];
     let wrapped = holder.wrap(bindings[0], &one)?;
     assert!(wrapped.len() <= MAX_WRAPPED, "a wrapped key has at most {MAX_WRAPPED} bytes");
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_secret_meets_the_contract() -> Result<()> {
-        run(&SecretHolder::new(&CryptoBackend::default(), &SecretBytes::copy_of(&[7; 32]))?)
+        run(&SecretHolder::new(&CryptoBackend::default(), &SecretBytes::copy_from_slice(&[7; 32]))?)
     }
 
     /// A holder that forgets what a key is bound to.
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "the binding is another one, and it was unwrapped")]
     fn a_holder_that_does_not_bind_is_found_out() {
-        let secret = SecretHolder::new(&CryptoBackend::default(), &SecretBytes::copy_of(&[7; 32]));
+        let secret = SecretHolder::new(&CryptoBackend::default(), &SecretBytes::copy_from_slice(&[7; 32]));
         run(&Careless(secret.expect("32 bytes are a secret"))).expect("it answers");
     }
 }

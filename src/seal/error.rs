@@ -21,7 +21,7 @@ pub enum SealError {
     #[error(
         "this is not the store's root key: it is held by '{expected}', and '{given}' was given; the store is whole"
     )]
-    OtherHolder {
+    HolderMismatch {
         /// Who holds the root key of the store.
         expected: String,
         /// The holder that was given.
@@ -63,7 +63,7 @@ pub enum SealError {
     #[error(
         "the root key was sealed in format {found}, and this release reads formats up to {known}: use a later release"
     )]
-    Newer {
+    NewerFormat {
         /// The format that was found.
         found: u8,
         /// The latest that this release knows.
@@ -86,10 +86,10 @@ pub enum SealError {
 impl From<SealError> for Error {
     fn from(error: SealError) -> Self {
         let kind = match error {
-            SealError::OtherHolder { .. }
+            SealError::HolderMismatch { .. }
             | SealError::WrongRootKey { .. }
             | SealError::TooCostly { .. }
-            | SealError::Newer { .. } => ErrorKind::RootKey,
+            | SealError::NewerFormat { .. } => ErrorKind::RootKey,
             SealError::OutOfMemory { .. } => ErrorKind::KeyUnavailable,
             SealError::DamagedRootRecord | SealError::Altered | SealError::UnknownVersion { .. } => {
                 ErrorKind::Integrity

@@ -53,7 +53,7 @@ const NAME_LABEL: &[u8] = b"strongroom root name v1";
 /// let upper = Kms::in_memory()?;
 /// let key = upper.create_key(Default::default())?.arn().to_string();
 /// let store = strongroom::store::MemoryStore::new(&Default::default())?;
-/// let kms = Kms::builder().store(store, RootKey::held_by(HeldByKms(upper, key))).build()?;
+/// let kms = Kms::builder().store(store, RootKey::from_holder(HeldByKms(upper, key))).build()?;
 /// kms.create_key(Default::default())?;
 /// # Ok::<(), strongroom::Error>(())
 /// ```
@@ -143,5 +143,5 @@ pub(super) fn unwrap(key: &CommittingKey, binding: &[u8], wrapped: &[u8]) -> Opt
 pub(super) fn draw(backend: &CryptoBackend) -> Result<SecretBytes> {
     let mut secret = Zeroizing::new([0; 32]);
     backend.random().fill(secret.as_mut_slice())?;
-    Ok(SecretBytes::copy_of(secret.as_slice()))
+    Ok(SecretBytes::copy_from_slice(secret.as_slice()))
 }

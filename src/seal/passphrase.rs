@@ -158,7 +158,7 @@ pub(crate) enum PassphraseError {
     /// There is not as much memory as it takes.
     OutOfMemory { memory_kib: u32 },
     /// A later release sealed it.
-    Newer { found: u8 },
+    NewerFormat { found: u8 },
 }
 
 /// The latest format that is known.
@@ -214,7 +214,7 @@ pub(crate) fn open(
             None => return Err(PassphraseError::Wrong),
         },
         0 => return Err(PassphraseError::Wrong),
-        found => return Err(PassphraseError::Newer { found }),
+        found => return Err(PassphraseError::NewerFormat { found }),
     };
     let mut number = |field| reader.u32(field).map_err(wrong);
     let cost = PassphraseCost { memory_kib: number("memory")?, passes: number("passes")?, lanes: number("lanes")? };
@@ -250,7 +250,7 @@ impl From<PassphraseError> for SealError {
                 lane_limit: limit.lanes,
             },
             PassphraseError::OutOfMemory { memory_kib } => Self::OutOfMemory { memory_kib },
-            PassphraseError::Newer { found } => Self::Newer { found, known: LATEST_FORMAT },
+            PassphraseError::NewerFormat { found } => Self::NewerFormat { found, known: LATEST_FORMAT },
         }
     }
 }
@@ -371,7 +371,7 @@ mod tests {
     }
 
     fn secret(text: &str) -> SecretBytes {
-        SecretBytes::copy_of(text.as_bytes())
+        SecretBytes::copy_from_slice(text.as_bytes())
     }
 
     fn open_words(sealed: &[u8], limit: PassphraseCost) -> Result<SecretBytes, PassphraseError> {
@@ -395,7 +395,7 @@ mod tests {
                 .hash_password_into(b"password", &[7; SALT_LENGTH], &mut expected)
                 .expect("in range");
             let key = cost.derive(&secret("password"), &[7; SALT_LENGTH]);
-            assert_eq!(key, Ok(SecretBytes::copy_of(&expected)));
+            assert_eq!(key, Ok(SecretBytes::copy_from_slice(&expected)));
         }
         Ok(())
     }
@@ -491,7 +491,7 @@ mod tests {
     fn a_later_format_is_told_apart_from_a_wrong_passphrase() -> Result<()> {
         let mut sealed = seal(&FASTEST, (&typed("words"), COST), b"label", b"context", b"plain")?;
         sealed[0] = LATEST_FORMAT + 1;
-        assert_eq!(open_words(&sealed, COST), Err(PassphraseError::Newer { found: 3 }));
+        assert_eq!(open_words(&sealed, COST), Err(PassphraseError::NewerFormat { found: 3 }));
         Ok(())
     }
 

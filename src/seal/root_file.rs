@@ -177,7 +177,7 @@ fn read(file: &mut File) -> io::Result<SecretBytes> {
             count => length += count,
         }
     }
-    Ok(SecretBytes::copy_of(&content.expose_secret()[..length]))
+    Ok(SecretBytes::copy_from_slice(&content.expose_secret()[..length]))
 }
 
 fn refused(source: &str, exposure: Exposure) -> Error {

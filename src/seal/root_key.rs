@@ -22,7 +22,7 @@ pub(super) const SECRET_LENGTH: usize = 32;
 /// | [`RootKey::from_environment`] | in an environment variable, as hexadecimal digits or Base64 |
 /// | `RootKey::from_passphrase`, with the feature `passphrase` | remembered by someone |
 /// | [`RootKey::from_bytes`] | wherever the program has it from |
-/// | [`RootKey::held_by`] | with a [`RootKeyHolder`]: an HSM, another KMS |
+/// | [`RootKey::from_holder`] | with a [`RootKeyHolder`]: an HSM, another KMS |
 /// | [`RootKey::generate`] | nowhere: for stores in memory |
 ///
 /// It is kept apart from the store: whoever has both has all keys, and without it the store is lost.
@@ -48,7 +48,7 @@ impl RootKey {
 
     /// Takes over 32 bytes that are uniformly random, and no passphrase.
     pub fn from_bytes(secret: &[u8; 32]) -> Self {
-        Self::from_source(Secret(SecretBytes::copy_of(secret)))
+        Self::from_source(Secret(SecretBytes::copy_from_slice(secret)))
     }
 
     /// Takes the root key from an environment variable: 32 bytes as 64 hexadecimal digits or as Base64 (RFC 4648, section
@@ -79,7 +79,7 @@ impl RootKey {
     }
 
     /// Leaves the root key with someone else, who wraps it for the store.
-    pub fn held_by(holder: impl RootKeyHolder + 'static) -> Self {
+    pub fn from_holder(holder: impl RootKeyHolder + 'static) -> Self {
         Self::from_source(Held(Arc::new(holder)))
     }
 
@@ -167,7 +167,7 @@ mod tests {
         let forms =
             ["ab".repeat(32), "AB".repeat(32), Base64::encode_string(&[0xAB; 32]), format!(" {}\r\n", "aB".repeat(32))];
         for form in forms {
-            let secret = decode(&SecretBytes::copy_of(form.as_bytes()), "the test", FORMS)?;
+            let secret = decode(&SecretBytes::copy_from_slice(form.as_bytes()), "the test", FORMS)?;
             assert_eq!(id(RootKey::secret(secret))?, expected, "{form}");
         }
         assert_ne!(id(RootKey::from_bytes(&[0xAC; 32]))?, expected);
@@ -180,8 +180,8 @@ mod tests {
         let wrong =
             ["", "secret!!", &"ab".repeat(31), &"ab".repeat(33), &"zz".repeat(32), &"=".repeat(44), &"ä".repeat(32)];
         for text in wrong {
-            let refused =
-                decode(&SecretBytes::copy_of(text.as_bytes()), "the variable X", FORMS).expect_err("not 32 bytes");
+            let refused = decode(&SecretBytes::copy_from_slice(text.as_bytes()), "the variable X", FORMS)
+                .expect_err("not 32 bytes");
             assert_eq!(refused.kind(), ErrorKind::Validation);
             assert!(refused.to_string().starts_with("the variable X does not hold 32 bytes"), "{refused}");
             assert!(text.is_empty() || !format!("{refused:?}").contains(text));

@@ -219,7 +219,7 @@ impl RootRecord {
 
     fn held_by_another(&self, holders: &[Arc<dyn RootKeyHolder>]) -> Error {
         let given = holders.iter().map(RootKeyHolder::id).collect::<Vec<_>>().join("', '");
-        SealError::OtherHolder { expected: self.holder.clone(), given }.into()
+        SealError::HolderMismatch { expected: self.holder.clone(), given }.into()
     }
 }
 
@@ -238,12 +238,13 @@ pub(crate) fn rewritten_root_record(content: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether a holder was tried and is another one.
 fn is_wrong(error: &Error) -> bool {
-    let was_not_tried = matches!(error.downcast_ref(), Some(SealError::TooCostly { .. } | SealError::Newer { .. }));
+    let was_not_tried =
+        matches!(error.downcast_ref(), Some(SealError::TooCostly { .. } | SealError::NewerFormat { .. }));
     error.kind() == ErrorKind::RootKey && !was_not_tried
 }
 
 fn copies(secrets: &[(u32, SecretBytes)]) -> impl Iterator<Item = (u32, SecretBytes)> {
-    secrets.iter().map(|(version, secret)| (*version, SecretBytes::copy_of(secret.expose_secret())))
+    secrets.iter().map(|(version, secret)| (*version, SecretBytes::copy_from_slice(secret.expose_secret())))
 }
 
 fn name(reader: &mut Reader<'_>) -> Option<String> {

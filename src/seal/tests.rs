@@ -24,7 +24,7 @@ fn sealed(key: &CommittingKey, (label, prefix, context): Bound, plaintext: &[u8]
 }
 
 fn root(version: u32, material: u8) -> RootKeyVersions {
-    let secret = SecretBytes::copy_of(&[material; 32]);
+    let secret = SecretBytes::copy_from_slice(&[material; 32]);
     RootKeyVersions::new(&FASTEST, version, [(version, secret)]).expect("32 bytes")
 }
 

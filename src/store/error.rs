@@ -15,9 +15,9 @@ pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// use strongroom::store::StoreError;
 /// use strongroom::{Error, ErrorKind};
 ///
-/// let error = Error::from(StoreError::Newer { found: 9, known: 1 });
+/// let error = Error::from(StoreError::NewerFormat { found: 9, known: 1 });
 /// assert_eq!(error.kind(), ErrorKind::Store);
-/// assert!(matches!(error.downcast_ref(), Some(StoreError::Newer { found: 9, .. })));
+/// assert!(matches!(error.downcast_ref(), Some(StoreError::NewerFormat { found: 9, .. })));
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -57,10 +57,10 @@ pub enum StoreError {
     NotAFile(PathBuf),
     /// The file was made by another program, or another program has altered its structure.
     #[error("{} is not a store of this library; it was left as it is", .0.display())]
-    Foreign(PathBuf),
+    NotAStore(PathBuf),
     /// A later release has written the file.
     #[error("the store has format {found} and this release reads formats up to {known}: use a later release")]
-    Newer {
+    NewerFormat {
         /// The format of the file.
         found: i64,
         /// The latest that this release knows.
@@ -92,7 +92,7 @@ pub enum StoreError {
     },
     /// The file has several names. Each of them would get a log of its own, and the logs would destroy each other's work.
     #[error("{} has {names} names (hard links), so it cannot be shared safely: remove all but one", path.display())]
-    SeveralNames {
+    MultipleHardLinks {
         /// The name it was to be opened by.
         path: PathBuf,
         /// How many it has.
@@ -117,7 +117,7 @@ pub enum StoreError {
     Forked(PathBuf),
     /// The file went back to an earlier state while it was in use.
     #[error("the store went back from revision {from} to {to} while it was in use: open it again")]
-    WentBack {
+    RolledBack {
         /// The revision that was seen before.
         from: u64,
         /// The revision that the file has now.
@@ -125,7 +125,7 @@ pub enum StoreError {
     },
     /// This SQLite, or this file system, cannot work as the store needs it.
     #[error("SQLite refuses to work with {setting} = {wanted} here: do not put a store on a network file system")]
-    Unsuitable {
+    UnsupportedSetting {
         /// The setting.
         setting: &'static str,
         /// The value it must have.

@@ -133,7 +133,7 @@ fn operations<'a>(
             operations.push((what, Box::new(move || key.decrypt_pkcs1_v15_unauthenticated(&sealed).map(drop))));
         }
     }
-    if kind.agrees() {
+    if kind.supports_key_agreement() {
         let peer = public.to_spki();
         operations.push(("agree", Box::new(move || key.agree(&peer).map(drop))));
     }

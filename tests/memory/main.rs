@@ -76,7 +76,7 @@ fn secrets_are_wiped() -> Result<()> {
     let kms = Kms::in_memory()?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     let blob = kms.encrypt(EncryptRequest::new(key, &MARKER))?.ciphertext_blob;
-    let raw = || RawAesKeyring::new("test", "marker", SecretBytes::copy_of(&MARKER));
+    let raw = || RawAesKeyring::new("test", "marker", SecretBytes::copy_from_slice(&MARKER));
     let store = Arc::new(MemoryStore::new(&backend)?);
     let open = |root: &[u8; 32]| Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(root)).build();
     open(&MARKER)?;
@@ -88,11 +88,11 @@ fn secrets_are_wiped() -> Result<()> {
     cut_off.truncate(stream.len() - 1);
     let cases: [(&str, &dyn Fn() -> Result<()>); 11] = [
         ("a secret", &|| {
-            drop(SecretBytes::copy_of(&MARKER));
+            drop(SecretBytes::copy_from_slice(&MARKER));
             Ok(())
         }),
         ("a secret compared", &|| {
-            assert_eq!(SecretBytes::copy_of(&MARKER), SecretBytes::copy_of(&MARKER));
+            assert_eq!(SecretBytes::copy_from_slice(&MARKER), SecretBytes::copy_from_slice(&MARKER));
             Ok(())
         }),
         ("a decrypted plaintext", &|| kms.decrypt(DecryptRequest::new(&blob)).map(drop)),
@@ -105,7 +105,7 @@ fn secrets_are_wiped() -> Result<()> {
         ("a rejected message of marked frames", &|| {
             for threads in [1, 2] {
                 let key = RawAesKeyring::new("test", "other", SecretBytes::zeroed(32))?;
-                let envelope = Envelope::builder(key).threads(threads).share(4096).build()?;
+                let envelope = Envelope::builder(key).threads(threads).chunk_size(4096).build()?;
                 assert!(envelope.decrypt(&cut_off, &none).is_err());
             }
             Ok(())
@@ -139,12 +139,12 @@ struct Marked;
 
 impl Keyring for Marked {
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
-        materials.set_data_key(SecretBytes::copy_of(&MARKER))?;
+        materials.set_data_key(SecretBytes::copy_from_slice(&MARKER))?;
         materials.push(EncryptedDataKey::new("test", *b"marker", *b"wrapped"))
     }
 
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, _: &[EncryptedDataKey]) -> Result<()> {
-        materials.set_data_key(SecretBytes::copy_of(&MARKER))
+        materials.set_data_key(SecretBytes::copy_from_slice(&MARKER))
     }
 }
 

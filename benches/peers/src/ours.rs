@@ -17,7 +17,7 @@ pub(crate) struct Strongroom {
 
 impl Strongroom {
     pub(crate) fn new(backend: Backend, suite: Suite, threads: usize) -> Result<Self> {
-        let keyring = RawAesKeyring::new("peers", "key", SecretBytes::copy_of(&[7; 32]))?;
+        let keyring = RawAesKeyring::new("peers", "key", SecretBytes::copy_from_slice(&[7; 32]))?;
         let backend = match backend {
             Backend::AwsLc => FASTEST,
             Backend::RustCrypto => RUST_CRYPTO,

@@ -33,6 +33,6 @@ impl MacKey for Prepared {
         for part in parts {
             context.update(part);
         }
-        MacTag::copy_of(context.sign().as_ref())
+        MacTag::copy_from_slice(context.sign().as_ref())
     }
 }

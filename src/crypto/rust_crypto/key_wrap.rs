@@ -73,7 +73,7 @@ where
         }
     };
     match key {
-        Ok(key) if !key.is_empty() => Ok(SecretBytes::copy_of(key)),
+        Ok(key) if !key.is_empty() => Ok(SecretBytes::copy_from_slice(key)),
         Ok(_) | Err(_) => Err(refused),
     }
 }

@@ -42,6 +42,6 @@ impl<M: hmac::Mac + Clone + Send + Sync> MacKey for Prepared<M> {
         for part in parts {
             mac.update(part);
         }
-        MacTag::copy_of(&mac.finalize().into_bytes())
+        MacTag::copy_from_slice(&mac.finalize().into_bytes())
     }
 }

@@ -130,7 +130,7 @@ impl MaterialsManager for CachingMaterialsManager {
             self.identity(materials.backend(), b"encrypt", (materials.suite(), materials.commitment_policy()), &parts);
         let fetch = match self.cache.enter(id, length, &self.terms, &*self.clock)? {
             Entrance::Hit(key) => {
-                materials.set_data_key(SecretBytes::copy_of(key.data_key.expose_secret()))?;
+                materials.set_data_key(SecretBytes::copy_from_slice(key.data_key.expose_secret()))?;
                 key.encrypted_data_keys.iter().try_for_each(|data_key| materials.push(data_key.clone()))?;
                 return key.required_names.iter().try_for_each(|name| materials.require_context(name));
             }
@@ -143,7 +143,7 @@ impl MaterialsManager for CachingMaterialsManager {
         }
         // What lacks a part is no materials, and the envelope will refuse it.
         if let (Some(data_key), [_, ..]) = (materials.data_key(), materials.encrypted_data_keys()) {
-            let data_key = SecretBytes::copy_of(data_key.expose_secret());
+            let data_key = SecretBytes::copy_from_slice(data_key.expose_secret());
             let encrypted_data_keys = materials.encrypted_data_keys().to_vec();
             let required_names = materials.required_names().map(str::to_owned).collect();
             fetch.keep(CachedKey { data_key, encrypted_data_keys, required_names }, length, &self.terms, &*self.clock);
@@ -170,7 +170,9 @@ impl MaterialsManager for CachingMaterialsManager {
             self.identity(materials.backend(), b"decrypt", (materials.suite(), materials.commitment_policy()), &parts);
         let terms = Terms { max_messages: u64::MAX, max_bytes: u64::MAX, ..self.terms };
         let fetch = match self.cache.enter(id, 0, &terms, &*self.clock)? {
-            Entrance::Hit(key) => return materials.set_data_key(SecretBytes::copy_of(key.data_key.expose_secret())),
+            Entrance::Hit(key) => {
+                return materials.set_data_key(SecretBytes::copy_from_slice(key.data_key.expose_secret()));
+            }
             Entrance::Reentered => return self.inner.on_decrypt(materials, data_keys),
             Entrance::Fetch(fetch) => fetch,
         };
@@ -179,7 +181,7 @@ impl MaterialsManager for CachingMaterialsManager {
             return Err(error);
         }
         if let Some(data_key) = materials.data_key() {
-            let data_key = SecretBytes::copy_of(data_key.expose_secret());
+            let data_key = SecretBytes::copy_from_slice(data_key.expose_secret());
             fetch.keep(
                 CachedKey { data_key, encrypted_data_keys: Vec::new(), required_names: Vec::new() },
                 0,

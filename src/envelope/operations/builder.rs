@@ -89,7 +89,7 @@ impl EnvelopeBuilder {
     /// Sets how many threads work on one message: 1 to 64, the caller's own among them. Default: 1.
     ///
     /// Bytes, order and errors are those of one thread: of several bad frames the first in order is named. A message in
-    /// memory is shared out from eight times [`share`](Self::share) on; of a signed one this thread hashes what the others
+    /// memory is shared out from eight times [`chunk_size`](Self::chunk_size) on; of a signed one this thread hashes what the others
     /// encrypt. Streams work in steps of four shares for each thread: they hold that much plaintext and that much of the
     /// message, and hand a frame on only when a step is full or the message ends. A reader of a source that sends a frame
     /// and waits for an answer needs one thread.
@@ -113,7 +113,7 @@ impl EnvelopeBuilder {
 
     /// Sets how many bytes of plaintext a thread takes at a time, rounded down to whole frames, but at least one: 1 to
     /// 16,777,216. Default: 262,144. Matters only with several [`threads`](Self::threads).
-    pub const fn share(mut self, bytes: usize) -> Self {
+    pub const fn chunk_size(mut self, bytes: usize) -> Self {
         self.envelope.starter.config.parallelism.chunk_size = bytes;
         self
     }

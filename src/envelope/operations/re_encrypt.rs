@@ -28,8 +28,8 @@ impl Envelope {
     /// ```
     /// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
     ///
-    /// let old = Envelope::new(RawAesKeyring::new("laboratory", "2025", SecretBytes::copy_of(&[1; 32]))?);
-    /// let new = Envelope::new(RawAesKeyring::new("laboratory", "2026", SecretBytes::copy_of(&[2; 32]))?);
+    /// let old = Envelope::new(RawAesKeyring::new("laboratory", "2025", SecretBytes::copy_from_slice(&[1; 32]))?);
+    /// let new = Envelope::new(RawAesKeyring::new("laboratory", "2026", SecretBytes::copy_from_slice(&[2; 32]))?);
     /// let context = EncryptionContext::from([("tenant", "42")]);
     /// let message = old.encrypt(b"attack at dawn", &context)?;
     ///

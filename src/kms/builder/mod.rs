@@ -235,7 +235,7 @@ impl KmsBuilder {
         let sink = self.audit.unwrap_or_else(|| Arc::new(MemoryTrail::default()));
         let audit = AuditLog::attach(sink, &registry, &self.backend)?;
         let has_outside_material =
-            !self.clusters.is_empty() || providers.iter().any(|provider| provider.transfer().is_none());
+            !self.clusters.is_empty() || providers.iter().any(|provider| provider.importer().is_none());
         let core = Core {
             registry,
             material: Material {

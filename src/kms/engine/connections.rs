@@ -186,7 +186,7 @@ impl Connection {
         store: &CustomKeyStoreRecord,
     ) -> Result<Arc<dyn CryptoUserCredential>, ConnectionFailure> {
         if let Some(password) = &store.password {
-            let password = SecretBytes::copy_of(password.expose_secret());
+            let password = SecretBytes::copy_from_slice(password.expose_secret());
             return Ok(Arc::new(FixedCredential::new(password)));
         }
         self.credential.clone().ok_or_else(|| {

@@ -98,7 +98,7 @@ impl Core {
         }
         let (spec, usage, cluster) = (intent.spec, intent.usage, &store.cluster);
         let mut text = format!("the cluster {cluster} makes no {spec} keys for {usage}");
-        if let Some(missing) = connection.cluster.lacks(spec, usage) {
+        if let Some(missing) = connection.cluster.unsupported_reason(spec, usage) {
             text = format!("{text}: {missing}");
         }
         Err(Error::new(ErrorKind::UnsupportedOperation, text))

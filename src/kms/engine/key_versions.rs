@@ -44,7 +44,7 @@ impl Core {
         rotation: Option<RotationType>,
     ) -> Result<()> {
         check_generates(provider, record, rotation)?;
-        if provider.transfer().is_none() {
+        if provider.importer().is_none() {
             // So that every copy from now on is known as one.
             self.copy_guard().confirm(&MarkHolder::of_provider(provider))?;
         }

@@ -45,18 +45,18 @@ impl Material {
         let mut ids: Vec<&ProviderId> = record.versions.iter().map(|version| &version.provider).collect();
         ids.dedup();
         let found = ids.into_iter().filter_map(|id| self.provider(id).ok());
-        found.map(|provider| &**provider).filter(|provider| provider.transfer().is_none()).collect()
+        found.map(|provider| &**provider).filter(|provider| provider.importer().is_none()).collect()
     }
 
     /// Returns `true` if a key has material outside of the store, as far as is known.
     pub(in crate::kms) fn is_held_elsewhere(&self, record: &KeyRecord) -> bool {
-        let holds = |id: &ProviderId| self.provider(id).map_or(true, |provider| provider.transfer().is_none());
+        let holds = |id: &ProviderId| self.provider(id).map_or(true, |provider| provider.importer().is_none());
         record.custom_key_store.is_some() || record.versions.iter().any(|version| holds(&version.provider))
     }
 
     /// Returns the providers that hold material outside of the store and can hold marks.
     pub(in crate::kms) fn outside_providers(&self) -> impl Iterator<Item = &dyn KeyMaterialProvider> {
         let all = self.providers.iter().map(|provider| &**provider);
-        all.filter(|provider| provider.transfer().is_none() && provider.instance_marks().is_some())
+        all.filter(|provider| provider.importer().is_none() && provider.instance_marks().is_some())
     }
 }

@@ -70,7 +70,7 @@ impl Material {
         let generated = generator.generate(&self.backend, &binding)?;
         if let Err(error) = check_generated(provider, record.spec, &generated) {
             // Nothing will ever refer to it. If it stays, its provider knows by what name.
-            provider.destroy(&binding, &generated.kept).ok();
+            provider.destroy(&binding, &generated.stored).ok();
             return Err(error);
         }
         let mut version = registry.sealed().seal_version(provider.id(), &binding, &generated, now)?;
@@ -89,8 +89,8 @@ impl Material {
         rotation: Option<RotationType>,
     ) -> Result<()> {
         let provider = self.provider_of_origin(record.origin).ok_or_else(|| unsupported(record))?;
-        let transfer = provider.transfer().ok_or_else(|| unsupported(record))?;
-        let checked = transfer.import(&self.backend, record.spec, material)?;
+        let importer = provider.importer().ok_or_else(|| unsupported(record))?;
+        let checked = importer.import(&self.backend, record.spec, material)?;
         let binding = registry.sealed().binding(record, record.next_version()?);
         let version = registry.sealed().seal_version(provider.id(), &binding, &checked, now)?;
         record.push_version(VersionRecord { rotation, ..version });
@@ -100,7 +100,7 @@ impl Material {
     /// Checks material from outside for the key that a record is of.
     pub(in crate::kms) fn check_import(&self, record: &KeyRecord, material: &SecretBytes) -> Result<GeneratedMaterial> {
         let provider = self.provider_of_origin(record.origin).ok_or_else(|| unsupported(record))?;
-        let importer = provider.transfer().ok_or_else(|| unsupported(record))?;
+        let importer = provider.importer().ok_or_else(|| unsupported(record))?;
         importer.import(&self.backend, record.spec, material)
     }
 
@@ -131,13 +131,13 @@ impl Material {
         for (index, material) in materials.iter().enumerate() {
             let Some(material) = material else { continue };
             let version = &record.versions[index];
-            let transfer = self.provider(&version.provider)?.transfer().ok_or_else(|| unsupported(record))?;
-            let checked = transfer.import(&self.backend, record.spec, material)?;
+            let importer = self.provider(&version.provider)?.importer().ok_or_else(|| unsupported(record))?;
+            let checked = importer.import(&self.backend, record.spec, material)?;
             if checked.public_key != version.public_key {
                 let text = format!("the public key of version {} is not that of its material", version.number);
                 return Err(Error::new(ErrorKind::IncorrectKeyMaterial, text));
             }
-            record.versions[index].material_id = registry.sealed().material_id(record.key_id, &checked.kept);
+            record.versions[index].material_id = registry.sealed().material_id(record.key_id, &checked.stored);
             registry.sealed().replace_material(record, index, &checked)?;
         }
         Ok(())
@@ -151,8 +151,8 @@ impl Material {
         version: &VersionRecord,
         provider: &dyn KeyMaterialProvider,
     ) -> Result<OpenedKey> {
-        let kept = registry.sealed().open_material(record, version)?;
-        provider.open(&self.backend, &registry.sealed().binding(record, version.number), &kept)
+        let stored = registry.sealed().open_material(record, version)?;
+        provider.open(&self.backend, &registry.sealed().binding(record, version.number), &stored)
     }
 
     /// Proves that a provider holds all material of a key.
@@ -189,9 +189,9 @@ pub(in crate::kms) fn check_generates(
 /// Refuses material that has no room in a record, or a public key where there is none or none where
 /// there is one.
 fn check_generated(provider: &dyn KeyMaterialProvider, spec: KeySpec, generated: &GeneratedMaterial) -> Result<()> {
-    let (kept, public) = (generated.kept.len(), generated.public_key.as_ref().map(Vec::len));
+    let (stored, public) = (generated.stored.len(), generated.public_key.as_ref().map(Vec::len));
     let text = match (public, key_pair_kind(spec)) {
-        _ if kept > MAX_KEPT => format!("wants {kept} bytes kept of a key, and {MAX_KEPT} are the most"),
+        _ if stored > MAX_KEPT => format!("wants {stored} bytes kept of a key, and {MAX_KEPT} are the most"),
         (Some(public), Some(_)) if public > MAX_PUBLIC_KEY => {
             format!("made a public key of {public} bytes, and {MAX_PUBLIC_KEY} are the most")
         }
@@ -211,7 +211,7 @@ fn not_made(provider: &dyn KeyMaterialProvider, record: &KeyRecord) -> Error {
     let KeyRecord { spec, usage, origin, .. } = record;
     let mut text =
         format!("the provider {} makes no {spec} keys for {usage} of origin {origin}", provider.id().as_str());
-    if let Some(missing) = provider.lacks(*spec, *usage) {
+    if let Some(missing) = provider.unsupported_reason(*spec, *usage) {
         text = format!("{text}: {missing}");
     }
     Error::new(ErrorKind::UnsupportedOperation, text)

@@ -30,7 +30,7 @@ impl Material {
         }
         for version in record.versions.iter().filter(|version| version.is_present()) {
             edits.extend(message_count::forget(registry, record.account, record.key_id, version.number)?);
-            if self.provider(&version.provider).is_ok_and(|provider| provider.transfer().is_some()) {
+            if self.provider(&version.provider).is_ok_and(|provider| provider.importer().is_some()) {
                 continue;
             }
             let destruction = Destruction {
@@ -41,7 +41,7 @@ impl Material {
                 spec: record.spec,
                 usage: record.usage,
                 origin: record.origin,
-                kept: registry.sealed().open_material(record, version)?,
+                stored: registry.sealed().open_material(record, version)?,
             };
             edits.push(Edit::put(destruction.record_id(), &destruction, None)?);
         }
@@ -76,9 +76,9 @@ impl Core {
         let binding = destruction.binding(self.registry.store_id());
         let provider = self.material.provider(&destruction.provider)?;
         // What was kept was all there was; nobody could tell when the key was deleted, without the provider.
-        if provider.transfer().is_none() {
+        if provider.importer().is_none() {
             self.copy_guard().leave_copies_behind(&MarkHolder::of_provider(&**provider))?;
-            provider.destroy(&binding, &destruction.kept)?;
+            provider.destroy(&binding, &destruction.stored)?;
         }
         match self.registry.commit(&[Edit::delete(destruction.record_id(), revision)]) {
             // Another process has done the same.

@@ -98,7 +98,7 @@ impl Kms {
 
 impl Registry {
     fn rotate_root_key(&self, to: Option<RootKey>) -> Result<RootKeyRotation> {
-        let was_under_way = self.sealed().begin_rotation(to)?;
+        let was_resumed = self.sealed().begin_rotation(to)?;
         let mut resealed = 0;
         for _ in 0..MAX_PASSES {
             for &kind in RecordKind::ALL {
@@ -107,7 +107,7 @@ impl Registry {
             if self.sealed().finish_rotation()? {
                 self.scrub().ok();
                 let version = self.sealed().root().record.current;
-                return Ok(RootKeyRotation { version, resealed, was_under_way });
+                return Ok(RootKeyRotation { version, resealed, was_resumed });
             }
         }
         Err(Error::new(ErrorKind::Internal, "something stays sealed under an earlier version of the root key"))

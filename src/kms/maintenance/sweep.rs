@@ -23,7 +23,7 @@ impl Kms {
     ///
     /// A clock that jumps forward destroys nothing. If it has moved on by more than the
     /// [clock tolerance](crate::KmsBuilder::clock_tolerance), 26 hours by default, since the last run in whichever process, this run
-    /// deletes nothing and says until when deletions wait ([`MaintenanceReport::destruction_waits_until`]), unless this process
+    /// deletes nothing and says until when deletions wait ([`MaintenanceReport::destruction_postponed_until`]), unless this process
     /// has seen that much time pass. A run that finds the clock a day later confirms it; so does [`Kms::confirm_clock`], at once.
     /// Until then the deletion of a key that is due can be cancelled. A clock that goes back revives nothing.
     ///
@@ -50,7 +50,7 @@ impl Kms {
     /// kms.schedule_key_deletion(key.key_id(), DeletionWindow::default())?;
     /// assert!(kms.run_maintenance()?.deleted.is_empty());
     /// clock.advance_days(30); // all at once: it could be a clock that was set wrong
-    /// assert!(kms.run_maintenance()?.destruction_waits_until.is_some());
+    /// assert!(kms.run_maintenance()?.destruction_postponed_until.is_some());
     /// clock.advance_days(1);
     /// let report = kms.run_maintenance()?;
     /// assert_eq!(report.deleted, [key.arn().clone()]);
@@ -68,7 +68,7 @@ impl Kms {
         let may_destroy = trust == ClockTrust::Trusted;
         let mut report = MaintenanceReport::default();
         if let ClockTrust::WaitsUntil(until) = trust {
-            report.destruction_waits_until = Some(until);
+            report.destruction_postponed_until = Some(until);
         }
         let steps = [
             self.sweep_keys(&mut report, may_destroy.then_some(clock), now),

@@ -5,7 +5,7 @@ use crate::kms::engine::handle::Kms;
 use crate::kms::records;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::stored_record::StoredRecord;
-use crate::kms::request::{StoreProgress, StoreReport};
+use crate::kms::request::{StoreVerificationProgress, StoreVerificationReport};
 use crate::kms::storage::registry::Registry;
 use crate::kms::storage::sealed::Checked;
 use crate::secret::SecretBytes;
@@ -32,16 +32,16 @@ impl Kms {
     /// kms.create_key(Default::default())?;
     /// let mut last = None;
     /// let report = kms.verify_store(|progress| last = Some(progress))?;
-    /// assert!(report.is_sound());
+    /// assert!(report.is_intact());
     /// assert_eq!(last.map(|progress| (progress.checked(), progress.total())), Some((4, 4)));
     /// # Ok::<(), strongroom::Error>(())
     /// ```
-    pub fn verify_store(&self, mut progress: impl FnMut(StoreProgress)) -> Result<StoreReport> {
-        let mut tell = |Checked { records, total }| progress(StoreProgress { checked: records, total });
+    pub fn verify_store(&self, mut progress: impl FnMut(StoreVerificationProgress)) -> Result<StoreVerificationReport> {
+        let mut tell = |Checked { records, total }| progress(StoreVerificationProgress { checked: records, total });
         let examine = |id: &RecordId, body: &SecretBytes| self.core.registry.examine(id, body);
         self.authority_call("verify_store", |_| {
             let (records, problems) = self.core.registry.sealed().verify(&mut tell, &examine)?;
-            Ok(StoreReport { records, problems })
+            Ok(StoreVerificationReport { records, problems })
         })
     }
 }

@@ -49,7 +49,7 @@ impl Kms {
     /// let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
     /// let kms = Kms::builder().cluster(vault.clone(), cluster).build()?;
     /// let request = CreateCustomKeyStoreRequest::new("safe", vault)
-    ///     .key_store_password(SecretBytes::copy_of(b"kmsPswd1"));
+    ///     .key_store_password(SecretBytes::copy_from_slice(b"kmsPswd1"));
     /// let store = kms.create_custom_key_store(request)?;
     /// kms.connect_custom_key_store(store)?;
     /// let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?;

@@ -6,7 +6,7 @@ use crate::key::{DeletionWindow, KeyArn, KeyEvent, Operation, Origin};
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::Call;
 use crate::kms::records::key::Deletion;
-use crate::kms::request::{KeyReference, ScheduledDeletion};
+use crate::kms::request::{KeyReference, ScheduleKeyDeletionResponse};
 use crate::policy::RequestParameter;
 
 impl Kms {
@@ -29,7 +29,11 @@ impl Kms {
     /// assert_eq!(kms.describe_key(key.key_id())?.state(), KeyState::Disabled);
     /// # Ok::<(), strongroom::Error>(())
     /// ```
-    pub fn schedule_key_deletion(&self, key: impl KeyReference, window: DeletionWindow) -> Result<ScheduledDeletion> {
+    pub fn schedule_key_deletion(
+        &self,
+        key: impl KeyReference,
+        window: DeletionWindow,
+    ) -> Result<ScheduleKeyDeletionResponse> {
         let conditions = [RequestParameter::ScheduleKeyDeletionPendingWindowInDays(window.days())];
         let call = Call::new(Operation::ScheduleKeyDeletion)
             .conditions(&conditions)
@@ -39,7 +43,7 @@ impl Kms {
             let date = progress.now().plus_days(window.days());
             record.state = next_state(target, KeyEvent::ScheduleDeletion, progress.now())?;
             record.deletion = Some(Deletion { date, window });
-            let scheduled = ScheduledDeletion {
+            let scheduled = ScheduleKeyDeletionResponse {
                 key_arn: target.arn().clone(),
                 deletion_date: date,
                 pending_window: window,

@@ -308,11 +308,11 @@ impl Kms {
 fn terms_noted<'a>(call: Call<'a>, terms: &GrantTerms, name: Option<&str>) -> Call<'a> {
     let operations = ParameterValue::texts(terms.operations().iter().map(Operation::as_str));
     let mut call = call.parameter("granteePrincipal", terms.grantee().to_string()).parameter("operations", operations);
-    if let Some(retiring) = terms.retiring() {
+    if let Some(retiring) = terms.retiring_principal() {
         call = call.parameter("retiringPrincipal", retiring.to_string());
     }
     let (equals, subset) =
-        (terms.constraint().encryption_context_equals(), terms.constraint().encryption_context_subset());
+        (terms.constraints().encryption_context_equals(), terms.constraints().encryption_context_subset());
     for (kind, context) in [("encryptionContextEquals", equals), ("encryptionContextSubset", subset)] {
         if let Some(context) = context {
             // Shortened, so that no event is too long to be written: the length of these names has no limit of its own.

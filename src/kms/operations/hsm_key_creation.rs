@@ -89,6 +89,6 @@ fn check_kind(record: &KeyRecord, store: &CustomKeyStoreRecord) -> Result<()> {
             KeySpec::SymmetricDefault,
             record.spec
         )),
-        CustomKeyStoreMode::AwsCompatible | CustomKeyStoreMode::BeyondAws => Ok(()),
+        CustomKeyStoreMode::AwsCompatible | CustomKeyStoreMode::Extended => Ok(()),
     }
 }

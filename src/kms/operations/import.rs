@@ -224,7 +224,7 @@ impl Kms {
     ) -> Result<(KeyRecord, ImportedKeyMaterial)> {
         let (record, now) = (target.record(), progress.now());
         let wanted = ImportRequest {
-            material_id: self.core.registry.sealed().material_id(record.key_id, &material.kept),
+            material_id: self.core.registry.sealed().material_id(record.key_id, &material.stored),
             import_type: request.import_type,
             named: request.key_material_id,
             token_digest: self.token_digest(request.import_token),

@@ -9,7 +9,7 @@ use crate::kms::pipeline::change::Progress;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::pagination::{self, PageLimits};
 use crate::kms::request::{KeyReference, Page, PageRequest, PutKeyPolicyRequest};
-use crate::policy::{KeyFacts, PolicyDocument, PolicyRequest, RequestParameter, keeps_control};
+use crate::policy::{KeyFacts, PolicyDocument, PolicyRequest, RequestParameter, passes_lockout_safety_check};
 
 /// Page sizes of [`Kms::list_key_policies`].
 const POLICY_PAGES: PageLimits = PageLimits { most: 1_000, default: 100 };
@@ -106,7 +106,7 @@ impl Kms {
             .with_key(facts)
             .via_service(self.via_service().map(ServiceName::as_str));
         let documents = identity.as_ref().map_or(&[][..], |held| held.documents());
-        if keeps_control(&request, document, documents)? {
+        if passes_lockout_safety_check(&request, document, documents)? {
             return Ok(());
         }
         let text = "the new key policy will not allow you to update the key policy in the future: allow yourself \

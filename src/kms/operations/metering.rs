@@ -9,7 +9,7 @@ use crate::key::{KeyArn, KeyManager, Operation};
 use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::call::Call;
 use crate::kms::records::usage::UsageRecord;
-use crate::kms::request::{KeyLastUsage, KeyReference, LastUsage, MeteredKey};
+use crate::kms::request::{GetKeyLastUsageResponse, KeyReference, LastUsage, MeteredKey};
 
 impl Kms {
     /// Tells what was metered of every key of an account since it was made or last reset. Needs the authority's handle.
@@ -97,13 +97,13 @@ impl Kms {
     /// assert_eq!(last.map(|last| last.operation), Some(Operation::Encrypt));
     /// # Ok::<(), strongroom::Error>(())
     /// ```
-    pub fn get_key_last_usage(&self, key: impl KeyReference) -> Result<KeyLastUsage> {
+    pub fn get_key_last_usage(&self, key: impl KeyReference) -> Result<GetKeyLastUsageResponse> {
         self.key_call(Call::new(Operation::GetKeyLastUsage), &key, |target, _| {
             let record = target.record();
             let (_, stored) = self.core.registry.usage(record.account, record.key_id)?;
             let here = self.core.metering.last(record.account, record.key_id);
             let stored = stored.last.map(|(time, operation)| LastUsage { time, operation });
-            Ok(KeyLastUsage {
+            Ok(GetKeyLastUsageResponse {
                 key_arn: target.arn().clone(),
                 last_usage: here.into_iter().chain(stored).max_by_key(|last| last.time),
                 tracking_start_date: record.created,

@@ -11,7 +11,9 @@ use crate::kms::pipeline::call::Call;
 use crate::kms::records::key::{KeyRecord, Rotation};
 use crate::kms::records::key_version::VersionRecord;
 use crate::kms::request::pagination::{self, PageLimits};
-use crate::kms::request::{IncludeKeyMaterial, KeyReference, KeyRotationStatus, Page, PageRequest, RotationListEntry};
+use crate::kms::request::{
+    GetKeyRotationStatusResponse, IncludeKeyMaterial, KeyReference, Page, PageRequest, RotationListEntry,
+};
 use crate::policy::RequestParameter;
 
 /// Page sizes of [`Kms::list_key_rotations`].
@@ -74,11 +76,11 @@ impl Kms {
     /// # Errors
     /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) for imported keys and keys of an HSM;
     /// [`NotFound`](ErrorKind::NotFound).
-    pub fn get_key_rotation_status(&self, key: impl KeyReference) -> Result<KeyRotationStatus> {
+    pub fn get_key_rotation_status(&self, key: impl KeyReference) -> Result<GetKeyRotationStatusResponse> {
         self.key_call(Call::new(Operation::GetKeyRotationStatus), &key, |target, _| {
             let record = target.record();
             let rotation = record.rotation.filter(|_| record.state != KeyState::PendingDeletion);
-            Ok(KeyRotationStatus {
+            Ok(GetKeyRotationStatusResponse {
                 enabled: rotation.is_some(),
                 rotation_period: rotation.map(|rotation| rotation.period),
                 next_rotation_date: rotation.map(|rotation| rotation.next),

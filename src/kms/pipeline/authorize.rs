@@ -16,7 +16,7 @@ use crate::kms::records::key::KeyRecord;
 use crate::kms::storage::cache::Cached;
 use crate::kms::storage::loaded_key::LoadedKey;
 use crate::policy::{
-    AttachedPolicies, Decision, KeyFacts, Outcome, PolicyDocument, PolicyRequest, RequestParameter, evaluate,
+    AttachedPolicies, Decision, KeyFacts, PolicyDocument, PolicyEvaluation, PolicyRequest, RequestParameter, evaluate,
 };
 
 impl Kms {
@@ -178,7 +178,7 @@ impl Kms {
                 Decision::Deny => Err(denied()),
             },
             None => match evaluate(request, attached)? {
-                Outcome::AllowedByGrant(id) => {
+                PolicyEvaluation::AllowedByGrant(id) => {
                     progress.note("allowedByGrant", id.to_string());
                     Ok(())
                 }

@@ -13,7 +13,7 @@ use crate::kms::storage::cache::Cached;
 use crate::kms::storage::edit::Edit;
 use crate::kms::storage::loaded_key::LoadedKey;
 use crate::policy::PolicyDocument;
-use crate::provider::{Agreement, Cipher, Decryption, Mac, OpenedKey, Signing, key_pair_kind};
+use crate::provider::{Agreement, Cipher, Decryption, MacGeneration, OpenedKey, Signing, key_pair_kind};
 
 /// A key that the caller may use for the operation at hand: every check was passed.
 pub(in crate::kms) struct Target<'a> {
@@ -74,7 +74,7 @@ impl<'a> Target<'a> {
     }
 
     /// The key, opened for message authentication.
-    pub(in crate::kms) fn mac(&self) -> Result<&dyn Mac> {
+    pub(in crate::kms) fn mac(&self) -> Result<&dyn MacGeneration> {
         match self.current()? {
             OpenedKey::Mac(mac) => Ok(&**mac),
             other => Err(self.misopened(other)),

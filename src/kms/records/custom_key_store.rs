@@ -95,7 +95,7 @@ impl StoredRecord for CustomKeyStores {
                 connected: flag(&mut reader)?,
                 keys: reader.u64("keys")?,
                 password: optional(&mut reader, |reader| {
-                    Ok(Arc::new(SecretBytes::copy_of(reader.prefixed_u16("password")?)))
+                    Ok(Arc::new(SecretBytes::copy_from_slice(reader.prefixed_u16("password")?)))
                 })?,
             };
             check_order(stores.last().map(|last| last.id), store.id, "order of custom key stores")?;
@@ -189,11 +189,11 @@ mod tests {
                 id: CustomKeyStoreId::from_random_bytes([byte; 9]),
                 name: CustomKeyStoreName::parse("größer")?,
                 cluster: ClusterId::parse("cluster-1a23b4cdefg")?,
-                mode: CustomKeyStoreMode::BeyondAws,
+                mode: CustomKeyStoreMode::Extended,
                 created: Timestamp::from_unix_millis(-5),
                 connected: password.is_some(),
                 keys: u64::from(byte),
-                password: password.map(|password| Arc::new(SecretBytes::copy_of(password))),
+                password: password.map(|password| Arc::new(SecretBytes::copy_from_slice(password))),
             })
         };
         Ok(CustomKeyStores(vec![store(1, None)?, store(2, Some(b"kmsPswd1"))?]))

@@ -27,7 +27,7 @@ pub(in crate::kms) struct Destruction {
     pub(in crate::kms) usage: KeyUsage,
     pub(in crate::kms) origin: Origin,
     /// What the provider had kept of it.
-    pub(in crate::kms) kept: SecretBytes,
+    pub(in crate::kms) stored: SecretBytes,
 }
 
 impl Destruction {
@@ -58,7 +58,7 @@ impl StoredRecord for Destruction {
             spec: KeySpec::parse(text(&mut reader, "destruction")?)?,
             usage: KeyUsage::parse(text(&mut reader, "destruction")?)?,
             origin: Origin::parse(text(&mut reader, "destruction")?)?,
-            kept: SecretBytes::copy_of(reader.prefixed_u32(MAX_SEALED_MATERIAL, "kept material")?),
+            stored: SecretBytes::copy_from_slice(reader.prefixed_u32(MAX_SEALED_MATERIAL, "kept material")?),
         };
         reader.finish()?;
         Ok(destruction)
@@ -67,12 +67,12 @@ impl StoredRecord for Destruction {
 
 impl PlainRecord for Destruction {
     fn encode(&self) -> Result<SecretBytes> {
-        let mut writer = Writer::with_capacity(96 + self.kept.len());
+        let mut writer = Writer::with_capacity(96 + self.stored.len());
         writer.u8(LAYOUT);
         for part in [self.provider.as_str(), self.spec.as_str(), self.usage.as_str(), self.origin.as_str()] {
             put_text(&mut writer, part, "destruction")?;
         }
-        writer.prefixed_u32(self.kept.expose_secret(), MAX_SEALED_MATERIAL, "kept material")?;
+        writer.prefixed_u32(self.stored.expose_secret(), MAX_SEALED_MATERIAL, "kept material")?;
         Ok(SecretBytes::from_vec(writer.into_bytes()))
     }
 }
@@ -91,13 +91,13 @@ mod tests {
             spec: KeySpec::EccNistP256,
             usage: KeyUsage::SignVerify,
             origin: Origin::Hsm,
-            kept: SecretBytes::copy_of(b"a reference"),
+            stored: SecretBytes::copy_from_slice(b"a reference"),
         };
         let (id, bytes) = (destruction.record_id(), destruction.encode()?);
         let (bytes, store) = (bytes.expose_secret(), StoreId([7; 16]));
         let read = Destruction::decode(&id, bytes)?;
         assert_eq!((read.record_id(), read.binding(store)), (id.clone(), destruction.binding(store)));
-        assert_eq!((read.provider, read.kept.expose_secret()), (destruction.provider, &b"a reference"[..]));
+        assert_eq!((read.provider, read.stored.expose_secret()), (destruction.provider, &b"a reference"[..]));
         assert!((0..bytes.len()).all(|length| Destruction::decode(&id, &bytes[..length]).is_err()));
         assert!(Destruction::decode(&id, &[bytes, &[0]].concat()).is_err());
         let renamed = RecordId { name: id.name[1..].to_vec(), ..id };

@@ -66,11 +66,11 @@ impl GrantRecord {
         put_timestamp(&mut writer, self.created);
         writer.bytes(self.issuing_account.as_bytes());
         put_principal(&mut writer, self.terms.grantee())?;
-        put_optional(&mut writer, self.terms.retiring(), put_principal)?;
+        put_optional(&mut writer, self.terms.retiring_principal(), put_principal)?;
         let operations: Vec<Operation> = self.terms.operations().iter().collect();
         put_count(&mut writer, operations.len(), "operations")?;
         operations.iter().try_for_each(|operation| put_text(&mut writer, operation.as_str(), "operation"))?;
-        let constraints = self.terms.constraint();
+        let constraints = self.terms.constraints();
         for context in [constraints.encryption_context_equals(), constraints.encryption_context_subset()] {
             put_optional(&mut writer, context, put_context)?;
         }
@@ -95,18 +95,18 @@ impl StoredRecord for GrantRecord {
             check_order(operations.last(), &operation, "operation order")?;
             operations.push(operation);
         }
-        let mut constraints = GrantConstraints::none();
+        let mut constraints = GrantConstraints::new();
         if let Some(required) = optional(&mut reader, context)? {
-            constraints = constraints.equals(required)?;
+            constraints = constraints.with_encryption_context_equals(required)?;
         }
         if let Some(required) = optional(&mut reader, context)? {
-            constraints = constraints.subset(required)?;
+            constraints = constraints.with_encryption_context_subset(required)?;
         }
         let name = optional(&mut reader, |reader| Ok(text(reader, "name")?.to_owned()))?;
         reader.finish()?;
-        let terms = GrantTerms::new(grantee, operations)?.constraints(constraints);
+        let terms = GrantTerms::new(grantee, operations)?.with_constraints(constraints);
         let terms = match retiring {
-            Some(retiring) => terms.retiring_principal(retiring),
+            Some(retiring) => terms.with_retiring_principal(retiring),
             None => terms,
         };
         Ok(Self { created, issuing_account, terms, name })
@@ -153,12 +153,17 @@ mod tests {
     fn a_grant_is_read_as_it_was_written_and_no_part_of_it_is() -> Result<()> {
         let account = AccountId::parse("111122223333")?;
         let context = EncryptionContext::from([("a", "1"), ("b", "größer")]);
-        let constraints = GrantConstraints::none().equals(context.clone())?.subset(context)?;
+        let constraints = GrantConstraints::new()
+            .with_encryption_context_equals(context.clone())?
+            .with_encryption_context_subset(context)?;
         let terms = GrantTerms::new(Principal::service(account, "s3")?, [Operation::Decrypt, Operation::Encrypt])?;
         let full = GrantRecord {
             created: Timestamp::from_unix_millis(-5),
             issuing_account: account,
-            terms: terms.clone().constraints(constraints).retiring_principal(Principal::user(account, "a/b")?),
+            terms: terms
+                .clone()
+                .with_constraints(constraints)
+                .with_retiring_principal(Principal::user(account, "a/b")?),
             name: Some("retry".to_owned()),
         };
         let bare = GrantRecord { terms, name: None, ..full.clone() };

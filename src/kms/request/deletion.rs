@@ -6,7 +6,7 @@ use crate::key::{DeletionWindow, KeyArn, KeyState};
 /// What [`Kms::schedule_key_deletion`](crate::kms::Kms::schedule_key_deletion) returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ScheduledDeletion {
+pub struct ScheduleKeyDeletionResponse {
     /// The key.
     pub key_arn: KeyArn,
     /// From when on it is gone.

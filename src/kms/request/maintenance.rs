@@ -19,7 +19,7 @@ pub struct MaintenanceReport {
     /// If the clock has made an implausible jump forward: nothing was deleted, nor will be before a run at this moment or later.
     /// Look at the clock. If it is right, wait or call [`Kms::confirm_clock`](crate::kms::Kms::confirm_clock); the deletion of
     /// keys that are due can still be cancelled.
-    pub destruction_waits_until: Option<Timestamp>,
+    pub destruction_postponed_until: Option<Timestamp>,
     /// Why the store could not overwrite all that is left of deleted records, if so; the next run tries again.
     pub not_scrubbed: Option<Error>,
     /// Why other steps were not done, or not to their end; the next run tries again.
@@ -30,7 +30,7 @@ impl MaintenanceReport {
     /// Whether all that was due was done.
     pub fn is_complete(&self) -> bool {
         self.failed.is_empty()
-            && self.destruction_waits_until.is_none()
+            && self.destruction_postponed_until.is_none()
             && self.not_scrubbed.is_none()
             && self.unfinished.is_empty()
     }
@@ -97,7 +97,7 @@ impl RootKeyStatus {
 pub struct RootKeyRotation {
     pub(in crate::kms) version: u32,
     pub(in crate::kms) resealed: u64,
-    pub(in crate::kms) was_under_way: bool,
+    pub(in crate::kms) was_resumed: bool,
 }
 
 impl RootKeyRotation {
@@ -112,19 +112,19 @@ impl RootKeyRotation {
     }
 
     /// Whether this call went on with a rotation that was begun before, instead of beginning one.
-    pub const fn was_under_way(self) -> bool {
-        self.was_under_way
+    pub const fn was_resumed(self) -> bool {
+        self.was_resumed
     }
 }
 
 /// How far [`Kms::verify_store`](crate::Kms::verify_store) has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoreProgress {
+pub struct StoreVerificationProgress {
     pub(in crate::kms) checked: u64,
     pub(in crate::kms) total: u64,
 }
 
-impl StoreProgress {
+impl StoreVerificationProgress {
     /// Records that were looked at.
     pub const fn checked(self) -> u64 {
         self.checked
@@ -138,14 +138,14 @@ impl StoreProgress {
 
 /// What [`Kms::verify_store`](crate::Kms::verify_store) found.
 #[derive(Debug)]
-pub struct StoreReport {
+pub struct StoreVerificationReport {
     pub(in crate::kms) records: u64,
     pub(in crate::kms) problems: Vec<Error>,
 }
 
-impl StoreReport {
+impl StoreVerificationReport {
     /// Whether everything is as this library left it.
-    pub const fn is_sound(&self) -> bool {
+    pub const fn is_intact(&self) -> bool {
         self.problems.is_empty()
     }
 

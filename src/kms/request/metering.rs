@@ -18,7 +18,7 @@ pub struct LastUsage {
 /// What [`Kms::get_key_last_usage`](crate::Kms::get_key_last_usage) tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct KeyLastUsage {
+pub struct GetKeyLastUsageResponse {
     /// The key.
     pub key_arn: KeyArn,
     /// Its last successful cryptographic operation, if there was one.

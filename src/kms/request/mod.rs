@@ -37,7 +37,7 @@ pub use data_key::{
 pub use data_key_pair::{
     GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,
 };
-pub use deletion::ScheduledDeletion;
+pub use deletion::ScheduleKeyDeletionResponse;
 pub use grant_token::GrantToken;
 pub(in crate::kms) use grant_token::{NONCE, NamedGrant};
 pub use grants::{CreateGrantRequest, CreateGrantResponse, DryRun, GrantFilter, GrantListEntry};
@@ -51,10 +51,11 @@ pub(in crate::kms) use keys::checked_tags;
 pub use keys::{CreateKeyRequest, IntoKeyRequest, KeyListEntry, KeyRequest};
 pub use mac::{GenerateMacRequest, GenerateMacResponse, VerifyMacRequest, VerifyMacResponse};
 pub use maintenance::{
-    MaintenanceReport, RootKeyRotation, RootKeyStatus, StoreProgress, StoreReport, SuccessionReport,
+    MaintenanceReport, RootKeyRotation, RootKeyStatus, StoreVerificationProgress, StoreVerificationReport,
+    SuccessionReport,
 };
-pub use metering::{KeyLastUsage, LastUsage, MeteredKey};
+pub use metering::{GetKeyLastUsageResponse, LastUsage, MeteredKey};
 pub use pagination::{Page, PageRequest};
 pub use public_key::GetPublicKeyResponse;
-pub use rotation::{IncludeKeyMaterial, KeyRotationStatus, RotationListEntry};
+pub use rotation::{GetKeyRotationStatusResponse, IncludeKeyMaterial, RotationListEntry};
 pub use signing::{SignRequest, SignResponse, VerifyRequest, VerifyResponse};

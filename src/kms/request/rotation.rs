@@ -6,7 +6,7 @@ use crate::key::{ExpirationModel, ImportState, KeyMaterialId, KeyMaterialState, 
 /// What [`Kms::get_key_rotation_status`](crate::kms::Kms::get_key_rotation_status) tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct KeyRotationStatus {
+pub struct GetKeyRotationStatusResponse {
     /// Whether the key rotates by itself. `false` while its deletion is pending.
     pub enabled: bool,
     /// How often, if it is enabled.

@@ -206,7 +206,7 @@ impl GrantIndex {
 
     /// The place for the constraints of a grant: of several pairs, the one that the fewest other grants share.
     fn constraint(&self, terms: &GrantTerms) -> u64 {
-        let (set, constraints) = (terms.operations(), terms.constraint());
+        let (set, constraints) = (terms.operations(), terms.constraints());
         if let Some(context) = constraints.encryption_context_equals() {
             return self.place(&Place::Equals(set, context));
         }
@@ -242,15 +242,19 @@ mod tests {
         let all = [Operation::Encrypt, Operation::Decrypt, Operation::DescribeKey, Operation::CreateGrant];
         let some: Vec<_> = (0..4).filter(|bit| operations & (1 << bit) != 0).map(|bit| all[bit]).collect();
         let some = if some.is_empty() { vec![Operation::Encrypt] } else { some };
-        let mut constraints = GrantConstraints::none();
+        let mut constraints = GrantConstraints::new();
         for (bits, is_equals) in [(equals, true), (subset, false)] {
             let pairs = context(bits);
             if !pairs.is_empty() {
-                let put = if is_equals { GrantConstraints::equals } else { GrantConstraints::subset };
+                let put = if is_equals {
+                    GrantConstraints::with_encryption_context_equals
+                } else {
+                    GrantConstraints::with_encryption_context_subset
+                };
                 constraints = put(constraints, pairs).expect("few pairs");
             }
         }
-        let terms = GrantTerms::new(alice(), some).expect("terms").constraints(constraints);
+        let terms = GrantTerms::new(alice(), some).expect("terms").with_constraints(constraints);
         let name = number.is_multiple_of(3).then(|| format!("n{}", number % 9));
         KnownGrant { id: GrantId::from_bytes([number; 32]), terms, name }
     }
@@ -260,9 +264,9 @@ mod tests {
         let mut index = GrantIndex::default();
         for number in 0..10_000_u32 {
             let pairs = [("volume", number.to_string()), ("kind", "disk".to_owned())];
-            let subset =
-                GrantConstraints::none().subset(pairs.iter().map(|(name, value)| (*name, value.as_str())).collect())?;
-            let terms = GrantTerms::new(alice(), [Operation::Decrypt])?.constraints(subset);
+            let subset = GrantConstraints::new()
+                .with_encryption_context_subset(pairs.iter().map(|(name, value)| (*name, value.as_str())).collect())?;
+            let terms = GrantTerms::new(alice(), [Operation::Decrypt])?.with_constraints(subset);
             let mut id = [0; 32];
             id[..4].copy_from_slice(&number.to_be_bytes());
             index.insert(KnownGrant { id: GrantId::from_bytes(id), terms, name: None });

@@ -284,7 +284,7 @@ mod tests {
         let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
         let vault = ClusterId::parse("vault")?;
         let kms = Kms::builder().cluster(vault.clone(), cluster).build()?;
-        let password = SecretBytes::copy_of(b"kmsPswd1");
+        let password = SecretBytes::copy_from_slice(b"kmsPswd1");
         let request = CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(password);
         let store = kms.create_custom_key_store(request)?;
         kms.connect_custom_key_store(store)?;

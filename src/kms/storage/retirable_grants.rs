@@ -17,14 +17,14 @@ use crate::store::RecordId;
 impl Registry {
     /// The write that lets a new grant be found by its retiring principal, if it names one.
     pub(in crate::kms) fn put_retirable(&self, terms: &GrantTerms, grant: &RecordId) -> Result<Option<Edit>> {
-        let retiring = terms.retiring().map(|retiring| self.retirable_id(retiring, grant));
+        let retiring = terms.retiring_principal().map(|retiring| self.retirable_id(retiring, grant));
         retiring.map(|id| Edit::put(id, &RetirableGrant, None)).transpose()
     }
 
     /// The writes that delete a grant, and what it is found by.
     pub(in crate::kms) fn delete_grant(&self, grant: &FoundGrant) -> Result<Vec<Edit>> {
         let place = grant.record_id();
-        let retirable = grant.record.terms.retiring().map(|retiring| self.retirable_id(retiring, &place));
+        let retirable = grant.record.terms.retiring_principal().map(|retiring| self.retirable_id(retiring, &place));
         let mut edits = vec![Edit::delete(place, grant.revision)];
         if let Some(id) = retirable
             && let Some(expected) = self.revision_of(&id)?

@@ -20,8 +20,8 @@ impl Sealed {
     }
 
     /// Returns the id by which this store recognizes material of a key when it is imported again.
-    pub(in crate::kms) fn material_id(&self, key_id: KeyId, kept: &SecretBytes) -> KeyMaterialId {
-        let parts = [b"key material id", key_id.as_bytes().as_slice(), kept.expose_secret()];
+    pub(in crate::kms) fn material_id(&self, key_id: KeyId, stored: &SecretBytes) -> KeyMaterialId {
+        let parts = [b"key material id", key_id.as_bytes().as_slice(), stored.expose_secret()];
         KeyMaterialId::from_bytes(self.identity().identify(&parts))
     }
 
@@ -33,15 +33,15 @@ impl Sealed {
         material: &GeneratedMaterial,
         now: Timestamp,
     ) -> Result<VersionRecord> {
-        let kept = &material.kept;
+        let stored = &material.stored;
         Ok(VersionRecord {
             number: binding.version,
-            material_id: self.material_id(binding.key_id, kept),
+            material_id: self.material_id(binding.key_id, stored),
             created: now,
             rotation: None,
             provider: provider.clone(),
             public_key: material.public_key.clone(),
-            sealed_material: self.root().versions.seal(&binding.to_bytes(provider)?, kept.expose_secret())?,
+            sealed_material: self.root().versions.seal(&binding.to_bytes(provider)?, stored.expose_secret())?,
             imported: None,
         })
     }
@@ -79,8 +79,8 @@ impl Sealed {
         for index in 0..record.versions.len() {
             let version = &record.versions[index];
             let is_present = version.is_present();
-            let kept = || self.open_material(record, version);
-            materials.push(is_present.then(kept).transpose()?);
+            let stored = || self.open_material(record, version);
+            materials.push(is_present.then(stored).transpose()?);
             record.versions[index].sealed_material.clear();
         }
         Ok(materials)

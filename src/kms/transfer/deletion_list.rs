@@ -22,7 +22,7 @@ use crate::store::{CommitError, MAX_SCAN};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 #[must_use = "keys that are not confirmed are still in the store"]
-pub struct AppliedDeletions {
+pub struct ApplyDeletionsReport {
     /// Keys that were still in the store and are deleted now.
     pub deleted: Vec<KeyArn>,
     /// Keys of the list that are still in the store and were not deleted, because nothing in this store shows that they were
@@ -68,7 +68,7 @@ impl Kms {
     /// - if its deletion is pending here, and its window had ended when it was deleted there and has ended now. This does not
     ///   count if the store has more commits than it had when the list was made, or if the list is of an earlier release that
     ///   did not note their number;
-    /// - or if you confirm it by name. Check [`AppliedDeletions::unconfirmed`] of a first call with the audit trail or those who
+    /// - or if you confirm it by name. Check [`ApplyDeletionsReport::unconfirmed`] of a first call with the audit trail or those who
     ///   know the keys, and pass what was deleted to a second one.
     ///
     /// Run it before anybody else works with a restored store, with the list that [`Kms::export_deletions`] made of the store
@@ -114,17 +114,17 @@ impl Kms {
     /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn apply_deletions(&self, list: &[u8], confirmed: &[KeyArn]) -> Result<AppliedDeletions> {
+    pub fn apply_deletions(&self, list: &[u8], confirmed: &[KeyArn]) -> Result<ApplyDeletionsReport> {
         self.authority_call("apply_deletions", |_| self.delete_listed(list, confirmed))
     }
 
-    fn delete_listed(&self, list: &[u8], confirmed: &[KeyArn]) -> Result<AppliedDeletions> {
+    fn delete_listed(&self, list: &[u8], confirmed: &[KeyArn]) -> Result<ApplyDeletionsReport> {
         let list = self.core.registry.checked_list(list)?;
         let confirmed = self.confirmed_keys(&list, confirmed)?;
         // A store with more commits than that of the list has another history.
         let is_ancestor = list.revision >= Some(self.core.registry.sealed().revision()?);
         let (now, clock) = (self.core.time.now(), self.core.time.reading());
-        let (mut applied, mut failed) = (AppliedDeletions::default(), Vec::new());
+        let (mut applied, mut failed) = (ApplyDeletionsReport::default(), Vec::new());
         for (account, key_id, tombstone) in list.keys {
             let is_confirmed = confirmed.contains(&(account, key_id));
             let may_delete = |record: &KeyRecord| {
@@ -254,9 +254,9 @@ mod tests {
         list.extend(clock.now().unix_millis().to_be_bytes());
         list.extend(kms.core.registry.code_of(&list));
         let arns = || vec![key.arn().clone()];
-        let unconfirmed = AppliedDeletions { deleted: Vec::new(), unconfirmed: arns() };
+        let unconfirmed = ApplyDeletionsReport { deleted: Vec::new(), unconfirmed: arns() };
         assert_eq!(kms.apply_deletions(&list, &[])?, unconfirmed);
-        let deleted = AppliedDeletions { deleted: arns(), unconfirmed: Vec::new() };
+        let deleted = ApplyDeletionsReport { deleted: arns(), unconfirmed: Vec::new() };
         assert_eq!(kms.apply_deletions(&list, &arns())?, deleted);
         Ok(())
     }

@@ -21,7 +21,7 @@ pub enum ExportError {
     NotAnExport,
     /// A later release has written the export.
     #[error("the export has format {found} and this release reads formats up to {known}: use a later release")]
-    Newer {
+    NewerFormat {
         /// The format of the export.
         found: u8,
         /// The latest that this release knows.
@@ -32,7 +32,7 @@ pub enum ExportError {
     Damaged,
     /// The export is for another kind of recipient.
     #[error("the export is for {recipient}, and was to be opened with {given}")]
-    OtherRecipient {
+    RecipientMismatch {
         /// Who can open it.
         recipient: &'static str,
         /// What was given.

@@ -91,7 +91,7 @@ pub(super) fn open(
     let parsed = Parsed::read(backend, file)?;
     if parsed.method != identity.method() {
         let (recipient, given) = (parsed.method.name(), identity.method().name());
-        return Err(ExportError::OtherRecipient { recipient, given });
+        return Err(ExportError::RecipientMismatch { recipient, given });
     }
     let file_key = identity.unwrap(backend, parsed.header_bytes, parsed.wrapped)?;
     let key = CommittingKey::new(backend, file_key.expose_secret()).map_err(|_| ExportError::Altered)?;
@@ -117,7 +117,7 @@ impl<'a> Parsed<'a> {
             return Err(ExportError::NotAnExport);
         }
         if *format != FORMAT {
-            return Err(ExportError::Newer { found: *format, known: FORMAT });
+            return Err(ExportError::NewerFormat { found: *format, known: FORMAT });
         }
         if file.len() > MAX_EXPORT_BYTES {
             let reason = format!("it is longer than {MAX_EXPORT_BYTES} bytes");

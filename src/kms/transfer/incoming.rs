@@ -224,7 +224,7 @@ mod tests {
     }
 
     fn check(record: &KeyRecord) -> Result<(), &'static str> {
-        let materials: Vec<_> = record.versions.iter().map(|_| Some(SecretBytes::copy_of(&[7; 32]))).collect();
+        let materials: Vec<_> = record.versions.iter().map(|_| Some(SecretBytes::copy_from_slice(&[7; 32]))).collect();
         check_sound(record, &materials)
     }
 
@@ -287,7 +287,7 @@ mod tests {
                 KeyRecord::new(AccountId::default(), key_id, spec, usage, origin, Timestamp::from_unix_millis(5));
             KeyRecord { state: KeyState::Enabled, ..record }
         };
-        let material = [Some(SecretBytes::copy_of(&[7; 32]))];
+        let material = [Some(SecretBytes::copy_from_slice(&[7; 32]))];
         assert_eq!(check_sound(&record(Origin::Kms), &material), Ok(()));
         let in_store = Some(CustomKeyStoreId::from_random_bytes([2; 9]));
         let in_store = KeyRecord { custom_key_store: in_store, ..record(Origin::Kms) };

@@ -29,7 +29,7 @@ pub struct KeyExport {
     pub keys: Vec<KeyArn>,
     /// Keys that cannot leave, as material of theirs is not in the store: it is in a token, or was imported and is deleted or
     /// over its time.
-    pub left_out: Vec<KeyArn>,
+    pub omitted: Vec<KeyArn>,
 }
 
 impl Kms {
@@ -82,14 +82,14 @@ impl Kms {
     ///
     /// # Errors
     /// Those of [`Kms::export_key`], and [`LimitExceeded`](ErrorKind::LimitExceeded) if the file would be longer than
-    /// [`MAX_EXPORT_BYTES`](super::MAX_EXPORT_BYTES). Keys that cannot leave are no error: see [`KeyExport::left_out`].
+    /// [`MAX_EXPORT_BYTES`](super::MAX_EXPORT_BYTES). Keys that cannot leave are no error: see [`KeyExport::omitted`].
     pub fn export_all_keys(&self, recipient: &ExportRecipient) -> Result<KeyExport> {
         self.authority_call("export_all_keys", |_| self.export_all(recipient))
     }
 
     fn export_all(&self, recipient: &ExportRecipient) -> Result<KeyExport> {
         let now = self.core.time.now();
-        let (mut keys, mut left_out, mut after) = (Vec::new(), Vec::new(), None);
+        let (mut keys, mut omitted, mut after) = (Vec::new(), Vec::new(), None);
         loop {
             let batch = self.core.registry.keys(None, after, MAX_SCAN)?;
             let Some((account, key_id, ..)) = batch.last() else { break };
@@ -98,19 +98,19 @@ impl Kms {
             for (account, key_id, _, record) in batch.into_iter().filter(|(.., record)| !self.core.time.is_over(record))
             {
                 if !self.core.material.can_leave(&record) || record.lacks_material(now) {
-                    left_out.push(self.arn_of(&record));
+                    omitted.push(self.arn_of(&record));
                 } else if let Some(key) = self.core.portable_key(account, key_id, now)? {
                     keys.push(key);
                 }
             }
         }
-        self.export(keys, left_out, recipient, now)
+        self.export(keys, omitted, recipient, now)
     }
 
     fn export(
         &self,
         keys: Vec<PortableKey>,
-        left_out: Vec<KeyArn>,
+        omitted: Vec<KeyArn>,
         recipient: &ExportRecipient,
         now: Timestamp,
     ) -> Result<KeyExport> {
@@ -128,7 +128,7 @@ impl Kms {
             event.parameters.push(("recipient", recipient.method().name().into()));
             self.core.audit.record(event).map_err(withheld)?;
         }
-        Ok(KeyExport { file, keys: keys.iter().map(|key| self.arn_of(&key.record)).collect(), left_out })
+        Ok(KeyExport { file, keys: keys.iter().map(|key| self.arn_of(&key.record)).collect(), omitted })
     }
 
     /// The account and the id of a key, whoever may use it.
@@ -190,7 +190,7 @@ impl Material {
     /// Returns `true` if the store holds all material of a key. Of a key in an HSM it holds only a reference.
     fn can_leave(&self, record: &KeyRecord) -> bool {
         let leaves =
-            |provider: &ProviderId| self.provider(provider).is_ok_and(|provider| provider.transfer().is_some());
+            |provider: &ProviderId| self.provider(provider).is_ok_and(|provider| provider.importer().is_some());
         record.origin != Origin::Hsm && record.versions.iter().all(|version| leaves(&version.provider))
     }
 }

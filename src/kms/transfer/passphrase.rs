@@ -102,7 +102,7 @@ impl Unwrap for Identity {
                 lane_limit: limit.lanes(),
             },
             PassphraseError::OutOfMemory { memory_kib } => ExportError::OutOfMemory { memory_kib },
-            PassphraseError::Newer { found } => ExportError::Newer { found, known: LATEST_FORMAT },
+            PassphraseError::NewerFormat { found } => ExportError::NewerFormat { found, known: LATEST_FORMAT },
         })
     }
 }

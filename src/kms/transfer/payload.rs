@@ -107,7 +107,7 @@ fn decode_key(reader: &mut Reader<'_>) -> Result<PortableKey> {
     let mut materials = Vec::new();
     for _ in &record.versions {
         let bytes = reader.prefixed_u32(MAX_SEALED_MATERIAL, "material")?;
-        materials.push(Some(bytes).filter(|bytes| !bytes.is_empty()).map(SecretBytes::copy_of));
+        materials.push(Some(bytes).filter(|bytes| !bytes.is_empty()).map(SecretBytes::copy_from_slice));
     }
     let mut aliases = Vec::new();
     for name in &record.aliases {
@@ -155,7 +155,7 @@ mod tests {
         let name = AliasName::parse(&format!("alias/{number}")).expect("a name");
         record.aliases.insert(name.clone());
         let alias = AliasRecord { target: key_id, created: time(8), updated: time(9) };
-        let materials = vec![Some(SecretBytes::copy_of(&[number; 32])), None];
+        let materials = vec![Some(SecretBytes::copy_from_slice(&[number; 32])), None];
         PortableKey { record, materials, aliases: vec![(name, alias)] }
     }
 

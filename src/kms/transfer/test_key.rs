@@ -117,7 +117,7 @@ impl Kms {
             self.core.material.add_known_version(
                 &self.core.registry,
                 &mut record,
-                &SecretBytes::copy_of(material),
+                &SecretBytes::copy_from_slice(material),
                 now,
                 rotation,
             )?;

@@ -167,7 +167,7 @@ fn signed(suite: AlgorithmSuite, text: &[u8], edit: impl Fn(String) -> String) -
         data_keys: &[EncryptedDataKey::new("ns", *b"kn", [7; 4])],
         frame_length: 16,
     };
-    let data_key = SecretBytes::copy_of(&example_data_key().expose_secret()[..suite.data_key_length()]);
+    let data_key = SecretBytes::copy_from_slice(&example_data_key().expose_secret()[..suite.data_key_length()]);
     let sealer = Sealer::new(BACKEND, &parts, &data_key, Some(signer)).unwrap();
     let mut message = vec![0; sealer.message_length(text.len()).unwrap()];
     sealer.seal_whole(text, &mut message).unwrap();
@@ -303,7 +303,7 @@ fn a_signer_must_be_there_exactly_for_suites_with_signatures() {
 /// A message as version 4.0.0 of the SDK for .NET wrote it, with the omitted pairs of its context.
 fn of_dotnet_4_0_0(suite: AlgorithmSuite, omitted: &[u8], text: &[u8]) -> (Vec<u8>, SecretBytes) {
     let id = message_id(suite);
-    let data_key = SecretBytes::copy_of(&example_data_key().expose_secret()[..suite.data_key_length()]);
+    let data_key = SecretBytes::copy_from_slice(&example_data_key().expose_secret()[..suite.data_key_length()]);
     let parts = HeaderParts {
         suite,
         message_id: &id,

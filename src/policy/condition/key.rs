@@ -1,6 +1,6 @@
 //! The condition keys by their names. A name that is not here is refused: a condition is never ignored.
 
-use super::super::malformed::Malformed;
+use super::super::parse_error::PolicyParseError;
 use super::value::ValueType;
 use crate::algorithm::excerpt;
 
@@ -103,7 +103,7 @@ const REQUEST_TAG: &str = "aws:RequestTag/";
 
 impl ConditionKey {
     /// Reads the name of a key. Case does not matter.
-    pub(super) fn parse(name: &str) -> Result<Self, Malformed> {
+    pub(super) fn parse(name: &str) -> Result<Self, PolicyParseError> {
         let after = |prefix: &str| {
             let start = name.get(..prefix.len())?;
             start.eq_ignore_ascii_case(prefix).then(|| &name[prefix.len()..]).filter(|rest| !rest.is_empty())
@@ -120,7 +120,7 @@ impl ConditionKey {
         let named = NamedKey::ALL.iter().find(|key| key.name().eq_ignore_ascii_case(name));
         named
             .map(|key| Self::Named(*key))
-            .ok_or_else(|| Malformed::new(format!("'{}' is no condition key of this service", excerpt(name))))
+            .ok_or_else(|| PolicyParseError::new(format!("'{}' is no condition key of this service", excerpt(name))))
     }
 
     pub(super) const fn value_type(&self) -> ValueType {

@@ -185,11 +185,11 @@ fn of_grant(key: NamedKey, terms: &GrantTerms, visit: Visit<'_>) -> Option<bool>
         NamedKey::GrantOperations => any_text(terms.operations().iter().map(Operation::as_str), visit),
         NamedKey::GranteePrincipal => Some(visit(Value::Text(TextBuffer::of(terms.grantee()).as_str()))),
         NamedKey::RetiringPrincipal => {
-            terms.retiring().map(|principal| visit(Value::Text(TextBuffer::of(principal).as_str())))
+            terms.retiring_principal().map(|principal| visit(Value::Text(TextBuffer::of(principal).as_str())))
         }
         _ => {
-            let equals = terms.constraint().encryption_context_equals().map(|_| "EncryptionContextEquals");
-            let subset = terms.constraint().encryption_context_subset().map(|_| "EncryptionContextSubset");
+            let equals = terms.constraints().encryption_context_equals().map(|_| "EncryptionContextEquals");
+            let subset = terms.constraints().encryption_context_subset().map(|_| "EncryptionContextSubset");
             any_text(equals.into_iter().chain(subset), visit)
         }
     }
@@ -201,7 +201,7 @@ fn pairs<'a>(request: &PolicyRequest<'a>) -> Result<impl Iterator<Item = (&'a st
         Operation::CreateGrant | Operation::RetireGrant => grant(request)?,
         _ => None,
     };
-    let constraint = of_grant.map(GrantTerms::constraint);
+    let constraint = of_grant.map(GrantTerms::constraints);
     let contexts = [
         request.context,
         constraint.and_then(GrantConstraints::encryption_context_equals),

@@ -11,7 +11,7 @@ use self::operator::{Operator, Quantifier};
 use self::test::Test;
 use self::value::Value;
 use super::json::Json;
-use super::malformed::Malformed;
+use super::parse_error::PolicyParseError;
 use super::request::PolicyRequest;
 use crate::algorithm::excerpt;
 use crate::error::Result;
@@ -26,13 +26,13 @@ pub(super) struct Condition {
 
 impl Condition {
     /// Reads the value of the element: comparisons that must all hold.
-    pub(super) fn parse_all(value: Json) -> Result<Box<[Self]>, Malformed> {
+    pub(super) fn parse_all(value: Json) -> Result<Box<[Self]>, PolicyParseError> {
         let mut conditions = Vec::new();
         for (name, comparisons) in value.members()? {
             let operator = Operator::parse(&name)?;
             let comparisons = comparisons.members().map_err(|error| error.within(&name))?;
             if comparisons.is_empty() {
-                return Err(Malformed::new("must name a condition key").within(&name));
+                return Err(PolicyParseError::new("must name a condition key").within(&name));
             }
             for (key, values) in comparisons {
                 let condition = Self::parse(operator, &key, values);
@@ -42,7 +42,7 @@ impl Condition {
         Ok(conditions.into_boxed_slice())
     }
 
-    fn parse(operator: Operator, name: &str, values: Json) -> Result<Self, Malformed> {
+    fn parse(operator: Operator, name: &str, values: Json) -> Result<Self, PolicyParseError> {
         let key = ConditionKey::parse(name)?;
         operator.check_key(key.value_type(), key.arity())?;
         let values: Vec<String> = values.one_or_more()?.into_iter().map(Json::scalar).collect::<Result<_, _>>()?;

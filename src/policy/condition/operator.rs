@@ -1,6 +1,6 @@
 //! The condition operators by their names.
 
-use super::super::malformed::Malformed;
+use super::super::parse_error::PolicyParseError;
 use super::key::Arity;
 use super::value::ValueType;
 use crate::algorithm::excerpt;
@@ -64,7 +64,7 @@ pub(super) struct Operator {
 
 impl Operator {
     /// Reads the name of an operator; case matters.
-    pub(super) fn parse(name: &str) -> Result<Self, Malformed> {
+    pub(super) fn parse(name: &str) -> Result<Self, PolicyParseError> {
         let (quantifier, rest) = match name.split_once(':') {
             Some(("ForAllValues", rest)) => (Quantifier::ForAll, rest),
             Some(("ForAnyValue", rest)) => (Quantifier::ForAny, rest),
@@ -74,7 +74,7 @@ impl Operator {
             Some(base) => (true, base),
             None => (false, rest),
         };
-        let unsupported = || Malformed::new(format!("the operator '{}' is not supported", excerpt(name)));
+        let unsupported = || PolicyParseError::new(format!("the operator '{}' is not supported", excerpt(name)));
         let (family, negated) = base_operator(base).ok_or_else(unsupported)?;
         if family == Family::Null && (if_exists || quantifier != Quantifier::Single) {
             return Err(unsupported());
@@ -83,7 +83,7 @@ impl Operator {
     }
 
     /// Refuses an operator that cannot compare the values of a key, or that counts them wrongly.
-    pub(super) fn check_key(self, value_type: ValueType, arity: Arity) -> Result<(), Malformed> {
+    pub(super) fn check_key(self, value_type: ValueType, arity: Arity) -> Result<(), PolicyParseError> {
         let fits = match self.family {
             Family::Null => return Ok(()),
             Family::Text | Family::TextIgnoreCase | Family::TextLike => {
@@ -95,16 +95,16 @@ impl Operator {
             Family::Bool => value_type == ValueType::Bool,
         };
         if !fits {
-            return Err(Malformed::new("the operator does not fit the type of the key"));
+            return Err(PolicyParseError::new("the operator does not fit the type of the key"));
         }
         match (arity, self.quantifier) {
             (Arity::Multi, Quantifier::Single) => {
-                Err(Malformed::new("the key has several values: use ForAllValues or ForAnyValue"))
+                Err(PolicyParseError::new("the key has several values: use ForAllValues or ForAnyValue"))
             }
             // Such a condition holds for every request without the value: hardly ever what is meant.
-            (Arity::Single, Quantifier::ForAll | Quantifier::ForAny) => {
-                Err(Malformed::new("the key has one value: ForAllValues and ForAnyValue are overly permissive with it"))
-            }
+            (Arity::Single, Quantifier::ForAll | Quantifier::ForAny) => Err(PolicyParseError::new(
+                "the key has one value: ForAllValues and ForAnyValue are overly permissive with it",
+            )),
             _ => Ok(()),
         }
     }
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_taken_apart() -> Result<(), Malformed> {
+    fn names_are_taken_apart() -> Result<(), PolicyParseError> {
         let operator = Operator::parse("ForAllValues:StringNotLikeIfExists")?;
         let expected =
             Operator { family: Family::TextLike, negated: true, quantifier: Quantifier::ForAll, if_exists: true };

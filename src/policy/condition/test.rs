@@ -1,6 +1,6 @@
 //! The right side of a condition: the values of the policy, made ready to be compared.
 
-use super::super::malformed::Malformed;
+use super::super::parse_error::PolicyParseError;
 use super::super::pattern::Pattern;
 use super::super::resources::ArnPattern;
 use super::operator::{Comparison, Family};
@@ -27,9 +27,12 @@ pub(super) enum Test {
 
 impl Test {
     /// Reads the values that an operator compares with those of a type.
-    pub(super) fn parse(family: Family, value_type: ValueType, values: &[String]) -> Result<Self, Malformed> {
+    pub(super) fn parse(family: Family, value_type: ValueType, values: &[String]) -> Result<Self, PolicyParseError> {
         if let Some(text) = values.iter().find(|text| text.contains("${")) {
-            return Err(Malformed::new(format!("'{}' has a policy variable, which is not supported", excerpt(text))));
+            return Err(PolicyParseError::new(format!(
+                "'{}' has a policy variable, which is not supported",
+                excerpt(text)
+            )));
         }
         Ok(match family {
             Family::Text => Self::Text(values.iter().map(|text| text.as_str().into()).collect()),
@@ -45,7 +48,7 @@ impl Test {
             Family::Bool => Self::Bool(all(values, "true or false", parse_bool)?),
             Family::Null => match all(values, "true or false", parse_bool)?.as_ref() {
                 [absent] => Self::Null(*absent),
-                _ => return Err(Malformed::new("Null takes one value, true or false")),
+                _ => return Err(PolicyParseError::new("Null takes one value, true or false")),
             },
         })
     }
@@ -79,9 +82,9 @@ impl Test {
     }
 }
 
-fn all<T>(values: &[String], what: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Box<[T]>, Malformed> {
+fn all<T>(values: &[String], what: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Box<[T]>, PolicyParseError> {
     let parsed =
-        |text: &String| parse(text).ok_or_else(|| Malformed::new(format!("'{}' is not {what}", excerpt(text))));
+        |text: &String| parse(text).ok_or_else(|| PolicyParseError::new(format!("'{}' is not {what}", excerpt(text))));
     values.iter().map(parsed).collect()
 }
 

@@ -30,7 +30,7 @@ use crate::secret::SecretBytes;
 /// let cluster = Arc::new(MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1"));
 /// let kms = Kms::builder().cluster(ClusterId::parse("vault")?, Arc::clone(&cluster)).build()?;
 /// let request = CreateCustomKeyStoreRequest::new("safe", ClusterId::parse("vault")?)
-///     .key_store_password(SecretBytes::copy_of(b"kmsPswd1"));
+///     .key_store_password(SecretBytes::copy_from_slice(b"kmsPswd1"));
 /// let store = kms.create_custom_key_store(request)?;
 /// kms.connect_custom_key_store(store)?;
 /// let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?;
@@ -90,7 +90,7 @@ impl MemoryCluster {
             shared: Arc::new(Shared { state: Mutex::new(state) }),
             id: ProviderId::new("memory cluster"),
             capabilities: Capabilities::new(kinds.collect(), false),
-            password: Mutex::new(SecretBytes::copy_of(password)),
+            password: Mutex::new(SecretBytes::copy_from_slice(password)),
         }
     }
 
@@ -102,7 +102,7 @@ impl MemoryCluster {
 
     /// Changes the password of the crypto user.
     pub fn set_password(&self, password: &[u8]) {
-        *self.password.lock() = SecretBytes::copy_of(password);
+        *self.password.lock() = SecretBytes::copy_from_slice(password);
     }
 
     /// How many keys a member holds.
@@ -121,7 +121,7 @@ impl Shared {
     fn material(&self, handle: Handle) -> Result<SecretBytes> {
         let state = self.lock();
         let holders = state.active()?.filter_map(|member| member.keys.get(&handle));
-        let found = holders.map(|material| SecretBytes::copy_of(material.expose_secret())).next();
+        let found = holders.map(|material| SecretBytes::copy_from_slice(material.expose_secret())).next();
         found.ok_or_else(|| unavailable("no member that answers holds the key"))
     }
 }
@@ -216,8 +216,8 @@ impl KeyMaterialProvider for MemoryCluster {
         &self.capabilities
     }
 
-    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
-        if kept.expose_secret() != KEPT {
+    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, stored: &SecretBytes) -> Result<OpenedKey> {
+        if stored.expose_secret() != KEPT {
             return Err(Error::new(ErrorKind::Internal, "what was kept is not of this cluster"));
         }
         self.shared.material(handle(binding))?;
@@ -232,7 +232,7 @@ impl KeyMaterialProvider for MemoryCluster {
         }
     }
 
-    fn destroy(&self, binding: &MaterialBinding, _kept: &SecretBytes) -> Result<()> {
+    fn destroy(&self, binding: &MaterialBinding, _stored: &SecretBytes) -> Result<()> {
         self.erase(binding)
     }
 
@@ -272,9 +272,9 @@ impl MaterialGenerator for MemoryCluster {
         let mut state = self.shared.lock();
         state.check()?;
         for member in state.members.iter_mut().filter(|member| member.active) {
-            member.keys.insert(handle(binding), SecretBytes::copy_of(made.kept.expose_secret()));
+            member.keys.insert(handle(binding), SecretBytes::copy_from_slice(made.stored.expose_secret()));
         }
-        Ok(GeneratedMaterial { kept: SecretBytes::copy_of(KEPT), public_key: made.public_key })
+        Ok(GeneratedMaterial { stored: SecretBytes::copy_from_slice(KEPT), public_key: made.public_key })
     }
 }
 
@@ -378,7 +378,8 @@ mod tests {
     #[test]
     fn keeps_the_contract() -> Result<()> {
         let cluster = MemoryCluster::new([("a", "1"), ("b", "2")], b"pin");
-        let credential: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(SecretBytes::copy_of(b"pin")));
+        let credential: Arc<dyn CryptoUserCredential> =
+            Arc::new(FixedCredential::new(SecretBytes::copy_from_slice(b"pin")));
         cluster.connect(&credential).map_err(|failure| failure.error)?;
         conformance::run(&cluster, &FASTEST, |spec, _| !matches!(spec, KeySpec::Rsa3072 | KeySpec::Rsa4096))
     }
@@ -387,7 +388,8 @@ mod tests {
     fn an_arc_of_it_passes_everything_on() -> Result<()> {
         let shared = Arc::new(MemoryCluster::new([("a", "1"), ("b", "2")], b"pin"));
         let cluster: &dyn HsmCluster = &shared;
-        let credential: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(SecretBytes::copy_of(b"pin")));
+        let credential: Arc<dyn CryptoUserCredential> =
+            Arc::new(FixedCredential::new(SecretBytes::copy_from_slice(b"pin")));
         cluster.connect(&credential).map_err(|failure| failure.error)?;
         let provider: &dyn KeyMaterialProvider = &shared;
         conformance::run(provider, &FASTEST, |spec, _| spec == KeySpec::SymmetricDefault)?;

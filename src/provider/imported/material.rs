@@ -39,7 +39,7 @@ pub(in crate::provider) fn check(
             if !lengths.contains(&bytes.len()) {
                 return Err(incorrect(wrong_length(spec, &lengths, bytes)));
             }
-            Ok(GeneratedMaterial::secret(SecretBytes::copy_of(bytes)))
+            Ok(GeneratedMaterial::secret(SecretBytes::copy_from_slice(bytes)))
         }
     }
 }
@@ -169,11 +169,11 @@ mod tests {
         for &spec in KeySpec::ALL.iter().filter(|spec| key_pair_kind(**spec).is_none()) {
             let lengths = spec.mac_key_lengths().unwrap_or(SYMMETRIC_LENGTH..=SYMMETRIC_LENGTH);
             for length in 0..=lengths.end() + 1 {
-                let material = SecretBytes::copy_of(&vec![0x80; length]);
+                let material = SecretBytes::copy_from_slice(&vec![0x80; length]);
                 let checked = check(&FASTEST, spec, &material);
                 assert_eq!(checked.is_ok(), lengths.contains(&length), "{spec} with {length} bytes");
                 if let Ok(checked) = checked {
-                    assert_eq!((checked.kept, checked.public_key), (material, None));
+                    assert_eq!((checked.stored, checked.public_key), (material, None));
                 }
             }
             specs += 1;

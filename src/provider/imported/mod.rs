@@ -47,8 +47,8 @@ impl KeyMaterialProvider for ImportedProvider {
         &self.capabilities
     }
 
-    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
-        software::open(backend, binding.spec, binding.usage, kept)
+    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, stored: &SecretBytes) -> Result<OpenedKey> {
+        software::open(backend, binding.spec, binding.usage, stored)
     }
 
     /// Nothing lies outside of what is kept.
@@ -60,7 +60,7 @@ impl KeyMaterialProvider for ImportedProvider {
         None
     }
 
-    fn transfer(&self) -> Option<&dyn MaterialImporter> {
+    fn importer(&self) -> Option<&dyn MaterialImporter> {
         Some(self)
     }
 }
@@ -82,7 +82,9 @@ mod tests {
     fn material_of(spec: KeySpec) -> Result<SecretBytes> {
         match key_pair_kind(spec) {
             Some(kind) => Ok(FASTEST.key_pairs().generate(kind, FASTEST.random())?.to_pkcs8()?),
-            None => Ok(SecretBytes::copy_of(&vec![7; spec.mac_key_lengths().map_or(32, |lengths| *lengths.end())])),
+            None => {
+                Ok(SecretBytes::copy_from_slice(&vec![7; spec.mac_key_lengths().map_or(32, |lengths| *lengths.end())]))
+            }
         }
     }
 
@@ -123,7 +125,7 @@ mod tests {
                 unwrap(&backend, WrappingAlgorithm::RsaAesKeyWrapSha256, key, &wrapped.concat())
             };
             // The first step opens under a key of all zeros only if that is what was wrapped.
-            assert_eq!(open([oaep(&ZERO)?, kwp(&ZERO)?])?, SecretBytes::copy_of(&[7; 32]));
+            assert_eq!(open([oaep(&ZERO)?, kwp(&ZERO)?])?, SecretBytes::copy_from_slice(&[7; 32]));
             let refused = [
                 open([vec![0x11; 256], kwp(&ZERO)?]),
                 open([oaep(&[5; 32])?, kwp(&ZERO)?]),
@@ -167,8 +169,8 @@ mod tests {
                     for (backend, key) in keys {
                         let unwrapped = unwrap(backend, algorithm, &**key, &wrapped)?;
                         assert_eq!(unwrapped, material, "{case}");
-                        let kept = ImportedProvider::default().import(backend, spec, &unwrapped)?;
-                        assert_eq!(kept.public_key.is_some(), key_pair_kind(spec).is_some(), "{case}");
+                        let stored = ImportedProvider::default().import(backend, spec, &unwrapped)?;
+                        assert_eq!(stored.public_key.is_some(), key_pair_kind(spec).is_some(), "{case}");
                     }
                     fits += 1;
                 }

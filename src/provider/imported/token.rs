@@ -91,7 +91,7 @@ impl ImportToken {
             wrapping_key_spec: WrappingKeySpec::parse(text(&mut reader)?)?,
             algorithm: WrappingAlgorithm::parse(text(&mut reader)?)?,
             valid_to: Timestamp::from_unix_millis(i64::from_be_bytes(reader.array("valid to")?)),
-            private_key: SecretBytes::copy_of(reader.prefixed_u32(MAX_PRIVATE_KEY, "private key")?),
+            private_key: SecretBytes::copy_from_slice(reader.prefixed_u32(MAX_PRIVATE_KEY, "private key")?),
         };
         reader.finish()?;
         Ok(token)
@@ -112,7 +112,7 @@ mod tests {
     use crate::crypto::CryptoBackend;
 
     fn versions(secret: u8) -> Result<RootKeyVersions> {
-        RootKeyVersions::new(&CryptoBackend::default(), 1, [(1, SecretBytes::copy_of(&[secret; 32]))])
+        RootKeyVersions::new(&CryptoBackend::default(), 1, [(1, SecretBytes::copy_from_slice(&[secret; 32]))])
     }
 
     const STORE: [u8; 16] = [1; 16];
@@ -126,7 +126,7 @@ mod tests {
             wrapping_key_spec: WrappingKeySpec::Rsa3072,
             algorithm: WrappingAlgorithm::RsaAesKeyWrapSha1,
             valid_to: Timestamp::from_unix_millis(-7),
-            private_key: SecretBytes::copy_of(&[3; 1_700]),
+            private_key: SecretBytes::copy_from_slice(&[3; 1_700]),
         }
     }
 

@@ -26,7 +26,7 @@ pub trait PinProvider: fmt::Debug + Send + Sync {
 /// use strongroom::SecretBytes;
 /// use strongroom::provider::pkcs11::{FixedPin, PinProvider};
 ///
-/// let pin = FixedPin::new(SecretBytes::copy_of(b"kmsuser:secret"));
+/// let pin = FixedPin::new(SecretBytes::copy_from_slice(b"kmsuser:secret"));
 /// assert!(pin.pin()?.is_some());
 /// assert!(!format!("{pin:?}").contains("secret"));
 /// # Ok::<(), strongroom::Error>(())
@@ -43,7 +43,7 @@ impl FixedPin {
 
 impl PinProvider for FixedPin {
     fn pin(&self) -> Result<Option<SecretBytes>> {
-        Ok(Some(SecretBytes::copy_of(self.0.expose_secret())))
+        Ok(Some(SecretBytes::copy_from_slice(self.0.expose_secret())))
     }
 }
 
@@ -94,11 +94,11 @@ pub enum IvMode {
 
 /// Which keys a token is asked to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Offer {
+pub enum KeyTypes {
     /// AES-256, as a cloud KMS offers it in custom key stores.
     Symmetric,
     /// Whatever kind of key the token has all mechanisms for. Attaching takes longer, as key pairs are made to find out.
-    Everything,
+    All,
 }
 
 /// Which token, with which PIN, and how it is used.
@@ -120,7 +120,7 @@ pub struct TokenConfig {
     pub(super) max_sessions: usize,
     pub(super) session_wait: Duration,
     pub(super) iv_mode: Option<IvMode>,
-    pub(super) offer: Offer,
+    pub(super) key_types: KeyTypes,
     pub(super) breaker_failures: u32,
     pub(super) breaker_pause: Duration,
     pub(super) backend: CryptoBackend,
@@ -135,7 +135,7 @@ impl TokenConfig {
             max_sessions: 16,
             session_wait: Duration::from_secs(5),
             iv_mode: None,
-            offer: Offer::Symmetric,
+            key_types: KeyTypes::Symmetric,
             breaker_failures: 3,
             breaker_pause: Duration::from_secs(5),
             backend: FASTEST,
@@ -178,14 +178,14 @@ impl TokenConfig {
 
     /// Which keys the token is asked to make.
     #[must_use]
-    pub const fn offer(mut self, offer: Offer) -> Self {
-        self.offer = offer;
+    pub const fn key_types(mut self, key_types: KeyTypes) -> Self {
+        self.key_types = key_types;
         self
     }
 
     /// After how many failures in a row the token is left alone, and for how long.
     #[must_use]
-    pub const fn breaker(mut self, failures: u32, pause: Duration) -> Self {
+    pub const fn circuit_breaker(mut self, failures: u32, pause: Duration) -> Self {
         self.breaker_failures = failures;
         self.breaker_pause = pause;
         self

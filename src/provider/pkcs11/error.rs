@@ -46,7 +46,7 @@ impl ErrorClass {
     ];
 
     /// Whether another token that holds the same key may well succeed.
-    pub const fn is_of_this_token(self) -> bool {
+    pub const fn is_token_specific(self) -> bool {
         match self {
             Self::BadInput | Self::Fatal => false,
             Self::Denied | Self::KeyMissing | Self::SessionLost | Self::TokenLost | Self::Busy | Self::Ambiguous => {

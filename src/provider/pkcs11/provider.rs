@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::error::{ErrorClass, TokenError};
 use super::object::NewKey;
-use super::reference::{KEY_ID_LENGTH, KeyReference, TokenKeyKind, id_text};
+use super::reference::{KEY_ID_LENGTH, TokenKeyHandle, TokenKeyKind, id_text};
 use super::token::Token;
 use super::token::capabilities::TokenCapabilities;
 use crate::algorithm::{EncryptionAlgorithm, SigningAlgorithm};
@@ -22,17 +22,17 @@ use crate::secret::SecretBytes;
 /// ([`CreateKeyRequest::provider`](crate::CreateKeyRequest::provider)).
 ///
 /// It makes the kinds of key that the token has every mechanism for; any other is refused with the name of the mechanism
-/// that is missing. What it keeps of a key is a [`KeyReference`], and never material. Whoever seals with its keys counts
+/// that is missing. What it keeps of a key is a [`TokenKeyHandle`], and never material. Whoever seals with its keys counts
 /// the messages, as the `Kms` does: the initialisation vectors are drawn at random.
 #[derive(Debug)]
-pub struct TokenProvider {
+pub struct Pkcs11Provider {
     id: ProviderId,
     token: Token,
     able: Arc<TokenCapabilities>,
     capabilities: Capabilities,
 }
 
-impl TokenProvider {
+impl Pkcs11Provider {
     /// Connects the token and asks it what it can do.
     ///
     /// # Errors
@@ -49,9 +49,9 @@ impl TokenProvider {
         &self.token
     }
 
-    fn reference(&self, binding: &MaterialBinding, kept: &SecretBytes) -> Result<KeyReference> {
+    fn reference(&self, binding: &MaterialBinding, stored: &SecretBytes) -> Result<TokenKeyHandle> {
         let kind = offered(&self.able, binding.spec, binding.usage)?;
-        let reference = KeyReference::from_bytes(kept.expose_secret()).filter(|reference| reference.kind() == kind);
+        let reference = TokenKeyHandle::from_bytes(stored.expose_secret()).filter(|reference| reference.kind() == kind);
         reference.ok_or_else(|| {
             let text = format!("what was kept is no reference to a {} key in a token", binding.spec);
             Error::new(ErrorKind::Internal, text)
@@ -59,7 +59,7 @@ impl TokenProvider {
     }
 }
 
-impl KeyMaterialProvider for TokenProvider {
+impl KeyMaterialProvider for Pkcs11Provider {
     fn id(&self) -> &ProviderId {
         &self.id
     }
@@ -72,12 +72,12 @@ impl KeyMaterialProvider for TokenProvider {
         &self.capabilities
     }
 
-    fn lacks(&self, spec: KeySpec, usage: KeyUsage) -> Option<String> {
+    fn unsupported_reason(&self, spec: KeySpec, usage: KeyUsage) -> Option<String> {
         offered(&self.able, spec, usage).err().map(|missing| missing.to_string())
     }
 
-    fn open(&self, _backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
-        let key = TokenKey { key: self.reference(binding, kept)?, token: self.token.clone() };
+    fn open(&self, _backend: &CryptoBackend, binding: &MaterialBinding, stored: &SecretBytes) -> Result<OpenedKey> {
+        let key = TokenKey { key: self.reference(binding, stored)?, token: self.token.clone() };
         Ok(match key.key.kind() {
             TokenKeyKind::Aes256 | TokenKeyKind::WrappingAes256 => OpenedKey::Cipher(Box::new(key)),
             TokenKeyKind::Signing(_) => OpenedKey::Signing(Box::new(key)),
@@ -85,8 +85,8 @@ impl KeyMaterialProvider for TokenProvider {
         })
     }
 
-    fn destroy(&self, binding: &MaterialBinding, kept: &SecretBytes) -> Result<()> {
-        self.token.destroy_objects(self.reference(binding, kept)?.id())?;
+    fn destroy(&self, binding: &MaterialBinding, stored: &SecretBytes) -> Result<()> {
+        self.token.destroy_objects(self.reference(binding, stored)?.id())?;
         Ok(())
     }
 
@@ -99,7 +99,7 @@ impl KeyMaterialProvider for TokenProvider {
     }
 }
 
-impl InstanceMarks for TokenProvider {
+impl InstanceMarks for Pkcs11Provider {
     fn marks(&self, store: [u8; 16]) -> Result<Vec<InstanceMark>> {
         Ok(self.token.marks(store)?)
     }
@@ -109,7 +109,7 @@ impl InstanceMarks for TokenProvider {
     }
 }
 
-impl MaterialGenerator for TokenProvider {
+impl MaterialGenerator for Pkcs11Provider {
     fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<GeneratedMaterial> {
         let kind = offered(&self.able, binding.spec, binding.usage)?;
         let mut id = [0; KEY_ID_LENGTH];
@@ -119,10 +119,10 @@ impl MaterialGenerator for TokenProvider {
             let text = format!("{error}; if it was made all the same, its id is {}", id_text(&id));
             Error::new(Error::from(error.clone()).kind(), text).with_source(error)
         })?;
-        let kept = SecretBytes::from_vec(key.to_bytes()?);
+        let stored = SecretBytes::from_vec(key.to_bytes()?);
         Ok(match key.public_key() {
-            Some(public) => GeneratedMaterial::key_pair(kept, public.to_vec()),
-            None => GeneratedMaterial::secret(kept),
+            Some(public) => GeneratedMaterial::key_pair(stored, public.to_vec()),
+            None => GeneratedMaterial::secret(stored),
         })
     }
 }
@@ -158,7 +158,7 @@ fn offered(able: &TokenCapabilities, spec: KeySpec, usage: KeyUsage) -> Result<T
 
 /// A key in a token, at work.
 struct TokenKey {
-    key: KeyReference,
+    key: TokenKeyHandle,
     token: Token,
 }
 
@@ -216,12 +216,12 @@ mod tests {
     use super::*;
     use crate::crypto::FASTEST;
     use crate::provider::conformance;
-    use crate::provider::pkcs11::{FixedPin, Module, Offer, TokenConfig, TokenSelector};
+    use crate::provider::pkcs11::{FixedPin, KeyTypes, Module, TokenConfig, TokenSelector};
 
-    fn provider(module: &Path, label: &str) -> Result<TokenProvider> {
-        let config = TokenConfig::new(TokenSelector::Label(label.into())).offer(Offer::Everything);
-        let pin = FixedPin::new(SecretBytes::copy_of(PIN.as_bytes()));
-        Ok(TokenProvider::new(ProviderId::new(label), Token::new(&Module::load(module)?, config, pin))?)
+    fn provider(module: &Path, label: &str) -> Result<Pkcs11Provider> {
+        let config = TokenConfig::new(TokenSelector::Label(label.into())).key_types(KeyTypes::All);
+        let pin = FixedPin::new(SecretBytes::copy_from_slice(PIN.as_bytes()));
+        Ok(Pkcs11Provider::new(ProviderId::new(label), Token::new(&Module::load(module)?, config, pin))?)
     }
 
     /// Says that a test does not run, or fails it if every test is asked for.

@@ -16,7 +16,7 @@ pub struct Quirks {
     /// The most bytes that go into one AES-GCM call.
     pub max_gcm_bytes: usize,
     /// What CKM_AES_KEY_WRAP_PAD (0x210A) means.
-    pub key_wrap_pad: KeyWrapPad,
+    pub key_wrap_padding: KeyWrapPadding,
     /// Whether the slot is itself a cluster, which replicates keys and fails over.
     pub is_cluster: bool,
     /// Object operations (create, modify, find, destroy) are not thread-safe, so they are serialized within a process. Encryption
@@ -38,7 +38,7 @@ pub struct Quirks {
 /// What a token makes of CKM_AES_KEY_WRAP_PAD. Vendors disagree, so it is never used between two of them:
 /// CKM_AES_KEY_WRAP (RFC 3394) is the same everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KeyWrapPad {
+pub enum KeyWrapPadding {
     /// AES-KWP (RFC 5649).
     Rfc5649,
     /// AES-KW (RFC 3394) over input padded as in PKCS#7.
@@ -57,7 +57,7 @@ const UNKNOWN: Quirks = Quirks {
     manufacturer: "",
     iv_mode: Some(IvMode::Caller),
     max_gcm_bytes: ANY_LENGTH,
-    key_wrap_pad: KeyWrapPad::Unknown,
+    key_wrap_padding: KeyWrapPadding::Unknown,
     is_cluster: false,
     objects_one_at_a_time: false,
     hidden_by_logins: false,
@@ -74,7 +74,7 @@ pub const QUIRKS: &[Quirks] = &[
         manufacturer: "SoftHSM",
         iv_mode: Some(IvMode::Caller),
         max_gcm_bytes: ANY_LENGTH,
-        key_wrap_pad: KeyWrapPad::Rfc5649,
+        key_wrap_padding: KeyWrapPadding::Rfc5649,
         is_cluster: false,
         objects_one_at_a_time: true,
         hidden_by_logins: true,
@@ -105,7 +105,7 @@ pub const QUIRKS: &[Quirks] = &[
         manufacturer: "Mozilla",
         iv_mode: Some(IvMode::Caller),
         max_gcm_bytes: ANY_LENGTH,
-        key_wrap_pad: KeyWrapPad::Pkcs7,
+        key_wrap_padding: KeyWrapPadding::Pkcs7,
         is_cluster: false,
         objects_one_at_a_time: false,
         hidden_by_logins: false,
@@ -124,7 +124,7 @@ pub const QUIRKS: &[Quirks] = &[
         manufacturer: "Cavium",
         iv_mode: Some(IvMode::TokenWritten),
         max_gcm_bytes: 16 * 1024,
-        key_wrap_pad: KeyWrapPad::Unknown,
+        key_wrap_padding: KeyWrapPadding::Unknown,
         is_cluster: true,
         objects_one_at_a_time: false,
         hidden_by_logins: false,
@@ -143,7 +143,7 @@ pub const QUIRKS: &[Quirks] = &[
         manufacturer: "Yubico",
         iv_mode: None,
         max_gcm_bytes: 0,
-        key_wrap_pad: KeyWrapPad::Missing,
+        key_wrap_padding: KeyWrapPadding::Missing,
         is_cluster: false,
         objects_one_at_a_time: false,
         hidden_by_logins: false,
@@ -157,7 +157,7 @@ pub const QUIRKS: &[Quirks] = &[
         manufacturer: "SafeNet",
         iv_mode: Some(IvMode::Caller),
         max_gcm_bytes: ANY_LENGTH,
-        key_wrap_pad: KeyWrapPad::Unknown,
+        key_wrap_padding: KeyWrapPadding::Unknown,
         is_cluster: false,
         objects_one_at_a_time: false,
         hidden_by_logins: false,
@@ -171,7 +171,7 @@ pub const QUIRKS: &[Quirks] = &[
         manufacturer: "nCipher",
         iv_mode: Some(IvMode::TokenWritten),
         max_gcm_bytes: ANY_LENGTH,
-        key_wrap_pad: KeyWrapPad::Unknown,
+        key_wrap_padding: KeyWrapPadding::Unknown,
         is_cluster: false,
         objects_one_at_a_time: false,
         hidden_by_logins: false,
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn every_manufacturer_has_a_row() {
         assert_eq!(quirks_of("SoftHSM project").product, "SoftHSM 2");
-        assert_eq!(quirks_of("Mozilla Foundation").key_wrap_pad, KeyWrapPad::Pkcs7);
+        assert_eq!(quirks_of("Mozilla Foundation").key_wrap_padding, KeyWrapPadding::Pkcs7);
         assert_eq!(quirks_of("Somebody").product, "unknown");
         assert_eq!(quirks_of("").product, "unknown");
     }

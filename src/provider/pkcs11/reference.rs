@@ -100,7 +100,7 @@ pub(super) enum Fingerprint {
 /// What is kept of a key in a token: its CKA_ID and CKA_LABEL, its kind, and a fingerprint by which it is recognised. It
 /// holds no secret, and every token that has the same key answers to it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct KeyReference(Arc<Inner>);
+pub struct TokenKeyHandle(Arc<Inner>);
 
 #[derive(PartialEq, Eq)]
 struct Inner {
@@ -110,7 +110,7 @@ struct Inner {
     fingerprint: Fingerprint,
 }
 
-impl KeyReference {
+impl TokenKeyHandle {
     pub(super) fn new(id: &[u8], label: &str, kind: TokenKeyKind, fingerprint: Fingerprint) -> Self {
         Self(Arc::new(Inner { id: id.to_vec(), label: label.to_owned(), kind, fingerprint }))
     }
@@ -161,7 +161,7 @@ impl KeyReference {
         Ok(writer.into_bytes())
     }
 
-    /// Reads what [`KeyReference::to_bytes`] wrote; `None` for anything else.
+    /// Reads what [`TokenKeyHandle::to_bytes`] wrote; `None` for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         if reader.u8("version").ok()? != VERSION {
@@ -192,19 +192,19 @@ impl KeyReference {
 }
 
 /// By the id alone, which is random; equality compares everything.
-impl Hash for KeyReference {
+impl Hash for TokenKeyHandle {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.id.hash(state);
     }
 }
 
-impl fmt::Debug for KeyReference {
+impl fmt::Debug for TokenKeyHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyReference({self})")
+        write!(f, "TokenKeyHandle({self})")
     }
 }
 
-impl fmt::Display for KeyReference {
+impl fmt::Display for TokenKeyHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} key '{}' with id {}", self.0.kind, self.0.label, id_text(&self.0.id))
     }

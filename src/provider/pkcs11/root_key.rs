@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::cluster::Pkcs11Cluster;
-use super::reference::{KEY_ID_LENGTH, KeyReference};
+use super::reference::{KEY_ID_LENGTH, TokenKeyHandle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::seal::RootKeyHolder;
 use crate::secret::SecretBytes;
@@ -26,7 +26,7 @@ const KEY_LABEL: &str = "strongroom root key";
 #[derive(Clone)]
 pub struct HsmRootKey {
     cluster: Pkcs11Cluster,
-    key: KeyReference,
+    key: TokenKeyHandle,
     id: String,
 }
 
@@ -73,7 +73,7 @@ impl HsmRootKey {
         Ok(Self::new(cluster, key, name))
     }
 
-    fn new(cluster: &Pkcs11Cluster, key: KeyReference, name: &str) -> Self {
+    fn new(cluster: &Pkcs11Cluster, key: TokenKeyHandle, name: &str) -> Self {
         Self { cluster: cluster.clone(), key, id: format!("hsm {name}") }
     }
 }

@@ -21,13 +21,13 @@ impl Passphrase {
     /// Returns why the text is not suitable; see [`prepare`].
     pub(crate) fn new(text: &str) -> Result<Self, UnsuitablePassphrase> {
         let prepared = prepare(text)?;
-        Ok(Self { typed: SecretBytes::copy_of(text.as_bytes()), prepared: Some(Ok(prepared)) })
+        Ok(Self { typed: SecretBytes::copy_from_slice(text.as_bytes()), prepared: Some(Ok(prepared)) })
     }
 
     /// Takes a passphrase to open with. One that is not suitable still opens what was sealed before passphrases were
     /// normalized.
     pub(crate) fn to_open(text: &str) -> Self {
-        Self { typed: SecretBytes::copy_of(text.as_bytes()), prepared: Some(prepare(text)) }
+        Self { typed: SecretBytes::copy_from_slice(text.as_bytes()), prepared: Some(prepare(text)) }
     }
 
     /// Takes a passphrase whose bytes are used exactly as they are.
@@ -38,7 +38,7 @@ impl Passphrase {
         if text.is_empty() {
             return Err(UnsuitablePassphrase::Empty);
         }
-        Ok(Self { typed: SecretBytes::copy_of(text.as_bytes()), prepared: None })
+        Ok(Self { typed: SecretBytes::copy_from_slice(text.as_bytes()), prepared: None })
     }
 
     /// The bytes as they were typed.

@@ -14,12 +14,12 @@ fn record(holders: [&dyn RootKeyHolder; 2]) -> Result<(RootRecord, Vec<u8>)> {
     let mut wrapped = Vec::new();
     for holder in holders {
         for version in [1, 2] {
-            let secret = SecretBytes::copy_of(&[u8::try_from(version).expect("small") + 100; 32]);
+            let secret = SecretBytes::copy_from_slice(&[u8::try_from(version).expect("small") + 100; 32]);
             wrapped.push(WrappedVersion::wrap(holder, &STORE, version, &secret)?);
         }
     }
     let record = RootRecord { current: 2, holder: holders[1].id().to_owned(), wrapped };
-    let versions = RootKeyVersions::new(&FASTEST, 2, [(2, SecretBytes::copy_of(&[102; 32]))])?;
+    let versions = RootKeyVersions::new(&FASTEST, 2, [(2, SecretBytes::copy_from_slice(&[102; 32]))])?;
     let bytes = record.encode(&FASTEST, &versions, PLACE)?;
     Ok((record, bytes))
 }
@@ -101,10 +101,10 @@ fn a_record_with_a_right_checksum_and_without_the_proof_is_refused() -> Result<(
     let (one, two) = (holder(1), holder(2));
     let (record, _) = record([&*one, &*two])?;
     let older = RootRecord { current: 1, ..record };
-    let forger = RootKeyVersions::new(&FASTEST, 1, [(1, SecretBytes::copy_of(&[9; 32]))])?;
+    let forger = RootKeyVersions::new(&FASTEST, 1, [(1, SecretBytes::copy_from_slice(&[9; 32]))])?;
     let forged = older.encode(&FASTEST, &forger, PLACE)?;
     assert_eq!(unwrap(&forged, &[Arc::clone(&one)]).expect_err("forged").kind(), ErrorKind::Integrity);
-    let genuine = RootKeyVersions::new(&FASTEST, 1, [(1, SecretBytes::copy_of(&[101; 32]))])?;
+    let genuine = RootKeyVersions::new(&FASTEST, 1, [(1, SecretBytes::copy_from_slice(&[101; 32]))])?;
     let moved = older.encode(&FASTEST, &genuine, b"another place")?;
     assert_eq!(unwrap(&moved, &[one]).expect_err("moved").kind(), ErrorKind::Integrity);
     Ok(())
@@ -113,7 +113,7 @@ fn a_record_with_a_right_checksum_and_without_the_proof_is_refused() -> Result<(
 #[test]
 fn a_version_of_another_store_or_number_does_not_unwrap() -> Result<()> {
     let one = holder(1);
-    let secret = SecretBytes::copy_of(&[5; 32]);
+    let secret = SecretBytes::copy_from_slice(&[5; 32]);
     let wrapped = WrappedVersion::wrap(&*one, &STORE, 1, &secret)?;
     assert_eq!(wrapped.unwrap(&*one, &STORE)?, secret);
     assert!(wrapped.unwrap(&*one, &[4; 16]).is_err());
@@ -141,7 +141,7 @@ impl RootKeyHolder for Answers {
 #[test]
 fn what_a_holder_makes_is_bounded() {
     const LONG: &str = long_name();
-    let secret = SecretBytes::copy_of(&[5; 32]);
+    let secret = SecretBytes::copy_from_slice(&[5; 32]);
     for holder in [Answers("x", MAX_WRAPPED + 1, ErrorKind::Internal), Answers(LONG, 1, ErrorKind::Internal)] {
         let refused = WrappedVersion::wrap(&holder, &STORE, 1, &secret).expect_err("too long");
         assert_eq!(refused.kind(), ErrorKind::Validation);
@@ -160,7 +160,7 @@ fn a_holder_that_cannot_be_reached_is_no_wrong_root_key() -> Result<()> {
     let (one, two) = (holder(1), holder(2));
     let (mut record, _) = record([&*one, &*two])?;
     record.wrapped.iter_mut().for_each(|wrapped| wrapped.holder = "hsm".to_owned());
-    let versions = RootKeyVersions::new(&FASTEST, 2, [(2, SecretBytes::copy_of(&[102; 32]))])?;
+    let versions = RootKeyVersions::new(&FASTEST, 2, [(2, SecretBytes::copy_from_slice(&[102; 32]))])?;
     let bytes = record.encode(&FASTEST, &versions, PLACE)?;
     for (answer, kind) in
         [(ErrorKind::KeyUnavailable, ErrorKind::KeyUnavailable), (ErrorKind::InvalidCiphertext, ErrorKind::RootKey)]
@@ -193,7 +193,7 @@ impl RootKeyHolder for Untried {
 fn a_holder_that_could_not_try_is_not_taken_for_another_one() -> Result<()> {
     let (one, two) = (holder(1), holder(2));
     let (record, _) = record([&*two, &*one])?;
-    let newer = Untried(Arc::clone(&one), SealError::Newer { found: 9, known: 2 });
+    let newer = Untried(Arc::clone(&one), SealError::NewerFormat { found: 9, known: 2 });
     assert!(record.is_kept_by(&newer, &STORE).is_err());
     let wrong = Untried(one, SealError::WrongRootKey { holder: String::new() });
     assert!(!record.is_kept_by(&wrong, &STORE)?);

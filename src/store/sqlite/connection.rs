@@ -164,11 +164,11 @@ fn version(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     let application = pragma(connection, "application_id").map_err(|error| not_ours(error, path))?;
     let version = pragma(connection, "user_version")?;
     match application {
-        APPLICATION_ID if version > latest() => Err(StoreError::Newer { found: version, known: latest() }),
+        APPLICATION_ID if version > latest() => Err(StoreError::NewerFormat { found: version, known: latest() }),
         APPLICATION_ID if version > 0 => Ok(version),
         // One page is what SQLite begins a transaction on an empty file with; a table would have a second.
         0 if version == 0 && pragma(connection, "page_count")? <= 1 => Ok(0),
-        _ => Err(StoreError::Foreign(path.to_owned())),
+        _ => Err(StoreError::NotAStore(path.to_owned())),
     }
 }
 
@@ -180,13 +180,13 @@ fn not_ours(error: StoreError, path: &Path) -> StoreError {
         }
         _ => None,
     };
-    if code == Some(ErrorCode::NotADatabase) { StoreError::Foreign(path.to_owned()) } else { error }
+    if code == Some(ErrorCode::NotADatabase) { StoreError::NotAStore(path.to_owned()) } else { error }
 }
 
 /// Makes sure that the file holds exactly the tables of a store: one more trigger could undo what is written.
 fn recognise(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     if version(connection, path)? != latest() {
-        return Err(StoreError::Foreign(path.to_owned()));
+        return Err(StoreError::NotAStore(path.to_owned()));
     }
     let query = "SELECT sql FROM sqlite_schema";
     let mut statement = connection.prepare(query).map_err(reason)?;
@@ -195,7 +195,7 @@ fn recognise(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let mut expected: Vec<String> = MIGRATIONS.iter().flat_map(|step| step.split(';')).map(without_space).collect();
     expected.retain(|sql| !sql.is_empty());
     if found != expected {
-        return Err(StoreError::Foreign(path.to_owned()));
+        return Err(StoreError::NotAStore(path.to_owned()));
     }
     Ok(())
 }
@@ -212,7 +212,7 @@ fn set_up(connection: &Connection, role: Role, busy_timeout: Duration) -> Result
         // Some answer with a row and some do not; what counts is what is asked for afterwards.
         connection.pragma(None, name, wanted, |_| Ok(())).map_err(reason)?;
         if pragma(connection, name)? != value {
-            return Err(StoreError::Unsuitable { setting: name, wanted });
+            return Err(StoreError::UnsupportedSetting { setting: name, wanted });
         }
     }
     write_ahead(connection, busy_timeout)?;
@@ -230,7 +230,7 @@ fn write_ahead(connection: &Connection, busy_timeout: Duration) -> Result<(), St
         let mode: Result<String, _> = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
         match mode.map_err(reason) {
             Ok(mode) if mode == "wal" => return Ok(()),
-            Ok(_) => return Err(StoreError::Unsuitable { setting: "journal_mode", wanted: "WAL" }),
+            Ok(_) => return Err(StoreError::UnsupportedSetting { setting: "journal_mode", wanted: "WAL" }),
             Err(StoreError::Busy(_)) if start.elapsed() < busy_timeout => {
                 std::thread::sleep(Duration::from_millis(1));
             }

@@ -207,7 +207,7 @@ mod unix {
     pub(super) fn check_single_name(path: &Path, file: &Metadata) -> Result<(), StoreError> {
         match file.nlink() {
             0 | 1 => Ok(()),
-            names => Err(StoreError::SeveralNames { path: path.to_owned(), names }),
+            names => Err(StoreError::MultipleHardLinks { path: path.to_owned(), names }),
         }
     }
 }

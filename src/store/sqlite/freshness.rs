@@ -39,7 +39,7 @@ impl Freshness {
         }
         let answer = ask()?;
         if answer.0 < before {
-            return Err(StoreError::WentBack { from: before, to: answer.0 }.into());
+            return Err(StoreError::RolledBack { from: before, to: answer.0 }.into());
         }
         self.note(answer);
         self.good_until.store(nanoseconds(now.saturating_add(self.bound)), Ordering::Release);

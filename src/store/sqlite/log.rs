@@ -155,7 +155,7 @@ fn count_frames(connection: &Connection) -> Result<Option<u64>, StoreError> {
     if is_busy {
         return Ok(None);
     }
-    let not_a_log = StoreError::Unsuitable { setting: "journal_mode", wanted: "WAL" };
+    let not_a_log = StoreError::UnsupportedSetting { setting: "journal_mode", wanted: "WAL" };
     u64::try_from(frames).map(Some).map_err(|_| not_a_log)
 }
 

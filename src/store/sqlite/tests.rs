@@ -61,11 +61,13 @@ fn reason_of(result: Result<SqliteStore>) -> StoreError {
     assert_eq!(error.kind(), ErrorKind::Store);
     // The test owns the error's only copy of the reason, so its text tells which it is.
     match error.downcast_ref::<StoreError>().expect("a reason of the store") {
-        StoreError::Foreign(path) => StoreError::Foreign(path.clone()),
-        StoreError::Newer { found, known } => StoreError::Newer { found: *found, known: *known },
+        StoreError::NotAStore(path) => StoreError::NotAStore(path.clone()),
+        StoreError::NewerFormat { found, known } => StoreError::NewerFormat { found: *found, known: *known },
         StoreError::Missing(path) => StoreError::Missing(path.clone()),
         StoreError::NotAFile(path) => StoreError::NotAFile(path.clone()),
-        StoreError::SeveralNames { path, names } => StoreError::SeveralNames { path: path.clone(), names: *names },
+        StoreError::MultipleHardLinks { path, names } => {
+            StoreError::MultipleHardLinks { path: path.clone(), names: *names }
+        }
         StoreError::WritableByOthers { path, mode } => StoreError::WritableByOthers { path: path.clone(), mode: *mode },
         other => panic!("{other:?}"),
     }
@@ -120,7 +122,7 @@ fn a_file_that_others_may_write_or_know_by_another_name_is_refused() -> TestResu
     assert!(matches!(reason_of(home.open()), StoreError::WritableByOthers { mode: 0o620, .. }));
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o600))?;
     fs::hard_link(home.path(), home.0.path().join("other"))?;
-    assert!(matches!(reason_of(home.open()), StoreError::SeveralNames { names: 2, .. }));
+    assert!(matches!(reason_of(home.open()), StoreError::MultipleHardLinks { names: 2, .. }));
     Ok(())
 }
 
@@ -137,7 +139,7 @@ fn a_file_of_someone_else_is_refused_and_left_as_it_is() -> TestResult {
         fs::write(home.path(), &bytes)?;
         #[cfg(unix)]
         fs::set_permissions(home.path(), std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-        assert!(matches!(reason_of(home.open()), StoreError::Foreign(_)));
+        assert!(matches!(reason_of(home.open()), StoreError::NotAStore(_)));
         assert_eq!(fs::read(home.path())?, bytes);
     }
     Ok(())
@@ -160,9 +162,9 @@ fn a_later_format_a_strange_table_a_directory_and_a_missing_file_are_told_apart(
     drop(home.open()?);
     let edit = |sql: &str| Connection::open(home.path()).and_then(|connection| connection.execute_batch(sql));
     edit("PRAGMA user_version = 9")?;
-    assert!(matches!(reason_of(home.open()), StoreError::Newer { found: 9, known: 1 }));
+    assert!(matches!(reason_of(home.open()), StoreError::NewerFormat { found: 9, known: 1 }));
     edit("PRAGMA user_version = 1; CREATE TRIGGER t AFTER INSERT ON record BEGIN DELETE FROM record; END")?;
-    assert!(matches!(reason_of(home.open()), StoreError::Foreign(_)));
+    assert!(matches!(reason_of(home.open()), StoreError::NotAStore(_)));
     edit("DROP TRIGGER t")?;
     assert!(home.open().is_ok());
 

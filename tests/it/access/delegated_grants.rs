@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use strongroom::policy::{
-    AttachedPolicies, GrantConstraints, GrantId, GrantTerms, KeyFacts, Outcome, PolicyRequest, RequestParameter,
-    evaluate,
+    AttachedPolicies, GrantConstraints, GrantId, GrantTerms, KeyFacts, PolicyEvaluation, PolicyRequest,
+    RequestParameter, evaluate,
 };
 use strongroom::{
     AccountId, EncryptionContext, ErrorKind, KeyId, KeyManager, KeySpec, KeyUsage, Operation, Origin, Principal, Result,
@@ -45,14 +45,14 @@ fn terms() -> impl Strategy<Value = GrantTerms> {
     let operations = prop::sample::subsequence(OPERATIONS.to_vec(), 1..=OPERATIONS.len());
     (prop::sample::select(principals()), operations, constraint(), constraint()).prop_map(
         |(grantee, operations, equals, subset)| {
-            let mut limits = GrantConstraints::none();
+            let mut limits = GrantConstraints::new();
             if let Some(pairs) = equals {
-                limits = limits.equals(pairs).expect("one or two pairs");
+                limits = limits.with_encryption_context_equals(pairs).expect("one or two pairs");
             }
             if let Some(pairs) = subset {
-                limits = limits.subset(pairs).expect("one or two pairs");
+                limits = limits.with_encryption_context_subset(pairs).expect("one or two pairs");
             }
-            GrantTerms::new(grantee, operations).expect("operations that grants can hold").constraints(limits)
+            GrantTerms::new(grantee, operations).expect("operations that grants can hold").with_constraints(limits)
         },
     )
 }
@@ -67,7 +67,8 @@ fn may(grants: &[(GrantId, GrantTerms)], who: &Principal, operation: Operation, 
     // The grant that would be made hands on nothing, so that CreateGrant is asked about itself.
     let least = GrantTerms::new(who.clone(), [Operation::CreateGrant]).expect("one operation");
     let strictest = contexts().pop().expect("the contexts are not none");
-    let least = least.constraints(GrantConstraints::none().equals(strictest).expect("two pairs"));
+    let least =
+        least.with_constraints(GrantConstraints::new().with_encryption_context_equals(strictest).expect("two pairs"));
     let parameters = [RequestParameter::Grant(&least)];
     let mut request = PolicyRequest::new(who, operation, account()).with_key(facts()).with_context(Some(context));
     if operation == Operation::CreateGrant {
@@ -94,7 +95,7 @@ fn create(grants: &[(GrantId, GrantTerms)], who: &Principal, wanted: &GrantTerms
         PolicyRequest::new(who, Operation::CreateGrant, account()).with_key(facts()).with_parameters(&parameters);
     let source = Grants(grants);
     match evaluate(&request, &AttachedPolicies::none().with_grants(&source)).expect("a decision") {
-        Outcome::AllowedByGrant(id) => Some(id),
+        PolicyEvaluation::AllowedByGrant(id) => Some(id),
         other => {
             assert!(!other.is_allowed());
             None
@@ -138,7 +139,7 @@ proptest! {
     /// The order of strictness is what it says: it holds exactly if every context that meets the one meets the other.
     #[test]
     fn stricter_constraints_let_fewer_contexts_through(one in terms(), other in terms()) {
-        let (one, other) = (one.constraint(), other.constraint());
+        let (one, other) = (one.constraints(), other.constraints());
         let implied = contexts().iter().all(|context| !one.are_met_by(context) || other.are_met_by(context));
         if one.are_at_least_as_strict_as(other) {
             prop_assert!(implied, "{:?} {:?}", one, other);
@@ -171,7 +172,10 @@ fn a_constraint_has_one_to_eight_pairs_and_short_values() {
     let pairs =
         |count: usize| (0..count).map(|number| (number.to_string(), String::new())).collect::<EncryptionContext>();
     let kind = |context: EncryptionContext| {
-        let both = [GrantConstraints::none().equals(context.clone()), GrantConstraints::none().subset(context)];
+        let both = [
+            GrantConstraints::new().with_encryption_context_equals(context.clone()),
+            GrantConstraints::new().with_encryption_context_subset(context),
+        ];
         both.map(|constraint| constraint.map(drop).map_err(|error| error.kind()))
     };
     let (accepted, refused) = ([Ok(()); 2], [Err(ErrorKind::Validation); 2]);
@@ -208,8 +212,8 @@ fn a_grant_must_suit_the_kind_of_its_key() -> Result<()> {
     for (operation, spec, usage, fits) in rows {
         let terms = GrantTerms::new(alice.clone(), [operation])?;
         assert_eq!(terms.check_key(spec, usage).is_ok(), fits, "{operation} {spec} {usage}");
-        let limits = GrantConstraints::none().subset(EncryptionContext::from([("a", "1")]))?;
-        let limited = terms.constraints(limits);
+        let limits = GrantConstraints::new().with_encryption_context_subset(EncryptionContext::from([("a", "1")]))?;
+        let limited = terms.with_constraints(limits);
         assert_eq!(
             limited.check_key(spec, usage).is_ok(),
             fits && spec == Spec::SymmetricDefault,

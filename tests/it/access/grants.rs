@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
-use strongroom::audit::{Action, AuditEvent, AuditSink, Both, MemoryTrail, Outcome};
+use strongroom::audit::{Action, AuditEvent, AuditSink, MemoryTrail, Outcome, Tee};
 use strongroom::crypto::CryptoBackend;
 use strongroom::policy::{GrantConstraints, GrantId, GrantTerms};
 use strongroom::seal::RootKey;
@@ -63,7 +63,7 @@ fn a_grant_ends_when_it_is_revoked_or_retired() -> Result<()> {
 #[test]
 fn who_may_retire_a_grant() -> Result<()> {
     let (kms, key) = with_key()?;
-    let terms = GrantTerms::new(user("alice")?, [Operation::Encrypt])?.retiring_principal(user("keeper")?);
+    let terms = GrantTerms::new(user("alice")?, [Operation::Encrypt])?.with_retiring_principal(user("keeper")?);
     let make = || kms.create_grant(CreateGrantRequest::new(key, terms.clone()));
     let [alice, bob, keeper] =
         ["alice", "bob", "keeper"].map(|name| user(name).and_then(|user| kms.as_principal(user)));
@@ -103,11 +103,11 @@ fn constraints_are_kept() -> Result<()> {
         kms.generate_data_key(GenerateDataKeyRequest::new(key).context(context)).map(drop)
     };
     let make = |name: &str, constraints| {
-        let terms = GrantTerms::new(user(name)?, [Operation::GenerateDataKey])?.constraints(constraints);
+        let terms = GrantTerms::new(user(name)?, [Operation::GenerateDataKey])?.with_constraints(constraints);
         kms.create_grant(CreateGrantRequest::new(key, terms))
     };
-    make("exact", GrantConstraints::none().equals(tenant.clone())?)?;
-    make("part", GrantConstraints::none().subset(tenant.clone())?)?;
+    make("exact", GrantConstraints::new().with_encryption_context_equals(tenant.clone())?)?;
+    make("part", GrantConstraints::new().with_encryption_context_subset(tenant.clone())?)?;
     data_key("exact", &tenant)?;
     assert_eq!(kind(data_key("exact", &more)), ErrorKind::AccessDenied);
     data_key("part", &tenant)?;
@@ -124,8 +124,8 @@ fn what_a_key_cannot_do_no_grant_allows() -> Result<()> {
     assert_eq!(kind(grant(&kms, key, &user("alice")?, &[Operation::Sign])), ErrorKind::Validation);
     let request = CreateKeyRequest::default().spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);
     let mac = kms.create_key(request)?.key_id();
-    let constraints = GrantConstraints::none().subset(EncryptionContext::from([("a", "b")]))?;
-    let terms = GrantTerms::new(user("alice")?, [Operation::GenerateMac])?.constraints(constraints);
+    let constraints = GrantConstraints::new().with_encryption_context_subset(EncryptionContext::from([("a", "b")]))?;
+    let terms = GrantTerms::new(user("alice")?, [Operation::GenerateMac])?.with_constraints(constraints);
     assert_eq!(kind(kms.create_grant(CreateGrantRequest::new(mac, terms))), ErrorKind::Validation);
     kms.disable_key(key)?;
     assert_eq!(kind(grant(&kms, key, &user("alice")?, &[Operation::Encrypt])), ErrorKind::Disabled);
@@ -186,16 +186,16 @@ fn a_dry_run_makes_no_grant() -> Result<()> {
 #[test]
 fn who_may_create_grants_by_a_grant_passes_on_no_more() -> Result<()> {
     let (kms, key) = with_key()?;
-    let tenant = GrantConstraints::none().subset(EncryptionContext::from([("tenant", "42")]))?;
+    let tenant = GrantConstraints::new().with_encryption_context_subset(EncryptionContext::from([("tenant", "42")]))?;
     let own =
-        GrantTerms::new(user("alice")?, [Operation::Encrypt, Operation::CreateGrant])?.constraints(tenant.clone());
+        GrantTerms::new(user("alice")?, [Operation::Encrypt, Operation::CreateGrant])?.with_constraints(tenant.clone());
     kms.create_grant(CreateGrantRequest::new(key, own))?;
     let alice = kms.as_principal(user("alice")?)?;
     let pass_on = |operation, constraints| {
-        let terms = GrantTerms::new(user("bob")?, [operation])?.constraints(constraints);
+        let terms = GrantTerms::new(user("bob")?, [operation])?.with_constraints(constraints);
         alice.create_grant(CreateGrantRequest::new(key, terms))
     };
-    assert_eq!(kind(pass_on(Operation::Encrypt, GrantConstraints::none())), ErrorKind::AccessDenied, "less strict");
+    assert_eq!(kind(pass_on(Operation::Encrypt, GrantConstraints::new())), ErrorKind::AccessDenied, "less strict");
     assert_eq!(kind(pass_on(Operation::Decrypt, tenant.clone())), ErrorKind::AccessDenied, "another operation");
     pass_on(Operation::Encrypt, tenant)?;
     Ok(())
@@ -244,14 +244,14 @@ fn retirable_grants_are_listed_over_all_keys_and_accounts() -> Result<()> {
             let key = account.create_key(CreateKeyRequest::default())?.key_id();
             let terms = GrantTerms::new(user("alice")?, [Operation::Encrypt])?;
             account.create_grant(CreateGrantRequest::new(key, terms.clone()))?;
-            account.create_grant(CreateGrantRequest::new(key, terms.retiring_principal(keeper.clone())))?;
+            account.create_grant(CreateGrantRequest::new(key, terms.with_retiring_principal(keeper.clone())))?;
         }
     }
     let first = kms.list_retirable_grants(&keeper, PageRequest::default().limit(3))?;
     let rest = kms
         .list_retirable_grants(&keeper, PageRequest::default().marker(first.next_marker.clone().unwrap_or_default()))?;
     assert_eq!((first.entries.len(), rest.entries.len(), rest.next_marker), (3, 1, None));
-    assert!(first.entries.iter().chain(&rest.entries).all(|entry| entry.terms.retiring() == Some(&keeper)));
+    assert!(first.entries.iter().chain(&rest.entries).all(|entry| entry.terms.retiring_principal() == Some(&keeper)));
     assert_eq!(kind(kms.list_retirable_grants(&other, PageRequest::default())), ErrorKind::Validation);
     assert_eq!(
         kind(kms.list_retirable_grants(&keeper, PageRequest::default().marker("m1.00"))),
@@ -293,7 +293,7 @@ fn grants_of_others_are_not_read_to_list_those_that_a_principal_may_retire() -> 
     let keeper = user("keeper")?;
     let make = |retiring: Option<&Principal>| -> Result<GrantId> {
         let terms = GrantTerms::new(user("alice")?, [Operation::Encrypt])?;
-        let terms = retiring.map_or(terms.clone(), |retiring| terms.retiring_principal(retiring.clone()));
+        let terms = retiring.map_or(terms.clone(), |retiring| terms.with_retiring_principal(retiring.clone()));
         kms.create_grant(CreateGrantRequest::new(key, terms)).map(|made| made.grant_id)
     };
     let (mine, no_one_s, another_s) = (make(Some(&keeper))?, make(None)?, make(Some(&user("other")?))?);
@@ -324,7 +324,7 @@ fn a_grant_that_has_ended_leaves_nothing_behind() -> Result<()> {
         .clock_tolerance(std::time::Duration::MAX)
         .build()?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
-    let terms = GrantTerms::new(user("alice")?, [Operation::Encrypt])?.retiring_principal(user("keeper")?);
+    let terms = GrantTerms::new(user("alice")?, [Operation::Encrypt])?.with_retiring_principal(user("keeper")?);
     let make = || kms.create_grant(CreateGrantRequest::new(key, terms.clone())).map(|made| made.grant_id);
     let records = || {
         let of_grants = |id: &&RecordId| matches!(id.kind, RecordKind::Grant | RecordKind::RetirableGrant);
@@ -332,7 +332,7 @@ fn a_grant_that_has_ended_leaves_nothing_behind() -> Result<()> {
     };
     let (retired, revoked, _deleted) = (make()?, make()?, make()?);
     assert_eq!(records(), 6);
-    assert!(kms.verify_store(|_| ())?.is_sound());
+    assert!(kms.verify_store(|_| ())?.is_intact());
     kms.as_principal(user("keeper")?)?.retire_grant(key, retired, DryRun::No)?;
     assert_eq!(records(), 4);
     kms.revoke_grant(key, revoked, DryRun::No)?;
@@ -440,8 +440,8 @@ fn the_grants_of_a_deleted_key_go_with_it() -> Result<()> {
     let keeper = user("keeper")?;
     for key in [dying, staying] {
         for number in 0..260 {
-            let terms =
-                GrantTerms::new(user(&format!("u{number}"))?, [Operation::Encrypt])?.retiring_principal(keeper.clone());
+            let terms = GrantTerms::new(user(&format!("u{number}"))?, [Operation::Encrypt])?
+                .with_retiring_principal(keeper.clone());
             kms.create_grant(CreateGrantRequest::new(key, terms))?;
         }
     }
@@ -493,7 +493,7 @@ fn a_key_that_is_brought_back_while_maintenance_deletes_it_has_all_its_grants() 
     };
     // Another process, whose clock is late.
     let late = open(Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)))).build()?;
-    let kms = open(Arc::clone(&clock)).audit(Both(Arc::clone(&meddler), Arc::clone(&trail))).build()?;
+    let kms = open(Arc::clone(&clock)).audit(Tee(Arc::clone(&meddler), Arc::clone(&trail))).build()?;
     let key = late.create_key(CreateKeyRequest::default())?.key_id();
     for name in ["alice", "bob", "carol"] {
         grant(&late, key, &user(name)?, &[Operation::Encrypt])?;
@@ -598,10 +598,10 @@ proptest! {
         for Step { grantor, grantee, operations, context } in steps {
             let (grantors, before) = (able(grantor), able(grantee));
             let constraints = match context {
-                Some(value) => GrantConstraints::none().subset(EncryptionContext::from([("tenant", value)]))?,
-                None => GrantConstraints::none(),
+                Some(value) => GrantConstraints::new().with_encryption_context_subset(EncryptionContext::from([("tenant", value)]))?,
+                None => GrantConstraints::new(),
             };
-            let terms = GrantTerms::new(user(PEOPLE[grantee])?, operations)?.constraints(constraints);
+            let terms = GrantTerms::new(user(PEOPLE[grantee])?, operations)?.with_constraints(constraints);
             let as_grantor = kms.as_principal(user(PEOPLE[grantor])?)?;
             let made = as_grantor.create_grant(CreateGrantRequest::new(key, terms));
             let after = able(grantee);

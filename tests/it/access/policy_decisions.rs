@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use strongroom::algorithm as alg;
 use strongroom::key::TagSet;
 use strongroom::policy::{
-    AttachedPolicies, GrantConstraints, GrantId, GrantTerms, KeyFacts, Outcome, PolicyDocument, PolicyRequest,
-    RequestParameter, evaluate, keeps_control,
+    AttachedPolicies, GrantConstraints, GrantId, GrantTerms, KeyFacts, PolicyDocument, PolicyEvaluation, PolicyRequest,
+    RequestParameter, evaluate, passes_lockout_safety_check,
 };
 use strongroom::{
     AccountId, AliasName, DataKeyPairSpec, EncryptionContext, ErrorKind, ExpirationModel, KeyId, KeyManager, KeySpec,
@@ -235,7 +235,11 @@ fn who_loses_control_of_a_key_by_a_policy_is_told() -> Checked<()> {
         for operation in [Operation::CreateKey, Operation::PutKeyPolicy] {
             let bypass = [RequestParameter::BypassPolicyLockoutSafetyCheck(false)];
             let request = PolicyRequest::new(principal, operation, account).with_key(facts).with_parameters(&bypass);
-            assert_eq!(keeps_control(&request, &proposed, identity)?, expected, "row {number} {operation}");
+            assert_eq!(
+                passes_lockout_safety_check(&request, &proposed, identity)?,
+                expected,
+                "row {number} {operation}"
+            );
         }
     }
     Ok(())
@@ -267,20 +271,20 @@ fn decide(block: &Block, question: &str) -> Checked<String> {
     Ok(outcome)
 }
 
-fn describe(outcome: Outcome<'_>, grants: &[(GrantId, GrantTerms)]) -> String {
+fn describe(outcome: PolicyEvaluation<'_>, grants: &[(GrantId, GrantTerms)]) -> String {
     match outcome {
-        Outcome::DeniedByKeyPolicy(statement) => format!("deny key {}", statement.number),
-        Outcome::DeniedByIdentityPolicy(statement) => format!("deny identity {}", statement.number),
-        Outcome::AllowedByKeyPolicy(statement) => format!("allow key {}", statement.number),
-        Outcome::AllowedByIdentityPolicy(statement) => format!("allow identity {}", statement.number),
-        Outcome::AllowedToAccount => "allow account".to_owned(),
-        Outcome::AllowedByGrant(id) => {
+        PolicyEvaluation::DeniedByKeyPolicy(statement) => format!("deny key {}", statement.number),
+        PolicyEvaluation::DeniedByIdentityPolicy(statement) => format!("deny identity {}", statement.number),
+        PolicyEvaluation::AllowedByKeyPolicy(statement) => format!("allow key {}", statement.number),
+        PolicyEvaluation::AllowedByIdentityPolicy(statement) => format!("allow identity {}", statement.number),
+        PolicyEvaluation::AllowedToAccount => "allow account".to_owned(),
+        PolicyEvaluation::AllowedByGrant(id) => {
             let place = grants.iter().position(|(known, _)| *known == id).expect("one of the grants");
             format!("allow grant {}", place + 1)
         }
-        Outcome::AllowedByRetiredGrant => "allow retired".to_owned(),
-        Outcome::NotAllowedByKeyPolicy => "none key".to_owned(),
-        Outcome::NotAllowedByIdentityPolicy => "none identity".to_owned(),
+        PolicyEvaluation::AllowedByRetiredGrant => "allow retired".to_owned(),
+        PolicyEvaluation::NotAllowedByKeyPolicy => "none key".to_owned(),
+        PolicyEvaluation::NotAllowedByIdentityPolicy => "none identity".to_owned(),
         other => panic!("unknown outcome {other}"),
     }
 }
@@ -437,14 +441,18 @@ fn parse_grant(text: &str) -> Checked<GrantTerms> {
     };
     let (grantee, operations) = head.split_once(' ').ok_or("a grantee and operations")?;
     let operations: Vec<Operation> = operations.split('+').map(Operation::parse).collect::<Result<_, _>>()?;
-    let mut limits = GrantConstraints::none();
+    let mut limits = GrantConstraints::new();
     for (name, pairs) in constraints.unwrap_or_default() {
         let pairs = context(&pairs.to_string())?;
-        limits = if name == "equals" { limits.equals(pairs)? } else { limits.subset(pairs)? };
+        limits = if name == "equals" {
+            limits.with_encryption_context_equals(pairs)?
+        } else {
+            limits.with_encryption_context_subset(pairs)?
+        };
     }
-    let terms = GrantTerms::new(principal(grantee)?, operations)?.constraints(limits);
+    let terms = GrantTerms::new(principal(grantee)?, operations)?.with_constraints(limits);
     Ok(match retiring {
-        Some(retiring) => terms.retiring_principal(retiring),
+        Some(retiring) => terms.with_retiring_principal(retiring),
         None => terms,
     })
 }

@@ -48,8 +48,9 @@ fn no_name_appears_twice_in_the_json_of_an_event() -> TestResult {
     let watched = Watched::new()?;
     let key = watched.kms.create_key(Default::default())?.key_id();
     let pairs = EncryptionContext::from([("a\n", "1"), ("a\\n", "2"), ("\u{202e}", "3"), ("\\u{202e}", "4")]);
-    let constraints = GrantConstraints::none().equals(pairs.clone())?.subset(pairs)?;
-    watched.kms.create_grant(CreateGrantRequest::new(key, terms()?.constraints(constraints)))?;
+    let constraints =
+        GrantConstraints::new().with_encryption_context_equals(pairs.clone())?.with_encryption_context_subset(pairs)?;
+    watched.kms.create_grant(CreateGrantRequest::new(key, terms()?.with_constraints(constraints)))?;
     let parameters = &watched.json()?["requestParameters"];
     let expected = json!({"a\n": "1", "a\\n": "2", "\u{202e}": "3", "\\u{202e}": "4"});
     assert_eq!(parameters["encryptionContextEquals"], expected);
@@ -130,8 +131,8 @@ fn the_trail_tells_with_what_a_key_was_made_and_what_became_of_that() -> TestRes
 fn the_trail_tells_a_grant_with_its_name_and_constraints() -> TestResult {
     let watched = Watched::new()?;
     let key = watched.kms.create_key(Default::default())?.key_id();
-    let tenant = GrantConstraints::none().subset(EncryptionContext::from([("tenant", "42")]))?;
-    let request = CreateGrantRequest::new(key, terms()?.constraints(tenant)).name("nightly");
+    let tenant = GrantConstraints::new().with_encryption_context_subset(EncryptionContext::from([("tenant", "42")]))?;
+    let request = CreateGrantRequest::new(key, terms()?.with_constraints(tenant)).name("nightly");
     watched.kms.create_grant(request)?;
     let expected = json!({
         "granteePrincipal": "arn:aws:iam::000000000000:user/bob", "operations": ["Encrypt", "Decrypt"],

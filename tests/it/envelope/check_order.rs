@@ -22,7 +22,7 @@ impl Keyring for Open {
 
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
         match data_keys.iter().find(|data_key| data_key.provider_id() == self.0) {
-            Some(data_key) => materials.set_data_key(SecretBytes::copy_of(data_key.ciphertext())),
+            Some(data_key) => materials.set_data_key(SecretBytes::copy_from_slice(data_key.ciphertext())),
             None => Err(UnwrapFailures::default().into_error()),
         }
     }

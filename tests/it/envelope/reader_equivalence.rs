@@ -37,7 +37,7 @@ fn suites() -> [AlgorithmSuite; 4] {
 
 /// Several threads, whose shares are two frames.
 fn with_threads(suite: AlgorithmSuite, threads: usize) -> Envelope {
-    builder(suite).threads(threads).share(2 * FRAME).build().expect("threads and share are allowed")
+    builder(suite).threads(threads).chunk_size(2 * FRAME).build().expect("threads and share are allowed")
 }
 
 fn plaintext(length: usize) -> Vec<u8> {
@@ -254,7 +254,7 @@ fn every_way_of_reading_takes_a_context_that_the_message_leaves_out() -> Result<
         let keys = MultiKeyring::new(KmsKeyring::new(&kms, key)?).with_child(keyring());
         let required = RequiredContextManager::new(DefaultMaterialsManager::new(keys), names.iter().copied())?;
         let manager = CachingMaterialsManager::builder(required, Duration::from_secs(3600)).build()?;
-        EnvelopeBuilder::with_materials_manager(manager).frame_length(16).threads(2).share(2 * FRAME).build()
+        EnvelopeBuilder::with_materials_manager(manager).frame_length(16).threads(2).chunk_size(2 * FRAME).build()
     };
     let (from, to) = (envelope(&["b"])?, envelope(&["a"])?);
     let full = EncryptionContext::from([("a", "1"), ("b", "2")]);
@@ -338,8 +338,8 @@ fn a_message_of_nothing_is_cut_off() {
 fn threads_and_their_share_have_limits() {
     let suite = AlgorithmSuite::default();
     for (threads, share) in [(0, 1), (65, 1), (1, 0), (2, (16 << 20) + 1)] {
-        let refused = builder(suite).threads(threads).share(share).build().err().map(|error| error.kind());
+        let refused = builder(suite).threads(threads).chunk_size(share).build().err().map(|error| error.kind());
         assert_eq!(refused, Some(ErrorKind::Validation), "{threads} {share}");
     }
-    builder(suite).threads(64).share(16 << 20).build().expect("both are allowed");
+    builder(suite).threads(64).chunk_size(16 << 20).build().expect("both are allowed");
 }

@@ -18,7 +18,7 @@ use crate::support::envelope::{none, read_in_steps};
 const FRAME: usize = 64;
 
 fn keyring() -> RawAesKeyring {
-    RawAesKeyring::new("ns", "kn", SecretBytes::copy_of(&[7; 32])).expect("a keyring")
+    RawAesKeyring::new("ns", "kn", SecretBytes::copy_from_slice(&[7; 32])).expect("a keyring")
 }
 
 fn writes_of(suite: AlgorithmSuite) -> CommitmentPolicy {
@@ -290,7 +290,7 @@ fn every_signed_message_has_a_key_pair_of_its_own() -> Result<()> {
 #[test]
 fn re_encryption_moves_a_message_to_other_keys_and_suites_and_keeps_its_context() -> Result<()> {
     let context = EncryptionContext::from([("a", "b"), ("c", "")]);
-    let other = || RawAesKeyring::new("ns", "other", SecretBytes::copy_of(&[8; 32]));
+    let other = || RawAesKeyring::new("ns", "other", SecretBytes::copy_from_slice(&[8; 32]));
     for from in written() {
         for to in written() {
             let target = Envelope::builder(other()?).algorithm_suite(to).commitment_policy(writes_of(to)).build()?;

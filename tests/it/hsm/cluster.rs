@@ -30,7 +30,7 @@ fn vault() -> ClusterId {
 }
 
 fn pin() -> SecretBytes {
-    SecretBytes::copy_of(PIN.as_bytes())
+    SecretBytes::copy_from_slice(PIN.as_bytes())
 }
 
 /// Two tokens, and the store and the clock of the processes that use them.
@@ -57,7 +57,7 @@ impl World {
         let world = Self { east, west, file, clock, calls, sessions };
         let cluster = world.cluster();
         connect(&cluster);
-        cluster.install_replication_key(&SecretBytes::copy_of(&[0x5A; 32])).expect("the tokens take it");
+        cluster.install_replication_key(&SecretBytes::copy_from_slice(&[0x5A; 32])).expect("the tokens take it");
         cluster.disconnect();
         Some(world)
     }
@@ -73,14 +73,11 @@ impl World {
             // A token that vanishes is tried again soon, one that hangs costs a deadline each time.
             let pause =
                 if self.calls == CallMode::Direct { Duration::from_millis(10) } else { Duration::from_secs(60) };
-            config.breaker(3, pause)
+            config.circuit_breaker(3, pause)
         };
-        Pkcs11Cluster::of_members(REPLICATION_KEY).member("east", "zone-a", &module(&self.east), config("east")).member(
-            "west",
-            "zone-b",
-            &module(&self.west),
-            config("west"),
-        )
+        Pkcs11Cluster::from_members(REPLICATION_KEY)
+            .member("east", "zone-a", &module(&self.east), config("east"))
+            .member("west", "zone-b", &module(&self.west), config("west"))
     }
 
     pub(crate) fn process(&self) -> Result<(Kms, Pkcs11Cluster)> {
@@ -346,7 +343,7 @@ fn a_deletion_that_is_cut_off_at_any_call_is_finished_later() -> Result<()> {
 fn a_wrong_password_is_tried_once_on_each_member() -> Result<()> {
     let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
     let (kms, _) = world.process()?;
-    let wrong = SecretBytes::copy_of(b"9999");
+    let wrong = SecretBytes::copy_from_slice(b"9999");
     let request = CreateCustomKeyStoreRequest::new("safe", vault()).key_store_password(wrong);
     let store = kms.create_custom_key_store(request)?;
     let before = [world.east.shim().calls(Function::Login), world.west.shim().calls(Function::Login)];
@@ -424,7 +421,7 @@ fn a_root_key_in_the_cluster_opens_the_store_and_survives_a_member() -> Result<(
     let cluster = world.cluster();
     connect(&cluster);
     let file = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
-    let open = |root: HsmRootKey| Kms::builder().store(Arc::clone(&file), RootKey::held_by(root)).build();
+    let open = |root: HsmRootKey| Kms::builder().store(Arc::clone(&file), RootKey::from_holder(root)).build();
     let kms = open(HsmRootKey::generate(&cluster, "root 1")?)?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     drop(kms);

@@ -314,7 +314,7 @@ fn a_provider_is_protected_as_a_cluster_is() -> TestResult {
         let (world, folder) = (World::new(), tempfile::tempdir()?);
         let (file, copy) = (folder.path().join("keys"), folder.path().join("copy"));
         let credential: Arc<dyn CryptoUserCredential> =
-            Arc::new(FixedCredential::new(SecretBytes::copy_of(b"kmsPswd1")));
+            Arc::new(FixedCredential::new(SecretBytes::copy_from_slice(b"kmsPswd1")));
         world.cluster.connect(&credential).expect("it answers");
         let open = |file: &Path| -> TestResult<Kms> {
             let vault = HookedCluster::new(&world.cluster, |_| {}).with_marks(has_marks);

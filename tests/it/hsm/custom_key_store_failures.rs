@@ -103,7 +103,7 @@ fn a_store_that_another_process_connected_is_not_deleted() -> Result<()> {
 fn what_a_cluster_lacks_is_said_with_the_refusal() -> Result<()> {
     let world = World::new()?;
     let kms = world.process(0)?;
-    let store = kms.create_custom_key_store(request("wide", "vault")?.mode(CustomKeyStoreMode::BeyondAws))?;
+    let store = kms.create_custom_key_store(request("wide", "vault")?.mode(CustomKeyStoreMode::Extended))?;
     kms.connect_custom_key_store(store)?;
     let hmac = CreateKeyRequest::default().spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);
     let refused = kms.create_key(hmac.custom_key_store(store)).expect_err("the cluster makes none");

@@ -198,7 +198,7 @@ fn what_custom_key_stores_do_not_have_is_refused() -> Result<()> {
 fn a_store_beyond_aws_holds_every_kind_of_key_that_its_cluster_makes() -> Result<()> {
     let setup = setup()?;
     let kms = &setup.kms;
-    let store = kms.create_custom_key_store(request("wide", "vault")?.mode(CustomKeyStoreMode::BeyondAws))?;
+    let store = kms.create_custom_key_store(request("wide", "vault")?.mode(CustomKeyStoreMode::Extended))?;
     kms.connect_custom_key_store(store)?;
     let signing = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
     let key = kms.create_key(signing.custom_key_store(store))?.key_id();
@@ -267,7 +267,7 @@ fn every_operation_is_allowed_or_refused_as_the_connection_state_says() -> Resul
                 "Disconnect" => kms.disconnect_custom_key_store(store),
                 "UpdateName" => kms.update_custom_key_store(update.new_name("renamed")),
                 "UpdatePassword" => {
-                    kms.update_custom_key_store(update.key_store_password(SecretBytes::copy_of(b"changed")))
+                    kms.update_custom_key_store(update.key_store_password(SecretBytes::copy_from_slice(b"changed")))
                 }
                 "UpdateCluster" => kms.update_custom_key_store(update.cluster(ClusterId::parse("other")?)),
                 "Delete" => kms.delete_custom_key_store(store),
@@ -298,7 +298,7 @@ fn a_wrong_password_fails_with_its_code_until_it_is_put_right() -> Result<()> {
     assert_eq!(kms.describe_key(key)?.state(), KeyState::Unavailable);
     assert_eq!(kind(kms.connect_custom_key_store(store)), ErrorKind::CustomKeyStoreInvalidState);
     kms.disconnect_custom_key_store(store)?;
-    let update = UpdateCustomKeyStoreRequest::new(store).key_store_password(SecretBytes::copy_of(b"changed"));
+    let update = UpdateCustomKeyStoreRequest::new(store).key_store_password(SecretBytes::copy_from_slice(b"changed"));
     kms.update_custom_key_store(update)?;
     kms.connect_custom_key_store(store)?;
     assert_eq!(kms.describe_key(key)?.state(), KeyState::Enabled);
@@ -310,12 +310,13 @@ fn a_credential_of_the_builder_serves_where_no_password_is_kept() -> Result<()> 
     let cluster = two_members();
     let kms = Kms::builder()
         .cluster(vault(), Arc::clone(&cluster))
-        .cluster_credential(vault(), FixedCredential::new(SecretBytes::copy_of(PASSWORD)))
+        .cluster_credential(vault(), FixedCredential::new(SecretBytes::copy_from_slice(PASSWORD)))
         .build()?;
     let store = kms.create_custom_key_store(CreateCustomKeyStoreRequest::new("safe", vault()))?;
     kms.connect_custom_key_store(store)?;
     assert!(kms.generate_random_in(store, 32)?.expose_secret().iter().any(|byte| *byte != 0));
-    let nobody = Kms::builder().cluster_credential(vault(), FixedCredential::new(SecretBytes::copy_of(b"x"))).build();
+    let nobody =
+        Kms::builder().cluster_credential(vault(), FixedCredential::new(SecretBytes::copy_from_slice(b"x"))).build();
     assert_eq!(kind(nobody), ErrorKind::Validation);
     Ok(())
 }
@@ -389,7 +390,7 @@ fn the_cluster_of_another_store_is_not_even_tried() -> Result<()> {
     let (_, key) = setup.store_with_key()?;
     let kms = &setup.kms;
     let wrong = CreateCustomKeyStoreRequest::new("mine", ClusterId::parse("other")?);
-    let mine = kms.create_custom_key_store(wrong.key_store_password(SecretBytes::copy_of(b"a guess")))?;
+    let mine = kms.create_custom_key_store(wrong.key_store_password(SecretBytes::copy_from_slice(b"a guess")))?;
     let refused = kms.update_custom_key_store(UpdateCustomKeyStoreRequest::new(mine).cluster(vault()));
     assert_eq!(kind(refused), ErrorKind::ClusterInUse, "and nobody learns whether the password is right");
     assert!(kms.encrypt(EncryptRequest::new(key, b"data")).is_ok());
@@ -464,7 +465,7 @@ fn the_trail_names_the_store_and_never_the_password() -> Result<()> {
     let setup = setup()?;
     let (store, key) = setup.store_with_key()?;
     setup.kms.encrypt(EncryptRequest::new(key, b"data"))?;
-    let update = UpdateCustomKeyStoreRequest::new(store).key_store_password(SecretBytes::copy_of(PASSWORD));
+    let update = UpdateCustomKeyStoreRequest::new(store).key_store_password(SecretBytes::copy_from_slice(PASSWORD));
     setup.kms.update_custom_key_store(update).expect_err("it is connected");
     let events = setup.trail.events();
     let password = String::from_utf8_lossy(PASSWORD).into_owned();

@@ -68,7 +68,7 @@ struct World {
 
 impl World {
     fn cluster(&self) -> TestResult<Pkcs11Cluster> {
-        let mut cluster = Pkcs11Cluster::of_members(REPLICATION_KEY);
+        let mut cluster = Pkcs11Cluster::from_members(REPLICATION_KEY);
         for (hsm, name) in self.hsms.iter().zip(MEMBERS) {
             let options = ModuleOptions::default().reinitialize_interval(Duration::from_millis(5));
             let module = Module::load_with(hsm.shim().path(), options)?;
@@ -118,10 +118,10 @@ impl Parent {
             backend: CryptoBackend::default(),
         };
         let cluster = world.cluster()?;
-        let pin = || SecretBytes::copy_of(PIN.as_bytes());
+        let pin = || SecretBytes::copy_from_slice(PIN.as_bytes());
         let credential: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(pin()));
         cluster.connect(&credential).map_err(|failure| failure.error)?;
-        cluster.install_replication_key(&SecretBytes::copy_of(&[0x5A; 32]))?;
+        cluster.install_replication_key(&SecretBytes::copy_from_slice(&[0x5A; 32]))?;
         cluster.disconnect();
         let (kms, _) = world.open()?;
         let request = CreateCustomKeyStoreRequest::new("safe", ClusterId::parse("vault")?).key_store_password(pin());
@@ -176,7 +176,7 @@ impl Parent {
         // Connects, where nothing had to be reconciled.
         kms.describe_custom_key_store(self.custom)?;
         let sound = kms.verify_store(|_| {})?;
-        assert!(sound.is_sound(), "{what}: {sound:?}");
+        assert!(sound.is_intact(), "{what}: {sound:?}");
         let mut keys = key_ids(&kms)?;
         self.check_tokens(&keys, what);
         for key in &keys {

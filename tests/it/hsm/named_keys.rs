@@ -49,7 +49,7 @@ impl World {
     fn new(test: &str) -> Option<(Self, Pkcs11Cluster)> {
         let world = Self::empty(test)?;
         let cluster = world.cluster();
-        cluster.install_replication_key(&SecretBytes::copy_of(&[0x5A; 32])).expect("the tokens take it");
+        cluster.install_replication_key(&SecretBytes::copy_from_slice(&[0x5A; 32])).expect("the tokens take it");
         Some((world, cluster))
     }
 
@@ -85,7 +85,8 @@ impl World {
 
     /// The first token as a cluster that its vendor manages.
     fn vendor_managed(&self, module: &Path) -> Pkcs11Cluster {
-        let config = TokenConfig::new(TokenSelector::Label(MEMBERS[0].to_owned())).breaker(u32::MAX, Duration::ZERO);
+        let config =
+            TokenConfig::new(TokenSelector::Label(MEMBERS[0].to_owned())).circuit_breaker(u32::MAX, Duration::ZERO);
         let module = Module::load(module).expect("a module");
         connect(Pkcs11Cluster::vendor_managed(&module, config, [("hsm-1", "a"), ("hsm-2", "b")]))
     }
@@ -102,18 +103,18 @@ fn unconnected(modules: [PathBuf; 2]) -> Pkcs11Cluster {
 
 /// A cluster of the tokens with these labels, in this order.
 fn of<'a>(modules: impl IntoIterator<Item = (&'a Path, &'a str)>) -> Pkcs11Cluster {
-    let mut cluster = Pkcs11Cluster::of_members(REPLICATION_KEY);
+    let mut cluster = Pkcs11Cluster::from_members(REPLICATION_KEY);
     for (path, name) in modules {
         let options = ModuleOptions::default().reinitialize_interval(Duration::from_millis(5));
         let module = Module::load_with(path, options).expect("a module");
-        let config = TokenConfig::new(TokenSelector::Label(name.to_owned())).breaker(u32::MAX, Duration::ZERO);
+        let config = TokenConfig::new(TokenSelector::Label(name.to_owned())).circuit_breaker(u32::MAX, Duration::ZERO);
         cluster = cluster.member(name, &format!("zone of {name}"), &module, config);
     }
     cluster
 }
 
 fn credential() -> Arc<dyn CryptoUserCredential> {
-    Arc::new(FixedCredential::new(SecretBytes::copy_of(PIN.as_bytes())))
+    Arc::new(FixedCredential::new(SecretBytes::copy_from_slice(PIN.as_bytes())))
 }
 
 fn connected(modules: [PathBuf; 2]) -> Pkcs11Cluster {
@@ -126,7 +127,7 @@ fn connect(cluster: Pkcs11Cluster) -> Pkcs11Cluster {
 }
 
 fn material() -> SecretBytes {
-    SecretBytes::copy_of(b"the root key of a store.........")
+    SecretBytes::copy_from_slice(b"the root key of a store.........")
 }
 
 fn wrap(key: &HsmRootKey) -> Vec<u8> {
@@ -354,7 +355,7 @@ fn of_two_processes_that_list_four_members_in_different_order_at_most_one_genera
         connect(of(order.map(|member| (paths[member].as_path(), labels[member]))))
     };
     let one = ordered(&shims, [0, 1, 2, 3]);
-    one.install_replication_key(&SecretBytes::copy_of(&[0x5A; 32])).expect("the tokens take it");
+    one.install_replication_key(&SecretBytes::copy_from_slice(&[0x5A; 32])).expect("the tokens take it");
     let other = ordered(&bare, [2, 3, 0, 1]);
     let keys = |name: &str| {
         [0, 1, 2, 3].map(|member| {
@@ -407,7 +408,8 @@ fn a_replication_key_that_two_processes_install_is_there_once() -> Result<()> {
     for same in [true, false] {
         let Some(world) = World::empty(test) else { return Ok(()) };
         let (slow, quick) = (world.cluster(), world.of_others());
-        let values = [SecretBytes::copy_of(&[1; 32]), SecretBytes::copy_of(&[if same { 1 } else { 2 }; 32])];
+        let values =
+            [SecretBytes::copy_from_slice(&[1; 32]), SecretBytes::copy_from_slice(&[if same { 1 } else { 2 }; 32])];
         let install = || slow.install_replication_key(&values[0]);
         // The first object that it creates tries whether there is room.
         let late = overtaken(&world.0[0], Function::CreateObject, 1, install, || {
@@ -420,7 +422,7 @@ fn a_replication_key_that_two_processes_install_is_there_once() -> Result<()> {
         assert_eq!(world.keys(REPLICATION_KEY), [1, 1], "{same}");
         HsmRootKey::generate(&slow, "root")?;
         quick.install_replication_key(&values[1])?;
-        let other = SecretBytes::copy_of(&[3; 32]);
+        let other = SecretBytes::copy_from_slice(&[3; 32]);
         assert_eq!(kind(quick.install_replication_key(&other)), ErrorKind::AlreadyExists);
         assert_eq!(world.keys(REPLICATION_KEY), [1, 1], "{same}");
     }
@@ -434,10 +436,10 @@ fn a_replication_key_that_one_member_has_is_not_joined_by_another() -> Result<()
     };
     let cluster = world.cluster();
     world.put(1, REPLICATION_KEY, &[1; 32], &Bare::WRAPPING);
-    let other = SecretBytes::copy_of(&[2; 32]);
+    let other = SecretBytes::copy_from_slice(&[2; 32]);
     assert_eq!(kind(cluster.install_replication_key(&other)), ErrorKind::AlreadyExists);
     assert_eq!(world.keys(REPLICATION_KEY), [0, 1]);
-    cluster.install_replication_key(&SecretBytes::copy_of(&[1; 32]))?;
+    cluster.install_replication_key(&SecretBytes::copy_from_slice(&[1; 32]))?;
     assert_eq!(world.keys(REPLICATION_KEY), [1, 1]);
     HsmRootKey::generate(&cluster, "root")?;
     Ok(())
@@ -455,7 +457,7 @@ fn a_replication_key_that_a_member_does_not_protect_is_not_used() -> Result<()> 
         world.put(1, REPLICATION_KEY, &[1; 32], &[&Bare::WRAPPING[..], &[(attribute, value)]].concat());
         let generated = world.0[0].shim().calls(Function::GenerateKey);
         let generate = HsmRootKey::generate(&cluster, "root").map(drop);
-        let install = cluster.install_replication_key(&SecretBytes::copy_of(&[1; 32]));
+        let install = cluster.install_replication_key(&SecretBytes::copy_from_slice(&[1; 32]));
         for refused in [generate, install] {
             let refused = refused.expect_err("the west gives keys away");
             assert_eq!(refused.kind(), ErrorKind::KeyUnavailable, "{refused}");
@@ -580,7 +582,7 @@ fn takes_a_name() {
         "root" => HsmRootKey::generate(&cluster, name).map(|key| hex::encode(wrap(&key))),
         _ => {
             let value = [u8::try_from(std::process::id() % 251).expect("small"); 32];
-            cluster.install_replication_key(&SecretBytes::copy_of(&value)).map(|()| hex::encode(value))
+            cluster.install_replication_key(&SecretBytes::copy_from_slice(&value)).map(|()| hex::encode(value))
         }
     };
     match result {
@@ -652,7 +654,7 @@ fn of_two_processes_that_install_a_replication_key_one_succeeds() {
         assert_eq!(world.keys(REPLICATION_KEY), [done.len(); 2], "{said:?}");
         if let [value] = done[..] {
             let value = hex::decode(value).expect("digits");
-            cluster.install_replication_key(&SecretBytes::copy_of(&value)).expect("it is that key");
+            cluster.install_replication_key(&SecretBytes::copy_from_slice(&value)).expect("it is that key");
             HsmRootKey::generate(&cluster, "root").expect("keys travel under it");
         }
     }

@@ -2,7 +2,7 @@
 
 use strongroom::algorithm::{EncryptionAlgorithm, SigningAlgorithm};
 use strongroom::crypto::{CryptoBackend, KeyPairKind, PublicKey, RsaOaep, SignatureInput};
-use strongroom::provider::pkcs11::{CallMode, Module, Offer, Pkcs11Cluster, TokenConfig, TokenSelector};
+use strongroom::provider::pkcs11::{CallMode, KeyTypes, Module, Pkcs11Cluster, TokenConfig, TokenSelector};
 use strongroom::{
     ClusterId, CreateCustomKeyStoreRequest, CreateKeyRequest, CustomKeyStoreId, CustomKeyStoreMode, DecryptRequest,
     EncryptRequest, EncryptionContext, ErrorKind, GenerateDataKeyRequest, KeyId, KeySpec, KeyUsage, Kms, Result,
@@ -17,14 +17,15 @@ const MESSAGE: &[u8] = b"a contract";
 
 /// A KMS over the token with a label, as a cluster of two HSMs, and a store in it that is connected.
 fn store_over(module: &std::path::Path, label: &str) -> Result<(Kms, CustomKeyStoreId)> {
-    let config = TokenConfig::new(TokenSelector::Label(label.into())).offer(Offer::Everything);
+    let config = TokenConfig::new(TokenSelector::Label(label.into())).key_types(KeyTypes::All);
     let module = Module::load(module).expect("the shim is a module");
     let hsms = [("hsm-1", "zone-a"), ("hsm-2", "zone-b")];
     let cluster = Pkcs11Cluster::vendor_managed(&module, config.call_mode(CallMode::Direct), hsms);
     let vault = ClusterId::parse("vault")?;
     let kms = Kms::builder().cluster(vault.clone(), cluster).build()?;
-    let request = CreateCustomKeyStoreRequest::new("wide", vault).mode(CustomKeyStoreMode::BeyondAws);
-    let store = kms.create_custom_key_store(request.key_store_password(SecretBytes::copy_of(PIN.as_bytes())))?;
+    let request = CreateCustomKeyStoreRequest::new("wide", vault).mode(CustomKeyStoreMode::Extended);
+    let store =
+        kms.create_custom_key_store(request.key_store_password(SecretBytes::copy_from_slice(PIN.as_bytes())))?;
     kms.connect_custom_key_store(store)?;
     Ok((kms, store))
 }

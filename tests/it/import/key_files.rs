@@ -11,7 +11,7 @@ use crate::support::openssl::OpenSsl;
 type Read = fn(&[u8]) -> Result<()>;
 
 fn rsa_private(key: &[u8]) -> Result<()> {
-    ExportIdentity::rsa(&SecretBytes::copy_of(key))?;
+    ExportIdentity::rsa(&SecretBytes::copy_from_slice(key))?;
     RawRsaKeyring::with_private_key("space", "name", RsaOaep::Sha256, key).map(drop)
 }
 

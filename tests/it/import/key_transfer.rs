@@ -79,7 +79,7 @@ fn everything_that_belongs_to_a_key_goes_along() -> Result<()> {
     here.kms.enable_key_rotation(key, RotationPeriod::from_days(100)?)?;
 
     let export = here.kms.export_key("alias/one", &recipient())?;
-    assert_eq!((export.keys.len(), export.left_out.len()), (1, 0));
+    assert_eq!((export.keys.len(), export.omitted.len()), (1, 0));
     there.clock.advance_days(1);
     assert_eq!(there.kms.import_keys(&export.file, &identity())?, export.keys);
 
@@ -138,7 +138,7 @@ fn a_key_in_an_hsm_does_not_leave_and_is_not_made_from_known_material() -> Resul
         assert_eq!((by_alias.kind(), by_alias.to_string()), (by_id.kind(), by_id.to_string()));
         let all = kms.export_all_keys(&recipient())?;
         assert_eq!(all.keys, [here.arn().clone()]);
-        assert_eq!(all.left_out, [kms.describe_key(in_hsm)?.arn().clone()]);
+        assert_eq!(all.omitted, [kms.describe_key(in_hsm)?.arn().clone()]);
         if connected {
             kms.disconnect_custom_key_store(store)?;
         }
@@ -147,7 +147,7 @@ fn a_key_in_an_hsm_does_not_leave_and_is_not_made_from_known_material() -> Resul
     kms.schedule_key_deletion(in_hsm, DeletionWindow::default())?;
     setup.clock.advance_days(30);
     let all = kms.export_all_keys(&recipient())?;
-    assert_eq!((all.keys.len(), all.left_out.len()), (1, 0));
+    assert_eq!((all.keys.len(), all.omitted.len()), (1, 0));
     let exports = setup.trail.events().iter().filter(|event| event.action == Action::ExportKey).count();
     assert_eq!(exports, 3, "one for the other key each time");
     let in_store = CreateKeyRequest::default().custom_key_store(store);
@@ -227,7 +227,7 @@ fn a_key_stays_while_imported_material_of_it_is_not_there() -> Result<()> {
     here.clock.set(Timestamp::from_unix_millis(9_000_000_001));
     let stays = || {
         let refused = here.kms.export_key(key, &recipient()).expect_err("its material is not there").kind();
-        Ok::<_, strongroom::Error>((refused, here.kms.export_all_keys(&recipient())?.left_out.len()))
+        Ok::<_, strongroom::Error>((refused, here.kms.export_all_keys(&recipient())?.omitted.len()))
     };
     assert_eq!(stays()?, (ErrorKind::InvalidState, 1), "over its time");
     here.kms.run_maintenance()?;
@@ -310,7 +310,7 @@ fn damage_another_key_and_an_alteration_are_told_apart_and_change_nothing() -> R
         damaged[at] ^= 1;
         let expected = match at {
             0..8 => ExportError::NotAnExport,
-            8 => ExportError::Newer { found: 0, known: 1 },
+            8 => ExportError::NewerFormat { found: 0, known: 1 },
             _ => ExportError::Damaged,
         };
         assert_eq!(reason(import(&damaged)), expected, "byte {at}");
@@ -331,7 +331,7 @@ fn damage_another_key_and_an_alteration_are_told_apart_and_change_nothing() -> R
             found,
             ExportError::Altered
                 | ExportError::WrongKey
-                | ExportError::OtherRecipient { .. }
+                | ExportError::RecipientMismatch { .. }
                 | ExportError::Malformed { .. }
         );
         assert!(is_fitting, "byte {at}: {found:?}");
@@ -357,7 +357,7 @@ fn a_wrong_passphrase_is_told_apart_from_damage() -> Result<()> {
     let mut damaged = file.clone();
     damaged[60] ^= 1;
     assert_eq!(reason(import(&damaged, "correct horse")), ExportError::Damaged);
-    let other = ExportError::OtherRecipient { recipient: "a passphrase", given: "an RSA key" };
+    let other = ExportError::RecipientMismatch { recipient: "a passphrase", given: "an RSA key" };
     assert_eq!(reason(there.kms.import_keys(&file, &identity())), other);
     assert_eq!(import(&file, "correct horse")?.len(), 1);
     assert_eq!(ExportRecipient::passphrase("").expect_err("empty").kind(), ErrorKind::Validation);

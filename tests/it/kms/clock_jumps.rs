@@ -59,12 +59,12 @@ fn a_jump_forward_destroys_nothing_until_a_later_sweep_confirms_it() -> TestResu
     for _ in 0..3 {
         let report = world.open()?.run_maintenance()?;
         assert!(report.deleted.is_empty() && !report.is_complete());
-        assert_eq!(report.destruction_waits_until, Some(START.plus_days(366)));
+        assert_eq!(report.destruction_postponed_until, Some(START.plus_days(366)));
     }
     assert_eq!(world.open()?.describe_key(key)?.state(), KeyState::PendingDeletion, "by a doubted clock alone");
     world.clock.advance_days(1);
     let report = world.open()?.run_maintenance()?;
-    assert_eq!((report.deleted.len(), report.destruction_waits_until), (1, None));
+    assert_eq!((report.deleted.len(), report.destruction_postponed_until), (1, None));
     assert_eq!(world.open()?.describe_key(key).expect_err("deleted").kind(), ErrorKind::NotFound);
     Ok(())
 }
@@ -79,7 +79,11 @@ fn a_jump_over_a_deletion_window_destroys_nothing_and_the_key_can_be_brought_bac
         world.clock.advance_days(jump);
         for kms in [&kms, &world.open()?] {
             let report = kms.run_maintenance()?;
-            assert_eq!((report.deleted.len(), report.destruction_waits_until.is_some()), (0, true), "{window} {jump}");
+            assert_eq!(
+                (report.deleted.len(), report.destruction_postponed_until.is_some()),
+                (0, true),
+                "{window} {jump}"
+            );
             assert_eq!(kms.describe_key(key)?.state(), KeyState::PendingDeletion);
         }
         if is_put_right {
@@ -133,7 +137,7 @@ fn a_daily_sweep_is_not_doubted() -> TestResult {
         // Some minutes late, and once by the hour of the change from summer time.
         world.clock.advance(Duration::from_secs(86_400 + 300 + if day == 4 { 3_600 } else { 0 }));
         let report = world.open()?.run_maintenance()?;
-        assert_eq!((report.deleted.len(), report.destruction_waits_until), (usize::from(day == 7), None), "{day}");
+        assert_eq!((report.deleted.len(), report.destruction_postponed_until), (usize::from(day == 7), None), "{day}");
     }
     Ok(())
 }
@@ -168,10 +172,10 @@ fn a_process_that_was_idle_deletes_at_once_and_a_second_jump_confirms_nothing() 
 
     doom()?;
     clock.wall.advance_days(8);
-    assert!(kms.run_maintenance()?.destruction_waits_until.is_some());
+    assert!(kms.run_maintenance()?.destruction_postponed_until.is_some());
     clock.wall.advance_days(2);
     clock.monotonic.advance(hour);
-    let waits = kms.run_maintenance()?.destruction_waits_until;
+    let waits = kms.run_maintenance()?.destruction_postponed_until;
     assert_eq!(waits, Some(clock.now().plus(23 * hour)), "a second jump");
     clock.wall.advance(23 * hour);
     clock.monotonic.advance(23 * hour);
@@ -188,12 +192,12 @@ fn the_authority_confirms_the_clock_and_the_trail_tells() -> TestResult {
     let kms = builder.audit(Arc::clone(&trail)).build()?;
     world.doomed_key()?;
     world.clock.advance_days(30);
-    assert!(kms.run_maintenance()?.destruction_waits_until.is_some());
+    assert!(kms.run_maintenance()?.destruction_postponed_until.is_some());
     let hour = Duration::from_secs(3_600);
     for wrong in [START, world.clock.now().plus(hour + Duration::from_millis(1))] {
         assert_eq!(kms.confirm_clock(wrong).expect_err("another time").kind(), ErrorKind::Validation);
     }
-    assert!(kms.run_maintenance()?.destruction_waits_until.is_some(), "a refusal confirms nothing");
+    assert!(kms.run_maintenance()?.destruction_postponed_until.is_some(), "a refusal confirms nothing");
     let user = kms.as_principal(strongroom::Principal::user(strongroom::AccountId::default(), "alice")?)?;
     assert_eq!(user.confirm_clock(world.clock.now()).expect_err("narrowed").kind(), ErrorKind::AccessDenied);
     kms.confirm_clock(world.clock.now().plus(hour))?;
@@ -229,9 +233,9 @@ fn a_jump_that_a_sweep_has_confirmed_is_not_taken_back_in_the_same_process() -> 
     let world = World::new()?;
     let kms = world.open()?;
     world.clock.advance_days(1_000);
-    assert!(kms.run_maintenance()?.destruction_waits_until.is_some());
+    assert!(kms.run_maintenance()?.destruction_postponed_until.is_some());
     world.clock.advance_days(1);
-    assert_eq!(kms.run_maintenance()?.destruction_waits_until, None);
+    assert_eq!(kms.run_maintenance()?.destruction_postponed_until, None);
     world.clock.set(START);
     assert_eq!(kms.create_key(Default::default())?.created(), START.plus_days(1_001));
     Ok(())
@@ -264,15 +268,15 @@ fn a_jump_that_is_put_right_has_cost_nothing() -> TestResult {
     let key = world.doomed_key()?;
     let kms = world.open()?;
     world.clock.advance_days(3_650);
-    assert!(kms.run_maintenance()?.destruction_waits_until.is_some());
+    assert!(kms.run_maintenance()?.destruction_postponed_until.is_some());
     assert_eq!(kms.describe_key(key)?.state(), KeyState::PendingDeletion);
     world.clock.set(START.plus_days(1));
-    assert_eq!(kms.run_maintenance()?.destruction_waits_until, None);
+    assert_eq!(kms.run_maintenance()?.destruction_postponed_until, None);
     assert_eq!(kms.describe_key(key)?.state(), KeyState::PendingDeletion);
     kms.cancel_key_deletion(key)?;
     // The doubt is forgotten too: the same jump is doubted again from the start.
     world.clock.advance_days(3_650);
-    assert!(kms.run_maintenance()?.destruction_waits_until.is_some());
+    assert!(kms.run_maintenance()?.destruction_postponed_until.is_some());
     Ok(())
 }
 
@@ -333,7 +337,7 @@ fn many_sweeps_at_once_destroy_once() -> TestResult {
             .sum::<Result<usize>>()
     })?;
     assert_eq!(deleted, 8);
-    assert!(processes[0].verify_store(|_| {})?.is_sound());
+    assert!(processes[0].verify_store(|_| {})?.is_intact());
     Ok(())
 }
 

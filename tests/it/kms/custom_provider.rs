@@ -100,20 +100,20 @@ impl KeyMaterialProvider for VaultProvider {
         &self.capabilities
     }
 
-    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
+    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, stored: &SecretBytes) -> Result<OpenedKey> {
         self.vault.check()?;
         if let Some(padding) = self.padding {
             return Ok(OpenedKey::Cipher(Box::new(Padded(padding))));
         }
         let held = self.vault.held.lock().expect("nobody panics");
-        let material = held.get(&kept.expose_secret()[0]);
+        let material = held.get(&stored.expose_secret()[0]);
         let material = material.ok_or_else(|| Error::new(ErrorKind::KeyUnavailable, "the vault does not have it"))?;
         self.software.open(backend, binding, material)
     }
 
-    fn destroy(&self, _: &MaterialBinding, kept: &SecretBytes) -> Result<()> {
+    fn destroy(&self, _: &MaterialBinding, stored: &SecretBytes) -> Result<()> {
         self.vault.check()?;
-        self.vault.held.lock().expect("nobody panics").remove(&kept.expose_secret()[0]);
+        self.vault.held.lock().expect("nobody panics").remove(&stored.expose_secret()[0]);
         Ok(())
     }
 
@@ -121,12 +121,12 @@ impl KeyMaterialProvider for VaultProvider {
         Some(self)
     }
 
-    fn lacks(&self, spec: KeySpec, _: KeyUsage) -> Option<String> {
+    fn unsupported_reason(&self, spec: KeySpec, _: KeyUsage) -> Option<String> {
         Some(format!("its door is too narrow for {spec}"))
     }
 
-    fn transfer(&self) -> Option<&dyn MaterialImporter> {
-        self.keeps_all.then_some(&self.software)?.transfer()
+    fn importer(&self) -> Option<&dyn MaterialImporter> {
+        self.keeps_all.then_some(&self.software)?.importer()
     }
 }
 
@@ -135,10 +135,10 @@ impl MaterialGenerator for VaultProvider {
         self.vault.check()?;
         let made = self.software.generator().expect("it makes keys").generate(backend, binding)?;
         let handle = self.vault.made.fetch_add(1, Ordering::SeqCst);
-        self.vault.held.lock().expect("nobody panics").insert(handle, made.kept);
+        self.vault.held.lock().expect("nobody panics").insert(handle, made.stored);
         let meanwhile = self.vault.meanwhile.lock().expect("nobody panics").0.take();
         meanwhile.into_iter().for_each(|happens| happens());
-        Ok((self.hands_over)(GeneratedMaterial::secret(SecretBytes::copy_of(&[handle]))))
+        Ok((self.hands_over)(GeneratedMaterial::secret(SecretBytes::copy_from_slice(&[handle]))))
     }
 }
 
@@ -157,7 +157,7 @@ impl Cipher for Padded {
     }
 
     fn open(&self, _: &[u8], _: &[u8], body: &[u8]) -> Result<SecretBytes> {
-        Ok(SecretBytes::copy_of(&body[..body.len() - self.0]))
+        Ok(SecretBytes::copy_from_slice(&body[..body.len() - self.0]))
     }
 
     fn generate(&self, header: &[u8], context: &[u8], length: usize, output: &mut Vec<u8>) -> Result<SecretBytes> {
@@ -329,7 +329,7 @@ fn a_process_without_the_provider_leaves_its_material_to_one_that_has_it() -> Re
     let report = without.run_maintenance()?;
     assert_eq!((report.deleted.len(), report.failed.len()), (1, 1));
     assert!(report.failed[0].1.to_string().contains("the provider vault"), "{}", report.failed[0].1);
-    assert!(without.verify_store(|_| {})?.is_sound());
+    assert!(without.verify_store(|_| {})?.is_intact());
     assert_eq!(world.vault.count(), 1);
     assert!(world.process(true)?.run_maintenance()?.is_complete());
     assert_eq!((world.vault.count(), world.destructions()), (0, 0));
@@ -413,19 +413,19 @@ fn a_key_that_is_refused_leaves_nothing_in_its_provider() -> Result<()> {
 fn material_that_has_no_place_in_a_record_is_refused_and_destroyed() -> Result<()> {
     type Case = (KeySpec, KeyUsage, fn(GeneratedMaterial) -> GeneratedMaterial, &'static str);
     fn padded(made: &GeneratedMaterial, length: usize) -> SecretBytes {
-        let mut kept = made.kept.expose_secret().to_vec();
-        kept.resize(length, 0);
-        SecretBytes::from_vec(kept)
+        let mut stored = made.stored.expose_secret().to_vec();
+        stored.resize(length, 0);
+        SecretBytes::from_vec(stored)
     }
     let (symmetric, encrypt) = (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt);
     let (pair, sign) = (KeySpec::EccNistP256, KeyUsage::SignVerify);
     let cases: [Case; 6] = [
         (symmetric, encrypt, |made| GeneratedMaterial::secret(padded(&made, 16_000)), ""),
         (symmetric, encrypt, |made| GeneratedMaterial::secret(padded(&made, 16_001)), "wants 16001 bytes kept"),
-        (symmetric, encrypt, |made| GeneratedMaterial::key_pair(made.kept, vec![1]), "made a public key with"),
+        (symmetric, encrypt, |made| GeneratedMaterial::key_pair(made.stored, vec![1]), "made a public key with"),
         (pair, sign, |made| made, "and no public key"),
-        (pair, sign, |made| GeneratedMaterial::key_pair(made.kept, vec![1; 8_192]), ""),
-        (pair, sign, |made| GeneratedMaterial::key_pair(made.kept, vec![1; 8_193]), "a public key of 8193 bytes"),
+        (pair, sign, |made| GeneratedMaterial::key_pair(made.stored, vec![1; 8_192]), ""),
+        (pair, sign, |made| GeneratedMaterial::key_pair(made.stored, vec![1; 8_193]), "a public key of 8193 bytes"),
     ];
     for (spec, usage, hands_over, refusal) in cases {
         let world = World::new();

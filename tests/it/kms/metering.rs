@@ -102,7 +102,7 @@ fn figures_outlive_a_proper_end_and_go_with_their_key() -> Result<()> {
     assert_eq!(kms.run_maintenance()?.deleted.len(), 1);
     assert!(requests(&kms)?.is_empty());
     let report = kms.verify_store(|_| {})?;
-    assert!(report.is_sound(), "{:?}", report.problems());
+    assert!(report.is_intact(), "{:?}", report.problems());
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use strongroom::EncryptionContext;
 use strongroom::blob::{BlobPrefix, Scheme};
-use strongroom::provider::pkcs11::{ErrorClass, KeyReference, Token, TokenKeyKind};
+use strongroom::provider::pkcs11::{ErrorClass, Token, TokenKeyHandle, TokenKeyKind};
 use strongroom_pkcs11_faults::Bare;
 
 use super::{soft_hsm, token};
@@ -12,7 +12,7 @@ use crate::support::blobs::{of_scheme, reference, verdict};
 const KEY_ID: [u8; 16] = [0xA5; 16];
 
 /// Puts a key of this value into a token.
-fn known_key(hsm: &strongroom_pkcs11_faults::SoftHsm, material: [u8; 32]) -> (Token, KeyReference) {
+fn known_key(hsm: &strongroom_pkcs11_faults::SoftHsm, material: [u8; 32]) -> (Token, TokenKeyHandle) {
     let token = token(hsm, "one");
     token.connect().expect("it is there");
     Bare::create_cipher_key(hsm.shim().path(), "one", &KEY_ID, &material);

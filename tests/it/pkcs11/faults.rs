@@ -7,7 +7,7 @@ use std::time::Duration;
 use strongroom::algorithm::SigningAlgorithm;
 use strongroom::crypto::{FASTEST, KeyPairKind, RsaOaep, SignatureInput};
 use strongroom::provider::pkcs11::{
-    ErrorClass, HealthState, KeyReference, NewKey, Offer, Token, TokenError, TokenKeyKind, TokenSelector,
+    ErrorClass, HealthState, KeyTypes, NewKey, Token, TokenError, TokenKeyHandle, TokenKeyKind, TokenSelector,
 };
 use strongroom_pkcs11_faults::{Action, Function, SoftHsm};
 
@@ -51,19 +51,19 @@ const DENIED: [&str; 4] = ["CKR_PIN_INCORRECT", "CKR_PIN_EXPIRED", "CKR_PIN_LOCK
 /// A token with one key of each kind, and what they made while all was well.
 struct Bench {
     token: Token,
-    aes: KeyReference,
+    aes: TokenKeyHandle,
     sealed: Vec<u8>,
-    ec: KeyReference,
-    rsa: KeyReference,
+    ec: TokenKeyHandle,
+    rsa: TokenKeyHandle,
     encrypted: Vec<u8>,
-    kek: KeyReference,
-    spare: KeyReference,
+    kek: TokenKeyHandle,
+    spare: TokenKeyHandle,
     wrapped: Vec<u8>,
 }
 
 impl Bench {
     fn new(hsm: &SoftHsm) -> Self {
-        let token = Token::new(&module(hsm), config("one").offer(Offer::Everything), pin());
+        let token = Token::new(&module(hsm), config("one").key_types(KeyTypes::All), pin());
         let make = |id: u8, kind| token.generate_key(&NewKey::new(&[id; 32], "key", kind)).expect("a key");
         let aes = make(1, TokenKeyKind::Aes256);
         let ec = make(2, TokenKeyKind::Signing(KeyPairKind::EccP256));
@@ -258,10 +258,10 @@ fn thousands_of_corrupt_ciphertexts_do_not_look_like_an_outage() {
     let Some(hsm) = soft_hsm("thousands_of_corrupt_ciphertexts_do_not_look_like_an_outage", &["one"]) else { return };
     let module = module(&hsm);
     let settings = strongroom::provider::pkcs11::TokenConfig::new(TokenSelector::Label("one".into()));
-    let token = Token::new(&module, settings.breaker(1, Duration::from_secs(3_600)), pin());
+    let token = Token::new(&module, settings.circuit_breaker(1, Duration::from_secs(3_600)), pin());
     let key = aes(&token, 1);
     let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
-    let (epoch, logins) = (module.epoch(), hsm.shim().calls(Function::Login));
+    let (epoch, logins) = (module.generation(), hsm.shim().calls(Function::Login));
     let rounds: usize = if at_length() { 10_000 } else { 1_000 };
     for round in 0..rounds {
         let mut corrupt = sealed.clone();
@@ -271,6 +271,6 @@ fn thousands_of_corrupt_ciphertexts_do_not_look_like_an_outage() {
         assert_eq!(refused.class(), ErrorClass::BadInput, "{round}: {refused}");
         assert_eq!(token.health().state, HealthState::Connected);
     }
-    assert_eq!((module.epoch(), hsm.shim().calls(Function::Login)), (epoch, logins));
+    assert_eq!((module.generation(), hsm.shim().calls(Function::Login)), (epoch, logins));
     assert_eq!(token.decrypt(&key, b"context", &sealed).expect("it is well").expose_secret(), b"text");
 }

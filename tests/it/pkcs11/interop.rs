@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use strongroom::algorithm::SigningAlgorithm;
 use strongroom::crypto::{AeadAlgorithm, FASTEST, KeyPairKind, RsaOaep, SignatureInput};
 use strongroom::provider::pkcs11::{
-    ErrorClass, Module, NewKey, Offer, Token, TokenConfig, TokenKeyKind, TokenSelector, quirks_of,
+    ErrorClass, KeyTypes, Module, NewKey, Token, TokenConfig, TokenKeyKind, TokenSelector, quirks_of,
 };
 use strongroom_pkcs11_faults::{Bare, Nss, PIN, SoftHsm, soft_hsm_module};
 
@@ -65,7 +65,7 @@ fn pkcs11_tool_signs_and_lists_what_we_made_and_we_use_what_it_made() {
     let test = "pkcs11_tool_signs_and_lists_what_we_made_and_we_use_what_it_made";
     let Some(hsm) = soft_hsm(test, &["one"]) else { return };
     let Some(openssl) = OpenSsl::start(test) else { return };
-    let ours = Token::new(&module(&hsm), config("one").offer(Offer::Everything), pin());
+    let ours = Token::new(&module(&hsm), config("one").key_types(KeyTypes::All), pin());
     let new = NewKey::new(&[0xEC; 32], "our curve", TokenKeyKind::Signing(KeyPairKind::EccP256));
     let key = ours.generate_key(&new).expect("a key pair");
     let secret = aes(&ours, 0xAE);
@@ -132,7 +132,7 @@ fn pkcs11_tool_signs_and_lists_what_we_made_and_we_use_what_it_made() {
 fn p11tool_exports_the_public_key_that_we_export() {
     let test = "p11tool_exports_the_public_key_that_we_export";
     let Some(hsm) = soft_hsm(test, &["one"]) else { return };
-    let ours = Token::new(&module(&hsm), config("one").offer(Offer::Everything), pin());
+    let ours = Token::new(&module(&hsm), config("one").key_types(KeyTypes::All), pin());
     let module_path = soft_hsm_module().expect("SoftHSM is there");
     for (id, pair) in [(1, KeyPairKind::EccP256), (2, KeyPairKind::EccP384), (3, KeyPairKind::Rsa2048)] {
         let key = ours.generate_key(&NewKey::new(&[id; 4], "pair", TokenKeyKind::Signing(pair))).expect("a key pair");
@@ -200,7 +200,7 @@ fn nss_softokn_gives_a_second_opinion() {
     let Some(openssl) = OpenSsl::start(test) else { return };
     let module = Module::load_with(nss.shim().path(), options()).expect("a module");
     let selector = TokenSelector::Label(Nss::LABEL.into());
-    let token = Token::new(&module, TokenConfig::new(selector).offer(Offer::Everything), pin());
+    let token = Token::new(&module, TokenConfig::new(selector).key_types(KeyTypes::All), pin());
     let able = token.connect().expect("it passes its self-test");
     println!(
         "{test}: {} {}, {} mechanisms, {:?}, {:?}",

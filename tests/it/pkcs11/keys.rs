@@ -2,7 +2,7 @@
 
 use strongroom::crypto::KeyPairKind;
 use strongroom::provider::pkcs11::{
-    ErrorClass, GCM_OVERHEAD, IvMode, KeyReference, Module, NewKey, Offer, Token, TokenKeyKind,
+    ErrorClass, GCM_OVERHEAD, IvMode, KeyTypes, Module, NewKey, Token, TokenKeyHandle, TokenKeyKind,
 };
 use strongroom_pkcs11_faults::{Action, Bare, Function};
 
@@ -77,7 +77,7 @@ fn another_key_under_the_same_id_is_caught() {
     token.destroy_objects(key.id()).expect("it is destroyed");
     let replaced = aes(&token, 1);
     assert_ne!(kept, replaced.to_bytes().expect("a reference"));
-    let key = KeyReference::from_bytes(&kept).expect("a reference");
+    let key = TokenKeyHandle::from_bytes(&kept).expect("a reference");
     let refused = token.encrypt(&key, b"context", b"text").expect_err("its handle is that of another key");
     assert_eq!(refused.class(), ErrorClass::KeyMissing, "{refused}");
     let refused = token.verify_key(&key).expect_err("same id and label, another value");
@@ -167,7 +167,7 @@ fn a_key_is_replicated_and_then_unextractable_for_ever() {
 
     let mut altered = wrapped.clone();
     altered[20] ^= 1;
-    let other = KeyReference::from_bytes(&key.to_bytes().expect("a reference")).expect("a reference");
+    let other = TokenKeyHandle::from_bytes(&key.to_bytes().expect("a reference")).expect("a reference");
     assert_eq!(two.unwrap_key(&kek[1], &altered, &other).expect_err("it is taken").class(), ErrorClass::Denied);
     two.destroy_objects(key.id()).expect("it is destroyed");
     assert_eq!(two.unwrap_key(&kek[1], &altered, &key).expect_err("it is damaged").class(), ErrorClass::BadInput);
@@ -186,7 +186,7 @@ fn what_a_token_cannot_do_is_refused_with_the_mechanism() {
     let symmetric = token(&hsm, "one");
     let refused = symmetric.generate_key(&NewKey::new(&[1; 32], "x", TokenKeyKind::Signing(KeyPairKind::Ed25519)));
     assert_eq!(refused.expect_err("not in tokens").class(), ErrorClass::Fatal);
-    let all = Token::new(&module(&hsm), config("one").offer(Offer::Everything), pin());
+    let all = Token::new(&module(&hsm), config("one").key_types(KeyTypes::All), pin());
     let able = all.connect().expect("it is there");
     assert_eq!(able.oaep, [strongroom::crypto::RsaOaep::Sha1], "SoftHSM has no other hash function");
     let curves = [KeyPairKind::EccP256, KeyPairKind::EccP384, KeyPairKind::EccP521, KeyPairKind::EccSecp256k1];
@@ -258,12 +258,12 @@ fn a_reference_is_read_back_whole_or_not_at_all() {
     let Some(hsm) = soft_hsm("a_reference_is_read_back_whole_or_not_at_all", &["one"]) else { return };
     let key = aes(&token(&hsm, "one"), 1);
     let bytes = key.to_bytes().expect("a reference");
-    assert_eq!(KeyReference::from_bytes(&bytes), Some(key));
+    assert_eq!(TokenKeyHandle::from_bytes(&bytes), Some(key));
     for length in 0..bytes.len() {
-        assert_eq!(KeyReference::from_bytes(&bytes[..length]), None, "{length}");
+        assert_eq!(TokenKeyHandle::from_bytes(&bytes[..length]), None, "{length}");
     }
-    assert_eq!(KeyReference::from_bytes(&[&bytes[..], &[0]].concat()), None);
+    assert_eq!(TokenKeyHandle::from_bytes(&[&bytes[..], &[0]].concat()), None);
     for wrong in [[0, 1, 0], [2, 1, 0], [1, 0, 0], [1, 9, 0], [1, 1, 1], [1, 3, 9]] {
-        assert_eq!(KeyReference::from_bytes(&[&wrong[..], &bytes[3..]].concat()), None, "{wrong:?}");
+        assert_eq!(TokenKeyHandle::from_bytes(&[&wrong[..], &bytes[3..]].concat()), None, "{wrong:?}");
     }
 }

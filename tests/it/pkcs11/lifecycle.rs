@@ -19,14 +19,14 @@ const COUNT_LOW: u64 = 0x1_0000;
 #[test]
 fn a_wrong_pin_is_tried_exactly_once() {
     let Some(hsm) = soft_hsm("a_wrong_pin_is_tried_exactly_once", &["one"]) else { return };
-    let token = Token::new(&module(&hsm), config("one"), FixedPin::new(SecretBytes::copy_of(b"wrong")));
+    let token = Token::new(&module(&hsm), config("one"), FixedPin::new(SecretBytes::copy_from_slice(b"wrong")));
     for _ in 0..5 {
         let refused = token.connect().expect_err("the PIN is wrong");
         assert_eq!((refused.class(), refused.code()), (ErrorClass::Denied, Some("CKR_PIN_INCORRECT")));
         assert_eq!(token.check().expect_err("still").class(), ErrorClass::Denied);
     }
     assert_eq!(hsm.shim().calls(Function::Login), 1);
-    assert_eq!(token.health().state, HealthState::Refused);
+    assert_eq!(token.health().state, HealthState::PinRejected);
     token.set_pin(pin());
     token.connect().expect("the PIN is right");
     assert_eq!(hsm.shim().calls(Function::Login), 2);
@@ -38,7 +38,7 @@ fn a_wrong_pin_is_tried_once_by_all_threads_together() {
     let modes = [CallMode::Direct, CallMode::Deadline { deadline: Duration::from_secs(60), threads: 8 }];
     for mode in modes {
         let Some(hsm) = soft_hsm("a_wrong_pin_is_tried_once_by_all_threads_together", &["one"]) else { return };
-        let wrong = FixedPin::new(SecretBytes::copy_of(b"wrong"));
+        let wrong = FixedPin::new(SecretBytes::copy_from_slice(b"wrong"));
         let token = Token::new(&module(&hsm), config("one").call_mode(mode), wrong);
         let key = aes(&super::token(&hsm, "one"), 1);
         let logins = hsm.shim().calls(Function::Login);
@@ -189,13 +189,13 @@ fn a_token_that_looks_empty_because_it_is_away_is_lost_and_misses_no_key() {
 #[test]
 fn a_token_that_fails_is_left_alone_for_a_while() {
     let Some(hsm) = soft_hsm("a_token_that_fails_is_left_alone_for_a_while", &["one"]) else { return };
-    let token = Token::new(&module(&hsm), config("one").breaker(2, Duration::from_secs(3_600)), pin());
+    let token = Token::new(&module(&hsm), config("one").circuit_breaker(2, Duration::from_secs(3_600)), pin());
     let key = aes(&token, 1);
     hsm.shim().vanish();
     for _ in 0..2 {
         assert_eq!(token.encrypt(&key, b"context", b"").expect_err("gone").class(), ErrorClass::TokenLost);
     }
-    assert_eq!(token.health().state, HealthState::Paused);
+    assert_eq!(token.health().state, HealthState::CircuitOpen);
     let calls = hsm.shim().all_calls();
     assert_eq!(token.encrypt(&key, b"context", b"").expect_err("gone").class(), ErrorClass::TokenLost);
     assert_eq!(hsm.shim().all_calls(), calls, "it was not asked");
@@ -264,15 +264,15 @@ fn handles_that_change_never_give_a_wrong_key() {
         // Each search for a token that is not there initialises the module under everybody.
         let module = module(&hsm);
         let absent = Token::new(&module, config("absent"), pin());
-        let epoch = module.epoch();
-        while module.epoch() < epoch + 8 && started.elapsed() < Duration::from_secs(60) {
+        let epoch = module.generation();
+        while module.generation() < epoch + 8 && started.elapsed() < Duration::from_secs(60) {
             assert!(absent.connect().is_err());
             let passing = token.generate_key(&NewKey::new(&[99; 32], "passing", TokenKeyKind::Aes256));
             if passing.is_ok() {
                 while token.destroy_objects(&[99; 32]).is_err() {}
             }
         }
-        assert!(module.epoch() >= epoch + 8, "the module was initialised {} times", module.epoch() - epoch);
+        assert!(module.generation() >= epoch + 8, "the module was initialised {} times", module.generation() - epoch);
         done.store(true, Ordering::Relaxed);
     });
 }

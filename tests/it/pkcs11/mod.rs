@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use strongroom::SecretBytes;
 use strongroom::provider::pkcs11::{
-    FixedPin, KeyReference, Module, ModuleOptions, NewKey, Token, TokenConfig, TokenKeyKind, TokenSelector,
+    FixedPin, Module, ModuleOptions, NewKey, Token, TokenConfig, TokenKeyHandle, TokenKeyKind, TokenSelector,
 };
 use strongroom_pkcs11_faults::{PIN, SoftHsm};
 
@@ -32,19 +32,19 @@ fn module(hsm: &SoftHsm) -> Module {
 }
 
 fn pin() -> FixedPin {
-    FixedPin::new(SecretBytes::copy_of(PIN.as_bytes()))
+    FixedPin::new(SecretBytes::copy_from_slice(PIN.as_bytes()))
 }
 
 fn config(label: &str) -> TokenConfig {
     // A breaker that never opens, unless a test is about it.
-    TokenConfig::new(TokenSelector::Label(label.into())).breaker(u32::MAX, Duration::ZERO)
+    TokenConfig::new(TokenSelector::Label(label.into())).circuit_breaker(u32::MAX, Duration::ZERO)
 }
 
 fn token(hsm: &SoftHsm, label: &str) -> Token {
     Token::new(&module(hsm), config(label), pin())
 }
 
-fn aes(token: &Token, id: u8) -> KeyReference {
+fn aes(token: &Token, id: u8) -> TokenKeyHandle {
     token.generate_key(&NewKey::new(&[id; 32], "a key", TokenKeyKind::Aes256)).expect("the token makes keys")
 }
 

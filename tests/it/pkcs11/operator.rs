@@ -93,7 +93,7 @@ fn a_token_without_a_pin_says_who_sets_one() {
     let error = refused(&token);
     assert_eq!((error.class(), error.code()), (ErrorClass::Denied, Some("CKR_USER_PIN_NOT_INITIALIZED")));
     assert!(error.to_string().contains("security officer"), "{error}");
-    assert_eq!((hsm.shim().calls(Function::Login), token.health().state), (1, HealthState::Refused));
+    assert_eq!((hsm.shim().calls(Function::Login), token.health().state), (1, HealthState::PinRejected));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_login_that_is_refused_says_what_to_do() {
             assert_eq!((error.class(), error.code()), (ErrorClass::Denied, Some(name)));
             assert!(error.to_string().contains(advice), "{error}");
         }
-        assert_eq!((hsm.shim().calls(Function::Login), token.health().state), (1, HealthState::Refused));
+        assert_eq!((hsm.shim().calls(Function::Login), token.health().state), (1, HealthState::PinRejected));
     }
 }
 
@@ -121,7 +121,7 @@ fn a_login_that_is_refused_says_what_to_do() {
 fn a_pin_is_bytes_and_a_strange_one_is_wrong_and_no_more() {
     for strange in [&b"\xFF\xFE\0\x01"[..], "ключ".as_bytes(), b"", &[b'1'; 300]] {
         let Some(hsm) = soft_hsm("a_pin_is_bytes_and_a_strange_one_is_wrong_and_no_more", &["one"]) else { return };
-        let token = Token::new(&module(&hsm), config("one"), FixedPin::new(SecretBytes::copy_of(strange)));
+        let token = Token::new(&module(&hsm), config("one"), FixedPin::new(SecretBytes::copy_from_slice(strange)));
         let error = refused(&token);
         assert_eq!(error.class(), ErrorClass::Denied, "{error}");
         token.set_pin(pin());

@@ -10,7 +10,7 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use strongroom::provider::pkcs11::{ErrorClass, KeyReference, Module, NewKey, Token, TokenError, TokenKeyKind};
+use strongroom::provider::pkcs11::{ErrorClass, Module, NewKey, Token, TokenError, TokenKeyHandle, TokenKeyKind};
 use strongroom_pkcs11_faults::{Bare, SoftHsm};
 
 use super::{config, options, pin, soft_hsm};
@@ -64,7 +64,7 @@ impl Shared {
         self.0.join(base16ct::lower::encode_string(id))
     }
 
-    fn publish(&self, key: &KeyReference, sealed: &[u8]) {
+    fn publish(&self, key: &TokenKeyHandle, sealed: &[u8]) {
         let file = self.file(key.id());
         let reference = key.to_bytes().expect("a reference");
         let length = u16::try_from(reference.len()).expect("it is short");
@@ -85,7 +85,7 @@ impl Shared {
         let Ok(bytes) = fs::read(file) else { return false };
         let (length, rest) = bytes.split_first_chunk::<2>().expect("a whole file");
         let (reference, sealed) = rest.split_at(usize::from(u16::from_be_bytes(*length)));
-        let key = KeyReference::from_bytes(reference).expect("a reference");
+        let key = TokenKeyHandle::from_bytes(reference).expect("a reference");
         match token.decrypt(&key, b"context", sealed) {
             Ok(opened) => assert_eq!(opened.expose_secret(), key.id()),
             // It is destroyed only after its file is gone.

@@ -3,7 +3,7 @@
 use strongroom::SecretBytes;
 use strongroom::algorithm::SigningAlgorithm;
 use strongroom::crypto::{FASTEST, KeyPairKind, RsaOaep, SignatureInput};
-use strongroom::provider::pkcs11::{ErrorClass, KeyReference, NewKey, Offer, Token, TokenKeyKind};
+use strongroom::provider::pkcs11::{ErrorClass, KeyTypes, NewKey, Token, TokenKeyHandle, TokenKeyKind};
 use strongroom_pkcs11_faults::{Action, Bare, Function, SoftHsm};
 
 use super::{aes, config, module, options, pin, token};
@@ -24,7 +24,7 @@ const KINDS: [TokenKeyKind; 4] = [
 
 /// A token that is asked for every kind of key.
 fn able(hsm: &SoftHsm) -> Token {
-    let token = Token::new(&module(hsm), config("one").offer(Offer::Everything), pin());
+    let token = Token::new(&module(hsm), config("one").key_types(KeyTypes::All), pin());
     token.connect().expect("it is there");
     token
 }
@@ -47,7 +47,7 @@ fn a_new_key_that_its_token_does_not_protect_as_told_is_refused_and_destroyed() 
     token.destroy_objects(source.id()).expect("it is destroyed");
 
     for (attribute, value) in [(CKA_SENSITIVE, false), (CKA_EXTRACTABLE, true)] {
-        let value_of_key = SecretBytes::copy_of(&[7; 32]);
+        let value_of_key = SecretBytes::copy_from_slice(&[7; 32]);
         hsm.shim().weaken(attribute, value);
         let mut refused: Vec<_> = KINDS
             .iter()
@@ -95,7 +95,7 @@ fn another_key_pair_under_the_same_id_is_caught() {
         let kept = token.generate_key(&new).expect("a key pair").to_bytes().expect("a reference");
         token.destroy_objects(&[1; 32]).expect("it is destroyed");
         let replaced = token.generate_key(&new).expect("another key pair");
-        let key = KeyReference::from_bytes(&kept).expect("a reference");
+        let key = TokenKeyHandle::from_bytes(&kept).expect("a reference");
         let refused = token.verify_key(&key).expect_err("same id and label, another key");
         assert_eq!(refused.class(), ErrorClass::KeyMissing, "{kind}: {refused}");
         let refused = token.export_public_key(&key).expect_err("it is that of another key");

@@ -6,7 +6,7 @@ use strongroom::algorithm::SigningAlgorithm;
 use strongroom::crypto::CryptoBackend;
 use strongroom::envelope::{Envelope, KmsKeyring};
 use strongroom::provider::ProviderId;
-use strongroom::provider::pkcs11::{Offer, Token, TokenProvider};
+use strongroom::provider::pkcs11::{KeyTypes, Pkcs11Provider, Token};
 use strongroom::seal::RootKey;
 use strongroom::store::MemoryStore;
 use strongroom::{
@@ -40,12 +40,12 @@ impl World {
     }
 
     fn process(&self) -> Result<Kms> {
-        let token = Token::new(&module(&self.hsm), config("home").offer(Offer::Everything), pin());
+        let token = Token::new(&module(&self.hsm), config("home").key_types(KeyTypes::All), pin());
         Kms::builder()
             .store(Arc::clone(&self.store), RootKey::from_bytes(&[7; 32]))
             .clock(Arc::clone(&self.clock))
             .clock_tolerance(std::time::Duration::MAX)
-            .provider(TokenProvider::new(ProviderId::new("home"), token)?)
+            .provider(Pkcs11Provider::new(ProviderId::new("home"), token)?)
             .build()
     }
 }

@@ -39,7 +39,7 @@ fn a_file_that_the_parent_opened_is_refused_and_can_be_opened_by_the_child() -> 
     encrypt(&kms)?;
     kms.create_key(Default::default())?;
     drop(kms);
-    assert!(Kms::open(&path, root())?.verify_store(|_| {})?.is_sound());
+    assert!(Kms::open(&path, root())?.verify_store(|_| {})?.is_intact());
     Ok(())
 }
 

@@ -42,7 +42,7 @@ fn check(kms: &Kms, blobs: &[(KeyId, Vec<u8>)]) -> TestResult {
         assert_eq!(kms.decrypt(DecryptRequest::new(blob))?.plaintext.expose_secret(), key.to_string().as_bytes());
     }
     let report = kms.verify_store(|_| {})?;
-    assert!(report.is_sound(), "{report:?}");
+    assert!(report.is_intact(), "{report:?}");
     Ok(())
 }
 
@@ -63,7 +63,7 @@ fn everything_is_sealed_under_the_new_version_alone() -> TestResult {
     let blobs = furnish(&kms, 40)?;
     let before = store.state();
     let rotation = kms.rotate_root_key()?;
-    assert_eq!((rotation.version(), rotation.was_under_way()), (2, false));
+    assert_eq!((rotation.version(), rotation.was_resumed()), (2, false));
     assert_eq!(rotation.resealed(), 82, "keys, aliases, the identity and the time");
     assert_eq!(versions(&store), [2]);
     assert!(!kms.root_key_status()?.is_rotating());
@@ -106,7 +106,7 @@ fn a_rotation_that_is_cut_off_after_any_commit_can_be_finished() -> TestResult {
             assert_eq!(open(&store, 2).is_ok(), is_rotating && to.is_some());
             kms.create_key(Default::default())?;
             let rotation = rotate(&kms)?;
-            assert_eq!((rotation.version(), rotation.was_under_way()), (2, is_rotating));
+            assert_eq!((rotation.version(), rotation.was_resumed()), (2, is_rotating));
             assert_eq!(versions(&store), [2]);
             check(&kms, &blobs)?;
             check(&open(&store, to.unwrap_or(1))?, &blobs)?;
@@ -253,7 +253,7 @@ fn a_move_under_way_is_not_turned_elsewhere() -> TestResult {
     store.fail_after(u64::MAX);
     let refused = open(&store, 1)?.move_root_key(RootKey::from_bytes(&[3; 32])).expect_err("it goes to another one");
     assert_eq!(refused.kind(), ErrorKind::InvalidState);
-    assert!(open(&store, 2)?.rotate_root_key()?.was_under_way());
+    assert!(open(&store, 2)?.rotate_root_key()?.was_resumed());
     assert_eq!(open(&store, 1).expect_err("it moved").kind(), ErrorKind::RootKey);
     Ok(())
 }
@@ -302,7 +302,7 @@ fn who_finishes_a_move_goes_on_with_the_new_holder() -> TestResult {
     assert!(kms.move_root_key(RootKey::from_bytes(&[2; 32])).is_err());
     store.fail_after(u64::MAX);
     let later = open(&store, 1)?;
-    assert!(later.move_root_key(RootKey::from_bytes(&[2; 32]))?.was_under_way());
+    assert!(later.move_root_key(RootKey::from_bytes(&[2; 32]))?.was_resumed());
     assert_eq!(later.rotate_root_key()?.version(), 3);
     open(&store, 2)?;
     Ok(())
@@ -321,7 +321,7 @@ fn a_missing_or_altered_record_keeps_the_earlier_version() -> TestResult {
     store.change(|now| _ = now.records.insert(id.clone(), state.records[&id].clone()));
     assert!(kms.root_key_status()?.is_rotating());
     check(&open(&store, 1)?, &blobs)?;
-    assert!(kms.rotate_root_key()?.was_under_way());
+    assert!(kms.rotate_root_key()?.was_resumed());
     check(&open(&store, 1)?, &blobs)
 }
 
@@ -361,7 +361,7 @@ impl RootKeyHolder for Held {
 #[test]
 fn a_holder_is_asked_when_a_store_is_opened_or_rotated_and_not_for_keys() -> TestResult {
     let (store, holder) = (TamperingStore::new(), Arc::new(Counting::default()));
-    let open = || Kms::builder().store(Arc::clone(&store), RootKey::held_by(Held(Arc::clone(&holder)))).build();
+    let open = || Kms::builder().store(Arc::clone(&store), RootKey::from_holder(Held(Arc::clone(&holder)))).build();
     let kms = open()?;
     assert_eq!(holder.asked(), (1, 1));
     let other = open()?;

@@ -171,7 +171,7 @@ fn a_wrong_root_key_is_named_and_the_store_stays_whole() -> TestResult {
     assert_eq!(refused.kind(), ErrorKind::RootKey);
     let reason = refused.downcast_ref::<SealError>();
     let (right, wrong) = (holder(RootKey::from_bytes(&[1; 32]))?, holder(RootKey::from_bytes(&[2; 32]))?);
-    assert_eq!(reason, Some(&SealError::OtherHolder { expected: right, given: wrong }));
+    assert_eq!(reason, Some(&SealError::HolderMismatch { expected: right, given: wrong }));
     open(1)?.describe_key(key)?;
     Ok(())
 }

@@ -168,7 +168,7 @@ fn a_page_in_use_in_the_list_of_free_pages_is_noticed_before_it_is_overwritten()
     let sealed = fill(&kms)?;
     drop(kms);
     let mut files = files_in(folder.path())?;
-    assert!(open(folder.path())?.verify_store(|_| {})?.is_sound());
+    assert!(open(folder.path())?.verify_store(|_| {})?.is_intact());
 
     // The list is a page with the number of the next such page, how many others it names, and those.
     let file = &mut files[0].1;

@@ -9,7 +9,7 @@ use strongroom::crypto::CryptoBackend;
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, SqliteStore};
 use strongroom::{
-    AppliedDeletions, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, KeyId, Kms, ManualClock, Timestamp,
+    ApplyDeletionsReport, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, KeyId, Kms, ManualClock, Timestamp,
 };
 use tempfile::TempDir;
 
@@ -123,7 +123,7 @@ fn a_backup_keeps_what_is_deleted_later_until_the_deletions_are_applied_to_it() 
     restored.describe_key(kept)?;
 
     // The second time there is nothing to do, and the restored store tells of the same deletions.
-    assert_eq!(restored.apply_deletions(&deletions, &[])?, AppliedDeletions::default());
+    assert_eq!(restored.apply_deletions(&deletions, &[])?, ApplyDeletionsReport::default());
     assert_eq!(listed(&restored.export_deletions()?), listed(&deletions));
     Ok(())
 }
@@ -220,7 +220,7 @@ fn deletions_of_keys_that_a_backup_never_had_are_noted_in_it() -> TestResult {
     let deletions = kms.export_deletions()?;
     drop(kms);
     let (restored, _) = home.open("monday")?;
-    assert_eq!(restored.apply_deletions(&deletions, &[])?, AppliedDeletions::default());
+    assert_eq!(restored.apply_deletions(&deletions, &[])?, ApplyDeletionsReport::default());
     assert_eq!(listed(&restored.export_deletions()?), listed(&deletions));
     let seeded = restored.create_insecure_test_key(key, Default::default(), &[&[1; 32]]);
     assert_eq!(seeded.expect_err("deleted elsewhere").kind(), ErrorKind::InvalidState);

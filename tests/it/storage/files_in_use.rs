@@ -130,7 +130,7 @@ fn a_change_is_never_acknowledged_after_a_file_of_the_store_vanished() -> TestRe
         if !damage.is_a_cut() {
             assert!(has_key(&path, key)?, "{what}");
         }
-        assert!(open(&path)?.verify_store(|_| {})?.is_sound(), "{what}");
+        assert!(open(&path)?.verify_store(|_| {})?.is_intact(), "{what}");
     }
     Ok(())
 }

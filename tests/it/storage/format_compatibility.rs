@@ -16,7 +16,7 @@ use strongroom::crypto::CryptoBackend;
 use strongroom::seal::RootKey;
 use strongroom::store::SqliteStore;
 use strongroom::{
-    AppliedDeletions, CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, ExportIdentity,
+    ApplyDeletionsReport, CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, ExportIdentity,
     ExportRecipient, GenerateMacRequest, KeyId, KeySpec, KeyState, KeyUsage, Kms, ManualClock, RotationPeriod,
     SecretBytes, SignRequest, Timestamp, VerifyMacRequest, VerifyRequest,
 };
@@ -37,7 +37,7 @@ fn folder() -> PathBuf {
 
 /// The private key that all exports are for, in PKCS#8.
 fn recipient() -> std::io::Result<SecretBytes> {
-    Ok(SecretBytes::copy_of(&fs::read(folder().join("recipient.der"))?))
+    Ok(SecretBytes::copy_from_slice(&fs::read(folder().join("recipient.der"))?))
 }
 
 fn open(path: &Path, clock: Arc<ManualClock>) -> strongroom::Result<Kms> {
@@ -156,14 +156,14 @@ fn stores_of_every_release_are_read() -> TestResult {
         clock.advance_days(8);
         let kms = open(&path, clock)?;
         let report = kms.verify_store(|_| {})?;
-        assert!(report.is_sound(), "{}: {report:?}", release.display());
+        assert!(report.is_intact(), "{}: {report:?}", release.display());
         check_keys(&kms, &contents)?;
         assert_eq!(kms.describe_key(contents.key("gone")).expect_err("deleted").kind(), ErrorKind::NotFound);
 
         // It goes on: changes, and the deletions that were listed then.
         kms.rotate_key_on_demand("alias/symmetric").expect_err("by id only");
         kms.rotate_key_on_demand(contents.key("symmetric"))?;
-        assert_eq!(kms.apply_deletions(&fs::read(release.join("deletions"))?, &[])?, AppliedDeletions::default());
+        assert_eq!(kms.apply_deletions(&fs::read(release.join("deletions"))?, &[])?, ApplyDeletionsReport::default());
         check_keys(&kms, &contents)?;
     }
     Ok(())

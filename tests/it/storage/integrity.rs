@@ -86,7 +86,7 @@ fn a_record_that_is_taken_away_is_no_key_that_was_never_made() -> TestResult {
     assert!(is_violation(kms.create_alias("alias/a", kms.create_key(Default::default())?.key_id())));
     assert_eq!(kms.describe_key("alias/b").expect_err("never made").kind(), ErrorKind::NotFound);
     let report = kms.verify_store(|_| {})?;
-    assert_eq!((report.is_sound(), report.problems().len()), (false, 2));
+    assert_eq!((report.is_intact(), report.problems().len()), (false, 2));
     Ok(())
 }
 
@@ -288,7 +288,7 @@ fn no_mixture_of_two_states_passes() -> TestResult {
         for known in [&before, &after] {
             store.change(|state| *state = known.clone());
             let kms = open(&store)?;
-            assert!(kms.verify_store(|_| {})?.is_sound());
+            assert!(kms.verify_store(|_| {})?.is_intact());
             knowing.push(kms);
         }
         for (place, id) in changed.iter().enumerate().filter(|(place, _)| mixture & (1 << place) != 0) {
@@ -300,7 +300,7 @@ fn no_mixture_of_two_states_passes() -> TestResult {
                 Ok(found) => assert_eq!(found.state(), KeyState::Disabled, "mixture {mixture}"),
                 Err(error) => assert_eq!(error.kind(), ErrorKind::Integrity, "mixture {mixture}"),
             }
-            assert!(kms.verify_store(|_| {}).map_or(true, |report| !report.is_sound()), "mixture {mixture}");
+            assert!(kms.verify_store(|_| {}).map_or(true, |report| !report.is_intact()), "mixture {mixture}");
             // It would write down on leaving that the key was used.
             std::mem::forget(kms);
         }
@@ -308,7 +308,7 @@ fn no_mixture_of_two_states_passes() -> TestResult {
             Ok(kms) => {
                 assert!(is_violation(kms.describe_key(key)), "mixture {mixture}");
                 kms.verify_store(|_| {}).is_err_and(|error| error.kind() == ErrorKind::Integrity)
-                    || kms.verify_store(|_| {}).is_ok_and(|report| !report.is_sound())
+                    || kms.verify_store(|_| {}).is_ok_and(|report| !report.is_intact())
             }
             Err(error) => error.kind() == ErrorKind::Integrity,
         };
@@ -379,9 +379,9 @@ fn verification_opens_every_record() -> TestResult {
         };
         flip();
         let report = kms.verify_store(|_| {})?;
-        assert_eq!((report.is_sound(), report.problems().len()), (false, 1), "{id:?}: {report:?}");
+        assert_eq!((report.is_intact(), report.problems().len()), (false, 1), "{id:?}: {report:?}");
         flip();
-        assert!(kms.verify_store(|_| {})?.is_sound());
+        assert!(kms.verify_store(|_| {})?.is_intact());
     }
     Ok(())
 }
@@ -402,7 +402,7 @@ fn a_sound_store_is_found_sound_while_it_is_written() -> TestResult {
         });
         while !writer.is_finished() {
             let report = kms.verify_store(|_| {}).expect("readable");
-            assert!(report.is_sound(), "{report:?}");
+            assert!(report.is_intact(), "{report:?}");
             kms.list_keys(Default::default()).expect("sound");
         }
         writer.join().expect("no panic")
@@ -479,7 +479,7 @@ fn a_store_may_be_ahead_of_its_anchor_by_as_much_as_its_head_remembers() -> Test
         kms.update_key_description(key, number.to_string())?;
     }
     let reached = anchored(&store, &anchor)?.verify_store(|_| {})?;
-    assert!(reached.is_sound());
+    assert!(reached.is_intact());
     for number in 0..65 {
         kms.update_key_description(key, format!("again {number}"))?;
     }
@@ -595,13 +595,13 @@ proptest! {
         run(&kms, &steps[at..]);
         for kms in [&kms, &model] {
             let report = kms.verify_store(|_| {})?;
-            prop_assert!(report.is_sound(), "{:?}", report);
+            prop_assert!(report.is_intact(), "{:?}", report);
         }
         let after = store.state();
         for (id, old) in before.records.iter().filter(|(id, old)| after.records.get(id).is_some_and(|new| new != *old)) {
             store.change(|state| _ = state.records.insert(id.clone(), old.clone()));
             let found = open(&store).and_then(|kms| kms.verify_store(|_| {}));
-            prop_assert!(!found.is_ok_and(|report| report.is_sound()), "{:?} was set back unnoticed", id);
+            prop_assert!(!found.is_ok_and(|report| report.is_intact()), "{:?} was set back unnoticed", id);
             store.change(|state| *state = after.clone());
         }
     }

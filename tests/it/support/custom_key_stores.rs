@@ -45,7 +45,7 @@ pub(crate) fn setup() -> Result<Setup> {
 }
 
 pub(crate) fn request(name: &str, cluster: &str) -> Result<CreateCustomKeyStoreRequest> {
-    let password = SecretBytes::copy_of(PASSWORD);
+    let password = SecretBytes::copy_from_slice(PASSWORD);
     Ok(CreateCustomKeyStoreRequest::new(name, ClusterId::parse(cluster)?).key_store_password(password))
 }
 

@@ -56,7 +56,7 @@ impl HsmCluster for HookedCluster {
         *self.seen.lock().expect("no panic") = self.inner.members();
     }
 
-    fn lacks(&self, spec: KeySpec, _: KeyUsage) -> Option<String> {
+    fn unsupported_reason(&self, spec: KeySpec, _: KeyUsage) -> Option<String> {
         Some(format!("it has no room for {spec}"))
     }
 
@@ -98,12 +98,12 @@ impl KeyMaterialProvider for HookedCluster {
         self.inner.capabilities()
     }
 
-    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
-        self.inner.open(backend, binding, kept)
+    fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, stored: &SecretBytes) -> Result<OpenedKey> {
+        self.inner.open(backend, binding, stored)
     }
 
-    fn destroy(&self, binding: &MaterialBinding, kept: &SecretBytes) -> Result<()> {
-        self.inner.destroy(binding, kept)
+    fn destroy(&self, binding: &MaterialBinding, stored: &SecretBytes) -> Result<()> {
+        self.inner.destroy(binding, stored)
     }
 
     fn generator(&self) -> Option<&dyn MaterialGenerator> {

@@ -177,7 +177,7 @@ impl Key {
     }
 
     pub(crate) fn raw_keyring(&self) -> RawAesKeyring {
-        RawAesKeyring::new(self.namespace, self.name, SecretBytes::copy_of(&self.bytes)).expect("a keyring")
+        RawAesKeyring::new(self.namespace, self.name, SecretBytes::copy_from_slice(&self.bytes)).expect("a keyring")
     }
 
     pub(crate) fn envelope(&self, frame_length: u32) -> Envelope {

@@ -153,7 +153,7 @@ impl PrivateKey for Private {
         let key = self.agreement.as_ref().ok_or(CryptoError::UnsuitableKey)?;
         let point = key_encoding::parse_public(self.kind, peer)?;
         let peer = agreement::UnparsedPublicKey::new(key.algorithm(), point);
-        agreement::agree(key, peer, CryptoError::InvalidPublicKey, |secret| Ok(SecretBytes::copy_of(secret)))
+        agreement::agree(key, peer, CryptoError::InvalidPublicKey, |secret| Ok(SecretBytes::copy_from_slice(secret)))
     }
 }
 

@@ -124,7 +124,7 @@ impl PrivateKey for Private {
         }
         let mut buffer = SecretBytes::zeroed(self.decrypting.min_output_size());
         let opened = self.decrypting.decrypt(library_oaep(oaep), ciphertext, buffer.expose_secret_mut(), None);
-        Ok(SecretBytes::copy_of(opened.map_err(|_| CryptoError::NotAuthentic)?))
+        Ok(SecretBytes::copy_from_slice(opened.map_err(|_| CryptoError::NotAuthentic)?))
     }
 
     fn decrypt_pkcs1_v15_unauthenticated(&self, ciphertext: &[u8]) -> Result<SecretBytes, CryptoError> {

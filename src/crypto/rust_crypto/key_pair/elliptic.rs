@@ -85,7 +85,7 @@ impl<C: Curve> PrivateKey for Private<C> {
     }
 
     fn agree(&self, peer: &[u8]) -> Result<SecretBytes, CryptoError> {
-        if !self.kind.agrees() {
+        if !self.kind.supports_key_agreement() {
             return Err(CryptoError::UnsuitableKey);
         }
         let point = key_encoding::parse_public(self.kind, peer)?;
@@ -180,7 +180,7 @@ where
 
     fn secret(key: &ecdsa::SigningKey<Self>) -> SecretBytes {
         let scalar = zeroize::Zeroizing::new(key.to_bytes());
-        SecretBytes::copy_of(&scalar)
+        SecretBytes::copy_from_slice(&scalar)
     }
 
     fn digest(input: SignatureInput<'_>) -> Vec<u8> {
@@ -204,6 +204,6 @@ where
 
     fn agree(key: &ecdsa::SigningKey<Self>, peer: &ecdsa::VerifyingKey<Self>) -> SecretBytes {
         let secret = diffie_hellman(key.as_nonzero_scalar(), peer.as_affine());
-        SecretBytes::copy_of(secret.raw_secret_bytes())
+        SecretBytes::copy_from_slice(secret.raw_secret_bytes())
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn generate(kind: KeyPairKind, random: &dyn SecureRandom) -> Result<B
     let bits = kind.modulus_bits().ok_or(CryptoError::UnsuitableKey)?;
     let key = ::rsa::PrivateKey::new(&mut Generator(random), bits).map_err(|_| CryptoError::RandomFailed)?;
     let written = key.to_pkcs1_der().map_err(|_| CryptoError::InvalidPrivateKey)?;
-    Ok(Box::new(Private { kind, key, pkcs1: SecretBytes::copy_of(written.as_bytes()) }))
+    Ok(Box::new(Private { kind, key, pkcs1: SecretBytes::copy_from_slice(written.as_bytes()) }))
 }
 
 pub(super) fn private_key(kind: KeyPairKind, parts: PrivateParts) -> Result<Box<dyn PrivateKey>, CryptoError> {

@@ -4,7 +4,7 @@ use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
 use crate::message::AlgorithmSuite;
 
 fn keyring(namespace: &str, name: &str, key: u8) -> RawAesKeyring {
-    RawAesKeyring::new(namespace, name, SecretBytes::copy_of(&[key; 32])).unwrap()
+    RawAesKeyring::new(namespace, name, SecretBytes::copy_from_slice(&[key; 32])).unwrap()
 }
 
 fn context() -> EncryptionContext {
@@ -39,7 +39,7 @@ fn a_wrapped_data_key_comes_back() -> Result<()> {
 #[test]
 fn a_data_key_that_is_there_is_wrapped_and_not_replaced() -> Result<()> {
     let mut materials = EncryptionMaterials::new(AlgorithmSuite::default(), context(), CryptoBackend::default())?;
-    materials.set_data_key(SecretBytes::copy_of(&[5; 32]))?;
+    materials.set_data_key(SecretBytes::copy_from_slice(&[5; 32]))?;
     let (first, second) = (keyring("ns", "kn", 1), keyring("ns", "kn2", 2));
     first.on_encrypt(&mut materials)?;
     second.on_encrypt(&mut materials)?;

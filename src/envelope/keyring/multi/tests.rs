@@ -8,7 +8,7 @@ use crate::message::{AlgorithmSuite, inspect};
 use crate::secret::SecretBytes;
 
 fn raw(name: &str, key: u8) -> RawAesKeyring {
-    RawAesKeyring::new("ns", name, SecretBytes::copy_of(&[key; 32])).unwrap()
+    RawAesKeyring::new("ns", name, SecretBytes::copy_from_slice(&[key; 32])).unwrap()
 }
 
 fn none() -> EncryptionContext {

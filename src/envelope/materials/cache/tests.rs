@@ -16,7 +16,7 @@ fn id(of: &str) -> DigestValue {
 
 fn key(byte: u8) -> CachedKey {
     CachedKey {
-        data_key: SecretBytes::copy_of(&[byte; 32]),
+        data_key: SecretBytes::copy_from_slice(&[byte; 32]),
         encrypted_data_keys: Vec::new(),
         required_names: Vec::new(),
     }

@@ -37,7 +37,7 @@ impl<K: Keyring> Keyring for Counting<K> {
 }
 
 fn raw() -> RawAesKeyring {
-    RawAesKeyring::new("ns", "kn", SecretBytes::copy_of(&[1; 32])).unwrap()
+    RawAesKeyring::new("ns", "kn", SecretBytes::copy_from_slice(&[1; 32])).unwrap()
 }
 
 fn manual_clock() -> Arc<ManualClock> {

@@ -9,7 +9,7 @@ use crate::message::inspect;
 use crate::secret::SecretBytes;
 
 fn raw() -> DefaultMaterialsManager {
-    DefaultMaterialsManager::new(RawAesKeyring::new("ns", "kn", SecretBytes::copy_of(&[1; 32])).unwrap())
+    DefaultMaterialsManager::new(RawAesKeyring::new("ns", "kn", SecretBytes::copy_from_slice(&[1; 32])).unwrap())
 }
 
 fn required(names: &[&str]) -> RequiredContextManager {

@@ -31,7 +31,8 @@ fn fill(kms: &Kms, key_id: KeyId, count: usize) -> Result<(GrantId, Principal)> 
         for &number in batch {
             let grantee = Principal::user(account, &format!("user{}", number % GRANTEES))?;
             let operation = if number == count { Operation::Encrypt } else { Operation::DescribeKey };
-            let terms = GrantTerms::new(grantee.clone(), [operation])?.retiring_principal(Principal::root(account));
+            let terms =
+                GrantTerms::new(grantee.clone(), [operation])?.with_retiring_principal(Principal::root(account));
             let grant = GrantRecord { created: kms.core.time.now(), issuing_account: account, terms, name: None };
             let id = registry.new_grant_id(key_id, &grantee, kms.core.material.backend.random())?;
             let place = GrantRecord::record_id(account, key_id, id);
@@ -102,7 +103,7 @@ fn grants_are_read_once_and_every_change_counts_at_once() -> Result<()> {
     let make = |kms: &Kms, number: u32| {
         let tenant = EncryptionContext::from([("tenant", number.to_string().as_str())]);
         let terms = GrantTerms::new(name.clone(), [Operation::Encrypt])?;
-        let terms = terms.constraints(GrantConstraints::none().subset(tenant)?);
+        let terms = terms.with_constraints(GrantConstraints::new().with_encryption_context_subset(tenant)?);
         Ok::<_, Error>(kms.create_grant(CreateGrantRequest::new(key_id, terms).name(format!("n{number}")))?.grant_id)
     };
     let may = |number: u32| {

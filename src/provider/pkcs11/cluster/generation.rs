@@ -7,21 +7,21 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::provider::ClusterManagement;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::object::NewKey;
-use crate::provider::pkcs11::reference::KeyReference;
+use crate::provider::pkcs11::reference::TokenKeyHandle;
 
 /// How many members must hold a new key.
 const HOLDERS: usize = 2;
 
 impl Pkcs11Cluster {
     /// Generates a key; under a reservation, if its id is a name.
-    pub(super) fn generate_everywhere(&self, new: NewKey, reservation: Option<&Claim>) -> Result<KeyReference> {
+    pub(super) fn generate_everywhere(&self, new: NewKey, reservation: Option<&Claim>) -> Result<TokenKeyHandle> {
         match self.shared.management {
             ClusterManagement::VendorManaged => self.generate_at_vendor(&new, reservation),
             ClusterManagement::Members => self.generate_and_replicate(new, reservation),
         }
     }
 
-    fn generate_at_vendor(&self, new: &NewKey, reservation: Option<&Claim>) -> Result<KeyReference> {
+    fn generate_at_vendor(&self, new: &NewKey, reservation: Option<&Claim>) -> Result<TokenKeyHandle> {
         let slot = self.members.first().ok_or_else(|| unavailable(&[]))?;
         let key = slot.token.generate_key(new).map_err(|error| refusal_to_make(&error))?;
         check_alone(reservation, slot, key.id())?;
@@ -31,7 +31,7 @@ impl Pkcs11Cluster {
 
     /// Makes a key on one member and brings it to all others that answer, of which there must be one. When this fails
     /// half-way, the caller erases the objects that remain.
-    fn generate_and_replicate(&self, new: NewKey, reservation: Option<&Claim>) -> Result<KeyReference> {
+    fn generate_and_replicate(&self, new: NewKey, reservation: Option<&Claim>) -> Result<TokenKeyHandle> {
         let (active, mut reasons) = self.active_with_replication_keys()?;
         let Some(((source, wrapping), others)) = active.split_first() else { return Err(unavailable(&reasons)) };
         let source = *source;

@@ -39,7 +39,7 @@ impl HsmCluster for Pkcs11Cluster {
                 HealthState::Disconnected => {
                     member.see(connection::look(member.token.module(), member.token.config().selector()));
                 }
-                HealthState::Failing | HealthState::Paused if is_connected && !health.module_wedged => {
+                HealthState::Failing | HealthState::CircuitOpen if is_connected && !health.module_wedged => {
                     member.see(member.token.connect().map(drop));
                 }
                 _ => {}
@@ -84,7 +84,7 @@ impl HsmCluster for Pkcs11Cluster {
         self
     }
 
-    fn lacks(&self, spec: KeySpec, usage: KeyUsage) -> Option<String> {
+    fn unsupported_reason(&self, spec: KeySpec, usage: KeyUsage) -> Option<String> {
         self.missing(spec, usage)
     }
 
@@ -132,7 +132,7 @@ mod tests {
     use crate::error::{Error, ErrorKind};
     use crate::identity::AccountId;
     use crate::key::{KeyId, KeyVersion};
-    use crate::provider::pkcs11::{Module, Offer, TokenConfig, TokenSelector};
+    use crate::provider::pkcs11::{KeyTypes, Module, TokenConfig, TokenSelector};
     use crate::provider::{FixedCredential, conformance};
 
     /// Says that a test does not run, or fails it if every test is asked for.
@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn connect(cluster: &Pkcs11Cluster) -> Result<()> {
-        let pin = SecretBytes::copy_of(PIN.as_bytes());
+        let pin = SecretBytes::copy_from_slice(PIN.as_bytes());
         let credential: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(pin));
         cluster.connect(&credential).map_err(|failure| failure.error)
     }
@@ -162,11 +162,11 @@ mod tests {
             missing("SoftHSM 2");
             return Ok(());
         };
-        let cluster = Pkcs11Cluster::of_members(b"replication key")
+        let cluster = Pkcs11Cluster::from_members(b"replication key")
             .member("east", "zone-a", &Module::load(east.shim().path())?, config("east"))
             .member("west", "zone-b", &Module::load(west.shim().path())?, config("west"));
         connect(&cluster)?;
-        cluster.install_replication_key(&SecretBytes::copy_of(&[0x5A; 32]))?;
+        cluster.install_replication_key(&SecretBytes::copy_from_slice(&[0x5A; 32]))?;
         assert_eq!(cluster.capabilities().generates, [(KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt)]);
         conformance::run(&cluster, &FASTEST, is_quick)
     }
@@ -177,7 +177,7 @@ mod tests {
             missing("SoftHSM 2");
             return Ok(());
         };
-        let (module, config) = (Module::load(hsm.shim().path())?, config("vendor").offer(Offer::Everything));
+        let (module, config) = (Module::load(hsm.shim().path())?, config("vendor").key_types(KeyTypes::All));
         let cluster = Pkcs11Cluster::vendor_managed(&module, config, [("hsm-1", "zone-a"), ("hsm-2", "zone-b")]);
         connect(&cluster)?;
         let made = &cluster.capabilities().generates;
@@ -192,7 +192,7 @@ mod tests {
             missing("NSS softokn");
             return Ok(());
         };
-        let (module, config) = (Module::load(nss.shim().path())?, config(Nss::LABEL).offer(Offer::Everything));
+        let (module, config) = (Module::load(nss.shim().path())?, config(Nss::LABEL).key_types(KeyTypes::All));
         let cluster = Pkcs11Cluster::vendor_managed(&module, config, [("hsm-1", "zone-a"), ("hsm-2", "zone-b")]);
         connect(&cluster)?;
         assert!(cluster.capabilities().generates.contains(&(KeySpec::Rsa2048, KeyUsage::EncryptDecrypt)));
@@ -219,8 +219,8 @@ mod tests {
         };
         let generator = cluster.generator().ok_or_else(|| Error::new(ErrorKind::Internal, "it makes keys"))?;
         let made = generator.generate(&FASTEST, &binding(2))?;
-        cluster.open(&FASTEST, &binding(2), &made.kept)?;
-        let refused = cluster.open(&FASTEST, &binding(3), &made.kept).map(drop).expect_err("it is of another key");
+        cluster.open(&FASTEST, &binding(2), &made.stored)?;
+        let refused = cluster.open(&FASTEST, &binding(3), &made.stored).map(drop).expect_err("it is of another key");
         assert_eq!(refused.kind(), ErrorKind::Internal, "{refused}");
         Ok(())
     }

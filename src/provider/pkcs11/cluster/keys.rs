@@ -9,7 +9,7 @@ use crate::key::{KeySpec, KeyUsage, Origin, SpecClass};
 use crate::provider::pkcs11::TokenCapabilities;
 use crate::provider::pkcs11::error::TokenError;
 use crate::provider::pkcs11::object::NewKey;
-use crate::provider::pkcs11::reference::{KeyReference, TokenKeyKind};
+use crate::provider::pkcs11::reference::{TokenKeyHandle, TokenKeyKind};
 use crate::provider::{
     Capabilities, ClusterManagement, GeneratedMaterial, InstanceMarks, KeyMaterialProvider, MaterialBinding,
     MaterialGenerator, OpenedKey, ProviderId, key_pair_kind,
@@ -29,8 +29,8 @@ impl KeyMaterialProvider for Pkcs11Cluster {
         self.shared.capabilities.get().unwrap_or(&self.shared.before)
     }
 
-    fn open(&self, _backend: &CryptoBackend, binding: &MaterialBinding, kept: &SecretBytes) -> Result<OpenedKey> {
-        let key = KeyReference::from_bytes(kept.expose_secret())
+    fn open(&self, _backend: &CryptoBackend, binding: &MaterialBinding, stored: &SecretBytes) -> Result<OpenedKey> {
+        let key = TokenKeyHandle::from_bytes(stored.expose_secret())
             .filter(|key| Some(key.kind()) == kind(binding.spec, binding.usage) && key.id() == key_id(binding))
             .ok_or_else(|| Error::new(ErrorKind::Internal, "what was kept is no reference to such a key in a token"))?;
         // A key that no member has is found missing here, and not when it is first used.
@@ -43,7 +43,7 @@ impl KeyMaterialProvider for Pkcs11Cluster {
         })
     }
 
-    fn destroy(&self, binding: &MaterialBinding, _kept: &SecretBytes) -> Result<()> {
+    fn destroy(&self, binding: &MaterialBinding, _stored: &SecretBytes) -> Result<()> {
         self.erase_objects(binding)
     }
 
@@ -64,10 +64,10 @@ impl MaterialGenerator for Pkcs11Cluster {
         self.check_connected()?;
         let key = self
             .generate_everywhere(NewKey::new(&key_id(binding), format!("strongroom {}", binding.key_id), kind), None)?;
-        let kept = SecretBytes::from_vec(key.to_bytes()?);
+        let stored = SecretBytes::from_vec(key.to_bytes()?);
         Ok(match key.public_key() {
-            Some(public_key) => GeneratedMaterial::key_pair(kept, public_key.to_vec()),
-            None => GeneratedMaterial::secret(kept),
+            Some(public_key) => GeneratedMaterial::key_pair(stored, public_key.to_vec()),
+            None => GeneratedMaterial::secret(stored),
         })
     }
 }

@@ -34,7 +34,7 @@ use crate::secret::SecretBytes;
 ///
 /// let calls = CallMode::Deadline { deadline: Duration::from_secs(2), threads: 8 };
 /// let member = |label: &str| TokenConfig::new(TokenSelector::Label(label.into())).call_mode(calls);
-/// let cluster = Pkcs11Cluster::of_members(b"replication key")
+/// let cluster = Pkcs11Cluster::from_members(b"replication key")
 ///     .member("east", "zone-a", &Module::load("/opt/east/libpkcs11.so")?, member("east"))
 ///     .member("west", "zone-b", &Module::load("/opt/west/libpkcs11.so")?, member("west"));
 /// let kms = Kms::builder().cluster(ClusterId::parse("vault")?, cluster).build()?;
@@ -72,7 +72,7 @@ pub(super) struct Member {
 impl Pkcs11Cluster {
     /// A cluster of tokens of their own, of which none is named yet. All of them hold the AES-256 key with this CKA_ID, with
     /// CKA_WRAP, CKA_UNWRAP and not CKA_EXTRACTABLE: the replication key. It is put there when the tokens are set up.
-    pub fn of_members(replication_key: &[u8]) -> Self {
+    pub fn from_members(replication_key: &[u8]) -> Self {
         Self::new(ClusterManagement::Members, Some(replication_key.to_vec()), Vec::new(), Vec::new())
     }
 
@@ -139,15 +139,15 @@ impl Member {
         let seen = || self.seen.lock().clone();
         let reason = |error: Option<TokenError>| error.map(|error| error.to_string());
         if health.module_wedged {
-            return (MemberState::Hanging, Some("a call to its module does not come back".to_owned()));
+            return (MemberState::Unresponsive, Some("a call to its module does not come back".to_owned()));
         }
         match health.state {
             HealthState::Connected if health.stuck_calls > 0 => {
                 (MemberState::Active, Some(format!("{} calls do not come back", health.stuck_calls)))
             }
             HealthState::Connected => (MemberState::Active, None),
-            HealthState::Refused => (MemberState::Refused, reason(health.last_error)),
-            HealthState::Failing | HealthState::Paused => (MemberState::Unreachable, reason(health.last_error)),
+            HealthState::PinRejected => (MemberState::CredentialRejected, reason(health.last_error)),
+            HealthState::Failing | HealthState::CircuitOpen => (MemberState::Unreachable, reason(health.last_error)),
             HealthState::Disconnected => match seen() {
                 Some(error) => (MemberState::Unreachable, Some(error.to_string())),
                 None => (MemberState::Active, None),

@@ -26,7 +26,7 @@ use crate::provider::ClusterManagement;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::object::NewKey;
 use crate::provider::pkcs11::object::adoption::Provenance;
-use crate::provider::pkcs11::reference::{KeyReference, TokenKeyKind, id_text};
+use crate::provider::pkcs11::reference::{TokenKeyHandle, TokenKeyKind, id_text};
 
 /// Separates the CKA_ID of a reservation from everything else.
 const RESERVATION: &[u8] = b"strongroom reservation v1";
@@ -49,7 +49,7 @@ impl Pkcs11Cluster {
 
     /// Generates an AES-256 key with a CKA_ID on every member. If that fails, or another process generates one of the same id,
     /// only the objects of this call are erased.
-    pub(in crate::provider::pkcs11) fn generate_named(&self, id: &[u8], label: &str) -> Result<KeyReference> {
+    pub(in crate::provider::pkcs11) fn generate_named(&self, id: &[u8], label: &str) -> Result<TokenKeyHandle> {
         self.check_connected()?;
         if self.shared.management == ClusterManagement::Members {
             // Nothing is created if the key could not travel.
@@ -126,14 +126,14 @@ impl Pkcs11Cluster {
 
     /// Returns the AES-256 key with a CKA_ID, after every member that answers has reported that it protects the key, and proved
     /// that it holds the same one. A member that was unavailable when the key was generated may lack it.
-    pub(in crate::provider::pkcs11) fn find_named(&self, id: &[u8], label: &str) -> Result<KeyReference> {
+    pub(in crate::provider::pkcs11) fn find_named(&self, id: &[u8], label: &str) -> Result<TokenKeyHandle> {
         self.check_connected()?;
         let provenance = match self.shared.management {
             ClusterManagement::VendorManaged => Provenance::Generated,
             ClusterManagement::Members => Provenance::Replicated,
         };
         let reservation = reservation_id(id, self.backend()?);
-        let mut found: Option<(&Member, KeyReference)> = None;
+        let mut found: Option<(&Member, TokenKeyHandle)> = None;
         let mut reasons = Vec::new();
         for member in self.in_turn() {
             if found.is_some() && !member.token.may_be_tried() {
@@ -153,7 +153,7 @@ impl Pkcs11Cluster {
                     // It went away in between.
                     Ok(()) | Err(_) => {}
                 },
-                (Err(error), _) if error.rejected_for().is_some() || !error.class().is_of_this_token() => {
+                (Err(error), _) if error.rejected_for().is_some() || !error.class().is_token_specific() => {
                     return Err(refusal(&error).with_member(member));
                 }
                 (Err(error), _) => reasons.push((member, error)),
@@ -181,8 +181,8 @@ fn adopt_complete(
     member: &Member,
     id: &[u8],
     reservation: &[u8],
-    adopt: impl FnOnce() -> Result<KeyReference, TokenError>,
-) -> Result<KeyReference, TokenError> {
+    adopt: impl FnOnce() -> Result<TokenKeyHandle, TokenError>,
+) -> Result<TokenKeyHandle, TokenError> {
     let before = complete_labels(member, id, reservation)?;
     let key = adopt()?;
     // The key that was adopted is the one that was seen: it is the only one of this id, before and after.

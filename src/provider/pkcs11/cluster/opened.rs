@@ -4,18 +4,18 @@ use super::members::Pkcs11Cluster;
 use crate::algorithm::{EncryptionAlgorithm, SigningAlgorithm};
 use crate::crypto::SignatureInput;
 use crate::error::{Error, ErrorKind, Result};
-use crate::provider::pkcs11::reference::KeyReference;
+use crate::provider::pkcs11::reference::TokenKeyHandle;
 use crate::provider::{Cipher, CipherScheme, Decryption, Signing, oaep};
 use crate::secret::SecretBytes;
 
 /// A key, and the cluster whose members hold it. It stays valid when the cluster is disconnected and connected again.
 pub(super) struct ClusterKey {
     cluster: Pkcs11Cluster,
-    key: KeyReference,
+    key: TokenKeyHandle,
 }
 
 impl ClusterKey {
-    pub(super) const fn new(cluster: Pkcs11Cluster, key: KeyReference) -> Self {
+    pub(super) const fn new(cluster: Pkcs11Cluster, key: TokenKeyHandle) -> Self {
         Self { cluster, key }
     }
 }

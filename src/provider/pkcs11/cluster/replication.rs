@@ -6,7 +6,7 @@ use super::members::{Member, Pkcs11Cluster};
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::MemberState;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
-use crate::provider::pkcs11::reference::{KeyReference, TokenKeyKind};
+use crate::provider::pkcs11::reference::{TokenKeyHandle, TokenKeyKind};
 use crate::secret::SecretBytes;
 
 /// The beginning of the CKA_LABEL of a replication key that is installed from here.
@@ -81,7 +81,7 @@ impl Pkcs11Cluster {
     #[expect(clippy::type_complexity, reason = "two lists of pairs, taken apart at once")]
     pub(super) fn active_with_replication_keys(
         &self,
-    ) -> Result<(Vec<(&Member, KeyReference)>, Vec<(&Member, TokenError)>)> {
+    ) -> Result<(Vec<(&Member, TokenKeyHandle)>, Vec<(&Member, TokenError)>)> {
         let (mut active, mut reasons) = (Vec::new(), Vec::new());
         for member in self.members.iter().filter(|member| member.state().0 == MemberState::Active) {
             match self.replication_key(member) {
@@ -95,7 +95,7 @@ impl Pkcs11Cluster {
 
     /// The key under which keys travel, as a member has it. That it is the same everywhere shows when what was wrapped
     /// under it is unwrapped and opens the canary.
-    fn replication_key(&self, member: &Member) -> Result<KeyReference, TokenError> {
+    fn replication_key(&self, member: &Member) -> Result<TokenKeyHandle, TokenError> {
         let id = self.shared.replication_key.as_deref().unwrap_or_default();
         member.token.adopt_key(id, REPLICATION_LABEL, TokenKeyKind::WrappingAes256)
     }

@@ -18,7 +18,7 @@ impl Pkcs11Cluster {
         for member in self.in_turn() {
             match work(&member.token) {
                 Ok(done) => return Ok(done),
-                Err(error) if error.class().is_of_this_token() => reasons.push((member, error)),
+                Err(error) if error.class().is_token_specific() => reasons.push((member, error)),
                 Err(error) => return Err(refusal(&error)),
             }
         }

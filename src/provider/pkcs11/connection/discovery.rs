@@ -12,7 +12,7 @@ const MAX_NAMES: usize = 16;
 /// Whether the token is there; nobody logs in for that.
 pub(in crate::provider::pkcs11) fn look(module: &Module, selector: &TokenSelector) -> Result<(), TokenError> {
     let lease = module.join()?;
-    let _call = lease.enter(lease.epoch())?;
+    let _call = lease.enter(lease.generation())?;
     find(module, selector).map(drop)
 }
 

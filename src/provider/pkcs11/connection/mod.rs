@@ -1,4 +1,4 @@
-//! One token in one epoch of its module: its slot, the session that holds the login, the pool of sessions and the
+//! One token in one generation of its module: its slot, the session that holds the login, the pool of sessions and the
 //! handles of keys. When any of it is lost, all of it is made anew.
 
 mod discovery;
@@ -20,7 +20,7 @@ use crate::lock::{Mutex, RwLock};
 use crate::provider::pkcs11::config::{IvMode, PinProvider, TokenConfig};
 use crate::provider::pkcs11::error::TokenError;
 use crate::provider::pkcs11::module::{Call, Module, ModuleLease};
-use crate::provider::pkcs11::reference::KeyReference;
+use crate::provider::pkcs11::reference::TokenKeyHandle;
 
 /// Most handles that are kept.
 const MAX_HANDLES: usize = 100_000;
@@ -28,13 +28,13 @@ const MAX_HANDLES: usize = 100_000;
 /// A token that was found and logged in to.
 #[derive(Debug)]
 pub(in crate::provider::pkcs11) struct Connection {
-    pub(in crate::provider::pkcs11) epoch: u64,
+    pub(in crate::provider::pkcs11) generation: u64,
     pub(in crate::provider::pkcs11) slot: Slot,
     pub(in crate::provider::pkcs11) info: TokenInfo,
     pub(in crate::provider::pkcs11) pool: Pool,
     /// Who makes initialisation vectors, once the self-test has shown it.
     pub(in crate::provider::pkcs11) iv_mode: OnceLock<IvMode>,
-    handles: RwLock<HashMap<KeyReference, ObjectHandle>>,
+    handles: RwLock<HashMap<TokenKeyHandle, ObjectHandle>>,
     /// Holds the login: a token logs out when its last session is closed.
     _login: Mutex<OpenSession>,
     /// Last, so that the module is finalised after the sessions are closed.
@@ -49,15 +49,15 @@ impl Connection {
         config: &TokenConfig,
         pin: &dyn PinProvider,
     ) -> Result<Self, TokenError> {
-        let epoch = module.epoch();
-        let call = lease.enter(epoch)?;
+        let generation = module.generation();
+        let call = lease.enter(generation)?;
         let (slot, info) = find(module, &config.selector)?;
-        let login = OpenSession::open(lease, epoch, slot)?;
+        let login = OpenSession::open(lease, generation, slot)?;
         log_in(login.session(), &info, pin)?;
         let most = most_sessions(config.max_sessions, &info);
         drop(call);
         Ok(Self {
-            epoch,
+            generation,
             slot,
             info,
             pool: Pool::new(most),
@@ -68,28 +68,28 @@ impl Connection {
         })
     }
 
-    /// Whether its epoch is not over. A connection is used only in the process that made it, which is not asked for here.
+    /// Whether its generation is not over. A connection is used only in the process that made it, which is not asked for here.
     pub(in crate::provider::pkcs11) fn is_current(&self) -> bool {
-        self.lease.epoch() == self.epoch
+        self.lease.generation() == self.generation
     }
 
-    /// Enters the module for calls, unless the epoch is over.
+    /// Enters the module for calls, unless the generation is over.
     pub(in crate::provider::pkcs11) fn enter(&self) -> Result<Call<'_>, TokenError> {
-        self.lease.enter(self.epoch)
+        self.lease.enter(self.generation)
     }
 
     /// Opens another session; the caller is inside the module.
     pub(in crate::provider::pkcs11) fn open_session(&self) -> Result<OpenSession, TokenError> {
-        OpenSession::open(&self.lease, self.epoch, self.slot)
+        OpenSession::open(&self.lease, self.generation, self.slot)
     }
 
     /// The handle of a key, if it was found and verified since this was made.
-    pub(in crate::provider::pkcs11) fn handle(&self, key: &KeyReference) -> Option<ObjectHandle> {
+    pub(in crate::provider::pkcs11) fn handle(&self, key: &TokenKeyHandle) -> Option<ObjectHandle> {
         self.handles.read().get(key).copied()
     }
 
     /// Keeps the handle of a verified key.
-    pub(in crate::provider::pkcs11) fn keep_handle(&self, key: &KeyReference, handle: ObjectHandle) {
+    pub(in crate::provider::pkcs11) fn keep_handle(&self, key: &TokenKeyHandle, handle: ObjectHandle) {
         let mut handles = self.handles.write();
         if handles.len() >= MAX_HANDLES {
             handles.clear();

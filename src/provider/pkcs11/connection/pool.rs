@@ -1,4 +1,4 @@
-//! Sessions of one token in one epoch: as many as it has, the last used first.
+//! Sessions of one token in one generation: as many as it has, the last used first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::module::ModuleLease;
 
-/// A session that is closed when it is dropped, unless its epoch is over: then its number may be another's by now.
+/// A session that is closed when it is dropped, unless its generation is over: then its number may be another's by now.
 #[derive(Debug)]
 pub(in crate::provider::pkcs11) struct OpenSession(Box<Opened>);
 
 #[derive(Debug)]
 struct Opened {
     lease: Arc<ModuleLease>,
-    epoch: u64,
+    generation: u64,
     session: Option<Session>,
 }
 
@@ -25,11 +25,11 @@ impl OpenSession {
     /// Opens a session; the caller is inside the module. Read and write, as some tokens have no other.
     pub(in crate::provider::pkcs11) fn open(
         lease: &Arc<ModuleLease>,
-        epoch: u64,
+        generation: u64,
         slot: Slot,
     ) -> Result<Self, TokenError> {
         let session = lease.module().client().open_rw_session_no_drop(slot)?;
-        Ok(Self(Box::new(Opened { lease: Arc::clone(lease), epoch, session: Some(session) })))
+        Ok(Self(Box::new(Opened { lease: Arc::clone(lease), generation, session: Some(session) })))
     }
 
     pub(in crate::provider::pkcs11) fn session(&self) -> &Session {
@@ -40,7 +40,7 @@ impl OpenSession {
 impl Drop for Opened {
     fn drop(&mut self) {
         let Some(session) = self.session.take() else { return };
-        if let Some(_call) = self.lease.enter_now(self.epoch) {
+        if let Some(_call) = self.lease.enter_now(self.generation) {
             // A session that cannot be closed is gone already, or goes with its token.
             let _ = session.close();
         }

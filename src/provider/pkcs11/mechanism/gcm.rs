@@ -113,7 +113,7 @@ pub(in crate::provider::pkcs11) fn decrypt(
     }
     let mut plaintext = SecretBytes::from_vec(plaintext);
     if plaintext.len() > body.len() - TAG_LENGTH {
-        plaintext = SecretBytes::copy_of(&plaintext.expose_secret()[..body.len() - TAG_LENGTH]);
+        plaintext = SecretBytes::copy_from_slice(&plaintext.expose_secret()[..body.len() - TAG_LENGTH]);
     }
     Ok(plaintext)
 }

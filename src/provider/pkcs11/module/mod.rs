@@ -3,7 +3,7 @@
 //! A PKCS#11 library has one state for the whole process (PKCS#11 v3.1, section 5.4: `C_Initialize` is called once), so
 //! whoever loads the same file gets the same [`Module`]. Recovery of a token may need the library to be finalised and
 //! initialised again, which ends every session of every token of it: calls hold the module's gate open, and an
-//! initialisation waits for them, but never longer than a deadline. Each initialisation starts a new *epoch*; sessions
+//! initialisation waits for them, but never longer than a deadline. Each initialisation starts a new *generation*; sessions
 //! and handles of an older one are worth nothing, as a token may give their numbers to others.
 
 pub(in crate::provider::pkcs11) mod deadline_executor;
@@ -59,7 +59,7 @@ struct Loaded {
 struct Process {
     fork_guard: ForkGuard,
     gate: Gate,
-    epoch: AtomicU64,
+    generation: AtomicU64,
     initialized: AtomicBool,
     /// Whether the module was initialised by us. If not, it is not ours to finalise.
     owned: AtomicBool,
@@ -115,9 +115,9 @@ impl Module {
         &self.0.path
     }
 
-    /// How often it was initialised; sessions and handles of one epoch are worth nothing in another.
-    pub fn epoch(&self) -> u64 {
-        self.process().epoch.load(Ordering::Acquire)
+    /// How often it was initialised; sessions and handles of one generation are worth nothing in another.
+    pub fn generation(&self) -> u64 {
+        self.process().generation.load(Ordering::Acquire)
     }
 
     /// Whether a call has not come back. Such a module is never finalised, as the call still runs in it; what its tokens
@@ -154,11 +154,11 @@ impl Module {
         &self.0.client
     }
 
-    /// Finalises and initialises the module, unless that happened since `epoch`.
-    pub(in crate::provider::pkcs11) fn reinitialize(&self, epoch: u64) -> Result<(), TokenError> {
+    /// Finalises and initialises the module, unless that happened since `generation`.
+    pub(in crate::provider::pkcs11) fn reinitialize(&self, generation: u64) -> Result<(), TokenError> {
         let process = self.process();
         let mut lifecycle = self.lock_lifecycle(&process)?;
-        if process.epoch.load(Ordering::Acquire) != epoch {
+        if process.generation.load(Ordering::Acquire) != generation {
             return Ok(());
         }
         if process.stuck.load(Ordering::Acquire) > 0 {
@@ -190,7 +190,7 @@ impl Module {
             let what = "is used by another part of this process, and is not finalized and initialized again under it";
             return Err(self.error(what));
         }
-        process.epoch.fetch_add(1, Ordering::AcqRel);
+        process.generation.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
 
@@ -207,7 +207,7 @@ impl Module {
         if process.fork_guard.is_here() {
             return process;
         }
-        let child = Process::new(process.epoch.load(Ordering::Acquire) + 1);
+        let child = Process::new(process.generation.load(Ordering::Acquire) + 1);
         let inherited = process.initialized.load(Ordering::Acquire) && process.owned.load(Ordering::Acquire);
         child.inherited.store(inherited, Ordering::Release);
         self.0.process.compare_and_swap(&process, Arc::new(child));
@@ -245,7 +245,7 @@ impl Module {
     }
 
     fn finalize(&self, process: &Process) -> Result<(), TokenError> {
-        process.epoch.fetch_add(1, Ordering::AcqRel);
+        process.generation.fetch_add(1, Ordering::AcqRel);
         process.initialized.store(false, Ordering::Release);
         match self.0.client.clone().finalize() {
             Ok(()) | Err(CryptokiError::Pkcs11(RvError::CryptokiNotInitialized, _)) => Ok(()),
@@ -273,18 +273,18 @@ impl fmt::Debug for Module {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Module")
             .field("path", &self.0.path)
-            .field("epoch", &self.epoch())
+            .field("generation", &self.generation())
             .field("wedged", &self.is_wedged())
             .finish_non_exhaustive()
     }
 }
 
 impl Process {
-    fn new(epoch: u64) -> Self {
+    fn new(generation: u64) -> Self {
         Self {
             fork_guard: ForkGuard::here(),
             gate: Gate::default(),
-            epoch: AtomicU64::new(epoch),
+            generation: AtomicU64::new(generation),
             initialized: AtomicBool::new(false),
             owned: AtomicBool::new(false),
             inherited: AtomicBool::new(false),
@@ -314,16 +314,16 @@ impl ModuleLease {
         self.process.fork_guard.is_here()
     }
 
-    /// The epoch, for who knows that this is the process in which it was got.
-    pub(in crate::provider::pkcs11) fn epoch(&self) -> u64 {
-        self.process.epoch.load(Ordering::Acquire)
+    /// The generation, for who knows that this is the process in which it was got.
+    pub(in crate::provider::pkcs11) fn generation(&self) -> u64 {
+        self.process.generation.load(Ordering::Acquire)
     }
 
-    /// Enters for calls, unless this is another epoch by now; for who knows that this is the process in which it was got.
-    pub(in crate::provider::pkcs11) fn enter(&self, epoch: u64) -> Result<Call<'_>, TokenError> {
+    /// Enters for calls, unless this is another generation by now; for who knows that this is the process in which it was got.
+    pub(in crate::provider::pkcs11) fn enter(&self, generation: u64) -> Result<Call<'_>, TokenError> {
         let waited = self.process.gate.enter(self.module.0.options.wait);
         let inside = waited.ok_or_else(|| self.module.error("is being initialised"))?;
-        if self.epoch() != epoch {
+        if self.generation() != generation {
             let text = format!("module {} was initialised anew", self.module.0.path.display());
             return Err(TokenError::new(ErrorClass::SessionLost, text));
         }
@@ -331,12 +331,12 @@ impl ModuleLease {
     }
 
     /// As [`ModuleLease::enter`], without waiting and in any process: for cleaning up, which is needless where it fails.
-    pub(in crate::provider::pkcs11) fn enter_now(&self, epoch: u64) -> Option<Call<'_>> {
+    pub(in crate::provider::pkcs11) fn enter_now(&self, generation: u64) -> Option<Call<'_>> {
         if !self.is_of_this_process() {
             return None;
         }
         let inside = self.process.gate.enter_now()?;
-        (self.epoch() == epoch).then_some(Call { _inside: inside })
+        (self.generation() == generation).then_some(Call { _inside: inside })
     }
 }
 
@@ -365,7 +365,7 @@ impl fmt::Debug for Process {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Process")
             .field("fork_guard", &self.fork_guard)
-            .field("epoch", &self.epoch)
+            .field("generation", &self.generation)
             .finish_non_exhaustive()
     }
 }

@@ -12,7 +12,7 @@ use crate::crypto::CryptoBackend;
 use crate::provider::pkcs11::config::IvMode;
 use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
-use crate::provider::pkcs11::reference::{KeyReference, TokenKeyKind};
+use crate::provider::pkcs11::reference::{TokenKeyHandle, TokenKeyKind};
 
 /// What a token says of a key's protection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(in crate::provider::pkcs11) fn generate(
     new: &NewKey,
     iv_mode: IvMode,
     backend: &CryptoBackend,
-) -> Result<KeyReference, TokenError> {
+) -> Result<TokenKeyHandle, TokenError> {
     let created = create(context.session, new)?;
     match check_created(context.session, &created, new, iv_mode, backend) {
         Ok(key) => {
@@ -79,7 +79,7 @@ fn check_created(
     new: &NewKey,
     iv_mode: IvMode,
     backend: &CryptoBackend,
-) -> Result<KeyReference, TokenError> {
+) -> Result<TokenKeyHandle, TokenError> {
     check_protection(session, created.key, new)?;
     let public = match (new.kind.key_pair(), created.public) {
         (Some(pair), Some(public)) => Some(public_key::read(session, public, pair, backend)?),

@@ -5,7 +5,7 @@ use super::search::find_copies;
 use crate::crypto::CryptoBackend;
 use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
-use crate::provider::pkcs11::reference::KeyReference;
+use crate::provider::pkcs11::reference::TokenKeyHandle;
 
 /// Whether the token answers. Only who asks through a new session gets to know about the token, and not about a
 /// session that is half dead.
@@ -23,7 +23,7 @@ pub(in crate::provider::pkcs11) fn token_is_well(context: SessionContext<'_>) ->
 /// Whether the token answers, and does with the key what it always did.
 pub(in crate::provider::pkcs11) fn key_is_well(
     context: SessionContext<'_>,
-    key: &KeyReference,
+    key: &TokenKeyHandle,
     backend: &CryptoBackend,
 ) -> Result<(), TokenError> {
     token_is_well(context)?;

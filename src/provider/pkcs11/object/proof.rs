@@ -11,7 +11,7 @@ use crate::provider::pkcs11::config::IvMode;
 use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::mechanism::{gcm, signing};
-use crate::provider::pkcs11::reference::{Fingerprint, KeyReference, TokenKeyKind};
+use crate::provider::pkcs11::reference::{Fingerprint, TokenKeyHandle, TokenKeyKind};
 
 /// What a canary says, and what it is bound to.
 const CANARY: &[u8; 32] = b"strongroom: a key that I know...";
@@ -21,7 +21,7 @@ const CANARY_DATA: &[u8] = b"strongroom canary v1";
 pub(in crate::provider::pkcs11) fn prove(
     session: &Session,
     handle: ObjectHandle,
-    key: &KeyReference,
+    key: &TokenKeyHandle,
     backend: &CryptoBackend,
 ) -> Result<(), TokenError> {
     let proved = match (key.fingerprint(), key.kind()) {
@@ -53,7 +53,7 @@ pub(in crate::provider::pkcs11) fn prove(
 pub(super) fn works(
     context: SessionContext<'_>,
     handle: ObjectHandle,
-    key: &KeyReference,
+    key: &TokenKeyHandle,
     backend: &CryptoBackend,
 ) -> Result<(), TokenError> {
     let session = context.connection.open_session()?;
@@ -77,7 +77,7 @@ pub(in crate::provider::pkcs11) fn reference(
     public: Option<&[u8]>,
     iv_mode: IvMode,
     backend: &CryptoBackend,
-) -> Result<KeyReference, TokenError> {
+) -> Result<TokenKeyHandle, TokenError> {
     let fingerprint = match (new.kind, public) {
         (TokenKeyKind::Aes256, _) => {
             Fingerprint::Canary(gcm::encrypt(session, handle, iv_mode, backend, CANARY_DATA, CANARY)?)
@@ -85,7 +85,7 @@ pub(in crate::provider::pkcs11) fn reference(
         (_, Some(public)) => Fingerprint::PublicKey(public.to_vec()),
         (_, None) => Fingerprint::None,
     };
-    Ok(KeyReference::new(&new.id, &new.label, new.kind, fingerprint))
+    Ok(TokenKeyHandle::new(&new.id, &new.label, new.kind, fingerprint))
 }
 
 /// The algorithm with which a signing key proves itself.

@@ -11,7 +11,7 @@ use super::public_key;
 use crate::crypto::{CryptoBackend, KeyPairKind};
 use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
-use crate::provider::pkcs11::reference::{Fingerprint, KeyReference, TokenKeyKind, id_text};
+use crate::provider::pkcs11::reference::{Fingerprint, TokenKeyHandle, TokenKeyKind, id_text};
 
 /// How long after the first look for the last objects of a key comes the second.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -22,7 +22,7 @@ const MOST_COPIES: usize = 8;
 /// The handle of a key, proved to be the same one since the token was attached.
 pub(in crate::provider::pkcs11) fn resolve(
     context: SessionContext<'_>,
-    key: &KeyReference,
+    key: &TokenKeyHandle,
     backend: &CryptoBackend,
 ) -> Result<ObjectHandle, TokenError> {
     if let Some(handle) = context.connection.handle(key) {
@@ -71,7 +71,7 @@ pub(in crate::provider::pkcs11) fn find_one(
 
 /// Finds the objects that may be a key: one, or a few where each can be asked whether it is that key. Operators restore a
 /// key twice, and SoftHSM shows one twice that was made while another process made one.
-pub(super) fn find_copies(session: &Session, key: &KeyReference) -> Result<Vec<ObjectHandle>, TokenError> {
+pub(super) fn find_copies(session: &Session, key: &TokenKeyHandle) -> Result<Vec<ObjectHandle>, TokenError> {
     let found = find(session, key.id(), key.kind())?;
     let most = if key.fingerprint() == &Fingerprint::None { 1 } else { MOST_COPIES };
     if (1..=most).contains(&found.len()) { Ok(found) } else { Err(wrong_count(found.len(), key.id())) }

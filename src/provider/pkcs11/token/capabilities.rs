@@ -8,7 +8,7 @@ use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
 use crate::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
-use crate::provider::pkcs11::config::{IvMode, Offer, TokenConfig};
+use crate::provider::pkcs11::config::{IvMode, KeyTypes, TokenConfig};
 use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::mechanism::gcm;
@@ -94,7 +94,7 @@ impl TokenCapabilities {
                 Err(error) => return Err(error),
             }
         }
-        if config.offer == Offer::Everything {
+        if config.key_types == KeyTypes::All {
             found.oaep = probe_oaep(context, &found, &config.backend)?;
             found.curves = probe_curves(context, &found)?;
         }

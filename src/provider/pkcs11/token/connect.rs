@@ -66,12 +66,12 @@ impl Inner {
 
     /// Finds the token; where it is not, has the module look again, as tokens that come back are not seen before.
     fn make_connection(&self, lease: &Arc<ModuleLease>) -> Result<Arc<Connection>, TokenError> {
-        let epoch = self.module.epoch();
+        let generation = self.module.generation();
         self.try_connection(lease).or_else(|error| match error.class() {
             _ if error.is_of_unclear_login() => Err(error),
             ErrorClass::Denied | ErrorClass::Fatal | ErrorClass::Busy | ErrorClass::BadInput => Err(error),
             ErrorClass::SessionLost | ErrorClass::TokenLost | ErrorClass::Ambiguous | ErrorClass::KeyMissing => {
-                match self.module.reinitialize(epoch) {
+                match self.module.reinitialize(generation) {
                     Ok(()) => self.try_connection(lease),
                     Err(refused) => Err(error.found_to_be(ErrorClass::TokenLost, &refused.to_string())),
                 }

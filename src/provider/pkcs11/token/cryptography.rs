@@ -9,7 +9,7 @@ use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::mechanism::{RequiredMechanism, gcm, signing};
 use crate::provider::pkcs11::object::{self, public_key};
-use crate::provider::pkcs11::reference::{KeyReference, TokenKeyKind};
+use crate::provider::pkcs11::reference::{TokenKeyHandle, TokenKeyKind};
 use crate::secret::SecretBytes;
 
 /// Most random bytes that are asked for in one call.
@@ -23,9 +23,14 @@ impl Token {
     /// # Errors
     /// [`ErrorClass::BadInput`] if there is no associated data, which some tokens cannot do without, or more plaintext
     /// than the token takes at once; [`ErrorClass::Fatal`] without CKM_AES_GCM; otherwise as [`Token::verify_key`].
-    pub fn encrypt(&self, key: &KeyReference, associated_data: &[u8], plaintext: &[u8]) -> Result<Vec<u8>, TokenError> {
+    pub fn encrypt(
+        &self,
+        key: &TokenKeyHandle,
+        associated_data: &[u8],
+        plaintext: &[u8],
+    ) -> Result<Vec<u8>, TokenError> {
         let (backend, mode) = (self.0.config.backend, self.ready_for_gcm(associated_data, plaintext.len())?);
-        let (associated_data, plaintext) = (associated_data.to_vec(), SecretBytes::copy_of(plaintext));
+        let (associated_data, plaintext) = (associated_data.to_vec(), SecretBytes::copy_from_slice(plaintext));
         self.with_key(key, move |context, key| {
             let handle = object::resolve(context, key, &backend)?;
             gcm::encrypt(context.session, handle, mode, &backend, &associated_data, plaintext.expose_secret())
@@ -38,7 +43,7 @@ impl Token {
     /// As [`Token::encrypt`] and [`Token::random`].
     pub fn generate_data_key(
         &self,
-        key: &KeyReference,
+        key: &TokenKeyHandle,
         associated_data: &[u8],
         length: usize,
     ) -> Result<(SecretBytes, Vec<u8>), TokenError> {
@@ -60,7 +65,7 @@ impl Token {
     /// [`ErrorClass::BadInput`] if it is not authentic; otherwise as [`Token::encrypt`].
     pub fn decrypt(
         &self,
-        key: &KeyReference,
+        key: &TokenKeyHandle,
         associated_data: &[u8],
         ciphertext: &[u8],
     ) -> Result<SecretBytes, TokenError> {
@@ -80,7 +85,7 @@ impl Token {
     /// [`ErrorClass::BadInput`] for a hash value of the wrong length; otherwise as [`Token::verify_key`].
     pub fn sign(
         &self,
-        key: &KeyReference,
+        key: &TokenKeyHandle,
         algorithm: SigningAlgorithm,
         input: SignatureInput<'_>,
     ) -> Result<Vec<u8>, TokenError> {
@@ -104,7 +109,7 @@ impl Token {
     /// have with CKM_RSA_PKCS_OAEP; otherwise as [`Token::verify_key`].
     pub fn decrypt_oaep(
         &self,
-        key: &KeyReference,
+        key: &TokenKeyHandle,
         oaep: RsaOaep,
         ciphertext: &[u8],
     ) -> Result<SecretBytes, TokenError> {
@@ -144,8 +149,8 @@ impl Token {
     /// Uses a key.
     fn with_key<T: Send + 'static>(
         &self,
-        key: &KeyReference,
-        work: impl Fn(SessionContext<'_>, &KeyReference) -> Result<T, TokenError> + Send + 'static,
+        key: &TokenKeyHandle,
+        work: impl Fn(SessionContext<'_>, &TokenKeyHandle) -> Result<T, TokenError> + Send + 'static,
     ) -> Result<T, TokenError> {
         self.run_with(key, RetryPolicy::Safe, work)
     }

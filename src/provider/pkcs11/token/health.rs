@@ -17,9 +17,9 @@ pub enum HealthState {
     /// It did not answer the last time.
     Failing,
     /// It failed so often that it is left alone for a while; then one operation tries it.
-    Paused,
+    CircuitOpen,
     /// It refused the PIN, which is not tried again until it is set anew.
-    Refused,
+    PinRejected,
 }
 
 /// How a token is, with the reason.
@@ -36,8 +36,8 @@ pub struct TokenHealth {
     pub stuck_calls: usize,
     /// Whether a call of any token of its module does not come back.
     pub module_wedged: bool,
-    /// The epoch of its module.
-    pub epoch: u64,
+    /// The generation of its module.
+    pub generation: u64,
 }
 
 /// Lets operations through to a token, unless it failed too often.
@@ -161,8 +161,8 @@ impl Breaker {
     pub(in crate::provider::pkcs11) fn report(&self, connected: bool) -> (HealthState, u32, Option<TokenError>) {
         let state = self.lock();
         let named = match (&state.refused, state.not_before, state.failures) {
-            (Some(_), ..) => HealthState::Refused,
-            (None, Some(_), _) => HealthState::Paused,
+            (Some(_), ..) => HealthState::PinRejected,
+            (None, Some(_), _) => HealthState::CircuitOpen,
             (None, None, 1..) => HealthState::Failing,
             (None, None, 0) if connected => HealthState::Connected,
             (None, None, 0) => HealthState::Disconnected,

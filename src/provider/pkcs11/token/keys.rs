@@ -12,7 +12,7 @@ use crate::provider::pkcs11::mechanism::RequiredMechanism;
 use crate::provider::pkcs11::object::adoption::{self, Provenance};
 use crate::provider::pkcs11::object::disk_space;
 use crate::provider::pkcs11::object::{self, KeyProtection, NewKey, ValueSource};
-use crate::provider::pkcs11::reference::{KEY_ID_LENGTH, KeyReference, TokenKeyKind, id_text};
+use crate::provider::pkcs11::reference::{KEY_ID_LENGTH, TokenKeyHandle, TokenKeyKind, id_text};
 use crate::secret::SecretBytes;
 
 /// Bytes of a key wrapped with AES-KW: those of the key and 8 more (RFC 3394, section 2.2.1).
@@ -28,7 +28,7 @@ impl Token {
     /// # Errors
     /// [`ErrorClass::Fatal`], with the name of the mechanism, for a kind that the token cannot make;
     /// [`ErrorClass::Denied`] for an id that is taken; [`ErrorClass::Busy`] if there is no room; otherwise as [`Token::connect`].
-    pub fn generate_key(&self, new: &NewKey) -> Result<KeyReference, TokenError> {
+    pub fn generate_key(&self, new: &NewKey) -> Result<TokenKeyHandle, TokenError> {
         let able = self.able()?;
         able.check_kind(new.kind)?;
         check_id(&new.id)?;
@@ -65,7 +65,7 @@ impl Token {
     /// - [`ErrorClass::KeyMissing`] if there is not exactly one such key.
     /// - [`ErrorClass::Denied`], with [`TokenError::rejected_for`], if the token does not protect it.
     /// - Otherwise as [`Token::connect`].
-    pub fn adopt_key(&self, id: &[u8], label: &str, kind: TokenKeyKind) -> Result<KeyReference, TokenError> {
+    pub fn adopt_key(&self, id: &[u8], label: &str, kind: TokenKeyKind) -> Result<TokenKeyHandle, TokenError> {
         self.adopt(id, label, kind, Provenance::Foreign)
     }
 
@@ -76,7 +76,7 @@ impl Token {
         label: &str,
         kind: TokenKeyKind,
         provenance: Provenance,
-    ) -> Result<KeyReference, TokenError> {
+    ) -> Result<TokenKeyHandle, TokenError> {
         check_id(id)?;
         let (new, backend, mode) = (NewKey::new(id, label, kind), self.0.config.backend, self.iv_mode()?);
         self.run(Task {
@@ -101,7 +101,12 @@ impl Token {
     ///
     /// # Errors
     /// [`ErrorClass::BadInput`] unless it has 32 bytes; otherwise as [`Token::generate_key`].
-    pub fn import_wrapping_key(&self, id: &[u8], label: &str, value: &SecretBytes) -> Result<KeyReference, TokenError> {
+    pub fn import_wrapping_key(
+        &self,
+        id: &[u8],
+        label: &str,
+        value: &SecretBytes,
+    ) -> Result<TokenKeyHandle, TokenError> {
         self.able()?.check_kind(TokenKeyKind::WrappingAes256)?;
         check_id(id)?;
         if value.len() != 32 {
@@ -109,7 +114,7 @@ impl Token {
             return Err(TokenError::new(ErrorClass::BadInput, text));
         }
         let (new, mode) = (NewKey::new(id, label, TokenKeyKind::WrappingAes256), self.iv_mode()?);
-        let (value, backend) = (SecretBytes::copy_of(value.expose_secret()), self.0.config.backend);
+        let (value, backend) = (SecretBytes::copy_from_slice(value.expose_secret()), self.0.config.backend);
         self.run(Task {
             retry: RetryPolicy::Never,
             key: None,
@@ -132,7 +137,7 @@ impl Token {
     ///
     /// # Errors
     /// [`ErrorClass::KeyMissing`] if not; otherwise as [`Token::connect`].
-    pub fn verify_key(&self, key: &KeyReference) -> Result<(), TokenError> {
+    pub fn verify_key(&self, key: &TokenKeyHandle) -> Result<(), TokenError> {
         let backend = self.0.config.backend;
         self.with_object(key, move |context, key| {
             // Found again, whatever was known.
@@ -201,7 +206,7 @@ impl Token {
     /// As [`Token::verify_key`].
     pub(in crate::provider::pkcs11) fn is_wrapping_key(
         &self,
-        wrapping: &KeyReference,
+        wrapping: &TokenKeyHandle,
         value: &SecretBytes,
     ) -> Result<bool, TokenError> {
         let backend = self.0.config.backend;
@@ -227,7 +232,7 @@ impl Token {
     ///
     /// # Errors
     /// [`ErrorClass::KeyMissing`] if it is not there; otherwise as [`Token::connect`].
-    pub fn key_protection(&self, key: &KeyReference) -> Result<KeyProtection, TokenError> {
+    pub fn key_protection(&self, key: &TokenKeyHandle) -> Result<KeyProtection, TokenError> {
         let backend = self.0.config.backend;
         self.with_object(key, move |context, key| {
             object::protection(context.session, object::resolve(context, key, &backend)?)
@@ -238,7 +243,7 @@ impl Token {
     ///
     /// # Errors
     /// [`ErrorClass::Fatal`] if the token says that it did and did not; otherwise as [`Token::verify_key`].
-    pub fn forbid_extraction(&self, key: &KeyReference) -> Result<(), TokenError> {
+    pub fn forbid_extraction(&self, key: &TokenKeyHandle) -> Result<(), TokenError> {
         let backend = self.0.config.backend;
         self.with_object(key, move |context, key| {
             let handle = object::resolve(context, key, &backend)?;
@@ -257,7 +262,7 @@ impl Token {
     ///
     /// # Errors
     /// [`ErrorClass::Denied`] if the key is not extractable; otherwise as [`Token::verify_key`].
-    pub fn wrap_key(&self, wrapping: &KeyReference, key: &KeyReference) -> Result<Vec<u8>, TokenError> {
+    pub fn wrap_key(&self, wrapping: &TokenKeyHandle, key: &TokenKeyHandle) -> Result<Vec<u8>, TokenError> {
         self.able()?.need(RequiredMechanism::KeyWrap)?;
         let (backend, key) = (self.0.config.backend, key.clone());
         self.with_object(wrapping, move |context, wrapping| {
@@ -280,7 +285,12 @@ impl Token {
     /// # Errors
     /// [`ErrorClass::KeyMissing`], and nothing stays in the token, if it is another key; [`ErrorClass::Denied`] if the id
     /// is taken; [`ErrorClass::BadInput`] if it does not unwrap; otherwise as [`Token::generate_key`].
-    pub fn unwrap_key(&self, wrapping: &KeyReference, wrapped: &[u8], key: &KeyReference) -> Result<(), TokenError> {
+    pub fn unwrap_key(
+        &self,
+        wrapping: &TokenKeyHandle,
+        wrapped: &[u8],
+        key: &TokenKeyHandle,
+    ) -> Result<(), TokenError> {
         self.able()?.need(RequiredMechanism::KeyWrap)?;
         if key.kind() != TokenKeyKind::Aes256 {
             return Err(TokenError::lacks("CKM_AES_KEY_WRAP", "only AES-256 keys are replicated"));
@@ -312,7 +322,7 @@ impl Token {
     ///
     /// # Errors
     /// [`ErrorClass::Fatal`] for a secret key; otherwise as [`Token::verify_key`].
-    pub fn export_public_key(&self, key: &KeyReference) -> Result<Vec<u8>, TokenError> {
+    pub fn export_public_key(&self, key: &TokenKeyHandle) -> Result<Vec<u8>, TokenError> {
         let Some(pair) = key.kind().key_pair() else {
             return Err(TokenError::new(ErrorClass::Fatal, format!("{key} has no public key")));
         };

@@ -27,7 +27,7 @@ use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::module::deadline_executor::DeadlineExecutor;
 use crate::provider::pkcs11::module::{MAX_DISCOVERY_ATTEMPTS, Module};
 use crate::provider::pkcs11::object;
-use crate::provider::pkcs11::reference::KeyReference;
+use crate::provider::pkcs11::reference::TokenKeyHandle;
 
 /// How long a connection waits before it looks again for a token that may be hidden, the first time; each time longer by
 /// as much.
@@ -79,11 +79,11 @@ impl Token {
         let mut attempts = 1;
         loop {
             process.breaker.try_now();
-            let epoch = self.module().epoch();
+            let generation = self.module().generation();
             let work = Task { retry: RetryPolicy::Safe, key: None, work: object::token_is_well };
             let Err(error) = self.run_within(&process, CONNECT_DEADLINES, work) else { break };
             // If it was only hidden, it is seen after another initialisation.
-            let looked_anew = error.class() == ErrorClass::TokenLost && self.module().epoch() != epoch;
+            let looked_anew = error.class() == ErrorClass::TokenLost && self.module().generation() != generation;
             if !looked_anew || !self.module().hides_tokens() || attempts == MAX_DISCOVERY_ATTEMPTS {
                 return Err(error);
             }
@@ -135,7 +135,7 @@ impl Token {
             last_error,
             stuck_calls: process.executor.as_ref().map_or(0, DeadlineExecutor::stuck),
             module_wedged: self.0.module.is_wedged(),
-            epoch: self.0.module.epoch(),
+            generation: self.0.module.generation(),
         }
     }
 
@@ -181,17 +181,17 @@ impl Token {
     /// Looks for a key, reads or changes what is said of it.
     fn with_object<T: Send + 'static>(
         &self,
-        key: &KeyReference,
-        work: impl Fn(SessionContext<'_>, &KeyReference) -> Result<T, TokenError> + Send + 'static,
+        key: &TokenKeyHandle,
+        work: impl Fn(SessionContext<'_>, &TokenKeyHandle) -> Result<T, TokenError> + Send + 'static,
     ) -> Result<T, TokenError> {
         self.run_with(key, RetryPolicy::SafeAlone, work)
     }
 
     fn run_with<T: Send + 'static>(
         &self,
-        key: &KeyReference,
+        key: &TokenKeyHandle,
         retry: RetryPolicy,
-        work: impl Fn(SessionContext<'_>, &KeyReference) -> Result<T, TokenError> + Send + 'static,
+        work: impl Fn(SessionContext<'_>, &TokenKeyHandle) -> Result<T, TokenError> + Send + 'static,
     ) -> Result<T, TokenError> {
         let known = key.clone();
         self.run(Task { retry, key: Some(key.clone()), work: move |context: SessionContext<'_>| work(context, &known) })

@@ -10,7 +10,7 @@ use crate::provider::pkcs11::connection::{Connection, SessionContext};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::module::timed_mutex::TimedMutexGuard;
 use crate::provider::pkcs11::object;
-use crate::provider::pkcs11::reference::KeyReference;
+use crate::provider::pkcs11::reference::TokenKeyHandle;
 
 /// How long an operation waits before it asks a busy token again, the first time. Twice as long each time.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
@@ -33,7 +33,7 @@ pub(super) enum RetryPolicy {
 pub(super) struct Task<F> {
     pub(super) retry: RetryPolicy,
     /// The key whose canary tells; without one the token itself is asked.
-    pub(super) key: Option<KeyReference>,
+    pub(super) key: Option<TokenKeyHandle>,
     pub(super) work: F,
 }
 
@@ -105,7 +105,7 @@ impl Inner {
     }
 
     /// Finds out what an answer means that may mean anything.
-    fn diagnose(&self, connection: &Arc<Connection>, error: TokenError, key: Option<&KeyReference>) -> TokenError {
+    fn diagnose(&self, connection: &Arc<Connection>, error: TokenError, key: Option<&TokenKeyHandle>) -> TokenError {
         let asked = match error.class() {
             ErrorClass::Ambiguous => self.once(connection, Session::New, |context| match key {
                 Some(key) => object::key_is_well(context, key, &self.config.backend),

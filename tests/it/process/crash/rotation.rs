@@ -58,7 +58,7 @@ impl Rotation {
             Self::Move => kms.move_root_key(RootKey::from_bytes(&[NEXT; 32])),
         }?;
         assert_eq!(done.version(), 2);
-        Ok(done.was_under_way())
+        Ok(done.was_resumed())
     }
 }
 
@@ -120,7 +120,7 @@ fn check_sound(kms: &Kms, sealed: &Sealed) -> strongroom::Result<()> {
         assert_eq!(kms.decrypt(DecryptRequest::new(blob))?.plaintext.expose_secret(), text.as_bytes());
     }
     let report = kms.verify_store(|_| {})?;
-    assert!(report.is_sound(), "{report:?}");
+    assert!(report.is_intact(), "{report:?}");
     Ok(())
 }
 

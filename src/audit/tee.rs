@@ -12,24 +12,24 @@ use crate::error::{Error, ErrorKind, Result};
 /// use std::sync::Arc;
 ///
 /// use strongroom::Kms;
-/// use strongroom::audit::{Both, FileTrail, MemoryTrail};
+/// use strongroom::audit::{Tee, FileTrail, MemoryTrail};
 ///
 /// # let directory = tempfile::tempdir()?;
 /// let recent = Arc::new(MemoryTrail::default());
-/// let kms = Kms::builder().audit(Both(FileTrail::new(directory.path()), Arc::clone(&recent))).build()?;
+/// let kms = Kms::builder().audit(Tee(FileTrail::new(directory.path()), Arc::clone(&recent))).build()?;
 /// kms.list_keys(Default::default())?;
 /// assert_eq!(recent.events().len(), 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
-pub struct Both<A, B>(
+pub struct Tee<A, B>(
     /// Gets every event first.
     pub A,
     /// Gets what the first one kept.
     pub B,
 );
 
-impl<A: AuditSink, B: AuditSink> AuditSink for Both<A, B> {
+impl<A: AuditSink, B: AuditSink> AuditSink for Tee<A, B> {
     fn record(&self, event: AuditEvent) -> Result<()> {
         self.0.record(event.clone())?;
         self.1.record(event)

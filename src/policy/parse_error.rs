@@ -6,9 +6,9 @@ use crate::error::{Error, ErrorKind};
 
 /// What is wrong with a policy document.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Malformed(String);
+pub(super) struct PolicyParseError(String);
 
-impl Malformed {
+impl PolicyParseError {
     pub(super) fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -19,8 +19,8 @@ impl Malformed {
     }
 }
 
-impl From<Malformed> for Error {
-    fn from(malformed: Malformed) -> Self {
+impl From<PolicyParseError> for Error {
+    fn from(malformed: PolicyParseError) -> Self {
         Self::new(ErrorKind::MalformedPolicyDocument, format!("malformed policy document: {}", malformed.0))
     }
 }
