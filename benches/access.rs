@@ -7,11 +7,11 @@ use std::time::Instant;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use strongroom::audit::{AuditEvent, AuditSink, Durability, FileTrail, MemoryTrail};
+use strongroom::identity::{AccountId, Principal};
+use strongroom::key::{KeyId, Operation};
 use strongroom::policy::{GrantConstraints, GrantTerms};
-use strongroom::{
-    AccountId, CreateGrantRequest, CreateKeyRequest, EncryptionContext, GenerateDataKeyRequest, KeyId, Kms, KmsLimits,
-    Operation, PageRequest, Principal, Result,
-};
+use strongroom::request::{CreateGrantRequest, CreateKeyRequest, GenerateDataKeyRequest, PageRequest};
+use strongroom::{EncryptionContext, Kms, KmsLimits, Result};
 
 /// Keeps nothing.
 #[derive(Debug)]

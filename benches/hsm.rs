@@ -14,12 +14,14 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use strongroom::algorithm::SigningAlgorithm;
 use strongroom::crypto::{KeyPairKind, SignatureInput};
+use strongroom::key::ClusterId;
 use strongroom::provider::pkcs11::{
     CallMode, FixedPin, KeyTypes, Module, ModuleOptions, NewKey, Pkcs11Cluster, Token, TokenConfig, TokenKeyHandle,
     TokenKeyKind, TokenSelector,
 };
 use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster, MemberState};
-use strongroom::{ClusterId, CreateCustomKeyStoreRequest, CreateKeyRequest, EncryptRequest, Kms, SecretBytes};
+use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest, EncryptRequest};
+use strongroom::{Kms, SecretBytes};
 use strongroom_pkcs11_faults::{Bare, PIN, SoftHsm};
 
 const LABEL: &str = "bench";

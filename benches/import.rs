@@ -6,10 +6,9 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
 use strongroom::crypto::{CryptoBackend, FASTEST, KeyPairKind, KeyWrapMode, RUST_CRYPTO, RsaOaep};
-use strongroom::{
-    CreateKeyRequest, GetParametersForImportRequest, ImportKeyMaterialRequest, KeyId, KeySpec, KeyUsage, Kms,
-    KmsLimits, Origin, Result,
-};
+use strongroom::key::{KeyId, KeySpec, KeyUsage, Origin};
+use strongroom::request::{CreateKeyRequest, GetParametersForImportRequest, ImportKeyMaterialRequest};
+use strongroom::{Kms, KmsLimits, Result};
 
 const ALGORITHM: WrappingAlgorithm = WrappingAlgorithm::RsaAesKeyWrapSha256;
 const SIZE: WrappingKeySpec = WrappingKeySpec::Rsa2048;

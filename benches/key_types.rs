@@ -10,10 +10,12 @@ use strongroom::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm};
 use strongroom::crypto::{
     CryptoBackend, DigestAlgorithm, FASTEST, KeyPairKind, PrivateKey, RUST_CRYPTO, RsaOaep, SignatureInput,
 };
-use strongroom::{
-    CreateKeyRequest, DecryptRequest, DeriveSharedSecretRequest, EncryptRequest, GenerateMacRequest, KeyId, KeySpec,
-    KeyUsage, Kms, Result, SignRequest, VerifyMacRequest, VerifyRequest,
+use strongroom::key::{KeyId, KeySpec, KeyUsage};
+use strongroom::request::{
+    CreateKeyRequest, DecryptRequest, DeriveSharedSecretRequest, EncryptRequest, GenerateMacRequest, SignRequest,
+    VerifyMacRequest, VerifyRequest,
 };
+use strongroom::{Kms, Result};
 
 const BACKENDS: [(&str, CryptoBackend); 2] = [("fastest", FASTEST), ("rust-crypto", RUST_CRYPTO)];
 

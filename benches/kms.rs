@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use strongroom::crypto::{CryptoBackend, FASTEST, RUST_CRYPTO};
-use strongroom::{
-    DecryptRequest, EncryptRequest, EncryptionContext, GenerateDataKeyRequest, KeyId, Kms, ReEncryptRequest, Result,
-};
+use strongroom::key::KeyId;
+use strongroom::request::{DecryptRequest, EncryptRequest, GenerateDataKeyRequest, ReEncryptRequest};
+use strongroom::{EncryptionContext, Kms, Result};
 
 fn backends() -> [(&'static str, CryptoBackend); 2] {
     [("fastest", FASTEST), ("rust-crypto", RUST_CRYPTO)]

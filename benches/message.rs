@@ -5,8 +5,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use strongroom::crypto::{AeadAlgorithm, CryptoBackend, FASTEST, RUST_CRYPTO};
-use strongroom::envelope::{Envelope, RawAesKeyring};
-use strongroom::{EncryptionContext, Result, SecretBytes};
+use strongroom::envelope::RawAesKeyring;
+use strongroom::{EncryptionContext, Envelope, Result, SecretBytes};
 
 const SIZES: [usize; 4] = [1 << 10, 64 << 10, 1 << 20, 16 << 20];
 

@@ -3,13 +3,13 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use strongroom::identity::{AccountId, Principal};
+use strongroom::key::{KeyId, KeyManager, KeySpec, KeyUsage, Operation, Origin};
 use strongroom::policy::{
     AccountOwnerOnly, AttachedPolicies, GrantId, GrantSource, GrantTerms, KeyFacts, Policy, PolicyDocument,
     PolicyRequest, evaluate,
 };
-use strongroom::{
-    AccountId, EncryptionContext, KeyId, KeyManager, KeySpec, KeyUsage, Operation, Origin, Principal, Result,
-};
+use strongroom::{EncryptionContext, Result};
 
 /// Statements of the kind that keys have, none of which is about the principal that asks but the last.
 fn ten_statements() -> String {

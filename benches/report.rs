@@ -7,18 +7,20 @@ use std::hint::black_box;
 use std::io::{self, Read, Write};
 use std::time::{Duration, Instant};
 
+use strongroom::Envelope;
 use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
 use strongroom::crypto::{
     AeadAlgorithm, AeadKey, CryptoBackend, DigestAlgorithm, FASTEST, KeyPairKind, KeyWrapMode, RUST_CRYPTO, RsaOaep,
     SignatureInput,
 };
-use strongroom::envelope::{Envelope, RawAesKeyring};
+use strongroom::envelope::RawAesKeyring;
+use strongroom::key::{KeyId, KeySpec, KeyUsage, Origin};
 use strongroom::message::AlgorithmSuite;
-use strongroom::{
-    CreateKeyRequest, DecryptRequest, EncryptRequest, EncryptionContext, GenerateDataKeyRequest,
-    GetParametersForImportRequest, ImportKeyMaterialRequest, KeyId, KeySpec, KeyUsage, Kms, Origin, Result,
-    SecretBytes, SignRequest, VerifyRequest,
+use strongroom::request::{
+    CreateKeyRequest, DecryptRequest, EncryptRequest, GenerateDataKeyRequest, GetParametersForImportRequest,
+    ImportKeyMaterialRequest, SignRequest, VerifyRequest,
 };
+use strongroom::{EncryptionContext, Kms, Result, SecretBytes};
 
 const MIB: usize = 1 << 20;
 

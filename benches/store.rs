@@ -12,9 +12,13 @@ use std::{env, fs};
 
 use criterion::{Criterion, SamplingMode, Throughput};
 use strongroom::crypto::{CryptoBackend, KeyPairKind};
+use strongroom::export::{ExportIdentity, ExportRecipient};
+use strongroom::identity::AccountId;
+use strongroom::key::KeyId;
+use strongroom::request::{EncryptRequest, PageRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::SqliteStore;
-use strongroom::{AccountId, EncryptRequest, ExportIdentity, ExportRecipient, KeyId, Kms, KmsLimits, PageRequest};
+use strongroom::{Kms, KmsLimits};
 use tempfile::TempDir;
 
 /// Tells a process of this program of which store it is to measure the memory.

@@ -8,10 +8,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use strongroom::Kms;
 use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
-use strongroom::{
+use strongroom::key::{ImportType, KeyId, Origin};
+use strongroom::request::{
     CreateKeyRequest, DecryptRequest, EncryptRequest, GetParametersForImportRequest, ImportKeyMaterialRequest,
-    ImportType, KeyId, Kms, Origin,
 };
 
 /// What happens outside, in the folder of the owner. The manual has the same lines for the other algorithms.

@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 use signature::{Keypair, Signer, Verifier};
-use strongroom::{CreateKeyRequest, KeyMetadata, KeySpec, KeyUsage, Kms, KmsSigner};
+use strongroom::key::{KeyMetadata, KeySpec, KeyUsage};
+use strongroom::request::CreateKeyRequest;
+use strongroom::{Kms, KmsSigner};
 use x509_cert::builder::Builder;
 use x509_cert::der::EncodePem;
 use x509_cert::der::pem::LineEnding;

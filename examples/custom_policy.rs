@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use strongroom::identity::{AccountId, Locality, Principal};
+use strongroom::key::Operation;
 use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest, evaluate};
-use strongroom::{
-    AccountId, CreateKeyRequest, EncryptRequest, ErrorKind, Kms, Locality, Operation, Principal, Result, Timestamp,
-};
+use strongroom::request::{CreateKeyRequest, EncryptRequest};
+use strongroom::{ErrorKind, Kms, Result, Timestamp};
 
 /// Any function that decides.
 struct Closure<F>(F);

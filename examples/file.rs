@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use indicatif::ProgressBar;
+use strongroom::envelope::RawAesKeyring;
 use strongroom::message::{self, Limits};
-use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+use strongroom::{EncryptionContext, Envelope, SecretBytes};
 use tempfile::NamedTempFile;
 
 const HELP: &str = "\

@@ -11,11 +11,10 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::{env, fs};
 
+use strongroom::key::ClusterId;
 use strongroom::provider::pkcs11::{Module, Pkcs11Cluster, TokenConfig, TokenSelector};
-use strongroom::{
-    ClusterId, CreateCustomKeyStoreRequest, CreateKeyRequest, DecryptRequest, EncryptRequest, ErrorKind, Kms,
-    SecretBytes,
-};
+use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest, DecryptRequest, EncryptRequest};
+use strongroom::{ErrorKind, Kms, SecretBytes};
 
 const MODULES: [&str; 2] = ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so"];
 

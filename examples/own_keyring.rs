@@ -7,9 +7,11 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::sync::{Arc, Mutex};
 
-use strongroom::envelope::{DecryptionMaterials, EncryptionMaterials, UnwrapFailures};
+use strongroom::envelope::{
+    DecryptionMaterials, EncryptionMaterials, Keyring, MultiKeyring, RawAesKeyring, UnwrapFailures,
+};
 use strongroom::message::EncryptedDataKey;
-use strongroom::{EncryptionContext, Envelope, ErrorKind, Keyring, MultiKeyring, RawAesKeyring, Result, SecretBytes};
+use strongroom::{EncryptionContext, Envelope, ErrorKind, Result, SecretBytes};
 
 /// Keeps secrets, each under a ticket and the context that it is for. A real one would encrypt, and ask who you are.
 #[derive(Debug, Default)]

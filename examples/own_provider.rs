@@ -9,14 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use strongroom::crypto::CryptoBackend;
+use strongroom::key::{DeletionWindow, KeySpec, KeyUsage, Origin};
 use strongroom::provider::{
     Capabilities, Cipher, CipherScheme, GeneratedMaterial, KeyMaterialProvider, MaterialBinding, MaterialGenerator,
     MemoryProvider, OpenedKey, ProviderId,
 };
-use strongroom::{
-    Clock, CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, Error, ErrorKind, KeySpec, KeyUsage, Kms,
-    ManualClock, Origin, Result, SecretBytes, Timestamp,
-};
+use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest};
+use strongroom::{Clock, Error, ErrorKind, Kms, ManualClock, Result, SecretBytes, Timestamp};
 
 /// Keys by number. It may be out of reach.
 #[derive(Default)]

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use strongroom::crypto::CryptoBackend;
+use strongroom::key::DeletionWindow;
+use strongroom::request::{DecryptRequest, EncryptRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::SqliteStore;
-use strongroom::{Clock, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, Kms, ManualClock, SystemClock};
+use strongroom::{Clock, ErrorKind, Kms, ManualClock, SystemClock};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = tempfile::tempdir()?;

@@ -7,11 +7,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use strongroom::audit::FileTrail;
+use strongroom::identity::{AccountId, Principal};
+use strongroom::key::Operation;
 use strongroom::policy::{GrantConstraints, GrantTerms};
-use strongroom::{
-    AccountId, CreateGrantRequest, CreateKeyRequest, DecryptRequest, EncryptRequest, EncryptionContext, Kms, Operation,
-    Principal,
-};
+use strongroom::request::{CreateGrantRequest, CreateKeyRequest, DecryptRequest, EncryptRequest};
+use strongroom::{EncryptionContext, Kms};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;

@@ -6,8 +6,9 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use strongroom::envelope::{Envelope, KmsKeyring};
-use strongroom::{CreateKeyRequest, EncryptionContext, Kms};
+use strongroom::envelope::KmsKeyring;
+use strongroom::request::CreateKeyRequest;
+use strongroom::{EncryptionContext, Envelope, Kms};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args().nth(1).unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/README.md").into());

@@ -46,8 +46,9 @@ impl Scheme {
 ///
 /// # Examples
 /// ```
+/// use strongroom::Kms;
 /// use strongroom::blob::{BlobPrefix, Scheme};
-/// use strongroom::{EncryptRequest, Kms};
+/// use strongroom::request::EncryptRequest;
 ///
 /// let kms = Kms::in_memory()?;
 /// let key = kms.create_key(Default::default())?;

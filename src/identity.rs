@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// # Examples
 /// ```
-/// use strongroom::AccountId;
+/// use strongroom::identity::AccountId;
 ///
 /// assert_eq!(AccountId::default().to_string(), "000000000000");
 /// assert!(AccountId::parse("1234").is_err());
@@ -86,7 +86,7 @@ const MAX_LOCALITY_NAME: usize = 31;
 ///
 /// # Examples
 /// ```
-/// use strongroom::Locality;
+/// use strongroom::identity::Locality;
 ///
 /// let locality = Locality::new("aws", "eu-central-1")?;
 /// assert_eq!(locality.region(), "eu-central-1");
@@ -186,7 +186,7 @@ const MAX_PRINCIPAL_PATH: usize = 512;
 ///
 /// # Examples
 /// ```
-/// use strongroom::{AccountId, Principal};
+/// use strongroom::identity::{AccountId, Principal};
 ///
 /// let account = AccountId::parse("111122223333")?;
 /// let alice = Principal::user(account, "engineering/alice")?;

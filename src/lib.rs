@@ -42,36 +42,63 @@ pub mod manual;
 #[doc(hidden)]
 pub mod fuzzing;
 
+// The facade and the types that every part shares. All other items have their one path in a module.
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use codec::CodecError;
 pub use context::{EncryptionContext, MAX_CONTEXT_BYTES, RESERVED_CONTEXT_PREFIX};
-pub use envelope::{Envelope, EnvelopeReader, EnvelopeWriter, Keyring, KmsKeyring, MultiKeyring, RawAesKeyring};
+pub use envelope::operations::Envelope;
 pub use error::{Error, ErrorKind, Result};
-pub use identity::{AccountId, Locality, Principal, ServiceName};
-pub use key::{
-    AliasArn, AliasName, ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId, CustomKeyStoreMode,
-    CustomKeyStoreName, DataKeyPairSpec, DataKeySpec, DeletionWindow, ExpirationModel, ImportState, ImportType, KeyArn,
-    KeyId, KeyIdentifier, KeyManager, KeyMaterialId, KeyMaterialState, KeyMetadata, KeySpec, KeyState, KeyUsage,
-    OnDemandRotationLimit, Operation, Origin, RotationPeriod, RotationType, Tag,
-};
-pub use kms::{
-    AliasListEntry, CreateGrantRequest, CreateGrantResponse, CreateKeyRequest, DataKeyLength, DecryptRequest,
-    DecryptResponse, DeriveSharedSecretRequest, DeriveSharedSecretResponse, DryRun, EncryptRequest, EncryptResponse,
-    GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,
-    GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest,
-    GenerateMacResponse, GetKeyRotationStatusResponse, GetParametersForImportRequest, GetParametersForImportResponse,
-    GetPublicKeyResponse, GrantFilter, GrantListEntry, GrantToken, ImportKeyMaterialRequest, ImportedKeyMaterial,
-    IncludeKeyMaterial, IntoKeyRequest, KeyListEntry, KeyReference, KeyRequest, Kms, KmsAead, KmsBuilder, KmsLimits,
-    KmsMac, KmsSignature, KmsSigner, KmsVerifyingKey, MAX_RANDOM_LENGTH, MaintenanceGuard, MaintenanceReport, Page,
-    PageRequest, PutKeyPolicyRequest, ReEncryptRequest, ReEncryptResponse, RootKeyRotation, RootKeyStatus,
-    RotationListEntry, ScheduleKeyDeletionResponse, SignRequest, SignResponse, StoreVerificationProgress,
-    StoreVerificationReport, VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
-};
-pub use kms::{ApplyDeletionsReport, GetKeyLastUsageResponse, LastUsage, MeteredKey};
-pub use kms::{
-    ConnectionError, CreateCustomKeyStoreRequest, CustomKeyStoresListEntry, SuccessionReport,
-    UpdateCustomKeyStoreRequest,
-};
-pub use kms::{ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES};
+pub use kms::{Kms, KmsAead, KmsBuilder, KmsLimits, KmsMac, KmsSignature, KmsSigner, KmsVerifyingKey};
 pub use private_file::TrustedUsers;
 pub use secret::SecretBytes;
+
+/// Requests and responses of the operations of [`Kms`], named as in the API of AWS KMS.
+///
+/// The constructor of a request accepts the required parameters, its methods set the optional ones. A key is named by its
+/// id, ARN or alias: by any [`KeyReference`](request::KeyReference).
+///
+/// # Examples
+/// ```
+/// use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest};
+/// use strongroom::{EncryptionContext, Kms};
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(CreateKeyRequest::default().description("invoices"))?;
+/// let context = EncryptionContext::from([("invoice", "2026-17")]);
+/// let encrypted = kms.encrypt(EncryptRequest::new(key.key_id(), b"IBAN").context(&context))?;
+/// let decrypted = kms.decrypt(DecryptRequest::new(&encrypted.ciphertext_blob).context(&context))?;
+/// assert_eq!(decrypted.plaintext.expose_secret(), b"IBAN");
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+pub mod request {
+    pub use crate::kms::{
+        AliasListEntry, ConnectionError, CreateCustomKeyStoreRequest, CreateGrantRequest, CreateGrantResponse,
+        CreateKeyRequest, CustomKeyStoresListEntry, DataKeyLength, DecryptRequest, DecryptResponse,
+        DeriveSharedSecretRequest, DeriveSharedSecretResponse, DryRun, EncryptRequest, EncryptResponse,
+        GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse,
+        GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse, GenerateMacRequest,
+        GenerateMacResponse, GetKeyLastUsageResponse, GetKeyRotationStatusResponse, GetParametersForImportRequest,
+        GetParametersForImportResponse, GetPublicKeyResponse, GrantFilter, GrantListEntry, GrantToken,
+        ImportKeyMaterialRequest, ImportedKeyMaterial, IncludeKeyMaterial, IntoKeyRequest, KeyListEntry, KeyReference,
+        KeyRequest, LastUsage, MAX_RANDOM_LENGTH, MeteredKey, Page, PageRequest, PutKeyPolicyRequest, ReEncryptRequest,
+        ReEncryptResponse, RotationListEntry, ScheduleKeyDeletionResponse, SignRequest, SignResponse,
+        UpdateCustomKeyStoreRequest, VerifyMacRequest, VerifyMacResponse, VerifyRequest, VerifyResponse,
+    };
+}
+
+/// Reports of [`Kms::run_maintenance`], [`Kms::verify_store`], [`Kms::rotate_root_key`] and [`Kms::declare_successor`],
+/// and the guard that [`Kms::maintain_every`] returns.
+pub mod maintenance {
+    pub use crate::kms::{
+        MaintenanceGuard, MaintenanceReport, RootKeyRotation, RootKeyStatus, StoreVerificationProgress,
+        StoreVerificationReport, SuccessionReport,
+    };
+}
+
+/// Moving keys between stores: [`Kms::export_key`], [`Kms::import_keys`] and their siblings, and
+/// [`Kms::apply_deletions`], which replays deletions into a restored backup.
+pub mod export {
+    pub use crate::kms::{
+        ApplyDeletionsReport, ExportError, ExportIdentity, ExportRecipient, KeyExport, MAX_EXPORT_BYTES,
+    };
+}

@@ -10,11 +10,10 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
+use strongroom::key::{ClusterId, KeyId};
 use strongroom::provider::MemoryCluster;
-use strongroom::{
-    ClusterId, CreateCustomKeyStoreRequest, CreateKeyRequest, DecryptRequest, EncryptRequest, ErrorKind, KeyId, Kms,
-    Result as KmsResult, SecretBytes,
-};
+use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest, DecryptRequest, EncryptRequest};
+use strongroom::{ErrorKind, Kms, Result as KmsResult, SecretBytes};
 use strongroom_fuzz::{Edit, backend, context};
 
 /// Bytes that a blob of each scheme is longer than its plaintext.

@@ -9,10 +9,11 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use strongroom::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
 use strongroom::envelope::{
-    DecryptionMaterials, EncryptionMaterials, KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring,
+    DecryptionMaterials, EncryptionMaterials, Keyring, KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring,
+    RawRsaKeyring,
 };
 use strongroom::message::{AlgorithmSuite, EncryptedDataKey};
-use strongroom::{ErrorKind, Keyring, Kms, SecretBytes};
+use strongroom::{ErrorKind, Kms, SecretBytes};
 use strongroom_fuzz::keys::KEYS;
 use strongroom_fuzz::{Edit, context};
 

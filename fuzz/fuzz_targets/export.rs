@@ -9,9 +9,10 @@ use std::sync::{Arc, LazyLock};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use strongroom::crypto::DigestAlgorithm;
+use strongroom::export::{ExportIdentity, ExportRecipient};
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, MemoryStore};
-use strongroom::{ErrorKind, ExportIdentity, ExportRecipient, Kms, SecretBytes};
+use strongroom::{ErrorKind, Kms, SecretBytes};
 use strongroom_fuzz::Edit;
 use strongroom_fuzz::keys::{BACKENDS, KEYS};
 

@@ -10,11 +10,11 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
 use strongroom::crypto::{KeyPairKind, RsaOaep};
+use strongroom::key::{KeyId, Origin};
+use strongroom::request::{CreateKeyRequest, GetParametersForImportRequest, ImportKeyMaterialRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, MemoryStore};
-use strongroom::{
-    CreateKeyRequest, ErrorKind, GetParametersForImportRequest, ImportKeyMaterialRequest, KeyId, Kms, Origin,
-};
+use strongroom::{ErrorKind, Kms};
 use strongroom_fuzz::Edit;
 use strongroom_fuzz::keys::BACKENDS;
 

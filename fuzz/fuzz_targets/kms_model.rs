@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use strongroom::key::OnDemandRotationLimit;
-use strongroom::{
-    AccountId, DecryptRequest, DeletionWindow, EncryptRequest, EncryptionContext, Error, ErrorKind,
-    GenerateDataKeyRequest, IncludeKeyMaterial, KeyArn, KeyId, KeyIdentifier, KeyState, Kms, KmsLimits, ManualClock,
-    PageRequest, Principal, ReEncryptRequest, RotationPeriod, Timestamp,
+use strongroom::identity::{AccountId, Principal};
+use strongroom::key::{DeletionWindow, KeyArn, KeyId, KeyIdentifier, KeyState, OnDemandRotationLimit, RotationPeriod};
+use strongroom::request::{
+    DecryptRequest, EncryptRequest, GenerateDataKeyRequest, IncludeKeyMaterial, PageRequest, ReEncryptRequest,
 };
+use strongroom::{EncryptionContext, Error, ErrorKind, Kms, KmsLimits, ManualClock, Timestamp};
 use strongroom_fuzz::backend;
 use strongroom_fuzz::model::{ALIASES_PER_KEY, Model, ON_DEMAND_LIMIT, Outcome, Sealed, State};
 
@@ -313,7 +313,7 @@ impl World {
     }
 
     /// The ids of all versions of a key's material, the oldest first.
-    fn materials(&self, key: usize) -> Vec<strongroom::KeyMaterialId> {
+    fn materials(&self, key: usize) -> Vec<strongroom::key::KeyMaterialId> {
         let all = IncludeKeyMaterial::AllKeyMaterial;
         let page = self.kms.list_key_rotations(&self.arns[key], all, PageRequest::default().limit(1000));
         page.expect("the key exists").entries.iter().map(|entry| entry.key_material_id).collect()

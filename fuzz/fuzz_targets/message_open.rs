@@ -8,9 +8,8 @@
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
-use strongroom::envelope::Envelope;
 use strongroom::message::{AlgorithmSuite, SuiteSupport};
-use strongroom::{EncryptionContext, ErrorKind, RESERVED_CONTEXT_PREFIX};
+use strongroom::{EncryptionContext, Envelope, ErrorKind, RESERVED_CONTEXT_PREFIX};
 use strongroom_fuzz::{Edit, context, envelope, read_in_steps};
 
 #[derive(Arbitrary, Debug)]

@@ -10,15 +10,13 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use strongroom::algorithm::EncryptionAlgorithm;
-use strongroom::key::TagSet;
+use strongroom::identity::{AccountId, Locality, Principal};
+use strongroom::key::{AliasName, KeyId, KeyManager, KeySpec, KeyUsage, Operation, Origin, Tag, TagSet};
 use strongroom::policy::{
     AttachedPolicies, GrantConstraints, GrantTerms, KeyFacts, PolicyDocument, PolicyEvaluation, PolicyKind,
     PolicyRequest, RequestParameter, evaluate, passes_lockout_safety_check,
 };
-use strongroom::{
-    AccountId, AliasName, EncryptionContext, ErrorKind, KeyId, KeyManager, KeySpec, KeyUsage, Locality, Operation,
-    Origin, Principal, Tag, Timestamp,
-};
+use strongroom::{EncryptionContext, ErrorKind, Timestamp};
 
 struct World {
     account: AccountId,

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use strongroom::crypto::{CryptoBackend, CryptoError, RUST_CRYPTO, SecureRandom};
-use strongroom::envelope::{CommitmentPolicy, Envelope, RawAesKeyring, SignaturePolicy};
+use strongroom::envelope::{CommitmentPolicy, RawAesKeyring, SignaturePolicy};
 use strongroom::message::AlgorithmSuite;
-use strongroom::{EncryptionContext, SecretBytes};
+use strongroom::{EncryptionContext, Envelope, SecretBytes};
 
 /// "Random" bytes that are the same in every run, so that an input means the same thing each time.
 #[derive(Debug)]

@@ -41,8 +41,10 @@ const KEY_TYPE: &str = "AWS::KMS::Key";
 ///
 /// # Examples
 /// ```
+/// use strongroom::Timestamp;
 /// use strongroom::audit::{Action, AuditEvent, to_json};
-/// use strongroom::{AccountId, Locality, Operation, Principal, Timestamp};
+/// use strongroom::identity::{AccountId, Locality, Principal};
+/// use strongroom::key::Operation;
 ///
 /// let root = Principal::root(AccountId::default());
 /// let event = AuditEvent::new(Timestamp::from_unix_millis(0), Action::Call(Operation::ListKeys), root);

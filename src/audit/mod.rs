@@ -40,8 +40,9 @@ use crate::identity::Locality;
 /// ```
 /// use std::sync::Arc;
 ///
+/// use strongroom::Kms;
 /// use strongroom::audit::{Action, MemoryTrail};
-/// use strongroom::{Kms, Operation};
+/// use strongroom::key::Operation;
 ///
 /// let trail = Arc::new(MemoryTrail::default());
 /// let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;

@@ -21,8 +21,8 @@ use crate::secret::SecretBytes;
 ///
 /// # Examples
 /// ```
-/// use strongroom::envelope::conformance;
-/// use strongroom::{RawAesKeyring, SecretBytes};
+/// use strongroom::SecretBytes;
+/// use strongroom::envelope::{RawAesKeyring, conformance};
 ///
 /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
 /// conformance::run(&keyring, &keyring)?;
@@ -186,7 +186,8 @@ fn what_was_altered_does_not_open(writer: &dyn Keyring, reader: &dyn Keyring, su
 mod tests {
     use super::*;
     use crate::crypto::{KeyPairKind, RsaOaep};
-    use crate::envelope::{Envelope, KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring};
+    use crate::envelope::operations::Envelope;
+    use crate::envelope::{KmsKeyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring};
     use crate::kms::Kms;
 
     #[test]

@@ -14,7 +14,8 @@ pub(super) const SERVICE_DOMAIN: &str = ".amazonaws.com";
 ///
 /// # Examples
 /// ```
-/// use strongroom::{AliasName, ServiceName};
+/// use strongroom::identity::ServiceName;
+/// use strongroom::key::AliasName;
 ///
 /// let s3 = ServiceName::parse("s3")?;
 /// assert_eq!(s3.domain(), "s3.amazonaws.com");

@@ -96,7 +96,8 @@ impl fmt::Display for KmsArn {
 ///
 /// # Examples
 /// ```
-/// use strongroom::{AccountId, KeyArn, KeyId, Locality};
+/// use strongroom::identity::{AccountId, Locality};
+/// use strongroom::key::{KeyArn, KeyId};
 ///
 /// let arn = KeyArn::new(Locality::default(), AccountId::default(), KeyId::from_bytes([0; 16]));
 /// assert_eq!(arn.to_string(), "arn:aws:kms:local:000000000000:key/00000000-0000-0000-0000-000000000000");

@@ -15,7 +15,7 @@ const ID_DIGITS: usize = 17;
 ///
 /// # Examples
 /// ```
-/// use strongroom::CustomKeyStoreId;
+/// use strongroom::key::CustomKeyStoreId;
 ///
 /// let id = CustomKeyStoreId::from_random_bytes([0xab; 9]);
 /// assert_eq!(id.to_string(), "cks-ababababababababa");
@@ -121,7 +121,7 @@ impl fmt::Display for CustomKeyStoreName {
 ///
 /// # Examples
 /// ```
-/// use strongroom::ClusterId;
+/// use strongroom::key::ClusterId;
 ///
 /// assert_eq!(ClusterId::parse("vault-a")?.as_str(), "vault-a");
 /// assert!(ClusterId::parse("/usr/lib/libsofthsm2.so").is_err());

@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 ///
 /// # Examples
 /// ```
-/// use strongroom::KeyId;
+/// use strongroom::key::KeyId;
 ///
 /// let id = KeyId::from_random_bytes([0xab; 16]);
 /// assert_eq!(id.to_string(), "abababab-abab-4bab-abab-abababababab");
@@ -73,7 +73,7 @@ const RESERVED_PREFIX: &str = "alias/aws/";
 ///
 /// # Examples
 /// ```
-/// use strongroom::AliasName;
+/// use strongroom::key::AliasName;
 ///
 /// let name = AliasName::parse("alias/backup/2030")?;
 /// assert_eq!(name.as_str(), "alias/backup/2030");

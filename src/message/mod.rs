@@ -54,7 +54,8 @@ pub(crate) use signing::MessageSigner;
 ///
 /// # Examples
 /// ```
-/// use strongroom::{Envelope, EncryptionContext, RawAesKeyring, SecretBytes, message};
+/// use strongroom::envelope::RawAesKeyring;
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes, message};
 ///
 /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
 /// let context = EncryptionContext::from([("tenant", "42")]);

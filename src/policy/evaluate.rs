@@ -188,8 +188,9 @@ impl fmt::Display for PolicyEvaluation<'_> {
 ///
 /// # Examples
 /// ```
-/// use strongroom::policy::{AttachedPolicies, PolicyEvaluation, PolicyDocument, PolicyRequest, evaluate};
-/// use strongroom::{AccountId, Operation, Principal};
+/// use strongroom::identity::{AccountId, Principal};
+/// use strongroom::key::Operation;
+/// use strongroom::policy::{AttachedPolicies, PolicyDocument, PolicyEvaluation, PolicyRequest, evaluate};
 ///
 /// let account = AccountId::parse("111122223333")?;
 /// let alice = Principal::user(account, "alice")?;

@@ -136,8 +136,10 @@ fn checked_constraint(context: EncryptionContext) -> Result<EncryptionContext> {
 ///
 /// # Examples
 /// ```
+/// use strongroom::EncryptionContext;
+/// use strongroom::identity::{AccountId, Principal};
+/// use strongroom::key::Operation;
 /// use strongroom::policy::{GrantConstraints, GrantTerms};
-/// use strongroom::{AccountId, EncryptionContext, Operation, Principal};
 ///
 /// let account = AccountId::parse("111122223333")?;
 /// let (alice, bob) = (Principal::user(account, "alice")?, Principal::user(account, "bob")?);

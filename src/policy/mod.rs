@@ -39,8 +39,9 @@ use crate::error::Result;
 ///
 /// # Examples
 /// ```
+/// use strongroom::key::Operation;
 /// use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest};
-/// use strongroom::{Kms, Operation, Result};
+/// use strongroom::{Kms, Result};
 ///
 /// #[derive(Debug)]
 /// struct ReadOnly;

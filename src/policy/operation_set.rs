@@ -12,7 +12,7 @@ const _: () = assert!(Operation::ALL.len() <= 64);
 ///
 /// # Examples
 /// ```
-/// use strongroom::Operation;
+/// use strongroom::key::Operation;
 /// use strongroom::policy::OperationSet;
 ///
 /// let set = OperationSet::from_iter([Operation::Encrypt, Operation::Decrypt]);

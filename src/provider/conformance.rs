@@ -28,8 +28,8 @@ use crate::secret::SecretBytes;
 /// # Examples
 /// ```
 /// use strongroom::crypto::CryptoBackend;
+/// use strongroom::key::KeySpec;
 /// use strongroom::provider::{MemoryProvider, conformance};
-/// use strongroom::KeySpec;
 ///
 /// let quick = |spec, _| !matches!(spec, KeySpec::Rsa2048 | KeySpec::Rsa3072 | KeySpec::Rsa4096);
 /// conformance::run(&MemoryProvider::default(), &CryptoBackend::default(), quick)?;

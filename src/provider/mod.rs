@@ -113,7 +113,7 @@ impl Capabilities {
 ///
 /// # Examples
 /// ```
-/// use strongroom::Origin;
+/// use strongroom::key::Origin;
 /// use strongroom::provider::{KeyMaterialProvider, MemoryProvider};
 ///
 /// let provider = MemoryProvider::default();

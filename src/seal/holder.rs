@@ -26,8 +26,9 @@ const NAME_LABEL: &[u8] = b"strongroom root name v1";
 ///
 /// # Examples
 /// ```
+/// use strongroom::request::{DecryptRequest, EncryptRequest};
 /// use strongroom::seal::{RootKey, RootKeyHolder};
-/// use strongroom::{DecryptRequest, EncryptRequest, EncryptionContext, Kms, Result, SecretBytes};
+/// use strongroom::{EncryptionContext, Kms, Result, SecretBytes};
 ///
 /// /// Keeps the root key of one KMS under a key of another.
 /// #[derive(Debug)]

@@ -203,8 +203,9 @@ pub type WriteChanges<'a> = dyn FnMut(&mut dyn Pending) -> Result<Vec<Change>> +
 ///
 /// # Examples
 /// ```
+/// use strongroom::crypto::CryptoBackend;
+/// use strongroom::identity::AccountId;
 /// use strongroom::store::{Change, Expectation, KeyStore, MemoryStore, RecordId, RecordKind};
-/// use strongroom::{AccountId, crypto::CryptoBackend};
 ///
 /// let store = MemoryStore::new(&CryptoBackend::default())?;
 /// let id = RecordId { kind: RecordKind::Key, account: AccountId::default(), name: b"a".to_vec() };

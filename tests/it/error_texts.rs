@@ -6,12 +6,13 @@ use std::io;
 use std::path::Path;
 
 use strongroom::audit::FileTrail;
+use strongroom::envelope::KmsKeyring;
+use strongroom::export::ExportError;
 use strongroom::message::{MessageError, inspect};
+use strongroom::request::CreateKeyRequest;
 use strongroom::seal::{RootKey, SealError};
 use strongroom::store::{MemoryStore, StoreError};
-use strongroom::{
-    CreateKeyRequest, EncryptionContext, Envelope, Error, ErrorKind, ExportError, Kms, KmsKeyring, Result,
-};
+use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Kms, Result};
 
 use crate::layering::read_sources;
 use crate::support::envelope::keyring;

@@ -16,6 +16,7 @@ mod package;
 mod pkcs11;
 #[cfg(feature = "sqlite")]
 mod process;
+mod public_paths;
 mod root_key;
 mod storage;
 mod support;

@@ -11,10 +11,9 @@ use strongroom::crypto::{
     CryptoBackend, CryptoError, FASTEST, KeyPairKind, KeyWrapMode, PrivateKey, RUST_CRYPTO, RsaOaep, SecureRandom,
     SignatureInput,
 };
-use strongroom::{
-    CreateKeyRequest, GetParametersForImportRequest, ImportKeyMaterialRequest, KeySpec, KeyUsage, Kms, Origin, Result,
-    SecretBytes, SignRequest,
-};
+use strongroom::key::{KeySpec, KeyUsage, Origin};
+use strongroom::request::{CreateKeyRequest, GetParametersForImportRequest, ImportKeyMaterialRequest, SignRequest};
+use strongroom::{Kms, Result, SecretBytes};
 use strongroom_test_support::MARKER_LENGTH;
 
 use crate::WITNESS;

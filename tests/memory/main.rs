@@ -14,13 +14,14 @@ use std::time::Duration;
 
 use strongroom::crypto::CryptoBackend;
 use strongroom::envelope::{
-    CachingMaterialsManager, DataKeyCache, DecryptionMaterials, DefaultMaterialsManager, EncryptionMaterials, Envelope,
-    Keyring, KmsKeyring, RawAesKeyring,
+    CachingMaterialsManager, DataKeyCache, DecryptionMaterials, DefaultMaterialsManager, EncryptionMaterials, Keyring,
+    KmsKeyring, RawAesKeyring,
 };
 use strongroom::message::EncryptedDataKey;
+use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest};
 use strongroom::seal::{CommittingKey, RootKey};
 use strongroom::store::MemoryStore;
-use strongroom::{CreateKeyRequest, DecryptRequest, EncryptRequest, EncryptionContext, Kms, Result, SecretBytes};
+use strongroom::{EncryptionContext, Envelope, Kms, Result, SecretBytes};
 use strongroom_test_support::{MARKER, Witness};
 
 #[cfg(feature = "tokio")]

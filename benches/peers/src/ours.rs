@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use strongroom::crypto::{FASTEST, RUST_CRYPTO};
+use strongroom::envelope::RawAesKeyring;
 use strongroom::message::AlgorithmSuite;
-use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+use strongroom::{EncryptionContext, Envelope, SecretBytes};
 
 use crate::subject::{Backend, Result, Subject, Suite, time};
 

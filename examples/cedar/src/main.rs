@@ -8,12 +8,11 @@ use cedar_policy::{
     Authorizer, Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
     RestrictedExpression,
 };
-use strongroom::identity::PrincipalKind;
+use strongroom::identity::{AccountId, Principal, PrincipalKind};
+use strongroom::key::Operation;
 use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest};
-use strongroom::{
-    AccountId, CreateKeyRequest, DecryptRequest, EncryptRequest, EncryptionContext, Error, ErrorKind, Kms, Operation,
-    Principal,
-};
+use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest};
+use strongroom::{EncryptionContext, Error, ErrorKind, Kms};
 
 /// Keys of the tenant that a request names; nobody but administrators makes or manages keys.
 const POLICIES: &str = r#"

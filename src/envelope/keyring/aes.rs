@@ -37,7 +37,8 @@ const JAVASCRIPT_HINT: &str = "or by the Encryption SDK for JavaScript, which so
 ///
 /// # Examples
 /// ```
-/// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+/// use strongroom::envelope::RawAesKeyring;
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes};
 ///
 /// let wrapping_key = SecretBytes::zeroed(32); // take a random one
 /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", wrapping_key)?);

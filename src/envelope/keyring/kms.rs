@@ -27,8 +27,8 @@ pub const KMS_PROVIDER_ID: &str = "aws-kms";
 ///
 /// # Examples
 /// ```
-/// use strongroom::envelope::{Envelope, KmsKeyring};
-/// use strongroom::{EncryptionContext, Kms};
+/// use strongroom::envelope::KmsKeyring;
+/// use strongroom::{EncryptionContext, Envelope, Kms};
 ///
 /// let kms = Kms::in_memory()?;
 /// let (ours, escrow) = (kms.create_key(Default::default())?, kms.create_key(Default::default())?);
@@ -59,8 +59,8 @@ impl KmsKeyring {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::envelope::{Envelope, KmsKeyring};
-    /// use strongroom::{EncryptionContext, Kms};
+    /// use strongroom::envelope::KmsKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, Kms};
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?;

@@ -19,8 +19,8 @@ use crate::message::EncryptedDataKey;
 ///
 /// # Examples
 /// ```
-/// use strongroom::envelope::{Envelope, KmsKeyring, MultiKeyring, RawAesKeyring};
-/// use strongroom::{EncryptionContext, Kms, SecretBytes};
+/// use strongroom::envelope::{KmsKeyring, MultiKeyring, RawAesKeyring};
+/// use strongroom::{EncryptionContext, Envelope, Kms, SecretBytes};
 ///
 /// let kms = Kms::in_memory()?;
 /// let key = kms.create_key(Default::default())?.key_id();

@@ -26,8 +26,8 @@ pub const DEFAULT_CACHE_CAPACITY: usize = 1024;
 /// # Examples
 /// ```
 /// use std::time::Duration;
-/// use strongroom::envelope::{CachingMaterialsManager, DataKeyCache, DefaultMaterialsManager, Envelope};
-/// use strongroom::{EncryptionContext, RawAesKeyring, SecretBytes};
+/// use strongroom::envelope::{CachingMaterialsManager, DataKeyCache, DefaultMaterialsManager, RawAesKeyring};
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes};
 ///
 /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
 /// let cache = DataKeyCache::new(100)?;

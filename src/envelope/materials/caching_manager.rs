@@ -42,8 +42,8 @@ const IDENTITY_LABEL: &[u8] = b"strongroom data key cache v1";
 /// # Examples
 /// ```
 /// use std::time::Duration;
-/// use strongroom::envelope::{CachingMaterialsManager, DefaultMaterialsManager, Envelope, KmsKeyring};
-/// use strongroom::{EncryptionContext, Kms};
+/// use strongroom::envelope::{CachingMaterialsManager, DefaultMaterialsManager, KmsKeyring};
+/// use strongroom::{EncryptionContext, Envelope, Kms};
 ///
 /// let kms = Kms::in_memory()?;
 /// let key = kms.create_key(Default::default())?.key_id();

@@ -19,8 +19,8 @@ use crate::message::EncryptedDataKey;
 ///
 /// # Examples
 /// ```
-/// use strongroom::envelope::{DefaultMaterialsManager, Envelope, RequiredContextManager};
-/// use strongroom::{EncryptionContext, RawAesKeyring, SecretBytes, message};
+/// use strongroom::envelope::{DefaultMaterialsManager, RawAesKeyring, RequiredContextManager};
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes, message};
 ///
 /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
 /// let manager = RequiredContextManager::new(DefaultMaterialsManager::new(keyring), ["patient"])?;

@@ -14,8 +14,9 @@ impl Envelope {
     ///
     /// # Examples
     /// ```
+    /// use strongroom::envelope::RawAesKeyring;
     /// use strongroom::message::Limits;
-    /// use strongroom::{Envelope, RawAesKeyring, SecretBytes};
+    /// use strongroom::{Envelope, SecretBytes};
     ///
     /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
     /// let limits = Limits::default().with_max_encrypted_data_keys(1);
@@ -45,8 +46,9 @@ impl EnvelopeBuilder {
     ///
     /// # Examples
     /// ```
+    /// use strongroom::envelope::RawAesKeyring;
     /// use strongroom::message::{self, AlgorithmSuite};
-    /// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
     ///
     /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
     /// let signed = AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384;
@@ -98,7 +100,8 @@ impl EnvelopeBuilder {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
     ///
     /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
     /// let envelope = Envelope::builder(keyring).threads(2).build()?;
@@ -133,7 +136,8 @@ impl EnvelopeBuilder {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{Envelope, RawAesKeyring, SecretBytes};
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{Envelope, SecretBytes};
     ///
     /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
     /// let envelope = Envelope::builder(keyring).accept_javascript_context_order().build()?;
@@ -158,7 +162,8 @@ impl EnvelopeBuilder {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{Envelope, RawAesKeyring, SecretBytes};
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{Envelope, SecretBytes};
     ///
     /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
     /// let envelope = Envelope::builder(keyring).accept_dotnet_4_0_0().build()?;

@@ -10,7 +10,8 @@ use crate::envelope::start::Starter;
 ///
 /// # Examples
 /// ```
-/// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+/// use strongroom::envelope::RawAesKeyring;
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes};
 ///
 /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
 /// let context = EncryptionContext::from([("tenant", "42"), ("purpose", "backup")]);

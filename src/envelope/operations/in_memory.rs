@@ -75,8 +75,8 @@ impl Envelope {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::envelope::{DefaultMaterialsManager, Envelope, RequiredContextManager};
-    /// use strongroom::{EncryptionContext, RawAesKeyring, SecretBytes};
+    /// use strongroom::envelope::{DefaultMaterialsManager, RawAesKeyring, RequiredContextManager};
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
     ///
     /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
     /// let manager = RequiredContextManager::new(DefaultMaterialsManager::new(keyring), ["patient"])?;

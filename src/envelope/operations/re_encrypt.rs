@@ -26,7 +26,8 @@ impl Envelope {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
     ///
     /// let old = Envelope::new(RawAesKeyring::new("laboratory", "2025", SecretBytes::copy_from_slice(&[1; 32]))?);
     /// let new = Envelope::new(RawAesKeyring::new("laboratory", "2026", SecretBytes::copy_from_slice(&[2; 32]))?);

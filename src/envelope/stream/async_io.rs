@@ -32,7 +32,8 @@ const BIG: usize = 64 << 10;
 ///
 /// # Examples
 /// ```
-/// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+/// use strongroom::envelope::RawAesKeyring;
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes};
 /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
 ///
 /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;

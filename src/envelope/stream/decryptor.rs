@@ -21,7 +21,8 @@ use crate::message::{Header, HeaderParser, MessageError, Opener};
 ///
 /// # Examples
 /// ```
-/// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+/// use strongroom::envelope::RawAesKeyring;
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes};
 ///
 /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
 /// let message = envelope.encrypt(b"attack at dawn", &EncryptionContext::from([("tenant", "42")]))?;

@@ -15,7 +15,8 @@ use crate::message::Sealer;
 ///
 /// # Examples
 /// ```
-/// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+/// use strongroom::envelope::RawAesKeyring;
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes};
 ///
 /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
 /// let mut encryptor = envelope.encryptor(&EncryptionContext::new())?;

@@ -28,7 +28,8 @@ const FIRST_READ: usize = 8 * 1024;
 /// # Examples
 /// ```
 /// use std::io::{Cursor, Read, Seek, SeekFrom};
-/// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+/// use strongroom::envelope::RawAesKeyring;
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes};
 ///
 /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
 /// let message = envelope.encrypt(&[b'.'; 1_000_000], &EncryptionContext::new())?;

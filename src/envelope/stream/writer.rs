@@ -19,7 +19,8 @@ use crate::message::Sealer;
 /// # Examples
 /// ```
 /// use std::io::Write;
-/// use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+/// use strongroom::envelope::RawAesKeyring;
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes};
 ///
 /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
 /// let mut writer = envelope.writer(Vec::new(), &EncryptionContext::new())?;

@@ -95,7 +95,7 @@ impl KmsBuilder {
     }
 
     /// Adds a provider of key material, alongside those of software keys. To create a key with it, specify
-    /// its name: [`CreateKeyRequest::provider`](crate::CreateKeyRequest::provider). Add it again whenever you
+    /// its name: [`CreateKeyRequest::provider`](crate::request::CreateKeyRequest::provider). Add it again whenever you
     /// open the store: without it, its keys cannot be used. Its origin is `AWS_KMS` or `AWS_CLOUDHSM`, as
     /// imported material is always in the store.
     pub fn provider(mut self, provider: impl KeyMaterialProvider + 'static) -> Self {
@@ -147,7 +147,8 @@ impl KmsBuilder {
     /// use std::sync::Arc;
     /// use std::time::Duration;
     ///
-    /// use strongroom::{DeletionWindow, Kms, ManualClock, Timestamp};
+    /// use strongroom::key::DeletionWindow;
+    /// use strongroom::{Kms, ManualClock, Timestamp};
     ///
     /// let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
     /// let kms = Kms::builder().clock(Arc::clone(&clock)).clock_tolerance(Duration::MAX).build()?;

@@ -22,8 +22,9 @@ impl Kms {
     ///
     /// # Examples
     /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::request::{DecryptRequest, EncryptRequest};
     /// use strongroom::seal::RootKey;
-    /// use strongroom::{DecryptRequest, EncryptRequest, Kms};
     ///
     /// let directory = tempfile::tempdir()?;
     /// let path = directory.path().join("keys.strongroom");

@@ -37,7 +37,8 @@ use crate::identity::{AccountId, Locality, Principal, ServiceName};
 ///
 /// # Examples
 /// ```
-/// use strongroom::{DecryptRequest, EncryptRequest, EncryptionContext, Kms};
+/// use strongroom::request::{DecryptRequest, EncryptRequest};
+/// use strongroom::{EncryptionContext, Kms};
 ///
 /// let kms = Kms::in_memory()?;
 /// let key = kms.create_key(Default::default())?;

@@ -23,8 +23,8 @@ pub struct KmsLimits {
     pub aliases_per_key: usize,
     /// Grants on one key: 50,000.
     pub grants_per_key: usize,
-    /// Wrapping keys of each size that [`Kms::run_maintenance`] generates in advance once that size
-    /// was requested: 2. If none is ready, [`Kms::get_parameters_for_import`] generates one, which
+    /// Wrapping keys of each size that [`Kms::run_maintenance`](crate::Kms::run_maintenance) generates in advance once that size
+    /// was requested: 2. If none is ready, [`Kms::get_parameters_for_import`](crate::Kms::get_parameters_for_import) generates one, which
     /// takes longer.
     pub prepared_wrapping_keys: usize,
     /// Keys cached in memory: 4,096. Other keys are read and opened again when they are used.

@@ -8,7 +8,7 @@ use crate::kms::request::{DecryptRequest, EncryptRequest, KeyReference};
 use crate::secret::SecretBytes;
 
 /// A symmetric key of a [`Kms`] as a value that encrypts up to 4,096 bytes, bound to associated data: the encryption
-/// context. Larger data belong into an [`Envelope`](crate::envelope::Envelope).
+/// context. Larger data belong into an [`Envelope`](crate::Envelope).
 ///
 /// # Examples
 /// ```

@@ -10,7 +10,9 @@ use crate::kms::request::{GenerateMacRequest, KeyReference, VerifyMacRequest};
 ///
 /// # Examples
 /// ```
-/// use strongroom::{CreateKeyRequest, KeySpec, KeyUsage, Kms, KmsMac};
+/// use strongroom::key::{KeySpec, KeyUsage};
+/// use strongroom::request::CreateKeyRequest;
+/// use strongroom::{Kms, KmsMac};
 ///
 /// let kms = Kms::in_memory()?;
 /// let request = CreateKeyRequest::default().spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);

@@ -30,7 +30,9 @@ use crate::kms::request::{KeyReference, SignRequest};
 ///
 /// # Examples
 /// ```
-/// use strongroom::{CreateKeyRequest, KeySpec, KeyUsage, Kms, KmsSigner};
+/// use strongroom::key::{KeySpec, KeyUsage};
+/// use strongroom::request::CreateKeyRequest;
+/// use strongroom::{Kms, KmsSigner};
 /// # use signature::{Keypair, Signer, Verifier};
 ///
 /// let kms = Kms::in_memory()?;

@@ -29,7 +29,8 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{EncryptRequest, DecryptRequest, Kms};
+    /// use strongroom::Kms;
+    /// use strongroom::request::{DecryptRequest, EncryptRequest};
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?.key_id();

@@ -42,7 +42,8 @@ impl Kms {
     /// ```
     /// use std::sync::Arc;
     ///
-    /// use strongroom::{DeletionWindow, Kms, ManualClock, Timestamp};
+    /// use strongroom::key::DeletionWindow;
+    /// use strongroom::{Kms, ManualClock, Timestamp};
     ///
     /// let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
     /// let kms = Kms::builder().clock(Arc::clone(&clock)).build()?;
@@ -100,7 +101,8 @@ impl Kms {
     /// ```
     /// use std::sync::Arc;
     ///
-    /// use strongroom::{Clock, DeletionWindow, Kms, ManualClock, Timestamp};
+    /// use strongroom::key::DeletionWindow;
+    /// use strongroom::{Clock, Kms, ManualClock, Timestamp};
     ///
     /// let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
     /// let kms = Kms::builder().clock(Arc::clone(&clock)).build()?;

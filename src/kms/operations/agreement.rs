@@ -22,8 +22,10 @@ impl Kms {
     ///
     /// # Examples
     /// ```
+    /// use strongroom::Kms;
     /// use strongroom::algorithm::KeyAgreementAlgorithm::Ecdh;
-    /// use strongroom::{CreateKeyRequest, DeriveSharedSecretRequest, KeySpec, KeyUsage, Kms};
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    /// use strongroom::request::{CreateKeyRequest, DeriveSharedSecretRequest};
     ///
     /// let kms = Kms::in_memory()?;
     /// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::KeyAgreement);

@@ -19,7 +19,7 @@ use crate::provider::{CipherScheme, oaep};
 use crate::secret::SecretBytes;
 
 impl Kms {
-    /// Encrypts 1 to 4,096 bytes under a key. Larger data belong into an [`Envelope`](crate::envelope::Envelope).
+    /// Encrypts 1 to 4,096 bytes under a key. Larger data belong into an [`Envelope`](crate::Envelope).
     ///
     /// Under an RSA key it is fewer bytes, the algorithm must be named, and there is no context. What comes out is bare
     /// RSA-OAEP: whoever has the public key could have made it, and so it proves nothing about its origin.
@@ -31,7 +31,8 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{EncryptRequest, Kms};
+    /// use strongroom::Kms;
+    /// use strongroom::request::EncryptRequest;
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?;
@@ -71,7 +72,8 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{DecryptRequest, EncryptRequest, EncryptionContext, ErrorKind, Kms};
+    /// use strongroom::request::{DecryptRequest, EncryptRequest};
+    /// use strongroom::{EncryptionContext, ErrorKind, Kms};
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?;
@@ -110,7 +112,8 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{EncryptRequest, Kms, ReEncryptRequest};
+    /// use strongroom::Kms;
+    /// use strongroom::request::{EncryptRequest, ReEncryptRequest};
     ///
     /// let kms = Kms::in_memory()?;
     /// let (old, new) = (kms.create_key(Default::default())?, kms.create_key(Default::default())?);

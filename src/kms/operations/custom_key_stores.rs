@@ -42,8 +42,10 @@ impl Kms {
     ///
     /// # Examples
     /// ```
+    /// use strongroom::key::{ClusterId, ConnectionState, KeyState};
     /// use strongroom::provider::MemoryCluster;
-    /// use strongroom::{ClusterId, ConnectionState, CreateCustomKeyStoreRequest, CreateKeyRequest, KeyState, Kms, SecretBytes};
+    /// use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest};
+    /// use strongroom::{Kms, SecretBytes};
     ///
     /// let vault = ClusterId::parse("vault")?;
     /// let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");

@@ -23,7 +23,8 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{DecryptRequest, GenerateDataKeyRequest, Kms};
+    /// use strongroom::Kms;
+    /// use strongroom::request::{DecryptRequest, GenerateDataKeyRequest};
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?;

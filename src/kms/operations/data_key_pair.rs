@@ -26,7 +26,9 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{DataKeyPairSpec, DecryptRequest, GenerateDataKeyPairRequest, Kms};
+    /// use strongroom::Kms;
+    /// use strongroom::key::DataKeyPairSpec;
+    /// use strongroom::request::{DecryptRequest, GenerateDataKeyPairRequest};
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?.key_id();

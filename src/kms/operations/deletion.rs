@@ -19,7 +19,8 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{DeletionWindow, KeyState, Kms};
+    /// use strongroom::Kms;
+    /// use strongroom::key::{DeletionWindow, KeyState};
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?;

@@ -60,8 +60,11 @@ impl Kms {
     ///
     /// # Examples
     /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::identity::{AccountId, Principal};
+    /// use strongroom::key::Operation;
     /// use strongroom::policy::GrantTerms;
-    /// use strongroom::{AccountId, CreateGrantRequest, EncryptRequest, Kms, Operation, Principal};
+    /// use strongroom::request::{CreateGrantRequest, EncryptRequest};
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?;
@@ -129,8 +132,11 @@ impl Kms {
     ///
     /// # Examples
     /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::identity::{AccountId, Principal};
+    /// use strongroom::key::Operation;
     /// use strongroom::policy::GrantTerms;
-    /// use strongroom::{AccountId, CreateGrantRequest, GrantFilter, Kms, Operation, Principal};
+    /// use strongroom::request::{CreateGrantRequest, GrantFilter};
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?.key_id();

@@ -15,7 +15,8 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{AccountId, ErrorKind, Kms, Principal};
+    /// use strongroom::identity::{AccountId, Principal};
+    /// use strongroom::{ErrorKind, Kms};
     ///
     /// let kms = Kms::in_memory()?;
     /// let alice = kms.as_principal(Principal::user(AccountId::default(), "alice")?)?;
@@ -53,7 +54,9 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{GenerateDataKeyRequest, KeyManager, Kms, PageRequest};
+    /// use strongroom::Kms;
+    /// use strongroom::key::KeyManager;
+    /// use strongroom::request::{GenerateDataKeyRequest, PageRequest};
     ///
     /// let kms = Kms::in_memory()?;
     /// let s3 = kms.as_service("s3")?;
@@ -82,7 +85,8 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{GenerateDataKeyRequest, Kms};
+    /// use strongroom::Kms;
+    /// use strongroom::request::GenerateDataKeyRequest;
     ///
     /// let kms = Kms::in_memory()?;
     /// let s3 = kms.as_service("s3")?;

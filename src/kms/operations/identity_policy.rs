@@ -22,7 +22,9 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{AccountId, EncryptRequest, Kms, Principal};
+    /// use strongroom::Kms;
+    /// use strongroom::identity::{AccountId, Principal};
+    /// use strongroom::request::EncryptRequest;
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?;

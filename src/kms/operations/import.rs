@@ -45,8 +45,10 @@ impl Kms {
     ///
     /// # Examples
     /// ```
+    /// use strongroom::Kms;
     /// use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
-    /// use strongroom::{CreateKeyRequest, GetParametersForImportRequest, KeyState, Kms, Origin};
+    /// use strongroom::key::{KeyState, Origin};
+    /// use strongroom::request::{CreateKeyRequest, GetParametersForImportRequest};
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(CreateKeyRequest::default().origin(Origin::External))?;

@@ -27,7 +27,9 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{AccountId, EncryptRequest, ErrorKind, Kms, Principal, PutKeyPolicyRequest};
+    /// use strongroom::identity::{AccountId, Principal};
+    /// use strongroom::request::{EncryptRequest, PutKeyPolicyRequest};
+    /// use strongroom::{ErrorKind, Kms};
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?;

@@ -36,7 +36,9 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{CreateKeyRequest, KeyState, KeyUsage, Kms};
+    /// use strongroom::Kms;
+    /// use strongroom::key::{KeyState, KeyUsage};
+    /// use strongroom::request::CreateKeyRequest;
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(CreateKeyRequest::default().description("backups"))?;
@@ -141,7 +143,8 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{Kms, PageRequest};
+    /// use strongroom::Kms;
+    /// use strongroom::request::PageRequest;
     ///
     /// let kms = Kms::in_memory()?;
     /// for _ in 0..3 {
@@ -218,7 +221,8 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{EncryptRequest, ErrorKind, Kms};
+    /// use strongroom::request::EncryptRequest;
+    /// use strongroom::{ErrorKind, Kms};
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?;

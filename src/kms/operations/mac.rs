@@ -22,7 +22,9 @@ impl Kms {
     /// # Examples
     /// ```
     /// use strongroom::algorithm::MacAlgorithm::HmacSha256;
-    /// use strongroom::{CreateKeyRequest, ErrorKind, GenerateMacRequest, KeySpec, KeyUsage, Kms, VerifyMacRequest};
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    /// use strongroom::request::{CreateKeyRequest, GenerateMacRequest, VerifyMacRequest};
+    /// use strongroom::{ErrorKind, Kms};
     ///
     /// let kms = Kms::in_memory()?;
     /// let request = CreateKeyRequest::default().spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);

@@ -18,11 +18,13 @@ impl Kms {
     /// at all. A key that is deleted takes its figures with it: read them before.
     ///
     /// # Errors
-    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`Store`](ErrorKind::Store).
+    /// [`AccessDenied`](crate::ErrorKind::AccessDenied) for a narrowed handle; [`Store`](crate::ErrorKind::Store).
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{AccountId, GenerateDataKeyRequest, Kms};
+    /// use strongroom::Kms;
+    /// use strongroom::identity::AccountId;
+    /// use strongroom::request::GenerateDataKeyRequest;
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?;
@@ -83,11 +85,13 @@ impl Kms {
     /// Tells when a key last did cryptography, and what. Re-encryption counts for both of its keys.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound).
+    /// [`NotFound`](crate::ErrorKind::NotFound).
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{EncryptRequest, Kms, Operation};
+    /// use strongroom::Kms;
+    /// use strongroom::key::Operation;
+    /// use strongroom::request::EncryptRequest;
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?;

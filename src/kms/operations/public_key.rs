@@ -17,7 +17,9 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{CreateKeyRequest, KeySpec, KeyUsage, Kms};
+    /// use strongroom::Kms;
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    /// use strongroom::request::CreateKeyRequest;
     ///
     /// let kms = Kms::in_memory()?;
     /// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);

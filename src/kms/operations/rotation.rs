@@ -35,7 +35,8 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{Kms, RotationPeriod};
+    /// use strongroom::Kms;
+    /// use strongroom::key::RotationPeriod;
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?;
@@ -89,7 +90,7 @@ impl Kms {
     }
 
     /// Gives a key new material now, 25 times in its life at the most. The automatic schedule is not shifted. A key of
-    /// origin `EXTERNAL` gets the material that was imported for this ([`ImportType::NewKeyMaterial`](crate::ImportType::NewKeyMaterial)).
+    /// origin `EXTERNAL` gets the material that was imported for this ([`ImportType::NewKeyMaterial`](crate::key::ImportType::NewKeyMaterial)).
     ///
     /// # Errors
     /// [`LimitExceeded`](ErrorKind::LimitExceeded); [`Conflict`](ErrorKind::Conflict) if automatic rotation is due within
@@ -99,7 +100,8 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{DecryptRequest, EncryptRequest, Kms};
+    /// use strongroom::Kms;
+    /// use strongroom::request::{DecryptRequest, EncryptRequest};
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?;
@@ -149,7 +151,9 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{IncludeKeyMaterial, KeyMaterialState, Kms};
+    /// use strongroom::Kms;
+    /// use strongroom::key::KeyMaterialState;
+    /// use strongroom::request::IncludeKeyMaterial;
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?;

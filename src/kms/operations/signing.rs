@@ -28,7 +28,9 @@ impl Kms {
     /// # Examples
     /// ```
     /// use strongroom::algorithm::SigningAlgorithm::EcdsaSha256;
-    /// use strongroom::{CreateKeyRequest, ErrorKind, KeySpec, KeyUsage, Kms, SignRequest, VerifyRequest};
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    /// use strongroom::request::{CreateKeyRequest, SignRequest, VerifyRequest};
+    /// use strongroom::{ErrorKind, Kms};
     ///
     /// let kms = Kms::in_memory()?;
     /// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);

@@ -11,7 +11,7 @@ impl Kms {
     /// A copy of a store holds every key and every deletion that the original held when it was made. To keep a copy from
     /// destroying keys that the original still uses, a store that finds itself in another place, or finds that a copy of it
     /// moved the mark in an HSM, creates, destroys and undoes nothing there: such operations fail with
-    /// [`CopiedStore`](ErrorKind::CopiedStore). It still encrypts, decrypts and signs.
+    /// [`CopiedStore`](crate::ErrorKind::CopiedStore). It still encrypts, decrypts and signs.
     ///
     /// Call this once in the store that goes on, when no other copy of it is in use. All others are left behind by it.
     /// Keys in HSMs and providers whose deletion is pending get their whole waiting period again, as it may have been
@@ -20,8 +20,8 @@ impl Kms {
     /// keys in HSMs, which are raised as after any restoration.
     ///
     /// # Errors
-    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`Store`](ErrorKind::Store) and
-    /// [`Audit`](ErrorKind::Audit) if nothing was changed.
+    /// [`AccessDenied`](crate::ErrorKind::AccessDenied) for a narrowed handle; [`Store`](crate::ErrorKind::Store) and
+    /// [`Audit`](crate::ErrorKind::Audit) if nothing was changed.
     ///
     /// # Examples
     /// ```

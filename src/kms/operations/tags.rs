@@ -23,7 +23,8 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{Kms, Tag};
+    /// use strongroom::Kms;
+    /// use strongroom::key::Tag;
     ///
     /// let kms = Kms::in_memory()?;
     /// let key = kms.create_key(Default::default())?;

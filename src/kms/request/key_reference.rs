@@ -7,7 +7,8 @@ use crate::key::{AliasArn, AliasName, KeyArn, KeyId, KeyIdentifier};
 ///
 /// # Examples
 /// ```
-/// use strongroom::{KeyReference, Kms};
+/// use strongroom::Kms;
+/// use strongroom::request::KeyReference;
 ///
 /// let kms = Kms::in_memory()?;
 /// let key = kms.create_key(Default::default())?;

@@ -11,7 +11,9 @@ use crate::provider::ProviderId;
 ///
 /// # Examples
 /// ```
-/// use strongroom::{CreateKeyRequest, KeySpec, Kms};
+/// use strongroom::Kms;
+/// use strongroom::key::KeySpec;
+/// use strongroom::request::CreateKeyRequest;
 ///
 /// let kms = Kms::in_memory()?;
 /// let key = kms.create_key(CreateKeyRequest::default().description("invoices").tag("team", "billing"))?;
@@ -126,8 +128,11 @@ pub(in crate::kms) fn checked_tags(pairs: &[(String, String)]) -> Result<Vec<Tag
 ///
 /// # Examples
 /// ```
+/// use strongroom::Kms;
+/// use strongroom::identity::{AccountId, Principal};
+/// use strongroom::key::Operation;
 /// use strongroom::policy::GrantTerms;
-/// use strongroom::{AccountId, CreateGrantRequest, KeyRequest, Kms, Operation, Principal};
+/// use strongroom::request::{CreateGrantRequest, KeyRequest};
 ///
 /// let kms = Kms::in_memory()?;
 /// let key = kms.create_key(Default::default())?.key_id();

@@ -89,9 +89,10 @@ impl Kms {
     /// use std::sync::Arc;
     ///
     /// use strongroom::crypto::CryptoBackend;
+    /// use strongroom::key::DeletionWindow;
     /// use strongroom::seal::RootKey;
     /// use strongroom::store::SqliteStore;
-    /// use strongroom::{Clock, DeletionWindow, ErrorKind, Kms, ManualClock, Timestamp};
+    /// use strongroom::{Clock, ErrorKind, Kms, ManualClock, Timestamp};
     ///
     /// let directory = tempfile::tempdir()?;
     /// let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));

@@ -7,7 +7,8 @@ use crate::error::{Error, ErrorKind};
 ///
 /// # Examples
 /// ```
-/// use strongroom::{Error, ErrorKind, ExportError};
+/// use strongroom::export::ExportError;
+/// use strongroom::{Error, ErrorKind};
 ///
 /// let error = Error::from(ExportError::Damaged);
 /// assert_eq!(error.kind(), ErrorKind::InvalidExport);

@@ -48,8 +48,10 @@ impl Kms {
     ///
     /// # Examples
     /// ```
+    /// use strongroom::Kms;
     /// use strongroom::crypto::{CryptoBackend, KeyPairKind};
-    /// use strongroom::{DecryptRequest, EncryptRequest, ExportIdentity, ExportRecipient, Kms};
+    /// use strongroom::export::{ExportIdentity, ExportRecipient};
+    /// use strongroom::request::{DecryptRequest, EncryptRequest};
     ///
     /// let backend = CryptoBackend::default();
     /// let recipient = backend.key_pairs().generate(KeyPairKind::Rsa2048, backend.random())?;

@@ -46,8 +46,9 @@ impl ExportIdentity {
     ///
     /// # Examples
     /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::export::{ExportIdentity, ExportRecipient};
     /// use strongroom::seal::PassphraseCost;
-    /// use strongroom::{ExportIdentity, ExportRecipient, Kms};
     ///
     /// let cost = PassphraseCost::new(64, 11, 1)?; // one pass over the default limit
     /// let (here, there) = (Kms::in_memory()?, Kms::in_memory()?);

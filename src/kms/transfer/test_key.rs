@@ -40,7 +40,9 @@ impl Kms {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::{CreateKeyRequest, DecryptRequest, EncryptRequest, KeyId, Kms};
+    /// use strongroom::Kms;
+    /// use strongroom::key::KeyId;
+    /// use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest};
     ///
     /// let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
     /// let in_one_run = Kms::builder().allow_insecure_test_keys().build()?;

@@ -24,8 +24,10 @@ use crate::secret::SecretBytes;
 /// ```
 /// use std::sync::Arc;
 ///
+/// use strongroom::key::ClusterId;
 /// use strongroom::provider::{HsmCluster, MemberState, MemoryCluster};
-/// use strongroom::{ClusterId, CreateCustomKeyStoreRequest, CreateKeyRequest, EncryptRequest, Kms, SecretBytes};
+/// use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest, EncryptRequest};
+/// use strongroom::{Kms, SecretBytes};
 ///
 /// let cluster = Arc::new(MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1"));
 /// let kms = Kms::builder().cluster(ClusterId::parse("vault")?, Arc::clone(&cluster)).build()?;

@@ -19,7 +19,7 @@ use crate::secret::SecretBytes;
 
 /// Keys in one token: the provider of origin `AWS_CLOUDHSM` over a [`Token`]. Given to
 /// [`KmsBuilder::provider`](crate::KmsBuilder::provider), it is where keys are made that name it
-/// ([`CreateKeyRequest::provider`](crate::CreateKeyRequest::provider)).
+/// ([`CreateKeyRequest::provider`](crate::request::CreateKeyRequest::provider)).
 ///
 /// It makes the kinds of key that the token has every mechanism for; any other is refused with the name of the mechanism
 /// that is missing. What it keeps of a key is a [`TokenKeyHandle`], and never material. Whoever seals with its keys counts

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use strongroom::audit::{AuditEvent, KeyResource, MemoryTrail, Outcome, to_json};
-use strongroom::key::SpecClass;
+use strongroom::identity::{AccountId, Locality, Principal};
+use strongroom::key::{AliasArn, KeyArn, KeyId, Operation, SpecClass};
 use strongroom::policy::{AttachedPolicies, Decision, GrantId, GrantTerms, Policy, PolicyRequest};
+use strongroom::request::{
+    CreateGrantRequest, CreateKeyRequest, DecryptRequest, DryRun, EncryptRequest, KeyReference, PageRequest,
+};
 use strongroom::seal::RootKey;
 use strongroom::store::RecordKind;
-use strongroom::{
-    AccountId, AliasArn, CreateGrantRequest, CreateKeyRequest, DecryptRequest, DryRun, EncryptRequest, ErrorKind,
-    KeyArn, KeyId, KeyReference, Kms, KmsLimits, Locality, ManualClock, Operation, PageRequest, Principal, Result,
-    Timestamp,
-};
+use strongroom::{ErrorKind, Kms, KmsLimits, ManualClock, Result, Timestamp};
 
 use crate::access::management_types::AllowAll;
 use crate::support::kms::kind;

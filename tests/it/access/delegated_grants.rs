@@ -1,13 +1,13 @@
 //! Grants that are made by means of grants: nobody ever hands on more than it holds.
 
 use proptest::prelude::*;
+use strongroom::identity::{AccountId, Principal};
+use strongroom::key::{KeyId, KeyManager, KeySpec, KeyUsage, Operation, Origin};
 use strongroom::policy::{
     AttachedPolicies, GrantConstraints, GrantId, GrantTerms, KeyFacts, PolicyEvaluation, PolicyRequest,
     RequestParameter, evaluate,
 };
-use strongroom::{
-    AccountId, EncryptionContext, ErrorKind, KeyId, KeyManager, KeySpec, KeyUsage, Operation, Origin, Principal, Result,
-};
+use strongroom::{EncryptionContext, ErrorKind, Result};
 
 /// The operations that grants of the property hold.
 const OPERATIONS: [Operation; 6] = [

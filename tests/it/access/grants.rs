@@ -7,14 +7,16 @@ use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use strongroom::audit::{Action, AuditEvent, AuditSink, MemoryTrail, Outcome, Tee};
 use strongroom::crypto::CryptoBackend;
+use strongroom::identity::{AccountId, Principal};
+use strongroom::key::{DeletionWindow, KeyId, KeySpec, KeyUsage, Operation};
 use strongroom::policy::{GrantConstraints, GrantId, GrantTerms};
+use strongroom::request::{
+    CreateGrantRequest, CreateKeyRequest, DecryptRequest, DryRun, EncryptRequest, GenerateDataKeyRequest, GrantFilter,
+    GrantToken, KeyRequest, PageRequest, PutKeyPolicyRequest,
+};
 use strongroom::seal::RootKey;
 use strongroom::store::{MemoryStore, RecordId, RecordKind};
-use strongroom::{
-    AccountId, CreateGrantRequest, CreateKeyRequest, DecryptRequest, DeletionWindow, DryRun, EncryptRequest,
-    EncryptionContext, ErrorKind, GenerateDataKeyRequest, GrantFilter, GrantToken, KeyId, KeyRequest, KeySpec,
-    KeyUsage, Kms, KmsLimits, ManualClock, Operation, PageRequest, Principal, PutKeyPolicyRequest, Result, Timestamp,
-};
+use strongroom::{EncryptionContext, ErrorKind, Kms, KmsLimits, ManualClock, Result, Timestamp};
 
 use crate::support::kms::{kind, with_key};
 use crate::support::policies::{key_policy, user};

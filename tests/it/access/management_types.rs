@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use strongroom::audit::{MemoryTrail, Outcome};
+use strongroom::identity::{AccountId, Principal, ServiceName};
+use strongroom::key::{DeletionWindow, KeyArn, KeyId, KeyManager, Operation, RotationPeriod, Tag};
 use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest};
-use strongroom::{
-    AccountId, CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, GenerateDataKeyRequest,
-    KeyArn, KeyId, KeyManager, Kms, ManualClock, Operation, PageRequest, Principal, Result, RotationPeriod,
-    ServiceName, Tag, Timestamp,
-};
+use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, GenerateDataKeyRequest, PageRequest};
+use strongroom::{ErrorKind, Kms, ManualClock, Result, Timestamp};
 
 use crate::support::kms::kind;
 
@@ -107,7 +106,7 @@ fn only_customer_managed_keys_can_be_managed() -> Result<()> {
     for (operation, result) in management(&cast.account, &cast.owned) {
         assert_eq!(kind(result), ErrorKind::NotFound, "{operation}");
     }
-    assert_eq!(cast.service.describe_key(&cast.owned)?.state(), strongroom::KeyState::Enabled);
+    assert_eq!(cast.service.describe_key(&cast.owned)?.state(), strongroom::key::KeyState::Enabled);
     Ok(())
 }
 

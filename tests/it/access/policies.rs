@@ -6,14 +6,17 @@ use strongroom::algorithm::{
     KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm, WrappingAlgorithm, WrappingKeySpec,
 };
 use strongroom::audit::MemoryTrail;
-use strongroom::policy::{AttachedPolicies, Decision, GrantTerms, Policy, PolicyRequest, RequestParameter};
-use strongroom::{
-    AccountId, AliasArn, CreateGrantRequest, CreateKeyRequest, DataKeyPairSpec, DecryptRequest, DeletionWindow,
-    DeriveSharedSecretRequest, EncryptRequest, EncryptionContext, ErrorKind, GenerateDataKeyPairRequest,
-    GenerateDataKeyRequest, GenerateMacRequest, GetParametersForImportRequest, ImportKeyMaterialRequest, KeyId,
-    KeySpec, KeyUsage, Kms, Operation, Origin, PageRequest, Principal, PutKeyPolicyRequest, ReEncryptRequest, Result,
-    RotationPeriod, SignRequest, Tag, Timestamp,
+use strongroom::identity::{AccountId, Principal};
+use strongroom::key::{
+    AliasArn, DataKeyPairSpec, DeletionWindow, KeyId, KeySpec, KeyUsage, Operation, Origin, RotationPeriod, Tag,
 };
+use strongroom::policy::{AttachedPolicies, Decision, GrantTerms, Policy, PolicyRequest, RequestParameter};
+use strongroom::request::{
+    CreateGrantRequest, CreateKeyRequest, DecryptRequest, DeriveSharedSecretRequest, EncryptRequest,
+    GenerateDataKeyPairRequest, GenerateDataKeyRequest, GenerateMacRequest, GetParametersForImportRequest,
+    ImportKeyMaterialRequest, PageRequest, PutKeyPolicyRequest, ReEncryptRequest, SignRequest,
+};
+use strongroom::{EncryptionContext, ErrorKind, Kms, Result, Timestamp};
 
 use crate::support::kms::kind;
 use crate::support::policies::{identity_policy, key_policy, user};

@@ -5,16 +5,15 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use strongroom::algorithm as alg;
-use strongroom::key::TagSet;
+use strongroom::identity::{AccountId, Locality, Principal};
+use strongroom::key::{
+    AliasName, DataKeyPairSpec, ExpirationModel, KeyId, KeyManager, KeySpec, KeyUsage, Operation, Origin, Tag, TagSet,
+};
 use strongroom::policy::{
     AttachedPolicies, GrantConstraints, GrantId, GrantTerms, KeyFacts, PolicyDocument, PolicyEvaluation, PolicyRequest,
     RequestParameter, evaluate, passes_lockout_safety_check,
 };
-use strongroom::{
-    AccountId, AliasName, DataKeyPairSpec, EncryptionContext, ErrorKind, ExpirationModel, KeyId, KeyManager, KeySpec,
-    KeyUsage, Locality, Operation, Origin, Principal, Tag, Timestamp,
-};
+use strongroom::{EncryptionContext, ErrorKind, Timestamp, algorithm as alg};
 
 type Checked<T> = Result<T, Box<dyn std::error::Error>>;
 

@@ -6,12 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use strongroom::audit::{Action, AuditEvent, AuditSink, MemoryTrail, Outcome};
 use strongroom::crypto::{CryptoBackend, KeyPairKind};
+use strongroom::export::{ExportIdentity, ExportRecipient};
+use strongroom::key::{DeletionWindow, KeyState, Operation, RotationPeriod};
+use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, GenerateDataKeyRequest, PageRequest};
 use strongroom::seal::RootKey;
-use strongroom::{
-    CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, Error, ErrorKind, ExportIdentity,
-    ExportRecipient, GenerateDataKeyRequest, KeyState, Kms, ManualClock, Operation, PageRequest, Result,
-    RotationPeriod, Timestamp,
-};
+use strongroom::{Error, ErrorKind, Kms, ManualClock, Result, Timestamp};
 
 use crate::support::custom_key_stores::{request, two_members, vault};
 use crate::support::stuck_anchor::StuckAnchor;

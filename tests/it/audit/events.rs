@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use strongroom::audit::{Action, AuditEvent, FileTrail, MemoryTrail, Outcome, to_json};
+use strongroom::identity::{AccountId, Locality, Principal};
+use strongroom::key::{KeySpec, KeyUsage, Operation, RotationPeriod, Tag};
 use strongroom::policy::{GrantConstraints, GrantTerms};
-use strongroom::{
-    AccountId, CreateGrantRequest, CreateKeyRequest, DecryptRequest, DryRun, EncryptRequest, EncryptionContext,
-    ErrorKind, KeySpec, KeyUsage, Kms, Locality, ManualClock, Operation, Principal, PutKeyPolicyRequest,
-    ReEncryptRequest, Result, RotationPeriod, Tag, Timestamp,
+use strongroom::request::{
+    CreateGrantRequest, CreateKeyRequest, DecryptRequest, DryRun, EncryptRequest, PutKeyPolicyRequest, ReEncryptRequest,
 };
+use strongroom::{EncryptionContext, ErrorKind, Kms, ManualClock, Result, Timestamp};
 
 use crate::support::kms::kind;
 

@@ -12,19 +12,23 @@ use strongroom::algorithm::{
 };
 use strongroom::audit::{ChainId, FileTrail, MemoryTrail, Outcome};
 use strongroom::crypto::CryptoBackend;
+use strongroom::export::{ExportIdentity, ExportRecipient};
+use strongroom::identity::{AccountId, Principal};
+use strongroom::key::{
+    ClusterId, CustomKeyStoreId, DataKeyPairSpec, DeletionWindow, KeyId, Operation, RotationPeriod, Tag,
+};
 use strongroom::policy::{GrantId, GrantTerms};
+use strongroom::request::{
+    CreateCustomKeyStoreRequest, CreateGrantRequest, CreateKeyRequest, DecryptRequest, DeriveSharedSecretRequest,
+    DryRun, EncryptRequest, GenerateDataKeyPairRequest, GenerateDataKeyRequest, GenerateMacRequest,
+    GetParametersForImportRequest, GrantFilter, GrantToken, ImportKeyMaterialRequest, IncludeKeyMaterial, PageRequest,
+    PutKeyPolicyRequest, ReEncryptRequest, SignRequest, UpdateCustomKeyStoreRequest, VerifyMacRequest, VerifyRequest,
+};
 use strongroom::seal::RootKey;
 use strongroom::store::{
     CommitError, Expectation, KeyStore, MemoryStore, Record, RecordId, Revision, Scan, StoreId, WriteChanges,
 };
-use strongroom::{
-    AccountId, Clock, ClusterId, CreateCustomKeyStoreRequest, CreateGrantRequest, CreateKeyRequest, CustomKeyStoreId,
-    DataKeyPairSpec, DecryptRequest, DeletionWindow, DeriveSharedSecretRequest, DryRun, EncryptRequest, Error,
-    ErrorKind, ExportIdentity, ExportRecipient, GenerateDataKeyPairRequest, GenerateDataKeyRequest, GenerateMacRequest,
-    GetParametersForImportRequest, GrantFilter, GrantToken, ImportKeyMaterialRequest, IncludeKeyMaterial, KeyId, Kms,
-    Operation, PageRequest, Principal, PutKeyPolicyRequest, ReEncryptRequest, Result, RotationPeriod, SignRequest,
-    SystemClock, Tag, UpdateCustomKeyStoreRequest, VerifyMacRequest, VerifyRequest,
-};
+use strongroom::{Clock, Error, ErrorKind, Kms, Result, SystemClock};
 
 /// A store that can be switched off.
 #[derive(Debug)]

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use strongroom::audit::{AuditSink, FileTrail, MemoryTrail, Problem};
 use strongroom::crypto::CryptoBackend;
+use strongroom::identity::{AccountId, Principal};
+use strongroom::request::{EncryptRequest, GenerateDataKeyRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::{MemoryStore, RecordKind};
-use strongroom::{
-    AccountId, EncryptRequest, EncryptionContext, Error, ErrorKind, GenerateDataKeyRequest, Kms, Principal, Result,
-};
+use strongroom::{EncryptionContext, Error, ErrorKind, Kms, Result};
 
 use crate::support::hooked_store::HookedStore;
 use crate::support::interrupted_trail::InterruptedTrail;

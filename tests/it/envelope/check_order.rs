@@ -3,10 +3,10 @@
 use std::io::Read;
 
 use strongroom::envelope::{
-    CommitmentPolicy, DecryptionMaterials, EncryptionMaterials, SignaturePolicy, UnwrapFailures,
+    CommitmentPolicy, DecryptionMaterials, EncryptionMaterials, Keyring, SignaturePolicy, UnwrapFailures,
 };
 use strongroom::message::{AlgorithmSuite, EncryptedDataKey, MessageError, inspect};
-use strongroom::{EncryptionContext, Envelope, Error, Keyring, Result, SecretBytes};
+use strongroom::{EncryptionContext, Envelope, Error, Result, SecretBytes};
 
 const FRAME: usize = 16;
 

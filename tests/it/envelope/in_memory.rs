@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use proptest::prelude::*;
 use strongroom::crypto::{CryptoBackend, CryptoError, FASTEST, RUST_CRYPTO, SecureRandom};
-use strongroom::envelope::{DecryptionMaterials, EncryptionMaterials};
+use strongroom::envelope::{DecryptionMaterials, EncryptionMaterials, Keyring, RawAesKeyring};
 use strongroom::message::{self, EncryptedDataKey, Limits, MessageError};
-use strongroom::{EncryptionContext, Envelope, ErrorKind, Keyring, RawAesKeyring, Result, SecretBytes};
+use strongroom::{EncryptionContext, Envelope, ErrorKind, Result, SecretBytes};
 
 use crate::support::envelope::{envelope, keyring, none, refusal};
 use crate::support::vectors;

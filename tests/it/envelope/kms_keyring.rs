@@ -1,12 +1,12 @@
 //! Messages whose data keys are wrapped by keys of a KMS.
 
 use strongroom::crypto::CryptoBackend;
-use strongroom::envelope::{DecryptionMaterials, Envelope, KmsKeyring, RawAesKeyring, UnwrapFailures};
+use strongroom::envelope::{DecryptionMaterials, Keyring, KmsKeyring, RawAesKeyring, UnwrapFailures};
+use strongroom::identity::{AccountId, Principal};
+use strongroom::key::KeyId;
 use strongroom::message::{AlgorithmSuite, EncryptedDataKey, inspect};
-use strongroom::{
-    AccountId, CreateKeyRequest, EncryptRequest, EncryptionContext, ErrorKind, KeyId, Keyring, Kms, Principal, Result,
-    SecretBytes,
-};
+use strongroom::request::{CreateKeyRequest, EncryptRequest};
+use strongroom::{EncryptionContext, Envelope, ErrorKind, Kms, Result, SecretBytes};
 
 use crate::support::kms::{kind, with_key};
 

@@ -5,13 +5,12 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
 use strongroom::envelope::{
-    CachingMaterialsManager, CommitmentPolicy, DefaultMaterialsManager, EnvelopeBuilder, RequiredContextManager,
-    SignaturePolicy,
+    CachingMaterialsManager, CommitmentPolicy, DefaultMaterialsManager, EnvelopeBuilder, KmsKeyring, MultiKeyring,
+    RequiredContextManager, SignaturePolicy,
 };
 use strongroom::message::{AlgorithmSuite, Header, MessageError};
-use strongroom::{
-    CreateKeyRequest, EncryptionContext, Envelope, Error, ErrorKind, Kms, KmsKeyring, MultiKeyring, Result,
-};
+use strongroom::request::CreateKeyRequest;
+use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Kms, Result};
 
 use crate::support::envelope::{keyring, none, read_in_steps, refusal};
 

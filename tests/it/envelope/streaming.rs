@@ -3,8 +3,9 @@
 use std::io::{self, Read, Write};
 
 use proptest::prelude::*;
+use strongroom::envelope::EnvelopeReader;
 use strongroom::message::{Limits, MessageError};
-use strongroom::{EncryptionContext, Envelope, EnvelopeReader, Error, ErrorKind, Result};
+use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Result};
 
 use crate::support::envelope::{drain, envelope, keyring, none, refusal};
 
@@ -349,7 +350,7 @@ fn readers_and_writers_cross_threads() {
     fn crosses<T: Send + Sync>() {}
     crosses::<Envelope>();
     crosses::<EnvelopeReader<io::Empty>>();
-    crosses::<strongroom::EnvelopeWriter<Vec<u8>>>();
+    crosses::<strongroom::envelope::EnvelopeWriter<Vec<u8>>>();
 }
 
 proptest! {

@@ -8,10 +8,10 @@ use std::time::Duration;
 use strongroom::crypto::CryptoBackend;
 use strongroom::envelope::{
     CachingMaterialsManager, CommitmentPolicy, DataKeyCache, DecryptionMaterials, DefaultMaterialsManager,
-    EncryptionMaterials, EnvelopeBuilder, MaterialsManager, SignaturePolicy,
+    EncryptionMaterials, EnvelopeBuilder, Keyring, MaterialsManager, RawAesKeyring, SignaturePolicy,
 };
 use strongroom::message::{AlgorithmSuite, EncryptedDataKey, MessageError, SuiteSupport, inspect};
-use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Keyring, RawAesKeyring, Result, SecretBytes};
+use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Result, SecretBytes};
 
 use crate::support::envelope::{none, read_in_steps};
 

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use strongroom::audit::{AuditEvent, AuditSink};
 use strongroom::envelope::{
-    CachingMaterialsManager, DecryptionMaterials, DefaultMaterialsManager, EncryptionMaterials, UnwrapFailure,
-    UnwrapFailures,
+    CachingMaterialsManager, DecryptionMaterials, DefaultMaterialsManager, EncryptionMaterials, Keyring, KmsKeyring,
+    MultiKeyring, UnwrapFailure, UnwrapFailures,
 };
+use strongroom::identity::{AccountId, Principal};
+use strongroom::key::DeletionWindow;
 use strongroom::message::EncryptedDataKey;
-use strongroom::{
-    AccountId, CreateKeyRequest, DeletionWindow, Envelope, Error, ErrorKind, Keyring, Kms, KmsKeyring, MultiKeyring,
-    Principal, Result,
-};
+use strongroom::request::CreateKeyRequest;
+use strongroom::{Envelope, Error, ErrorKind, Kms, Result};
 
 use crate::support::custom_key_stores::setup;
 use crate::support::envelope::{keyring, none};
@@ -184,7 +184,7 @@ fn a_keyring_of_ones_own_reports_an_outage_through_every_stack() -> Result<()> {
 }
 
 fn keyring_of_another_name() -> impl Keyring {
-    strongroom::RawAesKeyring::new("ns", "another", strongroom::SecretBytes::zeroed(32)).expect("a keyring")
+    strongroom::envelope::RawAesKeyring::new("ns", "another", strongroom::SecretBytes::zeroed(32)).expect("a keyring")
 }
 
 #[test]

@@ -5,16 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use strongroom::crypto::CryptoBackend;
+use strongroom::key::{ClusterId, ConnectionErrorCode, CustomKeyStoreId, DeletionWindow, KeyId};
 use strongroom::provider::pkcs11::{
     CallMode, HsmRootKey, Module, ModuleOptions, Pkcs11Cluster, TokenConfig, TokenError, TokenSelector,
 };
 use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster, MemberState};
+use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest, DecryptRequest, EncryptRequest, PageRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::MemoryStore;
-use strongroom::{
-    ClusterId, ConnectionErrorCode, CreateCustomKeyStoreRequest, CreateKeyRequest, CustomKeyStoreId, DecryptRequest,
-    DeletionWindow, EncryptRequest, ErrorKind, KeyId, Kms, ManualClock, PageRequest, Result, SecretBytes, Timestamp,
-};
+use strongroom::{ErrorKind, Kms, ManualClock, Result, SecretBytes, Timestamp};
 use strongroom_pkcs11_faults::{Action, Function, PIN, SoftHsm};
 
 use crate::support::kms::kind;

@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use strongroom::audit::MemoryTrail;
 use strongroom::crypto::CryptoBackend;
+use strongroom::key::{CustomKeyStoreId, DeletionWindow, KeyId, KeyState, Origin};
 use strongroom::provider::{
     CryptoUserCredential, FixedCredential, HsmCluster, InstanceMark, InstanceMarks, MemoryCluster,
 };
+use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, SqliteStore};
-use strongroom::{
-    CreateKeyRequest, CustomKeyStoreId, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, KeyId, KeyState,
-    Kms, ManualClock, Origin, Result, SecretBytes, Timestamp,
-};
+use strongroom::{ErrorKind, Kms, ManualClock, Result, SecretBytes, Timestamp};
 
 use crate::support::custom_key_stores::{request, two_members, vault};
 use crate::support::hooked_cluster::{HookedCluster, Moment};
@@ -347,7 +346,8 @@ fn a_provider_is_protected_as_a_cluster_is() -> TestResult {
 fn a_declaration_needs_the_authority_and_is_in_the_trail() -> TestResult {
     let trail = Arc::new(MemoryTrail::default());
     let kms = Kms::builder().audit(Arc::clone(&trail)).cluster(vault(), two_members()).build()?;
-    let alice = kms.as_principal(strongroom::Principal::user(strongroom::AccountId::default(), "alice")?)?;
+    let alice =
+        kms.as_principal(strongroom::identity::Principal::user(strongroom::identity::AccountId::default(), "alice")?)?;
     assert_eq!(kind(alice.declare_successor()), ErrorKind::AccessDenied);
     trail.clear();
     kms.declare_successor()?;

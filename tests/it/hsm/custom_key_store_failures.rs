@@ -6,13 +6,14 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use strongroom::audit::{Action, AuditEvent};
 use strongroom::crypto::CryptoBackend;
+use strongroom::key::{
+    ConnectionState, CustomKeyStoreId, CustomKeyStoreMode, DeletionWindow, KeyId, KeySpec, KeyUsage,
+};
 use strongroom::provider::MemoryCluster;
+use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, PageRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::{MemoryStore, RecordKind};
-use strongroom::{
-    ConnectionState, CreateKeyRequest, CustomKeyStoreId, CustomKeyStoreMode, DecryptRequest, DeletionWindow,
-    EncryptRequest, Error, ErrorKind, KeyId, KeySpec, KeyUsage, Kms, ManualClock, PageRequest, Result, Timestamp,
-};
+use strongroom::{Error, ErrorKind, Kms, ManualClock, Result, Timestamp};
 
 use crate::support::custom_key_stores::{Setup, request, setup, two_members, vault};
 use crate::support::hooked_cluster::{HookedCluster, Moment};

@@ -4,16 +4,20 @@ use std::sync::Arc;
 
 use strongroom::audit::ParameterValue;
 use strongroom::blob::{BlobPrefix, Scheme};
+use strongroom::identity::{AccountId, Principal};
+use strongroom::key::{
+    ClusterId, ConnectionErrorCode, ConnectionState, CustomKeyStoreId, CustomKeyStoreMode, DeletionWindow, KeySpec,
+    KeyState, KeyUsage, Origin, RotationPeriod,
+};
 use strongroom::provider::{FixedCredential, HsmCluster, MemberState};
-use strongroom::seal::RootKey;
-use strongroom::store::MemoryStore;
-use strongroom::{
-    AccountId, ClusterId, ConnectionErrorCode, ConnectionState, CreateCustomKeyStoreRequest, CreateKeyRequest,
-    CustomKeyStoreId, CustomKeyStoreMode, DecryptRequest, DeletionWindow, EncryptRequest, EncryptionContext, ErrorKind,
-    GenerateDataKeyPairRequest, GenerateDataKeyRequest, GetParametersForImportRequest, KeySpec, KeyState, KeyUsage,
-    Kms, Origin, PageRequest, Principal, ReEncryptRequest, Result, RotationPeriod, SecretBytes, SignRequest,
+use strongroom::request::{
+    CreateCustomKeyStoreRequest, CreateKeyRequest, DecryptRequest, EncryptRequest, GenerateDataKeyPairRequest,
+    GenerateDataKeyRequest, GetParametersForImportRequest, PageRequest, ReEncryptRequest, SignRequest,
     UpdateCustomKeyStoreRequest, VerifyRequest,
 };
+use strongroom::seal::RootKey;
+use strongroom::store::MemoryStore;
+use strongroom::{EncryptionContext, ErrorKind, Kms, Result, SecretBytes};
 
 use crate::support::custom_key_stores::{PASSWORD, Setup, request, setup, two_members, vault};
 use crate::support::kms::kind;
@@ -176,9 +180,10 @@ fn what_custom_key_stores_do_not_have_is_refused() -> Result<()> {
             strongroom::algorithm::WrappingAlgorithm::RsaesOaepSha256,
             strongroom::algorithm::WrappingKeySpec::Rsa2048,
         ))),
-        kind(
-            kms.generate_data_key_pair(GenerateDataKeyPairRequest::new(key, strongroom::DataKeyPairSpec::EccNistP256)),
-        ),
+        kind(kms.generate_data_key_pair(GenerateDataKeyPairRequest::new(
+            key,
+            strongroom::key::DataKeyPairSpec::EccNistP256,
+        ))),
     ];
     assert!(unsupported.iter().all(|kind| *kind == ErrorKind::UnsupportedOperation), "{unsupported:?}");
     let create = |request: CreateKeyRequest| kind(kms.create_key(request));

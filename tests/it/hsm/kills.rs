@@ -12,14 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom::crypto::{CryptoBackend, RUST_CRYPTO};
+use strongroom::key::{ClusterId, CustomKeyStoreId, DeletionWindow, KeyId, KeyState};
 use strongroom::provider::pkcs11::{Module, ModuleOptions, Pkcs11Cluster, TokenConfig, TokenSelector};
 use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster};
+use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest, DecryptRequest, EncryptRequest, PageRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::SqliteStore;
-use strongroom::{
-    Clock, ClusterId, CreateCustomKeyStoreRequest, CreateKeyRequest, CustomKeyStoreId, DecryptRequest, DeletionWindow,
-    EncryptRequest, ErrorKind, KeyId, KeyState, Kms, ManualClock, PageRequest, SecretBytes, Timestamp,
-};
+use strongroom::{Clock, ErrorKind, Kms, ManualClock, SecretBytes, Timestamp};
 use strongroom_pkcs11_faults::{Action, Bare, PIN, SecretKey, SoftHsm};
 
 use crate::support::child_process;

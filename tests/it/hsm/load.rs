@@ -7,11 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use strongroom::algorithm::SigningAlgorithm;
+use strongroom::key::{CustomKeyStoreId, KeyId, KeySpec, KeyState, KeyUsage};
 use strongroom::provider::pkcs11::CallMode;
-use strongroom::{
-    CreateKeyRequest, CustomKeyStoreId, DecryptRequest, EncryptRequest, EncryptionContext, ErrorKind,
-    GenerateDataKeyRequest, KeyId, KeySpec, KeyState, KeyUsage, Kms, PageRequest, Result, SignRequest, VerifyRequest,
+use strongroom::request::{
+    CreateKeyRequest, DecryptRequest, EncryptRequest, GenerateDataKeyRequest, PageRequest, SignRequest, VerifyRequest,
 };
+use strongroom::{EncryptionContext, ErrorKind, Kms, Result};
 
 use crate::hsm::cluster::{World, create, round};
 

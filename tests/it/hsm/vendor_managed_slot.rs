@@ -2,12 +2,13 @@
 
 use strongroom::algorithm::{EncryptionAlgorithm, SigningAlgorithm};
 use strongroom::crypto::{CryptoBackend, KeyPairKind, PublicKey, RsaOaep, SignatureInput};
+use strongroom::key::{ClusterId, CustomKeyStoreId, CustomKeyStoreMode, KeyId, KeySpec, KeyUsage};
 use strongroom::provider::pkcs11::{CallMode, KeyTypes, Module, Pkcs11Cluster, TokenConfig, TokenSelector};
-use strongroom::{
-    ClusterId, CreateCustomKeyStoreRequest, CreateKeyRequest, CustomKeyStoreId, CustomKeyStoreMode, DecryptRequest,
-    EncryptRequest, EncryptionContext, ErrorKind, GenerateDataKeyRequest, KeyId, KeySpec, KeyUsage, Kms, Result,
-    SecretBytes, SignRequest, VerifyRequest,
+use strongroom::request::{
+    CreateCustomKeyStoreRequest, CreateKeyRequest, DecryptRequest, EncryptRequest, GenerateDataKeyRequest, SignRequest,
+    VerifyRequest,
 };
+use strongroom::{EncryptionContext, ErrorKind, Kms, Result, SecretBytes};
 use strongroom_pkcs11_faults::{Bare, Nss, PIN};
 
 use crate::support::openssl::{OpenSsl, words};

@@ -3,7 +3,9 @@
 use base64ct::{Base64, Encoding};
 use strongroom::crypto::{FASTEST, KeyPairKind, RsaOaep};
 use strongroom::envelope::{RawEcdhKeyring, RawRsaKeyring};
-use strongroom::{ErrorKind, ExportIdentity, ExportRecipient, KeySpec, KeyUsage, Kms, Result, SecretBytes};
+use strongroom::export::{ExportIdentity, ExportRecipient};
+use strongroom::key::{KeySpec, KeyUsage};
+use strongroom::{ErrorKind, Kms, Result, SecretBytes};
 
 use crate::import::key_material::{import_bytes, waiting};
 use crate::support::openssl::OpenSsl;

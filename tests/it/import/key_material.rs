@@ -6,14 +6,18 @@ use base64ct::Encoding;
 use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
 use strongroom::audit::{MemoryTrail, Outcome};
 use strongroom::crypto::{CryptoBackend, FASTEST, KeyPairKind, KeyWrapMode, RUST_CRYPTO, RsaOaep};
+use strongroom::key::{
+    DeletionWindow, ExpirationModel, ImportState, ImportType, KeyId, KeyMaterialState, KeySpec, KeyState, KeyUsage,
+    Origin, RotationPeriod,
+};
+use strongroom::request::{
+    CreateKeyRequest, DecryptRequest, EncryptRequest, GenerateMacRequest, GetParametersForImportRequest,
+    GetParametersForImportResponse, ImportKeyMaterialRequest, IncludeKeyMaterial, PageRequest, RotationListEntry,
+    SignRequest, VerifyRequest,
+};
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, MemoryStore};
-use strongroom::{
-    CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, ExpirationModel, GenerateMacRequest,
-    GetParametersForImportRequest, GetParametersForImportResponse, ImportKeyMaterialRequest, ImportState, ImportType,
-    IncludeKeyMaterial, KeyId, KeyMaterialState, KeySpec, KeyState, KeyUsage, Kms, ManualClock, Origin, PageRequest,
-    Result, RotationListEntry, RotationPeriod, SignRequest, Timestamp, VerifyRequest,
-};
+use strongroom::{ErrorKind, Kms, ManualClock, Result, Timestamp};
 
 use crate::support::kms::{kind, with_clock};
 
@@ -305,7 +309,7 @@ fn a_refused_import_leaves_key_and_store_as_they_were() -> Result<()> {
         let described = attempt.request(key).does_not_expire().key_material_description(&text);
         assert_eq!(with(described), ErrorKind::Validation);
         let named = attempt.request(key).does_not_expire().import_type(ImportType::NewKeyMaterial);
-        let id = strongroom::KeyMaterialId::from_bytes([1; 32]);
+        let id = strongroom::key::KeyMaterialId::from_bytes([1; 32]);
         assert_eq!(with(named.key_material_id(id)), ErrorKind::Validation);
         let existing = attempt.request(key).does_not_expire().import_type(ImportType::ExistingKeyMaterial);
         assert_eq!(with(existing), ErrorKind::IncorrectKeyMaterial);
@@ -574,7 +578,7 @@ fn deleted_material_comes_back_and_with_it_the_old_ciphertexts() -> Result<()> {
     assert_eq!(kms.describe_key(key)?.state(), KeyState::PendingImport);
     assert_eq!(kind(kms.decrypt(DecryptRequest::new(&blob))), ErrorKind::InvalidState);
     kms.delete_imported_key_material(key, None)?;
-    let unknown = strongroom::KeyMaterialId::from_bytes([1; 32]);
+    let unknown = strongroom::key::KeyMaterialId::from_bytes([1; 32]);
     assert_eq!(kind(kms.delete_imported_key_material(key, Some(unknown))), ErrorKind::NotFound);
 
     import(&kms, key, &[7; 32])?;

@@ -5,15 +5,19 @@ use std::sync::{Arc, LazyLock};
 
 use strongroom::audit::{Action, MemoryTrail, Outcome};
 use strongroom::crypto::{CryptoBackend, FASTEST, KeyPairKind, PrivateKey};
+use strongroom::export::{ExportError, ExportIdentity, ExportRecipient};
+use strongroom::identity::{AccountId, Locality, Principal};
+use strongroom::key::{
+    AliasArn, DeletionWindow, KeyArn, KeyId, KeySpec, KeyState, KeyUsage, Operation, Origin, RotationPeriod,
+};
 use strongroom::policy::GrantTerms;
+use strongroom::request::{
+    CreateGrantRequest, CreateKeyRequest, DecryptRequest, EncryptRequest, IncludeKeyMaterial, PageRequest, SignRequest,
+    VerifyRequest,
+};
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, MemoryStore, Revision};
-use strongroom::{
-    AccountId, AliasArn, CreateGrantRequest, CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest,
-    ErrorKind, ExportError, ExportIdentity, ExportRecipient, IncludeKeyMaterial, KeyArn, KeyId, KeySpec, KeyState,
-    KeyUsage, Kms, KmsLimits, Locality, ManualClock, Operation, Origin, PageRequest, Principal, Result, RotationPeriod,
-    SignRequest, Timestamp, VerifyRequest,
-};
+use strongroom::{ErrorKind, Kms, KmsLimits, ManualClock, Result, Timestamp};
 
 use crate::import::key_material::{import_bytes, waiting};
 use crate::support::custom_key_stores::setup;
@@ -183,7 +187,7 @@ fn keys_of_every_spec_do_there_what_they_did_here() -> Result<()> {
         if key.usage() == KeyUsage::GenerateVerifyMac {
             let mac = |kms: &Kms| {
                 let algorithm = key.spec().mac_algorithms(key.usage())[0];
-                kms.generate_mac(strongroom::GenerateMacRequest::new(key.key_id(), algorithm, b"text"))
+                kms.generate_mac(strongroom::request::GenerateMacRequest::new(key.key_id(), algorithm, b"text"))
             };
             assert_eq!(mac(&here.kms)?.mac, mac(&there.kms)?.mac);
         }

@@ -2,10 +2,9 @@
 
 use serde_json::json;
 use strongroom::algorithm::{MacAlgorithm, SigningAlgorithm, WrappingAlgorithm, WrappingKeySpec};
-use strongroom::{
-    EncryptRequest, EncryptionContext, GenerateMacRequest, ImportKeyMaterialRequest, KeyId, KeySpec, KeyUsage, Kms,
-    Result, SignRequest,
-};
+use strongroom::key::{KeyId, KeySpec, KeyUsage};
+use strongroom::request::{EncryptRequest, GenerateMacRequest, ImportKeyMaterialRequest, SignRequest};
+use strongroom::{EncryptionContext, Kms, Result};
 
 use crate::import::key_material::{SYMMETRIC, makes_rsa_keys_quickly, parameters, waiting};
 use crate::support::blobs::reference;

@@ -8,9 +8,9 @@ use serde_json::json;
 use strongroom::envelope::CommitmentPolicy::{
     ForbidEncryptAllowDecrypt, RequireEncryptAllowDecrypt, RequireEncryptRequireDecrypt,
 };
-use strongroom::envelope::{DefaultMaterialsManager, RequiredContextManager};
+use strongroom::envelope::{DefaultMaterialsManager, MultiKeyring, RequiredContextManager};
 use strongroom::message::{AlgorithmSuite, SuiteSupport, inspect};
-use strongroom::{EncryptionContext, Envelope, MultiKeyring};
+use strongroom::{EncryptionContext, Envelope};
 
 use crate::support::sdk_process::{Key, Peer, bytes, contexts, failure, json_of, plaintext};
 use crate::support::vectors;

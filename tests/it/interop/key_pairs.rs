@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use serde_json::{Value, json};
 use strongroom::crypto::{CryptoBackend, CryptoError, FASTEST, KeyPairKind, RUST_CRYPTO, RsaOaep, SecureRandom};
-use strongroom::envelope::{DecryptionMaterials, MultiKeyring, RawEcdhKeyring, RawRsaKeyring};
+use strongroom::envelope::{DecryptionMaterials, Keyring, MultiKeyring, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring};
 use strongroom::message::{AlgorithmSuite, EncryptedDataKey};
-use strongroom::{EncryptionContext, Envelope, ErrorKind, Keyring, RawAesKeyring, Result, SecretBytes};
+use strongroom::{EncryptionContext, Envelope, ErrorKind, Result, SecretBytes};
 
 use crate::support::sdk_process::{Peer, bytes, failure, json_of};
 

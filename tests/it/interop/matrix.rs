@@ -9,10 +9,11 @@ use strongroom::envelope::CommitmentPolicy::{
     ForbidEncryptAllowDecrypt, RequireEncryptAllowDecrypt, RequireEncryptRequireDecrypt,
 };
 use strongroom::envelope::{
-    DefaultMaterialsManager, EnvelopeBuilder, MaterialsManager, RawEcdhKeyring, RawRsaKeyring, RequiredContextManager,
+    DefaultMaterialsManager, EnvelopeBuilder, Keyring, MaterialsManager, MultiKeyring, RawEcdhKeyring, RawRsaKeyring,
+    RequiredContextManager,
 };
 use strongroom::message::{AlgorithmSuite, KeyDerivation, SuiteSupport, inspect};
-use strongroom::{EncryptionContext, Envelope, Keyring, MultiKeyring, Result};
+use strongroom::{EncryptionContext, Envelope, Result};
 
 use crate::interop::key_pairs::Pair;
 use crate::support::sdk_process::{Key, Peer, bytes, contexts, failure, json_of, plaintext};

@@ -2,11 +2,12 @@
 
 use std::process::Command;
 
+use strongroom::Result;
 use strongroom::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, MessageType, SigningAlgorithm};
 use strongroom::crypto::{CryptoBackend, KeyPairKind, SignatureInput};
-use strongroom::{
-    DataKeyPairSpec, DecryptRequest, DeriveSharedSecretRequest, EncryptRequest, GenerateDataKeyPairRequest, KeyId,
-    KeySpec, KeyUsage, Result, SignRequest,
+use strongroom::key::{DataKeyPairSpec, KeyId, KeySpec, KeyUsage};
+use strongroom::request::{
+    DecryptRequest, DeriveSharedSecretRequest, EncryptRequest, GenerateDataKeyPairRequest, SignRequest,
 };
 
 use crate::support::every_key::{KEYS, digest, make};

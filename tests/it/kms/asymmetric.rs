@@ -3,12 +3,12 @@
 use signature::{Keypair, Signer, Verifier};
 use strongroom::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, MessageType, SigningAlgorithm};
 use strongroom::crypto::{CryptoBackend, SignatureInput};
-use strongroom::key::SpecClass;
-use strongroom::{
-    DataKeyPairSpec, DecryptRequest, DeletionWindow, DeriveSharedSecretRequest, EncryptRequest, EncryptionContext,
-    ErrorKind, GenerateDataKeyPairRequest, GenerateDataKeyRequest, GenerateMacRequest, KeyId, KeySpec, KeyUsage, Kms,
-    KmsSignature, KmsSigner, KmsVerifyingKey, ReEncryptRequest, Result, SignRequest, VerifyMacRequest, VerifyRequest,
+use strongroom::key::{DataKeyPairSpec, DeletionWindow, KeyId, KeySpec, KeyUsage, SpecClass};
+use strongroom::request::{
+    DecryptRequest, DeriveSharedSecretRequest, EncryptRequest, GenerateDataKeyPairRequest, GenerateDataKeyRequest,
+    GenerateMacRequest, ReEncryptRequest, SignRequest, VerifyMacRequest, VerifyRequest,
 };
+use strongroom::{EncryptionContext, ErrorKind, Kms, KmsSignature, KmsSigner, KmsVerifyingKey, Result};
 
 use crate::support::every_key::{KEYS, digest, make};
 use crate::support::kms::kind;

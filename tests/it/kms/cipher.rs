@@ -2,11 +2,10 @@
 
 use proptest::prelude::*;
 use strongroom::crypto::{CryptoBackend, FASTEST, RUST_CRYPTO};
-use strongroom::key::MAX_PLAINTEXT_BYTES;
-use strongroom::{
-    AccountId, CreateKeyRequest, DataKeySpec, DecryptRequest, DeletionWindow, EncryptRequest, EncryptionContext,
-    ErrorKind, GenerateDataKeyRequest, Kms, Principal, ReEncryptRequest, Result,
-};
+use strongroom::identity::{AccountId, Principal};
+use strongroom::key::{DataKeySpec, DeletionWindow, MAX_PLAINTEXT_BYTES};
+use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, GenerateDataKeyRequest, ReEncryptRequest};
+use strongroom::{EncryptionContext, ErrorKind, Kms, Result};
 
 use crate::support::kms::{kind, with_key};
 

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use strongroom::audit::{Action, AuditEvent, MemoryTrail, Outcome};
 use strongroom::crypto::CryptoBackend;
+use strongroom::key::{DeletionWindow, KeyId, KeyState, RotationPeriod};
 use strongroom::seal::RootKey;
 use strongroom::store::MemoryStore;
-use strongroom::{
-    Clock, DeletionWindow, ErrorKind, KeyId, KeyState, Kms, ManualClock, Result, RotationPeriod, Timestamp,
-};
+use strongroom::{Clock, ErrorKind, Kms, ManualClock, Result, Timestamp};
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
@@ -198,7 +197,8 @@ fn the_authority_confirms_the_clock_and_the_trail_tells() -> TestResult {
         assert_eq!(kms.confirm_clock(wrong).expect_err("another time").kind(), ErrorKind::Validation);
     }
     assert!(kms.run_maintenance()?.destruction_postponed_until.is_some(), "a refusal confirms nothing");
-    let user = kms.as_principal(strongroom::Principal::user(strongroom::AccountId::default(), "alice")?)?;
+    let user =
+        kms.as_principal(strongroom::identity::Principal::user(strongroom::identity::AccountId::default(), "alice")?)?;
     assert_eq!(user.confirm_clock(world.clock.now()).expect_err("narrowed").kind(), ErrorKind::AccessDenied);
     kms.confirm_clock(world.clock.now().plus(hour))?;
     let told = |outcome| {
@@ -361,7 +361,8 @@ fn a_guard_sweeps_until_it_is_dropped_and_tells_what_came_of_it() -> TestResult 
     assert!(reports.recv().is_err(), "the thread is gone");
 
     assert_eq!(kms.maintain_every(Duration::ZERO, |_| {}).expect_err("no interval").kind(), ErrorKind::Validation);
-    let user = kms.as_principal(strongroom::Principal::user(strongroom::AccountId::default(), "alice")?)?;
+    let user =
+        kms.as_principal(strongroom::identity::Principal::user(strongroom::identity::AccountId::default(), "alice")?)?;
     let refused = user.maintain_every(Duration::from_secs(1), |_| {}).expect_err("narrowed");
     assert_eq!(refused.kind(), ErrorKind::AccessDenied);
     Ok(())

@@ -8,16 +8,16 @@ use std::sync::{Arc, Mutex};
 
 use strongroom::audit::{Action, AuditEvent, AuditSink, MemoryTrail, Outcome};
 use strongroom::crypto::CryptoBackend;
+use strongroom::key::{CustomKeyStoreId, DeletionWindow, KeyId, KeySpec, KeyUsage, Origin, RotationPeriod};
+use strongroom::maintenance::MaintenanceReport;
 use strongroom::provider::{
     Capabilities, Cipher, CipherScheme, GeneratedMaterial, KeyMaterialProvider, MaterialBinding, MaterialGenerator,
     MaterialImporter, MemoryProvider, OpenedKey, ProviderId,
 };
+use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::RecordKind;
-use strongroom::{
-    CreateKeyRequest, CustomKeyStoreId, DecryptRequest, DeletionWindow, EncryptRequest, Error, ErrorKind, KeyId,
-    KeySpec, KeyUsage, Kms, MaintenanceReport, ManualClock, Origin, Result, RotationPeriod, SecretBytes, Timestamp,
-};
+use strongroom::{Error, ErrorKind, Kms, ManualClock, Result, SecretBytes, Timestamp};
 
 use crate::support::tampering_store::TamperingStore;
 

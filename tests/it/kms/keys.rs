@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use strongroom::{
-    AccountId, CreateKeyRequest, DeletionWindow, EncryptRequest, ErrorKind, KeyId, KeySpec, KeyState, KeyUsage, Kms,
-    KmsLimits, Locality, Origin, PageRequest, Principal, Result, RotationPeriod, Tag, Timestamp,
-};
+use strongroom::identity::{AccountId, Locality, Principal};
+use strongroom::key::{DeletionWindow, KeyId, KeySpec, KeyState, KeyUsage, Origin, RotationPeriod, Tag};
+use strongroom::request::{CreateKeyRequest, EncryptRequest, PageRequest};
+use strongroom::{ErrorKind, Kms, KmsLimits, Result, Timestamp};
 
 use crate::support::kms::{kind, with_clock, with_key};
 

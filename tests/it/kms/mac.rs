@@ -4,9 +4,9 @@ use std::process::Command;
 
 use strongroom::algorithm::MacAlgorithm;
 use strongroom::crypto::{CryptoError, FASTEST, RUST_CRYPTO, SecureRandom};
-use strongroom::{
-    CreateKeyRequest, ErrorKind, GenerateMacRequest, KeyId, KeySpec, KeyUsage, Kms, Result, VerifyMacRequest,
-};
+use strongroom::key::{KeyId, KeySpec, KeyUsage};
+use strongroom::request::{CreateKeyRequest, GenerateMacRequest, VerifyMacRequest};
+use strongroom::{ErrorKind, Kms, Result};
 
 use crate::support::external_tools;
 use crate::support::kms::kind;

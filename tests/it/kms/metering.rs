@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom::crypto::CryptoBackend;
+use strongroom::identity::AccountId;
+use strongroom::key::{DeletionWindow, KeyManager, Operation};
+use strongroom::request::{EncryptRequest, GenerateDataKeyRequest, ReEncryptRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, MemoryStore};
-use strongroom::{
-    AccountId, DeletionWindow, EncryptRequest, ErrorKind, GenerateDataKeyRequest, KeyManager, Kms, ManualClock,
-    Operation, ReEncryptRequest, Result, Timestamp,
-};
+use strongroom::{ErrorKind, Kms, ManualClock, Result, Timestamp};
 
 use crate::support::kms::{kind, with_key};
 

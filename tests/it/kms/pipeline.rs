@@ -4,13 +4,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use strongroom::audit::{Action, AuditEvent, AuditSink, MemoryTrail, Outcome};
-use strongroom::key::{KeyEvent, SpecClass, Verdict, verdict};
-use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest};
-use strongroom::{
-    AccountId, CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, EncryptionContext, Error, ErrorKind,
-    GenerateDataKeyRequest, KeyId, KeyState, Kms, ManualClock, Operation, Origin, PageRequest, Principal,
-    ReEncryptRequest, Result, RotationPeriod, Tag, Timestamp,
+use strongroom::identity::{AccountId, Principal};
+use strongroom::key::{
+    DeletionWindow, KeyEvent, KeyId, KeyState, Operation, Origin, RotationPeriod, SpecClass, Tag, Verdict, verdict,
 };
+use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest};
+use strongroom::request::{
+    CreateKeyRequest, DecryptRequest, EncryptRequest, GenerateDataKeyRequest, PageRequest, ReEncryptRequest,
+};
+use strongroom::{EncryptionContext, Error, ErrorKind, Kms, ManualClock, Result, Timestamp};
 
 use crate::support::kms::{kind, with_key};
 use crate::support::operations::{operations, operations_of_other_keys};

@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use strongroom::key::{KeyMaterialState, OnDemandRotationLimit, RotationType};
-use strongroom::{
-    CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, IncludeKeyMaterial, KeyId, Kms,
-    KmsLimits, PageRequest, Result, RotationPeriod,
-};
+use strongroom::key::{DeletionWindow, KeyId, KeyMaterialState, OnDemandRotationLimit, RotationPeriod, RotationType};
+use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, IncludeKeyMaterial, PageRequest};
+use strongroom::{ErrorKind, Kms, KmsLimits, Result};
 
 use crate::support::kms::{kind, with_clock, with_key};
 

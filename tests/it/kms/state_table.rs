@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use strongroom::key::{KeyEvent, Operation, SpecClass, Verdict, verdict};
-use strongroom::{AccountId, ErrorKind, KeyArn, KeyId, KeyState, Locality, Origin, Result};
+use strongroom::identity::{AccountId, Locality};
+use strongroom::key::{KeyArn, KeyEvent, KeyId, KeyState, Operation, Origin, SpecClass, Verdict, verdict};
+use strongroom::{ErrorKind, Result};
 
 const TABLE: &str = include_str!("../../data/state_table.txt");
 

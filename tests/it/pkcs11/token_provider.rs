@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use strongroom::algorithm::SigningAlgorithm;
 use strongroom::crypto::CryptoBackend;
-use strongroom::envelope::{Envelope, KmsKeyring};
+use strongroom::envelope::KmsKeyring;
+use strongroom::key::{DeletionWindow, KeySpec, KeyUsage, Origin, RotationPeriod};
 use strongroom::provider::ProviderId;
 use strongroom::provider::pkcs11::{KeyTypes, Pkcs11Provider, Token};
+use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, SignRequest, VerifyRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::MemoryStore;
-use strongroom::{
-    CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, EncryptionContext, ErrorKind, KeySpec, KeyUsage,
-    Kms, ManualClock, Origin, Result, RotationPeriod, SignRequest, Timestamp, VerifyRequest,
-};
+use strongroom::{EncryptionContext, Envelope, ErrorKind, Kms, ManualClock, Result, Timestamp};
 use strongroom_pkcs11_faults::{Bare, SoftHsm};
 
 use super::{config, module, pin, soft_hsm, token};

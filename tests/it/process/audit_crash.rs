@@ -4,11 +4,12 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use strongroom::Kms;
 use strongroom::audit::FileTrail;
 use strongroom::crypto::CryptoBackend;
+use strongroom::request::PageRequest;
 use strongroom::seal::RootKey;
 use strongroom::store::SqliteStore;
-use strongroom::{Kms, PageRequest};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 

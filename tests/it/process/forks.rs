@@ -4,9 +4,11 @@ use std::panic::AssertUnwindSafe;
 
 use strongroom::audit::FileTrail;
 use strongroom::crypto::CryptoBackend;
+use strongroom::identity::AccountId;
+use strongroom::request::EncryptRequest;
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, MemoryStore, RecordId, RecordKind, Scan, SqliteStore, StoreError};
-use strongroom::{AccountId, EncryptRequest, Error, ErrorKind, Kms};
+use strongroom::{Error, ErrorKind, Kms};
 use strongroom_pkcs11_faults::in_child;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use strongroom::identity::AccountId;
+use strongroom::request::EncryptRequest;
 use strongroom::seal::RootKey;
-use strongroom::{AccountId, EncryptRequest, Kms, Result};
+use strongroom::{Kms, Result};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 

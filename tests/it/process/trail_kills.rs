@@ -11,11 +11,12 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 use std::{env, fs, io, process, thread};
 
+use strongroom::Kms;
 use strongroom::audit::{AuditSink, FileTrail, MemoryTrail};
 use strongroom::crypto::CryptoBackend;
+use strongroom::request::PageRequest;
 use strongroom::seal::RootKey;
 use strongroom::store::{FileAnchor, SqliteOptions, SqliteStore};
-use strongroom::{Kms, PageRequest};
 
 use crate::support::child_process::{STORE, child, fast_folder};
 

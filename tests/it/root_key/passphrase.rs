@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use strongroom::crypto::{DigestAlgorithm, FASTEST};
+use strongroom::export::{ExportError, ExportIdentity, ExportRecipient};
 use strongroom::seal::{PassphraseCost, RootKey, SealError, UnsuitablePassphrase};
 use strongroom::store::{KeyStore, MemoryStore};
-use strongroom::{Error, ErrorKind, ExportError, ExportIdentity, ExportRecipient, Kms, Result};
+use strongroom::{Error, ErrorKind, Kms, Result};
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
@@ -82,7 +83,7 @@ fn earlier(name: &str) -> PathBuf {
 #[cfg(feature = "sqlite")]
 #[test]
 fn a_store_from_before_normalization_opens_as_it_was_typed_and_is_normalized_by_a_rotation() -> TestResult {
-    use strongroom::DecryptRequest;
+    use strongroom::request::DecryptRequest;
     use strongroom::store::SqliteStore;
 
     let folder = tempfile::tempdir()?;

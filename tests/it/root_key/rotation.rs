@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
 use strongroom::audit::FileTrail;
+use strongroom::key::{KeyId, Origin};
+use strongroom::request::{
+    CreateKeyRequest, DecryptRequest, EncryptRequest, GetParametersForImportRequest, ImportKeyMaterialRequest,
+};
 use strongroom::seal::{RootKey, RootKeyHolder};
 use strongroom::store::{
     CommitError, Expectation, KeyStore, Record, RecordId, RecordKind, Revision, Scan, StoreId, WriteChanges,
 };
-use strongroom::{
-    CreateKeyRequest, DecryptRequest, EncryptRequest, ErrorKind, GetParametersForImportRequest,
-    ImportKeyMaterialRequest, KeyId, Kms, Origin, Result, SecretBytes,
-};
+use strongroom::{ErrorKind, Kms, Result, SecretBytes};
 
 use crate::support::hooked_store::HookedStore;
 use crate::support::tampering_store::TamperingStore;

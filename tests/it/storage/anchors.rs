@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use strongroom::crypto::CryptoBackend;
+use strongroom::key::KeyId;
 use strongroom::seal::RootKey;
 use strongroom::store::{
     Anchor, AnchorPoint, FileAnchor, KeyStore, MemoryAnchor, MemoryStore, RecordKind, StoreAnchor,
 };
-use strongroom::{ErrorKind, KeyId, Kms, Result};
+use strongroom::{ErrorKind, Kms, Result};
 
 use crate::support::hooked_store::HookedStore;
 use crate::support::stuck_anchor::StuckAnchor;

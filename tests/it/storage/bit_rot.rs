@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use strongroom::crypto::CryptoBackend;
+use strongroom::request::{DecryptRequest, EncryptRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::{FileAnchor, SqliteStore, StoreError};
-use strongroom::{DecryptRequest, EncryptRequest, ErrorKind, Kms};
+use strongroom::{ErrorKind, Kms};
 
 use crate::support::child_process::fast_folder;
 use crate::support::parallel;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 use strongroom::crypto::CryptoBackend;
+use strongroom::export::ApplyDeletionsReport;
+use strongroom::key::{DeletionWindow, KeyId};
+use strongroom::request::{DecryptRequest, EncryptRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, SqliteStore};
-use strongroom::{
-    ApplyDeletionsReport, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, KeyId, Kms, ManualClock, Timestamp,
-};
+use strongroom::{ErrorKind, Kms, ManualClock, Timestamp};
 use tempfile::TempDir;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;

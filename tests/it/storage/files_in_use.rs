@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use strongroom::crypto::CryptoBackend;
+use strongroom::identity::AccountId;
+use strongroom::key::KeyId;
 use strongroom::seal::RootKey;
 use strongroom::store::{
     Change, Expectation, KeyStore, MissingFile, RecordId, RecordKind, SqliteOptions, SqliteStore, StoreError,
 };
-use strongroom::{AccountId, Error, ErrorKind, KeyId, Kms, Result};
+use strongroom::{Error, ErrorKind, Kms, Result};
 use tempfile::TempDir;
 
 use crate::support::child_process::fast_folder;

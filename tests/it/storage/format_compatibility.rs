@@ -13,13 +13,14 @@ use std::{env, fs};
 
 use serde_json::{Value, json};
 use strongroom::crypto::CryptoBackend;
+use strongroom::export::{ApplyDeletionsReport, ExportIdentity, ExportRecipient};
+use strongroom::key::{DeletionWindow, KeyId, KeySpec, KeyState, KeyUsage, RotationPeriod};
+use strongroom::request::{
+    CreateKeyRequest, DecryptRequest, EncryptRequest, GenerateMacRequest, SignRequest, VerifyMacRequest, VerifyRequest,
+};
 use strongroom::seal::RootKey;
 use strongroom::store::SqliteStore;
-use strongroom::{
-    ApplyDeletionsReport, CreateKeyRequest, DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, ExportIdentity,
-    ExportRecipient, GenerateMacRequest, KeyId, KeySpec, KeyState, KeyUsage, Kms, ManualClock, RotationPeriod,
-    SecretBytes, SignRequest, Timestamp, VerifyMacRequest, VerifyRequest,
-};
+use strongroom::{ErrorKind, Kms, ManualClock, SecretBytes, Timestamp};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 

@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use proptest::prelude::*;
 use strongroom::crypto::CryptoBackend;
+use strongroom::identity::{AccountId, Principal};
+use strongroom::key::{DeletionWindow, KeyState, Operation};
 use strongroom::policy::GrantTerms;
+use strongroom::request::{CreateGrantRequest, EncryptRequest, PageRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::{
     Anchor, AnchorPoint, CommitError, Expectation, FileAnchor, KeyStore, MemoryAnchor, MemoryStore, Record, RecordId,
     RecordKind, Revision, Scan, StoreAnchor, StoreId, WriteChanges,
 };
-use strongroom::{
-    AccountId, CreateGrantRequest, DeletionWindow, EncryptRequest, Error, ErrorKind, KeyState, Kms, KmsLimits,
-    ManualClock, Operation, PageRequest, Principal, Result, Timestamp,
-};
+use strongroom::{Error, ErrorKind, Kms, KmsLimits, ManualClock, Result, Timestamp};
 
 use crate::support::policies::identity_policy;
 use crate::support::tampering_store::{State, TamperingStore};
@@ -559,7 +559,7 @@ fn step() -> impl Strategy<Value = Step> {
 /// Runs the steps, whether or not they make sense, and returns what came of each.
 fn run(kms: &Kms, steps: &[Step]) -> Vec<std::result::Result<(), ErrorKind>> {
     let mut keys = Vec::new();
-    let pick = |keys: &[strongroom::KeyId], index: usize| keys.get(index % keys.len().max(1)).copied();
+    let pick = |keys: &[strongroom::key::KeyId], index: usize| keys.get(index % keys.len().max(1)).copied();
     let mut results = Vec::new();
     for step in steps {
         let result = match step {

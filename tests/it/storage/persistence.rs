@@ -4,8 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest};
 use strongroom::seal::RootKey;
-use strongroom::{CreateKeyRequest, DecryptRequest, EncryptRequest, ErrorKind, Kms};
+use strongroom::{ErrorKind, Kms};
 use tempfile::TempDir;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;

@@ -9,12 +9,12 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, io};
 
+use strongroom::Kms;
 use strongroom::crypto::{CryptoBackend, KeyPairKind};
+use strongroom::key::{KeyId, KeySpec, KeyUsage};
+use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, GenerateMacRequest, SignRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::SqliteStore;
-use strongroom::{
-    CreateKeyRequest, DecryptRequest, EncryptRequest, GenerateMacRequest, KeyId, KeySpec, KeyUsage, Kms, SignRequest,
-};
 
 use crate::support::child_process::{STORE, child};
 

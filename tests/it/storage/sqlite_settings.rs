@@ -11,8 +11,8 @@ use std::{env, fs};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
-use strongroom::AccountId;
 use strongroom::crypto::CryptoBackend;
+use strongroom::identity::AccountId;
 use strongroom::store::{Change, Expectation, KeyStore, RecordId, RecordKind, SqliteStore};
 use tempfile::TempDir;
 

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use strongroom::audit::MemoryTrail;
+use strongroom::key::{ClusterId, ConnectionState, CustomKeyStoreId, KeyId};
 use strongroom::provider::MemoryCluster;
-use strongroom::{
-    ClusterId, ConnectionState, CreateCustomKeyStoreRequest, CreateKeyRequest, CustomKeyStoreId, KeyId, Kms,
-    ManualClock, Result, SecretBytes, Timestamp,
-};
+use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest};
+use strongroom::{Kms, ManualClock, Result, SecretBytes, Timestamp};
 
 pub(crate) const PASSWORD: &[u8] = b"kmsPswd1";
 

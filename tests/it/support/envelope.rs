@@ -2,8 +2,9 @@
 
 use std::io::{self, Read};
 
+use strongroom::envelope::RawAesKeyring;
 use strongroom::message::MessageError;
-use strongroom::{EncryptionContext, Envelope, Error, RawAesKeyring, Result, SecretBytes};
+use strongroom::{EncryptionContext, Envelope, Error, Result, SecretBytes};
 
 pub(crate) fn keyring() -> RawAesKeyring {
     RawAesKeyring::new("ns", "kn", SecretBytes::from_vec((0..32).collect())).expect("a keyring")

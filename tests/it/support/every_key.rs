@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use strongroom::algorithm::SigningAlgorithm;
 use strongroom::crypto::{CryptoBackend, DigestAlgorithm};
-use strongroom::{CreateKeyRequest, KeyId, KeySpec, KeyUsage, Kms, Result};
+use strongroom::key::{KeyId, KeySpec, KeyUsage};
+use strongroom::request::CreateKeyRequest;
+use strongroom::{Kms, Result};
 
 /// A key of every spec and usage. No test changes them.
 pub(crate) struct Keys {

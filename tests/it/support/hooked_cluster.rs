@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use strongroom::crypto::CryptoBackend;
+use strongroom::key::{KeySpec, KeyUsage, Origin};
 use strongroom::provider::{
     Capabilities, ClusterManagement, ClusterMember, ConnectionFailure, CryptoUserCredential, GeneratedMaterial,
     HsmCluster, InstanceMarks, KeyMaterialProvider, MaterialBinding, MaterialGenerator, MemoryCluster, OpenedKey,
     ProviderId,
 };
-use strongroom::{KeySpec, KeyUsage, Origin, Result, SecretBytes};
+use strongroom::{Result, SecretBytes};
 
 /// When the hook runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use strongroom::{CreateKeyRequest, Error, ErrorKind, KeyId, Kms, ManualClock, Result, Timestamp};
+use strongroom::key::KeyId;
+use strongroom::request::CreateKeyRequest;
+use strongroom::{Error, ErrorKind, Kms, ManualClock, Result, Timestamp};
 
 /// A KMS whose clock the test moves.
 pub(crate) fn with_clock() -> Result<(Kms, Arc<ManualClock>)> {

@@ -3,14 +3,16 @@
 use strongroom::algorithm::{
     KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm, WrappingAlgorithm, WrappingKeySpec,
 };
+use strongroom::identity::{AccountId, Principal};
+use strongroom::key::{DataKeyPairSpec, DeletionWindow, Operation, RotationPeriod, Tag};
 use strongroom::policy::{GrantId, GrantTerms};
-use strongroom::{
-    AccountId, CreateGrantRequest, CreateKeyRequest, DataKeyPairSpec, DecryptRequest, DeletionWindow,
-    DeriveSharedSecretRequest, DryRun, EncryptRequest, GenerateDataKeyPairRequest, GenerateDataKeyRequest,
-    GenerateMacRequest, GetParametersForImportRequest, GrantFilter, ImportKeyMaterialRequest, IncludeKeyMaterial,
-    KeyReference, Kms, Operation, PageRequest, Principal, PutKeyPolicyRequest, ReEncryptRequest, Result,
-    RotationPeriod, SignRequest, Tag, VerifyMacRequest, VerifyRequest,
+use strongroom::request::{
+    CreateGrantRequest, CreateKeyRequest, DecryptRequest, DeriveSharedSecretRequest, DryRun, EncryptRequest,
+    GenerateDataKeyPairRequest, GenerateDataKeyRequest, GenerateMacRequest, GetParametersForImportRequest, GrantFilter,
+    ImportKeyMaterialRequest, IncludeKeyMaterial, KeyReference, PageRequest, PutKeyPolicyRequest, ReEncryptRequest,
+    SignRequest, VerifyMacRequest, VerifyRequest,
 };
+use strongroom::{Kms, Result};
 
 use crate::support::policies::key_policy;
 

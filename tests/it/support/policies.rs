@@ -1,6 +1,7 @@
 //! Documents of key policies and the principals that they name.
 
-use strongroom::{AccountId, Principal, Result};
+use strongroom::Result;
+use strongroom::identity::{AccountId, Principal};
 
 /// A key policy: the account may do everything itself, and these statements.
 pub(crate) fn key_policy(statements: &[&str]) -> String {

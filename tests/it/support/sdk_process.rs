@@ -5,8 +5,9 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Map, Value, json};
+use strongroom::envelope::RawAesKeyring;
 use strongroom::message::{AlgorithmSuite, KeyDerivation};
-use strongroom::{EncryptionContext, Envelope, RawAesKeyring, SecretBytes};
+use strongroom::{EncryptionContext, Envelope, SecretBytes};
 
 use crate::support::external_tools;
 

@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use strongroom::crypto::RsaOaep;
-use strongroom::envelope::{CommitmentPolicy, EnvelopeBuilder, RawEcdhKeyring, RawRsaKeyring, SignaturePolicy};
-use strongroom::{EncryptionContext, Envelope, EnvelopeReader, RawAesKeyring, Result, SecretBytes};
+use strongroom::envelope::{
+    CommitmentPolicy, EnvelopeBuilder, EnvelopeReader, RawAesKeyring, RawEcdhKeyring, RawRsaKeyring, SignaturePolicy,
+};
+use strongroom::{EncryptionContext, Envelope, Result, SecretBytes};
 
 use crate::support::sdk_process::json_of;
 

@@ -8,7 +8,8 @@ use super::*;
 use crate::clock::{ManualClock, Timestamp};
 use crate::context::EncryptionContext;
 use crate::envelope::materials::DEFAULT_CACHE_CAPACITY;
-use crate::envelope::{DefaultMaterialsManager, Envelope, EnvelopeBuilder, Keyring, KmsKeyring, RawAesKeyring};
+use crate::envelope::operations::Envelope;
+use crate::envelope::{DefaultMaterialsManager, EnvelopeBuilder, Keyring, KmsKeyring, RawAesKeyring};
 use crate::kms::Kms;
 use crate::message::{Header, inspect};
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 use super::*;
 use crate::context::EncryptionContext;
 use crate::envelope::materials::{CachingMaterialsManager, DataKeyCache};
-use crate::envelope::{DefaultMaterialsManager, Envelope, Keyring, RawAesKeyring};
+use crate::envelope::operations::Envelope;
+use crate::envelope::{DefaultMaterialsManager, Keyring, RawAesKeyring};
 use crate::message::inspect;
 use crate::secret::SecretBytes;
 

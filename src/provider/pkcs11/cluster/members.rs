@@ -29,8 +29,9 @@ use crate::secret::SecretBytes;
 /// ```no_run
 /// use std::time::Duration;
 ///
+/// use strongroom::Kms;
+/// use strongroom::key::ClusterId;
 /// use strongroom::provider::pkcs11::{CallMode, Module, Pkcs11Cluster, TokenConfig, TokenSelector};
-/// use strongroom::{ClusterId, Kms};
 ///
 /// let calls = CallMode::Deadline { deadline: Duration::from_secs(2), threads: 8 };
 /// let member = |label: &str| TokenConfig::new(TokenSelector::Label(label.into())).call_mode(calls);

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::{env, fs, thread};
 
 use strongroom::crypto::{CryptoBackend, RUST_CRYPTO};
+use strongroom::request::{DecryptRequest, EncryptRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::SqliteStore;
-use strongroom::{DecryptRequest, EncryptRequest, ErrorKind, Kms};
+use strongroom::{ErrorKind, Kms};
 
 use super::{TestResult, path_in, work};
 use crate::support::child_process::{STORE, child, fast_folder};

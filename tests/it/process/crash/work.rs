@@ -6,12 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use strongroom::crypto::{CryptoBackend, RUST_CRYPTO};
+use strongroom::key::{DeletionWindow, KeyState};
+use strongroom::request::{DecryptRequest, EncryptRequest, PageRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::SqliteStore;
-use strongroom::{
-    DecryptRequest, DeletionWindow, EncryptRequest, ErrorKind, KeyState, Kms, KmsLimits, ManualClock, PageRequest,
-    Timestamp,
-};
+use strongroom::{ErrorKind, Kms, KmsLimits, ManualClock, Timestamp};
 
 use super::TestResult;
 
@@ -126,17 +125,17 @@ fn first_part(kms: &Kms, clock: &ManualClock) {
     create(kms);
 }
 
-fn create_quietly(kms: &Kms) -> Option<strongroom::KeyId> {
+fn create_quietly(kms: &Kms) -> Option<strongroom::key::KeyId> {
     said("create", kms.create_key(Default::default())).map(|key| key.key_id())
 }
 
-fn create(kms: &Kms) -> Option<strongroom::KeyId> {
+fn create(kms: &Kms) -> Option<strongroom::key::KeyId> {
     let id = create_quietly(kms)?;
     encrypt(kms, id);
     Some(id)
 }
 
-fn encrypt(kms: &Kms, id: strongroom::KeyId) {
+fn encrypt(kms: &Kms, id: strongroom::key::KeyId) {
     if let Some(sealed) = said("encrypt", kms.encrypt(EncryptRequest::new(id, id.to_string().as_bytes()))) {
         say(&format!("done create {id} {}", hex::encode(sealed.ciphertext_blob)));
     }
@@ -243,7 +242,9 @@ fn behind(marker: Option<String>) -> PageRequest {
 }
 
 /// All pages of a list.
-fn all<T>(list: impl Fn(PageRequest) -> strongroom::Result<strongroom::Page<T>>) -> strongroom::Result<Vec<T>> {
+fn all<T>(
+    list: impl Fn(PageRequest) -> strongroom::Result<strongroom::request::Page<T>>,
+) -> strongroom::Result<Vec<T>> {
     let mut found = Vec::new();
     let mut marker = None;
     loop {
@@ -262,9 +263,9 @@ fn key_ids(kms: &Kms) -> strongroom::Result<BTreeSet<String>> {
 
 /// Names and the keys that they stand for.
 fn aliases(
-    list: impl Fn(PageRequest) -> strongroom::Result<strongroom::Page<strongroom::AliasListEntry>>,
+    list: impl Fn(PageRequest) -> strongroom::Result<strongroom::request::Page<strongroom::request::AliasListEntry>>,
 ) -> strongroom::Result<BTreeSet<(String, String)>> {
     let name_and_key =
-        |entry: &strongroom::AliasListEntry| (entry.alias_name.to_string(), entry.target_key_id.to_string());
+        |entry: &strongroom::request::AliasListEntry| (entry.alias_name.to_string(), entry.target_key_id.to_string());
     Ok(all(list)?.iter().map(name_and_key).collect())
 }
