@@ -135,7 +135,7 @@ fn a_tail_that_is_cut_off_shows_after_a_change_maintenance_or_a_proper_end() -> 
 fn changes_that_were_under_way_are_told_apart_when_the_kms_is_opened_again() -> TestResult {
     let home = Home::new()?;
     home.open_with(InterruptedTrail(FileTrail::new(home.path())))?.create_key(Default::default())?;
-    let store = HookedStore::new(Arc::clone(&home.store) as _);
+    let store = HookedStore::new(home.store.clone());
     store.before_commit(RecordKind::Key, || Err(Error::new(ErrorKind::Store, "out of order")));
     let refusing = Kms::builder().store(store, root()).audit(InterruptedTrail(FileTrail::new(home.path()))).build()?;
     assert_eq!(refusing.create_key(Default::default()).map_err(|error| error.kind()), Err(ErrorKind::Store));
