@@ -253,7 +253,7 @@ impl Kms {
                 changed.versions[index].imported = Some(after);
             }
             ImportTarget::New { .. } => {
-                self.core.material.add_imported_version(&self.core.registry, &mut changed, material, after, now)?
+                self.core.material.add_imported_version(&self.core.registry, &mut changed, material, after, now)?;
             }
         }
         changed.note_imported_material(now, record.state_at(now));

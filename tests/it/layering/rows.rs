@@ -26,7 +26,7 @@ pub(crate) const TABLES: [Table; 4] = [
             ("L3", &["audit", "blob", "message", "policy", "provider", "store"]),
             ("L4", &["kms"]),
             ("L5", &["envelope"]),
-            ("L6", &["internal", "manual"]),
+            ("L6", &["export", "fuzzing", "maintenance", "manual", "request"]),
             ("L6", &["lib"]),
         ],
     },
