@@ -70,8 +70,8 @@ impl Kms {
         self.check_authority("forget_audit_chain")?;
         let mut event = self.authority_event("forget_audit_chain");
         event.parameters.push(("chain", id.to_string().into()));
-        self.recorded(event, |progress| {
-            commit_change(&self.core, progress, |_| {
+        self.recorded(event, |call_context| {
+            commit_change(&self.core, call_context, |_| {
                 if self.core.audit.is_own_chain(id) {
                     return Err(Error::new(ErrorKind::InvalidState, format!("the audit chain {id} is in use")));
                 }

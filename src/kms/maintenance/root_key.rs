@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::call::noted;
+use crate::kms::pipeline::call::truncated_for_audit;
 use crate::kms::request::{RootKeyRotation, RootKeyStatus};
 use crate::kms::storage::registry::Registry;
 use crate::kms::storage::sealed::batches;
@@ -74,11 +74,11 @@ impl Kms {
 
     /// Rotates with an event before, as it takes many commits, and one afterwards.
     fn rotate_in_trail(&self, what: &'static str, to: Option<RootKey>) -> Result<RootKeyRotation> {
-        self.announced(self.authority_event(what), |progress| {
+        self.announced(self.authority_event(what), |call_context| {
             let done = self.core.registry.rotate_root_key(to)?;
             let holder = self.core.registry.sealed().root().record.holder.clone();
-            progress.note("rootKeyVersion", done.version());
-            progress.note("rootKeyHolder", noted(&holder));
+            call_context.record_param("rootKeyVersion", done.version());
+            call_context.record_param("rootKeyHolder", truncated_for_audit(&holder));
             Ok(done)
         })
     }

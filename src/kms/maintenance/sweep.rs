@@ -118,7 +118,7 @@ impl Kms {
         self.check_authority("confirm_clock")?;
         let mut event = self.authority_event("confirm_clock");
         event.parameters.push(("time", time.to_string().into()));
-        self.recorded(event, |progress| {
+        self.recorded(event, |call_context| {
             let (registry, trusted_clock) = (&self.core.registry, &self.core.time);
             let now = self.core.time.reading();
             if now.since(time).max(time.since(now)) > CONFIRMED_WITHIN {
@@ -126,7 +126,7 @@ impl Kms {
                     format!("cannot confirm the clock: it shows {now}, more than an hour from {time}; set it first");
                 return Err(Error::new(ErrorKind::Validation, text));
             }
-            commit_change(&self.core, progress, |_| Ok((vec![trusted_clock.confirmation(registry, now)?], ())))?;
+            commit_change(&self.core, call_context, |_| Ok((vec![trusted_clock.confirmation(registry, now)?], ())))?;
             trusted_clock.confirm(now);
             Ok(())
         })

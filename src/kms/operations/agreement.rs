@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Operation, check_agreement_algorithm};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::call::Call;
+use crate::kms::pipeline::call::CallSpec;
 use crate::kms::records::key_version::MAX_PUBLIC_KEY;
 use crate::kms::request::{DeriveSharedSecretRequest, DeriveSharedSecretResponse, KeyReference};
 use crate::policy::RequestParameter;
@@ -42,7 +42,7 @@ impl Kms {
         request: DeriveSharedSecretRequest<'_, impl KeyReference>,
     ) -> Result<DeriveSharedSecretResponse> {
         let conditions = [RequestParameter::KeyAgreementAlgorithm(request.algorithm)];
-        let call = Call::new(Operation::DeriveSharedSecret)
+        let call = CallSpec::new(Operation::DeriveSharedSecret)
             .conditions(&conditions)
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)

@@ -4,8 +4,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{AliasArn, AliasName, KeyId, KeyIdentifier, Operation};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::call::{Call, Question, noted};
-use crate::kms::pipeline::change::{Progress, commit_change};
+use crate::kms::pipeline::call::{AuthzRequest, CallSpec, truncated_for_audit};
+use crate::kms::pipeline::change::{CallContext, commit_change};
 use crate::kms::records::alias::AliasRecord;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::pagination::{self, PageLimits};
@@ -44,14 +44,17 @@ impl Kms {
             Ok(name) => name,
             Err(error) => return self.refused(call, error),
         };
-        self.key_change(call, &target_key, |target, progress| {
-            self.permit_alias(progress, Operation::CreateAlias, &name)?;
+        self.key_change(call, &target_key, |target, call_context| {
+            self.permit_alias(call_context, Operation::CreateAlias, &name)?;
             let account = target.record().account;
             if let Some(alias) = self.core.registry.alias(account, &name)? {
                 return Err(self.taken(account, &name, alias.target));
             }
-            let alias =
-                AliasRecord { target: target.record().key_id, created: progress.now(), updated: progress.now() };
+            let alias = AliasRecord {
+                target: target.record().key_id,
+                created: call_context.now(),
+                updated: call_context.now(),
+            };
             let mut edits = target.put(self.with_alias(target.record(), &name)?);
             edits.push(Edit::put(AliasRecord::record_id(account, &name), &alias, None)?);
             Ok((edits, ()))
@@ -70,20 +73,20 @@ impl Kms {
             Ok(name) => name,
             Err(error) => return self.refused(call, error),
         };
-        self.key_change(call, &target_key, |target, progress| {
-            self.permit_alias(progress, Operation::UpdateAlias, &name)?;
+        self.key_change(call, &target_key, |target, call_context| {
+            self.permit_alias(call_context, Operation::UpdateAlias, &name)?;
             let new = target.record();
             let alias = self.core.registry.alias(new.account, &name)?.ok_or_else(|| self.no_alias(&name))?;
             let old = self.core.registry.key(new.account, alias.target)?;
             let is_alive = |old: &Cached<LoadedKey>| !self.core.time.is_over(&old.record);
             let old = old.filter(is_alive).ok_or_else(|| self.no_alias(&name))?;
             let left = KeyIdentifier::KeyId(alias.target);
-            self.permit(progress, &Question::new(Operation::UpdateAlias), &left, &old)?;
+            self.permit(call_context, &AuthzRequest::new(Operation::UpdateAlias), &left, &old)?;
             if alias.target == new.key_id {
                 return Ok((Vec::new(), ()));
             }
             check_same_kind(&old.record, new)?;
-            let moved = AliasRecord { target: new.key_id, updated: progress.now(), ..*alias };
+            let moved = AliasRecord { target: new.key_id, updated: call_context.now(), ..*alias };
             let mut edits = target.put(self.with_alias(new, &name)?);
             let (account, expected) = (new.account, Some(alias.revision()));
             edits.push(Edit::put(AliasRecord::record_id(account, &name), &moved, expected)?);
@@ -103,16 +106,16 @@ impl Kms {
             Ok(name) => name,
             Err(error) => return self.refused(call, error),
         };
-        self.audited(call, |progress| {
-            commit_change(&self.core, progress, |progress: &mut Progress| {
-                self.permit_alias(progress, Operation::DeleteAlias, &name)?;
+        self.audited(call, |call_context| {
+            commit_change(&self.core, call_context, |call_context: &mut CallContext| {
+                self.permit_alias(call_context, Operation::DeleteAlias, &name)?;
                 let account = self.account();
                 let alias = self.core.registry.alias(account, &name)?.ok_or_else(|| self.no_alias(&name))?;
                 if !self.is_alive(alias.target)? {
                     return Err(self.no_alias(&name));
                 }
                 let key = KeyIdentifier::KeyId(alias.target);
-                let target = self.authorize(progress, &Question::new(Operation::DeleteAlias), &key)?;
+                let target = self.authorize(call_context, &AuthzRequest::new(Operation::DeleteAlias), &key)?;
                 let mut edits = target.put(without_alias(target.record(), &name));
                 edits.push(Edit::delete(AliasRecord::record_id(account, &name), alias.revision()));
                 Ok((edits, ()))
@@ -126,7 +129,7 @@ impl Kms {
     /// [`Validation`](ErrorKind::Validation) for a limit outside that range;
     /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
     pub fn list_aliases(&self, page: PageRequest) -> Result<Page<AliasListEntry>> {
-        self.account_call(Call::new(Operation::ListAliases), |_| {
+        self.account_call(CallSpec::new(Operation::ListAliases), |_| {
             let limit = ALIAS_PAGES.check(&page)?;
             let mut after = page.marker.as_deref().map(alias_in).transpose()?;
             let mut entries = Vec::new();
@@ -160,7 +163,7 @@ impl Kms {
     /// # Errors
     /// Those of [`Kms::list_aliases`], and [`NotFound`](ErrorKind::NotFound).
     pub fn list_aliases_of_key(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<AliasListEntry>> {
-        self.key_call(Call::new(Operation::ListAliases), &key, |target, _| {
+        self.key_call(CallSpec::new(Operation::ListAliases), &key, |target, _| {
             let account = target.record().account;
             let mut entries = Vec::new();
             for name in &target.record().aliases {
@@ -209,8 +212,8 @@ impl Kms {
     }
 }
 
-fn alias_call(operation: Operation, alias_name: &str) -> Call<'static> {
-    Call::new(operation).parameter("aliasName", noted(alias_name))
+fn alias_call(operation: Operation, alias_name: &str) -> CallSpec<'static> {
+    CallSpec::new(operation).parameter("aliasName", truncated_for_audit(alias_name))
 }
 
 fn without_alias(record: &KeyRecord, name: &AliasName) -> KeyRecord {

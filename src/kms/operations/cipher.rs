@@ -8,9 +8,9 @@ use crate::key::{
     KeyId, KeyIdentifier, KeyMaterialId, KeyVersion, Operation, check_encryption_algorithm, check_plaintext,
 };
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::authorized_key::Target;
-use crate::kms::pipeline::call::{Call, Question};
-use crate::kms::pipeline::change::Progress;
+use crate::kms::pipeline::authorized_key::AuthorizedKey;
+use crate::kms::pipeline::call::{AuthzRequest, CallSpec};
+use crate::kms::pipeline::change::CallContext;
 use crate::kms::request::{
     DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse, KeyReference, ReEncryptRequest, ReEncryptResponse,
 };
@@ -43,7 +43,7 @@ impl Kms {
     pub fn encrypt(&self, request: EncryptRequest<'_, impl KeyReference>) -> Result<EncryptResponse> {
         let context = request.context.unwrap_or(&NO_CONTEXT);
         let conditions = [RequestParameter::EncryptionAlgorithm(request.algorithm)];
-        let call = Call::new(Operation::Encrypt)
+        let call = CallSpec::new(Operation::Encrypt)
             .context(context)
             .conditions(&conditions)
             .grant_tokens(request.grant_tokens)
@@ -87,14 +87,14 @@ impl Kms {
     /// ```
     pub fn decrypt(&self, request: DecryptRequest<'_>) -> Result<DecryptResponse> {
         let conditions = [RequestParameter::EncryptionAlgorithm(request.algorithm)];
-        let call = Call::new(Operation::Decrypt)
+        let call = CallSpec::new(Operation::Decrypt)
             .context(request.context.unwrap_or(&NO_CONTEXT))
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
             .parameter("encryptionAlgorithm", request.algorithm.as_str());
-        self.audited(call, |progress| {
-            let opened = self.open_with(progress, Operation::Decrypt, &conditions, &request)?;
-            opened.target.count(Operation::Decrypt, progress);
+        self.audited(call, |call_context| {
+            let opened = self.open_with(call_context, Operation::Decrypt, &conditions, &request)?;
+            opened.target.count(Operation::Decrypt, call_context);
             Ok(DecryptResponse {
                 plaintext: opened.plaintext,
                 key_arn: opened.target.arn().clone(),
@@ -125,28 +125,28 @@ impl Kms {
     pub fn re_encrypt(&self, request: ReEncryptRequest<'_, impl KeyReference>) -> Result<ReEncryptResponse> {
         let context = request.destination_context.unwrap_or(&NO_CONTEXT);
         let (from, to) = (request.source.algorithm, request.destination_algorithm);
-        let call = Call::new(Operation::ReEncryptTo)
+        let call = CallSpec::new(Operation::ReEncryptTo)
             .context(context)
             .source_context(request.source.context.unwrap_or(&NO_CONTEXT))
             .grant_tokens(request.source.grant_tokens)
             .dry_run(request.dry_run)
             .parameter("sourceEncryptionAlgorithm", from.as_str())
             .parameter("destinationEncryptionAlgorithm", to.as_str());
-        self.audited(call, |progress| {
+        self.audited(call, |call_context| {
             let destination = request.destination.to_key_identifier()?;
             let same = RequestParameter::ReEncryptOnSameKey(self.is_on_same_key(&request.source, &destination));
             let conditions = [RequestParameter::EncryptionAlgorithm(from), same];
-            let source = self.open_with(progress, Operation::ReEncryptFrom, &conditions, &request.source)?;
+            let source = self.open_with(call_context, Operation::ReEncryptFrom, &conditions, &request.source)?;
             let conditions = [RequestParameter::EncryptionAlgorithm(to), same];
-            let question = Question::new(Operation::ReEncryptTo)
+            let question = AuthzRequest::new(Operation::ReEncryptTo)
                 .context(context)
                 .conditions(&conditions)
                 .grant_tokens(request.source.grant_tokens);
-            let target = self.authorize(progress, &question, &destination)?;
+            let target = self.authorize(call_context, &question, &destination)?;
             let (ciphertext_blob, destination_key_material_id) =
                 self.seal_with(&target, to, context, source.plaintext.expose_secret())?;
-            source.target.count(Operation::ReEncryptFrom, progress);
-            target.count(Operation::ReEncryptTo, progress);
+            source.target.count(Operation::ReEncryptFrom, call_context);
+            target.count(Operation::ReEncryptTo, call_context);
             Ok(ReEncryptResponse {
                 ciphertext_blob,
                 source_key_arn: source.target.arn().clone(),
@@ -173,7 +173,7 @@ impl Kms {
     /// Encrypts under a key with the algorithm asked for.
     fn seal_with(
         &self,
-        target: &Target<'_>,
+        target: &AuthorizedKey<'_>,
         algorithm: EncryptionAlgorithm,
         context: &EncryptionContext,
         plaintext: &[u8],
@@ -192,24 +192,24 @@ impl Kms {
     /// Decrypts a ciphertext, whatever it was made with.
     fn open_with(
         &self,
-        progress: &mut Progress,
+        call_context: &mut CallContext,
         operation: Operation,
         conditions: &[RequestParameter<'_>],
         request: &DecryptRequest<'_>,
     ) -> Result<Opened<'_>> {
         let context = request.context.unwrap_or(&NO_CONTEXT);
         let question =
-            Question::new(operation).context(context).conditions(conditions).grant_tokens(request.grant_tokens);
+            AuthzRequest::new(operation).context(context).conditions(conditions).grant_tokens(request.grant_tokens);
         let named = match &request.key {
             Some(key) => {
-                let target = self.authorize(progress, &question, key)?;
+                let target = self.authorize(call_context, &question, key)?;
                 check_encryption_algorithm(target.record().spec, request.algorithm)?;
                 Some(target)
             }
             None => None,
         };
         if request.algorithm == EncryptionAlgorithm::SymmetricDefault {
-            return self.open_blob(progress, &question, request.ciphertext_blob, context, named);
+            return self.open_blob(call_context, &question, request.ciphertext_blob, context, named);
         }
         let target = named.ok_or_else(|| {
             let text = format!("a ciphertext of {} does not tell its key: name it", request.algorithm);
@@ -223,17 +223,17 @@ impl Kms {
     /// Opens a ciphertext blob, under the key that was named or else under its own.
     fn open_blob<'a>(
         &'a self,
-        progress: &mut Progress,
-        question: &Question<'_>,
+        call_context: &mut CallContext,
+        question: &AuthzRequest<'_>,
         ciphertext_blob: &[u8],
         context: &EncryptionContext,
-        named: Option<Target<'a>>,
+        named: Option<AuthorizedKey<'a>>,
     ) -> Result<Opened<'a>> {
         let (prefix, body) = BlobPrefix::parse(ciphertext_blob)?;
         let own = KeyId::from_bytes(prefix.key_id);
         let target = match named {
             Some(target) => target,
-            None => self.authorize(progress, question, &KeyIdentifier::KeyId(own)).map_err(unknown_or_forbidden)?,
+            None => self.authorize(call_context, question, &KeyIdentifier::KeyId(own)).map_err(unknown_or_forbidden)?,
         };
         if target.record().key_id != own {
             let text = format!("the ciphertext was not made under {}", target.arn());
@@ -257,7 +257,7 @@ impl Kms {
 /// A plaintext, the key that it was encrypted under, and the version of its material if the key has versions.
 struct Opened<'a> {
     plaintext: SecretBytes,
-    target: Target<'a>,
+    target: AuthorizedKey<'a>,
     key_material_id: Option<KeyMaterialId>,
 }
 
@@ -265,7 +265,7 @@ pub(in crate::kms) static NO_CONTEXT: EncryptionContext = EncryptionContext::new
 
 /// Encrypts under the current version of a symmetric key.
 pub(in crate::kms) fn seal(
-    target: &Target<'_>,
+    target: &AuthorizedKey<'_>,
     context: &EncryptionContext,
     plaintext: &[u8],
 ) -> Result<(Vec<u8>, KeyMaterialId)> {
@@ -277,7 +277,7 @@ pub(in crate::kms) fn seal(
 
 /// Makes a blob under the current version of a key: the header here, the body by `fill`.
 pub(in crate::kms) fn produce<T>(
-    target: &Target<'_>,
+    target: &AuthorizedKey<'_>,
     context: &EncryptionContext,
     plaintext_length: usize,
     fill: impl FnOnce(&dyn crate::provider::Cipher, &[u8], &[u8], &mut Vec<u8>) -> Result<T>,

@@ -8,8 +8,8 @@ use crate::key::{
 };
 use crate::kms::engine::connections::Connection;
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::call::{Call, noted};
-use crate::kms::pipeline::change::{Progress, commit_change};
+use crate::kms::pipeline::call::{CallSpec, truncated_for_audit};
+use crate::kms::pipeline::change::{CallContext, commit_change};
 use crate::kms::records::custom_key_store::{
     ClusterClaim, CustomKeyStoreRecord, CustomKeyStores, MAX_CUSTOM_KEY_STORES, MAX_PASSWORD,
 };
@@ -61,10 +61,10 @@ impl Kms {
     /// ```
     pub fn create_custom_key_store(&self, request: CreateCustomKeyStoreRequest) -> Result<CustomKeyStoreId> {
         let CreateCustomKeyStoreRequest { name, cluster, mode, password } = request;
-        let call = Call::new(Operation::CreateCustomKeyStore)
-            .parameter("customKeyStoreName", noted(&name))
+        let call = CallSpec::new(Operation::CreateCustomKeyStore)
+            .parameter("customKeyStoreName", truncated_for_audit(&name))
             .parameter("cloudHsmClusterId", cluster.to_string());
-        self.account_call(call, |progress| {
+        self.account_call(call, |call_context| {
             let mut random = [0; 9];
             self.core.material.backend.random().fill(&mut random)?;
             let new = CustomKeyStoreRecord {
@@ -72,14 +72,14 @@ impl Kms {
                 name: CustomKeyStoreName::parse(&name)?,
                 cluster,
                 mode,
-                created: progress.now(),
+                created: call_context.now(),
                 connected: false,
                 keys: 0,
                 password: password.map(checked_password).transpose()?,
             };
-            commit_change(&self.core, progress, |progress| {
+            commit_change(&self.core, call_context, |call_context| {
                 let (edits, id) = self.with_new_store(&new)?;
-                progress.note("customKeyStoreId", id.to_string());
+                call_context.record_param("customKeyStoreId", id.to_string());
                 Ok((edits, id))
             })
         })
@@ -145,7 +145,7 @@ impl Kms {
     /// [`Validation`](ErrorKind::Validation) for a limit outside that range;
     /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
     pub fn describe_custom_key_stores(&self, page: PageRequest) -> Result<Page<CustomKeyStoresListEntry>> {
-        self.account_call(Call::new(Operation::DescribeCustomKeyStores), |_| {
+        self.account_call(CallSpec::new(Operation::DescribeCustomKeyStores), |_| {
             let held = self.core.registry.custom_key_stores(self.account())?;
             let stores = held.as_ref().map_or(&[][..], |held| &held.0);
             let page = pagination::page_of(stores.iter(), &page, STORE_PAGES, |store| store.id.as_str().as_bytes())?;
@@ -191,7 +191,7 @@ impl Kms {
     /// [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) while it is disconnecting or has failed;
     /// [`ClusterNotFound`](ErrorKind::ClusterNotFound); [`KeyUnavailable`](ErrorKind::KeyUnavailable) if it failed now.
     pub fn connect_custom_key_store(&self, id: CustomKeyStoreId) -> Result<()> {
-        self.account_call(store_call(Operation::ConnectCustomKeyStore, id), |progress| {
+        self.account_call(store_call(Operation::ConnectCustomKeyStore, id), |call_context| {
             let store = self.core.registry.custom_key_store(self.account(), id)?.record;
             let connection = self.cluster(&store.cluster)?;
             let (state, _) = connection.state(id);
@@ -199,8 +199,8 @@ impl Kms {
                 return Err(invalid_state(id, state, Operation::ConnectCustomKeyStore));
             }
             let credential = connection.credential(&store).map_err(|failure| failed(id, failure))?;
-            connection.connect(id, &credential, progress.now()).map_err(|failure| failed(id, failure))?;
-            self.set_connected(progress, id, true)
+            connection.connect(id, &credential, call_context.now()).map_err(|failure| failed(id, failure))?;
+            self.set_connected(call_context, id, true)
         })
     }
 
@@ -211,7 +211,7 @@ impl Kms {
     /// [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound);
     /// [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) if it is disconnected or disconnecting.
     pub fn disconnect_custom_key_store(&self, id: CustomKeyStoreId) -> Result<()> {
-        self.account_call(store_call(Operation::DisconnectCustomKeyStore, id), |progress| {
+        self.account_call(store_call(Operation::DisconnectCustomKeyStore, id), |call_context| {
             let store = self.core.registry.custom_key_store(self.account(), id)?.record;
             let connection = self.core.hsms.get(&store.cluster);
             let state = connection.map_or(ConnectionState::Disconnected, |connection| connection.state(id).0);
@@ -220,7 +220,7 @@ impl Kms {
                 return Err(invalid_state(id, state, Operation::DisconnectCustomKeyStore));
             }
             // First for everybody, so that no process connects again, and then here.
-            self.set_connected(progress, id, false)?;
+            self.set_connected(call_context, id, false)?;
             if let Some(connection) = connection {
                 connection.disconnect(id);
             }
@@ -228,8 +228,8 @@ impl Kms {
         })
     }
 
-    fn set_connected(&self, progress: &mut Progress, id: CustomKeyStoreId, connected: bool) -> Result<()> {
-        commit_change(&self.core, progress, |_| {
+    fn set_connected(&self, call_context: &mut CallContext, id: CustomKeyStoreId, connected: bool) -> Result<()> {
+        commit_change(&self.core, call_context, |_| {
             let found = self.core.registry.custom_key_store(self.account(), id)?;
             if found.record.connected == connected {
                 return Ok((Vec::new(), ()));
@@ -252,7 +252,7 @@ impl Kms {
         let UpdateCustomKeyStoreRequest { id, name, cluster, password } = request;
         let mut call = store_call(Operation::UpdateCustomKeyStore, id);
         if let Some(name) = &name {
-            call = call.parameter("newCustomKeyStoreName", noted(name));
+            call = call.parameter("newCustomKeyStoreName", truncated_for_audit(name));
         }
         if let Some(cluster) = &cluster {
             call = call.parameter("cloudHsmClusterId", cluster.to_string());
@@ -260,7 +260,7 @@ impl Kms {
         if password.is_some() {
             call = call.parameter("keyStorePassword", "HIDDEN");
         }
-        self.account_call(call, |progress| {
+        self.account_call(call, |call_context| {
             let name = name.as_deref().map(CustomKeyStoreName::parse).transpose()?;
             let password = password.map(checked_password).transpose()?;
             let needs_disconnected = cluster.is_some() || password.is_some();
@@ -277,9 +277,9 @@ impl Kms {
                     self.claimed(cluster, id)?;
                 }
                 change(&mut changed);
-                self.check_related(progress, cluster, &changed)?;
+                self.check_related(call_context, cluster, &changed)?;
             }
-            commit_change(&self.core, progress, |_| {
+            commit_change(&self.core, call_context, |_| {
                 let found = self.core.registry.custom_key_store(self.account(), id)?;
                 if needs_disconnected {
                     self.check_disconnected(&found.record, Operation::UpdateCustomKeyStore)?;
@@ -314,12 +314,17 @@ impl Kms {
     }
 
     /// Proves that a cluster holds every key of a store, and has all processes forget which one held them before.
-    fn check_related(&self, progress: &Progress, cluster: &ClusterId, store: &CustomKeyStoreRecord) -> Result<()> {
+    fn check_related(
+        &self,
+        call_context: &CallContext,
+        cluster: &ClusterId,
+        store: &CustomKeyStoreRecord,
+    ) -> Result<()> {
         let connection = self.cluster(cluster)?;
         connection.cluster.probe();
         connection.check_strength(&format!("custom key store {}", store.id))?;
         let credential = connection.credential(store).map_err(|failure| failed(store.id, failure))?;
-        connection.connect(store.id, &credential, progress.now()).map_err(|failure| failed(store.id, failure))?;
+        connection.connect(store.id, &credential, call_context.now()).map_err(|failure| failed(store.id, failure))?;
         let related = self.check_keys(connection, store);
         connection.disconnect(store.id);
         related
@@ -357,8 +362,8 @@ impl Kms {
     /// [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) unless it is disconnected;
     /// [`CustomKeyStoreHasKeys`](ErrorKind::CustomKeyStoreHasKeys) while it has keys, also such whose deletion is pending.
     pub fn delete_custom_key_store(&self, id: CustomKeyStoreId) -> Result<()> {
-        self.account_call(store_call(Operation::DeleteCustomKeyStore, id), |progress| {
-            commit_change(&self.core, progress, |_| {
+        self.account_call(store_call(Operation::DeleteCustomKeyStore, id), |call_context| {
+            commit_change(&self.core, call_context, |_| {
                 let found = self.core.registry.custom_key_store(self.account(), id)?;
                 if found.record.keys > 0 {
                     let text = format!("custom key store {id} holds {} keys", found.record.keys);
@@ -375,8 +380,8 @@ impl Kms {
     }
 }
 
-fn store_call(operation: Operation, id: CustomKeyStoreId) -> Call<'static> {
-    Call::new(operation).parameter("customKeyStoreId", id.to_string())
+fn store_call(operation: Operation, id: CustomKeyStoreId) -> CallSpec<'static> {
+    CallSpec::new(operation).parameter("customKeyStoreId", id.to_string())
 }
 
 fn checked_password(password: SecretBytes) -> Result<Arc<SecretBytes>> {

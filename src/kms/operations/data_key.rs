@@ -4,7 +4,7 @@ use super::cipher::{NO_CONTEXT, produce};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{CustomKeyStoreId, Operation};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::call::Call;
+use crate::kms::pipeline::call::CallSpec;
 use crate::kms::request::{
     DataKeyLength, GenerateDataKeyRequest, GenerateDataKeyResponse, GenerateDataKeyWithoutPlaintextResponse,
     KeyReference, MAX_RANDOM_LENGTH,
@@ -59,7 +59,8 @@ impl Kms {
         request: &GenerateDataKeyRequest<'_, impl KeyReference>,
     ) -> Result<GenerateDataKeyResponse> {
         let context = request.context.unwrap_or(&NO_CONTEXT);
-        let call = Call::new(operation).context(context).grant_tokens(request.grant_tokens).dry_run(request.dry_run);
+        let call =
+            CallSpec::new(operation).context(context).grant_tokens(request.grant_tokens).dry_run(request.dry_run);
         let call = match request.length {
             DataKeyLength::Spec(spec) => call.parameter("keySpec", spec.as_str()),
             DataKeyLength::Bytes(bytes) => call.parameter("numberOfBytes", bytes),
@@ -90,7 +91,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn generate_random(&self, number_of_bytes: u32) -> Result<SecretBytes> {
-        let call = Call::new(Operation::GenerateRandom).parameter("numberOfBytes", number_of_bytes);
+        let call = CallSpec::new(Operation::GenerateRandom).parameter("numberOfBytes", number_of_bytes);
         self.account_call(call, |_| {
             let mut bytes = SecretBytes::zeroed(checked_length(number_of_bytes)?);
             self.core.material.backend.random().fill(bytes.expose_secret_mut())?;
@@ -107,7 +108,7 @@ impl Kms {
     /// [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound);
     /// [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) if it is not connected, or no HSM answers.
     pub fn generate_random_in(&self, custom_key_store: CustomKeyStoreId, number_of_bytes: u32) -> Result<SecretBytes> {
-        let call = Call::new(Operation::GenerateRandom)
+        let call = CallSpec::new(Operation::GenerateRandom)
             .parameter("numberOfBytes", number_of_bytes)
             .parameter("customKeyStoreId", custom_key_store.to_string());
         self.account_call(call, |_| {

@@ -4,7 +4,7 @@ use super::cipher::{NO_CONTEXT, seal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Operation;
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::call::Call;
+use crate::kms::pipeline::call::CallSpec;
 use crate::kms::pipeline::recording::would_have_succeeded;
 use crate::kms::request::{
     GenerateDataKeyPairRequest, GenerateDataKeyPairResponse, GenerateDataKeyPairWithoutPlaintextResponse, KeyReference,
@@ -69,7 +69,7 @@ impl Kms {
     ) -> Result<GenerateDataKeyPairResponse> {
         let context = request.context.unwrap_or(&NO_CONTEXT);
         let conditions = [RequestParameter::DataKeyPairSpec(request.spec)];
-        let call = Call::new(operation)
+        let call = CallSpec::new(operation)
             .context(context)
             .conditions(&conditions)
             .grant_tokens(request.grant_tokens)

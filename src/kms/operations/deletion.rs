@@ -4,7 +4,7 @@ use super::keys::next_state;
 use crate::error::Result;
 use crate::key::{DeletionWindow, KeyArn, KeyEvent, Operation, Origin};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::call::Call;
+use crate::kms::pipeline::call::CallSpec;
 use crate::kms::records::key::Deletion;
 use crate::kms::request::{KeyReference, ScheduleKeyDeletionResponse};
 use crate::policy::RequestParameter;
@@ -36,13 +36,13 @@ impl Kms {
         window: DeletionWindow,
     ) -> Result<ScheduleKeyDeletionResponse> {
         let conditions = [RequestParameter::ScheduleKeyDeletionPendingWindowInDays(window.days())];
-        let call = Call::new(Operation::ScheduleKeyDeletion)
+        let call = CallSpec::new(Operation::ScheduleKeyDeletion)
             .conditions(&conditions)
             .parameter("pendingWindowInDays", window.days());
-        self.key_change(call, &key, |target, progress| {
+        self.key_change(call, &key, |target, call_context| {
             let mut record = target.record().clone();
-            let date = progress.now().plus_days(window.days());
-            record.state = next_state(target, KeyEvent::ScheduleDeletion, progress.now())?;
+            let date = call_context.now().plus_days(window.days());
+            record.state = next_state(target, KeyEvent::ScheduleDeletion, call_context.now())?;
             record.deletion = Some(Deletion { date, window });
             let scheduled = ScheduleKeyDeletionResponse {
                 key_arn: target.arn().clone(),
@@ -63,15 +63,15 @@ impl Kms {
     /// [`InvalidState`](crate::ErrorKind::InvalidState) if no deletion is pending.
     pub fn cancel_key_deletion(&self, key: impl KeyReference) -> Result<KeyArn> {
         let mut rescued = None;
-        let done = self.key_change(Call::new(Operation::CancelKeyDeletion), &key, |target, progress| {
+        let done = self.key_change(CallSpec::new(Operation::CancelKeyDeletion), &key, |target, call_context| {
             let mut record = target.record().clone();
-            let event = match record.origin == Origin::External && !record.is_complete(progress.now()) {
+            let event = match record.origin == Origin::External && !record.is_complete(call_context.now()) {
                 true => KeyEvent::CancelDeletionWithoutMaterial,
                 false => KeyEvent::CancelDeletion,
             };
-            record.state = next_state(target, event, progress.now())?;
+            record.state = next_state(target, event, call_context.now())?;
             record.deletion = None;
-            let mut edits = self.core.marks_of_cancelled_deletion(&record, progress.now())?;
+            let mut edits = self.core.marks_of_cancelled_deletion(&record, call_context.now())?;
             rescued = Some(record.clone());
             edits.extend(target.put(record));
             Ok((edits, target.arn().clone()))

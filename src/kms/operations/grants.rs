@@ -6,8 +6,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Principal;
 use crate::key::{KeyArn, KeyIdentifier, Operation};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::authorized_key::Target;
-use crate::kms::pipeline::call::{Call, Question, noted};
+use crate::kms::pipeline::authorized_key::AuthorizedKey;
+use crate::kms::pipeline::call::{AuthzRequest, CallSpec, truncated_for_audit};
 use crate::kms::pipeline::change::commit_change;
 use crate::kms::records::grant::{GrantRecord, place_bytes, read_place};
 use crate::kms::request::pagination::{self, PageLimits};
@@ -35,7 +35,7 @@ impl GrantFilter<'_> {
             && self.grantee.is_none_or(|grantee| grantee == grant.record.terms.grantee())
     }
 
-    fn noted<'c>(&self, mut call: Call<'c>) -> Call<'c> {
+    fn with_parameters<'c>(&self, mut call: CallSpec<'c>) -> CallSpec<'c> {
         if let Some(id) = self.grant_id {
             call = call.parameter("grantId", id.to_string());
         }
@@ -81,11 +81,11 @@ impl Kms {
     /// ```
     pub fn create_grant(&self, request: CreateGrantRequest<'_, impl KeyReference>) -> Result<CreateGrantResponse> {
         let conditions = [RequestParameter::Grant(&request.terms)];
-        let call = terms_noted(Call::new(Operation::CreateGrant), &request.terms, request.name.as_deref())
+        let call = terms_noted(CallSpec::new(Operation::CreateGrant), &request.terms, request.name.as_deref())
             .conditions(&conditions)
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run);
-        self.key_change(call, &request.key, |target, progress| {
+        self.key_change(call, &request.key, |target, call_context| {
             let record = target.record();
             request.terms.check_key(record.spec, record.usage)?;
             request.name.as_deref().map_or(Ok(()), check_name)?;
@@ -107,7 +107,7 @@ impl Kms {
             let random = self.core.material.backend.random();
             let id = self.core.registry.new_grant_id(record.key_id, request.terms.grantee(), random)?;
             let grant = GrantRecord {
-                created: progress.now(),
+                created: call_context.now(),
                 issuing_account: self.account(),
                 terms: request.terms.clone(),
                 name: request.name.clone(),
@@ -118,7 +118,7 @@ impl Kms {
             let place = GrantRecord::record_id(record.account, record.key_id, id);
             edits.extend(self.core.registry.put_retirable(&grant.terms, &place)?);
             edits.push(Edit::put_grant(place, &grant)?);
-            progress.renote("grantId", id.to_string());
+            call_context.set_param("grantId", id.to_string());
             Ok((edits, response(id)?))
         })
     }
@@ -156,7 +156,7 @@ impl Kms {
         filter: GrantFilter<'_>,
         page: PageRequest,
     ) -> Result<Page<GrantListEntry>> {
-        let call = filter.noted(Call::new(Operation::ListGrants));
+        let call = filter.with_parameters(CallSpec::new(Operation::ListGrants));
         self.key_call(call, &key, |target, _| {
             let limit = GRANT_PAGES.check(&page)?;
             let key @ (account, key_id) = (target.record().account, target.record().key_id);
@@ -192,8 +192,8 @@ impl Kms {
         retiring_principal: &Principal,
         page: PageRequest,
     ) -> Result<Page<GrantListEntry>> {
-        let call =
-            Call::new(Operation::ListRetirableGrants).parameter("retiringPrincipal", retiring_principal.to_string());
+        let call = CallSpec::new(Operation::ListRetirableGrants)
+            .parameter("retiringPrincipal", retiring_principal.to_string());
         self.account_call(call, |_| {
             let limit = GRANT_PAGES.check(&page)?;
             if retiring_principal.account() != self.account() {
@@ -231,7 +231,7 @@ impl Kms {
                 let arn = KeyArn::new(self.locality().clone(), account, key_id);
                 self.end_grant(Operation::RetireGrant, &KeyIdentifier::KeyArn(arn), id, dry_run)
             }
-            Err(error) => self.refused(Call::new(Operation::RetireGrant), error),
+            Err(error) => self.refused(CallSpec::new(Operation::RetireGrant), error),
         }
     }
 
@@ -245,10 +245,10 @@ impl Kms {
     }
 
     fn end_grant(&self, operation: Operation, key: &dyn KeyReference, id: GrantId, dry_run: DryRun) -> Result<()> {
-        let call = Call::new(operation).dry_run(dry_run == DryRun::Yes).parameter("grantId", id.to_string());
-        self.audited(call, |progress| {
+        let call = CallSpec::new(operation).dry_run(dry_run == DryRun::Yes).parameter("grantId", id.to_string());
+        self.audited(call, |call_context| {
             let identifier = key.to_key_identifier()?;
-            commit_change(&self.core, progress, |progress| {
+            commit_change(&self.core, call_context, |call_context| {
                 // What the grant says is part of the question. A failure to read it is for callers who may know of the grant.
                 let grant = match self.known(&identifier) {
                     Some((account, key_id)) => self.core.registry.grant(account, key_id, id),
@@ -256,8 +256,8 @@ impl Kms {
                 };
                 let known = grant.as_ref().ok().and_then(Option::as_ref);
                 let conditions: Vec<_> = known.into_iter().flat_map(|grant| grant.record.conditions()).collect();
-                let question = Question::new(operation).conditions(&conditions);
-                let target = self.authorize(progress, &question, &identifier)?;
+                let question = AuthzRequest::new(operation).conditions(&conditions);
+                let target = self.authorize(call_context, &question, &identifier)?;
                 let Some(grant) = &grant? else {
                     return Err(Error::new(ErrorKind::NotFound, format!("{} has no grant {id}", target.arn())));
                 };
@@ -267,12 +267,12 @@ impl Kms {
                 edits.extend(self.core.registry.delete_grant(grant)?);
                 Ok((edits, ()))
             })
-            .inspect(|_| self.count_change(progress, operation))
+            .inspect(|_| self.count_change(call_context, operation))
         })
     }
 
     /// The grant that a named request has made before.
-    fn same_grant(target: &Target<'_>, name: Option<&str>, terms: &GrantTerms) -> Result<Option<GrantId>> {
+    fn same_grant(target: &AuthorizedKey<'_>, name: Option<&str>, terms: &GrantTerms) -> Result<Option<GrantId>> {
         let Some(name) = name else { return Ok(None) };
         Ok(target.grants(terms.grantee()).index()?.and_then(|index| index.named(name, terms)))
     }
@@ -311,7 +311,7 @@ impl Kms {
 }
 
 /// The trail tells of a grant what CloudTrail does.
-fn terms_noted<'a>(call: Call<'a>, terms: &GrantTerms, name: Option<&str>) -> Call<'a> {
+fn terms_noted<'a>(call: CallSpec<'a>, terms: &GrantTerms, name: Option<&str>) -> CallSpec<'a> {
     let operations = ParameterValue::texts(terms.operations().iter().map(Operation::as_str));
     let mut call = call.parameter("granteePrincipal", terms.grantee().to_string()).parameter("operations", operations);
     if let Some(retiring) = terms.retiring_principal() {
@@ -328,7 +328,7 @@ fn terms_noted<'a>(call: Call<'a>, terms: &GrantTerms, name: Option<&str>) -> Ca
         }
     }
     match name {
-        Some(name) => call.parameter("name", noted(name)),
+        Some(name) => call.parameter("name", truncated_for_audit(name)),
         None => call,
     }
 }

@@ -26,8 +26,8 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn as_principal(&self, principal: Principal) -> Result<Self> {
-        self.authority_call("as_principal", |progress| {
-            progress.event.parameters.push(("principal", principal.to_string().into()));
+        self.authority_call("as_principal", |call_context| {
+            call_context.event.parameters.push(("principal", principal.to_string().into()));
             match principal.as_service() {
                 Some(service) if !self.core.settings.services.contains(service) => {
                     let text = format!("the service {service} is not registered: name it in the builder");

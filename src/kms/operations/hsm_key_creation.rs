@@ -4,7 +4,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{ClusterId, CustomKeyStoreId, CustomKeyStoreMode, KeyArn, KeyEvent, KeyMetadata, KeySpec, Origin};
 use crate::kms::engine::handle::Kms;
 use crate::kms::engine::hsm_keys::BegunCreation;
-use crate::kms::pipeline::change::{Change, Progress};
+use crate::kms::pipeline::change::{CallContext, Change};
 use crate::kms::records::custom_key_store::CustomKeyStoreRecord;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::CreateKeyRequest;
@@ -17,27 +17,26 @@ impl Kms {
         &self,
         request: &CreateKeyRequest,
         id: CustomKeyStoreId,
-        progress: &mut Progress,
+        call_context: &mut CallContext,
     ) -> Result<KeyMetadata> {
-        let now = progress.now();
-        progress.note_custom_key_store(Some(id));
+        let now = call_context.now();
+        call_context.record_custom_key_store(Some(id));
         let store = self.core.registry.custom_key_store(self.account(), id)?.record;
         let mut record = self.new_key(request, now)?;
-        self.permit_first_tags(progress, &record)?;
+        self.permit_first_tags(call_context, &record)?;
         check_kind(&record, &store)?;
-        self.set_first_policy(progress, &mut record, request)?;
+        self.set_first_policy(call_context, &mut record, request)?;
         record.custom_key_store = Some(id);
-        progress.note_key(record.account, record.key_id);
-        progress.note("cloudHsmClusterId", store.cluster.to_string());
+        call_context.record_key(record.account, record.key_id);
+        call_context.record_param("cloudHsmClusterId", store.cluster.to_string());
         // Before anything exists in the HSM.
-        drop(Change::new(&self.core, progress).announce()?);
+        drop(Change::new(&self.core, call_context).announce()?);
         let begun = self.core.create_in_hsm(&mut record, id, now)?;
         record.state = record.state.next(KeyEvent::CreatedWithMaterial).unwrap_or(record.state);
         let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
-        let made =
-            self.core.registry.metadata(&record, &arn, now).and_then(|metadata| {
-                Ok((metadata, self.commit_key_in_store(progress, &record, &begun, &store.cluster)?))
-            });
+        let made = self.core.registry.metadata(&record, &arn, now).and_then(|metadata| {
+            Ok((metadata, self.commit_key_in_store(call_context, &record, &begun, &store.cluster)?))
+        });
         match made {
             Ok((metadata, finished)) => {
                 self.core.set_marks_of(&record);
@@ -55,7 +54,7 @@ impl Kms {
     /// what follows the commit.
     fn commit_key_in_store(
         &self,
-        progress: &mut Progress,
+        call_context: &mut CallContext,
         record: &KeyRecord,
         begun: &BegunCreation,
         cluster: &ClusterId,
@@ -65,7 +64,7 @@ impl Kms {
             || Err(Error::new(ErrorKind::Conflict, "other changes to the custom key stores kept coming first")),
             || {
                 let edits = self.core.creation_edits(record, begun, cluster)?;
-                match Change::new(&self.core, progress).announce()?.commit(edits) {
+                match Change::new(&self.core, call_context).announce()?.commit(edits) {
                     Ok(committed) => Ok(Some(committed.finish(()))),
                     Err(CommitError::Conflict(id)) if id != intent => Ok(None),
                     Err(error) => Err(error.into()),

@@ -4,8 +4,8 @@ use crate::audit::{Action, AuditEvent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{Principal, PrincipalKind};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::call::noted;
-use crate::kms::pipeline::change::{Progress, commit_change};
+use crate::kms::pipeline::call::truncated_for_audit;
+use crate::kms::pipeline::change::{CallContext, commit_change};
 use crate::kms::records::identity_policy::{IdentityPolicies, check_policy_name};
 use crate::kms::storage::edit::Edit;
 use crate::policy::PolicyDocument;
@@ -39,10 +39,10 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn put_identity_policy(&self, principal: &Principal, name: &str, document: &str) -> Result<()> {
-        self.identity_call(Action::PutIdentityPolicy, principal, Some(name), Some(document), |progress| {
+        self.identity_call(Action::PutIdentityPolicy, principal, Some(name), Some(document), |call_context| {
             check_policy_name(name)?;
             let document = PolicyDocument::identity_policy(document)?;
-            self.change_identity(progress, principal, |policies| policies.put(name, document.clone()))
+            self.change_identity(call_context, principal, |policies| policies.put(name, document.clone()))
         })
     }
 
@@ -74,8 +74,8 @@ impl Kms {
     /// # Errors
     /// Those of [`Kms::get_identity_policy`].
     pub fn delete_identity_policy(&self, principal: &Principal, name: &str) -> Result<()> {
-        self.identity_call(Action::DeleteIdentityPolicy, principal, Some(name), None, |progress| {
-            self.change_identity(progress, principal, |policies| match policies.remove(name) {
+        self.identity_call(Action::DeleteIdentityPolicy, principal, Some(name), None, |call_context| {
+            self.change_identity(call_context, principal, |policies| match policies.remove(name) {
                 true => Ok(()),
                 false => Err(no_policy(principal, name)),
             })
@@ -88,14 +88,14 @@ impl Kms {
         principal: &Principal,
         name: Option<&str>,
         document: Option<&str>,
-        run: impl FnOnce(&mut Progress) -> Result<T>,
+        run: impl FnOnce(&mut CallContext) -> Result<T>,
     ) -> Result<T> {
         let mut event = AuditEvent::new(self.core.time.now(), action, self.principal.clone());
         event.via_service = self.via_service().cloned();
         event.parameters.push(("principal", principal.to_string().into()));
-        event.parameters.extend(name.map(|name| ("policyName", noted(name).into())));
-        event.parameters.extend(document.map(|document| ("policyDocument", noted(document).into())));
-        self.recorded(event, |progress| {
+        event.parameters.extend(name.map(|name| ("policyName", truncated_for_audit(name).into())));
+        event.parameters.extend(document.map(|document| ("policyDocument", truncated_for_audit(document).into())));
+        self.recorded(event, |call_context| {
             let is_root = self.principal.is_account_root() && self.account() == principal.account();
             if !self.is_authority() && (!is_root || self.via_service().is_some()) {
                 let text = format!("{} may not see or change the policies of {principal}", self.principal);
@@ -105,17 +105,17 @@ impl Kms {
                 let text = "policies can be attached to users and roles, and to nobody else";
                 return Err(Error::new(ErrorKind::Validation, text));
             }
-            run(progress)
+            run(call_context)
         })
     }
 
     fn change_identity(
         &self,
-        progress: &mut Progress,
+        call_context: &mut CallContext,
         principal: &Principal,
         mut change: impl FnMut(&mut IdentityPolicies) -> Result<()>,
     ) -> Result<()> {
-        commit_change(&self.core, progress, |_| {
+        commit_change(&self.core, call_context, |_| {
             let held = self.core.registry.identity_policies(principal)?;
             let mut policies = (*held).clone();
             change(&mut policies)?;

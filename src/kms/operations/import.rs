@@ -7,9 +7,9 @@ use crate::crypto::DigestAlgorithm;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{ExpirationModel, KeyMaterialId, Operation};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::authorized_key::Target;
-use crate::kms::pipeline::call::{Call, noted};
-use crate::kms::pipeline::change::Progress;
+use crate::kms::pipeline::authorized_key::AuthorizedKey;
+use crate::kms::pipeline::call::{CallSpec, truncated_for_audit};
+use crate::kms::pipeline::change::CallContext;
 use crate::kms::records::imported::{ImportRequest, ImportTarget, import_target};
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::key_version::Imported;
@@ -67,17 +67,17 @@ impl Kms {
             RequestParameter::WrappingAlgorithm(wrapping_algorithm),
             RequestParameter::WrappingKeySpec(wrapping_key_spec),
         ];
-        let call = Call::new(Operation::GetParametersForImport)
+        let call = CallSpec::new(Operation::GetParametersForImport)
             .conditions(&conditions)
             .parameter("wrappingAlgorithm", wrapping_algorithm.as_str())
             .parameter("wrappingKeySpec", wrapping_key_spec.as_str());
-        self.key_call(call, &request.key, |target, progress| {
+        self.key_call(call, &request.key, |target, call_context| {
             check_fit(target.record().spec, wrapping_key_spec, wrapping_algorithm)?;
             let key = self.core.material.wrapping_keys.take(&self.core.material.backend, wrapping_key_spec)?;
             let token = ImportToken {
                 wrapping_key_spec,
                 algorithm: wrapping_algorithm,
-                valid_to: progress.now().plus(TOKEN_LIFETIME),
+                valid_to: call_context.now().plus(TOKEN_LIFETIME),
                 private_key: key.to_pkcs8()?,
             };
             // The latest, since a token under an earlier version is refused.
@@ -117,7 +117,7 @@ impl Kms {
         request: ImportKeyMaterialRequest<'_, impl KeyReference>,
     ) -> Result<ImportedKeyMaterial> {
         let conditions = conditions(request.expiration);
-        let mut call = Call::new(Operation::ImportKeyMaterial).conditions(&conditions);
+        let mut call = CallSpec::new(Operation::ImportKeyMaterial).conditions(&conditions);
         if let Some(expiration) = request.expiration {
             call = call.parameter("expirationModel", expiration_model(expiration).as_str());
             if let Expiration::At(time) = expiration {
@@ -131,16 +131,16 @@ impl Kms {
             call = call.parameter("keyMaterialId", id.to_string());
         }
         if let Some(description) = request.description {
-            call = call.parameter("keyMaterialDescription", noted(description));
+            call = call.parameter("keyMaterialDescription", truncated_for_audit(description));
         }
         let mut opened = None;
-        self.key_change(call, &request.key, |target, progress| {
+        self.key_change(call, &request.key, |target, call_context| {
             let material = match opened.take() {
                 Some(material) => material,
-                None => self.open_import(target, &request, progress.now())?,
+                None => self.open_import(target, &request, call_context.now())?,
             };
-            let (record, imported) = self.import_into(target, &request, &material, progress)?;
-            progress.renote("keyMaterialId", imported.key_material_id.to_string());
+            let (record, imported) = self.import_into(target, &request, &material, call_context)?;
+            call_context.set_param("keyMaterialId", imported.key_material_id.to_string());
             opened = Some(material);
             Ok((target.put(record), imported))
         })
@@ -161,11 +161,11 @@ impl Kms {
         key: impl KeyReference,
         material: Option<KeyMaterialId>,
     ) -> Result<Option<ImportedKeyMaterial>> {
-        let mut call = Call::new(Operation::DeleteImportedKeyMaterial);
+        let mut call = CallSpec::new(Operation::DeleteImportedKeyMaterial);
         if let Some(id) = material {
             call = call.parameter("keyMaterialId", id.to_string());
         }
-        let deleted = self.key_change(call, &key, |target, progress| {
+        let deleted = self.key_change(call, &key, |target, call_context| {
             let record = target.record();
             let index = match material {
                 None => record.current_index(),
@@ -183,9 +183,9 @@ impl Kms {
                 key_arn: target.arn().clone(),
                 key_material_id: record.versions[index].material_id,
             };
-            progress.renote("keyMaterialId", deleted.key_material_id.to_string());
+            call_context.set_param("keyMaterialId", deleted.key_material_id.to_string());
             let mut changed = record.clone();
-            changed.remove_material(index, progress.now());
+            changed.remove_material(index, call_context.now());
             Ok((target.put(changed), Some(deleted)))
         })?;
         // The deletion is committed whatever comes of this, and maintenance does it again.
@@ -196,7 +196,7 @@ impl Kms {
     /// Opens the token, unwraps the material and checks it.
     fn open_import(
         &self,
-        target: &Target<'_>,
+        target: &AuthorizedKey<'_>,
         request: &ImportKeyMaterialRequest<'_, impl KeyReference>,
         now: Timestamp,
     ) -> Result<GeneratedMaterial> {
@@ -219,12 +219,12 @@ impl Kms {
     /// The record of the key with the material in its place.
     fn import_into(
         &self,
-        target: &Target<'_>,
+        target: &AuthorizedKey<'_>,
         request: &ImportKeyMaterialRequest<'_, impl KeyReference>,
         material: &GeneratedMaterial,
-        progress: &Progress,
+        call_context: &CallContext,
     ) -> Result<(KeyRecord, ImportedKeyMaterial)> {
-        let (record, now) = (target.record(), progress.now());
+        let (record, now) = (target.record(), call_context.now());
         let wanted = ImportRequest {
             material_id: self.core.registry.sealed().material_id(record.key_id, &material.stored),
             import_type: request.import_type,

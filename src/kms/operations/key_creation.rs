@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{Description, KeyId, KeyManager, KeyUsage, Tag, TagSet, check_usage};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::change::Progress;
+use crate::kms::pipeline::change::CallContext;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::{CreateKeyRequest, checked_tags};
 use crate::policy::{PolicyDocument, RequestParameter};
@@ -14,7 +14,7 @@ impl Kms {
     /// Gives a new key the policy of its request.
     pub(in crate::kms) fn set_first_policy(
         &self,
-        progress: &Progress,
+        call_context: &CallContext,
         record: &mut KeyRecord,
         request: &CreateKeyRequest,
     ) -> Result<()> {
@@ -25,7 +25,7 @@ impl Kms {
         }
         let document = PolicyDocument::key_policy(text)?;
         if !request.bypass_lockout_check {
-            self.check_lockout(progress, record, &document)?;
+            self.check_lockout(call_context, record, &document)?;
         }
         record.policy = Some(document.as_str().into());
         Ok(())

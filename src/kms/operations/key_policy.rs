@@ -4,8 +4,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::ServiceName;
 use crate::key::Operation;
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::call::{Call, noted};
-use crate::kms::pipeline::change::Progress;
+use crate::kms::pipeline::call::{CallSpec, truncated_for_audit};
+use crate::kms::pipeline::change::CallContext;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::pagination::{self, PageLimits};
 use crate::kms::request::{KeyReference, Page, PageRequest, PutKeyPolicyRequest};
@@ -46,16 +46,16 @@ impl Kms {
     pub fn put_key_policy(&self, request: PutKeyPolicyRequest<'_, impl KeyReference>) -> Result<()> {
         let conditions = [RequestParameter::BypassPolicyLockoutSafetyCheck(request.bypass_lockout_check)];
         let conditions = &conditions[usize::from(!request.bypass_lockout_check)..];
-        let call = Call::new(Operation::PutKeyPolicy)
+        let call = CallSpec::new(Operation::PutKeyPolicy)
             .conditions(conditions)
             .parameter("policyName", PolicyDocument::KEY_POLICY_NAME)
-            .parameter("policy", noted(request.policy))
+            .parameter("policy", truncated_for_audit(request.policy))
             .parameter("bypassPolicyLockoutSafetyCheck", request.bypass_lockout_check);
-        self.key_change(call, &request.key, |target, progress| {
+        self.key_change(call, &request.key, |target, call_context| {
             let document = PolicyDocument::key_policy(request.policy)?;
             let mut record = target.record().clone();
             if !request.bypass_lockout_check {
-                self.check_lockout(progress, &record, &document)?;
+                self.check_lockout(call_context, &record, &document)?;
             }
             record.policy = Some(document.as_str().into());
             Ok((target.put(record), ()))
@@ -75,7 +75,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn get_key_policy(&self, key: impl KeyReference) -> Result<String> {
-        let call = Call::new(Operation::GetKeyPolicy).parameter("policyName", PolicyDocument::KEY_POLICY_NAME);
+        let call = CallSpec::new(Operation::GetKeyPolicy).parameter("policyName", PolicyDocument::KEY_POLICY_NAME);
         self.key_call(call, &key, |target, _| Ok(target.policy()?.as_str().to_owned()))
     }
 
@@ -85,7 +85,7 @@ impl Kms {
     /// [`NotFound`](ErrorKind::NotFound); [`Validation`](ErrorKind::Validation) for a limit outside 1 to 1,000;
     /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
     pub fn list_key_policies(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<String>> {
-        self.key_call(Call::new(Operation::ListKeyPolicies), &key, |_, _| {
+        self.key_call(CallSpec::new(Operation::ListKeyPolicies), &key, |_, _| {
             let names = [PolicyDocument::KEY_POLICY_NAME.to_owned()].into_iter();
             pagination::page_of(names, &page, POLICY_PAGES, String::as_bytes)
         })
@@ -94,7 +94,7 @@ impl Kms {
     /// Refuses a policy under which the caller could not put another one.
     pub(in crate::kms) fn check_lockout(
         &self,
-        progress: &Progress,
+        call_context: &CallContext,
         record: &KeyRecord,
         document: &PolicyDocument,
     ) -> Result<()> {
@@ -104,7 +104,7 @@ impl Kms {
             .with_tags(&record.tags)
             .with_aliases(&aliases);
         let request = PolicyRequest::new(&self.principal, Operation::PutKeyPolicy, record.account)
-            .at(self.locality(), progress.now())
+            .at(self.locality(), call_context.now())
             .with_key(facts)
             .via_service(self.via_service().map(ServiceName::as_str));
         let documents = identity.as_ref().map_or(&[][..], |held| held.documents());

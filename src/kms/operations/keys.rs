@@ -6,8 +6,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Description, KeyArn, KeyEvent, KeyId, KeyManager, KeyMetadata, KeyState, Operation, Origin};
 use crate::kms::engine::handle::Kms;
 use crate::kms::operations::key_creation::creation_conditions;
-use crate::kms::pipeline::authorized_key::Target;
-use crate::kms::pipeline::call::{Call, noted, noted_tags};
+use crate::kms::pipeline::authorized_key::AuthorizedKey;
+use crate::kms::pipeline::call::{CallSpec, tags_for_audit, truncated_for_audit};
 use crate::kms::pipeline::change::commit_change;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::pagination::{self, PageLimits};
@@ -52,7 +52,7 @@ impl Kms {
         // Malformed tags and a missing usage are refused later: first it is decided whether the caller may make keys.
         let tags = checked_tags(&request.tags).unwrap_or_default();
         let conditions = creation_conditions(&request, &tags);
-        let mut call = Call::new(Operation::CreateKey)
+        let mut call = CallSpec::new(Operation::CreateKey)
             .conditions(&conditions)
             .parameter("keySpec", request.spec.as_str())
             .parameter("origin", request.origin.as_str())
@@ -61,37 +61,37 @@ impl Kms {
             call = call.parameter("keyUsage", usage.as_str());
         }
         if !request.description.is_empty() {
-            call = call.parameter("description", noted(&request.description));
+            call = call.parameter("description", truncated_for_audit(&request.description));
         }
         if let Some(policy) = &request.policy {
-            call = call.parameter("policy", noted(policy));
+            call = call.parameter("policy", truncated_for_audit(policy));
         }
         if !tags.is_empty() {
-            let pairs = noted_tags(&tags).map(|tag| (tag.key(), tag.value()));
+            let pairs = tags_for_audit(&tags).map(|tag| (tag.key(), tag.value()));
             call = call.parameter("tags", ParameterValue::pairs(pairs));
         }
         if let Some(name) = &request.provider {
             call = call.parameter("keyMaterialProvider", name.as_str().to_owned());
         }
-        self.account_call(call, |progress| {
+        self.account_call(call, |call_context| {
             match (request.custom_key_store, &request.provider) {
                 (Some(_), Some(_)) => {
                     let text = "a key is made in a custom key store or by a provider, and not in both";
                     return Err(Error::new(ErrorKind::Validation, text));
                 }
-                (Some(store), None) => return self.create_key_in_store(&request, store, progress),
+                (Some(store), None) => return self.create_key_in_store(&request, store, call_context),
                 (None, _) => {}
             }
             // Made once, before anything is written: an RSA key takes seconds, in which nobody else waits.
-            let mut record = self.new_key(&request, progress.now())?;
-            self.permit_first_tags(progress, &record)?;
+            let mut record = self.new_key(&request, call_context.now())?;
+            self.permit_first_tags(call_context, &record)?;
             // Before the material: where that lies elsewhere, a refusal leaves none behind.
-            self.set_first_policy(progress, &mut record, &request)?;
-            self.make_material(&mut record, request.provider.as_ref(), progress.now())?;
-            progress.note_key(record.account, record.key_id);
+            self.set_first_policy(call_context, &mut record, &request)?;
+            self.make_material(&mut record, request.provider.as_ref(), call_context.now())?;
+            call_context.record_key(record.account, record.key_id);
             let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
-            let now = progress.now();
-            commit_change(&self.core, progress, |_| {
+            let now = call_context.now();
+            commit_change(&self.core, call_context, |_| {
                 let metadata = record.metadata(&arn, now);
                 Ok((vec![Edit::put_key(record.clone(), None)], metadata))
             })
@@ -129,9 +129,9 @@ impl Kms {
     /// [`NotFound`](ErrorKind::NotFound) if there is no such key or alias; [`InvalidGrantToken`](ErrorKind::InvalidGrantToken).
     pub fn describe_key<'a>(&self, request: impl IntoKeyRequest<'a>) -> Result<KeyMetadata> {
         let KeyRequest { key, grant_tokens } = request.into_key_request();
-        let call = Call::new(Operation::DescribeKey).grant_tokens(grant_tokens);
-        self.key_call(call, &key, |target, progress| {
-            self.core.registry.metadata(target.record(), target.arn(), progress.now())
+        let call = CallSpec::new(Operation::DescribeKey).grant_tokens(grant_tokens);
+        self.key_call(call, &key, |target, call_context| {
+            self.core.registry.metadata(target.record(), target.arn(), call_context.now())
         })
     }
 
@@ -156,7 +156,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn list_keys(&self, page: PageRequest) -> Result<Page<KeyListEntry>> {
-        self.account_call(Call::new(Operation::ListKeys), |_| {
+        self.account_call(CallSpec::new(Operation::ListKeys), |_| {
             let limit = KEY_PAGES.check(&page)?;
             let mut after = match &page.marker {
                 Some(marker) => {
@@ -198,7 +198,8 @@ impl Kms {
     /// [`InvalidState`](ErrorKind::InvalidState) if its deletion is pending.
     pub fn update_key_description(&self, key: impl KeyReference, description: impl AsRef<str>) -> Result<()> {
         let description = description.as_ref();
-        let call = Call::new(Operation::UpdateKeyDescription).parameter("description", noted(description));
+        let call =
+            CallSpec::new(Operation::UpdateKeyDescription).parameter("description", truncated_for_audit(description));
         self.key_change(call, &key, |target, _| {
             let mut record = target.record().clone();
             record.description = Description::parse(description)?;
@@ -236,16 +237,16 @@ impl Kms {
     }
 
     fn set_state(&self, operation: Operation, event: KeyEvent, key: impl KeyReference) -> Result<()> {
-        self.key_change(Call::new(operation), &key, |target, progress| {
+        self.key_change(CallSpec::new(operation), &key, |target, call_context| {
             let mut record = target.record().clone();
-            record.state = next_state(target, event, progress.now())?;
+            record.state = next_state(target, event, call_context.now())?;
             Ok((target.put(record), ()))
         })
     }
 }
 
 /// The state that an event leads to. The state table of operations has let the call through, so there is one.
-pub(in crate::kms) fn next_state(target: &Target<'_>, event: KeyEvent, now: Timestamp) -> Result<KeyState> {
+pub(in crate::kms) fn next_state(target: &AuthorizedKey<'_>, event: KeyEvent, now: Timestamp) -> Result<KeyState> {
     let state = target.record().state_at(now);
     state.next(event).ok_or_else(|| {
         let text = format!("{} is {state}, from where {event:?} leads nowhere", target.arn());

@@ -6,8 +6,8 @@ use crate::algorithm::MacAlgorithm;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Operation, check_mac_algorithm, check_message_length};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::authorized_key::Target;
-use crate::kms::pipeline::call::Call;
+use crate::kms::pipeline::authorized_key::AuthorizedKey;
+use crate::kms::pipeline::call::CallSpec;
 use crate::kms::request::{GenerateMacRequest, GenerateMacResponse, KeyReference, VerifyMacRequest, VerifyMacResponse};
 use crate::policy::RequestParameter;
 
@@ -37,7 +37,7 @@ impl Kms {
     /// ```
     pub fn generate_mac(&self, request: GenerateMacRequest<'_, impl KeyReference>) -> Result<GenerateMacResponse> {
         let conditions = [RequestParameter::MacAlgorithm(request.algorithm)];
-        let call = Call::new(Operation::GenerateMac)
+        let call = CallSpec::new(Operation::GenerateMac)
             .conditions(&conditions)
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
@@ -55,7 +55,7 @@ impl Kms {
     /// [`Kms::generate_mac`].
     pub fn verify_mac(&self, request: VerifyMacRequest<'_, impl KeyReference>) -> Result<VerifyMacResponse> {
         let conditions = [RequestParameter::MacAlgorithm(request.algorithm)];
-        let call = Call::new(Operation::VerifyMac)
+        let call = CallSpec::new(Operation::VerifyMac)
             .conditions(&conditions)
             .grant_tokens(request.grant_tokens)
             .dry_run(request.dry_run)
@@ -71,7 +71,7 @@ impl Kms {
     }
 }
 
-fn authenticate(target: &Target<'_>, algorithm: MacAlgorithm, message: &[u8]) -> Result<Vec<u8>> {
+fn authenticate(target: &AuthorizedKey<'_>, algorithm: MacAlgorithm, message: &[u8]) -> Result<Vec<u8>> {
     check_mac_algorithm(target.record().spec, algorithm)?;
     check_message_length(message, 1)?;
     target.mac()?.authenticate(message)

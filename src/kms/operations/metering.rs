@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::identity::AccountId;
 use crate::key::{KeyArn, KeyManager, Operation};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::call::Call;
+use crate::kms::pipeline::call::CallSpec;
 use crate::kms::records::usage::UsageRecord;
 use crate::kms::request::{GetKeyLastUsageResponse, KeyReference, LastUsage, MeteredKey};
 
@@ -69,9 +69,9 @@ impl Kms {
         self.check_authority("reset_metering")?;
         let mut event = self.authority_event("reset_metering");
         event.parameters.push(("account", account.to_string().into()));
-        self.announced(event, |progress| {
+        self.announced(event, |call_context| {
             self.core.metering.add_usage(&self.core.registry)?;
-            let now = progress.now();
+            let now = call_context.now();
             self.core.registry.each_metered_batch(account, |_, keys| {
                 let reset = self.core.registry.change_usages(keys, &|_, usage| {
                     *usage = UsageRecord { requests: 0, since: Some(now), last: usage.last };
@@ -102,7 +102,7 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn get_key_last_usage(&self, key: impl KeyReference) -> Result<GetKeyLastUsageResponse> {
-        self.key_call(Call::new(Operation::GetKeyLastUsage), &key, |target, _| {
+        self.key_call(CallSpec::new(Operation::GetKeyLastUsage), &key, |target, _| {
             let record = target.record();
             let (_, stored) = self.core.registry.usage(record.account, record.key_id)?;
             let here = self.core.metering.last(record.account, record.key_id);

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::key::Operation;
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::call::Call;
+use crate::kms::pipeline::call::CallSpec;
 use crate::kms::request::{GetPublicKeyResponse, IntoKeyRequest, KeyRequest};
 
 impl Kms {
@@ -31,7 +31,7 @@ impl Kms {
     /// ```
     pub fn get_public_key<'a>(&self, request: impl IntoKeyRequest<'a>) -> Result<GetPublicKeyResponse> {
         let KeyRequest { key, grant_tokens } = request.into_key_request();
-        let call = Call::new(Operation::GetPublicKey).grant_tokens(grant_tokens);
+        let call = CallSpec::new(Operation::GetPublicKey).grant_tokens(grant_tokens);
         self.key_call(call, &key, |target, _| {
             let (spec, usage) = (target.record().spec, target.record().usage);
             Ok(GetPublicKeyResponse {

@@ -6,8 +6,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyArn, KeyMaterialState, KeyState, Operation, Origin, RotationPeriod, RotationType};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::authorized_key::Target;
-use crate::kms::pipeline::call::Call;
+use crate::kms::pipeline::authorized_key::AuthorizedKey;
+use crate::kms::pipeline::call::CallSpec;
 use crate::kms::records::key::{KeyRecord, Rotation};
 use crate::kms::records::key_version::VersionRecord;
 use crate::kms::request::pagination::{self, PageLimits};
@@ -46,13 +46,13 @@ impl Kms {
     /// ```
     pub fn enable_key_rotation(&self, key: impl KeyReference, period: RotationPeriod) -> Result<()> {
         let conditions = [RequestParameter::RotationPeriodInDays(period.days())];
-        let call = Call::new(Operation::EnableKeyRotation)
+        let call = CallSpec::new(Operation::EnableKeyRotation)
             .conditions(&conditions)
             .parameter("rotationPeriodInDays", period.days());
-        self.key_change(call, &key, |target, progress| {
+        self.key_change(call, &key, |target, call_context| {
             let mut record = target.record().clone();
             self.core.material.check_rotates(&record)?;
-            let next = progress.now().plus_days(period.days());
+            let next = call_context.now().plus_days(period.days());
             // The same period again is the same schedule, not a new start: repeated set-up must not put rotation off.
             let same = record.rotation.filter(|rotation| rotation.period == period);
             record.rotation = Some(same.unwrap_or(Rotation { period, next }));
@@ -65,7 +65,7 @@ impl Kms {
     /// # Errors
     /// Those of [`Kms::enable_key_rotation`].
     pub fn disable_key_rotation(&self, key: impl KeyReference) -> Result<()> {
-        self.key_change(Call::new(Operation::DisableKeyRotation), &key, |target, _| {
+        self.key_change(CallSpec::new(Operation::DisableKeyRotation), &key, |target, _| {
             let mut record = target.record().clone();
             record.rotation = None;
             Ok((target.put(record), ()))
@@ -78,7 +78,7 @@ impl Kms {
     /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) for imported keys and keys of an HSM;
     /// [`NotFound`](ErrorKind::NotFound).
     pub fn get_key_rotation_status(&self, key: impl KeyReference) -> Result<GetKeyRotationStatusResponse> {
-        self.key_call(Call::new(Operation::GetKeyRotationStatus), &key, |target, _| {
+        self.key_call(CallSpec::new(Operation::GetKeyRotationStatus), &key, |target, _| {
             let record = target.record();
             let rotation = record.rotation.filter(|_| record.state != KeyState::PendingDeletion);
             Ok(GetKeyRotationStatusResponse {
@@ -111,20 +111,20 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn rotate_key_on_demand(&self, key: impl KeyReference) -> Result<KeyArn> {
-        self.key_change(Call::new(Operation::RotateKeyOnDemand), &key, |target, progress| {
-            self.check_on_demand(target, progress.now())?;
+        self.key_change(CallSpec::new(Operation::RotateKeyOnDemand), &key, |target, call_context| {
+            self.check_on_demand(target, call_context.now())?;
             let mut record = target.record().clone();
             let before = record.current_version().map(|version| version.material_id);
             match record.origin {
-                Origin::External => record.promote_imported_material(target.arn(), progress.now())?,
+                Origin::External => record.promote_imported_material(target.arn(), call_context.now())?,
                 Origin::Kms | Origin::Hsm => {
-                    self.core.add_version(&mut record, progress.now(), Some(RotationType::OnDemand))?;
+                    self.core.add_version(&mut record, call_context.now(), Some(RotationType::OnDemand))?;
                 }
             }
             let after = record.current_version().map(|version| version.material_id);
             for (name, id) in [("previousKeyMaterialId", before), ("currentKeyMaterialId", after)] {
                 if let Some(id) = id {
-                    progress.renote(name, id.to_string());
+                    call_context.set_param(name, id.to_string());
                 }
             }
             record.on_demand_rotations += 1;
@@ -132,7 +132,7 @@ impl Kms {
         })
     }
 
-    fn check_on_demand(&self, target: &Target<'_>, now: Timestamp) -> Result<()> {
+    fn check_on_demand(&self, target: &AuthorizedKey<'_>, now: Timestamp) -> Result<()> {
         let record = target.record();
         self.core.settings.limits.on_demand_rotations.check(record.on_demand_rotations, record.key_id)?;
         if record.rotation.is_some_and(|rotation| rotation.next <= now.plus(AUTOMATIC_ROTATION_NEAR)) {
@@ -169,8 +169,8 @@ impl Kms {
         include: IncludeKeyMaterial,
         page: PageRequest,
     ) -> Result<Page<RotationListEntry>> {
-        self.key_call(Call::new(Operation::ListKeyRotations), &key, |target, progress| {
-            let numbered = numbered_entries(target.record(), include, progress.now());
+        self.key_call(CallSpec::new(Operation::ListKeyRotations), &key, |target, call_context| {
+            let numbered = numbered_entries(target.record(), include, call_context.now());
             let page =
                 pagination::page_of(numbered.into_iter(), &page, ROTATION_PAGES, |(number, _)| number.as_slice())?;
             let entries = page.entries.into_iter().map(|(_, entry)| entry).collect();

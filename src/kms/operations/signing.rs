@@ -5,7 +5,7 @@ use crate::crypto::SignatureInput;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeySpec, Operation, check_message_length, check_signing_algorithm};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::call::Call;
+use crate::kms::pipeline::call::CallSpec;
 use crate::kms::request::{KeyReference, SignRequest, SignResponse, VerifyRequest, VerifyResponse};
 use crate::policy::RequestParameter;
 
@@ -82,8 +82,8 @@ const fn conditions(algorithm: SigningAlgorithm, form: MessageType) -> [RequestP
     [RequestParameter::SigningAlgorithm(algorithm), RequestParameter::MessageType(form)]
 }
 
-fn call<'a>(operation: Operation, algorithm: SigningAlgorithm, form: MessageType) -> Call<'a> {
-    Call::new(operation).parameter("signingAlgorithm", algorithm.as_str()).parameter("messageType", form.as_str())
+fn call<'a>(operation: Operation, algorithm: SigningAlgorithm, form: MessageType) -> CallSpec<'a> {
+    CallSpec::new(operation).parameter("signingAlgorithm", algorithm.as_str()).parameter("messageType", form.as_str())
 }
 
 /// Checks a message against key and algorithm, and says what of it is signed.

@@ -33,9 +33,9 @@ impl Kms {
     /// ```
     pub fn declare_successor(&self) -> Result<SuccessionReport> {
         self.check_authority("declare_successor")?;
-        self.recorded(self.authority_event("declare_successor"), |progress| {
-            let postponed = commit_change(&self.core, progress, |progress| {
-                let (mut edits, postponed) = self.core.postponed(progress.now())?;
+        self.recorded(self.authority_event("declare_successor"), |call_context| {
+            let postponed = commit_change(&self.core, call_context, |call_context| {
+                let (mut edits, postponed) = self.core.postponed(call_context.now())?;
                 edits.extend(self.core.succession()?);
                 Ok((edits, postponed))
             })?;

@@ -5,7 +5,7 @@ use crate::audit::ParameterValue;
 use crate::error::Result;
 use crate::key::{Operation, Tag};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::call::{Call, noted_tags};
+use crate::kms::pipeline::call::{CallSpec, tags_for_audit};
 use crate::kms::request::pagination::{self, PageLimits};
 use crate::kms::request::{KeyReference, Page, PageRequest};
 use crate::policy::RequestParameter;
@@ -37,9 +37,10 @@ impl Kms {
     pub fn tag_resource(&self, key: impl KeyReference, tags: impl IntoIterator<Item = Tag>) -> Result<()> {
         let tags: Vec<Tag> = tags.into_iter().collect();
         let conditions = [RequestParameter::RequestTags(&tags)];
-        let pairs = noted_tags(&tags).map(|tag| (tag.key(), tag.value()));
-        let call =
-            Call::new(Operation::TagResource).conditions(&conditions).parameter("tags", ParameterValue::pairs(pairs));
+        let pairs = tags_for_audit(&tags).map(|tag| (tag.key(), tag.value()));
+        let call = CallSpec::new(Operation::TagResource)
+            .conditions(&conditions)
+            .parameter("tags", ParameterValue::pairs(pairs));
         self.key_change(call, &key, |target, _| {
             let mut record = target.record().clone();
             record.tags.put(tags.iter().cloned())?;
@@ -60,8 +61,8 @@ impl Kms {
         let tag_keys: Vec<T> = tag_keys.into_iter().collect();
         let names: Vec<&str> = tag_keys.iter().map(AsRef::as_ref).collect();
         let conditions = [RequestParameter::TagKeys(&names)];
-        let keys = noted_tags(&names).map(|name| excerpt(name));
-        let call = Call::new(Operation::UntagResource)
+        let keys = tags_for_audit(&names).map(|name| excerpt(name));
+        let call = CallSpec::new(Operation::UntagResource)
             .conditions(&conditions)
             .parameter("tagKeys", ParameterValue::texts(keys));
         self.key_change(call, &key, |target, _| {
@@ -77,7 +78,7 @@ impl Kms {
     /// [`NotFound`](crate::ErrorKind::NotFound); [`Validation`](crate::ErrorKind::Validation) for a limit outside that
     /// range; [`InvalidMarker`](crate::ErrorKind::InvalidMarker) for a marker that no page came with.
     pub fn list_resource_tags(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<Tag>> {
-        self.key_call(Call::new(Operation::ListResourceTags), &key, |target, _| {
+        self.key_call(CallSpec::new(Operation::ListResourceTags), &key, |target, _| {
             let tags: Vec<Tag> =
                 target.record().tags.iter().map(|(key, value)| Tag::new(key, value)).collect::<Result<_>>()?;
             pagination::page_of(tags.into_iter(), &page, TAG_PAGES, |tag| tag.key().as_bytes())

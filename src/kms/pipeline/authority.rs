@@ -3,7 +3,7 @@
 use crate::audit::{Action, AuditEvent};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::change::Progress;
+use crate::kms::pipeline::change::CallContext;
 
 impl Kms {
     /// Refuses a narrowed handle, and has the trail tell of it.
@@ -26,11 +26,11 @@ impl Kms {
     pub(in crate::kms) fn authority_call<T>(
         &self,
         what: &'static str,
-        run: impl FnOnce(&mut Progress) -> Result<T>,
+        run: impl FnOnce(&mut CallContext) -> Result<T>,
     ) -> Result<T> {
         self.check_authority(what)?;
-        let mut progress = Progress::new(self.authority_event(what));
+        let mut call_context = CallContext::new(self.authority_event(what));
         // Changes have events of their own. What was committed beside them is a preparation, whatever came after that commit.
-        run(&mut progress).or_else(|error| self.recorded(progress.event, |_| Err(error)))
+        run(&mut call_context).or_else(|error| self.recorded(call_context.event, |_| Err(error)))
     }
 }

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::call::Question;
-use super::change::Progress;
+use super::call::AuthzRequest;
+use super::change::CallContext;
 use super::key_grants::KeyGrants;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, PrincipalKind, ServiceName};
@@ -21,7 +21,11 @@ use crate::policy::{
 
 impl Kms {
     /// Lets an operation without a key pass, if the caller may do it in its account.
-    pub(in crate::kms) fn permit_in_account(&self, progress: &mut Progress, question: &Question<'_>) -> Result<()> {
+    pub(in crate::kms) fn permit_in_account(
+        &self,
+        call_context: &mut CallContext,
+        question: &AuthzRequest<'_>,
+    ) -> Result<()> {
         let operation = question.operation;
         if self.is_service_itself() {
             return match operation {
@@ -29,26 +33,26 @@ impl Kms {
                 _ => Err(self.denied(operation, None)),
             };
         }
-        let request = self.policy_request(progress, question, self.account());
+        let request = self.policy_request(call_context, question, self.account());
         let identity = self.attached_identity()?;
-        self.decide(progress, &request, &by(&identity), || self.denied(operation, None))
+        self.decide(call_context, &request, &by(&identity), || self.denied(operation, None))
     }
 
     /// Lets an operation pass to an alias of the caller's account, if the caller may do it: making, moving and deleting
     /// one takes a permission on the alias beside the one on the key.
     pub(in crate::kms) fn permit_alias(
         &self,
-        progress: &mut Progress,
+        call_context: &mut CallContext,
         operation: Operation,
         alias: &AliasName,
     ) -> Result<()> {
         if self.is_service_itself() {
             return Ok(()); // what the key says to this comes next
         }
-        let question = Question::new(operation);
-        let request = self.policy_request(progress, &question, self.account()).with_alias(alias);
+        let question = AuthzRequest::new(operation);
+        let request = self.policy_request(call_context, &question, self.account()).with_alias(alias);
         let identity = self.attached_identity()?;
-        self.decide(progress, &request, &by(&identity), || {
+        self.decide(call_context, &request, &by(&identity), || {
             let arn = AliasArn::new(self.locality().clone(), self.account(), alias.clone());
             self.denied(operation, Some(&arn))
         })
@@ -56,22 +60,22 @@ impl Kms {
 
     /// Lets the tags of a key pass that the caller is about to make: as in AWS KMS, CreateKey with tags takes TagResource as
     /// well. What the policy of the new key says does not count, since it is not in force yet: this is left to the account.
-    pub(in crate::kms) fn permit_first_tags(&self, progress: &mut Progress, record: &KeyRecord) -> Result<()> {
+    pub(in crate::kms) fn permit_first_tags(&self, call_context: &mut CallContext, record: &KeyRecord) -> Result<()> {
         let tags: Vec<Tag> = record.tags.iter().map(|(key, value)| Tag::new(key, value)).collect::<Result<_>>()?;
         if tags.is_empty() || self.is_service_itself() {
             return Ok(());
         }
         let conditions = [RequestParameter::RequestTags(&tags)];
-        let question = Question::new(Operation::TagResource).conditions(&conditions);
+        let question = AuthzRequest::new(Operation::TagResource).conditions(&conditions);
         let none_yet = TagSet::default();
         let facts = KeyFacts::new(record.key_id, record.spec, record.usage, record.origin, record.manager)
             .with_tags(&none_yet)
             .with_aliases(&[]);
-        let request = self.policy_request(progress, &question, record.account).with_key(facts);
+        let request = self.policy_request(call_context, &question, record.account).with_key(facts);
         let (left_to_account, identity) =
             (PolicyDocument::default_key_policy(record.account), self.attached_identity()?);
         let attached = by(&identity).with_key_policy(&left_to_account);
-        self.decide(progress, &request, &attached, || self.denied(question.operation, None))
+        self.decide(call_context, &request, &attached, || self.denied(question.operation, None))
     }
 
     /// Lets an operation pass to a key, if the caller may do it.
@@ -79,8 +83,8 @@ impl Kms {
     /// Whoever may not learns from the refusal whether the key exists only if it is of the caller's own account.
     pub(in crate::kms) fn permit(
         &self,
-        progress: &mut Progress,
-        question: &Question<'_>,
+        call_context: &mut CallContext,
+        question: &AuthzRequest<'_>,
         identifier: &KeyIdentifier,
         key: &LoadedKey,
     ) -> Result<()> {
@@ -93,13 +97,13 @@ impl Kms {
             KeyManager::Service if record.account != self.account() => return Err(missing()),
             KeyManager::Service | KeyManager::Customer => {}
         }
-        let noted = progress.event.additional.len();
-        let allowed = self.permit_by_policies(progress, question, identifier, key);
+        let noted = call_context.event.additional.len();
+        let allowed = self.permit_by_policies(call_context, question, identifier, key);
         if record.account == self.account() || allowed.is_ok() {
             return allowed;
         }
         // Neither a refusal nor a failure may tell another account that the key exists, nor may that account's trail.
-        progress.event.additional.truncate(noted);
+        call_context.event.additional.truncate(noted);
         Err(missing())
     }
 
@@ -114,8 +118,8 @@ impl Kms {
 
     fn permit_by_policies(
         &self,
-        progress: &mut Progress,
-        question: &Question<'_>,
+        call_context: &mut CallContext,
+        question: &AuthzRequest<'_>,
         identifier: &KeyIdentifier,
         key: &LoadedKey,
     ) -> Result<()> {
@@ -138,18 +142,18 @@ impl Kms {
             Some(named) => question.conditions.iter().copied().chain([named]).collect(),
         };
         let request =
-            self.policy_request(progress, question, record.account).with_key(facts).with_parameters(&conditions);
-        self.decide(progress, &request, &attached, || self.denied(question.operation, Some(&key.arn)))
+            self.policy_request(call_context, question, record.account).with_key(facts).with_parameters(&conditions);
+        self.decide(call_context, &request, &attached, || self.denied(question.operation, Some(&key.arn)))
     }
 
     fn policy_request<'a>(
         &'a self,
-        progress: &Progress,
-        question: &Question<'a>,
+        call_context: &CallContext,
+        question: &AuthzRequest<'a>,
         account: AccountId,
     ) -> PolicyRequest<'a> {
         PolicyRequest::new(&self.principal, question.operation, account)
-            .at(self.locality(), progress.now())
+            .at(self.locality(), call_context.now())
             .with_context(question.context)
             .via_service(self.via_service().map(ServiceName::as_str))
             .with_parameters(question.conditions)
@@ -167,7 +171,7 @@ impl Kms {
 
     fn decide(
         &self,
-        progress: &mut Progress,
+        call_context: &mut CallContext,
         request: &PolicyRequest<'_>,
         attached: &AttachedPolicies<'_>,
         denied: impl Fn() -> Error,
@@ -179,12 +183,12 @@ impl Kms {
             },
             None => match evaluate(request, attached)? {
                 PolicyEvaluation::AllowedByGrant(id) => {
-                    progress.note("allowedByGrant", id.to_string());
+                    call_context.record_param("allowedByGrant", id.to_string());
                     Ok(())
                 }
                 outcome if outcome.is_allowed() => Ok(()),
                 outcome => {
-                    progress.note("decision", outcome.to_string());
+                    call_context.record_param("decision", outcome.to_string());
                     Err(denied())
                 }
             },

@@ -5,7 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Principal;
 use crate::key::{KeyArn, KeyVersion, Operation};
 use crate::kms::engine::core::Core;
-use crate::kms::pipeline::change::Progress;
+use crate::kms::pipeline::change::CallContext;
 use crate::kms::pipeline::key_grants::KeyGrants;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::key_version::VersionRecord;
@@ -16,12 +16,12 @@ use crate::policy::PolicyDocument;
 use crate::provider::{Agreement, Cipher, Decryption, MacGeneration, OpenedKey, Signing, key_pair_kind};
 
 /// A key that the caller may use for the operation at hand: every check was passed.
-pub(in crate::kms) struct Target<'a> {
+pub(in crate::kms) struct AuthorizedKey<'a> {
     core: &'a Core,
     key: Cached<LoadedKey>,
 }
 
-impl<'a> Target<'a> {
+impl<'a> AuthorizedKey<'a> {
     /// A key that passed every check: only the pipeline may claim that.
     pub(super) const fn new(core: &'a Core, key: Cached<LoadedKey>) -> Self {
         Self { core, key }
@@ -32,9 +32,9 @@ impl<'a> Target<'a> {
     }
 
     /// Meters a request that went well.
-    pub(in crate::kms) fn count(&self, operation: Operation, progress: &Progress) {
-        if !progress.event.dry_run {
-            self.core.metering.count(&self.key, operation, progress.now());
+    pub(in crate::kms) fn count(&self, operation: Operation, call_context: &CallContext) {
+        if !call_context.event.dry_run {
+            self.core.metering.count(&self.key, operation, call_context.now());
         }
     }
 

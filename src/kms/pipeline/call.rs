@@ -14,17 +14,17 @@ const MAX_NOTED_TAGS: usize = 51;
 
 /// A text of a request for the trail. So that nobody can make an event that is too long to be kept, it is not whole if
 /// the request is refused for its length anyway.
-pub(in crate::kms) fn noted(text: &str) -> String {
+pub(in crate::kms) fn truncated_for_audit(text: &str) -> String {
     if text.len() <= MAX_NOTED { text.to_owned() } else { excerpt(text) }
 }
 
 /// Tags, or names of tags, of a request for the trail.
-pub(in crate::kms) fn noted_tags<T>(tags: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
+pub(in crate::kms) fn tags_for_audit<T>(tags: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
     tags.into_iter().take(MAX_NOTED_TAGS)
 }
 
 /// What an operation brings to the pipeline.
-pub(in crate::kms) struct Call<'a> {
+pub(in crate::kms) struct CallSpec<'a> {
     pub(in crate::kms) operation: Operation,
     pub(in crate::kms) context: Option<&'a EncryptionContext>,
     pub(in crate::kms) source_context: Option<&'a EncryptionContext>,
@@ -34,7 +34,7 @@ pub(in crate::kms) struct Call<'a> {
     pub(in crate::kms) parameters: Vec<(&'static str, ParameterValue)>,
 }
 
-impl<'a> Call<'a> {
+impl<'a> CallSpec<'a> {
     pub(in crate::kms) const fn new(operation: Operation) -> Self {
         Self {
             operation,
@@ -74,9 +74,9 @@ impl<'a> Call<'a> {
     }
 
     /// What is to be decided about the key of the call.
-    pub(in crate::kms) const fn question(&self) -> Question<'a> {
+    pub(in crate::kms) const fn authz_request(&self) -> AuthzRequest<'a> {
         let Self { operation, context, conditions, grant_tokens, .. } = *self;
-        Question { operation, context, conditions, grant_tokens }
+        AuthzRequest { operation, context, conditions, grant_tokens }
     }
 
     pub(in crate::kms) fn parameter(mut self, name: &'static str, value: impl Into<ParameterValue>) -> Self {
@@ -88,14 +88,14 @@ impl<'a> Call<'a> {
 
 /// What is to be decided about one key of a call.
 #[derive(Clone, Copy)]
-pub(in crate::kms) struct Question<'a> {
+pub(in crate::kms) struct AuthzRequest<'a> {
     pub(in crate::kms) operation: Operation,
     pub(in crate::kms) context: Option<&'a EncryptionContext>,
     pub(in crate::kms) conditions: &'a [RequestParameter<'a>],
     pub(in crate::kms) grant_tokens: &'a [GrantToken],
 }
 
-impl<'a> Question<'a> {
+impl<'a> AuthzRequest<'a> {
     pub(in crate::kms) const fn new(operation: Operation) -> Self {
         Self { operation, context: None, conditions: &[], grant_tokens: &[] }
     }

@@ -2,7 +2,7 @@
 //!
 //! The types are the steps, so that none can be left out: only a [`Change`] whose intent was written becomes an
 //! [`Announced`] one, only that can be committed, and only a commit makes a [`Committed`] one. The outcome is written in one
-//! place, [`conclude`], from the step that was reached: neither an operation nor maintenance can report another one.
+//! place, [`write_outcome`], from the step that was reached: neither an operation nor maintenance can report another one.
 
 use crate::audit::{AuditEvent, ChangeId, KeyResource, Outcome, ParameterValue};
 use crate::clock::Timestamp;
@@ -26,14 +26,14 @@ enum ChangeState {
 }
 
 /// The audit event of a call in progress, and how far the call has come.
-pub(in crate::kms) struct Progress {
+pub(in crate::kms) struct CallContext {
     pub(in crate::kms) event: AuditEvent,
     change: ChangeState,
     /// The custom key store of a key that the call touches.
     pub(in crate::kms) custom_key_store: Option<CustomKeyStoreId>,
 }
 
-impl Progress {
+impl CallContext {
     pub(in crate::kms) const fn new(event: AuditEvent) -> Self {
         Self { event, change: ChangeState::Unannounced, custom_key_store: None }
     }
@@ -44,20 +44,20 @@ impl Progress {
     }
 
     /// Notes what else the trail is to say about the call.
-    pub(in crate::kms) fn note(&mut self, name: &'static str, value: impl Into<ParameterValue>) {
+    pub(in crate::kms) fn record_param(&mut self, name: &'static str, value: impl Into<ParameterValue>) {
         if !self.event.additional.iter().any(|(known, _)| *known == name) {
             self.event.additional.push((name, value.into()));
         }
     }
 
     /// Notes it anew, in place of what was noted by that name.
-    pub(in crate::kms) fn renote(&mut self, name: &'static str, value: impl Into<ParameterValue>) {
+    pub(in crate::kms) fn set_param(&mut self, name: &'static str, value: impl Into<ParameterValue>) {
         self.event.additional.retain(|(known, _)| *known != name);
-        self.note(name, value);
+        self.record_param(name, value);
     }
 
     /// Notes how the request names a key, where the key itself does not tell: by an alias, or by what leads to none.
-    pub(in crate::kms) fn note_identifier(&mut self, operation: Operation, identifier: &KeyIdentifier) {
+    pub(in crate::kms) fn record_identifier(&mut self, operation: Operation, identifier: &KeyIdentifier) {
         let name = match operation {
             Operation::ReEncryptFrom => "sourceKeyId",
             Operation::ReEncryptTo => "destinationKeyId",
@@ -69,15 +69,15 @@ impl Progress {
     }
 
     /// Notes that the call touches a key in a custom key store.
-    pub(in crate::kms) fn note_custom_key_store(&mut self, id: Option<CustomKeyStoreId>) {
+    pub(in crate::kms) fn record_custom_key_store(&mut self, id: Option<CustomKeyStoreId>) {
         if let Some(id) = id {
             self.custom_key_store = Some(id);
-            self.note("customKeyStoreId", id.to_string());
+            self.record_param("customKeyStoreId", id.to_string());
         }
     }
 
     /// Notes that the call touches a key.
-    pub(in crate::kms) fn note_key(&mut self, account: AccountId, key_id: KeyId) {
+    pub(in crate::kms) fn record_key(&mut self, account: AccountId, key_id: KeyId) {
         let key = KeyResource { account, key_id };
         let slots = &mut self.event.keys;
         if !slots.contains(&Some(key))
@@ -92,14 +92,14 @@ impl Progress {
 #[must_use]
 pub(in crate::kms) struct Change<'a> {
     core: &'a Core,
-    progress: &'a mut Progress,
+    call_context: &'a mut CallContext,
 }
 
 /// A change whose intent is in the audit trail.
 #[must_use]
 pub(in crate::kms) struct Announced<'a> {
     core: &'a Core,
-    progress: &'a mut Progress,
+    call_context: &'a mut CallContext,
     id: ChangeId,
 }
 
@@ -113,8 +113,8 @@ pub(in crate::kms) struct Committed<'a> {
 
 impl<'a> Change<'a> {
     /// The change that a call makes.
-    pub(in crate::kms) const fn new(core: &'a Core, progress: &'a mut Progress) -> Self {
-        Self { core, progress }
+    pub(in crate::kms) const fn new(core: &'a Core, call_context: &'a mut CallContext) -> Self {
+        Self { core, call_context }
     }
 
     /// Writes the intent, unless an earlier attempt of the same call has.
@@ -122,19 +122,19 @@ impl<'a> Change<'a> {
     /// # Errors
     /// [`Audit`](ErrorKind::Audit) if the audit trail rejects it. Then nothing may be changed.
     pub(in crate::kms) fn announce(self) -> Result<Announced<'a>> {
-        let Self { core, progress } = self;
-        let id = match progress.change {
+        let Self { core, call_context } = self;
+        let id = match call_context.change {
             ChangeState::Announced(id) => id,
             ChangeState::Unannounced | ChangeState::Begun | ChangeState::Committed => {
                 let id = ChangeId::generate(&core.material.backend)?;
-                let event = AuditEvent { outcome: Outcome::Intent, change: Some(id), ..progress.event.clone() };
+                let event = AuditEvent { outcome: Outcome::Intent, change: Some(id), ..call_context.event.clone() };
                 core.audit.record(event).map_err(audit_failed_before_commit)?;
-                progress.event.change = Some(id);
-                progress.change = ChangeState::Announced(id);
+                call_context.event.change = Some(id);
+                call_context.change = ChangeState::Announced(id);
                 id
             }
         };
-        Ok(Announced { core, progress, id })
+        Ok(Announced { core, call_context, id })
     }
 }
 
@@ -144,13 +144,13 @@ impl<'a> Announced<'a> {
     /// # Errors
     /// Those of the commit. A failure after the commit is none: [`Committed::finish`] returns it.
     pub(in crate::kms) fn commit(self, edits: Vec<Edit>) -> Result<Committed<'a>, CommitError> {
-        let Self { core, progress, id } = self;
+        let Self { core, call_context, id } = self;
         let failure = match core.audit.commit(&core.registry, edits, id) {
             Ok(_) => None,
             Err(CommitError::Failed(error)) if is_committed(&error) => Some(error),
             Err(error) => return Err(error),
         };
-        progress.change = ChangeState::Committed;
+        call_context.change = ChangeState::Committed;
         Ok(Committed { core, failure })
     }
 }
@@ -177,15 +177,15 @@ impl Committed<'_> {
 /// Those of `edit`, of the audit trail and of the commit; [`Conflict`](ErrorKind::Conflict) if other changes always came first.
 pub(in crate::kms) fn commit_change<T>(
     core: &Core,
-    progress: &mut Progress,
-    mut edit: impl FnMut(&mut Progress) -> Result<(Vec<Edit>, T)>,
+    call_context: &mut CallContext,
+    mut edit: impl FnMut(&mut CallContext) -> Result<(Vec<Edit>, T)>,
 ) -> Result<T> {
     commit_with_retry(kept_changing, || {
-        let (edits, value) = edit(progress)?;
-        if edits.is_empty() || progress.event.dry_run {
+        let (edits, value) = edit(call_context)?;
+        if edits.is_empty() || call_context.event.dry_run {
             return Ok(Some(value));
         }
-        let committed = retriable(Change::new(core, progress).announce()?.commit(edits))?;
+        let committed = retriable(Change::new(core, call_context).announce()?.commit(edits))?;
         committed.map(|committed| committed.finish(value)).transpose()
     })
 }
@@ -196,14 +196,14 @@ pub(in crate::kms) fn commit_change<T>(
 /// Those of `run`, and [`Audit`](ErrorKind::Audit) if the audit trail rejects the intent or the outcome.
 pub(in crate::kms) fn run_in_steps<T>(
     core: &Core,
-    progress: &mut Progress,
-    run: impl FnOnce(&mut Progress) -> Result<T>,
+    call_context: &mut CallContext,
+    run: impl FnOnce(&mut CallContext) -> Result<T>,
 ) -> Result<T> {
-    let event = AuditEvent { outcome: Outcome::Intent, ..progress.event.clone() };
+    let event = AuditEvent { outcome: Outcome::Intent, ..call_context.event.clone() };
     core.audit.record(event).map_err(audit_failed_before_commit)?;
-    progress.change = ChangeState::Begun;
-    let value = run(progress)?;
-    progress.change = ChangeState::Committed;
+    call_context.change = ChangeState::Begun;
+    let value = run(call_context)?;
+    call_context.change = ChangeState::Committed;
     Ok(value)
 }
 
@@ -215,18 +215,18 @@ pub(in crate::kms) fn run_in_steps<T>(
 pub(in crate::kms) fn own_change<T>(
     core: &Core,
     event: AuditEvent,
-    run: impl FnOnce(&mut Progress) -> Result<Option<T>>,
+    run: impl FnOnce(&mut CallContext) -> Result<Option<T>>,
 ) -> Result<Option<T>> {
-    let mut progress = Progress::new(event);
-    let result = run(&mut progress);
-    match progress.change {
+    let mut call_context = CallContext::new(event);
+    let result = run(&mut call_context);
+    match call_context.change {
         ChangeState::Unannounced => return result,
         ChangeState::Announced(_) | ChangeState::Begun if matches!(result, Ok(None)) => {
-            progress.event.outcome = Outcome::Failure(ErrorKind::Conflict);
+            call_context.event.outcome = Outcome::Failure(ErrorKind::Conflict);
         }
         ChangeState::Announced(_) | ChangeState::Begun | ChangeState::Committed => {}
     }
-    conclude(core, progress, result)
+    write_outcome(core, call_context, result)
 }
 
 /// Writes the event of a call with its outcome: that of a change is the commit's, also if a later step failed. The result is
@@ -234,8 +234,8 @@ pub(in crate::kms) fn own_change<T>(
 ///
 /// # Errors
 /// The error of the call; [`Audit`](ErrorKind::Audit) if the audit trail rejects the event, which says if a change was committed.
-pub(in crate::kms) fn conclude<T>(core: &Core, progress: Progress, result: Result<T>) -> Result<T> {
-    let Progress { mut event, change, .. } = progress;
+pub(in crate::kms) fn write_outcome<T>(core: &Core, call_context: CallContext, result: Result<T>) -> Result<T> {
+    let CallContext { mut event, change, .. } = call_context;
     let is_committed = matches!(change, ChangeState::Committed);
     if let Some(error) = result.as_ref().err().filter(|_| !is_committed) {
         event.outcome = Outcome::Failure(error.kind());

@@ -30,7 +30,7 @@ pub(in crate::kms) fn change_due_key(
 ) -> Result<bool> {
     let mut event = AuditEvent::new(now, action, Principal::root(account));
     event.keys[0] = Some(KeyResource { account, key_id });
-    let done = own_change(core, event, |progress| {
+    let done = own_change(core, event, |call_context| {
         commit_with_retry(
             || Ok(None),
             || {
@@ -39,8 +39,8 @@ pub(in crate::kms) fn change_due_key(
                 let Some(edits) = decide(&key.record, key.revision(), &mut details)? else {
                     return Ok(Some(None));
                 };
-                progress.event.parameters = details;
-                let committed = retriable(Change::new(core, progress).announce()?.commit(edits))?;
+                call_context.event.parameters = details;
+                let committed = retriable(Change::new(core, call_context).announce()?.commit(edits))?;
                 committed.map(|committed| committed.finish(Some(()))).transpose()
             },
         )

@@ -1,6 +1,6 @@
 //! The one way into a key: resolve, load, authorise, check usage and state, run, audit.
 //!
-//! An operation holds only its own step. It gets at a key through [`Target`], and only [`Kms::authorize`] makes one, so
+//! An operation holds only its own step. It gets at a key through [`AuthorizedKey`], and only [`Kms::authorize`] makes one, so
 //! no operation can forget a check; it runs inside [`Kms::audited`], so none can forget the trail.
 
 pub(super) mod authority;
@@ -22,10 +22,10 @@ use crate::error::Result;
 use crate::identity::AccountId;
 use crate::key::{KeyId, KeyIdentifier, Operation};
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::authorized_key::Target;
+use crate::kms::pipeline::authorized_key::AuthorizedKey;
 use crate::kms::pipeline::automatic_rotation::makes_ciphertext;
-use crate::kms::pipeline::call::{Call, Question};
-use crate::kms::pipeline::change::{Progress, commit_change};
+use crate::kms::pipeline::call::{AuthzRequest, CallSpec};
+use crate::kms::pipeline::change::{CallContext, commit_change};
 use crate::kms::pipeline::key_checks::{check_manager, check_state, missing};
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::KeyReference;
@@ -37,28 +37,28 @@ impl Kms {
     /// Runs an operation without a key: authorises it in the caller's account, runs it, audits it.
     pub(in crate::kms) fn account_call<T>(
         &self,
-        call: Call<'_>,
-        run: impl FnOnce(&mut Progress) -> Result<T>,
+        call: CallSpec<'_>,
+        run: impl FnOnce(&mut CallContext) -> Result<T>,
     ) -> Result<T> {
-        let question = call.question();
-        self.audited(call, |progress| {
-            self.permit_in_account(progress, &question)?;
-            run(progress)
+        let question = call.authz_request();
+        self.audited(call, |call_context| {
+            self.permit_in_account(call_context, &question)?;
+            run(call_context)
         })
     }
 
     /// Runs an operation that reads or uses one key.
     pub(in crate::kms) fn key_call<T>(
         &self,
-        call: Call<'_>,
+        call: CallSpec<'_>,
         key: &dyn KeyReference,
-        run: impl FnOnce(&Target<'_>, &mut Progress) -> Result<T>,
+        run: impl FnOnce(&AuthorizedKey<'_>, &mut CallContext) -> Result<T>,
     ) -> Result<T> {
-        let question = call.question();
-        self.audited(call, |progress| {
-            let target = self.authorize(progress, &question, &key.to_key_identifier()?)?;
-            let value = run(&target, progress)?;
-            target.count(question.operation, progress);
+        let question = call.authz_request();
+        self.audited(call, |call_context| {
+            let target = self.authorize(call_context, &question, &key.to_key_identifier()?)?;
+            let value = run(&target, call_context)?;
+            target.count(question.operation, call_context);
             Ok(value)
         })
     }
@@ -67,40 +67,40 @@ impl Kms {
     /// the records to write, none if there is nothing to change, and the result.
     pub(in crate::kms) fn key_change<T>(
         &self,
-        call: Call<'_>,
+        call: CallSpec<'_>,
         key: &dyn KeyReference,
-        mut edit: impl FnMut(&Target<'_>, &mut Progress) -> Result<(Vec<Edit>, T)>,
+        mut edit: impl FnMut(&AuthorizedKey<'_>, &mut CallContext) -> Result<(Vec<Edit>, T)>,
     ) -> Result<T> {
-        let question = call.question();
-        self.audited(call, |progress| {
+        let question = call.authz_request();
+        self.audited(call, |call_context| {
             let identifier = key.to_key_identifier()?;
-            commit_change(&self.core, progress, |progress| {
-                let target = self.authorize(progress, &question, &identifier)?;
-                edit(&target, progress)
+            commit_change(&self.core, call_context, |call_context| {
+                let target = self.authorize(call_context, &question, &identifier)?;
+                edit(&target, call_context)
             })
-            .inspect(|_| self.count_change(progress, question.operation))
+            .inspect(|_| self.count_change(call_context, question.operation))
         })
     }
 
     /// Meters a change that went well.
-    pub(in crate::kms) fn count_change(&self, progress: &Progress, operation: Operation) {
-        for resource in progress.event.keys.iter().flatten().filter(|_| !progress.event.dry_run) {
+    pub(in crate::kms) fn count_change(&self, call_context: &CallContext, operation: Operation) {
+        for resource in call_context.event.keys.iter().flatten().filter(|_| !call_context.event.dry_run) {
             // The change is done: that its key cannot be read again now must not turn it into a failure.
             if let Ok(Some(key)) = self.core.registry.key(resource.account, resource.key_id) {
-                self.core.metering.count(&key, operation, progress.now());
+                self.core.metering.count(&key, operation, call_context.now());
             }
         }
     }
 
-    /// Passes one key through every check: the only maker of a [`Target`].
+    /// Passes one key through every check: the only one that creates an [`AuthorizedKey`].
     pub(in crate::kms) fn authorize(
         &self,
-        progress: &mut Progress,
-        question: &Question<'_>,
+        call_context: &mut CallContext,
+        question: &AuthzRequest<'_>,
         identifier: &KeyIdentifier,
-    ) -> Result<Target<'_>> {
+    ) -> Result<AuthorizedKey<'_>> {
         let operation = question.operation;
-        let place = self.resolve(progress, question, identifier);
+        let place = self.resolve(call_context, question, identifier);
         let key = match &place {
             Ok((account, key_id)) => self.visible(*account, self.load(*account, *key_id)),
             Err(_) => Ok(None),
@@ -110,29 +110,30 @@ impl Kms {
         match &place {
             // A key of another account is noted whether it exists or not, as its ARN was the caller's to give. Which key an
             // alias there leads to is not.
-            Ok((account, key_id)) if !is_own && !is_alias => progress.note_key(*account, *key_id),
-            Ok((account, key_id)) if is_own && !matches!(key, Ok(None)) => progress.note_key(*account, *key_id),
-            Ok(_) | Err(_) => progress.note_identifier(operation, identifier),
+            Ok((account, key_id)) if !is_own && !is_alias => call_context.record_key(*account, *key_id),
+            Ok((account, key_id)) if is_own && !matches!(key, Ok(None)) => call_context.record_key(*account, *key_id),
+            Ok(_) | Err(_) => call_context.record_identifier(operation, identifier),
         }
         if is_alias {
-            progress.note_identifier(operation, identifier);
+            call_context.record_identifier(operation, identifier);
         }
         let (account, key_id) = place?;
         let Some(key) = key? else { return Err(missing(self.locality(), identifier, account, key_id)) };
         if is_own {
-            progress.note_custom_key_store(key.record.custom_key_store);
+            call_context.record_custom_key_store(key.record.custom_key_store);
         }
-        self.permit(progress, question, identifier, &key)?;
-        progress.note_key(account, key_id);
-        progress.note_custom_key_store(key.record.custom_key_store);
+        self.permit(call_context, question, identifier, &key)?;
+        call_context.record_key(account, key_id);
+        call_context.record_custom_key_store(key.record.custom_key_store);
         check_manager(operation, &key, self.via_service())?;
         operation.check_key_usage(key.record.usage, &key.arn)?;
-        let check =
-            |key: &LoadedKey| check_state(operation, key, self.core.registry.state_of(&key.record, progress.now())?);
+        let check = |key: &LoadedKey| {
+            check_state(operation, key, self.core.registry.state_of(&key.record, call_context.now())?)
+        };
         check(&key)?;
-        let rotated = match progress.event.dry_run {
+        let rotated = match call_context.event.dry_run {
             true => None, // nothing is to be done
-            false => self.rotated_if_due(operation, &key.record, progress.now())?,
+            false => self.rotated_if_due(operation, &key.record, call_context.now())?,
         };
         let key = match rotated {
             Some(later) => {
@@ -141,7 +142,7 @@ impl Kms {
             }
             None => key,
         };
-        Ok(Target::new(&self.core, key))
+        Ok(AuthorizedKey::new(&self.core, key))
     }
 
     /// Loads a key that exists at this moment: one whose waiting period has ended does not. A clock that is doubted ends none:

@@ -5,21 +5,25 @@ use crate::context::{EncryptionContext, MAX_CONTEXT_BYTES};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::CustomKeyStoreId;
 use crate::kms::engine::handle::Kms;
-use crate::kms::pipeline::call::Call;
-use crate::kms::pipeline::change::{Progress, conclude, run_in_steps};
+use crate::kms::pipeline::call::CallSpec;
+use crate::kms::pipeline::change::{CallContext, run_in_steps, write_outcome};
 
 impl Kms {
     /// Refuses a call that cannot be begun. Like every other it leaves its event.
-    pub(in crate::kms) fn refused<T>(&self, call: Call<'_>, error: Error) -> Result<T> {
+    pub(in crate::kms) fn refused<T>(&self, call: CallSpec<'_>, error: Error) -> Result<T> {
         self.audited(call, |_| Err(error))
     }
 
     /// Runs a call and writes its event before the result is released.
-    pub(in crate::kms) fn audited<T>(&self, call: Call<'_>, run: impl FnOnce(&mut Progress) -> Result<T>) -> Result<T> {
+    pub(in crate::kms) fn audited<T>(
+        &self,
+        call: CallSpec<'_>,
+        run: impl FnOnce(&mut CallContext) -> Result<T>,
+    ) -> Result<T> {
         let mut event = AuditEvent::new(self.core.time.now(), Action::Call(call.operation), self.principal.clone());
         event.via_service = self.via_service().cloned();
-        event.context = worth_noting(call.context);
-        event.source_context = worth_noting(call.source_context);
+        event.context = auditable_context(call.context);
+        event.source_context = auditable_context(call.source_context);
         event.dry_run = call.dry_run;
         event.parameters = call.parameters;
         self.recorded(event, run)
@@ -29,32 +33,32 @@ impl Kms {
     pub(in crate::kms) fn recorded<T>(
         &self,
         event: AuditEvent,
-        run: impl FnOnce(&mut Progress) -> Result<T>,
+        run: impl FnOnce(&mut CallContext) -> Result<T>,
     ) -> Result<T> {
-        let mut progress = Progress::new(event);
-        let result = run(&mut progress).and_then(|value| match progress.event.dry_run {
+        let mut call_context = CallContext::new(event);
+        let result = run(&mut call_context).and_then(|value| match call_context.event.dry_run {
             false => Ok(value),
             true => Err(would_have_succeeded()),
         });
-        let result = match progress.custom_key_store {
+        let result = match call_context.custom_key_store {
             Some(id) => result.map_err(|error| in_custom_key_store(id, error)),
             None => result,
         };
-        conclude(&self.core, progress, result)
+        write_outcome(&self.core, call_context, result)
     }
 
     /// Runs a change that takes several commits, with an event before it and one afterwards.
     pub(in crate::kms) fn announced<T>(
         &self,
         event: AuditEvent,
-        run: impl FnOnce(&mut Progress) -> Result<T>,
+        run: impl FnOnce(&mut CallContext) -> Result<T>,
     ) -> Result<T> {
-        self.recorded(event, |progress| run_in_steps(&self.core, progress, run))
+        self.recorded(event, |call_context| run_in_steps(&self.core, call_context, run))
     }
 }
 
 /// A context that is too long for every operation is left out: the trail could not keep it.
-fn worth_noting(context: Option<&EncryptionContext>) -> Option<EncryptionContext> {
+fn auditable_context(context: Option<&EncryptionContext>) -> Option<EncryptionContext> {
     let length = |context: &EncryptionContext| context.iter().map(|(name, value)| name.len() + value.len()).sum();
     context.filter(|context| (1..=MAX_CONTEXT_BYTES).contains(&length(context))).cloned()
 }

@@ -1,7 +1,7 @@
 //! From the name of a key in a request to the key that it means.
 
-use super::call::Question;
-use super::change::Progress;
+use super::call::AuthzRequest;
+use super::change::CallContext;
 use super::key_checks::unknown;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
@@ -12,8 +12,8 @@ impl Kms {
     /// Finds out which key an identifier means.
     pub(in crate::kms) fn resolve(
         &self,
-        progress: &mut Progress,
-        question: &Question<'_>,
+        call_context: &mut CallContext,
+        question: &AuthzRequest<'_>,
         identifier: &KeyIdentifier,
     ) -> Result<(AccountId, KeyId)> {
         let operation = question.operation;
@@ -24,11 +24,11 @@ impl Kms {
                 Ok((arn.account(), arn.id()))
             }
             KeyIdentifier::AliasName(name) if operation.accepts_alias() => {
-                self.resolve_alias(progress, question, self.account(), name, identifier)
+                self.resolve_alias(call_context, question, self.account(), name, identifier)
             }
             KeyIdentifier::AliasArn(arn) if operation.accepts_alias() => {
                 self.check_place(operation, arn.account(), arn.locality() == self.locality(), identifier)?;
-                self.resolve_alias(progress, question, arn.account(), arn.name(), identifier)
+                self.resolve_alias(call_context, question, arn.account(), arn.name(), identifier)
             }
             KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_) => Err(Error::new(
                 ErrorKind::NotFound,
@@ -66,15 +66,15 @@ impl Kms {
 
     fn resolve_alias(
         &self,
-        progress: &mut Progress,
-        question: &Question<'_>,
+        call_context: &mut CallContext,
+        question: &AuthzRequest<'_>,
         account: AccountId,
         name: &AliasName,
         identifier: &KeyIdentifier,
     ) -> Result<(AccountId, KeyId)> {
         let mut alias = self.visible(account, self.core.registry.alias(account, name))?;
         if alias.is_none() && name.is_reserved() && account == self.account() {
-            self.make_service_key(progress, question, name, identifier)?;
+            self.make_service_key(call_context, question, name, identifier)?;
             alias = self.core.registry.alias(account, name)?;
         }
         let alias = alias.ok_or_else(|| unknown(identifier))?;

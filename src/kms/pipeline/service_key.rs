@@ -1,7 +1,7 @@
 //! Keys that services manage: made when they are first needed, and used by their service alone.
 
-use super::call::Question;
-use super::change::{Change, Progress, own_change};
+use super::call::AuthzRequest;
+use super::change::{CallContext, Change, own_change};
 use super::key_checks::{check_manager, unknown};
 use super::recording::would_have_succeeded;
 use crate::audit::{Action, AuditEvent, KeyResource};
@@ -32,8 +32,8 @@ impl Kms {
     /// asks for. Afterwards the alias leads to a key, whoever made it.
     pub(in crate::kms) fn make_service_key(
         &self,
-        progress: &mut Progress,
-        question: &Question<'_>,
+        call_context: &mut CallContext,
+        question: &AuthzRequest<'_>,
         alias: &AliasName,
         identifier: &KeyIdentifier,
     ) -> Result<()> {
@@ -45,21 +45,21 @@ impl Kms {
         if operation != Operation::DescribeKey && self.via_service() != Some(&service) {
             return Err(unknown(identifier));
         }
-        let record = self.new_service_key(service, progress)?;
+        let record = self.new_service_key(service, call_context)?;
         let key = LoadedKey::new(record, self.locality());
-        self.permit(progress, question, identifier, &key)?;
+        self.permit(call_context, question, identifier, &key)?;
         check_manager(operation, &key, self.via_service())?;
         operation.check_key_usage(key.record.usage, &key.arn)?;
-        if progress.event.dry_run {
+        if call_context.event.dry_run {
             return Err(would_have_succeeded());
         }
         put_service_key(&self.core, key.record, alias)
     }
 
-    fn new_service_key(&self, service: ServiceName, progress: &Progress) -> Result<KeyRecord> {
+    fn new_service_key(&self, service: ServiceName, call_context: &CallContext) -> Result<KeyRecord> {
         let mut random = [0; 16];
         self.core.material.backend.random().fill(&mut random)?;
-        let (now, period) = (progress.now(), RotationPeriod::default());
+        let (now, period) = (call_context.now(), RotationPeriod::default());
         let mut record = KeyRecord {
             manager: KeyManager::Service,
             rotation: Some(Rotation { period, next: now.plus_days(period.days()) }),
@@ -89,8 +89,8 @@ fn put_service_key(core: &Core, mut record: KeyRecord, alias: &AliasName) -> Res
     let alias_record = AliasRecord { target: key_id, created: now, updated: now };
     let edits =
         vec![Edit::put_key(record, None), Edit::put(AliasRecord::record_id(account, alias), &alias_record, None)?];
-    own_change(core, event, |progress| {
-        let committed = retriable(Change::new(core, progress).announce()?.commit(edits))?;
+    own_change(core, event, |call_context| {
+        let committed = retriable(Change::new(core, call_context).announce()?.commit(edits))?;
         committed.map(|committed| committed.finish(())).transpose()
     })
     .map(drop)

@@ -10,7 +10,7 @@ use crate::identity::AccountId;
 use crate::key::{AliasArn, AliasName, KeyArn, KeyManager, KeyState, Origin, SpecClass, check_usage};
 use crate::kms::engine::handle::Kms;
 use crate::kms::engine::material::Material;
-use crate::kms::pipeline::change::{Change, Progress};
+use crate::kms::pipeline::change::{CallContext, Change};
 use crate::kms::pipeline::service_key::service_of;
 use crate::kms::records::alias::AliasRecord;
 use crate::kms::records::key::KeyRecord;
@@ -40,14 +40,19 @@ impl Kms {
         self.check_authority("import_keys")?;
         let mut event = self.authority_event("import_keys");
         event.action = Action::ImportKeys;
-        self.recorded(event, |progress| self.import_file(progress, file, identity))
+        self.recorded(event, |call_context| self.import_file(call_context, file, identity))
     }
 
-    fn import_file(&self, progress: &mut Progress, file: &[u8], identity: &ExportIdentity) -> Result<Vec<KeyArn>> {
+    fn import_file(
+        &self,
+        call_context: &mut CallContext,
+        file: &[u8],
+        identity: &ExportIdentity,
+    ) -> Result<Vec<KeyArn>> {
         let (_, payload) = file::open(&self.core.material.backend, file, identity)?;
         let keys = payload::decode(payload.expose_secret())?;
         drop(payload);
-        progress.event.parameters.push(("keys", u64::try_from(keys.len()).unwrap_or(u64::MAX).into()));
+        call_context.event.parameters.push(("keys", u64::try_from(keys.len()).unwrap_or(u64::MAX).into()));
         let arns: Vec<KeyArn> = keys.iter().map(|key| self.arn_of(&key.record)).collect();
         let mut edits = Vec::new();
         for (key, arn) in keys.into_iter().zip(&arns) {
@@ -55,7 +60,7 @@ impl Kms {
             edits.extend(self.core.material.admit(&self.core.registry, key, arn)?);
         }
         if !edits.is_empty() {
-            self.commit_import(progress, edits, &arns)?;
+            self.commit_import(call_context, edits, &arns)?;
         }
         Ok(arns)
     }
@@ -81,15 +86,17 @@ impl Kms {
     }
 
     /// Commits after the intent is on the audit trail, and writes an event for each key. The outcome follows.
-    fn commit_import(&self, progress: &mut Progress, edits: Vec<Edit>, arns: &[KeyArn]) -> Result<()> {
-        let now = progress.now();
-        let committed = Change::new(&self.core, progress).announce()?.commit(edits).map_err(|error| match error {
-            CommitError::Conflict(_) => {
-                let text = "another process created one of the keys or aliases in the meantime; nothing was imported";
-                Error::new(ErrorKind::AlreadyExists, text)
-            }
-            CommitError::Failed(error) => error,
-        })?;
+    fn commit_import(&self, call_context: &mut CallContext, edits: Vec<Edit>, arns: &[KeyArn]) -> Result<()> {
+        let now = call_context.now();
+        let committed =
+            Change::new(&self.core, call_context).announce()?.commit(edits).map_err(|error| match error {
+                CommitError::Conflict(_) => {
+                    let text =
+                        "another process created one of the keys or aliases in the meantime; nothing was imported";
+                    Error::new(ErrorKind::AlreadyExists, text)
+                }
+                CommitError::Failed(error) => error,
+            })?;
         for arn in arns {
             let mut event = AuditEvent::new(now, Action::ImportKeys, self.principal.clone());
             event.keys[0] = Some(KeyResource { account: arn.account(), key_id: arn.id() });

@@ -66,10 +66,10 @@ impl Kms {
     /// # Ok::<(), strongroom::Error>(())
     /// ```
     pub fn export_key(&self, key: impl KeyReference, recipient: &ExportRecipient) -> Result<KeyExport> {
-        self.authority_call("export_key", |progress| {
-            let now = progress.now();
+        self.authority_call("export_key", |call_context| {
+            let now = call_context.now();
             let identifier = key.to_key_identifier()?;
-            progress.event.parameters.push(("keyId", identifier.to_string().into()));
+            call_context.event.parameters.push(("keyId", identifier.to_string().into()));
             let place = self.place_of(&identifier)?;
             let portable =
                 place.map(|(account, key_id)| self.core.portable_key(account, key_id, now)).transpose()?.flatten();

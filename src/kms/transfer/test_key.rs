@@ -6,7 +6,7 @@ use crate::key::{KeyArn, KeyEvent, KeyId, KeyMetadata, KeyState, Operation, Orig
 use crate::kms::engine::core::Settings;
 use crate::kms::engine::handle::Kms;
 use crate::kms::operations::key_creation::creation_conditions;
-use crate::kms::pipeline::call::Call;
+use crate::kms::pipeline::call::CallSpec;
 use crate::kms::pipeline::change::commit_change;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::tombstone::Tombstone;
@@ -68,26 +68,26 @@ impl Kms {
         let tags = checked_tags(&request.tags).unwrap_or_default();
         let brought = request.clone().origin(Origin::External);
         let conditions = creation_conditions(&brought, &tags);
-        let call = Call::new(Operation::CreateKey)
+        let call = CallSpec::new(Operation::CreateKey)
             .conditions(&conditions)
             .parameter("keySpec", request.spec.as_str())
             .parameter("origin", request.origin.as_str())
             .parameter("insecureTestKey", "true");
-        self.account_call(call, |progress| {
+        self.account_call(call, |call_context| {
             self.core.settings.check_test_keys_allowed()?;
-            let mut record = self.known_key(key_id, &request, versions, progress.now())?;
-            self.permit_first_tags(progress, &record)?;
-            self.set_first_policy(progress, &mut record, &request)?;
+            let mut record = self.known_key(key_id, &request, versions, call_context.now())?;
+            self.permit_first_tags(call_context, &record)?;
+            self.set_first_policy(call_context, &mut record, &request)?;
             let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
-            let now = progress.now();
-            commit_change(&self.core, progress, |progress| {
+            let now = call_context.now();
+            commit_change(&self.core, call_context, |call_context| {
                 if self.core.registry.read::<Tombstone>(&Tombstone::record_id(record.account, key_id))?.is_some() {
                     return Err(Error::new(ErrorKind::InvalidState, format!("{arn} was deleted and cannot come back")));
                 }
                 if self.core.registry.key(record.account, key_id)?.is_some() {
                     return Err(Error::new(ErrorKind::AlreadyExists, format!("{arn} exists already")));
                 }
-                progress.note_key(record.account, key_id);
+                call_context.record_key(record.account, key_id);
                 let metadata = record.metadata(&arn, now);
                 Ok((vec![Edit::put_key(record.clone(), None)], metadata))
             })

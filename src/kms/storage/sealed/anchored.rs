@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::index::{Head, Mark, REMEMBERED_HEADS, Tag};
+use super::index::{IndexRoot, REMEMBERED_HEADS, RecordVersion, Tag};
 use crate::error::{Error, ErrorKind, Result};
 use crate::seal::IdentityKey;
 use crate::store::{Anchor, AnchorPoint, Revision, StoreId};
@@ -33,14 +33,14 @@ pub(in crate::kms) fn only_prepared(error: Error) -> Error {
 }
 
 /// The anchor of a store, if it has one.
-pub(super) struct Witness {
+pub(super) struct AnchorCheck {
     store: StoreId,
     anchor: Option<Arc<dyn Anchor>>,
     /// Set once the anchor is known to have a point.
     has_point: AtomicBool,
 }
 
-impl Witness {
+impl AnchorCheck {
     pub(super) const fn new(store: StoreId, anchor: Option<Arc<dyn Anchor>>) -> Self {
         Self { store, anchor, has_point: AtomicBool::new(false) }
     }
@@ -63,7 +63,7 @@ impl Witness {
     ///
     /// Fails if the anchor cannot be moved then. Without that, changes that fail because the anchor stays, or processes that
     /// are killed before they move it, would add up until the store looks altered.
-    pub(super) fn follow(&self, identity: &IdentityKey, mark: Mark, head: &Head) -> Result<()> {
+    pub(super) fn follow(&self, identity: &IdentityKey, mark: RecordVersion, head: &IndexRoot) -> Result<()> {
         let Some(anchor) = &self.anchor else { return Ok(()) };
         let last = self.last()?;
         self.check(identity, last, mark, head)?;
@@ -84,8 +84,8 @@ impl Witness {
         &self,
         identity: &IdentityKey,
         last: Option<AnchorPoint>,
-        mark: Mark,
-        head: &Head,
+        mark: RecordVersion,
+        head: &IndexRoot,
     ) -> Result<()> {
         let Some(last) = last else { return Ok(()) };
         if last.store != self.store {
@@ -111,7 +111,7 @@ impl Witness {
     }
 
     /// Moves the anchor to the state with this head.
-    pub(super) fn advance(&self, identity: &IdentityKey, mark: Mark) -> Result<()> {
+    pub(super) fn advance(&self, identity: &IdentityKey, mark: RecordVersion) -> Result<()> {
         let Some(anchor) = &self.anchor else { return Ok(()) };
         anchor.advance(&self.point(identity, mark)).map_err(|error| {
             let text =
@@ -122,7 +122,7 @@ impl Witness {
         Ok(())
     }
 
-    fn point(&self, identity: &IdentityKey, mark: Mark) -> AnchorPoint {
+    fn point(&self, identity: &IdentityKey, mark: RecordVersion) -> AnchorPoint {
         let digest = self.digest(identity, mark.revision, &mark.tag);
         AnchorPoint { store: self.store, revision: mark.revision, digest }
     }

@@ -57,12 +57,12 @@ pub(super) type Name = [u8; NAME_LENGTH];
 
 /// What stands for one sealed record: when it was written, and the end of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct RecordVersion {
     pub(super) revision: Revision,
     pub(super) tag: Tag,
 }
 
-impl Mark {
+impl RecordVersion {
     pub(super) fn of(revision: Revision, sealed: &[u8]) -> Result<Self, SealError> {
         let tag = sealed.last_chunk().ok_or(SealError::Altered)?;
         Ok(Self { revision, tag: *tag })
@@ -95,13 +95,13 @@ impl Slot {
 
 /// The root of the index.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Head {
-    pub(super) buckets: BTreeMap<u8, Mark>,
+pub(super) struct IndexRoot {
+    pub(super) buckets: BTreeMap<u8, RecordVersion>,
     /// The tags of the heads before, the latest first: that of the commit before stands first, as every commit has one.
     pub(super) earlier: Vec<Tag>,
 }
 
-impl Head {
+impl IndexRoot {
     pub(super) fn encode(&self) -> Result<Vec<u8>, CodecError> {
         let mut writer = Writer::with_capacity(4 + self.buckets.len() * 17 + self.earlier.len() * TAG_LENGTH);
         let too_many = |_| CodecError::Invalid { field: "count" };
@@ -124,7 +124,7 @@ impl Head {
             if head.buckets.last_key_value().is_some_and(|(last, _)| *last >= bucket) {
                 return Err(CodecError::Invalid { field: "bucket order" }.into());
             }
-            head.buckets.insert(bucket, Mark::read(&mut reader)?);
+            head.buckets.insert(bucket, RecordVersion::read(&mut reader)?);
         }
         for _ in 0..reader.u8("earlier heads")? {
             head.earlier.push(reader.array("tag")?);
@@ -171,16 +171,16 @@ impl Bucket {
     }
 
     /// All entries, ascending by name.
-    pub(super) fn entries(&self) -> impl Iterator<Item = (Name, Mark)> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = (Name, RecordVersion)> {
         self.0.chunks_exact(ENTRY_LENGTH).map(entry)
     }
 
-    pub(super) fn find(&self, name: &Name) -> Option<Mark> {
+    pub(super) fn find(&self, name: &Name) -> Option<RecordVersion> {
         let place = self.place(name).ok()?;
         Some(entry(&self.0[place..place + ENTRY_LENGTH]).1)
     }
 
-    pub(super) fn set(&mut self, name: &Name, mark: Mark) {
+    pub(super) fn set(&mut self, name: &Name, mark: RecordVersion) {
         let mut writer = Writer::with_capacity(ENTRY_LENGTH);
         writer.bytes(name);
         mark.write(&mut writer);
@@ -205,9 +205,9 @@ impl Bucket {
     }
 }
 
-fn entry(bytes: &[u8]) -> (Name, Mark) {
+fn entry(bytes: &[u8]) -> (Name, RecordVersion) {
     let mut reader = Reader::new(bytes);
-    let read = |reader: &mut Reader<'_>| Ok::<_, CodecError>((reader.array("name")?, Mark::read(reader)?));
+    let read = |reader: &mut Reader<'_>| Ok::<_, CodecError>((reader.array("name")?, RecordVersion::read(reader)?));
     read(&mut reader).expect("an entry has all its bytes")
 }
 
@@ -241,7 +241,7 @@ mod tests {
     fn entries_stand_in_order_and_none_stands_twice() -> Result<()> {
         let mut bucket = Bucket::default();
         for name in [[2; NAME_LENGTH], [1; NAME_LENGTH]] {
-            bucket.set(&name, Mark { revision: Revision(1), tag: [3; TAG_LENGTH] });
+            bucket.set(&name, RecordVersion { revision: Revision(1), tag: [3; TAG_LENGTH] });
         }
         assert_eq!(Bucket::decode(&bucket.encode()?)?, bucket);
         let (one, two) = bucket.0.split_at(ENTRY_LENGTH);

@@ -19,9 +19,9 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use zeroize::Zeroizing;
 
-use self::anchored::Witness;
+use self::anchored::AnchorCheck;
 pub(in crate::kms) use self::anchored::{is_committed, only_prepared};
-use self::index::{Bucket, Head, Mark, Slot, bucket_record_id, head_record_id, is_part_of_index};
+use self::index::{Bucket, IndexRoot, RecordVersion, Slot, bucket_record_id, head_record_id, is_part_of_index};
 pub(in crate::kms) use self::place::PlainChange;
 use self::place::{identity_record_id, place, root_record_id, seal};
 pub(in crate::kms) use self::root::Root;
@@ -61,9 +61,9 @@ pub(in crate::kms) struct Sealed {
     holders: Mutex<Vec<Arc<dyn RootKeyHolder>>>,
     root: ArcSwap<Root>,
     identity: IdentityKey,
-    witness: Witness,
-    head: ArcSwapOption<(Mark, Head)>,
-    buckets: Box<[ArcSwapOption<(Mark, Bucket)>]>,
+    witness: AnchorCheck,
+    head: ArcSwapOption<(RecordVersion, IndexRoot)>,
+    buckets: Box<[ArcSwapOption<(RecordVersion, Bucket)>]>,
 }
 
 impl Sealed {
@@ -93,7 +93,7 @@ impl Sealed {
         let identity: &[u8; IDENTITY_LENGTH] = identity.expose_secret().try_into().map_err(|_| unusable())?;
         let sealed = Self {
             identity: IdentityKey::new(backend, identity),
-            witness: Witness::new(store.id(), anchor),
+            witness: AnchorCheck::new(store.id(), anchor),
             store,
             backend: *backend,
             holders: Mutex::new(holders),
@@ -286,8 +286,8 @@ impl Sealed {
         let revision = self.store.commit(&all, &mut |pending| {
             let mut changes = changes(pending.revision())?;
             let head = pending.get(&head_record_id())?.ok_or_else(unusable)?;
-            let mark = Mark::of(head.revision, &head.body)?;
-            let opened = Head::decode(open_under(self.id(), versions, &head_record_id(), &head)?.expose_secret())?;
+            let mark = RecordVersion::of(head.revision, &head.body)?;
+            let opened = IndexRoot::decode(open_under(self.id(), versions, &head_record_id(), &head)?.expose_secret())?;
             if head.revision.0.checked_add(1) != Some(pending.revision().0) {
                 return Err(set_back(pending.revision(), head.revision));
             }
@@ -332,23 +332,28 @@ impl Sealed {
     }
 
     /// The head in a record that was read when the store was at `now` or later.
-    fn open_head(&self, record: Option<Record>, now: Revision) -> Result<Arc<(Mark, Head)>> {
+    fn open_head(&self, record: Option<Record>, now: Revision) -> Result<Arc<(RecordVersion, IndexRoot)>> {
         let record = record.ok_or_else(unusable)?;
         if record.revision < now {
             return Err(set_back(now, record.revision));
         }
-        let mark = Mark::of(record.revision, &record.body)?;
+        let mark = RecordVersion::of(record.revision, &record.body)?;
         if let Some(known) = self.head.load_full().filter(|known| known.0 == mark) {
             return Ok(known);
         }
-        let head = Head::decode(self.open_record(&head_record_id(), &record)?.expose_secret())?;
+        let head = IndexRoot::decode(self.open_record(&head_record_id(), &record)?.expose_secret())?;
         let head = Arc::new((mark, head));
         self.head.store(Some(Arc::clone(&head)));
         Ok(head)
     }
 
     /// The bucket in a record that was read together with the head; `None` if it is empty.
-    fn open_bucket(&self, head: &Head, bucket: u8, record: Option<Record>) -> Result<Option<Arc<(Mark, Bucket)>>> {
+    fn open_bucket(
+        &self,
+        head: &IndexRoot,
+        bucket: u8,
+        record: Option<Record>,
+    ) -> Result<Option<Arc<(RecordVersion, Bucket)>>> {
         let id = bucket_record_id(bucket);
         let listed = head.buckets.get(&bucket).copied();
         compare(&id, record.as_ref(), listed)?;
@@ -363,7 +368,7 @@ impl Sealed {
     }
 
     /// Those of some buckets that are not empty. What is known of them is not read again where the head still vouches for it.
-    fn current_index(&self, buckets: impl Iterator<Item = u8>) -> Result<BTreeMap<u8, Arc<(Mark, Bucket)>>> {
+    fn current_index(&self, buckets: impl Iterator<Item = u8>) -> Result<BTreeMap<u8, Arc<(RecordVersion, Bucket)>>> {
         let now = self.store.revision()?;
         let head = self.open_head(self.store.get(&head_record_id())?, now)?;
         let (mut index, mut others) = (BTreeMap::new(), Vec::new());
@@ -380,7 +385,7 @@ impl Sealed {
     }
 
     /// Those of some buckets that are not empty, read from the store, all from one moment.
-    fn open_index(&self, buckets: impl Iterator<Item = u8>) -> Result<BTreeMap<u8, Arc<(Mark, Bucket)>>> {
+    fn open_index(&self, buckets: impl Iterator<Item = u8>) -> Result<BTreeMap<u8, Arc<(RecordVersion, Bucket)>>> {
         let mut wanted: Vec<u8> = buckets.collect();
         wanted.sort_unstable();
         wanted.dedup();
@@ -415,10 +420,10 @@ impl Indexed<'_> {
     fn update(
         &self,
         pending: &mut dyn Pending,
-        mut head: Head,
+        mut head: IndexRoot,
         expected: &[Expectation],
         changes: &[Change],
-    ) -> Result<(Vec<Change>, Mark)> {
+    ) -> Result<(Vec<Change>, RecordVersion)> {
         let revision = pending.revision();
         let expected: HashMap<&RecordId, Option<Revision>> =
             expected.iter().map(|expectation| (&expectation.id, expectation.revision)).collect();
@@ -434,7 +439,7 @@ impl Indexed<'_> {
                 return Err(unlisted(id));
             }
             match body {
-                Some(body) => bucket.set(&slot.name, Mark::of(revision, body)?),
+                Some(body) => bucket.set(&slot.name, RecordVersion::of(revision, body)?),
                 None => bucket.remove(&slot.name),
             }
         }
@@ -443,20 +448,20 @@ impl Indexed<'_> {
             let body = if bucket.len() == 0 { None } else { Some(Zeroizing::new(bucket.encode()?)) };
             let change = seal(self.id, self.versions, revision, (bucket_record_id(number), body))?;
             match &change.body {
-                Some(sealed) => _ = head.buckets.insert(number, Mark::of(revision, sealed)?),
+                Some(sealed) => _ = head.buckets.insert(number, RecordVersion::of(revision, sealed)?),
                 None => _ = head.buckets.remove(&number),
             }
             more.push(change);
         }
         let body = Zeroizing::new(head.encode()?);
         let change = seal(self.id, self.versions, revision, (head_record_id(), Some(body)))?;
-        let mark = Mark::of(revision, change.body.as_deref().unwrap_or_default())?;
+        let mark = RecordVersion::of(revision, change.body.as_deref().unwrap_or_default())?;
         more.push(change);
         Ok((more, mark))
     }
 
     /// The bucket as it is before the commit.
-    fn bucket(&self, pending: &mut dyn Pending, head: &Head, bucket: u8) -> Result<Bucket> {
+    fn bucket(&self, pending: &mut dyn Pending, head: &IndexRoot, bucket: u8) -> Result<Bucket> {
         let id = bucket_record_id(bucket);
         let record = pending.get(&id)?;
         compare(&id, record.as_ref(), head.buckets.get(&bucket).copied())?;
@@ -498,7 +503,7 @@ fn create(store: &dyn KeyStore, holder: &dyn RootKeyHolder, backend: &CryptoBack
             Change { id: root_record_id(), body: Some(body) },
             seal(store.id(), &root.versions, revision, identity)?,
         ];
-        changes.extend(index.update(pending, Head::default(), &expected, &changes)?.0);
+        changes.extend(index.update(pending, IndexRoot::default(), &expected, &changes)?.0);
         Ok(changes)
     });
     match created {
@@ -512,13 +517,13 @@ fn open_under(store: StoreId, versions: &RootKeyVersions, id: &RecordId, record:
 }
 
 /// Whether a bucket that was opened before is the one that belongs to the head: then it need not be read again.
-fn vouches_for(head: &Head, bucket: u8, known: &(Mark, Bucket)) -> bool {
+fn vouches_for(head: &IndexRoot, bucket: u8, known: &(RecordVersion, Bucket)) -> bool {
     head.buckets.get(&bucket) == Some(&known.0)
 }
 
 /// Makes sure that a record is the one that is listed for it.
-fn compare(id: &RecordId, record: Option<&Record>, listed: Option<Mark>) -> Result<()> {
-    let found = record.map(|record| Mark::of(record.revision, &record.body)).transpose()?;
+fn compare(id: &RecordId, record: Option<&Record>, listed: Option<RecordVersion>) -> Result<()> {
+    let found = record.map(|record| RecordVersion::of(record.revision, &record.body)).transpose()?;
     match (found, listed) {
         (None, None) => Ok(()),
         (None, Some(_)) => Err(violated(id, "was taken away")),
