@@ -3,97 +3,9 @@
 //! Pure names and facts; how an algorithm is computed is the business of [`crate::crypto`].
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::string_enum;
 
-/// Gives a type with `parse` and `Display` the traits by which text comes in and goes out.
-macro_rules! text_form {
-    ($($name:ident),+ $(,)?) => {$(
-        impl std::str::FromStr for $name {
-            type Err = $crate::error::Error;
-
-            fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
-                Self::parse(text)
-            }
-        }
-
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-                let text = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(deserializer)?;
-                Self::parse(&text).map_err(serde::de::Error::custom)
-            }
-        }
-    )+};
-}
-
-/// Declares an enum whose variants have names on the wire: `as_str`, `parse`, `ALL`, `Display`, `FromStr` and serde all
-/// come from the one list.
-macro_rules! wire_names {
-    (
-        $(#[$doc:meta])*
-        pub enum $name:ident as $what:literal {
-            $($(#[$variant_doc:meta])* $variant:ident => $wire:literal,)+
-        }
-    ) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[non_exhaustive]
-        pub enum $name { $($(#[$variant_doc])* $variant,)+ }
-
-        impl $name {
-            /// Every value, in the order of declaration.
-            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
-
-            /// The name on the wire.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $wire,)+ }
-            }
-
-            /// Reads the name on the wire; case matters.
-            ///
-            /// # Errors
-            /// Of kind [`Validation`](crate::ErrorKind::Validation) for any other text.
-            pub fn parse(text: &str) -> $crate::error::Result<Self> {
-                match text {
-                    $($wire => Ok(Self::$variant),)+
-                    _ => Err($crate::algorithm::unknown_name($what, text, &[$($wire,)+])),
-                }
-            }
-        }
-
-        impl std::fmt::Display for $name {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-
-        $crate::algorithm::text_form!($name);
-    };
-}
-
-pub(crate) use {text_form, wire_names};
-
-/// The error for a name that is none of a fixed set.
-pub(crate) fn unknown_name(what: &str, text: &str, known: &[&str]) -> Error {
-    let message = format!("'{}' is no {what}: it must be one of {}", excerpt(text), known.join(", "));
-    Error::new(ErrorKind::Validation, message)
-}
-
-/// Text from outside, made fit for an error message: control characters escaped, and not longer than any identifier.
-pub(crate) fn excerpt(text: &str) -> String {
-    const MOST: usize = 320;
-    let mut shown: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
-    if text.chars().nth(MOST).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
-wire_names! {
+string_enum! {
     /// How a key encrypts.
     pub enum EncryptionAlgorithm as "encryption algorithm" {
         /// AES-256-GCM under a symmetric key; the ciphertext names its key.
@@ -105,7 +17,7 @@ wire_names! {
     }
 }
 
-wire_names! {
+string_enum! {
     /// How a key signs.
     pub enum SigningAlgorithm as "signing algorithm" {
         /// RSASSA-PSS with SHA-256, salt as long as the hash (RFC 8017, section 8.1).
@@ -181,7 +93,7 @@ impl SigningAlgorithm {
     }
 }
 
-wire_names! {
+string_enum! {
     /// How a key computes message authentication codes (RFC 2104). Each HMAC key spec has exactly one.
     pub enum MacAlgorithm as "MAC algorithm" {
         /// HMAC with SHA-224.
@@ -207,7 +119,7 @@ impl MacAlgorithm {
     }
 }
 
-wire_names! {
+string_enum! {
     /// How a key agrees on a secret with another.
     pub enum KeyAgreementAlgorithm as "key agreement algorithm" {
         /// Elliptic-curve cofactor Diffie-Hellman (NIST SP 800-56A, section 5.7.1.2); the raw secret comes out.
@@ -215,7 +127,7 @@ wire_names! {
     }
 }
 
-wire_names! {
+string_enum! {
     /// How imported key material is wrapped for its way in.
     pub enum WrappingAlgorithm as "wrapping algorithm" {
         /// RSA-OAEP with SHA-1 around the material itself.
@@ -229,7 +141,7 @@ wire_names! {
     }
 }
 
-wire_names! {
+string_enum! {
     /// The kind of key that wraps imported key material.
     pub enum WrappingKeySpec as "wrapping key spec" {
         /// RSA with 2048 bits.
@@ -241,7 +153,7 @@ wire_names! {
     }
 }
 
-wire_names! {
+string_enum! {
     /// What the bytes given to sign or verify are.
     pub enum MessageType as "message type" {
         /// The message; it is hashed as the algorithm says.

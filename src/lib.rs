@@ -17,6 +17,7 @@ mod lock;
 mod private_file;
 mod secret;
 mod shard;
+mod text;
 // L1: vocabulary
 pub mod algorithm;
 mod context;

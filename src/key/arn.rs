@@ -4,9 +4,9 @@ use std::fmt;
 
 use super::id::invalid_key_id;
 use super::{AliasName, KeyId};
-use crate::algorithm::{excerpt, text_form};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality};
+use crate::text::{impl_str_serde, sanitize_for_error};
 
 /// What an ARN of this service names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,7 +73,7 @@ impl KmsArn {
 
 fn invalid_arn(text: &str) -> Error {
     let form = "that of a key is arn:PARTITION:kms:REGION:ACCOUNT:key/ID, with twelve digits for the account";
-    Error::new(ErrorKind::InvalidArn, format!("Invalid arn '{}': {form}", excerpt(text)))
+    Error::new(ErrorKind::InvalidArn, format!("Invalid arn '{}': {form}", sanitize_for_error(text)))
 }
 
 /// Writes part by part, without a format: decisions need the ARN of their key.
@@ -279,7 +279,7 @@ macro_rules! debug_as_displayed {
 }
 
 debug_as_displayed!(KmsArn, KeyArn, AliasArn);
-text_form!(KmsArn, KeyArn, AliasArn, KeyIdentifier);
+impl_str_serde!(KmsArn, KeyArn, AliasArn, KeyIdentifier);
 
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::algorithm::{excerpt, text_form, wire_names};
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::{impl_str_serde, sanitize_for_error, string_enum};
 
 const ID_PREFIX: &str = "cks-";
 
@@ -50,7 +50,7 @@ impl CustomKeyStoreId {
                 Ok(Self(id))
             }
             _ => {
-                let text = format!("there is no custom key store '{}'", excerpt(text));
+                let text = format!("there is no custom key store '{}'", sanitize_for_error(text));
                 Err(Error::new(ErrorKind::CustomKeyStoreNotFound, text))
             }
         }
@@ -159,9 +159,9 @@ impl fmt::Display for ClusterId {
     }
 }
 
-text_form!(CustomKeyStoreId, CustomKeyStoreName, ClusterId);
+impl_str_serde!(CustomKeyStoreId, CustomKeyStoreName, ClusterId);
 
-wire_names! {
+string_enum! {
     /// Which keys a custom key store holds. Fixed when the store is made.
     pub enum CustomKeyStoreMode as "custom key store mode" {
         /// Symmetric encryption keys only, as in AWS KMS.
@@ -171,7 +171,7 @@ wire_names! {
     }
 }
 
-wire_names! {
+string_enum! {
     /// How the connection of a custom key store to its cluster stands.
     pub enum ConnectionState as "connection state" {
         /// It is connected; its keys can be used as long as one HSM answers.
@@ -187,7 +187,7 @@ wire_names! {
     }
 }
 
-wire_names! {
+string_enum! {
     /// Why a custom key store could not be connected: those codes of AWS KMS that a cluster behind PKCS#11 can show.
     pub enum ConnectionErrorCode as "connection error code" {
         /// No cluster of that name was given to the builder of the `Kms`.

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::algorithm::{excerpt, text_form};
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::{impl_str_serde, sanitize_for_error};
 
 /// The id of a key: a UUID that is made from random bytes and never used again.
 ///
@@ -51,7 +51,7 @@ impl KeyId {
 
 /// The error for text that cannot name a key.
 pub(super) fn invalid_key_id(text: &str, rule: &str) -> Error {
-    Error::new(ErrorKind::NotFound, format!("Invalid keyId '{}': {rule}", excerpt(text)))
+    Error::new(ErrorKind::NotFound, format!("Invalid keyId '{}': {rule}", sanitize_for_error(text)))
 }
 
 impl fmt::Display for KeyId {
@@ -103,7 +103,7 @@ impl AliasName {
         let known = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-".contains(&byte);
         if rest.is_empty() || !rest.bytes().all(known) {
             let rule = "letters, digits, / _ and - stand behind its prefix";
-            let message = format!("{} contains invalid characters for an alias: {rule}", excerpt(text));
+            let message = format!("{} contains invalid characters for an alias: {rule}", sanitize_for_error(text));
             return Err(Error::new(ErrorKind::InvalidAliasName, message));
         }
         Ok(Self(text.into()))
@@ -132,7 +132,7 @@ impl fmt::Debug for AliasName {
     }
 }
 
-text_form!(KeyId, AliasName);
+impl_str_serde!(KeyId, AliasName);
 
 #[cfg(test)]
 mod tests;

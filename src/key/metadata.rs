@@ -9,10 +9,11 @@ use super::{
     ClusterId, CustomKeyStoreId, DeletionWindow, ExpirationModel, KeyArn, KeyId, KeyManager, KeyMaterialId, KeySpec,
     KeyState, KeyUsage, Origin,
 };
-use crate::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm, text_form};
+use crate::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
+use crate::text::impl_str_serde;
 
 /// A text that people put on a key: at most 8192 characters, empty by default. A clone copies one pointer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,7 +47,7 @@ impl fmt::Display for Description {
     }
 }
 
-text_form!(Description);
+impl_str_serde!(Description);
 
 /// Everything that DescribeKey tells: what the key is, and how it stands at one moment.
 ///

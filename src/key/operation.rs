@@ -1,10 +1,10 @@
 //! The operations of the service, and the one table of what each needs and allows.
 
 use super::{KeyArn, KeyUsage, Origin, SpecClass};
-use crate::algorithm::wire_names;
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::string_enum;
 
-wire_names! {
+string_enum! {
     /// Everything that can be asked of the service; the names are those of permissions, grants and the audit trail.
     ///
     /// Re-encryption is one call with two permissions and so stands here twice, once for each key. Not here are

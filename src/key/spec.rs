@@ -2,9 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use crate::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm, wire_names};
+use crate::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm};
+use crate::text::string_enum;
 
-wire_names! {
+string_enum! {
     /// The kind and size of a key. Fixed when the key is made.
     pub enum KeySpec as "key spec" {
         /// AES-256, for encryption inside this library only.
@@ -36,7 +37,7 @@ wire_names! {
     }
 }
 
-wire_names! {
+string_enum! {
     /// What a key is for: exactly one thing, fixed when the key is made.
     pub enum KeyUsage as "key usage" {
         /// Encrypting and decrypting.
@@ -50,7 +51,7 @@ wire_names! {
     }
 }
 
-wire_names! {
+string_enum! {
     /// Where the material of a key comes from and lives. Fixed when the key is made.
     pub enum Origin as "origin" {
         /// Generated here.
@@ -62,7 +63,7 @@ wire_names! {
     }
 }
 
-wire_names! {
+string_enum! {
     /// Who manages a key.
     pub enum KeyManager as "key manager" {
         /// The account that owns it.
@@ -75,7 +76,7 @@ wire_names! {
     }
 }
 
-wire_names! {
+string_enum! {
     /// The length of a data key by the name of the cipher it is for.
     pub enum DataKeySpec as "data key spec" {
         /// 16 bytes.
@@ -95,7 +96,7 @@ impl DataKeySpec {
     }
 }
 
-wire_names! {
+string_enum! {
     /// The kind and size of a data key pair: those of the asymmetric key specs.
     pub enum DataKeyPairSpec as "data key pair spec" {
         /// RSA with 2048 bits.

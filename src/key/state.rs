@@ -1,8 +1,8 @@
 //! The state machine of a key: one total function from state and event to the next state.
 
-use crate::algorithm::wire_names;
+use crate::text::string_enum;
 
-wire_names! {
+string_enum! {
     /// Where in its life a key is. Decides, with [`verdict()`](super::verdict()), what may be done with it.
     pub enum KeyState as "key state" {
         /// Being made; not usable yet.

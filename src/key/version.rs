@@ -3,8 +3,8 @@
 use std::fmt;
 use std::num::NonZeroU32;
 
-use crate::algorithm::{text_form, wire_names};
 use crate::error::{Error, ErrorKind, Result};
+use crate::text::{impl_str_serde, string_enum};
 
 /// The number of a version of a key's material: 1 for the first, and never used again for the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -102,9 +102,9 @@ impl fmt::Debug for KeyMaterialId {
     }
 }
 
-text_form!(KeyMaterialId);
+impl_str_serde!(KeyMaterialId);
 
-wire_names! {
+string_enum! {
     /// The part that a version of the material plays.
     pub enum KeyMaterialState as "key material state" {
         /// Encrypts and decrypts.
@@ -116,7 +116,7 @@ wire_names! {
     }
 }
 
-wire_names! {
+string_enum! {
     /// What made a rotation happen.
     pub enum RotationType as "rotation type" {
         /// The rotation period was over.
@@ -126,7 +126,7 @@ wire_names! {
     }
 }
 
-wire_names! {
+string_enum! {
     /// What an import is to do.
     pub enum ImportType as "import type" {
         /// Give the key material that it never had: its first, or what the next rotation on demand makes current.
@@ -136,7 +136,7 @@ wire_names! {
     }
 }
 
-wire_names! {
+string_enum! {
     /// Whether a version of imported material is there.
     pub enum ImportState as "import state" {
         /// It is there.
@@ -146,7 +146,7 @@ wire_names! {
     }
 }
 
-wire_names! {
+string_enum! {
     /// Whether imported material is deleted by itself at a given time.
     pub enum ExpirationModel as "expiration model" {
         /// It is deleted when its time is over.

@@ -4,8 +4,8 @@ use super::json::Json;
 use super::operation_set::OperationSet;
 use super::parse_error::PolicyParseError;
 use super::pattern::Pattern;
-use crate::algorithm::excerpt;
 use crate::key::Operation;
+use crate::text::sanitize_for_error;
 
 /// The prefix of every action of this service. Case does not matter.
 const SERVICE: &str = "kms:";
@@ -23,7 +23,7 @@ fn named_by(action: &str) -> Result<OperationSet, PolicyParseError> {
     if action == "*" {
         return Ok(OperationSet::ALL);
     }
-    let unknown = || PolicyParseError::new(format!("'{}' is no action of this service", excerpt(action)));
+    let unknown = || PolicyParseError::new(format!("'{}' is no action of this service", sanitize_for_error(action)));
     let prefix = action.get(..SERVICE.len()).filter(|prefix| prefix.eq_ignore_ascii_case(SERVICE));
     let name = prefix.map(|_| action[SERVICE.len()..].to_ascii_lowercase()).ok_or_else(unknown)?;
     let pattern = Pattern::new(&name);

@@ -7,9 +7,9 @@ use super::document_kind::PolicyKind;
 use super::json::Json;
 use super::parse_error::PolicyParseError;
 use super::statement::Statement;
-use crate::algorithm::excerpt;
 use crate::error::Result;
 use crate::identity::{AccountId, Locality, Principal};
+use crate::text::sanitize_for_error;
 
 /// The versions of the policy language. They differ in policy variables only, which are refused in either.
 const VERSIONS: [&str; 2] = ["2012-10-17", "2008-10-17"];
@@ -199,7 +199,7 @@ fn parse_document(kind: PolicyKind, value: Json) -> Result<Box<[Statement]>, Pol
             )),
             _ => Err(PolicyParseError::new("unknown element")),
         };
-        result.map_err(|error| error.within(excerpt(&name)))?;
+        result.map_err(|error| error.within(sanitize_for_error(&name)))?;
     }
     version.ok_or_else(|| PolicyParseError::new("Version is missing"))?;
     statements.ok_or_else(|| PolicyParseError::new("Statement is missing"))
@@ -209,7 +209,7 @@ fn check_version(version: String) -> Result<(), PolicyParseError> {
     if VERSIONS.contains(&version.as_str()) {
         return Ok(());
     }
-    Err(PolicyParseError::new(format!("must be {}, and is '{}'", VERSIONS[0], excerpt(&version))))
+    Err(PolicyParseError::new(format!("must be {}, and is '{}'", VERSIONS[0], sanitize_for_error(&version))))
 }
 
 fn parse_statements(kind: PolicyKind, value: Json) -> Result<Box<[Statement]>, PolicyParseError> {

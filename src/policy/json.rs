@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::parse_error::PolicyParseError;
-use crate::algorithm::excerpt;
+use crate::text::sanitize_for_error;
 
 /// One value. Numbers and truth values of conditions may stand for the text that they are written as.
 #[derive(Clone, Debug, PartialEq)]
@@ -134,7 +134,7 @@ impl<'de> Visitor<'de> for Tree {
         let mut names = std::collections::HashSet::new();
         while let Some((name, value)) = members.next_entry::<String, Json>()? {
             if !names.insert(name.clone()) {
-                return Err(A::Error::custom(format!("'{}' comes twice in one object", excerpt(&name))));
+                return Err(A::Error::custom(format!("'{}' comes twice in one object", sanitize_for_error(&name))));
             }
             object.push((name, value));
         }

@@ -2,8 +2,8 @@
 
 use super::json::Json;
 use super::parse_error::PolicyParseError;
-use crate::algorithm::excerpt;
 use crate::identity::{AccountId, Principal, PrincipalKind};
+use crate::text::sanitize_for_error;
 
 /// Whom a statement is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,11 +54,11 @@ impl Principals {
                 "AWS" => (Named::parse_identity, IDENTITIES),
                 "Service" => (Named::parse_service, "its domain, such as s3.amazonaws.com"),
                 // There are neither federated nor anonymous users here.
-                _ => return Err(PolicyParseError::new(format!("'{}' is not supported", excerpt(&kind)))),
+                _ => return Err(PolicyParseError::new(format!("'{}' is not supported", sanitize_for_error(&kind)))),
             };
             for text in value.texts().map_err(|error| error.within(&kind))? {
                 named.push(parse(&text).ok_or_else(|| {
-                    let text = format!("'{}' is not a principal: write {expected}", excerpt(&text));
+                    let text = format!("'{}' is not a principal: write {expected}", sanitize_for_error(&text));
                     PolicyParseError::new(text).within(&kind)
                 })?);
             }

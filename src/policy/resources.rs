@@ -3,7 +3,7 @@
 use super::json::Json;
 use super::parse_error::PolicyParseError;
 use super::pattern::Pattern;
-use crate::algorithm::excerpt;
+use crate::text::sanitize_for_error;
 
 /// The parts of an ARN, the resource as the last.
 const ARN_PARTS: usize = 6;
@@ -24,15 +24,15 @@ impl Resources {
     /// Reads the value of the element.
     pub(super) fn parse(value: Json, negated: bool) -> Result<Self, PolicyParseError> {
         let pattern = |text: &String| {
-            ArnPattern::parse(text)
-                .filter(ArnPattern::is_of_this_service)
-                .ok_or_else(|| PolicyParseError::new(format!("'{}' is no ARN of this service", excerpt(text))))
+            ArnPattern::parse(text).filter(ArnPattern::is_of_this_service).ok_or_else(|| {
+                PolicyParseError::new(format!("'{}' is no ARN of this service", sanitize_for_error(text)))
+            })
         };
         let texts = value.texts()?;
         if let Some(text) = texts.iter().find(|text| text.contains("${")) {
             return Err(PolicyParseError::new(format!(
                 "'{}' has a policy variable, which is not supported",
-                excerpt(text)
+                sanitize_for_error(text)
             )));
         }
         Ok(Self { patterns: texts.iter().map(pattern).collect::<Result<_, _>>()?, negated })

@@ -9,9 +9,9 @@ use super::request::PolicyRequest;
 use super::resources::Resources;
 use super::target::Target;
 use super::{actions, document_kind::PolicyKind};
-use crate::algorithm::excerpt;
 use crate::error::Result;
 use crate::identity::Principal;
+use crate::text::sanitize_for_error;
 
 /// What a statement does to what it applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +80,7 @@ impl Statement {
     pub(super) fn parse(kind: PolicyKind, value: Json) -> Result<Self, PolicyParseError> {
         let mut parts = Parts::default();
         for (name, value) in value.members()? {
-            parts.take(kind, &name, value).map_err(|error| error.within(excerpt(&name)))?;
+            parts.take(kind, &name, value).map_err(|error| error.within(sanitize_for_error(&name)))?;
         }
         parts.finish(kind)
     }
@@ -159,6 +159,6 @@ fn parse_effect(text: &str) -> Result<Effect, PolicyParseError> {
     match text {
         "Allow" => Ok(Effect::Allow),
         "Deny" => Ok(Effect::Deny),
-        _ => Err(PolicyParseError::new(format!("must be Allow or Deny, and is '{}'", excerpt(text)))),
+        _ => Err(PolicyParseError::new(format!("must be Allow or Deny, and is '{}'", sanitize_for_error(text)))),
     }
 }

@@ -1,6 +1,5 @@
 //! Grants: what a principal may do with a key beside what policies let it do.
 
-use crate::algorithm::excerpt;
 use crate::audit::ParameterValue;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Principal;
@@ -19,6 +18,7 @@ use crate::kms::storage::edit::Edit;
 use crate::kms::storage::stored_grants::{FoundGrant, GrantRange};
 use crate::policy::{GrantId, GrantTerms, RequestParameter};
 use crate::store::{MAX_SCAN, RecordId};
+use crate::text::sanitize_for_error;
 
 /// Page sizes of [`Kms::list_grants`] and [`Kms::list_retirable_grants`].
 const GRANT_PAGES: PageLimits = PageLimits { most: 100, default: 50 };
@@ -322,7 +322,8 @@ fn terms_noted<'a>(call: CallSpec<'a>, terms: &GrantTerms, name: Option<&str>) -
     for (kind, context) in [("encryptionContextEquals", equals), ("encryptionContextSubset", subset)] {
         if let Some(context) = context {
             // Shortened, so that no event is too long to be written: the length of these names has no limit of its own.
-            let shown = |name: &str| if name.len() <= MAX_NOTED_NAME { name.to_owned() } else { excerpt(name) };
+            let shown =
+                |name: &str| if name.len() <= MAX_NOTED_NAME { name.to_owned() } else { sanitize_for_error(name) };
             let pairs = context.iter().map(|(name, value)| (shown(name), value.to_owned()));
             call = call.parameter(kind, ParameterValue::pairs(pairs));
         }

@@ -1,6 +1,5 @@
 //! Tags of keys.
 
-use crate::algorithm::excerpt;
 use crate::audit::ParameterValue;
 use crate::error::Result;
 use crate::key::{Operation, Tag};
@@ -9,6 +8,7 @@ use crate::kms::pipeline::call::{CallSpec, tags_for_audit};
 use crate::kms::request::pagination::{self, PageLimits};
 use crate::kms::request::{KeyReference, Page, PageRequest};
 use crate::policy::RequestParameter;
+use crate::text::sanitize_for_error;
 
 /// Page sizes of [`Kms::list_resource_tags`].
 const TAG_PAGES: PageLimits = PageLimits { most: 50, default: 50 };
@@ -61,7 +61,7 @@ impl Kms {
         let tag_keys: Vec<T> = tag_keys.into_iter().collect();
         let names: Vec<&str> = tag_keys.iter().map(AsRef::as_ref).collect();
         let conditions = [RequestParameter::TagKeys(&names)];
-        let keys = tags_for_audit(&names).map(|name| excerpt(name));
+        let keys = tags_for_audit(&names).map(|name| sanitize_for_error(name));
         let call = CallSpec::new(Operation::UntagResource)
             .conditions(&conditions)
             .parameter("tagKeys", ParameterValue::texts(keys));

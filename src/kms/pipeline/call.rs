@@ -1,11 +1,11 @@
 //! Parameters of a call of the pipeline, and the question that authorization answers.
 
-use crate::algorithm::excerpt;
 use crate::audit::ParameterValue;
 use crate::context::EncryptionContext;
 use crate::key::Operation;
 use crate::kms::request::GrantToken;
 use crate::policy::RequestParameter;
+use crate::text::sanitize_for_error;
 
 /// The longest text of a request that the trail keeps whole, in bytes. No longer one is accepted by any operation.
 const MAX_NOTED: usize = 32_768;
@@ -15,7 +15,7 @@ const MAX_NOTED_TAGS: usize = 51;
 /// A text of a request for the trail. So that nobody can make an event that is too long to be kept, it is not whole if
 /// the request is refused for its length anyway.
 pub(in crate::kms) fn truncated_for_audit(text: &str) -> String {
-    if text.len() <= MAX_NOTED { text.to_owned() } else { excerpt(text) }
+    if text.len() <= MAX_NOTED { text.to_owned() } else { sanitize_for_error(text) }
 }
 
 /// Tags, or names of tags, of a request for the trail.

@@ -2,7 +2,7 @@
 
 use super::super::parse_error::PolicyParseError;
 use super::value::ValueType;
-use crate::algorithm::excerpt;
+use crate::text::sanitize_for_error;
 
 /// What a condition asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,9 +118,9 @@ impl ConditionKey {
             return Ok(Self::RequestTag(rest.into()));
         }
         let named = NamedKey::ALL.iter().find(|key| key.name().eq_ignore_ascii_case(name));
-        named
-            .map(|key| Self::Named(*key))
-            .ok_or_else(|| PolicyParseError::new(format!("'{}' is no condition key of this service", excerpt(name))))
+        named.map(|key| Self::Named(*key)).ok_or_else(|| {
+            PolicyParseError::new(format!("'{}' is no condition key of this service", sanitize_for_error(name)))
+        })
     }
 
     pub(super) const fn value_type(&self) -> ValueType {

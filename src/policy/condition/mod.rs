@@ -13,8 +13,8 @@ use self::value::Value;
 use super::json::Json;
 use super::parse_error::PolicyParseError;
 use super::request::PolicyRequest;
-use crate::algorithm::excerpt;
 use crate::error::Result;
+use crate::text::sanitize_for_error;
 
 /// One comparison of a key with values.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +36,9 @@ impl Condition {
             }
             for (key, values) in comparisons {
                 let condition = Self::parse(operator, &key, values);
-                conditions.push(condition.map_err(|error| error.within(format_args!("{name}: {}", excerpt(&key))))?);
+                conditions.push(
+                    condition.map_err(|error| error.within(format_args!("{name}: {}", sanitize_for_error(&key))))?,
+                );
             }
         }
         Ok(conditions.into_boxed_slice())

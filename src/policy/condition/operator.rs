@@ -3,7 +3,7 @@
 use super::super::parse_error::PolicyParseError;
 use super::key::Arity;
 use super::value::ValueType;
-use crate::algorithm::excerpt;
+use crate::text::sanitize_for_error;
 
 /// How two ordered values compare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,8 @@ impl Operator {
             Some(base) => (true, base),
             None => (false, rest),
         };
-        let unsupported = || PolicyParseError::new(format!("the operator '{}' is not supported", excerpt(name)));
+        let unsupported =
+            || PolicyParseError::new(format!("the operator '{}' is not supported", sanitize_for_error(name)));
         let (family, negated) = base_operator(base).ok_or_else(unsupported)?;
         if family == Family::Null && (if_exists || quantifier != Quantifier::Single) {
             return Err(unsupported());

@@ -5,8 +5,8 @@ use super::super::pattern::Pattern;
 use super::super::resources::ArnPattern;
 use super::operator::{Comparison, Family};
 use super::value::{Value, ValueType};
-use crate::algorithm::excerpt;
 use crate::clock::Timestamp;
+use crate::text::sanitize_for_error;
 
 /// Numbers up to here are kept exactly: 2^53.
 const MAX_NUMBER: f64 = 9_007_199_254_740_992.0;
@@ -31,7 +31,7 @@ impl Test {
         if let Some(text) = values.iter().find(|text| text.contains("${")) {
             return Err(PolicyParseError::new(format!(
                 "'{}' has a policy variable, which is not supported",
-                excerpt(text)
+                sanitize_for_error(text)
             )));
         }
         Ok(match family {
@@ -83,8 +83,9 @@ impl Test {
 }
 
 fn all<T>(values: &[String], what: &str, parse: impl Fn(&str) -> Option<T>) -> Result<Box<[T]>, PolicyParseError> {
-    let parsed =
-        |text: &String| parse(text).ok_or_else(|| PolicyParseError::new(format!("'{}' is not {what}", excerpt(text))));
+    let parsed = |text: &String| {
+        parse(text).ok_or_else(|| PolicyParseError::new(format!("'{}' is not {what}", sanitize_for_error(text))))
+    };
     values.iter().map(parsed).collect()
 }
 
