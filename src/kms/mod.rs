@@ -1,17 +1,20 @@
 //! The facade: keys with a life cycle, and every operation on them through one pipeline.
 //!
-//! Rows, bottom up; a folder imports only from rows below it:
+//! A folder imports from and calls only the rows below its own; `tests/it/layering/rows.rs` holds this table.
 //!
-//! | row | folders | hold |
+//! | row | folder | contains |
 //! |---|---|---|
-//! | 8 | `fuzzing` | entry points for fuzz targets |
-//! | 7 | `transfer` | keys and lists of deletions between stores |
-//! | 6 | `builder` | `KmsBuilder`, `Kms::open` |
-//! | 5 | `operations`, `maintenance` | public methods by theme; what falls due |
-//! | 4 | `pipeline`, `key_handles` | the one way into a key; keys as values |
-//! | 3 | `engine` | key material, HSMs, the state that all handles share |
-//! | 2 | `storage` | the registry and the sealed store under it |
-//! | 1 | `records`, `request` | record layouts; shapes of what goes in and comes out |
+//! | 7 | `fuzzing` | entry points for fuzz targets |
+//! | 6 | `key_handles` | a key and an algorithm as one value, for code that knows traits and no KMS |
+//! | 6 | `transfer` | exports of keys, lists of deletions, keys for tests |
+//! | 5 | `builder` | `KmsBuilder` and `Kms::open` |
+//! | 5 | `operations` | the public methods of `Kms`, one file per theme |
+//! | 5 | `maintenance` | work that falls due with time, verification, rotation of the root key |
+//! | 4 | `pipeline` | the only path to a key: resolve, authorize, check, run, record |
+//! | 3 | `engine` | the state that all handles share, in parts: material, HSMs, audit log, time, metering |
+//! | 2 | `storage` | the registry with its caches, the sealed store with its index and anchor |
+//! | 1 | `records` | the layout of each kind of record |
+//! | 1 | `request` | requests and responses |
 
 mod builder;
 mod engine;
