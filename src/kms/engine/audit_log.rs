@@ -8,9 +8,9 @@ use crate::crypto::CryptoBackend;
 use crate::error::Result;
 use crate::kms::records::audit_chain::chain_record_id;
 use crate::kms::storage::audit_chain::ChainRecord;
-use crate::kms::storage::commit::commit_with_retry;
 use crate::kms::storage::edit::Edit;
 use crate::kms::storage::registry::Registry;
+use crate::kms::storage::retry::commit_with_retry;
 use crate::kms::storage::sealed::is_committed;
 use crate::store::{CommitError, Revision};
 

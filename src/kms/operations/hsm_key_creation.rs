@@ -8,7 +8,7 @@ use crate::kms::pipeline::change::{CallContext, Change};
 use crate::kms::records::custom_key_store::CustomKeyStoreRecord;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::CreateKeyRequest;
-use crate::kms::storage::commit::commit_with_retry;
+use crate::kms::storage::retry::commit_with_retry;
 use crate::store::CommitError;
 
 impl Kms {

@@ -10,8 +10,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{CustomKeyStoreId, KeyId, KeyIdentifier, Operation};
 use crate::kms::engine::core::Core;
-use crate::kms::storage::commit::{commit_with_retry, retriable};
 use crate::kms::storage::edit::Edit;
+use crate::kms::storage::retry::{commit_with_retry, retriable};
 use crate::kms::storage::sealed::is_committed;
 use crate::store::CommitError;
 

@@ -8,8 +8,8 @@ use crate::key::KeyId;
 use crate::kms::engine::core::Core;
 use crate::kms::pipeline::change::{Change, own_change};
 use crate::kms::records::key::KeyRecord;
-use crate::kms::storage::commit::{commit_with_retry, retriable};
 use crate::kms::storage::edit::Edit;
+use crate::kms::storage::retry::{commit_with_retry, retriable};
 use crate::store::Revision;
 
 /// Parameters of the event.

@@ -15,9 +15,9 @@ use crate::kms::engine::core::Core;
 use crate::kms::engine::handle::Kms;
 use crate::kms::records::alias::AliasRecord;
 use crate::kms::records::key::{KeyRecord, Rotation};
-use crate::kms::storage::commit::retriable;
 use crate::kms::storage::edit::Edit;
 use crate::kms::storage::loaded_key::LoadedKey;
+use crate::kms::storage::retry::retriable;
 
 /// The services that every KMS knows. The builder names further ones.
 pub(in crate::kms) const SERVICES: [&str; 5] = ["s3", "ebs", "rds", "redshift", "ssm"];

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::commit::{commit_with_retry, retriable};
 use super::edit::Edit;
 use super::registry::Registry;
+use super::retry::{commit_with_retry, retriable};
 use crate::audit::{Attachment, AuditSink, ChainId, ChainState, ChainStore};
 use crate::crypto::CryptoBackend;
 use crate::error::{Error, Result};

@@ -1,11 +1,11 @@
 //! Records of work in HSMs: taken over from an interrupted creation, written with the deletion of a
 //! key, and deleted when the work is done.
 
-use super::commit::commit_with_retry;
 use super::custom_key_stores::CONTENDED;
 use super::edit::Edit;
 use super::message_count;
 use super::registry::Registry;
+use super::retry::commit_with_retry;
 use super::sealed::is_committed;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};

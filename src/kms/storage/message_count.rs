@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use super::commit::{commit_with_retry, retriable};
 use super::edit::Edit;
 use super::registry::Registry;
+use super::retry::{commit_with_retry, retriable};
 use super::sealed::only_prepared;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork_guard::ForkGuard;

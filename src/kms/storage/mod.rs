@@ -11,6 +11,7 @@ pub(super) mod loaded_key;
 pub(super) mod message_count;
 pub(super) mod registry;
 pub(super) mod retirable_grants;
+pub(super) mod retry;
 pub(super) mod sealed;
 pub(super) mod sealed_material;
 pub(super) mod stored_grants;

@@ -17,9 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use super::commit::{commit_with_retry, retriable};
 use super::edit::Edit;
 use super::registry::Registry;
+use super::retry::{commit_with_retry, retriable};
 use crate::clock::{Clock, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kms::records::high_water_mark::HighWaterMark;

@@ -1,9 +1,9 @@
 //! The usage records of keys: read, changed for many keys in one commit, and deleted with their
 //! keys.
 
-use super::commit::commit_with_retry;
 use super::edit::Edit;
 use super::registry::Registry;
+use super::retry::commit_with_retry;
 use super::sealed::is_committed;
 use super::usage_counters::Count;
 use crate::error::{Error, ErrorKind, Result};

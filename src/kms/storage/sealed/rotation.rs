@@ -17,12 +17,10 @@ use super::index::{Slot, is_part_of_index};
 use super::place::{place, root_record_id};
 use super::{Root, Sealed};
 use crate::error::{Error, ErrorKind, Result};
+use crate::kms::storage::retry::{commit_with_retry, retriable};
 use crate::seal::{RootKey, RootKeyHolder, RootKeyVersions, RootRecord, WrappedVersion};
 use crate::secret::SecretBytes;
 use crate::store::{Change, CommitError, MAX_SCAN, Record, RecordId, RecordKind, Revision, Scan};
-
-/// How often the record of the root key is tried to be written while other processes write it too.
-const MAX_ATTEMPTS: u32 = 16;
 
 /// How many records are written again in one commit.
 const BATCH: usize = 64;
@@ -33,7 +31,7 @@ impl Sealed {
     /// Fails if the one that is under way moves the root key to another holder than `to`.
     pub(in crate::kms) fn begin_rotation(&self, to: Option<RootKey>) -> Result<bool> {
         let to = to.map(|root| root.into_holder(&self.backend)).transpose()?;
-        for _ in 0..MAX_ATTEMPTS {
+        commit_with_retry(root_kept_changing, || {
             let seen = self.latest_root()?;
             if !seen.record.is_settled() {
                 if let Some(to) = &to
@@ -42,21 +40,17 @@ impl Sealed {
                     return Err(already_moving(&seen.record.holder));
                 }
                 // Once it is finished, only this one knows the way.
-                self.holders().extend(to);
-                return Ok(true);
+                self.holders().extend(to.clone());
+                return Ok(Some(true));
             }
             let (record, versions) = self.next_root(&seen, to.clone())?;
-            match self.put_root(&seen, &record, &versions) {
-                Ok(_) => {
-                    self.holders().extend(to);
-                    self.latest_root()?;
-                    return Ok(false);
-                }
-                Err(CommitError::Conflict(_)) => {}
-                Err(CommitError::Failed(error)) => return Err(error),
+            if retriable(self.put_root(&seen, &record, &versions))?.is_none() {
+                return Ok(None);
             }
-        }
-        Err(CommitError::Conflict(root_record_id()).into())
+            self.holders().extend(to.clone());
+            self.latest_root()?;
+            Ok(Some(false))
+        })
     }
 
     /// The root key with a version more, wrapped by the holder that it has and by the one that it moves to.
@@ -115,26 +109,22 @@ impl Sealed {
     /// Makes sure that nothing is sealed under an earlier version, and drops all of those, and the holders that do not
     /// stay. Returns whether that was so.
     pub(in crate::kms) fn finish_rotation(&self) -> Result<bool> {
-        for _ in 0..MAX_ATTEMPTS {
+        commit_with_retry(root_kept_changing, || {
             let seen = self.latest_root()?;
             if seen.record.is_settled() {
-                return Ok(true);
+                return Ok(Some(true));
             }
             if !self.is_all_current(&seen)? {
-                return Ok(false);
+                return Ok(Some(false));
             }
             let kept = seen.record.wrapped.last().ok_or_else(super::unusable)?.clone();
             let record = RootRecord { wrapped: vec![kept], ..seen.record.clone() };
-            match self.put_root(&seen, &record, &seen.versions) {
-                Ok(_) => {
-                    self.latest_root()?;
-                    return Ok(true);
-                }
-                Err(CommitError::Conflict(_)) => {}
-                Err(CommitError::Failed(error)) => return Err(error),
+            if retriable(self.put_root(&seen, &record, &seen.versions))?.is_none() {
+                return Ok(None);
             }
-        }
-        Err(CommitError::Conflict(root_record_id()).into())
+            self.latest_root()?;
+            Ok(Some(true))
+        })
     }
 
     /// Whether everything that there is is sealed under the current version. Fails if the index lists something that is not
@@ -175,4 +165,8 @@ pub(in crate::kms) fn batches(outdated: &Outdated) -> impl Iterator<Item = &[(Re
 fn already_moving(holder: &str) -> Error {
     let text = format!("a rotation that moves the root key to '{holder}' is under way: finish that one first");
     Error::new(ErrorKind::InvalidState, text)
+}
+
+fn root_kept_changing<T>() -> Result<T> {
+    Err(CommitError::Conflict(root_record_id()).into())
 }
