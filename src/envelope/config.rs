@@ -40,7 +40,7 @@ impl Config {
             return Err(Error::new(ErrorKind::Validation, text));
         }
         if !(1..=MAX_CHUNK_SIZE).contains(&chunk_size) {
-            let text = format!("the share of a thread is {chunk_size} bytes, and 1 to {MAX_CHUNK_SIZE} are allowed");
+            let text = format!("the chunk size is {chunk_size} bytes, and 1 to {MAX_CHUNK_SIZE} are allowed");
             return Err(Error::new(ErrorKind::Validation, text));
         }
         // A frame over the limit would make messages that the same envelope cannot read.

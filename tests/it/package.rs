@@ -96,7 +96,10 @@ fn tests_of_an_area_import_from_it_and_from_support_only() {
             continue;
         }
         areas.insert(area.to_owned());
+        let is_direct = path.len() == 2;
         for (number, line) in read(&file).lines().enumerate() {
+            let leaves = is_direct && line.contains("super::super::");
+            assert!(!leaves, "{file}:{}: leaves its area with super::super", number + 1);
             for import in line.split("crate::").skip(1) {
                 let from = import.split(|character: char| !(character.is_alphanumeric() || character == '_')).next();
                 let is_allowed = from.is_some_and(|from| from == area || from == "support");

@@ -92,7 +92,7 @@ impl EnvelopeBuilder {
     ///
     /// Bytes, order and errors are those of one thread: of several bad frames the first in order is named. A message in
     /// memory is shared out from eight times [`chunk_size`](Self::chunk_size) on; of a signed one this thread hashes what the others
-    /// encrypt. Streams work in steps of four shares for each thread: they hold that much plaintext and that much of the
+    /// encrypt. Streams work in steps of four chunks for each thread: they hold that much plaintext and that much of the
     /// message, and hand a frame on only when a step is full or the message ends. A reader of a source that sends a frame
     /// and waits for an answer needs one thread.
     ///
@@ -190,7 +190,7 @@ impl EnvelopeBuilder {
     /// # Errors
     /// [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the frame length is zero, over
     /// [`LARGEST_WRITABLE_FRAME_LENGTH`](message::LARGEST_WRITABLE_FRAME_LENGTH), or over the limit for frames; if the
-    /// threads or their share are none or too many; or if the commitment policy does not allow the suite, or messages of it are only read.
+    /// the number of threads or the chunk size is zero or too large; or if the commitment policy does not allow the suite, or messages of it are only read.
     pub fn build(self) -> Result<Envelope> {
         let Starter { manager, config } = self.envelope.starter;
         Ok(Envelope { starter: Starter { manager, config: config.validated()? } })
