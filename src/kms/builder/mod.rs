@@ -135,7 +135,7 @@ impl KmsBuilder {
         self
     }
 
-    /// Sets the longest step of the clock that is believed at once: 26 hours if you do not set it, and at least one hour. A
+    /// Sets the longest step of the clock that is trusted at once: 26 hours if you do not set it, and at least one hour. A
     /// longer step is a jump, and [`Kms::run_maintenance`] destroys nothing until it is confirmed.
     ///
     /// A clock that jumps by no more than the tolerance makes deletions due that much too early, so keep it well below

@@ -132,7 +132,7 @@ impl Kms {
         })
     }
 
-    /// Does what is due for each key; nothing is destroyed without a clock that is believed.
+    /// Does what is due for each key; nothing is destroyed without a trusted clock.
     fn sweep_keys(&self, report: &mut MaintenanceReport, clock: Option<Timestamp>, now: Timestamp) -> Result<()> {
         let mut after = None;
         loop {

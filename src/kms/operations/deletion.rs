@@ -58,7 +58,7 @@ impl Kms {
     /// imported material is missing.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound), also once the waiting period has ended by a clock that is believed
+    /// [`NotFound`](crate::ErrorKind::NotFound), also once the waiting period has ended by a trusted clock
     /// ([`Kms::run_maintenance`] says when that is);
     /// [`InvalidState`](crate::ErrorKind::InvalidState) if no deletion is pending.
     pub fn cancel_key_deletion(&self, key: impl KeyReference) -> Result<KeyArn> {

@@ -125,7 +125,10 @@ impl<'a> Change<'a> {
         let Self { core, call_context } = self;
         let id = match call_context.change {
             ChangeState::Announced(id) => id,
-            ChangeState::Unannounced | ChangeState::Begun | ChangeState::Committed => {
+            ChangeState::Begun | ChangeState::Committed => {
+                return Err(Error::new(ErrorKind::Internal, "a call makes one change, and this one has begun another"));
+            }
+            ChangeState::Unannounced => {
                 let id = ChangeId::generate(&core.material.backend)?;
                 let event = AuditEvent { outcome: Outcome::Intent, change: Some(id), ..call_context.event.clone() };
                 core.audit.record(event).map_err(audit_failed_before_commit)?;
@@ -221,7 +224,7 @@ pub(in crate::kms) fn own_change<T>(
     let result = run(&mut call_context);
     match call_context.change {
         ChangeState::Unannounced => return result,
-        ChangeState::Announced(_) | ChangeState::Begun if matches!(result, Ok(None)) => {
+        ChangeState::Announced(_) if matches!(result, Ok(None)) => {
             call_context.event.outcome = Outcome::Failure(ErrorKind::Conflict);
         }
         ChangeState::Announced(_) | ChangeState::Begun | ChangeState::Committed => {}
@@ -241,7 +244,11 @@ pub(in crate::kms) fn write_outcome<T>(core: &Core, call_context: CallContext, r
         event.outcome = Outcome::Failure(error.kind());
         event.message = Some(error.to_string().into());
     }
-    let failed = if is_committed { audit_failed_after_commit } else { audit_failed_before_commit };
+    let failed = match change {
+        ChangeState::Unannounced | ChangeState::Announced(_) => audit_failed_before_commit,
+        ChangeState::Begun => audit_failed_within_change,
+        ChangeState::Committed => audit_failed_after_commit,
+    };
     core.audit.record(event).map_err(failed)?;
     result
 }
@@ -253,6 +260,13 @@ fn kept_changing<T>() -> Result<T> {
 /// The error for an audit trail that rejects an event, so that nothing was done.
 pub(in crate::kms) fn audit_failed_before_commit(error: Error) -> Error {
     let text = format!("cannot write the audit event, so nothing was changed and no result is released: {error}");
+    Error::new(ErrorKind::Audit, text).with_source(error)
+}
+
+/// The error for an audit trail that rejects the outcome of a change that failed between its commits.
+fn audit_failed_within_change(error: Error) -> Error {
+    let text =
+        format!("a part of the change may have been committed, and the audit trail rejects its outcome: {error}");
     Error::new(ErrorKind::Audit, text).with_source(error)
 }
 

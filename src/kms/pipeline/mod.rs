@@ -145,8 +145,8 @@ impl Kms {
         Ok(AuthorizedKey::new(&self.core, key))
     }
 
-    /// Loads a key that exists at this moment: one whose waiting period has ended does not. A clock that is doubted ends none:
-    /// until it is believed, the deletion can be cancelled.
+    /// Loads a key that exists at this moment: one whose waiting period has ended does not. A clock that is unconfirmed ends none:
+    /// until it is trusted, the deletion can be cancelled.
     fn load(&self, account: AccountId, key_id: KeyId) -> Result<Option<Cached<LoadedKey>>> {
         let key = self.core.registry.key(account, key_id)?;
         Ok(key.filter(|key| !self.core.time.is_over(&key.record)))

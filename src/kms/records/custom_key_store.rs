@@ -1,10 +1,10 @@
 //! What the store keeps of the custom key stores of an account: one record for all of them, so that names and the number
 //! of stores are checked and changed in one commit.
 //!
-//! `u8 1 ‖ u8 count, stores (id ‖ name ‖ cluster id ‖ mode ‖ u64 created ‖ u8 connected ‖ u64 keys ‖ password?)`; texts
+//! `u8 1 ‖ u8 count, stores (id ‖ name ‖ cluster id ‖ mode ‖ i64 created ‖ u8 connected ‖ u64 keys ‖ password?)`; texts
 //! carry a 16-bit length, the optional password a byte 0 or 1 and then a 16-bit length.
 //!
-//! A cluster serves one custom key store of all accounts. It is claimed by a record of its own, under its id:
+//! A cluster serves one custom key store of all accounts. It is claimed by a record of its own, named `cluster/` and its id:
 //! `u8 1 ‖ account ‖ id of the custom key store`.
 
 use std::sync::Arc;

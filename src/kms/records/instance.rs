@@ -1,7 +1,7 @@
 //! What a store records to recognise that it is a copy, or was left behind by one.
 //!
-//! The record `instance` of kind `Store`: `u8 1 ‖ 16 instance id ‖ place? (16)`. The record `marks/` and the name of a home
-//! of key material: `u8 1 ‖ 16 instance id ‖ u8 confirmed ‖ u64 time ‖ u8 count ‖ marks (u64 generation ‖ 16 nonce)`,
+//! The record `instance` of kind `Store`: `u8 1 ‖ 16 instance id ‖ place? (16)`. The record `marks/` and the name of a holder
+//! of key material: `u8 1 ‖ 16 instance id ‖ u8 confirmed ‖ i64 time ‖ u8 count ‖ marks (u64 generation ‖ 16 nonce)`,
 //! ascending. A byte 0 or 1 comes before what may be absent.
 
 use super::codec::{LAYOUT, check_layout, flag, optional, put_flag, put_timestamp, timestamp};
@@ -14,10 +14,10 @@ use crate::provider::InstanceMark;
 use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
 
-/// How the name of a history begins, before the name of the home.
+/// How the name of a history begins, before the name of the holder.
 const HISTORY_PREFIX: &[u8] = b"marks/";
 
-/// The most marks that are recorded for one home. Marks that were never found there are few: a process at work on each.
+/// The most marks that are recorded for one holder. Marks that were never found there are few: a process at work on each.
 const MAX_MARKS: usize = 64;
 
 /// The instance of a store: replaced when a copy is declared the successor.
@@ -66,26 +66,26 @@ impl PlainRecord for Instance {
     }
 }
 
-/// The last marks of a store in one home of key material, ascending by generation.
+/// The last marks of a store in one holder of key material, ascending by generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::kms) struct MarkHistory {
     /// The instance that the marks belong to. A later instance may replace whatever marks it finds.
     pub(in crate::kms) instance: [u8; 16],
-    /// Whether the first mark was found in the home.
+    /// Whether the first mark was found in the holder.
     pub(in crate::kms) confirmed: bool,
     /// When the last mark was recorded.
     pub(in crate::kms) moved: Timestamp,
     marks: Vec<InstanceMark>,
 }
 
-/// What the marks that were found in a home say.
+/// What the marks that were found in a holder say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kms) enum Verdict {
     /// The last mark of this store is there.
     Current,
     /// An earlier one is, or none yet: this is to be added.
     Behind(InstanceMark),
-    /// The home is not marked yet, or is to be taken over.
+    /// The holder is not marked yet, or is to be taken over.
     Unmarked,
     /// A mark was there, and is gone.
     Missing,
@@ -99,22 +99,22 @@ impl MarkHistory {
         Self { instance, confirmed: false, moved: Timestamp::from_unix_millis(0), marks: Vec::new() }
     }
 
-    pub(in crate::kms) fn record_id(home: &str) -> RecordId {
-        store_record_id(&[HISTORY_PREFIX, home.as_bytes()].concat())
+    pub(in crate::kms) fn record_id(holder: &str) -> RecordId {
+        store_record_id(&[HISTORY_PREFIX, holder.as_bytes()].concat())
     }
 
     /// Records the next mark, of a generation above all recorded and `found`.
     pub(in crate::kms) fn push(&mut self, nonce: [u8; 16], found: &[InstanceMark], now: Timestamp) {
         let last = self.marks.iter().chain(found).map(|mark| mark.generation).max().unwrap_or(0);
         if self.marks.len() == MAX_MARKS {
-            // The first one was seen in the home; what comes after it may never have come there.
+            // The first one was seen in the holder; what comes after it may never have come there.
             self.marks.remove(1);
         }
         self.marks.push(InstanceMark { generation: last.saturating_add(1), nonce });
         self.moved = now;
     }
 
-    /// Forgets all but the last mark, which was found in the home.
+    /// Forgets all but the last mark, which was found in the holder.
     pub(in crate::kms) fn confirm(&mut self) {
         self.marks.drain(..self.marks.len().saturating_sub(1));
         self.confirmed = true;

@@ -1,4 +1,4 @@
-//! CountersByKey of the calls that the store does not know of yet, apart for threads.
+//! Counters of the calls that the store does not know of yet, apart for threads.
 
 use std::collections::HashMap;
 use std::mem;

@@ -142,6 +142,8 @@ impl Kms {
         }
         // What is not destroyed now is written down, and maintenance tries again.
         self.core.destroy_what_was_left(now)?;
+        // Deletions that are only recorded have no event, and commit no state of the chain.
+        self.core.audit.save_chain(&self.core.registry)?;
         self.core.registry.scrub()?;
         let count = failed.len();
         match failed.into_iter().next() {

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use strongroom::audit::{AuditSink, ChainState, FileTrail, MemoryTrail};
+use strongroom::audit::{self, AuditSink, ChainState, FileTrail, MemoryTrail};
+use strongroom::crypto::CryptoBackend;
+use strongroom::request::EncryptRequest;
 use strongroom::seal::RootKey;
 use strongroom::store::{KeyStore, RecordKind};
 use strongroom::{Error, ErrorKind, Kms, Result};
@@ -220,5 +222,24 @@ fn a_chain_that_another_process_writes_is_not_forgotten_or_taken_up_again() -> T
     assert!(writing.verify_audit_trail(home.path())?.is_intact());
     drop(writing);
     unaware.forget_audit_chain(chain)?;
+    Ok(())
+}
+
+/// Otherwise a trail that is truncated behind the latest change would be found intact.
+#[test]
+fn deletions_that_are_replayed_note_how_far_the_trail_has_come() -> TestResult {
+    let home = Home::new()?;
+    let kms = home.open(home.trail())?;
+    let key = kms.create_key(Default::default())?.key_id();
+    let [file] = &home.files("jsonl")?[..] else { panic!("one chain, one file") };
+    let before = fs::read(file)?;
+    kms.encrypt(EncryptRequest::new(key, b"x"))?;
+    assert!(kms.apply_deletions(&kms.export_deletions()?, &[])?.unconfirmed.is_empty());
+    let chains = kms.audit_chains()?;
+    let truncated = tempfile::tempdir()?;
+    fs::write(truncated.path().join(file.file_name().expect("it has a name")), before)?;
+    let verify = |directory: &Path| audit::verify(directory, &chains, &CryptoBackend::default(), None);
+    assert!(verify(home.path())?.is_intact());
+    assert!(!verify(truncated.path())?.is_intact());
     Ok(())
 }

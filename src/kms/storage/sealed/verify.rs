@@ -21,7 +21,7 @@ impl Sealed {
     /// lists and is not there, and has the store look at its structure. Problems are collected and stop nothing.
     pub(in crate::kms) fn verify(
         &self,
-        call_context: &mut dyn FnMut(Checked),
+        progress: &mut dyn FnMut(Checked),
         examine: &dyn Fn(&RecordId, &SecretBytes) -> Result<()>,
     ) -> Result<(u64, Vec<Error>)> {
         self.check_anchor()?;
@@ -37,7 +37,7 @@ impl Sealed {
                 checked.records += 1;
                 problems.extend(self.verify_record(id, record, slot, examine).err());
             }
-            call_context(checked);
+            progress(checked);
         })?;
         problems.extend(self.missing(&seen, start)?);
         problems.extend(self.store.check_structure()?.into_iter().map(Error::from));
