@@ -163,7 +163,7 @@ pub trait KeyMaterialProvider: fmt::Debug + Send + Sync {
 
     /// The part that keeps marks of stores where the material is, so that a copy of a store cannot destroy the keys of the
     /// original. Without it, which is the default, the `Kms` recognises only copies in another place
-    /// ([`KeyStore::place`](crate::store::KeyStore::place)).
+    /// ([`KeyStore::location`](crate::store::KeyStore::location)).
     fn instance_marks(&self) -> Option<&dyn InstanceMarks> {
         None
     }

@@ -225,9 +225,9 @@ pub trait KeyStore: fmt::Debug + Send + Sync {
     /// say, or the timeline of a database cluster. It must stay the same for as long as the store is the same one, and
     /// should differ for a copy and for what was restored from a backup.
     ///
-    /// A `Kms` that finds its store in another place than before destroys nothing outside of it, in an HSM for instance, until
+    /// A `Kms` that finds its store in another location than before destroys nothing outside of it, in an HSM for instance, until
     /// [`Kms::declare_successor`](crate::Kms::declare_successor). The default, `None`, is for stores that cannot tell.
-    fn place(&self) -> Option<[u8; 16]> {
+    fn location(&self) -> Option<[u8; 16]> {
         None
     }
 
@@ -295,8 +295,8 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
         (**self).id()
     }
 
-    fn place(&self) -> Option<[u8; 16]> {
-        (**self).place()
+    fn location(&self) -> Option<[u8; 16]> {
+        (**self).location()
     }
 
     fn revision(&self) -> Result<Revision> {

@@ -1,7 +1,7 @@
 //! The guard against copies of a store: only one of them may destroy material outside of the store.
 //!
 //! A copy of a store holds everything that the original does, so they are told apart from outside:
-//! by the place of the store ([`KeyStore::place`](crate::store::KeyStore::place)), and marks in the
+//! by the place of the store ([`KeyStore::location`](crate::store::KeyStore::location)), and marks in the
 //! HSMs and providers that hold key material ([`InstanceMarks`](crate::provider::InstanceMarks)).
 //! The mark moves before anything is destroyed, and after whatever a copy from before would undo:
 //! the cancelled deletion of a key, the completed creation of one. A store that does not know the
@@ -49,7 +49,7 @@ impl CopyGuard<'_> {
             if let Some((_, instance)) = self.recorded_instance()? {
                 return Ok(Some(instance));
             }
-            let instance = Instance { id: self.nonce()?, place: self.registry.sealed().place() };
+            let instance = Instance { id: self.nonce()?, place: self.registry.sealed().location() };
             let put = Edit::put(Instance::record_id(), &instance, None)?;
             let committed = retriable(self.registry.commit(&[put])).map_err(only_prepared)?;
             Ok(committed.map(|_| instance))
@@ -75,7 +75,7 @@ impl CopyGuard<'_> {
 
     /// Returns a tag for counters, which distinguishes this store from its copies.
     pub(in crate::kms) fn instance_tag(&self) -> Result<[u8; 16]> {
-        let (instance, place) = (self.instance()?, self.registry.sealed().place());
+        let (instance, place) = (self.instance()?, self.registry.sealed().location());
         let place = place.as_ref().map_or(&[][..], |place| place);
         let tag = self.registry.sealed().identity().identify(&[b"instance tag", &instance.id, place]);
         Ok(tag.first_chunk().copied().unwrap_or_default())
@@ -84,7 +84,7 @@ impl CopyGuard<'_> {
     /// Refuses a store that is in another place than before.
     pub(in crate::kms) fn check_place(&self) -> Result<Instance> {
         let instance = self.instance()?;
-        if instance.is_at(self.registry.sealed().place()) {
+        if instance.is_at(self.registry.sealed().location()) {
             return Ok(instance);
         }
         Err(copied("this store is a copy, or was restored or moved"))
@@ -94,7 +94,7 @@ impl CopyGuard<'_> {
     /// store that is a copy itself writes nothing.
     fn next_mark(&self, holder: &str, now: Timestamp) -> Result<Vec<Edit>> {
         let instance = self.instance()?;
-        if !instance.is_at(self.registry.sealed().place()) {
+        if !instance.is_at(self.registry.sealed().location()) {
             return Ok(Vec::new());
         }
         let (expected, mut history) = match self.history(holder)? {

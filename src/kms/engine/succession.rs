@@ -16,7 +16,7 @@ impl Core {
     /// Returns the writes that give this store a new instance id and let it take over every holder.
     pub(in crate::kms) fn succession(&self) -> Result<Vec<Edit>> {
         let expected = self.copy_guard().recorded_instance()?.map(|(revision, _)| revision);
-        let instance = Instance { id: self.copy_guard().nonce()?, place: self.registry.sealed().place() };
+        let instance = Instance { id: self.copy_guard().nonce()?, place: self.registry.sealed().location() };
         let mut edits = vec![Edit::put(Instance::record_id(), &instance, expected)?];
         for (_, ClusterClaim { cluster, .. }) in self.registry.read_all::<ClusterClaim>()? {
             edits.extend(self.copy_guard().adopt_cluster(&cluster)?);

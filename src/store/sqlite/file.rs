@@ -76,7 +76,7 @@ impl StoreFile {
     }
 
     /// Identifies the file among its copies, across restarts of the system.
-    pub(super) const fn place(&self) -> Option<[u8; 16]> {
+    pub(super) const fn location(&self) -> Option<[u8; 16]> {
         self.place
     }
 

@@ -214,8 +214,8 @@ impl KeyStore for SqliteStore {
         self.id
     }
 
-    fn place(&self) -> Option<[u8; 16]> {
-        self.file.place()
+    fn location(&self) -> Option<[u8; 16]> {
+        self.file.location()
     }
 
     fn revision(&self) -> Result<Revision> {

@@ -6,7 +6,7 @@
 
 mod anchored;
 mod index;
-mod place;
+mod record_aad;
 mod root;
 mod rotation;
 mod verify;
@@ -22,8 +22,8 @@ use zeroize::Zeroizing;
 use self::anchored::AnchorCheck;
 pub(in crate::kms) use self::anchored::{is_committed, only_prepared};
 use self::index::{Bucket, IndexRoot, RecordVersion, Slot, bucket_record_id, head_record_id, is_part_of_index};
-pub(in crate::kms) use self::place::PlainChange;
-use self::place::{identity_record_id, place, root_record_id, seal};
+pub(in crate::kms) use self::record_aad::PlainChange;
+use self::record_aad::{identity_record_id, record_aad, root_record_id, seal};
 pub(in crate::kms) use self::root::Root;
 pub(in crate::kms) use self::rotation::batches;
 pub(in crate::kms) use self::verify::Checked;
@@ -113,8 +113,8 @@ impl Sealed {
     }
 
     /// Where the store lies, if it can tell.
-    pub(in crate::kms) fn place(&self) -> Option<[u8; 16]> {
-        self.store.place()
+    pub(in crate::kms) fn location(&self) -> Option<[u8; 16]> {
+        self.store.location()
     }
 
     /// The key of material ids: drawn when the store is made, and kept in it under the root key.
@@ -226,7 +226,7 @@ impl Sealed {
 
     /// Opens a record that was read from the store.
     pub(in crate::kms) fn open_record(&self, id: &RecordId, record: &Record) -> Result<SecretBytes> {
-        self.open_part(&place(self.id(), id, record.revision)?, &record.body)
+        self.open_part(&record_aad(self.id(), id, record.revision)?, &record.body)
     }
 
     /// Opens a record under versions at hand, without asking the store: within a commit.
@@ -496,8 +496,8 @@ fn create(store: &dyn KeyStore, holder: &dyn RootKeyHolder, backend: &CryptoBack
         if pending.get(&head_record_id())?.is_some() {
             return Err(unusable());
         }
-        let place = place(store.id(), &root_record_id(), revision)?;
-        let body = root.record.encode(backend, &root.versions, &place)?;
+        let aad = record_aad(store.id(), &root_record_id(), revision)?;
+        let body = root.record.encode(backend, &root.versions, &aad)?;
         let identity = (identity_record_id(), Some(Zeroizing::new(secret.to_vec())));
         let mut changes = vec![
             Change { id: root_record_id(), body: Some(body) },
@@ -513,7 +513,7 @@ fn create(store: &dyn KeyStore, holder: &dyn RootKeyHolder, backend: &CryptoBack
 }
 
 fn open_under(store: StoreId, versions: &RootKeyVersions, id: &RecordId, record: &Record) -> Result<SecretBytes> {
-    versions.open(&place(store, id, record.revision)?, &record.body)
+    versions.open(&record_aad(store, id, record.revision)?, &record.body)
 }
 
 /// Whether a bucket that was opened before is the one that belongs to the head: then it need not be read again.

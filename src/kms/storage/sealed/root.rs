@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::place::{place, root_record_id};
+use super::record_aad::{record_aad, root_record_id};
 use crate::crypto::CryptoBackend;
 use crate::error::Result;
 use crate::seal::{RootKeyHolder, RootKeyVersions, RootRecord, WrappedVersion};
@@ -35,8 +35,8 @@ impl Root {
         holders: &[Arc<dyn RootKeyHolder>],
         record: &Record,
     ) -> Result<Self> {
-        let place = place(store, &root_record_id(), record.revision)?;
-        let (unwrapped, secrets) = RootRecord::unwrap(backend, &record.body, holders, &store.0, &place)?;
+        let aad = record_aad(store, &root_record_id(), record.revision)?;
+        let (unwrapped, secrets) = RootRecord::unwrap(backend, &record.body, holders, &store.0, &aad)?;
         let versions = RootKeyVersions::new(backend, unwrapped.current, secrets)?;
         Ok(Self { revision: record.revision, record: unwrapped, versions })
     }
@@ -49,8 +49,8 @@ impl Root {
         holders: &[Arc<dyn RootKeyHolder>],
         record: &Record,
     ) -> Result<Self> {
-        let place = place(store, &root_record_id(), record.revision)?;
-        match RootRecord::recognise(backend, &record.body, &self.versions, &place)? {
+        let aad = record_aad(store, &root_record_id(), record.revision)?;
+        match RootRecord::recognise(backend, &record.body, &self.versions, &aad)? {
             Some((recognised, versions)) => Ok(Self { revision: record.revision, record: recognised, versions }),
             None => {
                 let mut later = Self::unwrap(store, backend, holders, record)?;

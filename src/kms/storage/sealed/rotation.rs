@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::index::{Slot, is_part_of_index};
-use super::place::{place, root_record_id};
+use super::record_aad::{record_aad, root_record_id};
 use super::{Root, Sealed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::kms::storage::retry::{commit_with_retry, retriable};
@@ -56,9 +56,9 @@ impl Sealed {
     /// The root key with a version more, wrapped by the holder that it has and by the one that it moves to.
     fn next_root(&self, seen: &Root, to: Option<Arc<dyn RootKeyHolder>>) -> Result<(RootRecord, RootKeyVersions)> {
         let record = self.store.get(&root_record_id())?.ok_or_else(super::unusable)?;
-        let place = place(self.id(), &root_record_id(), record.revision)?;
+        let aad = record_aad(self.id(), &root_record_id(), record.revision)?;
         let holders = self.holders().clone();
-        let (_, secrets) = RootRecord::unwrap(&self.backend, &record.body, &holders, &self.id().0, &place)?;
+        let (_, secrets) = RootRecord::unwrap(&self.backend, &record.body, &holders, &self.id().0, &aad)?;
         let mut secrets: Vec<(u32, SecretBytes)> = secrets;
         let current = seen
             .record
@@ -147,8 +147,8 @@ impl Sealed {
     /// Puts `next` in the place of the root key that was `seen`, with the index sealed under the current one of `versions`.
     fn put_root(&self, seen: &Root, next: &RootRecord, versions: &RootKeyVersions) -> Result<Revision, CommitError> {
         self.commit_indexed(seen.revision, versions, &[], &mut |revision| {
-            let place = place(self.id(), &root_record_id(), revision)?;
-            let body = next.encode(&self.backend, versions, &place)?;
+            let aad = record_aad(self.id(), &root_record_id(), revision)?;
+            let body = next.encode(&self.backend, versions, &aad)?;
             Ok(vec![Change { id: root_record_id(), body: Some(body) }])
         })
     }

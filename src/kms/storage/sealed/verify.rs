@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::index::{Name, Slot, is_part_of_index};
-use super::place::root_record_id;
+use super::record_aad::root_record_id;
 use super::{Sealed, compare};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretBytes;

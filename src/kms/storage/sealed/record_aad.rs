@@ -1,4 +1,4 @@
-//! Where a record stands, and what it is therefore bound to when it is sealed.
+//! The associated data of a sealed record: its store, kind, account, name and revision.
 
 use zeroize::Zeroizing;
 
@@ -12,7 +12,7 @@ use crate::store::{Change, RecordId, Revision, StoreId};
 pub(in crate::kms) type PlainChange = (RecordId, Option<Zeroizing<Vec<u8>>>);
 
 /// What a record is bound to: moved, renamed, or under another revision number, it does not open.
-pub(super) fn place(store: StoreId, id: &RecordId, revision: Revision) -> Result<Vec<u8>> {
+pub(super) fn record_aad(store: StoreId, id: &RecordId, revision: Revision) -> Result<Vec<u8>> {
     let mut writer = Writer::with_capacity(96);
     writer.bytes(b"strongroom record v1").bytes(&store.0);
     writer.u8(id.kind.code());
@@ -29,8 +29,8 @@ pub(super) fn seal(
     revision: Revision,
     (id, body): PlainChange,
 ) -> Result<Change> {
-    let place = place(store, &id, revision)?;
-    let body = body.map(|body| versions.seal(&place, &body)).transpose()?;
+    let aad = record_aad(store, &id, revision)?;
+    let body = body.map(|body| versions.seal(&aad, &body)).transpose()?;
     Ok(Change { id, body })
 }
 
