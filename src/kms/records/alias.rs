@@ -1,4 +1,4 @@
-//! An alias, under its name in its account.
+//! The record of an alias, named by the alias in its account.
 //!
 //! `u8 1 ‖ 16 key id ‖ i64 created ‖ i64 updated`, in milliseconds since 1970.
 
@@ -13,7 +13,7 @@ use crate::key::{AliasName, KeyId};
 use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
 
-/// An alias as it is stored.
+/// A stored alias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kms) struct AliasRecord {
     pub(in crate::kms) target: KeyId,
@@ -26,7 +26,7 @@ impl AliasRecord {
         RecordId { kind: RecordKind::Alias, account, name: name.as_str().as_bytes().to_vec() }
     }
 
-    /// The alias whose record has this name.
+    /// Returns the alias that the record ID names.
     pub(in crate::kms) fn name_in(id: &RecordId) -> Result<AliasName> {
         AliasName::parse(std::str::from_utf8(&id.name).map_err(|_| misnamed())?)
     }

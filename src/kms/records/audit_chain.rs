@@ -1,6 +1,6 @@
-//! How far a chain of the audit trail has come, under the 8 bytes of its id.
+//! The progress of an audit chain, named by the chain's 8-byte ID.
 //!
-//! The bytes are those of [`ChainState::to_bytes`].
+//! The encoding is [`ChainState::to_bytes`].
 
 use super::stored_record::{PlainRecord, StoredRecord};
 use crate::audit::{ChainId, ChainState};
@@ -9,7 +9,7 @@ use crate::identity::AccountId;
 use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
 
-/// The name of the record of a chain.
+/// Returns the record ID of a chain.
 pub(in crate::kms) fn chain_record_id(id: ChainId) -> RecordId {
     RecordId { kind: RecordKind::Audit, account: AccountId::default(), name: id.0.to_vec() }
 }

@@ -1,18 +1,18 @@
-//! Fields that many records have, each read and written in one way.
+//! Codecs for fields that many records share.
 //!
-//! Numbers are big-endian. A time is an `i64` of milliseconds since 1970. A text carries a 16-bit length. An optional field
-//! has a byte 0 or 1 before it, and a flag is such a byte alone. A list carries a 16-bit count. The first byte of a record is
-//! the version of its layout.
+//! Numbers are big-endian. A time is an `i64` of milliseconds since 1970. A text carries a 16-bit
+//! length. An optional field is preceded by a byte 0 or 1, and a flag is such a byte alone. A list
+//! carries a 16-bit count. The first byte of a record is the version of its layout.
 
 use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::Result;
 use crate::identity::AccountId;
 
-/// The version of the layout of all records but [`MessageCount`](super::message_count::MessageCount).
+/// The layout version of all records except [`MessageCount`](super::message_count::MessageCount).
 pub(in crate::kms) const LAYOUT: u8 = 1;
 
-/// Bytes of an account number.
+/// Length of an account number in bytes.
 const ACCOUNT_LENGTH: usize = 12;
 
 pub(in crate::kms) fn check_layout(reader: &mut Reader<'_>) -> Result<(), CodecError> {
@@ -38,12 +38,12 @@ pub(in crate::kms) fn text<'a>(reader: &mut Reader<'a>, field: &'static str) -> 
     utf8(reader.prefixed_u16(field)?, field)
 }
 
-/// Bytes that must be a text.
+/// Checks that the bytes are valid UTF-8.
 pub(in crate::kms) fn utf8<'a>(bytes: &'a [u8], field: &'static str) -> Result<&'a str, CodecError> {
     std::str::from_utf8(bytes).map_err(|_| CodecError::Invalid { field })
 }
 
-/// Reads the digits of an account number, which have no length before them.
+/// Reads the digits of an account number, which carry no length prefix.
 pub(in crate::kms) fn account(reader: &mut Reader<'_>) -> Result<AccountId> {
     AccountId::parse(utf8(reader.take(ACCOUNT_LENGTH, "account")?, "account")?)
 }
@@ -82,7 +82,7 @@ pub(in crate::kms) fn put_count(writer: &mut Writer, length: usize, field: &'sta
     Ok(())
 }
 
-/// Lists are written in ascending order, so that one record has one encoding.
+/// Checks that a list is in strictly ascending order, so that each record has exactly one encoding.
 pub(in crate::kms) fn check_order<T: PartialOrd>(
     last: Option<T>,
     next: T,

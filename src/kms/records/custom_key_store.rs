@@ -1,11 +1,12 @@
-//! What the store keeps of the custom key stores of an account: one record for all of them, so that names and the number
-//! of stores are checked and changed in one commit.
+//! The custom key stores of an account. A single record holds all of them, so that one commit
+//! checks and changes their names and number.
 //!
-//! `u8 1 ‖ u8 count, stores (id ‖ name ‖ cluster id ‖ mode ‖ i64 created ‖ u8 connected ‖ u64 keys ‖ password?)`; texts
-//! carry a 16-bit length, the optional password a byte 0 or 1 and then a 16-bit length.
+//! `u8 1 ‖ u8 count, stores (id ‖ name ‖ cluster id ‖ mode ‖ i64 created ‖ u8 connected ‖ u64 keys
+//! ‖ password?)`; texts carry a 16-bit length, the optional password a byte 0 or 1 and then a
+//! 16-bit length.
 //!
-//! A cluster serves one custom key store of all accounts. It is claimed by a record of its own, named `cluster/` and its id:
-//! `u8 1 ‖ account ‖ id of the custom key store`.
+//! A cluster serves at most one custom key store across all accounts. A separate record claims it,
+//! named `cluster/` followed by its ID: `u8 1 ‖ account ‖ id of the custom key store`.
 
 use std::sync::Arc;
 
@@ -23,16 +24,17 @@ use crate::key::{ClusterId, CustomKeyStoreId, CustomKeyStoreMode, CustomKeyStore
 use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
 
-/// The most custom key stores of an account, as in AWS KMS.
+/// Maximum number of custom key stores per account, as in AWS KMS.
 pub(in crate::kms) const MAX_CUSTOM_KEY_STORES: usize = 10;
 
-/// The most bytes of the password of a crypto user. AWS CloudHSM allows 32 characters; PINs of other tokens are longer.
+/// Maximum length of a crypto user's password in bytes. AWS CloudHSM allows 32 characters; PINs of
+/// other tokens are longer.
 pub(in crate::kms) const MAX_PASSWORD: usize = 255;
 
-/// How the name of a claim begins, before the id of the cluster.
+/// Prefix of a claim's name, followed by the cluster ID.
 const CLAIM_PREFIX: &[u8] = b"cluster/";
 
-/// A custom key store as it is stored.
+/// A stored custom key store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::kms) struct CustomKeyStoreRecord {
     pub(in crate::kms) id: CustomKeyStoreId,
@@ -40,15 +42,16 @@ pub(in crate::kms) struct CustomKeyStoreRecord {
     pub(in crate::kms) cluster: ClusterId,
     pub(in crate::kms) mode: CustomKeyStoreMode,
     pub(in crate::kms) created: Timestamp,
-    /// Whether its owner wants it connected. Each process connects when it first needs a key of it.
+    /// `true` if the owner wants the store connected. Each process connects when it first needs one
+    /// of the store's keys.
     pub(in crate::kms) connected: bool,
-    /// How many keys it holds, those that are being made or whose deletion is pending among them.
+    /// The number of keys in the store, including keys being created and keys pending deletion.
     pub(in crate::kms) keys: u64,
-    /// The password of the crypto user, unless a provider gives it.
+    /// The password of the crypto user, unless a provider supplies it.
     pub(in crate::kms) password: Option<Arc<SecretBytes>>,
 }
 
-/// The custom key stores of an account, ascending by id.
+/// The custom key stores of an account, in ascending order of ID.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::kms) struct CustomKeyStores(pub(in crate::kms) Vec<CustomKeyStoreRecord>);
 
@@ -57,12 +60,12 @@ impl CustomKeyStores {
         RecordId { kind: RecordKind::CustomKeyStore, account, name: b"stores".to_vec() }
     }
 
-    /// The store of an id.
+    /// Returns the store with the given ID.
     pub(in crate::kms) fn get(&self, id: CustomKeyStoreId) -> Result<&CustomKeyStoreRecord> {
         self.0.iter().find(|store| store.id == id).ok_or_else(|| unknown(id))
     }
 
-    /// The same stores, with one of them changed.
+    /// Returns a copy in which one store is changed.
     pub(in crate::kms) fn with(
         &self,
         id: CustomKeyStoreId,

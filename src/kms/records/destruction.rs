@@ -1,8 +1,10 @@
-//! Material that a provider has to destroy, as it is written down with the deletion of its key.
+//! Material that a provider must destroy, recorded when its key is deleted.
 //!
-//! `u8 1 ‖ provider ‖ spec ‖ usage ‖ origin ‖ u32 length ‖ what the provider had kept`, under the name `16 key id ‖ u32
-//! version`; texts carry a 16-bit length. What makes up a key by itself is not written here and goes with the key, unless its
-//! provider is not configured, so that nobody can tell: then it goes when a process has that.
+//! `u8 1 ‖ provider ‖ spec ‖ usage ‖ origin ‖ u32 length ‖ what the provider had kept`, under the
+//! name `16 key id ‖ u32 version`; texts carry a 16-bit length. Material that is stored entirely in
+//! the key's record needs no such record, because it is deleted with the key. If the provider is
+//! not configured, the process cannot tell and writes the record anyway. A process with that
+//! provider deletes it later.
 
 use super::codec::{LAYOUT, check_layout, put_text, text};
 use super::key_version::MAX_SEALED_MATERIAL;
@@ -16,7 +18,7 @@ use crate::provider::{MaterialBinding, ProviderId};
 use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind, StoreId};
 
-/// A destruction as it is stored.
+/// A stored destruction.
 #[derive(Debug)]
 pub(in crate::kms) struct Destruction {
     pub(in crate::kms) account: AccountId,
@@ -26,7 +28,7 @@ pub(in crate::kms) struct Destruction {
     pub(in crate::kms) spec: KeySpec,
     pub(in crate::kms) usage: KeyUsage,
     pub(in crate::kms) origin: Origin,
-    /// What the provider had kept of it.
+    /// The provider's stored state of the material.
     pub(in crate::kms) stored: SecretBytes,
 }
 
@@ -36,7 +38,7 @@ impl Destruction {
         RecordId { kind: RecordKind::Destruction, account: self.account, name }
     }
 
-    /// What the material is bound to.
+    /// Returns the binding of the material.
     pub(in crate::kms) const fn binding(&self, store: StoreId) -> MaterialBinding {
         let Self { account, key_id, version, spec, usage, origin, .. } = *self;
         MaterialBinding { store: store.0, account, key_id, version, spec, usage, origin }

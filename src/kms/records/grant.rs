@@ -1,8 +1,9 @@
-//! A grant, under `16 key id ‖ 32 grant id` in the account of the key.
+//! A grant, named `16 key id ‖ 32 grant id` in the account of the key.
 //!
-//! `u8 1 ‖ i64 created ‖ issuing account ‖ grantee ‖ retiring principal? ‖ u16 count, operations (wire names) ‖ equals?
-//! (u16 count, pairs) ‖ subset? (u16 count, pairs) ‖ name?`. A principal is `account ‖ ARN or domain name`, an account its 12
-//! digits; times are milliseconds since 1970, texts carry a 16-bit length, optional fields a byte 0 or 1 before them.
+//! `u8 1 ‖ i64 created ‖ issuing account ‖ grantee ‖ retiring principal? ‖ u16 count, operations
+//! (wire names) ‖ equals? (u16 count, pairs) ‖ subset? (u16 count, pairs) ‖ name?`. A principal is
+//! `account ‖ ARN or domain name`, an account its 12 digits. Times are milliseconds since 1970,
+//! texts carry a 16-bit length, and optional fields are preceded by a byte 0 or 1.
 
 use super::codec::{
     LAYOUT, account, check_layout, check_order, optional, put_count, put_optional, put_text, put_timestamp, text,
@@ -20,22 +21,22 @@ use crate::policy::{GrantConstraints, GrantId, GrantTerms, RequestParameter};
 use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
 
-/// A grant as it is stored.
+/// A stored grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::kms) struct GrantRecord {
     pub(in crate::kms) created: Timestamp,
     pub(in crate::kms) issuing_account: AccountId,
     pub(in crate::kms) terms: GrantTerms,
-    /// By which a repeated request is known.
+    /// Identifies a repeated request.
     pub(in crate::kms) name: Option<String>,
 }
 
-/// The place of a grant of any account as bytes: `12 account ‖ 16 key id ‖ 32 grant id`.
+/// Encodes the location of a grant in any account: `12 account ‖ 16 key id ‖ 32 grant id`.
 pub(in crate::kms) fn place_bytes(place: &RecordId) -> Vec<u8> {
     [place.account.as_bytes().as_slice(), &place.name].concat()
 }
 
-/// Reads what [`place_bytes`] writes.
+/// Decodes the output of [`place_bytes`].
 pub(in crate::kms) fn read_place(bytes: &[u8]) -> Option<RecordId> {
     let (account, name) = bytes.split_at_checked(12).filter(|(_, name)| name.len() == 48)?;
     let account = AccountId::parse(std::str::from_utf8(account).ok()?).ok()?;
@@ -48,14 +49,14 @@ impl GrantRecord {
         RecordId { kind: RecordKind::Grant, account, name }
     }
 
-    /// The key and the id of the grant whose record has this name.
+    /// Returns the key ID and the grant ID in the record's name.
     pub(in crate::kms) fn ids_in(id: &RecordId) -> Result<(KeyId, GrantId)> {
         let (key_id, grant_id) = id.name.split_at_checked(16).ok_or_else(misnamed)?;
         let key_id = KeyId::from_bytes(key_id.try_into().map_err(|_| misnamed())?);
         Ok((key_id, GrantId::from_bytes(grant_id.try_into().map_err(|_| misnamed())?)))
     }
 
-    /// What policies may ask when the grant is ended.
+    /// Returns the request parameters that policies can test when the grant is retired or revoked.
     pub(in crate::kms) const fn conditions(&self) -> [RequestParameter<'_>; 2] {
         [RequestParameter::Grant(&self.terms), RequestParameter::GrantIssuer(self.issuing_account)]
     }

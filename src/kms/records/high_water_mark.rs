@@ -1,6 +1,7 @@
-//! How far time is known to have come: the record `time` of kind `Store`.
+//! The high-water mark of trusted time: the record `time` of kind `Store`.
 //!
-//! `u8 1 ‖ i64 trusted ‖ unconfirmed? (i64)`, in milliseconds since 1970, with a byte 0 or 1 before an optional field.
+//! `u8 1 ‖ i64 trusted ‖ unconfirmed? (i64)`, in milliseconds since 1970, with a byte 0 or 1 before
+//! an optional field.
 
 use super::codec::{LAYOUT, check_layout, optional, put_optional, put_timestamp, timestamp};
 use super::store::store_record_id;
@@ -11,7 +12,7 @@ use crate::error::Result;
 use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
 
-/// The latest moment that was trusted, and the first moment that was seen after an implausible jump.
+/// The latest trusted time, and the first time observed after an implausible jump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kms) struct HighWaterMark {
     pub(in crate::kms) trusted: Timestamp,

@@ -1,6 +1,7 @@
-//! The policies of a principal, under its name in its account.
+//! The policies of a principal, named by the principal in its account.
 //!
-//! `u8 1 ‖ u16 count ‖ (name, u32 length ‖ text)*`, names with a 16-bit length and in ascending order.
+//! `u8 1 ‖ u16 count ‖ (name, u32 length ‖ text)*`, names with a 16-bit length and in ascending
+//! order.
 
 use super::codec::{LAYOUT, check_layout, check_order, put_count, put_text, text, utf8};
 use super::stored_record::{PlainRecord, StoredRecord};
@@ -11,12 +12,12 @@ use crate::policy::PolicyDocument;
 use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
 
-/// The most policies of one principal.
+/// Maximum number of policies per principal.
 pub(in crate::kms) const MAX_IDENTITY_POLICIES: usize = 10;
-/// The most characters of a policy's name.
+/// Maximum length of a policy name in characters.
 const MAX_POLICY_NAME: usize = 128;
 
-/// The policies of a principal, compiled, by ascending name.
+/// The compiled policies of a principal, in ascending order of name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::kms) struct IdentityPolicies {
     names: Vec<String>,
@@ -41,7 +42,7 @@ impl IdentityPolicies {
         self.place(name).ok().map(|place| &self.documents[place])
     }
 
-    /// Adds a policy, or replaces the one of that name.
+    /// Adds a policy, or replaces the one with the same name.
     pub(in crate::kms) fn put(&mut self, name: &str, document: PolicyDocument) -> Result<()> {
         match self.place(name) {
             Ok(place) => self.documents[place] = document,
@@ -57,7 +58,7 @@ impl IdentityPolicies {
         Ok(())
     }
 
-    /// Removes a policy; tells whether it was there.
+    /// Removes a policy. Returns `true` if it existed.
     pub(in crate::kms) fn remove(&mut self, name: &str) -> bool {
         let place = self.place(name);
         if let Ok(place) = place {
@@ -103,7 +104,7 @@ impl PlainRecord for IdentityPolicies {
     }
 }
 
-/// Refuses what is no name of a policy.
+/// Rejects invalid policy names.
 pub(in crate::kms) fn check_policy_name(name: &str) -> Result<()> {
     let known = |byte: u8| byte.is_ascii_alphanumeric() || b"_+=,.@-".contains(&byte);
     if (1..=MAX_POLICY_NAME).contains(&name.len()) && name.bytes().all(known) {

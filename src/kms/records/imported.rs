@@ -1,4 +1,4 @@
-//! Imported material in the record of a key: where it belongs, and how it comes and goes.
+//! Imported material in a key's record: choosing its version, adding it, and removing it.
 
 use super::key::KeyRecord;
 use super::key_version::{Imported, VersionRecord};
@@ -7,19 +7,20 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{ImportType, KeyArn, KeyEvent, KeyMaterialId, KeyState, RotationType, SpecClass};
 
 impl KeyRecord {
-    /// Deletes all material whose time is over.
+    /// Deletes all expired material.
     pub(in crate::kms) fn remove_expired_material(&mut self, now: Timestamp) {
         self.forget_expired_new_material(now);
         self.versions.iter_mut().filter(|version| version.is_expired(now)).for_each(VersionRecord::remove_material);
         self.note_missing_material(now);
     }
 
-    /// Forgets material that waited for a rotation until its time was over.
+    /// Removes expired material that is still pending rotation, together with its version.
     pub(in crate::kms) fn forget_expired_new_material(&mut self, now: Timestamp) {
         self.versions.retain(|version| !(version.is_expired(now) && version.is_pending_rotation()));
     }
 
-    /// Deletes the material of a version that was imported. One that waits for a rotation goes with its version.
+    /// Deletes the imported material of a version. A version that is pending rotation is removed as
+    /// well.
     pub(in crate::kms) fn remove_material(&mut self, index: usize, now: Timestamp) {
         if self.versions[index].is_pending_rotation() {
             self.versions.remove(index);
@@ -35,7 +36,7 @@ impl KeyRecord {
         }
     }
 
-    /// Takes note that material came; the key is enabled once all of it is there.
+    /// Updates the key state after an import. The key is enabled once all its material is present.
     pub(in crate::kms) fn note_imported_material(&mut self, now: Timestamp, before: KeyState) {
         self.state = before;
         if self.is_complete(now) {
@@ -43,7 +44,7 @@ impl KeyRecord {
         }
     }
 
-    /// Makes the material current that waits for it.
+    /// Makes the material that is pending rotation current.
     pub(in crate::kms) fn promote_imported_material(&mut self, arn: &KeyArn, now: Timestamp) -> Result<()> {
         let waiting = self.versions.iter_mut().find(|version| version.is_pending_rotation() && version.is_usable(now));
         let Some((version, imported)) = waiting.and_then(|version| {
@@ -61,7 +62,7 @@ impl KeyRecord {
     }
 }
 
-/// Material that somebody wants to import.
+/// A request to import material.
 pub(in crate::kms) struct ImportRequest {
     pub(in crate::kms) material_id: KeyMaterialId,
     pub(in crate::kms) import_type: Option<ImportType>,
@@ -69,30 +70,33 @@ pub(in crate::kms) struct ImportRequest {
     pub(in crate::kms) token_digest: [u8; 32],
 }
 
-/// Where imported material belongs.
+/// The version that imported material belongs to.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::kms) enum ImportTarget {
-    /// It is that of the version at this place in the record.
+    /// The version at this index in the record.
     Known(usize),
-    /// It is new to the key.
+    /// A new version of the key.
     New {
-        /// Whether it waits for a rotation on demand, as the key has other material.
+        /// `true` if the version is pending an on-demand rotation because the key has other
+        /// material.
         is_pending_rotation: bool,
     },
 }
 
-/// Finds out where material belongs, or why it does not.
+/// Returns the version that the material belongs to.
 ///
 /// # Errors
-/// [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial), [`InvalidState`](ErrorKind::InvalidState),
-/// [`Validation`](ErrorKind::Validation).
+/// - [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if the key does not accept this
+///   material.
+/// - [`InvalidState`](ErrorKind::InvalidState) if other new material is already pending rotation.
+/// - [`Validation`](ErrorKind::Validation) if the request names a material ID for new material.
 pub(in crate::kms) fn import_target(record: &KeyRecord, arn: &KeyArn, request: &ImportRequest) -> Result<ImportTarget> {
     if request.named.is_some() && request.import_type == Some(ImportType::NewKeyMaterial) {
         let text = "new key material has no key material id yet: name one only for existing material";
         return Err(Error::new(ErrorKind::Validation, text));
     }
     let known = record.versions.iter().position(|version| version.material_id == request.material_id);
-    // Who names material means one that the key had.
+    // A request that names a material ID refers to material that the key has had before.
     let default = match record.versions.is_empty() && request.named.is_none() {
         true => ImportType::NewKeyMaterial,
         false => ImportType::ExistingKeyMaterial,
@@ -106,7 +110,7 @@ pub(in crate::kms) fn import_target(record: &KeyRecord, arn: &KeyArn, request: &
             Err(Error::new(ErrorKind::IncorrectKeyMaterial, text))
         }
         (ImportType::ExistingKeyMaterial, _) => Err(another_material(arn)),
-        // The answer to an import was lost, and it is tried again.
+        // The caller repeats an import whose response was lost.
         (ImportType::NewKeyMaterial, Some(index)) if came_with(&record.versions[index], request.token_digest) => {
             Ok(ImportTarget::Known(index))
         }

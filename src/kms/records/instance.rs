@@ -1,8 +1,9 @@
-//! What a store records to recognise that it is a copy, or was left behind by one.
+//! Records that detect whether this store is a copy, or was superseded by one.
 //!
-//! The record `instance` of kind `Store`: `u8 1 ‖ 16 instance id ‖ place? (16)`. The record `marks/` and the name of a holder
-//! of key material: `u8 1 ‖ 16 instance id ‖ u8 confirmed ‖ i64 time ‖ u8 count ‖ marks (u64 generation ‖ 16 nonce)`,
-//! ascending. A byte 0 or 1 comes before what may be absent.
+//! The record `instance` of kind `Store`: `u8 1 ‖ 16 instance id ‖ place? (16)`. The record named
+//! `marks/` followed by the name of a mark holder: `u8 1 ‖ 16 instance id ‖ u8 confirmed ‖ i64 time
+//! ‖ u8 count ‖ marks (u64 generation ‖ 16 nonce)`, ascending. A byte 0 or 1 precedes an optional
+//! field.
 
 use super::codec::{LAYOUT, check_layout, flag, optional, put_flag, put_timestamp, timestamp};
 use super::store::store_record_id;
@@ -14,17 +15,18 @@ use crate::provider::InstanceMark;
 use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
 
-/// How the name of a history begins, before the name of the holder.
+/// Prefix of a history's name, followed by the name of the holder.
 const HISTORY_PREFIX: &[u8] = b"marks/";
 
-/// The most marks that are recorded for one holder. Marks that were never found there are few: a process at work on each.
+/// Maximum number of marks recorded per holder. Few marks are never found in the holder: one per
+/// process writing them.
 const MAX_MARKS: usize = 64;
 
-/// The instance of a store: replaced when a copy is declared the successor.
+/// The instance of a store. It is replaced when a copy is declared the successor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kms) struct Instance {
     pub(in crate::kms) id: [u8; 16],
-    /// Where the store was, if it can tell.
+    /// The location of the store, if it reports one.
     pub(in crate::kms) place: Option<[u8; 16]>,
 }
 
@@ -33,7 +35,7 @@ impl Instance {
         store_record_id(b"instance")
     }
 
-    /// Returns `true` unless the store is known to be in another place than the one recorded.
+    /// Returns `false` if the store's location is known to differ from the recorded one.
     pub(in crate::kms) fn is_at(&self, place: Option<[u8; 16]>) -> bool {
         self.place.is_none() || place.is_none() || self.place == place
     }
@@ -66,35 +68,35 @@ impl PlainRecord for Instance {
     }
 }
 
-/// The last marks of a store in one holder of key material, ascending by generation.
+/// The latest marks of a store in one holder of key material, in ascending order of generation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::kms) struct MarkHistory {
-    /// The instance that the marks belong to. A later instance may replace whatever marks it finds.
+    /// The instance that the marks belong to. A later instance may replace any marks it finds.
     pub(in crate::kms) instance: [u8; 16],
-    /// Whether the first mark was found in the holder.
+    /// `true` if the first mark was found in the holder.
     pub(in crate::kms) confirmed: bool,
-    /// When the last mark was recorded.
+    /// The time at which the last mark was recorded.
     pub(in crate::kms) moved: Timestamp,
     marks: Vec<InstanceMark>,
 }
 
-/// What the marks that were found in a holder say.
+/// The result of comparing the history with the marks found in a holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kms) enum Verdict {
-    /// The last mark of this store is there.
+    /// The holder has the last mark of this store.
     Current,
-    /// An earlier one is, or none yet: this is to be added.
+    /// The holder has an earlier mark, or none yet. The contained mark must be added.
     Behind(InstanceMark),
-    /// The holder is not marked yet, or is to be taken over.
+    /// The holder is unmarked, or a later instance takes it over.
     Unmarked,
-    /// A mark was there, and is gone.
+    /// The holder had a mark, which is now missing.
     Missing,
-    /// Another copy of the store has moved the mark.
+    /// Another copy of the store has replaced the mark.
     Foreign,
 }
 
 impl MarkHistory {
-    /// No marks yet, of an instance.
+    /// Creates an empty history for an instance.
     pub(in crate::kms) const fn new(instance: [u8; 16]) -> Self {
         Self { instance, confirmed: false, moved: Timestamp::from_unix_millis(0), marks: Vec::new() }
     }
@@ -103,30 +105,30 @@ impl MarkHistory {
         store_record_id(&[HISTORY_PREFIX, holder.as_bytes()].concat())
     }
 
-    /// Records the next mark, of a generation above all recorded and `found`.
+    /// Records the next mark. Its generation is above all recorded ones and all in `found`.
     pub(in crate::kms) fn push(&mut self, nonce: [u8; 16], found: &[InstanceMark], now: Timestamp) {
         let last = self.marks.iter().chain(found).map(|mark| mark.generation).max().unwrap_or(0);
         if self.marks.len() == MAX_MARKS {
-            // The first one was seen in the holder; what comes after it may never have come there.
+            // The first mark was found in the holder. Later marks may never have reached it.
             self.marks.remove(1);
         }
         self.marks.push(InstanceMark { generation: last.saturating_add(1), nonce });
         self.moved = now;
     }
 
-    /// Forgets all but the last mark, which was found in the holder.
+    /// Removes all but the last mark, which was found in the holder.
     pub(in crate::kms) fn confirm(&mut self) {
         self.marks.drain(..self.marks.len().saturating_sub(1));
         self.confirmed = true;
     }
 
-    /// Whether it is worth a commit to record that the last mark was found.
+    /// Returns `true` if recording that the last mark was found is worth a commit.
     pub(in crate::kms) fn is_worth_confirming(&self) -> bool {
         !self.confirmed || self.marks.len() > MAX_MARKS / 4
     }
 
-    /// Compares the history with the marks that were found. Only those of the highest generation count: a member that was
-    /// away may have kept an old one.
+    /// Compares the history with the marks that were found. Only marks of the highest generation
+    /// count, because a member that was offline may still hold an old one.
     pub(in crate::kms) fn verdict(&self, instance: &Instance, found: &[InstanceMark]) -> Verdict {
         if self.instance != instance.id {
             return Verdict::Unmarked;

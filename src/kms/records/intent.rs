@@ -1,8 +1,9 @@
-//! Work in an HSM that was begun, under `16 key id ‖ u32 version`. It is written down first, so that a process that dies half-way leaves a trace by which
-//! the object is found: there will be none, or exactly one that a key refers to.
+//! Pending work in an HSM, named `16 key id ‖ u32 version`. The record is written before the work
+//! starts. If the process dies midway, maintenance uses the record to find the object. Afterwards
+//! the object either does not exist, or exactly one exists and a key refers to it.
 //!
-//! `u8 1 ‖ u8 purpose ‖ custom key store ‖ spec ‖ usage ‖ i64 begun`, in milliseconds since 1970; texts carry a 16-bit
-//! length.
+//! `u8 1 ‖ u8 purpose ‖ custom key store ‖ spec ‖ usage ‖ i64 begun`, in milliseconds since 1970;
+//! texts carry a 16-bit length.
 
 use std::time::Duration;
 
@@ -18,17 +19,17 @@ use crate::provider::MaterialBinding;
 use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind, StoreId};
 
-/// How long a creation may take. One that is older was cut off, and is undone by maintenance.
+/// Maximum duration of a creation. Maintenance treats an older one as interrupted and undoes it.
 pub(in crate::kms) const CREATION_GRACE: Duration = Duration::from_secs(15 * 60);
 
-/// What was begun.
+/// The kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kms) enum Purpose {
-    /// The material is made; a key that refers to it follows.
+    /// The material is being created, and a key that refers to it will follow.
     Create,
-    /// The creation was given up: whatever there is of the material is to be destroyed.
+    /// The creation was abandoned: any material it left must be destroyed.
     Abandon,
-    /// The key was deleted: its material is to be destroyed.
+    /// The key was deleted: its material must be destroyed.
     Destroy,
 }
 
@@ -51,7 +52,7 @@ impl Purpose {
     }
 }
 
-/// An intent as it is stored.
+/// A stored intent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kms) struct Intent {
     pub(in crate::kms) purpose: Purpose,
@@ -70,7 +71,7 @@ impl Intent {
         RecordId { kind: RecordKind::Intent, account: self.account, name }
     }
 
-    /// What the material is bound to.
+    /// Returns the binding of the material.
     pub(in crate::kms) const fn binding(&self, store: StoreId) -> MaterialBinding {
         MaterialBinding {
             store: store.0,

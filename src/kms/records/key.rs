@@ -1,10 +1,11 @@
-//! A key with its versions, under its key id in its account.
+//! A key with its versions, named by its key ID in its account.
 //!
-//! `u8 1 ‖ spec ‖ usage ‖ origin ‖ manager ‖ state` (wire names) `‖ i64 created ‖ description ‖ deletion? (i64 date, u32 days)
-//! ‖ rotation? (u32 days, i64 next) ‖ u32 on-demand rotations ‖ u16 count, tags (key, value) ‖ u16 count, aliases ‖ u32 last
-//! version number ‖ u16 count, versions ‖ service? ‖ policy? (u32 length ‖ text) ‖ u32 number of grants ‖ custom key store?
-//! (its id)`. Times are milliseconds since 1970, texts carry a 16-bit length, and optional fields a byte 0 or 1 before them.
-//! The file `key_version` has the layout of a version.
+//! `u8 1 ‖ spec ‖ usage ‖ origin ‖ manager ‖ state` (wire names) `‖ i64 created ‖ description ‖
+//! deletion? (i64 date, u32 days) ‖ rotation? (u32 days, i64 next) ‖ u32 on-demand rotations ‖ u16
+//! count, tags (key, value) ‖ u16 count, aliases ‖ u32 last version number ‖ u16 count, versions ‖
+//! service? ‖ policy? (u32 length ‖ text) ‖ u32 number of grants ‖ custom key store? (its id)`.
+//! Times are milliseconds since 1970, texts carry a 16-bit length, and optional fields are preceded
+//! by a byte 0 or 1. The file `key_version` documents the layout of a version.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -28,10 +29,10 @@ use crate::policy::PolicyDocument;
 use crate::provider::MaterialBinding;
 use crate::store::{RecordId, RecordKind, StoreId};
 
-/// How far clocks that schedule rotations may differ: a jump that is longer is not believed.
+/// Maximum difference between clocks that schedule rotations. A longer jump is not trusted.
 const CLOCK_TOLERANCE_DAYS: u32 = 31;
 
-/// A key as it is stored.
+/// A stored key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::kms) struct KeyRecord {
     pub(in crate::kms) account: AccountId,
@@ -48,17 +49,17 @@ pub(in crate::kms) struct KeyRecord {
     pub(in crate::kms) on_demand_rotations: u32,
     pub(in crate::kms) tags: TagSet,
     pub(in crate::kms) aliases: BTreeSet<AliasName>,
-    /// The highest number that a version ever had; 0 if there was none.
+    /// The highest number that any version has had, or 0 if the key never had a version.
     pub(in crate::kms) last_version: u32,
-    /// Ascending by number. The last is the current one, but for one behind it that waits for a rotation.
+    /// In ascending order of number. The last version is current, unless it is pending rotation.
     pub(in crate::kms) versions: Vec<VersionRecord>,
-    /// The service that the key belongs to, unless the account manages it.
+    /// The service that owns the key, unless the account manages it.
     pub(in crate::kms) service: Option<ServiceName>,
-    /// The text of its policy, unless it has the default one.
+    /// The text of the key policy, unless the key has the default policy.
     pub(in crate::kms) policy: Option<Arc<str>>,
-    /// How many grants on it there are.
+    /// The number of grants on the key.
     pub(in crate::kms) grants: u32,
-    /// The store whose cluster holds the material, for keys of origin `AWS_CLOUDHSM`.
+    /// The custom key store whose cluster holds the material, for keys of origin `AWS_CLOUDHSM`.
     pub(in crate::kms) custom_key_store: Option<CustomKeyStoreId>,
 }
 
@@ -69,7 +70,7 @@ pub(in crate::kms) struct Deletion {
     pub(in crate::kms) window: DeletionWindow,
 }
 
-/// An automatic rotation that is enabled.
+/// An enabled automatic rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kms) struct Rotation {
     pub(in crate::kms) period: RotationPeriod,
@@ -77,21 +78,22 @@ pub(in crate::kms) struct Rotation {
 }
 
 impl Rotation {
-    /// The same rotation once it has happened.
+    /// Returns the schedule that follows a completed rotation.
     pub(in crate::kms) fn after(self, now: Timestamp) -> Self {
         let scheduled = self.next.plus_days(self.period.days());
         let in_time = scheduled > now && self.next <= now;
         Self { next: if in_time { scheduled } else { now.plus_days(self.period.days()) }, ..self }
     }
 
-    /// Whether it was scheduled by a clock that was far ahead, and would not happen for longer than any period is.
+    /// Returns `true` if a clock that was far ahead scheduled the rotation, so that it would be
+    /// delayed by more than its period.
     pub(super) fn is_put_off(self, now: Timestamp) -> bool {
         self.next > now.plus_days(self.period.days()).plus_days(CLOCK_TOLERANCE_DAYS)
     }
 }
 
 impl KeyRecord {
-    /// A key that is being made, of the account's own, without any material yet.
+    /// Creates the record of a new customer managed key that has no material yet.
     pub(in crate::kms) fn new(
         account: AccountId,
         key_id: KeyId,
@@ -128,23 +130,23 @@ impl KeyRecord {
         RecordId { kind: RecordKind::Key, account, name: key_id.as_bytes().to_vec() }
     }
 
-    /// What the material of a version is bound to.
+    /// Returns the binding of a version's material.
     pub(in crate::kms) fn binding(&self, store: StoreId, version: KeyVersion) -> MaterialBinding {
         let Self { account, key_id, spec, usage, origin, .. } = *self;
         MaterialBinding { store: store.0, account, key_id, version, spec, usage, origin }
     }
 
-    /// The version that new ciphertexts are made under.
+    /// Returns the version that new ciphertexts are encrypted under.
     pub(in crate::kms) fn current_version(&self) -> Option<&VersionRecord> {
         self.current_index().map(|index| &self.versions[index])
     }
 
-    /// Its place among the versions.
+    /// Returns the index of the current version.
     pub(in crate::kms) fn current_index(&self) -> Option<usize> {
         self.versions.iter().rposition(|version| !version.is_pending_rotation())
     }
 
-    /// The number of the next version, which no version had before.
+    /// Returns the number of the next version. Numbers are never reused.
     pub(in crate::kms) fn next_version(&self) -> Result<KeyVersion> {
         self.last_version
             .checked_add(1)

@@ -1,4 +1,5 @@
-//! What holds of a key at a moment: its state, whether its material is there, and what is due.
+//! The status of a key at a given time: its state, the presence of its material, and due
+//! maintenance.
 
 use super::key::KeyRecord;
 use super::key_version::VersionRecord;
@@ -6,23 +7,25 @@ use crate::clock::Timestamp;
 use crate::key::{ExpirationModel, KeyArn, KeyMaterialId, KeyMetadata, KeyState, Origin, SpecClass};
 
 impl KeyRecord {
-    /// The versions that ciphertexts may be made under: all but one that waits for a rotation.
+    /// Returns the versions that ciphertexts may have been encrypted under: all except one that is
+    /// pending rotation.
     fn associated(&self) -> impl Iterator<Item = &VersionRecord> {
         self.versions.iter().filter(|version| !version.is_pending_rotation())
     }
 
-    /// Whether all material that belongs to the key is there.
+    /// Returns `true` if all material that belongs to the key is present.
     pub(in crate::kms) fn is_complete(&self, now: Timestamp) -> bool {
         self.associated().next().is_some() && self.associated().all(|version| version.is_usable(now))
     }
 
-    /// Whether the key had material that is not there. One that never had any lacks nothing.
+    /// Returns `true` if the key had material that is now missing. A key that never had any lacks
+    /// nothing.
     pub(in crate::kms) fn lacks_material(&self, now: Timestamp) -> bool {
         self.associated().any(|version| !version.is_usable(now))
     }
 
-    /// The state that counts at a moment. Material whose time is over is gone for everybody from then on; that it is also
-    /// deleted, and the state written down, is the work of maintenance.
+    /// Returns the effective state at a given time. Expired material becomes unusable immediately
+    /// for every caller. Maintenance deletes it and stores the new state later.
     pub(in crate::kms) fn state_at(&self, now: Timestamp) -> KeyState {
         let waits = self.origin == Origin::External
             && matches!(self.state, KeyState::Enabled | KeyState::Disabled)
@@ -30,18 +33,18 @@ impl KeyRecord {
         if waits { KeyState::PendingImport } else { self.state }
     }
 
-    /// When the first of the material expires that belongs to the key and is there.
+    /// Returns the earliest expiration among the present material of the key.
     pub(in crate::kms) fn earliest_expiration(&self, now: Timestamp) -> Option<(ExpirationModel, Option<Timestamp>)> {
         let all = self.associated().filter_map(|version| version.expiration(now));
         all.min_by_key(|(_, valid_to)| valid_to.map_or((1, None), |valid_to| (0, Some(valid_to))))
     }
 
-    /// Whether maintenance has material to delete.
+    /// Returns `true` if maintenance has material to delete.
     pub(in crate::kms) fn has_expired_material(&self, now: Timestamp) -> bool {
         self.versions.iter().any(|version| version.is_expired(now))
     }
 
-    /// The material whose time is over.
+    /// Returns the IDs of expired material.
     pub(in crate::kms) fn expired_material(&self, now: Timestamp) -> impl Iterator<Item = KeyMaterialId> {
         self.versions.iter().filter(move |version| version.is_expired(now)).map(|version| version.material_id)
     }
@@ -51,13 +54,13 @@ impl KeyRecord {
         self.state == KeyState::PendingDeletion && self.deletion.is_some_and(|deletion| deletion.date <= now)
     }
 
-    /// Whether the automatic rotation should have happened by now. Only enabled keys rotate.
+    /// Returns `true` if the automatic rotation is due. Only enabled keys rotate.
     pub(in crate::kms) fn is_rotation_due(&self, now: Timestamp) -> bool {
         self.state == KeyState::Enabled
             && self.rotation.is_some_and(|rotation| rotation.next <= now || rotation.is_put_off(now))
     }
 
-    /// What DescribeKey returns.
+    /// Returns the response of DescribeKey.
     pub(in crate::kms) fn metadata(&self, arn: &KeyArn, now: Timestamp) -> KeyMetadata {
         let expiration = self.earliest_expiration(now);
         KeyMetadata {

@@ -1,8 +1,9 @@
-//! One version of the material of a key, as it lies in the record of the key.
+//! One version of a key's material, as encoded within the key's record.
 //!
-//! `u32 number ‖ 32 material id ‖ i64 created ‖ u8 rotation type ‖ provider ‖ public key? (u32 length ‖ bytes) ‖ u32 length ‖
-//! sealed material ‖ imported? (description ‖ i64 valid to? ‖ u8 pending rotation ‖ 32 token digest)`; texts carry a 16-bit
-//! length, and optional fields a byte 0 or 1 before them. The rotation type is 0 for none, 1 for automatic, 2 for on demand.
+//! `u32 number ‖ 32 material id ‖ i64 created ‖ u8 rotation type ‖ provider ‖ public key? (u32
+//! length ‖ bytes) ‖ u32 length ‖ sealed material ‖ imported? (description ‖ i64 valid to? ‖ u8
+//! pending rotation ‖ 32 token digest)`. Texts carry a 16-bit length, and optional fields are
+//! preceded by a byte 0 or 1. The rotation type is 0 for none, 1 for automatic, 2 for on demand.
 
 use super::codec::{flag, optional, put_flag, put_optional, put_text, put_timestamp, text, timestamp};
 use crate::clock::Timestamp;
@@ -11,10 +12,12 @@ use crate::error::Result;
 use crate::key::{ExpirationModel, ImportState, KeyMaterialId, KeyVersion, RotationType};
 use crate::provider::ProviderId;
 
-/// The most bytes of sealed material of one version: an RSA-4096 private key with its sealing is under 3 KiB.
+/// Maximum length of one version's sealed material in bytes. A sealed RSA-4096 private key is under
+/// 3 KiB.
 pub(in crate::kms) const MAX_SEALED_MATERIAL: usize = 16_384;
 
-/// The most bytes of a public key, as in the API of AWS KMS: that of an RSA-4096 key has 550.
+/// Maximum length of a public key in bytes, as in the API of AWS KMS. An RSA-4096 public key has
+/// 550 bytes.
 pub(in crate::kms) const MAX_PUBLIC_KEY: usize = 8_192;
 
 /// One version of a key's material.
@@ -23,36 +26,38 @@ pub(in crate::kms) struct VersionRecord {
     pub(in crate::kms) number: KeyVersion,
     pub(in crate::kms) material_id: KeyMaterialId,
     pub(in crate::kms) created: Timestamp,
-    /// How the version came to be; the first one was not made by a rotation.
+    /// The type of the rotation that created the version, or `None` for the first version.
     pub(in crate::kms) rotation: Option<RotationType>,
     pub(in crate::kms) provider: ProviderId,
     /// The public key of an asymmetric key, a SubjectPublicKeyInfo in DER.
     pub(in crate::kms) public_key: Option<Vec<u8>>,
-    /// Empty while imported material is not there.
+    /// Empty while imported material is missing.
     pub(in crate::kms) sealed_material: Vec<u8>,
-    /// For keys of origin `EXTERNAL`.
+    /// Present for keys of origin `EXTERNAL`.
     pub(in crate::kms) imported: Option<Imported>,
 }
 
-/// What is known of a version whose material was imported. The material itself may be gone, and come back.
+/// The import details of a version. The material itself may be deleted and imported again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::kms) struct Imported {
     pub(in crate::kms) description: String,
-    /// The end of its time; `None` if it has none, or the material is not there.
+    /// The expiration time, or `None` if the material does not expire or is missing.
     pub(in crate::kms) valid_to: Option<Timestamp>,
-    /// Whether it waits for a rotation on demand to make it current. Until then it belongs to nothing.
+    /// `true` if the version is pending an on-demand rotation, after which it is current. Until then
+    /// it does not belong to the key.
     pub(in crate::kms) is_pending_rotation: bool,
-    /// SHA-256 of the import token that it last came with, by which a repeated request is known.
+    /// SHA-256 of the token of the most recent import, used to recognize a repeated request.
     pub(in crate::kms) token_digest: [u8; 32],
 }
 
 impl VersionRecord {
-    /// Whether it waits for a rotation on demand.
+    /// Returns `true` if the version is pending an on-demand rotation.
     pub(in crate::kms) fn is_pending_rotation(&self) -> bool {
         self.imported.as_ref().is_some_and(|imported| imported.is_pending_rotation)
     }
 
-    /// Whether the material is there; only imported material ever goes away alone.
+    /// Returns `true` if the material is present. Only imported material can be removed without its
+    /// version.
     pub(in crate::kms) const fn is_present(&self) -> bool {
         !self.sealed_material.is_empty()
     }
@@ -65,12 +70,13 @@ impl VersionRecord {
         self.is_present() && self.valid_to().is_some_and(|valid_to| valid_to <= now)
     }
 
-    /// Whether the material is there and its time is not over, whether or not anybody took note of that.
+    /// Returns `true` if the material is present and has not expired, even if the expiration is not
+    /// recorded yet.
     pub(in crate::kms) fn is_usable(&self, now: Timestamp) -> bool {
         self.is_present() && !self.is_expired(now)
     }
 
-    /// What lists tell of imported material.
+    /// Returns the import state that list responses contain.
     pub(in crate::kms) fn import_state(&self, now: Timestamp) -> Option<ImportState> {
         self.imported.as_ref().map(|_| match self.is_usable(now) {
             true => ImportState::Imported,
@@ -78,7 +84,7 @@ impl VersionRecord {
         })
     }
 
-    /// When the material expires, if it is there.
+    /// Returns the expiration of the material, if it is present.
     pub(in crate::kms) fn expiration(&self, now: Timestamp) -> Option<(ExpirationModel, Option<Timestamp>)> {
         self.imported.as_ref().filter(|_| self.is_usable(now)).map(|imported| match imported.valid_to {
             Some(_) => (ExpirationModel::Expires, imported.valid_to),

@@ -1,6 +1,8 @@
-//! How many messages were encrypted under a version of a key in an HSM, under `16 key id ‖ u32 version` in its account.
+//! The number of messages encrypted under one version of an HSM key, named `16 key id ‖ u32
+//! version` in the key's account.
 //!
-//! `u8 2 ‖ u64 messages that may have been made ‖ 16 tag`. Earlier builds wrote `u8 1 ‖ u64`, without a tag.
+//! `u8 2 ‖ u64 messages that may have been made ‖ 16 tag`. Earlier builds wrote `u8 1 ‖ u64`,
+//! without a tag.
 
 use super::names::version_name;
 use super::stored_record::{PlainRecord, StoredRecord};
@@ -11,16 +13,16 @@ use crate::key::{KeyId, KeyVersion};
 use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
 
-/// The layouts, without and with a tag.
+/// Layout versions without and with a tag.
 const UNTAGGED: u8 = 1;
 const TAGGED: u8 = 2;
 
-/// A count as it is stored.
+/// A stored count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kms) struct MessageCount {
-    /// Messages that were made, or may be without a further record.
+    /// The number of messages that were encrypted, or may be encrypted without another record.
     pub(in crate::kms) taken: u64,
-    /// Tells the instance of the store that counted them from its copies.
+    /// Distinguishes the store instance that counted the messages from its copies.
     pub(in crate::kms) tag: Option<[u8; 16]>,
 }
 

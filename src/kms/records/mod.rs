@@ -1,4 +1,4 @@
-//! The records of a store, one file per kind, each with its byte layout at the top.
+//! The records of a store, one file per kind. Each file documents its byte layout in its header.
 
 pub(super) mod alias;
 pub(super) mod audit_chain;
@@ -38,7 +38,7 @@ use self::usage::UsageRecord;
 use crate::error::Result;
 use crate::store::{RecordId, RecordKind};
 
-/// Makes sure that a record can be read: the table of all kinds.
+/// Checks that a record decodes, whatever its kind.
 pub(super) fn check(id: &RecordId, body: &[u8]) -> Result<()> {
     match id.kind {
         RecordKind::Key => decodes::<KeyRecord>(id, body),
@@ -52,7 +52,7 @@ pub(super) fn check(id: &RecordId, body: &[u8]) -> Result<()> {
         RecordKind::Tombstone => decodes::<Tombstone>(id, body),
         RecordKind::RetirableGrant => decodes::<RetirableGrant>(id, body),
         RecordKind::Destruction => decodes::<Destruction>(id, body),
-        // Read whenever they are needed, and a fault in them shows then.
+        // These are decoded on every use, which detects any corruption.
         RecordKind::Store | RecordKind::Audit | RecordKind::MessageCount => Ok(()),
     }
 }

@@ -1,7 +1,8 @@
-//! That a principal may retire a grant, in the account of the principal, under `16 bytes for the principal ‖ 12 account ‖
-//! 16 key id ‖ 32 grant id`: so all grants of one principal lie next to each other.
+//! The index of grants that a principal may retire. A record is stored in the account of the
+//! principal and named `16 bytes for the principal ‖ 12 account ‖ 16 key id ‖ 32 grant id`. All
+//! grants of one principal are therefore adjacent.
 //!
-//! `u8 1`. All that it says is in its name.
+//! `u8 1`. The name contains all other information.
 
 use super::codec::LAYOUT;
 use super::grant::{place_bytes, read_place};
@@ -11,26 +12,27 @@ use crate::identity::AccountId;
 use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
 
-/// Stands for a principal at the start of a name.
+/// Identifies a principal at the start of a name.
 pub(in crate::kms) type PrincipalTag = [u8; 16];
 
-/// The record beside a grant that names a retiring principal.
+/// The index record of a grant that names a retiring principal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kms) struct RetirableGrant;
 
 impl RetirableGrant {
-    /// The name beside a grant, in the account of the principal.
+    /// Returns the ID of a grant's index record, in the account of the principal.
     pub(in crate::kms) fn record_id(principal: &PrincipalTag, account: AccountId, grant: &RecordId) -> RecordId {
         let name = [principal.as_slice(), &place_bytes(grant)].concat();
         RecordId { kind: RecordKind::RetirableGrant, account, name }
     }
 
-    /// What all names of a principal begin with.
+    /// Returns the common prefix of a principal's record names.
     pub(in crate::kms) fn start(principal: &PrincipalTag, account: AccountId) -> RecordId {
         RecordId { kind: RecordKind::RetirableGrant, account, name: principal.to_vec() }
     }
 
-    /// The grant that a record stands beside; `None` if that is of another principal.
+    /// Returns the grant that a record refers to, or `None` if the record belongs to another
+    /// principal.
     pub(in crate::kms) fn grant_in(id: &RecordId, principal: &PrincipalTag) -> Option<Result<RecordId>> {
         Some(read_place(id.name.strip_prefix(principal)?).ok_or_else(misnamed))
     }

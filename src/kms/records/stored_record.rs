@@ -1,10 +1,10 @@
-//! The two traits by which a record is read and written.
+//! Traits for decoding and encoding records.
 
 use crate::error::Result;
 use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
 
-/// A record that can be read.
+/// A record that can be decoded.
 pub(in crate::kms) trait StoredRecord: Sized {
     const KIND: RecordKind;
 
@@ -13,13 +13,14 @@ pub(in crate::kms) trait StoredRecord: Sized {
         true
     }
 
-    /// Reads a record, of which some say a part in their name.
+    /// Decodes a record. Some kinds store part of their content in the name.
     fn decode(id: &RecordId, bytes: &[u8]) -> Result<Self>;
 }
 
-/// A record that is written as it is. The record of a key is none, as the material in it is sealed by itself; nor is a grant,
-/// which is also known to the cache.
+/// A record whose encoding is sealed as is. [`KeyRecord`](super::key::KeyRecord) does not implement
+/// this trait because its material is sealed separately. [`GrantRecord`](super::grant::GrantRecord)
+/// does not implement it because the cache also tracks grants.
 pub(in crate::kms) trait PlainRecord: StoredRecord {
-    /// The bytes to be sealed.
+    /// Returns the bytes to seal.
     fn encode(&self) -> Result<SecretBytes>;
 }

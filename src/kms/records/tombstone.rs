@@ -1,4 +1,5 @@
-//! That a key was deleted, under its key id in its account, so that no backup and no export brings it back unnoticed.
+//! The deletion of a key, named by the key ID in its account. It prevents a backup or an export
+//! from restoring the key unnoticed.
 //!
 //! `u8 1 ‖ i64 deleted`, in milliseconds since 1970.
 
@@ -24,7 +25,7 @@ impl Tombstone {
         RecordId { kind: RecordKind::Tombstone, account, name: key_id.as_bytes().to_vec() }
     }
 
-    /// Returns `true` if the key was deleted after the end of the waiting period that it has here.
+    /// Returns `true` if the key was deleted after the waiting period in this record had ended.
     pub(in crate::kms) fn ends(self, record: &KeyRecord) -> bool {
         record.is_past_deletion(self.deleted)
     }

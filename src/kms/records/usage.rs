@@ -1,7 +1,8 @@
-//! How often a key was used, under its key id in its account.
+//! The usage of a key, named by the key ID in its account.
 //!
-//! `u8 1 ‖ u64 requests ‖ since? (i64 time) ‖ last use? (i64 time, operation)`, times in milliseconds since 1970, the operation
-//! by its wire name with a 16-bit length, optional fields with a byte 0 or 1 before them.
+//! `u8 1 ‖ u64 requests ‖ since? (i64 time) ‖ last use? (i64 time, operation)`, times in
+//! milliseconds since 1970, the operation by its wire name with a 16-bit length, optional fields
+//! with a byte 0 or 1 before them.
 
 use super::codec::{LAYOUT, check_layout, optional, put_optional, put_text, put_timestamp, text, timestamp};
 use super::stored_record::{PlainRecord, StoredRecord};
@@ -13,11 +14,11 @@ use crate::key::{KeyId, Operation};
 use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
 
-/// How often a key was used, as it is stored.
+/// The stored usage of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::kms) struct UsageRecord {
     pub(in crate::kms) requests: u64,
-    /// The last reset; `None` if there was none.
+    /// The time of the last reset, or `None` if the usage was never reset.
     pub(in crate::kms) since: Option<Timestamp>,
     pub(in crate::kms) last: Option<(Timestamp, Operation)>,
 }

@@ -7,7 +7,7 @@ use crate::algorithm::KeyAgreementAlgorithm;
 use crate::key::{KeyArn, Origin};
 use crate::secret::SecretBytes;
 
-/// What [`Kms::derive_shared_secret`](crate::Kms::derive_shared_secret) takes.
+/// Parameters for [`Kms::derive_shared_secret`](crate::Kms::derive_shared_secret).
 #[derive(Clone, Debug)]
 pub struct DeriveSharedSecretRequest<'a, K> {
     pub(in crate::kms) key: K,
@@ -18,8 +18,8 @@ pub struct DeriveSharedSecretRequest<'a, K> {
 }
 
 impl<'a, K: KeyReference> DeriveSharedSecretRequest<'a, K> {
-    /// Agrees on a secret with the owner of a public key of the same curve, a SubjectPublicKeyInfo in DER of at most
-    /// 8,192 bytes.
+    /// Agrees on a secret with the owner of a public key of the same curve. The public key is a
+    /// SubjectPublicKeyInfo in DER of up to 8,192 bytes.
     pub const fn new(key: K, algorithm: KeyAgreementAlgorithm, public_key: &'a [u8]) -> Self {
         Self { key, algorithm, public_key, dry_run: false, grant_tokens: &[] }
     }
@@ -29,16 +29,17 @@ impl<'a, K: KeyReference> DeriveSharedSecretRequest<'a, K> {
     dry_run_setter!();
 }
 
-/// What [`Kms::derive_shared_secret`](crate::Kms::derive_shared_secret) returns.
+/// The result of [`Kms::derive_shared_secret`](crate::Kms::derive_shared_secret).
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeriveSharedSecretResponse {
-    /// The raw secret, as long as a coordinate of the curve; wiped when dropped. It is no key yet: derive one from it.
+    /// The raw secret, as long as a coordinate of the curve; wiped when dropped. Do not use it as a
+    /// key: derive one from it.
     pub shared_secret: SecretBytes,
     /// The key.
     pub key_arn: KeyArn,
     /// The algorithm.
     pub key_agreement_algorithm: KeyAgreementAlgorithm,
-    /// Where the material of the key comes from.
+    /// The origin of the key material.
     pub key_origin: Origin,
 }

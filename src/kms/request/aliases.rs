@@ -1,4 +1,4 @@
-//! Parameters and results of the operations on aliases.
+//! Parameters and results of alias operations.
 
 use crate::clock::Timestamp;
 use crate::key::{AliasArn, AliasName, KeyId};
@@ -7,14 +7,14 @@ use crate::key::{AliasArn, AliasName, KeyId};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AliasListEntry {
-    /// Its name.
+    /// The name of the alias.
     pub alias_name: AliasName,
-    /// Its ARN.
+    /// The ARN of the alias.
     pub alias_arn: AliasArn,
-    /// The key it stands for.
+    /// The key that the alias refers to.
     pub target_key_id: KeyId,
-    /// When it was made.
+    /// The time at which the alias was created.
     pub creation_date: Timestamp,
-    /// When it was made or last pointed elsewhere.
+    /// The time at which the alias was created or last updated.
     pub last_updated_date: Timestamp,
 }

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::key::{KeyArn, KeyIdentifier, KeyMaterialId};
 use crate::secret::SecretBytes;
 
-/// What [`Kms::encrypt`](crate::kms::Kms::encrypt) takes.
+/// Parameters for [`Kms::encrypt`](crate::kms::Kms::encrypt).
 #[derive(Clone, Debug)]
 pub struct EncryptRequest<'a, K> {
     pub(in crate::kms) key: K,
@@ -33,14 +33,14 @@ impl<'a, K: KeyReference> EncryptRequest<'a, K> {
         }
     }
 
-    /// Binds the ciphertext to a context, which decryption must repeat.
+    /// Binds the ciphertext to an encryption context, which must be supplied again for decryption.
     #[must_use]
     pub const fn context(mut self, context: &'a EncryptionContext) -> Self {
         self.context = Some(context);
         self
     }
 
-    /// Chooses the algorithm; without it, `SYMMETRIC_DEFAULT`. Must be said for RSA keys.
+    /// Sets the algorithm. Defaults to `SYMMETRIC_DEFAULT`; required for RSA keys.
     #[must_use]
     pub const fn algorithm(mut self, algorithm: EncryptionAlgorithm) -> Self {
         self.algorithm = algorithm;
@@ -52,20 +52,20 @@ impl<'a, K: KeyReference> EncryptRequest<'a, K> {
     dry_run_setter!();
 }
 
-/// What [`Kms::encrypt`](crate::kms::Kms::encrypt) returns.
+/// The result of [`Kms::encrypt`](crate::kms::Kms::encrypt).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EncryptResponse {
-    /// The ciphertext: for a symmetric software key 94 bytes longer than the plaintext; for an RSA key the bare output of
-    /// RSA-OAEP, as long as the modulus.
+    /// The ciphertext. For a symmetric software key, it is 94 bytes longer than the plaintext. For
+    /// an RSA key, it is the raw output of RSA-OAEP, as long as the modulus.
     pub ciphertext_blob: Vec<u8>,
-    /// The key it was made under.
+    /// The key that the plaintext was encrypted under.
     pub key_arn: KeyArn,
     /// The algorithm.
     pub encryption_algorithm: EncryptionAlgorithm,
 }
 
-/// What [`Kms::decrypt`](crate::kms::Kms::decrypt) takes.
+/// Parameters for [`Kms::decrypt`](crate::kms::Kms::decrypt).
 #[derive(Clone, Debug)]
 pub struct DecryptRequest<'a> {
     pub(in crate::kms) ciphertext_blob: &'a [u8],
@@ -77,30 +77,31 @@ pub struct DecryptRequest<'a> {
 }
 
 impl<'a> DecryptRequest<'a> {
-    /// Decrypts what an operation of the [`Kms`](crate::kms::Kms) encrypted: at most 6,144 bytes. For what was encrypted with
-    /// the public key of an RSA key, here or anywhere, key and algorithm must be named.
+    /// Decrypts a ciphertext of up to 6,144 bytes that an operation of the [`Kms`](crate::kms::Kms)
+    /// produced. A ciphertext that was encrypted with the public key of an RSA key, here or
+    /// elsewhere, requires [`key`](Self::key) and [`algorithm`](Self::algorithm).
     pub const fn new(ciphertext_blob: &'a [u8]) -> Self {
         let algorithm = EncryptionAlgorithm::SymmetricDefault;
         Self { ciphertext_blob, key: None, context: None, algorithm, dry_run: false, grant_tokens: &[] }
     }
 
-    /// Says what the ciphertext was made with; without it, `SYMMETRIC_DEFAULT`.
+    /// Specifies the algorithm of the ciphertext. Defaults to `SYMMETRIC_DEFAULT`.
     #[must_use]
     pub const fn algorithm(mut self, algorithm: EncryptionAlgorithm) -> Self {
         self.algorithm = algorithm;
         self
     }
 
-    /// Insists that the ciphertext was made under this key.
+    /// Requires the ciphertext to have been encrypted under this key.
     ///
     /// # Errors
-    /// Those of [`KeyReference::to_key_identifier`].
+    /// Returns the errors of [`KeyReference::to_key_identifier`].
     pub fn key(mut self, key: impl KeyReference) -> Result<Self> {
         self.key = Some(key.to_key_identifier()?);
         Ok(self)
     }
 
-    /// The context that the ciphertext is bound to.
+    /// Specifies the encryption context that the ciphertext is bound to.
     #[must_use]
     pub const fn context(mut self, context: &'a EncryptionContext) -> Self {
         self.context = Some(context);
@@ -112,13 +113,13 @@ impl<'a> DecryptRequest<'a> {
     dry_run_setter!();
 }
 
-/// What [`Kms::decrypt`](crate::kms::Kms::decrypt) returns.
+/// The result of [`Kms::decrypt`](crate::kms::Kms::decrypt).
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DecryptResponse {
     /// The plaintext, wiped when dropped.
     pub plaintext: SecretBytes,
-    /// The key it was encrypted under.
+    /// The key that the plaintext was encrypted under.
     pub key_arn: KeyArn,
     /// The version of its material, for symmetric keys.
     pub key_material_id: Option<KeyMaterialId>,
@@ -126,7 +127,7 @@ pub struct DecryptResponse {
     pub encryption_algorithm: EncryptionAlgorithm,
 }
 
-/// What [`Kms::re_encrypt`](crate::kms::Kms::re_encrypt) takes.
+/// Parameters for [`Kms::re_encrypt`](crate::kms::Kms::re_encrypt).
 #[derive(Clone, Debug)]
 pub struct ReEncryptRequest<'a, K> {
     pub(in crate::kms) source: DecryptRequest<'a>,
@@ -137,7 +138,8 @@ pub struct ReEncryptRequest<'a, K> {
 }
 
 impl<'a, K: KeyReference> ReEncryptRequest<'a, K> {
-    /// Decrypts a ciphertext and encrypts what was in it under another key, or under the current version of the same.
+    /// Decrypts a ciphertext and encrypts the plaintext under another key, or under the current
+    /// version of the same key.
     pub const fn new(ciphertext_blob: &'a [u8], destination: K) -> Self {
         Self {
             source: DecryptRequest::new(ciphertext_blob),
@@ -148,44 +150,44 @@ impl<'a, K: KeyReference> ReEncryptRequest<'a, K> {
         }
     }
 
-    /// Says what the ciphertext was made with; without it, `SYMMETRIC_DEFAULT`.
+    /// Specifies the algorithm of the ciphertext. Defaults to `SYMMETRIC_DEFAULT`.
     #[must_use]
     pub const fn source_algorithm(mut self, algorithm: EncryptionAlgorithm) -> Self {
         self.source.algorithm = algorithm;
         self
     }
 
-    /// Chooses what the new ciphertext is made with; without it, `SYMMETRIC_DEFAULT`.
+    /// Sets the algorithm of the new ciphertext. Defaults to `SYMMETRIC_DEFAULT`.
     #[must_use]
     pub const fn destination_algorithm(mut self, algorithm: EncryptionAlgorithm) -> Self {
         self.destination_algorithm = algorithm;
         self
     }
 
-    /// Insists that the ciphertext was made under this key.
+    /// Requires the ciphertext to have been encrypted under this key.
     ///
     /// # Errors
-    /// Those of [`KeyReference::to_key_identifier`].
+    /// Returns the errors of [`KeyReference::to_key_identifier`].
     pub fn source_key(mut self, key: impl KeyReference) -> Result<Self> {
         self.source = self.source.key(key)?;
         Ok(self)
     }
 
-    /// The context that the ciphertext is bound to.
+    /// Specifies the encryption context that the ciphertext is bound to.
     #[must_use]
     pub const fn source_context(mut self, context: &'a EncryptionContext) -> Self {
         self.source.context = Some(context);
         self
     }
 
-    /// The context that the new ciphertext is bound to.
+    /// Sets the encryption context that the new ciphertext is bound to.
     #[must_use]
     pub const fn destination_context(mut self, context: &'a EncryptionContext) -> Self {
         self.destination_context = Some(context);
         self
     }
 
-    /// Names grants that may allow either half of the call, 10 at most.
+    /// Names up to 10 grants that may authorize either half of the call.
     #[must_use]
     pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
         self.source.grant_tokens = tokens;
@@ -195,22 +197,22 @@ impl<'a, K: KeyReference> ReEncryptRequest<'a, K> {
     dry_run_setter!();
 }
 
-/// What [`Kms::re_encrypt`](crate::kms::Kms::re_encrypt) returns.
+/// The result of [`Kms::re_encrypt`](crate::kms::Kms::re_encrypt).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ReEncryptResponse {
     /// The new ciphertext.
     pub ciphertext_blob: Vec<u8>,
-    /// The key that the old ciphertext was made under.
+    /// The key that the old ciphertext was encrypted under.
     pub source_key_arn: KeyArn,
     /// The version of its material, for symmetric keys.
     pub source_key_material_id: Option<KeyMaterialId>,
-    /// What the old ciphertext was made with.
+    /// The algorithm of the old ciphertext.
     pub source_encryption_algorithm: EncryptionAlgorithm,
-    /// The key that the new ciphertext is made under.
+    /// The key that the new ciphertext is encrypted under.
     pub key_arn: KeyArn,
     /// The version of its material, for symmetric keys.
     pub destination_key_material_id: Option<KeyMaterialId>,
-    /// What the new ciphertext is made with.
+    /// The algorithm of the new ciphertext.
     pub destination_encryption_algorithm: EncryptionAlgorithm,
 }

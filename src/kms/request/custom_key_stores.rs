@@ -1,4 +1,4 @@
-//! Custom key stores.
+//! Parameters and results of custom key store operations.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::key::{
 use crate::provider::{ClusterManagement, ClusterMember};
 use crate::secret::SecretBytes;
 
-/// What [`Kms::create_custom_key_store`](crate::Kms::create_custom_key_store) is to make.
+/// Parameters for [`Kms::create_custom_key_store`](crate::Kms::create_custom_key_store).
 #[derive(Debug)]
 pub struct CreateCustomKeyStoreRequest {
     pub(in crate::kms) name: String,
@@ -19,21 +19,22 @@ pub struct CreateCustomKeyStoreRequest {
 }
 
 impl CreateCustomKeyStoreRequest {
-    /// A store of symmetric keys in a cluster that the builder was given. The name has 1 to 256 characters and is unique
-    /// in the account.
+    /// Creates a store of symmetric keys in a cluster that was given to the builder. The name has 1
+    /// to 256 characters and is unique in the account.
     pub fn new(name: impl Into<String>, cluster: ClusterId) -> Self {
         Self { name: name.into(), cluster, mode: CustomKeyStoreMode::AwsCompatible, password: None }
     }
 
-    /// Which keys the store holds.
+    /// Selects the keys that the store can hold.
     #[must_use]
     pub const fn mode(mut self, mode: CustomKeyStoreMode) -> Self {
         self.mode = mode;
         self
     }
 
-    /// The password of the cluster's crypto user, 1 to 255 bytes. It is kept sealed in the store. Without it, the credential
-    /// is asked for it that the builder was given ([`KmsBuilder::cluster_credential`](crate::KmsBuilder::cluster_credential)).
+    /// Sets the password of the cluster's crypto user, 1 to 255 bytes, which is stored sealed.
+    /// Without a password, strongroom asks the credential that was given to the builder
+    /// ([`KmsBuilder::cluster_credential`](crate::KmsBuilder::cluster_credential)).
     #[must_use]
     pub fn key_store_password(mut self, password: SecretBytes) -> Self {
         self.password = Some(password);
@@ -41,7 +42,8 @@ impl CreateCustomKeyStoreRequest {
     }
 }
 
-/// What [`Kms::update_custom_key_store`](crate::Kms::update_custom_key_store) is to change; what is not said stays.
+/// Parameters for [`Kms::update_custom_key_store`](crate::Kms::update_custom_key_store). Settings
+/// that are not specified remain unchanged.
 #[derive(Debug)]
 pub struct UpdateCustomKeyStoreRequest {
     pub(in crate::kms) id: CustomKeyStoreId,
@@ -51,26 +53,26 @@ pub struct UpdateCustomKeyStoreRequest {
 }
 
 impl UpdateCustomKeyStoreRequest {
-    /// Changes nothing yet.
+    /// Creates a request that changes nothing yet.
     pub const fn new(id: CustomKeyStoreId) -> Self {
         Self { id, name: None, cluster: None, password: None }
     }
 
-    /// Gives it another name. Possible while it is connected.
+    /// Renames the store. Allowed while it is connected.
     #[must_use]
     pub fn new_name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Points it to another cluster, which must hold all of its keys.
+    /// Moves the store to another cluster, which must hold all of its keys.
     #[must_use]
     pub fn cluster(mut self, cluster: ClusterId) -> Self {
         self.cluster = Some(cluster);
         self
     }
 
-    /// Says what the password of the crypto user is now. It is not changed in the cluster.
+    /// Updates the stored password of the crypto user. The password in the cluster is not changed.
     #[must_use]
     pub fn key_store_password(mut self, password: SecretBytes) -> Self {
         self.password = Some(password);
@@ -78,37 +80,39 @@ impl UpdateCustomKeyStoreRequest {
     }
 }
 
-/// A custom key store, as [`Kms::describe_custom_key_stores`](crate::Kms::describe_custom_key_stores) tells of it.
+/// A custom key store, as returned by
+/// [`Kms::describe_custom_key_stores`](crate::Kms::describe_custom_key_stores).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CustomKeyStoresListEntry {
-    /// Its id.
+    /// The ID of the store.
     pub custom_key_store_id: CustomKeyStoreId,
-    /// Its name.
+    /// The name of the store.
     pub custom_key_store_name: CustomKeyStoreName,
     /// The cluster that holds its keys.
     pub cluster_id: ClusterId,
-    /// Which keys it holds.
+    /// The keys that the store can hold.
     pub mode: CustomKeyStoreMode,
-    /// When it was made.
+    /// The time at which the store was created.
     pub creation_date: Timestamp,
-    /// How its connection stands, in this process.
+    /// The state of the store's connection in this process.
     pub connection_state: ConnectionState,
-    /// Why the connection failed, if it did.
+    /// The reason for a failed connection.
     pub connection_error: Option<ConnectionError>,
-    /// Who keeps the members of the cluster alike; nothing if the builder was given no such cluster.
+    /// The party that synchronizes the members of the cluster, or `None` if the builder was not
+    /// given this cluster.
     pub management: Option<ClusterManagement>,
-    /// The members of the cluster as they were last seen.
+    /// The members of the cluster as last observed.
     pub members: Vec<ClusterMember>,
 }
 
-/// Why a custom key store could not be connected.
+/// The reason why a custom key store could not be connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionError {
-    /// For programs.
+    /// A machine-readable code.
     pub code: ConnectionErrorCode,
-    /// For people.
+    /// A human-readable explanation.
     pub reason: String,
 }
 

@@ -1,4 +1,4 @@
-//! Parameters and results of making data keys.
+//! Parameters and results of data key generation.
 
 use super::grant_token::GrantToken;
 use super::key_reference::KeyReference;
@@ -7,20 +7,21 @@ use crate::context::EncryptionContext;
 use crate::key::{DataKeySpec, KeyArn, KeyMaterialId};
 use crate::secret::SecretBytes;
 
-/// The most bytes of a data key, and of one request for random bytes.
+/// Maximum length in bytes of a data key, and of a single request for random bytes.
 pub const MAX_RANDOM_LENGTH: u32 = 1_024;
 
-/// How long a data key is to be.
+/// The length of a data key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DataKeyLength {
-    /// The length of a key of this kind.
+    /// The length of a key of this spec.
     Spec(DataKeySpec),
-    /// This many bytes, 1 to 1,024.
+    /// A length in bytes, from 1 to 1,024.
     Bytes(u32),
 }
 
-/// What [`Kms::generate_data_key`](crate::kms::Kms::generate_data_key) and its twin without plaintext take.
+/// Parameters for [`Kms::generate_data_key`](crate::kms::Kms::generate_data_key) and its variant
+/// without plaintext.
 #[derive(Clone, Debug)]
 pub struct GenerateDataKeyRequest<'a, K> {
     pub(in crate::kms) key: K,
@@ -31,26 +32,27 @@ pub struct GenerateDataKeyRequest<'a, K> {
 }
 
 impl<'a, K: KeyReference> GenerateDataKeyRequest<'a, K> {
-    /// Makes a data key of 32 bytes (AES-256) under a key.
+    /// Generates a 32-byte data key (AES-256) under a key.
     pub const fn new(key: K) -> Self {
         Self { key, length: DataKeyLength::Spec(DataKeySpec::Aes256), context: None, dry_run: false, grant_tokens: &[] }
     }
 
-    /// Chooses another kind of data key.
+    /// Sets the spec of the data key.
     #[must_use]
     pub const fn key_spec(mut self, spec: DataKeySpec) -> Self {
         self.length = DataKeyLength::Spec(spec);
         self
     }
 
-    /// Chooses another length, 1 to 1,024 bytes.
+    /// Sets the length of the data key, from 1 to 1,024 bytes.
     #[must_use]
     pub const fn number_of_bytes(mut self, bytes: u32) -> Self {
         self.length = DataKeyLength::Bytes(bytes);
         self
     }
 
-    /// Binds the encrypted data key to a context, which decryption must repeat.
+    /// Binds the encrypted data key to an encryption context, which must be supplied again for
+    /// decryption.
     #[must_use]
     pub const fn context(mut self, context: &'a EncryptionContext) -> Self {
         self.context = Some(context);
@@ -62,7 +64,7 @@ impl<'a, K: KeyReference> GenerateDataKeyRequest<'a, K> {
     dry_run_setter!();
 }
 
-/// What [`Kms::generate_data_key`](crate::kms::Kms::generate_data_key) returns.
+/// The result of [`Kms::generate_data_key`](crate::kms::Kms::generate_data_key).
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GenerateDataKeyResponse {
@@ -76,7 +78,8 @@ pub struct GenerateDataKeyResponse {
     pub key_material_id: KeyMaterialId,
 }
 
-/// What [`Kms::generate_data_key_without_plaintext`](crate::kms::Kms::generate_data_key_without_plaintext) returns.
+/// The result of
+/// [`Kms::generate_data_key_without_plaintext`](crate::kms::Kms::generate_data_key_without_plaintext).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GenerateDataKeyWithoutPlaintextResponse {

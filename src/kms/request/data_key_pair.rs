@@ -1,4 +1,4 @@
-//! What making data key pairs takes and returns.
+//! Parameters and results of data key pair generation.
 
 use super::grant_token::GrantToken;
 use super::key_reference::KeyReference;
@@ -7,7 +7,8 @@ use crate::context::EncryptionContext;
 use crate::key::{DataKeyPairSpec, KeyArn, KeyMaterialId};
 use crate::secret::SecretBytes;
 
-/// What [`Kms::generate_data_key_pair`](crate::Kms::generate_data_key_pair) and its twin without plaintext take.
+/// Parameters for [`Kms::generate_data_key_pair`](crate::Kms::generate_data_key_pair) and its
+/// variant without plaintext.
 #[derive(Clone, Debug)]
 pub struct GenerateDataKeyPairRequest<'a, K> {
     pub(in crate::kms) key: K,
@@ -18,12 +19,13 @@ pub struct GenerateDataKeyPairRequest<'a, K> {
 }
 
 impl<'a, K: KeyReference> GenerateDataKeyPairRequest<'a, K> {
-    /// Makes a key pair whose private key is encrypted under a symmetric key.
+    /// Generates a key pair and encrypts its private key under a symmetric key.
     pub const fn new(key: K, spec: DataKeyPairSpec) -> Self {
         Self { key, spec, context: None, dry_run: false, grant_tokens: &[] }
     }
 
-    /// Binds the encrypted private key to a context, which decryption must repeat.
+    /// Binds the encrypted private key to an encryption context, which must be supplied again for
+    /// decryption.
     #[must_use]
     pub const fn context(mut self, context: &'a EncryptionContext) -> Self {
         self.context = Some(context);
@@ -32,7 +34,8 @@ impl<'a, K: KeyReference> GenerateDataKeyPairRequest<'a, K> {
 
     grant_tokens_setter!();
 
-    /// Goes through every check, makes no key pair, and fails with [`DryRun`](crate::ErrorKind::DryRun).
+    /// Performs every check, generates no key pair, and fails with
+    /// [`DryRun`](crate::ErrorKind::DryRun).
     #[must_use]
     pub const fn dry_run(mut self) -> Self {
         self.dry_run = true;
@@ -40,7 +43,7 @@ impl<'a, K: KeyReference> GenerateDataKeyPairRequest<'a, K> {
     }
 }
 
-/// What [`Kms::generate_data_key_pair`](crate::Kms::generate_data_key_pair) returns.
+/// The result of [`Kms::generate_data_key_pair`](crate::Kms::generate_data_key_pair).
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GenerateDataKeyPairResponse {
@@ -50,7 +53,7 @@ pub struct GenerateDataKeyPairResponse {
     pub private_key_ciphertext_blob: Vec<u8>,
     /// The public key, a SubjectPublicKeyInfo in DER (RFC 5280, section 4.1.2.7).
     pub public_key: Vec<u8>,
-    /// The kind and size of the pair.
+    /// The spec of the key pair.
     pub key_pair_spec: DataKeyPairSpec,
     /// The KMS key.
     pub key_arn: KeyArn,
@@ -58,7 +61,8 @@ pub struct GenerateDataKeyPairResponse {
     pub key_material_id: KeyMaterialId,
 }
 
-/// What [`Kms::generate_data_key_pair_without_plaintext`](crate::Kms::generate_data_key_pair_without_plaintext) returns.
+/// The result of
+/// [`Kms::generate_data_key_pair_without_plaintext`](crate::Kms::generate_data_key_pair_without_plaintext).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GenerateDataKeyPairWithoutPlaintextResponse {
@@ -66,7 +70,7 @@ pub struct GenerateDataKeyPairWithoutPlaintextResponse {
     pub private_key_ciphertext_blob: Vec<u8>,
     /// The public key, a SubjectPublicKeyInfo in DER (RFC 5280, section 4.1.2.7).
     pub public_key: Vec<u8>,
-    /// The kind and size of the pair.
+    /// The spec of the key pair.
     pub key_pair_spec: DataKeyPairSpec,
     /// The KMS key.
     pub key_arn: KeyArn,

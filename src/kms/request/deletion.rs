@@ -1,18 +1,18 @@
-//! Results of the operations on the deletion of keys.
+//! Results of key deletion operations.
 
 use crate::clock::Timestamp;
 use crate::key::{DeletionWindow, KeyArn, KeyState};
 
-/// What [`Kms::schedule_key_deletion`](crate::kms::Kms::schedule_key_deletion) returns.
+/// The result of [`Kms::schedule_key_deletion`](crate::kms::Kms::schedule_key_deletion).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ScheduleKeyDeletionResponse {
     /// The key.
     pub key_arn: KeyArn,
-    /// From when on it is gone.
+    /// The time from which the key is deleted.
     pub deletion_date: Timestamp,
     /// The waiting period.
     pub pending_window: DeletionWindow,
-    /// Its state from now on.
+    /// The state of the key after the call.
     pub key_state: KeyState,
 }

@@ -1,4 +1,4 @@
-//! Grant tokens: they name a grant, and prove that this KMS has named it.
+//! Grant tokens. A token names a grant and proves that this KMS issued the token.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,36 +12,40 @@ use crate::key::KeyId;
 use crate::policy::GrantId;
 
 const VERSION: u8 = 1;
-/// Bytes of the nonce, which makes every token another one.
+/// Length of the nonce in bytes. The nonce makes every token unique.
 pub(in crate::kms) const NONCE: usize = 16;
-/// `u8 version ‖ 12 account ‖ 16 key id ‖ 32 grant id ‖ 16 nonce`, and then the 32 bytes of the code.
+/// `u8 version ‖ 12 account ‖ 16 key id ‖ 32 grant id ‖ 16 nonce`, followed by the 32 bytes of the
+/// MAC.
 const COVERED: usize = 1 + 12 + 16 + 32 + NONCE;
 const CODE: usize = 32;
 const LENGTH: usize = COVERED + CODE;
 
-/// What [`Kms::create_grant`](crate::Kms::create_grant) gives out beside the id of a grant; another one each time.
+/// A token returned by [`Kms::create_grant`](crate::Kms::create_grant) alongside the grant ID. Each
+/// call returns a different token.
 ///
-/// A grant is in force when the call that made it returns, so that no token is needed to use it at once. Tokens are taken
-/// where AWS KMS takes them, and one that this `Kms` did not make is refused.
+/// A grant takes effect before the call that creates it returns, so you can use it immediately
+/// without a token. strongroom accepts tokens wherever AWS KMS does, and rejects tokens that this
+/// `Kms` did not create.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct GrantToken(Arc<str>);
 
 impl GrantToken {
-    /// Takes the text of a token. Whether it is one shows when it is used.
+    /// Parses the text of a token. The token is authenticated only when it is used.
     ///
     /// # Errors
-    /// [`InvalidGrantToken`](ErrorKind::InvalidGrantToken) if it is none at first sight.
+    /// - [`InvalidGrantToken`](ErrorKind::InvalidGrantToken) if the text does not have the form of
+    ///   a token.
     pub fn parse(text: &str) -> Result<Self> {
         decode(text)?;
         Ok(Self(text.into()))
     }
 
-    /// The text: hexadecimal digits.
+    /// Returns the token as hexadecimal digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Writes a token; `code` makes the code of what is before it.
+    /// Creates a token; `code` computes the MAC of the bytes that precede it.
     pub(in crate::kms) fn seal(grant: NamedGrant, nonce: &[u8; NONCE], code: impl FnOnce(&[u8]) -> [u8; CODE]) -> Self {
         let NamedGrant { account, key_id, id } = grant;
         let parts = [&[VERSION][..], account.as_bytes(), key_id.as_bytes(), id.as_bytes(), nonce];
@@ -50,10 +54,10 @@ impl GrantToken {
         Self(base16ct::lower::encode_string(&[&covered[..], &code].concat()).into())
     }
 
-    /// Reads a token whose code is the one that `code` makes.
+    /// Reads a token whose MAC equals the one that `code` computes.
     ///
     /// # Errors
-    /// [`InvalidGrantToken`](ErrorKind::InvalidGrantToken) for any other.
+    /// - [`InvalidGrantToken`](ErrorKind::InvalidGrantToken) for any other token.
     pub(in crate::kms) fn open(&self, code: impl FnOnce(&[u8]) -> [u8; CODE]) -> Result<NamedGrant> {
         let bytes = decode(&self.0)?;
         let (covered, given) = bytes.split_at(COVERED);
@@ -77,7 +81,7 @@ impl FromStr for GrantToken {
     }
 }
 
-/// A token never stands in a log.
+/// Omits the token so that it never appears in a log.
 impl fmt::Debug for GrantToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("GrantToken(..)")

@@ -1,4 +1,4 @@
-//! What the operations on grants take and return.
+//! Parameters and results of grant operations.
 
 use super::grant_token::GrantToken;
 use super::key_reference::KeyReference;
@@ -8,7 +8,7 @@ use crate::identity::{AccountId, Principal};
 use crate::key::KeyArn;
 use crate::policy::{GrantId, GrantTerms};
 
-/// What [`Kms::create_grant`](crate::Kms::create_grant) takes.
+/// Parameters for [`Kms::create_grant`](crate::Kms::create_grant).
 #[derive(Clone, Debug)]
 pub struct CreateGrantRequest<'a, K> {
     pub(in crate::kms) key: K,
@@ -19,13 +19,13 @@ pub struct CreateGrantRequest<'a, K> {
 }
 
 impl<'a, K: KeyReference> CreateGrantRequest<'a, K> {
-    /// Lets a principal use a key on these terms.
+    /// Allows a principal to use a key under these terms.
     pub const fn new(key: K, terms: GrantTerms) -> Self {
         Self { key, terms, name: None, grant_tokens: &[], dry_run: false }
     }
 
-    /// Names the grant: the same request with the same name gives the grant that there is, and makes no second one. 1 to
-    /// 256 letters, digits and `:/_-`.
+    /// Names the grant, with 1 to 256 letters, digits and `:/_-`. Repeating the request with the
+    /// same name returns the existing grant instead of creating another one.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -37,45 +37,47 @@ impl<'a, K: KeyReference> CreateGrantRequest<'a, K> {
     dry_run_setter!();
 }
 
-/// What [`Kms::create_grant`](crate::Kms::create_grant) returns.
+/// The result of [`Kms::create_grant`](crate::Kms::create_grant).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CreateGrantResponse {
-    /// The id of the grant.
+    /// The ID of the grant.
     pub grant_id: GrantId,
-    /// A token that names it.
+    /// A token that names the grant.
     pub grant_token: GrantToken,
 }
 
-/// A grant as it is listed.
+/// A grant in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GrantListEntry {
     /// The key.
     pub key_arn: KeyArn,
-    /// The id of the grant.
+    /// The ID of the grant.
     pub grant_id: GrantId,
-    /// Its name, if it has one.
+    /// The name of the grant, if it has one.
     pub name: Option<String>,
-    /// When it was made.
+    /// The time at which the grant was created.
     pub creation_date: Timestamp,
-    /// The account that made it.
+    /// The account that created the grant.
     pub issuing_account: AccountId,
-    /// Who may do what, under which constraints, and who may give it back.
+    /// The grantee, the allowed operations, their constraints, and the principal that may retire
+    /// the grant.
     pub terms: GrantTerms,
 }
 
-/// Whether a call is only tried.
+/// Selects whether a call is executed or only checked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DryRun {
-    /// It is done.
+    /// Executes the call.
     #[default]
     No,
-    /// It goes through every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).
+    /// Performs every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).
     Yes,
 }
 
-/// Which grants on a key [`Kms::list_grants`](crate::Kms::list_grants) lists; by default all.
+/// A filter for [`Kms::list_grants`](crate::Kms::list_grants). By default, all grants on the key
+/// are listed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GrantFilter<'a> {
     pub(in crate::kms) grant_id: Option<GrantId>,
@@ -83,14 +85,14 @@ pub struct GrantFilter<'a> {
 }
 
 impl<'a> GrantFilter<'a> {
-    /// Only this grant; none if the key has no such grant.
+    /// Lists only this grant, or nothing if the key has no such grant.
     #[must_use]
     pub const fn grant_id(mut self, id: GrantId) -> Self {
         self.grant_id = Some(id);
         self
     }
 
-    /// Only grants whose grantee is this principal.
+    /// Lists only grants whose grantee is this principal.
     #[must_use]
     pub const fn grantee(mut self, principal: &'a Principal) -> Self {
         self.grantee = Some(principal);

@@ -1,11 +1,11 @@
-//! What the import of key material takes and returns.
+//! Parameters and results of key material import.
 
 use super::key_reference::KeyReference;
 use crate::algorithm::{WrappingAlgorithm, WrappingKeySpec};
 use crate::clock::Timestamp;
 use crate::key::{ImportType, KeyArn, KeyMaterialId};
 
-/// What [`Kms::get_parameters_for_import`](crate::Kms::get_parameters_for_import) takes.
+/// Parameters for [`Kms::get_parameters_for_import`](crate::Kms::get_parameters_for_import).
 #[derive(Clone, Debug)]
 pub struct GetParametersForImportRequest<K> {
     pub(in crate::kms) key: K,
@@ -14,35 +14,37 @@ pub struct GetParametersForImportRequest<K> {
 }
 
 impl<K: KeyReference> GetParametersForImportRequest<K> {
-    /// Asks for a wrapping key of this kind, for material that will be wrapped like this.
+    /// Requests a wrapping key of this spec, for material to be wrapped with this algorithm.
     pub const fn new(key: K, wrapping_algorithm: WrappingAlgorithm, wrapping_key_spec: WrappingKeySpec) -> Self {
         Self { key, wrapping_algorithm, wrapping_key_spec }
     }
 }
 
-/// What [`Kms::get_parameters_for_import`](crate::Kms::get_parameters_for_import) returns.
+/// The result of [`Kms::get_parameters_for_import`](crate::Kms::get_parameters_for_import).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GetParametersForImportResponse {
-    /// The key that waits for material.
+    /// The key to import material into.
     pub key_arn: KeyArn,
-    /// The wrapping key: an RSA public key, SubjectPublicKeyInfo in DER (RFC 5280, section 4.1.2.7).
+    /// The wrapping key: an RSA public key, SubjectPublicKeyInfo in DER (RFC 5280, section
+    /// 4.1.2.7).
     pub public_key: Vec<u8>,
-    /// What must come back with the wrapped material, unchanged: at most 6,144 bytes.
+    /// The token to pass unchanged with the wrapped material, at most 6,144 bytes.
     pub import_token: Vec<u8>,
-    /// The end of the 24 hours in which both can be used.
+    /// The end of the 24 hours for which the wrapping key and the token are valid.
     pub parameters_valid_to: Timestamp,
 }
 
-/// When imported material is deleted by itself.
+/// The time at which imported material is deleted automatically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kms) enum Expiration {
     At(Timestamp),
     Never,
 }
 
-/// What [`Kms::import_key_material`](crate::Kms::import_key_material) takes. Whether the material expires must be said, with
-/// [`valid_to`](Self::valid_to) or [`does_not_expire`](Self::does_not_expire).
+/// Parameters for [`Kms::import_key_material`](crate::Kms::import_key_material). You must specify
+/// whether the material expires, with [`valid_to`](Self::valid_to) or
+/// [`does_not_expire`](Self::does_not_expire).
 #[derive(Clone, Debug)]
 pub struct ImportKeyMaterialRequest<'a, K> {
     pub(in crate::kms) key: K,
@@ -55,7 +57,8 @@ pub struct ImportKeyMaterialRequest<'a, K> {
 }
 
 impl<'a, K: KeyReference> ImportKeyMaterialRequest<'a, K> {
-    /// Imports wrapped material, with the token that came with the wrapping key. Each has 1 to 6,144 bytes.
+    /// Imports wrapped material with the token that was issued with the wrapping key. Each has 1 to
+    /// 6,144 bytes.
     pub const fn new(key: K, import_token: &'a [u8], encrypted_key_material: &'a [u8]) -> Self {
         Self {
             key,
@@ -68,36 +71,39 @@ impl<'a, K: KeyReference> ImportKeyMaterialRequest<'a, K> {
         }
     }
 
-    /// Has the material deleted at a time in the future, at most 365 days from now (`KEY_MATERIAL_EXPIRES`).
+    /// Deletes the material at a time in the future, at most 365 days from now
+    /// (`KEY_MATERIAL_EXPIRES`).
     #[must_use]
     pub const fn valid_to(mut self, time: Timestamp) -> Self {
         self.expiration = Some(Expiration::At(time));
         self
     }
 
-    /// Keeps the material until somebody deletes it (`KEY_MATERIAL_DOES_NOT_EXPIRE`).
+    /// Keeps the material until it is deleted explicitly (`KEY_MATERIAL_DOES_NOT_EXPIRE`).
     #[must_use]
     pub const fn does_not_expire(mut self) -> Self {
         self.expiration = Some(Expiration::Never);
         self
     }
 
-    /// Says whether the material is new to the key; without it, the first material is unless it is named, and what comes
-    /// later is not.
+    /// Specifies whether the material is new to the key. By default, the first material is new
+    /// unless its ID is specified, and any later material is existing.
     #[must_use]
     pub const fn import_type(mut self, import_type: ImportType) -> Self {
         self.import_type = Some(import_type);
         self
     }
 
-    /// Insists that the material is this one, which the key had before: no other is taken, nor any as the first.
+    /// Requires the material to have this ID, which the key must have had before. Any other
+    /// material is rejected, and so is first material.
     #[must_use]
     pub const fn key_material_id(mut self, id: KeyMaterialId) -> Self {
         self.key_material_id = Some(id);
         self
     }
 
-    /// A text about the material for people, of at most 256 characters; without it, an earlier one stays.
+    /// Sets a human-readable description of the material, of up to 256 characters. Without it, an
+    /// earlier description remains.
     #[must_use]
     pub const fn key_material_description(mut self, description: &'a str) -> Self {
         self.description = Some(description);
@@ -105,8 +111,8 @@ impl<'a, K: KeyReference> ImportKeyMaterialRequest<'a, K> {
     }
 }
 
-/// What [`Kms::import_key_material`](crate::Kms::import_key_material) and
-/// [`Kms::delete_imported_key_material`](crate::Kms::delete_imported_key_material) return.
+/// The result of [`Kms::import_key_material`](crate::Kms::import_key_material) and
+/// [`Kms::delete_imported_key_material`](crate::Kms::delete_imported_key_material).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImportedKeyMaterial {

@@ -1,8 +1,8 @@
-//! Requests about the policies of keys.
+//! Parameters of key policy operations.
 
 use super::key_reference::KeyReference;
 
-/// What [`Kms::put_key_policy`](crate::Kms::put_key_policy) takes.
+/// Parameters for [`Kms::put_key_policy`](crate::Kms::put_key_policy).
 #[derive(Clone, Debug)]
 pub struct PutKeyPolicyRequest<'a, K> {
     pub(in crate::kms) key: K,
@@ -11,12 +11,13 @@ pub struct PutKeyPolicyRequest<'a, K> {
 }
 
 impl<'a, K: KeyReference> PutKeyPolicyRequest<'a, K> {
-    /// Replaces the policy of a key by a document of at most 32,768 bytes.
+    /// Replaces the policy of a key with a document of up to 32,768 bytes.
     pub const fn new(key: K, policy: &'a str) -> Self {
         Self { key, policy, bypass_lockout_check: false }
     }
 
-    /// Takes a policy also if it locks out whoever puts it (`BypassPolicyLockoutSafetyCheck`). There may be no way back.
+    /// Accepts a policy even if it locks out the caller (`BypassPolicyLockoutSafetyCheck`). This
+    /// may be irreversible.
     #[must_use]
     pub const fn bypass_policy_lockout_safety_check(mut self) -> Self {
         self.bypass_lockout_check = true;

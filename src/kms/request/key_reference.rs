@@ -1,9 +1,9 @@
-//! The ways to name a key in a request.
+//! Types that identify a key in a request.
 
 use crate::error::Result;
 use crate::key::{AliasArn, AliasName, KeyArn, KeyId, KeyIdentifier};
 
-/// Anything that names a key: a key id, key ARN, alias name or alias ARN, parsed or as text.
+/// Identifies a key: a key ID, key ARN, alias name or alias ARN, as a parsed value or as text.
 ///
 /// # Examples
 /// ```
@@ -19,11 +19,13 @@ use crate::key::{AliasArn, AliasName, KeyArn, KeyId, KeyIdentifier};
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub trait KeyReference {
-    /// Parses the reference, if it is not parsed already.
+    /// Parses the reference, unless it is already parsed.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) or [`InvalidArn`](crate::ErrorKind::InvalidArn) for text that is none
-    /// of the four forms.
+    /// - [`InvalidArn`](crate::ErrorKind::InvalidArn) if the text starts with `arn:` but is not an
+    ///   ARN of this service.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) for any other text that has none of the four
+    ///   forms.
     fn to_key_identifier(&self) -> Result<KeyIdentifier>;
 }
 

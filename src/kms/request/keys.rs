@@ -1,4 +1,4 @@
-//! Parameters and results of the operations on keys.
+//! Parameters and results of key operations.
 
 use super::grant_token::GrantToken;
 use super::key_reference::KeyReference;
@@ -7,7 +7,8 @@ use crate::error::Result;
 use crate::key::{CustomKeyStoreId, KeyArn, KeyId, KeySpec, KeyUsage, Origin, Tag};
 use crate::provider::ProviderId;
 
-/// What [`Kms::create_key`](crate::kms::Kms::create_key) is to make. The default is a symmetric encryption key made here.
+/// Parameters for [`Kms::create_key`](crate::kms::Kms::create_key). By default, creates a symmetric
+/// encryption key with locally generated material.
 ///
 /// # Examples
 /// ```
@@ -50,37 +51,40 @@ impl Default for CreateKeyRequest {
 }
 
 impl CreateKeyRequest {
-    /// The kind of key; without it, `SYMMETRIC_DEFAULT`.
+    /// Sets the key spec. Defaults to `SYMMETRIC_DEFAULT`.
     #[must_use]
     pub const fn spec(mut self, spec: KeySpec) -> Self {
         self.spec = spec;
         self
     }
 
-    /// What the key is for. Must be said for every kind but symmetric encryption keys, and never changes.
+    /// Sets the key usage. Required for every spec except symmetric encryption keys; it can never
+    /// be changed.
     #[must_use]
     pub const fn usage(mut self, usage: KeyUsage) -> Self {
         self.usage = Some(usage);
         self
     }
 
-    /// Where the material comes from; without it, `AWS_KMS`: made here.
+    /// Sets the origin of the key material. Defaults to `AWS_KMS`: the material is generated
+    /// locally.
     #[must_use]
     pub const fn origin(mut self, origin: Origin) -> Self {
         self.origin = origin;
         self
     }
 
-    /// The [provider](crate::provider::KeyMaterialProvider) that makes the material and holds it, by the name under which
-    /// [`KmsBuilder::provider`](crate::KmsBuilder::provider) was given it; without one, a provider of this library. The origin
-    /// of the key is that of the provider.
+    /// Sets the [provider](crate::provider::KeyMaterialProvider) that generates and holds the
+    /// material, by the name given to [`KmsBuilder::provider`](crate::KmsBuilder::provider). By
+    /// default, a built-in provider is used. The provider determines the origin of the key.
     #[must_use]
     pub fn provider(mut self, name: impl Into<String>) -> Self {
         self.provider = Some(ProviderId::new(name));
         self
     }
 
-    /// Makes the key in the HSMs of a custom key store, which must be connected. Its origin is `AWS_CLOUDHSM` then.
+    /// Creates the key in the HSMs of a custom key store, which must be connected. Sets the origin
+    /// to `AWS_CLOUDHSM`.
     #[must_use]
     pub const fn custom_key_store(mut self, id: CustomKeyStoreId) -> Self {
         self.custom_key_store = Some(id);
@@ -88,7 +92,7 @@ impl CreateKeyRequest {
         self
     }
 
-    /// A text for people, of at most 8,192 characters.
+    /// Sets a human-readable description of up to 8,192 characters.
     #[must_use]
     pub fn description(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
@@ -102,15 +106,16 @@ impl CreateKeyRequest {
         self
     }
 
-    /// The policy of the key, in JSON; without it, the account may do everything and leave it to its principals.
+    /// Sets the key policy, in JSON. The default policy allows the account everything and lets it
+    /// delegate permissions to its principals.
     #[must_use]
     pub fn policy(mut self, document: impl Into<String>) -> Self {
         self.policy = Some(document.into());
         self
     }
 
-    /// Takes a policy also if it locks out whoever makes the key (`BypassPolicyLockoutSafetyCheck`). There may be no way
-    /// back.
+    /// Accepts a policy even if it locks out the caller (`BypassPolicyLockoutSafetyCheck`). This
+    /// may be irreversible.
     #[must_use]
     pub const fn bypass_policy_lockout_safety_check(mut self) -> Self {
         self.bypass_lockout_check = true;
@@ -118,13 +123,13 @@ impl CreateKeyRequest {
     }
 }
 
-/// Turns tag pairs into checked tags.
+/// Validates tag pairs.
 pub(in crate::kms) fn checked_tags(pairs: &[(String, String)]) -> Result<Vec<Tag>> {
     pairs.iter().map(|(key, value)| Tag::new(key, value)).collect()
 }
 
-/// What [`Kms::describe_key`](crate::Kms::describe_key) and [`Kms::get_public_key`](crate::Kms::get_public_key) take where
-/// there is more to say than the key.
+/// Parameters for [`Kms::describe_key`](crate::Kms::describe_key) and
+/// [`Kms::get_public_key`](crate::Kms::get_public_key) that include more than the key.
 ///
 /// # Examples
 /// ```
@@ -150,7 +155,7 @@ pub struct KeyRequest<'a, K> {
 }
 
 impl<'a, K: KeyReference> KeyRequest<'a, K> {
-    /// Names the key.
+    /// Creates a request for a key.
     pub const fn new(key: K) -> Self {
         Self { key, grant_tokens: &[] }
     }
@@ -158,12 +163,13 @@ impl<'a, K: KeyReference> KeyRequest<'a, K> {
     grant_tokens_setter!();
 }
 
-/// A [`KeyRequest`], or the name of a key alone: anything that is a [`KeyReference`].
+/// Conversion into a [`KeyRequest`], implemented for `KeyRequest` itself and for every
+/// [`KeyReference`].
 pub trait IntoKeyRequest<'a> {
-    /// What names the key.
+    /// The type that identifies the key.
     type Key: KeyReference;
 
-    /// The request.
+    /// Returns the request.
     fn into_key_request(self) -> KeyRequest<'a, Self::Key>;
 }
 
@@ -187,8 +193,8 @@ impl<'a, K: KeyReference> IntoKeyRequest<'a> for KeyRequest<'a, K> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyListEntry {
-    /// Its id.
+    /// The ID of the key.
     pub key_id: KeyId,
-    /// Its ARN.
+    /// The ARN of the key.
     pub key_arn: KeyArn,
 }

@@ -1,4 +1,4 @@
-//! What message authentication takes and returns.
+//! Parameters and results of message authentication.
 
 use super::grant_token::GrantToken;
 use super::key_reference::KeyReference;
@@ -6,7 +6,7 @@ use super::setters::{dry_run_setter, grant_tokens_setter};
 use crate::algorithm::MacAlgorithm;
 use crate::key::KeyArn;
 
-/// What [`Kms::generate_mac`](crate::Kms::generate_mac) takes.
+/// Parameters for [`Kms::generate_mac`](crate::Kms::generate_mac).
 #[derive(Clone, Debug)]
 pub struct GenerateMacRequest<'a, K> {
     pub(in crate::kms) key: K,
@@ -17,7 +17,7 @@ pub struct GenerateMacRequest<'a, K> {
 }
 
 impl<'a, K: KeyReference> GenerateMacRequest<'a, K> {
-    /// Authenticates 1 to 4,096 bytes. The algorithm is the one of the key's spec.
+    /// Authenticates a message of 1 to 4,096 bytes. The algorithm must be that of the key's spec.
     pub const fn new(key: K, algorithm: MacAlgorithm, message: &'a [u8]) -> Self {
         Self { key, algorithm, message, dry_run: false, grant_tokens: &[] }
     }
@@ -27,11 +27,11 @@ impl<'a, K: KeyReference> GenerateMacRequest<'a, K> {
     dry_run_setter!();
 }
 
-/// What [`Kms::generate_mac`](crate::Kms::generate_mac) returns.
+/// The result of [`Kms::generate_mac`](crate::Kms::generate_mac).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GenerateMacResponse {
-    /// The code, as long as the hash.
+    /// The MAC, as long as the output of the hash function.
     pub mac: Vec<u8>,
     /// The key.
     pub key_arn: KeyArn,
@@ -39,7 +39,7 @@ pub struct GenerateMacResponse {
     pub mac_algorithm: MacAlgorithm,
 }
 
-/// What [`Kms::verify_mac`](crate::Kms::verify_mac) takes.
+/// Parameters for [`Kms::verify_mac`](crate::Kms::verify_mac).
 #[derive(Clone, Debug)]
 pub struct VerifyMacRequest<'a, K> {
     pub(in crate::kms) key: K,
@@ -51,7 +51,7 @@ pub struct VerifyMacRequest<'a, K> {
 }
 
 impl<'a, K: KeyReference> VerifyMacRequest<'a, K> {
-    /// Verifies the code of 1 to 4,096 bytes.
+    /// Verifies the MAC of a message of 1 to 4,096 bytes.
     pub const fn new(key: K, algorithm: MacAlgorithm, message: &'a [u8], mac: &'a [u8]) -> Self {
         Self { key, algorithm, message, mac, dry_run: false, grant_tokens: &[] }
     }
@@ -61,7 +61,8 @@ impl<'a, K: KeyReference> VerifyMacRequest<'a, K> {
     dry_run_setter!();
 }
 
-/// What [`Kms::verify_mac`](crate::Kms::verify_mac) returns: that there is one says that the code is right.
+/// The result of [`Kms::verify_mac`](crate::Kms::verify_mac). It is returned only if the MAC is
+/// valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifyMacResponse {

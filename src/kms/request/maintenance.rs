@@ -1,33 +1,35 @@
-//! Results of maintenance, of the rotation of the root key, and of the verification of a store.
+//! Results of maintenance, root key rotation, and store verification.
 
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::KeyArn;
 
-/// What [`Kms::run_maintenance`](crate::kms::Kms::run_maintenance) did.
+/// The result of [`Kms::run_maintenance`](crate::kms::Kms::run_maintenance).
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct MaintenanceReport {
-    /// Keys that got new material because their rotation was due.
+    /// Keys that received new material because their rotation was due.
     pub rotated: Vec<KeyArn>,
-    /// Keys whose imported material was deleted, some or all, because its time was over.
+    /// Keys with imported material that was deleted, in part or entirely, because it had expired.
     pub expired: Vec<KeyArn>,
     /// Keys that were deleted because their waiting period had ended.
     pub deleted: Vec<KeyArn>,
-    /// Keys for which it failed, and why; the next run tries again.
+    /// Keys for which maintenance failed, with the error. The next run tries again.
     pub failed: Vec<(KeyArn, Error)>,
-    /// If the clock has made an implausible jump forward: nothing was deleted, nor will be before a run at this moment or later.
-    /// Look at the clock. If it is right, wait or call [`Kms::confirm_clock`](crate::kms::Kms::confirm_clock); the deletion of
-    /// keys that are due can still be cancelled.
+    /// Set if the clock jumped implausibly far forward. Nothing was deleted, and deletion resumes
+    /// only with a run at this time or later. Check the clock. If it is right, wait or call
+    /// [`Kms::confirm_clock`](crate::kms::Kms::confirm_clock). Until then, pending key deletions
+    /// can still be canceled even if they are due.
     pub destruction_postponed_until: Option<Timestamp>,
-    /// Why the store could not overwrite all that is left of deleted records, if so; the next run tries again.
+    /// The error, if the store could not overwrite all remains of deleted records. The next run
+    /// tries again.
     pub not_scrubbed: Option<Error>,
-    /// Why other steps were not done, or not to their end; the next run tries again.
+    /// The errors of other steps that were skipped or not completed. The next run tries again.
     pub unfinished: Vec<Error>,
 }
 
 impl MaintenanceReport {
-    /// Whether all that was due was done.
+    /// Returns `true` if all due work was completed.
     pub fn is_complete(&self) -> bool {
         self.failed.is_empty()
             && self.destruction_postponed_until.is_none()
@@ -36,14 +38,17 @@ impl MaintenanceReport {
     }
 }
 
-/// What [`Kms::declare_successor`](crate::Kms::declare_successor) did, and what it could not do yet.
+/// The result of [`Kms::declare_successor`](crate::Kms::declare_successor), including the work that
+/// could not be done yet.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct SuccessionReport {
-    /// Keys with material outside of the store whose deletion is pending: their waiting periods start again.
+    /// Keys pending deletion whose material is outside the store. Their waiting periods start
+    /// again.
     pub postponed: Vec<KeyArn>,
-    /// Clusters and providers by their names that could not be marked now, and why. They are marked with the first operation
-    /// that reaches them; until then other copies of the store are not left behind there.
+    /// The names of clusters and providers that could not be marked yet, with the error. Each is
+    /// marked by the first operation that reaches it. Until then, it does not yet treat other
+    /// copies of the store as superseded.
     pub not_marked: Vec<(String, Error)>,
 }
 
@@ -54,7 +59,7 @@ impl SuccessionReport {
     }
 }
 
-/// What is known of a store's root key.
+/// The status of a store's root key.
 ///
 /// # Examples
 /// ```
@@ -76,23 +81,24 @@ pub struct RootKeyStatus {
 }
 
 impl RootKeyStatus {
-    /// The version that everything is sealed under from now on.
+    /// Returns the version that all new data is sealed under.
     pub const fn version(&self) -> u32 {
         self.version
     }
 
-    /// The [`id`](crate::seal::RootKeyHolder::id) of the holder that keeps the root key.
+    /// Returns the [`id`](crate::seal::RootKeyHolder::id) of the holder that wraps the root key.
     pub fn holder(&self) -> &str {
         &self.holder
     }
 
-    /// Whether a rotation was begun and is not finished: an earlier version, or an earlier holder, still counts too.
+    /// Returns `true` if a rotation has started but not finished. An earlier version or an earlier
+    /// holder is then still in use as well.
     pub const fn is_rotating(&self) -> bool {
         self.is_rotating
     }
 }
 
-/// What a rotation of the root key did.
+/// The result of a root key rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RootKeyRotation {
     pub(in crate::kms) version: u32,
@@ -101,23 +107,23 @@ pub struct RootKeyRotation {
 }
 
 impl RootKeyRotation {
-    /// The version that everything is sealed under now.
+    /// Returns the version that all data is now sealed under.
     pub const fn version(self) -> u32 {
         self.version
     }
 
-    /// How many records this call has sealed anew.
+    /// Returns the number of records that this call resealed.
     pub const fn resealed(self) -> u64 {
         self.resealed
     }
 
-    /// Whether this call went on with a rotation that was begun before, instead of beginning one.
+    /// Returns `true` if this call resumed an interrupted rotation instead of starting one.
     pub const fn was_resumed(self) -> bool {
         self.was_resumed
     }
 }
 
-/// How far [`Kms::verify_store`](crate::Kms::verify_store) has come.
+/// The progress of [`Kms::verify_store`](crate::Kms::verify_store).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreVerificationProgress {
     pub(in crate::kms) checked: u64,
@@ -125,18 +131,18 @@ pub struct StoreVerificationProgress {
 }
 
 impl StoreVerificationProgress {
-    /// Records that were looked at.
+    /// Returns the number of records checked so far.
     pub const fn checked(self) -> u64 {
         self.checked
     }
 
-    /// Records that there were at the start. Others may have come since, or gone.
+    /// Returns the number of records at the start. Records may have been added or removed since.
     pub const fn total(self) -> u64 {
         self.total
     }
 }
 
-/// What [`Kms::verify_store`](crate::Kms::verify_store) found.
+/// The result of [`Kms::verify_store`](crate::Kms::verify_store).
 #[derive(Debug)]
 pub struct StoreVerificationReport {
     pub(in crate::kms) records: u64,
@@ -144,18 +150,19 @@ pub struct StoreVerificationReport {
 }
 
 impl StoreVerificationReport {
-    /// Whether everything is as this library left it.
+    /// Returns `true` if everything is as this crate left it.
     pub const fn is_intact(&self) -> bool {
         self.problems.is_empty()
     }
 
-    /// How many records were looked at.
+    /// Returns the number of records that were checked.
     pub const fn records(&self) -> u64 {
         self.records
     }
 
-    /// What was found: an error for each record, most of kind [`Integrity`](crate::ErrorKind::Integrity), and for damage to what
-    /// holds the records together one of kind [`Store`](crate::ErrorKind::Store), with
+    /// Returns the problems found, one error per record, mostly of kind
+    /// [`Integrity`](crate::ErrorKind::Integrity). Damage to the structures that hold the records
+    /// together is reported as one error of kind [`Store`](crate::ErrorKind::Store), with
     /// [`StoreError::Damaged`](crate::store::StoreError::Damaged) as its source.
     pub fn problems(&self) -> &[Error] {
         &self.problems

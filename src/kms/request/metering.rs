@@ -5,40 +5,41 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::key::{KeyArn, KeyManager, Operation};
 
-/// The last cryptographic operation that a key did.
+/// The last cryptographic operation that used a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LastUsage {
-    /// When.
+    /// The time of the operation.
     pub time: Timestamp,
-    /// Which.
+    /// The operation.
     pub operation: Operation,
 }
 
-/// What [`Kms::get_key_last_usage`](crate::Kms::get_key_last_usage) tells.
+/// The result of [`Kms::get_key_last_usage`](crate::Kms::get_key_last_usage).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GetKeyLastUsageResponse {
     /// The key.
     pub key_arn: KeyArn,
-    /// Its last successful cryptographic operation, if there was one.
+    /// The last successful cryptographic operation with the key, if any.
     pub last_usage: Option<LastUsage>,
-    /// Since when this is known: the creation of the key.
+    /// The start of tracking, which is the creation time of the key.
     pub tracking_start_date: Timestamp,
 }
 
-/// What is metered of one key.
+/// The metered usage of one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MeteredKey {
     /// The key.
     pub key_arn: KeyArn,
-    /// Its management type: customer managed or service managed, as keys that services own are not metered.
+    /// Its management type: customer managed or service managed. Keys owned by services are not
+    /// metered.
     pub manager: KeyManager,
-    /// Successful requests that named or used it.
+    /// The number of successful requests that named or used the key.
     pub requests: u64,
-    /// How long it was kept; of customer managed keys only.
+    /// The duration for which the key was stored; only for customer managed keys.
     pub key_time: Option<Duration>,
-    /// Since when both are counted: its creation, or the last reset.
+    /// The start of both counts: the creation of the key or the last reset.
     pub since: Timestamp,
 }

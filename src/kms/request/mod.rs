@@ -1,4 +1,4 @@
-//! Parameters and results of the operations, one file per theme.
+//! Parameters and results of the operations, one file per topic.
 
 mod agreement;
 mod aliases;

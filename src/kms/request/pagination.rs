@@ -1,10 +1,10 @@
-//! Pages of lists: which one is wanted, limits, and markers that say where the next one begins.
+//! Pagination of lists: page requests, limits, and markers for the next page.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// Which part of a list is wanted.
+/// A request for one page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct PageRequest {
     pub(in crate::kms) limit: Option<u32>,
@@ -12,14 +12,14 @@ pub struct PageRequest {
 }
 
 impl PageRequest {
-    /// The most entries wanted. What is allowed, and the default, stands at each list operation.
+    /// Sets the maximum number of entries. Each list operation documents its limit and default.
     #[must_use]
     pub const fn limit(mut self, limit: u32) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// Goes on where an earlier page ended: its [`Page::next_marker`].
+    /// Continues after an earlier page, given its [`Page::next_marker`].
     #[must_use]
     pub fn marker(mut self, marker: impl Into<String>) -> Self {
         self.marker = Some(marker.into());
@@ -27,17 +27,17 @@ impl PageRequest {
     }
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Page<T> {
     /// The entries.
     pub entries: Vec<T>,
-    /// What to ask for the next part with; `None` if this was the last.
+    /// The marker that requests the next page, or `None` if this is the last page.
     pub next_marker: Option<String>,
 }
 
-/// How many entries a page of an operation may have, and has unless the caller says otherwise.
+/// The maximum and default page sizes of an operation.
 #[derive(Clone, Copy)]
 pub(in crate::kms) struct PageLimits {
     pub(in crate::kms) most: u32,
@@ -55,13 +55,14 @@ impl PageLimits {
     }
 }
 
-/// The text that every marker starts with: a version, should what follows ever change.
+/// The prefix of every marker. It contains a version in case the format ever changes.
 const MARKER_PREFIX: &str = "m2.";
 
-/// The most characters of a marker, as in AWS KMS.
+/// Maximum length of a marker in characters, as in AWS KMS.
 const MAX_MARKER_LENGTH: usize = 1_024;
 
-/// Cuts entries to the limit; if some were cut off, the marker names the last one that was not.
+/// Truncates the entries to the limit. If entries were removed, the marker names the last remaining
+/// one.
 pub(in crate::kms) fn cut<T>(mut entries: Vec<T>, limit: usize, name: impl Fn(&T) -> &[u8]) -> Page<T> {
     let more = entries.len() > limit;
     entries.truncate(limit);
@@ -69,7 +70,7 @@ pub(in crate::kms) fn cut<T>(mut entries: Vec<T>, limit: usize, name: impl Fn(&T
     Page { entries, next_marker }
 }
 
-/// Pages through a short list that is in memory, ascending by name.
+/// Paginates a short in-memory list that is in ascending order of name.
 pub(in crate::kms) fn page_of<T>(
     entries: impl Iterator<Item = T>,
     page: &PageRequest,
@@ -83,11 +84,11 @@ pub(in crate::kms) fn page_of<T>(
 }
 
 fn marker(name: &[u8]) -> String {
-    // Short enough for every name: that of a tag may have 512 bytes.
+    // The marker fits for every name; a tag's name may have 512 bytes.
     [MARKER_PREFIX, &Base64UrlUnpadded::encode_string(name)].concat()
 }
 
-/// The name that a marker holds.
+/// Returns the name that a marker contains.
 pub(in crate::kms) fn name_in(marker: &str) -> Result<Vec<u8>> {
     let name = marker.strip_prefix(MARKER_PREFIX).filter(|_| marker.len() <= MAX_MARKER_LENGTH).ok_or_else(bad)?;
     Base64UrlUnpadded::decode_vec(name).ok().filter(|name| !name.is_empty()).ok_or_else(bad)

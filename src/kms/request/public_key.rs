@@ -1,4 +1,4 @@
-//! The result of asking for a public key.
+//! The result of retrieving a public key.
 
 use pkcs8::der::pem::{self, LineEnding};
 
@@ -6,7 +6,7 @@ use crate::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, SigningAlgori
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{KeyArn, KeySpec, KeyUsage};
 
-/// What [`Kms::get_public_key`](crate::Kms::get_public_key) returns.
+/// The result of [`Kms::get_public_key`](crate::Kms::get_public_key).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GetPublicKeyResponse {
@@ -14,23 +14,25 @@ pub struct GetPublicKeyResponse {
     pub public_key: Vec<u8>,
     /// The key.
     pub key_arn: KeyArn,
-    /// Its kind and size.
+    /// The key spec.
     pub key_spec: KeySpec,
-    /// What it is for.
+    /// The key usage.
     pub key_usage: KeyUsage,
-    /// How it encrypts; nothing unless that is its usage.
+    /// The supported encryption algorithms; empty for other usages.
     pub encryption_algorithms: &'static [EncryptionAlgorithm],
-    /// How it signs; nothing unless that is its usage.
+    /// The supported signing algorithms; empty for other usages.
     pub signing_algorithms: &'static [SigningAlgorithm],
-    /// How it agrees on secrets; nothing unless that is its usage.
+    /// The supported key agreement algorithms; empty for other usages.
     pub key_agreement_algorithms: &'static [KeyAgreementAlgorithm],
 }
 
 impl GetPublicKeyResponse {
-    /// The public key in PEM (RFC 7468, section 13), as command lines and web servers take it.
+    /// Returns the public key in PEM (RFC 7468, section 13), the form that command-line tools and
+    /// web servers accept.
     ///
     /// # Errors
-    /// [`Internal`](crate::ErrorKind::Internal) if it is too long for that, which no key is.
+    /// - [`Internal`](crate::ErrorKind::Internal) if the key is too long for PEM, which never
+    ///   happens.
     pub fn to_pem(&self) -> Result<String> {
         let pem = pem::encode_string("PUBLIC KEY", LineEnding::LF, &self.public_key);
         pem.map_err(|error| {

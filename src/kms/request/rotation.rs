@@ -1,18 +1,19 @@
-//! Parameters and results of the operations on rotation.
+//! Parameters and results of rotation operations.
 
 use crate::clock::Timestamp;
 use crate::key::{ExpirationModel, ImportState, KeyMaterialId, KeyMaterialState, RotationPeriod, RotationType};
 
-/// What [`Kms::get_key_rotation_status`](crate::kms::Kms::get_key_rotation_status) tells.
+/// The result of [`Kms::get_key_rotation_status`](crate::kms::Kms::get_key_rotation_status).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GetKeyRotationStatusResponse {
-    /// Whether the key rotates by itself. `false` while its deletion is pending.
+    /// `true` if the key rotates automatically. `false` while its deletion is pending.
     pub enabled: bool,
-    /// How often, if it is enabled.
+    /// The rotation period, if automatic rotation is enabled.
     pub rotation_period: Option<RotationPeriod>,
-    /// When next, if it is enabled. This may lie in the past, also for long while the key is disabled: it rotates once it is enabled
-    /// and makes a ciphertext, or maintenance runs.
+    /// The next rotation time, if automatic rotation is enabled. It may be in the past, even far in
+    /// the past while the key is disabled. Once the key is enabled again, it rotates when it next
+    /// encrypts or when maintenance runs.
     pub next_rotation_date: Option<Timestamp>,
 }
 
@@ -22,29 +23,31 @@ pub struct GetKeyRotationStatusResponse {
 pub struct RotationListEntry {
     /// The material.
     pub key_material_id: KeyMaterialId,
-    /// Whether new ciphertexts are made under it.
+    /// Indicates whether new ciphertexts are encrypted under the material.
     pub key_material_state: KeyMaterialState,
-    /// How it came to be; `None` for the material that the key was created with.
+    /// The type of the rotation, or `None` for the material that the key was created with.
     pub rotation_type: Option<RotationType>,
-    /// When it became current; `None` for the material that the key was created with.
+    /// The time at which the material became current, or `None` for the material that the key was
+    /// created with.
     pub rotation_date: Option<Timestamp>,
-    /// Whether imported material is there; `None` for keys whose material was made here.
+    /// Indicates whether imported material is present, or `None` for locally generated material.
     pub import_state: Option<ImportState>,
-    /// Whether imported material expires, while it is there.
+    /// Indicates whether imported material expires, while it is present.
     pub expiration_model: Option<ExpirationModel>,
-    /// When imported material expires, if it does.
+    /// The expiration time of imported material, if it expires.
     pub valid_to: Option<Timestamp>,
-    /// What was said of imported material.
+    /// The description of imported material.
     pub key_material_description: Option<String>,
 }
 
-/// Which versions of the material [`Kms::list_key_rotations`](crate::kms::Kms::list_key_rotations) lists.
+/// Selects the versions of key material that
+/// [`Kms::list_key_rotations`](crate::kms::Kms::list_key_rotations) lists.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IncludeKeyMaterial {
-    /// Those made by a rotation.
+    /// Lists only versions created by a rotation.
     #[default]
     RotationsOnly,
-    /// All, with the first one.
+    /// Lists all versions, including the first one.
     AllKeyMaterial,
 }

@@ -1,9 +1,9 @@
-//! Setters that many requests have.
+//! Setters that many requests share.
 
-/// The setter of grants that may allow a call.
+/// Generates the setter for grants that may authorize a call.
 macro_rules! grant_tokens_setter {
     () => {
-        /// Names grants that may allow the call, 10 at most.
+        /// Names up to 10 grants that may authorize the call.
         #[must_use]
         pub const fn grant_tokens(mut self, tokens: &'a [GrantToken]) -> Self {
             self.grant_tokens = tokens;
@@ -12,10 +12,10 @@ macro_rules! grant_tokens_setter {
     };
 }
 
-/// The setter by which a call is only tried.
+/// Generates the setter for dry runs.
 macro_rules! dry_run_setter {
     () => {
-        /// Goes through every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).
+        /// Performs every check and then fails with [`DryRun`](crate::ErrorKind::DryRun).
         #[must_use]
         pub const fn dry_run(mut self) -> Self {
             self.dry_run = true;

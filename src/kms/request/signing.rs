@@ -1,4 +1,4 @@
-//! What signing and verifying take and return.
+//! Parameters and results of signing and verification.
 
 use super::grant_token::GrantToken;
 use super::key_reference::KeyReference;
@@ -6,7 +6,7 @@ use super::setters::{dry_run_setter, grant_tokens_setter};
 use crate::algorithm::{MessageType, SigningAlgorithm};
 use crate::key::KeyArn;
 
-/// What [`Kms::sign`](crate::Kms::sign) takes.
+/// Parameters for [`Kms::sign`](crate::Kms::sign).
 #[derive(Clone, Debug)]
 pub struct SignRequest<'a, K> {
     pub(in crate::kms) key: K,
@@ -18,12 +18,12 @@ pub struct SignRequest<'a, K> {
 }
 
 impl<'a, K: KeyReference> SignRequest<'a, K> {
-    /// Signs a message of at most 4,096 bytes. Sign the digest of a longer one.
+    /// Signs a message of up to 4,096 bytes. For a longer message, sign its digest.
     pub const fn new(key: K, algorithm: SigningAlgorithm, message: &'a [u8]) -> Self {
         Self { key, algorithm, message, message_type: MessageType::Raw, dry_run: false, grant_tokens: &[] }
     }
 
-    /// Says what the bytes are; without it, the message itself.
+    /// Specifies whether the bytes are a message or its digest. Defaults to the message itself.
     #[must_use]
     pub const fn message_type(mut self, message_type: MessageType) -> Self {
         self.message_type = message_type;
@@ -35,11 +35,11 @@ impl<'a, K: KeyReference> SignRequest<'a, K> {
     dry_run_setter!();
 }
 
-/// What [`Kms::sign`](crate::Kms::sign) returns.
+/// The result of [`Kms::sign`](crate::Kms::sign).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SignResponse {
-    /// The signature: for ECDSA in DER, for RSA as long as the modulus, for Ed25519 64 bytes.
+    /// The signature: DER for ECDSA, as long as the modulus for RSA, and 64 bytes for Ed25519.
     pub signature: Vec<u8>,
     /// The key.
     pub key_arn: KeyArn,
@@ -47,7 +47,7 @@ pub struct SignResponse {
     pub signing_algorithm: SigningAlgorithm,
 }
 
-/// What [`Kms::verify`](crate::Kms::verify) takes.
+/// Parameters for [`Kms::verify`](crate::Kms::verify).
 #[derive(Clone, Debug)]
 pub struct VerifyRequest<'a, K> {
     pub(in crate::kms) key: K,
@@ -60,12 +60,13 @@ pub struct VerifyRequest<'a, K> {
 }
 
 impl<'a, K: KeyReference> VerifyRequest<'a, K> {
-    /// Verifies a signature of at most 6,144 bytes over a message of at most 4,096.
+    /// Verifies a signature of up to 6,144 bytes over a message of up to 4,096 bytes.
     pub const fn new(key: K, algorithm: SigningAlgorithm, message: &'a [u8], signature: &'a [u8]) -> Self {
         Self { key, algorithm, message, message_type: MessageType::Raw, signature, dry_run: false, grant_tokens: &[] }
     }
 
-    /// Says what the bytes of the message are; without it, the message itself.
+    /// Specifies whether the message bytes are a message or its digest. Defaults to the message
+    /// itself.
     #[must_use]
     pub const fn message_type(mut self, message_type: MessageType) -> Self {
         self.message_type = message_type;
@@ -77,7 +78,8 @@ impl<'a, K: KeyReference> VerifyRequest<'a, K> {
     dry_run_setter!();
 }
 
-/// What [`Kms::verify`](crate::Kms::verify) returns: that there is one says that the signature is valid.
+/// The result of [`Kms::verify`](crate::Kms::verify). It is returned only if the signature is
+/// valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifyResponse {

@@ -1,4 +1,4 @@
-//! The record of the audit trail's chain.
+//! The record of the audit log's chain.
 
 use std::fmt;
 
@@ -12,8 +12,9 @@ use crate::kms::records::audit_chain::chain_record_id;
 use crate::lock::{Mutex, MutexGuard};
 use crate::store::{CommitError, Revision};
 
-/// The record with the state of this process's chain. Other processes write it only when they rotate the root key, and
-/// delete it only when they forget the chain without noticing that it is in use.
+/// The record with the state of this process's chain. Other processes write it only when they
+/// rotate the root key, and delete it only when they forget the chain without noticing that it is
+/// in use.
 #[derive(Debug)]
 pub(in crate::kms) struct ChainRecord {
     id: ChainId,
@@ -56,10 +57,11 @@ impl ChainRecord {
         self.id
     }
 
-    /// Locks the record and returns its revision, `None` if it was deleted. The guard must be held from the snapshot of the
-    /// chain until the commit was noted in the chain and the new revision in the guard.
+    /// Locks the record and returns its revision, or `None` if it was deleted. The guard must be
+    /// held from the snapshot of the chain until the commit is recorded in the chain and the new
+    /// revision in the guard.
     pub(in crate::kms) fn revision(&self) -> MutexGuard<'_, Option<Revision>> {
-        // A single number is whole at any moment.
+        // A single number is always consistent.
         self.revision.lock()
     }
 }

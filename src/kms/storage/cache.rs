@@ -1,5 +1,4 @@
-//! A bounded cache whose readers take no lock and can tell whether what they found is still
-//! current.
+//! A bounded cache whose readers take no lock and can determine whether a value is still current.
 
 use std::hash::Hash;
 use std::ops::Deref;
@@ -14,7 +13,7 @@ use crate::shard::{CachePadded, SHARDS, shard_index};
 use crate::store::Revision;
 
 /// A decoded record, the revision it was decoded from, and the store's revision at which it was
-/// last known current.
+/// last known to be current.
 #[derive(Debug)]
 pub(in crate::kms) struct Entry<V> {
     value: V,
@@ -37,32 +36,32 @@ impl<V> Entry<V> {
     }
 }
 
-/// An entry, and a counted handle to it for each shard of threads. Threads that use one key would
-/// otherwise count its users in one place, which costs more than the use.
+/// An entry, and a reference-counted handle to it for each shard of threads. Without the shards,
+/// threads that use one key would update a single reference count, which costs more than the use.
 struct Slot<V> {
     entry: Arc<Entry<V>>,
     handles: [Cached<V>; SHARDS],
 }
 
-/// A cached value, as of one revision of the store. It never changes, and stays valid if the cache
-/// drops it.
+/// A cached value, as of one revision of the store. It never changes, and remains valid if the
+/// cache drops it.
 pub(in crate::kms) struct Cached<V> {
     handle: Arc<CachePadded<Arc<Entry<V>>>>,
 }
 
 impl<V> Cached<V> {
-    /// The revision of the record that the value was decoded from.
+    /// Returns the revision of the record that the value was decoded from.
     pub(in crate::kms) fn revision(&self) -> Revision {
         self.entry().revision
     }
 
     /// Returns `true` if nothing was committed since the value was last compared with the store,
-    /// which is at revision `store` now.
+    /// which is now at revision `store`.
     pub(in crate::kms) fn is_current(&self, store: Revision) -> bool {
         self.entry().is_current(store)
     }
 
-    /// Records that the value was still that of the store when the store was at `store`.
+    /// Records that the value still matched the store when the store was at `store`.
     pub(in crate::kms) fn confirm(&self, store: Revision) {
         self.entry().confirm(store);
     }
@@ -89,7 +88,8 @@ impl<V> Deref for Cached<V> {
 
 type Map<K, V> = HashTrieMapSync<K, Arc<Slot<V>>>;
 
-/// Entries by key. What was not used between two sweeps goes first when the capacity is reached.
+/// Entries by key. When the cache is full, entries that were not used between two sweeps are
+/// dropped first.
 pub(in crate::kms) struct Cache<K, V> {
     current: ArcSwap<Map<K, V>>,
     writer: Mutex<()>,
@@ -138,7 +138,7 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
     }
 
     fn edit(&self, edit: impl FnOnce(&mut Map<K, V>)) {
-        // The lock orders writers and guards no data, so a poisoned one is as good as any.
+        // The lock orders writers and guards no data, so a poisoned lock can be used.
         let _writer = self.writer.lock();
         let mut map = Map::clone(&self.current.load());
         edit(&mut map);
@@ -146,8 +146,8 @@ impl<K: Hash + Eq + Clone, V> Cache<K, V> {
     }
 }
 
-/// Drops every entry that was not used since the last sweep, or, if all were, one in eight: the
-/// cost of a sweep is spread over the insertions that it makes room for.
+/// Drops every entry that was not used since the last sweep, or one in eight if all were used. This
+/// spreads the cost of a sweep over the insertions that it makes room for.
 fn sweep<K: Hash + Eq + Clone, V>(map: &mut Map<K, V>) {
     let used = |entry: &Entry<V>| entry.used.swap(false, Ordering::Relaxed);
     let idle: Vec<K> = map.iter().filter(|(_, slot)| !used(&slot.entry)).map(|(key, _)| key.clone()).collect();
@@ -182,7 +182,7 @@ mod tests {
         for key in 0..4 {
             cache.insert(key, entry(key));
         }
-        cache.insert(4, entry(4)); // all were new: some entry goes, and every flag is cleared
+        cache.insert(4, entry(4)); // all are new: one entry is dropped, and every flag is cleared
         let kept: Vec<u32> = (0..4).filter(|key| cache.get(key).is_some()).collect();
         assert_eq!(kept.len(), 3);
         cache.current.load().iter().for_each(|(_, slot)| slot.entry.used.store(false, Ordering::Relaxed));

@@ -1,4 +1,4 @@
-//! Where every change is committed: edits are sealed and written, and the caches follow.
+//! Commits of changes: edits are sealed and written, and the caches are updated.
 
 use std::sync::Arc;
 
@@ -23,8 +23,9 @@ impl Registry {
         Ok(revision)
     }
 
-    /// Takes the grants on a key over to the revision that a commit gave it. Nobody else can have changed them in between:
-    /// a grant is created and ended together with the count in the record of its key.
+    /// Carries the grants on a key over to the revision that a commit assigned to it. No other
+    /// process can have changed them in between: creating and ending a grant also updates the count
+    /// in the record of its key.
     fn carry_grants(&self, edit: &Edit, edits: &[Edit], revision: Revision) {
         let Some((&KeyRecord { account, key_id, grants, .. }, expected)) = edit.replaced_key() else { return };
         let name = KeyName { account, key_id };
@@ -35,8 +36,9 @@ impl Registry {
         self.carried.insert(name, Entry::new(Arc::new(after), revision, revision));
     }
 
-    /// Seals records anew, with the material in them, under the current version of the root key, and returns how many.
-    /// What was changed in the meantime is sealed under it already.
+    /// Reseals records, including the material in them, under the current version of the root key.
+    /// Returns the number of resealed records. Records that were changed in the meantime are
+    /// already sealed under it.
     pub(in crate::kms) fn reseal(&self, records: &[(RecordId, Record)]) -> Result<u64> {
         match self.try_reseal(records) {
             Ok(_) => Ok(u64::try_from(records.len()).unwrap_or(u64::MAX)),

@@ -1,4 +1,4 @@
-//! The custom key stores of an account, found and changed.
+//! Lookup and changes of an account's custom key stores.
 
 use super::edit::Edit;
 use super::registry::Registry;
@@ -8,7 +8,7 @@ use crate::key::CustomKeyStoreId;
 use crate::kms::records::custom_key_store::{CustomKeyStoreRecord, CustomKeyStores};
 use crate::store::Revision;
 
-/// The error text of a change that lost to other changes every time.
+/// The error text of a change that conflicted with other changes every time.
 pub(in crate::kms) const CONTENDED: &str = "other changes to the custom key stores kept coming first";
 
 /// A custom key store, with all others of its account and the revision of their record.
@@ -38,7 +38,7 @@ impl Registry {
         }
     }
 
-    /// Returns the write by which a store holds one key less.
+    /// Returns the write that decrements the number of keys in a store.
     pub(in crate::kms) fn remove_key_from_store(&self, account: AccountId, id: CustomKeyStoreId) -> Result<Edit> {
         let found = self.custom_key_store(account, id)?;
         let all = found.all.with(id, |store| store.keys = store.keys.saturating_sub(1))?;

@@ -13,16 +13,17 @@ use crate::seal::RootKeyVersions;
 use crate::secret::SecretBytes;
 use crate::store::{Expectation, RecordId, RecordKind, Revision, StoreId};
 
-/// One record to be written, with the revision it must still have; `None` for one that must not exist yet.
+/// A write of one record. `expected` is the revision that the record must still have, or `None` if
+/// it must not exist yet.
 pub(in crate::kms) struct Edit {
     id: RecordId,
     expected: Option<Revision>,
     write: Write,
 }
 
-/// What becomes of the record.
+/// The new content of a record.
 enum Write {
-    /// Its material is sealed under the root key that counts when it is committed.
+    /// Material is sealed under the root key version that is current at commit time.
     Key(Box<KeyRecord>),
     Grant(SecretBytes, Box<KnownGrant>),
     Plain(SecretBytes),
@@ -42,7 +43,7 @@ impl Edit {
         Self { id, expected, write: Write::Key(Box::new(record)) }
     }
 
-    /// Creates a grant, together with the count of grants in the record of its key.
+    /// Creates a grant. The same commit must update the grant count in the key's record.
     pub(in crate::kms) fn put_grant(id: RecordId, grant: &GrantRecord) -> Result<Self> {
         let (_, grant_id) = GrantRecord::ids_in(&id)?;
         let known = KnownGrant { id: grant_id, terms: grant.terms.clone(), name: grant.name.clone() };
@@ -62,7 +63,7 @@ impl Edit {
         Expectation { id: self.id.clone(), revision: self.expected }
     }
 
-    /// The record of a key that replaces an earlier one, and the revision of that.
+    /// Returns the new record of a key and the revision that it replaces.
     pub(super) fn replaced_key(&self) -> Option<(&KeyRecord, Revision)> {
         match &self.write {
             Write::Key(record) => Some((record, self.expected?)),
@@ -70,7 +71,7 @@ impl Edit {
         }
     }
 
-    /// The change of a grant on a key, if it is one.
+    /// Returns the change of a grant on this key, if the edit is one.
     pub(super) fn grant_change(&self, account: AccountId, key_id: KeyId) -> Option<GrantChange<'_>> {
         if self.id.kind != RecordKind::Grant || self.id.account != account {
             return None;
@@ -84,8 +85,8 @@ impl Edit {
         }
     }
 
-    /// The body to be sealed, `None` for a record that is deleted. Material in it that is sealed under an earlier version of the
-    /// root key is sealed again.
+    /// Returns the body to seal, or `None` for a deleted record. Material that is sealed under an
+    /// earlier version of the root key is resealed.
     pub(super) fn body(&self, store: StoreId, root: &RootKeyVersions) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let body = match &self.write {
             Write::Key(record) => record.sealed_under(store, root)?.encode()?,

@@ -1,7 +1,8 @@
-//! An index of the grants on a key in memory: by grantee, then by operations and constraints, so that a decision examines few
-//! grants, however many exist.
+//! An in-memory index of the grants on a key: by grantee, then by operations and constraints. A
+//! decision therefore examines few grants, however many exist.
 //!
-//! Indexes are persistent: a change of one grant creates an index that shares all but a few nodes with the previous one.
+//! Indexes are persistent: a change of one grant creates an index that shares all but a few nodes
+//! with the previous one.
 
 use std::hash::{BuildHasher, Hash, RandomState};
 use std::sync::Arc;
@@ -15,10 +16,10 @@ use crate::key::{KeyUsage, Operation};
 use crate::lock::RwLock;
 use crate::policy::{GrantId, GrantTerms, OperationSet};
 
-/// For how many principals the grants on one key are remembered.
+/// Maximum number of principals whose grants on one key are cached.
 const MAX_GRANTEES: usize = 1_024;
 
-/// A grant as far as decisions and repeated requests need it.
+/// The parts of a grant that decisions and repeated requests need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::kms) struct KnownGrant {
     pub(in crate::kms) id: GrantId,
@@ -32,18 +33,19 @@ pub(in crate::kms) enum GrantChange<'a> {
     Ended(GrantId),
 }
 
-/// The grants on one revision of a key, of those grantees that have asked.
+/// The grants on one revision of a key, for each grantee that was looked up.
 #[derive(Debug, Default)]
 pub(in crate::kms) struct KeyGrantees(RwLock<HashTrieMapSync<Principal, Arc<GrantIndex>>>);
 
 impl KeyGrantees {
-    /// The grants of a principal, read by `read` the first time.
+    /// Returns the grants of a principal. The first call reads them with `read`.
     pub(in crate::kms) fn of(
         &self,
         principal: &Principal,
         read: impl FnOnce() -> Result<GrantIndex>,
     ) -> Result<Arc<GrantIndex>> {
-        // The map is whole between any two statements, so a panic elsewhere does not damage it.
+        // The map is consistent between any two statements, so a panic elsewhere does not damage
+        // it.
         let known = self.0.read().get(principal).cloned();
         if let Some(known) = known {
             return Ok(known);
@@ -57,10 +59,10 @@ impl KeyGrantees {
         Ok(index)
     }
 
-    /// The grants on the next revision of the key, which differ by these changes.
+    /// Returns the grants on the next revision of the key, which differ by these changes.
     ///
-    /// The grants that were read for a revision may be newer than it, never older, and applying a change twice has no further
-    /// effect. So no ended grant comes back.
+    /// The grants that were read for a revision may be newer than it, but never older. Applying a
+    /// change twice has no further effect. Therefore no ended grant reappears.
     pub(in crate::kms) fn after<'a>(&self, changes: impl Iterator<Item = GrantChange<'a>>) -> Self {
         let mut map = self.0.read().clone();
         for change in changes {
@@ -91,8 +93,9 @@ impl KeyGrantees {
 
 /// The grants of one grantee on one key.
 ///
-/// Each grant has two or three places: one for its set of operations, one for its constraints, and one for its name. A place is
-/// a hash keyed with a secret of this process. Grants that collide are distinguished by their terms.
+/// Each grant is filed in two or three places: one for its set of operations, one for its
+/// constraints, and one for its name. A place is a hash keyed with a secret of this process. Grants
+/// that collide are distinguished by their terms.
 #[derive(Clone, Debug, Default)]
 pub(in crate::kms) struct GrantIndex {
     hasher: RandomState,
@@ -111,13 +114,13 @@ struct Placed {
 /// A group of grants that a lookup examines together.
 #[derive(Hash)]
 enum Place<'a> {
-    /// With all others of the same operations.
+    /// All grants of these operations.
     All(OperationSet),
-    /// It has no constraints.
+    /// Grants without constraints.
     Free(OperationSet),
-    /// It demands this context.
+    /// Grants that require this context.
     Equals(OperationSet, &'a EncryptionContext),
-    /// It demands this pair among others.
+    /// Grants that require this pair and possibly others.
     Pair(OperationSet, (&'a str, &'a str)),
     Name(&'a str),
 }
@@ -156,7 +159,8 @@ impl GrantIndex {
         }
     }
 
-    /// The first grant that can allow an operation with a context and whose terms are accepted.
+    /// Returns the first grant that can allow an operation with a context and whose terms are
+    /// accepted.
     pub(in crate::kms) fn find(
         &self,
         operation: Operation,
@@ -175,12 +179,12 @@ impl GrantIndex {
         first
     }
 
-    /// The first grant whose terms are accepted.
+    /// Returns the first grant whose terms are accepted.
     pub(in crate::kms) fn first(&self, accept: &mut dyn FnMut(&GrantTerms) -> bool) -> Option<GrantId> {
         self.grants.iter().find(|(_, placed)| accept(&placed.grant.terms)).map(|(id, _)| *id)
     }
 
-    /// The first grant of a name and terms.
+    /// Returns the first grant with this name and these terms.
     pub(in crate::kms) fn named(&self, name: &str, terms: &GrantTerms) -> Option<GrantId> {
         let ids = self.places.get(&self.place(&Place::Name(name)))?;
         let is_it = |id: &&GrantId| {
@@ -190,9 +194,11 @@ impl GrantIndex {
         ids.iter().find(is_it).copied()
     }
 
-    /// The places of the grants of a set of operations that may allow one of them with a context.
+    /// Returns the places of grants for a set of operations that may allow `operation` with a
+    /// context.
     fn where_allowed(&self, set: OperationSet, operation: Operation, context: Option<&EncryptionContext>) -> Vec<u64> {
-        // As `GrantTerms::allows` has it: constraints count for work with the key only.
+        // Matches `GrantTerms::allows`: constraints apply only to cryptographic operations with
+        // encryption keys.
         if operation.required_usage() != Some(KeyUsage::EncryptDecrypt) {
             return vec![self.place(&Place::All(set))];
         }
@@ -204,7 +210,8 @@ impl GrantIndex {
         places
     }
 
-    /// The place for the constraints of a grant: of several pairs, the one that the fewest other grants share.
+    /// Returns the place for the constraints of a grant. Of several pairs, it is the one that the
+    /// fewest other grants share.
     fn constraint(&self, terms: &GrantTerms) -> u64 {
         let (set, constraints) = (terms.operations(), terms.constraints());
         if let Some(context) = constraints.encryption_context_equals() {
@@ -285,7 +292,7 @@ mod tests {
     }
 
     proptest! {
-        /// The index finds what a look at every grant finds, after any changes.
+        /// The index finds the same grants as a search through all of them, after any changes.
         #[test]
         fn the_index_finds_what_a_look_at_every_grant_finds(
             steps in prop::collection::vec((0_u8..24, 0_u8..16, prop_oneof![2 => Just(0), 1 => 0_u8..16], prop_oneof![1 => Just(0), 1 => 0_u8..16], any::<bool>()), 0..60),

@@ -1,5 +1,5 @@
-//! Records of work in HSMs: taken over from an interrupted creation, written with the deletion of a
-//! key, and deleted when the work is done.
+//! Records of pending HSM work. They are taken over from an interrupted creation, written with the
+//! deletion of a key, and deleted when the work is done.
 
 use super::custom_key_stores::CONTENDED;
 use super::edit::Edit;
@@ -17,8 +17,8 @@ use crate::store::{CommitError, Revision};
 impl Registry {
     /// Records that material must be destroyed after its intent has ended. Either maintenance took
     /// the creation over before the material existed, or the commit of the key was reported as
-    /// failed and took effect nevertheless. In the second case the key refers to the material,
-    /// which must stay.
+    /// failed but took effect. In the second case the key refers to the material, which must be
+    /// preserved.
     pub(in crate::kms) fn destroy_later(&self, created: &Intent) -> Result<(Purpose, Revision)> {
         if self.revision_of(&KeyRecord::record_id(created.account, created.key_id))?.is_some() {
             return Err(Error::new(ErrorKind::Conflict, "the key was committed"));
@@ -28,7 +28,7 @@ impl Registry {
         Ok((Purpose::Destroy, self.commit(&[put])?))
     }
 
-    /// Takes a creation over, so that its caller cannot finish it any more.
+    /// Takes over a creation, so that its caller can no longer finish it.
     pub(in crate::kms) fn take_over_creation(
         &self,
         intent: &Intent,
@@ -48,7 +48,7 @@ impl Registry {
             }
             match self.commit(&edits) {
                 Ok(_) => Ok(Some(())),
-                // Another process was faster and has done the same.
+                // Another process has already done the same.
                 Err(CommitError::Conflict(id)) if id == intent.record_id() => Ok(Some(())),
                 Err(CommitError::Conflict(_)) => Ok(None),
                 Err(CommitError::Failed(error)) if is_committed(&error) => Ok(Some(())),
@@ -57,9 +57,9 @@ impl Registry {
         })
     }
 
-    /// Returns the writes by which a deleted key leaves its custom key store: it no longer counts
-    /// there, the counts of its messages are deleted, and an intent records its material in the
-    /// cluster. Other keys need none.
+    /// Returns the writes that remove a deleted key from its custom key store. They decrement the
+    /// store's key count, delete the key's message counts, and record an intent for its material in
+    /// the cluster. Keys outside of custom key stores need no writes.
     pub(in crate::kms) fn leave_custom_key_store(&self, record: &KeyRecord, now: Timestamp) -> Result<Vec<Edit>> {
         let Some(id) = record.custom_key_store else { return Ok(Vec::new()) };
         let mut edits = vec![self.remove_key_from_store(record.account, id)?];

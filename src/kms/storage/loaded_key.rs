@@ -12,7 +12,7 @@ use crate::kms::records::key::KeyRecord;
 use crate::policy::PolicyDocument;
 use crate::provider::OpenedKey;
 
-/// A key in memory: its record, its ARN, and those versions of its material that were opened.
+/// A key in memory: its record, its ARN, and the versions of its material opened so far.
 pub(in crate::kms) struct LoadedKey {
     pub(in crate::kms) record: KeyRecord,
     pub(in crate::kms) arn: KeyArn,
@@ -38,18 +38,19 @@ impl LoadedKey {
         }
     }
 
-    /// The opened material of the version at `index`, opened by `open` the first time.
+    /// Returns the opened material of the version at `index`. The first call opens it with `open`.
     pub(in crate::kms) fn opened(&self, index: usize, open: impl FnOnce() -> Result<OpenedKey>) -> Result<&OpenedKey> {
         let slot = self.opened.get(index).ok_or_else(|| Error::new(ErrorKind::Internal, "no such version"))?;
         once(slot, open)
     }
 
-    /// Where calls are counted, looked up by `find` the first time.
+    /// Returns the counter for calls. The first call looks it up with `find`.
     pub(in crate::kms) fn counter(&self, find: impl FnOnce() -> Arc<KeyCounter>) -> &KeyCounter {
         self.counter.get_or_init(find)
     }
 
-    /// The grants of a principal on this revision of the key, read by `read` the first time.
+    /// Returns the grants of a principal on this revision of the key. The first call reads them
+    /// with `read`.
     pub(in crate::kms) fn granted(
         &self,
         principal: &Principal,
@@ -58,7 +59,7 @@ impl LoadedKey {
         self.granted.of(principal, read)
     }
 
-    /// The policy, compiled the first time.
+    /// Returns the policy. The first call compiles it.
     pub(in crate::kms) fn policy(&self) -> Result<&PolicyDocument> {
         once(&self.policy, || match (&self.record.policy, &self.record.service) {
             (Some(text), _) => PolicyDocument::key_policy(text),
@@ -70,13 +71,14 @@ impl LoadedKey {
         })
     }
 
-    /// The public key, parsed by `parse` the first time.
+    /// Returns the public key. The first call parses it with `parse`.
     pub(in crate::kms) fn public(&self, parse: impl FnOnce() -> Result<Box<dyn PublicKey>>) -> Result<&dyn PublicKey> {
         once(&self.public, parse).map(|key| &**key)
     }
 }
 
-/// What the slot holds; made by `make` if it holds nothing yet. Threads that come first together may all make it.
+/// Returns the value of the slot, initializing an empty slot with `make`. Concurrent first calls
+/// may all run `make`.
 fn once<T>(slot: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
     match slot.get() {
         Some(made) => Ok(made),

@@ -1,4 +1,5 @@
-//! Records between the store and memory: the registry and its caches, the sealed store with its index and anchor, and what is counted.
+//! The layer between store and memory: the registry and its caches, the sealed store with its index
+//! and anchor, and counters.
 
 pub(super) mod audit_chain;
 pub(super) mod cache;

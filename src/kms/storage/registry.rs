@@ -1,4 +1,5 @@
-//! Records between store and memory: sealed on the way out, opened and cached on the way in.
+//! Transfers records between the store and memory: sealed when written, opened and cached when
+//! read.
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -21,15 +22,15 @@ use crate::seal::RootKey;
 use crate::secret::SecretBytes;
 use crate::store::{Anchor, KeyStore, MAX_SCAN, Record, RecordId, RecordKind, Revision, Scan, StoreId};
 
-/// What a key is cached by.
+/// The cache key of a KMS key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct KeyName {
     pub(super) account: AccountId,
     pub(super) key_id: KeyId,
 }
 
-/// In one piece: every call looks a key up, and four short pieces, which a derived implementation makes of it, cost more
-/// than twice as much.
+/// Hashes the name as a single slice. Every call looks a key up, and the four short slices of a
+/// derived implementation cost more than twice as much.
 impl Hash for KeyName {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let mut bytes = [0; 28];
@@ -52,9 +53,10 @@ pub(in crate::kms) struct Registry {
 }
 
 impl Registry {
-    /// Opens a store, and prepares it if it is new.
+    /// Opens a store, and initializes it if it is new.
     ///
-    /// Fails if the root key is not that of the store.
+    /// # Errors
+    /// Returns an error if the root key does not belong to the store.
     pub(in crate::kms) fn new(
         (store, root): (Arc<dyn KeyStore>, RootKey),
         anchor: Option<Arc<dyn Anchor>>,
@@ -78,7 +80,7 @@ impl Registry {
         self.sealed.id()
     }
 
-    /// The records of the store, opened and sealed.
+    /// Returns the records of the store, opened and sealed.
     pub(in crate::kms) const fn sealed(&self) -> &Sealed {
         &self.sealed
     }
@@ -87,7 +89,7 @@ impl Registry {
         &self.locality
     }
 
-    /// The key as the store has it now.
+    /// Returns the key as currently stored.
     pub(in crate::kms) fn key(&self, account: AccountId, key_id: KeyId) -> Result<Option<Cached<LoadedKey>>> {
         let record_id = || KeyRecord::record_id(account, key_id);
         let name = KeyName { account, key_id };
@@ -101,14 +103,14 @@ impl Registry {
         })
     }
 
-    /// Returns for each key if the store has it now, or the error of its record.
+    /// Returns, for each key, `true` if the store currently has it, or the error of its record.
     pub(in crate::kms) fn has_keys(&self, keys: impl Iterator<Item = (AccountId, KeyId)>) -> Result<Vec<Result<bool>>> {
         let ids: Vec<_> = keys.map(|(account, key_id)| KeyRecord::record_id(account, key_id)).collect();
         let found = self.sealed.get_each_sealed(&ids)?;
         Ok(found.into_iter().map(|record| record.map(|record| record.is_some())).collect())
     }
 
-    /// The alias as the store has it now.
+    /// Returns the alias as currently stored.
     pub(in crate::kms) fn alias(&self, account: AccountId, name: &AliasName) -> Result<Option<Cached<AliasRecord>>> {
         let record_id = || AliasRecord::record_id(account, name);
         self.fresh(&self.aliases, (account, name.clone()), record_id, |bytes, _| {
@@ -116,9 +118,11 @@ impl Registry {
         })
     }
 
-    /// The policies of a principal as the store has them now; the revision is zero if it has none.
+    /// Returns the policies of a principal as currently stored. The revision is zero if it has
+    /// none.
     pub(in crate::kms) fn identity_policies(&self, principal: &Principal) -> Result<Cached<IdentityPolicies>> {
-        // Read before the record, as in `fresh`: what was put in between must not be taken for absent later on.
+        // Read before the record, as in `fresh`: a record written in between must not be treated as
+        // absent later.
         let now = self.sealed.revision()?;
         let record_id = || IdentityPolicies::record_id(principal);
         if let Some(held) = self.fresh(&self.identities, principal.clone(), record_id, |bytes, _| {
@@ -129,13 +133,15 @@ impl Registry {
         Ok(self.identities.insert(principal.clone(), Entry::new(IdentityPolicies::default(), Revision(0), now)))
     }
 
-    /// The custom key stores of an account as the store has them now; `None` if it never had any.
+    /// Returns the custom key stores of an account as currently stored, or `None` if it never had
+    /// any.
     pub(in crate::kms) fn custom_key_stores(&self, account: AccountId) -> Result<Option<Cached<CustomKeyStores>>> {
         let record_id = || CustomKeyStores::record_id(account);
         self.fresh(&self.custom_key_stores, account, record_id, |bytes, _| CustomKeyStores::decode(&record_id(), bytes))
     }
 
-    /// Returns the cached value if nothing was committed since it was last known current, and else asks the store.
+    /// Returns the cached value if nothing was committed since it was last known to be current.
+    /// Otherwise, reads the store.
     fn fresh<K: Hash + Eq + Clone, V>(
         &self,
         cache: &Cache<K, V>,
@@ -143,7 +149,8 @@ impl Registry {
         record_id: impl FnOnce() -> RecordId,
         decode: impl FnOnce(&[u8], Revision) -> Result<V>,
     ) -> Result<Option<Cached<V>>> {
-        // Read before the record, so that a commit in between makes the entry look older than it is, never newer.
+        // Read before the record, so that a commit in between makes the entry look older than it
+        // is, never newer.
         let now = self.sealed.revision()?;
         let cached = cache.get(&key);
         if let Some(held) = cached.as_ref().filter(|held| held.is_current(now)) {
@@ -162,7 +169,7 @@ impl Registry {
         Ok(Some(cache.insert(key, Entry::new(value, record.revision, now))))
     }
 
-    /// Keys in ascending order behind `after`, of one account or of all.
+    /// Returns keys in ascending order after `after`, of one account or of all.
     pub(in crate::kms) fn keys(
         &self,
         account: Option<AccountId>,
@@ -174,7 +181,8 @@ impl Registry {
         Ok(found.into_iter().map(|(_, revision, key)| (key.account, key.key_id, revision, key)).collect())
     }
 
-    /// The same of all accounts, with what is wrong with those that do not open; and where to go on.
+    /// Returns keys of all accounts in ascending order after `after`, with an error for each that
+    /// does not open, and the position at which to continue.
     pub(in crate::kms) fn keys_or_problems(&self, after: Option<RecordId>, limit: usize) -> Result<KeysOrProblems> {
         let found = self.sealed.scan_each(&Scan { kind: RecordKind::Key, account: None, after, limit })?;
         let last = found.last().map(|(id, _)| id.clone());
@@ -185,7 +193,7 @@ impl Registry {
         Ok(KeysOrProblems { keys: found.into_iter().map(decode).collect(), last })
     }
 
-    /// Aliases of an account in ascending order behind `after`.
+    /// Returns aliases of an account in ascending order after `after`.
     pub(in crate::kms) fn aliases(
         &self,
         account: AccountId,
@@ -197,18 +205,19 @@ impl Registry {
         found.into_iter().map(|(id, _, record)| Ok((AliasRecord::name_in(&id)?, record))).collect()
     }
 
-    /// The revision of a record that opens, as the store has it now; `None` if there is no such record.
+    /// Returns the current revision of a record that opens, or `None` if the record does not exist.
     pub(in crate::kms) fn revision_of(&self, id: &RecordId) -> Result<Option<Revision>> {
         Ok(self.sealed.get(id)?.map(|(revision, _)| revision))
     }
 
-    /// A record as the store has it now, with its revision.
+    /// Returns a record as currently stored, with its revision.
     pub(in crate::kms) fn read<R: StoredRecord>(&self, id: &RecordId) -> Result<Found<R>> {
         let found = self.sealed.get(id)?;
         found.map(|(revision, body)| Ok((revision, R::decode(id, body.expose_secret())?))).transpose()
     }
 
-    /// Several records as the store has them now, in the order of the ids, with an error for each that cannot be read.
+    /// Returns several records as currently stored, in the order of the IDs, with an error for each
+    /// that cannot be read.
     pub(in crate::kms) fn read_each<R: StoredRecord>(&self, ids: &[RecordId]) -> Result<Vec<Result<Found<R>>>> {
         let read = |(id, record): (&RecordId, Result<Option<Record>>)| {
             let Some(record) = record? else { return Ok(None) };
@@ -218,7 +227,7 @@ impl Registry {
         Ok(ids.iter().zip(self.sealed.get_each_sealed(ids)?).map(read).collect())
     }
 
-    /// Records in ascending order behind `after`, of one account or of all.
+    /// Returns records in ascending order after `after`, of one account or of all.
     pub(in crate::kms) fn list<R: StoredRecord>(
         &self,
         account: Option<AccountId>,
@@ -232,7 +241,7 @@ impl Registry {
         self.list_opened(R::KIND, account, after, limit)?.into_iter().map(decode).collect()
     }
 
-    /// The same before they are decoded.
+    /// Like [`list`](Self::list), but returns the records before they are decoded.
     pub(super) fn list_opened(
         &self,
         kind: RecordKind,
@@ -243,12 +252,12 @@ impl Registry {
         self.sealed.scan(&Scan { kind, account, after, limit })
     }
 
-    /// All records of which there are few.
+    /// Returns all records of a kind. Use only for kinds with few records.
     pub(in crate::kms) fn read_all<R: StoredRecord>(&self) -> Result<Vec<(Revision, R)>> {
         self.read_all_or_damaged()?.into_iter().map(|found| found.map_err(|(_, error)| error)).collect()
     }
 
-    /// The same, with what is wrong with those that cannot be read.
+    /// Like [`read_all`](Self::read_all), but returns an error for each record that cannot be read.
     pub(in crate::kms) fn read_all_or_damaged<R: StoredRecord>(&self) -> Result<Vec<OrDamaged<(Revision, R)>>> {
         let (mut records, mut after) = (Vec::new(), None);
         loop {
@@ -262,7 +271,7 @@ impl Registry {
         }
     }
 
-    /// Overwrites what the store still holds of deleted and replaced records.
+    /// Overwrites the remains of deleted and replaced records in the store.
     pub(in crate::kms) fn scrub(&self) -> Result<()> {
         self.sealed.scrub()
     }
@@ -271,12 +280,12 @@ impl Registry {
 /// A record with its revision, if it exists.
 pub(in crate::kms) type Found<R> = Option<(Revision, R)>;
 
-/// Keys, and of those that do not open what is wrong.
+/// Keys, with the error of each key that does not open.
 pub(in crate::kms) struct KeysOrProblems {
     pub(in crate::kms) keys: Vec<(AccountId, KeyId, Result<KeyRecord>)>,
     /// Where to go on; `None` if there were none.
     pub(in crate::kms) last: Option<RecordId>,
 }
 
-/// What a record says; of a damaged one its name, and what is wrong.
+/// The content of a record, or the name and error of a damaged one.
 pub(in crate::kms) type OrDamaged<T> = Result<T, (RecordId, Error)>;

@@ -1,7 +1,7 @@
-//! Which grants a principal may retire, found without looking at any other grant.
+//! The grants that a principal may retire, found without reading any other grant.
 //!
-//! Alongside each grant that names a retiring principal lies a record in the account of this principal. Both are written and
-//! deleted by one commit.
+//! Each grant that names a retiring principal is accompanied by a record in that principal's
+//! account. One commit creates or deletes both.
 
 use super::edit::Edit;
 use super::registry::Registry;
@@ -15,13 +15,13 @@ use crate::policy::GrantTerms;
 use crate::store::RecordId;
 
 impl Registry {
-    /// The write that lets a new grant be found by its retiring principal, if it names one.
+    /// Returns the write that indexes a new grant by its retiring principal, if it names one.
     pub(in crate::kms) fn put_retirable(&self, terms: &GrantTerms, grant: &RecordId) -> Result<Option<Edit>> {
         let retiring = terms.retiring_principal().map(|retiring| self.retirable_id(retiring, grant));
         retiring.map(|id| Edit::put(id, &RetirableGrant, None)).transpose()
     }
 
-    /// The writes that delete a grant, and what it is found by.
+    /// Returns the writes that delete a grant and its index record.
     pub(in crate::kms) fn delete_grant(&self, grant: &FoundGrant) -> Result<Vec<Edit>> {
         let place = grant.record_id();
         let retirable = grant.record.terms.retiring_principal().map(|retiring| self.retirable_id(retiring, &place));
@@ -34,8 +34,9 @@ impl Registry {
         Ok(edits)
     }
 
-    /// The grants that a principal may retire because they name it, in ascending order behind `after`, at most `limit`. Those on
-    /// keys whose waiting period has ended at `now` are gone with them.
+    /// Returns at most `limit` grants that a principal may retire because they name it, in
+    /// ascending order after `after`. Grants on keys whose waiting period has ended by `now` are
+    /// omitted.
     pub(in crate::kms) fn retirable_grants(
         &self,
         retiring: &Principal,
@@ -59,7 +60,7 @@ impl Registry {
                 let Some(place) = RetirableGrant::grant_in(id, &tag) else { return Ok(found) };
                 RetirableGrant::decode(id, body.expose_secret())?;
                 let place = place?;
-                // One that was retired since the names were read is gone.
+                // A grant that was retired since the names were read no longer exists.
                 let Some(grant) = self.grant_at(&place)? else { continue };
                 let key = self.key(grant.account, grant.key_id)?;
                 if key.is_some_and(|key| !key.record.is_past_deletion(now)) {

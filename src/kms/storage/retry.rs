@@ -1,19 +1,19 @@
-//! The one loop that repeats a change after a conflict.
+//! The loop that retries a change after a conflict.
 
 use std::thread;
 
 use crate::error::Error;
 use crate::store::CommitError;
 
-/// Maximum number of attempts. Each conflict means that another change succeeded, so this many in a row on one record mean that
-/// it is changed without a pause.
+/// Maximum number of attempts. Each conflict means that another change succeeded. This many in a
+/// row on one record mean that the record changes incessantly.
 const MAX_COMMIT_ATTEMPTS: u32 = 256;
 
-/// Runs an attempt until it returns a value. `None` asks for another one: it lost to another change. If every attempt lost, the
-/// result is that of `exhausted`.
+/// Runs an attempt until it returns a value. `None` requests another attempt because it conflicted
+/// with another change. If every attempt conflicts, returns the result of `exhausted`.
 ///
 /// # Errors
-/// Those of the attempt.
+/// Returns the errors of the attempt.
 pub(in crate::kms) fn commit_with_retry<T, E>(
     exhausted: impl FnOnce() -> Result<T, E>,
     mut attempt: impl FnMut() -> Result<Option<T>, E>,
@@ -27,10 +27,10 @@ pub(in crate::kms) fn commit_with_retry<T, E>(
     exhausted()
 }
 
-/// The result of a commit for [`commit_with_retry`]: a conflict asks for another attempt.
+/// Converts the result of a commit for [`commit_with_retry`]: a conflict requests another attempt.
 ///
 /// # Errors
-/// Any other failure of the commit.
+/// Returns any other failure of the commit.
 pub(in crate::kms) fn retriable<T>(committed: Result<T, CommitError>) -> Result<Option<T>, Error> {
     match committed {
         Ok(value) => Ok(Some(value)),

@@ -19,7 +19,7 @@ impl Sealed {
         record.binding(self.id(), version)
     }
 
-    /// Returns the id by which this store recognizes material of a key when it is imported again.
+    /// Returns the ID by which this store recognizes material of a key when it is imported again.
     pub(in crate::kms) fn material_id(&self, key_id: KeyId, stored: &SecretBytes) -> KeyMaterialId {
         let parts = [b"key material id", key_id.as_bytes().as_slice(), stored.expose_secret()];
         KeyMaterialId::from_bytes(self.identity().identify(&parts))
@@ -72,8 +72,8 @@ impl Sealed {
         present.try_for_each(|version| self.open_material(record, version).map(drop))
     }
 
-    /// Takes the material of all versions out of a record, in plaintext, `None` where it is
-    /// missing.
+    /// Removes the material of all versions from a record and returns it in plaintext, with `None`
+    /// where it is missing.
     pub(in crate::kms) fn take_materials(&self, record: &mut KeyRecord) -> Result<Vec<Option<SecretBytes>>> {
         let mut materials = Vec::new();
         for index in 0..record.versions.len() {
@@ -88,7 +88,7 @@ impl Sealed {
 }
 
 impl KeyRecord {
-    /// The record with all its material sealed under the current version of the root key.
+    /// Returns the record with all its material sealed under the current version of the root key.
     pub(in crate::kms) fn sealed_under(&self, store: StoreId, root: &RootKeyVersions) -> Result<Cow<'_, Self>> {
         let is_earlier = |version: &VersionRecord| version.is_present() && !root.is_current(&version.sealed_material);
         if !self.versions.iter().any(is_earlier) {

@@ -1,7 +1,8 @@
-//! Grants in the store: those on a key, or those of one grantee on it, found without looking at any other grant.
+//! Stored grants: all grants on a key, or those of one grantee on it, found without reading any
+//! other grant.
 //!
-//! A grant id starts with 8 bytes that stand for its grantee, so that all grants of one grantee on one key lie next to each
-//! other.
+//! A grant ID starts with 8 bytes that identify its grantee, so that all grants of one grantee on
+//! one key are adjacent.
 
 use super::registry::Registry;
 use crate::crypto::SecureRandom;
@@ -13,17 +14,17 @@ use crate::kms::records::stored_record::StoredRecord;
 use crate::policy::GrantId;
 use crate::store::{RecordId, RecordKind, Revision};
 
-/// The bytes at the start of a grant id that stand for its grantee.
+/// Length in bytes of the grantee tag at the start of a grant ID.
 const GRANTEE_TAG: usize = 8;
 
-/// Which grants are meant: those on one key, or those of one grantee on it.
+/// Selects the grants on one key, or those of one grantee on it.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kms) struct GrantRange<'a> {
     pub(in crate::kms) key: (AccountId, KeyId),
     pub(in crate::kms) grantee: Option<&'a Principal>,
 }
 
-/// A grant with the place where it lies.
+/// A grant with its location and revision.
 pub(in crate::kms) struct FoundGrant {
     pub(in crate::kms) account: AccountId,
     pub(in crate::kms) key_id: KeyId,
@@ -44,7 +45,7 @@ impl FoundGrant {
 }
 
 impl Registry {
-    /// A fresh id for a grant.
+    /// Generates the ID of a new grant.
     pub(in crate::kms) fn new_grant_id(
         &self,
         key_id: KeyId,
@@ -57,7 +58,7 @@ impl Registry {
         Ok(GrantId::from_bytes(bytes))
     }
 
-    /// One grant as the store has it now.
+    /// Returns one grant as currently stored.
     pub(in crate::kms) fn grant(&self, account: AccountId, key_id: KeyId, id: GrantId) -> Result<Option<FoundGrant>> {
         self.grant_at(&GrantRecord::record_id(account, key_id, id))
     }
@@ -67,7 +68,8 @@ impl Registry {
         found.map(|(revision, record)| FoundGrant::new(place, revision, record)).transpose()
     }
 
-    /// Grants in ascending order behind `after`, at most `limit`; fewer only if no more of the range follow.
+    /// Returns at most `limit` grants in ascending order after `after`. Returns fewer only if no
+    /// more of the range follow.
     pub(in crate::kms) fn grants(
         &self,
         range: GrantRange<'_>,

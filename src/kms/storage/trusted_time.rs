@@ -1,15 +1,14 @@
-//! How far time is known to have come: kept in the store, so that a clock that jumps destroys
-//! nothing.
+//! The high-water mark of time, stored so that a clock that jumps destroys nothing.
 //!
-//! The [`HighWaterMark`] is created when a store is first opened and moved by maintenance, at
-//! most once an hour unless an unconfirmed time begins or ends.
+//! The [`HighWaterMark`] is created when a store is first opened. Maintenance advances it, at most
+//! once an hour unless an unconfirmed time begins or ends.
 //!
-//! A step of the clock is trusted if it is no longer than the tolerance. A longer one is trusted
+//! A step of the clock is trusted if it is no longer than the tolerance. A longer step is trusted
 //!
-//! - if the monotonic clock of this process has moved as far, so that the process was only idle;
+//! - if the monotonic clock of this process has advanced as far, so that the process was only idle;
 //! - after [`CONFIRMATION`], if the clock has advanced from the unconfirmed time and not gone back;
-//!   a process that has seen the unconfirmed time begin also requires that much of its monotonic
-//!   clock, so that a second jump confirms nothing;
+//!   a process that observed the start of the unconfirmed time also requires its monotonic clock to
+//!   advance that much, so that a second jump confirms nothing;
 //! - if the authority confirms it
 //!   ([`Kms::confirm_clock`](crate::kms::engine::handle::Kms::confirm_clock)).
 
@@ -26,11 +25,11 @@ use crate::kms::records::high_water_mark::HighWaterMark;
 use crate::lock::{Mutex, MutexGuard};
 use crate::store::{CommitError, Revision};
 
-/// The longest step of the clock that is trusted immediately, unless the builder says otherwise: a
-/// day, and two hours for a daily sweep that starts late or on the day when summer time ends.
+/// The longest step of the clock that is trusted immediately, unless the builder overrides it. It
+/// is a day plus two hours, for a daily sweep that starts late or on the day when summer time ends.
 pub(in crate::kms) const DEFAULT_TOLERANCE: Duration = Duration::from_secs(26 * 3_600);
 
-/// The shortest tolerance that the builder accepts: the mark in the store may lag by as much.
+/// Minimum tolerance that the builder accepts: the mark in the store may lag by as much.
 pub(in crate::kms) const MIN_TOLERANCE: Duration = PRECISION;
 
 /// The time by which an unconfirmed clock must advance before it is trusted. An operator can notice
@@ -41,31 +40,32 @@ const CONFIRMATION: Duration = Duration::from_secs(86_400);
 /// a second jump.
 const UNCONFIRMED_LIFETIME: Duration = Duration::from_secs(31 * 86_400);
 
-/// How far the mark in the store may lie behind.
+/// Maximum lag of the mark in the store.
 const PRECISION: Duration = Duration::from_secs(3_600);
 
-/// How far the mark in memory may lie behind, so that threads seldom write it.
+/// Maximum lag of the mark in memory, so that threads seldom write it.
 const MEMORY_PRECISION: Duration = Duration::from_secs(1);
 
-/// Whether a moment may be the reason to destroy something.
+/// Indicates whether a time is trusted enough to destroy anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kms) enum ClockTrust {
     Trusted,
-    /// Not before a sweep at this moment or later.
+    /// Not trusted before a sweep at this time or later.
     WaitsUntil(Timestamp),
 }
 
 /// Facts about the clock that only the process of a sweep knows.
 #[derive(Clone, Copy, Debug, Default)]
 struct Evidence {
-    /// It has seen time come here without a jump.
+    /// `true` if the process observed time advance to this point without a jump.
     is_continuous: bool,
     /// The time since it recorded the unconfirmed time of the store, by its monotonic clock.
     unconfirmed_for: Option<Duration>,
 }
 
 impl HighWaterMark {
-    /// What a sweep that finds the clock at `now` makes of the mark.
+    /// Returns the mark after a sweep that reads the clock at `now`, and whether that time is
+    /// trusted.
     fn at(self, now: Timestamp, tolerance: Duration, evidence: Evidence) -> (Self, ClockTrust) {
         if evidence.is_continuous || now <= self.trusted.plus(tolerance) {
             return (Self::new(self.trusted.max(now)), ClockTrust::Trusted);
@@ -82,7 +82,7 @@ impl HighWaterMark {
     }
 }
 
-/// The clock of a KMS, and the latest moment up to which this process trusts it.
+/// The clock of a KMS, and the latest time that this process trusts.
 #[derive(Debug)]
 pub(in crate::kms) struct TrustedClock {
     clock: Arc<dyn Clock>,
@@ -96,13 +96,13 @@ pub(in crate::kms) struct TrustedClock {
 struct Seen {
     /// A moment that was trusted, and what the monotonic clock showed then.
     since: (Timestamp, Option<Duration>),
-    /// An unconfirmed time that a sweep of this process recorded, and what the monotonic clock
-    /// showed then.
+    /// An unconfirmed time that a sweep of this process recorded, and the reading of the monotonic
+    /// clock at that time.
     unconfirmed: Option<(Timestamp, Duration)>,
 }
 
 impl TrustedClock {
-    /// Takes up the mark of the store, or makes it.
+    /// Loads the mark of the store, or creates it.
     pub(in crate::kms) fn open(registry: &Registry, clock: Arc<dyn Clock>, tolerance: Duration) -> Result<Self> {
         let now = clock.now();
         let mark = match read(registry)? {
@@ -120,11 +120,11 @@ impl TrustedClock {
         Ok(Self { clock, latest: AtomicI64::new(trusted.unix_millis()), tolerance, seen: Mutex::new(seen) })
     }
 
-    /// The present moment, never before one that was trusted. A moment that is implausibly late
-    /// counts without being trusted: when the clock goes back from it, so does everything.
+    /// Returns the current time, never before a trusted one. An implausibly late time counts
+    /// without being trusted: if the clock goes back from it, so does this time.
     pub(in crate::kms) fn now(&self) -> Timestamp {
         let (now, latest) = (self.clock.now(), self.latest());
-        // A thread that finds another one at it leaves it to that one.
+        // A thread that finds the lock taken leaves the update to its owner.
         if now > latest.plus(MEMORY_PRECISION)
             && let Some(seen) = self.seen.try_lock()
             && self.is_continuous(&seen, now, self.clock.monotonic())
@@ -134,15 +134,15 @@ impl TrustedClock {
         now.max(latest)
     }
 
-    /// The present moment, or the latest trusted one if the clock is unconfirmed. What has ended by
-    /// it has ended for good.
+    /// Returns the current time, or the latest trusted one if the clock is unconfirmed. Anything
+    /// that has ended by this time has ended for good.
     pub(in crate::kms) fn confirmed(&self) -> Timestamp {
         let (now, latest) = (self.clock.now(), self.latest());
         if now <= latest.plus(MEMORY_PRECISION) { now.max(latest) } else { latest }
     }
 
-    /// The reading of the clock itself, whether or not it is trusted, and also if it is behind a
-    /// moment that was.
+    /// Returns the reading of the clock itself, even if it is not trusted or is behind a trusted
+    /// time.
     pub(in crate::kms) fn reading(&self) -> Timestamp {
         self.clock.now()
     }
@@ -151,7 +151,8 @@ impl TrustedClock {
         Timestamp::from_unix_millis(self.latest.load(Ordering::Relaxed))
     }
 
-    /// Lets a sweep move the mark in the store. Returns the time, and if it may destroy anything.
+    /// Advances the mark in the store during a sweep. Returns the time, and whether the sweep may
+    /// destroy anything.
     pub(in crate::kms) fn sweep(&self, registry: &Registry) -> Result<(Timestamp, ClockTrust)> {
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
         commit_with_retry(kept_changing, || {
@@ -170,7 +171,7 @@ impl TrustedClock {
         })
     }
 
-    /// The write by which the mark comes to `now`, whatever is unconfirmed.
+    /// Returns the write that advances the mark to `now`, regardless of any unconfirmed time.
     pub(in crate::kms) fn confirmation(&self, registry: &Registry, now: Timestamp) -> Result<Edit> {
         let (revision, trusted) = match read(registry)? {
             Some((revision, mark)) => (Some(revision), mark.trusted.max(now)),
@@ -179,7 +180,7 @@ impl TrustedClock {
         Edit::put(HighWaterMark::record_id(), &HighWaterMark::new(trusted), revision)
     }
 
-    /// Believes a moment that was confirmed.
+    /// Trusts a time that was confirmed.
     pub(in crate::kms) fn confirm(&self, now: Timestamp) {
         self.note(HighWaterMark::new(now), ClockTrust::Trusted, true, (now, self.clock.monotonic()));
     }
@@ -195,7 +196,7 @@ impl TrustedClock {
         Evidence { is_continuous: self.is_continuous(&seen, now, monotonic), unconfirmed_for }
     }
 
-    /// Takes up what became of the mark.
+    /// Updates the observations after the mark changed.
     fn note(
         &self,
         mark: HighWaterMark,
@@ -218,7 +219,7 @@ impl TrustedClock {
         }
     }
 
-    /// Returns `true` if time can have come to `now` since the last observation, without a jump.
+    /// Returns `true` if time can have come to `now` since the last observation without a jump.
     /// Without a monotonic clock, only the length of the step decides.
     fn is_continuous(&self, seen: &Seen, now: Timestamp, monotonic: Option<Duration>) -> bool {
         let reached = match (seen.since, monotonic) {
@@ -229,12 +230,12 @@ impl TrustedClock {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        // Every assignment leaves it whole.
+        // Every assignment leaves the data consistent.
         self.seen.lock()
     }
 }
 
-/// Refuses a tolerance that would have every sweep unconfirmed.
+/// Rejects a tolerance that would leave every sweep unconfirmed.
 pub(in crate::kms) fn check_tolerance(tolerance: Duration) -> Result<()> {
     if tolerance >= MIN_TOLERANCE {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Counters of the calls that the store does not know of yet, apart for threads.
+//! Counters of calls that are not in the store yet, sharded by thread.
 
 use std::collections::HashMap;
 use std::mem;
@@ -12,14 +12,14 @@ use crate::kms::request::LastUsage;
 use crate::lock::{Mutex, MutexGuard};
 use crate::shard::{CachePadded, SHARDS, shard_index};
 
-/// The calls of one key that the store does not know of yet.
+/// The calls of one key that are not in the store yet.
 #[derive(Debug, Default)]
 pub(in crate::kms) struct KeyCounter([CachePadded<CounterShard>; SHARDS]);
 
 #[derive(Debug, Default)]
 struct CounterShard {
     requests: AtomicU64,
-    /// The time in milliseconds and, in the lowest byte, one more than the place of the operation;
+    /// The time in milliseconds and, in the lowest byte, one more than the index of the operation;
     /// 0 for none.
     last: AtomicU64,
 }
@@ -33,7 +33,7 @@ impl KeyCounter {
         }
     }
 
-    /// Takes the count out.
+    /// Resets the count and returns its previous value.
     fn take(&self) -> u64 {
         self.0.iter().map(|shard| shard.0.requests.swap(0, Ordering::Relaxed)).sum()
     }
@@ -69,7 +69,7 @@ impl Count {
     }
 }
 
-/// A key by which counts are known.
+/// Identifies the key that a count belongs to.
 type Key = (AccountId, KeyId);
 
 /// The counts of all keys that this process has used since they were last added to the store.
@@ -78,15 +78,15 @@ pub(in crate::kms) struct UsageCounters(Mutex<CountersByKey>);
 
 #[derive(Debug, Default)]
 struct CountersByKey {
-    /// Those of keys that are in memory, and of some that were.
+    /// The counters of keys in memory, and of some that were evicted.
     live: HashMap<Key, Arc<KeyCounter>>,
-    /// The counts of keys that have left the memory.
+    /// The counts of evicted keys.
     evicted: HashMap<Key, Count>,
-    /// The number of live counters at which those of keys that have left the memory are freed.
+    /// The number of live counters at which those of evicted keys are freed.
     limit: usize,
 }
 
-/// Fewer counters than this are not looked through.
+/// The minimum number of counters before any are freed.
 const MIN_LIMIT: usize = 1_024;
 
 impl UsageCounters {
@@ -94,13 +94,13 @@ impl UsageCounters {
         let mut counters = self.counters();
         if counters.live.len() >= counters.limit.max(MIN_LIMIT) {
             counters.evict();
-            counters.limit = counters.live.len() * 2; // so that each insertion pays for a constant part of the next time
+            counters.limit = counters.live.len() * 2; // amortizes the next eviction to constant time per insertion
         }
         Arc::clone(counters.live.entry((account, key_id)).or_default())
     }
 
-    /// Takes out the counts that are not in the store yet, in the order of the keys. Frees the
-    /// counters of keys that have left the memory.
+    /// Returns and resets the counts that are not in the store yet, in the order of the keys. Frees
+    /// the counters of evicted keys.
     pub(in crate::kms) fn take(&self) -> Vec<(Key, Count)> {
         let mut counters = self.counters();
         counters.evict();
@@ -117,12 +117,12 @@ impl UsageCounters {
         taken
     }
 
-    /// Puts a count back that could not be stored.
+    /// Adds back a count that could not be stored.
     pub(in crate::kms) fn put_back(&self, key: Key, count: Count) {
         self.counters().evicted.entry(key).or_default().add(count);
     }
 
-    /// The last use of a key in this process, unless only the store knows it.
+    /// Returns the last use of a key in this process, unless only the store knows it.
     pub(in crate::kms) fn last(&self, account: AccountId, key_id: KeyId) -> Option<LastUsage> {
         let counters = self.counters();
         let live = counters.live.get(&(account, key_id)).and_then(|counter| counter.last());
@@ -131,7 +131,7 @@ impl UsageCounters {
     }
 
     fn counters(&self) -> MutexGuard<'_, CountersByKey> {
-        // The maps are whole between any two statements.
+        // The maps are consistent between any two statements.
         self.0.lock()
     }
 
@@ -143,11 +143,11 @@ impl UsageCounters {
 }
 
 impl CountersByKey {
-    /// Frees each counter that has no other holder, and keeps its count.
+    /// Frees each counter that has no other owner, and retains its count.
     fn evict(&mut self) {
         let evicted = &mut self.evicted;
         self.live.retain(|key, counter| {
-            // Only with the last handle at hand is it sure that nobody counts any more.
+            // A counter is certain to have no other user only if this is the last handle.
             let Some(counter) = Arc::get_mut(counter) else { return true };
             let count = Count { requests: counter.take(), last: counter.last() };
             if count.requests > 0 {

@@ -1,5 +1,4 @@
-//! The usage records of keys: read, changed for many keys in one commit, and deleted with their
-//! keys.
+//! Usage records of keys: reads, changes to many keys in one commit, and deletion with the key.
 
 use super::edit::Edit;
 use super::registry::Registry;
@@ -13,11 +12,11 @@ use crate::kms::records::key::KeyRecord;
 use crate::kms::records::usage::UsageRecord;
 use crate::store::{CommitError, MAX_SCAN, Revision};
 
-/// The figures of how many keys are changed in one commit.
+/// Maximum number of keys whose counts one commit changes.
 pub(in crate::kms) const KEYS_AT_ONCE: usize = MAX_SCAN;
 
 impl Registry {
-    /// Adds counts to the store. What was counted of a key that is gone is dropped.
+    /// Adds counts to the store. Counts of keys that no longer exist are dropped.
     pub(in crate::kms) fn add_usage_counts(&self, batch: &[((AccountId, KeyId), Count)]) -> Result<(), PartialFailure> {
         let found = self.has_keys(batch.iter().map(|(key, _)| *key));
         let found = found.map_err(|error| PartialFailure { indices: (0..batch.len()).collect(), error })?;
@@ -50,13 +49,13 @@ impl Registry {
         Ok(found_usage(self.read(&UsageRecord::record_id(account, key_id))?))
     }
 
-    /// The figures of keys, in their order, or the errors of their records.
+    /// Returns the counts of keys, in the order of the keys, or the errors of their records.
     pub(in crate::kms) fn usages(&self, keys: &[(AccountId, KeyId)]) -> Result<Vec<Result<FoundUsage>>> {
         let ids: Vec<_> = keys.iter().map(|(account, key_id)| UsageRecord::record_id(*account, *key_id)).collect();
         Ok(self.read_each(&ids)?.into_iter().map(|found| found.map(found_usage)).collect())
     }
 
-    /// Changes the figures of keys in one commit, of every key for which that can be done.
+    /// Changes the counts of keys in one commit, for every key whose record can be read.
     pub(in crate::kms) fn change_usages(
         &self,
         keys: &[(AccountId, KeyId)],
@@ -95,7 +94,7 @@ impl Registry {
         Ok(revision.map(|expected| Edit::delete(UsageRecord::record_id(account, key_id), expected)))
     }
 
-    /// Visits the keys of an account that are metered, and their names.
+    /// Visits the metered keys of an account in batches, with their names.
     pub(in crate::kms) fn each_metered_batch(
         &self,
         account: AccountId,
@@ -114,15 +113,15 @@ impl Registry {
     }
 }
 
-/// The figures of a key, and the revision of their record if there is one.
+/// The counts of a key, with the revision of their record if one exists.
 pub(in crate::kms) type FoundUsage = (Option<Revision>, UsageRecord);
 
 fn found_usage(found: Option<(Revision, UsageRecord)>) -> FoundUsage {
     found.map_or((None, UsageRecord::default()), |(revision, usage)| (Some(revision), usage))
 }
 
-/// Keys that could not be changed, by their indices in the list, and the first error. There are no indices if everything was
-/// changed and only a later step failed.
+/// The indices of the keys that could not be changed, and the first error. There are no indices if
+/// everything was changed and only a later step failed.
 pub(in crate::kms) struct PartialFailure {
     pub(in crate::kms) indices: Vec<usize>,
     pub(in crate::kms) error: Error,

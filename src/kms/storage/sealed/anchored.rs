@@ -1,4 +1,4 @@
-//! The index of a store compared with an anchor outside.
+//! Compares the index of a store with an external anchor.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,22 +8,24 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::seal::IdentityKey;
 use crate::store::{Anchor, AnchorPoint, Revision, StoreId};
 
-/// How many commits the anchor may be behind before it must be moved ahead of the next one. Half of what a head remembers, so that
-/// a store never gets so far ahead of its anchor that it looks altered.
+/// Maximum number of commits that the anchor may be behind before it must be moved ahead of the
+/// next commit. This is half the number of heads that a head remembers, so that a store never gets
+/// so far ahead of its anchor that it appears altered.
 const MAX_BEHIND: u64 = 32;
 
-/// What follows from a commit that happened could not be done: the source of an error that does not mean that nothing was
-/// changed.
+/// A failure in a step after a successful commit. As the source of an error, it indicates that the
+/// change took effect.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 struct Committed(Error);
 
-/// Whether what was asked for was committed, although there is an error.
+/// Returns `true` if the change was committed despite the error.
 pub(in crate::kms) fn is_committed(error: &Error) -> bool {
     error.cause().is_some_and(<dyn std::error::Error>::is::<Committed>)
 }
 
-/// The error of a step for which something had to be committed first: that was, and the step was not taken.
+/// Returns the error of a step that was not performed because an error followed its preparatory
+/// commit.
 pub(in crate::kms) fn only_prepared(error: Error) -> Error {
     if !is_committed(&error) {
         return error;
@@ -45,7 +47,8 @@ impl AnchorCheck {
         Self { store, anchor, has_point: AtomicBool::new(false) }
     }
 
-    /// Returns the point that the anchor is at. An anchor that had a point and has none was removed.
+    /// Returns the current point of the anchor. An anchor that had a point and no longer has one
+    /// was removed.
     pub(super) fn last(&self) -> Result<Option<AnchorPoint>> {
         let Some(anchor) = &self.anchor else { return Ok(None) };
         let last = anchor.last()?;
@@ -59,10 +62,12 @@ impl AnchorCheck {
         Ok(last)
     }
 
-    /// Checks the state of the store right before a commit, within it, and moves an anchor that is far behind.
+    /// Checks the state of the store within a commit, immediately before it, and moves an anchor
+    /// that is far behind.
     ///
-    /// Fails if the anchor cannot be moved then. Without that, changes that fail because the anchor stays, or processes that
-    /// are killed before they move it, would add up until the store looks altered.
+    /// # Errors
+    /// Returns an error if such an anchor cannot be moved. Otherwise, failures to move the anchor,
+    /// and processes killed before they move it, would accumulate until the store appears altered.
     pub(super) fn follow(&self, identity: &IdentityKey, mark: RecordVersion, head: &IndexRoot) -> Result<()> {
         let Some(anchor) = &self.anchor else { return Ok(()) };
         let last = self.last()?;
@@ -79,7 +84,8 @@ impl AnchorCheck {
         })
     }
 
-    /// Checks that the state of the store with this head is the one that the anchor was at, or a later one.
+    /// Checks that the store state with this head is the state at the anchor's point, or a later
+    /// one.
     pub(super) fn check(
         &self,
         identity: &IdentityKey,

@@ -1,8 +1,10 @@
-//! The index of a store: which records there are, at which revisions, as sealed records of the store itself.
+//! The index of a store lists its records and their revisions. It is itself stored as sealed
+//! records.
 //!
-//! A sealed record proves that it was once written under its name. That it is still the latest one, or that it was not
-//! taken away, nothing in it can prove. So every commit also writes down what is there after it: a table of two levels, whose
-//! root, the *head*, is rewritten by every commit.
+//! A sealed record proves that it was once written under its name. It cannot prove that it is still
+//! the latest version, or that another record was not removed. Every commit therefore also records
+//! the complete contents of the store in a table of two levels. Every commit rewrites its root, the
+//! *head*.
 //!
 //! ```text
 //! head   = u8 1 ‖ u16 count, (u8 bucket ‖ mark) for each bucket with entries, ascending
@@ -12,20 +14,23 @@
 //! name   = the first 16 bytes of the identity of (`index`, u8 kind, account, name of the record)
 //! ```
 //!
-//! The first byte of a record's name says which of the 256 buckets it belongs to. Names are made under the secret of the
-//! store, so that nobody can choose aliases that fall together. Head and buckets are records of kind `Store`, called `head`
-//! and `index ‖ u8 bucket`; they have no entries themselves: a bucket is vouched for by the head, and the head by
-//! being the one that the latest commit wrote, which an [`Anchor`](crate::store::Anchor) can witness.
+//! The first byte of a name selects one of the 256 buckets. Names are computed with the secret of
+//! the store, so an attacker cannot choose aliases that collide. Head and buckets are records of
+//! kind `Store`, named `head` and `index ‖ u8 bucket`. They have no entries themselves. The head
+//! authenticates each bucket. The head itself must be the one that the latest commit wrote, which
+//! an [`Anchor`](crate::store::Anchor) can witness.
 //!
-//! This is a hash tree (R. Merkle, "A digital signature based on a conventional encryption function", CRYPTO '87) of fixed depth, with authenticated
-//! encryption in the place of the hash: what a child's mark stands for is one sealed record, since revisions never
-//! repeat within one history of a store, and the tag, which is pseudo-random to everybody without the root key, tells apart
-//! histories that went on separately from one copy. In comparison with a set hash over all records (D. Clarke et al.,
-//! "Incremental multiset hash functions", ASIACRYPT 2003) a reader need not go through all records, nor keep them in
-//! memory, to learn that one of them is current: it reads the record, the head, and the bucket unless it holds the one that the
-//! head vouches for.
+//! This is a hash tree (R. Merkle, "A digital signature based on a conventional encryption
+//! function", CRYPTO '87) of fixed depth, with authenticated encryption in place of the hash. A
+//! mark identifies exactly one sealed record, since revisions never repeat within one history of a
+//! store. The tag is pseudorandom to anyone without the root key and distinguishes histories that
+//! diverged from one copy. The alternative is a set hash over all records (D. Clarke et al.,
+//! "Incremental multiset hash functions", ASIACRYPT 2003). With the tree, a reader need not read
+//! all records or keep them in memory to learn that one of them is current. It reads the record,
+//! the head, and the bucket, unless it has cached the bucket that the head authenticates.
 //!
-//! With n records a commit rewrites about n / 8 bytes of buckets for each record that it changes, and 4 KiB of head.
+//! With n records, a commit rewrites about n / 8 bytes of buckets for each record that it changes,
+//! and 4 KiB of head.
 
 use std::collections::BTreeMap;
 
@@ -37,16 +42,16 @@ use crate::store::{RecordId, Revision};
 
 const FORMAT: u8 = 1;
 
-/// Bytes of a record's name in the index.
+/// Length of a record's name in the index, in bytes.
 const NAME_LENGTH: usize = 16;
 
-/// Bytes of the end of a sealed record that stand for it.
+/// Length in bytes of the tag: the end of a sealed record, which identifies it.
 const TAG_LENGTH: usize = 8;
 
-/// Bytes of an entry of a bucket.
+/// Length of an entry of a bucket, in bytes.
 const ENTRY_LENGTH: usize = NAME_LENGTH + 8 + TAG_LENGTH;
 
-/// How many heads before itself a head remembers.
+/// The number of earlier heads whose tags a head contains.
 pub(super) const REMEMBERED_HEADS: usize = 64;
 
 /// The end of a sealed record.
@@ -55,7 +60,7 @@ pub(super) type Tag = [u8; TAG_LENGTH];
 /// A record's name in the index.
 pub(super) type Name = [u8; NAME_LENGTH];
 
-/// What stands for one sealed record: when it was written, and the end of it.
+/// Identifies one version of a sealed record by its revision and its last bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RecordVersion {
     pub(super) revision: Revision,
@@ -77,7 +82,7 @@ impl RecordVersion {
     }
 }
 
-/// Where a record stands in the index.
+/// The position of a record in the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Slot {
     pub(super) bucket: u8,
@@ -97,7 +102,8 @@ impl Slot {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct IndexRoot {
     pub(super) buckets: BTreeMap<u8, RecordVersion>,
-    /// The tags of the heads before, the latest first: that of the commit before stands first, as every commit has one.
+    /// The tags of earlier heads, the latest first. Every commit writes a head, so the first tag
+    /// belongs to the previous commit.
     pub(super) earlier: Vec<Tag>,
 }
 
@@ -133,7 +139,7 @@ impl IndexRoot {
         Ok(head)
     }
 
-    /// The head that comes after this one, whose own tag was `tag`.
+    /// Returns the next head after this one, whose own tag was `tag`.
     pub(super) fn succeeded_by(mut self, tag: Tag) -> Self {
         self.earlier.insert(0, tag);
         self.earlier.truncate(REMEMBERED_HEADS);
@@ -170,7 +176,7 @@ impl Bucket {
         self.0.len() / ENTRY_LENGTH
     }
 
-    /// All entries, ascending by name.
+    /// Returns all entries, in ascending order of name.
     pub(super) fn entries(&self) -> impl Iterator<Item = (Name, RecordVersion)> {
         self.0.chunks_exact(ENTRY_LENGTH).map(entry)
     }
@@ -197,7 +203,7 @@ impl Bucket {
         }
     }
 
-    /// The first byte of the entry, or of where it would stand.
+    /// Returns the offset of the entry, or the offset at which to insert it.
     fn place(&self, name: &Name) -> Result<usize, usize> {
         let (entries, _) = self.0.as_chunks::<ENTRY_LENGTH>();
         let found = entries.binary_search_by(|entry| entry[..NAME_LENGTH].cmp(name));
@@ -228,7 +234,7 @@ pub(super) fn bucket_record_id(bucket: u8) -> RecordId {
     store_record_id(&name)
 }
 
-/// Whether a record is a part of the index, which has no entry in it.
+/// Returns `true` if a record is part of the index and thus has no entry in it.
 pub(super) fn is_part_of_index(id: &RecordId) -> bool {
     *id == head_record_id() || id.name.last().is_some_and(|bucket| *id == bucket_record_id(*bucket))
 }

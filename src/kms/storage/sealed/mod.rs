@@ -1,8 +1,9 @@
-//! A store whose records are sealed under the versions of a root key, and listed in an index of their own.
+//! A store whose records are sealed under the versions of a root key and listed in an index.
 //!
-//! Every commit demands that the record of the root key is still the one that it was prepared with. So once a rotation of the
-//! root key has begun nothing is written under an older version any more, by whatever process. And every commit brings the
-//! index up to date, within the same transaction: what is read is compared with it.
+//! Every commit requires the root key record to be unchanged since the commit was prepared. Once a
+//! rotation of the root key has started, no process can therefore write anything under an older
+//! version. Every commit also updates the index in the same transaction, and every read is compared
+//! with it.
 
 mod anchored;
 mod index;
@@ -36,25 +37,27 @@ use crate::store::{
     Anchor, Change, CommitError, Expectation, KeyStore, Pending, Record, RecordId, Revision, Scan, StoreId,
 };
 
-/// How often a commit is tried again because the root key was rotated in between.
+/// Maximum number of times that a commit is retried because the root key was rotated in the
+/// meantime.
 const MAX_ROTATIONS_MET: u32 = 16;
 
-/// How often the anchor is read again because it moved while it was compared with the store.
+/// Maximum number of times that the anchor is read again because it moved during the comparison
+/// with the store.
 const MAX_ANCHOR_READS: u32 = 256;
 
-/// The length of the secret of material ids and of the index.
+/// Length of the secret for material IDs and the index.
 const IDENTITY_LENGTH: usize = 32;
 
-/// How many buckets the index has.
+/// The number of buckets in the index.
 const BUCKETS: usize = 256;
 
-/// Makes the bodies of a commit. What they hold that is sealed by itself is sealed under the versions given.
+/// Creates the bodies of a commit. Separately sealed parts are sealed under the given versions.
 pub(in crate::kms) type PlainChanges<'a> = dyn FnMut(&RootKeyVersions) -> Result<Vec<PlainChange>> + 'a;
 
-/// A record in clear, or what is wrong with it.
+/// A record in plaintext, or the error that prevents opening it.
 pub(in crate::kms) type Opened = Result<(Revision, SecretBytes)>;
 
-/// A store, with the versions of its root key and the parts of its index as they were last seen.
+/// A store, with its root key versions and index parts as last read.
 pub(in crate::kms) struct Sealed {
     store: Arc<dyn KeyStore>,
     backend: CryptoBackend,
@@ -67,10 +70,14 @@ pub(in crate::kms) struct Sealed {
 }
 
 impl Sealed {
-    /// Opens a store, and prepares it if it is new.
+    /// Opens a store, and initializes it if it is new.
     ///
-    /// Fails if the root key is not that of the store, if the store's own records are not those that belong together, or if the
-    /// anchor has seen a later state of it.
+    /// # Errors
+    /// Returns an error
+    ///
+    /// - if the root key does not belong to the store,
+    /// - if the store's own records do not belong together, or
+    /// - if the anchor has seen a later state of the store.
     pub(in crate::kms) fn open(
         store: Arc<dyn KeyStore>,
         root: RootKey,
@@ -83,7 +90,7 @@ impl Sealed {
             if store.revision()? == Revision(0) {
                 create(&*store, &*holder, backend)?;
             }
-            // There if it was made just now, by this process or a faster one.
+            // The record exists if this process or a faster one has just created it.
             own = own_records(&*store)?;
         }
         let (Some(record), Some(identity)) = (own.root, own.identity) else { return Err(unusable()) };
@@ -112,27 +119,28 @@ impl Sealed {
         self.store.id()
     }
 
-    /// Where the store lies, if it can tell.
+    /// Returns the location of the store, if the store reports one.
     pub(in crate::kms) fn location(&self) -> Option<[u8; 16]> {
         self.store.location()
     }
 
-    /// The key of material ids: drawn when the store is made, and kept in it under the root key.
+    /// Returns the key of material IDs. It is generated with the store and stored in it, sealed
+    /// under the root key.
     pub(in crate::kms) const fn identity(&self) -> &IdentityKey {
         &self.identity
     }
 
-    /// The revision of the last commit. Cheap.
+    /// Returns the revision of the last commit. Cheap.
     pub(in crate::kms) fn revision(&self) -> Result<Revision> {
         self.store.revision()
     }
 
-    /// The root key as it was last seen.
+    /// Returns the root key as last read.
     pub(in crate::kms) fn root(&self) -> Arc<Root> {
         self.root.load_full()
     }
 
-    /// The root key as the store has it now.
+    /// Returns the root key as currently stored.
     pub(in crate::kms) fn latest_root(&self) -> Result<Arc<Root>> {
         let record = self.store.get(&root_record_id())?.ok_or_else(unusable)?;
         let known = self.root();
@@ -140,7 +148,7 @@ impl Sealed {
             return Ok(known);
         }
         let latest = Arc::new(known.follow(self.id(), &self.backend, &self.holders(), &record)?);
-        // Never back: another thread may have followed further.
+        // Never go back: another thread may have read a later state.
         self.root.rcu(|seen| Arc::clone(if seen.revision < latest.revision { &latest } else { seen }));
         Ok(latest)
     }
@@ -151,8 +159,8 @@ impl Sealed {
         Ok(Some((record.revision, self.open_record(id, &record)?)))
     }
 
-    /// Reads one record without opening it, and makes sure that it is the one that the index lists, or that the index lists
-    /// none.
+    /// Reads one record without opening it. Checks that the record matches its index entry, or that
+    /// neither of them exists.
     pub(in crate::kms) fn get_sealed(&self, id: &RecordId) -> Result<Option<Record>> {
         let slot = Slot::of(&self.identity, id);
         let now = self.store.revision()?;
@@ -177,7 +185,8 @@ impl Sealed {
         Ok(record)
     }
 
-    /// Reads several records as [`Sealed::get_sealed`] does one, with an error for each that is not as the index lists it.
+    /// Reads several records like [`Sealed::get_sealed`], with an error for each that does not
+    /// match the index.
     pub(in crate::kms) fn get_each_sealed(&self, ids: &[RecordId]) -> Result<Vec<Result<Option<Record>>>> {
         let found = self.store.get_all(ids)?;
         let slots: Vec<Slot> = ids.iter().map(|id| Slot::of(&self.identity, id)).collect();
@@ -186,20 +195,22 @@ impl Sealed {
             let listed = index.get(&slot.bucket).and_then(|bucket| bucket.1.find(&slot.name));
             match compare(id, record.as_ref(), listed) {
                 Ok(()) => Ok(record),
-                // The index is from a later moment: only what is read together tells a change from a violation.
+                // The index was read later. Only a joint read can distinguish a concurrent change
+                // from a violation.
                 Err(_) => self.get_sealed(id),
             }
         });
         Ok(checked.collect())
     }
 
-    /// Reads and opens records in order. A record that was changed or deleted in the meantime is as it is then, or left out.
+    /// Reads and opens records in order. A record that is changed or deleted concurrently is
+    /// returned in its new state or omitted.
     pub(in crate::kms) fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Revision, SecretBytes)>> {
         let opened = |(id, opened): (RecordId, Opened)| opened.map(|(revision, body)| (id, revision, body));
         self.scan_each(scan)?.into_iter().map(opened).collect()
     }
 
-    /// The same, with what is wrong with a record that does not open.
+    /// Like [`Sealed::scan`], but returns an error for each record that does not open.
     pub(in crate::kms) fn scan_each(&self, scan: &Scan) -> Result<Vec<(RecordId, Opened)>> {
         let found = self.store.scan(scan)?;
         let slots: Vec<Slot> = found.iter().map(|(id, _)| Slot::of(&self.identity, id)).collect();
@@ -208,7 +219,8 @@ impl Sealed {
         for ((id, mut record), slot) in found.into_iter().zip(slots) {
             let listed = index.get(&slot.bucket).and_then(|bucket| bucket.1.find(&slot.name));
             if compare(&id, Some(&record), listed).is_err() {
-                // The index is from a later moment: only what is read together tells a change from a violation.
+                // The index was read later. Only a joint read can distinguish a concurrent change
+                // from a violation.
                 match self.get_sealed(&id) {
                     Ok(Some(later)) => record = later,
                     Ok(None) => continue,
@@ -229,7 +241,8 @@ impl Sealed {
         self.open_part(&record_aad(self.id(), id, record.revision)?, &record.body)
     }
 
-    /// Opens a record under versions at hand, without asking the store: within a commit.
+    /// Opens a record under the given versions without accessing the store, for use within a
+    /// commit.
     pub(in crate::kms) fn open_with(
         &self,
         versions: &RootKeyVersions,
@@ -239,7 +252,7 @@ impl Sealed {
         open_under(self.id(), versions, id, record)
     }
 
-    /// Opens what lies sealed within a record, or was given away.
+    /// Opens data that is sealed within a record or was handed to a caller.
     pub(in crate::kms) fn open_part(&self, binding: &[u8], sealed: &[u8]) -> Result<SecretBytes> {
         let mut root = self.root();
         if root.versions.lacks_version_of(sealed) {
@@ -248,7 +261,8 @@ impl Sealed {
         root.versions.open(binding, sealed)
     }
 
-    /// Writes all changes or none, sealed under the current version of the root key. All must be among the expectations.
+    /// Writes all changes or none, sealed under the current version of the root key. Every changed
+    /// record must be among the expectations.
     pub(in crate::kms) fn commit(
         &self,
         expected: &[Expectation],
@@ -271,8 +285,8 @@ impl Sealed {
         }
     }
 
-    /// Commits changes that are sealed already, provided that the record of the root key still has the revision `root`, and
-    /// with them the index, sealed under the current one of `versions`.
+    /// Commits sealed changes together with the index, which is sealed under the current one of
+    /// `versions`. The root key record must still have the revision `root`.
     fn commit_indexed(
         &self,
         root: Revision,
@@ -291,7 +305,8 @@ impl Sealed {
             if head.revision.0.checked_add(1) != Some(pending.revision().0) {
                 return Err(set_back(pending.revision(), head.revision));
             }
-            // Read here, where no other process can commit: a point that was read earlier may be too far behind by now.
+            // Read here, where no other process can commit. A point that was read earlier may be
+            // too far behind by now.
             self.witness.follow(&self.identity, mark, &opened)?;
             let head = opened.succeeded_by(mark.tag);
             let index = Indexed { id: self.id(), identity: &self.identity, versions };
@@ -306,14 +321,16 @@ impl Sealed {
         Ok(revision)
     }
 
-    /// Overwrites what the store still holds of deleted and replaced records.
+    /// Overwrites the remains of deleted and replaced records in the store.
     pub(in crate::kms) fn scrub(&self) -> Result<()> {
         self.store.scrub()
     }
 
-    /// Compares the anchor with the store, and creates it at the state of the store if it has no point yet.
+    /// Compares the anchor with the store. Creates the anchor at the store's current state if it
+    /// has no point yet.
     ///
-    /// Other processes may move both between the two reads, so a mismatch counts only if the anchor stayed where it was.
+    /// Other processes may move both between the two reads, so a mismatch counts only if the anchor
+    /// did not move.
     fn check_anchor(&self) -> Result<()> {
         let mut last = self.witness.last()?;
         for _ in 0..MAX_ANCHOR_READS {
@@ -331,7 +348,7 @@ impl Sealed {
         Err(Error::new(ErrorKind::Conflict, "the anchor of the store kept moving while it was compared: try again"))
     }
 
-    /// The head in a record that was read when the store was at `now` or later.
+    /// Opens the head from a record that was read when the store was at `now` or later.
     fn open_head(&self, record: Option<Record>, now: Revision) -> Result<Arc<(RecordVersion, IndexRoot)>> {
         let record = record.ok_or_else(unusable)?;
         if record.revision < now {
@@ -347,7 +364,8 @@ impl Sealed {
         Ok(head)
     }
 
-    /// The bucket in a record that was read together with the head; `None` if it is empty.
+    /// Opens the bucket from a record that was read together with the head. Returns `None` if the
+    /// bucket is empty.
     fn open_bucket(
         &self,
         head: &IndexRoot,
@@ -367,7 +385,8 @@ impl Sealed {
         Ok(Some(opened))
     }
 
-    /// Those of some buckets that are not empty. What is known of them is not read again where the head still vouches for it.
+    /// Returns the nonempty ones of the given buckets. A cached bucket is not read again if the
+    /// head still authenticates it.
     fn current_index(&self, buckets: impl Iterator<Item = u8>) -> Result<BTreeMap<u8, Arc<(RecordVersion, Bucket)>>> {
         let now = self.store.revision()?;
         let head = self.open_head(self.store.get(&head_record_id())?, now)?;
@@ -384,7 +403,7 @@ impl Sealed {
         Ok(index)
     }
 
-    /// Those of some buckets that are not empty, read from the store, all from one moment.
+    /// Returns the nonempty ones of the given buckets, all read from one snapshot of the store.
     fn open_index(&self, buckets: impl Iterator<Item = u8>) -> Result<BTreeMap<u8, Arc<(RecordVersion, Bucket)>>> {
         let mut wanted: Vec<u8> = buckets.collect();
         wanted.sort_unstable();
@@ -402,12 +421,12 @@ impl Sealed {
     }
 
     fn holders(&self) -> MutexGuard<'_, Vec<Arc<dyn RootKeyHolder>>> {
-        // Holders are only ever added, so the list is whole at any moment.
+        // Holders are only ever added, so the list is always consistent.
         self.holders.lock()
     }
 }
 
-/// What brings the index up to date within a commit.
+/// Updates the index within a commit.
 struct Indexed<'a> {
     id: StoreId,
     identity: &'a IdentityKey,
@@ -415,8 +434,8 @@ struct Indexed<'a> {
 }
 
 impl Indexed<'_> {
-    /// The changes to the index that go with `changes`, and the mark of the new head, which is the last of them. Every
-    /// record must so far have been what the index lists.
+    /// Returns the index changes that accompany `changes`, and the mark of the new head, which is
+    /// the last of them. Until now, every record must have matched the index.
     fn update(
         &self,
         pending: &mut dyn Pending,
@@ -460,7 +479,7 @@ impl Indexed<'_> {
         Ok((more, mark))
     }
 
-    /// The bucket as it is before the commit.
+    /// Returns the bucket as it was before the commit.
     fn bucket(&self, pending: &mut dyn Pending, head: &IndexRoot, bucket: u8) -> Result<Bucket> {
         let id = bucket_record_id(bucket);
         let record = pending.get(&id)?;
@@ -472,7 +491,7 @@ impl Indexed<'_> {
     }
 }
 
-/// The records that are needed to open the store, all from one moment.
+/// The records that are needed to open the store, read from one snapshot.
 struct Own {
     root: Option<Record>,
     identity: Option<Record>,
@@ -484,7 +503,8 @@ fn own_records(store: &dyn KeyStore) -> Result<Own> {
     Ok(Own { root, identity })
 }
 
-/// Draws the root key and the identity of a new store and commits them, unless another process is faster.
+/// Generates the root key and the identity of a new store and commits them, unless another process
+/// is faster.
 fn create(store: &dyn KeyStore, holder: &dyn RootKeyHolder, backend: &CryptoBackend) -> Result<()> {
     let root = Root::draw(store.id(), holder, backend)?;
     let mut secret = Zeroizing::new([0; IDENTITY_LENGTH]);
@@ -516,12 +536,13 @@ fn open_under(store: StoreId, versions: &RootKeyVersions, id: &RecordId, record:
     versions.open(&record_aad(store, id, record.revision)?, &record.body)
 }
 
-/// Whether a bucket that was opened before is the one that belongs to the head: then it need not be read again.
+/// Returns `true` if a cached bucket is the one that the head lists and thus need not be read
+/// again.
 fn vouches_for(head: &IndexRoot, bucket: u8, known: &(RecordVersion, Bucket)) -> bool {
     head.buckets.get(&bucket) == Some(&known.0)
 }
 
-/// Makes sure that a record is the one that is listed for it.
+/// Checks that a record matches its index entry.
 fn compare(id: &RecordId, record: Option<&Record>, listed: Option<RecordVersion>) -> Result<()> {
     let found = record.map(|record| RecordVersion::of(record.revision, &record.body)).transpose()?;
     match (found, listed) {
@@ -548,7 +569,7 @@ fn set_back(from: Revision, to: Revision) -> Error {
     Error::new(ErrorKind::Integrity, text)
 }
 
-/// The refusal of a store whose own records are not there or make no sense.
+/// Returns the error for a store whose own records are missing or malformed.
 fn unusable() -> Error {
     Error::new(ErrorKind::Integrity, "the store's own records are missing or malformed")
 }

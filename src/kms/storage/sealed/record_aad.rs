@@ -8,10 +8,11 @@ use crate::kms::records::store_record_id;
 use crate::seal::RootKeyVersions;
 use crate::store::{Change, RecordId, Revision, StoreId};
 
-/// What one record becomes: its body before sealing, or `None` if it is to be deleted.
+/// The new state of one record: its body before sealing, or `None` to delete the record.
 pub(in crate::kms) type PlainChange = (RecordId, Option<Zeroizing<Vec<u8>>>);
 
-/// What a record is bound to: moved, renamed, or under another revision number, it does not open.
+/// Returns the associated data that a record is bound to. A record that was moved, renamed, or
+/// given another revision fails to open.
 pub(super) fn record_aad(store: StoreId, id: &RecordId, revision: Revision) -> Result<Vec<u8>> {
     let mut writer = Writer::with_capacity(96);
     writer.bytes(b"strongroom record v1").bytes(&store.0);
@@ -22,7 +23,7 @@ pub(super) fn record_aad(store: StoreId, id: &RecordId, revision: Revision) -> R
     Ok(writer.into_bytes())
 }
 
-/// Seals what a record becomes.
+/// Seals the new state of a record.
 pub(super) fn seal(
     store: StoreId,
     versions: &RootKeyVersions,
@@ -34,12 +35,13 @@ pub(super) fn seal(
     Ok(Change { id, body })
 }
 
-/// The record with the wrapped versions of the root key: the only one that is not sealed.
+/// Returns the ID of the record with the wrapped versions of the root key, the only record that is
+/// not sealed.
 pub(super) fn root_record_id() -> RecordId {
     store_record_id(b"root")
 }
 
-/// The record with the secret of material ids and of the index.
+/// Returns the ID of the record with the secret for material IDs and the index.
 pub(super) fn identity_record_id() -> RecordId {
     store_record_id(b"identity")
 }

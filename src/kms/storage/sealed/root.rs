@@ -1,4 +1,4 @@
-//! The versions of a store's root key, as the store has them.
+//! The versions of a store's root key, as recorded in the store.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use crate::error::Result;
 use crate::seal::{RootKeyHolder, RootKeyVersions, RootRecord, WrappedVersion};
 use crate::store::{Record, Revision, StoreId};
 
-/// The number of the version that a store begins with.
+/// The first version number of a store.
 const FIRST: u32 = 1;
 
-/// The record of the root key, and its versions unwrapped.
+/// The root key record with its unwrapped versions.
 pub(in crate::kms) struct Root {
     pub(in crate::kms) revision: Revision,
     pub(in crate::kms) record: RootRecord,
@@ -28,7 +28,7 @@ impl Root {
         Ok(Self { revision: Revision::default(), record, versions })
     }
 
-    /// Has the holders unwrap what the record holds.
+    /// Unwraps the versions in the record with the holders.
     pub(super) fn unwrap(
         store: StoreId,
         backend: &CryptoBackend,
@@ -41,7 +41,8 @@ impl Root {
         Ok(Self { revision: record.revision, record: unwrapped, versions })
     }
 
-    /// Follows the record to a later state of it: without the holders, if the current version was unwrapped before.
+    /// Updates to a later state of the record. The holders are not needed if the current version
+    /// was unwrapped before.
     pub(super) fn follow(
         &self,
         store: StoreId,

@@ -1,14 +1,15 @@
-//! A new version of the root key: begun, and finished once nothing is sealed under an earlier one any more.
+//! Rotation of the root key. A rotation starts with a new version and finishes once nothing is
+//! sealed under an earlier one.
 //!
 //! ```text
-//! 1 begin   the record of the root key gets a new version, wrapped by every holder that counts, and it becomes current
-//! 2 reseal  every record that is not sealed under the current version is written again, in commits of many
-//! 3 finish  the record of the root key keeps the current version alone, wrapped by the holder that is to stay
+//! 1 begin   the record of the root key gets a new version, wrapped by every holder in use, and it becomes current
+//! 2 reseal  every record that is not sealed under the current version is written again, in batched commits
+//! 3 finish  the record of the root key keeps only the current version, wrapped by the holder that remains
 //! ```
 //!
-//! Each step is one or more commits, so a crash leaves a store that opens, with either holder, and a rotation that
-//! can be gone on with. From step 1 on every commit of every process demands the new record of the root key; so
-//! nothing is sealed under an earlier version behind the back of step 2.
+//! Each step is one or more commits. After a crash, the store opens with either holder, and the
+//! rotation can be resumed. From step 1 on, every commit of every process requires the new root key
+//! record. Therefore no process can seal anything under an earlier version while step 2 runs.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,13 +23,14 @@ use crate::seal::{RootKey, RootKeyHolder, RootKeyVersions, RootRecord, WrappedVe
 use crate::secret::SecretBytes;
 use crate::store::{Change, CommitError, MAX_SCAN, Record, RecordId, RecordKind, Revision, Scan};
 
-/// How many records are written again in one commit.
+/// The number of records resealed per commit.
 const BATCH: usize = 64;
 
 impl Sealed {
-    /// Begins a rotation, unless one is under way. Returns whether one was.
+    /// Starts a rotation, unless one is in progress. Returns `true` if one was in progress.
     ///
-    /// Fails if the one that is under way moves the root key to another holder than `to`.
+    /// # Errors
+    /// Returns an error if the rotation in progress moves the root key to a holder other than `to`.
     pub(in crate::kms) fn begin_rotation(&self, to: Option<RootKey>) -> Result<bool> {
         let to = to.map(|root| root.into_holder(&self.backend)).transpose()?;
         commit_with_retry(root_kept_changing, || {
@@ -39,7 +41,7 @@ impl Sealed {
                 {
                     return Err(already_moving(&seen.record.holder));
                 }
-                // Once it is finished, only this one knows the way.
+                // Once the rotation finishes, only this holder can unwrap the root key.
                 self.holders().extend(to.clone());
                 return Ok(Some(true));
             }
@@ -53,7 +55,8 @@ impl Sealed {
         })
     }
 
-    /// The root key with a version more, wrapped by the holder that it has and by the one that it moves to.
+    /// Returns the root key with an additional version, wrapped by the current holder and by the
+    /// holder that it moves to.
     fn next_root(&self, seen: &Root, to: Option<Arc<dyn RootKeyHolder>>) -> Result<(RootRecord, RootKeyVersions)> {
         let record = self.store.get(&root_record_id())?.ok_or_else(super::unusable)?;
         let aad = record_aad(self.id(), &root_record_id(), record.revision)?;
@@ -69,8 +72,9 @@ impl Sealed {
         let wrap = |holder: &dyn RootKeyHolder, (version, secret): &(u32, SecretBytes)| {
             WrappedVersion::wrap(holder, &self.id().0, *version, secret)
         };
-        // The holder that there is keeps what it has wrapped, and wraps the new version. The last wrapping is what is to stay.
-        // Several holders may have one name, as passphrases do: it is the one that unwraps what there is.
+        // The current holder keeps its wrapped versions and wraps the new one. The last wrapping is
+        // the one that remains. Several holders may share a name, as passphrases do; the current
+        // one is the one that can unwrap the record.
         let mut present = None;
         for holder in &holders {
             if present.is_none() && seen.record.is_kept_by(&**holder, &self.id().0)? {
@@ -91,7 +95,8 @@ impl Sealed {
         Ok((RootRecord { current, holder, wrapped }, versions))
     }
 
-    /// Records of a kind that are sealed under an earlier version, at most `MAX_SCAN` behind `after`; and where to go on.
+    /// Returns records of a kind that are sealed under an earlier version, at most `MAX_SCAN` after
+    /// `after`, and the position at which to continue.
     pub(in crate::kms) fn outdated(
         &self,
         kind: RecordKind,
@@ -106,8 +111,9 @@ impl Sealed {
         Ok((page.into_iter().filter(is_outdated).collect(), next))
     }
 
-    /// Makes sure that nothing is sealed under an earlier version, and drops all of those, and the holders that do not
-    /// stay. Returns whether that was so.
+    /// Checks that nothing is sealed under an earlier version, then drops all earlier versions and
+    /// the holders that do not remain. Returns `false` if something is still sealed under an
+    /// earlier version.
     pub(in crate::kms) fn finish_rotation(&self) -> Result<bool> {
         commit_with_retry(root_kept_changing, || {
             let seen = self.latest_root()?;
@@ -127,8 +133,11 @@ impl Sealed {
         })
     }
 
-    /// Whether everything that there is is sealed under the current version. Fails if the index lists something that is not
-    /// there: what cannot be seen cannot be sealed anew.
+    /// Returns `true` if all records are sealed under the current version.
+    ///
+    /// # Errors
+    /// Returns an error if the index lists a missing record: a record that cannot be read cannot be
+    /// resealed.
     fn is_all_current(&self, root: &Root) -> Result<bool> {
         let start = self.store.revision()?;
         let (mut seen, mut is_current) = (HashSet::new(), true);
@@ -144,7 +153,8 @@ impl Sealed {
         }
     }
 
-    /// Puts `next` in the place of the root key that was `seen`, with the index sealed under the current one of `versions`.
+    /// Replaces the root key `seen` with `next`, and seals the index under the current one of
+    /// `versions`.
     fn put_root(&self, seen: &Root, next: &RootRecord, versions: &RootKeyVersions) -> Result<Revision, CommitError> {
         self.commit_indexed(seen.revision, versions, &[], &mut |revision| {
             let aad = record_aad(self.id(), &root_record_id(), revision)?;
@@ -157,7 +167,7 @@ impl Sealed {
 /// Records that are sealed under an earlier version.
 pub(in crate::kms) type Outdated = Vec<(RecordId, Record)>;
 
-/// The pieces that are written again in one commit each.
+/// Splits records into batches that are resealed in one commit each.
 pub(in crate::kms) fn batches(outdated: &Outdated) -> impl Iterator<Item = &[(RecordId, Record)]> {
     outdated.chunks(BATCH)
 }

@@ -1,4 +1,5 @@
-//! Every record of a store compared with the index, and every entry of the index with the records.
+//! Verification of a store: compares every record with the index, and every index entry with the
+//! records.
 
 use std::collections::HashSet;
 
@@ -9,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretBytes;
 use crate::store::{MAX_SCAN, Record, RecordId, RecordKind, Revision, Scan};
 
-/// What is told of the way so far.
+/// The progress of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::kms) struct Checked {
     pub(in crate::kms) records: u64,
@@ -17,8 +18,9 @@ pub(in crate::kms) struct Checked {
 }
 
 impl Sealed {
-    /// Reads every record, compares it with the index, opens it and shows it to `examine`; then looks for what the index
-    /// lists and is not there, and has the store look at its structure. Problems are collected and stop nothing.
+    /// Reads every record, compares it with the index, opens it and passes it to `examine`. Then
+    /// searches for records that the index lists but that are missing, and asks the store to check
+    /// its structure. Problems are collected and do not stop the verification.
     pub(in crate::kms) fn verify(
         &self,
         progress: &mut dyn FnMut(Checked),
@@ -44,7 +46,7 @@ impl Sealed {
         Ok((checked.records, problems))
     }
 
-    /// Shows every record as the store has it, up to `MAX_SCAN` at a time.
+    /// Visits every record as stored, up to `MAX_SCAN` at a time.
     pub(super) fn each_page(&self, mut visit: impl FnMut(&[(RecordId, Record)])) -> Result<()> {
         for &kind in RecordKind::ALL {
             let mut after = None;
@@ -69,7 +71,7 @@ impl Sealed {
         let listed = known.and_then(|bucket| bucket.1.find(&slot.name));
         let mut current = Some(record.clone());
         if compare(id, Some(record), listed).is_err() {
-            // Either it is one that was changed in between, or something is wrong with it.
+            // Either the record was changed in the meantime, or it is damaged.
             current = self.get_sealed(id)?;
         }
         match current {
@@ -78,7 +80,8 @@ impl Sealed {
         }
     }
 
-    /// A problem for each entry of the index that stands for a record from `start` or before, and was not seen.
+    /// Returns a problem for each index entry of revision `start` or earlier whose record was not
+    /// seen.
     pub(super) fn missing(&self, seen: &HashSet<Name>, start: Revision) -> Result<Vec<Error>> {
         let index = self.open_index(0..=u8::MAX)?;
         let entries = index.values().flat_map(|bucket| bucket.1.entries());

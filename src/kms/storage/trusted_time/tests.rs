@@ -11,7 +11,7 @@ fn hours(count: u64) -> Duration {
     Duration::from_secs(count * 3_600)
 }
 
-/// A clock, and a monotonic clock if it has one, that a test sets.
+/// A wall clock and an optional monotonic clock, both set by the test.
 #[derive(Debug, Default)]
 struct TwoClocks {
     now: AtomicI64,
@@ -112,7 +112,7 @@ fn a_process_that_was_idle_trusts_the_clock_as_far_as_its_monotonic_clock_has_co
     assert_eq!((trusted.now(), trusted.latest()), (time(7 * DAY), time(7 * DAY)));
     assert!(trusted.evidence(HighWaterMark::new(time(0)), time(7 * DAY), clock.monotonic()).is_continuous);
 
-    // A clock that runs fast gains no more than the tolerance, however often it is looked at.
+    // A fast clock never gains more than the tolerance, however often it is read.
     for hour in 0..100_i64 {
         clock.set(7 * DAY + 2 * hour * HOUR, Some(hours(1 + 7 * 24 + u64::try_from(hour).expect("positive"))));
         trusted.now();
