@@ -36,12 +36,12 @@ impl AuditLog {
         self.sink.record(event)
     }
 
-    /// Commits the edits of a change, and with them the state of the chain in which the change was
+    /// Commits the edits of a change together with the state of the chain in which the change was
     /// announced.
     ///
-    /// The chain's record is locked from the snapshot of the state until the change is noted as
-    /// committed. Otherwise a commit with an older snapshot could come later, and overwrite the
-    /// state with one that covers fewer records and in which this change is not committed.
+    /// The chain's record is locked from the snapshot of the state until the change is recorded as
+    /// committed. Otherwise a commit with an older snapshot could follow and overwrite the state.
+    /// That older state would cover fewer records and not contain this change as committed.
     pub(in crate::kms) fn commit(
         &self,
         registry: &Registry,
@@ -62,7 +62,7 @@ impl AuditLog {
         done
     }
 
-    /// Stores the current state of the chain, so that a log that is truncated before this point is
+    /// Stores the current state of the chain, so that truncating the log before this point is
     /// detected.
     pub(in crate::kms) fn save_chain(&self, registry: &Registry) -> Result<()> {
         let (Some(chain), Some(record)) = (self.sink.chain(), &self.chain) else { return Ok(()) };
@@ -82,7 +82,7 @@ impl AuditLog {
 }
 
 /// Commits edits together with the state of this process's chain. Retries if another process
-/// changed the record in between: a rotation of the root key seals it again, and a chain that was
+/// changed the record in the meantime: a rotation of the root key reseals it, and a chain that was
 /// forgotten by mistake is added again.
 fn commit_with_chain(
     registry: &Registry,

@@ -1,4 +1,4 @@
-//! The clusters that the builder was given, and the state of the connection to each in this
+//! The clusters that were given to the builder, and the state of the connection to each in this
 //! process.
 
 use std::collections::BTreeMap;
@@ -19,18 +19,18 @@ use crate::secret::SecretBytes;
 /// Minimum delay before an automatic reconnection attempt after a failure.
 const RECONNECT_DELAY: Duration = Duration::from_secs(5);
 
-/// The number of active members that a cluster must have to get a new key, and the number of their
-/// zones.
+/// The number of active members that a cluster must have before a key is created in it, and the
+/// number of their zones.
 const MEMBERS_FOR_NEW: (usize, usize) = (2, 2);
 
-/// The HSMs of a KMS: the connections to its clusters, by their ids.
+/// The HSMs of a KMS: the connections to its clusters, by cluster ID.
 #[derive(Debug, Default)]
 pub(in crate::kms) struct Hsms {
     connections: BTreeMap<ClusterId, Connection>,
 }
 
 impl Hsms {
-    /// Takes the clusters of the builder, and the credentials that some of them have there.
+    /// Adopts the clusters of the builder, and their credentials where the builder has any.
     pub(in crate::kms) fn new(
         clusters: Vec<(ClusterId, Arc<dyn HsmCluster>)>,
         credentials: Vec<(ClusterId, Arc<dyn CryptoUserCredential>)>,
@@ -58,7 +58,7 @@ impl Hsms {
 
 impl Drop for Hsms {
     fn drop(&mut self) {
-        // The application may keep the cluster, and finds it logged out.
+        // The application may retain the cluster object, and finds it logged out.
         self.connections
             .values()
             .filter(|connection| connection.is_open())
@@ -71,9 +71,9 @@ pub(in crate::kms) struct Connection {
     pub(in crate::kms) cluster: Arc<dyn HsmCluster>,
     pub(in crate::kms) credential: Option<Arc<dyn CryptoUserCredential>>,
     link: ArcSwap<LinkState>,
-    /// Orders changes of `link`.
+    /// Serializes changes of `link`.
     link_lock: Mutex<()>,
-    /// Locked while the cluster connects or disconnects, which may take long.
+    /// Locked while the cluster connects or disconnects, which may take a long time.
     cluster_lock: Mutex<()>,
 }
 
@@ -83,7 +83,7 @@ struct LinkState {
     state: ConnectionState,
     store: Option<CustomKeyStoreId>,
     failure: Option<(ConnectionErrorCode, String, Timestamp)>,
-    /// Increases with every request for another state. The result of work from before that is
+    /// Incremented with every request for another state. The result of work that started earlier is
     /// ignored.
     generation: u64,
 }
@@ -95,7 +95,7 @@ impl Connection {
         Self { cluster, credential: None, link, link_lock: Mutex::default(), cluster_lock: Mutex::default() }
     }
 
-    /// Returns `true` if it is connected for a custom key store.
+    /// Returns `true` if the cluster is connected for a custom key store.
     pub(in crate::kms) fn is_connected(&self, store: CustomKeyStoreId) -> bool {
         let link = self.link.load();
         link.state == ConnectionState::Connected && link.store == Some(store)
@@ -105,7 +105,7 @@ impl Connection {
         self.link.load().state == ConnectionState::Connected
     }
 
-    /// Returns the state as a custom key store sees it, and the reason if it failed.
+    /// Returns the state as seen by a custom key store, and the reason if it failed.
     pub(in crate::kms) fn state(
         &self,
         store: CustomKeyStoreId,
@@ -117,7 +117,8 @@ impl Connection {
         (link.state, link.failure.as_ref().map(|(code, text, _)| (*code, text.clone())))
     }
 
-    /// Returns `true` if it may reconnect automatically: never with a password that was refused.
+    /// Returns `true` if an automatic reconnection is allowed. A rejected password is never
+    /// retried.
     fn may_retry(&self, store: CustomKeyStoreId, now: Timestamp) -> bool {
         let link = self.link.load();
         match &link.failure {
@@ -150,7 +151,7 @@ impl Connection {
         let result = self.cluster.connect(credential);
         let _link = lock(&self.link_lock);
         if self.link.load().generation != generation {
-            // A `disconnect` that came in between waits for `cluster_lock`, and then disconnects.
+            // A concurrent `disconnect` waits for `cluster_lock`, and then disconnects.
             return Err(superseded());
         }
         let (state, failure) = match &result {
@@ -161,11 +162,11 @@ impl Connection {
         result
     }
 
-    /// Connects without being asked to, because a key of the store is needed.
+    /// Connects automatically because a key of the store is needed.
     ///
     /// # Errors
-    /// Returns [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the connection fails, or failed a
-    /// moment ago.
+    /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the connection fails, or failed a moment
+    ///   ago.
     pub(in crate::kms) fn connect_automatically(&self, store: &CustomKeyStoreRecord, now: Timestamp) -> Result<()> {
         if !self.may_retry(store.id, now) {
             let (_, failure) = self.state(store.id);
@@ -195,7 +196,8 @@ impl Connection {
         })
     }
 
-    /// Marks it as connecting, unless another state was requested since generation `before`.
+    /// Marks the cluster as connecting, unless another state was requested since generation
+    /// `before`.
     fn begin(&self, store: CustomKeyStoreId, before: u64) -> Option<u64> {
         let _link = lock(&self.link_lock);
         let link = self.link.load();
@@ -234,11 +236,11 @@ impl Connection {
         }
     }
 
-    /// Refuses a cluster that could lose a new key with one member or one zone.
+    /// Rejects a cluster that could lose a new key with one member or one zone.
     pub(in crate::kms) fn check_strength(&self, what: &str) -> Result<()> {
         let (mut members, mut zones) = self.strength();
         if members < MEMBERS_FOR_NEW.0 || zones < MEMBERS_FOR_NEW.1 {
-            // One that was away may be back by now.
+            // A member that was offline may have returned.
             self.cluster.probe();
             (members, zones) = self.strength();
         }
@@ -270,7 +272,7 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// The error for a custom key store without a connection.
+/// Returns the error for a custom key store without a connection.
 pub(in crate::kms) fn unavailable(id: CustomKeyStoreId, reason: &str) -> Error {
     Error::new(ErrorKind::KeyUnavailable, format!("the custom key store {id} cannot be reached: {reason}"))
 }
@@ -280,6 +282,6 @@ fn superseded() -> ConnectionFailure {
 }
 
 fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {
-    // They order calls and guard no data.
+    // The locks serialize calls and guard no data.
     mutex.lock()
 }

@@ -1,14 +1,15 @@
 //! The guard against copies of a store: only one of them may destroy material outside of the store.
 //!
-//! A copy of a store holds everything that the original does, so they are told apart from outside:
-//! by the place of the store ([`KeyStore::location`](crate::store::KeyStore::location)), and marks in the
-//! HSMs and providers that hold key material ([`InstanceMarks`](crate::provider::InstanceMarks)).
-//! The mark moves before anything is destroyed, and after whatever a copy from before would undo:
-//! the cancelled deletion of a key, the completed creation of one. A store that does not know the
-//! mark that it finds was left behind.
+//! A copy of a store contains everything that the original does, so only external state can
+//! distinguish them. The guard uses the location of the store
+//! ([`KeyStore::location`](crate::store::KeyStore::location)) and marks in the HSMs and providers
+//! that hold key material ([`InstanceMarks`](crate::provider::InstanceMarks)). The mark moves
+//! before anything is destroyed. It also moves after any change that an earlier copy would undo: a
+//! canceled key deletion or a completed key creation. A store that finds a mark it does not know
+//! was superseded.
 //!
-//! Each mark is recorded in the store before it is set, so the marks of one store are always known
-//! to it, whichever of its processes sets them and wherever one is killed.
+//! Each mark is recorded in the store before it is set. A store therefore always knows all of its
+//! marks, whichever of its processes sets them and wherever one is killed.
 
 use std::thread;
 use std::time::Duration;
@@ -28,13 +29,13 @@ use crate::provider::{InstanceMark, ProviderId};
 use crate::store::{CommitError, Revision};
 
 /// Maximum number of times that marks are read again before another copy counts as having taken
-/// over: a store or a token may show an earlier state for a moment.
+/// over. A store or a token may briefly show an earlier state.
 const MAX_DISCOVERY_ATTEMPTS: u32 = 3;
 
 /// The delay before marks are read again.
 const DISCOVERY_BACKOFF: Duration = Duration::from_millis(20);
 
-/// Tells this store from its copies, in its own records and by the marks in holders of key
+/// Distinguishes this store from its copies, by its own records and by the marks in holders of key
 /// material.
 pub(in crate::kms) struct CopyGuard<'a> {
     pub(in crate::kms) registry: &'a Registry,
@@ -43,7 +44,7 @@ pub(in crate::kms) struct CopyGuard<'a> {
 }
 
 impl CopyGuard<'_> {
-    /// Returns the instance of this store, which is recorded now if it never was.
+    /// Returns the instance of this store. Records a new instance if there is none yet.
     pub(in crate::kms) fn instance(&self) -> Result<Instance> {
         commit_with_retry(contended, || {
             if let Some((_, instance)) = self.recorded_instance()? {
@@ -81,7 +82,7 @@ impl CopyGuard<'_> {
         Ok(tag.first_chunk().copied().unwrap_or_default())
     }
 
-    /// Refuses a store that is in another place than before.
+    /// Rejects a store that is in a different location than before.
     pub(in crate::kms) fn check_place(&self) -> Result<Instance> {
         let instance = self.instance()?;
         if instance.is_at(self.registry.sealed().location()) {
@@ -90,8 +91,8 @@ impl CopyGuard<'_> {
         Err(copied("this store is a copy, or was restored or moved"))
     }
 
-    /// Returns the writes by which copies from before this commit are left behind in a holder. A
-    /// store that is a copy itself writes nothing.
+    /// Returns the writes that supersede copies from before this commit in a holder. A store that
+    /// is itself a copy writes nothing.
     fn next_mark(&self, holder: &str, now: Timestamp) -> Result<Vec<Edit>> {
         let instance = self.instance()?;
         if !instance.is_at(self.registry.sealed().location()) {
@@ -105,23 +106,23 @@ impl CopyGuard<'_> {
         Ok(vec![Edit::put(MarkHistory::record_id(holder), &history, expected)?])
     }
 
-    /// Returns the same for a cluster.
+    /// Like [`next_mark`](Self::next_mark), for a cluster.
     pub(in crate::kms) fn next_cluster_mark(&self, cluster: &ClusterId, now: Timestamp) -> Result<Vec<Edit>> {
         self.next_mark(&cluster_name(cluster), now)
     }
 
-    /// Returns the same for a provider.
+    /// Like [`next_mark`](Self::next_mark), for a provider.
     pub(in crate::kms) fn next_provider_mark(&self, provider: &ProviderId, now: Timestamp) -> Result<Vec<Edit>> {
         self.next_mark(&provider_name(provider), now)
     }
 
-    /// Returns the write after which a custom key store may take over a cluster that was never its
-    /// own, whatever its marks are.
+    /// Returns the write that allows a custom key store to take over a cluster that it never owned,
+    /// whatever its marks are.
     pub(in crate::kms) fn adopt_cluster(&self, cluster: &ClusterId) -> Result<Option<Edit>> {
         self.adopt(&cluster_name(cluster))
     }
 
-    /// Returns the same for a provider.
+    /// Like [`adopt_cluster`](Self::adopt_cluster), for a provider.
     pub(in crate::kms) fn adopt_provider(&self, provider: &ProviderId) -> Result<Option<Edit>> {
         self.adopt(&provider_name(provider))
     }
@@ -134,18 +135,17 @@ impl CopyGuard<'_> {
         Ok(Some(Edit::put(MarkHistory::record_id(holder), &nobody, None)?))
     }
 
-    /// Checks that no copy of this store has taken over, and sets the last mark that was recorded.
+    /// Checks that no copy of this store has taken over, and sets the last recorded mark.
     ///
     /// # Errors
-    /// - [`CopiedStore`](ErrorKind::CopiedStore) if this store is a copy, or was left behind by
-    ///   one.
+    /// - [`CopiedStore`](ErrorKind::CopiedStore) if this store is a copy, or was superseded by one.
     /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if marks cannot be read or set.
     pub(in crate::kms) fn confirm(&self, holder: &MarkHolder<'_>) -> Result<()> {
         self.check_place()?;
         let Some(marks) = holder.marks else { return Ok(()) };
         let (store, mut attempts) = (self.registry.store_id().0, 0);
         commit_with_retry(contended, || {
-            // Before the record, which knows every mark that this store has set by then.
+            // Read before the record, which then contains every mark that this store has set.
             let found = marks.marks(store)?;
             let instance = self.instance()?;
             let recorded = self.history(&holder.name)?;
@@ -188,7 +188,7 @@ impl CopyGuard<'_> {
         }
     }
 
-    /// Records that the last mark was found in its holder, now and then.
+    /// Records that the last mark was found in its holder, if that is worth a commit.
     fn note_confirmation(&self, holder: &MarkHolder<'_>, recorded: Option<(Revision, MarkHistory)>) -> Result<()> {
         let Some((revision, mut history)) = recorded.filter(|(_, history)| history.is_worth_confirming()) else {
             return Ok(());
@@ -201,7 +201,7 @@ impl CopyGuard<'_> {
         }
     }
 
-    /// Leaves all copies of this store behind, before something is destroyed in a holder.
+    /// Supersedes all copies of this store, before something is destroyed in a holder.
     ///
     /// # Errors
     /// Returns the errors of [`CopyGuard::confirm`].

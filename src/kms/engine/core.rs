@@ -1,4 +1,4 @@
-//! The state that all handles of one KMS share, in parts that each hold the fields of one concern.
+//! The state that all handles of one KMS share, split into parts by concern.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -14,8 +14,8 @@ use crate::kms::storage::registry::Registry;
 use crate::kms::storage::trusted_time::TrustedClock;
 use crate::policy::Policy;
 
-/// The parts of one KMS. A method that needs one of them is a method of that part. `impl Core` is
-/// left to what combines several.
+/// The parts of one KMS. A method that needs a single part is a method of that part. `impl Core`
+/// contains only methods that combine several parts.
 pub(in crate::kms) struct Core {
     /// The keys, and everything else in the store.
     pub(in crate::kms) registry: Registry,
@@ -27,13 +27,13 @@ pub(in crate::kms) struct Core {
     pub(in crate::kms) settings: Settings,
 }
 
-/// Choices of the builder, which never change.
+/// Settings of the builder, which never change.
 pub(in crate::kms) struct Settings {
-    /// Decides instead of policy documents and grants, if the application has its own.
+    /// Decides instead of policy documents and grants, if the application supplies a custom policy.
     pub(in crate::kms) policy: Option<Arc<dyn Policy>>,
     pub(in crate::kms) limits: KmsLimits,
     pub(in crate::kms) services: BTreeSet<ServiceName>,
-    /// Allows keys of known material.
+    /// Allows keys with known material.
     pub(in crate::kms) insecure_test_keys: bool,
 }
 
@@ -42,8 +42,8 @@ impl Drop for Core {
         // Without this, truncation of the events since the last change or maintenance would not be
         // detected.
         let _ = self.audit.save_chain(&self.registry);
-        // Adds the counts since the last maintenance. A process that is killed loses them, as the
-        // manual says.
+        // Adds the counts since the last maintenance. A killed process loses them, as the manual
+        // says.
         let _ = self.metering.add_usage(&self.registry);
     }
 }

@@ -6,17 +6,18 @@ use std::sync::Arc;
 use super::core::Core;
 use crate::identity::{AccountId, Locality, Principal, ServiceName};
 
-/// A key management service inside this process, seen through the eyes of one principal.
+/// A key management service in this process, accessed as one principal.
 ///
-/// The handle is cheap to clone and may be used from many threads; all clones share one set of keys. The builder
-/// returns the *authority*, which acts as the root of its account and can make narrower handles with
-/// [`Kms::as_principal`] and [`Kms::as_service`]. A narrowed handle can not be widened again.
+/// The handle is cheap to clone and can be used from many threads; all clones share one set of keys.
+/// The builder returns the *authority*, which acts as the root of its account and can create
+/// narrower handles with [`Kms::as_principal`] and [`Kms::as_service`]. A narrowed handle cannot be
+/// widened again.
 ///
-/// Every operation goes through one pipeline: the identifier is resolved, the record loaded, the caller authorised,
-/// usage and state of the key checked, the material opened, the work done, and the event written to the audit trail
-/// before the result is released.
+/// Every operation runs through one pipeline. It resolves the identifier, loads the record,
+/// authorizes the caller, checks the usage and state of the key, opens the material, and performs
+/// the operation. It writes the event to the audit log before it releases the result.
 ///
-/// | theme | operations |
+/// | topic | operations |
 /// |---|---|
 /// | handles | [`in_memory`](Kms::in_memory), `open` (feature `sqlite`), [`builder`](Kms::builder), [`as_principal`](Kms::as_principal), [`as_service`](Kms::as_service), [`on_behalf_of`](Kms::on_behalf_of), [`principal`](Kms::principal), [`via_service`](Kms::via_service), [`locality`](Kms::locality) |
 /// | keys | [`create_key`](Kms::create_key), [`describe_key`](Kms::describe_key), [`list_keys`](Kms::list_keys), [`update_key_description`](Kms::update_key_description), [`enable_key`](Kms::enable_key), [`disable_key`](Kms::disable_key) |
@@ -31,8 +32,8 @@ use crate::identity::{AccountId, Locality, Principal, ServiceName};
 /// | other stores | [`export_key`](Kms::export_key), [`export_all_keys`](Kms::export_all_keys), [`import_keys`](Kms::import_keys), [`export_deletions`](Kms::export_deletions), [`apply_deletions`](Kms::apply_deletions) |
 /// | metering | [`metered_keys`](Kms::metered_keys), [`reset_metering`](Kms::reset_metering), [`get_key_last_usage`](Kms::get_key_last_usage) |
 /// | custom key stores | [`create_custom_key_store`](Kms::create_custom_key_store), [`describe_custom_key_stores`](Kms::describe_custom_key_stores), [`describe_custom_key_store`](Kms::describe_custom_key_store), [`update_custom_key_store`](Kms::update_custom_key_store), [`connect_custom_key_store`](Kms::connect_custom_key_store), [`disconnect_custom_key_store`](Kms::disconnect_custom_key_store), [`delete_custom_key_store`](Kms::delete_custom_key_store), [`declare_successor`](Kms::declare_successor) |
-/// | upkeep | [`run_maintenance`](Kms::run_maintenance), [`maintain_every`](Kms::maintain_every), [`confirm_clock`](Kms::confirm_clock), [`verify_store`](Kms::verify_store), [`rotate_root_key`](Kms::rotate_root_key), [`move_root_key`](Kms::move_root_key), [`root_key_status`](Kms::root_key_status) |
-/// | audit trail | [`verify_audit_trail`](Kms::verify_audit_trail), [`verify_signed_audit_trail`](Kms::verify_signed_audit_trail), [`audit_chains`](Kms::audit_chains), [`forget_audit_chain`](Kms::forget_audit_chain) |
+/// | maintenance | [`run_maintenance`](Kms::run_maintenance), [`maintain_every`](Kms::maintain_every), [`confirm_clock`](Kms::confirm_clock), [`verify_store`](Kms::verify_store), [`rotate_root_key`](Kms::rotate_root_key), [`move_root_key`](Kms::move_root_key), [`root_key_status`](Kms::root_key_status) |
+/// | audit log | [`verify_audit_trail`](Kms::verify_audit_trail), [`verify_signed_audit_trail`](Kms::verify_signed_audit_trail), [`audit_chains`](Kms::audit_chains), [`forget_audit_chain`](Kms::forget_audit_chain) |
 /// | tests | [`create_insecure_test_key`](Kms::create_insecure_test_key) |
 ///
 /// # Examples
@@ -61,22 +62,22 @@ impl Kms {
         Self { core: Arc::new(core), principal: Principal::root(account), via: None, authority: true }
     }
 
-    /// A handle of another principal, which is not the authority.
+    /// Returns a handle for another principal, which is not the authority.
     pub(in crate::kms) fn narrowed(&self, principal: Principal, via: Option<ServiceName>) -> Self {
         Self { core: Arc::clone(&self.core), principal, via, authority: false }
     }
 
-    /// The service that passes the calls of this handle on, if one does.
+    /// Returns the service that forwards the calls of this handle, if there is one.
     pub const fn via_service(&self) -> Option<&ServiceName> {
         self.via.as_ref()
     }
 
-    /// The principal that this handle acts as.
+    /// Returns the principal that this handle acts as.
     pub const fn principal(&self) -> &Principal {
         &self.principal
     }
 
-    /// Partition and region of the ARNs of this KMS.
+    /// Returns the partition and region of the ARNs of this KMS.
     pub fn locality(&self) -> &Locality {
         self.core.registry.locality()
     }

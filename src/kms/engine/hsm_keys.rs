@@ -1,5 +1,5 @@
-//! Creation and destruction of keys in HSMs. A creation runs between an intent and its end, so that
-//! maintenance can undo one that was interrupted.
+//! Creation and destruction of keys in HSMs. A creation writes an intent first, so that maintenance
+//! can undo one that was interrupted.
 
 use super::core::Core;
 use super::mark_holder::MarkHolder;
@@ -23,8 +23,8 @@ pub(in crate::kms) struct BegunCreation {
 }
 
 impl BegunCreation {
-    /// Returns the write that ends it, in one commit with the key. It fails if maintenance has
-    /// taken the creation over.
+    /// Returns the write that ends the creation, in one commit with the key. It fails if
+    /// maintenance has taken the creation over.
     fn end(&self) -> Edit {
         Edit::delete(self.intent.record_id(), self.expected)
     }
@@ -32,7 +32,7 @@ impl BegunCreation {
 
 impl Core {
     /// Generates the material of a new key in the cluster of its custom key store. The intent is
-    /// recorded first. The key is committed together with its end.
+    /// recorded first. A later commit stores the key and ends the intent.
     pub(in crate::kms) fn create_in_hsm(
         &self,
         record: &mut KeyRecord,
@@ -71,7 +71,8 @@ impl Core {
         Ok(())
     }
 
-    /// Records an intent and counts the key in its store, if the store may get a new key now.
+    /// Records an intent and counts the key in its store, if the store can currently accept a new
+    /// key.
     fn begin(&self, intent: &Intent) -> Result<Revision> {
         let contended = || Err(Error::new(ErrorKind::Conflict, CONTENDED));
         commit_with_retry(contended, || {
@@ -90,7 +91,7 @@ impl Core {
             Error::new(ErrorKind::CustomKeyStoreInvalidState, text).with_source(error)
         })?;
         connection.check_strength(&format!("custom key store {}", store.id))?;
-        // A copy that could not undo it begins nothing.
+        // A copy starts no creation, because it could not undo it.
         self.copy_guard().confirm(&MarkHolder::of_cluster(&store.cluster, connection))?;
         let makes = &connection.cluster.provider().capabilities().generates;
         if makes.contains(&(intent.spec, intent.usage)) {
@@ -104,8 +105,8 @@ impl Core {
         Err(Error::new(ErrorKind::UnsupportedOperation, text))
     }
 
-    /// Returns the writes that finish a creation: the key, the end of the intent, and the mark by
-    /// which earlier copies are left behind.
+    /// Returns the writes that finish a creation: the key, the end of the intent, and the mark that
+    /// supersedes earlier copies.
     pub(in crate::kms) fn creation_edits(
         &self,
         record: &KeyRecord,
@@ -125,14 +126,14 @@ impl Core {
             Err(CommitError::Failed(error)) => Err(error),
         };
         let Ok((purpose, revision)) = marked else { return };
-        // If this fails, the intent stays, and maintenance tries again.
+        // If this fails, the intent remains, and maintenance tries again.
         let _ = self.finish_destroying(&Intent { purpose, ..begun.intent }, revision);
     }
 
     /// Destroys the material of an intent on every member, and then deletes the intent.
     ///
     /// # Errors
-    /// Then the intent stays.
+    /// If this function fails, the intent remains.
     /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if a member does not answer.
     /// - [`CopiedStore`](ErrorKind::CopiedStore) if this store is a copy.
     pub(in crate::kms) fn finish_destroying(&self, intent: &Intent, expected: Revision) -> Result<()> {
@@ -144,8 +145,8 @@ impl Core {
     }
 }
 
-/// Returns the name of the provider in versions of a key: that of the custom key store, which stays
-/// when its cluster changes.
+/// Returns the provider name in versions of a key: that of the custom key store, which remains the
+/// same when its cluster changes.
 fn hsm_provider_id(id: CustomKeyStoreId) -> ProviderId {
     ProviderId::new(id.as_str())
 }

@@ -1,5 +1,5 @@
-//! Checks and moves of the marks in HSMs and providers: at the deletion of a key, at its
-//! cancellation, and by maintenance.
+//! Checks and updates of the marks in HSMs and providers: when a key is deleted, when a deletion is
+//! canceled, and during maintenance.
 
 use std::time::Duration;
 
@@ -11,13 +11,13 @@ use crate::kms::records::custom_key_store::ClusterClaim;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::storage::edit::Edit;
 
-/// The time after which maintenance moves a mark although nothing was destroyed, so that a copy is
-/// left behind before a waiting period in it can end.
+/// The time after which maintenance moves a mark even if nothing was destroyed, so that a copy is
+/// superseded before a waiting period in it can end.
 const MARKS_MOVE_AFTER: Duration = Duration::from_secs(86_400);
 
 impl Core {
-    /// Refuses to delete a key with material outside of the store in a store that is known to be a
-    /// copy. An HSM that does not answer is no reason to refuse.
+    /// Refuses to delete a key with external material if the store is known to be a copy. An HSM
+    /// that does not answer is no reason to refuse.
     pub(in crate::kms) fn refuse_deletion_in_copy(&self, record: &KeyRecord) -> Result<()> {
         if !self.material.is_held_elsewhere(record) {
             return Ok(());
@@ -40,7 +40,7 @@ impl Core {
         }
     }
 
-    /// Returns the writes of a cancelled deletion by which earlier copies are left behind.
+    /// Returns the writes of a canceled deletion that supersede earlier copies.
     pub(in crate::kms) fn marks_of_cancelled_deletion(&self, record: &KeyRecord, now: Timestamp) -> Result<Vec<Edit>> {
         if let Some(id) = record.custom_key_store {
             return self
@@ -76,7 +76,7 @@ impl Core {
         let mut holders = Vec::new();
         for (_, claim) in self.registry.read_all::<ClusterClaim>()? {
             let ClusterClaim { cluster, account, custom_key_store: id } = claim;
-            // Only where this process is connected anyway.
+            // Only if this process is already connected.
             if let Some(connection) = self.hsms.get(&cluster).filter(|connection| connection.is_connected(id)) {
                 holders.push(MarkHolder::of_cluster(&cluster, self.connection(account, id).unwrap_or(connection)));
             }

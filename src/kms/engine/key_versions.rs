@@ -22,7 +22,7 @@ impl Core {
         self.add_version_of(provider, record, now, rotation)
     }
 
-    /// Generates the first material of a key with the provider of a name.
+    /// Generates the first material of a key with the named provider.
     pub(in crate::kms) fn add_first_version(
         &self,
         record: &mut KeyRecord,
@@ -45,14 +45,14 @@ impl Core {
     ) -> Result<()> {
         check_generates(provider, record, rotation)?;
         if provider.importer().is_none() {
-            // So that every copy from now on is known as one.
+            // Ensures that any copy made from now on is detected as a copy.
             self.copy_guard().confirm(&MarkHolder::of_provider(provider))?;
         }
         self.material.generate_version(&self.registry, provider, record, now, rotation)
     }
 
-    /// Returns the version at `index` of a key, opened for use. It is opened once, and stored with
-    /// the cached key.
+    /// Returns the version at `index` of a key, opened for use. It is opened once, and cached with
+    /// the key.
     pub(in crate::kms) fn opened<'a>(&self, key: &'a LoadedKey, index: usize) -> Result<&'a OpenedKey> {
         // Checked every time, as an opened key in an HSM works only while its custom key store is
         // connected.

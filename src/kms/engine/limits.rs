@@ -17,17 +17,20 @@ use crate::key::OnDemandRotationLimit;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KmsLimits {
-    /// On-demand rotations in the life of a key: 25.
+    /// Maximum number of on-demand rotations of a key. Defaults to 25.
     pub on_demand_rotations: OnDemandRotationLimit,
-    /// Aliases of one key: 50.
+    /// Maximum number of aliases per key. Defaults to 50.
     pub aliases_per_key: usize,
-    /// Grants on one key: 50,000.
+    /// Maximum number of grants per key. Defaults to 50,000.
     pub grants_per_key: usize,
-    /// Wrapping keys of each size that [`Kms::run_maintenance`](crate::Kms::run_maintenance) generates in advance once that size
-    /// was requested: 2. If none is ready, [`Kms::get_parameters_for_import`](crate::Kms::get_parameters_for_import) generates one, which
-    /// takes longer.
+    /// Number of wrapping keys of each size that
+    /// [`Kms::run_maintenance`](crate::Kms::run_maintenance) pre-generates once that size was
+    /// requested. Defaults to 2. If none is ready,
+    /// [`Kms::get_parameters_for_import`](crate::Kms::get_parameters_for_import) generates one,
+    /// which takes longer.
     pub prepared_wrapping_keys: usize,
-    /// Keys cached in memory: 4,096. Other keys are read and opened again when they are used.
+    /// Number of keys cached in memory. Defaults to 4,096. Other keys are read and opened again
+    /// when they are used.
     pub cached_keys: usize,
 }
 

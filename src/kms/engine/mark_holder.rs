@@ -1,5 +1,4 @@
-//! Clusters and providers that hold key material outside of the store, and the marks of stores in
-//! them.
+//! Clusters and providers that hold external key material, and the marks of stores in them.
 
 use super::connections::Connection;
 use super::material::Material;
@@ -7,7 +6,7 @@ use crate::key::ClusterId;
 use crate::kms::records::key::KeyRecord;
 use crate::provider::{InstanceMarks, KeyMaterialProvider, ProviderId};
 
-/// A cluster or a provider, with the marks in it if it can hold any.
+/// A cluster or a provider, with its marks if it supports them.
 pub(in crate::kms) struct MarkHolder<'a> {
     pub(in crate::kms) name: String,
     pub(in crate::kms) marks: Option<&'a dyn InstanceMarks>,
@@ -22,25 +21,24 @@ impl<'a> MarkHolder<'a> {
         Self { name: provider_name(provider.id()), marks: provider.instance_marks() }
     }
 
-    /// The name for messages.
+    /// Returns the name for messages.
     pub(in crate::kms) fn description(&self) -> String {
         self.name.replacen('/', " '", 1) + "'"
     }
 }
 
-/// The name under which the marks in a cluster are recorded.
+/// Returns the name under which the marks in a cluster are recorded.
 pub(in crate::kms) fn cluster_name(id: &ClusterId) -> String {
     format!("cluster/{id}")
 }
 
-/// The name under which the marks in a provider are recorded.
+/// Returns the name under which the marks in a provider are recorded.
 pub(in crate::kms) fn provider_name(id: &ProviderId) -> String {
     format!("provider/{}", id.as_str())
 }
 
 impl Material {
-    /// The providers that hold material of a key outside of the store, of those that are
-    /// configured.
+    /// Returns the configured providers that hold material of a key outside of the store.
     pub(in crate::kms) fn holders(&self, record: &KeyRecord) -> Vec<&dyn KeyMaterialProvider> {
         let mut ids: Vec<&ProviderId> = record.versions.iter().map(|version| &version.provider).collect();
         ids.dedup();
@@ -48,7 +46,7 @@ impl Material {
         found.map(|provider| &**provider).filter(|provider| provider.importer().is_none()).collect()
     }
 
-    /// Returns `true` if a key has material outside of the store, as far as is known.
+    /// Returns `true` if a key is known to have material outside of the store.
     pub(in crate::kms) fn is_held_elsewhere(&self, record: &KeyRecord) -> bool {
         let holds = |id: &ProviderId| self.provider(id).map_or(true, |provider| provider.importer().is_none());
         record.custom_key_store.is_some() || record.versions.iter().any(|version| holds(&version.provider))

@@ -14,7 +14,7 @@ use crate::provider::{GeneratedMaterial, KeyMaterialProvider, OpenedKey, Provide
 use crate::seal::OVERHEAD;
 use crate::secret::SecretBytes;
 
-/// The maximum number of bytes that a provider may have stored for one version of a key.
+/// Maximum length in bytes of a provider's stored state for one version of a key.
 const MAX_KEPT: usize = 16_000;
 
 const _: () = assert!(MAX_KEPT + 5 + OVERHEAD <= MAX_SEALED_MATERIAL, "it has room in a record, sealed");
@@ -40,7 +40,7 @@ impl Material {
         })
     }
 
-    /// Refuses a key whose provider does not support rotation.
+    /// Rejects a key whose provider does not support rotation.
     pub(in crate::kms) fn check_rotates(&self, record: &KeyRecord) -> Result<()> {
         let Some(version) = record.current_version() else { return Ok(()) };
         let provider = self.provider(&version.provider)?;
@@ -69,7 +69,7 @@ impl Material {
         let binding = registry.sealed().binding(record, record.next_version()?);
         let generated = generator.generate(&self.backend, &binding)?;
         if let Err(error) = check_generated(provider, record.spec, &generated) {
-            // Nothing will ever refer to it. If it stays, its provider knows by what name.
+            // Nothing will ever refer to the material. If it remains, its provider knows its name.
             provider.destroy(&binding, &generated.stored).ok();
             return Err(error);
         }
@@ -79,7 +79,7 @@ impl Material {
         Ok(())
     }
 
-    /// Appends material that the caller has chosen to the record as its current version.
+    /// Appends material chosen by the caller to the record as its current version.
     pub(in crate::kms) fn add_known_version(
         &self,
         registry: &Registry,
@@ -97,7 +97,7 @@ impl Material {
         Ok(())
     }
 
-    /// Checks material from outside for the key that a record is of.
+    /// Checks external material for use with the key of a record.
     pub(in crate::kms) fn check_import(&self, record: &KeyRecord, material: &SecretBytes) -> Result<GeneratedMaterial> {
         let provider = self.provider_of_origin(record.origin).ok_or_else(|| unsupported(record))?;
         let importer = provider.importer().ok_or_else(|| unsupported(record))?;
@@ -120,8 +120,8 @@ impl Material {
         Ok(())
     }
 
-    /// Checks the material of all versions, as another store exported it, and adds it to the record
-    /// with ids of this store.
+    /// Checks the exported material of all versions from another store, and adds it to the record
+    /// with IDs of this store.
     pub(in crate::kms) fn put_materials(
         &self,
         registry: &Registry,
@@ -155,7 +155,7 @@ impl Material {
         provider.open(&self.backend, &registry.sealed().binding(record, version.number), &stored)
     }
 
-    /// Proves that a provider holds all material of a key.
+    /// Checks that a provider holds all material of a key.
     pub(in crate::kms) fn check_versions(
         &self,
         registry: &Registry,
@@ -166,7 +166,7 @@ impl Material {
     }
 }
 
-/// Refuses a version of a key that a provider does not make.
+/// Rejects a version of a key that a provider cannot generate.
 pub(in crate::kms) fn check_generates(
     provider: &dyn KeyMaterialProvider,
     record: &KeyRecord,
@@ -186,8 +186,8 @@ pub(in crate::kms) fn check_generates(
     if provider.generator().is_none() { Err(unsupported(record)) } else { Ok(()) }
 }
 
-/// Refuses material that has no room in a record, or a public key where there is none or none where
-/// there is one.
+/// Rejects material that is too long for a record, an unexpected public key, or a missing public
+/// key.
 fn check_generated(provider: &dyn KeyMaterialProvider, spec: KeySpec, generated: &GeneratedMaterial) -> Result<()> {
     let (stored, public) = (generated.stored.len(), generated.public_key.as_ref().map(Vec::len));
     let text = match (public, key_pair_kind(spec)) {

@@ -1,4 +1,4 @@
-//! Counters of the use of keys: requests, for metering, and messages that were encrypted in HSMs.
+//! Usage counters of keys: requests, for metering, and messages encrypted in HSMs.
 
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -12,7 +12,7 @@ use crate::kms::storage::registry::Registry;
 use crate::kms::storage::usage_counters::UsageCounters;
 use crate::kms::storage::usage_records::{KEYS_AT_ONCE, PartialFailure};
 
-/// The counters of this process that the store does not have yet.
+/// The counters of this process that are not in the store yet.
 #[derive(Debug, Default)]
 pub(in crate::kms) struct Metering {
     counters: UsageCounters,
@@ -27,13 +27,13 @@ impl Metering {
         }
     }
 
-    /// Adds the counts of this process to the store, for every key that can be read: one commit for
-    /// each batch of keys.
+    /// Adds the counts of this process to the store, for every key that can be read, with one
+    /// commit for each batch of keys.
     pub(in crate::kms) fn add_usage(&self, registry: &Registry) -> Result<()> {
         let mut failed = Ok(());
         for batch in self.counters.take().chunks(KEYS_AT_ONCE) {
             if let Err(PartialFailure { indices, error }) = registry.add_usage_counts(batch) {
-                // Nothing is lost by a failure: it is added the next time.
+                // A failure loses no counts: they are added the next time.
                 indices.into_iter().filter_map(|index| batch.get(index)).for_each(|(key, count)| {
                     self.counters.put_back(*key, *count);
                 });

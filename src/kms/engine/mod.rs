@@ -1,5 +1,5 @@
-//! The state that all handles of one KMS share, in parts: key material, HSMs and custom key stores,
-//! the guard against copies of the store, the audit log, and metering.
+//! The state that all handles of one KMS share: key material, HSMs and custom key stores, the guard
+//! against copies of the store, the audit log, and metering.
 
 pub(super) mod audit_log;
 pub(super) mod connections;

@@ -8,12 +8,12 @@ use crate::key::{ConnectionErrorCode, ConnectionState, CustomKeyStoreId};
 use crate::kms::records::custom_key_store::CustomKeyStoreRecord;
 
 impl Core {
-    /// Returns the connection behind a custom key store, and connects first if this process has not
+    /// Returns the connection behind a custom key store. Connects first if this process has not
     /// done so yet.
     ///
     /// # Errors
-    /// Returns [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the store is disconnected or
-    /// its cluster does not answer.
+    /// - [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the store is disconnected or its
+    ///   cluster does not answer.
     pub(in crate::kms) fn connection(&self, account: AccountId, id: CustomKeyStoreId) -> Result<&Connection> {
         let stores = self.registry.custom_key_stores(account)?;
         let store = match &stores {
@@ -36,7 +36,7 @@ impl Core {
         Ok(connection)
     }
 
-    /// The connection state that DescribeCustomKeyStores shows.
+    /// Returns the connection state for DescribeCustomKeyStores.
     pub(in crate::kms) fn connection_state(
         &self,
         account: AccountId,

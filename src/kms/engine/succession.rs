@@ -1,4 +1,4 @@
-//! A copy of a store becomes the one that its HSMs belong to.
+//! Declares a copy of a store the successor that owns the HSM key material.
 
 use super::core::Core;
 use super::mark_holder::MarkHolder;
@@ -13,7 +13,8 @@ use crate::kms::storage::edit::Edit;
 use crate::store::MAX_SCAN;
 
 impl Core {
-    /// Returns the writes that give this store a new instance id and let it take over every holder.
+    /// Returns the writes that give this store a new instance ID and allow it to take over every
+    /// holder.
     pub(in crate::kms) fn succession(&self) -> Result<Vec<Edit>> {
         let expected = self.copy_guard().recorded_instance()?.map(|(revision, _)| revision);
         let instance = Instance { id: self.copy_guard().nonce()?, place: self.registry.sealed().location() };
@@ -27,8 +28,8 @@ impl Core {
         Ok(edits)
     }
 
-    /// Returns the writes that restart the waiting periods of keys with material outside of the
-    /// store, and these keys. Their deletion may have been cancelled since the store was copied.
+    /// Returns the writes that restart the waiting periods of keys with external material, and the
+    /// ARNs of these keys. Their deletion may have been canceled since the store was copied.
     pub(in crate::kms) fn postponed(&self, now: Timestamp) -> Result<(Vec<Edit>, Vec<KeyArn>)> {
         let (mut edits, mut postponed, mut after) = (Vec::new(), Vec::new(), None);
         loop {

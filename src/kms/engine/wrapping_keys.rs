@@ -1,4 +1,4 @@
-//! A pool of pre-generated wrapping keys for imports, as an RSA key takes up to seconds.
+//! A pool of pre-generated wrapping keys for imports. Generating an RSA key can take seconds.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use crate::fork_guard::ForkGuard;
 use crate::lock::Mutex;
 use crate::provider::public_key_kind;
 
-/// Pre-generated keys of each size. No key is returned twice, not by a forked child either. Only
+/// Pre-generated keys of each size. No key is returned twice, not even by a forked child. Only
 /// sizes that were requested before are pre-generated.
 pub(in crate::kms) struct WrappingKeys {
     most: usize,
     pools: ArcSwap<ProcessPools>,
 }
 
-/// The pools of one process, one for each size.
+/// The pools of one process, one per size.
 #[derive(Default)]
 struct ProcessPools {
     fork_guard: ForkGuard,
@@ -38,7 +38,8 @@ impl WrappingKeys {
         Self { most, pools: ArcSwap::default() }
     }
 
-    /// Takes a key that no other caller gets: from the pool or, if that is empty, generated now.
+    /// Returns a key that no other caller receives. It comes from the pool or, if that is empty, is
+    /// generated now.
     pub(in crate::kms) fn take(&self, backend: &CryptoBackend, spec: WrappingKeySpec) -> Result<Box<dyn PrivateKey>> {
         let ready = self.with_pool(spec, |pool| {
             pool.is_requested = true;
@@ -50,7 +51,7 @@ impl WrappingKeys {
         }
     }
 
-    /// Generates keys of the sizes that were requested before until the pools are full.
+    /// Generates keys of previously requested sizes until the pools are full.
     pub(in crate::kms) fn refill(&self, backend: &CryptoBackend) -> Result<()> {
         for &spec in WrappingKeySpec::ALL {
             while self.with_pool(spec, |pool| pool.is_requested && pool.ready.len() < self.most) {
@@ -61,15 +62,15 @@ impl WrappingKeys {
         Ok(())
     }
 
-    /// Runs `access` on a pool, under its lock. It must be fast.
+    /// Runs `access` on a pool while holding its lock. `access` must be fast.
     fn with_pool<T>(&self, spec: WrappingKeySpec, access: impl FnOnce(&mut Pool) -> T) -> T {
         let index = WrappingKeySpec::ALL.iter().position(|other| *other == spec).expect("all sizes are listed");
         // A thread that panicked left the pool usable.
         access(&mut self.pools().by_size[index].lock())
     }
 
-    /// The pools of the calling process. What its parent has prepared belongs to the parent, and so
-    /// do the locks.
+    /// Returns the pools of the calling process. A forked child uses neither the keys nor the locks
+    /// of its parent.
     fn pools(&self) -> Arc<ProcessPools> {
         let pools = self.pools.load_full();
         if pools.fork_guard.is_here() {

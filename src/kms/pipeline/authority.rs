@@ -1,4 +1,5 @@
-//! Operations of the authority alone: the handle that the builder returned.
+//! Operations that only the authority may perform. The authority is the handle that the builder
+//! returned.
 
 use crate::audit::{Action, AuditEvent};
 use crate::error::{Error, ErrorKind, Result};
@@ -6,7 +7,7 @@ use crate::kms::engine::handle::Kms;
 use crate::kms::pipeline::change::CallContext;
 
 impl Kms {
-    /// Refuses a narrowed handle, and has the trail tell of it.
+    /// Rejects a narrowed handle and records the rejection in the audit log.
     pub(in crate::kms) fn check_authority(&self, what: &'static str) -> Result<()> {
         if self.is_authority() {
             return Ok(());
@@ -15,14 +16,15 @@ impl Kms {
         self.recorded(self.authority_event(what), |_| Err(Error::new(ErrorKind::AccessDenied, text)))
     }
 
-    /// The event of what only the authority may do.
+    /// Creates the event of an operation that only the authority may perform.
     pub(in crate::kms) fn authority_event(&self, what: &'static str) -> AuditEvent {
         let mut event = AuditEvent::new(self.core.time.now(), Action::Authority(what), self.principal.clone());
         event.via_service = self.via_service().cloned();
         event
     }
 
-    /// Runs what only the authority may do. A failure leaves an event; what a success leaves is for `run` to write.
+    /// Runs an operation that only the authority may perform. A failure writes an event; after a
+    /// success, `run` is responsible for events.
     pub(in crate::kms) fn authority_call<T>(
         &self,
         what: &'static str,
@@ -30,7 +32,8 @@ impl Kms {
     ) -> Result<T> {
         self.check_authority(what)?;
         let mut call_context = CallContext::new(self.authority_event(what));
-        // Changes have events of their own. What was committed beside them is a preparation, whatever came after that commit.
+        // Changes have separate events. Any other commit is a preparation, even if a later step
+        // failed.
         run(&mut call_context).or_else(|error| self.recorded(call_context.event, |_| Err(error)))
     }
 }

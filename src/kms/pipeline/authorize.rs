@@ -1,4 +1,4 @@
-//! Whether the caller may do what it asks for. What it may not know of looks as if it did not exist.
+//! Authorization. A resource that the caller may not see is reported as not found.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,7 +20,7 @@ use crate::policy::{
 };
 
 impl Kms {
-    /// Lets an operation without a key pass, if the caller may do it in its account.
+    /// Checks that the caller may perform an operation without a key in its account.
     pub(in crate::kms) fn permit_in_account(
         &self,
         call_context: &mut CallContext,
@@ -38,8 +38,9 @@ impl Kms {
         self.decide(call_context, &request, &by(&identity), || self.denied(operation, None))
     }
 
-    /// Lets an operation pass to an alias of the caller's account, if the caller may do it: making, moving and deleting
-    /// one takes a permission on the alias beside the one on the key.
+    /// Checks that the caller may perform an operation on an alias of its account. Creating,
+    /// updating and deleting an alias requires a permission on the alias in addition to the one on
+    /// the key.
     pub(in crate::kms) fn permit_alias(
         &self,
         call_context: &mut CallContext,
@@ -47,7 +48,7 @@ impl Kms {
         alias: &AliasName,
     ) -> Result<()> {
         if self.is_service_itself() {
-            return Ok(()); // what the key says to this comes next
+            return Ok(()); // the key is checked next
         }
         let question = AuthzRequest::new(operation);
         let request = self.policy_request(call_context, &question, self.account()).with_alias(alias);
@@ -58,8 +59,9 @@ impl Kms {
         })
     }
 
-    /// Lets the tags of a key pass that the caller is about to make: as in AWS KMS, CreateKey with tags takes TagResource as
-    /// well. What the policy of the new key says does not count, since it is not in force yet: this is left to the account.
+    /// Checks that the caller may set the tags of a key that it is about to create. As in AWS KMS,
+    /// CreateKey with tags also requires TagResource. The policy of the new key does not count,
+    /// since it is not in force yet; the decision is left to the account.
     pub(in crate::kms) fn permit_first_tags(&self, call_context: &mut CallContext, record: &KeyRecord) -> Result<()> {
         let tags: Vec<Tag> = record.tags.iter().map(|(key, value)| Tag::new(key, value)).collect::<Result<_>>()?;
         if tags.is_empty() || self.is_service_itself() {
@@ -78,9 +80,10 @@ impl Kms {
         self.decide(call_context, &request, &attached, || self.denied(question.operation, None))
     }
 
-    /// Lets an operation pass to a key, if the caller may do it.
+    /// Checks that the caller may perform an operation on a key.
     ///
-    /// Whoever may not learns from the refusal whether the key exists only if it is of the caller's own account.
+    /// An unauthorized caller learns from the refusal that the key exists only if the key belongs
+    /// to the caller's own account.
     pub(in crate::kms) fn permit(
         &self,
         call_context: &mut CallContext,
@@ -91,7 +94,7 @@ impl Kms {
         let record = &key.record;
         let missing = || missing(self.locality(), identifier, record.account, record.key_id);
         match record.manager {
-            // Accounts have no say in what a service keeps for itself, and neither have policies.
+            // Accounts and policies have no control over keys that a service owns.
             KeyManager::Owned if record.service.as_ref() == self.principal.as_service() => return Ok(()),
             KeyManager::Owned => return Err(missing()),
             KeyManager::Service if record.account != self.account() => return Err(missing()),
@@ -102,13 +105,15 @@ impl Kms {
         if record.account == self.account() || allowed.is_ok() {
             return allowed;
         }
-        // Neither a refusal nor a failure may tell another account that the key exists, nor may that account's trail.
+        // Neither a refusal nor a failure may reveal to another account that the key exists, and
+        // neither may that account's audit log.
         call_context.event.additional.truncate(noted);
         Err(missing())
     }
 
-    /// What the caller may know of a record that an account keeps. A damaged record of another account looks as if it did
-    /// not exist; that the whole store fails tells nothing of a single record.
+    /// Returns what the caller may see of a record in an account. A damaged record of another
+    /// account is reported as not found. A failure of the whole store is returned, because it
+    /// reveals nothing about a single record.
     pub(in crate::kms) fn visible<T>(&self, account: AccountId, found: Result<Option<T>>) -> Result<Option<T>> {
         match found {
             Err(error) if account != self.account() && !is_about_whole_store(&error) => Ok(None),
@@ -131,7 +136,7 @@ impl Kms {
         let identity = self.attached_identity()?;
         let attached = by(&identity).with_key_policy(key.policy()?).with_grants(&grants);
         let aliases: Vec<AliasName>;
-        // An application's own policy may ask for them.
+        // A custom policy may ask for the aliases.
         if attached.needs_aliases() || self.core.settings.policy.is_some() {
             aliases = record.aliases.iter().cloned().collect();
             facts = facts.with_aliases(&aliases);
@@ -159,7 +164,7 @@ impl Kms {
             .with_parameters(question.conditions)
     }
 
-    /// The policies of the caller. Only users and roles can have any.
+    /// Returns the policies of the caller. Only users and roles can have any.
     pub(in crate::kms) fn attached_identity(&self) -> Result<Option<Cached<IdentityPolicies>>> {
         match self.principal.kind() {
             PrincipalKind::User | PrincipalKind::Role => {
@@ -195,7 +200,7 @@ impl Kms {
         }
     }
 
-    /// Whether the caller is a service at work with what it owns.
+    /// Returns `true` if the caller is a service that acts on keys it owns.
     fn is_service_itself(&self) -> bool {
         self.account() == AccountId::SERVICES
     }
@@ -212,7 +217,7 @@ fn is_about_whole_store(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Store | ErrorKind::RootKey)
 }
 
-/// The alias by which a request names a key.
+/// Returns the alias by which a request names a key.
 fn alias_in(identifier: &KeyIdentifier) -> Option<&AliasName> {
     match identifier {
         KeyIdentifier::AliasName(name) => Some(name),
@@ -221,7 +226,7 @@ fn alias_in(identifier: &KeyIdentifier) -> Option<&AliasName> {
     }
 }
 
-/// What has a say in a decision beside the key: the policies of the caller.
+/// Returns the policies that apply in addition to those of the key: the policies of the caller.
 fn by(identity: &Option<Cached<IdentityPolicies>>) -> AttachedPolicies<'_> {
     let documents = identity.as_ref().map_or(&[][..], |held| held.documents());
     AttachedPolicies::none().with_identity_policies(documents)

@@ -15,14 +15,14 @@ use crate::kms::storage::loaded_key::LoadedKey;
 use crate::policy::PolicyDocument;
 use crate::provider::{Agreement, Cipher, Decryption, MacGeneration, OpenedKey, Signing, key_pair_kind};
 
-/// A key that the caller may use for the operation at hand: every check was passed.
+/// A key that the caller may use for the current operation: it passed every check.
 pub(in crate::kms) struct AuthorizedKey<'a> {
     core: &'a Core,
     key: Cached<LoadedKey>,
 }
 
 impl<'a> AuthorizedKey<'a> {
-    /// A key that passed every check: only the pipeline may claim that.
+    /// Wraps a key that passed every check. Only the pipeline may call this.
     pub(super) const fn new(core: &'a Core, key: Cached<LoadedKey>) -> Self {
         Self { core, key }
     }
@@ -31,14 +31,14 @@ impl<'a> AuthorizedKey<'a> {
         &self.key.record
     }
 
-    /// Meters a request that went well.
+    /// Meters a successful request.
     pub(in crate::kms) fn count(&self, operation: Operation, call_context: &CallContext) {
         if !call_context.event.dry_run {
             self.core.metering.count(&self.key, operation, call_context.now());
         }
     }
 
-    /// The grants of a principal on the key.
+    /// Returns the grants of a principal on the key.
     pub(in crate::kms) fn grants<'b>(&'b self, principal: &'b Principal) -> KeyGrants<'b> {
         KeyGrants { registry: &self.core.registry, key: &self.key, principal }
     }
@@ -51,7 +51,8 @@ impl<'a> AuthorizedKey<'a> {
         &self.key.arn
     }
 
-    /// The write that replaces the key's record, if it differs, provided that nobody changed it in the meantime.
+    /// Returns the write that replaces the key's record, if it differs. The write fails if the
+    /// record was changed in the meantime.
     pub(in crate::kms) fn put(&self, record: KeyRecord) -> Vec<Edit> {
         if record == *self.record() {
             return Vec::new();
@@ -59,13 +60,14 @@ impl<'a> AuthorizedKey<'a> {
         vec![Edit::put_key(record, Some(self.key.revision()))]
     }
 
-    /// The current version, opened as a cipher.
+    /// Returns the current version, opened as a cipher.
     pub(in crate::kms) fn current_cipher(&self) -> Result<(&VersionRecord, &dyn Cipher)> {
         let index = self.current_index()?;
         Ok((&self.record().versions[index], self.cipher(index)?))
     }
 
-    /// A version by its number, opened as a cipher; its place in the record comes along.
+    /// Returns the version with this number, opened as a cipher, together with its index in the
+    /// record.
     pub(in crate::kms) fn cipher_of(&self, number: KeyVersion) -> Result<Option<(usize, &dyn Cipher)>> {
         match self.record().versions.binary_search_by_key(&number, |version| version.number) {
             Ok(index) => Ok(Some((index, self.cipher(index)?))),
@@ -73,7 +75,7 @@ impl<'a> AuthorizedKey<'a> {
         }
     }
 
-    /// The key, opened for message authentication.
+    /// Returns the key, opened for message authentication.
     pub(in crate::kms) fn mac(&self) -> Result<&dyn MacGeneration> {
         match self.current()? {
             OpenedKey::Mac(mac) => Ok(&**mac),
@@ -81,7 +83,7 @@ impl<'a> AuthorizedKey<'a> {
         }
     }
 
-    /// The key, opened for decryption with a private key.
+    /// Returns the key, opened for decryption with a private key.
     pub(in crate::kms) fn decryption(&self) -> Result<&dyn Decryption> {
         match self.current()? {
             OpenedKey::Decryption(decryption) => Ok(&**decryption),
@@ -89,7 +91,7 @@ impl<'a> AuthorizedKey<'a> {
         }
     }
 
-    /// The key, opened for signing.
+    /// Returns the key, opened for signing.
     pub(in crate::kms) fn signing(&self) -> Result<&dyn Signing> {
         match self.current()? {
             OpenedKey::Signing(signing) => Ok(&**signing),
@@ -97,7 +99,7 @@ impl<'a> AuthorizedKey<'a> {
         }
     }
 
-    /// The key, opened for key agreement.
+    /// Returns the key, opened for key agreement.
     pub(in crate::kms) fn agreement(&self) -> Result<&dyn Agreement> {
         match self.current()? {
             OpenedKey::Agreement(agreement) => Ok(&**agreement),
@@ -105,13 +107,14 @@ impl<'a> AuthorizedKey<'a> {
         }
     }
 
-    /// The public key, a SubjectPublicKeyInfo in DER. It stands in the record: no private key is opened for it.
+    /// Returns the public key, a SubjectPublicKeyInfo in DER. It is read from the record without
+    /// opening a private key.
     pub(in crate::kms) fn public_key_info(&self) -> Result<&[u8]> {
         let version = &self.record().versions[self.current_index()?];
         version.public_key.as_deref().ok_or_else(|| self.without_public_key())
     }
 
-    /// The public key, ready for use in software wherever the private one lies.
+    /// Returns the public key, ready for use in software wherever the private key is stored.
     pub(in crate::kms) fn public_key(&self) -> Result<&dyn PublicKey> {
         self.key.public(|| {
             let kind = key_pair_kind(self.record().spec).ok_or_else(|| self.without_public_key())?;
@@ -127,8 +130,8 @@ impl<'a> AuthorizedKey<'a> {
         Error::new(ErrorKind::Internal, format!("{} has no public key", self.arn()))
     }
 
-    /// Counts a message that is about to be encrypted under the current version with an initialisation vector of its
-    /// provider.
+    /// Counts a message that is about to be encrypted under the current version with an
+    /// initialization vector from its provider.
     pub(in crate::kms) fn count_message(&self, version: KeyVersion) -> Result<()> {
         self.core.count_message(self.record(), version)
     }
@@ -140,7 +143,7 @@ impl<'a> AuthorizedKey<'a> {
         }
     }
 
-    /// The current version, opened.
+    /// Returns the current version, opened.
     fn current(&self) -> Result<&OpenedKey> {
         self.core.opened(&self.key, self.current_index()?)
     }
@@ -149,7 +152,7 @@ impl<'a> AuthorizedKey<'a> {
         self.record().current_index().ok_or_else(|| Error::new(ErrorKind::Internal, "an enabled key has no material"))
     }
 
-    /// The refusal of material that its provider opened as something that the operation has no use for.
+    /// Returns the error for material that its provider opened for a different use.
     fn misopened(&self, opened: &OpenedKey) -> Error {
         let text = format!("the provider of {} opened it for another use: as {opened:?}", self.arn());
         Error::new(ErrorKind::Internal, text)

@@ -1,4 +1,4 @@
-//! When a key rotates automatically: before new ciphertext is made under it, and in maintenance.
+//! Automatic rotation of a key: before new ciphertext is created under it, and during maintenance.
 
 use crate::audit::Action;
 use crate::clock::Timestamp;
@@ -9,7 +9,8 @@ use crate::kms::engine::core::Core;
 use crate::kms::pipeline::due_change::change_due_key;
 use crate::kms::storage::edit::Edit;
 
-/// Returns `true` if an operation makes new ciphertext, for which a key whose rotation is due gets new material first.
+/// Returns `true` if an operation creates new ciphertext. A key whose rotation is due receives new
+/// material first.
 pub(in crate::kms) const fn makes_ciphertext(operation: Operation) -> bool {
     matches!(
         operation,
@@ -23,7 +24,7 @@ pub(in crate::kms) const fn makes_ciphertext(operation: Operation) -> bool {
 }
 
 impl Core {
-    /// Rotates the key if its automatic rotation is due. Returns whether this call did it.
+    /// Rotates the key if its automatic rotation is due. Returns `true` if this call rotated it.
     pub(in crate::kms) fn rotate_if_due(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<bool> {
         change_due_key(self, Action::RotateKey, account, key_id, now, |record, revision, details| {
             if !record.is_rotation_due(now) {

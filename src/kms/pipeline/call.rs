@@ -1,4 +1,4 @@
-//! Parameters of a call of the pipeline, and the question that authorization answers.
+//! Parameters of a pipeline call, and the request that authorization decides.
 
 use crate::audit::ParameterValue;
 use crate::context::EncryptionContext;
@@ -7,23 +7,25 @@ use crate::kms::request::GrantToken;
 use crate::policy::RequestParameter;
 use crate::text::sanitize_for_error;
 
-/// The longest text of a request that the trail keeps whole, in bytes. No longer one is accepted by any operation.
+/// Maximum length in bytes of a request's text that the audit log stores unabridged. No operation
+/// accepts a longer one.
 const MAX_NOTED: usize = 32_768;
-/// How many tags, or names of tags, of one request the trail keeps: one more than are accepted.
+/// Maximum number of tags or tag names of one request that the audit log stores: one more than are
+/// accepted.
 const MAX_NOTED_TAGS: usize = 51;
 
-/// A text of a request for the trail. So that nobody can make an event that is too long to be kept, it is not whole if
-/// the request is refused for its length anyway.
+/// Returns a text of a request for the audit log. A text that is too long for any operation is
+/// truncated, so that no caller can create an event that is too long to store.
 pub(in crate::kms) fn truncated_for_audit(text: &str) -> String {
     if text.len() <= MAX_NOTED { text.to_owned() } else { sanitize_for_error(text) }
 }
 
-/// Tags, or names of tags, of a request for the trail.
+/// Returns the tags or tag names of a request for the audit log.
 pub(in crate::kms) fn tags_for_audit<T>(tags: impl IntoIterator<Item = T>) -> impl Iterator<Item = T> {
     tags.into_iter().take(MAX_NOTED_TAGS)
 }
 
-/// What an operation brings to the pipeline.
+/// The parameters that an operation passes to the pipeline.
 pub(in crate::kms) struct CallSpec<'a> {
     pub(in crate::kms) operation: Operation,
     pub(in crate::kms) context: Option<&'a EncryptionContext>,
@@ -62,7 +64,7 @@ impl<'a> CallSpec<'a> {
         self
     }
 
-    /// What policies may ask about the request, beside its context.
+    /// Sets the request parameters that policies can test, in addition to the encryption context.
     pub(in crate::kms) const fn conditions(mut self, conditions: &'a [RequestParameter<'a>]) -> Self {
         self.conditions = conditions;
         self
@@ -73,20 +75,20 @@ impl<'a> CallSpec<'a> {
         self
     }
 
-    /// What is to be decided about the key of the call.
+    /// Returns the authorization request for the key of the call.
     pub(in crate::kms) const fn authz_request(&self) -> AuthzRequest<'a> {
         let Self { operation, context, conditions, grant_tokens, .. } = *self;
         AuthzRequest { operation, context, conditions, grant_tokens }
     }
 
     pub(in crate::kms) fn parameter(mut self, name: &'static str, value: impl Into<ParameterValue>) -> Self {
-        self.parameters.reserve_exact(1); // the trail keeps thousands of them
+        self.parameters.reserve_exact(1); // the audit log stores thousands of them
         self.parameters.push((name, value.into()));
         self
     }
 }
 
-/// What is to be decided about one key of a call.
+/// An authorization request for one key of a call.
 #[derive(Clone, Copy)]
 pub(in crate::kms) struct AuthzRequest<'a> {
     pub(in crate::kms) operation: Operation,

@@ -1,8 +1,9 @@
-//! A change, from its intent through its commit to its outcome in the audit trail.
+//! A change, from its intent through its commit to its outcome in the audit log.
 //!
-//! The types are the steps, so that none can be left out: only a [`Change`] whose intent was written becomes an
-//! [`Announced`] one, only that can be committed, and only a commit makes a [`Committed`] one. The outcome is written in one
-//! place, [`write_outcome`], from the step that was reached: neither an operation nor maintenance can report another one.
+//! The types represent the steps, so that none can be skipped. Only a [`Change`] whose intent was
+//! written becomes [`Announced`], only an announced change can be committed, and only a commit
+//! yields [`Committed`]. A single function, [`write_outcome`], writes the outcome for the step that
+//! was reached. Neither an operation nor maintenance can report a different one.
 
 use crate::audit::{AuditEvent, ChangeId, KeyResource, Outcome, ParameterValue};
 use crate::clock::Timestamp;
@@ -15,21 +16,21 @@ use crate::kms::storage::retry::{commit_with_retry, retriable};
 use crate::kms::storage::sealed::is_committed;
 use crate::store::CommitError;
 
-/// The step that the change of a call has reached. It only moves forward, by the types of this file.
+/// The step that the change of a call has reached. The types in this file only move it forward.
 #[derive(Clone, Copy, Debug)]
 enum ChangeState {
     Unannounced,
     Announced(ChangeId),
-    /// The intent of a change that takes several commits, which have no common id.
+    /// The intent was written for a change that takes several commits, which share no ID.
     Begun,
     Committed,
 }
 
-/// The audit event of a call in progress, and how far the call has come.
+/// The audit event of a call in progress, and the progress of its change.
 pub(in crate::kms) struct CallContext {
     pub(in crate::kms) event: AuditEvent,
     change: ChangeState,
-    /// The custom key store of a key that the call touches.
+    /// The custom key store of a key that the call accesses.
     pub(in crate::kms) custom_key_store: Option<CustomKeyStoreId>,
 }
 
@@ -38,25 +39,26 @@ impl CallContext {
         Self { event, change: ChangeState::Unannounced, custom_key_store: None }
     }
 
-    /// The moment that counts as the time of the whole call.
+    /// Returns the time of the whole call.
     pub(in crate::kms) const fn now(&self) -> Timestamp {
         self.event.time
     }
 
-    /// Notes what else the trail is to say about the call.
+    /// Records an additional parameter in the audit event, unless one with this name exists.
     pub(in crate::kms) fn record_param(&mut self, name: &'static str, value: impl Into<ParameterValue>) {
         if !self.event.additional.iter().any(|(known, _)| *known == name) {
             self.event.additional.push((name, value.into()));
         }
     }
 
-    /// Notes it anew, in place of what was noted by that name.
+    /// Records an additional parameter, replacing any with the same name.
     pub(in crate::kms) fn set_param(&mut self, name: &'static str, value: impl Into<ParameterValue>) {
         self.event.additional.retain(|(known, _)| *known != name);
         self.record_param(name, value);
     }
 
-    /// Notes how the request names a key, where the key itself does not tell: by an alias, or by what leads to none.
+    /// Records the request's identifier where the key itself does not show it: an alias, or an
+    /// identifier that matches no key.
     pub(in crate::kms) fn record_identifier(&mut self, operation: Operation, identifier: &KeyIdentifier) {
         let name = match operation {
             Operation::ReEncryptFrom => "sourceKeyId",
@@ -68,7 +70,7 @@ impl CallContext {
         }
     }
 
-    /// Notes that the call touches a key in a custom key store.
+    /// Records that the call accesses a key in a custom key store.
     pub(in crate::kms) fn record_custom_key_store(&mut self, id: Option<CustomKeyStoreId>) {
         if let Some(id) = id {
             self.custom_key_store = Some(id);
@@ -76,7 +78,7 @@ impl CallContext {
         }
     }
 
-    /// Notes that the call touches a key.
+    /// Records that the call accesses a key.
     pub(in crate::kms) fn record_key(&mut self, account: AccountId, key_id: KeyId) {
         let key = KeyResource { account, key_id };
         let slots = &mut self.event.keys;
@@ -88,14 +90,14 @@ impl CallContext {
     }
 }
 
-/// A change that is about to be made.
+/// A change whose intent is not written yet.
 #[must_use]
 pub(in crate::kms) struct Change<'a> {
     core: &'a Core,
     call_context: &'a mut CallContext,
 }
 
-/// A change whose intent is in the audit trail.
+/// A change whose intent is in the audit log.
 #[must_use]
 pub(in crate::kms) struct Announced<'a> {
     core: &'a Core,
@@ -112,15 +114,15 @@ pub(in crate::kms) struct Committed<'a> {
 }
 
 impl<'a> Change<'a> {
-    /// The change that a call makes.
+    /// Creates the change of a call.
     pub(in crate::kms) const fn new(core: &'a Core, call_context: &'a mut CallContext) -> Self {
         Self { core, call_context }
     }
 
-    /// Writes the intent, unless an earlier attempt of the same call has.
+    /// Writes the intent, unless an earlier attempt of the same call has written it.
     ///
     /// # Errors
-    /// [`Audit`](ErrorKind::Audit) if the audit trail rejects it. Then nothing may be changed.
+    /// - [`Audit`](ErrorKind::Audit) if the audit log rejects it. Then nothing may be changed.
     pub(in crate::kms) fn announce(self) -> Result<Announced<'a>> {
         let Self { core, call_context } = self;
         let id = match call_context.change {
@@ -142,10 +144,12 @@ impl<'a> Change<'a> {
 }
 
 impl<'a> Announced<'a> {
-    /// Commits the change. After a conflict it stays announced, and can be committed with other edits.
+    /// Commits the change. After a conflict it remains announced, and can be committed with other
+    /// edits.
     ///
     /// # Errors
-    /// Those of the commit. A failure after the commit is none: [`Committed::finish`] returns it.
+    /// Returns the errors of the commit. A failure after the commit is not an error here:
+    /// [`Committed::finish`] returns it.
     pub(in crate::kms) fn commit(self, edits: Vec<Edit>) -> Result<Committed<'a>, CommitError> {
         let Self { core, call_context, id } = self;
         let failure = match core.audit.commit(&core.registry, edits, id) {
@@ -159,25 +163,28 @@ impl<'a> Announced<'a> {
 }
 
 impl Committed<'_> {
-    /// Writes a further event about what the change did.
+    /// Writes another event about the effects of the change.
     ///
     /// # Errors
-    /// [`Audit`](ErrorKind::Audit) if the audit trail rejects it; its text says that the change was committed.
+    /// - [`Audit`](ErrorKind::Audit) if the audit log rejects it. The message says that the change
+    ///   was committed.
     pub(in crate::kms) fn record(&self, event: AuditEvent) -> Result<()> {
         self.core.audit.record(event).map_err(audit_failed_after_commit)
     }
 
-    /// The result of the change, or the error of a step after the commit. Either way the outcome is that it was committed.
+    /// Returns the result of the change, or the error of a step after the commit. In both cases the
+    /// outcome is that the change was committed.
     pub(in crate::kms) fn finish<T>(self, value: T) -> Result<T> {
         self.failure.map_or(Ok(value), Err)
     }
 }
 
-/// Commits what `edit` makes of the latest state, again after each conflict. Without edits, and in a dry run, nothing is
-/// announced or committed.
+/// Commits the edits that `edit` derives from the latest state, and retries after each conflict.
+/// Without edits, and in a dry run, nothing is announced or committed.
 ///
 /// # Errors
-/// Those of `edit`, of the audit trail and of the commit; [`Conflict`](ErrorKind::Conflict) if other changes always came first.
+/// - The errors of `edit`, of the audit log and of the commit.
+/// - [`Conflict`](ErrorKind::Conflict) if every attempt conflicted with another change.
 pub(in crate::kms) fn commit_change<T>(
     core: &Core,
     call_context: &mut CallContext,
@@ -193,10 +200,12 @@ pub(in crate::kms) fn commit_change<T>(
     })
 }
 
-/// Runs a change that takes several commits, between its intent and its outcome. What was done counts once all of it is.
+/// Runs a change that takes several commits, between its intent and its outcome. The change counts
+/// as committed only once all of its commits are done.
 ///
 /// # Errors
-/// Those of `run`, and [`Audit`](ErrorKind::Audit) if the audit trail rejects the intent or the outcome.
+/// - The errors of `run`.
+/// - [`Audit`](ErrorKind::Audit) if the audit log rejects the intent or the outcome.
 pub(in crate::kms) fn run_in_steps<T>(
     core: &Core,
     call_context: &mut CallContext,
@@ -210,11 +219,12 @@ pub(in crate::kms) fn run_in_steps<T>(
     Ok(value)
 }
 
-/// Runs a change that no caller asked for, and writes its outcome if it was announced. `None` if there was nothing to change,
-/// or another process did it.
+/// Runs a change that no caller requested, and writes its outcome if it was announced. Returns
+/// `None` if there was nothing to change, or if another process did it.
 ///
 /// # Errors
-/// Those of `run`, and [`Audit`](ErrorKind::Audit) if the audit trail rejects the outcome.
+/// - The errors of `run`.
+/// - [`Audit`](ErrorKind::Audit) if the audit log rejects the outcome.
 pub(in crate::kms) fn own_change<T>(
     core: &Core,
     event: AuditEvent,
@@ -232,11 +242,13 @@ pub(in crate::kms) fn own_change<T>(
     write_outcome(core, call_context, result)
 }
 
-/// Writes the event of a call with its outcome: that of a change is the commit's, also if a later step failed. The result is
-/// released only if the audit trail accepts the event.
+/// Writes the event of a call with its outcome. The outcome of a change is that of the commit, even
+/// if a later step failed. The result is released only if the audit log accepts the event.
 ///
 /// # Errors
-/// The error of the call; [`Audit`](ErrorKind::Audit) if the audit trail rejects the event, which says if a change was committed.
+/// - The error of the call.
+/// - [`Audit`](ErrorKind::Audit) if the audit log rejects the event. The message says whether a
+///   change was committed.
 pub(in crate::kms) fn write_outcome<T>(core: &Core, call_context: CallContext, result: Result<T>) -> Result<T> {
     let CallContext { mut event, change, .. } = call_context;
     let is_committed = matches!(change, ChangeState::Committed);
@@ -257,20 +269,21 @@ fn kept_changing<T>() -> Result<T> {
     Err(Error::new(ErrorKind::Conflict, "other changes to the same key kept coming first; nothing was changed"))
 }
 
-/// The error for an audit trail that rejects an event, so that nothing was done.
+/// Returns the error for an audit log that rejects an event, so that nothing was done.
 pub(in crate::kms) fn audit_failed_before_commit(error: Error) -> Error {
     let text = format!("cannot write the audit event, so nothing was changed and no result is released: {error}");
     Error::new(ErrorKind::Audit, text).with_source(error)
 }
 
-/// The error for an audit trail that rejects the outcome of a change that failed between its commits.
+/// Returns the error for an audit log that rejects the outcome of a change that failed between its
+/// commits.
 fn audit_failed_within_change(error: Error) -> Error {
     let text =
         format!("a part of the change may have been committed, and the audit trail rejects its outcome: {error}");
     Error::new(ErrorKind::Audit, text).with_source(error)
 }
 
-/// The error for an audit trail that rejects the outcome of a change that was made.
+/// Returns the error for an audit log that rejects the outcome of a committed change.
 pub(in crate::kms) fn audit_failed_after_commit(error: Error) -> Error {
     let text = format!("the change was committed, but its outcome is missing in the audit trail: {error}");
     Error::new(ErrorKind::Audit, text).with_source(error)

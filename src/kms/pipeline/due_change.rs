@@ -1,4 +1,4 @@
-//! Changes of a key that no caller asks for: they fall due with time.
+//! Changes of a key that fall due over time, without a request from a caller.
 
 use crate::audit::{Action, AuditEvent, KeyResource, ParameterValue};
 use crate::clock::Timestamp;
@@ -15,11 +15,12 @@ use crate::store::Revision;
 /// Parameters of the event.
 pub(in crate::kms) type Details = Vec<(&'static str, ParameterValue)>;
 
-/// Commits what `decide` finds due on the latest record, again after each conflict, between an intent and an outcome in the
-/// audit trail. Returns `true` if this call did it, and `false` if nothing is due or another process was faster.
+/// Commits the edits that `decide` finds due on the latest record, and retries after each conflict.
+/// An intent and an outcome in the audit log enclose the change. Returns `true` if this call made
+/// the change, and `false` if nothing is due or another process was faster.
 ///
 /// # Errors
-/// Those of `decide`, of the audit trail and of the commit.
+/// Returns the errors of `decide`, of the audit log and of the commit.
 pub(in crate::kms) fn change_due_key(
     core: &Core,
     action: Action,

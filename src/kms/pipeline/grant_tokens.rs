@@ -1,4 +1,4 @@
-//! Grant tokens in a call: made with a grant, and checked before anything else.
+//! Grant tokens in a call: created with a grant, and checked before anything else.
 
 use crate::crypto::SecureRandom;
 use crate::error::{Error, ErrorKind, Result};
@@ -6,18 +6,18 @@ use crate::kms::engine::handle::Kms;
 use crate::kms::request::{GrantToken, NONCE, NamedGrant};
 use crate::kms::storage::registry::Registry;
 
-/// The most grant tokens of one call.
+/// Maximum number of grant tokens per call.
 pub(in crate::kms) const MAX_GRANT_TOKENS: usize = 10;
 
 impl Registry {
-    /// Makes a fresh token.
+    /// Creates a new token.
     pub(in crate::kms) fn new_grant_token(&self, random: &dyn SecureRandom, grant: NamedGrant) -> Result<GrantToken> {
         let mut nonce = [0; NONCE];
         random.fill(&mut nonce)?;
         Ok(GrantToken::seal(grant, &nonce, |covered| self.token_code(covered)))
     }
 
-    /// The grant that a token names. It may be gone.
+    /// Returns the grant that a token names. The grant may no longer exist.
     pub(in crate::kms) fn named_grant(&self, token: &GrantToken) -> Result<NamedGrant> {
         token.open(|covered| self.token_code(covered))
     }
@@ -28,7 +28,7 @@ impl Registry {
 }
 
 impl Kms {
-    /// Refuses tokens that this KMS did not make, and too many.
+    /// Rejects tokens that this KMS did not create, and more tokens than allowed.
     pub(in crate::kms) fn check_tokens(&self, tokens: &[GrantToken]) -> Result<()> {
         if tokens.len() > MAX_GRANT_TOKENS {
             let text = format!("a request has at most {MAX_GRANT_TOKENS} grant tokens, not {}", tokens.len());

@@ -1,11 +1,12 @@
-//! What a key itself has to say to an operation, once the caller may ask: its manager and its state.
+//! Checks that a key imposes on an operation once the caller is authorized: its manager and its
+//! state.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality, ServiceName};
 use crate::key::{KeyArn, KeyId, KeyIdentifier, KeyManager, KeyState, Operation, Verdict, verdict};
 use crate::kms::storage::loaded_key::LoadedKey;
 
-/// Refuses what the manager of a key does not allow, whatever a policy says.
+/// Rejects operations that the manager of a key does not allow, whatever a policy says.
 pub(in crate::kms) fn check_manager(operation: Operation, key: &LoadedKey, via: Option<&ServiceName>) -> Result<()> {
     let service = key.record.service.as_ref();
     match key.record.manager {
@@ -26,7 +27,7 @@ fn unmanageable(operation: Operation, key: &LoadedKey) -> Error {
     Error::new(ErrorKind::UnsupportedOperation, text)
 }
 
-/// Whether an operation lets accounts see or use a key.
+/// Returns `true` if an operation lets accounts see or use a key.
 const fn concerns_accounts(operation: Operation) -> bool {
     matches!(
         operation,
@@ -54,7 +55,7 @@ pub(in crate::kms) fn check_state(operation: Operation, key: &LoadedKey, state: 
     }
 }
 
-/// The refusal for a key that does not exist, or that the caller may not know of.
+/// Returns the error for a key that does not exist, or that the caller may not see.
 pub(in crate::kms) fn missing(
     locality: &Locality,
     identifier: &KeyIdentifier,
@@ -70,7 +71,7 @@ pub(in crate::kms) fn missing(
     }
 }
 
-/// The refusal of an identifier that leads to no key, or to one that the caller may not see.
+/// Returns the error for an identifier that matches no key, or a key that the caller may not see.
 pub(in crate::kms) fn unknown(identifier: &KeyIdentifier) -> Error {
     let what = match identifier {
         KeyIdentifier::KeyId(_) | KeyIdentifier::KeyArn(_) => "key",

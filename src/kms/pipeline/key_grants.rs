@@ -1,4 +1,4 @@
-//! The grants on a key, as far as the caller is their grantee.
+//! The grants on a key whose grantee is the caller.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ use crate::kms::storage::stored_grants::{FoundGrant, GrantRange};
 use crate::policy::{GrantId, GrantSource, GrantTerms};
 use crate::store::MAX_SCAN;
 
-/// Looks grants up when a decision asks for them: in memory, by grantee, once they were read for this revision of the key.
+/// Looks up grants on demand for a decision. Once they were read for this revision of the key, they
+/// are found in memory, by grantee.
 pub(in crate::kms) struct KeyGrants<'a> {
     pub(in crate::kms) registry: &'a Registry,
     pub(in crate::kms) key: &'a LoadedKey,
@@ -37,7 +38,7 @@ impl GrantSource for KeyGrants<'_> {
 }
 
 impl KeyGrants<'_> {
-    /// The grants of the principal; `None` if there is none on the key at all.
+    /// Returns the grants of the principal, or `None` if the key has no grants at all.
     pub(in crate::kms) fn index(&self) -> Result<Option<Arc<GrantIndex>>> {
         if self.key.record.grants == 0 {
             return Ok(None);
@@ -53,7 +54,7 @@ impl KeyGrants<'_> {
             let batch = self.registry.grants(range, after.as_ref(), MAX_SCAN)?;
             let whole = batch.len() == MAX_SCAN;
             after = batch.last().map(FoundGrant::record_id);
-            // Two grantees may share a tag, so the name decides.
+            // Two grantees may share a tag, so compare the names.
             for FoundGrant { id, record, .. } in batch {
                 if record.terms.grantee() == self.principal {
                     index.insert(KnownGrant { id, terms: record.terms, name: record.name });

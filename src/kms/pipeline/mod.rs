@@ -1,7 +1,8 @@
-//! The one way into a key: resolve, load, authorise, check usage and state, run, audit.
+//! The only path to a key: resolve, load, authorize, check usage and state, run, audit.
 //!
-//! An operation holds only its own step. It gets at a key through [`AuthorizedKey`], and only [`Kms::authorize`] makes one, so
-//! no operation can forget a check; it runs inside [`Kms::audited`], so none can forget the trail.
+//! An operation contains only its own step. It accesses a key through [`AuthorizedKey`], which only
+//! [`Kms::authorize`] creates, so no operation can skip a check. It runs inside [`Kms::audited`],
+//! so no operation can skip the audit log.
 
 pub(super) mod authority;
 pub(super) mod authorize;
@@ -34,7 +35,7 @@ use crate::kms::storage::edit::Edit;
 use crate::kms::storage::loaded_key::LoadedKey;
 
 impl Kms {
-    /// Runs an operation without a key: authorises it in the caller's account, runs it, audits it.
+    /// Authorizes an operation without a key in the caller's account, runs it, and audits it.
     pub(in crate::kms) fn account_call<T>(
         &self,
         call: CallSpec<'_>,
@@ -63,8 +64,9 @@ impl Kms {
         })
     }
 
-    /// Runs an operation that changes one key, again from the start whenever another change came first. `edit` returns
-    /// the records to write, none if there is nothing to change, and the result.
+    /// Runs an operation that changes one key, and restarts it whenever it conflicts with another
+    /// change. `edit` returns the result and the records to write, or no records if there is
+    /// nothing to change.
     pub(in crate::kms) fn key_change<T>(
         &self,
         call: CallSpec<'_>,
@@ -82,17 +84,18 @@ impl Kms {
         })
     }
 
-    /// Meters a change that went well.
+    /// Meters a successful change.
     pub(in crate::kms) fn count_change(&self, call_context: &CallContext, operation: Operation) {
         for resource in call_context.event.keys.iter().flatten().filter(|_| !call_context.event.dry_run) {
-            // The change is done: that its key cannot be read again now must not turn it into a failure.
+            // The change is done: a failure to read its key again must not turn it into a failure.
             if let Ok(Some(key)) = self.core.registry.key(resource.account, resource.key_id) {
                 self.core.metering.count(&key, operation, call_context.now());
             }
         }
     }
 
-    /// Passes one key through every check: the only one that creates an [`AuthorizedKey`].
+    /// Passes one key through every check. This is the only function that creates an
+    /// [`AuthorizedKey`].
     pub(in crate::kms) fn authorize(
         &self,
         call_context: &mut CallContext,
@@ -108,8 +111,8 @@ impl Kms {
         let is_alias = matches!(identifier, KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_));
         let is_own = place.as_ref().is_ok_and(|(account, _)| *account == self.account());
         match &place {
-            // A key of another account is noted whether it exists or not, as its ARN was the caller's to give. Which key an
-            // alias there leads to is not.
+            // Record a key of another account whether or not it exists, since the caller supplied
+            // its ARN. Do not record the target of an alias in another account.
             Ok((account, key_id)) if !is_own && !is_alias => call_context.record_key(*account, *key_id),
             Ok((account, key_id)) if is_own && !matches!(key, Ok(None)) => call_context.record_key(*account, *key_id),
             Ok(_) | Err(_) => call_context.record_identifier(operation, identifier),
@@ -132,12 +135,12 @@ impl Kms {
         };
         check(&key)?;
         let rotated = match call_context.event.dry_run {
-            true => None, // nothing is to be done
+            true => None, // changes nothing
             false => self.rotated_if_due(operation, &key.record, call_context.now())?,
         };
         let key = match rotated {
             Some(later) => {
-                check(&later)?; // again, as this is a later record
+                check(&later)?; // again, because this is a later record
                 later
             }
             None => key,
@@ -145,15 +148,17 @@ impl Kms {
         Ok(AuthorizedKey::new(&self.core, key))
     }
 
-    /// Loads a key that exists at this moment: one whose waiting period has ended does not. A clock that is unconfirmed ends none:
-    /// until it is trusted, the deletion can be cancelled.
+    /// Loads a key that currently exists. A key whose waiting period has ended does not exist. An
+    /// unconfirmed clock ends no waiting period: the deletion can be canceled until the clock is
+    /// trusted.
     fn load(&self, account: AccountId, key_id: KeyId) -> Result<Option<Cached<LoadedKey>>> {
         let key = self.core.registry.key(account, key_id)?;
         Ok(key.filter(|key| !self.core.time.is_over(&key.record)))
     }
 
-    /// Before new ciphertext is made, gives a key whose rotation is overdue its new material, and returns its later record.
-    /// If that fails, the key goes on as it is: an overdue rotation never fails an operation.
+    /// Rotates a key whose rotation is overdue before new ciphertext is created, and returns its
+    /// later record. If the rotation fails, the key is used as it is: an overdue rotation never
+    /// fails an operation.
     fn rotated_if_due(
         &self,
         operation: Operation,

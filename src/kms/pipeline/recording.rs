@@ -1,4 +1,4 @@
-//! Every call leaves its event in the audit trail before its result is released.
+//! Recording of calls: every call writes its event to the audit log before its result is released.
 
 use crate::audit::{Action, AuditEvent};
 use crate::context::{EncryptionContext, MAX_CONTEXT_BYTES};
@@ -9,7 +9,7 @@ use crate::kms::pipeline::call::CallSpec;
 use crate::kms::pipeline::change::{CallContext, run_in_steps, write_outcome};
 
 impl Kms {
-    /// Refuses a call that cannot be begun. Like every other it leaves its event.
+    /// Rejects a call that cannot be started. Like every other call, it writes an event.
     pub(in crate::kms) fn refused<T>(&self, call: CallSpec<'_>, error: Error) -> Result<T> {
         self.audited(call, |_| Err(error))
     }
@@ -29,7 +29,7 @@ impl Kms {
         self.recorded(event, run)
     }
 
-    /// Runs what an event tells of, and writes the event before the result is released.
+    /// Runs the work that an event describes, and writes the event before the result is released.
     pub(in crate::kms) fn recorded<T>(
         &self,
         event: AuditEvent,
@@ -57,14 +57,15 @@ impl Kms {
     }
 }
 
-/// A context that is too long for every operation is left out: the trail could not keep it.
+/// Returns the context for the audit event. A context that is too long for every operation is
+/// omitted: the audit log could not store it.
 fn auditable_context(context: Option<&EncryptionContext>) -> Option<EncryptionContext> {
     let length = |context: &EncryptionContext| context.iter().map(|(name, value)| name.len() + value.len()).sum();
     context.filter(|context| (1..=MAX_CONTEXT_BYTES).contains(&length(context))).cloned()
 }
 
-/// Whatever keeps a key of a custom key store from being used is an invalid state of that key, as in AWS KMS; the source
-/// of the error says what it is.
+/// Reports an unavailable key of a custom key store as an invalid state of the key, as in AWS KMS.
+/// The source of the error contains the cause.
 fn in_custom_key_store(id: CustomKeyStoreId, error: Error) -> Error {
     if error.kind() != ErrorKind::KeyUnavailable {
         return error;
@@ -73,7 +74,7 @@ fn in_custom_key_store(id: CustomKeyStoreId, error: Error) -> Error {
     Error::new(ErrorKind::InvalidState, text).with_source(error)
 }
 
-/// How a dry run ends that went well.
+/// Returns the error of a dry run that passed every check.
 pub(in crate::kms) fn would_have_succeeded() -> Error {
     Error::new(ErrorKind::DryRun, "the request would have succeeded, but the DryRun option is set")
 }

@@ -1,4 +1,4 @@
-//! From the name of a key in a request to the key that it means.
+//! Resolves the identifier in a request to a key.
 
 use super::call::AuthzRequest;
 use super::change::CallContext;
@@ -9,7 +9,7 @@ use crate::key::{AliasName, KeyId, KeyIdentifier, Operation};
 use crate::kms::engine::handle::Kms;
 
 impl Kms {
-    /// Finds out which key an identifier means.
+    /// Resolves an identifier to a key.
     pub(in crate::kms) fn resolve(
         &self,
         call_context: &mut CallContext,
@@ -37,7 +37,8 @@ impl Kms {
         }
     }
 
-    /// The key that an identifier leads to at this moment, if there is one. Nothing is made, and nothing is revealed.
+    /// Returns the key that an identifier currently refers to, if any. Creates nothing and reveals
+    /// nothing to the caller.
     pub(in crate::kms) fn known(&self, identifier: &KeyIdentifier) -> Option<(AccountId, KeyId)> {
         let alias = |account, name| {
             let alias = self.core.registry.alias(account, name).ok()??;

@@ -1,4 +1,4 @@
-//! Keys that services manage: made when they are first needed, and used by their service alone.
+//! Service managed keys: created when they are first needed, and used only by their service.
 
 use super::call::AuthzRequest;
 use super::change::{CallContext, Change, own_change};
@@ -19,17 +19,18 @@ use crate::kms::storage::edit::Edit;
 use crate::kms::storage::loaded_key::LoadedKey;
 use crate::kms::storage::retry::retriable;
 
-/// The services that every KMS knows. The builder names further ones.
+/// The services that every KMS knows. The builder can add more.
 pub(in crate::kms) const SERVICES: [&str; 5] = ["s3", "ebs", "rds", "redshift", "ssm"];
 
-/// The service that an alias is reserved for: the part behind `alias/aws/`.
+/// Returns the service that an alias is reserved for: the part after `alias/aws/`.
 pub(in crate::kms) fn service_of(alias: &AliasName) -> Option<ServiceName> {
     ServiceName::parse(alias.as_str().strip_prefix("alias/aws/")?).ok()
 }
 
 impl Kms {
-    /// Makes the key that a predefined alias of the caller's account stands for, if the caller may do with it what it
-    /// asks for. Afterwards the alias leads to a key, whoever made it.
+    /// Creates the key behind a predefined alias of the caller's account, if the caller is
+    /// authorized for the requested operation. Afterwards the alias refers to a key, which another
+    /// process may have created.
     pub(in crate::kms) fn make_service_key(
         &self,
         call_context: &mut CallContext,
@@ -41,7 +42,8 @@ impl Kms {
         let service = service_of(alias)
             .filter(|service| self.account() != AccountId::SERVICES && self.core.settings.services.contains(service));
         let service = service.ok_or_else(|| unknown(identifier))?;
-        // Whoever may describe keys may see what the service would use; else only the service itself brings it about.
+        // A caller that may describe keys can see the key that the service would use. For other
+        // operations, only the service itself can trigger the creation.
         if operation != Operation::DescribeKey && self.via_service() != Some(&service) {
             return Err(unknown(identifier));
         }
@@ -79,7 +81,7 @@ impl Kms {
     }
 }
 
-/// Commits a key that a service manages, with its alias. If another process was faster, its key stays.
+/// Commits a service managed key with its alias. If another process was faster, its key is kept.
 fn put_service_key(core: &Core, mut record: KeyRecord, alias: &AliasName) -> Result<()> {
     let (account, key_id, now) = (record.account, record.key_id, record.created);
     record.aliases.insert(alias.clone());

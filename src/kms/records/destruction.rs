@@ -3,7 +3,7 @@
 //! `u8 1 ‖ provider ‖ spec ‖ usage ‖ origin ‖ u32 length ‖ what the provider had kept`, under the
 //! name `16 key id ‖ u32 version`; texts carry a 16-bit length. Material that is stored entirely in
 //! the key's record needs no such record, because it is deleted with the key. If the provider is
-//! not configured, the process cannot tell and writes the record anyway. A process with that
+//! not configured, the process cannot know that and writes the record anyway. A process with that
 //! provider deletes it later.
 
 use super::codec::{LAYOUT, check_layout, put_text, text};

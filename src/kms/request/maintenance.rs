@@ -16,8 +16,8 @@ pub struct MaintenanceReport {
     pub deleted: Vec<KeyArn>,
     /// Keys for which maintenance failed, with the error. The next run tries again.
     pub failed: Vec<(KeyArn, Error)>,
-    /// Set if the clock jumped implausibly far forward. Nothing was deleted, and deletion resumes
-    /// only with a run at this time or later. Check the clock. If it is right, wait or call
+    /// Set if the clock jumped implausibly far forward. Nothing was deleted, and the first run that
+    /// may delete anything is one at this time or later. Check the clock. If it is right, wait or call
     /// [`Kms::confirm_clock`](crate::kms::Kms::confirm_clock). Until then, pending key deletions
     /// can still be canceled even if they are due.
     pub destruction_postponed_until: Option<Timestamp>,
@@ -47,8 +47,8 @@ pub struct SuccessionReport {
     /// again.
     pub postponed: Vec<KeyArn>,
     /// The names of clusters and providers that could not be marked yet, with the error. Each is
-    /// marked by the first operation that reaches it. Until then, it does not yet treat other
-    /// copies of the store as superseded.
+    /// marked by the first operation that reaches it. Until then, it does not supersede other
+    /// copies of the store.
     pub not_marked: Vec<(String, Error)>,
 }
 

@@ -22,7 +22,7 @@ pub(in crate::kms) struct ChainRecord {
 }
 
 impl ChainRecord {
-    /// Attaches the sink and stores the state of the chain that it goes on with, if it has one.
+    /// Attaches the sink and stores the state of the chain that it continues, if it has one.
     pub(in crate::kms) fn attach(
         sink: &dyn AuditSink,
         registry: &Registry,

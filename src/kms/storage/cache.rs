@@ -1,4 +1,5 @@
-//! A bounded cache whose readers take no lock and can determine whether a value is still current.
+//! A bounded cache whose readers acquire no locks and can determine whether a value is still
+//! current.
 
 use std::hash::Hash;
 use std::ops::Deref;

@@ -283,7 +283,7 @@ pub(in crate::kms) type Found<R> = Option<(Revision, R)>;
 /// Keys, with the error of each key that does not open.
 pub(in crate::kms) struct KeysOrProblems {
     pub(in crate::kms) keys: Vec<(AccountId, KeyId, Result<KeyRecord>)>,
-    /// Where to go on; `None` if there were none.
+    /// The position at which to continue, or `None` if there were no keys.
     pub(in crate::kms) last: Option<RecordId>,
 }
 

@@ -94,7 +94,7 @@ pub(in crate::kms) struct TrustedClock {
 /// Observations of the clock by this process.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
-    /// A moment that was trusted, and what the monotonic clock showed then.
+    /// A trusted time and the reading of the monotonic clock at that time.
     since: (Timestamp, Option<Duration>),
     /// An unconfirmed time that a sweep of this process recorded, and the reading of the monotonic
     /// clock at that time.

@@ -55,7 +55,7 @@ impl Registry {
         Ok(self.read_each(&ids)?.into_iter().map(|found| found.map(found_usage)).collect())
     }
 
-    /// Changes the counts of keys in one commit, for every key whose record can be read.
+    /// Changes the counts of keys in one commit, skipping keys for which that fails.
     pub(in crate::kms) fn change_usages(
         &self,
         keys: &[(AccountId, KeyId)],

@@ -2,9 +2,9 @@
 //! records.
 //!
 //! A sealed record proves that it was once written under its name. It cannot prove that it is still
-//! the latest version, or that another record was not removed. Every commit therefore also records
-//! the complete contents of the store in a table of two levels. Every commit rewrites its root, the
-//! *head*.
+//! the latest version, or that another record was not removed. Every commit therefore also
+//! records which records exist after it, in a table of two levels. Every commit rewrites the root
+//! of the table, the *head*.
 //!
 //! ```text
 //! head   = u8 1 ‖ u16 count, (u8 bucket ‖ mark) for each bucket with entries, ascending

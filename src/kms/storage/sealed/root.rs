@@ -19,7 +19,7 @@ pub(in crate::kms) struct Root {
 }
 
 impl Root {
-    /// Draws the first version for a new store.
+    /// Generates the first version for a new store.
     pub(super) fn draw(store: StoreId, holder: &dyn RootKeyHolder, backend: &CryptoBackend) -> Result<Self> {
         let secret = RootKeyVersions::draw(backend)?;
         let wrapped = vec![WrappedVersion::wrap(holder, &store.0, FIRST, &secret)?];
