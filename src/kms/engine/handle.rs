@@ -8,8 +8,8 @@ use crate::identity::{AccountId, Locality, Principal, ServiceName};
 
 /// A key management service in this process, accessed as one principal.
 ///
-/// The handle is cheap to clone and can be used from many threads; all clones share one set of keys.
-/// The builder returns the *authority*, which acts as the root of its account and can create
+/// The handle is cheap to clone and can be used from many threads; all clones share one set of
+/// keys. The builder returns the *authority*, which acts as the root of its account and can create
 /// narrower handles with [`Kms::as_principal`] and [`Kms::as_service`]. A narrowed handle cannot be
 /// widened again.
 ///

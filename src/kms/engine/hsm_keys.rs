@@ -134,6 +134,7 @@ impl Core {
     ///
     /// # Errors
     /// If this function fails, the intent remains.
+    ///
     /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if a member does not answer.
     /// - [`CopiedStore`](ErrorKind::CopiedStore) if this store is a copy.
     pub(in crate::kms) fn finish_destroying(&self, intent: &Intent, expected: Revision) -> Result<()> {

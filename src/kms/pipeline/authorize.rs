@@ -82,8 +82,8 @@ impl Kms {
 
     /// Checks that the caller may perform an operation on a key.
     ///
-    /// An unauthorized caller learns from the refusal that the key exists only if the key belongs
-    /// to the caller's own account.
+    /// The refusal reveals whether the key exists only if the key belongs to the caller's own
+    /// account.
     pub(in crate::kms) fn permit(
         &self,
         call_context: &mut CallContext,

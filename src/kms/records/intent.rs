@@ -1,6 +1,6 @@
 //! Pending work in an HSM, named `16 key id ‖ u32 version`. The record is written before the work
-//! starts. If the process dies midway, maintenance uses the record to find the object. Afterwards
-//! the object either does not exist, or exactly one exists and a key refers to it.
+//! starts. If the process dies midway, maintenance uses the record to find the object. Afterwards,
+//! either no object exists, or exactly one exists and a key refers to it.
 //!
 //! `u8 1 ‖ u8 purpose ‖ custom key store ‖ spec ‖ usage ‖ i64 begun`, in milliseconds since 1970;
 //! texts carry a 16-bit length.

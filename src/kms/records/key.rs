@@ -51,7 +51,7 @@ pub(in crate::kms) struct KeyRecord {
     pub(in crate::kms) aliases: BTreeSet<AliasName>,
     /// The highest number that any version has had, or 0 if the key never had a version.
     pub(in crate::kms) last_version: u32,
-    /// In ascending order of number. The last version is current, unless it is pending rotation.
+    /// In ascending order of number. The last version that is not pending rotation is current.
     pub(in crate::kms) versions: Vec<VersionRecord>,
     /// The service that owns the key, unless the account manages it.
     pub(in crate::kms) service: Option<ServiceName>,
@@ -86,7 +86,7 @@ impl Rotation {
     }
 
     /// Returns `true` if a clock that was far ahead scheduled the rotation, so that it would be
-    /// delayed by more than its period.
+    /// delayed by more than its period and the clock tolerance.
     pub(super) fn is_put_off(self, now: Timestamp) -> bool {
         self.next > now.plus_days(self.period.days()).plus_days(CLOCK_TOLERANCE_DAYS)
     }

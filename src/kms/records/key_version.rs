@@ -43,8 +43,8 @@ pub(in crate::kms) struct Imported {
     pub(in crate::kms) description: String,
     /// The expiration time, or `None` if the material does not expire or is missing.
     pub(in crate::kms) valid_to: Option<Timestamp>,
-    /// `true` if the version is pending an on-demand rotation, after which it is current. Until then
-    /// it does not belong to the key.
+    /// `true` if the version is pending an on-demand rotation, after which it is current. Until
+    /// then it does not belong to the key.
     pub(in crate::kms) is_pending_rotation: bool,
     /// SHA-256 of the token of the most recent import, used to recognize a repeated request.
     pub(in crate::kms) token_digest: [u8; 32],

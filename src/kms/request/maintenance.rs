@@ -17,9 +17,9 @@ pub struct MaintenanceReport {
     /// Keys for which maintenance failed, with the error. The next run tries again.
     pub failed: Vec<(KeyArn, Error)>,
     /// Set if the clock jumped implausibly far forward. Nothing was deleted, and the first run that
-    /// may delete anything is one at this time or later. Check the clock. If it is right, wait or call
-    /// [`Kms::confirm_clock`](crate::kms::Kms::confirm_clock). Until then, pending key deletions
-    /// can still be canceled even if they are due.
+    /// may delete anything is one at this time or later. Check the clock. If it is right, wait or
+    /// call [`Kms::confirm_clock`](crate::kms::Kms::confirm_clock). Until then, pending key
+    /// deletions can still be canceled even if they are due.
     pub destruction_postponed_until: Option<Timestamp>,
     /// The error, if the store could not overwrite all remains of deleted records. The next run
     /// tries again.

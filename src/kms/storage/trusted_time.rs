@@ -7,8 +7,8 @@
 //!
 //! - if the monotonic clock of this process has advanced as far, so that the process was only idle;
 //! - after [`CONFIRMATION`], if the clock has advanced from the unconfirmed time and not gone back;
-//!   a process that observed the start of the unconfirmed time also requires its monotonic clock to
-//!   advance that much, so that a second jump confirms nothing;
+//!   a process that observed the start of the unconfirmed time also requires this of its monotonic
+//!   clock, so that a second jump confirms nothing;
 //! - if the authority confirms it
 //!   ([`Kms::confirm_clock`](crate::kms::engine::handle::Kms::confirm_clock)).
 

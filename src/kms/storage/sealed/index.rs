@@ -3,7 +3,7 @@
 //!
 //! A sealed record proves that it was once written under its name. It cannot prove that it is still
 //! the latest version, or that another record was not removed. Every commit therefore also
-//! records which records exist after it, in a table of two levels. Every commit rewrites the root
+//! lists the records that exist after it, in a table of two levels. Every commit rewrites the root
 //! of the table, the *head*.
 //!
 //! ```text

@@ -2,9 +2,9 @@
 //! sealed under an earlier one.
 //!
 //! ```text
-//! 1 begin   the record of the root key gets a new version, wrapped by every holder in use, and it becomes current
-//! 2 reseal  every record that is not sealed under the current version is written again, in batched commits
-//! 3 finish  the record of the root key keeps only the current version, wrapped by the holder that remains
+//! 1 begin   the root key record gets a new current version, wrapped by every holder in use
+//! 2 reseal  every record not sealed under the current version is written again, in batched commits
+//! 3 finish  the root key record keeps only the current version, wrapped by the remaining holder
 //! ```
 //!
 //! Each step is one or more commits. After a crash, the store opens with either holder, and the
