@@ -1,16 +1,18 @@
-//! The algorithms of the key model by their wire names: what a key encrypts, signs, authenticates or agrees with.
+//! The algorithms of the key model, by their wire names: encryption, signing, MAC, key agreement,
+//! and wrapping.
 //!
-//! Pure names and facts; how an algorithm is computed is the business of [`crate::crypto`].
+//! This module contains only names and facts. [`crate::crypto`] implements the algorithms.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::string_enum;
 
 string_enum! {
-    /// How a key encrypts.
+    /// Algorithms for encryption under a key.
     pub enum EncryptionAlgorithm as "encryption algorithm" {
-        /// AES-256-GCM under a symmetric key; the ciphertext names its key.
+        /// AES-256-GCM under a symmetric key. The ciphertext identifies its key.
         SymmetricDefault => "SYMMETRIC_DEFAULT",
-        /// RSA-OAEP with SHA-1 for label and mask (RFC 8017, section 7.1). For systems that know no better.
+        /// RSA-OAEP with SHA-1 for label and mask (RFC 8017, section 7.1). For systems that do not
+        /// support SHA-256.
         RsaesOaepSha1 => "RSAES_OAEP_SHA_1",
         /// RSA-OAEP with SHA-256 for label and mask.
         RsaesOaepSha256 => "RSAES_OAEP_SHA_256",
@@ -18,9 +20,9 @@ string_enum! {
 }
 
 string_enum! {
-    /// How a key signs.
+    /// Algorithms for signing.
     pub enum SigningAlgorithm as "signing algorithm" {
-        /// RSASSA-PSS with SHA-256, salt as long as the hash (RFC 8017, section 8.1).
+        /// RSASSA-PSS with SHA-256 and a salt as long as the hash (RFC 8017, section 8.1).
         RsassaPssSha256 => "RSASSA_PSS_SHA_256",
         /// RSASSA-PSS with SHA-384.
         RsassaPssSha384 => "RSASSA_PSS_SHA_384",
@@ -32,7 +34,7 @@ string_enum! {
         RsassaPkcs1V15Sha384 => "RSASSA_PKCS1_V1_5_SHA_384",
         /// RSASSA-PKCS1-v1_5 with SHA-512.
         RsassaPkcs1V15Sha512 => "RSASSA_PKCS1_V1_5_SHA_512",
-        /// ECDSA with SHA-256 (FIPS 186-5, section 6), signature in DER.
+        /// ECDSA with SHA-256 (FIPS 186-5, section 6). Signatures are encoded in DER.
         EcdsaSha256 => "ECDSA_SHA_256",
         /// ECDSA with SHA-384.
         EcdsaSha384 => "ECDSA_SHA_384",
@@ -40,13 +42,13 @@ string_enum! {
         EcdsaSha512 => "ECDSA_SHA_512",
         /// Ed25519 over the message itself (RFC 8032, section 5.1).
         Ed25519Sha512 => "ED25519_SHA_512",
-        /// Ed25519ph, over the SHA-512 of the message.
+        /// Ed25519ph, over the SHA-512 digest of the message.
         Ed25519PhSha512 => "ED25519_PH_SHA_512",
     }
 }
 
 impl SigningAlgorithm {
-    /// In which forms the message may be given.
+    /// Returns the message types that the algorithm accepts.
     pub const fn message_types(self) -> &'static [MessageType] {
         match self {
             Self::Ed25519Sha512 => &[MessageType::Raw],
@@ -63,7 +65,7 @@ impl SigningAlgorithm {
         }
     }
 
-    /// How long, in bytes, the digest of a [`MessageType::Digest`] must be.
+    /// Returns the required length of a [`MessageType::Digest`], in bytes.
     pub const fn digest_length(self) -> usize {
         match self {
             Self::RsassaPssSha256 | Self::RsassaPkcs1V15Sha256 | Self::EcdsaSha256 => 32,
@@ -76,10 +78,11 @@ impl SigningAlgorithm {
         }
     }
 
-    /// Refuses a message form that the algorithm does not take, and a digest of the wrong length.
+    /// Rejects a message type that the algorithm does not accept, and a digest of the wrong length.
     ///
     /// # Errors
-    /// Of kind [`Validation`](ErrorKind::Validation).
+    /// - [`Validation`](ErrorKind::Validation) if the algorithm does not accept the message type,
+    ///   or the digest has the wrong length.
     pub fn check_message(self, form: MessageType, length: usize) -> Result<()> {
         if !self.message_types().contains(&form) {
             let message = format!("message type {form} is not valid for algorithm {self}");
@@ -94,7 +97,7 @@ impl SigningAlgorithm {
 }
 
 string_enum! {
-    /// How a key computes message authentication codes (RFC 2104). Each HMAC key spec has exactly one.
+    /// Algorithms for message authentication codes (RFC 2104). Each HMAC key spec has exactly one.
     pub enum MacAlgorithm as "MAC algorithm" {
         /// HMAC with SHA-224.
         HmacSha224 => "HMAC_SHA_224",
@@ -108,7 +111,7 @@ string_enum! {
 }
 
 impl MacAlgorithm {
-    /// How long, in bytes, the code is.
+    /// Returns the length of the MAC, in bytes.
     pub const fn tag_length(self) -> usize {
         match self {
             Self::HmacSha224 => 28,
@@ -120,29 +123,30 @@ impl MacAlgorithm {
 }
 
 string_enum! {
-    /// How a key agrees on a secret with another.
+    /// Algorithms for agreeing on a shared secret.
     pub enum KeyAgreementAlgorithm as "key agreement algorithm" {
-        /// Elliptic-curve cofactor Diffie-Hellman (NIST SP 800-56A, section 5.7.1.2); the raw secret comes out.
+        /// Elliptic-curve cofactor Diffie-Hellman (NIST SP 800-56A, section 5.7.1.2). Produces the
+        /// raw shared secret.
         Ecdh => "ECDH",
     }
 }
 
 string_enum! {
-    /// How imported key material is wrapped for its way in.
+    /// Algorithms for wrapping key material for import.
     pub enum WrappingAlgorithm as "wrapping algorithm" {
-        /// RSA-OAEP with SHA-1 around the material itself.
+        /// RSA-OAEP with SHA-1, applied to the material directly.
         RsaesOaepSha1 => "RSAES_OAEP_SHA_1",
-        /// RSA-OAEP with SHA-256 around the material itself.
+        /// RSA-OAEP with SHA-256, applied to the material directly.
         RsaesOaepSha256 => "RSAES_OAEP_SHA_256",
-        /// RSA-OAEP with SHA-1 around an AES key, and the material under that key (AES-KWP, RFC 5649).
+        /// RSA-OAEP with SHA-1 wraps an AES key, which wraps the material (AES-KWP, RFC 5649).
         RsaAesKeyWrapSha1 => "RSA_AES_KEY_WRAP_SHA_1",
-        /// RSA-OAEP with SHA-256 around an AES key, and the material under that key (AES-KWP, RFC 5649).
+        /// RSA-OAEP with SHA-256 wraps an AES key, which wraps the material (AES-KWP, RFC 5649).
         RsaAesKeyWrapSha256 => "RSA_AES_KEY_WRAP_SHA_256",
     }
 }
 
 string_enum! {
-    /// The kind of key that wraps imported key material.
+    /// Types of keys that wrap imported key material.
     pub enum WrappingKeySpec as "wrapping key spec" {
         /// RSA with 2048 bits.
         Rsa2048 => "RSA_2048",
@@ -154,11 +158,11 @@ string_enum! {
 }
 
 string_enum! {
-    /// What the bytes given to sign or verify are.
+    /// The form of the input to sign or verify.
     pub enum MessageType as "message type" {
-        /// The message; it is hashed as the algorithm says.
+        /// The message itself. The algorithm hashes it.
         Raw => "RAW",
-        /// The digest of the message; it is not hashed again.
+        /// The digest of the message. It is not hashed again.
         Digest => "DIGEST",
     }
 }

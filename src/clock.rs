@@ -1,4 +1,4 @@
-//! Time as an injected part: a [`Clock`] trait, the system's clock, and one that tests move by hand.
+//! Time as a dependency: the [`Clock`] trait, the system clock, and a manual clock for tests.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, ErrorKind};
 
-/// A point in time, in whole milliseconds since 1970-01-01T00:00:00Z. Displays as RFC 3339 in UTC, and is read from RFC 3339
-/// with any offset.
+/// A point in time, in milliseconds since 1970-01-01T00:00:00Z. Formats as RFC 3339 in UTC, and
+/// parses RFC 3339 with any offset.
 ///
 /// # Examples
 /// ```
@@ -26,29 +26,30 @@ use crate::error::{Error, ErrorKind};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The point `millis` milliseconds after (or, negative, before) the start of 1970 in UTC.
+    /// Creates a timestamp from milliseconds since the start of 1970 in UTC. Negative values are
+    /// earlier.
     pub const fn from_unix_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the start of 1970 in UTC.
+    /// Returns the milliseconds since the start of 1970 in UTC.
     pub const fn unix_millis(self) -> i64 {
         self.0
     }
 
-    /// This point moved forward; stays at the far end of the range rather than wrapping round.
+    /// Returns this timestamp plus `span`, saturating at the end of the range.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(saturating_millis(span)))
     }
 
-    /// This point moved forward by whole days of 24 hours.
+    /// Returns this timestamp plus a number of 24-hour days.
     #[must_use]
     pub fn plus_days(self, days: u32) -> Self {
         self.plus(Duration::from_secs(u64::from(days) * 86_400))
     }
 
-    /// How long after `earlier` this point is; zero if it is not later.
+    /// Returns the time elapsed since `earlier`, or zero if `earlier` is not earlier.
     pub fn since(self, earlier: Self) -> Duration {
         let millis = i128::from(self.0) - i128::from(earlier.0);
         Duration::from_millis(u64::try_from(millis.max(0)).unwrap_or(u64::MAX))
@@ -71,7 +72,7 @@ impl From<SystemTime> for Timestamp {
 impl FromStr for Timestamp {
     type Err = Error;
 
-    /// Reads RFC 3339. What is finer than a millisecond is cut off.
+    /// Parses RFC 3339. Fractions of a millisecond are truncated.
     fn from_str(text: &str) -> Result<Self, Error> {
         text.parse().map(|time: jiff::Timestamp| Self(time.as_millisecond())).map_err(|error| {
             let text = "a time must be written as in RFC 3339: 2026-12-31T23:59:59Z";
@@ -83,7 +84,7 @@ impl FromStr for Timestamp {
 impl TryFrom<Timestamp> for SystemTime {
     type Error = Error;
 
-    /// Fails for a point in time that the operating system cannot tell.
+    /// Fails if the operating system cannot represent the time.
     fn try_from(time: Timestamp) -> Result<Self, Error> {
         let span = Duration::from_millis(time.0.unsigned_abs());
         let there = if time.0 < 0 { UNIX_EPOCH.checked_sub(span) } else { UNIX_EPOCH.checked_add(span) };
@@ -106,14 +107,18 @@ impl fmt::Debug for Timestamp {
     }
 }
 
-/// Tells the time. Everything that depends on time asks the clock it was given, and nothing else.
+/// A source of the current time. Everything that depends on time uses the configured clock and no
+/// other source.
 pub trait Clock: fmt::Debug + Send + Sync {
-    /// The present moment.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 
-    /// The time since some fixed moment, by a clock that nobody can set and that never goes back; `None`, which is the default,
-    /// if there is no such clock. With it [`Kms::run_maintenance`](crate::Kms::run_maintenance) distinguishes a process that
-    /// was idle from a clock that has jumped.
+    /// Returns the time since some fixed moment, from a clock that cannot be set and never goes
+    /// backward.
+    ///
+    /// Returns `None`, the default, if there is no such clock. With a monotonic clock,
+    /// [`Kms::run_maintenance`](crate::Kms::run_maintenance) can distinguish an idle process from a
+    /// clock that jumped.
     fn monotonic(&self) -> Option<Duration> {
         None
     }
@@ -144,11 +149,12 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is moved: for tests of rotation, expiry and deletion windows.
+/// A clock that changes only when it is set: for tests of rotation, expiration, and deletion
+/// windows.
 ///
-/// It has no monotonic clock, so a [`Kms`](crate::Kms) takes every move of more than its
-/// [clock tolerance](crate::KmsBuilder::clock_tolerance) for a jump, and destroys nothing until that is confirmed:
-/// [`Kms::confirm_clock`](crate::Kms::confirm_clock) does so.
+/// It has no monotonic clock, so a [`Kms`](crate::Kms) treats every step longer than its [clock
+/// tolerance](crate::KmsBuilder::clock_tolerance) as a jump. It destroys nothing until the jump is
+/// confirmed, for example by [`Kms::confirm_clock`](crate::Kms::confirm_clock).
 ///
 /// # Examples
 /// ```
@@ -162,7 +168,7 @@ impl Clock for SystemClock {
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock that shows `start`.
+    /// Creates a clock that shows `start`.
     pub const fn new(start: Timestamp) -> Self {
         Self(AtomicI64::new(start.0))
     }
@@ -172,14 +178,14 @@ impl ManualClock {
         self.0.store(time.0, Ordering::SeqCst);
     }
 
-    /// Moves the time forward, as [`Timestamp::plus`] does.
+    /// Moves the time forward, saturating like [`Timestamp::plus`].
     pub fn advance(&self, span: Duration) {
         let later = |now| Some(Timestamp(now).plus(span).0);
-        // Never refused, as there is always a later moment or the last one.
+        // The update always succeeds, because the closure never returns `None`.
         self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, later).ok();
     }
 
-    /// Moves the time forward by whole days of 24 hours.
+    /// Moves the time forward by a number of 24-hour days.
     pub fn advance_days(&self, days: u32) {
         self.advance(Duration::from_secs(u64::from(days) * 86_400));
     }

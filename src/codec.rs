@@ -1,41 +1,43 @@
 //! Bounded reading and fallible writing of big-endian binary formats.
 //!
-//! Every format of the crate is parsed with [`Reader`] and written with [`Writer`]: nothing is allocated before its
-//! length was found to be present, nothing is truncated silently, and [`Reader::finish`] refuses bytes left over.
+//! Every format of the crate is parsed with [`Reader`] and written with [`Writer`]. Nothing is
+//! allocated before its length is known to be present, nothing is truncated silently, and
+//! [`Reader::finish`] rejects trailing bytes.
 
 use crate::error::{Error, ErrorKind};
 
-/// Why bytes are not of the format. Offsets count from the first byte that the reader was given.
+/// Reasons why bytes do not conform to a format. Offsets are relative to the first byte of the
+/// reader's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CodecError {
-    /// The bytes end inside a field.
+    /// The input ends inside a field.
     #[error("{field} is cut off: {needed} bytes are needed, {available} are there")]
     Truncated {
-        /// The field that is not whole.
+        /// The truncated field.
         field: &'static str,
-        /// How many bytes the input must have, counted from its start, for this field to be whole.
+        /// The input length, in bytes, that this field requires.
         needed: usize,
-        /// How many bytes the input has.
+        /// The actual input length in bytes.
         available: usize,
     },
-    /// Bytes follow the end of the format.
+    /// There are trailing bytes after the end of the format.
     #[error("{count} bytes follow the end")]
     Trailing {
-        /// How many.
+        /// The number of trailing bytes.
         count: usize,
     },
-    /// A value is longer than its length field, or than the limit, allows.
+    /// A value is longer than its length field or the limit allows.
     #[error("{field} is too long: {length} bytes, at most {limit} are allowed")]
     TooLong {
         /// The field.
         field: &'static str,
-        /// Its length in bytes.
+        /// The length of the value in bytes.
         length: usize,
-        /// The most that is allowed.
+        /// The maximum length.
         limit: usize,
     },
-    /// A field holds a value that the format does not know.
+    /// A field holds an invalid value.
     #[error("{field} has an invalid value")]
     Invalid {
         /// The field.
@@ -46,7 +48,8 @@ pub enum CodecError {
 impl From<CodecError> for Error {
     fn from(error: CodecError) -> Self {
         match error {
-            // Mostly a value that was to be written: what is read has lengths that were written by this crate.
+            // The error usually concerns a value to be written: lengths read back were written by
+            // this crate.
             CodecError::TooLong { field, .. } => Self::new(ErrorKind::Validation, format!("the {field} is too long")),
             _ => Self::new(ErrorKind::Internal, "a stored record is malformed"),
         }
@@ -54,7 +57,7 @@ impl From<CodecError> for Error {
     }
 }
 
-/// Takes fields off the front of a byte slice.
+/// Reads fields from the front of a byte slice.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
@@ -62,25 +65,25 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Starts at the first byte.
+    /// Creates a reader at the first byte.
     pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, position: 0 }
     }
 
-    /// How many bytes were taken so far.
+    /// Returns the number of bytes read so far.
     pub(crate) const fn position(&self) -> usize {
         self.position
     }
 
-    /// How many bytes are left.
+    /// Returns the number of bytes left.
     pub(crate) const fn remaining(&self) -> usize {
         self.bytes.len() - self.position
     }
 
-    /// Takes `length` bytes.
+    /// Reads `length` bytes.
     ///
     /// # Errors
-    /// [`CodecError::Truncated`] if fewer are left; nothing is taken then.
+    /// - [`CodecError::Truncated`] if fewer bytes are left. The position does not change.
     pub(crate) fn take(&mut self, length: usize, field: &'static str) -> Result<&'a [u8], CodecError> {
         let needed = self.position.saturating_add(length);
         let taken = self.bytes.get(self.position..needed).ok_or(CodecError::Truncated {
@@ -92,61 +95,62 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// Takes an array.
+    /// Reads an array.
     ///
     /// # Errors
-    /// [`CodecError::Truncated`] if fewer than `N` bytes are left.
+    /// - [`CodecError::Truncated`] if fewer than `N` bytes are left.
     pub(crate) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], CodecError> {
         let mut array = [0; N];
         array.copy_from_slice(self.take(N, field)?);
         Ok(array)
     }
 
-    /// Takes one byte.
+    /// Reads one byte.
     ///
     /// # Errors
-    /// [`CodecError::Truncated`] at the end of the input.
+    /// - [`CodecError::Truncated`] if no bytes are left.
     pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, CodecError> {
         Ok(u8::from_be_bytes(self.array(field)?))
     }
 
-    /// Takes a 16-bit number.
+    /// Reads a 16-bit number.
     ///
     /// # Errors
-    /// [`CodecError::Truncated`] if fewer than 2 bytes are left.
+    /// - [`CodecError::Truncated`] if fewer than 2 bytes are left.
     pub(crate) fn u16(&mut self, field: &'static str) -> Result<u16, CodecError> {
         Ok(u16::from_be_bytes(self.array(field)?))
     }
 
-    /// Takes a 32-bit number.
+    /// Reads a 32-bit number.
     ///
     /// # Errors
-    /// [`CodecError::Truncated`] if fewer than 4 bytes are left.
+    /// - [`CodecError::Truncated`] if fewer than 4 bytes are left.
     pub(crate) fn u32(&mut self, field: &'static str) -> Result<u32, CodecError> {
         Ok(u32::from_be_bytes(self.array(field)?))
     }
 
-    /// Takes a 64-bit number.
+    /// Reads a 64-bit number.
     ///
     /// # Errors
-    /// [`CodecError::Truncated`] if fewer than 8 bytes are left.
+    /// - [`CodecError::Truncated`] if fewer than 8 bytes are left.
     pub(crate) fn u64(&mut self, field: &'static str) -> Result<u64, CodecError> {
         Ok(u64::from_be_bytes(self.array(field)?))
     }
 
-    /// Takes a 16-bit length and that many bytes.
+    /// Reads a 16-bit length and that many bytes.
     ///
     /// # Errors
-    /// [`CodecError::Truncated`] if either is not whole.
+    /// - [`CodecError::Truncated`] if the length or the bytes are incomplete.
     pub(crate) fn prefixed_u16(&mut self, field: &'static str) -> Result<&'a [u8], CodecError> {
         let length = self.u16(field)?;
         self.take(usize::from(length), field)
     }
 
-    /// Takes a 32-bit length and that many bytes.
+    /// Reads a 32-bit length and that many bytes.
     ///
     /// # Errors
-    /// [`CodecError::TooLong`] if the length is over `limit`, [`CodecError::Truncated`] if either is not whole.
+    /// - [`CodecError::TooLong`] if the length exceeds `limit`.
+    /// - [`CodecError::Truncated`] if the length or the bytes are incomplete.
     pub(crate) fn prefixed_u32(&mut self, limit: usize, field: &'static str) -> Result<&'a [u8], CodecError> {
         let length = usize::try_from(self.u32(field)?).unwrap_or(usize::MAX);
         if length > limit {
@@ -155,10 +159,10 @@ impl<'a> Reader<'a> {
         self.take(length, field)
     }
 
-    /// Ends the parse.
+    /// Finishes parsing.
     ///
     /// # Errors
-    /// [`CodecError::Trailing`] if bytes are left.
+    /// - [`CodecError::Trailing`] if bytes are left.
     pub(crate) const fn finish(self) -> Result<(), CodecError> {
         match self.remaining() {
             0 => Ok(()),
@@ -172,12 +176,12 @@ impl<'a> Reader<'a> {
 pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
-    /// An empty writer with room for `capacity` bytes.
+    /// Creates an empty writer with room for `capacity` bytes.
     pub(crate) fn with_capacity(capacity: usize) -> Self {
         Self(Vec::with_capacity(capacity))
     }
 
-    /// Appends bytes as they are.
+    /// Appends bytes without a length.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         self.0.extend_from_slice(bytes);
         self
@@ -206,7 +210,7 @@ impl Writer {
     /// Appends a 16-bit length and the bytes.
     ///
     /// # Errors
-    /// [`CodecError::TooLong`] over 65,535 bytes; nothing is appended then.
+    /// - [`CodecError::TooLong`] if there are more than 65,535 bytes. Nothing is appended.
     pub(crate) fn prefixed_u16(&mut self, bytes: &[u8], field: &'static str) -> Result<&mut Self, CodecError> {
         let length = u16::try_from(bytes.len()).map_err(|_| CodecError::TooLong {
             field,
@@ -219,7 +223,7 @@ impl Writer {
     /// Appends a 32-bit length and the bytes.
     ///
     /// # Errors
-    /// [`CodecError::TooLong`] over `limit` bytes; nothing is appended then.
+    /// - [`CodecError::TooLong`] if there are more than `limit` bytes. Nothing is appended.
     pub(crate) fn prefixed_u32(
         &mut self,
         bytes: &[u8],
@@ -234,12 +238,12 @@ impl Writer {
         Ok(self.u32(length).bytes(bytes))
     }
 
-    /// The bytes so far.
+    /// Returns the bytes written so far.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// The bytes.
+    /// Returns the written bytes.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.0
     }

@@ -1,21 +1,22 @@
-//! The encryption context: names and values, not secret, that a ciphertext is bound to.
+//! The encryption context: non-secret name-value pairs that a ciphertext is bound to.
 
 use std::collections::BTreeMap;
 
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::{Error, ErrorKind};
 
-/// Start of the names that the Encryption SDK keeps for itself.
+/// The prefix of names that the AWS Encryption SDK reserves for itself.
 pub const RESERVED_CONTEXT_PREFIX: &str = "aws-crypto-";
 
-/// The most bytes a serialized context may have: what a 16-bit length can say.
+/// The maximum size of a serialized context in bytes, as limited by its 16-bit length field.
 pub const MAX_CONTEXT_BYTES: usize = 65_535;
 
-/// Pairs of text that a ciphertext is bound to: authenticated, not encrypted, and written to the audit trail in clear.
+/// Name-value pairs that a ciphertext is bound to. They are authenticated but not encrypted, and
+/// appear in plaintext in the audit trail.
 ///
-/// The same pairs must be given to decrypt. Order does not matter, case does. Pairs are kept in the order of the UTF-8
-/// bytes of their names, which is the order of the canonical serialization (AWS Encryption SDK specification,
-/// "Structures", encryption context).
+/// Decryption requires the same pairs. Order does not matter; case does. Pairs are ordered by the
+/// UTF-8 bytes of their names, which is the order of the canonical serialization (AWS Encryption
+/// SDK specification, "Structures", encryption context).
 ///
 /// # Examples
 /// ```
@@ -29,53 +30,55 @@ pub const MAX_CONTEXT_BYTES: usize = 65_535;
 pub struct EncryptionContext(BTreeMap<String, String>);
 
 impl EncryptionContext {
-    /// The empty context.
+    /// Creates an empty context.
     pub const fn new() -> Self {
         Self(BTreeMap::new())
     }
 
-    /// Adds a pair; a name that is already there gets the new value.
+    /// Adds a pair, replacing any existing value of the name.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.insert(name, value);
         self
     }
 
-    /// Adds a pair and returns the value that it replaced.
+    /// Adds a pair and returns the value that it replaced, if any.
     pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) -> Option<String> {
         self.0.insert(name.into(), value.into())
     }
 
-    /// The value of a name.
+    /// Returns the value of a name.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// All pairs, ascending by the UTF-8 bytes of their names.
+    /// Returns all pairs, in ascending order of the UTF-8 bytes of their names.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Number of pairs.
+    /// Returns the number of pairs.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are no pairs.
+    /// Returns `true` if there are no pairs.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The first of `expected`'s names that is absent here or has another value.
+    /// Returns the first name in `expected` that is missing here or has a different value.
     pub fn first_mismatch<'a>(&self, expected: &'a Self) -> Option<&'a str> {
         expected.iter().find(|(name, value)| self.get(name) != Some(value)).map(|(name, _)| name)
     }
 
-    /// The canonical serialization: nothing for the empty context, else `u16 count` and for each pair, in order,
-    /// `u16 length ‖ name ‖ u16 length ‖ value`, big-endian.
+    /// Returns the canonical serialization. It is empty for the empty context. Otherwise it is
+    /// `u16 count` followed by each pair, in order, as `u16 length ‖ name ‖ u16 length ‖ value`,
+    /// big-endian.
     ///
     /// # Errors
-    /// [`CodecError::TooLong`] if a name, a value or the whole is over 65,535 bytes.
+    /// - [`CodecError::TooLong`] if a name, a value, or the whole serialization exceeds 65,535
+    ///   bytes.
     pub fn to_canonical_bytes(&self) -> Result<Vec<u8>, CodecError> {
         if self.is_empty() {
             return Ok(Vec::new());
@@ -85,7 +88,8 @@ impl EncryptionContext {
             return Err(CodecError::TooLong { field: "encryption context", length, limit: MAX_CONTEXT_BYTES });
         }
         let mut writer = Writer::with_capacity(length);
-        // A pair takes at least 4 of the 65,535 bytes, so the count fits; the error is for the type only.
+        // A pair takes at least 4 of the 65,535 bytes, so the count fits and this error cannot
+        // occur.
         let count = u16::try_from(self.len()).map_err(|_| CodecError::Invalid { field: "encryption context" })?;
         writer.u16(count);
         for (name, value) in self.iter() {
@@ -95,13 +99,15 @@ impl EncryptionContext {
         Ok(writer.into_bytes())
     }
 
-    /// Reads a serialization whose pairs may come in any order.
+    /// Parses a serialization. Pairs may be in any order.
     ///
-    /// No bytes at all are the empty context, and so is a count of zero and nothing more, which early writers made.
+    /// The empty context is either no bytes at all or a lone count of zero, which early writers
+    /// produced.
     ///
     /// # Errors
-    /// [`CodecError::Truncated`], [`CodecError::Trailing`] if the pairs do not fill the bytes exactly,
-    /// [`CodecError::Invalid`] for text that is not UTF-8 and for a name that comes twice.
+    /// - [`CodecError::Truncated`] if a pair is incomplete.
+    /// - [`CodecError::Trailing`] if bytes follow the pairs.
+    /// - [`CodecError::Invalid`] if text is not UTF-8 or a name occurs twice.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
         let mut context = Self::new();
         if bytes.is_empty() {
@@ -124,7 +130,7 @@ fn text<'a>(bytes: &'a [u8], field: &'static str) -> Result<&'a str, CodecError>
     std::str::from_utf8(bytes).map_err(|_| CodecError::Invalid { field })
 }
 
-/// The error for a context that a caller made too long.
+/// Returns the error for a context from a caller that is too long.
 pub(crate) fn too_long(error: CodecError) -> Error {
     Error::new(ErrorKind::Validation, format!("the encryption context is too long: {error}"))
 }
@@ -164,7 +170,7 @@ mod tests {
 
     #[test]
     fn names_sort_by_utf8_bytes_and_not_by_utf16_units() -> Result<(), CodecError> {
-        // U+FF61 sorts after U+10000 by UTF-16 code units and before it by UTF-8 bytes.
+        // U+FF61 sorts after U+10000 by UTF-16 code units, but before it by UTF-8 bytes.
         let bytes = EncryptionContext::from([("\u{10000}", ""), ("\u{FF61}", "")]).to_canonical_bytes()?;
         assert_eq!(hex::encode(bytes), "00020003efbda100000004f09080800000");
         Ok(())

@@ -1,7 +1,8 @@
-//! The one public error type.
+//! The public error type.
 //!
-//! This module imports nothing of the crate: every lower layer has a precise error of its own and says beside that
-//! type how it becomes an [`Error`], so that no cycle can start here.
+//! This module imports nothing from the crate. Each lower layer has its own precise error type and
+//! defines the conversion into [`Error`] next to it, so this module cannot be part of an import
+//! cycle.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -9,20 +10,23 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-/// What a fallible operation of this crate returns.
+/// The result type of fallible operations in this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An operation failed and nothing was changed. Only if what comes after a change fails, its text says that it was committed:
-/// when the audit trail does not take its outcome, or the anchor of the store cannot be moved.
+/// The error type of this crate. A failed operation had no effect, unless the message says that the
+/// change was committed. That happens when a step after the commit fails: the audit trail does not
+/// accept the outcome, or the anchor of the store cannot be moved.
 ///
-/// [`Error::kind`] is for programs, the `Display` text is for people: it says what failed and with which identifier.
-/// It never holds key bytes, plaintext or values of an encryption context.
+/// [`Error::kind`] is for programs and the `Display` text is for humans. The text says what failed
+/// and names the identifier involved. It never contains key bytes, plaintext, or encryption context
+/// values.
 ///
-/// The text is complete. [`source`](std::error::Error::source) returns only a cause whose text is not part of it, so printing the
-/// whole chain repeats nothing. [`Error::downcast_ref`] finds the precise error of a layer in either case, for example a
+/// The text is complete. [`source`](std::error::Error::source) returns only causes whose text is
+/// not already included, so printing the whole chain repeats nothing. In either case
+/// [`Error::downcast_ref`] finds the precise error of a layer, for example a
 /// [`MessageError`](crate::message::MessageError) or an [`io::Error`].
 ///
-/// Cloning is cheap; a clone is the same error.
+/// Cloning is cheap: clones share the same error.
 ///
 /// # Examples
 /// ```
@@ -41,15 +45,16 @@ struct Inner {
     kind: ErrorKind,
     message: Cow<'static, str>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
-    /// The number of errors, from the cause on, whose text the message contains.
+    /// The number of errors, starting with the cause, whose text the message contains.
     told: usize,
 }
 
 impl Error {
-    /// Makes an error of a kind with the text that people read.
+    /// Creates an error with a kind and a human-readable message.
     ///
-    /// Public because a custom provider, store, policy or keyring reports its failures with the same type. The text
-    /// must not hold key bytes, plaintext or values of an encryption context.
+    /// This is public because custom providers, stores, policies, and keyrings report their
+    /// failures with the same type. The message must not contain key bytes, plaintext, or
+    /// encryption context values.
     ///
     /// # Examples
     /// ```
@@ -62,10 +67,10 @@ impl Error {
         Self(Arc::new(Inner { kind, message: message.into(), cause: None, told: 0 }))
     }
 
-    /// Attaches the lower error that caused this one.
+    /// Attaches the underlying error.
     ///
-    /// If the message of this error contains the text of the cause, [`source`](std::error::Error::source) skips the cause and
-    /// returns the next error of the chain.
+    /// If this error's message contains the cause's text, [`source`](std::error::Error::source)
+    /// skips the cause and returns the next error in the chain.
     ///
     /// # Examples
     /// ```
@@ -93,12 +98,13 @@ impl Error {
         Self(Arc::new(Inner { kind, message, cause: Some(Box::new(source)), told }))
     }
 
-    /// The kind of failure, stable across releases.
+    /// Returns the kind of failure, which is stable across releases.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// Returns the first error of a type among the causes, including those that [`source`](std::error::Error::source) skips.
+    /// Returns the first error of type `T` among the causes, including those that
+    /// [`source`](std::error::Error::source) skips.
     ///
     /// # Examples
     /// ```
@@ -114,7 +120,7 @@ impl Error {
             if let Some(found) = error.downcast_ref() {
                 return Some(found);
             }
-            // The `source` of these two skips errors.
+            // The `source` methods of these two types skip errors.
             next = match (error.downcast_ref::<Self>(), error.downcast_ref::<io::Error>()) {
                 (Some(error), _) => error.cause(),
                 (None, Some(error)) => error.get_ref().map(without_markers),
@@ -124,18 +130,18 @@ impl Error {
         None
     }
 
-    /// The attached error, even if [`source`](std::error::Error::source) skips it.
+    /// Returns the attached error, even if [`source`](std::error::Error::source) skips it.
     pub(crate) fn cause(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.cause.as_deref().map(without_markers)
     }
 }
 
-/// Drops `Send` and `Sync` from the type, as [`StdError::source`] does.
+/// Removes `Send` and `Sync` from the type, as required by [`StdError::source`].
 fn without_markers<'a>(error: &'a (dyn StdError + Send + Sync + 'static)) -> &'a (dyn StdError + 'static) {
     error
 }
 
-/// Bounds the walk along a chain of causes, in case one of them contains itself.
+/// Limits the walk along a chain of causes, in case a cause contains itself.
 const LONGEST_CHAIN: usize = 64;
 
 impl fmt::Display for Error {
@@ -156,7 +162,7 @@ impl fmt::Debug for Error {
 }
 
 impl StdError for Error {
-    /// The nearest cause whose text is not part of the message.
+    /// Returns the nearest cause whose text is not part of the message.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         (0..self.0.told).try_fold(self.cause()?, |error, _| error.source())
     }
@@ -164,13 +170,14 @@ impl StdError for Error {
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident => $name:expr,)*) => {
-        /// What kind of failure an [`Error`] is: the exceptions of the AWS KMS API, and what a library adds to them.
+        /// The kind of an [`Error`]: the exceptions of the AWS KMS API, plus kinds specific to this
+        /// library.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorKind { $($(#[$doc])* $kind,)* }
 
         impl ErrorKind {
-            /// The name of the AWS KMS exception of this kind, where that service has one.
+            /// Returns the name of the corresponding AWS KMS exception, if there is one.
             pub const fn exception_name(self) -> Option<&'static str> {
                 match self { $(Self::$kind => $name,)* }
             }
@@ -179,19 +186,20 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// An argument is outside its documented range or combination.
+    /// An argument, or a combination of arguments, is outside its documented range.
     Validation => Some("ValidationException"),
-    /// No such key, alias or record; also what another account's keys look like.
+    /// The key, alias, or record does not exist. Keys of other accounts that the caller cannot
+    /// access also look like this.
     NotFound => Some("NotFoundException"),
     /// A key ARN or alias ARN is malformed.
     InvalidArn => Some("InvalidArnException"),
     /// An alias name is malformed.
     InvalidAliasName => Some("InvalidAliasNameException"),
-    /// The name is taken.
+    /// The name is already in use.
     AlreadyExists => Some("AlreadyExistsException"),
-    /// The policy does not allow the principal to do this.
+    /// The policy does not allow the principal to perform the operation.
     AccessDenied => Some("AccessDeniedException"),
-    /// A policy document is malformed, or has something that is not supported.
+    /// A policy document is malformed or uses an unsupported feature.
     MalformedPolicyDocument => Some("MalformedPolicyDocumentException"),
     /// The name is reserved.
     NotAuthorized => Some("NotAuthorizedException"),
@@ -199,76 +207,82 @@ kinds! {
     Disabled => Some("DisabledException"),
     /// The state of the key does not allow the operation.
     InvalidState => Some("KMSInvalidStateException"),
-    /// The usage of the key, or the algorithm asked for, does not fit the operation.
+    /// The key usage or the requested algorithm does not fit the operation.
     InvalidKeyUsage => Some("InvalidKeyUsageException"),
-    /// The operation does not exist for keys of this origin or spec.
+    /// The operation does not support keys of this origin or spec.
     UnsupportedOperation => Some("UnsupportedOperationException"),
-    /// A quota is used up.
+    /// A quota is exhausted.
     LimitExceeded => Some("LimitExceededException"),
-    /// Tags are malformed, duplicate, reserved or too many.
+    /// Tags are malformed, duplicated, reserved, or too numerous.
     Tag => Some("TagException"),
-    /// A marker does not come from an earlier page.
+    /// A pagination marker was not returned by an earlier page.
     InvalidMarker => Some("InvalidMarkerException"),
-    /// A ciphertext does not open: damaged, made under another key, or bound to another encryption context.
+    /// A ciphertext cannot be decrypted: it is damaged, or was encrypted under another key or with
+    /// another encryption context.
     InvalidCiphertext => Some("InvalidCiphertextException"),
-    /// A signature is malformed, or does not fit key and message.
+    /// A signature is malformed, or does not match the key and message.
     InvalidSignature => Some("KMSInvalidSignatureException"),
-    /// A message authentication code is not that of the message under the key.
+    /// A message authentication code does not match the key and message.
     InvalidMac => Some("KMSInvalidMacException"),
-    /// An import token is malformed, of another key or of another store.
+    /// An import token is malformed, or belongs to another key or another store.
     InvalidImportToken => Some("InvalidImportTokenException"),
     /// An import token is over 24 hours old.
     ExpiredImportToken => Some("ExpiredImportTokenException"),
-    /// A grant token is malformed, or of another store.
+    /// A grant token is malformed or belongs to another store.
     InvalidGrantToken => Some("InvalidGrantTokenException"),
-    /// Imported material is not what the key needs, or not the same as before.
+    /// Imported material does not fit the key, or differs from the material imported before.
     IncorrectKeyMaterial => Some("IncorrectKeyMaterialException"),
-    /// The ciphertext was not made under the key that the request names.
+    /// The ciphertext was not encrypted under the key that the request names.
     IncorrectKey => Some("IncorrectKeyException"),
-    /// The key exists but its material cannot be reached now.
+    /// The key exists, but its material is currently unreachable.
     KeyUnavailable => Some("KeyUnavailableException"),
-    /// There is no such custom key store.
+    /// The custom key store does not exist.
     CustomKeyStoreNotFound => Some("CustomKeyStoreNotFoundException"),
     /// The connection state of the custom key store does not allow the operation.
     CustomKeyStoreInvalidState => Some("CustomKeyStoreInvalidStateException"),
-    /// The custom key store holds keys; those whose deletion is pending count.
+    /// The custom key store contains keys, including any that are pending deletion.
     CustomKeyStoreHasKeys => Some("CustomKeyStoreHasCMKsException"),
-    /// Another custom key store of the account has the name.
+    /// Another custom key store of the account has this name.
     CustomKeyStoreNameInUse => Some("CustomKeyStoreNameInUseException"),
     /// Another custom key store uses the cluster.
     ClusterInUse => Some("CloudHsmClusterInUseException"),
-    /// The cluster has fewer active HSMs, or in fewer zones, than the operation needs.
+    /// The cluster has too few active HSMs, or active HSMs in too few zones, for the operation.
     ClusterInvalidConfiguration => Some("CloudHsmClusterInvalidConfigurationException"),
-    /// No cluster of that name was given to the builder.
+    /// The builder was not given a cluster of that name.
     ClusterNotFound => Some("CloudHsmClusterNotFoundException"),
-    /// The cluster does not hold the keys of the cluster that it is to replace.
+    /// The cluster does not hold the keys of the cluster that it is supposed to replace.
     ClusterNotRelated => Some("CloudHsmClusterNotRelatedException"),
     /// The request would have succeeded, but it was a dry run.
     DryRun => Some("DryRunOperationException"),
-    /// Another change to the same key kept winning; try again.
+    /// Concurrent changes to the same key kept winning. Try again.
     Conflict => Some("ConflictException"),
-    /// The store is a copy, or a copy of it took over: it creates, destroys and undoes nothing in an HSM before
-    /// [`Kms::declare_successor`](crate::Kms::declare_successor).
+    /// The store is a copy, or a copy of it took over. It cannot create, destroy, or undo anything
+    /// in an HSM until [`Kms::declare_successor`](crate::Kms::declare_successor) is called.
     CopiedStore => None,
-    /// Something that must hold did not: a broken random generator, a record that makes no sense.
+    /// An invariant was violated, for example by a broken random generator or an inconsistent
+    /// record.
     Internal => Some("KMSInternalException"),
     /// The store cannot be read or written.
     Store => None,
-    /// The root key is not that of the store. The store itself is whole.
+    /// The root key does not match the store. The store itself is intact.
     RootKey => None,
-    /// Something in the store was altered, moved, set back, added or taken away, with the right root key.
+    /// A record of the store was modified, moved, rolled back, added, or removed, although the root
+    /// key is correct.
     Integrity => None,
     /// The audit trail cannot be written, so the result is withheld.
     Audit => None,
-    /// An export of keys does not open; an `ExportError` ([`Error::downcast_ref`]) says why.
+    /// An export of keys cannot be opened. An `ExportError` ([`Error::downcast_ref`]) contains the
+    /// reason.
     InvalidExport => None,
-    /// An encrypted message was refused; a `MessageError` ([`Error::downcast_ref`]) names the check.
+    /// An encrypted message was rejected. A `MessageError` ([`Error::downcast_ref`]) identifies the
+    /// failed check.
     InvalidMessage => None,
-    /// A message is sound, and the commitment or signature policy of the envelope refuses it.
+    /// A message is valid, but the commitment or signature policy of the envelope rejects it.
     MessagePolicy => None,
-    /// No wrapped data key of a message could be opened by the keyring; `UnwrapFailures` ([`Error::downcast_ref`]) say why.
+    /// The keyring could not unwrap any data key of the message. `UnwrapFailures`
+    /// ([`Error::downcast_ref`]) contains the reasons.
     NoDataKeyUnwrapped => None,
-    /// The context of a message lacks what the caller expects of it.
+    /// The encryption context of a message lacks something that the caller requires.
     ContextMismatch => None,
     /// Reading or writing a stream failed.
     Io => None,

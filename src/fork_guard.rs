@@ -1,24 +1,28 @@
-//! The process in which something was made.
+//! Detection of `fork`: records the process in which a value was created.
 //!
-//! A child of `fork` gets a copy of all memory, so whatever may be used once is used twice, unless each process sees that it
-//! is not the one that made it: reserved numbers, prepared keys, the end of an audit chain. What belongs to a library with
-//! state outside of this memory (PKCS#11, SQLite) must not be used in a child at all. To ask the kernel costs as much as a
-//! tenth of a fast call, so the C library tells: it runs a handler in each child of `fork`. A process that was made by the bare
-//! `clone` system call, behind the back of the C library, is not noticed; the C library itself does not work in one.
+//! A child of `fork` receives a copy of all memory. Values that may be used only once, such as
+//! reserved numbers, prepared keys, and the end of an audit chain, would be used twice unless each
+//! process detects that it did not create them. Libraries with state outside this memory (PKCS#11,
+//! SQLite) must not be used in a child at all.
+//!
+//! Asking the kernel for the process ID takes as much as a tenth of the time of a fast call.
+//! Instead, the C library runs a handler in each child of `fork`. A process created by the bare
+//! `clone` system call, bypassing the C library, is not detected. The C library itself does not
+//! work in such a process.
 
-/// The process in which this was made.
+/// The process in which this value was created.
 #[derive(Debug)]
 pub(crate) struct ForkGuard(forkguard::Guard);
 
 impl ForkGuard {
-    /// The process that calls.
+    /// Returns a guard for the calling process.
     pub(crate) fn here() -> Self {
         Self(forkguard::new())
     }
 
-    /// Whether it is the process that calls.
+    /// Returns `true` if the guard was created in the calling process.
     pub(crate) fn is_here(&self) -> bool {
-        // The guard itself stays as it is: it would tell of a fork only once.
+        // Checks a clone, because a guard reports a fork only once.
         !self.0.clone().detected_fork()
     }
 }

@@ -1,4 +1,4 @@
-//! Who acts and where: accounts, principals, and the partition and region that names of keys carry.
+//! Identities and locations: accounts, principals, and the partition and region in ARNs.
 
 mod service;
 
@@ -10,7 +10,7 @@ use self::service::SERVICE_DOMAIN;
 pub use self::service::ServiceName;
 use crate::error::{Error, ErrorKind, Result};
 
-/// The number of an account: twelve decimal digits. Every key, alias and grant belongs to one.
+/// An account ID: twelve decimal digits. Every key, alias, and grant belongs to one account.
 ///
 /// # Examples
 /// ```
@@ -23,13 +23,13 @@ use crate::error::{Error, ErrorKind, Result};
 pub struct AccountId([u8; 12]);
 
 impl AccountId {
-    /// Where services keep the keys that they own: nobody but services can act in this account, `999999000000`.
+    /// The account of service-owned keys, `999999000000`. Only services can act in it.
     pub const SERVICES: Self = Self(*b"999999000000");
 
-    /// Reads twelve decimal digits.
+    /// Parses twelve decimal digits.
     ///
     /// # Errors
-    /// Of kind [`Validation`](ErrorKind::Validation) for anything else.
+    /// - [`Validation`](ErrorKind::Validation) if the text is not twelve decimal digits.
     pub fn parse(text: &str) -> Result<Self> {
         match <[u8; 12]>::try_from(text.as_bytes()) {
             Ok(digits) if digits.iter().all(u8::is_ascii_digit) => Ok(Self(digits)),
@@ -37,12 +37,12 @@ impl AccountId {
         }
     }
 
-    /// The digits as ASCII, fit to be part of an index.
+    /// Returns the digits as ASCII, suitable as part of an index.
     pub const fn as_bytes(&self) -> &[u8; 12] {
         &self.0
     }
 
-    /// The digits.
+    /// Returns the digits as a string.
     #[expect(clippy::missing_panics_doc, reason = "the invariant holds by construction")]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("an account id holds ASCII digits only")
@@ -50,7 +50,7 @@ impl AccountId {
 }
 
 impl Default for AccountId {
-    /// The account of a KMS that was told nothing else: twelve zeros.
+    /// Returns the default account of a KMS: twelve zeros.
     fn default() -> Self {
         Self(*b"000000000000")
     }
@@ -76,13 +76,13 @@ impl fmt::Debug for AccountId {
     }
 }
 
-/// The most characters of a partition or region. The longest of AWS have 14.
+/// The maximum length of a partition or region, in characters. The longest names in AWS have 14.
 const MAX_LOCALITY_NAME: usize = 31;
 
-/// Partition and region: a setting of the whole KMS, and a part of every ARN that it gives out.
+/// A partition and region: a setting of the whole KMS, and part of every ARN that it returns.
 ///
-/// The default is partition `aws`, region `local`. Kept in place, so that ARNs are cloned by many threads without a counter
-/// that they would share.
+/// The default is partition `aws`, region `local`. The names are stored inline, so that threads
+/// that clone ARNs do not contend on a shared reference count.
 ///
 /// # Examples
 /// ```
@@ -100,20 +100,21 @@ pub struct Locality {
 }
 
 impl Locality {
-    /// Names a partition and a region: 1 to 31 of `a` to `z`, `0` to `9` and `-` each.
+    /// Creates a locality from a partition and a region, each 1 to 31 characters of `a` to `z`, `0`
+    /// to `9`, and `-`.
     ///
     /// # Errors
-    /// Of kind [`Validation`](ErrorKind::Validation) for other names.
+    /// - [`Validation`](ErrorKind::Validation) if a name is malformed.
     pub fn new(partition: &str, region: &str) -> Result<Self> {
         Ok(Self { partition: ShortName::parse("partition", partition)?, region: ShortName::parse("region", region)? })
     }
 
-    /// The partition, `aws` unless it was set.
+    /// Returns the partition, which defaults to `aws`.
     pub fn partition(&self) -> &str {
         self.partition.as_str()
     }
 
-    /// The region, `local` unless it was set.
+    /// Returns the region, which defaults to `local`.
     pub fn region(&self) -> &str {
         self.region.as_str()
     }
@@ -142,7 +143,7 @@ impl ShortName {
         Ok(Self::from_ascii(name.as_bytes()))
     }
 
-    /// Takes ASCII of a length that was checked; a longer name would be cut, never misread.
+    /// Creates a name from ASCII whose length was already checked. A longer name is truncated.
     fn from_ascii(name: &[u8]) -> Self {
         let length = name.len().min(MAX_LOCALITY_NAME);
         let mut bytes = [0; MAX_LOCALITY_NAME];
@@ -161,7 +162,7 @@ impl fmt::Debug for Locality {
     }
 }
 
-/// What kind of principal acts.
+/// Kinds of principals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum PrincipalKind {
@@ -171,18 +172,19 @@ pub enum PrincipalKind {
     User,
     /// A role of the account.
     Role,
-    /// A service, on behalf of the account.
+    /// A service acting on behalf of the account.
     Service,
 }
 
-/// The most characters of the last part of a user's or role's name.
+/// The maximum length of the last component of a user or role name, in characters.
 const MAX_PRINCIPAL_NAME: usize = 64;
-/// The most characters of a user's or role's name with the path before it.
+/// The maximum length of a user or role name including its path, in characters.
 const MAX_PRINCIPAL_PATH: usize = 512;
 
-/// Who acts: an account's root, one of its users or roles, or a service on behalf of an account.
+/// The principal that acts: an account root, a user or role of an account, or a service on behalf
+/// of an account.
 ///
-/// Displays as ARN, a service as its domain name. A clone copies one pointer.
+/// Formats as an ARN, or as a domain name for a service. Cloning copies one pointer.
 ///
 /// # Examples
 /// ```
@@ -210,52 +212,54 @@ enum Identity {
 }
 
 impl Principal {
-    /// The account itself, which may do what its keys' policies leave to the account.
+    /// Returns the root of an account, which can do whatever key policies delegate to the account.
     pub const fn root(account: AccountId) -> Self {
         Self { account, identity: Identity::Root }
     }
 
-    /// A user of the account; a path may stand before the name (`engineering/alice`).
+    /// Creates a user of the account. The name may include a path (`engineering/alice`).
     ///
     /// # Errors
-    /// Of kind [`Validation`](ErrorKind::Validation) unless each part of the name is 1 to 64 characters of letters,
-    /// digits and `_+=,.@-`, and all of it 512 at most.
+    /// - [`Validation`](ErrorKind::Validation) unless each component of the name is 1 to 64
+    ///   letters, digits, and `_+=,.@-`, and the full name is at most 512 characters.
     pub fn user(account: AccountId, name: &str) -> Result<Self> {
         Ok(Self { account, identity: Identity::User(checked_name(name)?) })
     }
 
-    /// A role of the account; a path may stand before the name.
+    /// Creates a role of the account. The name may include a path.
     ///
     /// # Errors
-    /// As [`Principal::user`].
+    /// The same as [`Principal::user`].
     pub fn role(account: AccountId, name: &str) -> Result<Self> {
         Ok(Self { account, identity: Identity::Role(checked_name(name)?) })
     }
 
-    /// A service acting on behalf of `account`, by its short name: `s3`, `rds`.
+    /// Creates a service acting on behalf of `account`, from its short name such as `s3` or `rds`.
     ///
     /// # Errors
-    /// Of kind [`Validation`](ErrorKind::Validation) unless the name is 1 to 64 characters of `a` to `z`, `0` to `9`,
-    /// `-`, and single dots between them.
+    /// - [`Validation`](ErrorKind::Validation) unless the name is 1 to 64 characters of `a` to `z`,
+    ///   `0` to `9`, `-`, and single dots between them.
     pub fn service(account: AccountId, name: &str) -> Result<Self> {
         Ok(Self { account, identity: Identity::Service(ServiceName::parse(name)?) })
     }
 
-    /// Reads the ARN of an account's root, a user or a role.
+    /// Parses the ARN of an account root, a user, or a role.
     ///
-    /// A service's domain name tells no account: use [`Principal::parse_on_behalf_of`] where one may stand.
+    /// The domain name of a service does not specify an account. Use
+    /// [`Principal::parse_on_behalf_of`] where a service is allowed.
     ///
     /// # Errors
-    /// Of kind [`InvalidArn`](ErrorKind::InvalidArn) for anything else.
+    /// - [`InvalidArn`](ErrorKind::InvalidArn) if the text is not such an ARN.
     pub fn parse(text: &str) -> Result<Self> {
         Self::parse_arn(text)
             .ok_or_else(|| Error::new(ErrorKind::InvalidArn, "not the ARN of an account's root, a user or a role"))
     }
 
-    /// Reads what [`Principal::parse`] reads, and a service's domain name as acting on behalf of `account`.
+    /// Parses the same ARNs as [`Principal::parse`], and the domain name of a service as acting on
+    /// behalf of `account`.
     ///
     /// # Errors
-    /// Of kind [`InvalidArn`](ErrorKind::InvalidArn) for anything else.
+    /// - [`InvalidArn`](ErrorKind::InvalidArn) if the text is neither.
     pub fn parse_on_behalf_of(account: AccountId, text: &str) -> Result<Self> {
         match text.strip_suffix(SERVICE_DOMAIN) {
             Some(name) => Self::service(account, name)
@@ -275,12 +279,12 @@ impl Principal {
         }
     }
 
-    /// The account that the principal belongs to, or that a service acts for.
+    /// Returns the account that the principal belongs to, or that a service acts for.
     pub const fn account(&self) -> AccountId {
         self.account
     }
 
-    /// What kind of principal this is.
+    /// Returns the kind of this principal.
     pub const fn kind(&self) -> PrincipalKind {
         match self.identity {
             Identity::Root => PrincipalKind::Root,
@@ -290,7 +294,8 @@ impl Principal {
         }
     }
 
-    /// The name within the account, or a service's short name; an account's root has none.
+    /// Returns the name within the account, or the short name of a service. Returns `None` for an
+    /// account root.
     pub fn name(&self) -> Option<&str> {
         match &self.identity {
             Identity::Root => None,
@@ -299,7 +304,7 @@ impl Principal {
         }
     }
 
-    /// The service that this is, if it is one.
+    /// Returns the service name if the principal is a service.
     pub const fn as_service(&self) -> Option<&ServiceName> {
         match &self.identity {
             Identity::Service(name) => Some(name),
@@ -307,13 +312,13 @@ impl Principal {
         }
     }
 
-    /// Whether this is an account itself.
+    /// Returns `true` if the principal is an account root.
     pub const fn is_account_root(&self) -> bool {
         matches!(self.identity, Identity::Root)
     }
 }
 
-/// Users and roles are global: their ARNs carry no region.
+/// The ARN prefix. Users and roles are global, so their ARNs contain no region.
 const IAM_PREFIX: &str = "arn:aws:iam::";
 
 fn checked_name(name: &str) -> Result<Arc<str>> {
@@ -337,7 +342,7 @@ impl FromStr for Principal {
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let account = self.account.as_str();
-        // Part by part, as decisions need it.
+        // Written part by part for speed, because authorization decisions need it.
         let parts = match &self.identity {
             Identity::Root => [IAM_PREFIX, account, ":root", ""],
             Identity::User(name) => [IAM_PREFIX, account, ":user/", name],

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Names transcribed from the service's reference, not from the code.
+/// Names transcribed from the AWS KMS API reference, not from the code.
 const SIGNING: &str = "RSASSA_PSS_SHA_256 RSASSA_PSS_SHA_384 RSASSA_PSS_SHA_512 RSASSA_PKCS1_V1_5_SHA_256 \
     RSASSA_PKCS1_V1_5_SHA_384 RSASSA_PKCS1_V1_5_SHA_512 ECDSA_SHA_256 ECDSA_SHA_384 ECDSA_SHA_512 ED25519_SHA_512 \
     ED25519_PH_SHA_512";

@@ -1,4 +1,4 @@
-//! Services: those who use keys for the callers of others.
+//! Services, which use keys on behalf of their own callers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The most characters of a service's name.
+/// The maximum length of a service name, in characters.
 const MAX_SERVICE_NAME: usize = 64;
 pub(super) const SERVICE_DOMAIN: &str = ".amazonaws.com";
 
-/// The short name of a service: `s3`, `rds`. A clone copies one pointer.
+/// The short name of a service, such as `s3` or `rds`. Cloning copies one pointer.
 ///
 /// # Examples
 /// ```
@@ -26,11 +26,11 @@ pub(super) const SERVICE_DOMAIN: &str = ".amazonaws.com";
 pub struct ServiceName(Arc<str>);
 
 impl ServiceName {
-    /// Takes a name.
+    /// Parses a short name.
     ///
     /// # Errors
-    /// Of kind [`Validation`](ErrorKind::Validation) unless it is 1 to 64 characters of `a` to `z`, `0` to `9`, `-`, and
-    /// single dots between them.
+    /// - [`Validation`](ErrorKind::Validation) unless the name is 1 to 64 characters of `a` to `z`,
+    ///   `0` to `9`, `-`, and single dots between them.
     pub fn parse(name: &str) -> Result<Self> {
         let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let whole = name.split('.').all(|part| !part.is_empty() && part.bytes().all(known));
@@ -41,12 +41,13 @@ impl ServiceName {
         Ok(Self(name.into()))
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The domain name, by which policies, grants and the audit trail call the service.
+    /// Returns the domain name, which identifies the service in policies, grants, and the audit
+    /// trail.
     pub fn domain(&self) -> String {
         format!("{self}{SERVICE_DOMAIN}")
     }

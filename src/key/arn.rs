@@ -1,4 +1,4 @@
-//! Amazon Resource Names of keys and aliases, and the four forms in which a request may name a key.
+//! Amazon Resource Names of keys and aliases, and the four forms of key identifiers in requests.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{AccountId, Locality};
 use crate::text::{impl_str_serde, sanitize_for_error};
 
-/// What an ARN of this service names.
+/// The resource that an ARN of this service names.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Resource {
@@ -18,7 +18,8 @@ pub enum Resource {
     Alias(AliasName),
 }
 
-/// The ARN of a key or of an alias: `arn:<partition>:kms:<region>:<account>:key/<id>` or `...:alias/<name>`.
+/// The ARN of a key or an alias: `arn:<partition>:kms:<region>:<account>:key/<id>` or
+/// `...:alias/<name>`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KmsArn {
     locality: Locality,
@@ -27,15 +28,15 @@ pub struct KmsArn {
 }
 
 impl KmsArn {
-    /// Names a resource of an account.
+    /// Creates the ARN of a resource.
     pub const fn new(locality: Locality, account: AccountId, resource: Resource) -> Self {
         Self { locality, account, resource }
     }
 
-    /// Reads an ARN of this service.
+    /// Parses an ARN of this service.
     ///
     /// # Errors
-    /// Of kind [`InvalidArn`](ErrorKind::InvalidArn) for anything else.
+    /// - [`InvalidArn`](ErrorKind::InvalidArn) if the text is not such an ARN.
     pub fn parse(text: &str) -> Result<Self> {
         Self::parse_parts(text).ok_or_else(|| invalid_arn(text))
     }
@@ -55,17 +56,17 @@ impl KmsArn {
         Some(Self::new(Locality::new(partition, region).ok()?, AccountId::parse(account).ok()?, resource))
     }
 
-    /// Partition and region.
+    /// Returns the partition and region.
     pub const fn locality(&self) -> &Locality {
         &self.locality
     }
 
-    /// The account that owns the resource.
+    /// Returns the account that owns the resource.
     pub const fn account(&self) -> AccountId {
         self.account
     }
 
-    /// What it names.
+    /// Returns the resource.
     pub const fn resource(&self) -> &Resource {
         &self.resource
     }
@@ -76,7 +77,7 @@ fn invalid_arn(text: &str) -> Error {
     Error::new(ErrorKind::InvalidArn, format!("Invalid arn '{}': {form}", sanitize_for_error(text)))
 }
 
-/// Writes part by part, without a format: decisions need the ARN of their key.
+/// Writes the ARN part by part, without `format!`, because authorization decisions need it often.
 fn write_prefix(f: &mut fmt::Formatter<'_>, locality: &Locality, account: AccountId) -> fmt::Result {
     let parts = ["arn:", locality.partition(), ":kms:", locality.region(), ":", account.as_str(), ":"];
     parts.iter().try_for_each(|part| f.write_str(part))
@@ -92,7 +93,7 @@ impl fmt::Display for KmsArn {
     }
 }
 
-/// The ARN of a key. Answers name a key by it, whichever form the request used.
+/// The ARN of a key. Responses identify keys by ARN, whichever form the request used.
 ///
 /// # Examples
 /// ```
@@ -112,15 +113,16 @@ pub struct KeyArn {
 }
 
 impl KeyArn {
-    /// Names a key of an account.
+    /// Creates the ARN of a key.
     pub const fn new(locality: Locality, account: AccountId, id: KeyId) -> Self {
         Self { locality, account, id }
     }
 
-    /// Reads the ARN of a key.
+    /// Parses the ARN of a key.
     ///
     /// # Errors
-    /// Of kind [`InvalidArn`](ErrorKind::InvalidArn) for anything else, the ARN of an alias too.
+    /// - [`InvalidArn`](ErrorKind::InvalidArn) if the text is not the ARN of a key, for example if
+    ///   it is the ARN of an alias.
     pub fn parse(text: &str) -> Result<Self> {
         match KmsArn::parse(text)? {
             KmsArn { locality, account, resource: Resource::Key(id) } => Ok(Self { locality, account, id }),
@@ -128,17 +130,17 @@ impl KeyArn {
         }
     }
 
-    /// Partition and region.
+    /// Returns the partition and region.
     pub const fn locality(&self) -> &Locality {
         &self.locality
     }
 
-    /// The account that owns the key.
+    /// Returns the account that owns the key.
     pub const fn account(&self) -> AccountId {
         self.account
     }
 
-    /// The id of the key.
+    /// Returns the ID of the key.
     pub const fn id(&self) -> KeyId {
         self.id
     }
@@ -167,15 +169,16 @@ pub struct AliasArn {
 }
 
 impl AliasArn {
-    /// Names an alias of an account.
+    /// Creates the ARN of an alias.
     pub const fn new(locality: Locality, account: AccountId, name: AliasName) -> Self {
         Self { locality, account, name }
     }
 
-    /// Reads the ARN of an alias.
+    /// Parses the ARN of an alias.
     ///
     /// # Errors
-    /// Of kind [`InvalidArn`](ErrorKind::InvalidArn) for anything else, the ARN of a key too.
+    /// - [`InvalidArn`](ErrorKind::InvalidArn) if the text is not the ARN of an alias, for example
+    ///   if it is the ARN of a key.
     pub fn parse(text: &str) -> Result<Self> {
         match KmsArn::parse(text)? {
             KmsArn { locality, account, resource: Resource::Alias(name) } => Ok(Self { locality, account, name }),
@@ -183,17 +186,17 @@ impl AliasArn {
         }
     }
 
-    /// Partition and region.
+    /// Returns the partition and region.
     pub const fn locality(&self) -> &Locality {
         &self.locality
     }
 
-    /// The account that owns the alias.
+    /// Returns the account that owns the alias.
     pub const fn account(&self) -> AccountId {
         self.account
     }
 
-    /// The name of the alias.
+    /// Returns the name of the alias.
     pub const fn name(&self) -> &AliasName {
         &self.name
     }
@@ -212,14 +215,15 @@ impl fmt::Display for AliasArn {
     }
 }
 
-/// The four forms in which a request may name a key.
+/// The four forms of key identifiers in requests.
 ///
-/// Ids and alias names mean the caller's own account; only ARNs reach into another. Operations that manage a key take no
-/// alias: see [`Operation::accepts_alias`](super::Operation::accepts_alias).
+/// Key IDs and alias names refer to the caller's own account. Only ARNs can refer to another
+/// account. Operations that manage a key do not accept aliases: see
+/// [`Operation::accepts_alias`](super::Operation::accepts_alias).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum KeyIdentifier {
-    /// The id of a key.
+    /// The ID of a key.
     KeyId(KeyId),
     /// The ARN of a key.
     KeyArn(KeyArn),
@@ -230,11 +234,12 @@ pub enum KeyIdentifier {
 }
 
 impl KeyIdentifier {
-    /// Reads any of the four forms.
+    /// Parses any of the four forms.
     ///
     /// # Errors
-    /// Of kind [`InvalidArn`](ErrorKind::InvalidArn) for text that begins with `arn:` and is none of this service,
-    /// [`NotFound`](ErrorKind::NotFound) for other text that cannot name a key.
+    /// - [`InvalidArn`](ErrorKind::InvalidArn) if the text begins with `arn:` but is not an ARN of
+    ///   this service.
+    /// - [`NotFound`](ErrorKind::NotFound) if other text cannot identify a key.
     pub fn parse(text: &str) -> Result<Self> {
         if text.starts_with("arn:") {
             let KmsArn { locality, account, resource } = KmsArn::parse(text)?;
@@ -251,7 +256,7 @@ impl KeyIdentifier {
         }
     }
 
-    /// Whether the form is the name or the ARN of an alias.
+    /// Returns `true` if the identifier is the name or ARN of an alias.
     pub const fn is_alias(&self) -> bool {
         matches!(self, Self::AliasName(_) | Self::AliasArn(_))
     }

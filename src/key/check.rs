@@ -1,16 +1,17 @@
-//! What a spec refuses: usages and algorithms that its keys do not have, and inputs that are too long for them.
+//! Checks against a key spec: unsupported usages and algorithms, and inputs that are too long.
 
 use super::{KeySpec, KeyUsage, MAX_PLAINTEXT_BYTES};
 use crate::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, SigningAlgorithm};
 use crate::error::{Error, ErrorKind, Result};
 
-/// The most bytes of a message that is signed, verified or authenticated in one call. Sign the digest of a longer one.
+/// The maximum size of a message to sign, verify, or authenticate in one call. For longer messages,
+/// sign the digest.
 pub const MAX_MESSAGE_BYTES: usize = 4096;
 
-/// Refuses a usage that keys of the spec cannot have.
+/// Rejects a usage that keys of the spec cannot have.
 ///
 /// # Errors
-/// Of kind [`Validation`](ErrorKind::Validation).
+/// - [`Validation`](ErrorKind::Validation) if keys of the spec cannot have the usage.
 ///
 /// # Examples
 /// ```
@@ -28,11 +29,13 @@ pub fn check_usage(spec: KeySpec, usage: KeyUsage) -> Result<()> {
     Err(Error::new(ErrorKind::Validation, format!("KeyUsage {usage} is not compatible with KeySpec {spec}")))
 }
 
-/// Refuses an algorithm that keys of the spec do not have, and a plaintext that is empty or too long for it.
+/// Rejects an algorithm that keys of the spec do not support, and a plaintext that is empty or too
+/// long.
 ///
 /// # Errors
-/// Of kind [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) for the algorithm, [`Validation`](ErrorKind::Validation) for
-/// the length.
+/// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if keys of the spec do not support the
+///   algorithm.
+/// - [`Validation`](ErrorKind::Validation) if the plaintext is empty or too long.
 pub fn check_plaintext(spec: KeySpec, algorithm: EncryptionAlgorithm, length: usize) -> Result<()> {
     let limit = spec.max_plaintext(algorithm).ok_or_else(|| incompatible(algorithm.as_str(), spec))?;
     if length == 0 || length > MAX_PLAINTEXT_BYTES {
@@ -47,42 +50,46 @@ pub fn check_plaintext(spec: KeySpec, algorithm: EncryptionAlgorithm, length: us
     Ok(())
 }
 
-/// Refuses an encryption algorithm that keys of the spec do not have.
+/// Rejects an encryption algorithm that keys of the spec do not support.
 ///
 /// # Errors
-/// Of kind [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage).
+/// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if keys of the spec do not support the
+///   algorithm.
 pub fn check_encryption_algorithm(spec: KeySpec, algorithm: EncryptionAlgorithm) -> Result<()> {
     check_listed(spec.encryption_algorithms(KeyUsage::EncryptDecrypt), algorithm, algorithm.as_str(), spec)
 }
 
-/// Refuses a signing algorithm that keys of the spec do not have.
+/// Rejects a signing algorithm that keys of the spec do not support.
 ///
 /// # Errors
-/// Of kind [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage).
+/// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if keys of the spec do not support the
+///   algorithm.
 pub fn check_signing_algorithm(spec: KeySpec, algorithm: SigningAlgorithm) -> Result<()> {
     check_listed(spec.signing_algorithms(KeyUsage::SignVerify), algorithm, algorithm.as_str(), spec)
 }
 
-/// Refuses a MAC algorithm that keys of the spec do not have.
+/// Rejects a MAC algorithm that keys of the spec do not support.
 ///
 /// # Errors
-/// Of kind [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage).
+/// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if keys of the spec do not support the
+///   algorithm.
 pub fn check_mac_algorithm(spec: KeySpec, algorithm: MacAlgorithm) -> Result<()> {
     check_listed(spec.mac_algorithms(KeyUsage::GenerateVerifyMac), algorithm, algorithm.as_str(), spec)
 }
 
-/// Refuses a key agreement algorithm that keys of the spec do not have.
+/// Rejects a key agreement algorithm that keys of the spec do not support.
 ///
 /// # Errors
-/// Of kind [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage).
+/// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if keys of the spec do not support the
+///   algorithm.
 pub fn check_agreement_algorithm(spec: KeySpec, algorithm: KeyAgreementAlgorithm) -> Result<()> {
     check_listed(spec.key_agreement_algorithms(KeyUsage::KeyAgreement), algorithm, algorithm.as_str(), spec)
 }
 
-/// Refuses a message that is shorter than `least` or longer than [`MAX_MESSAGE_BYTES`].
+/// Rejects a message that is shorter than `least` or longer than [`MAX_MESSAGE_BYTES`].
 ///
 /// # Errors
-/// Of kind [`Validation`](ErrorKind::Validation).
+/// - [`Validation`](ErrorKind::Validation) if the message is too short or too long.
 pub fn check_message_length(message: &[u8], least: usize) -> Result<()> {
     if (least..=MAX_MESSAGE_BYTES).contains(&message.len()) {
         return Ok(());

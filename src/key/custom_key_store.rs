@@ -1,4 +1,4 @@
-//! Custom key stores by their names: ids, the cluster of HSMs behind one, and how its connection stands.
+//! Names and states of custom key stores: IDs, cluster IDs, and connection states.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use crate::text::{impl_str_serde, sanitize_for_error, string_enum};
 
 const ID_PREFIX: &str = "cks-";
 
-/// Hexadecimal digits of an id behind its prefix.
+/// The number of hexadecimal digits after the prefix of an ID.
 const ID_DIGITS: usize = 17;
 
-/// The id of a custom key store: `cks-` and 17 hexadecimal digits, drawn at random when it is made.
+/// The ID of a custom key store: `cks-` followed by 17 hexadecimal digits, generated at random.
 ///
 /// # Examples
 /// ```
@@ -26,7 +26,7 @@ const ID_DIGITS: usize = 17;
 pub struct CustomKeyStoreId([u8; ID_PREFIX.len() + ID_DIGITS]);
 
 impl CustomKeyStoreId {
-    /// Makes a new id; 68 of the 72 bits are kept.
+    /// Creates an ID from random bytes. Uses 68 of the 72 bits.
     pub fn from_random_bytes(random: [u8; 9]) -> Self {
         let mut digits = [0; 18];
         for (pair, byte) in digits.chunks_exact_mut(2).zip(random) {
@@ -38,11 +38,11 @@ impl CustomKeyStoreId {
         Self(id)
     }
 
-    /// Reads an id.
+    /// Parses an ID.
     ///
     /// # Errors
-    /// Of kind [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound) for anything else, as no store can have
-    /// that id.
+    /// - [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound) if the text is not an ID,
+    ///   since no store can have it.
     pub fn parse(text: &str) -> Result<Self> {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         match <[u8; ID_PREFIX.len() + ID_DIGITS]>::try_from(text.as_bytes()) {
@@ -56,7 +56,7 @@ impl CustomKeyStoreId {
         }
     }
 
-    /// The id as text.
+    /// Returns the ID as text.
     #[expect(clippy::missing_panics_doc, reason = "the invariant holds by construction")]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("the id of a custom key store is ASCII")
@@ -82,18 +82,19 @@ impl fmt::Debug for CustomKeyStoreId {
     }
 }
 
-/// The name that people give a custom key store: 1 to 256 characters, unique in the account.
+/// The human-readable name of a custom key store: 1 to 256 characters, unique within the account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CustomKeyStoreName(Arc<str>);
 
 impl CustomKeyStoreName {
-    /// The most characters.
+    /// The maximum length in characters.
     pub const MAX_LENGTH: usize = 256;
 
-    /// Takes a text.
+    /// Creates a name.
     ///
     /// # Errors
-    /// Of kind [`Validation`](ErrorKind::Validation) if it is empty or has more than 256 characters.
+    /// - [`Validation`](ErrorKind::Validation) if the text is empty or has more than 256
+    ///   characters.
     pub fn parse(text: &str) -> Result<Self> {
         if text.is_empty() || text.chars().nth(Self::MAX_LENGTH).is_some() {
             let message = format!("the name of a custom key store must have 1 to {} characters", Self::MAX_LENGTH);
@@ -102,7 +103,7 @@ impl CustomKeyStoreName {
         Ok(Self(text.into()))
     }
 
-    /// The text.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -114,10 +115,11 @@ impl fmt::Display for CustomKeyStoreName {
     }
 }
 
-/// The id of a cluster of HSMs: the name under which it was given to the builder of the `Kms`.
+/// The ID of an HSM cluster: the name under which it was passed to the builder of the `Kms`.
 ///
-/// 1 to 64 letters, digits, `-` and `_`, as those of AWS CloudHSM are (`cluster-1a23b4cdefg`). It is never the path of a
-/// module: what a record or a request names cannot make this process load anything.
+/// Contains 1 to 64 letters, digits, `-`, and `_`, like the IDs of AWS CloudHSM
+/// (`cluster-1a23b4cdefg`). It is never the path of a PKCS#11 module, so no record or request can
+/// make this process load a library.
 ///
 /// # Examples
 /// ```
@@ -131,13 +133,13 @@ impl fmt::Display for CustomKeyStoreName {
 pub struct ClusterId(Arc<str>);
 
 impl ClusterId {
-    /// The most characters.
+    /// The maximum length in characters.
     pub const MAX_LENGTH: usize = 64;
 
-    /// Reads an id.
+    /// Parses an ID.
     ///
     /// # Errors
-    /// Of kind [`Validation`](ErrorKind::Validation) for other texts.
+    /// - [`Validation`](ErrorKind::Validation) if the text is not an ID.
     pub fn parse(text: &str) -> Result<Self> {
         let known = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         if text.is_empty() || text.len() > Self::MAX_LENGTH || !text.bytes().all(known) {
@@ -147,7 +149,7 @@ impl ClusterId {
         Ok(Self(text.into()))
     }
 
-    /// The text.
+    /// Returns the ID as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -162,47 +164,51 @@ impl fmt::Display for ClusterId {
 impl_str_serde!(CustomKeyStoreId, CustomKeyStoreName, ClusterId);
 
 string_enum! {
-    /// Which keys a custom key store holds. Fixed when the store is made.
+    /// The kinds of keys that a custom key store can hold. The mode cannot be changed after
+    /// creation.
     pub enum CustomKeyStoreMode as "custom key store mode" {
         /// Symmetric encryption keys only, as in AWS KMS.
         AwsCompatible => "AWS_COMPATIBLE",
-        /// Every kind of key that the cluster makes: RSA and elliptic-curve keys too. AWS KMS has no such stores.
+        /// Every kind of key that the cluster supports, including RSA and elliptic-curve keys. AWS
+        /// KMS has no such mode.
         Extended => "BEYOND_AWS",
     }
 }
 
 string_enum! {
-    /// How the connection of a custom key store to its cluster stands.
+    /// The state of the connection between a custom key store and its cluster.
     pub enum ConnectionState as "connection state" {
-        /// It is connected; its keys can be used as long as one HSM answers.
+        /// Connected. Its keys are available as long as one HSM responds.
         Connected => "CONNECTED",
-        /// It is being connected.
+        /// Being connected.
         Connecting => "CONNECTING",
-        /// The last attempt to connect it failed; [`ConnectionErrorCode`] says why.
+        /// The last connection attempt failed. [`ConnectionErrorCode`] contains the reason.
         Failed => "FAILED",
-        /// It is not connected, and its keys are unavailable.
+        /// Not connected. Its keys are unavailable.
         Disconnected => "DISCONNECTED",
-        /// It is being disconnected.
+        /// Being disconnected.
         Disconnecting => "DISCONNECTING",
     }
 }
 
 string_enum! {
-    /// Why a custom key store could not be connected: those codes of AWS KMS that a cluster behind PKCS#11 can show.
+    /// Reasons why a custom key store could not be connected: the subset of AWS KMS codes that can
+    /// occur with a PKCS#11 cluster.
     pub enum ConnectionErrorCode as "connection error code" {
-        /// No cluster of that name was given to the builder of the `Kms`.
+        /// The builder of the `Kms` was not given a cluster of that name.
         ClusterNotFound => "CLUSTER_NOT_FOUND",
         /// No HSM of the cluster is active.
         InsufficientHsms => "INSUFFICIENT_CLOUDHSM_HSMS",
-        /// Something that must hold did not.
+        /// An invariant was violated.
         InternalError => "INTERNAL_ERROR",
-        /// The password of the crypto user is wrong. It is not tried again before the store is disconnected.
+        /// The password of the crypto user is wrong. It is not tried again until the store is
+        /// disconnected.
         InvalidCredentials => "INVALID_CREDENTIALS",
         /// The HSMs cannot be reached.
         NetworkErrors => "NETWORK_ERRORS",
         /// The crypto user is locked out after too many wrong passwords.
         UserLockedOut => "USER_LOCKED_OUT",
-        /// The crypto user is logged in elsewhere, and the HSM allows it once only.
+        /// The crypto user is logged in elsewhere, and the HSM allows only one login.
         UserLoggedIn => "USER_LOGGED_IN",
         /// The HSMs have no crypto user yet.
         UserNotFound => "USER_NOT_FOUND",

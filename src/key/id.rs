@@ -1,4 +1,4 @@
-//! The names that a key has of its own: its id, and the aliases that point to it.
+//! The identifiers of a key: its ID, and the aliases that point to it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::{impl_str_serde, sanitize_for_error};
 
-/// The id of a key: a UUID that is made from random bytes and never used again.
+/// The ID of a key: a UUID generated from random bytes and never reused.
 ///
 /// # Examples
 /// ```
@@ -21,20 +21,22 @@ use crate::text::{impl_str_serde, sanitize_for_error};
 pub struct KeyId([u8; 16]);
 
 impl KeyId {
-    /// Makes a new id of random bytes: a UUID of version 4 (RFC 9562, section 5.4), which keeps 122 bits of them.
+    /// Creates an ID from random bytes: a version 4 UUID (RFC 9562, section 5.4), which uses 122 of
+    /// the bits.
     pub const fn from_random_bytes(random: [u8; 16]) -> Self {
         Self(uuid::Builder::from_random_bytes(random).into_uuid().into_bytes())
     }
 
-    /// The id that these bytes are, as they stand in a stored record or a ciphertext.
+    /// Creates an ID from its bytes, as found in a stored record or a ciphertext.
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// Reads the hyphenated form in lower case. There is no second spelling, so that texts of ids can be compared.
+    /// Parses the lowercase hyphenated form. No other spelling is accepted, so IDs can be compared
+    /// as text.
     ///
     /// # Errors
-    /// Of kind [`NotFound`](ErrorKind::NotFound) for anything else, as no key can have that id.
+    /// - [`NotFound`](ErrorKind::NotFound) if the text is not an ID, since no key can have it.
     pub fn parse(text: &str) -> Result<Self> {
         let canonical = text.len() == 36 && !text.bytes().any(|byte| byte.is_ascii_uppercase());
         match uuid::Uuid::try_parse(text) {
@@ -43,13 +45,13 @@ impl KeyId {
         }
     }
 
-    /// The sixteen bytes.
+    /// Returns the sixteen bytes.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
     }
 }
 
-/// The error for text that cannot name a key.
+/// Returns the error for text that cannot identify a key.
 pub(super) fn invalid_key_id(text: &str, rule: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("Invalid keyId '{}': {rule}", sanitize_for_error(text)))
 }
@@ -69,7 +71,8 @@ impl fmt::Debug for KeyId {
 const ALIAS_PREFIX: &str = "alias/";
 const RESERVED_PREFIX: &str = "alias/aws/";
 
-/// A name that points to a key of its account: `alias/` and 1 to 250 letters, digits, `/`, `_` and `-`.
+/// A name that points to a key of its account: `alias/` followed by 1 to 250 letters, digits, `/`,
+/// `_`, and `-`.
 ///
 /// # Examples
 /// ```
@@ -84,14 +87,16 @@ const RESERVED_PREFIX: &str = "alias/aws/";
 pub struct AliasName(Arc<str>);
 
 impl AliasName {
-    /// The most bytes of a name, its prefix included.
+    /// The maximum length in bytes, including the prefix.
     pub const MAX_LENGTH: usize = 256;
 
-    /// Reads a name; case matters.
+    /// Parses a case-sensitive name.
     ///
     /// # Errors
-    /// Of kind [`Validation`](ErrorKind::Validation) if `alias/` is not the beginning or the whole is over 256 bytes,
-    /// [`InvalidAliasName`](ErrorKind::InvalidAliasName) if what follows is empty or has other characters.
+    /// - [`Validation`](ErrorKind::Validation) if the text does not begin with `alias/` or is
+    ///   longer than 256 bytes.
+    /// - [`InvalidAliasName`](ErrorKind::InvalidAliasName) if the rest is empty or contains other
+    ///   characters.
     pub fn parse(text: &str) -> Result<Self> {
         let rest = text
             .strip_prefix(ALIAS_PREFIX)
@@ -109,12 +114,13 @@ impl AliasName {
         Ok(Self(text.into()))
     }
 
-    /// The whole name, prefix included.
+    /// Returns the full name, including the prefix.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether the name begins with `alias/aws/` and so is kept for keys that services manage.
+    /// Returns `true` if the name begins with `alias/aws/`, which is reserved for service-managed
+    /// keys.
     pub fn is_reserved(&self) -> bool {
         self.0.starts_with(RESERVED_PREFIX)
     }

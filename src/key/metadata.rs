@@ -1,4 +1,4 @@
-//! What DescribeKey tells about a key.
+//! Key metadata, as returned by DescribeKey.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,18 +15,19 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::text::impl_str_serde;
 
-/// A text that people put on a key: at most 8192 characters, empty by default. A clone copies one pointer.
+/// The human-readable description of a key: up to 8192 characters, empty by default. Cloning copies
+/// one pointer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Description(Arc<str>);
 
 impl Description {
-    /// The most characters.
+    /// The maximum length in characters.
     pub const MAX_LENGTH: usize = 8192;
 
-    /// Takes a text.
+    /// Creates a description.
     ///
     /// # Errors
-    /// Of kind [`Validation`](ErrorKind::Validation) if it has more than 8192 characters.
+    /// - [`Validation`](ErrorKind::Validation) if the text has more than 8192 characters.
     pub fn parse(text: &str) -> Result<Self> {
         if text.chars().nth(Self::MAX_LENGTH).is_some() {
             let message = format!("a description must have at most {} characters", Self::MAX_LENGTH);
@@ -35,7 +36,7 @@ impl Description {
         Ok(Self(text.into()))
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -49,9 +50,9 @@ impl fmt::Display for Description {
 
 impl_str_serde!(Description);
 
-/// Everything that DescribeKey tells: what the key is, and how it stands at one moment.
+/// The response of DescribeKey: the properties of a key and its state at one moment.
 ///
-/// Serializes with the member names of AWS; what does not apply to the key is left out.
+/// Serializes with the member names of AWS. Members that do not apply to the key are omitted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyMetadata {
     pub(crate) arn: KeyArn,
@@ -72,123 +73,125 @@ pub struct KeyMetadata {
 }
 
 impl KeyMetadata {
-    /// The ARN of the key.
+    /// Returns the ARN of the key.
     pub const fn arn(&self) -> &KeyArn {
         &self.arn
     }
 
-    /// The id of the key.
+    /// Returns the ID of the key.
     pub const fn key_id(&self) -> KeyId {
         self.arn.id()
     }
 
-    /// The account that owns the key.
+    /// Returns the account that owns the key.
     pub const fn account(&self) -> AccountId {
         self.arn.account()
     }
 
-    /// When the key was made.
+    /// Returns the creation time of the key.
     pub const fn created(&self) -> Timestamp {
         self.created
     }
 
-    /// Whether the key is in use.
+    /// Returns `true` if the key is enabled.
     pub const fn is_enabled(&self) -> bool {
         self.state.is_enabled()
     }
 
-    /// The state of the key.
+    /// Returns the state of the key.
     pub const fn state(&self) -> KeyState {
         self.state
     }
 
-    /// What people wrote on it.
+    /// Returns the description of the key.
     pub const fn description(&self) -> &Description {
         &self.description
     }
 
-    /// Who manages it.
+    /// Returns the manager of the key.
     pub const fn manager(&self) -> KeyManager {
         self.manager
     }
 
-    /// Its kind and size.
+    /// Returns the spec of the key.
     pub const fn spec(&self) -> KeySpec {
         self.spec
     }
 
-    /// What it is for.
+    /// Returns the usage of the key.
     pub const fn usage(&self) -> KeyUsage {
         self.usage
     }
 
-    /// Where its material comes from.
+    /// Returns the origin of the key material.
     pub const fn origin(&self) -> Origin {
         self.origin
     }
 
-    /// How it encrypts; nothing unless that is its usage.
+    /// Returns the supported encryption algorithms. Empty unless the key is for encryption.
     pub const fn encryption_algorithms(&self) -> &'static [EncryptionAlgorithm] {
         self.spec.encryption_algorithms(self.usage)
     }
 
-    /// How it signs; nothing unless that is its usage.
+    /// Returns the supported signing algorithms. Empty unless the key is for signing.
     pub const fn signing_algorithms(&self) -> &'static [SigningAlgorithm] {
         self.spec.signing_algorithms(self.usage)
     }
 
-    /// How it authenticates; nothing unless that is its usage.
+    /// Returns the supported MAC algorithms. Empty unless the key is for message authentication.
     pub const fn mac_algorithms(&self) -> &'static [MacAlgorithm] {
         self.spec.mac_algorithms(self.usage)
     }
 
-    /// How it agrees on secrets; nothing unless that is its usage.
+    /// Returns the supported key agreement algorithms. Empty unless the key is for key agreement.
     pub const fn key_agreement_algorithms(&self) -> &'static [KeyAgreementAlgorithm] {
         self.spec.key_agreement_algorithms(self.usage)
     }
 
-    /// From when on it may be destroyed, if its deletion is scheduled.
+    /// Returns the earliest time at which the key may be destroyed, if its deletion is scheduled.
     pub const fn deletion_date(&self) -> Option<Timestamp> {
         self.deletion_date
     }
 
-    /// The window that its deletion was scheduled with.
+    /// Returns the waiting period of the scheduled deletion.
     pub const fn pending_window(&self) -> Option<DeletionWindow> {
         self.pending_window
     }
 
-    /// When imported material expires: the earliest of all that belongs to the key.
+    /// Returns the earliest expiration time of all imported material of the key.
     pub const fn valid_to(&self) -> Option<Timestamp> {
         self.valid_to
     }
 
-    /// Whether imported material expires; nothing while none is there.
+    /// Returns the expiration model of the imported material, or `None` while there is no such
+    /// material.
     pub const fn expiration_model(&self) -> Option<ExpirationModel> {
         self.expiration_model
     }
 
-    /// The id of the material that encrypts now; only symmetric keys show it.
+    /// Returns the ID of the current key material. Only symmetric keys have one.
     pub const fn current_key_material_id(&self) -> Option<KeyMaterialId> {
         self.current_key_material_id
     }
 
-    /// The custom key store that it lies in, if it does.
+    /// Returns the custom key store that contains the key, if any.
     pub const fn custom_key_store_id(&self) -> Option<CustomKeyStoreId> {
         self.custom_key_store_id
     }
 
-    /// The cluster of HSMs that holds it, if one does.
+    /// Returns the HSM cluster that contains the key, if any.
     pub const fn cluster_id(&self) -> Option<&ClusterId> {
         self.cluster_id.as_ref()
     }
 
-    /// Whether the key exists in several regions at once: never, as this library has no such keys.
+    /// Returns `true` if the key is a multi-Region key. Always `false`, because strongroom has no
+    /// such keys.
     pub const fn is_multi_region(&self) -> bool {
         false
     }
 }
 
-/// [`KeyMetadata`] by the names of the service.
+/// The serialized form of [`KeyMetadata`], with the member names of the service.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Members<'a> {
@@ -212,7 +215,7 @@ struct Members<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     expiration_model: Option<ExpirationModel>,
     key_manager: KeyManager,
-    /// The old name of the next member; older clients read no other.
+    /// The former name of the next member. Older clients read only this one.
     customer_master_key_spec: KeySpec,
     key_spec: KeySpec,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -264,7 +267,8 @@ impl Serialize for KeyMetadata {
     }
 }
 
-/// The protocol of the service counts seconds since 1970 as a number with a fraction.
+/// Serializes seconds since 1970 as a number with a fraction, as the protocol of the service
+/// requires.
 fn unix_seconds<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.since(Timestamp::from_unix_millis(0)).as_secs_f64())
 }

@@ -1,36 +1,38 @@
-//! The operations of the service, and the one table of what each needs and allows.
+//! The operations of the service, and a single table of their requirements and permissions.
 
 use super::{KeyArn, KeyUsage, Origin, SpecClass};
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::string_enum;
 
 string_enum! {
-    /// Everything that can be asked of the service; the names are those of permissions, grants and the audit trail.
+    /// The operations of the service, by the names used in permissions, grants, and the audit
+    /// trail.
     ///
-    /// Re-encryption is one call with two permissions and so stands here twice, once for each key. Not here are
-    /// the operations of multi-Region keys, and those of key encapsulation, whose specs do not exist yet.
+    /// Re-encryption is one call with two permissions, so it appears twice, once for each key.
+    /// Operations for multi-Region keys are excluded. So are those for key encapsulation, whose key
+    /// specs do not exist yet.
     pub enum Operation as "operation" {
-        /// Makes a key.
+        /// Creates a key.
         CreateKey => "CreateKey",
-        /// Tells everything about a key.
+        /// Returns the metadata of a key.
         DescribeKey => "DescribeKey",
         /// Lists the keys of an account.
         ListKeys => "ListKeys",
         /// Changes the description of a key.
         UpdateKeyDescription => "UpdateKeyDescription",
-        /// Switches a key on.
+        /// Enables a key.
         EnableKey => "EnableKey",
-        /// Switches a key off.
+        /// Disables a key.
         DisableKey => "DisableKey",
         /// Schedules the deletion of a key.
         ScheduleKeyDeletion => "ScheduleKeyDeletion",
-        /// Calls a deletion off.
+        /// Cancels the deletion of a key.
         CancelKeyDeletion => "CancelKeyDeletion",
-        /// Tells when a key was last used.
+        /// Returns the last use of a key.
         GetKeyLastUsage => "GetKeyLastUsage",
-        /// Puts tags on a key.
+        /// Adds tags to a key.
         TagResource => "TagResource",
-        /// Takes tags off a key.
+        /// Removes tags from a key.
         UntagResource => "UntagResource",
         /// Lists the tags of a key.
         ListResourceTags => "ListResourceTags",
@@ -38,21 +40,21 @@ string_enum! {
         Encrypt => "Encrypt",
         /// Decrypts a ciphertext.
         Decrypt => "Decrypt",
-        /// Decrypts a ciphertext that is to be encrypted anew: the permission on its first key.
+        /// Decrypts a ciphertext for re-encryption: the permission on the source key.
         ReEncryptFrom => "ReEncryptFrom",
-        /// Encrypts anew what was decrypted: the permission on the second key.
+        /// Encrypts the result of that decryption: the permission on the destination key.
         ReEncryptTo => "ReEncryptTo",
-        /// Makes a data key and gives it out in the clear and encrypted.
+        /// Generates a data key and returns it in plaintext and encrypted.
         GenerateDataKey => "GenerateDataKey",
-        /// Makes a data key and gives it out encrypted.
+        /// Generates a data key and returns it encrypted only.
         GenerateDataKeyWithoutPlaintext => "GenerateDataKeyWithoutPlaintext",
-        /// Makes a key pair and gives its private key out in the clear and encrypted.
+        /// Generates a key pair and returns its private key in plaintext and encrypted.
         GenerateDataKeyPair => "GenerateDataKeyPair",
-        /// Makes a key pair and gives its private key out encrypted.
+        /// Generates a key pair and returns its private key encrypted only.
         GenerateDataKeyPairWithoutPlaintext => "GenerateDataKeyPairWithoutPlaintext",
-        /// Makes random bytes.
+        /// Generates random bytes.
         GenerateRandom => "GenerateRandom",
-        /// Signs a message or digest.
+        /// Signs a message or a digest.
         Sign => "Sign",
         /// Verifies a signature.
         Verify => "Verify",
@@ -60,21 +62,21 @@ string_enum! {
         GenerateMac => "GenerateMac",
         /// Verifies a message authentication code.
         VerifyMac => "VerifyMac",
-        /// Agrees on a secret with a foreign public key.
+        /// Derives a shared secret with the public key of another party.
         DeriveSharedSecret => "DeriveSharedSecret",
-        /// Gives the public key out.
+        /// Returns the public key.
         GetPublicKey => "GetPublicKey",
-        /// Sets automatic rotation or its period.
+        /// Enables automatic rotation or changes its period.
         EnableKeyRotation => "EnableKeyRotation",
-        /// Ends automatic rotation.
+        /// Disables automatic rotation.
         DisableKeyRotation => "DisableKeyRotation",
-        /// Tells whether and when a key rotates.
+        /// Returns the rotation schedule of a key.
         GetKeyRotationStatus => "GetKeyRotationStatus",
-        /// Rotates a key now.
+        /// Rotates a key immediately.
         RotateKeyOnDemand => "RotateKeyOnDemand",
         /// Lists the rotations of a key, or all of its material.
         ListKeyRotations => "ListKeyRotations",
-        /// Makes what is needed to wrap material for import.
+        /// Creates the wrapping key and import token needed to import material.
         GetParametersForImport => "GetParametersForImport",
         /// Imports wrapped material.
         ImportKeyMaterial => "ImportKeyMaterial",
@@ -82,31 +84,31 @@ string_enum! {
         DeleteImportedKeyMaterial => "DeleteImportedKeyMaterial",
         /// Sets the policy of a key.
         PutKeyPolicy => "PutKeyPolicy",
-        /// Gives the policy of a key.
+        /// Returns the policy of a key.
         GetKeyPolicy => "GetKeyPolicy",
         /// Lists the names of the policies of a key.
         ListKeyPolicies => "ListKeyPolicies",
-        /// Lets a principal use a key in stated ways.
+        /// Allows a principal to use a key in specified ways.
         CreateGrant => "CreateGrant",
         /// Lists the grants on a key.
         ListGrants => "ListGrants",
         /// Lists the grants that a principal may retire.
         ListRetirableGrants => "ListRetirableGrants",
-        /// Gives a grant back.
+        /// Retires a grant.
         RetireGrant => "RetireGrant",
-        /// Takes a grant away.
+        /// Revokes a grant.
         RevokeGrant => "RevokeGrant",
-        /// Gives a key an alias.
+        /// Creates an alias for a key.
         CreateAlias => "CreateAlias",
         /// Points an alias to another key.
         UpdateAlias => "UpdateAlias",
-        /// Takes an alias away.
+        /// Deletes an alias.
         DeleteAlias => "DeleteAlias",
         /// Lists aliases.
         ListAliases => "ListAliases",
-        /// Makes a custom key store.
+        /// Creates a custom key store.
         CreateCustomKeyStore => "CreateCustomKeyStore",
-        /// Tells everything about custom key stores.
+        /// Describes custom key stores.
         DescribeCustomKeyStores => "DescribeCustomKeyStores",
         /// Changes a custom key store.
         UpdateCustomKeyStore => "UpdateCustomKeyStore",
@@ -119,55 +121,56 @@ string_enum! {
     }
 }
 
-/// How the state of a key decides for a group of operations; the [`verdict()`](super::verdict()) spells it out.
+/// The rule by which a key state allows or rejects a group of operations.
+/// [`verdict()`](super::verdict()) implements the rules.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Rule {
-    /// No key is asked.
+    /// Does not involve a key.
     NoKey,
-    /// Every state will do.
+    /// Allowed in every state.
     Always,
-    /// Only an enabled key will do.
+    /// Allowed only for enabled keys.
     Use,
-    /// As [`Rule::Use`], but the material need not be within reach.
+    /// Like [`Rule::Use`], but also allowed while the material is unreachable.
     Grant,
-    /// Every state but one will do.
+    /// Allowed in every state except pending deletion.
     UnlessPendingDeletion,
-    /// One state will do.
+    /// Allowed only in pending deletion.
     OnlyPendingDeletion,
-    /// The key is switched on or off.
+    /// Enables or disables the key.
     Switch,
-    /// Material is coming in.
+    /// Imports material.
     Import,
-    /// Imported material goes away.
+    /// Deletes imported material.
     DeleteMaterial,
 }
 
-/// One row of the table.
+/// A row of the table.
 pub(super) struct Row {
-    /// The usage that a key must have.
+    /// The required key usage.
     usage: Option<KeyUsage>,
-    /// The classes of keys for which the operation exists.
+    /// The classes of keys that support the operation.
     pub(super) classes: &'static [SpecClass],
-    /// The origins of keys for which it exists.
+    /// The origins of keys that support the operation.
     pub(super) origins: &'static [Origin],
-    /// What the state of the key has to say.
+    /// The rule for key states.
     pub(super) rule: Rule,
     flags: u8,
 }
 
-/// A request may name the key by an alias.
+/// Requests may identify the key by an alias.
 const ALIAS: u8 = 1;
-/// It may be asked of another account's key.
+/// Requests may target keys of another account.
 const CROSS: u8 = 2;
-/// It can be tried without doing it.
+/// Supports dry runs.
 const DRY: u8 = 4;
-/// A grant can allow it.
+/// Grants can allow the operation.
 const GRANT: u8 = 8;
-/// It changes nothing.
+/// Read-only.
 const READ: u8 = 16;
-/// It exists only for keys that their account manages.
+/// Supports only keys that are managed by their account.
 const OWNER: u8 = 32;
-/// What all work with a key's material has in common.
+/// The flags of all operations that use key material.
 const USE: u8 = ALIAS | CROSS | DRY | GRANT | READ;
 
 const SYMMETRIC: &[SpecClass] = &[SpecClass::Symmetric];
@@ -178,12 +181,12 @@ const GENERATED: &[Origin] = &[Origin::Kms];
 const IMPORTED: &[Origin] = &[Origin::External];
 const NOT_HSM: &[Origin] = &[Origin::Kms, Origin::External];
 
-/// A row for keys of every class and origin.
+/// Returns a row for keys of every class and origin.
 const fn row(rule: Rule, flags: u8) -> Row {
     Row { usage: None, classes: SpecClass::ALL, origins: Origin::ALL, rule, flags }
 }
 
-/// A row for work with the material of a key.
+/// Returns a row for an operation that uses the material of a key.
 const fn work(usage: KeyUsage, classes: &'static [SpecClass], origins: &'static [Origin]) -> Row {
     Row { usage: Some(usage), classes, origins, rule: Rule::Use, flags: USE }
 }
@@ -195,7 +198,7 @@ impl Row {
 }
 
 impl Operation {
-    /// The table.
+    /// Returns the row of the operation.
     pub(super) const fn row(self) -> Row {
         match self {
             Self::Encrypt | Self::Decrypt => work(KeyUsage::EncryptDecrypt, ENCRYPTING, Origin::ALL),
@@ -249,7 +252,8 @@ impl Operation {
         self.row().flags & flag != 0
     }
 
-    /// The name of the call that this is, or is a part of: both halves of re-encryption are `ReEncrypt`.
+    /// Returns the name of the API call that contains the operation. For both halves of
+    /// re-encryption this is `ReEncrypt`.
     pub const fn api_name(self) -> &'static str {
         match self {
             Self::ReEncryptFrom | Self::ReEncryptTo => "ReEncrypt",
@@ -257,51 +261,55 @@ impl Operation {
         }
     }
 
-    /// The usage that a key must have for it.
+    /// Returns the required key usage.
     pub const fn required_usage(self) -> Option<KeyUsage> {
         self.row().usage
     }
 
-    /// Whether it is asked of a key at all, and not of the account or of a key store.
+    /// Returns `true` if the operation acts on a key, not on an account or a custom key store.
     pub const fn acts_on_key(self) -> bool {
         !matches!(self.row().rule, Rule::NoKey)
     }
 
-    /// Whether a request may name the key by an alias; other operations take a key id or key ARN only.
+    /// Returns `true` if requests may identify the key by an alias. Other operations accept only
+    /// key IDs and key ARNs.
     pub const fn accepts_alias(self) -> bool {
         self.has(ALIAS)
     }
 
-    /// Whether it may be asked of a key of another account, if that one's policy allows it.
+    /// Returns `true` if the operation may target a key of another account whose policy allows it.
     pub const fn is_cross_account(self) -> bool {
         self.has(CROSS)
     }
 
-    /// Whether it can be tried without doing it.
+    /// Returns `true` if the operation supports dry runs.
     pub const fn has_dry_run(self) -> bool {
         self.has(DRY)
     }
 
-    /// Whether a grant can allow it.
+    /// Returns `true` if a grant can allow the operation.
     pub const fn is_grantable(self) -> bool {
         self.has(GRANT)
     }
 
-    /// Whether it leaves everything as it was; the audit trail marks such events, work with a key among them.
+    /// Returns `true` if the operation is read-only, as marked in the audit trail. This includes
+    /// operations that use a key.
     pub const fn is_read_only(self) -> bool {
         self.has(READ)
     }
 
-    /// Whether it is refused for keys that a service manages.
+    /// Returns `true` if the operation is not supported for service-managed keys.
     pub const fn needs_customer_managed(self) -> bool {
         self.has(OWNER)
     }
 
-    /// Refuses a key that is made for something else.
+    /// Rejects a key with another usage.
     ///
     /// # Errors
-    /// Of kind [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage), and for decryption
-    /// [`IncorrectKey`](ErrorKind::IncorrectKey), as such a key cannot have made the ciphertext.
+    /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key has another usage and the
+    ///   operation is not decryption.
+    /// - [`IncorrectKey`](ErrorKind::IncorrectKey) if the key has another usage and the operation
+    ///   is decryption, since the key cannot have encrypted the ciphertext.
     pub fn check_key_usage(self, usage: KeyUsage, key: &KeyArn) -> Result<()> {
         if self.required_usage().is_none_or(|required| required == usage) {
             return Ok(());

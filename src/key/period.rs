@@ -1,4 +1,5 @@
-//! Windows, periods and limits of a key's life, each within the bounds of the service.
+//! Time windows, rotation periods, and limits of a key's life cycle, each within the bounds of the
+//! service.
 
 use super::KeyId;
 use crate::error::{Error, ErrorKind, Result};
@@ -11,15 +12,16 @@ macro_rules! days {
         pub struct $name(u32);
 
         impl $name {
-            /// The fewest days.
+            /// The minimum number of days.
             pub const MIN: Self = Self($least);
-            /// The most days.
+            /// The maximum number of days.
             pub const MAX: Self = Self($most);
 
-            /// Takes a number of days.
+            /// Creates a value from a number of days.
             ///
             /// # Errors
-            /// Of kind [`Validation`](ErrorKind::Validation) outside of [`Self::MIN`] to [`Self::MAX`].
+            /// - [`Validation`](ErrorKind::Validation) if the number is not in the range
+            ///   [`Self::MIN`] to [`Self::MAX`].
             pub fn from_days(days: u32) -> Result<Self> {
                 if (Self::MIN.0..=Self::MAX.0).contains(&days) {
                     return Ok(Self(days));
@@ -28,7 +30,7 @@ macro_rules! days {
                 Err(Error::new(ErrorKind::Validation, message))
             }
 
-            /// Number of days.
+            /// Returns the number of days.
             pub const fn days(self) -> u32 {
                 self.0
             }
@@ -43,16 +45,17 @@ macro_rules! days {
 }
 
 days! {
-    /// How long a scheduled deletion can still be called off: 7 to 30 days, 30 unless said otherwise.
+    /// The waiting period in which a scheduled deletion can be canceled: 7 to 30 days, 30 by
+    /// default.
     DeletionWindow as "the pending window of a deletion", 7 to 30, default 30
 }
 
 days! {
-    /// How long material is current before automatic rotation replaces it: 90 to 2560 days, 365 unless said otherwise.
+    /// The interval between automatic rotations: 90 to 2560 days, 365 by default.
     RotationPeriod as "the rotation period", 90 to 2560, default 365
 }
 
-/// How often a key can be rotated on demand in its whole life: 25 times unless the KMS is set up otherwise.
+/// The maximum number of on-demand rotations in the lifetime of a key. By default 25.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OnDemandRotationLimit(u32);
 
@@ -60,20 +63,20 @@ impl OnDemandRotationLimit {
     /// The limit of the service, which was 10 before 2025.
     pub const DEFAULT: Self = Self(25);
 
-    /// A limit of `rotations`; zero forbids rotation on demand.
+    /// Creates a limit of `rotations`. Zero forbids on-demand rotation.
     pub const fn new(rotations: u32) -> Self {
         Self(rotations)
     }
 
-    /// Number of rotations.
+    /// Returns the number of rotations.
     pub const fn rotations(self) -> u32 {
         self.0
     }
 
-    /// Refuses one more rotation of a key that had `done` already.
+    /// Rejects another rotation of a key that has already been rotated `done` times.
     ///
     /// # Errors
-    /// Of kind [`LimitExceeded`](ErrorKind::LimitExceeded) if `done` has reached the limit.
+    /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if `done` has reached the limit.
     pub fn check(self, done: u32, key: KeyId) -> Result<()> {
         if done < self.0 {
             return Ok(());

@@ -1,60 +1,63 @@
-//! The state machine of a key: one total function from state and event to the next state.
+//! The state machine of a key: a total function from state and event to the next state.
 
 use crate::text::string_enum;
 
 string_enum! {
-    /// Where in its life a key is. Decides, with [`verdict()`](super::verdict()), what may be done with it.
+    /// The state of a key in its life cycle. Together with the operation, it determines the
+    /// [`verdict()`](super::verdict()).
     pub enum KeyState as "key state" {
-        /// Being made; not usable yet.
+        /// Being created; not usable yet.
         Creating => "Creating",
-        /// In use.
+        /// Available for use.
         Enabled => "Enabled",
-        /// Switched off by its owner.
+        /// Disabled by its owner.
         Disabled => "Disabled",
         /// Waiting for material to be imported, for the first time or again.
         PendingImport => "PendingImport",
-        /// Going to be destroyed when its window is over; until then that can be called off.
+        /// Scheduled for deletion at the end of its waiting period. Until then, the deletion can be
+        /// canceled.
         PendingDeletion => "PendingDeletion",
-        /// Its material cannot be reached, as the key store that holds it is disconnected.
+        /// Its material is unreachable because the key store that contains it is disconnected.
         Unavailable => "Unavailable",
     }
 }
 
-/// Something that happens to a key and may move its state.
+/// An event that may change the state of a key.
 ///
-/// Where what follows depends on more than the state (is material there, was the key switched off before its store was
-/// disconnected), each answer is an event of its own.
+/// If the next state depends on more than the current state, each case has its own event. Examples
+/// are whether all material is present, or whether the key was enabled before its store was
+/// disconnected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum KeyEvent {
-    /// The key was made and has its material.
+    /// The key was created with its material.
     CreatedWithMaterial,
-    /// The key was made and waits for its material.
+    /// The key was created without material.
     CreatedWithoutMaterial,
-    /// The owner switches it on.
+    /// The owner enables the key.
     Enable,
-    /// The owner switches it off.
+    /// The owner disables the key.
     Disable,
     /// The owner schedules its deletion.
     ScheduleDeletion,
-    /// The owner calls the deletion off, and all material is there.
+    /// The owner cancels the deletion, and all material is present.
     CancelDeletion,
-    /// The owner calls the deletion off, and imported material is missing.
+    /// The owner cancels the deletion, and imported material is missing.
     CancelDeletionWithoutMaterial,
-    /// Material was imported, and now all that belongs to the key is there.
+    /// Material was imported, and all material of the key is now present.
     MaterialImported,
     /// Imported material was deleted or has expired.
     MaterialRemoved,
-    /// The key store that holds the material was disconnected.
+    /// The key store that contains the material was disconnected.
     StoreDisconnected,
-    /// The key store is connected again, and the key was last switched on.
+    /// The key store was reconnected, and the key was last enabled.
     StoreConnectedEnabled,
-    /// The key store is connected again, and the key was last switched off.
+    /// The key store was reconnected, and the key was last disabled.
     StoreConnectedDisabled,
 }
 
 impl KeyEvent {
-    /// Every value.
+    /// All values.
     pub const ALL: &'static [Self] = &[
         Self::CreatedWithMaterial,
         Self::CreatedWithoutMaterial,
@@ -72,11 +75,13 @@ impl KeyEvent {
 }
 
 impl KeyState {
-    /// The state after an event; `None` if the event is refused or cannot happen in this state.
+    /// Returns the state after an event, or `None` if the event is rejected or impossible in this
+    /// state.
     ///
-    /// Switching on or off an unavailable key leaves it unavailable: remember the wish, and report it with
-    /// [`KeyEvent::StoreConnectedEnabled`] or [`KeyEvent::StoreConnectedDisabled`]. What happens to the key store is
-    /// never refused, and a pending deletion wins over it.
+    /// Enabling or disabling an unavailable key leaves it unavailable. Remember the requested
+    /// setting and report it with [`KeyEvent::StoreConnectedEnabled`] or
+    /// [`KeyEvent::StoreConnectedDisabled`]. Events of the key store are never rejected, and a
+    /// pending deletion takes precedence over them.
     ///
     /// # Examples
     /// ```
@@ -151,7 +156,7 @@ impl KeyState {
         }
     }
 
-    /// Whether the key is in use: the `Enabled` member of its metadata.
+    /// Returns `true` if the key can be used: the `Enabled` member of its metadata.
     pub const fn is_enabled(self) -> bool {
         matches!(self, Self::Enabled)
     }
@@ -161,8 +166,9 @@ impl KeyState {
 mod tests {
     use super::*;
 
-    /// Written from the description of the states, not from the match. Columns: the state before the event. `=` means
-    /// unchanged, `-` refused or impossible; otherwise the state after it by its letter.
+    /// Derived from the description of the states, not from the `match`. The columns are the states
+    /// before the event. `=` means unchanged and `-` means rejected or impossible; a letter is the
+    /// state after the event.
     const TABLE: &str = "
         event                          C E D I P U
         CreatedWithMaterial            E - - - - -

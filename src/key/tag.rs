@@ -1,4 +1,4 @@
-//! Tags: names and values that an account puts on its keys.
+//! Tags: key-value pairs that an account attaches to its keys.
 
 use std::collections::BTreeMap;
 
@@ -6,16 +6,16 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
 
-/// The most tags of one key.
+/// The maximum number of tags of a key.
 const MAX_TAGS: usize = 50;
-/// The most characters of a tag's key.
+/// The maximum length of a tag key, in characters.
 const MAX_KEY: usize = 128;
-/// The most characters of a tag's value.
+/// The maximum length of a tag value, in characters.
 const MAX_VALUE: usize = 256;
-/// Tags that only the service itself makes begin so, in any case of letters.
+/// The case-insensitive prefix of tags that only the service itself creates.
 const RESERVED_PREFIX: &str = "aws:";
 
-/// One tag: a key of 1 to 128 characters and a value of at most 256.
+/// A tag: a key of 1 to 128 characters and a value of up to 256 characters.
 ///
 /// # Examples
 /// ```
@@ -35,11 +35,12 @@ pub struct Tag {
 }
 
 impl Tag {
-    /// Makes a tag.
+    /// Creates a tag.
     ///
     /// # Errors
-    /// Of kind [`Validation`](ErrorKind::Validation) if a part is too long or the key is empty,
-    /// [`Tag`](ErrorKind::Tag) if the key begins with `aws:`.
+    /// - [`Validation`](ErrorKind::Validation) if the key is empty, or the key or value is too
+    ///   long.
+    /// - [`Tag`](ErrorKind::Tag) if the key begins with `aws:`.
     pub fn new(key: impl Into<String>, value: impl Into<String>) -> Result<Self> {
         let (key, value) = (key.into(), value.into());
         if key.is_empty() || is_longer(&key, MAX_KEY) {
@@ -56,12 +57,12 @@ impl Tag {
         Ok(Self { key, value })
     }
 
-    /// The key.
+    /// Returns the key.
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The value.
+    /// Returns the value.
     pub fn value(&self) -> &str {
         &self.value
     }
@@ -71,31 +72,31 @@ fn is_longer(text: &str, most: usize) -> bool {
     text.chars().nth(most).is_some()
 }
 
-/// The tags of one key, at most 50, in the order of their keys.
+/// The tags of a key, at most 50, ordered by tag key.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TagSet(BTreeMap<String, String>);
 
 impl TagSet {
-    /// No tags.
+    /// Creates an empty set.
     pub const fn new() -> Self {
         Self(BTreeMap::new())
     }
 
-    /// The tags of one request.
+    /// Creates a set from the tags of a request.
     ///
     /// # Errors
-    /// As [`TagSet::put`].
+    /// The same as [`TagSet::put`].
     pub fn from_tags(tags: impl IntoIterator<Item = Tag>) -> Result<Self> {
         let mut set = Self::new();
         set.put(tags)?;
         Ok(set)
     }
 
-    /// Puts the tags of one request on the key; a tag that is there already gets the new value.
+    /// Adds the tags of a request, replacing the values of existing tags.
     ///
     /// # Errors
-    /// Of kind [`Tag`](ErrorKind::Tag) if two tags of the request have the same key or there would be more than 50; no
-    /// tag is put then.
+    /// - [`Tag`](ErrorKind::Tag) if two tags of the request have the same key, or there would be
+    ///   more than 50 tags. The set does not change.
     pub fn put(&mut self, tags: impl IntoIterator<Item = Tag>) -> Result<()> {
         let mut request = BTreeMap::new();
         for Tag { key, value } in tags {
@@ -111,29 +112,29 @@ impl TagSet {
         Ok(())
     }
 
-    /// Takes tags off; a key that is not there is no error.
+    /// Removes tags. Keys that do not exist are ignored.
     pub fn remove<K: AsRef<str>>(&mut self, keys: impl IntoIterator<Item = K>) {
         for key in keys {
             self.0.remove(key.as_ref());
         }
     }
 
-    /// The value of a tag.
+    /// Returns the value of a tag.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
     }
 
-    /// All tags as (key, value), ascending by key.
+    /// Returns all tags as (key, value) pairs, in ascending order of keys.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// Number of tags.
+    /// Returns the number of tags.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are no tags.
+    /// Returns `true` if there are no tags.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

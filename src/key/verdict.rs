@@ -1,26 +1,27 @@
-//! What the state, origin and class of a key have to say to an operation: the state table of the service.
+//! The state table of the service: whether the state, origin, and class of a key allow an
+//! operation.
 
 use super::operation::Rule;
 use super::{KeyArn, KeyState, Operation, Origin, SpecClass};
 use crate::error::{Error, ErrorKind};
 
-/// The answer of [`verdict()`].
+/// The result of [`verdict()`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
-    /// It may go on.
+    /// Allowed.
     Allowed,
-    /// It succeeds now, and takes effect when the key is available again.
+    /// Succeeds now, and takes effect when the key becomes available again.
     AllowedOnceAvailable,
-    /// It succeeds and there is nothing to do.
+    /// Succeeds without any effect.
     NoEffect,
-    /// It is refused.
+    /// Rejected.
     Refused(Refusal),
-    /// No single key is asked, so there is nothing to say.
+    /// The operation does not act on a single key, so the table does not apply.
     NotApplicable,
 }
 
 impl Verdict {
-    /// Why it is refused, if it is.
+    /// Returns the reason for a rejection.
     pub const fn refusal(self) -> Option<Refusal> {
         match self {
             Self::Refused(refusal) => Some(refusal),
@@ -29,7 +30,7 @@ impl Verdict {
     }
 }
 
-/// Why an operation is refused to a key.
+/// The reasons why a key rejects an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Refusal {
@@ -37,27 +38,28 @@ pub enum Refusal {
     Disabled,
     /// The key is pending deletion.
     PendingDeletion,
-    /// The key is not pending deletion, so there is nothing to call off.
+    /// The key is not pending deletion, so there is no deletion to cancel.
     NotPendingDeletion,
     /// The key waits for its material.
     PendingImport,
-    /// The key store of the key is disconnected.
+    /// The custom key store of the key is disconnected.
     Unavailable,
-    /// The key is being made.
+    /// The key is being created.
     Creating,
-    /// The operation does not exist for keys of this origin.
+    /// The operation does not support keys of this origin.
     Origin(Origin),
-    /// The operation does not exist for keys of this class.
+    /// The operation does not support keys of this class.
     Class(SpecClass),
-    /// The operation works with material that keys of this class do not have.
+    /// The operation uses material that keys of this class do not have.
     Material(SpecClass),
 }
 
 impl Refusal {
-    /// The kind of the error.
+    /// Returns the error kind.
     ///
-    /// Where the service answers a pending deletion sometimes as disabled and sometimes as an invalid state, this is
-    /// always [`InvalidState`](ErrorKind::InvalidState), which it was seen to answer.
+    /// For a pending deletion, the service sometimes reports a disabled key and sometimes an
+    /// invalid state. This function always returns [`InvalidState`](ErrorKind::InvalidState), which
+    /// the service was observed to report.
     pub const fn kind(self) -> ErrorKind {
         match self {
             Self::Disabled => ErrorKind::Disabled,
@@ -71,7 +73,7 @@ impl Refusal {
         }
     }
 
-    /// The text of the error, in the words of the service.
+    /// Returns the error message, in the wording of the service.
     pub fn message(self, key: &KeyArn) -> String {
         match self {
             Self::Disabled => format!("{key} is disabled."),
@@ -87,7 +89,7 @@ impl Refusal {
         }
     }
 
-    /// The error.
+    /// Returns the error.
     pub fn error(self, key: &KeyArn) -> Error {
         Error::new(self.kind(), self.message(key))
     }
@@ -101,15 +103,20 @@ const fn class_name(class: SpecClass) -> &'static str {
     }
 }
 
-/// Whether the state, origin and class of a key allow an operation: total, and the one place that knows.
+/// Decides whether the state, origin, and class of a key allow an operation. This total function is
+/// the only place with these rules.
 ///
-/// What does not exist for a class of keys is refused first; then a key that is being made; then what does not exist for
-/// its origin; then what its state forbids. Choices where the service leaves one, or has no such keys:
-/// - `GetKeyRotationStatus` is allowed for asymmetric and HMAC keys; the answer is that they do not rotate.
-/// - `UpdateAlias` is judged by the new target; the old one may be in any state.
-/// - An unavailable key refuses to sign, authenticate and give its public key out like all other work with its
-///   material: custom key stores of the service hold no such keys, HSMs here may.
-/// - `RotateKeyOnDemand` exists for imported keys; whether material is waiting for it is checked later.
+/// The checks run in this order: the class of the key does not support the operation, the key is
+/// being created, the origin does not support the operation, and the state does not allow it.
+/// Choices where AWS leaves one open or has no such keys:
+/// - `GetKeyRotationStatus` is allowed for asymmetric and HMAC keys, and reports that they do not
+///   rotate.
+/// - `UpdateAlias` is judged by the new target. The old target may be in any state.
+/// - An unavailable key rejects signing, message authentication, and `GetPublicKey`, like all other
+///   uses of its material. Custom key stores of the service hold no such keys; HSMs in strongroom
+///   may.
+/// - `RotateKeyOnDemand` is supported for imported keys. Whether new material is waiting is checked
+///   later.
 ///
 /// # Examples
 /// ```
@@ -133,7 +140,7 @@ pub fn verdict(operation: Operation, state: KeyState, origin: Origin, class: Spe
     answer
 }
 
-/// What the rule of an operation says to the state of a key.
+/// Applies the rule of an operation to the state of a key.
 const fn judge(rule: Rule, state: KeyState) -> Verdict {
     use KeyState::{Creating, Disabled, Enabled, PendingDeletion, PendingImport, Unavailable};
     match (rule, state) {

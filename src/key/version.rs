@@ -1,4 +1,4 @@
-//! Versions of a key's material: their numbers, ids, and how they come and go.
+//! Versions of key material: numbers, IDs, and states.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -6,7 +6,8 @@ use std::num::NonZeroU32;
 use crate::error::{Error, ErrorKind, Result};
 use crate::text::{impl_str_serde, string_enum};
 
-/// The number of a version of a key's material: 1 for the first, and never used again for the same key.
+/// The number of a version of key material. Numbers start at 1 and are never reused for the same
+/// key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyVersion(NonZeroU32);
 
@@ -14,7 +15,7 @@ impl KeyVersion {
     /// The first version.
     pub const FIRST: Self = Self(NonZeroU32::MIN);
 
-    /// The version with a number; there is none with number 0.
+    /// Creates a version from its number, or returns `None` for 0.
     pub const fn new(number: u32) -> Option<Self> {
         match NonZeroU32::new(number) {
             Some(number) => Some(Self(number)),
@@ -22,12 +23,12 @@ impl KeyVersion {
         }
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn number(self) -> u32 {
         self.0.get()
     }
 
-    /// The version after this one; `None` when the numbers are used up.
+    /// Returns the next version, or `None` if the numbers are exhausted.
     #[must_use]
     pub const fn next(self) -> Option<Self> {
         match self.0.checked_add(1) {
@@ -43,22 +44,24 @@ impl fmt::Display for KeyVersion {
     }
 }
 
-/// Names the material of a version without telling anything about it: 64 hexadecimal digits.
+/// The ID of a version of key material: 64 hexadecimal digits that reveal nothing about the
+/// material.
 ///
-/// The same material under the same key has the same id again, so that a repeated import finds its version.
+/// The same material under the same key always has the same ID, so a repeated import finds its
+/// version.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyMaterialId([u8; 32]);
 
 impl KeyMaterialId {
-    /// The id that these bytes are.
+    /// Creates an ID from its bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Reads 64 hexadecimal digits in lower case.
+    /// Parses 64 lowercase hexadecimal digits.
     ///
     /// # Errors
-    /// Of kind [`Validation`](ErrorKind::Validation) for anything else.
+    /// - [`Validation`](ErrorKind::Validation) if the text is not 64 lowercase hexadecimal digits.
     pub fn parse(text: &str) -> Result<Self> {
         Self::parse_digits(text.as_bytes()).ok_or_else(|| {
             Error::new(ErrorKind::Validation, "a key material id must be 64 hexadecimal digits in lower case")
@@ -76,7 +79,7 @@ impl KeyMaterialId {
         Some(Self(bytes))
     }
 
-    /// The bytes.
+    /// Returns the bytes.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -105,53 +108,54 @@ impl fmt::Debug for KeyMaterialId {
 impl_str_serde!(KeyMaterialId);
 
 string_enum! {
-    /// The part that a version of the material plays.
+    /// The role of a version of key material.
     pub enum KeyMaterialState as "key material state" {
         /// Encrypts and decrypts.
         Current => "CURRENT",
-        /// Decrypts what was encrypted while it was current.
+        /// Decrypts ciphertexts that were encrypted while it was current.
         NonCurrent => "NON_CURRENT",
-        /// Imported and waiting for a rotation on demand to make it current.
+        /// Imported, and waiting for an on-demand rotation to make it current.
         PendingRotation => "PENDING_ROTATION",
     }
 }
 
 string_enum! {
-    /// What made a rotation happen.
+    /// The trigger of a rotation.
     pub enum RotationType as "rotation type" {
-        /// The rotation period was over.
+        /// The rotation period elapsed.
         Automatic => "AUTOMATIC",
-        /// Somebody asked for it.
+        /// A caller requested it.
         OnDemand => "ON_DEMAND",
     }
 }
 
 string_enum! {
-    /// What an import is to do.
+    /// The purpose of an import.
     pub enum ImportType as "import type" {
-        /// Give the key material that it never had: its first, or what the next rotation on demand makes current.
+        /// Imports material that the key never had: its first, or material for the next on-demand
+        /// rotation.
         NewKeyMaterial => "NEW_KEY_MATERIAL",
-        /// Bring back material that the key had, or set its expiration anew.
+        /// Reimports material that the key had before, or changes its expiration.
         ExistingKeyMaterial => "EXISTING_KEY_MATERIAL",
     }
 }
 
 string_enum! {
-    /// Whether a version of imported material is there.
+    /// The state of a version of imported material.
     pub enum ImportState as "import state" {
-        /// It is there.
+        /// The material is present.
         Imported => "IMPORTED",
-        /// It was deleted or has expired, and the same material can be imported again.
+        /// The material was deleted or has expired. The same material can be imported again.
         PendingImport => "PENDING_IMPORT",
     }
 }
 
 string_enum! {
-    /// Whether imported material is deleted by itself at a given time.
+    /// The expiration setting of imported material.
     pub enum ExpirationModel as "expiration model" {
-        /// It is deleted when its time is over.
+        /// Deleted when it expires.
         Expires => "KEY_MATERIAL_EXPIRES",
-        /// It stays until somebody deletes it.
+        /// Kept until it is deleted explicitly.
         DoesNotExpire => "KEY_MATERIAL_DOES_NOT_EXPIRE",
     }
 }

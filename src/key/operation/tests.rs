@@ -4,7 +4,7 @@ use super::*;
 use crate::identity::{AccountId, Locality};
 use crate::key::KeyId;
 
-/// The operations of the service by name, transcribed from its model: all 56.
+/// All 56 operations of the service, transcribed from its API model.
 const SERVICE: &str = "CancelKeyDeletion ConnectCustomKeyStore CreateAlias CreateCustomKeyStore CreateGrant CreateKey \
     Decapsulate Decrypt DeleteAlias DeleteCustomKeyStore DeleteImportedKeyMaterial DeriveSharedSecret \
     DescribeCustomKeyStores DescribeKey DisableKey DisableKeyRotation DisconnectCustomKeyStore EnableKey \
@@ -15,13 +15,14 @@ const SERVICE: &str = "CancelKeyDeletion ConnectCustomKeyStore CreateAlias Creat
     RotateKeyOnDemand ScheduleKeyDeletion Sign TagResource UntagResource UpdateAlias UpdateCustomKeyStore \
     UpdateKeyDescription UpdatePrimaryRegion Verify VerifyMac";
 
-/// Multi-Region keys are left out for good, key encapsulation until its specs are there.
+/// Multi-Region operations are excluded permanently. Key encapsulation is excluded until its specs
+/// exist.
 const LEFT_OUT: &str = "ReplicateKey UpdatePrimaryRegion Encapsulate Decapsulate";
 
 const CRYPTOGRAPHY: &str = "Encrypt Decrypt ReEncryptFrom ReEncryptTo GenerateDataKey GenerateDataKeyWithoutPlaintext \
     GenerateDataKeyPair GenerateDataKeyPairWithoutPlaintext Sign Verify GenerateMac VerifyMac DeriveSharedSecret";
 
-/// The operations for which the table says yes.
+/// Returns the operations for which the table contains `true`.
 fn where_true(column: fn(Operation) -> bool) -> BTreeSet<&'static str> {
     Operation::ALL.iter().filter(|operation| column(**operation)).map(|operation| operation.as_str()).collect()
 }
@@ -125,6 +126,6 @@ fn a_key_for_something_else_is_refused_in_the_words_of_the_service() {
             }
         }
     }
-    // Thirteen operations need one of four usages.
+    // Thirteen operations require one of four usages.
     assert_eq!(refused, 13 * 3);
 }

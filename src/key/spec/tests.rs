@@ -5,7 +5,8 @@ use super::*;
 use crate::error::Result;
 use crate::key::check_usage;
 
-/// Transcribed from the reference: spec, usage, algorithms of a key of both, most bytes of plaintext of each.
+/// Transcribed from the reference: spec, usage, algorithms of keys with both, and the maximum
+/// plaintext size of each algorithm.
 const TABLE: &str = "
 SYMMETRIC_DEFAULT     ENCRYPT_DECRYPT     SYMMETRIC_DEFAULT:4096
 RSA_2048              ENCRYPT_DECRYPT     RSAES_OAEP_SHA_1:214 RSAES_OAEP_SHA_256:190
@@ -32,7 +33,7 @@ fn texts<T: Display>(algorithms: &[T]) -> impl Iterator<Item = String> {
     algorithms.iter().map(ToString::to_string)
 }
 
-/// All algorithms of a key, an encryption algorithm with its limit.
+/// Returns all algorithms of a key. Encryption algorithms include their size limit.
 fn algorithms(spec: KeySpec, usage: KeyUsage) -> BTreeSet<String> {
     let limit = |algorithm: &EncryptionAlgorithm| spec.max_plaintext(*algorithm).unwrap();
     let encryption = spec.encryption_algorithms(usage).iter().map(|name| format!("{name}:{}", limit(name)));
