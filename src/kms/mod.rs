@@ -1,15 +1,16 @@
-//! The facade: keys with a life cycle, and every operation on them through one pipeline.
+//! The facade: keys with a life cycle, and a single pipeline for all operations on them.
 //!
-//! A folder imports from and calls only the rows below its own; `tests/it/layering/rows.rs` holds this table.
+//! A folder imports from and calls only folders in the rows below its own.
+//! `tests/it/layering/rows.rs` contains this table.
 //!
 //! | row | folder | contains |
 //! |---|---|---|
 //! | 7 | `fuzzing` | entry points for fuzz targets |
-//! | 6 | `key_handles` | a key and an algorithm as one value, for code that knows traits and no KMS |
+//! | 6 | `key_handles` | a key and an algorithm as one value, for code that expects traits rather than a KMS |
 //! | 6 | `transfer` | exports of keys, lists of deletions, keys for tests |
 //! | 5 | `builder` | `KmsBuilder` and `Kms::open` |
-//! | 5 | `operations` | the public methods of `Kms`, one file per theme |
-//! | 5 | `maintenance` | work that falls due with time, verification, rotation of the root key |
+//! | 5 | `operations` | the public methods of `Kms`, one file per topic |
+//! | 5 | `maintenance` | due work, verification, rotation of the root key |
 //! | 4 | `pipeline` | the only path to a key: resolve, authorize, check, run, record |
 //! | 3 | `engine` | the state that all handles share, in parts: material, HSMs, audit log, time, metering |
 //! | 2 | `storage` | the registry with its caches, the sealed store with its index and anchor |

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 /// std::fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o440))?;
 /// # #[cfg(unix)]
 /// assert!(RootKey::from_file(&secret).is_err(), "its group may read it");
-/// RootKey::from_file_trusting(&secret, TrustedUsers::Group)?; // a mounted secret of Kubernetes, say
+/// RootKey::from_file_trusting(&secret, TrustedUsers::Group)?; // such as a mounted Kubernetes secret
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

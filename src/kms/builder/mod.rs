@@ -1,4 +1,4 @@
-//! The builder of a KMS.
+//! The [`Kms`] builder.
 
 #[cfg(feature = "sqlite")]
 mod open;
@@ -30,25 +30,25 @@ use crate::seal::RootKey;
 use crate::store::{Anchor, KeyStore, MemoryStore};
 
 impl Kms {
-    /// Makes an empty KMS in memory, with defaults for everything. Its keys live as long as the process.
+    /// Creates an empty in-memory KMS with default settings. Its keys exist as long as the process.
     ///
     /// # Errors
-    /// [`Internal`](ErrorKind::Internal) if the operating system gives no randomness.
+    /// - [`Internal`](ErrorKind::Internal) if the operating system provides no randomness.
     pub fn in_memory() -> Result<Self> {
         Self::builder().build()
     }
 
-    /// Starts to put a KMS together.
+    /// Returns a builder for a KMS.
     pub fn builder() -> KmsBuilder {
         KmsBuilder::default()
     }
 }
 
-/// Puts a [`Kms`] together. Whatever is not given has a default.
+/// Builds a [`Kms`]. Every part has a default:
 ///
 /// | part | default |
 /// |---|---|
-/// | store and root key | in memory, under a root key drawn at random |
+/// | store and root key | in memory, under a randomly generated root key |
 /// | anchor | none |
 /// | providers | software keys, generated or imported; [`KmsBuilder::provider`] adds more |
 /// | policy | key policies, identity policies and grants ([`evaluate`](crate::policy::evaluate)) |
@@ -80,67 +80,77 @@ pub struct KmsBuilder {
 }
 
 impl KmsBuilder {
-    /// Keeps records in this store, sealed under this root key. Whoever opens the store again needs the same root key.
+    /// Stores records in this store, sealed under this root key. Opening the store again requires
+    /// the same root key.
     pub fn store(mut self, store: impl KeyStore + 'static, root: RootKey) -> Self {
         self.store = Some((Arc::new(store), root));
         self
     }
 
-    /// Compares the store with an anchor outside of it, when it is opened and before every change, and moves the anchor after
-    /// every change: so that the whole store cannot be set back unnoticed. An anchor that was nowhere yet is dropped where the
-    /// store is. If it cannot be moved after a change, that fails with an error which says that it was committed.
+    /// Detects a rollback of the whole store by comparing it with an external anchor, when the
+    /// store is opened and before every change. Every change then moves the anchor.
+    ///
+    /// An anchor that has no position yet is set to that of the store. If the anchor cannot be
+    /// moved after a change, the operation fails with an error that says that the change was
+    /// committed.
     pub fn anchor(mut self, anchor: impl Anchor + 'static) -> Self {
         self.anchor = Some(Arc::new(anchor));
         self
     }
 
-    /// Adds a provider of key material, alongside those of software keys. To create a key with it, specify
-    /// its name: [`CreateKeyRequest::provider`](crate::request::CreateKeyRequest::provider). Add it again whenever you
-    /// open the store: without it, its keys cannot be used. Its origin is `AWS_KMS` or `AWS_CLOUDHSM`, as
-    /// imported material is always in the store.
+    /// Adds a provider of key material, in addition to those for software keys. To create a key
+    /// with it, specify its name:
+    /// [`CreateKeyRequest::provider`](crate::request::CreateKeyRequest::provider). Add it again
+    /// whenever you open the store: without it, its keys cannot be used. Its origin is `AWS_KMS` or
+    /// `AWS_CLOUDHSM`, because imported material is always in the store.
     pub fn provider(mut self, provider: impl KeyMaterialProvider + 'static) -> Self {
         self.providers.push(Arc::new(provider));
         self
     }
 
-    /// Gives a cluster of HSMs the name by which custom key stores know it
-    /// ([`Kms::create_custom_key_store`]). Keep an `Arc` of the cluster to see how its members are.
+    /// Registers an HSM cluster under the name by which custom key stores refer to it
+    /// ([`Kms::create_custom_key_store`]). Keep an `Arc` of the cluster to monitor the state of its
+    /// members.
     pub fn cluster(mut self, id: ClusterId, cluster: impl HsmCluster + 'static) -> Self {
         self.clusters.push((id, Arc::new(cluster)));
         self
     }
 
-    /// Asks for the password of a cluster's crypto user here, whenever a connection needs it, so that the store need not
-    /// keep it.
+    /// Sets the source of the password for a cluster's crypto user. It is called whenever a
+    /// connection needs the password, so the store need not contain it.
     pub fn cluster_credential(mut self, id: ClusterId, credential: impl CryptoUserCredential + 'static) -> Self {
         self.cluster_credentials.push((id, Arc::new(credential)));
         self
     }
 
-    /// Decides who may do what, in place of [`evaluate`](crate::policy::evaluate), which it may ask.
+    /// Replaces the authorization policy. The default is [`evaluate`](crate::policy::evaluate),
+    /// which a custom policy may call.
     pub fn policy(mut self, policy: impl Policy + 'static) -> Self {
         self.policy = Some(Arc::new(policy));
         self
     }
 
-    /// Receives the audit trail. Keep an `Arc` of a [`MemoryTrail`] to read it.
+    /// Sets the sink for the audit trail. Keep an `Arc` of a [`MemoryTrail`] to read it.
     pub fn audit(mut self, sink: impl AuditSink + 'static) -> Self {
         self.audit = Some(Arc::new(sink));
         self
     }
 
-    /// Tells the time.
+    /// Sets the clock.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Some(Arc::new(clock));
         self
     }
 
-    /// Sets the longest step of the clock that is trusted at once: 26 hours if you do not set it, and at least one hour. A
-    /// longer step is a jump, and [`Kms::run_maintenance`] destroys nothing until it is confirmed.
+    /// Sets the longest step of the clock that is trusted immediately. The default is 26 hours and
+    /// the minimum is one hour. A longer step is a jump, and [`Kms::run_maintenance`] destroys
+    /// nothing until it is confirmed.
     ///
-    /// A clock that jumps by no more than the tolerance makes deletions due that much too early, so keep it well below
-    /// your shortest deletion window. If you sweep less often than once a day, in a new process each time, set it to a little more
-    /// than the time between two sweeps, or every second sweep waits. `Duration::MAX` believes every clock: for tests.
+    /// A clock that jumps by no more than the tolerance makes deletions due that much too early, so
+    /// keep it well below your shortest deletion window. If you run maintenance less often than
+    /// once a day, each time in a new process, set the tolerance slightly higher than the time
+    /// between two runs. Otherwise every second run waits. With `Duration::MAX`, every clock is
+    /// trusted; use this only in tests.
     ///
     /// # Examples
     /// ```
@@ -163,41 +173,42 @@ impl KmsBuilder {
         self
     }
 
-    /// Does the cryptography.
+    /// Sets the cryptographic backend.
     pub const fn backend(mut self, backend: CryptoBackend) -> Self {
         self.backend = backend;
         self
     }
 
-    /// Sets the account whose root the authority acts as. Keys belong to the account that created them, and
-    /// are not visible to others.
+    /// Sets the account whose root the authority acts as. Keys belong to the account that created
+    /// them and are not visible to other accounts.
     pub const fn account(mut self, account: AccountId) -> Self {
         self.account = account;
         self
     }
 
-    /// Registers a service in addition to `s3`, `ebs`, `rds`, `redshift` and `ssm`: [`Kms::as_service`] creates
-    /// its handle, and its key in an account is `alias/aws/<name>`.
+    /// Registers a service in addition to `s3`, `ebs`, `rds`, `redshift`, and `ssm`.
+    /// [`Kms::as_service`] creates its handle, and its key in an account is `alias/aws/<name>`.
     pub fn service(mut self, name: ServiceName) -> Self {
         self.services.insert(name);
         self
     }
 
-    /// Partition and region of all ARNs. A message names its keys by their ARNs, and one that was written under another locality
-    /// does not open: choose it once, for a store and all that is encrypted under its keys.
+    /// Sets the partition and region of all ARNs. Choose them once for a store and everything
+    /// encrypted under its keys: messages identify their keys by ARN, so a message written under
+    /// another locality cannot be decrypted.
     pub fn locality(mut self, locality: Locality) -> Self {
         self.locality = locality;
         self
     }
 
-    /// Quotas.
+    /// Sets the quotas.
     pub const fn limits(mut self, limits: KmsLimits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Allows [`Kms::create_insecure_test_key`], which is refused otherwise. **For tests only**: anyone who can read the
-    /// program knows the material of such keys.
+    /// Allows [`Kms::create_insecure_test_key`], which is otherwise rejected. **For tests only**:
+    /// anyone who can read the program knows the material of such keys.
     pub const fn allow_insecure_test_keys(mut self) -> Self {
         self.insecure_test_keys = true;
         self
@@ -206,13 +217,15 @@ impl KmsBuilder {
     /// Builds the KMS and returns its authority.
     ///
     /// # Errors
-    /// - [`Validation`](ErrorKind::Validation) if two providers or two clusters have the same name, a provider is
-    ///   of origin `EXTERNAL`, the clock tolerance is less than one hour, or the account is that of services.
-    /// - [`RootKey`](ErrorKind::RootKey) if the root key is not that of the store.
-    /// - [`Integrity`](ErrorKind::Integrity) if the root key is right and the store was altered.
+    /// - [`Validation`](ErrorKind::Validation) if two providers or two clusters have the same name,
+    ///   a provider has the origin `EXTERNAL`, the clock tolerance is less than one hour, or the
+    ///   account is that of services.
+    /// - [`RootKey`](ErrorKind::RootKey) if the root key does not match the store.
+    /// - [`Integrity`](ErrorKind::Integrity) if the root key is correct and the store was altered.
     /// - [`Internal`](ErrorKind::Internal) if the operating system provides no randomness.
     /// - [`Store`](ErrorKind::Store) if the store fails.
-    /// - [`Audit`](ErrorKind::Audit) if the audit trail cannot be written or does not fit the store.
+    /// - [`Audit`](ErrorKind::Audit) if the audit trail cannot be written or does not match the
+    ///   store.
     pub fn build(self) -> Result<Kms> {
         if self.account == AccountId::SERVICES {
             let text = format!("nobody but services acts in the account {}", AccountId::SERVICES);
@@ -256,7 +269,8 @@ impl KmsBuilder {
             },
         };
         if has_outside_material {
-            // Recorded as early as possible: a copy without such a record is treated as the original.
+            // Recorded as early as possible: a copy without such a record is treated as the
+            // original.
             core.copy_guard().instance()?;
         }
         Ok(Kms::authority(core, self.account))
@@ -271,7 +285,7 @@ fn with_known_services(mut services: BTreeSet<ServiceName>) -> Result<BTreeSet<S
     Ok(services)
 }
 
-/// Puts the providers of software keys before those of the application.
+/// Inserts the providers of software keys before those of the application.
 fn with_default_providers(added: Vec<Arc<dyn KeyMaterialProvider>>) -> Result<Vec<Arc<dyn KeyMaterialProvider>>> {
     let mut providers: Vec<Arc<dyn KeyMaterialProvider>> =
         vec![Arc::new(MemoryProvider::default()), Arc::new(ImportedProvider::default())];

@@ -1,4 +1,4 @@
-//! Opens a KMS with a store in a file.
+//! Opening a KMS with a file-backed store.
 
 use std::path::Path;
 
@@ -9,16 +9,18 @@ use crate::seal::RootKey;
 use crate::store::SqliteStore;
 
 impl Kms {
-    /// Opens the KMS whose keys are in a file, or creates an empty one, with defaults for everything else. A change is on
-    /// the disk before it is acknowledged, and several processes may open one file.
+    /// Opens a KMS whose keys are in a file, or creates an empty one, with default settings. Each
+    /// change is on disk before it is acknowledged, and several processes may open the same file.
     ///
-    /// To choose more, give the builder the store:
+    /// For other settings, pass the store to the builder:
     /// `Kms::builder().store(SqliteStore::open(path, &backend)?, root)`.
     ///
     /// # Errors
-    /// [`Store`](crate::ErrorKind::Store), with a [`StoreError`](crate::store::StoreError) as its source, if the file is
-    /// not a store or cannot be opened; [`RootKey`](crate::ErrorKind::RootKey) if the root key is not that of the store;
-    /// [`Integrity`](crate::ErrorKind::Integrity) if it is, and the store was altered.
+    /// - [`Store`](crate::ErrorKind::Store) if the file is not a store or cannot be opened. The
+    ///   source is a [`StoreError`](crate::store::StoreError).
+    /// - [`RootKey`](crate::ErrorKind::RootKey) if the root key does not match the store.
+    /// - [`Integrity`](crate::ErrorKind::Integrity) if the root key is correct and the store was
+    ///   altered.
     ///
     /// # Examples
     /// ```
@@ -28,7 +30,7 @@ impl Kms {
     ///
     /// let directory = tempfile::tempdir()?;
     /// let path = directory.path().join("keys.strongroom");
-    /// let secret = directory.path().join("root.key"); // in earnest, kept apart from the store
+    /// let secret = directory.path().join("root.key"); // in production, store it elsewhere
     ///
     /// let kms = Kms::open(&path, RootKey::generate_file(&secret)?)?;
     /// let key = kms.create_key(Default::default())?;

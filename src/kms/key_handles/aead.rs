@@ -1,4 +1,4 @@
-//! A KMS key as a value that encrypts.
+//! An encryption key of a KMS as a value.
 
 use crate::context::EncryptionContext;
 use crate::error::{Error, ErrorKind, Result};
@@ -7,8 +7,8 @@ use crate::kms::engine::handle::Kms;
 use crate::kms::request::{DecryptRequest, EncryptRequest, KeyReference};
 use crate::secret::SecretBytes;
 
-/// A symmetric key of a [`Kms`] as a value that encrypts up to 4,096 bytes, bound to associated data: the encryption
-/// context. Larger data belong into an [`Envelope`](crate::Envelope).
+/// A symmetric key of a [`Kms`] as a value. It encrypts up to 4,096 bytes with associated data, the
+/// encryption context. For larger data, use an [`Envelope`](crate::Envelope).
 ///
 /// # Examples
 /// ```
@@ -29,11 +29,12 @@ pub struct KmsAead {
 }
 
 impl KmsAead {
-    /// Binds a key.
+    /// Creates a value for a key.
     ///
     /// # Errors
-    /// Those of [`Kms::describe_key`]; [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not a symmetric one
-    /// for encryption.
+    /// - The errors of [`Kms::describe_key`].
+    /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not a symmetric encryption
+    ///   key.
     pub fn new(kms: &Kms, key: impl KeyReference) -> Result<Self> {
         let key = kms.describe_key(key)?;
         if (key.spec().class(), key.usage()) != (SpecClass::Symmetric, KeyUsage::EncryptDecrypt) {
@@ -43,7 +44,7 @@ impl KmsAead {
         Ok(Self { kms: kms.clone(), key_arn: key.arn().clone() })
     }
 
-    /// The key.
+    /// Returns the ARN of the key.
     pub const fn key_arn(&self) -> &KeyArn {
         &self.key_arn
     }
@@ -51,7 +52,7 @@ impl KmsAead {
     /// Encrypts 1 to 4,096 bytes, bound to a context.
     ///
     /// # Errors
-    /// Those of [`Kms::encrypt`].
+    /// The same as [`Kms::encrypt`].
     pub fn encrypt(&self, plaintext: &[u8], context: &EncryptionContext) -> Result<Vec<u8>> {
         let request = EncryptRequest::new(&self.key_arn, plaintext).context(context);
         self.kms.encrypt(request).map(|made| made.ciphertext_blob)
@@ -60,7 +61,9 @@ impl KmsAead {
     /// Decrypts a ciphertext of this key that is bound to this context.
     ///
     /// # Errors
-    /// Those of [`Kms::decrypt`]; a ciphertext of another key is of kind [`IncorrectKey`](ErrorKind::IncorrectKey).
+    /// - The errors of [`Kms::decrypt`].
+    /// - [`IncorrectKey`](ErrorKind::IncorrectKey) if the ciphertext was encrypted under another
+    ///   key.
     pub fn decrypt(&self, ciphertext: &[u8], context: &EncryptionContext) -> Result<SecretBytes> {
         let request = DecryptRequest::new(ciphertext).key(&self.key_arn)?.context(context);
         self.kms.decrypt(request).map(|opened| opened.plaintext)

@@ -1,4 +1,4 @@
-//! A KMS key as a value that authenticates messages.
+//! An HMAC key of a KMS as a value.
 
 use crate::algorithm::MacAlgorithm;
 use crate::error::{Error, ErrorKind, Result};
@@ -6,7 +6,8 @@ use crate::key::{KeyArn, KeyUsage};
 use crate::kms::engine::handle::Kms;
 use crate::kms::request::{GenerateMacRequest, KeyReference, VerifyMacRequest};
 
-/// An HMAC key of a [`Kms`] as a value. Each code is a call of [`Kms::generate_mac`] or [`Kms::verify_mac`].
+/// An HMAC key of a [`Kms`] as a value. It computes each MAC with [`Kms::generate_mac`] and
+/// verifies it with [`Kms::verify_mac`].
 ///
 /// # Examples
 /// ```
@@ -30,10 +31,12 @@ pub struct KmsMac {
 }
 
 impl KmsMac {
-    /// Binds a key. Its spec says which algorithm it is.
+    /// Creates a value for a key, whose spec determines the algorithm.
     ///
     /// # Errors
-    /// Those of [`Kms::describe_key`]; [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for authentication.
+    /// - The errors of [`Kms::describe_key`].
+    /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for message
+    ///   authentication.
     pub fn new(kms: &Kms, key: impl KeyReference) -> Result<Self> {
         let key = kms.describe_key(key)?;
         match key.spec().mac_algorithms(KeyUsage::GenerateVerifyMac).first() {
@@ -45,29 +48,30 @@ impl KmsMac {
         }
     }
 
-    /// The key.
+    /// Returns the ARN of the key.
     pub const fn key_arn(&self) -> &KeyArn {
         &self.key_arn
     }
 
-    /// The algorithm.
+    /// Returns the MAC algorithm.
     pub const fn algorithm(&self) -> MacAlgorithm {
         self.algorithm
     }
 
-    /// Computes the code of 1 to 4,096 bytes.
+    /// Computes the MAC of 1 to 4,096 bytes.
     ///
     /// # Errors
-    /// Those of [`Kms::generate_mac`].
+    /// The same as [`Kms::generate_mac`].
     pub fn authenticate(&self, message: &[u8]) -> Result<Vec<u8>> {
         let request = GenerateMacRequest::new(&self.key_arn, self.algorithm, message);
         self.kms.generate_mac(request).map(|made| made.mac)
     }
 
-    /// Verifies the code of a message.
+    /// Verifies the MAC of a message.
     ///
     /// # Errors
-    /// Those of [`Kms::verify_mac`]; a wrong code is of kind [`InvalidMac`](ErrorKind::InvalidMac).
+    /// - The errors of [`Kms::verify_mac`].
+    /// - [`InvalidMac`](ErrorKind::InvalidMac) if the MAC is wrong.
     pub fn verify(&self, message: &[u8], mac: &[u8]) -> Result<()> {
         let request = VerifyMacRequest::new(&self.key_arn, self.algorithm, message, mac);
         self.kms.verify_mac(request).map(drop)

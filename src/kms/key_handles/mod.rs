@@ -1,4 +1,5 @@
-//! Keys as values: a KMS, a key and an algorithm bound together, for code that knows traits and no KMS.
+//! Keys as values: each combines a KMS, a key, and an algorithm, for code that expects traits
+//! rather than a KMS.
 
 mod aead;
 mod mac;

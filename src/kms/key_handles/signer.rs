@@ -1,4 +1,4 @@
-//! A KMS key as a signer of the RustCrypto traits.
+//! A signing key of a KMS as a signer for the RustCrypto traits.
 
 use std::fmt;
 
@@ -15,18 +15,19 @@ use crate::key::{KeyArn, check_signing_algorithm};
 use crate::kms::engine::handle::Kms;
 use crate::kms::request::{KeyReference, SignRequest};
 
-/// A signing key of a [`Kms`] as a value, for code that asks for a
-/// [`signature::Signer`]: certificates, tokens, handshakes. The private key stays where it is; each signature is a call of
-/// [`Kms::sign`] with all its checks and its trail.
+/// A signing key of a [`Kms`] as a value, for code that expects a [`signature::Signer`], such as
+/// certificates, tokens, and handshakes. The private key never leaves the KMS. Each signature is a
+/// call to [`Kms::sign`], with all its checks and its audit event.
 ///
-/// The type of the verifying key, one of the crates `p256`, `p384`, `p521`, `k256`, `rsa` and `ed25519-dalek`, decides on
-/// the algorithm. The public key is read once, when the value is created.
+/// The type of the verifying key determines the algorithm. It is defined by one of the crates
+/// `p256`, `p384`, `p521`, `k256`, `rsa`, and `ed25519-dalek`. The public key is read once, when
+/// the value is created.
 ///
-/// Signatures over secp256k1 have the lower of their two values of `s`, as the crate `k256` and all who use that curve for
-/// ledgers demand; [`Kms::sign`] gives either.
+/// Signatures over secp256k1 use the lower of the two possible values of `s`, as the `k256` crate
+/// and users of that curve in ledgers require. [`Kms::sign`] returns either.
 ///
-/// Messages may have any length, as only their digest is signed. Ed25519 signs the message itself, which
-/// therefore has at most 4,096 bytes.
+/// Messages may have any length, because only their digest is signed. Ed25519 is the exception: it
+/// signs the message itself, which is therefore limited to 4,096 bytes.
 ///
 /// # Examples
 /// ```
@@ -52,11 +53,12 @@ pub struct KmsSigner<V> {
 }
 
 impl<V: KmsVerifyingKey> KmsSigner<V> {
-    /// Binds a key.
+    /// Creates a signer for a key.
     ///
     /// # Errors
-    /// Those of [`Kms::get_public_key`]; [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for signing, or
-    /// of another kind than `V`.
+    /// - The errors of [`Kms::get_public_key`].
+    /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for signing, or does not
+    ///   match `V`.
     pub fn new(kms: &Kms, key: impl KeyReference) -> Result<Self> {
         let public = kms.get_public_key(key)?;
         if public.signing_algorithms.is_empty() {
@@ -71,12 +73,12 @@ impl<V: KmsVerifyingKey> KmsSigner<V> {
         Ok(Self { kms: kms.clone(), key_arn: public.key_arn, verifying_key })
     }
 
-    /// The key.
+    /// Returns the ARN of the key.
     pub const fn key_arn(&self) -> &KeyArn {
         &self.key_arn
     }
 
-    /// The algorithm.
+    /// Returns the signing algorithm.
     pub const fn algorithm(&self) -> SigningAlgorithm {
         V::ALGORITHM
     }
@@ -115,7 +117,7 @@ impl<V: KmsVerifyingKey, S: KmsSignature<V>> Signer<S> for KmsSigner<V> {
     }
 }
 
-/// For code that hashes by itself; refused for Ed25519, which signs whole messages.
+/// For code that computes the digest itself. Not supported for Ed25519, which signs whole messages.
 impl<V: KmsVerifyingKey, S: KmsSignature<V>> PrehashSigner<S> for KmsSigner<V> {
     fn sign_prehash(&self, prehash: &[u8]) -> Result<S, signature::Error> {
         self.sign_bytes(MessageType::Digest, prehash).map_err(signature::Error::from_source)
@@ -134,7 +136,8 @@ impl<V> fmt::Debug for KmsSigner<V> {
     }
 }
 
-/// The hash function whose value a signer signs; `None` where it signs the message itself.
+/// Returns the hash function whose digest a signer signs, or `None` if the signer signs the message
+/// itself.
 const fn digest_algorithm(algorithm: SigningAlgorithm) -> Option<DigestAlgorithm> {
     match algorithm {
         SigningAlgorithm::Ed25519Sha512 | SigningAlgorithm::Ed25519PhSha512 => None,
@@ -147,22 +150,22 @@ const fn digest_algorithm(algorithm: SigningAlgorithm) -> Option<DigestAlgorithm
 }
 
 mod sealed {
-    /// Keeps the list of types with this crate, so that it can grow.
+    /// Restricts implementations to this crate, so that the list of types can grow.
     pub trait Sealed {}
 }
 
-/// A public key whose type says how its private key in the KMS signs.
+/// A public key whose type determines the signing algorithm of its private key in the KMS.
 pub trait KmsVerifyingKey: DecodePublicKey + Clone + sealed::Sealed {
-    /// The algorithm.
+    /// The signing algorithm.
     const ALGORITHM: SigningAlgorithm;
 }
 
-/// A form of the signatures that go with a verifying key.
+/// A signature type of a verifying key.
 pub trait KmsSignature<V>: Sized {
-    /// Takes over what [`Kms::sign`] returns.
+    /// Converts the result of [`Kms::sign`].
     ///
     /// # Errors
-    /// If it is no such signature.
+    /// Returns an error if the bytes are not such a signature.
     fn from_kms(signature: &[u8]) -> Result<Self, signature::Error>;
 }
 
@@ -220,7 +223,8 @@ verifying_key! {
     ed25519_dalek::Signature, ed25519_dalek::Signature::try_from;
 }
 
-/// The signature with the lower of its two values of `s`: both are good, and users of secp256k1 take only that one.
+/// Returns the signature with the lower of its two values of `s`. Both are valid, but users of
+/// secp256k1 accept only that one.
 fn low_s(signature: &[u8]) -> Result<k256::ecdsa::Signature, signature::Error> {
     k256::ecdsa::Signature::from_der(signature).map(|signature| signature.normalize_s())
 }

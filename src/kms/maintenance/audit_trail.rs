@@ -1,4 +1,5 @@
-//! Verification of the audit trail against the states of its chains in the store, and the list of these chains.
+//! Verification of the audit trail against the chain states in the store, and the list of these
+//! chains.
 
 use std::path::Path;
 
@@ -10,22 +11,26 @@ use crate::kms::records::audit_chain::chain_record_id;
 use crate::kms::storage::edit::Edit;
 
 impl Kms {
-    /// Verifies the audit trail of this KMS in a directory of files, and names the first record that was changed,
-    /// removed or reordered. Needs the authority's handle.
+    /// Verifies the audit trail of this KMS in a directory of files, and reports the first record
+    /// that was changed, removed, or reordered. Requires the authority's handle.
     ///
-    /// Signatures of checkpoints are not checked: use [`Kms::verify_signed_audit_trail`] for that.
+    /// The signatures of checkpoints are not checked. Use [`Kms::verify_signed_audit_trail`] to
+    /// check them.
     ///
     /// # Errors
-    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`Audit`](ErrorKind::Audit) if the files cannot be
-    /// read; [`Store`](ErrorKind::Store) if the store cannot.
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
+    /// - [`Audit`](ErrorKind::Audit) if the files cannot be read.
+    /// - [`Store`](ErrorKind::Store) if the store cannot be read.
     pub fn verify_audit_trail(&self, directory: impl AsRef<Path>) -> Result<TrailReport> {
         self.verify_trail(directory.as_ref(), None)
     }
 
-    /// Verifies the audit trail as [`Kms::verify_audit_trail`] does, and the signatures of its checkpoints.
+    /// Verifies the audit trail like [`Kms::verify_audit_trail`], and also the signatures of its
+    /// checkpoints.
     ///
     /// # Errors
-    /// Those of [`Kms::verify_audit_trail`], and of the verifier.
+    /// - The errors of [`Kms::verify_audit_trail`].
+    /// - The errors of the verifier.
     pub fn verify_signed_audit_trail(
         &self,
         directory: impl AsRef<Path>,
@@ -41,12 +46,15 @@ impl Kms {
         })
     }
 
-    /// What the store knows of the chains of the audit trail: with it, [`audit::verify`] verifies them elsewhere. Holds
-    /// their secrets: who has them can make records that look genuine. Needs the authority's handle.
+    /// Returns the states of the audit chains from the store, so that [`audit::verify`] can verify
+    /// the chains elsewhere. Requires the authority's handle.
+    ///
+    /// The states contain the secrets of the chains. Anyone who has them can create records that
+    /// look genuine.
     ///
     /// # Errors
-    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`Store`](ErrorKind::Store) if the store cannot
-    /// be read.
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
+    /// - [`Store`](ErrorKind::Store) if the store cannot be read.
     pub fn audit_chains(&self) -> Result<Vec<ChainState>> {
         self.check_authority("audit_chains")?;
         self.recorded(self.authority_event("audit_chains"), |_| self.chains())
@@ -56,16 +64,18 @@ impl Kms {
         Ok(self.core.registry.read_all()?.into_iter().map(|(_, chain)| chain).collect())
     }
 
-    /// Forgets a chain whose files were deleted for good or are kept elsewhere; it can not be verified any more. Needs the
-    /// authority's handle.
+    /// Forgets a chain whose files were deleted permanently or archived elsewhere. It can no longer
+    /// be verified. Requires the authority's handle.
     ///
-    /// A writer in another process is detected only if this KMS has a [`FileTrail`](audit::FileTrail) in the same directory. If
-    /// the chain is forgotten nevertheless, its writer adds it again with the next change.
+    /// A writer in another process is detected only if this KMS has a
+    /// [`FileTrail`](audit::FileTrail) in the same directory. If the chain is forgotten while it
+    /// has a writer, the writer adds it again with the next change.
     ///
     /// # Errors
-    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`NotFound`](ErrorKind::NotFound) if the store
-    /// does not know the chain; [`InvalidState`](ErrorKind::InvalidState) if this KMS or, as far as it can detect,
-    /// another process is writing it.
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
+    /// - [`NotFound`](ErrorKind::NotFound) if the store does not know the chain.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if this KMS or, as far as it can detect, another
+    ///   process is writing the chain.
     pub fn forget_audit_chain(&self, id: ChainId) -> Result<()> {
         self.check_authority("forget_audit_chain")?;
         let mut event = self.authority_event("forget_audit_chain");

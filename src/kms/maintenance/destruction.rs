@@ -1,5 +1,8 @@
-//! Material that providers hold outside of the store, of keys that were deleted. It is written down with the deletion, so
-//! that neither an outage nor the end of a process lets it stay: maintenance has it destroyed, again until it is.
+//! Destruction of material that providers hold outside the store, for deleted keys.
+//!
+//! The pending destruction is recorded together with the deletion, so that material survives
+//! neither an outage nor the end of a process. Maintenance repeats the destruction until it
+//! succeeds.
 
 use crate::audit::{Action, AuditEvent, KeyResource, Outcome, ParameterValue};
 use crate::clock::Timestamp;
@@ -21,8 +24,9 @@ use crate::kms::storage::sealed::is_committed;
 use crate::store::{CommitError, Revision};
 
 impl Material {
-    /// The writes by which is kept what providers have to destroy of a key that is deleted. None for material that is gone
-    /// with the record of the key, and for keys of custom key stores, whose cluster is told otherwise.
+    /// Returns the edits that record which material of a deleted key its providers must destroy.
+    /// Excludes material that is deleted with the record of the key, and keys of custom key stores,
+    /// whose clusters are notified differently.
     pub(in crate::kms) fn leave_providers(&self, registry: &Registry, record: &KeyRecord) -> Result<Vec<Edit>> {
         let mut edits = Vec::new();
         if record.custom_key_store.is_some() {
@@ -50,8 +54,9 @@ impl Material {
 }
 
 impl Core {
-    /// Has providers destroy what is left of keys that were deleted. The audit trail tells how it went. Returns what is left
-    /// over, and why: also what cannot be read.
+    /// Has providers destroy the remaining material of deleted keys, and records each result in the
+    /// audit trail. Returns the keys whose material remains, with the reasons. Includes records
+    /// that cannot be read.
     pub(in crate::kms) fn destroy_what_was_left(&self, now: Timestamp) -> Result<Vec<(AccountId, KeyId, Error)>> {
         let mut left = Vec::new();
         for found in self.registry.read_all_or_damaged::<Destruction>()? {
@@ -75,7 +80,8 @@ impl Core {
     fn destroy(&self, destruction: &Destruction, revision: Revision) -> Result<()> {
         let binding = destruction.binding(self.registry.store_id());
         let provider = self.material.provider(&destruction.provider)?;
-        // What was kept was all there was; nobody could tell when the key was deleted, without the provider.
+        // A provider with an importer holds nothing outside the store. Without the provider, this
+        // could not be determined when the key was deleted.
         if provider.importer().is_none() {
             self.copy_guard().leave_copies_behind(&MarkHolder::of_provider(&**provider))?;
             provider.destroy(&binding, &destruction.stored)?;
@@ -90,7 +96,8 @@ impl Core {
 }
 
 impl AuditLog {
-    /// Writes into the trail whether the material of a key that was deleted is gone from where it was.
+    /// Records in the audit trail whether the material of a deleted key was destroyed at its
+    /// location.
     pub(in crate::kms) fn report_destruction(
         &self,
         key: KeyResource,

@@ -1,4 +1,4 @@
-//! What falls due with time: the end of a waiting period, and of imported material.
+//! Due changes: the end of a waiting period, and the expiration of imported material.
 
 use crate::audit::{Action, ParameterValue};
 use crate::clock::Timestamp;
@@ -15,7 +15,7 @@ use crate::kms::storage::stored_grants::GrantRange;
 use crate::store::{MAX_SCAN, Revision};
 
 impl Core {
-    /// Deletes imported material of the key whose time is over. Returns whether this call did it.
+    /// Deletes expired imported material of the key. Returns `true` if this call deleted it.
     pub(in crate::kms) fn expire_if_due(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<bool> {
         change_due_key(self, Action::DeleteExpiredKeyMaterial, account, key_id, now, |record, revision, details| {
             if !record.has_expired_material(now) {
@@ -29,13 +29,14 @@ impl Core {
         })
     }
 
-    /// Deletes the key with its aliases if its waiting period has ended. Returns whether this call did it.
+    /// Deletes the key and its aliases if its waiting period has ended. Returns `true` if this call
+    /// deleted it.
     pub(in crate::kms) fn delete_if_due(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<bool> {
         self.delete_if(account, key_id, now, now, |record| record.is_past_deletion(now))
     }
 
-    /// Deletes the key with its aliases and grants, all in one commit, and keeps that and when it was deleted. Returns
-    /// whether this call did it.
+    /// Deletes the key with its aliases and grants in one commit, and records that and when it was
+    /// deleted. Returns `true` if this call deleted it.
     pub(in crate::kms) fn delete_if(
         &self,
         account: AccountId,
@@ -75,7 +76,8 @@ impl Core {
         Ok(done)
     }
 
-    /// The writes that delete the grants on a key together with it, so that a key whose deletion is cancelled first has them all.
+    /// Returns the edits that delete the grants on a key together with the key, so that a key whose
+    /// deletion is canceled first keeps all its grants.
     fn end_grants(&self, account: AccountId, key_id: KeyId, details: &mut Details) -> Result<Vec<Edit>> {
         let range = GrantRange { key: (account, key_id), grantee: None };
         let (mut edits, mut count, mut after) = (Vec::new(), 0_u64, None);

@@ -1,4 +1,4 @@
-//! Maintenance on a thread of its own, for those who ask for one.
+//! Maintenance on a background thread.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,14 +10,15 @@ use crate::kms::engine::handle::Kms;
 use crate::kms::request::MaintenanceReport;
 use crate::lock::{Condvar, Mutex};
 
-/// Runs maintenance on a thread as long as it lives. Dropping it lets a sweep that is under way end, and waits for that.
+/// Runs maintenance on a thread for as long as the guard exists. Dropping the guard waits for a
+/// sweep in progress to finish.
 #[must_use = "maintenance ends when the guard is dropped"]
 pub struct MaintenanceGuard {
     signal: Arc<Signal>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// How the guard tells the thread to stop.
+/// The stop signal from the guard to the thread.
 #[derive(Default)]
 struct Signal {
     is_stopped: Mutex<bool>,
@@ -25,13 +26,16 @@ struct Signal {
 }
 
 impl Kms {
-    /// Runs [`Kms::run_maintenance`] at once and then after every `interval`, on a thread of its own, until the guard is
-    /// dropped. `report` is told what each run did, or why it failed; a run that failed stops nothing. Any number of
-    /// processes over one store may do so. Needs the authority's handle.
+    /// Runs [`Kms::run_maintenance`] immediately and then after every `interval`, on a background
+    /// thread, until the guard is dropped. Requires the authority's handle.
+    ///
+    /// `report` receives the result of each run. A failed run does not stop later runs. Any number
+    /// of processes that share a store may run maintenance.
     ///
     /// # Errors
-    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`Validation`](ErrorKind::Validation) for an interval of
-    /// zero; [`Internal`](ErrorKind::Internal) if the operating system makes no thread.
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
+    /// - [`Validation`](ErrorKind::Validation) if the interval is zero.
+    /// - [`Internal`](ErrorKind::Internal) if the operating system cannot create a thread.
     ///
     /// # Examples
     /// ```
@@ -42,7 +46,7 @@ impl Kms {
     /// let kms = Kms::in_memory()?;
     /// let (sender, reports) = mpsc::channel();
     /// let guard = kms.maintain_every(Duration::from_secs(3_600), move |report| {
-    ///     sender.send(report.is_ok()).ok(); // log what failed
+    ///     sender.send(report.is_ok()).ok(); // log failures
     /// })?;
     /// assert_eq!(reports.recv(), Ok(true));
     /// drop(guard);
@@ -78,7 +82,8 @@ impl Kms {
 }
 
 impl MaintenanceGuard {
-    /// Whether the thread still runs: it ends before the guard only if `report` panics.
+    /// Returns `true` while the thread is running. It ends before the guard is dropped only if
+    /// `report` panics.
     pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
@@ -90,7 +95,7 @@ impl Signal {
         self.changed.notify_all();
     }
 
-    /// Waits, and returns early if the guard is dropped.
+    /// Waits for `interval`, and returns early if the guard is dropped.
     fn is_stopped_within(&self, interval: Duration) -> bool {
         let guard = self.is_stopped.lock();
         let waited = self.changed.wait_timeout_while(guard, interval, |is_stopped| !*is_stopped);
@@ -101,9 +106,9 @@ impl Signal {
 impl Drop for MaintenanceGuard {
     fn drop(&mut self) {
         self.signal.stop();
-        // Dropped by `report` itself, it cannot wait for the thread that it is on.
+        // If `report` itself drops the guard, the guard cannot wait for its own thread.
         if let Some(thread) = self.thread.take().filter(|thread| thread.thread().id() != thread::current().id()) {
-            // A panic of `report` was told where it happened.
+            // A panic in `report` was already reported where it occurred.
             let _ = thread.join();
         }
     }

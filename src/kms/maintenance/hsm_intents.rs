@@ -1,4 +1,4 @@
-//! Resumes work in HSMs that was interrupted: creations are undone, and deletions repeated.
+//! Resumption of interrupted work in HSMs: creations are undone, and deletions are repeated.
 
 use crate::audit::KeyResource;
 use crate::clock::Timestamp;
@@ -20,8 +20,8 @@ enum Reconciled {
 }
 
 impl Core {
-    /// Destroys the material of a deleted key in its cluster, as far as its members answer now.
-    /// Maintenance does the rest. The result is in the audit trail.
+    /// Destroys the material of a deleted key in its cluster, as far as its members currently
+    /// respond. Maintenance does the rest. The result is recorded in the audit trail.
     pub(in crate::kms) fn destroy_in_hsm(&self, record: &KeyRecord, now: Timestamp) -> Result<()> {
         for (revision, intent) in self.registry.read_all_or_damaged::<Intent>()?.into_iter().flatten() {
             if (intent.account, intent.key_id) == (record.account, record.key_id) {
@@ -31,8 +31,8 @@ impl Core {
         Ok(())
     }
 
-    /// Writes into the trail whether the material of a key is gone from its cluster, if anything
-    /// was to be destroyed.
+    /// Records in the audit trail whether the material of a key was removed from its cluster, if
+    /// anything had to be destroyed.
     fn report_cluster(&self, intent: &Intent, result: Result<Reconciled>, now: Timestamp) -> Result<Result<()>> {
         let result = match result {
             Ok(Reconciled::NothingToDo) => return Ok(Ok(())),

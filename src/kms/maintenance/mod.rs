@@ -1,4 +1,4 @@
-//! Work that falls due with time, and checks of a whole store: sweeps, due changes, root key rotation, verification.
+//! Due work and whole-store checks: sweeps, due changes, root key rotation, and verification.
 
 pub(super) mod audit_trail;
 pub(super) mod destruction;

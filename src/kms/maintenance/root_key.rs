@@ -1,4 +1,4 @@
-//! The root key of the store: who holds it, and which version everything is sealed under.
+//! The root key of the store: its holder, and the version that seals the store.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::kms::engine::handle::Kms;
@@ -9,23 +9,27 @@ use crate::kms::storage::sealed::batches;
 use crate::seal::RootKey;
 use crate::store::RecordKind;
 
-/// How often the store is gone through for what is sealed under an earlier version. Nothing new can come to that after the
-/// first time.
+/// The maximum number of passes over the store to find records sealed under an earlier version.
+/// After the first pass, no new ones can appear.
 const MAX_PASSES: u32 = 3;
 
 impl Kms {
-    /// Draws a new version of the root key, seals everything in the store anew under it, and forgets the earlier version. If a
-    /// rotation is under way, since it failed or its process was killed, this finishes that one. Needs the authority's
-    /// handle.
+    /// Generates a new version of the root key, reseals everything in the store under it, and
+    /// forgets the earlier version. If a rotation was interrupted, because it failed or its process
+    /// was killed, this resumes that rotation. Requires the authority's handle.
     ///
-    /// The store is in use all the while, by this process and others. Whatever happens on the way, the store
-    /// opens with the root key that it had. Import tokens that were made before are not accepted afterwards. Backups from before
-    /// need the root key that they were made under, which for most holders is the same one.
+    /// The store remains in use throughout, by this process and others. Whatever happens during a
+    /// rotation, the store still opens with the root key that it had. Import tokens from before the
+    /// rotation are no longer accepted. Older backups require the root key under which they were
+    /// created. For most holders it is the same one.
     ///
     /// # Errors
-    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`Store`](ErrorKind::Store) if the store
-    /// cannot be read or written; [`Integrity`](ErrorKind::Integrity) if a record does not open or is missing; what the holder
-    /// answers. What was done by then counts: call it again.
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
+    /// - [`Store`](ErrorKind::Store) if the store cannot be read or written.
+    /// - [`Integrity`](ErrorKind::Integrity) if a record cannot be unsealed or is missing.
+    /// - The errors of the holder.
+    ///
+    /// Work completed before an error is kept: call this method again to resume.
     ///
     /// # Examples
     /// ```
@@ -44,14 +48,18 @@ impl Kms {
         self.rotate_in_trail("rotate_root_key", None)
     }
 
-    /// Rotates the root key as [`Kms::rotate_root_key`] does, and moves it to another holder: from a file to an
-    /// HSM, or to a new passphrase. Until it is finished the store opens with either; afterwards with the new one only. Processes
-    /// that use the store meanwhile keep working; one that rests until it is finished cannot follow, is refused
-    /// ([`RootKey`](ErrorKind::RootKey)) and must open the store anew. Needs the authority's handle.
+    /// Rotates the root key like [`Kms::rotate_root_key`] and moves it to another holder, such as
+    /// from a file to an HSM or to a new passphrase. Requires the authority's handle.
+    ///
+    /// Until the move is finished, the store opens with either root key; afterwards, only with the
+    /// new one. Processes that use the store during the move keep working. A process that is idle
+    /// until it is finished cannot follow: it fails with [`RootKey`](ErrorKind::RootKey) and must
+    /// reopen the store.
     ///
     /// # Errors
-    /// Those of [`Kms::rotate_root_key`]; [`InvalidState`](ErrorKind::InvalidState) if a rotation is under way that moves the
-    /// root key to yet another holder.
+    /// - The errors of [`Kms::rotate_root_key`].
+    /// - [`InvalidState`](ErrorKind::InvalidState) if a rotation in progress moves the root key to
+    ///   a different holder.
     ///
     /// # Examples
     /// ```
@@ -72,7 +80,8 @@ impl Kms {
         self.rotate_in_trail("move_root_key", Some(to))
     }
 
-    /// Rotates with an event before, as it takes many commits, and one afterwards.
+    /// Rotates the root key, with an audit event before the rotation, because it takes many
+    /// commits, and one afterwards.
     fn rotate_in_trail(&self, what: &'static str, to: Option<RootKey>) -> Result<RootKeyRotation> {
         self.announced(self.authority_event(what), |call_context| {
             let done = self.core.registry.rotate_root_key(to)?;
@@ -83,11 +92,11 @@ impl Kms {
         })
     }
 
-    /// Tells which version of the root key is current, and who holds it. Needs the authority's handle.
+    /// Returns the current version of the root key and its holder. Requires the authority's handle.
     ///
     /// # Errors
-    /// [`AccessDenied`](crate::ErrorKind::AccessDenied) for a narrowed handle; [`Store`](crate::ErrorKind::Store) if the
-    /// store cannot be read.
+    /// - [`AccessDenied`](crate::ErrorKind::AccessDenied) if the handle is narrowed.
+    /// - [`Store`](crate::ErrorKind::Store) if the store cannot be read.
     pub fn root_key_status(&self) -> Result<RootKeyStatus> {
         self.authority_call("root_key_status", |_| {
             let root = self.core.registry.sealed().latest_root()?;

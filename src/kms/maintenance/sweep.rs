@@ -1,4 +1,4 @@
-//! The sweep that does what is due, for keys that nobody touches.
+//! The maintenance sweep, which performs due work for keys that are not being accessed.
 
 use std::time::Duration;
 
@@ -11,32 +11,43 @@ use crate::kms::request::MaintenanceReport;
 use crate::kms::storage::trusted_time::ClockTrust;
 use crate::store::MAX_SCAN;
 
-/// The longest distance between the time that is confirmed and the clock.
+/// The maximum difference between the confirmed time and the clock.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(3_600);
 
 impl Kms {
-    /// Rotates every key whose automatic rotation is due, deletes imported material that has expired, and deletes every key
-    /// whose waiting period has ended, with its aliases, in all accounts. Only this deletes anything by itself. Then it
-    /// has the store overwrite what is left of deleted records ([`KeyStore::scrub`](crate::store::KeyStore::scrub)). It also
-    /// makes wrapping keys for imports ahead, of the sizes that were asked for before. Run it as often as due work should be noticed; many may
-    /// run at once, also in several processes over one store. Needs the authority's handle.
+    /// Performs all due work, in all accounts:
     ///
-    /// A clock that jumps forward destroys nothing. If it has moved on by more than the
-    /// [clock tolerance](crate::KmsBuilder::clock_tolerance), 26 hours by default, since the last run in whichever process, this run
-    /// deletes nothing and says until when deletions wait ([`MaintenanceReport::destruction_postponed_until`]), unless this process
-    /// has seen that much time pass. A run that finds the clock a day later confirms it; so does [`Kms::confirm_clock`], at once.
-    /// Until then the deletion of a key that is due can be cancelled. A clock that goes back revives nothing.
+    /// - rotates every key whose automatic rotation is due;
+    /// - deletes expired imported material;
+    /// - deletes every key whose waiting period has ended, with its aliases;
+    /// - has the store overwrite the remains of deleted records
+    ///   ([`KeyStore::scrub`](crate::store::KeyStore::scrub));
+    /// - generates wrapping keys for later imports, in the sizes that were requested before.
     ///
-    /// What was begun in an HSM and not finished is finished or undone: a creation that was cut off over 15 minutes ago, and
-    /// the destruction of a deleted key that a member missed. So is what a [provider](crate::provider::KeyMaterialProvider) of
-    /// yours holds of a deleted key. Until then it is reported as failed, every time.
+    /// Nothing else deletes keys or material automatically. Run it as often as due work should take
+    /// effect. Several runs may be in progress simultaneously, including in several processes that
+    /// share a store. Requires the authority's handle.
     ///
-    /// A key whose work fails, or whose record is damaged, is reported and left as it was; the others go on. So do the other
-    /// steps where one fails: look at [`MaintenanceReport::is_complete`].
+    /// A clock that jumps forward destroys nothing. A jump is an advance by more than the [clock
+    /// tolerance](crate::KmsBuilder::clock_tolerance), 26 hours by default, since the last run in
+    /// any process. Unless this process has itself observed that much time pass, this run deletes
+    /// nothing and reports how long deletions are postponed
+    /// ([`MaintenanceReport::destruction_postponed_until`]). A run that finds the clock a day later
+    /// confirms it. [`Kms::confirm_clock`] confirms it immediately. Until then, the deletion of a
+    /// due key can be canceled. A clock that moves backward revives nothing.
+    ///
+    /// Unfinished work in an HSM is completed or undone: a creation that was interrupted more than
+    /// 15 minutes ago, and the destruction of a deleted key that a member missed. The same applies
+    /// to material of a deleted key that a custom [provider](crate::provider::KeyMaterialProvider)
+    /// holds. Until this succeeds, every run reports it as failed.
+    ///
+    /// A key whose work fails, or whose record is damaged, is reported and left unchanged, and
+    /// processing continues with the other keys. If a step fails, the other steps still run: check
+    /// [`MaintenanceReport::is_complete`].
     ///
     /// # Errors
-    /// [`AccessDenied`](crate::ErrorKind::AccessDenied) for a narrowed handle; [`Store`](crate::ErrorKind::Store) if the
-    /// store cannot be read at all.
+    /// - [`AccessDenied`](crate::ErrorKind::AccessDenied) if the handle is narrowed.
+    /// - [`Store`](crate::ErrorKind::Store) if the store cannot be read at all.
     ///
     /// # Examples
     /// ```
@@ -50,7 +61,7 @@ impl Kms {
     /// let key = kms.create_key(Default::default())?;
     /// kms.schedule_key_deletion(key.key_id(), DeletionWindow::default())?;
     /// assert!(kms.run_maintenance()?.deleted.is_empty());
-    /// clock.advance_days(30); // all at once: it could be a clock that was set wrong
+    /// clock.advance_days(30); // a jump: the clock may have been set incorrectly
     /// assert!(kms.run_maintenance()?.destruction_postponed_until.is_some());
     /// clock.advance_days(1);
     /// let report = kms.run_maintenance()?;
@@ -64,7 +75,8 @@ impl Kms {
 
     fn sweep(&self) -> Result<MaintenanceReport> {
         let now = self.core.time.now();
-        // What is destroyed was due by the clock itself, and not only by a later moment that it has shown before.
+        // Destruction must be due by the clock itself, not only by a later time that it showed
+        // before.
         let (clock, trust) = self.core.time.sweep(&self.core.registry)?;
         let may_destroy = trust == ClockTrust::Trusted;
         let mut report = MaintenanceReport::default();
@@ -77,7 +89,8 @@ impl Kms {
             self.destroy_what_was_left(&mut report, now),
             self.core.maintain_marks(now).map(|failed| report.unfinished.extend(failed)),
         ];
-        // Every time: a sweep before may have been cut off between its commits and this.
+        // On every run, because an earlier sweep may have been interrupted between its commits and
+        // this step.
         report.not_scrubbed = self.core.registry.scrub().err();
         let more = [
             self.core.material.wrapping_keys.refill(&self.core.material.backend),
@@ -88,14 +101,16 @@ impl Kms {
         Ok(report)
     }
 
-    /// Confirms that the clock is right, after a pause or a jump that [`Kms::run_maintenance`] doubts: the next run deletes
-    /// everything that is due. `time` is the present time as you know it from elsewhere; it may differ from the clock by an hour. Needs the
-    /// authority's handle.
+    /// Confirms that the clock is correct, after a pause or a jump that [`Kms::run_maintenance`]
+    /// does not trust. The next run deletes everything that is due. `time` is the current time from
+    /// another source, and may differ from the clock by up to an hour. Requires the authority's
+    /// handle.
     ///
     /// # Errors
-    /// - [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle.
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
     /// - [`Validation`](ErrorKind::Validation) if the clock shows another time.
-    /// - [`Store`](ErrorKind::Store) if the store cannot be written, [`Audit`](ErrorKind::Audit) if the audit trail cannot.
+    /// - [`Store`](ErrorKind::Store) if the store cannot be written.
+    /// - [`Audit`](ErrorKind::Audit) if the audit trail cannot be written.
     ///
     /// # Examples
     /// ```
@@ -132,7 +147,7 @@ impl Kms {
         })
     }
 
-    /// Does what is due for each key; nothing is destroyed without a trusted clock.
+    /// Performs the due work of each key. Nothing is destroyed without a trusted clock.
     fn sweep_keys(&self, report: &mut MaintenanceReport, clock: Option<Timestamp>, now: Timestamp) -> Result<()> {
         let mut after = None;
         loop {

@@ -1,4 +1,4 @@
-//! The whole store gone through, for what nobody touches.
+//! Verification of the whole store, including records that are not being accessed.
 
 use crate::error::Result;
 use crate::kms::engine::handle::Kms;
@@ -12,17 +12,24 @@ use crate::secret::SecretBytes;
 use crate::store::{RecordId, RecordKind};
 
 impl Kms {
-    /// Reads the whole store while it is in use, and makes sure that each record is the one that was written last under its
-    /// name, opens with all its material, and makes sense; that no record was added; and that none is missing. It compares the
-    /// store with its anchor too, and has the store look at what holds the records together: SQLite checks the whole file.
-    /// Nothing is changed. Needs the authority's handle.
+    /// Verifies the whole store, while it is in use and without changing anything. Requires the
+    /// authority's handle. It checks that
     ///
-    /// A key that is touched is checked as well; this finds what nobody touches. `progress` is called about every
-    /// thousand records.
+    /// - each record is the last one written under its name, can be unsealed with all its material,
+    ///   and is consistent;
+    /// - no record was added and none is missing;
+    /// - the store matches its anchor;
+    /// - the storage format itself is valid, as far as the store can check it: SQLite checks the
+    ///   whole file.
+    ///
+    /// Accessing a key also checks it. This method finds damage in records that are never accessed.
+    /// `progress` is called about every thousand records.
     ///
     /// # Errors
-    /// [`AccessDenied`](crate::ErrorKind::AccessDenied) for a narrowed handle; [`Store`](crate::ErrorKind::Store) if the store
-    /// cannot be read; [`Integrity`](crate::ErrorKind::Integrity) if its index is not whole or does not fit the anchor.
+    /// - [`AccessDenied`](crate::ErrorKind::AccessDenied) if the handle is narrowed.
+    /// - [`Store`](crate::ErrorKind::Store) if the store cannot be read.
+    /// - [`Integrity`](crate::ErrorKind::Integrity) if the index of the store is incomplete or does
+    ///   not match the anchor.
     ///
     /// # Examples
     /// ```
@@ -47,7 +54,7 @@ impl Kms {
 }
 
 impl Registry {
-    /// Makes sure that a record makes sense, and that all its material opens.
+    /// Checks that a record is consistent and that all its material can be unsealed.
     fn examine(&self, id: &RecordId, body: &SecretBytes) -> Result<()> {
         match id.kind {
             RecordKind::Key => self.sealed().open_all_material(&KeyRecord::decode(id, body.expose_secret())?),

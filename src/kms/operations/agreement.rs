@@ -9,16 +9,20 @@ use crate::kms::request::{DeriveSharedSecretRequest, DeriveSharedSecretResponse,
 use crate::policy::RequestParameter;
 
 impl Kms {
-    /// Agrees on a secret with the owner of another key pair of the same curve, who computes the same from its private
-    /// key and this key's public one.
+    /// Derives a shared secret with the owner of another key pair on the same curve. The other
+    /// party computes the same secret from its private key and the public key of this key.
     ///
-    /// What comes out is the raw secret of cofactor Diffie-Hellman (NIST SP 800-56A, section 5.7.1.2). It is not uniformly
-    /// random: derive keys from it with a key derivation function, and never use it as one.
+    /// The result is the raw secret of cofactor Diffie-Hellman (NIST SP 800-56A, section 5.7.1.2).
+    /// It is not uniformly random: derive keys from it with a key derivation function, and never
+    /// use it as a key itself.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) if the public key is malformed, of another curve, or no point of it;
-    /// [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for key agreement;
-    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState), [`NotFound`](ErrorKind::NotFound).
+    /// - [`Validation`](ErrorKind::Validation) if the public key is malformed, is on another curve,
+    ///   or is not a point on the curve.
+    /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for key agreement.
+    /// - [`Disabled`](ErrorKind::Disabled) if the key is disabled.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
     ///
     /// # Examples
     /// ```

@@ -1,4 +1,4 @@
-//! Names for keys.
+//! Aliases of keys.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
@@ -18,13 +18,17 @@ use crate::kms::storage::loaded_key::LoadedKey;
 const ALIAS_PAGES: PageLimits = PageLimits { most: 100, default: 50 };
 
 impl Kms {
-    /// Gives a key another name, `alias/` and up to 250 characters more, unique in the account.
+    /// Creates an alias for a key: `alias/` followed by up to 250 characters, unique within the
+    /// account.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) or [`InvalidAliasName`](ErrorKind::InvalidAliasName) for a malformed name;
-    /// [`NotAuthorized`](ErrorKind::NotAuthorized) for names under `alias/aws/`;
-    /// [`AlreadyExists`](ErrorKind::AlreadyExists); [`LimitExceeded`](ErrorKind::LimitExceeded) over 50 of one key;
-    /// [`NotFound`](ErrorKind::NotFound); [`InvalidState`](ErrorKind::InvalidState) if the key's deletion is pending.
+    /// - [`Validation`](ErrorKind::Validation) or [`InvalidAliasName`](ErrorKind::InvalidAliasName)
+    ///   if the name is malformed.
+    /// - [`NotAuthorized`](ErrorKind::NotAuthorized) if the name begins with `alias/aws/`.
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if the alias exists.
+    /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if the key already has 50 aliases.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if the key is pending deletion.
     ///
     /// # Examples
     /// ```
@@ -61,12 +65,14 @@ impl Kms {
         })
     }
 
-    /// Points an alias at another key of the same kind and usage.
+    /// Points an alias to another key of the same class and usage.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if the alias or the key does not exist; [`Validation`](ErrorKind::Validation) if
-    /// the keys differ in kind (symmetric, asymmetric, HMAC) or usage; [`LimitExceeded`](ErrorKind::LimitExceeded);
-    /// [`InvalidState`](ErrorKind::InvalidState) if the new key's deletion is pending.
+    /// - [`NotFound`](ErrorKind::NotFound) if the alias or the key does not exist.
+    /// - [`Validation`](ErrorKind::Validation) if the keys differ in class (symmetric, asymmetric,
+    ///   HMAC) or usage.
+    /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if the new key already has 50 aliases.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if the new key is pending deletion.
     pub fn update_alias(&self, alias_name: impl AsRef<str>, target_key: impl KeyReference) -> Result<()> {
         let call = alias_call(Operation::UpdateAlias, alias_name.as_ref());
         let name = match unreserved(alias_name.as_ref()) {
@@ -96,10 +102,11 @@ impl Kms {
         })
     }
 
-    /// Removes an alias. The key stays as it is.
+    /// Deletes an alias. The key is not affected.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound); [`NotAuthorized`](ErrorKind::NotAuthorized) for names under `alias/aws/`.
+    /// - [`NotFound`](ErrorKind::NotFound) if the alias does not exist.
+    /// - [`NotAuthorized`](ErrorKind::NotAuthorized) if the name begins with `alias/aws/`.
     pub fn delete_alias(&self, alias_name: impl AsRef<str>) -> Result<()> {
         let call = alias_call(Operation::DeleteAlias, alias_name.as_ref());
         let name = match unreserved(alias_name.as_ref()) {
@@ -123,17 +130,20 @@ impl Kms {
         })
     }
 
-    /// Lists the aliases of the caller's account in the order of their names: 1 to 100 a page, 50 unless said otherwise.
+    /// Lists the aliases of the caller's account in the order of their names. A page has 1 to 100
+    /// entries, 50 by default.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) for a limit outside that range;
-    /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
+    /// - [`Validation`](ErrorKind::Validation) if the page limit is out of range.
+    /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
+    ///   page.
     pub fn list_aliases(&self, page: PageRequest) -> Result<Page<AliasListEntry>> {
         self.account_call(CallSpec::new(Operation::ListAliases), |_| {
             let limit = ALIAS_PAGES.check(&page)?;
             let mut after = page.marker.as_deref().map(alias_in).transpose()?;
             let mut entries = Vec::new();
-            // Aliases of keys whose waiting period has ended are passed over, so one scan may not fill the page.
+            // Aliases of keys whose waiting period has ended are skipped, so one scan may not fill
+            // the page.
             loop {
                 let found = self.core.registry.aliases(self.account(), after.as_ref(), limit + 1)?;
                 let is_last = found.len() <= limit;
@@ -152,16 +162,18 @@ impl Kms {
         })
     }
 
-    /// Whether the key that an alias of the caller's account stands for is there, and its waiting period has not ended.
+    /// Returns `true` if the target of an alias of the caller's account exists and its waiting
+    /// period has not ended.
     fn is_alive(&self, target: KeyId) -> Result<bool> {
         let key = self.core.registry.key(self.account(), target)?;
         Ok(key.is_some_and(|key| !self.core.time.is_over(&key.record)))
     }
 
-    /// Lists the aliases of one key, in the order of their names and in pages like those of [`Kms::list_aliases`].
+    /// Lists the aliases of a key, in the same order and pages as [`Kms::list_aliases`].
     ///
     /// # Errors
-    /// Those of [`Kms::list_aliases`], and [`NotFound`](ErrorKind::NotFound).
+    /// - The errors of [`Kms::list_aliases`].
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
     pub fn list_aliases_of_key(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<AliasListEntry>> {
         self.key_call(CallSpec::new(Operation::ListAliases), &key, |target, _| {
             let account = target.record().account;

@@ -1,4 +1,4 @@
-//! Encrypt, decrypt and re-encrypt small data under a KMS key.
+//! Encryption, decryption, and re-encryption of small data under a KMS key.
 
 use crate::algorithm::EncryptionAlgorithm;
 use crate::blob::{BlobPrefix, Scheme};
@@ -19,15 +19,21 @@ use crate::provider::{CipherScheme, oaep};
 use crate::secret::SecretBytes;
 
 impl Kms {
-    /// Encrypts 1 to 4,096 bytes under a key. Larger data belong into an [`Envelope`](crate::Envelope).
+    /// Encrypts 1 to 4,096 bytes under a key. For larger data, use an
+    /// [`Envelope`](crate::Envelope).
     ///
-    /// Under an RSA key it is fewer bytes, the algorithm must be named, and there is no context. What comes out is bare
-    /// RSA-OAEP: whoever has the public key could have made it, and so it proves nothing about its origin.
+    /// With an RSA key, the maximum is lower, the algorithm must be specified, and an encryption
+    /// context is not supported. The result is plain RSA-OAEP: anyone with the public key can
+    /// create such a ciphertext, so it proves nothing about its origin.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) for an empty or over-long plaintext or an over-long context;
-    /// [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if key or algorithm are not for encryption;
-    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState), [`NotFound`](ErrorKind::NotFound).
+    /// - [`Validation`](ErrorKind::Validation) if the plaintext is empty or too long, or the
+    ///   context is too long.
+    /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key or the algorithm is not for
+    ///   encryption.
+    /// - [`Disabled`](ErrorKind::Disabled) if the key is disabled.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
     ///
     /// # Examples
     /// ```
@@ -59,16 +65,21 @@ impl Kms {
         })
     }
 
-    /// Decrypts a ciphertext. Which symmetric key and version it was made under stands in its blob. An RSA key and its
-    /// algorithm must be named, and what was encrypted anywhere with its public key opens.
+    /// Decrypts a ciphertext. The blob of a symmetric ciphertext identifies its key and key
+    /// version. For RSA, specify the key and the algorithm. Any ciphertext created with the public
+    /// key can be decrypted.
     ///
     /// # Errors
-    /// [`InvalidCiphertext`](ErrorKind::InvalidCiphertext), without detail, if the blob is damaged, of another key or bound
-    /// to another context; [`IncorrectKey`](ErrorKind::IncorrectKey) if the request names another key;
-    /// [`Validation`](ErrorKind::Validation) if RSA is asked for without a key, or with a context;
-    /// [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key does not have the algorithm;
-    /// [`AccessDenied`](ErrorKind::AccessDenied) if the key of the blob does not exist or the caller may not use it;
-    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState).
+    /// - [`InvalidCiphertext`](ErrorKind::InvalidCiphertext) , without details, if the blob is
+    ///   damaged, belongs to another key, or is bound to another context.
+    /// - [`IncorrectKey`](ErrorKind::IncorrectKey) if the request specifies another key.
+    /// - [`Validation`](ErrorKind::Validation) if an RSA algorithm is requested without a key or
+    ///   with a context.
+    /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key does not support the algorithm.
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) if the key of the blob does not exist or the
+    ///   caller may not use it.
+    /// - [`Disabled`](ErrorKind::Disabled) if the key is disabled.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
     ///
     /// # Examples
     /// ```
@@ -104,11 +115,12 @@ impl Kms {
         })
     }
 
-    /// Decrypts a ciphertext and encrypts its content anew, without handing out the plaintext: under another key, under
-    /// the current version of the same key, or bound to another context.
+    /// Decrypts a ciphertext and encrypts the plaintext again without revealing it. The destination
+    /// can be another key, the current version of the same key, or another encryption context.
     ///
     /// # Errors
-    /// Those of [`Kms::decrypt`] for the source and of [`Kms::encrypt`] for the destination.
+    /// - The errors of [`Kms::decrypt`] for the source.
+    /// - The errors of [`Kms::encrypt`] for the destination.
     ///
     /// # Examples
     /// ```
@@ -159,7 +171,8 @@ impl Kms {
         })
     }
 
-    /// Whether both halves of a re-encryption name one key. What does not exist is not the same.
+    /// Returns `true` if both halves of a re-encryption use the same key. Keys that do not exist
+    /// are never the same.
     fn is_on_same_key(&self, source: &DecryptRequest<'_>, destination: &KeyIdentifier) -> bool {
         let source = match &source.key {
             Some(key) => self.known(key),
@@ -170,7 +183,7 @@ impl Kms {
         source.is_some() && source == self.known(destination)
     }
 
-    /// Encrypts under a key with the algorithm asked for.
+    /// Encrypts under a key with the requested algorithm.
     fn seal_with(
         &self,
         target: &AuthorizedKey<'_>,
@@ -189,7 +202,7 @@ impl Kms {
         }
     }
 
-    /// Decrypts a ciphertext, whatever it was made with.
+    /// Decrypts a ciphertext with the requested algorithm.
     fn open_with(
         &self,
         call_context: &mut CallContext,
@@ -220,7 +233,8 @@ impl Kms {
         Ok(Opened { plaintext: plaintext.map_err(without_detail)?, target, key_material_id: None })
     }
 
-    /// Opens a ciphertext blob, under the key that was named or else under its own.
+    /// Decrypts a ciphertext blob under the specified key, or else under the key that the blob
+    /// identifies.
     fn open_blob<'a>(
         &'a self,
         call_context: &mut CallContext,
@@ -254,7 +268,7 @@ impl Kms {
     }
 }
 
-/// A plaintext, the key that it was encrypted under, and the version of its material if the key has versions.
+/// A plaintext, its key, and the version of the key material if the key has versions.
 struct Opened<'a> {
     plaintext: SecretBytes,
     target: AuthorizedKey<'a>,
@@ -275,7 +289,8 @@ pub(in crate::kms) fn seal(
     .map(|(blob, material, ())| (blob, material))
 }
 
-/// Makes a blob under the current version of a key: the header here, the body by `fill`.
+/// Creates a blob under the current version of a key. Writes the header and calls `fill` for the
+/// body.
 pub(in crate::kms) fn produce<T>(
     target: &AuthorizedKey<'_>,
     context: &EncryptionContext,
@@ -297,7 +312,7 @@ pub(in crate::kms) fn produce<T>(
     blob.extend_from_slice(&header);
     let value = fill(cipher, &header, &context, &mut blob)?;
     if prefix.scheme == Scheme::Provider {
-        // What nobody would open again is not given out.
+        // Never return a blob that cannot be decrypted again.
         BlobPrefix::parse(&blob).map_err(|error| {
             let text =
                 format!("the provider of {} made a ciphertext that would not be taken back: {error}", target.arn());
@@ -314,7 +329,8 @@ const fn scheme(scheme: CipherScheme) -> Scheme {
     }
 }
 
-/// A context is bound to a ciphertext by its authentication, and RSA-OAEP has none.
+/// Rejects a context for RSA-OAEP. A context is bound to a ciphertext by authentication, which
+/// RSA-OAEP does not have.
 fn check_no_context(algorithm: EncryptionAlgorithm, context: &EncryptionContext) -> Result<()> {
     if context.is_empty() {
         return Ok(());
@@ -327,7 +343,7 @@ fn without_detail(error: Error) -> Error {
     if error.kind() == ErrorKind::InvalidCiphertext { does_not_open() } else { error }
 }
 
-/// The one text for a ciphertext that does not open, whatever the reason.
+/// Returns the same error for every reason why a ciphertext cannot be decrypted.
 fn does_not_open() -> Error {
     Error::new(
         ErrorKind::InvalidCiphertext,
@@ -335,7 +351,7 @@ fn does_not_open() -> Error {
     )
 }
 
-/// Whoever sends a blob must not learn from the refusal which keys exist.
+/// Hides from the sender of a blob which keys exist.
 fn unknown_or_forbidden(error: Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::AccessDenied => Error::new(

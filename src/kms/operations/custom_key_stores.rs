@@ -1,4 +1,4 @@
-//! Custom key stores: made over a cluster of HSMs, connected, disconnected, changed and deleted.
+//! Custom key stores: creating, describing, connecting, disconnecting, updating, and deleting them.
 
 use std::sync::Arc;
 
@@ -28,17 +28,24 @@ use crate::store::MAX_SCAN;
 const STORE_PAGES: PageLimits = PageLimits { most: 1_000, default: 100 };
 
 impl Kms {
-    /// Makes a custom key store over a cluster that the builder was given, and returns its id. It is not connected yet.
+    /// Creates a custom key store for a cluster registered with the builder, and returns its ID. It
+    /// is not connected yet.
     ///
-    /// The cluster must have two active HSMs in different zones, and serve no other custom key store. To make the same
-    /// store again, by name, cluster, mode and password, while it is disconnected, returns the id that it has.
+    /// The cluster must have two active HSMs in different zones and must not belong to another
+    /// custom key store. Repeating the request with the same name, cluster, mode, and password
+    /// while the store is disconnected returns the ID of the existing store.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) for a name or a password that is too long or empty, or if nobody gives the
-    /// password; [`CustomKeyStoreNameInUse`](ErrorKind::CustomKeyStoreNameInUse);
-    /// [`ClusterNotFound`](ErrorKind::ClusterNotFound); [`ClusterInUse`](ErrorKind::ClusterInUse);
-    /// [`ClusterInvalidConfiguration`](ErrorKind::ClusterInvalidConfiguration) with fewer active HSMs or zones;
-    /// [`LimitExceeded`](ErrorKind::LimitExceeded) beyond 10 in an account.
+    /// - [`Validation`](ErrorKind::Validation) if the name or the password is empty or too long, or
+    ///   if there is no source of the password.
+    /// - [`CustomKeyStoreNameInUse`](ErrorKind::CustomKeyStoreNameInUse) if another custom key
+    ///   store of the account has this name.
+    /// - [`ClusterNotFound`](ErrorKind::ClusterNotFound) if the builder was not given the cluster.
+    /// - [`ClusterInUse`](ErrorKind::ClusterInUse) if another custom key store uses the cluster.
+    /// - [`ClusterInvalidConfiguration`](ErrorKind::ClusterInvalidConfiguration) if the cluster has
+    ///   too few active HSMs or zones.
+    /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if the account already has 10 custom key
+    ///   stores.
     ///
     /// # Examples
     /// ```
@@ -93,7 +100,7 @@ impl Kms {
             None => (CustomKeyStores::default(), None),
         };
         if let Some(same) = all.0.iter().find(|other| other.name == new.name) {
-            // The answer was lost, and the request is made again.
+            // A repeated request, for example because the response was lost.
             let again = (&same.cluster, same.mode, &same.password) == (&new.cluster, new.mode, &new.password);
             return if again && !same.connected { Ok((Vec::new(), same.id)) } else { Err(name_in_use(&new.name)) };
         }
@@ -115,7 +122,8 @@ impl Kms {
         Ok(([put_stores(account, &all, expected)?, claim].into_iter().chain(adopted).collect(), new.id))
     }
 
-    /// The write that claims a cluster, unless another custom key store has done so, of whatever account.
+    /// Returns the edit that claims a cluster. Fails if another custom key store, in any account,
+    /// has claimed it.
     fn claimed(&self, cluster: &ClusterId, id: CustomKeyStoreId) -> Result<Edit> {
         let claim = ClusterClaim { cluster: cluster.clone(), account: self.account(), custom_key_store: id };
         let record_id = ClusterClaim::record_id(cluster);
@@ -138,12 +146,14 @@ impl Kms {
         })
     }
 
-    /// Tells about the custom key stores of the caller's account, in the order of their ids: 1 to 1,000 a page, 100 unless
-    /// said otherwise. A store that should be connected and is not yet, in this process, is connected now.
+    /// Returns the custom key stores of the caller's account, in the order of their IDs. A page has
+    /// 1 to 1,000 entries, 100 by default. A store that should be connected but is not yet
+    /// connected in this process is connected now.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) for a limit outside that range;
-    /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
+    /// - [`Validation`](ErrorKind::Validation) if the page limit is out of range.
+    /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
+    ///   page.
     pub fn describe_custom_key_stores(&self, page: PageRequest) -> Result<Page<CustomKeyStoresListEntry>> {
         self.account_call(CallSpec::new(Operation::DescribeCustomKeyStores), |_| {
             let held = self.core.registry.custom_key_stores(self.account())?;
@@ -154,10 +164,10 @@ impl Kms {
         })
     }
 
-    /// Tells about one custom key store.
+    /// Returns one custom key store.
     ///
     /// # Errors
-    /// [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound).
+    /// - [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound) if it does not exist.
     pub fn describe_custom_key_store(&self, id: CustomKeyStoreId) -> Result<CustomKeyStoresListEntry> {
         self.account_call(store_call(Operation::DescribeCustomKeyStores, id), |_| {
             Ok(self.store_entry(&self.core.registry.custom_key_store(self.account(), id)?.record))
@@ -180,16 +190,21 @@ impl Kms {
         }
     }
 
-    /// Connects a custom key store to its cluster, and returns when that is done: logs in as the crypto user and verifies
-    /// the members that answer. Every process over the same store connects by itself when it first needs a key.
+    /// Connects a custom key store to its cluster and waits until it is connected. This logs in as
+    /// the crypto user and verifies the members that respond. Every process that shares the store
+    /// connects automatically when it first needs a key.
     ///
-    /// If it fails, the store is `FAILED`, with the reason in [`Kms::describe_custom_key_stores`]: disconnect it, put that
-    /// right, and connect it again. A wrong password is tried once.
+    /// If the connection fails, the store is `FAILED`, with the reason in
+    /// [`Kms::describe_custom_key_stores`]. Disconnect it, resolve the problem, and connect it
+    /// again. A wrong password is tried only once.
     ///
     /// # Errors
-    /// [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound);
-    /// [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) while it is disconnecting or has failed;
-    /// [`ClusterNotFound`](ErrorKind::ClusterNotFound); [`KeyUnavailable`](ErrorKind::KeyUnavailable) if it failed now.
+    /// - [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound) if the custom key store does
+    ///   not exist.
+    /// - [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) if it is
+    ///   disconnecting or has failed.
+    /// - [`ClusterNotFound`](ErrorKind::ClusterNotFound) if the builder was not given its cluster.
+    /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if this connection attempt failed.
     pub fn connect_custom_key_store(&self, id: CustomKeyStoreId) -> Result<()> {
         self.account_call(store_call(Operation::ConnectCustomKeyStore, id), |call_context| {
             let store = self.core.registry.custom_key_store(self.account(), id)?.record;
@@ -204,12 +219,14 @@ impl Kms {
         })
     }
 
-    /// Disconnects a custom key store from its cluster, for all processes. Its keys are unavailable until it is connected
-    /// again; everything but work with them stays possible.
+    /// Disconnects a custom key store from its cluster, for all processes. Its keys are unavailable
+    /// until it is connected again, but can still be managed.
     ///
     /// # Errors
-    /// [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound);
-    /// [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) if it is disconnected or disconnecting.
+    /// - [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound) if the custom key store does
+    ///   not exist.
+    /// - [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) if it is
+    ///   disconnected or disconnecting.
     pub fn disconnect_custom_key_store(&self, id: CustomKeyStoreId) -> Result<()> {
         self.account_call(store_call(Operation::DisconnectCustomKeyStore, id), |call_context| {
             let store = self.core.registry.custom_key_store(self.account(), id)?.record;
@@ -219,7 +236,7 @@ impl Kms {
             if idle || state == ConnectionState::Disconnecting {
                 return Err(invalid_state(id, state, Operation::DisconnectCustomKeyStore));
             }
-            // First for everybody, so that no process connects again, and then here.
+            // In the store first, so that no process connects again, and then in this process.
             self.set_connected(call_context, id, false)?;
             if let Some(connection) = connection {
                 connection.disconnect(id);
@@ -239,15 +256,19 @@ impl Kms {
         })
     }
 
-    /// Changes the name of a custom key store, at any time, or, while it is disconnected, its password or its cluster. The
-    /// new cluster must hold every key of the store: each is looked for and proved to be the same one.
+    /// Changes the name of a custom key store or, while it is disconnected, its password or
+    /// cluster. The new cluster must hold every key of the store. Each key is looked up and
+    /// verified to be the same key.
     ///
     /// # Errors
-    /// [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound);
-    /// [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) unless it is disconnected;
-    /// [`ClusterNotRelated`](ErrorKind::ClusterNotRelated) if a key is missing in the new cluster;
-    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the new cluster cannot be connected; and those of
-    /// [`Kms::create_custom_key_store`].
+    /// - [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound) if the custom key store does
+    ///   not exist.
+    /// - [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) unless it is
+    ///   disconnected.
+    /// - [`ClusterNotRelated`](ErrorKind::ClusterNotRelated) if a key is missing in the new
+    ///   cluster.
+    /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the new cluster cannot be connected.
+    /// - The errors of [`Kms::create_custom_key_store`].
     pub fn update_custom_key_store(&self, request: UpdateCustomKeyStoreRequest) -> Result<()> {
         let UpdateCustomKeyStoreRequest { id, name, cluster, password } = request;
         let mut call = store_call(Operation::UpdateCustomKeyStore, id);
@@ -273,7 +294,8 @@ impl Kms {
                 let mut changed = self.core.registry.custom_key_store(self.account(), id)?.record;
                 self.check_disconnected(&changed, Operation::UpdateCustomKeyStore)?;
                 if *cluster != changed.cluster {
-                    // Before it is tried: a cluster of somebody else is not logged in to, nor disconnected afterwards.
+                    // Checked before connecting, so that a cluster of another store is neither
+                    // logged in to nor disconnected afterwards.
                     self.claimed(cluster, id)?;
                 }
                 change(&mut changed);
@@ -313,7 +335,8 @@ impl Kms {
         if state == ConnectionState::Disconnected { Ok(()) } else { Err(invalid_state(store.id, state, operation)) }
     }
 
-    /// Proves that a cluster holds every key of a store, and has all processes forget which one held them before.
+    /// Verifies that a cluster holds every key of a store, and makes all processes forget which
+    /// cluster held them before.
     fn check_related(
         &self,
         call_context: &CallContext,
@@ -349,18 +372,22 @@ impl Kms {
                         let text = format!("the cluster '{}' does not hold key {key_id}", store.cluster);
                         Error::new(ErrorKind::ClusterNotRelated, text).with_source(error)
                     })?;
-                // Written anew as it is: whoever has it opened, opens it again.
+                // Rewritten unchanged, so that every process that has the key loaded loads it
+                // again.
                 self.core.registry.commit(&[Edit::put_key(record, Some(revision))])?;
             }
         }
     }
 
-    /// Deletes a custom key store. Its cluster stays as it is.
+    /// Deletes a custom key store. The cluster is not affected.
     ///
     /// # Errors
-    /// [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound);
-    /// [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) unless it is disconnected;
-    /// [`CustomKeyStoreHasKeys`](ErrorKind::CustomKeyStoreHasKeys) while it has keys, also such whose deletion is pending.
+    /// - [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound) if the custom key store does
+    ///   not exist.
+    /// - [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) unless it is
+    ///   disconnected.
+    /// - [`CustomKeyStoreHasKeys`](ErrorKind::CustomKeyStoreHasKeys) if it contains keys, including
+    ///   any that are pending deletion.
     pub fn delete_custom_key_store(&self, id: CustomKeyStoreId) -> Result<()> {
         self.account_call(store_call(Operation::DeleteCustomKeyStore, id), |call_context| {
             commit_change(&self.core, call_context, |_| {

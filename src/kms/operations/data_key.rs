@@ -1,4 +1,4 @@
-//! Data keys for envelope encryption, and random numbers.
+//! Data keys for envelope encryption, and random bytes.
 
 use super::cipher::{NO_CONTEXT, produce};
 use crate::error::{Error, ErrorKind, Result};
@@ -12,14 +12,17 @@ use crate::kms::request::{
 use crate::secret::SecretBytes;
 
 impl Kms {
-    /// Makes a data key and returns it twice: in the clear, to be used and wiped, and encrypted under a KMS key, to be
-    /// stored beside the data.
+    /// Generates a data key and returns it twice: in plaintext, to be used and wiped, and encrypted
+    /// under a KMS key, to be stored alongside the data.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) for a length outside 1 to 1,024 bytes or an over-long context;
-    /// [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for encryption;
-    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if it is not symmetric;
-    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState), [`NotFound`](ErrorKind::NotFound).
+    /// - [`Validation`](ErrorKind::Validation) if the length is not 1 to 1,024 bytes, or the
+    ///   context is too long.
+    /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for encryption.
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if the key is not symmetric.
+    /// - [`Disabled`](ErrorKind::Disabled) if the key is disabled.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
     ///
     /// # Examples
     /// ```
@@ -40,10 +43,11 @@ impl Kms {
         self.data_key(Operation::GenerateDataKey, &request)
     }
 
-    /// Makes a data key and returns it only encrypted: for whoever prepares storage but must not read it.
+    /// Generates a data key and returns it encrypted only. For callers that prepare storage but
+    /// must not read it.
     ///
     /// # Errors
-    /// Those of [`Kms::generate_data_key`].
+    /// The same as [`Kms::generate_data_key`].
     pub fn generate_data_key_without_plaintext(
         &self,
         request: GenerateDataKeyRequest<'_, impl KeyReference>,
@@ -81,8 +85,8 @@ impl Kms {
     /// Returns 1 to 1,024 random bytes.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) for a length outside that range; [`Internal`](ErrorKind::Internal) if there
-    /// is no randomness.
+    /// - [`Validation`](ErrorKind::Validation) if the length is out of range.
+    /// - [`Internal`](ErrorKind::Internal) if no randomness is available.
     ///
     /// # Examples
     /// ```
@@ -101,12 +105,15 @@ impl Kms {
 }
 
 impl Kms {
-    /// Returns 1 to 1,024 random bytes that are drawn in the cluster of a custom key store, which must be connected.
+    /// Returns 1 to 1,024 random bytes generated in the cluster of a custom key store, which must
+    /// be connected.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) for a length outside that range;
-    /// [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound);
-    /// [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) if it is not connected, or no HSM answers.
+    /// - [`Validation`](ErrorKind::Validation) if the length is out of range.
+    /// - [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound) if the custom key store does
+    ///   not exist.
+    /// - [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) if it is not
+    ///   connected, or no HSM responds.
     pub fn generate_random_in(&self, custom_key_store: CustomKeyStoreId, number_of_bytes: u32) -> Result<SecretBytes> {
         let call = CallSpec::new(Operation::GenerateRandom)
             .parameter("numberOfBytes", number_of_bytes)

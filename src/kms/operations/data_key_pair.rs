@@ -1,4 +1,4 @@
-//! Key pairs for use outside, whose private keys are encrypted under a KMS key.
+//! Data key pairs, whose private keys are encrypted under a KMS key.
 
 use super::cipher::{NO_CONTEXT, seal};
 use crate::error::{Error, ErrorKind, Result};
@@ -13,16 +13,21 @@ use crate::policy::RequestParameter;
 use crate::provider::key_pair_kind;
 
 impl Kms {
-    /// Makes a key pair for use outside, and returns its private key twice: in the clear, to be used and wiped, and
-    /// encrypted under a symmetric KMS key, to be stored. [`Kms::decrypt`] gives it back.
+    /// Generates a key pair for use outside the KMS and returns its private key twice: in
+    /// plaintext, to be used and wiped, and encrypted under a symmetric KMS key, to be stored.
+    /// [`Kms::decrypt`] decrypts it.
     ///
-    /// RSA pairs take a while, of 4,096 bits some seconds; nothing else waits for them.
+    /// Generating RSA pairs is slow: a 4096-bit pair takes several seconds. Other calls are not
+    /// blocked.
     ///
     /// # Errors
-    /// [`InvalidKeyUsage`](crate::ErrorKind::InvalidKeyUsage) if the KMS key is not a symmetric one for encryption;
-    /// [`Validation`](crate::ErrorKind::Validation) for an over-long context;
-    /// [`Disabled`](crate::ErrorKind::Disabled), [`InvalidState`](crate::ErrorKind::InvalidState),
-    /// [`NotFound`](crate::ErrorKind::NotFound).
+    /// - [`InvalidKeyUsage`](crate::ErrorKind::InvalidKeyUsage) if the KMS key is not a symmetric
+    ///   encryption key.
+    /// - [`Validation`](crate::ErrorKind::Validation) if the context is too long.
+    /// - [`Disabled`](crate::ErrorKind::Disabled) if the key is disabled.
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the key state does not allow the
+    ///   operation.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist.
     ///
     /// # Examples
     /// ```
@@ -44,10 +49,11 @@ impl Kms {
         self.data_key_pair(Operation::GenerateDataKeyPair, &request)
     }
 
-    /// Makes a key pair and returns its private key only encrypted: for whoever prepares pairs but must not use them.
+    /// Generates a key pair and returns its private key encrypted only. For callers that prepare
+    /// pairs but must not use them.
     ///
     /// # Errors
-    /// Those of [`Kms::generate_data_key_pair`].
+    /// The same as [`Kms::generate_data_key_pair`].
     pub fn generate_data_key_pair_without_plaintext(
         &self,
         request: GenerateDataKeyPairRequest<'_, impl KeyReference>,
@@ -77,7 +83,7 @@ impl Kms {
             .parameter("keyPairSpec", request.spec.as_str());
         self.key_call(call, &request.key, |target, _| {
             if request.dry_run {
-                // To try an RSA pair must not cost the seconds of making one.
+                // A dry run for an RSA pair must not take the seconds needed to generate one.
                 seal(target, context, &[])?;
                 return Err(would_have_succeeded());
             }

@@ -1,4 +1,4 @@
-//! The end of a key: a waiting period in which nothing is lost, and a way back.
+//! Scheduled deletion of keys: a waiting period during which nothing is lost, and its cancellation.
 
 use super::keys::next_state;
 use crate::error::Result;
@@ -10,12 +10,13 @@ use crate::kms::request::{KeyReference, ScheduleKeyDeletionResponse};
 use crate::policy::RequestParameter;
 
 impl Kms {
-    /// Puts a key into the waiting period of 7 to 30 days after which it, its material and its aliases are deleted.
-    /// Until then it can be used for nothing, and [`Kms::cancel_key_deletion`] brings it back.
+    /// Starts the waiting period of 7 to 30 days, after which the key, its material, and its
+    /// aliases are deleted. Until then the key cannot be used, and [`Kms::cancel_key_deletion`]
+    /// cancels the deletion.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound); [`InvalidState`](crate::ErrorKind::InvalidState) if its deletion is
-    /// pending already.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist.
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the key is already pending deletion.
     ///
     /// # Examples
     /// ```
@@ -54,13 +55,13 @@ impl Kms {
         })
     }
 
-    /// Brings back a key whose deletion is pending. It comes back disabled, never straight into use; pending import, if
-    /// imported material is missing.
+    /// Cancels the deletion of a key. The key is then disabled, never immediately enabled. If
+    /// imported material is missing, it is pending import.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound), also once the waiting period has ended by a trusted clock
-    /// ([`Kms::run_maintenance`] says when that is);
-    /// [`InvalidState`](crate::ErrorKind::InvalidState) if no deletion is pending.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist, or its waiting period
+    ///   has ended by a trusted clock ([`Kms::run_maintenance`] defines when a clock is trusted).
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the key is not pending deletion.
     pub fn cancel_key_deletion(&self, key: impl KeyReference) -> Result<KeyArn> {
         let mut rescued = None;
         let done = self.key_change(CallSpec::new(Operation::CancelKeyDeletion), &key, |target, call_context| {

@@ -1,4 +1,4 @@
-//! Grants: what a principal may do with a key beside what policies let it do.
+//! Grants: permissions of a principal on a key, in addition to policies.
 
 use crate::audit::ParameterValue;
 use crate::error::{Error, ErrorKind, Result};
@@ -23,10 +23,11 @@ use crate::text::sanitize_for_error;
 /// Page sizes of [`Kms::list_grants`] and [`Kms::list_retirable_grants`].
 const GRANT_PAGES: PageLimits = PageLimits { most: 100, default: 50 };
 
-/// The longest name in a constraint that the trail keeps whole, in bytes.
+/// The maximum length, in bytes, of a context name in a constraint before the audit trail truncates
+/// it.
 const MAX_NOTED_NAME: usize = 2_048;
 
-/// The most characters of a grant's name.
+/// The maximum length of a grant name, in characters.
 const MAX_GRANT_NAME: usize = 256;
 
 impl GrantFilter<'_> {
@@ -47,16 +48,23 @@ impl GrantFilter<'_> {
 }
 
 impl Kms {
-    /// Lets a principal use a key in stated ways, at once and until the grant is retired or revoked. At most 50,000 a key.
+    /// Allows a principal to use a key in specified ways, effective immediately and until the grant
+    /// is retired or revoked. A key can have up to 50,000 grants.
     ///
-    /// A grant only allows; an explicit denial in a policy goes before it. Whoever may create grants by a grant alone can
-    /// pass on no more than that grant allows. The grants of a key are deleted with it.
+    /// A grant only allows: an explicit denial in a policy takes precedence. A principal that may
+    /// create grants only because of a grant can allow no more than that grant does. Deleting a key
+    /// also deletes its grants.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) if the key has no such operation or context, or for a malformed name;
-    /// [`LimitExceeded`](ErrorKind::LimitExceeded); [`InvalidGrantToken`](ErrorKind::InvalidGrantToken);
-    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is customer managed;
-    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState), [`NotFound`](ErrorKind::NotFound).
+    /// - [`Validation`](ErrorKind::Validation) if the key does not support such an operation or
+    ///   context, or if a name is malformed.
+    /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if the key has the maximum number of grants.
+    /// - [`InvalidGrantToken`](ErrorKind::InvalidGrantToken) if a grant token is invalid.
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is customer
+    ///   managed.
+    /// - [`Disabled`](ErrorKind::Disabled) if the key is disabled.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
     ///
     /// # Examples
     /// ```
@@ -123,12 +131,14 @@ impl Kms {
         })
     }
 
-    /// Lists the grants on a key, 1 to 100 a page, 50 unless said otherwise: all of them, or those that a
-    /// [`GrantFilter`] lets through.
+    /// Lists the grants on a key that match a [`GrantFilter`]; the default filter matches all. A
+    /// page has 1 to 100 entries, 50 by default.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound); [`Validation`](ErrorKind::Validation) for a limit outside that range;
-    /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    /// - [`Validation`](ErrorKind::Validation) if the page limit is out of range.
+    /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
+    ///   page.
     ///
     /// # Examples
     /// ```
@@ -181,12 +191,15 @@ impl Kms {
         })
     }
 
-    /// Lists the grants, on the keys of any account, that name a principal of the caller's account as the one who may
-    /// retire them: 1 to 100 a page, 50 unless said otherwise. Other grants are not looked at, however many there are.
+    /// Lists the grants that a principal of the caller's account may retire as their retiring
+    /// principal, on the keys of any account. A page has 1 to 100 entries, 50 by default. Other
+    /// grants are not read, however many there are.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) for a principal of another account, or a limit outside that range;
-    /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
+    /// - [`Validation`](ErrorKind::Validation) if the principal belongs to another account, or the
+    ///   page limit is out of range.
+    /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
+    ///   page.
     pub fn list_retirable_grants(
         &self,
         retiring_principal: &Principal,
@@ -212,19 +225,21 @@ impl Kms {
         })
     }
 
-    /// Gives a grant back: as its retiring principal, as its grantee if it allows RetireGrant, as the root of the account that
-    /// made it, or by permission of the key's policy.
+    /// Retires a grant. Callers may be its retiring principal, its grantee if the grant allows
+    /// RetireGrant, the root of the account that created it, or any principal that the key policy
+    /// allows.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if there is no such key or grant.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key or the grant does not exist.
     pub fn retire_grant(&self, key: impl KeyReference, grant_id: GrantId, dry_run: DryRun) -> Result<()> {
         self.end_grant(Operation::RetireGrant, &key, grant_id, dry_run)
     }
 
-    /// Gives the grant back that a token names, as [`Kms::retire_grant`] does.
+    /// Retires the grant that a token identifies, like [`Kms::retire_grant`].
     ///
     /// # Errors
-    /// [`InvalidGrantToken`](ErrorKind::InvalidGrantToken); else those of [`Kms::retire_grant`].
+    /// - [`InvalidGrantToken`](ErrorKind::InvalidGrantToken) if the token is invalid.
+    /// - The errors of [`Kms::retire_grant`].
     pub fn retire_grant_by_token(&self, token: &GrantToken, dry_run: DryRun) -> Result<()> {
         match self.core.registry.named_grant(token) {
             Ok(NamedGrant { account, key_id, id }) => {
@@ -235,11 +250,12 @@ impl Kms {
         }
     }
 
-    /// Takes a grant away, by permission of the key's policy.
+    /// Revokes a grant, if the key policy allows it.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if there is no such key or grant;
-    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is customer managed.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key or the grant does not exist.
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is customer
+    ///   managed.
     pub fn revoke_grant(&self, key: impl KeyReference, grant_id: GrantId, dry_run: DryRun) -> Result<()> {
         self.end_grant(Operation::RevokeGrant, &key, grant_id, dry_run)
     }
@@ -249,7 +265,8 @@ impl Kms {
         self.audited(call, |call_context| {
             let identifier = key.to_key_identifier()?;
             commit_change(&self.core, call_context, |call_context| {
-                // What the grant says is part of the question. A failure to read it is for callers who may know of the grant.
+                // Authorization depends on the content of the grant. A failure to read it is
+                // reported only to callers that may see the grant.
                 let grant = match self.known(&identifier) {
                     Some((account, key_id)) => self.core.registry.grant(account, key_id, id),
                     None => Ok(None),
@@ -271,13 +288,13 @@ impl Kms {
         })
     }
 
-    /// The grant that a named request has made before.
+    /// Returns the grant that an earlier request with the same name and terms created.
     fn same_grant(target: &AuthorizedKey<'_>, name: Option<&str>, terms: &GrantTerms) -> Result<Option<GrantId>> {
         let Some(name) = name else { return Ok(None) };
         Ok(target.grants(terms.grantee()).index()?.and_then(|index| index.named(name, terms)))
     }
 
-    /// The first grants of a range that are wanted.
+    /// Returns the first grants of a range that match `wanted`.
     fn grants_where(
         &self,
         range: GrantRange<'_>,
@@ -310,7 +327,7 @@ impl Kms {
     }
 }
 
-/// The trail tells of a grant what CloudTrail does.
+/// Records the same properties of a grant in the audit trail as CloudTrail does.
 fn terms_noted<'a>(call: CallSpec<'a>, terms: &GrantTerms, name: Option<&str>) -> CallSpec<'a> {
     let operations = ParameterValue::texts(terms.operations().iter().map(Operation::as_str));
     let mut call = call.parameter("granteePrincipal", terms.grantee().to_string()).parameter("operations", operations);
@@ -321,7 +338,8 @@ fn terms_noted<'a>(call: CallSpec<'a>, terms: &GrantTerms, name: Option<&str>) -
         (terms.constraints().encryption_context_equals(), terms.constraints().encryption_context_subset());
     for (kind, context) in [("encryptionContextEquals", equals), ("encryptionContextSubset", subset)] {
         if let Some(context) = context {
-            // Shortened, so that no event is too long to be written: the length of these names has no limit of its own.
+            // Truncated, so that no event is too long to write: the length of these names is not
+            // limited otherwise.
             let shown =
                 |name: &str| if name.len() <= MAX_NOTED_NAME { name.to_owned() } else { sanitize_for_error(name) };
             let pairs = context.iter().map(|(name, value)| (shown(name), value.to_owned()));
@@ -343,7 +361,7 @@ fn check_name(name: &str) -> Result<()> {
     Err(Error::new(ErrorKind::Validation, text))
 }
 
-/// The grant that a marker of [`Kms::list_retirable_grants`] names.
+/// Returns the grant that a marker of [`Kms::list_retirable_grants`] identifies.
 fn place_in(marker: &str) -> Result<RecordId> {
     read_place(&pagination::name_in(marker)?).ok_or_else(pagination::bad)
 }

@@ -1,4 +1,4 @@
-//! Handles of other principals: narrower than the authority's.
+//! Handles for other principals, with fewer permissions than the authority's.
 
 use std::sync::Arc;
 
@@ -7,11 +7,13 @@ use crate::identity::{AccountId, Principal, PrincipalKind};
 use crate::kms::engine::handle::Kms;
 
 impl Kms {
-    /// Makes a handle that acts as another principal, of the same account or of another one. Only the authority can.
+    /// Creates a handle that acts as another principal, of the same or another account. Requires
+    /// the authority's handle.
     ///
     /// # Errors
-    /// [`ErrorKind::AccessDenied`] if this handle is itself narrowed, or for a principal of
-    /// [`AccountId::SERVICES`] that is no service; [`ErrorKind::Validation`] for a service that this KMS does not know.
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) if this handle is itself narrowed, or if a
+    ///   principal of [`AccountId::SERVICES`] is not a service.
+    /// - [`Validation`](ErrorKind::Validation) if this KMS does not know the service.
     ///
     /// # Examples
     /// ```
@@ -43,14 +45,16 @@ impl Kms {
         Ok(self.narrowed(principal, None))
     }
 
-    /// Makes the handle of a service, by its short name. Only the authority can.
+    /// Creates the handle of a service from its short name. Requires the authority's handle.
     ///
-    /// With it the service makes keys of its own, which no account ever sees and which it uses for all of them; and it
-    /// takes requests of callers on with [`Kms::on_behalf_of`]. Known are `s3`, `ebs`, `rds`, `redshift`, `ssm` and those
-    /// that the builder named ([`KmsBuilder::service`](crate::KmsBuilder::service)).
+    /// With this handle, the service creates its own keys, which no account can see and which it
+    /// uses for all accounts. It handles requests of callers with [`Kms::on_behalf_of`]. The known
+    /// services are `s3`, `ebs`, `rds`, `redshift`, `ssm`, and those registered with the builder
+    /// ([`KmsBuilder::service`](crate::KmsBuilder::service)).
     ///
     /// # Errors
-    /// [`ErrorKind::AccessDenied`] if this handle is itself narrowed; [`ErrorKind::Validation`] for another name.
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) if this handle is itself narrowed.
+    /// - [`Validation`](ErrorKind::Validation) if the service is not known.
     ///
     /// # Examples
     /// ```
@@ -72,16 +76,17 @@ impl Kms {
         self.as_principal(self.authority_call("as_service", |_| service)?)
     }
 
-    /// Makes the handle with which a service passes on what a caller asks for: it may do what the caller may, and policies
-    /// see the service as `kms:ViaService`. The key that the service manages in the caller's account, `alias/aws/<service>`,
-    /// can be used in no other way.
+    /// Creates a handle with which a service forwards the requests of a caller. It has the caller's
+    /// permissions, and policies see the service as `kms:ViaService`. The service-managed key in
+    /// the caller's account, `alias/aws/<service>`, can be used only this way.
     ///
-    /// The caller's own handle is what proves that the caller has asked: a service cannot act for anybody who did not
-    /// hand it one.
+    /// The caller's own handle proves that the caller made the request: a service cannot act for a
+    /// caller that did not pass it a handle.
     ///
     /// # Errors
-    /// [`ErrorKind::AccessDenied`] if this is not the handle of a service, or the caller's is itself that of a service or
-    /// of another KMS, or was made by this call.
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) if this is not the handle of a service, or if
+    ///   the caller's handle is that of a service, belongs to another KMS, or was created by this
+    ///   method.
     ///
     /// # Examples
     /// ```

@@ -12,7 +12,7 @@ use crate::kms::storage::retry::commit_with_retry;
 use crate::store::CommitError;
 
 impl Kms {
-    /// Makes a key in the cluster of a custom key store.
+    /// Creates a key in the cluster of a custom key store.
     pub(in crate::kms) fn create_key_in_store(
         &self,
         request: &CreateKeyRequest,
@@ -29,7 +29,7 @@ impl Kms {
         record.custom_key_store = Some(id);
         call_context.record_key(record.account, record.key_id);
         call_context.record_param("cloudHsmClusterId", store.cluster.to_string());
-        // Before anything exists in the HSM.
+        // The intent is written before anything exists in the HSM.
         drop(Change::new(&self.core, call_context).announce()?);
         let begun = self.core.create_in_hsm(&mut record, id, now)?;
         record.state = record.state.next(KeyEvent::CreatedWithMaterial).unwrap_or(record.state);
@@ -50,8 +50,8 @@ impl Kms {
         }
     }
 
-    /// Commits a key whose material exists in the HSM, unless maintenance took its creation over. The inner result is that of
-    /// what follows the commit.
+    /// Commits a key whose material exists in the HSM, unless maintenance took over its creation.
+    /// The inner result is that of the steps after the commit.
     fn commit_key_in_store(
         &self,
         call_context: &mut CallContext,
@@ -74,7 +74,7 @@ impl Kms {
     }
 }
 
-/// Refuses kinds of key that a store does not hold.
+/// Rejects key types that a custom key store cannot hold.
 fn check_kind(record: &KeyRecord, store: &CustomKeyStoreRecord) -> Result<()> {
     let refused = |text: String| Err(Error::new(ErrorKind::UnsupportedOperation, text));
     if record.origin != Origin::Hsm {

@@ -1,4 +1,5 @@
-//! Policies of principals: they decide what has no key, and every key whose policy leaves it to the account.
+//! Policies of principals. They apply to operations without a key, and to keys whose policy
+//! delegates to the account.
 
 use crate::audit::{Action, AuditEvent};
 use crate::error::{Error, ErrorKind, Result};
@@ -12,13 +13,17 @@ use crate::policy::PolicyDocument;
 use crate::store::Revision;
 
 impl Kms {
-    /// Attaches a policy to a user or role, or replaces the one of that name. The authority can for all accounts, the root
-    /// of an account for its own. At most 10 a principal.
+    /// Attaches a policy to a user or role, replacing any existing policy of that name. The
+    /// authority can do this for all accounts, the root of an account for its own. A principal can
+    /// have up to 10 policies.
     ///
     /// # Errors
-    /// [`AccessDenied`](ErrorKind::AccessDenied) for anybody else; [`Validation`](ErrorKind::Validation) for a principal
-    /// that is neither user nor role, or a name that is not 1 to 128 letters, digits and `_+=,.@-`;
-    /// [`MalformedPolicyDocument`](ErrorKind::MalformedPolicyDocument); [`LimitExceeded`](ErrorKind::LimitExceeded).
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) if the caller is neither.
+    /// - [`Validation`](ErrorKind::Validation) if the principal is neither a user nor a role, or
+    ///   the name is not 1 to 128 letters, digits, and `_+=,.@-`.
+    /// - [`MalformedPolicyDocument`](ErrorKind::MalformedPolicyDocument) if the document is
+    ///   malformed.
+    /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if the principal already has 10 policies.
     ///
     /// # Examples
     /// ```
@@ -46,11 +51,11 @@ impl Kms {
         })
     }
 
-    /// Gives the text of a policy of a principal.
+    /// Returns the text of a policy of a principal.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if the principal has none of that name; else those of
-    /// [`Kms::put_identity_policy`].
+    /// - [`NotFound`](ErrorKind::NotFound) if the principal has no policy of that name.
+    /// - The errors of [`Kms::put_identity_policy`].
     pub fn get_identity_policy(&self, principal: &Principal, name: &str) -> Result<String> {
         self.identity_call(Action::GetIdentityPolicy, principal, Some(name), None, |_| {
             let policies = self.core.registry.identity_policies(principal)?;
@@ -62,17 +67,17 @@ impl Kms {
     /// Lists the names of the policies of a principal, in order.
     ///
     /// # Errors
-    /// Those of [`Kms::put_identity_policy`].
+    /// The same as [`Kms::put_identity_policy`].
     pub fn list_identity_policies(&self, principal: &Principal) -> Result<Vec<String>> {
         self.identity_call(Action::ListIdentityPolicies, principal, None, None, |_| {
             Ok(self.core.registry.identity_policies(principal)?.names().to_vec())
         })
     }
 
-    /// Takes a policy from a principal.
+    /// Deletes a policy of a principal.
     ///
     /// # Errors
-    /// Those of [`Kms::get_identity_policy`].
+    /// The same as [`Kms::get_identity_policy`].
     pub fn delete_identity_policy(&self, principal: &Principal, name: &str) -> Result<()> {
         self.identity_call(Action::DeleteIdentityPolicy, principal, Some(name), None, |call_context| {
             self.change_identity(call_context, principal, |policies| match policies.remove(name) {

@@ -1,4 +1,4 @@
-//! Import of key material (BYOK).
+//! Import of key material (bring your own key).
 
 use std::time::Duration;
 
@@ -20,28 +20,33 @@ use crate::kms::request::{
 use crate::policy::RequestParameter;
 use crate::provider::{GeneratedMaterial, ImportToken, MAX_WRAPPED_MATERIAL, TokenBinding, check_fit, unwrap};
 
-/// How long a wrapping key and its token can be used.
+/// The lifetime of a wrapping key and its token.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The farthest end of imported material.
+/// The maximum time until imported material expires.
 const MAX_VALIDITY_DAYS: u32 = 365;
 
-/// The most characters of a description of material.
+/// The maximum length of a description of material, in characters.
 const MAX_DESCRIPTION: usize = 256;
 
 impl Kms {
-    /// Makes a wrapping key for the import of key material, and the import token that goes with it. Both can be used for
-    /// 24 hours, as often as necessary, for this key only; each call makes another pair, and earlier ones stay good.
+    /// Generates a wrapping key for the import of key material, and its import token. Both can be
+    /// used for 24 hours, any number of times, for this key only. Each call generates a new pair,
+    /// and earlier pairs remain valid.
     ///
-    /// The token holds the private half of the wrapping key, sealed under the root key: nothing is kept here, and the
-    /// pair survives a restart. An RSA key takes from tenths of a second to seconds to make. Nobody else waits meanwhile,
-    /// and [`Kms::run_maintenance`] makes keys of the sizes ahead that were asked for before
+    /// The token contains the private half of the wrapping key, sealed under the root key. The
+    /// store keeps nothing, and the pair survives a restart. Generating an RSA key takes from
+    /// tenths of a second to seconds, without blocking other calls. [`Kms::run_maintenance`]
+    /// generates keys in advance, in the sizes that were requested before
     /// ([`KmsLimits::prepared_wrapping_keys`](crate::KmsLimits::prepared_wrapping_keys)).
     ///
     /// # Errors
-    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key's origin is `EXTERNAL`;
-    /// [`Validation`](ErrorKind::Validation) if its material does not fit into such a wrapping;
-    /// [`InvalidState`](ErrorKind::InvalidState), [`NotFound`](ErrorKind::NotFound).
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key's origin is
+    ///   `EXTERNAL`.
+    /// - [`Validation`](ErrorKind::Validation) if the material of the key does not fit into such a
+    ///   wrapping.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
     ///
     /// # Examples
     /// ```
@@ -80,7 +85,7 @@ impl Kms {
                 valid_to: call_context.now().plus(TOKEN_LIFETIME),
                 private_key: key.to_pkcs8()?,
             };
-            // The latest, since a token under an earlier version is refused.
+            // The latest version, because a token under an earlier one is rejected.
             let root = self.core.registry.sealed().latest_root()?;
             Ok(GetParametersForImportResponse {
                 key_arn: target.arn().clone(),
@@ -91,27 +96,35 @@ impl Kms {
         })
     }
 
-    /// Imports key material that was wrapped under a wrapping key of [`Kms::get_parameters_for_import`].
+    /// Imports key material that was wrapped under a wrapping key from
+    /// [`Kms::get_parameters_for_import`].
     ///
-    /// The first material makes the key usable. An asymmetric or HMAC key never takes other material than its first; a
-    /// symmetric one takes more, which waits until [`Kms::rotate_key_on_demand`] makes it current. Material that was
-    /// deleted or has expired comes back by importing the same again. The same request sent twice succeeds twice.
+    /// The first material makes the key usable. An asymmetric or HMAC key accepts only its first
+    /// material. A symmetric key accepts further material, which waits until
+    /// [`Kms::rotate_key_on_demand`] makes it current. To restore deleted or expired material,
+    /// import the same material again. Repeating a request succeeds.
     ///
-    /// What is wrapped: the 32 bytes of an AES key, the bytes of an HMAC key, or a private key as unencrypted PKCS#8 in
-    /// DER, whose public key is computed and never trusted.
+    /// The wrapped material is the 32 bytes of an AES key, the bytes of an HMAC key, or a private
+    /// key as unencrypted PKCS#8 in DER. The public key is always computed from the private key and
+    /// never trusted.
+    ///
+    /// If this method fails, nothing has changed.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) if a length, the expiration or the description is out of bounds, or it was
-    /// not said whether the material expires;
-    /// [`InvalidImportToken`](ErrorKind::InvalidImportToken) for a token that is not one for this key, and
-    /// [`ExpiredImportToken`](ErrorKind::ExpiredImportToken) after its 24 hours;
-    /// [`InvalidCiphertext`](ErrorKind::InvalidCiphertext) if the material does not unwrap, with one text for all reasons but a
-    /// length that no wrapping has, and text in the place of bytes;
-    /// [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if it is not what the key needs, with the reason, or not what
-    /// it had;
-    /// [`InvalidState`](ErrorKind::InvalidState) if other new material waits for a rotation;
-    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key's origin is `EXTERNAL`;
-    /// [`NotFound`](ErrorKind::NotFound). Whatever it is, nothing has changed.
+    /// - [`Validation`](ErrorKind::Validation) if a length, the expiration, or the description is
+    ///   out of range, or the request does not specify whether the material expires.
+    /// - [`InvalidImportToken`](ErrorKind::InvalidImportToken) if the token does not belong to this
+    ///   key.
+    /// - [`ExpiredImportToken`](ErrorKind::ExpiredImportToken) if the token is older than 24 hours.
+    /// - [`InvalidCiphertext`](ErrorKind::InvalidCiphertext) if the material cannot be unwrapped.
+    ///   The message is the same for every reason except an impossible length and text in place of
+    ///   bytes.
+    /// - [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if the material does not fit the
+    ///   key, with the reason, or is not the material that the key had.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if other new material is waiting for a rotation.
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key's origin is
+    ///   `EXTERNAL`.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
     pub fn import_key_material(
         &self,
         request: ImportKeyMaterialRequest<'_, impl KeyReference>,
@@ -146,16 +159,19 @@ impl Kms {
         })
     }
 
-    /// Deletes imported material: `None` means the current. The key cannot be used until the same material is imported
-    /// again, but nothing else about it changes; material that waits for a rotation is forgotten.
+    /// Deletes imported material. `None` selects the current material. The key cannot be used until
+    /// the same material is imported again, but is otherwise unchanged. Material that is waiting
+    /// for a rotation is forgotten.
     ///
-    /// The store is asked to overwrite what is left of it. If it cannot do that now, say because someone reads an earlier
-    /// state, the next [`Kms::run_maintenance`] does, and reports a failure.
+    /// The store is asked to overwrite the remains. If it cannot do so now, for example because a
+    /// reader holds an earlier state, the next [`Kms::run_maintenance`] does so and reports any
+    /// failure.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound), also for material that the key does not have;
-    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key's origin is `EXTERNAL`;
-    /// [`InvalidState`](ErrorKind::InvalidState).
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist or does not have the material.
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key's origin is
+    ///   `EXTERNAL`.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
     pub fn delete_imported_key_material(
         &self,
         key: impl KeyReference,
@@ -177,7 +193,7 @@ impl Kms {
                     })?)
                 }
             };
-            // A key that never had material has nothing to lose.
+            // A key that never had material has nothing to delete.
             let Some(index) = index else { return Ok((Vec::new(), None)) };
             let deleted = ImportedKeyMaterial {
                 key_arn: target.arn().clone(),
@@ -188,12 +204,12 @@ impl Kms {
             changed.remove_material(index, call_context.now());
             Ok((target.put(changed), Some(deleted)))
         })?;
-        // The deletion is committed whatever comes of this, and maintenance does it again.
+        // The deletion is already committed, and maintenance repeats the overwrite.
         self.core.registry.scrub().ok();
         Ok(deleted)
     }
 
-    /// Opens the token, unwraps the material and checks it.
+    /// Unseals the token, unwraps the material, and checks it.
     fn open_import(
         &self,
         target: &AuthorizedKey<'_>,
@@ -202,7 +218,8 @@ impl Kms {
     ) -> Result<GeneratedMaterial> {
         let record = target.record();
         check_request(request, now)?;
-        // The latest, since another process may have made the token just after a rotation of the root key.
+        // The latest versions, because another process may have created the token just after a root
+        // key rotation.
         let root = self.core.registry.sealed().latest_root()?;
         let token = ImportToken::open(request.import_token, &root.versions, &self.token_binding(record))?;
         if token.valid_to <= now {
@@ -216,7 +233,7 @@ impl Kms {
         self.core.material.check_import(record, &material)
     }
 
-    /// The record of the key with the material in its place.
+    /// Returns the record of the key with the material added.
     fn import_into(
         &self,
         target: &AuthorizedKey<'_>,
@@ -272,7 +289,8 @@ impl Kms {
     }
 }
 
-/// What policies may ask about the expiration. Material expires unless the request says otherwise.
+/// Returns the request parameters about expiration for policies. Material expires unless the
+/// request specifies otherwise.
 fn conditions<'a>(expiration: Option<Expiration>) -> Vec<RequestParameter<'a>> {
     let model = expiration.map_or(ExpirationModel::Expires, expiration_model);
     let valid_to = match expiration {

@@ -1,4 +1,4 @@
-//! The common part of every creation of a key: the conditions of policies, the record, and its first policy.
+//! The common parts of key creation: policy conditions, the record, and the first policy.
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -11,7 +11,7 @@ use crate::kms::request::{CreateKeyRequest, checked_tags};
 use crate::policy::{PolicyDocument, RequestParameter};
 
 impl Kms {
-    /// Gives a new key the policy of its request.
+    /// Sets the policy of a new key from its request.
     pub(in crate::kms) fn set_first_policy(
         &self,
         call_context: &CallContext,
@@ -31,7 +31,7 @@ impl Kms {
         Ok(())
     }
 
-    /// A key as the request describes it, without material.
+    /// Returns the record of the requested key, without material.
     pub(in crate::kms) fn new_key(&self, request: &CreateKeyRequest, now: Timestamp) -> Result<KeyRecord> {
         let usage = request.usage.or(request.spec.default_usage()).ok_or_else(|| {
             let usages: Vec<_> = request.spec.usages().iter().map(|usage| usage.as_str()).collect();
@@ -53,7 +53,7 @@ impl Kms {
     }
 }
 
-/// Returns the conditions that policies may test of a new key.
+/// Returns the conditions that policies can test for a new key.
 pub(in crate::kms) fn creation_conditions<'a>(
     request: &CreateKeyRequest,
     tags: &'a [Tag],

@@ -1,4 +1,4 @@
-//! The policy of a key: who may do what with it.
+//! The policy of a key, which specifies the permissions of principals on the key.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::ServiceName;
@@ -15,15 +15,17 @@ use crate::policy::{KeyFacts, PolicyDocument, PolicyRequest, RequestParameter, p
 const POLICY_PAGES: PageLimits = PageLimits { most: 1_000, default: 100 };
 
 impl Kms {
-    /// Replaces the policy of a key. It is in force when the call returns.
+    /// Replaces the policy of a key. The new policy is in effect when the call returns.
     ///
-    /// Whoever calls must be able to replace the policy again under the new one, unless the request says that this check is
-    /// to be skipped: a key that nobody can manage any more stays that way for ever.
+    /// The caller must be able to replace the policy again under the new one, unless the request
+    /// skips this check. A key that no principal can manage stays that way forever.
     ///
     /// # Errors
-    /// [`MalformedPolicyDocument`](ErrorKind::MalformedPolicyDocument) if the document is malformed, asks for what is not
-    /// supported, or locks the caller out; [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is
-    /// customer managed; [`NotFound`](ErrorKind::NotFound).
+    /// - [`MalformedPolicyDocument`](ErrorKind::MalformedPolicyDocument) if the document is
+    ///   malformed, uses an unsupported feature, or locks the caller out.
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is customer
+    ///   managed.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
     ///
     /// # Examples
     /// ```
@@ -62,10 +64,10 @@ impl Kms {
         })
     }
 
-    /// Gives the text of the policy of a key: as it was put, or the default one.
+    /// Returns the text of the policy of a key: as it was set, or the default policy.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound).
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
     ///
     /// # Examples
     /// ```
@@ -79,11 +81,13 @@ impl Kms {
         self.key_call(call, &key, |target, _| Ok(target.policy()?.as_str().to_owned()))
     }
 
-    /// Lists the names of the policies of a key: one, `default`.
+    /// Lists the names of the policies of a key. There is exactly one, `default`.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound); [`Validation`](ErrorKind::Validation) for a limit outside 1 to 1,000;
-    /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    /// - [`Validation`](ErrorKind::Validation) if the page limit is not 1 to 1,000.
+    /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
+    ///   page.
     pub fn list_key_policies(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<String>> {
         self.key_call(CallSpec::new(Operation::ListKeyPolicies), &key, |_, _| {
             let names = [PolicyDocument::KEY_POLICY_NAME.to_owned()].into_iter();
@@ -91,7 +95,7 @@ impl Kms {
         })
     }
 
-    /// Refuses a policy under which the caller could not put another one.
+    /// Rejects a policy under which the caller could not set another one.
     pub(in crate::kms) fn check_lockout(
         &self,
         call_context: &CallContext,

@@ -1,4 +1,4 @@
-//! Making, describing, listing, enabling and disabling keys.
+//! Creating, describing, listing, enabling, and disabling keys.
 
 use crate::audit::ParameterValue;
 use crate::clock::Timestamp;
@@ -22,17 +22,22 @@ use crate::store::MAX_SCAN;
 const KEY_PAGES: PageLimits = PageLimits { most: 1_000, default: 100 };
 
 impl Kms {
-    /// Makes a key of the caller's account and returns its metadata. It is enabled at once; one of origin `EXTERNAL` is once
-    /// its material was imported ([`Kms::import_key_material`]). A service ([`Kms::as_service`]) makes keys that it owns and
-    /// no account sees. A request with tags needs the permission TagResource as well.
+    /// Creates a key in the caller's account and returns its metadata. The key is enabled
+    /// immediately. A key of origin `EXTERNAL` is enabled after its material is imported
+    /// ([`Kms::import_key_material`]).
+    ///
+    /// A service ([`Kms::as_service`]) creates keys that it owns and that no account sees. A
+    /// request with tags also requires permission for TagResource.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) if the usage is missing or does not fit the spec, the description is
-    /// too long, or no provider has the name; [`Tag`](ErrorKind::Tag) for tags that are not allowed;
-    /// [`MalformedPolicyDocument`](ErrorKind::MalformedPolicyDocument) for a policy that is malformed, not supported, or
-    /// locks the caller out;
-    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if the provider makes no such keys, and what it answers if it
-    /// cannot make one now.
+    /// - [`Validation`](ErrorKind::Validation) if the usage is missing or does not fit the spec,
+    ///   the description is too long, or no provider has the name.
+    /// - [`Tag`](ErrorKind::Tag) if a tag is not allowed.
+    /// - [`MalformedPolicyDocument`](ErrorKind::MalformedPolicyDocument) if the policy is
+    ///   malformed, uses an unsupported feature, or locks the caller out.
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if the provider does not support
+    ///   such keys.
+    /// - The errors of the provider, if it cannot create a key now.
     ///
     /// # Examples
     /// ```
@@ -49,7 +54,8 @@ impl Kms {
         if let Some(provider) = request.provider.as_ref().and_then(|name| self.core.material.provider(name).ok()) {
             request.origin = provider.origin();
         }
-        // Malformed tags and a missing usage are refused later: first it is decided whether the caller may make keys.
+        // Malformed tags and a missing usage are rejected later. Whether the caller may create keys
+        // is decided first.
         let tags = checked_tags(&request.tags).unwrap_or_default();
         let conditions = creation_conditions(&request, &tags);
         let mut call = CallSpec::new(Operation::CreateKey)
@@ -82,10 +88,12 @@ impl Kms {
                 (Some(store), None) => return self.create_key_in_store(&request, store, call_context),
                 (None, _) => {}
             }
-            // Made once, before anything is written: an RSA key takes seconds, in which nobody else waits.
+            // Generated once, before anything is written. An RSA key takes seconds, during which no
+            // other call is blocked.
             let mut record = self.new_key(&request, call_context.now())?;
             self.permit_first_tags(call_context, &record)?;
-            // Before the material: where that lies elsewhere, a refusal leaves none behind.
+            // Checked before generating the material, so that a rejection leaves no material behind
+            // in an external provider.
             self.set_first_policy(call_context, &mut record, &request)?;
             self.make_material(&mut record, request.provider.as_ref(), call_context.now())?;
             call_context.record_key(record.account, record.key_id);
@@ -123,10 +131,12 @@ impl Kms {
         Ok(())
     }
 
-    /// Tells everything about a key but its aliases, tags and rotation. Possible in every state.
+    /// Returns the metadata of a key, excluding its aliases, tags, and rotation settings. Allowed
+    /// in every key state.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) if there is no such key or alias; [`InvalidGrantToken`](ErrorKind::InvalidGrantToken).
+    /// - [`NotFound`](ErrorKind::NotFound) if the key or the alias does not exist.
+    /// - [`InvalidGrantToken`](ErrorKind::InvalidGrantToken) if a grant token is invalid.
     pub fn describe_key<'a>(&self, request: impl IntoKeyRequest<'a>) -> Result<KeyMetadata> {
         let KeyRequest { key, grant_tokens } = request.into_key_request();
         let call = CallSpec::new(Operation::DescribeKey).grant_tokens(grant_tokens);
@@ -135,11 +145,13 @@ impl Kms {
         })
     }
 
-    /// Lists the keys of the caller's account in the order of their ids: 1 to 1,000 a page, 100 unless said otherwise.
+    /// Lists the keys of the caller's account in the order of their IDs. A page has 1 to 1,000
+    /// entries, 100 by default.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) for a limit outside that range;
-    /// [`InvalidMarker`](ErrorKind::InvalidMarker) for a marker that no page came with.
+    /// - [`Validation`](ErrorKind::Validation) if the page limit is out of range.
+    /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
+    ///   page.
     ///
     /// # Examples
     /// ```
@@ -166,7 +178,7 @@ impl Kms {
             };
             let mut entries = Vec::new();
             let wanted = (limit + 1).min(MAX_SCAN);
-            // Keys whose waiting period has ended are passed over, so one scan may not fill the page.
+            // Keys whose waiting period has ended are skipped, so one scan may not fill the page.
             loop {
                 let batch = self.core.registry.keys(
                     Some(self.account()),
@@ -175,7 +187,7 @@ impl Kms {
                 )?;
                 let last_batch = batch.len() < wanted;
                 after = batch.last().map(|(_, key_id, ..)| *key_id).or(after);
-                // All services keep their keys in one account, and each sees its own.
+                // All services share one account, and each sees only its own keys.
                 let visible = |record: &KeyRecord| {
                     record.manager != KeyManager::Owned || record.service.as_ref() == self.principal.as_service()
                 };
@@ -194,8 +206,9 @@ impl Kms {
     /// Replaces the description of a key.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) over 8,192 characters; [`NotFound`](ErrorKind::NotFound);
-    /// [`InvalidState`](ErrorKind::InvalidState) if its deletion is pending.
+    /// - [`Validation`](ErrorKind::Validation) if the description is longer than 8,192 characters.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if the key is pending deletion.
     pub fn update_key_description(&self, key: impl KeyReference, description: impl AsRef<str>) -> Result<()> {
         let description = description.as_ref();
         let call =
@@ -207,18 +220,23 @@ impl Kms {
         })
     }
 
-    /// Lets a disabled key be used again. Enabling an enabled key changes nothing.
+    /// Enables a key. Enabling an enabled key has no effect.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound); [`InvalidState`](ErrorKind::InvalidState) if its deletion or import is pending.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if the key is pending deletion or pending
+    ///   import.
     pub fn enable_key(&self, key: impl KeyReference) -> Result<()> {
         self.set_state(Operation::EnableKey, KeyEvent::Enable, key)
     }
 
-    /// Stops all use of a key until it is enabled again. Disabling a disabled key changes nothing.
+    /// Disables a key: it cannot be used until it is enabled again. Disabling a disabled key has no
+    /// effect.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound); [`InvalidState`](ErrorKind::InvalidState) if its deletion or import is pending.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if the key is pending deletion or pending
+    ///   import.
     ///
     /// # Examples
     /// ```
@@ -245,7 +263,8 @@ impl Kms {
     }
 }
 
-/// The state that an event leads to. The state table of operations has let the call through, so there is one.
+/// Returns the state after an event. It exists, because the state table of operations has allowed
+/// the call.
 pub(in crate::kms) fn next_state(target: &AuthorizedKey<'_>, event: KeyEvent, now: Timestamp) -> Result<KeyState> {
     let state = target.record().state_at(now);
     state.next(event).ok_or_else(|| {

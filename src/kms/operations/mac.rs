@@ -15,9 +15,12 @@ impl Kms {
     /// Computes the message authentication code of 1 to 4,096 bytes.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) for an empty or over-long message;
-    /// [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for authentication, or has another algorithm;
-    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState), [`NotFound`](ErrorKind::NotFound).
+    /// - [`Validation`](ErrorKind::Validation) if the message is empty or too long.
+    /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for message
+    ///   authentication or has another algorithm.
+    /// - [`Disabled`](ErrorKind::Disabled) if the key is disabled.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
     ///
     /// # Examples
     /// ```
@@ -48,11 +51,11 @@ impl Kms {
         })
     }
 
-    /// Verifies a message authentication code. A wrong one is an error.
+    /// Verifies a message authentication code. An incorrect MAC is an error.
     ///
     /// # Errors
-    /// [`InvalidMac`](ErrorKind::InvalidMac) if the code is not that of the message; else those of
-    /// [`Kms::generate_mac`].
+    /// - [`InvalidMac`](ErrorKind::InvalidMac) if the MAC does not match the message.
+    /// - The errors of [`Kms::generate_mac`].
     pub fn verify_mac(&self, request: VerifyMacRequest<'_, impl KeyReference>) -> Result<VerifyMacResponse> {
         let conditions = [RequestParameter::MacAlgorithm(request.algorithm)];
         let call = CallSpec::new(Operation::VerifyMac)

@@ -1,7 +1,8 @@
-//! How often keys are used, and for how long they are kept: metering.
+//! Metering: request counts and storage time of keys.
 //!
-//! Calls are counted in memory, apart for threads, and added to the store by maintenance, by reading, and when the last
-//! handle goes, in one commit for a thousand keys. What a process had not yet added when it was killed is not counted: metering is exact but for that.
+//! Calls are counted in memory, per thread shard, and added to the store by maintenance, by reads,
+//! and when the last handle is dropped, with one commit for a thousand keys. If a process is
+//! killed, its counts that were not yet added are lost. Apart from that, metering is exact.
 
 use crate::error::Result;
 use crate::identity::AccountId;
@@ -12,13 +13,16 @@ use crate::kms::records::usage::UsageRecord;
 use crate::kms::request::{GetKeyLastUsageResponse, KeyReference, LastUsage, MeteredKey};
 
 impl Kms {
-    /// Tells what was metered of every key of an account since it was made or last reset. Needs the authority's handle.
+    /// Returns the usage of every key of an account since it was created or last reset. Requires
+    /// the authority's handle.
     ///
-    /// Customer managed keys are metered by time and requests, service managed ones by requests, and service owned ones not
-    /// at all. A key that is deleted takes its figures with it: read them before.
+    /// Customer managed keys are metered by time and requests, and service managed keys by requests
+    /// only. Service owned keys are not metered. Deleting a key deletes its counters: read them
+    /// before.
     ///
     /// # Errors
-    /// [`AccessDenied`](crate::ErrorKind::AccessDenied) for a narrowed handle; [`Store`](crate::ErrorKind::Store).
+    /// - [`AccessDenied`](crate::ErrorKind::AccessDenied) if the handle is narrowed.
+    /// - [`Store`](crate::ErrorKind::Store) if the store fails.
     ///
     /// # Examples
     /// ```
@@ -61,10 +65,11 @@ impl Kms {
         Ok(metered)
     }
 
-    /// Starts to count anew for all keys of an account. When a key was last used stays known. Needs the authority's handle.
+    /// Resets the counters of all keys of an account. The last use of each key is retained.
+    /// Requires the authority's handle.
     ///
     /// # Errors
-    /// Those of [`Kms::metered_keys`].
+    /// The same as [`Kms::metered_keys`].
     pub fn reset_metering(&self, account: AccountId) -> Result<()> {
         self.check_authority("reset_metering")?;
         let mut event = self.authority_event("reset_metering");
@@ -82,10 +87,11 @@ impl Kms {
         })
     }
 
-    /// Tells when a key last did cryptography, and what. Re-encryption counts for both of its keys.
+    /// Returns the time and operation of the last cryptographic use of a key. Re-encryption counts
+    /// for both of its keys.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound).
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist.
     ///
     /// # Examples
     /// ```

@@ -1,4 +1,5 @@
-//! The public operations, one file per theme. Each contains only its own step and calls the pipeline once.
+//! The public operations, one file per topic. Each contains only its own step and calls the
+//! pipeline once.
 
 pub(super) mod agreement;
 pub(super) mod aliases;

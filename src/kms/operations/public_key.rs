@@ -1,4 +1,4 @@
-//! The public key of a KMS key, for use outside.
+//! The public key of a KMS key.
 
 use crate::error::Result;
 use crate::key::Operation;
@@ -7,13 +7,17 @@ use crate::kms::pipeline::call::CallSpec;
 use crate::kms::request::{GetPublicKeyResponse, IntoKeyRequest, KeyRequest};
 
 impl Kms {
-    /// Gives out the public key of an asymmetric key. With it, anybody verifies, encrypts or agrees without this library;
-    /// the private key stays here, and is not even opened.
+    /// Returns the public key of an asymmetric key, for verification, encryption, or key agreement
+    /// without strongroom. The private key is not exported or even unsealed.
     ///
     /// # Errors
-    /// [`UnsupportedOperation`](crate::ErrorKind::UnsupportedOperation) if the key is not asymmetric;
-    /// [`Disabled`](crate::ErrorKind::Disabled), [`InvalidState`](crate::ErrorKind::InvalidState),
-    /// [`NotFound`](crate::ErrorKind::NotFound); [`InvalidGrantToken`](crate::ErrorKind::InvalidGrantToken).
+    /// - [`UnsupportedOperation`](crate::ErrorKind::UnsupportedOperation) if the key is not
+    ///   asymmetric.
+    /// - [`Disabled`](crate::ErrorKind::Disabled) if the key is disabled.
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the key state does not allow the
+    ///   operation.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist.
+    /// - [`InvalidGrantToken`](crate::ErrorKind::InvalidGrantToken) if a grant token is invalid.
     ///
     /// # Examples
     /// ```

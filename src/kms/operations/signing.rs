@@ -9,21 +9,26 @@ use crate::kms::pipeline::call::CallSpec;
 use crate::kms::request::{KeyReference, SignRequest, SignResponse, VerifyRequest, VerifyResponse};
 use crate::policy::RequestParameter;
 
-/// The most bytes of a signature, as in the API of AWS KMS; the longest that is valid has 512.
+/// The maximum size of a signature, as in the AWS KMS API. The longest valid signature has 512
+/// bytes.
 const MAX_SIGNATURE_BYTES: usize = 6_144;
 
 impl Kms {
-    /// Signs a message of at most 4,096 bytes, or the digest of a message of any length.
+    /// Signs a message of up to 4,096 bytes, or the digest of a message of any length.
     ///
-    /// A signature of a message and one of its digest are signatures of the same thing. `ED25519_SHA_512` takes messages
-    /// only. `ED25519_PH_SHA_512` takes digests only, of SHA-512, and as in AWS KMS such a digest is the message of
-    /// Ed25519ph (RFC 8032, section 5.1): it is hashed once more.
+    /// Signing a message and signing its digest produce signatures of the same message.
+    /// `ED25519_SHA_512` accepts only messages. `ED25519_PH_SHA_512` accepts only SHA-512 digests.
+    /// As in AWS KMS, such a digest is the message of Ed25519ph (RFC 8032, section 5.1) and is
+    /// hashed again.
     ///
     /// # Errors
-    /// [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for signing, or does not have the algorithm;
-    /// [`Validation`](ErrorKind::Validation) for an over-long message, a message type that the algorithm does not take,
-    /// or a digest of the wrong length;
-    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState), [`NotFound`](ErrorKind::NotFound).
+    /// - [`InvalidKeyUsage`](ErrorKind::InvalidKeyUsage) if the key is not for signing or does not
+    ///   support the algorithm.
+    /// - [`Validation`](ErrorKind::Validation) if the message is too long, the algorithm does not
+    ///   accept the message type, or the digest has the wrong length.
+    /// - [`Disabled`](ErrorKind::Disabled) if the key is disabled.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
     ///
     /// # Examples
     /// ```
@@ -55,11 +60,12 @@ impl Kms {
         })
     }
 
-    /// Verifies a signature, with the public key alone. A wrong one is an error.
+    /// Verifies a signature using only the public key. An incorrect signature is an error.
     ///
     /// # Errors
-    /// [`InvalidSignature`](ErrorKind::InvalidSignature) if the signature is malformed, or not one of the message; else
-    /// those of [`Kms::sign`].
+    /// - [`InvalidSignature`](ErrorKind::InvalidSignature) if the signature is malformed or does
+    ///   not match the message.
+    /// - The errors of [`Kms::sign`].
     pub fn verify(&self, request: VerifyRequest<'_, impl KeyReference>) -> Result<VerifyResponse> {
         let conditions = conditions(request.algorithm, request.message_type);
         let call = call(Operation::Verify, request.algorithm, request.message_type)
@@ -86,7 +92,7 @@ fn call<'a>(operation: Operation, algorithm: SigningAlgorithm, form: MessageType
     CallSpec::new(operation).parameter("signingAlgorithm", algorithm.as_str()).parameter("messageType", form.as_str())
 }
 
-/// Checks a message against key and algorithm, and says what of it is signed.
+/// Checks a message against the key and algorithm, and returns the input to sign.
 fn checked_input(
     spec: KeySpec,
     algorithm: SigningAlgorithm,
@@ -97,13 +103,13 @@ fn checked_input(
     check_message_length(message, 0)?;
     algorithm.check_message(form, message.len())?;
     Ok(match (algorithm, form) {
-        // A digest is the message of Ed25519ph, as AWS KMS has it, and is hashed once more.
+        // As in AWS KMS, a digest is the message of Ed25519ph and is hashed again.
         (SigningAlgorithm::Ed25519PhSha512, _) | (_, MessageType::Raw) => SignatureInput::Message(message),
         (_, MessageType::Digest) => SignatureInput::Digest(message),
     })
 }
 
-/// The one text for a signature that is refused, whatever the reason.
+/// Returns the same error for every reason why a signature is rejected.
 pub(in crate::kms) fn does_not_verify() -> Error {
     Error::new(ErrorKind::InvalidSignature, "the signature is not one of the message under this key and algorithm")
 }

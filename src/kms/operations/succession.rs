@@ -1,4 +1,4 @@
-//! A store that goes on after it was copied, restored or moved.
+//! Continued use of a store that was copied, restored, or moved.
 
 use crate::error::Result;
 use crate::kms::engine::handle::Kms;
@@ -6,22 +6,29 @@ use crate::kms::pipeline::change::commit_change;
 use crate::kms::request::SuccessionReport;
 
 impl Kms {
-    /// Declares this store the one that its HSMs belong to, after it was copied, restored or moved. Needs the authority's handle.
+    /// Declares that the HSMs belong to this store, after it was copied, restored, or moved.
+    /// Requires the authority's handle.
     ///
-    /// A copy of a store holds every key and every deletion that the original held when it was made. To keep a copy from
-    /// destroying keys that the original still uses, a store that finds itself in another place, or finds that a copy of it
-    /// moved the mark in an HSM, creates, destroys and undoes nothing there: such operations fail with
-    /// [`CopiedStore`](crate::ErrorKind::CopiedStore). It still encrypts, decrypts and signs.
+    /// A copy of a store contains every key and every deletion that the original contained at that
+    /// time. A copy must not destroy keys that the original still uses. Therefore a store that
+    /// detects that it is in a different location, or that a copy of it moved the mark in an HSM,
+    /// creates, destroys, and undoes nothing there. Such operations fail with
+    /// [`CopiedStore`](crate::ErrorKind::CopiedStore). The store still encrypts, decrypts, and
+    /// signs.
     ///
-    /// Call this once in the store that goes on, when no other copy of it is in use. All others are left behind by it.
-    /// Keys in HSMs and providers whose deletion is pending get their whole waiting period again, as it may have been
-    /// cancelled after the copy was made: cancel what is still wanted. Then apply the deletions that the copy lacks
-    /// ([`Kms::apply_deletions`]). Calling it in a store that was never copied does no harm, but for the counts of messages of
-    /// keys in HSMs, which are raised as after any restoration.
+    /// Call this method once, in the store that remains in use, when no other copy is in use. It
+    /// leaves all other copies behind. Keys in HSMs and providers that are pending deletion start
+    /// their full waiting period again, because the deletion may have been canceled after the copy
+    /// was created. Cancel the deletion of keys that you still need. Then apply the deletions that
+    /// the copy lacks ([`Kms::apply_deletions`]).
+    ///
+    /// Calling it in a store that was never copied does no harm, except that the message counts of
+    /// keys in HSMs are raised, as after any restoration.
     ///
     /// # Errors
-    /// [`AccessDenied`](crate::ErrorKind::AccessDenied) for a narrowed handle; [`Store`](crate::ErrorKind::Store) and
-    /// [`Audit`](crate::ErrorKind::Audit) if nothing was changed.
+    /// - [`AccessDenied`](crate::ErrorKind::AccessDenied) if the handle is narrowed.
+    /// - [`Store`](crate::ErrorKind::Store) if the store fails before anything is changed.
+    /// - [`Audit`](crate::ErrorKind::Audit) if the audit trail fails before anything is changed.
     ///
     /// # Examples
     /// ```

@@ -14,12 +14,14 @@ use crate::text::sanitize_for_error;
 const TAG_PAGES: PageLimits = PageLimits { most: 50, default: 50 };
 
 impl Kms {
-    /// Adds tags to a key; a tag whose key is there already gets the new value. At most 50 a key.
+    /// Adds tags to a key, replacing the values of existing tags. A key can have up to 50 tags.
     ///
     /// # Errors
-    /// [`Tag`](crate::ErrorKind::Tag) for duplicate or reserved tag keys and for too many;
-    /// [`Validation`](crate::ErrorKind::Validation) for over-long ones; [`NotFound`](crate::ErrorKind::NotFound);
-    /// [`InvalidState`](crate::ErrorKind::InvalidState) if its deletion is pending.
+    /// - [`Tag`](crate::ErrorKind::Tag) if a tag key is duplicated or reserved, or there are too
+    ///   many tags.
+    /// - [`Validation`](crate::ErrorKind::Validation) if a tag is too long.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist.
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the key is pending deletion.
     ///
     /// # Examples
     /// ```
@@ -48,11 +50,11 @@ impl Kms {
         })
     }
 
-    /// Removes tags from a key. A tag key that is not there is passed over.
+    /// Removes tags from a key. Tag keys that do not exist are ignored.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound); [`InvalidState`](crate::ErrorKind::InvalidState) if its deletion is
-    /// pending.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist.
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the key is pending deletion.
     pub fn untag_resource<T: AsRef<str>>(
         &self,
         key: impl KeyReference,
@@ -72,11 +74,13 @@ impl Kms {
         })
     }
 
-    /// Lists the tags of a key in the order of their keys, 1 to 50 a page.
+    /// Lists the tags of a key in the order of their keys. A page has 1 to 50 entries.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound); [`Validation`](crate::ErrorKind::Validation) for a limit outside that
-    /// range; [`InvalidMarker`](crate::ErrorKind::InvalidMarker) for a marker that no page came with.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist.
+    /// - [`Validation`](crate::ErrorKind::Validation) if the page limit is out of range.
+    /// - [`InvalidMarker`](crate::ErrorKind::InvalidMarker) if the marker was not returned by an
+    ///   earlier page.
     pub fn list_resource_tags(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<Tag>> {
         self.key_call(CallSpec::new(Operation::ListResourceTags), &key, |target, _| {
             let tags: Vec<Tag> =

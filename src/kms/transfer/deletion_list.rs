@@ -108,8 +108,8 @@ impl Kms {
     /// let deletions = kms.export_deletions()?;
     ///
     /// let restored = Kms::open(directory.path().join("monday"), root())?;
-    /// restored.describe_key(key.key_id())?; // it is back, without anybody's will
-    /// assert_eq!(restored.apply_deletions(&deletions, &[])?.unconfirmed, [key.arn().clone()]); // it is enabled here
+    /// restored.describe_key(key.key_id())?; // the deleted key is back
+    /// assert_eq!(restored.apply_deletions(&deletions, &[])?.unconfirmed, [key.arn().clone()]); // enabled in the backup
     /// assert_eq!(restored.apply_deletions(&deletions, &[key.arn().clone()])?.deleted, [key.arn().clone()]);
     /// assert_eq!(restored.describe_key(key.key_id()).unwrap_err().kind(), ErrorKind::NotFound);
     /// # }

@@ -50,7 +50,7 @@ impl ExportIdentity {
     /// use strongroom::export::{ExportIdentity, ExportRecipient};
     /// use strongroom::seal::PassphraseCost;
     ///
-    /// let cost = PassphraseCost::new(64, 11, 1)?; // one pass over the default limit
+    /// let cost = PassphraseCost::new(64, 11, 1)?; // one pass above the default limit
     /// let (here, there) = (Kms::in_memory()?, Kms::in_memory()?);
     /// let key = here.create_key(Default::default())?.key_id();
     /// let export = here.export_key(key, &ExportRecipient::passphrase_with_cost("correct horse", cost)?)?;

@@ -1,5 +1,6 @@
-//! As many grants on one key as there can be. They are put into the store a thousand at a time, as so many calls take minutes.
-//! `STRONGROOM_GRANTS` says how many; without it there are 2,500, and the quota is as low.
+//! The maximum number of grants on one key. Grants are written to the store in batches of a
+//! thousand, because individual calls would take minutes. `STRONGROOM_GRANTS` sets the number of
+//! grants and the quota, 2,500 by default.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,10 +19,11 @@ use crate::store::{
     CommitError, Expectation, KeyStore, MemoryStore, Record, RecordKind, Revision, Scan, StoreId, WriteChanges,
 };
 
-/// Grantees of the grants, one after the other.
+/// The number of grantees, which receive the grants in turn.
 const GRANTEES: usize = 50;
 
-/// Puts grants on a key, of which the last alone allows something but DescribeKey. Returns the last, with its grantee.
+/// Writes grants on a key. Only the last one allows an operation other than DescribeKey. Returns
+/// that grant and its grantee.
 fn fill(kms: &Kms, key_id: KeyId, count: usize) -> Result<(GrantId, Principal)> {
     let (registry, account) = (&kms.core.registry, kms.account());
     let mut last = None;
@@ -59,7 +61,7 @@ fn listed(kms: &Kms, key_id: KeyId) -> Result<Vec<GrantId>> {
     }
 }
 
-/// A store that counts how often grants are gone through.
+/// A store that counts scans of grants.
 #[derive(Debug)]
 struct Counting {
     store: MemoryStore,
