@@ -1,6 +1,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
-// The links of the README lead to files; here, where the first definition of a link counts, they lead to modules.
+// The README links to files. Here the first definition of a link takes precedence, so they point to
+// modules instead.
 //! [concepts]: crate::manual::concepts
 //! [longer start]: crate::manual::quickstart
 //! [default with its reason]: crate::manual::defaults
@@ -26,7 +27,7 @@ pub mod key;
 // L2: primitives
 pub mod crypto;
 pub mod seal;
-// L3: parts, strangers to each other
+// L3: components, independent of each other
 pub mod audit;
 pub mod blob;
 pub mod message;
@@ -37,13 +38,13 @@ pub mod store;
 mod kms;
 // L5: envelope encryption
 pub mod envelope;
-// L6: prose
+// L6: manual
 pub mod manual;
 // Entry points for fuzzing
 #[doc(hidden)]
 pub mod fuzzing;
 
-// The facade and the types that every part shares. All other items have their one path in a module.
+// The facade and the shared types. Every other item has exactly one path, in a module.
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use codec::CodecError;
 pub use context::{EncryptionContext, MAX_CONTEXT_BYTES, RESERVED_CONTEXT_PREFIX};
@@ -53,10 +54,10 @@ pub use kms::{Kms, KmsAead, KmsBuilder, KmsLimits, KmsMac, KmsSignature, KmsSign
 pub use private_file::TrustedUsers;
 pub use secret::SecretBytes;
 
-/// Requests and responses of the operations of [`Kms`], named as in the API of AWS KMS.
+/// Requests and responses of the operations of [`Kms`], named as in the AWS KMS API.
 ///
-/// The constructor of a request accepts the required parameters, its methods set the optional ones. A key is named by its
-/// id, ARN or alias: by any [`KeyReference`](request::KeyReference).
+/// The constructor of a request accepts the required parameters, and its methods set the optional
+/// ones. Specify a key by ID, ARN, or alias: by any [`KeyReference`](request::KeyReference).
 ///
 /// # Examples
 /// ```
@@ -87,8 +88,8 @@ pub mod request {
     };
 }
 
-/// Reports of [`Kms::run_maintenance`], [`Kms::verify_store`], [`Kms::rotate_root_key`] and [`Kms::declare_successor`],
-/// and the guard that [`Kms::maintain_every`] returns.
+/// Reports of [`Kms::run_maintenance`], [`Kms::verify_store`], [`Kms::rotate_root_key`], and
+/// [`Kms::declare_successor`], and the guard that [`Kms::maintain_every`] returns.
 pub mod maintenance {
     pub use crate::kms::{
         MaintenanceGuard, MaintenanceReport, RootKeyRotation, RootKeyStatus, StoreVerificationProgress,
@@ -96,7 +97,7 @@ pub mod maintenance {
     };
 }
 
-/// Moving keys between stores: [`Kms::export_key`], [`Kms::import_keys`] and their siblings, and
+/// Moving keys between stores: [`Kms::export_key`], [`Kms::import_keys`], and related methods, and
 /// [`Kms::apply_deletions`], which replays deletions into a restored backup.
 pub mod export {
     pub use crate::kms::{

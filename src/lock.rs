@@ -1,17 +1,18 @@
-//! Locks without poisoning: the locks of `std`, which ignore that a thread panicked while it held one.
+//! Locks without poisoning: the locks of `std`, ignoring whether a thread panicked while it held
+//! the lock.
 //!
-//! Poisoning protects invariants that a panic may leave broken halfway through an update. No value
-//! behind a lock of this crate is in such a state where code can panic: each is updated by statements
-//! that do not panic, or replaced as a whole, and calls to code of others (stores, providers, keyrings)
-//! either happen outside of the lock or leave the value whole before and after. Refusing every later
-//! call would turn one failed operation into an outage of the whole process.
+//! Poisoning protects invariants that a panic may leave broken in the middle of an update. No value
+//! behind a lock of this crate is in such a state where code can panic. Values are updated by
+//! statements that cannot panic, or replaced as a whole. Calls to foreign code (stores, providers,
+//! keyrings) either happen outside the lock, or the value is consistent before and after the call.
+//! Rejecting every later call would turn one failed operation into an outage of the whole process.
 
 use std::sync::{self, PoisonError, TryLockError, WaitTimeoutResult};
 use std::time::Duration;
 
 pub(crate) use std::sync::{MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 
-/// A [`std::sync::Mutex`] that is never poisoned.
+/// A [`std::sync::Mutex`] without poisoning.
 #[derive(Debug, Default)]
 pub(crate) struct Mutex<T>(sync::Mutex<T>);
 
@@ -24,7 +25,7 @@ impl<T> Mutex<T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns `None` if another thread holds the lock.
+    /// Returns `None` if the lock is already held.
     pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, T>> {
         match self.0.try_lock() {
             Ok(guard) => Some(guard),
@@ -38,14 +39,15 @@ impl<T> Mutex<T> {
     }
 }
 
-/// Access without locking: works in a child of `fork` too, where the lock may be held forever.
+/// Provides access without locking. This also works in a child of `fork`, where the lock may be
+/// held forever.
 impl<T> AsMut<T> for Mutex<T> {
     fn as_mut(&mut self) -> &mut T {
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A [`std::sync::RwLock`] that is never poisoned.
+/// A [`std::sync::RwLock`] without poisoning.
 #[derive(Debug, Default)]
 pub(crate) struct RwLock<T>(sync::RwLock<T>);
 
@@ -92,7 +94,7 @@ impl Condvar {
         self.0.wait_timeout(guard, timeout).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits while the condition holds, but no longer than the timeout.
+    /// Waits while the condition is true, but no longer than the timeout.
     pub(crate) fn wait_timeout_while<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,

@@ -1,4 +1,5 @@
-//! Files that only their owner may read, made durable with their names, on paths that no other user can change.
+//! Files that only their owner can read, persisted durably together with their names, on paths that
+//! no other user can change.
 
 mod exposure;
 #[cfg(unix)]
@@ -13,7 +14,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Makes a file that only its owner may read and write, where there is none yet.
+/// Creates a file that only its owner can read and write. Fails if the file exists.
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -21,17 +22,17 @@ pub(crate) fn create_new(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Puts the name of a file on the disk.
+/// Syncs the directory entry of a file to disk.
 pub(crate) fn sync_name(path: &Path) -> io::Result<()> {
     sync_directory(directory_of(path))
 }
 
-/// The directory that a file is in.
+/// Returns the directory that contains a file.
 pub(crate) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Returns `true` if the path still leads to the open file.
+/// Returns `true` if the path still refers to the open file.
 pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
     match fs::metadata(path) {
         Ok(found) => Ok(is_same(&file.metadata()?, &found)),
@@ -56,7 +57,7 @@ mod unix {
     use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
     use std::path::Path;
 
-    /// Has a file that is made with these options belong to its owner alone.
+    /// Restricts a file created with these options to its owner.
     pub(crate) fn for_the_owner_alone(options: &mut OpenOptions) {
         options.mode(0o600);
     }
@@ -75,8 +76,8 @@ pub(crate) use other::{check_directory, check_file, check_reachable, check_secre
 #[cfg(not(unix))]
 use other::{is_same, sync_directory};
 
-/// Elsewhere a new file has the permissions of its directory, which are not checked, a file in use keeps its name, and a
-/// directory cannot be opened.
+/// On other platforms, a new file has the permissions of its directory, which are not checked; a
+/// file in use keeps its name; and a directory cannot be opened.
 #[cfg(not(unix))]
 mod other {
     use std::fs::{Metadata, OpenOptions};

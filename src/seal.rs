@@ -1,14 +1,16 @@
-//! The committing construction: how a ciphertext blob is encrypted, and how everything persisted is sealed.
+//! The committing construction, which encrypts ciphertext blobs and seals everything persisted.
 //!
-//! [`CommittingKey`] is scheme 1 of the ciphertext blob. The same construction, with a label of its own, seals the records
-//! of a store: under a version of its root key, which the store keeps wrapped by a [`RootKeyHolder`].
+//! [`CommittingKey`] is scheme 1 of the ciphertext blob. The same construction, with a different
+//! label, seals the records of a store under a version of its root key. The store contains these
+//! versions, wrapped by a [`RootKeyHolder`].
 //!
 //! ```text
 //! a holder (a file, a passphrase, an HSM ...)  wraps  the versions of the root key  seal  records and material
 //! ```
 //!
-//! What a caller hands over is a [`RootKey`]: the source of the root key's holder. The versions themselves are drawn at random when the
-//! store is made and when its root key is rotated, and nobody but this crate ever sees one.
+//! The caller provides a [`RootKey`], the source of the root key's holder. The versions themselves
+//! are generated randomly when the store is created and when its root key is rotated, and are never
+//! visible outside this crate.
 
 mod committing;
 mod error;

@@ -1,14 +1,16 @@
-//! Bytes that must not leak: wiped on drop, redacted in `Debug`, compared in constant time.
+//! Secret bytes, which are wiped on drop, redacted in `Debug`, and compared in constant time.
 
 use std::fmt;
 
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
-/// Secret bytes of a fixed length: wiped when dropped, not cloneable, never printed or serialized.
+/// Secret bytes of a fixed length. They are wiped when dropped, cannot be cloned, and are never
+/// printed or serialized.
 ///
-/// The buffer is allocated once at its exact length and never grows, so that no unwiped copy is left behind by a
-/// reallocation. Equality takes the same time wherever two values of one length differ.
+/// The buffer is allocated once at its exact length and never grows, so no reallocation leaves an
+/// unwiped copy behind. Comparing two values of the same length takes the same time wherever they
+/// differ.
 ///
 /// # Examples
 /// ```
@@ -21,18 +23,18 @@ use zeroize::{Zeroize, Zeroizing};
 pub struct SecretBytes(Box<[u8]>);
 
 impl SecretBytes {
-    /// Copies the bytes; the caller keeps, and should wipe, the original.
+    /// Copies the bytes. The caller still owns the original and should wipe it.
     pub fn copy_from_slice(bytes: &[u8]) -> Self {
         Self(bytes.into())
     }
 
-    /// Makes `length` zero bytes to be filled in by [`SecretBytes::expose_secret_mut`].
+    /// Creates `length` zero bytes, to be filled through [`SecretBytes::expose_secret_mut`].
     pub fn zeroed(length: usize) -> Self {
         Self(vec![0; length].into_boxed_slice())
     }
 
-    /// Takes over a vector without leaving a copy: if its capacity is larger than its length, the bytes move to an
-    /// exact allocation and the old one is wiped.
+    /// Converts a vector without leaving a copy. If its capacity exceeds its length, the bytes move
+    /// to an exact allocation and the old one is wiped.
     pub fn from_vec(mut bytes: Vec<u8>) -> Self {
         if bytes.len() == bytes.capacity() {
             return Self(bytes.into_boxed_slice());
@@ -42,27 +44,27 @@ impl SecretBytes {
         exact
     }
 
-    /// The bytes themselves. Whoever calls this is responsible for every copy made of them.
+    /// Returns the bytes. The caller is responsible for every copy of them.
     pub fn expose_secret(&self) -> &[u8] {
         &self.0
     }
 
-    /// The bytes, to be written in place.
+    /// Returns the bytes for writing in place.
     pub fn expose_secret_mut(&mut self) -> &mut [u8] {
         &mut self.0
     }
 
-    /// Number of bytes.
+    /// Returns the number of bytes.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are no bytes.
+    /// Returns `true` if there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Hands the bytes to a vector that is wiped when dropped.
+    /// Converts the bytes into a vector that is wiped when dropped.
     pub fn into_zeroizing_vec(mut self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(std::mem::take(&mut self.0).into_vec())
     }

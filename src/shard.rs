@@ -3,8 +3,8 @@
 use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many parts a sharded structure has: more than the threads that usually run at once on one machine's cores would
-/// only cost memory.
+/// The number of shards of a sharded structure. More than the number of threads that usually run
+/// concurrently on one machine would only use more memory.
 pub(crate) const SHARDS: usize = 8;
 
 /// Returns the shard of the calling thread. Shards are assigned in turn, so that threads started together
@@ -17,7 +17,8 @@ pub(crate) fn shard_index() -> usize {
     SHARD.with(|shard| *shard)
 }
 
-/// A value that shares no cache line with others, so that writes to it do not slow down their readers.
+/// A value that shares no cache line with others, so that writes to it do not slow down readers of
+/// other values.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 pub(crate) struct CachePadded<T>(pub(crate) T);

@@ -1,8 +1,9 @@
-//! Text forms of types and names: macros for their traits, and text from outside made fit for an error.
+//! Text forms of types and names: macros that implement their traits, and sanitization of external
+//! text for error messages.
 
 use crate::error::{Error, ErrorKind};
 
-/// Gives a type with `parse` and `Display` the traits by which text comes in and goes out.
+/// Implements the text conversion traits for a type with `parse` and `Display`.
 macro_rules! impl_str_serde {
     ($($name:ident),+ $(,)?) => {$(
         impl std::str::FromStr for $name {
@@ -28,8 +29,8 @@ macro_rules! impl_str_serde {
     )+};
 }
 
-/// Declares an enum whose variants have names on the wire: `as_str`, `parse`, `ALL`, `Display`, `FromStr` and serde all
-/// come from the one list.
+/// Declares an enum whose variants have wire names. Generates `as_str`, `parse`, `ALL`, `Display`,
+/// `FromStr`, and serde support from one list.
 macro_rules! string_enum {
     (
         $(#[$doc:meta])*
@@ -43,18 +44,18 @@ macro_rules! string_enum {
         pub enum $name { $($(#[$variant_doc])* $variant,)+ }
 
         impl $name {
-            /// Every value, in the order of declaration.
+            /// All values, in the order of declaration.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
-            /// The name on the wire.
+            /// Returns the wire name.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $wire,)+ }
             }
 
-            /// Reads the name on the wire; case matters.
+            /// Parses a case-sensitive wire name.
             ///
             /// # Errors
-            /// Of kind [`Validation`](crate::ErrorKind::Validation) for any other text.
+            /// - [`Validation`](crate::ErrorKind::Validation) if the text is not a known name.
             pub fn parse(text: &str) -> $crate::error::Result<Self> {
                 match text {
                     $($wire => Ok(Self::$variant),)+
@@ -75,13 +76,14 @@ macro_rules! string_enum {
 
 pub(crate) use {impl_str_serde, string_enum};
 
-/// The error for a name that is none of a fixed set.
+/// Returns the error for a name that is not in a fixed set.
 pub(crate) fn unknown_name(what: &str, text: &str, known: &[&str]) -> Error {
     let message = format!("'{}' is no {what}: it must be one of {}", sanitize_for_error(text), known.join(", "));
     Error::new(ErrorKind::Validation, message)
 }
 
-/// Text from outside, made fit for an error message: control characters escaped, and not longer than any identifier.
+/// Sanitizes external text for an error message: escapes control characters and truncates the text
+/// to the length of the longest identifier.
 pub(crate) fn sanitize_for_error(text: &str) -> String {
     const MOST: usize = 320;
     let mut shown: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();

@@ -1,14 +1,16 @@
-//! Why a file is not safe from other users, and which of them may be trusted.
+//! Reasons why a file is exposed to other users, and the users to trust.
 
 use std::io;
 #[cfg(unix)]
 use std::path::Path;
 use std::path::PathBuf;
 
-/// Users of the machine that are trusted with the files of a store, a trail, an anchor or a root key, on Unix.
+/// Users of the machine that are trusted with the files of a store, an audit trail, an anchor, or a
+/// root key, on Unix.
 ///
-/// A file is checked together with every directory and symbolic link on its path, since whoever can write one of those can
-/// put another file in its place. Root is always trusted, as is the user that the process runs as.
+/// A file is checked together with every directory and symbolic link on its path, because a user
+/// with write access to one of them can substitute another file. Root and the user of the process
+/// are always trusted.
 ///
 /// # Examples
 /// ```
@@ -28,17 +30,17 @@ use std::path::PathBuf;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrustedUsers {
-    /// The user of the process and root only.
+    /// Only the user of the process and root.
     #[default]
     Owner,
-    /// In addition the group of each file and directory, as in a Kubernetes volume with `fsGroup`. A root key file may be
-    /// readable by its group; it must not be writable.
+    /// Also the group of each file and directory, as in a Kubernetes volume with `fsGroup`. The
+    /// group may be able to read a root key file, but not to write it.
     Group,
-    /// Everyone: nothing is checked. For a container in which no other user exists.
+    /// Everyone: nothing is checked. For containers without other users.
     Everyone,
 }
 
-/// How other users can get at a file.
+/// The ways in which a file is exposed to other users.
 #[cfg_attr(not(unix), expect(dead_code, reason = "nothing is checked there"))]
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Exposure {

@@ -1,4 +1,4 @@
-//! Who else could change what a path leads to, or put something else in its place.
+//! Checks whether other users could change the target of a path or replace it.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -10,30 +10,30 @@ use super::exposure::{Exposure, TrustedUsers};
 #[cfg(target_os = "linux")]
 use super::private_group::is_private_group;
 
-/// The bits of a mode that are permissions.
+/// The permission bits of a mode.
 const PERMISSIONS: u32 = 0o7777;
 const GROUP_WRITE: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
-/// In such a directory only the owner of a file may rename or delete it.
+/// The sticky bit: only the owner of a file in such a directory can rename or delete it.
 const STICKY: u32 = 0o1000;
 
-/// The most symbolic links on one path, as on Linux.
+/// The maximum number of symbolic links on a path, as on Linux.
 const MAX_LINKS: usize = 40;
 
-/// Refuses a directory in which other users could create, replace or delete files. What is missing of it is for the caller
-/// to create, and to check again.
+/// Rejects a directory in which other users could create, replace, or delete files. The caller must
+/// create any missing part and check again.
 pub(crate) fn check_directory(path: &Path, trusted: TrustedUsers) -> Result<(), Exposure> {
     if trusted == TrustedUsers::Everyone {
         return Ok(());
     }
     match walk(path, trusted)? {
-        // The sticky bit does not help here: another user could create a file before it is created by this one.
+        // The sticky bit does not help here: another user could create a file first.
         Some((found, metadata)) => check_writable(&found, &metadata, trusted),
         None => Ok(()),
     }
 }
 
-/// Refuses a file that other users could write or replace.
+/// Rejects a file that other users could write or replace.
 pub(crate) fn check_file(path: &Path, trusted: TrustedUsers) -> Result<(), Exposure> {
     let allowed = match trusted {
         TrustedUsers::Everyone => return Ok(()),
@@ -45,7 +45,7 @@ pub(crate) fn check_file(path: &Path, trusted: TrustedUsers) -> Result<(), Expos
     if mode & allowed == 0 { Ok(()) } else { Err(Exposure::Writable { path, mode }) }
 }
 
-/// Refuses a file that other users could read, write or replace.
+/// Rejects a file that other users could read, write, or replace.
 pub(crate) fn check_secret(path: &Path, trusted: TrustedUsers) -> Result<(), Exposure> {
     let refused = match trusted {
         TrustedUsers::Everyone => return Ok(()),
@@ -57,7 +57,8 @@ pub(crate) fn check_secret(path: &Path, trusted: TrustedUsers) -> Result<(), Exp
     if mode & refused == 0 { Ok(()) } else { Err(Exposure::Readable { path, mode }) }
 }
 
-/// Refuses a path on which other users could replace what is on it, or what is created at its end.
+/// Rejects a path on which other users could replace an existing component, or the file created at
+/// its end.
 pub(crate) fn check_reachable(path: &Path) -> Result<(), Exposure> {
     walk(path, TrustedUsers::Owner).map(drop)
 }
@@ -66,9 +67,9 @@ fn existing(path: &Path, trusted: TrustedUsers) -> Result<(PathBuf, Metadata), E
     walk(path, trusted)?.ok_or_else(|| Exposure::unknown(path, ErrorKind::NotFound.into()))
 }
 
-/// Follows a path from the root, and refuses it at the first file, directory or symbolic link of another user, and at the
-/// first directory in which other users could replace what comes next. Returns what the path leads to, without links; `None`
-/// if something on it is missing.
+/// Follows a path from the root. Rejects it at the first file, directory, or symbolic link of
+/// another user, and at the first directory in which other users could replace the next component.
+/// Returns the target of the path without links, or `None` if a component is missing.
 fn walk(path: &Path, trusted: TrustedUsers) -> Result<Option<(PathBuf, Metadata)>, Exposure> {
     let start = absolute(path).map_err(|error| Exposure::unknown(path, error))?;
     let mut left = names(&start);
@@ -99,12 +100,12 @@ fn walk(path: &Path, trusted: TrustedUsers) -> Result<Option<(PathBuf, Metadata)
         check_replaceable(&next, &metadata, trusted)?;
         found = next;
     }
-    // The last name may have been a link to the root.
+    // The last component may have been a link to the root.
     let metadata = look_at(&found)?;
     Ok(Some((found, metadata)))
 }
 
-/// The names of a path, the last one first.
+/// Returns the components of a path in reverse order.
 fn names(path: &Path) -> Vec<OsString> {
     let names = path.components().rev().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
     names.map(|part| part.as_os_str().to_owned()).collect()
@@ -126,7 +127,7 @@ fn check_owner(path: &Path, metadata: &Metadata) -> Result<(), Exposure> {
     Err(Exposure::Owner { path: path.to_owned(), owner })
 }
 
-/// Refuses a directory in which other users could rename or delete what they do not own.
+/// Rejects a directory in which other users could rename or delete files that they do not own.
 fn check_replaceable(path: &Path, metadata: &Metadata, trusted: TrustedUsers) -> Result<(), Exposure> {
     if !metadata.is_dir() || metadata.mode() & STICKY != 0 {
         return Ok(());
@@ -147,7 +148,7 @@ fn current_user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Elsewhere it is not known who else is in a group.
+/// On other platforms, the other members of a group are unknown.
 #[cfg(not(target_os = "linux"))]
 fn is_private_group(_: &Path, _: u32, _: u32) -> bool {
     false

@@ -1,13 +1,13 @@
-//! The group that Linux distributions create for each user, in which nobody else is.
+//! The private group that Linux distributions create for each user, which has no other members.
 //!
-//! Debian, Ubuntu and Fedora give each user a group of the same name and number, and some of them a umask of 002, so that
-//! directories in a home are writable by that group.
+//! Debian, Ubuntu, and Fedora give each user a group of the same name and number. Some of them also
+//! use a umask of 002, so that directories in a home directory are writable by that group.
 
 use std::fs;
 use std::path::Path;
 
-/// Returns `true` if the user's own group is the only one that may write a directory besides its owner. Only the local files of users
-/// and groups are read: members that a directory service adds are not seen.
+/// Returns `true` if only the owner and the owner's private group may write a directory. Reads only
+/// the local user and group files: members added by a directory service are not detected.
 pub(super) fn is_private_group(path: &Path, group: u32, user: u32) -> bool {
     group == user && !has_access_list(path) && {
         let (users, groups) = (fs::read_to_string("/etc/passwd"), fs::read_to_string("/etc/group"));
@@ -15,14 +15,16 @@ pub(super) fn is_private_group(path: &Path, group: u32, user: u32) -> bool {
     }
 }
 
-/// With an access control list, the permissions of the group are those of everyone in the list.
+/// Returns `true` if there is an access control list. The group permissions are then those of
+/// everyone in the list.
 fn has_access_list(path: &Path) -> bool {
     use rustix::io::Errno;
     let found = rustix::fs::getxattr(path, "system.posix_acl_access", &mut [0; 0][..]);
     !matches!(found, Err(Errno::NODATA | Errno::OPNOTSUPP))
 }
 
-/// Returns `true` if the group has the name and the number of the user, and no other members, by `passwd(5)` and `group(5)`.
+/// Returns `true` if the group has the name and number of the user and no other members, according
+/// to `passwd(5)` and `group(5)`.
 fn is_private_in(group: u32, user: u32, users: &str, groups: &str) -> bool {
     let fields = |line: &'_ str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
     let users: Vec<_> = users.lines().map(fields).filter(|line| line.len() >= 4).collect();
@@ -60,7 +62,8 @@ mod tests {
         assert!(!is_private("", "") && !is_private("alice", "alice:x"));
     }
 
-    /// An access control list that lets user 54,321 write, in the form that the kernel keeps (acl(5)).
+    /// Returns an access control list that lets user 54,321 write, in the format of the kernel
+    /// (acl(5)).
     fn access_list() -> Vec<u8> {
         let entries: [(u16, u16, u32); 5] =
             [(1, 7, u32::MAX), (2, 7, 54_321), (4, 7, u32::MAX), (0x10, 7, u32::MAX), (0x20, 5, u32::MAX)];
@@ -78,7 +81,7 @@ mod tests {
         let name = "system.posix_acl_access";
         match rustix::fs::setxattr(directory.path(), name, &access_list(), rustix::fs::XattrFlags::empty()) {
             Ok(()) => assert!(has_access_list(directory.path())),
-            // A file system without such lists.
+            // The file system does not support access control lists.
             Err(error) => assert_eq!(error, rustix::io::Errno::OPNOTSUPP),
         }
         Ok(())

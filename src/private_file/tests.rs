@@ -9,7 +9,7 @@ use super::*;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// A user, and a group, that no machine has.
+/// A user and group ID that no machine uses.
 const NOBODY: u32 = 54_321;
 
 struct Place(TempDir);
@@ -38,17 +38,17 @@ impl Place {
     }
 }
 
-/// Whether files can be given to other users here.
+/// Returns `true` if the tests can change the owner of files.
 fn is_root(test: &str) -> bool {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {
-        // Not by `println`, which the test runner keeps to itself where a test passes.
+        // Not `println!`, because the test runner captures its output for passing tests.
         let _ = writeln!(io::stderr(), "not run as root, so in part: {test}");
     }
     is_root
 }
 
-/// What refuses a file or a directory: the path, with the mode or the owner that is wrong.
+/// Returns the rejected path, with the mode or the owner that caused the rejection.
 fn refusal(checked: Result<(), Exposure>) -> Option<(PathBuf, u32)> {
     match checked {
         Ok(()) => None,
@@ -170,7 +170,7 @@ fn links_are_followed_and_count_themselves() -> TestResult {
     Ok(())
 }
 
-/// As the kubelet mounts a secret for a container with an `fsGroup`.
+/// The permissions with which the kubelet mounts a secret for a container with an `fsGroup`.
 #[test]
 fn a_mounted_secret_needs_a_trusted_group() -> TestResult {
     let place = Place::new()?;

@@ -1,4 +1,4 @@
-//! What a restored backup must be told: which keys were deleted after it was made.
+//! Lists of deleted keys, which replay deletions into a restored backup.
 
 use std::collections::BTreeSet;
 
@@ -23,27 +23,30 @@ use crate::store::{CommitError, MAX_SCAN};
 #[non_exhaustive]
 #[must_use = "keys that are not confirmed are still in the store"]
 pub struct ApplyDeletionsReport {
-    /// Keys that were still in the store and are deleted now.
+    /// Keys that were still in the store and are now deleted.
     pub deleted: Vec<KeyArn>,
-    /// Keys of the list that are still in the store and were not deleted, because nothing in this store shows that they were
-    /// to be: confirm them by name if this is a restored backup.
+    /// Keys of the list that are still in the store and were not deleted, because nothing in this
+    /// store shows that their deletion was intended. If this is a restored backup, confirm them by
+    /// name.
     pub unconfirmed: Vec<KeyArn>,
 }
 
 impl Kms {
-    /// Lists the keys that were deleted from this store, for [`Kms::apply_deletions`]: keep the list beside the backups, and
-    /// make it anew when `run_maintenance` has deleted something. It holds ids and times, no secrets. Needs the authority's
-    /// handle.
+    /// Lists the keys that were deleted from this store, for [`Kms::apply_deletions`]. Requires the
+    /// authority's handle.
+    ///
+    /// Keep the list alongside the backups, and export it again whenever `run_maintenance` has
+    /// deleted something. It contains IDs and times, but no secrets.
     ///
     /// # Errors
-    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`Store`](ErrorKind::Store) if the store cannot be
-    /// read.
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
+    /// - [`Store`](ErrorKind::Store) if the store cannot be read.
     pub fn export_deletions(&self) -> Result<Vec<u8>> {
         self.authority_call("export_deletions", |_| self.list_deletions())
     }
 
     fn list_deletions(&self) -> Result<Vec<u8>> {
-        // Before the keys: the list knows of all that was deleted up to this revision.
+        // Read before the keys, so that the list contains every deletion up to this revision.
         let revision = Some(self.core.registry.sealed().revision()?);
         let (mut keys, mut after) = (Vec::new(), None);
         loop {
@@ -58,30 +61,37 @@ impl Kms {
         Ok(list.encode(|content| self.core.registry.code_of(content))?)
     }
 
-    /// Deletes from a restored store what was deleted after its backup was made, with aliases and grants. Then it has the store
-    /// overwrite what is left of them. Keys that are not in the store are noted as deleted, so that no export brings them back.
-    /// Needs the authority's handle.
+    /// Replays deletions into a restored store: deletes the keys that were deleted after the backup
+    /// was created, with their aliases and grants. Requires the authority's handle.
     ///
-    /// A list of a diverged copy of this store cannot be distinguished from a list of the store behind the backup. So a key is
-    /// deleted only
+    /// The store then overwrites the remains of the deleted records. Keys that are not in the store
+    /// are recorded as deleted, so that no export can restore them.
     ///
-    /// - if its deletion is pending here, and its window had ended when it was deleted there and has ended now. This does not
-    ///   count if the store has more commits than it had when the list was made, or if the list is of an earlier release that
-    ///   did not note their number;
-    /// - or if you confirm it by name. Check [`ApplyDeletionsReport::unconfirmed`] of a first call with the audit trail or those who
-    ///   know the keys, and pass what was deleted to a second one.
+    /// A list from a diverged copy of this store cannot be distinguished from a list from the store
+    /// behind the backup. So a key is deleted only in one of two cases:
     ///
-    /// Run it before anybody else works with a restored store, with the list that [`Kms::export_deletions`] made of the store
-    /// that the backup was made of, as late as possible. To do it twice changes nothing.
+    /// - Its deletion is pending here, and its waiting period had ended when it was deleted there
+    ///   and has ended now. This does not apply if the store has more commits than it had when the
+    ///   list was created, or if the list is from an earlier release that did not record their
+    ///   number.
+    /// - You confirm it by name. Compare [`ApplyDeletionsReport::unconfirmed`] from a first call
+    ///   with the audit trail, or ask the owners of the keys, and pass the deleted keys to a second
+    ///   call.
+    ///
+    /// Call this method before a restored store is used. Use the latest possible list that
+    /// [`Kms::export_deletions`] created from the store that was backed up. Applying a list twice
+    /// has no further effect.
     ///
     /// # Errors
-    /// - [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle.
-    /// - [`Validation`](ErrorKind::Validation) for a list of another store, or one that was altered, and if a confirmed key is not
-    ///   on the list; nothing is changed.
-    /// - [`Store`](ErrorKind::Store) if the store fails and [`Audit`](ErrorKind::Audit) if the audit trail does; some of the keys
-    ///   may be deleted. The list can be applied again.
-    /// - Any other kind if keys could not be deleted, because their records are damaged for instance; all others are deleted.
-    ///   The list can be applied again.
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
+    /// - [`Validation`](ErrorKind::Validation) if the list belongs to another store or was altered,
+    ///   or if a confirmed key is not on the list. Nothing is changed.
+    /// - [`Store`](ErrorKind::Store) if the store fails. Some of the keys may be deleted. The list
+    ///   can be applied again.
+    /// - [`Audit`](ErrorKind::Audit) if the audit trail fails. Some of the keys may be deleted. The
+    ///   list can be applied again.
+    /// - Any other kind if some keys could not be deleted, for example because their records are
+    ///   damaged. All others are deleted. The list can be applied again.
     ///
     /// # Examples
     /// ```
@@ -122,7 +132,7 @@ impl Kms {
     fn delete_listed(&self, list: &[u8], confirmed: &[KeyArn]) -> Result<ApplyDeletionsReport> {
         let list = self.core.registry.checked_list(list)?;
         let confirmed = self.confirmed_keys(&list, confirmed)?;
-        // A store with more commits than that of the list has another history.
+        // A store with more commits than the list records has a different history.
         let is_ancestor = list.revision >= Some(self.core.registry.sealed().revision()?);
         let (now, clock) = (self.core.time.now(), self.core.time.reading());
         let (mut applied, mut failed) = (ApplyDeletionsReport::default(), Vec::new());
@@ -140,9 +150,10 @@ impl Kms {
                 Err(error) => failed.push((arn, error)),
             }
         }
-        // What is not destroyed now is written down, and maintenance tries again.
+        // Destructions that fail now remain recorded, and maintenance tries again.
         self.core.destroy_what_was_left(now)?;
-        // Deletions that are only recorded have no event, and commit no state of the chain.
+        // Deletions that are only recorded have no audit event, so they do not commit the state of
+        // the chain.
         self.core.audit.save_chain(&self.core.registry)?;
         self.core.registry.scrub()?;
         let count = failed.len();
@@ -157,7 +168,7 @@ impl Kms {
 }
 
 impl Kms {
-    /// The keys that the caller has confirmed, all of which must be on the list.
+    /// Returns the keys that the caller confirmed. All of them must be on the list.
     fn confirmed_keys(&self, list: &DeletionList, confirmed: &[KeyArn]) -> Result<BTreeSet<(AccountId, KeyId)>> {
         let find = |arn: &KeyArn| {
             let key = (arn.account(), arn.id());
@@ -199,7 +210,8 @@ impl Registry {
 }
 
 impl Core {
-    /// Deletes a key that was deleted before, if its record says that it may be, or notes that it was.
+    /// Deletes a key that was deleted before, if `may_delete` allows it. If the key does not exist,
+    /// records that it was deleted.
     fn delete_again(
         &self,
         (account, key_id): (AccountId, KeyId),
@@ -219,7 +231,7 @@ impl Core {
         }
     }
 
-    /// Notes that a key was deleted which is not here, unless that is known.
+    /// Records that a missing key was deleted, unless this is already recorded.
     fn note_deletion(&self, account: AccountId, key_id: KeyId, tombstone: Tombstone) -> Result<()> {
         if self.registry.read::<Tombstone>(&Tombstone::record_id(account, key_id))?.is_some() {
             return Ok(());
@@ -241,7 +253,7 @@ mod tests {
     use crate::key::DeletionWindow;
     use crate::store::Revision;
 
-    /// A list of format 1 is as good as before for keys that are confirmed, and deletes nothing else.
+    /// A list of format 1 still deletes confirmed keys, and deletes nothing else.
     #[test]
     fn a_list_without_a_revision_deletes_what_is_confirmed() -> Result<()> {
         let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));

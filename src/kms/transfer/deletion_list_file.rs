@@ -8,17 +8,17 @@ use crate::kms::records::codec::{account, put_timestamp, timestamp};
 use crate::kms::records::tombstone::Tombstone;
 use crate::store::Revision;
 
-/// How a list of deletions begins, and its format.
+/// The first bytes of a list of deletions, which precede its format version.
 const MAGIC: &[u8; 8] = b"StRmGone";
 const FORMAT: u8 = 2;
 
 /// The format without the revision of the store.
 const FORMAT_WITHOUT_REVISION: u8 = 1;
 
-/// Bytes of the code at the end of a list.
+/// The length in bytes of the MAC at the end of a list.
 const CODE_LENGTH: usize = 32;
 
-/// The deleted keys of a store, to be kept beside its backups.
+/// The deleted keys of a store, to be kept alongside its backups.
 ///
 /// ```text
 /// list = "StRmGone" ‖ u8 format = 2 ‖ 16 id of the store ‖ u64 revision of the store ‖
@@ -26,19 +26,20 @@ const CODE_LENGTH: usize = 32;
 ///        32 HMAC-SHA-256 of all before, under the secret of material ids of the store
 /// ```
 ///
-/// Format 1, which is read as well, has no revision.
+/// Format 1, which is also supported, has no revision.
 ///
-/// That secret stays when the root key is rotated, so a list from before a rotation is still good.
+/// The secret of material IDs does not change when the root key is rotated, so lists from before a
+/// rotation remain valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DeletionList {
     pub(super) store: [u8; 16],
-    /// The revision of the store when the list was created; `None` in a list of format 1.
+    /// The revision of the store when the list was created, or `None` in a list of format 1.
     pub(super) revision: Option<Revision>,
     pub(super) keys: Vec<(AccountId, KeyId, Tombstone)>,
 }
 
 impl DeletionList {
-    /// Writes the list; `code` makes the code of what is before it.
+    /// Serializes the list. `code` computes the MAC of the preceding bytes.
     pub(super) fn encode(&self, code: impl FnOnce(&[u8]) -> [u8; CODE_LENGTH]) -> Result<Vec<u8>, CodecError> {
         let mut writer = Writer::with_capacity(64 + 36 * self.keys.len());
         let limit = usize::try_from(u32::MAX).unwrap_or(usize::MAX);
@@ -58,7 +59,8 @@ impl DeletionList {
         Ok(writer.into_bytes())
     }
 
-    /// Reads a list and the code at its end, which the caller compares.
+    /// Parses a list. Returns the authenticated bytes and the MAC at the end, which the caller
+    /// verifies.
     pub(super) fn decode(bytes: &[u8]) -> Result<(Self, &[u8], [u8; CODE_LENGTH])> {
         let (content, code) =
             bytes.split_last_chunk::<CODE_LENGTH>().ok_or(CodecError::Invalid { field: "list of deletions" })?;

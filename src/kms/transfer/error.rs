@@ -1,9 +1,9 @@
-//! Why an export of keys is not imported.
+//! Reasons why an export of keys cannot be imported.
 
 use crate::error::{Error, ErrorKind};
 
-/// Why an export does not open: found with [`Error::downcast_ref`] in an error of kind [`ErrorKind::InvalidExport`]. Nothing
-/// was imported.
+/// Reasons why an export cannot be opened. Returned by [`Error::downcast_ref`] for an error of kind
+/// [`ErrorKind::InvalidExport`]. Nothing was imported.
 ///
 /// # Examples
 /// ```
@@ -17,73 +17,74 @@ use crate::error::{Error, ErrorKind};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
-    /// The bytes are something else.
+    /// The bytes are not an export.
     #[error("this is no export of keys")]
     NotAnExport,
-    /// A later release has written the export.
+    /// The export was created by a later release.
     #[error("the export has format {found} and this release reads formats up to {known}: use a later release")]
     NewerFormat {
         /// The format of the export.
         found: u8,
-        /// The latest that this release knows.
+        /// The latest format that this release supports.
         known: u8,
     },
-    /// The checksum over the whole does not fit: something was lost or altered on the way.
+    /// The checksum of the file does not match: it was damaged or truncated in transit.
     #[error("the export is damaged or not whole: fetch it again")]
     Damaged,
     /// The export is for another kind of recipient.
     #[error("the export is for {recipient}, and was to be opened with {given}")]
     RecipientMismatch {
-        /// Who can open it.
+        /// The kind of recipient that can open the export.
         recipient: &'static str,
-        /// What was given.
+        /// The kind of identity that was provided.
         given: &'static str,
     },
-    /// The passphrase does not open the export, which is whole.
+    /// The passphrase is wrong. The export is intact.
     #[error("this is not the passphrase of the export, which is not damaged")]
     WrongPassphrase,
-    /// No export is made under a passphrase like the one given.
+    /// Exports cannot be created with a passphrase like the one provided.
     #[error("this is not the passphrase of the export: {reason}")]
     UnsuitablePassphrase {
-        /// What is wrong with it.
+        /// The problem with the passphrase.
         reason: String,
     },
-    /// The passphrase was not tried, since the export asks for more work than is allowed.
+    /// The passphrase was not tried, because the export requires more work than the limit allows.
     #[error(
         "the passphrase was not tried: the export asks for {memory_kib} KiB of memory, {passes} passes and {lanes} lanes, over \
          the limit of {memory_limit_kib} KiB, {pass_limit} passes and {lane_limit} lanes; if you trust where it comes from, \
          raise the limit"
     )]
     TooCostly {
-        /// The memory that the export asks for.
+        /// The memory that the export requires.
         memory_kib: u32,
-        /// The passes that it asks for.
+        /// The number of passes that it requires.
         passes: u32,
-        /// The lanes that it asks for.
+        /// The number of lanes that it requires.
         lanes: u32,
-        /// The most memory that is allowed.
+        /// The maximum memory.
         memory_limit_kib: u32,
-        /// The most passes.
+        /// The maximum number of passes.
         pass_limit: u32,
-        /// The most lanes.
+        /// The maximum number of lanes.
         lane_limit: u32,
     },
-    /// The passphrase was not tried, since there is too little memory.
+    /// The passphrase was not tried, because there is not enough memory.
     #[error("the passphrase was not tried: {memory_kib} KiB of memory could not be allocated")]
     OutOfMemory {
-        /// The memory that it takes.
+        /// The required memory.
         memory_kib: u32,
     },
-    /// The private key belongs to another public key than the one that the export is for.
+    /// The private key does not match the public key that the export is for.
     #[error("the export is for another RSA key than the one given")]
     WrongKey,
-    /// The recipient fits and the checksum too, and what is sealed does not open: somebody has altered the export.
+    /// The recipient and the checksum match, but the sealed part cannot be unsealed: the export was
+    /// altered.
     #[error("the export was altered after it was made")]
     Altered,
-    /// What was sealed is not what this library writes.
+    /// The sealed content is not in the format that this library writes.
     #[error("the export holds no keys that this release can read: {reason}")]
     Malformed {
-        /// What is wrong with it.
+        /// The problem with the content.
         reason: String,
     },
 }

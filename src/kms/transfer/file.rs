@@ -1,4 +1,5 @@
-//! The file that an export is: a header in clear, which is bound into what is sealed, and a checksum.
+//! The format of an export file: a plaintext header that is bound to the sealed part, and a
+//! checksum.
 
 use super::error::ExportError;
 use super::recipient::{ExportIdentity, ExportRecipient, Method};
@@ -10,28 +11,28 @@ use crate::seal::{CommittingKey, OVERHEAD};
 use crate::secret::SecretBytes;
 use crate::store::StoreId;
 
-/// The longest export that is made or read: 256 MiB, in which a hundred thousand keys have room.
+/// The maximum size of an export: 256 MiB, enough for a hundred thousand keys.
 pub const MAX_EXPORT_BYTES: usize = 256 << 20;
 
-/// The most bytes that are sealed in it.
+/// The maximum size of the sealed payload in bytes.
 pub(super) const MAX_PAYLOAD: usize = MAX_EXPORT_BYTES - 4_096;
 
-/// How an export begins.
+/// The first bytes of an export.
 const MAGIC: &[u8; 8] = b"StRmKeys";
 
 const FORMAT: u8 = 1;
 
-/// The longest file key under a passphrase or an RSA key.
+/// The maximum length of a file key wrapped under a passphrase or an RSA key.
 const MAX_WRAPPED: usize = 1_024;
 
-/// Separates exports from everything else that is sealed.
+/// Domain separation between exports and all other sealed data.
 const LABEL: &[u8] = b"strongroom export v1";
 
-/// Bytes of the key that seals one file, and of the checksum at its end.
+/// The length in bytes of the key that seals a file, and of the checksum at its end.
 const KEY_LENGTH: usize = 32;
 const CHECKSUM_LENGTH: usize = 32;
 
-/// What stands in front of the sealed part, for everybody to read.
+/// The plaintext part in front of the sealed part.
 ///
 /// ```text
 /// file     = header ‖ u16 length ‖ wrapped file key ‖ u32 length ‖ body ‖ 32 SHA-256 of all before
@@ -44,7 +45,8 @@ const CHECKSUM_LENGTH: usize = 32;
 ///            SHA-256 and MGF1 with SHA-256, without a label
 /// ```
 ///
-/// The checksum is no protection: it tells damage on the way from a wrong passphrase.
+/// The checksum provides no protection. It only distinguishes accidental damage from a wrong
+/// passphrase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) store: StoreId,
@@ -82,7 +84,7 @@ pub(super) fn seal(
     Ok(writer.into_bytes())
 }
 
-/// Opens a file for the one who it is for.
+/// Opens a file with the identity of its recipient.
 pub(super) fn open(
     backend: &CryptoBackend,
     file: &[u8],

@@ -1,4 +1,4 @@
-//! Keys that arrive.
+//! Import of keys from an export.
 
 use super::error::ExportError;
 use super::file;
@@ -23,19 +23,26 @@ use crate::secret::SecretBytes;
 use crate::store::CommitError;
 
 impl Kms {
-    /// Takes in the keys of an export: all of them or none. They keep ids, accounts, versions, states, aliases and all else, so
-    /// what was encrypted under them elsewhere opens here. Only the ids of their material are new, as each store has its own.
-    /// Needs the authority's handle.
+    /// Imports the keys of an export: either all of them or none. Requires the authority's handle.
     ///
-    /// An export for an RSA key can have been made by anybody who has its public half: all material is checked as imported
-    /// material is, but whose keys they are only the way of the file can tell.
+    /// Keys retain their IDs, accounts, versions, states, aliases, and all other properties, so
+    /// existing ciphertexts can be decrypted here. Only the IDs of their material change, because
+    /// each store has its own.
+    ///
+    /// Anyone who has the public half of an RSA key can create an export for it. All material is
+    /// checked like imported material, but only the channel through which you received the file can
+    /// establish the origin of its keys.
     ///
     /// # Errors
-    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`InvalidExport`](ErrorKind::InvalidExport), with an
-    /// [`ExportError`] as its source, if the file does not open; [`AlreadyExists`](ErrorKind::AlreadyExists) if a key or an
-    /// alias is there already; [`InvalidState`](ErrorKind::InvalidState) for a key that was deleted here;
-    /// [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if material does not fit its key;
-    /// [`Audit`](ErrorKind::Audit) if the audit trail cannot be written. It says whether the keys came in.
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
+    /// - [`InvalidExport`](ErrorKind::InvalidExport) if the file cannot be opened. The source is an
+    ///   [`ExportError`].
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if a key or an alias already exists.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if a key was deleted from this store.
+    /// - [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if material does not fit its
+    ///   key.
+    /// - [`Audit`](ErrorKind::Audit) if the audit trail cannot be written. The message says whether
+    ///   the keys were imported.
     pub fn import_keys(&self, file: &[u8], identity: &ExportIdentity) -> Result<Vec<KeyArn>> {
         self.check_authority("import_keys")?;
         let mut event = self.authority_event("import_keys");
@@ -65,7 +72,7 @@ impl Kms {
         Ok(arns)
     }
 
-    /// Makes sure that nothing here is in the way of a key.
+    /// Checks that no key, alias, or tombstone in this store conflicts with an imported key.
     fn check_free(&self, key: &PortableKey, arn: &KeyArn) -> Result<()> {
         let PortableKey { record, aliases, .. } = key;
         if self.core.registry.read::<Tombstone>(&Tombstone::record_id(record.account, record.key_id))?.is_some() {
@@ -85,7 +92,8 @@ impl Kms {
         Ok(())
     }
 
-    /// Commits after the intent is on the audit trail, and writes an event for each key. The outcome follows.
+    /// Commits the keys after the audit trail contains the intent. Then writes an event for each
+    /// key and the outcome.
     fn commit_import(&self, call_context: &mut CallContext, edits: Vec<Edit>, arns: &[KeyArn]) -> Result<()> {
         let now = call_context.now();
         let committed =
@@ -107,7 +115,8 @@ impl Kms {
 }
 
 impl Material {
-    /// Makes a key of this store from one that arrived: its material checked and sealed, with ids of this store.
+    /// Converts an exported key into a key of this store. Checks and seals its material, with IDs
+    /// of this store.
     fn admit(&self, registry: &Registry, key: PortableKey, arn: &KeyArn) -> Result<Vec<Edit>> {
         let PortableKey { mut record, materials, aliases } = key;
         let sound = check_sound(&record, &materials).and_then(|()| self.check_providers(&record));
@@ -121,7 +130,8 @@ impl Material {
         Ok(edits)
     }
 
-    /// Material of a key comes from providers of its origin, in every version.
+    /// Checks that the material of every version of a key comes from a provider of the key's
+    /// origin.
     fn check_providers(&self, record: &KeyRecord) -> Result<(), &'static str> {
         let fits = |version: &VersionRecord| {
             self.provider(&version.provider).is_ok_and(|provider| provider.origin() == record.origin)
@@ -134,7 +144,8 @@ impl Material {
     }
 }
 
-/// What holds for every record that this library writes, beyond what its layout can express.
+/// Checks invariants of all records that this library writes, beyond those that the layout can
+/// express.
 fn check_sound(record: &KeyRecord, materials: &[Option<SecretBytes>]) -> Result<(), &'static str> {
     let is_external = record.origin == Origin::External;
     if record.origin == Origin::Hsm || record.custom_key_store.is_some() {
@@ -165,7 +176,7 @@ fn check_sound(record: &KeyRecord, materials: &[Option<SecretBytes>]) -> Result<
     check_belongings(record)
 }
 
-/// What holds for the versions of every key.
+/// Checks the invariants of the versions of every key.
 fn check_versions(record: &KeyRecord) -> Result<(), &'static str> {
     let (is_external, is_symmetric) = (record.origin == Origin::External, record.spec.class() == SpecClass::Symmetric);
     if record.state == KeyState::PendingImport && !is_external {
@@ -184,7 +195,8 @@ fn check_versions(record: &KeyRecord) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// What only some keys may have: an account of services, reserved aliases, a policy, grants.
+/// Checks properties that only some keys may have: an account of services, reserved aliases, a
+/// policy, and grants.
 fn check_belongings(record: &KeyRecord) -> Result<(), &'static str> {
     if (record.manager == KeyManager::Owned) != (record.account == AccountId::SERVICES) {
         return Err("a key in the account of services that none of them owns, or one elsewhere");
@@ -198,7 +210,7 @@ fn check_belongings(record: &KeyRecord) -> Result<(), &'static str> {
         Some(text) if PolicyDocument::key_policy(text).is_err() => return Err("a policy that this release refuses"),
         Some(_) | None => {}
     }
-    // They stay where they were given, and are counted in the record.
+    // Grants stay in the original store. The record contains their count.
     if record.grants == 0 { Ok(()) } else { Err("a count of grants, which do not travel") }
 }
 

@@ -1,7 +1,9 @@
-//! Keys on their way from one store to another: with their material, sealed for one recipient, and all that belongs to them.
+//! Transfer of keys between stores: keys with their material and all their properties, sealed for
+//! one recipient.
 //!
-//! Files, lowest first: `error` says why an export does not open; `file` is the format around the sealed part and `payload`
-//! the keys in it; `recipient` and `passphrase` are who it can be for; `outgoing` and `incoming` are the operations.
+//! Files, lowest first: `error` contains the reasons why an export cannot be opened. `file` is the
+//! format around the sealed part, and `payload` is the format of the keys in it. `recipient` and
+//! `passphrase` are the kinds of recipients. `outgoing` and `incoming` are the operations.
 
 pub(super) mod deletion_list;
 mod deletion_list_file;
@@ -15,7 +17,7 @@ mod payload;
 mod recipient;
 mod test_key;
 
-/// Reads the sealed part of an export and writes it again; `None` if it is refused.
+/// Parses the sealed part of an export and serializes it again. Returns `None` if parsing fails.
 pub(in crate::kms) fn rewritten_payload(bytes: &[u8]) -> Option<Vec<u8>> {
     let keys = payload::decode(bytes).ok()?;
     let rewritten = payload::encode(&keys).expect("what was read fits its length fields");

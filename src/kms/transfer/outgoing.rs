@@ -1,4 +1,4 @@
-//! Keys that leave.
+//! Export of keys.
 
 use super::file::{self, Header};
 use super::payload::{self, PortableKey};
@@ -16,35 +16,42 @@ use crate::kms::request::KeyReference;
 use crate::provider::ProviderId;
 use crate::store::MAX_SCAN;
 
-/// How often a key is read again because an alias of it was moved meanwhile.
+/// The maximum number of attempts to read a key whose aliases are moved concurrently.
 const MAX_READS: u32 = 16;
 
-/// Keys that were exported.
+/// An export of keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyExport {
-    /// The file. Whoever it is for gets all material in it.
+    /// The file. Its recipient obtains all the material in it.
     pub file: Vec<u8>,
-    /// The keys in it, in the order of accounts and key ids.
+    /// The exported keys, ordered by account and key ID.
     pub keys: Vec<KeyArn>,
-    /// Keys that cannot leave, as material of theirs is not in the store: it is in a token, or was imported and is deleted or
-    /// over its time.
+    /// Keys that cannot be exported, because some of their material is not in the store: it is in
+    /// an HSM or another external provider, or it was imported and is deleted or expired.
     pub omitted: Vec<KeyArn>,
 }
 
 impl Kms {
-    /// Exports one key with all its versions of material, sealed for a recipient: for another store to take in with
-    /// [`Kms::import_keys`], where it will be the same key. Needs the authority's handle.
+    /// Exports a key with all versions of its material, sealed for a recipient.
+    /// [`Kms::import_keys`] imports it into another store as the same key. Requires the authority's
+    /// handle.
     ///
-    /// Its state, description, tags, aliases, rotation and what is known of imported material go along, grants do not. A key of
-    /// whose imported material some is not there stays: each store knows material again by a secret of its own, so it could
-    /// not be imported again in another one. An exported key stays here as well: disable it, or schedule its deletion, if it is to move.
+    /// The export includes the state, description, tags, aliases, rotation settings, and properties
+    /// of imported material, but no grants. The key also remains in this store: to move it, disable
+    /// it or schedule its deletion.
+    ///
+    /// A key with missing imported material cannot be exported. Each store recognizes material by
+    /// its own secret, so the material could not be imported again in another store.
     ///
     /// # Errors
-    /// [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle; [`NotFound`](ErrorKind::NotFound);
-    /// [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if its material lies in a token;
-    /// [`InvalidState`](ErrorKind::InvalidState) if imported material of it is deleted or over its time;
-    /// [`Audit`](ErrorKind::Audit) if the export cannot be noted in the audit trail.
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
+    /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if material of the key is not in
+    ///   the store, for example because it is in an HSM.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if imported material of the key is deleted or
+    ///   expired.
+    /// - [`Audit`](ErrorKind::Audit) if the export cannot be recorded in the audit trail.
     ///
     /// # Examples
     /// ```
@@ -79,12 +86,18 @@ impl Kms {
         })
     }
 
-    /// Exports every key of every account, as [`Kms::export_key`] does it with one. Each is as it is at one moment, not all at
-    /// the same: let nobody change keys meanwhile, or make a backup and export from that. Needs the authority's handle.
+    /// Exports every key of every account, like [`Kms::export_key`]. Requires the authority's
+    /// handle.
+    ///
+    /// Each key is read at a single moment, but not all keys at the same one. Prevent changes to
+    /// keys during the export, or export from a backup.
     ///
     /// # Errors
-    /// Those of [`Kms::export_key`], and [`LimitExceeded`](ErrorKind::LimitExceeded) if the file would be longer than
-    /// [`MAX_EXPORT_BYTES`](super::MAX_EXPORT_BYTES). Keys that cannot leave are no error: see [`KeyExport::omitted`].
+    /// - The errors of [`Kms::export_key`].
+    /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if the file would be longer than
+    ///   [`MAX_EXPORT_BYTES`](super::MAX_EXPORT_BYTES).
+    ///
+    /// Keys that cannot be exported are not an error: see [`KeyExport::omitted`].
     pub fn export_all_keys(&self, recipient: &ExportRecipient) -> Result<KeyExport> {
         self.authority_call("export_all_keys", |_| self.export_all(recipient))
     }
@@ -96,7 +109,7 @@ impl Kms {
             let batch = self.core.registry.keys(None, after, MAX_SCAN)?;
             let Some((account, key_id, ..)) = batch.last() else { break };
             after = Some((*account, *key_id));
-            // One whose time is over is gone to everybody.
+            // Keys whose waiting period has ended no longer exist for any caller.
             for (account, key_id, _, record) in batch.into_iter().filter(|(.., record)| !self.core.time.is_over(record))
             {
                 if !self.core.material.can_leave(&record) || record.lacks_material(now) {
@@ -133,7 +146,7 @@ impl Kms {
         Ok(KeyExport { file, keys: keys.iter().map(|key| self.arn_of(&key.record)).collect(), omitted })
     }
 
-    /// The account and the id of a key, whoever may use it.
+    /// Returns the account and the ID of a key, without any authorization check.
     fn place_of(&self, identifier: &KeyIdentifier) -> Result<Option<(AccountId, KeyId)>> {
         let (account, name) = match identifier {
             KeyIdentifier::KeyId(key_id) => return Ok(Some((self.account(), *key_id))),
@@ -154,8 +167,9 @@ impl Kms {
 }
 
 impl Core {
-    /// A key with its material in clear, without what is expired; `None` if there is no such key, or its time is over. A key
-    /// that cannot leave is refused before anything of it is opened.
+    /// Returns a key with its material in plaintext, excluding expired material. Returns `None` if
+    /// the key does not exist or its waiting period has ended. A key that cannot be exported is
+    /// rejected before any of its material is unsealed.
     fn portable_key(&self, account: AccountId, key_id: KeyId, now: Timestamp) -> Result<Option<PortableKey>> {
         for _ in 0..MAX_READS {
             let Some(key) = self.registry.key(account, key_id)? else { return Ok(None) };
@@ -189,7 +203,8 @@ impl Core {
 }
 
 impl Material {
-    /// Returns `true` if the store holds all material of a key. Of a key in an HSM it holds only a reference.
+    /// Returns `true` if the store contains all material of a key. For a key in an HSM, it contains
+    /// only a reference.
     fn can_leave(&self, record: &KeyRecord) -> bool {
         let leaves =
             |provider: &ProviderId| self.provider(provider).is_ok_and(|provider| provider.importer().is_some());

@@ -8,41 +8,45 @@ use crate::seal::PassphraseCost;
 use crate::seal::passphrase::{self, LATEST_FORMAT, Passphrase, PassphraseError};
 use crate::secret::SecretBytes;
 
-/// Separates exports from root keys under the same passphrase.
+/// Domain separation between exports and root keys under the same passphrase.
 const LABEL: &[u8] = b"strongroom export passphrase v1";
 
 impl ExportRecipient {
-    /// Whoever knows a passphrase, at the default [`PassphraseCost`]. An export leaves the house, and can be guessed at for
-    /// years: take six or more words drawn at random, say.
+    /// Creates a recipient that knows a passphrase, at the default [`PassphraseCost`]. An attacker
+    /// who obtains the export can guess at the passphrase for years, so use six or more randomly
+    /// chosen words.
     ///
-    /// The passphrase is normalized as RFC 8265 says, like the one of
+    /// The passphrase is normalized according to RFC 8265, like that of
     /// [`RootKey::from_passphrase`](crate::seal::RootKey::from_passphrase).
     ///
     /// # Errors
-    /// - [`Validation`](crate::ErrorKind::Validation) if the passphrase is empty, or contains control characters, invisible
-    ///   characters, or characters that Unicode does not define.
+    /// - [`Validation`](crate::ErrorKind::Validation) if the passphrase is empty, or contains
+    ///   control characters, invisible characters, or characters that Unicode does not define.
     pub fn passphrase(text: &str) -> Result<Self> {
         Self::passphrase_with_cost(text, PassphraseCost::default())
     }
 
-    /// Whoever knows a passphrase, at a cost of one's own, which is kept in the export. Above
-    /// [`PassphraseCost::DEFAULT_LIMIT`] the importer has to allow it.
+    /// Creates a recipient that knows a passphrase, at a custom cost, which is stored in the
+    /// export. Above [`PassphraseCost::DEFAULT_LIMIT`], the importer must allow the cost
+    /// explicitly.
     ///
     /// # Errors
-    /// - [`Validation`](crate::ErrorKind::Validation) as for [`ExportRecipient::passphrase`].
+    /// The same as [`ExportRecipient::passphrase`].
     pub fn passphrase_with_cost(text: &str, cost: PassphraseCost) -> Result<Self> {
         Ok(Self::of(Recipient { passphrase: Passphrase::new(text)?, cost }))
     }
 }
 
 impl ExportIdentity {
-    /// The passphrase of an export, which is tried at a cost of up to [`PassphraseCost::DEFAULT_LIMIT`].
+    /// Creates an identity from the passphrase of an export. It is tried at a cost of up to
+    /// [`PassphraseCost::DEFAULT_LIMIT`].
     pub fn passphrase(text: &str) -> Self {
         Self::passphrase_with_limit(text, PassphraseCost::DEFAULT_LIMIT)
     }
 
-    /// The passphrase of an export, which is tried at a cost of up to `limit`. Whoever made the export chose its cost: a
-    /// higher limit lets a hostile file take that much memory and time.
+    /// Creates an identity from the passphrase of an export. It is tried at a cost of up to
+    /// `limit`. The creator of the export chose the cost: a higher limit allows a hostile file to
+    /// use that much memory and time.
     ///
     /// # Examples
     /// ```

@@ -1,4 +1,4 @@
-//! The keys in an export, in clear: what is sealed.
+//! The sealed payload of an export: the keys in plaintext.
 
 use std::collections::BTreeSet;
 
@@ -16,34 +16,37 @@ use crate::secret::SecretBytes;
 
 const LAYOUT: u8 = 1;
 
-/// The longest record of a key; one with the most tags, aliases and versions of RSA-4096 stays under it.
+/// The maximum size of a key record. Even a record with the most tags, aliases, and RSA-4096
+/// versions is smaller.
 const MAX_RECORD: usize = 4 << 20;
 
-/// Bytes of an account number.
+/// The length of an account ID in bytes.
 const ACCOUNT_LENGTH: usize = 12;
 
-/// A key outside of any store: its record, whose versions hold no sealed material, that material in clear, and the times of
-/// its aliases.
+/// A key outside any store: its record, whose versions contain no sealed material; its material in
+/// plaintext; and the timestamps of its aliases.
 #[derive(Debug)]
 pub(super) struct PortableKey {
     pub(super) record: KeyRecord,
-    /// One for each version of the record; `None` while imported material is not there.
+    /// One entry for each version of the record. `None` while imported material is missing.
     pub(super) materials: Vec<Option<SecretBytes>>,
-    /// Those that the record names, in that order.
+    /// The aliases that the record names, in the same order.
     pub(super) aliases: Vec<(AliasName, AliasRecord)>,
 }
 
-/// Writes keys, which must be in ascending order.
+/// Serializes keys, which must be in ascending order.
 ///
 /// ```text
 /// payload = u8 layout = 1 ‖ u32 count, keys: 12 account ‖ 16 key id ‖ u32 length ‖ record ‖ for each of its versions:
 ///           u32 length ‖ material, empty if it is not there ‖ for each of its aliases: i64 created ‖ i64 updated
 /// ```
 ///
-/// Material is what the provider of a key keeps: raw bytes for secret keys, PKCS#8 in DER for private ones.
+/// Material has the form that the provider of a key stores: raw bytes for secret keys, and PKCS#8
+/// in DER for private keys.
 pub(super) fn encode(keys: &[PortableKey]) -> Result<SecretBytes> {
     let records = keys.iter().map(|key| key.record.encode()).collect::<Result<Vec<_>>>()?;
-    // The right size from the start: a vector that grows would leave material behind.
+    // Allocated at its final size, because a vector that grows would leave copies of material
+    // behind.
     let fixed = ACCOUNT_LENGTH + 16 + 4;
     let sizes = keys.iter().zip(&records).map(|(key, record)| {
         let materials: usize =
@@ -68,7 +71,8 @@ pub(super) fn encode(keys: &[PortableKey]) -> Result<SecretBytes> {
     Ok(SecretBytes::from_vec(writer.into_bytes()))
 }
 
-/// Reads keys. Total: whatever the bytes are, the result is an error or keys that [`encode`] writes the same.
+/// Parses keys. For any input, the result is either an error or keys that [`encode`] serializes to
+/// the same bytes.
 pub(super) fn decode(payload: &[u8]) -> Result<Vec<PortableKey>, ExportError> {
     decode_keys(payload).map_err(|error| ExportError::Malformed { reason: innermost(&error) })
 }
@@ -118,7 +122,7 @@ fn decode_key(reader: &mut Reader<'_>) -> Result<PortableKey> {
     Ok(PortableKey { record, materials, aliases })
 }
 
-/// The most precise text of an error.
+/// Returns the most precise message of an error.
 fn innermost(error: &Error) -> String {
     let mut inner: &dyn std::error::Error = error;
     while let Some(source) = inner.source() {

@@ -1,4 +1,4 @@
-//! Who an export is for.
+//! Recipients of exports.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use crate::crypto::{self, CryptoBackend, DigestAlgorithm, KeyPairKind, PrivateKe
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretBytes;
 
-/// The RSA keys that an export can be for.
+/// The kinds of RSA keys for which exports can be created.
 const KINDS: [KeyPairKind; 3] = [KeyPairKind::Rsa2048, KeyPairKind::Rsa3072, KeyPairKind::Rsa4096];
 
-/// Bytes of the digest by which the recipient's key is known.
+/// The length in bytes of the digest that identifies a recipient's key.
 const FINGERPRINT_LENGTH: usize = 32;
 
-/// Bytes of a file key.
+/// The length of a file key in bytes.
 const FILE_KEY_LENGTH: usize = 32;
 
-/// How the key of a file is wrapped.
+/// The method that wraps the file key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
     Passphrase,
@@ -47,29 +47,30 @@ impl Method {
     }
 }
 
-/// Wraps the key of a file.
+/// Wraps a file key.
 pub(super) trait Wrap: fmt::Debug + Send + Sync {
     fn method(&self) -> Method;
     fn wrap(&self, backend: &CryptoBackend, header: &[u8], file_key: &SecretBytes) -> Result<Vec<u8>>;
 }
 
-/// Unwraps it.
+/// Unwraps a file key.
 pub(super) trait Unwrap: fmt::Debug + Send + Sync {
     fn method(&self) -> Method;
     fn unwrap(&self, backend: &CryptoBackend, header: &[u8], wrapped: &[u8]) -> Result<SecretBytes, ExportError>;
 }
 
-/// Who an export is for: whoever has the private half of an RSA key, or, with the feature `passphrase`, whoever knows a
-/// passphrase.
+/// The recipient of an export: the owner of an RSA private key or, with the feature `passphrase`,
+/// anyone who knows a passphrase.
 #[derive(Debug)]
 pub struct ExportRecipient(Box<dyn Wrap>);
 
 impl ExportRecipient {
-    /// The owner of the private half of an RSA key of 2,048, 3,072 or 4,096 bits, given as a `SubjectPublicKeyInfo` in DER or
-    /// PEM.
+    /// Creates a recipient from an RSA public key of 2,048, 3,072, or 4,096 bits, as a
+    /// `SubjectPublicKeyInfo` in DER or PEM.
     ///
     /// # Errors
-    /// - [`Validation`](ErrorKind::Validation) if it is no such key. The text names the form that was found.
+    /// - [`Validation`](ErrorKind::Validation) if the bytes are not such a key. The message names
+    ///   the form that was found.
     pub fn rsa(public_key: &[u8]) -> Result<Self> {
         let refused = |reason| Error::new(ErrorKind::Validation, format!("the public key for an export {reason}"));
         let key = crypto::read_public_key(&CryptoBackend::default(), &KINDS, public_key).map_err(refused)?;
@@ -89,15 +90,16 @@ impl ExportRecipient {
     }
 }
 
-/// What an export is opened with.
+/// The identity that opens an export.
 #[derive(Debug)]
 pub struct ExportIdentity(Box<dyn Unwrap>);
 
 impl ExportIdentity {
-    /// The private half of an RSA key, as unencrypted PKCS#8 in DER or PEM.
+    /// Creates an identity from an RSA private key, as unencrypted PKCS#8 in DER or PEM.
     ///
     /// # Errors
-    /// - [`Validation`](ErrorKind::Validation) if it is no RSA key of 2,048, 3,072 or 4,096 bits. The text names the form that was found.
+    /// - [`Validation`](ErrorKind::Validation) if the bytes are not an RSA key of 2,048, 3,072, or
+    ///   4,096 bits. The message names the form that was found.
     pub fn rsa(private_key: &SecretBytes) -> Result<Self> {
         let refused = |reason| Error::new(ErrorKind::Validation, format!("the private key for an export {reason}"));
         let key = crypto::read_private_key(&CryptoBackend::default(), &KINDS, private_key.expose_secret());

@@ -1,4 +1,4 @@
-//! Keys that are the same in every run, for tests.
+//! Keys for tests that are the same in every run.
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -15,28 +15,32 @@ use crate::kms::storage::edit::Edit;
 use crate::secret::SecretBytes;
 
 impl Kms {
-    /// Creates a key whose id and material the caller chooses, so that a test finds the same key in every run and can open
-    /// ciphertexts from another run. **For tests only**: material that is written in a program is no secret. To use your own
-    /// material, create a key of origin `EXTERNAL` and [import](Kms::import_key_material) it.
+    /// Creates a key whose ID and material the caller chooses, so that a test finds the same key in
+    /// every run and can decrypt ciphertexts from other runs. **For tests only**: material that is
+    /// embedded in a program is not secret. To use your own material, create a key of origin
+    /// `EXTERNAL` and [import](Kms::import_key_material) it.
     ///
-    /// Needs the authority's handle and a `Kms` that was built with
-    /// [`allow_insecure_test_keys`](crate::KmsBuilder::allow_insecure_test_keys). The key reports the origin `AWS_KMS`, but a
-    /// [custom policy](crate::KmsBuilder::policy) is asked about a key of origin `EXTERNAL`, which is where the material comes
-    /// from.
+    /// Requires the authority's handle and a `Kms` that was built with
+    /// [`allow_insecure_test_keys`](crate::KmsBuilder::allow_insecure_test_keys). The key reports
+    /// the origin `AWS_KMS`, but a [custom policy](crate::KmsBuilder::policy) is asked about a key
+    /// of origin `EXTERNAL`, because its material is provided by the caller.
     ///
-    /// `versions` are the versions of its material, the oldest first: 32 bytes for symmetric keys, the bytes of HMAC keys, and
-    /// PKCS#8 in DER for private keys. Only symmetric keys can have several. The request is as for [`Kms::create_key`], its policy
-    /// and tags too, and so is the audit trail, in which the key is marked.
+    /// `versions` contains the versions of its material, oldest first: 32 bytes for symmetric keys,
+    /// the bytes of HMAC keys, and PKCS#8 in DER for private keys. Only symmetric keys can have
+    /// more than one version. The request works as in [`Kms::create_key`], including its policy and
+    /// tags. So does the audit trail, in which the key is marked.
     ///
     /// # Errors
-    /// - [`AccessDenied`](ErrorKind::AccessDenied) for a narrowed handle
-    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if the builder did not allow such keys
-    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if a key has this id
-    /// - [`InvalidState`](ErrorKind::InvalidState) if a key had this id and was deleted
-    /// - [`Validation`](ErrorKind::Validation) for another origin than `AWS_KMS`, a key in a custom key store, or a number of
-    ///   versions that keys of the spec cannot have
-    /// - [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if material does not fit the spec
-    /// - those of [`Kms::create_key`]
+    /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if the builder did not allow
+    ///   such keys.
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if a key has this ID.
+    /// - [`InvalidState`](ErrorKind::InvalidState) if a key had this ID and was deleted.
+    /// - [`Validation`](ErrorKind::Validation) if the origin is not `AWS_KMS`, the key is in a
+    ///   custom key store, or keys of the spec cannot have this number of versions.
+    /// - [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if material does not fit the
+    ///   spec.
+    /// - The errors of [`Kms::create_key`].
     ///
     /// # Examples
     /// ```
@@ -111,7 +115,7 @@ impl Kms {
         if versions.is_empty() || (versions.len() > 1 && !is_symmetric) {
             return invalid("a key has one version of material, and a symmetric encryption key one or more");
         }
-        // Made without material, which is put in afterwards.
+        // Created without material, which is added below.
         let without = self.new_key(&request.clone().origin(Origin::External), now)?;
         let mut record = KeyRecord { key_id, origin: Origin::Kms, state: KeyState::Creating, ..without };
         for (index, material) in versions.iter().enumerate() {
