@@ -1,8 +1,7 @@
 //! The public error type.
 //!
-//! This module imports nothing from the crate. Each lower layer has its own precise error type and
-//! defines the conversion into [`Error`] next to it, so this module cannot be part of an import
-//! cycle.
+//! This module imports nothing from the crate, so it cannot be part of an import cycle. Each lower
+//! layer has its own precise error type, with the conversion into [`Error`] next to it.
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
@@ -226,7 +225,7 @@ kinds! {
     InvalidMac => Some("KMSInvalidMacException"),
     /// An import token is malformed, or belongs to another key or another store.
     InvalidImportToken => Some("InvalidImportTokenException"),
-    /// An import token is over 24 hours old.
+    /// An import token is older than 24 hours.
     ExpiredImportToken => Some("ExpiredImportTokenException"),
     /// A grant token is malformed or belongs to another store.
     InvalidGrantToken => Some("InvalidGrantTokenException"),

@@ -1,9 +1,9 @@
 //! Detection of `fork`: records the process in which a value was created.
 //!
-//! A child of `fork` receives a copy of all memory. Values that may be used only once, such as
-//! reserved numbers, prepared keys, and the end of an audit chain, would be used twice unless each
-//! process detects that it did not create them. Libraries with state outside this memory (PKCS#11,
-//! SQLite) must not be used in a child at all.
+//! A child of `fork` receives a copy of all memory. Some values may be used only once, such as
+//! reserved numbers, prepared keys, and the end of an audit chain. They would be used twice unless
+//! each process detects that it did not create them. Libraries with state outside this memory
+//! (PKCS#11, SQLite) must not be used in a child at all.
 //!
 //! Asking the kernel for the process ID takes as much as a tenth of the time of a fast call.
 //! Instead, the C library runs a handler in each child of `fork`. A process created by the bare

@@ -76,8 +76,8 @@ pub(crate) use other::{check_directory, check_file, check_reachable, check_secre
 #[cfg(not(unix))]
 use other::{is_same, sync_directory};
 
-/// On other platforms, a new file has the permissions of its directory, which are not checked; a
-/// file in use keeps its name; and a directory cannot be opened.
+/// On other platforms, a new file has the permissions of its directory, which are not checked. A
+/// file in use keeps its name, and a directory cannot be opened.
 #[cfg(not(unix))]
 mod other {
     use std::fs::{Metadata, OpenOptions};

@@ -40,7 +40,7 @@ pub enum Refusal {
     PendingDeletion,
     /// The key is not pending deletion, so there is no deletion to cancel.
     NotPendingDeletion,
-    /// The key waits for its material.
+    /// The key is pending import.
     PendingImport,
     /// The custom key store of the key is disconnected.
     Unavailable,
@@ -106,9 +106,13 @@ const fn class_name(class: SpecClass) -> &'static str {
 /// Decides whether the state, origin, and class of a key allow an operation. This total function is
 /// the only place with these rules.
 ///
-/// The checks run in this order: the class of the key does not support the operation, the key is
-/// being created, the origin does not support the operation, and the state does not allow it.
-/// Choices where AWS leaves one open or has no such keys:
+/// The first applicable rejection is returned, in this order:
+/// 1. The class of the key does not support the operation.
+/// 2. The key is being created.
+/// 3. The origin of the key does not support the operation.
+/// 4. The state of the key does not allow it.
+///
+/// Some choices are left open by AWS KMS, or concern keys that it does not have:
 /// - `GetKeyRotationStatus` is allowed for asymmetric and HMAC keys, and reports that they do not
 ///   rotate.
 /// - `UpdateAlias` is judged by the new target. The old target may be in any state.

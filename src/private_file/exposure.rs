@@ -8,9 +8,9 @@ use std::path::PathBuf;
 /// Users of the machine that are trusted with the files of a store, an audit trail, an anchor, or a
 /// root key, on Unix.
 ///
-/// A file is checked together with every directory and symbolic link on its path, because a user
-/// with write access to one of them can substitute another file. Root and the user of the process
-/// are always trusted.
+/// A file is checked together with every directory and symbolic link on its path. A user with write
+/// access to one of them could substitute another file. Root and the user of the process are always
+/// trusted.
 ///
 /// # Examples
 /// ```

@@ -76,8 +76,8 @@ impl Core {
         Ok(done)
     }
 
-    /// Returns the edits that delete the grants on a key together with the key, so that a key whose
-    /// deletion is canceled first keeps all its grants.
+    /// Returns the edits that delete the grants on a key. They are committed together with the
+    /// deletion of the key: if the deletion is canceled first, the key keeps all its grants.
     fn end_grants(&self, account: AccountId, key_id: KeyId, details: &mut Details) -> Result<Vec<Edit>> {
         let range = GrantRange { key: (account, key_id), grantee: None };
         let (mut edits, mut count, mut after) = (Vec::new(), 0_u64, None);

@@ -13,7 +13,7 @@ use crate::store::{CommitError, Revision};
 
 /// The result for one intent.
 enum Reconciled {
-    /// The material is gone.
+    /// The material was destroyed.
     Destroyed,
     /// The key was committed, or another process has taken over.
     NothingToDo,

@@ -225,9 +225,12 @@ impl Kms {
         })
     }
 
-    /// Retires a grant. Callers may be its retiring principal, its grantee if the grant allows
-    /// RetireGrant, the root of the account that created it, or any principal that the key policy
-    /// allows.
+    /// Retires a grant. The caller must be one of the following:
+    ///
+    /// - the retiring principal of the grant;
+    /// - its grantee, if the grant allows RetireGrant;
+    /// - the root of the account that created it;
+    /// - a principal that the key policy allows.
     ///
     /// # Errors
     /// - [`NotFound`](ErrorKind::NotFound) if the key or the grant does not exist.

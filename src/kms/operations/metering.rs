@@ -1,8 +1,8 @@
 //! Metering: request counts and storage time of keys.
 //!
-//! Calls are counted in memory, per thread shard, and added to the store by maintenance, by reads,
-//! and when the last handle is dropped, with one commit for a thousand keys. If a process is
-//! killed, its counts that were not yet added are lost. Apart from that, metering is exact.
+//! Calls are counted in memory, per thread shard. Maintenance, reads, and dropping the last handle
+//! add the counts to the store, with one commit for a thousand keys. If a process is killed, its
+//! counts that were not yet added are lost. Apart from that, metering is exact.
 
 use crate::error::Result;
 use crate::identity::AccountId;

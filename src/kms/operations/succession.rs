@@ -10,20 +10,20 @@ impl Kms {
     /// Requires the authority's handle.
     ///
     /// A copy of a store contains every key and every deletion that the original contained at that
-    /// time. A copy must not destroy keys that the original still uses. Therefore a store that
-    /// detects that it is in a different location, or that a copy of it moved the mark in an HSM,
-    /// creates, destroys, and undoes nothing there. Such operations fail with
+    /// time. A copy must not destroy keys that the original still uses. A store can detect that it
+    /// is in a different location, or that a copy of it moved the mark in an HSM. It then creates,
+    /// destroys, and undoes nothing there. Such operations fail with
     /// [`CopiedStore`](crate::ErrorKind::CopiedStore). The store still encrypts, decrypts, and
     /// signs.
     ///
     /// Call this method once, in the store that remains in use, when no other copy is in use. It
     /// leaves all other copies behind. Keys in HSMs and providers that are pending deletion start
-    /// their full waiting period again, because the deletion may have been canceled after the copy
-    /// was created. Cancel the deletion of keys that you still need. Then apply the deletions that
-    /// the copy lacks ([`Kms::apply_deletions`]).
+    /// their full waiting period again. Their deletion may have been canceled after the copy was
+    /// created. Cancel the deletion of keys that you still need. Then apply the deletions that the
+    /// copy lacks ([`Kms::apply_deletions`]).
     ///
-    /// Calling it in a store that was never copied does no harm, except that the message counts of
-    /// keys in HSMs are raised, as after any restoration.
+    /// Calling it in a store that was never copied has only one effect: it raises the message
+    /// counts of keys in HSMs, as after any restoration.
     ///
     /// # Errors
     /// - [`AccessDenied`](crate::ErrorKind::AccessDenied) if the handle is narrowed.

@@ -15,15 +15,15 @@ use crate::kms::storage::edit::Edit;
 use crate::secret::SecretBytes;
 
 impl Kms {
-    /// Creates a key whose ID and material the caller chooses, so that a test finds the same key in
+    /// Creates a key whose ID and material the caller chooses. A test then finds the same key in
     /// every run and can decrypt ciphertexts from other runs. **For tests only**: material that is
     /// embedded in a program is not secret. To use your own material, create a key of origin
     /// `EXTERNAL` and [import](Kms::import_key_material) it.
     ///
     /// Requires the authority's handle and a `Kms` that was built with
     /// [`allow_insecure_test_keys`](crate::KmsBuilder::allow_insecure_test_keys). The key reports
-    /// the origin `AWS_KMS`, but a [custom policy](crate::KmsBuilder::policy) is asked about a key
-    /// of origin `EXTERNAL`, because its material is provided by the caller.
+    /// the origin `AWS_KMS`. A [custom policy](crate::KmsBuilder::policy), however, is asked about
+    /// a key of origin `EXTERNAL`, which is where the material comes from.
     ///
     /// `versions` contains the versions of its material, oldest first: 32 bytes for symmetric keys,
     /// the bytes of HMAC keys, and PKCS#8 in DER for private keys. Only symmetric keys can have
@@ -37,7 +37,7 @@ impl Kms {
     /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if a key has this ID.
     /// - [`InvalidState`](ErrorKind::InvalidState) if a key had this ID and was deleted.
     /// - [`Validation`](ErrorKind::Validation) if the origin is not `AWS_KMS`, the key is in a
-    ///   custom key store, or keys of the spec cannot have this number of versions.
+    ///   custom key store, or its spec does not allow this number of versions.
     /// - [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) if material does not fit the
     ///   spec.
     /// - The errors of [`Kms::create_key`].
