@@ -265,8 +265,8 @@ kinds! {
     Store => None,
     /// The root key does not match the store. The store itself is intact.
     RootKey => None,
-    /// A record of the store was modified, moved, rolled back, added, or removed, although the root
-    /// key is correct.
+    /// Data in the store was modified, moved, rolled back, added, or removed, although the root key
+    /// is correct.
     Integrity => None,
     /// The audit trail cannot be written, so the result is withheld.
     Audit => None,
