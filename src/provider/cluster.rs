@@ -1,8 +1,8 @@
-//! Clusters of HSMs: what stands behind a custom key store.
+//! Clusters of HSMs, which back custom key stores.
 //!
-//! An [`HsmCluster`] is given to the builder of the `Kms` under a name. It holds keys on several members, answers as
-//! long as one of them does, and says how each of them is. The `Kms` connects and disconnects it, and uses it through
-//! the [`KeyMaterialProvider`] that it lends.
+//! An [`HsmCluster`] is registered with the builder of the `Kms` under a name. It holds each key on
+//! several members, works as long as one of them responds, and reports the state of each. The `Kms`
+//! connects and disconnects the cluster, and uses its keys through its [`KeyMaterialProvider`].
 
 mod memory;
 
@@ -16,8 +16,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::{ConnectionErrorCode, KeySpec, KeyUsage};
 use crate::secret::SecretBytes;
 
-/// Gives the password of the crypto user, as whom the `Kms` logs in to a cluster, whenever a connection needs it. So
-/// nothing else has to keep it.
+/// Supplies the password of the crypto user, the user as which the `Kms` logs in to a cluster. It
+/// is called whenever a connection needs the password, so the `Kms` does not have to store it.
 ///
 /// # Examples
 /// ```
@@ -30,19 +30,19 @@ use crate::secret::SecretBytes;
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub trait CryptoUserCredential: fmt::Debug + Send + Sync {
-    /// The password; for a token of PKCS#11 its PIN.
+    /// Returns the password. For a PKCS#11 token this is the PIN.
     ///
     /// # Errors
-    /// Any error, if it cannot be had now.
+    /// Returns any error if the password is currently unavailable.
     fn password(&self) -> Result<SecretBytes>;
 }
 
-/// A password that is kept in memory.
+/// A password held in memory.
 #[derive(Debug)]
 pub struct FixedCredential(SecretBytes);
 
 impl FixedCredential {
-    /// Keeps a password.
+    /// Creates a credential from a password.
     pub const fn new(password: SecretBytes) -> Self {
         Self(password)
     }
@@ -54,52 +54,53 @@ impl CryptoUserCredential for FixedCredential {
     }
 }
 
-/// Who keeps the members of a cluster alike.
+/// The party that keeps the members of a cluster in sync.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ClusterManagement {
-    /// The members are tokens of their own. The cluster brings each new key to all of them, and proves that they hold
-    /// the same one.
+    /// The members are independent tokens. The cluster replicates each new key to all of them and
+    /// verifies that every member holds the same key.
     Members,
-    /// The members stand behind one slot, whose vendor keeps them alike; which zones they lie in is declared.
+    /// The members share one slot, and the vendor keeps them in sync. Their zones are declared in
+    /// the configuration.
     VendorManaged,
 }
 
-/// How a member of a cluster is.
+/// State of a cluster member.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MemberState {
-    /// It answers.
+    /// The member responds.
     Active,
-    /// It did not answer the last time.
+    /// The member did not respond to the last request.
     Unreachable,
-    /// It refuses the crypto user.
+    /// The member rejects the crypto user's credential.
     CredentialRejected,
-    /// A call to it does not come back.
+    /// A call to the member has not returned.
     Unresponsive,
 }
 
-/// A member of a cluster, as it was last seen.
+/// A cluster member, as last observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClusterMember {
-    /// Its name.
+    /// Name of the member.
     pub name: String,
-    /// The zone that it lies in: what fails together.
+    /// Zone of the member. Members of one zone can fail together.
     pub zone: String,
-    /// How it is.
+    /// State of the member.
     pub state: MemberState,
-    /// Why it is not active, or what else is to be known of it.
+    /// The reason why the member is not active, or other diagnostic information.
     pub reason: Option<String>,
 }
 
 impl ClusterMember {
-    /// A member that is active.
+    /// Creates an active member.
     pub fn active(name: impl Into<String>, zone: impl Into<String>) -> Self {
         Self { name: name.into(), zone: zone.into(), state: MemberState::Active, reason: None }
     }
 
-    /// The same member in a state, for a reason.
+    /// Returns the member with its state and reason replaced.
     #[must_use]
     pub fn in_state(mut self, state: MemberState, reason: impl Into<String>) -> Self {
         self.state = state;
@@ -108,69 +109,75 @@ impl ClusterMember {
     }
 }
 
-/// Why a cluster could not be connected.
+/// The reason why a cluster could not be connected.
 #[derive(Debug)]
 pub struct ConnectionFailure {
-    /// The code for programs.
+    /// Machine-readable code.
     pub code: ConnectionErrorCode,
-    /// The reason for people.
+    /// Human-readable error.
     pub error: Error,
 }
 
 impl ConnectionFailure {
-    /// A failure with the text that people read.
+    /// Creates a failure with a human-readable message.
     pub fn new(code: ConnectionErrorCode, text: impl Into<String>) -> Self {
         Self { code, error: Error::new(ErrorKind::KeyUnavailable, text.into()) }
     }
 }
 
-/// Several HSMs that hold the same keys.
+/// A group of HSMs that hold the same keys.
 ///
-/// All methods may be called from many threads at once. While the cluster is not connected its keys are unavailable, and
-/// so are they while no member answers; neither ever means that they are gone.
+/// All methods may be called concurrently from many threads. While the cluster is disconnected, or
+/// no member responds, its keys are unavailable. Neither ever means that the keys were deleted.
 pub trait HsmCluster: fmt::Debug + Send + Sync {
-    /// Who keeps its members alike.
+    /// Returns how the members are kept in sync.
     fn management(&self) -> ClusterManagement;
 
-    /// Its members, as they were last seen. Asking does not wait for any of them.
+    /// Returns the members, as last observed. Never waits for a member.
     fn members(&self) -> Vec<ClusterMember>;
 
-    /// Looks for the members that did not answer; [`HsmCluster::members`] then tells of it. While the cluster is not connected,
-    /// it logs in to none. A cluster that always knows has nothing to do, which is the default.
+    /// Checks again the members that did not respond, and updates what [`HsmCluster::members`]
+    /// returns. While the cluster is disconnected, it logs in to no member. The default does
+    /// nothing, for clusters whose information is always current.
     fn probe(&self) {}
 
-    /// Logs in to every member that answers and verifies it. One is enough. A cluster that is connected stays so.
+    /// Logs in to every member that responds, and verifies it. One usable member is enough. A
+    /// cluster that is already connected stays connected.
     ///
     /// A wrong password is tried once on each member, and not again before the next call.
     ///
     /// # Errors
-    /// [`ConnectionFailure`], if no member could be used; the cluster is not connected then.
+    /// Returns a [`ConnectionFailure`] if no member could be used. The cluster is then not
+    /// connected.
     fn connect(&self, credential: &Arc<dyn CryptoUserCredential>) -> Result<(), ConnectionFailure>;
 
-    /// Logs out. Keys that were opened stay valid and work again when the cluster is connected again.
+    /// Logs out. Opened keys stay valid and work again once the cluster is reconnected.
     fn disconnect(&self);
 
-    /// The keys of the cluster: a provider of origin `AWS_CLOUDHSM`. What it keeps of a key holds for every member. It should
-    /// keep [marks](KeyMaterialProvider::instance_marks) too: they protect the keys of a store from its copies.
+    /// Returns the cluster's keys as a provider of origin `AWS_CLOUDHSM`. The state that it stores
+    /// for a key must be valid for every member. It should support
+    /// [instance marks](KeyMaterialProvider::instance_marks) too, which protect the keys of a store
+    /// from copies of that store.
     fn provider(&self) -> &dyn KeyMaterialProvider;
 
-    /// What is missing for keys of a kind that the cluster does not make, for people: the name of a mechanism, say. `None`,
-    /// which is the default, if there is nothing more to tell.
+    /// Returns a human-readable reason why the cluster does not generate keys of a kind, such as
+    /// the name of a missing mechanism. Returns `None`, the default, if it has nothing to add.
     fn unsupported_reason(&self, _spec: KeySpec, _usage: KeyUsage) -> Option<String> {
         None
     }
 
-    /// Destroys on all members whatever was begun for a version of a key: used after a creation that was cut off, and for
-    /// keys that were deleted. Doing it again does no harm.
+    /// Destroys on all members every object that was created for a version of a key. It is used
+    /// after an interrupted creation and for deleted keys. Calling it again is harmless.
     ///
     /// # Errors
-    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable) if a member could not be asked, so that something may be left there.
+    /// Returns [`KeyUnavailable`](ErrorKind::KeyUnavailable) if a member could not be reached, so
+    /// objects may remain there.
     fn erase(&self, binding: &MaterialBinding) -> Result<()>;
 
-    /// Draws random bytes in an HSM.
+    /// Generates random bytes in an HSM.
     ///
     /// # Errors
-    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable) if no member answers.
+    /// Returns [`KeyUnavailable`](ErrorKind::KeyUnavailable) if no member responds.
     fn random(&self, length: usize) -> Result<SecretBytes>;
 }
 

@@ -1,7 +1,8 @@
-//! The contract of [`KeyMaterialProvider`] as a suite: every implementation runs the same bodies.
+//! A conformance test suite for the contract of [`KeyMaterialProvider`], shared by all
+//! implementations.
 //!
-//! Run it in the tests of a provider of your own; of an [`HsmCluster`](super::HsmCluster), connected, with its
-//! [`provider`](super::HsmCluster::provider).
+//! Run it in the tests of your own provider. For an [`HsmCluster`](super::HsmCluster), connect the
+//! cluster and pass its [`provider`](super::HsmCluster::provider).
 
 use super::{
     Agreement, Cipher, Decryption, GeneratedMaterial, InstanceMark, InstanceMarks, KeyMaterialProvider, MacGeneration,
@@ -14,16 +15,17 @@ use crate::identity::AccountId;
 use crate::key::{KeyId, KeySpec, KeyUsage, KeyVersion, SpecClass};
 use crate::secret::SecretBytes;
 
-/// Runs the whole suite with every kind of key that the provider says it makes and `wanted` lets through: what takes long,
-/// such as RSA keys of 4,096 bits, can be left out of a quick test.
+/// Runs the suite for every kind of key that the provider reports as supported and for which
+/// `wanted` returns `true`. A quick test can skip slow kinds, such as 4,096-bit RSA keys.
 ///
-/// Material is made, used and destroyed, all for one key id, so that what the suite leaves behind when it fails is found by it.
+/// The suite generates, uses and destroys material under a single key id. If it fails, anything
+/// left behind can be found by that id.
 ///
 /// # Errors
-/// Whatever the provider answers where it should have done something.
+/// Returns any error that the provider returns for an operation that should have succeeded.
 ///
 /// # Panics
-/// If the provider breaks the contract; the text says where.
+/// Panics if the provider violates the contract. The message identifies the violation.
 ///
 /// # Examples
 /// ```
@@ -60,7 +62,7 @@ pub fn run(
     Ok(())
 }
 
-/// Two stores of the suite, which leave their last marks behind.
+/// Uses two stores of the suite, whose last marks remain.
 fn marks_only_move_forward(marks: &dyn InstanceMarks) -> Result<()> {
     let (ours, other) = ([0xC1; 16], [0xC2; 16]);
     let found = |store: [u8; 16]| {
@@ -135,11 +137,12 @@ fn a_kind_that_is_offered_works(
     }
     material_of_nobody_is_refused(provider, backend, kind);
     provider.destroy(kind, &made.stored)?;
-    // Whoever did not hear the answer asks again.
+    // A caller that did not receive the response calls again.
     provider.destroy(kind, &made.stored)
 }
 
-/// Whatever is kept comes back from a sealed record, so this can only be a mistake: an error, and never a panic.
+/// Stored state comes from a sealed record, so unknown bytes can only be caused by a bug. The
+/// provider must return an error, and never panic.
 fn material_of_nobody_is_refused(provider: &dyn KeyMaterialProvider, backend: &CryptoBackend, kind: &MaterialBinding) {
     for foreign in [&[][..], &[0], &[0x30, 0x82, 0xFF, 0xFF], &[0xA5; 5_000]] {
         let refused = provider.open(backend, kind, &SecretBytes::copy_from_slice(foreign));

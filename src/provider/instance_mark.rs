@@ -1,13 +1,13 @@
-//! Marks by which a store recognises that a copy of it took over.
+//! Marks with which a store detects that a copy of it took over.
 
 use std::sync::Arc;
 
 use crate::error::Result;
 
-/// One mark of a store, kept where key material is.
+/// A mark of a store, persisted where the key material is.
 ///
-/// A [`Kms`](crate::Kms) moves the mark forward before it destroys anything there, and records each mark in its store. A
-/// store that finds a mark that it does not know is a copy, or was left behind by one.
+/// A [`Kms`](crate::Kms) advances the mark before it destroys anything there, and records each mark
+/// in its store. A store that finds a mark unknown to it is a copy, or was superseded by one.
 ///
 /// # Examples
 /// ```
@@ -18,9 +18,9 @@ use crate::error::Result;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstanceMark {
-    /// The number of the mark: higher than that of the mark before it.
+    /// Number of the mark, higher than that of the previous mark.
     pub generation: u64,
-    /// Random bytes, which tell marks of different copies apart.
+    /// Random bytes that distinguish the marks of different copies.
     pub nonce: [u8; 16],
 }
 
@@ -28,7 +28,7 @@ impl InstanceMark {
     /// The length of a serialized mark.
     pub const LENGTH: usize = 24;
 
-    /// Serializes the mark: the generation, big-endian, and the nonce.
+    /// Serializes the mark: the generation, big-endian, followed by the nonce.
     pub fn to_bytes(self) -> [u8; Self::LENGTH] {
         let mut bytes = [0; Self::LENGTH];
         bytes[..8].copy_from_slice(&self.generation.to_be_bytes());
@@ -36,7 +36,7 @@ impl InstanceMark {
         bytes
     }
 
-    /// Reads what [`InstanceMark::to_bytes`] wrote.
+    /// Parses the output of [`InstanceMark::to_bytes`].
     pub fn from_bytes(bytes: [u8; Self::LENGTH]) -> Self {
         let (mut generation, mut nonce) = ([0; 8], [0; 16]);
         generation.copy_from_slice(&bytes[..8]);
@@ -45,24 +45,24 @@ impl InstanceMark {
     }
 }
 
-/// Keeps marks of stores beside the key material of a provider, in the same place: what is lost with the material, or
-/// restored with it, is lost and restored with the marks.
+/// Persists the marks of stores in the same place as the key material of a provider. If the
+/// material is lost or restored, the marks are lost or restored with it.
 ///
-/// With marks, a copy of a store cannot destroy the keys of the original, although both hold the same bytes. The suite
-/// `provider::conformance` checks the contract.
+/// With marks, a copy of a store cannot destroy the keys of the original, although both hold the
+/// same bytes. The test suite `provider::conformance` checks the contract.
 pub trait InstanceMarks: Send + Sync {
-    /// Returns every mark of a store that any member has, in any order.
+    /// Returns every mark of a store that any member holds, in any order.
     ///
     /// # Errors
-    /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if no member can be asked.
+    /// Returns [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if no member can be reached.
     fn marks(&self, store: [u8; 16]) -> Result<Vec<InstanceMark>>;
 
-    /// Adds a mark of a store on every member that can be reached, and then removes the marks of this store with a lower
-    /// generation. Marks of the same or a higher generation stay, and so do those of other stores. Adding a mark again
-    /// changes nothing.
+    /// Adds a mark of a store on every reachable member, and then removes the marks of that store
+    /// with a lower generation. Marks of the same or a higher generation and marks of other stores
+    /// are retained. Adding the same mark again has no effect.
     ///
     /// # Errors
-    /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if no member could be marked.
+    /// Returns [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if no member could be marked.
     fn add_mark(&self, store: [u8; 16], mark: InstanceMark) -> Result<()>;
 }
 

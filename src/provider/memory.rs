@@ -1,4 +1,4 @@
-//! Software keys: made here, kept sealed in the store, used in this process.
+//! Software keys: generated and used in this process, and sealed in the store.
 
 use super::{
     Capabilities, GeneratedMaterial, KeyMaterialProvider, MaterialBinding, MaterialGenerator, MaterialImporter,
@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::key::{KeySpec, Origin};
 use crate::secret::SecretBytes;
 
-/// Makes and uses keys in software, of every spec and usage: the provider of origin `AWS_KMS`.
+/// Generates and uses keys of every spec and usage in software: the provider of origin `AWS_KMS`.
 #[derive(Debug)]
 pub struct MemoryProvider {
     id: ProviderId,
@@ -41,7 +41,7 @@ impl KeyMaterialProvider for MemoryProvider {
     }
 
     fn destroy(&self, _binding: &MaterialBinding, _stored: &SecretBytes) -> Result<()> {
-        // All of the material was in `stored`, and that is wiped by its owner.
+        // All material was in `stored`, which its owner wipes.
         Ok(())
     }
 
@@ -54,7 +54,7 @@ impl KeyMaterialProvider for MemoryProvider {
     }
 }
 
-/// Material of another store is checked as if it were imported.
+/// Validates material from another store as if it were imported.
 impl MaterialImporter for MemoryProvider {
     fn import(&self, backend: &CryptoBackend, spec: KeySpec, material: &SecretBytes) -> Result<GeneratedMaterial> {
         imported::check_material(backend, spec, material)
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn keeps_the_contract_in_pure_rust() -> Result<()> {
-        // Its larger RSA keys take many seconds to make, and follow the same path.
+        // Larger RSA keys take many seconds to generate and exercise the same code.
         let slow = [KeySpec::Rsa3072, KeySpec::Rsa4096];
         conformance::run(&MemoryProvider::default(), &RUST_CRYPTO, |spec, _| !slow.contains(&spec))
     }

@@ -1,8 +1,9 @@
-//! Where key material lives and where its cryptography runs.
+//! Key material providers, which hold key material and run its cryptography.
 //!
-//! A [`KeyMaterialProvider`] makes material, opens it for use and destroys it. What it wants kept (the material itself
-//! for software keys, a reference for a token) it hands over as bytes; the `Kms` seals them, bound to the key and
-//! version they belong to, and gives them back to be opened. A provider never sees a store, a policy or a caller.
+//! A [`KeyMaterialProvider`] generates material, opens it for use and destroys it. It returns the
+//! state to be stored as bytes: the material itself for software keys, or a reference for a token.
+//! The `Kms` seals these bytes, bound to their key and version, and passes them back when the
+//! material is opened. A provider never sees a store, a policy or a caller.
 
 mod cluster;
 mod imported;
@@ -38,39 +39,41 @@ use crate::identity::AccountId;
 use crate::key::{KeyId, KeySpec, KeyUsage, KeyVersion, Origin};
 use crate::secret::SecretBytes;
 
-/// The name of a provider, unique within a `Kms`: several of one origin may exist, one for each HSM store.
+/// Name of a provider, unique within a `Kms`. There can be several providers of one origin, such as
+/// one per HSM store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ProviderId(String);
 
 impl ProviderId {
-    /// Names a provider.
+    /// Creates a provider name.
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The version of a key that material belongs to: everything that a sealed record of it is bound to.
+/// Identifies the key version that material belongs to. A sealed record of material is bound to all
+/// of these fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MaterialBinding {
-    /// The identity of the store that keeps it.
+    /// Identity of the store that holds the material.
     pub store: [u8; 16],
-    /// The account that owns the key.
+    /// Account that owns the key.
     pub account: AccountId,
-    /// The key.
+    /// Key id.
     pub key_id: KeyId,
-    /// The version of its material.
+    /// Version of the key's material.
     pub version: KeyVersion,
-    /// What kind of key it is.
+    /// Spec of the key.
     pub spec: KeySpec,
-    /// What it is for.
+    /// Usage of the key.
     pub usage: KeyUsage,
-    /// Where its material comes from.
+    /// Origin of the key's material.
     pub origin: Origin,
 }
 
@@ -92,24 +95,26 @@ impl MaterialBinding {
     }
 }
 
-/// What a provider can do, as data: asked before anything is tried.
+/// Capabilities of a provider, checked before an operation is attempted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// The kinds of key that it can make.
+    /// The kinds of key that the provider can generate.
     pub generates: Vec<(KeySpec, KeyUsage)>,
-    /// Whether keys may get new versions of material that it makes. Keys of origin `AWS_CLOUDHSM` never do.
+    /// `true` if keys may be rotated to new versions of generated material. Keys of origin
+    /// `AWS_CLOUDHSM` never rotate.
     pub rotates: bool,
 }
 
 impl Capabilities {
-    /// Says what can be made and whether it can be rotated.
+    /// Creates capabilities from the kinds of key that can be generated and the support for
+    /// rotation.
     pub const fn new(generates: Vec<(KeySpec, KeyUsage)>, rotates: bool) -> Self {
         Self { generates, rotates }
     }
 }
 
-/// A source and home of key material.
+/// Generates, holds and uses key material.
 ///
 /// # Examples
 /// ```
@@ -121,48 +126,57 @@ impl Capabilities {
 /// assert!(provider.generator().is_some());
 /// ```
 pub trait KeyMaterialProvider: fmt::Debug + Send + Sync {
-    /// Its name.
+    /// Returns the provider's name.
     fn id(&self) -> &ProviderId;
 
-    /// The origin of its keys, which decides what can be asked of them: those of `AWS_KMS` do all that their spec has, while
-    /// those of `AWS_CLOUDHSM`, as in AWS KMS, never rotate, agree on no secrets and encrypt no data key pairs.
+    /// Returns the origin of its keys, which determines the available operations. Keys of `AWS_KMS`
+    /// support everything that their spec allows. As in AWS KMS, keys of `AWS_CLOUDHSM` never
+    /// rotate, derive no shared secrets and encrypt no data key pairs.
     fn origin(&self) -> Origin;
 
-    /// What it can do.
+    /// Returns the provider's capabilities.
     fn capabilities(&self) -> &Capabilities;
 
-    /// What is missing for keys of a kind that it does not make, for people: the name of a mechanism, say. `None`, which is
-    /// the default, if there is nothing more to tell.
+    /// Returns a human-readable reason why the provider does not generate keys of a kind, such as
+    /// the name of a missing mechanism. Returns `None`, the default, if it has nothing to add.
     fn unsupported_reason(&self, _spec: KeySpec, _usage: KeyUsage) -> Option<String> {
         None
     }
 
-    /// Makes material ready for use. `stored` is what the provider once handed over for this binding.
+    /// Opens material for use. `stored` is the state that the provider returned for this binding.
     ///
     /// # Errors
-    /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material cannot be reached now, which never means
-    /// that it is gone; [`Internal`](crate::ErrorKind::Internal) if `stored` is not of this provider.
+    /// - [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material is currently
+    ///   unreachable. This never means that it was deleted.
+    /// - [`Internal`](crate::ErrorKind::Internal) if `stored` was not returned by this provider.
     fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, stored: &SecretBytes) -> Result<OpenedKey>;
 
-    /// Destroys material that lies outside of `stored`. Called by [`Kms::run_maintenance`](crate::Kms::run_maintenance) after
-    /// the key was deleted, until it succeeds; so it may be called for what is destroyed already, and succeeds then. Not
-    /// called for a provider with [`KeyMaterialProvider::importer`]: what it kept went with the key.
+    /// Destroys material that is held outside of `stored`.
+    ///
+    /// [`Kms::run_maintenance`](crate::Kms::run_maintenance) calls this after the key was deleted,
+    /// and repeats the call until it succeeds. It may therefore be called for material that is
+    /// already destroyed, and must then succeed. It is not called for a provider that returns a
+    /// [`KeyMaterialProvider::importer`], as the stored state of such a provider is deleted with
+    /// the key.
     ///
     /// # Errors
-    /// Any error, if it could not be done; maintenance reports it and tries again.
+    /// Returns any error if the material could not be destroyed. Maintenance reports the error and
+    /// tries again.
     fn destroy(&self, binding: &MaterialBinding, stored: &SecretBytes) -> Result<()>;
 
-    /// The part that makes new material, if this provider makes any.
+    /// Returns the generator of new material, if this provider generates any.
     fn generator(&self) -> Option<&dyn MaterialGenerator>;
 
-    /// The part that takes over what a provider of this kind has kept in another store, if what it keeps is all there is to a
-    /// key. Keys of providers without it stay where they are: they can not be exported.
+    /// Returns the importer, which accepts state that a provider of this kind stored in another
+    /// store. Only a provider whose stored state is the complete key can have one. Keys of a
+    /// provider without an importer cannot be exported.
     fn importer(&self) -> Option<&dyn MaterialImporter> {
         None
     }
 
-    /// The part that keeps marks of stores where the material is, so that a copy of a store cannot destroy the keys of the
-    /// original. Without it, which is the default, the `Kms` recognises only copies in another place
+    /// Returns the storage for marks of stores, which keeps marks where the material is. With it, a
+    /// copy of a store cannot destroy the keys of the original. Without it, which is the default,
+    /// the `Kms` detects only copies in another location
     /// ([`KeyStore::location`](crate::store::KeyStore::location)).
     fn instance_marks(&self) -> Option<&dyn InstanceMarks> {
         None
@@ -207,47 +221,56 @@ impl<P: KeyMaterialProvider + ?Sized> KeyMaterialProvider for Arc<P> {
     }
 }
 
-/// Takes material from outside.
+/// Imports material from outside.
 pub trait MaterialImporter: Send + Sync {
-    /// Checks material, as it was unwrapped, for keys of a spec: raw bytes for secret keys, PKCS#8 in DER for private
-    /// ones. Returns what is to be kept of it, which is the same again whenever the same material comes.
+    /// Validates unwrapped material for a key of the given spec: raw bytes for a secret key, PKCS#8
+    /// in DER for a private key. Returns the state to be stored, which is always the same for the
+    /// same material.
     ///
     /// # Errors
-    /// [`IncorrectKeyMaterial`](crate::ErrorKind::IncorrectKeyMaterial) if it is no material of such a key.
+    /// Returns [`IncorrectKeyMaterial`](crate::ErrorKind::IncorrectKeyMaterial) if it is not
+    /// material of such a key.
     fn import(&self, backend: &CryptoBackend, spec: KeySpec, material: &SecretBytes) -> Result<GeneratedMaterial>;
 }
 
-/// Makes new material.
+/// Generates new material.
 pub trait MaterialGenerator: Send + Sync {
-    /// Makes the material of one version and returns what is to be kept of it. RSA keys take seconds; the caller holds no
-    /// lock meanwhile. If the process dies before the key is committed, or another change of it comes first, nothing ever
-    /// refers to the material: what lies elsewhere should bear the name of its binding, so that it can be found. So it is if the
-    /// store fails, as it may have written the key all the same. Material that is refused is destroyed at once.
+    /// Generates the material of one key version and returns the state to be stored. Generating an
+    /// RSA key takes seconds. The caller holds no lock during the call.
+    ///
+    /// The material can remain unreferenced: the process can die before the key is committed, or
+    /// another change of the key can be committed first. If the store fails, the material remains
+    /// too, as the store may still have written the key. Material held outside of the stored state
+    /// should therefore be labeled with its binding, so that it can be found. If the `Kms` rejects
+    /// the returned material, it destroys it immediately.
     ///
     /// # Errors
-    /// [`UnsupportedOperation`](crate::ErrorKind::UnsupportedOperation) for a kind of key that is not among the
-    /// capabilities; [`Internal`](crate::ErrorKind::Internal) if there is no randomness.
+    /// - [`UnsupportedOperation`](crate::ErrorKind::UnsupportedOperation) if the kind of key is not
+    ///   among the capabilities.
+    /// - [`Internal`](crate::ErrorKind::Internal) if no randomness is available.
     fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<GeneratedMaterial>;
 }
 
-/// New material, as its provider hands it over.
+/// New material, as returned by its provider.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct GeneratedMaterial {
-    /// What is to be kept, under seal: the material itself, or a reference to it. At most 16,000 bytes.
+    /// The state to be stored under seal: the material itself, or a reference to it. At most 16,000
+    /// bytes.
     pub stored: SecretBytes,
-    /// The public key of an asymmetric key, a SubjectPublicKeyInfo in DER of at most 8,192 bytes, and of no other key. It is
-    /// kept beside the sealed part, so that what needs the public key alone never opens the private one.
+    /// The public key of an asymmetric key, and `None` for any other key: a SubjectPublicKeyInfo in
+    /// DER of at most 8,192 bytes. It is stored alongside the sealed state, so operations that need
+    /// only the public key never open the private key.
     pub public_key: Option<Vec<u8>>,
 }
 
 impl GeneratedMaterial {
-    /// Material of a key that has no public part.
+    /// Creates the result for a key without a public part.
     pub const fn secret(stored: SecretBytes) -> Self {
         Self { stored, public_key: None }
     }
 
-    /// Material of a key pair.
+    /// Creates the result for a key pair.
     pub const fn key_pair(stored: SecretBytes, public_key: Vec<u8>) -> Self {
         Self { stored, public_key: Some(public_key) }
     }

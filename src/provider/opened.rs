@@ -1,4 +1,4 @@
-//! Material that is ready for use, typed by what it is for.
+//! Opened key material, typed by its usage.
 
 use std::fmt;
 
@@ -8,23 +8,24 @@ use crate::error::Result;
 use crate::key::KeyUsage;
 use crate::secret::SecretBytes;
 
-/// The secret part of a key, ready for use. What a public key can do alone (encrypt, verify) is never asked of it.
+/// The secret part of a key, ready for use. Operations that need only the public key (encrypt,
+/// verify) never use it.
 #[non_exhaustive]
 pub enum OpenedKey {
     /// A symmetric key that encrypts and decrypts.
     Cipher(Box<dyn Cipher>),
-    /// A private key that decrypts what was encrypted with its public key.
+    /// A private key that decrypts ciphertexts of its public key.
     Decryption(Box<dyn Decryption>),
     /// A private key that signs.
     Signing(Box<dyn Signing>),
     /// A key that authenticates messages.
     Mac(Box<dyn MacGeneration>),
-    /// A private key that agrees on secrets.
+    /// A private key that computes shared secrets.
     Agreement(Box<dyn Agreement>),
 }
 
 impl OpenedKey {
-    /// What it is for.
+    /// Returns the usage of the key.
     pub const fn usage(&self) -> KeyUsage {
         match self {
             Self::Cipher(_) | Self::Decryption(_) => KeyUsage::EncryptDecrypt,
@@ -47,81 +48,96 @@ impl fmt::Debug for OpenedKey {
     }
 }
 
-/// Who defines what a ciphertext looks like behind its header.
+/// Defines the format of the ciphertext body, which follows the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CipherScheme {
     /// The committing construction of this crate: a derived key and a commitment for each message.
     Committing,
-    /// The provider's own, for keys in a token.
+    /// The provider's own format, for keys in a token.
     Provider,
 }
 
-/// A symmetric key at work. What it makes is bound to `header` and `context`, both authenticated and not encrypted.
+/// An opened symmetric key. Its ciphertexts are bound to `header` and `context`, which are
+/// authenticated but not encrypted.
 pub trait Cipher: Send + Sync {
-    /// Which scheme its ciphertexts follow.
+    /// Returns the scheme of its ciphertexts.
     fn scheme(&self) -> CipherScheme;
 
-    /// Encrypts `plaintext` and appends the body to `output`: 1 to 6,122 bytes, for up to 4,096 of plaintext.
+    /// Encrypts `plaintext` and appends the body to `output`. The body has 1 to 6,122 bytes, for a
+    /// plaintext of up to 4,096 bytes.
     ///
     /// # Errors
-    /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material cannot be reached now.
+    /// Returns [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material is currently
+    /// unreachable.
     fn seal(&self, header: &[u8], context: &[u8], plaintext: &[u8], output: &mut Vec<u8>) -> Result<()>;
 
     /// Decrypts a body.
     ///
     /// # Errors
-    /// [`InvalidCiphertext`](crate::ErrorKind::InvalidCiphertext), without detail, whatever does not fit;
-    /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material cannot be reached now.
+    /// - [`InvalidCiphertext`](crate::ErrorKind::InvalidCiphertext) if anything does not match. The
+    ///   error gives no details.
+    /// - [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material is currently
+    ///   unreachable.
     fn open(&self, header: &[u8], context: &[u8], body: &[u8]) -> Result<SecretBytes>;
 
-    /// Draws `length` random bytes, appends them encrypted to `output` and returns them in the clear.
+    /// Generates `length` random bytes, appends them encrypted to `output` and returns them in
+    /// plaintext.
     ///
     /// # Errors
-    /// As [`Cipher::seal`]; [`Internal`](crate::ErrorKind::Internal) if there is no randomness.
+    /// - The errors of [`Cipher::seal`].
+    /// - [`Internal`](crate::ErrorKind::Internal) if no randomness is available.
     fn generate(&self, header: &[u8], context: &[u8], length: usize, output: &mut Vec<u8>) -> Result<SecretBytes>;
 }
 
-/// A private key for decryption at work.
+/// An opened private key for decryption.
 pub trait Decryption: Send + Sync {
-    /// Decrypts what anybody encrypted with the public key and the same algorithm: for RSA-OAEP the bare output of the
-    /// algorithm, with an empty label (RFC 8017, section 7.1).
+    /// Decrypts a ciphertext of the public key and the same algorithm. For RSA-OAEP this is the
+    /// bare output of the algorithm with an empty label (RFC 8017, section 7.1).
     ///
     /// # Errors
-    /// [`InvalidCiphertext`](crate::ErrorKind::InvalidCiphertext), without detail, whatever does not fit;
-    /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material cannot be reached now.
+    /// - [`InvalidCiphertext`](crate::ErrorKind::InvalidCiphertext) if anything does not match. The
+    ///   error gives no details.
+    /// - [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material is currently
+    ///   unreachable.
     fn decrypt(&self, algorithm: EncryptionAlgorithm, ciphertext: &[u8]) -> Result<SecretBytes>;
 }
 
-/// A private key for signing at work.
+/// An opened private key for signing.
 pub trait Signing: Send + Sync {
-    /// Signs a message, or the hash value of one. The caller made sure that the algorithm fits the spec of the key, and
-    /// that it takes such an input; a value is as long as the hash function's output.
+    /// Signs a message or its digest. The caller has checked that the algorithm matches the key's
+    /// spec and accepts such an input. A digest has the output length of the hash function.
     ///
-    /// An ECDSA signature is in DER (RFC 5912, section 6), an RSA signature as long as the modulus, the salt of
-    /// RSASSA-PSS as long as the hash; an Ed25519 signature has 64 bytes.
+    /// An ECDSA signature is encoded in DER (RFC 5912, section 6). An RSA signature is as long as
+    /// the modulus, and an RSASSA-PSS salt is as long as the hash. An Ed25519 signature has 64
+    /// bytes.
     ///
     /// # Errors
-    /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material cannot be reached now;
-    /// [`Internal`](crate::ErrorKind::Internal) if there is no randomness.
+    /// - [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material is currently
+    ///   unreachable.
+    /// - [`Internal`](crate::ErrorKind::Internal) if no randomness is available.
     fn sign(&self, algorithm: SigningAlgorithm, input: SignatureInput<'_>) -> Result<Vec<u8>>;
 }
 
-/// A key for message authentication at work. The spec of the key says with which algorithm.
+/// An opened key for message authentication. The key's spec determines the algorithm.
 pub trait MacGeneration: Send + Sync {
-    /// Computes the whole code over a message.
+    /// Computes the full, untruncated MAC of a message.
     ///
     /// # Errors
-    /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material cannot be reached now.
+    /// Returns [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material is currently
+    /// unreachable.
     fn authenticate(&self, message: &[u8]) -> Result<Vec<u8>>;
 }
 
-/// A private key for key agreement at work.
+/// An opened private key for key agreement.
 pub trait Agreement: Send + Sync {
-    /// Computes the raw shared secret with a public key, a SubjectPublicKeyInfo in DER (RFC 5280, section 4.1.2.7): the
-    /// x-coordinate of the common point, as long as a coordinate of the curve.
+    /// Computes the raw shared secret with a public key, a SubjectPublicKeyInfo in DER (RFC 5280,
+    /// section 4.1.2.7). The shared secret is the x-coordinate of the common point, as long as a
+    /// coordinate of the curve.
     ///
     /// # Errors
-    /// [`Validation`](crate::ErrorKind::Validation) if the public key is malformed, of another curve, or no point of it;
-    /// [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material cannot be reached now.
+    /// - [`Validation`](crate::ErrorKind::Validation) if the public key is malformed, belongs to
+    ///   another curve, or is not a point on the curve.
+    /// - [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material is currently
+    ///   unreachable.
     fn agree(&self, public_key: &[u8]) -> Result<SecretBytes>;
 }

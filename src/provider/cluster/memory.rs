@@ -1,4 +1,4 @@
-//! A cluster of software keys, to try custom key stores without an HSM.
+//! A cluster of software keys, for trying custom key stores without an HSM.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,9 +16,11 @@ use crate::provider::{
 };
 use crate::secret::SecretBytes;
 
-/// A cluster whose members are maps in this process, for tests of programs that use custom key stores.
+/// A cluster whose members are maps in this process, for testing programs that use custom key
+/// stores.
 ///
-/// Members can be switched off and on, and lose single keys. It protects nothing: its keys lie in memory, in the clear.
+/// Members can be switched off and on, and can lose individual keys. It offers no protection: its
+/// keys are held unencrypted in memory.
 ///
 /// # Examples
 /// ```
@@ -63,18 +65,18 @@ struct Member {
     zone: String,
     active: bool,
     keys: BTreeMap<Handle, SecretBytes>,
-    /// With the store that each belongs to.
+    /// Each mark, with the store that it belongs to.
     marks: BTreeSet<([u8; 16], InstanceMark)>,
 }
 
-/// By what a key is found on every member: key id and version.
+/// Identifies a key on every member: key id and version.
 type Handle = ([u8; 16], u32);
 
-/// What is kept of a key: this, and its handle.
+/// The stored state of every key. The key itself is found by its handle.
 const KEPT: &[u8] = b"memory cluster";
 
 impl MemoryCluster {
-    /// A cluster of members, each with its name and its zone, and the password of its crypto user.
+    /// Creates a cluster from the name and zone of each member and the crypto user's password.
     pub fn new<'a>(members: impl IntoIterator<Item = (&'a str, &'a str)>, password: &[u8]) -> Self {
         let member = |(name, zone): (&str, &str)| Member {
             name: name.to_owned(),
@@ -96,7 +98,7 @@ impl MemoryCluster {
         }
     }
 
-    /// Switches a member on or off. What it holds stays.
+    /// Switches a member on or off. The member retains its keys and marks.
     pub fn set_active(&self, member: &str, active: bool) {
         let mut state = self.shared.lock();
         state.members.iter_mut().filter(|other| other.name == member).for_each(|member| member.active = active);
@@ -107,7 +109,7 @@ impl MemoryCluster {
         *self.password.lock() = SecretBytes::copy_from_slice(password);
     }
 
-    /// How many keys a member holds.
+    /// Returns the number of keys that a member holds.
     pub fn keys_on(&self, member: &str) -> usize {
         self.shared.lock().members.iter().filter(|other| other.name == member).map(|member| member.keys.len()).sum()
     }
@@ -119,7 +121,7 @@ impl Shared {
         self.state.lock()
     }
 
-    /// The material of a key, from the first member that answers and holds it.
+    /// Returns the material of a key, from the first responding member that holds it.
     fn material(&self, handle: Handle) -> Result<SecretBytes> {
         let state = self.lock();
         let holders = state.active()?.filter_map(|member| member.keys.get(&handle));
@@ -286,7 +288,8 @@ impl fmt::Debug for MemoryCluster {
     }
 }
 
-/// A key of the cluster: fetched from a member for every use, so that a member that is gone is noticed.
+/// A key of the cluster. It is fetched from a member for every use, so the failure of a member is
+/// noticed.
 struct MemberKey {
     shared: Arc<Shared>,
     binding: MaterialBinding,

@@ -1,4 +1,4 @@
-//! What imported material must be.
+//! Validation of imported key material.
 
 use std::ops::RangeInclusive;
 
@@ -11,14 +11,16 @@ use crate::secret::SecretBytes;
 /// Bytes of AES-256 key material.
 const SYMMETRIC_LENGTH: usize = 32;
 
-/// Checks material as it was unwrapped, and returns what is kept of it.
+/// Validates unwrapped material and returns the form to store.
 ///
-/// Of a key pair that is the private key as this crate writes it, whatever PKCS#8 it came in, so that the same key is
-/// known again; the public key is computed, and one that came along must be the same.
+/// For a key pair, this is the private key as this crate encodes it, whatever PKCS#8 encoding was
+/// imported, so that the same key is recognized when it is imported again. The public key is
+/// computed. If the import contained one, it must match.
 ///
 /// # Errors
-/// [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial), with what the material looks like. Only who could wrap it
-/// gets here, and so learns nothing new.
+/// Returns [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) with a description of the
+/// material. Only a caller that could wrap the material can cause this error, so it discloses
+/// nothing new.
 pub(in crate::provider) fn check(
     backend: &CryptoBackend,
     spec: KeySpec,
@@ -44,7 +46,8 @@ pub(in crate::provider) fn check(
     }
 }
 
-/// A key whose halves do not belong together would sign, or decrypt, for nobody.
+/// Detects a key pair whose halves do not match. Nobody could verify its signatures, or decrypt
+/// with it.
 fn self_test(backend: &CryptoBackend, kind: KeyPairKind, key: &dyn PrivateKey) -> Result<()> {
     let message = SignatureInput::Message(b"strongroom import self-test");
     let passes = || {
@@ -83,7 +86,7 @@ mod tests {
     use crate::algorithm::SigningAlgorithm;
     use crate::crypto::{CryptoError, FASTEST, KeyPairs, PublicKey, RsaOaep, SecureRandom};
 
-    /// A private key that signs with one key pair and shows the public key of another.
+    /// A private key that signs with one key pair and reports the public key of another.
     struct Mismatched {
         private: Box<dyn PrivateKey>,
         public: Vec<u8>,
@@ -119,7 +122,7 @@ mod tests {
         }
     }
 
-    /// A library that checks nothing: every private key comes with this public key.
+    /// A library without any checks: every private key is returned with this public key.
     #[derive(Debug)]
     struct Unchecked;
 

@@ -1,8 +1,9 @@
-//! Material that the owner of a key brings along (BYOK): how it is unwrapped, and what it must be.
+//! Key material supplied by the owner of a key (BYOK): unwrapping and validation.
 //!
-//! The way in has four steps. A key is made without material; a wrapping key is made for it, whose public half goes
-//! out and whose private half goes out as well, sealed in the import token; the owner wraps the material outside; and
-//! wrapped material and token come back together. So the library keeps no state between the steps.
+//! An import has four steps. The caller creates a key without material. It then requests a wrapping
+//! key, and receives the public key together with the private key sealed in the import token. The
+//! owner wraps the material outside of strongroom. Finally, the caller submits the wrapped material
+//! with the token. The library therefore stores no state between the steps.
 
 mod material;
 mod token;
@@ -21,7 +22,8 @@ use crate::error::Result;
 use crate::key::{KeySpec, Origin};
 use crate::secret::SecretBytes;
 
-/// Uses imported keys in software, of every spec and usage: the provider of origin `EXTERNAL`. It makes no material.
+/// Uses imported keys of every spec and usage in software: the provider of origin `EXTERNAL`. It
+/// generates no material.
 #[derive(Debug)]
 pub struct ImportedProvider {
     id: ProviderId,
@@ -51,7 +53,7 @@ impl KeyMaterialProvider for ImportedProvider {
         software::open(backend, binding.spec, binding.usage, stored)
     }
 
-    /// Nothing lies outside of what is kept.
+    /// All material is in `stored`, so there is nothing to destroy.
     fn destroy(&self, _: &MaterialBinding, _: &SecretBytes) -> Result<()> {
         Ok(())
     }
@@ -88,7 +90,7 @@ mod tests {
         }
     }
 
-    /// What somebody outside does.
+    /// Wraps material as the owner of a key would.
     fn wrap(
         key: &dyn PrivateKey,
         algorithm: WrappingAlgorithm,
@@ -110,7 +112,7 @@ mod tests {
         Ok([public.encrypt(oaep, &[5; 32], FASTEST.random())?, wrapped].concat())
     }
 
-    /// The AES key that a failed first step must not be replaced by in secret.
+    /// The all-zero AES key, which must not silently replace the result of a failed first step.
     const ZERO: [u8; 32] = [0; 32];
 
     #[test]
@@ -124,13 +126,14 @@ mod tests {
             let open = |wrapped: [Vec<u8>; 2]| {
                 unwrap(&backend, WrappingAlgorithm::RsaAesKeyWrapSha256, key, &wrapped.concat())
             };
-            // The first step opens under a key of all zeros only if that is what was wrapped.
+            // The all-zero key opens the material only if that key was actually wrapped.
             assert_eq!(open([oaep(&ZERO)?, kwp(&ZERO)?])?, SecretBytes::copy_from_slice(&[7; 32]));
             let refused = [
                 open([vec![0x11; 256], kwp(&ZERO)?]),
                 open([oaep(&[5; 32])?, kwp(&ZERO)?]),
                 open([oaep(&[])?, kwp(&ZERO)?]),
-                // AES-128 and AES-192 are not what the algorithm is, whichever key wraps the material.
+                // The algorithm requires AES-256. AES-128 and AES-192 keys are rejected, whichever
+                // key wraps the material.
                 open([oaep(&[5; 16])?, kwp(&ZERO)?]),
                 open([oaep(&[5; 16])?, kwp(&[5; 16])?]),
                 open([oaep(&[5; 33])?, kwp(&[5; 32])?]),

@@ -1,4 +1,4 @@
-//! The import token: the private half of a wrapping key, sealed, and what it is for.
+//! The import token: the sealed private half of a wrapping key, and its parameters.
 
 use crate::algorithm::{WrappingAlgorithm, WrappingKeySpec};
 use crate::clock::Timestamp;
@@ -10,13 +10,13 @@ use crate::key::KeyId;
 use crate::seal::RootKeyVersions;
 use crate::secret::SecretBytes;
 
-/// What follows is sealed under the root key.
+/// Format version of the token. The bytes after it are sealed under the root key.
 const FORMAT: u8 = 1;
 
-/// The longest private key in a token; that of RSA-4096 has about 2,400 bytes.
+/// Maximum length of the private key in a token. An RSA-4096 key has about 2,400 bytes.
 const MAX_PRIVATE_KEY: usize = 4_096;
 
-/// The key that a token is for. Of another key or another store, it does not open.
+/// The key that a token is for. A token for another key or another store does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TokenBinding {
     /// The identity of the store.
@@ -37,20 +37,20 @@ impl TokenBinding {
     }
 }
 
-/// Everything that is needed to unwrap, and nothing of it is kept in the store.
+/// Everything that is needed to unwrap the material. The store contains none of it.
 ///
 /// ```text
 /// token = u8 format = 1 ‖ sealed(u16 spec ‖ u16 algorithm ‖ i64 valid to, in milliseconds ‖ u32 private key in PKCS#8)
 /// ```
 ///
-/// Texts and the private key come with their length before them, as the codec writes them.
+/// Strings and the private key are preceded by their length, as encoded by the codec.
 #[derive(Debug)]
 pub(crate) struct ImportToken {
     /// Kind and size of the wrapping key.
     pub(crate) wrapping_key_spec: WrappingKeySpec,
-    /// How the material must be wrapped.
+    /// The algorithm with which the material must be wrapped.
     pub(crate) algorithm: WrappingAlgorithm,
-    /// The end of its 24 hours.
+    /// Expiry time, 24 hours after the token was issued.
     pub(crate) valid_to: Timestamp,
     /// The private half of the wrapping key, as PKCS#8.
     pub(crate) private_key: SecretBytes,
@@ -70,16 +70,18 @@ impl ImportToken {
         Ok(token)
     }
 
-    /// Opens a token that was made for the key, under the current version of the root key.
+    /// Opens a token that was issued for the key under the current version of the root key.
     ///
     /// # Errors
-    /// - [`InvalidImportToken`](ErrorKind::InvalidImportToken), without detail, whatever is wrong with it, unless it is text.
+    /// Returns [`InvalidImportToken`](ErrorKind::InvalidImportToken) for every invalid token. The
+    /// error gives no details, unless the token is text.
     pub(crate) fn open(token: &[u8], root: &RootKeyVersions, binding: &TokenBinding) -> Result<Self> {
         if let Some(form) = text_form(token) {
             let text = format!("the import token is not as this KMS returned it: {form}");
             return Err(Error::new(ErrorKind::InvalidImportToken, text));
         }
-        // Not under an earlier one that this process happens to know still: whoever was to be locked out may have that.
+        // Earlier root key versions that this process still knows are not accepted: a party whose
+        // access ended with the rotation may have one.
         let sealed = token.strip_prefix(&[FORMAT]).filter(|sealed| root.is_current(sealed)).ok_or_else(invalid)?;
         let plain = root.open(&binding.to_bytes()?, sealed).map_err(|_| invalid())?;
         Self::decode(plain.expose_secret()).map_err(|_| invalid())

@@ -1,4 +1,4 @@
-//! Material under a wrapping key.
+//! Unwrapping of imported key material.
 
 use subtle::ConstantTimeEq;
 
@@ -9,19 +9,20 @@ use crate::key::KeySpec;
 use crate::provider::key_pair_kind;
 use crate::secret::SecretBytes;
 
-/// The most bytes of wrapped material, and of an import token, as in the API of AWS KMS. RSA-4096 under RSA-4096 has 2,896.
+/// Maximum length of wrapped material and of an import token, in bytes, as in the AWS KMS API.
+/// RSA-4096 wrapped under RSA-4096 has 2,896 bytes.
 ///
-/// Far longer input would not be wrapped by everybody as the standard has it: `openssl enc -id-aes256-wrap-pad` wraps in
-/// pieces from 8 KiB on.
+/// Not every tool wraps much longer input as the standard specifies:
+/// `openssl enc -id-aes256-wrap-pad` wraps input of 8 KiB and more in pieces.
 pub(crate) const MAX_WRAPPED_MATERIAL: usize = 6_144;
 
-/// Bytes of the AES key that wraps the material in the two-step algorithms.
+/// Length in bytes of the AES key that wraps the material in the two-step algorithms.
 const AES_KEY_LENGTH: usize = 32;
 
-/// The fewest bytes that AES-KWP writes (RFC 5649, section 4.1).
+/// Minimum output length of AES-KWP in bytes (RFC 5649, section 4.1).
 const MIN_KEY_WRAP: usize = 16;
 
-/// What the backends call a wrapping key.
+/// Returns the crypto backends' name for a wrapping key spec.
 pub(crate) const fn public_key_kind(spec: WrappingKeySpec) -> KeyPairKind {
     match spec {
         WrappingKeySpec::Rsa2048 => KeyPairKind::Rsa2048,
@@ -41,13 +42,14 @@ const fn has_two_steps(algorithm: WrappingAlgorithm) -> bool {
     matches!(algorithm, WrappingAlgorithm::RsaAesKeyWrapSha1 | WrappingAlgorithm::RsaAesKeyWrapSha256)
 }
 
-/// Refuses a way of wrapping into which the material of a key does not fit.
+/// Rejects a wrapping algorithm that cannot hold the material of a key.
 ///
-/// RSA private keys need the two-step algorithms, and so does one of P-521 under RSA-2048. The service documents the
-/// two-step algorithms for private keys only; here they wrap every kind of material, as Vault and PKCS#11 do it.
+/// RSA private keys require the two-step algorithms, and so does a P-521 private key under
+/// RSA-2048. AWS KMS documents the two-step algorithms for private keys only. Here they wrap every
+/// kind of material, as in Vault and PKCS#11.
 ///
 /// # Errors
-/// [`Validation`](ErrorKind::Validation), with the algorithms that do.
+/// Returns [`Validation`](ErrorKind::Validation) with the algorithms that can hold it.
 pub(crate) fn check_fit(spec: KeySpec, wrapping: WrappingKeySpec, algorithm: WrappingAlgorithm) -> Result<()> {
     let fits = has_two_steps(algorithm)
         || match key_pair_kind(spec) {
@@ -68,8 +70,9 @@ pub(crate) fn check_fit(spec: KeySpec, wrapping: WrappingKeySpec, algorithm: Wra
 /// Unwraps material.
 ///
 /// # Errors
-/// - [`InvalidCiphertext`](ErrorKind::InvalidCiphertext) with one text for every reason, in every backend, but for what
-///   is visible without any key: a length that no such wrapping has, and text in the place of bytes.
+/// - [`InvalidCiphertext`](ErrorKind::InvalidCiphertext) if the material cannot be unwrapped. The
+///   message is the same for every reason and backend. Only defects that are visible without any
+///   key are reported separately: an impossible length, or text instead of binary data.
 pub(crate) fn unwrap(
     backend: &CryptoBackend,
     algorithm: WrappingAlgorithm,
@@ -88,7 +91,7 @@ pub(crate) fn unwrap(
     })
 }
 
-/// Rejects text, and a length that no such wrapping has. Both are visible to everybody, without any key.
+/// Rejects text and impossible lengths. Both are visible to anyone, without any key.
 fn check_form(algorithm: WrappingAlgorithm, kind: KeyPairKind, wrapped: &[u8]) -> Result<()> {
     let modulus = kind.modulus_bits().unwrap_or_default() / 8;
     let fits = |length: usize| match has_two_steps(algorithm) {
@@ -118,7 +121,7 @@ fn unwrap_in_two_steps(
 ) -> Result<SecretBytes, CryptoError> {
     let modulus = key.kind().modulus_bits().unwrap_or_default() / 8;
     let (wrapped_key, wrapped_material) = wrapped.split_at_checked(modulus).ok_or(CryptoError::NotAuthentic)?;
-    // Both steps are done whatever the first one says, so that no time tells which of them failed.
+    // Both steps always run, so timing does not reveal which of them failed.
     let opened = key.decrypt(oaep(algorithm), wrapped_key).ok().filter(|opened| opened.len() == AES_KEY_LENGTH);
     let is_key = u8::from(opened.is_some());
     let aes_key = opened.unwrap_or_else(|| SecretBytes::zeroed(AES_KEY_LENGTH));

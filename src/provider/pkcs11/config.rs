@@ -1,4 +1,4 @@
-//! Which token, with which PIN, and how it is used.
+//! Configuration of a token: selection, PIN, and call behavior.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,19 +7,20 @@ use crate::crypto::{CryptoBackend, FASTEST};
 use crate::error::Result;
 use crate::secret::SecretBytes;
 
-/// Gives the PIN of a token's user whenever a login needs it, so that nothing has to keep it.
+/// Supplies the PIN of a token's user whenever a login needs it, so no other component has to store
+/// it.
 ///
-/// A token locks after a few wrong ones: a PIN that was refused is not tried again until
-/// [`Token::set_pin`](super::Token::set_pin).
+/// A token locks after a few wrong PINs. A rejected PIN is therefore not tried again until
+/// [`Token::set_pin`](super::Token::set_pin) is called.
 pub trait PinProvider: fmt::Debug + Send + Sync {
-    /// The PIN; `None` for a token with a keypad of its own.
+    /// Returns the PIN, or `None` for a token with its own keypad.
     ///
     /// # Errors
-    /// Any error, if it cannot be had now.
+    /// Returns any error if the PIN is currently unavailable.
     fn pin(&self) -> Result<Option<SecretBytes>>;
 }
 
-/// A PIN that is kept in memory.
+/// A PIN held in memory.
 ///
 /// # Examples
 /// ```
@@ -35,7 +36,7 @@ pub trait PinProvider: fmt::Debug + Send + Sync {
 pub struct FixedPin(SecretBytes);
 
 impl FixedPin {
-    /// Keeps a PIN.
+    /// Creates a provider for a PIN.
     pub const fn new(pin: SecretBytes) -> Self {
         Self(pin)
     }
@@ -47,12 +48,12 @@ impl PinProvider for FixedPin {
     }
 }
 
-/// By what a token is found. The numbers of slots change, and say nothing.
+/// Selects a token. Slot numbers change and do not identify a token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TokenSelector {
-    /// By its serial number.
+    /// Selects the token by its serial number.
     Serial(String),
-    /// By its label, which must be the only one.
+    /// Selects the token by its label, which must be unique.
     Label(String),
 }
 
@@ -65,43 +66,46 @@ impl fmt::Display for TokenSelector {
     }
 }
 
-/// How calls are made.
+/// The thread on which calls into the module run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallMode {
-    /// On the caller's thread. The fastest; a module that hangs hangs its caller.
+    /// Calls run on the caller's thread. This is the fastest mode, but a module that hangs also
+    /// hangs its caller.
     Direct,
-    /// On a thread of the token, while the caller waits at most so long. A call that does not come back costs a thread.
+    /// Calls run on a thread of the token, and the caller waits at most until the deadline. A call
+    /// that does not return occupies a thread.
     Deadline {
-        /// How long a caller waits.
+        /// Maximum time that a caller waits.
         deadline: Duration,
-        /// How many calls may be under way at once.
+        /// Maximum number of concurrent calls.
         threads: usize,
     },
 }
 
-/// Who makes the initialisation vector of AES-GCM.
+/// Source of the initialization vector of AES-GCM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum IvMode {
-    /// We do, at random.
+    /// strongroom generates it at random.
     Caller,
-    /// The token writes it into the parameter of the mechanism, which must be zero before.
+    /// The token writes it into the mechanism parameter, which must be zero before the call.
     TokenWritten,
-    /// The token puts it before the ciphertext (AWS CloudHSM's own mechanism).
+    /// The token prepends it to the ciphertext (AWS CloudHSM's vendor mechanism).
     TokenPrepended,
-    /// The token puts it after the tag (Luna in FIPS mode).
+    /// The token appends it after the tag (Luna in FIPS mode).
     TokenAppended,
 }
 
-/// Which keys a token is asked to make.
+/// The kinds of key that a token is asked to generate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyTypes {
-    /// AES-256, as a cloud KMS offers it in custom key stores.
+    /// AES-256 only, as in the custom key stores of a cloud KMS.
     Symmetric,
-    /// Whatever kind of key the token has all mechanisms for. Attaching takes longer, as key pairs are made to find out.
+    /// Every kind of key for which the token has all mechanisms. Connecting takes longer, as key
+    /// pairs are generated to test the token.
     All,
 }
 
-/// Which token, with which PIN, and how it is used.
+/// Configuration of a token.
 ///
 /// # Examples
 /// ```
@@ -127,7 +131,7 @@ pub struct TokenConfig {
 }
 
 impl TokenConfig {
-    /// The usual settings: direct calls, 16 sessions, symmetric keys.
+    /// Creates the default configuration: direct calls, 16 sessions, symmetric keys.
     pub const fn new(selector: TokenSelector) -> Self {
         Self {
             selector,
@@ -142,48 +146,53 @@ impl TokenConfig {
         }
     }
 
-    /// By what the token is found.
+    /// Returns the selector of the token.
     pub const fn selector(&self) -> &TokenSelector {
         &self.selector
     }
 
-    /// How calls are made.
+    /// Sets the thread on which calls run.
     #[must_use]
     pub const fn call_mode(mut self, mode: CallMode) -> Self {
         self.call_mode = mode;
         self
     }
 
-    /// The most sessions for operations, besides the one that holds the login; fewer if the token says so.
+    /// Sets the maximum number of sessions for operations, in addition to the session that holds
+    /// the login. A lower limit of the token takes precedence.
     #[must_use]
     pub const fn max_sessions(mut self, sessions: usize) -> Self {
         self.max_sessions = sessions;
         self
     }
 
-    /// How long an operation waits for a session, for a connection that another one makes, and for its turn where a token
-    /// makes and finds keys one at a time ([`Quirks::objects_one_at_a_time`](super::Quirks::objects_one_at_a_time)).
+    /// Sets the maximum time that an operation waits for a session, and for a connection that
+    /// another operation is establishing. It also limits the wait for object operations of a token
+    /// that must run one at a time
+    /// ([`Quirks::objects_one_at_a_time`](super::Quirks::objects_one_at_a_time)).
     #[must_use]
     pub const fn session_wait(mut self, wait: Duration) -> Self {
         self.session_wait = wait;
         self
     }
 
-    /// Who makes initialisation vectors, instead of what is known of the vendor. Proved when the token is attached.
+    /// Sets the source of initialization vectors, overriding the default for the vendor. It is
+    /// verified when the token is connected.
     #[must_use]
     pub const fn iv_mode(mut self, mode: IvMode) -> Self {
         self.iv_mode = Some(mode);
         self
     }
 
-    /// Which keys the token is asked to make.
+    /// Sets the kinds of key that the token is asked to generate.
     #[must_use]
     pub const fn key_types(mut self, key_types: KeyTypes) -> Self {
         self.key_types = key_types;
         self
     }
 
-    /// After how many failures in a row the token is left alone, and for how long.
+    /// Sets the number of consecutive failures after which the circuit breaker opens, and the time
+    /// for which it stays open.
     #[must_use]
     pub const fn circuit_breaker(mut self, failures: u32, pause: Duration) -> Self {
         self.breaker_failures = failures;
@@ -191,7 +200,8 @@ impl TokenConfig {
         self
     }
 
-    /// What is done in software (hashing, public keys, random initialisation vectors) with another backend.
+    /// Sets the backend for operations in software: hashing, public key operations and random
+    /// initialization vectors.
     #[must_use]
     pub const fn backend(mut self, backend: CryptoBackend) -> Self {
         self.backend = backend;

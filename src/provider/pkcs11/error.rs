@@ -1,4 +1,4 @@
-//! What a token answers when it does not do what it was asked: one total table over the return values of PKCS#11.
+//! Errors of tokens: one total table over the return values of PKCS#11.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,32 +8,34 @@ use cryptoki::error::RvError;
 
 use crate::error::{Error, ErrorKind};
 
-/// What a failure of a token means for the caller.
+/// Classification of a token failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ErrorClass {
-    /// The input is wrong: a ciphertext that is not authentic, data of a length that the mechanism does not take. The
-    /// token is well.
+    /// The input is invalid, such as a ciphertext that is not authentic, or data of a length that
+    /// the mechanism does not accept. The token is healthy.
     BadInput,
-    /// The token refuses: a wrong or locked PIN, a key that may not do this. Asking again does not help.
+    /// The token rejects the request: a wrong or locked PIN, or a key that may not be used for
+    /// this. Retrying does not help.
     Denied,
-    /// The key is not found, or is not the key that it should be, or another one has the same id. That never means that it is
-    /// deleted.
+    /// The key is missing, or is not the expected key, or another key has the same id. This never
+    /// means that the key was deleted.
     KeyMissing,
-    /// The session, the login or a handle is no longer good. A new session is.
+    /// The session, the login or a handle is no longer valid. A new session helps.
     SessionLost,
-    /// The token, or the module, does not answer.
+    /// The token or the module does not respond.
     TokenLost,
-    /// There are no sessions or no memory left for now.
+    /// No sessions or no memory are available at the moment.
     Busy,
-    /// A mistake on this side, or a mechanism that the token does not have.
+    /// An error on this side, or a mechanism that the token does not support.
     Fatal,
-    /// Tokens answer this both to a wrong input and when they are gone. Asking the token something else tells which.
+    /// Tokens return this both for invalid input and after they are gone. A second request to the
+    /// token distinguishes the two.
     Ambiguous,
 }
 
 impl ErrorClass {
-    /// Every class.
+    /// All classes.
     pub const ALL: [Self; 8] = [
         Self::BadInput,
         Self::Denied,
@@ -45,7 +47,7 @@ impl ErrorClass {
         Self::Ambiguous,
     ];
 
-    /// Whether another token that holds the same key may well succeed.
+    /// Returns `true` if another token that holds the same key may well succeed.
     pub const fn is_token_specific(self) -> bool {
         match self {
             Self::BadInput | Self::Fatal => false,
@@ -62,9 +64,10 @@ impl fmt::Display for ErrorClass {
     }
 }
 
-/// A token did not do what it was asked.
+/// A request that a token failed to perform.
 ///
-/// The text names the token, the function of PKCS#11 and its return value; it holds no PIN, no key and no plaintext.
+/// The message names the token, the PKCS#11 function and its return value. It contains no PIN, key
+/// or plaintext.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenError {
     class: ErrorClass,
@@ -85,33 +88,34 @@ impl TokenError {
         Self { rejected_for: Some(name), ..Self::new(ErrorClass::Denied, message) }
     }
 
-    /// What the token lacks, refused before it is asked.
+    /// Creates an error for a missing mechanism, before the token is called.
     pub(super) fn lacks(mechanism: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { mechanism: Some(mechanism), ..Self::new(ErrorClass::Fatal, message) }
     }
 
-    /// What it means for the caller.
+    /// Returns the class of the failure.
     pub const fn class(&self) -> ErrorClass {
         self.class
     }
 
-    /// The name of the return value, if the token gave one: `CKR_DEVICE_ERROR`, say.
+    /// Returns the name of the return value, if the token returned one, such as `CKR_DEVICE_ERROR`.
     pub const fn code(&self) -> Option<&'static str> {
         self.code
     }
 
-    /// The mechanism that the token lacks, if that is why: `CKM_AES_GCM`, say.
+    /// Returns the mechanism whose absence caused the failure, such as `CKM_AES_GCM`.
     pub const fn missing_mechanism(&self) -> Option<&'static str> {
         self.mechanism
     }
 
-    /// Returns the attribute of a key, or the flag of a token, for which this crate rejected the key or did not log in:
-    /// `CKA_EXTRACTABLE` or `CKF_USER_PIN_FINAL_TRY`, for example. The token itself refused nothing.
+    /// Returns the attribute of a key, or the flag of a token, for which this crate rejected the
+    /// key or did not log in. Examples are `CKA_EXTRACTABLE` and `CKF_USER_PIN_FINAL_TRY`. The
+    /// token itself rejected nothing.
     pub const fn rejected_for(&self) -> Option<&'static str> {
         self.rejected_for
     }
 
-    /// The same failure, as that of a login, with what to do about it.
+    /// Returns the failure as a failure of a login, with advice on how to fix it.
     pub(super) fn of_login(self) -> Self {
         let advice = match self.code {
             Some("CKR_PIN_INCORRECT" | "CKR_PIN_INVALID" | "CKR_PIN_LEN_RANGE") => {
@@ -131,22 +135,22 @@ impl TokenError {
         Self { login: true, message: format!("{}{advice}", self.message).into(), ..self }
     }
 
-    /// Whether a login failed with it.
+    /// Returns `true` if a login failed with it.
     pub(super) const fn is_of_login(&self) -> bool {
         self.login
     }
 
-    /// Whether a login failed with it, and the PIN may have been wrong or not.
+    /// Returns `true` if a login failed with it and it is unclear whether the PIN was wrong.
     pub(super) const fn is_of_unclear_login(&self) -> bool {
         self.login && matches!(self.class, ErrorClass::Ambiguous)
     }
 
-    /// The same failure, found to mean something else, with the reason in front.
+    /// Returns the failure reclassified, with the reason prepended to its message.
     pub(super) fn found_to_be(self, class: ErrorClass, reason: &str) -> Self {
         Self { class, message: format!("{reason}: {}", self.message).into(), ..self }
     }
 
-    /// The same failure with the name of where it happened in front.
+    /// Returns the failure with the name of its location prepended to its message.
     pub(super) fn at(self, place: &str) -> Self {
         Self { message: format!("{place}: {}", self.message).into(), ..self }
     }
@@ -190,7 +194,8 @@ impl From<TokenError> for Error {
 
 fn of_code(code: RvError, function: Function) -> TokenError {
     let (name, class) = match (facts(code), function) {
-        // No value was given that could be invalid: SoftHSM answers so when its files go while they are read.
+        // No value was passed that could be invalid. SoftHSM returns this when its files disappear
+        // while they are read.
         ((name, _), Function::GetAttributeValue) if code == RvError::AttributeValueInvalid => {
             (name, ErrorClass::Ambiguous)
         }
@@ -205,11 +210,13 @@ fn of_code(code: RvError, function: Function) -> TokenError {
     TokenError { code: Some(name), ..TokenError::new(class, message) }
 }
 
-/// The name of a return value and what it means (PKCS#11 v3.1, section 5.1; what tokens make of it was measured).
+/// Returns the name of a return value and its class (PKCS#11 v3.1, section 5.1, and measurements of
+/// real tokens).
 pub(super) const fn facts(code: RvError) -> (&'static str, ErrorClass) {
     use ErrorClass::{Ambiguous, BadInput, Busy, Denied, Fatal, SessionLost, TokenLost};
     match code {
-        // Both "this is no ciphertext of mine" and "I am gone", depending on the vendor.
+        // Depending on the vendor, these mean either that the ciphertext is invalid or that the
+        // token is gone.
         RvError::GeneralError => ("CKR_GENERAL_ERROR", Ambiguous),
         RvError::FunctionFailed => ("CKR_FUNCTION_FAILED", Ambiguous),
         RvError::DeviceError => ("CKR_DEVICE_ERROR", Ambiguous),

@@ -1,13 +1,15 @@
 //! Keys that never leave an HSM, through PKCS#11 (OASIS, version 2.40 and later).
 //!
-//! A [`Module`] is the library of an HSM vendor, one for each file in a process. A [`Token`] is one token as a value: it
-//! is found by its serial number or label, logged in to once, and used through a bounded pool of sessions. What happens
-//! to tokens in real life is handled here: sessions that die, tokens that vanish and come back with other handles, calls
-//! that never return, ciphertexts of an attacker to which a token answers as if it were broken.
+//! A [`Module`] is the library of an HSM vendor. There is one for each file in a process. A
+//! [`Token`] is found by its serial number or label. It is logged in to once, and used through a
+//! bounded pool of sessions. The module handles the usual failures of tokens: sessions that die,
+//! tokens that disappear and return with other handles, and calls that never return. It also
+//! handles an attacker's ciphertexts, which some tokens answer as if they were broken.
 //!
-//! Keys are known by a random CKA_ID. Their handles are found anew after each reconnection, and a key proves that it is
-//! the same one before it is used: it opens a canary, or signs what its public key verifies. A key that is not found is
-//! unavailable, and never taken for deleted.
+//! Keys are identified by a random CKA_ID. Their handles are looked up again after each
+//! reconnection, and a key proves its identity before it is used: it decrypts a canary, or creates
+//! a signature that its public key verifies. A missing key is reported as unavailable, and is never
+//! treated as deleted.
 
 mod cluster;
 mod config;

@@ -1,4 +1,4 @@
-//! Which slot has the token that is meant.
+//! Finds the slot of the selected token.
 
 use cryptoki::slot::{Slot, TokenInfo};
 
@@ -6,22 +6,22 @@ use crate::provider::pkcs11::config::TokenSelector;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::module::Module;
 
-/// Most tokens that an error names.
+/// Maximum number of tokens that an error lists.
 const MAX_NAMES: usize = 16;
 
-/// Whether the token is there; nobody logs in for that.
+/// Checks that the token is present, without logging in.
 pub(in crate::provider::pkcs11) fn look(module: &Module, selector: &TokenSelector) -> Result<(), TokenError> {
     let lease = module.join()?;
     let _call = lease.enter(lease.generation())?;
     find(module, selector).map(drop)
 }
 
-/// The slot of the one token that the selector means.
+/// Returns the slot of the single token that matches the selector.
 pub(super) fn find(module: &Module, selector: &TokenSelector) -> Result<(Slot, TokenInfo), TokenError> {
     let (mut found, mut others) = (Vec::new(), Vec::new());
     let mut failed = None;
     for slot in module.client().get_slots_with_token()? {
-        // A token that does not answer is none of our business, unless it is the one.
+        // A token that does not respond is irrelevant, unless it is the selected one.
         match module.client().get_token_info(slot) {
             Ok(info) if is_meant(&info, selector) => found.push((slot, info)),
             Ok(info) => others.push(info),
@@ -44,7 +44,7 @@ pub(super) fn find(module: &Module, selector: &TokenSelector) -> Result<(Slot, T
     }
 }
 
-/// The tokens of a module that have a name, for who wrote another one.
+/// Lists the tokens of a module that have a name, to help a user who configured a wrong one.
 fn names<'a>(infos: impl Iterator<Item = &'a TokenInfo>) -> String {
     let named = infos.filter(|info| info.token_initialized()).take(MAX_NAMES);
     let names: Vec<String> =

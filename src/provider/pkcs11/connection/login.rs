@@ -1,4 +1,4 @@
-//! Logs in to a token, and never spends its last attempt.
+//! Logs in to a token without ever using its last login attempt.
 
 use std::thread;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use crate::provider::pkcs11::config::PinProvider;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::quirks::quirks_of;
 
-/// How often a token is logged in to that may be hidden for a moment, and how long it is left alone after the first time;
-/// each time longer by as much.
+/// Maximum number of logins to a token that may be temporarily hidden, and the delay after the
+/// first one. Each further delay is longer by the same amount.
 const LOGINS: u32 = 6;
 const LOGIN_PAUSE: Duration = Duration::from_millis(10);
 
-/// Logs in if the token wants it. A wrong PIN is tried once, here, and by nobody after.
+/// Logs in if the token requires it. A wrong PIN is tried once here, and not again afterwards.
 pub(super) fn log_in(session: &Session, info: &TokenInfo, pin: &dyn PinProvider) -> Result<(), TokenError> {
     if !info.login_required() {
         return Ok(());
@@ -26,7 +26,7 @@ pub(super) fn log_in(session: &Session, info: &TokenInfo, pin: &dyn PinProvider)
     let given = pin.pin().map_err(|error| {
         TokenError::new(ErrorClass::TokenLost, format!("there is no PIN for token '{}': {error}", info.label()))
     })?;
-    // The copy is overwritten when it is dropped.
+    // The copy is zeroized when it is dropped.
     let given = given.map(|pin| RawAuthPin::new(Box::new(pin.into_zeroizing_vec().to_vec())));
     let hidden = quirks_of(info.manufacturer_id()).hidden_by_logins;
     let mut tries = 0;
@@ -37,9 +37,9 @@ pub(super) fn log_in(session: &Session, info: &TokenInfo, pin: &dyn PinProvider)
             None => session.login(UserType::User, None),
         };
         match answer {
-            // Another session of this process has logged in: the login is the token's.
+            // Another session of this process has logged in. The login applies to the token.
             Ok(()) | Err(CryptokiError::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => return Ok(()),
-            // It could not read what it knows of the token, and has not come to the PIN.
+            // The token could not read its own state and has not checked the PIN.
             Err(CryptokiError::Pkcs11(RvError::GeneralError, _)) if hidden && tries < LOGINS => {
                 thread::sleep(LOGIN_PAUSE * tries);
             }
@@ -52,8 +52,8 @@ pub(super) fn log_in(session: &Session, info: &TokenInfo, pin: &dyn PinProvider)
     }
 }
 
-/// Rejects a token whose flags report that a login must not be attempted (PKCS#11 v3.1, section 3.2). They cost no attempt, so
-/// they are read again by the next connection.
+/// Rejects a token whose flags report that a login must not be attempted (PKCS#11 v3.1, section
+/// 3.2). Reading the flags uses no login attempt, so the next connection reads them again.
 fn check_pin_flags(info: &TokenInfo) -> Result<(), TokenError> {
     let token = info.label();
     if info.user_pin_locked() {

@@ -1,5 +1,6 @@
-//! One token in one generation of its module: its slot, the session that holds the login, the pool of sessions and the
-//! handles of keys. When any of it is lost, all of it is made anew.
+//! The connection to one token in one generation of its module: the slot, the session that holds
+//! the login, the session pool and the key handles. When any of them is lost, all of them are
+//! replaced.
 
 mod discovery;
 mod login;
@@ -22,22 +23,22 @@ use crate::provider::pkcs11::error::TokenError;
 use crate::provider::pkcs11::module::{Call, Module, ModuleLease};
 use crate::provider::pkcs11::reference::TokenKeyHandle;
 
-/// Most handles that are kept.
+/// Maximum number of cached handles.
 const MAX_HANDLES: usize = 100_000;
 
-/// A token that was found and logged in to.
+/// A connection to a token that was found and logged in to.
 #[derive(Debug)]
 pub(in crate::provider::pkcs11) struct Connection {
     pub(in crate::provider::pkcs11) generation: u64,
     pub(in crate::provider::pkcs11) slot: Slot,
     pub(in crate::provider::pkcs11) info: TokenInfo,
     pub(in crate::provider::pkcs11) pool: Pool,
-    /// Who makes initialisation vectors, once the self-test has shown it.
+    /// Source of initialization vectors, once the self-test has determined it.
     pub(in crate::provider::pkcs11) iv_mode: OnceLock<IvMode>,
     handles: RwLock<HashMap<TokenKeyHandle, ObjectHandle>>,
     /// Holds the login: a token logs out when its last session is closed.
     _login: Mutex<OpenSession>,
-    /// Last, so that the module is finalised after the sessions are closed.
+    /// Dropped last, so that the module is finalized after the sessions are closed.
     lease: Arc<ModuleLease>,
 }
 
@@ -68,27 +69,28 @@ impl Connection {
         })
     }
 
-    /// Whether its generation is not over. A connection is used only in the process that made it, which is not asked for here.
+    /// Returns `true` if its generation is current. A connection is used only in the process that
+    /// created it, which is not checked here.
     pub(in crate::provider::pkcs11) fn is_current(&self) -> bool {
         self.lease.generation() == self.generation
     }
 
-    /// Enters the module for calls, unless the generation is over.
+    /// Enters the module for calls, unless the generation has ended.
     pub(in crate::provider::pkcs11) fn enter(&self) -> Result<Call<'_>, TokenError> {
         self.lease.enter(self.generation)
     }
 
-    /// Opens another session; the caller is inside the module.
+    /// Opens another session. The caller must be inside the module.
     pub(in crate::provider::pkcs11) fn open_session(&self) -> Result<OpenSession, TokenError> {
         OpenSession::open(&self.lease, self.generation, self.slot)
     }
 
-    /// The handle of a key, if it was found and verified since this was made.
+    /// Returns the handle of a key, if it was found and verified over this connection.
     pub(in crate::provider::pkcs11) fn handle(&self, key: &TokenKeyHandle) -> Option<ObjectHandle> {
         self.handles.read().get(key).copied()
     }
 
-    /// Keeps the handle of a verified key.
+    /// Caches the handle of a verified key.
     pub(in crate::provider::pkcs11) fn keep_handle(&self, key: &TokenKeyHandle, handle: ObjectHandle) {
         let mut handles = self.handles.write();
         if handles.len() >= MAX_HANDLES {
@@ -97,13 +99,13 @@ impl Connection {
         handles.insert(key.clone(), handle);
     }
 
-    /// Forgets the handles of all keys of an id.
+    /// Removes the cached handles of all keys with an id.
     pub(in crate::provider::pkcs11) fn forget_handles(&self, id: &[u8]) {
         self.handles.write().retain(|key, _| key.id() != id);
     }
 }
 
-/// What an operation calls the token with.
+/// Everything that an operation needs to call the token.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::provider::pkcs11) struct SessionContext<'a> {
     pub(in crate::provider::pkcs11) module: &'a Module,
@@ -111,7 +113,8 @@ pub(in crate::provider::pkcs11) struct SessionContext<'a> {
     pub(in crate::provider::pkcs11) session: &'a Session,
 }
 
-/// Sessions for operations: one is left for the login.
+/// Returns the maximum number of sessions for operations. One session of the token is reserved for
+/// the login.
 fn most_sessions(wanted: usize, info: &TokenInfo) -> usize {
     [info.max_session_count(), info.max_rw_session_count()].into_iter().fold(wanted.max(1), |most, limit| match limit {
         Limit::Max(count) if count > 0 => {

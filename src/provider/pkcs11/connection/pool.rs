@@ -1,4 +1,5 @@
-//! Sessions of one token in one generation: as many as it has, the last used first.
+//! Sessions of one token in one generation, up to the token's limit. The most recently used session
+//! is lent first.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::module::ModuleLease;
 
-/// A session that is closed when it is dropped, unless its generation is over: then its number may be another's by now.
+/// A session that is closed when it is dropped. After its generation has ended it is not closed, as
+/// its handle may already belong to another session.
 #[derive(Debug)]
 pub(in crate::provider::pkcs11) struct OpenSession(Box<Opened>);
 
@@ -22,7 +24,8 @@ struct Opened {
 }
 
 impl OpenSession {
-    /// Opens a session; the caller is inside the module. Read and write, as some tokens have no other.
+    /// Opens a session. The caller must be inside the module. The session is read-write, as some
+    /// tokens have no other.
     pub(in crate::provider::pkcs11) fn open(
         lease: &Arc<ModuleLease>,
         generation: u64,
@@ -41,13 +44,13 @@ impl Drop for Opened {
     fn drop(&mut self) {
         let Some(session) = self.session.take() else { return };
         if let Some(_call) = self.lease.enter_now(self.generation) {
-            // A session that cannot be closed is gone already, or goes with its token.
+            // A session that cannot be closed is already closed, or ends with its token.
             let _ = session.close();
         }
     }
 }
 
-/// The sessions of one token.
+/// Session pool of one token.
 #[derive(Debug)]
 pub(in crate::provider::pkcs11) struct Pool {
     state: Mutex<State>,
@@ -59,7 +62,7 @@ struct State {
     idle: Vec<OpenSession>,
     lent: usize,
     most: usize,
-    /// Who waits for a session: whoever returns one need not wake anybody if there is nobody.
+    /// Number of callers that wait for a session. A return without waiters needs no notification.
     waiting: usize,
 }
 
@@ -69,7 +72,7 @@ impl Pool {
         Self { state: Mutex::new(state), returned: Condvar::new() }
     }
 
-    /// Lends a session, or leave to open one, after waiting until one is free.
+    /// Lends a session, or permission to open one, after waiting for a free place.
     pub(in crate::provider::pkcs11) fn lend(&self, wait: Duration) -> Result<Lent<'_>, TokenError> {
         let full = |state: &mut State| state.lent >= state.most;
         let mut state = self.lock();
@@ -88,7 +91,7 @@ impl Pool {
         Ok(Lent { session: state.idle.pop(), pool: self, is_back: false })
     }
 
-    /// A place is free again, with its session if that is as good as new.
+    /// Frees a place, and stores its session if it is reusable.
     fn take_back(&self, session: Option<OpenSession>) {
         let mut state = self.lock();
         state.idle.extend(session);
@@ -100,13 +103,13 @@ impl Pool {
         }
     }
 
-    /// The token says that it has no more sessions: those that are lent now are all there are.
+    /// Records that the token has no more sessions: those that are lent now are the maximum.
     pub(in crate::provider::pkcs11) fn is_full(&self) {
         let mut state = self.lock();
         state.most = (state.lent.saturating_sub(1)).clamp(1, state.most);
     }
 
-    /// How many sessions there may be.
+    /// Returns the maximum number of sessions.
     pub(in crate::provider::pkcs11) fn most(&self) -> usize {
         self.lock().most
     }
@@ -116,7 +119,8 @@ impl Pool {
     }
 }
 
-/// A place in the pool, with its session once it is open. Without [`Lent::give_back`] the session is closed.
+/// A place in the pool, with its session once it is open. Without [`Lent::give_back`] the session
+/// is closed.
 #[derive(Debug)]
 pub(in crate::provider::pkcs11) struct Lent<'a> {
     session: Option<OpenSession>,
@@ -125,7 +129,7 @@ pub(in crate::provider::pkcs11) struct Lent<'a> {
 }
 
 impl Lent<'_> {
-    /// The session, opened if need be.
+    /// Returns the session, and opens it if necessary.
     pub(in crate::provider::pkcs11) fn session(
         &mut self,
         open: impl FnOnce() -> Result<OpenSession, TokenError>,
@@ -141,7 +145,7 @@ impl Lent<'_> {
         drop(self.session.take());
     }
 
-    /// The session is as good as new.
+    /// Returns a reusable session to the pool.
     pub(in crate::provider::pkcs11) fn give_back(mut self) {
         let session = self.session.take();
         self.pool.take_back(session);
@@ -151,7 +155,8 @@ impl Lent<'_> {
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        // The session goes first, so that nobody opens another while the token still counts this one.
+        // The session is closed first, so that no other one is opened while the token still counts
+        // this one.
         drop(self.session.take());
         if !self.is_back {
             self.pool.take_back(None);

@@ -1,4 +1,5 @@
-//! AES-256-GCM in a token (NIST SP 800-38D), with one layout of ciphertexts whoever makes the initialisation vector.
+//! AES-256-GCM in a token (NIST SP 800-38D). The ciphertext layout is the same for every source of
+//! the initialization vector.
 
 use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::mechanism::vendor_defined::{CKM_VENDOR_DEFINED, VendorDefinedMechanism};
@@ -12,7 +13,7 @@ use crate::provider::pkcs11::config::IvMode;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::secret::SecretBytes;
 
-/// Bytes that a ciphertext has more than its plaintext: initialisation vector and tag.
+/// Overhead of a ciphertext over its plaintext in bytes: initialization vector and tag.
 pub const GCM_OVERHEAD: usize = NONCE_LENGTH + TAG_LENGTH;
 
 /// The parameter of CKM_CLOUDHSM_AES_GCM of AWS CloudHSM: a CK_GCM_PARAMS without an initialisation vector.
@@ -69,7 +70,7 @@ fn encrypt_at_cloudhsm(
     Ok(session.encrypt(&Mechanism::VendorDefined(mechanism), key, plaintext)?)
 }
 
-/// Brings what a token made into the one layout, and checks that it is as long as it must be.
+/// Converts a token's output into the common layout, and checks its length.
 fn arrange(mode: IvMode, iv: [u8; NONCE_LENGTH], made: Vec<u8>, plaintext: usize) -> Result<Vec<u8>, TokenError> {
     let (expected, written) = match mode {
         IvMode::Caller | IvMode::TokenWritten => (plaintext + TAG_LENGTH, true),
@@ -93,7 +94,8 @@ fn arrange(mode: IvMode, iv: [u8; NONCE_LENGTH], made: Vec<u8>, plaintext: usize
     })
 }
 
-/// Decrypts what [`encrypt`] made. The same for every mode: a token that is given an initialisation vector takes it.
+/// Decrypts the output of [`encrypt`]. All modes decrypt in the same way, as every token accepts an
+/// initialization vector for decryption.
 pub(in crate::provider::pkcs11) fn decrypt(
     session: &Session,
     key: ObjectHandle,

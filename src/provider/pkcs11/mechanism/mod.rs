@@ -1,9 +1,9 @@
-//! Mechanisms by the names of the standard, and what they are needed for.
+//! Mechanisms, with their standard names and required flags.
 
 pub(in crate::provider::pkcs11) mod gcm;
 pub(in crate::provider::pkcs11) mod signing;
 
-/// What a mechanism is good for, by its flags (PKCS#11 v3.1, section 3.5).
+/// The uses of a mechanism, as reported by its flags (PKCS#11 v3.1, section 3.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MechanismUse {
@@ -15,11 +15,11 @@ pub struct MechanismUse {
     pub wraps: bool,
     /// CKF_GENERATE or CKF_GENERATE_KEY_PAIR.
     pub generates: bool,
-    /// CKF_HW: it is done by a device.
+    /// CKF_HW: performed by a hardware device.
     pub in_hardware: bool,
 }
 
-/// What an operation needs of a token.
+/// The mechanism that an operation requires of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::provider::pkcs11) enum RequiredMechanism {
     AesKeyGeneration,
@@ -34,7 +34,7 @@ pub(in crate::provider::pkcs11) enum RequiredMechanism {
 }
 
 impl RequiredMechanism {
-    /// The name of the mechanism, and which of its flags counts.
+    /// Returns the name of the mechanism and a test of its required flag.
     pub(in crate::provider::pkcs11) fn facts(self) -> (&'static str, fn(&MechanismUse) -> bool) {
         match self {
             Self::AesKeyGeneration => ("CKM_AES_KEY_GEN", |found| found.generates),

@@ -1,5 +1,5 @@
-//! Signatures and RSA decryption in a token. Messages are hashed in software, as not every token hashes: it gets the
-//! hash value, in the form that its mechanism takes.
+//! Signatures and RSA decryption in a token. Messages are hashed in software, as not every token
+//! can hash. The token receives the digest in the form that its mechanism accepts.
 
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
@@ -14,7 +14,7 @@ use crate::crypto::{CryptoBackend, DigestAlgorithm, RsaOaep, SignatureInput};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::secret::SecretBytes;
 
-/// What stands before a hash value in a PKCS#1 v1.5 signature (RFC 8017, section 9.2, note 1).
+/// DigestInfo prefix of a digest in a PKCS#1 v1.5 signature (RFC 8017, section 9.2, note 1).
 const SHA256_PREFIX: &[u8] =
     &[0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
 const SHA384_PREFIX: &[u8] =
@@ -22,7 +22,7 @@ const SHA384_PREFIX: &[u8] =
 const SHA512_PREFIX: &[u8] =
     &[0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0x05, 0x00, 0x04, 0x40];
 
-/// How a token makes the signatures of an algorithm.
+/// The signature scheme that a token uses for an algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scheme {
     Pkcs1(&'static [u8]),
@@ -30,7 +30,8 @@ enum Scheme {
     Ecdsa,
 }
 
-/// The hash function and the scheme of an algorithm; `None` for those that no token is asked for.
+/// Returns the hash function and scheme of an algorithm, or `None` if no token is asked to support
+/// it.
 fn scheme(algorithm: SigningAlgorithm) -> Option<(DigestAlgorithm, Scheme)> {
     use DigestAlgorithm::{Sha256, Sha384, Sha512};
     Some(match algorithm {
@@ -47,7 +48,8 @@ fn scheme(algorithm: SigningAlgorithm) -> Option<(DigestAlgorithm, Scheme)> {
     })
 }
 
-/// What an algorithm needs of a token; an error names the mechanism where no token is asked for it.
+/// Returns the mechanism that an algorithm requires. If no token is asked to support the algorithm,
+/// the error names the mechanism.
 pub(in crate::provider::pkcs11) fn needed(algorithm: SigningAlgorithm) -> Result<RequiredMechanism, TokenError> {
     match scheme(algorithm) {
         Some((_, Scheme::Pkcs1(_))) => Ok(RequiredMechanism::Pkcs1),
@@ -57,7 +59,7 @@ pub(in crate::provider::pkcs11) fn needed(algorithm: SigningAlgorithm) -> Result
     }
 }
 
-/// The hash value that is signed.
+/// Returns the digest to sign.
 pub(in crate::provider::pkcs11) fn digest(
     backend: &CryptoBackend,
     algorithm: SigningAlgorithm,
@@ -74,7 +76,7 @@ pub(in crate::provider::pkcs11) fn digest(
     }
 }
 
-/// Signs a hash value. ECDSA signatures come out in DER.
+/// Signs a digest. ECDSA signatures are returned in DER.
 pub(in crate::provider::pkcs11) fn sign(
     session: &Session,
     key: ObjectHandle,
@@ -92,8 +94,8 @@ pub(in crate::provider::pkcs11) fn sign(
     }
 }
 
-/// `r` and `s` one after the other, as tokens write them (PKCS#11 v3.1, section 6.3.1), as `Ecdsa-Sig-Value` (RFC 3279,
-/// section 2.2.3).
+/// Converts the concatenation of `r` and `s`, as returned by tokens (PKCS#11 v3.1, section 6.3.1),
+/// to `Ecdsa-Sig-Value` (RFC 3279, section 2.2.3).
 fn to_der(signature: &[u8]) -> Result<Vec<u8>, TokenError> {
     let malformed = || TokenError::new(ErrorClass::Fatal, "the token made no ECDSA signature");
     if signature.is_empty() || !signature.len().is_multiple_of(2) {
@@ -104,7 +106,7 @@ fn to_der(signature: &[u8]) -> Result<Vec<u8>, TokenError> {
     numbers.and_then(|numbers| numbers.to_der()).map_err(|_| malformed())
 }
 
-/// Opens an RSA-OAEP ciphertext with an empty label.
+/// Decrypts an RSA-OAEP ciphertext with an empty label.
 pub(in crate::provider::pkcs11) fn decrypt_oaep(
     session: &Session,
     key: ObjectHandle,

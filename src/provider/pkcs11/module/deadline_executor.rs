@@ -1,5 +1,5 @@
-//! Calls with a deadline: on a bounded number of named threads, so that a call that does not come back costs one thread
-//! and not its caller.
+//! Calls with a deadline. They run on a bounded number of named threads, so a call that does not
+//! return blocks one of these threads and not its caller.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::{Module, StuckCall};
 use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 
-/// How long a thread without work stays.
+/// Time after which an idle thread exits.
 const IDLE: Duration = Duration::from_secs(10);
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -40,13 +40,14 @@ struct State {
     ended: bool,
 }
 
-/// Where a call stands. Exactly one side moves it from `WAITING` or `RUNNING`.
+/// Stage of a call. Exactly one side moves it from `WAITING` or `RUNNING`.
 const WAITING: u8 = 0;
 const RUNNING: u8 = 1;
 const DONE: u8 = 2;
 const GIVEN_UP: u8 = 3;
 
-/// One call: its result, and what must be undone when it comes back after its caller has left.
+/// One call: its result, and the stuck-call marker to remove if the call returns after its caller
+/// has left.
 struct Slot<T> {
     stage: AtomicU8,
     result: Mutex<Option<T>>,
@@ -59,7 +60,7 @@ impl DeadlineExecutor {
         Self { name: name.to_owned(), most: most.max(1), shared: Arc::default() }
     }
 
-    /// Calls that were given up and still run.
+    /// Returns the number of abandoned calls that are still running.
     pub(in crate::provider::pkcs11) fn stuck(&self) -> usize {
         self.shared.lock().stuck
     }
@@ -110,7 +111,8 @@ impl DeadlineExecutor {
         Ok(())
     }
 
-    /// The deadline has passed: takes the result if it came in this moment, and otherwise leaves the call to itself.
+    /// Handles a passed deadline: returns the result if it arrived just now, and otherwise abandons
+    /// the call.
     fn give_up<T>(&self, module: &Module, slot: &Slot<T>) -> Result<T, TokenError> {
         if slot.stage.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             return Err(TokenError::new(ErrorClass::Busy, format!("no thread of {} was free in time", self.name)));
@@ -132,15 +134,16 @@ impl<T> Slot<T> {
         if self.stage.compare_exchange(WAITING, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_err() {
             return;
         }
-        // A panic reaches the caller as an error, and the thread goes on.
+        // A panic reaches the caller as an error, and the thread continues.
         let result = catch_unwind(AssertUnwindSafe(work)).ok();
         *self.result.lock() = result;
         if self.stage.compare_exchange(RUNNING, DONE, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-            // The lock makes sure that a caller who has just looked is waiting by now.
+            // The lock ensures that a caller that has just checked the result is waiting by now.
             drop(self.result.lock());
             self.ready.notify_one();
         } else {
-            // Nobody waits any more: the result is wiped with its type, and the thread is free again.
+            // The caller has stopped waiting. The result is wiped by its type, and the thread is
+            // free again.
             drop(self.result.lock().take());
             drop(self.stuck.lock().take());
             shared.lock().stuck -= 1;

@@ -1,19 +1,19 @@
-//! Who may call into a module: many calls at once, or its initialisation alone, with deadlines instead of waiting for
-//! ever.
+//! Admission of calls into a module: many concurrent calls, or one exclusive initialization. Waits
+//! have deadlines, so none lasts forever.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::lock::{Condvar, Mutex, MutexGuard};
 
-/// Set in the count as long as somebody waits to close the gate, or has closed it.
+/// Set in the counter while a thread waits to close the gate, or has closed it.
 const SHUT: usize = 1 << (usize::BITS - 1);
 
-/// Counts the calls that are inside a module and keeps new ones out while it is initialised anew.
+/// Counts the calls inside a module, and excludes new ones while the module is reinitialized.
 #[derive(Debug, Default)]
 pub(in crate::provider::pkcs11) struct Gate {
-    /// How many are inside, and [`SHUT`], which changes only with the state: while it is not set, the count is all that
-    /// a call needs.
+    /// Number of calls inside, combined with [`SHUT`], which changes only together with the state.
+    /// While it is not set, a call needs only this counter.
     inside: AtomicUsize,
     state: Mutex<State>,
     changed: Condvar,
@@ -26,7 +26,8 @@ struct State {
 }
 
 impl Gate {
-    /// Enters for a call, after waiting for an initialisation that is under way; `None` when the time is over.
+    /// Enters for a call, after waiting for an initialization in progress. Returns `None` on
+    /// timeout.
     pub(in crate::provider::pkcs11) fn enter(&self, wait: Duration) -> Option<Inside<'_>> {
         if self.step_in() {
             return Some(Inside(self));
@@ -41,8 +42,8 @@ impl Gate {
         Some(Inside(self))
     }
 
-    /// Enters at once, if the module is not being initialised. Good for those who may be inside already: whoever waits
-    /// for everyone to leave does not keep them out.
+    /// Enters immediately, unless the module is being initialized. Suitable for callers that may
+    /// already be inside: a thread that waits for all calls to leave does not exclude them.
     pub(in crate::provider::pkcs11) fn enter_now(&self) -> Option<Inside<'_>> {
         let was_open = self.step_in();
         // Leaves again when it is dropped.
@@ -50,21 +51,22 @@ impl Gate {
         (was_open || !self.lock().closed).then_some(inside)
     }
 
-    /// Counts one more; whether the gate was open. If not, whoever closes it may not have seen this one.
+    /// Increments the counter and returns `true` if the gate was open. If it was not, the closing
+    /// thread may have missed this call.
     fn step_in(&self) -> bool {
         self.inside.fetch_add(1, Ordering::Acquire) & SHUT == 0
     }
 
     fn step_out(&self) {
         if self.inside.fetch_sub(1, Ordering::Release) == SHUT + 1 {
-            // The lock makes sure that whoever has just looked at the count is waiting by now.
+            // The lock ensures that a thread that has just checked the counter is waiting by now.
             drop(self.lock());
             self.changed.notify_all();
         }
     }
 
-    /// Waits until nobody is inside and keeps everybody out; `None`, and nothing changed, when the time is over. Whoever
-    /// calls this must not be inside.
+    /// Waits until no call is inside, and excludes new ones. Returns `None` on timeout, with the
+    /// gate unchanged. The caller must not be inside.
     pub(in crate::provider::pkcs11) fn close(&self, wait: Duration) -> Option<Closed<'_>> {
         let deadline = Instant::now() + wait;
         let mut state = self.lock();
@@ -88,14 +90,14 @@ impl Gate {
         Some(Closed(self))
     }
 
-    /// Lets everybody in again; the state says so already.
+    /// Admits calls again. The caller has already updated the state.
     fn open(&self, state: MutexGuard<'_, State>) {
         self.inside.fetch_and(!SHUT, Ordering::AcqRel);
         drop(state);
         self.changed.notify_all();
     }
 
-    /// Whether a call is inside.
+    /// Returns `true` if a call is inside.
     pub(in crate::provider::pkcs11) fn is_in_use(&self) -> bool {
         self.inside.load(Ordering::Acquire) & !SHUT > 0
     }
@@ -113,7 +115,7 @@ impl Gate {
     }
 }
 
-/// One call that is inside.
+/// A call inside the gate.
 #[derive(Debug)]
 pub(in crate::provider::pkcs11) struct Inside<'a>(&'a Gate);
 
@@ -123,7 +125,7 @@ impl Drop for Inside<'_> {
     }
 }
 
-/// Nobody else is inside.
+/// Exclusive access: no call is inside.
 #[derive(Debug)]
 pub(in crate::provider::pkcs11) struct Closed<'a>(&'a Gate);
 

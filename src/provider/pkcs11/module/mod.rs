@@ -1,10 +1,13 @@
 //! Modules: the libraries of HSM vendors, one value for each file in a process.
 //!
-//! A PKCS#11 library has one state for the whole process (PKCS#11 v3.1, section 5.4: `C_Initialize` is called once), so
-//! whoever loads the same file gets the same [`Module`]. Recovery of a token may need the library to be finalised and
-//! initialised again, which ends every session of every token of it: calls hold the module's gate open, and an
-//! initialisation waits for them, but never longer than a deadline. Each initialisation starts a new *generation*; sessions
-//! and handles of an older one are worth nothing, as a token may give their numbers to others.
+//! A PKCS#11 library has a single state for the whole process (PKCS#11 v3.1, section 5.4:
+//! `C_Initialize` is called once). Loading the same file again therefore returns the same
+//! [`Module`].
+//!
+//! Recovery of a token may require the library to be finalized and initialized again, which ends
+//! all sessions of all its tokens. An initialization waits for the calls inside the module's gate,
+//! up to a deadline. Each initialization starts a new *generation*. Sessions and handles of an
+//! older generation are invalid, as a token may reuse their numbers.
 
 pub(in crate::provider::pkcs11) mod deadline_executor;
 mod gate;
@@ -34,14 +37,15 @@ use crate::lock::{Mutex, MutexGuard};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::quirks::{Quirks, quirks_of};
 
-/// Every module that this process has loaded, by canonical path. They stay loaded: libraries that are unloaded while
-/// they have threads or exit handlers crash the process.
+/// All modules that this process has loaded, by canonical path. They are never unloaded: unloading
+/// a library that has threads or exit handlers crashes the process.
 static LOADED: Mutex<BTreeMap<PathBuf, Module>> = Mutex::new(BTreeMap::new());
 
-/// How often a token is looked for that may be hidden for a moment ([`Quirks::hidden_by_logins`]).
+/// Maximum number of attempts to find a token that may be temporarily hidden
+/// ([`Quirks::hidden_by_logins`]).
 pub(in crate::provider::pkcs11) const MAX_DISCOVERY_ATTEMPTS: u32 = 6;
 
-/// The library of an HSM vendor. Cheap to clone; there is one for each file in a process.
+/// The library of an HSM vendor. Cheap to clone. There is one for each file in a process.
 #[derive(Clone)]
 pub struct Module(Arc<Loaded>);
 
@@ -49,50 +53,52 @@ struct Loaded {
     path: PathBuf,
     client: Pkcs11,
     options: ModuleOptions,
-    /// What is known of who made it; not before it was initialised.
+    /// Known facts about the vendor. Empty until the first initialization.
     quirks: OnceLock<&'static Quirks>,
     process: ArcSwap<Process>,
 }
 
-/// The state of the module in one process. A child that was forked gets a new one: in the old one, locks may be held by
-/// threads that the child does not have.
+/// State of the module in one process. A forked child gets a new state, as locks of the old one may
+/// be held by threads that do not exist in the child.
 struct Process {
     fork_guard: ForkGuard,
     gate: Gate,
     generation: AtomicU64,
     initialized: AtomicBool,
-    /// Whether the module was initialised by us. If not, it is not ours to finalise.
+    /// `true` if strongroom initialized the module. Otherwise, it must not finalize it.
     owned: AtomicBool,
-    /// Whether it still has the state of the process that this one was forked from.
+    /// `true` if the module still has the state of the parent process that this one was forked
+    /// from.
     inherited: AtomicBool,
     stuck: AtomicUsize,
     waited_in_vain: AtomicBool,
     lifecycle: Mutex<Lifecycle>,
-    /// For tokens that make and find objects right only one at a time.
+    /// Used for tokens whose object operations must run one at a time.
     objects: Arc<TimedMutex>,
 }
 
-/// What only one thread at a time may do.
+/// State that only one thread at a time may change.
 #[derive(Default)]
 struct Lifecycle {
     users: usize,
-    /// When the interval that counts is over, and how often the module was initialised anew in it.
+    /// End of the current interval, and the number of reinitializations in it.
     interval: Option<(Instant, u32)>,
 }
 
 impl Module {
-    /// Loads a module, with the default options.
+    /// Loads a module with the default options.
     ///
     /// # Errors
-    /// [`ErrorClass::Fatal`] if there is no such file, or it is no PKCS#11 module.
+    /// Returns [`ErrorClass::Fatal`] if the file does not exist or is not a PKCS#11 module.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, TokenError> {
         Self::load_with(path, ModuleOptions::default())
     }
 
-    /// Loads a module. Where the file is loaded already, that module comes back, with the options that it has.
+    /// Loads a module. If the file is already loaded, returns the existing module with its existing
+    /// options.
     ///
     /// # Errors
-    /// As [`Module::load`].
+    /// Returns the errors of [`Module::load`].
     pub fn load_with(path: impl AsRef<Path>, options: ModuleOptions) -> Result<Self, TokenError> {
         let path = path.as_ref();
         let path = path.canonicalize().map_err(|error| {
@@ -110,30 +116,32 @@ impl Module {
         Ok(module)
     }
 
-    /// The canonical path of the file.
+    /// Returns the canonical path of the file.
     pub fn path(&self) -> &Path {
         &self.0.path
     }
 
-    /// How often it was initialised; sessions and handles of one generation are worth nothing in another.
+    /// Returns the number of initializations. Sessions and handles of one generation are invalid in
+    /// another.
     pub fn generation(&self) -> u64 {
         self.process().generation.load(Ordering::Acquire)
     }
 
-    /// Whether a call has not come back. Such a module is never finalised, as the call still runs in it; what its tokens
-    /// can do without that is done.
+    /// Returns `true` if a call has not returned. Such a module is never finalized, as the call
+    /// still runs in it. Operations of its tokens that do not require this remain available.
     pub fn is_wedged(&self) -> bool {
         let process = self.process();
         process.stuck.load(Ordering::Acquire) > 0
             || (process.waited_in_vain.load(Ordering::Acquire) && process.gate.is_in_use())
     }
 
-    /// Whether its tokens may not be seen while other processes log in to them ([`Quirks::hidden_by_logins`]).
+    /// Returns `true` if its tokens may be hidden while other processes log in to them
+    /// ([`Quirks::hidden_by_logins`]).
     pub(in crate::provider::pkcs11) fn hides_tokens(&self) -> bool {
         self.0.quirks.get().is_some_and(|quirks| quirks.hidden_by_logins)
     }
 
-    /// Takes part in the module, which is initialised for the first one.
+    /// Joins the users of the module. The first one initializes it.
     pub(in crate::provider::pkcs11) fn join(&self) -> Result<ModuleLease, TokenError> {
         let process = self.process();
         let mut lifecycle = self.lock_lifecycle(&process)?;
@@ -144,17 +152,18 @@ impl Module {
         Ok(ModuleLease { module: self.clone(), process: Arc::clone(&process) })
     }
 
-    /// Locks the objects, where only one caller at a time may create, change, find or destroy one; `None` after the timeout.
+    /// Locks the objects of tokens that allow only one object operation at a time. Returns `None`
+    /// on timeout.
     pub(in crate::provider::pkcs11) fn lock_objects(&self, wait: Duration) -> Option<TimedMutexGuard> {
         self.process().objects.lock(wait)
     }
 
-    /// The bindings. Only a caller inside the gate may call them.
+    /// Returns the bindings. Only a caller inside the gate may call them.
     pub(in crate::provider::pkcs11) fn client(&self) -> &Pkcs11 {
         &self.0.client
     }
 
-    /// Finalises and initialises the module, unless that happened since `generation`.
+    /// Finalizes and initializes the module, unless that happened since `generation`.
     pub(in crate::provider::pkcs11) fn reinitialize(&self, generation: u64) -> Result<(), TokenError> {
         let process = self.process();
         let mut lifecycle = self.lock_lifecycle(&process)?;
@@ -169,7 +178,7 @@ impl Module {
             .interval
             .filter(|(end, _)| now < *end)
             .unwrap_or_else(|| (now + self.0.options.reinitialize_interval.mul_f64(1.0 + jitter()), 0));
-        // While another token of it is in use, that one's sessions count for more.
+        // While another of its tokens is in use, the sessions of that token take precedence.
         let most = if self.hides_tokens() && lifecycle.users <= 1 { MAX_DISCOVERY_ATTEMPTS } else { 1 };
         if times >= most {
             return Err(self.error("was initialised a moment ago"));
@@ -184,7 +193,7 @@ impl Module {
             self.finalize(&process)?;
             return self.initialize(&process);
         }
-        // Whoever initialised it may have finalised it as well.
+        // The other user that initialized the module may have finalized it too.
         self.initialize(&process)?;
         if !process.owned.load(Ordering::Acquire) {
             let what = "is used by another part of this process, and is not finalized and initialized again under it";
@@ -194,14 +203,14 @@ impl Module {
         Ok(())
     }
 
-    /// One call was given up by its caller, and still runs.
+    /// Records a call that its caller abandoned and that is still running.
     pub(in crate::provider::pkcs11) fn call_is_stuck(&self) -> StuckCall {
         let process = self.process();
         process.stuck.fetch_add(1, Ordering::AcqRel);
         StuckCall(process)
     }
 
-    /// The state in this process: a new one in a child that was forked.
+    /// Returns the state for this process, which is new in a forked child.
     fn process(&self) -> Arc<Process> {
         let process = self.0.process.load_full();
         if process.fork_guard.is_here() {
@@ -227,7 +236,8 @@ impl Module {
 
     fn initialize(&self, process: &Process) -> Result<(), TokenError> {
         if process.inherited.swap(false, Ordering::AcqRel) && !self.0.options.keep_initialized {
-            // The state of the parent; whatever it answers, what counts is the initialisation that follows.
+            // This is the parent's state. The result is ignored, as only the following
+            // initialization matters.
             let _ = self.0.client.clone().finalize();
         }
         match self.0.client.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)) {
@@ -250,7 +260,7 @@ impl Module {
         match self.0.client.clone().finalize() {
             Ok(()) | Err(CryptokiError::Pkcs11(RvError::CryptokiNotInitialized, _)) => Ok(()),
             Err(error) => {
-                // Whatever state it is in, the next one who joins initialises it.
+                // Whatever its state, the next user that joins initializes it.
                 Err(TokenError::from(error).at(&format!("module {}", self.0.path.display())))
             }
         }
@@ -296,7 +306,8 @@ impl Process {
     }
 }
 
-/// Part in a module. With the last one the module is finalised, if that is ours to do and nothing runs in it.
+/// Membership in the users of a module. Dropping the last one finalizes the module, if strongroom
+/// initialized it and no call is running.
 #[derive(Debug)]
 pub(in crate::provider::pkcs11) struct ModuleLease {
     module: Module,
@@ -304,22 +315,23 @@ pub(in crate::provider::pkcs11) struct ModuleLease {
 }
 
 impl ModuleLease {
-    /// The module.
+    /// Returns the module.
     pub(in crate::provider::pkcs11) fn module(&self) -> &Module {
         &self.module
     }
 
-    /// Whether it was got in this process, and not before a fork.
+    /// Returns `true` if it was obtained in this process, and not before a fork.
     pub(in crate::provider::pkcs11) fn is_of_this_process(&self) -> bool {
         self.process.fork_guard.is_here()
     }
 
-    /// The generation, for who knows that this is the process in which it was got.
+    /// Returns the generation. The caller must know that the lease was obtained in this process.
     pub(in crate::provider::pkcs11) fn generation(&self) -> u64 {
         self.process.generation.load(Ordering::Acquire)
     }
 
-    /// Enters for calls, unless this is another generation by now; for who knows that this is the process in which it was got.
+    /// Enters for calls, unless the generation has changed. The caller must know that the lease was
+    /// obtained in this process.
     pub(in crate::provider::pkcs11) fn enter(&self, generation: u64) -> Result<Call<'_>, TokenError> {
         let waited = self.process.gate.enter(self.module.0.options.wait);
         let inside = waited.ok_or_else(|| self.module.error("is being initialised"))?;
@@ -330,7 +342,8 @@ impl ModuleLease {
         Ok(Call { _inside: inside })
     }
 
-    /// As [`ModuleLease::enter`], without waiting and in any process: for cleaning up, which is needless where it fails.
+    /// Like [`ModuleLease::enter`], but without waiting and in any process. Used for cleanup, which
+    /// is unnecessary if this fails.
     pub(in crate::provider::pkcs11) fn enter_now(&self, generation: u64) -> Option<Call<'_>> {
         if !self.is_of_this_process() {
             return None;
@@ -345,7 +358,7 @@ impl Drop for ModuleLease {
         if !self.is_of_this_process() {
             return;
         }
-        // Where an initialisation does not come back, there is nothing to finalise.
+        // If an initialization does not return, there is nothing to finalize.
         let Ok(mut lifecycle) = self.module.lock_lifecycle(&self.process) else { return };
         lifecycle.users -= 1;
         let ours = self.process.owned.load(Ordering::Acquire)
@@ -355,7 +368,8 @@ impl Drop for ModuleLease {
             return;
         }
         if let Some(_closed) = self.process.gate.close(self.module.0.options.wait) {
-            // There is nobody left to tell, and the next one who joins initialises it anyway.
+            // No user is left to receive an error, and the next one that joins initializes it
+            // anyway.
             let _ = self.module.finalize(&self.process);
         }
     }
@@ -370,13 +384,13 @@ impl fmt::Debug for Process {
     }
 }
 
-/// Leave to call into a module: it is not finalised meanwhile.
+/// Permission to call into a module, which is not finalized until this is dropped.
 #[derive(Debug)]
 pub(in crate::provider::pkcs11) struct Call<'a> {
     _inside: Inside<'a>,
 }
 
-/// A call that its caller gave up. Dropped when it comes back after all.
+/// A call that its caller abandoned. Dropped if the call eventually returns.
 #[derive(Debug)]
 pub(in crate::provider::pkcs11) struct StuckCall(Arc<Process>);
 
@@ -386,10 +400,10 @@ impl Drop for StuckCall {
     }
 }
 
-/// A random share of a quarter.
+/// Returns a random number from 0 to a quarter.
 fn jitter() -> f64 {
     let mut byte = [0];
-    // Without randomness there is no jitter, and nothing else is lost.
+    // Without randomness there is no jitter, which is harmless.
     let _ = FASTEST.random().fill(&mut byte);
     f64::from(byte[0]) / 1024.0
 }

@@ -1,8 +1,8 @@
-//! How a module is kept going.
+//! Options of a module.
 
 use std::time::Duration;
 
-/// How a module is kept going.
+/// Options of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModuleOptions {
     pub(super) reinitialize_interval: Duration,
@@ -17,19 +17,21 @@ impl Default for ModuleOptions {
 }
 
 impl ModuleOptions {
-    /// The least time from one initialisation to the next: it ends every session of every token of the module, so a
-    /// token that stays away must not cause it all the time. Up to a quarter is added at random, so that processes do
-    /// not fall into step. By default 30 seconds. A module that hides its tokens for moments
-    /// ([`Quirks::hidden_by_logins`](crate::provider::pkcs11::Quirks::hidden_by_logins)) is initialised up to six times in such an interval, as
-    /// long as the process uses one token of it.
+    /// Sets the minimum time between two initializations, 30 seconds by default.
+    ///
+    /// An initialization ends all sessions of all tokens of the module, so a token that stays
+    /// missing must not trigger it repeatedly. Up to a quarter is added at random, so that
+    /// processes do not synchronize. A module that temporarily hides its tokens
+    /// ([`Quirks::hidden_by_logins`](crate::provider::pkcs11::Quirks::hidden_by_logins)) is
+    /// initialized up to six times per interval, while the process uses only one of its tokens.
     #[must_use]
     pub const fn reinitialize_interval(mut self, interval: Duration) -> Self {
         self.reinitialize_interval = interval;
         self
     }
 
-    /// How long an initialisation waits for calls that are under way, and a call for an initialisation. By default 5
-    /// seconds.
+    /// Sets the maximum time that an initialization waits for calls in progress, and a call for an
+    /// initialization. The default is 5 seconds.
     #[must_use]
     pub const fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
@@ -39,11 +41,12 @@ impl ModuleOptions {
     /// Never finalizes the module: for a process in which another library uses the same module, such as a TLS library with
     /// its key in the HSM.
     ///
-    /// A module has one state for the whole process, so C_Finalize ends the sessions of that library too. By default
-    /// strongroom finalizes a module that it initialized itself when the last token or cluster of it is dropped or
-    /// disconnected, and to recover a token that was lost. With this option it does neither: such a token is unavailable until
-    /// the module is initialized again, by the other library or by a restart of the process. A module that another library
-    /// initialized first is never finalized, with or without this option.
+    /// A module has one state for the whole process, so C_Finalize ends the sessions of that
+    /// library too. By default, strongroom finalizes a module that it initialized itself in two
+    /// cases: when the module's last token or cluster is dropped or disconnected, and to recover a
+    /// lost token. With this option it does neither. A lost token is then unavailable until the
+    /// other library or a restart of the process initializes the module again. A module that
+    /// another library initialized first is never finalized, with or without this option.
     ///
     /// # Examples
     /// ```

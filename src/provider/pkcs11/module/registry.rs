@@ -1,4 +1,4 @@
-//! Modules by name.
+//! A registry of modules by name.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::path::Path;
 use super::Module;
 use crate::provider::pkcs11::error::TokenError;
 
-/// Modules by name, as they are registered when an application is set up: a record or a request names a module, and
-/// never a path.
+/// Modules by name, registered during application setup. Records and requests refer to a module by
+/// this name, and never by a path.
 ///
 /// # Examples
 /// ```
@@ -22,27 +22,28 @@ use crate::provider::pkcs11::error::TokenError;
 pub struct Modules(BTreeMap<String, Module>);
 
 impl Modules {
-    /// Loads a module under a name, with the default options. A name that is taken moves to the new module.
+    /// Loads a module under a name, with the default options. If the name is already registered, it
+    /// refers to the new module afterwards.
     ///
     /// # Errors
-    /// As [`Module::load`].
+    /// Returns the errors of [`Module::load`].
     pub fn register(&mut self, name: impl Into<String>, path: impl AsRef<Path>) -> Result<Module, TokenError> {
         let module = Module::load(path)?;
         self.insert(name, module.clone());
         Ok(module)
     }
 
-    /// Gives a loaded module a name.
+    /// Registers a loaded module under a name.
     pub fn insert(&mut self, name: impl Into<String>, module: Module) {
         self.0.insert(name.into(), module);
     }
 
-    /// The module of a name.
+    /// Returns the module with a name.
     pub fn get(&self, name: &str) -> Option<&Module> {
         self.0.get(name)
     }
 
-    /// The names, in order.
+    /// Returns the names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }

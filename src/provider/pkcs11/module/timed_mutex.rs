@@ -1,11 +1,11 @@
-//! A mutex with a timeout, whose guard may be kept by a caller that does not borrow it.
+//! A mutex with a timeout, whose guard does not borrow the mutex.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::lock::{Condvar, Mutex};
 
-/// A mutex over nothing that is locked with a timeout.
+/// A mutex that protects no data and is locked with a timeout.
 #[derive(Debug, Default)]
 pub(in crate::provider::pkcs11) struct TimedMutex {
     taken: Mutex<bool>,
