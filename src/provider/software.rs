@@ -1,6 +1,6 @@
-//! Keys whose material lies in this process: how each kind is made, kept and used.
+//! Software keys: generation, serialization and use of each kind.
 //!
-//! Kept are the raw bytes of symmetric and HMAC keys, and private keys as PKCS#8 (RFC 5958) in DER.
+//! Symmetric and HMAC keys are stored as raw bytes, and private keys as PKCS#8 (RFC 5958) in DER.
 
 use super::{Agreement, Cipher, CipherScheme, Decryption, GeneratedMaterial, MacGeneration, OpenedKey, Signing};
 use crate::algorithm::{EncryptionAlgorithm, MacAlgorithm, SigningAlgorithm};
@@ -13,10 +13,10 @@ use crate::secret::SecretBytes;
 /// Domain of the derived keys of ciphertext blobs.
 const BLOB_LABEL: &[u8] = b"strongroom blob v1";
 
-/// Bytes of AES-256 key material.
+/// Length of AES-256 key material in bytes.
 const SYMMETRIC_LENGTH: usize = 32;
 
-/// What software makes of a spec.
+/// The software implementation of a spec.
 enum Kind {
     Symmetric,
     KeyPair(KeyPairKind),
@@ -41,7 +41,7 @@ const fn kind(spec: KeySpec) -> Kind {
     }
 }
 
-/// The kind of the key pairs of a spec; `None` for secret keys.
+/// Returns the kind of the key pairs of a spec, or `None` for secret keys.
 pub(crate) const fn key_pair_kind(spec: KeySpec) -> Option<KeyPairKind> {
     match kind(spec) {
         Kind::KeyPair(kind) => Some(kind),
@@ -49,7 +49,7 @@ pub(crate) const fn key_pair_kind(spec: KeySpec) -> Option<KeyPairKind> {
     }
 }
 
-/// What RSA-OAEP is done with; `None` for an algorithm of symmetric keys.
+/// Returns the RSA-OAEP parameters of an algorithm, or `None` for an algorithm of symmetric keys.
 pub(crate) const fn oaep(algorithm: EncryptionAlgorithm) -> Option<RsaOaep> {
     match algorithm {
         EncryptionAlgorithm::SymmetricDefault => None,
@@ -58,7 +58,7 @@ pub(crate) const fn oaep(algorithm: EncryptionAlgorithm) -> Option<RsaOaep> {
     }
 }
 
-/// Makes material.
+/// Generates material.
 pub(super) fn generate(backend: &CryptoBackend, spec: KeySpec, usage: KeyUsage) -> Result<GeneratedMaterial> {
     check(spec, usage)?;
     match kind(spec) {
@@ -77,7 +77,7 @@ fn random(backend: &CryptoBackend, length: usize) -> Result<GeneratedMaterial> {
     Ok(GeneratedMaterial::secret(material))
 }
 
-/// Makes kept material ready for use.
+/// Opens stored material for use.
 pub(super) fn open(backend: &CryptoBackend, spec: KeySpec, usage: KeyUsage, stored: &SecretBytes) -> Result<OpenedKey> {
     check(spec, usage)?;
     match kind(spec) {
@@ -145,7 +145,8 @@ impl Cipher for SoftwareCipher {
     }
 
     fn generate(&self, header: &[u8], context: &[u8], length: usize, output: &mut Vec<u8>) -> Result<SecretBytes> {
-        // Data key and salt come out of one request: asking the operating system twice would double its cost.
+        // The data key and the salt come from a single request, as a second request to the
+        // operating system would double the cost.
         let mut drawn = SecretBytes::zeroed(SALT_LENGTH + length);
         self.backend.random().fill(drawn.expose_secret_mut())?;
         let (salt, data_key) = drawn
@@ -165,7 +166,7 @@ impl MacGeneration for SoftwareMac {
     }
 }
 
-/// A private key; what it may be used for is decided where it is opened.
+/// A private key. Its permitted use is determined when it is opened.
 struct SoftwarePrivateKey(Box<dyn PrivateKey>);
 
 impl Decryption for SoftwarePrivateKey {

@@ -1,4 +1,4 @@
-//! One token as the home of keys of a `Kms`.
+//! A single token as a key material provider of a `Kms`.
 
 use std::sync::Arc;
 
@@ -17,13 +17,14 @@ use crate::provider::{
 };
 use crate::secret::SecretBytes;
 
-/// Keys in one token: the provider of origin `AWS_CLOUDHSM` over a [`Token`]. Given to
-/// [`KmsBuilder::provider`](crate::KmsBuilder::provider), it is where keys are made that name it
-/// ([`CreateKeyRequest::provider`](crate::request::CreateKeyRequest::provider)).
+/// Keys in a single token: the provider of origin `AWS_CLOUDHSM` over a [`Token`]. Register it with
+/// [`KmsBuilder::provider`](crate::KmsBuilder::provider). Keys whose request names it are generated
+/// in the token ([`CreateKeyRequest::provider`](crate::request::CreateKeyRequest::provider)).
 ///
-/// It makes the kinds of key that the token has every mechanism for; any other is refused with the name of the mechanism
-/// that is missing. What it keeps of a key is a [`TokenKeyHandle`], and never material. Whoever seals with its keys counts
-/// the messages, as the `Kms` does: the initialisation vectors are drawn at random.
+/// It generates the kinds of key for which the token has every mechanism. Any other kind is
+/// rejected with the name of the missing mechanism. The stored state of a key is a
+/// [`TokenKeyHandle`], and never key material. Initialization vectors are generated at random, so a
+/// caller that encrypts with its keys must count the messages, as the `Kms` does.
 #[derive(Debug)]
 pub struct Pkcs11Provider {
     id: ProviderId,
@@ -33,10 +34,10 @@ pub struct Pkcs11Provider {
 }
 
 impl Pkcs11Provider {
-    /// Connects the token and asks it what it can do.
+    /// Connects the token and determines its capabilities.
     ///
     /// # Errors
-    /// As [`Token::connect`].
+    /// Returns the errors of [`Token::connect`].
     pub fn new(id: ProviderId, token: Token) -> Result<Self, TokenError> {
         let able = token.connect()?;
         let kinds = KeySpec::ALL.iter().flat_map(|spec| spec.usages().iter().map(|usage| (*spec, *usage)));
@@ -44,7 +45,7 @@ impl Pkcs11Provider {
         Ok(Self { id, token, able, capabilities: Capabilities::new(kinds, false) })
     }
 
-    /// The token.
+    /// Returns the token.
     pub fn token(&self) -> &Token {
         &self.token
     }
@@ -127,7 +128,7 @@ impl MaterialGenerator for Pkcs11Provider {
     }
 }
 
-/// The kind of key in a token behind a spec; an error names what the token lacks of it.
+/// Returns the kind of token key for a spec. The error names the mechanism that the token lacks.
 fn offered(able: &TokenCapabilities, spec: KeySpec, usage: KeyUsage) -> Result<TokenKeyKind> {
     let lacks = |mechanism: &'static str| {
         Error::from(TokenError::lacks(mechanism, format!("no {spec} keys for {usage} in tokens: {mechanism}")))
@@ -146,7 +147,7 @@ fn offered(able: &TokenCapabilities, spec: KeySpec, usage: KeyUsage) -> Result<T
     };
     able.check_kind(kind)?;
     if matches!(kind, TokenKeyKind::Decryption(_)) {
-        // A key of a KMS does every algorithm of its spec.
+        // A KMS key supports every algorithm of its spec.
         let all = [RsaOaep::Sha1, RsaOaep::Sha256];
         if let Some(missing) = all.into_iter().find(|oaep| !able.oaep.contains(oaep)) {
             let text = format!("token '{}' has no CKM_RSA_PKCS_OAEP with {missing:?}", able.label);
@@ -156,13 +157,13 @@ fn offered(able: &TokenCapabilities, spec: KeySpec, usage: KeyUsage) -> Result<T
     Ok(kind)
 }
 
-/// A key in a token, at work.
+/// An opened key in a token.
 struct TokenKey {
     key: TokenKeyHandle,
     token: Token,
 }
 
-/// What a failure to open a ciphertext looks like: without detail, if it was the ciphertext.
+/// Converts a failure to decrypt. If the ciphertext is the cause, the error gives no details.
 fn not_opened(error: TokenError) -> Error {
     match error.class() {
         ErrorClass::BadInput => Error::new(ErrorKind::InvalidCiphertext, "the ciphertext is not authentic"),
@@ -224,13 +225,14 @@ mod tests {
         Ok(Pkcs11Provider::new(ProviderId::new(label), Token::new(&Module::load(module)?, config, pin))?)
     }
 
-    /// Says that a test does not run, or fails it if every test is asked for.
+    /// Reports that a test does not run, or fails it if all tests are required.
     fn missing(what: &str) {
         assert!(std::env::var_os("STRONGROOM_REQUIRE").is_none_or(|value| value != "all"), "{what} is not installed");
         eprintln!("not run: a provider over {what}, which is not installed");
     }
 
-    /// RSA keys of these lengths take seconds to make, and follow the same path as shorter ones.
+    /// RSA keys of these lengths take seconds to generate and exercise the same code as shorter
+    /// keys.
     fn is_quick(spec: KeySpec, _: KeyUsage) -> bool {
         !matches!(spec, KeySpec::Rsa3072 | KeySpec::Rsa4096)
     }

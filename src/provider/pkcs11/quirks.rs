@@ -1,5 +1,5 @@
-//! Facts about the tokens of single vendors, as data. Whatever a test can show is tested when a token is connected; this table
-//! holds the rest, and the defaults.
+//! Facts about the tokens of individual vendors, as data. Everything that can be tested is tested
+//! when a token is connected. This table holds the rest, and the defaults.
 
 use super::config::IvMode;
 
@@ -7,27 +7,29 @@ use super::config::IvMode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Quirks {
-    /// The product, for people.
+    /// Human-readable product name.
     pub product: &'static str,
-    /// A prefix of the manufacturer that the token reports.
+    /// Prefix of the manufacturer that the token reports.
     pub manufacturer: &'static str,
-    /// Who makes initialisation vectors of AES-GCM; `None` where there is no AES-GCM.
+    /// Source of the initialization vectors of AES-GCM. `None` if AES-GCM is not supported.
     pub iv_mode: Option<IvMode>,
-    /// The most bytes that go into one AES-GCM call.
+    /// Maximum number of bytes in one AES-GCM call.
     pub max_gcm_bytes: usize,
-    /// What CKM_AES_KEY_WRAP_PAD (0x210A) means.
+    /// Meaning of CKM_AES_KEY_WRAP_PAD (0x210A).
     pub key_wrap_padding: KeyWrapPadding,
-    /// Whether the slot is itself a cluster, which replicates keys and fails over.
+    /// `true` if the slot is itself a cluster that replicates keys and fails over.
     pub is_cluster: bool,
-    /// Object operations (create, modify, find, destroy) are not thread-safe, so they are serialized within a process. Encryption
-    /// and signing still run concurrently.
+    /// Object operations (create, modify, find, destroy) are not thread-safe, so they are
+    /// serialized within a process. Encryption and signing still run concurrently.
     pub objects_one_at_a_time: bool,
-    /// While another process logs in, the token is hidden, or answers a login with CKR_GENERAL_ERROR before it checks the PIN. So
-    /// discovery and login are repeated.
+    /// While another process logs in, the token is hidden, or returns CKR_GENERAL_ERROR for a login
+    /// before it checks the PIN. Discovery and login are therefore repeated.
     pub hidden_by_logins: bool,
-    /// Reports success for a key that its full disk did not store, so the free space is probed before a key is created.
+    /// The token reports success for a key that its full disk did not store, so free space is
+    /// probed before a key is created.
     pub writes_unchecked: bool,
-    /// Reports 0 as the CKA_VALUE_LEN of an unwrapped key, so the length of such a key is not checked.
+    /// The token reports 0 as the CKA_VALUE_LEN of an unwrapped key, so the length of such a key is
+    /// not checked.
     pub unwrapped_without_length: bool,
     /// The return value for a ciphertext that is not authentic.
     pub bad_ciphertext: &'static str,
@@ -35,17 +37,17 @@ pub struct Quirks {
     pub remarks: &'static [&'static str],
 }
 
-/// What a token makes of CKM_AES_KEY_WRAP_PAD. Vendors disagree, so it is never used between two of them:
-/// CKM_AES_KEY_WRAP (RFC 3394) is the same everywhere.
+/// Semantics of CKM_AES_KEY_WRAP_PAD in a token. Vendors disagree, so it is never used between
+/// tokens of different vendors. CKM_AES_KEY_WRAP (RFC 3394) is the same everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyWrapPadding {
     /// AES-KWP (RFC 5649).
     Rfc5649,
     /// AES-KW (RFC 3394) over input padded as in PKCS#7.
     Pkcs7,
-    /// It has no such mechanism.
+    /// The token has no such mechanism.
     Missing,
-    /// Not known.
+    /// The semantics are not known.
     Unknown,
 }
 
@@ -67,7 +69,7 @@ const UNKNOWN: Quirks = Quirks {
     remarks: &[],
 };
 
-/// The table, the catch-all last.
+/// The table of known vendors. The last entry is the catch-all.
 pub const QUIRKS: &[Quirks] = &[
     Quirks {
         product: "SoftHSM 2",

@@ -1,4 +1,4 @@
-//! What is kept of a key in a token: how to find it again, and how to know that it is the same.
+//! The stored state of a token key, which locates the key and proves its identity.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -7,24 +7,24 @@ use std::sync::Arc;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::crypto::KeyPairKind;
 
-/// Bytes of a new CKA_ID: at random, so that no two keys share one.
+/// Length of a new CKA_ID in bytes. It is random, so no two keys share one.
 pub const KEY_ID_LENGTH: usize = 32;
 
-/// Most bytes of a CKA_LABEL.
+/// Maximum length of a CKA_LABEL in bytes.
 const MAX_LABEL: usize = 255;
 
-/// Most bytes of a fingerprint: the public key of RSA_4096 has 550.
+/// Maximum length of a fingerprint in bytes. The public key of RSA_4096 has 550.
 const MAX_FINGERPRINT: usize = 1_024;
 
-/// The version of the layout.
+/// Version of the layout.
 const VERSION: u8 = 1;
 
-/// What kind of key lies in a token.
+/// Kind of a key in a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TokenKeyKind {
     /// AES-256 for AES-GCM.
     Aes256,
-    /// AES-256 that wraps other keys (RFC 3394), and does nothing else.
+    /// AES-256 that only wraps other keys (RFC 3394).
     WrappingAes256,
     /// A private key that signs.
     Signing(KeyPairKind),
@@ -53,7 +53,7 @@ impl TokenKeyKind {
         }
     }
 
-    /// The kind of key pair; `None` for secret keys.
+    /// Returns the kind of key pair, or `None` for a secret key.
     pub const fn key_pair(self) -> Option<KeyPairKind> {
         match self {
             Self::Aes256 | Self::WrappingAes256 => None,
@@ -86,19 +86,21 @@ const fn pair_code(kind: KeyPairKind) -> u8 {
     }
 }
 
-/// By what a key is known to be the same one.
+/// Identifies a key by something that only this key can produce or decrypt.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) enum Fingerprint {
-    /// A ciphertext that was made once, and is only ever decrypted.
+    /// A ciphertext that was created once and is only ever decrypted.
     Canary(Vec<u8>),
-    /// Its public key (SubjectPublicKeyInfo in DER), which verifies what it signs and encrypts what it decrypts.
+    /// The public key (SubjectPublicKeyInfo in DER), which verifies the key's signatures and
+    /// encrypts for it.
     PublicKey(Vec<u8>),
-    /// Nothing that the key alone could prove: a wrapping key shows itself by what it unwraps.
+    /// The key alone cannot prove its identity. A wrapping key is identified by the keys that it
+    /// unwraps.
     None,
 }
 
-/// What is kept of a key in a token: its CKA_ID and CKA_LABEL, its kind, and a fingerprint by which it is recognised. It
-/// holds no secret, and every token that has the same key answers to it.
+/// The stored state of a token key: its CKA_ID and CKA_LABEL, its kind, and a fingerprint that
+/// identifies it. It contains no secret, and is valid for every token that holds the same key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenKeyHandle(Arc<Inner>);
 
@@ -115,22 +117,22 @@ impl TokenKeyHandle {
         Self(Arc::new(Inner { id: id.to_vec(), label: label.to_owned(), kind, fingerprint }))
     }
 
-    /// The CKA_ID.
+    /// Returns the CKA_ID.
     pub fn id(&self) -> &[u8] {
         &self.0.id
     }
 
-    /// The CKA_LABEL, for people.
+    /// Returns the CKA_LABEL, a human-readable name.
     pub fn label(&self) -> &str {
         &self.0.label
     }
 
-    /// What kind of key it is.
+    /// Returns the kind of the key.
     pub fn kind(&self) -> TokenKeyKind {
         self.0.kind
     }
 
-    /// The public key of a key pair, a SubjectPublicKeyInfo in DER.
+    /// Returns the public key of a key pair, a SubjectPublicKeyInfo in DER.
     pub fn public_key(&self) -> Option<&[u8]> {
         match &self.0.fingerprint {
             Fingerprint::PublicKey(spki) => Some(spki),
@@ -146,7 +148,8 @@ impl TokenKeyHandle {
     /// u16 length, its bytes`, big-endian.
     ///
     /// # Errors
-    /// [`CodecError::TooLong`] if a part is over 65,535 bytes, which none that was made here is.
+    /// Returns [`CodecError::TooLong`] if a part exceeds 65,535 bytes. This never happens for a
+    /// handle created by this crate.
     pub fn to_bytes(&self) -> Result<Vec<u8>, CodecError> {
         let mut writer = Writer::with_capacity(160);
         writer.u8(VERSION).bytes(&self.0.kind.code());
@@ -161,7 +164,7 @@ impl TokenKeyHandle {
         Ok(writer.into_bytes())
     }
 
-    /// Reads what [`TokenKeyHandle::to_bytes`] wrote; `None` for anything else.
+    /// Parses the output of [`TokenKeyHandle::to_bytes`]. Returns `None` for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         if reader.u8("version").ok()? != VERSION {
@@ -191,7 +194,7 @@ impl TokenKeyHandle {
     }
 }
 
-/// By the id alone, which is random; equality compares everything.
+/// Hashes only the id, which is random. Equality compares all fields.
 impl Hash for TokenKeyHandle {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.id.hash(state);
@@ -210,7 +213,7 @@ impl fmt::Display for TokenKeyHandle {
     }
 }
 
-/// A CKA_ID for people.
+/// Formats a CKA_ID for display.
 pub(super) fn id_text(id: &[u8]) -> String {
     base16ct::lower::encode_string(id)
 }

@@ -16,7 +16,8 @@ use crate::secret::SecretBytes;
 /// Overhead of a ciphertext over its plaintext in bytes: initialization vector and tag.
 pub const GCM_OVERHEAD: usize = NONCE_LENGTH + TAG_LENGTH;
 
-/// The parameter of CKM_CLOUDHSM_AES_GCM of AWS CloudHSM: a CK_GCM_PARAMS without an initialisation vector.
+/// Parameter of CKM_CLOUDHSM_AES_GCM of AWS CloudHSM: a CK_GCM_PARAMS without an initialization
+/// vector.
 #[repr(C)]
 struct WithoutIv {
     iv: *const u8,
@@ -27,7 +28,7 @@ struct WithoutIv {
     tag_bits: Ulong,
 }
 
-/// Encrypts: `12 initialisation vector | ciphertext | 16 tag`.
+/// Encrypts into `12 initialization vector | ciphertext | 16 tag`.
 pub(in crate::provider::pkcs11) fn encrypt(
     session: &Session,
     key: ObjectHandle,

@@ -38,8 +38,8 @@ impl ModuleOptions {
         self
     }
 
-    /// Never finalizes the module: for a process in which another library uses the same module, such as a TLS library with
-    /// its key in the HSM.
+    /// Never finalizes the module. Use this in a process in which another library uses the same
+    /// module, such as a TLS library with its key in the HSM.
     ///
     /// A module has one state for the whole process, so C_Finalize ends the sessions of that
     /// library too. By default, strongroom finalizes a module that it initialized itself in two

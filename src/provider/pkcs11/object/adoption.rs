@@ -1,5 +1,6 @@
-//! Checks on a key found in a token, before this crate uses it. A name alone proves nothing: anyone with the PIN can create a
-//! key under it, and a key that can be read or extracted protects nothing.
+//! Checks of a key found in a token, before this crate uses it. A matching name proves nothing:
+//! anyone with the PIN can create a key under it. A key that can be read or extracted protects
+//! nothing.
 
 use std::thread;
 use std::time::Duration;
@@ -13,11 +14,11 @@ use crate::provider::pkcs11::error::TokenError;
 use crate::provider::pkcs11::quirks::quirks_of;
 use crate::provider::pkcs11::reference::{TokenKeyKind, id_text};
 
-/// Delay before the attributes of a key are read again that did not pass. SoftHSM misreports some while another process
-/// creates a key.
+/// Delay before the attributes of a key that did not pass are read again. SoftHSM misreports some
+/// attributes while another process creates a key.
 const READ_AGAIN: Duration = Duration::from_millis(20);
 
-/// Bytes of the value of an AES-256 key.
+/// Length of the value of an AES-256 key in bytes.
 const AES_256_LENGTH: usize = 32;
 
 /// The origin of a key in its token. It decides which attributes the token must report.
@@ -25,10 +26,11 @@ const AES_256_LENGTH: usize = 32;
 pub(in crate::provider::pkcs11) enum Provenance {
     /// This crate generated it in this token, where it was never extractable.
     Generated,
-    /// This crate generated it in one member of a cluster, extractable until it was unwrapped in the others. So it is
-    /// CKA_LOCAL in one of them only, and CKA_NEVER_EXTRACTABLE in none.
+    /// This crate generated it in one member of a cluster, extractable until it was unwrapped in
+    /// the others. It is therefore CKA_LOCAL in only one of them, and CKA_NEVER_EXTRACTABLE in
+    /// none.
     Replicated,
-    /// Others put it there, in whatever way.
+    /// Other software created or imported it.
     Foreign,
 }
 
@@ -48,7 +50,8 @@ const GENERATION: [Required; 3] = [
     (AttributeType::Local, "CKA_LOCAL", true),
 ];
 
-/// A key that decrypts and wraps gives away whatever it wraps, so a wrapping key does nothing else.
+/// A key that both decrypts and wraps can reveal every key that it wraps. A wrapping key therefore
+/// has no other use.
 const WRAPPING: [Required; 4] = [
     (AttributeType::Wrap, "CKA_WRAP", true),
     (AttributeType::Unwrap, "CKA_UNWRAP", true),
@@ -59,7 +62,7 @@ const WRAPPING: [Required; 4] = [
 const CIPHER: [Required; 2] =
     [(AttributeType::Encrypt, "CKA_ENCRYPT", true), (AttributeType::Decrypt, "CKA_DECRYPT", true)];
 
-/// As this crate generates a cipher key; other software may allow both.
+/// Attributes of the cipher keys that this crate generates. Other software may allow both uses.
 const CIPHER_ONLY: [Required; 2] =
     [(AttributeType::Wrap, "CKA_WRAP", false), (AttributeType::Unwrap, "CKA_UNWRAP", false)];
 
@@ -67,11 +70,12 @@ const SIGNING: [Required; 1] = [(AttributeType::Sign, "CKA_SIGN", true)];
 
 const DECRYPTION: [Required; 1] = [(AttributeType::Decrypt, "CKA_DECRYPT", true)];
 
-/// Rejects a key that its token does not protect as a key of this kind and provenance must be. The class and CKA_KEY_TYPE
-/// were checked when it was found, and the size of a key pair is checked with its public key.
+/// Rejects a key that its token does not protect as required for its kind and provenance. The class
+/// and CKA_KEY_TYPE were checked when the key was found. The size of a key pair is checked with its
+/// public key.
 ///
 /// # Errors
-/// A [rejection](TokenError::rejected_for) with the name of the attribute.
+/// Returns a [rejection](TokenError::rejected_for) with the name of the attribute.
 pub(in crate::provider::pkcs11) fn check(
     context: SessionContext<'_>,
     handle: ObjectHandle,
@@ -107,7 +111,7 @@ impl Found<'_> {
             return Ok(());
         }
         self.check_length()?;
-        // Some tokens do not know this attribute, and then derive nothing.
+        // Some tokens do not support this attribute, and then derive nothing.
         if self.get(&[AttributeType::Derive])? == [Attribute::Derive(true)] {
             return self.reject("CKA_DERIVE", "is true, and must be false");
         }
@@ -153,7 +157,8 @@ impl Found<'_> {
         }
     }
 
-    /// Rejects a list of allowed mechanisms without the one that the key is used with. An empty or missing list allows all.
+    /// Rejects a list of allowed mechanisms that lacks the mechanism that the key is used with. An
+    /// empty or missing list allows all mechanisms.
     fn check_mechanisms(self) -> Result<(), TokenError> {
         let (needed, name) = needed(self.kind);
         let found = self.context.session.get_attributes(self.handle, &[AttributeType::AllowedMechanisms]);
@@ -161,7 +166,8 @@ impl Found<'_> {
             Ok([Attribute::AllowedMechanisms(allowed)]) if !allowed.is_empty() && !allowed.contains(&needed) => {
                 self.reject("CKA_ALLOWED_MECHANISMS", &format!("does not list {name}"))
             }
-            // The bindings return no list at all that has a mechanism unknown to them. The token enforces it.
+            // The bindings return no list if it contains a mechanism unknown to them. The token
+            // enforces the list.
             Ok(_) | Err(CryptokiError::NotSupported | CryptokiError::InvalidValue) => Ok(()),
             Err(_) => found.map(drop).map_err(TokenError::from),
         }
@@ -185,7 +191,7 @@ fn required(kind: TokenKeyKind, provenance: Provenance) -> Vec<&'static [Require
     required
 }
 
-/// The mechanism that a secret key is used with.
+/// Returns the mechanism that a secret key is used with.
 const fn needed(kind: TokenKeyKind) -> (MechanismType, &'static str) {
     match kind {
         TokenKeyKind::WrappingAes256 => (MechanismType::AES_KEY_WRAP, "CKM_AES_KEY_WRAP"),
@@ -193,7 +199,7 @@ const fn needed(kind: TokenKeyKind) -> (MechanismType, &'static str) {
     }
 }
 
-/// The value of an attribute of type CK_BBOOL.
+/// Returns the value of an attribute of type CK_BBOOL.
 const fn flag(attribute: &Attribute) -> Option<bool> {
     match attribute {
         Attribute::Token(value)

@@ -1,4 +1,4 @@
-//! New keys in a token, kept only if they pass their checks.
+//! Creation of keys in a token. A new key is retained only if it passes its checks.
 
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
@@ -14,26 +14,26 @@ use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::reference::{TokenKeyHandle, TokenKeyKind};
 
-/// What a token says of a key's protection.
+/// Protection of a key, as reported by its token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct KeyProtection {
-    /// CKA_SENSITIVE: it never comes out in the clear.
+    /// CKA_SENSITIVE: it never leaves the token in plaintext.
     pub sensitive: bool,
-    /// CKA_EXTRACTABLE: it may come out wrapped.
+    /// CKA_EXTRACTABLE: it may leave the token wrapped.
     pub extractable: bool,
-    /// CKA_LOCAL: it was made in this token.
+    /// CKA_LOCAL: it was generated in this token.
     pub local: bool,
 }
 
-/// The handles of the objects of a new key.
+/// Handles of the objects of a new key.
 struct Created {
     key: ObjectHandle,
     public: Option<ObjectHandle>,
 }
 
-/// Generates a key, and returns the reference by which it is found again. A key that does not pass its checks is destroyed, by
-/// its handles: other processes may have a key of the same id.
+/// Generates a key, and returns the reference by which it is found again. A key that fails its
+/// checks is destroyed by its handles, as other processes may have a key with the same id.
 pub(in crate::provider::pkcs11) fn generate(
     context: SessionContext<'_>,
     new: &NewKey,
@@ -88,7 +88,7 @@ fn check_created(
     reference(session, created.key, new, public.as_deref(), iv_mode, backend)
 }
 
-/// What the token says of a key's protection.
+/// Returns the protection of a key, as reported by the token.
 pub(in crate::provider::pkcs11) fn protection(
     session: &Session,
     handle: ObjectHandle,
@@ -106,7 +106,7 @@ pub(in crate::provider::pkcs11) fn protection(
     Ok(protection)
 }
 
-/// Rejects a key that the token did not protect as its template asked for.
+/// Rejects a key that the token did not protect as its template requested.
 fn check_protection(session: &Session, handle: ObjectHandle, new: &NewKey) -> Result<(), TokenError> {
     let protection = protection(session, handle)?;
     if protection.sensitive && protection.extractable == new.extractable {
@@ -116,8 +116,9 @@ fn check_protection(session: &Session, handle: ObjectHandle, new: &NewKey) -> Re
     Err(TokenError::new(ErrorClass::Fatal, text))
 }
 
-/// Keeps a secret key whose value came from elsewhere, if it is protected as its template asked for and passes a test.
-/// Otherwise it is destroyed, by its handle: other processes may have a key of the same id.
+/// Retains a secret key whose value was provided, if it is protected as its template requested and
+/// passes a test. Otherwise it is destroyed by its handle, as other processes may have a key with
+/// the same id.
 pub(in crate::provider::pkcs11) fn keep_provided<T>(
     session: &Session,
     handle: ObjectHandle,

@@ -1,4 +1,4 @@
-//! Objects that are destroyed, all of an id or those with a label.
+//! Destruction of objects: all objects with an id, or those with a given label.
 
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
@@ -8,12 +8,12 @@ use super::search::{label, objects, remaining_objects};
 use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::TokenError;
 
-/// Destroys every object of an id, and says how many there were.
+/// Destroys every object with an id, and returns their number.
 pub(in crate::provider::pkcs11) fn destroy(context: SessionContext<'_>, id: &[u8]) -> Result<usize, TokenError> {
     context.connection.forget_handles(id);
     let found = remaining_objects(context.session, id)?;
     if let Err(error) = destroy_all(context.session, &found) {
-        // Where a token shows one object twice, the second one goes with the first.
+        // If the token lists one object twice, the second entry disappears with the first.
         let left = objects(context.session, id)?;
         if left.len() == found.len() {
             return Err(error);
@@ -28,7 +28,7 @@ pub(super) fn destroy_all(session: &Session, objects: &[ObjectHandle]) -> Result
     objects.iter().try_for_each(|object| Ok(session.destroy_object(*object)?))
 }
 
-/// Destroys the objects of an id that have this label, and no others. Returns how many there were.
+/// Destroys only the objects with an id that have this label. Returns their number.
 pub(in crate::provider::pkcs11) fn destroy_labelled(
     context: SessionContext<'_>,
     id: &[u8],
@@ -43,7 +43,7 @@ pub(in crate::provider::pkcs11) fn destroy_labelled(
     }
     for (count, object) in found.iter().enumerate() {
         match context.session.destroy_object(*object) {
-            // Where a token shows one object twice, the second one goes with the first.
+            // If the token lists one object twice, the second entry disappears with the first.
             Err(_) if count > 0 && label(context.session, *object).is_err() => {}
             destroyed => destroyed?,
         }

@@ -1,4 +1,4 @@
-//! Whether a token is well, asked after an answer that may mean anything.
+//! Health checks of a token, used after an ambiguous return value.
 
 use super::proof::prove;
 use super::search::find_copies;
@@ -7,8 +7,8 @@ use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::reference::TokenKeyHandle;
 
-/// Whether the token answers. Only who asks through a new session gets to know about the token, and not about a
-/// session that is half dead.
+/// Checks that the token responds. Only a new session tests the token itself: an old session may be
+/// half dead.
 pub(in crate::provider::pkcs11) fn token_is_well(context: SessionContext<'_>) -> Result<(), TokenError> {
     let info = context.module.client().get_token_info(context.connection.slot)?;
     if info.serial_number() != context.connection.info.serial_number() {
@@ -20,7 +20,7 @@ pub(in crate::provider::pkcs11) fn token_is_well(context: SessionContext<'_>) ->
     Ok(())
 }
 
-/// Whether the token answers, and does with the key what it always did.
+/// Checks that the token responds, and that the key still proves its identity.
 pub(in crate::provider::pkcs11) fn key_is_well(
     context: SessionContext<'_>,
     key: &TokenKeyHandle,

@@ -1,8 +1,9 @@
-//! Room for another object in a token that does not say when it has none left.
+//! Probes for free space in a token that does not report a full disk.
 //!
-//! SoftHSM 2.6.1 does not look whether the file of a new key could be written: on a full disk it answers CKR_OK, the key works, and
-//! is gone when the module is initialised anew. A write that is bigger than the buffer of its C library it does notice. So
-//! a token of this kind first keeps something big for a moment.
+//! SoftHSM 2.6.1 does not check whether the file of a new key could be written. On a full disk it
+//! returns CKR_OK, and the key works until the module is initialized again. SoftHSM does notice a
+//! failed write that exceeds the buffer of its C library. Before a key is created in such a token,
+//! a large object is therefore created and removed.
 
 use cryptoki::object::{Attribute, ObjectClass};
 use cryptoki::session::Session;
@@ -11,19 +12,20 @@ use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::quirks::quirks_of;
 
-/// More than any key takes up: the objects of a pair of RSA-4096 have some 5 KiB.
+/// Larger than any key: the objects of an RSA-4096 key pair take about 5 KiB.
 const PROBE_LENGTH: usize = 32 * 1024;
 
-/// By this label it is found again, if a process died while it was there.
+/// Label by which the probe object is found if a process died before removing it.
 const LABEL: &[u8] = b"strongroom: room for a key";
 
-/// How often it is tried, where the token gets in its own way.
+/// Maximum number of attempts, for tokens whose concurrent operations interfere with each other.
 const ATTEMPTS: u32 = 3;
 
-/// Makes sure that the token has room for another key, if it would not say so itself.
+/// Ensures that the token has room for another key, if the token would not report a full disk
+/// itself.
 ///
 /// # Errors
-/// [`ErrorClass::Busy`] if not.
+/// Returns [`ErrorClass::Busy`] if it has no room.
 pub(in crate::provider::pkcs11) fn probe_free_space(context: SessionContext<'_>) -> Result<(), TokenError> {
     if !is_checked(context) {
         return Ok(());
@@ -53,7 +55,7 @@ pub(in crate::provider::pkcs11) fn probe_free_space(context: SessionContext<'_>)
     }
 }
 
-/// Removes what those have left who died in between, or lost the token.
+/// Removes probe objects left by processes that died or lost the token.
 pub(in crate::provider::pkcs11) fn tidy(context: SessionContext<'_>) -> Result<(), TokenError> {
     if is_checked(context) { clear(context.session) } else { Ok(()) }
 }
@@ -62,7 +64,8 @@ fn is_checked(context: SessionContext<'_>) -> bool {
     quirks_of(context.connection.info.manufacturer_id()).writes_unchecked
 }
 
-/// Removes it, and what others have left of theirs. Where that fails, the next one does it.
+/// Removes the probe object, and those that other processes left. If that fails, the next caller
+/// repeats it.
 fn clear(session: &Session) -> Result<(), TokenError> {
     for object in session.find_objects(&[Attribute::Class(ObjectClass::DATA), Attribute::Label(LABEL.to_vec())])? {
         let _ = session.destroy_object(object);

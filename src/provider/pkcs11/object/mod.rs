@@ -1,4 +1,4 @@
-//! Keys in a token: made, found again by their CKA_ID, and proved to be the same before they are used.
+//! Keys in a token: created, found again by their CKA_ID, and verified before they are used.
 
 pub(in crate::provider::pkcs11) mod adoption;
 mod create;

@@ -1,4 +1,4 @@
-//! Proofs that a handle is that of a key, and the fingerprints that they need.
+//! Proofs that a handle refers to a given key, and the fingerprints that they require.
 
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
@@ -13,11 +13,12 @@ use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::mechanism::{gcm, signing};
 use crate::provider::pkcs11::reference::{Fingerprint, TokenKeyHandle, TokenKeyKind};
 
-/// What a canary says, and what it is bound to.
+/// Plaintext of a canary, and its associated data.
 const CANARY: &[u8; 32] = b"strongroom: a key that I know...";
 const CANARY_DATA: &[u8] = b"strongroom canary v1";
 
-/// Proves that a handle is that of the key: it opens what only this key opens, or signs what its public key verifies.
+/// Proves that a handle refers to the key: it decrypts the key's canary, or creates a signature
+/// that the key's public key verifies.
 pub(in crate::provider::pkcs11) fn prove(
     session: &Session,
     handle: ObjectHandle,
@@ -35,7 +36,7 @@ pub(in crate::provider::pkcs11) fn prove(
             software_key(pair, spki, backend)?.verify(algorithm, input, &signature).is_ok()
         }
         (Fingerprint::PublicKey(spki), TokenKeyKind::Decryption(pair)) => {
-            // SHA-1 is what every token has, and good enough for a value that is no secret.
+            // Every token supports SHA-1, which is sufficient for a value that is not secret.
             let encrypted = software_key(pair, spki, backend)?.encrypt(RsaOaep::Sha1, CANARY, backend.random());
             let encrypted = encrypted.map_err(|error| TokenError::new(ErrorClass::Fatal, error.to_string()))?;
             signing::decrypt_oaep(session, handle, RsaOaep::Sha1, &encrypted)?.expose_secret() == CANARY
@@ -48,8 +49,8 @@ pub(in crate::provider::pkcs11) fn prove(
     Err(TokenError::new(ErrorClass::KeyMissing, format!("another key has the id of {key}")))
 }
 
-/// Whether what has the id of a key, and is not that key, is a key that works: then it is another one, and otherwise the
-/// token has a problem.
+/// Checks that an object with the id of a key is a different, working key. If it is not, the token
+/// has a problem.
 pub(super) fn works(
     context: SessionContext<'_>,
     handle: ObjectHandle,
@@ -69,7 +70,7 @@ pub(super) fn works(
     if other { Ok(()) } else { Err(TokenError::new(ErrorClass::TokenLost, "it is the same key")) }
 }
 
-/// The reference of an object that is there: with a new canary for a secret key.
+/// Creates the reference of an existing object, with a new canary for a secret key.
 pub(in crate::provider::pkcs11) fn reference(
     session: &Session,
     handle: ObjectHandle,
@@ -88,7 +89,7 @@ pub(in crate::provider::pkcs11) fn reference(
     Ok(TokenKeyHandle::new(&new.id, &new.label, new.kind, fingerprint))
 }
 
-/// The algorithm with which a signing key proves itself.
+/// Returns the algorithm with which a signing key proves its identity.
 fn proof_algorithm(pair: KeyPairKind) -> Result<SigningAlgorithm, TokenError> {
     match pair {
         KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => {

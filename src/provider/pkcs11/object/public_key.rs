@@ -1,4 +1,5 @@
-//! Public keys as SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7), out of the attributes of objects.
+//! Public keys as SubjectPublicKeyInfo (RFC 5280, section 4.1.2.7), built from the attributes of
+//! objects.
 
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use cryptoki::session::Session;
@@ -12,7 +13,8 @@ use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
-/// The curve of a kind, as CKA_EC_PARAMS has it: its object identifier in DER.
+/// Returns the curve of a key pair kind as the value of CKA_EC_PARAMS: its object identifier in
+/// DER.
 pub(in crate::provider::pkcs11) fn ec_parameters(kind: KeyPairKind) -> Option<Vec<u8>> {
     let curve = match kind {
         KeyPairKind::EccP256 => "1.2.840.10045.3.1.7",
@@ -24,15 +26,17 @@ pub(in crate::provider::pkcs11) fn ec_parameters(kind: KeyPairKind) -> Option<Ve
     ObjectIdentifier::new(curve).ok()?.to_der().ok()
 }
 
-/// Returns `true` if an RSA ciphertext represents a number below the modulus, as RFC 8017, section 5.1.2, demands. NSS reports
-/// a general failure for other numbers, which looks like a fault of the token. The ciphertext must be as long as the modulus.
+/// Returns `true` if an RSA ciphertext represents a number below the modulus, as required by RFC
+/// 8017, section 5.1.2. NSS reports a general failure for other numbers, which looks like a fault
+/// of the token. The ciphertext must be as long as the modulus.
 pub(in crate::provider::pkcs11) fn is_below_modulus(ciphertext: &[u8], public_key: &[u8]) -> bool {
     let key = SubjectPublicKeyInfoRef::from_der(public_key).ok().and_then(|info| info.subject_public_key.as_bytes());
     let key = key.and_then(|key| pkcs1::RsaPublicKeyRef::from_der(key).ok());
     key.is_some_and(|key| ciphertext < key.modulus.as_bytes())
 }
 
-/// Reads the public key of an object: a public key, or, for RSA, the private key that holds the same numbers.
+/// Reads the public key of an object: a public key, or, for RSA, the private key that contains the
+/// same numbers.
 pub(in crate::provider::pkcs11) fn read(
     session: &Session,
     object: ObjectHandle,
@@ -58,7 +62,7 @@ pub(in crate::provider::pkcs11) fn read(
         None => {
             let attributes = session.get_attributes(object, &[AttributeType::EcPoint])?;
             let Some(Attribute::EcPoint(point)) = attributes.into_iter().next() else { return Err(malformed()) };
-            // The point is to be wrapped in an OCTET STRING, which some tokens leave out.
+            // The point should be wrapped in an OCTET STRING, which some tokens omit.
             let point = match <&OctetStringRef>::from_der(&point) {
                 Ok(wrapped) => wrapped.as_bytes().to_vec(),
                 Err(_) => point,

@@ -1,4 +1,4 @@
-//! Objects of keys, found by their CKA_ID and proved before they are used.
+//! Finds the objects of keys by their CKA_ID. They are verified before they are used.
 
 use std::thread;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::provider::pkcs11::connection::SessionContext;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::reference::{Fingerprint, TokenKeyHandle, TokenKeyKind, id_text};
 
-/// How long after the first look for the last objects of a key comes the second.
+/// Delay before a second search, if the first one found no object of a key.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// The most objects that are asked whether they are one and the same key.
+/// Maximum number of objects that are compared to determine whether they are the same key.
 const MOST_COPIES: usize = 8;
 
-/// The handle of a key, proved to be the same one since the token was attached.
+/// Returns the handle of a key whose identity was proved over this connection.
 pub(in crate::provider::pkcs11) fn resolve(
     context: SessionContext<'_>,
     key: &TokenKeyHandle,
@@ -46,7 +46,7 @@ pub(in crate::provider::pkcs11) fn resolve(
     Ok(handle)
 }
 
-/// The class and type by which the object of a key is found.
+/// Returns the class and type of the object of a key.
 fn class_and_type(kind: TokenKeyKind) -> (ObjectClass, KeyType) {
     match kind {
         TokenKeyKind::Aes256 | TokenKeyKind::WrappingAes256 => (ObjectClass::SECRET_KEY, KeyType::AES),
@@ -57,7 +57,7 @@ fn class_and_type(kind: TokenKeyKind) -> (ObjectClass, KeyType) {
     }
 }
 
-/// Finds the one object of a key.
+/// Finds the single object of a key.
 pub(in crate::provider::pkcs11) fn find_one(
     session: &Session,
     id: &[u8],
@@ -69,15 +69,16 @@ pub(in crate::provider::pkcs11) fn find_one(
     }
 }
 
-/// Finds the objects that may be a key: one, or a few where each can be asked whether it is that key. Operators restore a
-/// key twice, and SoftHSM shows one twice that was made while another process made one.
+/// Finds the candidate objects of a key: one, or a few if each can prove that it is that key.
+/// Operators sometimes restore a key twice. SoftHSM lists a key twice that was created while
+/// another process created one.
 pub(super) fn find_copies(session: &Session, key: &TokenKeyHandle) -> Result<Vec<ObjectHandle>, TokenError> {
     let found = find(session, key.id(), key.kind())?;
     let most = if key.fingerprint() == &Fingerprint::None { 1 } else { MOST_COPIES };
     if (1..=most).contains(&found.len()) { Ok(found) } else { Err(wrong_count(found.len(), key.id())) }
 }
 
-/// Every object of the class of a key, each of which must be of its kind.
+/// Finds every object with an id and the class of a key. Each of them must be of the key's kind.
 fn find(session: &Session, id: &[u8], kind: TokenKeyKind) -> Result<Vec<ObjectHandle>, TokenError> {
     let (class, key_type) = class_and_type(kind);
     let found = session.find_objects(&[Attribute::Class(class), Attribute::Id(id.to_vec())])?;
@@ -96,7 +97,7 @@ fn wrong_count(count: usize, id: &[u8]) -> TokenError {
     TokenError::new(ErrorClass::KeyMissing, text)
 }
 
-/// Every object of an id: secret, private and public keys.
+/// Returns every object with an id: secret, private and public keys.
 pub(in crate::provider::pkcs11) fn objects(session: &Session, id: &[u8]) -> Result<Vec<ObjectHandle>, TokenError> {
     let mut found = Vec::new();
     for class in [ObjectClass::SECRET_KEY, ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
@@ -105,8 +106,9 @@ pub(in crate::provider::pkcs11) fn objects(session: &Session, id: &[u8]) -> Resu
     Ok(found)
 }
 
-/// The same, looked for once more before it is believed that there are none: what no longer has an object is taken for
-/// destroyed, and a token of SoftHSM that several processes share now and then does not show one that is there.
+/// Like [`objects`], but searches once more before it reports that there are none. A key without
+/// objects is treated as destroyed, and a SoftHSM token shared by several processes occasionally
+/// hides an existing object.
 pub(in crate::provider::pkcs11) fn remaining_objects(
     session: &Session,
     id: &[u8],
@@ -119,7 +121,8 @@ pub(in crate::provider::pkcs11) fn remaining_objects(
     objects(session, id)
 }
 
-/// The public key that belongs to a private one: of the public object with the same id, or, for RSA, of itself.
+/// Returns the public key of a private key, read from the public object with the same id or, for
+/// RSA, from the private key itself.
 pub(in crate::provider::pkcs11) fn find_public(
     session: &Session,
     private: ObjectHandle,
@@ -135,13 +138,14 @@ pub(in crate::provider::pkcs11) fn find_public(
     public_key::read(session, object, pair, backend)
 }
 
-/// The CKA_LABEL of every object of an id: secret, private and public keys. Looked for twice, as [`remaining_objects`].
+/// Returns the CKA_LABEL of every object with an id: secret, private and public keys. Searches
+/// twice, like [`remaining_objects`].
 pub(in crate::provider::pkcs11) fn labels(session: &Session, id: &[u8]) -> Result<Vec<Vec<u8>>, TokenError> {
     let mut labels = Vec::new();
     for object in remaining_objects(session, id)? {
         match label(session, object) {
             Ok(label) => labels.push(label),
-            // Destroyed by another process since it was found.
+            // Another process destroyed it after it was found.
             Err(error) if error.code() == Some("CKR_OBJECT_HANDLE_INVALID") => {}
             Err(error) => return Err(error),
         }

@@ -1,4 +1,4 @@
-//! New keys, and the templates of their objects.
+//! Parameters of new keys, and the templates of their objects.
 
 use cryptoki::object::{Attribute, KeyType, ObjectClass};
 
@@ -7,10 +7,10 @@ use crate::crypto::KeyPairKind;
 use crate::provider::pkcs11::error::TokenError;
 use crate::provider::pkcs11::reference::TokenKeyKind;
 
-/// The exponent of RSA keys, 65537.
+/// Public exponent of RSA keys, 65537.
 const PUBLIC_EXPONENT: [u8; 3] = [1, 0, 1];
 
-/// A key that is to be made.
+/// Parameters of a key to generate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewKey {
     pub(in crate::provider::pkcs11) id: Vec<u8>,
@@ -20,14 +20,15 @@ pub struct NewKey {
 }
 
 impl NewKey {
-    /// A key that is sensitive, and never leaves its token. `id` becomes its CKA_ID: random bytes, so that the key can be
-    /// looked for even if nobody heard that it was made.
+    /// Describes a sensitive key that never leaves its token. `id` becomes its CKA_ID. Use random
+    /// bytes, so that the key can be found even if the response to its creation was lost.
     pub fn new(id: &[u8], label: impl Into<String>, kind: TokenKeyKind) -> Self {
         Self { id: id.to_vec(), label: label.into(), kind, extractable: false }
     }
 
-    /// A key that may leave its token wrapped, until [`Token::forbid_extraction`](crate::provider::pkcs11::Token::forbid_extraction): to
-    /// bring it to the other members of a cluster.
+    /// Allows the key to leave its token wrapped, for replication to the other members of a
+    /// cluster, until
+    /// [`Token::forbid_extraction`](crate::provider::pkcs11::Token::forbid_extraction).
     #[must_use]
     pub const fn extractable_for_replication(mut self) -> Self {
         self.extractable = true;
@@ -35,12 +36,12 @@ impl NewKey {
     }
 }
 
-/// Where the value of a secret key comes from.
+/// Source of the value of a secret key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::provider::pkcs11) enum ValueSource {
     /// The token generates a value of the length in the template.
     Generated,
-    /// The caller provides the value, which has its length.
+    /// The caller provides the value, which determines the length.
     Provided,
 }
 
@@ -66,7 +67,7 @@ pub(in crate::provider::pkcs11) fn secret_template(new: &NewKey, source: ValueSo
     template
 }
 
-/// The template of an AES-256 key that is gone with its session.
+/// Returns the template of an AES-256 session key, which is destroyed with its session.
 pub(in crate::provider::pkcs11) fn passing_template() -> Vec<Attribute> {
     vec![
         Attribute::Class(ObjectClass::SECRET_KEY),

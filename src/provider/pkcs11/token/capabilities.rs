@@ -1,4 +1,5 @@
-//! What a token can do, found out when it is attached: by its list of mechanisms, and by trying what lists lie about.
+//! Capabilities of a token, determined when it is connected: from its mechanism list, and by
+//! testing what such lists misreport.
 
 use std::collections::BTreeMap;
 
@@ -18,48 +19,50 @@ use crate::provider::pkcs11::object::public_key;
 use crate::provider::pkcs11::quirks::{Quirks, quirks_of};
 use crate::provider::pkcs11::reference::TokenKeyKind;
 
-/// What the self-test encrypts, and what it is bound to.
+/// Plaintext of the self-test, and its associated data.
 const PROBE: &[u8] = b"strongroom self-test";
 const PROBE_DATA: &[u8] = b"strongroom self-test, associated";
 
-/// What a token is and can do.
+/// Identity and capabilities of a token.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TokenCapabilities {
-    /// Its label.
+    /// Label of the token.
     pub label: String,
-    /// Its serial number.
+    /// Serial number of the token.
     pub serial: String,
-    /// Who made it.
+    /// Manufacturer of the token.
     pub manufacturer: String,
-    /// Its model.
+    /// Model of the token.
     pub model: String,
-    /// The version of its firmware.
+    /// Firmware version of the token.
     pub firmware: String,
-    /// What is known of such tokens.
+    /// Known facts about tokens of this vendor.
     pub quirks: &'static Quirks,
-    /// Its mechanisms, by the names of the standard.
+    /// Mechanisms of the token, by their standard names.
     pub mechanisms: BTreeMap<String, MechanismUse>,
-    /// Who makes the initialisation vectors of AES-GCM, as the self-test proved it; `None` without AES-GCM.
+    /// Source of the initialization vectors of AES-GCM, as confirmed by the self-test. `None`
+    /// without AES-GCM.
     pub iv_mode: Option<IvMode>,
-    /// Why AES-GCM does not work though the token lists it.
+    /// The reason why AES-GCM does not work although the token lists it.
     pub gcm_failure: Option<String>,
-    /// The hash functions that RSA-OAEP works with; empty if it was not tried.
+    /// The hash functions that RSA-OAEP works with. Empty if this was not tested.
     pub oaep: Vec<RsaOaep>,
-    /// The curves that it makes keys of and signs with; empty if it was not tried.
+    /// The curves for which the token generates key pairs and signs. Empty if this was not tested.
     pub curves: Vec<KeyPairKind>,
-    /// How many sessions operations may have at once.
+    /// Maximum number of concurrent sessions for operations.
     pub sessions: usize,
-    /// Whether it wants a PIN.
+    /// `true` if the token requires a PIN.
     pub login_required: bool,
-    /// Whether it has a keypad of its own for the PIN.
+    /// `true` if the token has its own keypad for the PIN.
     pub protected_authentication_path: bool,
-    /// Whether it gives random numbers.
+    /// `true` if the token generates random numbers.
     pub random: bool,
 }
 
 impl TokenCapabilities {
-    /// Finds out. The session objects that this makes are gone with the session.
+    /// Determines the capabilities. The session objects created for this are destroyed with the
+    /// session.
     pub(in crate::provider::pkcs11) fn probe(
         context: SessionContext<'_>,
         config: &TokenConfig,
@@ -87,7 +90,8 @@ impl TokenCapabilities {
             let mode = config.iv_mode.or(quirks.iv_mode).unwrap_or(IvMode::Caller);
             match prove_gcm(context, mode, &config.backend) {
                 Ok(()) => found.iv_mode = Some(mode),
-                // It lists the mechanism and cannot do it in this way: the rest of the token is as good as before.
+                // The token lists the mechanism but does not support it in this mode. The rest of
+                // the token remains usable.
                 Err(error) if error.code().is_some() && error.class() == ErrorClass::Fatal => {
                     found.gcm_failure = Some(error.to_string());
                 }
@@ -101,19 +105,19 @@ impl TokenCapabilities {
         Ok(found)
     }
 
-    /// Whether it is the token that these capabilities were found of.
+    /// Returns `true` if the capabilities were determined for this token.
     pub(in crate::provider::pkcs11) fn are_of(&self, context: SessionContext<'_>) -> bool {
         let info = &context.connection.info;
         self.serial == info.serial_number() && self.firmware == info.firmware_version().to_string()
     }
 
-    /// Whether it lists a mechanism for a use.
+    /// Returns `true` if the token lists a mechanism for the required use.
     fn has(&self, mechanism: RequiredMechanism) -> bool {
         let (name, used) = mechanism.facts();
         self.mechanisms.get(name).is_some_and(used)
     }
 
-    /// Refuses a use that the token has no mechanism for, with the mechanism's name.
+    /// Rejects a use for which the token has no mechanism, and names the mechanism.
     pub(in crate::provider::pkcs11) fn need(&self, mechanism: RequiredMechanism) -> Result<(), TokenError> {
         let (name, _) = mechanism.facts();
         if mechanism == RequiredMechanism::Gcm && self.iv_mode.is_none() {
@@ -123,10 +127,10 @@ impl TokenCapabilities {
         if self.has(mechanism) { Ok(()) } else { Err(self.lack(name)) }
     }
 
-    /// Refuses a kind of key that the token cannot make or use.
+    /// Rejects a kind of key that the token cannot generate or use.
     ///
     /// # Errors
-    /// [`ErrorClass::Fatal`], with the name of the mechanism that it lacks.
+    /// Returns [`ErrorClass::Fatal`] with the name of the missing mechanism.
     pub fn check_kind(&self, kind: TokenKeyKind) -> Result<(), TokenError> {
         match kind {
             TokenKeyKind::Aes256 => {
@@ -182,9 +186,9 @@ fn use_of(info: &MechanismInfo) -> MechanismUse {
     }
 }
 
-/// Proves AES-GCM: what was encrypted opens with its associated data, and with nothing else.
+/// Verifies AES-GCM: a ciphertext decrypts only if it and its associated data are unaltered.
 fn prove_gcm(context: SessionContext<'_>, mode: IvMode, backend: &CryptoBackend) -> Result<(), TokenError> {
-    // A session of its own, as a failure leaves the operation open.
+    // Uses a separate session, as a failure leaves the operation open.
     let session = context.connection.open_session()?;
     let context = SessionContext { session: session.session(), ..context };
     let template = [
@@ -205,7 +209,7 @@ fn prove_gcm(context: SessionContext<'_>, mode: IvMode, backend: &CryptoBackend)
         *last ^= 1;
     }
     let fails = |data: &[u8], ciphertext: &[u8]| {
-        // A session of its own for each, as a failure leaves the operation open.
+        // Each uses a separate session, as a failure leaves the operation open.
         let session = context.connection.open_session()?;
         Ok::<bool, TokenError>(gcm::decrypt(session.session(), key, data, ciphertext).is_err())
     };
@@ -221,7 +225,7 @@ fn prove_gcm(context: SessionContext<'_>, mode: IvMode, backend: &CryptoBackend)
     Err(TokenError::new(ErrorClass::Fatal, text))
 }
 
-/// The hash functions of RSA-OAEP, by opening a ciphertext of each.
+/// Determines the hash functions of RSA-OAEP, by decrypting one ciphertext for each.
 fn probe_oaep(
     context: SessionContext<'_>,
     found: &TokenCapabilities,
@@ -255,7 +259,7 @@ fn probe_oaep(
     Ok(works)
 }
 
-/// The curves, by making a key of each and signing with it.
+/// Determines the curves, by generating a key pair on each and signing with it.
 fn probe_curves(context: SessionContext<'_>, found: &TokenCapabilities) -> Result<Vec<KeyPairKind>, TokenError> {
     let listed = [RequiredMechanism::Ecdsa, RequiredMechanism::EcKeyPairGeneration]
         .into_iter()
@@ -276,7 +280,7 @@ fn probe_curves(context: SessionContext<'_>, found: &TokenCapabilities) -> Resul
     Ok(works)
 }
 
-/// A key pair that is gone with its session.
+/// Generates a session key pair, which is destroyed with its session.
 fn pair(
     session: &Session,
     mechanism: &Mechanism<'_>,

@@ -1,4 +1,4 @@
-//! Makes the connection of a token when it is needed, once for all that need it.
+//! Establishes the connection of a token when it is needed, once for all waiting operations.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::module::ModuleLease;
 
 impl Inner {
-    /// Gives up a connection; whoever comes next makes a new one.
+    /// Discards a connection. The next operation establishes a new one.
     pub(super) fn drop_connection(process: &ProcessState, connection: &Arc<Connection>) {
         process.connection.compare_and_swap(connection, None);
     }
 
-    /// The connection, made unless somebody else has just done so.
+    /// Returns the current connection, or establishes one if no other thread has just done so.
     pub(super) fn obtain_connection(&self, process: &ProcessState) -> Result<Arc<Connection>, TokenError> {
         let _turn = ConnectingTurn::take(process, self.config.session_wait)?;
         if let Some(connection) = process.connection.load_full()
@@ -24,8 +24,8 @@ impl Inner {
         {
             return Ok(connection);
         }
-        // What the one before was refused, and waited for here, is not tried again: each wrong PIN brings the token nearer
-        // to locking.
+        // If the previous connection attempt, for which this one waited, was rejected, its PIN is
+        // not tried again. Each wrong PIN uses up one of the attempts before the token locks.
         process.breaker.check_pin()?;
         process.connection.store(None);
         let made = self.lease(process).and_then(|lease| self.make_connection(&lease));
@@ -41,7 +41,7 @@ impl Inner {
         })
     }
 
-    /// Keeps a new connection, unless the token was disconnected while it was made.
+    /// Stores a new connection, unless the token was disconnected in the meantime.
     fn keep(process: &ProcessState, connection: Arc<Connection>) -> Result<Arc<Connection>, TokenError> {
         let lease = {
             let mut connecting = process.connecting();
@@ -64,7 +64,8 @@ impl Inner {
         Ok(lease)
     }
 
-    /// Finds the token; where it is not, has the module look again, as tokens that come back are not seen before.
+    /// Finds the token. If it is missing, reinitializes the module, which does not see returning
+    /// tokens otherwise.
     fn make_connection(&self, lease: &Arc<ModuleLease>) -> Result<Arc<Connection>, TokenError> {
         let generation = self.module.generation();
         self.try_connection(lease).or_else(|error| match error.class() {
@@ -102,7 +103,7 @@ impl Inner {
     }
 }
 
-/// The turn to make the connection of a token.
+/// The exclusive right to establish the connection of a token.
 struct ConnectingTurn<'a>(&'a ProcessState);
 
 impl<'a> ConnectingTurn<'a> {

@@ -1,4 +1,4 @@
-//! What a token does with the value of a key, and random bytes.
+//! Cryptographic operations with keys of a token, and random bytes.
 
 use super::Token;
 use super::retry::{RetryPolicy, Task};
@@ -12,17 +12,21 @@ use crate::provider::pkcs11::object::{self, public_key};
 use crate::provider::pkcs11::reference::{TokenKeyHandle, TokenKeyKind};
 use crate::secret::SecretBytes;
 
-/// Most random bytes that are asked for in one call.
+/// Maximum number of random bytes per call.
 const MAX_RANDOM: usize = 1 << 16;
 
 impl Token {
-    /// Encrypts with AES-256-GCM: `12 initialisation vector | ciphertext | 16 tag`, whoever makes the initialisation
-    /// vector. Who calls this counts the messages of a key; one
-    /// that is repeated after a failure of the token uses up to two more initialisation vectors.
+    /// Encrypts with AES-256-GCM: `12 initialization vector | ciphertext | 16 tag`, for every
+    /// source of the initialization vector.
+    ///
+    /// The caller must count the messages of a key. A message that is repeated after a failure of
+    /// the token uses up to two additional initialization vectors.
     ///
     /// # Errors
-    /// [`ErrorClass::BadInput`] if there is no associated data, which some tokens cannot do without, or more plaintext
-    /// than the token takes at once; [`ErrorClass::Fatal`] without CKM_AES_GCM; otherwise as [`Token::verify_key`].
+    /// - [`ErrorClass::BadInput`] if there is no associated data, which some tokens require, or if
+    ///   the plaintext is longer than the token accepts in one call.
+    /// - [`ErrorClass::Fatal`] if the token does not support CKM_AES_GCM.
+    /// - The errors of [`Token::verify_key`].
     pub fn encrypt(
         &self,
         key: &TokenKeyHandle,
@@ -37,10 +41,11 @@ impl Token {
         })
     }
 
-    /// Draws a data key from the token, and returns it in the clear and encrypted as [`Token::encrypt`] does.
+    /// Generates a data key in the token, and returns it in plaintext and encrypted as by
+    /// [`Token::encrypt`].
     ///
     /// # Errors
-    /// As [`Token::encrypt`] and [`Token::random`].
+    /// Returns the errors of [`Token::encrypt`] and [`Token::random`].
     pub fn generate_data_key(
         &self,
         key: &TokenKeyHandle,
@@ -59,10 +64,11 @@ impl Token {
         })
     }
 
-    /// Decrypts what [`Token::encrypt`] made.
+    /// Decrypts the output of [`Token::encrypt`].
     ///
     /// # Errors
-    /// [`ErrorClass::BadInput`] if it is not authentic; otherwise as [`Token::encrypt`].
+    /// - [`ErrorClass::BadInput`] if the ciphertext is not authentic.
+    /// - The errors of [`Token::encrypt`].
     pub fn decrypt(
         &self,
         key: &TokenKeyHandle,
@@ -81,8 +87,10 @@ impl Token {
     /// Signs with a private key. The message is hashed in software.
     ///
     /// # Errors
-    /// [`ErrorClass::Fatal`] for an algorithm that key or token do not have, with the name of the mechanism;
-    /// [`ErrorClass::BadInput`] for a hash value of the wrong length; otherwise as [`Token::verify_key`].
+    /// - [`ErrorClass::Fatal`] if the key or the token does not support the algorithm. The error
+    ///   names the mechanism.
+    /// - [`ErrorClass::BadInput`] if a digest has the wrong length.
+    /// - The errors of [`Token::verify_key`].
     pub fn sign(
         &self,
         key: &TokenKeyHandle,
@@ -105,8 +113,10 @@ impl Token {
     /// Decrypts with RSA-OAEP and an empty label.
     ///
     /// # Errors
-    /// [`ErrorClass::BadInput`] if it does not open; [`ErrorClass::Fatal`] for a hash function that the token does not
-    /// have with CKM_RSA_PKCS_OAEP; otherwise as [`Token::verify_key`].
+    /// - [`ErrorClass::BadInput`] if the ciphertext does not decrypt.
+    /// - [`ErrorClass::Fatal`] if the token does not support the hash function with
+    ///   CKM_RSA_PKCS_OAEP.
+    /// - The errors of [`Token::verify_key`].
     pub fn decrypt_oaep(
         &self,
         key: &TokenKeyHandle,
@@ -132,10 +142,12 @@ impl Token {
         })
     }
 
-    /// Draws random bytes from the token; from the software backend where the token has no generator.
+    /// Generates random bytes in the token, or in the software backend if the token has no
+    /// generator.
     ///
     /// # Errors
-    /// [`ErrorClass::BadInput`] for more than 65,536 bytes; otherwise as [`Token::connect`].
+    /// - [`ErrorClass::BadInput`] if more than 65,536 bytes are requested.
+    /// - The errors of [`Token::connect`].
     pub fn random(&self, length: usize) -> Result<SecretBytes, TokenError> {
         check_random(length)?;
         let backend = self.0.config.backend;
@@ -146,7 +158,7 @@ impl Token {
         })
     }
 
-    /// Uses a key.
+    /// Runs an operation with a key.
     fn with_key<T: Send + 'static>(
         &self,
         key: &TokenKeyHandle,
@@ -155,7 +167,8 @@ impl Token {
         self.run_with(key, RetryPolicy::Safe, work)
     }
 
-    /// Refuses what AES-GCM in this token does not take, and tells who makes initialisation vectors.
+    /// Rejects input that AES-GCM of this token does not accept, and returns the source of
+    /// initialization vectors.
     fn ready_for_gcm(&self, associated_data: &[u8], plaintext: usize) -> Result<IvMode, TokenError> {
         let capabilities = self.able()?;
         capabilities.need(RequiredMechanism::Gcm)?;
@@ -171,7 +184,7 @@ fn check_random(length: usize) -> Result<(), TokenError> {
     Err(TokenError::new(ErrorClass::BadInput, format!("{length} random bytes are too many for one call")))
 }
 
-/// Random bytes of the token, or of the backend where the token has no generator.
+/// Returns random bytes of the token, or of the backend if the token has no generator.
 fn draw(context: SessionContext<'_>, backend: &CryptoBackend, length: usize) -> Result<SecretBytes, TokenError> {
     let mut random = SecretBytes::zeroed(length);
     if context.connection.info.rng() {

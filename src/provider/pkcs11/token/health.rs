@@ -1,4 +1,4 @@
-//! How a token is: what it did last, and whether it is left alone for a while.
+//! Health of a token, and its circuit breaker.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -6,46 +6,48 @@ use std::time::{Duration, Instant};
 use crate::lock::{Mutex, MutexGuard};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 
-/// How a token is.
+/// State of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HealthState {
-    /// There is no connection, because nobody asked for one yet or it was ended.
+    /// There is no connection: none was requested yet, or the token was disconnected.
     Disconnected,
-    /// It answers.
+    /// The token responds.
     Connected,
-    /// It did not answer the last time.
+    /// The token did not respond to the last request.
     Failing,
-    /// It failed so often that it is left alone for a while; then one operation tries it.
+    /// The token failed so often that it is not called for a while. Then a single operation tries
+    /// it.
     CircuitOpen,
-    /// It refused the PIN, which is not tried again until it is set anew.
+    /// The token rejected the PIN, which is not tried again until it is set again.
     PinRejected,
 }
 
-/// How a token is, with the reason.
+/// State of a token, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TokenHealth {
-    /// The state.
+    /// State of the token.
     pub state: HealthState,
-    /// How often it failed since it last answered.
+    /// Number of failures since the token last responded.
     pub failures: u32,
-    /// What it failed with last.
+    /// The last failure.
     pub last_error: Option<TokenError>,
-    /// Calls that were given up and still run.
+    /// Number of abandoned calls that are still running.
     pub stuck_calls: usize,
-    /// Whether a call of any token of its module does not come back.
+    /// `true` if a call to any token of its module has not returned.
     pub module_wedged: bool,
-    /// The generation of its module.
+    /// Generation of its module.
     pub generation: u64,
 }
 
-/// Lets operations through to a token, unless it failed too often.
+/// A circuit breaker, which rejects operations after too many failures of a token.
 #[derive(Debug)]
 pub(in crate::provider::pkcs11) struct Breaker {
     most: u32,
     pause: Duration,
-    /// Whether the state says anything: as long as all goes well, nobody needs its lock.
+    /// `true` if the state holds any failure. Without failures, no operation needs to lock the
+    /// state.
     troubled: AtomicBool,
     state: Mutex<State>,
 }
@@ -59,7 +61,8 @@ struct State {
     unclear_logins: u32,
 }
 
-/// How often a token may answer to a login what may or may not mean a wrong PIN, before the PIN is not tried any more.
+/// Maximum number of login failures that do not reveal whether the PIN is wrong, before the PIN is
+/// no longer tried.
 pub(in crate::provider::pkcs11) const UNCLEAR_LOGINS: u32 = 2;
 
 impl Breaker {
@@ -67,13 +70,13 @@ impl Breaker {
         Self { most: most.max(1), pause, troubled: AtomicBool::new(false), state: Mutex::default() }
     }
 
-    /// A breaker of the same kind that nothing has happened to, for a child that was forked.
+    /// Returns a breaker with the same settings and no failures, for a forked child.
     pub(in crate::provider::pkcs11) fn fresh(&self) -> Self {
         Self::new(self.most, self.pause)
     }
 
-    /// Refuses while the token is left alone. When the pause is over, one operation passes and starts the next pause,
-    /// which its success ends.
+    /// Rejects operations while the circuit breaker is open. After the pause, one operation passes
+    /// and starts the next pause, which ends when that operation succeeds.
     pub(in crate::provider::pkcs11) fn check(&self) -> Result<(), TokenError> {
         if !self.troubled.load(Ordering::Acquire) {
             return Ok(());
@@ -93,7 +96,7 @@ impl Breaker {
         Ok(())
     }
 
-    /// Refuses if the PIN is not to be tried any more.
+    /// Rejects if the PIN must not be tried again.
     pub(in crate::provider::pkcs11) fn check_pin(&self) -> Result<(), TokenError> {
         match &self.lock().refused {
             Some(refused) => Err(refused.clone()),
@@ -101,13 +104,13 @@ impl Breaker {
         }
     }
 
-    /// Whether an operation would be let through now.
+    /// Returns `true` if an operation would be admitted now.
     pub(in crate::provider::pkcs11) fn lets_through(&self) -> bool {
         let state = self.lock();
         state.refused.is_none() && state.not_before.is_none_or(|not_before| Instant::now() >= not_before)
     }
 
-    /// The token answered, be it with a refusal of the input.
+    /// Records that the token responded, even if it rejected the input.
     pub(in crate::provider::pkcs11) fn success(&self) {
         if !self.troubled.load(Ordering::Acquire) {
             return;
@@ -121,7 +124,7 @@ impl Breaker {
         });
     }
 
-    /// The token did not answer.
+    /// Records that the token did not respond.
     pub(in crate::provider::pkcs11) fn failure(&self, error: &TokenError) {
         self.change(|state| {
             state.failures = state.failures.saturating_add(1);
@@ -132,7 +135,8 @@ impl Breaker {
         });
     }
 
-    /// A login failed: the PIN is not tried again if it is wrong, and not often if it may be.
+    /// Records a failed login. A wrong PIN is not tried again, and a possibly wrong one only a few
+    /// times.
     pub(in crate::provider::pkcs11) fn login_failed(&self, error: &TokenError) {
         self.change(|state| {
             state.unclear_logins += u32::from(error.is_of_unclear_login());
@@ -142,7 +146,7 @@ impl Breaker {
         });
     }
 
-    /// A login succeeded.
+    /// Records a successful login.
     pub(in crate::provider::pkcs11) fn logged_in(&self) {
         self.change(|state| state.unclear_logins = 0);
     }
@@ -152,12 +156,12 @@ impl Breaker {
         self.change(|state| state.not_before = None);
     }
 
-    /// There is another PIN to try, or a reason to try at once.
+    /// Resets the breaker, because the PIN was replaced or there is a reason to try immediately.
     pub(in crate::provider::pkcs11) fn reset(&self) {
         self.change(|state| *state = State::default());
     }
 
-    /// The state, the number of failures and the last error.
+    /// Returns the state, the number of failures and the last error.
     pub(in crate::provider::pkcs11) fn report(&self, connected: bool) -> (HealthState, u32, Option<TokenError>) {
         let state = self.lock();
         let named = match (&state.refused, state.not_before, state.failures) {

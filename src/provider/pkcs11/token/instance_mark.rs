@@ -1,8 +1,9 @@
-//! Marks of stores in a token ([`InstanceMarks`](crate::provider::InstanceMarks)), each an object of its own.
+//! Marks of stores in a token ([`InstanceMarks`](crate::provider::InstanceMarks)), each in a
+//! separate object.
 //!
-//! A mark is a data object with the mark as its value. Tokens that keep keys only get an AES key that nobody uses, with the
-//! mark as its CKA_ID. All marks of a store have one label. Objects are only created and destroyed, as some tokens do not
-//! let attributes be changed.
+//! A mark is a data object whose value is the mark. Tokens that store only keys get an unused AES
+//! key with the mark as its CKA_ID. All marks of a store have the same label. Objects are only
+//! created and destroyed, as some tokens do not allow attributes to be changed.
 
 use std::thread;
 use std::time::Duration;
@@ -19,11 +20,11 @@ use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::object::{self, NewKey, ValueSource};
 use crate::provider::pkcs11::reference::{TokenKeyKind, id_text};
 
-/// The most marks of a store that are looked at.
+/// Maximum number of marks of a store that are read.
 const MAX_MARKS: usize = 1_024;
 
-/// How long after a look that found no mark comes the second one: SoftHSM does not always show an object that another process
-/// has just created.
+/// Delay before a second search, if the first one found no mark. SoftHSM does not always list an
+/// object that another process has just created.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Token {
@@ -35,7 +36,7 @@ impl Token {
             work: move |context: SessionContext<'_>| {
                 let mut found = find(context.session, store)?;
                 if found.is_empty() {
-                    // No mark counts only if the token is there to look in.
+                    // A search without results is conclusive only if the token is present.
                     object::token_is_well(context)?;
                     thread::sleep(LOOK_AGAIN);
                     found = find(context.session, store)?;
@@ -45,7 +46,7 @@ impl Token {
         })
     }
 
-    /// Adds a mark of a store, unless it is there, and removes those of a lower generation.
+    /// Adds a mark of a store, unless it exists, and removes marks of a lower generation.
     pub(in crate::provider::pkcs11) fn add_mark(&self, store: [u8; 16], mark: InstanceMark) -> Result<(), TokenError> {
         self.run(Task {
             retry: RetryPolicy::SafeAlone,
@@ -56,7 +57,7 @@ impl Token {
                     create(context.session, store, mark)?;
                 }
                 for (_, object) in found.into_iter().filter(|(other, _)| other.generation < mark.generation) {
-                    // One that stays is outranked all the same, and goes with the next mark.
+                    // A remaining mark is superseded anyway, and is removed with the next one.
                     let _ = context.session.destroy_object(object);
                 }
                 Ok(())
@@ -65,7 +66,7 @@ impl Token {
     }
 }
 
-/// By this label the marks of a store are found.
+/// Returns the label by which the marks of a store are found.
 fn label(store: [u8; 16]) -> String {
     format!("strongroom store {}", id_text(&store))
 }

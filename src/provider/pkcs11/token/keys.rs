@@ -1,4 +1,4 @@
-//! What a token does with the objects of keys: generates, finds, changes and destroys them.
+//! Operations on key objects: generate, find, change and destroy.
 
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::Attribute;
@@ -15,19 +15,22 @@ use crate::provider::pkcs11::object::{self, KeyProtection, NewKey, ValueSource};
 use crate::provider::pkcs11::reference::{KEY_ID_LENGTH, TokenKeyHandle, TokenKeyKind, id_text};
 use crate::secret::SecretBytes;
 
-/// Bytes of a key wrapped with AES-KW: those of the key and 8 more (RFC 3394, section 2.2.1).
+/// Length in bytes of a key wrapped with AES-KW: 8 more than the key (RFC 3394, section 2.2.1).
 const WRAPPED_AES256: usize = 40;
 
-/// How often a key is made anew that a token fails to make beside other calls.
+/// Maximum number of attempts to create a key in a token that can fail because of concurrent calls.
 const ATTEMPTS_TO_MAKE: u32 = 4;
 
 impl Token {
-    /// Makes a key in the token. If the answer is lost, the key may be there all the same: look for its id, with
-    /// [`Token::count_objects`], before another one is made.
+    /// Generates a key in the token. If the response is lost, the key may exist nevertheless.
+    /// Search for its id with [`Token::count_objects`] before you generate another one.
     ///
     /// # Errors
-    /// [`ErrorClass::Fatal`], with the name of the mechanism, for a kind that the token cannot make;
-    /// [`ErrorClass::Denied`] for an id that is taken; [`ErrorClass::Busy`] if there is no room; otherwise as [`Token::connect`].
+    /// - [`ErrorClass::Fatal`] if the token cannot generate this kind of key. The error names the
+    ///   mechanism.
+    /// - [`ErrorClass::Denied`] if the id is already in use.
+    /// - [`ErrorClass::Busy`] if the token has no room.
+    /// - The errors of [`Token::connect`].
     pub fn generate_key(&self, new: &NewKey) -> Result<TokenKeyHandle, TokenError> {
         let able = self.able()?;
         able.check_kind(new.kind)?;
@@ -41,7 +44,8 @@ impl Token {
                 prepare(context, &new)?;
                 let mut made = object::generate(context, &new, mode, &backend);
                 for _ in 1..attempts {
-                    // Only if no object has the id: one may remain from this attempt, or be the key of another process.
+                    // Only if no object has the id: an object may remain from this attempt, or be
+                    // another process's key.
                     let is_free =
                         || object::remaining_objects(context.session, &new.id).is_ok_and(|left| left.is_empty());
                     if !made.as_ref().is_err_and(is_botched) || !is_free() {
@@ -54,22 +58,24 @@ impl Token {
         })
     }
 
-    /// Returns the reference of a key that other software created in the token. The reference holds a fingerprint of the present
-    /// key, so any other key under its id is refused from then on.
+    /// Returns the reference of a key that other software created in the token. The reference
+    /// contains a fingerprint of the existing key, so any other key under its id is rejected from
+    /// then on.
     ///
-    /// The token must report that it protects the key: CKA_TOKEN, CKA_PRIVATE and CKA_SENSITIVE, not CKA_EXTRACTABLE, the
-    /// type and length of `kind`, and the attributes of its use. A wrapping key must neither encrypt nor decrypt, which would
-    /// give away what it wraps. Its origin (CKA_LOCAL, CKA_NEVER_EXTRACTABLE) is not checked.
+    /// The token must report that it protects the key: CKA_TOKEN, CKA_PRIVATE and CKA_SENSITIVE,
+    /// not CKA_EXTRACTABLE, the type and length of `kind`, and the attributes of its use. A
+    /// wrapping key must neither encrypt nor decrypt, which would reveal the keys that it wraps.
+    /// Its origin (CKA_LOCAL, CKA_NEVER_EXTRACTABLE) is not checked.
     ///
     /// # Errors
     /// - [`ErrorClass::KeyMissing`] if there is not exactly one such key.
     /// - [`ErrorClass::Denied`], with [`TokenError::rejected_for`], if the token does not protect it.
-    /// - Otherwise as [`Token::connect`].
+    /// - The errors of [`Token::connect`].
     pub fn adopt_key(&self, id: &[u8], label: &str, kind: TokenKeyKind) -> Result<TokenKeyHandle, TokenError> {
         self.adopt(id, label, kind, Provenance::Foreign)
     }
 
-    /// The same for a key of which it is known how it came into the token.
+    /// Like [`Token::adopt_key`], for a key of known provenance.
     pub(in crate::provider::pkcs11) fn adopt(
         &self,
         id: &[u8],
@@ -96,11 +102,12 @@ impl Token {
         })
     }
 
-    /// Puts an AES-256 key that wraps other keys into the token, from outside: the same one into every token between which
-    /// keys are to travel. From here on it cannot be extracted.
+    /// Imports an AES-256 wrapping key into the token. Import the same key into every token between
+    /// which keys are to be transferred. The imported key cannot be extracted.
     ///
     /// # Errors
-    /// [`ErrorClass::BadInput`] unless it has 32 bytes; otherwise as [`Token::generate_key`].
+    /// - [`ErrorClass::BadInput`] if the value does not have 32 bytes.
+    /// - The errors of [`Token::generate_key`].
     pub fn import_wrapping_key(
         &self,
         id: &[u8],
@@ -133,23 +140,25 @@ impl Token {
         })
     }
 
-    /// Proves that the key is there and the same, and that no other key has its id.
+    /// Verifies that the key exists and is the expected one, and that no other key has its id.
     ///
     /// # Errors
-    /// [`ErrorClass::KeyMissing`] if not; otherwise as [`Token::connect`].
+    /// - [`ErrorClass::KeyMissing`] if the check fails.
+    /// - The errors of [`Token::connect`].
     pub fn verify_key(&self, key: &TokenKeyHandle) -> Result<(), TokenError> {
         let backend = self.0.config.backend;
         self.with_object(key, move |context, key| {
-            // Found again, whatever was known.
+            // The key is looked up again, ignoring cached handles.
             context.connection.forget_handles(key.id());
             object::resolve(context, key, &backend).map(drop)
         })
     }
 
-    /// How many objects (secret, private and public keys) have an id. SoftHSM may show one twice to the process that made it.
+    /// Returns the number of objects (secret, private and public keys) with an id. SoftHSM may list
+    /// an object twice in the process that created it.
     ///
     /// # Errors
-    /// As [`Token::connect`].
+    /// Returns the errors of [`Token::connect`].
     pub fn count_objects(&self, id: &[u8]) -> Result<usize, TokenError> {
         check_id(id)?;
         let id = id.to_vec();
@@ -157,17 +166,17 @@ impl Token {
             retry: RetryPolicy::SafeAlone,
             key: None,
             work: move |context: SessionContext<'_>| {
-                // Nothing found counts only if the token is there to look in.
+                // A search without results is conclusive only if the token is present.
                 object::token_is_well(context)?;
                 Ok(object::remaining_objects(context.session, &id)?.len())
             },
         })
     }
 
-    /// Destroys every object of an id, and says how many there were. Doing it again does no harm.
+    /// Destroys every object with an id, and returns their number. Calling it again is harmless.
     ///
     /// # Errors
-    /// As [`Token::connect`]; some may be destroyed then.
+    /// Returns the errors of [`Token::connect`]. Some objects may have been destroyed.
     pub fn destroy_objects(&self, id: &[u8]) -> Result<usize, TokenError> {
         check_id(id)?;
         let id = id.to_vec();
@@ -178,7 +187,7 @@ impl Token {
         })
     }
 
-    /// The CKA_LABEL of every object of an id.
+    /// Returns the CKA_LABEL of every object with an id.
     pub(in crate::provider::pkcs11) fn labels(&self, id: &[u8]) -> Result<Vec<Vec<u8>>, TokenError> {
         check_id(id)?;
         let id = id.to_vec();
@@ -192,7 +201,7 @@ impl Token {
         })
     }
 
-    /// Destroys the objects of an id that have this CKA_LABEL, and no others. Returns how many there were.
+    /// Destroys only the objects with an id that have this CKA_LABEL. Returns their number.
     pub(in crate::provider::pkcs11) fn destroy_labelled(&self, id: &[u8], label: &str) -> Result<usize, TokenError> {
         check_id(id)?;
         let (id, label) = (id.to_vec(), label.as_bytes().to_vec());
@@ -200,10 +209,11 @@ impl Token {
         self.run(Task { retry: RetryPolicy::Never, key: None, work })
     }
 
-    /// Returns `true` if a wrapping key has this value: it unwraps what software wraps under it.
+    /// Returns `true` if a wrapping key has this value: it unwraps a key that software wrapped
+    /// under the value.
     ///
     /// # Errors
-    /// As [`Token::verify_key`].
+    /// Returns the errors of [`Token::verify_key`].
     pub(in crate::provider::pkcs11) fn is_wrapping_key(
         &self,
         wrapping: &TokenKeyHandle,
@@ -228,10 +238,11 @@ impl Token {
         }
     }
 
-    /// What the token says of the protection of a key.
+    /// Returns the protection of a key, as reported by the token.
     ///
     /// # Errors
-    /// [`ErrorClass::KeyMissing`] if it is not there; otherwise as [`Token::connect`].
+    /// - [`ErrorClass::KeyMissing`] if the key is missing.
+    /// - The errors of [`Token::connect`].
     pub fn key_protection(&self, key: &TokenKeyHandle) -> Result<KeyProtection, TokenError> {
         let backend = self.0.config.backend;
         self.with_object(key, move |context, key| {
@@ -239,10 +250,11 @@ impl Token {
         })
     }
 
-    /// Makes an extractable key unextractable, for ever. Doing it again does no harm.
+    /// Makes an extractable key permanently unextractable. Calling it again is harmless.
     ///
     /// # Errors
-    /// [`ErrorClass::Fatal`] if the token says that it did and did not; otherwise as [`Token::verify_key`].
+    /// - [`ErrorClass::Fatal`] if the token reports success but the key is still extractable.
+    /// - The errors of [`Token::verify_key`].
     pub fn forbid_extraction(&self, key: &TokenKeyHandle) -> Result<(), TokenError> {
         let backend = self.0.config.backend;
         self.with_object(key, move |context, key| {
@@ -258,10 +270,12 @@ impl Token {
         })
     }
 
-    /// Wraps a key with another one, with AES-KW (CKM_AES_KEY_WRAP, RFC 3394), which is the same on every token.
+    /// Wraps a key with another key, using AES-KW (CKM_AES_KEY_WRAP, RFC 3394), which is the same
+    /// on every token.
     ///
     /// # Errors
-    /// [`ErrorClass::Denied`] if the key is not extractable; otherwise as [`Token::verify_key`].
+    /// - [`ErrorClass::Denied`] if the key is not extractable.
+    /// - The errors of [`Token::verify_key`].
     pub fn wrap_key(&self, wrapping: &TokenKeyHandle, key: &TokenKeyHandle) -> Result<Vec<u8>, TokenError> {
         self.able()?.need(RequiredMechanism::KeyWrap)?;
         let (backend, key) = (self.0.config.backend, key.clone());
@@ -269,7 +283,7 @@ impl Token {
             let with = object::resolve(context, wrapping, &backend)?;
             let what = object::resolve(context, &key, &backend)?;
             let mut wrapped = context.session.wrap_key(&Mechanism::AesKeyWrap, with, what)?;
-            // Some tokens say that it will be longer than it is.
+            // Some tokens report a longer result than the actual one.
             if wrapped.len() < WRAPPED_AES256 {
                 let text = format!("the token wrapped a key into {} bytes", wrapped.len());
                 return Err(TokenError::new(ErrorClass::Fatal, text));
@@ -279,12 +293,15 @@ impl Token {
         })
     }
 
-    /// Unwraps a key that [`Token::wrap_key`] of any token wrapped, and proves that it is the one of `key`. It cannot be
-    /// extracted from here.
+    /// Unwraps a key that [`Token::wrap_key`] of any token wrapped, and verifies that it is the key
+    /// of `key`. The unwrapped key cannot be extracted.
     ///
     /// # Errors
-    /// [`ErrorClass::KeyMissing`], and nothing stays in the token, if it is another key; [`ErrorClass::Denied`] if the id
-    /// is taken; [`ErrorClass::BadInput`] if it does not unwrap; otherwise as [`Token::generate_key`].
+    /// - [`ErrorClass::KeyMissing`] if it is another key. The unwrapped key is removed from the
+    ///   token.
+    /// - [`ErrorClass::Denied`] if the id is already in use.
+    /// - [`ErrorClass::BadInput`] if the wrapped key does not unwrap.
+    /// - The errors of [`Token::generate_key`].
     pub fn unwrap_key(
         &self,
         wrapping: &TokenKeyHandle,
@@ -317,11 +334,12 @@ impl Token {
         })
     }
 
-    /// The public key of a key pair as the token has it now, a SubjectPublicKeyInfo in DER, after the private key proved
-    /// that it belongs to it.
+    /// Returns the current public key of a key pair in the token, a SubjectPublicKeyInfo in DER.
+    /// The private key first proves that it belongs to the key pair.
     ///
     /// # Errors
-    /// [`ErrorClass::Fatal`] for a secret key; otherwise as [`Token::verify_key`].
+    /// - [`ErrorClass::Fatal`] if it is a secret key.
+    /// - The errors of [`Token::verify_key`].
     pub fn export_public_key(&self, key: &TokenKeyHandle) -> Result<Vec<u8>, TokenError> {
         let Some(pair) = key.kind().key_pair() else {
             return Err(TokenError::new(ErrorClass::Fatal, format!("{key} has no public key")));
@@ -341,12 +359,13 @@ fn check_id(id: &[u8]) -> Result<(), TokenError> {
     Err(TokenError::new(ErrorClass::BadInput, format!("a key id has 1 to {KEY_ID_LENGTH} bytes, and not {}", id.len())))
 }
 
-/// Whether it is what SoftHSM answers when it gets in its own way while it makes a key: see [`QUIRKS`](crate::provider::pkcs11::QUIRKS).
+/// Returns `true` for the errors that SoftHSM returns when concurrent calls disturb the creation of
+/// a key: see [`QUIRKS`](crate::provider::pkcs11::QUIRKS).
 fn is_botched(error: &TokenError) -> bool {
     matches!(error.code(), Some("CKR_GENERAL_ERROR" | "CKR_FUNCTION_FAILED" | "CKR_TEMPLATE_INCONSISTENT"))
 }
 
-/// Refuses an id that is taken, and a token that has no room.
+/// Rejects an id that is already in use, and a token without room.
 fn prepare(context: SessionContext<'_>, new: &NewKey) -> Result<(), TokenError> {
     match object::objects(context.session, &new.id)?.len() {
         0 => disk_space::probe_free_space(context),

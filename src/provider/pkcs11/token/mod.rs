@@ -1,4 +1,5 @@
-//! One token as a value: connected when it is needed, reconnected when it was lost, and asked again where that is safe.
+//! A single token. It is connected on demand, reconnected after a loss, and called again where a
+//! retry is safe.
 
 pub(in crate::provider::pkcs11) mod capabilities;
 mod connect;
@@ -29,21 +30,23 @@ use crate::provider::pkcs11::module::{MAX_DISCOVERY_ATTEMPTS, Module};
 use crate::provider::pkcs11::object;
 use crate::provider::pkcs11::reference::TokenKeyHandle;
 
-/// How long a connection waits before it looks again for a token that may be hidden, the first time; each time longer by
-/// as much.
+/// Delay before the first repeated search for a token that may be hidden. Each further delay is
+/// longer by the same amount.
 const DISCOVERY_BACKOFF: Duration = Duration::from_millis(20);
 
-/// How much longer than an operation an explicit connection may take: it may have key pairs to make.
+/// Factor by which an explicit connection may exceed the deadline of an operation, as it may have
+/// to generate key pairs.
 const CONNECT_DEADLINES: u32 = 8;
 
-/// A token. Cheap to clone; all clones are the same one.
+/// A token. Cheap to clone. All clones refer to the same token.
 ///
-/// Nothing happens when it is made: it is found and logged in to by [`Token::connect`], or by the first operation.
+/// Creating one has no side effects. The token is found and logged in to by [`Token::connect`] or
+/// by the first operation.
 #[derive(Clone)]
 pub struct Token(Arc<Inner>);
 
 impl Token {
-    /// A token of a module.
+    /// Creates a token of a module.
     pub fn new(module: &Module, config: TokenConfig, pin: impl PinProvider + 'static) -> Self {
         let breaker = Breaker::new(config.breaker_failures, config.breaker_pause);
         let process = Arc::new(ProcessState::new(&config, breaker));
@@ -58,21 +61,23 @@ impl Token {
         }))
     }
 
-    /// Its module.
+    /// Returns the module of the token.
     pub fn module(&self) -> &Module {
         &self.0.module
     }
 
-    /// Its settings.
+    /// Returns the configuration of the token.
     pub fn config(&self) -> &TokenConfig {
         &self.0.config
     }
 
-    /// Finds the token, logs in and finds out what it can do, unless that is done already.
+    /// Finds the token, logs in and determines its capabilities, unless this has already happened.
     ///
     /// # Errors
-    /// [`ErrorClass::TokenLost`] if it is not there, [`ErrorClass::Denied`] if it refuses the PIN, which is not tried
-    /// again until [`Token::set_pin`], [`ErrorClass::Fatal`] if it fails its self-test.
+    /// - [`ErrorClass::TokenLost`] if the token is missing.
+    /// - [`ErrorClass::Denied`] if it rejects the PIN, which is not tried again until
+    ///   [`Token::set_pin`].
+    /// - [`ErrorClass::Fatal`] if it fails its self-test.
     pub fn connect(&self) -> Result<Arc<TokenCapabilities>, TokenError> {
         let process = self.0.process();
         process.connecting().ended = false;
@@ -82,7 +87,7 @@ impl Token {
             let generation = self.module().generation();
             let work = Task { retry: RetryPolicy::Safe, key: None, work: object::token_is_well };
             let Err(error) = self.run_within(&process, CONNECT_DEADLINES, work) else { break };
-            // If it was only hidden, it is seen after another initialisation.
+            // If the token was only hidden, it is visible after another initialization.
             let looked_anew = error.class() == ErrorClass::TokenLost && self.module().generation() != generation;
             if !looked_anew || !self.module().hides_tokens() || attempts == MAX_DISCOVERY_ATTEMPTS {
                 return Err(error);
@@ -94,7 +99,7 @@ impl Token {
             .ok_or_else(|| TokenError::new(ErrorClass::TokenLost, "the token was disconnected meanwhile"))
     }
 
-    /// Ends the connection. Operations are refused until [`Token::connect`].
+    /// Closes the connection. Operations are rejected until [`Token::connect`].
     pub fn disconnect(&self) {
         let process = self.0.process();
         let lease = {
@@ -107,25 +112,26 @@ impl Token {
         process.breaker.reset();
     }
 
-    /// Takes another PIN, after the last one was refused or changed.
+    /// Replaces the PIN, after the last one was rejected or changed.
     pub fn set_pin(&self, pin: impl PinProvider + 'static) {
         let pin: Box<dyn PinProvider> = Box::new(pin);
         self.0.pin.store(Arc::new(pin));
         self.0.process().breaker.reset();
     }
 
-    /// Whether an operation would be tried now: not while the token is left alone, or refuses the PIN.
+    /// Returns `true` if an operation would be tried now. It would not while the circuit breaker is
+    /// open, the PIN is rejected, or the module is wedged.
     pub(in crate::provider::pkcs11) fn may_be_tried(&self) -> bool {
         let process = self.0.process();
         !self.module().is_wedged() && process.breaker.lets_through()
     }
 
-    /// What it can do, if it was ever connected.
+    /// Returns the capabilities of the token, if it was ever connected.
     pub fn capabilities(&self) -> Option<Arc<TokenCapabilities>> {
         self.0.capabilities.load_full()
     }
 
-    /// How it is, without asking it.
+    /// Returns the health of the token without calling it.
     pub fn health(&self) -> TokenHealth {
         let process = self.0.process();
         let (state, failures, last_error) = process.breaker.report(process.connection.load().is_some());
@@ -139,15 +145,15 @@ impl Token {
         }
     }
 
-    /// Asks the token whether it is there, and connects to it if need be.
+    /// Checks that the token responds, and connects to it if necessary.
     ///
     /// # Errors
-    /// As [`Token::connect`].
+    /// Returns the errors of [`Token::connect`].
     pub fn check(&self) -> Result<(), TokenError> {
         self.run(Task { retry: RetryPolicy::Safe, key: None, work: object::token_is_well })
     }
 
-    /// Does something with the token, in the way of calling that is set.
+    /// Runs a task with the token, in the configured call mode.
     fn run<T, F>(&self, task: Task<F>) -> Result<T, TokenError>
     where
         T: Send + 'static,
@@ -178,7 +184,7 @@ impl Token {
         done.map_err(|error| self.0.named(error))
     }
 
-    /// Looks for a key, reads or changes what is said of it.
+    /// Runs an operation that searches for a key, or reads or changes its attributes.
     fn with_object<T: Send + 'static>(
         &self,
         key: &TokenKeyHandle,
@@ -197,7 +203,7 @@ impl Token {
         self.run(Task { retry, key: Some(key.clone()), work: move |context: SessionContext<'_>| work(context, &known) })
     }
 
-    /// The capabilities, found out now if need be.
+    /// Returns the capabilities, and determines them first if necessary.
     fn able(&self) -> Result<Arc<TokenCapabilities>, TokenError> {
         match self.capabilities() {
             Some(capabilities) => Ok(capabilities),
@@ -205,7 +211,7 @@ impl Token {
         }
     }
 
-    /// Who makes initialisation vectors; without AES-GCM it does not matter.
+    /// Returns the source of initialization vectors, which is irrelevant without AES-GCM.
     fn iv_mode(&self) -> Result<IvMode, TokenError> {
         Ok(self.able()?.iv_mode.unwrap_or(IvMode::Caller))
     }

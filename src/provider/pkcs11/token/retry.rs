@@ -1,4 +1,4 @@
-//! Does something with a token, and again where that is safe and may help.
+//! Runs tasks with a token, and retries them where this is safe and may help.
 
 use std::sync::Arc;
 use std::thread;
@@ -12,32 +12,34 @@ use crate::provider::pkcs11::module::timed_mutex::TimedMutexGuard;
 use crate::provider::pkcs11::object;
 use crate::provider::pkcs11::reference::TokenKeyHandle;
 
-/// How long an operation waits before it asks a busy token again, the first time. Twice as long each time.
+/// Delay before the first retry of a call to a busy token. It doubles with each retry.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
-/// How often a busy token is asked again.
+/// Maximum number of retries of a call to a busy token.
 const BUSY_RETRIES: u32 = 4;
 
-/// Whether an operation may be done twice.
+/// Retry policy of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RetryPolicy {
-    /// Doing it twice is as good as once.
+    /// The operation is idempotent.
     Safe,
-    /// The same, and it is about objects: some tokens do it right only while nothing else is about them.
+    /// The operation is idempotent and accesses objects. Some tokens run such operations correctly
+    /// only one at a time.
     SafeAlone,
-    /// It makes or destroys something, and is about objects as well.
+    /// The operation creates or destroys objects, and must run only once.
     Never,
 }
 
-/// Something to do with a token, and how to tell afterwards whether it was the token's fault.
+/// A task to run with a token, and the means to determine afterwards whether the token caused a
+/// failure.
 pub(super) struct Task<F> {
     pub(super) retry: RetryPolicy,
-    /// The key whose canary tells; without one the token itself is asked.
+    /// The key whose canary is tested. Without a key, the token itself is tested.
     pub(super) key: Option<TokenKeyHandle>,
     pub(super) work: F,
 }
 
-/// How often the same operation is still tried again.
+/// Remaining retries of an operation.
 struct RetryBudget {
     lost: u32,
     busy: u32,
@@ -45,20 +47,21 @@ struct RetryBudget {
 }
 
 impl Inner {
-    /// Does something, after the connection was tried if it may be done once only.
+    /// Runs a task. If it must run only once, the connection is tested first.
     pub(super) fn attempt<T, F>(&self, process: &ProcessState, task: &Task<F>) -> Result<T, TokenError>
     where
         F: Fn(SessionContext<'_>) -> Result<T, TokenError>,
     {
         if task.retry == RetryPolicy::Never {
-            // What may be done once only is not what finds out that a session died long ago.
+            // A task that must run only once should not be the one to discover that a session died
+            // long ago.
             self.in_turns(process, &Task { retry: RetryPolicy::Safe, key: None, work: object::token_is_well })?;
         }
         self.in_turns(process, task)
     }
 
-    /// The turn to do something about objects of the token, if it does that right only one at a time: also for a key that
-    /// has to be looked for before it is used.
+    /// Locks the objects of a token that requires object operations to run one at a time. This
+    /// includes operations with a key whose handle must be looked up first.
     fn lock_objects<F>(&self, connection: &Connection, task: &Task<F>) -> Result<Option<TimedMutexGuard>, TokenError> {
         let is_sought = |key| connection.handle(key).is_none();
         if task.retry == RetryPolicy::Safe && !task.key.as_ref().is_some_and(is_sought) {
@@ -72,7 +75,7 @@ impl Inner {
         locked.map(Some).ok_or_else(|| TokenError::new(ErrorClass::Busy, "the token makes or looks for another object"))
     }
 
-    /// Does it, and again where that is safe and may help.
+    /// Runs a task, and retries it where this is safe and may help.
     fn in_turns<T, F>(&self, process: &ProcessState, task: &Task<F>) -> Result<T, TokenError>
     where
         F: Fn(SessionContext<'_>) -> Result<T, TokenError>,
@@ -104,14 +107,14 @@ impl Inner {
         }
     }
 
-    /// Finds out what an answer means that may mean anything.
+    /// Determines the meaning of an ambiguous error.
     fn diagnose(&self, connection: &Arc<Connection>, error: TokenError, key: Option<&TokenKeyHandle>) -> TokenError {
         let asked = match error.class() {
             ErrorClass::Ambiguous => self.once(connection, Session::New, |context| match key {
                 Some(key) => object::key_is_well(context, key, &self.config.backend),
                 None => object::token_is_well(context),
             }),
-            // Where a token is gone, some see a token without keys.
+            // After a token is gone, some modules show a token without keys.
             ErrorClass::KeyMissing => self.once(connection, Session::New, object::token_is_well),
             _ => return error,
         };
@@ -122,7 +125,8 @@ impl Inner {
         }
     }
 
-    /// Whether the operation is tried again, after an error that was judged. Keeps account of the token's health.
+    /// Returns `true` if the operation is to be retried after a diagnosed error. Also updates the
+    /// circuit breaker.
     fn should_retry(
         &self,
         process: &ProcessState,
@@ -153,7 +157,8 @@ impl Inner {
                 again
             }
             ErrorClass::Ambiguous | ErrorClass::KeyMissing => {
-                // The token is well: it may have been a hiccup, and if not, it is the input, or the key is not there.
+                // The token is healthy, so the failure may have been transient. Otherwise, the
+                // input is invalid or the key is missing.
                 process.breaker.success();
                 take(|left| &mut left.ambiguous)
             }
@@ -165,7 +170,7 @@ impl Inner {
     }
 }
 
-/// What an error means to the caller once nothing more is tried.
+/// Converts an error after the last attempt into its meaning for the caller.
 fn finalize_error(error: TokenError) -> TokenError {
     match error.class() {
         ErrorClass::Ambiguous => error.found_to_be(ErrorClass::BadInput, "the token is well and refuses the input"),

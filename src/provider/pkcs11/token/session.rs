@@ -1,4 +1,4 @@
-//! One call with a session of the pool.
+//! A single call with a session of the pool.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::state::Inner;
 use crate::provider::pkcs11::connection::{Connection, SessionContext};
 use crate::provider::pkcs11::error::TokenError;
 
-/// Which session is good enough.
+/// The sessions that a call may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Session {
     Any,
@@ -14,7 +14,7 @@ pub(super) enum Session {
 }
 
 impl Inner {
-    /// Does it once, with a session that is closed afterwards unless all went well.
+    /// Runs the operation once. Its session is closed afterwards unless the operation succeeded.
     pub(super) fn once<T>(
         &self,
         connection: &Arc<Connection>,

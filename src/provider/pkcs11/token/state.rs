@@ -1,4 +1,4 @@
-//! What a token is made of, and what of it belongs to one process.
+//! The shared state of a token, and its per-process part.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::provider::pkcs11::error::TokenError;
 use crate::provider::pkcs11::module::deadline_executor::DeadlineExecutor;
 use crate::provider::pkcs11::module::{Module, ModuleLease};
 
-/// What belongs to one process: a child that was forked starts with nothing.
+/// Per-process state. A forked child starts with an empty one.
 pub(super) struct ProcessState {
     pub(super) fork_guard: ForkGuard,
     pub(super) connection: ArcSwapOption<Connection>,
@@ -29,19 +29,20 @@ pub(super) struct ProcessState {
 pub(super) struct Connecting {
     pub(super) under_way: bool,
     pub(super) ended: bool,
-    /// Part in the module for as long as the token is used, so that it is not finalised while the token is looked for.
+    /// Lease of the module for as long as the token is used, so that the module is not finalized
+    /// while the token is looked up.
     pub(super) lease: Option<Arc<ModuleLease>>,
 }
 
-/// What all clones of a token share.
+/// State shared by all clones of a token.
 pub(super) struct Inner {
     pub(super) module: Module,
     pub(super) config: TokenConfig,
     pub(super) pin: ArcSwap<Box<dyn PinProvider>>,
     pub(super) capabilities: ArcSwapOption<TokenCapabilities>,
-    /// Of the process in which the token was made.
+    /// State of the process that created the token.
     pub(super) process: Arc<ProcessState>,
-    /// Of a child that was forked from it, in that child.
+    /// State of a forked child, in that child.
     pub(super) forked: ArcSwapOption<ProcessState>,
 }
 
@@ -68,13 +69,13 @@ impl ProcessState {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // As in `process`: what was inherited is not dropped.
+        // As in `process`, inherited state is not dropped.
         let inherited = [Some(Arc::clone(&self.process)), self.forked.load_full()].into_iter().flatten();
         inherited.filter(|process| !process.fork_guard.is_here()).for_each(std::mem::forget);
     }
 }
 
-/// What belongs to the process that calls.
+/// State of the calling process.
 pub(super) enum CurrentProcess<'a> {
     Made(&'a Arc<ProcessState>),
     Forked(Guard<Option<Arc<ProcessState>>>),
@@ -92,7 +93,7 @@ impl Deref for CurrentProcess<'_> {
 }
 
 impl Inner {
-    /// The state of the process that calls.
+    /// Returns the state of the calling process.
     pub(super) fn process(&self) -> CurrentProcess<'_> {
         if self.process.fork_guard.is_here() {
             return CurrentProcess::Made(&self.process);
@@ -103,12 +104,13 @@ impl Inner {
         }
         let child = Arc::new(ProcessState::new(&self.config, self.process.breaker.fresh()));
         self.forked.compare_and_swap(&inherited, Some(child));
-        // What a parent had is never dropped here: its locks may be held by threads that this process does not have.
+        // The parent's state is never dropped here: its locks may be held by threads that do not
+        // exist in this process.
         std::mem::forget(Guard::into_inner(inherited));
         CurrentProcess::Forked(self.forked.load())
     }
 
-    /// The same error, with the name of the token.
+    /// Returns the error with the name of the token prepended.
     pub(super) fn named(&self, error: TokenError) -> TokenError {
         error.at(&self.config.selector.to_string())
     }
