@@ -1,5 +1,5 @@
-//! What deciding and recording cost: `access/<what decides or records>/...`, all on one operation, GenerateDataKey; and the
-//! durable trail with many callers at once.
+//! The cost of authorization and auditing, `access/<policy or audit sink>/...`, always measured on
+//! GenerateDataKey. Also measures the durable audit trail with many concurrent callers.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use strongroom::policy::{GrantConstraints, GrantTerms};
 use strongroom::request::{CreateGrantRequest, CreateKeyRequest, GenerateDataKeyRequest, PageRequest};
 use strongroom::{EncryptionContext, Kms, KmsLimits, Result};
 
-/// Keeps nothing.
+/// Discards all events.
 #[derive(Debug)]
 struct Nowhere;
 
@@ -27,7 +27,7 @@ fn alice() -> Principal {
     Principal::user(AccountId::default(), "alice").expect("a name")
 }
 
-/// A key policy of ten statements, of which the last one is about alice, under a condition.
+/// Returns a key policy of ten statements. Only the last one applies to alice, under a condition.
 fn ten_statements() -> String {
     let root = r#"{"Effect": "Allow", "Principal": {"AWS": "000000000000"}, "Action": "kms:*", "Resource": "*"}"#;
     let others = (0..8).map(|number| {
@@ -79,8 +79,8 @@ fn decisions(criterion: &mut Criterion) {
     data_keys(criterion, "policy/identity/user", &as_alice, default);
 }
 
-/// Many grants of one grantee on one key: neither a decision nor the next grant may cost more for their number. The rows of
-/// 100 and of 10,000 grants are to be compared.
+/// Measures many grants of one grantee on one key. Neither a decision nor the creation of a grant
+/// may become slower with their number, so compare the rows of 100 and 10,000 grants.
 fn grants_of_one_grantee(criterion: &mut Criterion) {
     let limits = KmsLimits { grants_per_key: usize::MAX, ..KmsLimits::default() };
     let kms = Kms::builder().limits(limits).build().expect("memory");
@@ -138,7 +138,8 @@ fn sinks(criterion: &mut Criterion) {
     }
 }
 
-/// Events of callers that all wait until theirs is on disk: one `fsync` serves everybody who waits.
+/// Measures callers that wait until their events are on disk. A single `fsync` serves all waiting
+/// callers.
 fn group_commit(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("access");
     for callers in [1_u64, 64] {

@@ -1,10 +1,13 @@
-//! Every operation of a token beside a loop of the same bare C calls over the same module:
-//! `hsm/<operation>/<bare, direct or deadline>`, and after them a line for each operation with all three measured in turn,
-//! as rows of several seconds hardly compare where the machine is busy with something else. And how it scales with threads: `hsm_pool/<threads>`.
-//! Last the time that a cluster of two takes for an encryption on a member that was lost just now and then on the other,
-//! beside one without a loss: `hsm_failover/<both_well or one_lost>`.
+//! Compares every token operation with a loop of the same bare C calls into the same module:
+//! `hsm/<operation>/<bare, direct or deadline>`. A line for each operation follows with all three
+//! variants measured in turn, as rows of several seconds are hardly comparable on a busy machine.
 //!
-//! The token is SoftHSM 2, whose calls cost next to nothing: behind a device or a network the difference vanishes.
+//! `hsm_pool/<threads>` measures scaling with threads. `hsm_failover/<both_well or one_lost>`
+//! measures an encryption by a cluster of two. In the second variant, the call reaches a member
+//! that has just been lost, and then the other one.
+//!
+//! The token is SoftHSM 2, whose calls cost next to nothing. With a device or a network in between,
+//! the difference vanishes.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -29,7 +32,7 @@ const CONTEXT: &[u8] = b"associated data of a usual length, which is about sixty
 const PLAINTEXT: [u8; 64] = [7; 64];
 const DIGEST: [u8; 32] = [9; 32];
 
-/// One token in both ways of calling, with keys.
+/// One token in both call modes, with keys.
 struct Setup {
     hsm: SoftHsm,
     ways: [(&'static str, Token); 2],
@@ -62,17 +65,17 @@ impl Setup {
     }
 }
 
-/// One call.
+/// A single call.
 type Work<'a> = Box<dyn FnMut() + 'a>;
 
-/// One operation: as bare C calls, and in both ways of calling a token.
+/// One operation: as bare C calls, and in both call modes of a token.
 struct Operation<'a> {
     name: &'static str,
     ways: [(&'static str, Work<'a>); 3],
 }
 
 impl<'a> Operation<'a> {
-    /// `bare` is a loop over C calls, and `ours` does the same with a token.
+    /// `bare` is a loop of C calls, and `ours` performs the same operation with a token.
     fn new(setup: &'a Setup, name: &'static str, bare: impl FnMut() + 'a, ours: impl Fn(&Token) + Clone + 'a) -> Self {
         let [direct, deadline] = setup.ways.each_ref().map(|(way, token)| {
             let ours = ours.clone();
@@ -104,7 +107,8 @@ fn operations(criterion: &mut Criterion) {
     }
 }
 
-/// Prints how fast the ways are beside the bare calls, each in turn: what the machine does besides falls on all of them.
+/// Prints the speed of each variant relative to the bare calls. The variants run in turn, so other
+/// load on the machine affects all of them.
 fn compare(operation: &mut Operation<'_>) {
     const ROUNDS: usize = 200;
     const CALLS: u32 = 50;
@@ -162,7 +166,7 @@ fn ciphers<'a>(setup: &'a Setup, sealed: &'a [u8]) -> Vec<Operation<'a>> {
 }
 
 fn signatures(setup: &Setup) -> Vec<Operation<'_>> {
-    // The encoding that CKM_RSA_PKCS signs: a prefix of 19 bytes before the hash value.
+    // The encoding that CKM_RSA_PKCS signs: a 19-byte prefix before the digest.
     let encoded = [&[0x30; 19][..], &DIGEST].concat();
     let kinds = [
         ("sign_ecdsa_p256", &setup.curve, SigningAlgorithm::EcdsaSha256, DIGEST.to_vec()),
@@ -238,7 +242,7 @@ fn failover(criterion: &mut Criterion) {
             let mut lost = Duration::ZERO;
             for _ in 0..rounds {
                 east.shim().vanish();
-                // One of two in turn comes to the member that was lost: the slower one.
+                // One of two consecutive calls reaches the lost member: the slower one.
                 lost += [(); 2].map(|()| timed(encrypt)).into_iter().max().unwrap_or_default();
                 east.shim().clear();
                 while cluster.members().iter().any(|member| member.state != MemberState::Active) {

@@ -1,5 +1,5 @@
-//! Import of key material: `import/<operation>/<spec>/<backend>`. Making the wrapping keys is not measured: a warm pool is
-//! what `run_maintenance` sees to.
+//! Import of key material: `import/<operation>/<spec>/<backend>`. The generation of wrapping keys
+//! is not measured, as `run_maintenance` keeps a pool of them filled.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn material(backend: &CryptoBackend, spec: KeySpec) -> Result<Vec<u8>> {
     Ok(backend.key_pairs().generate(kind, backend.random())?.to_pkcs8()?.expose_secret().to_vec())
 }
 
-/// What somebody outside does with `RSA_AES_KEY_WRAP_SHA_256`.
+/// Wraps material with `RSA_AES_KEY_WRAP_SHA_256`, as the owner of a key would.
 fn wrap(backend: &CryptoBackend, spki: &[u8], material: &[u8]) -> Result<Vec<u8>> {
     let key = backend.key_pairs().public_key(KeyPairKind::Rsa2048, spki)?;
     let wrapped = backend.key_wrap().wrap(KeyWrapMode::Padded, &[5; 32], material)?;
@@ -58,7 +58,7 @@ fn run(criterion: &mut Criterion) -> Result<()> {
             let made = parameters(key)?;
             let wrapped = wrap(&backend, &made.public_key, &material(&backend, spec)?)?;
             let request = || ImportKeyMaterialRequest::new(key, &made.import_token, &wrapped).does_not_expire();
-            // The first one fills the key, all others bring the same material again.
+            // The first import fills the key. All others import the same material again.
             group.bench_function(format!("import_key_material/{spec}/{name}"), |bencher| {
                 bencher.iter(|| kms.import_key_material(request()));
             });

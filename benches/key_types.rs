@@ -1,5 +1,6 @@
-//! Every operation of asymmetric and HMAC keys, and beside it the same call of the backend alone:
-//! `key_types/<operation>/<spec>/<backend>/<kms or raw>`. The difference is what the KMS adds.
+//! Every operation of asymmetric and HMAC keys, next to the same call of the bare backend:
+//! `key_types/<operation>/<spec>/<backend>/<kms or raw>`. The difference is the overhead of the
+//! KMS.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -21,7 +22,7 @@ const BACKENDS: [(&str, CryptoBackend); 2] = [("fastest", FASTEST), ("rust-crypt
 
 const MESSAGE: [u8; 64] = [7; 64];
 
-/// Specs of key pairs with what the backends call them. What RSA_3072 costs lies between the other two.
+/// Key pair specs and the backends' names for them. The cost of RSA_3072 is between the other two.
 const PAIRS: [(KeySpec, KeyPairKind); 7] = [
     (KeySpec::Rsa2048, KeyPairKind::Rsa2048),
     (KeySpec::Rsa4096, KeyPairKind::Rsa4096),
@@ -32,7 +33,7 @@ const PAIRS: [(KeySpec, KeyPairKind); 7] = [
     (KeySpec::EccNistEdwards25519, KeyPairKind::Ed25519),
 ];
 
-/// A KMS and a backend to be compared, with names.
+/// A KMS and a backend to compare, with their names.
 struct Pair<'a, 'b> {
     group: BenchmarkGroup<'a, WallTime>,
     kms: &'b Kms,
@@ -56,7 +57,7 @@ impl Pair<'_, '_> {
         let public = self.backend.key_pairs().public_key(raw.kind(), &raw.public_key_der())?;
         let input = SignatureInput::Message(&MESSAGE);
         for &algorithm in spec.signing_algorithms(KeyUsage::SignVerify) {
-            // The other hash functions cost the same on a short message.
+            // The other hash functions cost the same for a short message.
             if !algorithm.as_str().ends_with("256") && !algorithm.as_str().starts_with('E') {
                 continue;
             }
@@ -157,7 +158,8 @@ fn run(criterion: &mut Criterion) -> Result<()> {
     Ok(())
 }
 
-/// How long keys take to make. RSA needs so long, and so differently long, that ten samples must do.
+/// Measures key generation. RSA key generation is so slow, and its duration varies so much, that
+/// ten samples have to suffice.
 fn generation(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("create_key");
     group.sample_size(10).warm_up_time(Duration::from_millis(1)).measurement_time(Duration::from_secs(2));

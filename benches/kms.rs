@@ -1,4 +1,5 @@
-//! Every symmetric operation of the KMS: `kms/<operation>/<bytes>/<backend>`, and two threads on one key.
+//! Every symmetric operation of the KMS: `kms/<operation>/<bytes>/<backend>`. Also measures two
+//! threads that use one key.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
-//! Whole messages: `message/<seal|open>/0478/<bytes>/<backend>`, beside one call of the backend's AES-256-GCM over the same
-//! bytes as `message/raw-<seal|open>/aes-256-gcm/<bytes>/<backend>`.
+//! Complete messages: `message/<seal|open>/0478/<bytes>/<backend>`. The rows
+//! `message/raw-<seal|open>/aes-256-gcm/<bytes>/<backend>` measure one call of the backend's
+//! AES-256-GCM over the same bytes.
 
 use std::hint::black_box;
 

@@ -1,4 +1,5 @@
-//! Decisions: `policy/<what>/...`. Beside each stands the one that asks nothing, so that the difference is the price.
+//! Authorization decisions: `policy/<case>/...`. Each is listed next to the variant that evaluates
+//! no policy, so the difference is the cost.
 
 use std::hint::black_box;
 
@@ -11,7 +12,7 @@ use strongroom::policy::{
 };
 use strongroom::{EncryptionContext, Result};
 
-/// Statements of the kind that keys have, none of which is about the principal that asks but the last.
+/// Returns typical key policy statements. Only the last one applies to the requesting principal.
 fn ten_statements() -> String {
     let user = |number: usize| {
         format!(
@@ -37,7 +38,7 @@ fn deny(condition: &str) -> String {
     format!(r#"{{"Effect": "Deny", "Principal": "*", "Action": "kms:*", "Resource": "*", "Condition": {condition}}}"#)
 }
 
-/// Grants, the last of which is that of the principal that asks.
+/// Returns grants. Only the last one belongs to the requesting principal.
 fn grants(count: usize) -> Result<Vec<(GrantId, GrantTerms)>> {
     let account = AccountId::default();
     let grant = |number: usize| {

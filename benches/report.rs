@@ -1,7 +1,9 @@
-//! The ratios that the crate owes, each measured against its reference in the same process, turn by turn.
+//! The performance ratios that the crate must meet, each measured in turn with its reference in the
+//! same process.
 //!
-//! `cargo bench --bench report` prints a table; `-- --tsv` prints it with tabs; `-- --smoke` runs each measurement once,
-//! for continuous integration; `-- --full` streams 10 GiB instead of 1. These machines are noisy: read the ratios.
+//! `cargo bench --bench report` prints a table, and `-- --tsv` prints it as tab-separated values.
+//! `-- --smoke` runs each measurement once, for continuous integration. `-- --full` streams 10 GiB
+//! instead of 1 GiB. Absolute times on these machines are noisy, so read the ratios.
 
 use std::hint::black_box;
 use std::io::{self, Read, Write};
@@ -24,10 +26,10 @@ use strongroom::{EncryptionContext, Kms, Result, SecretBytes};
 
 const MIB: usize = 1 << 20;
 
-/// One call of what is measured.
+/// A single measured call.
 type Work<'a> = dyn FnMut() -> Result<()> + 'a;
 
-/// How a row is judged.
+/// The requirement on a row.
 enum Owed {
     /// Ours must reach this share of the reference's speed.
     Ratio(f64),
@@ -60,7 +62,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
     let options = Options { smoke: has("--smoke"), full: has("--full") };
     let mut rows = Vec::new();
-    stream_memory(&mut rows, &options)?; // first, before anything else raises the peak
+    stream_memory(&mut rows, &options)?; // runs first, before anything else raises the peak
     for (name, backend, owed) in [("fastest", FASTEST, 0.93), ("rust-crypto", RUST_CRYPTO, 0.9)] {
         large_messages(&mut rows, &options, name, backend, owed)?;
         small_messages(&mut rows, &options, name, backend)?;
@@ -109,7 +111,7 @@ fn throughput(name: String, ours: Duration, reference: Duration, owed: f64) -> R
     Row { name, ours: speed(ours), reference: Some(speed(reference)), owed: Owed::Ratio(owed) }
 }
 
-/// Two threads for each message: twice the encryption, or one that hashes what the other encrypts.
+/// Measures two threads per message: both encrypt, or one hashes what the other encrypts.
 fn on_two_threads(rows: &mut Vec<Row>, options: &Options) -> Result<()> {
     let keyring = || RawAesKeyring::new("report", "key", SecretBytes::copy_from_slice(&[7; 32]));
     let (one, two) = (Envelope::new(keyring()?), Envelope::builder(keyring()?).threads(2).build()?);
@@ -196,7 +198,7 @@ fn blobs(rows: &mut Vec<Row>, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// What the KMS adds to an operation of the backend.
+/// Measures the overhead of the KMS over the backend's operation.
 fn key_pairs(rows: &mut Vec<Row>, options: &Options) -> Result<()> {
     let (kms, backend, message) = (Kms::in_memory()?, FASTEST, [7; 64]);
     for (spec, kind) in [
@@ -234,7 +236,7 @@ fn key_pairs(rows: &mut Vec<Row>, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// A key of the KMS that is a given one: two RSA keys of one size differ in speed.
+/// Imports a given key into the KMS, as two RSA keys of the same size differ in speed.
 fn imported(kms: &Kms, spec: KeySpec, material: &[u8]) -> Result<KeyId> {
     let request = CreateKeyRequest::default().spec(spec).usage(KeyUsage::SignVerify).origin(Origin::External);
     let key = kms.create_key(request)?.key_id();
@@ -261,7 +263,8 @@ fn on_threads(threads: usize, work: impl Fn() -> Result<()> + Sync) -> Result<()
     })
 }
 
-/// Streams zeros through writer and reader, back to back, and compares the process's peak memory with that before.
+/// Streams zeros through a connected writer and reader, and compares the peak memory of the process
+/// with that before.
 fn stream_memory(rows: &mut Vec<Row>, options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let gibibytes: u64 = if options.full { 10 } else { 1 };
     let length = if options.smoke { 64 << 20 } else { gibibytes << 30 };
@@ -291,14 +294,15 @@ fn stream_memory(rows: &mut Vec<Row>, options: &Options) -> Result<(), Box<dyn s
     Ok(())
 }
 
-/// Peak resident memory of this process in MiB, where the system tells it.
+/// Returns the peak resident memory of this process in MiB, if the system reports it.
 fn peak_memory() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     line.split_whitespace().nth(1)?.parse::<f64>().ok().map(|kibibytes| kibibytes / 1024.0)
 }
 
-/// The median time of one call of each, measured turn by turn in batches, so that both meet the same noise.
+/// Returns the median time of one call of each. Both are measured in turn in batches, so they are
+/// exposed to the same noise.
 fn alternate(
     options: &Options,
     mut ours: impl FnMut() -> Result<()>,

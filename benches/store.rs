@@ -1,8 +1,10 @@
-//! The store in a file, with a thousand keys and with a hundred thousand: what must not depend on their number.
+//! The file store with a thousand and with a hundred thousand keys. The measured costs must not
+//! depend on the number of keys.
 //!
-//! `cargo bench --bench store`. Memory is measured too, in a process of its own, and printed first. Rows named `other key` touch
-//! another key each time, more of them than the KMS keeps opened, and rows named `same key` one alone. A commit waits
-//! for the disk; the rows under `memory` commit to a file in memory, and so show what the rest costs.
+//! Run it with `cargo bench --bench store`. Memory is measured too, in a separate process, and
+//! printed first. Rows named `other key` access a different key each time, out of more keys than
+//! the KMS caches. Rows named `same key` access a single one. A commit waits for the disk. The rows
+//! under `memory` commit to a file in memory, and so show the cost of everything else.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -21,10 +23,10 @@ use strongroom::store::SqliteStore;
 use strongroom::{Kms, KmsLimits};
 use tempfile::TempDir;
 
-/// Tells a process of this program of which store it is to measure the memory.
+/// Environment variable with the path of the store whose memory a child process is to measure.
 const MEASURED: &str = "STRONGROOM_BENCH_STORE";
 
-/// How many keys are kept opened where another one is wanted each time.
+/// Number of cached keys where each access is to a different key.
 const FEW: usize = 16;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -54,7 +56,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Makes a store with keys, in memory if there is such a folder, where nothing waits for a disk.
+/// Creates a store with keys. Uses a memory-backed folder if one exists, where no write waits for a
+/// disk.
 fn fill(keys: usize) -> Result<(TempDir, PathBuf, Vec<KeyId>), Box<dyn Error>> {
     let memory = Path::new("/dev/shm");
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory)? } else { tempfile::tempdir()? };
@@ -69,7 +72,8 @@ fn root() -> RootKey {
     RootKey::from_bytes(&[7; 32])
 }
 
-/// How much more memory this process has in use once the store is open, and once every key was listed.
+/// Measures how much more memory this process uses after the store was opened, and after every key
+/// was listed.
 fn measure_memory(path: &Path) -> Result<(), Box<dyn Error>> {
     let Some(start) = resident()? else {
         println!("not measured on this system");
@@ -90,14 +94,14 @@ fn measure_memory(path: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The memory that this process has in use, where the system tells.
+/// Returns the resident memory of this process, if the system reports it.
 fn resident() -> Result<Option<usize>, Box<dyn Error>> {
     let Ok(status) = fs::read_to_string("/proc/self/status") else { return Ok(None) };
     let kibibytes = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no such line")?;
     Ok(Some(kibibytes.trim().trim_end_matches(" kB").parse::<usize>()? * 1_024))
 }
 
-/// With another one each time there are always too many for the KMS to keep them opened.
+/// Opens the store with a small cache, so that accesses to different keys always exceed it.
 fn open_with_few(path: &Path) -> strongroom::Result<Kms> {
     let store = SqliteStore::open(path, &CryptoBackend::default())?;
     Kms::builder().store(store, root()).limits(KmsLimits { cached_keys: FEW, ..KmsLimits::default() }).build()
@@ -121,8 +125,8 @@ fn measure_reading(criterion: &mut Criterion, name: &str, path: &Path, ids: &[Ke
     Ok(())
 }
 
-/// Adds the use of many keys to the store, as maintenance and the end of a process do. The time for one key must not depend on
-/// their number.
+/// Records the use of many keys in the store, as maintenance and the end of a process do. The time
+/// per key must not depend on their number.
 fn measure_metering(criterion: &mut Criterion, keys: usize) -> Result<(), Box<dyn Error>> {
     let (_memory, path, ids) = fill(keys)?;
     let kms = Kms::open(&path, root())?;
@@ -143,7 +147,7 @@ fn measure_metering(criterion: &mut Criterion, keys: usize) -> Result<(), Box<dy
     Ok(())
 }
 
-/// Imports many keys at once. The time for one key must not depend on their number.
+/// Imports many keys at once. The time per key must not depend on their number.
 fn measure_import(criterion: &mut Criterion, keys: usize) -> Result<(), Box<dyn Error>> {
     let (_memory, path, _) = fill(keys)?;
     let backend = CryptoBackend::default();

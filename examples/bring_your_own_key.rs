@@ -1,5 +1,5 @@
-//! Imports key material that was made and wrapped outside, with the command line of OpenSSL 3, and shows what becomes of
-//! the key when the material is deleted and comes back.
+//! Imports key material that was generated and wrapped outside of strongroom, with the OpenSSL 3
+//! command line. Then shows how the key behaves when the material is deleted and imported again.
 //!
 //! `cargo run --example bring_your_own_key`
 
@@ -15,7 +15,8 @@ use strongroom::request::{
     CreateKeyRequest, DecryptRequest, EncryptRequest, GetParametersForImportRequest, ImportKeyMaterialRequest,
 };
 
-/// What happens outside, in the folder of the owner. The manual has the same lines for the other algorithms.
+/// The commands that the owner runs in a separate folder. The manual has the same commands for the
+/// other algorithms.
 const MAKE: &str = "openssl rand -out KeyMaterial.bin 32";
 const WRAP: &str = "\
 openssl pkeyutl -encrypt -in KeyMaterial.bin -out EncryptedKeyMaterial.bin \\
@@ -59,7 +60,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Steps two to four of an import: parameters out, wrapping outside, wrapped material in.
+/// Performs steps two to four of an import: gets the parameters, wraps the material outside, and
+/// imports it.
 fn import(kms: &Kms, key: KeyId, folder: &Path, import_type: Option<ImportType>) -> Result<(), Box<dyn Error>> {
     let (algorithm, size) = (WrappingAlgorithm::RsaesOaepSha256, WrappingKeySpec::Rsa2048);
     let parameters = kms.get_parameters_for_import(GetParametersForImportRequest::new(key, algorithm, size))?;

@@ -1,10 +1,10 @@
-//! Has keys of a KMS, which never leave it, sign certificate requests (PKCS#10, RFC 2986) and a token.
+//! Signs certificate requests (PKCS#10, RFC 2986) and a token with keys that never leave the KMS.
 //!
 //! ```text
 //! cargo run --example certificate_request | openssl req -verify -noout -text
 //! ```
 //!
-//! The requests go to standard output, what happens is told on standard error.
+//! The requests are written to standard output, and progress messages to standard error.
 
 use std::error::Error;
 use std::io::IsTerminal;
@@ -22,10 +22,10 @@ use x509_cert::der::pem::LineEnding;
 use x509_cert::name::Name;
 use x509_cert::request::RequestBuilder;
 
-/// ECDSA over P-256 with SHA-256, whose signatures certificates hold in DER.
+/// ECDSA over P-256 with SHA-256. Certificates contain its signatures in DER.
 type P256 = p256::ecdsa::VerifyingKey;
 
-/// RSASSA-PSS would do as well; PKCS#1 v1.5 is what every certificate authority takes.
+/// RSA with PKCS#1 v1.5, which every certificate authority accepts. RSASSA-PSS would work as well.
 type Rsa = rsa::pkcs1v15::VerifyingKey<sha2::Sha256>;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -56,8 +56,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Makes a signing key. Nobody can say how long an RSA key takes: primes are found by trying. So this shows the time
-/// that has passed, and no percentage.
+/// Creates a signing key. The duration of RSA key generation is unpredictable, as primes are found
+/// by trial. The spinner therefore shows the elapsed time and no percentage.
 fn make(kms: &Kms, spec: KeySpec) -> Result<KeyMetadata, strongroom::Error> {
     let start = Instant::now();
     let spinner = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
@@ -70,13 +70,15 @@ fn make(kms: &Kms, spec: KeySpec) -> Result<KeyMetadata, strongroom::Error> {
     Ok(key)
 }
 
-/// Why signing failed: the traits of `signature` keep that as the source of their error.
+/// Returns the reason why signing failed, which the traits of `signature` expose as the source of
+/// their error.
 fn reason(error: &signature::Error) -> String {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// A token in the compact form (RFC 7515, section 3.1), signed with ES256: the two numbers of the signature, one after
-/// the other (RFC 7518, section 3.4), are what `p256::ecdsa::Signature` holds.
+/// Creates a token in the compact form (RFC 7515, section 3.1), signed with ES256. The signature is
+/// the concatenation of its two numbers (RFC 7518, section 3.4), which is the format of
+/// `p256::ecdsa::Signature`.
 fn token(signer: &KmsSigner<P256>, claims: &str) -> Result<String, Box<dyn Error>> {
     use base64ct::{Base64UrlUnpadded, Encoding};
 

@@ -1,4 +1,5 @@
-//! Decides by a closure of the application's own: office hours, and what the policies of keys and principals say.
+//! Makes authorization decisions in an application-defined closure: office hours, combined with the
+//! policies of keys and principals.
 
 use std::fmt;
 
@@ -8,7 +9,7 @@ use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest, eval
 use strongroom::request::{CreateKeyRequest, EncryptRequest};
 use strongroom::{ErrorKind, Kms, Result, Timestamp};
 
-/// Any function that decides.
+/// Adapts any function to a policy.
 struct Closure<F>(F);
 
 impl<F> Policy for Closure<F>
@@ -26,14 +27,14 @@ impl<F> fmt::Debug for Closure<F> {
     }
 }
 
-/// Whether keys may be managed at a time: from six to eighteen o'clock in UTC.
+/// Returns `true` if keys may be managed at that time: from 6:00 to 18:00 UTC.
 fn is_office_hour(time: Timestamp) -> bool {
     (6..18).contains(&(time.unix_millis() / 3_600_000).rem_euclid(24))
 }
 
 fn main() -> Result<()> {
-    // The clerk may work with keys, the owner of the account may manage them by day, and whoever else may do something is for
-    // the policies to say.
+    // The clerk may use keys, and the account owner may manage them during office hours. The
+    // attached policies decide everything else.
     let policy = Closure(|request: &PolicyRequest<'_>, attached: &AttachedPolicies<'_>| {
         let works = matches!(request.operation, Operation::Encrypt | Operation::Decrypt);
         match request.principal.name() {
@@ -43,7 +44,7 @@ fn main() -> Result<()> {
         }
     });
 
-    // The closure alone, asked as a KMS asks it.
+    // Calls the closure directly, as a KMS does.
     let (account, locality) = (AccountId::default(), Locality::default());
     let root = Principal::root(account);
     let hour = |hour: i64| Timestamp::from_unix_millis(hour * 3_600_000);
@@ -51,7 +52,7 @@ fn main() -> Result<()> {
     assert_eq!(policy.decide(&at(hour(12)), &AttachedPolicies::none())?, Decision::Allow);
     assert_eq!(policy.decide(&at(hour(23)), &AttachedPolicies::none())?, Decision::Deny);
 
-    // And in a KMS whose clock stands still at noon.
+    // Uses the closure in a KMS whose clock is stopped at noon.
     let clock = strongroom::ManualClock::new(hour(12));
     let kms = Kms::builder().account(account).clock(clock).policy(policy).build()?;
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();

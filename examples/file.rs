@@ -1,4 +1,4 @@
-//! Encrypts and decrypts files with a key of your own, as messages of the AWS Encryption SDK.
+//! Encrypts and decrypts files under your own key, as messages of the AWS Encryption SDK.
 //!
 //! ```text
 //! head -c 32 /dev/urandom > key
@@ -136,7 +136,7 @@ fn text(argument: OsString) -> Result<String, String> {
     argument.into_string().map_err(|argument| format!("{} is not UTF-8", argument.display()))
 }
 
-/// What a path of `-` stands for, or the error with the path in it.
+/// Opens a path, or standard input for `-`. An error contains the path.
 fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
     if is_standard(path) {
         return Ok((Box::new(io::stdin().lock()), None));
@@ -201,7 +201,7 @@ fn read_key(path: &Path) -> Result<SecretBytes, Failure> {
     if whole { Ok(key) } else { Err("a key file has 32 bytes, no more and no less".into()) }
 }
 
-/// A bar on a terminal, nothing elsewhere.
+/// Creates a progress bar, which is hidden unless standard error is a terminal.
 fn progress(length: Option<u64>) -> ProgressBar {
     match length {
         _ if !io::stderr().is_terminal() => ProgressBar::hidden(),
@@ -210,7 +210,8 @@ fn progress(length: Option<u64>) -> ProgressBar {
     }
 }
 
-/// A file beside the output, which takes its name when it is whole and is removed if it never is.
+/// Creates a temporary file next to the output. It is renamed when it is complete, and removed
+/// otherwise.
 fn start_output(input: &Path, output: &Path) -> Result<NamedTempFile, Failure> {
     if let Ok(metadata) = fs::metadata(output) {
         if !metadata.is_file() {
@@ -249,7 +250,7 @@ fn pass(
     Ok(())
 }
 
-/// Copies with a buffer as long as a frame, into which frames are opened directly.
+/// Copies with a buffer as long as a frame, into which frames are decrypted directly.
 fn copy(source: &mut impl Read, sink: &mut impl Write) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {

@@ -1,10 +1,11 @@
-//! Keys in an HSM: a cluster of two tokens, of which one fails.
+//! Keys in an HSM: a cluster of two tokens, one of which fails.
 //!
 //!     cargo run --features pkcs11 --example hsm -- soft
 //!     cargo run --features pkcs11 --example hsm -- MODULE PIN LABEL LABEL
 //!
-//! With `soft` it makes two tokens of SoftHSM in a temporary folder, and leaves nothing behind. With a module, the PIN and
-//! the labels of two of its tokens, it uses those, and makes a key there that it does not destroy.
+//! With `soft`, it creates two SoftHSM tokens in a temporary folder, and removes them at the end.
+//! With a module, its PIN and the labels of two of its tokens, it uses these tokens, and creates a
+//! key there that it does not destroy.
 
 use std::error::Error;
 use std::path::Path;
@@ -30,8 +31,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
 }
 
-/// Makes the tokens and starts this program again: SoftHSM reads its configuration from the environment, which is only
-/// safe to change for a new process.
+/// Creates the tokens and starts this program again. SoftHSM reads its configuration from the
+/// environment, which can be changed safely only for a new process.
 fn with_soft_tokens() -> Result<ExitCode, Box<dyn Error>> {
     let Some(module) = MODULES.into_iter().find(|path| Path::new(path).exists()) else {
         println!("SoftHSM is not installed: `apt-get install softhsm2`, or name another module.");
@@ -65,7 +66,8 @@ fn use_tokens(module: &str, pin: &str, labels: [&str; 2]) -> Result<(), Box<dyn 
     let store =
         kms.create_custom_key_store(CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(password))?;
     kms.connect_custom_key_store(store)?;
-    // A production HSM gets this key in a ceremony of its vendor. Tokens that were used before have one.
+    // A production HSM receives this key in a key ceremony of its vendor. Tokens that were used
+    // before already have one.
     match cluster.install_replication_key(&kms.generate_random(32)?) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         installed => installed?,

@@ -1,5 +1,5 @@
-//! A keyring of your own: data keys are wrapped by whatever holds your keys. Here that is a vault which is only known by
-//! two functions, as the client of a remote service would be.
+//! A custom keyring, which wraps data keys with your own key service. Here the service is a vault
+//! that is only accessible through two functions, like the client of a remote service.
 //!
 //! `cargo run --example own_keyring`
 
@@ -13,7 +13,8 @@ use strongroom::envelope::{
 use strongroom::message::EncryptedDataKey;
 use strongroom::{EncryptionContext, Envelope, ErrorKind, Result, SecretBytes};
 
-/// Keeps secrets, each under a ticket and the context that it is for. A real one would encrypt, and ask who you are.
+/// Stores secrets, each under a ticket and its encryption context. A real vault would encrypt them
+/// and authenticate the caller.
 #[derive(Debug, Default)]
 struct Vault(Mutex<HashMap<[Vec<u8>; 2], SecretBytes>>);
 
@@ -32,13 +33,14 @@ impl Vault {
 
 const PROVIDER: &str = "example-vault";
 
-/// The keyring: a dozen lines. It passes the suites of `envelope::conformance`, as a keyring should.
+/// The keyring, in a dozen lines. As every keyring should, it passes the test suites of
+/// `envelope::conformance`.
 #[derive(Debug)]
 struct VaultKeyring(Arc<Vault>);
 
 impl Keyring for VaultKeyring {
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
-        let mut ticket = [0; 16]; // Drawn at random, so that no other ticket is an altered one.
+        let mut ticket = [0; 16]; // Random, so an altered ticket never matches another one.
         materials.fill_random(&mut ticket)?;
         materials.data_key_or_generate()?;
         let data_key = materials.data_key().expect("just made");
@@ -59,7 +61,8 @@ impl Keyring for VaultKeyring {
     }
 }
 
-/// The kind is what a program acts on: a vault that does not answer would be `ErrorKind::KeyUnavailable`.
+/// Programs act on the error kind. A vault that does not respond would return
+/// `ErrorKind::KeyUnavailable`.
 fn unknown_ticket() -> strongroom::Error {
     strongroom::Error::new(ErrorKind::NotFound, "the vault does not know the ticket with this context")
 }

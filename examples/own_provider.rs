@@ -1,5 +1,6 @@
-//! A home of key material of your own: the keys of the KMS lie in a vault, which uses them and never gives them out. Here
-//! that is a map in memory; a real one would be a service elsewhere, or a chip.
+//! A custom key material provider. The keys of the KMS are held in a vault, which uses them and
+//! never exports them. Here the vault is a map in memory. A real one would be a remote service or a
+//! chip.
 //!
 //! `cargo run --example own_provider`
 
@@ -17,7 +18,7 @@ use strongroom::provider::{
 use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest};
 use strongroom::{Clock, Error, ErrorKind, Kms, ManualClock, Result, SecretBytes, Timestamp};
 
-/// Keys by number. It may be out of reach.
+/// Keys by number. The vault may be unreachable.
 #[derive(Default)]
 struct Vault {
     keys: Mutex<HashMap<u64, Arc<OpenedKey>>>,
@@ -26,7 +27,8 @@ struct Vault {
 }
 
 impl Vault {
-    /// Whatever the vault is asked for may fail so: the key is unavailable, and never lost.
+    /// Calls the vault. Every call may fail with this error: the key is unavailable, but never
+    /// lost.
     fn ask<T>(&self, question: impl FnOnce(&mut HashMap<u64, Arc<OpenedKey>>) -> T) -> Result<T> {
         if self.is_away.load(Ordering::SeqCst) {
             return Err(Error::new(ErrorKind::KeyUnavailable, "the vault does not answer"));
@@ -54,8 +56,8 @@ impl Vault {
     }
 }
 
-/// The provider. What the store keeps of a key is its number in the vault. It passes the suite of `provider::conformance`, as a
-/// provider should.
+/// The provider. The store keeps the number of a key in the vault. As every provider should, it
+/// passes the test suite of `provider::conformance`.
 struct VaultProvider {
     id: ProviderId,
     vault: Arc<Vault>,
@@ -101,7 +103,7 @@ impl KeyMaterialProvider for VaultProvider {
 
     fn destroy(&self, _: &MaterialBinding, stored: &SecretBytes) -> Result<()> {
         let number = number(stored)?;
-        // What is gone already may be asked for again.
+        // Destroying a key that no longer exists succeeds, as the call may be repeated.
         self.vault.ask(|keys| _ = keys.remove(&number))
     }
 
@@ -120,7 +122,7 @@ impl MaterialGenerator for VaultProvider {
     }
 }
 
-/// A key in the vault: each use is a call to it.
+/// A key in the vault. Each use is a call to the vault.
 struct VaultKey {
     vault: Arc<Vault>,
     number: u64,
@@ -128,7 +130,8 @@ struct VaultKey {
 
 impl Cipher for VaultKey {
     fn scheme(&self) -> CipherScheme {
-        // The vault of this example encrypts as the library does. One with a format of its own says `Provider`.
+        // The vault of this example encrypts in the format of this crate. A vault with its own
+        // format returns `Provider`.
         CipherScheme::Committing
     }
 

@@ -1,4 +1,5 @@
-//! Keys that stay: a store in a file, opened again; a wrong root key; a root key that moves; a backup, and what it must be told.
+//! A file-backed key store: reopening, a wrong root key, moving the root key, backup and restore,
+//! and replaying deletions after a restore.
 //!
 //! `cargo run --example persistent`
 
@@ -55,7 +56,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(decrypt(&kms, &draft)?, b"not for long");
     println!("9. The store was lost and the backup put in its place: the deleted key is back.");
 
-    // The backup shows no sign that the key was to be deleted, so its deletion is confirmed by name.
+    // The backup contains no sign that the key was to be deleted, so its deletion is confirmed by
+    // name.
     let unconfirmed = kms.apply_deletions(&deletions, &[])?.unconfirmed;
     assert_eq!(kms.apply_deletions(&deletions, &unconfirmed)?.deleted.len(), 1);
     assert_eq!(kms.describe_key("alias/drafts").expect_err("deleted").kind(), ErrorKind::NotFound);
@@ -66,7 +68,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Makes a key with an alias, and encrypts a text under it.
+/// Creates a key with an alias, and encrypts a text under it.
 fn encrypt(kms: &Kms, alias: &str, text: &[u8]) -> strongroom::Result<Vec<u8>> {
     let key = kms.create_key(Default::default())?;
     kms.create_alias(alias, key.key_id())?;
@@ -77,7 +79,8 @@ fn decrypt(kms: &Kms, sealed: &[u8]) -> strongroom::Result<Vec<u8>> {
     Ok(kms.decrypt(DecryptRequest::new(sealed))?.plaintext.expose_secret().to_vec())
 }
 
-/// Lets a key wait for its deletion, on a clock that can be moved, and returns the list of what was deleted.
+/// Schedules a key for deletion, lets the waiting period pass on a manual clock, and returns the
+/// list of deletions.
 fn delete_drafts(path: &Path, root_key: RootKey) -> strongroom::Result<Vec<u8>> {
     let clock = Arc::new(ManualClock::new(SystemClock.now()));
     let store = SqliteStore::open(path, &CryptoBackend::default())?;
@@ -85,14 +88,15 @@ fn delete_drafts(path: &Path, root_key: RootKey) -> strongroom::Result<Vec<u8>> 
     let drafts = kms.describe_key("alias/drafts")?;
     kms.schedule_key_deletion(drafts.key_id(), DeletionWindow::MIN)?;
     clock.advance_days(8);
-    // A clock that jumps destroys nothing, unless someone who knows the time says that it is right.
+    // After the clock jumps, nothing is destroyed until someone who knows the time confirms it.
     kms.confirm_clock(clock.now())?;
     let report = kms.run_maintenance()?;
     assert_eq!(report.deleted, [drafts.arn().clone()]);
     kms.export_deletions()
 }
 
-/// Removes a store with its log: a log that stays would be played into the file that takes the place.
+/// Removes a store with its log. A remaining log would be replayed into the file that replaces the
+/// store.
 fn remove(path: &Path) -> io::Result<()> {
     for ending in ["", "-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();

@@ -1,4 +1,5 @@
-//! Two users, a policy, a grant and a refusal; the trail of it all printed and verified, then tampered with and caught.
+//! Two users, a policy, a grant and a denied request. The audit trail is printed and verified, then
+//! tampered with, and the tampering is detected.
 //!
 //! `cargo run --example policy_and_audit`
 
@@ -19,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let account = AccountId::default();
     let (alice, bob) = (Principal::user(account, "alice")?, Principal::user(account, "bob")?);
 
-    // The key's policy: the account may do everything, and alice may write.
+    // The key's policy allows the account everything, and allows alice to encrypt.
     let policy = format!(
         r#"{{"Version": "2012-10-17", "Statement": [
             {{"Effect": "Allow", "Principal": {{"AWS": "{root}"}}, "Action": "kms:*", "Resource": "*"}},
@@ -29,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
     let key = kms.create_key(CreateKeyRequest::default().description("letters").policy(policy))?.key_id();
 
-    // Bob may read, by a grant, and only what is addressed to him.
+    // A grant allows bob to decrypt, but only messages addressed to him.
     let to_bob = EncryptionContext::from([("to", "bob")]);
     let terms = GrantTerms::new(bob.clone(), [Operation::Decrypt])?
         .with_constraints(GrantConstraints::new().with_encryption_context_subset(to_bob.clone())?);
@@ -53,7 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("\nverified:        {}", kms.verify_audit_trail(directory.path())?);
 
-    // Whoever owns the file can rewrite it, and cannot hide that.
+    // The owner of the file can rewrite it, but cannot hide the change.
     fs::write(&file, trail.replacen("user/bob", "user/eve", 1))?;
     let report = kms.verify_audit_trail(directory.path())?;
     let finding = report.first_finding().ok_or("the change went unnoticed")?;

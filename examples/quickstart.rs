@@ -1,4 +1,5 @@
-//! From nothing to an encrypted file: a key, an alias, an envelope, a rotation, and two refusals.
+//! From scratch to an encrypted file: a key, an alias, an envelope, a rotation, and two denied
+//! requests.
 //!
 //! `cargo run --example quickstart [PATH]` encrypts PATH, or the README of this crate.
 

@@ -1,6 +1,7 @@
-//! Trail files from outside: the verifier is total, takes any bytes for a file, and calls no altered record good.
+//! Untrusted audit trail files: the verifier is total, accepts any bytes as a file, and never
+//! reports an altered record as intact.
 //!
-//! Input: what is done to the files of a good trail, one after the other.
+//! Input: modifications of the files of a valid trail, applied in sequence.
 
 #![no_main]
 
@@ -16,7 +17,7 @@ use strongroom_fuzz::Edit;
 
 #[derive(Arbitrary, Debug)]
 struct Damage {
-    /// Which file it is done to.
+    /// Index of the modified file.
     file: u8,
     kind: Kind,
 }
@@ -24,14 +25,14 @@ struct Damage {
 #[derive(Arbitrary, Debug)]
 enum Kind {
     Edit(Edit),
-    /// Any bytes take the place of the file.
+    /// Replaces the contents of the file with arbitrary bytes.
     Replace(Vec<u8>),
     Delete,
-    /// Another file takes its place, and it takes the other's.
+    /// Swaps the file with another one.
     Swap(u8),
 }
 
-/// A KMS whose trail has changes, some reading, and a checkpoint; and its files in their order.
+/// A KMS whose trail contains changes, some reads and a checkpoint, and its files in order.
 struct Good {
     kms: Kms,
     directory: PathBuf,
@@ -57,7 +58,8 @@ static GOOD: LazyLock<Good> = LazyLock::new(|| {
     Good { kms, directory, files }
 });
 
-/// All lines but the first. That one has no code: it may be written otherwise, as long as it says the same.
+/// Returns all lines except the first, which has no MAC. Its encoding may differ as long as its
+/// content is the same.
 fn records(bytes: &[u8]) -> &[u8] {
     bytes.iter().position(|byte| *byte == b'\n').map_or(&[], |end| &bytes[end + 1..])
 }
@@ -82,7 +84,8 @@ fuzz_target!(|damages: Vec<Damage>| {
         }
     }
     let report = good.kms.verify_audit_trail(&good.directory).expect("the files can be read");
-    // The store knows how far the trail is, so that nothing can be missing; a torn last line is the writer's business.
+    // The store records how far the trail extends, so nothing can be missing. A torn last line is
+    // handled by the writer.
     if report.is_intact() {
         for (place, ((_, good), bytes)) in good.files.iter().zip(&files).enumerate() {
             let (good, bytes) = (records(good), records(bytes.as_deref().unwrap_or_default()));

@@ -1,8 +1,9 @@
-//! A ciphertext blob opens with its context and not otherwise, whatever was done to it.
+//! A ciphertext blob opens only with its context, whatever modifications were applied to it.
 //!
-//! Input: a byte 0 and a blob under one of the two keys of a KMS with repeatable randomness, of which the second lies in a
-//! cluster of HSMs; or a byte 1 and a description of a blob under the second and of what happens to it; or anything else
-//! and one under the first.
+//! Input: a byte 0 and a blob under one of the two keys of a KMS with reproducible randomness. The
+//! second key is in a cluster of HSMs. Alternatively, a byte 1 and a description of a blob under
+//! the second key and its modifications. Any other byte precedes a description of a blob under the
+//! first key.
 
 #![no_main]
 
@@ -16,7 +17,7 @@ use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest, Decrypt
 use strongroom::{ErrorKind, Kms, Result as KmsResult, SecretBytes};
 use strongroom_fuzz::{Edit, backend, context};
 
-/// Bytes that a blob of each scheme is longer than its plaintext.
+/// Difference between the lengths of blob and plaintext for each scheme, in bytes.
 const OVERHEAD: [usize; 2] = [94, 50];
 
 #[derive(Arbitrary, Debug)]
@@ -27,7 +28,7 @@ struct Case {
     plaintext: Vec<u8>,
 }
 
-/// A KMS, and its keys by the scheme of their blobs.
+/// A KMS and its keys, indexed by the scheme of their blobs.
 static KMS: LazyLock<(Kms, [KeyId; 2])> = LazyLock::new(|| make().expect("a KMS in memory"));
 
 fn make() -> KmsResult<(Kms, [KeyId; 2])> {
@@ -90,7 +91,8 @@ fn open(blob: &[u8], pairs: &[(String, String)]) -> Result<Vec<u8>, ErrorKind> {
     opened.map(|opened| opened.plaintext.expose_secret().to_vec()).map_err(|error| error.kind())
 }
 
-/// A blob that does not open says so in one of two ways: it is no good, or it names a key that is not here.
+/// A blob that does not open fails in one of two ways: it is invalid, or its key does not exist
+/// here.
 fn assert_refusal(kind: ErrorKind) {
     assert!(matches!(kind, ErrorKind::InvalidCiphertext | ErrorKind::AccessDenied), "{kind:?}");
 }

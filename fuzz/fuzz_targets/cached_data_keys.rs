@@ -1,5 +1,6 @@
-//! A cache of data keys changes what is asked of the key source, and nothing else: what is read with it is what is read without
-//! it, for whatever key, context, policy and message; and no data key serves longer or more often than it may.
+//! A data key cache only changes the calls to the key source. Reading with a cache returns the same
+//! result as reading without it, for every key, context, policy and message. No data key is used
+//! longer or more often than allowed.
 
 #![no_main]
 
@@ -35,11 +36,12 @@ enum Step {
     Clear,
 }
 
-/// Keys and partitions: the first two share a partition, as they have the same key. Half of them accept more than the others, and
-/// one leaves a part of the context out.
+/// Number of clients, each with a key and a partition. The first two share a partition, as they
+/// have the same key. Half of the clients accept more than the others, and one omits part of the
+/// context.
 const CLIENTS: usize = 6;
 
-/// What all managers share, and what was used of each data key.
+/// State shared by all managers, and the use of each data key.
 struct World {
     backend: CryptoBackend,
     clock: Arc<ManualClock>,
@@ -98,7 +100,7 @@ fuzz_target!(|case: Case| {
 });
 
 impl World {
-    /// Counts a message that was written for its data key, which its wrapped form stands for.
+    /// Counts a written message for its data key, which is identified by its wrapped form.
     fn count(&mut self, message: &[u8], suite: AlgorithmSuite, length: usize) {
         let now = self.clock.now();
         let header = inspect(message).expect("a message");
@@ -107,7 +109,7 @@ impl World {
         (*messages, *bytes) = (*messages + 1, *bytes + u64::try_from(length).expect("small"));
         assert!(*messages == 1 || suite.signature().is_none(), "a signed message shares its data key");
         assert!(*messages <= self.max_messages, "{messages} messages under one data key");
-        // One that is longer has a data key of its own.
+        // A longer message has its own data key.
         assert!(*messages == 1 || *bytes <= self.max_bytes, "{bytes} bytes under one data key");
         assert!(now.since(*made) <= self.max_age, "a data key that is too old");
     }
@@ -125,11 +127,11 @@ impl World {
     fn cached(&self, who: usize, suite: AlgorithmSuite) -> Envelope {
         let builder = CachingMaterialsManager::builder(self.keyring(who), self.max_age).cache(&self.cache);
         let builder = builder.clock(Arc::clone(&self.clock)).max_messages(self.max_messages).max_bytes(self.max_bytes);
-        // Those with one key are interchangeable, whatever they accept besides.
+        // Clients with the same key are interchangeable, whatever else they accept.
         self.envelope(who, suite, builder.partition(format!("key {}", who / 2)).build().expect("the terms are allowed"))
     }
 
-    /// The settings of a client, over its manager.
+    /// Applies the settings of a client to its manager.
     fn envelope(&self, who: usize, suite: AlgorithmSuite, manager: impl MaterialsManager + 'static) -> Envelope {
         let policy = match (suite.is_committing(), who % 2) {
             (false, _) => CommitmentPolicy::ForbidEncryptAllowDecrypt,
@@ -147,7 +149,8 @@ impl World {
 }
 
 fn suite_of(suite: u8) -> AlgorithmSuite {
-    // Signed ones are slow, and never cached when they are written: some of them will do.
+    // Signed suites are slow, and their data keys are never cached for encryption. A few of them
+    // are enough.
     let written = AlgorithmSuite::ALL.iter().filter(|suite| suite.support() == SuiteSupport::Full);
     let mut written: Vec<_> = written.copied().collect();
     written.sort_by_key(|suite| suite.signature().is_some());

@@ -1,5 +1,5 @@
-//! Whatever happens to a wrapped data key on its way, a keyring opens it to the data key that was wrapped, or to none; and
-//! what nothing happened to, its own keyring opens.
+//! A keyring unwraps a modified wrapped data key to the original data key or not at all. Its own
+//! keyring always unwraps an unmodified one.
 
 #![no_main]
 
@@ -26,15 +26,15 @@ struct Case {
     other_context: bool,
     provider_information: Vec<Edit>,
     ciphertext: Vec<Edit>,
-    /// What stands before it in the message.
+    /// The data keys that precede it in the message.
     others: Vec<(String, Vec<u8>, Vec<u8>)>,
 }
 
-/// A keyring that writes, and one that reads that.
+/// A keyring that encrypts, and one that decrypts its output.
 struct Pair {
     writer: Box<dyn Keyring>,
     reader: Box<dyn Keyring>,
-    /// RSA binds no context.
+    /// `false` for RSA, which binds no context.
     binds_context: bool,
 }
 
@@ -79,7 +79,7 @@ fuzz_target!(|case: Case| {
     let bound = context(&case.pairs);
     let Ok(mut made) = EncryptionMaterials::new(suite, bound.clone(), CryptoBackend::default()) else { return };
     if writer.writer.on_encrypt(&mut made).is_err() {
-        // The KMS takes shorter contexts than a message.
+        // The KMS accepts only shorter contexts than a message does.
         return;
     }
 

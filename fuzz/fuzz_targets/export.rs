@@ -1,6 +1,8 @@
-//! Export files from outside: what is not the file that was made is refused, says why, and changes nothing.
+//! Untrusted export files: anything other than the original file is rejected with a reason, and
+//! changes nothing.
 //!
-//! Input: what happens to a good file, or bytes in its place; and whether the checksum is made anew afterwards.
+//! Input: modifications of a valid file, or bytes that replace it, and whether the checksum is
+//! recomputed afterwards.
 
 #![no_main]
 
@@ -16,7 +18,7 @@ use strongroom::{ErrorKind, Kms, SecretBytes};
 use strongroom_fuzz::Edit;
 use strongroom_fuzz::keys::{BACKENDS, KEYS};
 
-/// Bytes of the checksum at the end of a file.
+/// Length in bytes of the checksum at the end of a file.
 const CHECKSUM_LENGTH: usize = 32;
 
 #[derive(Arbitrary, Debug)]
@@ -38,9 +40,10 @@ struct World {
     file: Vec<u8>,
 }
 
-/// A key and its export, whose import into the same store is refused because the key is there.
+/// A key and its export. Importing it into the same store is rejected because the key exists.
 static WORLD: LazyLock<World> = LazyLock::new(|| {
-    // AWS-LC, as this is about what surrounds the cryptography, and a blinded RSA operation takes long here.
+    // Uses AWS-LC, as this target tests the code around the cryptography, and a blinded RSA
+    // operation is slow here.
     let backend = BACKENDS[1];
     let store = Arc::new(MemoryStore::new(&backend).expect("a store"));
     let kms = Kms::builder().backend(backend).store(Arc::clone(&store), RootKey::generate()).build().expect("a KMS");

@@ -1,6 +1,7 @@
-//! Import tokens and wrapped material from outside: what is refused changes nothing, and all that does not unwrap looks alike.
+//! Untrusted import tokens and wrapped material: rejected input changes nothing, and all unwrapping
+//! failures look the same.
 //!
-//! Input: what happens to a good token, and to good wrapped material or in its place.
+//! Input: modifications of a valid token, and modified or replaced wrapped material.
 
 #![no_main]
 
@@ -51,9 +52,10 @@ struct World {
     wrapped: Vec<u8>,
 }
 
-/// A key that has its material, with a token and wrapped material that are good: to import them changes nothing.
+/// A key with its material, and a valid token and wrapped material. Importing them changes nothing.
 static WORLD: LazyLock<World> = LazyLock::new(|| {
-    // AWS-LC, as this is about what surrounds the cryptography, and a blinded RSA operation takes long here.
+    // Uses AWS-LC, as this target tests the code around the cryptography, and a blinded RSA
+    // operation is slow here.
     let backend = BACKENDS[1];
     let store = Arc::new(MemoryStore::new(&backend).expect("a store"));
     let root = RootKey::generate();

@@ -1,6 +1,8 @@
-//! Keys from outside: both backends take the same PKCS#8 and `SubjectPublicKeyInfo`, and what they take they write alike.
+//! Untrusted keys: both backends accept the same PKCS#8 and `SubjectPublicKeyInfo`, and serialize
+//! accepted keys identically.
 //!
-//! Input: a byte for the kind, a byte for the form, and the key; or, if the first byte is over 127, edits of a good key.
+//! Input: a byte for the kind, a byte for the encoding, and the key. If the first byte is greater
+//! than 127, edits of a valid key instead.
 
 #![no_main]
 
@@ -68,7 +70,7 @@ fn try_private(kind: KeyPairKind, der: &[u8]) {
             for key in [&one, &two] {
                 match key.sign(algorithm, message) {
                     Ok(signature) => public.verify(algorithm, message, &signature).expect("a good key verifies"),
-                    // A factor is not prime, which only shows here.
+                    // A factor is not prime, which is detected only here.
                     Err(error) => assert_eq!(error, CryptoError::FaultyComputation),
                 }
             }

@@ -1,14 +1,14 @@
-//! What is kept of a key in a token lies in a record under a seal, and is parsed with the same care as what does not: whatever is
-//! accepted is within its limits and has one encoding, which is what was read.
+//! The stored state of a token key is inside a sealed record, but is parsed as carefully as
+//! unsealed data. Accepted state respects its limits and has a single encoding: the input.
 //!
-//! Input: a reference as it is kept.
+//! Input: a stored reference.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use strongroom::provider::pkcs11::{KEY_ID_LENGTH, TokenKeyHandle, TokenKeyKind};
 
-/// The most bytes of a label and of a public key.
+/// Maximum lengths of a label and of a public key, in bytes.
 const MAX_LABEL: usize = 255;
 const MAX_PUBLIC_KEY: usize = 1_024;
 

@@ -1,6 +1,7 @@
-//! Wrapped keys from outside: what unwraps is what wrapping makes, and both backends agree.
+//! Untrusted wrapped keys: everything that unwraps is the output of wrapping, and both backends
+//! agree.
 //!
-//! Input: the mode, and either wrapped bytes or a key and what happens to it once it is wrapped.
+//! Input: the mode, and either wrapped bytes, or a key and modifications of its wrapped form.
 
 #![no_main]
 

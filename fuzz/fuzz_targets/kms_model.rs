@@ -1,5 +1,5 @@
-//! A KMS and the model of it agree on every step of any history: on what is refused and why, and on everything that
-//! can be seen afterwards.
+//! A KMS and its model agree on every step of any history: on rejected requests and their error
+//! kinds, and on all visible state afterwards.
 
 #![no_main]
 
@@ -16,7 +16,7 @@ use strongroom::{EncryptionContext, Error, ErrorKind, Kms, KmsLimits, ManualCloc
 use strongroom_fuzz::backend;
 use strongroom_fuzz::model::{ALIASES_PER_KEY, Model, ON_DEMAND_LIMIT, Outcome, Sealed, State};
 
-/// Keys are made up to this number; the number itself stands for a key that nobody made.
+/// Maximum number of created keys. The number itself refers to a key that does not exist.
 const MOST_KEYS: usize = 5;
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -79,7 +79,7 @@ enum Step {
         sealed: u8,
     },
     Wait(u8),
-    /// To the very day on which something is due for a key.
+    /// Waits until the exact day on which an event is due for a key.
     WaitFor(u8),
     Sweep,
 }
@@ -108,7 +108,7 @@ impl World {
         let limits = KmsLimits {
             on_demand_rotations: OnDemandRotationLimit::new(ON_DEMAND_LIMIT),
             aliases_per_key: ALIASES_PER_KEY,
-            // Fewer than keys, so that keys are opened anew in between.
+            // Less than the number of keys, so that keys are evicted and opened again.
             cached_keys: 3,
             ..KmsLimits::default()
         };
@@ -119,7 +119,7 @@ impl World {
         Ok(Self { kms, outsider, clock, model: Model::default(), arns: Vec::new(), sealed: Vec::new(), contexts })
     }
 
-    /// Takes a step in both and compares what comes out.
+    /// Performs a step in both and compares the results.
     fn take(&mut self, step: &Step) {
         let (real, expected) = match step.clone() {
             Step::Create => self.create(),
@@ -176,7 +176,7 @@ impl World {
         self.arn(key).id()
     }
 
-    /// A key by any of its names, and the number of the key behind it.
+    /// Returns a key by any of its names, and the number of the key that it refers to.
     fn name(&self, name: Name) -> (KeyIdentifier, Outcome<usize>) {
         match name {
             Name::Id(key) => (KeyIdentifier::KeyId(self.id(key)), Ok(self.number(key))),
@@ -265,7 +265,7 @@ impl World {
         self.sealed.get(usize::from(sealed) % self.sealed.len().max(1))
     }
 
-    /// Keeps a new ciphertext for later steps.
+    /// Stores a new ciphertext for later steps.
     fn keep(
         &mut self,
         real: Result<Vec<u8>, Error>,
@@ -283,7 +283,7 @@ impl World {
         }
     }
 
-    /// Another account learns nothing, whether there is something or not.
+    /// Another account learns nothing, whether or not the resource exists.
     fn outsider(&self, key: u8, sealed: u8) {
         let kind = |result: Result<(), Error>| result.expect_err("it is not its key").kind();
         assert_eq!(kind(self.outsider.describe_key(self.arn(key)).map(drop)), ErrorKind::NotFound);
@@ -312,14 +312,14 @@ impl World {
         (real, Ok(()))
     }
 
-    /// The ids of all versions of a key's material, the oldest first.
+    /// Returns the ids of all versions of a key's material, oldest first.
     fn materials(&self, key: usize) -> Vec<strongroom::key::KeyMaterialId> {
         let all = IncludeKeyMaterial::AllKeyMaterial;
         let page = self.kms.list_key_rotations(&self.arns[key], all, PageRequest::default().limit(1000));
         page.expect("the key exists").entries.iter().map(|entry| entry.key_material_id).collect()
     }
 
-    /// Compares everything that can be seen.
+    /// Compares all visible state.
     fn compare(&self) -> Result<(), Error> {
         for (number, arn) in self.arns.iter().enumerate() {
             let seen = self.kms.describe_key(arn).map_err(|error| error.kind());
@@ -364,7 +364,7 @@ fn day(number: u32) -> Timestamp {
     Timestamp::from_unix_millis(0).plus_days(number)
 }
 
-/// In the order of their texts.
+/// Sorts items by their debug representation.
 fn sorted<T: std::fmt::Debug>(items: impl IntoIterator<Item = T>) -> Vec<String> {
     let mut texts: Vec<String> = items.into_iter().map(|item| format!("{item:?}")).collect();
     texts.sort();

@@ -1,4 +1,4 @@
-//! Reading a header is total, and what it says is what the bytes say: writing the parts again gives the same bytes.
+//! Parsing a header is total and lossless: serializing its parts again yields the same bytes.
 
 #![no_main]
 
@@ -11,14 +11,16 @@ fuzz_target!(|bytes: &[u8]| {
     let length = header.encoded_length();
     let (read, _) = bytes.split_at(length);
 
-    // The header ends where it says: what follows does not matter, and nothing of it can be missing.
+    // The header ends at its stated length: later bytes are irrelevant, and removing its last byte
+    // truncates it.
     assert_eq!(message::inspect(read).as_ref(), Ok(&header));
     assert!(matches!(message::inspect(&read[..length - 1]), Err(MessageError::Truncated { .. })));
     assert_eq!(write(&header, read), read);
 });
 
-/// The header from its parts, by the layout of the format. The context keeps its order on the wire, and commitment, IV
-/// and tag are not shown by the header, so these are taken from `read`.
+/// Serializes the header from its parts, following the layout of the format. The order of the
+/// context on the wire, the commitment, the IV and the tag are not exposed by the header, so they
+/// are copied from `read`.
 fn write(header: &Header, read: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let is_v1 = header.version() == MessageVersion::V1;
@@ -49,7 +51,7 @@ fn write(header: &Header, read: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The bytes behind a 16-bit length.
+/// Returns the bytes that follow a 16-bit length.
 fn section(bytes: &[u8]) -> &[u8] {
     let length = usize::from(u16::from_be_bytes([bytes[0], bytes[1]]));
     &bytes[2..2 + length]

@@ -1,8 +1,8 @@
-//! A message that was tampered with does not open; one that was not gives the plaintext; reading in steps agrees with
-//! opening at once, and never releases anything but the plaintext.
+//! A modified message does not open, and an unmodified one yields the plaintext. Reading in steps
+//! agrees with opening in one call, and never releases anything but the plaintext.
 //!
-//! Input: a byte 0 and a message under the key of the worked examples, or anything else and a description of a message
-//! and of what happens to it.
+//! Input: a byte 0 and a message under the key of the worked examples. Any other byte precedes a
+//! description of a message and its modifications.
 
 #![no_main]
 
@@ -62,7 +62,8 @@ fn tampered(case: &Case) {
     }
 }
 
-/// Opens a message at once and in steps. Returns the plaintext, if it opens, and what was released in steps.
+/// Opens a message in one call and in steps. Returns the plaintext, if it opens, and the data
+/// released in steps.
 fn open(envelope: &Envelope, message: &[u8], step: usize) -> (Option<Vec<u8>>, Vec<u8>) {
     let anything = EncryptionContext::new();
     let at_once = envelope.decrypt(message, &anything).ok();

@@ -1,8 +1,9 @@
-//! Any document is compiled or refused; what is compiled decides on every request, in bounded time, and as its text without
-//! spaces does; and a denial of everything beats it.
+//! Every document is either compiled or rejected. A compiled document decides on every request in
+//! bounded time, with the same result as its text without whitespace. A statement that denies
+//! everything overrides it.
 //!
-//! Input: a document, and after a zero byte, which no document can have, names and values of an encryption context with zero
-//! bytes between them.
+//! Input: a document. After a zero byte, which no document can contain, the names and values of an
+//! encryption context follow, separated by zero bytes.
 
 #![no_main]
 
@@ -76,7 +77,7 @@ fn check(kind: PolicyKind, document: &PolicyDocument, context: &EncryptionContex
     assert!(text.len() <= PolicyDocument::MAX_LENGTH);
     assert_eq!(parse(kind, text).expect("it was read before"), *document);
     let value: serde_json::Value = serde_json::from_str(text).expect("a document is JSON");
-    // An escape may stand for a character that may not stand for itself.
+    // An escape may represent a character that is not allowed unescaped.
     let compact = parse(kind, &value.to_string()).ok();
 
     for principal in &WORLD.principals {
@@ -91,7 +92,8 @@ fn check(kind: PolicyKind, document: &PolicyDocument, context: &EncryptionContex
     }
 }
 
-/// The decision of the document alone, or beside the default policy of a key if it is attached to the principal.
+/// Returns the decision of the document alone or, if it is attached to the principal, in
+/// combination with the default policy of a key.
 fn decide(kind: PolicyKind, document: &PolicyDocument, request: &PolicyRequest<'_>) -> Option<String> {
     let identity = std::slice::from_ref(document);
     let attached = match kind {
@@ -102,7 +104,7 @@ fn decide(kind: PolicyKind, document: &PolicyDocument, request: &PolicyRequest<'
     };
     let outcome = match evaluate(request, &attached) {
         Ok(outcome) => outcome,
-        // Requests here do not tell all that a document may ask for.
+        // Requests of this target do not provide everything that a document may refer to.
         Err(error) => {
             assert_eq!(error.kind(), ErrorKind::Internal);
             return None;

@@ -1,5 +1,6 @@
-//! All ways of reading give the same answer about the same bytes: in one call, as a stream, as an asynchronous one, pushed in
-//! parts, into another message, with one thread and several, and at random where that is possible. And all ways of writing give a
+//! All reading modes return the same result for the same bytes: in one call, as a stream, as an
+//! asynchronous stream, pushed in parts, and re-encrypted into another message. This holds for one
+//! and several threads, and for random access where it is possible. All writing modes produce a
 //! message that opens.
 
 #![no_main]
@@ -31,8 +32,9 @@ struct Case {
 
 type Outcome = Result<Vec<u8>, String>;
 
-/// Whether two ways say the same. Those that wait for the end of the message see what follows it before they open its
-/// last frame, the others after it: what is wrong in both places has two names.
+/// Returns `true` if two modes agree. Modes that wait for the end of the message detect trailing
+/// data before they decrypt the last frame, and the others after it. If data follows an invalid
+/// last frame, they therefore report different errors.
 fn agree(ended: &Outcome, expected: &Outcome) -> bool {
     ended == expected || matches!((ended, expected), (Err(told), Err(_)) if told.contains("TrailingData"))
 }
@@ -89,7 +91,7 @@ fn builder(case: &Case) -> EnvelopeBuilder {
     builder.signature_policy(SignaturePolicy::ReleaseBeforeVerification).frame_length(1 + u32::from(case.frame_length))
 }
 
-/// A message, by one of the ways.
+/// Writes a message in one of the modes.
 fn write(case: &Case, one: &Envelope, many: &Envelope, plaintext: &[u8], step: usize) -> Vec<u8> {
     let envelope = if case.write & 1 == 0 { one } else { many };
     match case.write >> 1 & 3 {
@@ -122,7 +124,7 @@ fn stream(envelope: &Envelope, message: &[u8], step: usize) -> (Vec<u8>, Outcome
     if whole {
         return (released.clone(), Ok(released));
     }
-    // Errors are final, and say the same again.
+    // Errors are final, and are returned again.
     let error = reader.read(&mut [0]).expect_err("it failed before").downcast::<Error>().expect("an error of ours");
     (released, Err(told(&error)))
 }
@@ -152,7 +154,7 @@ fn asynchronous(envelope: &Envelope, message: &[u8], step: usize) -> (Vec<u8>, O
     (released, ended)
 }
 
-/// Gives a few bytes at a time, and makes every other call wait.
+/// Returns a few bytes at a time, and is pending on every other call.
 struct Slow<'a> {
     bytes: &'a [u8],
     step: usize,
@@ -173,7 +175,7 @@ impl AsyncRead for Slow<'_> {
     }
 }
 
-/// There is no runtime, so whoever waits is asked again.
+/// Polls repeatedly, as there is no runtime.
 fn block_on<T>(work: impl Future<Output = T>) -> T {
     let mut work = pin!(work);
     loop {
@@ -183,7 +185,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     }
 }
 
-/// What is written of a message that is refused half-way, nobody opens.
+/// A re-encrypted message that was rejected half-way must not open.
 fn re_encrypted(envelope: &Envelope, message: &[u8], to: &Envelope) -> (Vec<u8>, Outcome) {
     let mut written = Vec::new();
     match envelope.re_encrypt(message, &none(), to, &mut written) {
@@ -198,7 +200,8 @@ fn re_encrypted(envelope: &Envelope, message: &[u8], to: &Envelope) -> (Vec<u8>,
     }
 }
 
-/// A part at random is right or refused; of a sound message it is right.
+/// Random access returns the correct data or an error. For a valid message, it returns the correct
+/// data.
 fn at_random(envelope: &Envelope, message: &[u8], plaintext: &[u8], expected: &Outcome) {
     let Ok(mut reader) = envelope.random_access_reader(Cursor::new(message), &none()) else { return };
     let mut opened = Vec::new();

@@ -1,7 +1,7 @@
-//! What lies under a seal is parsed with the same care as what does not: the record of a key, and the keys in an export.
-//! Whatever is accepted has one encoding, and that is what was read.
+//! Sealed data is parsed as carefully as unsealed data: the record of a key, and the keys in an
+//! export. Accepted data has a single encoding: the input.
 //!
-//! Input: a byte 0 and a record, or anything else and the sealed part of an export.
+//! Input: a byte 0 and a record, or any other byte and the sealed part of an export.
 
 #![no_main]
 

@@ -1,7 +1,7 @@
-//! The record with the wrapped versions of a root key is not sealed: whoever can write the store can put anything there. Whatever
-//! is accepted has one encoding, and that is what was read.
+//! The record with the wrapped versions of a root key is not sealed, so an attacker with write
+//! access to the store can replace it. Accepted records have a single encoding: the input.
 //!
-//! Input: a record up to its checksum, which the target adds.
+//! Input: a record up to its checksum, which the target appends.
 
 #![no_main]
 

@@ -1,6 +1,7 @@
-//! Signatures from outside: both backends give the same verdict on any bytes, and none is good but one that was made.
+//! Untrusted signatures: both backends return the same verdict for any bytes, and only a generated
+//! signature is valid.
 //!
-//! Input: which key, algorithm and message, and either bytes as signature or edits of a good one.
+//! Input: the key, algorithm and message, and either bytes as a signature or edits of a valid one.
 
 #![no_main]
 
@@ -50,7 +51,8 @@ fuzz_target!(|case: Case| {
     }
 });
 
-/// From an ECDSA signature (r, s) anybody computes (r, -s), which is as good (FIPS 186-5 has no rule against it).
+/// From an ECDSA signature (r, s) anyone can compute (r, -s), which is also valid (FIPS 186-5 does
+/// not prohibit it).
 fn is_known_malleable(kind: KeyPairKind, algorithm: SigningAlgorithm) -> bool {
     kind != KeyPairKind::Ed25519
         && matches!(

@@ -1,4 +1,5 @@
-//! What the fuzz targets share: repeatable randomness, edits that damage a ciphertext, and a model of a KMS.
+//! Shared by the fuzz targets: reproducible randomness, edits that damage a ciphertext, and a model
+//! of a KMS.
 
 pub mod keys;
 pub mod model;
@@ -12,7 +13,7 @@ use strongroom::envelope::{CommitmentPolicy, RawAesKeyring, SignaturePolicy};
 use strongroom::message::AlgorithmSuite;
 use strongroom::{EncryptionContext, Envelope, SecretBytes};
 
-/// "Random" bytes that are the same in every run, so that an input means the same thing each time.
+/// "Random" bytes that are the same in every run, so that an input always has the same effect.
 #[derive(Debug)]
 struct Repeatable(AtomicU64);
 
@@ -36,14 +37,14 @@ impl SecureRandom for Repeatable {
     }
 }
 
-/// The backend of all targets. Starts its randomness anew.
+/// Returns the backend of all targets, and restarts its randomness.
 pub fn backend() -> CryptoBackend {
     REPEATABLE.0.store(0, Ordering::Relaxed);
     RUST_CRYPTO.with_random(&REPEATABLE)
 }
 
-/// An envelope over the wrapping key of the worked examples of the message format: the bytes 00 to 1f. It reads
-/// everything, and writes the suite.
+/// Returns an envelope with the wrapping key of the worked examples of the message format: the
+/// bytes 00 to 1f. It reads every suite and writes the given one.
 pub fn envelope(frame_length: u32, suite: AlgorithmSuite) -> Envelope {
     let backend = backend();
     let key = SecretBytes::copy_from_slice(&std::array::from_fn::<u8, 32, _>(|index| index as u8));
@@ -57,27 +58,27 @@ pub fn envelope(frame_length: u32, suite: AlgorithmSuite) -> Envelope {
     builder.backend(backend).frame_length(frame_length).build().expect("the length is allowed")
 }
 
-/// A context from pairs; a name that comes twice has its last value.
+/// Creates a context from pairs. If a name occurs twice, its last value is used.
 pub fn context(pairs: &[(String, String)]) -> EncryptionContext {
     pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
 }
 
-/// Something that happens to a ciphertext on its way. Positions wrap around.
+/// A modification of a ciphertext in transit. Positions wrap around.
 #[derive(Arbitrary, Clone, Debug)]
 pub enum Edit {
     /// Flips bits of one byte.
     Flip { at: u16, bits: u8 },
-    /// Puts a byte in.
+    /// Inserts a byte.
     Insert { at: u16, byte: u8 },
-    /// Takes bytes out.
+    /// Removes bytes.
     Remove { at: u16, length: u8 },
-    /// Keeps only the beginning.
+    /// Truncates the data.
     Cut { length: u16 },
-    /// Adds bytes at the end.
+    /// Appends bytes.
     Append { bytes: Vec<u8> },
-    /// Exchanges two stretches of one length, as if frames changed places.
+    /// Swaps two ranges of the same length, as if frames changed places.
     Swap { first: u16, second: u16, length: u8 },
-    /// Says something twice.
+    /// Duplicates a range.
     Repeat { at: u16, length: u8 },
 }
 
@@ -113,7 +114,8 @@ impl Edit {
     }
 }
 
-/// Reads to the end, `step` bytes at a time. Returns what was released, and whether the end was reached.
+/// Reads to the end, `step` bytes at a time. Returns the released data, and `true` if the end was
+/// reached.
 pub fn read_in_steps(mut reader: impl Read, step: usize) -> (Vec<u8>, bool) {
     let mut released = Vec::new();
     let mut buffer = vec![0; step];

@@ -1,4 +1,5 @@
-//! What a KMS with symmetric keys must do, in plain data and with no regard for how it does it. Time counts in days.
+//! A model of the required behavior of a KMS with symmetric keys, in plain data and independent of
+//! the implementation. Time is counted in days.
 //!
 //! Written from the rules of the service (key states, rotation, aliases, deletion), not from the code under test.
 
@@ -6,19 +7,19 @@ use std::collections::BTreeMap;
 
 use strongroom::ErrorKind;
 
-/// On-demand rotations in the life of a key, in this model.
+/// Maximum number of on-demand rotations of a key, in this model.
 pub const ON_DEMAND_LIMIT: u32 = 3;
 
-/// Aliases of one key, in this model.
+/// Maximum number of aliases per key, in this model.
 pub const ALIASES_PER_KEY: usize = 2;
 
-/// Days that the clock may move in one step and is believed.
+/// Number of days by which the clock may advance in one step and still be trusted.
 const TOLERANCE: u32 = 1;
 
-/// Days after a doubt in which a sweep confirms it.
+/// Number of days after a doubt within which a sweep confirms it.
 const DOUBT_LIFETIME: u32 = 31;
 
-/// The states that a symmetric key made here can be in.
+/// States of a symmetric key with locally generated material.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     Enabled,
@@ -33,34 +34,34 @@ pub enum State {
 #[derive(Debug)]
 pub struct Key {
     pub state: State,
-    /// Period of automatic rotation, and the day it is due next.
+    /// Period of automatic rotation, and the day of the next one.
     pub rotation: Option<(u32, u32)>,
     pub versions: usize,
     pub on_demand: u32,
     pub description: String,
 }
 
-/// A ciphertext: what it was made under, and what is in it.
+/// A ciphertext: its key and version, and its contents.
 #[derive(Clone, Debug)]
 pub struct Sealed {
     pub key: usize,
-    /// Counts from 0.
+    /// Starts at 0.
     pub version: usize,
     pub context: usize,
     pub plaintext: Vec<u8>,
 }
 
-/// The whole service. Keys are named by their number.
+/// The complete service. Keys are identified by their number.
 #[derive(Debug, Default)]
 pub struct Model {
     pub today: u32,
     pub keys: Vec<Key>,
     pub aliases: BTreeMap<u8, usize>,
-    /// The day up to which the process believes the clock.
+    /// The day up to which the process trusts the clock.
     believed: u32,
-    /// The day of the last sweep that might destroy.
+    /// The day of the last sweep that was allowed to destroy.
     trusted: u32,
-    /// The day of the last one that might not.
+    /// The day of the last sweep that was not.
     doubted: Option<u32>,
 }
 
@@ -68,7 +69,7 @@ pub struct Model {
 pub type Outcome<T = ()> = Result<T, ErrorKind>;
 
 impl Model {
-    /// Lets days pass, after which the process looks at the clock.
+    /// Lets days pass, after which the process reads the clock.
     pub fn wait(&mut self, days: u32) {
         self.today += days;
         if self.today <= self.believed + TOLERANCE {
@@ -76,7 +77,7 @@ impl Model {
         }
     }
 
-    /// Makes a key.
+    /// Creates a key.
     pub fn create(&mut self) {
         self.keys.push(Key {
             state: State::Enabled,
@@ -87,7 +88,7 @@ impl Model {
         });
     }
 
-    /// A key that exists today: not deleted, and its waiting period is not over.
+    /// Returns a key that exists today: it is not deleted, and its waiting period has not expired.
     pub fn find(&self, key: usize) -> Outcome<&Key> {
         self.keys.get(key).filter(|key| !self.is_over(key)).ok_or(ErrorKind::NotFound)
     }
@@ -100,7 +101,7 @@ impl Model {
         }
     }
 
-    /// A key that may work: it is enabled.
+    /// Returns a key that may be used, which must be enabled.
     fn usable(&self, key: usize) -> Outcome<&Key> {
         let found = self.find(key)?;
         match found.state {
@@ -110,7 +111,7 @@ impl Model {
         }
     }
 
-    /// A key that may be changed: its deletion is not pending.
+    /// Returns a key that may be changed, whose deletion must not be pending.
     fn alive(&mut self, key: usize) -> Outcome<&mut Key> {
         match self.find(key)?.state {
             State::Pending(_) => Err(ErrorKind::InvalidState),
@@ -147,7 +148,7 @@ impl Model {
         Ok(())
     }
 
-    /// Rotation on demand gives way to an automatic one that is due.
+    /// Rotates on demand. If an automatic rotation is due, it takes precedence.
     pub fn rotate(&mut self, key: usize) -> Outcome {
         let found = self.usable(key)?;
         if found.on_demand >= ON_DEMAND_LIMIT {
@@ -161,7 +162,7 @@ impl Model {
         Ok(())
     }
 
-    /// The same period again leaves the schedule as it is.
+    /// Enables automatic rotation. Setting the same period again leaves the schedule unchanged.
     pub fn rotate_every(&mut self, key: usize, period: u32) -> Outcome {
         let kept = self.usable(key)?.rotation.filter(|(old, _)| *old == period);
         self.keys[key].rotation = Some(kept.unwrap_or((period, self.today + period)));
@@ -178,7 +179,7 @@ impl Model {
         key.state == State::Enabled && key.rotation.is_some_and(|(_, due)| due <= self.today)
     }
 
-    /// Automatic rotation keeps to its rhythm, unless it is so late that the next date has passed too.
+    /// Performs an automatic rotation. The schedule is kept unless the next date has passed too.
     fn rotate_if_due(&mut self, key: usize) -> bool {
         if !self.is_rotation_due(&self.keys[key]) {
             return false;
@@ -192,14 +193,14 @@ impl Model {
         true
     }
 
-    /// The version that a new ciphertext is made under.
+    /// Returns the version under which a new ciphertext is encrypted.
     pub fn encrypt(&mut self, key: usize) -> Outcome<usize> {
         self.usable(key)?;
         self.rotate_if_due(key);
         Ok(self.keys[key].versions - 1)
     }
 
-    /// Opens a ciphertext; `named` is the key that the caller insists on.
+    /// Decrypts a ciphertext. `named` is the key that the caller requires.
     pub fn decrypt(&self, sealed: &Sealed, context: usize, named: Option<usize>) -> Outcome {
         match named {
             Some(named) => {
@@ -208,7 +209,7 @@ impl Model {
                     return Err(ErrorKind::IncorrectKey);
                 }
             }
-            // Who sends a ciphertext must not learn which keys exist.
+            // The sender of a ciphertext must not learn which keys exist.
             None => drop(self.usable(sealed.key).map_err(|kind| match kind {
                 ErrorKind::NotFound => ErrorKind::AccessDenied,
                 other => other,
@@ -217,12 +218,12 @@ impl Model {
         if context == sealed.context { Ok(()) } else { Err(ErrorKind::InvalidCiphertext) }
     }
 
-    /// The key that an alias stands for.
+    /// Returns the key that an alias refers to.
     pub fn resolve(&self, alias: u8) -> Outcome<usize> {
         self.aliases.get(&alias).copied().ok_or(ErrorKind::NotFound)
     }
 
-    /// A name is taken until the key it stood for is swept away.
+    /// Creates an alias. A name remains in use until a sweep deletes its key.
     pub fn create_alias(&mut self, alias: u8, key: usize) -> Outcome {
         self.alive(key)?;
         if self.aliases.contains_key(&alias) {
@@ -253,7 +254,8 @@ impl Model {
         if names < ALIASES_PER_KEY { Ok(()) } else { Err(ErrorKind::LimitExceeded) }
     }
 
-    /// How many days from today a key's deletion or rotation is due; none if there is nothing to wait for.
+    /// Returns the number of days until a key's deletion or rotation is due, or 0 if neither is
+    /// scheduled.
     pub fn days_until_due(&self, key: usize) -> u32 {
         let due = self.keys.get(key).and_then(|key| match key.state {
             State::Pending(last_day) => Some(last_day),
@@ -262,8 +264,9 @@ impl Model {
         due.map_or(0, |due| due.saturating_sub(self.today))
     }
 
-    /// Returns `true` if a sweep today may destroy anything: not at first after more than a day in which the process did not look at the
-    /// clock, but when a later sweep finds the clock a day or more after that, and at most 31 days.
+    /// Returns `true` if a sweep today may destroy anything. The first sweep after more than a day
+    /// in which the process did not read the clock may not. A later sweep may, if it runs at least
+    /// one and at most 31 days after that.
     fn believes(&mut self) -> bool {
         let believed = self.today <= self.believed.max(self.trusted) + TOLERANCE
             || self.doubted.is_some_and(|doubted| self.today > doubted && self.today <= doubted + DOUBT_LIFETIME);
@@ -275,7 +278,8 @@ impl Model {
         believed
     }
 
-    /// Does what is due. Returns the keys that were rotated, those that were deleted, and whether any might be.
+    /// Performs all due actions. Returns the rotated keys, the deleted keys, and whether deletion
+    /// was allowed.
     pub fn sweep(&mut self) -> (Vec<usize>, Vec<usize>, bool) {
         let (mut rotated, mut deleted) = (Vec::new(), Vec::new());
         let may_destroy = self.believes();

@@ -45,7 +45,7 @@ impl AwsEsdk {
     }
 }
 
-/// The time that a call on each of some inputs takes, without the time to copy them.
+/// Returns the time of one call for each input, excluding the time to copy the inputs.
 fn time_each(input: &[u8], times: u32, mut call: impl FnMut(Blob) -> Result<()>) -> Result<Duration> {
     let inputs: Vec<Blob> = (0..times).map(|_| Blob::new(input)).collect();
     let start = Instant::now();

@@ -1,4 +1,4 @@
-//! The algorithms that messages are made of, without a message around them.
+//! The bare algorithms of messages, without a message format.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::subject::{Backend, Result, Subject, time};
 const KEY: [u8; 32] = [7; 32];
 const NONCE: [u8; 12] = [0; 12];
 
-/// AES-256-GCM of AWS-LC in one call out of place.
+/// AES-256-GCM of AWS-LC in a single out-of-place call.
 pub(crate) struct AwsLcAead {
     key: LessSafeKey,
     ciphertext: Vec<u8>,
@@ -54,7 +54,7 @@ impl Subject for AwsLcAead {
     }
 }
 
-/// AES-256-GCM of `RustCrypto` in one call out of place.
+/// AES-256-GCM of `RustCrypto` in a single out-of-place call.
 pub(crate) struct RustCryptoAead {
     key: Aes256Gcm,
     ciphertext: Vec<u8>,
@@ -94,7 +94,7 @@ impl Subject for RustCryptoAead {
     }
 }
 
-/// SHA-384, which a signed message takes over all of it, whichever way it goes.
+/// SHA-384, which hashes an entire signed message during both encryption and decryption.
 pub(crate) struct Sha384 {
     backend: Backend,
     input: Vec<u8>,

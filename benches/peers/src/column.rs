@@ -3,11 +3,12 @@
 use crate::subject::{Backend, Result, Subject, Suite};
 use crate::{age, aws_esdk, bare, ours};
 
-/// A column of the table. Those of a backend belong to its rows, the others to all.
+/// A column of the table. Columns of a backend belong to the rows of that backend, and the others
+/// to all rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Column {
     Ours(Backend),
-    /// With two threads for each message.
+    /// Two threads per message.
     OursOnTwo(Backend),
     Bare(Backend),
     AwsEsdk,
@@ -26,7 +27,7 @@ impl Column {
         Self::Age,
     ];
 
-    /// The library, if it has messages of that kind.
+    /// Returns the library, if it supports messages of that kind.
     pub(crate) fn subject(self, suite: Suite) -> Result<Option<Box<dyn Subject>>> {
         Ok(match (self, suite) {
             (Self::Ours(backend), _) => Some(Box::new(ours::Strongroom::new(backend, suite, 1)?)),

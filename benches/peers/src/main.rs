@@ -1,18 +1,25 @@
-//! strongroom beside other libraries that encrypt messages, and beside the bare algorithms, in one run.
+//! Compares strongroom with other message encryption libraries, and with the bare algorithms, in a
+//! single run.
 //!
-//! `cargo run --release` in this folder prints a table in Markdown, in about three minutes after a build of some five;
-//! `-- --smoke` makes each measurement once, up to 1 MiB. Build it without anything else running: these are times.
+//! `cargo run --release` in this folder prints a Markdown table. It takes about three minutes,
+//! after a build of about five. `-- --smoke` runs each measurement once, up to 1 MiB. Run nothing
+//! else on the machine at the same time, as the results are times.
 //!
-//! - Every library encrypts whole messages in memory under a key that it has opened before: strongroom and `aws-esdk`
-//!   under a raw AES-256 keyring with the same encryption context and algorithm suite, `age` to one X25519 recipient,
-//!   which costs it two multiplications on the curve where the others wrap a key with AES.
-//! - Each is called as it is fastest and otherwise with its defaults: strongroom and `age` write into memory that the
-//!   caller keeps; `aws-esdk` can only return new memory, and takes its input away, so copying that is not counted.
-//! - strongroom is measured with one thread, and with two for each message; the others have no such choice.
-//! - The bare algorithm is what no library could beat: for unsigned messages one call of AES-256-GCM over the whole
-//!   plaintext, out of place, and for signed ones SHA-384 over it, each from the library behind the backend.
-//! - All of a row are measured turn by turn in batches of 20 ms, so that they meet the same noise; the figure is the
-//!   median. Before that, each must decrypt what it encrypted.
+//! - Every library encrypts complete messages in memory under a key that it has opened before.
+//!   strongroom and `aws-esdk` use a raw AES-256 keyring with the same encryption context and
+//!   algorithm suite. `age` encrypts to one X25519 recipient, which costs two multiplications on
+//!   the curve where the others wrap a key with AES.
+//! - Each library is called in its fastest way, and otherwise with its defaults. strongroom and
+//!   `age` write into memory that the caller reuses. `aws-esdk` can only return new memory and
+//!   consumes its input, so copying the input is not counted.
+//! - strongroom is measured with one thread, and with two threads per message. The others have no
+//!   such option.
+//! - The bare algorithm is an upper bound for every library. For unsigned messages, it is a single
+//!   out-of-place call of AES-256-GCM over the complete plaintext. For signed messages, it is
+//!   SHA-384 over the plaintext. Both come from the library behind the backend.
+//! - All libraries of a row are measured in turn, in batches of 20 ms, so they are exposed to the
+//!   same noise. The reported figure is the median. Before that, each library must decrypt its own
+//!   ciphertext.
 
 mod age;
 mod aws_esdk;
@@ -31,11 +38,11 @@ use crate::subject::{Result, Suite};
 
 const SIZES: [usize; 5] = [1 << 10, 64 << 10, 1 << 20, 16 << 20, 256 << 20];
 
-/// The largest message of a smoke test.
+/// Size of the largest message of a smoke test.
 const SMOKE_SIZE: usize = 1 << 20;
 
-/// Of the thread that measures: `aws-esdk` recurses over the frames of a message, and overflows the 8 MiB of a main
-/// thread at 256 MiB in its default frames.
+/// Stack size of the measuring thread. `aws-esdk` recurses over the frames of a message, and
+/// overflows the 8 MiB of a main thread at 256 MiB with its default frames.
 const STACK: usize = 256 << 20;
 
 fn main() -> Result<()> {

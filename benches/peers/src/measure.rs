@@ -1,37 +1,37 @@
-//! Medians, measured turn by turn.
+//! Medians of measurements taken in turn.
 
 use std::time::Duration;
 
 use crate::column::Column;
 use crate::subject::{Result, Subject, Suite};
 
-/// How often is measured.
+/// Number and minimum duration of measurements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
     rounds: u32,
-    /// What a batch of calls must take at least.
+    /// Minimum duration of a batch of calls.
     batch: Duration,
 }
 
 impl Effort {
-    /// Each once.
+    /// Runs each measurement once.
     pub(crate) const SMOKE: Self = Self { rounds: 1, batch: Duration::ZERO };
 
-    /// Fewer rounds of messages that take a second each.
+    /// Uses fewer rounds for messages that take a second each.
     pub(crate) fn for_size(size: usize) -> Self {
         let rounds = if size <= 16 << 20 { 21 } else { 5 };
         Self { rounds, batch: Duration::from_millis(20) }
     }
 }
 
-/// Which way a message goes.
+/// Direction of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Encrypt,
     Decrypt,
 }
 
-/// The medians of one kind of message and one call.
+/// Medians for one kind of message and one call.
 pub(crate) struct Measured {
     pub(crate) suite: Suite,
     pub(crate) size: usize,
@@ -40,13 +40,13 @@ pub(crate) struct Measured {
 }
 
 impl Measured {
-    /// How long one call takes, where the column has such messages.
+    /// Returns the duration of one call, if the column supports such messages.
     pub(crate) fn median(&self, column: Column) -> Option<Duration> {
         self.medians.iter().find(|(measured, _)| *measured == column).map(|(_, median)| *median)
     }
 }
 
-/// Encrypts with all subjects, and then decrypts.
+/// Measures encryption with all subjects, and then decryption.
 pub(crate) fn both_calls(
     suite: Suite,
     plaintext: &[u8],

@@ -1,4 +1,4 @@
-//! What is measured: a library with its key.
+//! The subject of a measurement: a library with its key.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -6,33 +6,34 @@ use std::time::{Duration, Instant};
 /// The result of a measurement, with the error of any of the libraries.
 pub(crate) type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 
-/// A library with an opened key, which encrypts and decrypts whole messages in memory.
+/// A library with an opened key, which encrypts and decrypts complete messages in memory.
 pub(crate) trait Subject {
-    /// Encrypts the plaintext so many times, and returns the time without what prepares the input.
+    /// Encrypts the plaintext the given number of times. Returns the time, excluding the
+    /// preparation of the input.
     fn encrypt(&mut self, plaintext: &[u8], times: u32) -> Result<Duration>;
 
-    /// Decrypts what [`Subject::encrypt`] made last, so many times.
+    /// Decrypts the last output of [`Subject::encrypt`] the given number of times.
     fn decrypt(&mut self, times: u32) -> Result<Duration>;
 
-    /// What [`Subject::decrypt`] made last.
+    /// Returns the last output of [`Subject::decrypt`].
     fn decrypted(&self) -> &[u8];
 }
 
-/// The time that some calls take.
+/// Returns the duration of the given number of calls.
 pub(crate) fn time(times: u32, mut call: impl FnMut() -> Result<()>) -> Result<Duration> {
     let start = Instant::now();
     (0..times).try_for_each(|_| call())?;
     Ok(start.elapsed())
 }
 
-/// Whether messages are signed: suite 0x0478 of the message format, or 0x0578.
+/// Unsigned or signed messages: suite 0x0478 or 0x0578 of the message format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suite {
     Unsigned,
     Signed,
 }
 
-/// The cryptography of strongroom.
+/// Crypto backend of strongroom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
     /// The default, with the feature `aws-lc-rs`.

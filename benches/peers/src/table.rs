@@ -11,11 +11,13 @@ use crate::subject::{Backend, Suite};
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
 
-/// Messages below this length are told in microseconds, longer ones in gigabytes a second.
+/// Results for messages below this length are printed in microseconds, and those for longer ones in
+/// gigabytes per second.
 const SHORT: usize = 64 * KIB;
 
-/// Prints a row for each message, call and backend. In brackets is how many times as fast strongroom is with one thread,
-/// and behind its figure with two, how many times as fast that is as with one.
+/// Prints a row for each message, call and backend. The number in brackets is the speed of
+/// strongroom with one thread relative to that column. Next to strongroom's figure with two
+/// threads, it is the speedup over one thread.
 pub(crate) fn print(measured: &[Measured]) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{}\n", machine())?;
@@ -78,7 +80,7 @@ fn ratio(times: f64) -> String {
     if times < 9.95 { format!("{times:.2}x") } else { format!("{times:.0}x") }
 }
 
-/// The processor and how many threads it runs at once.
+/// Returns the processor model and its number of hardware threads.
 fn machine() -> String {
     let information = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
