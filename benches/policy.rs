@@ -1,5 +1,5 @@
-//! Authorization decisions: `policy/<case>/...`. Each is listed next to the variant that evaluates
-//! no policy, so the difference is the cost.
+//! Authorization decisions: `policy/<case>/...`. The row `account_owner_only` evaluates no policy
+//! document, so the difference from it is the cost of the other rows.
 
 use std::hint::black_box;
 

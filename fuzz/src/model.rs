@@ -1,7 +1,8 @@
 //! A model of the required behavior of a KMS with symmetric keys, in plain data and independent of
 //! the implementation. Time is counted in days.
 //!
-//! Written from the rules of the service (key states, rotation, aliases, deletion), not from the code under test.
+//! Derived from the rules of the service (key states, rotation, aliases, deletion), and not from the
+//! code under test.
 
 use std::collections::BTreeMap;
 

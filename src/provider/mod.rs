@@ -81,7 +81,7 @@ impl MaterialBinding {
     /// Serializes the binding, together with the provider's name, for use as associated data.
     ///
     /// # Errors
-    /// [`CodecError::TooLong`] if the provider's name is over 65,535 bytes.
+    /// Returns [`CodecError::TooLong`] if the provider's name exceeds 65,535 bytes.
     pub fn to_bytes(&self, provider: &ProviderId) -> Result<Vec<u8>, CodecError> {
         let mut writer = Writer::with_capacity(160);
         writer.bytes(b"strongroom material v1").bytes(&self.store);

@@ -117,7 +117,7 @@ impl MemoryCluster {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every change of the state is one assignment.
+        // Every state change is a single assignment.
         self.state.lock()
     }
 

@@ -8,7 +8,7 @@ use crate::key::KeySpec;
 use crate::provider::{GeneratedMaterial, key_pair_kind};
 use crate::secret::SecretBytes;
 
-/// Bytes of AES-256 key material.
+/// Length of AES-256 key material in bytes.
 const SYMMETRIC_LENGTH: usize = 32;
 
 /// Validates unwrapped material and returns the form to store.

@@ -2,7 +2,7 @@
 //!
 //! A [`Module`] is the library of an HSM vendor. There is one for each file in a process. A
 //! [`Token`] is found by its serial number or label. It is logged in to once, and used through a
-//! bounded pool of sessions. The module handles the usual failures of tokens: sessions that die,
+//! bounded pool of sessions. This crate handles the usual failures of tokens: sessions that die,
 //! tokens that disappear and return with other handles, and calls that never return. It also
 //! handles an attacker's ciphertexts, which some tokens answer as if they were broken.
 //!

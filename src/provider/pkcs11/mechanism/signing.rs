@@ -14,7 +14,7 @@ use crate::crypto::{CryptoBackend, DigestAlgorithm, RsaOaep, SignatureInput};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::secret::SecretBytes;
 
-/// DigestInfo prefix of a digest in a PKCS#1 v1.5 signature (RFC 8017, section 9.2, note 1).
+/// Prefix of a digest in a PKCS#1 v1.5 signature (RFC 8017, section 9.2, note 1).
 const SHA256_PREFIX: &[u8] =
     &[0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
 const SHA384_PREFIX: &[u8] =
