@@ -83,7 +83,8 @@ impl TokenError {
         Self { class, code: None, mechanism: None, rejected_for: None, login: false, message: message.into() }
     }
 
-    /// Creates the rejection of a key for one of its attributes, or of a token for one of its flags.
+    /// Creates the rejection of a key for one of its attributes, or of a token for one of its
+    /// flags.
     pub(super) fn rejects(name: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self { rejected_for: Some(name), ..Self::new(ErrorClass::Denied, message) }
     }
