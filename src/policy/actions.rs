@@ -1,4 +1,4 @@
-//! The elements `Action` and `NotAction`: names of operations, with wildcards, as a set.
+//! The `Action` and `NotAction` elements: sets of operations, named with optional wildcards.
 
 use super::json::Json;
 use super::operation_set::OperationSet;
@@ -7,14 +7,14 @@ use super::pattern::Pattern;
 use crate::key::Operation;
 use crate::text::sanitize_for_error;
 
-/// The prefix of every action of this service. Case does not matter.
+/// The prefix of every action of this service, matched case-insensitively.
 const SERVICE: &str = "kms:";
 
-/// Actions of AWS KMS whose operations do not exist here. A policy may name them, as it may come from there.
+/// Actions of AWS KMS that have no operation in this crate. A policy written for AWS may name them.
 const ABSENT: [&str; 5] =
     ["Decapsulate", "Encapsulate", "ReplicateKey", "SynchronizeMultiRegionKey", "UpdatePrimaryRegion"];
 
-/// Reads the value of the element: the operations that it names.
+/// Parses the value of the element into the set of operations that it names.
 pub(super) fn parse(value: Json) -> Result<OperationSet, PolicyParseError> {
     value.texts()?.iter().try_fold(OperationSet::EMPTY, |set, action| Ok(set.union(named_by(action)?)))
 }
@@ -29,7 +29,7 @@ fn named_by(action: &str) -> Result<OperationSet, PolicyParseError> {
     let pattern = Pattern::new(&name);
     let matches = |known: &str| pattern.matches(&known.to_ascii_lowercase());
     let set: OperationSet = Operation::ALL.iter().copied().filter(|operation| matches(operation.as_str())).collect();
-    // A misspelt name must not pass for one that allows or denies something.
+    // Reject misspelled names, which would otherwise silently allow or deny nothing.
     if set.is_empty() && !ABSENT.into_iter().any(matches) {
         return Err(unknown());
     }

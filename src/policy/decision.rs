@@ -1,10 +1,10 @@
-//! The answer of a policy.
+//! The outcome of a policy decision.
 
-/// What a [`Policy`](super::Policy) answers.
+/// The outcome of a [`Policy`](super::Policy).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// The operation may go on.
+    /// The operation is allowed.
     Allow,
-    /// The operation is refused.
+    /// The operation is denied.
     Deny,
 }

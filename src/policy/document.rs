@@ -11,17 +11,20 @@ use crate::error::Result;
 use crate::identity::{AccountId, Locality, Principal};
 use crate::text::sanitize_for_error;
 
-/// The versions of the policy language. They differ in policy variables only, which are refused in either.
+/// The versions of the policy language. They differ only in policy variables, which are rejected in
+/// both.
 const VERSIONS: [&str; 2] = ["2012-10-17", "2008-10-17"];
 
-/// The most characters of a document's patterns that a decision may have to compare anew at every place of a value, so that
-/// its time is bounded: those of parts with `?` between two stars.
+/// The maximum total length, in characters, of the pattern parts of a document that contain `?`
+/// between two `*`. A decision may compare such a part at every position of a value, so this limit
+/// bounds the time of a decision.
 const MAX_SEARCH_LENGTH: usize = 1024;
 
-/// A policy in the JSON language of AWS, compiled.
+/// A compiled policy in the JSON policy language of AWS.
 ///
-/// It keeps the text that it was read from. What is not supported is refused when the document is read, and never ignored
-/// afterwards; the [manual](crate::manual::policies) lists both. A clone copies one pointer.
+/// The original text is preserved. Unsupported elements are rejected when the document is parsed
+/// and are never silently ignored; the [manual](crate::manual::policies) lists supported and
+/// unsupported elements. Cloning copies a single pointer.
 ///
 /// # Examples
 /// ```
@@ -56,30 +59,31 @@ struct Compiled {
 }
 
 impl PolicyDocument {
-    /// The most bytes of a document.
+    /// The maximum length of a document, in bytes.
     pub const MAX_LENGTH: usize = 32_768;
-    /// The one name that a key policy can have.
+    /// The only name that a key policy can have.
     pub const KEY_POLICY_NAME: &'static str = "default";
 
-    /// Reads the policy of a key.
+    /// Parses the policy of a key.
     ///
     /// # Errors
-    /// Of kind [`MalformedPolicyDocument`](crate::ErrorKind::MalformedPolicyDocument) if it is over 32,768 bytes, holds
-    /// characters beyond Latin-1 or control characters, is no JSON, names a member twice, or has anything that this crate
-    /// does not support.
+    /// - [`MalformedPolicyDocument`](crate::ErrorKind::MalformedPolicyDocument) if `text` is longer
+    ///   than 32,768 bytes, contains control characters or characters outside Latin-1, is not valid
+    ///   JSON, repeats a member, or uses anything that this crate does not support
     pub fn key_policy(text: &str) -> Result<Self> {
         Ok(Self::parse(PolicyKind::Key, text)?)
     }
 
-    /// Reads a policy that is to be attached to a principal.
+    /// Parses a policy to be attached to a principal.
     ///
     /// # Errors
-    /// As [`PolicyDocument::key_policy`].
+    /// Same as [`PolicyDocument::key_policy`].
     pub fn identity_policy(text: &str) -> Result<Self> {
         Ok(Self::parse(PolicyKind::Identity, text)?)
     }
 
-    /// The policy of a key that is made without one: the account, and whom its identity policies let, may do everything.
+    /// Returns the policy of a key that is created without one. It allows every operation to the
+    /// account and to the principals that its identity policies authorize.
     #[expect(clippy::missing_panics_doc, reason = "the document is valid by construction")]
     pub fn default_key_policy(account: AccountId) -> Self {
         let text = format!(
@@ -101,12 +105,13 @@ impl PolicyDocument {
         Self::key_policy(&text).expect("an account id needs no escape in JSON")
     }
 
-    /// The policy of a key that a service manages in an account: everybody of the account may use it through the service,
-    /// by its short name, and look at it.
+    /// Returns the policy of a key that a service manages in an account. All principals of the
+    /// account may use the key through the service and may view its metadata. `service` is the
+    /// short name of the service.
     ///
     /// # Errors
-    /// Of kind [`Validation`](crate::ErrorKind::Validation) for the name of a service that is none, as
-    /// [`Principal::service`].
+    /// - [`Validation`](crate::ErrorKind::Validation) if `service` is not a valid service name, as
+    ///   for [`Principal::service`]
     pub fn service_managed_key_policy(account: AccountId, locality: &Locality, service: &str) -> Result<Self> {
         Principal::service(account, service)?;
         let (root, region) = (Principal::root(account), locality.region());
@@ -141,22 +146,22 @@ impl PolicyDocument {
         ))
     }
 
-    /// The text that the document was read from.
+    /// Returns the text that the document was parsed from.
     pub fn as_str(&self) -> &str {
         &self.0.text
     }
 
-    /// What it is to be attached to.
+    /// Returns the kind of entity that the document is attached to.
     pub fn kind(&self) -> PolicyKind {
         self.0.kind
     }
 
-    /// Whether a decision by this document needs to know the aliases of the key.
+    /// Returns `true` if evaluating this document requires the aliases of the key.
     pub fn needs_aliases(&self) -> bool {
         self.0.needs_aliases
     }
 
-    /// The statements, in order.
+    /// Returns the statements in document order.
     pub(super) fn statements(&self) -> &[Statement] {
         &self.0.statements
     }
@@ -223,7 +228,7 @@ impl fmt::Display for PolicyDocument {
     }
 }
 
-/// Documents are the same if they are of one kind and have the same text.
+/// Two documents are equal if they have the same kind and the same text.
 impl PartialEq for PolicyDocument {
     fn eq(&self, other: &Self) -> bool {
         self.kind() == other.kind() && self.as_str() == other.as_str()

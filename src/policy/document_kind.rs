@@ -1,6 +1,6 @@
 //! The two kinds of policy documents.
 
-/// What a policy document is attached to.
+/// The kind of entity that a policy document is attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PolicyKind {
     /// A key: the statements name principals.

@@ -1,4 +1,5 @@
-//! The decision: what the policies and grants that are attached to key and principal say to a request.
+//! Policy evaluation: applies the policies and grants attached to the key and the principal to a
+//! request.
 
 use std::fmt;
 
@@ -14,20 +15,20 @@ use crate::error::Result;
 use crate::identity::PrincipalKind;
 use crate::key::Operation;
 
-/// The policies and grants that have a say in a request.
+/// The policies and grants that apply to a request.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct AttachedPolicies<'a> {
-    /// The policy of the key. Without one, a key can be used by grants only.
+    /// The policy of the key. Without one, the key can be used only through grants.
     pub key_policy: Option<&'a PolicyDocument>,
     /// The policies of the principal.
     pub identity_policies: &'a [PolicyDocument],
-    /// The grants on the key; looked at only if no policy decides.
+    /// The grants on the key. They are consulted only if no policy decides.
     pub grants: Option<&'a dyn GrantSource>,
 }
 
 impl<'a> AttachedPolicies<'a> {
-    /// Nothing is attached.
+    /// Creates a value without any policies or grants.
     pub const fn none() -> Self {
         Self { key_policy: None, identity_policies: &[], grants: None }
     }
@@ -53,12 +54,13 @@ impl<'a> AttachedPolicies<'a> {
         self
     }
 
-    /// Whether a decision needs to know the aliases of the key.
+    /// Returns `true` if a decision requires the aliases of the key.
     pub fn needs_aliases(&self) -> bool {
         self.key_policy.into_iter().chain(self.identity_policies).any(PolicyDocument::needs_aliases)
     }
 
-    /// The first statement of an effect that applies and is about the principal in a way that is wanted.
+    /// Returns the first statement with the given effect that applies to the request and whose
+    /// relation to the principal is `wanted`.
     fn statement(
         &self,
         (kind, effect): (PolicyKind, Effect),
@@ -72,7 +74,7 @@ impl<'a> AttachedPolicies<'a> {
         };
         for document in documents {
             for (place, statement) in document.statements().iter().enumerate() {
-                // What costs least comes first.
+                // The cheapest checks come first.
                 if statement.effect() == effect
                     && statement.operations().contains(request.operation)
                     && statement.relation_to(request.principal).is_some_and(&wanted)
@@ -86,12 +88,12 @@ impl<'a> AttachedPolicies<'a> {
     }
 }
 
-/// Names a statement of a policy: by its `Sid`, or by its place.
+/// Identifies a statement of a policy by its `Sid` or its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatementName<'a> {
-    /// The `Sid`, if it has one.
+    /// The `Sid`, if the statement has one.
     pub sid: Option<&'a str>,
-    /// The place in its document, 1 for the first.
+    /// The position of the statement in its document, starting at 1.
     pub number: usize,
 }
 
@@ -110,39 +112,41 @@ impl fmt::Display for StatementName<'_> {
     }
 }
 
-/// A decision and its reason.
+/// A decision and the reason for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PolicyEvaluation<'a> {
-    /// A statement of the key's policy denies it.
+    /// A statement of the key policy denies the operation.
     DeniedByKeyPolicy(StatementName<'a>),
-    /// A statement of one of the principal's policies denies it.
+    /// A statement of one of the principal's policies denies the operation.
     DeniedByIdentityPolicy(StatementName<'a>),
-    /// A statement of the key's policy allows it to the principal.
+    /// A statement of the key policy allows the operation to the principal.
     AllowedByKeyPolicy(StatementName<'a>),
-    /// The key's policy leaves it to the principal's account, or there is no key, and a statement of one of the
-    /// principal's policies allows it.
+    /// A statement of one of the principal's policies allows the operation. Either the key policy
+    /// delegates the decision to the principal's account, or the request has no key.
     AllowedByIdentityPolicy(StatementName<'a>),
-    /// There is no key, and the principal is the account itself.
+    /// The request has no key, and the principal is the account itself.
     AllowedToAccount,
-    /// A grant allows it.
+    /// A grant allows the operation.
     AllowedByGrant(GrantId),
-    /// The grant that is given back names the principal as one who may do so, or the principal is the account that made it.
+    /// The grant to be retired permits the principal to retire it, or the principal is the account
+    /// that created it.
     AllowedByRetiredGrant,
-    /// The key's policy allows it neither to the principal nor to its account, and no grant does.
+    /// The key policy allows the operation neither to the principal nor to its account, and no
+    /// grant allows it.
     NotAllowedByKeyPolicy,
-    /// The key's policy leaves it to the principal's account, or there is no key, and none of the principal's policies
-    /// allows it, and no grant does.
+    /// None of the principal's policies and no grant allows the operation. Either the key policy
+    /// delegates the decision to the principal's account, or the request has no key.
     NotAllowedByIdentityPolicy,
 }
 
 impl PolicyEvaluation<'_> {
-    /// The decision without its reason.
+    /// Returns the decision without its reason.
     pub const fn decision(&self) -> Decision {
         if self.is_allowed() { Decision::Allow } else { Decision::Deny }
     }
 
-    /// Whether the request may go on.
+    /// Returns `true` if the request is allowed.
     pub const fn is_allowed(&self) -> bool {
         match self {
             Self::AllowedByKeyPolicy(_)
@@ -176,15 +180,23 @@ impl fmt::Display for PolicyEvaluation<'_> {
     }
 }
 
-/// Decides on a request by the rules of AWS KMS.
+/// Evaluates a request by the rules of AWS KMS.
 ///
-/// A statement that denies ends it. Otherwise the key's policy must allow the operation to the principal, or to its account
-/// while one of the principal's own policies allows it; or a grant must. A principal of another account needs both policies
-/// in any case, and only the operations that exist across accounts. Without a key, the principal's policies decide alone.
+/// A statement that denies the operation always takes precedence. Otherwise, the operation is
+/// allowed if one of these holds:
+/// - The key policy allows it to the principal.
+/// - The key policy allows it to the principal's account, and one of the principal's own policies
+///   allows it.
+/// - A grant allows it.
+///
+/// For a principal of another account, policies allow an operation only if both the key policy and
+/// one of the principal's policies do. Such a principal is limited to operations that exist across
+/// accounts. Without a key, only the principal's policies decide.
 ///
 /// # Errors
-/// Of kind [`Internal`](crate::ErrorKind::Internal) if a policy asks for a value that the request ought to have and does
-/// not tell; any error of the [`GrantSource`].
+/// - [`Internal`](crate::ErrorKind::Internal) if a policy depends on a value that the request
+///   should contain but does not
+/// - any error of the [`GrantSource`]
 ///
 /// # Examples
 /// ```
@@ -208,7 +220,7 @@ pub fn evaluate<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>
     Evaluation { request, attached, target: Target::new(request) }.outcome()
 }
 
-/// A decision on its way.
+/// An evaluation in progress.
 struct Evaluation<'r, 'p> {
     request: &'r PolicyRequest<'r>,
     attached: &'r AttachedPolicies<'p>,
@@ -227,7 +239,7 @@ impl<'p> Evaluation<'_, 'p> {
         if about_key { self.about_key() } else { self.about_account() }
     }
 
-    /// Without a key, identity policies decide alone.
+    /// Decides on a request without a key, based only on identity policies.
     fn about_account(&self) -> Result<PolicyEvaluation<'p>> {
         if !self.is_at_home() {
             return Ok(PolicyEvaluation::NotAllowedByIdentityPolicy);
@@ -248,7 +260,8 @@ impl<'p> Evaluation<'_, 'p> {
             None => (self.to_account()?, false),
         };
         if let Some(statement) = statement {
-            // The account itself may do what it could let its users do.
+            // The account itself may perform any operation that it could allow its users to
+            // perform.
             if is_enough || self.request.principal.is_account_root() {
                 return Ok(PolicyEvaluation::AllowedByKeyPolicy(statement));
             }
@@ -263,8 +276,8 @@ impl<'p> Evaluation<'_, 'p> {
         Ok(by_grant(self.request, self.attached)?.unwrap_or(missing))
     }
 
-    /// The statement of the key's policy that allows it to the principal. A service that acts for another account must be
-    /// meant by name.
+    /// Returns the statement of the key policy that allows the operation to the principal. A
+    /// service that acts for another account must be named explicitly.
     fn to_principal(&self) -> Result<Option<StatementName<'p>>> {
         let is_one_of_everybody = self.is_at_home() || !self.is_service();
         self.find(PolicyKind::Key, Effect::Allow, |relation| {
@@ -272,8 +285,8 @@ impl<'p> Evaluation<'_, 'p> {
         })
     }
 
-    /// The statement of the key's policy that allows it to the principal's account. A service has no policies to which the
-    /// account could leave it.
+    /// Returns the statement of the key policy that allows the operation to the principal's
+    /// account. A service has no identity policies to which the account could delegate.
     fn to_account(&self) -> Result<Option<StatementName<'p>>> {
         if self.is_service() {
             return Ok(None);
@@ -303,7 +316,7 @@ impl<'p> Evaluation<'_, 'p> {
     }
 }
 
-/// Whether a grant allows the request, and which.
+/// Returns the grant that allows the request, if any.
 fn by_grant<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) -> Result<Option<PolicyEvaluation<'a>>> {
     let PolicyRequest { principal, operation, context, .. } = *request;
     if !operation.is_grantable() {
@@ -314,7 +327,7 @@ fn by_grant<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) ->
         _ => None,
     });
     if operation == Operation::RetireGrant {
-        // Another grant on the same key says nothing about this one.
+        // Other grants on the same key are irrelevant to retiring this one.
         let issuer = request.parameters.iter().find_map(|parameter| match parameter {
             RequestParameter::GrantIssuer(account) => Some(*account),
             _ => None,
@@ -331,11 +344,11 @@ fn by_grant<'a>(request: &PolicyRequest<'_>, attached: &AttachedPolicies<'a>) ->
     Ok(found.map(PolicyEvaluation::AllowedByGrant))
 }
 
-/// Whether the principal of a request could replace the policy of a key once `proposed` is that policy: the check against
-/// locking oneself out. Grants cannot allow that and so do not count.
+/// The lockout safety check: returns `true` if the principal could still replace the key policy
+/// after `proposed` takes effect. Grants cannot allow `PutKeyPolicy` and are not considered.
 ///
 /// # Errors
-/// As [`evaluate`].
+/// Same as [`evaluate`].
 pub fn passes_lockout_safety_check(
     request: &PolicyRequest<'_>,
     proposed: &PolicyDocument,

@@ -1,4 +1,5 @@
-//! Grants as data: what one allows to whom, and what of it may be passed on. Pure functions; a KMS keeps the records.
+//! Grants as data: the operations that a grant allows and the grants that its grantee may create.
+//! These are pure functions; the KMS stores the records.
 
 use std::fmt;
 
@@ -8,20 +9,20 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Principal;
 use crate::key::{KeySpec, KeyUsage, Operation, SpecClass};
 
-/// Names a grant: 64 hexadecimal digits.
+/// The identifier of a grant: 64 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GrantId([u8; 32]);
 
 impl GrantId {
-    /// The id that these bytes are.
+    /// Creates an id from its bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    /// Reads 64 hexadecimal digits in lower case.
+    /// Parses 64 lowercase hexadecimal digits.
     ///
     /// # Errors
-    /// Of kind [`Validation`](ErrorKind::Validation) for anything else.
+    /// - [`Validation`](ErrorKind::Validation) if `text` is anything else
     pub fn parse(text: &str) -> Result<Self> {
         let mut bytes = [0; 32];
         match base16ct::lower::decode(text, &mut bytes).map(<[u8]>::len) {
@@ -30,7 +31,7 @@ impl GrantId {
         }
     }
 
-    /// The bytes.
+    /// Returns the bytes of the id.
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -48,15 +49,16 @@ impl fmt::Debug for GrantId {
     }
 }
 
-/// The most pairs of one constraint.
+/// The maximum number of pairs in a constraint.
 const MAX_CONSTRAINT_PAIRS: usize = 8;
-/// The most characters of a value in a constraint.
+/// The maximum length of a value in a constraint, in characters.
 const MAX_CONSTRAINT_VALUE: usize = 384;
 
-/// What the encryption context of a request must be for a grant to count. A request must meet every constraint.
+/// Constraints on the encryption context of a request. A grant applies only to requests that meet
+/// all of its constraints.
 ///
-/// Names and values must be the same to the letter. (AWS KMS overlooks the case of names here; as a constraint only ever
-/// narrows, this is the stricter reading.)
+/// Names and values must match exactly, including case. (AWS KMS ignores the case of names here.
+/// Because a constraint only ever narrows a grant, exact comparison is the stricter reading.)
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GrantConstraints {
     equals: Option<EncryptionContext>,
@@ -64,51 +66,53 @@ pub struct GrantConstraints {
 }
 
 impl GrantConstraints {
-    /// No constraint.
+    /// Creates an empty set of constraints.
     pub const fn new() -> Self {
         Self { equals: None, subset: None }
     }
 
-    /// `EncryptionContextEquals`: the context must be these pairs and no others.
+    /// Sets `EncryptionContextEquals`: the encryption context must consist of exactly these pairs.
     ///
     /// # Errors
-    /// Of kind [`Validation`](ErrorKind::Validation) unless there are 1 to 8 pairs with values of at most 384 characters.
+    /// - [`Validation`](ErrorKind::Validation) unless there are 1 to 8 pairs with values of at most
+    ///   384 characters
     pub fn with_encryption_context_equals(mut self, context: EncryptionContext) -> Result<Self> {
         self.equals = Some(checked_constraint(context)?);
         Ok(self)
     }
 
-    /// `EncryptionContextSubset`: the context must hold these pairs, and may hold others.
+    /// Sets `EncryptionContextSubset`: the encryption context must contain these pairs and may
+    /// contain others.
     ///
     /// # Errors
-    /// As [`GrantConstraints::with_encryption_context_equals`].
+    /// Same as [`GrantConstraints::with_encryption_context_equals`].
     pub fn with_encryption_context_subset(mut self, context: EncryptionContext) -> Result<Self> {
         self.subset = Some(checked_constraint(context)?);
         Ok(self)
     }
 
-    /// The pairs of `EncryptionContextEquals`.
+    /// Returns the pairs of `EncryptionContextEquals`.
     pub const fn encryption_context_equals(&self) -> Option<&EncryptionContext> {
         self.equals.as_ref()
     }
 
-    /// The pairs of `EncryptionContextSubset`.
+    /// Returns the pairs of `EncryptionContextSubset`.
     pub const fn encryption_context_subset(&self) -> Option<&EncryptionContext> {
         self.subset.as_ref()
     }
 
-    /// Whether nothing is demanded.
+    /// Returns `true` if there are no constraints.
     pub const fn is_empty(&self) -> bool {
         self.equals.is_none() && self.subset.is_none()
     }
 
-    /// Whether an encryption context meets the constraints.
+    /// Returns `true` if an encryption context meets all constraints.
     pub fn are_met_by(&self, context: &EncryptionContext) -> bool {
         self.equals.as_ref().is_none_or(|pairs| pairs == context)
             && self.subset.as_ref().is_none_or(|pairs| context.first_mismatch(pairs).is_none())
     }
 
-    /// Whether every context that meets these constraints meets the others, too.
+    /// Returns `true` if every context that meets these constraints also meets the others.
     pub fn are_at_least_as_strict_as(&self, others: &Self) -> bool {
         let holds = |pairs: &EncryptionContext| {
             [&self.equals, &self.subset].into_iter().flatten().any(|own| own.first_mismatch(pairs).is_none())
@@ -130,9 +134,10 @@ fn checked_constraint(context: EncryptionContext) -> Result<EncryptionContext> {
     Ok(context)
 }
 
-/// What a grant says: who may do what with its key, under which constraints, and who may give it back.
+/// The terms of a grant: its grantee, operations, constraints, and retiring principal.
 ///
-/// A grant only ever allows. Its grantee may do these operations unless a policy denies them explicitly.
+/// A grant can only allow operations. Its grantee may perform them unless a policy explicitly
+/// denies them.
 ///
 /// # Examples
 /// ```
@@ -147,7 +152,7 @@ fn checked_constraint(context: EncryptionContext) -> Result<EncryptionContext> {
 /// let own = GrantTerms::new(alice, [Operation::Decrypt, Operation::CreateGrant])?
 ///     .with_constraints(GrantConstraints::new().with_encryption_context_subset(tenant.clone())?);
 ///
-/// // Alice may pass on what she has, and no more.
+/// Alice may delegate only what she is allowed herself.
 /// let passed_on = GrantTerms::new(bob, [Operation::Decrypt])?;
 /// assert!(!own.may_delegate(&passed_on));
 /// assert!(own.may_delegate(&passed_on.with_constraints(GrantConstraints::new().with_encryption_context_equals(tenant)?)));
@@ -165,7 +170,8 @@ impl GrantTerms {
     /// Allows operations to a principal.
     ///
     /// # Errors
-    /// Of kind [`Validation`](ErrorKind::Validation) if there is no operation, or one that no grant can allow.
+    /// - [`Validation`](ErrorKind::Validation) if `operations` is empty or contains an operation
+    ///   that no grant can allow
     pub fn new(grantee: Principal, operations: impl IntoIterator<Item = Operation>) -> Result<Self> {
         let operations: OperationSet = operations.into_iter().collect();
         if operations.is_empty() {
@@ -177,45 +183,45 @@ impl GrantTerms {
         Ok(Self { grantee, retiring: None, operations, constraints: GrantConstraints::new() })
     }
 
-    /// Names a principal that may give the grant back.
+    /// Sets a principal that may retire the grant.
     #[must_use]
     pub fn with_retiring_principal(mut self, principal: Principal) -> Self {
         self.retiring = Some(principal);
         self
     }
 
-    /// Sets what the encryption context of a request must be.
+    /// Sets the constraints on the encryption context of a request.
     #[must_use]
     pub fn with_constraints(mut self, constraints: GrantConstraints) -> Self {
         self.constraints = constraints;
         self
     }
 
-    /// Who is allowed.
+    /// Returns the principal to which the grant allows its operations.
     pub const fn grantee(&self) -> &Principal {
         &self.grantee
     }
 
-    /// Who may give the grant back.
+    /// Returns the principal that may retire the grant, if one is set.
     pub const fn retiring_principal(&self) -> Option<&Principal> {
         self.retiring.as_ref()
     }
 
-    /// What is allowed.
+    /// Returns the operations that the grant allows.
     pub const fn operations(&self) -> OperationSet {
         self.operations
     }
 
-    /// Under which constraints.
+    /// Returns the constraints on the encryption context of a request.
     pub const fn constraints(&self) -> &GrantConstraints {
         &self.constraints
     }
 
-    /// Refuses terms that no key of a spec and usage can fulfil.
+    /// Rejects terms that no key with this spec and usage can satisfy.
     ///
     /// # Errors
-    /// Of kind [`Validation`](ErrorKind::Validation) if an operation does not exist for such a key, or if it has no
-    /// encryption context and a constraint asks for one.
+    /// - [`Validation`](ErrorKind::Validation) if the key does not support one of the operations,
+    ///   or if it has no encryption context and a constraint requires one
     pub fn check_key(&self, spec: KeySpec, usage: KeyUsage) -> Result<()> {
         let class = spec.class();
         if !self.constraints.is_empty() && class != SpecClass::Symmetric {
@@ -231,9 +237,10 @@ impl GrantTerms {
         }
     }
 
-    /// Whether the grant allows a principal an operation with an encryption context.
+    /// Returns `true` if the grant allows an operation with an encryption context to a principal.
     ///
-    /// Constraints count for work with the key only: DescribeKey, CreateGrant and RetireGrant have no context.
+    /// Constraints apply only to cryptographic operations: DescribeKey, CreateGrant, and
+    /// RetireGrant have no context.
     pub fn allows(&self, principal: &Principal, operation: Operation, context: Option<&EncryptionContext>) -> bool {
         static EMPTY: EncryptionContext = EncryptionContext::new();
         self.operations.contains(operation)
@@ -242,23 +249,24 @@ impl GrantTerms {
                 || self.constraints.are_met_by(context.unwrap_or(&EMPTY)))
     }
 
-    /// Whether the grantee may make a grant of other terms by means of this one: its operations must be among those of
-    /// this grant, CreateGrant among these, and its constraints at least as strict.
+    /// Returns `true` if the grantee may use this grant to create a grant with other terms. The new
+    /// operations must be a subset of this grant's, which must include CreateGrant. The new
+    /// constraints must be at least as strict.
     pub fn may_delegate(&self, other: &Self) -> bool {
         self.operations.contains(Operation::CreateGrant)
             && other.operations.is_subset_of(self.operations)
             && other.constraints.are_at_least_as_strict_as(&self.constraints)
     }
 
-    /// Whether the terms themselves let a principal give the grant back: as its retiring principal, or as its grantee if
-    /// RetireGrant is among the operations.
+    /// Returns `true` if the terms permit a principal to retire the grant: as its retiring
+    /// principal, or as its grantee if RetireGrant is among the operations.
     pub fn may_be_retired_by(&self, principal: &Principal) -> bool {
         self.retiring.as_ref() == Some(principal)
             || (self.grantee == *principal && self.operations.contains(Operation::RetireGrant))
     }
 }
 
-/// Whether an operation that a grant can allow exists for a key of a spec and usage.
+/// Returns `true` if a key with this spec and usage supports an operation that a grant can allow.
 fn exists_for(operation: Operation, spec: KeySpec, usage: KeyUsage) -> bool {
     let class = spec.class();
     if operation.required_usage().is_some_and(|required| required != usage) {
@@ -276,19 +284,20 @@ fn exists_for(operation: Operation, spec: KeySpec, usage: KeyUsage) -> bool {
 
 /// The grants on the key of a request.
 pub trait GrantSource: fmt::Debug {
-    /// Looks through the grants and gives the id of the first whose terms are accepted.
+    /// Returns the id of the first grant whose terms are accepted.
     ///
-    /// Grants whose grantee is another principal than the one who asks may be passed over.
+    /// The source may skip grants whose grantee is not the requesting principal.
     ///
     /// # Errors
-    /// Any error, if the grants cannot be read; no decision is reached then.
+    /// - any error, if the grants cannot be read; no decision is reached then
     fn find(&self, accept: &mut dyn FnMut(&GrantTerms) -> bool) -> Result<Option<GrantId>>;
 
-    /// The same, where only grants matter that [allow](GrantTerms::allows) an operation with an encryption context: a source that
-    /// can distinguish them may skip all others. The default examines every grant.
+    /// Like [`GrantSource::find`], but only grants that [allow](GrantTerms::allows) an operation
+    /// with an encryption context matter. A source that can identify those grants may skip all
+    /// others. The default implementation examines every grant.
     ///
     /// # Errors
-    /// Those of [`GrantSource::find`].
+    /// Same as [`GrantSource::find`].
     fn find_allowing(
         &self,
         _operation: Operation,

@@ -1,4 +1,4 @@
-//! JSON as a tree that has no member twice.
+//! A JSON tree that rejects duplicate object members.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 use super::parse_error::PolicyParseError;
 use crate::text::sanitize_for_error;
 
-/// One value. Numbers and truth values of conditions may stand for the text that they are written as.
+/// A JSON value. In conditions, numbers and booleans may be used in place of their text form.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Json {
     Null,
@@ -19,12 +19,12 @@ pub(super) enum Json {
 }
 
 impl Json {
-    /// Reads a whole text. The parser itself refuses what is nested more than 127 deep.
+    /// Parses a complete JSON text. The parser itself rejects nesting deeper than 127 levels.
     pub(super) fn parse(text: &str) -> Result<Self, PolicyParseError> {
         serde_json::from_str(text).map_err(|error| PolicyParseError::new(error.to_string()))
     }
 
-    /// The members of an object.
+    /// Returns the members of an object.
     pub(super) fn members(self) -> Result<Vec<(String, Self)>, PolicyParseError> {
         match self {
             Self::Object(members) => Ok(members),
@@ -32,7 +32,7 @@ impl Json {
         }
     }
 
-    /// A text.
+    /// Returns the value of a string.
     pub(super) fn text(self) -> Result<String, PolicyParseError> {
         match self {
             Self::Text(text) => Ok(text),
@@ -40,12 +40,12 @@ impl Json {
         }
     }
 
-    /// One text or a list of texts, of which there must be one at least.
+    /// Returns a single string or a non-empty list of strings.
     pub(super) fn texts(self) -> Result<Vec<String>, PolicyParseError> {
         self.one_or_more()?.into_iter().map(Self::text).collect()
     }
 
-    /// One value or a list of values, of which there must be one at least.
+    /// Returns a single value or a non-empty list of values.
     pub(super) fn one_or_more(self) -> Result<Vec<Self>, PolicyParseError> {
         match self {
             Self::List(values) if values.is_empty() => Err(PolicyParseError::new("must not be an empty list")),
@@ -54,7 +54,7 @@ impl Json {
         }
     }
 
-    /// The text of a value of a condition, which may be written as a number or a truth value, too.
+    /// Returns the text of a condition value, which may also be a number or a boolean.
     pub(super) fn scalar(self) -> Result<String, PolicyParseError> {
         match self {
             Self::Text(text) => Ok(text),

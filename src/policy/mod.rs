@@ -1,8 +1,10 @@
-//! Who may do what: a decision for every operation, taken before any state of a key is revealed.
+//! Authorization. Every operation is authorized before any state of a key is revealed.
 //!
-//! [`evaluate()`] decides by the rules of AWS KMS: by the policy of the key, the policies of the principal, and grants.
-//! Documents are compiled when they are read ([`PolicyDocument`]), and a decision allocates nothing. An application that
-//! decides otherwise brings a [`Policy`] of its own. The [manual](crate::manual::policies) lists what is supported.
+//! [`evaluate()`] implements the rules of AWS KMS: it considers the key policy, the policies of the
+//! principal, and grants.
+//! Documents are compiled when they are parsed ([`PolicyDocument`]), and a decision allocates
+//! nothing. To use other rules, implement [`Policy`]. The [manual](crate::manual::policies) lists
+//! what is supported.
 
 mod actions;
 mod condition;
@@ -33,9 +35,11 @@ pub use self::operation_set::OperationSet;
 pub use self::request::{KeyFacts, PolicyRequest, RequestParameter};
 use crate::error::Result;
 
-/// Decides on operations. Asked for every call, also for those without a key.
+/// Decides whether an operation is allowed. Called for every operation, including those without a
+/// key.
 ///
-/// It gets the question and what is attached to key and principal, and may ask [`evaluate()`] what that says.
+/// An implementation receives the request and the policies attached to the key and the principal.
+/// It may call [`evaluate()`] to learn how the AWS KMS rules decide.
 ///
 /// # Examples
 /// ```
@@ -61,7 +65,7 @@ pub trait Policy: fmt::Debug + Send + Sync {
     /// Allows or denies one operation.
     ///
     /// # Errors
-    /// Any error, if no decision can be reached; the operation is refused with it.
+    /// - any error, if no decision can be reached; the operation then fails with this error
     fn decide(&self, request: &PolicyRequest<'_>, attached: &AttachedPolicies<'_>) -> Result<Decision>;
 }
 
@@ -71,7 +75,8 @@ impl<P: Policy + ?Sized> Policy for std::sync::Arc<P> {
     }
 }
 
-/// Allows everything to the root of the owning account, and nothing to anybody else.
+/// Allows every operation to the root of the owning account and denies everything to all other
+/// principals.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AccountOwnerOnly;
 

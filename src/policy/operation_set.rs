@@ -1,14 +1,14 @@
-//! A set of operations, as policies and grants name them.
+//! Sets of operations, as used in policies and grants.
 
 use std::fmt;
 
 use crate::error::Result;
 use crate::key::Operation;
 
-// One bit for each operation.
+// Each operation has one bit.
 const _: () = assert!(Operation::ALL.len() <= 64);
 
-/// A set of operations: a word with one bit for each.
+/// A set of operations, stored as a bit set in one word.
 ///
 /// # Examples
 /// ```
@@ -23,53 +23,53 @@ const _: () = assert!(Operation::ALL.len() <= 64);
 pub struct OperationSet(u64);
 
 impl OperationSet {
-    /// No operation.
+    /// The empty set.
     pub const EMPTY: Self = Self(0);
-    /// Every operation.
+    /// The set of all operations.
     pub const ALL: Self = Self(u64::MAX >> (64 - Operation::ALL.len()));
 
-    /// The set and one operation more.
+    /// Returns the set with one more operation.
     #[must_use]
     pub const fn with(self, operation: Operation) -> Self {
         Self(self.0 | bit(operation))
     }
 
-    /// Whether an operation is in the set.
+    /// Returns `true` if the set contains an operation.
     pub const fn contains(self, operation: Operation) -> bool {
         self.0 & bit(operation) != 0
     }
 
-    /// Whether no operation is in the set.
+    /// Returns `true` if the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether every operation of the set is in the other, too.
+    /// Returns `true` if every operation of this set is also in the other set.
     pub const fn is_subset_of(self, other: Self) -> bool {
         self.0 & !other.0 == 0
     }
 
-    /// What is in either set.
+    /// Returns the union of both sets.
     #[must_use]
     pub const fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Every operation that is not in the set.
+    /// Returns the set of all operations that are not in this set.
     #[must_use]
     pub const fn complement(self) -> Self {
         Self(Self::ALL.0 & !self.0)
     }
 
-    /// The operations of the set, in the order of [`Operation::ALL`].
+    /// Iterates over the operations of the set in the order of [`Operation::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Operation> {
         Operation::ALL.iter().copied().filter(move |operation| self.contains(*operation))
     }
 
-    /// Reads a list of names of operations.
+    /// Parses a list of operation names.
     ///
     /// # Errors
-    /// Of kind [`Validation`](crate::ErrorKind::Validation) for a name that is none.
+    /// - [`Validation`](crate::ErrorKind::Validation) if a name is not the name of an operation
     pub fn parse<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Result<Self> {
         names.into_iter().map(|name| Operation::parse(name.as_ref())).collect()
     }

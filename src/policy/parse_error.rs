@@ -1,10 +1,10 @@
-//! The refusal of a document, and where in it the fault is.
+//! Parse errors of policy documents, with the location of the fault.
 
 use std::fmt;
 
 use crate::error::{Error, ErrorKind};
 
-/// What is wrong with a policy document.
+/// The error returned for an invalid policy document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct PolicyParseError(String);
 
@@ -13,7 +13,7 @@ impl PolicyParseError {
         Self(text.into())
     }
 
-    /// Says in which part of the document the fault is.
+    /// Adds the part of the document that contains the fault.
     pub(super) fn within(self, part: impl fmt::Display) -> Self {
         Self(format!("{part}: {}", self.0))
     }

@@ -1,11 +1,13 @@
 //! Patterns with `*` and `?`.
 
-/// A pattern: `*` stands for any text, `?` for any one character, everything else for itself.
+/// A pattern in which `*` matches any text, `?` matches any single character, and everything else
+/// matches literally.
 ///
-/// Matching takes linear time, but for parts between two stars with a `?` in them: see [`Pattern::search_length`].
+/// Matching takes linear time, except for parts between two stars that contain a `?`: see
+/// [`Pattern::search_length`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pattern {
-    /// What stands between the stars: one part more than there are stars.
+    /// The text between the stars: one more part than there are stars.
     parts: Box<[Part]>,
 }
 
@@ -13,7 +15,7 @@ pub(super) struct Pattern {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Part {
     text: Box<str>,
-    /// Whether a `?` is in it.
+    /// `true` if the part contains a `?`.
     any: bool,
 }
 
@@ -23,17 +25,18 @@ impl Pattern {
         Self { parts: text.split('*').map(part).collect() }
     }
 
-    /// Whether the pattern matches every text.
+    /// Returns `true` if the pattern matches every text.
     pub(super) fn is_anything(&self) -> bool {
         self.parts.len() > 1 && self.parts.iter().all(|part| part.text.is_empty())
     }
 
-    /// Whether the only thing in the pattern that stands for something else is a `*` at its end.
+    /// Returns `true` if the only wildcard in the pattern is a trailing `*`.
     pub(super) fn is_prefix(&self) -> bool {
         matches!(&*self.parts, [start, end] if !start.any && end.text.is_empty())
     }
 
-    /// Characters that may be compared anew at every place of a text: those of parts between two stars with a `?` in them.
+    /// Returns the number of characters that may be compared at every position of a text. These are
+    /// the characters of parts between two stars that contain a `?`.
     pub(super) fn search_length(&self) -> usize {
         let middle = self.parts.get(1..self.parts.len().saturating_sub(1)).unwrap_or_default();
         middle.iter().filter(|part| part.any).map(|part| part.text.len()).sum()
@@ -43,7 +46,7 @@ impl Pattern {
         let Some((first, rest)) = self.parts.split_first() else { return text.is_empty() };
         let Some(mut left) = first.strip_from(text) else { return false };
         let Some((last, middle)) = rest.split_last() else { return left.is_empty() };
-        // The leftmost place is as good as any: what it leaves over is the most.
+        // The leftmost match is always sufficient, because it leaves the longest remainder.
         for part in middle {
             match part.find_in(left) {
                 Some(after) => left = after,
@@ -55,7 +58,7 @@ impl Pattern {
 }
 
 impl Part {
-    /// What follows the part, if the text begins with it.
+    /// Returns the remaining text if the text starts with this part.
     fn strip_from<'t>(&self, text: &'t str) -> Option<&'t str> {
         if !self.any {
             return text.strip_prefix(&*self.text);
@@ -70,7 +73,7 @@ impl Part {
         Some(left.as_str())
     }
 
-    /// What follows the first place at which the part occurs.
+    /// Returns the text after the first match of this part.
     fn find_in<'t>(&self, text: &'t str) -> Option<&'t str> {
         if !self.any {
             return text.find(&*self.text).map(|at| &text[at + self.text.len()..]);
@@ -94,7 +97,7 @@ mod tests {
 
     use super::*;
 
-    /// The definition, as slow as it is short.
+    /// Implements the definition directly: short, but slow.
     fn by_definition(pattern: &[char], text: &[char]) -> bool {
         match pattern.split_first() {
             None => text.is_empty(),

@@ -1,43 +1,43 @@
-//! The element `Principal`: whom a statement of a key policy is about.
+//! The `Principal` element: the principals to which a statement of a key policy applies.
 
 use super::json::Json;
 use super::parse_error::PolicyParseError;
 use crate::identity::{AccountId, Principal, PrincipalKind};
 use crate::text::sanitize_for_error;
 
-/// Whom a statement is about.
+/// The principals to which a statement applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Principals(Box<[Named]>);
 
 /// One principal that a statement names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Named {
-    /// `"*"`: everybody, in every account.
+    /// `"*"`: every principal in every account.
     Everybody,
-    /// An account, by its number or by the ARN of its root.
+    /// An account, specified by its number or by the ARN of its root.
     Account(AccountId),
     /// A user or a role.
     Identity(Principal),
-    /// A service, for whomever it acts.
+    /// A service, regardless of the account that it acts for.
     Service(Box<str>),
 }
 
-/// How a statement is about a principal, the weakest way first.
+/// The relation between a statement and a principal, from weakest to strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Relation {
-    /// Its account is named: what the statement allows is for the account to pass on.
+    /// The statement names the principal's account, which may delegate what the statement allows.
     Account,
-    /// Everybody is meant.
+    /// The statement applies to everybody.
     Everybody,
-    /// It is named itself.
+    /// The statement names the principal itself.
     Itself,
 }
 
-/// What may stand for an account, a user or a role.
+/// The accepted forms of an account, a user, or a role.
 const IDENTITIES: &str = "an ARN such as arn:aws:iam::111122223333:user/alice, the number of an account, or *";
 
 impl Principals {
-    /// Reads the value of the element.
+    /// Parses the value of the element.
     pub(super) fn parse(value: Json) -> Result<Self, PolicyParseError> {
         if value == Json::Text("*".to_owned()) {
             return Ok(Self(Box::new([Named::Everybody])));
@@ -53,7 +53,7 @@ impl Principals {
             let (parse, expected): (fn(&str) -> Option<Named>, &str) = match kind.as_str() {
                 "AWS" => (Named::parse_identity, IDENTITIES),
                 "Service" => (Named::parse_service, "its domain, such as s3.amazonaws.com"),
-                // There are neither federated nor anonymous users here.
+                // Federated and anonymous users do not exist in this crate.
                 _ => return Err(PolicyParseError::new(format!("'{}' is not supported", sanitize_for_error(&kind)))),
             };
             for text in value.texts().map_err(|error| error.within(&kind))? {
@@ -66,7 +66,8 @@ impl Principals {
         Ok(Self(named.into_boxed_slice()))
     }
 
-    /// How the statement is about a principal, if it is: the strongest way counts.
+    /// Returns the strongest relation between the statement and a principal, or `None` if the
+    /// statement does not apply to it.
     pub(super) fn relation_to(&self, principal: &Principal) -> Option<Relation> {
         self.0.iter().filter_map(|named| named.relation_to(principal)).max()
     }

@@ -1,4 +1,4 @@
-//! The question that is put to a policy: who asks for what, of which key, and with which values.
+//! The policy request: the principal, the operation, the key, and the request parameters.
 
 use super::grant::GrantTerms;
 use super::operation_set::OperationSet;
@@ -13,29 +13,31 @@ use crate::key::{
     AliasName, DataKeyPairSpec, ExpirationModel, KeyId, KeyManager, KeySpec, KeyUsage, Operation, Origin, Tag, TagSet,
 };
 
-/// What is known of the key when a policy decides.
+/// The properties of the key that are known to a policy decision.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct KeyFacts<'a> {
-    /// The key.
+    /// The id of the key.
     pub key_id: KeyId,
-    /// What kind of key it is.
+    /// The key spec.
     pub spec: KeySpec,
-    /// What it is for.
+    /// The key usage.
     pub usage: KeyUsage,
-    /// Where its material comes from.
+    /// The origin of the key material.
     pub origin: Origin,
-    /// Who manages it.
+    /// The manager of the key.
     pub manager: KeyManager,
-    /// Its tags, if they were looked up. A policy that asks for tags which were not looked up reaches no decision.
+    /// The tags of the key, if they were looked up. If a policy depends on tags that were not
+    /// looked up, no decision is reached.
     pub tags: Option<&'a TagSet>,
-    /// The aliases that point to it, if they were looked up; a policy says whether it needs them:
-    /// [`PolicyDocument::needs_aliases`](super::PolicyDocument::needs_aliases).
+    /// The aliases that point to the key, if they were looked up.
+    /// [`PolicyDocument::needs_aliases`](super::PolicyDocument::needs_aliases) reports whether a
+    /// policy needs them.
     pub aliases: Option<&'a [AliasName]>,
 }
 
 impl<'a> KeyFacts<'a> {
-    /// Gathers the facts of a key.
+    /// Creates the properties of a key.
     pub const fn new(key_id: KeyId, spec: KeySpec, usage: KeyUsage, origin: Origin, manager: KeyManager) -> Self {
         Self { key_id, spec, usage, origin, manager, tags: None, aliases: None }
     }
@@ -55,38 +57,40 @@ impl<'a> KeyFacts<'a> {
     }
 }
 
-/// One question to a [`Policy`](super::Policy).
+/// A request for a [`Policy`](super::Policy) decision.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct PolicyRequest<'a> {
-    /// Who asks.
+    /// The requesting principal.
     pub principal: &'a Principal,
-    /// What is asked for.
+    /// The requested operation.
     pub operation: Operation,
-    /// The account that owns the key, or in which the operation takes place if it has no key.
+    /// The account that owns the key, or in which an operation without a key takes place.
     pub account: AccountId,
-    /// Partition and region, which the names of keys and services carry.
+    /// The partition and region, which appear in the names of keys and services.
     pub locality: &'a Locality,
-    /// When it is asked for.
+    /// The time of the request.
     pub time: Timestamp,
     /// The key, if the operation has one.
     pub key: Option<KeyFacts<'a>>,
-    /// The alias, if the question is about an alias and not about the key that it points to. Making, moving and deleting
-    /// an alias takes two permissions: one on the alias, one on the key.
+    /// The alias, if the request concerns an alias rather than the key that it points to. Creating,
+    /// updating, and deleting an alias require two permissions: one on the alias and one on the
+    /// key.
     pub alias: Option<&'a AliasName>,
     /// The encryption context, if the operation has one.
     pub context: Option<&'a EncryptionContext>,
-    /// The service that passes the request on for the principal, by its short name.
+    /// The short name of the service that forwards the request for the principal.
     pub via_service: Option<&'a str>,
-    /// What else the request says.
+    /// The remaining parameters of the request.
     pub parameters: &'a [RequestParameter<'a>],
 }
 
-/// The place of a request that names none.
+/// The locality of a request that does not specify one.
 static DEFAULT_LOCALITY: std::sync::LazyLock<Locality> = std::sync::LazyLock::new(Locality::default);
 
 impl<'a> PolicyRequest<'a> {
-    /// Asks for an operation in an account, at the start of 1970 and in the default partition and region.
+    /// Creates a request for an operation in an account, with time zero (the start of 1970) and the
+    /// default partition and region.
     pub fn new(principal: &'a Principal, operation: Operation, account: AccountId) -> Self {
         Self {
             principal,
@@ -102,7 +106,7 @@ impl<'a> PolicyRequest<'a> {
         }
     }
 
-    /// Names the place: partition and region.
+    /// Sets the partition, the region, and the time of the request.
     #[must_use]
     pub const fn at(mut self, locality: &'a Locality, time: Timestamp) -> Self {
         self.locality = locality;
@@ -110,35 +114,35 @@ impl<'a> PolicyRequest<'a> {
         self
     }
 
-    /// Names the key.
+    /// Sets the key.
     #[must_use]
     pub const fn with_key(mut self, key: KeyFacts<'a>) -> Self {
         self.key = Some(key);
         self
     }
 
-    /// Asks about an alias of the account, and not about a key.
+    /// Makes the request concern an alias of the account instead of a key.
     #[must_use]
     pub const fn with_alias(mut self, alias: &'a AliasName) -> Self {
         self.alias = Some(alias);
         self
     }
 
-    /// Adds the encryption context.
+    /// Sets the encryption context.
     #[must_use]
     pub const fn with_context(mut self, context: Option<&'a EncryptionContext>) -> Self {
         self.context = context;
         self
     }
 
-    /// Says which service passes the request on for the principal.
+    /// Sets the service that forwards the request for the principal.
     #[must_use]
     pub const fn via_service(mut self, name: Option<&'a str>) -> Self {
         self.via_service = name;
         self
     }
 
-    /// Adds what else the request says.
+    /// Sets the remaining parameters of the request.
     #[must_use]
     pub const fn with_parameters(mut self, parameters: &'a [RequestParameter<'a>]) -> Self {
         self.parameters = parameters;
@@ -146,55 +150,64 @@ impl<'a> PolicyRequest<'a> {
     }
 }
 
-/// A value of a request that a policy may ask for with a condition key. Defaults count as if they had been written out.
+/// A request parameter that a policy can test with a condition key. Default values are included as
+/// if they were specified.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum RequestParameter<'a> {
-    /// How Encrypt, Decrypt and both halves of re-encryption encrypt: `kms:EncryptionAlgorithm`.
+    /// The encryption algorithm of Encrypt, Decrypt, and both halves of re-encryption:
+    /// `kms:EncryptionAlgorithm`.
     EncryptionAlgorithm(EncryptionAlgorithm),
-    /// How Sign and Verify sign: `kms:SigningAlgorithm`.
+    /// The signing algorithm of Sign and Verify: `kms:SigningAlgorithm`.
     SigningAlgorithm(SigningAlgorithm),
-    /// What Sign and Verify are given: `kms:MessageType`.
+    /// The type of message passed to Sign and Verify: `kms:MessageType`.
     MessageType(MessageType),
-    /// How GenerateMac and VerifyMac authenticate: `kms:MacAlgorithm`.
+    /// The MAC algorithm of GenerateMac and VerifyMac: `kms:MacAlgorithm`.
     MacAlgorithm(MacAlgorithm),
-    /// How DeriveSharedSecret agrees: `kms:KeyAgreementAlgorithm`.
+    /// The key agreement algorithm of DeriveSharedSecret: `kms:KeyAgreementAlgorithm`.
     KeyAgreementAlgorithm(KeyAgreementAlgorithm),
-    /// What GenerateDataKeyPair makes, with or without plaintext: `kms:DataKeyPairSpec`.
+    /// The type of key pair that GenerateDataKeyPair generates, with or without plaintext:
+    /// `kms:DataKeyPairSpec`.
     DataKeyPairSpec(DataKeyPairSpec),
-    /// Whether both halves of re-encryption use one key: `kms:ReEncryptOnSameKey`.
+    /// `true` if both halves of re-encryption use the same key: `kms:ReEncryptOnSameKey`.
     ReEncryptOnSameKey(bool),
-    /// The alias by which the request names the key: `kms:RequestAlias`. Left out where it names it by id or key ARN.
+    /// The alias that identifies the key in the request: `kms:RequestAlias`. Omitted if the request
+    /// uses a key id or key ARN.
     RequestAlias(&'a AliasName),
-    /// The key that CreateKey makes: `kms:KeySpec`, `kms:KeyUsage`, `kms:KeyOrigin`.
+    /// The properties of the key that CreateKey creates: `kms:KeySpec`, `kms:KeyUsage`,
+    /// `kms:KeyOrigin`.
     NewKey(KeySpec, KeyUsage, Origin),
-    /// That CreateKey or PutKeyPolicy is to skip the check against locking oneself out:
-    /// `kms:BypassPolicyLockoutSafetyCheck`. Left out where the request does not say so.
+    /// `true` if CreateKey or PutKeyPolicy should skip the lockout safety check:
+    /// `kms:BypassPolicyLockoutSafetyCheck`. Omitted if the request does not specify it.
     BypassPolicyLockoutSafetyCheck(bool),
-    /// The terms of the grant that CreateGrant makes, or that RetireGrant or RevokeGrant ends: `kms:GrantOperations`,
-    /// `kms:GranteePrincipal`, `kms:RetiringPrincipal`, `kms:GrantConstraintType`, and the context of a constraint.
+    /// The terms of the grant that CreateGrant creates, or that RetireGrant or RevokeGrant ends:
+    /// `kms:GrantOperations`, `kms:GranteePrincipal`, `kms:RetiringPrincipal`,
+    /// `kms:GrantConstraintType`, and the context of a constraint.
     Grant(&'a GrantTerms),
-    /// The account that made the grant which RetireGrant ends: it may give it back itself. No condition key asks for it.
+    /// The account that created the grant to be retired by RetireGrant. This account may retire it.
+    /// No condition key tests this parameter.
     GrantIssuer(AccountId),
     /// The period that EnableKeyRotation sets: `kms:RotationPeriodInDays`.
     RotationPeriodInDays(u32),
     /// The waiting period of ScheduleKeyDeletion: `kms:ScheduleKeyDeletionPendingWindowInDays`.
     ScheduleKeyDeletionPendingWindowInDays(u32),
-    /// Whether material that ImportKeyMaterial imports expires: `kms:ExpirationModel`.
+    /// The expiration model of the material that ImportKeyMaterial imports: `kms:ExpirationModel`.
     ExpirationModel(ExpirationModel),
-    /// When material that ImportKeyMaterial imports expires: `kms:ValidTo`. Left out where it does not.
+    /// The expiration time of the material that ImportKeyMaterial imports: `kms:ValidTo`. Omitted
+    /// if the material does not expire.
     ValidTo(Timestamp),
-    /// How GetParametersForImport wants material wrapped: `kms:WrappingAlgorithm`.
+    /// The wrapping algorithm requested from GetParametersForImport: `kms:WrappingAlgorithm`.
     WrappingAlgorithm(WrappingAlgorithm),
-    /// The key that GetParametersForImport makes for it: `kms:WrappingKeySpec`.
+    /// The spec of the wrapping key that GetParametersForImport generates: `kms:WrappingKeySpec`.
     WrappingKeySpec(WrappingKeySpec),
-    /// The tags that CreateKey or TagResource puts on a key: `aws:RequestTag/<key>` and `aws:TagKeys`.
+    /// The tags that CreateKey or TagResource adds to a key: `aws:RequestTag/<key>` and
+    /// `aws:TagKeys`.
     RequestTags(&'a [Tag]),
-    /// The keys of the tags that UntagResource takes off a key: `aws:TagKeys`.
+    /// The keys of the tags that UntagResource removes from a key: `aws:TagKeys`.
     TagKeys(&'a [&'a str]),
 }
 
-/// The parameters that some operation must state.
+/// The parameters that at least one operation is required to specify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ParameterKind {
     EncryptionAlgorithm,
@@ -214,7 +227,8 @@ pub(super) enum ParameterKind {
 }
 
 impl ParameterKind {
-    /// The operations whose requests must say this; with one that does not, a policy that asks for it reaches no decision.
+    /// Returns the operations whose requests must contain this parameter. If it is missing and a
+    /// policy depends on it, no decision is reached.
     pub(super) const fn required_by(self) -> OperationSet {
         use Operation as Op;
         const NONE: OperationSet = OperationSet::EMPTY;

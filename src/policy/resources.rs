@@ -1,27 +1,28 @@
-//! The elements `Resource` and `NotResource`: patterns of ARNs of keys and aliases.
+//! The `Resource` and `NotResource` elements: ARN patterns for keys and aliases.
 
 use super::json::Json;
 use super::parse_error::PolicyParseError;
 use super::pattern::Pattern;
 use crate::text::sanitize_for_error;
 
-/// The parts of an ARN, the resource as the last.
+/// The number of parts of an ARN; the last part is the resource.
 const ARN_PARTS: usize = 6;
 
-/// Patterns of ARNs, one of which must match.
+/// A list of ARN patterns, at least one of which must match.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Resources {
     patterns: Box<[ArnPattern]>,
-    /// Whether it is `NotResource`: none of them may match.
+    /// `true` for `NotResource`, where none of the patterns may match.
     negated: bool,
 }
 
-/// A pattern of an ARN, compared part by part. `None` stands for `*`: anything, even what has no ARN.
+/// An ARN pattern, compared part by part. `None` represents `*`, which matches everything,
+/// including requests without an ARN.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ArnPattern(Option<Box<[Pattern]>>);
 
 impl Resources {
-    /// Reads the value of the element.
+    /// Parses the value of the element.
     pub(super) fn parse(value: Json, negated: bool) -> Result<Self, PolicyParseError> {
         let pattern = |text: &String| {
             ArnPattern::parse(text).filter(ArnPattern::is_of_this_service).ok_or_else(|| {
@@ -38,7 +39,8 @@ impl Resources {
         Ok(Self { patterns: texts.iter().map(pattern).collect::<Result<_, _>>()?, negated })
     }
 
-    /// Whether an ARN is meant, or, with `None`, an operation on nothing that has one. `arn` is only asked if need be.
+    /// Returns `true` if the element matches an ARN, or, with `None`, an operation on a resource
+    /// without an ARN. `arn` is only called if needed.
     pub(super) fn match_arn<'t>(&self, arn: impl Fn() -> Option<&'t str>) -> bool {
         self.negated
             != self
@@ -49,7 +51,8 @@ impl Resources {
 }
 
 impl ArnPattern {
-    /// Reads a pattern: `*`, six parts with colons between them, or fewer of which the last has a `*` at its end only.
+    /// Parses a pattern: `*`, six parts separated by colons, or fewer parts if the only wildcard of
+    /// the last part is a trailing `*`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let parts: Vec<Pattern> = text.splitn(ARN_PARTS, ':').map(Pattern::new).collect();
         match parts.as_slice() {
@@ -72,14 +75,14 @@ impl ArnPattern {
         let Some((last, first)) = self.0.as_ref().and_then(|parts| parts.split_last()) else { return true };
         let mut left = arn;
         for pattern in first {
-            // Found byte by byte: the parts are short.
+            // A byte-by-byte search is sufficient because the parts are short.
             let Some(end) = left.bytes().position(|byte| byte == b':') else { return false };
             if !pattern.matches(&left[..end]) {
                 return false;
             }
             left = &left[end + 1..];
         }
-        // Of a pattern with fewer parts, the last takes in whatever follows.
+        // If the pattern has fewer parts, its last part matches the rest of the ARN.
         last.matches(left)
     }
 }

@@ -1,4 +1,4 @@
-//! One statement of a policy document, compiled.
+//! A compiled statement of a policy document.
 
 use super::condition::Condition;
 use super::json::Json;
@@ -13,19 +13,20 @@ use crate::error::Result;
 use crate::identity::Principal;
 use crate::text::sanitize_for_error;
 
-/// What a statement does to what it applies to.
+/// The effect of a statement on the requests that it applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Effect {
     Allow,
     Deny,
 }
 
-/// A statement. One without any operation, or without resources, applies to nothing.
+/// A statement. A statement without operations or without resources applies to no request.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Statement {
     sid: Option<Box<str>>,
     effect: Effect,
-    /// Whom it is about: in key policies only. An identity policy is about whom it is attached to.
+    /// The principals, in key policies only. An identity policy applies to the principal that it is
+    /// attached to.
     principals: Option<Principals>,
     operations: OperationSet,
     resources: Option<Resources>,
@@ -49,17 +50,19 @@ impl Statement {
         self.conditions.iter().any(Condition::needs_aliases)
     }
 
-    /// Characters of patterns that may be compared anew at every place of a value.
+    /// Returns the number of pattern characters that may be compared at every position of a value.
     pub(super) fn search_length(&self) -> usize {
         self.conditions.iter().map(Condition::search_length).sum()
     }
 
-    /// How the statement is about a principal, if it is.
+    /// Returns the relation between the statement and a principal, or `None` if the statement does
+    /// not apply to it.
     pub(super) fn relation_to(&self, principal: &Principal) -> Option<Relation> {
         self.principals.as_ref().map_or(Some(Relation::Itself), |principals| principals.relation_to(principal))
     }
 
-    /// Whether the statement applies to what a request, of one of its operations, asks for; who asks is not looked at.
+    /// Returns `true` if the statement applies to a request for one of its operations. The
+    /// principal is not considered.
     pub(super) fn applies_to(&self, request: &PolicyRequest<'_>, target: &Target<'_>) -> Result<bool> {
         if !self.resources.as_ref().is_some_and(|resources| resources.match_arn(|| target.arn())) {
             return Ok(false);
@@ -72,11 +75,11 @@ impl Statement {
         Ok(true)
     }
 
-    /// Elements of statements, among them those that are not supported.
+    /// The elements of statements, including unsupported ones.
     pub(super) const ELEMENTS: [&str; 9] =
         ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
 
-    /// Reads a statement of a policy of a kind.
+    /// Parses a statement of a policy of the given kind.
     pub(super) fn parse(kind: PolicyKind, value: Json) -> Result<Self, PolicyParseError> {
         let mut parts = Parts::default();
         for (name, value) in value.members()? {
@@ -86,7 +89,7 @@ impl Statement {
     }
 }
 
-/// The elements of a statement, as far as they have been read.
+/// The elements of a statement that have been parsed so far.
 #[derive(Default)]
 struct Parts {
     sid: Option<Box<str>>,
@@ -147,7 +150,7 @@ impl Parts {
             PolicyKind::Key if principals.is_none() => return Err(PolicyParseError::new("Principal is missing")),
             PolicyKind::Identity if operations.is_none() => return Err(PolicyParseError::new("Action is missing")),
             PolicyKind::Identity if resources.is_none() => return Err(PolicyParseError::new("Resource is missing")),
-            // In a key policy both may be missing: the statement has no effect then.
+            // A key policy may omit both; such a statement has no effect.
             PolicyKind::Key | PolicyKind::Identity => {}
         }
         let operations = operations.unwrap_or_default();

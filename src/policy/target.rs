@@ -1,4 +1,4 @@
-//! What a request asks to work on, by the ARN that resource patterns are compared with.
+//! The target of a request, identified by the ARN that resource patterns are compared with.
 
 use std::cell::OnceCell;
 
@@ -6,7 +6,7 @@ use super::request::PolicyRequest;
 use super::text_buffer::TextBuffer;
 use crate::key::{AliasArn, KeyArn};
 
-/// The ARN of the key or alias of a request, written out when it is first asked for.
+/// The ARN of the request's key or alias, formatted on first use.
 pub(super) struct Target<'r> {
     request: &'r PolicyRequest<'r>,
     arn: OnceCell<Option<TextBuffer>>,
@@ -17,7 +17,7 @@ impl<'r> Target<'r> {
         Self { request, arn: OnceCell::new() }
     }
 
-    /// The ARN; an operation on the account has none.
+    /// Returns the ARN, or `None` for an operation on the account.
     pub(super) fn arn(&self) -> Option<&str> {
         self.arn.get_or_init(|| self.written_out()).as_ref().map(TextBuffer::as_str)
     }

@@ -1,21 +1,23 @@
-//! Text that is put together on the stack, so that a decision needs no memory of its own.
+//! Stack-allocated text, so that policy decisions do not allocate.
 
 use std::fmt;
 
-/// Room for the longest name of a principal, service, key or alias: an ARN with a path of 512 characters.
+/// The capacity for the longest name of a principal, service, key, or alias: an ARN with a path of
+/// 512 characters.
 const CAPACITY: usize = 640;
 
-/// A short text.
+/// A short text on the stack.
 pub(super) struct TextBuffer {
     bytes: [u8; CAPACITY],
     length: usize,
 }
 
 impl TextBuffer {
-    /// The text that a value displays as.
+    /// Formats a value with its `Display` implementation.
     pub(super) fn of(value: impl fmt::Display) -> Self {
         let mut buffer = Self { bytes: [0; CAPACITY], length: 0 };
-        // What does not fit is cut off, which no name of this crate can be: the test below sees to that.
+        // Longer text would be truncated, but no name in this crate is that long, as the test below
+        // verifies.
         let _ = fmt::Write::write_fmt(&mut buffer, format_args!("{value}"));
         buffer
     }

@@ -1,15 +1,15 @@
-//! The condition keys by their names. A name that is not here is refused: a condition is never ignored.
+//! Condition keys and their names. Unknown names are rejected: a condition is never ignored.
 
 use super::super::parse_error::PolicyParseError;
 use super::value::ValueType;
 use crate::text::sanitize_for_error;
 
-/// What a condition asks for.
+/// The subject of a condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ConditionKey {
-    /// A key without a part that the policy chooses.
+    /// A key with a fixed name.
     Named(NamedKey),
-    /// `kms:EncryptionContext:<name>`: the value of a name of the encryption context.
+    /// `kms:EncryptionContext:<name>`: the value for a name in the encryption context.
     EncryptionContext(Box<str>),
     /// `aws:ResourceTag/<key>`: the value of a tag of the key.
     ResourceTag(Box<str>),
@@ -17,7 +17,7 @@ pub(super) enum ConditionKey {
     RequestTag(Box<str>),
 }
 
-/// Whether a key has one value in a request at most, or any number.
+/// The number of values that a key has in a request: at most one, or any number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arity {
     Single,
@@ -26,12 +26,12 @@ pub(super) enum Arity {
 
 macro_rules! named_keys {
     ($($variant:ident: $name:literal, $kind:ident, $arity:ident;)+) => {
-        /// The keys with fixed names, each with the type of its values and whether there can be several.
+        /// The keys with fixed names, each with its value type and arity.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(super) enum NamedKey { $($variant,)+ }
 
         impl NamedKey {
-            /// Every key.
+            /// All keys with fixed names.
             pub(super) const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
             pub(super) const fn name(self) -> &'static str {
@@ -96,13 +96,13 @@ named_keys! {
     ViaAwsService: "aws:ViaAWSService", Bool, Single;
 }
 
-/// The names that a part follows which the policy chooses.
+/// Prefixes of the keys whose remaining name is chosen by the policy.
 const ENCRYPTION_CONTEXT: &str = "kms:EncryptionContext:";
 const RESOURCE_TAG: &str = "aws:ResourceTag/";
 const REQUEST_TAG: &str = "aws:RequestTag/";
 
 impl ConditionKey {
-    /// Reads the name of a key. Case does not matter.
+    /// Parses the name of a key, ignoring case.
     pub(super) fn parse(name: &str) -> Result<Self, PolicyParseError> {
         let after = |prefix: &str| {
             let start = name.get(..prefix.len())?;

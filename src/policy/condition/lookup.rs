@@ -1,4 +1,4 @@
-//! Finds the values that a condition key has in a request.
+//! Looks up the values of a condition key in a request.
 
 use super::super::grant::{GrantConstraints, GrantTerms};
 use super::super::request::{KeyFacts, ParameterKind, PolicyRequest, RequestParameter};
@@ -11,10 +11,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{Principal, PrincipalKind};
 use crate::key::{AliasName, Operation, Tag};
 
-/// Takes each value; the first of which it says `true` is the last that it gets.
+/// Called with each value until it returns `true`.
 type Visit<'f> = &'f mut dyn FnMut(Value<'_>) -> bool;
 
-/// Whether `visit` says `true` of any value that the key has in the request; `None` if it has none.
+/// Returns `true` if `visit` returns `true` for any value of the key in the request, or `None` if
+/// the key has no value.
 pub(super) fn any(key: &ConditionKey, request: &PolicyRequest<'_>, visit: Visit<'_>) -> Result<Option<bool>> {
     match key {
         ConditionKey::Named(key) => named(*key, request, visit),
@@ -83,7 +84,7 @@ fn named(key: NamedKey, request: &PolicyRequest<'_>, visit: Visit<'_>) -> Result
     }
 }
 
-/// Keys whose value is one parameter of the request.
+/// Looks up keys whose value is a single parameter of the request.
 fn of_parameters(key: NamedKey, request: &PolicyRequest<'_>, visit: Visit<'_>) -> Result<Option<bool>> {
     use {NamedKey as K, ParameterKind as Kind, RequestParameter as P};
     let required = match key {
@@ -121,7 +122,7 @@ fn of_parameters(key: NamedKey, request: &PolicyRequest<'_>, visit: Visit<'_>) -
         (K::WrappingKeySpec, P::WrappingKeySpec(spec)) => Some(Value::Text(spec.as_str())),
         _ => None,
     })?;
-    // Data keys are encrypted in one way only, which their requests do not name.
+    // Data keys are always encrypted with the same algorithm, which their requests do not specify.
     let implied = || match (key, request.operation) {
         (
             K::EncryptionAlgorithm,
@@ -152,7 +153,7 @@ fn of_principal(key: NamedKey, principal: &Principal, visit: Visit<'_>) -> Optio
             PrincipalKind::Role => one_text(Some("AssumedRole"), visit),
             PrincipalKind::Service => None,
         },
-        // The path before a name is no part of it.
+        // The user name does not include the path.
         NamedKey::Username if kind == PrincipalKind::User => {
             one_text(principal.name().and_then(|name| name.rsplit('/').next()), visit)
         }
@@ -195,7 +196,8 @@ fn of_grant(key: NamedKey, terms: &GrantTerms, visit: Visit<'_>) -> Option<bool>
     }
 }
 
-/// The pairs of the request's encryption context; for a grant that is made or given back, those of its constraints.
+/// Returns the pairs of the request's encryption context, or of the constraints of a grant to be
+/// created or retired.
 fn pairs<'a>(request: &PolicyRequest<'a>) -> Result<impl Iterator<Item = (&'a str, &'a str)>> {
     let of_grant = match request.operation {
         Operation::CreateGrant | Operation::RetireGrant => grant(request)?,
@@ -211,7 +213,7 @@ fn pairs<'a>(request: &PolicyRequest<'a>) -> Result<impl Iterator<Item = (&'a st
 }
 
 fn via_service<'a>(request: &PolicyRequest<'a>) -> Option<&'a str> {
-    // What a service does for an account itself, it does through itself.
+    // A service that acts on its own for an account counts as the forwarding service.
     let own = || request.principal.name().filter(|_| request.principal.kind() == PrincipalKind::Service);
     request.via_service.or_else(own)
 }
@@ -240,8 +242,8 @@ fn tag_keys(request: &PolicyRequest<'_>, visit: Visit<'_>) -> Option<bool> {
     })
 }
 
-/// Picks a value from the parameters. A request that lacks what its operation always has is no basis for a decision: a
-/// denial could hang on it.
+/// Picks a value from the parameters. A request that lacks a required parameter is no basis for a
+/// decision, because a denial could depend on it.
 fn parameter<'a, T>(
     request: &PolicyRequest<'a>,
     required: Option<ParameterKind>,
@@ -264,7 +266,7 @@ fn one_text(text: Option<&str>, visit: Visit<'_>) -> Option<bool> {
     text.map(|text| visit(Value::Text(text)))
 }
 
-/// Whether `visit` says `true` of any text; `None` if there is none.
+/// Returns `true` if `visit` returns `true` for any of the texts, or `None` if there are none.
 fn any_text<'t>(texts: impl IntoIterator<Item = &'t str>, visit: Visit<'_>) -> Option<bool> {
     let mut found = None;
     for text in texts {

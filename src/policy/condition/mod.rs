@@ -1,4 +1,4 @@
-//! The element `Condition`: what else must hold for a statement to count.
+//! The `Condition` element: additional requirements for a statement to apply.
 
 mod key;
 mod lookup;
@@ -16,7 +16,7 @@ use super::request::PolicyRequest;
 use crate::error::Result;
 use crate::text::sanitize_for_error;
 
-/// One comparison of a key with values.
+/// A comparison of a condition key with values.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Condition {
     key: ConditionKey,
@@ -25,7 +25,7 @@ pub(super) struct Condition {
 }
 
 impl Condition {
-    /// Reads the value of the element: comparisons that must all hold.
+    /// Parses the value of the element: comparisons that must all hold.
     pub(super) fn parse_all(value: Json) -> Result<Box<[Self]>, PolicyParseError> {
         let mut conditions = Vec::new();
         for (name, comparisons) in value.members()? {
@@ -52,7 +52,7 @@ impl Condition {
         Ok(Self { key, operator, test })
     }
 
-    /// Whether the comparison holds.
+    /// Returns `true` if the condition holds.
     pub(super) fn holds(&self, request: &PolicyRequest<'_>) -> Result<bool> {
         let Operator { negated, quantifier, if_exists, .. } = self.operator;
         if let Test::Null(absent) = self.test {
@@ -60,7 +60,7 @@ impl Condition {
         }
         let passes = |value: Value<'_>| self.test.passes(value) != negated;
         Ok(match quantifier {
-            // Without the value, what must equal something does not, and what must differ from it does.
+            // If the value is missing, a comparison fails and a negated comparison holds.
             Quantifier::Single => match lookup::any(&self.key, request, &mut |value| self.test.passes(value))? {
                 Some(any) => any != negated,
                 None => if_exists || negated,
@@ -73,12 +73,12 @@ impl Condition {
         })
     }
 
-    /// Characters of patterns that may be compared anew at every place of a value.
+    /// Returns the number of pattern characters that may be compared at every position of a value.
     pub(super) fn search_length(&self) -> usize {
         self.test.search_length()
     }
 
-    /// Whether the aliases of the key are asked for.
+    /// Returns `true` if the condition depends on the aliases of the key.
     pub(super) fn needs_aliases(&self) -> bool {
         self.key == ConditionKey::Named(NamedKey::ResourceAliases)
     }

@@ -1,11 +1,11 @@
-//! The condition operators by their names.
+//! Condition operators and their names.
 
 use super::super::parse_error::PolicyParseError;
 use super::key::Arity;
 use super::value::ValueType;
 use crate::text::sanitize_for_error;
 
-/// How two ordered values compare.
+/// A comparison of two ordered values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Comparison {
     Equal,
@@ -16,7 +16,7 @@ pub(super) enum Comparison {
 }
 
 impl Comparison {
-    /// Whether the comparison holds of a value of the request and one of the policy.
+    /// Returns `true` if the comparison holds between a value of the request and one of the policy.
     pub(super) fn holds<T: PartialOrd>(self, given: T, wanted: T) -> bool {
         match self {
             Self::Equal => given == wanted,
@@ -28,7 +28,7 @@ impl Comparison {
     }
 }
 
-/// What an operator compares, before negation.
+/// The kind of comparison that an operator performs, before negation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Family {
     Text,
@@ -41,29 +41,29 @@ pub(super) enum Family {
     Null,
 }
 
-/// How the values of a request count.
+/// The rule for combining the values of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quantifier {
-    /// There is one value at most.
+    /// The key has at most one value.
     Single,
-    /// Each value must pass; no value is as good as all.
+    /// Every value must pass. An empty set of values passes.
     ForAll,
-    /// One value must pass.
+    /// At least one value must pass.
     ForAny,
 }
 
-/// An operator, taken apart.
+/// A parsed operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Operator {
     pub(super) family: Family,
     pub(super) negated: bool,
     pub(super) quantifier: Quantifier,
-    /// Whether a request without the value passes.
+    /// `true` if a request without the value passes.
     pub(super) if_exists: bool,
 }
 
 impl Operator {
-    /// Reads the name of an operator; case matters.
+    /// Parses the name of an operator. Case is significant.
     pub(super) fn parse(name: &str) -> Result<Self, PolicyParseError> {
         let (quantifier, rest) = match name.split_once(':') {
             Some(("ForAllValues", rest)) => (Quantifier::ForAll, rest),
@@ -83,7 +83,8 @@ impl Operator {
         Ok(Self { family, negated, quantifier, if_exists })
     }
 
-    /// Refuses an operator that cannot compare the values of a key, or that counts them wrongly.
+    /// Rejects an operator that cannot compare the values of a key, or whose quantifier does not
+    /// suit their number.
     pub(super) fn check_key(self, value_type: ValueType, arity: Arity) -> Result<(), PolicyParseError> {
         let fits = match self.family {
             Family::Null => return Ok(()),
@@ -102,7 +103,7 @@ impl Operator {
             (Arity::Multi, Quantifier::Single) => {
                 Err(PolicyParseError::new("the key has several values: use ForAllValues or ForAnyValue"))
             }
-            // Such a condition holds for every request without the value: hardly ever what is meant.
+            // Such a condition holds for every request without the value, which is rarely intended.
             (Arity::Single, Quantifier::ForAll | Quantifier::ForAny) => Err(PolicyParseError::new(
                 "the key has one value: ForAllValues and ForAnyValue are overly permissive with it",
             )),
@@ -111,7 +112,7 @@ impl Operator {
     }
 }
 
-/// What an operator compares, and whether it is the negation of that.
+/// Returns the family of an operator, and `true` if the operator is negated.
 fn base_operator(name: &str) -> Option<(Family, bool)> {
     use Comparison::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual};
     Some(match name {
@@ -121,7 +122,7 @@ fn base_operator(name: &str) -> Option<(Family, bool)> {
         "StringNotEqualsIgnoreCase" => (Family::TextIgnoreCase, true),
         "StringLike" => (Family::TextLike, false),
         "StringNotLike" => (Family::TextLike, true),
-        // The service compares both alike.
+        // AWS treats both the same.
         "ArnEquals" | "ArnLike" => (Family::Arn, false),
         "ArnNotEquals" | "ArnNotLike" => (Family::Arn, true),
         "NumericEquals" => (Family::Number(Equal), false),

@@ -1,4 +1,4 @@
-//! The right side of a condition: the values of the policy, made ready to be compared.
+//! The right-hand side of a condition: the values of the policy, prepared for comparison.
 
 use super::super::parse_error::PolicyParseError;
 use super::super::pattern::Pattern;
@@ -8,10 +8,10 @@ use super::value::{Value, ValueType};
 use crate::clock::Timestamp;
 use crate::text::sanitize_for_error;
 
-/// Numbers up to here are kept exactly: 2^53.
+/// The largest value up to which all integers are represented exactly: 2^53.
 const MAX_NUMBER: f64 = 9_007_199_254_740_992.0;
 
-/// Values of which one must compare.
+/// Values of the policy, at least one of which must match.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Test {
     Text(Box<[Box<str>]>),
@@ -21,12 +21,12 @@ pub(super) enum Test {
     Number(Comparison, Box<[f64]>),
     Time(Comparison, Box<[Timestamp]>),
     Bool(Box<[bool]>),
-    /// Whether the value must be absent.
+    /// `true` if the value must be absent.
     Null(bool),
 }
 
 impl Test {
-    /// Reads the values that an operator compares with those of a type.
+    /// Parses the values that an operator compares with those of a type.
     pub(super) fn parse(family: Family, value_type: ValueType, values: &[String]) -> Result<Self, PolicyParseError> {
         if let Some(text) = values.iter().find(|text| text.contains("${")) {
             return Err(PolicyParseError::new(format!(
@@ -39,7 +39,7 @@ impl Test {
             Family::TextIgnoreCase => Self::TextIgnoreCase(values.iter().map(|text| text.as_str().into()).collect()),
             Family::TextLike => Self::TextLike(values.iter().map(|text| Pattern::new(text)).collect()),
             Family::Arn => Self::Arn(all(values, "an ARN", ArnPattern::parse)?),
-            // Seconds since 1970 are compared as the point in time that they are.
+            // Seconds since 1970 are compared as points in time.
             Family::Number(how) if value_type == ValueType::Epoch => {
                 Self::Time(how, all(values, "a whole number of seconds", parse_epoch)?)
             }
@@ -53,16 +53,16 @@ impl Test {
         })
     }
 
-    /// Characters of patterns that may be compared anew at every place of a value.
+    /// Returns the number of pattern characters that may be compared at every position of a value.
     pub(super) fn search_length(&self) -> usize {
         match self {
             Self::TextLike(patterns) => patterns.iter().map(Pattern::search_length).sum(),
-            // ARNs are short, and the rest is compared once.
+            // ARNs are short, and everything else is compared only once.
             _ => 0,
         }
     }
 
-    /// Whether a value of the request compares with one of the policy's.
+    /// Returns `true` if a value of the request matches one of the policy's values.
     pub(super) fn passes(&self, value: Value<'_>) -> bool {
         match (self, value) {
             (Self::Text(wanted), Value::Text(given)) => wanted.iter().any(|wanted| **wanted == *given),
@@ -76,7 +76,7 @@ impl Test {
             }
             (Self::Time(how, wanted), Value::Time(given)) => wanted.iter().any(|wanted| how.holds(given, *wanted)),
             (Self::Bool(wanted), Value::Bool(given)) => wanted.contains(&given),
-            // `Operator::check_key` lets no other pair of operator and key come into being.
+            // `Operator::check_key` rejects all other combinations of operator and key.
             _ => false,
         }
     }
@@ -112,8 +112,8 @@ fn parse_epoch(text: &str) -> Option<Timestamp> {
     seconds.checked_mul(1000).map(Timestamp::from_unix_millis)
 }
 
-/// Reads a date, a date with a time and its offset from UTC, or seconds since 1970. Four digits alone could be a year as
-/// well, and so are neither.
+/// Parses a date, a date with a time and a UTC offset, or seconds since 1970. Exactly four digits
+/// are rejected because they could also be a year.
 fn parse_date(text: &str) -> Option<Timestamp> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.bytes().all(|byte| byte.is_ascii_digit()) {

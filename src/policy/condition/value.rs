@@ -1,8 +1,8 @@
-//! Values that conditions are about.
+//! Values that conditions compare.
 
 use crate::clock::Timestamp;
 
-/// One value of a request.
+/// A value of a request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Value<'v> {
     Text(&'v str),
@@ -11,7 +11,7 @@ pub(super) enum Value<'v> {
     Bool(bool),
 }
 
-/// What kind of value a condition key has; it says which operators fit.
+/// The type of the values of a condition key, which determines the operators that can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ValueType {
     /// Text.
@@ -22,7 +22,7 @@ pub(super) enum ValueType {
     Number,
     /// A point in time.
     Date,
-    /// A point in time that may be compared as a number of seconds, too.
+    /// A point in time that may also be compared as a number of seconds.
     Epoch,
     /// True or false.
     Bool,
