@@ -1,22 +1,24 @@
-//! What a frame is bound to: its associated data and its IV.
+//! The associated data and the IV of a frame.
 //!
-//! Associated data: `message id ‖ label ‖ u32 sequence ‖ u64 plaintext length`, where the label tells a regular frame,
-//! the final frame and a body in one piece apart. IV of what is written: eight zero bytes and the sequence number.
+//! Associated data: `message id ‖ label ‖ u32 sequence ‖ u64 plaintext length`. The label
+//! distinguishes a regular frame, the final frame, and an unframed body. The IV of a written frame
+//! consists of eight zero bytes and the sequence number.
 
 use super::message_id::MessageId;
 use crate::crypto::NONCE_LENGTH;
 
-/// Longest message id (32), longest label (35), sequence number (4) and plaintext length (8).
+/// The longest message id (32) and label (35), the sequence number (4), and the plaintext length
+/// (8).
 const CAPACITY: usize = 32 + 35 + 4 + 8;
 
-/// What part of a body is sealed.
+/// The kind of body part that is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FrameKind {
-    /// A frame of exactly the frame length, which another one follows.
+    /// A frame of exactly the frame length that is followed by another frame.
     Regular,
     /// The last frame.
     Final,
-    /// A whole body without frames.
+    /// A complete body without frames.
     Single,
 }
 
@@ -30,7 +32,7 @@ impl FrameKind {
     }
 }
 
-/// The associated data of one frame.
+/// The associated data of a single frame.
 pub(super) struct BodyAad {
     bytes: [u8; CAPACITY],
     length: usize,
@@ -59,7 +61,8 @@ impl AsRef<[u8]> for BodyAad {
     }
 }
 
-/// The IV of a frame that is written. Frames count from 1; zero is the header's.
+/// Returns the IV of a frame to be written. Frames are numbered from 1; zero is reserved for the
+/// header.
 pub(super) fn nonce(sequence: u32) -> [u8; NONCE_LENGTH] {
     let mut nonce = [0; NONCE_LENGTH];
     nonce[8..].copy_from_slice(&sequence.to_be_bytes());

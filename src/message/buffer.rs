@@ -2,8 +2,9 @@
 
 use zeroize::Zeroize;
 
-/// Makes a vector `length` bytes long without clearing what is there: it is about to be overwritten. A vector that is
-/// too small gives way to a fresh one, whose zeros cost nothing.
+/// Sets the length of a vector that is about to be overwritten, without clearing its contents. If
+/// the capacity is too small, the vector is replaced by a new one, whose zeroed memory costs
+/// nothing.
 pub(crate) fn prepare(bytes: &mut Vec<u8>, length: usize) {
     if bytes.capacity() < length {
         *bytes = vec![0; length];
@@ -12,7 +13,7 @@ pub(crate) fn prepare(bytes: &mut Vec<u8>, length: usize) {
     }
 }
 
-/// The same for plaintext: a vector that gives way is wiped.
+/// Like [`prepare`], but for plaintext: a replaced vector is wiped.
 pub(crate) fn prepare_secret(bytes: &mut Vec<u8>, length: usize) {
     if bytes.capacity() < length {
         bytes.zeroize();

@@ -1,4 +1,4 @@
-//! Encrypted data keys: the entries of a header that let a keyring recover the data key.
+//! Encrypted data keys: the header entries from which a keyring recovers the data key.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use super::error::MessageError;
 use super::limits::Limits;
 use crate::codec::{CodecError, Reader, Writer};
 
-/// A data key wrapped by one keyring: who can unwrap it, and what that one needs to do so.
+/// A data key wrapped by one keyring, with the information needed to unwrap it.
 ///
 /// On the wire: `u16 length ‖ provider id` (UTF-8), `u16 length ‖ provider information`, `u16 length ‖ ciphertext`.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -17,7 +17,8 @@ pub struct EncryptedDataKey {
 }
 
 impl EncryptedDataKey {
-    /// Puts together the parts; each may have up to 65,535 bytes, which is checked when the message is written.
+    /// Creates an entry from its parts. Each part may have up to 65,535 bytes, which is checked
+    /// when the message is written.
     pub fn new(
         provider_id: impl Into<String>,
         provider_info: impl Into<Vec<u8>>,
@@ -26,22 +27,24 @@ impl EncryptedDataKey {
         Self { provider_id: provider_id.into(), provider_info: provider_info.into(), ciphertext: ciphertext.into() }
     }
 
-    /// The kind of keyring that made it: `aws-kms`, or the namespace of a raw key.
+    /// Returns the kind of keyring that wrapped the data key: `aws-kms`, or the namespace of a raw
+    /// key.
     pub fn provider_id(&self) -> &str {
         &self.provider_id
     }
 
-    /// Which key of that kind, in the provider's own form: a key ARN, or the name of a raw key and more.
+    /// Returns the identifier of the wrapping key in the provider's own form: a key ARN, or the
+    /// name of a raw key and further data.
     pub fn provider_info(&self) -> &[u8] {
         &self.provider_info
     }
 
-    /// The wrapped data key.
+    /// Returns the wrapped data key.
     pub fn ciphertext(&self) -> &[u8] {
         &self.ciphertext
     }
 
-    /// Reads the entry at a place, from 1.
+    /// Parses the entry at a position, counted from 1.
     pub(super) fn read(reader: &mut Reader<'_>, index: u16) -> Result<Self, MessageError> {
         let provider_id = reader.prefixed_u16("encrypted data key provider id").map_err(MessageError::cut_off)?;
         let provider_id = str::from_utf8(provider_id).map_err(|_| MessageError::InvalidDataKey { index })?;
@@ -73,7 +76,8 @@ impl fmt::Debug for EncryptedDataKey {
     }
 }
 
-/// Reads how many entries follow, and refuses none and too many before any of them is looked at.
+/// Parses the number of entries. Rejects zero and numbers over the limit before any entry is
+/// parsed.
 pub(super) fn read_count(reader: &mut Reader<'_>, limits: &Limits) -> Result<u16, MessageError> {
     let limit = limits.max_encrypted_data_keys();
     match reader.u16("encrypted data key count").map_err(MessageError::cut_off)? {
@@ -94,7 +98,7 @@ pub(super) fn write_all(writer: &mut Writer, data_keys: &[EncryptedDataKey]) -> 
     data_keys.iter().try_for_each(|data_key| data_key.write(writer))
 }
 
-/// Bytes that [`write_all`] will append.
+/// Returns the number of bytes that [`write_all`] appends.
 pub(super) fn encoded_length(data_keys: &[EncryptedDataKey]) -> usize {
     2 + data_keys.iter().map(EncryptedDataKey::encoded_length).sum::<usize>()
 }

@@ -1,4 +1,4 @@
-//! From the data key to the content key and the commitment.
+//! Derivation of the content key and the commitment from the data key.
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -10,28 +10,29 @@ use super::suite::{AlgorithmSuite, KeyDerivation};
 use crate::crypto::{AeadKey, CryptoBackend, CryptoError};
 use crate::secret::SecretBytes;
 
-/// Longest content key: that of AES-256.
+/// The length of the longest content key, that of AES-256.
 const MAX_KEY_LENGTH: usize = 32;
 
-/// What is derived for one message.
+/// The keys derived for a message.
 pub(super) struct ContentKeys {
     content_key: Box<dyn AeadKey>,
     commitment: Option<[u8; COMMITMENT_LENGTH]>,
 }
 
 impl ContentKeys {
-    /// The content key, ready for use.
+    /// Returns the content key, ready for use.
     pub(super) fn into_content_key(self) -> Box<dyn AeadKey> {
         self.content_key
     }
 
-    /// What the header shows so that no other data key opens the message; `None` for a suite without commitment.
+    /// Returns the commitment that the header contains so that no other data key opens the message,
+    /// or `None` for a suite without commitment.
     pub(super) const fn commitment(&self) -> Option<&[u8; COMMITMENT_LENGTH]> {
         self.commitment.as_ref()
     }
 
-    /// Compares, in constant time, with what a header shows. A header that shows nothing belongs to a suite that
-    /// commits to nothing, and the reverse.
+    /// Compares the commitment with that of a header in constant time. A header without a
+    /// commitment matches only a suite without one, and vice versa.
     pub(super) fn commits_to(&self, shown: Option<&[u8; COMMITMENT_LENGTH]>) -> bool {
         match (&self.commitment, shown) {
             (Some(commitment), Some(shown)) => commitment.ct_eq(shown).into(),
@@ -41,7 +42,7 @@ impl ContentKeys {
     }
 }
 
-/// Derives the keys of a message as its suite has it.
+/// Derives the keys of a message according to its suite.
 ///
 /// ```text
 /// no derivation   content key = data key

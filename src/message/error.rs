@@ -1,19 +1,23 @@
-//! Why a message is refused.
+//! Reasons for rejecting a message.
 
 use super::suite::{AlgorithmSuite, MessageVersion};
 use crate::codec::CodecError;
 use crate::crypto::CryptoError;
 use crate::error::{Error, ErrorKind};
 
-/// Why a message was refused: one variant for each check, in the order in which the checks are made.
+/// The reason for rejecting a message. Each check has one variant, in the order in which the checks
+/// are performed.
 ///
-/// [`Error::downcast_ref`] finds it in an [`Error`] of kind [`ErrorKind::InvalidMessage`]. The policies of an envelope
-/// refuse with [`ErrorKind::MessagePolicy`]. The last four variants are no checks: three say why a message cannot be written
-/// ([`ErrorKind::Validation`]), and the last one that a primitive failed ([`ErrorKind::Internal`]).
+/// [`Error::downcast_ref`] returns it from an [`Error`] of kind [`ErrorKind::InvalidMessage`].
+/// Rejections by the policies of an envelope are of kind [`ErrorKind::MessagePolicy`].
+///
+/// The last four variants do not correspond to checks. Three report that a message cannot be
+/// written ([`ErrorKind::Validation`]). The last one reports that a primitive failed
+/// ([`ErrorKind::Internal`]).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {
-    /// The first bytes are those of a message that was encoded as base64.
+    /// The first bytes are those of a base64-encoded message.
     #[error("the message looks like base64 text: decode it to bytes first")]
     LooksBase64,
     /// The first byte is not a version of the format.
@@ -21,10 +25,10 @@ pub enum MessageError {
         "the message has version {0} and only 1 and 2 are known: is this an encrypted message, and from its first byte?"
     )]
     UnsupportedVersion(u8),
-    /// The type byte of a version 1 message is not that of customer data.
+    /// The type byte of a version 1 message does not denote customer data.
     #[error("the message has the unknown type {0:#04x}: only 0x80 is defined")]
     InvalidType(u8),
-    /// No suite of this format has the id.
+    /// The format does not define a suite with this id.
     #[error("the message names algorithm suite {0:#06x}, which this format does not have")]
     UnknownSuite(u16),
     /// The suite belongs to the other version of the format.
@@ -38,21 +42,21 @@ pub enum MessageError {
     /// The encryption context in the header is malformed.
     #[error("the encryption context of the message is malformed: {0}")]
     InvalidEncryptionContext(CodecError),
-    /// The message holds no encrypted data key.
+    /// The message contains no encrypted data keys.
     #[error("the message has no encrypted data key: nothing could ever open it")]
     NoDataKeys,
-    /// The message holds more encrypted data keys than the limit.
+    /// The message contains more encrypted data keys than the limit allows.
     #[error("the message has {count} encrypted data keys, over the limit of {limit}: raise it if you trust the sender")]
     TooManyDataKeys {
-        /// What the message says.
+        /// The number of keys in the message.
         count: u16,
-        /// The limit in force.
+        /// The applicable limit.
         limit: u16,
     },
     /// An encrypted data key is malformed.
     #[error("encrypted data key {index} of the message is malformed: its provider id is not UTF-8")]
     InvalidDataKey {
-        /// Its place, from 1.
+        /// The position of the data key, counted from 1.
         index: u16,
     },
     /// The content type is neither framed nor unframed.
@@ -64,114 +68,114 @@ pub enum MessageError {
         /// The field.
         field: &'static str,
     },
-    /// The frame length does not fit the content type, or is over the limit.
+    /// The frame length does not match the content type or exceeds the limit.
     #[error("the message has a frame length of {length}, and {min} to {max} are allowed here")]
     InvalidFrameLength {
-        /// What the message says.
+        /// The frame length in the message.
         length: u32,
-        /// The least that its content type allows.
+        /// The minimum for the content type.
         min: u32,
-        /// The most that its content type and the limit in force allow.
+        /// The maximum for the content type under the applicable limit.
         max: u32,
     },
-    /// A message in one piece where only frames can be read.
+    /// The message is unframed, but the operation requires frames.
     #[error("the message has its body in one piece, so no part of it can be read alone: decrypt it whole")]
     NotFramed,
     /// The header is longer than the limit.
     #[error("the header of the message is longer than the limit of {limit} bytes")]
     HeaderTooLong {
-        /// The limit in force.
+        /// The applicable limit.
         limit: usize,
     },
-    /// The message ends too early.
+    /// The message is truncated.
     #[error(
         "the message is cut off in its {field}, at least {} bytes are missing: was it copied whole?",
         needed.saturating_sub(*available)
     )]
     Truncated {
-        /// The field that is not whole.
+        /// The incomplete field.
         field: &'static str,
-        /// How many bytes are needed, counted from the start of the header or of the frame.
+        /// The number of bytes needed, counted from the start of the header or the frame.
         needed: usize,
-        /// How many are there, counted likewise.
+        /// The number of bytes available, counted from the same position.
         available: usize,
     },
-    /// The commitment policy refuses the suite.
+    /// The commitment policy rejects the suite.
     #[error(
         "the message has suite {0}, which does not commit to its key, and the commitment policy refuses that: to read old \
          messages, choose a policy that allows it"
     )]
     CommitmentPolicy(AlgorithmSuite),
-    /// The signature policy refuses to read a signed message in this way.
+    /// The signature policy rejects this way of reading a signed message.
     #[error(
         "the message has suite {0} and is signed, which the signature policy refuses here: decrypt it whole, or choose a \
          policy that releases frames before the signature is verified"
     )]
     SignaturePolicy(AlgorithmSuite),
-    /// A signed message without a public key, or an unsigned one with one.
+    /// A signed message lacks a public key, or an unsigned message contains one.
     #[error("the message has suite {0}, with which the presence of a public key in its context disagrees")]
     PublicKeyPresence(AlgorithmSuite),
-    /// The public key in the context of a signed message is none.
+    /// The public key in the encryption context of a signed message is invalid.
     #[error("the public key in the context of the message is malformed, or no point of its curve")]
     InvalidPublicKey,
-    /// The data key is not the one that the header commits to.
+    /// The data key does not match the commitment in the header.
     #[error("the data key is not the one that the message commits to")]
     CommitmentMismatch,
     /// The header is not authentic.
     #[error("the header of the message is not authentic: it was altered, or the data key is another one")]
     HeaderAuth,
-    /// A frame is not the next one.
+    /// A frame is out of sequence.
     #[error("frame {expected} of the message should follow and {found} does: frames were lost or reordered")]
     BadSequence {
-        /// The sequence number that should follow.
+        /// The expected sequence number.
         expected: u32,
-        /// The one that does.
+        /// The actual sequence number.
         found: u32,
     },
-    /// The final frame is longer than a frame.
+    /// The final frame is longer than the frame length.
     #[error("the final frame of the message says {length} bytes, longer than its frame length of {frame_length}")]
     BadFinalLength {
-        /// What the final frame says.
+        /// The length in the final frame.
         length: u32,
         /// The frame length in the header.
         frame_length: u32,
     },
-    /// A body without frames is longer than the limit.
+    /// An unframed body is longer than the limit.
     #[error("the message has a body of {length} bytes in one piece, over the limit of {limit}")]
     BodyTooLong {
-        /// What the message says.
+        /// The body length in the message.
         length: u64,
-        /// The limit in force.
+        /// The applicable limit.
         limit: u64,
     },
     /// A frame is not authentic.
     #[error("frame {sequence} of the message is not authentic: it was altered")]
     BodyAuth {
-        /// Its sequence number, from 1.
+        /// The sequence number of the frame, counted from 1.
         sequence: u32,
     },
-    /// The signature at the end does not verify.
+    /// The signature at the end of the message does not verify.
     #[error("the signature of the message does not verify: it was altered, or signed by somebody else")]
     Signature,
     /// Bytes follow the end of the message.
     #[error("bytes follow the end of the message: was something appended to it?")]
     TrailingData,
-    /// Messages of the suite are read and not written.
+    /// Messages with this suite can be read but not written.
     #[error("messages of algorithm suite {0} are not written any more, only read")]
     SuiteNotWritten(AlgorithmSuite),
     /// A part of the header does not fit its length field.
     #[error("the message cannot be written: {0}")]
     Unwritable(CodecError),
-    /// The plaintext has more frames than can be numbered.
+    /// The plaintext requires more frames than can be numbered.
     #[error("the plaintext has more than 4,294,967,295 frames: use longer ones")]
     TooManyFrames,
-    /// A primitive failed for a reason that has nothing to do with the message.
+    /// A primitive failed for a reason unrelated to the message.
     #[error("the cryptographic backend failed: {0}")]
     Backend(CryptoError),
 }
 
 impl MessageError {
-    /// How many bytes must be there for the parse to go further, if that is what failed.
+    /// Returns the number of bytes required to continue parsing, if missing bytes caused the error.
     pub(crate) const fn bytes_needed(&self) -> Option<usize> {
         match self {
             Self::Truncated { needed, .. } => Some(*needed),
@@ -179,7 +183,8 @@ impl MessageError {
         }
     }
 
-    /// A field of the header or of a frame could not be taken: the only failure there is that bytes are missing.
+    /// Converts the failure to read a field of a header or a frame. The only such failure is
+    /// missing bytes.
     pub(crate) const fn cut_off(error: CodecError) -> Self {
         match error {
             CodecError::Truncated { field, needed, available } => Self::Truncated { field, needed, available },

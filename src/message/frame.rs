@@ -1,7 +1,8 @@
-//! Frames: the parts of a body, each sealed by itself.
+//! Frames: independently sealed parts of a body.
 //!
-//! [`FrameCipher`] keeps no state between frames: whole messages, streams, several threads and random access are only
-//! different orders of the same two calls. Both work from one buffer to another, so no frame is ever copied first.
+//! [`FrameCipher`] keeps no state between frames. Whole messages, streams, multiple threads, and
+//! random access differ only in the order of the same two calls. Both calls write from one buffer
+//! to another, so frames are never copied first.
 
 use super::aad::{BodyAad, FrameKind, nonce};
 use super::error::MessageError;
@@ -10,22 +11,22 @@ use super::signing::read_footer;
 use crate::codec::Reader;
 use crate::crypto::{AeadKey, CryptoError, NONCE_LENGTH, TAG_LENGTH};
 
-/// What stands where a regular frame has its sequence number, to mark the final one.
+/// The marker of the final frame, in place of the sequence number of a regular frame.
 const FINAL_MARKER: u32 = u32::MAX;
 
-/// The last sequence number that a regular frame can have.
+/// The largest sequence number of a regular frame.
 const LAST_REGULAR_SEQUENCE: u32 = FINAL_MARKER - 1;
 
-/// Bytes that a regular frame has beside its ciphertext: sequence number, IV and tag.
+/// Overhead of a regular frame in bytes: sequence number, IV, and tag.
 pub(super) const REGULAR_OVERHEAD: usize = 4 + NONCE_LENGTH + TAG_LENGTH;
 
-/// Bytes that the final frame has beside its ciphertext: marker, sequence number, IV, length and tag.
+/// Overhead of the final frame in bytes: marker, sequence number, IV, length, and tag.
 pub(super) const FINAL_OVERHEAD: usize = 4 + 4 + NONCE_LENGTH + 4 + TAG_LENGTH;
 
-/// Bytes that a body without frames has beside its ciphertext: IV, length and tag.
+/// Overhead of an unframed body in bytes: IV, length, and tag.
 pub(super) const SINGLE_OVERHEAD: usize = NONCE_LENGTH + 8 + TAG_LENGTH;
 
-/// A frame as it lies in a message, not yet opened.
+/// A frame of a message, not yet opened.
 pub(crate) struct Frame<'a> {
     pub(super) kind: FrameKind,
     pub(super) sequence: u32,
@@ -34,17 +35,19 @@ pub(crate) struct Frame<'a> {
     tag: [u8; TAG_LENGTH],
     /// The frame as it was received.
     pub(super) encoded: &'a [u8],
-    /// The signature behind the last frame of a signed message.
+    /// The signature after the last frame of a signed message.
     pub(super) signature: Option<&'a [u8]>,
     encoded_length: usize,
 }
 
 impl<'a> Frame<'a> {
-    /// Reads the frame at the start of `bytes`, which must be number `sequence` of a message with this frame length.
+    /// Parses the frame at the start of `bytes`, which must be frame number `sequence` of a message
+    /// with this frame length.
     ///
     /// # Errors
-    /// [`MessageError::Truncated`] if it is not whole, [`MessageError::BadSequence`] and
-    /// [`MessageError::BadFinalLength`] as soon as the field is there.
+    /// - [`MessageError::Truncated`] if the frame is incomplete
+    /// - [`MessageError::BadSequence`] or [`MessageError::BadFinalLength`] as soon as the field is
+    ///   available
     pub(super) fn read(bytes: &'a [u8], sequence: u32, frame_length: u32) -> Result<Self, MessageError> {
         let mut reader = Reader::new(bytes);
         let mut found = reader.u32("frame sequence number").map_err(MessageError::cut_off)?;
@@ -66,10 +69,11 @@ impl<'a> Frame<'a> {
         Self::read_sealed(bytes, reader, kind, sequence, nonce, length.into())
     }
 
-    /// Reads a body without frames.
+    /// Parses an unframed body.
     ///
     /// # Errors
-    /// [`MessageError::Truncated`] if it is not whole, [`MessageError::BodyTooLong`] as soon as its length is there.
+    /// - [`MessageError::Truncated`] if the body is incomplete
+    /// - [`MessageError::BodyTooLong`] as soon as its length is available
     pub(super) fn read_single(bytes: &'a [u8], limit: u64) -> Result<Self, MessageError> {
         let mut reader = Reader::new(bytes);
         let nonce = reader.array("body IV").map_err(MessageError::cut_off)?;
@@ -89,7 +93,8 @@ impl<'a> Frame<'a> {
         length: u64,
     ) -> Result<Self, MessageError> {
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        // Tag and ciphertext are asked for at once, so that a stream waits for the whole frame.
+        // The ciphertext and tag are requested together, so that a stream waits for the complete
+        // frame.
         let sealed = reader.take(length.saturating_add(TAG_LENGTH), "frame").map_err(MessageError::cut_off)?;
         let (ciphertext, tag) = sealed.split_at(length);
         let tag = Reader::new(tag).array("frame tag").map_err(MessageError::cut_off)?;
@@ -98,10 +103,10 @@ impl<'a> Frame<'a> {
         Ok(Self { kind, sequence, nonce, ciphertext, tag, encoded, signature: None, encoded_length })
     }
 
-    /// Reads the footer behind the last frame. `bytes` are those that the frame was read from.
+    /// Parses the footer after the last frame. `bytes` are those that the frame was parsed from.
     ///
     /// # Errors
-    /// [`MessageError::Truncated`] if it is not whole.
+    /// - [`MessageError::Truncated`] if the footer is incomplete
     pub(super) fn with_footer(mut self, bytes: &'a [u8]) -> Result<Self, MessageError> {
         let mut reader = Reader::new(bytes);
         reader.take(self.encoded_length, "frame").map_err(MessageError::cut_off)?;
@@ -110,23 +115,23 @@ impl<'a> Frame<'a> {
         Ok(self)
     }
 
-    /// Whether the message ends with it.
+    /// Returns `true` if this is the last frame of the message.
     pub(crate) fn is_last(&self) -> bool {
         self.kind != FrameKind::Regular
     }
 
-    /// Bytes of its plaintext.
+    /// Returns the length of the plaintext in bytes.
     pub(crate) const fn plaintext_length(&self) -> usize {
         self.ciphertext.len()
     }
 
-    /// Bytes that it takes in the message, with the footer behind the last one.
+    /// Returns the encoded length in bytes, including the footer after the last frame.
     pub(crate) const fn encoded_length(&self) -> usize {
         self.encoded_length
     }
 }
 
-/// Seals and opens single frames of one message.
+/// Seals and opens individual frames of a message.
 pub(crate) struct FrameCipher {
     key: Box<dyn AeadKey>,
     message_id: MessageId,
@@ -137,7 +142,8 @@ impl FrameCipher {
         Self { key, message_id }
     }
 
-    /// Seals a regular frame into `output`, which has [`REGULAR_OVERHEAD`] bytes more than the plaintext.
+    /// Seals a regular frame into `output`, which is [`REGULAR_OVERHEAD`] bytes longer than the
+    /// plaintext.
     pub(super) fn seal_regular(&self, sequence: u32, plaintext: &[u8], output: &mut [u8]) -> Result<(), MessageError> {
         if sequence > LAST_REGULAR_SEQUENCE {
             return Err(MessageError::TooManyFrames);
@@ -148,7 +154,8 @@ impl FrameCipher {
         self.seal(FrameKind::Regular, sequence, &nonce, plaintext, rest)
     }
 
-    /// Seals the final frame into `output`, which has [`FINAL_OVERHEAD`] bytes more than the plaintext.
+    /// Seals the final frame into `output`, which is [`FINAL_OVERHEAD`] bytes longer than the
+    /// plaintext.
     pub(super) fn seal_final(&self, sequence: u32, plaintext: &[u8], output: &mut [u8]) -> Result<(), MessageError> {
         let length = u32::try_from(plaintext.len()).map_err(|_| wrong_length("final frame", plaintext.len()))?;
         let nonce = nonce(sequence);
@@ -176,11 +183,11 @@ impl FrameCipher {
         Ok(())
     }
 
-    /// Opens a frame into `plaintext`, which has [`Frame::plaintext_length`] bytes. Uses the IV as received: some
-    /// writers use others than the sequence number.
+    /// Opens a frame into `plaintext`, which has [`Frame::plaintext_length`] bytes. The received IV
+    /// is used, because some writers do not derive it from the sequence number.
     ///
     /// # Errors
-    /// [`MessageError::BodyAuth`] if it is not authentic; `plaintext` is all zero then.
+    /// - [`MessageError::BodyAuth`] if the frame is not authentic; `plaintext` is then all zeros
     pub(super) fn open(&self, frame: &Frame<'_>, plaintext: &mut [u8]) -> Result<(), MessageError> {
         let aad = BodyAad::new(&self.message_id, frame.kind, frame.sequence, wide(frame.ciphertext.len()));
         self.key.open(&frame.nonce, aad.as_ref(), frame.ciphertext, &frame.tag, plaintext).map_err(
@@ -192,7 +199,7 @@ impl FrameCipher {
     }
 }
 
-/// Writes a field at the front and returns what is behind it.
+/// Writes a field at the front and returns the remaining buffer.
 fn put<'a>(output: &'a mut [u8], field: &[u8]) -> Result<&'a mut [u8], MessageError> {
     let length = output.len();
     let (front, rest) = output.split_at_mut_checked(field.len()).ok_or_else(|| wrong_length("frame output", length))?;

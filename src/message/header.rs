@@ -1,7 +1,7 @@
-//! The header of a message: what is read from it, beside how it is written.
+//! The header of a message: parsing and serialization.
 //!
-//! The layout is in the module's documentation. Everything that authenticates a header works on the bytes as they were
-//! received ([`Header::body`]), never on a second encoding of what was read.
+//! See the module documentation for the layout. All authentication of a header uses the bytes as
+//! received ([`Header::body`]), never a re-encoding of the parsed fields.
 
 use std::borrow::Cow;
 
@@ -14,10 +14,10 @@ use crate::codec::{CodecError, Reader, Writer};
 use crate::context::EncryptionContext;
 use crate::crypto::{NONCE_LENGTH, TAG_LENGTH};
 
-/// Bytes of the commitment key that stands in the header of a committing suite.
+/// The length of the commitment key in the header of a committing suite, in bytes.
 pub(super) const COMMITMENT_LENGTH: usize = 32;
 
-/// The name in an encryption context under which a signed message shows its public key.
+/// The name under which the encryption context of a signed message contains its public key.
 pub(crate) const PUBLIC_KEY_NAME: &str = "aws-crypto-public-key";
 
 /// The type byte of version 1: customer authenticated encrypted data.
@@ -25,10 +25,10 @@ const TYPE_CUSTOMER_DATA: u8 = 0x80;
 const CONTENT_UNFRAMED: u8 = 1;
 const CONTENT_FRAMED: u8 = 2;
 
-/// The header of a message, as it was read.
+/// The header of a message, as parsed.
 ///
-/// From [`inspect`](super::inspect) it holds what the message *says*, and nothing of it is verified. Where an envelope
-/// that opened the message hands it out, it is authentic.
+/// A header returned by [`inspect`](super::inspect) is unverified: it contains what the message
+/// *claims*. A header returned by an envelope that opened the message is authentic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     suite: AlgorithmSuite,
@@ -44,47 +44,48 @@ pub struct Header {
 }
 
 impl Header {
-    /// The version of the format.
+    /// Returns the version of the format.
     pub const fn version(&self) -> MessageVersion {
         self.suite.version()
     }
 
-    /// The algorithm suite.
+    /// Returns the algorithm suite.
     pub const fn suite(&self) -> AlgorithmSuite {
         self.suite
     }
 
-    /// The identifier of the message.
+    /// Returns the message id.
     pub const fn message_id(&self) -> &MessageId {
         &self.message_id
     }
 
-    /// The encryption context that the header shows.
+    /// Returns the encryption context contained in the header.
     pub const fn context(&self) -> &EncryptionContext {
         &self.context
     }
 
-    /// The encrypted data keys, in their order.
+    /// Returns the encrypted data keys in order.
     pub fn data_keys(&self) -> &[EncryptedDataKey] {
         &self.data_keys
     }
 
-    /// Bytes of plaintext in each frame but the last; `None` if the body is in one piece.
+    /// Returns the plaintext length of each frame except the last in bytes, or `None` if the body
+    /// is unframed.
     pub const fn frame_length(&self) -> Option<u32> {
         self.frame_length
     }
 
-    /// Bytes of the whole header: where the body begins.
+    /// Returns the length of the complete header in bytes, which is the offset of the body.
     pub const fn encoded_length(&self) -> usize {
         self.encoded_length
     }
 
-    /// The commitment key, if the suite has one.
+    /// Returns the commitment key, if the suite has one.
     pub(super) const fn commitment(&self) -> Option<&[u8; COMMITMENT_LENGTH]> {
         self.commitment.as_ref()
     }
 
-    /// The serialization of the context as received, with its pairs in any order.
+    /// Returns the serialized context as received, with its pairs in any order.
     pub(crate) fn context_as_received(&self) -> &[u8] {
         let start = match self.version() {
             MessageVersion::V1 => 4 + MessageVersion::V1.message_id_length(),
@@ -94,12 +95,13 @@ impl Header {
         reader.prefixed_u16("encryption context").unwrap_or_default()
     }
 
-    /// The bytes, as received, that the header's tag authenticates.
+    /// Returns the received bytes that the header's tag authenticates.
     pub(super) fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// The whole header as it was received, which is what a signature starts with: body, IV in version 1, tag.
+    /// Returns the complete header as received, with which the signed data begins: body, IV in
+    /// version 1, tag.
     pub(super) fn received(&self) -> [&[u8]; 3] {
         let nonce: &[u8] = match self.version() {
             MessageVersion::V1 => &self.nonce,
@@ -108,18 +110,19 @@ impl Header {
         [&self.body, nonce, &self.tag]
     }
 
-    /// The IV of the header's tag: the one received in version 1, zero in version 2.
+    /// Returns the IV of the header's tag: the received one in version 1, zero in version 2.
     pub(super) const fn nonce(&self) -> &[u8; NONCE_LENGTH] {
         &self.nonce
     }
 
-    /// The header's tag.
+    /// Returns the header's tag.
     pub(super) const fn tag(&self) -> &[u8; TAG_LENGTH] {
         &self.tag
     }
 }
 
-/// Reads a header whose bytes may arrive in pieces. What was read once is not read again.
+/// Parses a header whose bytes may arrive in pieces. Sections that were parsed once are not parsed
+/// again.
 #[derive(Debug, Default)]
 pub(crate) struct HeaderParser {
     position: usize,
@@ -130,11 +133,13 @@ pub(crate) struct HeaderParser {
 }
 
 impl HeaderParser {
-    /// Reads on, as far as the bytes go. `bytes` start with those that were given before.
+    /// Continues parsing as far as the bytes allow. `bytes` must start with the bytes passed to
+    /// earlier calls.
     ///
     /// # Errors
-    /// [`MessageError::Truncated`], with the number of bytes needed to go further, until the header is whole; any
-    /// other refusal is final.
+    /// - [`MessageError::Truncated`] with the number of bytes needed to continue, until the header
+    ///   is complete
+    /// - any other error is final
     pub(crate) fn parse(&mut self, bytes: &[u8], limits: &Limits) -> Result<Header, MessageError> {
         let mut reader = Reader::new(bytes);
         reader.take(self.position, "header").map_err(MessageError::cut_off)?;
@@ -173,7 +178,8 @@ impl HeaderParser {
     }
 }
 
-/// Reads one section and remembers that it was, unless it is not whole. No section may end beyond the header limit.
+/// Parses a section and records it as parsed unless it is incomplete. No section may end beyond the
+/// header limit.
 fn section<'a, T>(
     position: &mut usize,
     reader: &mut Reader<'a>,
@@ -266,21 +272,22 @@ fn read_end(reader: &mut Reader<'_>, version: MessageVersion, limits: &Limits) -
     Ok(HeaderEnd { frame_length: framed.then_some(length), commitment, body_length, nonce, tag })
 }
 
-/// What a framed message is written with.
+/// The values from which the header of a framed message is written.
 #[derive(Debug)]
 pub(crate) struct HeaderParts<'a> {
     pub(crate) suite: AlgorithmSuite,
     pub(crate) message_id: &'a MessageId,
     /// The canonical serialization of the encryption context.
     pub(crate) context: &'a [u8],
-    /// The canonical serialization of the pairs that the header leaves out and is bound to all the same.
+    /// The canonical serialization of the pairs that the header omits but authenticates.
     pub(crate) omitted_context: &'a [u8],
     pub(crate) data_keys: &'a [EncryptedDataKey],
     pub(crate) frame_length: u32,
 }
 
 impl HeaderParts<'_> {
-    /// Writes all that the header's tag authenticates; [`append_authentication`] completes the header.
+    /// Writes everything that the header's tag authenticates; [`append_authentication`] completes
+    /// the header.
     pub(super) fn write_body(&self, commitment: Option<&[u8; COMMITMENT_LENGTH]>) -> Result<Writer, CodecError> {
         // 92 bytes cover the fixed fields of both versions.
         let capacity = 92 + self.context.len() + data_key::encoded_length(self.data_keys);
@@ -302,17 +309,19 @@ impl HeaderParts<'_> {
     }
 }
 
-/// The form in which a writer derived the keys of a message and authenticated its header.
+/// The form in which the writer derived the keys of a message and authenticated its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeaderForm {
-    /// The form of the specification.
+    /// The form defined by the specification.
     Standard,
-    /// The form of version 4.0.0 of the Encryption SDK for .NET. Suites of version 1 derive the content key without the message
-    /// id. If the header omits no pairs, a count of zero is authenticated in their place.
+    /// The form of version 4.0.0 of the Encryption SDK for .NET. In version 1 suites, the content
+    /// key is derived without the message id. If the header omits no pairs, a count of zero is
+    /// authenticated in their place.
     DotNet400,
 }
 
-/// What the tag of a header authenticates: its body, and behind it the pairs of the context that it leaves out.
+/// Returns the bytes that the tag of a header authenticates: its body, followed by the context
+/// pairs that it omits.
 pub(super) fn authenticated<'a>(body: &'a [u8], omitted_context: &[u8], form: HeaderForm) -> Cow<'a, [u8]> {
     match (omitted_context, form) {
         ([], HeaderForm::Standard) => Cow::Borrowed(body),
@@ -321,7 +330,7 @@ pub(super) fn authenticated<'a>(body: &'a [u8], omitted_context: &[u8], form: He
     }
 }
 
-/// Completes a header with its IV, which only version 1 shows, and its tag.
+/// Completes a header with its IV, which only version 1 contains, and its tag.
 pub(super) fn append_authentication(
     mut writer: Writer,
     version: MessageVersion,

@@ -6,9 +6,10 @@ use super::suite::MessageVersion;
 
 const MAX_LENGTH: usize = 32;
 
-/// Identifies one message: 16 random bytes in version 1, 32 in version 2. Not secret.
+/// The identifier of a message: 16 random bytes in version 1, 32 in version 2. It is not secret.
 ///
-/// It salts the derivation of the content key and is bound into every frame, so that frames of two messages never mix.
+/// The identifier is the salt of the content key derivation and is bound to every frame, so that
+/// frames of different messages cannot be mixed.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MessageId {
     bytes: [u8; MAX_LENGTH],
@@ -16,7 +17,7 @@ pub struct MessageId {
 }
 
 impl MessageId {
-    /// All zero, to be filled by `fill`.
+    /// Creates an id whose bytes are initially zero and are set by `fill`.
     pub(crate) fn try_fill<E>(
         version: MessageVersion,
         fill: impl FnOnce(&mut [u8]) -> Result<(), E>,

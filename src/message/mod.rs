@@ -1,12 +1,12 @@
-//! The message format of the AWS Encryption SDK: headers, frames, algorithm suites. Knows bytes and a data key, and nothing
-//! of where data keys come from.
+//! The message format of the AWS Encryption SDK: headers, frames, and algorithm suites. This module
+//! works with bytes and a data key, independent of where data keys come from.
 //!
-//! What is public here describes messages; they are written and opened by an `Envelope`. The layout, byte by byte, is a
-//! page of the manual, *message format*.
+//! The public items describe messages; an `Envelope` writes and opens them. The manual page
+//! *message format* specifies the layout byte by byte.
 //!
-//! Reading and writing are state machines without input or output of their own: a header is parsed as its bytes arrive,
-//! a frame is sealed or opened by itself from one buffer to another. Whole messages and streams are thin shells around
-//! them.
+//! Readers and writers are state machines that perform no I/O. A header is parsed as its bytes
+//! arrive, and each frame is sealed or opened independently from one buffer to another. Whole
+//! messages and streams are thin layers on top.
 
 mod aad;
 mod buffer;
@@ -42,15 +42,17 @@ pub(crate) use parallel::{MAX_THREADS, Parallelism};
 pub(crate) use seal::Sealer;
 pub(crate) use signing::MessageSigner;
 
-/// Reads the header of a message without any key.
+/// Parses the header of a message without any key.
 ///
-/// `bytes` are a message, or at least its beginning. Nothing that the result says is verified: anyone may have
-/// written it.
+/// `bytes` contain a message or at least its beginning. Nothing in the result is verified: anyone
+/// could have written it.
 ///
 /// # Errors
-/// Every refusal for the form of the header, and [`MessageError::Truncated`] if it is not whole: steps 1 to 3 of the order of
-/// checks in the manual. Whether the message may be read, and whether the presence of a public key fits the suite, is the
-/// business of who decrypts.
+/// - any [`MessageError`] for a malformed header: steps 1 to 3 of the order of checks in the manual
+/// - [`MessageError::Truncated`] if the header is incomplete
+///
+/// Only decryption checks whether the message may be read and whether the presence of a public key
+/// matches the suite.
 ///
 /// # Examples
 /// ```
@@ -70,10 +72,10 @@ pub fn inspect(bytes: &[u8]) -> Result<Header, MessageError> {
     inspect_with_limits(bytes, &Limits::default())
 }
 
-/// Reads the header of a message without any key, under limits of your own; see [`inspect`].
+/// Parses the header of a message without any key, like [`inspect`], but with custom limits.
 ///
 /// # Errors
-/// As [`inspect`].
+/// Same as [`inspect`].
 pub fn inspect_with_limits(bytes: &[u8], limits: &Limits) -> Result<Header, MessageError> {
     HeaderParser::default().parse(bytes, limits)
 }

@@ -1,8 +1,9 @@
-//! Reading a message, without input or output of its own, and releasing nothing that is not authentic.
+//! Opening a message without I/O. Nothing is released before it is authenticated.
 //!
-//! The steps: [`HeaderParser`](super::header::HeaderParser) gives a header, [`check_readable`] says whether this release
-//! reads such messages, a keyring finds the data key, [`Opener::in_form`] verifies commitment and header, and the frames
-//! follow one by one.
+//! Opening takes these steps: [`HeaderParser`](super::header::HeaderParser) parses the header, and
+//! [`check_readable`] checks whether this release can read the message. A keyring finds the data
+//! key, and [`Opener::in_form`] verifies the commitment and the header. The frames follow one by
+//! one.
 
 use zeroize::Zeroize;
 
@@ -18,48 +19,48 @@ use super::signing::MessageVerifier;
 use crate::crypto::{CryptoBackend, CryptoError};
 use crate::secret::SecretBytes;
 
-/// Refuses, before any key is asked for, what contradicts itself.
+/// Rejects contradictory headers before any key is requested.
 pub(crate) fn check_readable(header: &Header) -> Result<(), MessageError> {
     let suite = header.suite();
-    // A public key under an unsigned suite would be a signature stripped off.
+    // A public key with an unsigned suite indicates a stripped signature.
     if header.context().get(PUBLIC_KEY_NAME).is_some() != suite.signature().is_some() {
         return Err(MessageError::PublicKeyPresence(suite));
     }
     Ok(())
 }
 
-/// A message being read, from its first frame on.
+/// A message being read, starting at its first frame.
 pub(crate) struct Opener {
     cipher: FrameCipher,
     frame_length: Option<u32>,
     max_unframed_body: u64,
-    /// The sequence number that must follow; `None` after the end.
+    /// The next expected sequence number, or `None` after the end.
     next: Option<u32>,
     verifier: Option<MessageVerifier>,
     parallelism: Parallelism,
 }
 
-/// Consecutive frames that one thread opens.
+/// Consecutive frames that are opened by one thread.
 struct Chunk<'a> {
-    /// The sequence number of the first.
+    /// The sequence number of the first frame.
     sequence: u32,
     encoded: &'a [u8],
     plaintext: &'a mut [u8],
-    /// How many were opened.
+    /// The number of opened frames.
     opened: usize,
-    /// Bytes that those have in the message.
+    /// The encoded length of the opened frames in bytes.
     opened_bytes: usize,
 }
 
 impl Chunk<'_> {
-    /// What was opened, as it was received.
+    /// Returns the opened frames as received.
     fn opened_encoded(&self) -> &[u8] {
         &self.encoded[..self.opened_bytes]
     }
 }
 
 impl Opener {
-    /// [`Opener::in_form`] for a header of the usual form.
+    /// Calls [`Opener::in_form`] with the standard form.
     #[cfg(test)]
     pub(crate) fn new(
         backend: &CryptoBackend,
@@ -71,8 +72,8 @@ impl Opener {
         Self::in_form(HeaderForm::Standard, backend, header, omitted_context, data_key, limits)
     }
 
-    /// Verifies that the header commits to the data key, and then that it is authentic, together with the canonical
-    /// serialization of the pairs of the context that it leaves out.
+    /// Verifies that the header commits to the data key, then authenticates the header together
+    /// with `omitted_context`, the canonical serialization of the context pairs that it omits.
     pub(crate) fn in_form(
         form: HeaderForm,
         backend: &CryptoBackend,
@@ -102,28 +103,29 @@ impl Opener {
         })
     }
 
-    /// Opens on several threads.
+    /// Opens frames on multiple threads.
     pub(crate) fn with_parallelism(mut self, parallelism: Parallelism) -> Self {
         self.parallelism = parallelism;
         self
     }
 
-    /// Whether a signature stands at the end of the message, which was not verified yet.
+    /// Returns `true` if a signature at the end of the message remains to be verified.
     #[cfg(test)]
     pub(crate) const fn is_signed(&self) -> bool {
         self.verifier.is_some()
     }
 
-    /// Whether the end of the message was opened.
+    /// Returns `true` if the end of the message has been opened.
     pub(crate) const fn is_done(&self) -> bool {
         self.next.is_none()
     }
 
-    /// Reads the next frame at the start of `bytes`.
+    /// Parses the next frame at the start of `bytes`.
     ///
     /// # Errors
-    /// [`MessageError::Truncated`], with the number of bytes needed to go further, until the frame is whole;
-    /// [`MessageError::TrailingData`] after the end.
+    /// - [`MessageError::Truncated`] with the number of bytes needed to continue, until the frame
+    ///   is complete
+    /// - [`MessageError::TrailingData`] after the end
     pub(crate) fn read<'a>(&self, bytes: &'a [u8]) -> Result<Frame<'a>, MessageError> {
         let sequence = self.next.ok_or(MessageError::TrailingData)?;
         let frame = match self.frame_length {
@@ -133,8 +135,9 @@ impl Opener {
         if frame.is_last() && self.verifier.is_some() { frame.with_footer(bytes) } else { Ok(frame) }
     }
 
-    /// Opens the frame that [`Opener::read`] gave into `plaintext`, which has [`Frame::plaintext_length`] bytes. The last
-    /// one of a signed message is opened only if the signature over all of the message verifies.
+    /// Opens the frame that [`Opener::read`] returned into `plaintext`, which has
+    /// [`Frame::plaintext_length`] bytes. The last frame of a signed message is opened only if the
+    /// signature over the whole message verifies.
     pub(crate) fn open(&mut self, frame: &Frame<'_>, plaintext: &mut [u8]) -> Result<(), MessageError> {
         if self.next != Some(frame.sequence) {
             return Err(MessageError::BadSequence { expected: self.next.unwrap_or(0), found: frame.sequence });
@@ -161,8 +164,8 @@ impl Opener {
         }
     }
 
-    /// Bytes of plaintext and of the message in one step of a stream on several threads. `None` if there is one thread,
-    /// or the body is in one piece.
+    /// Returns the plaintext length and the encoded length of one step of a multi-threaded stream,
+    /// in bytes. Returns `None` if there is one thread or the body is unframed.
     pub(crate) fn step(&self) -> Option<(usize, usize)> {
         let frame_length = self.frame_length.and_then(|length| usize::try_from(length).ok())?;
         let frames = self.parallelism.frames_per_step(frame_length);
@@ -171,12 +174,12 @@ impl Opener {
         (self.parallelism.threads > 1).then_some((plaintext, encoded))
     }
 
-    /// Opens, on all threads, whole regular frames at the start of `bytes`, as many as `plaintext` has room for. Returns how
-    /// many it opened; 0 if they are too few to be divided.
+    /// Opens complete regular frames at the start of `bytes` on all threads, up to the capacity of
+    /// `plaintext`. Returns the number of opened frames, or 0 if there are too few to be divided.
     ///
-    /// It stops before the first frame that is not regular or not sound and says nothing of it: [`Opener::read`] and
-    /// [`Opener::open`] give the same answer about it as if they had opened the ones before. What lies behind in
-    /// `plaintext` is zero.
+    /// Stops before the first frame that is not a valid regular frame, without reporting the
+    /// reason. [`Opener::read`] and [`Opener::open`] return the same result for that frame as if
+    /// they had opened the preceding ones. The remainder of `plaintext` is zero.
     pub(crate) fn open_chunks(&mut self, bytes: &[u8], plaintext: &mut [u8]) -> usize {
         let (Some(sequence), Some(length)) = (self.next, self.frame_length) else { return 0 };
         let Ok(frame_length) = usize::try_from(length) else { return 0 };
@@ -207,40 +210,43 @@ impl Opener {
         opened
     }
 
-    /// Bytes of plaintext that [`Opener::open_chunks`] could open of so many bytes: none if they are too few to be divided.
+    /// Returns the plaintext length that [`Opener::open_chunks`] could open from this many bytes,
+    /// or 0 if they are too few to be divided.
     pub(crate) fn chunked_plaintext(&self, bytes: usize) -> usize {
         let (frame_length, encoded_length) = self.regular_lengths(1);
         let frames = bytes / encoded_length;
         if self.parallelism.divides(frames, frame_length) { frames * frame_length } else { 0 }
     }
 
-    /// Bytes of plaintext and of the message that so many regular frames have, which are in memory.
+    /// Returns the plaintext length and the encoded length of regular frames that are held in
+    /// memory, in bytes.
     pub(crate) fn regular_lengths(&self, frames: usize) -> (usize, usize) {
         let frame_length = self.frame_length.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
         (frames * frame_length, frames * (frame_length + REGULAR_OVERHEAD))
     }
 
-    /// Bytes that a final frame has beside its plaintext.
+    /// The overhead of a final frame in bytes.
     pub(crate) const FINAL_FRAME_OVERHEAD: usize = FINAL_OVERHEAD;
 
-    /// How many bytes longer a full final frame is than a regular one.
+    /// The difference in length between a full final frame and a regular frame, in bytes.
     pub(crate) const FINAL_EXTRA: u64 = 8;
 
-    /// Bytes of a regular frame with its plaintext; zero for a body in one piece.
+    /// Returns the encoded length of a regular frame in bytes, or zero for an unframed body.
     pub(crate) fn regular_frame_bytes(&self) -> u64 {
         self.frame_length.map_or(0, |frame_length| u64::from(frame_length) + wide(REGULAR_OVERHEAD))
     }
 
-    /// How many regular frames a body of so many bytes has, and how many bytes of plaintext its final one. `None` if it
-    /// has no frames, or is too short for any.
+    /// Returns the number of regular frames in a body of this length, and the plaintext length of
+    /// its final frame. Returns `None` if the body is unframed or too short for any frame.
     pub(crate) fn layout(&self, body: u64) -> Option<(u64, u64)> {
         let sealed = body.checked_sub(wide(FINAL_OVERHEAD))?;
         let regular = Some(self.regular_frame_bytes()).filter(|bytes| *bytes > 0)?;
         Some((sealed / regular, sealed % regular))
     }
 
-    /// Opens the frame with a sequence number, wherever it stands, into `plaintext`. `bytes` hold it and nothing else, but
-    /// that of the final frame the length is only known afterwards.
+    /// Opens the frame with this sequence number, at any position, into `plaintext`. `bytes`
+    /// contain exactly this frame, except that the length of the final frame is only known after it
+    /// has been opened.
     pub(crate) fn open_at(
         &self,
         bytes: &[u8],
@@ -249,7 +255,8 @@ impl Opener {
         plaintext: &mut Vec<u8>,
     ) -> Result<(), MessageError> {
         let frame = Frame::read(bytes, sequence, self.frame_length.ok_or(MessageError::NotFramed)?)?;
-        // A final frame before the end would cut the message short, and a regular one at its end promises another.
+        // A final frame before the end would truncate the message; a regular frame at the end would
+        // promise another frame.
         if frame.is_last() != is_last {
             return Err(MessageError::BadSequence { expected: sequence, found: sequence.saturating_add(1) });
         }
@@ -257,9 +264,9 @@ impl Opener {
         self.cipher.open(&frame, plaintext).inspect_err(|_| plaintext.zeroize())
     }
 
-    /// Opens the whole body into `plaintext`, whose contents are replaced; its allocation is used again.
+    /// Opens the complete body into `plaintext`, replacing its contents and reusing its allocation.
     ///
-    /// If anything is refused, nothing is released: what was opened before is wiped.
+    /// If any check fails, nothing is released and the plaintext opened so far is wiped.
     pub(crate) fn open_whole(self, body: &[u8], plaintext: &mut Vec<u8>) -> Result<(), MessageError> {
         prepare_secret(plaintext, self.plaintext_length(body.len()));
         let opened = self.open_frames(body, plaintext);
@@ -277,7 +284,7 @@ impl Opener {
         while !self.is_done() {
             let frame = self.read(body)?;
             let end = length + frame.plaintext_length();
-            // Only a message that ends too early has a frame more than its length promised.
+            // Only a truncated message contains more frames than its length indicates.
             if end > plaintext.len() {
                 plaintext.resize(end, 0);
             }
@@ -288,7 +295,8 @@ impl Opener {
         if body.is_empty() { Ok(length) } else { Err(MessageError::TrailingData) }
     }
 
-    /// Bytes of plaintext in a well-formed body of this length; never more than the body has.
+    /// Returns the plaintext length of a well-formed body of this length, in bytes. It never
+    /// exceeds the length of the body.
     fn plaintext_length(&self, body: usize) -> usize {
         let Some(frame_length) = self.frame_length else {
             return body.saturating_sub(SINGLE_OVERHEAD);
@@ -300,7 +308,7 @@ impl Opener {
     }
 }
 
-/// Opens frames until one is not regular or not sound.
+/// Opens frames up to the first one that is not a valid regular frame.
 fn open_chunk(cipher: &FrameCipher, frame_length: u32, chunk: &mut Chunk<'_>) -> Result<(), ()> {
     let mut bytes = chunk.encoded;
     let plaintexts = chunk.plaintext.chunks_mut(usize::try_from(frame_length).unwrap_or(usize::MAX));
@@ -321,7 +329,7 @@ fn wide(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }
 
-/// What verifies the signature of a message, which has taken in the header.
+/// Creates the verifier for the signature of a message and feeds it the header.
 fn verifier(backend: &CryptoBackend, header: &Header) -> Result<Option<MessageVerifier>, MessageError> {
     let Some(signature) = header.suite().signature() else { return Ok(None) };
     let public_key = header.context().get(PUBLIC_KEY_NAME).ok_or(MessageError::PublicKeyPresence(header.suite()))?;

@@ -1,8 +1,8 @@
-//! Frames on several threads.
+//! Multi-threaded processing of frames.
 //!
-//! Consecutive frames form chunks, which the threads take from a queue in order. The first failure in
-//! order decides, whichever thread meets one first. The signature must see the whole message in order,
-//! so an in-order consumer runs alongside the threads.
+//! Consecutive frames form chunks, which the threads take from a queue in order. The first failure
+//! in order determines the result, regardless of which thread fails first. The signature must
+//! process the whole message in order, so an in-order consumer runs alongside the threads.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,19 +11,22 @@ use std::thread;
 
 use crate::lock::Mutex;
 
-/// The most threads that may work on one message.
+/// The maximum number of threads for one message.
 pub(crate) const MAX_THREADS: usize = 64;
 
-/// Bytes of plaintext that a thread takes at a time: a tenth of what starting a thread costs is lost in the queue.
+/// The default size of a chunk in bytes of plaintext. At this size, the overhead of the queue is a
+/// tenth of the cost of starting a thread.
 const DEFAULT_CHUNK_SIZE: usize = 256 << 10;
 
-/// Fewer chunks are processed by one thread: by the time that a second thread has started, the first is nearly done with them.
+/// The minimum number of chunks for multiple threads. With fewer chunks, the first thread is nearly
+/// done by the time that a second one has started.
 const MIN_CHUNKS: usize = 8;
 
-/// Chunks of each thread in one step of a stream. A step starts its threads anew, which costs as much as a tenth of it.
+/// Chunks per thread in one step of a stream. Every step starts its threads again, which costs up
+/// to a tenth of the step.
 const CHUNKS_PER_STEP: usize = 4;
 
-/// How many threads work on a message, and on how much of it at a time.
+/// The number of threads that process a message, and the size of the chunks that they process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Parallelism {
     pub(crate) threads: usize,
@@ -31,17 +34,18 @@ pub(crate) struct Parallelism {
 }
 
 impl Parallelism {
-    /// Whole frames of a chunk: at least one.
+    /// Returns the number of complete frames in a chunk, at least one.
     pub(super) fn frames_per_chunk(self, frame_length: usize) -> usize {
         (self.chunk_size / frame_length.max(1)).max(1)
     }
 
-    /// Whole frames of a step of a stream: one with one thread, as nothing is gained by holding more.
+    /// Returns the number of complete frames in one step of a stream. With one thread it is one
+    /// frame, because holding more has no benefit.
     pub(super) fn frames_per_step(self, frame_length: usize) -> usize {
         if self.threads == 1 { 1 } else { self.threads * CHUNKS_PER_STEP * self.frames_per_chunk(frame_length) }
     }
 
-    /// Whether it is worth starting threads for so many frames.
+    /// Returns `true` if starting threads is worthwhile for this number of frames.
     pub(super) fn divides(self, frames: usize, frame_length: usize) -> bool {
         self.threads > 1 && frames / self.frames_per_chunk(frame_length) >= MIN_CHUNKS
     }
@@ -59,12 +63,13 @@ pub(super) struct Failure<C, E> {
     pub(super) error: E,
 }
 
-/// Processes all chunks on `threads` threads, including this one. If there is an `in_order_consumer`,
-/// this thread instead passes it every chunk before the first that failed, in order, as soon as that
-/// chunk is done.
+/// Processes all chunks on `threads` threads, including the current one. If there is an
+/// `in_order_consumer`, the current thread instead passes it every chunk before the first failed
+/// one, in order, as soon as that chunk is done.
 ///
 /// # Errors
-/// The first failure in order. All chunks before it were processed, and some behind it.
+/// Returns the first failure in order. All chunks before it were processed, and possibly some after
+/// it.
 pub(super) fn process_chunks<C: Send, E: Send, W>(
     threads: usize,
     chunks: impl Iterator<Item = C> + Send,
@@ -81,7 +86,7 @@ pub(super) fn process_chunks<C: Send, E: Send, W>(
     thread::scope(|scope| {
         let workers = &workers;
         let (done, finished) = mpsc::channel();
-        // A thread that cannot be started is one that does not help.
+        // If a thread cannot be started, continue with fewer threads.
         let start = |done: Option<Sender<_>>| {
             thread::Builder::new().spawn_scoped(scope, move || workers.run(done.as_ref())).is_ok()
         };
@@ -109,10 +114,10 @@ pub(super) fn process_chunks<C: Send, E: Send, W>(
     }
 }
 
-/// The state that the threads share.
+/// The state shared by the threads.
 struct Workers<Q, P, C, E> {
     queue: Mutex<Q>,
-    /// Nothing behind it needs to be processed.
+    /// Chunks after this index need not be processed.
     first_failure: AtomicUsize,
     failed: Mutex<Option<(usize, Failure<C, E>)>>,
     process: P,
@@ -123,13 +128,13 @@ where
     Q: Iterator<Item = (usize, C)>,
     P: Fn(&mut C) -> Result<(), E>,
 {
-    /// Works until the queue is empty, or has only what lies behind a failure.
+    /// Processes chunks until the queue is empty or contains only chunks after a failure.
     fn run(&self, done: Option<&Sender<(usize, C)>>) {
         while let Some((index, mut chunk)) = self.take() {
             match (self.process)(&mut chunk) {
                 Ok(()) => {
                     if let Some(done) = done {
-                        // Who receives waits for all senders, so that this cannot fail.
+                        // The receiver waits for all senders, so this cannot fail.
                         let _ = done.send((index, chunk));
                     }
                 }
@@ -159,7 +164,7 @@ mod tests {
     fn process(threads: usize, failing: &[u32]) -> (Result<(), u32>, Vec<u32>) {
         let mut seen = Vec::new();
         let work = |chunk: &mut u32| {
-            // The earlier ones take longer, so that a later failure is met first.
+            // Earlier chunks take longer, so that a later failure occurs first.
             thread::sleep(std::time::Duration::from_micros(u64::from(100 - *chunk)));
             if failing.contains(chunk) { Err(*chunk) } else { Ok(()) }
         };

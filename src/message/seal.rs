@@ -1,4 +1,4 @@
-//! Writing a message, without input or output of its own: who calls brings plaintext and takes ciphertext away.
+//! Writing a message without I/O: the caller supplies plaintext and receives ciphertext.
 
 use zeroize::Zeroizing;
 
@@ -12,19 +12,20 @@ use super::suite::SuiteSupport;
 use crate::crypto::{CryptoBackend, NONCE_LENGTH};
 use crate::secret::SecretBytes;
 
-/// What one step of [`Sealer::update`] did.
+/// The result of one step of [`Sealer::update`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sealed {
-    /// Bytes of plaintext taken.
+    /// Bytes of plaintext consumed.
     pub(crate) consumed: usize,
     /// Bytes of the message written to the output.
     pub(crate) written: usize,
 }
 
-/// A message being written: header first, then frames.
+/// A message being written: first the header, then the frames.
 ///
-/// A frame is sealed when it is known whether another one follows, so up to one step of plaintext is held back: a frame, or
-/// with several threads some for each. The final frame is never empty unless the plaintext is.
+/// A frame is sealed only once it is known whether another one follows. Therefore, up to one step
+/// of plaintext is buffered: one frame, or several frames per thread with multiple threads. The
+/// final frame is empty only if the plaintext is empty.
 pub(crate) struct Sealer {
     header: Vec<u8>,
     cipher: FrameCipher,
@@ -36,8 +37,8 @@ pub(crate) struct Sealer {
 }
 
 impl Sealer {
-    /// Derives the keys of the message and makes its header. The public key of the signer stands in the context of the
-    /// message; there is a signer if the suite has signatures.
+    /// Derives the keys of the message and creates its header. There is a signer if the suite has
+    /// signatures. The context of the message contains the signer's public key.
     pub(crate) fn new(
         backend: &CryptoBackend,
         parts: &HeaderParts<'_>,
@@ -71,18 +72,19 @@ impl Sealer {
         })
     }
 
-    /// Seals on several threads.
+    /// Seals frames on multiple threads.
     pub(crate) fn with_parallelism(mut self, parallelism: Parallelism) -> Self {
         self.parallelism = parallelism;
         self
     }
 
-    /// The header, to be written before anything else.
+    /// Returns the header, which must be written first.
     pub(crate) fn header(&self) -> &[u8] {
         &self.header
     }
 
-    /// Bytes of the whole message for a plaintext of this length, if that can be counted.
+    /// Returns the length of the complete message for a plaintext of this length, or `None` on
+    /// overflow.
     pub(crate) fn message_length(&self, plaintext: usize) -> Option<usize> {
         let regular = plaintext.saturating_sub(1) / self.frame_length;
         let overhead = regular.checked_mul(REGULAR_OVERHEAD)?.checked_add(FINAL_OVERHEAD)?;
@@ -93,44 +95,47 @@ impl Sealer {
         self.signer.as_ref().map_or(0, MessageSigner::footer_length)
     }
 
-    /// Bytes of plaintext in one step of a stream: whole frames.
+    /// Returns the plaintext length of one step of a stream in bytes, a multiple of the frame
+    /// length.
     fn step_plaintext(&self) -> usize {
         self.frame_length.saturating_mul(self.parallelism.frames_per_step(self.frame_length))
     }
 
-    /// Bytes of the message that whole regular frames of so much plaintext take.
+    /// Returns the encoded length of full regular frames with this plaintext length, in bytes.
     fn sealed_length(&self, plaintext: usize) -> usize {
         plaintext + plaintext / self.frame_length * REGULAR_OVERHEAD
     }
 
-    /// Bytes that [`Sealer::update`] writes if it is given so many of plaintext.
+    /// Returns the number of bytes that [`Sealer::update`] writes for this many bytes of plaintext.
     pub(crate) fn update_length(&self, plaintext: usize) -> usize {
         let step = self.step_plaintext();
         let seals = if self.held.is_empty() { plaintext > step } else { self.held.len() == step && plaintext > 0 };
         if seals { self.sealed_length(step) } else { 0 }
     }
 
-    /// Bytes that [`Sealer::finish`] writes.
+    /// Returns the number of bytes that [`Sealer::finish`] writes.
     pub(crate) fn finish_length(&self) -> usize {
         self.end_length(self.held.len())
     }
 
-    /// Bytes of the message behind its header if no plaintext but this follows.
+    /// Returns the length of the message after its header if only this plaintext follows, in bytes.
     fn end_length(&self, plaintext: usize) -> usize {
         let regular = plaintext.saturating_sub(1) / self.frame_length;
         plaintext + regular * REGULAR_OVERHEAD + FINAL_OVERHEAD + self.footer_length()
     }
 
-    /// Writes the whole message into `output`, which has [`Sealer::message_length`] bytes.
+    /// Writes the complete message to `output`, which has [`Sealer::message_length`] bytes.
     pub(crate) fn seal_whole(self, plaintext: &[u8], output: &mut [u8]) -> Result<(), MessageError> {
         let (header, rest) = output.split_at_mut(self.header.len());
         header.copy_from_slice(&self.header);
         self.seal_rest(plaintext, rest)
     }
 
-    /// Takes some plaintext and seals at most one step into `output`, which has [`Sealer::update_length`] bytes or more.
+    /// Consumes plaintext and seals at most one step into `output`, which has at least
+    /// [`Sealer::update_length`] bytes.
     ///
-    /// A step that lies whole in `plaintext` is sealed from there; only what does not fill one is held.
+    /// A step that is completely contained in `plaintext` is sealed directly from it; only a
+    /// remainder that does not fill a step is buffered.
     pub(crate) fn update(&mut self, plaintext: &[u8], output: &mut [u8]) -> Result<Sealed, MessageError> {
         let step = self.step_plaintext();
         let written = self.update_length(plaintext.len());
@@ -149,13 +154,15 @@ impl Sealer {
         Ok(Sealed { consumed, written })
     }
 
-    /// Seals what is held as the end of the message into `output`, which has [`Sealer::finish_length`] bytes.
+    /// Seals the buffered plaintext as the end of the message into `output`, which has
+    /// [`Sealer::finish_length`] bytes.
     pub(crate) fn finish(mut self, output: &mut [u8]) -> Result<(), MessageError> {
         let held = std::mem::take(&mut self.held);
         self.seal_rest(&held, output)
     }
 
-    /// Seals all that is left of the plaintext: regular frames, the final one, and the footer of a signed message.
+    /// Seals the remaining plaintext: regular frames, the final frame, and the footer of a signed
+    /// message.
     fn seal_rest(mut self, plaintext: &[u8], output: &mut [u8]) -> Result<(), MessageError> {
         let regular = plaintext.len().saturating_sub(1) / self.frame_length * self.frame_length;
         let (plaintext, last) = plaintext.split_at(regular);
@@ -170,7 +177,7 @@ impl Sealer {
         Ok(())
     }
 
-    /// Seals regular frames, all of them full, into `output`, which has [`Sealer::sealed_length`] bytes.
+    /// Seals full regular frames into `output`, which has [`Sealer::sealed_length`] bytes.
     fn seal_frames(&mut self, plaintext: &[u8], output: &mut [u8]) -> Result<(), MessageError> {
         let frames = plaintext.len() / self.frame_length;
         let sequence = self.sequence;
@@ -195,7 +202,7 @@ impl Sealer {
         .map_err(|failure| failure.error)
     }
 
-    /// Keeps plaintext. The buffer grows by moving to a new one, so that the old one is wiped.
+    /// Buffers plaintext. A larger buffer is newly allocated, so that the old one is wiped.
     fn hold(&mut self, plaintext: &[u8]) {
         let needed = self.held.len() + plaintext.len();
         if needed > self.held.capacity() {
@@ -208,7 +215,8 @@ impl Sealer {
     }
 }
 
-/// Seals consecutive regular frames, the first of them with a sequence number, and has them signed.
+/// Seals consecutive regular frames, starting with this sequence number, and passes them to the
+/// signer.
 fn seal_chunk(
     cipher: &FrameCipher,
     frame_length: usize,

@@ -1,4 +1,4 @@
-//! The signature at the end of a message, and the public key in its context.
+//! The signature at the end of a message, and the public key in its encryption context.
 
 use base64ct::{Base64, Encoding};
 
@@ -7,7 +7,7 @@ use super::suite::MessageSignature;
 use crate::codec::Reader;
 use crate::crypto::{CryptoBackend, CryptoError, Hasher, SignatureAlgorithm, SigningKey, VerifyingKey};
 
-/// Bytes of the length before a signature.
+/// The length of the length field before a signature, in bytes.
 const LENGTH_FIELD: usize = 2;
 
 const fn algorithm(signature: MessageSignature) -> SignatureAlgorithm {
@@ -17,36 +17,37 @@ const fn algorithm(signature: MessageSignature) -> SignatureAlgorithm {
     }
 }
 
-/// Signs a message while it is written.
+/// Signs a message as it is written.
 pub(crate) struct MessageSigner {
     key: Box<dyn SigningKey>,
     hasher: Box<dyn Hasher>,
 }
 
 impl MessageSigner {
-    /// Makes the key pair of one message.
+    /// Generates the key pair for a message.
     pub(crate) fn generate(backend: &CryptoBackend, signature: MessageSignature) -> Result<Self, CryptoError> {
         let algorithm = algorithm(signature);
         let key = backend.signature().generate(algorithm, backend.random())?;
         Ok(Self { key, hasher: backend.digest().hasher(algorithm.digest_algorithm()) })
     }
 
-    /// The public key as the context of the message shows it: the compressed point in Base64.
+    /// Returns the public key in the form used in the encryption context: the compressed point in
+    /// Base64.
     pub(crate) fn public_key(&self) -> String {
         Base64::encode_string(&self.key.public_key())
     }
 
-    /// Takes in the next bytes of the message.
+    /// Adds the next bytes of the message.
     pub(super) fn update(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);
     }
 
-    /// Bytes of the footer, which are always the same.
+    /// Returns the length of the footer in bytes, which is constant.
     pub(super) fn footer_length(&self) -> usize {
         LENGTH_FIELD + self.key.algorithm().fixed_signature_length()
     }
 
-    /// The footer: `u16 length ‖ signature`.
+    /// Returns the footer: `u16 length ‖ signature`.
     pub(super) fn finish(self) -> Result<Vec<u8>, MessageError> {
         let digest = self.hasher.finish();
         let signature = self.key.sign_digest_to_fixed_length(digest.as_ref())?;
@@ -56,14 +57,14 @@ impl MessageSigner {
     }
 }
 
-/// Verifies the signature of a message while it is read.
+/// Verifies the signature of a message as it is read.
 pub(super) struct MessageVerifier {
     key: Box<dyn VerifyingKey>,
     hasher: Box<dyn Hasher>,
 }
 
 impl MessageVerifier {
-    /// Takes the public key from the context of the message.
+    /// Creates a verifier from the public key in the encryption context.
     pub(super) fn new(
         backend: &CryptoBackend,
         signature: MessageSignature,
@@ -78,12 +79,12 @@ impl MessageVerifier {
         Ok(Self { key, hasher: backend.digest().hasher(algorithm.digest_algorithm()) })
     }
 
-    /// Takes in the next bytes of the message.
+    /// Adds the next bytes of the message.
     pub(super) fn update(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);
     }
 
-    /// Verifies the signature over everything that was taken in.
+    /// Verifies the signature over all added bytes.
     pub(super) fn finish(self, signature: &[u8]) -> Result<(), MessageError> {
         let digest = self.hasher.finish();
         self.key.verify_digest(digest.as_ref(), signature).map_err(|error| match error {
@@ -93,7 +94,7 @@ impl MessageVerifier {
     }
 }
 
-/// Reads a footer behind the end of the body.
+/// Parses the footer after the end of the body.
 pub(super) fn read_footer<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], MessageError> {
     reader.prefixed_u16("signature").map_err(MessageError::cut_off)
 }

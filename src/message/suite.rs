@@ -15,7 +15,7 @@ pub enum MessageVersion {
 }
 
 impl MessageVersion {
-    /// The first byte of a message of this version.
+    /// Returns the first byte of messages of this version.
     pub const fn number(self) -> u8 {
         match self {
             Self::V1 => 1,
@@ -23,7 +23,7 @@ impl MessageVersion {
         }
     }
 
-    /// The version that a first byte stands for.
+    /// Returns the version with this first byte, if any.
     pub const fn from_number(number: u8) -> Option<Self> {
         match number {
             1 => Some(Self::V1),
@@ -32,7 +32,7 @@ impl MessageVersion {
         }
     }
 
-    /// Bytes of a message id: 16 or 32.
+    /// Returns the length of a message id in bytes: 16 or 32.
     pub const fn message_id_length(self) -> usize {
         match self {
             Self::V1 => 16,
@@ -41,7 +41,7 @@ impl MessageVersion {
     }
 }
 
-/// How the key of header and body comes from the data key.
+/// The derivation of the content key of header and body from the data key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyDerivation {
@@ -49,11 +49,11 @@ pub enum KeyDerivation {
     None,
     /// HKDF with the suite id and the message id.
     Hkdf(DigestAlgorithm),
-    /// HKDF that also yields a commitment key, which the header shows.
+    /// HKDF that also yields a commitment key, which is part of the header.
     HkdfCommit(DigestAlgorithm),
 }
 
-/// How a message is signed at its end.
+/// The signature algorithm of signed messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MessageSignature {
@@ -63,28 +63,29 @@ pub enum MessageSignature {
     EcdsaP384Sha384,
 }
 
-/// How far this release goes with a suite.
+/// The level of support for a suite in this release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SuiteSupport {
     /// Messages are written and read.
     Full,
-    /// Messages are read, and none is written: a data key that is used as it is wears out.
+    /// Messages are read but not written: a data key that is used directly as the content key wears
+    /// out.
     ReadOnly,
 }
 
 macro_rules! suites {
     ($($(#[$doc:meta])* $suite:ident = ($id:literal, $name:literal): $aead:ident, $version:ident, $derivation:expr,
         $signature:expr, $support:ident;)*) => {
-        /// A combination of algorithms that a message names in its header.
+        /// A combination of algorithms that a message specifies in its header.
         ///
-        /// All IVs have 12 and all tags 16 bytes.
+        /// All IVs are 12 bytes long, and all tags are 16 bytes long.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum AlgorithmSuite { $($(#[$doc])* $suite,)* }
 
         impl AlgorithmSuite {
-            /// Every suite of the format.
+            /// All suites of the format.
             pub const ALL: &'static [Self] = &[$(Self::$suite,)*];
 
             const fn row(self) -> Row {
@@ -158,59 +159,62 @@ suites! {
 }
 
 impl AlgorithmSuite {
-    /// The suite of an id, if the format has it.
+    /// Returns the suite with this id, if the format defines it.
     pub fn from_id(id: u16) -> Option<Self> {
         Self::ALL.iter().copied().find(|suite| suite.id() == id)
     }
 
-    /// The number that stands in headers.
+    /// Returns the number that identifies the suite in headers.
     pub const fn id(self) -> u16 {
         self.row().id
     }
 
-    /// The name that the format's own software uses.
+    /// Returns the name used by the reference implementations of the format.
     pub const fn name(self) -> &'static str {
         self.row().name
     }
 
-    /// The cipher of header and body.
+    /// Returns the cipher of header and body.
     pub const fn aead(self) -> AeadAlgorithm {
         self.row().aead
     }
 
-    /// The version of messages with this suite.
+    /// Returns the version of messages with this suite.
     pub const fn version(self) -> MessageVersion {
         self.row().version
     }
 
-    /// How the content key is made.
+    /// Returns the derivation of the content key.
     pub const fn derivation(self) -> KeyDerivation {
         self.row().derivation
     }
 
-    /// How messages are signed, if they are.
+    /// Returns the signature algorithm, or `None` if messages are not signed.
     pub const fn signature(self) -> Option<MessageSignature> {
         self.row().signature
     }
 
-    /// How far this release goes with the suite.
+    /// Returns the level of support for the suite in this release.
     pub const fn support(self) -> SuiteSupport {
         self.row().support
     }
 
-    /// Whether the header commits to the content key, so that no second key opens the message.
+    /// Returns `true` if the header commits to the content key, so that no second key opens the
+    /// message.
     pub const fn is_committing(self) -> bool {
         matches!(self.derivation(), KeyDerivation::HkdfCommit(_))
     }
 
-    /// Bytes of a data key, which are those of the content key: 16, 24 or 32.
+    /// Returns the length of a data key, which equals that of the content key, in bytes: 16, 24, or
+    /// 32.
     pub const fn data_key_length(self) -> usize {
         self.aead().key_length()
     }
 }
 
 impl Default for AlgorithmSuite {
-    /// Committing and unsigned: who can encrypt is who can decrypt.
+    /// Returns the committing, unsigned suite, with which any party that can decrypt can also
+    /// encrypt.
     fn default() -> Self {
         Self::Aes256GcmHkdfSha512Commit
     }

@@ -15,7 +15,7 @@ pub(super) const EXAMPLE_V1: &str = "\
     67bf883679ffdb18b05f89810a1aff27e3a68912d20881af7aeb1a814e9d9a83ffffffff000000020000000000000000000000020000000447\
     bebb080ce3002e25afc5cbb6d84ce12b451329";
 
-/// The same in suite 0x0478 (version 2); its header has 185 bytes.
+/// The same message with suite 0x0478 (version 2); its header has 185 bytes.
 pub(super) const EXAMPLE_V2: &str = "\
     020478404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f000f00020001610002c3a90001620001320001000\
     26e7300166b6e000000800000000ca0a1a2a3a4a5a6a7a8a9aaab0030c6395e0e61ee24984a4cadf82b57eef1409d6b23a682745ba4371c\
@@ -23,7 +23,7 @@ pub(super) const EXAMPLE_V2: &str = "\
     e8fad176a5c10d72552d2772c8f20ec30d8ce00000001000000000000000000000001d8bd807fe02dd6198945e5a413c9c39336aa46239e\
     ac0aa119749b3c35c65bb7ffffffff0000000200000000000000000000000200000004089701dbab333b9e62c348b3e5af250f2471467b";
 
-/// The plaintext of both.
+/// The plaintext of both examples.
 pub(super) const EXAMPLE_PLAINTEXT: &[u8] = b"envelope encryption!";
 
 pub(super) fn example(hexadecimal: &str) -> Vec<u8> {
@@ -61,7 +61,7 @@ pub(super) fn sealer(frame_length: u32) -> Sealer {
     Sealer::new(BACKEND, &parts, &example_data_key(), None).unwrap()
 }
 
-/// A whole message, made in one call.
+/// Seals a complete message in one call.
 pub(super) fn sealed(frame_length: u32, plaintext: &[u8]) -> Vec<u8> {
     let sealer = sealer(frame_length);
     let mut message = vec![0; sealer.message_length(plaintext.len()).unwrap()];
@@ -69,14 +69,14 @@ pub(super) fn sealed(frame_length: u32, plaintext: &[u8]) -> Vec<u8> {
     message
 }
 
-/// Parses a header and starts to open the message with the example's data key.
+/// Parses a header and starts opening the message with the example's data key.
 pub(super) fn opener(message: &[u8], limits: &Limits) -> (Header, Opener) {
     let header = HeaderParser::default().parse(message, limits).unwrap();
     let opener = Opener::new(BACKEND, &header, &[], &example_data_key(), limits).unwrap();
     (header, opener)
 }
 
-/// Some bytes that are not all alike.
+/// Returns bytes that are not all equal.
 pub(super) fn plaintext(length: usize) -> Vec<u8> {
     (0..=250).cycle().take(length).collect()
 }

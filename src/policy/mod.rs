@@ -1,10 +1,9 @@
 //! Authorization. Every operation is authorized before any state of a key is revealed.
 //!
 //! [`evaluate()`] implements the rules of AWS KMS: it considers the key policy, the policies of the
-//! principal, and grants.
-//! Documents are compiled when they are parsed ([`PolicyDocument`]), and a decision allocates
-//! nothing. To use other rules, implement [`Policy`]. The [manual](crate::manual::policies) lists
-//! what is supported.
+//! principal, and grants. Documents are compiled when they are parsed ([`PolicyDocument`]), and a
+//! decision allocates nothing. To use other rules, implement [`Policy`]. The
+//! [manual](crate::manual::policies) lists the supported elements of the policy language.
 
 mod actions;
 mod condition;

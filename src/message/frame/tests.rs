@@ -78,10 +78,10 @@ fn a_length_that_no_memory_has_only_asks_for_more() {
 fn number_kind_and_iv_are_bound() -> Result<(), MessageError> {
     let text = [3; 16];
     let (as_regular, as_final) = (regular(1, &text), last(1, &text));
-    // The sealed part of one kind under the head of the other.
+    // The sealed part of one kind of frame after the header of the other.
     let swapped = [&as_final[..24], &as_regular[16..]].concat();
     assert_eq!(open(&Frame::read(&swapped, 1, 16)?), Err(MessageError::BodyAuth { sequence: 1 }));
-    // Another number over the same bytes.
+    // Different sequence number, same bytes.
     let mut renumbered = as_regular.clone();
     renumbered[3] = 2;
     assert_eq!(open(&Frame::read(&renumbered, 2, 16)?), Err(MessageError::BodyAuth { sequence: 2 }));

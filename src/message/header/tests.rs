@@ -10,7 +10,7 @@ fn parse(bytes: &[u8]) -> Result<Header, MessageError> {
     HeaderParser::default().parse(bytes, &LIMITS())
 }
 
-/// The first example with the bytes at `offset` replaced.
+/// Returns an example with the bytes at `offset` replaced.
 fn altered(hexadecimal: &str, offset: usize, bytes: &[u8]) -> Vec<u8> {
     let mut message = example(hexadecimal);
     message[offset..offset + bytes.len()].copy_from_slice(bytes);
@@ -140,7 +140,7 @@ fn limits_hold_before_the_bytes_are_there() {
     let short = LIMITS().with_max_header_bytes(184);
     let refusal = Err(MessageError::HeaderTooLong { limit: 184 });
     assert_eq!(HeaderParser::default().parse(&message, &short), refusal);
-    // The length of the context is enough to know.
+    // The length of the context is sufficient to detect this.
     let tiny = LIMITS().with_max_header_bytes(51);
     assert_eq!(HeaderParser::default().parse(&message[..37], &tiny), Err(MessageError::HeaderTooLong { limit: 51 }));
     let no_keys = LIMITS().with_max_encrypted_data_keys(0);

@@ -111,7 +111,7 @@ fn an_altered_header_is_refused_by_its_tag() {
         let Ok(header) = inspect(&message) else { continue };
         let data_key = example_data_key();
         let refusal = Opener::new(BACKEND, &header, &[], &data_key, &Limits::default()).err();
-        // The message id is an input of the derivation too.
+        // The message id is also an input of the derivation.
         let expected = if offset == 3 { MessageError::CommitmentMismatch } else { MessageError::HeaderAuth };
         assert_eq!(refusal, Some(expected), "{offset}");
     }
@@ -122,7 +122,7 @@ fn the_worked_example_of_version_1_opens() {
     assert_eq!(open_whole(&example(EXAMPLE_V1)).as_deref(), Ok(EXAMPLE_PLAINTEXT));
 }
 
-/// A header of a suite whose context shows a public key, or not. Its tag is none.
+/// Returns a header whose context contains the public key, if there is one. Its tag is not valid.
 fn header_of(suite: AlgorithmSuite, public_key: Option<&str>) -> Header {
     let context: EncryptionContext = public_key.into_iter().map(|key| (PUBLIC_KEY_NAME, key)).collect();
     let parts = HeaderParts {
@@ -155,7 +155,7 @@ const SIGNED: [AlgorithmSuite; 4] = [
     AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384,
 ];
 
-/// A signed message whose context shows what `edit` makes of its public key.
+/// Creates a signed message whose context contains its public key as modified by `edit`.
 fn signed(suite: AlgorithmSuite, text: &[u8], edit: impl Fn(String) -> String) -> (Vec<u8>, SecretBytes) {
     let signer = MessageSigner::generate(BACKEND, suite.signature().unwrap()).unwrap();
     let context = EncryptionContext::from([(PUBLIC_KEY_NAME, edit(signer.public_key()).as_str())]);
@@ -191,7 +191,8 @@ fn a_signed_message_opens_and_every_flipped_bit_behind_its_header_is_refused() {
             let (message, data_key) = signed(suite, &plaintext(length), |key| key);
             assert_eq!(open_signed(&message, &data_key), Ok(plaintext(length)), "{suite}");
             let header = inspect(&message).unwrap().encoded_length();
-            // Signatures take their time: each byte of one message, some of the others.
+            // Verifying signatures is slow: alter every byte of one message and some bytes of the
+            // others.
             let step = if length == 16 { 1 } else { 13 };
             for offset in (header..message.len()).step_by(step) {
                 let mut altered = message.clone();
@@ -300,7 +301,8 @@ fn a_signer_must_be_there_exactly_for_suites_with_signatures() {
     }
 }
 
-/// A message as version 4.0.0 of the SDK for .NET wrote it, with the omitted pairs of its context.
+/// Creates a message in the form of version 4.0.0 of the SDK for .NET, with the omitted pairs of
+/// its context.
 fn of_dotnet_4_0_0(suite: AlgorithmSuite, omitted: &[u8], text: &[u8]) -> (Vec<u8>, SecretBytes) {
     let id = message_id(suite);
     let data_key = SecretBytes::copy_from_slice(&example_data_key().expose_secret()[..suite.data_key_length()]);

@@ -2,7 +2,7 @@ use super::*;
 use crate::message::testing::{BACKEND, example_data_key, message_id, plaintext, sealed, sealer};
 use crate::message::{AlgorithmSuite, EncryptedDataKey};
 
-/// Feeds a plaintext in steps of a length, and returns the message.
+/// Feeds a plaintext in steps of the given length, and returns the message.
 fn streamed(frame_length: u32, text: &[u8], step: usize) -> Result<Vec<u8>, MessageError> {
     let mut sealer = sealer(frame_length);
     let mut message = sealer.header().to_vec();
