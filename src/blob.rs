@@ -1,5 +1,6 @@
-//! The ciphertext blob. This module owns its prefix and its limits; the body of scheme 1 is made by
-//! [`CommittingKey`](crate::seal::CommittingKey), that of scheme 2 by the provider.
+//! The ciphertext blob. This module defines the prefix and the limits of blobs.
+//! [`CommittingKey`](crate::seal::CommittingKey) creates the body of scheme 1, the provider that of
+//! scheme 2.
 //!
 #![doc = include_str!("manual/blob_format.md")]
 
@@ -7,21 +8,21 @@ use crate::error::{Error, ErrorKind};
 use crate::key::MAX_PLAINTEXT_BYTES;
 use crate::seal::OVERHEAD;
 
-/// Bytes of the prefix.
+/// The length of the prefix in bytes.
 pub const PREFIX_LENGTH: usize = 22;
 
-/// The most bytes a blob may have: what AWS KMS takes for its own.
+/// The maximum length of a blob in bytes, the same as for blobs of AWS KMS.
 pub const MAX_BLOB_LENGTH: usize = 6144;
 
 const VERSION: u8 = 1;
 
-/// Who defines the body of a blob.
+/// The definition of a blob's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Scheme {
-    /// The committing construction of this crate.
+    /// The body uses the committing construction of this crate.
     Committing,
-    /// The provider that keeps the key.
+    /// The body is defined by the provider that stores the key.
     Provider,
 }
 
@@ -42,7 +43,7 @@ impl Scheme {
     }
 }
 
-/// What stands before the body of a blob. It is authenticated by the body and not secret.
+/// The prefix of a blob. It is authenticated by the body and not secret.
 ///
 /// # Examples
 /// ```
@@ -60,16 +61,16 @@ impl Scheme {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BlobPrefix {
-    /// Who defines the body.
+    /// The definition of the body.
     pub scheme: Scheme,
-    /// The key it was made under.
+    /// The id of the key that encrypted the blob.
     pub key_id: [u8; 16],
-    /// The version of that key's material.
+    /// The version of the key's material.
     pub key_version: u32,
 }
 
 impl BlobPrefix {
-    /// Writes the prefix.
+    /// Serializes the prefix.
     pub fn to_bytes(&self) -> [u8; PREFIX_LENGTH] {
         let mut bytes = [0; PREFIX_LENGTH];
         bytes[0] = VERSION;
@@ -79,10 +80,11 @@ impl BlobPrefix {
         bytes
     }
 
-    /// Takes a whole blob apart into prefix and body. Says nothing yet of whether the body opens.
+    /// Splits a complete blob into prefix and body. Parsing does not show that the body can be
+    /// decrypted.
     ///
     /// # Errors
-    /// [`BlobError`] says what is wrong.
+    /// - [`BlobError`] if `blob` is not a valid ciphertext blob
     pub fn parse(blob: &[u8]) -> Result<(Self, &[u8]), BlobError> {
         if looks_base64_encoded(blob) {
             return Err(BlobError::Base64);
@@ -109,8 +111,8 @@ impl BlobPrefix {
         Ok(Self { scheme, key_id, key_version: u32::from_be_bytes(key_version) })
     }
 
-    /// Refuses a blob that is shorter or longer than its scheme makes any. Bodies of providers have the limit of the
-    /// whole only.
+    /// Rejects a blob whose length is impossible for its scheme. Bodies of providers are limited
+    /// only by the maximum length of a blob.
     fn check_length(&self, blob: &[u8]) -> Result<(), BlobError> {
         let (shortest, longest) = match self.scheme {
             Scheme::Committing => (PREFIX_LENGTH + OVERHEAD + 1, PREFIX_LENGTH + OVERHEAD + MAX_PLAINTEXT_BYTES),
@@ -124,7 +126,8 @@ impl BlobPrefix {
     }
 }
 
-/// The first two bytes of a blob fix two characters of base64 and leave four choices of the third for each scheme.
+/// The first two bytes of a blob determine two base64 characters and leave four choices for the
+/// third one per scheme.
 const fn looks_base64_encoded(blob: &[u8]) -> bool {
     matches!(blob, [b'A', b'Q', b'E'..=b'L', ..])
 }
@@ -133,39 +136,39 @@ const fn too_short(blob: &[u8], needed: usize) -> BlobError {
     BlobError::TooShort { length: blob.len(), needed }
 }
 
-/// Why bytes are not a ciphertext blob.
+/// The reason why bytes are not a ciphertext blob.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BlobError {
-    /// It starts as the base64 encoding of a blob does.
+    /// The bytes start like the base64 encoding of a blob.
     #[error("it looks base64-encoded: decode it first")]
     Base64,
-    /// It is longer than any blob of its scheme.
+    /// The blob is longer than its scheme allows.
     #[error("it has {length} bytes, at most {limit} are allowed")]
     TooLong {
-        /// Its length in bytes.
+        /// The length in bytes.
         length: usize,
-        /// The most that is allowed.
+        /// The maximum length in bytes.
         limit: usize,
     },
-    /// It is cut off.
+    /// The blob is truncated.
     #[error("it has {length} bytes, at least {needed} are needed")]
     TooShort {
-        /// Its length in bytes.
+        /// The length in bytes.
         length: usize,
-        /// The fewest that are needed.
+        /// The minimum length in bytes.
         needed: usize,
     },
-    /// It is of a version that this release does not know.
+    /// This release does not support the version of the blob.
     #[error("its version is {version}, only version 1 is known")]
     Version {
-        /// The version that it names.
+        /// The version of the blob.
         version: u8,
     },
-    /// It is of a scheme that this release does not know.
+    /// This release does not support the scheme of the blob.
     #[error("its scheme is {scheme}, only schemes 1 and 2 are known")]
     Scheme {
-        /// The scheme that it names.
+        /// The scheme of the blob.
         scheme: u8,
     },
 }

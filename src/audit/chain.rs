@@ -1,8 +1,9 @@
-//! The HMAC chain, by which tampering with a trail is detected.
+//! The HMAC chain, which makes tampering with a trail detectable.
 //!
-//! Record `n` of a chain carries `MAC(n) = HMAC-SHA-256(K(n), MAC(n-1) ‖ line)`, and the key of the next record is
-//! `K(n+1) = HMAC-SHA-256(K(n), "strongroom audit ratchet v1")`. So a record that was changed, removed or moved shows;
-//! and who reads the present key out of a process cannot make records of the past, as the ratchet does not turn back.
+//! Record `n` of a chain carries `MAC(n) = HMAC-SHA-256(K(n), MAC(n-1) ‖ line)`, and the key of the
+//! next record is `K(n+1) = HMAC-SHA-256(K(n), "strongroom audit ratchet v1")`. A record that was
+//! changed, removed, or moved is therefore detected. An attacker who reads the current key from a
+//! process cannot forge earlier records, because the ratchet cannot be reversed.
 
 use std::fmt;
 
@@ -16,10 +17,10 @@ use crate::secret::SecretBytes;
 const RATCHET: &[u8] = b"strongroom audit ratchet v1";
 /// The version of the serialized state.
 const STATE_VERSION: u8 = 1;
-/// The most changes that may be under way at once, as a bound for what is read.
+/// The maximum number of pending changes, which bounds the size of a parsed state.
 const MAX_PENDING: usize = 4_096;
 
-/// The name of a chain: 8 random bytes, displayed as 16 hexadecimal digits.
+/// The identifier of a chain: 8 random bytes, displayed as 16 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChainId(pub [u8; 8]);
 
@@ -35,15 +36,16 @@ impl fmt::Display for ChainId {
     }
 }
 
-/// Pairs the intent of a change with its outcome: 16 random bytes, displayed as 32 hexadecimal digits.
+/// Links the intent of a change to its outcome: 16 random bytes, displayed as 32 hexadecimal
+/// digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChangeId(pub [u8; 16]);
 
 impl ChangeId {
-    /// Draws a fresh one.
+    /// Generates a random id.
     ///
     /// # Errors
-    /// [`CryptoError::RandomFailed`] if there is no randomness.
+    /// - [`CryptoError::RandomFailed`] if random bytes cannot be generated
     pub fn generate(backend: &CryptoBackend) -> Result<Self, CryptoError> {
         let mut bytes = [0; 16];
         backend.random().fill(&mut bytes)?;
@@ -63,7 +65,7 @@ impl fmt::Display for ChangeId {
 
 pub(super) type RecordMac = [u8; 32];
 
-/// A place in a chain: the number of the next record, and what its MAC is computed from.
+/// A position in a chain: the number of the next record and the inputs of its MAC.
 pub(super) struct Position {
     pub(super) next: u64,
     pub(super) mac: RecordMac,
@@ -71,7 +73,7 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// The start of the chain that belongs to a secret.
+    /// Returns the start of the chain with this secret.
     pub(super) fn start(secret: &[u8; 32]) -> Self {
         Self { next: 1, mac: [0; 32], key: Zeroizing::new(*secret) }
     }
@@ -80,7 +82,7 @@ impl Position {
         Self { next: self.next, mac: self.mac, key: self.key.clone() }
     }
 
-    /// Moves behind the record `line` and returns its MAC.
+    /// Advances past the record `line` and returns its MAC.
     pub(super) fn advance(&mut self, backend: &CryptoBackend, line: &[u8]) -> RecordMac {
         let key = backend.mac().bind(DigestAlgorithm::Sha256, self.key.as_slice());
         let mac = key.authenticate(&[&self.mac, line]);
@@ -91,19 +93,20 @@ impl Position {
     }
 }
 
-/// A change whose outcome is not in the trail yet.
+/// A change whose outcome is not yet in the trail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PendingChange {
-    /// The change.
+    /// The id of the change.
     pub id: ChangeId,
-    /// Whether it is known to be committed.
+    /// `true` if the change is known to be committed.
     pub committed: bool,
 }
 
-/// What is kept of a chain outside of its trail, in the sealed store: its secret, and how far it has come.
+/// The part of a chain that is kept outside of its trail, in the sealed store: its secret and its
+/// latest known position.
 ///
-/// With it a cut tail shows, a chain goes on after a restart, and a change that was under way when the process ended is
-/// told apart: committed, or never.
+/// The state makes a truncated trail detectable and allows a chain to be resumed after a restart.
+/// It also records whether a change in progress when the process ended was committed.
 pub struct ChainState {
     id: ChainId,
     secret: SecretBytes,
@@ -112,10 +115,10 @@ pub struct ChainState {
 }
 
 impl ChainState {
-    /// Starts a chain under a fresh secret.
+    /// Starts a chain with a newly generated secret.
     ///
     /// # Errors
-    /// [`CryptoError::RandomFailed`] if there is no randomness.
+    /// - [`CryptoError::RandomFailed`] if random bytes cannot be generated
     pub fn generate(backend: &CryptoBackend) -> Result<Self, CryptoError> {
         let mut id = [0; 8];
         backend.random().fill(&mut id)?;
@@ -130,17 +133,17 @@ impl ChainState {
         })
     }
 
-    /// The name of the chain.
+    /// Returns the id of the chain.
     pub const fn id(&self) -> ChainId {
         self.id
     }
 
-    /// How many records the trail has at least.
+    /// Returns the minimum number of records in the trail.
     pub const fn records(&self) -> u64 {
         self.position.next - 1
     }
 
-    /// Changes whose outcome is not among those records.
+    /// Returns the changes whose outcome is not among those records.
     pub fn pending(&self) -> &[PendingChange] {
         &self.pending
     }
@@ -162,11 +165,11 @@ impl ChainState {
         self.at(self.position(), self.pending.clone())
     }
 
-    /// Serializes the state, secrets included, to be sealed:
-    /// `u8 version=1 ‖ 8 id ‖ 32 secret ‖ u64 next record ‖ 32 last MAC ‖ 32 present key ‖ u16 count ‖ (16 id ‖ u8 committed)*`.
+    /// Serializes the state, including its secrets, for sealing: `u8 version=1 ‖ 8 id ‖ 32 secret ‖
+    /// u64 next record ‖ 32 last MAC ‖ 32 present key ‖ u16 count ‖ (16 id ‖ u8 committed)*`.
     ///
     /// # Errors
-    /// [`CodecError::TooLong`] if more than 4,096 changes are under way.
+    /// - [`CodecError::TooLong`] if more than 4,096 changes are pending
     pub fn to_bytes(&self) -> Result<SecretBytes, CodecError> {
         let mut writer = Writer::with_capacity(128 + 17 * self.pending.len());
         writer.u8(STATE_VERSION).bytes(&self.id.0).bytes(self.secret.expose_secret());
@@ -183,10 +186,10 @@ impl ChainState {
         Ok(SecretBytes::from_vec(writer.into_bytes()))
     }
 
-    /// Reads what [`ChainState::to_bytes`] wrote.
+    /// Parses the output of [`ChainState::to_bytes`].
     ///
     /// # Errors
-    /// [`Internal`](ErrorKind::Internal) for anything else.
+    /// - [`Internal`](ErrorKind::Internal) if `bytes` are anything else
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         Self::parse(bytes).map_err(|error| malformed().with_source(error))
     }
@@ -237,7 +240,7 @@ fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
-/// Reads exactly `N` bytes of lower-case hexadecimal digits.
+/// Decodes exactly `N` bytes of lowercase hexadecimal digits.
 pub(super) fn decode_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let mut bytes = [0; N];
     let read = base16ct::lower::decode(text, &mut bytes).ok()?.len();

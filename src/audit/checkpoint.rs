@@ -1,16 +1,17 @@
-//! Signatures over places of a chain.
+//! Signatures over positions of a chain.
 
 use super::chain::{ChainId, RecordMac};
 use crate::error::Result;
 
 const LABEL: &[u8] = b"strongroom audit checkpoint v1";
 
-/// Signs checkpoints of a trail: with a key that the process that writes the trail cannot read, an HSM's for example.
+/// Signs checkpoints of a trail with a key that the writing process cannot read, such as a key in
+/// an HSM.
 pub trait CheckpointSigner {
     /// Signs `message`.
     ///
     /// # Errors
-    /// Any error, if it cannot; the trail goes on without the checkpoint.
+    /// - any error, if signing fails; the trail then continues without the checkpoint
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>>;
 }
 
@@ -22,10 +23,10 @@ impl<F: Fn(&[u8]) -> Result<Vec<u8>>> CheckpointSigner for F {
 
 /// Verifies the signatures of a [`CheckpointSigner`].
 pub trait CheckpointVerifier {
-    /// Whether `signature` is a good one over `message`.
+    /// Returns `true` if `signature` is a valid signature over `message`.
     ///
     /// # Errors
-    /// Any error, if that cannot be told.
+    /// - any error, if the signature cannot be checked
     fn verify(&self, message: &[u8], signature: &[u8]) -> Result<bool>;
 }
 
@@ -35,9 +36,10 @@ impl<F: Fn(&[u8], &[u8]) -> Result<bool>> CheckpointVerifier for F {
     }
 }
 
-/// What a checkpoint signs: `"strongroom audit checkpoint v1" ‖ 8 chain ‖ u64 record ‖ 32 MAC of that record`.
+/// Returns the signed message of a checkpoint: `"strongroom audit checkpoint v1" ‖ 8 chain ‖ u64
+/// record ‖ 32 MAC of that record`.
 ///
-/// The MAC depends on every record up to there.
+/// The MAC depends on every record up to that position.
 pub(super) fn checkpoint_message(chain: ChainId, sequence: u64, mac: &RecordMac) -> Vec<u8> {
     [LABEL, &chain.0, &sequence.to_be_bytes(), mac].concat()
 }

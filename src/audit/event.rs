@@ -1,4 +1,4 @@
-//! What an entry of the trail says.
+//! The contents of audit events.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,35 +10,36 @@ use crate::error::ErrorKind;
 use crate::identity::{AccountId, Principal, ServiceName};
 use crate::key::{KeyId, Operation};
 
-/// What an event is about.
+/// The action that an event records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Action {
-    /// A caller asked for an operation.
+    /// A caller requested an operation.
     Call(Operation),
-    /// The library gave a key new material, because its rotation was due.
+    /// The library rotated the material of a key because its rotation was due.
     RotateKey,
-    /// The library deleted imported material whose time was over.
+    /// The library deleted expired imported material.
     DeleteExpiredKeyMaterial,
     /// The library deleted a key whose waiting period had ended.
     DeleteKey,
-    /// The library made the key of a service in an account, because it was needed for the first time.
+    /// The library created the key of a service in an account on its first use.
     CreateServiceKey,
-    /// A caller asked to attach a policy to a principal.
+    /// A caller requested to attach a policy to a principal.
     PutIdentityPolicy,
-    /// A caller asked for a policy of a principal.
+    /// A caller requested a policy of a principal.
     GetIdentityPolicy,
-    /// A caller asked for the names of the policies of a principal.
+    /// A caller requested the names of a principal's policies.
     ListIdentityPolicies,
-    /// A caller asked to take a policy from a principal.
+    /// A caller requested to remove a policy from a principal.
     DeleteIdentityPolicy,
     /// The authority exported a key with its material.
     ExportKey,
-    /// The authority took in keys of an export.
+    /// The authority imported the keys of an export.
     ImportKeys,
-    /// A caller asked for what only the authority may do, or for a handle: the name of the method. The trail has an event of
-    /// it if it was refused or failed. Of what succeeds it records the rotation of the root key, a reset of metering, and
-    /// what becomes of the trail itself.
+    /// A caller requested a handle or an operation reserved for the authority; contains the name of
+    /// the method. The trail always contains denied and failed requests. Of the successful ones it
+    /// contains the rotation of the root key, a reset of metering, and operations on the trail
+    /// itself.
     Authority(&'static str),
 }
 
@@ -64,28 +65,28 @@ impl fmt::Display for Action {
     }
 }
 
-/// How far the action had come when the event was written.
+/// The progress of the action when the event was written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// A change is about to be committed. An outcome follows, unless the process ends in between.
+    /// A change is about to be committed. An outcome follows unless the process ends in between.
     Intent,
-    /// It was done.
+    /// The action succeeded.
     Success,
-    /// It was refused or failed, for this reason.
+    /// The action was denied or failed for this reason.
     Failure(ErrorKind),
 }
 
-/// A key that an action touched.
+/// A key that an action affected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyResource {
     /// The account that owns the key.
     pub account: AccountId,
-    /// The key.
+    /// The id of the key.
     pub key_id: KeyId,
 }
 
-/// A parameter of a call: never plaintext, ciphertext, key material or a token.
+/// A parameter of a call. It never contains plaintext, ciphertext, key material, or a token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ParameterValue {
@@ -93,21 +94,21 @@ pub enum ParameterValue {
     Text(Cow<'static, str>),
     /// A number.
     Number(u64),
-    /// Yes or no.
+    /// A boolean.
     Bool(bool),
-    /// Several texts.
+    /// A list of texts.
     Texts(Box<[Box<str>]>),
-    /// Names and their values.
+    /// Pairs of names and values.
     Pairs(Box<[(Box<str>, Box<str>)]>),
 }
 
 impl ParameterValue {
-    /// Several texts.
+    /// Creates a list of texts.
     pub fn texts<T: Into<Box<str>>>(texts: impl IntoIterator<Item = T>) -> Self {
         Self::Texts(texts.into_iter().map(Into::into).collect())
     }
 
-    /// Names and their values.
+    /// Creates pairs of names and values.
     pub fn pairs<T: Into<Box<str>>>(pairs: impl IntoIterator<Item = (T, T)>) -> Self {
         Self::Pairs(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
@@ -143,43 +144,49 @@ impl From<u32> for ParameterValue {
     }
 }
 
-/// One entry of the audit trail, with the fields of a CloudTrail record that make sense inside a process.
+/// An entry of the audit trail, with the fields of a CloudTrail record that are meaningful inside a
+/// process.
 ///
-/// The encryption context is kept in clear, as it is no secret.
+/// The encryption context is stored in plaintext, as it is not secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuditEvent {
-    /// When it was written, by the clock of the `Kms`.
+    /// The time at which the event was written, by the clock of the `Kms`.
     pub time: Timestamp,
-    /// What was done.
+    /// The action.
     pub action: Action,
-    /// Who asked for it; for what the library does by itself, the root of the key's account.
+    /// The principal that requested the action. For automatic actions of the library, this is the
+    /// root of the key's account.
     pub principal: Principal,
-    /// The service that passed it on for the principal, if one did.
+    /// The service that forwarded the request for the principal, if any.
     pub via_service: Option<ServiceName>,
-    /// How it ended.
+    /// The outcome of the action.
     pub outcome: Outcome,
-    /// What the caller was told, if it was refused or failed. Never plaintext, material or values of a context.
+    /// The error message returned to the caller if the action was denied or failed. It never
+    /// contains plaintext, key material, or values of an encryption context.
     pub message: Option<Box<str>>,
-    /// Pairs the intent of a change with its outcome.
+    /// Links the intent of a change to its outcome.
     pub change: Option<ChangeId>,
-    /// Whether it was only a dry run.
+    /// `true` if the call was only a dry run.
     pub dry_run: bool,
-    /// The keys that it touched, as far as they exist: one for most operations, two for re-encryption. A key of another
-    /// account that was named by its ARN is listed whether or not it exists.
+    /// The existing keys that the action affected: one for most operations, two for re-encryption.
+    /// A key of another account that was specified by its ARN is listed whether or not it exists.
     pub keys: [Option<KeyResource>; 2],
-    /// The encryption context of the call, if it has one that is not empty.
+    /// The encryption context of the call, if it has one and it is not empty.
     pub context: Option<EncryptionContext>,
-    /// The encryption context of the ciphertext that is re-encrypted, if it has one that is not empty.
+    /// The encryption context of the ciphertext to be re-encrypted, if it has one and it is not
+    /// empty.
     pub source_context: Option<EncryptionContext>,
-    /// Parameters worth keeping, by the names of the AWS KMS API.
+    /// Selected parameters, named as in the AWS KMS API.
     pub parameters: Vec<(&'static str, ParameterValue)>,
-    /// What else is worth knowing and was not asked for: the grant that allowed it, say.
+    /// Relevant information that was not part of the request, such as the grant that allowed the
+    /// operation.
     pub additional: Vec<(&'static str, ParameterValue)>,
 }
 
 impl AuditEvent {
-    /// Makes an event of a successful action without a key; the public fields take the rest.
+    /// Creates an event for a successful action without a key. The other values can be set through
+    /// the public fields.
     pub const fn new(time: Timestamp, action: Action, principal: Principal) -> Self {
         Self {
             time,
@@ -198,13 +205,14 @@ impl AuditEvent {
         }
     }
 
-    /// Whether the event belongs into the trail of an account: the caller is of the account, or a key is. What a service
-    /// does with a key that it owns concerns no account but [`AccountId::SERVICES`].
+    /// Returns `true` if the event belongs in the trail of an account, because the caller or a key
+    /// belongs to the account. The use of a key by the service that owns it concerns only
+    /// [`AccountId::SERVICES`].
     pub fn concerns(&self, account: AccountId) -> bool {
         self.principal.account() == account || self.keys.iter().flatten().any(|key| key.account == account)
     }
 
-    /// Whether the action only reads. Cryptographic operations do, as in CloudTrail.
+    /// Returns `true` if the action is read-only. As in CloudTrail, cryptographic operations are.
     pub const fn read_only(&self) -> bool {
         match self.action {
             Action::Call(operation) => operation.is_read_only(),

@@ -1,4 +1,5 @@
-//! An event as JSON, with the names that AWS CloudTrail gives to the fields that make sense inside a process.
+//! Events as JSON, with the AWS CloudTrail names of the fields that are meaningful inside a
+//! process.
 
 use std::io;
 
@@ -11,33 +12,35 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{Locality, PrincipalKind};
 use crate::key::KeyArn;
 
-/// The version of the JSON form.
+/// The version of the JSON format.
 const EVENT_VERSION: &str = "1.0";
 const EVENT_SOURCE: &str = "kms.amazonaws.com";
 const KEY_TYPE: &str = "AWS::KMS::Key";
 
-/// Writes an event as one JSON object without line breaks.
+/// Serializes an event as one JSON object without line breaks.
 ///
-/// Characters that do not show, or that change how the text around them is displayed, are escaped: control characters,
-/// line and paragraph separators, bidirectional and other format characters. A terminal shows every line as it is.
+/// Characters that are invisible or change how the surrounding text is displayed are escaped:
+/// control characters, line and paragraph separators, bidirectional and other format characters. A
+/// terminal therefore displays every line as it is.
 ///
 /// | field | content |
 /// |---|---|
-/// | `eventVersion` | `1.0`, the version of this form |
+/// | `eventVersion` | `1.0`, the version of this format |
 /// | `eventTime` | RFC 3339, UTC, milliseconds |
-/// | `eventType` | `AwsApiCall`, or `AwsServiceEvent` for what the library does by itself |
+/// | `eventType` | `AwsApiCall`, or `AwsServiceEvent` for automatic actions of the library |
 /// | `eventSource`, `eventName` | `kms.amazonaws.com`, the operation |
 /// | `awsRegion` | the region of the `Kms` |
-/// | `userIdentity` | `type`, `arn`, `accountId`; `invokedBy` names a service that acts itself or passes the call on |
-/// | `outcome` | `intent`, `success` or `failure`; then `errorCode` names the exception, and `errorMessage` is its text |
-/// | `change` | pairs the intent of a change with its outcome, if the event is about a change |
+/// | `userIdentity` | `type`, `arn`, `accountId`; `invokedBy` names a service that acts on its own or forwards the call |
+/// | `outcome` | `intent`, `success` or `failure`; for a failure, `errorCode` is the name of the exception and `errorMessage` is its text |
+/// | `change` | links the intent of a change to its outcome; only in events about a change |
 /// | `readOnly`, `dryRun` | true or false |
-/// | `requestParameters` | parameters and encryption context (a name that is given twice has an array of its values); `keyId` if an alias, or no key, was named; `serviceEventDetails` for a service event |
-/// | `additionalEventData` | what else is worth knowing: the grant that allowed it, say; left out if there is nothing |
+/// | `requestParameters` | parameters and encryption context (a repeated name has an array of its values); `keyId` if the request named an alias or no key; `serviceEventDetails` for a service event |
+/// | `additionalEventData` | relevant information that was not part of the request, such as the grant that allowed it; omitted if empty |
 /// | `resources` | the keys: `accountId`, `type`, `ARN` |
 ///
 /// # Errors
-/// [`Internal`](ErrorKind::Internal) if the event cannot be written as JSON, which no event of this crate causes.
+/// - [`Internal`](ErrorKind::Internal) if the event cannot be serialized as JSON, which no event of
+///   this crate causes
 ///
 /// # Examples
 /// ```
@@ -62,7 +65,7 @@ pub fn to_json(event: &AuditEvent, locality: &Locality) -> Result<String> {
     String::from_utf8(text).map_err(|error| internal().with_source(error))
 }
 
-/// JSON on one line, in which every character that would not show is escaped.
+/// A JSON formatter that writes a single line and escapes every invisible character.
 struct Visible;
 
 impl Formatter for Visible {
@@ -77,8 +80,8 @@ impl Formatter for Visible {
     }
 }
 
-/// The control characters that JSON leaves alone, the two separators, and the characters of the category Cf (format) that
-/// Unicode 16 gives a function in any text.
+/// Returns `true` for the control characters that JSON does not escape, the two separators, and the
+/// characters of category Cf (format) that Unicode 16 gives a function in any text.
 const fn is_hidden(character: char) -> bool {
     matches!(character,
         '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -184,7 +187,7 @@ impl Serialize for Parameters<'_> {
         let event = self.0;
         let mut map = serializer.serialize_map(None)?;
         event.parameters.iter().try_for_each(|(name, value)| map.serialize_entry(name, &Value(value)))?;
-        // Re-encryption has two contexts, which the API calls by other names.
+        // Re-encryption has two contexts, for which the API uses different names.
         let name = if event.source_context.is_some() { "destinationEncryptionContext" } else { "encryptionContext" };
         if let Some(context) = &event.context {
             map.serialize_entry(name, &Context(context))?;
@@ -208,7 +211,8 @@ impl Serialize for Value<'_> {
             ParameterValue::Pairs(pairs) => {
                 let mut map = serializer.serialize_map(None)?;
                 for (place, (name, value)) in pairs.iter().enumerate() {
-                    // A request may name a tag twice, and is refused; but then its event says so, with each name once.
+                    // A request that names a tag twice is rejected, but its event still records
+                    // this, with each name once.
                     if pairs[..place].iter().any(|(earlier, _)| earlier == name) {
                         continue;
                     }

@@ -1,10 +1,11 @@
-//! One line of a trail file, written and read.
+//! Serialization and parsing of a line of a trail file.
 //!
 //! ```text
 //! {"chain":"<16 hex>","sequence":<number>,"<kind>":{...},"mac":"<64 hex>"}
 //! ```
-//! The MAC covers everything before `,"mac":`, byte for byte, so that nothing hangs on how JSON is written. The first
-//! line of a file says where the file starts; it has no MAC, as the MAC of the next line covers what it says:
+//! The MAC covers everything before `,"mac":` byte for byte, so that verification does not depend
+//! on JSON formatting. The first line of a file specifies its position in the chain. It has no MAC,
+//! because the MAC of the next line covers its contents:
 //! ```text
 //! {"chain":"<16 hex>","file":{"index":<number>,"first":<sequence>,"previous":"<64 hex>"}}
 //! ```
@@ -14,24 +15,25 @@ use serde_json::value::RawValue;
 
 use super::chain::{ChainId, ChangeId, RecordMac, decode_hex};
 
-/// The most bytes of a line. An event with the longest context and description stays far below.
+/// The maximum length of a line in bytes. An event with the longest context and description is far
+/// shorter.
 pub(super) const MAX_LINE: usize = 1 << 20;
 
-/// The most bytes of what a line says: the rest is for its number and MAC.
+/// The maximum length of a body in bytes. The rest of a line is reserved for its number and MAC.
 pub(super) const MAX_BODY: usize = MAX_LINE - 256;
 
 const MAC_START: &str = ",\"mac\":\"";
-/// The MAC and what stands around it: `,"mac":"`, 64 digits, `"}`.
+/// The length of the MAC and the surrounding text: `,"mac":"`, 64 digits, `"}`.
 const MAC_LENGTH: usize = MAC_START.len() + 64 + 2;
 
-/// What a line is about.
+/// The kind of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineKind {
     /// An event.
     Event,
-    /// What became of a change whose outcome was missing when the trail was opened again.
+    /// The result of a change whose outcome was missing when the trail was reopened.
     Reconciled,
-    /// A signature over an earlier place of the chain.
+    /// A signature over an earlier position of the chain.
     Checkpoint,
 }
 
@@ -45,13 +47,13 @@ impl LineKind {
     }
 }
 
-/// How a record's line begins, up to the name of its kind.
+/// Returns the beginning of a record's line, up to the name of its kind.
 pub(super) fn start_of_record(chain: ChainId, sequence: u64) -> String {
     format!("{{\"chain\":\"{chain}\",\"sequence\":{sequence},\"")
 }
 
-/// Appends the part of a line that its MAC covers; returns where it starts. `body` is a JSON object of at most [`MAX_BODY`]
-/// bytes.
+/// Appends the part of a line that its MAC covers, and returns its start offset. `body` is a JSON
+/// object of at most [`MAX_BODY`] bytes.
 pub(super) fn open(text: &mut Vec<u8>, chain: ChainId, sequence: u64, kind: LineKind, body: &str) -> usize {
     let start = text.len();
     text.extend_from_slice(b"{\"chain\":\"");
@@ -71,14 +73,14 @@ pub(super) fn close(text: &mut Vec<u8>, mac: &RecordMac) {
     text.extend_from_slice(b"\"}\n");
 }
 
-/// Appends bytes as lower-case hexadecimal digits.
+/// Appends bytes as lowercase hexadecimal digits.
 fn push_hex(text: &mut Vec<u8>, bytes: &[u8]) {
     let start = text.len();
     text.resize(start + 2 * bytes.len(), 0);
     base16ct::lower::encode(bytes, &mut text[start..]).expect("each byte has two digits");
 }
 
-/// A line that was taken apart. Nothing in it is believed before the MAC was checked.
+/// A parsed line. Its contents must not be trusted before the MAC is verified.
 pub(super) struct Line<'a> {
     /// The bytes that the MAC covers.
     pub(super) covered: &'a [u8],
@@ -103,7 +105,7 @@ struct Raw<'a> {
     mac: &'a str,
 }
 
-/// What the trail itself reads of an event.
+/// The fields of an event that the trail itself reads.
 #[derive(Deserialize)]
 pub(super) struct EventParts<'a> {
     #[serde(borrow)]
@@ -112,7 +114,7 @@ pub(super) struct EventParts<'a> {
     change: Option<&'a str>,
 }
 
-/// The first line of a file.
+/// The JSON form of the first line of a file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawHeader<'a> {
@@ -129,19 +131,19 @@ struct RawFile<'a> {
     previous: &'a str,
 }
 
-/// Where a file of a chain starts.
+/// The position at which a file of a chain starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileHeader {
     pub(super) chain: ChainId,
     pub(super) index: u64,
-    /// The number of its first record.
+    /// The number of the first record in the file.
     pub(super) first: u64,
-    /// The MAC of the record before.
+    /// The MAC of the preceding record.
     pub(super) previous: RecordMac,
 }
 
 impl FileHeader {
-    /// The line, with its break.
+    /// Returns the line, including its line break.
     pub(super) fn to_line(self) -> String {
         let Self { chain, index, first, previous } = self;
         let previous = base16ct::lower::encode_string(&previous);
@@ -150,7 +152,7 @@ impl FileHeader {
         )
     }
 
-    /// Reads the line, without its break.
+    /// Parses the line, without its line break.
     pub(super) fn parse(line: &[u8]) -> Option<Self> {
         let raw: RawHeader<'_> = serde_json::from_slice(line).ok()?;
         let previous = decode_hex(raw.file.previous)?;
@@ -173,14 +175,14 @@ struct ReconciledParts<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Takes a line apart, without its line break; `None` if it is not one.
+    /// Parses a line without its line break. Returns `None` if it is not a valid line.
     pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
         let text = std::str::from_utf8(line).ok()?;
         let raw: Raw<'a> = serde_json::from_str(text).ok()?;
         let covered = line.len().checked_sub(MAC_LENGTH).and_then(|length| line.split_at_checked(length));
         let (covered, rest) = covered?;
         let mac = decode_hex(raw.mac)?;
-        // The MAC stands at the very end, where `close` puts it, and nowhere else.
+        // The MAC must be at the very end, where `close` writes it.
         if !rest.starts_with(MAC_START.as_bytes()) || !rest.ends_with(b"\"}") {
             return None;
         }
@@ -202,7 +204,7 @@ impl<'a> Line<'a> {
         Some((parts.sequence, base16ct::lower::decode_vec(parts.signature).ok()?))
     }
 
-    /// The change that the line announces, or that it ends.
+    /// Returns the change that the line announces or ends.
     pub(super) fn change(&self) -> Option<ChangeStep> {
         match self.kind {
             LineKind::Checkpoint => None,
@@ -223,7 +225,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// What a line says about a change.
+/// The step of a change that a line records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChangeStep {
     Announced(ChangeId),
@@ -248,7 +250,7 @@ mod tests {
 
     const CHAIN: ChainId = ChainId(*b"\x01\x23\x45\x67\x89\xab\xcd\xef");
 
-    /// A whole line without its break.
+    /// Returns a complete line without its line break.
     fn written(sequence: u64, kind: LineKind, body: &str, mac: &RecordMac) -> String {
         let mut text = Vec::new();
         open(&mut text, CHAIN, sequence, kind, body);

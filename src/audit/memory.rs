@@ -1,24 +1,24 @@
-//! A trail in memory.
+//! An in-memory trail.
 
 use super::{AuditEvent, AuditSink};
 use crate::error::Result;
 use crate::lock::Mutex;
 use crate::shard::{CachePadded, SHARDS, shard_index};
 
-/// How many events a [`MemoryTrail`] keeps in each of its parts unless told otherwise.
+/// The default number of events that a [`MemoryTrail`] keeps in each of its eight shards.
 pub const DEFAULT_TRAIL_CAPACITY: usize = 16_384;
 
-/// Keeps the latest events in memory, in bounded space: the oldest make room, and are counted.
+/// Keeps the latest events in memory, in bounded space. The oldest events are dropped and counted.
 ///
-/// Threads are dealt out to eight parts, so that few of them ever wait for each other. Events of one thread keep their
-/// order; those of several are merged by time.
+/// Threads are distributed over eight shards, so that they rarely wait for each other. Events of
+/// one thread keep their order; events of different threads are merged by time.
 #[derive(Debug)]
 pub struct MemoryTrail {
     shards: [CachePadded<Mutex<Shard>>; SHARDS],
     shard_capacity: usize,
 }
 
-/// A ring: once it is full, each event takes the place of the oldest.
+/// A ring buffer: once it is full, each event replaces the oldest.
 #[derive(Debug, Default)]
 struct Shard {
     events: Vec<AuditEvent>,
@@ -44,12 +44,12 @@ impl Shard {
 }
 
 impl MemoryTrail {
-    /// Makes a trail that keeps the latest `capacity` events of each of its eight parts.
+    /// Creates a trail that keeps the latest `capacity` events in each of its eight shards.
     pub fn with_capacity(capacity: usize) -> Self {
         Self { shards: std::array::from_fn(|_| CachePadded::default()), shard_capacity: capacity.max(1) }
     }
 
-    /// The events that are kept, by time.
+    /// Returns the retained events, ordered by time.
     pub fn events(&self) -> Vec<AuditEvent> {
         let mut events = Vec::new();
         for shard in &self.shards {
@@ -59,12 +59,12 @@ impl MemoryTrail {
         events
     }
 
-    /// How many events had to make room for later ones.
+    /// Returns the number of events that were replaced by later ones.
     pub fn dropped(&self) -> u64 {
         self.shards.iter().map(|shard| shard.lock().dropped).sum()
     }
 
-    /// Forgets all events and the count of those dropped.
+    /// Removes all events and resets the count of dropped events.
     pub fn clear(&self) {
         for shard in &self.shards {
             *shard.lock() = Shard::default();

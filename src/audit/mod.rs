@@ -1,8 +1,9 @@
-//! What happened: an event for every call, allowed or refused, and for everything that the library does by itself.
+//! Audit events: one for every call, allowed or denied, and for every action that the library
+//! performs automatically.
 //!
-//! An event is written before the result of its operation is released. A change writes two: its intent before the
-//! commit and its outcome after it, so that a process that dies in between leaves a trace. If the trail cannot be
-//! written, the operation fails.
+//! An event is written before the result of its operation is released. A change writes two events:
+//! its intent before the commit and its outcome after it, so that a process that ends in between
+//! leaves a trace. If the trail cannot be written, the operation fails.
 
 mod chain;
 mod checkpoint;
@@ -34,7 +35,7 @@ use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::Locality;
 
-/// Receives the audit trail.
+/// A receiver of audit events.
 ///
 /// # Examples
 /// ```
@@ -51,41 +52,43 @@ use crate::identity::Locality;
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub trait AuditSink: fmt::Debug + Send + Sync {
-    /// Keeps an event, as durably as the sink promises, before it returns.
+    /// Stores an event, as durably as the sink promises, before returning.
     ///
     /// # Errors
-    /// Any error, if it could not be kept; the result of the operation is withheld then.
+    /// - any error, if the event could not be stored; the result of the operation is then withheld
     fn record(&self, event: AuditEvent) -> Result<()>;
 
-    /// Makes the sink ready, once, before the first event. A sink with a chain returns the state of the chain that it
-    /// goes on with or starts, which the `Kms` keeps sealed in its store. A sink must [add](ChainStore::add) a new chain itself.
+    /// Prepares the sink once, before the first event.
+    ///
+    /// A sink with a chain returns the state of the chain that it resumes or starts, which the
+    /// `Kms` stores, sealed, in its store. A sink must [add](ChainStore::add) a new chain itself.
     ///
     /// # Errors
-    /// Any error, if the sink cannot be used; the `Kms` is not built then.
+    /// - any error, if the sink cannot be used; the `Kms` is then not built
     fn attach(&self, _attachment: &Attachment<'_>) -> Result<Option<ChainState>> {
         Ok(None)
     }
 
-    /// The sink's chain, if it has one.
+    /// Returns the sink's chain, if it has one.
     fn chain(&self) -> Option<&dyn AuditChain> {
         None
     }
 }
 
-/// What a sink is told when it is attached to a `Kms`.
+/// The environment that is passed to a sink when it is attached to a `Kms`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Attachment<'a> {
-    /// The cryptography of the `Kms`.
+    /// The cryptographic backend of the `Kms`.
     pub backend: &'a CryptoBackend,
-    /// Its partition and region.
+    /// The partition and region of the `Kms`.
     pub locality: &'a Locality,
-    /// The chains that its store knows.
+    /// The chains that the store of the `Kms` knows.
     pub chains: &'a dyn ChainStore,
 }
 
 impl<'a> Attachment<'a> {
-    /// Tells of a `Kms` whose store knows these chains.
+    /// Creates an attachment for a `Kms` whose store knows these chains.
     pub const fn new(backend: &'a CryptoBackend, locality: &'a Locality, chains: &'a dyn ChainStore) -> Self {
         Self { backend, locality, chains }
     }
@@ -108,23 +111,24 @@ impl<'a> Attachment<'a> {
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub trait ChainStore: fmt::Debug {
-    /// Returns the current states of all chains. A chain that has a writer changes at any time, so a sink that takes over a
-    /// chain must first exclude other writers and then read its state.
+    /// Returns the current states of all chains. The state of a chain that has a writer can change
+    /// at any time, so a sink that takes over a chain must first exclude other writers and then
+    /// read the state.
     ///
     /// # Errors
-    /// [`Store`](crate::ErrorKind::Store) if the store cannot be read.
+    /// - [`Store`](crate::ErrorKind::Store) if the store cannot be read
     fn chains(&self) -> Result<Vec<ChainState>>;
 
-    /// Adds a chain. A sink must do this before it writes a file of the chain: verification reports files of unknown chains
-    /// as forged.
+    /// Adds a chain. A sink must do this before it writes a file of the chain: verification reports
+    /// files of unknown chains as forged.
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict) if the store knows the chain; [`Store`](crate::ErrorKind::Store) if the
-    /// store cannot be written.
+    /// - [`Conflict`](crate::ErrorKind::Conflict) if the store already knows the chain
+    /// - [`Store`](crate::ErrorKind::Store) if the store cannot be written
     fn add(&self, chain: &ChainState) -> Result<()>;
 }
 
-/// Keeps chains in memory: for tests.
+/// Stores chains in memory, for tests.
 impl ChainStore for Mutex<Vec<ChainState>> {
     fn chains(&self) -> Result<Vec<ChainState>> {
         Ok(self.lock().unwrap_or_else(PoisonError::into_inner).iter().map(ChainState::copy).collect())
@@ -140,24 +144,27 @@ impl ChainStore for Mutex<Vec<ChainState>> {
     }
 }
 
-/// The tamper-evident chain of a sink. The `Kms` commits its state together with every change.
+/// The tamper-evident chain of a sink. The `Kms` commits the chain's state together with every
+/// change.
 pub trait AuditChain: Send + Sync {
-    /// The state as of now, with `committing` marked as committed: it becomes true together with that change. The `Kms` holds
-    /// a lock from this call until the state is committed and [`committed`](Self::committed) was called.
+    /// Returns the current state with `committing` marked as committed, which becomes true together
+    /// with that change. The `Kms` holds a lock from this call until the state is committed and
+    /// [`committed`](Self::committed) has been called.
     ///
     /// # Errors
-    /// [`Audit`](crate::ErrorKind::Audit) if the sink is not attached.
+    /// - [`Audit`](crate::ErrorKind::Audit) if the sink is not attached
     fn state(&self, committing: Option<ChangeId>) -> Result<ChainState>;
 
-    /// Notes that a change was committed. The `Kms` calls this before it asks for the next state.
+    /// Records that a change was committed. The `Kms` calls this before it requests the next state.
     fn committed(&self, change: ChangeId);
 
-    /// Returns `true` if a chain is known to have a writer: this sink, or another one in this or another process.
+    /// Returns `true` if a chain is known to have a writer: this sink, or another one in this or
+    /// another process.
+    ///
+    /// The default implementation returns `false`, for sinks that cannot detect other writers.
     ///
     /// # Errors
-    /// Returns [`Audit`](crate::ErrorKind::Audit) if the lock of the chain cannot be examined.
-    ///
-    /// The default is `false`, for sinks that cannot detect other writers.
+    /// - [`Audit`](crate::ErrorKind::Audit) if the lock of the chain cannot be examined
     fn is_in_use(&self, _chain: ChainId) -> Result<bool> {
         Ok(false)
     }

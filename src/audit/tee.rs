@@ -1,11 +1,11 @@
-//! Two sinks as one.
+//! A sink that forwards to two sinks.
 
 use super::{Attachment, AuditChain, AuditEvent, AuditSink, ChainState};
 use crate::error::{Error, ErrorKind, Result};
 
-/// Gives every event to two sinks, first to the one, then to the other; both must keep it.
+/// Forwards every event to two sinks, first to `A`, then to `B`. Both must store it.
 ///
-/// At most one of them may have a chain.
+/// At most one of the sinks may have a chain.
 ///
 /// # Examples
 /// ```
@@ -23,9 +23,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Tee<A, B>(
-    /// Gets every event first.
+    /// The sink that receives every event first.
     pub A,
-    /// Gets what the first one kept.
+    /// The sink that receives the events stored by the first one.
     pub B,
 );
 

@@ -1,4 +1,4 @@
-//! A trail as events of the `tracing` crate.
+//! A trail that emits events of the `tracing` crate.
 
 use std::sync::OnceLock;
 
@@ -6,14 +6,14 @@ use super::{Attachment, AuditEvent, AuditSink, ChainState, Outcome, to_json};
 use crate::error::Result;
 use crate::identity::Locality;
 
-/// The target of the events.
+/// The target of the `tracing` events.
 const TARGET: &str = "strongroom::audit";
 
-/// Hands every event to whoever subscribes to `tracing`: at level `INFO` what succeeded or is about to, at `WARN` what
-/// was refused or failed. The target is `strongroom::audit`.
+/// Emits every event through `tracing` with the target `strongroom::audit`. Intents and successes
+/// have level `INFO`; denials and failures have level `WARN`.
 ///
-/// A subscriber may drop what it gets, so that nothing is proved by it: put it [`Tee`](super::Tee) beside a trail in
-/// files, where the trail counts.
+/// A subscriber may drop events, so this trail proves nothing. Where the trail matters, use a
+/// [`Tee`](super::Tee) to also write it to files.
 ///
 /// # Examples
 /// ```
@@ -26,7 +26,7 @@ const TARGET: &str = "strongroom::audit";
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct TracingTrail {
-    /// Partition and region of the `Kms`, known once the trail is attached.
+    /// The partition and region of the `Kms`, set once the trail is attached.
     locality: OnceLock<Locality>,
 }
 
@@ -78,7 +78,7 @@ mod tests {
     use crate::identity::{AccountId, Principal};
     use crate::key::Operation;
 
-    /// Writes down what it gets.
+    /// Records the events that it receives.
     struct Listener(Arc<Mutex<Vec<String>>>);
 
     struct Fields(String);

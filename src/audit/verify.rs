@@ -1,4 +1,4 @@
-//! Verification of a trail in files.
+//! Verification of file trails.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
@@ -15,26 +15,27 @@ use super::line::{ChangeStep, FileHeader, Line, LineKind, start_of_record};
 use crate::crypto::CryptoBackend;
 use crate::error::Result;
 
-/// What is wrong with a trail.
+/// A problem found in a trail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The record, or its MAC, was changed.
+    /// The record or its MAC was changed.
     Changed,
-    /// Records were removed, or the place where they stood was cut out: those with these numbers, at least.
+    /// Records were removed, or the part of the trail that contained them. At least the records
+    /// with these numbers are missing.
     Missing {
-        /// The first of them.
+        /// The first missing record.
         first: u64,
-        /// The last of them that is known.
+        /// The last record that is known to be missing.
         last: u64,
     },
-    /// A record stands where another one belongs; this is its own number.
+    /// A record is at the position of another one; contains the record's own number.
     OutOfOrder(u64),
-    /// A file's first line does not fit the records before it.
+    /// The first line of a file does not match the preceding records.
     Header,
-    /// A checkpoint's signature is not good.
+    /// The signature of a checkpoint is invalid.
     Signature,
-    /// The store does not know the chain: it is another store's, or was made by somebody else.
+    /// The store does not know the chain: it belongs to another store or was forged.
     UnknownChain,
 }
 
@@ -52,17 +53,17 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The first problem of a chain, and where it is.
+/// The first problem of a chain and its location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Finding {
-    /// What is wrong.
+    /// The problem.
     pub problem: Problem,
-    /// The file.
+    /// The file that contains the problem.
     pub file: Option<PathBuf>,
-    /// The line in it, counted from 1.
+    /// The line number in the file, counted from 1.
     pub line: u64,
-    /// The number that the next record should have had.
+    /// The expected number of the next record.
     pub expected: u64,
 }
 
@@ -76,47 +77,48 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What was found about one chain.
+/// The result of verifying one chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ChainReport {
-    /// The chain.
+    /// The id of the chain.
     pub chain: ChainId,
-    /// Records that are good, from the first one on.
+    /// The number of consecutive valid records, starting with the first.
     pub records: u64,
-    /// The first problem, if there is one. Nothing behind it was looked at.
+    /// The first problem, if any. The chain was not verified beyond it.
     pub finding: Option<Finding>,
-    /// Checkpoints with a good signature.
+    /// The number of checkpoints with a valid signature.
     pub checkpoints: u64,
-    /// The last record that a good checkpoint signs.
+    /// The number of the last record that a valid checkpoint signs.
     pub signed: u64,
-    /// Changes that were announced and whose outcome is missing: under way at this moment, or when the process ended.
+    /// Announced changes without an outcome: in progress now, or when the process ended.
     pub unfinished: Vec<ChangeId>,
-    /// Whether the last line is not complete: a process ended while it wrote, or writes at this moment. Its bytes are not a
-    /// record, and no caller was told that the event is stored. Bytes that no interrupted write leaves are a problem.
+    /// `true` if the last line is incomplete, because a process is writing it or ended while doing
+    /// so. Its bytes are not a record, and the event was not acknowledged to any caller. Bytes that
+    /// an interrupted write cannot produce are reported as a problem.
     pub torn: bool,
 }
 
-/// What was found about a trail.
+/// The result of verifying a trail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TrailReport {
-    /// Every chain that the store knows, and every one that has a file.
+    /// All chains that are known to the store or have a file.
     pub chains: Vec<ChainReport>,
 }
 
 impl TrailReport {
-    /// Whether no chain has a problem.
+    /// Returns `true` if no chain has a problem.
     pub fn is_intact(&self) -> bool {
         self.first_finding().is_none()
     }
 
-    /// The first problem of the first chain that has one.
+    /// Returns the first problem of the first chain that has one.
     pub fn first_finding(&self) -> Option<&Finding> {
         self.chains.iter().find_map(|chain| chain.finding.as_ref())
     }
 
-    /// How many records are good.
+    /// Returns the number of valid records.
     pub fn records(&self) -> u64 {
         self.chains.iter().map(|chain| chain.records).sum()
     }
@@ -131,17 +133,21 @@ impl fmt::Display for TrailReport {
     }
 }
 
-/// Verifies every chain of a directory against what the store knows of it, and names the first record of each that was
-/// changed, removed or reordered.
+/// Verifies every chain of a directory against the state in the store. For each chain, reports the
+/// first record that was changed, removed, or reordered.
 ///
-/// `chains` come from the store: [`Kms::verify_audit_trail`](crate::Kms::verify_audit_trail) passes them. Files are read
-/// as a stream. Checkpoints are counted as good without `checkpoints`, and their signatures checked with it.
+/// `chains` come from the store: [`Kms::verify_audit_trail`](crate::Kms::verify_audit_trail) passes
+/// them. Files are read as a stream. Without `checkpoints`, all checkpoints are counted as valid;
+/// with it, their signatures are verified.
 ///
-/// What cannot be seen: records that were cut off behind the last place that the store, or a good checkpoint, knows; and
-/// changes by somebody who has the store's root key, except before a checkpoint that was signed elsewhere.
+/// Verification cannot detect:
+/// - records truncated after the last position known to the store or signed by a valid checkpoint
+/// - changes by an attacker who has the store's root key, except before a checkpoint that was
+///   signed elsewhere
 ///
 /// # Errors
-/// [`Audit`](crate::ErrorKind::Audit) if the directory cannot be read; those of the verifier of checkpoints.
+/// - [`Audit`](crate::ErrorKind::Audit) if the directory cannot be read
+/// - any error of the checkpoint verifier
 pub fn verify(
     directory: &Path,
     chains: &[ChainState],
@@ -159,7 +165,7 @@ pub fn verify(
     }
     for (chain, files) in present {
         let mut report = empty_report(chain);
-        // An empty file says nothing that could be false: a process ended early that was about to begin the chain.
+        // An empty file makes no false claim: a process ended just before it started the chain.
         if let Some(file) = first_written(files)? {
             report.finding = Some(Finding { problem: Problem::UnknownChain, file: Some(file), line: 1, expected: 1 });
         }
@@ -168,7 +174,7 @@ pub fn verify(
     Ok(TrailReport { chains: reports })
 }
 
-/// The first of some files that holds anything.
+/// Returns the first file that is not empty.
 fn first_written(files: Vec<(u64, PathBuf)>) -> Result<Option<PathBuf>> {
     for (_, path) in files {
         if fs::metadata(&path).map_err(|error| failed("read", &path, error))?.len() > 0 {
@@ -182,12 +188,12 @@ const fn empty_report(chain: ChainId) -> ChainReport {
     ChainReport { chain, records: 0, finding: None, checkpoints: 0, signed: 0, unfinished: Vec::new(), torn: false }
 }
 
-/// The verification of one chain under way.
+/// The verification of one chain in progress.
 struct Check<'a> {
     backend: &'a CryptoBackend,
     verifier: Option<&'a dyn CheckpointVerifier>,
     position: Position,
-    /// Codes of the latest records, for checkpoints.
+    /// MACs of the latest records, for checkpoints.
     recent: VecDeque<RecordMac>,
     unfinished: BTreeSet<ChangeId>,
     report: ChainReport,
@@ -264,10 +270,11 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Checks the bytes after the last line break, which must be the beginning of the next line: an interrupted write leaves
-    /// nothing else. A line that is complete but for its break must be valid.
+    /// Checks the bytes after the last line break. They must be the beginning of the next line,
+    /// because an interrupted write leaves nothing else. A line that lacks only its line break must
+    /// be valid.
     fn check_unfinished(&self, index: u64, is_first: bool, bytes: &[u8]) -> Option<Problem> {
-        // After a power cut a file may have its new length without the bytes.
+        // After a power failure, a file may have its new length but not the bytes.
         let length = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
         let text = &bytes[..length];
         match serde_json::from_slice::<IgnoredAny>(text) {
@@ -285,7 +292,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Reads the next record; returns it with the place behind it.
+    /// Parses the next record. Returns it with the position after it.
     fn read_record<'l>(&self, line: &'l [u8]) -> Result<(Line<'l>, Position), Problem> {
         let parsed = Line::parse(line).filter(|parsed| parsed.chain == self.report.chain).ok_or(Problem::Changed)?;
         let expected = self.position.next;
@@ -341,7 +348,7 @@ impl<'a> Check<'a> {
         Ok(true)
     }
 
-    /// The MAC of one of the latest records; that of record 0 is all zeros.
+    /// Returns the MAC of one of the latest records. The MAC of record 0 is all zeros.
     fn mac_of(&self, sequence: u64) -> Option<RecordMac> {
         if sequence == 0 && self.position.next <= CHECKPOINT_REACH {
             return Some([0; 32]);

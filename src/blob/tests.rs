@@ -9,7 +9,7 @@ use crate::seal::{COMMITMENT_LENGTH, CommittingKey, SALT_LENGTH};
 
 const LABEL: &[u8] = b"strongroom blob v1";
 
-/// The values of the worked example, read from the page that shows them.
+/// Returns the values of the worked example, read from the manual page that contains it.
 fn worked_example() -> HashMap<&'static str, Vec<u8>> {
     let page = include_str!("../manual/blob_format.md");
     let (_, section) = page.split_once("## Worked example").expect("the page has the section");
@@ -68,7 +68,7 @@ fn sealed(backend: &CryptoBackend, length: usize) -> Vec<u8> {
     blob
 }
 
-/// Whether a blob parses and opens.
+/// Returns `true` if a blob parses and opens.
 fn opens(key: &CommittingKey, blob: &[u8]) -> bool {
     BlobPrefix::parse(blob).is_ok_and(|(prefix, body)| key.open(LABEL, &prefix.to_bytes(), b"context", body).is_ok())
 }
@@ -130,7 +130,8 @@ fn another_version_is_named() {
 
 #[test]
 fn a_base64_encoded_blob_is_recognised() {
-    // A key id's first two bits fall into the third character: try all four, of either scheme, and cut at any length.
+    // The first two bits of a key id affect the third character: try all four values for both
+    // schemes, truncated to any length.
     for scheme in [Scheme::Committing, Scheme::Provider] {
         for first in [0x00, 0x40, 0x80, 0xC0] {
             let mut prefix = BlobPrefix { scheme, ..prefix_of_example() };
@@ -143,7 +144,7 @@ fn a_base64_encoded_blob_is_recognised() {
     }
 }
 
-/// The base64 encoding of whole groups of three bytes (RFC 4648, section 4).
+/// Encodes complete groups of three bytes in base64 (RFC 4648, section 4).
 fn base64(bytes: &[u8]) -> Vec<u8> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let group = |three: &[u8]| {
@@ -212,7 +213,8 @@ proptest! {
         let mut blob = prefix.to_vec();
         CommittingKey::new(&FASTEST, &material)?.seal(LABEL, &prefix, &context, &plaintext, &mut blob)?;
         let (parsed, body) = BlobPrefix::parse(&blob)?;
-        // The other backend opens it: a blob does not depend on who made it.
+        // Open the blob with the other backend: a blob does not depend on the backend that created
+        // it.
         let opened = CommittingKey::new(&RUST_CRYPTO, &material)?.open(LABEL, &parsed.to_bytes(), &context, body)?;
         prop_assert_eq!(opened.expose_secret(), &plaintext[..]);
     }

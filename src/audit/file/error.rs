@@ -1,4 +1,4 @@
-//! Errors of a trail in files.
+//! Errors of file trails.
 
 use std::io;
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::path::Path;
 use crate::audit::chain::ChainId;
 use crate::error::{Error, ErrorKind};
 
-/// The error for a trail whose files cannot be read or written.
+/// Returns the error for trail files that cannot be read or written.
 pub(in crate::audit) fn failed(what: &str, path: &Path, error: io::Error) -> Error {
     Error::new(ErrorKind::Audit, format!("cannot {what} {}: {error}", path.display())).with_source(error)
 }
 
-/// The chain's name, for messages.
+/// Returns the error for a chain that does not match the store.
 pub(in crate::audit) fn altered(chain: ChainId, what: &str) -> Error {
     let text = format!(
         "the audit trail of chain {chain} does not fit the store: {what}. Verify it, and move its files elsewhere before going on"

@@ -1,4 +1,4 @@
-//! The files of a trail on disk: names, locks, and writing that can be taken back.
+//! The files of a trail on disk: names, locks, and writes that can be rolled back.
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -12,19 +12,19 @@ use crate::private_file::{self, Exposure, TrustedUsers};
 
 const SUFFIX: &str = ".jsonl";
 
-/// The name of the `index`-th file of a chain: `<chain>.00000001.jsonl`.
+/// Returns the path of the `index`-th file of a chain: `<chain>.00000001.jsonl`.
 pub(in crate::audit) fn path(directory: &Path, chain: ChainId, index: u64) -> PathBuf {
     directory.join(format!("{chain}.{index:08}{SUFFIX}"))
 }
 
-/// The chain and number that a file's name tells.
+/// Parses the chain and number in a file name.
 pub(in crate::audit) fn parse_name(path: &Path) -> Option<(ChainId, u64)> {
     let (chain, index) = path.file_name()?.to_str()?.strip_suffix(SUFFIX)?.split_once('.')?;
     let digits = index.len() >= 8 && index.bytes().all(|byte| byte.is_ascii_digit());
     Some((ChainId::parse(chain)?, if digits { index.parse().ok()? } else { return None }))
 }
 
-/// The trail files of a directory, by chain and number.
+/// Lists the trail files of a directory by chain and number.
 pub(in crate::audit) fn list(directory: &Path) -> io::Result<Vec<(ChainId, u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory)? {
@@ -37,7 +37,7 @@ pub(in crate::audit) fn list(directory: &Path) -> io::Result<Vec<(ChainId, u64, 
     Ok(found)
 }
 
-/// Refuses a directory in which other users could write or replace the files of a trail.
+/// Rejects a directory in which other users could write or replace the files of a trail.
 pub(super) fn check_access(directory: &Path, trusted: TrustedUsers) -> Result<()> {
     let refused = |exposure| {
         if let Exposure::Unknown { path, source } = exposure {
@@ -52,7 +52,7 @@ pub(super) fn check_access(directory: &Path, trusted: TrustedUsers) -> Result<()
         files => files.map_err(|error| failed("read", directory, error))?,
     };
     let checked = files.iter().map(|(.., path)| private_file::check_file(path, trusted));
-    // A file that was moved away in between is not written.
+    // A file that was moved away in the meantime is not written.
     let is_gone = |exposure: &Exposure| matches!(exposure, Exposure::Unknown { source, .. } if source.kind() == io::ErrorKind::NotFound);
     checked
         .filter_map(Result::err)
@@ -60,7 +60,7 @@ pub(super) fn check_access(directory: &Path, trusted: TrustedUsers) -> Result<()
         .map_or(Ok(()), |exposure| Err(refused(exposure)))
 }
 
-/// Makes the directory, for its owner only, if it is missing.
+/// Creates the directory, accessible only to its owner, if it is missing.
 pub(super) fn make_directory(directory: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -69,7 +69,8 @@ pub(super) fn make_directory(directory: &Path) -> io::Result<()> {
     builder.create(directory)
 }
 
-/// Takes the lock of a chain, or finds that another writer has it. Held as long as the file is open.
+/// Acquires the lock of a chain, or returns `None` if another writer holds it. The lock is held as
+/// long as the file is open.
 pub(super) fn lock(directory: &Path, chain: ChainId) -> io::Result<Option<File>> {
     try_lock(private().create(true).truncate(false).open(lock_path(directory, chain))?)
 }
@@ -105,7 +106,7 @@ fn try_lock(file: File) -> io::Result<Option<File>> {
     }
 }
 
-/// Opens for writing, for the owner only if the file is new.
+/// Returns options to open a file for writing. A new file is accessible only to its owner.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
@@ -113,33 +114,35 @@ fn private() -> OpenOptions {
     options
 }
 
-/// When an event counts as kept.
+/// The point at which an event counts as stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// When it is on disk: it survives a power cut. Callers that wait at the same time share one `fsync`.
+    /// Once it is on disk: it survives a power failure. Callers that wait at the same time share
+    /// one `fsync`.
     #[default]
     Synced,
-    /// When the operating system has it: it survives the end of the process, not a power cut.
+    /// Once the operating system has it: it survives the end of the process, but not a power
+    /// failure.
     Buffered,
 }
 
-/// The file that is written at present.
+/// The file that is being written.
 #[derive(Debug)]
 pub(super) struct Output {
     file: File,
     index: u64,
-    /// Its first line, as long as that is not written.
+    /// The first line, until it is written.
     header: Option<String>,
-    /// Bytes that are whole lines and, where that was asked for, on disk.
+    /// The length of all complete lines that are, if requested, on disk.
     length: u64,
-    /// Whether a write failed half-way, so that the file may be longer than `length`.
+    /// `true` if a write failed halfway, so that the file may be longer than `length`.
     torn: bool,
-    /// Whether the file system counts the names of a file: then it can be told that there is none left.
+    /// `true` if the file system counts the links to a file, so that a deletion can be detected.
     counts_names: bool,
 }
 
 impl Output {
-    /// Makes a file that must not exist.
+    /// Creates a file, which must not exist yet.
     pub(super) fn create(directory: &Path, header: FileHeader) -> io::Result<Self> {
         let file = private().create_new(true).open(path(directory, header.chain, header.index))?;
         #[cfg(unix)]
@@ -147,15 +150,15 @@ impl Output {
         Self::new(file, header.index, Some(header.to_line()), 0, false)
     }
 
-    /// Goes on with a file whose first `length` bytes are whole lines; what stands behind them is cut off. The header is
-    /// written again if there are none.
+    /// Resumes a file whose first `length` bytes are complete lines; anything after them is
+    /// truncated. If there are no complete lines, the header is written again.
     pub(super) fn resume(directory: &Path, header: FileHeader, length: u64) -> io::Result<Self> {
         let file = private().open(path(directory, header.chain, header.index))?;
         let missing = (length == 0).then(|| header.to_line());
         Self::new(file, header.index, missing, length, true)
     }
 
-    /// A file that is written from where it is, as a device is.
+    /// Opens a file that is written at its current position, as a device is.
     #[cfg(all(test, target_os = "linux"))]
     pub(super) fn on_device(directory: &Path, header: FileHeader) -> io::Result<Self> {
         let file = private().open(path(directory, header.chain, header.index))?;
@@ -175,10 +178,10 @@ impl Output {
         self.index
     }
 
-    /// Appends whole lines. After a failure the next call first takes back what was half written.
+    /// Appends complete lines. After a failure, the next call first rolls back the partial write.
     ///
-    /// Nothing is written into a file that somebody else has deleted, cut or made longer: it would be lost, or could not be
-    /// verified.
+    /// Nothing is written to a file that another program has deleted, truncated, or extended: the
+    /// lines would be lost or could not be verified.
     pub(super) fn append(&mut self, lines: &[u8], durability: Durability) -> io::Result<()> {
         let found = self.file.metadata()?;
         if self.counts_names && !has_name(&found) {
@@ -206,34 +209,34 @@ impl Output {
     }
 }
 
-/// Whether a file can be found under a name. What is written into one that cannot is lost.
+/// Returns `true` if the file still has a name. Data written to a file without a name is lost.
 #[cfg(unix)]
 fn has_name(file: &Metadata) -> bool {
     std::os::unix::fs::MetadataExt::nlink(file) > 0
 }
 
-/// Nobody deletes a file here that is open.
+/// On this platform, an open file cannot be deleted.
 #[cfg(not(unix))]
 fn has_name(_: &Metadata) -> bool {
     true
 }
 
-/// Reads a file line by line, never more than a bounded number of bytes for one.
+/// Reads a file line by line, with a bounded number of bytes per line.
 #[derive(Debug)]
 pub(in crate::audit) struct Lines {
     reader: BufReader<File>,
     line: Vec<u8>,
-    /// Bytes behind the last line that was returned.
+    /// The offset after the last line that was returned.
     pub(in crate::audit) offset: u64,
 }
 
-/// What comes next in a file.
+/// The next element of a file.
 pub(in crate::audit) enum Next<'a> {
-    /// A line, without its break.
+    /// A line without its line break.
     Line(&'a [u8]),
-    /// Bytes without a line break at the end of the file.
+    /// Bytes at the end of the file without a line break.
     Torn,
-    /// A line over the limit.
+    /// A line that exceeds the limit.
     TooLong,
     End,
 }
@@ -258,7 +261,7 @@ impl Lines {
         }
     }
 
-    /// The bytes that [`Next::Torn`] stands for.
+    /// Returns the bytes that [`Next::Torn`] refers to.
     pub(in crate::audit) fn unfinished(&self) -> &[u8] {
         &self.line
     }

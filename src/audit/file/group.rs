@@ -1,8 +1,9 @@
-//! Group commit: callers who wait for the disk at the same time wait for one write.
+//! Group commit: callers that wait for the disk at the same time share one write.
 //!
-//! Who finds nobody at work leads: it writes the lines of all who wait, and then tells them in one go. Lines that come in
-//! the meantime are the next group, whose leader is called when the write is done. So the lock of the trail is never held
-//! while MACs are computed or the disk works, and a finished write wakes whom it concerns, once.
+//! A caller that finds no leader becomes the leader. It writes the lines of all waiting callers and
+//! then notifies them together. Lines that arrive in the meantime form the next group, whose leader
+//! is called when the write is done. The lock of the trail is therefore never held while MACs are
+//! computed or the disk is busy. A completed write wakes each affected caller once.
 
 use std::io;
 use std::sync::Arc;
@@ -11,28 +12,28 @@ use std::time::Duration;
 use crate::audit::line::{ChangeStep, LineKind};
 use crate::lock::{Condvar, Mutex, MutexGuard};
 
-/// The longest time that a leader waits for expected callers.
+/// The maximum time that a leader waits for expected callers.
 const MAX_BATCH_WINDOW: Duration = Duration::from_millis(2);
 
-/// A line that is to be written. Its number and MAC are known once it is its turn.
+/// A line to be written. Its number and MAC are determined when it is written.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) kind: LineKind,
     /// A JSON object.
     pub(super) body: String,
-    /// What it says about a change.
+    /// The step of a change that the line records.
     pub(super) step: Option<ChangeStep>,
 }
 
-/// How a write went: well, or why it failed.
+/// The result of a write.
 pub(super) type Written = Result<(), Arc<io::Error>>;
 
-/// What becomes of a group.
+/// The state of a group.
 #[derive(Debug)]
 enum Stage {
-    /// It is collected or written.
+    /// The group is being collected or written.
     Open,
-    /// The group before it is written, and one of those who wait has to lead.
+    /// The preceding group is written, and one of the waiting callers must become the leader.
     Leaderless,
     Done(Written),
 }
@@ -46,7 +47,7 @@ pub(super) enum Role {
     Follower(Written),
 }
 
-/// Lines that are written together, as those see it who wait for them.
+/// Lines that are written together, as seen by the callers that wait for them.
 #[derive(Debug)]
 pub(super) struct Group {
     stage: Mutex<Stage>,
@@ -59,11 +60,11 @@ impl Group {
     }
 
     fn lock(&self) -> MutexGuard<'_, Stage> {
-        // A stage is whole at any moment.
+        // A stage is consistent at any time.
         self.stage.lock()
     }
 
-    /// Waits until the group is written, or needs a leader.
+    /// Waits until the group is written or needs a leader.
     pub(super) fn wait(&self) -> Role {
         let mut stage = self.lock();
         loop {
@@ -78,31 +79,31 @@ impl Group {
         }
     }
 
-    /// Makes one of those who wait, or who come to wait, the leader.
+    /// Makes one of the current or future waiting callers the leader.
     pub(super) fn call_leader(&self) {
         *self.lock() = Stage::Leaderless;
         self.changed.notify_one();
     }
 
-    /// Tells all who wait how it went.
+    /// Notifies all waiting callers of the result.
     pub(super) fn finish(&self, written: Written) {
         *self.lock() = Stage::Done(written);
         self.changed.notify_all();
     }
 }
 
-/// The group that is collected at present.
+/// The group that is being collected.
 #[derive(Debug)]
 pub(super) struct Queue {
     entries: Vec<Entry>,
     group: Arc<Group>,
-    /// Whether somebody leads, or was called to.
+    /// `true` if there is a leader, or one has been called.
     led: bool,
     /// `true` while the leader waits for the callers that it expects.
     window_open: bool,
-    /// How many callers there seem to be.
+    /// The estimated number of concurrent callers.
     expected: usize,
-    /// How long the last write took.
+    /// The duration of the last write.
     write_time: Duration,
 }
 
@@ -112,7 +113,7 @@ impl Queue {
         Self { entries: Vec::new(), group: Group::new(), led: false, window_open: false, expected: 0, write_time }
     }
 
-    /// Adds a line. Returns its group, and whether the caller leads it.
+    /// Adds a line. Returns its group, and `true` if the caller leads it.
     pub(super) fn push(&mut self, entry: Entry) -> (Arc<Group>, bool) {
         self.entries.push(entry);
         (Arc::clone(&self.group), !std::mem::replace(&mut self.led, true))
@@ -122,35 +123,36 @@ impl Queue {
         self.entries.len()
     }
 
-    /// Whether the leader waited for the line that was just added. True once.
+    /// Returns `true`, once, if the leader was waiting for the line that was just added.
     pub(super) fn completes_batch(&mut self) -> bool {
         self.window_open && self.entries.len() >= self.expected && std::mem::take(&mut self.window_open)
     }
 
-    /// The time for which it pays to wait for more lines before writing: callers who were served by the last write are likely to
-    /// be back soon, and would otherwise have to wait for one more. A single caller never waits.
+    /// Returns the time for which waiting for more lines is worthwhile. Callers served by the last
+    /// write are likely to return soon, and would otherwise have to wait for another write. A
+    /// single caller never waits.
     pub(super) fn batch_window(&self) -> Duration {
         if self.entries.len() < self.expected { (self.write_time / 2).min(MAX_BATCH_WINDOW) } else { Duration::ZERO }
     }
 
-    /// Returns `true` if callers whom the leader waits for are missing.
+    /// Returns `true` if the leader is still waiting for callers.
     pub(super) const fn is_window_open(&self) -> bool {
         self.window_open
     }
 
-    /// Notes that the leader starts or stops waiting for callers.
+    /// Records that the leader starts or stops waiting for callers.
     pub(super) const fn set_window_open(&mut self, window_open: bool) {
         self.window_open = window_open;
     }
 
-    /// Takes the group out, and starts the next one.
+    /// Removes the group and starts the next one.
     pub(super) fn take(&mut self, buffer: Vec<Entry>) -> (Vec<Entry>, Arc<Group>) {
         (std::mem::replace(&mut self.entries, buffer), std::mem::replace(&mut self.group, Group::new()))
     }
 
-    /// Notes a finished write. Returns the group that needs a leader now, if anybody waits.
+    /// Records a completed write. Returns the group that needs a leader, if any caller is waiting.
     pub(super) fn written(&mut self, served: usize, write_time: Duration) -> Option<Arc<Group>> {
-        // Who waits now and who was served now are different callers.
+        // The callers that wait now are different from those that were just served.
         let reached = served >= self.expected;
         self.expected = if reached { served + self.entries.len() } else { served };
         self.write_time = write_time;

@@ -1,4 +1,4 @@
-//! A trail in files: one JSON object a line, in an HMAC chain.
+//! A file trail: one JSON object per line, in an HMAC chain.
 
 mod error;
 pub(super) mod files;
@@ -32,24 +32,28 @@ use crate::identity::Locality;
 use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::private_file::TrustedUsers;
 
-/// A file of a [`FileTrail`] holds at most so many bytes unless told otherwise: 64 MiB.
+/// The default maximum size of a file of a [`FileTrail`]: 64 MiB.
 pub const DEFAULT_TRAIL_FILE_BYTES: u64 = 64 << 20;
-/// How many records a checkpoint may lie behind the record that it signs.
+/// The maximum distance in records between a checkpoint and the record that it signs.
 pub(super) const CHECKPOINT_REACH: u64 = 4_096;
-/// How often a checkpoint is signed anew because the trail ran ahead.
+/// The maximum number of attempts to sign a checkpoint while the trail outruns the signer.
 const CHECKPOINT_ATTEMPTS: usize = 8;
 
-/// Keeps the trail in a directory of files, one JSON object a line, each with its MAC in an HMAC chain.
+/// Stores the trail as files in a directory, one JSON object per line, each with its MAC in an HMAC
+/// chain.
 ///
-/// Every process that writes has a chain of its own (`<chain>.<number>.jsonl`), so several over one store may share a directory. The
-/// secret of a chain is made when a [`Kms`](crate::Kms) is built with the trail, and kept sealed in that `Kms`'s store
-/// together with the number of records and the last MAC: who alters, removes or reorders records, or cuts the tail off,
-/// is found out by [`verify`](super::verify()). After a restart the chain goes on, and changes whose outcome is missing get
-/// a record that says whether they were committed.
+/// Every process that writes has its own chain (`<chain>.<number>.jsonl`), so processes that share
+/// a store may share a directory. The secret of a chain is generated when a [`Kms`](crate::Kms) is
+/// built with the trail. It is sealed in the store of that `Kms`, together with the number of
+/// records and the last MAC. [`verify`](super::verify()) therefore detects altered, removed, and
+/// reordered records, and a truncated tail.
 ///
-/// If a file cannot be written the event is refused, and the operation with it; once writing works again, so does the
-/// trail. A file that somebody has changed under the process, or deleted (on Unix), is not written any more: the process must
-/// be started anew, and verification names what is wrong.
+/// The chain is resumed after a restart. Every change whose outcome is missing then gets a record
+/// that states whether the change was committed.
+///
+/// If a file cannot be written, the event is rejected and the operation fails. The trail recovers
+/// as soon as writing works again. A file that another program has changed or, on Unix, deleted is
+/// not written anymore. The process must then be restarted, and verification reports the problem.
 ///
 /// # Examples
 /// ```
@@ -71,7 +75,7 @@ pub struct FileTrail {
     durability: Durability,
     file_bytes: u64,
     trusted_users: TrustedUsers,
-    /// Known once the trail is attached.
+    /// Set once the trail is attached.
     locality: OnceLock<Locality>,
     state: Mutex<State>,
     fork_guard: ForkGuard,
@@ -85,7 +89,8 @@ struct State {
 }
 
 impl FileTrail {
-    /// A trail in this directory, which is made when a `Kms` is built with the trail.
+    /// Creates a trail in this directory. The directory is created when a `Kms` is built with the
+    /// trail.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
@@ -99,39 +104,42 @@ impl FileTrail {
         }
     }
 
-    /// When an event counts as kept: on disk, unless told otherwise.
+    /// Sets when an event counts as stored. The default is once it is on disk.
     #[must_use]
     pub const fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// Starts a new file when the present one would grow over so many bytes: [`DEFAULT_TRAIL_FILE_BYTES`] unless told
-    /// otherwise. A file that was left is never written again, and may be moved elsewhere.
+    /// Sets the maximum size of a file, by default [`DEFAULT_TRAIL_FILE_BYTES`]. A new file is
+    /// started when the current one would exceed it. Earlier files are never written again and may
+    /// be moved elsewhere.
     #[must_use]
     pub const fn file_bytes(mut self, bytes: u64) -> Self {
         self.file_bytes = bytes;
         self
     }
 
-    /// Users that may be able to write the directory, its files or a directory on its path, by default the user of the process
-    /// and root only.
+    /// Sets the users that may have write access to the directory, its files, and the directories
+    /// on its path. The default is only the user of the process and root.
     #[must_use]
     pub const fn trusted_users(mut self, trusted: TrustedUsers) -> Self {
         self.trusted_users = trusted;
         self
     }
 
-    /// The directory.
+    /// Returns the directory.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Writes a signature over the present end of the chain: from then on not even who holds the chain's secret can
-    /// alter what is before it. The signer runs outside of all locks, and may use a key of the very same `Kms`.
+    /// Signs the current end of the chain and writes the signature. Afterward, even an attacker
+    /// with the chain's secret can no longer alter earlier records. The signer runs outside of all
+    /// locks and may use a key of the same `Kms`.
     ///
     /// # Errors
-    /// [`Audit`](ErrorKind::Audit) if the trail is not attached or cannot be written; those of the signer.
+    /// - [`Audit`](ErrorKind::Audit) if the trail is not attached or cannot be written
+    /// - any error of the signer
     pub fn checkpoint(&self, signer: &dyn CheckpointSigner) -> Result<()> {
         self.check_process()?;
         for _ in 0..CHECKPOINT_ATTEMPTS {
@@ -151,7 +159,8 @@ impl FileTrail {
         Err(Error::new(ErrorKind::Audit, "the trail grows faster than checkpoints can be signed; try again later"))
     }
 
-    /// A child of `fork` would append to the chain of its parent, and one of them would look forged.
+    /// After a `fork`, the child would append to the chain of its parent, and the records of one of
+    /// them would look forged.
     fn check_process(&self) -> Result<()> {
         if self.fork_guard.is_here() {
             return Ok(());
@@ -161,11 +170,11 @@ impl FileTrail {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // The state is whole between any two statements that can panic.
+        // The state is consistent between any two statements that can panic.
         self.state.lock()
     }
 
-    /// Writes what became of each change whose outcome is missing.
+    /// Writes the result of each change whose outcome is missing.
     fn reconcile(&self) -> Result<()> {
         let pending: Vec<PendingChange> = self.lock().writer()?.pending.values().copied().collect();
         for PendingChange { id, committed } in pending {
@@ -175,12 +184,13 @@ impl FileTrail {
         Ok(())
     }
 
-    /// Appends a line and waits until it is kept.
+    /// Appends a line and waits until it is stored.
     fn keep(&self, entry: Entry) -> Result<()> {
         self.append_and_wait(self.lock(), entry)
     }
 
-    /// Appends a line, releases the lock, and waits until the line is kept. One of the threads that wait writes for all.
+    /// Appends a line, releases the lock, and waits until the line is stored. One of the waiting
+    /// threads writes for all of them.
     fn append_and_wait(&self, mut state: MutexGuard<'_, State>, entry: Entry) -> Result<()> {
         if entry.body.len() > MAX_BODY {
             return Err(Error::new(ErrorKind::Audit, format!("an audit event of over {MAX_LINE} bytes")));
@@ -202,12 +212,12 @@ impl FileTrail {
         })
     }
 
-    /// Writes everything that waits, outside of the lock, and tells those who wait for it.
+    /// Writes all queued lines without holding the lock, and notifies the waiting callers.
     fn lead(&self) -> Result<Written> {
         let mut batch = self.wait_for_batch()?.writer_mut()?.begin();
         let started = Instant::now();
-        // A panic must not leave the others waiting for ever: to them it is a write that failed. What it left half done is
-        // taken back as after any other failure.
+        // A panic must not leave the other callers waiting forever: they see it as a failed write.
+        // A partial write is rolled back as after any other failure.
         let written = catch_unwind(AssertUnwindSafe(|| batch.write(&self.directory, self.file_bytes, self.durability)));
         let write_time = started.elapsed();
         let (end, written, panic) = match written {
@@ -224,7 +234,8 @@ impl FileTrail {
         panic.map_or(Ok(written), |panic| resume_unwind(panic))
     }
 
-    /// Waits for callers who are likely to come soon, if that takes less long than one more write.
+    /// Waits for callers that are likely to arrive soon, if that takes less time than another
+    /// write.
     fn wait_for_batch(&self) -> Result<MutexGuard<'_, State>> {
         let mut state = self.lock();
         let window = match self.durability {
@@ -279,7 +290,7 @@ impl AuditSink for FileTrail {
             }
             files::check_access(&self.directory, self.trusted_users)?;
             let writer = resume::open(&self.directory, attachment)?;
-            // Again, as the directory may have been missing.
+            // Check again, because the directory may not have existed before.
             files::check_access(&self.directory, self.trusted_users)?;
             state.writer = Some(writer);
             self.locality.get_or_init(|| attachment.locality.clone());

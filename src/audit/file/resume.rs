@@ -1,4 +1,4 @@
-//! Going on with a chain after a restart.
+//! Resuming a chain after a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -13,7 +13,8 @@ use crate::audit::chain::{ChainId, ChainState, ChangeId, PendingChange, Position
 use crate::audit::line::{ChangeStep, FileHeader, Line};
 use crate::error::Result;
 
-/// Takes over the first chain of the store that was started here and has no writer, or starts a new one.
+/// Takes over the first chain of the store that was started here and has no writer, or starts a new
+/// one.
 pub(super) fn open(directory: &Path, attachment: &Attachment<'_>) -> Result<Writer> {
     files::make_directory(directory).map_err(|error| failed("make", directory, error))?;
     let present: BTreeSet<ChainId> = list(directory)?.into_iter().map(|(chain, _)| chain).collect();
@@ -23,11 +24,12 @@ pub(super) fn open(directory: &Path, attachment: &Attachment<'_>) -> Result<Writ
             continue;
         }
         let Some(lock) = take_lock(directory, id)? else { continue };
-        // Read again under the lock: the last writer may have changed it until a moment ago.
+        // Read the state again under the lock: the previous writer may have changed it a moment
+        // ago.
         let Some(state) = find(attachment, id)? else { continue };
         match last_file(directory, id)? {
             Some(last) => return resume(directory, attachment, &state, last, lock),
-            // The process ended, or the disk was full, before the first file existed.
+            // The process ended, or the disk was full, before the first file was created.
             None if state.records() == 0 => return begin(directory, attachment, state, lock),
             // The files of this chain were moved elsewhere.
             None => {}
@@ -36,16 +38,17 @@ pub(super) fn open(directory: &Path, attachment: &Attachment<'_>) -> Result<Writ
     let origin = ChainState::generate(attachment.backend)?;
     let lock = take_lock(directory, origin.id())?
         .ok_or_else(|| altered(origin.id(), "a chain that was just made is in use elsewhere"))?;
-    // The store comes first: verification reports a file whose chain is unknown to the store as forged.
+    // Update the store first: verification reports a file whose chain is unknown to the store as
+    // forged.
     if let Err(error) = attachment.chains.add(&origin) {
-        // If the store did commit it, later starts ignore the chain, because it has no lock file.
+        // If the store did commit the chain, later starts ignore it, because it has no lock file.
         let _ = files::abandon(directory, origin.id());
         return Err(error);
     }
     begin(directory, attachment, origin, lock)
 }
 
-/// Starts the first file of a chain that has no record yet.
+/// Creates the first file of a chain without records.
 fn begin(directory: &Path, attachment: &Attachment<'_>, origin: ChainState, lock: File) -> Result<Writer> {
     let header = FileHeader { chain: origin.id(), index: 1, first: 1, previous: [0; 32] };
     let output = Output::create(directory, header).map_err(|error| failed("make a file in", directory, error))?;
@@ -58,12 +61,12 @@ fn find(attachment: &Attachment<'_>, id: ChainId) -> Result<Option<ChainState>> 
     Ok(attachment.chains.chains()?.into_iter().find(|state| state.id() == id))
 }
 
-/// The number of the last file of a chain.
+/// Returns the number of the last file of a chain.
 fn last_file(directory: &Path, id: ChainId) -> Result<Option<u64>> {
     Ok(list(directory)?.into_iter().filter(|(chain, _)| *chain == id).map(|(_, index)| index).next_back())
 }
 
-/// The chains and numbers of the files, in order.
+/// Returns the chains and numbers of the files, in order.
 fn list(directory: &Path) -> Result<Vec<(ChainId, u64)>> {
     let present = files::list(directory).map_err(|error| failed("read", directory, error))?;
     Ok(present.into_iter().map(|(chain, index, _)| (chain, index)).collect())
@@ -86,7 +89,8 @@ fn writer(
     Writer { origin, _lock: lock, kept: position, queue, under_way: 0, pending, line_writer: Some(line_writer) }
 }
 
-/// Reads what was written since the store last heard of the chain, checks it, and goes on behind it.
+/// Reads and verifies the records written since the last state in the store, and resumes the chain
+/// after them.
 fn resume(directory: &Path, attachment: &Attachment<'_>, state: &ChainState, last: u64, lock: File) -> Result<Writer> {
     let mut tail = Tail {
         chain: state.id(),
@@ -123,7 +127,7 @@ fn resume(directory: &Path, attachment: &Attachment<'_>, state: &ChainState, las
     Ok(writer(attachment, origin, lock, tail.position, pending, output))
 }
 
-/// The part of a chain behind the last place that the store knows.
+/// The part of a chain after the last position known to the store.
 struct Tail<'a> {
     chain: ChainId,
     attachment: &'a Attachment<'a>,
@@ -136,7 +140,8 @@ struct Tail<'a> {
 }
 
 impl Tail<'_> {
-    /// The file that holds the next record, or would hold it: the last one that does not start behind it.
+    /// Returns the file that contains or would contain the next record: the last file that does not
+    /// start after it.
     fn file_of_next_record(&self, directory: &Path, last: u64) -> Result<u64> {
         let mut index = last;
         loop {
@@ -148,7 +153,7 @@ impl Tail<'_> {
                     Some(_) => {}
                     None => return Err(altered(self.chain, "the first line of a file is damaged")),
                 },
-                // The process ended while it made this file.
+                // The process ended while it created this file.
                 Next::End | Next::Torn if index == last => {}
                 Next::End | Next::Torn | Next::TooLong => {
                     return Err(altered(self.chain, "the first line of a file is damaged"));
@@ -162,7 +167,7 @@ impl Tail<'_> {
         }
     }
 
-    /// Reads a file to its end; returns how it starts and how many bytes of it are whole lines.
+    /// Reads a file to its end. Returns its header and the length of its complete lines in bytes.
     fn read_file(&mut self, directory: &Path, index: u64, is_last: bool) -> Result<(FileHeader, u64)> {
         let path = files::path(directory, self.chain, index);
         let mut lines = Lines::open(&path).map_err(|error| failed("read", &path, error))?;
@@ -172,7 +177,7 @@ impl Tail<'_> {
             let line = match lines.next().map_err(|error| failed("read", &path, error))? {
                 Next::Line(line) => line,
                 Next::End => break,
-                // A line that was not finished was not acknowledged either.
+                // An incomplete line was never acknowledged.
                 Next::Torn if is_last => break,
                 Next::Torn | Next::TooLong => return Err(altered(self.chain, "a line is not whole")),
             };
@@ -191,7 +196,7 @@ impl Tail<'_> {
         Ok((header.unwrap_or(expected), lines.offset))
     }
 
-    /// Checks a line, unless it lies before the place that the store knows.
+    /// Verifies a line, unless it precedes the position known to the store.
     fn read_line(&mut self, line: &[u8]) -> Result<()> {
         let parsed = Line::parse(line).ok_or_else(|| altered(self.chain, "a line is damaged"))?;
         if parsed.chain != self.chain || parsed.sequence != self.seen + 1 {

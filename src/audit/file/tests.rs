@@ -19,7 +19,7 @@ use crate::key::Operation;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// A directory, and what the store would keep of its chains.
+/// A directory, and the chain states that the store would contain.
 struct Place {
     directory: TempDir,
     chains: Vec<ChainState>,
@@ -57,7 +57,7 @@ impl Place {
         verify(self.directory.path(), &self.chains, &CryptoBackend::default(), None)
     }
 
-    /// The only finding, as problem, line and expected number.
+    /// Returns the only finding as problem, line, and expected number.
     fn finding(&self) -> Result<Option<(Problem, u64, u64)>> {
         let found = self.verify()?;
         Ok(found.first_finding().map(|Finding { problem, line, expected, .. }| (*problem, *line, *expected)))
@@ -77,7 +77,8 @@ fn change_event(change: ChangeId, outcome: Outcome) -> AuditEvent {
     AuditEvent { change: Some(change), outcome, ..event(0) }
 }
 
-/// A trail of records 1 to `count`, and its only file's lines, header included.
+/// Creates a trail of records 1 to `count`. Returns it with its only file and the lines of that
+/// file, including the header.
 fn written(count: i64) -> Result<(Place, PathBuf, Vec<String>), Box<dyn std::error::Error>> {
     let mut place = Place::new()?;
     let trail = place.trail()?;
@@ -297,7 +298,8 @@ fn a_file_that_was_only_just_made_is_gone_on_with() -> TestResult {
     Ok(())
 }
 
-/// Eight threads that write a hundred events each; returns the times of those that were acknowledged.
+/// Writes a hundred events from each of eight threads. Returns the times of the acknowledged
+/// events.
 fn crowd(trail: &FileTrail) -> BTreeSet<String> {
     let acknowledged = Mutex::new(BTreeSet::new());
     std::thread::scope(|scope| {
@@ -319,7 +321,7 @@ fn time(millis: i64) -> String {
     Timestamp::from_unix_millis(millis).to_string()
 }
 
-/// The times of the events in the files, in their order.
+/// Returns the times of the events in the files, in order.
 fn times(place: &Place) -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let mut times = Vec::new();
     for path in place.files()? {
@@ -350,7 +352,8 @@ fn events_of_many_threads_are_all_kept_once() -> TestResult {
     Ok(())
 }
 
-/// The writes of a crowd fail for a while: who was refused has no record, who was not has one, and nobody waits for ever.
+/// The writes of many threads fail for a while. A rejected event has no record, an acknowledged
+/// event has one, and no thread waits forever.
 #[cfg(target_os = "linux")]
 #[test]
 fn what_many_threads_were_told_is_true_while_writing_fails_and_works_again() -> TestResult {
@@ -470,7 +473,7 @@ fn files_are_for_their_owner_only() -> TestResult {
     Ok(())
 }
 
-/// A device that is always full: the write fails, and works again once there is room.
+/// A device that is always full: writing fails, and works again once there is space.
 #[cfg(target_os = "linux")]
 #[test]
 fn what_cannot_be_written_is_refused_and_the_trail_goes_on_afterwards() -> TestResult {
@@ -501,7 +504,7 @@ fn what_cannot_be_written_is_refused_and_the_trail_goes_on_afterwards() -> TestR
     Ok(())
 }
 
-/// What the work comes to; `None` if it does not end.
+/// Returns the result of the work, or `None` if it does not finish.
 #[cfg(debug_assertions)]
 fn within_a_minute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (send, receive) = std::sync::mpsc::channel();
@@ -515,7 +518,7 @@ fn a_panic_while_writing_fails_the_write_and_hangs_nobody() -> TestResult {
     let mut place = Place::new()?;
     let trail = Arc::new(place.trail()?);
     trail.record(event(1))?;
-    // A number after which there is none: to add one panics.
+    // The highest possible number: incrementing it panics.
     let next = std::mem::replace(&mut trail.lock().writer_mut()?.kept.next, u64::MAX);
     let record = |millis| {
         let trail = Arc::clone(&trail);
@@ -567,7 +570,7 @@ fn a_trail_whose_directory_is_deleted_refuses_what_would_be_lost() -> TestResult
         }
         place.save(&trail)?;
         drop(trail);
-        // Started anew, it begins another chain, and what is missing shows.
+        // After a restart it begins another chain, and the missing record is detected.
         let trail = place.attached(FileTrail::new(place.directory.path().join("trail")))?;
         trail.record(event(3))?;
         let report = verify(trail.directory(), &place.chains, &CryptoBackend::default(), None)?;

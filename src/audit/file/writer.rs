@@ -16,21 +16,21 @@ use crate::crypto::CryptoBackend;
 /// The state of a writer, once the trail is attached.
 pub(super) struct Writer {
     pub(super) origin: ChainState,
-    /// Held for its lock.
+    /// Keeps the lock while the file is open.
     pub(super) _lock: File,
-    /// The end of the lines that are kept.
+    /// The end of the stored lines.
     pub(super) kept: Position,
-    /// Lines that nobody writes yet.
+    /// Lines that are not being written yet.
     pub(super) queue: Queue,
-    /// The number of lines that are written at present.
+    /// The number of lines that are being written.
     pub(super) under_way: usize,
-    /// Changes that are announced, and not ended, among the lines that are kept.
+    /// Changes that the stored lines announce but do not end.
     pub(super) pending: BTreeMap<ChangeId, PendingChange>,
-    /// Taken by the leader while it writes.
+    /// Removed by the leader while it writes.
     pub(super) line_writer: Option<LineWriter>,
 }
 
-/// The file and the buffers that a leader writes with.
+/// The file and the buffers that a leader uses for writing.
 pub(super) struct LineWriter {
     pub(super) backend: CryptoBackend,
     pub(super) output: Output,
@@ -40,18 +40,18 @@ pub(super) struct LineWriter {
     pub(super) buffer: Vec<Entry>,
 }
 
-/// A group of lines, and everything that writing them requires.
+/// A group of lines and everything that is needed to write them.
 pub(super) struct Batch {
     pub(super) entries: Vec<Entry>,
     pub(super) group: Arc<Group>,
     pub(super) line_writer: LineWriter,
     pub(super) chain: ChainId,
-    /// The end of the chain before them.
+    /// The end of the chain before these lines.
     pub(super) start: Position,
 }
 
 impl Batch {
-    /// Puts the lines into the chain and into the file. Returns where the chain ends then.
+    /// Adds the lines to the chain and the file. Returns the new end of the chain.
     pub(super) fn write(&mut self, directory: &Path, file_bytes: u64, durability: Durability) -> io::Result<Position> {
         let Self { entries, line_writer, chain, start, .. } = self;
         let mut end = start.copy();
@@ -68,7 +68,8 @@ impl Batch {
                 first: start.next,
                 previous: start.mac,
             };
-            // If the next file cannot be made, the present one goes on growing: nothing is lost by that.
+            // If the next file cannot be created, the current one continues to grow without any
+            // loss.
             if let Ok(fresh) = Output::create(directory, header) {
                 line_writer.output = fresh;
             }
@@ -79,13 +80,13 @@ impl Batch {
 }
 
 impl Writer {
-    /// The number of the next line that is appended, or a higher one if a write fails.
+    /// Returns the number of the next appended line, or a higher one if a write fails.
     pub(super) fn next(&self) -> u64 {
-        // A line takes up memory, so that their number fits.
+        // Every line occupies memory, so their number fits.
         self.kept.next + u64::try_from(self.under_way + self.queue.len()).unwrap_or(u64::MAX)
     }
 
-    /// Takes everything that waits, to write it.
+    /// Starts writing all queued lines.
     pub(super) fn begin(&mut self) -> Batch {
         let mut line_writer = self.line_writer.take().expect("only the leader has the line writer, and returns it");
         let (entries, group) = self.queue.take(std::mem::take(&mut line_writer.buffer));
@@ -93,7 +94,7 @@ impl Writer {
         Batch { entries, group, line_writer, chain: self.origin.id(), start: self.kept.copy() }
     }
 
-    /// Goes on behind lines that were written, or forgets them. Returns the group that needs a leader.
+    /// Records lines as written, or discards them. Returns the group that needs a leader.
     pub(super) fn finish(&mut self, batch: Batch, end: Option<Position>, write_time: Duration) -> Option<Arc<Group>> {
         let Batch { mut entries, mut line_writer, .. } = batch;
         if let Some(end) = end {
@@ -110,7 +111,7 @@ impl Writer {
         next
     }
 
-    /// Notes what a line says that is kept now.
+    /// Records the step of a line that is now stored.
     fn note(&mut self, step: ChangeStep) {
         match step {
             ChangeStep::Announced(id) => {

@@ -1,8 +1,9 @@
-//! What stands behind the last line break of a trail, and lines that an earlier release wrote.
+//! Bytes after the last line break of a trail, and lines written by an earlier release.
 
 use super::*;
 
-/// Verifies the trail with `tail` at its end; returns the problem, and whether the last line counts as torn.
+/// Verifies the trail with `tail` appended. Returns the problem, and `true` if the last line counts
+/// as torn.
 fn with_tail(tail: &[u8]) -> Result<(Option<Problem>, bool), Box<dyn std::error::Error>> {
     let (place, path, _) = written(3)?;
     OpenOptions::new().append(true).open(&path)?.write_all(tail)?;
@@ -19,7 +20,7 @@ fn a_forged_record_without_a_line_break_is_found() -> TestResult {
         (lines[3].replace("ListKeys", "ListKey"), Problem::OutOfOrder(3)),
         (lines[3].replace("\"sequence\":3", "\"sequence\":6"), Problem::Missing { first: 4, last: 5 }),
         (lines[3].replace(&place.chains[0].id().to_string(), "0123456789abcdef"), Problem::Changed),
-        // What is not JSON, or not the start of a record of this chain, no write leaves.
+        // No write leaves anything that is not JSON or not the start of a record of this chain.
         ("{}".into(), Problem::Changed),
         ("{\"chain\":\"0123456789abcdef\",\"sequence\":4,\"event\":{".into(), Problem::Changed),
         (lines[3].replace("\"sequence\":3", "\"sequence\":5")[..60].into(), Problem::Changed),
@@ -78,7 +79,8 @@ fn a_header_without_a_line_break_is_the_start_of_the_right_one() -> TestResult {
     Ok(())
 }
 
-/// The MAC covers the bytes of a line: lines of an earlier release have characters that are escaped today.
+/// The MAC covers the bytes of a line: lines of an earlier release contain characters that are now
+/// escaped.
 #[test]
 fn lines_with_raw_characters_that_are_escaped_today_stay_good() -> TestResult {
     let mut place = Place::new()?;
