@@ -1,4 +1,5 @@
-//! Several accounts in one KMS: who acts as whom, and what one account learns of another.
+//! Multiple accounts in one KMS: the principals that callers may act as, and the information that
+//! one account can obtain about another.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use crate::support::kms::kind;
 use crate::support::operations::{operations, operations_of_other_keys};
 use crate::support::tampering_store::TamperingStore;
 
-/// An operation, what it answered, and what the trail of the caller's account has of it.
+/// An operation, its result, and the events about it in the trail of the caller's account.
 type Seen = (Operation, String, Vec<AuditEvent>);
 
 fn other() -> Result<AccountId> {
@@ -58,14 +59,14 @@ fn another_accounts_key_is_reached_by_arn_only_and_by_the_operations_that_allow_
     Ok(())
 }
 
-/// What a refusal says, without the name of the key that was asked for.
+/// Returns the content of an error, without the name of the requested key.
 fn refusal(result: Result<()>, key: &KeyArn) -> (ErrorKind, String) {
     let error = result.expect_err("another account's key");
     assert!(std::error::Error::source(&error).is_none() && error.downcast_ref::<strongroom::Error>().is_none());
     (error.kind(), format!("{error:?}").replace(&key.to_string(), "KEY").replace(&key.id().to_string(), "ID"))
 }
 
-/// Reaches no decision, as a policy whose conditions cannot be told does.
+/// A policy that reaches no decision, like one with conditions that cannot be evaluated.
 #[derive(Debug)]
 struct Undecided;
 
@@ -78,7 +79,8 @@ impl Policy for Undecided {
     }
 }
 
-/// What a stranger sees of one key: the answers, and the events that its own trail has of them.
+/// Returns the view of another account on one key: the results, and the events in that account's
+/// own trail.
 fn seen(kms: &Kms, trail: &MemoryTrail, key: impl KeyReference + Copy, blob: &[u8]) -> Result<Vec<Seen>> {
     let account = other()?;
     let theirs = kms.as_principal(Principal::root(account))?;
@@ -131,7 +133,8 @@ fn absent_denied_and_damaged_look_alike_across_accounts_for_every_operation_and_
     Ok(())
 }
 
-/// The ARN was the caller's to give. What an alias of another account leads to is not the caller's to know.
+/// The caller already knew the ARN. It must not learn which key an alias of another account points
+/// to.
 #[test]
 fn the_trail_of_a_stranger_has_the_key_that_it_named_whether_it_exists_or_not() -> Result<()> {
     let trail = Arc::new(MemoryTrail::default());
@@ -207,7 +210,7 @@ fn refusal_of(operation: Operation, result: Result<()>) -> Option<String> {
     }
 }
 
-/// What was seen, with the name that was asked for and the key of the blob replaced.
+/// Returns the observations with the requested name and the key of the blob replaced.
 fn normal(seen: &[Seen], named: &impl ToString, blob_key: KeyId) -> Vec<String> {
     let arn = named.to_string();
     let id = arn.rsplit(':').next().map_or("", |name| name.trim_start_matches("key/"));
@@ -257,7 +260,8 @@ fn no_handle_but_the_authority_makes_others_and_a_service_needs_its_callers_own(
     assert_eq!(kind(s3.on_behalf_of(&s3)), ErrorKind::AccessDenied);
     assert_eq!(kind(s3.on_behalf_of(&s3.on_behalf_of(&alice)?)), ErrorKind::AccessDenied);
     assert_eq!(kind(s3.on_behalf_of(&Kms::in_memory()?)), ErrorKind::AccessDenied, "of another KMS");
-    // The authority that a service acts for is its account's root, and no authority any more.
+    // Acting for the authority means acting for the root of its account, without the authority's
+    // privileges.
     assert_eq!(kind(s3.on_behalf_of(&kms)?.run_maintenance()), ErrorKind::AccessDenied);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Grants that are made by means of grants: nobody ever hands on more than it holds.
+//! Grants that are created by means of grants: no principal ever delegates more than it holds.
 
 use proptest::prelude::*;
 use strongroom::identity::{AccountId, Principal};
@@ -9,7 +9,7 @@ use strongroom::policy::{
 };
 use strongroom::{EncryptionContext, ErrorKind, Result};
 
-/// The operations that grants of the property hold.
+/// The operations that the generated grants allow.
 const OPERATIONS: [Operation; 6] = [
     Operation::Encrypt,
     Operation::Decrypt,
@@ -18,7 +18,7 @@ const OPERATIONS: [Operation; 6] = [
     Operation::RetireGrant,
     Operation::CreateGrant,
 ];
-/// What a name of a context may be: absent, or one of two values.
+/// The possible values of a name in a context: absent, or one of two values.
 const VALUES: [Option<&str>; 3] = [None, Some("1"), Some("2")];
 const NAMES: [&str; 2] = ["a", "b"];
 
@@ -30,7 +30,7 @@ fn principals() -> Vec<Principal> {
     ["alice", "bob", "carol"].map(|name| Principal::user(account(), name).expect("a name")).to_vec()
 }
 
-/// Every context over the two names.
+/// Returns all contexts over the two names.
 fn contexts() -> Vec<EncryptionContext> {
     let pair = |name: &str, value: Option<&str>| value.map(|value| (name.to_owned(), value.to_owned()));
     let both = VALUES.iter().flat_map(|a| VALUES.iter().map(move |b| (*a, *b)));
@@ -62,9 +62,9 @@ fn facts() -> KeyFacts<'static> {
     KeyFacts::new(key_id, KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt, Origin::Kms, KeyManager::Customer)
 }
 
-/// Whether grants alone allow an operation.
+/// Returns `true` if grants alone allow an operation.
 fn may(grants: &[(GrantId, GrantTerms)], who: &Principal, operation: Operation, context: &EncryptionContext) -> bool {
-    // The grant that would be made hands on nothing, so that CreateGrant is asked about itself.
+    // The grant to be created delegates nothing, so that only CreateGrant itself is tested.
     let least = GrantTerms::new(who.clone(), [Operation::CreateGrant]).expect("one operation");
     let strictest = contexts().pop().expect("the contexts are not none");
     let least =
@@ -88,7 +88,7 @@ impl strongroom::policy::GrantSource for Grants<'_> {
     }
 }
 
-/// Lets `who` make a grant by means of those that there are; `None` if it may not.
+/// Lets `who` create a grant by means of the existing ones. Returns `None` if it is not allowed to.
 fn create(grants: &[(GrantId, GrantTerms)], who: &Principal, wanted: &GrantTerms) -> Option<GrantId> {
     let parameters = [RequestParameter::Grant(wanted)];
     let request =
@@ -116,7 +116,7 @@ proptest! {
             let Some(by) = create(&grants, &grantor, &wanted) else { continue };
             let (_, parent) = grants.iter().find(|(known, _)| *known == by).expect("one that is there").clone();
             prop_assert_eq!(parent.grantee(), &grantor);
-            // Whatever the new grant allows, the grantor could do itself at this moment, by that very grant.
+            // Whatever the new grant allows, that very grant already allows the grantor itself.
             for operation in OPERATIONS {
                 for context in contexts() {
                     if wanted.allows(wanted.grantee(), operation, Some(&context)) {
@@ -126,7 +126,7 @@ proptest! {
             }
             grants.push((id(grants.len()), wanted));
         }
-        // And so all of them together can do nothing that the first grantees could not.
+        // Therefore, all principals together can do nothing that the first grantees could not.
         for operation in OPERATIONS.into_iter().filter(|operation| operation.required_usage().is_some()) {
             for context in contexts() {
                 let at_first = principals().iter().any(|who| may(&given, who, operation, &context));
@@ -136,7 +136,8 @@ proptest! {
         }
     }
 
-    /// The order of strictness is what it says: it holds exactly if every context that meets the one meets the other.
+    /// The order of strictness matches its definition: it holds exactly if every context that meets
+    /// the one also meets the other.
     #[test]
     fn stricter_constraints_let_fewer_contexts_through(one in terms(), other in terms()) {
         let (one, other) = (one.constraints(), other.constraints());

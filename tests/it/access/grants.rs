@@ -1,4 +1,4 @@
-//! Grants: what they let a grantee do, who may end them, and what they can never do.
+//! Grants: the operations that they allow, the principals that may end them, and their limits.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -285,7 +285,7 @@ fn one_grant_is_listed_by_its_id() -> Result<()> {
     Ok(())
 }
 
-/// Damage to any record that was read would show.
+/// Damage to any record that is read would be detected.
 #[test]
 fn grants_of_others_are_not_read_to_list_those_that_a_principal_may_retire() -> Result<()> {
     let store = TamperingStore::new();
@@ -302,7 +302,8 @@ fn grants_of_others_are_not_read_to_list_those_that_a_principal_may_retire() -> 
     store.change(|state| {
         for (id, record) in &mut state.records {
             let is_of_others = [no_one_s, another_s].iter().any(|grant| id.name.ends_with(grant.as_bytes()));
-            // What stands behind one's own part of the index may be read with the last page of it.
+            // The record after the principal's own part of the index may be read with the last page
+            // of that part.
             if id.kind == RecordKind::Grant && is_of_others {
                 record.body = Arc::from([0_u8; 64]);
             }
@@ -465,7 +466,7 @@ fn the_grants_of_a_deleted_key_go_with_it() -> Result<()> {
     Ok(())
 }
 
-/// A trail that lets something happen once the deletion of a key is announced.
+/// A trail that runs a callback once the deletion of a key is announced.
 #[derive(Default)]
 struct Meddler(Mutex<Option<Box<dyn FnOnce() + Send>>>);
 
@@ -493,7 +494,7 @@ fn a_key_that_is_brought_back_while_maintenance_deletes_it_has_all_its_grants() 
         let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]));
         builder.clock(clock).clock_tolerance(std::time::Duration::MAX)
     };
-    // Another process, whose clock is late.
+    // Another process, whose clock is slow.
     let late = open(Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)))).build()?;
     let kms = open(Arc::clone(&clock)).audit(Tee(Arc::clone(&meddler), Arc::clone(&trail))).build()?;
     let key = late.create_key(CreateKeyRequest::default())?.key_id();
@@ -550,7 +551,7 @@ fn the_trail_names_the_grant_that_allowed_a_call() -> Result<()> {
     Ok(())
 }
 
-/// One step: somebody passes some of the operations on to somebody, under a constraint or none.
+/// One step: a person delegates some operations to another one, with or without a constraint.
 #[derive(Clone, Debug)]
 struct Step {
     grantor: usize,
@@ -570,7 +571,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..12)
 }
 
-/// What somebody can do: each operation without a context and with either.
+/// Returns the abilities of a person: each operation without a context and with either one.
 fn abilities(kms: &Kms, key: KeyId, blobs: &[(Option<&'static str>, Vec<u8>)], person: &str) -> Vec<bool> {
     let kms = kms.as_principal(user(person).expect("a name")).expect("the authority");
     let allowed = |result: Result<()>| !matches!(result, Err(error) if error.kind() == ErrorKind::AccessDenied);

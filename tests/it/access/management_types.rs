@@ -1,4 +1,5 @@
-//! Customer managed, service managed and service owned keys: what each may be asked, cell by cell.
+//! Customer managed, service managed, and service owned keys: the permitted operations, cell by
+//! cell.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use strongroom::{ErrorKind, Kms, ManualClock, Result, Timestamp};
 
 use crate::support::kms::kind;
 
-/// Lets everybody do everything, so that what is refused is refused by the kind of key alone.
+/// Allows everything, so that any denial is due to the management type of the key alone.
 #[derive(Debug)]
 pub(crate) struct AllowAll;
 
@@ -21,7 +22,7 @@ impl Policy for AllowAll {
     }
 }
 
-/// One key of each kind, seen by the account, by its service, and by another account.
+/// One key of each management type, seen by the account, by its service, and by another account.
 struct Cast {
     clock: Arc<ManualClock>,
     trail: Arc<MemoryTrail>,
@@ -52,7 +53,7 @@ impl Cast {
     }
 }
 
-/// Everything that manages a key, by the account that would own it.
+/// Returns all management operations, called by the account that would own the key.
 fn management(kms: &Kms, key: &KeyArn) -> Vec<(Operation, Result<()>)> {
     vec![
         (Operation::EnableKey, kms.enable_key(key)),

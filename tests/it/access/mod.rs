@@ -1,4 +1,4 @@
-//! Who may do what: policies, grants, accounts and the management types of keys.
+//! Authorization: policies, grants, accounts, and the management types of keys.
 
 mod accounts;
 mod delegated_grants;

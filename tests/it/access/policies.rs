@@ -33,7 +33,8 @@ fn a_user_without_any_policy_can_do_nothing() -> Result<()> {
     Ok(())
 }
 
-/// Tags on a new key take a permission of their own, on this key, under the conditions on tags in the request.
+/// Tagging a new key requires a separate permission on this key, subject to the conditions on tags
+/// in the request.
 #[test]
 fn a_key_with_tags_is_made_by_whoever_may_tag_keys() -> Result<()> {
     let kms = Kms::in_memory()?;
@@ -274,7 +275,7 @@ fn under(
     }
 }
 
-/// A condition and a call that meets it, and one that does not.
+/// A condition, a call that meets it, and a call that does not.
 macro_rules! condition {
     ($name:ident, $key:expr, $value:expr, $spec:expr, $usage:expr, $meets:expr, $misses:expr) => {
         #[test]
@@ -532,7 +533,7 @@ fn why_a_call_was_refused_is_on_the_trail_and_not_in_the_error() -> Result<()> {
     Ok(())
 }
 
-/// Asks by the origin alone, and of everybody: the root of an account too.
+/// Decides by the origin alone, for every principal including the root of an account.
 #[derive(Debug)]
 struct GeneratedKeysOnly;
 
@@ -560,7 +561,8 @@ fn a_bypass_of_the_lockout_check_is_told() -> Result<()> {
     Ok(())
 }
 
-/// Allows the root of each account everything, and everybody else what a grant names.
+/// Allows everything to the root of each account, and to all other principals only what a grant
+/// allows.
 #[derive(Debug)]
 struct GrantsAlone;
 

@@ -1,4 +1,5 @@
-//! The decisions of the policy evaluator against tables that were written by hand from the rules of AWS.
+//! The decisions of the policy evaluator, compared with tables that were written by hand from the
+//! rules of AWS.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +22,7 @@ const ACCOUNT: &str = "111122223333";
 const OTHER_ACCOUNT: &str = "444455556666";
 const KEY_ID: &str = "1234abcd-12ab-34cd-56ef-1234567890ab";
 
-/// The names that the tables use, the longer of two with one beginning first.
+/// The names used in the tables. If one name is a prefix of another, the longer one comes first.
 const NAMES: [(&str, &str); 9] = [
     ("@s3-other", "s3.amazonaws.com"),
     ("@auditor", "arn:aws:iam::444455556666:role/auditor"),
@@ -34,7 +35,7 @@ const NAMES: [(&str, &str); 9] = [
     ("@key", "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"),
 ];
 
-/// What is attached while the rows of one rule are walked.
+/// The policies and grants that are attached while the rows of a rule are processed.
 #[derive(Default)]
 struct Block {
     rule: String,
@@ -80,7 +81,7 @@ fn every_row_is_decided_as_aws_decides() -> Checked<()> {
     }
     assert!(wrong.is_empty(), "{} of {rows} rows:\n{}", wrong.len(), wrong.join("\n"));
     println!("{rows} rows of {rules} rules: {outcomes:?}");
-    // So that a table cannot shrink to nothing, and every kind of outcome is there.
+    // A table cannot become empty, and every kind of outcome must occur.
     assert!(rows >= 600 && outcomes.len() == 10, "{rows} {outcomes:?}");
     Ok(())
 }
@@ -140,7 +141,7 @@ fn a_document_has_a_greatest_length_and_printable_characters() -> Checked<()> {
     Ok(())
 }
 
-/// What a decision may cost at most is settled when a document is read.
+/// The maximum cost of a decision is limited when a document is parsed.
 #[test]
 fn patterns_that_would_be_searched_for_at_every_place_are_bounded() -> Checked<()> {
     let with = |patterns: &[String]| {
@@ -150,7 +151,7 @@ fn patterns_that_would_be_searched_for_at_every_place_are_bounded() -> Checked<(
     assert!(with(&[format!("*{}*", "a?".repeat(512))]));
     assert!(!with(&[format!("*{}*", "a?".repeat(513))]));
     assert!(!with(&[format!("*{}*", "a?".repeat(300)), format!("*{}*", "a?".repeat(300))]));
-    // Where a part has one place, or no `?`, its length does not count.
+    // The length of a part does not count if it has a fixed position or contains no `?`.
     assert!(with(&["a?".repeat(2000), format!("{}*", "a?".repeat(2000)), format!("*{}*", "a".repeat(4000))]));
     Ok(())
 }
@@ -230,7 +231,7 @@ fn who_loses_control_of_a_key_by_a_policy_is_told() -> Checked<()> {
     for (number, (principal, identity, statements, expected)) in rows.into_iter().enumerate() {
         let statements: Vec<Value> = statements.iter().map(|statement| (*statement).clone()).collect();
         let proposed = document("key", &statements)?;
-        // The same whether the policy comes with a new key or replaces one.
+        // The result is the same for the policy of a new key and for a replacement.
         for operation in [Operation::CreateKey, Operation::PutKeyPolicy] {
             let bypass = [RequestParameter::BypassPolicyLockoutSafetyCheck(false)];
             let request = PolicyRequest::new(principal, operation, account).with_key(facts).with_parameters(&bypass);
@@ -244,7 +245,7 @@ fn who_loses_control_of_a_key_by_a_policy_is_told() -> Checked<()> {
     Ok(())
 }
 
-/// The outcome of one row, written as the tables write it.
+/// Returns the outcome of one row in the notation of the tables.
 fn decide(block: &Block, question: &str) -> Checked<String> {
     let (head, options) = question.split_once(';').unwrap_or((question, ""));
     let (who, operation) = head.trim().split_once(' ').ok_or("who does what?")?;
@@ -297,14 +298,14 @@ impl strongroom::policy::GrantSource for Grants<'_> {
     }
 }
 
-/// Who asks, and with which options.
+/// The principal of a request and its options.
 struct Row {
     principal: Principal,
     options: Options,
 }
 
 impl Row {
-    /// Puts the question.
+    /// Sends the request.
     fn ask<T>(&self, operation: Operation, answer: impl FnOnce(&PolicyRequest<'_>) -> Checked<T>) -> Checked<T> {
         let options = &self.options;
         let locality = Locality::new("aws", "eu-central-1")?;
@@ -334,7 +335,7 @@ impl Row {
     }
 }
 
-/// What some parameters borrow.
+/// Values that are borrowed by some parameters.
 struct OwnedParameters<'o> {
     alias: Option<AliasName>,
     grant: Option<GrantTerms>,
@@ -404,7 +405,7 @@ impl Options {
     }
 }
 
-/// A whole statement, of what the tables leave out of it.
+/// Completes a statement with the elements that the tables omit.
 fn parse_statement(text: &str, in_key_policy: bool) -> Checked<Value> {
     let text = match text {
         "default" => r#"{"Principal": {"AWS": "@root"}}"#,

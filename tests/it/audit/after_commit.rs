@@ -1,4 +1,4 @@
-//! Errors that come after a commit: they say that the change was made, and the trail says the same.
+//! Errors after a commit: both the error and the trail state that the change was committed.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::support::custom_key_stores::{request, two_members, vault};
 use crate::support::stuck_anchor::StuckAnchor;
 use crate::support::tampering_store::TamperingStore;
 
-/// A trail that takes no outcome of a change, while it is told to.
+/// A trail that rejects the outcomes of changes while `forgets` is set.
 #[derive(Debug, Default)]
 struct Forgetful {
     trail: MemoryTrail,
@@ -33,7 +33,7 @@ impl AuditSink for Forgetful {
     }
 }
 
-/// What became of every change, by the trail: each was announced, and has one outcome.
+/// Returns the outcome of every change in the trail. Each change is announced and has one outcome.
 fn outcomes(trail: &MemoryTrail) -> Vec<(Action, Outcome)> {
     let mut announced = HashMap::new();
     let mut outcomes = Vec::new();
@@ -83,10 +83,10 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
     let s3 = kms.as_service("s3")?.on_behalf_of(&kms)?;
     says_that_it_was_committed(s3.generate_data_key(GenerateDataKeyRequest::new("alias/aws/s3")), ErrorKind::Store);
     kms.describe_key("alias/aws/s3")?;
-    // The first commit is that of the intent. If that is all, no key was made.
+    // The first commit is that of the intent. If it is the only one, no key was created.
     let refused = kms.create_key(CreateKeyRequest::default().custom_key_store(safe)).expect_err("it stays");
     assert!(refused.kind() == ErrorKind::Store && refused.to_string().contains("nothing else was done"), "{refused}");
-    // The mark of the store in the cluster is confirmed, then comes the intent.
+    // The mark of the store in the cluster is confirmed first, followed by the intent.
     anchor.stop_after(2);
     let in_safe = kms.create_key(CreateKeyRequest::default().custom_key_store(safe));
     says_that_it_was_committed(in_safe, ErrorKind::Store);
@@ -103,12 +103,12 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
         outcomes(&trail).into_iter().partition(|(_, outcome)| *outcome == Outcome::Success);
     assert!(made.len() > before + 5, "{made:?}");
     assert_eq!(failed, [(Action::Call(Operation::CreateKey), Outcome::Failure(ErrorKind::Store))]);
-    // What was made in the cluster is there, and works.
+    // The key that was created in the cluster exists and works.
     let listed = kms.list_keys(PageRequest::default())?.entries;
     let keys = listed.iter().map(|entry| kms.describe_key(&entry.key_arn)).collect::<Result<Vec<_>>>()?;
     let in_safe: Vec<_> = keys.iter().filter(|key| key.custom_key_store_id() == Some(safe)).collect();
     let [made] = in_safe[..] else { panic!("one is listed: {in_safe:?}") };
-    // A message is counted before it is made.
+    // A message is counted before it is encrypted.
     anchor.stop_after(0);
     let refused = kms.encrypt(EncryptRequest::new(made.key_id(), b"text")).expect_err("it stays again");
     assert!(refused.kind() == ErrorKind::Store && refused.to_string().contains("nothing else was done"), "{refused}");

@@ -89,7 +89,7 @@ fn what_the_store_knows_of_a_change_is_not_overwritten_by_one_that_was_prepared_
         while home.lines_with("\"intent\"").expect("readable").len() < 2 {
             std::thread::sleep(Duration::from_millis(1));
         }
-        // Lets it get as far as it can.
+        // Give the second thread time to get as far as it can.
         std::thread::sleep(Duration::from_millis(50));
         go.send(()).expect("it waits");
         for thread in [first, second] {
@@ -110,7 +110,8 @@ fn what_the_store_knows_of_a_change_is_not_overwritten_by_one_that_was_prepared_
     Ok(())
 }
 
-/// A second process reads the chains, and only then the first process commits its last change and exits.
+/// A second process reads the chains, and only then does the first process commit its last change
+/// and exit.
 #[test]
 fn a_chain_is_taken_over_as_its_writer_left_it() -> TestResult {
     let home = Home::new()?;
@@ -128,7 +129,7 @@ fn a_chain_is_taken_over_as_its_writer_left_it() -> TestResult {
     Ok(())
 }
 
-/// A commit whose synchronization fails is reported as failed, and can exist after a crash.
+/// A commit whose synchronization fails is reported as failed, but can exist after a crash.
 #[test]
 fn a_change_that_was_told_as_failed_and_is_there_after_all_is_corrected() -> TestResult {
     let home = Home::new()?;
@@ -225,7 +226,7 @@ fn a_chain_that_another_process_writes_is_not_forgotten_or_taken_up_again() -> T
     Ok(())
 }
 
-/// Otherwise a trail that is truncated behind the latest change would be found intact.
+/// Otherwise, a trail that is truncated after the latest change would be considered intact.
 #[test]
 fn deletions_that_are_replayed_note_how_far_the_trail_has_come() -> TestResult {
     let home = Home::new()?;

@@ -1,4 +1,5 @@
-//! What stands in the trail: every call, and of each what a reader needs who was not there.
+//! The contents of the trail: an event for every call, with the information that a later reader
+//! needs.
 
 use std::sync::Arc;
 
@@ -30,20 +31,20 @@ impl Watched {
         Ok(Self { kms, trail, clock })
     }
 
-    /// The last event, which the trail forgets with all the others.
+    /// Returns the last event and clears the trail.
     fn last(&self) -> AuditEvent {
         let last = self.trail.events().pop().expect("a call leaves an event");
         self.trail.clear();
         last
     }
 
-    /// The same as it is written.
+    /// Returns the last event in its JSON form.
     fn json(&self) -> std::result::Result<Value, Box<dyn std::error::Error>> {
         Ok(serde_json::from_str(&to_json(&self.last(), &Locality::default())?)?)
     }
 }
 
-/// Names that look alike when escaped stay apart, and a name that is given twice appears once.
+/// Names that look alike when escaped remain distinct, and a repeated name appears only once.
 #[test]
 fn no_name_appears_twice_in_the_json_of_an_event() -> TestResult {
     let watched = Watched::new()?;
@@ -247,7 +248,8 @@ fn the_trail_tells_every_encryption_context_that_an_operation_takes() -> TestRes
     Ok(())
 }
 
-/// The longest event is far shorter than the longest line, so that nobody is unseen for asking at length.
+/// The longest event is far shorter than the longest line, so that no caller escapes the trail with
+/// a long request.
 #[test]
 fn what_is_too_long_for_every_operation_is_refused_as_that_and_on_the_trail() -> TestResult {
     let directory = tempfile::tempdir()?;
@@ -272,7 +274,7 @@ fn what_is_too_long_for_every_operation_is_refused_as_that_and_on_the_trail() ->
     kms.untag_resource(key, [&long; 100])?;
     let report = kms.verify_audit_trail(directory.path())?;
     assert!(report.is_intact());
-    // Two for each of the two changes, and one for each refusal.
+    // Two for creating the key, one for each rejected call, and one for removing the missing tags.
     assert_eq!(report.records(), 2 + u64::try_from(refused.len())? + 1);
     Ok(())
 }

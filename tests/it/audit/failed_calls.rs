@@ -1,4 +1,5 @@
-//! Every call that fails leaves an event: tried on each method of `Kms` that can fail, as `src/kms` lists them.
+//! Every failing call produces an event. Tested for each fallible method of `Kms` that `src/kms`
+//! defines.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -68,7 +69,7 @@ impl KeyStore for Switched {
     }
 }
 
-/// What the calls need that was made while everything worked.
+/// Values needed by the calls, created while everything worked.
 struct World {
     kms: Kms,
     key: KeyId,
@@ -99,7 +100,8 @@ fn pair(world: &World) -> GenerateDataKeyPairRequest<'_, KeyId> {
     GenerateDataKeyPairRequest::new(world.key, DataKeyPairSpec::EccNistP256)
 }
 
-/// A failing call of every method: most fail since the store is switched off, the others since they are asked wrongly.
+/// A failing call of every method. Most fail because the store is switched off, the others because
+/// of invalid arguments.
 const ATTEMPTS: &[(&str, Attempt)] = &[
     ("as_principal", |w| w.kms.as_principal(Principal::service(AccountId::SERVICES, "unknown")?).map(drop)),
     ("as_service", |w| w.kms.as_service("no service!").map(drop)),
@@ -249,7 +251,8 @@ fn every_call_that_fails_leaves_an_event() -> std::result::Result<(), Box<dyn st
     Ok(())
 }
 
-/// That the store fails says nothing about a single key, so another account is not told that the key is missing.
+/// A store failure reveals nothing about a single key, so it is not reported to another account as
+/// a missing key.
 #[test]
 fn a_store_that_fails_is_reported_to_other_accounts_too() -> Result<()> {
     let store =

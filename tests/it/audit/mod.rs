@@ -1,4 +1,4 @@
-//! The audit trail: what is recorded of a call, and what happens if it cannot be recorded.
+//! The audit trail: the events recorded for a call, and failures to record them.
 
 mod after_commit;
 mod chain_state;

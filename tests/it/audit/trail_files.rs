@@ -1,4 +1,4 @@
-//! The trail in files, together with the store that knows how far it has come.
+//! The file trail, together with the store that records its progress.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -22,7 +22,7 @@ fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().expect("a runtime").block_on(work)
 }
 
-/// Takes or gives at most `step` bytes a call, and makes every other call wait.
+/// Transfers at most `step` bytes per call, and returns `Pending` on every other call.
 struct Slow<T> {
     inner: T,
     step: usize,
@@ -128,7 +128,7 @@ fn what_is_written_in_any_steps_is_read_in_any_steps() -> Outcome {
     })
 }
 
-/// Gives what it has, and then fails.
+/// Returns its data, and then fails.
 struct Breaking<'a>(&'a [u8]);
 
 impl AsyncRead for Breaking<'_> {
@@ -212,7 +212,7 @@ fn a_writer_that_is_dropped_leaves_no_whole_message() -> Outcome {
     })
 }
 
-/// What an inner writer is asked to do.
+/// The calls to an inner writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
     Write,
@@ -220,10 +220,11 @@ enum Call {
     Shutdown,
 }
 
-/// Fails at one kind of call, once, and after that takes everything: as a file does that lost what it held back.
+/// Fails once at one kind of call and then accepts everything, like a file that lost its buffered
+/// data.
 struct Failing {
     at: Call,
-    /// Calls that go well before.
+    /// The number of calls that succeed first.
     good: usize,
     failed: bool,
 }

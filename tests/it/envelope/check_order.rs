@@ -1,4 +1,5 @@
-//! The order in which a reader makes its checks: of two faults of a message, the one that is checked first is reported.
+//! The order of a reader's checks: if a message has two faults, the one that is checked first is
+//! reported.
 
 use std::io::Read;
 
@@ -10,7 +11,8 @@ use strongroom::{EncryptionContext, Envelope, Error, Result, SecretBytes};
 
 const FRAME: usize = 16;
 
-/// "Wraps" data keys by writing them down: no context is bound to them, so that every later check can be reached.
+/// "Wraps" data keys by storing them in plaintext. They are not bound to a context, so that every
+/// later check can be reached.
 #[derive(Debug)]
 struct Open(&'static str);
 
@@ -28,7 +30,7 @@ impl Keyring for Open {
     }
 }
 
-/// The parts of a message, in their order.
+/// The parts of a message, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Version,
@@ -53,11 +55,11 @@ enum Part {
 
 use Part::*;
 
-/// A message in parts, and how it is read.
+/// A message in parts, and the way in which it is read.
 #[derive(Clone)]
 struct Case {
     parts: Vec<(Part, Vec<u8>)>,
-    /// The part in whose middle it ends.
+    /// The part in the middle of which the message is truncated.
     cut: Option<Part>,
     commitment_policy: CommitmentPolicy,
     signature_policy: SignaturePolicy,
@@ -66,7 +68,7 @@ struct Case {
 }
 
 impl Case {
-    /// A sound, signed message of two frames.
+    /// Creates a valid, signed message of two frames.
     fn sound(suite: AlgorithmSuite) -> Result<Self> {
         let policy = match suite.is_committing() {
             true => CommitmentPolicy::RequireEncryptAllowDecrypt,
@@ -151,7 +153,8 @@ impl Case {
     }
 }
 
-/// One thing that is wrong: what it touches, if that is a part of the message, and the check that must see it.
+/// A single fault: the part of the message that it affects, if any, and the check that must detect
+/// it.
 struct Fault {
     name: &'static str,
     part: Option<Part>,
@@ -167,7 +170,7 @@ const fn reader(name: &'static str, check: &'static str, make: fn(&mut Case)) ->
     Fault { name, part: None, check, make }
 }
 
-/// All of them, in the order of the checks.
+/// All faults, in the order of the checks.
 const FAULTS: [Fault; 31] = [
     fault("version 9", Version, "UnsupportedVersion", |case| case.part(Version)[0] = 9),
     fault("type 0x81", Type, "InvalidType", |case| case.part(Type)[0] = 0x81),
@@ -211,22 +214,22 @@ const FAULTS: [Fault; 31] = [
     fault("an altered first frame", FirstFrame, "BodyAuth", |case| case.part(FirstFrame)[20] ^= 1),
     fault("a final frame over the frame length", FinalFrame, "BadFinalLength", |case| case.part(FinalFrame)[23] += 1),
     fault("cut in the final frame", FinalFrame, "Truncated", |case| case.cut = Some(FinalFrame)),
-    // The footer belongs to the last frame: it must be there before that is opened.
+    // The footer belongs to the last frame: it must be available before that frame is opened.
     fault("cut in the footer", Footer, "Truncated", |case| case.cut = Some(Footer)),
     fault("an altered final frame", FinalFrame, "BodyAuth", |case| case.part(FinalFrame)[30] ^= 1),
     fault("an altered signature", Footer, "Signature", |case| *case.part(Footer).last_mut().expect("not empty") ^= 1),
     fault("a byte behind the end", Trailing, "TrailingData", |case| case.part(Trailing).push(0)),
 ];
 
-/// The name of the check that refused.
+/// Returns the name of the check that failed.
 fn check(error: &Error) -> String {
     let source = error.downcast_ref::<MessageError>();
     let text = source.map_or_else(|| format!("{:?}", error.kind()), |refusal| format!("{refusal:?}"));
     text.chars().take_while(|character| character.is_alphanumeric()).collect()
 }
 
-/// A fault that a message of this suite can have: version 2 has no type, reserved field, IV length or commitment policy to
-/// break, and version 1 no commitment.
+/// Returns `true` if a message of this suite can have the fault. Version 2 has no type, reserved
+/// field, IV length, or commitment policy to violate; version 1 has no commitment.
 fn possible(case: &Case, fault: &Fault) -> bool {
     let is_there = |part| case.parts.iter().any(|(name, bytes)| *name == part && !bytes.is_empty());
     let version_1 = is_there(Type);
@@ -237,7 +240,8 @@ fn possible(case: &Case, fault: &Fault) -> bool {
     }
 }
 
-/// Whether both faults can be in one message: in different parts, and none behind the end of a message that is cut.
+/// Returns `true` if one message can have both faults: in different parts, and neither of them
+/// after the end of a truncated message.
 fn both(one: &Fault, two: &Fault) -> bool {
     let hidden = |cut: &Fault, other: &Fault| cut.check == "Truncated" && cut.part < other.part;
     one.part.is_none() || (one.part != two.part && !hidden(one, two) && !hidden(two, one))

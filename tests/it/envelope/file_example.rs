@@ -1,4 +1,4 @@
-//! The file tool of `examples/file.rs`, run as a user runs it.
+//! The file tool `examples/file.rs`, run like a user would run it.
 
 use std::fs;
 use std::io::Write;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::support::external_tools;
 
-/// A folder with a key, and the tool.
+/// A directory with a key, and the tool.
 struct Desk {
     folder: TempDir,
     tool: PathBuf,
@@ -17,7 +17,8 @@ struct Desk {
 
 impl Desk {
     fn new() -> Option<Self> {
-        // Beside `deps`, where this test lies; `cargo test` builds the examples first.
+        // The tool is next to the `deps` directory of this test. `cargo test` builds the examples
+        // first.
         let tests = std::env::current_exe().expect("the path of this test");
         let tool = tests.ancestors().nth(2).expect("the folder of the profile").join("examples/file");
         let tool = tool.with_extension(std::env::consts::EXE_EXTENSION);
@@ -43,7 +44,7 @@ impl Desk {
         fs::read(self.path(name)).expect("a file")
     }
 
-    /// Names of all files, to see what is left behind.
+    /// Returns the names of all files, to detect leftovers.
     fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder.path()).expect("a folder");
         let mut names: Vec<_> =
@@ -52,7 +53,7 @@ impl Desk {
         names
     }
 
-    /// Runs the tool in the folder.
+    /// Runs the tool in the directory.
     fn run(&self, arguments: &[&str], input: &[u8]) -> Output {
         let mut command = Command::new(&self.tool);
         command.args(arguments).current_dir(self.folder.path());
@@ -60,13 +61,14 @@ impl Desk {
         let mut child = command.spawn().expect("the tool starts");
         let mut stdin = child.stdin.take().expect("a pipe");
         std::thread::scope(|scope| {
-            // The tool may end before it read everything.
+            // The tool may exit before it has read everything.
             scope.spawn(move || stdin.write_all(input).unwrap_or_default());
             child.wait_with_output().expect("the tool ends")
         })
     }
 
-    /// Runs the tool and expects an exit code; returns standard output and the one line of standard error.
+    /// Runs the tool and expects an exit code. Returns standard output and the single line of
+    /// standard error.
     fn expect(&self, code: i32, arguments: &[&str], input: &[u8]) -> (Vec<u8>, String) {
         let output = self.run(arguments, input);
         let said = String::from_utf8(output.stderr).expect("text");
@@ -131,11 +133,12 @@ fn what_cannot_be_decrypted_leaves_nothing_behind() {
         assert!(said.contains(reason), "{said}");
         assert_eq!(desk.files(), ["key", "other"]);
     }
-    // A file that was there stays as it was.
+    // An existing file remains unchanged.
     desk.write("opened", b"old");
     desk.expect(1, &with("decrypt", &KEY, ["-", "opened"]), &altered);
     assert_eq!(desk.read("opened"), b"old");
-    // What went to standard output before the failure is the true beginning.
+    // The bytes written to standard output before the failure are the true beginning of the
+    // plaintext.
     let (released, _) = desk.expect(1, &with("decrypt", &KEY, ["-", "-"]), &altered);
     assert!(text.starts_with(&released) && released.len() == 2 * 65_536, "{}", released.len());
 }

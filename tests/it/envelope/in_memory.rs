@@ -11,7 +11,7 @@ use strongroom::{EncryptionContext, Envelope, ErrorKind, Result, SecretBytes};
 use crate::support::envelope::{envelope, keyring, none, refusal};
 use crate::support::vectors;
 
-/// Gives out fixed bytes, and counts how often it is asked.
+/// Returns fixed bytes, and counts the calls.
 #[derive(Debug)]
 struct FixedRandom(Mutex<(Vec<u8>, usize)>);
 
@@ -42,7 +42,7 @@ impl SecureRandom for FixedRandom {
 
 #[test]
 fn the_worked_example_is_written_byte_for_byte() -> Result<()> {
-    // Message id, data key and wrapping IV, in the order in which they are drawn.
+    // The message id, the data key, and the wrapping IV, in the order in which they are generated.
     let fixed: Vec<u8> = (0x40..0x60).chain(0x20..0x40).chain(0xA0..0xAC).collect();
     let example = vectors::all().into_iter().find(|vector| vector.file == "version_2.txt").expect("the example");
     for backend in [FASTEST, RUST_CRYPTO] {
@@ -186,7 +186,7 @@ fn limits_hold_in_both_directions() -> Result<()> {
     let one_key = Limits::default().with_max_encrypted_data_keys(1);
     let envelope = Envelope::builder(keyring()).limits(one_key).build()?;
     assert_eq!(envelope.decrypt(&envelope.encrypt(b"text", &none())?, &none())?, b"text");
-    // To the byte: what can be written can be read.
+    // Exact to the byte: every message that can be written can also be read.
     let within = |bytes| {
         let limits = Limits::default().with_max_header_bytes(bytes);
         let envelope = Envelope::builder(keyring()).limits(limits).build()?;
@@ -207,7 +207,7 @@ fn no_reserved_name_is_reproduced() -> Result<()> {
     Ok(())
 }
 
-/// Breaks the contract of a keyring in one way or another.
+/// Violates the contract of a keyring in various ways.
 #[derive(Debug)]
 enum Broken {
     NoDataKey,

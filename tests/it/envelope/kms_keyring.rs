@@ -1,4 +1,4 @@
-//! Messages whose data keys are wrapped by keys of a KMS.
+//! Messages with data keys wrapped by keys of a KMS.
 
 use strongroom::crypto::CryptoBackend;
 use strongroom::envelope::{DecryptionMaterials, Keyring, KmsKeyring, RawAesKeyring, UnwrapFailures};
@@ -158,7 +158,7 @@ fn other_providers_and_malformed_names_are_passed_over() -> Result<()> {
     Ok(())
 }
 
-/// Wrapped data keys in other clothes: what `edit` makes of those of a message under a key.
+/// Returns the wrapped data keys of a message under a key, as modified by `edit`.
 fn edited(
     kms: &Kms,
     key: KeyId,
@@ -200,7 +200,8 @@ fn the_key_that_opens_must_be_the_one_that_the_message_names() -> Result<()> {
     Ok(())
 }
 
-/// Whoever may encrypt under a key may wrap anything with it, and put that before the data key of a message.
+/// A caller that may encrypt under a key can wrap anything with it, and insert that before the data
+/// key of a message.
 #[test]
 fn what_is_no_data_key_does_not_hide_the_one_behind_it() -> Result<()> {
     let (kms, key) = with_key()?;

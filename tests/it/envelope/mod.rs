@@ -1,4 +1,4 @@
-//! Messages: writing and reading them, in memory and in streams.
+//! Writing and reading messages, in memory and in streams.
 
 #[cfg(feature = "tokio")]
 mod async_io;

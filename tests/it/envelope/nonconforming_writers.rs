@@ -1,4 +1,5 @@
-//! Messages of writers that deviate from the format: refused by default, read by those who ask for it.
+//! Messages from writers that deviate from the format: rejected by default, accepted if the
+//! application opts in.
 
 use std::io::{Cursor, Read};
 
@@ -8,8 +9,9 @@ use strongroom::{EncryptionContext, Envelope, ErrorKind};
 
 use crate::support::envelope::{keyring, refusal};
 
-/// The worked examples of the message format as version 4.0.0 of the Encryption SDK for .NET would have written them, in suites
-/// 0x0178 and 0x0478; made in Python from what its successors do to read such messages.
+/// The worked examples of the message format as version 4.0.0 of the Encryption SDK for .NET would
+/// have written them, in suites 0x0178 and 0x0478. Created in Python according to how later
+/// versions read such messages.
 const DOTNET_4_0_0: [&str; 2] = [
     "\
     01800178404142434445464748494a4b4c4d4e4f000f00020001610002c3a9000162000132000100026e7300166b6e000000800000000ca0\
@@ -53,7 +55,7 @@ fn messages_of_dotnet_4_0_0_are_read_in_every_way_by_those_who_ask_for_it() -> R
         assert!(texts.iter().all(|text| text == PLAINTEXT), "what is moved is in the usual form");
         let other = lenient.decrypt(&message, &EncryptionContext::from([("b", "3")])).map_err(|error| error.kind());
         assert_eq!(other, Err(ErrorKind::ContextMismatch));
-        // What was altered, and what was written in the usual form and altered, stays refused.
+        // Altered messages remain rejected, in this form and in the standard form.
         for message in [message, strict.encrypt(PLAINTEXT, &context)?] {
             for bit in (0..message.len() * 8).step_by(3) {
                 let mut altered = message.clone();

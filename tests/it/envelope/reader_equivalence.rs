@@ -1,4 +1,4 @@
-//! All ways of reading a message give the same answer, and all ways of writing the same message.
+//! All reading modes produce the same result, and all writing modes produce the same message.
 
 use std::cell::Cell;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
@@ -34,7 +34,7 @@ fn suites() -> [AlgorithmSuite; 4] {
     ]
 }
 
-/// Several threads, whose shares are two frames.
+/// Creates an envelope with multiple threads and chunks of two frames.
 fn with_threads(suite: AlgorithmSuite, threads: usize) -> Envelope {
     builder(suite).threads(threads).chunk_size(2 * FRAME).build().expect("threads and share are allowed")
 }
@@ -49,14 +49,14 @@ fn outcome(result: Result<Vec<u8>>) -> Outcome {
     result.map_err(|error| refusal(&error).expect("a refusal of the message").clone())
 }
 
-/// What reading as a stream releases, and what it ends with.
+/// Returns the plaintext that a streaming reader releases, and the final outcome.
 fn read(envelope: &Envelope, message: &[u8], step: usize) -> (Vec<u8>, Outcome) {
     let (released, end) = read_in_steps(envelope.reader(message, &none()), step);
     let opened = outcome(end.map(|()| released.clone()));
     (released, opened)
 }
 
-/// The same, pushed.
+/// The same for data that is pushed into a decryptor.
 fn push(envelope: &Envelope, message: &[u8], step: usize) -> (Vec<u8>, Outcome) {
     let mut decryptor = envelope.decryptor(&none());
     let mut released = Vec::new();
@@ -69,7 +69,8 @@ fn push(envelope: &Envelope, message: &[u8], step: usize) -> (Vec<u8>, Outcome) 
     (released, opened)
 }
 
-/// The outcome of reading with one thread in one call, after all other ways were found to agree with it.
+/// Returns the outcome of single-threaded, one-shot decryption, after checking that all other
+/// reading modes agree with it.
 fn every_way(suite: AlgorithmSuite, message: &[u8], text: &[u8]) -> Outcome {
     let expected = outcome(with_threads(suite, 1).decrypt(message, &none()));
     for threads in [1, 2, 3] {
@@ -164,7 +165,8 @@ fn the_first_bad_frame_in_order_is_named_by_any_number_of_threads() {
     }
 }
 
-/// Frames that are too few for the threads are opened one by one, and each must cost what one costs.
+/// If there are too few frames for the threads, they are opened one by one, at the cost of a single
+/// frame each.
 #[test]
 fn several_threads_read_small_frames_as_fast_as_one() -> Result<(), Box<dyn std::error::Error>> {
     let text = plaintext(1 << 16);
@@ -194,7 +196,7 @@ fn random_access_agrees_with_reading_whole() -> Result<(), Box<dyn std::error::E
     Ok(())
 }
 
-/// A source that fails once when it is told to.
+/// A source that fails once on request.
 struct Failing<'a> {
     inner: Cursor<&'a [u8]>,
     next: &'a Cell<Option<io::ErrorKind>>,
@@ -225,7 +227,7 @@ fn random_access_tells_a_source_that_fails_from_an_altered_message() -> Result<(
     for kind in [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut, io::ErrorKind::Interrupted] {
         reader.seek(SeekFrom::Start(3))?;
         next.set(Some(kind));
-        // An interruption is waited out.
+        // An interrupted read is retried.
         if kind != io::ErrorKind::Interrupted {
             let error = reader.read(&mut part).expect_err("the source failed");
             assert_eq!(error.kind(), kind);
@@ -244,7 +246,7 @@ fn random_access_tells_a_source_that_fails_from_an_altered_message() -> Result<(
     Ok(())
 }
 
-/// A context of which the message shows a part, a key source of several kinds, a cache, threads: all at once.
+/// Combines a partially omitted context, several kinds of key sources, a cache, and threads.
 #[test]
 fn every_way_of_reading_takes_a_context_that_the_message_leaves_out() -> Result<(), Box<dyn std::error::Error>> {
     let kms = Kms::in_memory()?;
@@ -259,7 +261,7 @@ fn every_way_of_reading_takes_a_context_that_the_message_leaves_out() -> Result<
     let full = EncryptionContext::from([("a", "1"), ("b", "2")]);
     let [a, b] = [("a", "1"), ("b", "2")].map(|pair| EncryptionContext::from([pair]));
     let text = plaintext(40 * FRAME + 1);
-    // The second time from the cache.
+    // The second iteration uses the cache.
     for _ in 0..2 {
         let message = from.encrypt(&text, &full)?;
         assert_eq!(strongroom::message::inspect(&message)?.context(), &a);
@@ -290,7 +292,7 @@ fn every_way_of_reading_takes_a_context_that_the_message_leaves_out() -> Result<
         assert_eq!(strongroom::message::inspect(&moved)?.context(), &b);
         assert_eq!(to.decrypt_with_reproduced_context(&moved, &a)?, text);
 
-        // Not brought, brought wrongly, and one too many.
+        // Missing, wrong, and one pair too many.
         for wrong in [none(), EncryptionContext::from([("b", "3")]), full.clone().with("c", "3")] {
             let random = from.random_access_reader_with_reproduced_context(Cursor::new(&message), &wrong);
             let moved = from.re_encrypt_with_reproduced_context(&message[..], &wrong, &to, Vec::new());

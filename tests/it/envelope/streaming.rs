@@ -13,17 +13,17 @@ fn plaintext(length: usize) -> Vec<u8> {
     (0..=250).cycle().take(length).collect()
 }
 
-/// Lengths around the frame length.
+/// Returns lengths around the frame length.
 fn lengths(frame: usize) -> [usize; 7] {
     [0, 1, frame - 1, frame, frame + 1, 2 * frame, 5 * frame + 3]
 }
 
-/// Steps around the frame length.
+/// Returns step sizes around the frame length.
 fn steps(frame: usize) -> [usize; 6] {
     [1, 3, (frame - 1).max(1), frame, frame + 1, 100_000]
 }
 
-/// Hands out at most `step` bytes a call, and now and then an interruption.
+/// Returns at most `step` bytes per call, with occasional interruptions.
 struct Slow<'a> {
     bytes: &'a [u8],
     step: usize,
@@ -96,7 +96,7 @@ fn the_boundary_grid_holds_for_default_frames() -> Result<(), Box<dyn std::error
     Ok(())
 }
 
-/// Checks the io error that a reader gave, and returns the refusal inside.
+/// Checks the I/O error that a reader returned, and returns the error inside it.
 fn inside(error: io::Error) -> MessageError {
     let kind = error.kind();
     let error = error.downcast::<Error>().expect("an error of this crate");
@@ -182,7 +182,7 @@ fn a_source_that_is_interrupted_is_re_encrypted_whole() -> Result<()> {
     Ok(())
 }
 
-/// Fails once at each place in turn: a source that is not ready.
+/// Fails once at every position: a source that is not ready.
 struct Hesitant<'a> {
     bytes: &'a [u8],
     ready: bool,
@@ -253,7 +253,7 @@ fn a_writer_that_is_not_finished_leaves_what_every_reader_refuses() -> Result<()
     Ok(())
 }
 
-/// Takes so many bytes and then fails.
+/// Accepts this many bytes and then fails.
 struct Full(usize);
 
 impl Write for Full {
@@ -285,7 +285,7 @@ fn a_writer_that_failed_stays_failed() -> Result<()> {
     Ok(())
 }
 
-/// Holds all back until it is flushed, and then loses it once.
+/// Buffers all data until it is flushed, and then loses it once.
 #[derive(Default)]
 struct Forgetful(Option<Vec<u8>>);
 
@@ -311,7 +311,7 @@ fn a_writer_that_could_not_be_flushed_stays_failed() -> Result<()> {
     Ok(())
 }
 
-/// Counts the bytes that it was asked for before it gave any.
+/// Returns its own bytes followed by endless filler, and counts the bytes read.
 struct Endless {
     head: io::Cursor<Vec<u8>>,
     taken: usize,
@@ -335,7 +335,7 @@ impl Read for Endless {
 fn an_endless_input_is_refused_after_a_bounded_part() {
     let envelope = Envelope::builder(keyring()).limits(Limits::default().with_max_header_bytes(10_000)).build();
     let envelope = envelope.expect("an envelope");
-    // A header whose context goes on for ever, as far as its length fields allow.
+    // A header with an endless context, as far as its length fields allow.
     let mut head = vec![2, 4, 0x78];
     head.extend([0; 32]);
     head.extend([0xFF; 4]);

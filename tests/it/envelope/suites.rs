@@ -1,4 +1,5 @@
-//! Suites and policies of an envelope: what is written, what is read, and what is released when.
+//! Suites and policies of an envelope: the messages that are written and read, and when plaintext
+//! is released.
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -28,7 +29,7 @@ fn writes_of(suite: AlgorithmSuite) -> CommitmentPolicy {
     }
 }
 
-/// An envelope that writes a suite and streams everything.
+/// Creates an envelope that writes a suite and streams everything.
 fn envelope(suite: AlgorithmSuite) -> Result<Envelope> {
     let frame = u32::try_from(FRAME).expect("small");
     let builder = Envelope::builder(keyring()).algorithm_suite(suite).commitment_policy(writes_of(suite));
@@ -122,7 +123,7 @@ fn the_last_frame_of_a_signed_message_waits_for_the_signature() -> Result<()> {
     Ok(())
 }
 
-/// Counts how often a key is asked for.
+/// Counts how often a data key is requested.
 #[derive(Debug)]
 struct Counting(RawAesKeyring, Arc<AtomicUsize>);
 
@@ -204,7 +205,7 @@ fn without_a_suite_the_policy_chooses_one() -> Result<()> {
     Ok(())
 }
 
-/// Puts materials of its own in the place of those that it was asked to fill in.
+/// Replaces the materials that it was asked to complete with its own.
 #[derive(Debug)]
 struct Exchanging {
     suite: AlgorithmSuite,
@@ -281,7 +282,7 @@ fn every_signed_message_has_a_key_pair_of_its_own() -> Result<()> {
     keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), 3);
-    // And nobody can bring one along.
+    // A caller cannot supply such a key itself.
     let brought = EncryptionContext::from([("aws-crypto-public-key", keys[0].as_str())]);
     assert_eq!(envelope.encrypt(b"text", &brought).expect_err("reserved").kind(), ErrorKind::Validation);
     Ok(())
@@ -311,7 +312,7 @@ fn re_encryption_moves_a_message_to_other_keys_and_suites_and_keeps_its_context(
 
 #[test]
 fn a_re_encryption_that_fails_leaves_no_whole_message() -> Result<()> {
-    /// Keeps what was written although the writer is gone.
+    /// Retains the written data after the writer is dropped.
     struct Shared<'a>(&'a mut Vec<u8>);
     impl Write for Shared<'_> {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
@@ -338,7 +339,7 @@ fn a_re_encryption_that_fails_leaves_no_whole_message() -> Result<()> {
             }
         }
     }
-    // The default signature policy reads no signed message piece by piece.
+    // The default signature policy does not read signed messages incrementally.
     let signed = envelope(AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384)?.encrypt(b"text", &nothing)?;
     let refused = target.re_encrypt(&signed[..], &nothing, &target, Vec::new());
     assert_eq!(refused.expect_err("signed").kind(), ErrorKind::MessagePolicy);
@@ -378,7 +379,7 @@ fn any_part_of_a_message_is_read_from_its_frames() -> Result<()> {
             assert!(reader.seek(SeekFrom::Current(-1_000_000)).is_err());
         }
     }
-    // An exact multiple may also end with an empty final frame, as the SDK for Python writes it.
+    // An exact multiple may also end with an empty final frame, as written by the SDK for Python.
     let vector = crate::support::vectors::all().into_iter().find(|vector| vector.file == "0478_framed_two_128.txt");
     let vector = vector.expect("the vector");
     let keyring = RawAesKeyring::new(
@@ -415,7 +416,7 @@ fn random_access_authenticates_header_length_and_what_it_reads() -> Result<()> {
     let header = inspect(&message).expect("a header").encoded_length();
     let (regular, last) = (FRAME + 32, header + 5 * (FRAME + 32));
     let start = |message: &[u8]| envelope.random_access_reader(Cursor::new(message.to_vec()), &nothing);
-    // Whatever ends elsewhere, or begins elsewhere, does not even start.
+    // A message with a different start or end is rejected when the reader is created.
     for length in (0..message.len()).chain([message.len() + 1, message.len() + regular]) {
         let other = [&message[..], &message[..]].concat();
         assert!(start(&other[..length]).is_err(), "{length} of {}", message.len());
@@ -427,7 +428,7 @@ fn random_access_authenticates_header_length_and_what_it_reads() -> Result<()> {
         altered[at] ^= 1;
         assert!(start(&altered).is_err(), "{at}");
     }
-    // An altered frame shows when it is read, and only then.
+    // An altered frame is detected only when it is read.
     for at in (header..last).step_by(5) {
         let mut altered = message.clone();
         altered[at] ^= 1;
@@ -446,7 +447,7 @@ fn random_access_authenticates_header_length_and_what_it_reads() -> Result<()> {
             }
         }
     }
-    // Frames that changed places are authentic, but not there.
+    // Frames that were swapped are authentic, but not at their position.
     let mut swapped = message.clone();
     let (one, two) = swapped[header..header + 2 * regular].split_at_mut(regular);
     one.swap_with_slice(two);

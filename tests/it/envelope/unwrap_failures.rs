@@ -1,4 +1,5 @@
-//! What a service is told if the data key of a message does not open: whether to try again, to refuse, or to give up.
+//! The error that a service receives if the data key of a message cannot be unwrapped: retry,
+//! reject, or give up.
 
 use std::io::{self, Cursor};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::support::custom_key_stores::setup;
 use crate::support::envelope::{keyring, none};
 use crate::support::kms::{with_clock, with_key};
 
-/// The error of every way of reading, which is the same one.
+/// Returns the error of all reading modes, which must be the same.
 fn refused(envelope: &Envelope, message: &[u8]) -> Error {
     let error = envelope.decrypt(message, &none()).expect_err("it does not open");
     let (mut decryptor, mut plaintext) = (envelope.decryptor(&none()), Vec::new());
@@ -42,7 +43,7 @@ fn refused(envelope: &Envelope, message: &[u8]) -> Error {
     error
 }
 
-/// The kinds that the failures of an error have, and the one that decides.
+/// Returns the kind that decides, and the kinds of all failures of an error.
 fn reasons(error: &Error) -> Option<(ErrorKind, Vec<ErrorKind>)> {
     let failures = error.downcast_ref::<UnwrapFailures>()?;
     Some((failures.kind(), failures.iter().map(UnwrapFailure::kind).collect()))
@@ -73,13 +74,14 @@ fn what_keeps_a_key_from_being_used_is_told_by_its_kind() -> Result<()> {
     kms.schedule_key_deletion(key, DeletionWindow::default())?;
     assert_eq!(told(&discovery), only(ErrorKind::InvalidState));
     clock.advance(Duration::from_secs(31 * 86_400));
-    // Only who names the key learns that it is gone: a blob must not tell a stranger which keys there are.
+    // Only a caller that names the key learns that it was deleted: a blob must not reveal to
+    // strangers which keys exist.
     assert_eq!(told(&Envelope::new(KmsKeyring::new(&kms, key)?)), only(ErrorKind::NotFound));
     assert_eq!(told(&discovery), only(ErrorKind::AccessDenied));
     Ok(())
 }
 
-/// Takes no event once it is told so.
+/// Rejects all events once it is set.
 #[derive(Debug, Default)]
 struct Brittle(AtomicBool);
 
@@ -125,7 +127,7 @@ fn hsms_that_do_not_answer_are_an_outage_and_no_state_of_the_key() -> Result<()>
     Ok(())
 }
 
-/// A key source of somebody else, which fails as it is told, for each wrapped data key or at once.
+/// A custom key source that fails as configured, for each wrapped data key or immediately.
 #[derive(Debug)]
 pub(crate) struct Vault {
     pub(crate) kind: ErrorKind,
@@ -172,7 +174,7 @@ fn a_keyring_of_ones_own_reports_an_outage_through_every_stack() -> Result<()> {
                 let cause = cause.map_or(&error, UnwrapFailure::error).downcast_ref::<io::Error>();
                 assert_eq!(cause.map(ToString::to_string).as_deref(), Some("status 503"), "{envelope:?}");
             }
-            // A keyring that opens the message ends the matter, before or after.
+            // A keyring that opens the message ends the search, before or after the failing one.
             for keys in
                 [MultiKeyring::new(vault()).with_child(keyring()), MultiKeyring::new(keyring()).with_child(vault())]
             {

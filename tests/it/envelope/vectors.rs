@@ -1,4 +1,4 @@
-//! Every message of `tests/vectors` gets the verdict that it states, at once and in a stream.
+//! Every message in `tests/vectors` produces the documented result, in memory and in a stream.
 
 use strongroom::message::{Limits, MessageError};
 use strongroom::{EncryptionContext, Error, ErrorKind, Result};
@@ -6,7 +6,7 @@ use strongroom::{EncryptionContext, Error, ErrorKind, Result};
 use crate::support::envelope::read_in_steps;
 use crate::support::vectors::all;
 
-/// The name of the check that refused.
+/// Returns the name of the check that failed.
 fn check(error: &Error) -> String {
     let text = match error.downcast_ref::<MessageError>() {
         Some(refusal) if matches!(error.kind(), ErrorKind::InvalidMessage | ErrorKind::MessagePolicy) => {
@@ -44,7 +44,7 @@ fn a_body_in_one_piece_is_held_in_memory_up_to_a_limit() -> Result<()> {
 
 #[test]
 fn every_vector_gets_the_same_verdict_in_a_stream() {
-    // What the vectors with more than one frame hold begins with one of these.
+    // The plaintext of every vector with more than one frame starts with one of these.
     let counting: Vec<u8> = (0..=250).cycle().take(300).collect();
     let truth: [&[u8]; 3] = [b"envelope encryption!envelope encryption!", &[b'x'; 32], &counting];
     for vector in all() {
@@ -61,8 +61,8 @@ fn every_vector_gets_the_same_verdict_in_a_stream() {
 #[test]
 fn every_check_that_a_reader_makes_has_a_vector() {
     let checks: Vec<String> = all().iter().filter_map(|vector| vector.expected().err()).collect();
-    // HeaderTooLong needs a header of 256 KiB, SignaturePolicy an envelope that has one, and InvalidPublicKey a keyring
-    // that does not bind the context: other tests have them.
+    // HeaderTooLong requires a header of 256 KiB, SignaturePolicy an envelope that has one, and
+    // InvalidPublicKey a keyring that does not bind the context. Other tests cover them.
     let all_checks = "LooksBase64 UnsupportedVersion InvalidType UnknownSuite SuiteVersionMismatch \
         InvalidEncryptionContext NoDataKeys TooManyDataKeys InvalidDataKey InvalidContentType InvalidHeader \
         InvalidFrameLength Truncated CommitmentPolicy PublicKeyPresence ContextMismatch NoDataKeyUnwrapped \
