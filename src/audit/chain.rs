@@ -165,8 +165,8 @@ impl ChainState {
         self.at(self.position(), self.pending.clone())
     }
 
-    /// Serializes the state, including its secrets, for sealing: `u8 version=1 ‖ 8 id ‖ 32 secret ‖
-    /// u64 next record ‖ 32 last MAC ‖ 32 present key ‖ u16 count ‖ (16 id ‖ u8 committed)*`.
+    /// Serializes the state, including its secrets, for sealing:
+    /// `u8 version=1 ‖ 8 id ‖ 32 secret ‖ u64 next record ‖ 32 last MAC ‖ 32 present key ‖ u16 count ‖ (16 id ‖ u8 committed)*`.
     ///
     /// # Errors
     /// - [`CodecError::TooLong`] if more than 4,096 changes are pending

@@ -36,8 +36,8 @@ impl<F: Fn(&[u8], &[u8]) -> Result<bool>> CheckpointVerifier for F {
     }
 }
 
-/// Returns the signed message of a checkpoint: `"strongroom audit checkpoint v1" ‖ 8 chain ‖ u64
-/// record ‖ 32 MAC of that record`.
+/// Returns the signed message of a checkpoint:
+/// `"strongroom audit checkpoint v1" ‖ 8 chain ‖ u64 record ‖ 32 MAC of that record`.
 ///
 /// The MAC depends on every record up to that position.
 pub(super) fn checkpoint_message(chain: ChainId, sequence: u64, mac: &RecordMac) -> Vec<u8> {

@@ -115,7 +115,7 @@ fn every_flipped_byte_is_found_at_its_record() -> TestResult {
         fs::write(&path, &bad)?;
         let (problem, line, _) = place.finding()?.unwrap_or_else(|| panic!("byte {index} was flipped unnoticed"));
         let expected = 1 + good[..index].iter().filter(|byte| **byte == b'\n').count();
-        let whole = index != good.len() - 1; // without its break, the last line counts as cut off
+        let whole = index != good.len() - 1; // without its line break, the last line counts as truncated
         assert!(!whole || line == u64::try_from(expected)?, "byte {index}: {problem} in line {line}");
         assert!(index >= header || problem == Problem::Header, "byte {index}: {problem}");
     }
@@ -186,7 +186,7 @@ fn a_chain_goes_on_after_a_restart_behind_what_the_store_knew() -> TestResult {
     for millis in 0..5 {
         trail.record(event(millis))?;
     }
-    drop(trail); // the store knows of none of the five
+    drop(trail); // the store knows none of the five
     let path = place.files()?.remove(0);
     OpenOptions::new().append(true).open(&path)?.write_all(b"{\"chain\":\"half a li")?;
     assert!(place.verify()?.chains[0].torn);
@@ -512,7 +512,7 @@ fn within_a_minute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
     receive.recv_timeout(Duration::from_secs(60)).ok()
 }
 
-#[cfg(debug_assertions)] // else an overflow does not panic
+#[cfg(debug_assertions)] // otherwise an overflow does not panic
 #[test]
 fn a_panic_while_writing_fails_the_write_and_hangs_nobody() -> TestResult {
     let mut place = Place::new()?;

@@ -16,7 +16,7 @@ use crate::crypto::CryptoBackend;
 /// The state of a writer, once the trail is attached.
 pub(super) struct Writer {
     pub(super) origin: ChainState,
-    /// Keeps the lock while the file is open.
+    /// Holds the chain's lock as long as it is open.
     pub(super) _lock: File,
     /// The end of the stored lines.
     pub(super) kept: Position,

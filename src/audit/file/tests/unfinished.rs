@@ -41,7 +41,7 @@ fn an_interrupted_write_leaves_the_start_of_the_next_line_and_is_no_problem() ->
     let before = fs::read(&path)?;
     let trail = place.trail()?;
     trail.record(event(3))?;
-    drop(trail); // the store does not know of the fourth record
+    drop(trail); // the store does not know the fourth record
     let after = fs::read(&path)?;
     for length in before.len()..after.len() {
         for zeros in [0, 1, 4_096] {
