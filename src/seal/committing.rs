@@ -1,8 +1,10 @@
-//! Encryption under a key of its own for every message, with a commitment to it.
+//! Authenticated encryption with a separate derived key for every message and a commitment to that
+//! key.
 //!
-//! The key is derived from 24 bytes of salt, the bytes before the message and the context. So no number of messages wears
-//! a key out, and since AES-GCM by itself opens one ciphertext under many keys, a commitment to the derived key stands
-//! before the ciphertext and is compared before anything is opened.
+//! The key is derived from 24 bytes of salt, the bytes before the message, and the context, so any
+//! number of messages can be sealed under the same key material. AES-GCM alone lets one ciphertext
+//! decrypt under many keys. A commitment to the derived key therefore precedes the ciphertext and
+//! is compared before anything is decrypted.
 
 use std::fmt;
 
@@ -14,22 +16,23 @@ use crate::crypto::{
 };
 use crate::secret::SecretBytes;
 
-/// Bytes of the salt that each message draws. Random salts repeat after about 2^96 messages.
+/// Length in bytes of the salt that is drawn for each message. Random salts repeat after about 2^96
+/// messages.
 pub const SALT_LENGTH: usize = 24;
 
-/// Bytes of the commitment to key, label, prefix, salt and context.
+/// Length in bytes of the commitment to key, label, prefix, salt, and context.
 pub const COMMITMENT_LENGTH: usize = 32;
 
-/// Bytes that a body has more than its plaintext: salt, commitment and tag.
+/// Number of bytes by which a body exceeds its plaintext: salt, commitment, and tag.
 pub const OVERHEAD: usize = SALT_LENGTH + COMMITMENT_LENGTH + TAG_LENGTH;
 
-/// The derived keys are used once, so their nonce can be constant.
+/// Each derived key is used only once, so the nonce can be constant.
 const NONCE: [u8; NONCE_LENGTH] = [0; NONCE_LENGTH];
 
-/// Bytes of a derived AES-256 key.
+/// Length in bytes of a derived AES-256 key.
 const KEY_LENGTH: usize = 32;
 
-/// 32 bytes of key material, ready to seal and open messages that commit to it.
+/// A 32-byte key that seals messages with a commitment to it and opens them.
 ///
 /// ```text
 /// body = salt (24) ‖ commitment (32) ‖ ciphertext ‖ tag (16)
@@ -37,9 +40,10 @@ const KEY_LENGTH: usize = 32;
 /// ciphertext ‖ tag = AES-256-GCM(k, nonce = 12 zero bytes, no associated data)
 /// ```
 ///
-/// `label` separates the uses of the construction: all labels under one material differ, and none is a prefix of
-/// another with 32 bytes more or less. `prefix` is what the caller writes before the body and has the same length for
-/// all messages of a label, so that no two triples of prefix, salt and context are the same bytes.
+/// `label` separates the uses of the construction. All labels used with one key differ, and no
+/// label is a prefix of another that is 32 bytes longer. `prefix` contains the bytes that the
+/// caller writes before the body. It has the same length for all messages of a label, so two
+/// different triples of prefix, salt, and context never encode to the same bytes.
 ///
 /// # Examples
 /// ```
@@ -61,10 +65,10 @@ pub struct CommittingKey {
 }
 
 impl CommittingKey {
-    /// Takes over uniformly random key material.
+    /// Creates a key from uniformly random bytes.
     ///
     /// # Errors
-    /// [`CryptoError::InvalidLength`] unless it has 32 bytes.
+    /// - [`CryptoError::InvalidLength`] if `material` is not 32 bytes long.
     pub fn new(backend: &CryptoBackend, material: &[u8]) -> Result<Self, CryptoError> {
         Ok(Self { material: backend.kdf().bind(DigestAlgorithm::Sha256, material)?, backend: *backend })
     }
@@ -72,7 +76,8 @@ impl CommittingKey {
     /// Encrypts `plaintext` under a fresh salt and appends the body to `out`.
     ///
     /// # Errors
-    /// [`CryptoError::RandomFailed`] if there is no randomness; nothing is appended then.
+    /// - [`CryptoError::RandomFailed`] if random bytes are unavailable. Nothing is appended in that
+    ///   case.
     pub fn seal(
         &self,
         label: &[u8],
@@ -86,11 +91,13 @@ impl CommittingKey {
         self.seal_with_salt(label, prefix, context, &salt, plaintext, out)
     }
 
-    /// Encrypts under a salt that the caller drew together with other random bytes. A salt must never come twice: two
-    /// messages with the same salt, prefix and context would be encrypted with the same key and nonce.
+    /// Encrypts under a salt that the caller drew together with other random bytes. A salt must
+    /// never repeat: two messages with the same salt, prefix, and context would be encrypted with
+    /// the same key and nonce.
     ///
     /// # Errors
-    /// [`CryptoError::InvalidLength`] for a plaintext beyond the limits of GCM; nothing is appended then.
+    /// - [`CryptoError::InvalidLength`] if the plaintext exceeds the limits of GCM. Nothing is
+    ///   appended in that case.
     pub(crate) fn seal_with_salt(
         &self,
         label: &[u8],
@@ -118,10 +125,10 @@ impl CommittingKey {
         Ok(())
     }
 
-    /// Decrypts a body that was sealed with the same label, prefix and context.
+    /// Decrypts a body that was sealed with the same label, prefix, and context.
     ///
     /// # Errors
-    /// [`CryptoError::NotAuthentic`], whatever does not fit.
+    /// - [`CryptoError::NotAuthentic`] if the body is malformed or any input differs.
     pub fn open(&self, label: &[u8], prefix: &[u8], context: &[u8], body: &[u8]) -> Result<SecretBytes, CryptoError> {
         let body = Body::parse(body).ok_or(CryptoError::NotAuthentic)?;
         let derived = self.derive(label, prefix, body.salt, context)?;
@@ -149,7 +156,7 @@ impl fmt::Debug for CommittingKey {
     }
 }
 
-/// The key of one message and the commitment to it, wiped when dropped.
+/// The key of one message and the commitment to it. Both are wiped when dropped.
 struct Derived(Zeroizing<[[u8; COMMITMENT_LENGTH]; 2]>);
 
 const _: () = assert!(KEY_LENGTH == COMMITMENT_LENGTH);
@@ -164,7 +171,8 @@ impl Derived {
     }
 }
 
-/// A commitment in words: a comparison that takes the same time wherever they differ takes it for each element.
+/// Splits a commitment into words. A constant-time comparison costs time per element, so fewer
+/// elements compare faster.
 fn words(commitment: &[u8; COMMITMENT_LENGTH]) -> [u64; COMMITMENT_LENGTH / 8] {
     let mut words = [0; COMMITMENT_LENGTH / 8];
     let (chunks, _) = commitment.as_chunks();

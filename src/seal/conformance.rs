@@ -1,25 +1,26 @@
-//! The contract of [`RootKeyHolder`] as a suite: every implementation runs the same bodies.
+//! A conformance test suite for implementations of [`RootKeyHolder`].
 //!
-//! Run it in the tests of a holder of your own. What lets a wrapped root key open under another binding, or altered, lets whoever
-//! writes the store choose among its root keys.
+//! Run it in the tests of your own holder. A holder that unwraps an altered key, or one with
+//! another binding, lets an attacker with write access to the store choose among its root keys.
 
 use super::RootKeyHolder;
 use crate::error::{ErrorKind, Result};
 use crate::secret::SecretBytes;
 
-/// The most bytes of a name.
+/// The maximum length of a name in bytes.
 const MAX_ID: usize = 255;
 
-/// The most bytes of a wrapped root key.
+/// The maximum length of a wrapped root key in bytes.
 const MAX_WRAPPED: usize = 8_192;
 
-/// Runs the whole suite. The holder wraps some keys, and every call that it refuses is one that it must.
+/// Runs the whole suite. The holder wraps several keys and must reject every call that the suite
+/// expects to fail.
 ///
 /// # Errors
-/// Whatever the holder answers where it should have done something.
+/// Returns any error from a call that the holder should have accepted.
 ///
 /// # Panics
-/// If the holder breaks the contract; the text says where.
+/// Panics if the holder violates the contract. The message describes the violation.
 pub fn run(holder: &dyn RootKeyHolder) -> Result<()> {
     println!("holder {}: what it wraps it unwraps", holder.id());
     assert!((1..=MAX_ID).contains(&holder.id().len()), "a name has 1 to {MAX_ID} bytes");
@@ -70,7 +71,7 @@ mod tests {
         run(&SecretHolder::new(&CryptoBackend::default(), &SecretBytes::copy_from_slice(&[7; 32]))?)
     }
 
-    /// A holder that forgets what a key is bound to.
+    /// A holder that ignores the binding.
     #[derive(Debug)]
     struct Careless(SecretHolder);
 

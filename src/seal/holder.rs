@@ -1,4 +1,4 @@
-//! Who holds a root key.
+//! Wrapping and unwrapping of root keys.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,18 +11,19 @@ use crate::crypto::{CryptoBackend, DigestAlgorithm};
 use crate::error::Result;
 use crate::secret::SecretBytes;
 
-/// Separates wrapped root keys from everything else that is encrypted under a secret.
+/// Separates wrapped root keys from other data that is encrypted under a secret.
 const WRAP_LABEL: &[u8] = b"strongroom root wrap v1";
 
-/// Separates the name of a secret from what is derived from it.
+/// Separates the name of a secret from other values that are derived from it.
 const NAME_LABEL: &[u8] = b"strongroom root name v1";
 
-/// Wraps the versions of a store's root key, and unwraps them when the store is opened: a secret in memory, a passphrase,
-/// an HSM, another KMS.
+/// Wraps the versions of a store's root key, and unwraps them when the store is opened. A holder
+/// can be backed by a secret in memory, a passphrase, an HSM, or another KMS.
 ///
-/// The store keeps what `wrap` returns. A holder wraps a version when a store is made and when its root key is rotated; it
-/// unwraps the versions when the store is opened or rotated, and when a process finds that another one has rotated it. For
-/// operations on keys it is not asked, but for the one that finds that.
+/// The store persists what `wrap` returns. `wrap` is called when a store is created and when its
+/// root key is rotated. `unwrap` is called when the store is opened or rotated, and when a process
+/// discovers that another process has rotated the root key. Apart from that discovery, operations
+/// on keys never call the holder.
 ///
 /// # Examples
 /// ```
@@ -30,7 +31,7 @@ const NAME_LABEL: &[u8] = b"strongroom root name v1";
 /// use strongroom::seal::{RootKey, RootKeyHolder};
 /// use strongroom::{EncryptionContext, Kms, Result, SecretBytes};
 ///
-/// /// Keeps the root key of one KMS under a key of another.
+/// /// Wraps the root key of one KMS under a key of another.
 /// #[derive(Debug)]
 /// struct HeldByKms(Kms, String);
 ///
@@ -59,22 +60,25 @@ const NAME_LABEL: &[u8] = b"strongroom root name v1";
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub trait RootKeyHolder: fmt::Debug + Send + Sync {
-    /// A name by which the holder is known again, at most 255 bytes. It is no secret: the store keeps it in the clear, and
-    /// says so when another holder comes. The same holder has the same name in every process.
+    /// Returns the name that identifies the holder, at most 255 bytes. The name is not secret: the
+    /// store records it in plaintext and reports it if it is opened with another holder. It must be
+    /// the same in every process.
     fn id(&self) -> &str;
 
-    /// Encrypts and authenticates a version of a root key, together with what it is bound to. The result has at most 8,192
-    /// bytes.
+    /// Encrypts and authenticates a version of a root key, bound to `binding`. Returns at most
+    /// 8,192 bytes.
     ///
     /// # Errors
-    /// Whatever the holder answers.
+    /// Returns any error of the holder.
     fn wrap(&self, binding: &[u8], key: &SecretBytes) -> Result<Vec<u8>>;
 
-    /// Decrypts what `wrap` made with the same binding. Anything else must be refused, and never give another key.
+    /// Decrypts a version that `wrap` returned for the same binding. The holder must reject all
+    /// other input and must never return a different key.
     ///
     /// # Errors
-    /// [`ErrorKind::KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the holder cannot be reached; any other kind if it
-    /// refuses, upon which the root key counts as the wrong one.
+    /// - [`ErrorKind::KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the holder cannot be
+    ///   reached.
+    /// - Any other kind if the holder rejects the input. The root key is then treated as wrong.
     fn unwrap(&self, binding: &[u8], wrapped: &[u8]) -> Result<SecretBytes>;
 }
 
@@ -92,7 +96,7 @@ impl<H: RootKeyHolder + ?Sized> RootKeyHolder for Arc<H> {
     }
 }
 
-/// A secret of 32 uniformly random bytes, wherever it came from.
+/// A secret of 32 uniformly random bytes from any source.
 pub(super) struct SecretHolder {
     id: String,
     key: CommittingKey,
@@ -128,19 +132,20 @@ impl fmt::Debug for SecretHolder {
     }
 }
 
-/// Wraps a version of a root key under a key: a body of [`CommittingKey`] without a prefix, the binding its context.
+/// Wraps a version of a root key under a key. The result is a body of [`CommittingKey`] with an
+/// empty prefix and the binding as its context.
 pub(super) fn wrap(key: &CommittingKey, binding: &[u8], version: &SecretBytes) -> Result<Vec<u8>> {
     let mut wrapped = Vec::with_capacity(OVERHEAD + version.len());
     key.seal(WRAP_LABEL, &[], binding, version.expose_secret(), &mut wrapped)?;
     Ok(wrapped)
 }
 
-/// Unwraps what [`wrap`] made.
+/// Unwraps a version that [`wrap`] returned.
 pub(super) fn unwrap(key: &CommittingKey, binding: &[u8], wrapped: &[u8]) -> Option<SecretBytes> {
     key.open(WRAP_LABEL, &[], binding, wrapped).ok()
 }
 
-/// Draws a secret.
+/// Generates a random secret.
 pub(super) fn draw(backend: &CryptoBackend) -> Result<SecretBytes> {
     let mut secret = Zeroizing::new([0; 32]);
     backend.random().fill(secret.as_mut_slice())?;

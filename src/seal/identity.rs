@@ -1,17 +1,19 @@
-//! Names by which the same material is known again.
+//! Identifiers by which key material is recognized.
 
 use std::fmt;
 
 use crate::crypto::{CryptoBackend, DigestAlgorithm, MacKey};
 
-/// A secret under which key material gets its identity: a name by which the same material is known again, and which is
-/// no test of guesses at it for anyone without the secret.
+/// A secret from which identifiers of key material are computed. The same material always has the
+/// same identifier. Without the secret, an identifier cannot be used to test guesses at the
+/// material.
 ///
 /// ```text
 /// identity = HMAC-SHA-256(secret, for each part: u64 length ‖ part)
 /// ```
 ///
-/// It is a secret of the store, not of the root key, so that identities stay when the root key is replaced.
+/// The secret belongs to the store, not to the root key, so identifiers do not change when the root
+/// key is replaced.
 ///
 /// # Examples
 /// ```
@@ -25,12 +27,13 @@ use crate::crypto::{CryptoBackend, DigestAlgorithm, MacKey};
 pub struct IdentityKey(Box<dyn MacKey>);
 
 impl IdentityKey {
-    /// Takes over a secret of 32 random bytes.
+    /// Creates a key from a secret of 32 random bytes.
     pub fn new(backend: &CryptoBackend, secret: &[u8; 32]) -> Self {
         Self(backend.mac().bind(DigestAlgorithm::Sha256, secret))
     }
 
-    /// The identity of a sequence of parts. With its length before each part, no two sequences are the same bytes.
+    /// Returns the identifier of a sequence of parts. The length of each part is encoded before it,
+    /// so no two sequences encode to the same bytes.
     pub fn identify(&self, parts: &[&[u8]]) -> [u8; 32] {
         let lengths: Vec<[u8; 8]> = parts.iter().map(|part| length_bytes(part)).collect();
         let encoded: Vec<&[u8]> =

@@ -1,4 +1,4 @@
-//! Keys from passphrases, and the root key that one holds.
+//! Keys derived from passphrases, and root keys that a passphrase protects.
 
 mod text;
 
@@ -19,33 +19,34 @@ use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretBytes;
 
-/// The key is derived from the passphrase as it was typed.
+/// The key is derived from the passphrase as typed.
 const FORMAT_TYPED: u8 = 1;
 
 /// The key is derived from the normalized passphrase.
 const FORMAT_PREPARED: u8 = 2;
 
-/// Bytes of a salt (RFC 9106, section 3.1: 16 are recommended for passwords).
+/// Length of a salt in bytes (RFC 9106, section 3.1, recommends 16 for passwords).
 const SALT_LENGTH: usize = 16;
 
-/// Bytes before the body: format, cost and salt.
+/// Number of bytes before the body: format, cost, and salt.
 const HEADER_LENGTH: usize = 1 + 3 * 4 + SALT_LENGTH;
 
-/// Bytes of a derived key.
+/// Length of a derived key in bytes.
 const KEY_LENGTH: usize = 32;
 
-/// The most that a cost can be: 2 GiB, and as many passes and lanes as anybody has use for.
+/// The upper bounds of a cost: 2 GiB of memory, and more passes and lanes than any application
+/// needs.
 const MAX_MEMORY_KIB: u32 = 2 << 20;
 const MAX_PASSES: u32 = 64;
 const MAX_LANES: u32 = 64;
 
-/// Separates root keys under a passphrase from everything else under the same one.
+/// Separates root keys under a passphrase from other data sealed under the same passphrase.
 const ROOT_LABEL: &[u8] = b"strongroom root passphrase v1";
 
-/// How much work one guess at a passphrase is: the parameters of Argon2id.
+/// The Argon2id parameters, which determine how much work each guess at a passphrase takes.
 ///
-/// The default is the second recommendation of RFC 9106, section 4: 64 MiB, three passes, four lanes. The first one takes
-/// 2 GiB, which not every machine has to spare.
+/// The default is the second recommended option of RFC 9106, section 4: 64 MiB, three passes, four
+/// lanes. The first option needs 2 GiB, which not every machine can spare.
 ///
 /// # Examples
 /// ```
@@ -63,18 +64,20 @@ pub struct PassphraseCost {
 }
 
 impl PassphraseCost {
-    /// The most that something stored may cost to open, unless the caller allows more: 256 MiB and ten passes, with any
-    /// number of lanes.
+    /// The default limit on the cost of opening sealed data: 256 MiB and ten passes, with any
+    /// number of lanes. Callers can allow more.
     ///
-    /// The cost is part of a store and of an export, and whoever wrote those chose it. This limit accepts the
-    /// second recommendation of RFC 9106 and the moderate parameters of libsodium (256 MiB, three passes).
+    /// The cost is recorded in the store or export, so its author chose it. This limit accepts the
+    /// second recommended option of RFC 9106 and the moderate parameters of libsodium (256 MiB,
+    /// three passes).
     pub const DEFAULT_LIMIT: Self = Self { memory_kib: 256 * 1024, passes: 10, lanes: MAX_LANES };
 
-    /// Takes `memory_kib` KiB of memory, at least 8 for each lane and at most 2 GiB; `passes` over it, from 1 to 64;
-    /// and `lanes`, from 1 to 64, which can be worked on side by side.
+    /// Creates a cost of `memory_kib` KiB, at least 8 per lane and at most 2 GiB. `passes` is the
+    /// number of passes over the memory, from 1 to 64. `lanes` is the degree of parallelism, from 1
+    /// to 64.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) outside of that.
+    /// - [`Validation`](ErrorKind::Validation) if a parameter is out of range.
     pub fn new(memory_kib: u32, passes: u32, lanes: u32) -> Result<Self> {
         let cost = Self { memory_kib, passes, lanes };
         cost.parameters().map(|_| cost).ok_or_else(|| {
@@ -87,17 +90,17 @@ impl PassphraseCost {
         Params::new(self.memory_kib, self.passes, self.lanes, Some(KEY_LENGTH)).ok().filter(|_| is_bounded)
     }
 
-    /// The memory in KiB.
+    /// Returns the memory in KiB.
     pub const fn memory_kib(self) -> u32 {
         self.memory_kib
     }
 
-    /// The number of passes over the memory.
+    /// Returns the number of passes over the memory.
     pub const fn passes(self) -> u32 {
         self.passes
     }
 
-    /// The number of lanes.
+    /// Returns the number of lanes.
     pub const fn lanes(self) -> u32 {
         self.lanes
     }
@@ -106,7 +109,7 @@ impl PassphraseCost {
         self.memory_kib <= limit.memory_kib && self.passes <= limit.passes && self.lanes <= limit.lanes
     }
 
-    /// The larger of two costs, component by component.
+    /// Returns the component-wise maximum of two costs.
     fn or_more(self, other: Self) -> Self {
         Self {
             memory_kib: self.memory_kib.max(other.memory_kib),
@@ -117,7 +120,8 @@ impl PassphraseCost {
 
     fn derive(self, passphrase: &SecretBytes, salt: &[u8; SALT_LENGTH]) -> Result<SecretBytes, PassphraseError> {
         let parameters = self.parameters().ok_or(PassphraseError::Wrong)?;
-        // The library would allocate this memory itself, and not wipe it: the key is computed from its last blocks.
+        // The library would allocate this memory itself without wiping it, but the key is computed
+        // from its last blocks.
         let mut blocks = Zeroizing::new(Vec::<Block>::new());
         let count = parameters.block_count();
         blocks.try_reserve_exact(count).map_err(|_| PassphraseError::OutOfMemory { memory_kib: self.memory_kib })?;
@@ -141,31 +145,31 @@ impl Default for PassphraseCost {
     }
 }
 
-/// Why something that was sealed under a passphrase does not open.
+/// The reason why data sealed under a passphrase cannot be opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PassphraseError {
-    /// It was sealed under another passphrase, or bound to something else, or altered.
+    /// The passphrase, label, or context is wrong, or the data was altered.
     Wrong,
-    /// No passphrase of this text seals anything.
+    /// The text is not suitable as a passphrase, so nothing can be sealed under it.
     Unsuitable(UnsuitablePassphrase),
-    /// It would cost more than is allowed.
+    /// The recorded cost exceeds the limit.
     TooCostly {
-        /// What it would cost.
+        /// The recorded cost.
         cost: PassphraseCost,
-        /// What is allowed.
+        /// The limit.
         limit: PassphraseCost,
     },
-    /// There is not as much memory as it takes.
+    /// Too little memory is available.
     OutOfMemory { memory_kib: u32 },
-    /// A later release sealed it.
+    /// The data was sealed by a later release.
     NewerFormat { found: u8 },
 }
 
-/// The latest format that is known.
+/// The latest supported format.
 pub(crate) const LATEST_FORMAT: u8 = FORMAT_PREPARED;
 
-/// Encrypts under a passphrase, bound to a label and a context. Everything that is needed to open it but the passphrase
-/// stands in the result.
+/// Encrypts under a passphrase, bound to a label and a context. The result contains everything that
+/// is needed to open it except the passphrase.
 ///
 /// ```text
 /// sealed = u8 format ‖ u32 memory in KiB ‖ u32 passes ‖ u32 lanes ‖ 16 salt ‖ body
@@ -174,7 +178,7 @@ pub(crate) const LATEST_FORMAT: u8 = FORMAT_PREPARED;
 ///          1: of the passphrase as it was typed
 /// ```
 ///
-/// The body is that of a [`CommittingKey`] with the bytes before it as the prefix.
+/// The body is that of a [`CommittingKey`]. Its prefix consists of the bytes before the body.
 pub(crate) fn seal(
     backend: &CryptoBackend,
     (passphrase, cost): (&Passphrase, PassphraseCost),
@@ -197,7 +201,8 @@ pub(crate) fn seal(
     Ok(sealed)
 }
 
-/// Decrypts what [`seal`] made with the same passphrase, label and context. A cost over `limit` is not even tried.
+/// Decrypts data that [`seal`] returned for the same passphrase, label, and context. Rejects a cost
+/// above `limit` without deriving a key.
 pub(crate) fn open(
     backend: &CryptoBackend,
     (passphrase, limit): (&Passphrase, PassphraseCost),
@@ -255,29 +260,34 @@ impl From<PassphraseError> for SealError {
     }
 }
 
-/// Every passphrase has the same name: a name of its own would be a test of guesses that costs nothing.
+/// All passphrases share one name. A name derived from the passphrase would let an attacker test
+/// guesses at no cost.
 const NAME: &str = "passphrase";
 
 impl RootKey {
-    /// Takes the root key from a passphrase, at the default [`PassphraseCost`]. Salt and cost are kept in the store.
+    /// Derives the root key from a passphrase at the default [`PassphraseCost`]. The store records
+    /// the salt and the cost.
     ///
-    /// Opening the store takes a good part of a second, and what a passphrase is worth against somebody who has the file is
-    /// what it takes to guess it: six or more words drawn at random, say. A file with random bytes has no such limit.
+    /// Opening the store takes a good part of a second. An attacker who has the file can try to
+    /// guess the passphrase, so choose six or more words drawn at random. A file of random bytes
+    /// has no such weakness.
     ///
-    /// A passphrase is normalized as RFC 8265 says (OpaqueString): an `ü` in one code point and in two is the same, and so
-    /// is every kind of space. A store of an earlier build opens with the passphrase as it was typed then, and is normalized
-    /// when its root key is rotated.
+    /// The passphrase is normalized with the OpaqueString profile of RFC 8265. For example, an `ü`
+    /// as one code point or as two is the same character, and all kinds of space are equivalent. A
+    /// store of an earlier build opens with the passphrase as it was typed, and switches to the
+    /// normalized form when its root key is rotated.
     ///
     /// # Errors
-    /// - [`Validation`](ErrorKind::Validation) if the passphrase is empty, or contains control characters, invisible
-    ///   characters, or characters that Unicode does not define. The source is an [`UnsuitablePassphrase`].
+    /// - [`Validation`](ErrorKind::Validation) if the passphrase is empty, or contains control
+    ///   characters, invisible characters, or characters that Unicode does not define. The source
+    ///   is an [`UnsuitablePassphrase`].
     pub fn from_passphrase(passphrase: &str) -> Result<Self> {
         Self::from_passphrase_with_cost(passphrase, PassphraseCost::default())
     }
 
-    /// Takes the root key from a passphrase, at a cost of one's own. It counts when the store is made and when its root key
-    /// is rotated. An existing store is opened at the cost that it was made with, up to this cost or
-    /// [`PassphraseCost::DEFAULT_LIMIT`], whichever is more.
+    /// Derives the root key from a passphrase at the specified cost. The cost applies when the
+    /// store is created and when its root key is rotated. An existing store is opened at its
+    /// recorded cost, up to the larger of `cost` and [`PassphraseCost::DEFAULT_LIMIT`].
     ///
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) as for [`RootKey::from_passphrase`].
@@ -310,13 +320,14 @@ impl RootKey {
         Ok(Self::from_source(PassphraseSource(passphrase, cost)))
     }
 
-    /// Takes the root key from a passphrase whose bytes are used exactly as they are.
+    /// Derives the root key from the exact bytes of a passphrase, without normalization.
     ///
-    /// Only for stores of earlier builds whose passphrase [`RootKey::from_passphrase`] rejects, such as one with a line end:
-    /// move those to another root key with [`Kms::move_root_key`](crate::Kms::move_root_key).
+    /// Use this only for stores of earlier builds whose passphrase [`RootKey::from_passphrase`]
+    /// rejects, such as one that contains a line ending. Then move them to another root key with
+    /// [`Kms::move_root_key`](crate::Kms::move_root_key).
     ///
     /// # Errors
-    /// - [`Validation`](ErrorKind::Validation) for an empty passphrase.
+    /// - [`Validation`](ErrorKind::Validation) if the passphrase is empty.
     pub fn from_unnormalized_passphrase(passphrase: &str, cost: PassphraseCost) -> Result<Self> {
         Ok(Self::from_source(PassphraseSource(Passphrase::unnormalized(passphrase)?, cost)))
     }
@@ -378,7 +389,7 @@ mod tests {
         open(&FASTEST, (&typed("words"), limit), b"label", b"context", sealed)
     }
 
-    /// A key of the reference implementation (its `test.c`, version 0x13, Argon2id).
+    /// Expected keys from the reference implementation (its `test.c`, version 0x13, Argon2id).
     #[test]
     fn keys_are_those_of_the_reference_implementation() -> Result<()> {
         let expected = "9dfeb910e80bad0311fee20f9c0e2b12c17987b4cac90c2ef54d5b3021c68bfe";
@@ -388,7 +399,8 @@ mod tests {
             .hash_password_into(b"password", b"somesalt", &mut key)
             .expect("in range");
         assert_eq!(hex::encode(key), expected);
-        // The memory that this crate brings is used as the library uses its own.
+        // Memory that this crate allocates gives the same result as memory that the library
+        // allocates.
         for cost in [COST, PassphraseCost::new(1_000, 3, 4)?] {
             let mut expected = [0; KEY_LENGTH];
             Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.parameters().expect("in range"))
@@ -454,7 +466,7 @@ mod tests {
         ] {
             assert_eq!(open_words(&sealed, limit), Err(PassphraseError::TooCostly { cost: COST, limit }));
         }
-        // Nothing of this size is ever allocated: the test would take minutes.
+        // The memory is never allocated: deriving a key at this cost would take minutes.
         let mut hostile = sealed;
         hostile[1..9].copy_from_slice(&[[0, 0x20, 0, 0], [0, 0, 0, 64]].concat());
         let started = std::time::Instant::now();
@@ -465,7 +477,7 @@ mod tests {
         Ok(())
     }
 
-    /// Sealed by the first release, of the passphrases as they were typed.
+    /// Sealed by the first release, which used passphrases as typed.
     #[test]
     fn what_was_sealed_before_passphrases_were_normalized_opens_as_it_was_typed() -> Result<()> {
         let unnormalized = |text| Passphrase::unnormalized(text).expect("not empty");

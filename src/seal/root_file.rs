@@ -1,4 +1,4 @@
-//! A root key in a file.
+//! Root keys stored in files.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -11,25 +11,27 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::private_file::{self, Exposure, TrustedUsers};
 use crate::secret::SecretBytes;
 
-/// The longest file that is read: 64 digits with much white space around them.
+/// The maximum size of a key file: 64 digits with plenty of surrounding whitespace.
 const MAX_FILE: usize = 256;
 
-/// The forms of a root key in a file, as a refusal names them.
+/// The accepted forms of a root key in a file, as listed in error messages.
 const FORMS: &str = "as they are, as 64 hexadecimal digits or as 44 characters of Base64";
 
 impl RootKey {
-    /// Reads the root key from a file: 32 bytes as they are, as 64 hexadecimal digits, or as Base64.
+    /// Reads the root key from a file that contains 32 raw bytes, 64 hexadecimal digits, or Base64.
     ///
-    /// Only the user of the process and root may be able to read or replace the file: every directory and symbolic link on its
-    /// path is checked. A secret that a container runtime mounts for a group is read by [`RootKey::from_file_trusting`].
+    /// Only root and the user of the process may be able to read or replace the file. Every
+    /// directory and symbolic link on its path is checked. For a secret that a container runtime
+    /// mounts for a group, use [`RootKey::from_file_trusting`].
     ///
-    /// 32 printable characters are text rather than 32 random bytes: 16 bytes in hexadecimal digits, for example, or 24 in
-    /// Base64.
+    /// A file of 32 printable characters is treated as text rather than as 32 random bytes. The
+    /// text could encode 16 bytes in hexadecimal or 24 in Base64, for example.
     ///
     /// # Errors
     /// - [`Io`](ErrorKind::Io) if the file cannot be read.
-    /// - [`Validation`](ErrorKind::Validation) if it is not a file, if other users may read, write or replace it, or if it
-    ///   contains something else; also for 32 printable characters, which [`RootKey::from_file_as_bytes`] accepts.
+    /// - [`Validation`](ErrorKind::Validation) if the path is not a file, if other users can read,
+    ///   write, or replace it, or if its content is not a root key. A file of 32 printable
+    ///   characters is also rejected; [`RootKey::from_file_as_bytes`] accepts it.
     ///
     /// # Examples
     /// ```
@@ -46,11 +48,12 @@ impl RootKey {
         Self::from_file_trusting(path, TrustedUsers::Owner)
     }
 
-    /// Reads the root key from a file as [`RootKey::from_file`] does, although other users may be able to read it: for a secret
-    /// that is mounted into a container, with links that change when it is updated.
+    /// Reads the root key from a file like [`RootKey::from_file`], but allows trusted users to read
+    /// it. Use this for a secret that is mounted into a container through links that change when
+    /// the secret is updated.
     ///
     /// # Errors
-    /// Those of [`RootKey::from_file`]; users that are trusted do not count as others.
+    /// Returns the errors of [`RootKey::from_file`]. Trusted users do not count as other users.
     pub fn from_file_trusting(path: impl AsRef<Path>, trusted: TrustedUsers) -> Result<Self> {
         let (content, source) = open(path.as_ref(), trusted)?;
         if content.len() != SECRET_LENGTH {
@@ -67,15 +70,17 @@ impl RootKey {
         Ok(Self::secret(content))
     }
 
-    /// Reads the root key from a file of 32 bytes, which are used as they are even if they are printable characters.
+    /// Reads the root key from a file of 32 bytes, which are used as they are even if all of them
+    /// are printable.
     ///
-    /// For stores that already have such a file: each character is worth at most 6.6 bits, hexadecimal digits 4. Move them to
-    /// another root key with [`Kms::move_root_key`](crate::Kms::move_root_key).
+    /// Use this only for stores that already use such a file. Each printable character is worth at
+    /// most 6.6 bits, each hexadecimal digit 4. Move the stores to another root key with
+    /// [`Kms::move_root_key`](crate::Kms::move_root_key).
     ///
     /// # Errors
     /// - [`Io`](ErrorKind::Io) if the file cannot be read.
-    /// - [`Validation`](ErrorKind::Validation) if it is none, if others than its owner may read or write it, or if it has
-    ///   not 32 bytes.
+    /// - [`Validation`](ErrorKind::Validation) if the path is not a file, if users other than its
+    ///   owner can read or write it, or if its length is not 32 bytes.
     ///
     /// # Examples
     /// ```
@@ -97,14 +102,15 @@ impl RootKey {
         Ok(Self::secret(content))
     }
 
-    /// Draws a root key and keeps it in a new file, as 64 hexadecimal digits that only the owner may read. It is on the
-    /// disk when this returns. Make a copy elsewhere: without it, the store is lost.
+    /// Generates a root key and writes it to a new file as 64 hexadecimal digits that only the
+    /// owner can read. The file is durable when this function returns. Back it up in another
+    /// location: without the root key, the store is lost.
     ///
     /// # Errors
-    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if there is such a file
-    /// - [`Validation`](ErrorKind::Validation) if other users could replace it
-    /// - [`Io`](ErrorKind::Io) if it cannot be written; nothing is left behind
-    /// - [`Internal`](ErrorKind::Internal) if there is no randomness
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if the file already exists.
+    /// - [`Validation`](ErrorKind::Validation) if other users could replace it.
+    /// - [`Io`](ErrorKind::Io) if it cannot be written. No file is left behind.
+    /// - [`Internal`](ErrorKind::Internal) if random bytes are unavailable.
     pub fn generate_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let source = format!("the root key file {}", path.display());
@@ -126,7 +132,7 @@ impl RootKey {
             .and_then(|()| file.sync_all())
             .and_then(|()| private_file::sync_name(path));
         written.map_err(|error| {
-            // What is there is no root key, and would be in the way of the next one.
+            // The incomplete file contains no root key and would block the next attempt.
             fs::remove_file(path).ok();
             failed(&source, "cannot be written", error)
         })?;
@@ -134,10 +140,11 @@ impl RootKey {
     }
 }
 
-/// Opens a file that only its owner and trusted users may read, and reads it. Returns how to name it, too.
+/// Opens and reads a file that only its owner and trusted users can read. Also returns a
+/// description of the file for error messages.
 fn open(path: &Path, trusted: TrustedUsers) -> Result<(SecretBytes, String)> {
     let source = format!("the root key file {}", path.display());
-    // Before it is opened: opening a pipe would wait for somebody to write.
+    // Check before opening, because opening a pipe would block until a writer opens it.
     if !fs::metadata(path).map_err(|error| failed(&source, "cannot be opened", error))?.is_file() {
         return Err(root_key::invalid(format!("{source} is not a file")));
     }
@@ -152,12 +159,13 @@ fn open(path: &Path, trusted: TrustedUsers) -> Result<(SecretBytes, String)> {
     Ok((content, source))
 }
 
-/// Text, and not random bytes: of those, 32 are all printable once in 2^46 times.
+/// Returns `true` for text. The chance that 32 random bytes are all printable is 1 in 2^46.
 fn is_printable(content: &[u8]) -> bool {
     content.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace())
 }
 
-/// A secret as it stands in a file: two digits for each byte, and the end of the line.
+/// Returns the secret as it is written to a file: two hexadecimal digits per byte and a line
+/// ending.
 fn digits(secret: &SecretBytes) -> SecretBytes {
     let mut text = SecretBytes::zeroed(2 * SECRET_LENGTH + 1);
     let (digits, end) = text.expose_secret_mut().split_at_mut(2 * SECRET_LENGTH);
@@ -166,7 +174,7 @@ fn digits(secret: &SecretBytes) -> SecretBytes {
     text
 }
 
-/// Reads at most one byte more than a file may have.
+/// Reads at most one byte more than the maximum file size.
 fn read(file: &mut File) -> io::Result<SecretBytes> {
     let mut content = SecretBytes::zeroed(MAX_FILE + 1);
     let buffer = content.expose_secret_mut();

@@ -1,4 +1,4 @@
-//! What a caller hands over as the root key of a store.
+//! The root key of a store, as supplied by the caller.
 
 use std::env::{self, VarError};
 use std::fmt;
@@ -11,21 +11,22 @@ use crate::crypto::CryptoBackend;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::SecretBytes;
 
-/// Bytes of a root key that is given as such.
+/// Length in bytes of a root key that is supplied directly.
 pub(super) const SECRET_LENGTH: usize = 32;
 
-/// The root key of a store: what everything in it is sealed under, in the end.
+/// The root key of a store. Everything in the store is ultimately sealed under it.
 ///
-/// | made by | the secret is |
+/// | created by | location of the secret |
 /// |---|---|
 /// | [`RootKey::generate_file`], [`RootKey::from_file`] | in a file that only its owner may read |
 /// | [`RootKey::from_environment`] | in an environment variable, as hexadecimal digits or Base64 |
-/// | `RootKey::from_passphrase`, with the feature `passphrase` | remembered by someone |
-/// | [`RootKey::from_bytes`] | wherever the program has it from |
+/// | `RootKey::from_passphrase`, with the feature `passphrase` | remembered by a person |
+/// | [`RootKey::from_bytes`] | wherever the program obtains it |
 /// | [`RootKey::from_holder`] | with a [`RootKeyHolder`]: an HSM, another KMS |
-/// | [`RootKey::generate`] | nowhere: for stores in memory |
+/// | [`RootKey::generate`] | in memory only: for stores in memory |
 ///
-/// It is kept apart from the store: whoever has both has all keys, and without it the store is lost.
+/// Keep the root key separate from the store. Anyone who has both can read all keys, and without
+/// the root key the store is lost.
 ///
 /// # Examples
 /// ```
@@ -41,23 +42,26 @@ pub(super) const SECRET_LENGTH: usize = 32;
 pub struct RootKey(Box<dyn RootKeySource>);
 
 impl RootKey {
-    /// A root key that lives no longer than this value: for a store in memory.
+    /// Generates a root key that exists only as long as this value, for a store in memory.
     pub fn generate() -> Self {
         Self::from_source(Generated)
     }
 
-    /// Takes over 32 bytes that are uniformly random, and no passphrase.
+    /// Creates a root key from 32 uniformly random bytes. Do not pass a passphrase.
     pub fn from_bytes(secret: &[u8; 32]) -> Self {
         Self::from_source(Secret(SecretBytes::copy_from_slice(secret)))
     }
 
-    /// Takes the root key from an environment variable: 32 bytes as 64 hexadecimal digits or as Base64 (RFC 4648, section
-    /// 4), as `openssl rand -hex 32` and `openssl rand -base64 32` print them. White space around them does not count.
+    /// Reads the root key from an environment variable that contains 32 bytes as 64 hexadecimal
+    /// digits or as Base64 (RFC 4648, section 4). `openssl rand -hex 32` and
+    /// `openssl rand -base64 32` print these forms. Surrounding whitespace is ignored.
     ///
-    /// Other processes of the same user may read the environment of this one, and children inherit it: a file is better.
+    /// Other processes of the same user may be able to read the environment of this process, and
+    /// child processes inherit it. Prefer a file.
     ///
     /// # Errors
-    /// [`Validation`](ErrorKind::Validation) if there is no such variable, or it does not hold 32 bytes in such a form.
+    /// - [`Validation`](ErrorKind::Validation) if the variable is missing or does not contain 32
+    ///   bytes in one of these forms.
     ///
     /// # Examples
     /// ```
@@ -78,7 +82,7 @@ impl RootKey {
         Ok(Self::from_source(Secret(decode(&text, &source, FORMS)?)))
     }
 
-    /// Leaves the root key with someone else, who wraps it for the store.
+    /// Uses a custom holder, which wraps the root key for the store.
     pub fn from_holder(holder: impl RootKeyHolder + 'static) -> Self {
         Self::from_source(Held(Arc::new(holder)))
     }
@@ -91,13 +95,13 @@ impl RootKey {
         Self::from_source(Secret(secret))
     }
 
-    /// The holder, which does its cryptography with `backend` if it does any here.
+    /// Returns the holder. If it performs cryptography in this process, it uses `backend`.
     pub(crate) fn into_holder(self, backend: &CryptoBackend) -> Result<Arc<dyn RootKeyHolder>> {
         self.0.holder(backend)
     }
 }
 
-/// Makes a holder once it is known which backend does its cryptography.
+/// Creates a holder once the cryptographic backend is known.
 pub(super) trait RootKeySource: fmt::Debug + Send + Sync {
     fn holder(self: Box<Self>, backend: &CryptoBackend) -> Result<Arc<dyn RootKeyHolder>>;
 }
@@ -129,11 +133,11 @@ impl RootKeySource for Held {
     }
 }
 
-/// The forms that [`decode`] reads, as a refusal names them.
+/// The forms that [`decode`] accepts, as listed in error messages.
 const FORMS: &str = "as 64 hexadecimal digits or as 44 characters of Base64";
 
-/// Reads 32 bytes from 64 hexadecimal digits or 44 characters of Base64. `source` begins the sentence of a refusal, and `forms`,
-/// all that the caller takes, ends it.
+/// Decodes 32 bytes from 64 hexadecimal digits or 44 characters of Base64. Error messages start
+/// with `source` and end with `forms`, all forms that the caller accepts.
 pub(super) fn decode(text: &SecretBytes, source: &str, forms: &str) -> Result<SecretBytes> {
     let text = text.expose_secret().trim_ascii();
     let mut secret = SecretBytes::zeroed(SECRET_LENGTH);

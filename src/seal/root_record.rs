@@ -1,4 +1,5 @@
-//! The one record of a store that is not sealed: the versions of the root key, wrapped by their holders.
+//! The root record, which contains the versions of the root key wrapped by their holders. It is the
+//! only record of a store that is not sealed.
 
 use std::sync::Arc;
 
@@ -14,32 +15,37 @@ use crate::secret::SecretBytes;
 
 const FORMAT: u8 = 1;
 
-/// The longest name of a holder.
+/// The maximum length of a holder's name.
 const MAX_HOLDER: usize = 255;
 
-/// The most bytes of one wrapped version: an RSA ciphertext has 512, a blob of another KMS some hundred.
+/// The maximum length of one wrapped version. An RSA ciphertext has 512 bytes, a ciphertext blob of
+/// another KMS a few hundred.
 const MAX_WRAPPED: usize = 8_192;
 
-/// The most wrappings: while a root key moves, two versions under two holders each.
+/// The maximum number of wrappings: two versions under two holders each, while a root key is being
+/// moved.
 const MAX_WRAPPINGS: usize = 4;
 
-/// Bytes of SHA-256.
+/// Length of a SHA-256 digest in bytes.
 const CHECKSUM_LENGTH: usize = 32;
 
-/// Which versions of the root key a store has, and who holds them.
+/// The versions of a store's root key and their holders.
 ///
 /// ```text
 /// record = u8 format = 1 ‖ u32 current version ‖ holder ‖ u16 count, wrappings (u32 version ‖ holder ‖ wrapped)
 ///          ‖ 32 SHA-256 of all of that ‖ proof
 /// ```
 ///
-/// Names of holders and wrapped versions come with a `u16` length before them. The holder named first keeps the root key,
-/// and the last of the wrappings is the current version by it; all others are there while a rotation is under way.
+/// Holder names and wrapped versions are preceded by their length as a `u16`. The first holder in
+/// the record is the current holder, and the last wrapping is the current version under that
+/// holder. Any other wrappings exist only during a rotation.
 ///
-/// The record is in the clear, so that a wrong root key can be told apart from damage: the checksum says that no accident
-/// happened, then the holder unwraps, or does not, each version bound to `strongroom root key v1 ‖ store ‖ u32 version`;
-/// the proof then says that nobody else wrote the record. It is an empty record sealed under the current version, bound to
-/// the place of the record in the store followed by all that comes before the proof.
+/// The record is in plaintext so that a wrong root key can be distinguished from damage. The
+/// checksum detects accidental damage. Next, the holder unwraps each version, bound to
+/// `strongroom root key v1 ‖ store ‖ u32 version`, or fails to. Finally, the proof shows that the
+/// record was written with the root key. The proof is an empty record sealed under the current
+/// version. It is bound to the location of the record in the store, followed by all bytes that
+/// precede the proof.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RootRecord {
     pub(crate) current: u32,
@@ -47,7 +53,7 @@ pub(crate) struct RootRecord {
     pub(crate) wrapped: Vec<WrappedVersion>,
 }
 
-/// A version of the root key as a holder wrapped it.
+/// A version of the root key, wrapped by a holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WrappedVersion {
     pub(crate) version: u32,
@@ -56,7 +62,7 @@ pub(crate) struct WrappedVersion {
 }
 
 impl WrappedVersion {
-    /// Has a holder wrap a version of the root key of a store.
+    /// Wraps a version of the root key of a store with a holder.
     pub(crate) fn wrap(
         holder: &dyn RootKeyHolder,
         store: &[u8; 16],
@@ -71,7 +77,7 @@ impl WrappedVersion {
         Ok(Self { version, holder: holder.id().to_owned(), bytes })
     }
 
-    /// Has its holder unwrap it.
+    /// Unwraps the version with its holder.
     fn unwrap(&self, holder: &dyn RootKeyHolder, store: &[u8; 16]) -> Result<SecretBytes> {
         holder.unwrap(&binding(store, self.version), &self.bytes).map_err(|error| match error.kind() {
             ErrorKind::RootKey | ErrorKind::KeyUnavailable => error,
@@ -84,12 +90,13 @@ impl WrappedVersion {
 }
 
 impl RootRecord {
-    /// Whether there is one version under one holder, so that no rotation is under way.
+    /// Returns `true` if there is one version under one holder, that is, if no rotation is in
+    /// progress.
     pub(crate) fn is_settled(&self) -> bool {
         self.wrapped.len() == 1
     }
 
-    /// Writes the record, with the proof that whoever wrote it had the current version.
+    /// Encodes the record, with the proof that its author has the current version.
     pub(crate) fn encode(&self, backend: &CryptoBackend, versions: &RootKeyVersions, place: &[u8]) -> Result<Vec<u8>> {
         let mut record = self.content()?;
         record.extend_from_slice(checksum(backend, &record).as_ref());
@@ -98,7 +105,7 @@ impl RootRecord {
         Ok(record)
     }
 
-    /// Writes what stands before the checksum.
+    /// Encodes the part that precedes the checksum.
     fn content(&self) -> Result<Vec<u8>, CodecError> {
         let mut writer = Writer::with_capacity(512);
         writer.u8(FORMAT).u32(self.current);
@@ -113,7 +120,7 @@ impl RootRecord {
         Ok(writer.into_bytes())
     }
 
-    /// The record, and how many of its bytes the proof stands for.
+    /// Decodes the record. Also returns the number of bytes that the proof covers.
     fn read(backend: &CryptoBackend, bytes: &[u8]) -> Option<(Self, usize)> {
         let mut reader = Reader::new(bytes);
         let format = reader.u8("format").ok()?;
@@ -135,11 +142,13 @@ impl RootRecord {
         is_whole.then_some((Self { current, holder, wrapped }, reader.position()))
     }
 
-    /// Has the holders unwrap all versions and checks the proof. `bytes` are those that the record was read from.
+    /// Unwraps all versions with the holders and verifies the proof. `bytes` is the encoded record.
     ///
     /// # Errors
-    /// [`RootKey`](ErrorKind::RootKey) if none of the holders is the store's, or the one that is does not unwrap it;
-    /// [`Integrity`](ErrorKind::Integrity) if the record is damaged or not genuine; what a holder answers.
+    /// - [`RootKey`](ErrorKind::RootKey) if none of the holders belongs to the store, or if the
+    ///   store's holder cannot unwrap the root key.
+    /// - [`Integrity`](ErrorKind::Integrity) if the record is damaged or not authentic.
+    /// - Any error of a holder.
     pub(crate) fn unwrap(
         backend: &CryptoBackend,
         bytes: &[u8],
@@ -158,11 +167,11 @@ impl RootRecord {
         Ok((record, secrets))
     }
 
-    /// Reads the record without any holder, if its current version is among those that are known: after a rotation that was
-    /// followed.
+    /// Decodes the record without a holder, if its current version is already known. Used after
+    /// this process has observed a rotation.
     ///
     /// # Errors
-    /// [`Integrity`](ErrorKind::Integrity) if the record is damaged or not genuine.
+    /// - [`Integrity`](ErrorKind::Integrity) if the record is damaged or not authentic.
     pub(crate) fn recognise(
         backend: &CryptoBackend,
         bytes: &[u8],
@@ -176,10 +185,10 @@ impl RootRecord {
         Ok(Some((record, versions)))
     }
 
-    /// Whether it is `holder` that keeps the root key.
+    /// Returns `true` if `holder` is the current holder of the root key.
     ///
     /// # Errors
-    /// What the holder answers if it cannot say.
+    /// Returns the holder's error if it cannot decide.
     pub(crate) fn is_kept_by(&self, holder: &dyn RootKeyHolder, store: &[u8; 16]) -> Result<bool> {
         let Some(last) = self.wrapped.last().filter(|last| last.holder == holder.id()) else { return Ok(false) };
         match last.unwrap(holder, store) {
@@ -189,7 +198,7 @@ impl RootRecord {
         }
     }
 
-    /// The versions, ascending.
+    /// Returns the versions in ascending order.
     fn versions(&self) -> Vec<u32> {
         let mut versions: Vec<u32> = self.wrapped.iter().map(|wrapped| wrapped.version).collect();
         versions.sort_unstable();
@@ -208,7 +217,8 @@ impl RootRecord {
             for holder in holders.iter().filter(|holder| holder.id() == wrapped.holder) {
                 match wrapped.unwrap(&**holder, store) {
                     Ok(secret) => return Ok(secret),
-                    // What could not be tried counts for more than what was tried and did not fit.
+                    // A holder that could not be tried takes precedence over one that was tried and
+                    // did not match.
                     Err(error) if refusal.as_ref().is_none_or(is_wrong) => refusal = Some(error),
                     Err(_) => {}
                 }
@@ -227,8 +237,8 @@ fn checksum(backend: &CryptoBackend, content: &[u8]) -> DigestValue {
     backend.digest().digest(DigestAlgorithm::Sha256, &[content])
 }
 
-/// Reads what stands before the checksum of a record and writes it again; `None` if it is refused. For fuzzing, which cannot
-/// guess a checksum.
+/// Decodes and re-encodes the part of a record that precedes the checksum. Returns `None` if it is
+/// rejected. For fuzzing, because a fuzzer cannot guess a checksum.
 pub(crate) fn rewritten_root_record(content: &[u8]) -> Option<Vec<u8>> {
     let backend = CryptoBackend::default();
     let bytes = [content, checksum(&backend, content).as_ref()].concat();
@@ -236,7 +246,7 @@ pub(crate) fn rewritten_root_record(content: &[u8]) -> Option<Vec<u8>> {
     (length == bytes.len()).then(|| record.content().expect("what was read fits its length fields"))
 }
 
-/// Whether a holder was tried and is another one.
+/// Returns `true` if a holder was tried and is not the right one.
 fn is_wrong(error: &Error) -> bool {
     let was_not_tried =
         matches!(error.downcast_ref(), Some(SealError::TooCostly { .. } | SealError::NewerFormat { .. }));

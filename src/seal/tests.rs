@@ -8,7 +8,7 @@ use crate::crypto::{CryptoError, FASTEST, RUST_CRYPTO, SecureRandom};
 use crate::error::{ErrorKind, Result};
 use crate::secret::SecretBytes;
 
-/// Label, prefix and context.
+/// Label, prefix, and context.
 type Bound = (&'static [u8], &'static [u8], &'static [u8]);
 
 const BOUND: Bound = (b"label v1", b"prefix", b"context");
@@ -68,8 +68,8 @@ fn every_flipped_bit_and_every_truncation_of_a_body_is_refused() {
     }
 }
 
-/// The commitment is what refuses a wrong key: a body whose ciphertext and tag fit the key that is tried, but whose
-/// commitment is that of another, does not open.
+/// The commitment is what rejects a wrong key. The ciphertext and tag of this body match the key
+/// that is tried, but its commitment belongs to another key.
 #[test]
 fn a_ciphertext_that_fits_without_its_commitment_is_refused() {
     let (label, prefix, context) = BOUND;
@@ -190,15 +190,16 @@ fn identities_tell_sequences_of_parts_and_secrets_apart() {
     assert_ne!(identity, identify(2, &[b"ab", b"c"]));
 }
 
-/// Made with OpenSSL from the documented layout: stores keep identities, so they must not change from one release to the
-/// next.
+/// Computed with OpenSSL from the documented layout. Stores persist identifiers, so they must not
+/// change between releases.
 #[test]
 fn identities_do_not_change() {
     let expected = "00f7da38a97bdafddab2519a3ee0272e086a448b0f5357cfdae24a596c194a12";
     assert_eq!(hex::encode(IdentityKey::new(&FASTEST, &[1; 32]).identify(&[b"ab", b"c"])), expected);
 }
 
-/// A record of the first release, so that later ones still read it. Made with OpenSSL from the documented layout.
+/// A record of the first release, which later releases must still read. Created with OpenSSL from
+/// the documented layout.
 #[test]
 fn a_record_of_the_first_release_opens() -> Result<()> {
     let record = concat!(

@@ -1,4 +1,4 @@
-//! The versions of a store's root key, unwrapped.
+//! The unwrapped versions of a store's root key.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,28 +15,28 @@ use crate::secret::SecretBytes;
 /// Separates sealed records from ciphertext blobs.
 pub(super) const RECORD_LABEL: &[u8] = b"strongroom seal v1";
 
-/// Version of the format of a sealed record.
+/// Format version of a sealed record.
 const RECORD_FORMAT: u8 = 1;
 
-/// Bytes of a sealed record before its body: format and version of the root key.
+/// Number of bytes before the body of a sealed record: format and root key version.
 pub(super) const RECORD_PREFIX_LENGTH: usize = 5;
 
-/// What seals everything that a store keeps: under the current version of its root key, while what was sealed under
-/// another one that is known still opens.
+/// The versions of a store's root key, which seal all records. New records are sealed under the
+/// current version, and records sealed under any known version can be opened.
 ///
 /// ```text
 /// record = u8 format = 1 ‖ u32 version of the root key ‖ body
 /// ```
 ///
-/// The body is that of a [`CommittingKey`] with the label `strongroom seal v1`, the five bytes before it as the prefix,
-/// and what the record is bound to as the context.
+/// The body is that of a [`CommittingKey`] with the label `strongroom seal v1`. Its prefix is the
+/// five bytes before the body, and its context is the binding of the record.
 pub(crate) struct RootKeyVersions {
     current: u32,
     keys: BTreeMap<u32, Arc<CommittingKey>>,
 }
 
 impl RootKeyVersions {
-    /// Takes over versions, of which `current` is one.
+    /// Creates the set from versions that include `current`.
     pub(crate) fn new(
         backend: &CryptoBackend,
         current: u32,
@@ -48,7 +48,8 @@ impl RootKeyVersions {
         Ok(Self { current, keys: secrets.into_iter().map(bind).collect::<Result<_>>()? })
     }
 
-    /// Keeps versions that were known before, for what was read while they were in use.
+    /// Adds versions that were known before, for records that were read while those versions were
+    /// in use.
     #[must_use]
     pub(crate) fn keeping(mut self, earlier: &Self) -> Self {
         for (version, key) in &earlier.keys {
@@ -57,30 +58,30 @@ impl RootKeyVersions {
         self
     }
 
-    /// The same versions with another one current; `None` if that one is not known here.
+    /// Returns the same versions with another one current, or `None` if that version is unknown.
     pub(crate) fn with_current(&self, current: u32) -> Option<Self> {
         self.keys.contains_key(&current).then(|| Self { current, keys: self.keys.clone() })
     }
 
-    /// Draws the secret of a version.
+    /// Generates the secret of a new version.
     pub(crate) fn draw(backend: &CryptoBackend) -> Result<SecretBytes> {
         holder::draw(backend)
     }
 
-    /// Whether something sealed names a version that is not known here.
+    /// Returns `true` if sealed data specifies an unknown version.
     pub(crate) fn lacks_version_of(&self, sealed: &[u8]) -> bool {
         version_of(sealed).is_some_and(|version| !self.keys.contains_key(&version))
     }
 
-    /// Whether something was sealed under the current version.
+    /// Returns `true` if data was sealed under the current version.
     pub(crate) fn is_current(&self, sealed: &[u8]) -> bool {
         version_of(sealed) == Some(self.current)
     }
 
-    /// Encrypts a record under the current version, bound to what `binding` says of it.
+    /// Encrypts a record under the current version, bound to `binding`.
     ///
     /// # Errors
-    /// [`Internal`](crate::ErrorKind::Internal) if there is no randomness.
+    /// - [`Internal`](crate::ErrorKind::Internal) if random bytes are unavailable.
     pub(crate) fn seal(&self, binding: &[u8], plaintext: &[u8]) -> Result<Vec<u8>> {
         let key = self.keys.get(&self.current).ok_or(SealError::UnknownVersion { version: self.current })?;
         let prefix = prefix(self.current);
@@ -90,10 +91,10 @@ impl RootKeyVersions {
         Ok(sealed)
     }
 
-    /// Decrypts a record that was sealed with the same binding under a version that is known.
+    /// Decrypts a record that was sealed with the same binding under a known version.
     ///
     /// # Errors
-    /// [`Integrity`](crate::ErrorKind::Integrity), whatever does not fit.
+    /// - [`Integrity`](crate::ErrorKind::Integrity) if the record is malformed or not authentic.
     pub(crate) fn open(&self, binding: &[u8], sealed: &[u8]) -> Result<SecretBytes> {
         let version = version_of(sealed).ok_or(SealError::Altered)?;
         let key = self.keys.get(&version).ok_or(SealError::UnknownVersion { version })?;
@@ -108,7 +109,7 @@ impl fmt::Debug for RootKeyVersions {
     }
 }
 
-/// The version that something sealed names; `None` if it is of no format that is known.
+/// Returns the version that sealed data specifies, or `None` if its format is unknown.
 fn version_of(sealed: &[u8]) -> Option<u32> {
     let mut reader = Reader::new(sealed);
     let format = reader.u8("format").ok()?;

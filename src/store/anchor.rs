@@ -1,4 +1,5 @@
-//! A witness outside the store, so that the whole of it cannot be set back unnoticed.
+//! Anchors: records of a store's progress that are kept outside the store, so that a rollback of
+//! the whole store is detected.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -12,26 +13,27 @@ use crate::identity::AccountId;
 use crate::lock::Mutex;
 use crate::private_file::{self, Exposure, TrustedUsers};
 
-/// What the line in an anchor file begins with.
+/// The first word of an anchor file.
 const FILE_FORMAT: &str = "strongroom-anchor-1";
 
-/// The longest anchor file that is read.
+/// The maximum size of an anchor file that is read.
 const MAX_FILE: u64 = 512;
 
-/// The state of a store after one of its commits. It is no secret, and only the KMS of the store can make one.
+/// The state of a store after one of its commits. It is not secret, and only the KMS of the store
+/// can create it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AnchorPoint {
     /// The store.
     pub store: StoreId,
-    /// The commit.
+    /// The revision of the commit.
     pub revision: Revision,
-    /// A keyed hash of the state after it.
+    /// A keyed hash of the state after the commit.
     pub digest: [u8; 32],
 }
 
-/// Remembers how far a store has come, in a place that does not go back together with the store: a file on another
-/// disk, another store. With one, a KMS notices that the whole store was replaced by an older copy, or lost the end of its
-/// log.
+/// Records how far a store has progressed, in a place that is not rolled back together with the
+/// store, such as a file on another disk or another store. With an anchor, a KMS detects that the
+/// whole store was replaced by an older copy, or that it lost the end of its log.
 ///
 /// # Examples
 /// ```
@@ -58,19 +60,20 @@ pub struct AnchorPoint {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Anchor: fmt::Debug + Send + Sync {
-    /// The point that the anchor is at; `None` before the first.
+    /// Returns the current point of the anchor, or `None` before the first.
     ///
-    /// A KMS asks for it within every commit, while other writers wait.
+    /// A KMS calls this within every commit, while other writers wait.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if that cannot be told, upon which the KMS refuses to go on.
+    /// - [`ErrorKind::Store`] if the point cannot be read. The KMS then refuses to continue.
     fn last(&self) -> Result<Option<AnchorPoint>>;
 
-    /// Moves the anchor to `point`, durably, unless it is at that revision or a later one already, or at a point of another
-    /// store: several processes may move it at once.
+    /// Moves the anchor to `point` durably. Does nothing if the anchor is already at that revision
+    /// or a later one, or at a point of another store. Several processes may call this
+    /// concurrently.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if it cannot be moved.
+    /// - [`ErrorKind::Store`] if the anchor cannot be moved.
     fn advance(&self, point: &AnchorPoint) -> Result<()>;
 }
 
@@ -84,13 +87,13 @@ impl<A: Anchor + ?Sized> Anchor for Arc<A> {
     }
 }
 
-/// Keeps the point in memory: for tests.
+/// Keeps the point in memory, for tests.
 #[derive(Debug, Default)]
 pub struct MemoryAnchor(Mutex<Option<AnchorPoint>>);
 
 impl Anchor for MemoryAnchor {
     fn last(&self) -> Result<Option<AnchorPoint>> {
-        // A point is whole at any moment.
+        // The point is always consistent, even if the lock is poisoned.
         Ok(*self.0.lock())
     }
 
@@ -103,25 +106,26 @@ impl Anchor for MemoryAnchor {
     }
 }
 
-/// Keeps the point in a file of one line. Each move writes a new file and puts it in the place of the old one, on the
-/// disk before it counts; a lock on a file beside it, named `.lock`, orders the processes that move it.
+/// Keeps the point in a file of one line. Each move writes a new file, syncs it to disk, and
+/// replaces the old file with it. A lock on an adjacent file with the extension `.lock` serializes
+/// the processes that move the anchor.
 #[derive(Clone, Debug)]
 pub struct FileAnchor {
     path: PathBuf,
     must_exist: bool,
     trusted_users: TrustedUsers,
-    /// Set once access was checked.
+    /// Set once access has been checked.
     checked: OnceLock<()>,
 }
 
 impl FileAnchor {
-    /// The anchor in this file, which is created when it is first moved.
+    /// Creates an anchor in this file. The file is created when the anchor is first moved.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into(), must_exist: false, trusted_users: TrustedUsers::Owner, checked: OnceLock::new() }
     }
 
-    /// Rejects a missing file instead of creating it. Use this for a store that has been opened with its anchor before, so that
-    /// an attacker cannot get around the anchor by deleting it.
+    /// Rejects a missing file instead of creating it. Use this for a store that has been opened
+    /// with its anchor before, so that an attacker cannot bypass the anchor by deleting it.
     ///
     /// # Examples
     /// ```
@@ -142,14 +146,15 @@ impl FileAnchor {
         self
     }
 
-    /// Users that may be able to write the file or a directory on its path, by default the user of the process and root only.
+    /// Sets the users that may be able to write the file or a directory on its path. By default,
+    /// only root and the user of the process.
     #[must_use]
     pub fn trusted_users(mut self, trusted: TrustedUsers) -> Self {
         self.trusted_users = trusted;
         self
     }
 
-    /// Refuses an anchor that other users could move.
+    /// Rejects an anchor that other users could move.
     fn check_access(&self) -> Result<()> {
         if self.checked.get().is_some() {
             return Ok(());
@@ -163,7 +168,8 @@ impl FileAnchor {
         };
         private_file::check_directory(private_file::directory_of(&self.path), self.trusted_users).map_err(refused)?;
         match private_file::check_file(&self.path, self.trusted_users) {
-            // It is checked again once it exists, as its directory may be missing, too.
+            // Access is checked again once the file exists, because its directory may be missing,
+            // too.
             Err(Exposure::Unknown { source, .. }) if source.kind() == IoErrorKind::NotFound => {}
             checked => {
                 checked.map_err(refused)?;
@@ -186,8 +192,9 @@ impl FileAnchor {
         private_file::sync_name(&self.path)
     }
 
-    /// Locks the anchor until the file is dropped. Locks another file if this one was deleted or replaced before it was locked,
-    /// as other processes would not wait for it.
+    /// Locks the anchor until the returned file is dropped. If the lock file was deleted or
+    /// replaced before it was locked, locks the new one, because other processes would not wait for
+    /// the old one.
     fn lock(&self) -> io::Result<File> {
         let path = self.beside(".lock");
         loop {
@@ -239,8 +246,9 @@ impl Anchor for FileAnchor {
     }
 }
 
-/// Keeps the point as a record of another store: one on another disk, or that is shared with other machines. That store
-/// must not be one of a [`Kms`](crate::Kms), to which a record that it did not write is a violation.
+/// Keeps the point as a record of another store, such as one on another disk or one that is shared
+/// with other machines. That store must not belong to a [`Kms`](crate::Kms), which would report the
+/// record as a violation because it did not write it.
 #[derive(Debug)]
 pub struct StoreAnchor<S> {
     store: S,
@@ -248,12 +256,13 @@ pub struct StoreAnchor<S> {
 }
 
 impl<S: KeyStore> StoreAnchor<S> {
-    /// The anchor in `store`, which must not be the one that it is an anchor of.
+    /// Creates an anchor in `store`, which must not be the store that it anchors.
     pub const fn new(store: S) -> Self {
         Self { store, must_exist: false }
     }
 
-    /// Rejects a store without an anchor instead of creating it there, as [`FileAnchor::must_exist`] does.
+    /// Rejects a store without an anchor instead of creating the anchor, as
+    /// [`FileAnchor::must_exist`] does.
     ///
     /// # Examples
     /// ```
@@ -298,7 +307,7 @@ impl<S: KeyStore> Anchor for StoreAnchor<S> {
                 Ok(vec![Change { id: record_id(), body: Some(line(point).into_bytes()) }])
             });
             match moved {
-                // Each conflict means that another process moved it on.
+                // Each conflict means that another process has moved the anchor.
                 Err(CommitError::Conflict(_)) => {}
                 Err(CommitError::Failed(error)) => return Err(error),
                 Ok(_) => return Ok(()),
@@ -315,7 +324,8 @@ fn is_ahead(last: Option<AnchorPoint>, point: &AnchorPoint) -> bool {
     last.is_none_or(|last| last.store == point.store && last.revision < point.revision)
 }
 
-/// `strongroom-anchor-1 store revision digest`, in hexadecimal but for the revision, and the end of the line.
+/// Returns the line `strongroom-anchor-1 store revision digest` with a line ending. All values
+/// except the revision are in hexadecimal.
 fn line(point: &AnchorPoint) -> String {
     let hex = base16ct::lower::encode_string;
     format!("{FILE_FORMAT} {} {} {}\n", hex(&point.store.0), point.revision.0, hex(&point.digest))
@@ -339,7 +349,7 @@ fn bytes<const N: usize>(digits: &str) -> Option<[u8; N]> {
     (decoded == N).then_some(bytes)
 }
 
-/// The error for an anchor that must exist and does not.
+/// Returns the error for an anchor that must exist but is missing.
 fn missing(place: &str) -> Error {
     let text =
         format!("there is no anchor in {place}, where one must exist: restore it, or create it without that option");

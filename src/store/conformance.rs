@@ -1,7 +1,8 @@
-//! The contracts of [`KeyStore`] and [`Anchor`] as suites: every implementation runs the same bodies.
+//! Conformance test suites for implementations of [`KeyStore`] and [`Anchor`].
 //!
-//! Run them in the tests of a store or an anchor of your own. They tell what a crash test cannot: a store that passes still
-//! owes it that a commit is on the disk, whole or not at all, whenever the process or the machine stops.
+//! Run them in the tests of your own store or anchor. They cannot replace a crash test. A store
+//! that passes must still guarantee durability and atomicity whenever the process or the machine
+//! stops.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,19 +17,19 @@ use crate::identity::AccountId;
 type Body = fn(Make<'_>) -> Result<()>;
 type Make<'a> = &'a dyn Fn() -> Result<Box<dyn KeyStore>>;
 
-/// The longest name of a record.
+/// The maximum length of a record's name.
 const LONGEST_NAME: usize = 1_024;
 
-/// How soon handles on one store must see what others have committed.
+/// The time within which handles to one store must observe the commits of others.
 const SEEN_WITHIN: Duration = Duration::from_secs(5);
 
-/// Runs the suite of every store, each body on an empty one that `make` makes.
+/// Runs the tests that apply to every store, each on an empty store that `make` creates.
 ///
 /// # Errors
-/// Whatever the store answers where it should have done something.
+/// Returns any error from a call that the store should have accepted.
 ///
 /// # Panics
-/// If the store breaks the contract; the text says where.
+/// Panics if the store violates the contract. The message describes the violation.
 ///
 /// # Examples
 /// ```
@@ -59,14 +60,14 @@ pub fn run(make: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
     Ok(())
 }
 
-/// Runs what a store owes that outlives its process. Every call of `open` opens the same place, which is empty before the
-/// first; the suite has one handle at a time.
+/// Runs the tests for stores that outlive their process. Every call of `open` must open the same
+/// location, which is empty before the first call. The suite uses one handle at a time.
 ///
 /// # Errors
-/// Whatever the store answers where it should have done something.
+/// Returns any error from a call that the store should have accepted.
 ///
 /// # Panics
-/// If the store breaks the contract; the text says where.
+/// Panics if the store violates the contract. The message describes the violation.
 pub fn run_durable(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
     println!("store: identity, records and revision outlive the handle");
     let (kept, gone) = (key("kept")?, key("gone")?);
@@ -88,14 +89,15 @@ pub fn run_durable(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
     Ok(())
 }
 
-/// Runs what a store owes that several processes may open at once. Every call of `open` opens the same place, which is empty
-/// before the first; the suite has two handles at a time and works with both from several threads.
+/// Runs the tests for stores that several processes may open at the same time. Every call of `open`
+/// must open the same location, which is empty before the first call. The suite uses two handles at
+/// a time, both from several threads.
 ///
 /// # Errors
-/// Whatever the store answers where it should have done something.
+/// Returns any error from a call that the store should have accepted.
 ///
 /// # Panics
-/// If the store breaks the contract; the text says where.
+/// Panics if the store violates the contract. The message describes the violation.
 pub fn run_shared(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
     println!("store: handles on one store see one another's commits and lose none");
     let (one, two): (Arc<dyn KeyStore>, Arc<dyn KeyStore>) = (open()?.into(), open()?.into());
@@ -115,13 +117,13 @@ pub fn run_shared(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
     count_up(&[one, two])
 }
 
-/// Runs the suite of every anchor, each body on one that is nowhere yet.
+/// Runs the tests that apply to every anchor, each on an anchor without a point.
 ///
 /// # Errors
-/// Whatever the anchor answers where it should have done something.
+/// Returns any error from a call that the anchor should have accepted.
 ///
 /// # Panics
-/// If the anchor breaks the contract; the text says where.
+/// Panics if the anchor violates the contract. The message describes the violation.
 ///
 /// # Examples
 /// ```
@@ -325,7 +327,7 @@ fn every_kind_is_a_space_of_its_own(make: Make<'_>) -> Result<()> {
     Ok(())
 }
 
-/// A record that every commit changes, and that no commit expects at a revision.
+/// Every commit changes this record, and no commit includes it in its expectations.
 fn what_a_commit_read_it_may_change(make: Make<'_>) -> Result<()> {
     let store = make()?;
     let head = key("head")?;
@@ -383,7 +385,8 @@ fn no_concurrent_update_is_lost(make: Make<'_>) -> Result<()> {
     count_up(&[Arc::clone(&store), store])
 }
 
-/// Two threads on each handle count, and each time say what they have seen.
+/// Increments a counter from two threads per handle. Each increment is conditional on the revision
+/// that the thread read.
 fn count_up(handles: &[Arc<dyn KeyStore>]) -> Result<()> {
     const UPDATES: u64 = 50;
     let counter = key("counter")?;
@@ -391,7 +394,7 @@ fn count_up(handles: &[Arc<dyn KeyStore>]) -> Result<()> {
     let count = |store: &dyn KeyStore| {
         let mut done = 0;
         while done < UPDATES {
-            // A handle may see another one's commit late.
+            // A handle may observe another handle's commit late.
             let Some(record) = store.get(&counter).expect("readable") else { continue };
             let value = u64::from_be_bytes(record.body[..].try_into().expect("eight bytes"));
             match put(store, &counter, Some(record.revision), &(value + 1).to_be_bytes()) {

@@ -1,4 +1,5 @@
-//! A store in memory: the default of `Kms::in_memory`, and the model that other stores are compared with.
+//! An in-memory store: the default of `Kms::in_memory`, and the reference model for testing other
+//! stores.
 
 use std::fmt;
 
@@ -13,9 +14,9 @@ use crate::crypto::CryptoBackend;
 use crate::error::Result;
 use crate::lock::Mutex;
 
-/// Keeps records in memory, for as long as the process lives.
+/// Keeps records in memory, for the lifetime of the process.
 ///
-/// Readers take no lock: they look at an immutable snapshot, and a commit swaps in the next one.
+/// Readers take no lock. They use an immutable snapshot, which each commit replaces with a new one.
 pub struct MemoryStore {
     id: StoreId,
     current: ArcSwap<Snapshot>,
@@ -29,22 +30,23 @@ struct Snapshot {
 }
 
 impl MemoryStore {
-    /// Makes an empty store with a random identity.
+    /// Creates an empty store with a random identity.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) if the backend gives no randomness.
+    /// - [`ErrorKind::Internal`](crate::ErrorKind::Internal) if the backend cannot generate random
+    ///   bytes.
     pub fn new(backend: &CryptoBackend) -> Result<Self> {
         let mut id = [0; 16];
         backend.random().fill(&mut id)?;
         Ok(Self { id: StoreId(id), current: ArcSwap::default(), writer: Mutex::new(()) })
     }
 
-    /// Number of records.
+    /// Returns the number of records.
     pub fn len(&self) -> usize {
         self.current.load().records.size()
     }
 
-    /// Whether there are no records.
+    /// Returns `true` if there are no records.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -72,7 +74,7 @@ impl Snapshot {
     }
 }
 
-/// A commit under way: the records are still those before it.
+/// A commit in progress. The records are still those before the commit.
 struct Next<'a> {
     snapshot: &'a Snapshot,
     read: Vec<RecordId>,
@@ -121,7 +123,8 @@ impl KeyStore for MemoryStore {
     }
 
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
-        // The lock guards no data, only the order of writers, so a writer that panicked left nothing half done.
+        // The lock only serializes writers and guards no data, so a writer that panicked left no
+        // partial change.
         let _writer = self.writer.lock();
         let mut next = Snapshot::clone(&self.current.load());
         next.check(expected)?;

@@ -1,12 +1,18 @@
-//! Where records are kept: bytes under a name, a revision for each, and commits that happen whole or not at all.
+//! Storage of records: sealed bytes under a name, with a revision for each record and atomic
+//! commits.
 //!
-//! A store knows nothing of keys or cryptography: bodies reach it sealed. It owes three things, which the suite in
-//! `conformance` checks (feature `conformance`): a commit is atomic, a commit happens only if every record is still at the revision that the writer
-//! saw, and a revision never comes twice, also not for a record that was deleted and made again.
+//! A store has no knowledge of keys or cryptography, because all bodies are sealed before they
+//! reach it. It must provide three guarantees, which the suite in `conformance` checks (feature
+//! `conformance`):
 //!
-//! One number serves for change notification too: [`KeyStore::revision`] moves with every commit and is cheap to read,
-//! so a reader knows with one comparison that what it holds is still current. It can be asked at the start of every
-//! operation, which a signal on a channel can not: a signal says that something changed, never that nothing did.
+//! - A commit is atomic.
+//! - A commit succeeds only if every record is still at the revision that the writer observed.
+//! - A revision is never reused, not even for a record that was deleted and created again.
+//!
+//! The same number serves for change notification. [`KeyStore::revision`] changes with every commit
+//! and is cheap to read, so a single comparison shows that cached data is still current. Readers
+//! can check it at the start of every operation. A notification channel could not replace it: a
+//! notification can report a change, but never that nothing has changed.
 
 mod anchor;
 mod error;
@@ -30,21 +36,24 @@ pub use sqlite::{MissingFile, SqliteOptions, SqliteStore};
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 
-/// The most records that one [`KeyStore::scan`] returns: a bound on memory for any caller.
+/// The maximum number of records that one [`KeyStore::scan`] returns. It bounds the memory that any
+/// caller needs.
 pub const MAX_SCAN: usize = 1_000;
 
-/// The identity of a store, drawn at random when it is made and bound into everything that is sealed for it.
+/// The identity of a store. It is drawn at random when the store is created, and everything sealed
+/// for the store is bound to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StoreId(pub [u8; 16]);
 
-/// The number of a commit, ascending from 1, and the version of every record that the commit wrote.
+/// The number of a commit, ascending from 1. It is also the version of every record that the commit
+/// wrote.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $code:literal,)*) => {
-        /// What a record is about. A store that writes down kinds writes their [`code`](Self::code): later releases add
-        /// kinds, and take no number again.
+        /// The kind of a record. A store that persists kinds should write their
+        /// [`code`](Self::code). Later releases may add kinds but never reuse a code.
         ///
         /// # Examples
         /// ```
@@ -59,15 +68,16 @@ macro_rules! kinds {
         pub enum RecordKind { $($(#[$doc])* $kind,)* }
 
         impl RecordKind {
-            /// Every kind, in their order: what is gone through by whoever goes through the whole store.
+            /// All kinds, in order. Traversals of the whole store visit them in this order.
             pub(crate) const ALL: &[Self] = &[$(Self::$kind),*];
 
-            /// The number that stands for the kind wherever it is stored. In the order of the kinds, and never used again.
+            /// Returns the number that represents the kind in storage. Codes are in the order of
+            /// the kinds and are never reused.
             pub const fn code(self) -> u8 {
                 match self { $(Self::$kind => $code,)* }
             }
 
-            /// The kind that a number stands for; `None` for one that this release does not know.
+            /// Returns the kind with this code, or `None` if this release does not know it.
             pub const fn from_code(code: u8) -> Option<Self> {
                 match code {
                     $($code => Some(Self::$kind),)*
@@ -83,86 +93,88 @@ kinds! {
     Key = 1,
     /// An alias.
     Alias = 2,
-    /// What concerns the store as a whole.
+    /// Data of the store as a whole.
     Store = 3,
-    /// How far a chain of the audit trail has come.
+    /// The position of a chain of the audit log.
     Audit = 4,
     /// A grant on a key.
     Grant = 5,
     /// The policies of a principal.
     IdentityPolicy = 6,
-    /// How often keys were used.
+    /// Usage counts of keys.
     Usage = 7,
     /// The custom key stores of an account.
     CustomKeyStore = 8,
-    /// Work in an HSM that was begun, to be finished or undone.
+    /// An operation in an HSM that was started and must be completed or undone.
     Intent = 9,
-    /// That a key was deleted.
+    /// The tombstone of a deleted key.
     Tombstone = 10,
-    /// How many messages were encrypted under a key in an HSM.
+    /// The number of messages that were encrypted under a key in an HSM.
     MessageCount = 11,
-    /// That a principal may retire a grant.
+    /// The permission of a principal to retire a grant.
     RetirableGrant = 12,
-    /// What a provider has to destroy of a key that was deleted.
+    /// The parts of a deleted key that a provider has yet to destroy.
     Destruction = 13,
 }
 
 /// The name of a record. Records are ordered by kind, then account, then the bytes of the name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RecordId {
-    /// What the record is about.
+    /// The kind of the record.
     pub kind: RecordKind,
-    /// The account that owns it.
+    /// The account that owns the record.
     pub account: AccountId,
-    /// Its name within the account: the 16 bytes of a key id, the text of an alias name, the 8 bytes of a chain id. Any
-    /// bytes, and at most 1,024 of them.
+    /// The name within the account: the 16 bytes of a key ID, the text of an alias name, or the 8
+    /// bytes of a chain ID. It consists of arbitrary bytes, at most 1,024.
     pub name: Vec<u8>,
 }
 
 /// A stored record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The commit that wrote it.
+    /// The revision of the commit that wrote it.
     pub revision: Revision,
-    /// Its sealed bytes.
+    /// The sealed bytes.
     pub body: Arc<[u8]>,
 }
 
-/// The state that a record must be in for a commit to happen.
+/// The state that a record must have for a commit to succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expectation {
     /// The record.
     pub id: RecordId,
-    /// The revision it must have, or `None` if it must be absent.
+    /// The required revision, or `None` if the record must be absent.
     pub revision: Option<Revision>,
 }
 
 /// One write of a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The record, which must be among the commit's expectations or have been read through [`Pending`].
+    /// The record. It must be among the commit's expectations or have been read through
+    /// [`Pending`].
     pub id: RecordId,
-    /// Its new body, or `None` to delete it.
+    /// The new body, or `None` to delete the record.
     pub body: Option<Vec<u8>>,
 }
 
-/// Which records a scan visits: those of a kind, of one account or of all, behind a given one.
+/// The records that a scan visits: those of a kind, of one account or of all accounts, optionally
+/// after a specified record.
 #[derive(Clone, Debug)]
 pub struct Scan {
     /// The kind.
     pub kind: RecordKind,
-    /// One account, or every account.
+    /// The account, or `None` for every account.
     pub account: Option<AccountId>,
-    /// Start behind this record.
+    /// The record after which to start.
     pub after: Option<RecordId>,
-    /// The most records wanted; [`MAX_SCAN`] bounds it further.
+    /// The maximum number of records to return, further limited by [`MAX_SCAN`].
     pub limit: usize,
 }
 
-/// Why a commit did not happen. Nothing was changed.
+/// The reason why a commit failed. A failed commit has no effect.
 #[derive(Debug)]
 pub enum CommitError {
-    /// A record is not at the revision that the writer expected: read again and decide anew.
+    /// A record is not at the revision that the writer expected. Read it again and retry.
     Conflict(RecordId),
     /// The store, or the writer's own sealing step, failed.
     Failed(Error),
@@ -183,23 +195,25 @@ impl From<CommitError> for Error {
     }
 }
 
-/// A commit that is under way: its expectations hold, and nobody else writes until it is over.
+/// A commit in progress. Its expectations hold, and there are no other writers until it completes.
 pub trait Pending {
-    /// The revision that the commit will have.
+    /// Returns the revision that the commit will have.
     fn revision(&self) -> Revision;
 
-    /// Reads a record as it is right before the commit. What was read here may be changed by it without an expectation: so
-    /// a record that every commit changes makes no two of them conflict.
+    /// Reads a record in its state just before the commit. The commit may change records that were
+    /// read here without an expectation. A record that every commit changes therefore causes no
+    /// conflicts.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if the store cannot be read.
+    /// - [`ErrorKind::Store`] if the store cannot be read.
     fn get(&mut self, id: &RecordId) -> Result<Option<Record>>;
 }
 
-/// Makes the writes of a commit once its revision is known, so that bodies can be sealed with that revision.
+/// Returns the writes of a commit once its revision is known, so that bodies can be sealed with
+/// that revision.
 pub type WriteChanges<'a> = dyn FnMut(&mut dyn Pending) -> Result<Vec<Change>> + 'a;
 
-/// A durable or volatile home of records. Blocking; shared by many threads.
+/// Stores records, durably or in memory. Calls are blocking, and many threads can share a store.
 ///
 /// # Examples
 /// ```
@@ -218,73 +232,81 @@ pub type WriteChanges<'a> = dyn FnMut(&mut dyn Pending) -> Result<Vec<Change>> +
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub trait KeyStore: fmt::Debug + Send + Sync {
-    /// The identity of this store.
+    /// Returns the identity of this store.
     fn id(&self) -> StoreId;
 
-    /// Tells where the store lies, if that distinguishes it from a copy of itself: the number and the time of birth of a file,
-    /// say, or the timeline of a database cluster. It must stay the same for as long as the store is the same one, and
-    /// should differ for a copy and for what was restored from a backup.
+    /// Returns the location of the store, if it distinguishes the store from a copy of itself. It
+    /// can be the inode number and creation time of a file or the timeline of a database cluster,
+    /// for example. The location must stay the same as long as the store is the same one. It should
+    /// differ for a copy and for a store restored from a backup.
     ///
-    /// A `Kms` that finds its store in another location than before destroys nothing outside of it, in an HSM for instance, until
-    /// [`Kms::declare_successor`](crate::Kms::declare_successor). The default, `None`, is for stores that cannot tell.
+    /// A `Kms` that finds its store in a different location than before destroys nothing outside
+    /// the store, for example in an HSM, until you call
+    /// [`Kms::declare_successor`](crate::Kms::declare_successor). The default, `None`, is for
+    /// stores that cannot determine their location.
     fn location(&self) -> Option<[u8; 16]> {
         None
     }
 
-    /// The revision of the last commit; zero before the first. Cheap: it is asked at the start of every operation.
+    /// Returns the revision of the last commit, or zero before the first. This must be cheap,
+    /// because it is called at the start of every operation.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if it cannot be told, upon which the operation is refused.
+    /// - [`ErrorKind::Store`] if the revision cannot be read. The operation is then rejected.
     fn revision(&self) -> Result<Revision>;
 
-    /// Reads several records, all from one moment. The answer has a place for each id, in their order.
+    /// Reads several records from one consistent state. The result contains an entry for each ID,
+    /// in the same order.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if the store cannot be read.
+    /// - [`ErrorKind::Store`] if the store cannot be read.
     fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>>;
 
     /// Reads one record.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if the store cannot be read.
+    /// - [`ErrorKind::Store`] if the store cannot be read.
     fn get(&self, id: &RecordId) -> Result<Option<Record>> {
         Ok(self.get_all(std::slice::from_ref(id))?.pop().flatten())
     }
 
-    /// Reads records in ascending order, all from one moment.
+    /// Reads records in ascending order from one consistent state.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if the store cannot be read.
+    /// - [`ErrorKind::Store`] if the store cannot be read.
     fn scan(&self, scan: &Scan) -> Result<Vec<(RecordId, Record)>>;
 
-    /// Writes all changes, or none: checks every expectation, assigns the next revision, asks `changes` for the bodies
-    /// and makes them durable before it returns. `changes` is called at most once and must not call the store, but for what
-    /// it reads through [`Pending`].
+    /// Writes all changes atomically. Checks every expectation, assigns the next revision, requests
+    /// the bodies from `changes`, and makes them durable before it returns. `changes` is called at
+    /// most once and must not call the store, except to read through [`Pending`].
     ///
     /// # Errors
-    /// [`CommitError::Conflict`] if an expectation does not hold; [`CommitError::Failed`] if `changes` or the store
-    /// failed, or a change is neither among the expectations nor to a record that was read through [`Pending`].
+    /// - [`CommitError::Conflict`] if an expectation does not hold.
+    /// - [`CommitError::Failed`] if `changes` or the store failed, or if a changed record is
+    ///   neither among the expectations nor was read through [`Pending`].
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError>;
 
-    /// Overwrites what is left of deleted and replaced records wherever this store has put it: until then a commit may
-    /// leave old bodies behind, in a log for instance.
+    /// Overwrites the remains of deleted and replaced records wherever this store has written them.
+    /// Until then, a commit may leave old bodies behind, for example in a log.
+    ///
+    /// The default does nothing, which suits a store that keeps no old bodies. A store that wraps
+    /// another must forward the call.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if something is left, because it could not be overwritten or someone still reads it. Call it
-    /// again later.
-    ///
-    /// A store that keeps no old bodies has nothing to do, which is the default; one around another must pass it on.
+    /// - [`ErrorKind::Store`] if remains are left because they could not be overwritten or are
+    ///   still being read. Call this again later.
     fn scrub(&self) -> Result<()> {
         Ok(())
     }
 
-    /// Looks for damage to what holds the records together and is no record itself, such as pages of a file that are linked
-    /// wrongly, and returns what it finds. It may read everything that there is.
+    /// Checks the structure that holds the records together for damage, such as incorrectly linked
+    /// pages of a file, and returns the damage found. It may read the whole store.
+    ///
+    /// The default returns no damage, which suits a store without such a structure. A store that
+    /// wraps another must forward the call.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`] if it cannot look.
-    ///
-    /// A store that has nothing of that kind has nothing to look for, which is the default; one around another must pass it on.
+    /// - [`ErrorKind::Store`] if the check cannot be performed.
     fn check_structure(&self) -> Result<Vec<StoreError>> {
         Ok(Vec::new())
     }
@@ -328,7 +350,7 @@ impl<S: KeyStore + ?Sized> KeyStore for Arc<S> {
     }
 }
 
-/// Refuses a commit with a change that no expectation stands for, to a record that was not read either.
+/// Rejects a commit with a change to a record that is not among the expectations and was not read.
 fn check_named(expected: &[Expectation], read: &[RecordId], changes: &[Change]) -> Result<()> {
     let named: BTreeSet<&RecordId> = expected.iter().map(|expectation| &expectation.id).chain(read).collect();
     if changes.iter().all(|change| named.contains(&change.id)) {

@@ -1,4 +1,4 @@
-//! Passphrases as text: what is typed, and the bytes that keys are derived from.
+//! The text of passphrases and the bytes from which keys are derived.
 
 use std::fmt;
 
@@ -7,33 +7,33 @@ use unicode_normalization::char::is_public_assigned;
 
 use crate::secret::SecretBytes;
 
-/// A passphrase in the two forms that keys have been derived from.
+/// A passphrase in each of the two forms from which keys have been derived.
 pub(crate) struct Passphrase {
     typed: SecretBytes,
-    /// Missing if the passphrase is to be used exactly as it was typed.
+    /// `None` if the passphrase is used exactly as typed.
     prepared: Option<Result<SecretBytes, UnsuitablePassphrase>>,
 }
 
 impl Passphrase {
-    /// Takes a passphrase to seal and to open with.
+    /// Creates a passphrase for sealing and opening.
     ///
     /// # Errors
-    /// Returns why the text is not suitable; see [`prepare`].
+    /// Returns the reason why the text is not suitable; see [`prepare`].
     pub(crate) fn new(text: &str) -> Result<Self, UnsuitablePassphrase> {
         let prepared = prepare(text)?;
         Ok(Self { typed: SecretBytes::copy_from_slice(text.as_bytes()), prepared: Some(Ok(prepared)) })
     }
 
-    /// Takes a passphrase to open with. One that is not suitable still opens what was sealed before passphrases were
-    /// normalized.
+    /// Creates a passphrase for opening only. An unsuitable passphrase still opens data that was
+    /// sealed before passphrases were normalized.
     pub(crate) fn to_open(text: &str) -> Self {
         Self { typed: SecretBytes::copy_from_slice(text.as_bytes()), prepared: Some(prepare(text)) }
     }
 
-    /// Takes a passphrase whose bytes are used exactly as they are.
+    /// Creates a passphrase that is used exactly as typed.
     ///
     /// # Errors
-    /// Returns [`UnsuitablePassphrase::Empty`] for an empty text.
+    /// - [`UnsuitablePassphrase::Empty`] if the text is empty.
     pub(crate) fn unnormalized(text: &str) -> Result<Self, UnsuitablePassphrase> {
         if text.is_empty() {
             return Err(UnsuitablePassphrase::Empty);
@@ -41,12 +41,12 @@ impl Passphrase {
         Ok(Self { typed: SecretBytes::copy_from_slice(text.as_bytes()), prepared: None })
     }
 
-    /// The bytes as they were typed.
+    /// Returns the bytes as typed.
     pub(super) const fn typed(&self) -> &SecretBytes {
         &self.typed
     }
 
-    /// The normalized bytes; `None` if the passphrase is to be used exactly as it was typed.
+    /// Returns the normalized bytes, or `None` if the passphrase is used exactly as typed.
     pub(super) fn prepared(&self) -> Option<Result<&SecretBytes, UnsuitablePassphrase>> {
         self.prepared.as_ref().map(|prepared| prepared.as_ref().map_err(|reason| *reason))
     }
@@ -58,13 +58,13 @@ impl fmt::Debug for Passphrase {
     }
 }
 
-/// Why a text cannot be a passphrase.
+/// The reason why a text cannot be used as a passphrase.
 ///
-/// The character is not named: it is part of the secret.
+/// The error never contains the character, because it is part of the secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnsuitablePassphrase {
-    /// There is no character.
+    /// The text is empty.
     #[error("the passphrase is empty")]
     Empty,
     /// A control character (General_Category `Cc`).
@@ -79,24 +79,27 @@ pub enum UnsuitablePassphrase {
          variation selector: remove it"
     )]
     InvisibleCharacter,
-    /// A character that is unassigned or for private use. A later version of Unicode could normalize it differently, and the
-    /// passphrase would no longer open anything.
+    /// An unassigned or private-use character. A later version of Unicode might normalize it
+    /// differently, and the passphrase would then no longer open anything.
     #[error("the passphrase contains a character that is unassigned or for private use: replace it")]
     UnassignedCharacter,
 }
 
-/// Prepares a passphrase as the OpaqueString profile of RFC 8265, section 4.2, maps and normalizes it: every space
-/// becomes U+0020, then Normalization Form C. Case and width stay.
+/// Maps and normalizes a passphrase with the OpaqueString profile of RFC 8265, section 4.2. Every
+/// space becomes U+0020, and the text is converted to Normalization Form C. Case and width are
+/// preserved.
 ///
-/// Rejected are characters that cannot be typed again reliably, or whose normalization may still change. The profile also
-/// rejects some visible characters by their neighbors; those are accepted, since rejecting them protects nothing here.
+/// Rejects characters that cannot be typed again reliably, or whose normalization may still change.
+/// The profile also rejects some visible characters depending on their neighbors. Those are
+/// accepted, because rejecting them protects nothing here.
 fn prepare(text: &str) -> Result<SecretBytes, UnsuitablePassphrase> {
     if text.is_empty() {
         return Err(UnsuitablePassphrase::Empty);
     }
     text.chars().try_for_each(check)?;
     let characters = || text.chars().map(|character| if is_space(character) { ' ' } else { character }).nfc();
-    // The right size from the start: a vector that grows would leave parts of the passphrase behind.
+    // Allocate the final size up front: a growing vector would leave fragments of the passphrase in
+    // memory.
     let mut prepared = SecretBytes::zeroed(characters().map(char::len_utf8).sum());
     let mut rest = prepared.expose_secret_mut();
     for character in characters() {
@@ -116,12 +119,12 @@ fn check(character: char) -> Result<(), UnsuitablePassphrase> {
     }
 }
 
-/// General_Category `Zs`.
+/// Returns `true` for General_Category `Zs`.
 const fn is_space(character: char) -> bool {
     matches!(character, ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}')
 }
 
-/// Default_Ignorable_Code_Point, as `DerivedCoreProperties.txt` lists it.
+/// Returns `true` for Default_Ignorable_Code_Point, as listed in `DerivedCoreProperties.txt`.
 const fn is_invisible(character: char) -> bool {
     matches!(
         character,
@@ -155,7 +158,7 @@ mod tests {
         prepare(text).map(|bytes| String::from_utf8_lossy(bytes.expose_secret()).into_owned())
     }
 
-    /// The examples of RFC 8265, section 4.3, and spellings of one text.
+    /// The examples of RFC 8265, section 4.3, and different spellings of the same text.
     #[test]
     fn spellings_of_one_text_are_one_passphrase() {
         let same = [
@@ -168,9 +171,9 @@ mod tests {
             ("gru\u{308}n", "gr\u{fc}n"),
             ("\u{212b}", "\u{c5}"),
             ("\u{1112}\u{1161}\u{11ab}", "\u{d55c}"),
-            // Marks in another order.
+            // Combining marks in a different order.
             ("q\u{307}\u{323}", "q\u{323}\u{307}"),
-            // Case, width and ligatures stay.
+            // Case, width, and ligatures are preserved.
             ("\u{ff21}\u{fb01}", "\u{ff21}\u{fb01}"),
         ];
         for (typed, expected) in same {
@@ -207,7 +210,8 @@ mod tests {
     }
 
     proptest! {
-        /// Printable ASCII, by far the most passphrases, is used as it is typed: what was sealed before opens either way.
+        /// Printable ASCII, which covers most passphrases, is unchanged by normalization, so older
+        /// sealed data opens in either form.
         #[test]
         fn printable_ascii_stays_as_it_is(text in "[ -~]{1,40}") {
             prop_assert_eq!(prepared(&text), Ok(text));

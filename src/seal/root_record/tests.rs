@@ -9,7 +9,7 @@ fn holder(secret: u8) -> Arc<dyn RootKeyHolder> {
     RootKey::from_bytes(&[secret; 32]).into_holder(&FASTEST).expect("32 bytes")
 }
 
-/// Two versions, of which the second is current, under two holders each.
+/// Creates a record with two versions, the second of them current, under two holders each.
 fn record(holders: [&dyn RootKeyHolder; 2]) -> Result<(RootRecord, Vec<u8>)> {
     let mut wrapped = Vec::new();
     for holder in holders {
@@ -41,7 +41,7 @@ fn either_holder_unwraps_every_version() -> Result<()> {
     Ok(())
 }
 
-/// Has this name, and returns a wrapping of this length.
+/// A holder with this name that returns a wrapping of this length.
 #[derive(Debug)]
 struct Lengthy(&'static str, usize);
 
@@ -95,7 +95,7 @@ fn another_holder_is_told_apart_from_damage() -> Result<()> {
     Ok(())
 }
 
-/// What someone writes who can compute a checksum and has no root key.
+/// Written by an attacker who can compute a checksum but does not have the root key.
 #[test]
 fn a_record_with_a_right_checksum_and_without_the_proof_is_refused() -> Result<()> {
     let (one, two) = (holder(1), holder(2));
@@ -171,7 +171,7 @@ fn a_holder_that_cannot_be_reached_is_no_wrong_root_key() -> Result<()> {
     Ok(())
 }
 
-/// Cannot try what it is asked to unwrap.
+/// A holder that cannot try what it is asked to unwrap.
 #[derive(Debug)]
 struct Untried(Arc<dyn RootKeyHolder>, SealError);
 

@@ -1,4 +1,4 @@
-//! A copy of the file while it is in use.
+//! Backups of the file while it is in use.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -15,20 +15,22 @@ use crate::error::Result;
 use crate::private_file;
 use crate::store::error::StoreError;
 
-/// Stands for all pages, and so for one state of the file.
+/// Copies all pages in one step, and therefore one state of the file.
 const ALL_PAGES: i32 = -1;
 
 impl SqliteStore {
-    /// Writes a copy of the store, as it is at one moment, to a new file that only its owner may read. Nobody waits for
-    /// it. It gets its name when it is whole and on the disk; a crash before that leaves a file named `.partial`, which the next
-    /// backup of that name replaces.
+    /// Writes a consistent copy of the store to a new file that only its owner can read. Concurrent
+    /// readers and writers are not blocked. The copy gets its final name once it is complete and on
+    /// disk. A crash before that leaves a file with the extension `.partial`, which the next backup
+    /// of the same name replaces.
     ///
-    /// The copy is a store with the same identity and root key: it can be opened where it lies. Two copies that are both
-    /// changed have nothing to do with each other any more.
+    /// The copy is a store with the same identity and root key and can be opened in place. If two
+    /// copies are both changed, they diverge and have no further relation to each other.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store), with [`StoreError::Exists`] as its source if there is such a file,
-    /// or with another [`StoreError`] if reading or writing fails.
+    /// - [`ErrorKind::Store`](crate::ErrorKind::Store) if the file already exists, with
+    ///   [`StoreError::Exists`] as its source, or if reading or writing fails, with another
+    ///   [`StoreError`] as its source.
     ///
     /// # Examples
     /// ```
@@ -67,12 +69,12 @@ fn refuse_existing(path: &Path) -> Result<()> {
     if fs::symlink_metadata(path).is_ok() { Err(StoreError::Exists(path.to_owned()).into()) } else { Ok(()) }
 }
 
-/// Puts a whole copy on the disk and gives it its name.
+/// Syncs a complete copy to disk and gives it its final name.
 fn publish(file: &File, partial: &Path, to: &Path) -> Result<()> {
     let failed = |error| StoreError::Io(Box::new(error));
     let written = file.sync_all().and_then(|()| Ok((file.metadata()?, fs::symlink_metadata(partial)?)));
     let (ours, there) = written.map_err(failed)?;
-    // Another backup to the same name puts its own file there.
+    // Another backup to the same name has put its own file there.
     if Identity::of(&ours) != Identity::of(&there) {
         return Err(StoreError::Busy("another backup to this name is under way".into()).into());
     }

@@ -1,4 +1,5 @@
-//! One connection: recognised as leading to a store, or to an empty file that becomes one, and set up.
+//! One connection to the file of a store. Opening it verifies that the file is a store, or is empty
+//! and can become one, and applies the settings.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,11 +13,11 @@ use crate::private_file::directory_of;
 use crate::store::StoreId;
 use crate::store::error::{Cause, StoreError};
 
-/// Says in the header of the file whose it is: "StRm".
+/// Identifies the application in the header of the file: "StRm".
 const APPLICATION_ID: i64 = 0x5374_526D;
 
-/// The steps from nothing to the format of this release. A file whose `user_version` is n has taken the first n; what
-/// is released is never changed, only added to.
+/// The migrations from an empty file to the format of this release. A file whose `user_version` is
+/// n has the first n applied. Released migrations are never changed; new ones are appended.
 const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE store (
         one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -33,24 +34,24 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT, WITHOUT ROWID;
 "];
 
-/// What every connection works with, as SQLite reports it.
+/// The settings that every connection requires, as SQLite reports them.
 const SETTINGS: [(&str, i64, &str); 7] = [
-    // A commit is on the disk before it is acknowledged: FULL.
+    // FULL: a commit is on disk before it is acknowledged.
     ("synchronous", 2, "FULL"),
-    // Macintosh: through the disk's own cache too.
+    // On macOS, flush the disk's own cache, too.
     ("fullfsync", 1, "ON"),
     ("checkpoint_fullfsync", 1, "ON"),
-    // What was deleted is overwritten.
+    // Overwrite deleted data.
     ("secure_delete", 1, "ON"),
-    // A damaged page is noticed when it is read.
+    // Detect a damaged page when it is read.
     ("cell_size_check", 1, "ON"),
-    // Nothing in the file is run.
+    // Run no code from the schema.
     ("trusted_schema", 0, "OFF"),
-    // Nothing goes to a temporary file.
+    // Write nothing to temporary files.
     ("temp_store", 2, "MEMORY"),
 ];
 
-/// Switches that take away what a store never needs.
+/// Switches that disable features that a store never needs.
 const SWITCHES: [(DbConfig, bool); 5] = [
     (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
     (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
@@ -59,14 +60,14 @@ const SWITCHES: [(DbConfig, bool); 5] = [
     (DbConfig::SQLITE_DBCONFIG_DQS_DML, false),
 ];
 
-/// Who a connection is for.
+/// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     Reader,
     Writer,
 }
 
-/// Opens the store in a file that exists.
+/// Opens the store in an existing file.
 pub(super) fn open(path: &Path, role: Role, busy_timeout: Duration) -> Result<Connection, StoreError> {
     let connection = connect(path, busy_timeout)?;
     recognise(&connection, path)?;
@@ -74,7 +75,8 @@ pub(super) fn open(path: &Path, role: Role, busy_timeout: Duration) -> Result<Co
     Ok(connection)
 }
 
-/// Opens the store in a file that exists, after creating one in it if the file is empty or of an older format.
+/// Opens the store in an existing file. If the file is empty or has an older format, creates or
+/// migrates the store first.
 pub(super) fn prepare(path: &Path, new_id: StoreId, options: &SqliteOptions) -> Result<Connection, StoreError> {
     let prepare = || {
         let mut connection = connect(path, options.busy_timeout)?;
@@ -84,18 +86,18 @@ pub(super) fn prepare(path: &Path, new_id: StoreId, options: &SqliteOptions) -> 
         migrate(&mut connection, path, new_id)?;
         recognise(&connection, path)?;
         set_up(&connection, Role::Writer, options.busy_timeout)?;
-        // The first statement after the switch opens the log and the index into it.
+        // The first statement after the switch opens the log and its index.
         version(&connection, path)?;
         Ok(connection)
     };
     prepare().map_err(|error| match error {
-        // These do not name the file.
+        // These errors do not contain the path.
         StoreError::Io(cause) | StoreError::ReadOnly(cause) => cannot_use(path, cause),
         other => other,
     })
 }
 
-/// Has a connection leave the log as it is when it is closed.
+/// Configures a connection to leave the log unchanged when it is closed.
 pub(super) fn leave_log(connection: &Connection) -> Result<(), StoreError> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop).map_err(reason)
 }
@@ -107,7 +109,7 @@ fn connect(path: &Path, busy_timeout: Duration) -> Result<Connection, StoreError
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let connection = Connection::open_with_flags(path, flags).map_err(|error| cannot_open(path, error))?;
     connection.busy_timeout(busy_timeout).map_err(reason)?;
-    // Until it is known whose file it is, closing it must not touch its log.
+    // Until the owner of the file is known, closing the connection must not change its log.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(reason)?;
     Ok(connection)
 }
@@ -116,13 +118,14 @@ fn cannot_open(path: &Path, error: rusqlite::Error) -> StoreError {
     StoreError::CannotOpen { path: path.to_owned(), source: Box::new(error) }
 }
 
-/// Reports a file that can be opened, but not used as a store: usually because the directory is not writable.
+/// Returns the error for a file that can be opened but not used as a store, usually because the
+/// directory is not writable.
 fn cannot_use(path: &Path, cause: Cause) -> StoreError {
     let source = CannotUse { directory: directory_of(path).to_owned(), cause };
     StoreError::CannotOpen { path: path.to_owned(), source: Box::new(source) }
 }
 
-/// The error of SQLite, with advice for the usual reason.
+/// The error of SQLite, with advice for the usual cause.
 #[derive(Debug, thiserror::Error)]
 #[error("check that {} can be written and its disk works: {cause}", directory.display())]
 struct CannotUse {
@@ -135,14 +138,15 @@ fn pragma(connection: &Connection, name: &str) -> Result<i64, StoreError> {
     connection.pragma_query_value(None, name, |row| row.get(0)).map_err(reason)
 }
 
-/// Takes the steps that the file has not taken yet, all or none.
+/// Applies the missing migrations atomically.
 fn migrate(connection: &mut Connection, path: &Path, new_id: StoreId) -> Result<(), StoreError> {
     let known = latest();
     if version(connection, path)? == known {
         return Ok(());
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(reason)?;
-    // Again, now that nobody else writes: another process may have been faster.
+    // Check again now that no other process can write, because another process may have been
+    // faster.
     let from = version(&transaction, path)?;
     for (step, number) in MIGRATIONS.iter().zip(1..).filter(|(_, number)| *number > from) {
         transaction.execute_batch(step).map_err(reason)?;
@@ -159,20 +163,21 @@ fn latest() -> i64 {
     i64::try_from(MIGRATIONS.len()).expect("a handful of steps")
 }
 
-/// The format of the file; zero for one with nothing in it.
+/// Returns the format of the file, or zero if the file has no content.
 fn version(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     let application = pragma(connection, "application_id").map_err(|error| not_ours(error, path))?;
     let version = pragma(connection, "user_version")?;
     match application {
         APPLICATION_ID if version > latest() => Err(StoreError::NewerFormat { found: version, known: latest() }),
         APPLICATION_ID if version > 0 => Ok(version),
-        // One page is what SQLite begins a transaction on an empty file with; a table would have a second.
+        // SQLite begins a transaction on an empty file with one page. A table would add a second
+        // page.
         0 if version == 0 && pragma(connection, "page_count")? <= 1 => Ok(0),
         _ => Err(StoreError::NotAStore(path.to_owned())),
     }
 }
 
-/// A file that is no database at all is somebody else's.
+/// Reports a file that is not a database as one that belongs to another program.
 fn not_ours(error: StoreError, path: &Path) -> StoreError {
     let code = match &error {
         StoreError::Damaged(cause) => {
@@ -183,7 +188,8 @@ fn not_ours(error: StoreError, path: &Path) -> StoreError {
     if code == Some(ErrorCode::NotADatabase) { StoreError::NotAStore(path.to_owned()) } else { error }
 }
 
-/// Makes sure that the file holds exactly the tables of a store: one more trigger could undo what is written.
+/// Verifies that the file contains exactly the tables of a store. An additional trigger, for
+/// example, could undo writes.
 fn recognise(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     if version(connection, path)? != latest() {
         return Err(StoreError::NotAStore(path.to_owned()));
@@ -209,7 +215,8 @@ fn set_up(connection: &Connection, role: Role, busy_timeout: Duration) -> Result
         connection.set_db_config(switch, on).map_err(reason)?;
     }
     for (name, value, wanted) in SETTINGS {
-        // Some answer with a row and some do not; what counts is what is asked for afterwards.
+        // Some pragmas return a row and some do not. Only the value that is read back afterwards
+        // matters.
         connection.pragma(None, name, wanted, |_| Ok(())).map_err(reason)?;
         if pragma(connection, name)? != value {
             return Err(StoreError::UnsupportedSetting { setting: name, wanted });
@@ -222,8 +229,9 @@ fn set_up(connection: &Connection, role: Role, busy_timeout: Duration) -> Result
     Ok(())
 }
 
-/// Switches the file to a write-ahead log, with which readers and the writer do not wait for each other. While others
-/// do the same SQLite refuses at once, so the waiting is done here.
+/// Switches the file to a write-ahead log, so that readers and the writer do not block each other.
+/// If another process is doing the same, SQLite fails immediately, so this function waits and
+/// retries.
 fn write_ahead(connection: &Connection, busy_timeout: Duration) -> Result<(), StoreError> {
     let start = Instant::now();
     loop {

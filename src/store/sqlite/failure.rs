@@ -1,16 +1,16 @@
-//! What SQLite's errors mean for a store.
+//! Maps SQLite errors to store errors.
 
 use rusqlite::ErrorCode;
 
 use crate::error::Error;
 use crate::store::error::StoreError;
 
-/// Sorts an error of SQLite by what the caller can do about it. Its text names no values.
+/// Classifies an error of SQLite by what the caller can do about it. The text contains no values.
 pub(super) fn reason(error: rusqlite::Error) -> StoreError {
     let (code, extended) = (error.sqlite_error_code(), error.sqlite_error().map(|error| error.extended_code));
     let cause = Box::new(error);
     if extended == Some(rusqlite::ffi::SQLITE_IOERR_SHORT_READ) {
-        // Only in the log: a main file that is too short reads as zeros.
+        // This can only occur in the log, because a main file that is too short reads as zeros.
         return StoreError::LogLost(cause);
     }
     match code {

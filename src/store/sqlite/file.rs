@@ -1,8 +1,8 @@
-//! The files that form a store: the main file, created for its owner alone, and its log and the index into it. They are
-//! recognized again as long as the store is in use.
+//! The files that form a store: the main file, which only its owner can access, the log, and the
+//! index of the log. Their identity is checked as long as the store is in use.
 //!
-//! They are never opened here once they exist, only looked at: a process that closes any handle to a file loses all its locks
-//! on it, SQLite's too.
+//! This module never opens an existing file and only reads its metadata. A process that closes any
+//! handle to a file loses all its locks on that file, including those of SQLite.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -13,17 +13,17 @@ use super::options::MissingFile;
 use crate::private_file::{self, Exposure, TrustedUsers, directory_of};
 use crate::store::error::StoreError;
 
-/// The files of a store, of which the main one was found fit for it.
+/// The files of a store. The main file has passed the access checks.
 #[derive(Debug)]
 pub(super) struct StoreFile {
     main: Part,
     place: Option<[u8; 16]>,
-    /// Both exist, and stay the same, as long as any process has the store open.
+    /// Both exist and stay the same as long as any process has the store open.
     log: Option<Part>,
     index: Option<Part>,
 }
 
-/// A file that is recognized again.
+/// A file and its identity.
 #[derive(Debug)]
 struct Part {
     path: PathBuf,
@@ -31,7 +31,7 @@ struct Part {
 }
 
 impl StoreFile {
-    /// Finds the file, or makes an empty one that only its owner may read and write.
+    /// Finds the file, or creates an empty one that only its owner can read and write.
     pub(super) fn find(path: &Path, missing: MissingFile, trusted: TrustedUsers) -> Result<Self, StoreError> {
         let found = match fs::metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => match missing {
@@ -47,7 +47,8 @@ impl StoreFile {
         if !metadata.is_file() {
             return Err(StoreError::NotAFile(path.to_owned()));
         }
-        // With all links followed, so that every process names file and log alike, wherever it works.
+        // Resolve all links, so that every process uses the same names for file and log, regardless
+        // of its working directory.
         let given = path;
         let path = fs::canonicalize(given).map_err(|error| cannot_open(given, error))?;
         check_single_name(&path, &metadata)?;
@@ -64,7 +65,8 @@ impl StoreFile {
         })
     }
 
-    /// Adds log and index, which must exist: a connection to the store has to be open, and to stay open.
+    /// Adds the log and its index. They must exist, so a connection to the store must be open and
+    /// stay open.
     pub(super) fn add_log(&mut self) -> Result<(), StoreError> {
         self.log = Some(Part::find(self.log_path())?);
         self.index = Some(Part::find(beside(&self.main.path, "-shm"))?);
@@ -75,7 +77,7 @@ impl StoreFile {
         &self.main.path
     }
 
-    /// Identifies the file among its copies, across restarts of the system.
+    /// Distinguishes the file from its copies. The value is stable across restarts of the system.
     pub(super) const fn location(&self) -> Option<[u8; 16]> {
         self.place
     }
@@ -84,14 +86,15 @@ impl StoreFile {
         beside(&self.main.path, "-wal")
     }
 
-    /// Checks that all paths still lead to the files that were found. A change that went into a file without a name would be
-    /// lost, and so would one that was ordered by locks on such a file.
+    /// Checks that all paths still refer to the original files. A change written to an unlinked
+    /// file would be lost, and so would one that was ordered by locks on such a file.
     pub(super) fn check_still_there(&self) -> Result<(), StoreError> {
         self.check_locks()?;
         self.log.as_ref().map_or(Ok(()), Part::check)
     }
 
-    /// Checks the files that carry the locks of SQLite: without the same ones, processes do not exclude one another.
+    /// Checks the files that carry SQLite's locks. Processes that lock different files do not
+    /// exclude one another.
     pub(super) fn check_locks(&self) -> Result<(), StoreError> {
         self.main.check()?;
         self.index.as_ref().map_or(Ok(()), Part::check)
@@ -116,14 +119,15 @@ impl Part {
     }
 }
 
-/// The path of a file that SQLite names after the main one.
+/// Returns the path of a file that SQLite names after the main file.
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-/// Makes the file, whose name is on the disk when this returns. That someone else was faster is as good.
+/// Creates the file and syncs its directory entry to disk. Succeeds if another process has already
+/// created the file.
 fn create(path: &Path) -> io::Result<()> {
     match private_file::create_new(path) {
         Ok(_) => private_file::sync_name(path),
@@ -132,8 +136,8 @@ fn create(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Refuses a file that other users could write or replace, by the name that was given or by its own, or whose log or index
-/// they could have put there.
+/// Rejects a file that other users could write or replace, under the given name or its resolved
+/// name, and a file whose log or index other users could have created.
 fn check_access(given: &Path, path: &Path, trusted: TrustedUsers) -> Result<(), StoreError> {
     check(private_file::check_directory(directory_of(path), trusted))?;
     check(private_file::check_file(given, trusted))?;
@@ -141,7 +145,7 @@ fn check_access(given: &Path, path: &Path, trusted: TrustedUsers) -> Result<(), 
         let name = beside(path, suffix);
         if fs::symlink_metadata(&name).is_ok() {
             match private_file::check_file(&name, trusted) {
-                // Another process that was the last to use the store has removed it.
+                // Another process, the last to use the store, has removed it.
                 Err(Exposure::Unknown { source, .. }) if source.kind() == ErrorKind::NotFound => {}
                 checked => check(checked)?,
             }
@@ -160,8 +164,9 @@ fn check(checked: Result<(), Exposure>) -> Result<(), StoreError> {
     })
 }
 
-/// The number of a file and the time of its creation, as far as the system reports them: a copy has another number, or was
-/// created later. The number of the device is left out, as it may change whenever the system starts.
+/// Returns the file's number and creation time, as far as the system reports them. A copy has a
+/// different number or a later creation time. The device number is omitted because it may change
+/// whenever the system restarts.
 fn place_of(metadata: &fs::Metadata) -> Option<[u8; 16]> {
     let created = metadata.created().ok().and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
     let nanos = created.and_then(|since| u64::try_from(since.as_nanos()).ok());
@@ -189,7 +194,7 @@ mod unix {
 
     use crate::store::error::StoreError;
 
-    /// What stays the same as long as a file exists: its device and its number there.
+    /// The device and file number, which stay the same as long as a file exists.
     #[derive(Debug, PartialEq, Eq)]
     pub(in crate::store::sqlite) struct Identity(u64, u64);
 
@@ -198,7 +203,7 @@ mod unix {
             Self(metadata.dev(), metadata.ino())
         }
 
-        /// The number of the file on its device.
+        /// Returns the number of the file on its device.
         pub(super) const fn number(&self) -> Option<u64> {
             Some(self.1)
         }
@@ -217,7 +222,8 @@ pub(super) use other::Identity;
 #[cfg(not(unix))]
 use other::check_single_name;
 
-/// Elsewhere a new file has the permissions of its directory, and a file in use can be neither deleted nor replaced.
+/// On other platforms, a new file inherits the permissions of its directory, and a file in use
+/// cannot be deleted or replaced.
 #[cfg(not(unix))]
 mod other {
     use std::fs::Metadata;
@@ -233,7 +239,7 @@ mod other {
             Self
         }
 
-        /// There is no number that the standard library reports.
+        /// Returns `None`, because the standard library reports no file number.
         pub(super) const fn number(&self) -> Option<u64> {
             None
         }

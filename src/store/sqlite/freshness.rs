@@ -1,4 +1,4 @@
-//! How far the store is known to have come, and since when that was not asked.
+//! The latest known revision of the store, and how long it may be used without reading it again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,13 +8,13 @@ use crate::lock::Mutex;
 use crate::store::Revision;
 use crate::store::error::StoreError;
 
-/// The latest revision seen, which is good for the bound of staleness and then asked for again.
+/// The latest observed revision. It is read again once it is older than the staleness bound.
 #[derive(Debug)]
 pub(super) struct Freshness {
     start: Instant,
     bound: Duration,
     revision: AtomicU64,
-    /// Until when the revision is good, in nanoseconds since the start.
+    /// The time until which the revision is fresh, in nanoseconds since the start.
     good_until: AtomicU64,
     asking: Mutex<()>,
 }
@@ -25,14 +25,15 @@ impl Freshness {
         Self { start: Instant::now(), bound, revision, good_until, asking: Mutex::new(()) }
     }
 
-    /// The revision, asked for if what is known is too old. One thread asks, others wait for its answer.
+    /// Returns the revision, and reads it with `ask` if the known one is too old. One thread reads
+    /// while the others wait for its result.
     pub(super) fn revision(&self, ask: impl FnOnce() -> Result<Revision>) -> Result<Revision> {
         if let Some(known) = self.known(self.start.elapsed()) {
             return Ok(known);
         }
-        // The lock guards no data, so a poisoned one is as good as any.
+        // The lock guards no data, so a poisoned lock can be used.
         let _asking = self.asking.lock();
-        // Both before the question: the answer is at least as late as this moment.
+        // Take both before reading, so that the result is at least as recent as this moment.
         let (now, before) = (self.start.elapsed(), self.revision.load(Ordering::Acquire));
         if let Some(known) = self.known(now) {
             return Ok(known);
@@ -46,7 +47,7 @@ impl Freshness {
         Ok(Revision(self.revision.load(Ordering::Acquire)))
     }
 
-    /// Notes a revision that this process made or saw.
+    /// Records a revision that this process created or observed.
     pub(super) fn note(&self, revision: Revision) {
         self.revision.fetch_max(revision.0, Ordering::AcqRel);
     }

@@ -1,10 +1,11 @@
-//! The write-ahead log on the disk, compared with the state that SQLite has of it in memory.
+//! Checks of the write-ahead log on disk against SQLite's in-memory state.
 //!
-//! SQLite keeps the number of frames in the index (`-shm`) and appends behind them, wherever the file ends. If the file is cut
-//! while a store is open, later commits succeed and are lost: recovery stops at the first frame that is missing.
+//! SQLite keeps the number of frames in the index (`-shm`) and appends after them, regardless of
+//! where the file ends. If the log is truncated while a store is open, later commits succeed but
+//! are lost, because recovery stops at the first missing frame.
 //!
-//! Only the log may be opened here. A process that closes any handle to the other files loses its locks on them, and
-//! SQLite takes none on the log.
+//! Only the log may be opened here, because SQLite takes no locks on it. A process that closes any
+//! handle to the other files loses its locks on them.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -18,20 +19,20 @@ use super::failure::reason;
 use crate::lock::Mutex;
 use crate::store::error::StoreError;
 
-/// The first four bytes of a log: the last bit specifies the byte order of its checksums.
+/// The first four bytes of a log. The last bit specifies the byte order of its checksums.
 const MAGIC: u32 = 0x377F_0682;
 
 const HEADER_LENGTH: usize = 32;
 const FRAME_HEADER_LENGTH: usize = 24;
 
-/// Limit for repeating the comparison, as another process may restart the log between the two reads.
+/// The maximum number of comparisons. Another process may restart the log between the two reads.
 const ATTEMPTS: u32 = 8;
 
-/// How often, and how long, to wait while another process changes the index: two seconds in all.
+/// The number and length of pauses while another process changes the index: two seconds in total.
 const MAX_PAUSES: u32 = 2_000;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// The treatment of other connections by a checkpoint.
+/// How a checkpoint treats other connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Checkpoint {
     /// Copies as many frames as possible without waiting.
@@ -45,7 +46,7 @@ pub(super) enum Checkpoint {
 pub(super) struct Log {
     file: Mutex<File>,
     page_size: u64,
-    /// Set once something of the log was missing. Later commits do not heal that.
+    /// Set once a part of the log was missing. Later commits do not repair that.
     is_lost: AtomicBool,
 }
 
@@ -58,14 +59,15 @@ impl Log {
         Ok(Self { file: Mutex::new(file), page_size: page_size.into(), is_lost: AtomicBool::new(false) })
     }
 
-    /// Checks that the file holds all frames that SQLite counts, and returns their number. `since` is the number at an earlier
-    /// check: frames behind it were written later, and the file must have no hole there.
+    /// Checks that the file contains all frames that SQLite counts, and returns their number.
+    /// `since` is the number at an earlier check. Frames after it were written later, and the file
+    /// must have no gap there.
     pub(super) fn check(&self, connection: &Connection, since: u64) -> Result<u64, StoreError> {
         let attempts = if self.is_lost.load(Ordering::Relaxed) { 0 } else { ATTEMPTS };
         let (mut tried, mut waited) = (0, 0);
         while tried < attempts {
             let Some(frames) = count_frames(connection)? else {
-                // Another process is changing the index, or recovers it after a crash.
+                // Another process is changing the index, or is recovering it after a crash.
                 if waited == MAX_PAUSES {
                     return Err(StoreError::Busy("the index into the log kept changing".into()));
                 }
@@ -82,7 +84,8 @@ impl Log {
         Err(StoreError::LogLost("the log on the disk ends too early".into()))
     }
 
-    /// Copies the frames of the log into the main file. Returns `true` if the main file holds all of them then.
+    /// Copies the frames of the log into the main file. Returns `true` if the main file then
+    /// contains all of them.
     pub(super) fn copy_to_main_file(connection: &Connection, how: Checkpoint) -> Result<bool, StoreError> {
         let query = match how {
             Checkpoint::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
@@ -97,7 +100,7 @@ impl Log {
         if frames == 0 {
             return Ok(true);
         }
-        // The position of a file is set before every read.
+        // The position of the file is set before every read.
         let mut file = self.file.lock();
         if file.metadata()?.len() < self.start_of(frames + 1) {
             return Ok(false);
@@ -106,7 +109,7 @@ impl Log {
             match self.holds_frame(&mut file, frame) {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
-                // The log was cut a moment ago.
+                // The log has just been truncated.
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
                 Err(error) => return Err(error),
             }
@@ -114,7 +117,8 @@ impl Log {
         Ok(true)
     }
 
-    /// Checks a frame as recovery would: it belongs to this run of the log, and its checksum continues that of the frame before.
+    /// Checks a frame as recovery would: it must belong to this run of the log, and its checksum
+    /// must continue that of the previous frame.
     fn holds_frame(&self, file: &mut File, frame: u64) -> io::Result<bool> {
         let mut header = [0; HEADER_LENGTH];
         read_at(file, 0, &mut header)?;
@@ -138,7 +142,7 @@ impl Log {
         Ok(magic & !1 == MAGIC && of_frame[8..16] == header[16..24] && sum == stored)
     }
 
-    /// The offset of a frame, counted from 1.
+    /// Returns the offset of a frame, counted from 1.
     fn start_of(&self, frame: u64) -> u64 {
         let header = u64::try_from(HEADER_LENGTH).unwrap_or(u64::MAX);
         let length = self.page_size + u64::try_from(FRAME_HEADER_LENGTH).unwrap_or(u64::MAX);
@@ -146,8 +150,8 @@ impl Log {
     }
 }
 
-/// The number of frames that a reader or writer takes into account at present; `None` while another process changes the index,
-/// of which SQLite reports no error here.
+/// Returns the number of frames that a reader or writer currently takes into account. Returns
+/// `None` while another process changes the index, because SQLite reports no error in that case.
 fn count_frames(connection: &Connection) -> Result<Option<u64>, StoreError> {
     let mut statement = connection.prepare_cached("PRAGMA wal_checkpoint(NOOP)").map_err(reason)?;
     let row = statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)));
@@ -164,7 +168,7 @@ fn read_at(file: &mut File, offset: u64, bytes: &mut [u8]) -> io::Result<()> {
     file.read_exact(bytes)
 }
 
-/// Reads four bytes as a number, the most significant one first.
+/// Reads four bytes as a big-endian number.
 fn number(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
@@ -190,7 +194,7 @@ mod tests {
             assert!(matches!(check(0), Err(StoreError::LogLost(_))), "cut to {length}");
         }
         for length in [0, 31, 32, 60, whole.len() / 2, whole.len() - 4_000] {
-            // A commit after the cut leaves zeros before it.
+            // A commit after the truncation leaves zeros before it.
             let hole = [&whole[..length], &vec![0; whole.len() - length][..]].concat();
             let is_a_hole = hole != whole;
             std::fs::write(&log_path, hole)?;

@@ -1,4 +1,4 @@
-//! A store in one SQLite file, for one process or several.
+//! A store in one SQLite file, for one or more processes.
 
 mod backup;
 mod connection;
@@ -35,13 +35,14 @@ use crate::error::{Error, Result};
 use crate::fork_guard::ForkGuard;
 use crate::lock::Mutex;
 
-/// Keeps records in one file, durably: a commit is on the disk before it returns, and is there whole or not at all
-/// whatever happens to the process or the machine.
+/// Stores records durably in one file. A commit is on disk before it returns. Whatever happens to
+/// the process or the machine, a commit is either applied completely or not at all.
 ///
-/// Several processes on one machine may open the file at once. A change by one is seen by the others within
-/// [`SqliteOptions::staleness`]. Readers hold up no writer and the writer no reader.
+/// Several processes on one machine can open the file at the same time. They observe each other's
+/// changes within [`SqliteOptions::staleness`]. Readers and the writer do not block each other.
 ///
-/// The page [`manual::persistence`](crate::manual::persistence) says what survives what, and what the file must be kept from.
+/// The page [`manual::persistence`](crate::manual::persistence) describes which failures a store
+/// survives, and from what the file must be protected.
 ///
 /// # Examples
 /// ```
@@ -61,28 +62,34 @@ pub struct SqliteStore {
     log: Log,
     readers: Pool,
     writer: Pool,
-    /// As long as this connection is open, SQLite deletes neither the log nor the index into it.
+    /// As long as this connection is open, SQLite deletes neither the log nor its index.
     keeper: Mutex<Option<Connection>>,
     fork_guard: ForkGuard,
     freshness: Freshness,
 }
 
 impl SqliteStore {
-    /// Opens the store in a file, or makes it, readable and writable for its owner alone.
+    /// Opens the store in a file. Creates the file if it is missing, readable and writable only for
+    /// its owner.
     ///
     /// # Errors
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store), with a [`StoreError`] as its source, if the file is not a store, was
-    /// written by a later release, can be written by other users, or cannot be opened;
-    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) if there is no randomness for the identity of a new store.
+    /// - [`ErrorKind::Store`](crate::ErrorKind::Store), with a [`StoreError`] as its source, if the
+    ///   file is not a store, was written by a later release, can be written by other users, or
+    ///   cannot be opened.
+    /// - [`ErrorKind::Internal`](crate::ErrorKind::Internal) if random bytes for the identity of a
+    ///   new store are unavailable.
     pub fn open(path: impl AsRef<Path>, backend: &CryptoBackend) -> Result<Self> {
         Self::open_with(path, backend, SqliteOptions::default())
     }
 
-    /// Opens the store in a file, or makes it, with settings of one's own.
+    /// Opens the store in a file with the specified options. Creates the file if it is missing and
+    /// the options allow it.
     ///
     /// # Errors
-    /// Those of [`SqliteStore::open`], and [`StoreError::Missing`] with [`MissingFile::Refuse`] if the file is missing or
-    /// empty, or a store without records.
+    /// Returns the errors of [`SqliteStore::open`], and additionally:
+    ///
+    /// - [`StoreError::Missing`] with [`MissingFile::Refuse`] if the file is missing or empty, or
+    ///   contains a store without records.
     pub fn open_with(path: impl AsRef<Path>, backend: &CryptoBackend, options: SqliteOptions) -> Result<Self> {
         let mut new_id = StoreId([0; 16]);
         backend.random().fill(&mut new_id.0)?;
@@ -109,7 +116,7 @@ impl SqliteStore {
         })
     }
 
-    /// The file, with all symbolic links followed.
+    /// Returns the path of the file, with all symbolic links resolved.
     pub fn path(&self) -> &Path {
         self.file.path()
     }
@@ -129,7 +136,7 @@ impl SqliteStore {
         self.read(|connection| rows::revision(connection))
     }
 
-    /// Refuses to work in a child of `fork`, even with what its parent has just read.
+    /// Rejects use in a child of `fork`, even of data that its parent has just read.
     fn check_process(&self) -> Result<()> {
         match self.fork_guard.is_here() {
             true => Ok(()),
@@ -137,20 +144,22 @@ impl SqliteStore {
         }
     }
 
-    /// Checks that the names of the store's files still lead to them. If not, tries to save the contents of the log.
+    /// Checks that the names of the store's files still refer to them. If not, tries to save the
+    /// contents of the log.
     fn check_names(&self) -> Result<()> {
         self.check_process()?;
         self.file.check_still_there().map_err(|lost| {
             let keeper = self.keeper.lock();
-            // The store is unusable either way, so an error here changes nothing.
+            // The store is unusable either way, so an error here makes no difference.
             let _ = keeper.as_ref().map(|keeper| self.save(keeper, 0, Checkpoint::Passive));
             lost.into()
         })
     }
 
-    /// Checks that the files of the store contain a commit that SQLite reported as done. `frames` is their number before it.
+    /// Checks that the files of the store contain a commit that SQLite reported as complete.
+    /// `frames` is the number of frames before the commit.
     ///
-    /// If only the name of the log is gone, the commit is moved into the main file and is safe there.
+    /// If only the name of the log is gone, copies the commit into the main file, where it is safe.
     fn confirm(&self, connection: &Connection, frames: u64) -> Result<()> {
         let whole = self.file.check_still_there().and_then(|()| self.log.check(connection, frames));
         match whole {
@@ -160,8 +169,8 @@ impl SqliteStore {
         }
     }
 
-    /// Copies a log that lost its name into the main file, if all processes use the same locks and the log is complete.
-    /// Returns `true` if all of it was copied.
+    /// Copies a log that lost its name into the main file, if all processes use the same locks and
+    /// the log is complete. Returns `true` if all of it was copied.
     fn save(&self, connection: &Connection, since: u64, how: Checkpoint) -> Result<bool> {
         self.file.check_locks()?;
         self.log.check(connection, since)?;
@@ -173,7 +182,7 @@ impl Drop for SqliteStore {
     fn drop(&mut self) {
         let keeper = self.keeper.as_mut();
         if !self.fork_guard.is_here() {
-            // SQLite must not close in a child what its parent has opened.
+            // SQLite must not close connections in a child that its parent has opened.
             std::mem::forget(keeper.take());
             self.readers.leak();
             self.writer.leak();
@@ -183,15 +192,16 @@ impl Drop for SqliteStore {
         if self.file.check_locks().is_ok() && keeper.as_ref().is_none_or(is_whole) {
             return;
         }
-        // The last connection to close copies the log into the main file. With a replaced index, that would undo later changes of
-        // other processes; with a log that was cut, it would stop halfway.
+        // The last connection to close copies the log into the main file. With a replaced index,
+        // that would undo later changes of other processes. With a truncated log, it would stop
+        // halfway.
         for connection in self.readers.idle().chain(self.writer.idle()).chain(keeper.as_ref()) {
             let _ = connection::leave_log(connection);
         }
     }
 }
 
-/// A commit under way.
+/// A commit in progress.
 struct Next<'a> {
     transaction: &'a Connection,
     revision: Revision,
@@ -225,7 +235,7 @@ impl KeyStore for SqliteStore {
 
     fn get_all(&self, ids: &[RecordId]) -> Result<Vec<Option<Record>>> {
         self.read(|connection| {
-            // One state of the file from the first statement to the last.
+            // A transaction sees one state of the file from its first statement to its last.
             let moment = connection.transaction().map_err(failed)?;
             ids.iter().map(|id| rows::get(&moment, id)).collect()
         })
@@ -243,9 +253,10 @@ impl KeyStore for SqliteStore {
         self.check_names()?;
         let revision = self.write(|connection| {
             let frames = self.log.check(connection, 0).map_err(Error::from)?;
-            // Whoever writes first writes alone from here on: what is checked stays true until the commit.
+            // From here on, this connection is the only writer, so checks stay valid until the
+            // commit.
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
-            // Again, as another process may have held the lock for long.
+            // Check again, because another process may have held the lock for a long time.
             self.file.check_still_there().map_err(Error::from)?;
             rows::check(&transaction, expected)?;
             let revision = Revision(rows::revision(&transaction)?.0 + 1);

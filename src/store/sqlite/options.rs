@@ -1,22 +1,22 @@
-//! How a store in a file is opened.
+//! Options for opening a store in a file.
 
 use std::time::Duration;
 
 use crate::private_file::TrustedUsers;
 
-/// What to do if there is no file yet.
+/// The action to take if the file is missing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum MissingFile {
-    /// Make an empty store.
+    /// Creates an empty store.
     #[default]
     Create,
-    /// Reject a missing file, an empty one, and a store that no record was ever written to. A mistyped path is then reported
-    /// immediately, and does not appear as a store without keys.
+    /// Rejects a missing file, an empty file, and a store that no record was ever written to. A
+    /// mistyped path is then reported immediately and does not look like a store without keys.
     Refuse,
 }
 
-/// Settings of a [`SqliteStore`](super::SqliteStore) that have more than one right answer.
+/// Settings of a [`SqliteStore`](super::SqliteStore).
 ///
 /// # Examples
 /// ```
@@ -36,38 +36,40 @@ pub struct SqliteOptions {
 }
 
 impl SqliteOptions {
-    /// What to do if there is no file: by default an empty store is made.
+    /// Sets the action to take if the file is missing. By default, an empty store is created.
     #[must_use]
     pub const fn missing_file(mut self, missing_file: MissingFile) -> Self {
         self.missing_file = missing_file;
         self
     }
 
-    /// How late a change by another process may be noticed, by default 10 ms. Changes by this process are always seen at
-    /// once. With zero the file is asked at the start of every operation, which takes some microseconds.
+    /// Sets the maximum delay before a change by another process is observed, by default 10 ms.
+    /// Changes by this process are always observed immediately. With zero, the revision is read
+    /// from the file at the start of every operation, which takes a few microseconds.
     #[must_use]
     pub const fn staleness(mut self, staleness: Duration) -> Self {
         self.staleness = staleness;
         self
     }
 
-    /// How long to wait while another process writes, by default 10 s.
+    /// Sets how long to wait while another process writes, by default 10 s.
     #[must_use]
     pub const fn busy_timeout(mut self, busy_timeout: Duration) -> Self {
         self.busy_timeout = busy_timeout;
         self
     }
 
-    /// The most connections for reading, at least one and by default four: as many threads read at once, others wait.
-    /// They are opened when they are first needed. Whoever writes has a connection of its own and holds up no reader.
+    /// Sets the maximum number of connections for reading, at least one and by default four. This
+    /// is the number of threads that can read at the same time; others wait. Connections are opened
+    /// when they are first needed. Writers use a separate connection and do not block readers.
     #[must_use]
     pub const fn readers(mut self, readers: usize) -> Self {
         self.readers = readers;
         self
     }
 
-    /// Users that may be able to write the file of the store or a directory on its path, by default the user of the process
-    /// and root only.
+    /// Sets the users that may be able to write the file of the store or a directory on its path.
+    /// By default, only root and the user of the process.
     #[must_use]
     pub const fn trusted_users(mut self, trusted: TrustedUsers) -> Self {
         self.trusted_users = trusted;

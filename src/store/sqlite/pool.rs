@@ -1,4 +1,4 @@
-//! A bounded number of connections, opened when they are needed and lent to one thread at a time.
+//! A bounded pool of connections, opened on demand and lent to one thread at a time.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::store::error::StoreError;
 
-/// Connections of one role to one file. Only the process that opened the store may use them: the store
-/// checks that before every use.
+/// Connections of one role to one file. Only the process that opened the store may use them. The
+/// store checks this before every use.
 pub(super) struct Pool {
     role: Role,
     busy_timeout: Duration,
@@ -32,7 +32,7 @@ impl Pool {
         Self { role, busy_timeout, most: most.max(1), state, returned }
     }
 
-    /// The connections that nobody uses at present.
+    /// Returns the connections that are currently idle.
     pub(super) fn idle(&mut self) -> impl Iterator<Item = &Connection> {
         self.state.as_mut().idle.iter()
     }
@@ -43,7 +43,7 @@ impl Pool {
         std::mem::take(&mut state.idle).into_iter().for_each(std::mem::forget);
     }
 
-    /// Runs `work` with a connection, waiting for one if all are in use.
+    /// Runs `work` with a connection. Waits for one if all are in use.
     pub(super) fn with<T, E: From<Error>>(
         &self,
         file: &StoreFile,
@@ -65,20 +65,21 @@ impl Pool {
         drop(state);
         if loan.connection.is_none() {
             let connection = connection::open(file.path(), self.role, self.busy_timeout)?;
-            // The new connection has opened the files by their names.
+            // The new connection has opened the files by name.
             file.check_still_there()?;
             loan.connection = Some(connection);
         }
         Ok(loan)
     }
 
-    /// What the lock guards is whole at any moment.
+    /// The guarded state is always consistent, even if the lock is poisoned.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock()
     }
 }
 
-/// A connection on loan. One that did not come to the end of its work, or is left inside a transaction, is closed.
+/// A borrowed connection. It is closed if its work did not complete, or if a transaction is still
+/// open.
 struct Loan<'a> {
     pool: &'a Pool,
     connection: Option<Connection>,

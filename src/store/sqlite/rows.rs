@@ -1,4 +1,4 @@
-//! Records as rows: every statement that is run on an open store.
+//! Records as rows: every statement that runs on an open store.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ const SCAN_ACCOUNT_AFTER: &str = "SELECT account, name, revision, body FROM reco
     WHERE kind = ?1 AND account = ?3 AND name > ?4 ORDER BY name LIMIT ?2";
 const CHECK: &str = "PRAGMA integrity_check";
 
-/// What [`CHECK`] says if it finds nothing.
+/// The result of [`CHECK`] if it finds no damage.
 const WHOLE: &str = "ok";
 
 /// Reads the identity of the store.
@@ -50,7 +50,8 @@ pub(super) fn get(connection: &Connection, id: &RecordId) -> Result<Option<Recor
     found.map(|(revision, body)| Ok(Record { revision: from_column(revision)?, body })).transpose()
 }
 
-/// Reads records in order, all from one moment: a statement sees one state of the file from its first row to its last.
+/// Reads records in order from one consistent state. A statement sees one state of the file from
+/// its first row to its last.
 pub(super) fn scan(connection: &Connection, scan: &Scan) -> Result<Vec<(RecordId, Record)>> {
     let (kind, after) = (scan.kind.code(), scan.after.as_ref());
     let limit = i64::try_from(scan.limit.min(MAX_SCAN)).expect("bounded by MAX_SCAN");
@@ -86,8 +87,8 @@ fn record(scan: &Scan, row: &Row<'_>) -> Result<(RecordId, Record)> {
     Ok((id, Record { revision, body: body(row, 3).map_err(failed)? }))
 }
 
-/// Has SQLite go through the whole file: the tree of every table, the list of free pages, and that each page belongs to one
-/// of them.
+/// Checks the whole file with SQLite: the tree of every table, the list of free pages, and that
+/// each page belongs to one of them.
 pub(super) fn damage(connection: &Connection) -> Result<Vec<StoreError>> {
     let lines = |mut check: Statement<'_>| check.query_map([], |row| row.get(0))?.collect();
     let found: rusqlite::Result<Vec<String>> = connection.prepare(CHECK).and_then(lines);
@@ -95,13 +96,13 @@ pub(super) fn damage(connection: &Connection) -> Result<Vec<StoreError>> {
         Ok(found) => {
             Ok(found.into_iter().filter(|line| line != WHOLE).map(|line| StoreError::Damaged(line.into())).collect())
         }
-        // It cannot even be gone through.
+        // The file is too damaged to be traversed.
         Err(damaged @ StoreError::Damaged(_)) => Ok(vec![damaged]),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Finds an expectation that does not hold.
+/// Returns an error if an expectation does not hold.
 pub(super) fn check(connection: &Connection, expected: &[Expectation]) -> Result<(), CommitError> {
     let mut statement = connection.prepare_cached(REVISION_OF).map_err(failed)?;
     for Expectation { id, revision } in expected {
@@ -114,7 +115,7 @@ pub(super) fn check(connection: &Connection, expected: &[Expectation]) -> Result
     Ok(())
 }
 
-/// Writes the changes of a commit, and that it is the last one.
+/// Writes the changes of a commit and records it as the last one.
 pub(super) fn apply(connection: &Connection, changes: &[Change], revision: Revision) -> Result<()> {
     let number = to_column(revision)?;
     let mut put = connection.prepare_cached(PUT).map_err(failed)?;

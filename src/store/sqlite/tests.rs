@@ -28,7 +28,7 @@ impl Home {
         SqliteStore::open_with(self.path(), &CryptoBackend::default(), options)
     }
 
-    /// Everything that lies on the disk.
+    /// Returns the contents of all files on disk.
     fn bytes(&self) -> std::io::Result<Vec<u8>> {
         let mut all = Vec::new();
         for entry in fs::read_dir(self.0.path())? {
@@ -59,7 +59,8 @@ fn write(
 fn reason_of(result: Result<SqliteStore>) -> StoreError {
     let error = result.expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::Store);
-    // The test owns the error's only copy of the reason, so its text tells which it is.
+    // The error owns the only copy of the reason, so the reason is rebuilt here, or identified by
+    // its text.
     match error.downcast_ref::<StoreError>().expect("a reason of the store") {
         StoreError::NotAStore(path) => StoreError::NotAStore(path.clone()),
         StoreError::NewerFormat { found, known } => StoreError::NewerFormat { found: *found, known: *known },
@@ -222,7 +223,7 @@ fn nothing_of_a_deleted_or_replaced_record_is_left_after_a_scrub() -> TestResult
 fn a_backup_is_one_state_while_others_write() -> TestResult {
     let home = Home::new()?;
     let store = home.open()?;
-    // Two records that always change together.
+    // Writes two records that always change together.
     let both = |revision: Option<Revision>, body: u64| {
         let expected = [b"a", b"b"].map(|name| Expectation { id: id(name), revision });
         store.commit(&expected, &mut |_| {
@@ -248,7 +249,7 @@ fn a_backup_is_one_state_while_others_write() -> TestResult {
     Ok(())
 }
 
-/// A record by its number, and what becomes of it.
+/// The number of a record, its new body, and whether the expectation is stale.
 type Step = (u8, Option<Vec<u8>>, bool);
 
 proptest! {
@@ -269,7 +270,7 @@ proptest! {
                 batch.into_iter().map(|(name, body, stale)| (name % 8, (body, stale))).collect();
             let expected: Vec<Expectation> = batch.iter().map(|(name, (_, stale))| {
                 let current = model.get(&id(&[*name])).expect("readable").map(|record| record.revision);
-                // One in some is out of date.
+                // Some expectations are out of date.
                 let revision = if *stale && number % 3 == 0 { Some(Revision(u64::from(*name))) } else { current };
                 Expectation { id: id(&[*name]), revision }
             }).collect();
