@@ -4,13 +4,14 @@ use std::fmt::Debug;
 
 use super::CryptoError;
 
-/// Bytes of a nonce (the IV of GCM).
+/// Length of a nonce (the IV of GCM) in bytes.
 pub const NONCE_LENGTH: usize = 12;
 
-/// Bytes of an authentication tag.
+/// Length of an authentication tag in bytes.
 pub const TAG_LENGTH: usize = 16;
 
-/// The most bytes that one nonce may encrypt: 2^36 - 32 (NIST SP 800-38D, section 5.2.1.1).
+/// The maximum number of bytes encrypted with one nonce: 2^36 - 32 (NIST SP 800-38D, section
+/// 5.2.1.1).
 const MAX_BUFFER_LENGTH: u64 = (1 << 36) - 32;
 
 /// An AEAD algorithm: AES-GCM with 12-byte nonces and 16-byte tags (NIST SP 800-38D).
@@ -26,10 +27,10 @@ pub enum AeadAlgorithm {
 }
 
 impl AeadAlgorithm {
-    /// Every algorithm.
+    /// All algorithms.
     pub const ALL: [Self; 3] = [Self::Aes128Gcm, Self::Aes192Gcm, Self::Aes256Gcm];
 
-    /// Bytes of a key: 16, 24 or 32.
+    /// Returns the length of a key in bytes: 16, 24, or 32.
     pub const fn key_length(self) -> usize {
         match self {
             Self::Aes128Gcm => 16,
@@ -41,24 +42,27 @@ impl AeadAlgorithm {
 
 /// The AEAD part of a backend.
 pub trait Aead: Debug + Send + Sync {
-    /// Name of the library behind it.
+    /// Returns the name of the underlying library.
     fn library(&self) -> &'static str;
 
-    /// Expands a key, once for many calls. The key schedule is wiped when the result is dropped.
+    /// Expands a key for use in many calls. The key schedule is wiped when the result is dropped.
     ///
     /// # Errors
-    /// [`CryptoError::InvalidLength`] unless the key has [`AeadAlgorithm::key_length`] bytes.
+    /// - [`CryptoError::InvalidLength`] if the length of the key is not
+    ///   [`AeadAlgorithm::key_length`].
     fn bind(&self, algorithm: AeadAlgorithm, key: &[u8]) -> Result<Box<dyn AeadKey>, CryptoError>;
 }
 
-/// A key that is ready for use. Both calls work from one buffer to another, so that nothing is copied first.
+/// An expanded key. Both methods read from one buffer and write to another, so that callers need
+/// not copy the input first.
 pub trait AeadKey: Send + Sync {
-    /// Encrypts `plaintext` into `ciphertext`, which has the same length, and returns the tag.
+    /// Encrypts `plaintext` into `ciphertext`, which must have the same length, and returns the
+    /// tag.
     ///
-    /// The caller owes that no nonce is used twice with one key.
+    /// The caller must not use a nonce twice with the same key.
     ///
     /// # Errors
-    /// [`CryptoError::InvalidLength`] if the buffers differ in length or exceed what GCM allows.
+    /// - [`CryptoError::InvalidLength`] if the buffers differ in length or exceed the limit of GCM.
     fn seal(
         &self,
         nonce: &[u8; NONCE_LENGTH],
@@ -67,12 +71,12 @@ pub trait AeadKey: Send + Sync {
         ciphertext: &mut [u8],
     ) -> Result<[u8; TAG_LENGTH], CryptoError>;
 
-    /// Decrypts `ciphertext` into `plaintext`, which has the same length. If the tag does not fit, `plaintext` is left
-    /// all zero.
+    /// Decrypts `ciphertext` into `plaintext`, which must have the same length. If authentication
+    /// fails, `plaintext` is filled with zeros.
     ///
     /// # Errors
-    /// [`CryptoError::NotAuthentic`] if the tag does not fit, [`CryptoError::InvalidLength`] if the buffers differ in
-    /// length or exceed what GCM allows.
+    /// - [`CryptoError::NotAuthentic`] if authentication fails.
+    /// - [`CryptoError::InvalidLength`] if the buffers differ in length or exceed the limit of GCM.
     fn open(
         &self,
         nonce: &[u8; NONCE_LENGTH],
@@ -83,7 +87,7 @@ pub trait AeadKey: Send + Sync {
     ) -> Result<(), CryptoError>;
 }
 
-/// Refuses buffers that differ in length or exceed what GCM allows.
+/// Rejects buffers that differ in length or exceed the limit of GCM.
 pub(super) fn check_buffers(input: &[u8], output: &[u8]) -> Result<(), CryptoError> {
     let fits = u64::try_from(input.len()).is_ok_and(|length| length <= MAX_BUFFER_LENGTH);
     if input.len() != output.len() || !fits {

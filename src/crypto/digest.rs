@@ -12,15 +12,15 @@ pub enum DigestAlgorithm {
     Sha384,
     /// SHA-512: 64 bytes.
     Sha512,
-    /// SHA-224: 28 bytes. For the HMAC keys of that size only.
+    /// SHA-224: 28 bytes. Used only for HMAC keys of that size.
     Sha224,
 }
 
 impl DigestAlgorithm {
-    /// Every algorithm.
+    /// All algorithms.
     pub const ALL: [Self; 4] = [Self::Sha256, Self::Sha384, Self::Sha512, Self::Sha224];
 
-    /// Bytes of a hash value: 28, 32, 48 or 64.
+    /// Returns the length of a hash value in bytes: 28, 32, 48, or 64.
     pub const fn output_length(self) -> usize {
         match self {
             Self::Sha224 => 28,
@@ -31,7 +31,8 @@ impl DigestAlgorithm {
     }
 }
 
-/// A hash value of up to 64 bytes, stored without allocation. It is no secret: a MAC is a [`MacTag`](super::MacTag).
+/// A hash value of up to 64 bytes, stored without allocation. It is not secret; see
+/// [`MacTag`](super::MacTag) for MACs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DigestValue {
     bytes: [u8; 64],
@@ -39,7 +40,8 @@ pub struct DigestValue {
 }
 
 impl DigestValue {
-    /// Copies a value of at most 64 bytes; more are cut off, which no algorithm here makes.
+    /// Copies a value of at most 64 bytes. Truncates longer values, which no algorithm here
+    /// produces.
     pub(crate) fn from_slice(value: &[u8]) -> Self {
         let length = value.len().min(64);
         let mut bytes = [0; 64];
@@ -56,10 +58,10 @@ impl AsRef<[u8]> for DigestValue {
 
 /// The hash part of a backend.
 pub trait Digest: Debug + Send + Sync {
-    /// Name of the library behind it.
+    /// Returns the name of the underlying library.
     fn library(&self) -> &'static str;
 
-    /// Starts a hash that is fed piece by piece.
+    /// Starts an incremental hash computation.
     fn hasher(&self, algorithm: DigestAlgorithm) -> Box<dyn Hasher>;
 
     /// Hashes the concatenation of `parts`.
@@ -71,6 +73,6 @@ pub trait Hasher: Send + Sync {
     /// Appends bytes.
     fn update(&mut self, bytes: &[u8]);
 
-    /// Ends the hash and returns its value.
+    /// Finishes the computation and returns the hash value.
     fn finish(self: Box<Self>) -> DigestValue;
 }

@@ -1,11 +1,14 @@
-//! Text where bytes are expected: what people hand over in the place of keys and ciphertexts.
+//! Detection of text in place of binary keys and ciphertexts.
 
-/// The fewest characters that are called hexadecimal digits or Base64: fewer may be so by accident.
+/// The minimum number of characters reported as hexadecimal or Base64. Shorter input may look like
+/// text by chance.
 const MIN_TEXT: usize = 16;
 
-/// Returns what text the bytes are, as the end of a sentence; `None` if they look like the bytes that they should be.
+/// Returns a description of the text that the bytes represent, as the end of a sentence. Returns
+/// `None` if they look like binary data.
 ///
-/// Random bytes are called text once in 2^32 times if they are 16, and practically never if they are more.
+/// 16 random bytes are mistaken for text with probability 2^-32; longer random input practically
+/// never is.
 pub(crate) fn text_form(bytes: &[u8]) -> Option<&'static str> {
     let is_utf_16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii();
@@ -24,12 +27,13 @@ pub(crate) fn text_form(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Returns `true` for bytes that contain a PEM block.
+/// Returns `true` if the bytes contain a PEM block.
 pub(crate) fn is_pem(bytes: &[u8]) -> bool {
     bytes.windows(super::pem::BEGIN.len()).any(|window| window == super::pem::BEGIN)
 }
 
-/// Base64 in either alphabet (RFC 4648, sections 4 and 5), in any number of lines.
+/// Returns `true` for Base64 in either alphabet (RFC 4648, sections 4 and 5), on any number of
+/// lines.
 fn is_base64(text: &[u8]) -> bool {
     let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/-_".contains(byte) || byte.is_ascii_whitespace();
     let padding = text.iter().rev().take_while(|byte| **byte == b'=').count();

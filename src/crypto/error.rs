@@ -1,38 +1,40 @@
-//! The error of cryptographic primitives.
+//! Errors of cryptographic primitives.
 
 use crate::error::{Error, ErrorKind};
 
-/// Why a primitive refused.
+/// The reason why a primitive failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CryptoError {
-    /// The tag does not fit key, nonce, associated data and ciphertext.
+    /// The tag does not match the key, nonce, associated data, and ciphertext.
     #[error("the ciphertext is not authentic")]
     NotAuthentic,
-    /// The signature is malformed, or does not fit key and message.
+    /// The signature is malformed, or does not match the key and message.
     #[error("the signature is not valid")]
     InvalidSignature,
-    /// The public key is malformed, or is not a point of its curve.
+    /// The public key is malformed, or is not a point on its curve.
     #[error("the public key is not valid")]
     InvalidPublicKey,
-    /// The private key is malformed, of another kind than asked for, or its numbers do not fit each other.
+    /// The private key is malformed, is of a different kind than requested, or its numbers are
+    /// inconsistent.
     #[error("the private key is not valid")]
     InvalidPrivateKey,
-    /// The key is of a kind that does not do this, or not with this algorithm.
+    /// A key of this kind does not support the operation or the algorithm.
     #[error("the key does not have this algorithm")]
     UnsuitableKey,
-    /// A key, buffer or output has a length that the algorithm does not take.
+    /// The algorithm does not accept the length of a key, buffer, or output.
     #[error("{what} has a length that the algorithm does not take: {length} bytes")]
     InvalidLength {
-        /// What has the wrong length.
+        /// The value with the invalid length.
         what: &'static str,
         /// Its length in bytes.
         length: usize,
     },
-    /// The operating system gave no randomness.
+    /// The operating system did not provide random bytes.
     #[error("the random number generator failed")]
     RandomFailed,
-    /// A private key computed something that its public key contradicts, and which was therefore not returned.
+    /// The result of a private key operation contradicts the public key. The result was not
+    /// returned.
     #[error("the private key computed a wrong result: a number in the key is not prime, or the processor failed")]
     FaultyComputation,
 }

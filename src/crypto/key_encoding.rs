@@ -1,6 +1,7 @@
-//! Keys in DER: PKCS#8 for private and `SubjectPublicKeyInfo` for public ones, read strictly and written as OpenSSL does.
+//! Encoding and strict decoding of keys in DER: PKCS#8 for private keys and `SubjectPublicKeyInfo`
+//! for public keys. The output is identical to that of OpenSSL.
 //!
-//! Both backends read and write keys here, so that they take the same ones.
+//! Both backends use this module, so they accept the same keys.
 
 use pkcs8::der::asn1::{AnyRef, BitStringRef, OctetStringRef};
 use pkcs8::der::{Decode, Encode};
@@ -23,20 +24,20 @@ const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
 const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 const SECP256K1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.10");
 
-/// The longest key that is read: an RSA-4096 private key has about 2,400 bytes.
+/// The maximum length of an encoded key. An RSA-4096 private key has about 2,400 bytes.
 const MAX_KEY: usize = 8_192;
-/// The largest public exponent that is taken, as both libraries have it: below 2^33.
+/// The largest accepted public exponent. Both libraries require it to be below 2^33.
 const MAX_EXPONENT: u64 = (1 << 33) - 1;
 
-/// The secret part of a private key.
+/// The secret part of a private key, and its public key if present.
 pub(super) struct PrivateParts {
     /// `RSAPrivateKey` in DER, the scalar of a curve, or the seed of Ed25519.
     pub(super) secret: SecretBytes,
-    /// The public key that came along: a point, or the 32 bytes of Ed25519.
+    /// The embedded public key, if any: a point, or the 32 bytes of Ed25519.
     pub(super) public: Option<Vec<u8>>,
 }
 
-/// Algorithm and parameters of a kind.
+/// Returns the algorithm and parameters of a kind.
 fn identifier(kind: KeyPairKind) -> (ObjectIdentifier, Option<ObjectIdentifier>) {
     match kind {
         KeyPairKind::Rsa2048 | KeyPairKind::Rsa3072 | KeyPairKind::Rsa4096 => (RSA, None),
@@ -67,12 +68,12 @@ fn check_identifier(kind: KeyPairKind, found: &AlgorithmIdentifierRef<'_>) -> Re
     }
 }
 
-/// Reads a private key, except for the checks that need the arithmetic of a curve.
+/// Parses a private key, except for the checks that need curve arithmetic.
 pub(super) fn parse_private(kind: KeyPairKind, der: &[u8]) -> Result<PrivateParts, CryptoError> {
     read_private(kind, der).map_err(|_| CryptoError::InvalidPrivateKey)
 }
 
-/// Reads a private key as [`parse_private`] does, with the reason for a refusal.
+/// Parses a private key like [`parse_private`], but returns the reason for a rejection.
 pub(super) fn read_private(kind: KeyPairKind, der: &[u8]) -> Result<PrivateParts, Flaw> {
     if der.len() > MAX_KEY {
         return Err(Flaw::TooLong);
@@ -89,7 +90,7 @@ pub(super) fn read_private(kind: KeyPairKind, der: &[u8]) -> Result<PrivateParts
             (content, None)
         }
     };
-    // There are two places for a public key: PKCS#8 version 2, and inside `ECPrivateKey`.
+    // A public key can appear in two places: in PKCS#8 version 2, and inside `ECPrivateKey`.
     let public = match (outer, inner) {
         (Some(outer), Some(inner)) if outer != inner => return Err(Flaw::TwoPublicKeys),
         (Some(_), _) if kind.modulus_bits().is_some() => return Err(Flaw::UnexpectedPublicKey),
@@ -98,7 +99,7 @@ pub(super) fn read_private(kind: KeyPairKind, der: &[u8]) -> Result<PrivateParts
     Ok(PrivateParts { secret: SecretBytes::copy_from_slice(secret), public })
 }
 
-/// `CurvePrivateKey` (RFC 8410, section 7).
+/// Parses a `CurvePrivateKey` (RFC 8410, section 7).
 fn seed(content: &[u8], length: usize) -> Result<&[u8], Flaw> {
     let seed = match <&OctetStringRef>::from_der(content) {
         Ok(seed) => seed.as_bytes(),
@@ -113,7 +114,7 @@ fn seed(content: &[u8], length: usize) -> Result<&[u8], Flaw> {
     }
 }
 
-/// `ECPrivateKey` (RFC 5915): the scalar is as long as the order of the curve, in bytes.
+/// Parses an `ECPrivateKey` (RFC 5915). The scalar must have the byte length of the curve's order.
 fn scalar(kind: KeyPairKind, content: &[u8], length: usize) -> Result<(&[u8], Option<&[u8]>), Flaw> {
     let key = EcPrivateKey::from_der(content).map_err(|_| Flaw::NotEcPrivateKey)?;
     match key.parameters.map(sec1::EcParameters::named_curve) {
@@ -128,7 +129,8 @@ fn scalar(kind: KeyPairKind, content: &[u8], length: usize) -> Result<(&[u8], Op
     Ok((key.private_key, key.public_key))
 }
 
-/// A modulus of exactly the bits of the kind, an odd exponent from 65537 on, and secret numbers that belong to them.
+/// Checks that the modulus has exactly the bits of the kind, that the exponent is odd and at least
+/// 65537, and that the secret numbers match them.
 fn check_rsa_private(kind: KeyPairKind, content: &[u8]) -> Result<(), Flaw> {
     let key = pkcs1::RsaPrivateKeyRef::from_der(content).map_err(|_| Flaw::NotRsaPrivateKey)?;
     check_rsa_numbers(kind, key.modulus.as_bytes(), key.public_exponent.as_bytes())?;
@@ -138,7 +140,8 @@ fn check_rsa_private(kind: KeyPairKind, content: &[u8]) -> Result<(), Flaw> {
 
 fn check_rsa_numbers(kind: KeyPairKind, modulus: &[u8], exponent: &[u8]) -> Result<(), Flaw> {
     let exponent = exponent.iter().try_fold(0_u64, |value, byte| Some(value.checked_mul(256)? + u64::from(*byte)));
-    // The leading byte of the modulus is not zero in DER as the library gives it, and its top bit makes the size exact.
+    // In the DER that the library returns, the first byte of the modulus is not zero, so its top
+    // bit determines the exact size.
     let bits =
         modulus.first().map(|first| modulus.len() * 8 - usize::from(u8::try_from(first.leading_zeros()).unwrap_or(8)));
     if bits != kind.modulus_bits() {
@@ -156,12 +159,12 @@ fn check_rsa_numbers(kind: KeyPairKind, modulus: &[u8], exponent: &[u8]) -> Resu
     }
 }
 
-/// Reads a public key: `RSAPublicKey` in DER, a point, or the 32 bytes of Ed25519.
+/// Parses a public key: `RSAPublicKey` in DER, a point, or the 32 bytes of Ed25519.
 pub(super) fn parse_public(kind: KeyPairKind, der: &[u8]) -> Result<Vec<u8>, CryptoError> {
     read_public(kind, der).map_err(|_| CryptoError::InvalidPublicKey)
 }
 
-/// Reads a public key as [`parse_public`] does, with the reason for a refusal.
+/// Parses a public key like [`parse_public`], but returns the reason for a rejection.
 pub(super) fn read_public(kind: KeyPairKind, der: &[u8]) -> Result<Vec<u8>, Flaw> {
     if der.len() > MAX_KEY {
         return Err(Flaw::TooLong);
@@ -181,8 +184,8 @@ pub(super) fn read_public(kind: KeyPairKind, der: &[u8]) -> Result<Vec<u8>, Flaw
     Ok(content.to_vec())
 }
 
-/// Whether bytes look like a compressed or uncompressed point. Libraries know more forms: the point at infinity, hybrid
-/// and compact points.
+/// Returns `true` if the bytes have the form of a compressed or uncompressed point. Libraries also
+/// accept other forms: the point at infinity, hybrid points, and compact points.
 pub(super) fn is_point(bytes: &[u8], coordinate: usize) -> bool {
     match bytes.first() {
         Some(0x02 | 0x03) => bytes.len() == 1 + coordinate,
@@ -201,7 +204,8 @@ fn algorithm_of<'a>(kind: KeyPairKind, curve: &'a Option<ObjectIdentifier>) -> A
     AlgorithmIdentifierRef { oid, parameters }
 }
 
-/// Writes a private key; `public` is the uncompressed point of a curve's key, and may be empty: then it is left out.
+/// Encodes a private key. `public` is the uncompressed point of a curve key. It is omitted if
+/// empty.
 pub(super) fn write_private(kind: KeyPairKind, secret: &[u8], public: &[u8]) -> Result<SecretBytes, CryptoError> {
     write_private_der(kind, secret, public).ok_or(CryptoError::InvalidPrivateKey)
 }
@@ -224,7 +228,7 @@ fn write_private_der(kind: KeyPairKind, secret: &[u8], public: &[u8]) -> Option<
     Some(SecretBytes::from_vec(info.to_der().ok()?))
 }
 
-/// Writes a public key: `content` as [`parse_public`] returns it.
+/// Encodes a public key. `content` has the form that [`parse_public`] returns.
 pub(super) fn write_public(kind: KeyPairKind, content: &[u8]) -> Result<Vec<u8>, CryptoError> {
     let curve = identifier(kind).1;
     let subject_public_key = BitStringRef::from_bytes(content).map_err(|_| CryptoError::InvalidPublicKey)?;

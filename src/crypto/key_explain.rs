@@ -1,4 +1,4 @@
-//! What a key is that was refused: looked at only when somebody has to be told.
+//! Explanations for rejected keys. They are computed only for error messages.
 
 use pkcs8::der::asn1::{AnyRef, BitStringRef, ContextSpecific, OctetStringRef};
 use pkcs8::der::{self, Decode, Reader, SliceReader, TagNumber};
@@ -12,11 +12,11 @@ use super::{CryptoError, KeyPairKind, KeyPairs};
 /// The tag of a public key in PKCS#8 (RFC 5958, section 2).
 const PUBLIC_KEY: TagNumber = TagNumber(1);
 
-/// How a private key in another form becomes PKCS#8.
+/// The command that converts other forms of private keys to PKCS#8.
 const TO_PKCS8: &str = "convert it with `openssl pkcs8 -topk8 -nocrypt -inform DER -outform DER`";
 
-/// Says what a private key is that the key pairs refused, as the end of a sentence. It names forms, sizes, identifiers and
-/// public numbers, and never anything secret.
+/// Describes a rejected private key, as the end of a sentence. The text contains forms, sizes,
+/// identifiers, and public numbers, and never anything secret.
 pub(crate) fn explain_private(pairs: &dyn KeyPairs, kinds: &[KeyPairKind], bytes: &[u8]) -> String {
     let nearest = kinds.iter().map(|kind| (*kind, read_private(*kind, bytes).map(drop)));
     match nearest.max_by_key(|(_, read)| read.as_ref().map_or_else(|flaw| flaw.depth(), |()| u8::MAX)) {
@@ -26,11 +26,11 @@ pub(crate) fn explain_private(pairs: &dyn KeyPairs, kinds: &[KeyPairKind], bytes
     }
 }
 
-/// Says what a public key is that the key pairs refused; see [`explain_private`].
+/// Describes a rejected public key; see [`explain_private`].
 pub(crate) fn explain_public(kinds: &[KeyPairKind], bytes: &[u8]) -> String {
     let nearest = kinds.iter().map(|kind| read_public(*kind, bytes).map(drop));
     match nearest.max_by_key(|read| read.as_ref().map_or_else(|flaw| flaw.depth(), |()| u8::MAX)) {
-        // The backends check nothing else, or that an RSA modulus is one.
+        // After parsing, all that the backends can reject in an RSA key is its modulus.
         Some(Ok(())) if kinds.iter().any(|kind| kind.modulus_bits().is_some()) => Flaw::Numbers.to_string(),
         Some(Ok(())) => Flaw::Point.to_string(),
         Some(Err(Flaw::OtherForm)) | None => other_public_form(bytes),
@@ -38,7 +38,7 @@ pub(crate) fn explain_public(kinds: &[KeyPairKind], bytes: &[u8]) -> String {
     }
 }
 
-/// What does not fit in a key that has the right form: the public key that came along, or the numbers themselves.
+/// Returns the flaw of a correctly encoded key: the embedded public key, or the numbers themselves.
 fn numbers(pairs: &dyn KeyPairs, kind: KeyPairKind, bytes: &[u8]) -> Flaw {
     let without_public_key = || {
         let parts = parse_private(kind, bytes)?;
@@ -79,7 +79,8 @@ fn other_private_form(bytes: &[u8]) -> String {
     } else if first.is_empty() && matches!(bytes.len(), 32 | 48 | 64 | 66) {
         "this may be the bare secret number or seed: it must be wrapped in PKCS#8".to_owned()
     } else if bytes.ends_with(b"\n") {
-        // After the forms above: the last octet of a whole one may happen to be a line end.
+        // Check this after the forms above, because the last octet of a complete key may happen to
+        // be a line ending.
         "it ends with a line end".to_owned()
     } else {
         "it must be DER, unencrypted, with nothing behind it".to_owned()
@@ -109,7 +110,7 @@ fn other_public_form(bytes: &[u8]) -> String {
     text.to_owned()
 }
 
-/// The value in DER that the bytes begin with, and what is behind it.
+/// Splits the bytes after their first DER value.
 fn first_value(bytes: &[u8]) -> (&[u8], &[u8]) {
     let length = SliceReader::new(bytes).and_then(|mut reader| {
         AnyRef::decode(&mut reader)?;
@@ -138,7 +139,7 @@ fn is_private(der: &[u8]) -> bool {
         || sec1::EcPrivateKey::from_der(der).is_ok()
 }
 
-/// Whether this has the form of `EncryptedPrivateKeyInfo` (RFC 5958, section 3).
+/// Returns `true` if the bytes have the form of `EncryptedPrivateKeyInfo` (RFC 5958, section 3).
 fn is_encrypted(der: &[u8]) -> bool {
     sequence(der, |reader| {
         AlgorithmIdentifierRef::decode(reader)?;
@@ -146,7 +147,8 @@ fn is_encrypted(der: &[u8]) -> bool {
     })
 }
 
-/// Whether this has the form of something that is signed: a certificate (RFC 5280, section 4.1) or a request for one.
+/// Returns `true` if the bytes have the form of a signed structure: a certificate (RFC 5280,
+/// section 4.1) or a certificate signing request.
 fn is_certificate(der: &[u8]) -> bool {
     sequence(der, |reader| {
         AnyRef::decode(reader)?;
@@ -155,7 +157,7 @@ fn is_certificate(der: &[u8]) -> bool {
     })
 }
 
-/// Says what is wrong with PKCS#8 whose public key is not where RFC 5958 puts it.
+/// Describes PKCS#8 whose public key is not in the place that RFC 5958 specifies.
 fn other_version(der: &[u8]) -> Option<&'static str> {
     let head = |reader: &mut SliceReader<'_>| -> der::Result<u8> {
         let version = u8::decode(reader)?;

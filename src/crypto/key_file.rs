@@ -1,4 +1,4 @@
-//! Keys of key pairs as people have them: DER, or PEM in any of its spellings. The one place that reads them.
+//! Parsing of keys in DER, or in PEM in any of its variants. All keys from callers are parsed here.
 
 use pkcs8::der::Decode;
 use pkcs8::der::asn1::AnyRef;
@@ -9,16 +9,19 @@ use super::key_flaw::kind_name;
 use super::{CryptoBackend, KeyPairKind, PrivateKey, PublicKey, pem};
 use crate::secret::SecretBytes;
 
-/// The longest text that is read: a private key with a chain of certificates and what `openssl pkcs12` says about them.
+/// The maximum length of a text: a private key with a certificate chain and the attributes printed
+/// by `openssl pkcs12`.
 const MAX_TEXT: usize = 65_536;
 
 const PRIVATE: &str = "PRIVATE KEY";
 const PUBLIC: &str = "PUBLIC KEY";
 
-/// Reads a private key of one of the kinds: PKCS#8 in DER, or a text with one such key in PEM.
+/// Parses a private key of one of the kinds, from PKCS#8 in DER or from a text with one such key in
+/// PEM.
 ///
 /// # Errors
-/// Returns why the key is refused, as the end of a sentence that begins with what the key is for.
+/// Returns the reason for a rejection, as the end of a sentence that starts with the purpose of the
+/// key.
 pub(crate) fn read_private_key(
     backend: &CryptoBackend,
     kinds: &[KeyPairKind],
@@ -36,10 +39,11 @@ pub(crate) fn read_private_key(
     found.map_err(|found| format!("must be {}, as unencrypted PKCS#8 in DER or PEM: {found}", names(kinds)))
 }
 
-/// Reads a public key of one of the kinds: `SubjectPublicKeyInfo` in DER, or a text with one such key in PEM.
+/// Parses a public key of one of the kinds, from `SubjectPublicKeyInfo` in DER or from a text with
+/// one such key in PEM.
 ///
 /// # Errors
-/// As [`read_private_key`].
+/// Returns the same errors as [`read_private_key`].
 pub(crate) fn read_public_key(
     backend: &CryptoBackend,
     kinds: &[KeyPairKind],
@@ -56,12 +60,12 @@ pub(crate) fn read_public_key(
     found.map_err(|found| format!("must be {}, as SubjectPublicKeyInfo in DER or PEM: {found}", names(kinds)))
 }
 
-/// Whether this is PEM, and not DER with such a text inside.
+/// Returns `true` for PEM, and `false` for DER that contains such a text.
 fn is_text(key: &[u8]) -> bool {
     AnyRef::from_der(key).is_err() && is_pem(key)
 }
 
-/// Decodes the one block with a label.
+/// Decodes the only block with a label.
 fn find(text: &[u8], wanted: &str) -> Result<SecretBytes, String> {
     if text.len() > MAX_TEXT {
         return Err(format!("the text is longer than {MAX_TEXT} bytes"));
@@ -80,7 +84,8 @@ fn find(text: &[u8], wanted: &str) -> Result<SecretBytes, String> {
         }
         (None, _) => {
             let blocks: Vec<_> = blocks.into_iter().flatten().collect();
-            // With a certificate and a private key of another form in one text, the key is what was meant.
+            // If a text contains a certificate and a private key in another form, the key is the
+            // block that was intended.
             let nearest = blocks.iter().find(|block| block.label.ends_with(wanted)).or(blocks.first());
             Err(nearest.map_or_else(|| "it has no block that is whole".to_owned(), |block| describe(block, wanted)))
         }
@@ -91,7 +96,7 @@ fn encrypted() -> String {
     "it is encrypted: decrypt it with `openssl pkcs8 -topk8 -nocrypt`".to_owned()
 }
 
-/// Says what a block is that has not the label that is wanted.
+/// Describes a block that does not have the expected label.
 fn describe(block: &pem::Block<'_>, wanted: &str) -> String {
     let text = match block.label {
         _ if block.is_encrypted() => return encrypted(),
@@ -123,7 +128,7 @@ fn describe(block: &pem::Block<'_>, wanted: &str) -> String {
     text.to_owned()
 }
 
-/// The kinds in a text: "RSA-2048, RSA-3072 or RSA-4096".
+/// Returns the kinds as text: "RSA-2048, RSA-3072 or RSA-4096".
 fn names(kinds: &[KeyPairKind]) -> String {
     let names: Vec<&str> = kinds.iter().map(|kind| kind_name(*kind)).collect();
     match names.split_last() {
@@ -142,7 +147,7 @@ mod tests {
     use super::*;
     use crate::crypto::FASTEST;
 
-    /// A key pair: private and public, in DER.
+    /// A private key and its public key, in DER.
     static PAIR: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| {
         let pair = FASTEST.key_pairs().generate(KeyPairKind::EccP256, FASTEST.random()).expect("a key pair");
         [pair.to_pkcs8().expect("a key pair").expose_secret().to_vec(), pair.public_key_der()]
@@ -163,7 +168,7 @@ mod tests {
             [&vec![b' '; MAX_TEXT][..], b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"].concat();
         let refused = read_private_key(&FASTEST, &KINDS, &long).err().expect("too long");
         assert!(refused.contains("longer than 65536 bytes"), "{refused}");
-        // An OCTET STRING with such a text inside.
+        // An OCTET STRING that contains such a text.
         let der = [&[0x04, 11][..], b"-----BEGIN "].concat();
         assert!(!is_text(&der) && is_text(&der[2..]));
     }
@@ -179,7 +184,8 @@ mod tests {
                 altered.truncate(cut.index(2 * der.len()));
                 let (private, public) =
                     (read_private_key(&FASTEST, &KINDS, &altered), read_public_key(&FASTEST, &KINDS, &altered));
-                // Whatever is taken is what a backend takes, and whatever is refused is refused with a reason.
+                // Accepted input is always accepted by a backend, and rejected input always has a
+                // reason.
                 for reason in [private.err(), public.err()].into_iter().flatten() {
                     prop_assert!(reason.starts_with("must be P-384 or P-256, as ") && reason.len() < 400, "{}", reason);
                 }

@@ -1,14 +1,16 @@
-//! Why the bytes of a key are not taken.
+//! Reasons why a key is rejected.
 
 use pkcs8::ObjectIdentifier;
 
 use super::KeyPairKind;
 use super::rsa_numbers::RsaFlaw;
 
-/// What is wrong with a key, as the end of a sentence. Nothing of the key itself is in it but sizes and public numbers.
+/// The flaw of a key, as the end of a sentence. Of the key itself, the text contains only sizes and
+/// public numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Flaw {
-    /// It is something else than PKCS#8, or `SubjectPublicKeyInfo`. What else is looked at only if somebody asks.
+    /// The input is not PKCS#8 or `SubjectPublicKeyInfo`. Its actual form is determined only for
+    /// error messages.
     #[error("it is not DER of that form")]
     OtherForm,
     #[error("it is longer than any such key")]
@@ -41,7 +43,7 @@ pub(super) enum Flaw {
     EvenExponent,
     #[error("its public exponent is over 2^33")]
     LargeExponent,
-    /// The secret numbers of an RSA key.
+    /// The secret numbers of an RSA key are invalid.
     #[error(transparent)]
     Rsa(#[from] RsaFlaw),
     #[error("its private key has {found} bytes, and must have {wanted}")]
@@ -71,7 +73,8 @@ pub(super) enum Flaw {
 }
 
 impl Flaw {
-    /// How far a key came before it was refused: the flaw of the kind that it came nearest to is the one to name.
+    /// Returns how far a key was parsed before it was rejected. The error reports the flaw for the
+    /// kind that got furthest.
     pub(super) const fn depth(self) -> u8 {
         match self {
             Self::OtherForm | Self::TooLong => 0,
@@ -82,7 +85,7 @@ impl Flaw {
     }
 }
 
-/// The name of a kind in a text.
+/// Returns the name of a kind for messages.
 pub(super) const fn kind_name(kind: KeyPairKind) -> &'static str {
     match kind {
         KeyPairKind::Rsa2048 => "RSA-2048",
@@ -96,7 +99,7 @@ pub(super) const fn kind_name(kind: KeyPairKind) -> &'static str {
     }
 }
 
-/// Algorithms that keys are made for, by their identifiers.
+/// Returns the name of a key algorithm from its identifier.
 fn algorithm_name(found: &ObjectIdentifier) -> String {
     let name = match found.to_string().as_str() {
         "1.2.840.113549.1.1.1" => "RSA",

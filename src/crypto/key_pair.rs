@@ -1,4 +1,4 @@
-//! Key pairs: RSA, elliptic curves and Ed25519.
+//! Key pairs: RSA, elliptic curves, and Ed25519.
 
 use std::fmt::Debug;
 
@@ -6,7 +6,7 @@ use super::{CryptoError, SecureRandom};
 use crate::algorithm::SigningAlgorithm;
 use crate::secret::SecretBytes;
 
-/// What kind a key pair is.
+/// The kind of a key pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum KeyPairKind {
@@ -29,7 +29,7 @@ pub enum KeyPairKind {
 }
 
 impl KeyPairKind {
-    /// Every kind.
+    /// All kinds.
     pub const ALL: [Self; 8] = [
         Self::Rsa2048,
         Self::Rsa3072,
@@ -41,7 +41,7 @@ impl KeyPairKind {
         Self::Ed25519,
     ];
 
-    /// The algorithms that a key pair of this kind signs with.
+    /// Returns the signing algorithms that a key pair of this kind supports.
     pub const fn signing_algorithms(self) -> &'static [SigningAlgorithm] {
         match self {
             Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => &[
@@ -59,12 +59,13 @@ impl KeyPairKind {
         }
     }
 
-    /// Whether a key pair of this kind agrees on secrets: P-256, P-384 and P-521 do.
+    /// Returns `true` if a key pair of this kind supports key agreement: P-256, P-384, and P-521
+    /// do.
     pub const fn supports_key_agreement(self) -> bool {
         matches!(self, Self::EccP256 | Self::EccP384 | Self::EccP521)
     }
 
-    /// The bits of the modulus, for RSA.
+    /// Returns the number of bits of the modulus, for RSA.
     pub const fn modulus_bits(self) -> Option<usize> {
         match self {
             Self::Rsa2048 => Some(2_048),
@@ -74,7 +75,8 @@ impl KeyPairKind {
         }
     }
 
-    /// The bytes of a coordinate and of a secret scalar, for elliptic curves; those of a seed, for Ed25519.
+    /// Returns the number of bytes of a coordinate and of a secret scalar for elliptic curves, or
+    /// of a seed for Ed25519.
     pub(super) const fn scalar_length(self) -> Option<usize> {
         match self {
             Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => None,
@@ -84,7 +86,8 @@ impl KeyPairKind {
         }
     }
 
-    /// The bits of a scalar's first byte that can be set: the order of P-521 has 521 bits in 66 bytes.
+    /// Returns a mask of the bits of a scalar's first byte that can be set. The order of P-521 has
+    /// 521 bits in 66 bytes.
     pub(super) const fn top_bits(self) -> u8 {
         if matches!(self, Self::EccP521) { 0x01 } else { 0xff }
     }
@@ -94,7 +97,7 @@ impl KeyPairKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum RsaOaep {
-    /// With SHA-1, for systems that know no better.
+    /// With SHA-1, for systems that support nothing better.
     Sha1,
     /// With SHA-256.
     Sha256,
@@ -105,10 +108,11 @@ pub enum RsaOaep {
 }
 
 impl RsaOaep {
-    /// Every choice.
+    /// All variants.
     pub const ALL: [Self; 4] = [Self::Sha1, Self::Sha256, Self::Sha384, Self::Sha512];
 
-    /// The most bytes that fit into one ciphertext under an RSA key: its bytes, less twice the hash's output, less 2.
+    /// Returns the maximum number of bytes in one ciphertext under an RSA key: the length of the
+    /// modulus, minus twice the length of the hash output, minus 2.
     pub const fn max_plaintext(self, kind: KeyPairKind) -> Option<usize> {
         let hash = match self {
             Self::Sha1 => 20,
@@ -123,13 +127,13 @@ impl RsaOaep {
     }
 }
 
-/// What is signed, and whether it is hashed already.
+/// The input to a signature: a message, or its hash value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignatureInput<'a> {
-    /// The message; it is hashed as the algorithm says.
+    /// The message, which is hashed with the algorithm's hash function.
     Message(&'a [u8]),
-    /// The hash value of the message under the algorithm's hash function. Ed25519 itself has none: it reads the message
-    /// twice.
+    /// The hash value of the message under the algorithm's hash function. Pure Ed25519 does not
+    /// accept hash values, because it reads the message twice.
     Digest(&'a [u8]),
 }
 
@@ -151,114 +155,138 @@ pub enum SignatureInput<'a> {
 /// # Ok::<(), CryptoError>(())
 /// ```
 pub trait KeyPairs: Debug + Send + Sync {
-    /// Name of the library behind keys of a kind. Where that library lacks an algorithm, the other backend's takes over.
+    /// Returns the name of the library for keys of a kind. If it lacks an algorithm, the other
+    /// backend's library is used.
     fn library(&self, kind: KeyPairKind) -> &'static str;
 
-    /// What another library does with such keys because that one lacks it, as (algorithm, library).
+    /// Returns the algorithms for such keys that are provided by another library, as (algorithm,
+    /// library).
     fn exceptions(&self) -> &'static [(&'static str, &'static str)] {
         &[]
     }
 
-    /// Makes a new key pair. For RSA this takes from tenths of a second to seconds.
+    /// Generates a key pair. For RSA, this takes from tenths of a second to seconds.
     ///
-    /// Curves and Ed25519 draw their secret from `random` alone; for RSA a library may use its own generator.
+    /// Keys on curves and Ed25519 keys are generated from `random` alone. For RSA, a library may
+    /// use its own generator.
     ///
     /// # Errors
-    /// [`CryptoError::RandomFailed`] if the generator fails.
+    /// - [`CryptoError::RandomFailed`] if the generator fails.
     fn generate(&self, kind: KeyPairKind, random: &dyn SecureRandom) -> Result<Box<dyn PrivateKey>, CryptoError>;
 
-    /// Parses and checks a private key in the form of PKCS#8 (`PrivateKeyInfo` or `OneAsymmetricKey`, RFC 5958), DER, not
-    /// encrypted.
+    /// Parses and checks an unencrypted private key in PKCS#8 (`PrivateKeyInfo` or
+    /// `OneAsymmetricKey`, RFC 5958), encoded in DER.
     ///
-    /// The checks: the algorithm and the curve are those of `kind`; a scalar is as long as the curve's order and in its
-    /// range; an embedded public key is the right one; nothing follows. The numbers of an RSA key fulfil FIPS 186-5,
-    /// appendix A.1.1: the modulus has exactly the bits of `kind`, and the public exponent is odd and between 65537 and
-    /// 2^33; there are two primes, each with half those bits, which differ by more than 2^(bits / 2 - 100); the private
-    /// exponent is above 2^(bits / 2), below the modulus, and the inverse of the public one; the values for the Chinese
-    /// remainder theorem are reduced and belong to the key. Two conditions of that standard are not checked: that the
-    /// primes are at least the square root of 2, times 2^(bits / 2 - 1), and that they are prime.
+    /// Every key is checked as follows. The algorithm and the curve are those of `kind`. A scalar
+    /// is as long as the curve's order and within its range. An embedded public key matches. There
+    /// is no trailing data.
+    ///
+    /// The numbers of an RSA key satisfy FIPS 186-5, appendix A.1.1:
+    ///
+    /// - The modulus has exactly the bits of `kind`, and the public exponent is odd and between
+    ///   65537 and 2^33.
+    /// - There are two primes, each with half the bits of the modulus, which differ by more than
+    ///   2^(bits / 2 - 100).
+    /// - The private exponent is above 2^(bits / 2), below the modulus, and the inverse of the
+    ///   public exponent.
+    /// - The values for the Chinese remainder theorem are reduced and belong to the key.
+    ///
+    /// Two conditions of that standard are not checked: that the primes are at least the square
+    /// root of 2, times 2^(bits / 2 - 1), and that they are prime.
     ///
     /// # Errors
-    /// [`CryptoError::InvalidPrivateKey`], without detail, if it is not such a key.
+    /// - [`CryptoError::InvalidPrivateKey`], without detail, if the input is not such a key.
     fn private_key(&self, kind: KeyPairKind, pkcs8: &[u8]) -> Result<Box<dyn PrivateKey>, CryptoError>;
 
-    /// Parses and checks a public key as `SubjectPublicKeyInfo` (RFC 5280, section 4.1.2.7), DER.
+    /// Parses and checks a public key in `SubjectPublicKeyInfo` (RFC 5280, section 4.1.2.7),
+    /// encoded in DER.
     ///
     /// # Errors
-    /// [`CryptoError::InvalidPublicKey`] if it is malformed, of another kind, or not a point of its curve; if a coordinate
-    /// is not below the prime of the curve; and for a point of small order of edwards25519.
+    /// - [`CryptoError::InvalidPublicKey`] if the key is malformed, of another kind, or not a point
+    ///   on its curve, if a coordinate is not below the prime of the curve, or if it is a point of
+    ///   small order on edwards25519.
     fn public_key(&self, kind: KeyPairKind, spki: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError>;
 
-    /// Parses and checks the public key of an elliptic curve as a compressed or uncompressed point (SEC 1, section 2.3.3).
+    /// Parses and checks the public key of an elliptic curve from a compressed or uncompressed
+    /// point (SEC 1, section 2.3.3).
     ///
     /// # Errors
-    /// [`CryptoError::InvalidPublicKey`] as [`KeyPairs::public_key`], and for kinds without points.
+    /// - [`CryptoError::InvalidPublicKey`] as for [`KeyPairs::public_key`], and for kinds without
+    ///   points.
     fn public_key_of_point(&self, kind: KeyPairKind, point: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError>;
 }
 
-/// A private key that was checked and is ready for use; wiped when dropped.
+/// A validated private key that is ready for use. It is wiped when dropped.
 pub trait PrivateKey: Send + Sync {
-    /// Its kind.
+    /// Returns the kind of the key.
     fn kind(&self) -> KeyPairKind;
 
-    /// The key as unencrypted PKCS#8 in DER: `PrivateKeyInfo`, for a curve with the public key inside `ECPrivateKey`.
+    /// Returns the key as unencrypted PKCS#8 in DER (`PrivateKeyInfo`). For a curve, `ECPrivateKey`
+    /// contains the public key.
     ///
     /// # Errors
-    /// [`CryptoError::InvalidPrivateKey`] if it cannot be written, which no key of these kinds causes.
+    /// - [`CryptoError::InvalidPrivateKey`] if the key cannot be encoded, which no key of these
+    ///   kinds causes.
     fn to_pkcs8(&self) -> Result<SecretBytes, CryptoError>;
 
-    /// The public key as `SubjectPublicKeyInfo` in DER; points are not compressed.
+    /// Returns the public key as `SubjectPublicKeyInfo` in DER. Points are uncompressed.
     fn public_key_der(&self) -> Vec<u8>;
 
-    /// Signs. ECDSA signatures are `Ecdsa-Sig-Value` in DER, RSA signatures as long as the modulus, PSS salts as long as
-    /// the hash value, Ed25519 signatures 64 bytes.
+    /// Signs the input. ECDSA signatures are `Ecdsa-Sig-Value` in DER. RSA signatures are as long
+    /// as the modulus, and PSS salts are as long as the hash value. Ed25519 signatures have 64
+    /// bytes.
     ///
     /// # Errors
-    /// [`CryptoError::UnsuitableKey`] if the key does not sign with this algorithm;
-    /// [`CryptoError::InvalidLength`] for a digest of the wrong length, and for any digest with Ed25519 itself;
-    /// [`CryptoError::RandomFailed`] if the library needs randomness and gets none;
-    /// [`CryptoError::FaultyComputation`] if an RSA signature would not verify.
+    /// - [`CryptoError::UnsuitableKey`] if the key does not support this algorithm.
+    /// - [`CryptoError::InvalidLength`] if a digest has the wrong length, and for any digest with
+    ///   pure Ed25519.
+    /// - [`CryptoError::RandomFailed`] if the library needs random bytes and they are unavailable.
+    /// - [`CryptoError::FaultyComputation`] if an RSA signature would not verify.
     fn sign(&self, algorithm: SigningAlgorithm, input: SignatureInput<'_>) -> Result<Vec<u8>, CryptoError>;
 
-    /// Opens an RSA-OAEP ciphertext.
+    /// Decrypts an RSA-OAEP ciphertext.
     ///
     /// # Errors
-    /// [`CryptoError::NotAuthentic`], without detail, whatever is wrong with it; [`CryptoError::UnsuitableKey`] if this is
-    /// no RSA key.
+    /// - [`CryptoError::NotAuthentic`], without detail, if the ciphertext is invalid in any way.
+    /// - [`CryptoError::UnsuitableKey`] if this is not an RSA key.
     fn decrypt(&self, oaep: RsaOaep, ciphertext: &[u8]) -> Result<SecretBytes, CryptoError>;
 
-    /// Opens an RSAES-PKCS1-v1_5 ciphertext (RFC 8017, section 7.2), which no one should make any more. A ciphertext with
-    /// wrong padding opens to random bytes of a random length that depend on key and ciphertext alone (implicit
-    /// rejection): whoever calls this has to authenticate what comes out.
+    /// Decrypts an RSAES-PKCS1-v1_5 ciphertext (RFC 8017, section 7.2). Do not create such
+    /// ciphertexts any more. A ciphertext with wrong padding decrypts to random bytes of a random
+    /// length that depend only on the key and the ciphertext (implicit rejection). The caller must
+    /// authenticate the result.
     ///
     /// # Errors
-    /// As [`PrivateKey::decrypt`].
+    /// Returns the errors of [`PrivateKey::decrypt`].
     fn decrypt_pkcs1_v15_unauthenticated(&self, ciphertext: &[u8]) -> Result<SecretBytes, CryptoError>;
 
-    /// Agrees on a secret with the owner of `peer`, a point in `SubjectPublicKeyInfo`: the x coordinate of the common
-    /// point, as long as the curve's coordinates (SP 800-56A, section 5.7.1.2).
+    /// Computes a shared secret with the owner of `peer`, a point in `SubjectPublicKeyInfo`. The
+    /// secret is the x coordinate of the shared point, as long as the curve's coordinates (SP
+    /// 800-56A, section 5.7.1.2).
     ///
     /// # Errors
-    /// [`CryptoError::InvalidPublicKey`] if `peer` is no key of the same curve; [`CryptoError::UnsuitableKey`] if this key
-    /// does not agree.
+    /// - [`CryptoError::InvalidPublicKey`] if `peer` is not a key on the same curve.
+    /// - [`CryptoError::UnsuitableKey`] if this key does not support key agreement.
     fn agree(&self, peer: &[u8]) -> Result<SecretBytes, CryptoError>;
 }
 
-/// A public key that was checked and is ready for use.
+/// A validated public key that is ready for use.
 pub trait PublicKey: Send + Sync {
-    /// Its kind.
+    /// Returns the kind of the key.
     fn kind(&self) -> KeyPairKind;
 
-    /// The key as `SubjectPublicKeyInfo` in DER; points are not compressed.
+    /// Returns the key as `SubjectPublicKeyInfo` in DER. Points are uncompressed.
     fn to_spki(&self) -> Vec<u8>;
 
-    /// The compressed point (SEC 1, section 2.3.3), for a key of a curve.
+    /// Returns the compressed point (SEC 1, section 2.3.3), for a key on a curve.
     fn to_compressed_point(&self) -> Option<Vec<u8>>;
 
-    /// Verifies a signature as [`PrivateKey::sign`] makes it. Of an ECDSA signature either `s` is good.
+    /// Verifies a signature in the format of [`PrivateKey::sign`]. For ECDSA, both values of `s`
+    /// are accepted.
     ///
     /// # Errors
-    /// [`CryptoError::InvalidSignature`] if it is malformed or does not fit; otherwise as [`PrivateKey::sign`].
+    /// - [`CryptoError::InvalidSignature`] if the signature is malformed or does not match.
+    /// - Otherwise, the errors of [`PrivateKey::sign`].
     fn verify(
         &self,
         algorithm: SigningAlgorithm,
@@ -266,16 +294,18 @@ pub trait PublicKey: Send + Sync {
         signature: &[u8],
     ) -> Result<(), CryptoError>;
 
-    /// Encrypts with RSA-OAEP, into as many bytes as the modulus has. The seed is drawn from `random`, or by the library from
-    /// a generator of its own.
+    /// Encrypts with RSA-OAEP. The result is as long as the modulus. The seed comes from `random`,
+    /// or from the library's own generator.
     ///
     /// # Errors
-    /// [`CryptoError::InvalidLength`] if `plaintext` is over [`RsaOaep::max_plaintext`]; [`CryptoError::UnsuitableKey`] if
-    /// this is no RSA key; [`CryptoError::RandomFailed`].
+    /// - [`CryptoError::InvalidLength`] if `plaintext` exceeds [`RsaOaep::max_plaintext`].
+    /// - [`CryptoError::UnsuitableKey`] if this is not an RSA key.
+    /// - [`CryptoError::RandomFailed`] if random bytes are unavailable.
     fn encrypt(&self, oaep: RsaOaep, plaintext: &[u8], random: &dyn SecureRandom) -> Result<Vec<u8>, CryptoError>;
 }
 
-/// Refuses an algorithm that a kind of key does not have, and an input of the wrong form or length.
+/// Rejects an algorithm that a kind of key does not support, and an input of the wrong form or
+/// length.
 pub(super) fn check_input(
     kind: KeyPairKind,
     algorithm: SigningAlgorithm,
@@ -295,7 +325,7 @@ pub(super) fn check_input(
     }
 }
 
-/// Refuses a plaintext that does not fit into one ciphertext.
+/// Rejects a plaintext that does not fit into one ciphertext.
 pub(super) fn check_plaintext(kind: KeyPairKind, oaep: RsaOaep, plaintext: &[u8]) -> Result<(), CryptoError> {
     match oaep.max_plaintext(kind) {
         None => Err(CryptoError::UnsuitableKey),

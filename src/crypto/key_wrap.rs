@@ -1,21 +1,22 @@
-//! Keys under other keys.
+//! Key wrapping.
 
 use std::fmt::Debug;
 
 use super::CryptoError;
 use crate::secret::SecretBytes;
 
-/// How a key is wrapped.
+/// The key wrapping algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyWrapMode {
-    /// AES-KW (RFC 3394, SP 800-38F section 6.2): 16 bytes and more, a multiple of 8; the result is 8 bytes longer.
+    /// AES-KW (RFC 3394, SP 800-38F section 6.2). Wraps keys of at least 16 bytes whose length is a
+    /// multiple of 8. The result is 8 bytes longer.
     Plain,
-    /// AES-KWP, with padding (RFC 5649, SP 800-38F section 6.3): 1 byte and more; the result is the next multiple of 8,
-    /// and 8 bytes longer.
+    /// AES-KWP, with padding (RFC 5649, SP 800-38F section 6.3). Wraps keys of at least 1 byte. The
+    /// length of the result is the next multiple of 8, plus 8 bytes.
     Padded,
 }
 
-/// The most bytes that are wrapped: a private key of RSA-4096 has about 2,400.
+/// The maximum length of a key to wrap. An RSA-4096 private key has about 2,400 bytes.
 pub const MAX_WRAPPED_KEY: usize = 65_536;
 
 /// The key wrap part of a backend.
@@ -32,26 +33,28 @@ pub const MAX_WRAPPED_KEY: usize = 65_536;
 /// # Ok::<(), CryptoError>(())
 /// ```
 pub trait KeyWrap: Debug + Send + Sync {
-    /// Name of the library behind it.
+    /// Returns the name of the underlying library.
     fn library(&self) -> &'static str;
 
-    /// Wraps `key` under `wrapping_key`, which has 16, 24 or 32 bytes.
+    /// Wraps `key` under `wrapping_key`, which must have 16, 24, or 32 bytes.
     ///
     /// # Errors
-    /// [`CryptoError::InvalidLength`] if a length is none that the mode takes, or `key` is over [`MAX_WRAPPED_KEY`].
+    /// - [`CryptoError::InvalidLength`] if the mode does not accept a length, or if `key` is longer
+    ///   than [`MAX_WRAPPED_KEY`].
     fn wrap(&self, mode: KeyWrapMode, wrapping_key: &[u8], key: &[u8]) -> Result<Vec<u8>, CryptoError>;
 
     /// Unwraps a key.
     ///
     /// # Errors
-    /// [`CryptoError::NotAuthentic`], without detail, whatever is wrong with `wrapped`; [`CryptoError::InvalidLength`] if
-    /// `wrapping_key` has none of its three lengths.
+    /// - [`CryptoError::NotAuthentic`], without detail, if `wrapped` is invalid in any way.
+    /// - [`CryptoError::InvalidLength`] if `wrapping_key` does not have 16, 24, or 32 bytes.
     fn unwrap(&self, mode: KeyWrapMode, wrapping_key: &[u8], wrapped: &[u8]) -> Result<SecretBytes, CryptoError>;
 }
 
-/// Whether wrapped bytes have a length that wrapping makes: 24 bytes and more, with padding 16 and more, a multiple of 8.
+/// Returns `true` if wrapped bytes have a valid length: a multiple of 8 that is at least 24, or at
+/// least 16 with padding.
 ///
-/// Shorter ones hold no key, and one of 8 bytes would open under any wrapping key.
+/// Shorter input contains no key, and input of 8 bytes would unwrap under any wrapping key.
 pub(super) const fn is_wrapped_length(mode: KeyWrapMode, length: usize) -> bool {
     let least = match mode {
         KeyWrapMode::Plain => 24,
@@ -60,7 +63,8 @@ pub(super) const fn is_wrapped_length(mode: KeyWrapMode, length: usize) -> bool 
     length >= least && length <= MAX_WRAPPED_KEY + 16 && length.is_multiple_of(8)
 }
 
-/// The length of a key when it is wrapped, if the mode takes it.
+/// Returns the length of a wrapped key, or `None` if the mode does not accept the length of the
+/// key.
 pub(super) const fn wrapped_length(mode: KeyWrapMode, length: usize) -> Option<usize> {
     match mode {
         KeyWrapMode::Plain if length < 16 || !length.is_multiple_of(8) => None,

@@ -9,27 +9,29 @@ use super::DigestAlgorithm;
 
 /// The MAC part of a backend: HMAC (RFC 2104, FIPS 198-1).
 pub trait Mac: Debug + Send + Sync {
-    /// Name of the library behind it.
+    /// Returns the name of the underlying library.
     fn library(&self) -> &'static str;
 
-    /// Prepares a key of any length, once for many calls. It is wiped when the result is dropped.
+    /// Prepares a key of any length for use in many calls. The key is wiped when the result is
+    /// dropped.
     fn bind(&self, algorithm: DigestAlgorithm, key: &[u8]) -> Box<dyn MacKey>;
 }
 
 /// A MAC key that is ready for use.
 pub trait MacKey: Send + Sync {
-    /// The MAC of the concatenation of `parts`, as long as the hash's output.
+    /// Returns the MAC of the concatenation of `parts`, which is as long as the hash output.
     fn authenticate(&self, parts: &[&[u8]]) -> MacTag;
 
-    /// Whether `tag` is the whole MAC of the concatenation of `parts`; takes the same time wherever they differ.
+    /// Returns `true` if `tag` is the complete MAC of the concatenation of `parts`. The comparison
+    /// takes constant time.
     fn verify(&self, parts: &[&[u8]], tag: &[u8]) -> bool {
         self.authenticate(parts).expose_secret().ct_eq(tag).into()
     }
 }
 
-/// A MAC of up to 64 bytes, stored without allocation. It may be the output of a key derivation, and so it is treated
-/// like [`SecretBytes`](crate::SecretBytes): wiped when dropped, neither `Copy` nor `Clone`, redacted in `Debug`, and
-/// compared in constant time.
+/// A MAC of up to 64 bytes, stored without allocation. It may be the output of a key derivation, so
+/// it is treated like [`SecretBytes`](crate::SecretBytes): wiped when dropped, neither `Copy` nor
+/// `Clone`, redacted in `Debug`, and compared in constant time.
 ///
 /// # Examples
 /// ```
@@ -47,7 +49,8 @@ pub struct MacTag {
 }
 
 impl MacTag {
-    /// Copies a value of at most 64 bytes; more are cut off, which no algorithm here makes.
+    /// Copies a value of at most 64 bytes. Truncates longer values, which no algorithm here
+    /// produces.
     pub(crate) fn copy_from_slice(value: &[u8]) -> Self {
         let length = value.len().min(64);
         let mut bytes = [0; 64];

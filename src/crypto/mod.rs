@@ -1,8 +1,9 @@
-//! Cryptography as a value: a [`CryptoBackend`] is made of parts, each a trait object over a well-kept library.
+//! Cryptographic backends. A [`CryptoBackend`] consists of parts, each of them a trait object
+//! backed by a well-maintained library.
 //!
-//! Nothing in this crate implements a primitive. Two backends exist, [`RUST_CRYPTO`] (pure Rust, always there) and
-//! `AWS_LC` (feature `aws-lc-rs`), and [`FASTEST`] takes each part from the one that is faster at it. They agree
-//! bit for bit; one conformance suite holds for all.
+//! This crate does not implement any primitive itself. There are two backends: [`RUST_CRYPTO`]
+//! (pure Rust, always available) and `AWS_LC` (feature `aws-lc-rs`). [`FASTEST`] combines the
+//! faster part of each. All backends agree bit for bit and pass the same conformance suite.
 
 mod aead;
 mod digest;
@@ -48,7 +49,7 @@ pub use aws_lc::{AWS_LC, FASTEST};
 #[cfg(not(feature = "aws-lc-rs"))]
 pub use rust_crypto::RUST_CRYPTO as FASTEST;
 
-/// A complete set of cryptographic parts. Cheap to copy; the default is [`FASTEST`].
+/// A complete set of cryptographic parts. Cheap to copy. The default is [`FASTEST`].
 ///
 /// # Examples
 /// ```
@@ -71,69 +72,70 @@ pub struct CryptoBackend {
 }
 
 impl CryptoBackend {
-    /// Takes randomness from another generator: a hardware one, or a fixed one in a test.
+    /// Uses another source of randomness, such as a hardware generator, or a fixed one in a test.
     ///
-    /// A generator whose output can be guessed breaks everything built on it.
+    /// A generator with predictable output breaks everything that is built on it.
     #[must_use]
     pub const fn with_random(mut self, random: &'static dyn SecureRandom) -> Self {
         self.random = random;
         self
     }
 
-    /// Takes key pairs from elsewhere, to show what happens when they are faulty.
+    /// Replaces the key pairs, to test the effects of faulty ones.
     #[cfg(test)]
     pub(crate) const fn with_key_pairs(mut self, key_pairs: &'static dyn KeyPairs) -> Self {
         self.key_pairs = key_pairs;
         self
     }
 
-    /// The name of the whole, for reports.
+    /// Returns the name of the backend, for reports.
     pub const fn name(&self) -> &'static str {
         self.name
     }
 
-    /// Authenticated encryption.
+    /// Returns the part for authenticated encryption.
     pub const fn aead(&self) -> &'static dyn Aead {
         self.aead
     }
 
-    /// Hash functions.
+    /// Returns the part for hash functions.
     pub const fn digest(&self) -> &'static dyn Digest {
         self.digest
     }
 
-    /// Message authentication.
+    /// Returns the part for message authentication.
     pub const fn mac(&self) -> &'static dyn Mac {
         self.mac
     }
 
-    /// Key derivation.
+    /// Returns the part for key derivation.
     pub const fn kdf(&self) -> &'static dyn Kdf {
         self.kdf
     }
 
-    /// Signatures of messages of the Encryption SDK, with keys that are made for one message.
+    /// Returns the part for message signatures of the Encryption SDK, with keys that are generated
+    /// for one message.
     pub const fn signature(&self) -> &'static dyn Signature {
         self.signature
     }
 
-    /// Key pairs: RSA, elliptic curves, Ed25519.
+    /// Returns the part for key pairs: RSA, elliptic curves, and Ed25519.
     pub const fn key_pairs(&self) -> &'static dyn KeyPairs {
         self.key_pairs
     }
 
-    /// Keys under other keys.
+    /// Returns the part for key wrapping.
     pub const fn key_wrap(&self) -> &'static dyn KeyWrap {
         self.key_wrap
     }
 
-    /// Random numbers.
+    /// Returns the part for random numbers.
     pub const fn random(&self) -> &'static dyn SecureRandom {
         self.random
     }
 
-    /// Which library each part comes from, as (part, library). What a library lacks, and another one does in its place,
-    /// stands at the end.
+    /// Returns the library of each part, as (part, library). Algorithms that another library
+    /// provides are listed at the end.
     pub fn parts(&self) -> Vec<(&'static str, &'static str)> {
         let pairs = self.key_pairs;
         let mut parts = vec![

@@ -1,30 +1,32 @@
-//! PEM as people have it: the lax grammar of RFC 7468, section 3.
+//! A lenient PEM parser: the lax grammar of RFC 7468, section 3.
 //!
-//! Text around the blocks (such as the attributes that `openssl pkcs12` prints), other blocks, header lines, indentation,
-//! any line ends and lines of any length are accepted, as section 2 advises. `pem-rfc7468` reads only the strict grammar.
+//! Accepts text around the blocks (such as the attributes that `openssl pkcs12` prints), other
+//! blocks, header lines, indentation, any line endings, and lines of any length, as section 2
+//! recommends. `pem-rfc7468` supports only the strict grammar.
 
 use base64ct::{Base64, Encoding};
 use zeroize::Zeroizing;
 
 use crate::secret::SecretBytes;
 
-/// How a block begins, behind which its label stands.
+/// The beginning of a block, followed by its label.
 pub(super) const BEGIN: &[u8] = b"-----BEGIN ";
 
 const END: &[u8] = b"-----END ";
 const DASHES: &[u8] = b"-----";
 
-/// The most characters of a label.
+/// The maximum length of a label.
 const MAX_LABEL: usize = 64;
 
-/// One block: its label and what stands between its boundaries.
+/// One block: its label and the text between its boundaries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Block<'a> {
     pub(super) label: &'a str,
     body: &'a [u8],
 }
 
-/// Returns the blocks of a text, in its order, up to the first that is not whole; that one is `None`.
+/// Returns the blocks of a text in order, up to the first incomplete one, which is returned as
+/// `None`.
 pub(super) fn blocks(text: &[u8]) -> impl Iterator<Item = Option<Block<'_>>> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -42,7 +44,8 @@ fn block(text: &[u8]) -> Option<(Block<'_>, &[u8])> {
     (label == end).then_some((Block { label, body }, text))
 }
 
-/// The label behind a boundary's first dashes, and what follows its last ones.
+/// Parses the label after a boundary's first dashes. Returns the label and the text after the last
+/// dashes.
 fn label(text: &[u8]) -> Option<(&str, &[u8])> {
     let (label, text) = split(text, DASHES)?;
     let is_label = label.len() <= MAX_LABEL && label.iter().all(|byte| (b' '..=b'~').contains(byte));
@@ -55,13 +58,14 @@ fn split<'a>(text: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
 }
 
 impl Block<'_> {
-    /// Whether its header lines say that it is encrypted (RFC 1421, section 4.6.1.1).
+    /// Returns `true` if the header lines mark the block as encrypted (RFC 1421, section 4.6.1.1).
     pub(super) fn is_encrypted(&self) -> bool {
         let headers = &self.body[..self.body.len() - self.content().len()];
         split(headers, b"ENCRYPTED").is_some()
     }
 
-    /// What stands behind the header lines. Base64 has no colons, so that the last one is in the last of those.
+    /// Returns the text after the header lines. Base64 contains no colons, so the last colon
+    /// belongs to the last header line.
     fn content(&self) -> &[u8] {
         let Some(colon) = self.body.iter().rposition(|byte| *byte == b':') else { return self.body };
         let behind = &self.body[colon..];
@@ -69,7 +73,7 @@ impl Block<'_> {
         &behind[end..]
     }
 
-    /// Decodes the block. `None` if it is not Base64.
+    /// Decodes the block. Returns `None` if it is not Base64.
     pub(super) fn decode(&self) -> Option<SecretBytes> {
         let content = self.content();
         let mut digits = Zeroizing::new(Vec::with_capacity(content.len()));

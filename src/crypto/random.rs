@@ -6,12 +6,13 @@ use super::CryptoError;
 
 /// The randomness part of a backend: a cryptographically secure generator.
 pub trait SecureRandom: Debug + Send + Sync {
-    /// Name of the library behind it.
+    /// Returns the name of the underlying library.
     fn library(&self) -> &'static str;
 
     /// Fills `output` with random bytes.
     ///
     /// # Errors
-    /// [`CryptoError::RandomFailed`] if the operating system gives none; `output` must not be used then.
+    /// - [`CryptoError::RandomFailed`] if the operating system provides no random bytes. `output`
+    ///   must not be used in that case.
     fn fill(&self, output: &mut [u8]) -> Result<(), CryptoError>;
 }

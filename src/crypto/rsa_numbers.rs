@@ -1,24 +1,28 @@
-//! Checks of the numbers in an RSA private key, made here so that every backend gives the same verdict.
+//! Checks of the numbers in an RSA private key. They are implemented here so that every backend
+//! gives the same verdict.
 //!
-//! The libraries differ: AWS-LC accepts primes of any size, and neither refuses primes that are close to each other. The
-//! rules are those for key pairs in FIPS 186-5, appendix A.1.1, and NIST SP 800-56B revision 2, section 6.4.1. One bound
-//! of theirs is left out: primes must be at least `√2 · 2^(k-1)` for a modulus of `2k` bits. It makes sure that the
-//! modulus has all its bits, which is checked directly, and software that compares the modulus instead has written keys
-//! with a prime below that bound. Primality is not tested either: a key pair with a composite factor fails as soon as
-//! it signs.
+//! The libraries differ: AWS-LC accepts primes of any size, and neither library rejects primes that
+//! are close to each other. The rules are those for key pairs in FIPS 186-5, appendix A.1.1, and
+//! NIST SP 800-56B revision 2, section 6.4.1.
 //!
-//! Every number that is allocated here is wiped. The arithmetic is that of the big integers of the `rsa` crate; it
-//! takes a time that depends on the size of the key alone.
+//! One bound is omitted: that primes are at least `√2 · 2^(k-1)` for a modulus of `2k` bits. It
+//! ensures that the modulus has all its bits, which is checked directly. Software that checks the
+//! modulus instead has generated keys with a prime below that bound. Primality is not tested
+//! either, because a key pair with a composite factor fails on its first signature.
+//!
+//! All numbers that are allocated here are wiped. The arithmetic uses the big integers of the `rsa`
+//! crate, and its running time depends only on the size of the key.
 
 use pkcs1::RsaPrivateKeyRef;
 use pkcs8::der::asn1::UintRef;
 use rsa::BoxedUint;
 use zeroize::Zeroizing;
 
-/// Primes of `k` bits must differ by more than `2^(k - 100)`: FIPS 186-5, appendix A.1.3, step 5.4.
+/// Primes of `k` bits must differ by more than `2^(k - 100)` (FIPS 186-5, appendix A.1.3, step
+/// 5.4).
 const DIFFERENCE_BITS: u32 = 100;
 
-/// Bits of the largest public exponent, as a whole word.
+/// Number of bits of the largest public exponent, rounded up to a whole word.
 const EXPONENT_BITS: u32 = 64;
 
 type Number = Zeroizing<BoxedUint>;
@@ -48,7 +52,8 @@ pub(super) enum RsaFlaw {
     Remainders,
 }
 
-/// Checks the secret numbers of a key whose modulus has exactly `bits` bits, and whose public exponent has at most 64.
+/// Checks the secret numbers of a key. Its modulus has exactly `bits` bits, and its public exponent
+/// has at most 64.
 pub(super) fn check(bits: u32, key: &RsaPrivateKeyRef<'_>) -> Result<(), RsaFlaw> {
     if key.other_prime_infos.is_some() {
         return Err(RsaFlaw::MorePrimes);
@@ -63,7 +68,8 @@ pub(super) fn check(bits: u32, key: &RsaPrivateKeyRef<'_>) -> Result<(), RsaFlaw
         return Err(RsaFlaw::EqualPrimes);
     }
     let modulus = number(&key.modulus, bits).ok_or(RsaFlaw::Modulus)?;
-    // Both primes have half the bits of the modulus, so that their product has at most its bits. It is odd, and so are they.
+    // Both primes have half the bits of the modulus, so their product has at most the bits of the
+    // modulus. The modulus is odd, and so are the primes.
     if product(&p, &q, bits) != modulus {
         return Err(RsaFlaw::Modulus);
     }
@@ -74,8 +80,9 @@ pub(super) fn check(bits: u32, key: &RsaPrivateKeyRef<'_>) -> Result<(), RsaFlaw
     check_coefficient(bits, key, &p, &q)
 }
 
-/// `2^(bits / 2) < d < n`, and `d` is the inverse of `e` modulo `p - 1` and `q - 1`. It may be reduced modulo the least
-/// common multiple of these, as the standards have it, or modulo their product, as much software does.
+/// Checks that `2^(bits / 2) < d < n` and that `d` is the inverse of `e` modulo `p - 1` and
+/// `q - 1`. It may be reduced modulo the least common multiple of these, as the standards specify,
+/// or modulo their product, as in much software.
 fn check_exponents(
     bits: u32,
     key: &RsaPrivateKeyRef<'_>,
@@ -102,19 +109,19 @@ fn check_exponents(
     Ok(())
 }
 
-/// The coefficient is the inverse of `q` modulo `p`, and reduced.
+/// Checks that the coefficient is the reduced inverse of `q` modulo `p`.
 fn check_coefficient(bits: u32, key: &RsaPrivateKeyRef<'_>, p: &BoxedUint, q: &BoxedUint) -> Result<(), RsaFlaw> {
     let coefficient = number(&key.coefficient, bits / 2).filter(|number| **number < *p).ok_or(RsaFlaw::Remainders)?;
     let one = remainder(&product(&coefficient, q, bits), p).ok_or(RsaFlaw::Remainders)?;
     if one.is_one().into() { Ok(()) } else { Err(RsaFlaw::Remainders) }
 }
 
-/// The number in `bits` bits; `None` if it has more.
+/// Returns the number in `bits` bits, or `None` if it has more.
 fn number(value: &UintRef<'_>, bits: u32) -> Option<Number> {
     BoxedUint::from_be_slice(value.as_bytes(), bits).ok().map(Zeroizing::new)
 }
 
-/// The product in `bits` bits, which must be enough for it.
+/// Returns the product in `bits` bits, which must be sufficient.
 fn product(one: &BoxedUint, two: &BoxedUint, bits: u32) -> Number {
     let mut wide = Zeroizing::new(BoxedUint::zero_with_precision(bits));
     wide.wrapping_add_assign(one);
@@ -126,9 +133,9 @@ fn difference(one: &BoxedUint, two: &BoxedUint) -> Number {
     Zeroizing::new(larger.wrapping_sub(smaller))
 }
 
-/// `None` if the divisor is zero.
+/// Returns the remainder, or `None` if the divisor is zero.
 fn remainder(dividend: &BoxedUint, divisor: &BoxedUint) -> Option<Number> {
-    // Both results are taken, since the library would drop a quotient unwiped.
+    // Both results are kept, because the library would drop a quotient without wiping it.
     let (quotient, remainder) = dividend.div_rem(divisor.as_nz_vartime()?);
     drop(Zeroizing::new(quotient));
     Some(Zeroizing::new(remainder))

@@ -5,10 +5,11 @@ use std::fmt::Debug;
 use super::{CryptoError, DigestAlgorithm, SecureRandom};
 use crate::secret::SecretBytes;
 
-/// How often a secret is drawn anew before the generator counts as broken. Candidates miss by a chance of 2^-32 or less.
+/// The number of times that a secret is drawn before the generator is considered broken. A
+/// candidate is invalid with probability 2^-32 or less.
 const MAX_DRAWS: usize = 16;
 
-/// A signature algorithm: what kind of key it takes, and the hash function whose value is signed.
+/// A signature algorithm: the kind of key, and the hash function whose value is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SignatureAlgorithm {
@@ -19,10 +20,10 @@ pub enum SignatureAlgorithm {
 }
 
 impl SignatureAlgorithm {
-    /// Every algorithm.
+    /// All algorithms.
     pub const ALL: &'static [Self] = &[Self::EcdsaP256Sha256, Self::EcdsaP384Sha384];
 
-    /// The hash function whose value is signed.
+    /// Returns the hash function whose value is signed.
     pub const fn digest_algorithm(self) -> DigestAlgorithm {
         match self {
             Self::EcdsaP256Sha256 => DigestAlgorithm::Sha256,
@@ -30,20 +31,23 @@ impl SignatureAlgorithm {
         }
     }
 
-    /// Bytes of a public key as [`SigningKey::public_key`] gives it, the compressed point of a curve: 33 or 49.
+    /// Returns the length in bytes of a public key from [`SigningKey::public_key`], a compressed
+    /// point on a curve: 33 or 49.
     pub const fn public_key_length(self) -> usize {
         1 + self.scalar_length()
     }
 
-    /// Bytes of a signature of [`SigningKey::sign_digest_to_fixed_length`]: 71 or 103.
+    /// Returns the length in bytes of a signature from [`SigningKey::sign_digest_to_fixed_length`]:
+    /// 71 or 103.
     ///
-    /// The DER form of an ECDSA signature varies in length; this is its commonest one, in which exactly one of the two
-    /// numbers needs a leading zero byte.
+    /// ECDSA signatures in DER vary in length. This is the most common length, in which exactly one
+    /// of the two numbers needs a leading zero byte.
     pub const fn fixed_signature_length(self) -> usize {
         2 * (2 + self.scalar_length()) + 1 + 2
     }
 
-    /// Bytes of a secret scalar, which on these curves is as long as a coordinate of a point.
+    /// Returns the length in bytes of a secret scalar, which on these curves equals the length of a
+    /// coordinate.
     pub(super) const fn scalar_length(self) -> usize {
         match self {
             Self::EcdsaP256Sha256 => 32,
@@ -54,8 +58,8 @@ impl SignatureAlgorithm {
 
 /// The signature part of a backend.
 ///
-/// Keys sign and verify a finished hash value, so that a message can be hashed as a stream. That the value is the hash
-/// of what is meant to be signed is up to the caller.
+/// Keys sign and verify a finished hash value, so that a message can be hashed as a stream. The
+/// caller must ensure that the value is the hash of the intended message.
 ///
 /// # Examples
 /// ```
@@ -78,24 +82,27 @@ impl SignatureAlgorithm {
 /// # Ok::<(), CryptoError>(())
 /// ```
 pub trait Signature: Debug + Send + Sync {
-    /// Name of the library behind it.
+    /// Returns the name of the underlying library.
     fn library(&self) -> &'static str;
 
-    /// Makes a new key from the bytes of `random` alone, so that every backend makes the same key of the same bytes.
+    /// Generates a key from the bytes of `random` alone, so that every backend generates the same
+    /// key from the same bytes.
     ///
     /// # Errors
-    /// [`CryptoError::RandomFailed`] if the generator fails, or gives bytes of which no key can be made time after time.
+    /// - [`CryptoError::RandomFailed`] if the generator fails, or repeatedly returns bytes from
+    ///   which no key can be created.
     fn generate(
         &self,
         algorithm: SignatureAlgorithm,
         random: &dyn SecureRandom,
     ) -> Result<Box<dyn SigningKey>, CryptoError>;
 
-    /// Parses and checks a public key: a point of a curve in the compressed or uncompressed form of SEC 1 (section 2.3.3).
+    /// Parses and checks a public key: a point on a curve in the compressed or uncompressed form of
+    /// SEC 1 (section 2.3.3).
     ///
     /// # Errors
-    /// [`CryptoError::InvalidPublicKey`] if it has another form or length, or is not a point of the curve, or is the
-    /// point at infinity.
+    /// - [`CryptoError::InvalidPublicKey`] if the key has another form or length, is not a point on
+    ///   the curve, or is the point at infinity.
     fn verifying_key(
         &self,
         algorithm: SignatureAlgorithm,
@@ -103,48 +110,50 @@ pub trait Signature: Debug + Send + Sync {
     ) -> Result<Box<dyn VerifyingKey>, CryptoError>;
 }
 
-/// A secret key for signing; wiped when dropped.
+/// A secret key for signing. It is wiped when dropped.
 pub trait SigningKey: Send + Sync {
-    /// What the key was made for.
+    /// Returns the algorithm of the key.
     fn algorithm(&self) -> SignatureAlgorithm;
 
-    /// The public key: the compressed point of a curve in the form of SEC 1 (section 2.3.3), which has
-    /// [`SignatureAlgorithm::public_key_length`] bytes.
+    /// Returns the public key: the compressed point of a curve in the form of SEC 1 (section
+    /// 2.3.3). Its length is [`SignatureAlgorithm::public_key_length`].
     fn public_key(&self) -> Vec<u8>;
 
-    /// Signs a hash value of the algorithm's hash function. The signature is the DER form of `Ecdsa-Sig-Value`
-    /// (RFC 5912, section 6).
+    /// Signs a hash value of the algorithm's hash function. Returns `Ecdsa-Sig-Value` (RFC 5912,
+    /// section 6) in DER.
     ///
     /// # Errors
-    /// [`CryptoError::InvalidLength`] unless the value is as long as the hash function's output,
-    /// [`CryptoError::RandomFailed`] if the library needs randomness and gets none.
+    /// - [`CryptoError::InvalidLength`] if the value is not as long as the hash output.
+    /// - [`CryptoError::RandomFailed`] if the library needs random bytes and they are unavailable.
     fn sign_digest(&self, digest: &[u8]) -> Result<Vec<u8>, CryptoError>;
 
-    /// Signs as [`SigningKey::sign_digest`] does, and until the signature has
-    /// [`SignatureAlgorithm::fixed_signature_length`] bytes. Who writes it can then tell the length before.
+    /// Signs like [`SigningKey::sign_digest`], repeating until the signature has
+    /// [`SignatureAlgorithm::fixed_signature_length`] bytes. A writer therefore knows the length in
+    /// advance.
     ///
     /// # Errors
-    /// Those of [`SigningKey::sign_digest`].
+    /// Returns the errors of [`SigningKey::sign_digest`].
     fn sign_digest_to_fixed_length(&self, digest: &[u8]) -> Result<Vec<u8>, CryptoError>;
 }
 
-/// A public key that was checked and is ready for use.
+/// A validated public key that is ready for use.
 pub trait VerifyingKey: Send + Sync {
-    /// What signatures the key verifies.
+    /// Returns the algorithm of the signatures that the key verifies.
     fn algorithm(&self) -> SignatureAlgorithm;
 
     /// Verifies a signature over a hash value of the algorithm's hash function.
     ///
-    /// The signature must be strict DER without anything behind it, of whatever length its numbers have; a high `s` is as
-    /// good as a low one.
+    /// The signature must be strict DER without trailing data. Its length is that of its numbers,
+    /// and a high `s` is accepted.
     ///
     /// # Errors
-    /// [`CryptoError::InvalidSignature`] if the signature is malformed or does not fit key and value,
-    /// [`CryptoError::InvalidLength`] unless the value is as long as the hash function's output.
+    /// - [`CryptoError::InvalidSignature`] if the signature is malformed, or does not match the key
+    ///   and the value.
+    /// - [`CryptoError::InvalidLength`] if the value is not as long as the hash output.
     fn verify_digest(&self, digest: &[u8], signature: &[u8]) -> Result<(), CryptoError>;
 }
 
-/// Refuses a hash value of the wrong length, which libraries would cut off or fill up.
+/// Rejects a hash value of the wrong length, which libraries would truncate or pad.
 pub(super) fn check_digest(algorithm: SignatureAlgorithm, digest: &[u8]) -> Result<(), CryptoError> {
     if digest.len() != algorithm.digest_algorithm().output_length() {
         return Err(CryptoError::InvalidLength { what: "hash value", length: digest.len() });
@@ -152,8 +161,9 @@ pub(super) fn check_digest(algorithm: SignatureAlgorithm, digest: &[u8]) -> Resu
     Ok(())
 }
 
-/// Refuses what is neither a compressed nor an uncompressed point by its look. Libraries know more forms: the point at
-/// infinity, hybrid and compact points, certificates' public keys.
+/// Rejects input that does not have the form of a compressed or uncompressed point. Libraries also
+/// accept other forms: the point at infinity, hybrid and compact points, and public keys of
+/// certificates.
 pub(super) fn check_point(algorithm: SignatureAlgorithm, point: &[u8]) -> Result<(), CryptoError> {
     let coordinates = match point.first() {
         Some(0x02 | 0x03) => 1,
@@ -166,8 +176,8 @@ pub(super) fn check_point(algorithm: SignatureAlgorithm, point: &[u8]) -> Result
     Ok(())
 }
 
-/// Draws secret scalars until `parse` takes one, which it does unless the scalar is zero or not below the order of the
-/// curve (FIPS 186-5, section A.2.2).
+/// Draws secret scalars until `parse` accepts one. It rejects a scalar that is zero or not below
+/// the order of the curve (FIPS 186-5, section A.2.2).
 pub(super) fn draw_scalar<K>(
     algorithm: SignatureAlgorithm,
     random: &dyn SecureRandom,
@@ -176,7 +186,8 @@ pub(super) fn draw_scalar<K>(
     draw_secret(0xff, algorithm.scalar_length(), random, parse)
 }
 
-/// Draws `length` bytes, of whose first one only `top_bits` may be set, until `parse` takes them.
+/// Draws `length` bytes until `parse` accepts them. Only the bits in `top_bits` may be set in the
+/// first byte.
 pub(super) fn draw_secret<K>(
     top_bits: u8,
     length: usize,

@@ -26,8 +26,8 @@ impl Aead for AwsLcAead {
     }
 }
 
-/// An expanded key; the library wipes it when it is dropped. `LessSafeKey` leaves the nonce to the caller, as the
-/// trait does.
+/// An expanded key, which the library wipes when it is dropped. `LessSafeKey` leaves the choice of
+/// nonces to the caller, as the trait requires.
 struct BoundKey(LessSafeKey);
 
 impl AeadKey for BoundKey {
@@ -59,7 +59,7 @@ impl AeadKey for BoundKey {
         let nonce = Nonce::assume_unique_for_key(*nonce);
         let opened = self.0.open_separate_gather(nonce, Aad::from(associated_data), ciphertext, tag, plaintext);
         opened.map_err(|_| {
-            // The library does not say what it leaves in the buffer.
+            // The library does not specify the content of the buffer after a failure.
             plaintext.fill(0);
             CryptoError::NotAuthentic
         })

@@ -19,7 +19,7 @@ impl Digest for AwsLcDigest {
 
     fn digest(&self, algorithm: DigestAlgorithm, parts: &[&[u8]]) -> DigestValue {
         let algorithm = library_algorithm(algorithm);
-        // The call over one buffer allocates no context.
+        // The one-shot call for a single buffer does not allocate a context.
         if let [whole] = parts {
             return DigestValue::from_slice(digest::digest(algorithm, whole).as_ref());
         }

@@ -19,7 +19,8 @@ impl Kdf for AwsLcKdf {
     }
 
     fn extract(&self, algorithm: DigestAlgorithm, salt: &[u8], input: &[u8]) -> Box<dyn PseudoRandomKey> {
-        // The library runs the extract step again in each expand: it is validated only as one whole.
+        // The library repeats the extract step in each expand, because only the combination is
+        // validated.
         match library_algorithm(algorithm) {
             Some(known) => Box::new(Prepared(Salt::new(known, salt).extract(input))),
             None => RUST_CRYPTO.kdf().extract(algorithm, salt, input),
@@ -35,7 +36,7 @@ impl Kdf for AwsLcKdf {
     }
 }
 
-/// The library has no HKDF with SHA-224, with which nothing is derived anyway.
+/// Returns `None` for SHA-224, for which the library has no HKDF. Nothing is derived with SHA-224.
 fn library_algorithm(algorithm: DigestAlgorithm) -> Option<hkdf::Algorithm> {
     match algorithm {
         DigestAlgorithm::Sha224 => None,
@@ -45,7 +46,7 @@ fn library_algorithm(algorithm: DigestAlgorithm) -> Option<hkdf::Algorithm> {
     }
 }
 
-/// The key as the library keeps it, which wipes it when it is dropped.
+/// The key in the library's form, which is wiped when it is dropped.
 struct Prepared(Prk);
 
 impl PseudoRandomKey for Prepared {

@@ -1,4 +1,4 @@
-//! The library behind this backend.
+//! The name of the underlying library.
 
-/// Its name, for reports.
+/// The name used in reports.
 pub(super) const LIBRARY: &str = "aws-lc-rs";

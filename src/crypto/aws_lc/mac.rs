@@ -24,7 +24,7 @@ impl Mac for AwsLcMac {
     }
 }
 
-/// The hash states after the padded key; the library wipes them when they are dropped.
+/// The hash states after the padded key, which the library wipes when they are dropped.
 struct Prepared(Key);
 
 impl MacKey for Prepared {

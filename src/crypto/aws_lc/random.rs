@@ -1,4 +1,5 @@
-//! The random generator of AWS-LC: per thread, seeded by the operating system, safe across `fork`.
+//! The random number generator of AWS-LC. It is per thread, seeded by the operating system, and
+//! safe across `fork`.
 
 use super::library::LIBRARY;
 use crate::crypto::{CryptoError, SecureRandom};

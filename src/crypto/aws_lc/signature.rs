@@ -42,7 +42,7 @@ impl Signature for AwsLcSignature {
     }
 }
 
-/// What the library calls an algorithm, in its three roles.
+/// The library's names of an algorithm in its three roles.
 struct LibraryAlgorithm {
     signing: &'static EcdsaSigningAlgorithm,
     verification: &'static EcdsaVerificationAlgorithm,
@@ -64,10 +64,12 @@ fn library_algorithm(algorithm: SignatureAlgorithm) -> LibraryAlgorithm {
     }
 }
 
-/// Makes a key pair of a secret scalar, unless that is zero or not below the order of the curve.
+/// Creates a key pair from a secret scalar. Rejects a scalar that is zero or not below the order of
+/// the curve.
 ///
-/// The library's own way to make a key takes no generator, and its way to take a scalar wants the public key too; from
-/// an `ECPrivateKey` (RFC 5915) of a scalar alone it computes the public key.
+/// The library's key generation accepts no generator, and its import of a scalar also requires the
+/// public key. If an `ECPrivateKey` (RFC 5915) contains only a scalar, the library computes the
+/// public key.
 fn key_pair(algorithm: SignatureAlgorithm, scalar: &[u8]) -> Option<EcdsaKeyPair> {
     let length = u8::try_from(scalar.len()).ok()?;
     let mut der = Zeroizing::new(Vec::with_capacity(7 + scalar.len()));
@@ -76,14 +78,14 @@ fn key_pair(algorithm: SignatureAlgorithm, scalar: &[u8]) -> Option<EcdsaKeyPair
     EcdsaKeyPair::from_private_key_der(library_algorithm(algorithm).signing, &der).ok()
 }
 
-/// Hands over a hash value that was computed elsewhere.
+/// Wraps a hash value that was computed elsewhere.
 fn library_digest(algorithm: SignatureAlgorithm, digest: &[u8]) -> Result<digest::Digest, CryptoError> {
     check_digest(algorithm, digest)?;
     digest::Digest::import_less_safe(digest, library_algorithm(algorithm).digest)
         .map_err(|_| CryptoError::InvalidLength { what: "hash value", length: digest.len() })
 }
 
-/// A secret scalar; the library wipes it when it is dropped.
+/// A secret scalar, which the library wipes when it is dropped.
 struct Secret {
     algorithm: SignatureAlgorithm,
     key: EcdsaKeyPair,
@@ -102,7 +104,7 @@ impl SigningKey for Secret {
 
     fn sign_digest(&self, digest: &[u8]) -> Result<Vec<u8>, CryptoError> {
         let digest = library_digest(self.algorithm, digest)?;
-        // All that can be missing is the random nonce.
+        // The only possible failure is the generation of the nonce.
         let signature = self.key.sign_digest(&digest).map_err(|_| CryptoError::RandomFailed)?;
         Ok(signature.as_ref().to_vec())
     }

@@ -1,4 +1,4 @@
-//! Agreement of all backends with the pure-Rust one, on random input.
+//! Agreement of all backends with the pure-Rust backend on random input.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -59,7 +59,7 @@ proptest! {
         let expected = RUST_CRYPTO.mac().bind(algorithm, &key).authenticate(&[&parts.concat()]);
         for backend in BACKENDS {
             let bound = backend.mac().bind(algorithm, &key);
-            // Twice: a prepared key must not carry anything over from one message to the next.
+            // Run twice: a prepared key must not carry state from one message to the next.
             for _ in 0..2 {
                 prop_assert!(bound.authenticate(&slices(&parts)) == expected, "{}", backend.name());
             }
@@ -92,7 +92,7 @@ proptest! {
 }
 
 proptest! {
-    // Each case costs a hundred thousand times what those above do.
+    // Each case costs a hundred thousand times as much as those above.
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
@@ -102,7 +102,7 @@ proptest! {
         message in vec(any::<u8>(), 0..100),
         flip: proptest::sample::Index,
     ) {
-        // The public key is a compressed point: its tag, and as many bytes as the secret has.
+        // A compressed point is a tag followed by as many bytes as the secret has.
         let secret = secret[..algorithm.public_key_length() - 1].to_vec();
         let digest = digest_of(algorithm, &message);
         let expected = RUST_CRYPTO.signature().generate(algorithm, &Fixed::new([secret.clone()]))?.public_key();

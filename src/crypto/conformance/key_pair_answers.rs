@@ -1,4 +1,4 @@
-//! Known answers of the standards for key pairs.
+//! Known answers from the standards for key pairs.
 
 use super::{BACKENDS, bytes};
 use crate::algorithm::SigningAlgorithm;
@@ -48,7 +48,7 @@ fn ed25519_gives_the_answers_of_rfc_8032() -> Result<(), CryptoError> {
     Ok(())
 }
 
-/// RFC 5903, sections 8.1 to 8.3: what SP 800-56A, section 5.7.1.2, computes.
+/// RFC 5903, sections 8.1 to 8.3, which use the computation of SP 800-56A, section 5.7.1.2.
 #[test]
 fn ecdh_gives_the_answers_of_rfc_5903() -> Result<(), CryptoError> {
     let cases = [
@@ -86,8 +86,8 @@ fn ecdh_gives_the_answers_of_rfc_5903() -> Result<(), CryptoError> {
     Ok(())
 }
 
-/// RFC 6979, appendices A.2.5 to A.2.7, message "sample": (r, s) are the only signature that a deterministic nonce gives,
-/// and a good one for everybody.
+/// RFC 6979, appendices A.2.5 to A.2.7, message "sample". A deterministic nonce produces exactly
+/// this signature (r, s), and every backend must accept it.
 #[test]
 fn ecdsa_takes_the_signatures_of_rfc_6979() -> Result<(), CryptoError> {
     let cases = [
@@ -127,7 +127,7 @@ fn ecdsa_takes_the_signatures_of_rfc_6979() -> Result<(), CryptoError> {
     Ok(())
 }
 
-/// `Ecdsa-Sig-Value` (RFC 3279, section 2.2.3) of two numbers.
+/// Encodes two numbers as `Ecdsa-Sig-Value` (RFC 3279, section 2.2.3).
 fn der(r: &[u8], s: &[u8]) -> Vec<u8> {
     let number = |bytes: &[u8]| {
         let digits = &bytes[bytes.iter().take_while(|byte| **byte == 0).count()..];

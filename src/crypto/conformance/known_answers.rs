@@ -1,4 +1,5 @@
-//! Known answers of the standards. Where a standard gives values for one hash only, the others were made with OpenSSL.
+//! Known answers from the standards. Where a standard gives values for one hash function only, the
+//! other values were computed with OpenSSL.
 
 use super::{BACKENDS, bytes};
 use crate::crypto::{AeadAlgorithm, CryptoError, DigestAlgorithm};
@@ -144,7 +145,7 @@ struct HkdfCase {
     input: &'static str,
     salt: &'static str,
     info: &'static str,
-    /// With SHA-256 (from the RFC), SHA-384 and SHA-512 (made with OpenSSL).
+    /// With SHA-256 (from the RFC), SHA-384, and SHA-512 (computed with OpenSSL).
     outputs: [&'static str; 4],
 }
 
@@ -193,7 +194,7 @@ struct HmacCase {
     number: u8,
     key: &'static str,
     message: &'static str,
-    /// With SHA-256, SHA-384, SHA-512 and SHA-224. Case 5 gives the first 128 bits only.
+    /// With SHA-256, SHA-384, SHA-512, and SHA-224. Case 5 contains only the first 128 bits.
     tags: [&'static str; 4],
 }
 
@@ -281,13 +282,14 @@ const HMAC_CASES: [HmacCase; 7] = [
 
 struct DigestCase {
     message: &'static [u8],
-    /// Times that the message is repeated.
+    /// The number of repetitions of the message.
     times: usize,
-    /// With SHA-256, SHA-384, SHA-512 and SHA-224.
+    /// With SHA-256, SHA-384, SHA-512, and SHA-224.
     digests: [&'static str; 4],
 }
 
-/// The examples that NIST publishes for FIPS 180-4: nothing, one block, two blocks of either size, a million bytes.
+/// The examples that NIST publishes for FIPS 180-4: the empty message, one block, two blocks of
+/// either size, and a million bytes.
 #[rustfmt::skip]
 const DIGESTS: [DigestCase; 5] = [
     DigestCase {
@@ -376,7 +378,7 @@ fn hkdf_gives_the_answers_of_rfc_5869() -> Result<(), CryptoError> {
     Ok(())
 }
 
-/// The pseudo-random keys that RFC 5869 prints between its two steps.
+/// The pseudorandom keys that RFC 5869 lists between its two steps.
 #[test]
 fn hkdf_expands_the_pseudo_random_keys_of_rfc_5869() -> Result<(), CryptoError> {
     let keys = [

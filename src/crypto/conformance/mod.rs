@@ -1,5 +1,6 @@
-//! The suite that every backend passes: limits here; known answers of the standards, third-party vectors, signatures and
-//! agreement of one backend with the other in the files below.
+//! The conformance suite that every backend must pass. This module tests limits. The submodules
+//! contain known answers from the standards, third-party vectors, signatures, and agreement between
+//! the backends.
 
 mod agreement;
 mod key_pair_answers;
@@ -14,10 +15,11 @@ use super::AWS_LC;
 use super::RUST_CRYPTO as AWS_LC;
 use super::{AeadAlgorithm, CryptoBackend, CryptoError, DigestAlgorithm, FASTEST, RUST_CRYPTO};
 
-/// Without AWS-LC all three are the same.
+/// Without AWS-LC, all three are the same backend.
 const BACKENDS: &[CryptoBackend] = &[RUST_CRYPTO, AWS_LC, FASTEST];
 
-/// The backends whose signature parts differ: ECDSA is too slow without optimization to be tested twice for nothing.
+/// Returns the backends whose signature parts differ. Unoptimized ECDSA is too slow to test the
+/// same library twice.
 fn signing_backends() -> impl Iterator<Item = &'static CryptoBackend> {
     let library = |backend: &CryptoBackend| backend.signature().library();
     BACKENDS
@@ -188,7 +190,8 @@ fn a_mac_is_verified_whole() {
 fn random_bytes_fill_every_length_and_do_not_repeat() -> Result<(), CryptoError> {
     for backend in BACKENDS {
         for length in [0, 1, 16, 31, 32, 33, 255, 256, 257, 100_000] {
-            // Of 100 tries at least one leaves the last byte other than zero, but for a chance of 2^-800.
+            // With 100 tries, the last byte is nonzero at least once, except with probability
+            // 2^-800.
             let mut last_was_set = length == 0;
             for _ in 0..100 {
                 let mut output = vec![0; length];

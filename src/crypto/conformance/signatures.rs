@@ -1,4 +1,5 @@
-//! What ECDSA owes in every backend: known answers, keys of given bytes, refused keys and signatures, fixed lengths.
+//! Requirements on ECDSA in every backend: known answers, keys from given bytes, rejected keys and
+//! signatures, and fixed lengths.
 
 use std::sync::Mutex;
 
@@ -12,7 +13,7 @@ struct Case {
     secret: &'static str,
     x: &'static str,
     y: &'static str,
-    /// The signatures of `sample` and of `test`, as (message, r, s).
+    /// The signatures of `sample` and `test`, as (message, r, s).
     signatures: [(&'static str, &'static str, &'static str); 2],
 }
 
@@ -75,13 +76,14 @@ impl Case {
         backend.signature().verifying_key(self.algorithm, &self.compressed_point())
     }
 
-    /// Hash value, r and s of the signature of `sample`.
+    /// Returns the hash value, r, and s of the signature of `sample`.
     fn sample(&self) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
         let (message, r, s) = self.signatures[0];
         (digest_of(self.algorithm, message.as_bytes()), bytes(r), bytes(s))
     }
 
-    /// The order of the curve (FIPS 186-5 by SP 800-186, sections 3.2.1.3 and 3.2.1.4).
+    /// Returns the order of the curve (FIPS 186-5 by reference to SP 800-186, sections 3.2.1.3 and
+    /// 3.2.1.4).
     fn order(&self) -> Vec<u8> {
         bytes(match self.algorithm {
             SignatureAlgorithm::EcdsaP256Sha256 => "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551",
@@ -91,7 +93,7 @@ impl Case {
         })
     }
 
-    /// The x coordinate of the curve's base point.
+    /// Returns the x coordinate of the curve's base point.
     fn base_x(&self) -> Vec<u8> {
         bytes(match self.algorithm {
             SignatureAlgorithm::EcdsaP256Sha256 => "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
@@ -102,7 +104,7 @@ impl Case {
     }
 }
 
-/// A generator that gives one prepared value after the other, and fails when there are no more.
+/// A generator that returns prepared values in sequence and fails when none are left.
 #[derive(Debug)]
 pub(super) struct Fixed(Mutex<Vec<Vec<u8>>>);
 
@@ -130,7 +132,7 @@ pub(super) fn digest_of(algorithm: SignatureAlgorithm, message: &[u8]) -> Vec<u8
     RUST_CRYPTO.digest().digest(algorithm.digest_algorithm(), &[message]).as_ref().to_vec()
 }
 
-/// `Ecdsa-Sig-Value` in DER, of numbers below 2^1000.
+/// Encodes numbers below 2^1000 as `Ecdsa-Sig-Value` in DER.
 fn der(r: &[u8], s: &[u8]) -> Vec<u8> {
     sequence(&[integer(&minimal(r)), integer(&minimal(s))].concat())
 }
@@ -143,7 +145,8 @@ fn integer(content: &[u8]) -> Vec<u8> {
     [&[0x02, u8::try_from(content.len()).expect("short")], content].concat()
 }
 
-/// The content of the shortest integer: no leading zero bytes but one, and that only if the next bit is set.
+/// Returns the content of the shortest DER integer: no leading zero byte, except one if the next
+/// bit is set.
 fn minimal(number: &[u8]) -> Vec<u8> {
     let zeros = number.iter().take_while(|byte| **byte == 0).count();
     let digits = &number[zeros..];
@@ -151,7 +154,7 @@ fn minimal(number: &[u8]) -> Vec<u8> {
     [if pad { &[0_u8][..] } else { &[] }, digits].concat()
 }
 
-/// `a + b` and `a - b` of numbers of one length, which must not overflow.
+/// Returns `a + b` and `a - b` for numbers of equal length, which must not overflow.
 fn add(a: &[u8], b: &[u8]) -> Vec<u8> {
     let mut sum = vec![0; a.len() + 1];
     let mut carry = 0;
@@ -201,7 +204,7 @@ fn ecdsa_gives_the_answers_of_rfc_6979() -> Result<(), CryptoError> {
         for (message, r, s) in case.signatures {
             let digest = digest_of(case.algorithm, message.as_bytes());
             let expected = der(&bytes(r), &bytes(s));
-            // The nonces of AWS-LC are random, so it can only verify what the standard prints.
+            // AWS-LC uses random nonces, so it can only verify the signatures from the standard.
             assert_eq!(hex::encode(signer.sign_digest(&digest)?), hex::encode(&expected), "{:?}", case.algorithm);
             for backend in signing_backends() {
                 case.verifying_key(backend)?.verify_digest(&digest, &expected)?;
@@ -235,7 +238,7 @@ fn secret_scalars_are_above_zero_and_below_the_order() -> Result<(), CryptoError
             let bad = [vec![0; length], order.clone(), vec![0xFF; length]];
             let key = backend.signature().generate(case.algorithm, &Fixed::new([&bad[..], &[highest]].concat()))?;
             let lowest = backend.signature().generate(case.algorithm, &Fixed::new([one(length)]))?;
-            // The lowest secret gives the base point and the highest its mirror image.
+            // The lowest secret gives the base point, and the highest gives its negation.
             let (mirrored, base) = (key.public_key(), lowest.public_key());
             assert_eq!((&mirrored[1..], &base[1..]), (&case.base_x()[..], &case.base_x()[..]));
             assert_eq!(mirrored[0] ^ base[0], 1, "{} {:?}", backend.name(), case.algorithm);
@@ -264,7 +267,7 @@ fn generated_keys_differ() -> Result<(), CryptoError> {
     Ok(())
 }
 
-/// What looks like a public key and is none.
+/// Inputs that resemble a public key but are invalid.
 fn bad_points(case: &Case) -> Vec<(&'static str, Vec<u8>)> {
     let (point, compressed) = (case.point(), case.compressed_point());
     let length = case.order().len();
@@ -275,7 +278,7 @@ fn bad_points(case: &Case) -> Vec<(&'static str, Vec<u8>)> {
     let mut swapped = point.clone();
     swapped[1..].rotate_left(length);
     let foreign = CASES.iter().find(|other| other.algorithm != case.algorithm).expect("there are two");
-    // The header of a SubjectPublicKeyInfo is something that a library might read too.
+    // A library might also accept the header of a `SubjectPublicKeyInfo`.
     let spki = [
         &bytes(match length {
             32 => "3059301306072a8648ce3d020106082a8648ce3d030107034200",
@@ -319,7 +322,8 @@ fn a_public_key_is_a_whole_point_of_its_curve() {
                 let refused = backend.signature().verifying_key(case.algorithm, &point).err();
                 assert_eq!(refused, Some(CryptoError::InvalidPublicKey), "{} {what}", backend.name());
             }
-            // About half of all x belong to no point; both signs of the others do.
+            // About half of all x coordinates belong to no point. The others are valid with both
+            // signs.
             let (mut on_curve, length) = (0, case.order().len());
             for low in 0..64 {
                 let mut point = [&[2][..], &vec![0; length]].concat();
@@ -352,7 +356,7 @@ fn a_hash_value_has_exactly_the_length_of_its_hash() -> Result<(), CryptoError> 
     Ok(())
 }
 
-/// What is not a signature of the sample.
+/// Values that are not signatures of the sample.
 fn bad_signatures(case: &Case) -> Vec<(&'static str, Vec<u8>)> {
     let (_, r, s) = case.sample();
     let (order, zero) = (case.order(), vec![0; r.len()]);
@@ -465,7 +469,7 @@ fn signatures_of_fixed_length_have_it_and_are_valid() -> Result<(), CryptoError>
                 verifier.verify_digest(&digest, &plain)?;
                 other_lengths += usize::from(plain.len() != signature.len());
             }
-            // Half of all signatures have another length by nature.
+            // About half of all regular signatures have a different length.
             assert!((5..55).contains(&other_lengths), "{} {:?}: {other_lengths}", backend.name(), case.algorithm);
         }
     }

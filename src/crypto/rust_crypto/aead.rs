@@ -26,7 +26,7 @@ impl Aead for RustCryptoAead {
     }
 }
 
-/// An expanded key. The cipher types wipe their schedules when they are dropped.
+/// An expanded key. The cipher types wipe their key schedules when they are dropped.
 struct BoundKey<C>(C);
 
 fn bind<C>(key: &[u8]) -> Result<Box<dyn AeadKey>, CryptoError>
@@ -69,7 +69,8 @@ where
             .map_err(|_| CryptoError::InvalidLength { what: "AES-GCM buffer", length: ciphertext.len() })?;
         let opened = self.0.decrypt_inout_detached(nonce.into(), associated_data, buffers, tag.into());
         opened.map_err(|_| {
-            // The cipher leaves the buffer as it was; a caller must find nothing in it that looks like plaintext.
+            // The cipher leaves the buffer unchanged. Callers must not find anything in it that
+            // looks like plaintext.
             plaintext.fill(0);
             CryptoError::NotAuthentic
         })

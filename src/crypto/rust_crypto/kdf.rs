@@ -53,7 +53,8 @@ where
     Ok(Box::new(Prepared(Hkdf::<D>::from_prk(key).map_err(|_| invalid)?)))
 }
 
-/// The HMAC states after the padded key, so that an expand does not hash the key again; wiped by their own drop.
+/// The HMAC states after the padded key, so that an expand does not hash the key again. They are
+/// wiped when dropped.
 struct Prepared<D: EagerHash>(Hkdf<D>);
 
 impl<D: EagerHash> PseudoRandomKey for Prepared<D>

@@ -33,7 +33,8 @@ where
     Box::new(Prepared(hmac))
 }
 
-/// Both hash states after the padded key: what a MAC starts from, so that the key is not hashed again.
+/// Both hash states after the padded key. Every MAC starts from them, so that the key is not hashed
+/// again.
 struct Prepared<M>(M);
 
 impl<M: hmac::Mac + Clone + Send + Sync> MacKey for Prepared<M> {

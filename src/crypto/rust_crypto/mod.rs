@@ -1,6 +1,7 @@
-//! The pure-Rust backend: the crates of the RustCrypto project.
+//! The pure-Rust backend, built on the crates of the RustCrypto project.
 //!
-//! Their `zeroize` features are on, so that key schedules, hash states and MAC states are wiped when they are dropped.
+//! Their `zeroize` features are enabled, so that key schedules, hash states, and MAC states are
+//! wiped when they are dropped.
 
 mod aead;
 mod digest;
@@ -16,7 +17,8 @@ pub(super) use signature::to_fixed_length;
 
 use super::CryptoBackend;
 
-/// The pure-Rust backend, always there: no C compiler, no assembly of its own.
+/// The pure-Rust backend. It is always available, needs no C compiler, and contains no assembly of
+/// its own.
 ///
 /// # Examples
 /// ```

@@ -1,4 +1,4 @@
-//! Randomness of the operating system with `getrandom`.
+//! Random bytes from the operating system with `getrandom`.
 
 use crate::crypto::{CryptoError, SecureRandom};
 

@@ -65,7 +65,7 @@ fn verifying_key<C: Curve>(
     Ok(Box::new(Public { algorithm, key }))
 }
 
-/// A secret scalar; the library wipes it when it is dropped.
+/// A secret scalar, which the library wipes when it is dropped.
 struct Secret<C: Curve> {
     algorithm: SignatureAlgorithm,
     key: ecdsa::SigningKey<C>,
@@ -89,7 +89,7 @@ impl<C: Curve> SigningKey for Secret<C> {
         check_digest(self.algorithm, digest)?;
         to_fixed_length(self.algorithm, |attempt| match attempt {
             0 => Ok(C::sign(&self.key, digest, &[])),
-            // The nonce depends on key and hash value alone, and would come out the same again.
+            // The nonce depends only on the key and the hash value, so it would be the same again.
             again => Ok(C::sign(&self.key, digest, &[again])),
         })
     }
@@ -111,10 +111,12 @@ impl<C: Curve> VerifyingKey for Public<C> {
     }
 }
 
-/// Calls `sign` with 0, 1, 2 and so on, until the signature or its twin with `n - s` for `s` has the fixed length.
+/// Calls `sign` with 0, 1, 2, and so on, until the signature or its twin, with `n - s` in place of
+/// `s`, has the fixed length.
 ///
-/// A twin is as valid, and of the two `s` one needs a leading zero byte and the other does not. So one attempt is enough
-/// unless `r` or `s` is short by a whole byte, which happens once in about 250 times.
+/// The twin is equally valid, and of the two values of `s`, one needs a leading zero byte and the
+/// other does not. One attempt is therefore enough unless `r` or `s` is a whole byte shorter, which
+/// happens about once in 250 times.
 pub(in crate::crypto) fn to_fixed_length(
     algorithm: SignatureAlgorithm,
     mut sign: impl FnMut(u8) -> Result<Vec<u8>, CryptoError>,
@@ -140,19 +142,20 @@ fn twin(algorithm: SignatureAlgorithm, signature: &[u8]) -> Result<Vec<u8>, Cryp
     twin.map_err(|_| CryptoError::InvalidSignature)
 }
 
-/// What is done over each curve. There is one implementation; the trait keeps what the library asks of a curve in one
-/// place.
+/// The operations on a curve. There is a single implementation; the trait collects the library's
+/// trait bounds in one place.
 trait Curve: EcdsaCurve + CurveArithmetic {
     fn parse_point(point: &[u8]) -> ecdsa::Result<ecdsa::VerifyingKey<Self>>;
 
     fn compressed_point(key: &ecdsa::VerifyingKey<Self>) -> Vec<u8>;
 
-    /// Signs with the nonce of RFC 6979; `further_input` is that of its section 3.6.
+    /// Signs with the nonce of RFC 6979. `further_input` is the additional input of its section
+    /// 3.6.
     fn sign(key: &ecdsa::SigningKey<Self>, digest: &[u8], further_input: &[u8]) -> Vec<u8>;
 
     fn verify(key: &ecdsa::VerifyingKey<Self>, digest: &[u8], signature: &[u8]) -> ecdsa::Result<()>;
 
-    /// The signature with `n - s` for `s`.
+    /// Returns the signature with `n - s` in place of `s`.
     fn twin(signature: &[u8]) -> ecdsa::Result<Vec<u8>>;
 }
 
@@ -194,7 +197,7 @@ mod tests {
 
     const ALGORITHM: SignatureAlgorithm = SignatureAlgorithm::EcdsaP256Sha256;
 
-    /// Some numbers in DER, each by its first byte and its length.
+    /// Encodes numbers in DER, each specified by its first byte and its length.
     fn signature(numbers: [(u8, u8); 2]) -> Vec<u8> {
         let mut content = Vec::new();
         for (first, length) in numbers {
@@ -233,7 +236,7 @@ mod tests {
 
     #[test]
     fn a_signature_whose_numbers_are_too_short_is_made_anew() {
-        // r too short for either s; both values of s without a fitting length.
+        // In these cases, r is too short for either s, or neither s has a suitable length.
         for numbers in [[(0x7F, 31), (0x7F, 32)], [(0x80, 32), (0x7F, 31)]] {
             let mut calls = Vec::new();
             let taken = to_fixed_length(ALGORITHM, |attempt| {
@@ -256,7 +259,8 @@ mod tests {
         assert_eq!(failed, Err(CryptoError::RandomFailed));
     }
 
-    /// RFC 6979 gives one nonce for one hash value, so another attempt needs further input to its nonce.
+    /// RFC 6979 yields one nonce per hash value, so another attempt needs further input to the
+    /// nonce.
     #[test]
     fn further_input_changes_the_nonce() {
         let key = ecdsa::SigningKey::<NistP256>::from_slice(&[7; 32]).expect("a scalar");

@@ -1,4 +1,4 @@
-//! Ed25519 with AWS-LC; Ed25519ph, which it does not offer, with `ed25519-dalek`.
+//! Ed25519 with AWS-LC, and Ed25519ph with `ed25519-dalek`, because AWS-LC does not offer it.
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, ParsedPublicKey};
 use zeroize::Zeroizing;
@@ -93,7 +93,7 @@ impl PrivateKey for Private {
 
 struct Public {
     key: ParsedPublicKey,
-    /// The key in the other backend, which also refuses points of small order.
+    /// The key in the other backend, which also rejects points of small order.
     elsewhere: Box<dyn PublicKey>,
 }
 

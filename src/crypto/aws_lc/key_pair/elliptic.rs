@@ -18,7 +18,7 @@ use crate::crypto::signature::draw_secret;
 use crate::crypto::{CryptoError, KeyPairKind, PrivateKey, PublicKey, RsaOaep, SecureRandom, SignatureInput};
 use crate::secret::SecretBytes;
 
-/// What the library calls a curve, in its roles.
+/// The library's names of a curve in its different roles.
 struct LibraryCurve {
     signing: &'static EcdsaSigningAlgorithm,
     verification: &'static EcdsaVerificationAlgorithm,
@@ -80,7 +80,7 @@ pub(super) fn public_key(kind: KeyPairKind, point: &[u8]) -> Result<Box<dyn Publ
     Ok(Box::new(Public { kind, key, point: point.to_vec() }))
 }
 
-/// A secret scalar; the library wipes it when it is dropped.
+/// A secret scalar, which the library wipes when it is dropped.
 struct Private {
     kind: KeyPairKind,
     key: EcdsaKeyPair,
@@ -88,9 +88,10 @@ struct Private {
 }
 
 impl Private {
-    /// Makes a key pair of a secret scalar, unless that is zero or not below the order of the curve.
+    /// Creates a key pair from a secret scalar. Rejects a scalar that is zero or not below the
+    /// order of the curve.
     ///
-    /// From an `ECPrivateKey` (RFC 5915) of a scalar alone the library computes the public key.
+    /// If an `ECPrivateKey` (RFC 5915) contains only a scalar, the library computes the public key.
     fn new(kind: KeyPairKind, scalar: &[u8]) -> Result<Self, CryptoError> {
         let invalid = CryptoError::InvalidPrivateKey;
         let curve = curve(kind)?;
@@ -107,7 +108,7 @@ impl Private {
     }
 
     fn point(&self) -> Vec<u8> {
-        // The library gives the public key of a key pair as an uncompressed point.
+        // The library returns the public key of a key pair as an uncompressed point.
         self.key.public_key().as_ref().to_vec()
     }
 
@@ -136,7 +137,7 @@ impl PrivateKey for Private {
     fn sign(&self, algorithm: SigningAlgorithm, input: SignatureInput<'_>) -> Result<Vec<u8>, CryptoError> {
         check_input(self.kind, algorithm, input)?;
         let digest = library_digest(self.kind, input)?;
-        // All that can be missing is the random nonce.
+        // The only possible failure is the generation of the nonce.
         let signature = self.key.sign_digest(&digest).map_err(|_| CryptoError::RandomFailed)?;
         Ok(signature.as_ref().to_vec())
     }
@@ -160,7 +161,7 @@ impl PrivateKey for Private {
 struct Public {
     kind: KeyPairKind,
     key: ParsedPublicKey,
-    /// As it was given, compressed or not.
+    /// The point as supplied, compressed or uncompressed.
     point: Vec<u8>,
 }
 
@@ -173,7 +174,7 @@ impl PublicKey for Public {
         if self.point.first() == Some(&0x04) {
             return key_encoding::write_public(self.kind, &self.point).expect("a point is short enough for DER");
         }
-        // Of a compressed point the library computed the other coordinate when it read it.
+        // The library computed the y coordinate of a compressed point when it parsed the point.
         let spki: PublicKeyX509Der<'_> = self.key.as_der().expect("a key that was parsed can be written");
         spki.as_ref().to_vec()
     }

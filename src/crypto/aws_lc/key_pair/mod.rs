@@ -1,5 +1,5 @@
-//! Key pairs with AWS-LC. What it lacks (Ed25519ph, PKCS#1 v1.5 decryption with implicit rejection) the pure-Rust
-//! backend's libraries do.
+//! Key pairs with AWS-LC. The libraries of the pure-Rust backend provide the operations that AWS-LC
+//! lacks: Ed25519ph, and PKCS#1 v1.5 decryption with implicit rejection.
 
 mod ed25519;
 mod elliptic;

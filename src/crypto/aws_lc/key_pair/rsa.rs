@@ -22,7 +22,7 @@ use crate::crypto::{
 };
 use crate::secret::SecretBytes;
 
-/// What the library calls a signature algorithm, in its roles.
+/// The library's names of a signature algorithm in its different roles.
 struct LibraryAlgorithm {
     signing: &'static dyn RsaEncoding,
     verification: &'static RsaParameters,
@@ -75,7 +75,7 @@ pub(super) fn private_key(kind: KeyPairKind, parts: PrivateParts) -> Result<Box<
 }
 
 pub(super) fn public_key(kind: KeyPairKind, content: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError> {
-    // Refuses now what each of the parameters would refuse later.
+    // Reject a key now that any of the parameters would reject later.
     ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, content).map_err(|_| CryptoError::InvalidPublicKey)?;
     let spki = key_encoding::write_public(kind, content)?;
     let key = PublicEncryptingKey::from_der(&spki).map_err(|_| CryptoError::InvalidPublicKey)?;
@@ -83,13 +83,14 @@ pub(super) fn public_key(kind: KeyPairKind, content: &[u8]) -> Result<Box<dyn Pu
     Ok(Box::new(Public { kind, encrypting, content: content.to_vec(), spki }))
 }
 
-/// The key in the library's two forms, which it wipes when they are dropped, and as it is written.
+/// The key in the library's two forms, which are wiped when they are dropped, and in its encoded
+/// form.
 struct Private {
     kind: KeyPairKind,
     signing: RsaKeyPair,
     decrypting: OaepPrivateDecryptingKey,
     pkcs1: SecretBytes,
-    /// The key in the other backend, from the first decryption with PKCS#1 v1.5 on.
+    /// The key in the other backend, created by the first decryption with PKCS#1 v1.5.
     elsewhere: OnceLock<Result<Box<dyn PrivateKey>, CryptoError>>,
 }
 
@@ -112,7 +113,8 @@ impl PrivateKey for Private {
         let algorithm = library_algorithm(algorithm)?;
         let digest = library_digest(algorithm.digest, input)?;
         let mut signature = vec![0; self.signing.public_modulus_len()];
-        // Key and digest were checked, and the library aborts without randomness. It checks what it computed.
+        // Key and digest were checked above, and the library aborts if it lacks randomness. It
+        // verifies its result.
         let signed = self.signing.sign_digest(algorithm.signing, &digest, &mut signature);
         signed.map_err(|_| CryptoError::FaultyComputation)?;
         Ok(signature)
@@ -177,7 +179,8 @@ impl PublicKey for Public {
     fn encrypt(&self, oaep: RsaOaep, plaintext: &[u8], _random: &dyn SecureRandom) -> Result<Vec<u8>, CryptoError> {
         check_plaintext(self.kind, oaep, plaintext)?;
         let mut ciphertext = vec![0; self.encrypting.ciphertext_size()];
-        // The length was checked: all that can be missing is randomness.
+        // The length was checked above, so the only possible failure is the generation of random
+        // bytes.
         let sealed = self.encrypting.encrypt(library_oaep(oaep), plaintext, &mut ciphertext, None);
         let length = sealed.map_err(|_| CryptoError::RandomFailed)?.len();
         ciphertext.truncate(length);

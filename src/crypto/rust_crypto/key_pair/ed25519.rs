@@ -31,12 +31,14 @@ pub(super) fn public_key(bytes: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError
     Ok(Box::new(Public(parse(bytes)?)))
 }
 
-/// Rejects what is not a point, another encoding of a point than the one of RFC 8032, section 5.1.2, and the points of
-/// small order, under which a signature fits many messages. Both backends read public keys here.
+/// Rejects invalid points, encodings other than the one specified in RFC 8032, section 5.1.2, and
+/// points of small order, under which one signature verifies for many messages. Both backends parse
+/// public keys here.
 fn parse(bytes: &[u8]) -> Result<VerifyingKey, CryptoError> {
     let bytes = bytes.try_into().map_err(|_| CryptoError::InvalidPublicKey)?;
     let key = VerifyingKey::from_bytes(bytes).map_err(|_| CryptoError::InvalidPublicKey)?;
-    // The library reduces a coordinate that is not below p, where decoding has to fail (section 5.1.3).
+    // The library reduces a coordinate that is not below p, although decoding must fail (section
+    // 5.1.3).
     let is_canonical = key.to_edwards().compress().as_bytes() == bytes;
     if is_canonical && !key.is_weak() { Ok(key) } else { Err(CryptoError::InvalidPublicKey) }
 }
@@ -53,7 +55,7 @@ fn prehash(input: SignatureInput<'_>) -> Vec<u8> {
     }
 }
 
-/// The seed; the library wipes it when it is dropped.
+/// The seed, which the library wipes when it is dropped.
 struct Private(SigningKey);
 
 impl PrivateKey for Private {
@@ -75,7 +77,7 @@ impl PrivateKey for Private {
             (SigningAlgorithm::Ed25519Sha512, SignatureInput::Message(message)) => {
                 Ok(self.0.sign(message).to_bytes().to_vec())
             }
-            // Only a context of over 255 bytes is refused, and there is none.
+            // The library rejects only contexts of more than 255 bytes, and no context is used.
             _ => match self.0.sign_prehashed(Finished::new(&prehash(input))?, None) {
                 Ok(signature) => Ok(signature.to_bytes().to_vec()),
                 Err(_) => Err(CryptoError::UnsuitableKey),
@@ -132,7 +134,8 @@ impl PublicKey for Public {
     }
 }
 
-/// A SHA-512 value that was computed elsewhere, in the form of the hash function that the library wants to finish.
+/// A SHA-512 value that was computed elsewhere, in the form of the hash function that the library
+/// expects to finish.
 #[derive(Default)]
 struct Finished(Output<Sha512>);
 
@@ -151,7 +154,7 @@ impl OutputSizeUser for Finished {
 impl HashMarker for Finished {}
 
 impl Update for Finished {
-    /// Never called: the value is finished.
+    /// Never called, because the value is complete.
     fn update(&mut self, _data: &[u8]) {}
 }
 

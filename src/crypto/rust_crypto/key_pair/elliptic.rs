@@ -50,7 +50,7 @@ pub(super) fn public_key<C: Curve>(kind: KeyPairKind, point: &[u8]) -> Result<Bo
     Ok(Box::new(Public { kind, key }))
 }
 
-/// A secret scalar; the library wipes it when it is dropped.
+/// A secret scalar, which the library wipes when it is dropped.
 struct Private<C: Curve> {
     kind: KeyPairKind,
     key: ecdsa::SigningKey<C>,
@@ -129,7 +129,7 @@ impl<C: Curve> PublicKey for Public<C> {
     }
 }
 
-/// Whether a point is written with one coordinate or two.
+/// Specifies whether a point is encoded with one coordinate or two.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Compression {
     Yes,
@@ -142,8 +142,8 @@ impl Compression {
     }
 }
 
-/// What is done over each curve. There is one implementation; the trait keeps what the library asks of a curve in one
-/// place.
+/// The operations on a curve. There is a single implementation; the trait collects the library's
+/// trait bounds in one place.
 pub(super) trait Curve: EcdsaCurve + CurveArithmetic {
     fn parse_point(point: &[u8]) -> ecdsa::Result<ecdsa::VerifyingKey<Self>>;
 
@@ -197,7 +197,8 @@ where
 
     fn verify(key: &ecdsa::VerifyingKey<Self>, digest: &[u8], signature: &[u8]) -> ecdsa::Result<()> {
         let signature = ecdsa::Signature::<C>::from_der(signature)?;
-        // Of secp256k1 the library takes only the lower of the two values of s, other software makes either.
+        // For secp256k1, the library accepts only the lower of the two values of s, but other
+        // software produces either.
         let signature = if C::NORMALIZE_S { signature.normalize_s() } else { signature };
         key.verify_prehash(digest, &signature)
     }

@@ -1,4 +1,4 @@
-//! The backend's generator in the form that the libraries take.
+//! An adapter from the backend's generator to the trait that the libraries expect.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use ::rsa::rand_core::{TryCryptoRng, TryRng};
 
 use crate::crypto::{CryptoError, SecureRandom};
 
-/// A generator that may fail.
+/// A generator that can fail.
 pub(super) struct Generator<'a>(pub(super) &'a dyn SecureRandom);
 
-/// The generator failed.
+/// The error of the generator.
 #[derive(Debug)]
 pub(super) struct Failed(#[expect(dead_code, reason = "for `Debug` only")] CryptoError);
 

@@ -32,13 +32,14 @@ pub(super) fn private_key(kind: KeyPairKind, parts: PrivateParts) -> Result<Box<
     Ok(Box::new(Private { kind, key, pkcs1: parts.secret }))
 }
 
-/// Reads `RSAPrivateKey`, whose numbers were checked before. The library computes those for the Chinese remainder theorem
-/// itself.
+/// Parses an `RSAPrivateKey` whose numbers have already been checked. The library recomputes the
+/// values for the Chinese remainder theorem.
 fn parse(kind: KeyPairKind, pkcs1: &[u8]) -> Option<::rsa::PrivateKey> {
     let key = RsaPrivateKeyRef::from_der(pkcs1).ok()?;
     let bits = u32::try_from(kind.modulus_bits()?).ok()?;
     let number = |value: UintRef<'_>, bits| BoxedUint::from_be_slice(value.as_bytes(), bits).ok();
-    // The library's own reader makes primes as long as the modulus, and then leaves the longer ones behind.
+    // The library's own parser allocates primes as long as the modulus and then does not wipe the
+    // longer buffers.
     let primes = vec![number(key.prime1, bits / 2)?, number(key.prime2, bits / 2)?];
     let (modulus, exponent) = (number(key.modulus, bits)?, number(key.public_exponent, u64::BITS)?);
     ::rsa::PrivateKey::from_components(modulus, exponent, number(key.private_exponent, bits)?, primes).ok()
@@ -50,8 +51,8 @@ pub(super) fn public_key(kind: KeyPairKind, content: &[u8]) -> Result<Box<dyn Pu
     Ok(Box::new(Public { kind, key }))
 }
 
-/// The key's numbers, which the library wipes when they are dropped, and the key as it is written: the library would leave
-/// copies of the numbers behind.
+/// The key's numbers, which the library wipes when they are dropped, and the encoded key. Encoding
+/// it with the library would leave copies of the numbers in memory.
 struct Private {
     kind: KeyPairKind,
     key: ::rsa::PrivateKey,
@@ -85,13 +86,13 @@ impl PrivateKey for Private {
         };
         signature.map_err(|error| match error {
             ::rsa::Error::Rng => CryptoError::RandomFailed,
-            // Key and digest were checked, and the library checks what it computed.
+            // Key and digest were checked above, and the library verifies its result.
             _ => CryptoError::FaultyComputation,
         })
     }
 
     fn decrypt(&self, oaep: RsaOaep, ciphertext: &[u8]) -> Result<SecretBytes, CryptoError> {
-        // Both are computed whatever the other says, so that no time tells which of them refused.
+        // Both are computed unconditionally, so that timing does not reveal which check failed.
         let first_is_zero = first_octet_is_zero(&self.key, ciphertext);
         let opened = match oaep {
             RsaOaep::Sha1 => self.key.oaep_decrypt::<Sha1>(ciphertext),
@@ -112,8 +113,9 @@ impl PrivateKey for Private {
     }
 }
 
-/// Whether the encoded message of an OAEP ciphertext starts with a zero octet, as RFC 8017, section 7.1.2, step 3.g
-/// demands. The library passes over that octet, and then one message has 256 encodings, of which AWS-LC takes one.
+/// Returns whether the encoded message of an OAEP ciphertext starts with a zero octet, as RFC 8017,
+/// section 7.1.2, step 3.g requires. The library ignores that octet, so it accepts 256 encodings of
+/// one message, of which AWS-LC accepts one.
 fn first_octet_is_zero(key: &::rsa::PrivateKey, ciphertext: &[u8]) -> Choice {
     if ciphertext.len() != key.size() {
         return Choice::from(0);
@@ -123,7 +125,8 @@ fn first_octet_is_zero(key: &::rsa::PrivateKey, ciphertext: &[u8]) -> Choice {
         .and_then(|number| rsa_decrypt(Some(&mut Generator(&SystemRandom)), key, &number).ok());
     let Some(opened) = opened.map(Zeroizing::new) else { return Choice::from(0) };
     let octets = Zeroizing::new(opened.to_be_bytes());
-    // The modulus has a multiple of 64 bits, so that the first octet of the number is that of the encoded message.
+    // The number of bits of the modulus is a multiple of 64, so the first octet of the number is
+    // that of the encoded message.
     octets.first().map_or(Choice::from(0), |first| first.ct_eq(&0))
 }
 
@@ -181,7 +184,7 @@ fn seal<D: Digest + FixedOutputReset>(
     plaintext: &[u8],
     random: &dyn SecureRandom,
 ) -> Result<Vec<u8>, CryptoError> {
-    // The length was checked: all that can be missing is randomness.
+    // The length was checked above, so the only possible failure is the generation of random bytes.
     key.oaep_encrypt_with_rng::<D, _>(&mut Generator(random), plaintext).map_err(|_| CryptoError::RandomFailed)
 }
 
