@@ -7,14 +7,14 @@ use crate::message::{
     AlgorithmSuite, DEFAULT_FRAME_LENGTH, LARGEST_WRITABLE_FRAME_LENGTH, Limits, MAX_THREADS, Parallelism,
 };
 
-/// The most bytes that a thread takes at a time: streams hold some such chunks for each thread.
+/// The maximum chunk size of a thread. Streams buffer several chunks for each thread.
 const MAX_CHUNK_SIZE: usize = 16 << 20;
 
-/// What an envelope works with.
+/// The validated settings of an envelope.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Config {
     pub(super) backend: CryptoBackend,
-    /// The one that was asked for; without it, the commitment policy says.
+    /// The suite that was requested. If `None`, the commitment policy determines the suite.
     pub(super) suite: Option<AlgorithmSuite>,
     pub(super) commitment_policy: CommitmentPolicy,
     pub(super) signature_policy: SignaturePolicy,
@@ -26,12 +26,12 @@ pub(super) struct Config {
 }
 
 impl Config {
-    /// The suite of messages that are written.
+    /// Returns the suite for new messages.
     pub(super) fn suite(&self) -> AlgorithmSuite {
         self.suite.unwrap_or(self.commitment_policy.default_suite())
     }
 
-    /// Checks what could be set wrongly.
+    /// Validates the settings.
     pub(super) fn validated(self) -> Result<Self> {
         self.commitment_policy.check_encrypt(self.suite())?;
         let Parallelism { threads, chunk_size } = self.parallelism;
@@ -43,7 +43,7 @@ impl Config {
             let text = format!("the chunk size is {chunk_size} bytes, and 1 to {MAX_CHUNK_SIZE} are allowed");
             return Err(Error::new(ErrorKind::Validation, text));
         }
-        // A frame over the limit would make messages that the same envelope cannot read.
+        // A frame above the limit would create messages that the same envelope cannot read.
         let largest = LARGEST_WRITABLE_FRAME_LENGTH.min(self.limits.max_frame_length());
         if (1..=largest).contains(&self.frame_length) {
             return Ok(self);

@@ -1,7 +1,8 @@
-//! The contract of [`Keyring`] as a suite: every implementation runs the same bodies.
+//! A conformance test suite for implementations of [`Keyring`].
 //!
-//! Run it in the tests of a keyring of your own, with two that share their keys where one cannot do both: who has only a public
-//! key writes, and who has the private one reads.
+//! Run it in the tests of your own keyring. If encryption and decryption require different keys,
+//! pass two keyrings: one with the public key as the writer, and one with the private key as the
+//! reader.
 
 use super::{DecryptionMaterials, EncryptionMaterials, Keyring};
 use crate::context::EncryptionContext;
@@ -10,14 +11,15 @@ use crate::error::{ErrorKind, Result};
 use crate::message::{AlgorithmSuite, EncryptedDataKey};
 use crate::secret::SecretBytes;
 
-/// Runs the whole suite, for data keys of every length: what `writer` wraps, `reader` unwraps, and nothing else. A keyring that
-/// keeps data keys elsewhere puts into the ciphertext what it finds them by: an empty one is refused.
+/// Runs the whole suite for data keys of every length. `reader` must unwrap what `writer` wraps,
+/// and nothing else. A keyring that stores data keys externally must put a reference to them into
+/// the ciphertext. An empty ciphertext is rejected.
 ///
 /// # Errors
-/// Whatever a keyring answers where it should have done something.
+/// Returns any error from a call that a keyring should have accepted.
 ///
 /// # Panics
-/// If a keyring breaks the contract; the text says where.
+/// Panics if a keyring violates the contract. The message describes the violation.
 ///
 /// # Examples
 /// ```
@@ -40,14 +42,14 @@ pub fn run(writer: &dyn Keyring, reader: &dyn Keyring) -> Result<()> {
     Ok(())
 }
 
-/// Runs what a keyring owes besides whose kind of key can bind a data key to the encryption context: under another context
-/// it does not open.
+/// Runs the additional tests for keyrings whose kind of key can bind a data key to the encryption
+/// context. The data key must not unwrap under a different context.
 ///
 /// # Errors
-/// Whatever a keyring answers where it should have done something.
+/// Returns any error from a call that a keyring should have accepted.
 ///
 /// # Panics
-/// If a data key opens under another context.
+/// Panics if a data key unwraps under a different context.
 pub fn run_context(writer: &dyn Keyring, reader: &dyn Keyring) -> Result<()> {
     println!("keyring: a data key is bound to its context");
     let suite = AlgorithmSuite::default();
@@ -67,7 +69,8 @@ fn context() -> EncryptionContext {
     EncryptionContext::from([("tenant", "42")])
 }
 
-/// Has a keyring fill in materials, which may have a data key, and wrapped forms by others, already.
+/// Lets a keyring complete materials, which may already contain a data key and wrapped data keys
+/// from other keyrings.
 fn wrap(
     writer: &dyn Keyring,
     suite: AlgorithmSuite,
@@ -78,7 +81,8 @@ fn wrap(
     if let Some(data_key) = data_key {
         materials.set_data_key(SecretBytes::copy_from_slice(data_key.expose_secret()))?;
     }
-    // A message holds whatever it holds, but nobody writes an empty one.
+    // Untrusted messages may contain empty wrapped data keys, but materials for writing reject
+    // them.
     let before: Vec<_> = before.iter().filter(|data_key| !data_key.ciphertext().is_empty()).cloned().collect();
     before.iter().try_for_each(|data_key| materials.push(data_key.clone()))?;
     writer.on_encrypt(&mut materials)?;
@@ -124,7 +128,7 @@ fn a_data_key_is_made_wrapped_and_found(
 fn a_data_key_that_is_there_is_kept(writer: &dyn Keyring, reader: &dyn Keyring, suite: AlgorithmSuite) -> Result<()> {
     let given = SecretBytes::copy_from_slice(&vec![0xA5; suite.data_key_length()]);
     let materials = match wrap(writer, suite, Some(&given), &[]) {
-        // It wraps only what it made itself, and says so.
+        // The keyring wraps only data keys that it generated, and reports this correctly.
         Err(error) if error.kind() == ErrorKind::Validation => return Ok(()),
         wrapped => wrapped?,
     };
@@ -144,7 +148,7 @@ fn what_others_wrapped_is_left_alone(writer: &dyn Keyring, reader: &dyn Keyring,
     ];
     refused(reader, &mut empty(suite)?, &[], "there are no wrapped data keys");
     refused(reader, &mut empty(suite)?, &before, "all data keys are of others");
-    // Of the names of this keyring, but nothing that it wrapped.
+    // These have the names of this keyring, but it did not wrap them.
     for own in wrap(writer, suite, None, &[])?.encrypted_data_keys() {
         for bytes in [&b""[..], b"\0", &[0x5A; 48], &[0xFF; 700]] {
             before.push(foreign(own.provider_id(), own.provider_info(), bytes));
@@ -206,8 +210,8 @@ mod tests {
         run_context(&several, &several)
     }
 
-    /// Keeps the data key elsewhere and puts nothing into the message, or tries to: with the data key, whether it was told so or
-    /// not.
+    /// A keyring that stores the data key elsewhere and wraps it to an empty ciphertext. If `tells` is
+    /// set, it reports the resulting error.
     #[derive(Debug)]
     struct WrapsToNothing {
         tells: bool,

@@ -1,23 +1,27 @@
-//! Envelope encryption: data of any size under keys that are kept elsewhere, as messages of the AWS Encryption SDK.
+//! Envelope encryption: encrypts data of any size under keys that are stored elsewhere, in the
+//! message format of the AWS Encryption SDK.
 //!
-//! An [`Envelope`](crate::Envelope) makes a fresh data key for each message, lets a [`Keyring`] wrap it, and writes the wrapped forms into
-//! the message. Whoever holds one of the wrapping keys opens it.
+//! An [`Envelope`](crate::Envelope) generates a new data key for each message, wraps it with a
+//! [`Keyring`], and stores the wrapped forms in the message. Any of the wrapping keys can decrypt
+//! it.
 //!
 //! | you have | use |
 //! |---|---|
 //! | bytes in memory | [`Envelope::encrypt`](crate::Envelope::encrypt) and [`Envelope::decrypt`](crate::Envelope::decrypt); the `_into` forms save an allocation |
-//! | a file, a socket, more than fits in memory | [`Envelope::writer`](crate::Envelope::writer) and [`Envelope::reader`](crate::Envelope::reader) |
+//! | a file, a socket, or more than fits in memory | [`Envelope::writer`](crate::Envelope::writer) and [`Envelope::reader`](crate::Envelope::reader) |
 //! | an asynchronous program | `Envelope::async_writer` and `Envelope::async_reader`, with the feature `tokio` |
-//! | bytes that come and go by other ways, from an event loop, say | [`Envelope::encryptor`](crate::Envelope::encryptor) and [`Envelope::decryptor`](crate::Envelope::decryptor) |
-//! | a message of megabytes and idle cores | [`EnvelopeBuilder::threads`] |
-//! | a part of a message in a file | [`Envelope::random_access_reader`](crate::Envelope::random_access_reader), which looks at that part only |
-//! | a message that should be under other keys | [`Envelope::re_encrypt`](crate::Envelope::re_encrypt) |
-//! | a message and no key | [`message::inspect`](crate::message::inspect) |
+//! | your own input and output, such as an event loop | [`Envelope::encryptor`](crate::Envelope::encryptor) and [`Envelope::decryptor`](crate::Envelope::decryptor) |
+//! | messages of several megabytes, and idle cores | [`EnvelopeBuilder::threads`] |
+//! | a part of a message in a file | [`Envelope::random_access_reader`](crate::Envelope::random_access_reader), which verifies that part only |
+//! | a message to move to other keys | [`Envelope::re_encrypt`](crate::Envelope::re_encrypt) |
+//! | a message but no key | [`message::inspect`](crate::message::inspect) |
 //!
-//! Between the two stands a [`MaterialsManager`]; with [`CachingMaterialsManager`] one data key serves many messages.
+//! An envelope obtains data keys through a [`MaterialsManager`]. With [`CachingMaterialsManager`],
+//! one data key is used for many messages.
 //!
-//! The encryption context is bound to the message and stands in it in clear. On decrypt, give what you expect of it:
-//! every pair that you give must be there, others may be there too.
+//! The encryption context is bound to the message, which contains it in plaintext. When decrypting,
+//! supply the pairs that you expect. Every pair that you supply must be present; the message may
+//! contain others.
 
 mod config;
 mod keyring;

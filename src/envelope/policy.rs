@@ -1,19 +1,20 @@
-//! Which messages an envelope writes and reads.
+//! Policies for the messages that an envelope writes and reads.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{AlgorithmSuite, MessageError, SuiteSupport};
 
-/// Whether messages must commit to their key.
+/// Specifies which messages must commit to their key.
 ///
-/// Without commitment one ciphertext can open to different plaintexts under different data keys, so that whoever wrote
-/// it can show different texts to different readers. The suites of version 1 do not commit. The values are those of the
-/// Encryption SDK.
+/// Without commitment, one ciphertext can decrypt to different plaintexts under different data
+/// keys. Its author can then show different texts to different recipients. The suites of version 1
+/// do not commit. The values are those of the Encryption SDK.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CommitmentPolicy {
-    /// Writes suites without commitment, and reads all: for the time in which some readers know version 1 only.
+    /// Writes suites without commitment and reads all suites. Use this while some recipients
+    /// support only version 1.
     ForbidEncryptAllowDecrypt,
-    /// Writes suites with commitment, and reads all: for the time in which old messages are still there.
+    /// Writes suites with commitment and reads all suites. Use this while old messages still exist.
     RequireEncryptAllowDecrypt,
     /// Writes and reads suites with commitment. The default.
     #[default]
@@ -21,11 +22,11 @@ pub enum CommitmentPolicy {
 }
 
 impl CommitmentPolicy {
-    /// Every value.
+    /// All values.
     pub const ALL: &'static [Self] =
         &[Self::ForbidEncryptAllowDecrypt, Self::RequireEncryptAllowDecrypt, Self::RequireEncryptRequireDecrypt];
 
-    /// The suite of messages that are written unless told otherwise: AES-256-GCM, unsigned.
+    /// Returns the default suite for new messages: AES-256-GCM, unsigned.
     pub const fn default_suite(self) -> AlgorithmSuite {
         match self {
             Self::ForbidEncryptAllowDecrypt => AlgorithmSuite::Aes256GcmHkdfSha256,
@@ -35,7 +36,7 @@ impl CommitmentPolicy {
         }
     }
 
-    /// Whether messages of the suite may be written.
+    /// Returns `true` if messages of the suite may be written.
     pub const fn allows_encrypt(self, suite: AlgorithmSuite) -> bool {
         match self {
             Self::ForbidEncryptAllowDecrypt => !suite.is_committing(),
@@ -43,7 +44,7 @@ impl CommitmentPolicy {
         }
     }
 
-    /// Whether messages of the suite may be read.
+    /// Returns `true` if messages of the suite may be read.
     pub const fn allows_decrypt(self, suite: AlgorithmSuite) -> bool {
         match self {
             Self::ForbidEncryptAllowDecrypt | Self::RequireEncryptAllowDecrypt => true,
@@ -51,7 +52,7 @@ impl CommitmentPolicy {
         }
     }
 
-    /// Refuses a suite to write with.
+    /// Rejects a suite that may not be written.
     pub(super) fn check_encrypt(self, suite: AlgorithmSuite) -> Result<()> {
         if suite.support() == SuiteSupport::ReadOnly {
             return Err(MessageError::SuiteNotWritten(suite).into());
@@ -63,40 +64,43 @@ impl CommitmentPolicy {
         Err(Error::new(ErrorKind::Validation, text))
     }
 
-    /// Refuses a suite to read.
+    /// Rejects a suite that may not be read.
     pub(super) fn check_decrypt(self, suite: AlgorithmSuite) -> Result<()> {
         if self.allows_decrypt(suite) { Ok(()) } else { Err(MessageError::CommitmentPolicy(suite).into()) }
     }
 }
 
-/// What of a signed message may be seen before its signature is verified, which stands at its end.
+/// Specifies how much of a signed message is released before its signature, at the end of the
+/// message, is verified.
 ///
-/// Until then a frame is only known to come from somebody who has the data key: one who may decrypt, say, and was not
-/// meant to write.
+/// Until then, a frame is only known to come from a party that has the data key. That includes, for
+/// example, a recipient who is not meant to write.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SignaturePolicy {
-    /// Nothing: signed messages are decrypted whole, and readers refuse them. The default.
+    /// Nothing: signed messages are decrypted completely before release, and readers reject them.
+    /// The default.
     #[default]
     VerifyBeforeRelease,
-    /// Readers release each frame of a signed message when it is authentic by itself, and only hold the last one back
-    /// until the signature is verified. What was read before an error must be thrown away.
+    /// Readers release each frame of a signed message once the frame itself is authenticated. Only
+    /// the last frame is withheld until the signature is verified. If an error occurs, discard
+    /// everything read so far.
     ReleaseBeforeVerification,
-    /// Signed messages are not read at all: for places that never should get one.
+    /// Signed messages are rejected, for applications that should never receive one.
     ForbidSigned,
 }
 
-/// The way in which the plaintext of a message is released.
+/// How the plaintext of a message is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReleaseMode {
-    /// All of it, at the end of the message.
+    /// Completely, at the end of the message.
     Buffered,
     /// Frame by frame.
     Streaming,
 }
 
 impl SignaturePolicy {
-    /// Refuses a suite to read in this way.
+    /// Rejects a suite that may not be read in this mode.
     pub(super) fn check_decrypt(self, suite: AlgorithmSuite, mode: ReleaseMode) -> Result<()> {
         let allowed = match self {
             _ if suite.signature().is_none() => true,

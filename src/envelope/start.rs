@@ -1,4 +1,4 @@
-//! The beginning of a message in either direction: materials, policy, header.
+//! The start of a message in either direction: materials, policy, and header.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use crate::message::{
     check_readable,
 };
 
-/// Starts messages in either direction: the settings of an envelope and the source of its data keys.
+/// Starts messages in either direction. Contains the settings of an envelope and the source of its
+/// data keys.
 #[derive(Clone)]
 pub(super) struct Starter {
     pub(super) manager: Arc<dyn MaterialsManager>,
@@ -24,13 +25,15 @@ impl Starter {
         Self { manager: Arc::new(manager), config: Config::default() }
     }
 
-    /// Gets a data key and makes the header of a new message, whose plaintext has so many bytes if that is known.
+    /// Obtains a data key and creates the header of a new message. `plaintext_length` is the length
+    /// of the plaintext, if known.
     pub(super) fn begin_encrypt(&self, context: &EncryptionContext, plaintext_length: Option<usize>) -> Result<Sealer> {
         begin_encrypt(&self.config, &*self.manager, context, plaintext_length)
     }
 
-    /// Gets the data key of a message and verifies its header. What is expected of the context is compared first: a header
-    /// that lacks it is refused whether it is authentic or not, and then no key needs to be asked for.
+    /// Obtains the data key of a message and verifies its header. The expected context is compared
+    /// first, so a header without it is rejected before any key is used, whether or not the header
+    /// is authentic.
     pub(super) fn begin_decrypt(&self, header: &Header, known: KnownContext<'_>, mode: ReleaseMode) -> Result<Opener> {
         begin_decrypt(&self.config, &*self.manager, header, known, mode)
     }
@@ -62,7 +65,7 @@ fn begin_encrypt(
     }
     let message_id = MessageId::try_fill(suite.version(), |id| materials.fill_random(id))?;
     manager.on_encrypt(&mut materials)?;
-    // A manager could have put other materials in the place of these.
+    // A manager could have replaced the materials with others.
     if materials.suite() != suite || *materials.context() != bound {
         return Err(exchanged());
     }
@@ -85,7 +88,7 @@ fn begin_encrypt(
         frame_length: config.frame_length,
     };
     let sealer = Sealer::new(&config.backend, &parts, data_key, signer)?.with_parallelism(config.parallelism);
-    // As with frames: the same envelope could not read the message.
+    // As with frames, the same envelope could not read the message.
     let (length, limit) = (sealer.header().len(), config.limits.max_header_bytes());
     if length > limit {
         let text = format!("the header of the message would have {length} bytes, over the limit of {limit}");
@@ -94,17 +97,18 @@ fn begin_encrypt(
     Ok(sealer)
 }
 
-/// What the caller knows of the context of a message.
+/// The pairs of a message's context that the caller supplies.
 #[derive(Clone, Copy)]
 pub(super) enum KnownContext<'a> {
-    /// Pairs that the header must show.
+    /// Pairs that the header must contain.
     Expected(&'a EncryptionContext),
-    /// Pairs that the header shows alike, or leaves out.
+    /// Pairs that the header either contains with equal values, or omits.
     Reproduced(&'a EncryptionContext),
 }
 
 impl<'a> KnownContext<'a> {
-    /// The pairs that the header leaves out; or which pair it shows otherwise.
+    /// Returns the pairs that the header omits. Returns an error if the header contains a pair with
+    /// another value.
     fn omitted_from(self, shown: &EncryptionContext) -> Result<EncryptionContext> {
         let (mismatch, omitted) = match self {
             Self::Expected(expected) => (shown.first_mismatch(expected), EncryptionContext::new()),
@@ -163,7 +167,7 @@ fn begin_decrypt(
     let mut materials = DecryptionMaterials::new(suite, full, config.backend)?
         .with_commitment_policy(config.commitment_policy)
         .with_reproduced_names(known.reproduced_names());
-    // That SDK cannot leave out a part of a context.
+    // That SDK cannot omit a part of a context.
     if config.accepts_javascript_context_order && omitted.is_empty() {
         materials = materials.with_context_as_received(header.context_as_received());
     }

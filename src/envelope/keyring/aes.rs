@@ -1,4 +1,4 @@
-//! A keyring over one raw AES key.
+//! A keyring with one raw AES key.
 
 use std::fmt;
 
@@ -13,27 +13,29 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message::EncryptedDataKey;
 use crate::secret::SecretBytes;
 
-/// The tag length as the provider information has it, in bits.
+/// The tag length in the provider information, in bits.
 const TAG_BITS: u32 = 128;
 
-/// The IV length as the provider information has it, in bytes.
+/// The IV length in the provider information, in bytes.
 const IV_BYTES: u32 = 12;
 
-/// Bytes that the provider information has behind the name of the key: tag length, IV length and IV.
+/// Number of bytes after the key name in the provider information: tag length, IV length, and IV.
 const INFO_LENGTH: usize = 4 + 4 + NONCE_LENGTH;
 
 const NOT_AUTHENTIC: &str = "it was wrapped with another key or for another context, or altered";
 
-/// Advice for the case that the key and the context are right.
+/// An additional hint for the case that the key and the context are correct.
 const JAVASCRIPT_HINT: &str = "or by the Encryption SDK for JavaScript, which sorts the names of this context otherwise \
     unless it is told utf8Sorting (see EnvelopeBuilder::accept_javascript_context_order)";
 
-/// Wraps data keys with one AES key that the caller holds (AES-GCM with a random IV).
+/// Wraps data keys with a raw AES key that the caller holds (AES-GCM with a random IV).
 ///
-/// Provider id: the namespace. Provider information: `name ‖ u32 tag bits = 128 ‖ u32 IV length = 12 ‖ IV`. Ciphertext:
-/// the data key under AES-GCM, bound to the encryption context, and the tag.
+/// Provider ID: the namespace. Provider information:
+/// `name ‖ u32 tag bits = 128 ‖ u32 IV length = 12 ‖ IV`. Ciphertext: the data key under AES-GCM,
+/// bound to the encryption context, and the tag.
 ///
-/// IVs are random, so one wrapping key should not wrap more than 2^32 data keys (NIST SP 800-38D, section 8.3).
+/// IVs are random, so one wrapping key should not wrap more than 2^32 data keys (NIST SP 800-38D,
+/// section 8.3).
 ///
 /// # Examples
 /// ```
@@ -54,20 +56,21 @@ pub struct RawAesKeyring {
 }
 
 impl RawAesKeyring {
-    /// A keyring with the fastest backend. Namespace and name are yours to choose and stand in every message in clear;
-    /// the wrapping key has 16, 24 or 32 bytes.
+    /// Creates a keyring with the fastest backend. You can choose any namespace and name; both
+    /// appear in plaintext in every message. The wrapping key must have 16, 24, or 32 bytes.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`] if the key has another length, if the namespace is empty, over 65,535 bytes or begins
-    /// with `aws-kms`, or if the name is over 65,515 bytes.
+    /// - [`ErrorKind::Validation`] if the wrapping key has another length, if the namespace is
+    ///   empty, longer than 65,535 bytes, or begins with `aws-kms`, or if the name is longer than
+    ///   65,515 bytes.
     pub fn new(namespace: impl Into<String>, name: impl Into<Vec<u8>>, wrapping_key: SecretBytes) -> Result<Self> {
         Self::with_backend(CryptoBackend::default(), namespace, name, wrapping_key)
     }
 
-    /// A keyring with the cryptography of your choice; see [`RawAesKeyring::new`].
+    /// Creates a keyring with the specified backend; see [`RawAesKeyring::new`].
     ///
     /// # Errors
-    /// As [`RawAesKeyring::new`].
+    /// Returns the errors of [`RawAesKeyring::new`].
     #[expect(clippy::needless_pass_by_value, reason = "the keyring takes the key over, so that it is wiped here")]
     pub fn with_backend(
         backend: CryptoBackend,
@@ -85,21 +88,21 @@ impl RawAesKeyring {
         Ok(Self { namespace, name, key })
     }
 
-    /// The provider information for an IV.
+    /// Returns the provider information for an IV.
     fn provider_info(&self, nonce: &[u8; NONCE_LENGTH]) -> Vec<u8> {
         let mut writer = Writer::with_capacity(self.name.len() + INFO_LENGTH);
         writer.bytes(&self.name).u32(TAG_BITS).u32(IV_BYTES).bytes(nonce);
         writer.into_bytes()
     }
 
-    /// The name of the key that a wrapped data key says it was made with, if it is of this kind.
+    /// Returns the name of the key in a wrapped data key, if it is of this kind.
     fn name_of(data_key: &EncryptedDataKey) -> Option<&[u8]> {
         let (name, _) = data_key.provider_info().split_last_chunk::<INFO_LENGTH>()?;
         Some(name)
     }
 
-    /// The IV, if a wrapped data key says that it was made with this key. The length settles it where one name is the
-    /// beginning of another.
+    /// Returns the IV if a wrapped data key specifies this key. The length distinguishes names that
+    /// are prefixes of each other.
     fn nonce_of(&self, data_key: &EncryptedDataKey) -> Option<[u8; NONCE_LENGTH]> {
         let info = data_key.provider_info().strip_prefix(self.name.as_slice())?;
         if data_key.provider_id() != self.namespace || info.len() != INFO_LENGTH {

@@ -1,4 +1,4 @@
-//! The contract of keyrings.
+//! The keyring trait.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,30 +7,36 @@ use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
 use crate::error::Result;
 use crate::message::EncryptedDataKey;
 
-/// Wraps and unwraps data keys. This is the joint at which every kind of key meets the message format.
+/// Wraps and unwraps data keys. This trait connects any kind of key to the message format.
 ///
 /// # Contract
-/// - [`on_encrypt`](Keyring::on_encrypt) makes a data key only if the materials have none yet, and appends at least one
-///   wrapped form of it. One that can wrap only what it made itself refuses the others
-///   ([`Validation`](crate::ErrorKind::Validation)), and can be the generator of a [`MultiKeyring`](crate::envelope::MultiKeyring) but no child. If it fails, the
-///   message is not written.
-/// - [`on_decrypt`](Keyring::on_decrypt) fails if the materials have a data key already. It tries every wrapped data key
-///   that could be its own, in their order, takes the first that opens, and if none does it reports why each did not
-///   ([`UnwrapFailures`](crate::envelope::UnwrapFailures)). What the wrapped data keys say is not authenticated: anyone may have written them.
-/// - Both bind the data key to the encryption context of the materials, if the kind of key allows it.
+/// - [`on_encrypt`](Keyring::on_encrypt) generates a data key only if the materials do not contain
+///   one, and appends at least one wrapped form of it. A keyring that can wrap only data keys that
+///   it generated rejects all others ([`Validation`](crate::ErrorKind::Validation)). It can be the
+///   generator of a [`MultiKeyring`](crate::envelope::MultiKeyring), but not a child. If
+///   `on_encrypt` fails, the message is not written.
+/// - [`on_decrypt`](Keyring::on_decrypt) fails if the materials already contain a data key. It
+///   tries every wrapped data key that could be its own, in order, and uses the first one that
+///   unwraps. If none does, it reports the reason for each
+///   ([`UnwrapFailures`](crate::envelope::UnwrapFailures)). The content of wrapped data keys is not
+///   authenticated, so an attacker may have written them.
+/// - Both bind the data key to the encryption context of the materials, if the kind of key supports
+///   it.
 ///
-/// With the feature `conformance`, the suites of `envelope::conformance` hold a keyring of your own against this.
+/// With the feature `conformance`, the suites of `envelope::conformance` test your own keyring
+/// against this contract.
 pub trait Keyring: fmt::Debug + Send + Sync {
-    /// Adds wrapped forms of the data key, and the data key itself if there is none.
+    /// Adds wrapped forms of the data key, and generates the data key if there is none.
     ///
     /// # Errors
-    /// Whatever kept the key source from doing so.
+    /// Returns any error of the key source.
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()>;
 
-    /// Finds the data key.
+    /// Unwraps the data key.
     ///
     /// # Errors
-    /// - [`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped) if no wrapped data key opens.
+    /// - [`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped) if no wrapped data
+    ///   key can be unwrapped.
     /// - The kind of an outage, for example [`ErrorKind::KeyUnavailable`](crate::ErrorKind::KeyUnavailable), if the key source
     ///   failed. [`UnwrapFailures::into_error`](crate::envelope::UnwrapFailures::into_error) returns both.
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()>;

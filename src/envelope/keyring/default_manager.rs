@@ -1,4 +1,4 @@
-//! The materials manager that asks a keyring for every message.
+//! The materials manager that calls a keyring for every message.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials, Mater
 use crate::error::Result;
 use crate::message::EncryptedDataKey;
 
-/// Asks a keyring for every message. It is what [`Envelope::new`](crate::Envelope::new) makes of a keyring, and what the
-/// other managers are stacked on.
+/// Calls a keyring for every message. [`Envelope::new`](crate::Envelope::new) uses it for its
+/// keyring, and other managers are stacked on it.
 #[derive(Clone, Debug)]
 pub struct DefaultMaterialsManager {
     keyring: Arc<dyn Keyring>,
 }
 
 impl DefaultMaterialsManager {
-    /// A manager over a keyring.
+    /// Creates a manager for a keyring.
     pub fn new(keyring: impl Keyring + 'static) -> Self {
         Self { keyring: Arc::new(keyring) }
     }

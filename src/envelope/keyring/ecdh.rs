@@ -1,4 +1,4 @@
-//! A keyring over raw key pairs of an elliptic curve.
+//! A keyring with raw elliptic-curve key pairs.
 
 use std::fmt;
 
@@ -17,44 +17,48 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message::EncryptedDataKey;
 use crate::secret::SecretBytes;
 
-/// The provider id of what is written.
+/// The provider ID of wrapped data keys that this keyring writes.
 const PROVIDER_ID: &str = "raw-ecdh";
 
-/// What a key of this curve in AWS KMS writes; whoever has its private half opens that too.
+/// The provider ID that a key on this curve in AWS KMS writes. The owner of the private key can
+/// unwrap those data keys as well.
 const KMS_PROVIDER_ID: &str = "aws-kms-ecdh";
 
 /// The version of the provider information.
 const INFO_VERSION: u8 = 1;
 
-/// Bytes of the salt of the key derivation.
+/// Length in bytes of the salt for the key derivation.
 const SALT_LENGTH: usize = 32;
 
-/// Bytes of the commitment key before the wrapped data key, and of the wrapping key.
+/// Length in bytes of the wrapping key, and of the commitment key that precedes the wrapped data
+/// key.
 const KEY_LENGTH: usize = 32;
 
-/// The curves that are taken.
+/// The supported curves.
 const KINDS: [KeyPairKind; 3] = [KeyPairKind::EccP256, KeyPairKind::EccP384, KeyPairKind::EccP521];
 
-/// Each wrapping key is derived with a fresh salt, so that its nonce can be constant.
+/// Each wrapping key is derived with a fresh salt, so the nonce can be constant.
 const NONCE: [u8; NONCE_LENGTH] = [0; NONCE_LENGTH];
 
-/// Wraps data keys under a secret that two key pairs of a curve agree on: P-256, P-384 or P-521.
+/// Wraps data keys under a secret that is agreed between two key pairs on P-256, P-384, or P-521.
 ///
-/// | made with | writes | reads |
+/// | created with | writes | reads |
 /// |---|---|---|
-/// | [`static_keys`](RawEcdhKeyring::static_keys): own private key, other's public key | for the other | what either of the two wrote for the other |
-/// | [`ephemeral`](RawEcdhKeyring::ephemeral): other's public key | for the other, with a key pair for each message | nothing |
-/// | [`discovery`](RawEcdhKeyring::discovery): own private key | nothing | what anybody wrote for its owner |
+/// | [`static_keys`](RawEcdhKeyring::static_keys): own private key, peer's public key | for the peer | messages that either of the two wrote for the other |
+/// | [`ephemeral`](RawEcdhKeyring::ephemeral): recipient's public key | for the recipient, with a new key pair for each message | nothing |
+/// | [`discovery`](RawEcdhKeyring::discovery): own private key | nothing | messages that any sender wrote for its owner |
 ///
-/// Only static keys tell who wrote a message, and that only to the two of them.
+/// Only static keys identify the sender of a message, and only to the two owners.
 ///
-/// Provider id: `raw-ecdh`. Provider information: `u8 1 ‖ u32 length ‖ recipient ‖ u32 length ‖ sender`, both compressed
-/// points. Ciphertext: `salt 32 ‖ commitment key 32 ‖ data key under AES-256-GCM ‖ tag 16`, where commitment key and
-/// wrapping key are the first 64 bytes of the key derivation of SP 800-108 in counter mode with HMAC-SHA-384 under the
-/// shared secret, and everything is bound to curve, points and encryption context.
+/// Provider ID: `raw-ecdh`. Provider information:
+/// `u8 1 ‖ u32 length ‖ recipient ‖ u32 length ‖ sender`, both compressed points. Ciphertext:
+/// `salt 32 ‖ commitment key 32 ‖ data key under AES-256-GCM ‖ tag 16`. The commitment key and the
+/// wrapping key are the first 64 bytes of the key derivation of SP 800-108 in counter mode with
+/// HMAC-SHA-384 under the shared secret. Everything is bound to the curve, the points, and the
+/// encryption context.
 ///
-/// Private keys come as PKCS#8 and public ones as `SubjectPublicKeyInfo`, in DER or PEM. PEM may have text and other blocks
-/// around the key, and lines of any length.
+/// Private keys must be PKCS#8 and public keys `SubjectPublicKeyInfo`, in DER or PEM. PEM may
+/// contain text and other blocks around the key, and lines of any length.
 ///
 /// # Examples
 /// ```
@@ -92,10 +96,11 @@ struct Peer {
 }
 
 impl RawEcdhKeyring {
-    /// A keyring between the owner of a private key and the owner of a public one.
+    /// Creates a keyring between the owner of a private key and the owner of a public key.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`] if a key is malformed, or the two are not of one of the three curves.
+    /// - [`ErrorKind::Validation`] if a key is malformed, or if the two are not on the same one of
+    ///   the three curves.
     pub fn static_keys(private: &[u8], public: &[u8]) -> Result<Self> {
         let backend = CryptoBackend::default();
         let own = OwnKey::read(&backend, private)?;
@@ -104,37 +109,40 @@ impl RawEcdhKeyring {
         Ok(Self { backend, kind, own: Some(own), peer: Some(peer.1) })
     }
 
-    /// A keyring that writes for the owner of a public key, with a key pair of its own for each message.
+    /// Creates a keyring that writes for the owner of a public key, with a new key pair for each
+    /// message.
     ///
     /// # Errors
-    /// As [`RawEcdhKeyring::static_keys`].
+    /// Returns the errors of [`RawEcdhKeyring::static_keys`].
     pub fn ephemeral(public: &[u8]) -> Result<Self> {
         let backend = CryptoBackend::default();
         let (kind, peer) = Peer::read(&backend, &KINDS, public)?;
         Ok(Self { backend, kind, own: None, peer: Some(peer) })
     }
 
-    /// A keyring that reads what anybody wrote for the owner of a private key.
+    /// Creates a keyring that reads messages from any sender to the owner of a private key.
     ///
     /// # Errors
-    /// As [`RawEcdhKeyring::static_keys`].
+    /// Returns the errors of [`RawEcdhKeyring::static_keys`].
     pub fn discovery(private: &[u8]) -> Result<Self> {
         let backend = CryptoBackend::default();
         let own = OwnKey::read(&backend, private)?;
         Ok(Self { backend, kind: own.private.kind(), own: Some(own), peer: None })
     }
 
-    /// The same keyring with the cryptography of your choice, which reads the keys anew. The constructors take the fastest.
+    /// Returns the same keyring with another backend, which parses the keys again. By default, the
+    /// fastest backend is used.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`] if the backend refuses a key, which none does that another one took.
+    /// - [`ErrorKind::Validation`] if the backend rejects a key. No backend rejects a key that
+    ///   another one has accepted.
     pub fn with_backend(self, backend: CryptoBackend) -> Result<Self> {
         let read = |own: &OwnKey| OwnKey::read(&backend, own.private.to_pkcs8()?.expose_secret());
         let own = self.own.as_ref().map(read).transpose()?;
         Ok(Self { backend, own, ..self })
     }
 
-    /// Which point of a wrapped data key is not our own, if it is for us.
+    /// Returns the other party's point of a wrapped data key, if the data key is for this keyring.
     fn other_point<'a>(&self, own: &OwnKey, points: &Points<'a>) -> Option<&'a [u8]> {
         let is = |point: &[u8], other: &[u8]| point == other;
         match &self.peer {
@@ -253,7 +261,7 @@ struct Points<'a> {
 }
 
 impl<'a> Points<'a> {
-    /// The longest point, that of P-521.
+    /// The length of the longest point, that of P-521.
     const MAX: usize = 67;
 
     fn read(info: &'a [u8]) -> Option<Self> {
@@ -293,7 +301,7 @@ impl<'a> Wrapped<'a> {
     }
 }
 
-/// What the derived keys and the wrapped data key are bound to.
+/// Returns the input to which the derived keys and the wrapped data key are bound.
 fn fixed_info(kind: KeyPairKind, points: &Points<'_>, context: &[u8]) -> Vec<u8> {
     let curve: &[u8] = match kind {
         KeyPairKind::EccP384 => b"p384",
@@ -315,7 +323,7 @@ fn fixed_info(kind: KeyPairKind, points: &Points<'_>, context: &[u8]) -> Vec<u8>
     parts.concat()
 }
 
-/// Commitment key and wrapping key, wiped when dropped.
+/// The commitment key and the wrapping key. Both are wiped when dropped.
 struct WrappingKeys(SecretBytes);
 
 impl WrappingKeys {
@@ -328,7 +336,8 @@ impl WrappingKeys {
     }
 }
 
-/// The key derivation of SP 800-108r1, section 4.1, in counter mode: two blocks of HMAC-SHA-384, of which 64 bytes are used.
+/// Derives keys as in SP 800-108r1, section 4.1, in counter mode: two blocks of HMAC-SHA-384, of
+/// which 64 bytes are used.
 fn derive(backend: &CryptoBackend, secret: &SecretBytes, fixed: &[u8], salt: &[u8; SALT_LENGTH]) -> WrappingKeys {
     const BITS: [u8; 4] = 512_u32.to_be_bytes();
     let key = backend.mac().bind(DigestAlgorithm::Sha384, secret.expose_secret());

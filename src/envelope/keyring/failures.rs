@@ -1,14 +1,14 @@
-//! Why none of the wrapped data keys of a message opened.
+//! Reasons why none of the wrapped data keys of a message could be unwrapped.
 
 use std::fmt;
 
 use crate::error::{Error, ErrorKind};
 use crate::message::EncryptedDataKey;
 
-/// How much of what a message says about its keys is repeated in an error.
+/// The maximum number of characters from a message's key names that an error repeats.
 const SHOWN_CHARACTERS: usize = 64;
 
-/// Why one wrapped data key did not open, or why a keyring could not try any.
+/// The reason why one wrapped data key could not be unwrapped, or why a keyring could not try any.
 #[derive(Clone, Debug)]
 pub struct UnwrapFailure {
     provider_id: Option<String>,
@@ -17,28 +17,32 @@ pub struct UnwrapFailure {
 }
 
 impl UnwrapFailure {
-    /// The provider id of the wrapped data key, as the message says; `None` if a keyring failed before it came to one.
+    /// Returns the provider ID of the wrapped data key, as specified in the message. Returns `None`
+    /// if a keyring failed before it tried one.
     pub fn provider_id(&self) -> Option<&str> {
         self.provider_id.as_deref()
     }
 
-    /// A description for people.
+    /// Returns a human-readable description.
     pub fn reason(&self) -> &str {
         &self.reason
     }
 
-    /// The kind of failure: [`AccessDenied`](ErrorKind::AccessDenied), [`Disabled`](ErrorKind::Disabled),
-    /// [`InvalidState`](ErrorKind::InvalidState) for a pending deletion, [`NotFound`](ErrorKind::NotFound),
-    /// [`InvalidCiphertext`](ErrorKind::InvalidCiphertext) if it was altered or bound to another context,
-    /// [`IncorrectKey`](ErrorKind::IncorrectKey) if the keyring does not have its key, and others.
+    /// Returns the kind of failure: [`AccessDenied`](ErrorKind::AccessDenied),
+    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState) for a pending
+    /// deletion, [`NotFound`](ErrorKind::NotFound),
+    /// [`InvalidCiphertext`](ErrorKind::InvalidCiphertext) if the wrapped data key was altered or
+    /// bound to another context, [`IncorrectKey`](ErrorKind::IncorrectKey) if the keyring does not
+    /// have its key, and others.
     ///
-    /// This is the kind of [`error`](Self::error), or of the outage that caused it. A key in an unreachable custom key store is in
-    /// an invalid state, as in AWS KMS, and reported as [`KeyUnavailable`](ErrorKind::KeyUnavailable) here.
+    /// This is the kind of [`error`](Self::error), or of the outage that caused it. A key in an
+    /// unreachable custom key store is in an invalid state, as in AWS KMS, and is reported as
+    /// [`KeyUnavailable`](ErrorKind::KeyUnavailable) here.
     pub fn kind(&self) -> ErrorKind {
         decisive_kind(&self.error)
     }
 
-    /// The error that the keyring or the KMS returned.
+    /// Returns the error of the keyring or the KMS.
     pub const fn error(&self) -> &Error {
         &self.error
     }
@@ -56,14 +60,15 @@ impl fmt::Display for UnwrapFailure {
 }
 
 impl std::error::Error for UnwrapFailure {
-    /// The cause of [`error`](UnwrapFailure::error), whose text is part of this failure's.
+    /// The cause of [`error`](UnwrapFailure::error), whose text is part of this failure's text.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.error.source()
     }
 }
 
-/// The reasons why none of the wrapped data keys of a message opened. [`Error::downcast_ref`] finds them in an error of kind
-/// [`ErrorKind::NoDataKeyUnwrapped`], or of the kind of an outage among them.
+/// The reasons why none of the wrapped data keys of a message could be unwrapped. They are the
+/// source of an error of kind [`ErrorKind::NoDataKeyUnwrapped`], or of the kind of an outage among
+/// them. Retrieve them with [`Error::downcast_ref`].
 ///
 /// # Examples
 /// ```
@@ -87,14 +92,16 @@ impl std::error::Error for UnwrapFailure {
 pub struct UnwrapFailures(Vec<UnwrapFailure>);
 
 impl UnwrapFailures {
-    /// Adds the reason why a wrapped data key did not open. Programs act on the kind of the error.
+    /// Adds the reason why a wrapped data key could not be unwrapped. Programs act on the kind of
+    /// the error.
     pub fn push(&mut self, data_key: &EncryptedDataKey, error: impl Into<Error>) {
         let error = error.into();
         let provider_id = Some(data_key.provider_id().to_owned());
         self.0.push(UnwrapFailure { provider_id, reason: error.to_string(), error });
     }
 
-    /// Adds all reasons that a keyring among several returned, each prefixed with the name of the keyring.
+    /// Adds all reasons that one of several keyrings returned, each prefixed with the name of the
+    /// keyring.
     pub(super) fn push_error(&mut self, keyring: &str, error: &Error) {
         match Self::of(error) {
             Some(failures) => self.0.extend(failures.0.iter().map(|failure| {
@@ -105,17 +112,17 @@ impl UnwrapFailures {
         }
     }
 
-    /// The failures that an error reports, if it is of that kind.
+    /// Returns the failures that an error contains, if any.
     pub(super) fn of(error: &Error) -> Option<&Self> {
         error.cause().and_then(|cause| cause.downcast_ref())
     }
 
-    /// All of them, in the order of their attempts.
+    /// Returns all failures, in the order of the attempts.
     pub fn iter(&self) -> impl Iterator<Item = &UnwrapFailure> {
         self.0.iter()
     }
 
-    /// The kind of the decisive failure, by this precedence:
+    /// Returns the kind of the decisive failure, in this order of precedence:
     ///
     /// 1. an outage ([`KeyUnavailable`](ErrorKind::KeyUnavailable), [`Store`](ErrorKind::Store), [`Audit`](ErrorKind::Audit),
     ///    [`Conflict`](ErrorKind::Conflict), [`Io`](ErrorKind::Io)) or a fault ([`Integrity`](ErrorKind::Integrity),
@@ -123,11 +130,13 @@ impl UnwrapFailures {
     /// 2. [`AccessDenied`](ErrorKind::AccessDenied): other callers may read the message,
     /// 3. [`Disabled`](ErrorKind::Disabled), then [`InvalidState`](ErrorKind::InvalidState): an operator may restore the key,
     /// 4. any other kind, for example [`NotFound`](ErrorKind::NotFound),
-    /// 5. [`InvalidCiphertext`](ErrorKind::InvalidCiphertext): a key exists and did not open its data key,
+    /// 5. [`InvalidCiphertext`](ErrorKind::InvalidCiphertext): a key exists but did not unwrap its
+    ///    data key,
     /// 6. [`IncorrectKey`](ErrorKind::IncorrectKey): the keyring has none of the keys.
     ///
-    /// Among equals the first decides. The wrapped data keys of a message are not authenticated, so a sender influences the
-    /// result: do not use it as a verdict on the message.
+    /// Among equals, the first failure is decisive. The wrapped data keys of a message are not
+    /// authenticated, so a sender can influence the result. Do not use it as a verdict on the
+    /// message.
     pub fn kind(&self) -> ErrorKind {
         let kinds = self.0.iter().map(UnwrapFailure::kind);
         kinds.min_by_key(|kind| rank(*kind)).unwrap_or(ErrorKind::NoDataKeyUnwrapped)
@@ -153,7 +162,7 @@ impl fmt::Display for UnwrapFailures {
 
 impl std::error::Error for UnwrapFailures {}
 
-/// The decisive error of two attempts to open the same data key.
+/// Returns the decisive error of two attempts to unwrap the same data key.
 pub(super) fn more_decisive(earlier: Option<Error>, later: Error) -> Error {
     match earlier {
         Some(earlier) if rank(decisive_kind(&earlier)) <= rank(decisive_kind(&later)) => earlier,
@@ -161,13 +170,13 @@ pub(super) fn more_decisive(earlier: Option<Error>, later: Error) -> Error {
     }
 }
 
-/// The kind of an error, or of the first outage or fault that caused it.
+/// Returns the kind of an error, or of the first outage or fault that caused it.
 fn decisive_kind(error: &Error) -> ErrorKind {
     let causes = std::iter::successors(Some(error), |error| error.cause().and_then(|cause| cause.downcast_ref()));
     causes.map(Error::kind).find(|kind| rank(*kind) == 0).unwrap_or(error.kind())
 }
 
-/// The precedence of a kind, lowest first. Zero is independent of the message.
+/// Returns the precedence of a kind, lowest first. Zero is independent of the message.
 const fn rank(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::KeyUnavailable

@@ -1,4 +1,5 @@
-//! The order in which the Encryption SDK for JavaScript sorts the names of a context before it binds a data key to them.
+//! The order in which the Encryption SDK for JavaScript sorts the names of a context before it
+//! binds a data key to them.
 //!
 //! Its raw AES keyring sorts with `localeCompare`, using the collation of the process locale, unless `utf8Sorting` is set. That
 //! option exists since version 4.2.1 and is off by default. Headers use the same order before version 4.2.1, and the order of the
@@ -6,14 +7,16 @@
 
 use crate::context::EncryptionContext;
 
-/// The printable ASCII characters without capital letters, in the order of `localeCompare` in Node.js (ICU 78.2). A capital letter
-/// sorts like its small letter, and after it if nothing else differs.
+/// The printable ASCII characters without capital letters, in the order of `localeCompare` in
+/// Node.js (ICU 78.2). A capital letter sorts like its lowercase form, and after it if nothing else
+/// differs.
 const COLLATED: &[u8] = b" _-,;:!?.'\"()[]{}@*/\\&#%`^+<=>|~$0123456789abcdefghijklmnopqrstuvwxyz";
 
-/// The largest number of names of which every order is tried: 8 names have 40,320 orders.
+/// The maximum number of names for which every order is tried. 8 names have 40,320 orders.
 const MOST_PERMUTED: usize = 8;
 
-/// The limit for all attempts for one message, in authenticated bytes: some tenths of a second.
+/// The limit for all attempts for one message, in authenticated bytes. It corresponds to some
+/// tenths of a second.
 const BUDGET: usize = 64 << 20;
 
 /// The fixed cost of an attempt, in the same unit.
@@ -26,8 +29,8 @@ fn may_sort_otherwise(context: &EncryptionContext) -> bool {
     context.len() > 1 && !names().map(collation).collect::<Option<Vec<_>>>().is_some_and(sorted)
 }
 
-/// The other orders of the context of one message. However many wrapped data keys the message has,
-/// the pairs are sorted and serialized at most once, and the attempts share one limit.
+/// The other orders of one message's context. Regardless of the number of wrapped data keys in the
+/// message, the pairs are sorted and serialized at most once, and the attempts share one limit.
 pub(super) struct OtherOrders<'a> {
     context: &'a EncryptionContext,
     /// The serialization of the context in the header, if other orders are accepted.
@@ -115,16 +118,16 @@ fn serialized((name, value): (&str, &str)) -> Vec<u8> {
     [&length(name)[..], name.as_bytes(), &length(value), value.as_bytes()].concat()
 }
 
-/// The key that sorts names in printable ASCII like `localeCompare`. Other names follow in the order
-/// of their bytes, which is a guess.
+/// Returns the key that sorts names in printable ASCII like `localeCompare`. Other names follow in
+/// the order of their bytes, which is a guess.
 fn sort_key(name: &str) -> Result<Collation, &str> {
     collation(name).ok_or(name)
 }
 
-/// The characters of a name as places in [`COLLATED`], then which of them are capital letters.
+/// The characters of a name as positions in [`COLLATED`], then the positions of capital letters.
 type Collation = (Vec<u8>, Vec<bool>);
 
-/// The collation of a name. `None` if it is not printable ASCII.
+/// Returns the collation of a name, or `None` if it is not printable ASCII.
 fn collation(name: &str) -> Option<Collation> {
     let place = |byte: u8| COLLATED.iter().zip(0..).find(|(other, _)| **other == byte.to_ascii_lowercase());
     let places = name.bytes().map(|byte| place(byte).map(|(_, place)| place)).collect::<Option<_>>()?;
@@ -192,7 +195,7 @@ mod tests {
         assert_eq!(tried, 2 * 64);
     }
 
-    /// Anyone can put up to 64 wrapped data keys that do not open into a message.
+    /// An attacker can put up to 64 wrapped data keys that cannot be unwrapped into a message.
     #[test]
     fn all_orders_of_one_message_have_a_limit() {
         let names: Vec<_> = (0..MOST_PERMUTED).map(|index| format!("n{index}")).collect();
@@ -214,7 +217,7 @@ mod tests {
 
     #[test]
     fn names_of_ascii_sort_as_node_does() {
-        // What `names.sort((a, b) => a.localeCompare(b))` gave.
+        // The result of `names.sort((a, b) => a.localeCompare(b))`.
         let sorted = [
             "",
             " ",

@@ -1,4 +1,4 @@
-//! Data keys wrapped by the keys of a [`Kms`].
+//! A keyring that wraps data keys with the keys of a [`Kms`].
 
 use crate::context::EncryptionContext;
 use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
@@ -11,19 +11,21 @@ use crate::secret::SecretBytes;
 use super::failures::more_decisive;
 use super::{Keyring, UnwrapFailures};
 
-/// Provider id of data keys that a KMS key wrapped, as the AWS Encryption SDK has it; the provider information is the ARN
-/// of the key, the ciphertext its blob.
+/// The provider ID of data keys that are wrapped by a KMS key, as in the AWS Encryption SDK. The
+/// provider information is the ARN of the key, and the ciphertext is its ciphertext blob.
 pub const KMS_PROVIDER_ID: &str = "aws-kms";
 
-/// Wraps data keys under keys of a [`Kms`], with the context bound to them; acts with the rights of the handle it was
-/// made from.
+/// Wraps data keys under keys of a [`Kms`] and binds them to the encryption context. It has the
+/// permissions of the handle that it was created from.
 ///
-/// The first key makes the data key (GenerateDataKey), every further one wraps it too (Encrypt), and any one of them
-/// opens it (Decrypt). Only wrapped data keys of these keys are opened, so that a message cannot make the keyring use
-/// another key that the handle happens to have rights to; [`KmsKeyring::discovery`] lifts that.
+/// The first key generates the data key (GenerateDataKey), every further key wraps it as well
+/// (Encrypt), and any of them can unwrap it (Decrypt). Only data keys that were wrapped by these
+/// keys are unwrapped, so a message cannot make the keyring use another key that the handle has
+/// permissions for. [`KmsKeyring::discovery`] lifts this restriction.
 ///
-/// A key given by its alias is looked up each time: once the alias points elsewhere, new messages are made under the new
-/// key, and those of the old one open only with [`KmsKeyring::with_key`] or discovery.
+/// A key specified by its alias is resolved for each message. Once the alias refers to another key,
+/// new messages use the new key. Messages of the old key can then be decrypted only with
+/// [`KmsKeyring::with_key`] or discovery.
 ///
 /// # Examples
 /// ```
@@ -47,15 +49,18 @@ pub struct KmsKeyring {
 }
 
 impl KmsKeyring {
-    /// Wraps under one key, given by id, ARN, alias name or alias ARN, and opens what that key wrapped.
+    /// Creates a keyring that wraps under one key and unwraps its data keys. The key is specified
+    /// by its ID, ARN, alias name, or alias ARN.
     ///
     /// # Errors
-    /// Those of [`KeyReference::to_key_identifier`]. Whether the key exists shows when it is used.
+    /// Returns the errors of [`KeyReference::to_key_identifier`]. A missing key is reported only
+    /// when it is used.
     pub fn new(kms: &Kms, key: impl KeyReference) -> Result<Self> {
         Ok(Self { kms: kms.clone(), keys: vec![key.to_key_identifier()?] })
     }
 
-    /// Opens what any key of this KMS wrapped that the handle may decrypt with, and wraps nothing.
+    /// Creates a keyring that wraps nothing. It unwraps data keys of any key of this KMS that the
+    /// handle may decrypt with.
     ///
     /// # Examples
     /// ```
@@ -75,11 +80,11 @@ impl KmsKeyring {
         Self { kms: kms.clone(), keys: Vec::new() }
     }
 
-    /// Wraps under one more key too, which can then open the message as well.
+    /// Adds a key that wraps the data key as well and can then decrypt the message.
     ///
     /// # Errors
-    /// Those of [`KeyReference::to_key_identifier`]; [`Validation`](ErrorKind::Validation) for a discovery keyring, which
-    /// wraps nothing.
+    /// - The errors of [`KeyReference::to_key_identifier`].
+    /// - [`Validation`](ErrorKind::Validation) for a discovery keyring, which wraps nothing.
     pub fn with_key(mut self, key: impl KeyReference) -> Result<Self> {
         if self.keys.is_empty() {
             let text = "a discovery keyring wraps nothing: make it a child of a MultiKeyring beside one of this key";
@@ -109,7 +114,7 @@ impl KmsKeyring {
         Ok(wrapped(&made.key_arn, made.ciphertext_blob))
     }
 
-    /// Opens one wrapped data key with the first of the keyring's keys that it is of.
+    /// Unwraps a data key with the first matching key of the keyring.
     fn unwrap(&self, data_key: &EncryptedDataKey, context: &EncryptionContext) -> Result<SecretBytes> {
         let named = std::str::from_utf8(data_key.provider_info()).ok().map(KeyArn::parse).transpose()?;
         let named = named.ok_or_else(|| Error::new(ErrorKind::InvalidArn, "the key ARN is not text"))?;
@@ -122,7 +127,8 @@ impl KmsKeyring {
             match self.checked(request.clone().key(key)?, &named) {
                 Ok(plaintext) => return Ok(plaintext),
                 Err(error) if error.kind() == ErrorKind::IncorrectKey => {}
-                // An alias that leads nowhere, or to a key that cannot be used, says nothing of the other keys.
+                // An alias without a target, or a key that cannot be used, does not affect the
+                // other keys.
                 Err(error) => refusal = Some(more_decisive(refusal, error)),
             }
         }
@@ -130,7 +136,7 @@ impl KmsKeyring {
             .unwrap_or_else(|| Error::new(ErrorKind::IncorrectKey, format!("{named} is not a key of this keyring"))))
     }
 
-    /// Decrypts, and insists that the key was the one that the message names.
+    /// Decrypts, and requires that the key is the one that the message specifies.
     fn checked(&self, request: DecryptRequest<'_>, named: &KeyArn) -> Result<SecretBytes> {
         let opened = self.kms.decrypt(request)?;
         if opened.key_arn == *named {
@@ -178,7 +184,7 @@ impl Keyring for KmsKeyring {
     }
 }
 
-/// Whoever may encrypt under a key may wrap bytes with it that are no data key.
+/// A caller with permission to encrypt under a key can wrap bytes that are not a data key.
 fn wrong_length(length: usize) -> Error {
     Error::new(ErrorKind::InvalidCiphertext, format!("it does not hold a data key of {length} bytes"))
 }
@@ -187,7 +193,8 @@ fn wrapped(key: &KeyArn, blob: Vec<u8>) -> EncryptedDataKey {
     EncryptedDataKey::new(KMS_PROVIDER_ID, key.to_string(), blob)
 }
 
-/// Whether it is worth while to ask the KMS: an alias may mean any key, an id or ARN only the one it names.
+/// Returns `true` if calling the KMS can succeed. An alias can refer to any key, an ID or ARN only
+/// to the key that it names.
 fn may_mean(key: &KeyIdentifier, named: &KeyArn) -> bool {
     match key {
         KeyIdentifier::KeyId(id) => *id == named.id(),

@@ -1,4 +1,4 @@
-//! Keyrings: where data keys come from.
+//! Keyrings, which provide, wrap, and unwrap data keys.
 
 mod aes;
 mod contract;

@@ -1,14 +1,15 @@
-//! What the keyrings over raw key pairs share: names, and keys as people have them.
+//! Shared code of the keyrings with raw keys: names, and parsing of keys.
 
 use super::failures::shown;
 use crate::crypto::{self, CryptoBackend, KeyPairKind, PrivateKey, PublicKey};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::EncryptedDataKey;
 
-/// Start of the provider ids that belong to AWS KMS keyrings.
+/// The prefix of provider IDs that are reserved for AWS KMS keyrings.
 const RESERVED_NAMESPACE: &str = "aws-kms";
 
-/// Refuses a namespace and a name that cannot stand in a message, with so many bytes behind the name.
+/// Rejects a namespace and a name that do not fit into a message. `behind` is the number of bytes
+/// that follow the name.
 pub(super) fn check_name(namespace: String, name: Vec<u8>, behind: usize) -> Result<(String, Vec<u8>)> {
     let most = usize::from(u16::MAX);
     if namespace.is_empty() || namespace.len() > most || namespace.starts_with(RESERVED_NAMESPACE) {
@@ -22,8 +23,8 @@ pub(super) fn check_name(namespace: String, name: Vec<u8>, behind: usize) -> Res
     Ok((namespace, name))
 }
 
-/// Why a wrapped data key is not of the key with a namespace and a name. `named` is the name in the message, if the keyring
-/// can read one there.
+/// Returns the reason why a wrapped data key does not belong to the key with a namespace and a
+/// name. `named` is the name in the message, if the keyring can parse it.
 pub(super) fn not_of(namespace: &str, name: &[u8], data_key: &EncryptedDataKey, named: Option<&[u8]>) -> Error {
     let text = match named {
         _ if data_key.provider_id() != namespace => {
@@ -38,18 +39,18 @@ pub(super) fn not_of(namespace: &str, name: &[u8], data_key: &EncryptedDataKey, 
     Error::new(ErrorKind::IncorrectKey, text)
 }
 
-/// The key is the right one by its name, and the wrapped data key does not open.
+/// Returns the error for a wrapped data key that has the name of this key but cannot be unwrapped.
 pub(super) fn refused(text: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidCiphertext, text)
 }
 
-/// Reads a private key of one of the kinds: PKCS#8 in DER or PEM.
+/// Parses a private key of one of the kinds: PKCS#8 in DER or PEM.
 pub(super) fn private_key(backend: &CryptoBackend, kinds: &[KeyPairKind], key: &[u8]) -> Result<Box<dyn PrivateKey>> {
     let refused = |reason| Error::new(ErrorKind::Validation, format!("the private key of the keyring {reason}"));
     crypto::read_private_key(backend, kinds, key).map_err(refused)
 }
 
-/// Reads a public key of one of the kinds: `SubjectPublicKeyInfo` in DER or PEM.
+/// Parses a public key of one of the kinds: `SubjectPublicKeyInfo` in DER or PEM.
 pub(super) fn public_key(backend: &CryptoBackend, kinds: &[KeyPairKind], key: &[u8]) -> Result<Box<dyn PublicKey>> {
     let refused = |reason| Error::new(ErrorKind::Validation, format!("the public key of the keyring {reason}"));
     crypto::read_public_key(backend, kinds, key).map_err(refused)

@@ -1,4 +1,4 @@
-//! A keyring over a raw RSA key pair, or its public half.
+//! A keyring with a raw RSA key pair, or only its public key.
 
 use std::fmt;
 
@@ -11,20 +11,22 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message::EncryptedDataKey;
 use crate::secret::SecretBytes;
 
-/// The sizes of keys that are taken.
+/// The supported key sizes.
 const KINDS: [KeyPairKind; 3] = [KeyPairKind::Rsa2048, KeyPairKind::Rsa3072, KeyPairKind::Rsa4096];
 
-/// Wraps data keys with an RSA key pair that the caller holds: with its public half anybody writes, and with its private
-/// half messages are read.
+/// Wraps data keys with an RSA key pair that the caller holds. The public key is sufficient for
+/// encryption, and decryption requires the private key.
 ///
-/// Provider id: the namespace. Provider information: the name. Ciphertext: the data key with RSA-OAEP, one hash function
-/// for label and mask, empty label.
+/// Provider ID: the namespace. Provider information: the name. Ciphertext: the data key with
+/// RSA-OAEP, with one hash function for label and mask and an empty label.
 ///
-/// RSA does not bind the data key to the encryption context: only the header's tag does. And as anybody with the public
-/// key can write a message, reading one proves nothing about who wrote it.
+/// RSA does not bind the data key to the encryption context; only the header's tag does. Anyone
+/// with the public key can write a message, so decrypting a message does not authenticate its
+/// sender.
 ///
-/// Keys have 2048, 3072 or 4096 bits; private keys come as PKCS#8 and public ones as `SubjectPublicKeyInfo`, in DER or PEM.
-/// PEM may have text and other blocks around the key, and lines of any length.
+/// Keys must have 2048, 3072, or 4096 bits. Private keys must be PKCS#8 and public keys
+/// `SubjectPublicKeyInfo`, in DER or PEM. PEM may contain text and other blocks around the key, and
+/// lines of any length.
 ///
 /// # Examples
 /// ```
@@ -49,21 +51,22 @@ pub struct RawRsaKeyring {
     private: Option<Box<dyn PrivateKey>>,
 }
 
-/// How data keys are padded.
+/// The padding of data keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Padding {
     Oaep(RsaOaep),
-    /// Only to read what others wrote long ago.
+    /// Only for reading messages of legacy software.
     Pkcs1V15,
 }
 
 impl RawRsaKeyring {
-    /// A keyring that writes and reads, with the fastest backend. Namespace and name are yours to choose and stand in
-    /// every message in clear.
+    /// Creates a keyring for encryption and decryption with the fastest backend. You can choose any
+    /// namespace and name; both appear in plaintext in every message.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`] if the private key is none of RSA with 2048, 3072 or 4096 bits, if the namespace is empty,
-    /// over 65,535 bytes or begins with `aws-kms`, or if the name is over 65,535 bytes.
+    /// - [`ErrorKind::Validation`] if the private key is not RSA with 2048, 3072, or 4096 bits, if
+    ///   the namespace is empty, longer than 65,535 bytes, or begins with `aws-kms`, or if the name
+    ///   is longer than 65,535 bytes.
     pub fn with_private_key(
         namespace: impl Into<String>,
         name: impl Into<Vec<u8>>,
@@ -73,10 +76,10 @@ impl RawRsaKeyring {
         Self::with_private(namespace.into(), name.into(), Padding::Oaep(oaep), private)
     }
 
-    /// A keyring that only writes; see [`RawRsaKeyring::with_private_key`].
+    /// Creates a keyring for encryption only; see [`RawRsaKeyring::with_private_key`].
     ///
     /// # Errors
-    /// As [`RawRsaKeyring::with_private_key`], for the public key.
+    /// Returns the errors of [`RawRsaKeyring::with_private_key`], applied to the public key.
     pub fn with_public_key(
         namespace: impl Into<String>,
         name: impl Into<Vec<u8>>,
@@ -88,14 +91,16 @@ impl RawRsaKeyring {
         Ok(Self { namespace, name, padding: Padding::Oaep(oaep), public, private: None })
     }
 
-    /// A keyring that only reads, data keys padded with RSAES-PKCS1-v1_5, as old software wrapped them.
+    /// Creates a keyring for decryption only, for data keys padded with RSAES-PKCS1-v1_5 by legacy
+    /// software.
     ///
-    /// That padding is not authenticated: a data key that was wrapped with another key, or altered, opens to random bytes,
-    /// and now and then to as many as a data key has. The message is refused then by its commitment or its header. Messages
-    /// of version 1, which do not commit, should not be read with such a keyring from senders that you do not trust.
+    /// This padding is not authenticated. A data key that was altered or wrapped with another key
+    /// unwraps to random bytes, which sometimes have the length of a data key. The message is then
+    /// rejected by its commitment or its header. Messages of version 1 do not commit to their key,
+    /// so do not read such messages from untrusted senders with this keyring.
     ///
     /// # Errors
-    /// As [`RawRsaKeyring::with_private_key`].
+    /// Returns the errors of [`RawRsaKeyring::with_private_key`].
     pub fn decrypt_only_pkcs1_v15(
         namespace: impl Into<String>,
         name: impl Into<Vec<u8>>,
@@ -104,10 +109,12 @@ impl RawRsaKeyring {
         Self::with_private(namespace.into(), name.into(), Padding::Pkcs1V15, private)
     }
 
-    /// The same keyring with the cryptography of your choice, which reads the keys anew. The constructors take the fastest.
+    /// Returns the same keyring with another backend, which parses the keys again. By default, the
+    /// fastest backend is used.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`] if the backend refuses a key, which none does that another one took.
+    /// - [`ErrorKind::Validation`] if the backend rejects a key. No backend rejects a key that
+    ///   another one has accepted.
     pub fn with_backend(self, backend: CryptoBackend) -> Result<Self> {
         let pairs = backend.key_pairs();
         let public = pairs.public_key(self.public.kind(), &self.public.to_spki())?;
@@ -128,7 +135,8 @@ impl RawRsaKeyring {
         data_key.provider_id() == self.namespace && data_key.provider_info() == self.name
     }
 
-    /// The data key, if it opens. Every reason why it does not is the same to the caller.
+    /// Returns the data key if it can be unwrapped. All reasons for a failure look the same to the
+    /// caller.
     fn unwrap(&self, private: &dyn PrivateKey, length: usize, ciphertext: &[u8]) -> Option<SecretBytes> {
         let opened = match self.padding {
             Padding::Oaep(oaep) => private.decrypt(oaep, ciphertext),

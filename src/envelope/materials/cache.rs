@@ -1,4 +1,4 @@
-//! A bounded store of data keys in use, with one refresh in flight for each.
+//! A bounded cache of data keys that allows one fetch at a time for each entry.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -14,14 +14,15 @@ use crate::lock::{Condvar, Mutex, MutexGuard};
 use crate::message::EncryptedDataKey;
 use crate::secret::SecretBytes;
 
-/// Data keys that a cache holds unless told otherwise.
+/// The default capacity of a cache, in data keys.
 pub const DEFAULT_CACHE_CAPACITY: usize = 1024;
 
-/// Holds the data keys of [`CachingMaterialsManager`](super::CachingMaterialsManager)s: up to its capacity, and then the
-/// one that was not used for longest makes room. A data key that leaves is wiped.
+/// Caches the data keys of [`CachingMaterialsManager`](super::CachingMaterialsManager)s. When the
+/// cache is full, it evicts the least recently used data key. Data keys are wiped when they are
+/// removed.
 ///
-/// Cheap to clone; every clone is the same cache. Several managers may share one, and find only what they put there
-/// themselves unless they were given the same partition.
+/// Cheap to clone; every clone refers to the same cache. Several managers can share a cache, but
+/// each uses only its own entries unless they were configured with the same partition.
 ///
 /// # Examples
 /// ```
@@ -46,10 +47,11 @@ pub struct DataKeyCache {
 }
 
 impl DataKeyCache {
-    /// A cache for so many data keys: those to encrypt with and those of messages that were read count alike.
+    /// Creates a cache with this capacity. Data keys for encryption and decryption both count
+    /// toward it.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`] if the capacity is zero.
+    /// - [`ErrorKind::Validation`] if the capacity is zero.
     pub fn new(capacity: usize) -> Result<Self> {
         if capacity == 0 {
             return Err(Error::new(ErrorKind::Validation, "a cache of data keys has room for at least one"));
@@ -62,7 +64,8 @@ impl DataKeyCache {
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// Forgets and wipes every data key. One that is being fetched at this moment will not be kept either.
+    /// Removes and wipes every data key. A data key that is being fetched concurrently will not be
+    /// cached either.
     pub fn clear(&self) {
         let mut state = self.lock();
         state.generation += 1;
@@ -70,30 +73,31 @@ impl DataKeyCache {
         state.recency.clear();
     }
 
-    /// How the cache fared until now.
+    /// Returns the current statistics of the cache.
     pub fn statistics(&self) -> CacheStatistics {
         let state = self.lock();
         CacheStatistics { entries: state.entries.len(), ..state.statistics }
     }
 
-    /// Notes a request that did not concern the cache.
+    /// Counts a request that bypassed the cache.
     pub(super) fn note_bypass(&self) {
         self.lock().statistics.bypasses += 1;
     }
 
-    /// Takes one use of an entry; or the task to fetch it; or waits for who is fetching it, and shares that failure.
+    /// Returns an entry after counting one use of it, or the task to fetch it. If another thread is
+    /// fetching it, waits for the result and shares its failure.
     pub(super) fn enter(&self, id: DigestValue, bytes: u64, terms: &Terms, clock: &dyn Clock) -> Result<Entrance> {
         loop {
             let flight = {
                 let mut state = self.lock();
-                // The clock is read under the lock, so that no entry seems to be of the future.
+                // Read the clock under the lock, so that no entry appears to be from the future.
                 let now = clock.now();
                 if let Some(key) = state.take_use(&id, bytes, terms, now) {
                     return Ok(Entrance::Hit(key));
                 }
                 match state.flights.get(&id) {
                     None => return Ok(Entrance::Fetch(self.take_off(&mut state, id, now))),
-                    // A manager stacked on itself: waiting would never end.
+                    // A manager stacked on itself would wait forever.
                     Some(flight) if flight.leader == thread::current().id() => {
                         state.statistics.bypasses += 1;
                         return Ok(Entrance::Reentered);
@@ -112,11 +116,13 @@ impl DataKeyCache {
         Fetch { cache: self.clone(), id, flight, generation: state.generation, started, outcome: Ok(()) }
     }
 
-    /// A panic under the lock leaves nothing half done: counters and maps are changed by calls that do not panic.
+    /// A panic under the lock leaves the state consistent, because counters and maps are changed
+    /// only by calls that do not panic.
     fn lock(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock();
         if !state.fork_guard.is_here() {
-            // The parent of this process goes on to use its data keys, and counts how often for itself alone.
+            // The parent of this process continues to use its data keys and counts only its own
+            // uses.
             let (capacity, generation) = (state.capacity, state.generation + 1);
             *state = State { capacity, generation, ..State::default() };
         }
@@ -136,7 +142,7 @@ impl fmt::Debug for DataKeyCache {
     }
 }
 
-/// How a [`DataKeyCache`] fared: a moment of its counters.
+/// A snapshot of the counters of a [`DataKeyCache`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheStatistics {
     entries: usize,
@@ -148,39 +154,41 @@ pub struct CacheStatistics {
 }
 
 impl CacheStatistics {
-    /// Data keys held now.
+    /// Returns the number of data keys in the cache.
     pub const fn entries(&self) -> usize {
         self.entries
     }
 
-    /// Messages whose data key came from the cache.
+    /// Returns the number of messages whose data key came from the cache.
     pub const fn hits(&self) -> u64 {
         self.hits
     }
 
-    /// Times that a data key had to be fetched.
+    /// Returns the number of times that a data key had to be fetched.
     pub const fn misses(&self) -> u64 {
         self.misses
     }
 
-    /// Messages that did not concern the cache: of unknown length, over the limit of bytes, signed ones that were written,
-    /// or of a suite that uses the data key as it is.
+    /// Returns the number of messages that bypassed the cache: messages of unknown length, messages
+    /// over the byte limit, signed messages on encryption, and messages of suites that use the data
+    /// key directly.
     pub const fn bypasses(&self) -> u64 {
         self.bypasses
     }
 
-    /// Data keys that left because their age, messages or bytes were used up.
+    /// Returns the number of data keys removed because their age, message, or byte limit was
+    /// reached.
     pub const fn expirations(&self) -> u64 {
         self.expirations
     }
 
-    /// Data keys that left to make room for others.
+    /// Returns the number of data keys evicted because the cache was full.
     pub const fn evictions(&self) -> u64 {
         self.evictions
     }
 }
 
-/// How long and how often an entry may be used.
+/// The limits on the age and use of an entry.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Terms {
     pub(super) max_age: Duration,
@@ -188,25 +196,25 @@ pub(super) struct Terms {
     pub(super) max_bytes: u64,
 }
 
-/// What is kept: a data key, and its wrapped forms if it is one to encrypt with.
+/// A cached data key, with its wrapped forms if it is used for encryption.
 pub(super) struct CachedKey {
     pub(super) data_key: SecretBytes,
     pub(super) encrypted_data_keys: Vec<EncryptedDataKey>,
-    /// Names of the context that the managers behind the cache left out of the header.
+    /// Names of context pairs that the managers behind the cache omit from the header.
     pub(super) required_names: Vec<String>,
 }
 
-/// What a request finds.
+/// The result of a request.
 pub(super) enum Entrance {
-    /// An entry, of which one use was taken.
+    /// An entry, with one use counted.
     Hit(Arc<CachedKey>),
-    /// Nothing, and the task to fetch it, while others wait.
+    /// No entry. The caller must fetch it, while others wait.
     Fetch(Fetch),
-    /// Nothing, and the same thread is fetching it already.
+    /// No entry, and the same thread is already fetching it.
     Reentered,
 }
 
-/// The task to fetch an entry. However it ends, those who wait are let go.
+/// The task to fetch an entry. Waiting threads are released however the task ends.
 pub(super) struct Fetch {
     cache: DataKeyCache,
     id: DigestValue,
@@ -217,8 +225,8 @@ pub(super) struct Fetch {
 }
 
 impl Fetch {
-    /// Keeps what was fetched, whose first use has so many bytes. Its age counts from before it was asked for, so that it
-    /// is never younger than the permission to have it.
+    /// Stores the fetched data key, whose first use encrypts `bytes` bytes. Its age counts from
+    /// before the request, so that it never appears younger than the permission to use it.
     pub(super) fn keep(self, key: CachedKey, bytes: u64, terms: &Terms, clock: &dyn Clock) {
         let mut state = self.cache.lock();
         if state.generation == self.generation {
@@ -227,7 +235,7 @@ impl Fetch {
         }
     }
 
-    /// Tells those who wait why there is nothing.
+    /// Reports the failure to the waiting threads.
     pub(super) fn fail(mut self, error: &Error) {
         self.outcome = Err(error.clone());
     }
@@ -240,7 +248,7 @@ impl Drop for Fetch {
     }
 }
 
-/// A fetch in progress, as those see it who wait for it.
+/// A fetch in progress, as seen by waiting threads.
 struct Flight {
     leader: ThreadId,
     outcome: Mutex<Option<Result<()>>>,
@@ -257,7 +265,8 @@ impl Flight {
         self.landed.notify_all();
     }
 
-    /// Waits for the end; then it is worth while to look again, or the failure is that of the fetch.
+    /// Waits for the end of the fetch. Returns the error of the fetch, or `Ok` if it is worthwhile
+    /// to check the cache again.
     fn wait(&self) -> Result<()> {
         let mut outcome = self.outcome.lock();
         loop {
@@ -270,11 +279,11 @@ impl Flight {
     }
 }
 
-/// An entry and what was used of it.
+/// An entry and its use counts.
 struct Entry {
     key: Arc<CachedKey>,
     slot: Slot,
-    /// Its place in the order of use.
+    /// Its position in the order of use.
     turn: u64,
 }
 
@@ -290,12 +299,13 @@ impl Slot {
         Self { made, expires, messages: 1, bytes }
     }
 
-    /// A clock that was set back makes an entry of the future, which would live too long.
+    /// If the clock is set back, an entry appears to be from the future and would live too long.
     fn is_expired(&self, now: Timestamp) -> bool {
         now > self.expires || now < self.made
     }
 
-    /// Takes one use, if the terms allow it: those of the request, which may be stricter than those it was kept under.
+    /// Counts one use if the terms allow it. These are the terms of the request, which may be
+    /// stricter than those under which the entry was cached.
     fn take(&mut self, bytes: u64, terms: &Terms, now: Timestamp) -> bool {
         let (messages, bytes) = (self.messages.saturating_add(1), self.bytes.saturating_add(bytes));
         let allowed = !self.is_expired(now)
@@ -314,11 +324,11 @@ struct State {
     fork_guard: ForkGuard,
     capacity: usize,
     entries: HashMap<DigestValue, Entry>,
-    /// Entries by when they were used, the longest ago first.
+    /// Entries in order of use, least recently used first.
     recency: BTreeMap<u64, DigestValue>,
     flights: HashMap<DigestValue, Arc<Flight>>,
     next_turn: u64,
-    /// Counts the calls of `clear`.
+    /// The number of calls of `clear`.
     generation: u64,
     statistics: CacheStatistics,
 }
@@ -347,7 +357,7 @@ impl State {
         self.next_turn += 1;
     }
 
-    /// Lets go of what is longest unused: while it is too old, and while the cache is full.
+    /// Evicts the least recently used entries as long as they are expired or the cache is full.
     fn make_room(&mut self, now: Timestamp) {
         while let Some((_, id)) = self.recency.first_key_value() {
             let id = *id;

@@ -1,4 +1,4 @@
-//! A materials manager that uses data keys again.
+//! A materials manager that reuses data keys.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,30 +14,36 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message::{AlgorithmSuite, EncryptedDataKey, KeyDerivation};
 use crate::secret::SecretBytes;
 
-/// The most messages that may be allowed for one data key.
+/// The largest allowed number of messages per data key.
 pub const MAX_MESSAGES: u64 = 1 << 32;
 
-/// Messages that one data key may encrypt unless told otherwise: as many as are allowed at all.
+/// The default number of messages per data key, which is the largest allowed number.
 pub const DEFAULT_MAX_MESSAGES: u64 = MAX_MESSAGES;
 
-/// Tells identities of this cache from any other use of the hash.
+/// Separates identifiers of this cache from other uses of the hash function.
 const IDENTITY_LABEL: &[u8] = b"strongroom data key cache v1";
 
-/// Uses a data key for several messages, so that not each of them costs a call to the key source.
+/// Reuses a data key for several messages, to save calls to the key source.
 ///
-/// Every message still has its own identifier and its own content key, which is derived from both; a message does not
-/// show that its data key was cached. What is given up is time: a key that was disabled, or a permission that was taken
-/// away, bites only when the data keys that are held have reached their **maximum age**, which therefore has no default.
-/// [`DataKeyCache::clear`] ends it at once.
+/// Every message still has its own message ID and a content key derived from the data key and that
+/// ID. A message does not reveal that its data key was cached. The trade-off is time: disabling a
+/// key or revoking a permission takes effect only after the cached data keys have reached their
+/// **maximum age**, which therefore has no default. [`DataKeyCache::clear`] removes them
+/// immediately.
 ///
-/// A data key is found again only for the same suite, the same commitment policy, the same encryption context (all of it,
-/// and the same pairs left out of the header; in the order of the header where other orders are accepted), the same partition, and on decrypt the same wrapped data keys. To encrypt, it
-/// serves until its age, its number of messages or its number of bytes would be exceeded; to decrypt, until its age is.
-/// While one thread fetches a data key, others that need the same wait for it; if that fails, all of them have that failure.
+/// A data key is reused only for the same suite, commitment policy, encryption context, and
+/// partition, and for decryption only for the same wrapped data keys. The whole encryption context
+/// must be equal, including the pairs that are omitted from the header. If other orders are
+/// accepted, its order in the header must be equal, too.
 ///
-/// Not cached is what is written by [`Envelope::writer`](crate::Envelope::writer), as its length is not known beforehand,
-/// what is longer than the limit of bytes, a signed message that is written, as it has a key pair of its own, and messages
-/// of suites that use the data key as it is.
+/// For encryption, an entry is used until its age, number of messages, or number of bytes would be
+/// exceeded. For decryption, only its age is limited. While one thread fetches a data key, other
+/// threads that need the same one wait for it. If the fetch fails, all of them get the error.
+///
+/// The cache does not apply to messages written by [`Envelope::writer`](crate::Envelope::writer),
+/// whose length is not known in advance, messages above the byte limit, signed messages on
+/// encryption, which have their own key pair, and messages of suites that use the data key
+/// directly.
 ///
 /// # Examples
 /// ```
@@ -66,7 +72,7 @@ pub struct CachingMaterialsManager {
 }
 
 impl CachingMaterialsManager {
-    /// Starts a manager that holds what `inner` fetches for up to `max_age`.
+    /// Returns a builder for a manager that caches the data keys from `inner` for up to `max_age`.
     pub fn builder(inner: impl MaterialsManager + 'static, max_age: Duration) -> CachingMaterialsManagerBuilder {
         CachingMaterialsManagerBuilder {
             inner: Box::new(inner),
@@ -77,22 +83,24 @@ impl CachingMaterialsManager {
         }
     }
 
-    /// The cache, to read its statistics or to clear it.
+    /// Returns the cache, for example to read its statistics or to clear it.
     pub const fn cache(&self) -> &DataKeyCache {
         &self.cache
     }
 
-    /// Bytes of a message to write whose data key may be shared.
+    /// Returns the number of bytes of a message to be written, if it can share its data key.
     fn cachable_length(&self, materials: &EncryptionMaterials) -> Option<u64> {
         let length = materials.plaintext_length()?;
-        // One message for each data key leaves nothing to share, so nobody should wait for another's.
+        // With one message per data key there is nothing to share, so no thread should wait for
+        // another.
         let suite = materials.suite();
-        // And to a signed message belongs a key pair of its own, whose public half is in the context.
+        // A signed message has its own key pair, whose public key is in the context.
         let shared = derives(suite) && suite.signature().is_none() && self.terms.max_messages > 1;
         (shared && length <= self.terms.max_bytes).then_some(length)
     }
 
-    /// What an entry is found by. Each part has its length before it, so that none can run into the next.
+    /// Computes the identifier of an entry. The length of each part is encoded before it, so that
+    /// parts cannot be confused.
     fn identity(
         &self,
         backend: &CryptoBackend,
@@ -118,7 +126,8 @@ impl MaterialsManager for CachingMaterialsManager {
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
         materials.expect_no_data_key()?;
         let length = self.cachable_length(materials);
-        // What lies behind sees one message of many, so its length says nothing there.
+        // The inner manager sees only one message of many, so the length of this one has no meaning
+        // there.
         materials.forget_plaintext_length();
         let Some(length) = length else {
             self.cache.note_bypass();
@@ -141,7 +150,7 @@ impl MaterialsManager for CachingMaterialsManager {
             fetch.fail(&error);
             return Err(error);
         }
-        // What lacks a part is no materials, and the envelope will refuse it.
+        // Incomplete materials are invalid, and the envelope will reject them.
         if let (Some(data_key), [_, ..]) = (materials.data_key(), materials.encrypted_data_keys()) {
             let data_key = SecretBytes::copy_from_slice(data_key.expose_secret());
             let encrypted_data_keys = materials.encrypted_data_keys().to_vec();
@@ -160,9 +169,10 @@ impl MaterialsManager for CachingMaterialsManager {
         let wrapped =
             data_keys.iter().flat_map(|key| [key.provider_id().as_bytes(), key.provider_info(), key.ciphertext()]);
         let names: Vec<_> = materials.reproduced_names().map(str::as_bytes).collect();
-        // The count tells where names end and wrapped data keys begin.
+        // The count separates the names from the wrapped data keys.
         let count = names.len().to_be_bytes();
-        // A data key that opened only in another order must not serve an envelope that accepts none.
+        // A data key that was unwrapped only in another order must not be used for an envelope that
+        // accepts no other order.
         let order = materials.context_as_received().unwrap_or(b"canonical");
         let parts = [materials.canonical_context(), order, &count].into_iter().chain(names).chain(wrapped);
         let parts: Vec<&[u8]> = parts.collect();
@@ -193,7 +203,8 @@ impl MaterialsManager for CachingMaterialsManager {
     }
 }
 
-/// A name for each policy, so that materials made under one never serve another.
+/// Returns a name for each policy, so that materials created under one policy are never used under
+/// another.
 const fn policy_name(policy: CommitmentPolicy) -> &'static [u8] {
     match policy {
         CommitmentPolicy::ForbidEncryptAllowDecrypt => b"forbid encrypt, allow decrypt",
@@ -202,20 +213,21 @@ const fn policy_name(policy: CommitmentPolicy) -> &'static [u8] {
     }
 }
 
-/// The most bytes that may be allowed for one data key, and the default.
+/// The largest allowed number of bytes per data key, which is also the default.
 const MAX_BYTES: u64 = u64::MAX >> 1;
 
-/// Whether a data key of the suite may serve several messages: only if the content key is derived with the message id.
+/// Returns `true` if a data key of the suite can be used for several messages. This requires that
+/// the content key is derived with the message ID.
 fn derives(suite: AlgorithmSuite) -> bool {
     suite.derivation() != KeyDerivation::None
 }
 
-/// Which entries of a shared cache are a manager's.
+/// The entries of a shared cache that a manager uses.
 #[derive(Debug)]
 enum Partition {
-    /// Nobody else's.
+    /// Entries of this manager only.
     Own([u8; 16]),
-    /// Those of all managers with this name.
+    /// Entries of all managers with this name.
     Named(String),
 }
 
@@ -228,7 +240,7 @@ impl Partition {
     }
 }
 
-/// A [`CachingMaterialsManager`] that is being set up.
+/// A builder for [`CachingMaterialsManager`].
 #[derive(Debug)]
 #[must_use]
 pub struct CachingMaterialsManagerBuilder {
@@ -240,42 +252,46 @@ pub struct CachingMaterialsManagerBuilder {
 }
 
 impl CachingMaterialsManagerBuilder {
-    /// Sets how many messages one data key may encrypt. Default: [`DEFAULT_MAX_MESSAGES`].
+    /// Sets the maximum number of messages to encrypt with one data key. Default:
+    /// [`DEFAULT_MAX_MESSAGES`].
     pub const fn max_messages(mut self, messages: u64) -> Self {
         self.terms.max_messages = messages;
         self
     }
 
-    /// Sets how many bytes of plaintext one data key may encrypt. Default: 2^63 - 1.
+    /// Sets the maximum number of plaintext bytes to encrypt with one data key. Default: 2^63 - 1.
     pub const fn max_bytes(mut self, bytes: u64) -> Self {
         self.terms.max_bytes = bytes;
         self
     }
 
-    /// Sets where data keys are held. Default: a cache of its own, for [`DEFAULT_CACHE_CAPACITY`](super::DEFAULT_CACHE_CAPACITY).
+    /// Sets the cache for data keys. Default: a separate cache with
+    /// [`DEFAULT_CACHE_CAPACITY`](super::DEFAULT_CACHE_CAPACITY).
     pub fn cache(mut self, cache: &DataKeyCache) -> Self {
         self.cache = Some(cache.clone());
         self
     }
 
-    /// Shares entries with the other managers over the same cache that have this partition. It says that they are
-    /// interchangeable: what the key source of one may open, all of them then open. Default: nothing is shared.
+    /// Shares entries with all other managers that have the same cache and the same partition. Use
+    /// this only if the managers are interchangeable: any of them can then decrypt whatever the key
+    /// source of one of them may decrypt. Default: no sharing.
     pub fn partition(mut self, name: impl Into<String>) -> Self {
         self.partition = Some(name.into());
         self
     }
 
-    /// Sets the clock that age is told by. Default: [`SystemClock`].
+    /// Sets the clock that measures age. Default: [`SystemClock`].
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Makes the manager.
+    /// Creates the manager.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`] if the maximum age is zero, the messages are not 1 to [`MAX_MESSAGES`], or the bytes are
-    /// over 2^63 - 1; [`ErrorKind::Internal`] if the random generator fails.
+    /// - [`ErrorKind::Validation`] if the maximum age is zero, if the number of messages is not
+    ///   between 1 and [`MAX_MESSAGES`], or if the number of bytes exceeds 2^63 - 1.
+    /// - [`ErrorKind::Internal`] if the random generator fails.
     pub fn build(self) -> Result<CachingMaterialsManager> {
         let refused = |text: String| Err(Error::new(ErrorKind::Validation, text));
         if self.terms.max_age.is_zero() {

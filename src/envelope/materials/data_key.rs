@@ -1,10 +1,11 @@
-//! The data key in the materials of a message: set once, with the length of the suite.
+//! The data key in the materials of a message. It is set once, with the length that the suite
+//! requires.
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::AlgorithmSuite;
 use crate::secret::SecretBytes;
 
-/// Sets a data key once, if it fits the suite.
+/// Sets a data key once, if its length matches the suite.
 pub(super) fn set(slot: &mut Option<SecretBytes>, suite: AlgorithmSuite, data_key: SecretBytes) -> Result<()> {
     expect_none(slot.as_ref())?;
     if data_key.len() != suite.data_key_length() {
@@ -19,7 +20,7 @@ pub(super) fn set(slot: &mut Option<SecretBytes>, suite: AlgorithmSuite, data_ke
     Ok(())
 }
 
-/// Refuses to replace a data key.
+/// Rejects materials that already contain a data key.
 pub(super) fn expect_none(data_key: Option<&SecretBytes>) -> Result<()> {
     match data_key {
         None => Ok(()),

@@ -1,4 +1,4 @@
-//! The materials of a message that is being read, whose data key managers and keyrings find.
+//! The materials for decrypting a message. Managers and keyrings find the data key.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::message::AlgorithmSuite;
 use crate::secret::SecretBytes;
 
-/// Materials of a message that is being read. A keyring fills in the data key.
+/// Materials for decrypting a message. A keyring sets the data key.
 #[derive(Debug)]
 pub struct DecryptionMaterials {
     suite: AlgorithmSuite,
@@ -24,10 +24,10 @@ pub struct DecryptionMaterials {
 }
 
 impl DecryptionMaterials {
-    /// Materials without the data key yet.
+    /// Creates materials without a data key.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the context is too long.
+    /// - [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the context is too long.
     pub fn new(suite: AlgorithmSuite, context: EncryptionContext, backend: CryptoBackend) -> Result<Self> {
         let canonical_context = context.to_canonical_bytes().map_err(context::too_long)?;
         Ok(Self {
@@ -49,73 +49,77 @@ impl DecryptionMaterials {
         self
     }
 
-    /// The serialization of the context in the header, if data keys may be bound to the context in another order.
+    /// Returns the serialization of the context in the header, if data keys may be bound to the
+    /// context in another order.
     pub(in crate::envelope) fn context_as_received(&self) -> Option<&[u8]> {
         self.context_as_received.as_deref()
     }
 
-    /// Says under which commitment policy the message is read; without it, under the default one.
+    /// Sets the commitment policy under which the message is read. Otherwise, the default policy
+    /// applies.
     #[must_use]
     pub const fn with_commitment_policy(mut self, policy: CommitmentPolicy) -> Self {
         self.commitment_policy = policy;
         self
     }
 
-    /// The commitment policy, which the suite was checked against. What is kept for later messages must be kept for this
-    /// policy only.
+    /// Returns the commitment policy, against which the suite was checked. Anything that is cached
+    /// for later messages must be cached for this policy only.
     pub const fn commitment_policy(&self) -> CommitmentPolicy {
         self.commitment_policy
     }
 
-    /// Says which pairs of the context the caller brought, whether the header shows them or not.
+    /// Sets the names of the context pairs that the caller supplied, regardless of whether the
+    /// header contains them.
     #[must_use]
     pub fn with_reproduced_names<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         self.reproduced_names = names.into_iter().map(str::to_owned).collect();
         self
     }
 
-    /// The names of the pairs of the context that the caller brought.
+    /// Returns the names of the context pairs that the caller supplied.
     pub fn reproduced_names(&self) -> impl Iterator<Item = &str> {
         self.reproduced_names.iter().map(String::as_str)
     }
 
-    /// The algorithm suite.
+    /// Returns the algorithm suite.
     pub const fn suite(&self) -> AlgorithmSuite {
         self.suite
     }
 
-    /// The encryption context, to which the data key was bound. Not authentic yet.
+    /// Returns the encryption context to which the data key was bound. It is not authenticated yet.
     pub const fn context(&self) -> &EncryptionContext {
         &self.context
     }
 
-    /// The canonical serialization of the encryption context.
+    /// Returns the canonical serialization of the encryption context.
     pub fn canonical_context(&self) -> &[u8] {
         &self.canonical_context
     }
 
-    /// The cryptography to use.
+    /// Returns the cryptographic backend.
     pub const fn backend(&self) -> &CryptoBackend {
         &self.backend
     }
 
-    /// The data key, once a keyring found it.
+    /// Returns the data key, if a keyring has found it.
     pub const fn data_key(&self) -> Option<&SecretBytes> {
         self.data_key.as_ref()
     }
 
-    /// Refuses materials that have a data key already: a keyring asks first.
+    /// Rejects materials that already contain a data key. Keyrings must call this first.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) if there is one.
+    /// - [`ErrorKind::Internal`](crate::ErrorKind::Internal) if there is a data key.
     pub fn expect_no_data_key(&self) -> Result<()> {
         data_key::expect_none(self.data_key.as_ref())
     }
 
-    /// Sets the data key that was unwrapped.
+    /// Sets the unwrapped data key.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`](crate::ErrorKind::Internal) if there is one already, or if its length is not that of the suite.
+    /// - [`ErrorKind::Internal`](crate::ErrorKind::Internal) if there is already a data key, or if
+    ///   its length does not match the suite.
     pub fn set_data_key(&mut self, data_key: SecretBytes) -> Result<()> {
         data_key::set(&mut self.data_key, self.suite, data_key)
     }

@@ -1,4 +1,4 @@
-//! The materials of a message that is being written, which managers and keyrings fill in.
+//! The materials for encrypting a message. Managers and keyrings complete them.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -14,11 +14,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::message::{AlgorithmSuite, EncryptedDataKey};
 use crate::secret::SecretBytes;
 
-/// Randomness that one message with one raw key needs: message id (32), data key (32) and wrapping IV (12). It is asked
-/// for at once, because the call costs more than the bytes.
+/// Number of random bytes for one message with one raw key: message ID (32), data key (32), and
+/// wrapping IV (12). They are requested in one call, because the call costs more than the bytes.
 const POOL_LENGTH: usize = 32 + 32 + 12;
 
-/// Materials of a message that is being written. Keyrings fill them in.
+/// Materials for encrypting a message. Keyrings complete them.
 ///
 /// # Examples
 /// ```
@@ -49,10 +49,10 @@ pub struct EncryptionMaterials {
 }
 
 impl EncryptionMaterials {
-    /// Materials without any key yet.
+    /// Creates materials without keys.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`] if the context is too long.
+    /// - [`ErrorKind::Validation`] if the context is too long.
     pub fn new(suite: AlgorithmSuite, context: EncryptionContext, backend: CryptoBackend) -> Result<Self> {
         Ok(Self {
             suite,
@@ -69,11 +69,12 @@ impl EncryptionMaterials {
         })
     }
 
-    /// Leaves a pair of the context out of the header of the message. Who decrypts must then know it; data key and
-    /// header are bound to it all the same.
+    /// Omits a context pair from the header of the message. The recipient must then supply it. Data
+    /// key and header are still bound to the pair.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`] if the context does not have the name, or if it is reserved.
+    /// - [`ErrorKind::Validation`] if the context does not contain the name, or if the name is
+    ///   reserved.
     pub fn require_context(&mut self, name: &str) -> Result<()> {
         if self.context.get(name).is_none() || name.starts_with(RESERVED_CONTEXT_PREFIX) {
             let text = format!("the encryption context must have {name:?}, which those who decrypt are to know");
@@ -83,12 +84,13 @@ impl EncryptionMaterials {
         Ok(())
     }
 
-    /// The names of the pairs that the header leaves out.
+    /// Returns the names of the pairs that the header omits.
     pub fn required_names(&self) -> impl Iterator<Item = &str> {
         self.required_names.iter().map(String::as_str)
     }
 
-    /// The canonical serializations of what the header shows of the context and of what it leaves out.
+    /// Returns the canonical serializations of the context pairs in the header and of the omitted
+    /// ones.
     pub(in crate::envelope) fn header_contexts(&self) -> Result<(Cow<'_, [u8]>, Vec<u8>)> {
         if self.required_names.is_empty() {
             return Ok((Cow::Borrowed(&self.canonical_context), Vec::new()));
@@ -100,20 +102,21 @@ impl EncryptionMaterials {
         Ok((Cow::Owned(part(false)?), part(true)?))
     }
 
-    /// Says under which commitment policy the message is written; without it, under the default one.
+    /// Sets the commitment policy under which the message is written. Otherwise, the default policy
+    /// applies.
     #[must_use]
     pub const fn with_commitment_policy(mut self, policy: CommitmentPolicy) -> Self {
         self.commitment_policy = policy;
         self
     }
 
-    /// The commitment policy, which the suite was checked against. What is kept for later messages must be kept for this
-    /// policy only.
+    /// Returns the commitment policy, against which the suite was checked. Anything that is cached
+    /// for later messages must be cached for this policy only.
     pub const fn commitment_policy(&self) -> CommitmentPolicy {
         self.commitment_policy
     }
 
-    /// Says how many bytes of plaintext the message will have.
+    /// Sets the length of the plaintext of the message in bytes.
     #[must_use]
     pub const fn with_plaintext_length(mut self, bytes: u64) -> Self {
         self.plaintext_length = Some(bytes);
@@ -124,48 +127,48 @@ impl EncryptionMaterials {
         self.plaintext_length = None;
     }
 
-    /// Bytes of plaintext of the message, if that is known beforehand.
+    /// Returns the length of the plaintext in bytes, if it is known in advance.
     pub const fn plaintext_length(&self) -> Option<u64> {
         self.plaintext_length
     }
 
-    /// The algorithm suite.
+    /// Returns the algorithm suite.
     pub const fn suite(&self) -> AlgorithmSuite {
         self.suite
     }
 
-    /// The encryption context, to which a keyring binds the data key.
+    /// Returns the encryption context, to which keyrings bind the data key.
     pub const fn context(&self) -> &EncryptionContext {
         &self.context
     }
 
-    /// The canonical serialization of the encryption context.
+    /// Returns the canonical serialization of the encryption context.
     pub fn canonical_context(&self) -> &[u8] {
         &self.canonical_context
     }
 
-    /// The cryptography to use.
+    /// Returns the cryptographic backend.
     pub const fn backend(&self) -> &CryptoBackend {
         &self.backend
     }
 
-    /// The data key, once a keyring made it.
+    /// Returns the data key, if a keyring has generated it.
     pub const fn data_key(&self) -> Option<&SecretBytes> {
         self.data_key.as_ref()
     }
 
-    /// Refuses materials that have a data key already: who means to make one asks first.
+    /// Rejects materials that already contain a data key. Call this before generating one.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`] if there is one.
+    /// - [`ErrorKind::Internal`] if there is a data key.
     pub fn expect_no_data_key(&self) -> Result<()> {
         data_key::expect_none(self.data_key.as_ref())
     }
 
-    /// The data key; a random one is made if there is none yet.
+    /// Returns the data key. Generates a random one if there is none.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`] if the random generator fails.
+    /// - [`ErrorKind::Internal`] if the random generator fails.
     pub fn data_key_or_generate(&mut self) -> Result<&SecretBytes> {
         let data_key = match self.data_key.take() {
             Some(data_key) => data_key,
@@ -178,16 +181,16 @@ impl EncryptionMaterials {
         Ok(self.data_key.insert(data_key))
     }
 
-    /// Sets the data key that a key source made.
+    /// Sets a data key that was generated by a key source.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`] if there is one already, or if its length is not that of the suite: the keyring is at
-    /// fault.
+    /// - [`ErrorKind::Internal`] if there is already a data key, or if its length does not match
+    ///   the suite. Both are faults of the keyring.
     pub fn set_data_key(&mut self, data_key: SecretBytes) -> Result<()> {
         data_key::set(&mut self.data_key, self.suite, data_key)
     }
 
-    /// The wrapped data keys so far.
+    /// Returns the wrapped data keys added so far.
     pub fn encrypted_data_keys(&self) -> &[EncryptedDataKey] {
         &self.encrypted_data_keys
     }
@@ -195,7 +198,8 @@ impl EncryptionMaterials {
     /// Adds a wrapped form of the data key.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`] if the ciphertext is empty, which nobody could ever open: the keyring is at fault.
+    /// - [`ErrorKind::Internal`] if the ciphertext is empty, because it could never be unwrapped.
+    ///   This is a fault of the keyring.
     pub fn push(&mut self, data_key: EncryptedDataKey) -> Result<()> {
         if data_key.ciphertext().is_empty() {
             return Err(Error::new(ErrorKind::Internal, "a keyring wrapped the data key to nothing"));
@@ -204,10 +208,11 @@ impl EncryptionMaterials {
         Ok(())
     }
 
-    /// Fills `output` with random bytes: as strong as the backend's, and cheaper by the piece.
+    /// Fills `output` with random bytes. They are as strong as those of the backend, but small
+    /// requests are cheaper.
     ///
     /// # Errors
-    /// [`ErrorKind::Internal`] if the random generator fails.
+    /// - [`ErrorKind::Internal`] if the random generator fails.
     pub fn fill_random(&mut self, output: &mut [u8]) -> Result<()> {
         if output.len() > self.pool_left {
             if output.len() > POOL_LENGTH {
@@ -220,7 +225,7 @@ impl EncryptionMaterials {
         let start = POOL_LENGTH - self.pool_left;
         let drawn = &mut self.pool[start..start + output.len()];
         output.copy_from_slice(drawn);
-        // No byte may be handed out twice, whatever happens later.
+        // No byte may be returned twice, whatever happens later.
         drawn.fill(0);
         self.pool_left -= output.len();
         Ok(())

@@ -1,4 +1,4 @@
-//! Materials managers: what stands between an envelope and its keyring.
+//! Materials managers, which an envelope uses to obtain data keys from keyrings.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,25 +8,29 @@ use super::encryption::EncryptionMaterials;
 use crate::error::Result;
 use crate::message::EncryptedDataKey;
 
-/// Decides how the materials of each message come about: with a keyring each time, or from a cache, or under rules of
-/// its own. Managers are stacked: one that adds a rule asks the next.
+/// Obtains the materials of each message: from a keyring every time, from a cache, or under custom
+/// rules. Managers can be stacked: one that adds a rule calls the next.
 ///
 /// # Contract
-/// - The envelope brings materials without a data key, and a manager fills them in: the data key, and for a new message
-///   at least one wrapped form of it. Suite and context are the envelope's, and no manager can change them.
+/// - The envelope supplies materials without a data key, and a manager completes them: the data
+///   key, and for a new message at least one wrapped form of it. Managers cannot change the suite
+///   and the context.
 /// - If a manager fails, the message is not written, or not read.
-/// - The envelope verifies what comes back: commitment and header of a message authenticate its data key.
+/// - The envelope verifies the result: the commitment and the header of a message authenticate its
+///   data key.
 pub trait MaterialsManager: fmt::Debug + Send + Sync {
-    /// Fills in the materials of a new message.
+    /// Completes the materials of a new message.
     ///
     /// # Errors
-    /// Whatever kept the manager, or the keyring behind it, from doing so.
+    /// Returns any error of the manager or of its keyring.
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()>;
 
-    /// Finds the data key of a message from its wrapped forms, which anyone may have written.
+    /// Unwraps the data key of a message. The wrapped data keys may have been written by an
+    /// attacker.
     ///
     /// # Errors
-    /// [`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped) if no wrapped data key opens.
+    /// - [`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped) if no wrapped data
+    ///   key can be unwrapped.
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()>;
 }
 

@@ -1,4 +1,4 @@
-//! A materials manager that keeps a part of the context out of the message.
+//! A materials manager that omits a part of the context from the message.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,12 @@ use crate::context::RESERVED_CONTEXT_PREFIX;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::EncryptedDataKey;
 
-/// Requires some names of the encryption context: who encrypts must give them, the header does not show them, and who
-/// decrypts must bring them again ([`Envelope::decrypt_with_reproduced_context`]).
+/// Requires certain names in the encryption context. The sender must supply these pairs, the header
+/// omits them, and the recipient must supply them again
+/// ([`Envelope::decrypt_with_reproduced_context`]).
 ///
-/// The message is bound to these pairs as to all others. Nobody who merely finds it learns them, and nobody opens it by
-/// repeating what its header says.
+/// The message is bound to these pairs like to all others. An attacker with the message cannot read
+/// them, and cannot decrypt it by repeating the pairs in its header.
 ///
 /// [`Envelope::decrypt_with_reproduced_context`]: crate::Envelope::decrypt_with_reproduced_context
 ///
@@ -42,11 +43,11 @@ pub struct RequiredContextManager {
 }
 
 impl RequiredContextManager {
-    /// A manager that requires `names` and asks `inner` for the rest.
+    /// Creates a manager that requires `names` and delegates the rest to `inner`.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`] if there are no names, or if one begins with
-    /// [`RESERVED_CONTEXT_PREFIX`], as no caller may give it.
+    /// - [`ErrorKind::Validation`] if there are no names, or if a name begins with
+    ///   [`RESERVED_CONTEXT_PREFIX`], because callers cannot supply it.
     pub fn new<N: Into<String>>(
         inner: impl MaterialsManager + 'static,
         names: impl IntoIterator<Item = N>,
@@ -67,7 +68,7 @@ impl MaterialsManager for RequiredContextManager {
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
         self.names.iter().try_for_each(|name| materials.require_context(name))?;
         self.inner.on_encrypt(materials)?;
-        // A manager behind this one could have put other materials in the place of these.
+        // The inner manager could have replaced these materials with others.
         let required: BTreeSet<&str> = materials.required_names().collect();
         if self.names.iter().all(|name| required.contains(name.as_str())) {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Messages through the asynchronous input and output of Tokio.
+//! Messages over Tokio's asynchronous input and output.
 
 use ::tokio::io::{AsyncRead, AsyncWrite};
 
@@ -8,11 +8,11 @@ use crate::envelope::stream::{AsyncEnvelopeReader, AsyncEnvelopeWriter};
 use crate::error::Result;
 
 impl Envelope {
-    /// Starts a message that is written to `inner` while its plaintext comes in, as [`Envelope::writer`]. The keyring is
-    /// asked on a thread for blocking work.
+    /// Starts a message that is written to `inner` as its plaintext arrives, like
+    /// [`Envelope::writer`]. The keyring is called on a blocking thread.
     ///
     /// # Errors
-    /// As [`Envelope::writer`].
+    /// Returns the errors of [`Envelope::writer`].
     pub async fn async_writer<W: AsyncWrite + Unpin>(
         &self,
         inner: W,
@@ -22,11 +22,11 @@ impl Envelope {
         AsyncEnvelopeWriter::start(inner, move || starter.begin_encrypt(&context, None)).await
     }
 
-    /// Starts to read a message from `inner`, as [`Envelope::reader`]: reads and verifies its header. The keyring is asked on
-    /// a thread for blocking work.
+    /// Starts reading a message from `inner`, like [`Envelope::reader`]: reads and verifies its
+    /// header. The keyring is called on a blocking thread.
     ///
     /// # Errors
-    /// As [`Envelope::reader`].
+    /// Returns the errors of [`Envelope::reader`].
     pub async fn async_reader<R: AsyncRead + Unpin>(
         &self,
         inner: R,
@@ -35,11 +35,11 @@ impl Envelope {
         AsyncEnvelopeReader::start(inner, self.decryptor(expect_context)).await
     }
 
-    /// Starts to read a message whose header leaves out a part of its context, as
+    /// Starts reading a message whose header omits a part of its context, like
     /// [`Envelope::reader_with_reproduced_context`].
     ///
     /// # Errors
-    /// As [`Envelope::reader_with_reproduced_context`].
+    /// Returns the errors of [`Envelope::reader_with_reproduced_context`].
     pub async fn async_reader_with_reproduced_context<R: AsyncRead + Unpin>(
         &self,
         inner: R,

@@ -1,4 +1,4 @@
-//! The settings of an envelope.
+//! The builder of an envelope.
 
 use super::envelope::Envelope;
 use crate::crypto::CryptoBackend;
@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::message::{self, Limits};
 
 impl Envelope {
-    /// Starts an envelope with settings of your own.
+    /// Returns a builder for an envelope with custom settings.
     ///
     /// # Examples
     /// ```
@@ -29,7 +29,7 @@ impl Envelope {
     }
 }
 
-/// An [`Envelope`] that is being set up.
+/// A builder for [`Envelope`].
 #[derive(Debug)]
 #[must_use]
 pub struct EnvelopeBuilder {
@@ -37,12 +37,14 @@ pub struct EnvelopeBuilder {
 }
 
 impl EnvelopeBuilder {
-    /// Starts an envelope with settings of your own whose data keys come through a materials manager.
+    /// Returns a builder for an envelope with custom settings that obtains data keys through a
+    /// materials manager.
     pub fn with_materials_manager(manager: impl MaterialsManager + 'static) -> Self {
         Self { envelope: Envelope::with_materials_manager(manager) }
     }
 
-    /// Sets the algorithm suite of the messages that are written. Default: that of the commitment policy, unsigned.
+    /// Sets the algorithm suite of new messages. Default: the unsigned suite of the commitment
+    /// policy.
     ///
     /// # Examples
     /// ```
@@ -63,40 +65,47 @@ impl EnvelopeBuilder {
         self
     }
 
-    /// Sets whether messages must commit to their key. Default: all of them, written and read.
+    /// Sets which messages must commit to their key. Default: all messages, on encryption and
+    /// decryption.
     pub const fn commitment_policy(mut self, policy: CommitmentPolicy) -> Self {
         self.envelope.starter.config.commitment_policy = policy;
         self
     }
 
-    /// Sets what of a signed message may be seen before its signature is verified. Default: nothing.
+    /// Sets how much of a signed message is released before its signature is verified. Default:
+    /// nothing.
     pub const fn signature_policy(mut self, policy: SignaturePolicy) -> Self {
         self.envelope.starter.config.signature_policy = policy;
         self
     }
 
-    /// Sets the bytes of plaintext in a frame of the messages that are written. Default:
+    /// Sets the number of plaintext bytes per frame of new messages. Default:
     /// [`DEFAULT_FRAME_LENGTH`](message::DEFAULT_FRAME_LENGTH).
     pub const fn frame_length(mut self, bytes: u32) -> Self {
         self.envelope.starter.config.frame_length = bytes;
         self
     }
 
-    /// Sets what a message may make this program allocate, hold and ask for.
+    /// Sets limits on the resources that a message can make this process use.
     pub const fn limits(mut self, limits: Limits) -> Self {
         self.envelope.starter.config.limits = limits;
         self
     }
 
-    /// Sets how many threads work on one message: 1 to 64, the caller's own among them. Default: 1.
+    /// Sets the number of threads that work on one message, including the calling thread: 1 to 64.
+    /// Default: 1.
     ///
-    /// Bytes, order and errors are those of one thread: of several bad frames the first in order is named. A message in
-    /// memory is shared out from eight times [`chunk_size`](Self::chunk_size) on; of a signed one this thread hashes what the others
-    /// encrypt. Streams work in steps of four chunks for each thread: they hold that much plaintext and that much of the
-    /// message, and hand a frame on only when a step is full or the message ends. A reader of a source that sends a frame
-    /// and waits for an answer needs one thread.
+    /// Output, order, and errors are the same as with one thread: of several invalid frames, the
+    /// first in order is reported. A message in memory is divided if it is at least eight times as
+    /// long as [`chunk_size`](Self::chunk_size). For a signed message, the calling thread hashes
+    /// what the others encrypt.
     ///
-    /// The threads are started for each message, or each step, and have ended when the call returns.
+    /// Streams work in steps of four chunks for each thread. They buffer that much plaintext and
+    /// that much of the message, and release frames only when a step is full or the message ends.
+    /// If the source sends a frame and waits for a response, the reader must use one thread.
+    ///
+    /// The threads are started for each message, or for each step, and have ended when the call
+    /// returns.
     ///
     /// # Examples
     /// ```
@@ -114,8 +123,9 @@ impl EnvelopeBuilder {
         self
     }
 
-    /// Sets how many bytes of plaintext a thread takes at a time, rounded down to whole frames, but at least one: 1 to
-    /// 16,777,216. Default: 262,144. Matters only with several [`threads`](Self::threads).
+    /// Sets the number of plaintext bytes that a thread processes at a time: 1 to 16,777,216. It is
+    /// rounded down to whole frames, but to at least one. Default: 262,144. It only matters with
+    /// several [`threads`](Self::threads).
     pub const fn chunk_size(mut self, bytes: usize) -> Self {
         self.envelope.starter.config.parallelism.chunk_size = bytes;
         self
@@ -124,9 +134,10 @@ impl EnvelopeBuilder {
     /// Accepts messages under raw AES keys in which the Encryption SDK for JavaScript sorted the names of the encryption context
     /// by locale. Default: they are rejected.
     ///
-    /// That SDK sorts the names with `localeCompare`, using the collation of the process locale, unless its keyring is created
-    /// with `utf8Sorting: true`. Other implementations cannot open the message if that order differs from the order of the UTF-8
-    /// bytes. Examples are `user_id` together with `userId`, and `Tenant` in a signed message, whose context also contains
+    /// That SDK sorts the names with `localeCompare`, using the collation of the process locale,
+    /// unless its keyring is created with `utf8Sorting: true`. Other implementations cannot decrypt
+    /// the message if that order differs from the order of the UTF-8 bytes. Examples are `user_id`
+    /// together with `userId`, and `Tenant` in a signed message, whose context also contains
     /// `aws-crypto-public-key`.
     ///
     /// [`RawAesKeyring`](crate::envelope::RawAesKeyring) then tries the order of the header, the order of Node.js for names in printable ASCII and, for up to
@@ -155,10 +166,11 @@ impl EnvelopeBuilder {
     /// That version authenticates two additional bytes with the header. In suites of version 1 it also derives the content key
     /// without the message identifier. The header is verified in this form only if it is not authentic in the standard form.
     ///
-    /// Suites of version 2 keep their guarantees: the commitment is verified first, in the standard way. In suites of version 1
-    /// the content key depends only on the data key, so two messages with the same data key would share the content key and the
-    /// IVs of their frames, which breaks AES-GCM for both. Version 4.0.0 has no cache and generates a data key for each message.
-    /// Re-encrypt such messages ([`Envelope::re_encrypt`]) and remove the setting.
+    /// Suites of version 2 keep their guarantees, because the commitment is verified first, in the
+    /// standard way. In suites of version 1, the content key depends only on the data key. Two
+    /// messages with the same data key would share the content key and the IVs of their frames,
+    /// which breaks AES-GCM for both. Version 4.0.0 has no cache and generates a data key for each
+    /// message. Re-encrypt such messages ([`Envelope::re_encrypt`]) and remove the setting.
     ///
     /// # Examples
     /// ```
@@ -175,22 +187,26 @@ impl EnvelopeBuilder {
         self
     }
 
-    /// Sets the cryptography of header and body, and where randomness comes from. Default:
-    /// [`FASTEST`](crate::crypto::FASTEST).
+    /// Sets the cryptographic backend for header and body, which is also the source of randomness.
+    /// Default: [`FASTEST`](crate::crypto::FASTEST).
     ///
-    /// What a keyring does with keys of its own it does with a backend of its own: see [`RawAesKeyring::with_backend`](crate::envelope::RawAesKeyring::with_backend),
-    /// [`RawRsaKeyring::with_backend`](crate::envelope::RawRsaKeyring::with_backend) and [`RawEcdhKeyring::with_backend`](crate::envelope::RawEcdhKeyring::with_backend). A [`KmsKeyring`](crate::envelope::KmsKeyring) has that of its `Kms`.
+    /// Keyrings have a separate backend for the operations of their own keys: see
+    /// [`RawAesKeyring::with_backend`](crate::envelope::RawAesKeyring::with_backend),
+    /// [`RawRsaKeyring::with_backend`](crate::envelope::RawRsaKeyring::with_backend), and
+    /// [`RawEcdhKeyring::with_backend`](crate::envelope::RawEcdhKeyring::with_backend). A
+    /// [`KmsKeyring`](crate::envelope::KmsKeyring) uses the backend of its `Kms`.
     pub const fn backend(mut self, backend: CryptoBackend) -> Self {
         self.envelope.starter.config.backend = backend;
         self
     }
 
-    /// Makes the envelope.
+    /// Creates the envelope.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the frame length is zero, over
-    /// [`LARGEST_WRITABLE_FRAME_LENGTH`](message::LARGEST_WRITABLE_FRAME_LENGTH), or over the limit for frames; if the
-    /// the number of threads or the chunk size is zero or too large; or if the commitment policy does not allow the suite, or messages of it are only read.
+    /// - [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the frame length is zero, over
+    ///   [`LARGEST_WRITABLE_FRAME_LENGTH`](message::LARGEST_WRITABLE_FRAME_LENGTH), or over the
+    ///   limit for frames, if the number of threads or the chunk size is zero or too large, or if
+    ///   the commitment policy does not allow the suite or the suite is read-only.
     pub fn build(self) -> Result<Envelope> {
         let Starter { manager, config } = self.envelope.starter;
         Ok(Envelope { starter: Starter { manager, config: config.validated()? } })

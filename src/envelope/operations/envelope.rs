@@ -1,4 +1,4 @@
-//! An envelope: a source of data keys and the settings of its messages.
+//! An envelope: a source of data keys, and the settings of its messages.
 
 use std::fmt;
 
@@ -6,7 +6,8 @@ use crate::envelope::keyring::{DefaultMaterialsManager, Keyring};
 use crate::envelope::materials::MaterialsManager;
 use crate::envelope::start::Starter;
 
-/// Encrypts and decrypts messages with the data keys of one keyring, or of a materials manager. Cheap to clone, and may be used by many threads.
+/// Encrypts and decrypts messages with the data keys of one keyring or materials manager. Cheap to
+/// clone, and can be shared by many threads.
 ///
 /// # Examples
 /// ```
@@ -28,13 +29,13 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// An envelope with the default settings.
+    /// Creates an envelope with the default settings.
     pub fn new(keyring: impl Keyring + 'static) -> Self {
         Self::with_materials_manager(DefaultMaterialsManager::new(keyring))
     }
 
-    /// An envelope with the default settings whose data keys come through a materials manager:
-    /// [`CachingMaterialsManager`](crate::envelope::CachingMaterialsManager), say.
+    /// Creates an envelope with the default settings that obtains data keys through a materials
+    /// manager, such as [`CachingMaterialsManager`](crate::envelope::CachingMaterialsManager).
     pub fn with_materials_manager(manager: impl MaterialsManager + 'static) -> Self {
         Self { starter: Starter::new(manager) }
     }

@@ -1,4 +1,4 @@
-//! Messages that are wholly in memory.
+//! Messages in memory.
 
 use std::fmt;
 
@@ -10,22 +10,23 @@ use crate::error::Result;
 use crate::message::{self, Header, HeaderParser};
 
 impl Envelope {
-    /// Encrypts a plaintext that is wholly in memory.
+    /// Encrypts a plaintext in memory.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the context is too long or has a name that begins with
-    /// [`RESERVED_CONTEXT_PREFIX`](crate::RESERVED_CONTEXT_PREFIX), and whatever kept the keyring from wrapping.
+    /// - [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the context is too long, or has
+    ///   a name that begins with [`RESERVED_CONTEXT_PREFIX`](crate::RESERVED_CONTEXT_PREFIX).
+    /// - Any error of the keyring.
     pub fn encrypt(&self, plaintext: &[u8], context: &EncryptionContext) -> Result<Vec<u8>> {
         let mut message = Vec::new();
         self.encrypt_into(plaintext, context, &mut message)?;
         Ok(message)
     }
 
-    /// Encrypts into a vector, whose contents are replaced; its allocation is used again, which saves a sixth of the
-    /// time for large messages. After an error it is empty.
+    /// Encrypts into a vector and replaces its contents. The allocation is reused, which saves a
+    /// sixth of the time for large messages. After an error, the vector is empty.
     ///
     /// # Errors
-    /// As [`Envelope::encrypt`].
+    /// Returns the errors of [`Envelope::encrypt`].
     pub fn encrypt_into(&self, plaintext: &[u8], context: &EncryptionContext, message: &mut Vec<u8>) -> Result<()> {
         let sealed = self.starter.begin_encrypt(context, Some(plaintext.len())).and_then(|sealer| {
             let length = sealer.message_length(plaintext.len()).ok_or(message::MessageError::TooManyFrames)?;
@@ -38,26 +39,32 @@ impl Envelope {
         sealed
     }
 
-    /// Decrypts a message that is wholly in memory. Every pair of `expect_context` must be in the message's context,
-    /// which may have others.
+    /// Decrypts a message in memory. The message's context must contain every pair of
+    /// `expect_context`, and may contain others.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidMessage`](crate::ErrorKind::InvalidMessage) if the message is malformed, altered, cut off or
-    /// followed by other bytes, [`ErrorKind::MessagePolicy`](crate::ErrorKind::MessagePolicy) if the commitment or the
-    /// signature policy refuses it, [`ErrorKind::ContextMismatch`](crate::ErrorKind::ContextMismatch) if it lacks an expected
-    /// pair, [`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped) if the keyring cannot open it, with
-    /// [`UnwrapFailures`](crate::envelope::UnwrapFailures) that contain the reasons. An outage of the key source keeps its kind, for example
-    /// [`ErrorKind::KeyUnavailable`](crate::ErrorKind::KeyUnavailable), [`ErrorKind::Audit`](crate::ErrorKind::Audit) or
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store).
+    /// - [`ErrorKind::InvalidMessage`](crate::ErrorKind::InvalidMessage) if the message is
+    ///   malformed, altered, truncated, or followed by other bytes.
+    /// - [`ErrorKind::MessagePolicy`](crate::ErrorKind::MessagePolicy) if the commitment policy or
+    ///   the signature policy rejects it.
+    /// - [`ErrorKind::ContextMismatch`](crate::ErrorKind::ContextMismatch) if it lacks an expected
+    ///   pair.
+    /// - [`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped) if the keyring
+    ///   cannot unwrap a data key, with [`UnwrapFailures`](crate::envelope::UnwrapFailures) that
+    ///   contain the reasons.
+    /// - The kind of an outage if the key source failed, for example
+    ///   [`ErrorKind::KeyUnavailable`](crate::ErrorKind::KeyUnavailable),
+    ///   [`ErrorKind::Audit`](crate::ErrorKind::Audit), or
+    ///   [`ErrorKind::Store`](crate::ErrorKind::Store).
     pub fn decrypt(&self, message: &[u8], expect_context: &EncryptionContext) -> Result<Vec<u8>> {
         Ok(self.decrypt_with_header(message, expect_context)?.plaintext)
     }
 
-    /// Decrypts into a vector, whose contents are replaced; its allocation is used again. After an error it is empty.
-    /// Returns the header, which is authentic.
+    /// Decrypts into a vector and replaces its contents. The allocation is reused. After an error,
+    /// the vector is empty. Returns the authenticated header.
     ///
     /// # Errors
-    /// As [`Envelope::decrypt`].
+    /// Returns the errors of [`Envelope::decrypt`].
     pub fn decrypt_into(
         &self,
         message: &[u8],
@@ -71,7 +78,7 @@ impl Envelope {
     /// [`Envelope::decrypt_with_reproduced_context`] and [`Envelope::decrypt_into`].
     ///
     /// # Errors
-    /// As [`Envelope::decrypt_with_reproduced_context`].
+    /// Returns the errors of [`Envelope::decrypt_with_reproduced_context`].
     ///
     /// # Examples
     /// ```
@@ -113,24 +120,28 @@ impl Envelope {
         Ok(header)
     }
 
-    /// Decrypts a message and hands out its header too: its whole context, suite and wrapped data keys.
+    /// Decrypts a message and also returns its header: the complete context, the suite, and the
+    /// wrapped data keys.
     ///
     /// # Errors
-    /// As [`Envelope::decrypt`].
+    /// Returns the errors of [`Envelope::decrypt`].
     pub fn decrypt_with_header(&self, message: &[u8], expect_context: &EncryptionContext) -> Result<Decrypted> {
         let mut plaintext = Vec::new();
         let header = self.decrypt_into(message, expect_context, &mut plaintext)?;
         Ok(Decrypted { plaintext, header })
     }
 
-    /// Decrypts a message whose header leaves out a part of its context, as [`RequiredContextManager`](crate::envelope::RequiredContextManager) has it written:
-    /// the caller brings what is left out. Pairs of `reproduced` that the header shows must be equal there; all others
-    /// must be exactly those that it leaves out.
+    /// Decrypts a message whose header omits a part of its context, as written with
+    /// [`RequiredContextManager`](crate::envelope::RequiredContextManager). The caller supplies the
+    /// omitted pairs. Pairs of `reproduced` that the header contains must be equal there. All
+    /// others must be exactly the omitted pairs.
     ///
     /// # Errors
-    /// As [`Envelope::decrypt`]. Pairs that are missing, too many or wrong show where the data key does not open
-    /// ([`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped)), or with a keyring that binds no context
-    /// where the header is verified ([`ErrorKind::InvalidMessage`](crate::ErrorKind::InvalidMessage)).
+    /// Returns the errors of [`Envelope::decrypt`]. Missing, additional, or wrong pairs cause the
+    /// unwrapping of the data key to fail
+    /// ([`ErrorKind::NoDataKeyUnwrapped`](crate::ErrorKind::NoDataKeyUnwrapped)). With a keyring
+    /// that does not bind the context, the verification of the header fails
+    /// ([`ErrorKind::InvalidMessage`](crate::ErrorKind::InvalidMessage)).
     pub fn decrypt_with_reproduced_context(&self, message: &[u8], reproduced: &EncryptionContext) -> Result<Vec<u8>> {
         let mut plaintext = Vec::new();
         self.decrypt_into_with_reproduced_context(message, reproduced, &mut plaintext)?;
@@ -141,7 +152,7 @@ impl Envelope {
     /// [`Envelope::decrypt_with_reproduced_context`] and [`Envelope::decrypt_with_header`].
     ///
     /// # Errors
-    /// As [`Envelope::decrypt_with_reproduced_context`].
+    /// Returns the errors of [`Envelope::decrypt_with_reproduced_context`].
     pub fn decrypt_with_header_and_reproduced_context(
         &self,
         message: &[u8],
@@ -153,24 +164,24 @@ impl Envelope {
     }
 }
 
-/// A message that was opened: its plaintext, and its header, which is authentic.
+/// A decrypted message: its plaintext and its authenticated header.
 pub struct Decrypted {
     plaintext: Vec<u8>,
     header: Header,
 }
 
 impl Decrypted {
-    /// The plaintext.
+    /// Returns the plaintext.
     pub fn plaintext(&self) -> &[u8] {
         &self.plaintext
     }
 
-    /// The header: context, suite, wrapped data keys.
+    /// Returns the header: the context, the suite, and the wrapped data keys.
     pub const fn header(&self) -> &Header {
         &self.header
     }
 
-    /// Takes the plaintext out.
+    /// Returns the plaintext by value.
     pub fn into_plaintext(self) -> Vec<u8> {
         self.plaintext
     }

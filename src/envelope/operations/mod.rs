@@ -1,4 +1,4 @@
-//! The public methods of an envelope, one file per theme.
+//! The public methods of an envelope, with one file per topic.
 
 #[cfg(feature = "tokio")]
 mod async_streams;

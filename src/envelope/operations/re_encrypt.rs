@@ -1,4 +1,4 @@
-//! A message under other keys.
+//! Re-encryption of messages under other keys.
 
 use std::io;
 
@@ -9,20 +9,23 @@ use crate::context::{EncryptionContext, RESERVED_CONTEXT_PREFIX};
 use crate::envelope::stream::EnvelopeReader;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Bytes of plaintext that are on their way at a time, beside a frame on either side.
+/// Number of plaintext bytes in transit at a time, in addition to one frame on either side.
 const STEP: usize = 64 * 1024;
 
 impl Envelope {
-    /// Reads a message from `message` and writes its plaintext as a new message of another envelope to `output`: under
-    /// other keys, in another suite or frame length. The context stays the same. The plaintext is never whole in memory.
+    /// Reads a message from `message` and writes its plaintext to `output` as a new message of
+    /// another envelope: under other keys, in another suite, or with another frame length. The
+    /// context stays the same. The complete plaintext is never in memory.
     ///
-    /// If anything fails half way, what was written is an unfinished message, which every reader refuses.
+    /// If the operation fails, the output is an incomplete message, which every reader rejects.
     ///
-    /// There is no cheaper way of putting only the wrapped data keys into the header anew: its tag would be made a second
-    /// time under the same key and nonce, which tells the secret of that tag.
+    /// Replacing only the wrapped data keys in the header would be cheaper, but it is not secure.
+    /// The header's tag would be computed a second time under the same key and nonce, which reveals
+    /// the authentication key.
     ///
     /// # Errors
-    /// Those of [`Envelope::reader`] and of reading, and of [`Envelope::writer`] and of writing.
+    /// Returns the errors of [`Envelope::reader`] and of reading, and those of [`Envelope::writer`]
+    /// and of writing.
     ///
     /// # Examples
     /// ```
@@ -49,12 +52,13 @@ impl Envelope {
         move_plaintext(self.reader(message, expect_context)?, &EncryptionContext::new(), to, output)
     }
 
-    /// The same for a message whose header leaves out a part of its context, which the caller brings: see
-    /// [`Envelope::decrypt_with_reproduced_context`]. The new message has the whole context, and `to` says what its header
-    /// leaves out.
+    /// Re-encrypts a message whose header omits a part of its context, which the caller supplies:
+    /// see [`Envelope::decrypt_with_reproduced_context`]. The new message has the complete context,
+    /// and `to` determines which pairs its header omits.
     ///
     /// # Errors
-    /// As [`Envelope::re_encrypt`] and, for what concerns the context, [`Envelope::decrypt_with_reproduced_context`].
+    /// Returns the errors of [`Envelope::re_encrypt`] and, concerning the context, those of
+    /// [`Envelope::decrypt_with_reproduced_context`].
     pub fn re_encrypt_with_reproduced_context<R: io::Read, W: io::Write>(
         &self,
         message: R,
@@ -66,7 +70,8 @@ impl Envelope {
     }
 }
 
-/// Writes what a reader gives as a message of an envelope, with the context of its header and some pairs beside it.
+/// Writes the plaintext of a reader as a message of an envelope, with the context of its header and
+/// additional pairs.
 fn move_plaintext<R: io::Read, W: io::Write>(
     mut reader: EnvelopeReader<R>,
     beside: &EncryptionContext,
@@ -82,13 +87,13 @@ fn move_plaintext<R: io::Read, W: io::Write>(
         match io::Read::read(&mut reader, &mut buffer) {
             Ok(0) => return writer.finish(),
             Ok(length) => io::Write::write_all(&mut writer, &buffer[..length]).map_err(unwrapped)?,
-            // Never for an interruption: the reader waits for those itself.
+            // This is never an interruption, because the reader retries those itself.
             Err(error) => return Err(unwrapped(error)),
         }
     }
 }
 
-/// The error of this crate inside, if there is one.
+/// Returns the error of this crate inside, if there is one.
 fn unwrapped(error: io::Error) -> Error {
     error.downcast::<Error>().unwrap_or_else(|error| {
         Error::new(ErrorKind::Io, format!("the message cannot be moved: {error}")).with_source(error)

@@ -1,4 +1,4 @@
-//! Messages piece by piece: through readers and writers, pushed, at any place.
+//! Messages in pieces: through readers and writers, with pushed data, and with random access.
 
 use std::io;
 
@@ -11,33 +11,36 @@ use crate::envelope::stream::{
 use crate::error::Result;
 
 impl Envelope {
-    /// Starts a message that is written to `inner` while its plaintext comes in. It must be ended with
-    /// [`EnvelopeWriter::finish`].
+    /// Starts a message that is written to `inner` as its plaintext arrives. It must be completed
+    /// with [`EnvelopeWriter::finish`].
     ///
     /// # Errors
-    /// As [`Envelope::encrypt`], and [`ErrorKind::Io`](crate::ErrorKind::Io) if the header cannot be written.
+    /// - The errors of [`Envelope::encrypt`].
+    /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if the header cannot be written.
     pub fn writer<W: io::Write>(&self, inner: W, context: &EncryptionContext) -> Result<EnvelopeWriter<W>> {
         EnvelopeWriter::start(inner, self.starter.begin_encrypt(context, None)?)
     }
 
-    /// Starts to read a message from `inner`: reads and verifies its header. The plaintext is then read from the result.
+    /// Starts reading a message from `inner`: reads and verifies its header. The plaintext is then
+    /// read from the returned reader.
     ///
-    /// A signed message is refused unless the [`SignaturePolicy`](crate::envelope::SignaturePolicy) was set to release frames before the signature, which
-    /// stands at the end, is verified.
+    /// A signed message is rejected unless the
+    /// [`SignaturePolicy`](crate::envelope::SignaturePolicy) allows releasing frames before the
+    /// signature at the end of the message is verified.
     ///
     /// # Errors
-    /// As [`Envelope::decrypt`] for what concerns the header, and [`ErrorKind::Io`](crate::ErrorKind::Io) if `inner`
-    /// cannot be read.
+    /// - The errors of [`Envelope::decrypt`] that concern the header.
+    /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if `inner` cannot be read.
     pub fn reader<R: io::Read>(&self, inner: R, expect_context: &EncryptionContext) -> Result<EnvelopeReader<R>> {
         EnvelopeReader::start(inner, &self.starter, KnownContext::Expected(expect_context))
     }
 
-    /// Starts to read a message whose header leaves out a part of its context: see
+    /// Starts reading a message whose header omits a part of its context: see
     /// [`Envelope::decrypt_with_reproduced_context`] and [`Envelope::reader`].
     ///
     /// # Errors
-    /// As [`Envelope::decrypt_with_reproduced_context`] for what concerns the header, and
-    /// [`ErrorKind::Io`](crate::ErrorKind::Io) if `inner` cannot be read.
+    /// - The errors of [`Envelope::decrypt_with_reproduced_context`] that concern the header.
+    /// - [`ErrorKind::Io`](crate::ErrorKind::Io) if `inner` cannot be read.
     pub fn reader_with_reproduced_context<R: io::Read>(
         &self,
         inner: R,
@@ -46,33 +49,37 @@ impl Envelope {
         EnvelopeReader::start(inner, &self.starter, KnownContext::Reproduced(reproduced))
     }
 
-    /// Starts a message whose plaintext is pushed in and whose bytes are appended to vectors of the caller.
+    /// Starts a message whose plaintext is pushed in and whose bytes are appended to vectors of the
+    /// caller.
     ///
     /// # Errors
-    /// As [`Envelope::encrypt`].
+    /// Returns the errors of [`Envelope::encrypt`].
     pub fn encryptor(&self, context: &EncryptionContext) -> Result<EnvelopeEncryptor> {
         Ok(EnvelopeEncryptor::new(self.starter.begin_encrypt(context, None)?))
     }
 
-    /// Starts to read a message whose bytes are pushed in and whose plaintext is appended to vectors of the caller. What
-    /// keeps it from being read shows when its header is whole.
+    /// Starts reading a message whose bytes are pushed in and whose plaintext is appended to
+    /// vectors of the caller. Errors that concern the header are reported once it is complete.
     pub fn decryptor(&self, expect_context: &EncryptionContext) -> EnvelopeDecryptor {
         EnvelopeDecryptor::new(&self.starter, KnownContext::Expected(expect_context))
     }
 
-    /// Starts to read a message whose header leaves out a part of its context: see
+    /// Starts reading a message whose header omits a part of its context: see
     /// [`Envelope::decrypt_with_reproduced_context`] and [`Envelope::decryptor`].
     pub fn decryptor_with_reproduced_context(&self, reproduced: &EncryptionContext) -> EnvelopeDecryptor {
         EnvelopeDecryptor::new(&self.starter, KnownContext::Reproduced(reproduced))
     }
 
-    /// Opens a message that `inner` holds, from its start to its end, to read any part of its plaintext without the others.
-    /// What that authenticates, and what not, stands at [`RandomAccessReader`].
+    /// Opens the message that `inner` contains from start to end, for reading any part of its
+    /// plaintext separately. See [`RandomAccessReader`] for what this does and does not
+    /// authenticate.
     ///
     /// # Errors
-    /// As [`Envelope::reader`]; and [`MessagePolicy`](crate::ErrorKind::MessagePolicy) for a signed message, of whatever policy, as
-    /// its signature says nothing until all was read; and [`InvalidMessage`](crate::ErrorKind::InvalidMessage) for one whose body is
-    /// in one piece.
+    /// - The errors of [`Envelope::reader`].
+    /// - [`MessagePolicy`](crate::ErrorKind::MessagePolicy) for a signed message under any policy,
+    ///   because its signature can be verified only after reading the complete message.
+    /// - [`InvalidMessage`](crate::ErrorKind::InvalidMessage) if the body of the message is not
+    ///   framed.
     pub fn random_access_reader<R: io::Read + io::Seek>(
         &self,
         inner: R,
@@ -81,12 +88,12 @@ impl Envelope {
         RandomAccessReader::start(inner, &self.starter, KnownContext::Expected(expect_context))
     }
 
-    /// The same for a message whose header leaves out a part of its context: see
+    /// Opens a message whose header omits a part of its context: see
     /// [`Envelope::decrypt_with_reproduced_context`].
     ///
     /// # Errors
-    /// As [`Envelope::random_access_reader`] and, for what concerns the context,
-    /// [`Envelope::decrypt_with_reproduced_context`].
+    /// Returns the errors of [`Envelope::random_access_reader`] and, concerning the context, those
+    /// of [`Envelope::decrypt_with_reproduced_context`].
     pub fn random_access_reader_with_reproduced_context<R: io::Read + io::Seek>(
         &self,
         inner: R,

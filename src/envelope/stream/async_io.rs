@@ -1,4 +1,4 @@
-//! Messages through the asynchronous input and output of Tokio.
+//! Messages over Tokio's asynchronous input and output.
 
 use std::fmt;
 use std::io;
@@ -15,20 +15,24 @@ use super::offload::{Offload, spawn_blocking_or_run};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Header, Sealer};
 
-/// Bytes that are taken in at a time.
+/// The number of bytes accepted at a time.
 const CHUNK: usize = 256 << 10;
 
-/// The least bytes of which the cryptography is offloaded: it takes some ten microseconds by then,
-/// about the cost of offloading.
+/// The minimum number of bytes for which the cryptography is offloaded. Processing them takes some
+/// ten microseconds, about the cost of offloading.
 const BIG: usize = 64 << 10;
 
 /// Encrypts what is written to it and passes the message on.
 ///
-/// The message must be ended with [`shutdown`](::tokio::io::AsyncWriteExt::shutdown), which shuts the inner writer down too. One
-/// that is dropped before leaves an unfinished message behind, which every reader refuses.
-/// [`flush`](::tokio::io::AsyncWriteExt::flush) passes on the frames that are full. Holds up to 256 KiB of plaintext and what
-/// an [`EnvelopeWriter`](super::EnvelopeWriter) holds; work on 64 KiB and more is done on a thread for blocking work. Calls
-/// may be cancelled and made again. After an error the message is lost, and every further call fails.
+/// The message must be completed with [`shutdown`](::tokio::io::AsyncWriteExt::shutdown), which
+/// also shuts down the inner writer. A writer that is dropped before that leaves a truncated
+/// message, which every reader rejects. [`flush`](::tokio::io::AsyncWriteExt::flush) passes on all
+/// full frames.
+///
+/// Buffers up to 256 KiB of plaintext, in addition to the buffers of an
+/// [`EnvelopeWriter`](super::EnvelopeWriter). Work on 64 KiB or more runs on a blocking thread.
+/// Calls can be cancelled and repeated. After an error, the message is lost and every further call
+/// fails.
 ///
 /// # Examples
 /// ```
@@ -56,13 +60,13 @@ const BIG: usize = 64 << 10;
 pub struct AsyncEnvelopeWriter<W> {
     inner: W,
     sealing: Offload<Sealing>,
-    /// How much of the sealed bytes were written.
+    /// The number of sealed bytes already written.
     written: usize,
 }
 
-/// The state that is offloaded to be sealed.
+/// The state that is offloaded for sealing.
 struct Sealing {
-    /// Gone after the end.
+    /// `None` after the end.
     encryptor: Option<EnvelopeEncryptor>,
     plaintext: Zeroizing<Vec<u8>>,
     message: Vec<u8>,
@@ -83,7 +87,7 @@ impl Sealing {
 }
 
 impl<W: AsyncWrite + Unpin> AsyncEnvelopeWriter<W> {
-    /// Gets a sealer with `begin`, on a thread for blocking work, and writes the header.
+    /// Obtains a sealer with `begin` on a blocking thread, and writes the header.
     pub(in crate::envelope) async fn start(
         mut inner: W,
         begin: impl FnOnce() -> Result<Sealer> + Send + 'static,
@@ -102,18 +106,18 @@ impl<W: AsyncWrite + Unpin> AsyncEnvelopeWriter<W> {
         Ok(Self { inner, sealing: Offload::new(sealing), written: 0 })
     }
 
-    /// The inner writer.
+    /// Returns a reference to the inner writer.
     pub const fn get_ref(&self) -> &W {
         &self.inner
     }
 
-    /// Takes the inner writer out. The message is whole only after
+    /// Returns the inner writer. The message is complete only after
     /// [`shutdown`](::tokio::io::AsyncWriteExt::shutdown).
     pub fn into_inner(self) -> W {
         self.inner
     }
 
-    /// Waits for what is being sealed, and writes it.
+    /// Waits for data that is being sealed, and writes it.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<&mut Sealing>> {
         let sealing = match ready!(self.sealing.poll(cx)) {
             Ok(sealing) => sealing,
@@ -130,7 +134,7 @@ impl<W: AsyncWrite + Unpin> AsyncEnvelopeWriter<W> {
         Poll::Ready(Ok(sealing))
     }
 
-    /// Seals all plaintext that was taken in.
+    /// Seals all accepted plaintext.
     fn poll_seal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let held = ready!(self.poll_drain(cx))?.plaintext.len();
         if held == 0 {
@@ -158,14 +162,15 @@ impl<W: AsyncWrite + Unpin> AsyncEnvelopeWriter<W> {
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if ready!(self.poll_drain(cx))?.encryptor.is_some() {
-            // A signature takes its time whatever the length.
+            // Signing takes time regardless of the length.
             self.sealing.start(true, Sealing::finish);
             ready!(self.poll_drain(cx))?;
         }
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 
-    /// Whatever failed, the message cannot go on: the inner writer may have lost a part of it.
+    /// The message cannot continue after any failure, because the inner writer may have lost a part
+    /// of it.
     fn give_up_on_error<T>(&mut self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if let Poll::Ready(Err(_)) = polled {
             self.sealing.give_up();
@@ -203,22 +208,24 @@ impl<W> fmt::Debug for AsyncEnvelopeWriter<W> {
     }
 }
 
-/// Decrypts a message while it is read, with the promises of an [`EnvelopeReader`](super::EnvelopeReader): nothing is
-/// released that is not authentic, and **whoever reads to the end without an error has the whole plaintext**.
+/// Decrypts a message while it is read, with the guarantees of an
+/// [`EnvelopeReader`](super::EnvelopeReader): nothing is released before it is authenticated, and
+/// **a caller who reads to the end without an error has the complete plaintext**.
 ///
-/// Made by [`Envelope::async_reader`](crate::Envelope::async_reader). Work on 64 KiB and more is done on a thread for blocking work. Calls may be cancelled and
-/// made again. Errors of the message are final; those of the inner reader pass through.
+/// Created by [`Envelope::async_reader`](crate::Envelope::async_reader). Work on 64 KiB or more
+/// runs on a blocking thread. Calls can be cancelled and repeated. Errors of the message are final;
+/// errors of the inner reader are passed through.
 pub struct AsyncEnvelopeReader<R> {
     inner: R,
     header: Header,
     opening: Offload<Opening>,
 }
 
-/// The state that is offloaded to be opened.
+/// The state that is offloaded for decryption.
 struct Opening {
-    /// Gone after the end.
+    /// `None` after the end.
     decryptor: Option<EnvelopeDecryptor>,
-    /// A buffer, and how much of it was read and not yet opened.
+    /// A buffer, and the number of bytes in it that were read but not yet decrypted.
     message: Vec<u8>,
     received: usize,
     plaintext: Zeroizing<Vec<u8>>,
@@ -263,7 +270,8 @@ impl<R: AsyncRead + Unpin> AsyncEnvelopeReader<R> {
         Ok(Self { inner, header, opening: Offload::new(opening) })
     }
 
-    /// The header, which is authentic: the whole context, suite and wrapped data keys.
+    /// Returns the authenticated header: the complete context, the suite, and the wrapped data
+    /// keys.
     pub const fn header(&self) -> &Header {
         &self.header
     }
@@ -289,7 +297,8 @@ impl<R: AsyncRead + Unpin> AsyncRead for AsyncEnvelopeReader<R> {
             let Some(decryptor) = &opening.decryptor else { return Poll::Ready(Ok(())) };
             let step = step_length(decryptor);
             if opening.received == opening.message.len() {
-                // It grows with what came, whatever the message says of its frames.
+                // The buffer grows with the received data, regardless of the frame length that the
+                // message specifies.
                 opening.message.resize(step.min(2 * opening.received), 0);
             }
             let mut input = ReadBuf::new(&mut opening.message[opening.received..]);
@@ -316,13 +325,15 @@ impl<R> fmt::Debug for AsyncEnvelopeReader<R> {
     }
 }
 
-/// How much must come for several threads to have a step of it, a frame of which may have begun before; zero with one thread.
+/// Returns the number of bytes that must arrive for a step of several threads, including a frame
+/// that may have begun before. Returns zero with one thread.
 fn step_length(decryptor: &EnvelopeDecryptor) -> usize {
     let Some((_, opener)) = decryptor.body() else { return 0 };
     opener.step().map_or(0, |(_, encoded)| encoded.saturating_add(opener.regular_lengths(1).1))
 }
 
-/// Makes room in an empty buffer for all plaintext that may come of so many bytes: it must not grow and leave a copy behind.
+/// Reserves capacity in an empty buffer for all plaintext that `bytes` can contain. The buffer must
+/// not grow later, because that would leave a copy in memory.
 fn make_room(plaintext: &mut Zeroizing<Vec<u8>>, bytes: usize) {
     if plaintext.capacity() < bytes {
         *plaintext = Zeroizing::new(Vec::with_capacity(bytes));

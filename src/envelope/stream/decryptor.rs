@@ -1,4 +1,5 @@
-//! Reading a message without any input or output: its bytes are pushed in, plaintext is appended to a vector.
+//! Decryption without input or output: message bytes are pushed in, and plaintext is appended to a
+//! vector.
 
 use std::fmt;
 
@@ -9,15 +10,19 @@ use crate::envelope::start::{KnownContext, Starter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Header, HeaderParser, MessageError, Opener};
 
-/// Decrypts a message that is pushed into it: for event loops, foreign buffers, whatever is no
-/// [`io::Read`](std::io::Read). Does no input or output; only the call that completes the header asks the keyring, and
-/// may wait as long as that does.
+/// Decrypts a message that is pushed into it: for event loops, foreign buffers, and anything else
+/// that is not an [`io::Read`](std::io::Read). Performs no input or output. Only the call that
+/// completes the header calls the keyring, and may block as long as the keyring does.
 ///
-/// Made by [`Envelope::decryptor`](crate::Envelope::decryptor). Nothing is appended that is not authentic, frame by frame: what was appended before an
-/// error is a true beginning of the plaintext and must be thrown away, or treated as a part. The last frame comes from
-/// [`finish`](EnvelopeDecryptor::finish): **who gets no error from that has the whole plaintext**. Holds what is not yet a whole
-/// frame, and never waits for more: several [`threads`](crate::envelope::EnvelopeBuilder::threads) share out what comes in one call. After an
-/// error every further call fails.
+/// Created by [`Envelope::decryptor`](crate::Envelope::decryptor). Plaintext is appended frame by
+/// frame, once it is authenticated. Data appended before an error is an authentic prefix of the
+/// plaintext. Discard it, or treat it as incomplete. The last frame is released by
+/// [`finish`](EnvelopeDecryptor::finish): **if `finish` returns no error, the plaintext is
+/// complete**.
+///
+/// Buffers only incomplete frames and never waits for more data: several
+/// [`threads`](crate::envelope::EnvelopeBuilder::threads) divide the data of one call. After an
+/// error, every further call fails.
 ///
 /// # Examples
 /// ```
@@ -42,13 +47,13 @@ pub struct EnvelopeDecryptor {
     starter: Starter,
     known: Known,
     state: State,
-    /// The beginning of what is next, until it is whole.
+    /// The start of the next element, until it is complete.
     pub(super) held: Vec<u8>,
-    /// How long that must get before anything can be said about it.
+    /// The length that `held` must reach before it can be processed further.
     needed: usize,
 }
 
-/// What the caller knows of the context.
+/// The part of the context that the caller supplies.
 enum Known {
     Expected(EncryptionContext),
     Reproduced(EncryptionContext),
@@ -60,7 +65,8 @@ enum State {
     Failed,
 }
 
-/// What was used of some bytes, and how many must be there behind that to go on.
+/// The number of bytes consumed, and the number of bytes that must follow them for further
+/// progress.
 struct Progress {
     consumed: usize,
     needed: usize,
@@ -76,12 +82,12 @@ impl EnvelopeDecryptor {
         Self { starter: starter.clone(), known, state, held: Vec::new(), needed: 1 }
     }
 
-    /// The header, which is authentic, as soon as it is whole.
+    /// Returns the authenticated header once it is complete.
     pub fn header(&self) -> Option<&Header> {
         self.body().map(|(header, _)| header)
     }
 
-    /// The header, and what opens the frames behind it.
+    /// Returns the header, and the opener of the frames that follow it.
     pub(super) fn body(&self) -> Option<(&Header, &Opener)> {
         match &self.state {
             State::Body(header, opener) => Some((header, opener)),
@@ -89,10 +95,11 @@ impl EnvelopeDecryptor {
         }
     }
 
-    /// Takes in all of some bytes of the message, however many, and appends to `plaintext` what is authentic by now.
+    /// Accepts any number of message bytes, and appends the plaintext that is authenticated by now
+    /// to `plaintext`.
     ///
     /// # Errors
-    /// As [`Envelope::reader`](crate::Envelope::reader) and reading from it.
+    /// Returns the errors of [`Envelope::reader`](crate::Envelope::reader) and of reading from it.
     pub fn update(&mut self, message: &[u8], plaintext: &mut Vec<u8>) -> Result<()> {
         let result = match self.state {
             State::Failed => Err(failed_before()),
@@ -104,10 +111,10 @@ impl EnvelopeDecryptor {
         result
     }
 
-    /// Says that the message ends here, and appends the rest of its plaintext. Returns the header.
+    /// Marks the end of the message and appends the rest of its plaintext. Returns the header.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidMessage`] if the message is cut off or its last frame is altered.
+    /// - [`ErrorKind::InvalidMessage`] if the message is truncated or its last frame was altered.
     pub fn finish(mut self, plaintext: &mut Vec<u8>) -> Result<Header> {
         match &mut self.state {
             State::Failed => Err(failed_before()),
@@ -125,7 +132,7 @@ impl EnvelopeDecryptor {
         }
     }
 
-    /// How many more bytes must come, at the least, before anything more can be said of the message: never 0.
+    /// Returns the minimum number of additional bytes needed for further progress. Never returns 0.
     pub fn bytes_wanted(&self) -> usize {
         self.needed.saturating_sub(self.held.len()).max(1)
     }
@@ -145,7 +152,7 @@ impl EnvelopeDecryptor {
     fn take_in(&mut self, mut message: &[u8], plaintext: &mut Vec<u8>) -> Result<()> {
         while !message.is_empty() {
             if self.held.is_empty() {
-                // Opened from where they lie; only what is not whole is copied.
+                // Decrypt in place; only incomplete data is copied.
                 let progress = self.advance(message, plaintext)?;
                 self.needed = progress.needed;
                 self.held.extend_from_slice(&message[progress.consumed..]);
@@ -166,7 +173,8 @@ impl EnvelopeDecryptor {
         Ok(())
     }
 
-    /// Opens what is whole at the start of `bytes`, but for the last frame, which waits for the end of the message.
+    /// Decrypts the complete elements at the start of `bytes`, except the last frame, which is
+    /// deferred until the end of the message.
     fn advance(&mut self, bytes: &[u8], plaintext: &mut Vec<u8>) -> Result<Progress> {
         let mut consumed = 0;
         if let State::Header(parser) = &mut self.state {
@@ -210,7 +218,8 @@ impl EnvelopeDecryptor {
     }
 }
 
-/// Opens frames on several threads, if there are enough of them. Returns how many bytes of the message they were.
+/// Decrypts frames on several threads, if there are enough frames. Returns the number of message
+/// bytes consumed.
 fn open_chunks(opener: &mut Opener, bytes: &[u8], plaintext: &mut Vec<u8>) -> usize {
     let room = opener.chunked_plaintext(bytes.len());
     if room == 0 {
@@ -224,7 +233,7 @@ fn open_chunks(opener: &mut Opener, bytes: &[u8], plaintext: &mut Vec<u8>) -> us
     consumed
 }
 
-/// How many bytes are needed to go on, if only their want is what kept it.
+/// Returns the number of bytes needed to continue, if missing bytes are the only problem.
 fn needed(error: MessageError) -> Result<usize> {
     error.bytes_needed().ok_or_else(|| error.into())
 }

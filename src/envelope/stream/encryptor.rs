@@ -1,4 +1,5 @@
-//! Writing a message without any input or output: plaintext is pushed in, the message is appended to a vector.
+//! Encryption without input or output: plaintext is pushed in, and the message is appended to a
+//! vector.
 
 use std::fmt;
 
@@ -6,12 +7,13 @@ use super::error::failed_before;
 use crate::error::Result;
 use crate::message::Sealer;
 
-/// Encrypts plaintext that is pushed into it: for event loops, foreign buffers, whatever is no
-/// [`io::Write`](std::io::Write). Does no input or output and never waits.
+/// Encrypts plaintext that is pushed into it: for event loops, foreign buffers, and anything else
+/// that is not an [`io::Write`](std::io::Write). Performs no input or output and never blocks.
 ///
-/// Made by [`Envelope::encryptor`](crate::Envelope::encryptor), and ended with [`finish`](EnvelopeEncryptor::finish): without it every reader refuses
-/// the message. Holds what an [`EnvelopeWriter`](super::EnvelopeWriter) holds. After an error the message is lost, and every
-/// further call fails.
+/// Created by [`Envelope::encryptor`](crate::Envelope::encryptor). Call
+/// [`finish`](EnvelopeEncryptor::finish) to complete the message; every reader rejects an
+/// incomplete one. Buffers as much as an [`EnvelopeWriter`](super::EnvelopeWriter). After an error,
+/// the message is lost and every further call fails.
 ///
 /// # Examples
 /// ```
@@ -29,7 +31,7 @@ use crate::message::Sealer;
 /// ```
 #[must_use = "a message that is not finished is refused by every reader"]
 pub struct EnvelopeEncryptor {
-    /// Gone after an error.
+    /// `None` after an error.
     sealer: Option<Sealer>,
     header_is_out: bool,
 }
@@ -39,14 +41,16 @@ impl EnvelopeEncryptor {
         Self { sealer: Some(sealer), header_is_out: false }
     }
 
-    /// Takes in all of some plaintext, of any length, and appends to `message` what is ready of it. The first call appends
-    /// the header too.
+    /// Accepts plaintext of any length, and appends the parts of the message that are ready to
+    /// `message`. The first call also appends the header.
     ///
     /// # Errors
-    /// [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the plaintext has more frames than can be numbered, and whatever keeps the backend from
-    /// encrypting. Of the frame that failed nothing is appended.
+    /// - [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the plaintext has more frames
+    ///   than can be numbered.
+    /// - Any error of the backend. Nothing of the failed frame is appended.
     pub fn update(&mut self, mut plaintext: &[u8], message: &mut Vec<u8>) -> Result<()> {
-        // Taken out until all went well: whatever fails, the message cannot go on.
+        // The sealer is put back only on success, because the message cannot continue after any
+        // failure.
         let mut sealer = self.start(message)?;
         while !plaintext.is_empty() {
             let start = message.len();
@@ -61,7 +65,7 @@ impl EnvelopeEncryptor {
     /// Appends the end of the message.
     ///
     /// # Errors
-    /// As [`EnvelopeEncryptor::update`].
+    /// Returns the errors of [`EnvelopeEncryptor::update`].
     pub fn finish(mut self, message: &mut Vec<u8>) -> Result<()> {
         let sealer = self.start(message)?;
         let start = message.len();

@@ -1,4 +1,4 @@
-//! Errors that all ways of reading and writing share.
+//! Errors that all reading and writing modes share.
 
 use std::io;
 
@@ -9,7 +9,7 @@ pub(super) fn failed_before() -> Error {
     Error::new(ErrorKind::Io, "the message was given up after an earlier error")
 }
 
-/// An error as those get it who read: of the message, or of what it is read from.
+/// Converts an error of the message, or of its source, to the error that readers return.
 pub(super) fn as_io(error: Error) -> io::Error {
     let kind = match error.downcast_ref() {
         Some(MessageError::Truncated { .. }) => io::ErrorKind::UnexpectedEof,

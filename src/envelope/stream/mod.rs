@@ -1,4 +1,4 @@
-//! Messages piece by piece: pushed, through readers and writers, at any place.
+//! Messages in pieces: with pushed data, through readers and writers, and with random access.
 
 #[cfg(feature = "tokio")]
 mod async_io;

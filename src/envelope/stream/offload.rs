@@ -9,8 +9,8 @@ use ::tokio::task::{JoinError, JoinHandle};
 use super::error::failed_before;
 use crate::error::{Error, ErrorKind, Result};
 
-/// A value that is processed in place or on a blocking thread, one task at a time. The first task that
-/// fails ends it.
+/// A value that is processed in place or on a blocking thread, one task at a time. It becomes
+/// unusable when a task fails.
 pub(super) enum Offload<T> {
     Idle(Box<T>),
     Running(JoinHandle<(Box<T>, Result<()>)>),
@@ -22,12 +22,13 @@ impl<T: Send + 'static> Offload<T> {
         Self::Idle(Box::new(value))
     }
 
-    /// Ends it: something else failed.
+    /// Makes the value unusable because of another failure.
     pub(super) fn give_up(&mut self) {
         *self = Self::Failed(None);
     }
 
-    /// Starts a task on the idle value: if it is big, on a blocking thread, unless there is no runtime.
+    /// Starts a task on the idle value. Big tasks run on a blocking thread, unless there is no
+    /// runtime.
     pub(super) fn start(&mut self, is_big: bool, work: fn(&mut T) -> Result<()>) {
         let Self::Idle(mut value) = std::mem::replace(self, Self::Failed(None)) else { return };
         *self = match Handle::try_current() {

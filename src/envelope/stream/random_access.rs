@@ -1,4 +1,4 @@
-//! Parts of a message, from anywhere in it.
+//! Random access to the plaintext of a message.
 
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -11,19 +11,22 @@ use crate::envelope::start::{KnownContext, Starter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Header, HeaderParser, Limits, MessageError, Opener, prepare};
 
-/// What is read at first; covers the header of most messages.
+/// The size of the first read, which covers the header of most messages.
 const FIRST_READ: usize = 8 * 1024;
 
-/// Reads any part of the plaintext of a framed, unsigned message, and touches only the frames that hold it.
+/// Reads any part of the plaintext of a framed, unsigned message. Accesses only the frames that
+/// contain the part.
 ///
-/// What is authentic: the header; the length of the plaintext, by the final frame, which is opened at the start; and every
-/// byte that is read, with its place. What is **not** looked at: all other frames. A message of which a frame that nobody
-/// reads was altered seems sound here; [`Envelope::decrypt`](crate::Envelope::decrypt) and
-/// [`Envelope::reader`](crate::Envelope::reader) tell.
+/// The header is authenticated, as are the length of the plaintext (through the final frame, which
+/// is decrypted at the start) and every byte that is read, including its position. All other frames
+/// are **not** verified. If a frame that is never read was altered, the message appears valid here;
+/// [`Envelope::decrypt`](crate::Envelope::decrypt) and
+/// [`Envelope::reader`](crate::Envelope::reader) detect it.
 ///
-/// Made by [`Envelope::random_access_reader`](crate::Envelope::random_access_reader). Holds one frame. Errors
-/// come as [`io::Error`] with an [`Error`] inside, of the kinds of an [`EnvelopeReader`](super::EnvelopeReader) or, if `inner`
-/// failed, of its kind. After one the position is where it was, and reading may go on.
+/// Created by [`Envelope::random_access_reader`](crate::Envelope::random_access_reader). Buffers
+/// one frame. Errors are [`io::Error`]s that contain an [`Error`], with the kinds of an
+/// [`EnvelopeReader`](super::EnvelopeReader) or, if `inner` failed, with the kind of its error.
+/// After an error, the position is unchanged, and reading can continue.
 ///
 /// # Examples
 /// ```
@@ -47,19 +50,20 @@ pub struct RandomAccessReader<R> {
     header: Header,
     opener: Opener,
     frame_length: u64,
-    /// Where in `inner` the body begins.
+    /// The position of the body in `inner`.
     body: u64,
-    /// Regular frames, before the final one.
+    /// The number of regular frames, before the final one.
     regular_frames: u64,
     length: u64,
     position: u64,
-    /// The number of the frame that was opened last, from 0, and its plaintext.
+    /// The number of the most recently decrypted frame, from 0, and its plaintext.
     held: Option<(u64, Zeroizing<Vec<u8>>)>,
     encoded: Vec<u8>,
 }
 
 impl<R: Read + Seek> RandomAccessReader<R> {
-    /// Reads and verifies the header, and opens the final frame. The message is all that `inner` has.
+    /// Reads and verifies the header, and decrypts the final frame. The message must span all of
+    /// `inner`.
     pub(in crate::envelope) fn start(mut inner: R, starter: &Starter, known: KnownContext<'_>) -> Result<Self> {
         let end = inner.seek(SeekFrom::End(0)).map_err(cannot_read)?;
         inner.rewind().map_err(cannot_read)?;
@@ -96,10 +100,10 @@ impl<R: Read + Seek> RandomAccessReader<R> {
         Ok(reader)
     }
 
-    /// The plaintext of a frame, by its number from 0.
+    /// Returns the plaintext of a frame, by its number from 0.
     fn open_frame(&mut self, number: u64) -> Result<&[u8]> {
         if self.held.as_ref().is_none_or(|held| held.0 != number) {
-            // Taken out, so that nothing half done is left behind.
+            // Taken out, so that no partial state is left behind after an error.
             let (_, mut plaintext) = self.held.take().unwrap_or_default();
             let is_last = number == self.regular_frames;
             let regular = self.opener.regular_frame_bytes();
@@ -117,12 +121,13 @@ impl<R: Read + Seek> RandomAccessReader<R> {
 }
 
 impl<R> RandomAccessReader<R> {
-    /// The header, which is authentic: the whole context, suite and wrapped data keys.
+    /// Returns the authenticated header: the complete context, the suite, and the wrapped data
+    /// keys.
     pub const fn header(&self) -> &Header {
         &self.header
     }
 
-    /// Bytes of the whole plaintext, which is authentic.
+    /// Returns the authenticated length of the plaintext in bytes.
     pub const fn plaintext_length(&self) -> u64 {
         self.length
     }
@@ -145,7 +150,8 @@ impl<R: Read + Seek> Read for RandomAccessReader<R> {
 }
 
 impl<R> Seek for RandomAccessReader<R> {
-    /// Moves in the plaintext. A place behind its end is allowed, and nothing is read there.
+    /// Changes the position in the plaintext. A position past the end is allowed; reads there
+    /// return no data.
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         let place = match to {
             SeekFrom::Start(place) => Some(place),
@@ -175,7 +181,7 @@ fn read_header(inner: &mut impl Read, limits: &Limits) -> Result<Header> {
         let missing = u64::try_from(wanted - bytes.len()).unwrap_or(u64::MAX);
         let read = inner.by_ref().take(missing).read_to_end(&mut bytes).map_err(cannot_read)?;
         match parser.parse(&bytes, limits) {
-            // The parser bounds what it asks for by the limit of headers.
+            // The parser limits its requests to the maximum size of a header.
             Err(MessageError::Truncated { needed, .. }) if read > 0 => wanted = needed.max(bytes.len() + 1),
             parsed => return Ok(parsed?),
         }

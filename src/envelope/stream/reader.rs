@@ -1,4 +1,4 @@
-//! Reading a message from an [`io::Read`].
+//! Decryption of a message from an [`io::Read`].
 
 use std::fmt;
 use std::io;
@@ -11,20 +11,24 @@ use crate::envelope::start::{KnownContext, Starter};
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::{Header, HeaderParser, MessageError, Opener, prepare_secret};
 
-/// What is asked for at first, and at least, when a message is read: covers the header and more of most.
+/// The size of the first read and the minimum size of a read. It covers more than the header of
+/// most messages.
 const FIRST_READ: usize = 8 * 1024;
 
-/// Decrypts a message while it is read. Holds one frame, or with several
-/// [`threads`](crate::envelope::EnvelopeBuilder::threads) some for each, and releases nothing that is not authentic.
+/// Decrypts a message while it is read. Buffers one frame, or with several
+/// [`threads`](crate::envelope::EnvelopeBuilder::threads) a few frames for each thread. Releases
+/// nothing before it is authenticated.
 ///
-/// The header was verified when the reader was made. Frames are released one by one, so plaintext that was already read
-/// may be followed by an error: that the message is cut off shows only where its end is missing. The last frame is
-/// released only after the end of the input was seen, so **whoever reads to the end without an error has the whole
-/// plaintext**, and who stops at an error must throw away what came before, or treat it as a part.
+/// The header was verified when the reader was created. Frames are released one by one, so an error
+/// can occur after plaintext has been read; truncation is detected only at the end of the stream.
+/// The last frame is released only after the end of the input has been reached. **A caller who
+/// reads to the end without an error has therefore read the complete plaintext.** If an error
+/// occurs, discard everything read so far, or treat it as incomplete.
 ///
-/// Errors of the message come as [`io::Error`] with an [`Error`] inside, of kind [`io::ErrorKind::UnexpectedEof`] if the
-/// message is cut off and [`io::ErrorKind::InvalidData`] otherwise; they are final. Errors of the inner reader pass
-/// through, and reading may go on after them.
+/// Errors of the message are [`io::Error`]s that contain an [`Error`]. Their kind is
+/// [`io::ErrorKind::UnexpectedEof`] if the message is truncated, and [`io::ErrorKind::InvalidData`]
+/// otherwise. They are final. Errors of the inner reader are passed through, and reading can
+/// continue after them.
 ///
 /// # Examples
 /// ```
@@ -47,7 +51,8 @@ pub struct EnvelopeReader<R> {
     header: Header,
     opener: Opener,
     input: Window,
-    /// A frame that did not fit into the caller's buffer, and how much of it was handed out.
+    /// A frame that did not fit into the caller's buffer, and the number of bytes of it that were
+    /// returned.
     plaintext: Zeroizing<Vec<u8>>,
     handed_out: usize,
     failed: Option<MessageError>,
@@ -70,13 +75,14 @@ impl<R: io::Read> EnvelopeReader<R> {
         Ok(Self { inner, header, opener, input, plaintext, handed_out: 0, failed: None })
     }
 
-    /// Opens a step of frames on several threads, if that is asked for: into `output` if it fits there, else into the
-    /// buffer. Returns how many bytes are in `output`, or `None` if the next frame must be opened by itself.
+    /// Decrypts a step of frames on several threads, if configured: into `output` if the frames
+    /// fit, otherwise into the buffer. Returns the number of bytes in `output`, or `None` if the
+    /// next frame must be decrypted individually.
     fn open_step(&mut self, output: &mut [u8]) -> Result<Option<usize>, ReadError> {
         let Some((step, encoded_length)) = self.opener.step() else { return Ok(None) };
         self.input.fill_to(&mut self.inner, encoded_length)?;
-        // Room is made for what came, and for that only if it is divided: at the end of a message it is opened frame by
-        // frame.
+        // Allocate only for received data, and only if it is divided among threads. The end of a
+        // message is decrypted frame by frame.
         let plaintext_length = self.opener.chunked_plaintext(self.input.bytes().len()).min(step);
         if plaintext_length == 0 {
             return Ok(None);
@@ -98,8 +104,8 @@ impl<R: io::Read> EnvelopeReader<R> {
         Ok((frames > 0).then_some(if fits { plaintext_length } else { 0 }))
     }
 
-    /// Opens the next frame: into `output` if it fits there, else into the buffer. Returns how many bytes are in
-    /// `output`.
+    /// Decrypts the next frame into `output` if it fits, otherwise into the buffer. Returns the
+    /// number of bytes in `output`.
     fn open_next(&mut self, output: &mut [u8]) -> Result<usize, ReadError> {
         if let Some(length) = self.open_step(output)? {
             return Ok(length);
@@ -113,7 +119,8 @@ impl<R: io::Read> EnvelopeReader<R> {
                 }
             };
             let (consumed, length) = (frame.encoded_length(), frame.plaintext_length());
-            // The end of the input is looked for first: if that fails for a while, nothing is lost.
+            // Check for the end of the input first, so that nothing is lost if that fails
+            // temporarily.
             if frame.is_last() && self.input.bytes().len() == consumed && !self.input.ended {
                 self.input.fill_to(&mut self.inner, consumed + 1)?;
                 continue;
@@ -136,7 +143,8 @@ impl<R: io::Read> EnvelopeReader<R> {
 }
 
 impl<R> EnvelopeReader<R> {
-    /// The header, which is authentic: the whole context, suite and wrapped data keys.
+    /// Returns the authenticated header: the complete context, the suite, and the wrapped data
+    /// keys.
     pub const fn header(&self) -> &Header {
         &self.header
     }
@@ -151,7 +159,7 @@ impl<R> EnvelopeReader<R> {
 }
 
 impl<R: io::Read> io::Read for EnvelopeReader<R> {
-    /// Copies least if `output` has room for a whole frame.
+    /// Copies the least if `output` has room for a whole frame.
     fn read(&mut self, output: &mut [u8]) -> io::Result<usize> {
         if let Some(error) = &self.failed {
             return Err(as_io(error.clone().into()));
@@ -182,7 +190,7 @@ impl<R> fmt::Debug for EnvelopeReader<R> {
     }
 }
 
-/// Bytes of the message that were read and not yet used.
+/// Message bytes that were read and not yet consumed.
 #[derive(Default)]
 struct Window {
     buffer: Vec<u8>,
@@ -200,7 +208,8 @@ impl Window {
         self.start += length;
     }
 
-    /// Reads on after a parse that failed: if it failed for want of bytes, and there may be more.
+    /// Reads more data after a parse failed, if it failed because of missing bytes and the input
+    /// may contain more.
     fn fill(&mut self, inner: &mut impl io::Read, error: MessageError) -> Result<(), ReadError> {
         match error.bytes_needed() {
             Some(needed) if !self.ended => Ok(self.fill_to(inner, needed)?),
@@ -208,7 +217,8 @@ impl Window {
         }
     }
 
-    /// Reads until `needed` bytes are there, or the end is. Takes more if they come at once.
+    /// Reads until `needed` bytes are available or the end is reached. Accepts additional bytes if
+    /// they arrive in the same read.
     fn fill_to(&mut self, inner: &mut impl io::Read, needed: usize) -> io::Result<()> {
         while self.end - self.start < needed && !self.ended {
             self.make_room(needed);
@@ -222,10 +232,11 @@ impl Window {
         Ok(())
     }
 
-    /// Makes room behind what is there. The buffer doubles only when it is full, whatever a length field promises, so
-    /// that memory is taken only for bytes that came.
+    /// Makes room after the buffered data. The buffer doubles only when it is full, regardless of
+    /// length fields, so that memory is allocated only for received data.
     fn make_room(&mut self, needed: usize) {
-        // A source that gives little at a time comes here often, and most times nothing is to be moved.
+        // With a source that returns little data at a time, this is called often, and usually
+        // nothing needs to be moved.
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
@@ -238,7 +249,7 @@ impl Window {
     }
 }
 
-/// Why reading cannot go on: the message, or where it is read from.
+/// The reason why reading cannot continue: the message or its source.
 enum ReadError {
     Message(MessageError),
     Io(io::Error),

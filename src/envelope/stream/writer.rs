@@ -1,4 +1,4 @@
-//! Writing a message to an [`io::Write`].
+//! Encryption of a message to an [`io::Write`].
 
 use std::fmt;
 use std::io;
@@ -7,14 +7,16 @@ use super::error::failed_before;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::Sealer;
 
-/// Encrypts what is written to it and passes the message on. Holds one frame, or with several
-/// [`threads`](crate::envelope::EnvelopeBuilder::threads) some for each.
+/// Encrypts what is written to it and passes the message on. Buffers one frame, or with several
+/// [`threads`](crate::envelope::EnvelopeBuilder::threads) a few frames for each thread.
 ///
-/// The message must be ended with [`finish`](EnvelopeWriter::finish). A writer that is dropped before leaves an
-/// unfinished message behind, which every reader refuses: nothing is written on drop, so that a failure half way cannot
-/// pass for a whole message. After an error the message is lost, and every further call fails.
+/// The message must be completed with [`finish`](EnvelopeWriter::finish). A writer that is dropped
+/// without it leaves a truncated message, which every reader rejects. Nothing is written on drop,
+/// so that a failure midway cannot look like a complete message. After an error, the message is
+/// lost and every further call fails.
 ///
-/// [`flush`](io::Write::flush) passes on the frames that are full; the rest waits for more plaintext or the end.
+/// [`flush`](io::Write::flush) passes on all full frames. The rest waits for more plaintext or the
+/// end.
 ///
 /// # Examples
 /// ```
@@ -33,7 +35,7 @@ use crate::message::Sealer;
 #[must_use = "a message that is not finished is refused by every reader"]
 pub struct EnvelopeWriter<W> {
     inner: W,
-    /// Gone after an error.
+    /// `None` after an error.
     sealer: Option<Sealer>,
     output: Vec<u8>,
 }
@@ -45,10 +47,10 @@ impl<W: io::Write> EnvelopeWriter<W> {
         Ok(Self { inner, sealer: Some(sealer), output: Vec::new() })
     }
 
-    /// Writes the final frame, flushes, and returns what the message was written to.
+    /// Writes the final frame, flushes, and returns the inner writer.
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] if that cannot be written, or if an earlier call failed.
+    /// - [`ErrorKind::Io`] if writing fails, or if an earlier call failed.
     pub fn finish(mut self) -> Result<W> {
         let sealer = self.sealer.take().ok_or_else(failed_before)?;
         let output = room(&mut self.output, sealer.finish_length());
@@ -60,9 +62,10 @@ impl<W: io::Write> EnvelopeWriter<W> {
 }
 
 impl<W: io::Write> io::Write for EnvelopeWriter<W> {
-    /// Takes up to one frame of plaintext, or with several threads some for each.
+    /// Accepts up to one frame of plaintext, or with several threads a few frames for each thread.
     fn write(&mut self, plaintext: &[u8]) -> io::Result<usize> {
-        // Taken out until all went well: whatever fails, the message cannot go on.
+        // The sealer is put back only on success, because the message cannot continue after any
+        // failure.
         let mut sealer = self.sealer.take().ok_or_else(|| io::Error::other(failed_before()))?;
         let output = room(&mut self.output, sealer.update_length(plaintext.len()));
         let sealed = sealer.update(plaintext, output).map_err(|error| io::Error::other(Error::from(error)))?;
@@ -79,7 +82,8 @@ impl<W: io::Write> io::Write for EnvelopeWriter<W> {
     }
 }
 
-/// The first bytes of a buffer, which only ever grows: it is overwritten, so it need not be cleared each time.
+/// Returns the first bytes of a buffer that only grows. It is overwritten each time, so it need not
+/// be cleared.
 fn room(buffer: &mut Vec<u8>, length: usize) -> &mut [u8] {
     if buffer.len() < length {
         buffer.resize(length, 0);

@@ -45,7 +45,7 @@ fn a_data_key_that_is_there_is_wrapped_and_not_replaced() -> Result<()> {
     second.on_encrypt(&mut materials)?;
     let keys = materials.encrypted_data_keys();
     assert_eq!(keys.len(), 2);
-    // Each finds its own among the two, wherever it stands.
+    // Each keyring finds its own wrapped data key among the two, in either position.
     for keyring in [first, second] {
         assert_eq!(unwrapped(&keyring, context(), keys)?, [5; 32]);
     }
@@ -92,7 +92,7 @@ fn a_key_of_another_name_is_told_by_both_names() {
     };
     let expected = r#"it was wrapped with the key named "2026", and this keyring has "2025""#;
     assert_eq!(reasons("2025", "2026"), expected);
-    // One the beginning of the other, either way round, and none at all.
+    // One name is a prefix of the other, in either direction, or there is no name.
     assert!(reasons("key", "key1").contains(r#""key1", and this keyring has "key""#));
     assert!(reasons("key1", "key").contains(r#""key", and this keyring has "key1""#));
     assert!(reasons("key", "").contains(r#"named "", and"#));
@@ -168,7 +168,7 @@ fn debug_shows_no_key() {
     assert_eq!(text, "RawAesKeyring { namespace: \"ns\", name: kn, .. }");
 }
 
-/// Wraps as one that binds the data key to a serialization in an order of its own.
+/// Wraps a data key bound to a serialization in a different order.
 fn wrapped_in_order(keyring: &RawAesKeyring, serialized: &[u8]) -> EncryptedDataKey {
     let (nonce, mut ciphertext) = ([9; NONCE_LENGTH], vec![0; 32]);
     let tag = keyring.key.seal(&nonce, serialized, &[5; 32], &mut ciphertext).unwrap();
@@ -178,7 +178,7 @@ fn wrapped_in_order(keyring: &RawAesKeyring, serialized: &[u8]) -> EncryptedData
 #[test]
 fn the_order_of_the_header_opens_where_it_is_accepted_and_nothing_else_does() -> Result<()> {
     let keyring = keyring("ns", "kn", 1);
-    // More names than every order is tried of, in an order that nobody could guess.
+    // More names than the limit for trying every order, in an order that cannot be guessed.
     let names: Vec<String> = (0..12).map(|index| format!("ключ {}", (index * 5) % 12)).collect();
     let pair = |name: &String| [&[0, 11 - u8::from(name.len() == 10)][..], name.as_bytes(), b"\0\x01x"].concat();
     let serialized = [&[0, 12][..], &names.iter().flat_map(pair).collect::<Vec<_>>()].concat();

@@ -24,7 +24,7 @@ fn decryption_materials() -> DecryptionMaterials {
     DecryptionMaterials::new(AlgorithmSuite::default(), none(), CryptoBackend::default()).unwrap()
 }
 
-/// Does what it is told, and nothing of what a keyring should.
+/// A keyring that violates the contract in the specified way.
 #[derive(Debug)]
 enum Odd {
     Fails,

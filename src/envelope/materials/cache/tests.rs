@@ -33,12 +33,13 @@ fn fetch(cache: &DataKeyCache) -> Fetch {
     }
 }
 
-/// Has several threads wait for one fetch, ends it, and returns what each of them found.
+/// Lets several threads wait for one fetch, ends it, and returns the result of each thread.
 fn wait_for_end(cache: &DataKeyCache, end: impl FnOnce(Fetch)) -> Vec<Result<Entrance>> {
     let fetch = fetch(cache);
     thread::scope(|scope| {
         let waiting: Vec<_> = (0..THREADS).map(|_| scope.spawn(|| enter(cache))).collect();
-        // The map and the fetch hold the flight once each, and every thread that waits once more.
+        // The map and the fetch each hold one reference to the flight, and every waiting thread
+        // holds another.
         while Arc::strong_count(&fetch.flight) < 2 + THREADS {
             thread::yield_now();
         }
@@ -88,7 +89,7 @@ fn a_shared_failure_still_tells_each_reason() {
 #[test]
 fn a_fetch_that_was_given_up_lets_the_others_try_one_after_the_other() {
     let cache = DataKeyCache::default();
-    // Each of them in turn finds the task, gives it up by dropping it, and the next one wakes.
+    // Each thread in turn gets the task and abandons it by dropping it, which wakes the next one.
     let fetch = fetch(&cache);
     let tried = thread::scope(|scope| {
         let try_it = || matches!(enter(&cache).map(drop_fetch), Ok(true));
@@ -200,7 +201,7 @@ fn room_for_none_is_refused() {
 fn a_child_that_is_forked_uses_no_data_key_of_its_parent() {
     let cache = DataKeyCache::default();
     fetch(&cache).keep(key(7), 1, &TERMS, &clock());
-    // One that a thread of the parent fetches, and nobody in the child.
+    // A thread of the parent is fetching this entry, but no thread of the child is.
     let Ok(Entrance::Fetch(_under_way)) = cache.enter(id("y"), 1, &TERMS, &clock()) else { panic!("it is new") };
     let child = || {
         let fetches = |name: &str| matches!(cache.enter(id(name), 1, &TERMS, &clock()), Ok(Entrance::Fetch(_)));

@@ -16,7 +16,7 @@ use crate::message::{Header, inspect};
 const AGE: Duration = Duration::from_secs(60);
 const JUST: Duration = Duration::from_millis(1);
 
-/// Counts what it is asked for.
+/// A keyring that counts its calls.
 #[derive(Debug)]
 struct Counting<K> {
     keyring: K,
@@ -26,7 +26,7 @@ struct Counting<K> {
 impl<K: Keyring> Keyring for Counting<K> {
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
         self.calls.fetch_add(1, SeqCst);
-        // Long enough for others to come meanwhile.
+        // Long enough for other threads to arrive.
         thread::sleep(Duration::from_millis(2));
         self.keyring.on_encrypt(materials)
     }
@@ -49,7 +49,7 @@ fn context(tenant: &str) -> EncryptionContext {
     EncryptionContext::from([("tenant", tenant)])
 }
 
-/// A manager to be set up, its clock, and the count of calls to its keyring.
+/// Returns a builder for a manager, its clock, and the number of calls to its keyring.
 fn counted() -> (CachingMaterialsManagerBuilder, Arc<ManualClock>, Arc<AtomicUsize>) {
     let (clock, calls) = (manual_clock(), Arc::new(AtomicUsize::new(0)));
     let keyring = Counting { keyring: raw(), calls: Arc::clone(&calls) };
@@ -181,7 +181,7 @@ fn a_cached_data_key_opens_no_other_wrapped_data_keys() -> Result<()> {
     let [wrapped] = made.encrypted_data_keys() else { panic!("one keyring wraps once") };
     manager.on_decrypt(&mut decryption(suite, context("1")), std::slice::from_ref(wrapped))?;
     let (id, info, text) = (wrapped.provider_id(), wrapped.provider_info(), wrapped.ciphertext());
-    // The same bytes, cut elsewhere, and altered.
+    // The same bytes split at another position, and altered bytes.
     let mut altered = text.to_vec();
     altered[0] ^= 1;
     let others = [
@@ -198,7 +198,8 @@ fn a_cached_data_key_opens_no_other_wrapped_data_keys() -> Result<()> {
     Ok(())
 }
 
-/// Otherwise those who accept no other order would be served what only another order opened.
+/// Otherwise, envelopes that accept no other order would get data keys that only another order can
+/// unwrap.
 #[test]
 fn what_was_read_in_any_order_serves_only_those_who_accept_that_order() -> Result<()> {
     let (builder, _, calls) = counted();
@@ -318,7 +319,8 @@ fn messages_under_one_data_key_are_all_different_and_open_without_a_cache() -> R
     assert_eq!(calls.load(SeqCst), 1);
     let headers: Vec<_> = messages.iter().map(|message| inspect(message).unwrap()).collect();
     let ids: HashSet<_> = headers.iter().map(|header| *header.message_id()).collect();
-    // The IV of the first frame is always the same, so different ciphertexts come of different content keys.
+    // The IV of the first frame is always the same, so different ciphertexts imply different
+    // content keys.
     let bodies: HashSet<_> =
         messages.iter().zip(&headers).map(|(message, header)| &message[header.encoded_length() + 24..][..13]).collect();
     let wrapped: HashSet<_> = headers.iter().flat_map(Header::data_keys).collect();
@@ -395,7 +397,7 @@ fn a_signed_message_is_written_past_the_cache_and_read_through_it() -> Result<()
         assert_eq!(envelope.decrypt(&messages[1], &context("1"))?, b"two");
     }
     assert_eq!((calls.load(SeqCst), cache.statistics().hits(), cache.statistics().entries()), (4, 4, 2));
-    // A data key from the cache opens no message whose signature is wrong.
+    // A cached data key does not decrypt a message with an invalid signature.
     let mut forged = messages[0].clone();
     *forged.last_mut().unwrap() ^= 1;
     assert_eq!(envelope.decrypt(&forged, &context("1")).unwrap_err().kind(), ErrorKind::InvalidMessage);
@@ -433,7 +435,7 @@ fn a_manager_over_itself_does_not_wait_for_itself() -> Result<()> {
     Ok(())
 }
 
-/// Panics, or keeps its part of the contract only by half, and later does as it should.
+/// A keyring that first panics or violates the contract, and later works correctly.
 #[derive(Debug)]
 struct AtFirst(AtomicUsize);
 

@@ -64,7 +64,7 @@ fn a_context_reproduced_wrongly_does_not_open() -> Result<()> {
     Ok(())
 }
 
-/// Binds no context, as keys of some kinds cannot.
+/// A keyring that does not bind the context, as keys of some kinds cannot.
 #[derive(Debug)]
 struct Unbound;
 
@@ -93,7 +93,7 @@ fn the_header_itself_is_bound_to_what_it_leaves_out() -> Result<()> {
     Ok(())
 }
 
-/// Puts materials of the same suite and context in the place of those that it gets.
+/// A manager that replaces the materials with others of the same suite and context.
 #[derive(Debug)]
 struct Forgetful;
 
@@ -177,7 +177,8 @@ fn a_cache_on_either_side_keeps_every_rule() -> Result<()> {
             let message = envelope.encrypt(b"text", &context(FULL))?;
             assert_eq!(inspect(&message)?.context(), &context(&[("a", "1"), ("c", "3")]), "on a hit as on a miss");
             assert_eq!(envelope.decrypt_with_reproduced_context(&message, &context(&[("b", "2")]))?, b"text");
-            // The full context is the same, so only the names brought tell the requests apart.
+            // The full context is the same, so only the names of the supplied pairs distinguish the
+            // requests.
             let shown = Envelope::with_materials_manager(raw()).encrypt(b"text", &context(FULL))?;
             assert_eq!(envelope.decrypt_with_reproduced_context(&shown, &context(&[("b", "2")]))?, b"text");
             let error = envelope.decrypt_with_reproduced_context(&shown, &context(&[("a", "1")])).unwrap_err();
