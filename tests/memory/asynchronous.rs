@@ -1,9 +1,9 @@
-//! A stream of Tokio.
+//! A Tokio stream.
 
 use strongroom::{EncryptionContext, Envelope, Result};
 use tokio::io::AsyncReadExt;
 
-/// Reads a message to its end, a few bytes at a time, and keeps nothing of its plaintext.
+/// Reads a message to its end, a few bytes at a time, and discards its plaintext.
 pub(crate) fn read_through(envelope: &Envelope, message: &[u8], context: &EncryptionContext) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {

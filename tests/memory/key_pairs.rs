@@ -1,7 +1,8 @@
-//! Private keys: what of them stays in memory that is given back, by backend and operation.
+//! Remains of private keys in freed memory, by backend and operation.
 //!
-//! The numbers of a key are looked for as they are written, and backwards, as they lie in the words of a big integer. Memory
-//! that AWS-LC allocates itself is not seen here: it goes to the allocator of C, and AWS-LC wipes whatever it gives back.
+//! The numbers of a key are searched for in their encoded form and in reverse, the byte order in a
+//! big integer. Memory that AWS-LC allocates is not seen here: it comes from the C allocator, and
+//! AWS-LC wipes all memory that it frees.
 
 use pkcs8::PrivateKeyInfoRef;
 use pkcs8::der::Decode;
@@ -46,7 +47,7 @@ pub(crate) fn private_keys_are_wiped() -> Result<()> {
     an_imported_key_is_wiped()
 }
 
-/// What to look for: a stretch of each secret number, in both orders.
+/// Returns the patterns to search for: a section of each secret number, in both orders.
 fn secrets(kind: KeyPairKind, pkcs8: &[u8]) -> Vec<[u8; MARKER_LENGTH]> {
     let content = PrivateKeyInfoRef::from_der(pkcs8).expect("PKCS#8").private_key.as_bytes();
     let numbers = match kind {
@@ -79,7 +80,8 @@ fn operations_are_wiped(backend: &CryptoBackend, kind: KeyPairKind, pkcs8: &Secr
         let known = left_by_rust_crypto(what);
         let most = match is_rsa {
             true if in_pure_rust => known,
-            // AWS-LC has no decryption with implicit rejection: the other library's is taken, and the key parsed once for it.
+            // AWS-LC has no decryption with implicit rejection. The other library is used, and the
+            // key is parsed once for it.
             true if what == "PKCS#1 v1.5, first" => known + RUST_CRYPTO_RSA[0].1,
             true if what == "PKCS#1 v1.5" => known,
             _ => 0,
@@ -98,7 +100,7 @@ fn left_by_rust_crypto(what: &str) -> usize {
     RUST_CRYPTO_RSA.iter().find(|(name, _)| *name == what).map_or(0, |(_, known)| *known)
 }
 
-/// Everything that a private key does.
+/// Returns all operations of a private key.
 fn operations<'a>(
     backend: &'a CryptoBackend,
     kind: KeyPairKind,
@@ -140,7 +142,7 @@ fn operations<'a>(
     Ok(operations)
 }
 
-/// A generator whose output is known: it is the secret of a new key.
+/// A generator with known output, which becomes the secret of a new key.
 #[derive(Debug)]
 struct Known;
 
@@ -155,7 +157,7 @@ impl SecureRandom for Known {
     }
 }
 
-/// Of RSA the secret is not known before it is made; AWS-LC makes it in its own memory.
+/// For RSA, the secret is not known in advance. AWS-LC generates it in its own memory.
 fn new_keys_are_wiped() -> Result<()> {
     for kind in KeyPairKind::ALL.into_iter().filter(|kind| kind.modulus_bits().is_none()) {
         for backend in [RUST_CRYPTO, FASTEST] {
@@ -170,7 +172,8 @@ fn new_keys_are_wiped() -> Result<()> {
     Ok(())
 }
 
-/// The whole way of an RSA key through a KMS of the default backend: unwrapped, checked, stored, opened and used.
+/// The complete path of an RSA key through a KMS with the default backend: unwrapped, checked,
+/// stored, opened, and used.
 fn an_imported_key_is_wiped() -> Result<()> {
     let pkcs8 = FASTEST.key_pairs().generate(KeyPairKind::Rsa2048, FASTEST.random())?.to_pkcs8()?;
     let kms = Kms::in_memory()?;
@@ -199,7 +202,7 @@ fn an_imported_key_is_wiped() -> Result<()> {
     });
     WITNESS.watch(&[]);
     result?;
-    // It is parsed and signs twice: when it is checked, and when it is used.
+    // The key is parsed and signs twice: when it is checked, and when it is used.
     let most = match is_in_pure_rust(&FASTEST, KeyPairKind::Rsa2048) {
         true => 2 * (left_by_rust_crypto("parse") + left_by_rust_crypto("sign")),
         false => 0,

@@ -1,6 +1,7 @@
-//! What memory shows: how much of it a stream takes, and that secrets are wiped before it is given back.
+//! Memory usage of streams, and wiping of secrets before their memory is freed.
 //!
-//! A test binary of its own, as it replaces the allocator, with one test, as all threads share the counters.
+//! This is a separate test binary because it replaces the allocator. It contains one test because
+//! all threads share the counters.
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
@@ -32,14 +33,15 @@ use blocking::read_through;
 #[global_allocator]
 static WITNESS: Witness = Witness::new();
 
-/// Plaintext that goes through a stream, hundreds of times what may be held. `STRONGROOM_STREAM_BYTES` sets another
-/// length, such as more than 32 bits count.
+/// The length of the plaintext in a stream, hundreds of times the memory limit.
+/// `STRONGROOM_STREAM_BYTES` sets another length, for example one that exceeds 32 bits.
 const STREAM_LENGTH: u64 = 256 << 20;
 
-/// Writer and reader hold a frame and a header each.
+/// Writer and reader each buffer one frame and one header.
 const STREAM_LIMIT: usize = 1 << 20;
 
-/// With two threads they hold a step each, of plaintext and of the message: 2 MiB four times, and a doubling.
+/// With two threads, each buffers a step of plaintext and of the message: 2 MiB four times, and one
+/// doubling.
 const PARALLEL_STREAM_LIMIT: usize = 16 << 20;
 
 #[test]
@@ -53,7 +55,7 @@ fn memory() -> Result<()> {
     Ok(())
 }
 
-/// The control: without it, a witness that sees nothing would prove nothing.
+/// The control: without it, a check that never finds anything would prove nothing.
 fn the_witness_sees_what_is_not_wiped() {
     let unwiped = |work: &dyn Fn()| WITNESS.unwiped_in(work).1;
     assert_eq!(unwiped(&|| drop(MARKER.to_vec())), 1);
@@ -81,7 +83,7 @@ fn secrets_are_wiped() -> Result<()> {
     let store = Arc::new(MemoryStore::new(&backend)?);
     let open = |root: &[u8; 32]| Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(root)).build();
     open(&MARKER)?;
-    // Frames of which each holds the marker, the last one shorter than the others.
+    // Each of the frames contains the marker, and the last frame is shorter than the others.
     let key = RawAesKeyring::new("test", "other", SecretBytes::zeroed(32))?;
     let marked = Envelope::builder(key).frame_length(4096).build()?;
     let stream = marked.encrypt(&MARKER.repeat(128 * 100 + 7), &none)?;
@@ -134,7 +136,7 @@ fn secrets_are_wiped() -> Result<()> {
     Ok(())
 }
 
-/// Every data key is the marker.
+/// A keyring whose data keys are always the marker.
 #[derive(Debug)]
 struct Marked;
 
@@ -149,7 +151,7 @@ impl Keyring for Marked {
     }
 }
 
-/// Data keys that are kept, used again, make room for others, are cleared, and end with their cache.
+/// Data keys that are cached, reused, evicted, cleared, and dropped with their cache.
 fn cached_data_keys_come_and_go() -> Result<()> {
     let cache = DataKeyCache::new(2)?;
     let manager = CachingMaterialsManager::builder(DefaultMaterialsManager::new(Marked), Duration::from_secs(3600));
@@ -183,7 +185,7 @@ fn streams_take_bounded_memory() -> Result<()> {
     Ok(())
 }
 
-/// Sends zeros through writer, pipe and reader.
+/// Sends zeros through a writer, a pipe, and a reader.
 fn pump(envelope: &Envelope, length: u64) -> io::Result<u64> {
     let none = EncryptionContext::new();
     let (source, sink) = io::pipe()?;
@@ -200,7 +202,8 @@ fn pump(envelope: &Envelope, length: u64) -> io::Result<u64> {
     })
 }
 
-/// Threads could hold 64 MiB of frames, and what a message says of its frame length would make it 4 GiB.
+/// The threads could buffer 64 MiB of frames, and a frame length specified in the message could
+/// increase that to 4 GiB.
 fn a_short_message_takes_little_memory_with_many_threads() -> Result<()> {
     let keyring = RawAesKeyring::new("n", "k", SecretBytes::zeroed(32))?;
     let envelope = Envelope::builder(keyring).frame_length(16 << 20).threads(64).build()?;
@@ -215,7 +218,7 @@ fn a_short_message_takes_little_memory_with_many_threads() -> Result<()> {
     Ok(())
 }
 
-/// A header may claim gigabytes; nothing is set aside for what is not there.
+/// A header may claim gigabytes, but no memory is allocated for missing data.
 fn a_hostile_header_takes_bounded_memory() {
     let envelope = Envelope::new(RawAesKeyring::new("n", "k", SecretBytes::zeroed(32)).expect("32 bytes"));
     let start = [&[2, 4, 0x78][..], &[0; 32], &[0, 0]].concat();

@@ -1,4 +1,4 @@
-//! Root keys: where they come from and how they are rotated.
+//! Sources and rotation of root keys.
 
 #[cfg(feature = "passphrase")]
 mod passphrase;

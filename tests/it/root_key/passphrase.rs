@@ -1,4 +1,4 @@
-//! Passphrases as people type them, and what a file may ask of whoever tries one.
+//! Normalization of passphrases, and limits on the cost that a file can request.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,11 +14,12 @@ use strongroom::{Error, ErrorKind, Kms, Result};
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
-/// A text in one code point for each letter, and in several; with a no-break space.
+/// A text with one code point per letter and the same text with several, including a no-break
+/// space.
 const COMPOSED: &str = "gr\u{fc}ne\u{a0}M\u{fc}tze";
 const DECOMPOSED: &str = "gru\u{308}ne\u{a0}Mu\u{308}tze";
 
-/// Where the wrapped file key of an export begins: behind the header and a length.
+/// The offset of the wrapped file key in an export: after the header and a length.
 const WRAPPED: usize = 8 + 1 + 1 + 16 + 8 + 2;
 
 fn cost() -> Result<PassphraseCost> {
@@ -75,7 +76,7 @@ fn what_is_no_passphrase_is_refused_with_the_reason() -> TestResult {
     Ok(())
 }
 
-/// Files that the first release wrote under passphrases as they were typed.
+/// Returns a file that the first release wrote under passphrases as typed.
 fn earlier(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/passphrase").join(name)
 }
@@ -134,7 +135,7 @@ fn an_export_from_before_normalization_opens_as_it_was_typed() -> TestResult {
     Ok(())
 }
 
-/// An export that asks for as much as the format can say, with a checksum that fits.
+/// Sets the cost in an export to any value that the format can express, and corrects the checksum.
 fn with_cost(mut file: Vec<u8>, memory_kib: u32, passes: u32, lanes: u32) -> Vec<u8> {
     for (place, number) in [memory_kib, passes, lanes].into_iter().enumerate() {
         file[WRAPPED + 1 + 4 * place..][..4].copy_from_slice(&number.to_be_bytes());

@@ -1,4 +1,5 @@
-//! Rotation of the root key: everything is sealed anew, whatever happens on the way and whoever works meanwhile.
+//! Rotation of the root key: everything is sealed again, despite interruptions and concurrent
+//! changes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -24,7 +25,7 @@ fn open(store: &Arc<TamperingStore>, secret: u8) -> Result<Kms> {
     Kms::builder().store(Arc::clone(store), RootKey::from_bytes(&[secret; 32])).build()
 }
 
-/// Keys with several versions and an alias, and what was encrypted under each version.
+/// Creates keys with several versions and an alias, and encrypts under each version.
 fn furnish(kms: &Kms, count: usize) -> Result<Vec<(KeyId, Vec<u8>)>> {
     let mut blobs = Vec::new();
     for number in 0..count {
@@ -47,7 +48,7 @@ fn check(kms: &Kms, blobs: &[(KeyId, Vec<u8>)]) -> TestResult {
     Ok(())
 }
 
-/// The versions of the root key that sealed records name.
+/// Returns the root key versions that sealed records specify.
 fn versions(store: &TamperingStore) -> Vec<u8> {
     let state = store.state();
     let sealed = state.records.iter().filter(|(id, _)| id.name != b"root");
@@ -99,7 +100,8 @@ fn a_rotation_that_is_cut_off_after_any_commit_can_be_finished() -> TestResult {
                 assert!(cut > 4, "begin, several batches, finish");
                 break;
             }
-            // Whoever comes next opens it with the root key that it had, and, once it moves, with the next one.
+            // The next process opens the store with the current root key. During a move, the new
+            // root key works as well.
             let kms = open(&store, 1)?;
             check(&kms, &blobs)?;
             let is_rotating = kms.root_key_status()?.is_rotating();
@@ -146,7 +148,7 @@ fn others_keep_working_while_the_root_key_moves() -> TestResult {
         rotated.and(made)
     })?;
     assert_eq!(versions(&store), [3]);
-    // It was opened with the holder that is no more, and still changes keys.
+    // This handle was opened with the previous holder and can still change keys.
     other.disable_key(made[0].0)?;
     other.enable_key(made[0].0)?;
     other.run_maintenance()?;
@@ -185,7 +187,7 @@ fn a_rotation_ends_although_others_change_each_key_just_before_it_is_sealed() ->
     Ok(())
 }
 
-/// The earlier version must not be dropped while a record needs it.
+/// The earlier version must not be removed while a record needs it.
 #[test]
 fn a_record_that_comes_back_before_the_end_is_sealed_anew_too() -> TestResult {
     let store = TamperingStore::new();
@@ -205,7 +207,7 @@ fn a_record_that_comes_back_before_the_end_is_sealed_anew_too() -> TestResult {
     check(&open(&store, 1)?, &blobs)
 }
 
-/// A store that has another root key whenever something is to be written.
+/// A store whose root key has changed whenever a write is attempted.
 #[derive(Debug)]
 struct Restless(Arc<TamperingStore>, AtomicU32);
 
@@ -279,7 +281,7 @@ fn one_passphrase_takes_the_place_of_another() -> TestResult {
     check(&open("two")?, &blobs)
 }
 
-/// Both passphrases have the same name: what counts is which of them opens.
+/// Both passphrases have the same name, so the one that opens the store identifies it.
 #[cfg(feature = "passphrase")]
 #[test]
 fn a_rotation_keeps_the_passphrase_that_another_process_moved_back_to() -> TestResult {
@@ -309,7 +311,7 @@ fn who_finishes_a_move_goes_on_with_the_new_holder() -> TestResult {
     Ok(())
 }
 
-/// The earlier version stays as long as something may be sealed under it that cannot be seen.
+/// The earlier version is preserved as long as an unreadable record may be sealed under it.
 #[test]
 fn a_missing_or_altered_record_keeps_the_earlier_version() -> TestResult {
     let store = TamperingStore::new();
@@ -326,7 +328,7 @@ fn a_missing_or_altered_record_keeps_the_earlier_version() -> TestResult {
     check(&open(&store, 1)?, &blobs)
 }
 
-/// A holder that counts what it is asked.
+/// A holder that counts its calls.
 #[derive(Debug, Default)]
 struct Counting {
     wrapped: AtomicU32,
@@ -334,7 +336,7 @@ struct Counting {
 }
 
 impl Counting {
-    /// How often it has wrapped and unwrapped since the last time.
+    /// Returns the number of wraps and unwraps since the previous call.
     fn asked(&self) -> (u32, u32) {
         (self.wrapped.swap(0, Ordering::SeqCst), self.unwrapped.swap(0, Ordering::SeqCst))
     }
@@ -374,7 +376,8 @@ fn a_holder_is_asked_when_a_store_is_opened_or_rotated_and_not_for_keys() -> Tes
     kms.rotate_root_key()?;
     let (wrapped, unwrapped) = holder.asked();
     assert!(wrapped == 1 && unwrapped > 0, "{unwrapped}");
-    // The other one finds out with its next operation, and no other one asks.
+    // The other process discovers the rotation with its next operation. No other operation calls
+    // the holder.
     other.describe_key(blobs[0].0)?;
     assert_eq!(holder.asked(), (0, 1));
     check(&other, &blobs)?;
@@ -418,7 +421,7 @@ fn an_import_token_from_before_is_refused_and_a_new_one_works() -> TestResult {
         process.import_key_material(request).map(|_| ()).map_err(|error| error.kind())
     };
     let after = parameters()?.import_token;
-    // Also by the process that still knows the version that the token was made under.
+    // This includes the process that still has the version under which the token was created.
     for process in [&kms, &other] {
         assert_eq!(import(process, &before), Err(ErrorKind::InvalidImportToken));
         assert_eq!(import(process, &after), Err(ErrorKind::InvalidCiphertext), "the token is good");

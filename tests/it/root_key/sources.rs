@@ -1,4 +1,4 @@
-//! Where root keys come from, and what is said of those that do not fit.
+//! Sources of root keys, and errors for unsuitable ones.
 
 use std::fs;
 use std::process::Command;
@@ -71,7 +71,7 @@ fn a_root_key_file_holds_bytes_digits_or_base64_and_nothing_else() -> TestResult
     Ok(())
 }
 
-/// 16 bytes in hexadecimal digits and 24 in Base64 have 32 characters.
+/// 16 bytes in hexadecimal and 24 bytes in Base64 both have 32 characters.
 #[test]
 fn a_root_key_file_of_printable_characters_is_refused_unless_it_is_asked_for() -> TestResult {
     let folder = tempfile::tempdir()?;
@@ -90,7 +90,7 @@ fn a_root_key_file_of_printable_characters_is_refused_unless_it_is_asked_for() -
         let shown = String::from_utf8_lossy(text).into_owned();
         assert!(refused.to_string().contains("from_file_as_bytes") && !format!("{refused:?}").contains(&shown));
 
-        // A store that already has such a file can be opened and moved.
+        // A store that already uses such a file can be opened and moved to another root key.
         let store = Arc::new(MemoryStore::new(&CryptoBackend::default())?);
         let open = |root| Kms::builder().store(Arc::clone(&store), root).build();
         let key = open(RootKey::from_bytes(text))?.create_key(Default::default())?.key_id();
@@ -98,7 +98,7 @@ fn a_root_key_file_of_printable_characters_is_refused_unless_it_is_asked_for() -
         kms.move_root_key(RootKey::from_bytes(&[0xAB; 32]))?;
         open(RootKey::from_bytes(&[0xAB; 32]))?.describe_key(key)?;
     }
-    // One byte that is not printable, and these are the bytes themselves.
+    // With one nonprintable byte, the content is used as raw bytes.
     fs::write(&path, b"\x7f0112233445566778899aabbccddeeff")?;
     assert_eq!(holder(RootKey::from_file(&path)?)?, holder(RootKey::from_file_as_bytes(&path)?)?);
     for content in ["ab".repeat(32).as_bytes(), &[0xAB; 31], b""] {
@@ -108,7 +108,7 @@ fn a_root_key_file_of_printable_characters_is_refused_unless_it_is_asked_for() -
     Ok(())
 }
 
-/// Where a child process is to make a root key.
+/// The file in which a child process should generate a root key.
 const FILE: &str = "STRONGROOM_TEST_ROOT_KEY_FILE";
 
 #[test]

@@ -39,7 +39,7 @@ fn what_others_commit_while_one_waits_for_its_turn_is_no_tampering() -> Result<(
     Ok(())
 }
 
-/// An anchor that runs other work right after it was read, once.
+/// An anchor that runs a hook once, immediately after it was read.
 struct Slow {
     anchor: Arc<MemoryAnchor>,
     after_reading: Mutex<Option<Box<dyn FnOnce() + Send>>>,
@@ -122,7 +122,7 @@ fn an_anchor_that_is_removed_in_use_is_missed_and_not_dropped_anew() -> TestResu
         assert!(kms.verify_store(|_| {}).is_err() && !path.exists());
     }
     drop(kms);
-    // Opening the store again accepts it as it is, as documented in the manual.
+    // Opening the store again accepts its state, as documented in the manual.
     open()?.disable_key(key)?;
     Ok(())
 }

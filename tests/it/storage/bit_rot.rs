@@ -1,6 +1,7 @@
-//! One damaged byte anywhere in a store: noticed, or without any harm. Never is one key taken for another.
+//! One damaged byte anywhere in a store is either detected or harmless. One key is never confused
+//! with another.
 //!
-//! `STRONGROOM_BIT_ROT_STEP=1` damages every byte in turn, not only some.
+//! `STRONGROOM_BIT_ROT_STEP=1` damages every byte in turn instead of a sample.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -18,10 +19,10 @@ type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 const NAME: &str = "keys.strongroom";
 
-/// What the name of an anchor has more than that of its store.
+/// The suffix of an anchor's file name, appended to the name of its store.
 const ANCHOR: &str = ".anchor";
 
-/// Opens the store, with an anchor if there is one.
+/// Opens the store, with an anchor if the file exists.
 fn open(folder: &Path) -> strongroom::Result<Kms> {
     let store = SqliteStore::open(folder.join(NAME), &CryptoBackend::default())?;
     let builder = Kms::builder().store(store, RootKey::from_bytes(&[7; 32]));
@@ -31,7 +32,7 @@ fn open(folder: &Path) -> strongroom::Result<Kms> {
     }
 }
 
-/// Plaintexts and what they were encrypted to, each under a key of its own.
+/// Plaintexts and their ciphertexts, each under a separate key.
 type Sealed = Vec<(&'static [u8], Vec<u8>)>;
 
 fn fill(kms: &Kms) -> strongroom::Result<Sealed> {
@@ -43,7 +44,7 @@ fn fill(kms: &Kms) -> strongroom::Result<Sealed> {
     Ok(sealed)
 }
 
-/// The files of a store, by what their names have more than that of the store.
+/// The files of a store, by their suffixes to the name of the store.
 type Files = Vec<(&'static str, Vec<u8>)>;
 
 fn files_in(folder: &Path) -> std::io::Result<Files> {
@@ -65,16 +66,16 @@ fn put(folder: &Path, files: &Files) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What a damaged byte did.
+/// The effect of a damaged byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
-    /// The store is refused, or a key in it is.
+    /// The store, or a key in it, is rejected.
     Noticed,
-    /// Everything is there.
+    /// All data is present.
     Harmless,
 }
 
-/// Opens the store and decrypts all. A wrong plaintext fails the test at once.
+/// Opens the store and decrypts everything. A wrong plaintext fails the test immediately.
 fn effect(folder: &Path, sealed: &Sealed, what: &str) -> Effect {
     let Ok(kms) = open(folder) else { return Effect::Noticed };
     for (text, blob) in sealed {
@@ -86,8 +87,8 @@ fn effect(folder: &Path, sealed: &Sealed, what: &str) -> Effect {
     Effect::Harmless
 }
 
-/// Damages bytes of one file in turn, `step` apart, with the others as they are. Returns how many were noticed, and how many
-/// harmless.
+/// Damages bytes of one file in turn, `step` apart, with the other files unchanged. Returns the
+/// number of detected and of harmless cases.
 fn damage_each(
     files: &Files,
     ending: &str,
@@ -116,7 +117,7 @@ fn a_damaged_byte_of_the_file_is_noticed_or_harmless() -> TestResult {
     let folder = fast_folder()?;
     let kms = open(folder.path())?;
     let sealed = fill(&kms)?;
-    drop(kms); // which plays the log into the file and removes it
+    drop(kms); // checkpoints the log into the file and removes it
     let files = files_in(folder.path())?;
     assert_eq!(files.len(), 1);
     let (noticed, harmless) = damage_each(&files, "", &sealed, step(101))?;
@@ -128,12 +129,12 @@ fn a_damaged_byte_of_the_file_is_noticed_or_harmless() -> TestResult {
 #[test]
 fn every_damaged_byte_of_the_log_is_noticed_with_an_anchor() -> TestResult {
     let folder = fast_folder()?;
-    // The first opening drops the anchor.
+    // Opening the store for the first time creates the anchor.
     let anchor = folder.path().join(format!("{NAME}{ANCHOR}"));
     let store = SqliteStore::open(folder.path().join(NAME), &CryptoBackend::default())?;
     let kms = Kms::builder().store(store, RootKey::from_bytes(&[7; 32])).anchor(FileAnchor::new(anchor)).build()?;
     let sealed = fill(&kms)?;
-    // As a crash leaves it: nothing of the log is in the file yet.
+    // The state after a crash: nothing from the log is in the main file yet.
     let mut files = files_in(folder.path())?;
     assert_eq!(files.len(), 3);
     let length = files[1].1.len();
@@ -141,13 +142,14 @@ fn every_damaged_byte_of_the_log_is_noticed_with_an_anchor() -> TestResult {
     println!("a log of {length} bytes with an anchor, damaged one at a time: {noticed} noticed, {harmless} harmless");
     assert!(noticed > 0 && harmless == 0);
 
-    // Without one SQLite drops the log from the damaged place on, and nobody notices: keys are gone, none is wrong.
+    // Without an anchor, SQLite silently discards the log from the damaged position on. Keys are
+    // missing, but none is wrong.
     files.retain(|(ending, _)| *ending != ANCHOR);
     damage_each(&files, "-wal", &sealed, step(509).max(101))?;
     Ok(())
 }
 
-/// A number in the file of a store, as SQLite writes it.
+/// Reads a number from the file of a store, in SQLite's encoding.
 fn number(file: &[u8], at: usize) -> usize {
     let bytes = file[at..at + 4].try_into().expect("four bytes");
     u32::from_be_bytes(bytes).try_into().expect("a small number")
@@ -155,15 +157,16 @@ fn number(file: &[u8], at: usize) -> usize {
 
 #[test]
 fn a_page_in_use_in_the_list_of_free_pages_is_noticed_before_it_is_overwritten() -> TestResult {
-    /// Where the header of the file names the first page of the list.
+    /// The offset of the first free-list page number in the file header.
     const FIRST_FREE: usize = 32;
-    /// Where the header has the size of a page.
+    /// The offset of the page size in the file header.
     const PAGE_SIZE: usize = 16;
 
     let folder = fast_folder()?;
     let kms = open(folder.path())?;
     let key = kms.create_key(Default::default())?.key_id();
-    // What is too long for a page of the table gets pages of its own, and they are free when it is short again.
+    // A value that is too long for a page of the table gets overflow pages, which are freed when
+    // the value is short again.
     kms.update_key_description(key, "x".repeat(8_192))?;
     kms.update_key_description(key, "")?;
     let sealed = fill(&kms)?;
@@ -171,12 +174,14 @@ fn a_page_in_use_in_the_list_of_free_pages_is_noticed_before_it_is_overwritten()
     let mut files = files_in(folder.path())?;
     assert!(open(folder.path())?.verify_store(|_| {})?.is_intact());
 
-    // The list is a page with the number of the next such page, how many others it names, and those.
+    // A free-list page contains the number of the next such page, the number of its entries, and
+    // the entries.
     let file = &mut files[0].1;
     let page = usize::from(u16::from_be_bytes([file[PAGE_SIZE], file[PAGE_SIZE + 1]]));
     let list = (number(file, FIRST_FREE) - 1) * page;
     assert!(number(file, list + 4) > 0, "it names one");
-    // Instead it names the first page of a table. SQLite would write something else there next time it needs a page.
+    // Replace an entry with the first page of a table. SQLite would overwrite that page the next
+    // time it needs one.
     file[list + 8..list + 12].copy_from_slice(&2_u32.to_be_bytes());
     let damaged = fast_folder()?;
     put(damaged.path(), &files)?;

@@ -1,4 +1,5 @@
-//! Deletion is erasure: what is left of a deleted key in the files of a store, and what a backup brings back.
+//! Deletion is erasure: remains of a deleted key in the files of a store, and deleted keys in
+//! restored backups.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,10 +17,10 @@ use tempfile::TempDir;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// Bytes of a sealed body that are looked for, wherever a page boundary has cut it.
+/// The number of bytes of a sealed body to search for, regardless of page boundaries.
 const PIECE: usize = 24;
 
-/// When every test begins.
+/// The start time of every test.
 const START: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
 
 struct Home {
@@ -45,13 +46,13 @@ impl Home {
     }
 }
 
-/// The sealed body of a key's record, as it lies in the file.
+/// Returns the sealed body of a key's record, as stored in the file.
 fn sealed_body(path: &Path, key: KeyId) -> rusqlite::Result<Vec<u8>> {
     let query = "SELECT body FROM record WHERE kind = 1 AND name = ?1";
     Connection::open(path)?.query_row(query, [key.as_bytes()], |row| row.get(0))
 }
 
-/// Whether any piece of the bytes is in the store or its log.
+/// Returns `true` if any piece of the bytes is in the store or its log.
 fn is_left(path: &Path, bytes: &[u8]) -> std::io::Result<bool> {
     for ending in ["", "-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();
@@ -64,7 +65,7 @@ fn is_left(path: &Path, bytes: &[u8]) -> std::io::Result<bool> {
     Ok(false)
 }
 
-/// Lets the waiting period of a key pass, and has it deleted.
+/// Deletes a key after its waiting period has passed.
 fn delete(home: &Home, kms: &Kms, key: KeyId) -> strongroom::Result<()> {
     kms.schedule_key_deletion(key, DeletionWindow::MIN)?;
     home.clock.advance_days(7);
@@ -123,13 +124,13 @@ fn a_backup_keeps_what_is_deleted_later_until_the_deletions_are_applied_to_it() 
     assert!(!is_left(&home.path("monday"), &body)?);
     restored.describe_key(kept)?;
 
-    // The second time there is nothing to do, and the restored store tells of the same deletions.
+    // The second call has nothing to do, and the restored store exports the same deletions.
     assert_eq!(restored.apply_deletions(&deletions, &[])?, ApplyDeletionsReport::default());
     assert_eq!(listed(&restored.export_deletions()?), listed(&deletions));
     Ok(())
 }
 
-/// The keys of a list of deletions, and when they were deleted.
+/// Returns the keys and deletion times in a list of deletions.
 fn listed(list: &[u8]) -> &[u8] {
     &list[33..list.len() - 32]
 }
@@ -187,7 +188,7 @@ fn the_list_of_a_diverged_copy_deletes_no_key_that_is_not_confirmed() -> TestRes
     home.clock.advance_days(7);
     assert_eq!(copy.run_maintenance()?.deleted.len(), 4);
 
-    // Production changes as well: one window is restarted, one deletion is cancelled.
+    // Production changes as well: one window is restarted, and one deletion is cancelled.
     home.clock.set(START);
     for key in [&pending, &cancelled] {
         production.cancel_key_deletion(key)?;
@@ -201,7 +202,8 @@ fn the_list_of_a_diverged_copy_deletes_no_key_that_is_not_confirmed() -> TestRes
         production.describe_key(key)?;
     }
 
-    // Once it has more commits than the copy, not even a window that has ended counts.
+    // Once production has more commits than the copy, not even an expired window confirms a
+    // deletion.
     home.clock.advance_days(23);
     while store.revision()? <= copy_store.revision()? {
         production.create_key(Default::default())?;

@@ -1,4 +1,5 @@
-//! Stores, trails, anchors and root key files that other users could replace are refused and left as they are.
+//! Stores, audit logs, anchors, and root key files that other users could replace are rejected and
+//! left unchanged.
 
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -13,12 +14,12 @@ use strongroom::{ErrorKind, Kms, Result, TrustedUsers};
 
 type TestResult = std::result::Result<(), Box<dyn std::error::Error>>;
 
-/// A user that no machine has.
+/// A user ID that exists on no machine.
 const NOBODY: u32 = 54_321;
 
 type Open = fn(&Path, TrustedUsers) -> Result<()>;
 
-/// What is opened in a directory, and what is left in it.
+/// The objects that are opened in a directory, with the error kind and the opening function.
 const KINDS: [(&str, ErrorKind, Open); 4] = [
     ("keys", ErrorKind::Store, |path, users| {
         let options = SqliteOptions::default().trusted_users(users);
@@ -73,7 +74,7 @@ fn what_lies_on_a_path_that_others_can_change_is_refused_and_not_created() -> Te
 fn what_belongs_to_another_user_is_refused() -> TestResult {
     let home = tempfile::tempdir()?;
     if home.path().metadata()?.uid() != 0 {
-        // Not by `println`, which the test runner keeps to itself where a test passes.
+        // Do not use `println`, because the test runner hides its output for passing tests.
         let _ = writeln!(
             std::io::stderr(),
             "not run: what_belongs_to_another_user_is_refused (only root gives files away)"

@@ -1,4 +1,5 @@
-//! Files of a SQLite store that are deleted, moved, cut or replaced while the store is in use.
+//! Files of a SQLite store that are deleted, moved, truncated, or replaced while the store is in
+//! use.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -38,7 +39,7 @@ fn open(path: &Path) -> Result<Kms> {
     Kms::builder().store(store(path)?, RootKey::from_bytes(&[7; 32])).build()
 }
 
-/// Damage as a clean-up job can do it to a file.
+/// Damage that a cleanup job can cause to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Damage {
     Delete,
@@ -91,7 +92,7 @@ fn has_key(path: &Path, key: KeyId) -> Result<bool> {
     }
 }
 
-/// Copies only the main file, as it would be after a kill once the log is gone.
+/// Copies only the main file, which is what remains after a kill if the log is missing.
 fn main_file_alone(path: &Path) -> Result<(TempDir, PathBuf), Box<dyn std::error::Error>> {
     let folder = fast_folder()?;
     let copy = path_in(&folder);
@@ -118,7 +119,7 @@ fn a_change_is_never_acknowledged_after_a_file_of_the_store_vanished() -> TestRe
             };
             assert!(expected && !refused.to_string().contains("safe"), "{what}: {refused}");
         }
-        // A process that opens the store now is rejected too.
+        // A process that opens the store now is rejected, too.
         if suffix == "-wal" {
             let refused = open(&path).expect_err(&what);
             assert!(!refused.to_string().contains("safe"), "{what}: {refused}");
@@ -188,7 +189,7 @@ fn checkpoints_and_restarts_of_the_log_by_others_are_no_damage() -> TestResult {
                     let change = Change { id, body: Some(vec![0; 20_000]) };
                     store.commit(&[absent], &mut |_| Ok(vec![change.clone()])).expect("committed");
                     if number % 7 == 0 {
-                        // Fails if there are readers.
+                        // This fails if there are readers.
                         let _ = store.scrub();
                     }
                     store.revision().expect("it is there");
@@ -196,7 +197,7 @@ fn checkpoints_and_restarts_of_the_log_by_others_are_no_damage() -> TestResult {
             });
         }
     });
-    // Handles come and go, and the log with the last of them.
+    // Handles are opened and closed, and closing the last one removes the log.
     drop(stores);
     for _ in 0..3 {
         let store = store(&path)?;
@@ -219,7 +220,7 @@ fn a_store_that_must_exist_is_not_made_of_an_empty_file_or_one_without_records()
     #[cfg(unix)]
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     assert!(is_missing(&path) && fs::metadata(&path)?.len() == 0);
-    // A process that ended before it wrote the first record.
+    // This simulates a process that ended before it wrote the first record.
     drop(SqliteStore::open(&path, &backend)?);
     assert!(is_missing(&path));
     drop(open(&path)?);
@@ -228,7 +229,7 @@ fn a_store_that_must_exist_is_not_made_of_an_empty_file_or_one_without_records()
     Ok(())
 }
 
-/// A directory in the place of the log simulates a directory that is not writable, which also works for root.
+/// A directory in place of the log simulates an unwritable directory. This also works for root.
 #[test]
 fn a_store_beside_which_no_file_can_be_made_is_refused_with_its_path() -> TestResult {
     let folder = fast_folder()?;

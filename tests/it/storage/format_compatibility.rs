@@ -1,7 +1,8 @@
-//! Files that releases have written: every later one reads them.
+//! Files written by earlier releases, which every later release must read.
 //!
-//! `tests/data/stores/` holds, for each format, a store, an export of its keys, a list of its deletions, and what was encrypted
-//! under its keys. To write them for this release, into a folder that does not exist yet:
+//! `tests/data/stores/` contains, for each format, a store, an export of its keys, a list of its
+//! deletions, and data that was encrypted under its keys. To write these files for this release
+//! into a new folder:
 //!
 //! ```sh
 //! STRONGROOM_WRITE_STORES=tests/data/stores/N cargo test --all-features --test it -- --ignored storage::format_compatibility::writes_the_files_of_this_release
@@ -27,7 +28,7 @@ type TestResult = Result<(), Box<dyn std::error::Error>>;
 /// The root key of all these stores.
 const ROOT: [u8; 32] = [0x5A; 32];
 
-/// When they were written, by their own clocks.
+/// The time at which the files were written, according to their own clocks.
 const WRITTEN: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
 
 const NAME: &str = "keys.strongroom";
@@ -36,7 +37,7 @@ fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/stores")
 }
 
-/// The private key that all exports are for, in PKCS#8.
+/// Returns the recipient's private key for all exports, in PKCS#8.
 fn recipient() -> std::io::Result<SecretBytes> {
     Ok(SecretBytes::copy_from_slice(&fs::read(folder().join("recipient.der"))?))
 }
@@ -91,11 +92,11 @@ fn writes_the_files_of_this_release() -> TestResult {
         "second": hex::encode(second), "mac": hex::encode(mac), "signature": hex::encode(signature),
     });
     fs::write(target.join("contents.json"), serde_json::to_string_pretty(&contents)? + "\n")?;
-    drop(kms); // which leaves one file
+    drop(kms); // leaves one file
     Ok(())
 }
 
-/// Every folder that a release has left.
+/// Returns the folders of all releases.
 fn releases() -> Result<Vec<PathBuf>, std::io::Error> {
     let mut found: Vec<PathBuf> =
         fs::read_dir(folder())?.map(|entry| Ok(entry?.path())).collect::<Result<_, std::io::Error>>()?;
@@ -124,7 +125,7 @@ impl Contents {
     }
 }
 
-/// Everything that was made under the keys still opens and verifies.
+/// Checks that all data created under the keys can still be decrypted and verified.
 fn check_keys(kms: &Kms, contents: &Contents) -> TestResult {
     for (blob, text) in [("first", &b"first version"[..]), ("second", b"second version")] {
         let opened = kms.decrypt(DecryptRequest::new(&contents.bytes(blob)))?;
@@ -147,7 +148,7 @@ fn stores_of_every_release_are_read() -> TestResult {
     assert!(!releases.is_empty());
     for release in releases {
         let contents = Contents::of(&release)?;
-        // A copy, as opening may take steps to a later format.
+        // Use a copy, because opening may migrate the store to a later format.
         let home = tempfile::tempdir()?;
         let path = home.path().join(NAME);
         fs::copy(release.join(NAME), &path)?;
@@ -161,7 +162,7 @@ fn stores_of_every_release_are_read() -> TestResult {
         check_keys(&kms, &contents)?;
         assert_eq!(kms.describe_key(contents.key("gone")).expect_err("deleted").kind(), ErrorKind::NotFound);
 
-        // It goes on: changes, and the deletions that were listed then.
+        // The store remains usable: it accepts changes, and the deletions that were listed then.
         kms.rotate_key_on_demand("alias/symmetric").expect_err("by id only");
         kms.rotate_key_on_demand(contents.key("symmetric"))?;
         assert_eq!(kms.apply_deletions(&fs::read(release.join("deletions"))?, &[])?, ApplyDeletionsReport::default());

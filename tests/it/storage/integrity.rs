@@ -1,4 +1,4 @@
-//! What someone can do who may write the store and has no root key, and how it is noticed.
+//! Attacks by a party with write access to the store but without the root key, and their detection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,7 +53,7 @@ fn a_record_that_is_replaced_by_its_own_older_version_is_noticed_when_it_is_touc
     Ok(())
 }
 
-/// An index that the process read earlier proves nothing about now.
+/// An index that the process read earlier proves nothing about the present.
 #[test]
 fn an_older_version_of_a_record_is_noticed_by_who_has_listed_it_before() -> TestResult {
     let store = TamperingStore::new();
@@ -125,7 +125,7 @@ fn maintenance_goes_on_beside_what_is_damaged_and_tells() -> TestResult {
     damage(&of_keys[1]);
     assert_eq!(kms.run_maintenance()?.deleted, [keys[1].clone()]);
 
-    // A step that fails as a whole keeps nothing of the others from being told.
+    // A step that fails completely does not prevent the other results from being reported.
     let used = kms.create_key(Default::default())?;
     kms.encrypt(EncryptRequest::new(used.key_id(), b"text"))?;
     assert!(kms.run_maintenance()?.is_complete());
@@ -207,7 +207,7 @@ fn what_was_counted_is_added_beside_what_is_damaged_and_lost_of_none() -> TestRe
     let whole = store.state().records[&damaged].clone();
     let altered = Record { revision: Revision(whole.revision.0 - 1), body: vec![7; 90].into() };
     store.change(|state| _ = state.records.insert(damaged.clone(), altered));
-    // The store has moved on, so that each key is read anew.
+    // The store has moved on, so each key is read again.
     let other = kms.create_key(Default::default())?.arn().clone();
     let report = kms.run_maintenance()?;
     assert!(!report.unfinished.is_empty(), "{report:?}");
@@ -220,7 +220,7 @@ fn what_was_counted_is_added_beside_what_is_damaged_and_lost_of_none() -> TestRe
     Ok(())
 }
 
-/// A record under a name that none has stops nothing, either.
+/// A record under an impossible name does not stop maintenance either.
 #[test]
 fn maintenance_goes_on_beside_a_record_under_an_impossible_name() -> TestResult {
     let store = TamperingStore::new();
@@ -268,12 +268,13 @@ fn a_deleted_record_that_is_put_back_is_noticed() -> TestResult {
     Ok(())
 }
 
-/// Every way to mix two states of one store: each record, also those of the index, from the one or from the other. All
-/// but the two states themselves are noticed, at the latest by `verify_store`.
+/// Every way to mix two states of one store: each record, including those of the index, is from
+/// either state. All mixtures other than the two states themselves are detected, at the latest by
+/// `verify_store`.
 #[test]
 fn no_mixture_of_two_states_passes() -> TestResult {
     let store = TamperingStore::new();
-    // Held on to: a handle that goes adds its metering to the store.
+    // Keep the handle, because dropping it writes its metering to the store.
     let kms = open(&store)?;
     let key = kms.create_key(Default::default())?.key_id();
     let before = store.state();
@@ -283,7 +284,8 @@ fn no_mixture_of_two_states_passes() -> TestResult {
         after.records.keys().filter(|id| after.records.get(id) != before.records.get(id)).cloned().collect();
     assert_eq!(changed.len(), 3, "the key, its bucket and the head");
     for mixture in 1..(1_u32 << changed.len()) - 1 {
-        // Two that have read the whole index of one of the states, and do not read again what the head vouches for.
+        // Each of these handles has read the whole index of one state and does not read again the
+        // parts that the head confirms.
         let mut knowing = Vec::new();
         for known in [&before, &after] {
             store.change(|state| *state = known.clone());
@@ -301,7 +303,7 @@ fn no_mixture_of_two_states_passes() -> TestResult {
                 Err(error) => assert_eq!(error.kind(), ErrorKind::Integrity, "mixture {mixture}"),
             }
             assert!(kms.verify_store(|_| {}).map_or(true, |report| !report.is_intact()), "mixture {mixture}");
-            // It would write down on leaving that the key was used.
+            // Dropping the handle would record that the key was used.
             std::mem::forget(kms);
         }
         let noticed = match open(&store) {
@@ -317,7 +319,8 @@ fn no_mixture_of_two_states_passes() -> TestResult {
     Ok(())
 }
 
-/// Two histories that went on from one copy have records of the same names and revisions: they do not mix either.
+/// Two histories that diverged from one copy have records with the same names and revisions. They
+/// cannot be mixed either.
 #[test]
 fn records_of_a_history_that_went_on_elsewhere_are_noticed() -> TestResult {
     let store = TamperingStore::new();
@@ -325,7 +328,7 @@ fn records_of_a_history_that_went_on_elsewhere_are_noticed() -> TestResult {
     let key = kms.create_key(Default::default())?.key_id();
     drop(kms);
     let fork = store.state();
-    // Held on to: a handle that goes adds its metering to the store.
+    // Keep the handle, because dropping it writes its metering to the store.
     let first = open(&store)?;
     first.update_key_description(key, "one")?;
     let one = store.state();
@@ -368,7 +371,7 @@ fn verification_opens_every_record() -> TestResult {
     kms.create_grant(CreateGrantRequest::new(key, GrantTerms::new(alice, [Operation::Encrypt])?))?;
     let kinds = [RecordKind::Key, RecordKind::Alias, RecordKind::IdentityPolicy, RecordKind::Grant];
     for id in kinds.map(|kind| id_of(&store.state(), kind)) {
-        // Not in the last bytes, which are in the index.
+        // Do not change the last bytes, which are in the index.
         let flip = || {
             store.change(|state| {
                 let record = state.records.get_mut(&id).expect("it is there");
@@ -415,7 +418,7 @@ fn anchored(store: &Arc<TamperingStore>, anchor: &Arc<dyn Anchor>) -> Result<Kms
     Kms::builder().store(Arc::clone(store), root()).anchor(Arc::clone(anchor)).build()
 }
 
-/// Every anchor there is, with what must stay for it to work.
+/// Returns all kinds of anchors, with the values that must stay alive for them to work.
 fn anchors(folder: &std::path::Path) -> Result<Vec<Arc<dyn Anchor>>> {
     Ok(vec![
         Arc::new(MemoryAnchor::default()),
@@ -442,7 +445,7 @@ fn an_anchor_shows_that_the_whole_store_was_set_back() -> TestResult {
         let unanchored = open(&store)?;
         assert_eq!(unanchored.describe_key(key)?.state(), KeyState::Enabled, "invisible from inside");
 
-        // Another history of the same length and longer is no better.
+        // Another history of the same length, or a longer one, is rejected as well.
         unanchored.update_key_description(key, "another history")?;
         assert!(is_violation(anchored(&store, &anchor)));
         unanchored.update_key_description(key, "of more commits")?;
@@ -468,7 +471,8 @@ fn a_store_that_is_set_back_in_use_takes_no_more_changes() -> TestResult {
     Ok(())
 }
 
-/// Whoever is killed between a commit and the anchor leaves the anchor behind by that commit.
+/// If a process is killed between a commit and the move of the anchor, the anchor is one commit
+/// behind.
 #[test]
 fn a_store_may_be_ahead_of_its_anchor_by_as_much_as_its_head_remembers() -> TestResult {
     let anchor: Arc<dyn Anchor> = Arc::new(MemoryAnchor::default());
@@ -556,7 +560,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Runs the steps, whether or not they make sense, and returns what came of each.
+/// Runs the steps, whether or not they make sense, and returns the result of each.
 fn run(kms: &Kms, steps: &[Step]) -> Vec<std::result::Result<(), ErrorKind>> {
     let mut keys = Vec::new();
     let pick = |keys: &[strongroom::key::KeyId], index: usize| keys.get(index % keys.len().max(1)).copied();
@@ -581,8 +585,8 @@ fn run(kms: &Kms, steps: &[Step]) -> Vec<std::result::Result<(), ErrorKind>> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
-    /// The same steps on both stores have the same results, and leave both sound; and one older record in the place of its
-    /// later version is always found.
+    /// The same steps have the same results on both stores and leave both intact. An older record
+    /// in place of its later version is always detected.
     #[test]
     fn random_work_leaves_a_sound_index_on_every_store(steps in prop::collection::vec(step(), 1..40), cut in any::<prop::sample::Index>()) {
         let limits = KmsLimits::default();

@@ -1,4 +1,4 @@
-//! Key stores: files, damage, tampering, and what is left after a deletion.
+//! Key stores: files, damage, tampering, and remains of deleted data.
 
 mod anchors;
 #[cfg(feature = "sqlite")]

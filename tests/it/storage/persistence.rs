@@ -1,4 +1,4 @@
-//! Keys in a file: opened again, and shared.
+//! File-backed keys: reopening and sharing.
 
 use std::fs;
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ fn a_change_by_one_kms_is_seen_by_another_over_the_same_file() -> TestResult {
     let encrypt = || other.encrypt(EncryptRequest::new(key.key_id(), b"text"));
     encrypt()?;
     one.disable_key(key.key_id())?;
-    std::thread::sleep(Duration::from_millis(10)); // the bound that `SqliteOptions::staleness` states
+    std::thread::sleep(Duration::from_millis(10)); // the default bound of `SqliteOptions::staleness`
     assert_eq!(encrypt().expect_err("disabled").kind(), ErrorKind::Disabled);
     Ok(())
 }

@@ -1,7 +1,9 @@
-//! After a store is closed, neither its files nor the memory of the process hold anything in clear.
+//! After a store is closed, neither its files nor the memory of the process contain any secret in
+//! plaintext.
 //!
-//! A child that never made the secrets uses them: it gets them masked, and looks for them in all of its own memory, through
-//! `/proc/self/mem`. That it would find them is shown by a copy that it makes for the purpose.
+//! A child that did not create the secrets uses them. It receives them masked and searches all of
+//! its own memory for them, through `/proc/self/mem`. As a control, it creates a copy and checks
+//! that the search finds it.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -20,21 +22,21 @@ use crate::support::child_process::{STORE, child};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// Tells the child what to look for: 32 bytes each, masked, in hexadecimal digits.
+/// The environment variable for the search patterns: 32 bytes each, masked, in hexadecimal.
 const NEEDLES: &str = "STRONGROOM_NEEDLES";
 
 const MASK: u8 = 0x5A;
 
 const LENGTH: usize = 32;
 
-/// Ids of the keys, which the child uses.
+/// The IDs of the keys that the child uses.
 const IDS: [&str; 3] = [
     "00000000-0000-4000-8000-000000000001",
     "00000000-0000-4000-8000-000000000002",
     "00000000-0000-4000-8000-000000000003",
 ];
 
-/// The end of what the child says.
+/// The last line that the child prints.
 const CLEAN: &str = "nothing is left";
 
 fn use_every_key(store: &Path) -> strongroom::Result<()> {
@@ -59,7 +61,7 @@ fn looks_at_its_own_memory() -> TestResult {
     for (number, masked) in needles.iter().enumerate() {
         assert_eq!(places(masked)?, Vec::<String>::new(), "needle {number} is in memory");
     }
-    // The control: one copy of the first, and it is found.
+    // The control: a copy of the first pattern must be found.
     let mut copy: Box<[u8]> = needles[0].iter().map(|byte| byte ^ MASK).collect();
     let found = places(&needles[0])?;
     copy.fill(0);
@@ -68,7 +70,7 @@ fn looks_at_its_own_memory() -> TestResult {
     Ok(())
 }
 
-/// The regions of this process's memory in which the bytes are that were masked.
+/// Returns the regions of this process's memory that contain the unmasked bytes.
 fn places(masked: &[u8]) -> io::Result<Vec<String>> {
     const STEP: usize = 1 << 20;
     let memory = File::open("/proc/self/mem")?;
@@ -83,13 +85,13 @@ fn places(masked: &[u8]) -> io::Result<Vec<String>> {
         let mut ends = range.split('-').map(|end| u64::from_str_radix(end, 16).expect("an address"));
         let (mut at, end) = (ends.next().unwrap_or_default(), ends.next().unwrap_or_default());
         while at < end {
-            // Not every page that is mapped can be read: behind the end of a file, for one.
+            // Not every mapped page can be read, for example past the end of a file.
             let count = memory.read_at(&mut buffer, at).unwrap_or(0);
             let count = count.min(usize::try_from(end - at).unwrap_or(usize::MAX));
             if holds(&buffer[..count], masked) {
                 found.push(line.to_owned());
             }
-            // The buffer is memory, too.
+            // The buffer is part of the memory, too.
             buffer.fill(0);
             at += u64::try_from(STEP).expect("a mebibyte");
         }
@@ -121,7 +123,7 @@ fn nothing_in_clear_is_left_in_memory_or_files_after_a_store_is_closed() -> Test
         backend.random().fill(secret)?;
     }
     let pair = backend.key_pairs().generate(KeyPairKind::EccP256, backend.random())?.to_pkcs8()?;
-    // The private key is in the middle of its PKCS#8: an ECPrivateKey (RFC 5915), whose second field it is.
+    // The private key is inside its PKCS#8: it is the second field of an `ECPrivateKey` (RFC 5915).
     let scalar = pair.expose_secret().windows(2).position(|tag| tag == [4, 32]).ok_or("an octet string of 32 bytes")?;
     let scalar = &pair.expose_secret()[scalar + 2..][..LENGTH];
 

@@ -1,8 +1,9 @@
-//! Why the store sets SQLite up as it does: each setting beside what happens without it.
+//! Reasons for the SQLite settings of the store: each setting is compared with the behavior without
+//! it.
 //!
-//! The store's own connections cannot be had without their settings, so the other side is a bare connection. `fullfsync` and
-//! `checkpoint_fullfsync` change nothing but on a Macintosh, and what `cell_size_check` notices depends on the damage
-//! (`bit_rot`): these three stand without a proof here.
+//! The store's own connections always have their settings, so the comparison uses a bare
+//! connection. `fullfsync` and `checkpoint_fullfsync` have an effect only on macOS, and the damage
+//! that `cell_size_check` detects varies (`bit_rot`). These three settings are not tested here.
 
 use std::io::Write;
 use std::path::Path;
@@ -23,7 +24,7 @@ type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 const TABLE: &str = "CREATE TABLE record (name INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT";
 
-/// A bare connection to a database with a table.
+/// Opens a bare connection to a database with a table.
 fn database(folder: &TempDir, setting: &str) -> rusqlite::Result<Connection> {
     let connection = Connection::open(folder.path().join("bare"))?;
     connection.execute_batch(setting)?;
@@ -48,7 +49,7 @@ fn files_hold(folder: &TempDir, text: &[u8]) -> std::io::Result<bool> {
     Ok(false)
 }
 
-/// Tells the child how to synchronise.
+/// The environment variable that specifies the child's `synchronous` setting.
 const SYNCHRONOUS: &str = "STRONGROOM_SYNCHRONOUS";
 
 #[test]
@@ -64,7 +65,7 @@ fn commits_through_a_bare_connection() -> TestResult {
         println!("done insert {number}");
         std::io::stdout().flush()?;
     }
-    // What closing does belongs to the work.
+    // Closing the connection is part of the tested work.
     drop(connection);
     println!("end");
     Ok(())
@@ -127,7 +128,7 @@ fn without_an_immediate_transaction_what_was_checked_is_overtaken_and_no_waiting
         writer.busy_timeout(Duration::from_secs(10))?;
         let checking = writer.transaction_with_behavior(behavior)?;
         checking.query_row("SELECT count(*) FROM record", [], |row| row.get::<_, i64>(0))?;
-        // Somebody else comes between check and write, if that is possible.
+        // Another connection writes between the check and the write, if that is possible.
         let overtaken = other.execute("INSERT INTO record VALUES (1, x'00')", []);
         assert_eq!(overtaken.is_ok(), refused);
         let written = checking.execute("INSERT INTO record VALUES (2, x'00')", []);
@@ -149,7 +150,8 @@ fn without_a_busy_timeout_the_second_writer_is_refused_at_once() -> TestResult {
             scope.spawn(move || {
                 let writing = first.transaction_with_behavior(TransactionBehavior::Immediate).expect("alone");
                 begun.send(()).expect("someone waits");
-                // Without a timeout until the other was refused, and else for a while: it waits however long that is.
+                // Without a timeout, wait until the other connection was rejected. With one, wait
+                // for a while, because the other connection waits as long as necessary.
                 if refused {
                     was_tried.recv().expect("it says so");
                 } else {
@@ -207,15 +209,16 @@ fn with_triggers_a_stranger_could_undo_every_write() -> TestResult {
         let change = Change { id: id.clone(), body: Some(b"body".to_vec()) };
         store.commit(&[absent], &mut |_| Ok(vec![change.clone()])).map(|_| id).map_err(strongroom::Error::from)
     };
-    // Now it has a connection for writing and one for reading.
+    // The store now has a connection for writing and one for reading.
     assert!(store.get(&put(b"1")?)?.is_some());
-    // Somebody adds a trigger to a store that is open, so that nothing looks at its tables again.
+    // Another program adds a trigger to a store that is already open, so its tables are not checked
+    // again.
     let stranger = Connection::open(&path)?;
     stranger.execute_batch("CREATE TRIGGER undo AFTER INSERT ON record BEGIN DELETE FROM record; END")?;
     let id = put(b"2")?;
     assert!(store.get(&id)?.is_some());
 
-    // A connection that runs triggers loses all of it.
+    // A connection that runs triggers loses all of its writes.
     assert!(stranger.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)?);
     stranger.execute("INSERT INTO record VALUES (1, CAST('000000000000' AS BLOB), x'33', 9, x'00')", [])?;
     assert!(store.get(&id)?.is_none());

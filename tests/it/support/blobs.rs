@@ -1,4 +1,4 @@
-//! Ciphertext blobs: the second implementation in Python, and the verdict on a vector.
+//! Ciphertext blobs: the second implementation in Python, and the outcome of a vector.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -12,10 +12,10 @@ use strongroom::blob::{BlobError, BlobPrefix, Scheme};
 use crate::support::external_tools;
 use crate::support::vectors::{self, Vector};
 
-/// Opens the body of a blob, given the prefix, the canonical context and the body.
+/// Opens the body of a blob, given the prefix, the canonical context, and the body.
 pub(crate) type Open<'a> = &'a dyn Fn(&[u8], &[u8], &[u8]) -> Option<Vec<u8>>;
 
-/// The cases of a scheme.
+/// Returns the cases of a scheme.
 pub(crate) fn of_scheme(scheme: Scheme) -> Vec<Vector> {
     let number = if scheme == Scheme::Committing { "1" } else { "2" };
     let mut vectors = vectors::in_folders(&["blob"]);
@@ -24,7 +24,7 @@ pub(crate) fn of_scheme(scheme: Scheme) -> Vec<Vector> {
     vectors
 }
 
-/// Returns the outcome of a case: the plaintext, or the name of the check that refuses it.
+/// Returns the outcome of a case: the plaintext, or the name of the check that rejects it.
 pub(crate) fn verdict(vector: &Vector, open: Open<'_>) -> Result<Vec<u8>, String> {
     let blob = vector.bytes("blob");
     let (prefix, body) = BlobPrefix::parse(&blob).map_err(|error| {
@@ -43,7 +43,8 @@ pub(crate) fn verdict(vector: &Vector, open: Open<'_>) -> Result<Vec<u8>, String
     open(&prefix.to_bytes(), &context, body).ok_or_else(|| "InvalidCiphertext".to_owned())
 }
 
-/// Runs the script with requests as its input and returns the lines of its output, or nothing without Python.
+/// Runs the script with requests as its input and returns the lines of its output. Returns `None`
+/// if Python is not available.
 pub(crate) fn reference(test: &str, command: &str, requests: &[Value]) -> Option<Vec<String>> {
     let python = external_tools::tool(test, "STRONGROOM_PYTHON", "a python that has cryptography")?;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/blob_reference.py");
@@ -56,7 +57,7 @@ pub(crate) fn reference(test: &str, command: &str, requests: &[Value]) -> Option
         .spawn()
         .expect("python starts");
     let mut stdin = child.stdin.take().expect("a pipe");
-    // Written by another thread, since the script answers before it has read everything.
+    // Write from another thread, because the script responds before it has read all input.
     let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));
     let output = child.wait_with_output().expect("the script ends");
     assert!(output.status.success(), "the script failed: {}", output.status);

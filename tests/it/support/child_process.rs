@@ -1,4 +1,4 @@
-//! This test binary, run again as a child that works on a store.
+//! Runs this test binary again as a child that works on a store.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -6,33 +6,36 @@ use std::process::{self, Command};
 
 use tempfile::TempDir;
 
-/// Tells a child where its store is.
+/// The environment variable with the path of the child's store.
 pub(crate) const STORE: &str = "STRONGROOM_CRASH_STORE";
 
-/// A temporary folder, in memory if possible: neither a killed process nor a simulated fault needs a disk, for which
-/// thousands of runs would wait.
+/// Creates a temporary folder, in memory if possible. Neither a killed process nor a simulated
+/// fault requires a disk, which would slow down thousands of runs.
 pub(crate) fn fast_folder() -> std::io::Result<TempDir> {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
 }
 
-/// The command that runs the test of a name, which is ignored otherwise, as a child on a store.
+/// Returns the command that runs the test `name`, which is otherwise ignored, as a child on a
+/// store.
 pub(crate) fn child(name: &str, path: &Path) -> std::io::Result<Command> {
     let mut command = Command::new(this_program()?);
     command.args([name, "--exact", "--ignored", "--nocapture", "--test-threads=1"]).env(STORE, path);
     Ok(command)
 }
 
-/// The path of this program; on Linux one that remains valid when a build replaces the file.
+/// Returns the path of this program. On Linux, the path remains valid when a build replaces the
+/// file.
 fn this_program() -> std::io::Result<PathBuf> {
     let running = PathBuf::from(format!("/proc/{}/exe", process::id()));
     if running.exists() { Ok(running) } else { env::current_exe() }
 }
 
-/// The lines that a child printed, without a truncated last line.
+/// Returns the lines that a child printed, without a truncated last line.
 pub(crate) fn whole_lines(text: &str) -> Vec<String> {
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    // The test runner prints the name of the test on the same line, before the first output of the child.
+    // The test runner prints the name of the test on the same line, before the first output of the
+    // child.
     let said = |line: &str| {
         line.strip_prefix("test ").and_then(|named| named.split_once(" ... ")).map_or(line, |(_, said)| said).to_owned()
     };

@@ -1,4 +1,4 @@
-//! Custom key stores over clusters in memory.
+//! Custom key stores on in-memory clusters.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use strongroom::{Kms, ManualClock, Result, SecretBytes, Timestamp};
 
 pub(crate) const PASSWORD: &[u8] = b"kmsPswd1";
 
-/// A KMS with a cluster of two members, `hsm-1` and `hsm-2`, under the name `vault`.
+/// A KMS with a cluster named `vault`, whose two members are `hsm-1` and `hsm-2`.
 pub(crate) struct Setup {
     pub(crate) kms: Kms,
     pub(crate) cluster: Arc<MemoryCluster>,
@@ -49,14 +49,14 @@ pub(crate) fn request(name: &str, cluster: &str) -> Result<CreateCustomKeyStoreR
 }
 
 impl Setup {
-    /// A store, connected.
+    /// Creates and connects a custom key store.
     pub(crate) fn store(&self) -> Result<CustomKeyStoreId> {
         let store = self.kms.create_custom_key_store(request("safe", "vault")?)?;
         self.kms.connect_custom_key_store(store)?;
         Ok(store)
     }
 
-    /// A store, connected, with one key.
+    /// Creates and connects a custom key store with one key.
     pub(crate) fn store_with_key(&self) -> Result<(CustomKeyStoreId, KeyId)> {
         let store = self.store()?;
         Ok((store, self.kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id()))

@@ -1,4 +1,5 @@
-//! The library between a child and its files (`tests/support/disk_faults`): built once, loaded into children.
+//! Fault injection between a child and its files. The library (`tests/support/disk_faults`) is
+//! built once and loaded into children.
 
 use std::num::TryFromIntError;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::{env, fs, io};
 use crate::support::child_process::whole_lines;
 use crate::support::external_tools;
 
-/// Kinds of faults, and the number of calls from one to the next unless every call is tried.
+/// Kinds of faults, and the number of calls from one fault to the next unless every call is tested.
 pub(crate) const KINDS: [(&str, usize); 10] = [
     ("kill", 5),
     ("torn", 9),
@@ -23,11 +24,11 @@ pub(crate) const KINDS: [(&str, usize); 10] = [
     ("erofs", 13),
 ];
 
-/// A fault that is to happen to a child.
+/// A fault to inject into a child.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fault {
     pub(crate) kind: &'static str,
-    /// The call, counted from 1.
+    /// The number of the call, counted from 1.
     pub(crate) at: u64,
     pub(crate) seed: u64,
 }
@@ -38,7 +39,7 @@ impl Fault {
         matches!(self.kind, "power" | "power_random")
     }
 
-    /// Returns `true` if the process ends with it.
+    /// Returns `true` if the fault ends the process.
     pub(crate) fn ends_the_process(&self) -> bool {
         matches!(self.kind, "kill" | "torn") || self.cuts_power()
     }
@@ -49,8 +50,9 @@ impl Fault {
     }
 }
 
-/// Faults of every kind for a child that makes so many calls: at each call if `STRONGROOM_DISK_FAULTS=all`, and else
-/// `thinning` times as far apart as [`KINDS`] says.
+/// Returns faults of every kind for a child that makes `calls` calls. If
+/// `STRONGROOM_DISK_FAULTS=all`, there is one at each call; otherwise, they are `thinning` times as
+/// far apart as in [`KINDS`].
 pub(crate) fn faults(calls: usize, thinning: usize) -> Result<Vec<Fault>, TryFromIntError> {
     let calls = u64::try_from(calls)?;
     let all = env::var_os("STRONGROOM_DISK_FAULTS").is_some_and(|value| value == "all");
@@ -65,17 +67,18 @@ pub(crate) fn faults(calls: usize, thinning: usize) -> Result<Vec<Fault>, TryFro
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) acknowledged: Vec<String>,
-    /// Changes that were refused, with the reason.
+    /// Rejected changes, with the reason.
     pub(crate) refused: Vec<String>,
     /// `true` if the child finished its work.
     pub(crate) finished: bool,
-    /// Every call that was counted, in order.
+    /// All counted calls, in order.
     pub(crate) calls: Vec<String>,
 }
 
 pub(crate) struct Shim(PathBuf);
 
-/// The library, built if necessary; `None` if it cannot be built here, which is reported as a test that does not run.
+/// Returns the library and builds it if necessary. Returns `None` if it cannot be built here, which
+/// is reported as a skipped test.
 pub(crate) fn built(test: &str) -> Option<Shim> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     match BUILT.get_or_init(build) {
@@ -107,7 +110,7 @@ fn build() -> Result<PathBuf, String> {
 }
 
 impl Shim {
-    /// Runs a child with a fault in its calls to the files of a store.
+    /// Runs a child and injects a fault into its calls to the files of a store.
     pub(crate) fn run(&self, command: &mut Command, store: &Path, fault: Fault) -> io::Result<Run> {
         let log = store.with_extension("calls");
         let output = command
@@ -122,7 +125,7 @@ impl Shim {
         let beginning =
             |word: &str| lines.iter().filter(|line| line.starts_with(word)).cloned().collect::<Vec<String>>();
         let finished = lines.iter().any(|line| line == "end");
-        // It is killed, or it comes to its end; it never panics.
+        // The child is killed or completes its work; it never panics.
         let killed = output.status.code().is_none();
         assert!(killed != finished, "{fault:?}: {lines:?}\n{}", String::from_utf8_lossy(&output.stderr));
         let calls = fs::read_to_string(&log)?.lines().map(str::to_owned).collect();
@@ -131,13 +134,13 @@ impl Shim {
     }
 }
 
-/// Checks that a child with a fault ended as it must.
+/// Checks that a child with a fault ended as expected.
 pub(crate) fn check_ending(fault: &Fault, run: &Run, what: &str) {
     assert_eq!(run.finished, !fault.ends_the_process(), "{what}: {run:?}");
     let most_refused = match fault.kind {
-        // SQLite writes the rest of a short write, and nobody notices.
+        // SQLite writes the rest after a short write, so no change is rejected.
         "short" => 0,
-        // The change in which it happens, and nothing after it.
+        // Only the change in which the fault occurs.
         "eio" | "enospc_once" => 1,
         _ if fault.ends_the_process() => 0,
         _ => usize::MAX,

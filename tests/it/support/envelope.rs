@@ -1,4 +1,4 @@
-//! An envelope over one raw AES key, how a message is read in steps, and the reason of a refusal.
+//! An envelope with one raw AES key, reading in steps, and the reason for a rejection.
 
 use std::io::{self, Read};
 
@@ -22,7 +22,8 @@ pub(crate) fn none() -> EncryptionContext {
     EncryptionContext::new()
 }
 
-/// Reads to the end or to a failure in steps of a length. Returns the released plaintext and the end.
+/// Reads to the end or to a failure in steps of the given length. Returns the released plaintext
+/// and the result.
 pub(crate) fn drain(mut reader: impl Read, step: usize) -> (Vec<u8>, io::Result<()>) {
     let (mut released, mut buffer) = (Vec::new(), vec![0; step]);
     loop {
@@ -34,7 +35,8 @@ pub(crate) fn drain(mut reader: impl Read, step: usize) -> (Vec<u8>, io::Result<
     }
 }
 
-/// As [`drain`], with the error of this crate. A reader that cannot be opened releases nothing.
+/// Like [`drain`], but with the error of this crate. A reader that cannot be opened releases
+/// nothing.
 pub(crate) fn read_in_steps(reader: Result<impl Read>, step: usize) -> (Vec<u8>, Result<()>) {
     let (released, end) = match reader {
         Ok(reader) => drain(reader, step),

@@ -8,7 +8,7 @@ use strongroom::key::{KeyId, KeySpec, KeyUsage};
 use strongroom::request::CreateKeyRequest;
 use strongroom::{Kms, Result};
 
-/// A key of every spec and usage. No test changes them.
+/// A key of every spec and usage. Tests must not change them.
 pub(crate) struct Keys {
     pub(crate) kms: Kms,
     pub(crate) all: Vec<(KeySpec, KeyUsage, KeyId)>,
@@ -36,14 +36,14 @@ impl Keys {
     }
 }
 
-/// Created once, since RSA keys take long to generate.
+/// Created once, because RSA keys take a long time to generate.
 pub(crate) static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::make().expect("keys of every kind can be made"));
 
 pub(crate) fn make(kms: &Kms, spec: KeySpec, usage: KeyUsage) -> Result<KeyId> {
     Ok(kms.create_key(CreateKeyRequest::default().spec(spec).usage(usage))?.key_id())
 }
 
-/// The digest that an algorithm signs.
+/// Returns the digest that an algorithm signs.
 pub(crate) fn digest(algorithm: SigningAlgorithm, message: &[u8]) -> Vec<u8> {
     let hash = match algorithm.digest_length() {
         32 => DigestAlgorithm::Sha256,

@@ -1,12 +1,13 @@
-//! External software that some tests need.
+//! External software that some tests require.
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The path of a tool, from the environment variable that names it.
+/// Returns the path of a tool from the environment variable with this name.
 ///
-/// Without it the test does not run and says so, unless `STRONGROOM_REQUIRE=all` asks for every test: then it fails.
+/// If the tool is missing, the test is reported as skipped. With `STRONGROOM_REQUIRE=all`, it fails
+/// instead.
 pub(crate) fn tool(test: &str, variable: &str, what: &str) -> Option<PathBuf> {
     if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
         return Some(PathBuf::from(path));
@@ -15,8 +16,8 @@ pub(crate) fn tool(test: &str, variable: &str, what: &str) -> Option<PathBuf> {
     None
 }
 
-/// As [`tool`], and without the variable a program on the path will do, if the `version` that it prints starts with
-/// one of `versions`.
+/// Like [`tool`], but if the variable is not set, also accepts a program on the path whose
+/// `version` output starts with one of `versions`.
 pub(crate) fn tool_on_path(test: &str, variable: &str, program: &str, versions: &[&str]) -> Option<PathBuf> {
     if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
         return Some(PathBuf::from(path));
@@ -29,9 +30,9 @@ pub(crate) fn tool_on_path(test: &str, variable: &str, program: &str, versions: 
     None
 }
 
-/// Says that a test does not run, or fails it if `STRONGROOM_REQUIRE=all` asks for every test.
+/// Reports a test as skipped, or fails it if `STRONGROOM_REQUIRE=all`.
 pub(crate) fn missing(test: &str, reason: &str) {
     assert!(std::env::var_os("STRONGROOM_REQUIRE").is_none_or(|value| value != "all"), "{test}: {reason}");
-    // Not by `println`, which the test runner keeps to itself where a test passes.
+    // Do not use `println`, because the test runner hides its output for passing tests.
     let _ = writeln!(std::io::stderr(), "not run: {test} ({reason})");
 }

@@ -1,4 +1,5 @@
-//! A cluster in memory that runs a hook when it is connected and when a key is generated or erased.
+//! An in-memory cluster that runs a hook when it is connected and when a key is generated or
+//! erased.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -12,7 +13,7 @@ use strongroom::provider::{
 };
 use strongroom::{Result, SecretBytes};
 
-/// When the hook runs.
+/// The moment at which the hook runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
     BeforeConnect,
@@ -24,7 +25,8 @@ pub(crate) enum Moment {
 
 type Hook = Box<dyn Fn(Moment) + Send + Sync>;
 
-/// A cluster around another one, which passes every call on. It knows the members as they were when it was last probed.
+/// A cluster that wraps another one and forwards every call. It knows the state of the members at
+/// the last probe.
 pub(crate) struct HookedCluster {
     inner: Arc<MemoryCluster>,
     has_marks: bool,
@@ -38,7 +40,8 @@ impl HookedCluster {
         Self { inner: Arc::clone(inner), has_marks: true, seen, hook: Box::new(hook) }
     }
 
-    /// The same cluster with or without the marks by which copies of a store are recognized.
+    /// Returns the same cluster with or without the marks by which copies of a store are
+    /// recognized.
     pub(crate) fn with_marks(self, has_marks: bool) -> Self {
         Self { has_marks, ..self }
     }

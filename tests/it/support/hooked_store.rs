@@ -10,7 +10,7 @@ use strongroom::store::{
 
 type Hook = Box<dyn FnOnce() -> Result<()> + Send>;
 
-/// A store around another one.
+/// A store that wraps another one.
 pub(crate) struct HookedStore {
     store: Arc<dyn KeyStore>,
     before_commit: Mutex<Option<(RecordKind, Hook)>>,
@@ -24,7 +24,8 @@ impl HookedStore {
         Arc::new(Self { store, before_commit, after_commit, after_scan })
     }
 
-    /// Runs the hook before the next commit that concerns a record of a kind. If it fails, so does the commit.
+    /// Runs the hook before the next commit that concerns a record of a kind. If the hook fails, so
+    /// does the commit.
     pub(crate) fn before_commit(&self, kind: RecordKind, hook: impl FnOnce() -> Result<()> + Send + 'static) {
         *self.before_commit.lock().expect("no panic") = Some((kind, Box::new(hook)));
     }
@@ -40,7 +41,7 @@ impl HookedStore {
     }
 }
 
-/// The hook, if it is for such a record. Nothing stays locked while it runs.
+/// Returns the hook, if it is for such a record. No lock is held while it runs.
 fn take(hook: &Mutex<Option<(RecordKind, Hook)>>, is_met: impl Fn(RecordKind) -> bool) -> Option<Hook> {
     hook.lock().expect("no panic").take_if(|(kind, _)| is_met(*kind)).map(|(_, hook)| hook)
 }

@@ -1,9 +1,10 @@
-//! An audit trail that stops between the intent of a change and its outcome.
+//! An audit log that stops between the intent of a change and its outcome.
 
 use strongroom::Result;
 use strongroom::audit::{Attachment, AuditChain, AuditEvent, AuditSink, ChainState, FileTrail, Outcome};
 
-/// A trail in files that loses the outcome of every change, as does a process that is killed in between.
+/// A file-backed audit log that loses the outcome of every change, like a process that is killed in
+/// between.
 #[derive(Debug)]
 pub(crate) struct InterruptedTrail(pub(crate) FileTrail);
 

@@ -1,4 +1,4 @@
-//! Small KMSs for tests of anything, and the kind of an error.
+//! Small KMS instances for tests, and the kind of an error.
 
 use std::sync::Arc;
 
@@ -6,20 +6,20 @@ use strongroom::key::KeyId;
 use strongroom::request::CreateKeyRequest;
 use strongroom::{Error, ErrorKind, Kms, ManualClock, Result, Timestamp};
 
-/// A KMS whose clock the test moves.
+/// Returns a KMS with a manual clock.
 pub(crate) fn with_clock() -> Result<(Kms, Arc<ManualClock>)> {
     let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
     Ok((Kms::builder().clock(Arc::clone(&clock)).clock_tolerance(std::time::Duration::MAX).build()?, clock))
 }
 
-/// A KMS with one key.
+/// Returns a KMS with one key.
 pub(crate) fn with_key() -> Result<(Kms, KeyId)> {
     let kms = Kms::in_memory()?;
     let key_id = kms.create_key(CreateKeyRequest::default())?.key_id();
     Ok((kms, key_id))
 }
 
-/// The kind of a refusal.
+/// Returns the kind of an error.
 pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorKind {
     result.expect_err("must be refused").kind()
 }

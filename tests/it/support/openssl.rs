@@ -1,4 +1,4 @@
-//! The command line of OpenSSL, which confirms results of this crate.
+//! The OpenSSL command line, which verifies results of this crate.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use strongroom::algorithm::SigningAlgorithm;
 
 use crate::support::external_tools;
 
-/// The command line of OpenSSL, with a folder for its files.
+/// The OpenSSL command line, with a folder for its files.
 pub(crate) struct OpenSsl {
     program: PathBuf,
     folder: tempfile::TempDir,
@@ -37,7 +37,7 @@ impl OpenSsl {
         fs::read(self.path(name)).expect("openssl wrote it")
     }
 
-    /// Runs a command in the folder: whether it succeeded, and what it printed.
+    /// Runs a command in the folder. Returns whether it succeeded, and its output.
     pub(crate) fn run(&self, arguments: &[&str]) -> (bool, String) {
         let output = Command::new(&self.program).args(arguments).current_dir(&self.folder).output();
         let output = output.unwrap_or_else(|error| panic!("{}: {error}", self.program.display()));
@@ -45,7 +45,7 @@ impl OpenSsl {
         (output.status.success(), String::from_utf8_lossy(&printed).into_owned())
     }
 
-    /// Runs a line of shell in the folder, with this OpenSSL as `openssl`.
+    /// Runs a shell command in the folder, with this OpenSSL as `openssl`.
     pub(crate) fn shell(&self, line: &str) {
         let script = format!("set -e -o pipefail; openssl() {{ command \"$OPENSSL\" \"$@\"; }}; {line}");
         let output =
@@ -60,7 +60,8 @@ impl OpenSsl {
     }
 }
 
-/// Options for OpenSSL to use a signature algorithm; `None` if its command line has none for it.
+/// Returns the OpenSSL options for a signature algorithm, or `None` if the command line does not
+/// support it.
 pub(crate) fn words(algorithm: SigningAlgorithm) -> Option<Vec<&'static str>> {
     const PSS: [&str; 4] = ["-pkeyopt", "rsa_padding_mode:pss", "-pkeyopt", "rsa_pss_saltlen:digest"];
     const PKCS1: [&str; 2] = ["-pkeyopt", "rsa_padding_mode:pkcs1"];

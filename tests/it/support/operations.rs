@@ -22,7 +22,7 @@ pub(crate) type Attempt<'a> = Box<dyn Fn(&Kms) -> Result<()> + 'a>;
 /// A grant that no key has.
 const NO_GRANT: GrantId = GrantId::from_bytes([7; 32]);
 
-/// Ignores that the key has no such grant: the caller was authorized.
+/// Ignores the error that the key has no such grant, because the caller was authorized.
 fn ended(result: Result<()>) -> Result<()> {
     match result {
         Err(error) if error.to_string().contains("has no grant") => Ok(()),
@@ -34,7 +34,8 @@ fn terms() -> Result<GrantTerms> {
     GrantTerms::new(Principal::user(AccountId::default(), "alice")?, [Operation::Encrypt])
 }
 
-/// Every operation of this release, tried on one key (and a blob of it), each as a caller would.
+/// Returns every operation of this release, called on one key (and one of its blobs) as a caller
+/// would.
 pub(crate) fn operations<'a>(key: impl KeyReference + Copy + 'a, blob: &'a [u8]) -> Vec<(Operation, Attempt<'a>)> {
     let page = PageRequest::default;
     vec![
@@ -97,8 +98,8 @@ pub(crate) fn operations<'a>(key: impl KeyReference + Copy + 'a, blob: &'a [u8])
     ]
 }
 
-/// The operations of asymmetric, HMAC and imported keys. The caller is authorized before the kind of key is looked at,
-/// so that a refusal reveals nothing about it.
+/// Returns the operations of asymmetric, HMAC, and imported keys. The caller is authorized before
+/// the kind of key is checked, so a rejection reveals nothing about it.
 pub(crate) fn operations_of_other_keys<'a>(key: impl KeyReference + Copy + 'a) -> Vec<(Operation, Attempt<'a>)> {
     const BYTES: [u8; 32] = [7; 32];
     let (signing, mac) = (SigningAlgorithm::EcdsaSha256, MacAlgorithm::HmacSha256);

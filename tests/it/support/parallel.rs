@@ -1,4 +1,4 @@
-//! Long work, divided among a few threads.
+//! Runs long work on a few threads.
 
 use std::panic;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,8 @@ use std::thread;
 /// The number of processors of the smallest machine on which the long versions of tests run.
 const THREADS: usize = 2;
 
-/// Does the work for every item and returns the results in no particular order. The first failure ends it.
+/// Runs the work for every item and returns the results in no particular order. Stops at the first
+/// failure.
 pub(crate) fn run<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&T) -> Result<R, Box<dyn std::error::Error>> + Sync,

@@ -1,9 +1,10 @@
-//! Documents of key policies and the principals that they name.
+//! Key policy documents and the principals that they specify.
 
 use strongroom::Result;
 use strongroom::identity::{AccountId, Principal};
 
-/// A key policy: the account may do everything itself, and these statements.
+/// Returns a key policy that allows all operations to the account itself and contains these
+/// statements.
 pub(crate) fn key_policy(statements: &[&str]) -> String {
     let root = r#"{"Effect": "Allow", "Principal": {"AWS": "000000000000"}, "Action": "kms:*", "Resource": "*"}"#;
     let all: Vec<_> = [root].iter().chain(statements).copied().collect();

@@ -1,4 +1,5 @@
-//! The official Encryption SDKs, each in another process, and the raw AES keys that tests share with them.
+//! The official Encryption SDKs, each in a separate process, and the raw AES keys that tests share
+//! with them.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -18,7 +19,7 @@ enum Sdk {
     Node,
 }
 
-/// One of the SDKs, which lives as long as the test.
+/// One of the SDKs, which runs for the duration of the test.
 pub(crate) struct Peer {
     sdk: Sdk,
     child: Child,
@@ -27,13 +28,13 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// The Encryption SDK for Python.
+    /// Starts the Encryption SDK for Python.
     pub(crate) fn python(test: &str) -> Option<Self> {
         let python = external_tools::tool(test, "STRONGROOM_PYTHON", "a python that has aws-encryption-sdk")?;
         Some(Self::start(test, Sdk::Python, &python, "esdk_peer.py"))
     }
 
-    /// The Encryption SDK for JavaScript in Node.js.
+    /// Starts the Encryption SDK for JavaScript in Node.js.
     pub(crate) fn node(test: &str) -> Option<Self> {
         let node =
             external_tools::tool(test, "STRONGROOM_NODE", "a node for which tests/interop/node_modules is installed")?;
@@ -52,13 +53,14 @@ impl Peer {
         peer
     }
 
-    /// Raw AES keys of each length, for each implementation of them that the SDK has.
+    /// Returns raw AES keys of each length, for each implementation of raw AES keys in the SDK.
     pub(crate) fn keys(&self) -> Vec<Key> {
         let lengths = [16, 24, 32];
         self.implementations().iter().flat_map(|keyring| lengths.map(|length| Key::new(length, *keyring))).collect()
     }
 
-    /// Returns `true` if the SDK uses keys with its keyrings: the one for Python also works without, in separate code.
+    /// Returns `true` for implementations that use keyrings. The SDK for Python also works without
+    /// keyrings, in separate code.
     pub(crate) fn implementations(&self) -> &'static [bool] {
         match self.sdk {
             Sdk::Python => &[false, true],
@@ -66,11 +68,12 @@ impl Peer {
         }
     }
 
-    /// The same for the keys of a request. Agreed keys, and a context that the header leaves out, are known to the material
-    /// providers library alone.
+    /// Like `implementations`, for the keys of a request. Only the material providers library
+    /// supports ECDH keys and contexts that the header omits.
     pub(crate) fn implementations_for(&self, request: &Value) -> &'static [bool] {
         let is_of_the_library = request.get("ecdh").is_some() || request.get("required").is_some();
-        // Node.js decrypts no PKCS#1 v1.5 where its OpenSSL shows whether the padding was right (CVE-2023-46809).
+        // Node.js does not decrypt PKCS#1 v1.5 if its OpenSSL reveals whether the padding was
+        // correct (CVE-2023-46809).
         let is_old_rsa = request.get("rsa").is_some_and(|rsa| rsa["padding"] == "PKCS1");
         match self.sdk {
             Sdk::Python if is_of_the_library => &[true],
@@ -79,7 +82,7 @@ impl Peer {
         }
     }
 
-    /// Returns `true` if the SDK writes with a frame length, of which 0 means an unframed message.
+    /// Returns `true` if the SDK writes with this frame length. 0 means an unframed message.
     pub(crate) fn writes_frames_of(&self, frame_length: u32) -> bool {
         match self.sdk {
             Sdk::Python => frame_length.is_multiple_of(128),
@@ -87,15 +90,17 @@ impl Peer {
         }
     }
 
-    /// Returns `true` if the SDK writes messages of a suite under a key: the material providers' library has none
-    /// without key derivation.
+    /// Returns `true` if the SDK writes messages of a suite under a key. The material providers
+    /// library supports no suites without key derivation.
     pub(crate) fn takes_suite(&self, suite: AlgorithmSuite, key: &Key) -> bool {
         suite.derivation() != KeyDerivation::None || self.sdk == Sdk::Node || !key.keyring
     }
 
-    /// Returns `true` if the SDK opens the malformed message of a vector's file, where strongroom is stricter.
+    /// Returns `true` if the SDK decrypts the malformed message of a vector's file, for which
+    /// strongroom is stricter.
     pub(crate) fn reads_malformed(&self, file: &str) -> bool {
-        // An empty message with frames of length zero; one in one piece that states a frame length.
+        // An empty message with frames of length zero, and an unframed message that specifies a
+        // frame length.
         file == "framed_with_frame_length_zero.txt"
             || (self.sdk == Sdk::Node && file == "unframed_with_frame_length.txt")
     }
@@ -110,7 +115,7 @@ impl Peer {
         }
     }
 
-    /// The plaintext and the context, or the error of the peer.
+    /// Returns the plaintext and the context, or the error of the peer.
     pub(crate) fn decrypt(&mut self, key: &Key, ciphertext: &[u8]) -> Result<(Vec<u8>, EncryptionContext), String> {
         let answer = self.ask(&key.request(json!({"do": "decrypt", "ciphertext": hex::encode(ciphertext)})));
         failure(&answer)?;
@@ -136,7 +141,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // The peer ends with its input.
+        // The peer ends when its input ends.
         drop(self.requests.take());
         let _ = self.child.wait();
     }
@@ -150,12 +155,12 @@ pub(crate) fn bytes(value: &Value) -> Vec<u8> {
     hex::decode(value.as_str().expect("text")).expect("hexadecimal")
 }
 
-/// A context as the peers take it.
+/// Returns a context in the peers' JSON format.
 pub(crate) fn json_of(context: &EncryptionContext) -> Value {
     Value::Object(context.iter().map(|(name, value)| (name.to_owned(), json!(value))).collect())
 }
 
-/// A raw AES key, and which of its implementations the peer uses it with.
+/// A raw AES key, and the implementation with which the peer uses it.
 #[derive(Debug)]
 pub(crate) struct Key {
     pub(crate) namespace: &'static str,
@@ -190,7 +195,7 @@ pub(crate) fn contexts() -> [EncryptionContext; 3] {
     [
         EncryptionContext::new(),
         EncryptionContext::from([("tenant", "42"), ("purpose", "backup"), ("empty", "")]),
-        // By UTF-8 bytes U+FF61 comes first, by UTF-16 code units U+10000.
+        // U+FF61 is first in the order of UTF-8 bytes, U+10000 in the order of UTF-16 code units.
         EncryptionContext::from([("\u{10000}", "🔑"), ("\u{FF61}", "\u{10FFFF}"), ("ключ", "значение")]),
     ]
 }

@@ -1,10 +1,11 @@
-//! Tokens in software, and the attributes of their keys.
+//! Software tokens, and the attributes of their keys.
 
 use strongroom_pkcs11_faults::{Nss, SoftHsm};
 
 use crate::support::external_tools;
 
-/// SoftHSM with tokens of these labels. Without it the test does not run and says so.
+/// Returns SoftHSM with tokens of these labels. If SoftHSM is missing, the test is reported as
+/// skipped.
 pub(crate) fn soft_hsm(test: &str, labels: &[&str]) -> Option<SoftHsm> {
     let found = SoftHsm::new(labels);
     if found.is_none() {
@@ -13,7 +14,7 @@ pub(crate) fn soft_hsm(test: &str, labels: &[&str]) -> Option<SoftHsm> {
     found
 }
 
-/// Two of them, each with one token.
+/// Returns two SoftHSM instances, each with one token.
 pub(crate) fn two_soft_hsms(test: &str, [one, other]: [&str; 2]) -> Option<[SoftHsm; 2]> {
     Some([soft_hsm(test, &[one])?, soft_hsm(test, &[other])?])
 }

@@ -1,4 +1,4 @@
-//! An anchor on a disk that is full.
+//! An anchor on a full disk.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use strongroom::store::{Anchor, AnchorPoint, MemoryAnchor};
 use strongroom::{Error, ErrorKind, Result};
 
-/// An anchor that can be moved only so many times.
+/// An anchor that can be moved only a limited number of times.
 #[derive(Debug)]
 pub(crate) struct StuckAnchor {
     anchor: MemoryAnchor,

@@ -32,7 +32,7 @@ impl TamperingStore {
         self.state.lock().expect("no panic").clone()
     }
 
-    /// From now on only so many commits succeed.
+    /// Lets only the next `commits` commits succeed.
     pub(crate) fn fail_after(&self, commits: u64) {
         self.commits_left.store(commits, Ordering::SeqCst);
     }

@@ -1,8 +1,9 @@
-//! The test vectors below `tests/vectors`: how a file is read, and what opens its message.
+//! The test vectors in `tests/vectors`: parsing a file, and opening its message.
 //!
-//! A file is one case: a comment with its one reason, then `key: value` lines. `expect: ok <plaintext>` or
-//! `expect: refused <check>`, where the check is a variant of `MessageError` or of `ErrorKind`. Without `keyring` the reader
-//! has a raw AES key; files that `private key` and `public key` name are in the same folder.
+//! A file is one case: a comment with the reason for it, followed by `key: value` lines. The
+//! outcome is `expect: ok <plaintext>` or `expect: refused <check>`, where the check is a variant
+//! of `MessageError` or `ErrorKind`. Without `keyring`, the reader has a raw AES key. The files
+//! named by `private key` and `public key` are in the same folder.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,7 +34,8 @@ impl Vector {
         hex::decode(self.field(name)).unwrap_or_else(|error| panic!("{}: {name}: {error}", self.file))
     }
 
-    /// The expected outcome: the plaintext, or the name of the check that must refuse.
+    /// Returns the expected outcome: the plaintext, or the name of the check that must reject the
+    /// message.
     pub(crate) fn expected(&self) -> std::result::Result<Vec<u8>, String> {
         match self.field("expect").split_once(' ') {
             Some(("refused", check)) => Err(check.to_owned()),
@@ -52,18 +54,18 @@ impl Vector {
         }
     }
 
-    /// A key in the file that a field names.
+    /// Returns the key in the file that a field specifies.
     fn key(&self, name: &str) -> Vec<u8> {
         let path = self.folder.join(self.field(name));
         fs::read(&path).unwrap_or_else(|error| panic!("{}: {}: {error}", self.file, path.display()))
     }
 
-    /// The kind of keyring that opens the message, and its variant.
+    /// Returns the kind of keyring that opens the message, and its variant.
     fn opened_with(&self) -> Vec<&str> {
         self.fields.get("keyring").map_or(vec!["aes"], |keyring| keyring.split(' ').collect())
     }
 
-    /// An envelope over the keyring of the vector.
+    /// Returns an envelope builder with the keyring of the vector.
     pub(crate) fn builder(&self) -> Result<EnvelopeBuilder> {
         let (namespace, name) = (self.field("namespace"), self.field("name"));
         Ok(match self.opened_with()[..] {
@@ -115,7 +117,7 @@ impl Vector {
         }
     }
 
-    /// The request with which a peer decrypts it.
+    /// Returns the request with which a peer decrypts the message.
     pub(crate) fn request(&self) -> Value {
         let mut request = json!({
             "do": "decrypt", "ciphertext": self.field("ciphertext"), "namespace": self.field("namespace"),
@@ -153,13 +155,14 @@ pub(crate) const PADDINGS: [(&str, RsaOaep); 4] = [
     ("OAEP_SHA512_MGF1", RsaOaep::Sha512),
 ];
 
-/// All cases, in the order of their names.
+/// Returns all cases, sorted by name.
 pub(crate) fn all() -> Vec<Vector> {
-    // Written by hand, and by the official SDK for Python: with raw AES keys and with the other keyrings.
+    // Written by hand and by the official SDK for Python, with raw AES keys and with the other
+    // keyrings.
     in_folders(&["message", "sdk", "keyrings"])
 }
 
-/// The cases in folders of `tests/vectors`, in the order of their names.
+/// Returns the cases in folders of `tests/vectors`, sorted by name.
 pub(crate) fn in_folders(names: &[&str]) -> Vec<Vector> {
     let folders = names.iter().map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors").join(name));
     let files = folders.flat_map(|folder| fs::read_dir(folder).expect("the folder can be read"));
