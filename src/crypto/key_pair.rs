@@ -203,8 +203,8 @@ pub trait KeyPairs: Debug + Send + Sync {
     ///
     /// # Errors
     /// - [`CryptoError::InvalidPublicKey`] if the key is malformed, of another kind, or not a point
-    ///   on its curve, if a coordinate is not below the prime of the curve, or if it is a point of
-    ///   small order on edwards25519.
+    ///   on its curve. A coordinate must be below the prime of the curve, and a point on
+    ///   edwards25519 must not have small order.
     fn public_key(&self, kind: KeyPairKind, spki: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError>;
 
     /// Parses and checks the public key of an elliptic curve from a compressed or uncompressed

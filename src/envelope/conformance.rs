@@ -210,8 +210,8 @@ mod tests {
         run_context(&several, &several)
     }
 
-    /// A keyring that stores the data key elsewhere and wraps it to an empty ciphertext. If `tells` is
-    /// set, it reports the resulting error.
+    /// A keyring that stores the data key elsewhere and wraps it to an empty ciphertext. If `tells`
+    /// is set, it returns the resulting error.
     #[derive(Debug)]
     struct WrapsToNothing {
         tells: bool,

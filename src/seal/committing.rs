@@ -1,10 +1,10 @@
 //! Authenticated encryption with a separate derived key for every message and a commitment to that
 //! key.
 //!
-//! The key is derived from 24 bytes of salt, the bytes before the message, and the context, so any
-//! number of messages can be sealed under the same key material. AES-GCM alone lets one ciphertext
-//! decrypt under many keys. A commitment to the derived key therefore precedes the ciphertext and
-//! is compared before anything is decrypted.
+//! The key is derived from 24 bytes of salt, the bytes before the message, and the context, so the
+//! number of messages does not wear out the key. AES-GCM alone lets one ciphertext decrypt under
+//! many keys. A commitment to the derived key therefore precedes the ciphertext and is compared
+//! before anything is decrypted.
 
 use std::fmt;
 

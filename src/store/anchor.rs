@@ -32,8 +32,8 @@ pub struct AnchorPoint {
 }
 
 /// Records how far a store has progressed, in a place that is not rolled back together with the
-/// store, such as a file on another disk or another store. With an anchor, a KMS detects that the
-/// whole store was replaced by an older copy, or that it lost the end of its log.
+/// store. This can be a file on another disk or another store. With an anchor, a KMS detects that
+/// the whole store was replaced by an older copy, or that it lost the end of its log.
 ///
 /// # Examples
 /// ```

@@ -52,8 +52,8 @@ pub struct Revision(pub u64);
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $code:literal,)*) => {
-        /// The kind of a record. A store that persists kinds should write their
-        /// [`code`](Self::code). Later releases may add kinds but never reuse a code.
+        /// The kind of a record. A store that persists kinds must write their [`code`](Self::code).
+        /// Later releases add kinds but never reuse a code.
         ///
         /// # Examples
         /// ```

@@ -60,9 +60,9 @@ impl RawAesKeyring {
     /// appear in plaintext in every message. The wrapping key must have 16, 24, or 32 bytes.
     ///
     /// # Errors
-    /// - [`ErrorKind::Validation`] if the wrapping key has another length, if the namespace is
-    ///   empty, longer than 65,535 bytes, or begins with `aws-kms`, or if the name is longer than
-    ///   65,515 bytes.
+    /// - [`ErrorKind::Validation`] if the wrapping key has another length, or if the name is longer
+    ///   than 65,515 bytes. The namespace must have 1 to 65,535 bytes and must not begin with
+    ///   `aws-kms`.
     pub fn new(namespace: impl Into<String>, name: impl Into<Vec<u8>>, wrapping_key: SecretBytes) -> Result<Self> {
         Self::with_backend(CryptoBackend::default(), namespace, name, wrapping_key)
     }

@@ -53,8 +53,8 @@ const NONCE: [u8; NONCE_LENGTH] = [0; NONCE_LENGTH];
 /// Provider ID: `raw-ecdh`. Provider information:
 /// `u8 1 ‖ u32 length ‖ recipient ‖ u32 length ‖ sender`, both compressed points. Ciphertext:
 /// `salt 32 ‖ commitment key 32 ‖ data key under AES-256-GCM ‖ tag 16`. The commitment key and the
-/// wrapping key are the first 64 bytes of the key derivation of SP 800-108 in counter mode with
-/// HMAC-SHA-384 under the shared secret. Everything is bound to the curve, the points, and the
+/// wrapping key are derived from the shared secret with SP 800-108 in counter mode and
+/// HMAC-SHA-384; they are the first 64 bytes. Everything is bound to the curve, the points, and the
 /// encryption context.
 ///
 /// Private keys must be PKCS#8 and public keys `SubjectPublicKeyInfo`, in DER or PEM. PEM may

@@ -28,12 +28,14 @@ impl UnwrapFailure {
         &self.reason
     }
 
-    /// Returns the kind of failure: [`AccessDenied`](ErrorKind::AccessDenied),
-    /// [`Disabled`](ErrorKind::Disabled), [`InvalidState`](ErrorKind::InvalidState) for a pending
-    /// deletion, [`NotFound`](ErrorKind::NotFound),
-    /// [`InvalidCiphertext`](ErrorKind::InvalidCiphertext) if the wrapped data key was altered or
-    /// bound to another context, [`IncorrectKey`](ErrorKind::IncorrectKey) if the keyring does not
-    /// have its key, and others.
+    /// Returns the kind of failure, for example:
+    ///
+    /// - [`AccessDenied`](ErrorKind::AccessDenied), [`Disabled`](ErrorKind::Disabled), or
+    ///   [`NotFound`](ErrorKind::NotFound),
+    /// - [`InvalidState`](ErrorKind::InvalidState) for a pending deletion,
+    /// - [`InvalidCiphertext`](ErrorKind::InvalidCiphertext) if the wrapped data key was altered or
+    ///   bound to another context,
+    /// - [`IncorrectKey`](ErrorKind::IncorrectKey) if the keyring does not have its key.
     ///
     /// This is the kind of [`error`](Self::error), or of the outage that caused it. A key in an
     /// unreachable custom key store is in an invalid state, as in AWS KMS, and is reported as

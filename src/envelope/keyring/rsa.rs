@@ -64,9 +64,9 @@ impl RawRsaKeyring {
     /// namespace and name; both appear in plaintext in every message.
     ///
     /// # Errors
-    /// - [`ErrorKind::Validation`] if the private key is not RSA with 2048, 3072, or 4096 bits, if
-    ///   the namespace is empty, longer than 65,535 bytes, or begins with `aws-kms`, or if the name
-    ///   is longer than 65,535 bytes.
+    /// - [`ErrorKind::Validation`] if the private key is not RSA with 2048, 3072, or 4096 bits, or
+    ///   if the name is longer than 65,535 bytes. The namespace must have 1 to 65,535 bytes and
+    ///   must not begin with `aws-kms`.
     pub fn with_private_key(
         namespace: impl Into<String>,
         name: impl Into<Vec<u8>>,

@@ -40,10 +40,13 @@ const IDENTITY_LABEL: &[u8] = b"strongroom data key cache v1";
 /// exceeded. For decryption, only its age is limited. While one thread fetches a data key, other
 /// threads that need the same one wait for it. If the fetch fails, all of them get the error.
 ///
-/// The cache does not apply to messages written by [`Envelope::writer`](crate::Envelope::writer),
-/// whose length is not known in advance, messages above the byte limit, signed messages on
-/// encryption, which have their own key pair, and messages of suites that use the data key
-/// directly.
+/// The following messages bypass the cache:
+///
+/// - messages written by [`Envelope::writer`](crate::Envelope::writer), whose length is not known
+///   in advance,
+/// - messages above the byte limit,
+/// - signed messages on encryption, which have their own key pair,
+/// - messages of suites that use the data key directly.
 ///
 /// # Examples
 /// ```

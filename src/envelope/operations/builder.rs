@@ -203,10 +203,10 @@ impl EnvelopeBuilder {
     /// Creates the envelope.
     ///
     /// # Errors
-    /// - [`ErrorKind::Validation`](crate::ErrorKind::Validation) if the frame length is zero, over
-    ///   [`LARGEST_WRITABLE_FRAME_LENGTH`](message::LARGEST_WRITABLE_FRAME_LENGTH), or over the
-    ///   limit for frames, if the number of threads or the chunk size is zero or too large, or if
-    ///   the commitment policy does not allow the suite or the suite is read-only.
+    /// - [`ErrorKind::Validation`](crate::ErrorKind::Validation) in these cases: the frame length
+    ///   is zero, over [`LARGEST_WRITABLE_FRAME_LENGTH`](message::LARGEST_WRITABLE_FRAME_LENGTH),
+    ///   or over the limit for frames; the number of threads or the chunk size is zero or too
+    ///   large; the commitment policy does not allow the suite, or the suite is read-only.
     pub fn build(self) -> Result<Envelope> {
         let Starter { manager, config } = self.envelope.starter;
         Ok(Envelope { starter: Starter { manager, config: config.validated()? } })

@@ -17,10 +17,10 @@ const FIRST_READ: usize = 8 * 1024;
 /// Reads any part of the plaintext of a framed, unsigned message. Accesses only the frames that
 /// contain the part.
 ///
-/// The header is authenticated, as are the length of the plaintext (through the final frame, which
-/// is decrypted at the start) and every byte that is read, including its position. All other frames
-/// are **not** verified. If a frame that is never read was altered, the message appears valid here;
-/// [`Envelope::decrypt`](crate::Envelope::decrypt) and
+/// The header and the length of the plaintext are authenticated; the final frame, which determines
+/// the length, is decrypted at the start. Every byte that is read is authenticated, including its
+/// position. All other frames are **not** verified. If a frame that is never read was altered, the
+/// message appears valid here; [`Envelope::decrypt`](crate::Envelope::decrypt) and
 /// [`Envelope::reader`](crate::Envelope::reader) detect it.
 ///
 /// Created by [`Envelope::random_access_reader`](crate::Envelope::random_access_reader). Buffers

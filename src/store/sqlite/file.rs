@@ -137,7 +137,7 @@ fn create(path: &Path) -> io::Result<()> {
 }
 
 /// Rejects a file that other users could write or replace, under the given name or its resolved
-/// name, and a file whose log or index other users could have created.
+/// name. Also rejects a file whose log or index could have been created by other users.
 fn check_access(given: &Path, path: &Path, trusted: TrustedUsers) -> Result<(), StoreError> {
     check(private_file::check_directory(directory_of(path), trusted))?;
     check(private_file::check_file(given, trusted))?;
