@@ -1,22 +1,22 @@
-//! The manual: how to start, what the words mean, what is promised and what is not, and why things are as they are.
+//! The manual: tutorials, concepts, guarantees and their limits, formats, and the reasons for the design.
 //!
 //! | page | answers |
 //! |---|---|
 //! | [`quickstart`] | How do I encrypt something, and stream a file? |
 //! | [`concepts`] | What are keys, versions, aliases, states and contexts? |
-//! | [`envelopes`] | Which keyring, which way of reading, which limits; what does an error mean? |
+//! | [`envelopes`] | Which keyring, which reading mode, which limits; what does an error mean? |
 //! | [`key_types`] | What can RSA, elliptic curve and HMAC keys do, and how do others use my public key? |
-//! | [`bring_your_own_key`] | How do I import key material of my own? |
+//! | [`bring_your_own_key`] | How do I import my own key material? |
 //! | [`policies`] | Who may do what: how are key policies, identity policies and grants evaluated? |
-//! | [`persistence`] | How do I keep keys in a file, what survives what, and how do I back it up? |
+//! | [`persistence`] | How do I keep keys in a file, which failures does it survive, and how do I back it up? |
 //! | `hsm` (with the feature `pkcs11`) | How do I keep keys in HSMs, and what happens when one fails? |
 //! | [`access`] | Who may act, on which keys of which account, and what is metered? |
-//! | [`audit`] | What does the trail say, what proves it, and what can it not show? |
-//! | [`own_parts`] | How do I bring a store, a keyring, a policy of my own, and how do I test it? |
-//! | [`defaults`] | What is chosen for me, and why that? |
-//! | [`differences`] | What is like AWS KMS, and what is deliberately not? |
-//! | [`threat_model`] | Against whom does it protect, and against whom not? |
-//! | [`backends`] | Whose cryptography runs, and can I choose? |
+//! | [`audit`] | What does the audit trail contain, what proves it, and what can it not show? |
+//! | [`own_parts`] | How do I implement a custom store, keyring or policy, and how do I test it? |
+//! | [`defaults`] | What are the defaults, and why? |
+//! | [`differences`] | What is like AWS KMS, and what is deliberately different? |
+//! | [`threat_model`] | Which attackers does it protect against, and which not? |
+//! | [`backends`] | Which cryptographic libraries run, and can I choose? |
 //! | [`message_format`] | What does an encrypted message look like, byte by byte? |
 //! | [`blob_format`] | What does `Encrypt` return, byte by byte? |
 
