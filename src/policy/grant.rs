@@ -152,7 +152,7 @@ fn checked_constraint(context: EncryptionContext) -> Result<EncryptionContext> {
 /// let own = GrantTerms::new(alice, [Operation::Decrypt, Operation::CreateGrant])?
 ///     .with_constraints(GrantConstraints::new().with_encryption_context_subset(tenant.clone())?);
 ///
-/// Alice may delegate only what she is allowed herself.
+/// // Alice may delegate only what she is allowed herself.
 /// let passed_on = GrantTerms::new(bob, [Operation::Decrypt])?;
 /// assert!(!own.may_delegate(&passed_on));
 /// assert!(own.may_delegate(&passed_on.with_constraints(GrantConstraints::new().with_encryption_context_equals(tenant)?)));
