@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Installs what the tests need and runs all of them, for each set of features. What is there is not installed again.
+# Installs what the tests need and runs all of them, for each set of features. Skips tools that are
+# already installed.
 #
 #     ./test.sh                 everything
-#     ./test.sh layering        only tests whose name holds the word (arguments go to `cargo test`)
+#     ./test.sh layering        only tests whose name contains the word (arguments go to `cargo test`)
 #
-# A plain `cargo test` needs none of this: it leaves out what needs other software, and says so.
+# A plain `cargo test` needs none of this: it skips tests that need other software, and reports
+# them.
 set -euo pipefail
 cd "$(dirname "$0")"
 source .ci/lib.sh
@@ -16,7 +18,7 @@ ensure_node
 ensure_openssl
 ensure_soft_tokens
 
-# With this a test that lacks its tool fails instead of passing by.
+# With this variable, a test fails if its tool is missing, instead of being skipped.
 export STRONGROOM_REQUIRE=all
 
 for features in "" "--no-default-features" "--all-features"; do
@@ -25,9 +27,10 @@ for features in "" "--no-default-features" "--all-features"; do
     cargo test $features "$@"
 done
 
-# Then the long versions of tests that the runs above do in short: a long stream, crashes and disk faults by the thousand,
-# every byte damaged, every answer of a token. Plan for many minutes: most of them go into crashes and disk faults, then into
-# the tests with HSMs. `cargo test` reports the time of each.
+# Then runs the long versions of tests that the runs above shorten: a long stream, thousands of
+# crashes and disk faults, damage to every byte, and every return value of a token. This takes many
+# minutes: mostly crashes and disk faults, then the tests with HSMs. `cargo test` reports the time
+# of each test.
 if [ $# -eq 0 ]; then
     echo "== a stream of more bytes than 32 bits count"
     STRONGROOM_STREAM_BYTES=4400000000 cargo test --test memory -- --nocapture

@@ -1,4 +1,5 @@
-# Shared by test.sh and .ci/run: installs what is missing, and says so. Sourced, not run.
+# Shared by test.sh and .ci/run: installs missing tools and reports what it installs. Source this
+# file, do not run it.
 
 # Installs Debian packages if a probe command fails: ensure_debian 'PROBE' PACKAGE...
 ensure_debian() {
@@ -26,19 +27,21 @@ ensure_rust() {
     command -v cargo >/dev/null || { echo "missing: cargo. Install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or newer." >&2; return 1; }
 }
 
-# A C and C++ compiler: the aws-lc-rs backend is C and assembly, the fuzzing engine is C++.
+# Installs a C and a C++ compiler: the aws-lc-rs backend is C and assembly, and the fuzzing engine
+# is C++.
 ensure_compilers() {
     ensure_debian 'printf "int main(void){return 0;}" | cc -x c - -o /dev/null' gcc libc6-dev
     ensure_debian 'printf "#include <vector>\nint main(){}" | c++ -x c++ - -o /dev/null' g++
 }
 
-# A virtual environment in .venv with the pinned packages; made anew only when the pins or Python change.
+# Creates a virtual environment in .venv with the pinned packages. Recreates it only if the pins or
+# Python have changed.
 ensure_python() {
     ensure_debian 'python3 --version' python3
     local wanted
     wanted=$({ python3 --version; cat tests/interop/requirements.txt; } | sha256sum)
     if [ "$(cat .venv/strongroom.stamp 2>/dev/null)" != "$wanted" ] || ! .venv/bin/python --version >/dev/null 2>&1; then
-        # Debian keeps what `venv` needs in a package of its own.
+        # Debian ships what `venv` needs in a separate package.
         ensure_debian 'd=$(mktemp -d) && trap "rm -rf $d" EXIT && python3 -m venv "$d/venv"' python3-venv
         echo "making .venv with the packages of tests/interop/requirements.txt"
         rm -rf .venv
@@ -50,7 +53,8 @@ ensure_python() {
     export STRONGROOM_PYTHON
 }
 
-# Node.js and, beside its peer script, the packages that tests/interop/package-lock.json pins.
+# Installs Node.js and, next to its peer script, the packages pinned by
+# tests/interop/package-lock.json.
 ensure_node() {
     ensure_debian 'node --version' nodejs
     local folder=tests/interop wanted
@@ -65,7 +69,8 @@ ensure_node() {
     export STRONGROOM_NODE
 }
 
-# Tokens in software (SoftHSM 2, NSS softokn), and the tools that look into them: pkcs11-tool, p11tool, certutil.
+# Installs software tokens (SoftHSM 2, NSS softokn) and the tools that inspect them: pkcs11-tool,
+# p11tool, certutil.
 ensure_soft_tokens() {
     ensure_debian 'command -v softhsm2-util && ls /usr/lib/softhsm/libsofthsm2.so' softhsm2
     ensure_debian 'command -v pkcs11-tool' opensc
@@ -73,7 +78,7 @@ ensure_soft_tokens() {
     ensure_debian 'command -v certutil && ls /usr/lib/*/libsoftokn3.so /usr/lib/*/nss/libsoftokn3.so 2>/dev/null | grep -q .' libnss3 libnss3-tools
 }
 
-# The command line of OpenSSL 3, with which signatures are compared.
+# Installs the OpenSSL 3 command line, which the tests compare signatures with.
 ensure_openssl() {
     if [ -z "${STRONGROOM_OPENSSL:-}" ]; then
         ensure_debian 'openssl version | grep -q "^OpenSSL [34]"' openssl

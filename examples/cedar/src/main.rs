@@ -1,4 +1,4 @@
-//! Lets policies in the language Cedar decide who may use keys, in the place of key policies and grants.
+//! Authorizes the use of keys with Cedar policies instead of key policies and grants.
 //!
 //! Run it in this folder: `cargo run`
 
@@ -14,7 +14,8 @@ use strongroom::policy::{AttachedPolicies, Decision, Policy, PolicyRequest};
 use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest};
 use strongroom::{EncryptionContext, Error, ErrorKind, Kms};
 
-/// Keys of the tenant that a request names; nobody but administrators makes or manages keys.
+/// Members of the account may encrypt and decrypt if the encryption context names them as the
+/// tenant. Only the administrator may create or manage keys.
 const POLICIES: &str = r#"
     permit(principal in Account::"111122223333", action in [Action::"Encrypt", Action::"Decrypt"], resource)
     when { context.encryptionContext has tenant && context.encryptionContext.tenant == principal.name };
@@ -25,7 +26,7 @@ const POLICIES: &str = r#"
     forbid(principal, action == Action::"ScheduleKeyDeletion", resource);
 "#;
 
-/// Decides by a set of Cedar policies.
+/// Authorizes requests against a set of Cedar policies.
 #[derive(Debug)]
 struct CedarPolicy {
     authorizer: Authorizer,
@@ -38,7 +39,7 @@ impl CedarPolicy {
         Ok(Self { authorizer: Authorizer::new(), policies })
     }
 
-    /// What Cedar is told of a request: who, what, on which key, with which encryption context.
+    /// Submits a request to Cedar: principal, action, key, and encryption context.
     fn ask(&self, request: &PolicyRequest<'_>) -> Result<Decision, Error> {
         let uid = |kind: &str, id: &str| -> Result<EntityUid, Error> {
             let kind: EntityTypeName = kind.parse().map_err(|error| undecided("not the name of a type", error))?;
@@ -72,7 +73,7 @@ impl CedarPolicy {
         let question = Request::new(principal, uid("Action", request.operation.as_str())?, resource, context, None)
             .map_err(|error| undecided("not a request", error))?;
         let answer = self.authorizer.is_authorized(&question, &self.policies, &entities);
-        // A policy that cannot be evaluated is passed over by Cedar. It could have been one that forbids.
+        // Cedar skips a policy that cannot be evaluated. It could have been a `forbid` policy.
         if let Some(error) = answer.diagnostics().errors().next() {
             return Err(undecided("a policy cannot be evaluated", error.clone()));
         }
@@ -89,7 +90,7 @@ impl Policy for CedarPolicy {
     }
 }
 
-/// The refusal where no decision can be reached.
+/// Returns the error for a request that cannot be evaluated.
 fn undecided(what: &'static str, error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Internal, what).with_source(error)
 }
