@@ -1,4 +1,4 @@
-//! No error says anything twice: what its text contains, its chain of causes leaves out.
+//! Error texts contain no repetition: what the text of an error says is not repeated by its causes.
 
 use std::collections::BTreeSet;
 use std::error::Error as StdError;
@@ -17,10 +17,11 @@ use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Kms, Result};
 use crate::layering::read_sources;
 use crate::support::envelope::keyring;
 
-/// Error types whose traits are written by hand. Who adds one looks at what its `source` returns, and adds it here.
+/// Error types with hand-written trait implementations. When adding one, check what its `source`
+/// returns, and list it here.
 const BY_HAND: [&str; 5] = ["Error", "Failed", "TokenError", "UnwrapFailure", "UnwrapFailures"];
 
-/// The texts of an error and of its causes, each of which must say something new.
+/// Returns the texts of an error and of its causes, each of which must add information.
 fn chain(error: &dyn StdError) -> Vec<String> {
     let mut texts = vec![error.to_string()];
     let mut next = error.source();
@@ -37,7 +38,8 @@ fn chain(error: &dyn StdError) -> Vec<String> {
     texts
 }
 
-/// An error that says everything by itself: with its causes, and as `main` prints it, nothing comes twice.
+/// Asserts that an error is complete and that nothing in it is repeated, neither with its causes
+/// nor as printed by `main`.
 fn complete(error: &Error, about: &str) {
     let texts = chain(error);
     assert!(texts[0].contains(about), "{texts:?} does not say {about:?}");
@@ -84,7 +86,7 @@ fn messages_say_everything_once_in_every_way_of_reading_and_writing() -> Result<
         complete(&envelope.decrypt(&message[..length], &none).unwrap_err(), about);
         let whole = envelope.reader(&message[..length], &none).and_then(|mut reader| {
             let read = io::Read::read_to_end(&mut reader, &mut Vec::new()).unwrap_err();
-            // As `io::Error` has it, which shows what is inside as its own text.
+            // `io::Error` does the same: it displays the inner error as its own text.
             chain(&read);
             Err::<(), _>(read.downcast().expect("an error of ours"))
         });
@@ -99,7 +101,7 @@ fn messages_say_everything_once_in_every_way_of_reading_and_writing() -> Result<
     Ok(())
 }
 
-/// Fails in either direction.
+/// Fails when reading and when writing.
 struct Broken;
 
 impl io::Read for Broken {
@@ -118,7 +120,8 @@ impl io::Write for Broken {
     }
 }
 
-/// Whatever anyone attaches, the two places where a text can stand are told apart by it.
+/// An error with any text and source keeps the rule, whether or not its text already contains that
+/// of the cause.
 #[test]
 fn an_error_that_anyone_makes_keeps_the_rule() {
     let cause = || Error::new(ErrorKind::Io, "the line is cut").with_source(io::Error::other("no carrier"));
@@ -132,12 +135,12 @@ fn an_error_that_anyone_makes_keeps_the_rule() {
     }
 }
 
-/// What an `error` attribute of `thiserror` says, and the variant or type that it is of.
+/// Returns the text of each `error` attribute of `thiserror`, with its variant or type.
 fn attributes(source: &str) -> impl Iterator<Item = (String, String)> {
     source.split("#[error(").skip(1).map(|rest| {
         let end = rest.find(")]").unwrap_or(rest.len());
         let (attribute, rest) = rest.split_at(end);
-        // Up to the next variant, or the end of the type.
+        // Up to the next variant or the end of the type.
         let end = ["\n    /// ", "\n}"].iter().filter_map(|end| rest.find(end)).min().unwrap_or(rest.len());
         (attribute.to_owned(), rest[..end].to_owned())
     })
@@ -153,7 +156,7 @@ fn no_error_type_puts_its_source_into_its_text() {
     let sources = read_sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).expect("src can be read");
     let (mut by_hand, mut derived) = (BTreeSet::new(), 0);
     for (path, source) in &sources {
-        // Tests at the end of a file have errors of their own.
+        // Tests at the end of a file define their own errors.
         let source = source.split("#[cfg(test)]").next().unwrap_or_default();
         for (attribute, variant) in attributes(source) {
             assert!(!repeats(&attribute, &variant), "{path}: {attribute} {variant}");

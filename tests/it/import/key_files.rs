@@ -1,4 +1,5 @@
-//! Keys as people have them: what OpenSSL writes is read, and what is something else is named.
+//! Key files as users have them: files written by OpenSSL are read, and other formats are named in
+//! the error.
 
 use base64ct::{Base64, Encoding};
 use strongroom::crypto::{FASTEST, KeyPairKind, RsaOaep};
@@ -30,7 +31,7 @@ fn ec_public(key: &[u8]) -> Result<()> {
     RawEcdhKeyring::ephemeral(key).map(drop)
 }
 
-/// A block with lines of another length.
+/// Rewraps a PEM block to another line length.
 fn in_lines(pem: &[u8], width: usize) -> Vec<u8> {
     let text = String::from_utf8_lossy(pem);
     let lines: Vec<&str> = text.lines().collect();
@@ -41,7 +42,7 @@ fn in_lines(pem: &[u8], width: usize) -> Vec<u8> {
 }
 
 impl OpenSsl {
-    /// Files with an RSA and an EC key, in everything that OpenSSL makes of them.
+    /// Generates an RSA and an EC key, in every file format that OpenSSL writes.
     fn make_keys(&self) {
         self.must(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", "rsa.pem"]);
         self.must(&["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", "ec.pem"]);
@@ -157,7 +158,7 @@ fn what_is_no_such_key_is_named() -> Result<()> {
         assert_eq!(refused.kind(), ErrorKind::Validation, "case {case}");
         let refused = refused.to_string();
         assert!(refused.contains(named), "case {case}, {named}: {refused}");
-        // The command that it recommends does what it says.
+        // The command that the error recommends works.
         if let Some(command) = refused.split('`').nth(1).filter(|command| command.starts_with("openssl")) {
             openssl.write("given", &key);
             openssl.shell(&format!("{command} -in given -out taken -passin pass:word"));
@@ -169,11 +170,11 @@ fn what_is_no_such_key_is_named() -> Result<()> {
     Ok(())
 }
 
-/// PKCS#8 of an RSA key without the NULL of its algorithm identifier.
+/// Returns the PKCS#8 of an RSA key without the NULL of its algorithm identifier.
 fn without_null(pkcs8: &[u8]) -> Vec<u8> {
     let identifier = pkcs8.windows(4).position(|window| window == [0x01, 0x01, 0x05, 0x00]).expect("it is there") + 2;
     let mut altered = [&pkcs8[..identifier], &pkcs8[identifier + 2..]].concat();
-    // The lengths of the whole, which has two bytes for it, and of the identifier.
+    // The lengths of the complete structure (two bytes) and of the identifier.
     altered[3] -= 2;
     altered[8] -= 2;
     altered
@@ -198,7 +199,8 @@ fn imported_material_is_refused_with_the_reason() -> Result<()> {
     let place = zero.windows(4).position(|window| window == [0x02, 0x01, 0x01, 0x04]).expect("the scalar") + 5;
     zero[place..place + 32].fill(0);
 
-    // Ed25519 with its public key: as RFC 5958 has it, as ring had it, of another key, and where the version has none.
+    // Ed25519 with its public key: as in RFC 5958, as ring wrote it, with another key, and in a
+    // version that has none.
     let seed = make("-algorithm ED25519");
     let public = generate(KeyPairKind::Ed25519)?.public_key_der()[12..].to_vec();
     let with_public = |version: u8, tag: &[u8]| {

@@ -1,4 +1,4 @@
-//! Import of key material: what is taken, what is refused, and what becomes of the key.
+//! Import of key material: accepted and rejected material, and the resulting state of the key.
 
 use std::sync::{Arc, LazyLock};
 
@@ -23,7 +23,7 @@ use crate::support::kms::{kind, with_clock};
 
 pub(crate) const SYMMETRIC: (KeySpec, KeyUsage) = (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt);
 
-/// A key that waits for material.
+/// Creates a key that is pending import.
 pub(crate) fn waiting(kms: &Kms, (spec, usage): (KeySpec, KeyUsage)) -> Result<KeyId> {
     let request = CreateKeyRequest::default().spec(spec).usage(usage).origin(Origin::External);
     Ok(kms.create_key(request)?.key_id())
@@ -40,7 +40,7 @@ pub(crate) fn parameters(
 
 const OAEP_256: WrappingAlgorithm = WrappingAlgorithm::RsaesOaepSha256;
 
-/// Wraps as somebody outside does.
+/// Wraps material as an external party does.
 fn wrap(algorithm: WrappingAlgorithm, spki: &[u8], material: &[u8]) -> Result<Vec<u8>> {
     let backend = CryptoBackend::default();
     let key = KeyPairKind::ALL.into_iter().find_map(|kind| backend.key_pairs().public_key(kind, spki).ok());
@@ -60,7 +60,7 @@ fn wrap(algorithm: WrappingAlgorithm, spki: &[u8], material: &[u8]) -> Result<Ve
     Ok([key.encrypt(oaep, &aes_key, backend.random())?, wrapped].concat())
 }
 
-/// One import with its own wrapping key.
+/// A single import with its own wrapping key.
 struct Attempt {
     parameters: GetParametersForImportResponse,
     wrapped: Vec<u8>,
@@ -94,7 +94,7 @@ fn materials(kms: &Kms, key: KeyId) -> Result<Vec<RotationListEntry>> {
     Ok(kms.list_key_rotations(key, all, PageRequest::default())?.entries)
 }
 
-/// Material of a key of every spec, as its owner has it.
+/// Material for a key of every spec, as its owner has it.
 pub(crate) static MATERIAL: LazyLock<Vec<(KeySpec, Vec<u8>)>> = LazyLock::new(|| {
     let backend = CryptoBackend::default();
     let material = |spec: KeySpec| {
@@ -160,7 +160,8 @@ fn every_kind_of_material_comes_in_by_every_way_that_it_fits_and_by_no_other() -
     Ok(())
 }
 
-/// Large wrapping keys take seconds to make, in pure Rust many; what follows does not depend on their size.
+/// Returns `true` if large wrapping keys are worth testing here. They take seconds to generate, and
+/// many in pure Rust, and the rest of the import does not depend on their size.
 fn is_worth_a_large_wrapping_key(spec: KeySpec, algorithm: WrappingAlgorithm) -> bool {
     let sha_256 = matches!(algorithm, OAEP_256 | WrappingAlgorithm::RsaAesKeyWrapSha256);
     let longest = matches!(spec, KeySpec::SymmetricDefault | KeySpec::EccNistP521 | KeySpec::Rsa4096);
@@ -188,7 +189,7 @@ fn a_key_waits_until_its_material_comes_and_then_works() -> Result<()> {
     let blob = kms.encrypt(EncryptRequest::new(key, b"x"))?.ciphertext_blob;
     assert_eq!(kms.decrypt(DecryptRequest::new(&blob))?.plaintext.expose_secret(), b"x");
 
-    // The same material in another key is another key.
+    // The same material in another key makes a different key.
     let other = waiting(&kms, SYMMETRIC)?;
     import(&kms, other, &[7; 32])?;
     assert_ne!(kms.describe_key(other)?.current_key_material_id(), metadata.current_key_material_id());
@@ -227,7 +228,7 @@ fn imported_material_gives_the_same_answers_as_outside() -> Result<()> {
     Ok(())
 }
 
-/// Everything that a failed import must leave as it was.
+/// Returns everything that a failed import must leave unchanged.
 fn snapshot(kms: &Kms, key: KeyId) -> Result<String> {
     let list = kms.list_key_rotations(key, IncludeKeyMaterial::AllKeyMaterial, PageRequest::default());
     Ok(format!("{:?} {list:?}", kms.describe_key(key)?))
@@ -261,7 +262,7 @@ fn a_refused_import_leaves_key_and_store_as_they_were() -> Result<()> {
         for (token, wrapped) in [(&[][..], &wrapped[..]), (token, &[]), (&[1; 6_145], wrapped), (token, &[1; 6_145])] {
             assert_eq!(request(token, wrapped).0, invalid.0);
         }
-        // Tokens: altered, cut, grown, of another key, of another store.
+        // Tokens: altered, truncated, extended, of another key, of another store.
         let other_key = Attempt::of(&kms, waiting(&kms, SYMMETRIC)?, &[8; 32])?.parameters.import_token;
         let elsewhere = Kms::in_memory()?;
         let other_store = Attempt::of(&elsewhere, waiting(&elsewhere, SYMMETRIC)?, &[8; 32])?.parameters.import_token;
@@ -274,13 +275,14 @@ fn a_refused_import_leaves_key_and_store_as_they_were() -> Result<()> {
         for token in &tokens {
             assert_eq!(request(token, wrapped).0, invalid.1);
         }
-        // Wrapped material: altered anywhere, cut, grown, of another wrapping key, garbage. All look alike.
+        // Wrapped material: altered anywhere, truncated, extended, for another wrapping key,
+        // garbage. All fail alike.
         let revision = store.revision()?;
         let other_wrapping = Attempt::of(&kms, key, &[8; 32])?.wrapped;
         let mut texts = Vec::new();
         let mut bad =
             vec![other_wrapping, wrapped[1..].to_vec(), [&wrapped[..], &[0; 8]].concat(), vec![7; 6_144], vec![1]];
-        // The value that unwraps to nothing under every key, and the longest input.
+        // The value that unwraps to empty material under every key, and the longest input.
         bad.push([&wrapped[..256], &[0xA6, 0x59, 0x59, 0xA6, 0, 0, 0, 0]].concat());
         bad.push(wrapped[..256].to_vec());
         for at in (0..wrapped.len()).step_by(17) {
@@ -298,7 +300,7 @@ fn a_refused_import_leaves_key_and_store_as_they_were() -> Result<()> {
         }
         assert!(texts.len() > 15);
         assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
-        // Expiration, and what is said of it.
+        // Expiration, and the error texts about it.
         let with = |request: ImportKeyMaterialRequest<'_, KeyId>| kind(kms.import_key_material(request));
         let now = Timestamp::from_unix_millis(1_700_000_000_000);
         assert_eq!(with(attempt.request(key)), ErrorKind::Validation);
@@ -317,7 +319,7 @@ fn a_refused_import_leaves_key_and_store_as_they_were() -> Result<()> {
         assert_eq!(with(named), ErrorKind::IncorrectKeyMaterial, "who names material means one that the key had");
         assert_eq!((snapshot(&kms, key)?, store.revision()?), (before, revision));
     }
-    // A token is good for 24 hours, to the millisecond.
+    // A token is valid for 24 hours, to the millisecond.
     let (attempt, late) = (Attempt::of(&kms, key, &[7; 32])?, Attempt::of(&kms, key, &[7; 32])?);
     clock.set(Timestamp::from_unix_millis(attempt.parameters.parameters_valid_to.unix_millis() - 1));
     kms.import_key_material(attempt.request(key).does_not_expire())?;
@@ -347,7 +349,7 @@ fn text_and_lengths_that_no_wrapping_has_are_named() -> Result<()> {
             (&wrapped[1..], &format!("here are {}", wrapped.len() - 1)),
             (&[&wrapped[..], &[0]].concat(), &format!("here are {}", wrapped.len() + 1)),
             (&[&wrapped[..], b"x\n"].concat(), &format!("here are {}", wrapped.len() + 2)),
-            // No AES-KWP is as short as 8 bytes.
+            // AES-KWP output is always longer than 8 bytes.
             (&longer[..256 + 8], "here are 264"),
         ];
         for (wrapped, named) in cases {
@@ -410,7 +412,7 @@ fn a_repeated_request_succeeds_again_and_changes_nothing() -> Result<()> {
     assert_eq!(new(&first)?, imported);
     assert_eq!(kms.import_key_material(first.request(key).does_not_expire())?, imported);
     assert_eq!((snapshot(&kms, key)?, store.revision()?), before);
-    // The same material with another token is no repetition: it is not new.
+    // The same material with another token is not a retry: it is not new material.
     assert_eq!(kind(import_new(&kms, key, &[7; 32])), ErrorKind::IncorrectKeyMaterial);
 
     let second = Attempt::of(&kms, key, &[8; 32])?;
@@ -515,7 +517,7 @@ fn a_symmetric_key_takes_new_material_which_rotation_makes_current() -> Result<(
     assert_eq!(refused.kind(), ErrorKind::InvalidState);
     assert!(refused.to_string().contains("another key material"), "{refused}");
 
-    // New ciphertexts are still made under the first, until the rotation.
+    // New ciphertexts use the first material until the rotation.
     let made = kms.encrypt(EncryptRequest::new(key, b"x"))?.ciphertext_blob;
     assert_eq!(kms.decrypt(DecryptRequest::new(&made))?.key_material_id, first);
     kms.rotate_key_on_demand(key)?;
@@ -530,7 +532,7 @@ fn a_symmetric_key_takes_new_material_which_rotation_makes_current() -> Result<(
     let rotated = kms.list_key_rotations(key, IncludeKeyMaterial::RotationsOnly, PageRequest::default())?.entries;
     assert_eq!(rotated.iter().map(|entry| Some(entry.key_material_id)).collect::<Vec<_>>(), [second]);
 
-    // All that belongs to the key must be there; what waits does not belong to it.
+    // All material that belongs to the key must be present. Pending material does not belong to it.
     import_new(&kms, key, &[3; 32])?;
     kms.delete_imported_key_material(key, Some(materials(&kms, key)?[2].key_material_id))?;
     assert_eq!((states()?, kms.describe_key(key)?.state()), (vec![NonCurrent, Current], KeyState::Enabled));
@@ -629,7 +631,7 @@ fn expired_material_is_gone_at_once_and_deleted_by_maintenance() -> Result<()> {
     let action = "DeleteExpiredKeyMaterial".to_owned();
     assert_eq!(named[..2], [(action.clone(), Outcome::Intent), (action, Outcome::Success)]);
     assert!(kms.run_maintenance()?.expired.is_empty());
-    // Going back in time brings nothing back.
+    // Setting the clock back does not restore anything.
     clock.set(Timestamp::from_unix_millis(1_700_000_000_000));
     assert_eq!(kms.describe_key(key)?.state(), KeyState::PendingImport);
     import(&kms, key, &[7; 32])?;
@@ -723,7 +725,7 @@ fn racing_imports_leave_one_material() -> Result<()> {
         let threads: Vec<_> = attempts.iter().map(|attempt| scope.spawn(move || run(attempt))).collect();
         threads.into_iter().filter_map(|thread| thread.join().ok()).filter(|done| *done).count()
     });
-    // The first becomes current, the second waits for a rotation, and no other gets in.
+    // The first becomes current, the second is pending rotation, and all others are rejected.
     assert_eq!((succeeded, materials(&kms, key)?.len()), (2, 2));
     assert_eq!(kms.describe_key(key)?.state(), KeyState::Enabled);
     Ok(())
@@ -776,7 +778,7 @@ fn a_key_expires_with_the_first_of_its_materials() -> Result<()> {
     Ok(())
 }
 
-/// Imports material in the simplest way, for tests of something else.
+/// Imports material in the simplest way, for tests of other features.
 pub(crate) fn import_bytes(kms: &Kms, key: KeyId, material: &[u8], valid_to: Option<Timestamp>) -> Result<()> {
     let attempt = Attempt::of(kms, key, material)?;
     let request = match valid_to {

@@ -1,4 +1,5 @@
-//! Keys that go from one store to another: what goes along, what is refused, and that nothing happens by halves.
+//! Transfer of keys between stores: what is transferred, what is rejected, and that transfers are
+//! atomic.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -22,7 +23,7 @@ use strongroom::{ErrorKind, Kms, KmsLimits, ManualClock, Result, Timestamp};
 use crate::import::key_material::{import_bytes, waiting};
 use crate::support::custom_key_stores::setup;
 
-/// A recipient whose key took a while to make.
+/// A shared recipient, because its key is slow to generate.
 static RECIPIENT: LazyLock<Box<dyn PrivateKey>> = LazyLock::new(rsa_key);
 
 fn rsa_key() -> Box<dyn PrivateKey> {
@@ -64,7 +65,7 @@ impl Place {
     }
 }
 
-/// The precise reason why an export does not open.
+/// Returns the exact reason why an export does not open.
 fn reason(result: Result<impl std::fmt::Debug>) -> ExportError {
     let error = result.expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::InvalidExport, "{error:?}");
@@ -147,7 +148,7 @@ fn a_key_in_an_hsm_does_not_leave_and_is_not_made_from_known_material() -> Resul
             kms.disconnect_custom_key_store(store)?;
         }
     }
-    // One whose time is over is gone to everybody, and not left.
+    // A key whose waiting period has ended no longer exists, so it is not reported as left behind.
     kms.schedule_key_deletion(in_hsm, DeletionWindow::default())?;
     setup.clock.advance_days(30);
     let all = kms.export_all_keys(&recipient())?;
@@ -168,7 +169,7 @@ fn keys_of_every_spec_do_there_what_they_did_here() -> Result<()> {
     let (here, there) = (Place::new()?, Place::new()?);
     let mut keys = Vec::new();
     for &spec in KeySpec::ALL {
-        // The larger RSA keys take long to make, and follow the same path.
+        // The larger RSA keys are slow to generate and take the same code path.
         if !matches!(spec, KeySpec::Rsa3072 | KeySpec::Rsa4096) {
             keys.push(here.kms.create_key(CreateKeyRequest::default().spec(spec).usage(spec.usages()[0]))?);
         }
@@ -216,7 +217,7 @@ fn states_and_imported_material_arrive_as_they_were() -> Result<()> {
     assert_eq!(state(empty)?, KeyState::PendingImport);
     assert_eq!(there.kms.describe_key(full)?.valid_to(), here.kms.describe_key(full)?.valid_to());
     assert_eq!(there.kms.decrypt(DecryptRequest::new(&sealed))?.plaintext.expose_secret(), b"text");
-    // The same material is known again, under the id that it has in this store.
+    // The same material is recognized again, under its id in this store.
     import_bytes(&there.kms, full, &[5; 32], None)?;
     assert!(import_bytes(&there.kms, full, &[6; 32], None).is_err());
     Ok(())
@@ -323,7 +324,7 @@ fn damage_another_key_and_an_alteration_are_told_apart_and_change_nothing() -> R
     }
     assert_eq!(reason(import(&[&file[..], &[0]].concat())), ExportError::Damaged);
 
-    // Whoever alters it makes the checksum anew.
+    // An attacker who alters the file recomputes the checksum.
     for at in 9..file.len() - 32 {
         let mut altered = file.clone();
         altered[at] ^= 1;

@@ -1,9 +1,10 @@
-//! Every key of `tests/vectors/keys` gets the verdict that its file states, from every backend. `generate.py` beside them
-//! wrote them.
+//! Every key in `tests/vectors/keys` gets the verdict stated in its file, from every backend. The
+//! script `generate.py` in that folder wrote the files.
 //!
-//! A file is one case: a comment with its one reason, then `kind`, a name of `KeyPairKind`, `form: private` (PKCS#8) or
-//! `form: public` (`SubjectPublicKeyInfo`), `expect: accepted` or `expect: refused`, and the `key` in DER. `expect: faulty` is a
-//! private key that is accepted and computes wrong results.
+//! Each file is one case: a comment with its single reason, then `kind` (a name of `KeyPairKind`),
+//! `form: private` (PKCS#8) or `form: public` (`SubjectPublicKeyInfo`), `expect: accepted` or
+//! `expect: refused`, and the `key` in DER. `expect: faulty` marks a private key that is accepted
+//! and computes wrong results.
 
 use strongroom::crypto::{
     CryptoBackend, CryptoError, FASTEST, KeyPairKind, PrivateKey, RUST_CRYPTO, RsaOaep, SignatureInput,
@@ -55,7 +56,8 @@ fn every_private_key_gets_its_verdict_in_every_backend() {
     }
 }
 
-/// What one backend signs the other verifies, with every algorithm; and both open what was encrypted to the key.
+/// Asserts that each backend verifies what the other signs, with every algorithm, and that both
+/// decrypt what was encrypted to the key.
 fn assert_one_key(vector: &Vector, pkcs8: &[u8], one: &dyn PrivateKey, two: &dyn PrivateKey) {
     let file = &vector.file;
     assert_eq!(one.to_pkcs8().expect("a key can be written").expose_secret(), pkcs8, "{file}");
@@ -72,7 +74,8 @@ fn assert_one_key(vector: &Vector, pkcs8: &[u8], one: &dyn PrivateKey, two: &dyn
     }
 }
 
-/// What such a key computes is checked before it is returned, and the error does not blame the random number generator.
+/// Asserts that the result of such a key is checked before it is returned, and that the error does
+/// not blame the random number generator.
 fn assert_faulty(vector: &Vector, key: &dyn PrivateKey) {
     for algorithm in key.kind().signing_algorithms() {
         let signed = key.sign(*algorithm, SignatureInput::Message(b"a message"));
@@ -100,7 +103,7 @@ fn every_public_key_gets_its_verdict_in_every_backend() {
     }
 }
 
-/// A peer's key is read on its way into an agreement too, which some libraries do by themselves.
+/// A key agreement also parses the peer's public key, which some libraries do themselves.
 #[test]
 fn no_key_agrees_with_a_public_key_that_is_refused() {
     for vector in of_form("public", 50) {

@@ -1,4 +1,4 @@
-//! Key material from outside: the formats that are read and the import into a KMS.
+//! External key material: the formats that are read, and the import into a KMS.
 
 mod key_files;
 mod key_material;

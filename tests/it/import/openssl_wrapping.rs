@@ -1,4 +1,4 @@
-//! OpenSSL wraps, as the manual says, and then the key is that key.
+//! OpenSSL wraps key material as the manual describes, and the imported key is the same key.
 
 use serde_json::json;
 use strongroom::algorithm::{MacAlgorithm, SigningAlgorithm, WrappingAlgorithm, WrappingKeySpec};
@@ -10,7 +10,7 @@ use crate::import::key_material::{SYMMETRIC, makes_rsa_keys_quickly, parameters,
 use crate::support::blobs::reference;
 use crate::support::openssl::OpenSsl;
 
-/// The commands of the manual for one wrapping algorithm, by the file names that it uses.
+/// Returns the manual's commands for one wrapping algorithm, by the file names that they use.
 fn commands(algorithm: WrappingAlgorithm) -> Vec<String> {
     let page = include_str!("../../../src/manual/bring_your_own_key.md");
     let heading = format!("### `{algorithm}`");
@@ -20,7 +20,7 @@ fn commands(algorithm: WrappingAlgorithm) -> Vec<String> {
 }
 
 impl OpenSsl {
-    /// Wraps the file `KeyMaterial.bin` with the commands of the manual, and imports it.
+    /// Wraps the file `KeyMaterial.bin` with the manual's commands, and imports it.
     fn import(&self, kms: &Kms, key: KeyId, algorithm: WrappingAlgorithm, size: WrappingKeySpec) -> Result<()> {
         let made = parameters(kms, key, algorithm, size)?;
         self.write("WrappingPublicKey.bin", &made.public_key);
@@ -54,7 +54,8 @@ fn an_aes_key_that_openssl_wrapped_makes_the_blobs_of_that_key() -> Result<()> {
     Ok(())
 }
 
-/// A spec, how OpenSSL makes such a key, how it signs, how it is wrapped, and the hash function that OpenSSL is told.
+/// A key spec, how OpenSSL generates such a key, how it signs, how the key is wrapped, and the hash
+/// function passed to OpenSSL.
 type Case = (KeySpec, &'static [&'static str], SigningAlgorithm, WrappingAlgorithm, Option<&'static str>);
 
 #[test]
@@ -165,7 +166,8 @@ fn other_hash_functions_and_initial_values_do_not_unwrap() -> Result<()> {
     let kms = Kms::in_memory()?;
     let key = waiting(&kms, SYMMETRIC)?;
     openssl.must(&["rand", "-out", "KeyMaterial.bin", "32"]);
-    // What Java does by default: SHA-256 for the label, SHA-1 for the mask. And PKCS#1 v1.5, SHA-1, and another IV.
+    // Java's default: SHA-256 for the label, SHA-1 for the mask. Also PKCS#1 v1.5, SHA-1, and
+    // another IV.
     let wrong: [(WrappingAlgorithm, &str, &str); 4] = [
         (WrappingAlgorithm::RsaesOaepSha256, "rsa_mgf1_md:sha256", "rsa_mgf1_md:sha1"),
         (WrappingAlgorithm::RsaesOaepSha256, "rsa_padding_mode:oaep", "rsa_padding_mode:pkcs1"),

@@ -1,6 +1,7 @@
-//! Messages are the same to the official SDKs: they open what we write and write what we open.
+//! Messages are compatible with the official SDKs: each side decrypts what the other encrypts.
 //!
-//! What is compared is written once for every [`Peer`]; the tests here do it with the SDK for Python.
+//! The comparisons are written once for every [`Peer`]. The tests here run them with the SDK for
+//! Python.
 
 use std::io::Write;
 
@@ -15,10 +16,10 @@ use strongroom::{EncryptionContext, Envelope};
 use crate::support::sdk_process::{Key, Peer, bytes, contexts, failure, json_of, plaintext};
 use crate::support::vectors;
 
-/// How many messages of ours a peer read, and how many of its own we read.
+/// The number of our messages that a peer read, and the number of its messages that we read.
 pub(crate) type Compared = (usize, usize);
 
-/// Keys, contexts, frame lengths, and sizes around them.
+/// Compares keys, contexts, frame lengths, and the sizes around them.
 pub(crate) fn compare_messages(peer: &mut Peer) -> Compared {
     let (mut read_by_peer, mut written_by_peer) = (0, 0);
     for key in peer.keys() {
@@ -41,8 +42,9 @@ pub(crate) fn compare_messages(peer: &mut Peer) -> Compared {
     (read_by_peer, written_by_peer)
 }
 
-/// Sizes around a frame length, and a mebibyte where that says something new: the length of the wrapping key has no part
-/// in it, and in the shortest frames it takes the peer seconds.
+/// Returns sizes around a frame length. A mebibyte is included only where it adds coverage: the
+/// length of the wrapping key does not affect it, and with the shortest frames it takes the peer
+/// seconds.
 fn sizes(frame_length: u32, key: &Key, context: &EncryptionContext) -> Vec<usize> {
     let frame = usize::try_from(frame_length).expect("small");
     let mut sizes = vec![0, 1, frame - 1, frame, frame + 1, 2 * frame];
@@ -81,8 +83,8 @@ fn peer_writes(
     if same { Ok(()) } else { Err("we read something else".to_owned()) }
 }
 
-/// Every suite: those that we write are read by the peer, and all that it writes by us, in frames and, as only old
-/// software writes it, in one piece.
+/// Compares every suite. The peer reads all suites that we write, and we read all that it writes.
+/// Its messages are framed or, as only old software writes them, unframed.
 pub(crate) fn compare_suites(peer: &mut Peer) -> Compared {
     let (mut read_by_peer, mut written_by_peer) = (0, 0);
     let keys = peer.keys();
@@ -111,7 +113,7 @@ pub(crate) fn compare_suites(peer: &mut Peer) -> Compared {
     (read_by_peer, written_by_peer)
 }
 
-/// A message of the peer's in a suite.
+/// Has the peer write a message in a suite.
 fn write_suite(
     peer: &mut Peer,
     key: &Key,
@@ -126,27 +128,28 @@ fn write_suite(
     failure(&answer).map(|()| bytes(&answer["ciphertext"]))
 }
 
-/// Writes messages of a suite, in frames of 128 bytes.
+/// Creates an envelope that writes messages of a suite, in frames of 128 bytes.
 fn envelope_of(key: &Key, suite: AlgorithmSuite) -> Envelope {
     let policy = if suite.is_committing() { RequireEncryptRequireDecrypt } else { ForbidEncryptAllowDecrypt };
     let builder = Envelope::builder(key.raw_keyring()).commitment_policy(policy).algorithm_suite(suite);
     builder.frame_length(128).build().expect("an envelope")
 }
 
-/// Reads messages of every suite.
+/// Creates an envelope that reads messages of every suite.
 fn reading(key: &Key) -> Envelope {
     let builder = Envelope::builder(key.raw_keyring()).commitment_policy(RequireEncryptAllowDecrypt);
     builder.build().expect("an envelope")
 }
 
-/// What the peer reads from a message of any suite.
+/// Returns the plaintext that the peer reads from a message of any suite.
 fn peer_opens(peer: &mut Peer, key: &Key, message: &[u8]) -> Result<Vec<u8>, String> {
     let request = json!({"do": "decrypt", "ciphertext": hex::encode(message), "allow_version_1": true});
     let answer = peer.ask(&key.request(request));
     failure(&answer).map(|()| bytes(&answer["plaintext"]))
 }
 
-/// Wherever a bit of a message is flipped or the message ends, both refuse it. Returns how often.
+/// Asserts that both sides reject a message with a flipped bit or truncated at any position.
+/// Returns the number of such messages.
 pub(crate) fn compare_refusals(peer: &mut Peer) -> usize {
     let (key, mut refused) = (peer.keys().remove(0), 0);
     for &suite in AlgorithmSuite::ALL.iter().filter(|suite| suite.support() == SuiteSupport::Full) {
@@ -167,7 +170,7 @@ pub(crate) fn compare_refusals(peer: &mut Peer) -> usize {
     refused
 }
 
-/// Streams of either side.
+/// Compares the streams of both sides.
 pub(crate) fn compare_streams(peer: &mut Peer) {
     let key = peer.keys().remove(2);
     for size in [0, 1, 4095, 4096, 4097, 8192, 100_000] {
@@ -185,7 +188,7 @@ pub(crate) fn compare_streams(peer: &mut Peer) {
     }
 }
 
-/// Several raw AES keys, each of which opens the message.
+/// Compares multi-keyrings of several raw AES keys, each of which decrypts the message.
 pub(crate) fn compare_multi_keyrings(peer: &mut Peer) {
     let keys = [("a", 32), ("ab", 16), ("b", 24)].map(|(name, length)| Key { name, ..Key::new(length, true) });
     let [generator, children @ ..] = &keys;
@@ -209,11 +212,12 @@ pub(crate) fn compare_multi_keyrings(peer: &mut Peer) {
     }
 }
 
-/// Every vector gets the same verdict from the peer. Returns how many.
+/// Asserts that the peer agrees with the verdict of every vector. Returns the number of vectors.
 pub(crate) fn compare_vectors(peer: &mut Peer) -> usize {
     let mut agreed = 0;
     for vector in vectors::all() {
-        // Here we are stricter on purpose: the SDKs take no expected context and ignore what follows a message.
+        // We are deliberately stricter here: the SDKs accept no expected context and ignore data
+        // after a message.
         let stricter =
             matches!(vector.expected().as_ref().map_err(String::as_str), Err("ContextMismatch" | "TrailingData"));
         if stricter || peer.reads_malformed(&vector.file) {

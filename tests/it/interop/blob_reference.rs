@@ -1,4 +1,5 @@
-//! A second implementation of the ciphertext blob, in Python over OpenSSL, makes what we open and opens what we make.
+//! A second implementation of the ciphertext blob, in Python over OpenSSL: each side decrypts what
+//! the other encrypts.
 
 use serde_json::{Value, json};
 use strongroom::EncryptionContext;
@@ -10,7 +11,7 @@ use crate::support::blobs::reference;
 
 const LABEL: &[u8] = b"strongroom blob v1";
 
-/// What one blob is made of.
+/// The inputs of one blob.
 struct Case {
     backend: CryptoBackend,
     material: [u8; 32],
@@ -20,7 +21,7 @@ struct Case {
 }
 
 impl Case {
-    /// A grid of backends, lengths, contexts and key versions.
+    /// Returns a grid of backends, lengths, contexts and key versions.
     fn all() -> Vec<Self> {
         let contexts = [
             EncryptionContext::new(),
@@ -105,7 +106,8 @@ fn we_open_what_the_reference_makes() {
     println!("we opened {} blobs of the reference", answers.len());
 }
 
-/// Both refuse the same damage. That the reference says where it found it shows that each check of it is alive.
+/// Both reject the same damage. The reference reports where it found the damage, which shows that
+/// each of its checks works.
 #[test]
 fn both_refuse_the_same() {
     let case = &Case::all()[1];
@@ -117,7 +119,7 @@ fn both_refuse_the_same() {
         let reason = match at {
             0 => "version",
             1 => "scheme",
-            // The prefix behind its first two bytes, the salt, and the commitment itself.
+            // The prefix after its first two bytes, the salt, and the commitment itself.
             2..78 => "commitment",
             _ => "tag",
         };

@@ -1,9 +1,10 @@
-//! Every file of `tests/vectors/blob` gets the verdict that it states: blobs that this release opens, and every later one
-//! must. `blob_reference.py vectors` made them.
+//! Every file in `tests/vectors/blob` gets the verdict that it states. This release and every later
+//! one must open these blobs. `blob_reference.py vectors` wrote the files.
 //!
-//! A file is one case: a comment with its one reason, then `scheme`, the `material` of the key, the `context` in JSON, the
-//! `blob`, and `expect: ok <plaintext>` or `expect: refused <check>`, where the check is a variant of `BlobError`, or
-//! `InvalidCiphertext` where the blob is well-formed and does not open.
+//! Each file is one case: a comment with its single reason, then `scheme`, the `material` of the
+//! key, the `context` in JSON, the `blob`, and `expect: ok <plaintext>` or `expect: refused
+//! <check>`. The check is a variant of `BlobError`, or `InvalidCiphertext` if the blob is
+//! well-formed but does not open.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +18,7 @@ use crate::support::external_tools;
 
 const LABEL: &[u8] = b"strongroom blob v1";
 
-/// Opens the body of scheme 2 as an HSM does that has the key.
+/// Opens the body of scheme 2 as an HSM that contains the key does.
 fn open_scheme_2(backend: &CryptoBackend, material: &[u8], bound: &[u8], body: &[u8]) -> Result<Vec<u8>, CryptoError> {
     let key = backend.aead().bind(AeadAlgorithm::Aes256Gcm, material)?;
     let (nonce, rest) = body.split_first_chunk::<NONCE_LENGTH>().ok_or(CryptoError::NotAuthentic)?;

@@ -1,4 +1,5 @@
-//! Keyrings over raw RSA and elliptic-curve keys against those of the material providers library.
+//! Keyrings over raw RSA and elliptic-curve keys, compared with those of the material providers
+//! library.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -10,7 +11,7 @@ use strongroom::{EncryptionContext, Envelope, ErrorKind, Result, SecretBytes};
 
 use crate::support::sdk_process::{Peer, bytes, failure, json_of};
 
-/// A key pair in the forms that everybody takes.
+/// A key pair in the encodings that both sides accept.
 pub(crate) struct Pair {
     pub(crate) private: SecretBytes,
     pub(crate) public: Vec<u8>,
@@ -38,7 +39,7 @@ fn context() -> EncryptionContext {
     EncryptionContext::from([("tenant", "42"), ("ключ", "значение")])
 }
 
-/// Both read what the other wrote.
+/// Asserts that each side reads what the other wrote.
 fn agree(
     peer: &mut Peer,
     write: &dyn Fn() -> Result<Envelope>,
@@ -74,7 +75,7 @@ fn rsa_keyrings_are_the_same_to_the_official_sdk() -> Result<()> {
     compare_rsa_keyrings(&mut peer)
 }
 
-/// Each OAEP both ways, and PKCS#1 v1.5 as the peer writes it.
+/// Compares each OAEP variant in both directions, and PKCS#1 v1.5 as written by the peer.
 pub(crate) fn compare_rsa_keyrings(peer: &mut Peer) -> Result<()> {
     let pairs = [Pair::make(KeyPairKind::Rsa2048)?, Pair::make(KeyPairKind::Rsa3072)?];
     let paddings = [
@@ -98,7 +99,7 @@ pub(crate) fn compare_rsa_keyrings(peer: &mut Peer) -> Result<()> {
                 json!({"rsa": {"padding": padding, "public": pair.public_pem(), "private": pair.private_pem()}});
             agree(peer, &write, &read, [theirs.clone(), theirs], padding);
         }
-        // PKCS#1 v1.5 is read, and not written.
+        // PKCS#1 v1.5 can be read but not written.
         let theirs = json!({"do": "encrypt", "plaintext": "00ff", "context": {}, "frame_length": 4096, "keyring": true,
             "namespace": "laboratory", "name": "key é",
             "rsa": {"padding": "PKCS1", "public": pair.public_pem(), "private": pair.private_pem()}});
@@ -135,7 +136,7 @@ fn ecdh_keyrings_are_the_same_to_the_official_sdk() -> Result<()> {
             json!({"ecdh": {"scheme": "ephemeral", "curve": curve, "public": hex::encode(&two.public)}});
         let ephemeral = || RawEcdhKeyring::ephemeral(two.public_pem().as_bytes()).map(Envelope::new);
         let discovery = || RawEcdhKeyring::discovery(two.private.expose_secret()).map(Envelope::new);
-        // One writes for two, and two reads; and each reads what it wrote itself.
+        // One writes for two, and two reads. Each also reads what it wrote itself.
         let (write, read) = (|| fixed(&one, &two), || fixed(&two, &one));
         agree(&mut peer, &write, &read, [their_static(&one, &two), their_static(&two, &one)], curve);
         agree(&mut peer, &write, &write, [their_static(&one, &two), their_static(&one, &two)], curve);
@@ -173,7 +174,7 @@ fn an_ecdh_keyring_reads_only_what_is_for_it() -> Result<()> {
     let reads_only = Envelope::new(discovery(&two)?).encrypt(b"x", &nothing);
     assert_eq!(reads_only.expect_err("reads only").kind(), ErrorKind::Validation);
 
-    // Whatever is altered in the wrapped data key, it does not open, and nothing panics.
+    // However the wrapped data key is altered, it does not unwrap, and nothing panics.
     let header = strongroom::message::inspect(&message).expect("a header").encoded_length();
     for at in 37..header {
         let mut altered = message.clone();
@@ -202,7 +203,8 @@ fn an_ecdh_keyring_reads_only_what_is_for_it() -> Result<()> {
     Ok(())
 }
 
-/// Anybody with the public key can wrap bytes that are no data key, and put them before the one that is.
+/// Anyone with the public key can wrap bytes that are not a data key and insert them before the
+/// real one.
 #[test]
 fn an_rsa_keyring_passes_over_what_is_no_data_key() -> Result<()> {
     let (pair, backend) = (Pair::make(KeyPairKind::Rsa2048)?, CryptoBackend::default());
@@ -240,12 +242,13 @@ fn an_rsa_keyring_reads_only_what_is_for_it() -> Result<()> {
         let refused = decrypts(keyring, &message, &nothing).expect_err("not for this key");
         assert_eq!(refused.kind(), ErrorKind::NoDataKeyUnwrapped, "{refused}");
     }
-    // Without authentication of the padding a wrong key gives a wrong data key, or none; never a plaintext.
+    // Without padding authentication, a wrong key yields a wrong data key or none, but never a
+    // plaintext.
     for pair in [&one, &two] {
         let old = RawRsaKeyring::decrypt_only_pkcs1_v15("ns", "kn", pair.private.expose_secret())?;
         assert!(decrypts(old, &message, &nothing).is_err());
     }
-    // Among others, each opens its own.
+    // Among several keyrings, each opens its own data key.
     let aes = || RawAesKeyring::new("ns", "aes", SecretBytes::zeroed(32));
     let both = MultiKeyring::new(aes()?).with_child(with("kn", RsaOaep::Sha512, &two)?);
     let message = Envelope::new(both).encrypt(b"text", &nothing)?;
@@ -267,7 +270,7 @@ fn an_rsa_keyring_reads_only_what_is_for_it() -> Result<()> {
     Ok(())
 }
 
-/// Counts.
+/// A generator that returns consecutive numbers.
 #[derive(Debug, Default)]
 struct Counter(AtomicU8);
 
@@ -282,7 +285,7 @@ impl SecureRandom for Counter {
     }
 }
 
-/// The message that a keyring makes with an envelope whose generator counts from the start.
+/// Returns the message that a keyring writes with an envelope whose generator counts from zero.
 fn counted(keyring: impl Keyring + 'static, backend: CryptoBackend) -> Result<Vec<u8>> {
     let random = Box::leak(Box::new(Counter::default()));
     Envelope::builder(keyring).backend(backend.with_random(random)).build()?.encrypt(b"text", &context())
@@ -300,7 +303,7 @@ fn a_key_pair_for_one_message_comes_from_the_generator_of_the_envelope() -> Resu
     Ok(())
 }
 
-/// RustCrypto takes the seed of OAEP from the generator that it is given, and AWS-LC from its own.
+/// RustCrypto draws the seed of OAEP from the generator that it is passed, and AWS-LC from its own.
 #[test]
 fn an_rsa_keyring_works_with_the_backend_that_it_was_given() -> Result<()> {
     let pair = Pair::make(KeyPairKind::Rsa2048)?;

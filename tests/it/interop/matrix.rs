@@ -1,4 +1,5 @@
-//! Every suite under every keyring, with every context, in frames and in one piece, between the official SDKs and us.
+//! Every suite under every keyring, with every context, framed and unframed, between the official
+//! SDKs and us.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,18 +22,19 @@ use crate::support::vectors::PADDINGS;
 
 const FRAME: u32 = 128;
 
-/// Nothing, and two frames and a part: what lies between is the business of other tests.
+/// No plaintext, and two frames plus a partial one. Other tests cover the sizes in between.
 const SIZES: [usize; 2] = [0, 300];
 
-/// A keyring of ours that writes for a peer, one that reads what the peer writes, and the same two in its words.
+/// Our keyring that writes for a peer, our keyring that reads what the peer writes, and the peer's
+/// descriptions of both.
 struct Row {
     name: String,
-    /// Not there if we only read what it would write.
+    /// `None` if we only read what the peer writes.
     writer: Option<Arc<dyn MaterialsManager>>,
     reader: Arc<dyn MaterialsManager>,
     their_writer: Value,
     their_reader: Value,
-    /// A name of the context that the header leaves out.
+    /// A context name that the header omits.
     required: Option<&'static str>,
 }
 
@@ -55,18 +57,18 @@ impl Row {
         self
     }
 
-    /// The contexts that it takes.
+    /// Returns the contexts that it accepts.
     fn contexts(&self) -> Vec<EncryptionContext> {
         contexts().into_iter().filter(|context| self.required.is_none_or(|name| context.get(name).is_some())).collect()
     }
 
-    /// What a reader brings along.
+    /// Returns the context that a reader must supply.
     fn reproduced(&self, context: &EncryptionContext) -> EncryptionContext {
         context.iter().filter(|(name, _)| self.required == Some(name)).collect()
     }
 
-    /// Whether the peer writes messages of a suite under it: those without key derivation it writes with keys of its own,
-    /// which are raw AES and RSA.
+    /// Returns `true` if the peer writes messages of a suite under this row. For suites without key
+    /// derivation, the peer uses its own master key providers, which support raw AES and RSA keys.
     fn is_written_by(&self, peer: &Peer, suite: AlgorithmSuite) -> bool {
         let is_one_key = ["ecdh", "children", "required"].iter().all(|field| self.their_writer.get(field).is_none());
         suite.derivation() != KeyDerivation::None || (is_one_key && peer.implementations().contains(&false))
@@ -88,7 +90,7 @@ fn aes_rows() -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Three raw AES keys write, and the last alone reads.
+/// Three raw AES keys write, and only the last one reads.
 fn several_row() -> Row {
     let [first, second, third] =
         [("a", 32), ("ab", 16), ("b", 24)].map(|(name, length)| Key { name, ..Key::new(length, true) });
@@ -142,7 +144,7 @@ fn ecdh_rows() -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// How many messages of a suite the peer read, and how many it wrote.
+/// The number of messages of a suite that the peer read, and the number that it wrote.
 type Counts = BTreeMap<u16, (usize, usize)>;
 
 fn compare(peer: &mut Peer, rows: &[Row], counts: &mut Counts) {
@@ -228,7 +230,7 @@ fn peer_writes(
     }
 }
 
-/// Compares, prints how much, and returns the sums.
+/// Compares, prints the counts, and returns the sums.
 fn compared(peer: Option<Peer>, rows: &[Row]) -> Option<(usize, usize)> {
     let (mut peer, mut counts) = (peer?, Counts::new());
     compare(&mut peer, rows, &mut counts);
@@ -237,12 +239,13 @@ fn compared(peer: Option<Peer>, rows: &[Row]) -> Option<(usize, usize)> {
     Some(counts.values().fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1)))
 }
 
-/// Asserts the sums, if the peer was there.
+/// Asserts the sums, if the peer was available.
 fn assert_compared(sums: Option<(usize, usize)>, expected: (usize, usize)) {
     assert!(sums.is_none_or(|sums| sums == expected), "{sums:?}");
 }
 
-// 8 suites are written, and 11 read; 3 contexts, 2 lengths, and as the peer writes it, in frames and in one piece.
+// 8 suites are written and 11 are read, with 3 contexts and 2 lengths. The peer writes framed and
+// unframed messages.
 
 #[test]
 fn every_suite_under_raw_aes_is_the_same_to_the_official_sdk() -> Result<()> {

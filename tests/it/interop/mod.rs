@@ -1,4 +1,4 @@
-//! Other implementations: the official SDKs, OpenSSL, and references in Python.
+//! Other implementations: the official SDKs, OpenSSL, and reference implementations in Python.
 
 mod aws_sdks;
 mod blob_reference;

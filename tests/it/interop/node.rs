@@ -1,6 +1,7 @@
-//! The official Encryption SDK for JavaScript in Node.js opens what we write and writes what we open.
+//! The official Encryption SDK for JavaScript in Node.js: each side decrypts what the other
+//! encrypts.
 //!
-//! It is a reader and a writer of its own, of which no part is shared with the SDK for Python.
+//! It is an independent implementation that shares no code with the SDK for Python.
 
 use std::io::{Cursor, Read};
 
@@ -55,7 +56,8 @@ fn the_node_sdk_agrees_with_the_vectors() {
     assert_eq!(agreed, 510);
 }
 
-/// Contexts whose names the SDK sorts otherwise than by their bytes, in an unsigned message and in a signed one.
+/// Returns contexts whose names the SDK does not sort by their bytes, in an unsigned message and in
+/// a signed one.
 fn disordered() -> Vec<(EncryptionContext, bool, bool)> {
     let context = |names: &[&str]| names.iter().map(|name| (*name, "value")).collect::<EncryptionContext>();
     let many: Vec<_> =
@@ -119,7 +121,7 @@ fn the_order_of_names_of_the_node_sdk_is_read_by_those_who_ask_for_it() -> Resul
                 let moved = strict.decrypt(&moved, &context)?;
                 assert_eq!([text, pushed, random, moved], [[1, 2]; 4]);
             }
-            // Whatever is altered stays refused, the context above all.
+            // Altered messages are still rejected, in particular with an altered context.
             for at in (0..message.len()).step_by(29) {
                 let mut altered = message.clone();
                 altered[at] ^= 1;

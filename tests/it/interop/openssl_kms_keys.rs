@@ -1,4 +1,5 @@
-//! OpenSSL, and PyCryptodome where it has no words, use the public keys and data key pairs of a KMS, and both sides understand each other.
+//! OpenSSL uses the public keys and data key pairs of a KMS, and both sides agree. PyCryptodome is
+//! used where OpenSSL's command line has no support.
 
 use std::process::Command;
 
@@ -156,7 +157,8 @@ fn openssl_signs_and_decrypts_with_a_data_key_pair() -> Result<()> {
 
 #[test]
 fn openssl_opens_what_a_key_encrypts_for_the_owner_of_a_pair() -> Result<()> {
-    // The private half of a KMS key stays inside, so that the pair here is a data key pair, used by both sides.
+    // The private half of a KMS key never leaves the KMS, so this test uses a data key pair on both
+    // sides.
     let test = "openssl_opens_what_a_key_encrypts_for_the_owner_of_a_pair";
     let Some(openssl) = OpenSsl::start(test) else { return Ok(()) };
     let (kms, backend) = (&KEYS.kms, CryptoBackend::default());
@@ -177,7 +179,7 @@ fn openssl_opens_what_a_key_encrypts_for_the_owner_of_a_pair() -> Result<()> {
         openssl.must(&[&start[..], &words].concat());
         assert_eq!(openssl.read("opened"), b"for outside", "{algorithm}");
     }
-    // And what a KMS key encrypts has the same form: one bare ciphertext, as long as the modulus.
+    // A KMS key's ciphertext has the same form: a single bare ciphertext, as long as the modulus.
     let rsa = KEYS.of(KeySpec::Rsa2048, KeyUsage::EncryptDecrypt);
     let request = EncryptRequest::new(rsa, b"x").algorithm(EncryptionAlgorithm::RsaesOaepSha256);
     assert_eq!(kms.encrypt(request)?.ciphertext_blob.len(), 256);
@@ -195,7 +197,7 @@ fn pycryptodome_verifies_what_a_key_signs_with_ed25519ph() -> Result<()> {
     let request = SignRequest::new(key, algorithm, &message).message_type(MessageType::Digest);
     let signature = KEYS.kms.sign(request)?.signature;
     let public = KEYS.kms.get_public_key(key)?.public_key;
-    // As with AWS KMS, the digest that is handed over is the message of Ed25519ph.
+    // As with AWS KMS, the digest that is passed in is the message of Ed25519ph.
     for (message, answer) in [([0x5A; 64], "valid"), ([0x5B; 64], "invalid")] {
         let output = Command::new(&python)
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/interop/ed25519ph.py"))

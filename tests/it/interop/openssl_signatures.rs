@@ -1,4 +1,4 @@
-//! OpenSSL verifies what we sign and signs what we verify.
+//! OpenSSL verifies our signatures, and we verify OpenSSL's.
 
 use strongroom::crypto::{CryptoBackend, CryptoError, FASTEST, RUST_CRYPTO, SignatureAlgorithm};
 
@@ -6,11 +6,11 @@ use crate::support::openssl::OpenSsl;
 
 const BACKENDS: [CryptoBackend; 2] = [RUST_CRYPTO, FASTEST];
 
-/// Messages signed by each side, with each algorithm and backend.
+/// Number of messages signed by each side, with each algorithm and backend.
 const MESSAGES: u8 = 6;
 
 impl OpenSsl {
-    /// Whether it verifies `signature` over the message, which it hashes itself.
+    /// Returns `true` if `signature` verifies over the message. Hashes the message itself.
     fn verifies(&self, algorithm: SignatureAlgorithm, message: &[u8], signature: &[u8]) -> bool {
         self.write("message", message);
         self.write("signature", signature);
@@ -21,7 +21,8 @@ impl OpenSsl {
     }
 }
 
-/// What OpenSSL calls the parts of an algorithm, and what of a SubjectPublicKeyInfo comes before a compressed point.
+/// OpenSSL's names for the parts of an algorithm, and the part of a SubjectPublicKeyInfo before a
+/// compressed point.
 struct Facts {
     curve: &'static str,
     digest: &'static str,
