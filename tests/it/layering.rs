@@ -1,11 +1,11 @@
 //! Layers: builds the graph of the files in `src/` and compares it with the tables of rows.
 //!
 //! An edge is a path that names an item of another file, or a call of a method or associated
-//! function that another file defines. Every edge leads to a lower row, and edges form no circle. A
-//! re-export of a module's own submodules is not an edge, and code for tests does not count.
+//! function that another file defines. Every edge leads to a lower row, and edges form no cycle. A
+//! re-export of a module's own submodules is not an edge, and test code does not count.
 //!
-//! The following lists every circle with its lines and with a small set of lines that would break
-//! it, and then all edges:
+//! The following command lists every cycle with its lines and with a small set of lines that would
+//! break it, and then all edges:
 //!
 //! ```text
 //! STRONGROOM_LAYERING=list cargo test --test it source_tree_keeps_the_layers -- --nocapture
@@ -26,11 +26,11 @@ pub(crate) use self::analysis::read_sources;
 /// Names in the tables that do not exist yet, as paths.
 const PLANNED: &[&str] = &[];
 
-/// Circles that are not broken yet, by the modules in them. A circle that is gone has to leave the
+/// Known cycles, by the modules in them. A cycle that has been broken must be removed from this
 /// list.
 const KNOWN_CIRCLES: &[&[&str]] = &[];
 
-/// The rules for a tree.
+/// The rules for a source tree.
 struct Rules<'a> {
     tables: &'a [Table],
     waiting: &'a [&'a str],
@@ -52,7 +52,7 @@ fn source_tree_keeps_the_layers() {
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
 }
 
-/// Reads a tree, its edges, and the calls that cannot be resolved.
+/// Reads a source tree, its edges, and the calls that cannot be resolved.
 fn read(sources: &BTreeMap<String, String>) -> (Tree, Vec<Edge>, Vec<String>) {
     let tree = Tree::new(sources);
     let calls = calls(&tree);
@@ -76,7 +76,7 @@ impl Rules<'_> {
         problems
     }
 
-    /// Circles of files; and circles of parts of a module, each with all that is below it.
+    /// Returns cycles of files, and cycles of a module's submodules, each with everything below it.
     fn circles(&self, edges: &[Edge]) -> Vec<String> {
         let mut found = components(edges);
         for siblings in siblings(edges).into_values() {
@@ -110,12 +110,13 @@ fn path(module: &[String]) -> String {
     if module.is_empty() { "lib".to_owned() } else { module.join("::") }
 }
 
-/// Edges between submodules of one module, each taken together with all that is below it.
+/// Returns the edges between submodules of one module, each taken together with everything below
+/// it.
 fn siblings(edges: &[Edge]) -> BTreeMap<Module, Vec<Edge>> {
     let mut by_parent: BTreeMap<Module, Vec<Edge>> = BTreeMap::new();
     for edge in edges {
         let shared = edge.from.iter().zip(&edge.to).take_while(|(from, to)| from == to).count();
-        // Edges between top-level modules are the table's business.
+        // The crate's table covers edges between top-level modules.
         if shared > 0 && shared < edge.from.len() && shared < edge.to.len() {
             let (from, to) = (edge.from[..=shared].to_vec(), edge.to[..=shared].to_vec());
             by_parent.entry(edge.from[..shared].to_vec()).or_default().push(Edge { from, to, ..edge.clone() });

@@ -1,6 +1,7 @@
-//! The one integration test binary.
+//! The only integration test binary.
 //!
-//! Each folder is an area. What several areas need is in `support`: a test imports from there and from its own area only.
+//! Each folder is an area. Code that several areas need is in `support`: a test imports only from
+//! there and from its own area.
 
 mod access;
 mod audit;

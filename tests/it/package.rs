@@ -1,4 +1,4 @@
-//! What is published, what it needs, and the rules that every source file keeps.
+//! The contents and dependencies of the published package, and the rules for every source file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -8,14 +8,14 @@ use std::{env, fs};
 
 use serde_json::Value;
 
-/// Files and folders that a published package may hold, besides what cargo adds.
+/// Files and folders that a published package may contain, in addition to those that cargo adds.
 const PUBLISHED: [&str; 8] =
     ["src/", "examples/", "benches/", "README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE-APACHE", "LICENSE-MIT"];
 
-/// What cargo adds to every package.
+/// Files that cargo adds to every package.
 const ADDED_BY_CARGO: [&str; 4] = [".cargo_vcs_info.json", "Cargo.lock", "Cargo.toml", "Cargo.toml.orig"];
 
-/// Lines of a source file above which it should have become two.
+/// Maximum length of a source file in lines. Split longer files.
 const LONGEST_FILE: usize = 600;
 
 #[test]
@@ -110,7 +110,7 @@ fn tests_of_an_area_import_from_it_and_from_support_only() {
     assert!(areas.len() > 10, "the folders were not read: {areas:?}");
 }
 
-/// Names of the functions that stand under `#[test]` in a source file.
+/// Returns the names of the functions under `#[test]` in a source file.
 fn tests_in(text: &str) -> impl Iterator<Item = &str> {
     let marked = text.split("#[test]").skip(1).filter_map(|rest| rest.split_once("fn "));
     marked.filter_map(|(_, rest)| rest.split('(').next())
@@ -128,7 +128,7 @@ fn the_documentation_of_the_kms_names_every_method() {
     assert!(unnamed.is_empty(), "the table of `Kms` leaves out {unnamed:?}");
 }
 
-/// Public methods of all `impl Kms` in a source file.
+/// Returns the public methods of all `impl Kms` in a source file.
 fn methods_of_the_kms(text: &str) -> impl Iterator<Item = &str> {
     let blocks = text.split("\nimpl Kms {\n").skip(1).filter_map(|block| block.split("\n}\n").next());
     let lines = blocks.flat_map(str::lines).filter_map(|line| line.strip_prefix("    pub "));
@@ -152,7 +152,7 @@ fn a_feature_adds_modules_and_names_and_changes_nothing_else() {
     }
 }
 
-/// Files that only tests compile, by the names that they have in this crate.
+/// Returns `true` for files that only tests compile, by their names in this crate.
 fn is_for_tests(file: &str) -> bool {
     file.ends_with("/tests.rs")
         || file.ends_with("/conformance.rs")
@@ -160,12 +160,13 @@ fn is_for_tests(file: &str) -> bool {
         || file.contains("/tests/")
 }
 
-/// `#[cfg(.. feature ..)]`, or `cfg!(feature ..)` in code.
+/// Returns `true` for `#[cfg(.. feature ..)]`, or `cfg!(feature ..)` in code.
 fn is_feature_gate(line: &str) -> bool {
     !line.starts_with("//") && line.contains("feature = ") && (line.contains("#[cfg(") || line.contains("cfg!("))
 }
 
-/// Ids of all packages that a build of `root` compiles: normal and build dependencies, not those of tests.
+/// Returns the ids of all packages that a build of `root` compiles: normal and build dependencies,
+/// but not dev-dependencies.
 fn dependencies_in_a_build<'a>(resolve: &'a Value, root: &'a str) -> BTreeSet<&'a str> {
     let nodes: BTreeMap<&str, &Value> = array(&resolve["nodes"]).map(|node| (text_of(&node["id"]), node)).collect();
     let mut found = BTreeSet::new();
@@ -180,7 +181,8 @@ fn dependencies_in_a_build<'a>(resolve: &'a Value, root: &'a str) -> BTreeSet<&'
     found
 }
 
-/// Runs cargo on this package and returns what it prints; says so and returns nothing where that cannot be done.
+/// Runs cargo on this package and returns its output. If cargo fails, reports that and returns
+/// `None`.
 fn cargo(arguments: &[&str]) -> Option<String> {
     let output = Command::new(env!("CARGO")).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
     match output {
@@ -190,14 +192,15 @@ fn cargo(arguments: &[&str]) -> Option<String> {
                 failed.map_or_else(|error| error.to_string(), |run| String::from_utf8_lossy(&run.stderr).into_owned());
             let all = env::var_os("STRONGROOM_REQUIRE").is_some_and(|value| value == "all");
             assert!(!all, "cargo {arguments:?} failed: {reason}");
-            // Not by `println`, which the test runner keeps to itself where a test passes.
+            // Not with `println`, whose output the test runner hides if a test passes.
             let _ = writeln!(io::stderr(), "not run: a check of the package (cargo {arguments:?} failed: {reason})");
             None
         }
     }
 }
 
-/// All files below a folder of the package, relative to its root, with `/` between the names.
+/// Returns all files below a folder of the package, relative to its root, with `/` between the
+/// names.
 fn files_under(folder: &str) -> Vec<String> {
     let mut files = Vec::new();
     let mut folders = vec![PathBuf::from(folder)];
@@ -221,7 +224,7 @@ fn read(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("a source file is text")
 }
 
-/// `1.90` and `1.90.0` as numbers that compare.
+/// Parses `1.90` and `1.90.0` as numbers that compare.
 fn version(text: &str) -> Option<[u32; 3]> {
     let mut parts = text.split('.').map(str::parse);
     let mut next = || parts.next().map_or(Some(0), Result::ok);

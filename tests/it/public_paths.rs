@@ -1,19 +1,21 @@
-//! Every public item has one path, and the crate root stays small. Read from the text of `src`: public modules, the items
-//! that they define, and their re-exports, which name each item.
+//! Every public item has exactly one path, and the crate root stays small. The test reads the
+//! source text: public modules, the items that they define, and their re-exports, which name each
+//! item.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The most items at the crate root: the facade and what all parts share. Everything else has its place in a module.
+/// Maximum number of items at the crate root: the facade and shared items. All others are in
+/// modules.
 const MOST_AT_THE_ROOT: usize = 25;
 
-/// Names that may occur in several modules: a contract is run as `store::conformance::run`.
+/// Names that may occur in several modules, such as `store::conformance::run`.
 const SHARED_NAMES: [&str; 1] = ["run"];
 
 type Module = Vec<String>;
 
-/// Public items: the path under which they are reached, and the module and name of their definition.
+/// Public items: the public path of each, and the module and name of its definition.
 type Items = BTreeMap<String, (Module, String)>;
 
 #[test]
@@ -35,7 +37,7 @@ fn the_crate_root_has_few_items() {
     }
 }
 
-/// Items with two paths, and names that two items share.
+/// Returns items with two paths, and names that two items share.
 fn problems(items: &Items) -> Vec<String> {
     let mut by_definition: BTreeMap<_, Vec<&str>> = BTreeMap::new();
     for (path, definition) in items {
@@ -53,12 +55,12 @@ fn problems(items: &Items) -> Vec<String> {
     problems
 }
 
-/// What programs that use the crate can name.
+/// Returns the items that programs using the crate can name.
 fn public_items(files: &BTreeMap<String, String>) -> Items {
     let mut items = Items::new();
     let mut pending = vec![(Module::new(), Module::new())];
     let mut seen = BTreeSet::new();
-    // A public module by its definition and by the path under which it is reached.
+    // A public module, as its definition and its public path.
     while let Some((module, path)) = pending.pop() {
         assert!(seen.insert(path.clone()), "two modules at {path:?}");
         let Some(text) = text_of(files, &module) else { panic!("the module {module:?} was not found") };
@@ -84,7 +86,7 @@ fn public_items(files: &BTreeMap<String, String>) -> Items {
     items
 }
 
-/// Follows re-exports of a path until the module that defines the item.
+/// Follows re-exports of a path to the module that defines the item.
 fn definition(files: &BTreeMap<String, String>, from: &Module, path: &[String]) -> (Module, String) {
     let (mut module, mut rest) = (from.clone(), path.to_vec());
     // Each round follows one re-export.
@@ -97,7 +99,7 @@ fn definition(files: &BTreeMap<String, String>, from: &Module, path: &[String]) 
             rest = target.path;
             continue;
         }
-        // A private module may pass on all that another one has.
+        // A private module may re-export everything of another one.
         let passed_on = globs(&text).into_iter().find(|glob| binds(files, &absolute(&module, &glob.path), &name));
         match passed_on {
             Some(glob) if !defined(&text).contains(&name) => rest = joined(&glob.path, &name),
@@ -107,7 +109,7 @@ fn definition(files: &BTreeMap<String, String>, from: &Module, path: &[String]) 
     panic!("{path:?} is re-exported in a circle");
 }
 
-/// A path as it is written in a module, from the crate root.
+/// Returns the path from the crate root for a path written in a module.
 fn absolute(from: &Module, path: &[String]) -> Module {
     let mut found = from.clone();
     for segment in path {
@@ -121,13 +123,13 @@ fn absolute(from: &Module, path: &[String]) -> Module {
     found
 }
 
-/// Whether a module defines a name or passes it on.
+/// Returns `true` if a module defines or re-exports a name.
 fn binds(files: &BTreeMap<String, String>, module: &Module, name: &str) -> bool {
     text_of(files, module)
         .is_some_and(|text| re_exports(&text).contains_key(name) || defined(&text).iter().any(|item| item == name))
 }
 
-/// The text of a module: of its file without what stands inside inline modules, or of the inline module.
+/// Returns the text of a module: for a file without its inline modules, or of the inline module.
 fn text_of(files: &BTreeMap<String, String>, module: &Module) -> Option<String> {
     let file = match module.as_slice() {
         [] => files.get("lib.rs"),
@@ -144,16 +146,16 @@ fn text_of(files: &BTreeMap<String, String>, module: &Module) -> Option<String> 
         return Some(String::new());
     }
     let body = parent.split(&format!("\npub mod {name} {{\n")).nth(1)?.split("\n}\n").next()?;
-    // In its own file it would stand at the margin.
+    // Dedents the text, as in a file of its own.
     Some(body.lines().map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or(line))).collect())
 }
 
-/// Names after `pub mod` and the like at the margin.
+/// Returns the unindented names after `pub mod` and similar keywords.
 fn declared(text: &str, keyword: &str) -> Vec<String> {
     text.lines().filter_map(|line| line.strip_prefix(keyword)).map(first_word).collect()
 }
 
-/// Public items that are defined at the margin of a module, and types that a macro around them defines.
+/// Returns the unindented public items of a module, and types defined by a macro around them.
 fn defined(text: &str) -> Vec<String> {
     let values = ["pub fn ", "pub const fn ", "pub async fn ", "pub const ", "pub static "];
     let types = ["pub struct ", "pub enum ", "pub trait ", "pub type ", "pub union "];
@@ -168,18 +170,19 @@ fn first_word(text: &str) -> String {
     text.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect()
 }
 
-/// What a `use` leads to.
+/// The target of a `use`.
 struct Target {
     path: Vec<String>,
     public: bool,
 }
 
-/// Every name that a module binds with `pub use` or `pub(..) use`. A `use` for one feature stands for that of all.
+/// Returns every name that a module binds with `pub use` or `pub(..) use`. A `use` for one feature
+/// counts for all of them.
 fn re_exports(text: &str) -> BTreeMap<String, Target> {
     uses(text).into_iter().rev().filter(|(name, _)| name != "*").collect()
 }
 
-/// The modules of which a module passes on everything.
+/// Returns the modules that a module re-exports with a glob.
 fn globs(text: &str) -> Vec<Target> {
     let globs = uses(text).into_iter().filter(|(name, _)| name == "*");
     globs.map(|(_, Target { path, public })| Target { path: path[..path.len() - 1].to_vec(), public }).collect()
@@ -207,7 +210,7 @@ fn uses(text: &str) -> Vec<(String, Target)> {
     found
 }
 
-/// The names that a tree of `use` binds, with their paths.
+/// Returns the names that a `use` tree binds, with their paths.
 fn branches(tree: &str) -> Vec<(String, Vec<String>)> {
     let tree = tree.trim();
     if let Some((prefix, group)) = tree.split_once('{') {
@@ -227,7 +230,7 @@ fn branches(tree: &str) -> Vec<(String, Vec<String>)> {
     path.last().cloned().map(|last| (alias.unwrap_or(last), path)).into_iter().collect()
 }
 
-/// Splits at the commas that are in no braces.
+/// Splits at the commas outside braces.
 fn outside_of_braces(text: &str) -> Vec<&str> {
     let mut depth = 0_usize;
     text.split(|character| {
@@ -246,7 +249,7 @@ fn joined(module: &[String], name: &str) -> Module {
     module.iter().cloned().chain([name.to_owned()]).collect()
 }
 
-/// The source files of the crate, by their path below `src`.
+/// Returns the source files of the crate, by their path below `src`.
 fn sources() -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = BTreeMap::new();
@@ -266,7 +269,7 @@ fn sources() -> BTreeMap<String, String> {
     files
 }
 
-/// The problems of a small crate.
+/// Returns the problems of a small crate.
 #[cfg(test)]
 fn problems_of(files: &[(&str, &str)]) -> Vec<String> {
     problems(&public_items(&files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()))

@@ -1,4 +1,4 @@
-//! Keys of every spec and usage: what each does, and that it does nothing else.
+//! Keys of every spec and usage: each key supports its own operations and no others.
 
 use signature::{Keypair, Signer, Verifier};
 use strongroom::algorithm::{EncryptionAlgorithm, KeyAgreementAlgorithm, MacAlgorithm, MessageType, SigningAlgorithm};
@@ -13,7 +13,8 @@ use strongroom::{EncryptionContext, ErrorKind, Kms, KmsSignature, KmsSigner, Kms
 use crate::support::every_key::{KEYS, digest, make};
 use crate::support::kms::kind;
 
-/// A way to sign or verify: the algorithm, the form, and the bytes of that form for a message.
+/// Returns the ways to sign or verify a message: the algorithm, the message type, and the bytes to
+/// pass in.
 fn forms(spec: KeySpec, message: &[u8]) -> Vec<(SigningAlgorithm, MessageType, Vec<u8>)> {
     let mut forms = Vec::new();
     for &algorithm in spec.signing_algorithms(KeyUsage::SignVerify) {
@@ -344,10 +345,11 @@ fn a_public_key_says_what_it_is_for_and_secret_keys_have_none() -> Result<()> {
     Ok(())
 }
 
-/// An operation, and the usage that it is for.
+/// An operation, and the key usage that it requires.
 type Attempt = (&'static str, KeyUsage, fn(&Kms, KeySpec, KeyId) -> Result<()>);
 
-/// Every cryptographic operation, as someone asks for it who knows the spec and not the usage of the key.
+/// Every cryptographic operation, as requested by a caller who knows the spec but not the usage of
+/// the key.
 const ATTEMPTS: [Attempt; 10] = [
     ("Encrypt", KeyUsage::EncryptDecrypt, |kms, spec, key| {
         kms.encrypt(EncryptRequest::new(key, b"x").algorithm(encryption(spec))).map(drop)
@@ -411,7 +413,7 @@ fn a_key_serves_its_one_usage_and_no_other() {
             let result = run(&keys.kms, spec, key);
             let makes_data_keys = operation.starts_with("GenerateData");
             if needed == usage && (!makes_data_keys || spec == KeySpec::SymmetricDefault) {
-                // Garbage is refused as garbage: the operation was reached.
+                // Garbage is rejected as garbage, which shows that the operation was reached.
                 let reached = match result.map_err(|error| error.kind()) {
                     Ok(()) => true,
                     Err(ErrorKind::InvalidCiphertext | ErrorKind::IncorrectKey) => operation == "Decrypt",
@@ -424,7 +426,7 @@ fn a_key_serves_its_one_usage_and_no_other() {
                 served += 1;
             } else {
                 let why = result.expect_err("not its usage").kind();
-                // A key that cannot decrypt cannot have made the ciphertext.
+                // A key that cannot decrypt cannot have produced the ciphertext.
                 let expected =
                     if operation == "Decrypt" { ErrorKind::IncorrectKey } else { ErrorKind::InvalidKeyUsage };
                 assert_eq!(why, expected, "{operation} with {spec} for {usage}");
@@ -439,7 +441,7 @@ fn a_key_serves_its_one_usage_and_no_other() {
 #[test]
 fn no_usage_survives_disabling_or_scheduled_deletion() -> Result<()> {
     let kms = Kms::in_memory()?;
-    // One spec for each usage: what follows does not depend on the spec.
+    // One spec for each usage, because the rest of the test does not depend on the spec.
     let kinds = [
         (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt),
         (KeySpec::Rsa2048, KeyUsage::EncryptDecrypt),
@@ -476,7 +478,7 @@ fn no_usage_survives_disabling_or_scheduled_deletion() -> Result<()> {
     Ok(())
 }
 
-/// Signs with a key as a value of the type `V`, and has the type's own crate verify it.
+/// Signs with a key as a value of type `V`, and verifies the signature with the type's own crate.
 fn sign_as<V, S>(spec: KeySpec) -> Result<()>
 where
     V: KmsVerifyingKey + Verifier<S>,
@@ -484,7 +486,8 @@ where
 {
     let key = KEYS.of(spec, KeyUsage::SignVerify);
     let signer = KmsSigner::<V>::new(&KEYS.kms, key)?;
-    // Longer than a message of the KMS may be; Ed25519 signs whole messages, and so not that one.
+    // Longer than a message of the KMS may be. Ed25519 signs complete messages, so this one is too
+    // long for it.
     let long = [0x42; 10_000];
     let is_whole = signer.algorithm() == SigningAlgorithm::Ed25519Sha512;
     let message = if is_whole { &long[..4_096] } else { &long[..] };
@@ -518,7 +521,8 @@ fn a_signer_of_every_type_makes_signatures_that_its_own_crate_verifies() -> Resu
 
 #[test]
 fn a_signature_over_secp256k1_verifies_in_its_own_crate_in_many_tries() -> Result<()> {
-    // That crate takes only the lower of the two values of s, so half of all signatures would not verify.
+    // That crate accepts only the lower of the two values of s, so half of all signatures would not
+    // verify.
     for _ in 0..16 {
         sign_as::<k256::ecdsa::VerifyingKey, k256::ecdsa::Signature>(KeySpec::EccSecgP256k1)?;
         sign_as::<k256::ecdsa::VerifyingKey, k256::ecdsa::DerSignature>(KeySpec::EccSecgP256k1)?;

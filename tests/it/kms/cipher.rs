@@ -1,4 +1,5 @@
-//! Encrypt, decrypt, re-encrypt, data keys: what opens, and above all what does not.
+//! Encryption, decryption, re-encryption and data keys, in particular ciphertexts that must be
+//! rejected.
 
 use proptest::prelude::*;
 use strongroom::crypto::{CryptoBackend, FASTEST, RUST_CRYPTO};
@@ -43,7 +44,8 @@ fn every_flip_and_every_truncation_is_refused() -> Result<()> {
             let mut flipped = blob.clone();
             flipped[at] ^= 1 << bit;
             let refused = kms.decrypt(DecryptRequest::new(&flipped)).expect_err("a flipped bit");
-            // A flip in the key id names another key, which is refused as one that does not exist.
+            // A bit flip in the key id names another key, which is rejected like a key that does
+            // not exist.
             let expected = if (2..18).contains(&at) { ErrorKind::AccessDenied } else { ErrorKind::InvalidCiphertext };
             assert_eq!(refused.kind(), expected, "byte {at}, bit {bit}");
         }
@@ -228,7 +230,7 @@ proptest! {
     }
 }
 
-/// The condition is met by the keys of a request, however they are named, and by nothing else.
+/// Only the keys of a request satisfy the condition, however the request names them.
 #[test]
 fn re_encryption_may_be_limited_to_one_key() -> Result<()> {
     let kms = Kms::in_memory()?;
@@ -248,7 +250,7 @@ fn re_encryption_may_be_limited_to_one_key() -> Result<()> {
     assert_eq!(kind(alice.re_encrypt(to_other)), ErrorKind::AccessDenied);
     let to_other = ReEncryptRequest::new(&blob, other.key_id()).source_key(one.key_id())?;
     assert_eq!(kind(alice.re_encrypt(to_other)), ErrorKind::AccessDenied);
-    // Naming the destination as the source gets around nothing.
+    // Naming the destination key as the source bypasses nothing.
     let disguised = ReEncryptRequest::new(&blob, other.key_id()).source_key(other.key_id())?;
     alice.re_encrypt(disguised).expect_err("the ciphertext is of another key");
     assert_eq!(kind(alice.re_encrypt(ReEncryptRequest::new(b"no blob", other.key_id()))), ErrorKind::InvalidCiphertext);

@@ -1,5 +1,6 @@
-//! A provider of one's own that keeps material elsewhere, and gives a handle to be kept. What it holds of a deleted key goes,
-//! whatever fails at first; and what was never a key leaves nothing there.
+//! A custom provider that keeps material elsewhere and returns a handle to store. Its material of a
+//! deleted key is deleted, whatever fails at first. Nothing of a key whose creation failed remains
+//! there.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,7 +22,7 @@ use strongroom::{Error, ErrorKind, Kms, ManualClock, Result, SecretBytes, Timest
 
 use crate::support::tampering_store::TamperingStore;
 
-/// The vault, as it goes on when a process ends.
+/// The vault, which outlives the processes that use it.
 #[derive(Debug, Default)]
 struct Vault {
     held: Mutex<BTreeMap<u8, SecretBytes>>,
@@ -30,7 +31,7 @@ struct Vault {
     meanwhile: Mutex<Meanwhile>,
 }
 
-/// What happens elsewhere while the vault makes the next key.
+/// A concurrent event that happens while the vault creates the next key.
 #[derive(Default)]
 struct Meanwhile(Option<Box<dyn FnOnce() + Send>>);
 
@@ -53,7 +54,7 @@ impl Vault {
     }
 }
 
-/// The way to it of one process.
+/// One process's connection to the vault.
 #[derive(Debug)]
 struct VaultProvider {
     vault: Arc<Vault>,
@@ -61,10 +62,11 @@ struct VaultProvider {
     origin: Origin,
     capabilities: Capabilities,
     software: MemoryProvider,
-    /// What it makes of new material.
+    /// Converts new material before the provider returns it.
     hands_over: fn(GeneratedMaterial) -> GeneratedMaterial,
     keeps_all: bool,
-    /// By how many bytes its ciphertexts are longer than the plaintext, if they are its own.
+    /// The number of bytes by which its ciphertexts are longer than the plaintext, if it has its
+    /// own ciphertexts.
     padding: Option<usize>,
 }
 
@@ -142,7 +144,7 @@ impl MaterialGenerator for VaultProvider {
     }
 }
 
-/// Ciphertexts of a provider's own: here no more than longer ones.
+/// A provider's own ciphertexts, which are merely padded here.
 struct Padded(usize);
 
 impl Cipher for Padded {
@@ -167,7 +169,7 @@ impl Cipher for Padded {
     }
 }
 
-/// A trail that fails to tell the outcome of deletions, while it is told to.
+/// An audit sink that fails to record the outcome of deletions while it is set to.
 #[derive(Debug, Default)]
 struct Forgetful {
     trail: MemoryTrail,
@@ -201,7 +203,7 @@ impl World {
         }
     }
 
-    /// A process, with the vault or without it.
+    /// Returns the KMS of a process, with or without the vault.
     fn process(&self, has_vault: bool) -> Result<Kms> {
         let builder = Kms::builder()
             .store(Arc::clone(&self.store), RootKey::from_bytes(&[7; 32]))
@@ -209,11 +211,11 @@ impl World {
             .clock_tolerance(std::time::Duration::MAX)
             .audit(Arc::clone(&self.trail))
             .allow_insecure_test_keys();
-        // In an `Arc`, as whoever shares it has it.
+        // In an `Arc`, as applications that share a provider pass it.
         if has_vault { builder.provider(Arc::new(VaultProvider::new(&self.vault))).build() } else { builder.build() }
     }
 
-    /// A key in the vault that is used, and will be due for deletion.
+    /// Creates a key in the vault, uses it, and schedules its deletion.
     fn due_key(&self, kms: &Kms) -> Result<KeyId> {
         let key = kms.create_key(CreateKeyRequest::default().provider("vault"))?.key_id();
         let blob = kms.encrypt(EncryptRequest::new(key, b"text"))?.ciphertext_blob;
@@ -227,7 +229,7 @@ impl World {
         self.store.state().records.keys().filter(|id| id.kind == RecordKind::Destruction).count()
     }
 
-    /// What the trail says of the vault.
+    /// Returns the vault's events in the audit trail.
     fn told(&self) -> Vec<(Outcome, String)> {
         let additional = |event: AuditEvent| {
             let place = event
@@ -364,7 +366,7 @@ fn a_restored_key_that_was_deleted_since_goes_from_its_provider_too() -> Result<
     kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
     let before = world.store.state();
     world.clock.advance_days(7);
-    // The process that deletes it cannot reach the vault.
+    // The process that deletes the key cannot reach the vault.
     world.process(false)?.run_maintenance()?;
     let deletions = kms.export_deletions()?;
     assert_eq!(world.vault.count(), 1);
@@ -382,7 +384,7 @@ fn material_of_the_store_itself_is_never_written_down_again() -> Result<()> {
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
     world.clock.advance_days(7);
-    // With the vault down, whatever were written down for a provider would stay.
+    // While the vault is down, any record for a provider would remain in the store.
     world.vault.is_down.store(true, Ordering::SeqCst);
     assert!(kms.run_maintenance()?.is_complete());
     assert_eq!((world.destructions(), world.told().len()), (0, 0));
@@ -465,7 +467,7 @@ fn a_ciphertext_that_nobody_would_take_back_is_not_given_out() -> Result<()> {
 fn a_kind_of_key_that_a_provider_does_not_make_is_refused_with_its_reason() -> Result<()> {
     let world = World::new();
     let mut provider = VaultProvider::new(&world.vault);
-    // Of keys of this origin no operation asks that, so that one would be good for nothing.
+    // No operation requests this of keys of this origin, so such a key would be useless.
     let (pair, agree) = (KeySpec::EccNistP256, KeyUsage::KeyAgreement);
     provider.capabilities.generates.push((pair, agree));
     let kms = Kms::builder().provider(Arc::new(provider)).build()?;
@@ -538,7 +540,7 @@ fn a_key_that_rotates_stays_with_its_provider() -> Result<()> {
         for (blob, text) in [(before, "before"), (after, "after")] {
             assert_eq!(kms.decrypt(DecryptRequest::new(&blob))?.plaintext.expose_secret(), text.as_bytes());
         }
-        // A key of the library's own provider is not affected by the other one of its origin.
+        // A key of the library's own provider is not affected by the other provider of its origin.
         kms.create_key(CreateKeyRequest::default())?;
         assert_eq!(world.vault.count(), 3);
         kms.schedule_key_deletion(key.key_id(), DeletionWindow::from_days(7)?)?;
@@ -567,7 +569,8 @@ fn a_rotation_that_was_announced_and_then_fails_has_an_outcome() -> Result<()> {
     let key = kms.create_key(CreateKeyRequest::default().provider("vault"))?.key_id();
     kms.enable_key_rotation(key, RotationPeriod::from_days(90)?)?;
     world.clock.advance_days(90);
-    // Another change comes first, and when the rotation is tried again the vault does not answer.
+    // Another change is committed first, and the vault does not answer when the rotation is
+    // retried.
     let vault = Arc::clone(&world.vault);
     let meanwhile = move || {
         other.update_key_description(key, "changed").expect("nobody else is there");

@@ -1,4 +1,4 @@
-//! Keys: made, described, listed, switched, tagged, named, scheduled for deletion.
+//! Keys: creation, description, listing, enabling and disabling, tags, aliases, scheduled deletion.
 
 use std::collections::BTreeSet;
 
@@ -54,7 +54,7 @@ fn an_alias_stays_with_keys_of_one_kind() -> Result<()> {
     Ok(())
 }
 
-/// Aliases of keys whose waiting period has ended are not listed, and take no place on a page.
+/// Aliases of keys whose waiting period has ended are not listed and do not count toward a page.
 #[test]
 fn no_alias_is_lost_behind_those_of_keys_that_are_gone() -> Result<()> {
     let names = ["alias/a", "alias/b", "alias/c", "alias/d", "alias/e", "alias/f"];

@@ -1,4 +1,4 @@
-//! Message authentication: OpenSSL computes the same codes, and nothing else passes.
+//! Message authentication: OpenSSL computes the same MACs, and no other MAC verifies.
 
 use std::process::Command;
 
@@ -22,7 +22,7 @@ fn mac_key(kms: &Kms, spec: KeySpec) -> Result<KeyId> {
     Ok(kms.create_key(CreateKeyRequest::default().spec(spec).usage(KeyUsage::GenerateVerifyMac))?.key_id())
 }
 
-/// Gives the same byte again and again, so that the test knows the key.
+/// Returns the same byte repeatedly, so that the test knows the key.
 #[derive(Debug)]
 struct SameByte;
 

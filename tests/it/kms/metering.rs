@@ -1,4 +1,4 @@
-//! What is counted of the use of keys, and what is not.
+//! The key usage that is counted, and the usage that is not.
 
 use std::sync::Arc;
 use std::time::Duration;

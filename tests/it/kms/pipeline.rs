@@ -1,4 +1,4 @@
-//! What holds for every operation: permission, state, trail, and many threads at once.
+//! Guarantees for every operation: authorization, key state, audit trail, and concurrency.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -17,10 +17,10 @@ use strongroom::{EncryptionContext, Error, ErrorKind, Kms, ManualClock, Result, 
 use crate::support::kms::{kind, with_key};
 use crate::support::operations::{operations, operations_of_other_keys};
 
-/// A way to bring a key into a state.
+/// A function that puts a key into a state.
 type Reach = fn(&Kms, KeyId) -> Result<()>;
 
-/// A policy that can be switched to refuse everything.
+/// A policy that can be switched to deny everything.
 #[derive(Debug, Default)]
 struct Switch(AtomicBool);
 
@@ -30,7 +30,7 @@ impl Policy for Switch {
     }
 }
 
-/// A trail that can be made to fail.
+/// An audit sink that can be made to fail.
 #[derive(Debug, Default)]
 struct Brittle {
     events: Mutex<Vec<AuditEvent>>,
@@ -74,7 +74,7 @@ fn without_permission_no_operation_works_or_changes_anything_and_each_is_on_the_
     Ok(())
 }
 
-/// Operations that these lists do not have, because they are tried elsewhere.
+/// Operations that are not in these lists because other tests cover them.
 const ELSEWHERE: &[(Operation, &str)] = &[
     (Operation::ReEncryptFrom, "the first half of what stands here as ReEncryptTo"),
     (Operation::CreateCustomKeyStore, "custom key stores"),
@@ -116,7 +116,8 @@ fn every_operation_obeys_the_state_table() -> Result<()> {
             if !operation.acts_on_key() || *operation == Operation::ListAliases {
                 continue;
             }
-            // Re-encryption of a key onto itself meets the source's check first; both halves have the same rules.
+            // Re-encryption of a key to itself meets the source's check first. Both checks have the
+            // same rules.
             let result = run(&kms);
             match verdict(*operation, state, Origin::Kms, SpecClass::Symmetric) {
                 Verdict::Refused(refusal) => assert_eq!(kind(result), refusal.kind(), "{operation} in {state}"),
@@ -326,7 +327,7 @@ fn racing_maintenance_rotates_and_deletes_once() -> Result<()> {
 
 #[test]
 fn the_state_machine_has_no_event_that_this_release_forgets() {
-    // A pending deletion can always be taken back, whatever the state was before.
+    // A pending deletion can always be canceled, whatever the previous state was.
     for &state in KeyState::ALL {
         if let Some(next) = state.next(KeyEvent::ScheduleDeletion) {
             assert_eq!(next, KeyState::PendingDeletion);

@@ -1,4 +1,4 @@
-//! Rotation: by schedule, on demand, and what it leaves alone.
+//! Rotation: on schedule, on demand, and what it leaves unchanged.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The table operation × state × (origin, class) of the key model against a transcription of the service's own.
+//! The table operation × state × (origin, class) of the key model, compared with a transcription of
+//! the AWS table.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use strongroom::{ErrorKind, Result};
 
 const TABLE: &str = include_str!("../../data/state_table.txt");
 
-/// The states in the order of the columns.
+/// The states in column order.
 const COLUMNS: [KeyState; 6] = [
     KeyState::Enabled,
     KeyState::Disabled,
@@ -18,7 +19,8 @@ const COLUMNS: [KeyState; 6] = [
     KeyState::Creating,
 ];
 
-/// One cell, as the table expects it; an error by its kind and what follows the ARN.
+/// The expected content of one cell. An error is identified by its kind and by the text after the
+/// ARN.
 #[derive(Debug, PartialEq, Eq)]
 enum Answer {
     Allowed,
@@ -43,7 +45,7 @@ fn origin_error(origin: Origin) -> Answer {
     Answer::Error(ErrorKind::UnsupportedOperation, text)
 }
 
-/// The meaning of one code for keys of an origin; `None` if its condition does not hold.
+/// Returns the meaning of a code for keys of an origin, or `None` if its condition does not hold.
 fn meaning(code: &str, origin: Origin) -> Option<Answer> {
     let (external, hsm) = (origin == Origin::External, origin == Origin::Hsm);
     match code {
@@ -65,7 +67,7 @@ fn meaning(code: &str, origin: Origin) -> Option<Answer> {
     }
 }
 
-/// The answer to keys of a class for which the operation does not exist.
+/// Returns the answer for keys of a class that does not support the operation.
 fn wrong_class(code: &str, class: SpecClass) -> Answer {
     let kind = match code {
         "K" => ErrorKind::InvalidKeyUsage,
@@ -88,7 +90,7 @@ const fn letter(class: SpecClass) -> char {
     }
 }
 
-/// Writes the table out, one entry for each cell.
+/// Expands the table to one entry for each cell.
 fn expected() -> Result<BTreeMap<Cell, Answer>> {
     let mut cells = BTreeMap::new();
     for line in TABLE.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
@@ -156,8 +158,8 @@ fn every_cell_is_as_the_table_of_the_service_says() -> Result<()> {
     Ok(())
 }
 
-/// The table of operations and the state machine must not contradict each other: what is allowed moves the state, and
-/// what is refused does not.
+/// The table of operations and the state machine must not contradict each other: an operation
+/// changes the state exactly if it is allowed.
 #[test]
 fn an_operation_that_moves_the_state_is_allowed_where_the_state_can_move() {
     let moves = [

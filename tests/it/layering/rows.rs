@@ -4,8 +4,8 @@ use super::analysis::{Edge, Kind, Tree};
 
 /// The rows of one module, from the bottom up.
 ///
-/// A row has a name and the files or folders that belong to it; the module's own file is `mod`,
-/// that of the crate `lib`. A part uses rows below its own, and no other part of its own row.
+/// A row has a name and the files or folders that belong to it. The module's own file is `mod`, and
+/// the crate's is `lib`. A file or folder may use only rows below its own.
 pub(crate) struct Table {
     /// The path of the module; empty for the crate.
     pub(crate) module: &'static str,
@@ -73,18 +73,18 @@ pub(crate) const TABLES: [Table; 4] = [
     },
 ];
 
-/// Modules whose tree does not exist yet: their table is not enforced so far.
+/// Modules that do not exist yet, so their tables are not enforced.
 pub(crate) const WAITING: &[&str] = &[];
 
 impl Table {
-    /// Everything that contradicts the table.
+    /// Returns every violation of the table.
     pub(crate) fn problems(&self, tree: &Tree, edges: &[Edge], planned: &[String]) -> Vec<String> {
         let mut problems = self.unlisted(tree, planned);
         problems.extend(edges.iter().filter_map(|edge| self.upward(edge)));
         problems
     }
 
-    /// The table and the tree name the same modules.
+    /// Returns modules that are only in the table or only in the tree.
     pub(crate) fn unlisted(&self, tree: &Tree, planned: &[String]) -> Vec<String> {
         let modules = tree.children(&self.path());
         let stranger = modules.iter().filter(|module| self.row(module).is_none());
@@ -100,19 +100,19 @@ impl Table {
         problems
     }
 
-    /// Every name in the table.
+    /// Returns every name in the table.
     fn names(&self) -> impl Iterator<Item = &'static str> {
         self.rows.iter().flat_map(|(_, names)| names.iter().copied())
     }
 
-    /// What the table names and the tree does not have, as paths.
+    /// Returns the paths of the names that are in the table but not in the tree.
     pub(crate) fn missing(&self, tree: &Tree) -> Vec<String> {
         let present = tree.children(&self.path());
         let missing = self.names().filter(|name| !matches!(*name, "lib" | "mod") && !present.contains(*name));
         missing.map(|name| self.full(name)).collect()
     }
 
-    /// A submodule's path.
+    /// Returns a submodule's path.
     fn full(&self, name: &str) -> String {
         if self.module.is_empty() { name.to_owned() } else { format!("{}::{name}", self.module) }
     }
@@ -121,13 +121,13 @@ impl Table {
         self.module.split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect()
     }
 
-    /// The row of a name, counted from the bottom, with what the row is called.
+    /// Returns the row of a name, counted from the bottom, and the name of that row.
     fn row(&self, name: &str) -> Option<(usize, &'static str)> {
         let found = self.rows.iter().enumerate().find(|(_, (_, names))| names.contains(&name));
         found.map(|(index, (layer, _))| (index, *layer))
     }
 
-    /// An edge that does not go down.
+    /// Returns the violation, if the edge does not lead downward.
     fn upward(&self, edge: &Edge) -> Option<String> {
         let path = self.path();
         let own = if path.is_empty() { "lib" } else { "mod" };

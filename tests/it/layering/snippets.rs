@@ -1,11 +1,12 @@
-//! Small trees: what the rules must catch, each time with the line, and what they must let pass.
+//! Small source trees: violations that the rules must report with their line, and code that they
+//! must accept.
 
 use std::collections::BTreeMap;
 
 use super::{Rules, TABLES, Table, read};
 
-/// Problems of a small tree by the table of the crate and those of some modules. What a table names
-/// and the tree does not have counts as planned.
+/// Returns the problems of a small tree by the table of the crate and those of some modules. Names
+/// that are only in a table count as planned.
 fn problems_by(modules: &[&str], known: &[&[&str]], files: &[(&str, &str)]) -> Vec<String> {
     let sources: BTreeMap<String, String> =
         files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
@@ -21,7 +22,8 @@ fn problems_of(files: &[(&str, &str)]) -> Vec<String> {
     problems_by(&[], &[], files)
 }
 
-/// Asserts that there is exactly one problem and that it says everything that is expected.
+/// Asserts that there is exactly one problem and that its text contains everything that is
+/// expected.
 fn assert_one(problems: &[String], expected: &[&str]) {
     let all = problems.len() == 1 && expected.iter().all(|text| problems[0].contains(text));
     assert!(all, "expected {expected:#?}, found {problems:#?}");
@@ -170,7 +172,7 @@ fn names_that_come_with_a_glob_are_followed() {
     assert_caught(&files, "src/audit.rs:1: `crate::Encrypt` makes audit (L3) import kms (L4)");
 }
 
-/// A type in one file and more methods of it in another, each calling the other.
+/// A type in one file and more of its methods in another, each file calling the other.
 const SPREAD: [(&str, &str); 4] = [
     ("lib.rs", "mod key;"),
     ("key/mod.rs", "mod id; mod text;"),
@@ -278,7 +280,7 @@ fn a_part_that_no_row_names_is_caught_and_a_tree_that_is_there_has_to_be_held() 
     assert_one(&rules.problems(&tree, &edges), &["take it out of WAITING"]);
 }
 
-/// Asserts which calls of `code` lead to the file that defines a type `Lock` with its trait.
+/// Returns the calls of `code` that lead to the file that defines a type `Lock` with its trait.
 fn lock_calls(code: &str) -> Vec<String> {
     let lock = "
         pub struct Lock { pub inner: u8 }

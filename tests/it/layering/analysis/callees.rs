@@ -91,7 +91,7 @@ impl<'a> Walker<'a> {
         function.output.with(&arguments)
     }
 
-    /// Resolves a path that is called or passed on.
+    /// Resolves a path that is called or passed as a value.
     pub(super) fn callee(&mut self, path: &syn::ExprPath) -> Callee<'a> {
         let line = path.path.segments.last().map_or(0, |segment| segment.ident.span().start().line);
         if let Some(qself) = &path.qself {
@@ -194,7 +194,7 @@ impl<'a> Walker<'a> {
     }
 }
 
-/// A type for a message.
+/// Describes a type for a message.
 fn described(this: &Type) -> String {
     match this {
         Type::Own((_, name), _) => name.clone(),

@@ -2,13 +2,13 @@
 //!
 //! The type of a receiver is inferred from declarations: fields, signatures, patterns, constructors
 //! and closures, through references, smart pointers and the containers of the standard library. If
-//! it is known, a call means the method of that type, or of the trait behind `dyn`, `impl` and
-//! generic parameters. If it is not, the name alone decides, provided that only one method of the
-//! crate has it and that it is not in the list of common names.
+//! the type is known, a call means the method of that type, or of the trait behind `dyn`, `impl`
+//! and generic parameters. Otherwise, the name alone decides, provided that it belongs to only one
+//! method of the crate and is not in the list of common names.
 //!
-//! Not seen are calls by operators (`==`, `Deref`, `Drop`), by `?` and by formatting, calls in the
-//! expansion of a macro of the crate, and fields that are read without a call. A call that could
-//! mean methods in several files counts for none.
+//! The analysis does not see calls by operators (`==`, `Deref`, `Drop`), by `?` and by formatting,
+//! calls in the expansion of a macro of the crate, and fields that are read without a call. It
+//! ignores a call that could mean methods in several files.
 
 use std::collections::BTreeSet;
 
@@ -21,12 +21,12 @@ use super::items::{Definitions, Function, Origin, Scope, for_tests};
 use super::tokens::flat;
 use super::types::Type;
 
-/// The calls of a tree.
+/// The calls of a source tree.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     /// Calls that lead from one file to another.
     pub(crate) edges: Vec<Edge>,
-    /// Calls on a value of unknown type that may mean a method of the crate and count for nothing.
+    /// Ignored calls on a value of unknown type that may mean a method of the crate.
     pub(crate) unplaced: Vec<String>,
 }
 
@@ -44,12 +44,12 @@ pub(crate) fn calls(tree: &Tree) -> Calls {
     found
 }
 
-/// Walks through the code of one item.
+/// Walks the code of one item.
 pub(super) struct Walker<'a> {
     pub(super) tree: &'a Tree,
     pub(super) definitions: &'a Definitions<'a>,
     pub(super) scope: Scope,
-    /// Local names, the innermost last.
+    /// Local names, innermost last.
     pub(super) locals: Vec<(String, Type)>,
     calls: Calls,
 }
@@ -184,7 +184,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Calls in tokens that are no expression: `.name(`, by the name alone.
+    /// Records calls in tokens that are not an expression: `.name(`, by the name alone.
     fn tokens(&mut self, stream: TokenStream) {
         let tokens = flat(stream);
         for window in tokens.windows(3) {
@@ -199,7 +199,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Records a call, unless it stays in the file or could mean methods of several files.
+    /// Records a call, unless its target is in the same file or could be in several files.
     pub(super) fn record(&mut self, functions: &[&Function], called: &str, line: usize) {
         let from = self.tree.file_of(self.scope.module.clone());
         let files: BTreeSet<_> = functions.iter().map(|function| (&function.file, function.line)).collect();
@@ -237,7 +237,7 @@ impl<'a> Walker<'a> {
     }
 }
 
-/// Tokens between the commas and semicolons of a macro call.
+/// Returns the tokens between the commas and semicolons of a macro call.
 fn parts(stream: TokenStream) -> Vec<TokenStream> {
     let mut parts = vec![TokenStream::new()];
     for tree in stream {

@@ -1,10 +1,11 @@
-//! Circles in a graph of files.
+//! Cycles in a graph of files.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::graph::{Edge, Module};
 
-/// The strongly connected components with more than one file, each with the edges inside it.
+/// Returns the strongly connected components with more than one file, each with the edges inside
+/// it.
 pub(crate) fn components(edges: &[Edge]) -> Vec<(BTreeSet<Module>, Vec<Edge>)> {
     let mut search = Search::default();
     for edge in edges {
@@ -26,7 +27,8 @@ pub(crate) fn components(edges: &[Edge]) -> Vec<(BTreeSet<Module>, Vec<Edge>)> {
 #[derive(Default)]
 struct Search<'a> {
     next: BTreeMap<&'a Module, BTreeSet<&'a Module>>,
-    /// The order in which files were reached, and the first file that each leads back to.
+    /// For each file, the order in which it was reached and the earliest file that it leads back
+    /// to.
     reached: BTreeMap<&'a Module, (usize, usize)>,
     open: Vec<&'a Module>,
     found: Vec<BTreeSet<&'a Module>>,
@@ -59,12 +61,12 @@ impl<'a> Search<'a> {
     }
 }
 
-/// The shortest circle that a component has.
+/// Returns the shortest cycle of a component.
 pub(crate) fn shortest(files: &BTreeSet<Module>, edges: &[Edge]) -> Vec<Edge> {
     files.iter().filter_map(|file| back_to(file, edges)).min_by_key(Vec::len).unwrap_or_default()
 }
 
-/// The shortest way from a file back to it.
+/// Returns the shortest path from a file back to itself.
 fn back_to(start: &Module, edges: &[Edge]) -> Option<Vec<Edge>> {
     let mut came_by: BTreeMap<&Module, &Edge> = BTreeMap::new();
     let mut front = vec![start];
@@ -87,15 +89,15 @@ fn back_to(start: &Module, edges: &[Edge]) -> Option<Vec<Edge>> {
     Some(way)
 }
 
-/// A small set of edges without which a component has no circle: those that go up in an order of
-/// the files that is chosen so that they have few lines. Every file is moved to its best place
-/// until nothing is gained.
+/// Returns a small set of edges whose removal breaks all cycles of a component. The files are put
+/// in an order in which few lines lead upward, by moving each file to its best position until
+/// nothing improves. The set consists of the edges that lead upward in that order.
 pub(crate) fn cuts(files: &BTreeSet<Module>, edges: &[Edge]) -> Vec<(Module, Module)> {
     let mut lines: BTreeMap<(&Module, &Module), usize> = BTreeMap::new();
     for edge in edges {
         *lines.entry((&edge.from, &edge.to)).or_default() += 1;
     }
-    // Users come first, so that an edge to an earlier file is one to cut.
+    // Users come first, so an edge to an earlier file must be cut.
     let mut order: Vec<&Module> = files.iter().collect();
     let cost = |order: &[&Module]| -> usize {
         let place: BTreeMap<&Module, usize> = order.iter().enumerate().map(|(at, file)| (*file, at)).collect();

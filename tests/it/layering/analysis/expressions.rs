@@ -13,7 +13,8 @@ impl Walker<'_> {
         self.expr_as(expr, None)
     }
 
-    /// Walks an expression and returns its type; `expected` tells a closure what it is given.
+    /// Walks an expression and returns its type. For a closure, `expected` provides its argument
+    /// types.
     pub(super) fn expr_as(&mut self, expr: &Expr, expected: Option<&Type>) -> Type {
         match expr {
             Expr::MethodCall(call) => self.method_call(call),
@@ -109,7 +110,7 @@ impl Walker<'_> {
             Expr::Let(one) => {
                 let given = self.expr(&one.expr);
                 self.bind(&one.pat, &given);
-                // What it binds is known as long as the condition's block.
+                // Its bindings remain known until the end of the condition's block.
                 return Type::foreign("bool", Vec::new());
             }
             Expr::If(one) => {
@@ -148,7 +149,7 @@ impl Walker<'_> {
         result
     }
 
-    /// A condition, whose bindings stay.
+    /// Walks a condition and keeps its bindings.
     fn condition(&mut self, condition: &Expr) {
         match condition {
             Expr::Binary(one) if matches!(one.op, syn::BinOp::And(_)) => {
@@ -189,7 +190,7 @@ impl Walker<'_> {
         self.filled(this, &arguments)
     }
 
-    /// A type whose parameters were learnt from its fields.
+    /// Returns a type with the parameters inferred from its fields.
     pub(super) fn filled(&self, this: Type, arguments: &Arguments) -> Type {
         match this {
             Type::Own(id, given) if given.is_empty() => {

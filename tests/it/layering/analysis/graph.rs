@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::items::{each_module, names};
 use super::parse::{File, Path, Role, parse};
 
-/// A module by the names from the crate root down; the root itself is empty.
+/// A module, as the path of names from the crate root. The root itself is empty.
 pub(crate) type Module = Vec<String>;
 
-/// One module names something of another.
+/// A reference from one module to an item of another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Edge {
     pub(crate) from: Module,
@@ -21,7 +21,7 @@ pub(crate) struct Edge {
 /// The kinds of dependency between files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// A module passes on a name of one of its submodules.
+    /// A re-export of a submodule's item.
     ReExport,
     /// A path.
     Import,
@@ -29,24 +29,24 @@ pub(crate) enum Kind {
     Call,
 }
 
-/// A crate's modules.
+/// The modules of a crate.
 #[derive(Default)]
 pub(crate) struct Tree {
     files: BTreeMap<Module, (String, File)>,
     syntax: BTreeMap<Module, syn::File>,
     children: BTreeMap<Module, BTreeSet<String>>,
-    /// Items that each module defines.
+    /// Items defined by each module.
     items: BTreeMap<Module, BTreeSet<String>>,
-    /// Names bound by `use` in each module, with the absolute path behind each.
+    /// Names bound by `use` in each module, each with its absolute path.
     bindings: BTreeMap<Module, BTreeMap<String, Vec<String>>>,
-    /// Modules of which another takes every name, and whether it passes them on.
+    /// Glob imports of each module: the source module, and `true` if the names are re-exported.
     globs: BTreeMap<Module, Vec<(Vec<String>, bool)>>,
-    /// Problems of the tree itself, such as a missing file.
+    /// Problems of the source tree itself, such as a missing file.
     pub(crate) problems: Vec<String>,
 }
 
 impl Tree {
-    /// Reads the modules reachable from `lib.rs`; `sources` maps paths relative to `src/` to their
+    /// Reads the modules reachable from `lib.rs`. `sources` maps paths relative to `src/` to their
     /// text.
     pub(crate) fn new(sources: &BTreeMap<String, String>) -> Self {
         let mut tree = Self::default();
@@ -98,24 +98,24 @@ impl Tree {
         tree
     }
 
-    /// Names of the modules directly under another.
+    /// Returns the names of the modules directly under another.
     pub(crate) fn children(&self, module: &[String]) -> BTreeSet<String> {
         self.children.get(module).cloned().unwrap_or_default()
     }
 
-    /// Visits every item outside tests, with the module that contains it.
+    /// Visits every non-test item, with the module that contains it.
     pub(super) fn each_item<'a>(&'a self, visit: &mut impl FnMut(&Module, &'a syn::Item)) {
         for (module, file) in &self.syntax {
             each_module(module, &file.items, visit);
         }
     }
 
-    /// The path of a file below `src`.
+    /// Returns the path of a file below `src`.
     pub(crate) fn name(&self, file: &Module) -> &str {
         self.files.get(file).map_or("?", |(name, _)| name)
     }
 
-    /// Every path that leads from one file to another.
+    /// Returns every path that leads from one file to another.
     pub(crate) fn imports(&self) -> Vec<Edge> {
         let mut edges = Vec::new();
         for (module, (name, file)) in &self.files {
@@ -162,7 +162,7 @@ impl Tree {
         (self.bindings, self.globs) = (bindings, globs);
     }
 
-    /// The path from the crate root, unless it leads out of the crate.
+    /// Returns the path from the crate root, unless it leads out of the crate.
     fn absolute(&self, module: &[String], segments: &[String]) -> Option<Vec<String>> {
         let mut start = module.to_vec();
         let mut rest = segments;
@@ -184,19 +184,20 @@ impl Tree {
         Some(join(&start, rest))
     }
 
-    /// The file that defines what a path names, names passed on by others followed to their origin.
+    /// Returns the file that defines the target of a path. Follows re-exported names to their
+    /// origin.
     fn target(&self, module: &[String], path: &Path) -> Option<Module> {
         let module = join(module, &path.inside);
         let to = self.file_of(self.locate(&module, &path.segments)?.0);
-        // What a name means that the file has imported is the business of that import, unless it is a module that passes on
-        // names of others.
+        // The import itself accounts for a name that the file has imported, unless the name is a
+        // module that re-exports items of others.
         let imported = self.absolute(&module, &path.segments).is_none();
         let known = imported.then(|| self.locate(&module, &path.segments[..1])).flatten();
         (known.map(|(module, _)| self.file_of(module)).as_ref() != Some(&to)).then_some(to)
     }
 
-    /// The module that a path in code leads to and what remains of it, unless it leads out of the
-    /// crate.
+    /// Returns the module that a path in code leads to and the rest of the path, unless it leads
+    /// out of the crate.
     pub(super) fn locate(&self, module: &[String], segments: &[String]) -> Option<(Module, Vec<String>)> {
         if let Some(absolute) = self.absolute(module, segments) {
             return Some(self.follow(absolute));
@@ -206,10 +207,10 @@ impl Tree {
         known.or_else(defined).map(|absolute| self.follow(absolute))
     }
 
-    /// Follows names that are passed on to where they come from.
+    /// Follows re-exported names to their origin.
     fn follow(&self, mut absolute: Vec<String>) -> (Module, Vec<String>) {
         let written = absolute.join("::");
-        // Each round follows one binding; a crate with a longer chain than this is a loop.
+        // Each round follows one binding. A longer chain than this is a loop.
         for _ in 0..32 {
             let mut found = Module::new();
             let mut rest = absolute.as_slice();
@@ -228,7 +229,7 @@ impl Tree {
         panic!("`{written}` is re-exported in a circle");
     }
 
-    /// Returns the path behind a name that a module takes from elsewhere.
+    /// Returns the path behind a name that a module imports.
     fn next(&self, module: &[String], rest: &[String]) -> Option<Vec<String>> {
         let name = rest.first()?;
         if let Some(origin) = self.bindings.get(module).and_then(|bound| bound.get(name)) {
@@ -240,7 +241,7 @@ impl Tree {
         self.through_glob(module, name, 0).map(|origin| join(&origin, rest))
     }
 
-    /// The module from which another takes a name together with all others.
+    /// Returns the module from which another imports a name by a glob.
     fn through_glob(&self, module: &[String], name: &str, depth: usize) -> Option<Module> {
         let globs = self.globs.get(module)?.iter().filter(|(_, public)| *public || depth == 0);
         let origins = globs.map(|(path, _)| path).filter(|path| *path != module);
@@ -248,7 +249,7 @@ impl Tree {
             let (origin, left) = self.follow(path);
             let bound = self.bindings.get(&origin).is_some_and(|bound| bound.contains_key(name));
             let here = bound || self.defines(&origin, name) || self.has_child(&origin, name);
-            // Modules may pass on each other's names; a longer chain than this is such a circle.
+            // Modules may re-export each other's names. A longer chain than this is such a cycle.
             let found =
                 if here || depth > 8 { here.then_some(origin) } else { self.through_glob(&origin, name, depth + 1) };
             found.filter(|_| left.is_empty())
@@ -259,7 +260,7 @@ impl Tree {
         self.items.get(module).is_some_and(|items| items.contains(name))
     }
 
-    /// An inline module belongs to the file around it.
+    /// Returns the file of a module: an inline module belongs to the file around it.
     pub(super) fn file_of(&self, mut module: Module) -> Module {
         while !self.files.contains_key(&module) && !module.is_empty() {
             module.pop();

@@ -22,12 +22,12 @@ pub(super) struct Function {
     pub(super) file: Module,
     pub(super) line: usize,
     pub(super) has_receiver: bool,
-    /// Types of the inputs, the receiver left out.
+    /// Types of the inputs, without the receiver.
     pub(super) inputs: Vec<Type>,
     pub(super) output: Type,
 }
 
-/// The kinds of places that define a function.
+/// The kinds of items that define a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     Free,
@@ -40,8 +40,8 @@ pub(super) enum Origin {
     Foreign,
 }
 
-/// A struct or enum: fields by name, or by number for those without names; each enum's variants
-/// apart.
+/// A struct or enum: fields by name, or by number for fields without names. The variants of an enum
+/// are listed separately.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shape {
     pub(super) parameters: Vec<String>,
@@ -49,14 +49,14 @@ pub(super) struct Shape {
     pub(super) variants: BTreeMap<String, BTreeMap<String, Type>>,
 }
 
-/// The type whose methods are meant.
+/// The type that provides the methods.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     Own(Id),
     Foreign(String),
 }
 
-/// Names in reach of a piece of code.
+/// Names in scope in a piece of code.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scope {
     pub(super) module: Module,
@@ -65,7 +65,7 @@ pub(super) struct Scope {
     pub(super) associated: BTreeMap<String, Type>,
 }
 
-/// Everything that a tree defines.
+/// All definitions of a source tree.
 #[derive(Default)]
 pub(super) struct Definitions<'a> {
     pub(super) functions: Vec<Function>,
@@ -73,16 +73,16 @@ pub(super) struct Definitions<'a> {
     /// Free functions.
     pub(super) free: BTreeMap<Id, usize>,
     pub(super) methods: BTreeMap<Key, BTreeMap<String, Vec<usize>>>,
-    /// Traits of the crate that a type implements, and above a trait.
+    /// Traits of the crate that a type implements, and the supertraits of a trait.
     pub(super) traits: BTreeMap<Key, Vec<Type>>,
     pub(super) by_name: BTreeMap<String, Vec<usize>>,
     pub(super) constants: BTreeMap<Id, Type>,
-    /// Types that dereference to another, with the other type.
+    /// The dereference target of each type.
     pub(super) targets: BTreeMap<Id, (Type, Type)>,
     aliases: BTreeMap<Id, (&'a Generics, &'a syn::Type)>,
 }
 
-/// Items of a module of the tree with code, tests left out, and the same for modules inside.
+/// Visits the non-test items of a module, and of the modules inside it that have a body.
 pub(super) fn each_module<'a>(module: &Module, items: &'a [Item], visit: &mut impl FnMut(&Module, &'a Item)) {
     for item in items.iter().filter(|item| !for_tests(attributes(item))) {
         visit(module, item);
@@ -94,7 +94,7 @@ pub(super) fn each_module<'a>(module: &Module, items: &'a [Item], visit: &mut im
     }
 }
 
-/// The names that an item defines; for a macro, those of the types in what it is given.
+/// Returns the names that an item defines. For a macro, returns those of the types in its input.
 pub(super) fn names(item: &Item) -> Vec<String> {
     let name = match item {
         Item::Struct(item) => &item.ident,
@@ -222,7 +222,7 @@ impl<'a> Definitions<'a> {
         }
     }
 
-    /// The scope inside an `impl`, and the trait that it implements.
+    /// Returns the scope inside an `impl`, and the trait that it implements.
     pub(super) fn impl_scope(&self, tree: &Tree, scope: &Scope, item: &syn::ItemImpl) -> (Scope, Option<Type>) {
         let mut scope = self.generic(tree, scope, &item.generics);
         scope.this = Some(self.lower(tree, &scope, &item.self_ty));
@@ -274,7 +274,7 @@ impl<'a> Definitions<'a> {
         }
     }
 
-    /// The scope with the parameters of an item.
+    /// Returns the scope with the parameters of an item.
     pub(super) fn generic(&self, tree: &Tree, scope: &Scope, generics: &Generics) -> Scope {
         let mut scope = scope.clone();
         let plain = |name: &String| (name.clone(), Type::Param(name.clone(), Vec::new()));
@@ -346,7 +346,7 @@ impl<'a> Definitions<'a> {
         }
     }
 
-    /// Generic arguments; of `Iterator<Item = T>` too.
+    /// Resolves generic arguments, including those of `Iterator<Item = T>`.
     pub(super) fn arguments(&self, tree: &Tree, scope: &Scope, arguments: &syn::PathArguments) -> Vec<Type> {
         let syn::PathArguments::AngleBracketed(arguments) = arguments else { return Vec::new() };
         let lower = |argument: &syn::GenericArgument| match argument {
@@ -357,7 +357,7 @@ impl<'a> Definitions<'a> {
         arguments.args.iter().filter_map(lower).collect()
     }
 
-    /// A named type, aliases followed.
+    /// Resolves a named type and follows aliases.
     fn own(&self, id: Id, arguments: Vec<Type>, tree: &Tree) -> Type {
         let Some((generics, target)) = self.aliases.get(&id) else { return Type::Own(id, arguments) };
         let scope = Scope { module: id.0, ..Scope::default() };
@@ -373,7 +373,7 @@ impl<'a> Definitions<'a> {
     }
 }
 
-/// Returns the key under which the methods of a type are found.
+/// Returns the key that a type's methods are stored under.
 pub(super) fn key(this: &Type) -> Option<Key> {
     match this {
         Type::Own(id, _) => Some(Key::Own(id.clone())),
@@ -388,7 +388,7 @@ fn names_of(generics: &Generics) -> Vec<String> {
     generics.type_params().map(|parameter| parameter.ident.to_string()).collect()
 }
 
-/// Returns `true` if an attribute leaves the item to tests.
+/// Returns `true` if an attribute restricts the item to tests.
 pub(super) fn for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         Meta::List(list) => list.path.is_ident("cfg") && implies_test(&flat(list.tokens.clone())),

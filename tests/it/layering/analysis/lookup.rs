@@ -5,9 +5,9 @@ use super::items::{Function, Key, Origin, key};
 use super::std_types::{is_common, is_transparent};
 use super::types::{Arguments, Type};
 
-/// The result of looking for a method.
+/// The result of a method lookup.
 pub(super) enum Found<'a> {
-    /// The receiver's type, dereferenced as far as the method asks for, and the methods of that
+    /// The receiver's type, dereferenced as far as the method requires, and the methods of that
     /// name.
     Own(Type, Vec<&'a Function>),
     /// The type has no such method in this crate.
@@ -16,7 +16,7 @@ pub(super) enum Found<'a> {
 }
 
 impl<'a> Walker<'a> {
-    /// The type that a type of the crate dereferences to.
+    /// Returns the type that a type of the crate dereferences to.
     pub(super) fn target(&self, this: &Type) -> Option<Type> {
         let Type::Own(id, _) = this else { return None };
         let (pattern, target) = self.definitions.targets.get(id)?;
@@ -25,9 +25,9 @@ impl<'a> Walker<'a> {
         Some(target.with(&arguments))
     }
 
-    /// The method that a name means on a value of unknown type: the only one of the crate that is
-    /// called so, unless other crates are likely to have one as well. A declaration in a trait and
-    /// all its implementations count as one.
+    /// Returns the method that a name means on a value of unknown type: the crate's only method of
+    /// that name, unless other crates are likely to have one too. A declaration in a trait and all
+    /// its implementations count as one.
     pub(super) fn only(&self, name: &str) -> Option<&'a Function> {
         if is_common(name) {
             return None;
@@ -51,7 +51,7 @@ impl<'a> Walker<'a> {
         (all.len() == 1 && all[0].origin == Origin::Inherent).then(|| all[0])
     }
 
-    /// The methods of a type that have a name.
+    /// Returns the methods of a type that have a name.
     pub(super) fn find(&self, this: &Type, name: &str) -> Found<'a> {
         match this {
             Type::Unknown => Found::Unknown,
@@ -91,7 +91,7 @@ impl<'a> Walker<'a> {
         if let Some(functions) = self.lookup(&own, name) {
             return Found::Own(this.clone(), functions);
         }
-        // Provided by a trait, or by one above it.
+        // Provided by a trait, or by one of its supertraits.
         for trait_ in self.definitions.traits.get(&own).into_iter().flatten() {
             if let Type::Own(..) = trait_
                 && let Found::Own(_, functions) = self.find_own(trait_, name)

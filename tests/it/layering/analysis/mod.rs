@@ -1,8 +1,8 @@
-//! Dependencies between the files of a source tree: by the paths that they name, and by the methods
-//! that they call.
+//! Dependencies between the files of a source tree: the paths that they name, and the methods that
+//! they call.
 //!
-//! Nothing in here depends on the crate, so that the analysis can be built alone and run on any
-//! tree.
+//! This module does not depend on the crate, so the analysis can be built separately and run on any
+//! source tree.
 
 mod callees;
 mod calls;
@@ -26,7 +26,7 @@ pub(crate) use self::calls::calls;
 pub(crate) use self::cycles::{components, cuts, shortest};
 pub(crate) use self::graph::{Edge, Kind, Module, Tree};
 
-/// The text of every `.rs` file, by its path relative to `root`.
+/// Returns the text of every `.rs` file, by its path relative to `root`.
 pub(crate) fn read_sources(root: &Path) -> io::Result<BTreeMap<String, String>> {
     let mut sources = BTreeMap::new();
     let mut folders = vec![root.to_owned()];

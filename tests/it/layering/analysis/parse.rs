@@ -1,4 +1,4 @@
-//! Finds the modules that a source file declares and the paths that it names, tests left out.
+//! Finds the modules that a source file declares and the paths that it names, excluding test code.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::tokens::{Kind, Token, flat};
 /// A path of a source file, as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Path {
-    /// Modules inside the file that it stands in; empty at the file's top.
+    /// The modules inside the file that contain the path, empty at the top level of the file.
     pub(super) inside: Vec<String>,
     pub(super) segments: Vec<String>,
     pub(super) line: usize,
@@ -19,20 +19,20 @@ pub(super) struct Path {
 /// How a path is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// A `use` that binds a name, visible to others or not.
+    /// A `use` that binds a name, public or private.
     Binding { name: String, public: bool },
-    /// A `use` of all names of a module.
+    /// A glob `use` of a module.
     Glob { public: bool },
     /// A path in other code.
     Mention,
 }
 
-/// What a source file says about modules.
+/// The modules and paths found in a source file.
 #[derive(Debug, Default)]
 pub(super) struct File {
-    /// Modules declared with `mod name;`: where, and what they are called.
+    /// Modules declared with `mod name;`: the enclosing modules and the name.
     pub(super) declared: Vec<(Vec<String>, String)>,
-    /// The same, for those compiled in tests only.
+    /// Same as `declared`, for modules compiled only in tests.
     pub(super) declared_for_tests: Vec<(Vec<String>, String)>,
     /// Modules with a body in this file.
     pub(super) inline: BTreeSet<Vec<String>>,
@@ -52,7 +52,7 @@ struct Parser {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
-    /// Inline modules that are open, with the brace depth outside them.
+    /// The enclosing inline modules, with the brace depth outside them.
     open: Vec<(String, usize)>,
     file: File,
 }
@@ -104,7 +104,7 @@ impl Parser {
         self.open.iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// `pub` or `pub(...)` stands before.
+    /// Returns `true` after `pub` or `pub(...)`.
     fn follows_visibility(&self) -> bool {
         let Some(before) = self.back(1) else { return false };
         if before.word() == Some("pub") {
@@ -118,12 +118,12 @@ impl Parser {
         self.back(1).is_some_and(|before| before.kind == Kind::PathSeparator)
     }
 
-    /// The path of `pub(in path)` names an ancestor and nothing that is used.
+    /// Returns `true` in the path of `pub(in path)`, which names an ancestor and is not a use.
     fn is_visibility_scope(&self) -> bool {
         self.back(1).and_then(Token::word) == Some("in") && self.back(3).and_then(Token::word) == Some("pub")
     }
 
-    /// `mod name;` or `mod name {`.
+    /// Parses `mod name;` or `mod name {`.
     fn module(&mut self) {
         let name = self.peek(1).and_then(Token::word).unwrap_or_default().to_owned();
         if self.peek(2).is_some_and(|next| next.is('{')) {
@@ -135,7 +135,7 @@ impl Parser {
         self.at += 2;
     }
 
-    /// A path outside `use`: words joined by `::`.
+    /// Parses a path outside `use`: words joined by `::`.
     fn mention(&mut self, line: usize) {
         let mut segments = Vec::new();
         while let Some(word) = self.peek(0).and_then(Token::word) {
@@ -149,7 +149,7 @@ impl Parser {
         self.file.paths.push(Path { inside: self.inside(), segments, line, role: Role::Mention });
     }
 
-    /// One branch of a `use`, after `prefix`, up to the `,`, `}` or `;` that ends it.
+    /// Parses one branch of a `use`, after `prefix`, up to the `,`, `}` or `;` that ends it.
     fn use_tree(&mut self, prefix: &[String], first_line: usize, public: bool) {
         let mut segments = prefix.to_vec();
         let mut line = self.peek(0).map_or(first_line, |token| token.line);
@@ -202,7 +202,7 @@ impl Parser {
         }
     }
 
-    /// Skips `#[...]`, and what it stands on as well if that is compiled in tests only.
+    /// Skips `#[...]`, and also the item that it is attached to if that is compiled only in tests.
     fn attribute(&mut self) {
         let inner = self.peek(1).is_some_and(|next| next.is('!'));
         let start = self.at + if inner { 2 } else { 1 };
@@ -220,7 +220,7 @@ impl Parser {
         }
     }
 
-    /// The index of the bracket that closes the one at `open`.
+    /// Returns the index of the bracket that closes the one at `open`.
     fn closing(&self, open: usize) -> usize {
         let mut depth = 0_usize;
         for (index, token) in self.tokens.iter().enumerate().skip(open) {
@@ -236,7 +236,7 @@ impl Parser {
         self.tokens.len() - 1
     }
 
-    /// Passes over further attributes and one item: up to `;`, `,` or the end of its body.
+    /// Skips further attributes and one item: up to `;`, `,` or the end of its body.
     fn skip_item(&mut self) {
         let mut is_use = false;
         while let Some(token) = self.peek(0).cloned() {
@@ -245,7 +245,7 @@ impl Parser {
                     self.at += 1;
                     return;
                 }
-                // The item was the last field, variant or statement of what encloses it.
+                // The item was the last field, variant or statement of the enclosing item.
                 Kind::Punctuation('}' | ')' | ']') => return,
                 Kind::Punctuation('(' | '[' | '{') => {
                     self.at = self.closing(self.at) + 1;
@@ -269,14 +269,14 @@ impl Parser {
     }
 }
 
-/// Returns `true` if an attribute's content is a `cfg` that holds in tests only.
+/// Returns `true` if an attribute's content is a `cfg` that is true only in tests.
 fn is_test_only(content: &[Token]) -> bool {
     content.first().and_then(Token::word) == Some("cfg")
         && implies_test(content.get(2..content.len() - 1).unwrap_or(&[]))
 }
 
-/// Returns `true` if a `cfg` predicate can hold in tests only: `test`, `all(.., test)`, `any(test,
-/// all(test, ..))`.
+/// Returns `true` if a `cfg` predicate can be true only in tests: `test`, `all(.., test)`,
+/// `any(test, all(test, ..))`.
 pub(super) fn implies_test(predicate: &[Token]) -> bool {
     let mut parts = arguments(predicate.get(2..predicate.len().saturating_sub(1)).unwrap_or(&[])).into_iter();
     match predicate.first().and_then(Token::word) {
@@ -287,7 +287,7 @@ pub(super) fn implies_test(predicate: &[Token]) -> bool {
     }
 }
 
-/// Splits at the commas that are in no parentheses.
+/// Splits at the commas outside parentheses.
 fn arguments(tokens: &[Token]) -> Vec<&[Token]> {
     let mut depth = 0_usize;
     tokens

@@ -10,7 +10,7 @@ use super::std_types::{element, peeled};
 use super::types::{Arguments, Type};
 
 impl Walker<'_> {
-    /// Gives the names of a pattern their types.
+    /// Assigns types to the names of a pattern.
     pub(super) fn bind(&mut self, pattern: &Pat, given: &Type) {
         match pattern {
             Pat::Ident(pattern) => {
@@ -69,7 +69,7 @@ impl Walker<'_> {
         }
     }
 
-    /// The fields of the struct or variant that a pattern or literal names.
+    /// Returns the fields of the struct or variant that a pattern or literal names.
     pub(super) fn pattern_fields(&self, path: &syn::Path, given: &Type) -> BTreeMap<String, Type> {
         let given = peeled(given);
         let name = path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default();
@@ -98,7 +98,7 @@ impl Walker<'_> {
         fields.into_iter().map(|(name, field)| (name, field.with(&arguments))).collect()
     }
 
-    /// The type that a path constructs, with the variant if it is an enum.
+    /// Returns the type that a path constructs, with the variant if it is an enum.
     pub(super) fn constructed(&self, path: &syn::Path) -> (Type, Option<String>) {
         let whole = self.definitions.lower_path(self.tree, &self.scope, path);
         if let Type::Own(id, _) = &whole
@@ -113,7 +113,7 @@ impl Walker<'_> {
         (Type::Unknown, None)
     }
 
-    /// A path of at least two segments as a type and the name after it.
+    /// Splits a path of at least two segments into a type and the name after it.
     fn split(&self, path: &syn::Path) -> Option<(Type, String)> {
         let mut front = path.clone();
         let last = front.segments.pop()?.ident.to_string();

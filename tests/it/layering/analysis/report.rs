@@ -1,4 +1,4 @@
-//! Edges and circles of a source tree as text, for the developer who has to break one.
+//! Reports of the edges and cycles of a source tree, for the developer who has to break one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -6,11 +6,11 @@ use std::fmt::Write as _;
 use super::cycles::{components, cuts, shortest};
 use super::graph::{Edge, Module, Tree};
 
-/// Lines shown for each pair of files.
+/// Number of lines shown for each pair of files.
 const LINES: usize = 8;
 
-/// Every circle of files: its shortest form, a small set of lines that would break it, and all
-/// edges.
+/// Reports every cycle of files: its shortest form, a small set of lines that would break it, and
+/// all edges.
 pub(crate) fn circles(tree: &Tree, edges: &[Edge]) -> String {
     let mut text = String::new();
     let found = components(edges);
@@ -37,7 +37,7 @@ pub(crate) fn circles(tree: &Tree, edges: &[Edge]) -> String {
     text
 }
 
-/// Every edge between two files, with the lines that make it.
+/// Reports every edge between two files, with the lines that cause it.
 pub(crate) fn edges(tree: &Tree, edges: &[Edge]) -> String {
     let mut text = String::new();
     for ((from, to), edges) in pairs(edges) {

@@ -1,11 +1,10 @@
-//! Types that methods of the standard library return, as far as they are needed to resolve the next
-//! call.
+//! Return types of standard library methods, as far as they are needed to resolve the next call.
 
 use super::types::Type;
 
-/// Names of methods in the standard library and in other crates: on a value of unknown type, a call
-/// of one counts for nothing. A false edge from a call without a type before its name is a reason
-/// to add the name here.
+/// Names of methods in the standard library and in other crates. A call of one on a value of
+/// unknown type is ignored. Add a name here if a call without a type before its name causes a false
+/// edge.
 const COMMON_NAMES: &str = "\
     abs all and and_then any append as_bytes as_deref as_mut as_mut_slice as_ref as_slice as_str borrow borrow_mut \
     busy_timeout bytes chain chars checked_add chunks clear clone cloned close cmp collect commit contains \
@@ -24,22 +23,22 @@ const TRANSPARENT: &str = "\
     Arc Box Cow Guard LazyLock ManuallyDrop MutexGuard Pin PoisonError Rc Ref RefMut RwLockReadGuard RwLockWriteGuard \
     Zeroizing";
 
-/// Types that give their argument when they are iterated over.
+/// Types that yield their argument when iterated over.
 const COLLECTIONS: &str = "\
     BTreeSet BinaryHeap DoubleEndedIterator ExactSizeIterator HashSet HashTrieSet IntoIter IntoIterator Iter Iterator \
     Peekable RedBlackTreeSet Vec VecDeque";
 
-/// Types that give pairs.
+/// Types that yield pairs.
 const MAPS: &str = "BTreeMap HashMap HashTrieMap HashTrieMapSync RedBlackTreeMap RedBlackTreeMapSync";
 
-/// Types with one value inside.
+/// Types that contain one value.
 const CELLS: &str = "ArcSwap ArcSwapOption Cell Mutex OnceCell OnceLock Option RefCell Result RwLock";
 
 fn lists(list: &str, name: &str) -> bool {
     list.split_whitespace().any(|one| one == name)
 }
 
-/// Returns `true` for a name that other crates are likely to give to a method.
+/// Returns `true` for a name that other crates are likely to use for a method.
 pub(super) fn is_common(name: &str) -> bool {
     lists(COMMON_NAMES, name)
 }
@@ -49,7 +48,7 @@ pub(super) fn is_transparent(name: &str) -> bool {
     lists(TRANSPARENT, name)
 }
 
-/// Takes off what a method call looks through.
+/// Removes the types that a method call looks through.
 pub(super) fn peeled(this: &Type) -> &Type {
     match this {
         Type::Foreign(name, arguments) if is_transparent(name) && !arguments.is_empty() => peeled(&arguments[0]),
@@ -57,7 +56,7 @@ pub(super) fn peeled(this: &Type) -> &Type {
     }
 }
 
-/// The type of the elements of a value.
+/// Returns the type of the elements of a value.
 pub(super) fn element(this: &Type) -> Type {
     match peeled(this) {
         Type::Foreign(name, arguments) if lists(MAPS, name) => Type::Tuple(arguments.clone()),
@@ -79,7 +78,7 @@ fn is_iterable(this: &Type) -> bool {
     }
 }
 
-/// The inputs of a closure that is given to a method of the standard library.
+/// Returns the inputs of a closure that is passed to a method of the standard library.
 pub(super) fn closure_inputs(this: &Type, method: &str) -> Vec<Type> {
     let this = peeled(this);
     let element = element(this);
@@ -110,15 +109,15 @@ fn iterator(one: Type) -> Type {
     Type::foreign("Iterator", vec![one])
 }
 
-/// The type that a method of the standard library returns; `given` is the type of its last
-/// argument, or of the result if that is a closure.
+/// Returns the return type of a standard library method. `given` is the type of its last argument,
+/// or of the result if that is a closure.
 pub(super) fn output(this: &Type, method: &str, given: &Type) -> Type {
     let inner = peeled(this);
     let found = opened(inner, method).or_else(|| mapped(inner, method, given)).or_else(|| taken(inner, method));
     found.or_else(|| kept(this, method)).unwrap_or(Type::Unknown)
 }
 
-/// Methods that return what is inside a cell, an option or a result.
+/// Returns the result of methods that unwrap a cell, an option or a result.
 fn opened(this: &Type, method: &str) -> Option<Type> {
     let first = || this.argument(0);
     Some(match method {
@@ -145,7 +144,7 @@ fn opened(this: &Type, method: &str) -> Option<Type> {
     })
 }
 
-/// Methods whose result depends on what they are given.
+/// Returns the result of methods whose result depends on their argument.
 fn mapped(this: &Type, method: &str, given: &Type) -> Option<Type> {
     Some(match method {
         "ok_or" | "ok_or_else" | "map_err" => result(this.argument(0), given.clone()),
@@ -160,7 +159,7 @@ fn mapped(this: &Type, method: &str, given: &Type) -> Option<Type> {
     })
 }
 
-/// Methods of collections and iterators.
+/// Returns the result of methods of collections and iterators.
 fn taken(this: &Type, method: &str) -> Option<Type> {
     Some(match method {
         "values" | "values_mut" | "into_values" => iterator(this.argument(1)),
@@ -187,7 +186,7 @@ fn taken(this: &Type, method: &str) -> Option<Type> {
     })
 }
 
-/// Methods that return the type that they are called on.
+/// Returns the result of methods that return the type that they are called on.
 fn kept(this: &Type, method: &str) -> Option<Type> {
     let kept = lists(
         "as_deref as_deref_mut as_mut as_mut_slice as_ref as_slice borrow borrow_mut by_ref chain clone cloned copied \
@@ -198,7 +197,7 @@ fn kept(this: &Type, method: &str) -> Option<Type> {
     kept.then(|| this.clone())
 }
 
-/// The type that a function of the standard library returns, or a constructor of its enums.
+/// Returns the type that a function of the standard library or a constructor of its enums returns.
 pub(super) fn standard_call(this: &Type, name: &str, given: Vec<Type>) -> Type {
     let first = given.into_iter().next().unwrap_or(Type::Unknown);
     match (this, name) {

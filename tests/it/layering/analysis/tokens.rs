@@ -1,5 +1,5 @@
-//! The tokens of a source file as one flat list with lines: comments fall away, literals and
-//! lifetimes have no content.
+//! The tokens of a source file as one flat list with line numbers. Comments are dropped, and
+//! literals and lifetimes have no content.
 
 use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
 
@@ -16,7 +16,7 @@ pub(super) enum Kind {
     Opaque,
 }
 
-/// A token and the line it starts on, counted from 1.
+/// A token and the line that it starts on, counted from 1.
 #[derive(Clone, Debug)]
 pub(super) struct Token {
     pub(super) kind: Kind,
@@ -24,7 +24,7 @@ pub(super) struct Token {
 }
 
 impl Token {
-    /// The identifier, if it is one.
+    /// Returns the identifier, if the token is one.
     pub(super) fn word(&self) -> Option<&str> {
         match &self.kind {
             Kind::Word(word) => Some(word),

@@ -1,19 +1,19 @@
-//! Types, as far as they are needed to resolve methods: references and lifetimes are dropped.
+//! Types, as far as they are needed to resolve methods. References and lifetimes are dropped.
 
 use std::collections::BTreeMap;
 
 use super::graph::Module;
 
-/// An item by the module that defines it and its name.
+/// An item, as the module that defines it and its name.
 pub(super) type Id = (Module, String);
 
-/// A type, or as much of it as is known.
+/// A type, or the known part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Type {
     Unknown,
     /// A type or trait of the crate.
     Own(Id, Vec<Type>),
-    /// A type or trait of another crate, by its last name.
+    /// A type or trait of another crate, by the last segment of its path.
     Foreign(String, Vec<Type>),
     /// A generic parameter with its bounds.
     Param(String, Vec<Type>),
@@ -36,7 +36,7 @@ impl Type {
         Self::Tuple(Vec::new())
     }
 
-    /// The n-th generic argument.
+    /// Returns the n-th generic argument.
     pub(super) fn argument(&self, index: usize) -> Self {
         match self {
             Self::Own(_, arguments) | Self::Foreign(_, arguments) => {
@@ -46,7 +46,7 @@ impl Type {
         }
     }
 
-    /// The type with parameters replaced.
+    /// Returns the type with its parameters replaced.
     pub(super) fn with(&self, arguments: &Arguments) -> Self {
         let all = |types: &[Self]| types.iter().map(|one| one.with(arguments)).collect();
         match self {
@@ -63,7 +63,7 @@ impl Type {
         }
     }
 
-    /// Learns parameters of `self` from a type that is put in its place.
+    /// Infers the parameters of `self` from the type that takes its place.
     pub(super) fn unify(&self, actual: &Self, arguments: &mut Arguments) {
         let zip = |left: &[Self], right: &[Self], arguments: &mut Arguments| {
             left.iter().zip(right).for_each(|(left, right)| left.unify(right, arguments));
@@ -87,7 +87,7 @@ impl Type {
         }
     }
 
-    /// Inputs and output, if it can be called.
+    /// Returns the inputs and the output, if it is callable.
     pub(super) fn as_function(&self) -> Option<(&[Self], &Self)> {
         match self {
             Self::Function(inputs, output) => Some((inputs, output)),
