@@ -1,4 +1,5 @@
-//! Blobs of scheme 2 under a key of known value in a token: those that are kept, and those of a second implementation.
+//! Blobs of scheme 2 under a token key of known value: stored vectors, and blobs of a second
+//! implementation.
 
 use serde_json::{Value, json};
 use strongroom::EncryptionContext;
@@ -11,7 +12,7 @@ use crate::support::blobs::{of_scheme, reference, verdict};
 
 const KEY_ID: [u8; 16] = [0xA5; 16];
 
-/// Puts a key of this value into a token.
+/// Puts a key with this value into a token.
 fn known_key(hsm: &strongroom_pkcs11_faults::SoftHsm, material: [u8; 32]) -> (Token, TokenKeyHandle) {
     let token = token(hsm, "one");
     token.connect().expect("it is there");
@@ -40,7 +41,7 @@ fn a_token_gives_every_kept_blob_its_verdict() {
     }
 }
 
-/// Lengths and contexts of the blobs that go back and forth.
+/// Returns lengths and contexts for the blobs that are exchanged.
 fn cases() -> Vec<(BlobPrefix, EncryptionContext, Vec<u8>)> {
     let contexts = [
         EncryptionContext::new(),

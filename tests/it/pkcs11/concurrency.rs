@@ -1,4 +1,5 @@
-//! Keys that many threads make at once: SoftHSM 2.6.1 makes them right only one at a time, which bare C calls show.
+//! Keys created concurrently by many threads. SoftHSM 2.6.1 creates them reliably only one at a
+//! time, as bare C calls show.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -12,20 +13,21 @@ use super::{aes, config, module, pin, soft_hsm, token};
 
 const THREADS: u8 = 8;
 
-/// How many keys each thread makes by bare calls: 12,000 in all.
+/// Number of keys that each thread creates with bare calls: 12,000 in total.
 const KEYS: u32 = 1_500;
 
-/// How bare calls of several threads go together.
+/// How the bare calls of several threads are scheduled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     AllAtOnce,
     InTurns,
-    /// Keys are made in turns, while as many threads look for another one.
+    /// Keys are created one at a time, while as many threads look up another key.
     InTurnsWhileOthersLook,
 }
 
-/// Bare C calls of eight threads, each with a session of its own. What fails is counted and printed, as it comes by
-/// chance: on a busy machine now and then in turns, too, when others encrypt meanwhile.
+/// Makes bare C calls from eight threads, each with its own session. Failures are random, so they
+/// are counted and printed. On a busy machine they occasionally occur even one at a time, while
+/// other threads encrypt.
 #[test]
 #[ignore = "a count of what SoftHSM itself does wrong, which takes ten minutes"]
 fn bare_calls_make_keys_wrong_now_and_then() {
@@ -41,7 +43,8 @@ fn a_key_that_a_token_fails_to_make_is_made_anew_and_there_once() {
     let Some(hsm) = soft_hsm("a_key_that_a_token_fails_to_make_is_made_anew_and_there_once", &["one"]) else { return };
     let token = token(&hsm, "one");
     token.connect().expect("it is there");
-    // CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED and CKR_TEMPLATE_INCONSISTENT, as SoftHSM answers them.
+    // CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED and CKR_TEMPLATE_INCONSISTENT, as SoftHSM returns
+    // them.
     for (id, code) in [(1, 0x05), (2, 0x06), (3, 0xD1)] {
         hsm.shim().rule(Function::GenerateKey, 0, 2, Action::Return(code));
         let key = aes(&token, id);
@@ -136,7 +139,8 @@ fn a_key_that_is_not_known_yet_is_looked_for_after_another_one_is_made() {
         let seeks = hsm.shim().calls(Function::FindObjectsInit) - sought;
         hsm.shim().clear();
         hanging.join().expect("no panic").expect("a key");
-        // By the one who makes a key: three times whether its id is taken, and once for what tried whether there is room.
+        // All by the thread that creates a key: three to check that the id is free, and one to
+        // probe for free space.
         assert_eq!(seeks, 4);
     });
     second.encrypt(&unknown, b"context", b"text").expect("it is its turn");

@@ -1,4 +1,4 @@
-//! Every answer that a token can give, in every operation.
+//! Every return value of a token, in every operation.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,7 +13,7 @@ use strongroom_pkcs11_faults::{Action, Function, SoftHsm};
 
 use super::{CODES, aes, config, module, pin, soft_hsm};
 
-/// Codes after which a session, or the token, is made anew and asked again.
+/// Codes after which the session or the token is reopened and the call is retried.
 const LOST: [&str; 11] = [
     "CKR_SESSION_HANDLE_INVALID",
     "CKR_SESSION_CLOSED",
@@ -28,7 +28,7 @@ const LOST: [&str; 11] = [
     "CKR_CRYPTOKI_NOT_INITIALIZED",
 ];
 
-/// Codes after which it is asked again a little later.
+/// Codes after which the call is retried a little later.
 const BUSY: [&str; 5] =
     ["CKR_HOST_MEMORY", "CKR_DEVICE_MEMORY", "CKR_FUNCTION_CANCELED", "CKR_OPERATION_ACTIVE", "CKR_SESSION_COUNT"];
 
@@ -45,10 +45,10 @@ const AMBIGUOUS: [&str; 6] = [
 /// Codes that blame the input.
 const BAD_INPUT: [&str; 3] = ["CKR_DATA_INVALID", "CKR_DATA_LEN_RANGE", "CKR_ENCRYPTED_DATA_INVALID"];
 
-/// Codes that refuse.
+/// Codes that deny the call.
 const DENIED: [&str; 4] = ["CKR_PIN_INCORRECT", "CKR_PIN_EXPIRED", "CKR_PIN_LOCKED", "CKR_KEY_FUNCTION_NOT_PERMITTED"];
 
-/// A token with one key of each kind, and what they made while all was well.
+/// A token with one key of each kind, and the keys' output from before any faults.
 struct Bench {
     token: Token,
     aes: TokenKeyHandle,
@@ -78,13 +78,13 @@ impl Bench {
         Self { encrypted: encrypted.expect("it encrypts"), token, aes, sealed, ec, rsa, kek, spare, wrapped }
     }
 
-    /// Does an operation; what comes out is right, or an error.
+    /// Performs an operation, which must return the correct result or an error.
     fn run(&self, operation: Operation) -> Result<(), TokenError> {
         let token = &self.token;
         match operation {
             Operation::Encrypt => {
                 let sealed = token.encrypt(&self.aes, b"context", b"fresh")?;
-                // Opened behind the faults, when they are over.
+                // Decrypted after the faults have ended.
                 assert_eq!(sealed.len(), 5 + 28);
             }
             Operation::Decrypt => {
@@ -114,7 +114,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Makes what an operation takes away, and takes away what it makes.
+    /// Creates what an operation removes, and removes what it creates.
     fn prepare(&self, operation: Operation) {
         match operation {
             Operation::Generate => assert!(self.token.destroy_objects(&[6; 32]).expect("all is well") <= 1),
@@ -145,7 +145,8 @@ enum Operation {
     Unwrap,
 }
 
-/// Operations with the functions that they call. Unwrapping comes last: it takes away what wrapping needs.
+/// Operations with the functions that they call. Unwrapping comes last, because it removes what
+/// wrapping needs.
 const PLACES: [(Operation, &[Function]); 10] = [
     (Operation::Encrypt, &[Function::EncryptInit, Function::Encrypt]),
     (Operation::Decrypt, &[Function::DecryptInit, Function::Decrypt]),
@@ -168,12 +169,13 @@ impl Operation {
     }
 }
 
-/// Whether everything is tried, and not a part of it.
+/// Returns `true` to run all combinations instead of a sample.
 fn at_length() -> bool {
     std::env::var_os("STRONGROOM_HSM_FAULTS").is_some_and(|value| value == "all")
 }
 
-/// What one fault must lead to where the operation may be repeated: no error, or this class.
+/// Returns the required result of one fault where the operation may be repeated: no error, or this
+/// class.
 fn expected(code: &str) -> Option<ErrorClass> {
     if LOST.contains(&code) || BUSY.contains(&code) || AMBIGUOUS.contains(&code) {
         None
@@ -192,7 +194,7 @@ fn every_answer_in_every_operation_leads_to_the_right_result_or_a_typed_error() 
     let Some(hsm) = soft_hsm(test, &["one"]) else { return };
     let bench = Bench::new(&hsm);
     let mut outcomes: BTreeMap<(bool, Operation, String), usize> = BTreeMap::new();
-    // In short, each place sees every twelfth code, and together they see all of them.
+    // In the short run, each place sees every twelfth code, and together they see all of them.
     let step = if at_length() { 1 } else { 12 };
     let (mut cells, mut place) = (0, 0);
     for (operation, functions) in PLACES {
@@ -201,12 +203,13 @@ fn every_answer_in_every_operation_leads_to_the_right_result_or_a_typed_error() 
             for &(name, value) in CODES.iter().skip(place % step).step_by(step) {
                 for times in [1, u64::MAX] {
                     if times > 1 && BUSY.contains(&name) && name != "CKR_OPERATION_ACTIVE" {
-                        // They are waited for in the same way, which takes its time.
+                        // These are waited for in the same way, which takes a while.
                         continue;
                     }
                     bench.prepare(operation);
                     if operation.may_be_repeated() {
-                        // So that the fault meets the operation, and not the proof of a key after a reconnection.
+                        // Makes the fault hit the operation, and not the verification of a key
+                        // after a reconnection.
                         bench.run(operation).expect("all is well");
                     }
                     hsm.shim().rule(function, 0, times, Action::Return(value));
@@ -218,7 +221,7 @@ fn every_answer_in_every_operation_leads_to_the_right_result_or_a_typed_error() 
                     let class = outcome.err().map_or("right".to_owned(), |error| error.class().to_string());
                     *outcomes.entry((times > 1, operation, class)).or_default() += 1;
                     cells += 1;
-                    // Whatever it was, it is over.
+                    // Whatever it was, it has ended.
                     bench.prepare(operation);
                     bench.run(operation).unwrap_or_else(|error| panic!("{at}: {error} stays"));
                 }
@@ -235,7 +238,7 @@ fn every_answer_in_every_operation_leads_to_the_right_result_or_a_typed_error() 
 fn check(at: &str, operation: Operation, function: Function, name: &str, times: u64, outcome: &Result<(), TokenError>) {
     let class = outcome.as_ref().err().map(TokenError::class);
     assert_ne!(class, Some(ErrorClass::Ambiguous), "{at}: {outcome:?}");
-    // The bindings read attributes past some codes, and find none then.
+    // After some codes, the bindings continue reading attributes and find none.
     let attributes = function == Function::GetAttributeValue;
     match (times, operation.may_be_repeated()) {
         (1, true) if !attributes => assert_eq!(class, expected(name), "{at}: {outcome:?}"),

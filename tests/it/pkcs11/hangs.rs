@@ -1,4 +1,4 @@
-//! Calls that do not come back: they cost a thread or a caller, and nobody else.
+//! Calls that never return: each costs one thread or one caller, and affects no others.
 
 use std::sync::Barrier;
 use std::thread;
@@ -31,19 +31,19 @@ fn a_call_that_hangs_costs_one_thread_in_deadline_mode() {
         assert_eq!(error.class(), ErrorClass::TokenLost, "{error}");
         rest(stuck);
     }
-    // A wedged module is not finalised under the calls that run in it.
+    // A wedged module is not finalized while calls are running in it.
     let finalised = hsm.shim().calls(Function::Finalize);
     let absent = Token::new(&module(&hsm), config("absent"), pin());
     assert_eq!(absent.connect().expect_err("it is not there").class(), ErrorClass::TokenLost);
     assert_eq!(hsm.shim().calls(Function::Finalize), finalised);
-    // The last thread goes as well: then every call is refused at once.
+    // When the last thread hangs too, every call is rejected immediately.
     hsm.shim().rule(Function::Encrypt, 0, 1, Action::Hang);
     assert!(token.encrypt(&key, b"context", b"text").is_err());
     let calls = hsm.shim().all_calls();
     assert_eq!(token.decrypt(&key, b"context", &sealed).expect_err("no thread").class(), ErrorClass::TokenLost);
     assert_eq!(hsm.shim().all_calls(), calls, "it was not asked");
     other.random(16).expect("the other token goes on");
-    // They come back after all, and everything is as before.
+    // Once the calls return, everything works as before.
     hsm.shim().clear();
     while token.health().stuck_calls > 0 {
         thread::yield_now();
@@ -71,7 +71,7 @@ fn a_call_that_hangs_costs_one_caller_in_direct_mode() {
             thread::yield_now();
         }
         assert_eq!(token.decrypt(&key, b"context", &sealed).expect("others go on").expose_secret(), b"text");
-        // An initialisation does not wait for it for ever, and does not happen under it.
+        // An initialization neither waits forever for the call nor runs while it is in progress.
         let finalised = hsm.shim().calls(Function::Finalize);
         let absent = Token::new(&module(&hsm), config("absent"), pin());
         assert_eq!(absent.connect().expect_err("it is not there").class(), ErrorClass::TokenLost);
@@ -116,7 +116,7 @@ fn more_callers_than_sessions_wait_for_their_turn() {
             });
         }
     });
-    // One for the login, two for operations, and those of the self-test one after the other.
+    // One for the login, two for operations, and those of the self-test one at a time.
     let open = hsm.shim().calls(Function::OpenSession) - hsm.shim().calls(Function::CloseSession);
     assert!(open <= 3, "{open} sessions are open");
 }

@@ -1,4 +1,5 @@
-//! Keys in tokens as the software of others sees them: pkcs11-tool, p11tool, python-pkcs11, OpenSSL and NSS softokn.
+//! Keys in tokens as seen by other software: pkcs11-tool, p11tool, python-pkcs11, OpenSSL and NSS
+//! softokn.
 
 use std::fs;
 use std::io::Write;
@@ -16,16 +17,16 @@ use super::{aes, config, module, nss, options, pin, soft_hsm, token};
 use crate::support::external_tools;
 use crate::support::openssl::OpenSsl;
 
-/// Puts the same wrapping key into a token of ours, by a bare call, as it would be put there with the vendor's tools.
+/// Puts the same wrapping key into one of our tokens by a bare call, as the vendor's tools would.
 pub(super) fn create_wrapping_key(hsm: &SoftHsm, selector: &TokenSelector, id: &[u8]) {
     let TokenSelector::Label(label) = selector else { panic!("tests find tokens by label") };
-    // Whoever is logged in is logged in for the process.
+    // A login applies to the entire process.
     let token = token(hsm, label);
     token.connect().expect("it is there");
     Bare::create_wrapping_key(hsm.shim().path(), label, id, &[0x77; 32]);
 }
 
-/// Runs a program on the tokens; `None` if there is no such program.
+/// Runs a program on the tokens. Returns `None` if the program is not installed.
 fn tool(test: &str, hsm: &SoftHsm, program: &str, arguments: &[&str]) -> Option<String> {
     let run = Command::new(program).args(arguments).env("SOFTHSM2_CONF", hsm.configuration()).output();
     let Ok(output) = run else {
@@ -44,8 +45,9 @@ fn pkcs11_tool(test: &str, hsm: &SoftHsm, arguments: &[&str]) -> Option<String> 
     tool(test, hsm, "pkcs11-tool", &[&common[..], arguments].concat())
 }
 
-/// Asked how long a ciphertext will be, NSS leaves out the tag; the bindings ask, and give as much room as it says. Who
-/// does not ask gets what AES-GCM makes.
+/// Checks why NSS cannot encrypt. Asked for the length of a ciphertext, NSS omits the tag. The
+/// bindings ask for it and allocate that many bytes. A caller that does not ask gets the correct
+/// AES-GCM output.
 fn check_why_nss_does_not_encrypt(nss: &Nss) {
     let (iv, data, plaintext, material) = ([7; 12], b"context", b"plaintext", [0x42; 32]);
     Bare::create_cipher_key(nss.shim().path(), Nss::LABEL, &[9; 32], &material);
@@ -77,7 +79,7 @@ fn pkcs11_tool_signs_and_lists_what_we_made_and_we_use_what_it_made() {
     }
     ours.verify_key(&secret).expect("it is still there");
 
-    // It signs with our key, and OpenSSL verifies that with the public key that we export.
+    // It signs with our key, and OpenSSL verifies the signature with the public key that we export.
     let folder = tempfile::tempdir().expect("a folder");
     let [hash, signature] = ["hash", "signature"].map(|name| folder.path().join(name).to_string_lossy().into_owned());
     fs::write(&hash, [0x11; 32]).expect("a file");
@@ -102,7 +104,7 @@ fn pkcs11_tool_signs_and_lists_what_we_made_and_we_use_what_it_made() {
         "signature",
     ]);
 
-    // And the reverse: a key that it made.
+    // In reverse: a key that it generated.
     let id = "bb".repeat(16);
     pkcs11_tool(test, &hsm, &["--keypairgen", "--key-type", "rsa:2048", "--id", &id, "--label", "their key"]);
     let theirs = ours.adopt_key(&[0xBB; 16], "their key", TokenKeyKind::Signing(KeyPairKind::Rsa2048));
@@ -149,7 +151,7 @@ fn p11tool_exports_the_public_key_that_we_export() {
     }
 }
 
-/// One request to python-pkcs11.
+/// Sends one request to python-pkcs11.
 fn python(test: &str, hsm: &SoftHsm, request: &Value) -> Option<Value> {
     let python = external_tools::tool(test, "STRONGROOM_PYTHON", "a python that has python-pkcs11")?;
     let mut child = Command::new(python)
@@ -185,7 +187,7 @@ fn python_opens_what_we_encrypted_and_the_reverse() {
     let opened = ours.decrypt(&key, b"context", &[&[7; 12][..], &theirs].concat()).expect("it opens");
     assert_eq!(opened.expose_secret(), b"of theirs");
 
-    // A key that python made.
+    // A key that python generated.
     python(test, &hsm, &request(0xBB, "generate", &[], &[]));
     let adopted = ours.adopt_key(&[0xBB; 32], "of python", TokenKeyKind::Aes256).expect("it is there");
     let sealed = ours.encrypt(&adopted, b"context", b"text").expect("it encrypts");

@@ -1,4 +1,4 @@
-//! Keys: made as they were told, found again, and never mistaken for another.
+//! Keys: created as requested, found again, and never confused with another key.
 
 use strongroom::crypto::KeyPairKind;
 use strongroom::provider::pkcs11::{
@@ -62,7 +62,8 @@ fn a_key_id_that_is_taken_is_refused() {
     assert_eq!(token.count_objects(key.id()).expect("it is there"), 1);
 }
 
-/// A second way into the same tokens, as that of another program: another copy of the shim in the process.
+/// Opens a second connection to the same tokens, as another program would, through another copy of
+/// the shim in the process.
 fn others(hsm: &strongroom_pkcs11_faults::SoftHsm, label: &str) -> Token {
     let module = Module::load_with(hsm.bare_path(), options()).expect("a module");
     Token::new(&module, config(label), pin())
@@ -83,7 +84,7 @@ fn another_key_under_the_same_id_is_caught() {
     let refused = token.verify_key(&key).expect_err("same id and label, another value");
     assert_eq!(refused.class(), ErrorClass::KeyMissing, "{refused}");
     token.verify_key(&replaced).expect("the new one is the new one");
-    // An operation finds it out as well, where nothing is known of the key yet.
+    // An operation also detects this while nothing is known of the key yet.
     token.disconnect();
     token.connect().expect("it is there");
     assert_eq!(token.encrypt(&key, b"context", b"text").expect_err("another key").class(), ErrorClass::KeyMissing);
@@ -114,7 +115,8 @@ fn two_keys_of_one_id_are_refused() {
     assert_eq!(token.count_objects(key.id()).expect("they are there"), 2);
 }
 
-/// As SoftHSM shows it to the process that made it while another one made a key, or as an operator restores it.
+/// SoftHSM shows a key twice to the process that created it while another one created a key. A
+/// restore by an operator can also duplicate a key.
 #[test]
 fn a_key_that_is_there_twice_is_that_key_and_goes_as_a_whole() {
     let Some(hsm) = soft_hsm("a_key_that_is_there_twice_is_that_key_and_goes_as_a_whole", &["one"]) else { return };
@@ -131,11 +133,11 @@ fn a_key_that_is_there_twice_is_that_key_and_goes_as_a_whole() {
     let refused = token.adopt_key(&[1; 32], "a key", TokenKeyKind::Aes256).expect_err("nothing is known of them");
     assert_eq!(refused.class(), ErrorClass::KeyMissing, "{refused}");
 
-    // One of three is another key, wherever it is among them.
+    // One of three is another key, at any position.
     put(6);
     assert_eq!(token.verify_key(&key).expect_err("not the third").class(), ErrorClass::KeyMissing);
     assert!(token.decrypt(&key, b"context", &sealed).is_err());
-    // What fails where others went is tried once more.
+    // A deletion that fails after others succeeded is retried once.
     hsm.shim().rule(Function::DestroyObject, 1, 1, Action::Return(0x06));
     assert_eq!(token.destroy_objects(key.id()).expect("they go"), 3);
     assert_eq!(token.count_objects(key.id()).expect("the token answers"), 0);
@@ -146,7 +148,7 @@ fn a_key_is_replicated_and_then_unextractable_for_ever() {
     let labels = ["one", "two"];
     let Some(hsm) = soft_hsm("a_key_is_replicated_and_then_unextractable_for_ever", &labels) else { return };
     let [one, two] = labels.map(|label| token(&hsm, label));
-    // The same wrapping key in both, as a ceremony would bring it there.
+    // The same wrapping key in both, as after a key ceremony.
     let kek = [one.clone(), two.clone()].map(|token| {
         super::interop::create_wrapping_key(&hsm, token.config().selector(), &[9; 32]);
         token.adopt_key(&[9; 32], "kek", TokenKeyKind::WrappingAes256).expect("it was put there")
@@ -171,7 +173,7 @@ fn a_key_is_replicated_and_then_unextractable_for_ever() {
     assert_eq!(two.unwrap_key(&kek[1], &altered, &other).expect_err("it is taken").class(), ErrorClass::Denied);
     two.destroy_objects(key.id()).expect("it is destroyed");
     assert_eq!(two.unwrap_key(&kek[1], &altered, &key).expect_err("it is damaged").class(), ErrorClass::BadInput);
-    // Another key than the one that was announced does not stay.
+    // A key other than the one that was announced is not kept.
     let stranger = NewKey::new(&[3; 32], "stranger", TokenKeyKind::Aes256).extractable_for_replication();
     let stranger = one.generate_key(&stranger).expect("a key");
     let wrapped = one.wrap_key(&kek[0], &stranger).expect("it is extractable");
@@ -208,7 +210,7 @@ fn a_token_that_makes_its_own_initialisation_vectors_is_understood() {
         hsm.shim().iv_mode(behaviour);
         let plain = token(&hsm, "one");
         if behaviour != 3 {
-            // What we make ourselves is refused by it, and the self-test finds that out.
+            // It rejects our IVs, which the self-test detects.
             assert_eq!(plain.connect().expect("the rest of it works").iv_mode, None);
             let refused = plain.generate_key(&NewKey::new(&[1; 32], "x", TokenKeyKind::Aes256));
             let refused = refused.expect_err("it could not be used");
@@ -220,7 +222,7 @@ fn a_token_that_makes_its_own_initialisation_vectors_is_understood() {
         let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
         assert_eq!(sealed.len(), 4 + GCM_OVERHEAD);
         assert_eq!(token.decrypt(&key, b"context", &sealed).expect("it opens").expose_secret(), b"text");
-        // One layout: whoever makes the vector, everybody reads it.
+        // One layout: whichever side generates the IV, every reader can decrypt.
         let other = others(&hsm, "one");
         assert_eq!(other.decrypt(&key, b"context", &sealed).expect("it opens").expose_secret(), b"text", "{mode:?}");
     }
@@ -234,7 +236,7 @@ fn a_token_that_does_not_show_a_key_once_is_not_believed_that_it_is_destroyed() 
     };
     let token = token(&hsm, "one");
     let key = aes(&token, 1);
-    // One look is three searches: for a secret, a private and a public key.
+    // One lookup consists of three searches: for a secret, a private and a public key.
     let show_nothing = || hsm.shim().rule(Function::FindObjects, 0, 3, Action::Return(0));
     show_nothing();
     assert_eq!(token.count_objects(key.id()).expect("the token answers"), 1);

@@ -1,4 +1,4 @@
-//! What happens to tokens in real life: they go away and come back, processes fork, PINs are wrong.
+//! Tokens in production: they disappear and come back, processes fork, and PINs are wrong.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -42,7 +42,7 @@ fn a_wrong_pin_is_tried_once_by_all_threads_together() {
         let token = Token::new(&module(&hsm), config("one").call_mode(mode), wrong);
         let key = aes(&super::token(&hsm, "one"), 1);
         let logins = hsm.shim().calls(Function::Login);
-        // All of them are on their way before the first one is answered.
+        // All of them are started before the first one is answered.
         hsm.shim().rule(Function::Login, 0, 1, Action::Sleep(300));
         thread::scope(|scope| {
             for thread in 0..8 {
@@ -83,7 +83,8 @@ fn a_pin_that_a_login_could_lock_is_not_tried() {
             assert_eq!(token.count_objects(&[1; 32]).expect_err("nor here").rejected_for(), Some(name));
         }
         assert_eq!(hsm.shim().calls(Function::Login), logins, "{name}");
-        // It spent no attempt, so it is tried by itself when the flag is gone.
+        // The rejection used no attempt, so the login is retried automatically once the flag is
+        // cleared.
         hsm.shim().token_flags(COUNT_LOW);
         token.count_objects(&[1; 32]).expect("the operator has reset the counter");
         assert_eq!(token.health().state, HealthState::Connected);
@@ -106,7 +107,8 @@ fn a_login_that_may_have_been_a_wrong_pin_is_not_repeated_often() {
     token.connect().expect("it was no wrong PIN after all");
 }
 
-/// Another process logs in to the same token of SoftHSM, which writes its file anew: for a moment it cannot be read.
+/// Another process logs in to the same SoftHSM token. SoftHSM then rewrites the token's file, which
+/// is unreadable for a moment.
 #[test]
 fn a_token_that_another_process_hides_is_logged_in_to_again() {
     let Some(hsm) = soft_hsm("a_token_that_another_process_hides_is_logged_in_to_again", &["one"]) else { return };
@@ -128,25 +130,26 @@ fn a_token_that_another_process_hides_is_logged_in_to_again() {
 #[test]
 fn a_token_that_another_process_hides_is_looked_for_again() {
     let test = "a_token_that_another_process_hides_is_looked_for_again";
-    // Each look asks for two slots, the empty one included, and the token is in the first one.
+    // Each lookup queries two slots, including the empty one, and the token is in the first one.
     for (function, times, code) in [(Function::GetTokenInfo, 9, 0x05), (Function::Login, 5, 0x102)] {
         let Some(hsm) = soft_hsm(test, &["one"]) else { return };
         let options = ModuleOptions::default().reinitialize_interval(Duration::from_secs(3_600));
         let module = Module::load_with(hsm.shim().path(), options).expect("a module");
         let token = Token::new(&module, config("one"), pin());
-        // It is seen by the fourth initialisation, the first one included.
+        // The fourth initialization finds it, counting the first one.
         hsm.shim().rule(function, 0, times, Action::Return(code));
         token.connect().expect("it is hidden for a moment");
         assert_eq!(hsm.shim().calls(Function::Initialize), 4, "{function:?}");
         let key = aes(&token, 1);
 
-        // One that stays away has the module initialised no more often than that.
+        // If the token stays away, the module is initialized no more often than that.
         hsm.shim().rule(function, 0, u64::MAX, Action::Return(code));
         token.disconnect();
         for _ in 0..5 {
             assert_eq!(token.connect().expect_err("it is away").class(), ErrorClass::TokenLost);
         }
-        // With the last membership the module was finalised: one is the initialisation after that.
+        // The module was finalized with its last lease, so one call is the initialization after
+        // that.
         assert_eq!(hsm.shim().calls(Function::Initialize), 1 + 6 + 1, "{function:?}");
         hsm.shim().clear();
         token.connect().expect("it is back");
@@ -173,7 +176,7 @@ fn a_token_that_was_away_recovers_without_a_restart() {
     assert_eq!(token.count_objects(&[8; 32]).expect("it is back"), 0);
 }
 
-/// SoftHSM shows a token whose folder is gone as one without keys.
+/// SoftHSM shows a token whose folder is missing as one without keys.
 #[test]
 fn a_token_that_looks_empty_because_it_is_away_is_lost_and_misses_no_key() {
     let test = "a_token_that_looks_empty_because_it_is_away_is_lost_and_misses_no_key";
@@ -222,8 +225,8 @@ fn a_module_is_not_initialised_all_the_time() {
     one.encrypt(&key, b"context", b"text").expect("the other token goes on");
 }
 
-/// Handles are given out in the order in which objects are found; so keys that are made and destroyed in between change
-/// them with each initialisation.
+/// Handles are assigned in the order in which objects are found. Creating and destroying keys in
+/// between therefore changes the handles with each initialization.
 #[test]
 fn handles_that_change_never_give_a_wrong_key() {
     let Some(hsm) = soft_hsm("handles_that_change_never_give_a_wrong_key", &["one", "two"]) else { return };
@@ -246,7 +249,7 @@ fn handles_that_change_never_give_a_wrong_key() {
                         }
                         Err(error) => assert_ne!(error.class(), ErrorClass::BadInput, "{error}"),
                     }
-                    // What is encrypted meanwhile is encrypted under the key that it should be.
+                    // Data encrypted in the meantime is encrypted under the intended key.
                     if let Ok(fresh) = token.encrypt(key, b"context", b"fresh") {
                         loop {
                             match token.decrypt(key, b"context", &fresh) {
@@ -261,7 +264,7 @@ fn handles_that_change_never_give_a_wrong_key() {
                 }
             });
         }
-        // Each search for a token that is not there initialises the module under everybody.
+        // Each search for an absent token reinitializes the module while others are using it.
         let module = module(&hsm);
         let absent = Token::new(&module, config("absent"), pin());
         let epoch = module.generation();
@@ -287,7 +290,7 @@ fn a_forked_child_has_a_connection_of_its_own() {
     for _ in 0..3 {
         let code = in_child(std::panic::AssertUnwindSafe(|| {
             let opened = token.decrypt(&key, b"context", &sealed).is_ok_and(|text| text.expose_secret() == b"text");
-            // It did not use what it inherited: it has initialised the module and logged in itself.
+            // It did not use inherited state: it has initialized the module and logged in itself.
             let anew =
                 hsm.shim().calls(Function::Login) == logins + 1 && hsm.shim().calls(Function::Initialize) == starts + 1;
             i32::from(!opened) + 2 * i32::from(!anew)
@@ -365,7 +368,7 @@ fn a_module_that_somebody_else_initialised_is_used_and_never_finalised() {
     let Some(hsm) = soft_hsm("a_module_that_somebody_else_initialised_is_used_and_never_finalised", &["one"]) else {
         return;
     };
-    // Two copies of the shim in front of one library: the second finds it initialised.
+    // Two copies of the shim in front of one library: the second finds it already initialized.
     let second = strongroom_pkcs11_faults::Shim::new(
         hsm.bare_path().parent().expect("a folder"),
         "second",
@@ -407,7 +410,7 @@ fn a_module_that_another_library_uses_is_finalised_neither_for_a_lost_token_nor_
     let module = Module::load_with(hsm.shim().path(), options().keep_initialized()).expect("a module");
     let token = Token::new(&module, config("one"), pin());
     let key = aes(&token, 1);
-    // The other library has sessions of its own, which a C_Finalize ends.
+    // The other library has its own sessions, which a C_Finalize ends.
     let other = strongroom_pkcs11_faults::Bare::new(&hsm.bare_path(), "one", key.id(), false);
     let absent = Token::new(&module, config("absent"), pin());
     assert!(absent.connect().is_err());
@@ -419,7 +422,7 @@ fn a_module_that_another_library_uses_is_finalised_neither_for_a_lost_token_nor_
     again.encrypt(&key, b"context", b"text").expect("it is still initialised");
 }
 
-/// One file is one module, whatever it is called.
+/// One file is one module, whatever path it is loaded by.
 #[test]
 fn a_file_is_loaded_once() {
     let Some(hsm) = soft_hsm("a_file_is_loaded_once", &["one"]) else { return };
@@ -433,7 +436,7 @@ fn a_file_is_loaded_once() {
 
 const FULL_DISK: &str = "pkcs11::lifecycle::works_on_a_full_disk";
 
-/// What SoftHSM does on a full disk it does where no file may have more than 512 bytes, of which a key has 771.
+/// SoftHSM behaves as on a full disk if files are limited to 512 bytes, because a key needs 771.
 #[test]
 fn a_key_for_which_the_disk_has_no_room_is_not_made() {
     let Some(hsm) = soft_hsm("a_key_for_which_the_disk_has_no_room_is_not_made", &["one"]) else { return };
@@ -447,7 +450,7 @@ fn a_key_for_which_the_disk_has_no_room_is_not_made() {
     let output = limited.output().expect("there is a shell");
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
-    // With room again the token is as it was, and makes keys.
+    // With space again, the token is unchanged and creates keys.
     assert_eq!(one.connect().map(|_| one.count_objects(&[2; 32])).expect("it is there").expect("it answers"), 0);
     one.verify_key(&key).expect("it was there before");
     aes(&one, 2);

@@ -1,4 +1,4 @@
-//! Keys in tokens over PKCS#11: SoftHSM 2 and NSS softokn behind a shim that makes them fail.
+//! Keys in tokens over PKCS#11: SoftHSM 2 and NSS softokn behind a shim that injects faults.
 
 mod blobs;
 mod concurrency;
@@ -22,7 +22,7 @@ use strongroom_pkcs11_faults::{PIN, SoftHsm};
 
 use crate::support::soft_tokens::{nss, soft_hsm};
 
-/// Reinitialised at once where need be, and never waiting long.
+/// Module options that allow immediate reinitialization and never wait long.
 fn options() -> ModuleOptions {
     ModuleOptions::default().reinitialize_interval(Duration::ZERO).wait(Duration::from_millis(300))
 }
@@ -36,7 +36,7 @@ fn pin() -> FixedPin {
 }
 
 fn config(label: &str) -> TokenConfig {
-    // A breaker that never opens, unless a test is about it.
+    // A breaker that never opens, except in tests of the breaker.
     TokenConfig::new(TokenSelector::Label(label.into())).circuit_breaker(u32::MAX, Duration::ZERO)
 }
 
@@ -48,10 +48,10 @@ fn aes(token: &Token, id: u8) -> TokenKeyHandle {
     token.generate_key(&NewKey::new(&[id; 32], "a key", TokenKeyKind::Aes256)).expect("the token makes keys")
 }
 
-/// The value of a code by its name.
+/// Defines return values by name.
 macro_rules! codes {
     ($($name:ident = $value:literal,)*) => {
-        /// Every return value of PKCS#11 that says something about a token, by name.
+        /// Every return value of PKCS#11 that describes the state of a token, by name.
         const CODES: &[(&str, u64)] = &[$((stringify!($name), $value),)*];
     };
 }

@@ -1,5 +1,6 @@
-//! What operators and users do to tokens: names that are wrong or taken twice, files that are no modules, tokens that are
-//! initialised again and keys that are replaced under a process that uses them. Errors say what to do.
+//! Actions of operators and users on tokens: wrong or duplicate names, files that are not modules,
+//! tokens that are reinitialized, and keys that are replaced while a process uses them. Errors say
+//! what to do.
 
 use std::process::Command;
 
@@ -12,7 +13,8 @@ use strongroom_pkcs11_faults::{Action, Function, PIN, SoftHsm, soft_hsm_module};
 use super::{aes, config, module, pin, soft_hsm, token};
 use crate::support::external_tools;
 
-/// Runs a program on the same tokens, beside this process. `false`, with the news, if it is not installed.
+/// Runs a program on the same tokens, alongside this process. If it is not installed, reports that
+/// and returns `false`.
 fn beside(test: &str, hsm: &SoftHsm, program: &str, arguments: &[&str]) -> bool {
     let ran = Command::new(program).args(arguments).env("SOFTHSM2_CONF", hsm.configuration()).output();
     let Ok(output) = ran else {
@@ -46,7 +48,7 @@ fn a_token_that_is_not_there_is_told_with_those_that_are() {
     let text = missing.to_string();
     let said = ["there is no token 'three'", "'one' (serial number ", "'two' (serial number "];
     assert!(said.iter().all(|part| text.contains(part)), "{text}");
-    // A slot without an initialised token has neither name nor number.
+    // A slot without an initialized token has neither a name nor a number.
     let empty = TokenConfig::new(TokenSelector::Label(String::new()));
     assert_eq!(refused(&Token::new(&module(&hsm), empty, pin())).class(), ErrorClass::TokenLost);
 }

@@ -1,7 +1,8 @@
-//! Several processes that use one token at the same time, each with many threads: they make, use, find and destroy keys of
-//! their own, and use those of the others.
+//! Several processes that use one token at the same time, each with many threads. They create, use,
+//! find and destroy their own keys, and use those of the others.
 //!
-//! `STRONGROOM_HSM_PROCESSES` says how many turns each of eight threads of four processes takes: 40 take about a minute.
+//! `STRONGROOM_HSM_PROCESSES` sets the number of rounds of each of the eight threads of four
+//! processes: 40 take about a minute.
 
 use std::env;
 use std::fs;
@@ -16,16 +17,16 @@ use strongroom_pkcs11_faults::{Bare, SoftHsm};
 use super::{config, options, pin, soft_hsm};
 use crate::support::child_process;
 
-/// The name under which libtest knows the child, and the variable that tells it what to do:
-/// `folder of the token|number of the process|threads|turns`.
+/// The child's name in libtest, and the environment variable that configures it: `folder of the
+/// token|number of the process|threads|turns`.
 const CHILD: &str = "pkcs11::processes::works_beside_others";
 const ORDERS: &str = "STRONGROOM_HSM_PROCESSES_ORDERS";
 
-/// How often a process connects to its token before it gives up: while another one logs in, SoftHSM writes the file of the
-/// token anew, and may do so each time that the token is looked for.
+/// Maximum number of attempts of a process to connect to its token. While another process logs in,
+/// SoftHSM rewrites the file of the token, possibly during each attempt.
 const CONNECTIONS: u32 = 20;
 
-/// One key in so many stays.
+/// One of this many keys is kept.
 const STAYS: u8 = 4;
 
 fn token_of(module: &Path) -> Token {
@@ -40,14 +41,17 @@ fn token_of(module: &Path) -> Token {
     token
 }
 
-/// A result, unless the token had trouble: that is told by an error of its class, and by nothing else.
+/// Returns the result, or `None` if the token had trouble. Trouble is always reported by an error
+/// of one of these classes.
 fn unless_in_trouble<T>(result: Result<T, TokenError>) -> Option<T> {
     match result {
         Ok(done) => Some(done),
         Err(error) => {
-            // A key that is there may be found missing while other processes make some: SoftHSM reads the folder anew.
+            // An existing key may be reported missing while other processes create keys, because
+            // SoftHSM rereads the folder.
             let trouble = [ErrorClass::TokenLost, ErrorClass::SessionLost, ErrorClass::Busy, ErrorClass::KeyMissing];
-            // It is Ambiguous only where it is about a login: otherwise it was found out what it means.
+            // The class is Ambiguous only for a login: for all other calls, the cause was
+            // determined.
             let login = error.class() == ErrorClass::Ambiguous && error.to_string().contains("C_Login answers");
             assert!(login || trouble.contains(&error.class()), "{:?}: {error}", error.class());
             println!("\n> trouble {error}");
@@ -56,7 +60,7 @@ fn unless_in_trouble<T>(result: Result<T, TokenError>) -> Option<T> {
     }
 }
 
-/// What every process may know of a key, in a file that is named as its id.
+/// The state of keys shared by all processes: one file per key, named by its id.
 struct Shared(PathBuf);
 
 impl Shared {
@@ -80,7 +84,8 @@ impl Shared {
         files
     }
 
-    /// What was sealed under the key of a file opens; whether it was asked, and answered.
+    /// Decrypts what was encrypted under the key of a file. Returns `true` if the token was asked
+    /// and answered.
     fn open(token: &Token, file: &Path) -> bool {
         let Ok(bytes) = fs::read(file) else { return false };
         let (length, rest) = bytes.split_first_chunk::<2>().expect("a whole file");
@@ -88,7 +93,7 @@ impl Shared {
         let key = TokenKeyHandle::from_bytes(reference).expect("a reference");
         match token.decrypt(&key, b"context", sealed) {
             Ok(opened) => assert_eq!(opened.expose_secret(), key.id()),
-            // It is destroyed only after its file is gone.
+            // A key is destroyed only after its file is deleted.
             Err(error) if file.exists() => return unless_in_trouble::<()>(Err(error)).is_some(),
             Err(error) => assert_ne!(error.class(), ErrorClass::BadInput, "{error}"),
         }
@@ -115,7 +120,7 @@ fn works_beside_others() {
     println!("\n> end");
 }
 
-/// The life of one key, beside the keys of others.
+/// The lifecycle of one key, alongside keys of other threads.
 fn work(token: &Token, shared: &Shared, name: [u8; 3]) {
     let mut id = [0x5A; 32];
     id[..3].copy_from_slice(&name);
@@ -123,7 +128,7 @@ fn work(token: &Token, shared: &Shared, name: [u8; 3]) {
     let Some(key) = unless_in_trouble(made) else { return };
     let Some(sealed) = unless_in_trouble(token.encrypt(&key, b"context", &id)) else { return };
     shared.publish(&key, &sealed);
-    // It may be shown twice, and is the same one then.
+    // It may be listed twice, but is the same key.
     assert!(unless_in_trouble(token.count_objects(&id)).is_none_or(|count| count <= 2));
     unless_in_trouble(token.verify_key(&key));
     let protection = unless_in_trouble(token.key_protection(&key));
@@ -171,7 +176,7 @@ fn processes_that_share_a_token_do_each_other_no_harm() {
     let known = shared.all();
     let turns: usize = turns.parse().expect("a number");
     println!("{processes} processes of {threads} threads, {turns} turns each: in trouble {troubles} times");
-    // A key is left out where its maker was in trouble, and nowhere else.
+    // A key is missing only if its creator had trouble.
     let expected = processes * threads * turns.div_ceil(usize::from(STAYS));
     assert!((expected.saturating_sub(troubles)..=expected).contains(&known.len()), "{} of {expected}", known.len());
     for file in &known {

@@ -1,4 +1,5 @@
-//! Keys that a token does not protect, keys that are not what they are taken for, and keys of others.
+//! Keys that a token does not protect, keys that are not what they are taken to be, and keys of
+//! other programs.
 
 use strongroom::SecretBytes;
 use strongroom::algorithm::SigningAlgorithm;
@@ -22,14 +23,14 @@ const KINDS: [TokenKeyKind; 4] = [
     TokenKeyKind::Decryption(KeyPairKind::Rsa2048),
 ];
 
-/// A token that is asked for every kind of key.
+/// Returns a token that may be asked for every kind of key.
 fn able(hsm: &SoftHsm) -> Token {
     let token = Token::new(&module(hsm), config("one").key_types(KeyTypes::All), pin());
     token.connect().expect("it is there");
     token
 }
 
-/// A second way into the same tokens, as that of another program.
+/// Opens a second connection to the same tokens, as another program would.
 fn others(hsm: &SoftHsm) -> Token {
     let module = strongroom::provider::pkcs11::Module::load_with(hsm.bare_path(), options()).expect("a module");
     Token::new(&module, config("one"), pin())
@@ -64,13 +65,14 @@ fn a_new_key_that_its_token_does_not_protect_as_told_is_refused_and_destroyed() 
         assert_eq!(token.count_objects(source.id()).expect("it answers"), 0, "{attribute:#x}: nothing stays");
     }
 
-    // A key that must be extractable for a moment, and is not, could not be brought to the others.
+    // A key that must be extractable temporarily, but is not, could not be replicated to the other
+    // tokens.
     hsm.shim().weaken(CKA_EXTRACTABLE, false);
     let refused = token.generate_key(&NewKey::new(&[3; 32], "x", TokenKeyKind::Aes256).extractable_for_replication());
     assert_eq!(refused.expect_err("it is unextractable").class(), ErrorClass::Fatal);
     hsm.shim().clear();
     assert_eq!(token.count_objects(&[3; 32]).expect("it answers"), 0);
-    // What a token reports afterwards is asked for, and not believed because it said that it did it.
+    // The attributes are read back: a success code alone is not trusted.
     token.unwrap_key(&wrapping, &wrapped, &source).expect("all is well");
     let extractable = NewKey::new(&[3; 32], "x", TokenKeyKind::Aes256).extractable_for_replication();
     let extractable = token.generate_key(&extractable).expect("a key");
@@ -170,7 +172,7 @@ fn a_key_of_others_is_adopted_only_if_its_token_protects_it() {
     check(Aes256, 32, None, &[CKM_AES_CBC, CKM_AES_GCM], None);
     check(Aes256, 32, None, &[CKM_AES_KEY_WRAP], Some("CKA_ALLOWED_MECHANISMS"));
     check(WrappingAes256, 32, None, &[CKM_AES_KEY_WRAP], None);
-    // Other software lets a cipher key wrap as well: it encrypts as any other.
+    // Other software lets a cipher key wrap as well. It encrypts like any other.
     check(Aes256, 32, Some((CKA_WRAP, true)), &[], None);
 }
 
@@ -188,7 +190,7 @@ fn a_private_key_of_others_is_adopted_only_if_its_token_protects_it() {
         hsm.shim().claim(attribute, value, 0);
         let refused = token.adopt_key(key.id(), "pair", kind).expect_err("it is not");
         assert_eq!(refused.rejected_for(), Some(name), "{refused}");
-        // One look may be wrong, where another process creates a key.
+        // A single lookup may be wrong while another process creates a key.
         hsm.shim().claim(attribute, !value, 0);
         token.adopt_key(key.id(), "pair", kind).expect("it is protected");
     }
@@ -198,7 +200,7 @@ fn a_private_key_of_others_is_adopted_only_if_its_token_protects_it() {
     assert_eq!(refused.expect_err("it decrypts").rejected_for(), Some("CKA_SIGN"));
 }
 
-/// SoftHSM hides an object at times: then a call that creates a key finds an id free that is taken.
+/// SoftHSM sometimes hides an object. A call that creates a key then considers a taken id free.
 #[test]
 fn a_creation_that_fails_leaves_the_key_of_another_process_alone() {
     let test = "a_creation_that_fails_leaves_the_key_of_another_process_alone";
@@ -209,7 +211,7 @@ fn a_creation_that_fails_leaves_the_key_of_another_process_alone() {
     let key = aes(&other, 1);
     let sealed = other.encrypt(&key, b"context", b"text").expect("it encrypts");
     for function in [Function::GenerateKey, Function::GetAttributeValue] {
-        // The search of an id is three: for a secret, a private and a public key.
+        // Looking up an id takes three searches: for a secret, a private and a public key.
         hsm.shim().rule(Function::FindObjects, 0, 3, Action::Return(0));
         hsm.shim().rule(function, 0, u64::MAX, Action::Return(0x05));
         token.generate_key(&NewKey::new(&[1; 32], "a key", TokenKeyKind::Aes256)).expect_err("it fails");
@@ -218,7 +220,7 @@ fn a_creation_that_fails_leaves_the_key_of_another_process_alone() {
         other.verify_key(&key).expect("it is there");
         assert_eq!(other.decrypt(&key, b"context", &sealed).expect("it works").expose_secret(), b"text");
     }
-    // Where nothing is in the way, what fails so is made anew.
+    // If the id is free, a creation that fails this way is retried.
     hsm.shim().rule(Function::GenerateKey, 0, 2, Action::Return(0x05));
     aes(&token, 2);
     assert_eq!(token.count_objects(&[2; 32]).expect("it answers"), 1);

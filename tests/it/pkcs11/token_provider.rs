@@ -1,4 +1,4 @@
-//! One token, without a cluster, as the home of keys of a `Kms`.
+//! A single token, without a cluster, as the key provider of a `Kms`.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ impl World {
         Some(Self { hsm, store, clock })
     }
 
-    /// How many secret keys the token has.
+    /// Returns the number of secret keys on the token.
     fn secret_keys(&self) -> usize {
         // Bare calls see them while this process is logged in.
         let token = token(&self.hsm, "home");
@@ -75,7 +75,7 @@ fn keys_are_made_and_used_in_a_token_and_found_by_the_next_process() -> Result<(
     let signed = kms.sign(SignRequest::new(pair, SigningAlgorithm::EcdsaSha256, b"message"))?;
     kms.verify(VerifyRequest::new(pair, SigningAlgorithm::EcdsaSha256, b"message", &signed.signature))?;
 
-    // What a token cannot do is refused, and nothing is left of it there.
+    // Unsupported keys are rejected and leave nothing on the token.
     assert_eq!(world.secret_keys(), 1);
     let mac = CreateKeyRequest::default().provider("home").spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);
     let refused = kms.create_key(mac).expect_err("no HMAC keys");
@@ -114,7 +114,7 @@ fn a_token_that_is_away_makes_its_keys_unavailable_and_loses_a_deleted_one_later
     assert_eq!((report.deleted.len(), report.failed.len()), (1, 1), "{report:?}");
     world.hsm.shim().clear();
     assert_eq!(world.secret_keys(), 1);
-    // By another process, which learns of it from the store.
+    // Deleted by another process, which learns of the pending deletion from the store.
     drop(kms);
     let kms = world.process()?;
     assert!(kms.run_maintenance()?.is_complete());
