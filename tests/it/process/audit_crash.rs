@@ -1,4 +1,5 @@
-//! Killing a process while it writes its trail: what it was told is kept is there, and the chain is good.
+//! Kills a process while it writes its audit log: every acknowledged event is present, and the
+//! chain is intact.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -13,7 +14,7 @@ use strongroom::store::SqliteStore;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// Tells the test below that it is the process that is to be killed, and where it is to write.
+/// Marks the process that is to be killed, and sets the folder that it writes to.
 const VICTIM: &str = "STRONGROOM_AUDIT_CRASH_DIRECTORY";
 
 fn open(directory: &Path) -> Result<Kms, Box<dyn std::error::Error>> {
@@ -22,10 +23,10 @@ fn open(directory: &Path) -> Result<Kms, Box<dyn std::error::Error>> {
     Ok(Kms::builder().store(store, root).audit(FileTrail::new(directory.join("trail"))).build()?)
 }
 
-/// How many threads it writes from.
+/// The number of threads that write.
 const THREADS: &str = "STRONGROOM_AUDIT_CRASH_THREADS";
 
-/// Writes events for ever, and says after each that it is kept.
+/// Writes events forever, and acknowledges each one after it is stored.
 #[test]
 fn the_process_that_is_killed() -> TestResult {
     let Some(directory) = std::env::var_os(VICTIM) else { return Ok(()) };
@@ -67,7 +68,8 @@ fn a_process_that_is_killed_while_it_writes_leaves_a_good_chain_with_all_that_wa
         let report = kms.verify_audit_trail(directory.path().join("trail"))?;
         assert!(report.is_intact(), "{report}");
         assert!(report.chains.iter().all(|chain| chain.unfinished.is_empty()), "what was under way is told apart");
-        // Each acknowledged round has an event, and each eighth of a thread the two of a change.
+        // Each acknowledged round has one event, and every eighth round of a thread has two more
+        // for a change.
         assert!(report.records() >= u64::try_from(kept + 2 * kept.div_ceil(8))?, "{report}");
     }
     Ok(())

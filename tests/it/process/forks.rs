@@ -1,4 +1,4 @@
-//! Children of `fork`: what their parent has opened or reserved, they do not use.
+//! Children of `fork` do not use resources that their parent has opened or reserved.
 
 use std::panic::AssertUnwindSafe;
 
@@ -32,7 +32,7 @@ fn a_file_that_the_parent_opened_is_refused_and_can_be_opened_by_the_child() -> 
     let child = || {
         let reads = encrypt(&kms).is_err_and(|error| is_forked(&error));
         let writes = kms.create_key(Default::default()).is_err_and(|error| is_forked(&error));
-        // What is dropped in a child is not closed under the parent.
+        // Dropping an object in a child does not close it in the parent.
         drop(kms.clone());
         let own = Kms::open(&path, root()).and_then(|own| encrypt(&own)).is_ok();
         i32::from(reads) + 2 * i32::from(writes) + 4 * i32::from(own)

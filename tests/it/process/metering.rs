@@ -1,4 +1,4 @@
-//! Several processes meter one store, and nothing is counted twice or lost.
+//! Several processes meter one store, and each use is counted exactly once.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use strongroom::{Kms, Result};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// Tells the test below that it is one of the processes, and which store it works on.
+/// Marks a metering process, and sets the store that it works on.
 const STORE: &str = "STRONGROOM_METERED_STORE";
 const ALIAS: &str = "alias/metered";
 const REQUESTS: u64 = 120;

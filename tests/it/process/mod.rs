@@ -1,4 +1,4 @@
-//! Several processes: forks, kills, crashes, and work that processes share.
+//! Several processes: forks, kills, crashes, and shared work.
 
 mod audit_crash;
 mod crash;

@@ -1,7 +1,7 @@
-//! Processes that share a store, an audit trail and an anchor, killed at random moments: no false alarm, and the trail agrees
-//! with the store.
+//! Processes that share a store, an audit trail and an anchor, killed at random moments: no false
+//! alarm is raised, and the trail agrees with the store.
 //!
-//! `STRONGROOM_TRAIL_KILLS` sets the number of kills; the default is small.
+//! `STRONGROOM_TRAIL_KILLS` sets the number of kills. The default is small.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
@@ -24,12 +24,12 @@ type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 const CHILD: &str = "process::trail_kills::works_until_killed";
 
-/// Tells the child how many threads it works with.
+/// The number of threads of the child.
 const THREADS: &str = "STRONGROOM_TRAIL_THREADS";
 
 const KILLS: usize = 6;
 
-/// How long a process may take on a busy machine until it reports its first key.
+/// Maximum time until a process on a busy machine reports its first key.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn store_in(folder: &Path) -> PathBuf {
@@ -42,7 +42,7 @@ fn trail_in(folder: &Path) -> PathBuf {
 
 fn open(folder: &Path, sink: impl AuditSink + 'static, is_anchored: bool) -> strongroom::Result<Kms> {
     let backend = CryptoBackend::default();
-    // With many writers on few processors SQLite may let one of them wait for long.
+    // With many writers on few processors, SQLite may make one of them wait for a long time.
     let options = SqliteOptions::default().busy_timeout(Duration::from_secs(120));
     let store = SqliteStore::open_with(store_in(folder), &backend, options)?;
     let mut builder = Kms::builder().store(store, RootKey::from_bytes(&[7; 32])).audit(sink);
@@ -95,7 +95,7 @@ impl Worker {
         let listener = thread::spawn(move || {
             let report = |line: &String| {
                 if line.starts_with("done ") {
-                    // There is room for the first report, which is the only one that is waited for.
+                    // There is room for the first report, and only that one is waited for.
                     let _ = reports.try_send(());
                 }
             };
@@ -104,7 +104,7 @@ impl Worker {
         Ok(Self { process, first_key, listener })
     }
 
-    /// Waits until it has reported a key, or has ended without one.
+    /// Waits until it has reported a key, or has ended without reporting one.
     fn wait_for_first_key(&self) -> TestResult {
         match self.first_key.recv_timeout(PATIENCE) {
             Err(mpsc::RecvTimeoutError::Timeout) => Err(format!("no key within {PATIENCE:?}").into()),
@@ -121,7 +121,7 @@ impl Worker {
         if let Some(failed) = lines.iter().find(|line| line.starts_with("failed")) {
             return Err(failed.clone().into());
         }
-        // The last line may be cut.
+        // The last line may be incomplete.
         let whole = |line: &String| line.strip_prefix("done ").filter(|id| id.len() == 36).map(str::to_owned);
         Ok(lines.iter().filter_map(whole).collect())
     }
@@ -187,8 +187,8 @@ fn keys_of(kms: &Kms) -> strongroom::Result<BTreeSet<String>> {
     }
 }
 
-/// Every change in the store is covered by the position of its chain that the store has: in a copy, since opening the trail
-/// moves that position.
+/// Checks that the trail reaches the store's recorded position of its chain for every change in the
+/// store. Works on a copy, because opening the trail moves that position.
 fn check_positions(folder: &Path) -> TestResult {
     let copy = fast_folder()?;
     for suffix in ["", "-wal"] {
@@ -210,7 +210,8 @@ fn check_positions(folder: &Path) -> TestResult {
     Ok(())
 }
 
-/// Runs processes, kills one after the other, and compares the trail with the store. Returns a line of figures.
+/// Runs processes, kills one after the other, and compares the trail with the store. Returns a line
+/// with counts.
 fn run(processes: usize, threads: usize, kills: usize) -> Result<String, Box<dyn std::error::Error>> {
     let start = Instant::now();
     let folder = fast_folder()?;
@@ -218,7 +219,8 @@ fn run(processes: usize, threads: usize, kills: usize) -> Result<String, Box<dyn
     drop(open(folder, FileTrail::new(trail_in(folder)), true)?);
     let mut workers = (0..processes).map(|_| Worker::start(folder, threads)).collect::<io::Result<Vec<_>>>()?;
     let mut acknowledged = Vec::new();
-    // Those that take the place of a killed process are killed at any moment, also while they open the store.
+    // The replacements of killed processes may be killed at any moment, even while they open the
+    // store.
     workers.iter().try_for_each(Worker::wait_for_first_key)?;
     for kill in 0..kills {
         thread::sleep(Duration::from_millis(30 + u64::try_from(random(120)?)?));
@@ -235,7 +237,7 @@ fn run(processes: usize, threads: usize, kills: usize) -> Result<String, Box<dyn
     }
     check_positions(folder)?;
 
-    // Each of these processes the next free chain.
+    // Each of these processes takes the next free chain.
     let mut opened = vec![open(folder, FileTrail::new(trail_in(folder)), true)?];
     while opened.len() < opened[0].audit_chains()?.len() {
         opened.push(open(folder, FileTrail::new(trail_in(folder)), true)?);

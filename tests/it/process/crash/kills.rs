@@ -1,4 +1,4 @@
-//! Two processes that work on one store, killed at random instants, over and over.
+//! Two processes that work on one store, repeatedly killed at random moments.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -12,16 +12,17 @@ use super::{ENDLESS_CHILD, TestResult, path_in, work};
 use crate::support::child_process::{child, fast_folder, whole_lines};
 use crate::support::parallel;
 
-/// How many kills a store lives through.
+/// Number of kills per store.
 const KILLS_OF_A_STORE: usize = 10;
 
-/// How often the processes of a test are killed, unless `STRONGROOM_CRASH_RUNS` says otherwise.
+/// Default number of kills in a test. `STRONGROOM_CRASH_RUNS` overrides it.
 const KILLS: usize = 60;
 
-/// Two processes work on one file and are killed at a random instant, ten times on one store.
+/// Two processes work on one file and are killed at a random moment, ten times per store.
 ///
-/// What is looked at after a kill is a copy of its files. So the log goes on growing from kill to kill until one of
-/// the processes plays it into the file, and nothing is repaired for those that come next but by themselves.
+/// After a kill, a copy of the files is checked. So the log keeps growing from kill to kill until
+/// one of the processes checkpoints it into the file, and only these processes themselves repair
+/// anything.
 #[test]
 fn what_was_acknowledged_survives_a_kill_at_any_instant() -> TestResult {
     let kills: usize = env::var("STRONGROOM_CRASH_RUNS").map_or(Ok(KILLS), |text| text.parse())?;
@@ -36,7 +37,7 @@ fn what_was_acknowledged_survives_a_kill_at_any_instant() -> TestResult {
     Ok(())
 }
 
-/// The life of one store. Returns how many changes to it were acknowledged.
+/// Runs one store through its kills. Returns the number of acknowledged changes.
 fn live(kills: usize) -> Result<usize, Box<dyn std::error::Error>> {
     let folder = fast_folder()?;
     let path = path_in(&folder);
@@ -53,18 +54,18 @@ fn live(kills: usize) -> Result<usize, Box<dyn std::error::Error>> {
     Ok(acknowledged.len())
 }
 
-/// Has two processes work until both are killed, and returns what they acknowledged.
+/// Runs two processes until both are killed, and returns what they acknowledged.
 fn work_and_be_killed(path: &Path) -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let [instant, opened] = random()?;
     let mut workers = [Worker::start(path)?, Worker::start(path)?];
     for (number, worker) in workers.iter_mut().enumerate() {
         worker.go()?;
-        // Mostly one is at work already while the other opens the store; sometimes both open it.
+        // Usually one is already working while the other opens the store. Sometimes both open it.
         if number == 0 && opened % 4 != 0 {
             worker.wait_for("opened")?;
         }
     }
-    // Between nothing and 33 ms.
+    // Between 0 and 33 ms.
     thread::sleep(Duration::from_micros(u64::from(instant >> 1)));
     for worker in &mut workers {
         worker.process.kill()?;
@@ -81,7 +82,7 @@ fn random() -> strongroom::Result<[u16; 2]> {
     Ok(bytes.map(u16::from_be_bytes))
 }
 
-/// The files of a store that nobody has open.
+/// Copies the files of a store that no process has open.
 fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
     for ending in ["", "-wal"] {
         let with_ending = |path: &Path| {
@@ -97,7 +98,7 @@ fn copy_files(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A child that works without end.
+/// A child that works until it is killed.
 struct Worker {
     process: Child,
     input: ChildStdin,
@@ -105,7 +106,7 @@ struct Worker {
 }
 
 impl Worker {
-    /// Starts it, up to where it would open the store.
+    /// Starts it, up to the point where it would open the store.
     fn start(path: &Path) -> io::Result<Self> {
         let mut process = child(ENDLESS_CHILD, path)?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let input = process.stdin.take().expect("a pipe");
@@ -119,10 +120,10 @@ impl Worker {
         self.input.write_all(b"go\n")
     }
 
-    /// Waits until it says a word.
+    /// Waits until it prints a word.
     fn wait_for(&mut self, word: &str) -> io::Result<()> {
         let mut line = String::new();
-        // Before its first word stands what the test runner says.
+        // The first word follows output of the test runner.
         while !line.trim_end().ends_with(word) {
             line.clear();
             assert!(self.output.read_line(&mut line)? > 0, "the child ended before it was {word}");
@@ -130,7 +131,7 @@ impl Worker {
         Ok(())
     }
 
-    /// What it had acknowledged when it was killed.
+    /// Returns the changes that it had acknowledged when it was killed.
     fn last_words(mut self) -> io::Result<Vec<String>> {
         self.process.wait()?;
         let mut text = String::new();

@@ -1,10 +1,13 @@
-//! What a process that ends at any instant, a disk that fails at any call and a power cut leave behind.
+//! The state left behind by a process that ends at any moment, a disk that fails at any call, and a
+//! power cut.
 //!
-//! A child, this test binary run again, works on a store and says on a pipe what was acknowledged. Afterwards everything that
-//! it said must be there, and whatever else is there must be whole.
+//! A child, which is this test binary run again, works on a store and reports each acknowledged
+//! change on a pipe. Afterwards, everything that it reported must be present, and everything else
+//! that is present must be intact.
 //!
-//! `STRONGROOM_CRASH_RUNS` says how often two children are killed at a random instant: 60 times, if it says nothing.
-//! `STRONGROOM_DISK_FAULTS=all` has every kind of fault happen at every call, not only some of them.
+//! `STRONGROOM_CRASH_RUNS` sets how often two children are killed at a random moment. The default
+//! is 60. `STRONGROOM_DISK_FAULTS=all` injects every kind of fault at every call, and not only at
+//! some of them.
 
 mod kills;
 mod rotation;
@@ -23,7 +26,7 @@ use crate::support::parallel;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-/// Names under which libtest knows the two children.
+/// Names of the two children in libtest.
 const ENDLESS_CHILD: &str = "process::crash::works_until_killed";
 const BOUNDED_CHILD: &str = "process::crash::works_to_the_end";
 
@@ -44,8 +47,9 @@ fn works_to_the_end() -> TestResult {
     Ok(())
 }
 
-/// A process whose files may not grow beyond a limit gets short writes first and errors then, wherever the limit falls: in
-/// the log, in the file, in the middle of a page. Unlike the faults below, this needs no library of ours.
+/// A process whose files may not grow beyond a limit first gets short writes and then errors,
+/// wherever the limit is: in the log, in the file, in the middle of a page. Unlike the faults
+/// below, this needs no preloaded library.
 #[cfg(unix)]
 #[test]
 fn what_was_acknowledged_survives_a_limit_on_the_size_of_files() -> TestResult {
@@ -53,7 +57,7 @@ fn what_was_acknowledged_survives_a_limit_on_the_size_of_files() -> TestResult {
     for blocks in [60, 97, 150, 333] {
         let folder = tempfile::tempdir()?;
         work::prepare(&path_in(&folder))?;
-        // The signal is ignored, so that the write fails; blocks have 512 or 1,024 bytes.
+        // The signal is ignored, so that the write fails. Blocks have 512 or 1,024 bytes.
         let script = "trap '' XFSZ; ulimit -f $0; exec \"$@\"";
         let plain = child(ENDLESS_CHILD, &path_in(&folder))?;
         let output = Command::new("sh")
@@ -74,7 +78,7 @@ fn what_was_acknowledged_survives_a_limit_on_the_size_of_files() -> TestResult {
     Ok(())
 }
 
-/// What became of the runs of one kind of fault.
+/// Results of the runs with one kind of fault.
 #[derive(Debug, Default)]
 struct Tally {
     runs: u64,
@@ -82,12 +86,12 @@ struct Tally {
     refused: usize,
 }
 
-/// Runs the child that works to an end, with a fault, on a store that does not exist yet.
+/// Runs the finite child with a fault, on a store that does not exist yet.
 fn run(shim: &Shim, store: &Path, fault: Fault) -> std::io::Result<Run> {
     shim.run(&mut child(BOUNDED_CHILD, store)?, store, fault)
 }
 
-/// Every kind of fault at the calls that a child makes, from the first to the last.
+/// Injects every kind of fault at the calls of a child, from the first to the last.
 #[test]
 fn what_was_acknowledged_survives_every_fault_at_every_call() -> TestResult {
     let Some(shim) = disk_faults::built("process::crash::what_was_acknowledged_survives_every_fault_at_every_call")

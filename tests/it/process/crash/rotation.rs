@@ -1,5 +1,5 @@
-//! A rotation of the root key that is hit at any call: the store opens as the manual says, no key is lost, and whoever comes
-//! next goes on with it. In every other run a second process reads all the while.
+//! A root key rotation that is interrupted at any call: the store opens as the manual says, no key
+//! is lost, and the next caller resumes it. In every other run, a second process reads throughout.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,29 +18,29 @@ use crate::support::parallel;
 
 const CHILD: &str = "process::crash::rotation::rotates_to_the_end";
 
-/// Tells the child whether another holder is to have the root key afterwards.
+/// Tells the child which root key the store should have afterwards: the same one or another.
 const TO: &str = "STRONGROOM_CRASH_ROOT_KEY";
 
-/// The root key that there is, and the one that it moves to.
+/// The current root key, and the one that it moves to.
 const OLD: u8 = 7;
 const NEXT: u8 = 8;
 
-/// How many keys there are, each with an alias. Little, as every record makes for some calls more.
+/// Number of keys, each with an alias. It is small, because every record adds calls.
 const KEYS: usize = 3;
 
-/// Where a rotation leads.
+/// The kind of rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rotation {
-    /// To a new version with the holder that there is.
+    /// To a new version with the current wrapper.
     Stay,
-    /// To a new version with another holder.
+    /// To a new version with another wrapper.
     Move,
 }
 
 impl Rotation {
     const BOTH: [Self; 2] = [Self::Stay, Self::Move];
 
-    /// The root key that opens the store when all is done.
+    /// Returns the root key that opens the store once the rotation is complete.
     const fn holder(self) -> u8 {
         match self {
             Self::Stay => OLD,
@@ -48,7 +48,8 @@ impl Rotation {
         }
     }
 
-    /// Begins or goes on, unless it is done. Returns whether one was under way.
+    /// Starts or resumes the rotation, unless it is complete. Returns `true` if one was in
+    /// progress.
     fn bring_to_an_end(self, kms: &Kms) -> strongroom::Result<bool> {
         let status = kms.root_key_status()?;
         if status.version() == 2 && !status.is_rotating() {
@@ -68,7 +69,7 @@ fn open(path: &Path, root: u8, backend: CryptoBackend) -> strongroom::Result<Kms
     Kms::builder().store(store, RootKey::from_bytes(&[root; 32])).backend(backend).build()
 }
 
-/// Opens the store with the root key that it had, or, if that counts no more, with the next one.
+/// Opens the store with the previous root key or, if that is no longer valid, with the next one.
 fn open_with_either(path: &Path, backend: CryptoBackend) -> strongroom::Result<Kms> {
     match open(path, OLD, backend) {
         Err(error) if error.kind() == ErrorKind::RootKey => open(path, NEXT, backend),
@@ -76,7 +77,7 @@ fn open_with_either(path: &Path, backend: CryptoBackend) -> strongroom::Result<K
     }
 }
 
-/// Rotates, and if that is refused tries once more, as whoever runs it would.
+/// Rotates, and retries once after an error, as an operator would.
 #[test]
 #[ignore = "the child of a crash test"]
 fn rotates_to_the_end() -> TestResult {
@@ -95,10 +96,10 @@ fn rotates_to_the_end() -> TestResult {
     Ok(())
 }
 
-/// What was encrypted, and the id of its key, which is the plaintext.
+/// Ciphertexts with the id of their key, which is the plaintext.
 type Sealed = Vec<(String, Vec<u8>)>;
 
-/// Makes a store with keys of two versions each, and closes it.
+/// Creates a store with keys of two versions each, and closes it.
 fn prepare(path: &Path) -> strongroom::Result<Sealed> {
     let kms = open(path, OLD, CryptoBackend::default())?;
     let mut sealed = Vec::new();
@@ -115,7 +116,7 @@ fn prepare(path: &Path) -> strongroom::Result<Sealed> {
     Ok(sealed)
 }
 
-/// Every key decrypts, and every record opens and is the one that was written last.
+/// Checks that every key decrypts, and that every record opens and is the latest one.
 fn check_sound(kms: &Kms, sealed: &Sealed) -> strongroom::Result<()> {
     for (text, blob) in sealed {
         assert_eq!(kms.decrypt(DecryptRequest::new(blob))?.plaintext.expose_secret(), text.as_bytes());
@@ -125,13 +126,13 @@ fn check_sound(kms: &Kms, sealed: &Sealed) -> strongroom::Result<()> {
     Ok(())
 }
 
-/// Has a child rotate, hit by the fault.
+/// Runs the rotating child with the fault.
 fn run(shim: &Shim, path: &Path, rotation: Rotation, fault: Fault) -> std::io::Result<Run> {
     shim.run(child(CHILD, path)?.env(TO, format!("{rotation:?}")), path, fault)
 }
 
-/// The same, while this process reads: every key, over and over, from before the beginning until after the end. Returns how
-/// many times it read all.
+/// Runs the child while this process reads every key repeatedly, from before the start until after
+/// the end. Returns the number of complete passes.
 fn run_while_reading(
     shim: &Shim,
     path: &Path,
@@ -162,7 +163,7 @@ fn run_while_reading(
     drop(reader);
     match read {
         Ok(rounds) => Ok((run?, rounds)),
-        // Whoever looked away while the root key moved does not know who holds it now.
+        // A reader that made no call while the root key moved does not know its new wrapper.
         Err((rounds, error)) if rotation == Rotation::Move && error.kind() == ErrorKind::RootKey => {
             assert_eq!(open(path, OLD, CryptoBackend::default()).expect_err("it moved").kind(), ErrorKind::RootKey);
             Ok((run?, rounds - 1))
@@ -171,7 +172,7 @@ fn run_while_reading(
     }
 }
 
-/// What is there after a run.
+/// Checks the store after a run.
 fn check_afterwards(path: &Path, rotation: Rotation, was_acknowledged: bool, sealed: &Sealed) -> TestResult {
     let backend = CryptoBackend::default();
     let kms = open_with_either(path, backend)?;
@@ -179,7 +180,8 @@ fn check_afterwards(path: &Path, rotation: Rotation, was_acknowledged: bool, sea
     let status = kms.root_key_status()?;
     let is_done = status.version() == 2 && !status.is_rotating();
     assert!(is_done || !was_acknowledged, "{status:?}");
-    // With the root key that it had until all is done, and, once it moves, with the next one.
+    // The previous root key stays valid until a move is complete. The next one is valid from the
+    // start of the move.
     for (root, opens) in [
         (OLD, rotation == Rotation::Stay || !is_done),
         (NEXT, rotation == Rotation::Move && (is_done || status.is_rotating())),
@@ -226,20 +228,21 @@ fn a_root_key_rotation_that_is_hit_at_any_call_loses_nothing_and_can_be_finished
             let folder = copy()?;
             let path = path_in(&folder);
             let what = format!("{fault:?} of {calls} calls of {rotation:?}");
-            // No reader sees a power cut and lives. Where a call has one in one rotation, it has none in the other.
+            // No reader survives a power cut. A call with a reader in one kind of rotation has none
+            // in the other.
             let is_read = !fault.cuts_power() && (fault.at / 2 % 2 == 0) == (rotation == Rotation::Stay);
             let (run, read) = match is_read {
                 true => run_while_reading(&shim, &path, rotation, fault, &sealed)?,
                 false => (run(&shim, &path, rotation, fault)?, 0),
             };
-            // Beside a reader it need not make the log, so it makes fewer calls.
+            // Alongside a reader, it need not create the log, so it makes fewer calls.
             if is_read && run.calls.len() < usize::try_from(fault.at)? {
                 assert!(run.finished && run.refused.is_empty(), "{what}: {run:?}");
             } else {
                 disk_faults::check_ending(&fault, &run, &what);
             }
             let is_acknowledged = !run.acknowledged.is_empty();
-            // What fails once is done when it is tried again.
+            // A step that fails once succeeds when it is retried.
             assert!(is_acknowledged || !fault.is_over_at_once(), "{what}: {run:?}");
             check_afterwards(&path, rotation, is_acknowledged, &sealed).map_err(|error| format!("{what}: {error}"))?;
             Ok((is_acknowledged, read))

@@ -1,4 +1,4 @@
-//! What the children do, and what must be there afterwards.
+//! The work of the children, and the checks afterwards.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -14,14 +14,14 @@ use strongroom::{ErrorKind, Kms, KmsLimits, ManualClock, Timestamp};
 
 use super::TestResult;
 
-/// When the children begin.
+/// Start time of the children.
 const START: Timestamp = Timestamp::from_unix_millis(1_800_000_000_000);
 
-/// Days in which a deletion comes due.
+/// Number of days until a deletion is due.
 const DAYS: u32 = 8;
 
-/// Opens a store as the children do: with the backend that needs no time to begin, as a process of AWS-LC does for its own
-/// source of randomness.
+/// Opens a store as the children do: with the backend that starts without delay. A process with
+/// AWS-LC takes time to seed its own random generator.
 fn open(path: &Path, clock: Arc<ManualClock>) -> strongroom::Result<Kms> {
     open_with(path, clock, RUST_CRYPTO)
 }
@@ -38,14 +38,14 @@ fn open_with(path: &Path, clock: Arc<ManualClock>, backend: CryptoBackend) -> st
         .build()
 }
 
-/// Opens a store for whoever looks at it afterwards.
+/// Opens a store to check it afterwards.
 fn open_afterwards(path: &Path) -> strongroom::Result<Kms> {
     let clock = Arc::new(ManualClock::new(START));
     clock.advance_days(DAYS);
     open_with(path, clock, CryptoBackend::default())
 }
 
-/// Makes the key that children without end change together.
+/// Creates the key that all endless children change.
 pub(super) fn prepare(path: &Path) -> strongroom::Result<()> {
     let kms = open(path, Arc::new(ManualClock::new(START)))?;
     let key = kms.create_key(Default::default())?;
@@ -57,8 +57,8 @@ pub(super) fn say(text: &str) {
     out.write_all(format!("{text}\n").as_bytes()).and_then(|()| out.flush()).expect("the parent listens");
 }
 
-/// Says that it is ready, waits for a line or the end of its input, opens the store, says so, and works until it is killed; a
-/// failure ends it.
+/// Reports that it is ready, waits for a line or the end of its input, opens the store, and reports
+/// that. Then works until it is killed. A failure ends it.
 pub(super) fn without_end(path: &Path) -> TestResult {
     say("ready");
     std::io::stdin().read_line(&mut String::new())?;
@@ -81,8 +81,8 @@ pub(super) fn without_end(path: &Path) -> TestResult {
     }
 }
 
-/// Makes a store, changes it in every way, closes it, opens it again and changes it once more. What is refused is said, and
-/// the work goes on with the rest.
+/// Creates a store, changes it in every way, closes it, reopens it and changes it once more.
+/// Reports each failed operation and continues with the rest.
 pub(super) fn to_the_end(path: &Path) {
     let clock = Arc::new(ManualClock::new(START));
     if let Some(kms) = said("open", open(path, Arc::clone(&clock))) {
@@ -141,7 +141,8 @@ fn encrypt(kms: &Kms, id: strongroom::key::KeyId) {
     }
 }
 
-/// Everything acknowledged is there, whatever else is there is whole, and the store takes another change.
+/// Checks that all acknowledged changes are present, that everything else present is intact, and
+/// that the store accepts another change.
 pub(super) fn check(path: &Path, acknowledged: &[String], what: &str) -> TestResult {
     check_lines(path, acknowledged).map_err(|error| format!("after {what}: {error}\n{acknowledged:#?}").into())
 }
@@ -152,7 +153,8 @@ fn check_lines(path: &Path, acknowledged: &[String]) -> TestResult {
     check_whole(&kms)
 }
 
-/// What was acknowledged of late is there, nothing that was acknowledged before is missing, and the store is sound.
+/// Checks that the latest acknowledged changes are present, that no earlier one is missing, and
+/// that the store is sound.
 pub(super) fn check_latest(path: &Path, before: &[String], latest: &[String], what: &str) -> TestResult {
     let check = || {
         let kms = open_afterwards(path)?;
@@ -185,7 +187,7 @@ fn check_acknowledged(kms: &Kms, acknowledged: &[String]) -> TestResult {
             "create" => check_blob(kms, id, words[3])?,
             "alias" => assert_eq!(kms.describe_key(words[3])?.key_id().to_string(), id),
             "disable" => assert_eq!(kms.describe_key(id)?.state(), KeyState::Disabled),
-            // Its time is over, whether or not the key was deleted.
+            // Its waiting period has ended, whether or not the key has been deleted.
             "schedule" | "delete" => assert_eq!(kms.describe_key(id).expect_err("gone").kind(), ErrorKind::NotFound),
             other => return Err(format!("the child says {other}").into()),
         }
@@ -197,7 +199,7 @@ fn check_blob(kms: &Kms, id: &str, blob: &str) -> TestResult {
     let blob = hex::decode(blob)?;
     match kms.decrypt(DecryptRequest::new(&blob)) {
         Ok(opened) => assert_eq!(opened.plaintext.expose_secret(), id.as_bytes()),
-        // The child was cut off between two of its own changes, and had not said the second.
+        // The child was killed between two of its own changes, and had not reported the second.
         Err(error) if error.kind() == ErrorKind::Disabled => {
             kms.enable_key(id)?;
             assert_eq!(kms.decrypt(DecryptRequest::new(&blob))?.plaintext.expose_secret(), id.as_bytes());
@@ -207,14 +209,15 @@ fn check_blob(kms: &Kms, id: &str, blob: &str) -> TestResult {
     Ok(())
 }
 
-/// Every record opens, and so does all material; each is listed, and none is missing.
+/// Checks that every record and all material open, and that the lists are complete.
 fn check_sound(kms: &Kms) -> TestResult {
     let sound = kms.verify_store(|_| {})?;
     assert!(sound.is_intact(), "{sound:?}");
     Ok(())
 }
 
-/// No half change: every key works, and keys and aliases know of each other.
+/// Checks that there is no partial change: every key works, and keys and aliases refer to each
+/// other.
 fn check_whole(kms: &Kms) -> TestResult {
     check_sound(kms)?;
     let report = kms.run_maintenance()?;
@@ -241,7 +244,7 @@ fn behind(marker: Option<String>) -> PageRequest {
     marker.map_or_else(PageRequest::default, |marker| PageRequest::default().marker(marker))
 }
 
-/// All pages of a list.
+/// Returns all pages of a list.
 fn all<T>(
     list: impl Fn(PageRequest) -> strongroom::Result<strongroom::request::Page<T>>,
 ) -> strongroom::Result<Vec<T>> {
@@ -261,7 +264,7 @@ fn key_ids(kms: &Kms) -> strongroom::Result<BTreeSet<String>> {
     Ok(all(|page| kms.list_keys(page))?.iter().map(|entry| entry.key_id.to_string()).collect())
 }
 
-/// Names and the keys that they stand for.
+/// Returns aliases with the keys that they refer to.
 fn aliases(
     list: impl Fn(PageRequest) -> strongroom::Result<strongroom::request::Page<strongroom::request::AliasListEntry>>,
 ) -> strongroom::Result<BTreeSet<(String, String)>> {
