@@ -5,12 +5,13 @@
 //! versions, wrapped by a [`RootKeyHolder`].
 //!
 //! ```text
-//! a holder (a file, a passphrase, an HSM ...)  wraps  the versions of the root key  seal  records and material
+//! a holder (a file, a passphrase, an HSM ...)  wraps  the versions of the root key  seal  records
+//! and material
 //! ```
 //!
 //! The caller provides a [`RootKey`], the source of the root key's holder. The versions themselves
-//! are generated randomly when the store is created and when its root key is rotated, and are never
-//! visible outside this crate.
+//! are generated randomly when the store is created and when its root key is rotated. They are
+//! never visible outside this crate.
 
 mod committing;
 mod error;

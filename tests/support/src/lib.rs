@@ -1,4 +1,4 @@
-//! What the tests of strongroom need and the crate itself may not contain: unsafe code.
+//! Code that the tests of strongroom need and the crate itself must not contain: unsafe code.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 /// Length of [`MARKER`].
 pub const MARKER_LENGTH: usize = 32;
 
-/// Bytes that a test takes as its secret, and that [`Witness`] looks for in memory that is given back.
+/// Bytes that a test uses as its secret, and that [`Witness`] searches for in freed memory.
 pub const MARKER: [u8; MARKER_LENGTH] = *b"\x9d\x13marker of a secret, 32 bytes.\xfe";
 
-/// The most secrets that a [`Witness`] watches at a time, besides [`MARKER`].
+/// Maximum number of secrets that a [`Witness`] watches at a time, in addition to [`MARKER`].
 pub const MOST_WATCHED: usize = 32;
 
-/// A secret in words, which an allocator can read without a lock.
+/// A secret as words, which an allocator can read without a lock.
 type Words = [AtomicU64; MARKER_LENGTH / 8];
 
-/// The system's allocator, which counts bytes and looks at what is given back.
+/// The system allocator, which also counts bytes and inspects freed memory.
 #[derive(Debug)]
 pub struct Witness {
     live: AtomicUsize,
@@ -26,7 +26,7 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// An allocator that has seen nothing yet.
+    /// Creates an allocator with all counters at zero.
     #[allow(clippy::new_without_default, reason = "a global allocator is made in a constant")]
     pub const fn new() -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Witness {
         }
     }
 
-    /// Looks for these bytes too from now on, and no longer for those of the last call.
+    /// Also searches for these bytes from now on, and no longer for those of the last call.
     ///
     /// # Panics
     /// If there are more than [`MOST_WATCHED`].
@@ -53,7 +53,7 @@ impl Witness {
         self.watching.store(secrets.len(), SeqCst);
     }
 
-    /// Runs `work` and returns how many bytes more than at its start were in use at the most.
+    /// Runs `work` and returns the peak of memory in use, in bytes above the start.
     pub fn peak_above_start<T>(&self, work: impl FnOnce() -> T) -> (T, usize) {
         let start = self.live.load(SeqCst);
         self.peak.store(start, SeqCst);
@@ -61,7 +61,7 @@ impl Witness {
         (result, self.peak.load(SeqCst) - start)
     }
 
-    /// Runs `work` and returns how many blocks were given back with the marker still in them.
+    /// Runs `work` and returns the number of blocks that were freed with the marker still in them.
     pub fn unwiped_in<T>(&self, work: impl FnOnce() -> T) -> (T, usize) {
         let start = self.unwiped.load(SeqCst);
         let result = work();
@@ -76,7 +76,8 @@ impl Witness {
     /// # Safety
     /// `block` must be valid for reads of `layout.size()` bytes.
     unsafe fn inspect(&self, block: *const u8, layout: Layout) {
-        // Bytes that were never written are read too, as volatile so that nothing is assumed about them.
+        // Bytes that were never written are read too. The reads are volatile, so that nothing is
+        // assumed about them.
         let byte = |at: usize| unsafe { block.add(at).read_volatile() };
         let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|index| byte(at + index)));
         let watched = &self.watched[..self.watching.load(SeqCst)];
@@ -93,7 +94,7 @@ impl Witness {
     }
 }
 
-// SAFETY: every call goes to the system's allocator with the arguments as they are.
+// SAFETY: Every call is forwarded to the system allocator with unchanged arguments.
 unsafe impl GlobalAlloc for Witness {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.grew(layout.size());
@@ -108,6 +109,6 @@ unsafe impl GlobalAlloc for Witness {
         }
     }
 
-    // `realloc` is left at its default, which allocates, copies and gives back through the two above: so that a vector
-    // that grows and leaves a secret behind is seen.
+    // `realloc` keeps its default, which allocates, copies and frees through the two functions
+    // above. So a growing vector that leaves a secret behind is detected.
 }

@@ -1,4 +1,4 @@
-//! Which file a call is about.
+//! Identifies the file that a call operates on.
 
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -8,15 +8,15 @@ use libc::{c_char, c_int};
 
 pub(crate) type Path = PathBuf;
 
-/// The path that a descriptor was opened by.
+/// Returns the path that a descriptor was opened with.
 pub(crate) fn of_descriptor(fd: c_int) -> Option<Path> {
     std::fs::read_link(format!("/proc/self/fd/{fd}")).ok()
 }
 
-/// The path of a C string, from the root.
+/// Returns the absolute path for a C string.
 ///
 /// # Safety
-/// `name` must be a terminated string.
+/// `name` must be a NUL-terminated string.
 pub(crate) unsafe fn of_name(name: *const c_char) -> Option<Path> {
     let name = unsafe { CStr::from_ptr(name) };
     std::path::absolute(OsStr::from_bytes(name.to_bytes())).ok()

@@ -1,16 +1,18 @@
-//! Stands between a program and its files. Loaded with `LD_PRELOAD`, it takes the place of those functions of the C library
-//! through which SQLite and this crate change files, counts the calls, and at one of them does what the environment says.
+//! Sits between a program and its files. Loaded with `LD_PRELOAD`, it replaces the functions of the
+//! C library through which SQLite and this crate change files. It counts the calls and, at one of
+//! them, injects the fault that the environment specifies.
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `DISK_FAULT_FILES` | only files whose path begins like this, and the directory they are in, are watched |
-//! | `DISK_FAULT_KIND` | what happens; see [`plan::Kind`] |
-//! | `DISK_FAULT_AT` | at which call, counted from 1; 0 for never |
-//! | `DISK_FAULT_SEED` | which of the unsynchronised writes a random power cut keeps |
-//! | `DISK_FAULT_LOG` | a file that gets a line for each call: what was called, and the end of the path |
+//! | `DISK_FAULT_FILES` | only files whose path starts with this value, and their directory, are watched |
+//! | `DISK_FAULT_KIND` | the fault to inject; see [`plan::Kind`] |
+//! | `DISK_FAULT_AT` | the call at which to inject it, counted from 1; 0 for never |
+//! | `DISK_FAULT_SEED` | selects the unsynchronized writes that a random power cut keeps |
+//! | `DISK_FAULT_LOG` | a file that receives a line for each call: the function, and the end of the path |
 //!
-//! Only calls that change something count: `write`, `pwrite`, `ftruncate`, `fsync`, `fdatasync`, `open` of a new file, `unlink`
-//! and `rename`. What is written through a memory map (the index of SQLite's log, which is made anew after a crash) does not.
+//! Only calls that change something count: `write`, `pwrite`, `ftruncate`, `fsync`, `fdatasync`,
+//! `open` of a new file, `unlink` and `rename`. Writes through a memory map do not count. These are
+//! writes to the index of SQLite's log, which is rebuilt after a crash.
 
 #![cfg(target_os = "linux")]
 
@@ -27,7 +29,7 @@ use crate::files::Path;
 use crate::plan::{Call, Plan, Step};
 use crate::power::Journal;
 
-/// What all calls share.
+/// The state shared by all calls.
 struct State {
     plan: Plan,
     journal: Journal,
@@ -44,7 +46,8 @@ fn state() -> MutexGuard<'static, State> {
 }
 
 impl State {
-    /// Counts a call and ends the process here if it is to end here; says otherwise how the call goes on.
+    /// Counts a call. Ends the process here if the plan says so, and otherwise returns how the call
+    /// proceeds.
     fn step(&mut self, call: Call, path: &Path) -> Step {
         let step = self.plan.step(call, path);
         match step {
@@ -58,17 +61,17 @@ impl State {
     }
 }
 
-/// Sets `errno` and returns what a function that failed returns.
+/// Sets `errno` and returns the result of a failed function.
 fn fail<T: From<i8>>(errno: c_int) -> T {
-    // SAFETY: the address of this thread's `errno` is always valid.
+    // SAFETY: The address of this thread's `errno` is always valid.
     unsafe { *libc::__errno_location() = errno };
     T::from(-1)
 }
 
-/// A write, at the file's own position or at one that is given.
+/// Writes at the file's own position, or at a given one.
 ///
 /// # Safety
-/// As `write(2)`.
+/// As for `write(2)`.
 unsafe fn change(fd: c_int, bytes: *const c_void, length: size_t, at: Option<off_t>) -> ssize_t {
     let write = |length| unsafe {
         match at {
@@ -89,7 +92,7 @@ unsafe fn change(fd: c_int, bytes: *const c_void, length: size_t, at: Option<off
             real::end()
         }
         _ => {
-            // SAFETY: the caller vouches for `length` readable bytes.
+            // SAFETY: The caller guarantees `length` readable bytes.
             let new = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
             state.journal.note_write(fd, at, new);
             write(length)
@@ -97,7 +100,7 @@ unsafe fn change(fd: c_int, bytes: *const c_void, length: size_t, at: Option<off
     }
 }
 
-/// A call without a length.
+/// Performs a call without a length.
 fn other(call: Call, path: Option<Path>, state: &mut State, run: impl FnOnce(&mut Journal) -> c_int) -> c_int {
     let Some(path) = path else { return run(&mut state.journal) };
     match state.step(call, &path) {
@@ -136,7 +139,7 @@ fn truncate(fd: c_int, length: off_t) -> c_int {
 }
 
 /// # Safety
-/// As `open(2)`.
+/// As for `open(2)`.
 unsafe fn open_file(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
     let run = || unsafe { real::open(path, flags, mode) };
     let makes = flags & libc::O_CREAT != 0 && unsafe { libc::access(path, libc::F_OK) } != 0;
@@ -159,7 +162,7 @@ macro_rules! interpose {
     ($($(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty $body:block)*) => {
         $($(#[$doc])*
         /// # Safety
-        /// As the function of the C library whose place it takes.
+        /// As for the function of the C library that it replaces.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> $result $body)*
     };
@@ -194,7 +197,8 @@ interpose! {
         truncate(fd, length)
     }
 
-    // In C the mode is optional; where it is passed is the same for both on every Linux.
+    // In C, the mode is optional. On every Linux, it is passed in the same place for both
+    // signatures.
     fn open(path: *const c_char, flags: c_int, mode: mode_t) -> c_int {
         unsafe { open_file(path, flags, mode) }
     }

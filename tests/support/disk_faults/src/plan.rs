@@ -1,4 +1,4 @@
-//! What is to happen, and when.
+//! The plan: which fault is injected, and when.
 
 use std::env;
 use std::ffi::CString;
@@ -9,7 +9,7 @@ use libc::{c_char, c_int};
 use crate::files::{self, Path};
 use crate::real;
 
-/// What was called.
+/// The function that was called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Write,
@@ -20,30 +20,31 @@ pub(crate) enum Call {
     Rename,
 }
 
-/// What happens at the call.
+/// The fault that is injected at the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// `none`: nothing; the calls are only counted.
+    /// `none`: no fault; the calls are only counted.
     None,
     /// `kill`: the process ends before the call.
     Kill,
-    /// `torn`: it ends in the middle of a write, or after any other call.
+    /// `torn`: the process ends in the middle of a write, or after any other call.
     Torn,
-    /// `power`: it ends before the call, and of every file all is undone that was not synchronised.
+    /// `power`: the process ends before the call, and all unsynchronized changes of every file are
+    /// undone.
     Power,
-    /// `power_random`: as `power`, but some of the unsynchronised changes stay, in no order.
+    /// `power_random`: as `power`, but some of the unsynchronized changes stay, in no order.
     PowerRandom,
-    /// `short`: the call, if it is a write, writes half and says so.
+    /// `short`: the call, if it is a write, writes half and reports that.
     Short,
-    /// `eio`: the call fails, and only this one.
+    /// `eio`: only this call fails.
     Io,
-    /// `enospc`: from this call on there is no room, for good.
+    /// `enospc`: from this call on, the disk is permanently full.
     Full,
-    /// `enospc_once`: there is no room at this call, and at the next there is.
+    /// `enospc_once`: the disk is full only at this call.
     FullOnce,
-    /// `short_enospc`: half of a write finds room, and from then on there is none.
+    /// `short_enospc`: half of a write fits, and from then on the disk is full.
     ShortFull,
-    /// `erofs`: from this call on nothing may be written.
+    /// `erofs`: from this call on, the file system is read-only.
     ReadOnly,
 }
 
@@ -61,24 +62,24 @@ const KINDS: [(&str, Kind); 11] = [
     ("erofs", Kind::ReadOnly),
 ];
 
-/// How a call goes on.
+/// How a call proceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// As without this library.
     Run,
-    /// It fails.
+    /// The call fails.
     Fail(c_int),
-    /// It writes half.
+    /// The call writes half.
     Half,
-    /// It does half of its work, and then the process ends.
+    /// The call does half of its work, and then the process ends.
     HalfThenEnd,
     /// The process ends.
     End,
-    /// The process ends and what was not synchronised is lost; with a seed, only some of it.
+    /// The process ends, and unsynchronized changes are lost. With a seed, only some of them are.
     CutPower(Option<u64>),
 }
 
-/// The script of one process.
+/// The plan for one process.
 pub(crate) struct Plan {
     files: Vec<u8>,
     kind: Kind,
@@ -102,7 +103,7 @@ impl Plan {
             seed: number("DISK_FAULT_SEED"),
             log: env::var_os("DISK_FAULT_LOG").map(|path| {
                 let path = CString::new(path.as_bytes()).expect("a path");
-                // SAFETY: the path is terminated.
+                // SAFETY: The path is NUL-terminated.
                 unsafe { real::open(path.as_ptr(), libc::O_CREAT | libc::O_WRONLY | libc::O_APPEND, 0o600) }
             }),
             count: 0,
@@ -114,7 +115,7 @@ impl Plan {
         matches!(self.kind, Kind::Power | Kind::PowerRandom)
     }
 
-    /// The path behind a descriptor, if it is watched.
+    /// Returns the path behind a descriptor, if it is watched.
     pub(crate) fn watched(&self, fd: c_int) -> Option<Path> {
         if self.files.is_empty() {
             return None;
@@ -122,10 +123,10 @@ impl Plan {
         files::of_descriptor(fd).filter(|path| self.is_watched(path))
     }
 
-    /// The path of a name, if it is watched.
+    /// Returns the path for a name, if it is watched.
     ///
     /// # Safety
-    /// `name` must be a terminated string.
+    /// `name` must be a NUL-terminated string.
     pub(crate) unsafe fn watched_name(&self, name: *const c_char) -> Option<Path> {
         if self.files.is_empty() {
             return None;
@@ -143,7 +144,7 @@ impl Plan {
         &self.files[..end]
     }
 
-    /// Counts a call and says how it goes on.
+    /// Counts a call and returns how it proceeds.
     pub(crate) fn step(&mut self, call: Call, path: &Path) -> Step {
         self.count += 1;
         self.note(call, path);
@@ -175,7 +176,7 @@ impl Plan {
         let Some(log) = self.log else { return };
         let end = path.as_os_str().as_bytes().get(self.files.len()..).unwrap_or(b"/");
         let line = format!("{call:?} {}\n", String::from_utf8_lossy(end));
-        // SAFETY: the line is that long.
+        // SAFETY: The line has that length.
         unsafe { real::write(log, line.as_ptr().cast(), line.len()) };
     }
 }

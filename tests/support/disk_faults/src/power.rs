@@ -1,8 +1,8 @@
-//! What a power cut takes away: everything that was written and not synchronised.
+//! The effect of a power cut: all changes that were not synchronized are lost.
 //!
-//! The worst that POSIX allows a disk to do: unsynchronised writes are lost, all of them or any of them; a new name is lost
-//! until its directory is synchronised. So before each change its opposite is noted, and forgotten when the file is
-//! synchronised.
+//! POSIX allows a disk to lose any or all unsynchronized writes. It also allows it to lose a new
+//! name until the directory is synchronized. So before each change, its inverse is recorded, and it
+//! is discarded when the file is synchronized.
 
 use std::collections::HashMap;
 
@@ -14,11 +14,11 @@ use crate::real;
 type Inode = (u64, u64);
 
 enum Change {
-    /// Bytes at a position, what was there before, and how long the file was.
+    /// The position and bytes of a write, the previous bytes, and the previous length of the file.
     Write { file: Inode, at: off_t, new: Vec<u8>, old: Vec<u8>, length: off_t },
-    /// The length of a file, how long it was, and what is cut off.
+    /// The new length of a file, the removed bytes, and the previous length.
     Truncate { file: Inode, to: off_t, old: Vec<u8>, length: off_t },
-    /// A file that has its name since then.
+    /// A file that was created with this name.
     Create(Path),
 }
 
@@ -28,11 +28,12 @@ impl Change {
     }
 }
 
-/// The changes that were not synchronised, in their order.
+/// The unsynchronized changes, in order.
 pub(crate) struct Journal {
     is_kept: bool,
     changes: Vec<Change>,
-    /// A descriptor of our own for each file, never closed: to close it would release the locks of the process.
+    /// A separate descriptor for each file. It is never closed, because that would release the
+    /// locks of the process.
     descriptors: HashMap<Inode, c_int>,
 }
 
@@ -46,7 +47,7 @@ impl Journal {
             return;
         }
         let Some((file, length)) = self.find(fd) else { return };
-        // SAFETY: no memory is involved.
+        // SAFETY: No memory is involved.
         let at = at.unwrap_or_else(|| unsafe { libc::lseek(fd, 0, libc::SEEK_CUR) });
         let end = (at + new.len() as off_t).min(length);
         let old = read(self.descriptors[&file], at, end);
@@ -68,7 +69,7 @@ impl Journal {
         }
     }
 
-    /// A file synchronises its bytes, a directory the names in it.
+    /// Records that a file synchronized its bytes, or a directory its names.
     pub(crate) fn note_sync(&mut self, fd: c_int, path: &Path) {
         if !self.is_kept {
             return;
@@ -80,7 +81,7 @@ impl Journal {
         });
     }
 
-    /// Undoes what was not synchronised; with a seed, only some of it.
+    /// Undoes unsynchronized changes. With a seed, undoes only some of them.
     pub(crate) fn cut(&mut self, seed: Option<u64>) {
         for change in self.changes.iter().rev() {
             match change {
@@ -113,9 +114,9 @@ impl Journal {
         }
     }
 
-    /// The file behind a descriptor and its length.
+    /// Returns the file behind a descriptor, and its length.
     fn find(&mut self, fd: c_int) -> Option<(Inode, off_t)> {
-        // SAFETY: all bytes zero are a valid `stat`, which the call fills in.
+        // SAFETY: All-zero bytes are a valid `stat`, which the call fills in.
         let mut stat: libc::stat = unsafe { std::mem::zeroed() };
         if unsafe { libc::fstat(fd, &mut stat) } != 0 {
             return None;
@@ -126,10 +127,10 @@ impl Journal {
     }
 }
 
-/// Another descriptor for the same file, for reading too if need be.
+/// Opens another descriptor for the same file, if necessary also for reading.
 fn open_again(fd: c_int) -> c_int {
     let name = std::ffi::CString::new(format!("/proc/self/fd/{fd}")).expect("no byte of it is zero");
-    // SAFETY: the name is terminated. A directory can only be read.
+    // SAFETY: The name is NUL-terminated. A directory can only be opened for reading.
     unsafe {
         match real::open(name.as_ptr(), libc::O_RDWR | libc::O_CLOEXEC, 0) {
             -1 => real::open(name.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC, 0),
@@ -142,7 +143,7 @@ fn lose_name(change: &Change) {
     if let Change::Create(path) = change {
         use std::os::unix::ffi::OsStrExt;
         if let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) {
-            // SAFETY: the path is terminated.
+            // SAFETY: The path is NUL-terminated.
             unsafe { real::unlink(path.as_ptr()) };
         }
     }
@@ -150,20 +151,20 @@ fn lose_name(change: &Change) {
 
 fn read(fd: c_int, from: off_t, to: off_t) -> Vec<u8> {
     let mut bytes = vec![0; usize::try_from(to - from).unwrap_or(0)];
-    // SAFETY: the buffer is that long.
+    // SAFETY: The buffer has that length.
     let count = unsafe { libc::pread(fd, bytes.as_mut_ptr().cast(), bytes.len(), from) };
     assert_eq!(usize::try_from(count), Ok(bytes.len()), "what is to be restored can be read");
     bytes
 }
 
 fn write(fd: c_int, at: off_t, bytes: &[u8]) {
-    // SAFETY: the buffer is that long.
+    // SAFETY: The buffer has that length.
     let count = unsafe { real::pwrite(fd, bytes.as_ptr().cast(), bytes.len(), at) };
     assert_eq!(usize::try_from(count), Ok(bytes.len()), "what is restored can be written");
 }
 
 fn set_length(fd: c_int, length: off_t) {
-    // SAFETY: no memory is involved.
+    // SAFETY: No memory is involved.
     let done = unsafe { real::ftruncate(fd, length) };
     assert_eq!(done, 0, "a length can be restored");
 }

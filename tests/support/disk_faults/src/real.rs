@@ -1,4 +1,4 @@
-//! The functions of the C library themselves.
+//! The original functions of the C library.
 
 use std::ffi::CStr;
 
@@ -8,11 +8,12 @@ macro_rules! real {
     ($($name:ident as $symbol:literal: fn($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
         $(
             /// # Safety
-            /// As the function of that name in the C library.
+            /// As for the function of that name in the C library.
             pub(crate) unsafe fn $name($($argument: $type),*) -> $result {
                 static FOUND: std::sync::OnceLock<usize> = std::sync::OnceLock::new();
                 let address = *FOUND.get_or_init(|| find($symbol));
-                // SAFETY: the next library that has the symbol is the C library, with this signature.
+                // SAFETY: The next library that has the symbol is the C library, with this
+                // signature.
                 let function: unsafe extern "C" fn($($type),*) -> $result = unsafe { std::mem::transmute(address) };
                 unsafe { function($($argument),*) }
             }
@@ -32,15 +33,15 @@ real! {
 }
 
 fn find(symbol: &CStr) -> usize {
-    // SAFETY: the name is terminated, and the next library after this one is asked.
+    // SAFETY: The name is NUL-terminated. The lookup starts at the library after this one.
     let address = unsafe { libc::dlsym(libc::RTLD_NEXT, symbol.as_ptr()) };
     assert!(!address.is_null(), "the C library has no {symbol:?}");
     address.addr()
 }
 
-/// Ends the process at once, as `kill -9` does.
+/// Ends the process immediately, as `kill -9` does.
 pub(crate) fn end() -> ! {
-    // SAFETY: no memory is involved.
+    // SAFETY: No memory is involved.
     unsafe {
         libc::kill(libc::getpid(), libc::SIGKILL);
         loop {

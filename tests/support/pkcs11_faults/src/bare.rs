@@ -1,4 +1,5 @@
-//! The bare C calls behind one operation, for benchmarks: what a library over them may at best cost.
+//! The bare C calls behind one operation, for benchmarks: a lower bound for the cost of a library
+//! on top.
 
 use std::path::Path;
 use std::ptr::{addr_of_mut, null_mut};
@@ -6,7 +7,7 @@ use std::ptr::{addr_of_mut, null_mut};
 use cryptoki_sys::*;
 use libloading::Library;
 
-/// A session of a module that somebody else has initialised and logged in to, and a key.
+/// A session of a module that other code has initialized and logged in to, and a key.
 #[derive(Debug)]
 pub struct Bare {
     _library: Library,
@@ -15,13 +16,13 @@ pub struct Bare {
     key: CK_OBJECT_HANDLE,
 }
 
-// SAFETY: a session may be used by any thread, one at a time; `&mut self` sees to that.
+// SAFETY: Any thread may use a session, one at a time, which `&mut self` guarantees.
 unsafe impl Send for Bare {}
 
-/// Most secret keys of a token that are looked at.
+/// Maximum number of secret keys of a token that are read.
 const MOST_KEYS: usize = 4_096;
 
-/// What a token says of a secret key.
+/// The attributes that a token reports for a secret key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SecretKey {
     /// CKA_ID.
@@ -34,16 +35,16 @@ pub struct SecretKey {
 
 macro_rules! call {
     ($bare:expr, $function:ident($($argument:expr),*)) => {{
-        // SAFETY: the module keeps to the standard, and so do the arguments.
+        // SAFETY: The module conforms to the standard, and so do the arguments.
         let value = unsafe { ((*$bare.list).$function.expect("the module has it"))($($argument),*) };
         assert_eq!(value, CKR_OK, stringify!($function));
     }};
 }
 
-/// The same where an error is an answer.
+/// Same as `call!`, but returns an error instead of panicking.
 macro_rules! try_call {
     ($bare:ident, $function:ident($($argument:expr),*)) => {{
-        // SAFETY: the module keeps to the standard, and so do the arguments.
+        // SAFETY: The module conforms to the standard, and so do the arguments.
         let value = unsafe { ((*$bare.list).$function.expect("the module has it"))($($argument),*) };
         if value != CKR_OK {
             return Err(format!("{} answers {value:#x}", stringify!($function)));
@@ -52,7 +53,8 @@ macro_rules! try_call {
 }
 
 impl Bare {
-    /// Opens a session of the one token with the label, and finds the secret or private key of an id.
+    /// Opens a session of the only token with the label, and finds the secret or private key with
+    /// an id.
     pub fn new(module: &Path, label: &str, id: &[u8], private: bool) -> Self {
         let mut bare = Self::open(module, label);
         let mut class = if private { CKO_PRIVATE_KEY } else { CKO_SECRET_KEY };
@@ -65,20 +67,20 @@ impl Bare {
         bare
     }
 
-    /// Puts an AES-256 key that wraps others, and does nothing else, into a token, with a value from outside.
+    /// Imports an AES-256 key into a token that may only wrap other keys.
     pub fn create_wrapping_key(module: &Path, label: &str, id: &[u8], value: &[u8; 32]) {
         Self::create_key(module, label, id, value, &Self::WRAPPING);
     }
 
-    /// Puts an AES-256 key that encrypts into a token, with a value from outside.
+    /// Imports an AES-256 key into a token that encrypts.
     pub fn create_cipher_key(module: &Path, label: &str, id: &[u8], value: &[u8; 32]) {
         Self::create_key(module, label, id, value, &Self::CIPHER);
     }
 
-    /// The attributes of a key that wraps.
+    /// The attributes of a wrapping key.
     pub const WRAPPING: [(u64, bool); 7] = Self::used_for(CKA_WRAP, CKA_UNWRAP, CKA_ENCRYPT, CKA_DECRYPT);
 
-    /// The attributes of a key that encrypts.
+    /// The attributes of an encryption key.
     pub const CIPHER: [(u64, bool); 7] = Self::used_for(CKA_ENCRYPT, CKA_DECRYPT, CKA_WRAP, CKA_UNWRAP);
 
     const fn used_for(one: u64, two: u64, not_one: u64, not_two: u64) -> [(u64, bool); 7] {
@@ -93,13 +95,14 @@ impl Bare {
         ]
     }
 
-    /// Puts an AES key into a token, with a value from outside and these Boolean attributes, of which the last one of a type
+    /// Imports an AES key into a token, with these Boolean attributes. The last one of a type
     /// counts.
     pub fn create_key(module: &Path, label: &str, id: &[u8], value: &[u8], attributes: &[(u64, bool)]) {
         Self::create_key_for(module, label, id, value, attributes, &[]);
     }
 
-    /// The same, for these mechanisms only (CKA_ALLOWED_MECHANISMS), unless there are none.
+    /// Same as `create_key`, but restricted to these mechanisms (CKA_ALLOWED_MECHANISMS), unless
+    /// the list is empty.
     pub fn create_key_for(
         module: &Path,
         label: &str,
@@ -131,7 +134,7 @@ impl Bare {
         call!(bare, C_CreateObject(bare.session, template.as_mut_ptr(), count, &mut object));
     }
 
-    /// Every secret key of a token, in the order of their ids.
+    /// Returns every secret key of a token, ordered by id.
     pub fn secret_keys(module: &Path, label: &str) -> Vec<SecretKey> {
         let bare = Self::open(module, label);
         let mut class = CKO_SECRET_KEY;
@@ -165,7 +168,7 @@ impl Bare {
 
     fn open(module: &Path, label: &str) -> Self {
         let mut list = null_mut();
-        // SAFETY: the function has this type.
+        // SAFETY: The function has this type.
         let library = unsafe {
             let library = Library::new(module).expect("the module is loaded already");
             let get = library.get::<unsafe extern "C" fn(*mut *mut CK_FUNCTION_LIST) -> CK_RV>(b"C_GetFunctionList\0");
@@ -199,7 +202,8 @@ impl Bare {
         output
     }
 
-    /// How long the module says that what AES-GCM makes will be. The session is good for nothing else afterwards.
+    /// Returns the length that the module reports for AES-GCM output. The session is unusable
+    /// afterwards.
     pub fn asked_length(&mut self, iv: &[u8; 12], data: &[u8], plaintext: &[u8]) -> usize {
         let mut parameters = gcm(iv, data);
         let mut mechanism = mechanism(&mut parameters);
@@ -210,14 +214,15 @@ impl Bare {
         written as usize
     }
 
-    /// Encrypts with AES-GCM into a buffer of a length, without asking; an error is the value that the module returned.
+    /// Encrypts with AES-GCM into a buffer of a given length, without asking. An error is the value
+    /// that the module returned.
     pub fn encrypt_into(&mut self, iv: &[u8; 12], data: &[u8], plaintext: &[u8], room: usize) -> Result<Vec<u8>, u64> {
         let mut parameters = gcm(iv, data);
         let mut mechanism = mechanism(&mut parameters);
         call!(self, C_EncryptInit(self.session, &mut mechanism, self.key));
         let (mut output, mut written) = (vec![0; room], room as CK_ULONG);
         let (input, length) = (plaintext.as_ptr().cast_mut(), plaintext.len() as CK_ULONG);
-        // SAFETY: the module keeps to the standard, and so do the arguments.
+        // SAFETY: The module conforms to the standard, and so do the arguments.
         let value = unsafe {
             let encrypt = (*self.list).C_Encrypt.expect("the module has it");
             encrypt(self.session, input, length, output.as_mut_ptr(), &mut written)
@@ -254,7 +259,8 @@ impl Bare {
         output
     }
 
-    /// Makes an AES-256 key that is sensitive, looks at it, looks for it and destroys it; what went wrong, if anything did.
+    /// Generates a sensitive AES-256 key, reads its attributes, searches for it, and destroys it.
+    /// Returns the first failure, if any.
     pub fn make_and_destroy(&mut self, id: &[u8; 16]) -> Result<(), String> {
         let (mut class, mut kind, mut length) = (CKO_SECRET_KEY, CKK_AES, 32);
         let (yes, no) = ([CK_TRUE], [CK_FALSE]);
@@ -290,7 +296,7 @@ impl Bare {
         Err(format!("CKA_SENSITIVE and CKA_EXTRACTABLE are {read:?}, and {found} objects are found"))
     }
 
-    /// How many secret keys of an id are found: none, one, or more than one.
+    /// Returns the number of secret keys found for an id: none, one, or more than one.
     pub fn find(&mut self, id: &[u8]) -> u64 {
         let mut class = CKO_SECRET_KEY;
         let mut template = [attribute(CKA_CLASS, bytes_of(&mut class)), attribute(CKA_ID, id)];
@@ -301,7 +307,7 @@ impl Bare {
         found
     }
 
-    /// Draws random bytes.
+    /// Generates random bytes.
     pub fn random(&mut self, length: usize) -> Vec<u8> {
         let mut output = vec![0; length];
         call!(self, C_GenerateRandom(self.session, output.as_mut_ptr(), length as CK_ULONG));
@@ -311,7 +317,7 @@ impl Bare {
 
 impl Drop for Bare {
     fn drop(&mut self) {
-        // SAFETY: the session is open; whether the module still is does not matter here.
+        // SAFETY: The session is open. It does not matter whether the module still is.
         let _ = unsafe { ((*self.list).C_CloseSession.expect("the module has it"))(self.session) };
     }
 }
@@ -321,7 +327,7 @@ fn attribute(kind: CK_ATTRIBUTE_TYPE, value: &[u8]) -> CK_ATTRIBUTE {
 }
 
 fn bytes_of(number: &mut CK_ULONG) -> &[u8] {
-    // SAFETY: every byte of a number is a byte.
+    // SAFETY: Every byte of a number is initialized.
     unsafe { std::slice::from_raw_parts(addr_of_mut!(*number).cast(), size_of::<CK_ULONG>()) }
 }
 

@@ -1,4 +1,4 @@
-//! What tests drive the module with.
+//! The interface through which tests control the module.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ macro_rules! functions {
         pub enum Function { $(#[doc = concat!("`C_", stringify!($name), "`.")] $name,)* }
 
         impl Function {
-            /// Every one.
+            /// All functions.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
         }
     };
@@ -28,22 +28,22 @@ functions! {
     UnwrapKey, GenerateRandom,
 }
 
-/// What a function does instead, or before.
+/// The fault that replaces or precedes a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Returns a value, and nothing is forwarded.
+    /// Returns a value without forwarding the call.
     Return(u64),
-    /// Sleeps as many milliseconds first.
+    /// Sleeps for this number of milliseconds first.
     Sleep(u64),
-    /// Waits first until the rules are cleared.
+    /// Waits until the rules are cleared first.
     Hang,
     /// Kills the process, as `kill -9` does.
     Kill,
-    /// Kills the process when it is done, before anybody hears of it.
+    /// Kills the process after the call, before the result is returned.
     KillAfter,
 }
 
-/// A copy of the shim, loaded: other copies know nothing of its rules.
+/// A loaded copy of the shim. Other copies have their own rules.
 #[derive(Debug)]
 pub struct Shim {
     path: PathBuf,
@@ -51,12 +51,14 @@ pub struct Shim {
 }
 
 impl Shim {
-    /// Copies the shim to `folder` and puts it in front of a module, which is initialised with `reserved`.
+    /// Copies the shim to `folder` and puts it in front of a module, which is initialized with
+    /// `reserved`.
     pub fn new(folder: &Path, name: &str, module: &Path, reserved: &str) -> Self {
         let path = folder.join(format!("{name}.so"));
         fs::copy(built(), &path).unwrap_or_else(|error| panic!("{}: {error}", built().display()));
         let module = module.to_str().expect("a path in UTF-8");
-        // SAFETY: the library is ours; the function has this type, and is called once, with valid text.
+        // SAFETY: The library is the shim. The function has this type, and is called once, with
+        // valid text.
         let (library, status) = unsafe {
             let library = Library::new(&path).expect("the shim can be loaded");
             let configure = library
@@ -69,17 +71,17 @@ impl Shim {
         Self { path, library }
     }
 
-    /// The file, to be loaded as a module.
+    /// Returns the file, to be loaded as a module.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// From the call after the next `skip` ones, `times` calls of a function do something else.
+    /// Applies an action to `times` calls of a function, after the next `skip` calls.
     pub fn rule(&self, function: Function, skip: u64, times: u64, action: Action) {
         self.add_rule(function as usize, skip, times, action);
     }
 
-    /// The same for calls of any function.
+    /// Same as [`Shim::rule`], but for calls of any function.
     pub fn rule_for_all(&self, skip: u64, times: u64, action: Action) {
         self.add_rule(usize::MAX, skip, times, action);
     }
@@ -92,72 +94,76 @@ impl Shim {
             Action::Kill => (KILL, 0),
             Action::KillAfter => (KILL_AFTER, 0),
         };
-        // SAFETY: the function has this type.
+        // SAFETY: The function has this type.
         unsafe {
             let rule = self.library.get::<extern "C" fn(usize, u64, u64, u64, u64)>(b"faults_rule\0");
             rule.expect("the shim has it")(function, skip, times, action, value);
         }
     }
 
-    /// Ends every rule and every lie; what hangs goes on, and a token that vanished is there again.
+    /// Removes every rule and every false claim. Hanging calls continue, and a token that vanished
+    /// comes back.
     pub fn clear(&self) {
-        // SAFETY: the function has this type.
+        // SAFETY: The function has this type.
         unsafe { self.library.get::<extern "C" fn()>(b"faults_clear\0").expect("the shim has it")() }
     }
 
-    /// No slot has a token any more, and every call is answered so.
+    /// Removes the tokens from all slots. Every call fails accordingly.
     pub fn vanish(&self) {
-        // SAFETY: the function has this type.
+        // SAFETY: The function has this type.
         unsafe { self.library.get::<extern "C" fn()>(b"faults_vanish\0").expect("the shim has it")() }
     }
 
-    /// Behaves as a token that writes (1), prepends (2) or appends (3) the initialisation vectors of AES-GCM.
+    /// Behaves like a token that writes (1), prepends (2) or appends (3) the initialization vectors
+    /// of AES-GCM.
     pub fn iv_mode(&self, mode: usize) {
-        // SAFETY: the function has this type.
+        // SAFETY: The function has this type.
         unsafe { self.library.get::<extern "C" fn(usize)>(b"faults_iv_mode\0").expect("the shim has it")(mode) }
     }
 
-    /// Adds these flags (`CKF_...`) to what every token reports of itself.
+    /// Adds these flags (`CKF_...`) to those that every token reports.
     pub fn token_flags(&self, flags: u64) {
-        // SAFETY: the function has this type.
+        // SAFETY: The function has this type.
         unsafe { self.library.get::<extern "C" fn(u64)>(b"faults_token_flags\0").expect("the shim has it")(flags) }
     }
 
-    /// Gives new keys this value of a Boolean attribute, whatever their template says.
+    /// Gives new keys this value of a Boolean attribute, overriding their template.
     pub fn weaken(&self, attribute: u64, value: bool) {
-        // SAFETY: the function has this type.
+        // SAFETY: The function has this type.
         unsafe {
             self.library.get::<extern "C" fn(u64, bool)>(b"faults_weaken\0").expect("the shim has it")(attribute, value)
         }
     }
 
-    /// Reports this value of a Boolean attribute of every object, after the truth was reported `truths` times.
+    /// Reports this value of a Boolean attribute for every object, after reporting the true value
+    /// `truths` times.
     pub fn claim(&self, attribute: u64, value: bool, truths: u64) {
-        // SAFETY: the function has this type.
+        // SAFETY: The function has this type.
         unsafe {
             let claim = self.library.get::<extern "C" fn(u64, bool, u64)>(b"faults_claim\0");
             claim.expect("the shim has it")(attribute, value, truths);
         }
     }
 
-    /// How often [`Shim::claim`] still reports the truth.
+    /// Returns how many more times [`Shim::claim`] reports the true value.
     pub fn truths_left(&self) -> u64 {
-        // SAFETY: the function has this type.
+        // SAFETY: The function has this type.
         unsafe { self.library.get::<extern "C" fn() -> u64>(b"faults_truths_left\0").expect("the shim has it")() }
     }
 
-    /// Hides the objects of a CKA_ID from the next so many looks, each of which is for one class of objects.
+    /// Hides the objects with a CKA_ID from the next `looks` searches, each of which is for one
+    /// class of objects.
     pub fn hide(&self, id: &[u8], looks: u64) {
-        // SAFETY: the function has this type.
+        // SAFETY: The function has this type.
         unsafe {
             let hide = self.library.get::<unsafe extern "C" fn(*const u8, usize, u64)>(b"faults_hide\0");
             hide.expect("the shim has it")(id.as_ptr(), id.len(), looks);
         }
     }
 
-    /// How often a function was called.
+    /// Returns the number of calls of a function.
     pub fn calls(&self, function: Function) -> u64 {
-        // SAFETY: the function has this type.
+        // SAFETY: The function has this type.
         unsafe {
             self.library.get::<extern "C" fn(usize) -> u64>(b"faults_calls\0").expect("the shim has it")(
                 function as usize,
@@ -165,13 +171,13 @@ impl Shim {
         }
     }
 
-    /// The most sessions that were open at once since this was last asked.
+    /// Returns the maximum number of open sessions since the last call of this function.
     pub fn most_sessions(&self) -> u64 {
-        // SAFETY: the function has this type.
+        // SAFETY: The function has this type.
         unsafe { self.library.get::<extern "C" fn() -> u64>(b"faults_most_sessions\0").expect("the shim has it")() }
     }
 
-    /// How often any function was called.
+    /// Returns the number of calls of all functions.
     pub fn all_calls(&self) -> u64 {
         Function::ALL.iter().map(|function| self.calls(*function)).sum()
     }
@@ -183,7 +189,7 @@ impl Drop for Shim {
     }
 }
 
-/// The shim as cargo built it: beside the test binary.
+/// Returns the path of the shim as built by cargo, next to the test binary.
 fn built() -> PathBuf {
     let binary = std::env::current_exe().expect("the path of this program");
     binary.parent().expect("it lies in a folder").join("libstrongroom_pkcs11_faults.so")

@@ -1,8 +1,9 @@
 //! A PKCS#11 module that forwards to another one and fails on request.
 //!
-//! As a `cdylib` it is a module: it exports `C_GetFunctionList`, hands each call to the real module, and consults the
-//! rules that a test set. It also passes the initialisation arguments that NSS wants and safe code cannot give. As a
-//! `rlib` it is what tests drive it with ([`Shim`], [`SoftHsm`], [`Nss`]), and the bare C calls of the benchmarks.
+//! As a `cdylib`, it is a module: it exports `C_GetFunctionList`, forwards each call to the real
+//! module, and applies the rules set by a test. It also passes the initialization arguments that
+//! NSS requires and safe code cannot pass. As an `rlib`, it contains the code with which tests
+//! control it ([`Shim`], [`SoftHsm`], [`Nss`]), and the bare C calls of the benchmarks.
 
 #![allow(non_snake_case, reason = "the functions have the names of the standard")]
 

@@ -1,4 +1,4 @@
-//! The module: forwards, counts, and fails as the rules say.
+//! The module: forwards and counts calls, and fails according to the rules.
 
 use std::ffi::{CString, c_void};
 use std::ptr::{addr_of_mut, null_mut};
@@ -11,37 +11,38 @@ use cryptoki_sys::*;
 
 use crate::control::Function;
 
-/// Return with the value.
+/// Return the value.
 pub(crate) const RETURN: u64 = 0;
-/// Sleep as many milliseconds, and go on.
+/// Sleep for this number of milliseconds, and continue.
 pub(crate) const SLEEP: u64 = 1;
-/// Wait until it is released, and go on.
+/// Wait until released, and continue.
 pub(crate) const HANG: u64 = 2;
 /// Kill the process.
 pub(crate) const KILL: u64 = 3;
-/// Do what is asked, and kill the process before anybody hears of it.
+/// Forward the call, and kill the process before the result is returned.
 pub(crate) const KILL_AFTER: u64 = 4;
 
 /// CKM_CLOUDHSM_AES_GCM.
 const CLOUDHSM_AES_GCM: CK_MECHANISM_TYPE = CKM_VENDOR_DEFINED | 0x1087;
 
-/// Who makes initialisation vectors: us, the token into the parameter, the token before or after the ciphertext.
+/// The origin of initialization vectors: the caller, or the token, which writes them to the
+/// parameter, or before or after the ciphertext.
 static IV_MODE: AtomicUsize = AtomicUsize::new(0);
 static VANISHED: AtomicBool = AtomicBool::new(false);
-/// The process does not outlive the call that is under way.
+/// The process will not outlive the current call.
 static DOOMED: AtomicBool = AtomicBool::new(false);
-/// What is added to the flags of every token.
+/// Flags added to those of every token.
 static TOKEN_FLAGS: AtomicU64 = AtomicU64::new(0);
-/// Attributes of type CK_BBOOL that new objects get whatever their template says.
+/// Attributes of type CK_BBOOL that new objects get, overriding their template.
 static WEAKENED: Mutex<Vec<(CK_ATTRIBUTE_TYPE, CK_BBOOL)>> = Mutex::new(Vec::new());
-/// An attribute of type CK_BBOOL, what is claimed of it, and how often the truth is told before that.
+/// An attribute of type CK_BBOOL, its claimed value, and the number of true reports before that.
 static CLAIM: Mutex<Option<(CK_ATTRIBUTE_TYPE, CK_BBOOL, u64)>> = Mutex::new(None);
-/// A CKA_ID of objects that are not found, and how often not.
+/// A CKA_ID of hidden objects, and the number of searches that do not find them.
 static HIDDEN: Mutex<Option<(Vec<u8>, u64)>> = Mutex::new(None);
 /// A CKA_ID that no object has.
 static ABSENT: [u8; 33] = [0xA5; 33];
 static RELEASED: AtomicU64 = AtomicU64::new(0);
-/// Sessions that are open, and the most that were.
+/// The number of open sessions, and its maximum.
 static OPEN: AtomicU64 = AtomicU64::new(0);
 static MOST_OPEN: AtomicU64 = AtomicU64::new(0);
 static CALLS: [AtomicU64; Function::ALL.len()] = [const { AtomicU64::new(0) }; Function::ALL.len()];
@@ -50,7 +51,7 @@ static SETTINGS: Mutex<Settings> = Mutex::new(Settings { module: None, reserved:
 static mut LIST: CK_FUNCTION_LIST = unsafe { std::mem::zeroed() };
 static mut REAL: *mut CK_FUNCTION_LIST = null_mut();
 
-/// The initialisation vector of a session's operation, where the token appends or prepends it.
+/// The initialization vector of a session's operation, if the token appends or prepends it.
 static VECTORS: Mutex<Vec<(CK_SESSION_HANDLE, [u8; 12])>> = Mutex::new(Vec::new());
 
 struct Rule {
@@ -66,7 +67,7 @@ struct Settings {
     reserved: Option<CString>,
 }
 
-/// Consults the rules: the value to return instead of forwarding, if any.
+/// Applies the rules. Returns the value to return instead of forwarding, if any.
 fn consult(function: Function) -> Option<CK_RV> {
     let index = function as usize;
     CALLS[index].fetch_add(1, SeqCst);
@@ -100,13 +101,13 @@ fn consult(function: Function) -> Option<CK_RV> {
     (VANISHED.load(SeqCst) && !of_module).then_some(CKR_TOKEN_NOT_PRESENT)
 }
 
-/// Ends the process at once: nothing is unwound, flushed or dropped.
+/// Ends the process immediately: nothing is unwound, flushed or dropped.
 fn kill() {
-    // SAFETY: a signal to this process, which nobody can catch.
+    // SAFETY: Sends this process a signal that cannot be caught.
     unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
 }
 
-/// Passes on what the real module answered, if there is anybody left to hear it.
+/// Returns the result of the real module, unless the process is to be killed.
 fn answered(value: CK_RV) -> CK_RV {
     if DOOMED.load(SeqCst) {
         kill();
@@ -121,7 +122,7 @@ macro_rules! forward {
                 if let Some(value) = consult(Function::$function) {
                     return value;
                 }
-                // SAFETY: the arguments are the caller's, who keeps to the standard.
+                // SAFETY: The arguments come from the caller, who conforms to the standard.
                 answered(unsafe { ((*REAL).$name.expect("the real module has it"))($($argument),*) })
             }
         )*
@@ -166,7 +167,7 @@ unsafe extern "C" fn C_GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO) 
     if let Some(value) = consult(Function::GetTokenInfo) {
         return value;
     }
-    // SAFETY: the arguments are the caller's, who keeps to the standard.
+    // SAFETY: The arguments come from the caller, who conforms to the standard.
     unsafe {
         let value = ((*REAL).C_GetTokenInfo.expect("the real module has it"))(slot, info);
         if value == CKR_OK {
@@ -176,7 +177,8 @@ unsafe extern "C" fn C_GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO) 
     }
 }
 
-/// A template with the attributes that are weakened; their values live in `WEAKENED`, which is locked meanwhile.
+/// Returns a template with the weakened attributes. Their values are in `WEAKENED`, which must stay
+/// locked while the template is used.
 ///
 /// # Safety
 /// `template` has `count` attributes.
@@ -185,7 +187,7 @@ unsafe fn weakened(
     count: CK_ULONG,
     values: &[(CK_ATTRIBUTE_TYPE, CK_BBOOL)],
 ) -> Vec<CK_ATTRIBUTE> {
-    // SAFETY: as the caller promises.
+    // SAFETY: As promised by the caller.
     let mut attributes = unsafe { std::slice::from_raw_parts(template, count as usize) }.to_vec();
     for attribute in &mut attributes {
         if let Some((_, value)) = values.iter().find(|(kind, _)| *kind == attribute.type_) {
@@ -206,7 +208,7 @@ unsafe extern "C" fn C_CreateObject(
         return value;
     }
     let values = WEAKENED.lock().unwrap();
-    // SAFETY: the arguments are the caller's, who keeps to the standard.
+    // SAFETY: The arguments come from the caller, who conforms to the standard.
     unsafe {
         let mut own = weakened(template, count, &values);
         let create = (*REAL).C_CreateObject.expect("the real module has it");
@@ -222,7 +224,7 @@ unsafe extern "C" fn C_FindObjectsInit(
     if let Some(value) = consult(Function::FindObjectsInit) {
         return value;
     }
-    // SAFETY: the arguments are the caller's, who keeps to the standard.
+    // SAFETY: The arguments come from the caller, who conforms to the standard.
     unsafe {
         let mut own = std::slice::from_raw_parts(template, count as usize).to_vec();
         if let Some((id, left)) = HIDDEN.lock().unwrap().as_mut().filter(|(_, left)| *left > 0) {
@@ -252,7 +254,7 @@ unsafe extern "C" fn C_GenerateKey(
         return value;
     }
     let values = WEAKENED.lock().unwrap();
-    // SAFETY: the arguments are the caller's, who keeps to the standard.
+    // SAFETY: The arguments come from the caller, who conforms to the standard.
     unsafe {
         let mut own = weakened(template, count, &values);
         let generate = (*REAL).C_GenerateKey.expect("the real module has it");
@@ -274,7 +276,7 @@ unsafe extern "C" fn C_GenerateKeyPair(
         return value;
     }
     let values = WEAKENED.lock().unwrap();
-    // SAFETY: the arguments are the caller's, who keeps to the standard.
+    // SAFETY: The arguments come from the caller, who conforms to the standard.
     unsafe {
         let mut own = weakened(private, privates, &values);
         let generate = (*REAL).C_GenerateKeyPair.expect("the real module has it");
@@ -296,7 +298,7 @@ unsafe extern "C" fn C_UnwrapKey(
         return value;
     }
     let values = WEAKENED.lock().unwrap();
-    // SAFETY: the arguments are the caller's, who keeps to the standard.
+    // SAFETY: The arguments come from the caller, who conforms to the standard.
     unsafe {
         let mut own = weakened(template, count, &values);
         let unwrap = (*REAL).C_UnwrapKey.expect("the real module has it");
@@ -313,7 +315,7 @@ unsafe extern "C" fn C_GetAttributeValue(
     if let Some(value) = consult(Function::GetAttributeValue) {
         return value;
     }
-    // SAFETY: the arguments are the caller's, who keeps to the standard.
+    // SAFETY: The arguments come from the caller, who conforms to the standard.
     unsafe {
         let get = (*REAL).C_GetAttributeValue.expect("the real module has it");
         let value = get(session, object, template, count);
@@ -338,7 +340,7 @@ unsafe extern "C" fn C_Initialize(arguments: *mut c_void) -> CK_RV {
         return value;
     }
     let settings = SETTINGS.lock().unwrap();
-    // SAFETY: the caller gives CK_C_INITIALIZE_ARGS or nothing, and what is added outlives the call.
+    // SAFETY: The caller passes CK_C_INITIALIZE_ARGS or null, and the added text outlives the call.
     unsafe {
         let mut own = if arguments.is_null() { CK_C_INITIALIZE_ARGS::default() } else { *arguments.cast() };
         let given = match &settings.reserved {
@@ -356,7 +358,7 @@ unsafe extern "C" fn C_Finalize(reserved: *mut c_void) -> CK_RV {
     if let Some(value) = consult(Function::Finalize) {
         return value;
     }
-    // SAFETY: the argument is the caller's.
+    // SAFETY: The argument comes from the caller.
     let value = unsafe { ((*REAL).C_Finalize.expect("the real module has it"))(reserved) };
     if value == CKR_OK {
         OPEN.store(0, SeqCst);
@@ -374,7 +376,7 @@ unsafe extern "C" fn C_OpenSession(
     if let Some(value) = consult(Function::OpenSession) {
         return value;
     }
-    // SAFETY: the arguments are the caller's, who keeps to the standard.
+    // SAFETY: The arguments come from the caller, who conforms to the standard.
     let value = unsafe { ((*REAL).C_OpenSession.expect("the real module has it"))(slot, flags, data, notify, session) };
     if value == CKR_OK {
         MOST_OPEN.fetch_max(OPEN.fetch_add(1, SeqCst) + 1, SeqCst);
@@ -389,12 +391,12 @@ unsafe extern "C" fn C_CloseSession(session: CK_SESSION_HANDLE) -> CK_RV {
     {
         return value;
     }
-    // SAFETY: the argument is the caller's.
+    // SAFETY: The argument comes from the caller.
     let value = unsafe { ((*REAL).C_CloseSession.expect("the real module has it"))(session) };
     if value == CKR_OK {
         OPEN.fetch_sub(1, SeqCst);
     }
-    // Sessions end with the token that vanishes, though whoever closes them is told that it is not there.
+    // Sessions end when the token vanishes, although closing them reports that the token is absent.
     answered(refused.unwrap_or(value))
 }
 
@@ -402,7 +404,7 @@ unsafe extern "C" fn C_GetSlotList(present: CK_BBOOL, list: *mut CK_SLOT_ID, cou
     if let Some(value) = consult(Function::GetSlotList) {
         return value;
     }
-    // SAFETY: the arguments are the caller's.
+    // SAFETY: The arguments come from the caller.
     unsafe {
         if VANISHED.load(SeqCst) {
             *count = 0;
@@ -412,7 +414,7 @@ unsafe extern "C" fn C_GetSlotList(present: CK_BBOOL, list: *mut CK_SLOT_ID, cou
     }
 }
 
-/// As a token that makes its own initialisation vectors, if it is told to be one.
+/// Behaves like a token that generates its own initialization vectors, if configured to.
 unsafe extern "C" fn C_EncryptInit(
     session: CK_SESSION_HANDLE,
     mechanism: *mut CK_MECHANISM,
@@ -421,7 +423,7 @@ unsafe extern "C" fn C_EncryptInit(
     if let Some(value) = consult(Function::EncryptInit) {
         return value;
     }
-    // SAFETY: the arguments are the caller's; a mechanism of AES-GCM comes with its parameter.
+    // SAFETY: The arguments come from the caller. A mechanism of AES-GCM comes with its parameter.
     unsafe {
         let init = (*REAL).C_EncryptInit.expect("the real module has it");
         let kind = (*mechanism).mechanism;
@@ -474,7 +476,8 @@ unsafe extern "C" fn C_Encrypt(
     if let Some(value) = consult(Function::Encrypt) {
         return value;
     }
-    // SAFETY: the arguments are the caller's, with 12 bytes more room, as the answer to the first call says.
+    // SAFETY: The arguments come from the caller, with room for 12 more bytes, as reported by the
+    // first call.
     unsafe {
         let encrypt = (*REAL).C_Encrypt.expect("the real module has it");
         let vector = VECTORS.lock().unwrap().iter().find(|known| known.0 == session).map(|known| known.1);
@@ -503,7 +506,7 @@ unsafe extern "C" fn C_Encrypt(
 /// `list` must be valid for a write.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn C_GetFunctionList(list: *mut *mut CK_FUNCTION_LIST) -> CK_RV {
-    // SAFETY: a test configures the shim before anybody loads it as a module, and never twice.
+    // SAFETY: A test configures the shim once, before it is loaded as a module.
     unsafe {
         if REAL.is_null() {
             return CKR_LIBRARY_LOAD_FAILED;
@@ -513,10 +516,12 @@ pub unsafe extern "C" fn C_GetFunctionList(list: *mut *mut CK_FUNCTION_LIST) -> 
     CKR_OK
 }
 
-/// Says which module is behind the shim, and with which text it is initialised. Returns 0 if it can be loaded.
+/// Sets the module behind the shim and the text that it is initialized with. Returns 0 if the
+/// module can be loaded.
 ///
 /// # Safety
-/// Both are text of that length; once only, before the shim is used.
+/// Both pointers must refer to text of the given length. Must be called only once, before the shim
+/// is used.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn faults_configure(
     path: *const u8,
@@ -524,7 +529,7 @@ pub unsafe extern "C" fn faults_configure(
     reserved: *const u8,
     reserved_length: usize,
 ) -> i32 {
-    // SAFETY: as the caller promises.
+    // SAFETY: As promised by the caller.
     unsafe {
         let path = std::slice::from_raw_parts(path, length);
         let reserved = std::slice::from_raw_parts(reserved, reserved_length);
@@ -573,7 +578,7 @@ pub extern "C" fn faults_iv_mode(mode: usize) {
     IV_MODE.store(mode, SeqCst);
 }
 
-/// The most sessions that were open at once since this was last asked.
+/// Returns the maximum number of open sessions since the last call of this function.
 #[unsafe(no_mangle)]
 pub extern "C" fn faults_most_sessions() -> u64 {
     MOST_OPEN.swap(OPEN.load(SeqCst), SeqCst)
@@ -603,12 +608,12 @@ pub extern "C" fn faults_claim(attribute: u64, value: bool, truths: u64) {
 /// `id` has `length` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn faults_hide(id: *const u8, length: usize, looks: u64) {
-    // SAFETY: as the caller promises.
+    // SAFETY: As promised by the caller.
     let id = unsafe { std::slice::from_raw_parts(id, length) };
     *HIDDEN.lock().unwrap() = Some((id.to_vec(), looks));
 }
 
-/// How often the truth is still told.
+/// Returns the number of remaining true reports.
 #[unsafe(no_mangle)]
 pub extern "C" fn faults_truths_left() -> u64 {
     CLAIM.lock().unwrap().map_or(0, |(_, _, truths)| truths)

@@ -1,8 +1,10 @@
 //! Child processes that share the memory of their parent.
 
-/// Runs `work` in a forked child, and returns the code with which it ended: that of `work`, or 255 if it panicked.
+/// Runs `work` in a forked child, and returns the child's exit code: that of `work`, or 255 if it
+/// panicked.
 pub fn in_child(work: impl FnOnce() -> i32 + std::panic::UnwindSafe) -> i32 {
-    // SAFETY: the child runs `work` and ends without unwinding into the frames of the parent or running exit handlers.
+    // SAFETY: The child runs `work` and ends without unwinding into the frames of the parent or
+    // running exit handlers.
     unsafe {
         match libc::fork() {
             -1 => panic!("no child"),

@@ -1,4 +1,4 @@
-//! Tokens in software: SoftHSM 2 and NSS, each test with tokens of its own.
+//! Software tokens: SoftHSM 2 and NSS. Each test has its own tokens.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::control::Shim;
 /// The PIN of every token.
 pub const PIN: &str = "1234";
 
-/// Where SoftHSM looks for its configuration unless it is told otherwise, in Debian's build.
+/// The default path of SoftHSM's configuration in Debian's build.
 const DEFAULT_CONFIGURATION: &[u8] = b"/etc/softhsm/softhsm2.conf\0";
 
-/// The variable that tells it otherwise.
+/// The environment variable that overrides it.
 const VARIABLE: &[u8] = b"SOFTHSM2_CONF\0";
 
-/// The module of SoftHSM, if it is installed.
+/// Returns the module of SoftHSM, if it is installed.
 pub fn soft_hsm_module() -> Option<PathBuf> {
     first(&[
         "/usr/lib/softhsm/libsofthsm2.so",
@@ -27,7 +27,7 @@ pub fn soft_hsm_module() -> Option<PathBuf> {
     ])
 }
 
-/// The module of NSS, if it is installed.
+/// Returns the module of NSS, if it is installed.
 pub fn nss_module() -> Option<PathBuf> {
     first(&[
         "/usr/lib/x86_64-linux-gnu/libsoftokn3.so",
@@ -40,23 +40,24 @@ fn first(paths: &[&str]) -> Option<PathBuf> {
     paths.iter().map(PathBuf::from).find(|path| path.exists())
 }
 
-/// A copy of SoftHSM with tokens of its own, behind a shim.
+/// A copy of SoftHSM with its own tokens, behind a shim.
 ///
-/// Copies in one process are told apart by the path of their configuration. The environment is the same for all of
-/// them, and changing it while other threads read it is not sound: so the path is written into the copy of the file.
+/// Copies in one process differ in the path of their configuration. All of them share one
+/// environment, and changing it while other threads read it is unsound. So the path is written into
+/// the copy of the module's file.
 #[derive(Debug)]
 pub struct SoftHsm {
     folder: PathBuf,
     shim: Shim,
-    /// Deletes the folder when it is dropped: by the one that made it.
+    /// Deletes the folder when dropped, in the instance that created it.
     _made: Option<TempDir>,
 }
 
 impl SoftHsm {
-    /// Makes a copy with an initialised token for each label.
+    /// Creates a copy with an initialized token for each label.
     pub fn new(labels: &[&str]) -> Option<Self> {
         let module = soft_hsm_module()?;
-        // The path must not be longer than the one that it takes the place of.
+        // The path must not be longer than the one that it replaces.
         let folder = tempfile::Builder::new().prefix("sr").rand_bytes(6).tempdir_in("/tmp").expect("a folder");
         let (tokens, configuration) = (folder.path().join("tokens"), folder.path().join("c"));
         fs::create_dir(&tokens).expect("a folder");
@@ -77,40 +78,40 @@ impl SoftHsm {
         Some(Self { folder: folder.path().to_owned(), shim, _made: Some(folder) })
     }
 
-    /// The same copy and tokens in another process, behind a shim of its own.
+    /// Returns the copy and tokens of another process, behind a separate shim.
     pub fn of_other_process(folder: &Path) -> Self {
         let name = format!("other {}", std::process::id());
         let shim = Shim::new(folder, &name, &folder.join("softhsm.so"), "");
         Self { folder: folder.to_owned(), shim, _made: None }
     }
 
-    /// Where all of it lies.
+    /// Returns the folder that contains everything.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The shim in front of it.
+    /// Returns the shim in front of it.
     pub fn shim(&self) -> &Shim {
         &self.shim
     }
 
-    /// The module without a shim.
+    /// Returns the path of the module without a shim.
     pub fn bare_path(&self) -> PathBuf {
         self.folder.join("softhsm.so")
     }
 
-    /// The configuration, for programs that use the same tokens.
+    /// Returns the path of the configuration, for programs that use the same tokens.
     pub fn configuration(&self) -> PathBuf {
         self.folder.join("c")
     }
 
-    /// Takes the tokens away.
+    /// Removes the tokens.
     pub fn take_away(&self) {
         fs::rename(self.folder.join("tokens"), self.folder.join("away")).expect("a folder is moved");
         fs::create_dir(self.folder.join("tokens")).expect("a folder");
     }
 
-    /// Brings them back.
+    /// Restores the removed tokens.
     pub fn bring_back(&self) {
         fs::remove_dir(self.folder.join("tokens")).expect("an empty folder");
         fs::rename(self.folder.join("away"), self.folder.join("tokens")).expect("a folder is moved");
@@ -129,11 +130,11 @@ fn patched(mut module: Vec<u8>, configuration: &Path) -> Vec<u8> {
     module
 }
 
-/// NSS softokn is one library in the process, with one state: whoever uses it has it alone.
+/// NSS softokn is one library with one state per process, so only one user at a time may have it.
 static NSS: Mutex<()> = Mutex::new(());
 
-/// NSS softokn with a database of its own, behind a shim. Another one is made when this one is dropped, which must be after
-/// all tokens on it.
+/// NSS softokn with its own database, behind a shim. The next instance is created once this one is
+/// dropped, which must be after all tokens on it.
 #[derive(Debug)]
 pub struct Nss {
     _folder: TempDir,
@@ -142,10 +143,10 @@ pub struct Nss {
 }
 
 impl Nss {
-    /// The label of its one token.
+    /// The label of its only token.
     pub const LABEL: &'static str = "NSS Certificate DB";
 
-    /// Makes a database with a PIN.
+    /// Creates a database with a PIN.
     pub fn new() -> Option<Self> {
         let module = nss_module()?;
         let alone = NSS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,12 +162,13 @@ impl Nss {
             .ok()?;
         assert!(made.status.success(), "certutil: {}", String::from_utf8_lossy(&made.stderr));
         let reserved = format!("configdir='{database}' certPrefix='' keyPrefix='' secmod='secmod.db' flags=");
-        // The library is found by name among its friends, which a copy would not have.
+        // NSS finds its companion libraries by name in its own folder, where a copy would not find
+        // them.
         let shim = Shim::new(folder.path(), "nss", &module, &reserved);
         Some(Self { _folder: folder, shim, _alone: alone })
     }
 
-    /// The shim in front of it.
+    /// Returns the shim in front of it.
     pub fn shim(&self) -> &Shim {
         &self.shim
     }
