@@ -1,9 +1,9 @@
-"""Writes the seeds of the message and policy targets from the test data, those of the key targets from the keys beside it, and
-those of the audit, key reference and root record targets from what is written out here.
+"""Writes fuzzing seeds. Those of the message and policy targets come from the test data, those of the key targets from
+fuzz/keys, and those of the audit, key reference and root record targets from this script.
 
 Run after adding vectors: python3 fuzz/make_seeds.py
 
-The seeds of the other targets were found by fuzzing and thinned out with `cargo fuzz cmin`.
+The seeds of the other targets were found by fuzzing and minimized with `cargo fuzz cmin`.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ for vector in sorted(VECTORS.glob("*.txt")):
     lines = vector.read_text().splitlines()
     fields = dict(line.split(": ", 1) for line in lines if ": " in line and not line.startswith("#"))
     message = bytes.fromhex(fields["ciphertext"]) if "ciphertext" in fields else b""
-    # The open target takes a byte 0 for "this is a message as it came".
+    # For the open target, a leading zero byte means that the message follows unchanged.
     for target, prefix in [("message_header", b""), ("message_open", b"\0")]:
         folder = ROOT / "corpus" / target
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{vector.stem}.seed").write_bytes(prefix + message)
 
-# The kinds in the order of `KeyPairKind::ALL`; a byte for the kind, and one for the form: 0 is a public key.
+# The kinds in the order of `KeyPairKind::ALL`. A seed starts with a byte for the kind and one for the form: 0 is a public key.
 KINDS = {"rsa_2048": 0, "p256": 3, "p384": 4, "p521": 5, "secp256k1": 6, "ed25519": 7}
 folder = ROOT / "corpus" / "key_import"
 folder.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ references |= {f"signing_{name}": reference(3, code, 2, public_of(name)) for nam
 for name, content in references.items():
     (folder / f"{name}.seed").write_bytes(content)
 
-# The documents of the tables, each with the encryption context that the target takes after a zero byte.
+# The documents of the tables. After a zero byte, each is followed by the encryption context.
 folder = ROOT / "corpus" / "policy"
 folder.mkdir(parents=True, exist_ok=True)
 DECISIONS = ROOT.parent / "tests" / "data" / "policy_decisions"
@@ -102,8 +102,8 @@ for table in ["condition_operators", "condition_keys", "actions_and_resources"]:
             name = hashlib.sha256(text.encode()).hexdigest()[:8]
             (folder / f"{table}_{name}.seed").write_bytes(text.encode() + b"\0tenant\0North\0a\0" + b"1")
 
-# Trails: what is done to the files of the good one, as `arbitrary` reads it: a file and the kind of damage, a number for the
-# variant, the fields, and before each element of a list a byte that says that there is one.
+# Audit trails: edits of the files of an intact trail, in the encoding that `arbitrary` reads. An edit consists of the file
+# and the kind of damage (a number for the variant, then the fields). In a list, a byte before each element announces it.
 folder = ROOT / "corpus" / "audit_verify"
 EDITS = {"flip": "HB", "insert": "HB", "remove": "HB", "cut": "H", "append": None, "swap": "HHB", "repeat": "HB"}
 ZERO = "0" * 64
@@ -166,7 +166,7 @@ for name, damages in seeds.items():
     (folder / f"{name}.seed").write_bytes(listed(damages))
 
 
-# Records with wrapped root keys, up to the checksum: the format, the current version, its holder and the wrappings.
+# Records with wrapped root keys, up to the checksum: the format, the current version, its holder, and the wrapped keys.
 def prefixed(part):
     return struct.pack(">H", len(part)) + part
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """A second implementation of the ciphertext blob, schemes 1 and 2, over the Python package `cryptography`.
 
-It shares no code with the library: what it makes and opens follows the manual page `src/manual/blob_format.md` alone.
+It shares no code with the library. It is written solely from the manual page `src/manual/blob_format.md`.
 
     blob_reference.py example        prints the worked example of the page
     blob_reference.py open           reads lines of JSON, {"material": hex, "blob": hex, "context": {name: value}},
-                                     and prints for each the plaintext in hexadecimal, or "refused" and why
+                                     and prints for each the plaintext in hexadecimal, or "refused" and the reason
     blob_reference.py seal           reads lines of JSON, {"material": hex, "key_id": hex, "key_version": number,
                                      "plaintext": hex, "context": {name: value}} and "salt": hex for scheme 1 or
                                      "iv": hex for scheme 2, and prints each blob in hexadecimal
@@ -59,13 +59,13 @@ def derive(material, prefix, salt, context):
 
 
 def seal(material, prefix, salt, pairs, plaintext):
-    """Makes a blob."""
+    """Returns a blob of scheme 1."""
     _, _, key, commitment = derive(material, prefix, salt, canonical_context(pairs))
     return prefix + salt + commitment + AESGCM(key).encrypt(bytes(12), plaintext, None)
 
 
 def seal_in_hsm(material, prefix, iv, pairs, plaintext):
-    """Makes a blob as an HSM makes it."""
+    """Returns a blob as an HSM produces it."""
     return prefix + iv + AESGCM(material).encrypt(iv, plaintext, prefix + canonical_context(pairs))
 
 
@@ -143,7 +143,7 @@ LONG = bytes(at % 251 for at in range(MOST_PLAINTEXT))
 
 
 def make(scheme, pairs, plaintext, key_version=3):
-    """Makes a blob of either scheme from fixed values."""
+    """Returns a blob of either scheme from fixed values."""
     prefix = make_prefix(KEY_ID, key_version, scheme)
     if scheme == PROVIDER:
         return seal_in_hsm(MATERIAL, prefix, bytes(range(0x80, 0x8C)), pairs, plaintext)
@@ -157,7 +157,7 @@ def flip(blob, at):
 
 
 def opened_vectors(scheme):
-    """Yields name, reason, context, blob and plaintext of what opens."""
+    """Yields the name, reason, context, blob and plaintext of each case that opens."""
     cases = [
         ("usual", "A context of two pairs.", USUAL, b"open sesame", 3),
         ("no_context", "No context, and one byte.", {}, b"\x00", 1),
@@ -170,7 +170,7 @@ def opened_vectors(scheme):
 
 
 def refused_vectors(scheme):
-    """Yields name, reason, context, blob, check of the library and check of this script of what does not open."""
+    """Yields each case that does not open: name, reason, context, blob, and the checks that fail in the library and here."""
     blob, closed = make(scheme, USUAL, b"open sesame"), "InvalidCiphertext"
     bound = "commitment" if scheme == COMMITTING else "tag"
     yield "ciphertext_flipped", "One bit of the ciphertext is flipped.", USUAL, flip(blob, -20), closed, "tag"
@@ -198,7 +198,7 @@ def refused_vectors(scheme):
 
 
 def write_vectors(folder):
-    """Writes every case to a file of its own, after this script came to the same verdict."""
+    """Writes every case to a separate file, after this script has reached the same verdict."""
     for scheme in OVERHEAD:
         for name, reason, pairs, blob, plaintext in opened_vectors(scheme):
             assert open_blob(MATERIAL, blob, pairs) == plaintext

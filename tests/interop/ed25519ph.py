@@ -2,7 +2,7 @@
 
     ed25519ph.py PUBLIC_KEY MESSAGE SIGNATURE
 
-All three are hexadecimal, the public key is a SubjectPublicKeyInfo in DER. Prints "valid" or "invalid".
+All three are in hexadecimal. The public key is a SubjectPublicKeyInfo in DER. Prints "valid" or "invalid".
 """
 
 import sys

@@ -1,8 +1,9 @@
 // Encrypts and decrypts with the official Encryption SDK for JavaScript in Node.js, on request.
 //
-// It takes the requests of esdk_peer.py and gives its answers: one a line, JSON, bytes in hexadecimal. Of them it knows
-// those over raw AES keys, alone or with "children", and over "rsa" keys; it writes in frames only. Whatever fails is
-// answered with {"error": text}. Needs the packages of package-lock.json in node_modules beside this file.
+// Reads the same requests and writes the same answers as esdk_peer.py: one JSON object per line, with bytes in
+// hexadecimal. It supports requests with raw AES keys, alone or with "children", and with "rsa" keys. It writes only framed
+// messages. Failures are answered with {"error": text}. Needs the packages of package-lock.json in node_modules next to this
+// file.
 
 'use strict'
 
@@ -26,7 +27,7 @@ const PADDINGS = {
   OAEP_SHA512_MGF1: { oaepHash: 'sha512' }
 }
 
-// The strictest client, unless suites of version 1 are to be read or written.
+// Returns the strictest client, unless the request reads or writes suites of version 1.
 function client (request) {
   const { REQUIRE_ENCRYPT_ALLOW_DECRYPT, REQUIRE_ENCRYPT_REQUIRE_DECRYPT } = sdk.CommitmentPolicy
   if (request.suite) return sdk.buildClient(sdk.getCompatibleCommitmentPolicy(request.suite))
@@ -34,14 +35,14 @@ function client (request) {
 }
 
 function rawAesKeyring (member) {
-  // The SDK takes only a key that has its memory for itself, which that of a short `Buffer` is not.
+  // The SDK accepts only a key that does not share its memory. A short `Buffer` shares it.
   const key = new Uint8Array(Buffer.from(member.key, 'hex'))
   return new sdk.RawAesKeyringNode({
     keyNamespace: member.namespace,
     keyName: member.name,
     unencryptedMasterKey: key,
     wrappingSuite: WRAPPING[key.length],
-    // By default names are sorted by `localeCompare`, which no other implementation does.
+    // By default, the SDK sorts names by `localeCompare`, unlike all other implementations.
     utf8Sorting: !member.locale_order
   })
 }

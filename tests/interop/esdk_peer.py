@@ -1,6 +1,7 @@
 """Encrypts and decrypts with the official Encryption SDK for Python, on request.
 
-One request a line on standard input, one answer a line on standard output, both JSON; bytes are hexadecimal.
+Reads one request per line from standard input and writes one answer per line to standard output. Both are JSON, with
+bytes in hexadecimal.
 
     {"do": "encrypt", "key": ..., "namespace": ..., "name": ..., "context": {...}, "frame_length": n, "plaintext": ...}
         -> {"ciphertext": ...}
@@ -9,17 +10,19 @@ One request a line on standard input, one answer a line on standard output, both
     {"do": "version"}
         -> {"version": "4.0.7"}
 
-"suite": n chooses the algorithm suite of a message to write (the default is 0x0478), a frame length of 0 writes it in one
-piece, and "allow_version_1": true reads suites without commitment.
+"suite": n selects the algorithm suite of a message to write (the default is 0x0478). A frame length of 0 writes an
+unframed message. "allow_version_1": true allows reading suites without commitment.
 
-With "rsa": {"padding": ..., "public": pem, "private": pem} or "ecdh": {"scheme": "static", "ephemeral" or "discovery",
-"curve": ..., "private": pem, "public": hexadecimal DER} that keyring is one over such keys.
+With "keyring": true in the request, the data key is wrapped by a keyring of the material providers library, a different
+implementation from the SDK's own master keys. The following fields change that keyring:
 
-With "keyring": true in the request, the data key is wrapped by a keyring of the material providers library, which is
-another implementation than the SDK's own master keys. With "children": [{"key": ..., "namespace": ..., "name": ...}, ...]
-beside it, that keyring is the generator of a multi-keyring; with "required": [name, ...] the names are required of the
-encryption context, and "context" of a decryption is what is reproduced of it. Whatever fails is answered with {"error": text}. Needs the packages
-of requirements.txt.
+- "rsa": {"padding": ..., "public": pem, "private": pem} or "ecdh": {"scheme": "static", "ephemeral" or "discovery",
+  "curve": ..., "private": pem, "public": hexadecimal DER}: the keyring uses such keys.
+- "children": [{"key": ..., "namespace": ..., "name": ...}, ...]: the keyring is the generator of a multi-keyring.
+- "required": [name, ...]: the encryption context must contain these names. The "context" of a decryption is the part that
+  the reader supplies.
+
+Failures are answered with {"error": text}. Needs the packages of requirements.txt.
 """
 
 import functools
@@ -71,7 +74,7 @@ KEYRING_WRAPPING = {
     32: AesWrappingAlg.ALG_AES256_GCM_IV12_TAG16,
 }
 
-# The library reads a private key again for each message, and checks all of it each time, which takes 90 ms.
+# The library parses and fully checks a private key again for each message, which takes 90 ms.
 RSAEncryption.load_pem_private_key = functools.lru_cache(RSAEncryption.load_pem_private_key)
 
 MATERIAL_PROVIDERS = AwsCryptographicMaterialProviders(config=MaterialProvidersConfig())
@@ -82,7 +85,7 @@ CLIENTS = {
 
 
 def client(request, algorithm=None):
-    """The strictest client, unless suites of version 1 are to be read or written."""
+    """Returns the strictest client, unless the request reads or writes suites of version 1."""
     if algorithm is not None and not algorithm.is_committing():
         return CLIENTS[CommitmentPolicy.FORBID_ENCRYPT_ALLOW_DECRYPT]
     if request.get("allow_version_1"):
@@ -118,7 +121,7 @@ def raw_rsa_keyring(request):
 def raw_ecdh_keyring(request):
     key = request["ecdh"]
     own = key.get("private", "").encode()
-    # A public key goes in as DER, whatever the documentation says.
+    # The public key must be DER, contrary to the documentation.
     peer = bytes.fromhex(key.get("public", ""))
     scheme = {
         "static": lambda: RawEcdhStaticConfigurationsRawPrivateKeyToStaticPublicKey(
@@ -149,7 +152,7 @@ def request_keyring(request):
 
 
 def master_key(request):
-    """The raw AES key of a request, or the private half of its RSA key."""
+    """Returns the raw AES key of a request, or the private half of its RSA key."""
     if "rsa" in request:
         return WrappingKey(
             wrapping_algorithm=RSA_WRAPPING[request["rsa"]["padding"]],
@@ -163,7 +166,7 @@ def master_key(request):
 
 
 def key_source(request):
-    """The keys of a request as a keyring, or its only raw AES or RSA key as a master key provider."""
+    """Returns the keys of a request as a keyring, or its only raw AES or RSA key as a master key provider."""
     if "required" in request:
         default = MATERIAL_PROVIDERS.create_default_cryptographic_materials_manager(
             CreateDefaultCryptographicMaterialsManagerInput(keyring=request_keyring(request))
@@ -221,7 +224,7 @@ def main():
         try:
             request = json.loads(line)
             answer = ACTIONS[request["do"]](request)
-        except Exception as error:  # whatever it is, the other side must hear of it
+        except Exception as error:  # every failure must be reported to the other side
             answer = {"error": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)
 

@@ -1,8 +1,8 @@
-"""Uses keys of a token through python-pkcs11, whose code is not ours.
+"""Uses keys of a token through python-pkcs11, an independent implementation.
 
     pkcs11_peer.py MODULE LABEL PIN <<< '{"do": ..., "id": hex, ...}'
 
-One request in JSON comes in, one answer in JSON goes out.
+Reads one request in JSON and writes one answer in JSON.
 """
 
 import json
