@@ -1,4 +1,4 @@
-# Shared by test.sh and .ci/run: installs missing tools and reports what it installs. Source this
+# Shared by test.sh and .ci/run: installs missing tools and reports each installation. Source this
 # file, do not run it.
 
 # Installs Debian packages if a probe command fails: ensure_debian 'PROBE' PACKAGE...

@@ -5,8 +5,7 @@
 //! versions, wrapped by a [`RootKeyHolder`].
 //!
 //! ```text
-//! a holder (a file, a passphrase, an HSM ...)  wraps  the versions of the root key  seal  records
-//! and material
+//! a holder (a file, a passphrase, an HSM ...)  wraps  the versions of the root key  seal  records and material
 //! ```
 //!
 //! The caller provides a [`RootKey`], the source of the root key's holder. The versions themselves

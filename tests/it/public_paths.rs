@@ -146,7 +146,7 @@ fn text_of(files: &BTreeMap<String, String>, module: &Module) -> Option<String> 
         return Some(String::new());
     }
     let body = parent.split(&format!("\npub mod {name} {{\n")).nth(1)?.split("\n}\n").next()?;
-    // Dedents the text, as in a file of its own.
+    // Dedents the text, as in a separate file.
     Some(body.lines().map(|line| format!("{}\n", line.strip_prefix("    ").unwrap_or(line))).collect())
 }
 

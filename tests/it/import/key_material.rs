@@ -189,7 +189,7 @@ fn a_key_waits_until_its_material_comes_and_then_works() -> Result<()> {
     let blob = kms.encrypt(EncryptRequest::new(key, b"x"))?.ciphertext_blob;
     assert_eq!(kms.decrypt(DecryptRequest::new(&blob))?.plaintext.expose_secret(), b"x");
 
-    // The same material in another key makes a different key.
+    // Another key with the same material is a different key.
     let other = waiting(&kms, SYMMETRIC)?;
     import(&kms, other, &[7; 32])?;
     assert_ne!(kms.describe_key(other)?.current_key_material_id(), metadata.current_key_material_id());

@@ -1,5 +1,4 @@
-//! Transfer of keys between stores: what is transferred, what is rejected, and that transfers are
-//! atomic.
+//! Transfer of keys between stores: transferred data, rejected transfers, and atomicity.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};

@@ -57,7 +57,7 @@ fn every_private_key_gets_its_verdict_in_every_backend() {
 }
 
 /// Asserts that each backend verifies what the other signs, with every algorithm, and that both
-/// decrypt what was encrypted to the key.
+/// decrypt data encrypted to the key.
 fn assert_one_key(vector: &Vector, pkcs8: &[u8], one: &dyn PrivateKey, two: &dyn PrivateKey) {
     let file = &vector.file;
     assert_eq!(one.to_pkcs8().expect("a key can be written").expose_secret(), pkcs8, "{file}");

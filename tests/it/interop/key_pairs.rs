@@ -136,7 +136,7 @@ fn ecdh_keyrings_are_the_same_to_the_official_sdk() -> Result<()> {
             json!({"ecdh": {"scheme": "ephemeral", "curve": curve, "public": hex::encode(&two.public)}});
         let ephemeral = || RawEcdhKeyring::ephemeral(two.public_pem().as_bytes()).map(Envelope::new);
         let discovery = || RawEcdhKeyring::discovery(two.private.expose_secret()).map(Envelope::new);
-        // One writes for two, and two reads. Each also reads what it wrote itself.
+        // One writes for two, and two reads. Each also reads its own messages.
         let (write, read) = (|| fixed(&one, &two), || fixed(&two, &one));
         agree(&mut peer, &write, &read, [their_static(&one, &two), their_static(&two, &one)], curve);
         agree(&mut peer, &write, &write, [their_static(&one, &two), their_static(&one, &two)], curve);
@@ -174,7 +174,7 @@ fn an_ecdh_keyring_reads_only_what_is_for_it() -> Result<()> {
     let reads_only = Envelope::new(discovery(&two)?).encrypt(b"x", &nothing);
     assert_eq!(reads_only.expect_err("reads only").kind(), ErrorKind::Validation);
 
-    // However the wrapped data key is altered, it does not unwrap, and nothing panics.
+    // However the wrapped data key is altered, unwrapping fails without a panic.
     let header = strongroom::message::inspect(&message).expect("a header").encoded_length();
     for at in 37..header {
         let mut altered = message.clone();

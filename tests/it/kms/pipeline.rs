@@ -30,7 +30,7 @@ impl Policy for Switch {
     }
 }
 
-/// An audit sink that can be made to fail.
+/// An audit sink that can be switched to fail.
 #[derive(Debug, Default)]
 struct Brittle {
     events: Mutex<Vec<AuditEvent>>,

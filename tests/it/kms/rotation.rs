@@ -1,4 +1,4 @@
-//! Rotation: on schedule, on demand, and what it leaves unchanged.
+//! Rotation: on schedule, on demand, and the data that it leaves unchanged.
 
 use std::time::Duration;
 

@@ -16,7 +16,7 @@ const THREADS: u8 = 8;
 /// Number of keys that each thread creates with bare calls: 12,000 in total.
 const KEYS: u32 = 1_500;
 
-/// How the bare calls of several threads are scheduled.
+/// The scheduling of the bare calls of several threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     AllAtOnce,

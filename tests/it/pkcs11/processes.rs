@@ -84,7 +84,7 @@ impl Shared {
         files
     }
 
-    /// Decrypts what was encrypted under the key of a file. Returns `true` if the token was asked
+    /// Decrypts the data encrypted under the key of a file. Returns `true` if the token was asked
     /// and answered.
     fn open(token: &Token, file: &Path) -> bool {
         let Ok(bytes) = fs::read(file) else { return false };

@@ -1,5 +1,4 @@
-//! Keys that a token does not protect, keys that are not what they are taken to be, and keys of
-//! other programs.
+//! Keys that a token does not protect, keys of an unexpected kind, and keys of other programs.
 
 use strongroom::SecretBytes;
 use strongroom::algorithm::SigningAlgorithm;

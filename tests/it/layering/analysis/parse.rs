@@ -16,7 +16,7 @@ pub(super) struct Path {
     pub(super) role: Role,
 }
 
-/// How a path is used.
+/// The use of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Role {
     /// A `use` that binds a name, public or private.

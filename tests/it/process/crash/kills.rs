@@ -54,7 +54,7 @@ fn live(kills: usize) -> Result<usize, Box<dyn std::error::Error>> {
     Ok(acknowledged.len())
 }
 
-/// Runs two processes until both are killed, and returns what they acknowledged.
+/// Runs two processes until both are killed, and returns the acknowledged changes.
 fn work_and_be_killed(path: &Path) -> Result<Vec<String>, Box<dyn std::error::Error>> {
     let [instant, opened] = random()?;
     let mut workers = [Worker::start(path)?, Worker::start(path)?];

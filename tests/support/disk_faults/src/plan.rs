@@ -62,7 +62,7 @@ const KINDS: [(&str, Kind); 11] = [
     ("erofs", Kind::ReadOnly),
 ];
 
-/// How a call proceeds.
+/// The way a call proceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// As without this library.

@@ -9,7 +9,7 @@ use crate::module::{HANG, KILL, KILL_AFTER, RETURN, SLEEP};
 
 macro_rules! functions {
     ($($name:ident),* $(,)?) => {
-        /// A function of PKCS#11 that can be made to fail.
+        /// A function of PKCS#11 for which tests can inject faults.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(usize)]
         pub enum Function { $(#[doc = concat!("`C_", stringify!($name), "`.")] $name,)* }

@@ -122,7 +122,7 @@ macro_rules! forward {
                 if let Some(value) = consult(Function::$function) {
                     return value;
                 }
-                // SAFETY: The arguments come from the caller, who conforms to the standard.
+                // SAFETY: The caller passes arguments that conform to the standard.
                 answered(unsafe { ((*REAL).$name.expect("the real module has it"))($($argument),*) })
             }
         )*
@@ -167,7 +167,7 @@ unsafe extern "C" fn C_GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO) 
     if let Some(value) = consult(Function::GetTokenInfo) {
         return value;
     }
-    // SAFETY: The arguments come from the caller, who conforms to the standard.
+    // SAFETY: The caller passes arguments that conform to the standard.
     unsafe {
         let value = ((*REAL).C_GetTokenInfo.expect("the real module has it"))(slot, info);
         if value == CKR_OK {
@@ -208,7 +208,7 @@ unsafe extern "C" fn C_CreateObject(
         return value;
     }
     let values = WEAKENED.lock().unwrap();
-    // SAFETY: The arguments come from the caller, who conforms to the standard.
+    // SAFETY: The caller passes arguments that conform to the standard.
     unsafe {
         let mut own = weakened(template, count, &values);
         let create = (*REAL).C_CreateObject.expect("the real module has it");
@@ -224,7 +224,7 @@ unsafe extern "C" fn C_FindObjectsInit(
     if let Some(value) = consult(Function::FindObjectsInit) {
         return value;
     }
-    // SAFETY: The arguments come from the caller, who conforms to the standard.
+    // SAFETY: The caller passes arguments that conform to the standard.
     unsafe {
         let mut own = std::slice::from_raw_parts(template, count as usize).to_vec();
         if let Some((id, left)) = HIDDEN.lock().unwrap().as_mut().filter(|(_, left)| *left > 0) {
@@ -254,7 +254,7 @@ unsafe extern "C" fn C_GenerateKey(
         return value;
     }
     let values = WEAKENED.lock().unwrap();
-    // SAFETY: The arguments come from the caller, who conforms to the standard.
+    // SAFETY: The caller passes arguments that conform to the standard.
     unsafe {
         let mut own = weakened(template, count, &values);
         let generate = (*REAL).C_GenerateKey.expect("the real module has it");
@@ -276,7 +276,7 @@ unsafe extern "C" fn C_GenerateKeyPair(
         return value;
     }
     let values = WEAKENED.lock().unwrap();
-    // SAFETY: The arguments come from the caller, who conforms to the standard.
+    // SAFETY: The caller passes arguments that conform to the standard.
     unsafe {
         let mut own = weakened(private, privates, &values);
         let generate = (*REAL).C_GenerateKeyPair.expect("the real module has it");
@@ -298,7 +298,7 @@ unsafe extern "C" fn C_UnwrapKey(
         return value;
     }
     let values = WEAKENED.lock().unwrap();
-    // SAFETY: The arguments come from the caller, who conforms to the standard.
+    // SAFETY: The caller passes arguments that conform to the standard.
     unsafe {
         let mut own = weakened(template, count, &values);
         let unwrap = (*REAL).C_UnwrapKey.expect("the real module has it");
@@ -315,7 +315,7 @@ unsafe extern "C" fn C_GetAttributeValue(
     if let Some(value) = consult(Function::GetAttributeValue) {
         return value;
     }
-    // SAFETY: The arguments come from the caller, who conforms to the standard.
+    // SAFETY: The caller passes arguments that conform to the standard.
     unsafe {
         let get = (*REAL).C_GetAttributeValue.expect("the real module has it");
         let value = get(session, object, template, count);
@@ -376,7 +376,7 @@ unsafe extern "C" fn C_OpenSession(
     if let Some(value) = consult(Function::OpenSession) {
         return value;
     }
-    // SAFETY: The arguments come from the caller, who conforms to the standard.
+    // SAFETY: The caller passes arguments that conform to the standard.
     let value = unsafe { ((*REAL).C_OpenSession.expect("the real module has it"))(slot, flags, data, notify, session) };
     if value == CKR_OK {
         MOST_OPEN.fetch_max(OPEN.fetch_add(1, SeqCst) + 1, SeqCst);
