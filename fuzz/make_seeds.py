@@ -25,7 +25,8 @@ for vector in sorted(VECTORS.glob("*.txt")):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{vector.stem}.seed").write_bytes(prefix + message)
 
-# The kinds in the order of `KeyPairKind::ALL`. A seed starts with a byte for the kind and one for the form: 0 is a public key.
+# The kinds in the order of `KeyPairKind::ALL`. A seed starts with a byte for the kind and one for
+# the form: 0 is a public key.
 KINDS = {"rsa_2048": 0, "p256": 3, "p384": 4, "p521": 5, "secp256k1": 6, "ed25519": 7}
 folder = ROOT / "corpus" / "key_import"
 folder.mkdir(parents=True, exist_ok=True)
@@ -102,8 +103,9 @@ for table in ["condition_operators", "condition_keys", "actions_and_resources"]:
             name = hashlib.sha256(text.encode()).hexdigest()[:8]
             (folder / f"{table}_{name}.seed").write_bytes(text.encode() + b"\0tenant\0North\0a\0" + b"1")
 
-# Audit trails: edits of the files of an intact trail, in the encoding that `arbitrary` reads. An edit consists of the file
-# and the kind of damage (a number for the variant, then the fields). In a list, a byte before each element announces it.
+# Audit trails: edits of the files of an intact trail, in the encoding that `arbitrary` reads. An
+# edit consists of the file and the kind of damage (a number for the variant, then the fields). In a
+# list, a byte before each element announces it.
 folder = ROOT / "corpus" / "audit_verify"
 EDITS = {"flip": "HB", "insert": "HB", "remove": "HB", "cut": "H", "append": None, "swap": "HHB", "repeat": "HB"}
 ZERO = "0" * 64
@@ -166,7 +168,8 @@ for name, damages in seeds.items():
     (folder / f"{name}.seed").write_bytes(listed(damages))
 
 
-# Records with wrapped root keys, up to the checksum: the format, the current version, its holder, and the wrapped keys.
+# Records with wrapped root keys, up to the checksum: the format, the current version, its holder,
+# and the wrapped keys.
 def prefixed(part):
     return struct.pack(">H", len(part)) + part
 

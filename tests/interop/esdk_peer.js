@@ -1,9 +1,9 @@
 // Encrypts and decrypts with the official Encryption SDK for JavaScript in Node.js, on request.
 //
-// Reads the same requests and writes the same answers as esdk_peer.py: one JSON object per line, with bytes in
-// hexadecimal. It supports requests with raw AES keys, alone or with "children", and with "rsa" keys. It writes only framed
-// messages. Failures are answered with {"error": text}. Needs the packages of package-lock.json in node_modules next to this
-// file.
+// Reads the same requests and writes the same answers as esdk_peer.py: one JSON object per line,
+// with bytes in hexadecimal. It supports requests with raw AES keys, alone or with "children", and
+// with "rsa" keys. It writes only framed messages. Failures are answered with {"error": text}. Needs
+// the packages of package-lock.json in node_modules next to this file.
 
 'use strict'
 

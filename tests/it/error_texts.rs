@@ -1,4 +1,4 @@
-//! Error texts contain no repetition: what the text of an error says is not repeated by its causes.
+//! Errors do not repeat themselves: the causes of an error add information that its text lacks.
 
 use std::collections::BTreeSet;
 use std::error::Error as StdError;

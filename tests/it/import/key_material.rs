@@ -160,8 +160,8 @@ fn every_kind_of_material_comes_in_by_every_way_that_it_fits_and_by_no_other() -
     Ok(())
 }
 
-/// Returns `true` if large wrapping keys are worth testing here. They take seconds to generate, and
-/// many in pure Rust, and the rest of the import does not depend on their size.
+/// Returns `true` if large wrapping keys are worth testing here. They take seconds to generate (many
+/// seconds in pure Rust), and the rest of the import does not depend on their size.
 fn is_worth_a_large_wrapping_key(spec: KeySpec, algorithm: WrappingAlgorithm) -> bool {
     let sha_256 = matches!(algorithm, OAEP_256 | WrappingAlgorithm::RsaAesKeyWrapSha256);
     let longest = matches!(spec, KeySpec::SymmetricDefault | KeySpec::EccNistP521 | KeySpec::Rsa4096);

@@ -1,10 +1,10 @@
-//! Every file in `tests/vectors/blob` gets the verdict that it states. This release and every later
-//! one must open these blobs. `blob_reference.py vectors` wrote the files.
+//! Every file in `tests/vectors/blob` gets the verdict that it states. Blobs that this release opens
+//! must also open in every later one. `blob_reference.py vectors` wrote the files.
 //!
 //! Each file is one case: a comment with its single reason, then `scheme`, the `material` of the
-//! key, the `context` in JSON, the `blob`, and `expect: ok <plaintext>` or `expect: refused
-//! <check>`. The check is a variant of `BlobError`, or `InvalidCiphertext` if the blob is
-//! well-formed but does not open.
+//! key, the `context` in JSON, the `blob`, and the verdict. The verdict is `expect: ok <plaintext>`
+//! or `expect: refused <check>`. The check is a variant of `BlobError`, or `InvalidCiphertext` if
+//! the blob is well-formed but does not open.
 
 use std::collections::BTreeMap;
 use std::fs;

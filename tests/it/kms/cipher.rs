@@ -230,7 +230,7 @@ proptest! {
     }
 }
 
-/// Only the keys of a request satisfy the condition, however the request names them.
+/// The condition depends only on the keys of a request, and not on how the request names them.
 #[test]
 fn re_encryption_may_be_limited_to_one_key() -> Result<()> {
     let kms = Kms::in_memory()?;

@@ -1,6 +1,6 @@
-//! A custom provider that keeps material elsewhere and returns a handle to store. Its material of a
-//! deleted key is deleted, whatever fails at first. Nothing of a key whose creation failed remains
-//! there.
+//! A custom provider that keeps material elsewhere and returns a handle to store. When a key is
+//! deleted, its material there is deleted too, whatever fails at first. A key whose creation fails
+//! leaves nothing behind.
 
 use std::collections::BTreeMap;
 use std::fmt;

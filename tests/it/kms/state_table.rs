@@ -158,8 +158,8 @@ fn every_cell_is_as_the_table_of_the_service_says() -> Result<()> {
     Ok(())
 }
 
-/// The table of operations and the state machine must not contradict each other: an operation
-/// changes the state exactly if it is allowed.
+/// The table of operations and the state machine must not contradict each other: an operation is
+/// allowed exactly if the state machine has a transition for it.
 #[test]
 fn an_operation_that_moves_the_state_is_allowed_where_the_state_can_move() {
     let moves = [

@@ -17,8 +17,8 @@ use strongroom_pkcs11_faults::{Bare, SoftHsm};
 use super::{config, options, pin, soft_hsm};
 use crate::support::child_process;
 
-/// The child's name in libtest, and the environment variable that configures it: `folder of the
-/// token|number of the process|threads|turns`.
+/// The child's name in libtest, and the environment variable that configures it:
+/// `folder of the token|number of the process|threads|turns`.
 const CHILD: &str = "pkcs11::processes::works_beside_others";
 const ORDERS: &str = "STRONGROOM_HSM_PROCESSES_ORDERS";
 

@@ -187,8 +187,8 @@ fn keys_of(kms: &Kms) -> strongroom::Result<BTreeSet<String>> {
     }
 }
 
-/// Checks that the trail reaches the store's recorded position of its chain for every change in the
-/// store. Works on a copy, because opening the trail moves that position.
+/// Checks that the store's recorded position of each chain covers every change in the store. Works
+/// on a copy, because opening the trail moves that position.
 fn check_positions(folder: &Path) -> TestResult {
     let copy = fast_folder()?;
     for suffix in ["", "-wal"] {

@@ -41,7 +41,7 @@ impl Witness {
     /// Also searches for these bytes from now on, and no longer for those of the last call.
     ///
     /// # Panics
-    /// If there are more than [`MOST_WATCHED`].
+    /// Panics if there are more than [`MOST_WATCHED`] secrets.
     pub fn watch(&self, secrets: &[[u8; MARKER_LENGTH]]) {
         assert!(secrets.len() <= MOST_WATCHED, "{} secrets", secrets.len());
         self.watching.store(0, SeqCst);

@@ -6,9 +6,13 @@
 //! and generic parameters. Otherwise, the name alone decides, provided that it belongs to only one
 //! method of the crate and is not in the list of common names.
 //!
-//! The analysis does not see calls by operators (`==`, `Deref`, `Drop`), by `?` and by formatting,
-//! calls in the expansion of a macro of the crate, and fields that are read without a call. It
-//! ignores a call that could mean methods in several files.
+//! The analysis does not see:
+//!
+//! - calls by operators (`==`, `Deref`, `Drop`), by `?` and by formatting,
+//! - calls in the expansion of a macro of the crate,
+//! - fields that are read without a call.
+//!
+//! It ignores a call that could mean methods in several files.
 
 use std::collections::BTreeSet;
 

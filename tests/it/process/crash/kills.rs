@@ -20,9 +20,8 @@ const KILLS: usize = 60;
 
 /// Two processes work on one file and are killed at a random moment, ten times per store.
 ///
-/// After a kill, a copy of the files is checked. So the log keeps growing from kill to kill until
-/// one of the processes checkpoints it into the file, and only these processes themselves repair
-/// anything.
+/// After a kill, the test checks a copy of the files, so it repairs nothing for the next processes.
+/// The log therefore keeps growing from kill to kill, until one of the processes checkpoints it.
 #[test]
 fn what_was_acknowledged_survives_a_kill_at_any_instant() -> TestResult {
     let kills: usize = env::var("STRONGROOM_CRASH_RUNS").map_or(Ok(KILLS), |text| text.parse())?;

@@ -163,7 +163,7 @@ fn run_while_reading(
     drop(reader);
     match read {
         Ok(rounds) => Ok((run?, rounds)),
-        // A reader without a call while the root key moved does not know its new wrapper.
+        // A reader that was idle while the root key moved does not know its new wrapper.
         Err((rounds, error)) if rotation == Rotation::Move && error.kind() == ErrorKind::RootKey => {
             assert_eq!(open(path, OLD, CryptoBackend::default()).expect_err("it moved").kind(), ErrorKind::RootKey);
             Ok((run?, rounds - 1))

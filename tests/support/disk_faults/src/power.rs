@@ -1,8 +1,8 @@
 //! The effect of a power cut: all changes that were not synchronized are lost.
 //!
-//! POSIX allows a disk to lose any or all unsynchronized writes. It also allows it to lose a new
-//! name until the directory is synchronized. So before each change, its inverse is recorded, and it
-//! is discarded when the file is synchronized.
+//! This simulates the worst disk that POSIX allows. It may lose any or all unsynchronized writes,
+//! and a new name until the directory is synchronized. So before each change, its inverse is
+//! recorded. The record is discarded when the file is synchronized.
 
 use std::collections::HashMap;
 

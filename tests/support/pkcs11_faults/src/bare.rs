@@ -67,12 +67,12 @@ impl Bare {
         bare
     }
 
-    /// Imports an AES-256 key into a token that may only wrap other keys.
+    /// Imports into a token an AES-256 key that may only wrap other keys.
     pub fn create_wrapping_key(module: &Path, label: &str, id: &[u8], value: &[u8; 32]) {
         Self::create_key(module, label, id, value, &Self::WRAPPING);
     }
 
-    /// Imports an AES-256 key into a token that encrypts.
+    /// Imports into a token an AES-256 key that encrypts.
     pub fn create_cipher_key(module: &Path, label: &str, id: &[u8], value: &[u8; 32]) {
         Self::create_key(module, label, id, value, &Self::CIPHER);
     }
