@@ -12,13 +12,15 @@ use strongroom::key::{
 use strongroom::provider::MemoryCluster;
 use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest, PageRequest};
 use strongroom::seal::RootKey;
-use strongroom::store::{MemoryStore, RecordKind};
-use strongroom::{Error, ErrorKind, Kms, ManualClock, Result, Timestamp};
+use strongroom::store::{KeyStore, MemoryStore, Record, RecordId, RecordKind, Scan};
+use strongroom::{Error, ErrorKind, Kms, KmsBuilder, ManualClock, Result, Timestamp};
 
 use crate::support::custom_key_stores::{Setup, request, setup, two_members, vault};
 use crate::support::hooked_cluster::{HookedCluster, Moment};
 use crate::support::hooked_store::HookedStore;
 use crate::support::kms::kind;
+use crate::support::stuck_anchor::StuckAnchor;
+use crate::support::tampering_store::TamperingStore;
 
 /// A store and a cluster that outlive the processes over them.
 struct World {
@@ -46,13 +48,43 @@ impl World {
 
     /// A process over a cluster without marks that runs a hook.
     fn open(&self, hook: impl Fn(Moment) + Send + Sync + 'static) -> Result<Kms> {
+        self.builder(Arc::clone(&self.file), hook).build()
+    }
+
+    fn builder(
+        &self,
+        store: Arc<impl KeyStore + 'static>,
+        hook: impl Fn(Moment) + Send + Sync + 'static,
+    ) -> KmsBuilder {
         let cluster = HookedCluster::new(&self.inner, hook).with_marks(false);
-        let builder = Kms::builder().store(Arc::clone(&self.file), RootKey::from_bytes(&[7; 32]));
+        let builder = Kms::builder().store(store, RootKey::from_bytes(&[7; 32]));
         builder
             .clock(Arc::clone(&self.clock))
             .clock_tolerance(std::time::Duration::MAX)
             .cluster(vault(), Arc::new(cluster))
-            .build()
+    }
+
+    /// Leaves material that a deletion has not destroyed, as a member was away.
+    fn with_deleted_key(&self) -> Result<CustomKeyStoreId> {
+        let store = self.with_store()?;
+        let kms = self.process(0)?;
+        let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id();
+        kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
+        self.clock.advance_days(7);
+        self.inner.set_active("hsm-2", false);
+        assert_eq!(kms.run_maintenance()?.failed.len(), 1);
+        self.inner.set_active("hsm-2", true);
+        assert_eq!((self.objects(), self.intents()?), ([0, 1], 1));
+        Ok(store)
+    }
+
+    /// The number of intents in the store.
+    fn intents(&self) -> Result<usize> {
+        self.records(RecordKind::Intent)
+    }
+
+    fn records(&self, kind: RecordKind) -> Result<usize> {
+        Ok(self.file.scan(&Scan { kind, account: None, after: None, limit: 100 })?.len())
     }
 
     fn with_store(&self) -> Result<CustomKeyStoreId> {
@@ -151,6 +183,7 @@ fn a_deletion_that_is_cut_off_is_finished_later() -> Result<()> {
         kms.encrypt(EncryptRequest::new(key, b"data"))?;
         kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
         world.clock.advance_days(7);
+        assert_eq!(world.records(RecordKind::MessageCount)?, 1);
         let mortal = world.process(dies_at)?;
         assert!(catch_unwind(AssertUnwindSafe(|| mortal.run_maintenance().is_ok())).is_err());
         drop((kms, mortal));
@@ -158,6 +191,7 @@ fn a_deletion_that_is_cut_off_is_finished_later() -> Result<()> {
         let after = world.process(0)?;
         assert!(after.run_maintenance()?.failed.is_empty());
         assert_eq!((world.objects(), after.list_keys(PageRequest::default())?.entries.len()), ([0, 0], 0));
+        assert_eq!(world.records(RecordKind::MessageCount)?, 0);
         after.disconnect_custom_key_store(store)?;
         after.delete_custom_key_store(store)?;
     }
@@ -336,5 +370,167 @@ fn a_key_whose_commit_is_reported_as_failed_and_took_effect_keeps_its_material()
     let keys = kms.list_keys(PageRequest::default())?.entries;
     assert_eq!(keys.len(), 1, "the commit took effect");
     kms.encrypt(EncryptRequest::new(keys[0].key_id, b"data"))?;
+    Ok(())
+}
+
+#[test]
+fn a_creation_is_finished_although_another_one_is_finished_just_before() -> Result<()> {
+    let world = World::new()?;
+    let safe = world.with_store()?;
+    let (store, other) = (HookedStore::new(world.file.clone()), Arc::new(world.process(0)?));
+    let create = move |kms: &Kms| kms.create_key(CreateKeyRequest::default().custom_key_store(safe));
+    let creator = Arc::clone(&other);
+    store.before_commit(RecordKind::Key, move || create(&creator).map(drop));
+    let kms = world.builder(Arc::clone(&store), |_| {}).build()?;
+    create(&kms)?;
+    assert_eq!((world.objects(), world.intents()?), ([2, 2], 0));
+    let keys = kms.list_keys(PageRequest::default())?.entries;
+    assert_eq!(keys.len(), 2);
+    for key in keys {
+        kms.encrypt(EncryptRequest::new(key.key_id, b"data"))?;
+        other.encrypt(EncryptRequest::new(key.key_id, b"data"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_destruction_that_two_processes_finish_at_once_is_no_failure() -> Result<()> {
+    let world = World::new()?;
+    world.with_deleted_key()?;
+    let other = world.process(0)?;
+    let kms = world.open(move |moment| {
+        if moment == Moment::AfterErase {
+            assert!(other.run_maintenance().expect("maintenance runs").failed.is_empty());
+        }
+    })?;
+    let report = kms.run_maintenance()?;
+    assert!(report.failed.is_empty(), "{report:?}");
+    assert_eq!((world.objects(), world.intents()?), ([0, 0], 0));
+    Ok(())
+}
+
+#[test]
+fn an_undone_creation_is_forgotten_although_another_key_is_created() -> Result<()> {
+    let world = World::new()?;
+    let safe = world.with_store()?;
+    let create = move |kms: &Kms| kms.create_key(CreateKeyRequest::default().custom_key_store(safe));
+    let mortal = world.process(2)?;
+    assert!(catch_unwind(AssertUnwindSafe(|| create(&mortal).is_ok())).is_err());
+    drop(mortal);
+    world.clock.advance(std::time::Duration::from_secs(16 * 60));
+    let (store, other) = (HookedStore::new(world.file.clone()), Arc::new(world.process(0)?));
+    let (hooked, creator) = (Arc::clone(&store), Mutex::new(Some(Arc::clone(&other))));
+    let builder = world.builder(store, move |moment| {
+        let creator = creator.lock().expect("nobody panics").take_if(|_| moment == Moment::AfterErase);
+        if let Some(creator) = creator {
+            hooked.before_commit(RecordKind::CustomKeyStore, move || create(&creator).map(drop));
+        }
+    });
+    let kms = builder.build()?;
+    let report = kms.run_maintenance()?;
+    assert!(report.failed.is_empty(), "{report:?}");
+    let keys = kms.list_keys(PageRequest::default())?.entries;
+    assert_eq!((world.objects(), world.intents()?, keys.len()), ([1, 1], 0, 1));
+    other.encrypt(EncryptRequest::new(keys[0].key_id, b"data"))?;
+    // Of the two, only the key that exists counts in its store.
+    kms.schedule_key_deletion(keys[0].key_id, DeletionWindow::MIN)?;
+    world.clock.advance_days(7);
+    assert!(kms.run_maintenance()?.is_complete());
+    kms.disconnect_custom_key_store(safe)?;
+    kms.delete_custom_key_store(safe)?;
+    Ok(())
+}
+
+#[test]
+fn a_destruction_is_finished_once_its_intent_is_deleted_and_not_before() -> Result<()> {
+    for is_committed in [true, false] {
+        let world = World::new()?;
+        world.with_deleted_key()?;
+        let (store, anchor) = (HookedStore::new(world.file.clone()), StuckAnchor::new());
+        let (hooked, stuck) = (Arc::clone(&store), Arc::clone(&anchor));
+        let builder = world.builder(store, move |moment| {
+            let stuck = Arc::clone(&stuck);
+            // Either the anchor cannot follow the commit, or there is no commit.
+            let fail = move || match is_committed {
+                true => {
+                    stuck.stop_after(0);
+                    Ok(())
+                }
+                false => Err(Error::new(ErrorKind::Store, "the disk is full")),
+            };
+            if moment == Moment::AfterErase {
+                hooked.before_commit(RecordKind::Intent, fail);
+            }
+        });
+        let kms = builder.anchor(Arc::clone(&anchor)).build()?;
+        let failed = kms.run_maintenance()?.failed;
+        anchor.stop_after(u32::MAX);
+        let (left, intents) = if is_committed { (0, 0) } else { (1, 1) };
+        assert_eq!((failed.len(), world.objects(), world.intents()?), (left, [0, 0], intents), "{failed:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_damaged_record_of_the_custom_key_stores_forgets_no_material() -> Result<()> {
+    let world = World::new()?;
+    let store = TamperingStore::new();
+    let open = || world.builder(Arc::clone(&store), |_| {}).build();
+    let kms = open()?;
+    let safe = kms.create_custom_key_store(request("safe", "vault")?)?;
+    kms.connect_custom_key_store(safe)?;
+    let key = kms.create_key(CreateKeyRequest::default().custom_key_store(safe))?.key_id();
+    kms.schedule_key_deletion(key, DeletionWindow::MIN)?;
+    world.clock.advance_days(7);
+    world.inner.set_active("hsm-2", false);
+    assert_eq!(kms.run_maintenance()?.failed.len(), 1);
+    world.inner.set_active("hsm-2", true);
+    drop(kms);
+    let flip = || {
+        store.change(|state| {
+            let of_kind = |(id, _): &(&RecordId, &mut Record)| id.kind == RecordKind::CustomKeyStore;
+            for (_, record) in state.records.iter_mut().filter(of_kind) {
+                let mut body = record.body.to_vec();
+                body.iter_mut().for_each(|byte| *byte ^= 1);
+                record.body = body.into();
+            }
+        });
+    };
+    flip();
+    assert!(!open()?.run_maintenance()?.is_complete());
+    flip();
+    let kms = open()?;
+    assert_eq!(world.objects(), [0, 1]);
+    assert!(kms.run_maintenance()?.is_complete());
+    assert_eq!(world.objects(), [0, 0]);
+    Ok(())
+}
+
+#[test]
+fn a_process_that_never_connected_does_not_disconnect_the_cluster_of_another_one() -> Result<()> {
+    let world = World::new()?;
+    let safe = world.with_store()?;
+    let kms = world.process(0)?;
+    let key = kms.create_key(CreateKeyRequest::default().custom_key_store(safe))?.key_id();
+    drop(world.process(0)?);
+    kms.encrypt(EncryptRequest::new(key, b"data"))?;
+    Ok(())
+}
+
+#[test]
+fn the_failure_of_a_deleted_store_does_not_delay_the_next_one_over_its_cluster() -> Result<()> {
+    let world = World::new()?;
+    let first = world.with_store()?;
+    let (kms, other) = (world.process(0)?, world.process(0)?);
+    kms.connect_custom_key_store(first)?;
+    let set_active = |active| ["hsm-1", "hsm-2"].map(|member| world.inner.set_active(member, active));
+    set_active(false);
+    assert_eq!(other.describe_custom_key_store(first)?.connection_state, ConnectionState::Failed);
+    set_active(true);
+    kms.disconnect_custom_key_store(first)?;
+    kms.delete_custom_key_store(first)?;
+    let second = kms.create_custom_key_store(request("next", "vault")?)?;
+    kms.connect_custom_key_store(second)?;
+    other.create_key(CreateKeyRequest::default().custom_key_store(second))?;
     Ok(())
 }
