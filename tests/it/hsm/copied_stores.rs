@@ -284,11 +284,58 @@ fn marks_that_are_gone_or_of_nobody_stop_what_destroys() -> TestResult {
     // Somebody restores the HSMs from a backup of another copy.
     let foreign = InstanceMark { generation: 1_000, nonce: [1; 16] };
     world.cluster.add_mark(original.id().0, foreign)?;
-    assert_eq!(kind(kms.create_key(CreateKeyRequest::default().custom_key_store(store))), ErrorKind::CopiedStore);
+    let refused = kms.create_key(CreateKeyRequest::default().custom_key_store(store)).expect_err("of somebody else");
+    assert_eq!(refused.kind(), ErrorKind::CopiedStore);
+    assert!(refused.to_string().contains("took over the cluster 'vault',"), "{refused}");
     kms.declare_successor()?;
     kms.create_key(CreateKeyRequest::default().custom_key_store(store))?;
     let marks = world.cluster.marks(original.id().0)?;
     assert!(marks.iter().all(|mark| mark.generation > 1_000), "{marks:?}");
+    Ok(())
+}
+
+#[test]
+fn marks_that_are_hidden_for_a_moment_are_read_again() -> TestResult {
+    let world = World::new();
+    let cluster = Arc::new(HookedCluster::new(&world.cluster, |_| {}));
+    let kms = world.open_over(TamperingStore::new(), Arc::clone(&cluster))?;
+    let (store, _) = key_in_store(&kms)?;
+    let create = || kms.create_key(CreateKeyRequest::default().custom_key_store(store));
+    cluster.hide_marks(3);
+    create()?;
+    cluster.hide_marks(4);
+    let refused = create().expect_err("they are gone");
+    assert_eq!(refused.kind(), ErrorKind::CopiedStore);
+    assert!(refused.to_string().contains("gone from the cluster 'vault',"), "{refused}");
+    assert_eq!(world.keys(), [2, 2]);
+    create()?;
+    Ok(())
+}
+
+#[test]
+fn a_store_may_take_over_a_cluster_that_it_never_used_from_its_copy() -> TestResult {
+    let world = World::new();
+    let original = TamperingStore::new();
+    let kms = world.open(Arc::clone(&original))?;
+    let copied = world.open(clone_of(&original))?;
+    let (store, _) = key_in_store(&copied)?;
+    key_in_store(&kms)?;
+    assert_eq!(world.keys(), [2, 2]);
+    assert_eq!(kind(copied.create_key(CreateKeyRequest::default().custom_key_store(store))), ErrorKind::CopiedStore);
+    Ok(())
+}
+
+#[test]
+fn a_successor_says_which_cluster_it_could_not_mark() -> TestResult {
+    let world = World::new();
+    let kms = world.open(TamperingStore::new())?;
+    key_in_store(&kms)?;
+    let set_active = |active| ["hsm-1", "hsm-2"].map(|member| world.cluster.set_active(member, active));
+    set_active(false);
+    let report = kms.declare_successor()?;
+    assert!(!report.is_complete() && report.not_marked.len() == 1 && report.not_marked[0].0 == "vault", "{report:?}");
+    set_active(true);
+    assert!(kms.declare_successor()?.is_complete());
     Ok(())
 }
 
@@ -339,6 +386,31 @@ fn a_provider_is_protected_as_a_cluster_is() -> TestResult {
         assert_eq!(copied.run_maintenance()?.deleted.len(), 1);
         assert_eq!(world.keys(), [0, 0]);
     }
+    Ok(())
+}
+
+#[test]
+fn a_provider_with_the_mark_of_another_copy_destroys_nothing_and_is_named() -> TestResult {
+    let (world, original) = (World::new(), TamperingStore::new());
+    let credential: Arc<dyn CryptoUserCredential> =
+        Arc::new(FixedCredential::new(SecretBytes::copy_from_slice(b"kmsPswd1")));
+    world.cluster.connect(&credential).expect("it answers");
+    let builder = Kms::builder().store(Arc::clone(&original), RootKey::from_bytes(&[7; 32]));
+    let builder = builder.clock(Arc::clone(&world.clock)).clock_tolerance(Duration::MAX);
+    let kms = builder.provider(HookedCluster::new(&world.cluster, |_| {})).build()?;
+    let create = || kms.create_key(CreateKeyRequest::default().provider("memory cluster").origin(Origin::Hsm));
+    let (first, second) = (create()?.key_id(), create()?.key_id());
+    kms.schedule_key_deletion(first, WEEK)?;
+    world.pass(8);
+    assert!(kms.run_maintenance()?.is_complete());
+    kms.schedule_key_deletion(second, WEEK)?;
+    world.cluster.add_mark(original.id().0, InstanceMark { generation: 1_000, nonce: [1; 16] })?;
+    world.pass(8);
+    let report = kms.run_maintenance()?;
+    assert!(report.deleted.is_empty() && report.failed.len() == 1, "{report:?}");
+    let refused = &report.failed[0].1;
+    assert!(refused.to_string().contains("took over the provider 'memory cluster',"), "{refused}");
+    assert_eq!(world.keys(), [1, 1]);
     Ok(())
 }
 

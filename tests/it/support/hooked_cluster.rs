@@ -2,14 +2,15 @@
 //! erased.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use strongroom::crypto::CryptoBackend;
 use strongroom::key::{KeySpec, KeyUsage, Origin};
 use strongroom::provider::{
     Capabilities, ClusterManagement, ClusterMember, ConnectionFailure, CryptoUserCredential, GeneratedMaterial,
-    HsmCluster, InstanceMarks, KeyMaterialProvider, MaterialBinding, MaterialGenerator, MemoryCluster, OpenedKey,
-    ProviderId,
+    HsmCluster, InstanceMark, InstanceMarks, KeyMaterialProvider, MaterialBinding, MaterialGenerator, MemoryCluster,
+    OpenedKey, ProviderId,
 };
 use strongroom::{Result, SecretBytes};
 
@@ -30,6 +31,7 @@ type Hook = Box<dyn Fn(Moment) + Send + Sync>;
 pub(crate) struct HookedCluster {
     inner: Arc<MemoryCluster>,
     has_marks: bool,
+    hidden: AtomicUsize,
     seen: Mutex<Vec<ClusterMember>>,
     hook: Hook,
 }
@@ -37,13 +39,19 @@ pub(crate) struct HookedCluster {
 impl HookedCluster {
     pub(crate) fn new(inner: &Arc<MemoryCluster>, hook: impl Fn(Moment) + Send + Sync + 'static) -> Self {
         let seen = Mutex::new(inner.members());
-        Self { inner: Arc::clone(inner), has_marks: true, seen, hook: Box::new(hook) }
+        let hidden = AtomicUsize::new(0);
+        Self { inner: Arc::clone(inner), has_marks: true, hidden, seen, hook: Box::new(hook) }
     }
 
     /// Returns the same cluster with or without the marks by which copies of a store are
     /// recognized.
     pub(crate) fn with_marks(self, has_marks: bool) -> Self {
         Self { has_marks, ..self }
+    }
+
+    /// Hides the marks from the next reads.
+    pub(crate) fn hide_marks(&self, times: usize) {
+        self.hidden.store(times, Ordering::SeqCst);
     }
 }
 
@@ -115,7 +123,21 @@ impl KeyMaterialProvider for HookedCluster {
     }
 
     fn instance_marks(&self) -> Option<&dyn InstanceMarks> {
-        self.has_marks.then_some(&*self.inner)
+        self.has_marks.then_some(self)
+    }
+}
+
+impl InstanceMarks for HookedCluster {
+    fn marks(&self, store: [u8; 16]) -> Result<Vec<InstanceMark>> {
+        let hides = |times: usize| times.checked_sub(1);
+        match self.hidden.fetch_update(Ordering::SeqCst, Ordering::SeqCst, hides) {
+            Ok(_) => Ok(Vec::new()),
+            Err(_) => self.inner.marks(store),
+        }
+    }
+
+    fn add_mark(&self, store: [u8; 16], mark: InstanceMark) -> Result<()> {
+        self.inner.add_mark(store, mark)
     }
 }
 
