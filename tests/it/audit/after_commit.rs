@@ -122,10 +122,9 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
 
 #[test]
 fn what_was_counted_is_added_once_whether_the_anchor_moves_or_not() -> Result<()> {
-    let anchor = StuckAnchor::new();
-    let builder =
-        Kms::builder().store(TamperingStore::new(), RootKey::from_bytes(&[7; 32])).anchor(Arc::clone(&anchor));
-    let kms = builder.build()?;
+    let (store, anchor) = (TamperingStore::new(), StuckAnchor::new());
+    let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]));
+    let kms = builder.anchor(Arc::clone(&anchor)).build()?;
     let key = kms.create_key(Default::default())?;
     let account = key.arn().account();
     kms.reset_metering(account)?;
@@ -134,6 +133,12 @@ fn what_was_counted_is_added_once_whether_the_anchor_moves_or_not() -> Result<()
     says_that_it_was_committed(kms.metered_keys(account), ErrorKind::Store);
     anchor.stop_after(u32::MAX);
     assert_eq!(kms.metered_keys(account)?[0].requests, 1);
+    // A commit that failed has added nothing.
+    kms.encrypt(EncryptRequest::new(key.key_id(), b"text"))?;
+    store.fail_after(0);
+    assert_eq!(kms.metered_keys(account).expect_err("the disk is full").kind(), ErrorKind::Store);
+    store.fail_after(u64::MAX);
+    assert_eq!(kms.metered_keys(account)?[0].requests, 2);
     Ok(())
 }
 

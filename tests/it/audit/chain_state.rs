@@ -14,6 +14,7 @@ use strongroom::{Error, ErrorKind, Kms, Result};
 
 use crate::support::hooked_store::HookedStore;
 use crate::support::interrupted_trail::InterruptedTrail;
+use crate::support::stuck_anchor::StuckAnchor;
 use crate::support::tampering_store::TamperingStore;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
@@ -242,5 +243,53 @@ fn deletions_that_are_replayed_note_how_far_the_trail_has_come() -> TestResult {
     let verify = |directory: &Path| audit::verify(directory, &chains, &CryptoBackend::default(), None);
     assert!(verify(home.path())?.is_intact());
     assert!(!verify(truncated.path())?.is_intact());
+    Ok(())
+}
+
+#[test]
+fn a_change_after_which_the_anchor_stays_is_known_as_committed() -> TestResult {
+    let (home, anchor) = (Home::new()?, StuckAnchor::new());
+    let builder = Kms::builder().store(Arc::clone(&home.store), RootKey::from_bytes(&[7; 32]));
+    let kms = builder.anchor(Arc::clone(&anchor)).audit(InterruptedTrail(home.trail())).build()?;
+    anchor.stop_after(0);
+    kms.create_key(Default::default()).expect_err("the anchor stays");
+    anchor.stop_after(u32::MAX);
+    kms.create_key(Default::default())?;
+    // Simulates a kill before the outcomes were written.
+    let killed = home.store.state();
+    drop(kms);
+    home.store.change(|state| *state = killed);
+    let kms = home.open(home.trail())?;
+    assert_eq!(results(&home.lines_with("\"reconciled\"")?), ["committed", "committed"]);
+    assert_eq!(kms.list_keys(Default::default())?.entries.len(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_change_after_another_process_rotated_the_root_key_is_committed_and_covered() -> TestResult {
+    let home = Home::new()?;
+    let (writing, other) = (home.open(home.trail())?, home.open(MemoryTrail::default())?);
+    let covered = || other.audit_chains().map(|chains| chains[0].records());
+    let before = covered()?;
+    other.rotate_root_key()?;
+    writing.create_key(Default::default())?;
+    assert!(covered()? > before);
+    assert!(writing.verify_audit_trail(home.path())?.is_intact());
+    Ok(())
+}
+
+#[test]
+fn a_start_covers_what_the_last_writer_of_its_chain_wrote_without_a_change() -> TestResult {
+    let home = Home::new()?;
+    let kms = home.open(home.trail())?;
+    kms.create_key(Default::default())?;
+    kms.list_keys(Default::default())?;
+    let written = u64::try_from(home.lines_with("\"sequence\"")?.len())?;
+    // Simulates a kill.
+    let killed = home.store.state();
+    drop(kms);
+    home.store.change(|state| *state = killed);
+    let _writing = home.open(home.trail())?;
+    assert_eq!(home.open(MemoryTrail::default())?.audit_chains()?[0].records(), written);
     Ok(())
 }
