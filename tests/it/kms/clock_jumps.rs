@@ -1,5 +1,6 @@
 //! What a clock that jumps does to keys: nothing for good.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
@@ -176,9 +177,33 @@ fn a_process_that_was_idle_deletes_at_once_and_a_second_jump_confirms_nothing() 
     clock.monotonic.advance(hour);
     let waits = kms.run_maintenance()?.destruction_postponed_until;
     assert_eq!(waits, Some(clock.now().plus(23 * hour)), "a second jump");
-    clock.wall.advance(23 * hour);
-    clock.monotonic.advance(23 * hour);
+    clock.wall.advance(hour);
+    clock.monotonic.advance(hour);
+    assert!(kms.run_maintenance()?.destruction_postponed_until.is_some());
+    clock.wall.advance_days(2);
+    assert!(kms.run_maintenance()?.destruction_postponed_until.is_some(), "a third jump, after a sweep in between");
+    clock.wall.advance(22 * hour);
+    clock.monotonic.advance(22 * hour);
     assert_eq!(kms.run_maintenance()?.deleted.len(), 1);
+
+    doom()?;
+    clock.wall.advance_days(8);
+    clock.monotonic.advance_days(8);
+    assert_eq!(kms.run_maintenance()?.deleted.len(), 1, "idle again, since the jumps were confirmed");
+    Ok(())
+}
+
+#[test]
+fn a_process_that_starts_after_a_jump_has_not_seen_the_time_pass() -> TestResult {
+    let world = World::new()?;
+    world.doomed_key()?;
+    let zero = Timestamp::from_unix_millis(0);
+    let clock = Arc::new(Drifting { wall: ManualClock::new(START), monotonic: ManualClock::new(zero) });
+    clock.wall.advance_days(30);
+    let builder = Kms::builder().store(Arc::clone(&world.store), RootKey::from_bytes(&[7; 32]));
+    let kms = builder.clock(Arc::clone(&clock)).build()?;
+    let report = kms.run_maintenance()?;
+    assert!(report.deleted.is_empty() && report.destruction_postponed_until.is_some(), "{report:?}");
     Ok(())
 }
 
@@ -208,6 +233,11 @@ fn the_authority_confirms_the_clock_and_the_trail_tells() -> TestResult {
     };
     assert_eq!((told(Outcome::Intent), told(Outcome::Success)), (1, 1));
     assert_eq!(told(Outcome::Failure(ErrorKind::Validation)), 2);
+    // The confirmed time is not taken back, also before the next sweep.
+    let confirmed = world.clock.now();
+    world.clock.set(START);
+    assert_eq!(kms.create_key(Default::default())?.created(), confirmed);
+    world.clock.set(confirmed);
     assert_eq!(world.open()?.run_maintenance()?.deleted.len(), 1, "in every process");
     Ok(())
 }
@@ -366,4 +396,42 @@ fn a_guard_sweeps_until_it_is_dropped_and_tells_what_came_of_it() -> TestResult 
     let refused = user.maintain_every(Duration::from_secs(1), |_| {}).expect_err("narrowed");
     assert_eq!(refused.kind(), ErrorKind::AccessDenied);
     Ok(())
+}
+
+#[test]
+fn a_guard_waits_between_sweeps_and_ends_with_the_one_that_is_running() -> TestResult {
+    let kms = World::new()?.open()?;
+    let (begun, ended) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
+    let (sender, has_begun) = mpsc::channel();
+    let counts = (Arc::clone(&begun), Arc::clone(&ended));
+    let guard = kms.maintain_every(Duration::from_secs(3_600), move |_| {
+        counts.0.fetch_add(1, Ordering::SeqCst);
+        sender.send(()).ok();
+        std::thread::sleep(Duration::from_millis(100));
+        counts.1.fetch_add(1, Ordering::SeqCst);
+    })?;
+    has_begun.recv()?;
+    drop(guard);
+    assert_eq!((begun.load(Ordering::SeqCst), ended.load(Ordering::SeqCst)), (1, 1), "it waited for the end");
+
+    let count = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&count);
+    let guard = kms.maintain_every(Duration::from_secs(3_600), move |_| _ = counted.fetch_add(1, Ordering::SeqCst))?;
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(count.load(Ordering::SeqCst), 1, "the second sweep is an hour later");
+    drop(guard);
+    Ok(())
+}
+
+#[test]
+fn a_guard_whose_report_panics_no_longer_runs() -> TestResult {
+    let kms = World::new()?.open()?;
+    let guard = kms.maintain_every(Duration::from_millis(1), |_| panic!("the report is broken"))?;
+    for _ in 0..1_000 {
+        if !guard.is_running() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("it says that it runs");
 }
