@@ -282,6 +282,12 @@ fn one_grant_is_listed_by_its_id() -> Result<()> {
     assert_eq!(listed(key, none, PageRequest::default())?, []);
     let another = kms.create_key(CreateKeyRequest::default())?.key_id();
     assert_eq!(listed(another, by_id, PageRequest::default())?, [], "it is on another key");
+    // The second page of the two grants has only the other one.
+    let first = kms.list_grants(key, GrantFilter::default(), PageRequest::default().limit(1))?;
+    let behind = || PageRequest::default().marker(first.next_marker.clone().unwrap_or_default());
+    let both = listed(key, GrantFilter::default(), PageRequest::default())?;
+    assert_eq!(listed(key, GrantFilter::default().grant_id(both[0]), behind())?, []);
+    assert_eq!(listed(key, GrantFilter::default().grant_id(both[1]), behind())?, [both[1]]);
     Ok(())
 }
 

@@ -86,6 +86,20 @@ fn an_identity_policy_decides_what_has_no_key_and_every_key_that_is_left_to_the_
 }
 
 #[test]
+fn of_a_principal_without_policies_nothing_is_left_in_the_store() -> Result<()> {
+    let (kms, alice) = (Kms::in_memory()?, user("alice")?);
+    let records = || kms.verify_store(|_| {}).map(|report| report.records());
+    kms.put_identity_policy(&alice, "a", &identity_policy("Allow", "kms:*"))?;
+    let one = records()?;
+    kms.put_identity_policy(&alice, "b", &identity_policy("Allow", "kms:*"))?;
+    kms.delete_identity_policy(&alice, "a")?;
+    assert_eq!(records()?, one);
+    kms.delete_identity_policy(&alice, "b")?;
+    assert_eq!(records()?, one - 1);
+    Ok(())
+}
+
+#[test]
 fn an_identity_policy_says_nothing_where_the_key_policy_does_not_leave_it_to_the_account() -> Result<()> {
     let kms = Kms::in_memory()?;
     let policy = r#"{"Version": "2012-10-17", "Statement": {"Effect": "Allow",

@@ -20,6 +20,8 @@ use strongroom::seal::RootKey;
 use strongroom::store::RecordKind;
 use strongroom::{Error, ErrorKind, Kms, ManualClock, Result, SecretBytes, Timestamp};
 
+use crate::support::hooked_store::HookedStore;
+use crate::support::stuck_anchor::StuckAnchor;
 use crate::support::tampering_store::TamperingStore;
 
 /// The vault, which outlives the processes that use it.
@@ -292,6 +294,29 @@ fn a_destruction_that_cannot_be_noted_as_done_is_told_and_done_again() -> Result
         assert_eq!((world.vault.count(), world.destructions()), (0, 0));
     }
     assert_eq!(done_and_not_noted, 1);
+    Ok(())
+}
+
+#[test]
+fn a_destruction_after_which_the_anchor_stays_is_done() -> Result<()> {
+    let (world, anchor) = (World::new(), StuckAnchor::new());
+    let store = HookedStore::new(world.store.clone());
+    let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]));
+    let builder = builder.clock(Arc::clone(&world.clock)).clock_tolerance(std::time::Duration::MAX);
+    let kms = builder.provider(VaultProvider::new(&world.vault)).anchor(Arc::clone(&anchor)).build()?;
+    world.due_key(&kms)?;
+    let (hooked, stuck) = (Arc::clone(&store), Arc::clone(&anchor));
+    store.after_commit(RecordKind::Destruction, move || {
+        hooked.before_commit(RecordKind::Destruction, move || {
+            stuck.stop_after(0);
+            Ok(())
+        });
+        Ok(())
+    });
+    let report = kms.run_maintenance()?;
+    anchor.stop_after(u32::MAX);
+    assert_eq!((report.deleted.len(), report.failed.len()), (1, 0), "{report:?}");
+    assert_eq!((world.vault.count(), world.destructions()), (0, 0));
     Ok(())
 }
 

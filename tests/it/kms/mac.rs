@@ -6,7 +6,7 @@ use strongroom::algorithm::MacAlgorithm;
 use strongroom::crypto::{CryptoError, FASTEST, RUST_CRYPTO, SecureRandom};
 use strongroom::key::{KeyId, KeySpec, KeyUsage};
 use strongroom::request::{CreateKeyRequest, GenerateMacRequest, VerifyMacRequest};
-use strongroom::{ErrorKind, Kms, Result};
+use strongroom::{EncryptionContext, ErrorKind, Kms, KmsAead, KmsMac, Result};
 
 use crate::support::external_tools;
 use crate::support::kms::kind;
@@ -126,5 +126,23 @@ fn a_dry_run_of_verification_still_tells_a_wrong_code() -> Result<()> {
     assert_eq!((kind(right), kind(wrong)), (ErrorKind::DryRun, ErrorKind::InvalidMac));
     let generated = kms.generate_mac(GenerateMacRequest::new(key, algorithm, b"x").dry_run());
     assert_eq!(kind(generated), ErrorKind::DryRun);
+    Ok(())
+}
+
+#[test]
+fn keys_bound_to_one_task_do_what_the_calls_do() -> Result<()> {
+    let kms = Kms::in_memory()?;
+    let mac = KmsMac::new(&kms, mac_key(&kms, KeySpec::Hmac256)?)?;
+    let code = mac.authenticate(b"text")?;
+    mac.verify(b"text", &code)?;
+    assert_eq!(kind(mac.verify(b"texts", &code)), ErrorKind::InvalidMac);
+    assert_eq!(kind(mac.verify(b"text", &code[1..])), ErrorKind::InvalidMac);
+    kms.verify_mac(VerifyMacRequest::new(mac.key_arn(), MacAlgorithm::HmacSha256, b"text", &code))?;
+
+    let aead = KmsAead::new(&kms, kms.create_key(CreateKeyRequest::default())?.key_id())?;
+    let context = EncryptionContext::new().with("row", "7");
+    let sealed = aead.encrypt(b"text", &context)?;
+    assert_eq!(aead.decrypt(&sealed, &context)?.expose_secret(), b"text");
+    assert_eq!(kind(aead.decrypt(&sealed, &EncryptionContext::new())), ErrorKind::InvalidCiphertext);
     Ok(())
 }

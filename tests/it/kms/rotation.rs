@@ -154,3 +154,14 @@ fn rotations_are_listed_with_their_states_in_pages() -> Result<()> {
     assert_eq!(list(IncludeKeyMaterial::RotationsOnly, PageRequest::default())?.entries.len(), 3);
     Ok(())
 }
+
+#[test]
+fn the_versions_of_a_test_key_are_the_first_one_and_rotations_on_demand() -> Result<()> {
+    let kms = Kms::builder().allow_insecure_test_keys().build()?;
+    let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
+    kms.create_insecure_test_key(id, CreateKeyRequest::default(), &[&[1; 32], &[2; 32], &[3; 32]])?;
+    let rotations = kms.list_key_rotations(id, IncludeKeyMaterial::RotationsOnly, PageRequest::default())?.entries;
+    let kinds: Vec<_> = rotations.iter().map(|rotation| rotation.rotation_type).collect();
+    assert_eq!((kinds, versions(&kms, id)?), (vec![Some(RotationType::OnDemand); 2], 3));
+    Ok(())
+}

@@ -11,9 +11,11 @@ use strongroom::export::ApplyDeletionsReport;
 use strongroom::key::{DeletionWindow, KeyId};
 use strongroom::request::{DecryptRequest, EncryptRequest};
 use strongroom::seal::RootKey;
-use strongroom::store::{KeyStore, SqliteStore};
-use strongroom::{ErrorKind, Kms, ManualClock, Timestamp};
+use strongroom::store::{KeyStore, RecordKind, SqliteStore};
+use strongroom::{Error, ErrorKind, Kms, ManualClock, Timestamp};
 use tempfile::TempDir;
+
+use crate::support::hooked_store::HookedStore;
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
@@ -210,6 +212,29 @@ fn the_list_of_a_diverged_copy_deletes_no_key_that_is_not_confirmed() -> TestRes
     }
     let applied = production.apply_deletions(&list, &[])?;
     assert_eq!((applied.deleted.len(), applied.unconfirmed.len()), (0, 4));
+    Ok(())
+}
+
+#[test]
+fn a_store_that_fails_ends_the_application_of_a_list() -> TestResult {
+    let home = Home::new()?;
+    let (kms, store) = home.open("keys")?;
+    let keys = [kms.create_key(Default::default())?, kms.create_key(Default::default())?];
+    store.back_up(home.path("monday"))?;
+    for key in &keys {
+        delete(&home, &kms, key.key_id())?;
+    }
+    let deletions = kms.export_deletions()?;
+    let store = HookedStore::new(Arc::new(SqliteStore::open(home.path("monday"), &CryptoBackend::default())?));
+    let restored = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).build()?;
+    store.before_commit(RecordKind::Key, || Err(Error::new(ErrorKind::Store, "the disk is full")));
+    let confirmed = keys.each_ref().map(|key| key.arn().clone());
+    let failed = restored.apply_deletions(&deletions, &confirmed).expect_err("as the store did");
+    assert_eq!(failed.kind(), ErrorKind::Store);
+    for key in &keys {
+        restored.describe_key(key.key_id())?;
+    }
+    assert_eq!(restored.apply_deletions(&deletions, &confirmed)?.deleted.len(), 2);
     Ok(())
 }
 
