@@ -62,3 +62,25 @@ impl Registry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::{Error, ErrorKind};
+    use crate::kms::storage::edit::Edit;
+
+    #[test]
+    fn material_that_does_not_open_is_found_although_its_record_does() -> Result<()> {
+        let kms = Kms::in_memory()?;
+        let [_, damaged] = [kms.create_key(Default::default())?, kms.create_key(Default::default())?];
+        let registry = &kms.core.registry;
+        let key = registry.key(kms.account(), damaged.key_id())?.expect("it was created");
+        let mut record = key.record.clone();
+        *record.versions[0].sealed_material.last_mut().expect("it has material") ^= 1;
+        registry.commit(&[Edit::put_key(record, Some(key.revision()))])?;
+        let report = kms.verify_store(|_| {})?;
+        let problems: Vec<_> = report.problems().iter().map(Error::kind).collect();
+        assert_eq!(problems, [ErrorKind::Integrity]);
+        Ok(())
+    }
+}

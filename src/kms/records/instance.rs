@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn marks_say_who_was_the_last_to_move_them() {
         let ours = history(&[mark(4, 1), mark(5, 2), mark(6, 3)], true);
-        let table: [(&str, &[InstanceMark], Verdict); 9] = [
+        let table: [(&str, &[InstanceMark], Verdict); 10] = [
             ("the last one", &[mark(6, 3)], Verdict::Current),
             ("an earlier one", &[mark(5, 2)], Verdict::Behind(mark(6, 3))),
             ("both", &[mark(5, 2), mark(6, 3)], Verdict::Current),
@@ -238,6 +238,7 @@ mod tests {
             ("none any more", &[], Verdict::Missing),
             ("a later one", &[mark(7, 4)], Verdict::Foreign),
             ("another one of the same generation", &[mark(6, 4)], Verdict::Foreign),
+            ("another one of the first generation that is known", &[mark(4, 9)], Verdict::Foreign),
             ("two of the same generation", &[mark(6, 3), mark(6, 4)], Verdict::Foreign),
         ];
         for (what, found, verdict) in table {
@@ -248,6 +249,31 @@ mod tests {
         assert_eq!(history(&[], false).verdict(&INSTANCE, &[]), Verdict::Unmarked);
         assert_eq!(history(&[], false).verdict(&INSTANCE, &[mark(1, 1)]), Verdict::Foreign);
         assert_eq!(history(&[mark(1, 1)], false).verdict(&INSTANCE, &[]), Verdict::Behind(mark(1, 1)));
+    }
+
+    #[test]
+    fn a_store_is_elsewhere_only_if_both_places_are_known() {
+        let (here, there) = (Some([8; 16]), Some([9; 16]));
+        let unplaced = Instance { place: None, ..INSTANCE };
+        for (instance, place, is_at) in [
+            (INSTANCE, here, true),
+            (INSTANCE, there, false),
+            (INSTANCE, None, true),
+            (unplaced, here, true),
+            (unplaced, None, true),
+        ] {
+            assert_eq!(instance.is_at(place), is_at, "{instance:?} {place:?}");
+        }
+    }
+
+    #[test]
+    fn a_mark_is_confirmed_the_first_time_and_once_the_history_is_long() {
+        let marks = |count: u64| (1..=count).map(|generation| mark(generation, 1)).collect::<Vec<_>>();
+        assert!(history(&marks(1), false).is_worth_confirming());
+        let few = u64::try_from(MAX_MARKS / 4).expect("few");
+        for (count, is_worth) in [(1, false), (few, false), (few + 1, true), (4 * few, true)] {
+            assert_eq!(history(&marks(count), true).is_worth_confirming(), is_worth, "{count}");
+        }
     }
 
     #[test]

@@ -60,3 +60,32 @@ pub(super) fn check(id: &RecordId, body: &[u8]) -> Result<()> {
 fn decodes<R: StoredRecord>(id: &RecordId, body: &[u8]) -> Result<()> {
     R::decode(id, body).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::AccountId;
+
+    #[test]
+    fn every_record_that_a_call_would_fail_on_is_refused() {
+        let check =
+            |kind, body: &[u8]| check(&RecordId { kind, account: AccountId::default(), name: Vec::new() }, body);
+        for kind in [
+            RecordKind::Key,
+            RecordKind::Alias,
+            RecordKind::Grant,
+            RecordKind::IdentityPolicy,
+            RecordKind::Usage,
+            RecordKind::CustomKeyStore,
+            RecordKind::Intent,
+            RecordKind::Tombstone,
+            RecordKind::RetirableGrant,
+            RecordKind::Destruction,
+        ] {
+            assert!(check(kind, b"no record").is_err() && check(kind, b"").is_err(), "{kind:?}");
+        }
+        for kind in [RecordKind::Store, RecordKind::Audit, RecordKind::MessageCount] {
+            assert!(check(kind, b"").is_ok(), "{kind:?}");
+        }
+    }
+}

@@ -258,6 +258,11 @@ mod tests {
             record.versions[index].imported = Some(Imported { is_pending_rotation: true, ..Imported::default() });
             record
         };
+        let followed = || {
+            let mut record = record(symmetric, encrypt, Origin::External, 3);
+            record.versions[1].imported = Some(Imported { is_pending_rotation: true, ..Imported::default() });
+            record
+        };
         let rotation = Some(Rotation { period: RotationPeriod::default(), next: Timestamp::from_unix_millis(9) });
         let service = || Some(ServiceName::parse("s3").expect("a name"));
         let alias = |name: &str| [AliasName::parse(name).expect("a name")].into();
@@ -283,6 +288,7 @@ mod tests {
             signing(Origin::Kms, 2),
             signing(Origin::External, 2),
             waiting(0),
+            followed(),
             KeyRecord { account: AccountId::SERVICES, ..made() },
             KeyRecord { account: AccountId::default(), ..owned() },
             KeyRecord { aliases: alias("alias/aws/s3"), ..made() },

@@ -399,6 +399,7 @@ mod tests {
         let provider: &dyn KeyMaterialProvider = &shared;
         conformance::run(provider, &FASTEST, |spec, _| spec == KeySpec::SymmetricDefault)?;
         assert_eq!((shared.keys_on("a"), shared.keys_on("b")), (0, 0), "what was destroyed is gone");
+        assert_eq!(cluster.unsupported_reason(KeySpec::Hmac256, KeyUsage::GenerateVerifyMac), None);
 
         let (store, mark) = ([7; 16], InstanceMark { generation: 1, nonce: [8; 16] });
         let marks: &dyn InstanceMarks = &shared;

@@ -92,3 +92,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_rotation_that_is_a_period_late_is_followed_by_one_a_period_later() {
+    let (start, period) = (Timestamp::from_unix_millis(9), RotationPeriod::MIN);
+    let rotation = Rotation { period, next: start };
+    let days = |days| start.plus_days(days);
+    let next = |now| rotation.after(now).next;
+    assert_eq!(next(start), days(period.days()), "in time");
+    assert_eq!(next(days(1)), days(period.days()), "a day late");
+    assert_eq!(next(days(period.days())), days(2 * period.days()), "never at once");
+    assert_eq!(next(Timestamp::from_unix_millis(0)), Timestamp::from_unix_millis(0).plus_days(period.days()), "early");
+}
+
+#[test]
+fn a_rotation_is_put_off_if_it_is_later_than_a_period_and_the_tolerance() {
+    let (now, period) = (Timestamp::from_unix_millis(9), RotationPeriod::MIN);
+    let latest = now.plus_days(period.days()).plus_days(CLOCK_TOLERANCE_DAYS);
+    for (next, is_put_off) in [(latest, false), (latest.plus(std::time::Duration::from_millis(1)), true)] {
+        assert_eq!(Rotation { period, next }.is_put_off(now), is_put_off);
+    }
+}
