@@ -34,6 +34,9 @@ const ORDERS: &str = "STRONGROOM_HSM_NAMES_ORDERS";
 /// CKR_DEVICE_REMOVED.
 const DEVICE_REMOVED: u64 = 0x32;
 
+/// CKR_FUNCTION_FAILED.
+const FUNCTION_FAILED: u64 = 0x06;
+
 /// A name, the length of the value, the attributes that are wrong, and the one that is named.
 type WeakKey = (&'static str, usize, &'static [(u64, bool)], &'static str);
 
@@ -443,6 +446,51 @@ fn a_replication_key_that_one_member_has_is_not_joined_by_another() -> Result<()
     assert_eq!(world.keys(REPLICATION_KEY), [1, 1]);
     HsmRootKey::generate(&cluster, "root")?;
     Ok(())
+}
+
+#[test]
+fn what_was_installed_is_removed_if_a_member_shows_another_replication_key_late() -> Result<()> {
+    for looks in 1..=3 {
+        let test = "what_was_installed_is_removed_if_a_member_shows_another_replication_key_late";
+        let Some(world) = World::empty(test) else { return Ok(()) };
+        let cluster = world.cluster();
+        world.put(1, REPLICATION_KEY, &[1; 32], &Bare::WRAPPING);
+        world.0[1].shim().hide(REPLICATION_KEY, 3 * looks);
+        let other = SecretBytes::copy_from_slice(&[2; 32]);
+        assert_eq!(kind(cluster.install_replication_key(&other)), ErrorKind::AlreadyExists, "{looks}");
+        assert_eq!(world.keys(REPLICATION_KEY), [0, 1], "{looks}");
+        cluster.install_replication_key(&SecretBytes::copy_from_slice(&[1; 32]))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_key_that_one_member_alone_could_take_is_refused_and_erased() {
+    let test = "a_key_that_one_member_alone_could_take_is_refused_and_erased";
+    let Some((world, cluster)) = World::new(test) else { return };
+    // The west does not take the key, or does not prove that it has the same one.
+    for function in [Function::UnwrapKey, Function::DecryptInit] {
+        world.0[1].shim().rule(function, 0, u64::MAX, Action::Return(FUNCTION_FAILED));
+        assert_eq!(kind(HsmRootKey::generate(&cluster, "root").map(drop)), ErrorKind::KeyUnavailable);
+        world.clear();
+        assert_eq!(world.all_keys(), [1, 1], "the replication keys");
+    }
+    HsmRootKey::generate(&cluster, "root").expect("the west takes keys again");
+}
+
+#[test]
+fn a_member_without_the_replication_key_does_not_keep_the_others_from_a_new_key() {
+    let labels = ["east", "west", "south"];
+    let test = "a_member_without_the_replication_key_does_not_keep_the_others_from_a_new_key";
+    let Some(hsms) = labels.iter().map(|label| soft_hsm(test, &[label])).collect::<Option<Vec<_>>>() else { return };
+    let cluster = connect(of(hsms.iter().map(|hsm| hsm.shim().path()).zip(labels)));
+    for (hsm, label) in hsms.iter().zip(labels).take(2) {
+        Bare::create_key(&hsm.bare_path(), label, REPLICATION_KEY, &[1; 32], &Bare::WRAPPING);
+    }
+    HsmRootKey::generate(&cluster, "root").expect("two members have it");
+    let keys: Vec<_> =
+        hsms.iter().zip(labels).map(|(hsm, label)| Bare::secret_keys(&hsm.bare_path(), label).len()).collect();
+    assert_eq!(keys, [2, 2, 0]);
 }
 
 #[test]

@@ -124,3 +124,22 @@ impl Pkcs11Cluster {
         Ok(&first.token.config().backend)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_two_claims_one_precedes_and_what_is_no_claim_precedes_both() {
+        let claim = |nonce: String| Claim { id: vec![1], prefix: "key ".into(), label: format!("key {nonce}") };
+        let (first, second) = (claim("0".repeat(2 * NONCE)), claim("f".repeat(2 * NONCE)));
+        assert!(first.precedes(second.label.as_bytes()) && !second.precedes(first.label.as_bytes()));
+        assert!(!first.precedes(first.label.as_bytes()));
+        let nonce = |length| format!("key {}", "f".repeat(length));
+        for older in
+            ["", "key", "key ", "zzz", &nonce(2 * NONCE - 1), &nonce(2 * NONCE + 1), &nonce(NONCE + 2), &nonce(1)]
+        {
+            assert!(!first.precedes(older.as_bytes()), "{older}");
+        }
+    }
+}
