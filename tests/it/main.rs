@@ -17,6 +17,7 @@ mod package;
 mod pkcs11;
 #[cfg(feature = "sqlite")]
 mod process;
+mod prose;
 mod public_paths;
 mod root_key;
 mod storage;
