@@ -35,8 +35,9 @@ impl HsmRootKey {
     ///
     /// Of several processes that generate one name at the same time, at most one succeeds. While a key is generated,
     /// [`HsmRootKey::find`] does not return it. A call that fails erases only its own objects, which have a random CKA_LABEL, and
-    /// only before any process can have found the key. If it cannot (the process is killed, or a member is lost), they remain,
-    /// and the name stays in use until an operator removes them.
+    /// only before any process can have found the key. If it cannot (the process is killed, a member is lost, or a call to it does
+    /// not return), they remain, and the name stays in use until an operator removes them. The error says which objects remain on
+    /// which members, and whether this process must end before they are removed.
     ///
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the name does not have 1 to 32 bytes.
@@ -47,7 +48,13 @@ impl HsmRootKey {
     pub fn generate(cluster: &Pkcs11Cluster, name: &str) -> Result<Self> {
         check_name(name)?;
         if cluster.holds(name.as_bytes())? {
-            let text = format!("there is a key '{name}' in the cluster already");
+            let mut text = format!("there is a key '{name}' in the cluster already");
+            if let Some((members, reservation)) = cluster.reservations(name.as_bytes())? {
+                text.push_str(&format!(
+                    ", which another process generates. If none does, remove the object with the CKA_ID {reservation} from \
+                     {members}, which an interrupted one has left, and then find the key"
+                ));
+            }
             return Err(Error::new(ErrorKind::AlreadyExists, text));
         }
         let key = cluster.generate_named(name.as_bytes(), KEY_LABEL)?;

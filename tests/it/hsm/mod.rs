@@ -7,6 +7,8 @@ mod copied_stores;
 mod custom_key_store_failures;
 mod custom_key_stores;
 #[cfg(all(feature = "pkcs11", feature = "sqlite"))]
+mod interrupted_generations;
+#[cfg(all(feature = "pkcs11", feature = "sqlite"))]
 mod kills;
 #[cfg(feature = "pkcs11")]
 mod load;

@@ -24,7 +24,7 @@ use crate::support::soft_tokens::{
 };
 
 const REPLICATION_KEY: &[u8] = b"replication key";
-const MEMBERS: [&str; 2] = ["east", "west"];
+pub(super) const MEMBERS: [&str; 2] = ["east", "west"];
 
 /// The name under which libtest knows the child, and the variable that tells it what to do:
 /// `what|name|when it starts|folder of east|folder of west`.
@@ -32,7 +32,7 @@ const CHILD: &str = "hsm::named_keys::takes_a_name";
 const ORDERS: &str = "STRONGROOM_HSM_NAMES_ORDERS";
 
 /// CKR_DEVICE_REMOVED.
-const DEVICE_REMOVED: u64 = 0x32;
+pub(super) const DEVICE_REMOVED: u64 = 0x32;
 
 /// CKR_FUNCTION_FAILED.
 const FUNCTION_FAILED: u64 = 0x06;
@@ -40,16 +40,16 @@ const FUNCTION_FAILED: u64 = 0x06;
 /// A name, the length of the value, the attributes that are wrong, and the one that is named.
 type WeakKey = (&'static str, usize, &'static [(u64, bool)], &'static str);
 
-struct World([SoftHsm; 2]);
+pub(super) struct World(pub(super) [SoftHsm; 2]);
 
 impl World {
     /// Two tokens without any key.
-    fn empty(test: &str) -> Option<Self> {
+    pub(super) fn empty(test: &str) -> Option<Self> {
         two_soft_hsms(test, MEMBERS).map(Self)
     }
 
     /// Two tokens with a replication key, and a connected cluster of them.
-    fn new(test: &str) -> Option<(Self, Pkcs11Cluster)> {
+    pub(super) fn new(test: &str) -> Option<(Self, Pkcs11Cluster)> {
         let world = Self::empty(test)?;
         let cluster = world.cluster();
         cluster.install_replication_key(&SecretBytes::copy_from_slice(&[0x5A; 32])).expect("the tokens take it");
@@ -61,7 +61,7 @@ impl World {
     }
 
     /// A cluster of the same tokens, as another process has it: without the rules of the shims.
-    fn of_others(&self) -> Pkcs11Cluster {
+    pub(super) fn of_others(&self) -> Pkcs11Cluster {
         connected(self.0.each_ref().map(SoftHsm::bare_path))
     }
 
@@ -70,7 +70,7 @@ impl World {
     }
 
     /// How many secret keys have an id, in each token.
-    fn keys(&self, id: &[u8]) -> [usize; 2] {
+    pub(super) fn keys(&self, id: &[u8]) -> [usize; 2] {
         [0, 1].map(|member| {
             let keys = Bare::secret_keys(&self.0[member].bare_path(), MEMBERS[member]);
             keys.iter().filter(|key| key.id == id).count()
@@ -78,16 +78,16 @@ impl World {
     }
 
     /// The number of secret keys in each token.
-    fn all_keys(&self) -> [usize; 2] {
+    pub(super) fn all_keys(&self) -> [usize; 2] {
         [0, 1].map(|member| self.all_keys_of(member))
     }
 
-    fn all_keys_of(&self, member: usize) -> usize {
+    pub(super) fn all_keys_of(&self, member: usize) -> usize {
         Bare::secret_keys(&self.0[member].bare_path(), MEMBERS[member]).len()
     }
 
     /// The first token as a cluster that its vendor manages.
-    fn vendor_managed(&self, module: &Path) -> Pkcs11Cluster {
+    pub(super) fn vendor_managed(&self, module: &Path) -> Pkcs11Cluster {
         let config =
             TokenConfig::new(TokenSelector::Label(MEMBERS[0].to_owned())).circuit_breaker(u32::MAX, Duration::ZERO);
         let module = Module::load(module).expect("a module");
@@ -95,17 +95,17 @@ impl World {
     }
 
     /// Puts a key of a value from outside into one token.
-    fn put(&self, member: usize, id: &[u8], value: &[u8], attributes: &[(u64, bool)]) {
+    pub(super) fn put(&self, member: usize, id: &[u8], value: &[u8], attributes: &[(u64, bool)]) {
         Bare::create_key(&self.0[member].bare_path(), MEMBERS[member], id, value, attributes);
     }
 }
 
-fn unconnected(modules: [PathBuf; 2]) -> Pkcs11Cluster {
+pub(super) fn unconnected(modules: [PathBuf; 2]) -> Pkcs11Cluster {
     of(modules.iter().map(PathBuf::as_path).zip(MEMBERS))
 }
 
 /// A cluster of the tokens with these labels, in this order.
-fn of<'a>(modules: impl IntoIterator<Item = (&'a Path, &'a str)>) -> Pkcs11Cluster {
+pub(super) fn of<'a>(modules: impl IntoIterator<Item = (&'a Path, &'a str)>) -> Pkcs11Cluster {
     let mut cluster = Pkcs11Cluster::from_members(REPLICATION_KEY);
     for (path, name) in modules {
         let options = ModuleOptions::default().reinitialize_interval(Duration::from_millis(5));
@@ -116,29 +116,29 @@ fn of<'a>(modules: impl IntoIterator<Item = (&'a Path, &'a str)>) -> Pkcs11Clust
     cluster
 }
 
-fn credential() -> Arc<dyn CryptoUserCredential> {
+pub(super) fn credential() -> Arc<dyn CryptoUserCredential> {
     Arc::new(FixedCredential::new(SecretBytes::copy_from_slice(PIN.as_bytes())))
 }
 
-fn connected(modules: [PathBuf; 2]) -> Pkcs11Cluster {
+pub(super) fn connected(modules: [PathBuf; 2]) -> Pkcs11Cluster {
     connect(unconnected(modules))
 }
 
-fn connect(cluster: Pkcs11Cluster) -> Pkcs11Cluster {
+pub(super) fn connect(cluster: Pkcs11Cluster) -> Pkcs11Cluster {
     cluster.connect(&credential()).expect("the tokens are there");
     cluster
 }
 
-fn material() -> SecretBytes {
+pub(super) fn material() -> SecretBytes {
     SecretBytes::copy_from_slice(b"the root key of a store.........")
 }
 
-fn wrap(key: &HsmRootKey) -> Vec<u8> {
+pub(super) fn wrap(key: &HsmRootKey) -> Vec<u8> {
     key.wrap(b"binding", &material()).expect("it wraps")
 }
 
 /// A key is there under a name, and is the one that wrapped this.
-fn assert_found(cluster: &Pkcs11Cluster, name: &str, wrapped: &[u8]) {
+pub(super) fn assert_found(cluster: &Pkcs11Cluster, name: &str, wrapped: &[u8]) {
     let found = HsmRootKey::find(cluster, name).expect("it is there");
     for _ in MEMBERS {
         assert_eq!(found.unwrap(b"binding", wrapped).expect("it is the same key"), material());
@@ -146,7 +146,7 @@ fn assert_found(cluster: &Pkcs11Cluster, name: &str, wrapped: &[u8]) {
 }
 
 /// Starts `work`, which hangs in the call of a function after the next `skip` ones; does something else meanwhile.
-fn overtaken<T: Send>(
+pub(super) fn overtaken<T: Send>(
     hsm: &SoftHsm,
     function: Function,
     skip: u64,

@@ -10,7 +10,7 @@ use crate::provider::pkcs11::object::NewKey;
 use crate::provider::pkcs11::reference::TokenKeyHandle;
 
 /// How many members must hold a new key.
-const HOLDERS: usize = 2;
+pub(super) const HOLDERS: usize = 2;
 
 impl Pkcs11Cluster {
     /// Generates a key; under a reservation, if its id is a name.
@@ -58,7 +58,7 @@ impl Pkcs11Cluster {
             check_alone(reservation, member, key.id())?;
         }
         if holders.len() < HOLDERS {
-            return Err(unavailable(&reasons));
+            return Err(too_few_holders(&reasons));
         }
         // From here on the key leaves no token any more. What was wrapped opens with the replication key alone.
         source.token.forbid_extraction(&key).map_err(|error| failed(source, &error))?;
@@ -71,6 +71,15 @@ impl Pkcs11Cluster {
         }
         Ok(key)
     }
+}
+
+/// The error of a key that fewer members can hold than must hold it, because of what the others answered.
+pub(super) fn too_few_holders(reasons: &[(&Member, TokenError)]) -> Error {
+    if reasons.is_empty() {
+        let text = format!("at least {HOLDERS} members must hold a new key, and the cluster has fewer");
+        return Error::new(ErrorKind::KeyUnavailable, text);
+    }
+    unavailable(reasons)
 }
 
 /// Refuses a name under which a member has another key: one that it did not show before.

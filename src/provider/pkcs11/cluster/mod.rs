@@ -1,6 +1,7 @@
 //! A cluster of tokens behind PKCS#11.
 
 mod claim;
+mod cleanup;
 mod failure;
 mod generation;
 mod hsm_cluster;

@@ -5,20 +5,29 @@
 //!
 //! 1. creates its reservation on every member and makes sure that it is the only one ([`Claim::keeps`]),
 //! 2. makes sure that no key has the name, and generates the key on the members,
-//! 3. if anything failed, erases its key on a member and then, if that succeeded, its reservation there,
+//! 3. if anything failed, erases its key on a member and then, if that succeeded, its reservation there; each of them only once
+//!    no call of an earlier step can still take effect on this member,
 //! 4. otherwise erases its reservations. From the first attempt to do so on, it never erases the key.
 //!
 //! Two generators meet on each member, so at most one of them gets to step 2. It alone creates a key, and erases a key only while
 //! its reservation is on the same member. A process that looks for the key first sees the key, then that the reservation of
 //! this key is absent, and then the key again: the reservation was created before the key, so it has been erased, and a key that
-//! is there afterwards stays. None of this depends on how long a process is suspended or a call takes. If a generator is
-//! killed, its key is not found until an operator has removed the reservation, when nobody is left who would erase the key.
+//! is there afterwards stays. None of this depends on how long a process is suspended.
+//!
+//! With [`CallMode::Deadline`](crate::provider::pkcs11::CallMode::Deadline) a call may outlast its caller: it can create the
+//! key after the generator has failed, or erase it after an operator has removed the reservation. So a reservation stays on a
+//! member while a call to that member runs that was given up, and the error says that the objects must not be removed before
+//! the process has ended. With direct calls, none outlasts its step.
+//!
+//! If a generator is killed, its key is not found until an operator has removed the reservation, when no process is left that
+//! would erase the key.
 
 use std::collections::BTreeSet;
 use std::thread;
 
 use super::claim::{Claim, LOOKS, PAUSE};
 use super::failure::{WithMember as _, refusal, refusal_to_make, unavailable};
+use super::generation::{HOLDERS, too_few_holders};
 use super::members::{Member, Pkcs11Cluster};
 use crate::crypto::{CryptoBackend, DigestAlgorithm};
 use crate::error::{Error, ErrorKind, Result};
@@ -30,9 +39,6 @@ use crate::provider::pkcs11::reference::{TokenKeyHandle, TokenKeyKind, id_text};
 
 /// Separates the CKA_ID of a reservation from everything else.
 const RESERVATION: &[u8] = b"strongroom reservation v1";
-
-/// Maximum number of attempts to erase an object.
-const ATTEMPTS_TO_ERASE: u32 = 4;
 
 impl Pkcs11Cluster {
     /// Returns `true` if any member has an object with a CKA_ID.
@@ -47,16 +53,30 @@ impl Pkcs11Cluster {
         Ok(false)
     }
 
+    /// Returns the members with a reservation for a CKA_ID, and the CKA_ID of the reservation, as text. Ignores members that do not
+    /// answer.
+    pub(in crate::provider::pkcs11) fn reservations(&self, id: &[u8]) -> Result<Option<(String, String)>> {
+        let reservation = reservation_id(id, self.backend()?);
+        let is_reserved =
+            |member: &&Member| distinct_labels(member, &reservation).is_ok_and(|labels| !labels.is_empty());
+        let reserved: Vec<&str> = self.members.iter().filter(is_reserved).map(|member| member.name.as_str()).collect();
+        Ok((!reserved.is_empty()).then(|| (reserved.join(" and "), id_text(&reservation))))
+    }
+
     /// Generates an AES-256 key with a CKA_ID on every member. If that fails, or another process generates one of the same id,
     /// only the objects of this call are erased.
     pub(in crate::provider::pkcs11) fn generate_named(&self, id: &[u8], label: &str) -> Result<TokenKeyHandle> {
         self.check_connected()?;
         if self.shared.management == ClusterManagement::Members {
             // Nothing is created if the key could not travel.
-            self.active_with_replication_keys()?;
+            let (active, reasons) = self.active_with_replication_keys()?;
+            if active.len() < HOLDERS {
+                return Err(too_few_holders(&reasons));
+            }
         }
         let reservation = self.claim(&reservation_id(id, self.backend()?), label)?;
-        let generated = self.reserve(&reservation).and_then(|()| {
+        let mut attempted = Vec::new();
+        let generated = self.reserve(&reservation, &mut attempted).and_then(|()| {
             if self.holds(id)? {
                 return Err(Error::new(ErrorKind::AlreadyExists, "another process has generated a key of this name"));
             }
@@ -67,16 +87,14 @@ impl Pkcs11Cluster {
                 self.release(&reservation)?;
                 Ok(key)
             }
-            Err(error) => {
-                self.undo(&reservation, id);
-                Err(error)
-            }
+            Err(error) => Err(self.undo(&attempted, &reservation, id, error)),
         }
     }
 
-    /// Creates a reservation on every member.
-    fn reserve(&self, reservation: &Claim) -> Result<()> {
+    /// Creates a reservation on every member, and notes the members where it was attempted.
+    fn reserve<'a>(&'a self, reservation: &Claim, attempted: &mut Vec<&'a Member>) -> Result<()> {
         for member in self.members.iter() {
+            attempted.push(member);
             let new = NewKey::new(reservation.id(), reservation.label(), TokenKeyKind::Aes256);
             let keeps = match member.token.generate_key(&new) {
                 Ok(_) => reservation.keeps(member),
@@ -94,34 +112,6 @@ impl Pkcs11Cluster {
             }
         }
         Ok(())
-    }
-
-    /// Erases a reservation whose key is complete. The key stays, whatever happens.
-    fn release(&self, reservation: &Claim) -> Result<()> {
-        let mut failed = Ok(());
-        for member in self.members.iter() {
-            if let Err(error) = persistently(|| reservation.erase(member)) {
-                let text = format!(
-                    "the key was generated and stays, but {} still has its reservation ({error}). Remove the object with the \
-                     CKA_ID {} from it, and then find the key",
-                    member.name,
-                    id_text(reservation.id())
-                );
-                failed = Err(Error::new(ErrorKind::KeyUnavailable, text).with_source(error));
-            }
-        }
-        failed
-    }
-
-    /// Erases the key of a reservation, and then the reservation. On a member that does not answer both remain, and the
-    /// name stays in use.
-    fn undo(&self, reservation: &Claim, id: &[u8]) {
-        for member in self.members.iter() {
-            if persistently(|| member.token.destroy_labelled(id, reservation.label())).is_ok() {
-                // One that remains keeps the name in use, and does no other harm.
-                let _ = persistently(|| reservation.erase(member));
-            }
-        }
     }
 
     /// Returns the AES-256 key with a CKA_ID, after every member that answers has reported that it protects the key, and proved
@@ -161,19 +151,6 @@ impl Pkcs11Cluster {
         }
         found.map(|(_, key)| key).ok_or_else(|| unavailable(&reasons))
     }
-}
-
-/// Does something again if it fails, which does no harm.
-fn persistently<T>(work: impl Fn() -> Result<T, TokenError>) -> Result<T, TokenError> {
-    let mut done = work();
-    for _ in 1..ATTEMPTS_TO_ERASE {
-        if done.is_ok() {
-            break;
-        }
-        thread::sleep(PAUSE);
-        done = work();
-    }
-    done
 }
 
 /// Adopts the key of a member that has it without its reservation, before and after.

@@ -83,7 +83,13 @@ impl Pkcs11Cluster {
         &self,
     ) -> Result<(Vec<(&Member, TokenKeyHandle)>, Vec<(&Member, TokenError)>)> {
         let (mut active, mut reasons) = (Vec::new(), Vec::new());
-        for member in self.members.iter().filter(|member| member.state().0 == MemberState::Active) {
+        for member in self.members.iter() {
+            let (state, reason) = member.state();
+            if state != MemberState::Active {
+                let text = reason.unwrap_or_else(|| "it is not connected".to_owned());
+                reasons.push((member, TokenError::new(ErrorClass::TokenLost, text)));
+                continue;
+            }
             match self.replication_key(member) {
                 Ok(wrapping) => active.push((member, wrapping)),
                 Err(error) if error.rejected_for().is_some() => return Err(refusal_to_make(&error).with_member(member)),

@@ -127,6 +127,13 @@ impl Shim {
         unsafe { self.library.get::<extern "C" fn(u64)>(b"faults_token_flags\0").expect("the shim has it")(flags) }
     }
 
+    /// Conceals the manufacturer of every token from now on, so that no quirks of it are known. The
+    /// rules can be cleared.
+    pub fn conceal_manufacturer(&self) {
+        // SAFETY: the function has this type.
+        unsafe { self.library.get::<extern "C" fn()>(b"faults_anonymous\0").expect("the shim has it")() }
+    }
+
     /// Gives new keys this value of a Boolean attribute, overriding their template.
     pub fn weaken(&self, attribute: u64, value: bool) {
         // SAFETY: The function has this type.

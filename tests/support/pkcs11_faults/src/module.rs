@@ -33,6 +33,8 @@ static VANISHED: AtomicBool = AtomicBool::new(false);
 static DOOMED: AtomicBool = AtomicBool::new(false);
 /// Flags added to those of every token.
 static TOKEN_FLAGS: AtomicU64 = AtomicU64::new(0);
+/// Every token reports an unknown manufacturer.
+static ANONYMOUS: AtomicBool = AtomicBool::new(false);
 /// Attributes of type CK_BBOOL that new objects get, overriding their template.
 static WEAKENED: Mutex<Vec<(CK_ATTRIBUTE_TYPE, CK_BBOOL)>> = Mutex::new(Vec::new());
 /// An attribute of type CK_BBOOL, its claimed value, and the number of true reports before that.
@@ -172,6 +174,9 @@ unsafe extern "C" fn C_GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO) 
         let value = ((*REAL).C_GetTokenInfo.expect("the real module has it"))(slot, info);
         if value == CKR_OK {
             (*info).flags |= TOKEN_FLAGS.load(SeqCst);
+            if ANONYMOUS.load(SeqCst) {
+                (*info).manufacturerID = [b' '; 32];
+            }
         }
         answered(value)
     }
@@ -587,6 +592,11 @@ pub extern "C" fn faults_most_sessions() -> u64 {
 #[unsafe(no_mangle)]
 pub extern "C" fn faults_calls(function: usize) -> u64 {
     CALLS[function].load(SeqCst)
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn faults_anonymous() {
+    ANONYMOUS.store(true, SeqCst);
 }
 
 #[unsafe(no_mangle)]
