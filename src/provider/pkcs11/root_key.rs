@@ -72,8 +72,8 @@ impl HsmRootKey {
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the name does not have 1 to 32 bytes.
     /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the cluster is not connected, no member has it, a member does not
-    ///   protect it (the text names the attribute), two members have different ones, or another process still generates it
-    ///   or was interrupted (the text names what to remove).
+    ///   protect it (the text names the attribute), two members have different ones, one alone has it and all others answer, or
+    ///   another process still generates it or was interrupted (the text names what to remove).
     pub fn find(cluster: &Pkcs11Cluster, name: &str) -> Result<Self> {
         check_name(name)?;
         let key = cluster.find_named(name.as_bytes(), KEY_LABEL)?;

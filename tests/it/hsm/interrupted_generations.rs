@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use strongroom::provider::pkcs11::{CallMode, HsmRootKey, Module, Pkcs11Cluster, Token, TokenConfig, TokenSelector};
 use strongroom::{Error, ErrorKind, Result};
-use strongroom_pkcs11_faults::{Action, Function, SoftHsm};
+use strongroom_pkcs11_faults::{Action, Bare, Function, SoftHsm};
 
 use super::named_keys::{DEVICE_REMOVED, MEMBERS, World, assert_found, connect, of, overtaken, wrap};
 
@@ -185,4 +185,40 @@ fn a_root_key_that_one_member_alone_could_hold_is_not_generated() {
     assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{error}");
     assert_eq!(west.shim().calls(Function::GenerateKey), generated, "nothing was generated");
     assert!(error.to_string().contains("at least 2 members"), "{error}");
+}
+
+#[test]
+fn a_root_key_that_one_member_alone_holds_is_not_found() -> Result<()> {
+    let Some((world, cluster)) = World::new("a_root_key_that_one_member_alone_holds_is_not_found") else {
+        return Ok(());
+    };
+    let [east, west] = &world.0;
+    world.put(1, b"lone", &[7; 32], &Bare::CIPHER);
+    for _ in MEMBERS {
+        let error = find(&cluster, "lone");
+        assert!(error.to_string().contains("west alone holds the key"), "{error}");
+        assert_eq!(named_ids(&error), [b"lone"], "{error}");
+    }
+    // Where a member was replaced, a cluster of the others has the key.
+    HsmRootKey::find(&connect(of([(west.bare_path().as_path(), MEMBERS[1])])), "lone")?;
+    // A member that does not answer may have it.
+    east.shim().vanish();
+    for _ in MEMBERS {
+        HsmRootKey::find(&cluster, "lone")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn several_root_keys_of_one_name_are_distinguished_by_their_labels() -> Result<()> {
+    let Some((world, cluster)) = World::new("several_root_keys_of_one_name_are_distinguished_by_their_labels") else {
+        return Ok(());
+    };
+    HsmRootKey::generate(&cluster, "root")?;
+    for member in 0..2 {
+        world.put(member, b"root", &[7; 32], &Bare::CIPHER);
+    }
+    let error = find(&cluster, "root").to_string();
+    assert!(error.contains("2 keys have the id") && error.contains("the labels '', 'strongroom root key "), "{error}");
+    Ok(())
 }

@@ -20,7 +20,7 @@
 //! the process has ended. With direct calls, none outlasts its step.
 //!
 //! If a generator is killed, its key is not found until an operator has removed the reservation, when no process is left that
-//! would erase the key.
+//! would erase the key. A key that only one of several members holds then is incomplete, and is not found either.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -36,6 +36,7 @@ use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::object::NewKey;
 use crate::provider::pkcs11::object::adoption::Provenance;
 use crate::provider::pkcs11::reference::{TokenKeyHandle, TokenKeyKind, id_text};
+use crate::text::sanitize_for_error;
 
 /// Separates the CKA_ID of a reservation from everything else.
 const RESERVATION: &[u8] = b"strongroom reservation v1";
@@ -124,6 +125,7 @@ impl Pkcs11Cluster {
         };
         let reservation = reservation_id(id, self.backend()?);
         let mut found: Option<(&Member, TokenKeyHandle)> = None;
+        let mut holders = 0;
         let mut reasons = Vec::new();
         for member in self.in_turn() {
             if found.is_some() && !member.token.may_be_tried() {
@@ -132,6 +134,7 @@ impl Pkcs11Cluster {
             let adopt = || member.token.adopt(id, label, TokenKeyKind::Aes256, provenance);
             // A key that is complete on one member is complete on all of them.
             let adopted = if found.is_some() { adopt() } else { adopt_complete(member, id, &reservation, adopt) };
+            holders += usize::from(adopted.is_ok());
             match (adopted, &found) {
                 (Ok(key), None) => found = Some((member, key)),
                 (Ok(_), Some((first, key))) => match member.token.verify_key(key) {
@@ -146,10 +149,33 @@ impl Pkcs11Cluster {
                 (Err(error), _) if error.rejected_for().is_some() || !error.class().is_token_specific() => {
                     return Err(refusal(&error).with_member(member));
                 }
-                (Err(error), _) => reasons.push((member, error)),
+                (Err(error), _) => reasons.push((member, with_labels(error, member, id, &reservation))),
             }
         }
-        found.map(|(_, key)| key).ok_or_else(|| unavailable(&reasons))
+        let Some((first, key)) = found else { return Err(unavailable(&reasons)) };
+        if holders < HOLDERS {
+            self.check_unanswered(first, id, &reasons)?;
+        }
+        Ok(key)
+    }
+
+    /// Rejects a key that one member alone holds, unless another one may hold it that did not answer. No generation completes with
+    /// so few. A cluster of one member is a part of a larger one.
+    fn check_unanswered(&self, holder: &Member, id: &[u8], reasons: &[(&Member, TokenError)]) -> Result<()> {
+        let is_empty = |member: &Member| distinct_labels(member, id).is_ok_and(|labels| labels.is_empty());
+        let lacking = reasons
+            .iter()
+            .filter(|(member, error)| error.class() == ErrorClass::KeyMissing && is_empty(member))
+            .count();
+        if self.members.len() < HOLDERS || lacking + 1 < self.members.len() {
+            return Ok(());
+        }
+        let text = format!(
+            "{0} alone holds the key, as after an interrupted generation. If the key was never in use, remove the object with the              CKA_ID {1} from {0} and generate the key again. If it was, for instance because the other members were replaced, find              it with a cluster without them",
+            holder.name,
+            id_text(id)
+        );
+        Err(Error::new(ErrorKind::KeyUnavailable, text))
     }
 }
 
@@ -182,12 +208,29 @@ fn complete_labels(member: &Member, id: &[u8], reservation: &[u8]) -> Result<BTr
             return Ok(keys);
         }
     }
-    // A key of an interrupted generator may be complete on another member, so the advice is not to remove it.
+    // A key of an interrupted generator may be complete on other members, so the advice is not to remove it.
     let text = format!(
-        "another process generates the key. If none does, remove the object with the CKA_ID {}, which an interrupted one has left",
+        "another process generates the key. If none does, remove the object with the CKA_ID {}, which an interrupted one has left, and \
+         find the key again: that reports a key that is incomplete, which must be removed too",
         id_text(reservation)
     );
     Err(TokenError::new(ErrorClass::Busy, text))
+}
+
+/// Adds the labels of the keys to an error, which distinguish them, if there are several.
+fn with_labels(error: TokenError, member: &Member, id: &[u8], reservation: &[u8]) -> TokenError {
+    let Ok(labels) = distinct_labels(member, id) else { return error };
+    if labels.len() < 2 {
+        return error;
+    }
+    let reserved = distinct_labels(member, reservation).unwrap_or_default();
+    let texts = labels.iter().map(|label| {
+        let text = sanitize_for_error(&String::from_utf8_lossy(label));
+        if reserved.contains(label) { format!("'{text}' (with a reservation)") } else { format!("'{text}'") }
+    });
+    let text = format!("its keys have the labels {}", texts.collect::<Vec<_>>().join(", "));
+    let class = error.class();
+    error.found_to_be(class, &text)
 }
 
 /// The labels of the objects of an id: a token may show one object twice.
