@@ -1,14 +1,30 @@
-//! The generation of a root key in a cluster that does not come to its end: calls that return late or not at all, and members
-//! that are lost. What remains blocks the name, and the errors say what an operator must remove.
+//! The generation of a root key in a cluster that does not come to its end: calls that return late or not at all, members that
+//! are lost, and processes that are killed. What remains blocks the name, and the errors say what an operator must remove.
 
+use std::env;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use strongroom::provider::HsmCluster;
 use strongroom::provider::pkcs11::{CallMode, HsmRootKey, Module, Pkcs11Cluster, Token, TokenConfig, TokenSelector};
+use strongroom::seal::RootKeyHolder;
 use strongroom::{Error, ErrorKind, Result};
 use strongroom_pkcs11_faults::{Action, Bare, Function, SoftHsm};
 
-use super::named_keys::{DEVICE_REMOVED, MEMBERS, World, assert_found, connect, of, overtaken, wrap};
+use super::named_keys::{
+    DEVICE_REMOVED, MEMBERS, World, assert_found, connect, connected, credential, material, of, overtaken, unconnected,
+    wrap,
+};
+use crate::support::child_process;
+
+/// The name under which libtest knows the child, and the variable that tells it what to do:
+/// `folder of east|folder of west|member|call|before or after`.
+const CHILD: &str = "hsm::interrupted_generations::generates_until_it_is_killed";
+const ORDERS: &str = "STRONGROOM_HSM_GENERATION_KILL";
+
+/// How many calls lie between two kills, in the short run and in the long one.
+const STEPS: [usize; 2] = [67, 5];
 
 /// A cluster of one slot whose calls have a deadline. Its token does not say that it needs its calls one at a time.
 fn with_deadlines(hsm: &SoftHsm) -> Pkcs11Cluster {
@@ -58,6 +74,13 @@ fn named_reservation(error: &Error) -> Vec<u8> {
     let ids = named_ids(error);
     let id = ids.into_iter().find(|id| id.len() == 32);
     id.unwrap_or_else(|| panic!("it names no reservation: {error}"))
+}
+
+/// Removes the key of the name `root`.
+fn remove_root(tokens: &[&Token]) {
+    for token in tokens {
+        token.destroy_objects(b"root").or_else(|_| token.destroy_objects(b"root")).expect("it goes");
+    }
 }
 
 /// Removes what an error names, as an operator does.
@@ -221,4 +244,136 @@ fn several_root_keys_of_one_name_are_distinguished_by_their_labels() -> Result<(
     let error = find(&cluster, "root").to_string();
     assert!(error.contains("2 keys have the id") && error.contains("the labels '', 'strongroom root key "), "{error}");
     Ok(())
+}
+
+/// When a child is killed.
+#[derive(Clone, Copy, Debug)]
+struct Death {
+    member: usize,
+    /// The call, counted from 0.
+    call: u64,
+    action: Action,
+}
+
+#[test]
+#[ignore = "the child of a test that kills"]
+fn generates_until_it_is_killed() {
+    let orders = env::var(ORDERS).expect("run by a test that kills only");
+    let orders: Vec<&str> = orders.split('|').collect();
+    let [east, west, member, call, action] = orders[..] else { panic!("the orders have five parts") };
+    let hsms = [east, west].map(|folder| SoftHsm::of_other_process(Path::new(folder)));
+    let cluster = unconnected(hsms.each_ref().map(|hsm| hsm.shim().path().to_owned()));
+    cluster.connect(&credential()).expect("the tokens are there");
+    let shim = hsms[member.parse::<usize>().expect("a number")].shim();
+    let action = if action == "Kill" { Action::Kill } else { Action::KillAfter };
+    let before = shim.all_calls();
+    shim.rule_for_all(call.parse().expect("a number"), 1, action);
+    let key = HsmRootKey::generate(&cluster, "root").expect("nothing fails");
+    println!("\n> {} calls", shim.all_calls() - before);
+    shim.clear();
+    println!("\n> done {}", hex::encode(wrap(&key)));
+}
+
+/// Runs a child that is to be killed, and returns what it said.
+fn run_child(world: &World, death: Death) -> Vec<String> {
+    let [east, west] = world.0.each_ref().map(|hsm| hsm.folder().display());
+    let Death { member, call, action } = death;
+    let mut child = child_process::child(CHILD, world.0[0].folder()).expect("this program");
+    let output = child.env(ORDERS, format!("{east}|{west}|{member}|{call}|{action:?}")).output().expect("a child");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<String> = said.lines().filter_map(|line| line.strip_prefix("> ")).map(str::to_owned).collect();
+    let killed = output.status.code().is_none();
+    assert!(killed == lines.is_empty(), "{death:?}: {lines:?}\n{}", String::from_utf8_lossy(&output.stderr));
+    lines
+}
+
+/// What a killed generation left, and what the next process makes of it.
+#[derive(Debug, Default)]
+struct Tally {
+    nothing: usize,
+    reservations_only: usize,
+    complete: usize,
+    incomplete: usize,
+}
+
+impl Tally {
+    /// Follows the advice of the errors alone, until the name is free or its key is found.
+    fn recover(&mut self, world: &World, what: &str) {
+        let cluster = connected(world.0.each_ref().map(SoftHsm::bare_path));
+        let tokens = MEMBERS.map(|name| cluster.token(name).expect("a member"));
+        let keys = world.keys(b"root");
+        let reserved = world.all_keys().iter().sum::<usize>() - keys.iter().sum::<usize>() - MEMBERS.len();
+        if keys == [0, 0] {
+            find(&cluster, "root");
+            if reserved == 0 {
+                self.nothing += 1;
+            } else {
+                self.reservations_only += 1;
+                let taken = generate(&cluster, "root");
+                assert_eq!(taken.kind(), ErrorKind::AlreadyExists, "{what}: {taken}");
+                named_reservation(&taken);
+                remove_named(&taken, &tokens);
+            }
+        } else {
+            let taken = generate(&cluster, "root");
+            assert_eq!(taken.kind(), ErrorKind::AlreadyExists, "{what}: {taken}");
+            if reserved > 0 {
+                let reservation = named_reservation(&taken);
+                if reserved == MEMBERS.len() {
+                    assert_eq!(named_reservation(&find(&cluster, "root")), reservation, "{what}");
+                }
+                remove_named(&taken, &tokens);
+            }
+            match HsmRootKey::find(&cluster, "root") {
+                Ok(key) => {
+                    self.complete += 1;
+                    assert_eq!(keys, [1, 1], "{what}");
+                    assert_found(&cluster, "root", &wrap(&key));
+                    remove_root(&tokens);
+                }
+                Err(error) => {
+                    self.incomplete += 1;
+                    let text = error.to_string();
+                    let advice = ["alone holds the key", "CKA_EXTRACTABLE"];
+                    assert!(advice.iter().any(|advice| text.contains(advice)), "{what}: {text}");
+                    remove_root(&tokens);
+                }
+            }
+        }
+        assert_eq!(world.all_keys(), [1, 1], "{what}: only the replication key is left");
+        let key = HsmRootKey::generate(&cluster, "root").unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(key.unwrap(b"binding", &wrap(&key)).expect("it works"), material(), "{what}");
+        remove_root(&tokens);
+        cluster.disconnect();
+    }
+}
+
+#[test]
+fn a_process_that_is_killed_while_it_generates_a_root_key_leaves_what_the_next_one_names() {
+    let test = "a_process_that_is_killed_while_it_generates_a_root_key_leaves_what_the_next_one_names";
+    let Some((world, cluster)) = World::new(test) else { return };
+    cluster.disconnect();
+    let others: [PathBuf; 2] = world.0.each_ref().map(SoftHsm::bare_path);
+    let long = env::var_os("STRONGROOM_HSM_FAULTS").is_some_and(|value| value == "all");
+    let (mut tally, mut deaths) = (Tally::default(), 0);
+    for member in 0..2 {
+        let lines = run_child(&world, Death { member, call: u64::MAX, action: Action::Kill });
+        let calls: u64 = lines[0].strip_suffix(" calls").expect("a number").parse().expect("a number");
+        {
+            let cluster = connected(others.clone());
+            assert_found(&cluster, "root", &hex::decode(&lines[1]["done ".len()..]).expect("digits"));
+            for name in MEMBERS {
+                cluster.token(name).expect("a member").destroy_objects(b"root").expect("it goes");
+            }
+            cluster.disconnect();
+        }
+        for call in (0..calls - 1).step_by(STEPS[usize::from(long)]).chain([calls - 1]) {
+            let action = if deaths % 2 == 0 { Action::Kill } else { Action::KillAfter };
+            run_child(&world, Death { member, call, action });
+            tally.recover(&world, &format!("{member} {call} {action:?}"));
+            deaths += 1;
+        }
+    }
+    println!("killed {deaths} times: {tally:?}");
+    assert!(tally.reservations_only > 0 && tally.incomplete > 0 && tally.complete > 0, "{tally:?}");
 }
