@@ -41,7 +41,7 @@ fn slot(cluster: &Pkcs11Cluster) -> &Token {
     cluster.token("cluster").expect("the slot")
 }
 
-/// Lets the calls that hang go on, and waits for their end.
+/// Ends the hang of all calls, and waits until they have returned.
 fn let_all_calls_return(hsm: &SoftHsm, token: &Token) {
     hsm.shim().clear();
     while token.health().stuck_calls > 0 {
@@ -188,7 +188,7 @@ fn a_generation_that_loses_a_member_names_what_it_leaves() -> Result<()> {
     for token in tokens {
         token.check().or_else(|_| token.check()).expect("it is back");
     }
-    // Whoever comes next hears of it too.
+    // The next generation reports it too.
     let taken = generate(&cluster, "root");
     assert_eq!(taken.kind(), ErrorKind::AlreadyExists, "{taken}");
     assert_eq!(named_reservation(&taken), named_reservation(&error));
@@ -220,9 +220,10 @@ fn a_root_key_that_one_member_alone_holds_is_not_found() -> Result<()> {
     for _ in MEMBERS {
         let error = find(&cluster, "lone");
         assert!(error.to_string().contains("west alone holds the key"), "{error}");
+        assert!(!error.to_string().contains("  "), "{error}");
         assert_eq!(named_ids(&error), [b"lone"], "{error}");
     }
-    // Where a member was replaced, a cluster of the others has the key.
+    // After the replacement of a member, a cluster of the others finds the key.
     HsmRootKey::find(&connect(of([(west.bare_path().as_path(), MEMBERS[1])])), "lone")?;
     // A member that does not answer may have it.
     east.shim().vanish();
@@ -274,7 +275,7 @@ fn generates_until_it_is_killed() {
     println!("\n> done {}", hex::encode(wrap(&key)));
 }
 
-/// Runs a child that is to be killed, and returns what it said.
+/// Runs a child that will be killed, and returns its output.
 fn run_child(world: &World, death: Death) -> Vec<String> {
     let [east, west] = world.0.each_ref().map(|hsm| hsm.folder().display());
     let Death { member, call, action } = death;
@@ -287,7 +288,7 @@ fn run_child(world: &World, death: Death) -> Vec<String> {
     lines
 }
 
-/// What a killed generation left, and what the next process makes of it.
+/// Counts the states in which killed generations left the tokens.
 #[derive(Debug, Default)]
 struct Tally {
     nothing: usize,

@@ -171,7 +171,9 @@ impl Pkcs11Cluster {
             return Ok(());
         }
         let text = format!(
-            "{0} alone holds the key, as after an interrupted generation. If the key was never in use, remove the object with the              CKA_ID {1} from {0} and generate the key again. If it was, for instance because the other members were replaced, find              it with a cluster without them",
+            "{0} alone holds the key, as after an interrupted generation. If the key was never in use, remove the object with the \
+             CKA_ID {1} from {0} and generate the key again. If it was, for instance because the other members were replaced, find \
+             it with a cluster without them",
             holder.name,
             id_text(id)
         );
