@@ -28,6 +28,8 @@ pub struct HsmRootKey {
     cluster: Pkcs11Cluster,
     key: TokenKeyHandle,
     id: String,
+    /// The reason to wrap nothing new.
+    lone: Option<Error>,
 }
 
 impl HsmRootKey {
@@ -58,7 +60,7 @@ impl HsmRootKey {
             return Err(Error::new(ErrorKind::AlreadyExists, text));
         }
         let key = cluster.generate_named(name.as_bytes(), KEY_LABEL)?;
-        Ok(Self::new(cluster, key, name))
+        Ok(Self::new(cluster, key, name, None))
     }
 
     /// Finds the key that was made under a name.
@@ -67,21 +69,24 @@ impl HsmRootKey {
     /// CKA_EXTRACTABLE, which encrypts and decrypts and wraps no others; in a cluster that its vendor manages also
     /// CKA_LOCAL, CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE.
     ///
+    /// A key that one member alone holds, although all others answer, unwraps the root key of an
+    /// existing store. It wraps nothing new: no store is created under it, and no version is added.
+    ///
     /// A key that another process still generates is waited for, up to about two seconds on each member.
     ///
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the name does not have 1 to 32 bytes.
     /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the cluster is not connected, no member has it, a member does not
-    ///   protect it (the text names the attribute), two members have different ones, one alone has it and all others answer, or
+    ///   protect it (the text names the attribute), two members have different ones, or
     ///   another process still generates it or was interrupted (the text names what to remove).
     pub fn find(cluster: &Pkcs11Cluster, name: &str) -> Result<Self> {
         check_name(name)?;
-        let key = cluster.find_named(name.as_bytes(), KEY_LABEL)?;
-        Ok(Self::new(cluster, key, name))
+        let found = cluster.find_named(name.as_bytes(), KEY_LABEL)?;
+        Ok(Self::new(cluster, found.key, name, found.lone))
     }
 
-    fn new(cluster: &Pkcs11Cluster, key: TokenKeyHandle, name: &str) -> Self {
-        Self { cluster: cluster.clone(), key, id: format!("hsm {name}") }
+    fn new(cluster: &Pkcs11Cluster, key: TokenKeyHandle, name: &str, lone: Option<Error>) -> Self {
+        Self { cluster: cluster.clone(), key, id: format!("hsm {name}"), lone }
     }
 }
 
@@ -99,6 +104,9 @@ impl RootKeyHolder for HsmRootKey {
     }
 
     fn wrap(&self, binding: &[u8], key: &SecretBytes) -> Result<Vec<u8>> {
+        if let Some(reason) = &self.lone {
+            return Err(reason.clone());
+        }
         let bound = [LABEL, binding].concat();
         self.cluster.anywhere(|token| token.encrypt(&self.key, &bound, key.expose_secret()))
     }

@@ -53,8 +53,15 @@ fn generate(cluster: &Pkcs11Cluster, name: &str) -> Error {
     HsmRootKey::generate(cluster, name).map(drop).expect_err("it is not generated")
 }
 
+/// A key that is found and may wrap a root key.
+fn usable(cluster: &Pkcs11Cluster, name: &str) -> Result<HsmRootKey> {
+    let key = HsmRootKey::find(cluster, name)?;
+    key.wrap(b"binding", &material())?;
+    Ok(key)
+}
+
 fn find(cluster: &Pkcs11Cluster, name: &str) -> Error {
-    let error = HsmRootKey::find(cluster, name).map(drop).expect_err("it is not found");
+    let error = usable(cluster, name).map(drop).expect_err("it is not usable");
     assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{error}");
     error
 }
@@ -211,8 +218,9 @@ fn a_root_key_that_one_member_alone_could_hold_is_not_generated() {
 }
 
 #[test]
-fn a_root_key_that_one_member_alone_holds_is_not_found() -> Result<()> {
-    let Some((world, cluster)) = World::new("a_root_key_that_one_member_alone_holds_is_not_found") else {
+fn a_root_key_that_one_member_alone_holds_opens_stores_and_creates_none() -> Result<()> {
+    let Some((world, cluster)) = World::new("a_root_key_that_one_member_alone_holds_opens_stores_and_creates_none")
+    else {
         return Ok(());
     };
     let [east, west] = &world.0;
@@ -223,12 +231,13 @@ fn a_root_key_that_one_member_alone_holds_is_not_found() -> Result<()> {
         assert!(!error.to_string().contains("  "), "{error}");
         assert_eq!(named_ids(&error), [b"lone"], "{error}");
     }
-    // After the replacement of a member, a cluster of the others finds the key.
-    HsmRootKey::find(&connect(of([(west.bare_path().as_path(), MEMBERS[1])])), "lone")?;
+    // After the replacement of a member, existing stores still open. A cluster of the others uses the key fully.
+    let wrapped = wrap(&usable(&connect(of([(west.bare_path().as_path(), MEMBERS[1])])), "lone")?);
+    assert_found(&cluster, "lone", &wrapped);
     // A member that does not answer may have it.
     east.shim().vanish();
     for _ in MEMBERS {
-        HsmRootKey::find(&cluster, "lone")?;
+        usable(&cluster, "lone")?;
     }
     Ok(())
 }
@@ -325,7 +334,7 @@ impl Tally {
                 }
                 remove_named(&taken, &tokens);
             }
-            match HsmRootKey::find(&cluster, "root") {
+            match usable(&cluster, "root") {
                 Ok(key) => {
                     self.complete += 1;
                     assert_eq!(keys, [1, 1], "{what}");

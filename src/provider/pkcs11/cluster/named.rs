@@ -41,6 +41,13 @@ use crate::text::sanitize_for_error;
 /// Separates the CKA_ID of a reservation from everything else.
 const RESERVATION: &[u8] = b"strongroom reservation v1";
 
+/// A key that was found under a name.
+pub(in crate::provider::pkcs11) struct FoundKey {
+    pub(in crate::provider::pkcs11) key: TokenKeyHandle,
+    /// The reason not to use it for anything new, if one member alone holds it.
+    pub(in crate::provider::pkcs11) lone: Option<Error>,
+}
+
 impl Pkcs11Cluster {
     /// Returns `true` if any member has an object with a CKA_ID.
     pub(in crate::provider::pkcs11) fn holds(&self, id: &[u8]) -> Result<bool> {
@@ -117,7 +124,7 @@ impl Pkcs11Cluster {
 
     /// Returns the AES-256 key with a CKA_ID, after every member that answers has reported that it protects the key, and proved
     /// that it holds the same one. A member that was unavailable when the key was generated may lack it.
-    pub(in crate::provider::pkcs11) fn find_named(&self, id: &[u8], label: &str) -> Result<TokenKeyHandle> {
+    pub(in crate::provider::pkcs11) fn find_named(&self, id: &[u8], label: &str) -> Result<FoundKey> {
         self.check_connected()?;
         let provenance = match self.shared.management {
             ClusterManagement::VendorManaged => Provenance::Generated,
@@ -153,31 +160,30 @@ impl Pkcs11Cluster {
             }
         }
         let Some((first, key)) = found else { return Err(unavailable(&reasons)) };
-        if holders < HOLDERS {
-            self.check_unanswered(first, id, &reasons)?;
-        }
-        Ok(key)
+        let is_lone = holders < HOLDERS;
+        Ok(FoundKey { key, lone: is_lone.then(|| self.lone_holder(first, id, &reasons)).flatten() })
     }
 
-    /// Rejects a key that one member alone holds, unless another one may hold it that did not answer. No generation completes with
-    /// so few. A cluster of one member is a part of a larger one.
-    fn check_unanswered(&self, holder: &Member, id: &[u8], reasons: &[(&Member, TokenError)]) -> Result<()> {
+    /// Returns the reason not to use a key for anything new: one member alone holds it, although all
+    /// others answered. No generation completes with so few members. A cluster of one member is part
+    /// of a larger one.
+    fn lone_holder(&self, holder: &Member, id: &[u8], reasons: &[(&Member, TokenError)]) -> Option<Error> {
         let is_empty = |member: &Member| distinct_labels(member, id).is_ok_and(|labels| labels.is_empty());
         let lacking = reasons
             .iter()
             .filter(|(member, error)| error.class() == ErrorClass::KeyMissing && is_empty(member))
             .count();
         if self.members.len() < HOLDERS || lacking + 1 < self.members.len() {
-            return Ok(());
+            return None;
         }
         let text = format!(
-            "{0} alone holds the key, as after an interrupted generation. If the key was never in use, remove the object with the \
-             CKA_ID {1} from {0} and generate the key again. If it was, for instance because the other members were replaced, find \
-             it with a cluster without them",
+            "{0} alone holds the key, so nothing new is wrapped under it. If its generation was interrupted and it was never in use, \
+             remove the object with the CKA_ID {1} from {0} and generate the key again. If the other members were replaced, \
+             move the root key of the store to a key that several members hold, with a cluster that lists {0} alone",
             holder.name,
             id_text(id)
         );
-        Err(Error::new(ErrorKind::KeyUnavailable, text))
+        Some(Error::new(ErrorKind::KeyUnavailable, text))
     }
 }
 
