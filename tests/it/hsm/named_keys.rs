@@ -37,8 +37,6 @@ pub(super) const DEVICE_REMOVED: u64 = 0x32;
 /// CKR_FUNCTION_FAILED.
 const FUNCTION_FAILED: u64 = 0x06;
 
-/// CKR_FUNCTION_FAILED.
-
 /// A name, the length of the value, the attributes that are wrong, and the one that is named.
 type WeakKey = (&'static str, usize, &'static [(u64, bool)], &'static str);
 
