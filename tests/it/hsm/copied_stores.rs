@@ -150,6 +150,18 @@ fn a_copy_of_a_file_creates_and_destroys_nothing_of_its_own_accord_and_still_dec
     Ok(())
 }
 
+#[test]
+fn a_copy_from_before_the_first_key_is_known_as_a_copy() -> TestResult {
+    let (world, folder) = (World::new(), tempfile::tempdir()?);
+    let (file, copy) = (folder.path().join("keys"), folder.path().join("copy"));
+    drop(world.open(sqlite(&file)?)?);
+    copy_file(&file, &copy)?;
+    assert_eq!(key_in_store(&world.open(sqlite(&copy)?)?).map_err(|error| error.kind()), Err(ErrorKind::CopiedStore));
+    key_in_store(&world.open(sqlite(&file)?)?)?;
+    assert_eq!(world.keys(), [1, 1]);
+    Ok(())
+}
+
 /// A copy of a virtual machine: nothing but the marks in the HSMs tells it from the original.
 fn clone_of(store: &Arc<TamperingStore>) -> Arc<TamperingStore> {
     let clone = TamperingStore::new();

@@ -203,6 +203,19 @@ fn a_root_key_that_a_token_hides_is_left_alone() -> Result<()> {
 }
 
 #[test]
+fn a_root_key_that_a_vendor_managed_cluster_hides_is_left_alone() {
+    let test = "a_root_key_that_a_vendor_managed_cluster_hides_is_left_alone";
+    let Some(world) = World::empty(test) else { return };
+    let cluster = world.vendor_managed(world.0[0].shim().path());
+    let wrapped = wrap(&HsmRootKey::generate(&cluster, "root").expect("the name is free"));
+    world.0[0].shim().hide(b"root", 3 * 5);
+    assert_eq!(kind(HsmRootKey::generate(&cluster, "root").map(drop)), ErrorKind::AlreadyExists);
+    world.clear();
+    assert_eq!(world.all_keys_of(0), 1);
+    assert_found(&cluster, "root", &wrapped);
+}
+
+#[test]
 fn a_generation_that_fails_at_any_call_leaves_nothing_and_harms_no_other_key() -> Result<()> {
     let test = "a_generation_that_fails_at_any_call_leaves_nothing_and_harms_no_other_key";
     let Some((world, cluster)) = World::new(test) else { return Ok(()) };
