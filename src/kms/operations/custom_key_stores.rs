@@ -437,3 +437,18 @@ fn failed(id: CustomKeyStoreId, failure: ConnectionFailure) -> Error {
     let text = format!("the custom key store {id} cannot be connected: {}: {}", failure.code, failure.error);
     Error::new(kind, text).with_source(failure.error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_that_does_not_exist_is_told_from_one_that_does_not_answer() {
+        let kind = |code| {
+            failed(CustomKeyStoreId::from_random_bytes([1; 9]), ConnectionFailure::new(code, "the reason")).kind()
+        };
+        assert_eq!(kind(ConnectionErrorCode::ClusterNotFound), ErrorKind::ClusterNotFound);
+        assert_eq!(kind(ConnectionErrorCode::NetworkErrors), ErrorKind::KeyUnavailable);
+        assert_eq!(kind(ConnectionErrorCode::InvalidCredentials), ErrorKind::KeyUnavailable);
+    }
+}
