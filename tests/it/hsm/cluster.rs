@@ -1,4 +1,5 @@
-//! A cluster of two tokens, each behind its own copy of SoftHSM and of the module that fails on request.
+//! A cluster of two tokens. Each token has its own copy of SoftHSM and of the fault-injecting
+//! module in front of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +22,7 @@ use crate::support::soft_tokens::two_soft_hsms;
 
 const REPLICATION_KEY: &[u8] = b"replication key";
 
-/// What a token answers that was pulled out.
+/// The return code of a token that was unplugged (CKR_DEVICE_REMOVED).
 const DEVICE_REMOVED: u64 = 0x32;
 
 fn vault() -> ClusterId {
@@ -32,7 +33,7 @@ fn pin() -> SecretBytes {
     SecretBytes::copy_from_slice(PIN.as_bytes())
 }
 
-/// Two tokens, and the store and the clock of the processes that use them.
+/// Two tokens, with the store and the clock that the processes share.
 pub(crate) struct World {
     pub(crate) east: SoftHsm,
     pub(crate) west: SoftHsm,
@@ -43,12 +44,13 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// `None` without SoftHSM; says so, or fails if it is required.
+    /// Returns `None` if SoftHSM is not installed. Reports this, or fails if SoftHSM is required.
     fn new(calls: CallMode) -> Option<Self> {
         Self::with_sessions(calls, 16)
     }
 
-    /// The same with at most so many sessions on each token, besides the one that holds the login.
+    /// Like [`World::new`], with a maximum number of sessions per token, not counting the one that
+    /// holds the login.
     pub(crate) fn with_sessions(calls: CallMode, sessions: usize) -> Option<Self> {
         let [east, west] = two_soft_hsms("the tests of a cluster of two tokens", ["east", "west"])?;
         let file = Arc::new(MemoryStore::new(&CryptoBackend::default()).expect("there is randomness"));
@@ -69,7 +71,8 @@ impl World {
         let config = |label: &str| {
             let config = TokenConfig::new(TokenSelector::Label(label.to_owned()));
             let config = config.call_mode(self.calls).max_sessions(self.sessions);
-            // A token that vanishes is tried again soon, one that hangs costs a deadline each time.
+            // A token that vanishes is retried soon. A token that hangs costs a deadline on each
+            // attempt.
             let pause =
                 if self.calls == CallMode::Direct { Duration::from_millis(10) } else { Duration::from_secs(60) };
             config.circuit_breaker(3, pause)
@@ -105,13 +108,13 @@ impl World {
         self.west.shim().clear();
     }
 
-    /// How many objects of keys, the replication key among them, lie in each token.
+    /// Returns the number of key objects in each token, including the replication key.
     pub(crate) fn objects(&self) -> [usize; 2] {
         [&self.east, &self.west].map(|hsm| {
             let folder = hsm.configuration().with_file_name("tokens");
             let tokens = std::fs::read_dir(folder).expect("a folder");
             let files = tokens.flat_map(|token| std::fs::read_dir(token.expect("an entry").path()).expect("a folder"));
-            // The token itself is an object too.
+            // The token itself is also an object.
             let objects = files.filter(|file| {
                 let file = file.as_ref().expect("an entry");
                 let name = file.file_name();
@@ -122,8 +125,8 @@ impl World {
     }
 }
 
-/// Whether a file of SoftHSM holds a data object, such as the mark of a store: its class comes first, after the generation of the
-/// file, and is 0.
+/// Returns `true` if a SoftHSM file contains a data object, such as the mark of a store. The class
+/// follows the generation number of the file and is 0 for data objects.
 fn is_data(file: &std::path::Path) -> bool {
     let class: [u8; 24] = [[0; 8], 2_u64.to_be_bytes(), [0; 8]].concat().try_into().expect("24 bytes");
     std::fs::read(file).is_ok_and(|bytes| bytes.get(8..32) == Some(&class[..]))
@@ -222,7 +225,7 @@ fn a_member_that_hangs_does_not_stop_the_other() -> Result<()> {
     let before = world.east.shim().calls(Function::EncryptInit);
     for turn in 0..5 {
         round(&kms, key, &format!("{turn}"))?;
-        // The members take turns, so that each of them gets some of the encryptions.
+        // The members take turns, so each of them receives some of the encryptions.
         kms.encrypt(EncryptRequest::new(key, b"once more"))?;
     }
     assert!(world.east.shim().calls(Function::EncryptInit) > before, "it was tried");
@@ -247,7 +250,7 @@ fn a_member_that_failed_takes_part_again_when_it_is_back() -> Result<()> {
         assert_eq!(active(), 1);
         assert_eq!(kind(create(&kms, store)), ErrorKind::ClusterInvalidConfiguration);
         world.east.shim().clear();
-        // Longer than its module waits between two initialisations.
+        // Longer than the delay between two initializations of its module.
         std::thread::sleep(Duration::from_millis(50));
         if with_traffic {
             for turn in 0..4 {
@@ -261,15 +264,16 @@ fn a_member_that_failed_takes_part_again_when_it_is_back() -> Result<()> {
     Ok(())
 }
 
-/// The calls at which tokens die, for one of the ways in which they do: at length every call, and in short every third, from
-/// another one on for each way, so that each call is met in one of three.
+/// Returns the calls at which tokens die, for one way of dying. The full run covers every call. The
+/// short run covers every third call, with a different offset for each way, so that every call is
+/// covered once across the three ways.
 fn cut_offs(way: usize) -> impl Iterator<Item = u64> {
     let at_length = std::env::var_os("STRONGROOM_HSM_FAULTS").is_some_and(|value| value == "all");
     let first = if at_length { 0 } else { u64::try_from(way).expect("a small number") };
     (first..).step_by(if at_length { 1 } else { 3 })
 }
 
-/// The tokens are dead for the process from its n-th call on, on one member or on both, for every n.
+/// From the n-th call on, the tokens are dead for the process: one member or both, for every n.
 #[test]
 fn a_creation_that_is_cut_off_at_any_call_leaves_none_or_exactly_one_key() -> Result<()> {
     let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
@@ -361,7 +365,7 @@ fn a_member_whose_pin_could_be_locked_is_not_logged_in_to() -> Result<()> {
     let shims = [&world.east, &world.west].map(SoftHsm::shim);
     let logins = || shims.map(|shim| shim.calls(Function::Login));
     let before = logins();
-    // CKF_USER_PIN_FINAL_TRY, and then CKF_USER_PIN_LOCKED as well.
+    // CKF_USER_PIN_FINAL_TRY, then also CKF_USER_PIN_LOCKED.
     shims[1].token_flags(0x2_0000);
     connect(&cluster);
     let west = &cluster.members()[1];
@@ -390,7 +394,7 @@ fn the_credential_is_kept_no_longer_than_the_connection() -> Result<()> {
     Ok(())
 }
 
-/// Some tokens answer to a wrong password what they answer to everything that fails.
+/// Some tokens answer a wrong password with the same code as any other failure.
 #[test]
 fn a_login_that_may_have_been_a_wrong_password_is_not_repeated_often() -> Result<()> {
     let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };

@@ -1,5 +1,5 @@
-//! Copies of a store over the same HSMs: whatever a copy believes is due, the keys that the original uses stay, until the copy
-//! was declared the successor.
+//! Copies of a store over the same HSMs. Whatever a copy considers due, the keys that the original
+//! uses remain until the copy is declared the successor.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,7 @@ type TestResult<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 const WEEK: DeletionWindow = DeletionWindow::MIN;
 
-/// HSMs and a clock, which all copies of a store share.
+/// The HSMs and the clock that all copies of a store share.
 struct World {
     cluster: Arc<MemoryCluster>,
     clock: Arc<ManualClock>,
@@ -60,14 +60,15 @@ fn sqlite(path: &Path) -> Result<SqliteStore> {
     SqliteStore::open(path, &CryptoBackend::default())
 }
 
-/// A custom key store, connected, with a key.
+/// Creates and connects a custom key store with one key in it.
 fn key_in_store(kms: &Kms) -> Result<(CustomKeyStoreId, KeyId)> {
     let store = kms.create_custom_key_store(request("safe", "vault")?)?;
     kms.connect_custom_key_store(store)?;
     Ok((store, kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id()))
 }
 
-/// What maintenance of a copy reports: that it is one, and nothing that it destroyed.
+/// Returns `true` if maintenance reports that the store is a copy. Asserts that it destroyed no
+/// key.
 fn refuses_as_copy(kms: &Kms) -> Result<bool> {
     let report = kms.run_maintenance()?;
     assert!(report.deleted.is_empty(), "{report:?}");
@@ -77,7 +78,7 @@ fn refuses_as_copy(kms: &Kms) -> Result<bool> {
     Ok(!kinds.is_empty())
 }
 
-/// How a copy of a file comes about.
+/// Copies the file of a store.
 fn back_up(from: &Path, to: &Path) -> TestResult {
     Ok(sqlite(from)?.back_up(to)?)
 }
@@ -108,7 +109,8 @@ fn a_copy_of_a_file_does_not_destroy_what_the_original_has_rescued() -> TestResu
         assert_eq!(kms.decrypt(DecryptRequest::new(&sealed))?.plaintext.expose_secret(), b"data");
         assert!(kms.run_maintenance()?.is_complete(), "the original is not disturbed");
 
-        // Told so, the copy goes on as what it is, and the original no longer does.
+        // Once declared the successor, the copy is treated as the original, and the original as a
+        // copy.
         assert!(copied.declare_successor()?.is_complete());
         world.pass(7);
         assert_eq!(copied.run_maintenance()?.deleted.len(), 1);
@@ -138,7 +140,7 @@ fn a_copy_of_a_file_creates_and_destroys_nothing_of_its_own_accord_and_still_dec
     assert!(refuses_as_copy(&copied)?, "the original has done nothing meanwhile");
     assert_eq!(world.keys(), [1, 1]);
 
-    // Declared the successor, it starts all waiting periods again.
+    // Once declared the successor, it restarts all waiting periods.
     let report = copied.declare_successor()?;
     assert!(report.postponed.len() == 1 && report.postponed[0].to_string().ends_with(&key.to_string()));
     assert!(copied.run_maintenance()?.deleted.is_empty());
@@ -162,7 +164,8 @@ fn a_copy_from_before_the_first_key_is_known_as_a_copy() -> TestResult {
     Ok(())
 }
 
-/// A copy of a virtual machine: nothing but the marks in the HSMs tells it from the original.
+/// Clones a store as copying a virtual machine does. Only the marks in the HSMs distinguish the
+/// clone from the original.
 fn clone_of(store: &Arc<TamperingStore>) -> Arc<TamperingStore> {
     let clone = TamperingStore::new();
     clone.change(|state| *state = store.state());
@@ -183,7 +186,8 @@ fn a_clone_that_lies_in_the_same_place_is_left_behind_by_what_the_original_does(
     assert!(refuses_as_copy(&copied)?);
     assert_eq!(world.keys(), [1, 1]);
 
-    // Neither does one that wants to destroy a key of its own accord, as maintenance moves the mark every day.
+    // A clone that schedules a deletion itself destroys nothing either, because maintenance moves
+    // the mark every day.
     let clone = world.open(clone_of(&original))?;
     clone.schedule_key_deletion(key, WEEK)?;
     for _ in 0..8 {
@@ -244,7 +248,7 @@ fn when_a_clone_moves_the_mark_first_the_original_is_told_and_can_take_over_agai
 fn a_clone_from_the_middle_of_a_creation_does_not_undo_it() -> TestResult {
     let world = World::new();
     let original = TamperingStore::new();
-    // Copied in the middle of every creation; the last copy counts.
+    // Copies the store during every creation. The last copy is used.
     let clone = Arc::new(Mutex::new(None));
     let (from, to) = (Arc::clone(&original), Arc::clone(&clone));
     let cluster = HookedCluster::new(&world.cluster, move |moment| {
@@ -293,7 +297,7 @@ fn marks_that_are_gone_or_of_nobody_stop_what_destroys() -> TestResult {
     let kms = world.open(Arc::clone(&original))?;
     let (store, _) = key_in_store(&kms)?;
     kms.create_key(CreateKeyRequest::default().custom_key_store(store))?;
-    // Somebody restores the HSMs from a backup of another copy.
+    // The HSMs are restored from a backup of another copy.
     let foreign = InstanceMark { generation: 1_000, nonce: [1; 16] };
     world.cluster.add_mark(original.id().0, foreign)?;
     let refused = kms.create_key(CreateKeyRequest::default().custom_key_store(store)).expect_err("of somebody else");

@@ -1,4 +1,5 @@
-//! Keys in HSMs when the process dies half-way, or a member misses what is done: none is lost, and none is left over.
+//! Keys in HSMs when the process dies during an operation or a member misses one. No key is lost,
+//! and no key is left behind.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,7 +23,7 @@ use crate::support::kms::kind;
 use crate::support::stuck_anchor::StuckAnchor;
 use crate::support::tampering_store::TamperingStore;
 
-/// A store and a cluster that outlive the processes over them.
+/// A store and a cluster that outlive the processes that use them.
 struct World {
     file: Arc<MemoryStore>,
     inner: Arc<MemoryCluster>,
@@ -35,9 +36,10 @@ impl World {
         Ok(Self { file: Arc::new(MemoryStore::new(&CryptoBackend::default())?), inner: two_members(), clock })
     }
 
-    /// A process that dies at a call that generates or erases a key: before it is done, or after. 0 for one that does not.
+    /// Opens a process that dies at the given call that generates or erases a key, before or after
+    /// the call takes effect. If `dies_at` is 0, it survives.
     fn process(&self, dies_at: usize) -> Result<Kms> {
-        // Counts down; the moment that finds it at 1 is the last one.
+        // Counts down. The process dies at the moment that finds the counter at 1.
         let left = AtomicUsize::new(dies_at);
         self.open(move |moment| {
             if moment != Moment::BeforeConnect && left.load(Ordering::SeqCst) > 0 {
@@ -46,7 +48,7 @@ impl World {
         })
     }
 
-    /// A process over a cluster without marks that runs a hook.
+    /// Opens a process that runs a hook, over a cluster without marks.
     fn open(&self, hook: impl Fn(Moment) + Send + Sync + 'static) -> Result<Kms> {
         self.builder(Arc::clone(&self.file), hook).build()
     }
@@ -64,7 +66,7 @@ impl World {
             .cluster(vault(), Arc::new(cluster))
     }
 
-    /// Leaves material that a deletion has not destroyed, as a member was away.
+    /// Leaves material that a deletion has not destroyed because a member was unavailable.
     fn with_deleted_key(&self) -> Result<CustomKeyStoreId> {
         let store = self.with_store()?;
         let kms = self.process(0)?;
@@ -78,7 +80,7 @@ impl World {
         Ok(store)
     }
 
-    /// The number of intents in the store.
+    /// Returns the number of intents in the store.
     fn intents(&self) -> Result<usize> {
         self.records(RecordKind::Intent)
     }
@@ -110,7 +112,8 @@ fn a_member_that_is_back_is_looked_for_before_a_key_is_refused() -> Result<()> {
     let store = make()?;
     kms.connect_custom_key_store(store)?;
 
-    // A process that starts meanwhile finds one member, and looks again before it makes a key.
+    // A process that starts during the outage finds one member. It checks the members again before
+    // it creates a key.
     world.inner.set_active("hsm-2", false);
     let kms = world.process(0)?;
     let create = || kms.create_key(CreateKeyRequest::default().custom_key_store(store));
@@ -219,7 +222,7 @@ fn a_member_that_missed_a_deletion_is_asked_again_until_it_answers() -> Result<(
     Ok(())
 }
 
-/// What the trail says of material that was to be destroyed.
+/// Returns the audit events for material that was to be destroyed.
 fn destructions(setup: &Setup) -> Vec<String> {
     let of_keys = |event: &AuditEvent| event.action == Action::DeleteKey;
     let status = |event: AuditEvent| {
@@ -253,7 +256,8 @@ fn material_in_the_cluster_of_a_deleted_store_is_never_called_destroyed() -> Res
 fn a_creation_that_maintenance_took_over_is_not_finished_after_all() -> Result<()> {
     let world = Arc::new(World::new()?);
     let store = world.with_store()?;
-    // The creator is slow: in the middle of its creation another process finds it over-age and undoes it.
+    // The creator is slow. During its creation, another process considers the intent expired and
+    // undoes it.
     let (other, clock) = (world.process(0)?, Arc::clone(&world.clock));
     let kms = world.open(move |moment| {
         if moment == Moment::BeforeGenerate {
@@ -336,7 +340,7 @@ fn sixteen_threads_never_see_a_wrong_plaintext_while_members_come_and_go() -> Re
             .collect();
         let mut turn = 0_usize;
         while done.load(Ordering::SeqCst) < 16 {
-            // One member is away, then the other, then both.
+            // One member is unavailable, then the other, then both.
             cluster.set_active("hsm-1", turn.is_multiple_of(3));
             cluster.set_active("hsm-2", turn % 3 == 1);
             turn += 1;
@@ -432,7 +436,7 @@ fn an_undone_creation_is_forgotten_although_another_key_is_created() -> Result<(
     let keys = kms.list_keys(PageRequest::default())?.entries;
     assert_eq!((world.objects(), world.intents()?, keys.len()), ([1, 1], 0, 1));
     other.encrypt(EncryptRequest::new(keys[0].key_id, b"data"))?;
-    // Of the two, only the key that exists counts in its store.
+    // Of the two keys, only the existing one counts toward its store.
     kms.schedule_key_deletion(keys[0].key_id, DeletionWindow::MIN)?;
     world.clock.advance_days(7);
     assert!(kms.run_maintenance()?.is_complete());
@@ -450,7 +454,7 @@ fn a_destruction_is_finished_once_its_intent_is_deleted_and_not_before() -> Resu
         let (hooked, stuck) = (Arc::clone(&store), Arc::clone(&anchor));
         let builder = world.builder(store, move |moment| {
             let stuck = Arc::clone(&stuck);
-            // Either the anchor cannot follow the commit, or there is no commit.
+            // Either the anchor cannot follow the commit, or the commit does not happen.
             let fail = move || match is_committed {
                 true => {
                     stuck.stop_after(0);

@@ -1,4 +1,5 @@
-//! Custom key stores: how they are made, connected and deleted, and what their keys may do in which state.
+//! Custom key stores: creating, connecting, and deleting them, and the operations that their keys
+//! allow in each state.
 
 use std::sync::Arc;
 
@@ -233,7 +234,7 @@ fn whoever_keeps_the_cluster_finds_it_logged_out_after_a_disconnection_and_at_th
     Ok(())
 }
 
-/// A store in each state that it can be brought into, and the operations that the state allows.
+/// Puts a store into each reachable state and checks which operations the state allows.
 #[test]
 fn every_operation_is_allowed_or_refused_as_the_connection_state_says() -> Result<()> {
     const OPERATIONS: [&str; 8] = [
@@ -247,7 +248,7 @@ fn every_operation_is_allowed_or_refused_as_the_connection_state_says() -> Resul
         "GenerateRandom",
     ];
     let allowed = |state: ConnectionState| match state {
-        // To connect what is connected changes nothing, as in AWS KMS.
+        // Connecting a connected store changes nothing, as in AWS KMS.
         ConnectionState::Connected => vec!["Connect", "Disconnect", "UpdateName", "CreateKey", "GenerateRandom"],
         ConnectionState::Disconnected => vec!["Connect", "UpdateName", "UpdatePassword", "UpdateCluster", "Delete"],
         ConnectionState::Failed => vec!["Disconnect", "UpdateName"],
@@ -421,7 +422,7 @@ fn a_cluster_with_the_same_keys_takes_over() -> Result<()> {
     Ok(())
 }
 
-/// Two processes over one store, each with its own way to the cluster.
+/// Two processes share one store. Each has its own connection to the cluster.
 #[test]
 fn a_second_process_connects_by_itself_and_heeds_what_the_first_decides() -> Result<()> {
     let (store_file, cluster) =

@@ -1,5 +1,6 @@
-//! The generation of a root key in a cluster that does not come to its end: calls that return late or not at all, members that
-//! are lost, and processes that are killed. What remains blocks the name, and the errors say what an operator must remove.
+//! Root key generations that are interrupted in a cluster: calls that return late or never, lost
+//! members, and killed processes. The leftovers block the name, and the errors list the objects
+//! that an operator must remove.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -18,15 +19,16 @@ use super::named_keys::{
 };
 use crate::support::child_process;
 
-/// The name under which libtest knows the child, and the variable that tells it what to do:
+/// The libtest name of the child, and the variable that contains its instructions:
 /// `folder of east|folder of west|member|call|before or after`.
 const CHILD: &str = "hsm::interrupted_generations::generates_until_it_is_killed";
 const ORDERS: &str = "STRONGROOM_HSM_GENERATION_KILL";
 
-/// How many calls lie between two kills, in the short run and in the long one.
+/// The number of calls between two kills, in the short run and in the full run.
 const STEPS: [usize; 2] = [67, 5];
 
-/// A cluster of one slot whose calls have a deadline. Its token does not say that it needs its calls one at a time.
+/// Returns a cluster of one slot whose calls have a deadline. The token does not reveal that its
+/// calls must be serialized.
 fn with_deadlines(hsm: &SoftHsm) -> Pkcs11Cluster {
     hsm.shim().conceal_manufacturer();
     let mode = CallMode::Deadline { deadline: Duration::from_millis(300), threads: 8 };
@@ -41,7 +43,7 @@ fn slot(cluster: &Pkcs11Cluster) -> &Token {
     cluster.token("cluster").expect("the slot")
 }
 
-/// Ends the hang of all calls, and waits until they have returned.
+/// Stops all calls from hanging, and waits until they have returned.
 fn let_all_calls_return(hsm: &SoftHsm, token: &Token) {
     hsm.shim().clear();
     while token.health().stuck_calls > 0 {
@@ -53,7 +55,7 @@ fn generate(cluster: &Pkcs11Cluster, name: &str) -> Error {
     HsmRootKey::generate(cluster, name).map(drop).expect_err("it is not generated")
 }
 
-/// A key that is found and may wrap a root key.
+/// Finds a key and checks that it may wrap a root key.
 fn usable(cluster: &Pkcs11Cluster, name: &str) -> Result<HsmRootKey> {
     let key = HsmRootKey::find(cluster, name)?;
     key.wrap(b"binding", &material())?;
@@ -66,7 +68,7 @@ fn find(cluster: &Pkcs11Cluster, name: &str) -> Error {
     error
 }
 
-/// Every CKA_ID in the text of an error, without repetitions.
+/// Returns every distinct CKA_ID in the text of an error.
 fn named_ids(error: &Error) -> Vec<Vec<u8>> {
     let text = error.to_string();
     let digits = |text: &str| text.chars().take_while(char::is_ascii_hexdigit).collect::<String>();
@@ -76,7 +78,7 @@ fn named_ids(error: &Error) -> Vec<Vec<u8>> {
     ids
 }
 
-/// The reservation that an error names.
+/// Returns the reservation that an error names.
 fn named_reservation(error: &Error) -> Vec<u8> {
     let ids = named_ids(error);
     let id = ids.into_iter().find(|id| id.len() == 32);
@@ -90,7 +92,7 @@ fn remove_root(tokens: &[&Token]) {
     }
 }
 
-/// Removes what an error names, as an operator does.
+/// Removes the objects that an error names, as an operator would.
 fn remove_named(error: &Error, tokens: &[&Token]) {
     for id in named_ids(error) {
         for token in tokens {
@@ -105,7 +107,7 @@ fn a_root_key_that_a_token_generates_after_the_deadline_is_not_found() {
     let hsm = &world.0[0];
     let generator = with_deadlines(hsm);
     let others = world.vendor_managed(&hsm.bare_path());
-    // The first key is the reservation.
+    // The first key object is the reservation.
     hsm.shim().rule(Function::GenerateKey, 1, 1, Action::Hang);
     let error = generate(&generator, "root");
     assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{error}");
@@ -163,7 +165,7 @@ fn a_reservation_is_erased_despite_an_open_circuit_breaker() {
     let hsm = &world.0[0];
     let others = world.vendor_managed(&hsm.bare_path());
     hsm.shim().conceal_manufacturer();
-    // With the circuit breaker that a token has by default.
+    // Uses the default circuit breaker of a token.
     let config = TokenConfig::new(TokenSelector::Label(MEMBERS[0].to_owned()));
     let module = Module::load(hsm.shim().path()).expect("a module");
     let cluster = connect(Pkcs11Cluster::vendor_managed(&module, config, [("hsm-1", "a"), ("hsm-2", "b")]));
@@ -231,10 +233,11 @@ fn a_root_key_that_one_member_alone_holds_opens_stores_and_creates_none() -> Res
         assert!(!error.to_string().contains("  "), "{error}");
         assert_eq!(named_ids(&error), [b"lone"], "{error}");
     }
-    // After the replacement of a member, existing stores still open. A cluster of the others uses the key fully.
+    // After a member is replaced, existing stores still open. A cluster of the remaining members
+    // can use the key without restrictions.
     let wrapped = wrap(&usable(&connect(of([(west.bare_path().as_path(), MEMBERS[1])])), "lone")?);
     assert_found(&cluster, "lone", &wrapped);
-    // A member that does not answer may have it.
+    // A member that does not respond may have the key.
     east.shim().vanish();
     for _ in MEMBERS {
         usable(&cluster, "lone")?;
@@ -256,11 +259,11 @@ fn several_root_keys_of_one_name_are_distinguished_by_their_labels() -> Result<(
     Ok(())
 }
 
-/// When a child is killed.
+/// The point at which a child is killed.
 #[derive(Clone, Copy, Debug)]
 struct Death {
     member: usize,
-    /// The call, counted from 0.
+    /// The zero-based index of the call.
     call: u64,
     action: Action,
 }
@@ -307,7 +310,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// Follows the advice of the errors alone, until the name is free or its key is found.
+    /// Follows only the advice in the errors, until the name is free or its key is found.
     fn recover(&mut self, world: &World, what: &str) {
         let cluster = connected(world.0.each_ref().map(SoftHsm::bare_path));
         let tokens = MEMBERS.map(|name| cluster.token(name).expect("a member"));

@@ -1,10 +1,12 @@
-//! `kill -9` at every call that making and deleting a key in a cluster of two tokens makes to either of them.
+//! `kill -9` at every call that creating and deleting a key issues to either token of a two-token
+//! cluster.
 //!
-//! A child, this test binary run again, opens the store and the tokens, and the module in front of one of them kills it at
-//! the n-th call: before the call is forwarded, or when the token has done what was asked and nobody has heard of it.
-//! Afterwards there must be no key or exactly one, the same in both tokens, and no trace of another.
+//! A child, which is this test binary run again, opens the store and the tokens. The module in
+//! front of one token kills the child at the n-th call: before the call is forwarded, or after the
+//! token has performed it but before the child receives the result. Afterwards there must be either
+//! no key or exactly one, identical in both tokens, and no trace of any other.
 //!
-//! `STRONGROOM_HSM_FAULTS=all` has it happen at every call, not only at some of them.
+//! With `STRONGROOM_HSM_FAULTS=all`, every call is tested instead of a selection.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -30,34 +32,34 @@ type TestResult<T = ()> = Result<T, Box<dyn std::error::Error>>;
 const REPLICATION_KEY: &[u8] = b"replication key";
 const MEMBERS: [&str; 2] = ["east", "west"];
 
-/// The name under which libtest knows the child, and the variable that tells it what to do:
+/// The libtest name of the child, and the variable that contains its instructions:
 /// `work|store|custom key store|now|folder of east|folder of west|member|call|before or after`.
 const CHILD: &str = "hsm::kills::works_until_it_is_killed";
 const ORDERS: &str = "STRONGROOM_HSM_KILL";
 
-/// How many calls lie between two of them where not every call is tried.
+/// The distance between two tested calls if not every call is tested.
 const STEP: usize = 15;
 
-/// Longer than an intention is left alone that somebody may still be carrying out.
+/// Longer than the time for which an intent is left alone because its process may still be running.
 const LONG_AFTER: Duration = Duration::from_secs(16 * 60);
 
-/// What the child is killed in.
+/// The operation during which the child is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
     Create,
     Delete,
 }
 
-/// When the child is killed.
+/// The point at which the child is killed.
 #[derive(Clone, Copy, Debug)]
 struct Death {
     member: usize,
-    /// The call, counted from 0.
+    /// The zero-based index of the call.
     call: u64,
     action: Action,
 }
 
-/// A store in a file and two tokens, as one process sees them.
+/// A file-backed store and two tokens, as seen by one process.
 struct World {
     store: PathBuf,
     hsms: [SoftHsm; 2],
@@ -77,7 +79,7 @@ impl World {
         Ok(cluster)
     }
 
-    /// Opens the store and connects to the tokens, as a process that begins does.
+    /// Opens the store and connects to the tokens, like a process that starts.
     fn open(&self) -> TestResult<(Kms, Pkcs11Cluster)> {
         let cluster = self.cluster()?;
         let store = SqliteStore::open(&self.store, &self.backend)?;
@@ -90,13 +92,14 @@ impl World {
         Ok((kms, cluster))
     }
 
-    /// Every secret key of both tokens, as they themselves say; while they are connected.
+    /// Returns every secret key of both tokens, as reported by the tokens themselves. Requires a
+    /// connection.
     fn secret_keys(&self) -> [Vec<SecretKey>; 2] {
         [0, 1].map(|member| Bare::secret_keys(&self.hsms[member].bare_path(), MEMBERS[member]))
     }
 }
 
-/// A world with a custom key store, and a key in it that nobody touches.
+/// A world with a custom key store that contains one untouched key, the witness.
 struct Parent {
     world: World,
     custom: CustomKeyStoreId,
@@ -106,7 +109,7 @@ struct Parent {
 }
 
 impl Parent {
-    /// `None` without SoftHSM; says so, or fails if it is required.
+    /// Returns `None` if SoftHSM is not installed. Reports this, or fails if SoftHSM is required.
     fn new(test: &str) -> TestResult<Option<Self>> {
         let Some(hsms) = two_soft_hsms(test, MEMBERS) else { return Ok(None) };
         let folder = child_process::fast_folder()?;
@@ -131,7 +134,7 @@ impl Parent {
         Ok(Some(Self { world, custom, witness, sealed, _folder: folder }))
     }
 
-    /// Runs a child that is to be killed, and returns what it said.
+    /// Runs a child that is to be killed, and returns its output.
     fn run_child(&self, work: Work, death: Death) -> TestResult<Vec<String>> {
         let World { store, hsms: [east, west], clock, .. } = &self.world;
         let orders = format!(
@@ -149,13 +152,13 @@ impl Parent {
         let said = String::from_utf8_lossy(&output.stdout);
         let lines: Vec<String> = said.lines().filter_map(|line| line.strip_prefix("> ")).map(str::to_owned).collect();
         let finished = lines.last().is_some_and(|line| line == "end");
-        // It is killed, or it comes to its end; it never fails.
+        // The child is killed or finishes. It never fails.
         let killed = output.status.code().is_none();
         assert!(killed != finished, "{work:?} {death:?}: {lines:?}\n{}", String::from_utf8_lossy(&output.stderr));
         Ok(lines)
     }
 
-    /// Creates a key and schedules its deletion, which is due then.
+    /// Creates a key and schedules its deletion. The deletion is then due.
     fn doom_a_key(&self) -> TestResult<KeyId> {
         let (kms, _) = self.world.open()?;
         let key = create(&kms, self.custom)?;
@@ -165,14 +168,15 @@ impl Parent {
         Ok(key)
     }
 
-    /// What a process finds that begins after the death of another one, long enough after it: these keys beside the
-    /// witness, and all is well. It leaves the witness alone.
+    /// Starts a process long enough after the death of another one and checks that the store and
+    /// the tokens are intact. Returns the keys that it finds in addition to the witness, which it
+    /// leaves alone.
     fn check(&self, what: &str) -> TestResult<Vec<KeyId>> {
         self.world.clock.advance(LONG_AFTER);
         let (kms, _cluster) = self.world.open()?;
         let report = kms.run_maintenance()?;
         assert!(report.failed.is_empty(), "{what}: {:?}", report.failed);
-        // Connects, where nothing had to be reconciled.
+        // Connects if there was nothing to reconcile.
         kms.describe_custom_key_store(self.custom)?;
         let sound = kms.verify_store(|_| {})?;
         assert!(sound.is_intact(), "{what}: {sound:?}");
@@ -184,7 +188,7 @@ impl Parent {
         }
         let opened = kms.decrypt(DecryptRequest::new(&self.sealed))?;
         assert_eq!(opened.plaintext.expose_secret(), b"sealed before", "{what}");
-        // It works on: with another key, and with the end of all but the witness.
+        // The process keeps working: it uses another key and deletes every key except the witness.
         round(&kms, create(&kms, self.custom)?)?;
         keys.retain(|key| *key != self.witness);
         for key in key_ids(&kms)?.into_iter().filter(|key| *key != self.witness) {
@@ -197,7 +201,8 @@ impl Parent {
         Ok(keys)
     }
 
-    /// Both tokens hold the keys of these ids and the replication key, none of which can be extracted, and nothing else.
+    /// Checks that both tokens hold exactly the keys with these IDs and the replication key, and
+    /// that none of them can be extracted.
     fn check_tokens(&self, keys: &[KeyId], what: &str) {
         let version = 1_u32.to_be_bytes();
         let mut ids: Vec<Vec<u8>> = keys.iter().map(|key| [&key.as_bytes()[..], &version].concat()).collect();
@@ -226,7 +231,7 @@ fn key_ids(kms: &Kms) -> TestResult<Vec<KeyId>> {
 }
 
 fn say(text: &str) {
-    // Behind a word of our own: what libtest writes goes to the same pipe.
+    // Lines of this test have a prefix, because libtest writes to the same pipe.
     println!("\n> {text}");
 }
 
@@ -242,7 +247,7 @@ fn works_until_it_is_killed() -> TestResult {
         store: store.into(),
         hsms: [east, west].map(|folder| SoftHsm::of_other_process(Path::new(folder))),
         clock: Arc::new(ManualClock::new(Timestamp::from_unix_millis(now.parse()?))),
-        // The backend that needs no time to begin.
+        // This backend has no startup cost.
         backend: RUST_CRYPTO,
     };
     let (kms, cluster) = world.open()?;
@@ -260,7 +265,7 @@ fn works_until_it_is_killed() -> TestResult {
             report.deleted.iter().for_each(|arn| say(&format!("done {}", arn.id())));
         }
     }
-    // Sessions are closed and the modules finalised, which are calls as well.
+    // Closing sessions and finalizing the modules also issues calls.
     drop((kms, cluster));
     say(&format!("{} calls", shim.all_calls() - before));
     shim.clear();
@@ -268,7 +273,7 @@ fn works_until_it_is_killed() -> TestResult {
     Ok(())
 }
 
-/// The deaths that are tried: at every call that a child makes which comes to its end, or at some of them.
+/// Returns the deaths to test: at every call of a child that finishes, or at a selection of them.
 fn deaths(calls: [u64; 2]) -> Vec<Death> {
     let at_length = env::var_os("STRONGROOM_HSM_FAULTS").is_some_and(|value| value == "all");
     let all = (0..2).flat_map(|member| {
@@ -278,7 +283,7 @@ fn deaths(calls: [u64; 2]) -> Vec<Death> {
     all.step_by(if at_length { 1 } else { STEP }).collect()
 }
 
-/// How many calls to each member a child makes that is not killed.
+/// Counts the calls to each member by a child that is not killed.
 fn count_calls(parent: &Parent, work: Work) -> TestResult<[u64; 2]> {
     let mut calls = [0; 2];
     for (member, count) in calls.iter_mut().enumerate() {

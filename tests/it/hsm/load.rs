@@ -1,5 +1,5 @@
-//! Everything at once: 64 threads that use, make and describe keys of a cluster of two tokens, one of which goes and comes
-//! back.
+//! A load test: 64 threads use, create, and describe keys of a cluster of two tokens, while one
+//! token repeatedly fails and recovers.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,24 +18,24 @@ use crate::hsm::cluster::{World, create, round};
 
 const THREADS: usize = 64;
 
-/// How often each thread does something.
+/// The number of operations per thread.
 const TURNS: usize = 24;
 
-/// Far fewer than there are threads, so that most of them wait for one.
+/// Far fewer sessions than threads, so that most threads wait for one.
 const SESSIONS: usize = 4;
 
-/// What all threads work with.
+/// The state shared by all threads.
 struct Load {
     kms: Kms,
     store: CustomKeyStoreId,
     key: KeyId,
     signing: KeyId,
     sealed: Vec<u8>,
-    /// Keys that threads have made.
+    /// Keys created by the threads.
     made: Mutex<Vec<KeyId>>,
 }
 
-/// How often something was done, and refused.
+/// Counts operations that succeeded and operations that were rejected.
 #[derive(Debug, Default)]
 struct Tally {
     done: AtomicUsize,
@@ -52,7 +52,7 @@ impl Drop for CountedAtTheEnd<'_> {
 }
 
 impl Load {
-    /// Does one thing, and checks what comes of it.
+    /// Performs one operation and checks its result.
     fn turn(&self, thread: usize, turn: usize) -> Result<()> {
         let (kms, text) = (&self.kms, format!("{thread} {turn}"));
         match (thread + turn) % 8 {
@@ -64,7 +64,7 @@ impl Load {
                 Ok(())
             }
             4 => self.sign(&text),
-            // Eight of the threads, at the same turns.
+            // Runs on eight of the threads, in the same turns.
             5 if thread.is_multiple_of(8) => {
                 let made = create(kms, self.store)?;
                 self.made.lock().expect("no panic").push(made);
@@ -107,7 +107,7 @@ impl Load {
         self.kms.verify(VerifyRequest::new(self.signing, algorithm, text.as_bytes(), &signature)).map(drop)
     }
 
-    /// All threads do all of their turns, while something else goes on.
+    /// Runs all turns of all threads, and calls `meanwhile` repeatedly in the calling thread.
     fn run(&self, meanwhile: impl Fn(), is_refused: impl Fn(ErrorKind) -> bool + Sync) -> Tally {
         let (tally, finished) = (Tally::default(), AtomicUsize::new(0));
         thread::scope(|scope| {
@@ -146,7 +146,7 @@ fn sixty_four_threads_of_everything_get_right_answers_within_the_sessions_that_t
     let load = Load { kms, store, key, signing, sealed, made: Mutex::default() };
     let within_bounds = || {
         let most = [&world.east, &world.west].map(|hsm| hsm.shim().most_sessions());
-        // One more holds the login.
+        // One additional session holds the login.
         let bound = u64::try_from(SESSIONS).expect("a small number") + 1;
         assert!(most.into_iter().all(|most| most <= bound), "{most:?} sessions");
         most
@@ -169,7 +169,7 @@ fn sixty_four_threads_of_everything_get_right_answers_within_the_sessions_that_t
     println!("one comes and goes: {lossy:?}");
     assert!(lossy.done.load(Ordering::Relaxed) > lossy.refused.load(Ordering::Relaxed), "the other goes on: {lossy:?}");
 
-    // What was begun and failed is undone; what was made is on both, and works.
+    // Interrupted creations have been undone. Completed keys are on both tokens and work.
     world.clock.advance(Duration::from_secs(16 * 60));
     thread::sleep(Duration::from_millis(50));
     load.kms.describe_custom_key_store(store)?;
@@ -182,7 +182,7 @@ fn sixty_four_threads_of_everything_get_right_answers_within_the_sessions_that_t
     for key in made {
         round(&load.kms, key, "it works")?;
     }
-    // What was open for a moment while connections were made anew does not count.
+    // Ignores sessions that were open briefly during the reconnection.
     world.east.shim().most_sessions();
     world.west.shim().most_sessions();
     let after = load.run(|| thread::sleep(Duration::from_millis(5)), |_| false);

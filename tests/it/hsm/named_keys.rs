@@ -1,7 +1,9 @@
-//! Keys of a cluster that are known by a name: root keys and the replication key. Processes that take one name at the same
-//! time, names that a token hides, and keys under the right name that protect nothing.
+//! Keys of a cluster that are identified by a name: root keys and the replication key. Covers
+//! processes that claim one name at the same time, objects that a token hides, and unprotected keys
+//! under the right name.
 //!
-//! `STRONGROOM_HSM_RACES` says how many races two processes run for each kind of key: 4, if it says nothing.
+//! `STRONGROOM_HSM_RACES` sets the number of races between two processes for each kind of key. The
+//! default is 4.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -26,7 +28,7 @@ use crate::support::soft_tokens::{
 const REPLICATION_KEY: &[u8] = b"replication key";
 pub(super) const MEMBERS: [&str; 2] = ["east", "west"];
 
-/// The name under which libtest knows the child, and the variable that tells it what to do:
+/// The libtest name of the child, and the variable that contains its instructions:
 /// `what|name|when it starts|folder of east|folder of west`.
 const CHILD: &str = "hsm::named_keys::takes_a_name";
 const ORDERS: &str = "STRONGROOM_HSM_NAMES_ORDERS";
@@ -37,7 +39,7 @@ pub(super) const DEVICE_REMOVED: u64 = 0x32;
 /// CKR_FUNCTION_FAILED.
 const FUNCTION_FAILED: u64 = 0x06;
 
-/// A name, the length of the value, the attributes that are wrong, and the one that is named.
+/// A name, the length of the value, the wrong attributes, and the attribute that the error names.
 type WeakKey = (&'static str, usize, &'static [(u64, bool)], &'static str);
 
 pub(super) struct World(pub(super) [SoftHsm; 2]);
@@ -60,7 +62,8 @@ impl World {
         connected(self.0.each_ref().map(|hsm| hsm.shim().path().to_owned()))
     }
 
-    /// A cluster of the same tokens, as another process has it: without the rules of the shims.
+    /// Returns a cluster of the same tokens as seen by another process, without the rules of the
+    /// shims.
     pub(super) fn of_others(&self) -> Pkcs11Cluster {
         connected(self.0.each_ref().map(SoftHsm::bare_path))
     }
@@ -69,7 +72,7 @@ impl World {
         self.0.iter().for_each(|hsm| hsm.shim().clear());
     }
 
-    /// How many secret keys have an id, in each token.
+    /// Returns the number of secret keys with an ID in each token.
     pub(super) fn keys(&self, id: &[u8]) -> [usize; 2] {
         [0, 1].map(|member| {
             let keys = Bare::secret_keys(&self.0[member].bare_path(), MEMBERS[member]);
@@ -77,7 +80,7 @@ impl World {
         })
     }
 
-    /// The number of secret keys in each token.
+    /// Returns the number of secret keys in each token.
     pub(super) fn all_keys(&self) -> [usize; 2] {
         [0, 1].map(|member| self.all_keys_of(member))
     }
@@ -86,7 +89,7 @@ impl World {
         Bare::secret_keys(&self.0[member].bare_path(), MEMBERS[member]).len()
     }
 
-    /// The first token as a cluster that its vendor manages.
+    /// Returns a vendor-managed cluster whose slot is the first token.
     pub(super) fn vendor_managed(&self, module: &Path) -> Pkcs11Cluster {
         let config =
             TokenConfig::new(TokenSelector::Label(MEMBERS[0].to_owned())).circuit_breaker(u32::MAX, Duration::ZERO);
@@ -94,7 +97,7 @@ impl World {
         connect(Pkcs11Cluster::vendor_managed(&module, config, [("hsm-1", "a"), ("hsm-2", "b")]))
     }
 
-    /// Puts a key of a value from outside into one token.
+    /// Imports a key with a known value into one token.
     pub(super) fn put(&self, member: usize, id: &[u8], value: &[u8], attributes: &[(u64, bool)]) {
         Bare::create_key(&self.0[member].bare_path(), MEMBERS[member], id, value, attributes);
     }
@@ -104,7 +107,7 @@ pub(super) fn unconnected(modules: [PathBuf; 2]) -> Pkcs11Cluster {
     of(modules.iter().map(PathBuf::as_path).zip(MEMBERS))
 }
 
-/// A cluster of the tokens with these labels, in this order.
+/// Returns a cluster of the tokens with these labels, in this order.
 pub(super) fn of<'a>(modules: impl IntoIterator<Item = (&'a Path, &'a str)>) -> Pkcs11Cluster {
     let mut cluster = Pkcs11Cluster::from_members(REPLICATION_KEY);
     for (path, name) in modules {
@@ -137,7 +140,7 @@ pub(super) fn wrap(key: &HsmRootKey) -> Vec<u8> {
     key.wrap(b"binding", &material()).expect("it wraps")
 }
 
-/// A key is there under a name, and is the one that wrapped this.
+/// Asserts that a key exists under a name and can unwrap `wrapped`.
 pub(super) fn assert_found(cluster: &Pkcs11Cluster, name: &str, wrapped: &[u8]) {
     let found = HsmRootKey::find(cluster, name).expect("it is there");
     for _ in MEMBERS {
@@ -145,7 +148,8 @@ pub(super) fn assert_found(cluster: &Pkcs11Cluster, name: &str, wrapped: &[u8]) 
     }
 }
 
-/// Starts `work`, which hangs in the call of a function after the next `skip` ones; does something else meanwhile.
+/// Starts `work`, lets it hang in a call of `function` after skipping `skip` calls, and runs
+/// something else during the hang.
 pub(super) fn overtaken<T: Send>(
     hsm: &SoftHsm,
     function: Function,
@@ -183,14 +187,15 @@ fn a_root_key_that_another_process_generates_meanwhile_is_left_alone() -> Result
     Ok(())
 }
 
-/// SoftHSM hides an object at times.
+/// SoftHSM occasionally hides an object.
 #[test]
 fn a_root_key_that_a_token_hides_is_left_alone() -> Result<()> {
     let Some((world, cluster)) = World::new("a_root_key_that_a_token_hides_is_left_alone") else { return Ok(()) };
     let wrapped = wrap(&HsmRootKey::generate(&cluster, "root")?);
     let [east, west] = world.0.each_ref().map(SoftHsm::shim);
-    // Hidden from all looks before the key is generated, each of them in three classes: twice before and twice after the name is
-    // reserved, and on the member that generates it once more.
+    // Hides the key from every check before it is generated. Each check searches three classes.
+    // Each member is checked twice before and twice after the name is reserved, and the generating
+    // member once more.
     east.hide(b"root", 3 * 5);
     west.hide(b"root", 3 * 4);
     let generated = east.calls(Function::GenerateKey);
@@ -237,7 +242,8 @@ fn a_generation_that_fails_at_any_call_leaves_nothing_and_harms_no_other_key() -
                 assert_eq!(world.keys(b"another"), [1, 1], "{member} {call}");
                 for name in MEMBERS {
                     let token = cluster.token(name).expect("a member");
-                    // The failure may have left a search open in a session, which the first attempt then closes.
+                    // The failure may have left a search open in a session. The first attempt then
+                    // closes it.
                     token.destroy_objects(b"another").or_else(|_| token.destroy_objects(b"another")).expect("it goes");
                 }
             }
@@ -257,7 +263,7 @@ fn a_root_key_that_another_process_is_generating_is_not_generated_twice() -> Res
     let test = "a_root_key_that_another_process_is_generating_is_not_generated_twice";
     let Some((world, slow)) = World::new(test) else { return Ok(()) };
     let quick = world.of_others();
-    // The first object that it generates is its reservation, the second one the key.
+    // The first object that it generates is its reservation. The second one is the key.
     let generate = || HsmRootKey::generate(&slow, "root");
     let key = overtaken(&world.0[0], Function::GenerateKey, 1, generate, || {
         assert_eq!(kind(HsmRootKey::generate(&quick, "root").map(drop)), ErrorKind::AlreadyExists);
@@ -268,7 +274,7 @@ fn a_root_key_that_another_process_is_generating_is_not_generated_twice() -> Res
     Ok(())
 }
 
-/// Finds a key, and wraps something with it at once.
+/// Finds a key and immediately wraps something with it.
 fn find_and_wrap(cluster: &Pkcs11Cluster, name: &str) -> Result<(HsmRootKey, Vec<u8>)> {
     HsmRootKey::find(cluster, name).map(|key| {
         let wrapped = wrap(&key);
@@ -276,7 +282,8 @@ fn find_and_wrap(cluster: &Pkcs11Cluster, name: &str) -> Result<(HsmRootKey, Vec
     })
 }
 
-/// A store that relies on a key which was found while it was generated still opens when the generator has given up.
+/// Asserts that a store that relies on a key found during its generation still opens after the
+/// generator has given up.
 fn assert_not_lost(found: Result<(HsmRootKey, Vec<u8>)>) {
     match found {
         Ok((key, wrapped)) => {
@@ -293,7 +300,7 @@ fn a_root_key_of_a_vendor_managed_cluster_that_its_generator_gives_up_is_not_fou
     let hsm = &world.0[0];
     let generator = world.vendor_managed(hsm.shim().path());
     let finder = world.vendor_managed(&hsm.bare_path());
-    // The key proves itself late, and then the token does not answer.
+    // The proof of the key is slow, and then the token does not respond.
     let proofs = hsm.shim().calls(Function::DecryptInit);
     hsm.shim().rule(Function::DecryptInit, 0, 1, Action::Sleep(800));
     hsm.shim().rule(Function::Decrypt, 0, 100, Action::Return(DEVICE_REMOVED));
@@ -318,7 +325,7 @@ fn a_root_key_of_members_that_its_generator_gives_up_is_not_found_on_any_of_them
     let test = "a_root_key_of_members_that_its_generator_gives_up_is_not_found_on_any_of_them";
     let Some((world, generator)) = World::new(test) else { return Ok(()) };
     let [east, west] = &world.0;
-    // A process that reaches one member alone, which has the key as it will be.
+    // A process that reaches only one member, on which the key is already in its final form.
     let finder = connect(of([(west.bare_path().as_path(), MEMBERS[1])]));
     let mut found = None;
     let generate = || HsmRootKey::generate(&generator, "root").map(drop);
@@ -404,7 +411,8 @@ fn of_two_processes_that_list_four_members_in_different_order_at_most_one_genera
         }
     }
     println!("{} races, {successes} with a winner", races());
-    // One that begins when the other has all but completed its key, on the members that come first in its own list.
+    // A second generation starts when the first has almost completed its key on the members that
+    // come first in its own list.
     let late = overtaken(
         &hsms[0],
         Function::SetAttributeValue,
@@ -427,7 +435,7 @@ fn a_replication_key_that_two_processes_install_is_there_once() -> Result<()> {
         let values =
             [SecretBytes::copy_from_slice(&[1; 32]), SecretBytes::copy_from_slice(&[if same { 1 } else { 2 }; 32])];
         let install = || slow.install_replication_key(&values[0]);
-        // The first object that it creates tries whether there is room.
+        // The first object that it creates is the check for free space.
         let late = overtaken(&world.0[0], Function::CreateObject, 1, install, || {
             quick.install_replication_key(&values[1]).expect("it is first");
         });
@@ -481,7 +489,7 @@ fn what_was_installed_is_removed_if_a_member_shows_another_replication_key_late(
 fn a_key_that_one_member_alone_could_take_is_refused_and_erased() {
     let test = "a_key_that_one_member_alone_could_take_is_refused_and_erased";
     let Some((world, cluster)) = World::new(test) else { return };
-    // The west does not take the key, or does not prove that it has the same one.
+    // The west member rejects the key, or does not prove that it has the same one.
     for function in [Function::UnwrapKey, Function::DecryptInit] {
         world.0[1].shim().rule(function, 0, u64::MAX, Action::Return(FUNCTION_FAILED));
         assert_eq!(kind(HsmRootKey::generate(&cluster, "root").map(drop)), ErrorKind::KeyUnavailable);
@@ -548,7 +556,8 @@ fn a_root_key_that_a_member_does_not_protect_is_not_used() -> Result<()> {
         ("short", 16, &[], "CKA_VALUE_LEN"),
     ];
     for (name, length, wrong, attribute) in rows {
-        // One member protects it and the other does not, whichever is asked first.
+        // One member protects the key and the other does not. The result is the same whichever is
+        // asked first.
         world.put(0, name.as_bytes(), &[7; 32][..length], &[&Bare::CIPHER[..], wrong].concat());
         world.put(1, name.as_bytes(), &[7; 32], &Bare::CIPHER);
         refused(name, attribute);
@@ -557,7 +566,7 @@ fn a_root_key_that_a_member_does_not_protect_is_not_used() -> Result<()> {
         world.put(member, b"two", &[u8::try_from(member).expect("small") + 1; 32], &Bare::CIPHER);
     }
     refused("two", "different keys");
-    // As an unwrapped copy: not CKA_LOCAL, and never CKA_NEVER_EXTRACTABLE.
+    // Like an unwrapped copy: not CKA_LOCAL, and never CKA_NEVER_EXTRACTABLE.
     for member in 0..2 {
         world.put(member, b"restored", &[9; 32], &Bare::CIPHER);
     }
@@ -595,7 +604,7 @@ fn a_root_key_of_a_vendor_managed_cluster_was_generated_there_and_never_extracta
     Ok(())
 }
 
-/// The last look at a new key, when every single step said that it was done.
+/// The final check of a new key, after every step has reported success.
 #[test]
 fn a_new_key_that_a_member_does_not_protect_in_the_end_is_not_returned() -> Result<()> {
     let Some((world, cluster)) = World::new("a_new_key_that_a_member_does_not_protect_in_the_end_is_not_returned")
@@ -631,7 +640,7 @@ fn takes_a_name() {
     let [what, name, start, east, west] = orders[..] else { panic!("the orders have five parts") };
     let hsms = [east, west].map(|folder| SoftHsm::of_other_process(Path::new(folder)));
     let cluster = unconnected(hsms.each_ref().map(|hsm| hsm.shim().path().to_owned()));
-    // A process that logs in hides the token from others for a moment.
+    // A login by one process briefly hides the token from other processes.
     let is_connected = |_: &u32| {
         cluster.connect(&credential()).is_ok() && MEMBERS.iter().all(|name| cluster.token(name).is_some_and(is_well))
     };
@@ -656,7 +665,7 @@ fn is_well(token: &strongroom::provider::pkcs11::Token) -> bool {
     token.check().is_ok()
 }
 
-/// Two processes do the same at the same instant; what each of them printed.
+/// Runs the same operation in two processes at the same instant, and returns their output.
 fn race(world: &World, what: &str, name: &str) -> Vec<String> {
     let start = SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_millis() + 700;
     let [east, west] = world.0.each_ref().map(|hsm| hsm.folder().display());

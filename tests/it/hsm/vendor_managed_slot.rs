@@ -1,4 +1,5 @@
-//! One slot that its vendor manages, in a store beyond AWS: what its tokens sign and open is checked by OpenSSL.
+//! One vendor-managed slot, in a store with extended key types. OpenSSL verifies what its tokens
+//! sign and decrypt.
 
 use strongroom::algorithm::{EncryptionAlgorithm, SigningAlgorithm};
 use strongroom::crypto::{CryptoBackend, KeyPairKind, PublicKey, RsaOaep, SignatureInput};
@@ -16,7 +17,8 @@ use crate::support::soft_tokens::{nss, soft_hsm};
 
 const MESSAGE: &[u8] = b"a contract";
 
-/// A KMS over the token with a label, as a cluster of two HSMs, and a store in it that is connected.
+/// Creates a KMS over the token with a label, as a cluster of two HSMs, with a connected custom key
+/// store.
 fn store_over(module: &std::path::Path, label: &str) -> Result<(Kms, CustomKeyStoreId)> {
     let config = TokenConfig::new(TokenSelector::Label(label.into())).key_types(KeyTypes::All);
     let module = Module::load(module).expect("the shim is a module");
@@ -40,7 +42,8 @@ fn public_key(kms: &Kms, key: KeyId, kind: KeyPairKind) -> Result<Box<dyn Public
     Ok(CryptoBackend::default().key_pairs().public_key(kind, &exported.public_key)?)
 }
 
-/// Signs with every algorithm of a key, and has the software and OpenSSL verify it. Returns how many OpenSSL saw.
+/// Signs with every algorithm of a key and verifies with the software backend and OpenSSL. Returns
+/// the number of signatures that OpenSSL verified.
 fn sign_everything(
     kms: &Kms,
     key: KeyId,
@@ -115,7 +118,7 @@ fn a_slot_of_a_vendor_holds_symmetric_keys_and_says_which_mechanism_it_lacks() -
     Ok(())
 }
 
-/// The manual page of the format, done by hand with bare C calls to the token.
+/// Follows the manual's description of the format with bare C calls to the token.
 #[test]
 fn a_blob_of_scheme_two_is_made_and_opened_by_bare_calls_to_the_token() -> Result<()> {
     let Some(hsm) = soft_hsm("a_blob_of_scheme_two_is_made_and_opened", &["vendor"]) else { return Ok(()) };
@@ -125,7 +128,7 @@ fn a_blob_of_scheme_two_is_made_and_opened_by_bare_calls_to_the_token() -> Resul
     let canonical = b"\0\x02\0\x07purpose\0\x06backup\0\x06tenant\0\x0242";
     let prefix = [&[1, 2][..], key.as_bytes(), &[0, 0, 0, 1]].concat();
     let associated_data = [&prefix[..], canonical].concat();
-    // By the CKA_ID: the id of the key and the number of the version.
+    // Finds the key by its CKA_ID, which consists of the key ID and the version number.
     let mut bare = Bare::new(hsm.shim().path(), "vendor", &prefix[2..], false);
 
     let sealed = kms.encrypt(EncryptRequest::new(key, b"made by the KMS").context(&context))?.ciphertext_blob;
