@@ -1,4 +1,4 @@
-//! A root key held in an HSM: a key of a cluster wraps the versions of a store's root key.
+//! Root keys held in an HSM: a key of a cluster wraps the versions of a store's root key.
 
 use std::fmt;
 
@@ -8,16 +8,18 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::seal::RootKeyHolder;
 use crate::secret::SecretBytes;
 
-/// Separates wrapped root keys from everything else that is encrypted under the same key.
+/// Domain separation between wrapped root keys and other data encrypted under the same key.
 const LABEL: &[u8] = b"strongroom hsm root v1";
 
-/// The beginning of the CKA_LABEL of the key.
+/// The prefix of the CKA_LABEL of the key.
 const KEY_LABEL: &str = "strongroom root key";
 
-/// Holds the root key of a store: its versions are encrypted and authenticated under an AES-256 key that never leaves the
-/// HSMs of a connected [`Pkcs11Cluster`]. Without one of them the store does not open.
+/// Holds the root key of a store. Its versions are encrypted and authenticated under an AES-256 key
+/// that never leaves the HSMs of a connected [`Pkcs11Cluster`]. Without one of these HSMs, the
+/// store cannot be opened.
 ///
-/// The cluster is asked once for each version when a store is opened, and never for an operation on a software key.
+/// Opening a store calls the cluster once for each version. Operations on software keys never call
+/// it.
 ///
 /// ```text
 /// wrapped = 12 initialisation vector | ciphertext | 16 tag, AES-256-GCM with associated data
@@ -28,25 +30,30 @@ pub struct HsmRootKey {
     cluster: Pkcs11Cluster,
     key: TokenKeyHandle,
     id: String,
-    /// The reason to wrap nothing new.
+    /// The reason not to wrap anything new.
     lone: Option<Error>,
 }
 
 impl HsmRootKey {
-    /// Makes the key in the cluster, under a name that is its CKA_ID too: 1 to 32 bytes.
+    /// Generates the key in the cluster, under a name of 1 to 32 bytes that is also its CKA_ID.
     ///
-    /// Of several processes that generate one name at the same time, at most one succeeds. While a key is generated,
-    /// [`HsmRootKey::find`] does not return it. A call that fails erases only its own objects, which have a random CKA_LABEL, and
-    /// only before any process can have found the key. If it cannot (the process is killed, a member is lost, or a call to it does
-    /// not return), they remain, and the name stays in use until an operator removes them. The error says which objects remain on
-    /// which members, and whether this process must end before they are removed.
+    /// If several processes generate the same name at the same time, at most one succeeds. During
+    /// the generation, [`HsmRootKey::find`] does not return the key.
+    ///
+    /// A call that fails erases only its own objects, which have a random CKA_LABEL, and only
+    /// before any process can have found the key. If it cannot erase them, they remain, and the
+    /// name stays in use until an operator removes them. This happens if the process is killed, a
+    /// member is lost, or a call to a member does not return. The error lists the objects that
+    /// remain on each member, and says if this process must end before they are removed.
     ///
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the name does not have 1 to 32 bytes.
-    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if something has that CKA_ID: see [`HsmRootKey::find`].
-    /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the cluster is not connected, a member does not answer, or fewer
-    ///   than two of them can hold it. If the text says that the key stays, it is complete: remove what the text names, and
-    ///   find the key.
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if an object already has that CKA_ID: see
+    ///   [`HsmRootKey::find`].
+    /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the cluster is not connected, a member
+    ///   does not respond, or fewer than two members can hold the key. If the message says that the
+    ///   key stays, the key is complete: remove the objects that the message names, and find the
+    ///   key.
     pub fn generate(cluster: &Pkcs11Cluster, name: &str) -> Result<Self> {
         check_name(name)?;
         if cluster.holds(name.as_bytes())? {
@@ -63,22 +70,26 @@ impl HsmRootKey {
         Ok(Self::new(cluster, key, name, None))
     }
 
-    /// Finds the key that was made under a name.
+    /// Finds the key that was generated under a name.
     ///
-    /// Every member that answers must report that it protects the key: an AES-256 key in the token, CKA_SENSITIVE and not
-    /// CKA_EXTRACTABLE, which encrypts and decrypts and wraps no others; in a cluster that its vendor manages also
-    /// CKA_LOCAL, CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE.
+    /// Every member that responds must report that it protects the key. It must be an AES-256 key
+    /// in the token, CKA_SENSITIVE and not CKA_EXTRACTABLE, which encrypts and decrypts but does
+    /// not wrap other keys. In a vendor-managed cluster, it must also be CKA_LOCAL,
+    /// CKA_ALWAYS_SENSITIVE, and CKA_NEVER_EXTRACTABLE.
     ///
-    /// A key that one member alone holds, although all others answer, unwraps the root key of an
-    /// existing store. It wraps nothing new: no store is created under it, and no version is added.
+    /// If only one member holds the key although all others respond, the key can unwrap the root
+    /// key of an existing store. It wraps nothing new: no store is created under it, and no version
+    /// is added.
     ///
-    /// A key that another process still generates is waited for, up to about two seconds on each member.
+    /// If another process is still generating the key, this call waits for up to about two seconds
+    /// on each member.
     ///
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the name does not have 1 to 32 bytes.
-    /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the cluster is not connected, no member has it, a member does not
-    ///   protect it (the text names the attribute), two members have different ones, or
-    ///   another process still generates it or was interrupted (the text names what to remove).
+    /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the cluster is not connected, no member
+    ///   has the key, a member does not protect it (the message names the attribute), two members
+    ///   have different keys, or another process is still generating it or was interrupted (the
+    ///   message names the objects to remove).
     pub fn find(cluster: &Pkcs11Cluster, name: &str) -> Result<Self> {
         check_name(name)?;
         let found = cluster.find_named(name.as_bytes(), KEY_LABEL)?;

@@ -1,6 +1,7 @@
-//! Names that several processes may claim at the same time. No token refuses a second object of one CKA_ID, so a process first
-//! creates its object, under a CKA_LABEL that no other object has, and then looks for objects of other processes. It
-//! recognizes its own object by that label, and erases no other.
+//! Claims of a name by several processes at the same time. No token rejects a second object with
+//! the same CKA_ID. A process therefore first creates its object, under a CKA_LABEL that no other
+//! object has, and then searches for objects of other processes. It recognizes its own object by
+//! that label and erases no other.
 
 use std::thread;
 use std::time::Duration;
@@ -11,10 +12,11 @@ use crate::crypto::{CryptoBackend, CryptoError};
 use crate::error::Result;
 use crate::provider::pkcs11::error::TokenError;
 
-/// Random bytes in a label, which are written in hexadecimal.
+/// The number of random bytes in a label. They are encoded in hexadecimal.
 const NONCE: usize = 16;
 
-/// Maximum number of looks for objects of other processes, and the pause between two looks.
+/// The maximum number of searches for objects of other processes, and the pause between two
+/// searches.
 pub(super) const LOOKS: u32 = 40;
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
@@ -27,7 +29,8 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// The claim of this call to a CKA_ID. The label begins with `prefix`, for people.
+    /// Creates a claim to a CKA_ID for this call. The label starts with `prefix`, for human
+    /// readers.
     pub(super) fn new(id: &[u8], prefix: &str, backend: &CryptoBackend) -> Result<Self, CryptoError> {
         let mut nonce = [0; NONCE];
         backend.random().fill(&mut nonce)?;
@@ -39,13 +42,14 @@ impl Claim {
         &self.id
     }
 
-    /// The CKA_LABEL of what this call creates.
+    /// Returns the CKA_LABEL of the objects that this call creates.
     pub(super) fn label(&self) -> &str {
         &self.label
     }
 
-    /// Returns `true` if the object of this claim, created on a member, keeps the name, and `false` if another object has it.
-    /// Of several simultaneous claims, the one whose label sorts first keeps the name, and waits until the others are erased.
+    /// Returns `true` if the object of this claim, created on a member, keeps the name, and `false`
+    /// if another object has it. Of several simultaneous claims, the one whose label sorts first
+    /// keeps the name. It waits until the others are erased.
     pub(super) fn keeps(&self, member: &Member) -> Result<bool, TokenError> {
         let mut alone = false;
         for _ in 0..LOOKS {
@@ -58,36 +62,38 @@ impl Claim {
             if others.any(|other| !self.precedes(other)) {
                 return Ok(false);
             }
-            // Seen twice: a token that several processes share may hide an object for a moment.
+            // Checked twice, because a token shared by several processes may briefly hide an
+            // object.
             alone = is_alone;
             thread::sleep(PAUSE);
         }
         Ok(false)
     }
 
-    /// Returns `true` if this claim precedes the object with another label. An object that is not a claim is older.
+    /// Returns `true` if this claim precedes the object with another label. An object that is not a
+    /// claim counts as older.
     fn precedes(&self, other: &[u8]) -> bool {
         let is_claim = other.strip_prefix(self.prefix.as_bytes()).is_some_and(|nonce| nonce.len() == 2 * NONCE);
         is_claim && self.label.as_bytes() < other
     }
 
-    /// Returns `true` if a member has no object with a CKA_ID but those with the label of this claim.
+    /// Returns `true` if every object with a CKA_ID on a member has the label of this claim.
     pub(super) fn is_alone(&self, member: &Member, id: &[u8]) -> Result<bool, TokenError> {
         let is_alone = || Ok(member.token.labels(id)?.iter().all(|label| label.as_slice() == self.label.as_bytes()));
         if !is_alone()? {
             return Ok(false);
         }
-        // Seen twice: a token that several processes share may hide an object for a moment.
+        // Checked twice, because a token shared by several processes may briefly hide an object.
         thread::sleep(PAUSE);
         is_alone()
     }
 
-    /// Returns `true` if a member has an object of the name.
+    /// Returns `true` if a member has an object with the claimed name.
     pub(super) fn is_taken(&self, member: &Member) -> bool {
         member.token.count_objects(&self.id).is_ok_and(|count| count > 0)
     }
 
-    /// Waits until a member shows at most one object of the name.
+    /// Waits until a member shows at most one object with the claimed name.
     pub(super) fn wait_for_one(&self, member: &Member) -> Result<(), TokenError> {
         for _ in 0..LOOKS {
             if member.token.labels(&self.id)?.len() <= 1 {
@@ -103,8 +109,8 @@ impl Claim {
         member.token.destroy_labelled(&self.id, &self.label).map(drop)
     }
 
-    /// Erases the objects of this claim on these members. On a member that does not answer they remain, and the name stays
-    /// in use.
+    /// Erases the objects of this claim on these members. On a member that does not respond they
+    /// remain, and the name stays in use.
     pub(super) fn undo<'a>(&self, members: impl IntoIterator<Item = &'a Member>) {
         for member in members {
             let _ = self.erase(member);
@@ -113,12 +119,12 @@ impl Claim {
 }
 
 impl Pkcs11Cluster {
-    /// Claims a CKA_ID with the randomness of the cluster.
+    /// Claims a CKA_ID with random bytes from the cluster.
     pub(super) fn claim(&self, id: &[u8], label: &str) -> Result<Claim> {
         Ok(Claim::new(id, label, self.backend()?)?)
     }
 
-    /// The software of the first member.
+    /// Returns the software backend of the first member.
     pub(super) fn backend(&self) -> Result<&CryptoBackend> {
         let first = self.members.first().ok_or_else(|| unavailable(&[]))?;
         Ok(&first.token.config().backend)

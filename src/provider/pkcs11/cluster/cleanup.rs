@@ -1,4 +1,5 @@
-//! Erases what the generation of a named key leaves: the reservation of a complete key, and both objects of one that failed.
+//! Erases what the generation of a named key leaves behind: the reservation of a complete key, or
+//! both objects of a failed generation.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,14 +10,15 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::reference::id_text;
 
-/// How long the attempts to erase one object are repeated, and how long the end of calls is waited for that were given up.
+/// The time limit for repeated attempts to erase one object, and for waiting until abandoned calls
+/// have returned.
 const PERSISTENCE: Duration = Duration::from_secs(4);
 
 /// The longest pause between two attempts.
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 
 impl Pkcs11Cluster {
-    /// Erases a reservation whose key is complete. The key stays, whatever happens.
+    /// Erases the reservation of a complete key. The key is kept even if this fails.
     pub(super) fn release(&self, reservation: &Claim) -> Result<()> {
         let mut failed = Ok(());
         for member in self.members.iter() {
@@ -33,8 +35,8 @@ impl Pkcs11Cluster {
         failed
     }
 
-    /// Erases the key of a reservation, and then the reservation, on the members where it was attempted. Returns the error of
-    /// the generation, with the objects that may remain.
+    /// Erases the key of a reservation, and then the reservation, on the members where either was
+    /// attempted. Returns the error of the generation, extended by the objects that may remain.
     pub(super) fn undo(&self, attempted: &[&Member], reservation: &Claim, id: &[u8], error: Error) -> Error {
         let mut text = error.to_string();
         for member in attempted {
@@ -45,8 +47,8 @@ impl Pkcs11Cluster {
         if text == error.to_string() { error } else { Error::new(error.kind(), text).with_source(error) }
     }
 
-    /// Erases both objects on one member, each while no earlier call can still create or erase one: see the beginning of
-    /// `named.rs`.
+    /// Erases both objects on one member, each only when no earlier call can still create or erase
+    /// one. See the module documentation of `named.rs`.
     fn undo_on(&self, member: &Member, reservation: &Claim, id: &[u8]) -> Result<(), TokenError> {
         wait_for_calls(member, Instant::now() + PERSISTENCE)?;
         self.persistently(member, || member.token.destroy_labelled(id, reservation.label()))?;
@@ -54,8 +56,8 @@ impl Pkcs11Cluster {
         self.persistently(member, || reservation.erase(member))
     }
 
-    /// Does something on a member and repeats it if it fails, which does no harm. A circuit breaker that has opened does not
-    /// prevent it.
+    /// Runs an idempotent operation on a member and repeats it if it fails, even if the circuit
+    /// breaker has opened.
     fn persistently<T>(&self, member: &Member, work: impl Fn() -> Result<T, TokenError>) -> Result<T, TokenError> {
         let until = Instant::now() + PERSISTENCE;
         let mut pause = PAUSE;
@@ -63,18 +65,20 @@ impl Pkcs11Cluster {
         while done.is_err() && Instant::now() < until && self.check_connected().is_ok() {
             thread::sleep(pause);
             pause = LONGEST_PAUSE.min(pause * 2);
-            // Another attempt during a call that hangs would only cost another thread.
+            // Another attempt while a call hangs would only block another thread.
             if wait_for_calls(member, until).is_err() {
                 break;
             }
-            // Unlike an operation, this asks the token even while its circuit breaker is open.
+            // Unlike a normal operation, this calls the token even while its circuit breaker is
+            // open.
             done = member.token.connect().and_then(|_| work());
         }
         done
     }
 }
 
-/// Waits until no call to a member runs that its caller gave up ([`CallMode::Deadline`]).
+/// Waits until every call to a member that its caller abandoned has returned
+/// ([`CallMode::Deadline`]).
 ///
 /// [`CallMode::Deadline`]: crate::provider::pkcs11::CallMode::Deadline
 fn wait_for_calls(member: &Member, until: Instant) -> Result<(), TokenError> {
@@ -87,8 +91,9 @@ fn wait_for_calls(member: &Member, until: Instant) -> Result<(), TokenError> {
     Ok(())
 }
 
-/// What an operator must remove from a member, in this order: a key without its reservation is found. By the label, as other
-/// processes may have objects of the same CKA_ID.
+/// Describes the objects that an operator must remove from a member. The key comes first, because a
+/// key without its reservation can be found. The objects are identified by label, because other
+/// processes may have objects with the same CKA_ID.
 fn leftovers(member: &Member, reservation: &Claim, id: &[u8], failure: &TokenError) -> String {
     let when = if member.token.health().stuck_calls > 0 { "after this process has ended, " } else { "" };
     format!(

@@ -1,4 +1,4 @@
-//! The errors of a cluster, of those of its members.
+//! Converts errors of members into errors of the cluster.
 
 use super::members::Member;
 use crate::error::{Error, ErrorKind};
@@ -6,7 +6,7 @@ use crate::key::ConnectionErrorCode;
 use crate::provider::ConnectionFailure;
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 
-/// The error of something that no member will do.
+/// Converts an error that would be the same on every member.
 pub(super) fn refusal(error: &TokenError) -> Error {
     let kind = match error.class() {
         ErrorClass::BadInput => ErrorKind::InvalidCiphertext,
@@ -17,7 +17,7 @@ pub(super) fn refusal(error: &TokenError) -> Error {
     Error::new(kind, error.to_string()).with_source(error.clone())
 }
 
-/// The error of a key that was not made: what a token refuses there is never a ciphertext.
+/// Converts the error of a failed key creation. The rejected input is never a ciphertext here.
 pub(super) fn refusal_to_make(error: &TokenError) -> Error {
     match error.class() {
         ErrorClass::BadInput => Error::new(ErrorKind::KeyUnavailable, error.to_string()).with_source(error.clone()),
@@ -25,7 +25,8 @@ pub(super) fn refusal_to_make(error: &TokenError) -> Error {
     }
 }
 
-/// The error of something that no member could do now. Its cause is the error of the first member that was asked.
+/// Returns the error of an operation that no member can currently perform. Its source is the error
+/// of the first member that was asked.
 pub(super) fn unavailable(reasons: &[(&Member, TokenError)]) -> Error {
     let texts: Vec<String> = reasons.iter().map(|(member, error)| format!("{}: {error}", member.name)).collect();
     let text = if texts.is_empty() { "the cluster has no members".to_owned() } else { texts.join("; ") };
@@ -41,13 +42,13 @@ pub(super) trait WithMember {
 }
 
 impl WithMember for Error {
-    /// Says on which member it happened.
+    /// Adds the name of the member to the error.
     fn with_member(self, member: &Member) -> Self {
         Self::new(self.kind(), format!("{}: {self}", member.name)).with_source(self)
     }
 }
 
-/// What the failures of all members come to.
+/// Combines the failures of all members into one connection failure.
 pub(super) fn connection_failure(failures: Vec<TokenError>) -> ConnectionFailure {
     let Some(worst) = failures.iter().find(|error| error.class() == ErrorClass::Denied).or(failures.first()) else {
         return ConnectionFailure::new(ConnectionErrorCode::InsufficientHsms, "the cluster has no members");

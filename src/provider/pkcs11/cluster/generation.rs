@@ -1,4 +1,4 @@
-//! New keys: generated on one member and brought to the others.
+//! Key generation: a new key is generated on one member and replicated to the others.
 
 use super::claim::Claim;
 use super::failure::{WithMember as _, refusal, refusal_to_make, unavailable};
@@ -9,11 +9,11 @@ use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::object::NewKey;
 use crate::provider::pkcs11::reference::TokenKeyHandle;
 
-/// How many members must hold a new key.
+/// The minimum number of members that must hold a new key.
 pub(super) const HOLDERS: usize = 2;
 
 impl Pkcs11Cluster {
-    /// Generates a key; under a reservation, if its id is a name.
+    /// Generates a key. If its ID is a name, the key is generated under a reservation.
     pub(super) fn generate_everywhere(&self, new: NewKey, reservation: Option<&Claim>) -> Result<TokenKeyHandle> {
         match self.shared.management {
             ClusterManagement::VendorManaged => self.generate_at_vendor(&new, reservation),
@@ -29,8 +29,8 @@ impl Pkcs11Cluster {
         Ok(key)
     }
 
-    /// Makes a key on one member and brings it to all others that answer, of which there must be one. When this fails
-    /// half-way, the caller erases the objects that remain.
+    /// Generates a key on one member and replicates it to all others that respond, at least one. If
+    /// this fails partway, the caller erases the remaining objects.
     fn generate_and_replicate(&self, new: NewKey, reservation: Option<&Claim>) -> Result<TokenKeyHandle> {
         let (active, mut reasons) = self.active_with_replication_keys()?;
         let Some(((source, wrapping), others)) = active.split_first() else { return Err(unavailable(&reasons)) };
@@ -60,7 +60,8 @@ impl Pkcs11Cluster {
         if holders.len() < HOLDERS {
             return Err(too_few_holders(&reasons));
         }
-        // From here on the key leaves no token any more. What was wrapped opens with the replication key alone.
+        // From here on, the key cannot leave any token. The wrapped copy can be unwrapped only with
+        // the replication key.
         source.token.forbid_extraction(&key).map_err(|error| failed(source, &error))?;
         for member in holders {
             let protection = member.token.key_protection(&key).map_err(|error| failed(member, &error))?;
@@ -73,7 +74,8 @@ impl Pkcs11Cluster {
     }
 }
 
-/// The error of a key that fewer members can hold than must hold it, because of what the others answered.
+/// Returns the error of a key that too few members can hold, based on the errors of the other
+/// members.
 pub(super) fn too_few_holders(reasons: &[(&Member, TokenError)]) -> Error {
     if reasons.is_empty() {
         let text = format!("at least {HOLDERS} members must hold a new key, and the cluster has fewer");
@@ -82,7 +84,7 @@ pub(super) fn too_few_holders(reasons: &[(&Member, TokenError)]) -> Error {
     unavailable(reasons)
 }
 
-/// Refuses a name under which a member has another key: one that it did not show before.
+/// Rejects a name under which a member has another key that it did not show earlier.
 fn check_alone(reservation: Option<&Claim>, member: &Member, id: &[u8]) -> Result<()> {
     let Some(reservation) = reservation else { return Ok(()) };
     if reservation.is_alone(member, id).map_err(|error| refusal_to_make(&error).with_member(member))? {

@@ -1,4 +1,5 @@
-//! A cluster as a custom key store has it: connected with a password, asked how its members are.
+//! The custom key store interface of a cluster: connecting with a password, and the state of its
+//! members.
 
 use std::fmt;
 use std::sync::Arc;
@@ -69,7 +70,7 @@ impl HsmCluster for Pkcs11Cluster {
         self.log_out();
         let mut failure = connection_failure(failures);
         if self.members.iter().any(|member| member.unclear_logins.load(Ordering::Relaxed) > UNCLEAR_LOGINS) {
-            // Nobody tries it again by himself.
+            // With this code, the connection is not retried automatically.
             failure.code = ConnectionErrorCode::InvalidCredentials;
         }
         Err(failure)
@@ -101,7 +102,7 @@ impl Pkcs11Cluster {
     fn log_out(&self) {
         for member in self.members.iter() {
             member.token.disconnect();
-            // The password is not kept longer than the connection.
+            // The password is not kept after disconnecting.
             member.token.set_pin(NoPin);
         }
     }
@@ -113,7 +114,7 @@ impl fmt::Debug for Pkcs11Cluster {
     }
 }
 
-/// The PIN of the crypto user, asked for when it is needed.
+/// The PIN of the crypto user, requested when it is needed.
 #[derive(Debug)]
 struct Pin(Arc<dyn CryptoUserCredential>);
 
@@ -135,7 +136,7 @@ mod tests {
     use crate::provider::pkcs11::{KeyTypes, Module, TokenConfig, TokenSelector};
     use crate::provider::{FixedCredential, conformance};
 
-    /// Says that a test does not run, or fails it if every test is asked for.
+    /// Reports that a test is skipped, or fails it if every test is required.
     fn missing(what: &str) {
         assert!(std::env::var_os("STRONGROOM_REQUIRE").is_none_or(|value| value != "all"), "{what} is not installed");
         eprintln!("not run: a cluster over {what}, which is not installed");
@@ -151,7 +152,8 @@ mod tests {
         cluster.connect(&credential).map_err(|failure| failure.error)
     }
 
-    /// RSA keys of these lengths take seconds to make, and follow the same path as shorter ones.
+    /// RSA keys of these lengths take seconds to generate and use the same code path as shorter
+    /// ones.
     fn is_quick(spec: KeySpec, _: KeyUsage) -> bool {
         !matches!(spec, KeySpec::Rsa3072 | KeySpec::Rsa4096)
     }

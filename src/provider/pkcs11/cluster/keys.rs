@@ -1,4 +1,4 @@
-//! A cluster as a provider of keys: made, opened and destroyed on all members.
+//! The key provider of a cluster: creating, opening, and destroying keys on all members.
 
 use super::failure::unavailable;
 use super::members::Pkcs11Cluster;
@@ -33,7 +33,7 @@ impl KeyMaterialProvider for Pkcs11Cluster {
         let key = TokenKeyHandle::from_bytes(stored.expose_secret())
             .filter(|key| Some(key.kind()) == kind(binding.spec, binding.usage) && key.id() == key_id(binding))
             .ok_or_else(|| Error::new(ErrorKind::Internal, "what was kept is no reference to such a key in a token"))?;
-        // A key that no member has is found missing here, and not when it is first used.
+        // Reports a key that no member has now instead of at its first use.
         self.anywhere(|token| token.verify_key(&key))?;
         let key = ClusterKey::new(self.clone(), key);
         Ok(match (binding.usage, binding.spec.class()) {
@@ -73,7 +73,7 @@ impl MaterialGenerator for Pkcs11Cluster {
 }
 
 impl Pkcs11Cluster {
-    /// What the tokens that answer make, once it is known.
+    /// Records the kinds of keys that the responding tokens can create, once they are known.
     pub(super) fn learn_capabilities(&self) {
         let makes = |able: &TokenCapabilities| {
             let all = KeySpec::ALL.iter().flat_map(|spec| spec.usages().iter().map(|usage| (*spec, *usage)));
@@ -81,12 +81,13 @@ impl Pkcs11Cluster {
         };
         let first = self.members.iter().find_map(|member| member.token.capabilities());
         if let (ClusterManagement::VendorManaged, Some(able)) = (self.shared.management, first) {
-            // Said once: what the slot of a vendor can do does not change while the process lives.
+            // Set once, because the capabilities of a vendor's slot do not change during the
+            // lifetime of the process.
             let _ = self.shared.capabilities.set(Capabilities::new(makes(&able), false));
         }
     }
 
-    /// What is missing for keys of a kind that are not made here.
+    /// Returns the reason why the cluster cannot create keys of a kind, or `None` if it can.
     pub(super) fn missing(&self, spec: KeySpec, usage: KeyUsage) -> Option<String> {
         let Some(kind) = kind(spec, usage) else { return Some("tokens are not asked for such keys".to_owned()) };
         if self.shared.management == ClusterManagement::Members && kind != TokenKeyKind::Aes256 {
@@ -96,8 +97,8 @@ impl Pkcs11Cluster {
         check_all(&able, kind).err().map(|error| error.to_string())
     }
 
-    /// Destroys all objects of a key on all members, and makes sure that none is left. The id is that of one key alone, as it
-    /// holds the random key id.
+    /// Destroys all objects of a key on all members, and checks that none is left. The CKA_ID
+    /// belongs to this key alone, because it contains the random key ID.
     pub(super) fn erase_objects(&self, binding: &MaterialBinding) -> Result<()> {
         self.check_connected()?;
         let id = key_id(binding);
@@ -117,13 +118,14 @@ impl Pkcs11Cluster {
     }
 }
 
-/// The CKA_ID of a version of a key: its key id, which is random, and the number of the version. So it is known before
-/// the key is made, and the key is found if nobody heard that it was.
+/// Returns the CKA_ID of a key version: the random key ID followed by the version number. It is
+/// known before the key is created, so the key can be found even if the result of its creation was
+/// lost.
 fn key_id(binding: &MaterialBinding) -> Vec<u8> {
     [&binding.key_id.as_bytes()[..], &binding.version.number().to_be_bytes()].concat()
 }
 
-/// What a key is in a token; `None` for kinds that tokens are not asked for.
+/// Returns the kind of key object in a token, or `None` for kinds that are never created in tokens.
 fn kind(spec: KeySpec, usage: KeyUsage) -> Option<TokenKeyKind> {
     match (spec.class(), usage) {
         (SpecClass::Symmetric, KeyUsage::EncryptDecrypt) => Some(TokenKeyKind::Aes256),
@@ -133,7 +135,7 @@ fn kind(spec: KeySpec, usage: KeyUsage) -> Option<TokenKeyKind> {
     }
 }
 
-/// Refuses a kind of key of which a token does not have every algorithm that the API offers.
+/// Rejects a kind of key if the token lacks any of the algorithms that the API offers for it.
 fn check_all(able: &TokenCapabilities, kind: TokenKeyKind) -> Result<(), TokenError> {
     able.check_kind(kind)?;
     if matches!(kind, TokenKeyKind::Decryption(_)) {

@@ -1,4 +1,4 @@
-//! The members of a cluster, and what is known of them.
+//! The members of a cluster and their state.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize};
@@ -15,15 +15,18 @@ use crate::provider::pkcs11::token::health::HealthState;
 use crate::provider::{Capabilities, ClusterManagement, ClusterMember, MemberState, ProviderId};
 use crate::secret::SecretBytes;
 
-/// Several tokens that hold the same keys, or one slot that is a cluster by itself.
+/// Several tokens that hold the same keys, or one slot that is itself a cluster.
 ///
-/// What may be done twice (to encrypt, decrypt, sign, draw random bytes) goes on with another member when one does not
-/// answer; a member that comes back proves each key, by its canary, before it is used. New keys are brought to every
-/// member: made extractable on one, wrapped under a *replication key* that all of them hold and none gives away,
-/// unwrapped unextractable on the others, and then made unextractable where they were made, for ever.
+/// Operations that can safely be repeated (encryption, decryption, signing, random bytes) fail over
+/// to another member when one does not respond. A member that comes back must prove by its canary
+/// that it holds a key before that key is used.
 ///
-/// Give its tokens [`CallMode::Deadline`](crate::provider::pkcs11::CallMode::Deadline): with direct calls, a member that hangs holds its
-/// caller.
+/// New keys are replicated to every member. A key is generated as extractable on one member and
+/// wrapped under a *replication key*, which all members hold and none reveals. The other members
+/// unwrap it as unextractable. It is then permanently made unextractable on the first member.
+///
+/// Configure the tokens with [`CallMode::Deadline`](crate::provider::pkcs11::CallMode::Deadline).
+/// With direct calls, a member that hangs blocks its caller.
 ///
 /// # Examples
 /// ```no_run
@@ -49,9 +52,9 @@ pub struct Pkcs11Cluster {
 
 pub(super) struct Shared {
     pub(super) management: ClusterManagement,
-    /// The CKA_ID of the key under which new keys travel to the other members.
+    /// The CKA_ID of the key that wraps new keys for the other members.
     pub(super) replication_key: Option<Vec<u8>>,
-    /// Zones of a cluster that its vendor manages.
+    /// The names and zones of the HSMs in a vendor-managed cluster.
     pub(super) zones: Vec<(String, String)>,
     pub(super) id: ProviderId,
     pub(super) capabilities: OnceLock<Capabilities>,
@@ -64,21 +67,22 @@ pub(super) struct Member {
     pub(super) name: String,
     pub(super) zone: String,
     pub(super) token: Token,
-    /// What the last look at the token showed while it was not connected.
+    /// The error of the last check of the token while it was not connected.
     pub(super) seen: Mutex<Option<TokenError>>,
-    /// How often in a row a login was answered with what may or may not mean a wrong password.
+    /// The number of consecutive login errors that may or may not indicate a wrong password.
     pub(super) unclear_logins: AtomicU32,
 }
 
 impl Pkcs11Cluster {
-    /// A cluster of tokens of their own, of which none is named yet. All of them hold the AES-256 key with this CKA_ID, with
-    /// CKA_WRAP, CKA_UNWRAP and not CKA_EXTRACTABLE: the replication key. It is put there when the tokens are set up.
+    /// Creates a cluster of separate tokens, without any members yet. All members must hold the
+    /// replication key: the AES-256 key with this CKA_ID, with CKA_WRAP and CKA_UNWRAP but not
+    /// CKA_EXTRACTABLE. It is installed when the tokens are set up.
     pub fn from_members(replication_key: &[u8]) -> Self {
         Self::new(ClusterManagement::Members, Some(replication_key.to_vec()), Vec::new(), Vec::new())
     }
 
-    /// One slot that is a cluster, as that of AWS CloudHSM: its vendor keeps the HSMs alike, and their names and zones are
-    /// declared.
+    /// Creates a cluster from one slot that is itself a cluster, such as that of AWS CloudHSM. The
+    /// vendor keeps the HSMs synchronized. `hsms` declares their names and zones.
     pub fn vendor_managed<'a>(
         module: &Module,
         config: TokenConfig,
@@ -109,8 +113,9 @@ impl Pkcs11Cluster {
         Self { members: Arc::new(members), shared: Arc::new(shared) }
     }
 
-    /// Adds a token: with a name for people, and the zone that it lies in, which is what fails together. Tokens of one
-    /// module fail together too, when that has to be initialised again: give each its own copy of the file.
+    /// Adds a token with a human-readable name and its zone. A zone is a failure domain: its
+    /// members can fail together. Tokens of one module also fail together when the module must be
+    /// reinitialized, so give each token its own copy of the module file.
     #[must_use]
     pub fn member(self, name: &str, zone: &str, module: &Module, config: TokenConfig) -> Self {
         let mut members = Arc::into_inner(self.members).unwrap_or_default();
@@ -118,7 +123,7 @@ impl Pkcs11Cluster {
         Self { members: Arc::new(members), shared: self.shared }
     }
 
-    /// The token of a member.
+    /// Returns the token of a member.
     pub fn token(&self, member: &str) -> Option<&Token> {
         self.members.iter().find(|other| other.name == member).map(|member| &member.token)
     }
@@ -134,7 +139,7 @@ impl Member {
         *self.seen.lock() = result.err();
     }
 
-    /// How it is, and why.
+    /// Returns the state of the member and the reason for it.
     pub(super) fn state(&self) -> (MemberState, Option<String>) {
         let health = self.token.health();
         let seen = || self.seen.lock().clone();
@@ -169,7 +174,7 @@ impl fmt::Debug for Member {
     }
 }
 
-/// There is no PIN while nobody is connected.
+/// The PIN provider while the cluster is disconnected. It never returns a PIN.
 #[derive(Debug)]
 pub(super) struct NoPin;
 

@@ -1,26 +1,36 @@
-//! Keys that are known by a name, which several processes may generate and look for at the same time: root keys.
+//! Keys that are identified by a name, which several processes may generate and look up at the same
+//! time: root keys.
 //!
-//! No token creates an object only if another one is absent, and none removes two objects at once. So a key is generated under a
-//! *reservation*: another object, with a CKA_ID that is derived from the name and the CKA_LABEL of the key. A generator
+//! No token can create an object on the condition that another one is absent, or remove two objects
+//! atomically. A key is therefore generated under a *reservation*: another object, with a CKA_ID
+//! that is derived from the name and the CKA_LABEL of the key. A generator
 //!
-//! 1. creates its reservation on every member and makes sure that it is the only one ([`Claim::keeps`]),
-//! 2. makes sure that no key has the name, and generates the key on the members,
-//! 3. if anything failed, erases its key on a member and then, if that succeeded, its reservation there; each of them only once
-//!    no call of an earlier step can still take effect on this member,
-//! 4. otherwise erases its reservations. From the first attempt to do so on, it never erases the key.
+//! 1. creates its reservation on every member and checks that it is the only one
+//!    ([`Claim::keeps`]),
+//! 2. checks that no key has the name, and generates the key on the members,
+//! 3. if anything failed, erases its key on a member and then, if that succeeded, its reservation
+//!    there; each of them only once no call of an earlier step can still take effect on this
+//!    member,
+//! 4. otherwise erases its reservations. From the first attempt to do so on, it never erases the
+//!    key.
 //!
-//! Two generators meet on each member, so at most one of them gets to step 2. It alone creates a key, and erases a key only while
-//! its reservation is on the same member. A process that looks for the key first sees the key, then that the reservation of
-//! this key is absent, and then the key again: the reservation was created before the key, so it has been erased, and a key that
-//! is there afterwards stays. None of this depends on how long a process is suspended.
+//! Two generators meet on each member, so at most one of them reaches step 2. Only that generator
+//! creates a key, and it erases a key only while its reservation is on the same member.
 //!
-//! With [`CallMode::Deadline`](crate::provider::pkcs11::CallMode::Deadline) a call may outlast its caller: it can create the
-//! key after the generator has failed, or erase it after an operator has removed the reservation. So a reservation stays on a
-//! member while a call to that member runs that was given up, and the error says that the objects must not be removed before
-//! the process has ended. With direct calls, none outlasts its step.
+//! A process that looks up the key checks three things in order: the key exists, the reservation of
+//! this key is absent, and the key still exists. The reservation was created before the key, so its
+//! absence means that it has been erased. A key that still exists after that is permanent. None of
+//! this depends on how long a process is suspended.
 //!
-//! If a generator is killed, its key is not found until an operator has removed the reservation, when no process is left that
-//! would erase the key. A key that only one of several members holds then is incomplete, and is not found either.
+//! With [`CallMode::Deadline`](crate::provider::pkcs11::CallMode::Deadline), a call may outlast its
+//! caller. It can create the key after the generator has failed, or erase it after an operator has
+//! removed the reservation. A reservation therefore stays on a member while an abandoned call to
+//! that member is running. The error then says that the objects must not be removed before the
+//! process has ended. Direct calls never outlast their step.
+//!
+//! If a generator is killed, its key is not found until an operator has removed the reservation. By
+//! then, no process is left that would erase the key. If only one of several members holds the key,
+//! it is incomplete and is not found either.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -38,13 +48,13 @@ use crate::provider::pkcs11::object::adoption::Provenance;
 use crate::provider::pkcs11::reference::{TokenKeyHandle, TokenKeyKind, id_text};
 use crate::text::sanitize_for_error;
 
-/// Separates the CKA_ID of a reservation from everything else.
+/// Domain separation for the CKA_ID of a reservation.
 const RESERVATION: &[u8] = b"strongroom reservation v1";
 
 /// A key that was found under a name.
 pub(in crate::provider::pkcs11) struct FoundKey {
     pub(in crate::provider::pkcs11) key: TokenKeyHandle,
-    /// The reason not to use it for anything new, if one member alone holds it.
+    /// The reason not to use the key for anything new, if only one member holds it.
     pub(in crate::provider::pkcs11) lone: Option<Error>,
 }
 
@@ -61,8 +71,8 @@ impl Pkcs11Cluster {
         Ok(false)
     }
 
-    /// Returns the members with a reservation for a CKA_ID, and the CKA_ID of the reservation, as text. Ignores members that do not
-    /// answer.
+    /// Returns the members with a reservation for a CKA_ID, and the CKA_ID of the reservation, as
+    /// text. Ignores members that do not respond.
     pub(in crate::provider::pkcs11) fn reservations(&self, id: &[u8]) -> Result<Option<(String, String)>> {
         let reservation = reservation_id(id, self.backend()?);
         let is_reserved =
@@ -71,12 +81,12 @@ impl Pkcs11Cluster {
         Ok((!reserved.is_empty()).then(|| (reserved.join(" and "), id_text(&reservation))))
     }
 
-    /// Generates an AES-256 key with a CKA_ID on every member. If that fails, or another process generates one of the same id,
-    /// only the objects of this call are erased.
+    /// Generates an AES-256 key with a CKA_ID on every member. If that fails, or if another process
+    /// generates a key with the same ID, only the objects of this call are erased.
     pub(in crate::provider::pkcs11) fn generate_named(&self, id: &[u8], label: &str) -> Result<TokenKeyHandle> {
         self.check_connected()?;
         if self.shared.management == ClusterManagement::Members {
-            // Nothing is created if the key could not travel.
+            // Nothing is created if the key could not be replicated.
             let (active, reasons) = self.active_with_replication_keys()?;
             if active.len() < HOLDERS {
                 return Err(too_few_holders(&reasons));
@@ -99,7 +109,7 @@ impl Pkcs11Cluster {
         }
     }
 
-    /// Creates a reservation on every member, and notes the members where it was attempted.
+    /// Creates a reservation on every member, and records the members where this was attempted.
     fn reserve<'a>(&'a self, reservation: &Claim, attempted: &mut Vec<&'a Member>) -> Result<()> {
         for member in self.members.iter() {
             attempted.push(member);
@@ -122,8 +132,9 @@ impl Pkcs11Cluster {
         Ok(())
     }
 
-    /// Returns the AES-256 key with a CKA_ID, after every member that answers has reported that it protects the key, and proved
-    /// that it holds the same one. A member that was unavailable when the key was generated may lack it.
+    /// Returns the AES-256 key with a CKA_ID. First, every member that responds must report that it
+    /// protects the key and prove that it holds the same one. A member that was unavailable when
+    /// the key was generated may lack it.
     pub(in crate::provider::pkcs11) fn find_named(&self, id: &[u8], label: &str) -> Result<FoundKey> {
         self.check_connected()?;
         let provenance = match self.shared.management {
@@ -150,7 +161,7 @@ impl Pkcs11Cluster {
                             format!("{} and {} have different keys under this id: {error}", first.name, member.name);
                         return Err(Error::new(ErrorKind::KeyUnavailable, text).with_source(error));
                     }
-                    // It went away in between.
+                    // The member became unavailable in between.
                     Ok(()) | Err(_) => {}
                 },
                 (Err(error), _) if error.rejected_for().is_some() || !error.class().is_token_specific() => {
@@ -164,9 +175,9 @@ impl Pkcs11Cluster {
         Ok(FoundKey { key, lone: is_lone.then(|| self.lone_holder(first, id, &reasons)).flatten() })
     }
 
-    /// Returns the reason not to use a key for anything new: one member alone holds it, although all
-    /// others answered. No generation completes with so few members. A cluster of one member is part
-    /// of a larger one.
+    /// Returns the reason not to use a key for anything new: only one member holds it, although all
+    /// others responded. No generation completes with so few members. A cluster configured with one
+    /// member is part of a larger one.
     fn lone_holder(&self, holder: &Member, id: &[u8], reasons: &[(&Member, TokenError)]) -> Option<Error> {
         let is_empty = |member: &Member| distinct_labels(member, id).is_ok_and(|labels| labels.is_empty());
         let lacking = reasons
@@ -187,7 +198,7 @@ impl Pkcs11Cluster {
     }
 }
 
-/// Adopts the key of a member that has it without its reservation, before and after.
+/// Adopts the key of a member that has the key without its reservation, both before and after.
 fn adopt_complete(
     member: &Member,
     id: &[u8],
@@ -196,27 +207,30 @@ fn adopt_complete(
 ) -> Result<TokenKeyHandle, TokenError> {
     let before = complete_labels(member, id, reservation)?;
     let key = adopt()?;
-    // The key that was adopted is the one that was seen: it is the only one of this id, before and after.
+    // The adopted key is the one that was seen: it is the only one with this ID, both before and
+    // after.
     if before.is_empty() || distinct_labels(member, id)? != before {
         return Err(TokenError::new(ErrorClass::KeyMissing, "the keys of this id change while they are looked at"));
     }
     Ok(key)
 }
 
-/// The labels of the keys of an id, once none of them has a reservation. Waits for a generator at work.
+/// Returns the labels of the keys with an ID, once none of them has a reservation. Waits for an
+/// active generator.
 fn complete_labels(member: &Member, id: &[u8], reservation: &[u8]) -> Result<BTreeSet<Vec<u8>>, TokenError> {
     for look in 0..LOOKS {
         if look > 0 {
             thread::sleep(PAUSE);
         }
-        // In this order: see the beginning of this file.
+        // The order matters: see the module documentation.
         let keys = distinct_labels(member, id)?;
         let reserved = distinct_labels(member, reservation)?;
         if keys.is_disjoint(&reserved) {
             return Ok(keys);
         }
     }
-    // A key of an interrupted generator may be complete on other members, so the advice is not to remove it.
+    // The key of an interrupted generator may be complete on other members, so the error does not
+    // suggest removing it.
     let text = format!(
         "another process generates the key. If none does, remove the object with the CKA_ID {}, which an interrupted one has left, and \
          find the key again: that reports a key that is incomplete, which must be removed too",
@@ -225,7 +239,7 @@ fn complete_labels(member: &Member, id: &[u8], reservation: &[u8]) -> Result<BTr
     Err(TokenError::new(ErrorClass::Busy, text))
 }
 
-/// Adds the labels of the keys to an error, which distinguish them, if there are several.
+/// Adds the labels of the keys to an error if there are several, to distinguish them.
 fn with_labels(error: TokenError, member: &Member, id: &[u8], reservation: &[u8]) -> TokenError {
     let Ok(labels) = distinct_labels(member, id) else { return error };
     if labels.len() < 2 {
@@ -241,12 +255,12 @@ fn with_labels(error: TokenError, member: &Member, id: &[u8], reservation: &[u8]
     error.found_to_be(class, &text)
 }
 
-/// The labels of the objects of an id: a token may show one object twice.
+/// Returns the distinct labels of the objects with an ID. A token may show one object twice.
 fn distinct_labels(member: &Member, id: &[u8]) -> Result<BTreeSet<Vec<u8>>, TokenError> {
     Ok(member.token.labels(id)?.into_iter().collect())
 }
 
-/// The CKA_ID of the reservations of a name.
+/// Returns the CKA_ID of the reservations for a name.
 fn reservation_id(id: &[u8], backend: &CryptoBackend) -> Vec<u8> {
     backend.digest().digest(DigestAlgorithm::Sha256, &[RESERVATION, id]).as_ref().to_vec()
 }

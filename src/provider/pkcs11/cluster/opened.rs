@@ -1,4 +1,4 @@
-//! A key of a cluster at work.
+//! An opened key of a cluster.
 
 use super::members::Pkcs11Cluster;
 use crate::algorithm::{EncryptionAlgorithm, SigningAlgorithm};
@@ -8,7 +8,8 @@ use crate::provider::pkcs11::reference::TokenKeyHandle;
 use crate::provider::{Cipher, CipherScheme, Decryption, Signing, oaep};
 use crate::secret::SecretBytes;
 
-/// A key, and the cluster whose members hold it. It stays valid when the cluster is disconnected and connected again.
+/// A key and the cluster whose members hold it. It stays valid when the cluster is disconnected and
+/// reconnected.
 pub(super) struct ClusterKey {
     cluster: Pkcs11Cluster,
     key: TokenKeyHandle,

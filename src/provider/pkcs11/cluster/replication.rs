@@ -1,4 +1,4 @@
-//! The key under which new keys travel from member to member.
+//! The replication key, which wraps new keys for the other members.
 
 use super::claim::Claim;
 use super::failure::{WithMember as _, refusal, refusal_to_make};
@@ -9,23 +9,27 @@ use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 use crate::provider::pkcs11::reference::{TokenKeyHandle, TokenKeyKind};
 use crate::secret::SecretBytes;
 
-/// The beginning of the CKA_LABEL of a replication key that is installed from here.
+/// The prefix of the CKA_LABEL of a replication key installed by strongroom.
 const REPLICATION_LABEL: &str = "replication key";
 
 impl Pkcs11Cluster {
-    /// Puts the replication key into every member that has none yet, from outside: 32 uniformly random bytes, the same for all.
-    /// Done when the tokens are set up, while the cluster is connected; better yet, the HSMs are given it in a ceremony of
-    /// their vendor, so that no process ever sees it.
+    /// Imports the replication key into every member that does not have one yet. The value is 32
+    /// uniformly random bytes, the same for all members.
     ///
-    /// A member that has it already must have this value: calling it again with the same one changes nothing. Of several
-    /// processes that do this at the same time with different values, at most one succeeds.
+    /// Call this while the cluster is connected, when the tokens are set up. A key ceremony of the
+    /// HSM vendor is preferable, because then no process ever sees the key.
+    ///
+    /// A member that already has a replication key must have this value. Repeating the call with
+    /// the same value changes nothing. If several processes install different values at the same
+    /// time, at most one succeeds.
     ///
     /// # Errors
-    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if a member has another replication key; what this call installed is
-    ///   removed.
-    /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if a member does not answer, refuses, or has a key under the id that it
-    ///   does not protect; the members before it keep the key.
-    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) for a cluster that its vendor manages.
+    /// - [`AlreadyExists`](ErrorKind::AlreadyExists) if a member has another replication key. The
+    ///   keys that this call installed are removed.
+    /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if a member does not respond, refuses the
+    ///   operation, or has a key under the ID that it does not protect. The members before it keep
+    ///   the key.
+    /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) for a vendor-managed cluster.
     pub fn install_replication_key(&self, value: &SecretBytes) -> Result<()> {
         let Some(id) = self.shared.replication_key.as_deref() else {
             let text = "the vendor of the cluster replicates keys, without a replication key";
@@ -51,7 +55,7 @@ impl Pkcs11Cluster {
     fn install_on(&self, member: &Member, claim: &Claim, value: &SecretBytes) -> Result<()> {
         let keeps = match member.token.import_wrapping_key(claim.id(), claim.label(), value) {
             Ok(_) => claim.keeps(member).inspect_err(|_| claim.undo([member])),
-            // It was taken since it was looked at.
+            // The ID was taken after it was checked.
             Err(error) if error.class() == ErrorClass::Denied && claim.is_taken(member) => Ok(false),
             Err(error) => Err(error),
         };
@@ -59,13 +63,13 @@ impl Pkcs11Cluster {
         if keeps.map_err(failed)? {
             return Ok(());
         }
-        // Another process was first: all is well if it installed the same value.
+        // Another process was first. This succeeds if it installed the same value.
         claim.undo([member]);
         claim.wait_for_one(member).map_err(failed)?;
         self.check_replication_key(member, value)
     }
 
-    /// Rejects the replication key of a member if it is not protected, or has another value.
+    /// Rejects the replication key of a member if it is not protected or has another value.
     fn check_replication_key(&self, member: &Member, value: &SecretBytes) -> Result<()> {
         let key = self.replication_key(member).map_err(|error| refusal(&error).with_member(member))?;
         let is_same = member.token.is_wrapping_key(&key, value).map_err(|error| refusal(&error).with_member(member))?;
@@ -76,8 +80,9 @@ impl Pkcs11Cluster {
         Err(Error::new(ErrorKind::AlreadyExists, text))
     }
 
-    /// Returns the members that answer, each with its replication key, and the errors of the others. A member that does not
-    /// protect its replication key is an error, so that no key is created that would be wrapped under it.
+    /// Returns the members that respond, each with its replication key, and the errors of the
+    /// others. A member that does not protect its replication key is an error, so that no key is
+    /// ever wrapped under it.
     #[expect(clippy::type_complexity, reason = "two lists of pairs, taken apart at once")]
     pub(super) fn active_with_replication_keys(
         &self,
@@ -99,8 +104,8 @@ impl Pkcs11Cluster {
         Ok((active, reasons))
     }
 
-    /// The key under which keys travel, as a member has it. That it is the same everywhere shows when what was wrapped
-    /// under it is unwrapped and opens the canary.
+    /// Returns the replication key of a member. Whether all members have the same one is checked
+    /// when a wrapped key is unwrapped and decrypts the canary.
     fn replication_key(&self, member: &Member) -> Result<TokenKeyHandle, TokenError> {
         let id = self.shared.replication_key.as_deref().unwrap_or_default();
         member.token.adopt_key(id, REPLICATION_LABEL, TokenKeyKind::WrappingAes256)

@@ -1,4 +1,4 @@
-//! Which member does an operation, and which is asked next.
+//! Routing of operations to members, and failover.
 
 use std::sync::atomic::Ordering;
 
@@ -9,9 +9,10 @@ use crate::provider::pkcs11::error::TokenError;
 use crate::provider::pkcs11::token::Token;
 
 impl Pkcs11Cluster {
-    /// Does something that may be done twice: on the member whose turn it is, and if that one cannot, on the others.
+    /// Runs an operation that can safely be repeated: on the member whose turn it is and, if that
+    /// member fails, on the others.
     ///
-    /// What is wrong with the input is wrong everywhere, and asks nobody else.
+    /// An error in the input would be the same everywhere, so no other member is tried.
     pub(in crate::provider::pkcs11) fn anywhere<T>(&self, work: impl Fn(&Token) -> Result<T, TokenError>) -> Result<T> {
         self.check_connected()?;
         let mut reasons = Vec::new();
@@ -32,8 +33,8 @@ impl Pkcs11Cluster {
         Err(Error::new(ErrorKind::KeyUnavailable, "the cluster is not connected"))
     }
 
-    /// The members, each first in its turn, but for those that are left alone. One that failed has its turn when its pause is
-    /// over, and so takes part again when it is back.
+    /// Returns the members in round-robin order. Members that must not be tried yet come last. A
+    /// failed member takes its turn again after its pause, so it rejoins once it has recovered.
     pub(super) fn in_turn(&self) -> Vec<&Member> {
         let count = self.members.len();
         let start = self.shared.next.fetch_add(1, Ordering::Relaxed);
@@ -44,7 +45,7 @@ impl Pkcs11Cluster {
         order
     }
 
-    /// Does something on every member that can be reached, of which there must be one.
+    /// Runs an operation on every reachable member. At least one must succeed.
     pub(super) fn on_each<T>(&self, work: impl Fn(&Token) -> Result<T, TokenError>) -> Result<Vec<T>> {
         self.check_connected()?;
         let (mut done, mut reasons) = (Vec::new(), Vec::<(&Member, TokenError)>::new());
