@@ -1,4 +1,4 @@
-//! Services, which use keys on behalf of their own callers.
+//! Services, which use keys on behalf of their callers.
 
 use std::fmt;
 use std::str::FromStr;

@@ -107,7 +107,7 @@ impl Load {
         self.kms.verify(VerifyRequest::new(self.signing, algorithm, text.as_bytes(), &signature)).map(drop)
     }
 
-    /// Runs all turns of all threads, and repeats some other work in the calling thread until they end.
+    /// Runs all turns of all threads. Until they end, the calling thread repeats some other work.
     fn run(&self, meanwhile: impl Fn(), is_refused: impl Fn(ErrorKind) -> bool + Sync) -> Tally {
         let (tally, finished) = (Tally::default(), AtomicUsize::new(0));
         thread::scope(|scope| {

@@ -22,8 +22,9 @@ use crate::secret::SecretBytes;
 /// that it holds a key before that key is used.
 ///
 /// New keys are replicated to every member. A key is generated as extractable on one member and
-/// wrapped under a *replication key*, which all members hold and none reveals. The other members
-/// unwrap it as unextractable. It is then permanently made unextractable on the first member.
+/// wrapped under a *replication key*, which all members hold and no member reveals. The other
+/// members unwrap it as unextractable. Finally, the member that generated the key makes it
+/// permanently unextractable.
 ///
 /// Configure the tokens with [`CallMode::Deadline`](crate::provider::pkcs11::CallMode::Deadline).
 /// With direct calls, a member that hangs blocks its caller.

@@ -34,7 +34,7 @@ impl Pkcs11Cluster {
     }
 
     /// Returns the members in round-robin order. Members that must not be tried yet come last. A
-    /// failed member takes its turn again after its pause, so it rejoins once it has recovered.
+    /// failed member is tried again once its pause has ended, so it rejoins when it has recovered.
     pub(super) fn in_turn(&self) -> Vec<&Member> {
         let count = self.members.len();
         let start = self.shared.next.fetch_add(1, Ordering::Relaxed);
