@@ -23,8 +23,8 @@ fn has_access_list(path: &Path) -> bool {
     !matches!(found, Err(Errno::NODATA | Errno::OPNOTSUPP))
 }
 
-/// Returns `true` if the group has the same name and number as the user and the user is its only
-/// member. `users` and `groups` are in the formats of `passwd(5)` and `group(5)`.
+/// Returns `true` if the group has the name and number of the user, and no member except the user.
+/// `users` and `groups` are in the formats of `passwd(5)` and `group(5)`.
 fn is_private_in(group: u32, user: u32, users: &str, groups: &str) -> bool {
     let fields = |line: &'_ str| line.split(':').map(str::to_owned).collect::<Vec<_>>();
     let users: Vec<_> = users.lines().map(fields).filter(|line| line.len() >= 4).collect();

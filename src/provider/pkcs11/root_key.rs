@@ -15,8 +15,8 @@ const LABEL: &[u8] = b"strongroom hsm root v1";
 const KEY_LABEL: &str = "strongroom root key";
 
 /// Holds the root key of a store. Its versions are encrypted and authenticated under an AES-256 key
-/// that never leaves the HSMs of a connected [`Pkcs11Cluster`]. Without one of these HSMs, the
-/// store cannot be opened.
+/// that never leaves the HSMs of a connected [`Pkcs11Cluster`]. The store cannot be opened without at
+/// least one of these HSMs.
 ///
 /// Opening a store calls the cluster once for each version. Operations on software keys never call
 /// it.
@@ -44,7 +44,7 @@ impl HsmRootKey {
     /// before any process can have found the key. If it cannot erase them, they remain, and the
     /// name stays in use until an operator removes them. This happens if the process is killed, a
     /// member is lost, or a call to a member does not return. The error lists the objects that
-    /// remain on each member, and says if this process must end before they are removed.
+    /// remain on each member, and says whether this process must end before they are removed.
     ///
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the name does not have 1 to 32 bytes.

@@ -35,8 +35,9 @@ impl Pkcs11Cluster {
         failed
     }
 
-    /// Erases the key of a reservation, and then the reservation, on the members where either was
-    /// attempted. Returns the error of the generation, extended by the objects that may remain.
+    /// Erases the key of a reservation, and then the reservation, on the members where the
+    /// reservation was attempted. Returns the error of the generation, extended by the objects that
+    /// may remain.
     pub(super) fn undo(&self, attempted: &[&Member], reservation: &Claim, id: &[u8], error: Error) -> Error {
         let mut text = error.to_string();
         for member in attempted {

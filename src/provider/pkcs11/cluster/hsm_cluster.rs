@@ -102,7 +102,7 @@ impl Pkcs11Cluster {
     fn log_out(&self) {
         for member in self.members.iter() {
             member.token.disconnect();
-            // The password is not kept after disconnecting.
+            // The password is kept only as long as the connection.
             member.token.set_pin(NoPin);
         }
     }

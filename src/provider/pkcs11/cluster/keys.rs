@@ -33,7 +33,7 @@ impl KeyMaterialProvider for Pkcs11Cluster {
         let key = TokenKeyHandle::from_bytes(stored.expose_secret())
             .filter(|key| Some(key.kind()) == kind(binding.spec, binding.usage) && key.id() == key_id(binding))
             .ok_or_else(|| Error::new(ErrorKind::Internal, "what was kept is no reference to such a key in a token"))?;
-        // Reports a key that no member has now instead of at its first use.
+        // A key that no member has is reported here, not at its first use.
         self.anywhere(|token| token.verify_key(&key))?;
         let key = ClusterKey::new(self.clone(), key);
         Ok(match (binding.usage, binding.spec.class()) {

@@ -23,8 +23,8 @@ use crate::secret::SecretBytes;
 ///
 /// New keys are replicated to every member. A key is generated as extractable on one member and
 /// wrapped under a *replication key*, which all members hold and no member reveals. The other
-/// members unwrap it as unextractable. Finally, the member that generated the key makes it
-/// permanently unextractable.
+/// members unwrap it as unextractable. Finally, extraction is permanently disabled on the member
+/// that generated the key.
 ///
 /// Configure the tokens with [`CallMode::Deadline`](crate::provider::pkcs11::CallMode::Deadline).
 /// With direct calls, a member that hangs blocks its caller.

@@ -29,8 +29,8 @@
 //! process has ended. Direct calls never outlast their step.
 //!
 //! If a generator is killed, its key is not found until an operator has removed the reservation. By
-//! then, no process is left that would erase the key. If only one of several members holds the key,
-//! it is incomplete and is not found either.
+//! then, no process is left that would erase the key. If only one of several members holds the key
+//! at that point, it is incomplete and is not found either.
 
 use std::collections::BTreeSet;
 use std::thread;

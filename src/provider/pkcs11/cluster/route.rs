@@ -33,7 +33,7 @@ impl Pkcs11Cluster {
         Err(Error::new(ErrorKind::KeyUnavailable, "the cluster is not connected"))
     }
 
-    /// Returns the members in round-robin order. Members that must not be tried yet come last. A
+    /// Returns the members in round-robin order. Members that should not be tried yet come last. A
     /// failed member is tried again once its pause has ended, so it rejoins when it has recovered.
     pub(super) fn in_turn(&self) -> Vec<&Member> {
         let count = self.members.len();
