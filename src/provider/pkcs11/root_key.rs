@@ -15,8 +15,8 @@ const LABEL: &[u8] = b"strongroom hsm root v1";
 const KEY_LABEL: &str = "strongroom root key";
 
 /// Holds the root key of a store. Its versions are encrypted and authenticated under an AES-256 key
-/// that never leaves the HSMs of a connected [`Pkcs11Cluster`]. The store cannot be opened without at
-/// least one of these HSMs.
+/// that never leaves the HSMs of a connected [`Pkcs11Cluster`]. The store cannot be opened without
+/// at least one of these HSMs.
 ///
 /// Opening a store calls the cluster once for each version. Operations on software keys never call
 /// it.

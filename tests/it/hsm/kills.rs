@@ -92,8 +92,8 @@ impl World {
         Ok((kms, cluster))
     }
 
-    /// Returns every secret key of both tokens, as reported by the tokens themselves. Requires a
-    /// connection.
+    /// Returns every secret key of both tokens, as reported by the tokens themselves. The
+    /// tokens must be connected.
     fn secret_keys(&self) -> [Vec<SecretKey>; 2] {
         [0, 1].map(|member| Bare::secret_keys(&self.hsms[member].bare_path(), MEMBERS[member]))
     }
