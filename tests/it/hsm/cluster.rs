@@ -10,10 +10,10 @@ use strongroom::key::{ClusterId, ConnectionErrorCode, CustomKeyStoreId, Deletion
 use strongroom::provider::pkcs11::{
     CallMode, HsmRootKey, Module, ModuleOptions, Pkcs11Cluster, TokenConfig, TokenError, TokenSelector,
 };
-use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster, MemberState};
+use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster, InstanceMark, MemberState};
 use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest, DecryptRequest, EncryptRequest, PageRequest};
 use strongroom::seal::RootKey;
-use strongroom::store::MemoryStore;
+use strongroom::store::{KeyStore, MemoryStore};
 use strongroom::{ErrorKind, Kms, ManualClock, Result, SecretBytes, Timestamp};
 use strongroom_pkcs11_faults::{Action, Function, PIN, SoftHsm};
 
@@ -170,6 +170,20 @@ fn a_key_is_on_both_members_and_each_opens_what_the_other_sealed() -> Result<()>
         assert!(kms.decrypt(DecryptRequest::new(&altered)).is_err(), "byte {at}");
         altered[at] ^= 1;
     }
+    Ok(())
+}
+
+#[test]
+fn a_store_marks_the_tokens_and_creates_no_key_once_another_copy_has() -> Result<()> {
+    let Some(world) = World::new(CallMode::Direct) else { return Ok(()) };
+    let store = world.store()?;
+    let (kms, cluster) = world.process()?;
+    create(&kms, store)?;
+    let marks = cluster.provider().instance_marks().expect("tokens hold marks");
+    assert!(!marks.marks(world.file.id().0)?.is_empty());
+    marks.add_mark(world.file.id().0, InstanceMark { generation: 1_000, nonce: [1; 16] })?;
+    let refused = kms.create_key(CreateKeyRequest::default().custom_key_store(store));
+    assert_eq!(kind(refused), ErrorKind::CopiedStore);
     Ok(())
 }
 
