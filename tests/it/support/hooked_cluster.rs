@@ -50,6 +50,7 @@ impl HookedCluster {
     }
 
     /// Hides the marks from the next reads.
+    #[cfg(feature = "sqlite")]
     pub(crate) fn hide_marks(&self, times: usize) {
         self.hidden.store(times, Ordering::SeqCst);
     }
