@@ -13,7 +13,7 @@ use crate::identity::AccountId;
 pub(in crate::kms) const LAYOUT: u8 = 1;
 
 /// Length of an account number in bytes.
-const ACCOUNT_LENGTH: usize = 12;
+pub(in crate::kms) const ACCOUNT_LENGTH: usize = 12;
 
 pub(in crate::kms) fn check_layout(reader: &mut Reader<'_>) -> Result<(), CodecError> {
     match reader.u8("record layout")? {

@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::crypto::{CryptoBackend, DigestAlgorithm};
 use crate::error::Result;
+use crate::kms::records::codec::{put_timestamp, timestamp};
 use crate::seal::{CommittingKey, OVERHEAD};
 use crate::secret::SecretBytes;
 use crate::store::StoreId;
@@ -57,7 +58,7 @@ impl Header {
     fn encode(self, method: Method) -> Vec<u8> {
         let mut writer = Writer::with_capacity(34);
         writer.bytes(MAGIC).u8(FORMAT).u8(method.code()).bytes(&self.store.0);
-        writer.bytes(&self.exported.unix_millis().to_be_bytes());
+        put_timestamp(&mut writer, self.exported);
         writer.into_bytes()
     }
 }
@@ -138,7 +139,7 @@ impl<'a> Parsed<'a> {
         let method = reader.u8("method")?;
         let method = Method::from_code(method).ok_or(CodecError::Invalid { field: "method" })?;
         let store = StoreId(reader.array("store")?);
-        let exported = Timestamp::from_unix_millis(i64::from_be_bytes(reader.array("time")?));
+        let exported = timestamp(&mut reader)?;
         let header_bytes = &content[..reader.position()];
         let wrapped = reader.prefixed_u16("wrapped file key")?;
         if wrapped.len() > MAX_WRAPPED {

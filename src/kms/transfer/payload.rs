@@ -3,12 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::error::ExportError;
-use crate::clock::Timestamp;
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::{Error, ErrorKind, Result};
-use crate::identity::AccountId;
 use crate::key::{AliasName, KeyId};
 use crate::kms::records::alias::AliasRecord;
+use crate::kms::records::codec::{ACCOUNT_LENGTH, account, put_timestamp, timestamp};
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::key_version::{MAX_SEALED_MATERIAL, VersionRecord};
 use crate::kms::records::stored_record::StoredRecord;
@@ -19,9 +18,6 @@ const LAYOUT: u8 = 1;
 /// The maximum size of a key record. Even a record with the most tags, aliases, and RSA-4096
 /// versions is smaller.
 const MAX_RECORD: usize = 4 << 20;
-
-/// The length of an account ID in bytes.
-const ACCOUNT_LENGTH: usize = 12;
 
 /// A key outside any store: its record, whose versions contain no sealed material; its material in
 /// plaintext; and the timestamps of its aliases.
@@ -64,8 +60,8 @@ pub(super) fn encode(keys: &[PortableKey]) -> Result<SecretBytes> {
             writer.prefixed_u32(bytes, MAX_SEALED_MATERIAL, "material")?;
         }
         for (_, alias) in &key.aliases {
-            writer.bytes(&alias.created.unix_millis().to_be_bytes());
-            writer.bytes(&alias.updated.unix_millis().to_be_bytes());
+            put_timestamp(&mut writer, alias.created);
+            put_timestamp(&mut writer, alias.updated);
         }
     }
     Ok(SecretBytes::from_vec(writer.into_bytes()))
@@ -101,8 +97,7 @@ fn decode_keys(payload: &[u8]) -> Result<Vec<PortableKey>> {
 }
 
 fn decode_key(reader: &mut Reader<'_>) -> Result<PortableKey> {
-    let account = std::str::from_utf8(reader.take(ACCOUNT_LENGTH, "account")?);
-    let account = AccountId::parse(account.map_err(|_| CodecError::Invalid { field: "account" })?)?;
+    let account = account(reader)?;
     let key_id = KeyId::from_bytes(reader.array("key id")?);
     let record = KeyRecord::decode(&KeyRecord::record_id(account, key_id), reader.prefixed_u32(MAX_RECORD, "record")?)?;
     if record.versions.iter().any(VersionRecord::is_present) {
@@ -115,8 +110,7 @@ fn decode_key(reader: &mut Reader<'_>) -> Result<PortableKey> {
     }
     let mut aliases = Vec::new();
     for name in &record.aliases {
-        let mut time = || Ok::<_, CodecError>(Timestamp::from_unix_millis(i64::from_be_bytes(reader.array("time")?)));
-        let alias = AliasRecord { target: key_id, created: time()?, updated: time()? };
+        let alias = AliasRecord { target: key_id, created: timestamp(reader)?, updated: timestamp(reader)? };
         aliases.push((name.clone(), alias));
     }
     Ok(PortableKey { record, materials, aliases })
@@ -136,6 +130,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::clock::Timestamp;
+    use crate::identity::AccountId;
     use crate::key::{KeyMaterialId, KeySpec, KeyUsage, KeyVersion, Origin};
     use crate::provider::ProviderId;
 
