@@ -12,7 +12,7 @@ use strongroom::request::CreateKeyRequest;
 use strongroom::{EncryptionContext, Envelope, Kms};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::args().nth(1).unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/README.md").into());
+    let path = std::env::args().nth(1).unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md").into());
     let file = fs::read(&path).map_err(|error| format!("cannot read {path}: {error}"))?;
 
     println!("1. A key management service, here in this process. Its keys live in memory.");

@@ -9,8 +9,8 @@ use std::{env, fs};
 use serde_json::Value;
 
 /// Files and folders that a published package may contain, in addition to those that cargo adds.
-const PUBLISHED: [&str; 8] =
-    ["src/", "examples/", "benches/", "README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE-APACHE", "LICENSE-MIT"];
+const PUBLISHED: [&str; 7] =
+    ["src/", "benches/", "README.md", "CHANGELOG.md", "SECURITY.md", "LICENSE-APACHE", "LICENSE-MIT"];
 
 /// Files that cargo adds to every package.
 const ADDED_BY_CARGO: [&str; 4] = [".cargo_vcs_info.json", "Cargo.lock", "Cargo.toml", "Cargo.toml.orig"];

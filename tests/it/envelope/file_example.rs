@@ -1,4 +1,4 @@
-//! The file tool `examples/file.rs`, run like a user would run it.
+//! The file tool `examples/tools/file.rs`, run like a user would run it.
 
 use std::fs;
 use std::io::Write;
