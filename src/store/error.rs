@@ -129,6 +129,15 @@ pub enum StoreError {
         /// The current revision of the file.
         to: u64,
     },
+    /// The linked SQLite library can corrupt a store that several connections use.
+    #[error(
+        "SQLite {version} can corrupt a store that several connections use: link 3.51.3 or later, or the version that \
+         this crate bundles"
+    )]
+    DefectiveLibrary {
+        /// The version of the library.
+        version: &'static str,
+    },
     /// This version of SQLite, or this file system, does not support a setting that the store
     /// requires.
     #[error("SQLite refuses to work with {setting} = {wanted} here: do not put a store on a network file system")]

@@ -5,6 +5,7 @@ mod connection;
 mod failure;
 mod file;
 mod freshness;
+mod library_version;
 mod log;
 mod options;
 mod pool;
@@ -75,7 +76,7 @@ impl SqliteStore {
     /// # Errors
     /// - [`ErrorKind::Store`](crate::ErrorKind::Store), with a [`StoreError`] as its source, if the
     ///   file is not a store, was written by a later release, can be written by other users, or
-    ///   cannot be opened.
+    ///   cannot be opened, or if the linked SQLite library can corrupt a store.
     /// - [`ErrorKind::Internal`](crate::ErrorKind::Internal) if random bytes for the identity of a
     ///   new store are unavailable.
     pub fn open(path: impl AsRef<Path>, backend: &CryptoBackend) -> Result<Self> {
@@ -91,6 +92,7 @@ impl SqliteStore {
     /// - [`StoreError::Missing`] with [`MissingFile::Refuse`] if the file is missing or empty, or
     ///   contains a store without records.
     pub fn open_with(path: impl AsRef<Path>, backend: &CryptoBackend, options: SqliteOptions) -> Result<Self> {
+        library_version::check()?;
         let mut new_id = StoreId([0; 16]);
         backend.random().fill(&mut new_id.0)?;
         let mut file = StoreFile::find(path.as_ref(), options.missing_file, options.trusted_users)?;
