@@ -113,26 +113,63 @@ impl Error {
     /// assert!(matches!(error.downcast_ref(), Some(MessageError::UnsupportedVersion(b'n'))));
     /// ```
     pub fn downcast_ref<T: StdError + 'static>(&self) -> Option<&T> {
-        let mut next = self.cause();
-        for _ in 0..LONGEST_CHAIN {
-            let error = next?;
-            if let Some(found) = error.downcast_ref() {
-                return Some(found);
-            }
-            // The `source` methods of these two types skip errors.
-            next = match (error.downcast_ref::<Self>(), error.downcast_ref::<io::Error>()) {
-                (Some(error), _) => error.cause(),
-                (None, Some(error)) => error.get_ref().map(without_markers),
-                (None, None) => error.source(),
-            };
-        }
-        None
+        find(self.cause())
+    }
+
+    /// Returns the error of this crate inside an [`io::Error`], for example inside an error of an
+    /// [`EnvelopeReader`](crate::envelope::EnvelopeReader). Other errors may enclose it. The result
+    /// is `None` if the failure did not come from this crate.
+    ///
+    /// [`MessageError::from_io`](crate::message::MessageError::from_io) returns the failed check of
+    /// a message in the same way.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io;
+    /// use strongroom::{Error, ErrorKind, Kms};
+    ///
+    /// fn describe() -> io::Result<()> {
+    ///     let kms = Kms::in_memory()?;
+    ///     kms.describe_key("alias/missing")?;
+    ///     Ok(())
+    /// }
+    ///
+    /// let error = describe().unwrap_err();
+    /// assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    /// assert_eq!(Error::from_io(&error).map(Error::kind), Some(ErrorKind::NotFound));
+    /// assert!(Error::from_io(&io::Error::other("the disk is gone")).is_none());
+    /// ```
+    pub fn from_io(error: &io::Error) -> Option<&Self> {
+        find_in_io(error)
     }
 
     /// Returns the attached error, even if [`source`](std::error::Error::source) skips it.
     pub(crate) fn cause(&self) -> Option<&(dyn StdError + 'static)> {
         self.0.cause.as_deref().map(without_markers)
     }
+}
+
+/// Returns the first error of type `T` inside an I/O error.
+pub(crate) fn find_in_io<T: StdError + 'static>(error: &io::Error) -> Option<&T> {
+    find(error.get_ref().map(without_markers))
+}
+
+/// Returns the first error of type `T` in a chain of causes, including those that `source` methods
+/// skip.
+fn find<'a, T: StdError + 'static>(mut next: Option<&'a (dyn StdError + 'static)>) -> Option<&'a T> {
+    for _ in 0..LONGEST_CHAIN {
+        let error = next?;
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        // The `source` methods of these two types skip errors.
+        next = match (error.downcast_ref::<Error>(), error.downcast_ref::<io::Error>()) {
+            (Some(error), _) => error.cause(),
+            (None, Some(error)) => error.get_ref().map(without_markers),
+            (None, None) => error.source(),
+        };
+    }
+    None
 }
 
 /// Removes `Send` and `Sync` from the type, as required by [`StdError::source`].
@@ -167,10 +204,111 @@ impl StdError for Error {
     }
 }
 
+impl From<Error> for io::Error {
+    /// Encloses the error, so that [`Error::from_io`] and
+    /// [`get_ref`](std::io::Error::get_ref)`().downcast_ref()` return it. The text is the same.
+    ///
+    /// If a failure to read or write a file, a store, the audit trail or a key source has an
+    /// [`io::Error`] as its cause, the kind is that of the cause. Otherwise it is the kind that
+    /// corresponds to [`Error::kind`], such as [`NotFound`](io::ErrorKind::NotFound),
+    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied),
+    /// [`InvalidInput`](io::ErrorKind::InvalidInput) for an argument, and
+    /// [`InvalidData`](io::ErrorKind::InvalidData) for a message or ciphertext that is rejected. It
+    /// is [`Other`](io::ErrorKind::Other) if there is no corresponding kind.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io;
+    /// use strongroom::{Error, ErrorKind};
+    ///
+    /// let error = io::Error::from(Error::new(ErrorKind::AccessDenied, "alice cannot use the key"));
+    /// assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+    /// assert_eq!(error.to_string(), "alice cannot use the key");
+    /// ```
+    fn from(error: Error) -> Self {
+        let kind = match error.kind() {
+            ErrorKind::Audit | ErrorKind::Io | ErrorKind::KeyUnavailable | ErrorKind::RootKey | ErrorKind::Store => {
+                error.downcast_ref().map_or(io::ErrorKind::Other, io::Error::kind)
+            }
+            kind => kind.as_io(),
+        };
+        Self::new(kind, error)
+    }
+}
+
+impl ErrorKind {
+    /// Returns the kind of an I/O error that corresponds best.
+    const fn as_io(self) -> io::ErrorKind {
+        match self {
+            Self::Validation
+            | Self::InvalidArn
+            | Self::InvalidAliasName
+            | Self::MalformedPolicyDocument
+            | Self::InvalidKeyUsage
+            | Self::Tag
+            | Self::InvalidMarker
+            | Self::InvalidImportToken
+            | Self::InvalidGrantToken => io::ErrorKind::InvalidInput,
+            Self::NotFound | Self::CustomKeyStoreNotFound | Self::ClusterNotFound => io::ErrorKind::NotFound,
+            Self::AlreadyExists | Self::CustomKeyStoreNameInUse => io::ErrorKind::AlreadyExists,
+            Self::AccessDenied | Self::NotAuthorized => io::ErrorKind::PermissionDenied,
+            Self::UnsupportedOperation => io::ErrorKind::Unsupported,
+            Self::LimitExceeded => io::ErrorKind::QuotaExceeded,
+            Self::Conflict | Self::ClusterInUse => io::ErrorKind::ResourceBusy,
+            Self::InvalidCiphertext
+            | Self::InvalidSignature
+            | Self::InvalidMac
+            | Self::IncorrectKeyMaterial
+            | Self::IncorrectKey
+            | Self::Integrity
+            | Self::InvalidExport
+            | Self::InvalidMessage
+            | Self::MessagePolicy
+            | Self::NoDataKeyUnwrapped
+            | Self::ContextMismatch => io::ErrorKind::InvalidData,
+            Self::Disabled
+            | Self::InvalidState
+            | Self::ExpiredImportToken
+            | Self::KeyUnavailable
+            | Self::CustomKeyStoreInvalidState
+            | Self::CustomKeyStoreHasKeys
+            | Self::ClusterInvalidConfiguration
+            | Self::ClusterNotRelated
+            | Self::DryRun
+            | Self::CopiedStore
+            | Self::Internal
+            | Self::Store
+            | Self::RootKey
+            | Self::Audit
+            | Self::Io => io::ErrorKind::Other,
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    /// Writes the name of the AWS KMS exception, or the name of the variant if there is none:
+    /// `DisabledException`, `Integrity`. This is the `errorCode` of the event in the audit trail.
+    /// The text is stable across releases.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.exception_name().unwrap_or(self.name()))
+    }
+}
+
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident => $name:expr,)*) => {
         /// The kind of an [`Error`]: the exceptions of the AWS KMS API, plus kinds specific to this
         /// library.
+        ///
+        /// The `Display` text is the name of the exception, or the name of the variant if there is
+        /// none. It is the `errorCode` of the audit trail and suits logs and metrics.
+        ///
+        /// # Examples
+        /// ```
+        /// use strongroom::ErrorKind;
+        ///
+        /// assert_eq!(ErrorKind::Disabled.to_string(), "DisabledException");
+        /// assert_eq!(ErrorKind::Integrity.to_string(), "Integrity");
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorKind { $($(#[$doc])* $kind,)* }
@@ -180,6 +318,14 @@ macro_rules! kinds {
             pub const fn exception_name(self) -> Option<&'static str> {
                 match self { $(Self::$kind => $name,)* }
             }
+
+            /// Returns the name of the variant.
+            const fn name(self) -> &'static str {
+                match self { $(Self::$kind => stringify!($kind),)* }
+            }
+
+            #[cfg(test)]
+            const ALL: &[Self] = &[$(Self::$kind,)*];
         }
     };
 }
@@ -325,6 +471,52 @@ mod tests {
         assert!(read.downcast_ref::<Locked>().is_some() && read.downcast_ref::<io::Error>().is_some());
         assert!(read.downcast_ref::<fmt::Error>().is_none());
     }
+
+    #[test]
+    fn a_kind_is_shown_as_the_exception_or_the_variant() {
+        let mut seen = std::collections::BTreeSet::new();
+        for kind in ErrorKind::ALL {
+            let text = kind.to_string();
+            let expected = kind.exception_name().map_or_else(|| format!("{kind:?}"), str::to_owned);
+            assert_eq!(text, expected);
+            assert!(seen.insert(text), "{kind:?} is shown as another kind");
+        }
+        assert_eq!(format!("{:>8}|{:<8}|", ErrorKind::Io, ErrorKind::Store), "      Io|Store   |");
+    }
+
+    #[test]
+    fn an_io_error_has_the_kind_of_its_cause_only_if_that_is_what_failed() {
+        let full = || io::Error::new(io::ErrorKind::StorageFull, "full");
+        for kind in ErrorKind::ALL {
+            let plain = io::Error::from(Error::new(*kind, "why"));
+            assert_eq!((plain.kind(), plain.to_string().as_str()), (kind.as_io(), "why"), "{kind}");
+            let caused = io::Error::from(Error::new(*kind, "why").with_source(full()));
+            let is_environment = ["Audit", "Io", "KeyUnavailableException", "RootKey", "Store"];
+            let expected = match is_environment.contains(&kind.to_string().as_str()) {
+                true => io::ErrorKind::StorageFull,
+                false => kind.as_io(),
+            };
+            assert_eq!(caused.kind(), expected, "{kind}");
+        }
+    }
+
+    #[test]
+    fn the_error_inside_an_io_error_is_found_through_what_encloses_it() {
+        let error = Error::new(ErrorKind::KeyUnavailable, "the token is locked");
+        let direct = io::Error::from(error.clone());
+        let same = direct.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+        assert_eq!(same.map(Error::kind), Some(ErrorKind::KeyUnavailable));
+        for enclosing in [direct, io::Error::other(io::Error::other(error.clone())), io::Error::other(Outer(error))] {
+            assert_eq!(Error::from_io(&enclosing).map(Error::kind), Some(ErrorKind::KeyUnavailable), "{enclosing:?}");
+        }
+        for other in [io::Error::other("disk"), io::ErrorKind::NotFound.into(), io::Error::from_raw_os_error(2)] {
+            assert!(Error::from_io(&other).is_none(), "{other:?}");
+        }
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot copy")]
+    struct Outer(#[source] Error);
 
     #[test]
     fn an_error_is_one_pointer() {

@@ -120,10 +120,7 @@ impl Serialize for Json<'_> {
         map.serialize_entry("userIdentity", &Identity(event))?;
         map.serialize_entry("outcome", outcome_name(&event.outcome))?;
         if let Outcome::Failure(kind) = event.outcome {
-            match kind.exception_name() {
-                Some(name) => map.serialize_entry("errorCode", name)?,
-                None => map.serialize_entry("errorCode", &format_args!("{kind:?}"))?,
-            }
+            map.serialize_entry("errorCode", &Displayed(kind))?;
         }
         if let Some(message) = &event.message {
             map.serialize_entry("errorMessage", message)?;

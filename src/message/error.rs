@@ -1,14 +1,17 @@
 //! Reasons for rejecting a message.
 
+use std::io;
+
 use super::suite::{AlgorithmSuite, MessageVersion};
 use crate::codec::CodecError;
 use crate::crypto::CryptoError;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, find_in_io};
 
 /// The reason for rejecting a message. Each check has one variant, in the order in which the checks
 /// are performed.
 ///
-/// [`Error::downcast_ref`] returns it from an [`Error`] of kind [`ErrorKind::InvalidMessage`].
+/// [`Error::downcast_ref`] returns it from an [`Error`] of kind [`ErrorKind::InvalidMessage`], and
+/// [`MessageError::from_io`] from the [`io::Error`] of a reader.
 /// Rejections by the policies of an envelope are of kind [`ErrorKind::MessagePolicy`].
 ///
 /// The last four variants do not correspond to checks. Three report that a message cannot be
@@ -175,6 +178,29 @@ pub enum MessageError {
 }
 
 impl MessageError {
+    /// Returns the failed check of a message from the [`io::Error`] of a reader, however deeply other
+    /// errors enclose it.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::io::Read;
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::message::MessageError;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+    /// let mut message = envelope.encrypt(b"attack at dawn", &EncryptionContext::new())?;
+    /// message.push(0);
+    ///
+    /// let mut reader = envelope.reader(&message[..], &EncryptionContext::new())?;
+    /// let error = reader.read_to_end(&mut Vec::new()).unwrap_err();
+    /// assert_eq!(MessageError::from_io(&error), Some(&MessageError::TrailingData));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn from_io(error: &io::Error) -> Option<&Self> {
+        find_in_io(error)
+    }
+
     /// Returns the number of bytes required to continue parsing, if missing bytes caused the error.
     pub(crate) const fn bytes_needed(&self) -> Option<usize> {
         match self {
@@ -225,6 +251,16 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::InvalidMessage);
         assert_eq!(error.to_string(), "the message looks like base64 text: decode it to bytes first");
         assert_eq!(error.downcast_ref(), Some(&MessageError::LooksBase64));
+    }
+
+    #[test]
+    fn an_io_error_leads_to_the_message_error_in_one_step() {
+        let inside = io::Error::from(Error::from(MessageError::HeaderAuth));
+        assert_eq!(inside.kind(), io::ErrorKind::InvalidData);
+        assert_eq!(MessageError::from_io(&io::Error::other(inside)), Some(&MessageError::HeaderAuth));
+        let direct = io::Error::other(MessageError::Signature);
+        assert_eq!(MessageError::from_io(&direct), Some(&MessageError::Signature));
+        assert_eq!(MessageError::from_io(&Error::new(ErrorKind::InvalidMessage, "why").into()), None);
     }
 
     #[test]
