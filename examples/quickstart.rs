@@ -18,8 +18,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("1. A key management service, here in this process. Its keys live in memory.");
     let kms = Kms::in_memory()?;
 
-    let key = kms.create_key(CreateKeyRequest::default().description("quickstart"))?;
-    kms.create_alias("alias/quickstart", key.key_id())?;
+    let key = kms.create_key(CreateKeyRequest::default().alias("alias/quickstart"))?;
     println!("2. A key, {}\n   and a name for it that stays when the key is replaced: alias/quickstart", key.arn());
 
     let envelope = Envelope::new(KmsKeyring::new(&kms, "alias/quickstart")?);

@@ -20,7 +20,7 @@ use crate::identity::{AccountId, Locality, Principal, ServiceName};
 /// | topic | operations |
 /// |---|---|
 /// | handles | [`in_memory`](Kms::in_memory), `open` (feature `sqlite`), [`builder`](Kms::builder), [`as_principal`](Kms::as_principal), [`as_service`](Kms::as_service), [`on_behalf_of`](Kms::on_behalf_of), [`principal`](Kms::principal), [`via_service`](Kms::via_service), [`locality`](Kms::locality) |
-/// | keys | [`create_key`](Kms::create_key), [`describe_key`](Kms::describe_key), [`list_keys`](Kms::list_keys), [`update_key_description`](Kms::update_key_description), [`enable_key`](Kms::enable_key), [`disable_key`](Kms::disable_key) |
+/// | keys | [`create_key`](Kms::create_key), [`get_or_create_key`](Kms::get_or_create_key), [`describe_key`](Kms::describe_key), [`list_keys`](Kms::list_keys), [`update_key_description`](Kms::update_key_description), [`enable_key`](Kms::enable_key), [`disable_key`](Kms::disable_key) |
 /// | access | [`put_key_policy`](Kms::put_key_policy), [`get_key_policy`](Kms::get_key_policy), [`list_key_policies`](Kms::list_key_policies), [`put_identity_policy`](Kms::put_identity_policy), [`get_identity_policy`](Kms::get_identity_policy), [`list_identity_policies`](Kms::list_identity_policies), [`delete_identity_policy`](Kms::delete_identity_policy) |
 /// | grants | [`create_grant`](Kms::create_grant), [`list_grants`](Kms::list_grants), [`list_retirable_grants`](Kms::list_retirable_grants), [`retire_grant`](Kms::retire_grant), [`retire_grant_by_token`](Kms::retire_grant_by_token), [`revoke_grant`](Kms::revoke_grant) |
 /// | tags | [`tag_resource`](Kms::tag_resource), [`untag_resource`](Kms::untag_resource), [`list_resource_tags`](Kms::list_resource_tags) |

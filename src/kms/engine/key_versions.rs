@@ -51,6 +51,20 @@ impl Core {
         self.material.generate_version(&self.registry, provider, record, now, rotation)
     }
 
+    /// Destroys the material of a key that was not stored, where a provider holds it outside the
+    /// store. If that fails, the material remains there, and nothing refers to it.
+    pub(in crate::kms) fn discard_material(&self, record: &KeyRecord) {
+        let sealed = self.registry.sealed();
+        for version in record.versions.iter().filter(|version| version.is_present()) {
+            let Ok(provider) = self.material.provider(&version.provider) else { continue };
+            if provider.importer().is_none()
+                && let Ok(stored) = sealed.open_material(record, version)
+            {
+                let _ = provider.destroy(&sealed.binding(record, version.number), &stored);
+            }
+        }
+    }
+
     /// Returns the version at `index` of a key, opened for use. It is opened once, and cached with
     /// the key.
     pub(in crate::kms) fn opened<'a>(&self, key: &'a LoadedKey, index: usize) -> Result<&'a OpenedKey> {

@@ -1,5 +1,6 @@
 //! Aliases of keys.
 
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::AccountId;
 use crate::key::{AliasArn, AliasName, KeyId, KeyIdentifier, Operation};
@@ -50,17 +51,10 @@ impl Kms {
         };
         self.key_change(call, &target_key, |target, call_context| {
             self.permit_alias(call_context, Operation::CreateAlias, &name)?;
-            let account = target.record().account;
-            if let Some(alias) = self.core.registry.alias(account, &name)? {
-                return Err(self.taken(account, &name, alias.target));
-            }
-            let alias = AliasRecord {
-                target: target.record().key_id,
-                created: call_context.now(),
-                updated: call_context.now(),
-            };
-            let mut edits = target.put(self.with_alias(target.record(), &name)?);
-            edits.push(Edit::put(AliasRecord::record_id(account, &name), &alias, None)?);
+            let record = target.record();
+            self.check_alias_free(record.account, &name)?;
+            let mut edits = target.put(self.with_alias(record, &name)?);
+            edits.push(first_alias_edit(record, &name, call_context.now())?);
             Ok((edits, ()))
         })
     }
@@ -197,7 +191,8 @@ impl Kms {
         }
     }
 
-    fn with_alias(&self, record: &KeyRecord, name: &AliasName) -> Result<KeyRecord> {
+    /// Returns a key's record with another alias, unless the key has too many.
+    pub(in crate::kms) fn with_alias(&self, record: &KeyRecord, name: &AliasName) -> Result<KeyRecord> {
         let most = self.core.settings.limits.aliases_per_key;
         if record.aliases.len() >= most {
             let text = format!("key {} has {most} aliases, and no more are allowed", record.key_id);
@@ -208,14 +203,28 @@ impl Kms {
         Ok(record)
     }
 
+    /// Rejects the name of an alias that exists.
+    pub(in crate::kms) fn check_alias_free(&self, account: AccountId, name: &AliasName) -> Result<()> {
+        match self.core.registry.alias(account, name)? {
+            Some(alias) => Err(self.taken(account, name, alias.target)),
+            None => Ok(()),
+        }
+    }
+
     fn taken(&self, account: AccountId, name: &AliasName, by: KeyId) -> Error {
         let arn = AliasArn::new(self.locality().clone(), account, name.clone());
         let mut text = format!("an alias with the name {arn} already exists");
-        let holder = self.core.registry.key(account, by).ok().flatten();
-        if holder.is_some_and(|holder| self.core.time.is_over(&holder.record)) {
+        if self.is_past_deletion(account, by) {
             text.push_str(": it is deleted with its key, whose waiting period has ended, by run_maintenance");
         }
         Error::new(ErrorKind::AlreadyExists, text)
+    }
+
+    /// Returns `true` if the waiting period of a key has ended, and maintenance has yet to delete it
+    /// with its aliases.
+    pub(in crate::kms) fn is_past_deletion(&self, account: AccountId, key_id: KeyId) -> bool {
+        let key = self.core.registry.key(account, key_id).ok().flatten();
+        key.is_some_and(|key| self.core.time.is_over(&key.record))
     }
 
     fn no_alias(&self, name: &AliasName) -> Error {
@@ -226,6 +235,13 @@ impl Kms {
 
 fn alias_call(operation: Operation, alias_name: &str) -> CallSpec<'static> {
     CallSpec::new(operation).parameter("aliasName", truncated_for_audit(alias_name))
+}
+
+/// Returns the write that creates an alias of a key. The same commit must add the alias to the
+/// key's record.
+pub(in crate::kms) fn first_alias_edit(record: &KeyRecord, name: &AliasName, now: Timestamp) -> Result<Edit> {
+    let alias = AliasRecord { target: record.key_id, created: now, updated: now };
+    Edit::put(AliasRecord::record_id(record.account, name), &alias, None)
 }
 
 fn without_alias(record: &KeyRecord, name: &AliasName) -> KeyRecord {
@@ -245,7 +261,8 @@ fn check_same_kind(old: &KeyRecord, new: &KeyRecord) -> Result<()> {
     Err(Error::new(ErrorKind::Validation, text))
 }
 
-fn unreserved(name: &str) -> Result<AliasName> {
+/// Parses the name of an alias that a caller may create, change or delete.
+pub(in crate::kms) fn unreserved(name: &str) -> Result<AliasName> {
     let name = AliasName::parse(name)?;
     if name.is_reserved() {
         let text = format!("'{name}' is reserved: names under alias/aws/ belong to services");

@@ -26,6 +26,7 @@ impl Kms {
         self.permit_first_tags(call_context, &record)?;
         check_kind(&record, &store)?;
         self.set_first_policy(call_context, &mut record, request)?;
+        self.set_first_alias(call_context, &mut record, request)?;
         record.custom_key_store = Some(id);
         call_context.record_key(record.account, record.key_id);
         call_context.record_param("cloudHsmClusterId", store.cluster.to_string());
@@ -63,7 +64,8 @@ impl Kms {
         commit_with_retry(
             || Err(Error::new(ErrorKind::Conflict, "other changes to the custom key stores kept coming first")),
             || {
-                let edits = self.core.creation_edits(record, begun, cluster)?;
+                let mut edits = self.core.creation_edits(record, begun, cluster)?;
+                edits.extend(self.first_alias_edits(record, record.created)?);
                 match Change::new(&self.core, call_context).announce()?.commit(edits) {
                     Ok(committed) => Ok(Some(committed.finish(()))),
                     Err(CommitError::Conflict(id)) if id != intent => Ok(None),

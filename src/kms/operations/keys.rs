@@ -1,13 +1,12 @@
 //! Creating, describing, listing, enabling, and disabling keys.
 
-use crate::audit::ParameterValue;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Description, KeyArn, KeyEvent, KeyId, KeyManager, KeyMetadata, KeyState, Operation, Origin};
 use crate::kms::engine::handle::Kms;
-use crate::kms::operations::key_creation::creation_conditions;
+use crate::kms::operations::key_creation::{creation_call, creation_conditions};
 use crate::kms::pipeline::authorized_key::AuthorizedKey;
-use crate::kms::pipeline::call::{CallSpec, tags_for_audit, truncated_for_audit};
+use crate::kms::pipeline::call::{CallSpec, truncated_for_audit};
 use crate::kms::pipeline::change::commit_change;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::request::pagination::{self, PageLimits};
@@ -27,7 +26,8 @@ impl Kms {
     /// ([`Kms::import_key_material`]).
     ///
     /// A service ([`Kms::as_service`]) creates keys that it owns and that no account sees. A
-    /// request with tags also requires permission for TagResource.
+    /// request with tags also requires permission for TagResource, and one with an alias permission
+    /// for CreateAlias.
     ///
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the usage is missing or does not fit the spec,
@@ -38,6 +38,7 @@ impl Kms {
     /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if the provider does not support
     ///   such keys.
     /// - The errors of the provider, if it cannot create a key now.
+    /// - The errors of [`Kms::create_alias`] that concern the name, if the request has an alias.
     ///
     /// # Examples
     /// ```
@@ -58,27 +59,7 @@ impl Kms {
         // is decided first.
         let tags = checked_tags(&request.tags).unwrap_or_default();
         let conditions = creation_conditions(&request, &tags);
-        let mut call = CallSpec::new(Operation::CreateKey)
-            .conditions(&conditions)
-            .parameter("keySpec", request.spec.as_str())
-            .parameter("origin", request.origin.as_str())
-            .parameter("bypassPolicyLockoutSafetyCheck", request.bypass_lockout_check);
-        if let Some(usage) = request.usage.or(request.spec.default_usage()) {
-            call = call.parameter("keyUsage", usage.as_str());
-        }
-        if !request.description.is_empty() {
-            call = call.parameter("description", truncated_for_audit(&request.description));
-        }
-        if let Some(policy) = &request.policy {
-            call = call.parameter("policy", truncated_for_audit(policy));
-        }
-        if !tags.is_empty() {
-            let pairs = tags_for_audit(&tags).map(|tag| (tag.key(), tag.value()));
-            call = call.parameter("tags", ParameterValue::pairs(pairs));
-        }
-        if let Some(name) = &request.provider {
-            call = call.parameter("keyMaterialProvider", name.as_str().to_owned());
-        }
+        let call = creation_call(&request, &tags, &conditions);
         self.account_call(call, |call_context| {
             match (request.custom_key_store, &request.provider) {
                 (Some(_), Some(_)) => {
@@ -95,13 +76,21 @@ impl Kms {
             // Checked before generating the material, so that a rejection leaves no material behind
             // in an external provider.
             self.set_first_policy(call_context, &mut record, &request)?;
+            self.set_first_alias(call_context, &mut record, &request)?;
             self.make_material(&mut record, request.provider.as_ref(), call_context.now())?;
             call_context.record_key(record.account, record.key_id);
             let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
             let now = call_context.now();
             commit_change(&self.core, call_context, |_| {
-                let metadata = record.metadata(&arn, now);
-                Ok((vec![Edit::put_key(record.clone(), None)], metadata))
+                let mut edits = self.first_alias_edits(&record, now)?;
+                edits.push(Edit::put_key(record.clone(), None));
+                Ok((edits, record.metadata(&arn, now)))
+            })
+            .inspect_err(|error| {
+                // Another caller was faster. Nothing refers to the material.
+                if error.kind() == ErrorKind::AlreadyExists {
+                    self.core.discard_material(&record);
+                }
             })
         })
     }

@@ -8,6 +8,7 @@ pub(super) mod custom_key_stores;
 pub(super) mod data_key;
 pub(super) mod data_key_pair;
 pub(super) mod deletion;
+mod get_or_create;
 pub(super) mod grants;
 mod handles;
 pub(super) mod hsm_key_creation;

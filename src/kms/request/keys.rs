@@ -32,6 +32,7 @@ pub struct CreateKeyRequest {
     pub(in crate::kms) bypass_lockout_check: bool,
     pub(in crate::kms) custom_key_store: Option<CustomKeyStoreId>,
     pub(in crate::kms) provider: Option<ProviderId>,
+    pub(in crate::kms) alias: Option<String>,
 }
 
 impl Default for CreateKeyRequest {
@@ -46,6 +47,7 @@ impl Default for CreateKeyRequest {
             bypass_lockout_check: false,
             custom_key_store: None,
             provider: None,
+            alias: None,
         }
     }
 }
@@ -89,6 +91,26 @@ impl CreateKeyRequest {
     pub const fn custom_key_store(mut self, id: CustomKeyStoreId) -> Self {
         self.custom_key_store = Some(id);
         self.origin = Origin::Hsm;
+        self
+    }
+
+    /// Creates an alias for the key in the same commit: `alias/` followed by up to 250 characters.
+    /// Either both become visible or neither does. Also requires permission for CreateAlias, on the
+    /// alias and on the key.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::request::CreateKeyRequest;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(CreateKeyRequest::default().alias("alias/invoices"))?;
+    /// assert_eq!(kms.describe_key("alias/invoices")?.key_id(), key.key_id());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    #[must_use]
+    pub fn alias(mut self, name: impl Into<String>) -> Self {
+        self.alias = Some(name.into());
         self
     }
 

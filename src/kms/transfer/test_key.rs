@@ -2,11 +2,10 @@
 
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::key::{KeyArn, KeyEvent, KeyId, KeyMetadata, KeyState, Operation, Origin, RotationType, SpecClass};
+use crate::key::{KeyArn, KeyEvent, KeyId, KeyMetadata, KeyState, Origin, RotationType, SpecClass};
 use crate::kms::engine::core::Settings;
 use crate::kms::engine::handle::Kms;
-use crate::kms::operations::key_creation::creation_conditions;
-use crate::kms::pipeline::call::CallSpec;
+use crate::kms::operations::key_creation::{creation_call, creation_conditions};
 use crate::kms::pipeline::change::commit_change;
 use crate::kms::records::key::KeyRecord;
 use crate::kms::records::tombstone::Tombstone;
@@ -72,16 +71,13 @@ impl Kms {
         let tags = checked_tags(&request.tags).unwrap_or_default();
         let brought = request.clone().origin(Origin::External);
         let conditions = creation_conditions(&brought, &tags);
-        let call = CallSpec::new(Operation::CreateKey)
-            .conditions(&conditions)
-            .parameter("keySpec", request.spec.as_str())
-            .parameter("origin", request.origin.as_str())
-            .parameter("insecureTestKey", "true");
+        let call = creation_call(&request, &tags, &conditions).parameter("insecureTestKey", "true");
         self.account_call(call, |call_context| {
             self.core.settings.check_test_keys_allowed()?;
             let mut record = self.known_key(key_id, &request, versions, call_context.now())?;
             self.permit_first_tags(call_context, &record)?;
             self.set_first_policy(call_context, &mut record, &request)?;
+            self.set_first_alias(call_context, &mut record, &request)?;
             let arn = KeyArn::new(self.locality().clone(), record.account, record.key_id);
             let now = call_context.now();
             commit_change(&self.core, call_context, |call_context| {
@@ -92,8 +88,9 @@ impl Kms {
                     return Err(Error::new(ErrorKind::AlreadyExists, format!("{arn} exists already")));
                 }
                 call_context.record_key(record.account, key_id);
-                let metadata = record.metadata(&arn, now);
-                Ok((vec![Edit::put_key(record.clone(), None)], metadata))
+                let mut edits = self.first_alias_edits(&record, now)?;
+                edits.push(Edit::put_key(record.clone(), None));
+                Ok((edits, record.metadata(&arn, now)))
             })
         })
     }

@@ -437,6 +437,20 @@ fn a_key_that_is_refused_leaves_nothing_in_its_provider() -> Result<()> {
 }
 
 #[test]
+fn a_key_whose_alias_is_taken_meanwhile_leaves_nothing_in_its_provider() -> Result<()> {
+    let world = World::new();
+    let (kms, other) = (world.process(true)?, world.process(true)?);
+    let meanwhile = move || {
+        other.create_key(CreateKeyRequest::default().alias("alias/a")).expect("nobody else is there");
+    };
+    world.vault.meanwhile.lock().expect("nobody panics").0 = Some(Box::new(meanwhile));
+    let error = kms.create_key(CreateKeyRequest::default().provider("vault").alias("alias/a")).expect_err("taken");
+    assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+    assert_eq!((world.vault.count(), world.vault.made.load(Ordering::SeqCst)), (0, 1));
+    Ok(())
+}
+
+#[test]
 fn material_that_has_no_place_in_a_record_is_refused_and_destroyed() -> Result<()> {
     type Case = (KeySpec, KeyUsage, fn(GeneratedMaterial) -> GeneratedMaterial, &'static str);
     fn padded(made: &GeneratedMaterial, length: usize) -> SecretBytes {

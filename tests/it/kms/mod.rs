@@ -1,5 +1,6 @@
 //! The operations of a KMS on its keys.
 
+mod aliased_keys;
 mod asymmetric;
 mod cipher;
 mod clock_jumps;
