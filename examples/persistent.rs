@@ -10,7 +10,7 @@ use std::{fs, io};
 
 use strongroom::crypto::CryptoBackend;
 use strongroom::key::DeletionWindow;
-use strongroom::request::{DecryptRequest, EncryptRequest};
+use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest};
 use strongroom::seal::RootKey;
 use strongroom::store::SqliteStore;
 use strongroom::{Clock, ErrorKind, Kms, ManualClock, SystemClock};
@@ -70,8 +70,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// Creates a key with an alias, and encrypts a text under it.
 fn encrypt(kms: &Kms, alias: &str, text: &[u8]) -> strongroom::Result<Vec<u8>> {
-    let key = kms.create_key(Default::default())?;
-    kms.create_alias(alias, key.key_id())?;
+    kms.create_key(CreateKeyRequest::default().alias(alias))?;
     Ok(kms.encrypt(EncryptRequest::new(alias, text))?.ciphertext_blob)
 }
 
@@ -83,8 +82,7 @@ fn decrypt(kms: &Kms, sealed: &[u8]) -> strongroom::Result<Vec<u8>> {
 /// list of deletions.
 fn delete_drafts(path: &Path, root_key: RootKey) -> strongroom::Result<Vec<u8>> {
     let clock = Arc::new(ManualClock::new(SystemClock.now()));
-    let store = SqliteStore::open(path, &CryptoBackend::default())?;
-    let kms = Kms::builder().store(store, root_key).clock(Arc::clone(&clock)).build()?;
+    let kms = Kms::builder().clock(Arc::clone(&clock)).open(path, root_key)?;
     let drafts = kms.describe_key("alias/drafts")?;
     kms.schedule_key_deletion(drafts.key_id(), DeletionWindow::MIN)?;
     clock.advance_days(8);

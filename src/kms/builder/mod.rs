@@ -60,7 +60,7 @@ impl Kms {
 /// | limits | those of AWS KMS |
 /// | insecure test keys | refused |
 #[derive(Debug, Default)]
-#[must_use = "a builder does nothing until `build` is called"]
+#[must_use = "a builder does nothing until `build` or `open` is called"]
 pub struct KmsBuilder {
     store: Option<(Arc<dyn KeyStore>, RootKey)>,
     anchor: Option<Arc<dyn Anchor>>,
@@ -81,7 +81,7 @@ pub struct KmsBuilder {
 
 impl KmsBuilder {
     /// Stores records in this store, sealed under this root key. Opening the store again requires
-    /// the same root key.
+    /// the same root key. For a store in a file, `open` (feature `sqlite`) is shorter.
     pub fn store(mut self, store: impl KeyStore + 'static, root: RootKey) -> Self {
         self.store = Some((Arc::new(store), root));
         self
