@@ -1,9 +1,14 @@
 //! The encryption context: non-secret name-value pairs that a ciphertext is bound to.
 
 use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde::ser::{Serialize, Serializer};
 
 use crate::codec::{CodecError, Reader, Writer};
 use crate::error::{Error, ErrorKind};
+use crate::text::sanitize_for_error;
 
 /// The prefix of names that the AWS Encryption SDK reserves for itself.
 pub const RESERVED_CONTEXT_PREFIX: &str = "aws-crypto-";
@@ -18,6 +23,11 @@ pub const MAX_CONTEXT_BYTES: usize = 65_535;
 /// UTF-8 bytes of their names, which is the order of the canonical serialization (AWS Encryption
 /// SDK specification, "Structures", encryption context).
 ///
+/// With serde, a context is a map from names to values. Deserialization rejects a name that occurs
+/// twice, a name that begins with [`RESERVED_CONTEXT_PREFIX`], and a context that is longer than
+/// [`MAX_CONTEXT_BYTES`]. The context of a signed message contains a reserved name, so it can be
+/// serialized, but not deserialized.
+///
 /// # Examples
 /// ```
 /// use strongroom::EncryptionContext;
@@ -25,6 +35,12 @@ pub const MAX_CONTEXT_BYTES: usize = 65_535;
 /// let context = EncryptionContext::from([("tenant", "42"), ("purpose", "backup")]);
 /// assert_eq!(context.get("tenant"), Some("42"));
 /// assert_ne!(EncryptionContext::from([("a", "bc")]), EncryptionContext::from([("ab", "c")]));
+///
+/// let json = serde_json::to_string(&context)?;
+/// assert_eq!(json, r#"{"purpose":"backup","tenant":"42"}"#);
+/// assert_eq!(serde_json::from_str::<EncryptionContext>(&json)?, context);
+/// assert!(serde_json::from_str::<EncryptionContext>(r#"{"tenant":"42","tenant":"43"}"#).is_err());
+/// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct EncryptionContext(BTreeMap<String, String>);
@@ -126,6 +142,52 @@ impl EncryptionContext {
     }
 }
 
+/// Serializes a map, in ascending order of the names.
+impl Serialize for EncryptionContext {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl<'de> Deserialize<'de> for EncryptionContext {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+/// Deserializes a map from names to values.
+struct Pairs;
+
+impl<'de> Visitor<'de> for Pairs {
+    type Value = EncryptionContext;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an encryption context: a map from names to values, which are strings")
+    }
+
+    /// No error contains a value. Names may appear in errors.
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<EncryptionContext, A::Error> {
+        let (mut context, mut length) = (EncryptionContext::new(), 2_usize);
+        while let Some((name, value)) = map.next_entry::<String, String>()? {
+            length = length.saturating_add(4 + name.len() + value.len());
+            if length > MAX_CONTEXT_BYTES {
+                let text = format!("the encryption context is too long: it has more than {MAX_CONTEXT_BYTES} bytes");
+                return Err(A::Error::custom(text));
+            }
+            let shown = sanitize_for_error(&name);
+            if name.starts_with(RESERVED_CONTEXT_PREFIX) {
+                let text = format!("the name '{shown}' is reserved: an encryption context cannot contain it");
+                return Err(A::Error::custom(text));
+            }
+            if context.insert(name, value).is_some() {
+                let text = format!("the name '{shown}' occurs twice in the encryption context");
+                return Err(A::Error::custom(text));
+            }
+        }
+        Ok(context)
+    }
+}
+
 fn text<'a>(bytes: &'a [u8], field: &'static str) -> Result<&'a str, CodecError> {
     std::str::from_utf8(bytes).map_err(|_| CodecError::Invalid { field })
 }
@@ -201,7 +263,36 @@ mod tests {
         assert_eq!(context.first_mismatch(&EncryptionContext::from([("c", "")])), Some("c"));
     }
 
+    #[test]
+    fn serde_accepts_exactly_the_contexts_that_a_caller_may_use() {
+        let parse = |json: &str| serde_json::from_str::<EncryptionContext>(json).map_err(|error| error.to_string());
+        assert_eq!(parse("{}"), Ok(EncryptionContext::new()));
+        let longest = EncryptionContext::from([("a", "x".repeat(65_528))]);
+        assert!(longest.to_canonical_bytes().is_ok());
+        let json = serde_json::to_string(&longest).expect("a map");
+        assert_eq!(parse(&json), Ok(longest));
+        for (json, reason) in [
+            (json.replacen('x', "xx", 1), "more than 65535 bytes"),
+            (r#"{"aws-crypto-public-key": "secret"}"#.to_owned(), "'aws-crypto-public-key' is reserved"),
+            (r#"{"aws-crypto-": "secret"}"#.to_owned(), "is reserved"),
+            (r#"{"a": "secret", "b": "", "a": "secret"}"#.to_owned(), "'a' occurs twice"),
+            (r#"[["a", "secret"]]"#.to_owned(), "a map from names to values"),
+            (r#"{"a": 1}"#.to_owned(), "expected a string"),
+            (r#"{"a": null}"#.to_owned(), "expected a string"),
+        ] {
+            let refused = parse(&json).expect_err(reason);
+            assert!(refused.contains(reason) && !refused.contains("secret"), "{refused}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_serialized_is_deserialized(pairs in prop::collection::btree_map(".{0,8}", ".{0,8}", 0..5)) {
+            let context: EncryptionContext = pairs.into_iter().collect();
+            let json = serde_json::to_string(&context).expect("a map");
+            prop_assert_eq!(serde_json::from_str::<EncryptionContext>(&json).ok(), Some(context));
+        }
+
         #[test]
         fn what_is_written_is_read(pairs in prop::collection::btree_map(".{0,8}", ".{0,8}", 0..5)) {
             let context: EncryptionContext = pairs.into_iter().collect();
