@@ -49,16 +49,53 @@ impl MultiKeyring {
         Self { generator: Some(Arc::new(generator)), children: Vec::new() }
     }
 
+    /// Creates a keyring from a list. The first keyring is the generator, the others are its
+    /// children. For keyrings of several kinds, pass a list of `Box<dyn Keyring>` or `Arc<dyn Keyring>`.
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Validation`] if the list is empty.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::{KmsKeyring, MultiKeyring};
+    /// use strongroom::{EncryptionContext, Envelope, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let keys = [kms.create_key(Default::default())?.key_id(), kms.create_key(Default::default())?.key_id()];
+    /// let keyrings = keys.iter().map(|key| KmsKeyring::new(&kms, key)).collect::<Result<Vec<_>, _>>()?;
+    /// let message = Envelope::new(MultiKeyring::from_keyrings(keyrings)?).encrypt(b"will", &EncryptionContext::new())?;
+    ///
+    /// let second = Envelope::new(KmsKeyring::new(&kms, keys[1])?);
+    /// assert_eq!(second.decrypt(&message, &EncryptionContext::new())?, b"will");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn from_keyrings<K: Keyring + 'static>(keyrings: impl IntoIterator<Item = K>) -> Result<Self> {
+        let mut keyrings = keyrings.into_iter();
+        let generator = keyrings.next().ok_or_else(no_keyrings)?;
+        Ok(Self::new(generator).with_children(keyrings))
+    }
+
     /// Creates a keyring that wraps data keys generated elsewhere, such as in a child of another
     /// multi-keyring. It can decrypt messages but cannot generate data keys itself.
-    pub fn without_generator(child: impl Keyring + 'static) -> Self {
-        Self { generator: None, children: vec![Arc::new(child)] }
+    ///
+    /// # Errors
+    /// - [`ErrorKind::Validation`] if there are no children.
+    pub fn without_generator<K: Keyring + 'static>(children: impl IntoIterator<Item = K>) -> Result<Self> {
+        let keyring = Self { generator: None, children: Vec::new() }.with_children(children);
+        if keyring.children.is_empty() { Err(no_keyrings()) } else { Ok(keyring) }
     }
 
     /// Adds a keyring that wraps the data key as well.
     #[must_use]
     pub fn with_child(mut self, child: impl Keyring + 'static) -> Self {
         self.children.push(Arc::new(child));
+        self
+    }
+
+    /// Adds several keyrings, like [`MultiKeyring::with_child`].
+    #[must_use]
+    pub fn with_children<K: Keyring + 'static>(mut self, children: impl IntoIterator<Item = K>) -> Self {
+        self.children.extend(children.into_iter().map(|child| Arc::new(child) as Arc<dyn Keyring>));
         self
     }
 }
@@ -100,6 +137,10 @@ impl Keyring for MultiKeyring {
         }
         Err(failures.into_error())
     }
+}
+
+fn no_keyrings() -> Error {
+    Error::new(ErrorKind::Validation, "a multi-keyring must have at least one keyring, and the list is empty")
 }
 
 fn no_data_key() -> Error {

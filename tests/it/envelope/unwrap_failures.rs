@@ -162,7 +162,7 @@ fn a_keyring_of_ones_own_reports_an_outage_through_every_stack() -> Result<()> {
         for for_each in [false, true] {
             let vault = || Vault { kind, for_each };
             let stacked =
-                MultiKeyring::new(keyring_of_another_name()).with_child(MultiKeyring::without_generator(vault()));
+                MultiKeyring::new(keyring_of_another_name()).with_child(MultiKeyring::without_generator([vault()])?);
             let cached = DefaultMaterialsManager::new(vault());
             let cached = CachingMaterialsManager::builder(cached, Duration::from_secs(60)).build()?;
             let envelopes = [Envelope::new(vault()), Envelope::new(stacked), Envelope::with_materials_manager(cached)];

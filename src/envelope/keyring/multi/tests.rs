@@ -89,6 +89,35 @@ fn wrapped_data_keys_stand_in_the_order_of_the_keyrings() -> Result<()> {
 }
 
 #[test]
+fn a_list_is_the_same_as_its_members_one_by_one() -> Result<()> {
+    let names = |keyring: MultiKeyring| -> Result<Vec<Vec<u8>>> {
+        let mut materials = encryption_materials();
+        keyring.on_encrypt(&mut materials)?;
+        let info = |key: &EncryptedDataKey| key.provider_info().split_last_chunk::<20>().unwrap().0.to_vec();
+        Ok(materials.encrypted_data_keys().iter().map(info).collect())
+    };
+    let one_by_one = MultiKeyring::new(raw("a", 1)).with_child(raw("b", 2)).with_child(raw("c", 3));
+    let from_list = MultiKeyring::from_keyrings([raw("a", 1), raw("b", 2), raw("c", 3)])?;
+    let with_children = MultiKeyring::new(raw("a", 1)).with_children(vec![raw("b", 2), raw("c", 3)]);
+    let boxed: Vec<Box<dyn Keyring>> = vec![Box::new(raw("a", 1)), Box::new(raw("b", 2)), Box::new(raw("c", 3))];
+    for keyring in [one_by_one, from_list, with_children, MultiKeyring::from_keyrings(boxed)?] {
+        assert_eq!(names(keyring)?, [b"a", b"b", b"c"]);
+    }
+    let nothing = MultiKeyring::new(raw("a", 1)).with_children(Vec::<RawAesKeyring>::new());
+    assert_eq!(names(nothing)?, [b"a"]);
+    assert_eq!(names(MultiKeyring::from_keyrings([raw("a", 1)])?)?, [b"a"]);
+    Ok(())
+}
+
+#[test]
+fn an_empty_list_is_refused() {
+    let nothing = Vec::<RawAesKeyring>::new;
+    for refused in [MultiKeyring::from_keyrings(nothing()), MultiKeyring::without_generator(nothing())] {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Validation);
+    }
+}
+
+#[test]
 fn a_generator_refuses_a_data_key_that_is_there() {
     let mut materials = encryption_materials();
     materials.set_data_key(SecretBytes::zeroed(32)).unwrap();
@@ -100,17 +129,17 @@ fn a_generator_refuses_a_data_key_that_is_there() {
 #[test]
 fn without_a_generator_a_data_key_must_be_there() -> Result<()> {
     let mut materials = encryption_materials();
-    let error = MultiKeyring::without_generator(Odd::Panics).on_encrypt(&mut materials).unwrap_err();
+    let error = MultiKeyring::without_generator([Odd::Panics])?.on_encrypt(&mut materials).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Validation);
     materials.set_data_key(SecretBytes::zeroed(32))?;
-    MultiKeyring::without_generator(raw("a", 1)).with_child(raw("b", 2)).on_encrypt(&mut materials)?;
+    MultiKeyring::without_generator([raw("a", 1), raw("b", 2)])?.on_encrypt(&mut materials)?;
     assert_eq!(materials.encrypted_data_keys().len(), 2);
     Ok(())
 }
 
 #[test]
 fn a_multi_keyring_without_generator_can_be_a_child() -> Result<()> {
-    let pair = MultiKeyring::without_generator(raw("b", 2)).with_child(raw("c", 3));
+    let pair = MultiKeyring::without_generator([raw("b", 2), raw("c", 3)])?;
     let envelope = Envelope::new(MultiKeyring::new(raw("a", 1)).with_child(pair.clone()));
     let message = envelope.encrypt(b"text", &none())?;
     assert_eq!(Envelope::new(pair).decrypt(&message, &none())?, b"text");
@@ -151,7 +180,7 @@ fn a_data_key_that_is_there_is_refused_on_decrypt() {
 fn all_reasons_of_all_members_are_told() {
     let mut made = encryption_materials();
     MultiKeyring::new(raw("a", 1)).with_child(raw("b", 2)).on_encrypt(&mut made).unwrap();
-    let inner = MultiKeyring::without_generator(raw("c", 3));
+    let inner = MultiKeyring::without_generator([raw("c", 3)]).unwrap();
     let keyring = MultiKeyring::new(Odd::Fails).with_child(raw("b", 9)).with_child(Odd::DoesNothing).with_child(inner);
     let error = keyring.on_decrypt(&mut decryption_materials(), made.encrypted_data_keys()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "the message might open once the vault answers");
