@@ -116,7 +116,8 @@ impl World {
 
     fn keyring(&self, who: usize) -> DefaultMaterialsManager {
         let key = [1 + u8::try_from(who / 2).expect("small"); 32];
-        let keyring = RawAesKeyring::with_backend(self.backend, "ns", "kn", SecretBytes::copy_from_slice(&key));
+        let keyring = RawAesKeyring::new("ns", "kn", SecretBytes::copy_from_slice(&key))
+            .and_then(|keyring| keyring.with_backend(self.backend));
         DefaultMaterialsManager::new(keyring.expect("32 bytes"))
     }
 

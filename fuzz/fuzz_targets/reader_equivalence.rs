@@ -85,8 +85,9 @@ fn builder(case: &Case) -> EnvelopeBuilder {
         false => CommitmentPolicy::ForbidEncryptAllowDecrypt,
     };
     let backend = backend();
-    let keyring =
-        RawAesKeyring::with_backend(backend, "ns", "kn", SecretBytes::copy_from_slice(&[7; 32])).expect("32 bytes");
+    let keyring = RawAesKeyring::new("ns", "kn", SecretBytes::copy_from_slice(&[7; 32]))
+        .and_then(|keyring| keyring.with_backend(backend))
+        .expect("32 bytes");
     let builder = Envelope::builder(keyring).algorithm_suite(suite).commitment_policy(policy).backend(backend);
     builder.signature_policy(SignaturePolicy::ReleaseBeforeVerification).frame_length(1 + u32::from(case.frame_length))
 }

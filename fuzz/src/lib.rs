@@ -48,7 +48,9 @@ pub fn backend() -> CryptoBackend {
 pub fn envelope(frame_length: u32, suite: AlgorithmSuite) -> Envelope {
     let backend = backend();
     let key = SecretBytes::copy_from_slice(&std::array::from_fn::<u8, 32, _>(|index| index as u8));
-    let keyring = RawAesKeyring::with_backend(backend, "ns", "kn", key).expect("the key has 32 bytes");
+    let keyring = RawAesKeyring::new("ns", "kn", key)
+        .and_then(|keyring| keyring.with_backend(backend))
+        .expect("the key has 32 bytes");
     let policy = match suite.is_committing() {
         true => CommitmentPolicy::RequireEncryptAllowDecrypt,
         false => CommitmentPolicy::ForbidEncryptAllowDecrypt,

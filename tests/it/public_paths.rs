@@ -37,6 +37,15 @@ fn the_crate_root_has_few_items() {
     }
 }
 
+#[test]
+fn keyrings_are_in_one_module() {
+    let items = public_items(&sources());
+    let keyrings: Vec<&String> = items.keys().filter(|path| path.ends_with("Keyring")).collect();
+    let elsewhere: Vec<_> =
+        keyrings.iter().filter(|path| path.rsplit_once("::").unwrap_or_default().0 != "envelope").collect();
+    assert!(keyrings.len() >= 6 && elsewhere.is_empty(), "{keyrings:?}");
+}
+
 /// Returns items with two paths, and names that two items share.
 fn problems(items: &Items) -> Vec<String> {
     let mut by_definition: BTreeMap<_, Vec<&str>> = BTreeMap::new();

@@ -52,6 +52,8 @@ const JAVASCRIPT_HINT: &str = "or by the Encryption SDK for JavaScript, which so
 pub struct RawAesKeyring {
     namespace: String,
     name: Vec<u8>,
+    /// For [`RawAesKeyring::with_backend`].
+    wrapping_key: SecretBytes,
     key: Box<dyn AeadKey>,
 }
 
@@ -64,28 +66,31 @@ impl RawAesKeyring {
     ///   than 65,515 bytes. The namespace must have 1 to 65,535 bytes and must not begin with
     ///   `aws-kms`.
     pub fn new(namespace: impl Into<String>, name: impl Into<Vec<u8>>, wrapping_key: SecretBytes) -> Result<Self> {
-        Self::with_backend(CryptoBackend::default(), namespace, name, wrapping_key)
+        let (namespace, name) = check_name(namespace.into(), name.into(), INFO_LENGTH)?;
+        let key = bind(&CryptoBackend::default(), &wrapping_key)?;
+        Ok(Self { namespace, name, wrapping_key, key })
     }
 
-    /// Creates a keyring with the specified backend; see [`RawAesKeyring::new`].
+    /// Returns the same keyring with another backend. By default, the fastest backend is used.
     ///
     /// # Errors
-    /// Returns the errors of [`RawAesKeyring::new`].
-    #[expect(clippy::needless_pass_by_value, reason = "the keyring takes the key over, so that it is wiped here")]
-    pub fn with_backend(
-        backend: CryptoBackend,
-        namespace: impl Into<String>,
-        name: impl Into<Vec<u8>>,
-        wrapping_key: SecretBytes,
-    ) -> Result<Self> {
-        let (namespace, name) = check_name(namespace.into(), name.into(), INFO_LENGTH)?;
-        let algorithm = AeadAlgorithm::ALL.into_iter().find(|algorithm| algorithm.key_length() == wrapping_key.len());
-        let algorithm = algorithm.ok_or_else(|| {
-            let text = format!("a wrapping key of {} bytes is no AES key: 16, 24 or 32", wrapping_key.len());
-            Error::new(ErrorKind::Validation, text)
-        })?;
-        let key = backend.aead().bind(algorithm, wrapping_key.expose_secret())?;
-        Ok(Self { namespace, name, key })
+    /// - [`ErrorKind::Internal`] if the backend fails.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::RUST_CRYPTO;
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let keyring = || RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32));
+    /// let pure_rust = keyring()?.with_backend(RUST_CRYPTO)?;
+    /// let message = Envelope::new(pure_rust).encrypt(b"attack at dawn", &EncryptionContext::new())?;
+    /// assert_eq!(Envelope::new(keyring()?).decrypt(&message, &EncryptionContext::new())?, b"attack at dawn");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
+    pub fn with_backend(self, backend: CryptoBackend) -> Result<Self> {
+        let key = bind(&backend, &self.wrapping_key)?;
+        Ok(Self { key, ..self })
     }
 
     /// Returns the provider information for an IV.
@@ -141,6 +146,16 @@ impl RawAesKeyring {
             Err(other) => Err(other.into()),
         }
     }
+}
+
+/// Loads a wrapping key into a backend.
+fn bind(backend: &CryptoBackend, wrapping_key: &SecretBytes) -> Result<Box<dyn AeadKey>> {
+    let algorithm = AeadAlgorithm::ALL.into_iter().find(|algorithm| algorithm.key_length() == wrapping_key.len());
+    let algorithm = algorithm.ok_or_else(|| {
+        let text = format!("a wrapping key of {} bytes is no AES key: 16, 24 or 32", wrapping_key.len());
+        Error::new(ErrorKind::Validation, text)
+    })?;
+    Ok(backend.aead().bind(algorithm, wrapping_key.expose_secret())?)
 }
 
 impl Keyring for RawAesKeyring {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::context::EncryptionContext;
+use crate::crypto::RUST_CRYPTO;
 use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials};
 use crate::message::AlgorithmSuite;
 
@@ -140,6 +141,17 @@ fn all_three_key_lengths_wrap() -> Result<()> {
         let keyring = RawAesKeyring::new("ns", "kn", SecretBytes::zeroed(length))?;
         let (data_key, keys) = wrapped(&keyring);
         assert_eq!(unwrapped(&keyring, context(), &keys)?, data_key);
+    }
+    Ok(())
+}
+
+#[test]
+fn every_backend_opens_what_the_others_wrapped() -> Result<()> {
+    let backends = [CryptoBackend::default(), RUST_CRYPTO];
+    for (writer, reader) in backends.iter().flat_map(|one| backends.iter().map(move |other| (one, other))) {
+        let keyring = |backend: &CryptoBackend| keyring("ns", "kn", 7).with_backend(*backend);
+        let (data_key, wrapped) = wrapped(&keyring(writer)?);
+        assert_eq!(unwrapped(&keyring(reader)?, context(), &wrapped)?, data_key);
     }
     Ok(())
 }
