@@ -12,8 +12,8 @@ use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use strongroom::crypto::CryptoBackend;
 use strongroom::envelope::{
-    CachingMaterialsManager, CommitmentPolicy, DataKeyCache, DefaultMaterialsManager, EnvelopeBuilder,
-    MaterialsManager, RawAesKeyring, RequiredContextManager,
+    CachingMaterialsManager, CommitmentPolicy, DataKeyCache, DefaultMaterialsManager, MaterialsManager, RawAesKeyring,
+    RequiredContextManager,
 };
 use strongroom::message::{AlgorithmSuite, MessageError, SuiteSupport, inspect};
 use strongroom::{Clock, EncryptionContext, Envelope, Error, ManualClock, SecretBytes, Timestamp};
@@ -140,8 +140,8 @@ impl World {
             (true, _) => CommitmentPolicy::RequireEncryptAllowDecrypt,
         };
         let builder = match who {
-            5 => EnvelopeBuilder::with_materials_manager(RequiredContextManager::new(manager, ["b"]).expect("a name")),
-            _ => EnvelopeBuilder::with_materials_manager(manager),
+            5 => Envelope::builder(RequiredContextManager::new(manager, ["b"]).expect("a name")),
+            _ => Envelope::builder(manager),
         };
         let builder = builder.algorithm_suite(suite).commitment_policy(policy).backend(self.backend);
         let builder = if who % 2 == 1 { builder.accept_javascript_context_order() } else { builder };

@@ -40,8 +40,8 @@ pub use keyring::{
 };
 pub use materials::{
     CacheStatistics, CachingMaterialsManager, CachingMaterialsManagerBuilder, DEFAULT_CACHE_CAPACITY,
-    DEFAULT_MAX_MESSAGES, DataKeyCache, DecryptionMaterials, EncryptionMaterials, MAX_MESSAGES, MaterialsManager,
-    RequiredContextManager,
+    DEFAULT_MAX_MESSAGES, DataKeyCache, DecryptionMaterials, EncryptionMaterials, IntoMaterialsManager, MAX_MESSAGES,
+    MaterialsManager, RequiredContextManager,
 };
 pub use operations::{Decrypted, EnvelopeBuilder};
 pub use policy::{CommitmentPolicy, SignaturePolicy};

@@ -15,8 +15,7 @@ use std::time::Duration;
 
 use strongroom::crypto::CryptoBackend;
 use strongroom::envelope::{
-    CachingMaterialsManager, DataKeyCache, DecryptionMaterials, DefaultMaterialsManager, EncryptionMaterials, Keyring,
-    KmsKeyring, RawAesKeyring,
+    CachingMaterialsManager, DataKeyCache, DecryptionMaterials, EncryptionMaterials, Keyring, KmsKeyring, RawAesKeyring,
 };
 use strongroom::message::EncryptedDataKey;
 use strongroom::request::{CreateKeyRequest, DecryptRequest, EncryptRequest};
@@ -154,8 +153,8 @@ impl Keyring for Marked {
 /// Data keys that are cached, reused, evicted, cleared, and dropped with their cache.
 fn cached_data_keys_come_and_go() -> Result<()> {
     let cache = DataKeyCache::new(2)?;
-    let manager = CachingMaterialsManager::builder(DefaultMaterialsManager::new(Marked), Duration::from_secs(3600));
-    let envelope = Envelope::with_materials_manager(manager.cache(&cache).build()?);
+    let manager = CachingMaterialsManager::builder(Marked, Duration::from_secs(3600));
+    let envelope = Envelope::new(manager.cache(&cache).build()?);
     for round in 0..2 {
         for tenant in ["1", "2", "2"] {
             let context = EncryptionContext::from([("tenant", tenant)]);

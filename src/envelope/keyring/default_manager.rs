@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::contract::Keyring;
-use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials, MaterialsManager};
+use crate::envelope::materials::{DecryptionMaterials, EncryptionMaterials, IntoMaterialsManager, MaterialsManager};
 use crate::error::Result;
 use crate::message::EncryptedDataKey;
 
-/// Calls a keyring for every message. [`Envelope::new`](crate::Envelope::new) uses it for its
-/// keyring, and other managers are stacked on it.
+/// Calls a keyring for every message. [`Envelope::new`](crate::Envelope::new) and the managers of
+/// this crate use it for their keyrings, and so can your own manager.
 #[derive(Clone, Debug)]
 pub struct DefaultMaterialsManager {
     keyring: Arc<dyn Keyring>,
@@ -18,6 +18,14 @@ impl DefaultMaterialsManager {
     /// Creates a manager for a keyring.
     pub fn new(keyring: impl Keyring + 'static) -> Self {
         Self { keyring: Arc::new(keyring) }
+    }
+}
+
+impl<K: Keyring + 'static> IntoMaterialsManager<dyn Keyring> for K {
+    type Manager = DefaultMaterialsManager;
+
+    fn into_materials_manager(self) -> DefaultMaterialsManager {
+        DefaultMaterialsManager::new(self)
     }
 }
 

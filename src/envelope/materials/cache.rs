@@ -27,13 +27,13 @@ pub const DEFAULT_CACHE_CAPACITY: usize = 1024;
 /// # Examples
 /// ```
 /// use std::time::Duration;
-/// use strongroom::envelope::{CachingMaterialsManager, DataKeyCache, DefaultMaterialsManager, RawAesKeyring};
+/// use strongroom::envelope::{CachingMaterialsManager, DataKeyCache, RawAesKeyring};
 /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
 ///
 /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
 /// let cache = DataKeyCache::new(100)?;
-/// let manager = CachingMaterialsManager::builder(DefaultMaterialsManager::new(keyring), Duration::from_secs(60));
-/// let envelope = Envelope::with_materials_manager(manager.cache(&cache).build()?);
+/// let manager = CachingMaterialsManager::builder(keyring, Duration::from_secs(60));
+/// let envelope = Envelope::new(manager.cache(&cache).build()?);
 /// for _ in 0..10 {
 ///     envelope.encrypt(b"attack at dawn", &EncryptionContext::new())?;
 /// }

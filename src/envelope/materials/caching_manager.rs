@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::cache::{CachedKey, DataKeyCache, Entrance, Terms};
 use super::decryption::DecryptionMaterials;
 use super::encryption::EncryptionMaterials;
-use super::manager::MaterialsManager;
+use super::manager::{IntoMaterialsManager, MaterialsManager};
 use crate::clock::{Clock, SystemClock};
 use crate::crypto::{CryptoBackend, DigestAlgorithm, DigestValue};
 use crate::envelope::policy::CommitmentPolicy;
@@ -51,14 +51,14 @@ const IDENTITY_LABEL: &[u8] = b"strongroom data key cache v1";
 /// # Examples
 /// ```
 /// use std::time::Duration;
-/// use strongroom::envelope::{CachingMaterialsManager, DefaultMaterialsManager, KmsKeyring};
+/// use strongroom::envelope::{CachingMaterialsManager, KmsKeyring};
 /// use strongroom::{EncryptionContext, Envelope, Kms};
 ///
 /// let kms = Kms::in_memory()?;
 /// let key = kms.create_key(Default::default())?.key_id();
-/// let keyring = DefaultMaterialsManager::new(KmsKeyring::new(&kms, key)?);
+/// let keyring = KmsKeyring::new(&kms, key)?;
 /// let manager = CachingMaterialsManager::builder(keyring, Duration::from_secs(300)).max_messages(1000).build()?;
-/// let envelope = Envelope::with_materials_manager(manager);
+/// let envelope = Envelope::new(manager);
 ///
 /// let tenant = EncryptionContext::from([("tenant", "42")]);
 /// let message = envelope.encrypt(b"one of many", &tenant)?;
@@ -75,10 +75,14 @@ pub struct CachingMaterialsManager {
 }
 
 impl CachingMaterialsManager {
-    /// Returns a builder for a manager that caches the data keys from `inner` for up to `max_age`.
-    pub fn builder(inner: impl MaterialsManager + 'static, max_age: Duration) -> CachingMaterialsManagerBuilder {
+    /// Returns a builder for a manager that caches the data keys from `inner`, a keyring or another
+    /// manager, for up to `max_age`.
+    pub fn builder<Kind: ?Sized>(
+        inner: impl IntoMaterialsManager<Kind>,
+        max_age: Duration,
+    ) -> CachingMaterialsManagerBuilder {
         CachingMaterialsManagerBuilder {
-            inner: Box::new(inner),
+            inner: Box::new(inner.into_materials_manager()),
             cache: None,
             partition: None,
             terms: Terms { max_age, max_messages: DEFAULT_MAX_MESSAGES, max_bytes: MAX_BYTES },

@@ -34,6 +34,47 @@ pub trait MaterialsManager: fmt::Debug + Send + Sync {
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()>;
 }
 
+/// Conversion into a materials manager. It is implemented for every [`MaterialsManager`], and for
+/// every [`Keyring`](crate::envelope::Keyring), which becomes a
+/// [`DefaultMaterialsManager`](crate::envelope::DefaultMaterialsManager). So everything that obtains
+/// data keys accepts either of the two.
+///
+/// `Kind` is `dyn MaterialsManager` or `dyn Keyring`, and is inferred. Specify it only for a type
+/// that implements both traits.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+/// use strongroom::envelope::{CachingMaterialsManager, RawAesKeyring, RequiredContextManager};
+/// use strongroom::{Envelope, SecretBytes};
+///
+/// let keyring = || RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32));
+/// let plain = Envelope::new(keyring()?);
+/// let cached = CachingMaterialsManager::builder(keyring()?, Duration::from_secs(60)).build()?;
+/// let stacked = Envelope::builder(RequiredContextManager::new(cached, ["tenant"])?).frame_length(1024).build()?;
+/// # assert!(!format!("{plain:?}").contains("tenant") && format!("{stacked:?}").contains("tenant"));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is neither a keyring nor a materials manager",
+    note = "implement `Keyring` or `MaterialsManager` for it"
+)]
+pub trait IntoMaterialsManager<Kind: ?Sized> {
+    /// The type of the materials manager.
+    type Manager: MaterialsManager + 'static;
+
+    /// Returns the materials manager.
+    fn into_materials_manager(self) -> Self::Manager;
+}
+
+impl<M: MaterialsManager + 'static> IntoMaterialsManager<dyn MaterialsManager> for M {
+    type Manager = M;
+
+    fn into_materials_manager(self) -> M {
+        self
+    }
+}
+
 impl<M: MaterialsManager + ?Sized> MaterialsManager for Arc<M> {
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
         (**self).on_encrypt(materials)

@@ -14,5 +14,5 @@ pub use caching_manager::{
 };
 pub use decryption::DecryptionMaterials;
 pub use encryption::EncryptionMaterials;
-pub use manager::MaterialsManager;
+pub use manager::{IntoMaterialsManager, MaterialsManager};
 pub use required_context::RequiredContextManager;

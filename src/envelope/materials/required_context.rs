@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::decryption::DecryptionMaterials;
 use super::encryption::EncryptionMaterials;
-use super::manager::MaterialsManager;
+use super::manager::{IntoMaterialsManager, MaterialsManager};
 use crate::context::RESERVED_CONTEXT_PREFIX;
 use crate::error::{Error, ErrorKind, Result};
 use crate::message::EncryptedDataKey;
@@ -20,12 +20,12 @@ use crate::message::EncryptedDataKey;
 ///
 /// # Examples
 /// ```
-/// use strongroom::envelope::{DefaultMaterialsManager, RawAesKeyring, RequiredContextManager};
+/// use strongroom::envelope::{RawAesKeyring, RequiredContextManager};
 /// use strongroom::{EncryptionContext, Envelope, SecretBytes, message};
 ///
 /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
-/// let manager = RequiredContextManager::new(DefaultMaterialsManager::new(keyring), ["patient"])?;
-/// let envelope = Envelope::with_materials_manager(manager);
+/// let manager = RequiredContextManager::new(keyring, ["patient"])?;
+/// let envelope = Envelope::new(manager);
 ///
 /// let context = EncryptionContext::from([("ward", "7"), ("patient", "Doe")]);
 /// let letter = envelope.encrypt(b"all is well", &context)?;
@@ -43,13 +43,14 @@ pub struct RequiredContextManager {
 }
 
 impl RequiredContextManager {
-    /// Creates a manager that requires `names` and delegates the rest to `inner`.
+    /// Creates a manager that requires `names` and delegates the rest to `inner`, a keyring or
+    /// another manager.
     ///
     /// # Errors
     /// - [`ErrorKind::Validation`] if there are no names, or if a name begins with
     ///   [`RESERVED_CONTEXT_PREFIX`], because callers cannot supply it.
-    pub fn new<N: Into<String>>(
-        inner: impl MaterialsManager + 'static,
+    pub fn new<Kind: ?Sized, N: Into<String>>(
+        inner: impl IntoMaterialsManager<Kind>,
         names: impl IntoIterator<Item = N>,
     ) -> Result<Self> {
         let names: BTreeSet<String> = names.into_iter().map(Into::into).collect();
@@ -60,7 +61,7 @@ impl RequiredContextManager {
             let text = format!("{name:?} cannot be required: {RESERVED_CONTEXT_PREFIX} is reserved");
             return Err(Error::new(ErrorKind::Validation, text));
         }
-        Ok(Self { inner: Box::new(inner), names })
+        Ok(Self { inner: Box::new(inner.into_materials_manager()), names })
     }
 }
 

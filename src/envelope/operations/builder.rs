@@ -2,15 +2,15 @@
 
 use super::envelope::Envelope;
 use crate::crypto::CryptoBackend;
-use crate::envelope::keyring::Keyring;
-use crate::envelope::materials::MaterialsManager;
+use crate::envelope::materials::IntoMaterialsManager;
 use crate::envelope::policy::{CommitmentPolicy, SignaturePolicy};
 use crate::envelope::start::Starter;
 use crate::error::Result;
 use crate::message::{self, Limits};
 
 impl Envelope {
-    /// Returns a builder for an envelope with custom settings.
+    /// Returns a builder for an envelope with custom settings. Like [`Envelope::new`], it accepts a
+    /// keyring or a materials manager.
     ///
     /// # Examples
     /// ```
@@ -24,8 +24,8 @@ impl Envelope {
     /// # assert!(format!("{envelope:?}").contains("4096"));
     /// # Ok::<(), strongroom::Error>(())
     /// ```
-    pub fn builder(keyring: impl Keyring + 'static) -> EnvelopeBuilder {
-        EnvelopeBuilder { envelope: Self::new(keyring) }
+    pub fn builder<Kind: ?Sized>(source: impl IntoMaterialsManager<Kind>) -> EnvelopeBuilder {
+        EnvelopeBuilder { envelope: Self::new(source) }
     }
 }
 
@@ -37,12 +37,6 @@ pub struct EnvelopeBuilder {
 }
 
 impl EnvelopeBuilder {
-    /// Returns a builder for an envelope with custom settings that obtains data keys through a
-    /// materials manager.
-    pub fn with_materials_manager(manager: impl MaterialsManager + 'static) -> Self {
-        Self { envelope: Envelope::with_materials_manager(manager) }
-    }
-
     /// Sets the algorithm suite of new messages. Default: the unsigned suite of the commitment
     /// policy.
     ///

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use crate::envelope::keyring::{DefaultMaterialsManager, Keyring};
-use crate::envelope::materials::MaterialsManager;
+use crate::envelope::materials::IntoMaterialsManager;
 use crate::envelope::start::Starter;
 
 /// Encrypts and decrypts messages with the data keys of one keyring or materials manager. Cheap to
@@ -29,15 +28,11 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Creates an envelope with the default settings.
-    pub fn new(keyring: impl Keyring + 'static) -> Self {
-        Self::with_materials_manager(DefaultMaterialsManager::new(keyring))
-    }
-
-    /// Creates an envelope with the default settings that obtains data keys through a materials
-    /// manager, such as [`CachingMaterialsManager`](crate::envelope::CachingMaterialsManager).
-    pub fn with_materials_manager(manager: impl MaterialsManager + 'static) -> Self {
-        Self { starter: Starter::new(manager) }
+    /// Creates an envelope with the default settings. It obtains data keys from a keyring, or
+    /// through a materials manager such as
+    /// [`CachingMaterialsManager`](crate::envelope::CachingMaterialsManager).
+    pub fn new<Kind: ?Sized>(source: impl IntoMaterialsManager<Kind>) -> Self {
+        Self { starter: Starter::new(source.into_materials_manager()) }
     }
 }
 

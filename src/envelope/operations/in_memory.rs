@@ -82,12 +82,12 @@ impl Envelope {
     ///
     /// # Examples
     /// ```
-    /// use strongroom::envelope::{DefaultMaterialsManager, RawAesKeyring, RequiredContextManager};
+    /// use strongroom::envelope::{RawAesKeyring, RequiredContextManager};
     /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
     ///
     /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
-    /// let manager = RequiredContextManager::new(DefaultMaterialsManager::new(keyring), ["patient"])?;
-    /// let envelope = Envelope::with_materials_manager(manager);
+    /// let manager = RequiredContextManager::new(keyring, ["patient"])?;
+    /// let envelope = Envelope::new(manager);
     /// let patient = EncryptionContext::from([("patient", "Doe")]);
     /// let letter = envelope.encrypt(b"all is well", &patient)?;
     ///

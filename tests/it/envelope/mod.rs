@@ -5,6 +5,7 @@ mod async_io;
 mod check_order;
 mod file_example;
 mod in_memory;
+mod key_sources;
 mod kms_keyring;
 mod nonconforming_writers;
 mod reader_equivalence;

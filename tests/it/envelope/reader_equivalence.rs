@@ -5,8 +5,8 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::time::{Duration, Instant};
 
 use strongroom::envelope::{
-    CachingMaterialsManager, CommitmentPolicy, DefaultMaterialsManager, EnvelopeBuilder, KmsKeyring, MultiKeyring,
-    RequiredContextManager, SignaturePolicy,
+    CachingMaterialsManager, CommitmentPolicy, EnvelopeBuilder, KmsKeyring, MultiKeyring, RequiredContextManager,
+    SignaturePolicy,
 };
 use strongroom::message::{AlgorithmSuite, Header, MessageError};
 use strongroom::request::CreateKeyRequest;
@@ -253,9 +253,9 @@ fn every_way_of_reading_takes_a_context_that_the_message_leaves_out() -> Result<
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     let envelope = |names: &[&str]| {
         let keys = MultiKeyring::new(KmsKeyring::new(&kms, key)?).with_child(keyring());
-        let required = RequiredContextManager::new(DefaultMaterialsManager::new(keys), names.iter().copied())?;
+        let required = RequiredContextManager::new(keys, names.iter().copied())?;
         let manager = CachingMaterialsManager::builder(required, Duration::from_secs(3600)).build()?;
-        EnvelopeBuilder::with_materials_manager(manager).frame_length(16).threads(2).chunk_size(2 * FRAME).build()
+        Envelope::builder(manager).frame_length(16).threads(2).chunk_size(2 * FRAME).build()
     };
     let (from, to) = (envelope(&["b"])?, envelope(&["a"])?);
     let full = EncryptionContext::from([("a", "1"), ("b", "2")]);

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use strongroom::crypto::CryptoBackend;
 use strongroom::envelope::{
-    CachingMaterialsManager, CommitmentPolicy, DataKeyCache, DecryptionMaterials, DefaultMaterialsManager,
-    EncryptionMaterials, EnvelopeBuilder, Keyring, MaterialsManager, RawAesKeyring, SignaturePolicy,
+    CachingMaterialsManager, CommitmentPolicy, DataKeyCache, DecryptionMaterials, EncryptionMaterials, Keyring,
+    MaterialsManager, RawAesKeyring, SignaturePolicy,
 };
 use strongroom::message::{AlgorithmSuite, EncryptedDataKey, MessageError, SuiteSupport, inspect};
 use strongroom::{EncryptionContext, Envelope, Error, ErrorKind, Result, SecretBytes};
@@ -234,7 +234,7 @@ fn materials_of_another_suite_or_context_are_refused_when_they_come_back() -> Re
         (AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384, context.clone()),
         (default, EncryptionContext::new()),
     ] {
-        let envelope = Envelope::with_materials_manager(Exchanging { suite, context: other });
+        let envelope = Envelope::new(Exchanging { suite, context: other });
         for result in [envelope.encrypt(b"text", &context), envelope.decrypt(&message, &context)] {
             assert_eq!(result.expect_err("exchanged").kind(), ErrorKind::Internal, "{suite}");
         }
@@ -246,10 +246,9 @@ fn materials_of_another_suite_or_context_are_refused_when_they_come_back() -> Re
 fn a_shared_cache_keeps_policies_apart() -> Result<()> {
     let cache = DataKeyCache::new(10)?;
     let manager = || {
-        let inner = DefaultMaterialsManager::new(keyring());
-        CachingMaterialsManager::builder(inner, Duration::from_secs(60)).cache(&cache).partition("shared").build()
+        CachingMaterialsManager::builder(keyring(), Duration::from_secs(60)).cache(&cache).partition("shared").build()
     };
-    let with = |policy| EnvelopeBuilder::with_materials_manager(manager()?).commitment_policy(policy).build();
+    let with = |policy| Envelope::builder(manager()?).commitment_policy(policy).build();
     let nothing = EncryptionContext::new();
     let allow = with(CommitmentPolicy::RequireEncryptAllowDecrypt)?;
     let require = with(CommitmentPolicy::RequireEncryptRequireDecrypt)?;
@@ -266,10 +265,9 @@ fn a_shared_cache_keeps_policies_apart() -> Result<()> {
 
 #[test]
 fn every_signed_message_has_a_key_pair_of_its_own() -> Result<()> {
-    let inner = DefaultMaterialsManager::new(keyring());
-    let manager = CachingMaterialsManager::builder(inner, Duration::from_secs(60)).build()?;
+    let manager = CachingMaterialsManager::builder(keyring(), Duration::from_secs(60)).build()?;
     let suite = AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384;
-    let envelope = EnvelopeBuilder::with_materials_manager(manager).algorithm_suite(suite).build()?;
+    let envelope = Envelope::builder(manager).algorithm_suite(suite).build()?;
     let context = EncryptionContext::from([("a", "b")]);
     let mut keys = Vec::new();
     for _ in 0..3 {

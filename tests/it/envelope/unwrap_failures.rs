@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use strongroom::audit::{AuditEvent, AuditSink};
 use strongroom::envelope::{
-    CachingMaterialsManager, DecryptionMaterials, DefaultMaterialsManager, EncryptionMaterials, Keyring, KmsKeyring,
-    MultiKeyring, UnwrapFailure, UnwrapFailures,
+    CachingMaterialsManager, DecryptionMaterials, EncryptionMaterials, Keyring, KmsKeyring, MultiKeyring,
+    UnwrapFailure, UnwrapFailures,
 };
 use strongroom::identity::{AccountId, Principal};
 use strongroom::key::DeletionWindow;
@@ -163,9 +163,8 @@ fn a_keyring_of_ones_own_reports_an_outage_through_every_stack() -> Result<()> {
             let vault = || Vault { kind, for_each };
             let stacked =
                 MultiKeyring::new(keyring_of_another_name()).with_child(MultiKeyring::without_generator([vault()])?);
-            let cached = DefaultMaterialsManager::new(vault());
-            let cached = CachingMaterialsManager::builder(cached, Duration::from_secs(60)).build()?;
-            let envelopes = [Envelope::new(vault()), Envelope::new(stacked), Envelope::with_materials_manager(cached)];
+            let cached = CachingMaterialsManager::builder(vault(), Duration::from_secs(60)).build()?;
+            let envelopes = [Envelope::new(vault()), Envelope::new(stacked), Envelope::new(cached)];
             for envelope in envelopes {
                 let error = refused(&envelope, &message);
                 assert_eq!(error.kind(), kind, "{envelope:?}");

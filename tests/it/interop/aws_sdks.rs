@@ -9,7 +9,7 @@ use serde_json::json;
 use strongroom::envelope::CommitmentPolicy::{
     ForbidEncryptAllowDecrypt, RequireEncryptAllowDecrypt, RequireEncryptRequireDecrypt,
 };
-use strongroom::envelope::{DefaultMaterialsManager, MultiKeyring, RequiredContextManager};
+use strongroom::envelope::{MultiKeyring, RequiredContextManager};
 use strongroom::message::{AlgorithmSuite, SuiteSupport, inspect};
 use strongroom::{EncryptionContext, Envelope};
 
@@ -277,9 +277,9 @@ fn required_contexts_are_the_same_to_the_official_sdk() {
         let names: Vec<&str> = context.iter().map(|(name, _)| name).collect();
         for count in 1..=names.len() {
             let required = &names[..count];
-            let inner = DefaultMaterialsManager::new(key.raw_keyring());
+            let inner = key.raw_keyring();
             let manager = RequiredContextManager::new(inner, required.iter().copied()).expect("a manager");
-            let ours = Envelope::with_materials_manager(manager);
+            let ours = Envelope::new(manager);
             let reproduced: EncryptionContext = context.iter().filter(|(name, _)| required.contains(name)).collect();
 
             let made = ours.encrypt(&text, context).expect("a message");

@@ -10,7 +10,7 @@ use strongroom::envelope::CommitmentPolicy::{
     ForbidEncryptAllowDecrypt, RequireEncryptAllowDecrypt, RequireEncryptRequireDecrypt,
 };
 use strongroom::envelope::{
-    DefaultMaterialsManager, EnvelopeBuilder, Keyring, MaterialsManager, MultiKeyring, RawEcdhKeyring, RawRsaKeyring,
+    DefaultMaterialsManager, Keyring, MaterialsManager, MultiKeyring, RawEcdhKeyring, RawRsaKeyring,
     RequiredContextManager,
 };
 use strongroom::message::{AlgorithmSuite, KeyDerivation, SuiteSupport, inspect};
@@ -83,7 +83,7 @@ fn aes_rows() -> Result<Vec<Row>> {
     }
     let key = Key::new(32, true);
     let required = "tenant";
-    let manager = RequiredContextManager::new(DefaultMaterialsManager::new(key.raw_keyring()), [required])?;
+    let manager = RequiredContextManager::new(key.raw_keyring(), [required])?;
     let theirs = key.request(json!({"required": [required]}));
     let row = Row::new("required context", key.raw_keyring(), theirs);
     rows.push(Row { writer: Some(Arc::new(manager)), required: Some(required), ..row });
@@ -180,7 +180,7 @@ fn peer_reads(
 ) -> Result<(), String> {
     let policy = if suite.is_committing() { RequireEncryptRequireDecrypt } else { ForbidEncryptAllowDecrypt };
     let writer = Arc::clone(row.writer.as_ref().expect("asked before"));
-    let builder = EnvelopeBuilder::with_materials_manager(writer).commitment_policy(policy).algorithm_suite(suite);
+    let builder = Envelope::builder(writer).commitment_policy(policy).algorithm_suite(suite);
     let envelope = builder.frame_length(FRAME).build().map_err(|error| error.to_string())?;
     let ours = envelope.encrypt(&plaintext(size), context).map_err(|error| error.to_string())?;
     let mut request = row.their_reader.clone();
@@ -216,7 +216,7 @@ fn peer_writes(
     if (header.suite(), header.frame_length()) != (suite, framed) {
         return Err(format!("they wrote {}, {:?}", header.suite(), header.frame_length()));
     }
-    let builder = EnvelopeBuilder::with_materials_manager(Arc::clone(&row.reader));
+    let builder = Envelope::builder(Arc::clone(&row.reader));
     let envelope: Envelope =
         builder.commitment_policy(RequireEncryptAllowDecrypt).build().map_err(|error| error.to_string())?;
     let opened = match row.required {

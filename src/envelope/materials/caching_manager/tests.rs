@@ -9,7 +9,7 @@ use crate::clock::{ManualClock, Timestamp};
 use crate::context::EncryptionContext;
 use crate::envelope::materials::DEFAULT_CACHE_CAPACITY;
 use crate::envelope::operations::Envelope;
-use crate::envelope::{DefaultMaterialsManager, EnvelopeBuilder, Keyring, KmsKeyring, RawAesKeyring};
+use crate::envelope::{Keyring, KmsKeyring, RawAesKeyring};
 use crate::kms::Kms;
 use crate::message::{Header, inspect};
 
@@ -53,12 +53,12 @@ fn context(tenant: &str) -> EncryptionContext {
 fn counted() -> (CachingMaterialsManagerBuilder, Arc<ManualClock>, Arc<AtomicUsize>) {
     let (clock, calls) = (manual_clock(), Arc::new(AtomicUsize::new(0)));
     let keyring = Counting { keyring: raw(), calls: Arc::clone(&calls) };
-    let builder = CachingMaterialsManager::builder(DefaultMaterialsManager::new(keyring), AGE);
+    let builder = CachingMaterialsManager::builder(keyring, AGE);
     (builder.clock(Arc::clone(&clock)), clock, calls)
 }
 
 fn envelope(builder: CachingMaterialsManagerBuilder) -> Envelope {
-    Envelope::with_materials_manager(builder.build().unwrap())
+    Envelope::new(builder.build().unwrap())
 }
 
 fn encryption(suite: AlgorithmSuite, context: EncryptionContext) -> EncryptionMaterials {
@@ -94,7 +94,7 @@ fn the_limit_of_messages_is_exact() -> Result<()> {
     let (builder, _, calls) = counted();
     let manager = builder.max_messages(3).build()?;
     let cache = manager.cache().clone();
-    let envelope = Envelope::with_materials_manager(manager);
+    let envelope = Envelope::new(manager);
     let counts: Vec<_> = (0..7)
         .map(|_| {
             envelope.encrypt(b"x", &context("1")).unwrap();
@@ -111,7 +111,7 @@ fn one_message_for_each_data_key_is_no_cache() {
     let (builder, _, calls) = counted();
     let manager = builder.max_messages(1).build().unwrap();
     let cache = manager.cache().clone();
-    let envelope = Envelope::with_materials_manager(manager);
+    let envelope = Envelope::new(manager);
     (0..3).for_each(|_| drop(envelope.encrypt(b"x", &context("1")).unwrap()));
     assert_eq!((calls.load(SeqCst), cache.statistics().bypasses(), cache.statistics().entries()), (3, 3, 0));
 }
@@ -121,7 +121,7 @@ fn the_limit_of_bytes_is_exact() -> Result<()> {
     let (builder, _, calls) = counted();
     let manager = builder.max_bytes(100).build()?;
     let cache = manager.cache().clone();
-    let envelope = Envelope::with_materials_manager(manager);
+    let envelope = Envelope::new(manager);
     let mut calls_after = |length: usize| {
         envelope.encrypt(&vec![0; length], &context("1")).unwrap();
         calls.load(SeqCst)
@@ -283,10 +283,10 @@ fn a_disabled_key_bites_when_the_age_is_over() -> Result<()> {
     let clock = manual_clock();
     let kms = Kms::builder().clock(Arc::clone(&clock)).build()?;
     let key = kms.create_key(Default::default())?.key_id();
-    let inner = DefaultMaterialsManager::new(KmsKeyring::new(&kms, key)?);
+    let inner = KmsKeyring::new(&kms, key)?;
     let manager = CachingMaterialsManager::builder(inner, AGE).clock(Arc::clone(&clock)).build()?;
     let cache = manager.cache().clone();
-    let envelope = Envelope::with_materials_manager(manager);
+    let envelope = Envelope::new(manager);
     let message = envelope.encrypt(b"x", &context("1"))?;
     envelope.decrypt(&message, &context("1"))?;
 
@@ -352,7 +352,7 @@ fn a_stream_is_written_past_the_cache_and_read_through_it() -> Result<(), Box<dy
     let (builder, _, calls) = counted();
     let manager = builder.build()?;
     let cache = manager.cache().clone();
-    let envelope = Envelope::with_materials_manager(manager);
+    let envelope = Envelope::new(manager);
     for _ in 0..2 {
         let mut writer = envelope.writer(Vec::new(), &context("1"))?;
         writer.write_all(b"text")?;
@@ -389,7 +389,7 @@ fn a_signed_message_is_written_past_the_cache_and_read_through_it() -> Result<()
     let manager = builder.build()?;
     let cache = manager.cache().clone();
     let suite = AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384;
-    let envelope = EnvelopeBuilder::with_materials_manager(manager).algorithm_suite(suite).build()?;
+    let envelope = Envelope::builder(manager).algorithm_suite(suite).build()?;
     let messages = [envelope.encrypt(b"one", &context("1"))?, envelope.encrypt(b"two", &context("1"))?];
     assert_eq!((calls.load(SeqCst), cache.statistics().bypasses()), (2, 2));
     for _ in 0..3 {
@@ -456,7 +456,7 @@ impl Keyring for AtFirst {
 
 #[test]
 fn what_fails_is_not_kept_and_blocks_nobody() -> Result<()> {
-    let inner = DefaultMaterialsManager::new(AtFirst(AtomicUsize::new(0)));
+    let inner = AtFirst(AtomicUsize::new(0));
     let envelope = envelope(CachingMaterialsManager::builder(inner, AGE));
     let encrypt = || envelope.encrypt(b"x", &context("1"));
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(encrypt)).is_err());
@@ -472,7 +472,7 @@ fn what_fails_is_not_kept_and_blocks_nobody() -> Result<()> {
 
 #[test]
 fn what_cannot_be_a_cache_is_refused() {
-    let builder = |age| CachingMaterialsManager::builder(DefaultMaterialsManager::new(raw()), age);
+    let builder = |age| CachingMaterialsManager::builder(raw(), age);
     let refused = [
         builder(Duration::ZERO),
         builder(AGE).max_messages(0),

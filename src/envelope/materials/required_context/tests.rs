@@ -31,13 +31,13 @@ fn the_header_shows_only_what_is_not_required() -> Result<()> {
         (&["a", "b", "c"], context(&[])),
     ];
     for (names, shown) in cases {
-        let envelope = Envelope::with_materials_manager(required(names));
+        let envelope = Envelope::new(required(names));
         let message = envelope.encrypt(b"text", &context(FULL))?;
         assert_eq!(inspect(&message)?.context(), &shown);
         let omitted: Vec<_> = FULL.iter().copied().filter(|(name, _)| names.contains(name)).collect();
         for reproduced in [context(&omitted), context(FULL)] {
             assert_eq!(envelope.decrypt_with_reproduced_context(&message, &reproduced)?, b"text");
-            let plain = Envelope::with_materials_manager(raw());
+            let plain = Envelope::new(raw());
             assert_eq!(plain.decrypt_with_reproduced_context(&message, &reproduced)?, b"text");
         }
         assert_eq!(
@@ -50,8 +50,8 @@ fn the_header_shows_only_what_is_not_required() -> Result<()> {
 
 #[test]
 fn a_context_reproduced_wrongly_does_not_open() -> Result<()> {
-    let message = Envelope::with_materials_manager(required(&["b"])).encrypt(b"text", &context(FULL))?;
-    let plain = Envelope::with_materials_manager(raw());
+    let message = Envelope::new(required(&["b"])).encrypt(b"text", &context(FULL))?;
+    let plain = Envelope::new(raw());
     let kind = |pairs: &[(&str, &str)]| {
         plain.decrypt_with_reproduced_context(&message, &context(pairs)).map_err(|error| error.kind())
     };
@@ -82,9 +82,9 @@ impl Keyring for Unbound {
 #[test]
 fn the_header_itself_is_bound_to_what_it_leaves_out() -> Result<()> {
     let unbound = || DefaultMaterialsManager::new(Unbound);
-    let writer = Envelope::with_materials_manager(RequiredContextManager::new(unbound(), ["b"])?);
+    let writer = Envelope::new(RequiredContextManager::new(unbound(), ["b"])?);
     let message = writer.encrypt(b"text", &context(FULL))?;
-    let reader = Envelope::with_materials_manager(unbound());
+    let reader = Envelope::new(unbound());
     assert_eq!(reader.decrypt_with_reproduced_context(&message, &context(&[("b", "2")]))?, b"text");
     for wrong in [context(&[]), context(&[("b", "3")]), context(&[("b", "2"), ("d", "")])] {
         let error = reader.decrypt_with_reproduced_context(&message, &wrong).unwrap_err();
@@ -110,14 +110,14 @@ impl MaterialsManager for Forgetful {
 
 #[test]
 fn materials_that_lost_a_required_name_are_refused() -> Result<()> {
-    let envelope = Envelope::with_materials_manager(RequiredContextManager::new(Forgetful, ["b"])?);
+    let envelope = Envelope::new(RequiredContextManager::new(Forgetful, ["b"])?);
     assert_eq!(envelope.encrypt(b"x", &context(FULL)).unwrap_err().kind(), ErrorKind::Internal);
     Ok(())
 }
 
 #[test]
 fn who_encrypts_must_give_every_required_name() {
-    let envelope = Envelope::with_materials_manager(required(&["a", "missing"]));
+    let envelope = Envelope::new(required(&["a", "missing"]));
     let error = envelope.encrypt(b"x", &context(FULL)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Validation);
     assert!(error.to_string().contains("missing"), "{error}");
@@ -125,8 +125,8 @@ fn who_encrypts_must_give_every_required_name() {
 
 #[test]
 fn who_decrypts_must_bring_every_required_name_even_if_the_header_shows_it() -> Result<()> {
-    let message = Envelope::with_materials_manager(raw()).encrypt(b"text", &context(FULL))?;
-    let envelope = Envelope::with_materials_manager(required(&["a", "b"]));
+    let message = Envelope::new(raw()).encrypt(b"text", &context(FULL))?;
+    let envelope = Envelope::new(required(&["a", "b"]));
     let error = envelope.decrypt_with_reproduced_context(&message, &context(&[("a", "1")])).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::ContextMismatch);
     assert_eq!(envelope.decrypt_with_reproduced_context(&message, &context(&[("a", "1"), ("b", "2")]))?, b"text");
@@ -135,7 +135,7 @@ fn who_decrypts_must_bring_every_required_name_even_if_the_header_shows_it() -> 
 
 #[test]
 fn streams_keep_the_required_context_out_too() -> Result<(), Box<dyn std::error::Error>> {
-    let envelope = Envelope::with_materials_manager(required(&["b"]));
+    let envelope = Envelope::new(required(&["b"]));
     let mut writer = envelope.writer(Vec::new(), &context(FULL))?;
     writer.write_all(b"text")?;
     let message = writer.finish()?;
@@ -151,7 +151,7 @@ fn a_manager_that_is_chosen_at_run_time_is_stacked_like_any_other() -> Result<()
     let chosen: [Box<dyn MaterialsManager>; 2] = [Box::new(raw()), Box::new(required(&["a"]))];
     for inner in chosen {
         let outer: Box<dyn MaterialsManager> = Box::new(RequiredContextManager::new(inner, ["b"])?);
-        let envelope = Envelope::with_materials_manager(outer);
+        let envelope = Envelope::new(outer);
         let message = envelope.encrypt(b"text", &context(FULL))?;
         assert_eq!(inspect(&message)?.context().get("b"), None);
         assert_eq!(envelope.decrypt_with_reproduced_context(&message, &context(FULL))?, b"text");
@@ -172,14 +172,14 @@ fn a_cache_on_either_side_keeps_every_rule() -> Result<()> {
     let age = Duration::from_secs(3600);
     let outside = CachingMaterialsManager::builder(required(&["b"]), age).build()?;
     let behind = RequiredContextManager::new(CachingMaterialsManager::builder(raw(), age).build()?, ["b"])?;
-    for envelope in [Envelope::with_materials_manager(outside), Envelope::with_materials_manager(behind)] {
+    for envelope in [Envelope::new(outside), Envelope::new(behind)] {
         for _ in 0..3 {
             let message = envelope.encrypt(b"text", &context(FULL))?;
             assert_eq!(inspect(&message)?.context(), &context(&[("a", "1"), ("c", "3")]), "on a hit as on a miss");
             assert_eq!(envelope.decrypt_with_reproduced_context(&message, &context(&[("b", "2")]))?, b"text");
             // The full context is the same, so only the names of the supplied pairs distinguish the
             // requests.
-            let shown = Envelope::with_materials_manager(raw()).encrypt(b"text", &context(FULL))?;
+            let shown = Envelope::new(raw()).encrypt(b"text", &context(FULL))?;
             assert_eq!(envelope.decrypt_with_reproduced_context(&shown, &context(&[("b", "2")]))?, b"text");
             let error = envelope.decrypt_with_reproduced_context(&shown, &context(&[("a", "1")])).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ContextMismatch);
@@ -195,10 +195,10 @@ fn managers_with_other_required_names_share_no_data_key() -> Result<()> {
         let builder = CachingMaterialsManager::builder(raw(), Duration::from_secs(3600));
         builder.cache(&cache).partition("one").build()
     };
-    Envelope::with_materials_manager(shared()?).encrypt(b"x", &context(FULL))?;
+    Envelope::new(shared()?).encrypt(b"x", &context(FULL))?;
     for names in [&["a"][..], &["b"], &["a", "b"]] {
         let manager = RequiredContextManager::new(shared()?, names.iter().copied())?;
-        Envelope::with_materials_manager(manager).encrypt(b"x", &context(FULL))?;
+        Envelope::new(manager).encrypt(b"x", &context(FULL))?;
     }
     assert_eq!((cache.statistics().misses(), cache.statistics().hits()), (4, 0));
     Ok(())
