@@ -76,14 +76,14 @@ fn marks_only_move_forward(marks: &dyn InstanceMarks) -> Result<()> {
     marks.add_mark(other, mark(1, 9))?;
     for next in [mark(1, 1), mark(1, 1), mark(3, 2)] {
         marks.add_mark(ours, next)?;
-        assert_eq!(found(ours)?, [next], "a mark takes the place of the lower ones, and is there once");
+        assert_eq!(found(ours)?, [next], "a mark replaces the lower ones and is stored once");
     }
     marks.add_mark(ours, mark(3, 3))?;
-    assert_eq!(found(ours)?, [mark(3, 2), mark(3, 3)], "a mark of the same generation stays");
+    assert_eq!(found(ours)?, [mark(3, 2), mark(3, 3)], "a mark of the same generation is retained");
     marks.add_mark(ours, mark(2, 4))?;
     let after = found(ours)?;
-    assert!(after.ends_with(&[mark(3, 2), mark(3, 3)]), "a higher mark stays: {after:?}");
-    assert_eq!(found(other)?, [mark(1, 9)], "the marks of another store stay");
+    assert!(after.ends_with(&[mark(3, 2), mark(3, 3)]), "a higher mark is retained: {after:?}");
+    assert_eq!(found(other)?, [mark(1, 9)], "the marks of another store are retained");
     Ok(())
 }
 
@@ -105,7 +105,7 @@ fn a_kind_that_is_not_offered_is_refused(
     kind: &MaterialBinding,
 ) {
     if let Some(generator) = provider.generator() {
-        let refused = generator.generate(backend, kind).expect_err("it is not among the capabilities");
+        let refused = generator.generate(backend, kind).expect_err("the kind is not among the capabilities");
         assert_eq!(refused.kind(), ErrorKind::UnsupportedOperation, "{} {}", kind.spec, kind.usage);
     }
 }
@@ -115,7 +115,7 @@ fn a_kind_that_is_offered_works(
     backend: &CryptoBackend,
     kind: &MaterialBinding,
 ) -> Result<()> {
-    let generator = provider.generator().expect("what can be made needs a generator");
+    let generator = provider.generator().expect("a provider with generated kinds has a generator");
     let made = generator.generate(backend, kind)?;
     let opened = provider.open(backend, kind, &made.stored)?;
     let again = provider.open(backend, kind, &made.stored)?;
@@ -133,7 +133,7 @@ fn a_kind_that_is_offered_works(
         (OpenedKey::Agreement(one), OpenedKey::Agreement(two)) => {
             both_sides_agree(&[&**one, &**two], &made, &generator.generate(backend, kind)?, provider, backend, kind)?;
         }
-        (one, two) => panic!("{one:?} and {two:?} are one key"),
+        (one, two) => panic!("{one:?} and {two:?} must be the same key"),
     }
     material_of_nobody_is_refused(provider, backend, kind);
     provider.destroy(kind, &made.stored)?;
@@ -146,7 +146,7 @@ fn a_kind_that_is_offered_works(
 fn material_of_nobody_is_refused(provider: &dyn KeyMaterialProvider, backend: &CryptoBackend, kind: &MaterialBinding) {
     for foreign in [&[][..], &[0], &[0x30, 0x82, 0xFF, 0xFF], &[0xA5; 5_000]] {
         let refused = provider.open(backend, kind, &SecretBytes::copy_from_slice(foreign));
-        let refused = refused.expect_err("it was never handed over");
+        let refused = refused.expect_err("the provider never returned these bytes");
         assert_eq!(refused.kind(), ErrorKind::Internal, "{} {} bytes", kind.spec, foreign.len());
     }
 }
@@ -169,7 +169,10 @@ fn a_cipher_opens_what_it_sealed(one: &dyn Cipher, two: &dyn Cipher) -> Result<(
         one.open(b"header", b"context", &[]),
     ];
     for refused in refused {
-        assert_eq!(refused.expect_err("it does not fit").kind(), ErrorKind::InvalidCiphertext);
+        assert_eq!(
+            refused.expect_err("the arguments do not match the ciphertext").kind(),
+            ErrorKind::InvalidCiphertext
+        );
     }
     Ok(())
 }
@@ -196,8 +199,8 @@ fn what_was_encrypted_with_the_public_key_opens(
 ) -> Result<()> {
     let public = public_key(made, backend, spec)?;
     for &algorithm in spec.encryption_algorithms(KeyUsage::EncryptDecrypt) {
-        let padding = oaep(algorithm).expect("an algorithm of RSA");
-        let most = spec.max_plaintext(algorithm).expect("an algorithm of the spec");
+        let padding = oaep(algorithm).expect("the algorithm is for RSA");
+        let most = spec.max_plaintext(algorithm).expect("the spec has this algorithm");
         for length in [0, 1, most] {
             let plaintext = vec![0x42; length];
             let ciphertext = public.encrypt(padding, &plaintext, backend.random())?;
@@ -207,7 +210,8 @@ fn what_was_encrypted_with_the_public_key_opens(
             let altered: Vec<u8> = ciphertext.iter().map(|byte| byte ^ 1).collect();
             let beyond_modulus = vec![0xff; ciphertext.len()];
             for wrong in [&altered[..], &beyond_modulus, &ciphertext[1..], &[&ciphertext[..], &[0]].concat(), &[]] {
-                let refused = opened[0].decrypt(algorithm, wrong).expect_err("it does not fit");
+                let refused =
+                    opened[0].decrypt(algorithm, wrong).expect_err("the arguments do not match the ciphertext");
                 assert_eq!(refused.kind(), ErrorKind::InvalidCiphertext, "{algorithm}");
             }
         }
@@ -253,7 +257,7 @@ fn both_sides_agree(
     for private in opened {
         assert_eq!(private.agree(&peer)?, theirs);
         for wrong in [&peer[1..], &[&peer[..], &[0]].concat(), &peer[..peer.len() - 1], &[]] {
-            assert_eq!(private.agree(wrong).expect_err("it is no key").kind(), ErrorKind::Validation);
+            assert_eq!(private.agree(wrong).expect_err("the bytes are not a key").kind(), ErrorKind::Validation);
         }
         let foreign = match kind.spec {
             KeySpec::EccNistP256 => KeyPairKind::EccSecp256k1,

@@ -89,7 +89,7 @@ mod tests {
     fn an_arc_of_it_passes_everything_on() -> Result<()> {
         let shared = std::sync::Arc::new(MemoryProvider::default());
         let provider: &dyn KeyMaterialProvider = &shared;
-        assert!(provider.importer().is_some(), "a method with a default is passed on as well");
+        assert!(provider.importer().is_some(), "a method with a default implementation is forwarded too");
         for (spec, usage) in &provider.capabilities().generates {
             assert_eq!(provider.unsupported_reason(*spec, *usage), None, "nothing is missing for {spec} keys");
         }

@@ -110,11 +110,11 @@ fn check(spec: KeySpec, usage: KeyUsage) -> Result<()> {
 }
 
 fn unsupported(spec: KeySpec, usage: KeyUsage) -> Error {
-    Error::new(ErrorKind::UnsupportedOperation, format!("there are no {spec} keys for {usage} in software"))
+    Error::new(ErrorKind::UnsupportedOperation, format!("{spec} keys for {usage} are not supported in software"))
 }
 
 fn foreign(spec: KeySpec) -> Error {
-    Error::new(ErrorKind::Internal, format!("the kept material is not that of a {spec} key"))
+    Error::new(ErrorKind::Internal, format!("the stored material does not belong to a {spec} key"))
 }
 
 const fn digest_algorithm(algorithm: MacAlgorithm) -> DigestAlgorithm {
@@ -172,7 +172,7 @@ struct SoftwarePrivateKey(Box<dyn PrivateKey>);
 impl Decryption for SoftwarePrivateKey {
     fn decrypt(&self, algorithm: EncryptionAlgorithm, ciphertext: &[u8]) -> Result<SecretBytes> {
         let oaep = oaep(algorithm).ok_or_else(|| {
-            let text = format!("an asymmetric key does not decrypt with {algorithm}");
+            let text = format!("an asymmetric key cannot decrypt with {algorithm}");
             Error::new(ErrorKind::Internal, text)
         })?;
         Ok(self.0.decrypt(oaep, ciphertext)?)

@@ -126,7 +126,7 @@ impl Shared {
         let state = self.lock();
         let holders = state.active()?.filter_map(|member| member.keys.get(&handle));
         let found = holders.map(|material| SecretBytes::copy_from_slice(material.expose_secret())).next();
-        found.ok_or_else(|| unavailable("no member that answers holds the key"))
+        found.ok_or_else(|| unavailable("no responding member holds the key"))
     }
 }
 
@@ -136,7 +136,7 @@ impl State {
             return Err(unavailable("the cluster is not connected"));
         }
         if !self.members.iter().any(|member| member.active) {
-            return Err(unavailable("no member of the cluster answers"));
+            return Err(unavailable("no member of the cluster responds"));
         }
         Ok(())
     }
@@ -169,7 +169,7 @@ impl HsmCluster for MemoryCluster {
             .map_err(|error| ConnectionFailure { code: ConnectionErrorCode::InvalidCredentials, error })?;
         let mut state = self.shared.lock();
         if !state.members.iter().any(|member| member.active) {
-            return Err(ConnectionFailure::new(ConnectionErrorCode::InsufficientHsms, "no member answers"));
+            return Err(ConnectionFailure::new(ConnectionErrorCode::InsufficientHsms, "no member responds"));
         }
         if given != *self.password.lock() {
             return Err(ConnectionFailure::new(ConnectionErrorCode::InvalidCredentials, "the password is wrong"));
@@ -195,7 +195,7 @@ impl HsmCluster for MemoryCluster {
         }
         match state.members.iter().find(|member| !member.active) {
             None => Ok(()),
-            Some(away) => Err(unavailable(format!("{} does not answer and may hold the key", away.name))),
+            Some(away) => Err(unavailable(format!("{} does not respond and may hold the key", away.name))),
         }
     }
 
@@ -222,7 +222,7 @@ impl KeyMaterialProvider for MemoryCluster {
 
     fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, stored: &SecretBytes) -> Result<OpenedKey> {
         if stored.expose_secret() != KEPT {
-            return Err(Error::new(ErrorKind::Internal, "what was kept is not of this cluster"));
+            return Err(Error::new(ErrorKind::Internal, "the stored material does not belong to this cluster"));
         }
         self.shared.material(handle(binding))?;
         let key = MemberKey { shared: Arc::clone(&self.shared), binding: *binding, backend: *backend };
@@ -366,11 +366,11 @@ fn unavailable(text: impl Into<String>) -> Error {
 
 fn unsupported(binding: &MaterialBinding) -> Error {
     let MaterialBinding { spec, usage, .. } = binding;
-    Error::new(ErrorKind::UnsupportedOperation, format!("a cluster in memory has no {spec} keys for {usage}"))
+    Error::new(ErrorKind::UnsupportedOperation, format!("a cluster in memory does not support {spec} keys for {usage}"))
 }
 
 fn does_not_open() -> Error {
-    Error::new(ErrorKind::InvalidCiphertext, "the ciphertext does not open")
+    Error::new(ErrorKind::InvalidCiphertext, "the ciphertext cannot be decrypted")
 }
 
 #[cfg(test)]
@@ -398,16 +398,16 @@ mod tests {
         cluster.connect(&credential).map_err(|failure| failure.error)?;
         let provider: &dyn KeyMaterialProvider = &shared;
         conformance::run(provider, &FASTEST, |spec, _| spec == KeySpec::SymmetricDefault)?;
-        assert_eq!((shared.keys_on("a"), shared.keys_on("b")), (0, 0), "what was destroyed is gone");
+        assert_eq!((shared.keys_on("a"), shared.keys_on("b")), (0, 0), "destroyed material cannot be opened");
         assert_eq!(cluster.unsupported_reason(KeySpec::Hmac256, KeyUsage::GenerateVerifyMac), None);
 
         let (store, mark) = ([7; 16], InstanceMark { generation: 1, nonce: [8; 16] });
         let marks: &dyn InstanceMarks = &shared;
         marks.add_mark(store, mark)?;
         assert_eq!(marks.marks(store)?, [mark, mark]);
-        assert_eq!(provider.instance_marks().expect("it keeps marks").marks(store)?, [mark, mark]);
+        assert_eq!(provider.instance_marks().expect("the cluster supports marks").marks(store)?, [mark, mark]);
         cluster.disconnect();
-        assert_eq!(cluster.random(1).expect_err("it is logged out").kind(), ErrorKind::KeyUnavailable);
+        assert_eq!(cluster.random(1).expect_err("the cluster is logged out").kind(), ErrorKind::KeyUnavailable);
         Ok(())
     }
 }

@@ -31,7 +31,8 @@ pub(in crate::provider) fn check(
         Some(kind) => {
             let key = backend.key_pairs().private_key(kind, bytes).map_err(|error| {
                 let found = crypto::explain_private(backend.key_pairs(), &[kind], bytes);
-                incorrect(format!("the key material is no private key of {spec} in PKCS#8: {found}")).with_source(error)
+                incorrect(format!("the key material is not a PKCS#8 private key for {spec}: {found}"))
+                    .with_source(error)
             })?;
             self_test(backend, kind, &*key)?;
             Ok(GeneratedMaterial::key_pair(key.to_pkcs8()?, key.public_key_der()))
@@ -55,7 +56,7 @@ fn self_test(backend: &CryptoBackend, kind: KeyPairKind, key: &dyn PrivateKey) -
         let algorithm = kind.signing_algorithms()[0];
         public.verify(algorithm, message, &key.sign(algorithm, message)?)
     };
-    passes().map_err(|error| incorrect("the halves of the key pair do not belong together".into()).with_source(error))
+    passes().map_err(|error| incorrect("the private and public key of the pair do not match".into()).with_source(error))
 }
 
 fn incorrect(text: String) -> Error {
@@ -72,7 +73,7 @@ fn wrong_length(spec: KeySpec, lengths: &RangeInclusive<usize>, bytes: &[u8]) ->
     if let Some(form) = crypto::text_form(bytes) {
         format!("{text}: {form}")
     } else if without_line_end.is_some_and(|bytes| lengths.contains(&bytes.len())) {
-        format!("{text}: it ends with a line end, remove that")
+        format!("{text}: it ends with a line ending, which must be removed")
     } else {
         text
     }
@@ -160,9 +161,9 @@ mod tests {
         let material = generate(KeyPairKind::EccP256).to_pkcs8()?;
         check(&FASTEST, KeySpec::EccNistP256, &material)?;
         let refused = check(&FASTEST.with_key_pairs(&Unchecked), KeySpec::EccNistP256, &material).map(drop);
-        let refused = refused.expect_err("the public key is that of another key pair");
+        let refused = refused.expect_err("the public key belongs to another key pair");
         assert_eq!(refused.kind(), ErrorKind::IncorrectKeyMaterial);
-        assert!(refused.to_string().contains("do not belong together"), "{refused}");
+        assert!(refused.to_string().contains("do not match"), "{refused}");
         Ok(())
     }
 

@@ -179,7 +179,7 @@ mod tests {
                 }
             }
         }
-        println!("import: {fits} combinations of spec, size and algorithm fit, {too_long} do not");
+        println!("import: {fits} combinations of spec, size and algorithm are allowed, {too_long} are too long");
         assert_eq!((fits, too_long), (13 * 12 - 20, 20));
         Ok(())
     }

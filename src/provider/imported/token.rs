@@ -77,7 +77,7 @@ impl ImportToken {
     /// error gives no details, unless the token is text.
     pub(crate) fn open(token: &[u8], root: &RootKeyVersions, binding: &TokenBinding) -> Result<Self> {
         if let Some(form) = text_form(token) {
-            let text = format!("the import token is not as this KMS returned it: {form}");
+            let text = format!("the import token differs from the one that this KMS returned: {form}");
             return Err(Error::new(ErrorKind::InvalidImportToken, text));
         }
         // Earlier root key versions that this process still knows are not accepted: a party whose
@@ -105,7 +105,7 @@ fn text<'a>(reader: &mut Reader<'a>) -> Result<&'a str, CodecError> {
 }
 
 fn invalid() -> Error {
-    Error::new(ErrorKind::InvalidImportToken, "the import token is not one that this KMS made for this key")
+    Error::new(ErrorKind::InvalidImportToken, "the import token was not issued by this KMS for this key")
 }
 
 #[cfg(test)]
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(opened.private_key, token().private_key);
 
         let refused = |token: &[u8], root: &RootKeyVersions, binding: &TokenBinding| {
-            let refused = ImportToken::open(token, root, binding).expect_err("not this token");
+            let refused = ImportToken::open(token, root, binding).expect_err("a token of another key is rejected");
             assert_eq!((refused.kind(), refused.to_string()), (invalid().kind(), invalid().to_string()));
         };
         for at in 0..sealed.len() {

@@ -62,7 +62,7 @@ pub(crate) fn check_fit(spec: KeySpec, wrapping: WrappingKeySpec, algorithm: Wra
         return Ok(());
     }
     let text = format!(
-        "the material of a {spec} key is too long for {algorithm} under {wrapping}: take RSA_AES_KEY_WRAP_SHA_256"
+        "the material of a {spec} key is too long for {algorithm} under {wrapping}: use RSA_AES_KEY_WRAP_SHA_256"
     );
     Err(Error::new(ErrorKind::Validation, text))
 }
@@ -85,8 +85,8 @@ pub(crate) fn unwrap(
         true => unwrap_in_two_steps(backend, algorithm, key, wrapped),
     };
     unwrapped.map_err(|_| {
-        let text = "the key material does not unwrap with the wrapping key and the algorithm of the import token: wrap it \
-                    again with both, and with one hash function for label and mask of RSA-OAEP";
+        let text = "cannot unwrap the key material with the wrapping key and the algorithm of the import token: \
+                    wrap it again with both, using the same hash function for the label and the mask of RSA-OAEP";
         Error::new(ErrorKind::InvalidCiphertext, text)
     })
 }
@@ -101,14 +101,14 @@ fn check_form(algorithm: WrappingAlgorithm, kind: KeyPairKind, wrapped: &[u8]) -
     let found = match (text_form(wrapped), wrapped.strip_suffix(b"\n")) {
         (Some(form), _) => format!(": {form}"),
         (None, _) if fits(wrapped.len()) => return Ok(()),
-        (None, Some(front)) if fits(front.len()) => ": it ends with a line end, remove that".to_owned(),
+        (None, Some(front)) if fits(front.len()) => ": it ends with a line ending, which must be removed".to_owned(),
         (None, _) => String::new(),
     };
     let wanted = match has_two_steps(algorithm) {
         false => format!("{modulus} bytes"),
-        true => format!("{modulus} bytes and behind them a multiple of 8, from {MIN_KEY_WRAP} on"),
+        true => format!("{modulus} bytes followed by a multiple of 8, at least {MIN_KEY_WRAP}"),
     };
-    let text = format!("material wrapped with {algorithm} has {wanted}, and here are {}{found}", wrapped.len());
+    let text = format!("material wrapped with {algorithm} must have {wanted}, not {}{found}", wrapped.len());
     Err(Error::new(ErrorKind::InvalidCiphertext, text))
 }
 

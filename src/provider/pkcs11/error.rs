@@ -120,16 +120,17 @@ impl TokenError {
     pub(super) fn of_login(self) -> Self {
         let advice = match self.code {
             Some("CKR_PIN_INCORRECT" | "CKR_PIN_INVALID" | "CKR_PIN_LEN_RANGE") => {
-                ": the PIN is wrong, and not tried again until another one is set"
+                ": the PIN is wrong and will not be tried again until a different one is configured"
             }
             Some("CKR_PIN_LOCKED") => {
-                ": the PIN was wrong too often, and the token's security officer must set a new one"
+                ": the PIN is locked after too many wrong attempts, and the token's security officer must set a \
+                 new one"
             }
             Some("CKR_PIN_EXPIRED" | "CKR_NEW_PIN_MODE" | "CKR_USER_PIN_NOT_INITIALIZED") => {
                 ": the token's security officer must set a new PIN"
             }
             Some("CKR_USER_ANOTHER_ALREADY_LOGGED_IN" | "CKR_USER_TOO_MANY_TYPES") => {
-                ": another user is logged in, and must log out first"
+                ": another user is logged in and must log out first"
             }
             _ => "",
         };
@@ -204,9 +205,9 @@ fn of_code(code: RvError, function: Function) -> TokenError {
     };
     let message = match code {
         RvError::VendorDefined(number) | RvError::UnknownErrorCode(number) => {
-            format!("C_{function:?} answers {name} {number:#x}")
+            format!("C_{function:?} returned {name} {number:#x}")
         }
-        _ => format!("C_{function:?} answers {name}"),
+        _ => format!("C_{function:?} returned {name}"),
     };
     TokenError { code: Some(name), ..TokenError::new(class, message) }
 }

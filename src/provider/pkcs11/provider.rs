@@ -54,7 +54,7 @@ impl Pkcs11Provider {
         let kind = offered(&self.able, binding.spec, binding.usage)?;
         let reference = TokenKeyHandle::from_bytes(stored.expose_secret()).filter(|reference| reference.kind() == kind);
         reference.ok_or_else(|| {
-            let text = format!("what was kept is no reference to a {} key in a token", binding.spec);
+            let text = format!("the stored material is not a reference to a {} key in a token", binding.spec);
             Error::new(ErrorKind::Internal, text)
         })
     }
@@ -117,7 +117,7 @@ impl MaterialGenerator for Pkcs11Provider {
         backend.random().fill(&mut id)?;
         let label = format!("{} {}", binding.key_id, binding.version.number());
         let key = self.token.generate_key(&NewKey::new(&id, label, kind)).map_err(|error| {
-            let text = format!("{error}; if it was made all the same, its id is {}", id_text(&id));
+            let text = format!("{error}; if the token created the key nevertheless, its id is {}", id_text(&id));
             Error::new(Error::from(error.clone()).kind(), text).with_source(error)
         })?;
         let stored = SecretBytes::from_vec(key.to_bytes()?);
@@ -131,7 +131,10 @@ impl MaterialGenerator for Pkcs11Provider {
 /// Returns the kind of token key for a spec. The error names the mechanism that the token lacks.
 fn offered(able: &TokenCapabilities, spec: KeySpec, usage: KeyUsage) -> Result<TokenKeyKind> {
     let lacks = |mechanism: &'static str| {
-        Error::from(TokenError::lacks(mechanism, format!("no {spec} keys for {usage} in tokens: {mechanism}")))
+        Error::from(TokenError::lacks(
+            mechanism,
+            format!("{spec} keys for {usage} are not supported in tokens: they would need {mechanism}"),
+        ))
     };
     let kind = match (spec, usage, key_pair_kind(spec)) {
         (KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt, _) => TokenKeyKind::Aes256,
@@ -141,7 +144,7 @@ fn offered(able: &TokenCapabilities, spec: KeySpec, usage: KeyUsage) -> Result<T
         (_, KeyUsage::KeyAgreement, _) => return Err(lacks("CKM_ECDH1_DERIVE")),
         (_, KeyUsage::GenerateVerifyMac, _) => return Err(lacks("CKM_SHA256_HMAC")),
         (..) => {
-            let text = format!("there are no {spec} keys for {usage}");
+            let text = format!("{spec} keys for {usage} do not exist");
             return Err(Error::new(ErrorKind::UnsupportedOperation, text));
         }
     };
@@ -150,7 +153,7 @@ fn offered(able: &TokenCapabilities, spec: KeySpec, usage: KeyUsage) -> Result<T
         // A KMS key supports every algorithm of its spec.
         let all = [RsaOaep::Sha1, RsaOaep::Sha256];
         if let Some(missing) = all.into_iter().find(|oaep| !able.oaep.contains(oaep)) {
-            let text = format!("token '{}' has no CKM_RSA_PKCS_OAEP with {missing:?}", able.label);
+            let text = format!("token '{}' does not support CKM_RSA_PKCS_OAEP with {missing:?}", able.label);
             return Err(TokenError::lacks("CKM_RSA_PKCS_OAEP", text).into());
         }
     }
@@ -201,7 +204,7 @@ impl Signing for TokenKey {
 impl Decryption for TokenKey {
     fn decrypt(&self, algorithm: EncryptionAlgorithm, ciphertext: &[u8]) -> Result<SecretBytes> {
         let oaep = oaep(algorithm).ok_or_else(|| {
-            let text = format!("a private key in a token does not decrypt with {algorithm}");
+            let text = format!("a private key in a token cannot decrypt with {algorithm}");
             Error::new(ErrorKind::Internal, text)
         })?;
         self.token.decrypt_oaep(&self.key, oaep, ciphertext).map_err(not_opened)
@@ -248,7 +251,7 @@ mod tests {
         assert!(made.contains(&(KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt)));
         assert!(made.contains(&(KeySpec::Rsa2048, KeyUsage::SignVerify)));
         assert!(made.contains(&(KeySpec::EccSecgP256k1, KeyUsage::SignVerify)));
-        assert!(!made.contains(&(KeySpec::Rsa2048, KeyUsage::EncryptDecrypt)), "it has OAEP with SHA-1 only");
+        assert!(!made.contains(&(KeySpec::Rsa2048, KeyUsage::EncryptDecrypt)), "SoftHSM supports OAEP only with SHA-1");
         conformance::run(&provider, &FASTEST, is_quick)
     }
 

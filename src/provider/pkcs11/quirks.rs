@@ -84,22 +84,25 @@ pub const QUIRKS: &[Quirks] = &[
         unwrapped_without_length: true,
         bad_ciphertext: "CKR_GENERAL_ERROR",
         remarks: &[
-            "RSA-OAEP with SHA-1 only; ECDSA over a hash value only",
-            "a token whose folder is gone looks empty, and is dead until the module is initialised anew",
+            "supports RSA-OAEP only with SHA-1, and ECDSA only over a digest",
+            "a token whose directory was removed appears empty and does not work until the module is reinitialized",
             "builds with assertions abort on AES-GCM without associated data",
-            "2.6.1 does not make several keys at once: of 12,000 by bare C calls of eight threads, 39 were answered with \
-             CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED or CKR_TEMPLATE_INCONSISTENT, and 4 said that they were not sensitive; one \
-             at a time, and not found or read by others meanwhile, none; one at a time while four threads looked for another \
-             key, 20 of 600, and while others encrypted on a busy machine, 1 of 80: what fails so is made anew",
-            "on a full disk 2.6.1 answers CKR_OK to C_GenerateKey, and the key works and is gone when the module is initialised \
-             anew: so it is tried first whether there is room; nor does it call fsync: what it made in the last seconds \
-             before a power cut may be gone",
-            "several processes may use one token at once, each making keys one at a time: of 6,000 by bare C calls of four \
-             processes none failed; but a login writes the file of the token anew, and a process that looks for the token in \
-             this moment does not see it, or has its own login answered with CKR_GENERAL_ERROR before the PIN was looked at: 9 \
-             of 200 lists of pkcs11-tool lacked it while two others logged in; nor does it always see a key that is there: of \
-             some 10,000 operations beside three busy processes one found none; and a process that makes a key while another \
-             one does may see its own twice, which happened to 8 of 1,440: each is proved to be the key before it is used",
+            "2.6.1 does not create keys concurrently: of 12,000 keys created with direct C calls by eight threads, \
+             39 failed with CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED or CKR_TEMPLATE_INCONSISTENT, and 4 were \
+             reported as not sensitive; with serialized creation and no concurrent reads, none failed; with \
+             serialized creation, 20 of 600 failed while four threads searched for another key, and 1 of 80 while \
+             other threads encrypted on a busy machine; such failures are retried",
+            "on a full disk, C_GenerateKey of 2.6.1 returns CKR_OK, and the key works but is lost when the module \
+             is reinitialized, so free space is checked before a key is created; 2.6.1 also never calls fsync, so \
+             keys created in the last seconds before a power cut may be lost",
+            "several processes can share a token if each of them serializes key creation: of 6,000 keys created \
+             with direct C calls by four processes, none failed; however, a login rewrites the file of the token, \
+             and a process that searches for the token at this moment does not find it, or its own login fails \
+             with CKR_GENERAL_ERROR before the PIN is checked: 9 of 200 listings by pkcs11-tool lacked the token \
+             while two other processes logged in; existing keys can be overlooked: of about 10,000 operations \
+             alongside three busy processes, one did not find its key; a process that creates a key while another \
+             process does may list its own key twice, which happened for 8 of 1,440 keys, so each object is \
+             verified to be the key before it is used",
         ],
     },
     Quirks {
@@ -115,9 +118,10 @@ pub const QUIRKS: &[Quirks] = &[
         unwrapped_without_length: false,
         bad_ciphertext: "CKR_ENCRYPTED_DATA_INVALID",
         remarks: &[
-            "its initialisation needs pReserved, which names the folder of its database",
-            "asked how long an AES-GCM ciphertext will be, it leaves out the tag, and answers CKR_BUFFER_TOO_SMALL to \
-             whoever gives as much room as it said: bindings that ask, as ours do, decrypt and do not encrypt",
+            "initialization requires pReserved, which specifies the directory of the database",
+            "the reported length of an AES-GCM ciphertext excludes the tag, and a buffer of the reported length is \
+             rejected with CKR_BUFFER_TOO_SMALL, so bindings that query the length, such as those of this crate, \
+             can decrypt but not encrypt",
             "no EdDSA",
         ],
     },
@@ -134,10 +138,11 @@ pub const QUIRKS: &[Quirks] = &[
         unwrapped_without_length: false,
         bad_ciphertext: "unknown",
         remarks: &[
-            "the initialisation vector must be zero before; CKM_CLOUDHSM_AES_GCM puts it before the ciphertext instead",
+            "the initialization vector must be zero on input; CKM_CLOUDHSM_AES_GCM prepends it to the ciphertext \
+             instead",
             "no read-only sessions; CKA_ID must be unique",
-            "being busy shows as CKR_FUNCTION_FAILED or CKR_OPERATION_ACTIVE",
-            "a new key is usable when two HSMs hold it",
+            "a busy HSM returns CKR_FUNCTION_FAILED or CKR_OPERATION_ACTIVE",
+            "a new key is usable once two HSMs hold it",
         ],
     },
     Quirks {
@@ -151,8 +156,11 @@ pub const QUIRKS: &[Quirks] = &[
         hidden_by_logins: false,
         writes_unchecked: false,
         unwrapped_without_length: false,
-        bad_ciphertext: "none: it has no AES-GCM",
-        remarks: &["no AES-GCM: signing and RSA only", "16 sessions for all users of the device together"],
+        bad_ciphertext: "none, because AES-GCM is not supported",
+        remarks: &[
+            "no AES-GCM; supports only signing and RSA",
+            "at most 16 sessions, shared by all users of the device",
+        ],
     },
     Quirks {
         product: "Thales Luna",
@@ -166,7 +174,7 @@ pub const QUIRKS: &[Quirks] = &[
         writes_unchecked: false,
         unwrapped_without_length: false,
         bad_ciphertext: "unknown",
-        remarks: &["in FIPS mode it makes the initialisation vector and appends it: set IvMode::TokenAppended"],
+        remarks: &["in FIPS mode, the token generates and appends the IV: set IvMode::TokenAppended"],
     },
     Quirks {
         product: "Entrust nShield",
@@ -180,7 +188,7 @@ pub const QUIRKS: &[Quirks] = &[
         writes_unchecked: false,
         unwrapped_without_length: false,
         bad_ciphertext: "CKR_FUNCTION_FAILED",
-        remarks: &["the initialisation vector must be zero before"],
+        remarks: &["the initialization vector must be zero on input"],
     },
     UNKNOWN,
 ];

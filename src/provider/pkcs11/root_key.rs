@@ -52,16 +52,17 @@ impl HsmRootKey {
     ///   [`HsmRootKey::find`].
     /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the cluster is not connected, a member
     ///   does not respond, or fewer than two members can hold the key. If the message says that the
-    ///   key stays, the key is complete: remove the objects that the message names, and find the
+    ///   key was generated, it is complete: remove the objects that the message names, and find the
     ///   key.
     pub fn generate(cluster: &Pkcs11Cluster, name: &str) -> Result<Self> {
         check_name(name)?;
         if cluster.holds(name.as_bytes())? {
-            let mut text = format!("there is a key '{name}' in the cluster already");
+            let mut text = format!("the cluster already has a key '{name}'");
             if let Some((members, reservation)) = cluster.reservations(name.as_bytes())? {
                 text.push_str(&format!(
-                    ", which another process generates. If none does, remove the object with the CKA_ID {reservation} from \
-                     {members}, which an interrupted one has left, and then find the key"
+                    ", which another process is generating; if no process is, an interrupted generation left an \
+                     object behind: remove the object with the CKA_ID {reservation} from {members}, and then find \
+                     the key"
                 ));
             }
             return Err(Error::new(ErrorKind::AlreadyExists, text));
@@ -105,7 +106,7 @@ fn check_name(name: &str) -> Result<()> {
     if (1..=KEY_ID_LENGTH).contains(&name.len()) {
         return Ok(());
     }
-    let text = format!("the name of a root key in an HSM has 1 to {KEY_ID_LENGTH} bytes, and not {}", name.len());
+    let text = format!("the name of a root key in an HSM must have 1 to {KEY_ID_LENGTH} bytes, not {}", name.len());
     Err(Error::new(ErrorKind::Validation, text))
 }
 

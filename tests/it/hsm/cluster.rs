@@ -420,7 +420,7 @@ fn a_login_that_may_have_been_a_wrong_password_is_not_repeated_often() -> Result
     for _ in 0..10 {
         let error = kms.encrypt(EncryptRequest::new(key, b"text")).expect_err("nobody is logged in");
         assert_eq!(error.kind(), ErrorKind::InvalidState, "{error}");
-        assert!(error.to_string().contains("C_Login answers CKR_FUNCTION_FAILED"), "{error}");
+        assert!(error.to_string().contains("C_Login returned CKR_FUNCTION_FAILED"), "{error}");
         world.clock.advance(Duration::from_secs(60));
     }
     assert_eq!(shims.map(|shim| shim.calls(Function::Login)), before.map(|calls| calls + 3));

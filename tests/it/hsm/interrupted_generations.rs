@@ -111,7 +111,7 @@ fn a_root_key_that_a_token_generates_after_the_deadline_is_not_found() {
     hsm.shim().rule(Function::GenerateKey, 1, 1, Action::Hang);
     let error = generate(&generator, "root");
     assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{error}");
-    assert!(error.to_string().contains("after this process has ended"), "{error}");
+    assert!(error.to_string().contains("after this process has exited"), "{error}");
     assert_eq!(named_ids(&error).first().map(Vec::as_slice), Some(&b"root"[..]), "the key goes first: {error}");
     let_all_calls_return(hsm, slot(&generator));
     assert_eq!(world.all_keys_of(0), 2, "the key and its reservation");
@@ -150,7 +150,7 @@ fn a_root_key_keeps_its_reservation_while_a_token_may_still_erase_it() {
     hsm.shim().rule(Function::Decrypt, 0, 100, Action::Return(DEVICE_REMOVED));
     hsm.shim().rule(Function::DestroyObject, 0, 1, Action::Hang);
     let error = generate(&generator, "root");
-    assert!(error.to_string().contains("after this process has ended"), "{error}");
+    assert!(error.to_string().contains("after this process has exited"), "{error}");
     assert!(world.all_keys_of(0) > 0, "the reservation stays");
     find(&others, "root");
     assert_eq!(generate(&others, "root").kind(), ErrorKind::AlreadyExists);
@@ -229,7 +229,7 @@ fn a_root_key_that_one_member_alone_holds_opens_stores_and_creates_none() -> Res
     world.put(1, b"lone", &[7; 32], &Bare::CIPHER);
     for _ in MEMBERS {
         let error = find(&cluster, "lone");
-        assert!(error.to_string().contains("west alone holds the key"), "{error}");
+        assert!(error.to_string().contains("west alone holds it"), "{error}");
         assert!(!error.to_string().contains("  "), "{error}");
         assert_eq!(named_ids(&error), [b"lone"], "{error}");
     }
@@ -255,7 +255,10 @@ fn several_root_keys_of_one_name_are_distinguished_by_their_labels() -> Result<(
         world.put(member, b"root", &[7; 32], &Bare::CIPHER);
     }
     let error = find(&cluster, "root").to_string();
-    assert!(error.contains("2 keys have the id") && error.contains("the labels '', 'strongroom root key "), "{error}");
+    assert!(
+        error.contains("expected one key with the id") && error.contains("the labels '', 'strongroom root key "),
+        "{error}"
+    );
     Ok(())
 }
 
@@ -347,7 +350,7 @@ impl Tally {
                 Err(error) => {
                     self.incomplete += 1;
                     let text = error.to_string();
-                    let advice = ["alone holds the key", "CKA_EXTRACTABLE"];
+                    let advice = ["alone holds it", "CKA_EXTRACTABLE"];
                     assert!(advice.iter().any(|advice| text.contains(advice)), "{what}: {text}");
                     remove_root(&tokens);
                 }

@@ -351,7 +351,7 @@ fn a_root_key_whose_reservation_stays_is_found_when_an_operator_removes_it() {
     shim.rule(Function::DestroyObject, 0, 1_000, Action::Return(DEVICE_REMOVED));
     let error = HsmRootKey::generate(&cluster, "root").expect_err("the reservation stays");
     shim.clear();
-    assert!(error.to_string().contains("the key was generated and stays"), "{error}");
+    assert!(error.to_string().contains("the key was generated, but its reservation"), "{error}");
     cluster.token("cluster").expect("the slot").check().expect("it is back");
     assert_eq!(world.all_keys_of(0), 2);
     let refused = HsmRootKey::find(&cluster, "root").expect_err("it is reserved");
@@ -623,7 +623,7 @@ fn a_new_key_that_a_member_does_not_protect_in_the_end_is_not_returned() -> Resu
             }
             shim.claim(attribute, value, reads - 1);
             let refused = HsmRootKey::generate(&cluster, "root").expect_err("it is not protected");
-            assert!(refused.to_string().contains("does not protect the new key"), "{refused}");
+            assert!(refused.to_string().contains("did not apply the required protection to the new key"), "{refused}");
             assert_eq!(shim.truths_left(), 0);
             world.clear();
             assert_eq!(world.keys(b"root"), [0, 0]);

@@ -109,7 +109,7 @@ fn a_slot_of_a_vendor_holds_symmetric_keys_and_says_which_mechanism_it_lacks() -
     assert_eq!(opened.plaintext, data_key.plaintext);
     for (spec, usage, mechanism) in [
         (KeySpec::Rsa2048, KeyUsage::EncryptDecrypt, "CKM_RSA_PKCS_OAEP"),
-        (KeySpec::Hmac256, KeyUsage::GenerateVerifyMac, "tokens are not asked for such keys"),
+        (KeySpec::Hmac256, KeyUsage::GenerateVerifyMac, "keys of this kind are never created in tokens"),
     ] {
         let refused = create(&kms, store, spec, usage).expect_err("SoftHSM has OAEP with SHA-1 alone");
         assert_eq!(refused.kind(), ErrorKind::UnsupportedOperation, "{refused}");

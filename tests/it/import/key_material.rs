@@ -295,7 +295,7 @@ fn a_refused_import_leaves_key_and_store_as_they_were() -> Result<()> {
             assert_eq!(kind, invalid.2);
             match wrapped.len() >= 256 + 16 && wrapped.len() % 8 == 0 {
                 true => texts.push(text),
-                false => assert!(text.contains("has 256 bytes and behind them"), "{text}"),
+                false => assert!(text.contains("must have 256 bytes followed by"), "{text}"),
             }
         }
         assert!(texts.len() > 15);
@@ -346,11 +346,11 @@ fn text_and_lengths_that_no_wrapping_has_are_named() -> Result<()> {
             (&[base64.as_bytes(), b"\n"].concat(), "this is Base64"),
             (hex.as_bytes(), "hexadecimal digits"),
             (&with_line_end, "ends with a line end"),
-            (&wrapped[1..], &format!("here are {}", wrapped.len() - 1)),
-            (&[&wrapped[..], &[0]].concat(), &format!("here are {}", wrapped.len() + 1)),
-            (&[&wrapped[..], b"x\n"].concat(), &format!("here are {}", wrapped.len() + 2)),
+            (&wrapped[1..], &format!("not {}", wrapped.len() - 1)),
+            (&[&wrapped[..], &[0]].concat(), &format!("not {}", wrapped.len() + 1)),
+            (&[&wrapped[..], b"x\n"].concat(), &format!("not {}", wrapped.len() + 2)),
             // AES-KWP output is always longer than 8 bytes.
-            (&longer[..256 + 8], "here are 264"),
+            (&longer[..256 + 8], "not 264"),
         ];
         for (wrapped, named) in cases {
             let request = ImportKeyMaterialRequest::new(key, &made.import_token, wrapped).does_not_expire();

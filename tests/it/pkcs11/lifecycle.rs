@@ -66,9 +66,9 @@ fn a_wrong_pin_is_tried_once_by_all_threads_together() {
 #[test]
 fn a_pin_that_a_login_could_lock_is_not_tried() {
     let flags = [
-        (0x2_0000, "CKF_USER_PIN_FINAL_TRY", "Log in once with the vendor's tool"),
-        (0x4_0000, "CKF_USER_PIN_LOCKED", "security officer must set a new one"),
-        (0x8_0000, "CKF_USER_PIN_TO_BE_CHANGED", "Change it with the vendor's tool"),
+        (0x2_0000, "CKF_USER_PIN_FINAL_TRY", "log in once with the vendor's tool"),
+        (0x4_0000, "CKF_USER_PIN_LOCKED", "security officer must set a new PIN"),
+        (0x8_0000, "CKF_USER_PIN_TO_BE_CHANGED", "change it with the vendor's tool"),
     ];
     let Some(hsm) = soft_hsm("a_pin_that_a_login_could_lock_is_not_tried", &["one"]) else { return };
     for (flag, name, advice) in flags {

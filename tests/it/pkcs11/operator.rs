@@ -46,7 +46,7 @@ fn a_token_that_is_not_there_is_told_with_those_that_are() {
     let missing = refused(&token(&hsm, "three"));
     assert_eq!(missing.class(), ErrorClass::TokenLost);
     let text = missing.to_string();
-    let said = ["there is no token 'three'", "'one' (serial number ", "'two' (serial number "];
+    let said = ["cannot find token 'three'", "'one' (serial number ", "'two' (serial number "];
     assert!(said.iter().all(|part| text.contains(part)), "{text}");
     // A slot without an initialized token has neither a name nor a number.
     let empty = TokenConfig::new(TokenSelector::Label(String::new()));
@@ -62,7 +62,7 @@ fn two_tokens_of_one_label_are_told_apart_by_their_serial_numbers() {
     let text = error.to_string();
     let serials: Vec<&str> =
         text.split("(serial number '").skip(1).filter_map(|rest| rest.split('\'').next()).collect();
-    assert!(text.contains("name it by its serial number") && serials.len() == 2, "{text}");
+    assert!(text.contains("select one by its serial number") && serials.len() == 2, "{text}");
     for serial in serials {
         let config = TokenConfig::new(TokenSelector::Serial(serial.to_owned()));
         assert_eq!(Token::new(&module(&hsm), config, pin()).connect().expect("it is the one").serial, serial);
@@ -101,7 +101,7 @@ fn a_token_without_a_pin_says_who_sets_one() {
 #[test]
 fn a_login_that_is_refused_says_what_to_do() {
     let answers = [
-        (0xA0, "CKR_PIN_INCORRECT", "not tried again until another one is set"),
+        (0xA0, "CKR_PIN_INCORRECT", "will not be tried again until a different one is configured"),
         (0xA4, "CKR_PIN_LOCKED", "security officer"),
         (0xA3, "CKR_PIN_EXPIRED", "security officer"),
         (0x104, "CKR_USER_ANOTHER_ALREADY_LOGGED_IN", "another user"),

@@ -52,7 +52,7 @@ fn unless_in_trouble<T>(result: Result<T, TokenError>) -> Option<T> {
             let trouble = [ErrorClass::TokenLost, ErrorClass::SessionLost, ErrorClass::Busy, ErrorClass::KeyMissing];
             // The class is Ambiguous only for a login: for all other calls, the cause was
             // determined.
-            let login = error.class() == ErrorClass::Ambiguous && error.to_string().contains("C_Login answers");
+            let login = error.class() == ErrorClass::Ambiguous && error.to_string().contains("C_Login returned");
             assert!(login || trouble.contains(&error.class()), "{:?}: {error}", error.class());
             println!("\n> trouble {error}");
             None

@@ -58,7 +58,7 @@ fn a_new_key_that_its_token_does_not_protect_as_told_is_refused_and_destroyed() 
         hsm.shim().clear();
         for error in refused {
             assert_eq!(error.class(), ErrorClass::Fatal, "{error}");
-            assert!(error.to_string().contains("did not protect a new"), "{error}");
+            assert!(error.to_string().contains("did not apply the required protection to a new"), "{error}");
         }
         assert_eq!(token.count_objects(&[3; 32]).expect("it answers"), 0, "{attribute:#x}: nothing stays");
         assert_eq!(token.count_objects(source.id()).expect("it answers"), 0, "{attribute:#x}: nothing stays");

@@ -24,8 +24,8 @@ impl Pkcs11Cluster {
         for member in self.members.iter() {
             if let Err(error) = self.persistently(member, || reservation.erase(member)) {
                 let text = format!(
-                    "the key was generated and stays, but {} still has its reservation ({error}). Remove the object with the \
-                     CKA_ID {} from it, and then find the key",
+                    "the key was generated, but its reservation could not be erased from {} ({error}): remove the \
+                     object with the CKA_ID {} from that member, and then find the key",
                     member.name,
                     id_text(reservation.id())
                 );
@@ -85,7 +85,7 @@ impl Pkcs11Cluster {
 fn wait_for_calls(member: &Member, until: Instant) -> Result<(), TokenError> {
     while member.token.health().stuck_calls > 0 {
         if Instant::now() >= until {
-            return Err(TokenError::new(ErrorClass::TokenLost, "a call to it has not returned"));
+            return Err(TokenError::new(ErrorClass::TokenLost, "a call to the token has not returned"));
         }
         thread::sleep(PAUSE);
     }
@@ -96,10 +96,10 @@ fn wait_for_calls(member: &Member, until: Instant) -> Result<(), TokenError> {
 /// key without its reservation can be found. The objects are identified by label, because other
 /// processes may have objects with the same CKA_ID.
 fn leftovers(member: &Member, reservation: &Claim, id: &[u8], failure: &TokenError) -> String {
-    let when = if member.token.health().stuck_calls > 0 { "after this process has ended, " } else { "" };
+    let when = if member.token.health().stuck_calls > 0 { "after this process has exited, " } else { "" };
     format!(
-        "; the call could not erase its objects ({failure}): {when}remove from {} any object with the CKA_LABEL '{}' and the CKA_ID {}, \
-         and then any with this label and the CKA_ID {}",
+        "; the objects of this attempt could not be erased ({failure}): {when}remove from {} any object with the \
+         CKA_LABEL '{}' and the CKA_ID {}, and then any object with the same label and the CKA_ID {}",
         member.name,
         reservation.label(),
         id_text(id),

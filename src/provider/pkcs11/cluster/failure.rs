@@ -30,7 +30,8 @@ pub(super) fn refusal_to_make(error: &TokenError) -> Error {
 pub(super) fn unavailable(reasons: &[(&Member, TokenError)]) -> Error {
     let texts: Vec<String> = reasons.iter().map(|(member, error)| format!("{}: {error}", member.name)).collect();
     let text = if texts.is_empty() { "the cluster has no members".to_owned() } else { texts.join("; ") };
-    let error = Error::new(ErrorKind::KeyUnavailable, format!("no member of the cluster can do it: {text}"));
+    let error =
+        Error::new(ErrorKind::KeyUnavailable, format!("no member of the cluster can perform the operation: {text}"));
     match reasons.first() {
         Some((_, first)) => error.with_source(first.clone()),
         None => error,

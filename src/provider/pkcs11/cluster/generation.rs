@@ -66,7 +66,8 @@ impl Pkcs11Cluster {
         for member in holders {
             let protection = member.token.key_protection(&key).map_err(|error| failed(member, &error))?;
             if protection.extractable || !protection.sensitive {
-                let text = format!("{} does not protect the new key: {protection:?}", member.name);
+                let text =
+                    format!("{} did not apply the required protection to the new key: {protection:?}", member.name);
                 return Err(Error::new(ErrorKind::Internal, text));
             }
         }
@@ -78,7 +79,7 @@ impl Pkcs11Cluster {
 /// members.
 pub(super) fn too_few_holders(reasons: &[(&Member, TokenError)]) -> Error {
     if reasons.is_empty() {
-        let text = format!("at least {HOLDERS} members must hold a new key, and the cluster has fewer");
+        let text = format!("cannot create a key: at least {HOLDERS} members must hold it, and the cluster has fewer");
         return Error::new(ErrorKind::KeyUnavailable, text);
     }
     unavailable(reasons)
@@ -94,6 +95,6 @@ fn check_alone(reservation: Option<&Claim>, member: &Member, id: &[u8]) -> Resul
 }
 
 fn taken(member: &Member) -> Error {
-    let text = format!("{} has another key of this name already", member.name);
+    let text = format!("{} already has another key with this name", member.name);
     Error::new(ErrorKind::AlreadyExists, text)
 }

@@ -219,10 +219,14 @@ mod tests {
             usage: KeyUsage::EncryptDecrypt,
             origin: cluster.origin(),
         };
-        let generator = cluster.generator().ok_or_else(|| Error::new(ErrorKind::Internal, "it makes keys"))?;
+        let generator =
+            cluster.generator().ok_or_else(|| Error::new(ErrorKind::Internal, "the cluster generates keys"))?;
         let made = generator.generate(&FASTEST, &binding(2))?;
         cluster.open(&FASTEST, &binding(2), &made.stored)?;
-        let refused = cluster.open(&FASTEST, &binding(3), &made.stored).map(drop).expect_err("it is of another key");
+        let refused = cluster
+            .open(&FASTEST, &binding(3), &made.stored)
+            .map(drop)
+            .expect_err("the ciphertext belongs to another key");
         assert_eq!(refused.kind(), ErrorKind::Internal, "{refused}");
         Ok(())
     }

@@ -32,7 +32,9 @@ impl KeyMaterialProvider for Pkcs11Cluster {
     fn open(&self, _backend: &CryptoBackend, binding: &MaterialBinding, stored: &SecretBytes) -> Result<OpenedKey> {
         let key = TokenKeyHandle::from_bytes(stored.expose_secret())
             .filter(|key| Some(key.kind()) == kind(binding.spec, binding.usage) && key.id() == key_id(binding))
-            .ok_or_else(|| Error::new(ErrorKind::Internal, "what was kept is no reference to such a key in a token"))?;
+            .ok_or_else(|| {
+                Error::new(ErrorKind::Internal, "the stored material is not a reference to a token key of this kind")
+            })?;
         // A key that no member has is reported here, not at its first use.
         self.anywhere(|token| token.verify_key(&key))?;
         let key = ClusterKey::new(self.clone(), key);
@@ -89,9 +91,11 @@ impl Pkcs11Cluster {
 
     /// Returns the reason why the cluster cannot create keys of a kind, or `None` if it can.
     pub(super) fn missing(&self, spec: KeySpec, usage: KeyUsage) -> Option<String> {
-        let Some(kind) = kind(spec, usage) else { return Some("tokens are not asked for such keys".to_owned()) };
+        let Some(kind) = kind(spec, usage) else {
+            return Some("keys of this kind are never created in tokens".to_owned());
+        };
         if self.shared.management == ClusterManagement::Members && kind != TokenKeyKind::Aes256 {
-            return Some("only AES keys are brought from member to member".to_owned());
+            return Some("only AES keys can be replicated between members".to_owned());
         }
         let able = self.members.iter().find_map(|member| member.token.capabilities())?;
         check_all(&able, kind).err().map(|error| error.to_string())
@@ -108,7 +112,7 @@ impl Pkcs11Cluster {
             match erased {
                 Ok(0) => {}
                 Ok(left) => {
-                    let text = format!("{} still holds {left} objects of the key", member.name);
+                    let text = format!("{} still contains {left} objects of the key", member.name);
                     return Err(Error::new(ErrorKind::KeyUnavailable, text));
                 }
                 Err(error) => reasons.push((member, error)),
@@ -141,7 +145,7 @@ fn check_all(able: &TokenCapabilities, kind: TokenKeyKind) -> Result<(), TokenEr
     if matches!(kind, TokenKeyKind::Decryption(_)) {
         let all = [RsaOaep::Sha1, RsaOaep::Sha256];
         if let Some(missing) = all.into_iter().find(|hash| !able.oaep.contains(hash)) {
-            let text = format!("token '{}' has no CKM_RSA_PKCS_OAEP with {missing:?}", able.label);
+            let text = format!("token '{}' does not support CKM_RSA_PKCS_OAEP with {missing:?}", able.label);
             return Err(TokenError::lacks("CKM_RSA_PKCS_OAEP", text));
         }
     }
@@ -150,5 +154,5 @@ fn check_all(able: &TokenCapabilities, kind: TokenKeyKind) -> Result<(), TokenEr
 
 fn unsupported(binding: &MaterialBinding) -> Error {
     let MaterialBinding { spec, usage, .. } = binding;
-    Error::new(ErrorKind::UnsupportedOperation, format!("the cluster makes no {spec} keys for {usage}"))
+    Error::new(ErrorKind::UnsupportedOperation, format!("the cluster does not support {spec} keys for {usage}"))
 }

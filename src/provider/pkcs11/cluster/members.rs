@@ -146,11 +146,11 @@ impl Member {
         let seen = || self.seen.lock().clone();
         let reason = |error: Option<TokenError>| error.map(|error| error.to_string());
         if health.module_wedged {
-            return (MemberState::Unresponsive, Some("a call to its module does not come back".to_owned()));
+            return (MemberState::Unresponsive, Some("a call to its module does not return".to_owned()));
         }
         match health.state {
             HealthState::Connected if health.stuck_calls > 0 => {
-                (MemberState::Active, Some(format!("{} calls do not come back", health.stuck_calls)))
+                (MemberState::Active, Some(format!("{} calls do not return", health.stuck_calls)))
             }
             HealthState::Connected => (MemberState::Active, None),
             HealthState::PinRejected => (MemberState::CredentialRejected, reason(health.last_error)),

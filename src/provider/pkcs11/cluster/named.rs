@@ -96,7 +96,7 @@ impl Pkcs11Cluster {
         let mut attempted = Vec::new();
         let generated = self.reserve(&reservation, &mut attempted).and_then(|()| {
             if self.holds(id)? {
-                return Err(Error::new(ErrorKind::AlreadyExists, "another process has generated a key of this name"));
+                return Err(Error::new(ErrorKind::AlreadyExists, "another process has generated a key with this name"));
             }
             self.generate_everywhere(NewKey::new(id, reservation.label(), TokenKeyKind::Aes256), Some(&reservation))
         });
@@ -121,8 +121,8 @@ impl Pkcs11Cluster {
             };
             if !keeps.map_err(|error| refusal_to_make(&error).with_member(member))? {
                 let text = format!(
-                    "another process generates a key of this name. If none does, remove the objects with the CKA_ID {} from {}, \
-                     which an interrupted one has left",
+                    "another process is generating a key with this name; if no process is, an interrupted \
+                     generation left objects behind: remove those with the CKA_ID {} from {}",
                     id_text(reservation.id()),
                     member.name
                 );
@@ -158,7 +158,7 @@ impl Pkcs11Cluster {
                 (Ok(_), Some((first, key))) => match member.token.verify_key(key) {
                     Err(error) if error.class() == ErrorClass::KeyMissing => {
                         let text =
-                            format!("{} and {} have different keys under this id: {error}", first.name, member.name);
+                            format!("{} and {} have different keys with this id: {error}", first.name, member.name);
                         return Err(Error::new(ErrorKind::KeyUnavailable, text).with_source(error));
                     }
                     // The member became unavailable in between.
@@ -188,9 +188,10 @@ impl Pkcs11Cluster {
             return None;
         }
         let text = format!(
-            "{0} alone holds the key, so nothing new is wrapped under it. If its generation was interrupted and it was never in use, \
-             remove the object with the CKA_ID {1} from {0} and generate the key again. If the other members were replaced, \
-             move the root key of the store to a key that several members hold, with a cluster that lists {0} alone",
+            "cannot wrap under the key: {0} alone holds it. If its generation was interrupted and the key was \
+             never used, remove the object with the CKA_ID {1} from {0} and generate the key again. If the other \
+             members were replaced, move the root key of the store to a key that several members hold, using a \
+             cluster that lists only {0}",
             holder.name,
             id_text(id)
         );
@@ -210,7 +211,10 @@ fn adopt_complete(
     // The adopted key is the one that was seen: it is the only one with this ID, both before and
     // after.
     if before.is_empty() || distinct_labels(member, id)? != before {
-        return Err(TokenError::new(ErrorClass::KeyMissing, "the keys of this id change while they are looked at"));
+        return Err(TokenError::new(
+            ErrorClass::KeyMissing,
+            "the keys with this id changed while they were being read",
+        ));
     }
     Ok(key)
 }
@@ -232,8 +236,9 @@ fn complete_labels(member: &Member, id: &[u8], reservation: &[u8]) -> Result<BTr
     // The key of an interrupted generator may be complete on other members, so the error does not
     // suggest removing it.
     let text = format!(
-        "another process generates the key. If none does, remove the object with the CKA_ID {}, which an interrupted one has left, and \
-         find the key again: that reports a key that is incomplete, which must be removed too",
+        "another process is generating the key; if no process is, an interrupted generation left an object behind: \
+         remove the object with the CKA_ID {} and find the key again, which reports an incomplete key that must \
+         also be removed",
         id_text(reservation)
     );
     Err(TokenError::new(ErrorClass::Busy, text))
@@ -250,7 +255,7 @@ fn with_labels(error: TokenError, member: &Member, id: &[u8], reservation: &[u8]
         let text = sanitize_for_error(&String::from_utf8_lossy(label));
         if reserved.contains(label) { format!("'{text}' (with a reservation)") } else { format!("'{text}'") }
     });
-    let text = format!("its keys have the labels {}", texts.collect::<Vec<_>>().join(", "));
+    let text = format!("the keys have the labels {}", texts.collect::<Vec<_>>().join(", "));
     let class = error.class();
     error.found_to_be(class, &text)
 }

@@ -48,7 +48,7 @@ impl Cipher for ClusterKey {
 impl Decryption for ClusterKey {
     fn decrypt(&self, algorithm: EncryptionAlgorithm, ciphertext: &[u8]) -> Result<SecretBytes> {
         let padding = oaep(algorithm).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, format!("an asymmetric key does not decrypt with {algorithm}"))
+            Error::new(ErrorKind::Internal, format!("an asymmetric key cannot decrypt with {algorithm}"))
         })?;
         self.cluster.anywhere(|token| token.decrypt_oaep(&self.key, padding, ciphertext))
     }

@@ -32,7 +32,7 @@ impl Pkcs11Cluster {
     /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) for a vendor-managed cluster.
     pub fn install_replication_key(&self, value: &SecretBytes) -> Result<()> {
         let Some(id) = self.shared.replication_key.as_deref() else {
-            let text = "the vendor of the cluster replicates keys, without a replication key";
+            let text = "the cluster needs no replication key, because its vendor replicates keys";
             return Err(Error::new(ErrorKind::UnsupportedOperation, text));
         };
         self.check_connected()?;
@@ -76,14 +76,14 @@ impl Pkcs11Cluster {
         if is_same {
             return Ok(());
         }
-        let text = format!("{} has another replication key under this id already", member.name);
+        let text = format!("{} already has another replication key with this id", member.name);
         Err(Error::new(ErrorKind::AlreadyExists, text))
     }
 
     /// Returns the members that respond, each with its replication key, and the errors of the
     /// others. A member that does not protect its replication key is an error, so that no key is
     /// ever wrapped under it.
-    #[expect(clippy::type_complexity, reason = "two lists of pairs, taken apart at once")]
+    #[expect(clippy::type_complexity, reason = "the callers immediately destructure the two lists of pairs")]
     pub(super) fn active_with_replication_keys(
         &self,
     ) -> Result<(Vec<(&Member, TokenKeyHandle)>, Vec<(&Member, TokenError)>)> {
@@ -91,7 +91,7 @@ impl Pkcs11Cluster {
         for member in self.members.iter() {
             let (state, reason) = member.state();
             if state != MemberState::Active {
-                let text = reason.unwrap_or_else(|| "it is not connected".to_owned());
+                let text = reason.unwrap_or_else(|| "not connected".to_owned());
                 reasons.push((member, TokenError::new(ErrorClass::TokenLost, text)));
                 continue;
             }

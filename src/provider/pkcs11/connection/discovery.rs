@@ -33,11 +33,12 @@ pub(super) fn find(module: &Module, selector: &TokenSelector) -> Result<(Slot, T
     match (found.pop(), count) {
         (Some(one), 1) => Ok(one),
         (Some(_), _) => {
-            let text = format!("{count} tokens are a {selector}: name it by its serial number, of {all}");
+            let text =
+                format!("{selector} is ambiguous: {count} tokens match, so select one by its serial number: {all}");
             Err(TokenError::new(ErrorClass::Fatal, text))
         }
         (None, _) => {
-            let text = format!("there is no {selector} in {}, which has {all}", module.path().display());
+            let text = format!("cannot find {selector} in module {}, which contains {all}", module.path().display());
             let error = TokenError::new(ErrorClass::TokenLost, text);
             Err(failed.map_or(error.clone(), |failed| failed.found_to_be(ErrorClass::TokenLost, &error.to_string())))
         }

@@ -24,7 +24,7 @@ pub(super) fn log_in(session: &Session, info: &TokenInfo, pin: &dyn PinProvider)
     }
     check_pin_flags(info)?;
     let given = pin.pin().map_err(|error| {
-        TokenError::new(ErrorClass::TokenLost, format!("there is no PIN for token '{}': {error}", info.label()))
+        TokenError::new(ErrorClass::TokenLost, format!("cannot obtain the PIN of token '{}': {error}", info.label()))
     })?;
     // The copy is zeroized when it is dropped.
     let given = given.map(|pin| RawAuthPin::new(Box::new(pin.into_zeroizing_vec().to_vec())));
@@ -44,7 +44,7 @@ pub(super) fn log_in(session: &Session, info: &TokenInfo, pin: &dyn PinProvider)
                 thread::sleep(LOGIN_PAUSE * tries);
             }
             Err(CryptokiError::Pkcs11(RvError::UserPinNotInitialized, _)) if hidden && info.user_pin_initialized() => {
-                let text = "C_Login answers CKR_USER_PIN_NOT_INITIALIZED for a token that has a PIN";
+                let text = "C_Login returned CKR_USER_PIN_NOT_INITIALIZED for a token that has a PIN";
                 return Err(TokenError::new(ErrorClass::TokenLost, text));
             }
             Err(error) => return Err(TokenError::from(error).of_login()),
@@ -58,21 +58,24 @@ fn check_pin_flags(info: &TokenInfo) -> Result<(), TokenError> {
     let token = info.label();
     if info.user_pin_locked() {
         let text = format!(
-            "the user PIN of token '{token}' is locked (CKF_USER_PIN_LOCKED): the token's security officer must set a new one"
+            "cannot log in to token '{token}': its user PIN is locked (CKF_USER_PIN_LOCKED), and the token's \
+             security officer must set a new PIN"
         );
         return Err(TokenError::rejects("CKF_USER_PIN_LOCKED", text));
     }
     if info.user_pin_final_try() {
         let text = format!(
-            "not logged in to token '{token}': one more wrong PIN would lock it (CKF_USER_PIN_FINAL_TRY). Log in once with the \
-             vendor's tool and the right PIN, which resets the counter, check the PIN that is configured here, and connect again"
+            "did not log in to token '{token}': one more wrong PIN would lock it (CKF_USER_PIN_FINAL_TRY); log in \
+             once with the vendor's tool and the correct PIN to reset the counter, check the configured PIN, and \
+             connect again"
         );
         return Err(TokenError::rejects("CKF_USER_PIN_FINAL_TRY", text));
     }
     if info.user_pin_to_be_changed() {
         let text = format!(
-            "not logged in to token '{token}': its user PIN is a default or has expired (CKF_USER_PIN_TO_BE_CHANGED). Change it \
-             with the vendor's tool, configure the new one here, and connect again"
+            "did not log in to token '{token}': its user PIN is a default or has expired \
+             (CKF_USER_PIN_TO_BE_CHANGED); change it with the vendor's tool, configure the new PIN, and connect \
+             again"
         );
         return Err(TokenError::rejects("CKF_USER_PIN_TO_BE_CHANGED", text));
     }

@@ -36,7 +36,7 @@ impl OpenSession {
     }
 
     pub(in crate::provider::pkcs11) fn session(&self) -> &Session {
-        self.0.session.as_ref().expect("a session is taken out only when it is dropped")
+        self.0.session.as_ref().expect("the session is present until it is dropped")
     }
 }
 
@@ -137,7 +137,7 @@ impl Lent<'_> {
         if self.session.is_none() {
             self.session = Some(open()?);
         }
-        Ok(self.session.as_ref().expect("it is open now").session())
+        Ok(self.session.as_ref().expect("the session was just opened").session())
     }
 
     /// Closes the session, so that the next one is new.

@@ -78,11 +78,12 @@ fn arrange(mode: IvMode, iv: [u8; NONCE_LENGTH], made: Vec<u8>, plaintext: usize
         IvMode::TokenPrepended | IvMode::TokenAppended => (plaintext + GCM_OVERHEAD, false),
     };
     if made.len() != expected {
-        let text = format!("the token made {} bytes of {plaintext}, and {expected} were expected", made.len());
+        let text =
+            format!("the token returned {} bytes for a plaintext of {plaintext}, expected {expected}", made.len());
         return Err(TokenError::new(ErrorClass::Fatal, text));
     }
     if written && iv == [0; NONCE_LENGTH] {
-        let text = "the token made no initialisation vector for CKM_AES_GCM";
+        let text = "the token did not generate an initialization vector for CKM_AES_GCM";
         return Err(TokenError::new(ErrorClass::Fatal, text));
     }
     Ok(match mode {
@@ -112,7 +113,7 @@ pub(in crate::provider::pkcs11) fn decrypt(
     let mut plaintext = session.decrypt(&Mechanism::AesGcm(parameters), key, body)?;
     if plaintext.len() < body.len() - TAG_LENGTH {
         zeroize::Zeroize::zeroize(&mut plaintext);
-        return Err(TokenError::new(ErrorClass::Fatal, "the token gave less plaintext than there is"));
+        return Err(TokenError::new(ErrorClass::Fatal, "the token returned a truncated plaintext"));
     }
     let mut plaintext = SecretBytes::from_vec(plaintext);
     if plaintext.len() > body.len() - TAG_LENGTH {

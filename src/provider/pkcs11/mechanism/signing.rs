@@ -55,7 +55,10 @@ pub(in crate::provider::pkcs11) fn needed(algorithm: SigningAlgorithm) -> Result
         Some((_, Scheme::Pkcs1(_))) => Ok(RequiredMechanism::Pkcs1),
         Some((_, Scheme::Pss(..))) => Ok(RequiredMechanism::Pss),
         Some((_, Scheme::Ecdsa)) => Ok(RequiredMechanism::Ecdsa),
-        None => Err(TokenError::lacks("CKM_EDDSA", format!("{algorithm} needs CKM_EDDSA with its variants"))),
+        None => Err(TokenError::lacks(
+            "CKM_EDDSA",
+            format!("{algorithm} requires the variants of CKM_EDDSA, which are not supported"),
+        )),
     }
 }
 
@@ -65,12 +68,13 @@ pub(in crate::provider::pkcs11) fn digest(
     algorithm: SigningAlgorithm,
     input: SignatureInput<'_>,
 ) -> Result<Vec<u8>, TokenError> {
-    let (hash, _) = scheme(algorithm).ok_or_else(|| TokenError::lacks("CKM_EDDSA", "no Ed25519 in tokens"))?;
+    let (hash, _) =
+        scheme(algorithm).ok_or_else(|| TokenError::lacks("CKM_EDDSA", "Ed25519 keys are never created in tokens"))?;
     match input {
         SignatureInput::Message(message) => Ok(backend.digest().digest(hash, &[message]).as_ref().to_vec()),
         SignatureInput::Digest(digest) if digest.len() == hash.output_length() => Ok(digest.to_vec()),
         SignatureInput::Digest(digest) => {
-            let text = format!("a hash value of {algorithm} does not have {} bytes", digest.len());
+            let text = format!("a digest for {algorithm} cannot have {} bytes", digest.len());
             Err(TokenError::new(ErrorClass::BadInput, text))
         }
     }
@@ -83,7 +87,8 @@ pub(in crate::provider::pkcs11) fn sign(
     algorithm: SigningAlgorithm,
     digest: &[u8],
 ) -> Result<Vec<u8>, TokenError> {
-    let (_, scheme) = scheme(algorithm).ok_or_else(|| TokenError::lacks("CKM_EDDSA", "no Ed25519 in tokens"))?;
+    let (_, scheme) =
+        scheme(algorithm).ok_or_else(|| TokenError::lacks("CKM_EDDSA", "Ed25519 keys are never created in tokens"))?;
     match scheme {
         Scheme::Pkcs1(prefix) => Ok(session.sign(&Mechanism::RsaPkcs, key, &[prefix, digest].concat())?),
         Scheme::Pss(hash_alg, mgf) => {
@@ -97,7 +102,7 @@ pub(in crate::provider::pkcs11) fn sign(
 /// Converts the concatenation of `r` and `s`, as returned by tokens (PKCS#11 v3.1, section 6.3.1),
 /// to `Ecdsa-Sig-Value` (RFC 3279, section 2.2.3).
 fn to_der(signature: &[u8]) -> Result<Vec<u8>, TokenError> {
-    let malformed = || TokenError::new(ErrorClass::Fatal, "the token made no ECDSA signature");
+    let malformed = || TokenError::new(ErrorClass::Fatal, "the token returned a malformed ECDSA signature");
     if signature.is_empty() || !signature.len().is_multiple_of(2) {
         return Err(malformed());
     }

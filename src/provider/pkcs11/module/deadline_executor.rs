@@ -91,7 +91,7 @@ impl DeadlineExecutor {
     fn submit(&self, work: Work) -> Result<(), TokenError> {
         let mut state = self.shared.lock();
         if state.stuck >= self.most {
-            let text = format!("none of the {} calls that {} may have under way comes back", self.most, self.name);
+            let text = format!("all {} concurrent calls of {} are stuck", self.most, self.name);
             return Err(TokenError::new(ErrorClass::TokenLost, text));
         }
         state.queue.push_back(work);
@@ -105,7 +105,7 @@ impl DeadlineExecutor {
             if let Err(error) = started {
                 state.threads -= 1;
                 state.queue.pop_back();
-                return Err(TokenError::new(ErrorClass::Busy, format!("there is no thread for a call: {error}")));
+                return Err(TokenError::new(ErrorClass::Busy, format!("cannot start a thread for a call: {error}")));
             }
         }
         Ok(())
@@ -115,13 +115,16 @@ impl DeadlineExecutor {
     /// the call.
     fn give_up<T>(&self, module: &Module, slot: &Slot<T>) -> Result<T, TokenError> {
         if slot.stage.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-            return Err(TokenError::new(ErrorClass::Busy, format!("no thread of {} was free in time", self.name)));
+            return Err(TokenError::new(ErrorClass::Busy, format!("timed out waiting for a thread of {}", self.name)));
         }
         let mut kept = slot.stuck.lock();
         if slot.stage.compare_exchange(RUNNING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             self.shared.lock().stuck += 1;
             *kept = Some(module.call_is_stuck());
-            return Err(TokenError::new(ErrorClass::TokenLost, format!("a call to {} does not come back", self.name)));
+            return Err(TokenError::new(
+                ErrorClass::TokenLost,
+                format!("a call to {} did not return before its deadline", self.name),
+            ));
         }
         drop(kept);
         let late = slot.result.lock().take();

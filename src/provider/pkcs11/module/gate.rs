@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn a_call_that_stays_inside_keeps_the_gate_open_for_others() {
         let gate = Gate::default();
-        let stuck = gate.enter(LONG).expect("it is open");
+        let stuck = gate.enter(LONG).expect("the gate is open");
         assert!(gate.close(SHORT).is_none());
         assert!(gate.enter(SHORT).is_some());
         drop(stuck);
@@ -159,26 +159,26 @@ mod tests {
     #[test]
     fn nobody_enters_a_closed_gate() {
         let gate = Gate::default();
-        let closed = gate.close(SHORT).expect("nobody is inside");
+        let closed = gate.close(SHORT).expect("no call is inside");
         assert!(gate.enter(SHORT).is_none());
         assert!(gate.enter_now().is_none());
         assert!(gate.close(SHORT).is_none());
-        assert!(!gate.is_in_use(), "who was refused does not count");
+        assert!(!gate.is_in_use(), "a rejected call does not count");
         drop(closed);
         assert!(gate.enter(SHORT).is_some());
-        assert!(gate.close(SHORT).is_some(), "it closes again");
+        assert!(gate.close(SHORT).is_some(), "the gate closes again");
     }
 
     #[test]
     fn who_waits_to_close_comes_in_when_the_last_one_leaves() {
         let gate = Gate::default();
-        let inside = gate.enter(LONG).expect("it is open");
+        let inside = gate.enter(LONG).expect("the gate is open");
         thread::scope(|scope| {
             let closer = scope.spawn(|| gate.close(LONG).is_some());
             while gate.enter(Duration::ZERO).is_some() {
                 thread::yield_now();
             }
-            assert!(gate.enter_now().is_some(), "who is inside may enter once more");
+            assert!(gate.enter_now().is_some(), "a call that is inside may enter again");
             drop(inside);
             assert!(closer.join().expect("no panic"));
         });

@@ -102,7 +102,7 @@ impl Module {
     pub fn load_with(path: impl AsRef<Path>, options: ModuleOptions) -> Result<Self, TokenError> {
         let path = path.as_ref();
         let path = path.canonicalize().map_err(|error| {
-            TokenError::new(ErrorClass::Fatal, format!("there is no module {}: {error}", path.display()))
+            TokenError::new(ErrorClass::Fatal, format!("cannot find module {}: {error}", path.display()))
         })?;
         let mut loaded = LOADED.lock();
         if let Some(module) = loaded.get(&path) {
@@ -171,7 +171,7 @@ impl Module {
             return Ok(());
         }
         if process.stuck.load(Ordering::Acquire) > 0 {
-            return Err(self.error("has a call that does not come back, and is not initialised under it"));
+            return Err(self.error("cannot be reinitialized while a call to it does not return"));
         }
         let now = Instant::now();
         let (end, times) = lifecycle
@@ -181,12 +181,12 @@ impl Module {
         // While another of its tokens is in use, the sessions of that token take precedence.
         let most = if self.hides_tokens() && lifecycle.users <= 1 { MAX_DISCOVERY_ATTEMPTS } else { 1 };
         if times >= most {
-            return Err(self.error("was initialised a moment ago"));
+            return Err(self.error("was initialized only a moment ago"));
         }
         lifecycle.interval = Some((end, times + 1));
         let Some(_closed) = process.gate.close(self.0.options.wait) else {
             process.waited_in_vain.store(true, Ordering::Release);
-            return Err(self.error("has a call that does not come back, and is not initialised under it"));
+            return Err(self.error("cannot be reinitialized while a call to it does not return"));
         };
         process.waited_in_vain.store(false, Ordering::Release);
         if process.owned.load(Ordering::Acquire) && !self.0.options.keep_initialized {
@@ -196,7 +196,7 @@ impl Module {
         // The other user that initialized the module may have finalized it too.
         self.initialize(&process)?;
         if !process.owned.load(Ordering::Acquire) {
-            let what = "is used by another part of this process, and is not finalized and initialized again under it";
+            let what = "is in use by another part of this process, so it cannot be finalized and reinitialized";
             return Err(self.error(what));
         }
         process.generation.fetch_add(1, Ordering::AcqRel);
@@ -229,7 +229,7 @@ impl Module {
             match process.lifecycle.try_lock() {
                 Some(lifecycle) => return Ok(lifecycle),
                 None if Instant::now() < deadline => thread::sleep(Duration::from_millis(1)),
-                None => return Err(self.error("is being initialised")),
+                None => return Err(self.error("is being initialized")),
             }
         }
     }
@@ -334,9 +334,9 @@ impl ModuleLease {
     /// obtained in this process.
     pub(in crate::provider::pkcs11) fn enter(&self, generation: u64) -> Result<Call<'_>, TokenError> {
         let waited = self.process.gate.enter(self.module.0.options.wait);
-        let inside = waited.ok_or_else(|| self.module.error("is being initialised"))?;
+        let inside = waited.ok_or_else(|| self.module.error("is being initialized"))?;
         if self.generation() != generation {
-            let text = format!("module {} was initialised anew", self.module.0.path.display());
+            let text = format!("module {} was reinitialized", self.module.0.path.display());
             return Err(TokenError::new(ErrorClass::SessionLost, text));
         }
         Ok(Call { _inside: inside })

@@ -46,7 +46,7 @@ mod tests {
     #[test]
     fn a_waiting_caller_locks_the_mutex_when_it_is_unlocked_and_not_before() {
         let mutex = Arc::new(TimedMutex::default());
-        let first = mutex.lock(Duration::ZERO).expect("nobody has it");
+        let first = mutex.lock(Duration::ZERO).expect("the mutex is free");
         assert!(mutex.lock(Duration::from_millis(20)).is_none());
         thread::scope(|scope| {
             let waiting = scope.spawn(|| mutex.lock(Duration::from_secs(60)).is_some());

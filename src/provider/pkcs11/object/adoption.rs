@@ -113,13 +113,13 @@ impl Found<'_> {
         self.check_length()?;
         // Some tokens do not support this attribute, and then derive nothing.
         if self.get(&[AttributeType::Derive])? == [Attribute::Derive(true)] {
-            return self.reject("CKA_DERIVE", "is true, and must be false");
+            return self.reject("CKA_DERIVE", "is true but must be false");
         }
         self.check_mechanisms()
     }
 
     fn reject(self, name: &'static str, found: &str) -> Result<(), TokenError> {
-        let text = format!("rejected the {} key with the id {}: {name} {found}", self.kind, id_text(self.id));
+        let text = format!("rejected the key of kind {} with the id {}: {name} {found}", self.kind, id_text(self.id));
         Err(TokenError::rejects(name, text))
     }
 
@@ -134,8 +134,8 @@ impl Found<'_> {
             let reported = found.iter().find(|found| found.attribute_type() == *attribute).and_then(flag);
             match reported {
                 Some(reported) if reported == *value => {}
-                Some(reported) => return self.reject(name, &format!("is {reported}, and must be {value}")),
-                None => return self.reject(name, &format!("is not reported, and must be {value}")),
+                Some(reported) => return self.reject(name, &format!("is {reported} but must be {value}")),
+                None => return self.reject(name, &format!("is not reported but must be {value}")),
             }
         }
         Ok(())
@@ -151,9 +151,9 @@ impl Found<'_> {
                 Ok(())
             }
             [Attribute::ValueLen(length), ..] => {
-                self.reject("CKA_VALUE_LEN", &format!("is {}, and must be {AES_256_LENGTH}", usize::from(*length)))
+                self.reject("CKA_VALUE_LEN", &format!("is {} but must be {AES_256_LENGTH}", usize::from(*length)))
             }
-            _ => self.reject("CKA_VALUE_LEN", &format!("is not reported, and must be {AES_256_LENGTH}")),
+            _ => self.reject("CKA_VALUE_LEN", &format!("is not reported but must be {AES_256_LENGTH}")),
         }
     }
 

@@ -51,7 +51,11 @@ pub(in crate::provider::pkcs11) fn generate(
                 context.session,
                 &[Some(created.key), created.public].into_iter().flatten().collect::<Vec<_>>(),
             )
-            .map_err(|left| error.clone().found_to_be(error.class(), &format!("it stays in the token ({left})")))?;
+            .map_err(|left| {
+                error
+                    .clone()
+                    .found_to_be(error.class(), &format!("the new key could not be removed from the token ({left})"))
+            })?;
             Err(error)
         }
     }
@@ -112,7 +116,7 @@ fn check_protection(session: &Session, handle: ObjectHandle, new: &NewKey) -> Re
     if protection.sensitive && protection.extractable == new.extractable {
         return Ok(());
     }
-    let text = format!("the token did not protect a new {} key as it was told: {protection:?}", new.kind);
+    let text = format!("the token did not apply the required protection to a new {} key: {protection:?}", new.kind);
     Err(TokenError::new(ErrorClass::Fatal, text))
 }
 

@@ -12,7 +12,7 @@ use crate::provider::pkcs11::reference::TokenKeyHandle;
 pub(in crate::provider::pkcs11) fn token_is_well(context: SessionContext<'_>) -> Result<(), TokenError> {
     let info = context.module.client().get_token_info(context.connection.slot)?;
     if info.serial_number() != context.connection.info.serial_number() {
-        return Err(TokenError::new(ErrorClass::TokenLost, "another token is in its slot"));
+        return Err(TokenError::new(ErrorClass::TokenLost, "its slot contains another token"));
     }
     if info.rng() {
         context.session.generate_random_slice(&mut [0; 16])?;

@@ -67,7 +67,7 @@ pub(super) fn works(
             gcm::decrypt(session, handle, CANARY_DATA, &sealed)?.expose_secret() == CANARY
         }
     };
-    if other { Ok(()) } else { Err(TokenError::new(ErrorClass::TokenLost, "it is the same key")) }
+    if other { Ok(()) } else { Err(TokenError::new(ErrorClass::TokenLost, "the fingerprint matches")) }
 }
 
 /// Creates the reference of an existing object, with a new canary for a secret key.
@@ -98,11 +98,11 @@ fn proof_algorithm(pair: KeyPairKind) -> Result<SigningAlgorithm, TokenError> {
         KeyPairKind::EccP256 | KeyPairKind::EccSecp256k1 => Ok(SigningAlgorithm::EcdsaSha256),
         KeyPairKind::EccP384 => Ok(SigningAlgorithm::EcdsaSha384),
         KeyPairKind::EccP521 => Ok(SigningAlgorithm::EcdsaSha512),
-        KeyPairKind::Ed25519 => Err(TokenError::lacks("CKM_EDDSA", "no Ed25519 in tokens")),
+        KeyPairKind::Ed25519 => Err(TokenError::lacks("CKM_EDDSA", "Ed25519 keys are never created in tokens")),
     }
 }
 
 fn software_key(pair: KeyPairKind, spki: &[u8], backend: &CryptoBackend) -> Result<Box<dyn PublicKey>, TokenError> {
     let key = backend.key_pairs().public_key(pair, spki);
-    key.map_err(|error| TokenError::new(ErrorClass::Fatal, format!("the kept public key: {error}")))
+    key.map_err(|error| TokenError::new(ErrorClass::Fatal, format!("cannot read the stored public key: {error}")))
 }

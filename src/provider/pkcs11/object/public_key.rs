@@ -43,7 +43,7 @@ pub(in crate::provider::pkcs11) fn read(
     kind: KeyPairKind,
     backend: &CryptoBackend,
 ) -> Result<Vec<u8>, TokenError> {
-    let malformed = || TokenError::new(ErrorClass::Fatal, format!("the token holds no public key of {kind:?}"));
+    let malformed = || TokenError::new(ErrorClass::Fatal, format!("the token has no {kind:?} public key"));
     match kind.modulus_bits() {
         Some(_) => {
             let wanted = [AttributeType::Modulus, AttributeType::PublicExponent];

@@ -36,7 +36,7 @@ pub(in crate::provider::pkcs11) fn resolve(
                 if works(context, *handle, key, backend).is_ok() {
                     return Err(error.found_to_be(ErrorClass::KeyMissing, &format!("another key has the id of {key}")));
                 }
-                return Err(error.found_to_be(ErrorClass::TokenLost, &format!("{key} does not work")));
+                return Err(error.found_to_be(ErrorClass::TokenLost, &format!("{key} failed its test operation")));
             }
             Err(error) => return Err(error),
         }
@@ -85,7 +85,7 @@ fn find(session: &Session, id: &[u8], kind: TokenKeyKind) -> Result<Vec<ObjectHa
     for handle in found.iter().take(MOST_COPIES) {
         let attributes = session.get_attributes(*handle, &[AttributeType::KeyType])?;
         if attributes != [Attribute::KeyType(key_type)] {
-            let text = format!("the key with the id {} is no {kind}", id_text(id));
+            let text = format!("the key with the id {} is not of kind {kind}", id_text(id));
             return Err(TokenError::new(ErrorClass::KeyMissing, text));
         }
     }
@@ -93,7 +93,7 @@ fn find(session: &Session, id: &[u8], kind: TokenKeyKind) -> Result<Vec<ObjectHa
 }
 
 fn wrong_count(count: usize, id: &[u8]) -> TokenError {
-    let text = format!("{count} keys have the id {}, and it must be one", id_text(id));
+    let text = format!("expected one key with the id {}, found {count}", id_text(id));
     TokenError::new(ErrorClass::KeyMissing, text)
 }
 

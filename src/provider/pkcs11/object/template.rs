@@ -95,7 +95,10 @@ pub(super) fn public_template(new: &NewKey, pair: KeyPairKind) -> Result<Vec<Att
         }
         (None, Some(curve)) => template.push(Attribute::EcParams(curve)),
         (None, None) => {
-            return Err(TokenError::lacks("CKM_EC_EDWARDS_KEY_PAIR_GEN", format!("no {pair:?} keys in tokens")));
+            return Err(TokenError::lacks(
+                "CKM_EC_EDWARDS_KEY_PAIR_GEN",
+                format!("{pair:?} keys are never created in tokens"),
+            ));
         }
     }
     Ok(template)

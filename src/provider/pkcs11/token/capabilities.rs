@@ -121,7 +121,7 @@ impl TokenCapabilities {
     pub(in crate::provider::pkcs11) fn need(&self, mechanism: RequiredMechanism) -> Result<(), TokenError> {
         let (name, _) = mechanism.facts();
         if mechanism == RequiredMechanism::Gcm && self.iv_mode.is_none() {
-            let reason = self.gcm_failure.as_deref().unwrap_or("it is not in its list");
+            let reason = self.gcm_failure.as_deref().unwrap_or("the mechanism is not in the token's list");
             return Err(self.lack(name).at(reason));
         }
         if self.has(mechanism) { Ok(()) } else { Err(self.lack(name)) }
@@ -161,7 +161,8 @@ impl TokenCapabilities {
     }
 
     fn lack(&self, mechanism: &'static str) -> TokenError {
-        let text = format!("token '{}' ({}) has no {mechanism} for this", self.label, self.manufacturer);
+        let text =
+            format!("token '{}' ({}) does not support {mechanism} for this operation", self.label, self.manufacturer);
         TokenError::lacks(mechanism, text)
     }
 }
@@ -221,7 +222,7 @@ fn prove_gcm(context: SessionContext<'_>, mode: IvMode, backend: &CryptoBackend)
     if sound {
         return Ok(());
     }
-    let text = format!("token '{}' fails the self-test of CKM_AES_GCM", context.connection.info.label());
+    let text = format!("token '{}' failed the self-test of CKM_AES_GCM", context.connection.info.label());
     Err(TokenError::new(ErrorClass::Fatal, text))
 }
 

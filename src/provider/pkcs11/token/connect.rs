@@ -111,7 +111,7 @@ impl<'a> ConnectingTurn<'a> {
         let (mut connecting, waited) =
             process.connected.wait_timeout_while(process.connecting(), wait, |connecting| connecting.under_way);
         if waited.timed_out() {
-            return Err(TokenError::new(ErrorClass::TokenLost, "a connection to the token is not made in time"));
+            return Err(TokenError::new(ErrorClass::TokenLost, "timed out connecting to the token"));
         }
         if connecting.ended {
             return Err(TokenError::new(ErrorClass::TokenLost, "the token is disconnected"));

@@ -100,7 +100,7 @@ impl Token {
         let suitable =
             matches!(key.kind(), TokenKeyKind::Signing(pair) if pair.signing_algorithms().contains(&algorithm));
         if !suitable {
-            return Err(TokenError::new(ErrorClass::Fatal, format!("{key} does not sign with {algorithm}")));
+            return Err(TokenError::new(ErrorClass::Fatal, format!("{key} cannot sign with {algorithm}")));
         }
         self.able()?.need(signing::needed(algorithm)?)?;
         let backend = self.0.config.backend;
@@ -124,17 +124,20 @@ impl Token {
         ciphertext: &[u8],
     ) -> Result<SecretBytes, TokenError> {
         let TokenKeyKind::Decryption(pair) = key.kind() else {
-            return Err(TokenError::new(ErrorClass::Fatal, format!("{key} does not decrypt with RSA-OAEP")));
+            return Err(TokenError::new(ErrorClass::Fatal, format!("{key} cannot decrypt with RSA-OAEP")));
         };
         if !self.able()?.oaep.contains(&oaep) {
-            let text = format!("the token has no CKM_RSA_PKCS_OAEP with {oaep:?}");
+            let text = format!("the token does not support CKM_RSA_PKCS_OAEP with {oaep:?}");
             return Err(TokenError::lacks("CKM_RSA_PKCS_OAEP", text));
         }
         if pair.modulus_bits().is_none_or(|bits| ciphertext.len() != bits / 8) {
-            return Err(TokenError::new(ErrorClass::BadInput, "the ciphertext is not as long as the modulus"));
+            return Err(TokenError::new(
+                ErrorClass::BadInput,
+                "the length of the ciphertext differs from that of the modulus",
+            ));
         }
         if key.public_key().is_some_and(|public| !public_key::is_below_modulus(ciphertext, public)) {
-            return Err(TokenError::new(ErrorClass::BadInput, "the ciphertext is a number beyond the modulus"));
+            return Err(TokenError::new(ErrorClass::BadInput, "the ciphertext is a number larger than the modulus"));
         }
         let (backend, ciphertext) = (self.0.config.backend, ciphertext.to_vec());
         self.with_key(key, move |context, key| {
@@ -181,7 +184,7 @@ fn check_random(length: usize) -> Result<(), TokenError> {
     if length <= MAX_RANDOM {
         return Ok(());
     }
-    Err(TokenError::new(ErrorClass::BadInput, format!("{length} random bytes are too many for one call")))
+    Err(TokenError::new(ErrorClass::BadInput, format!("cannot generate {length} random bytes in one call")))
 }
 
 /// Returns random bytes of the token, or of the backend if the token has no generator.
@@ -203,7 +206,7 @@ fn check_gcm(associated_data: &[u8], plaintext: usize, most: usize) -> Result<()
     if plaintext > most {
         return Err(TokenError::new(
             ErrorClass::BadInput,
-            format!("the token takes {most} bytes at once, not {plaintext}"),
+            format!("the token accepts at most {most} bytes per call, not {plaintext}"),
         ));
     }
     Ok(())

@@ -89,8 +89,8 @@ impl Breaker {
         let now = Instant::now();
         if now < not_before {
             let last = state.last_error.clone();
-            let error = last.unwrap_or_else(|| TokenError::new(ErrorClass::TokenLost, "it failed"));
-            return Err(error.found_to_be(ErrorClass::TokenLost, "left alone after too many failures"));
+            let error = last.unwrap_or_else(|| TokenError::new(ErrorClass::TokenLost, "the last operation failed"));
+            return Err(error.found_to_be(ErrorClass::TokenLost, "not used for now after too many failures"));
         }
         state.not_before = Some(now + self.pause);
         Ok(())

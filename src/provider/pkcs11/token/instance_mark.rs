@@ -86,7 +86,7 @@ fn find(session: &Session, store: [u8; 16]) -> Result<Vec<(InstanceMark, ObjectH
             _ => continue,
         };
         let bytes = bytes.try_into().map_err(|_| {
-            let text = format!("an object with the label '{}' is no mark of a store", label(store));
+            let text = format!("an object with the label '{}' is not the mark of a store", label(store));
             TokenError::new(ErrorClass::Fatal, text)
         })?;
         marks.push((InstanceMark::from_bytes(bytes), object));
@@ -109,6 +109,6 @@ fn create(session: &Session, store: [u8; 16], mark: InstanceMark) -> Result<(), 
     let key = NewKey::new(&mark.to_bytes(), label(store), TokenKeyKind::Aes256);
     match session.generate_key(&Mechanism::AesKeyGen, &object::secret_template(&key, ValueSource::Generated)) {
         Ok(_) => Ok(()),
-        Err(other) => Err(error.at(&format!("a mark cannot be kept: {}", TokenError::from(other)))),
+        Err(other) => Err(error.at(&format!("cannot store the mark: {}", TokenError::from(other)))),
     }
 }

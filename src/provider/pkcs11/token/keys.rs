@@ -117,7 +117,7 @@ impl Token {
         self.able()?.check_kind(TokenKeyKind::WrappingAes256)?;
         check_id(id)?;
         if value.len() != 32 {
-            let text = format!("a wrapping key has 32 bytes, and not {}", value.len());
+            let text = format!("a wrapping key must have 32 bytes, not {}", value.len());
             return Err(TokenError::new(ErrorClass::BadInput, text));
         }
         let (new, mode) = (NewKey::new(id, label, TokenKeyKind::WrappingAes256), self.iv_mode()?);
@@ -285,7 +285,7 @@ impl Token {
             let mut wrapped = context.session.wrap_key(&Mechanism::AesKeyWrap, with, what)?;
             // Some tokens report a longer result than the actual one.
             if wrapped.len() < WRAPPED_AES256 {
-                let text = format!("the token wrapped a key into {} bytes", wrapped.len());
+                let text = format!("the token returned a wrapped key of {} bytes", wrapped.len());
                 return Err(TokenError::new(ErrorClass::Fatal, text));
             }
             wrapped.truncate(WRAPPED_AES256);
@@ -310,7 +310,7 @@ impl Token {
     ) -> Result<(), TokenError> {
         self.able()?.need(RequiredMechanism::KeyWrap)?;
         if key.kind() != TokenKeyKind::Aes256 {
-            return Err(TokenError::lacks("CKM_AES_KEY_WRAP", "only AES-256 keys are replicated"));
+            return Err(TokenError::lacks("CKM_AES_KEY_WRAP", "only AES-256 keys can be replicated"));
         }
         let (backend, key, wrapped) = (self.0.config.backend, key.clone(), wrapped.to_vec());
         let wrapping = wrapping.clone();
@@ -325,7 +325,7 @@ impl Token {
                 let handle = context.session.unwrap_key(&Mechanism::AesKeyWrap, with, &wrapped, &template)?;
                 object::keep_provided(context.session, handle, &new, || {
                     object::prove(context.session, handle, &key, &backend).map_err(|error| {
-                        error.found_to_be(ErrorClass::KeyMissing, &format!("what was unwrapped is not {key}"))
+                        error.found_to_be(ErrorClass::KeyMissing, &format!("the unwrapped key is not {key}"))
                     })
                 })?;
                 context.connection.keep_handle(&key, handle);
@@ -356,7 +356,10 @@ fn check_id(id: &[u8]) -> Result<(), TokenError> {
     if (1..=KEY_ID_LENGTH).contains(&id.len()) {
         return Ok(());
     }
-    Err(TokenError::new(ErrorClass::BadInput, format!("a key id has 1 to {KEY_ID_LENGTH} bytes, and not {}", id.len())))
+    Err(TokenError::new(
+        ErrorClass::BadInput,
+        format!("a key id must have 1 to {KEY_ID_LENGTH} bytes, not {}", id.len()),
+    ))
 }
 
 /// Returns `true` for the errors that SoftHSM returns when concurrent calls disturb the creation of
@@ -370,7 +373,7 @@ fn prepare(context: SessionContext<'_>, new: &NewKey) -> Result<(), TokenError> 
     match object::objects(context.session, &new.id)?.len() {
         0 => disk_space::probe_free_space(context),
         count => {
-            let text = format!("{count} objects have the id {} already", id_text(&new.id));
+            let text = format!("{count} objects already have the id {}", id_text(&new.id));
             Err(TokenError::new(ErrorClass::Denied, text))
         }
     }

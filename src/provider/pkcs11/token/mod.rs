@@ -96,7 +96,7 @@ impl Token {
             attempts += 1;
         }
         self.capabilities()
-            .ok_or_else(|| TokenError::new(ErrorClass::TokenLost, "the token was disconnected meanwhile"))
+            .ok_or_else(|| TokenError::new(ErrorClass::TokenLost, "the token was disconnected during the operation"))
     }
 
     /// Closes the connection. Operations are rejected until [`Token::connect`].

@@ -72,7 +72,9 @@ impl Inner {
             return Ok(None);
         }
         let locked = self.module.lock_objects(self.config.session_wait);
-        locked.map(Some).ok_or_else(|| TokenError::new(ErrorClass::Busy, "the token makes or looks for another object"))
+        locked.map(Some).ok_or_else(|| {
+            TokenError::new(ErrorClass::Busy, "the token is busy creating or searching for another object")
+        })
     }
 
     /// Runs a task, and retries it where this is safe and may help.
@@ -121,7 +123,7 @@ impl Inner {
         match asked {
             Ok(()) => error,
             Err(unwell) if matches!(unwell.class(), ErrorClass::Busy | ErrorClass::SessionLost) => unwell,
-            Err(unwell) => error.found_to_be(ErrorClass::TokenLost, &format!("the token does not answer ({unwell})")),
+            Err(unwell) => error.found_to_be(ErrorClass::TokenLost, &format!("the token does not respond ({unwell})")),
         }
     }
 
@@ -173,7 +175,7 @@ impl Inner {
 /// Converts an error after the last attempt into its meaning for the caller.
 fn finalize_error(error: TokenError) -> TokenError {
     match error.class() {
-        ErrorClass::Ambiguous => error.found_to_be(ErrorClass::BadInput, "the token is well and refuses the input"),
+        ErrorClass::Ambiguous => error.found_to_be(ErrorClass::BadInput, "the token works but rejected the input"),
         _ => error,
     }
 }

@@ -87,7 +87,7 @@ impl Deref for CurrentProcess<'_> {
     fn deref(&self) -> &Arc<ProcessState> {
         match self {
             Self::Made(process) => process,
-            Self::Forked(process) => process.as_ref().expect("one was put there, and none is ever taken out"),
+            Self::Forked(process) => process.as_ref().expect("the value was just set and is never removed"),
         }
     }
 }
