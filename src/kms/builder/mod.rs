@@ -34,11 +34,34 @@ impl Kms {
     ///
     /// # Errors
     /// - [`Internal`](ErrorKind::Internal) if the operating system provides no randomness.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// assert!(kms.list_keys(Default::default())?.entries.is_empty());
+    /// let key = kms.create_key(Default::default())?;
+    /// assert_eq!(key.arn().to_string(), format!("arn:aws:kms:local:000000000000:key/{}", key.key_id()));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn in_memory() -> Result<Self> {
         Self::builder().build()
     }
 
     /// Returns a builder for a KMS.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::identity::{AccountId, Locality};
+    ///
+    /// let account = AccountId::parse("123456789012")?;
+    /// let kms = Kms::builder().account(account).locality(Locality::new("aws", "eu-central-1")?).build()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// assert!(key.arn().to_string().starts_with("arn:aws:kms:eu-central-1:123456789012:key/"));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn builder() -> KmsBuilder {
         KmsBuilder::default()
     }

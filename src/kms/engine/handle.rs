@@ -68,16 +68,48 @@ impl Kms {
     }
 
     /// Returns the service that forwards the calls of this handle, if there is one.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// assert_eq!(kms.via_service(), None);
+    /// let forwarded = kms.as_service("s3")?.on_behalf_of(&kms)?;
+    /// assert_eq!(forwarded.via_service().map(|service| service.as_str()), Some("s3"));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn via_service(&self) -> Option<&ServiceName> {
         self.via.as_ref()
     }
 
     /// Returns the principal that this handle acts as.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::identity::{AccountId, Principal};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// assert!(kms.principal().is_account_root());
+    /// let alice = Principal::user(AccountId::default(), "alice")?;
+    /// assert_eq!(kms.as_principal(alice.clone())?.principal(), &alice);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub const fn principal(&self) -> &Principal {
         &self.principal
     }
 
     /// Returns the partition and region of the ARNs of this KMS.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// assert_eq!((kms.locality().partition(), kms.locality().region()), ("aws", "local"));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn locality(&self) -> &Locality {
         self.core.registry.locality()
     }

@@ -21,6 +21,29 @@ impl Kms {
     /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
     /// - [`Audit`](ErrorKind::Audit) if the files cannot be read.
     /// - [`Store`](ErrorKind::Store) if the store cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::audit::FileTrail;
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let directory = directory.path();
+    /// let kms = Kms::builder().audit(FileTrail::new(directory)).build()?;
+    /// kms.create_key(Default::default())?;
+    /// assert!(kms.verify_audit_trail(directory)?.is_intact());
+    ///
+    /// // Someone removes the traces of the key.
+    /// for file in std::fs::read_dir(directory)? {
+    ///     let path = file?.path();
+    ///     if path.extension().is_some_and(|extension| extension == "jsonl") {
+    ///         std::fs::remove_file(path)?;
+    ///     }
+    /// }
+    /// let report = kms.verify_audit_trail(directory)?;
+    /// assert!(report.first_finding().is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn verify_audit_trail(&self, directory: impl AsRef<Path>) -> Result<TrailReport> {
         self.verify_trail(directory.as_ref(), None)
     }
@@ -31,6 +54,37 @@ impl Kms {
     /// # Errors
     /// - The errors of [`Kms::verify_audit_trail`].
     /// - The errors of the verifier.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::algorithm::SigningAlgorithm::EcdsaSha256;
+    /// use strongroom::audit::FileTrail;
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    /// use strongroom::request::{CreateKeyRequest, SignRequest, VerifyRequest};
+    /// use strongroom::{Kms, Result};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let directory = directory.path();
+    /// let auditor = Kms::in_memory()?; // in another process, or an HSM
+    /// let request = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
+    /// let key = auditor.create_key(request)?.key_id();
+    /// let signer = |message: &[u8]| -> Result<Vec<u8>> {
+    ///     Ok(auditor.sign(SignRequest::new(key, EcdsaSha256, message))?.signature)
+    /// };
+    /// let verifier = |message: &[u8], signature: &[u8]| -> Result<bool> {
+    ///     Ok(auditor.verify(VerifyRequest::new(key, EcdsaSha256, message, signature)).is_ok())
+    /// };
+    ///
+    /// let trail = Arc::new(FileTrail::new(directory));
+    /// let kms = Kms::builder().audit(Arc::clone(&trail)).build()?;
+    /// kms.create_key(Default::default())?;
+    /// trail.checkpoint(&signer)?;
+    /// assert!(kms.verify_signed_audit_trail(directory, &verifier)?.is_intact());
+    /// assert!(!kms.verify_signed_audit_trail(directory, &|_: &[u8], _: &[u8]| Ok(false))?.is_intact());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn verify_signed_audit_trail(
         &self,
         directory: impl AsRef<Path>,
@@ -55,6 +109,25 @@ impl Kms {
     /// # Errors
     /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
     /// - [`Store`](ErrorKind::Store) if the store cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::audit::{self, FileTrail};
+    /// use strongroom::crypto::CryptoBackend;
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let directory = directory.path();
+    /// let kms = Kms::builder().audit(FileTrail::new(directory)).build()?;
+    /// kms.create_key(Default::default())?;
+    /// let chains = kms.audit_chains()?;
+    /// drop(kms);
+    ///
+    /// let report = audit::verify(directory, &chains, &CryptoBackend::default(), None)?;
+    /// assert!(report.is_intact());
+    /// assert_eq!(report.chains[0].chain, chains[0].id());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn audit_chains(&self) -> Result<Vec<ChainState>> {
         self.check_authority("audit_chains")?;
         self.recorded(self.authority_event("audit_chains"), |_| self.chains())
@@ -76,6 +149,36 @@ impl Kms {
     /// - [`NotFound`](ErrorKind::NotFound) if the store does not know the chain.
     /// - [`InvalidState`](ErrorKind::InvalidState) if this KMS or, as far as it can detect, another
     ///   process is writing the chain.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::audit::FileTrail;
+    /// use strongroom::seal::RootKey;
+    /// use strongroom::store::MemoryStore;
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// # let directory = tempfile::tempdir()?;
+    /// # let directory = directory.path();
+    /// let store = Arc::new(MemoryStore::new(&Default::default())?);
+    /// let open = |folder: &str| {
+    ///     let builder = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32]));
+    ///     builder.audit(FileTrail::new(directory.join(folder))).build()
+    /// };
+    /// drop(open("2025")?);
+    /// let kms = open("2026")?;
+    /// let old = kms.audit_chains()?.into_iter().map(|chain| chain.id()).collect::<Vec<_>>();
+    /// assert_eq!(old.len(), 2);
+    /// for id in old {
+    ///     match kms.forget_audit_chain(id) {
+    ///         Ok(()) => {}
+    ///         Err(error) => assert_eq!(error.kind(), ErrorKind::InvalidState), // the chain of this process
+    ///     }
+    /// }
+    /// assert_eq!(kms.audit_chains()?.len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn forget_audit_chain(&self, id: ChainId) -> Result<()> {
         self.check_authority("forget_audit_chain")?;
         let mut event = self.authority_event("forget_audit_chain");

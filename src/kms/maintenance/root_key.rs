@@ -97,6 +97,18 @@ impl Kms {
     /// # Errors
     /// - [`AccessDenied`](crate::ErrorKind::AccessDenied) if the handle is narrowed.
     /// - [`Store`](crate::ErrorKind::Store) if the store cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// assert_eq!(kms.root_key_status()?.version(), 1);
+    /// kms.rotate_root_key()?;
+    /// let status = kms.root_key_status()?;
+    /// assert_eq!((status.version(), status.is_rotating()), (2, false));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn root_key_status(&self) -> Result<RootKeyStatus> {
         self.authority_call("root_key_status", |_| {
             let root = self.core.registry.sealed().latest_root()?;

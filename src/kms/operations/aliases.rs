@@ -67,6 +67,25 @@ impl Kms {
     ///   HMAC) or usage.
     /// - [`LimitExceeded`](ErrorKind::LimitExceeded) if the new key already has 50 aliases.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the new key is pending deletion.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    /// use strongroom::request::CreateKeyRequest;
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let (old, new) = (kms.create_key(Default::default())?, kms.create_key(Default::default())?);
+    /// kms.create_alias("alias/reports", old.key_id())?;
+    /// kms.update_alias("alias/reports", new.key_id())?;
+    /// assert_eq!(kms.describe_key("alias/reports")?.key_id(), new.key_id());
+    ///
+    /// let signing = CreateKeyRequest::default().spec(KeySpec::EccNistP256).usage(KeyUsage::SignVerify);
+    /// let signing = kms.create_key(signing)?;
+    /// let refused = kms.update_alias("alias/reports", signing.key_id()).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Validation);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn update_alias(&self, alias_name: impl AsRef<str>, target_key: impl KeyReference) -> Result<()> {
         let call = alias_call(Operation::UpdateAlias, alias_name.as_ref());
         let name = match unreserved(alias_name.as_ref()) {
@@ -101,6 +120,19 @@ impl Kms {
     /// # Errors
     /// - [`NotFound`](ErrorKind::NotFound) if the alias does not exist.
     /// - [`NotAuthorized`](ErrorKind::NotAuthorized) if the name begins with `alias/aws/`.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// kms.create_alias("alias/reports", key.key_id())?;
+    /// kms.delete_alias("alias/reports")?;
+    /// assert!(kms.describe_key(key.key_id())?.is_enabled());
+    /// assert_eq!(kms.describe_key("alias/reports").unwrap_err().kind(), ErrorKind::NotFound);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn delete_alias(&self, alias_name: impl AsRef<str>) -> Result<()> {
         let call = alias_call(Operation::DeleteAlias, alias_name.as_ref());
         let name = match unreserved(alias_name.as_ref()) {
@@ -131,6 +163,23 @@ impl Kms {
     /// - [`Validation`](ErrorKind::Validation) if the page limit is out of range.
     /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
     ///   page.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::request::PageRequest;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// for name in ["alias/reports", "alias/backups", "alias/invoices"] {
+    ///     kms.create_alias(name, key.key_id())?;
+    /// }
+    /// let page = kms.list_aliases(PageRequest::default().limit(2))?;
+    /// let names: Vec<&str> = page.entries.iter().map(|entry| entry.alias_name.as_str()).collect();
+    /// assert_eq!(names, ["alias/backups", "alias/invoices"]);
+    /// assert!(page.next_marker.is_some());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn list_aliases(&self, page: PageRequest) -> Result<Page<AliasListEntry>> {
         self.account_call(CallSpec::new(Operation::ListAliases), |_| {
             let limit = ALIAS_PAGES.check(&page)?;
@@ -168,6 +217,20 @@ impl Kms {
     /// # Errors
     /// - The errors of [`Kms::list_aliases`].
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let (first, second) = (kms.create_key(Default::default())?, kms.create_key(Default::default())?);
+    /// kms.create_alias("alias/first", first.key_id())?;
+    /// kms.create_alias("alias/second", second.key_id())?;
+    /// let aliases = kms.list_aliases_of_key(second.key_id(), Default::default())?.entries;
+    /// assert_eq!(aliases.len(), 1);
+    /// assert_eq!(aliases[0].alias_name.as_str(), "alias/second");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn list_aliases_of_key(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<AliasListEntry>> {
         self.key_call(CallSpec::new(Operation::ListAliases), &key, |target, _| {
             let account = target.record().account;

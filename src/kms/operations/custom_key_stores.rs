@@ -154,6 +154,28 @@ impl Kms {
     /// - [`Validation`](ErrorKind::Validation) if the page limit is out of range.
     /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
     ///   page.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::key::{ClusterId, ConnectionState};
+    /// use strongroom::provider::MemoryCluster;
+    /// use strongroom::request::CreateCustomKeyStoreRequest;
+    /// # use strongroom::SecretBytes;
+    ///
+    /// let vault = ClusterId::parse("vault")?;
+    /// let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+    /// let kms = Kms::builder().cluster(vault.clone(), cluster).build()?;
+    /// let request = CreateCustomKeyStoreRequest::new("safe", vault);
+    /// # let request = request.key_store_password(SecretBytes::copy_from_slice(b"kmsPswd1"));
+    /// kms.create_custom_key_store(request)?;
+    ///
+    /// let stores = kms.describe_custom_key_stores(Default::default())?.entries;
+    /// assert_eq!(stores[0].custom_key_store_name.as_str(), "safe");
+    /// assert_eq!(stores[0].connection_state, ConnectionState::Disconnected);
+    /// assert_eq!(stores[0].members.len(), 2);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn describe_custom_key_stores(&self, page: PageRequest) -> Result<Page<CustomKeyStoresListEntry>> {
         self.account_call(CallSpec::new(Operation::DescribeCustomKeyStores), |_| {
             let held = self.core.registry.custom_key_stores(self.account())?;
@@ -168,6 +190,28 @@ impl Kms {
     ///
     /// # Errors
     /// - [`CustomKeyStoreNotFound`](ErrorKind::CustomKeyStoreNotFound) if it does not exist.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::{ClusterId, ConnectionErrorCode, ConnectionState};
+    /// use strongroom::provider::MemoryCluster;
+    /// use strongroom::request::CreateCustomKeyStoreRequest;
+    /// use strongroom::{Kms, SecretBytes};
+    ///
+    /// # let vault = ClusterId::parse("vault")?;
+    /// # let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+    /// # let kms = Kms::builder().cluster(vault.clone(), cluster).build()?;
+    /// let wrong = SecretBytes::copy_from_slice(b"wrong password");
+    /// let request = CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(wrong);
+    /// let id = kms.create_custom_key_store(request)?;
+    /// assert!(kms.connect_custom_key_store(id).is_err());
+    ///
+    /// let store = kms.describe_custom_key_store(id)?;
+    /// assert_eq!(store.connection_state, ConnectionState::Failed);
+    /// let reason = store.connection_error.map(|error| error.code);
+    /// assert_eq!(reason, Some(ConnectionErrorCode::InvalidCredentials));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn describe_custom_key_store(&self, id: CustomKeyStoreId) -> Result<CustomKeyStoresListEntry> {
         self.account_call(store_call(Operation::DescribeCustomKeyStores, id), |_| {
             Ok(self.store_entry(&self.core.registry.custom_key_store(self.account(), id)?.record))
@@ -205,6 +249,28 @@ impl Kms {
     ///   disconnecting or has failed.
     /// - [`ClusterNotFound`](ErrorKind::ClusterNotFound) if the builder was not given its cluster.
     /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if this connection attempt failed.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::{ClusterId, Origin};
+    /// use strongroom::provider::MemoryCluster;
+    /// use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest};
+    /// use strongroom::{ErrorKind, Kms, SecretBytes};
+    ///
+    /// # let vault = ClusterId::parse("vault")?;
+    /// # let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+    /// # let kms = Kms::builder().cluster(vault.clone(), cluster).build()?;
+    /// let password = SecretBytes::copy_from_slice(b"kmsPswd1");
+    /// let request = CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(password);
+    /// let store = kms.create_custom_key_store(request)?;
+    ///
+    /// let request = CreateKeyRequest::default().custom_key_store(store);
+    /// let refused = kms.create_key(request.clone()).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::CustomKeyStoreInvalidState);
+    /// kms.connect_custom_key_store(store)?;
+    /// assert_eq!(kms.create_key(request)?.origin(), Origin::Hsm);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn connect_custom_key_store(&self, id: CustomKeyStoreId) -> Result<()> {
         self.account_call(store_call(Operation::ConnectCustomKeyStore, id), |call_context| {
             let store = self.core.registry.custom_key_store(self.account(), id)?.record;
@@ -227,6 +293,28 @@ impl Kms {
     ///   not exist.
     /// - [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) if it is
     ///   disconnected or disconnecting.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::ClusterId;
+    /// use strongroom::provider::MemoryCluster;
+    /// use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest, EncryptRequest};
+    /// use strongroom::{ErrorKind, Kms, SecretBytes};
+    ///
+    /// # let vault = ClusterId::parse("vault")?;
+    /// # let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+    /// # let kms = Kms::builder().cluster(vault.clone(), cluster).build()?;
+    /// # let password = SecretBytes::copy_from_slice(b"kmsPswd1");
+    /// # let request = CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(password);
+    /// # let store = kms.create_custom_key_store(request)?;
+    /// kms.connect_custom_key_store(store)?;
+    /// let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id();
+    /// kms.disconnect_custom_key_store(store)?;
+    /// let refused = kms.encrypt(EncryptRequest::new(key, b"data")).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::InvalidState);
+    /// assert!(kms.disable_key(key).is_ok()); // managing it is still possible
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn disconnect_custom_key_store(&self, id: CustomKeyStoreId) -> Result<()> {
         self.account_call(store_call(Operation::DisconnectCustomKeyStore, id), |call_context| {
             let store = self.core.registry.custom_key_store(self.account(), id)?.record;
@@ -269,6 +357,30 @@ impl Kms {
     ///   cluster.
     /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if the new cluster cannot be connected.
     /// - The errors of [`Kms::create_custom_key_store`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::ClusterId;
+    /// use strongroom::provider::MemoryCluster;
+    /// use strongroom::request::{CreateCustomKeyStoreRequest, UpdateCustomKeyStoreRequest};
+    /// use strongroom::{ErrorKind, Kms, SecretBytes};
+    ///
+    /// # let vault = ClusterId::parse("vault")?;
+    /// # let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+    /// # let kms = Kms::builder().cluster(vault.clone(), cluster).build()?;
+    /// let password = |text: &[u8]| SecretBytes::copy_from_slice(text);
+    /// let request = CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(password(b"outdated"));
+    /// let store = kms.create_custom_key_store(request)?;
+    ///
+    /// let request = UpdateCustomKeyStoreRequest::new(store).key_store_password(password(b"kmsPswd1"));
+    /// kms.update_custom_key_store(request)?;
+    /// kms.connect_custom_key_store(store)?;
+    /// kms.update_custom_key_store(UpdateCustomKeyStoreRequest::new(store).new_name("primary"))?;
+    /// let request = UpdateCustomKeyStoreRequest::new(store).key_store_password(password(b"next"));
+    /// let refused = kms.update_custom_key_store(request).unwrap_err(); // it is connected
+    /// assert_eq!(refused.kind(), ErrorKind::CustomKeyStoreInvalidState);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn update_custom_key_store(&self, request: UpdateCustomKeyStoreRequest) -> Result<()> {
         let UpdateCustomKeyStoreRequest { id, name, cluster, password } = request;
         let mut call = store_call(Operation::UpdateCustomKeyStore, id);
@@ -388,6 +500,28 @@ impl Kms {
     ///   disconnected.
     /// - [`CustomKeyStoreHasKeys`](ErrorKind::CustomKeyStoreHasKeys) if it contains keys, including
     ///   any that are pending deletion.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::ClusterId;
+    /// use strongroom::provider::MemoryCluster;
+    /// use strongroom::request::CreateCustomKeyStoreRequest;
+    /// use strongroom::{ErrorKind, Kms, SecretBytes};
+    ///
+    /// # let vault = ClusterId::parse("vault")?;
+    /// # let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+    /// # let kms = Kms::builder().cluster(vault.clone(), cluster).build()?;
+    /// # let password = SecretBytes::copy_from_slice(b"kmsPswd1");
+    /// # let request = CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(password);
+    /// # let store = kms.create_custom_key_store(request)?;
+    /// kms.connect_custom_key_store(store)?;
+    /// let refused = kms.delete_custom_key_store(store).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::CustomKeyStoreInvalidState); // still connected
+    /// kms.disconnect_custom_key_store(store)?;
+    /// kms.delete_custom_key_store(store)?;
+    /// assert!(kms.describe_custom_key_stores(Default::default())?.entries.is_empty());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn delete_custom_key_store(&self, id: CustomKeyStoreId) -> Result<()> {
         self.account_call(store_call(Operation::DeleteCustomKeyStore, id), |call_context| {
             commit_change(&self.core, call_context, |_| {

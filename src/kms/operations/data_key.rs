@@ -48,6 +48,23 @@ impl Kms {
     ///
     /// # Errors
     /// The same as [`Kms::generate_data_key`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::key::DataKeySpec;
+    /// use strongroom::request::{DecryptRequest, GenerateDataKeyRequest};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let request = GenerateDataKeyRequest::new(key).key_spec(DataKeySpec::Aes128);
+    /// let stored = kms.generate_data_key_without_plaintext(request)?.ciphertext_blob;
+    ///
+    /// // Later, where the data is encrypted:
+    /// let data_key = kms.decrypt(DecryptRequest::new(&stored))?.plaintext;
+    /// assert_eq!(data_key.len(), 16);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn generate_data_key_without_plaintext(
         &self,
         request: GenerateDataKeyRequest<'_, impl KeyReference>,
@@ -114,6 +131,27 @@ impl Kms {
     ///   not exist.
     /// - [`CustomKeyStoreInvalidState`](ErrorKind::CustomKeyStoreInvalidState) if it is not
     ///   connected, or no HSM responds.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::ClusterId;
+    /// use strongroom::provider::MemoryCluster;
+    /// use strongroom::request::CreateCustomKeyStoreRequest;
+    /// use strongroom::{ErrorKind, Kms, SecretBytes};
+    ///
+    /// let vault = ClusterId::parse("vault")?;
+    /// let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+    /// let kms = Kms::builder().cluster(vault.clone(), cluster).build()?;
+    /// let password = SecretBytes::copy_from_slice(b"kmsPswd1");
+    /// let request = CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(password);
+    /// let store = kms.create_custom_key_store(request)?;
+    ///
+    /// let refused = kms.generate_random_in(store, 16).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::CustomKeyStoreInvalidState); // not connected yet
+    /// kms.connect_custom_key_store(store)?;
+    /// assert_eq!(kms.generate_random_in(store, 16)?.len(), 16);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn generate_random_in(&self, custom_key_store: CustomKeyStoreId, number_of_bytes: u32) -> Result<SecretBytes> {
         let call = CallSpec::new(Operation::GenerateRandom)
             .parameter("numberOfBytes", number_of_bytes)

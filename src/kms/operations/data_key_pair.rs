@@ -54,6 +54,23 @@ impl Kms {
     ///
     /// # Errors
     /// The same as [`Kms::generate_data_key_pair`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::key::DataKeyPairSpec;
+    /// use strongroom::request::{DecryptRequest, GenerateDataKeyPairRequest};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let request = GenerateDataKeyPairRequest::new(key, DataKeyPairSpec::EccNistP256);
+    /// let pair = kms.generate_data_key_pair_without_plaintext(request)?;
+    /// assert_eq!(pair.public_key.len(), 91);
+    ///
+    /// let private_key = kms.decrypt(DecryptRequest::new(&pair.private_key_ciphertext_blob))?.plaintext;
+    /// assert_eq!(private_key.expose_secret()[0], 0x30); // PKCS#8 in DER
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn generate_data_key_pair_without_plaintext(
         &self,
         request: GenerateDataKeyPairRequest<'_, impl KeyReference>,

@@ -62,6 +62,21 @@ impl Kms {
     /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist, or its waiting period
     ///   has ended by a trusted clock ([`Kms::run_maintenance`] defines when a clock is trusted).
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the key is not pending deletion.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::{DeletionWindow, KeyState};
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// kms.schedule_key_deletion(key, DeletionWindow::default())?;
+    /// kms.cancel_key_deletion(key)?;
+    /// assert_eq!(kms.describe_key(key)?.state(), KeyState::Disabled);
+    /// kms.enable_key(key)?;
+    /// assert_eq!(kms.cancel_key_deletion(key).unwrap_err().kind(), ErrorKind::InvalidState);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn cancel_key_deletion(&self, key: impl KeyReference) -> Result<KeyArn> {
         let mut rescued = None;
         let done = self.key_change(CallSpec::new(Operation::CancelKeyDeletion), &key, |target, call_context| {

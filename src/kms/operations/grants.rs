@@ -200,6 +200,26 @@ impl Kms {
     ///   page limit is out of range.
     /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
     ///   page.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::identity::{AccountId, Principal};
+    /// use strongroom::key::Operation;
+    /// use strongroom::policy::GrantTerms;
+    /// use strongroom::request::CreateGrantRequest;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let worker = Principal::role(AccountId::default(), "worker")?;
+    /// let operator = Principal::role(AccountId::default(), "operator")?;
+    /// let terms = GrantTerms::new(worker, [Operation::Decrypt])?.with_retiring_principal(operator.clone());
+    /// let grant = kms.create_grant(CreateGrantRequest::new(key, terms))?;
+    ///
+    /// let retirable = kms.list_retirable_grants(&operator, Default::default())?.entries;
+    /// assert_eq!(retirable[0].grant_id, grant.grant_id);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn list_retirable_grants(
         &self,
         retiring_principal: &Principal,
@@ -234,6 +254,29 @@ impl Kms {
     ///
     /// # Errors
     /// - [`NotFound`](ErrorKind::NotFound) if the key or the grant does not exist.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::identity::{AccountId, Principal};
+    /// use strongroom::key::Operation;
+    /// use strongroom::policy::GrantTerms;
+    /// use strongroom::request::{CreateGrantRequest, DryRun};
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let worker = Principal::role(AccountId::default(), "worker")?;
+    /// let terms = GrantTerms::new(worker.clone(), [Operation::Decrypt, Operation::RetireGrant])?;
+    /// let grant = kms.create_grant(CreateGrantRequest::new(key, terms))?;
+    ///
+    /// // The worker returns the permission when it is done.
+    /// let as_worker = kms.as_principal(worker)?;
+    /// let checked = as_worker.retire_grant(key, grant.grant_id, DryRun::Yes).unwrap_err();
+    /// assert_eq!(checked.kind(), ErrorKind::DryRun); // it would succeed
+    /// as_worker.retire_grant(key, grant.grant_id, DryRun::No)?;
+    /// assert!(kms.list_grants(key, Default::default(), Default::default())?.entries.is_empty());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn retire_grant(&self, key: impl KeyReference, grant_id: GrantId, dry_run: DryRun) -> Result<()> {
         self.end_grant(Operation::RetireGrant, &key, grant_id, dry_run)
     }
@@ -243,6 +286,24 @@ impl Kms {
     /// # Errors
     /// - [`InvalidGrantToken`](ErrorKind::InvalidGrantToken) if the token is invalid.
     /// - The errors of [`Kms::retire_grant`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::identity::{AccountId, Principal};
+    /// use strongroom::key::Operation;
+    /// use strongroom::policy::GrantTerms;
+    /// use strongroom::request::{CreateGrantRequest, DryRun};
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let terms = GrantTerms::new(Principal::role(AccountId::default(), "worker")?, [Operation::Decrypt])?;
+    /// let token = kms.create_grant(CreateGrantRequest::new(key, terms))?.grant_token;
+    /// kms.retire_grant_by_token(&token, DryRun::No)?;
+    /// let gone = kms.retire_grant_by_token(&token, DryRun::No).unwrap_err();
+    /// assert_eq!(gone.kind(), ErrorKind::NotFound);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn retire_grant_by_token(&self, token: &GrantToken, dry_run: DryRun) -> Result<()> {
         match self.core.registry.named_grant(token) {
             Ok(NamedGrant { account, key_id, id }) => {
@@ -259,6 +320,28 @@ impl Kms {
     /// - [`NotFound`](ErrorKind::NotFound) if the key or the grant does not exist.
     /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key is customer
     ///   managed.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::identity::{AccountId, Principal};
+    /// use strongroom::key::Operation;
+    /// use strongroom::policy::GrantTerms;
+    /// use strongroom::request::{CreateGrantRequest, DryRun, GenerateDataKeyRequest};
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let worker = Principal::role(AccountId::default(), "worker")?;
+    /// let terms = GrantTerms::new(worker.clone(), [Operation::GenerateDataKey])?;
+    /// let grant = kms.create_grant(CreateGrantRequest::new(key.key_id(), terms))?;
+    /// let as_worker = kms.as_principal(worker)?;
+    /// as_worker.generate_data_key(GenerateDataKeyRequest::new(key.key_id()))?;
+    ///
+    /// kms.revoke_grant(key.key_id(), grant.grant_id, DryRun::No)?;
+    /// let refused = as_worker.generate_data_key(GenerateDataKeyRequest::new(key.key_id())).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::AccessDenied);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn revoke_grant(&self, key: impl KeyReference, grant_id: GrantId, dry_run: DryRun) -> Result<()> {
         self.end_grant(Operation::RevokeGrant, &key, grant_id, dry_run)
     }

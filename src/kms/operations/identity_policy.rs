@@ -56,6 +56,21 @@ impl Kms {
     /// # Errors
     /// - [`NotFound`](ErrorKind::NotFound) if the principal has no policy of that name.
     /// - The errors of [`Kms::put_identity_policy`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::identity::{AccountId, Principal};
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let alice = Principal::user(AccountId::default(), "alice")?;
+    /// let policy = r#"{"Version": "2012-10-17",
+    ///     "Statement": {"Effect": "Allow", "Action": "kms:Encrypt", "Resource": "*"}}"#;
+    /// kms.put_identity_policy(&alice, "writer", policy)?;
+    /// assert_eq!(kms.get_identity_policy(&alice, "writer")?, policy);
+    /// assert_eq!(kms.get_identity_policy(&alice, "reader").unwrap_err().kind(), ErrorKind::NotFound);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn get_identity_policy(&self, principal: &Principal, name: &str) -> Result<String> {
         self.identity_call(Action::GetIdentityPolicy, principal, Some(name), None, |_| {
             let policies = self.core.registry.identity_policies(principal)?;
@@ -68,6 +83,25 @@ impl Kms {
     ///
     /// # Errors
     /// The same as [`Kms::put_identity_policy`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::identity::{AccountId, Principal};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let alice = Principal::user(AccountId::default(), "alice")?;
+    /// assert!(kms.list_identity_policies(&alice)?.is_empty());
+    /// for (name, action) in [("writer", "kms:Encrypt"), ("reader", "kms:Decrypt")] {
+    ///     let policy = format!(
+    ///         r#"{{"Version": "2012-10-17",
+    ///             "Statement": {{"Effect": "Allow", "Action": "{action}", "Resource": "*"}}}}"#
+    ///     );
+    ///     kms.put_identity_policy(&alice, name, &policy)?;
+    /// }
+    /// assert_eq!(kms.list_identity_policies(&alice)?, ["reader", "writer"]);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn list_identity_policies(&self, principal: &Principal) -> Result<Vec<String>> {
         self.identity_call(Action::ListIdentityPolicies, principal, None, None, |_| {
             Ok(self.core.registry.identity_policies(principal)?.names().to_vec())
@@ -78,6 +112,25 @@ impl Kms {
     ///
     /// # Errors
     /// The same as [`Kms::get_identity_policy`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::identity::{AccountId, Principal};
+    /// use strongroom::request::EncryptRequest;
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// let alice = Principal::user(AccountId::default(), "alice")?;
+    /// let policy = r#"{"Version": "2012-10-17",
+    ///     "Statement": {"Effect": "Allow", "Action": "kms:Encrypt", "Resource": "*"}}"#;
+    /// kms.put_identity_policy(&alice, "writer", policy)?;
+    /// kms.delete_identity_policy(&alice, "writer")?;
+    /// let as_alice = kms.as_principal(alice)?;
+    /// let refused = as_alice.encrypt(EncryptRequest::new(key.key_id(), b"data")).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::AccessDenied);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn delete_identity_policy(&self, principal: &Principal, name: &str) -> Result<()> {
         self.identity_call(Action::DeleteIdentityPolicy, principal, Some(name), None, |call_context| {
             self.change_identity(call_context, principal, |policies| match policies.remove(name) {

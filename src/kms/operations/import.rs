@@ -125,6 +125,32 @@ impl Kms {
     /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key's origin is
     ///   `EXTERNAL`.
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
+    /// use strongroom::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
+    /// use strongroom::key::{KeyState, Origin};
+    /// use strongroom::request::{CreateKeyRequest, GetParametersForImportRequest, ImportKeyMaterialRequest};
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(CreateKeyRequest::default().origin(Origin::External))?.key_id();
+    /// let (algorithm, spec) = (WrappingAlgorithm::RsaesOaepSha256, WrappingKeySpec::Rsa2048);
+    /// let parameters = kms.get_parameters_for_import(GetParametersForImportRequest::new(key, algorithm, spec))?;
+    ///
+    /// // Where the material is kept, usually with OpenSSL or an HSM:
+    /// let backend = CryptoBackend::default();
+    /// let wrapping_key = backend.key_pairs().public_key(KeyPairKind::Rsa2048, &parameters.public_key)?;
+    /// let wrapped = wrapping_key.encrypt(RsaOaep::Sha256, &[7; 32], backend.random())?;
+    ///
+    /// let request = ImportKeyMaterialRequest::new(key, &parameters.import_token, &wrapped);
+    /// let refused = kms.import_key_material(request.clone()).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Validation); // does the material expire?
+    /// kms.import_key_material(request.does_not_expire())?;
+    /// assert_eq!(kms.describe_key(key)?.state(), KeyState::Enabled);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn import_key_material(
         &self,
         request: ImportKeyMaterialRequest<'_, impl KeyReference>,
@@ -172,6 +198,35 @@ impl Kms {
     /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) unless the key's origin is
     ///   `EXTERNAL`.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the key state does not allow the operation.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::algorithm::{WrappingAlgorithm, WrappingKeySpec};
+    /// use strongroom::crypto::{CryptoBackend, KeyPairKind, RsaOaep};
+    /// use strongroom::key::{KeyState, Origin};
+    /// use strongroom::request::{CreateKeyRequest, GetParametersForImportRequest, ImportKeyMaterialRequest};
+    /// use strongroom::{Kms, Result};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(CreateKeyRequest::default().origin(Origin::External))?.key_id();
+    /// let import = |material: [u8; 32]| -> Result<_> {
+    ///     // ...
+    ///     # let (algorithm, spec) = (WrappingAlgorithm::RsaesOaepSha256, WrappingKeySpec::Rsa2048);
+    ///     # let parameters = kms.get_parameters_for_import(GetParametersForImportRequest::new(key, algorithm, spec))?;
+    ///     # let backend = CryptoBackend::default();
+    ///     # let wrapping_key = backend.key_pairs().public_key(KeyPairKind::Rsa2048, &parameters.public_key)?;
+    ///     # let wrapped = wrapping_key.encrypt(RsaOaep::Sha256, &material, backend.random())?;
+    ///     # let request = ImportKeyMaterialRequest::new(key, &parameters.import_token, &wrapped);
+    ///     # kms.import_key_material(request.does_not_expire())
+    /// };
+    /// import([7; 32])?;
+    /// kms.delete_imported_key_material(key, None)?;
+    /// assert_eq!(kms.describe_key(key)?.state(), KeyState::PendingImport);
+    /// assert!(import([8; 32]).is_err()); // only the same material brings the key back
+    /// import([7; 32])?;
+    /// assert_eq!(kms.describe_key(key)?.state(), KeyState::Enabled);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn delete_imported_key_material(
         &self,
         key: impl KeyReference,

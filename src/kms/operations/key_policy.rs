@@ -88,6 +88,16 @@ impl Kms {
     /// - [`Validation`](ErrorKind::Validation) if the page limit is not 1 to 1,000.
     /// - [`InvalidMarker`](ErrorKind::InvalidMarker) if the marker was not returned by an earlier
     ///   page.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// assert_eq!(kms.list_key_policies(key.key_id(), Default::default())?.entries, ["default"]);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn list_key_policies(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<String>> {
         self.key_call(CallSpec::new(Operation::ListKeyPolicies), &key, |_, _| {
             let names = [PolicyDocument::KEY_POLICY_NAME.to_owned()].into_iter();

@@ -126,6 +126,21 @@ impl Kms {
     /// # Errors
     /// - [`NotFound`](ErrorKind::NotFound) if the key or the alias does not exist.
     /// - [`InvalidGrantToken`](ErrorKind::InvalidGrantToken) if a grant token is invalid.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::key::{KeySpec, KeyState, Origin};
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key_id = kms.create_key(Default::default())?.key_id();
+    /// kms.create_alias("alias/reports", key_id)?;
+    /// let key = kms.describe_key("alias/reports")?;
+    /// assert_eq!((key.key_id(), key.state()), (key_id, KeyState::Enabled));
+    /// assert_eq!((key.spec(), key.origin()), (KeySpec::SymmetricDefault, Origin::Kms));
+    /// assert_eq!(kms.describe_key("alias/missing").unwrap_err().kind(), ErrorKind::NotFound);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn describe_key<'a>(&self, request: impl IntoKeyRequest<'a>) -> Result<KeyMetadata> {
         let KeyRequest { key, grant_tokens } = request.into_key_request();
         let call = CallSpec::new(Operation::DescribeKey).grant_tokens(grant_tokens);
@@ -198,6 +213,18 @@ impl Kms {
     /// - [`Validation`](ErrorKind::Validation) if the description is longer than 8,192 characters.
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the key is pending deletion.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::request::CreateKeyRequest;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(CreateKeyRequest::default().description("invoices"))?.key_id();
+    /// kms.update_key_description(key, "invoices until 2026")?;
+    /// assert_eq!(kms.describe_key(key)?.description().as_str(), "invoices until 2026");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn update_key_description(&self, key: impl KeyReference, description: impl AsRef<str>) -> Result<()> {
         let description = description.as_ref();
         let call =
@@ -215,6 +242,21 @@ impl Kms {
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
     /// - [`InvalidState`](ErrorKind::InvalidState) if the key is pending deletion or pending
     ///   import.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::request::{DecryptRequest, EncryptRequest};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// let blob = kms.encrypt(EncryptRequest::new(key, b"data"))?.ciphertext_blob;
+    /// kms.disable_key(key)?;
+    /// assert!(kms.decrypt(DecryptRequest::new(&blob)).is_err());
+    /// kms.enable_key(key)?;
+    /// assert_eq!(kms.decrypt(DecryptRequest::new(&blob))?.plaintext.expose_secret(), b"data");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn enable_key(&self, key: impl KeyReference) -> Result<()> {
         self.set_state(Operation::EnableKey, KeyEvent::Enable, key)
     }

@@ -56,6 +56,24 @@ impl Kms {
     /// # Errors
     /// - [`InvalidMac`](ErrorKind::InvalidMac) if the MAC does not match the message.
     /// - The errors of [`Kms::generate_mac`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::algorithm::MacAlgorithm::HmacSha256;
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    /// use strongroom::request::{CreateKeyRequest, GenerateMacRequest, VerifyMacRequest};
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let request = CreateKeyRequest::default().spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);
+    /// let key = kms.create_key(request)?.key_id();
+    /// let mac = kms.generate_mac(GenerateMacRequest::new(key, HmacSha256, b"user=42"))?.mac;
+    /// assert_eq!(mac.len(), 32);
+    /// assert!(kms.verify_mac(VerifyMacRequest::new(key, HmacSha256, b"user=42", &mac)).is_ok());
+    /// let truncated = VerifyMacRequest::new(key, HmacSha256, b"user=42", &mac[..16]);
+    /// assert_eq!(kms.verify_mac(truncated).unwrap_err().kind(), ErrorKind::InvalidMac);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn verify_mac(&self, request: VerifyMacRequest<'_, impl KeyReference>) -> Result<VerifyMacResponse> {
         let conditions = [RequestParameter::MacAlgorithm(request.algorithm)];
         let call = CallSpec::new(Operation::VerifyMac)

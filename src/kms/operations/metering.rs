@@ -70,6 +70,23 @@ impl Kms {
     ///
     /// # Errors
     /// The same as [`Kms::metered_keys`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::identity::AccountId;
+    /// use strongroom::request::EncryptRequest;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?;
+    /// kms.encrypt(EncryptRequest::new(key.key_id(), b"data"))?;
+    /// let billed = kms.metered_keys(AccountId::default())?;
+    /// assert_eq!(billed[0].requests, 1);
+    /// kms.reset_metering(AccountId::default())?;
+    /// assert_eq!(kms.metered_keys(AccountId::default())?[0].requests, 0);
+    /// assert!(kms.get_key_last_usage(key.key_id())?.last_usage.is_some());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn reset_metering(&self, account: AccountId) -> Result<()> {
         self.check_authority("reset_metering")?;
         let mut event = self.authority_event("reset_metering");

@@ -69,6 +69,19 @@ impl Kms {
     ///
     /// # Errors
     /// The same as [`Kms::enable_key_rotation`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::key::RotationPeriod;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// kms.enable_key_rotation(key, RotationPeriod::default())?;
+    /// kms.disable_key_rotation(key)?;
+    /// assert!(!kms.get_key_rotation_status(key)?.enabled);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn disable_key_rotation(&self, key: impl KeyReference) -> Result<()> {
         self.key_change(CallSpec::new(Operation::DisableKeyRotation), &key, |target, _| {
             let mut record = target.record().clone();
@@ -83,6 +96,23 @@ impl Kms {
     /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) if the key is imported or in an
     ///   HSM.
     /// - [`NotFound`](ErrorKind::NotFound) if the key does not exist.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::key::RotationPeriod;
+    /// use strongroom::{Clock, Kms, ManualClock, Timestamp};
+    ///
+    /// let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+    /// let kms = Kms::builder().clock(Arc::clone(&clock)).build()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// assert!(!kms.get_key_rotation_status(key)?.enabled);
+    /// kms.enable_key_rotation(key, RotationPeriod::from_days(90)?)?;
+    /// let status = kms.get_key_rotation_status(key)?;
+    /// assert_eq!(status.next_rotation_date, Some(clock.now().plus_days(90)));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn get_key_rotation_status(&self, key: impl KeyReference) -> Result<GetKeyRotationStatusResponse> {
         self.key_call(CallSpec::new(Operation::GetKeyRotationStatus), &key, |target, _| {
             let record = target.record();

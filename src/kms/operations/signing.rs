@@ -66,6 +66,28 @@ impl Kms {
     /// - [`InvalidSignature`](ErrorKind::InvalidSignature) if the signature is malformed or does
     ///   not match the message.
     /// - The errors of [`Kms::sign`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::algorithm::{MessageType, SigningAlgorithm::RsassaPssSha256};
+    /// use strongroom::crypto::{CryptoBackend, DigestAlgorithm};
+    /// use strongroom::key::{KeySpec, KeyUsage};
+    /// use strongroom::request::{CreateKeyRequest, SignRequest, VerifyRequest};
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let request = CreateKeyRequest::default().spec(KeySpec::Rsa2048).usage(KeyUsage::SignVerify);
+    /// let key = kms.create_key(request)?.key_id();
+    /// let contract = vec![b'.'; 1_000_000]; // too long to be passed as a message
+    /// let digest = CryptoBackend::default().digest().digest(DigestAlgorithm::Sha256, &[&contract]);
+    /// let request = SignRequest::new(key, RsassaPssSha256, digest.as_ref()).message_type(MessageType::Digest);
+    /// let signature = kms.sign(request)?.signature;
+    ///
+    /// let request = VerifyRequest::new(key, RsassaPssSha256, digest.as_ref(), &signature);
+    /// assert!(kms.verify(request.clone().message_type(MessageType::Digest)).is_ok());
+    /// assert_eq!(kms.verify(request).unwrap_err().kind(), ErrorKind::InvalidSignature); // not a message
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn verify(&self, request: VerifyRequest<'_, impl KeyReference>) -> Result<VerifyResponse> {
         let conditions = conditions(request.algorithm, request.message_type);
         let call = call(Operation::Verify, request.algorithm, request.message_type)

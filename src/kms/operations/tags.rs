@@ -55,6 +55,19 @@ impl Kms {
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound) if the key does not exist.
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the key is pending deletion.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::request::CreateKeyRequest;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(CreateKeyRequest::default().tag("team", "billing").tag("stage", "test"))?.key_id();
+    /// kms.untag_resource(key, ["stage", "missing"])?;
+    /// let tags = kms.list_resource_tags(key, Default::default())?.entries;
+    /// assert_eq!((tags.len(), tags[0].key()), (1, "team"));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn untag_resource<T: AsRef<str>>(
         &self,
         key: impl KeyReference,
@@ -81,6 +94,20 @@ impl Kms {
     /// - [`Validation`](crate::ErrorKind::Validation) if the page limit is out of range.
     /// - [`InvalidMarker`](crate::ErrorKind::InvalidMarker) if the marker was not returned by an
     ///   earlier page.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::request::{CreateKeyRequest, PageRequest};
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(CreateKeyRequest::default().tag("team", "billing").tag("stage", "live"))?.key_id();
+    /// let page = kms.list_resource_tags(key, PageRequest::default().limit(1))?;
+    /// assert_eq!((page.entries[0].key(), page.entries[0].value()), ("stage", "live"));
+    /// let rest = PageRequest::default().marker(page.next_marker.unwrap_or_default());
+    /// assert_eq!(kms.list_resource_tags(key, rest)?.entries[0].key(), "team");
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn list_resource_tags(&self, key: impl KeyReference, page: PageRequest) -> Result<Page<Tag>> {
         self.key_call(CallSpec::new(Operation::ListResourceTags), &key, |target, _| {
             let tags: Vec<Tag> =

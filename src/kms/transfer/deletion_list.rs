@@ -41,6 +41,27 @@ impl Kms {
     /// # Errors
     /// - [`AccessDenied`](ErrorKind::AccessDenied) if the handle is narrowed.
     /// - [`Store`](ErrorKind::Store) if the store cannot be read.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// use strongroom::key::DeletionWindow;
+    /// use strongroom::{Kms, ManualClock, Timestamp};
+    ///
+    /// let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(0)));
+    /// let kms = Kms::builder().clock(Arc::clone(&clock)).clock_tolerance(Duration::MAX).build()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// kms.schedule_key_deletion(key, DeletionWindow::default())?;
+    /// clock.advance_days(30);
+    /// kms.run_maintenance()?;
+    ///
+    /// let deletions = kms.export_deletions()?; // store it next to the backups
+    /// let report = kms.apply_deletions(&deletions, &[])?; // nothing left to do in this store
+    /// assert!(report.deleted.is_empty() && report.unconfirmed.is_empty());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn export_deletions(&self) -> Result<Vec<u8>> {
         self.authority_call("export_deletions", |_| self.list_deletions())
     }

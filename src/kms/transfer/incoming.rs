@@ -43,6 +43,30 @@ impl Kms {
     ///   key.
     /// - [`Audit`](ErrorKind::Audit) if the audit trail cannot be written. The message says whether
     ///   the keys were imported.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, KeyPairKind};
+    /// use strongroom::export::{ExportError, ExportIdentity, ExportRecipient};
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let backend = CryptoBackend::default();
+    /// let recipient = backend.key_pairs().generate(KeyPairKind::Rsa2048, backend.random())?;
+    /// let identity = ExportIdentity::rsa(&recipient.to_pkcs8()?)?;
+    ///
+    /// let (here, there) = (Kms::in_memory()?, Kms::in_memory()?);
+    /// let key = here.create_key(Default::default())?;
+    /// here.create_alias("alias/reports", key.key_id())?;
+    /// let export = here.export_key(key.key_id(), &ExportRecipient::rsa(&recipient.public_key_der())?)?;
+    ///
+    /// assert_eq!(there.import_keys(&export.file, &identity)?, [key.arn().clone()]);
+    /// assert_eq!(there.describe_key("alias/reports")?.key_id(), key.key_id());
+    /// let again = there.import_keys(&export.file, &identity).unwrap_err();
+    /// assert_eq!(again.kind(), ErrorKind::AlreadyExists);
+    /// let damaged = there.import_keys(&export.file[1..], &identity).unwrap_err();
+    /// assert_eq!(damaged.downcast_ref(), Some(&ExportError::NotAnExport));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn import_keys(&self, file: &[u8], identity: &ExportIdentity) -> Result<Vec<KeyArn>> {
         self.check_authority("import_keys")?;
         let mut event = self.authority_event("import_keys");

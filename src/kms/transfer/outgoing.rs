@@ -98,6 +98,26 @@ impl Kms {
     ///   [`MAX_EXPORT_BYTES`](super::MAX_EXPORT_BYTES).
     ///
     /// Keys that cannot be exported are not an error: see [`KeyExport::omitted`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::crypto::{CryptoBackend, KeyPairKind};
+    /// use strongroom::export::{ExportIdentity, ExportRecipient};
+    ///
+    /// let backend = CryptoBackend::default();
+    /// let recipient = backend.key_pairs().generate(KeyPairKind::Rsa2048, backend.random())?;
+    /// let kms = Kms::in_memory()?;
+    /// kms.create_key(Default::default())?;
+    /// kms.create_key(Default::default())?;
+    ///
+    /// let export = kms.export_all_keys(&ExportRecipient::rsa(&recipient.public_key_der())?)?;
+    /// assert_eq!(export.keys.len(), 2);
+    /// assert!(export.omitted.is_empty()); // no key is in an HSM
+    /// let restored = Kms::in_memory()?.import_keys(&export.file, &ExportIdentity::rsa(&recipient.to_pkcs8()?)?)?;
+    /// assert_eq!(restored, export.keys);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn export_all_keys(&self, recipient: &ExportRecipient) -> Result<KeyExport> {
         self.authority_call("export_all_keys", |_| self.export_all(recipient))
     }
