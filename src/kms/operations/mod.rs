@@ -4,6 +4,7 @@
 pub(super) mod agreement;
 pub(super) mod aliases;
 pub(super) mod cipher;
+mod custom_key_store_connections;
 pub(super) mod custom_key_stores;
 pub(super) mod data_key;
 pub(super) mod data_key_pair;
