@@ -12,7 +12,7 @@
 //! | `hsm` (with the feature `pkcs11`) | How do I keep keys in HSMs, and what happens when one fails? |
 //! | [`access`] | Who may act, on which keys of which account, and what is metered? |
 //! | [`audit`] | What does the audit trail contain, what proves it, and what can it not show? |
-//! | [`own_parts`] | How do I implement a custom store, keyring or policy, and how do I test it? |
+//! | [`custom_parts`] | How do I implement a custom store, keyring or policy, and how do I test it? |
 //! | [`defaults`] | What are the defaults, and why? |
 //! | [`differences`] | What is like AWS KMS, and what is deliberately different? |
 //! | [`threat_model`] | Which attackers does it protect against, and which not? |
@@ -51,8 +51,8 @@ pub mod access {}
 #[doc = include_str!("audit.md")]
 pub mod audit {}
 
-#[doc = include_str!("own_parts.md")]
-pub mod own_parts {}
+#[doc = include_str!("custom_parts.md")]
+pub mod custom_parts {}
 
 #[doc = include_str!("defaults.md")]
 pub mod defaults {}

@@ -2,7 +2,7 @@
 //! never exports them. Here the vault is a map in memory. A real one would be a remote service or a
 //! chip.
 //!
-//! `cargo run --example own_provider`
+//! `cargo run --example custom_provider`
 
 use std::collections::HashMap;
 use std::error::Error as StdError;

@@ -1,7 +1,7 @@
 //! A custom keyring, which wraps data keys with your own key service. Here the service is a vault
 //! that is only accessible through two functions, like the client of a remote service.
 //!
-//! `cargo run --example own_keyring`
+//! `cargo run --example custom_keyring`
 
 use std::collections::HashMap;
 use std::error::Error;
