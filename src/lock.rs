@@ -116,7 +116,7 @@ mod tests {
         let (mut mutex, lock) = (Mutex::new(1), RwLock::new(1));
         let panicked = catch_unwind(AssertUnwindSafe(|| {
             let (_guard, _writer) = (mutex.lock(), lock.write());
-            panic!("under two locks");
+            panic!("while holding two locks");
         }));
         assert!(panicked.is_err());
         assert_eq!(mutex.try_lock().as_deref(), Some(&1));

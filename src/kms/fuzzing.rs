@@ -14,7 +14,7 @@ use crate::seal;
 pub fn rewritten_key_record(bytes: &[u8]) -> Option<Vec<u8>> {
     let record =
         KeyRecord::decode(&KeyRecord::record_id(AccountId::default(), KeyId::from_bytes([0; 16])), bytes).ok()?;
-    Some(record.encode().expect("what was read fits its length fields"))
+    Some(record.encode().expect("parsed values fit their length fields"))
 }
 
 /// Parses the record with the wrapped versions of a root key, up to its checksum, and serializes it

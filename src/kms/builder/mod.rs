@@ -251,7 +251,7 @@ impl KmsBuilder {
     ///   store.
     pub fn build(self) -> Result<Kms> {
         if self.account == AccountId::SERVICES {
-            let text = format!("nobody but services acts in the account {}", AccountId::SERVICES);
+            let text = format!("only services can act in the account {}", AccountId::SERVICES);
             return Err(Error::new(ErrorKind::Validation, text));
         }
         let tolerance = self.clock_tolerance.unwrap_or(DEFAULT_TOLERANCE);
@@ -315,11 +315,12 @@ fn with_default_providers(added: Vec<Arc<dyn KeyMaterialProvider>>) -> Result<Ve
     for provider in added {
         let name = provider.id().as_str();
         if providers.iter().any(|other| other.id() == provider.id()) {
-            return Err(Error::new(ErrorKind::Validation, format!("two providers are named '{name}'")));
+            return Err(Error::new(ErrorKind::Validation, format!("duplicate provider name '{name}'")));
         }
         if provider.origin() == Origin::External {
             let text = format!(
-                "the provider '{name}' is of origin EXTERNAL: imported material lies in the store, by the provider of this library"
+                "cannot add the provider '{name}' of origin EXTERNAL: imported material is always managed by the \
+                 built-in provider"
             );
             return Err(Error::new(ErrorKind::Validation, text));
         }

@@ -38,13 +38,16 @@ impl Hsms {
         let mut connections = BTreeMap::new();
         for (id, cluster) in clusters {
             if connections.contains_key(&id) {
-                return Err(Error::new(ErrorKind::Validation, format!("two clusters are named '{id}'")));
+                return Err(Error::new(ErrorKind::Validation, format!("duplicate cluster name '{id}'")));
             }
             connections.insert(id, Connection::new(cluster));
         }
         for (id, credential) in credentials {
             let connection = connections.get_mut(&id).ok_or_else(|| {
-                Error::new(ErrorKind::Validation, format!("a credential was given for '{id}', which is no cluster"))
+                Error::new(
+                    ErrorKind::Validation,
+                    format!("a credential was set for '{id}', but the builder has no cluster with this name"),
+                )
             })?;
             connection.credential = Some(credential);
         }
@@ -248,7 +251,8 @@ impl Connection {
             return Ok(());
         }
         let text = format!(
-            "the cluster of {what} has {members} active HSMs in {zones} zones, and {} in {} are needed",
+            "the cluster of {what} has {members} active HSMs in {zones} zones, but at least {} HSMs in {} zones \
+             are required",
             MEMBERS_FOR_NEW.0, MEMBERS_FOR_NEW.1
         );
         Err(Error::new(ErrorKind::ClusterInvalidConfiguration, text))
@@ -278,7 +282,10 @@ pub(in crate::kms) fn unavailable(id: CustomKeyStoreId, reason: &str) -> Error {
 }
 
 fn superseded() -> ConnectionFailure {
-    ConnectionFailure::new(ConnectionErrorCode::InternalError, "it was disconnected while it was being connected")
+    ConnectionFailure::new(
+        ConnectionErrorCode::InternalError,
+        "the store was disconnected while it was being connected",
+    )
 }
 
 fn lock(mutex: &Mutex<()>) -> MutexGuard<'_, ()> {

@@ -88,7 +88,7 @@ impl CopyGuard<'_> {
         if instance.is_at(self.registry.sealed().location()) {
             return Ok(instance);
         }
-        Err(copied("this store is a copy, or was restored or moved"))
+        Err(copied("this store was copied, restored, or moved"))
     }
 
     /// Returns the writes that supersede copies from before this commit in a holder. A store that
@@ -161,10 +161,16 @@ impl CopyGuard<'_> {
                     thread::sleep(DISCOVERY_BACKOFF);
                 }
                 Verdict::Missing => {
-                    return Err(copied(&format!("the mark of this store is gone from the {}", holder.description())));
+                    return Err(copied(&format!(
+                        "the mark of this store is missing from the {}",
+                        holder.description()
+                    )));
                 }
                 Verdict::Foreign => {
-                    return Err(copied(&format!("another copy of this store took over the {}", holder.description())));
+                    return Err(copied(&format!(
+                        "another copy of this store has taken over the {}",
+                        holder.description()
+                    )));
                 }
             }
             Ok(None)
@@ -221,11 +227,12 @@ impl CopyGuard<'_> {
 
 fn copied(what: &str) -> Error {
     let text = format!(
-        "{what}, so it creates, destroys and undoes nothing in HSMs: if it is the one to go on with, call declare_successor"
+        "{what}, so it does not create or destroy anything in HSMs: to continue with this store, call \
+         declare_successor"
     );
     Error::new(ErrorKind::CopiedStore, text)
 }
 
 fn contended<T>() -> Result<T> {
-    Err(Error::new(ErrorKind::Conflict, "other processes kept changing the marks of the store first"))
+    Err(Error::new(ErrorKind::Conflict, "too many concurrent changes to the marks of the store: try again"))
 }

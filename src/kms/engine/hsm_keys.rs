@@ -87,7 +87,7 @@ impl Core {
 
     fn check_new_key(&self, intent: &Intent, store: &CustomKeyStoreRecord) -> Result<()> {
         let connection = self.connection(intent.account, store.id).map_err(|error| {
-            let text = format!("the custom key store {} is not connected, so no key can be made in it", store.id);
+            let text = format!("cannot create a key in the custom key store {}: it is not connected", store.id);
             Error::new(ErrorKind::CustomKeyStoreInvalidState, text).with_source(error)
         })?;
         connection.check_strength(&format!("custom key store {}", store.id))?;
@@ -98,7 +98,7 @@ impl Core {
             return Ok(());
         }
         let (spec, usage, cluster) = (intent.spec, intent.usage, &store.cluster);
-        let mut text = format!("the cluster {cluster} makes no {spec} keys for {usage}");
+        let mut text = format!("the cluster {cluster} does not support {spec} keys for {usage}");
         if let Some(missing) = connection.cluster.unsupported_reason(spec, usage) {
             text = format!("{text}: {missing}");
         }
@@ -153,6 +153,6 @@ fn hsm_provider_id(id: CustomKeyStoreId) -> ProviderId {
 }
 
 fn unsupported(record: &KeyRecord) -> Error {
-    let text = format!("the cluster makes no {} keys for {}", record.spec, record.usage);
+    let text = format!("the cluster does not support {} keys for {}", record.spec, record.usage);
     Error::new(ErrorKind::UnsupportedOperation, text)
 }

@@ -30,7 +30,7 @@ impl Core {
         now: Timestamp,
     ) -> Result<()> {
         let provider = self.material.provider(name).map_err(|_| {
-            let text = format!("no provider is named '{}': give it to the builder", name.as_str());
+            let text = format!("there is no provider '{}': add it to the builder", name.as_str());
             Error::new(ErrorKind::Validation, text)
         })?;
         self.add_version_of(&**provider, record, now, None)
@@ -79,7 +79,7 @@ impl Core {
                 .record
                 .versions
                 .get(index)
-                .ok_or_else(|| Error::new(ErrorKind::Internal, "the key has no such version"))?;
+                .ok_or_else(|| Error::new(ErrorKind::Internal, "the key does not have this version"))?;
             let provider = match hsm {
                 Some(provider) => provider,
                 None => &**self.material.provider(&version.provider)?,

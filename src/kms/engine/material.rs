@@ -17,7 +17,7 @@ use crate::secret::SecretBytes;
 /// Maximum length in bytes of a provider's stored state for one version of a key.
 const MAX_KEPT: usize = 16_000;
 
-const _: () = assert!(MAX_KEPT + 5 + OVERHEAD <= MAX_SEALED_MATERIAL, "it has room in a record, sealed");
+const _: () = assert!(MAX_KEPT + 5 + OVERHEAD <= MAX_SEALED_MATERIAL, "the sealed state fits into a record");
 
 /// The sources of key material.
 pub(in crate::kms) struct Material {
@@ -134,7 +134,7 @@ impl Material {
             let importer = self.provider(&version.provider)?.importer().ok_or_else(|| unsupported(record))?;
             let checked = importer.import(&self.backend, record.spec, material)?;
             if checked.public_key != version.public_key {
-                let text = format!("the public key of version {} is not that of its material", version.number);
+                let text = format!("the public key of version {} does not match its material", version.number);
                 return Err(Error::new(ErrorKind::IncorrectKeyMaterial, text));
             }
             record.versions[index].material_id = registry.sealed().material_id(record.key_id, &checked.stored);
@@ -180,7 +180,7 @@ pub(in crate::kms) fn check_generates(
         return Err(not_made(provider, record));
     }
     if record.origin == Origin::Hsm && record.usage == KeyUsage::KeyAgreement {
-        let text = format!("keys of origin {} agree on no secrets, so there is no use for such a key", record.origin);
+        let text = format!("keys of origin {} do not support key agreement", record.origin);
         return Err(Error::new(ErrorKind::UnsupportedOperation, text));
     }
     if provider.generator().is_none() { Err(unsupported(record)) } else { Ok(()) }
@@ -191,26 +191,28 @@ pub(in crate::kms) fn check_generates(
 fn check_generated(provider: &dyn KeyMaterialProvider, spec: KeySpec, generated: &GeneratedMaterial) -> Result<()> {
     let (stored, public) = (generated.stored.len(), generated.public_key.as_ref().map(Vec::len));
     let text = match (public, key_pair_kind(spec)) {
-        _ if stored > MAX_KEPT => format!("wants {stored} bytes kept of a key, and {MAX_KEPT} are the most"),
+        _ if stored > MAX_KEPT => {
+            format!("returned {stored} bytes to store for a key, but at most {MAX_KEPT} are allowed")
+        }
         (Some(public), Some(_)) if public > MAX_PUBLIC_KEY => {
-            format!("made a public key of {public} bytes, and {MAX_PUBLIC_KEY} are the most")
+            format!("returned a public key of {public} bytes, but at most {MAX_PUBLIC_KEY} are allowed")
         }
         (Some(_), Some(_)) | (None, None) => return Ok(()),
-        (None, Some(_)) => format!("made a {spec} key and no public key"),
-        (Some(_), None) => format!("made a public key with a {spec} key"),
+        (None, Some(_)) => format!("returned no public key for a {spec} key"),
+        (Some(_), None) => format!("returned a public key for a {spec} key"),
     };
     Err(Error::new(ErrorKind::Internal, format!("the provider {} {text}", provider.id().as_str())))
 }
 
 fn never_rotates(provider: &dyn KeyMaterialProvider) -> Error {
-    let text = format!("the provider {} makes one version of a key and no more", provider.id().as_str());
+    let text = format!("the provider {} does not support key rotation", provider.id().as_str());
     Error::new(ErrorKind::UnsupportedOperation, text)
 }
 
 fn not_made(provider: &dyn KeyMaterialProvider, record: &KeyRecord) -> Error {
     let KeyRecord { spec, usage, origin, .. } = record;
     let mut text =
-        format!("the provider {} makes no {spec} keys for {usage} of origin {origin}", provider.id().as_str());
+        format!("the provider {} does not support {spec} keys for {usage} of origin {origin}", provider.id().as_str());
     if let Some(missing) = provider.unsupported_reason(*spec, *usage) {
         text = format!("{text}: {missing}");
     }
@@ -219,6 +221,6 @@ fn not_made(provider: &dyn KeyMaterialProvider, record: &KeyRecord) -> Error {
 
 fn unsupported(record: &KeyRecord) -> Error {
     let KeyRecord { spec, usage, origin, .. } = record;
-    let text = format!("no provider of this KMS makes {spec} keys for {usage} of origin {origin}");
+    let text = format!("no provider of this KMS supports {spec} keys for {usage} of origin {origin}");
     Error::new(ErrorKind::UnsupportedOperation, text)
 }

@@ -18,17 +18,17 @@ impl Core {
         let stores = self.registry.custom_key_stores(account)?;
         let store = match &stores {
             Some(stores) => stores.get(id)?,
-            None => return Err(unavailable(id, "it does not exist")),
+            None => return Err(unavailable(id, "the store does not exist")),
         };
         let Some(connection) = self.hsms.get(&store.cluster) else {
-            return Err(unavailable(id, "the builder was given no cluster of that name"));
+            return Err(unavailable(id, "its cluster was not added to the builder"));
         };
         if !store.connected {
             if connection.is_connected(id) {
                 // Another process has disconnected it.
                 connection.disconnect(id);
             }
-            return Err(unavailable(id, "it is disconnected"));
+            return Err(unavailable(id, "the store is disconnected"));
         }
         if !connection.is_connected(id) {
             connection.connect_automatically(store, self.time.now())?;
@@ -43,8 +43,10 @@ impl Core {
         store: &CustomKeyStoreRecord,
     ) -> (ConnectionState, Option<(ConnectionErrorCode, String)>) {
         let Some(connection) = self.hsms.get(&store.cluster) else {
-            let failure =
-                (ConnectionErrorCode::ClusterNotFound, format!("the builder was given no '{}'", store.cluster));
+            let failure = (
+                ConnectionErrorCode::ClusterNotFound,
+                format!("the cluster '{}' was not added to the builder", store.cluster),
+            );
             return match store.connected {
                 true => (ConnectionState::Failed, Some(failure)),
                 false => (ConnectionState::Disconnected, None),

@@ -130,8 +130,8 @@ mod tests {
         let prepared = keys.with_pool(spec, |pool| pool.ready[0].public_key_der());
         let child = || i32::from(keys.take(&FASTEST, spec).is_ok_and(|key| key.public_key_der() != prepared));
         let ended = strongroom_pkcs11_faults::in_child(std::panic::AssertUnwindSafe(child));
-        assert_eq!(ended, 1, "it is the same key");
-        assert_eq!(keys.take(&FASTEST, spec)?.public_key_der(), prepared, "the parent still has it");
+        assert_eq!(ended, 1, "the key stays the same");
+        assert_eq!(keys.take(&FASTEST, spec)?.public_key_der(), prepared, "the parent still has the key");
         Ok(())
     }
 }

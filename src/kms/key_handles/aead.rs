@@ -38,7 +38,8 @@ impl KmsAead {
     pub fn new(kms: &Kms, key: impl KeyReference) -> Result<Self> {
         let key = kms.describe_key(key)?;
         if (key.spec().class(), key.usage()) != (SpecClass::Symmetric, KeyUsage::EncryptDecrypt) {
-            let text = format!("{} is a {} key for {}, and not a symmetric one", key.arn(), key.spec(), key.usage());
+            let text =
+                format!("{} is a {} key for {}, not a symmetric encryption key", key.arn(), key.spec(), key.usage());
             return Err(Error::new(ErrorKind::InvalidKeyUsage, text));
         }
         Ok(Self { kms: kms.clone(), key_arn: key.arn().clone() })

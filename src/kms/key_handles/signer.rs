@@ -67,7 +67,7 @@ impl<V: KmsVerifyingKey> KmsSigner<V> {
         }
         check_signing_algorithm(public.key_spec, V::ALGORITHM)?;
         let verifying_key = V::from_public_key_der(&public.public_key).map_err(|error| {
-            let text = format!("{} is a {} key, and no other kind was expected", public.key_arn, public.key_spec);
+            let text = format!("{} is a {} key, which this signer does not support", public.key_arn, public.key_spec);
             Error::new(ErrorKind::InvalidKeyUsage, text).with_source(error)
         })?;
         Ok(Self { kms: kms.clone(), key_arn: public.key_arn, verifying_key })
@@ -97,7 +97,7 @@ impl<V: KmsVerifyingKey> KmsSigner<V> {
         let request = SignRequest::new(&self.key_arn, V::ALGORITHM, bytes).message_type(form);
         let signature = self.kms.sign(request)?.signature;
         S::from_kms(&signature).map_err(|error| {
-            let text = format!("the provider of {} made a signature that is none", self.key_arn);
+            let text = format!("the provider of {} returned a malformed signature", self.key_arn);
             Error::new(ErrorKind::Internal, text).with_source(error)
         })
     }

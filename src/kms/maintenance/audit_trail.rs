@@ -189,7 +189,7 @@ impl Kms {
                     return Err(Error::new(ErrorKind::InvalidState, format!("the audit chain {id} is in use")));
                 }
                 if self.core.audit.is_in_use(id)? {
-                    let text = format!("another process is writing the audit chain {id}: stop that process first");
+                    let text = format!("another process is writing to the audit chain {id}: stop that process first");
                     return Err(Error::new(ErrorKind::InvalidState, text));
                 }
                 let chains = self.core.registry.read_all::<ChainState>()?;

@@ -59,7 +59,7 @@ impl Kms {
         mut report: impl FnMut(Result<MaintenanceReport>) + Send + 'static,
     ) -> Result<MaintenanceGuard> {
         self.authority_call("maintain_every", |_| match interval.is_zero() {
-            true => Err(Error::new(ErrorKind::Validation, "maintenance needs an interval")),
+            true => Err(Error::new(ErrorKind::Validation, "the maintenance interval must not be zero")),
             false => Ok(()),
         })?;
         let signal = Arc::new(Signal::default());
@@ -74,7 +74,7 @@ impl Kms {
         };
         let spawned = thread::Builder::new().name("strongroom maintenance".to_owned()).spawn(run);
         let thread = self.authority_call("maintain_every", |_| {
-            let text = "the operating system cannot start a thread for maintenance";
+            let text = "cannot spawn the maintenance thread";
             spawned.map_err(|error| Error::new(ErrorKind::Internal, text).with_source(error))
         })?;
         Ok(MaintenanceGuard { signal, thread: Some(thread) })

@@ -78,7 +78,7 @@ impl Core {
             // The owner of that cluster must destroy the material. This is reported once.
             self.registry.forget_intent(intent, revision)?;
             let id = intent.custom_key_store;
-            let text = format!("the custom key store {id} was deleted before its cluster had destroyed the material");
+            let text = format!("the custom key store {id} was deleted before its cluster destroyed the key material");
             return Err(Error::new(ErrorKind::CustomKeyStoreNotFound, text));
         }
         match intent.purpose {

@@ -132,7 +132,7 @@ impl Registry {
                 return Ok(RootKeyRotation { version, resealed, was_resumed });
             }
         }
-        Err(Error::new(ErrorKind::Internal, "something stays sealed under an earlier version of the root key"))
+        Err(Error::new(ErrorKind::Internal, "some records are still sealed under an earlier version of the root key"))
     }
 
     fn reseal_kind(&self, kind: RecordKind) -> Result<u64> {

@@ -137,8 +137,10 @@ impl Kms {
             let (registry, trusted_clock) = (&self.core.registry, &self.core.time);
             let now = self.core.time.reading();
             if now.since(time).max(time.since(now)) > CONFIRMED_WITHIN {
-                let text =
-                    format!("cannot confirm the clock: it shows {now}, more than an hour from {time}; set it first");
+                let text = format!(
+                    "cannot confirm the clock: it shows {now}, which differs from {time} by more than an hour; \
+                     set the clock first"
+                );
                 return Err(Error::new(ErrorKind::Validation, text));
             }
             commit_change(&self.core, call_context, |_| Ok((vec![trusted_clock.confirmation(registry, now)?], ())))?;

@@ -74,9 +74,9 @@ mod tests {
         let kms = Kms::in_memory()?;
         let [_, damaged] = [kms.create_key(Default::default())?, kms.create_key(Default::default())?];
         let registry = &kms.core.registry;
-        let key = registry.key(kms.account(), damaged.key_id())?.expect("it was created");
+        let key = registry.key(kms.account(), damaged.key_id())?.expect("the key was created");
         let mut record = key.record.clone();
-        *record.versions[0].sealed_material.last_mut().expect("it has material") ^= 1;
+        *record.versions[0].sealed_material.last_mut().expect("the key has material") ^= 1;
         registry.commit(&[Edit::put_key(record, Some(key.revision()))])?;
         let report = kms.verify_store(|_| {})?;
         let problems: Vec<_> = report.problems().iter().map(Error::kind).collect();

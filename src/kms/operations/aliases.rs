@@ -258,7 +258,7 @@ impl Kms {
     pub(in crate::kms) fn with_alias(&self, record: &KeyRecord, name: &AliasName) -> Result<KeyRecord> {
         let most = self.core.settings.limits.aliases_per_key;
         if record.aliases.len() >= most {
-            let text = format!("key {} has {most} aliases, and no more are allowed", record.key_id);
+            let text = format!("key {} already has {most} aliases, the maximum", record.key_id);
             return Err(Error::new(ErrorKind::LimitExceeded, text));
         }
         let mut record = record.clone();
@@ -278,7 +278,7 @@ impl Kms {
         let arn = AliasArn::new(self.locality().clone(), account, name.clone());
         let mut text = format!("an alias with the name {arn} already exists");
         if self.is_past_deletion(account, by) {
-            text.push_str(": it is deleted with its key, whose waiting period has ended, by run_maintenance");
+            text.push_str(": the waiting period of its key has ended, and run_maintenance deletes both");
         }
         Error::new(ErrorKind::AlreadyExists, text)
     }
@@ -317,10 +317,8 @@ fn check_same_kind(old: &KeyRecord, new: &KeyRecord) -> Result<()> {
     if old.spec.class() == new.spec.class() && old.usage == new.usage {
         return Ok(());
     }
-    let text = format!(
-        "an alias of a {} key for {} cannot be pointed at a {} key for {}",
-        old.spec, old.usage, new.spec, new.usage
-    );
+    let text =
+        format!("cannot move an alias of a {} key for {} to a {} key for {}", old.spec, old.usage, new.spec, new.usage);
     Err(Error::new(ErrorKind::Validation, text))
 }
 

@@ -225,7 +225,10 @@ impl Kms {
             return self.open_blob(call_context, &question, request.ciphertext_blob, context, named);
         }
         let target = named.ok_or_else(|| {
-            let text = format!("a ciphertext of {} does not tell its key: name it", request.algorithm);
+            let text = format!(
+                "a ciphertext encrypted with {} does not identify its key: specify the key id",
+                request.algorithm
+            );
             Error::new(ErrorKind::Validation, text)
         })?;
         check_no_context(request.algorithm, context)?;
@@ -250,7 +253,7 @@ impl Kms {
             None => self.authorize(call_context, question, &KeyIdentifier::KeyId(own)).map_err(unknown_or_forbidden)?,
         };
         if target.record().key_id != own {
-            let text = format!("the ciphertext was not made under {}", target.arn());
+            let text = format!("the ciphertext was not encrypted under {}", target.arn());
             return Err(Error::new(ErrorKind::IncorrectKey, text));
         }
         check_encryption_algorithm(target.record().spec, EncryptionAlgorithm::SymmetricDefault)
@@ -314,8 +317,10 @@ pub(in crate::kms) fn produce<T>(
     if prefix.scheme == Scheme::Provider {
         // Never return a blob that cannot be decrypted again.
         BlobPrefix::parse(&blob).map_err(|error| {
-            let text =
-                format!("the provider of {} made a ciphertext that would not be taken back: {error}", target.arn());
+            let text = format!(
+                "the provider of {} returned a ciphertext that could not be decrypted again: {error}",
+                target.arn()
+            );
             Error::new(ErrorKind::Internal, text).with_source(error)
         })?;
     }
@@ -335,7 +340,7 @@ fn check_no_context(algorithm: EncryptionAlgorithm, context: &EncryptionContext)
     if context.is_empty() {
         return Ok(());
     }
-    let text = format!("{algorithm} takes no encryption context: only symmetric keys do");
+    let text = format!("{algorithm} does not support an encryption context: only symmetric encryption keys do");
     Err(Error::new(ErrorKind::Validation, text))
 }
 
@@ -347,7 +352,7 @@ fn without_detail(error: Error) -> Error {
 fn does_not_open() -> Error {
     Error::new(
         ErrorKind::InvalidCiphertext,
-        "the ciphertext does not open: it is damaged, or was made under another key or encryption context",
+        "cannot decrypt the ciphertext: it is corrupt, or was encrypted under another key or encryption context",
     )
 }
 
@@ -356,7 +361,7 @@ fn unknown_or_forbidden(error: Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound | ErrorKind::AccessDenied => Error::new(
             ErrorKind::AccessDenied,
-            "the ciphertext names a key that does not exist here or that the caller is not allowed to use",
+            "the ciphertext refers to a key that does not exist here or that the caller is not allowed to use",
         ),
         _ => error,
     }

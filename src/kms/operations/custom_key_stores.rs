@@ -106,11 +106,12 @@ impl Kms {
         }
         let connection = self.cluster(&new.cluster)?;
         if new.password.is_none() && connection.credential.is_none() {
-            let text = format!("a password must be given for the cluster '{}', as the builder has none", new.cluster);
+            let text =
+                format!("a password is required for the cluster '{}', because the builder has none", new.cluster);
             return Err(Error::new(ErrorKind::Validation, text));
         }
         if all.0.len() >= MAX_CUSTOM_KEY_STORES {
-            let text = format!("an account has at most {MAX_CUSTOM_KEY_STORES} custom key stores");
+            let text = format!("an account can have at most {MAX_CUSTOM_KEY_STORES} custom key stores");
             return Err(Error::new(ErrorKind::LimitExceeded, text));
         }
         let claim = self.claimed(&new.cluster, new.id)?;
@@ -128,7 +129,7 @@ impl Kms {
         let claim = ClusterClaim { cluster: cluster.clone(), account: self.account(), custom_key_store: id };
         let record_id = ClusterClaim::record_id(cluster);
         if self.core.registry.revision_of(&record_id)?.is_some() {
-            let text = format!("the cluster '{cluster}' serves another custom key store");
+            let text = format!("the cluster '{cluster}' is in use by another custom key store");
             return Err(Error::new(ErrorKind::ClusterInUse, text));
         }
         Edit::put(record_id, &claim, None)
@@ -141,7 +142,7 @@ impl Kms {
 
     pub(super) fn cluster(&self, id: &ClusterId) -> Result<&Connection> {
         self.core.hsms.get(id).ok_or_else(|| {
-            let text = format!("there is no cluster '{id}': give it to the builder of the Kms");
+            let text = format!("there is no cluster '{id}': add it to the builder of the Kms");
             Error::new(ErrorKind::ClusterNotFound, text)
         })
     }
@@ -417,7 +418,7 @@ impl Kms {
             commit_change(&self.core, call_context, |_| {
                 let found = self.core.registry.custom_key_store(self.account(), id)?;
                 if found.record.keys > 0 {
-                    let text = format!("custom key store {id} holds {} keys", found.record.keys);
+                    let text = format!("custom key store {id} contains {} keys", found.record.keys);
                     return Err(Error::new(ErrorKind::CustomKeyStoreHasKeys, text));
                 }
                 self.check_disconnected(&found.record, Operation::DeleteCustomKeyStore)?;
@@ -444,12 +445,12 @@ fn checked_password(password: SecretBytes) -> Result<Arc<SecretBytes>> {
 }
 
 fn name_in_use(name: &CustomKeyStoreName) -> Error {
-    let text = format!("another custom key store of the account is named '{name}'");
+    let text = format!("another custom key store of the account already has the name '{name}'");
     Error::new(ErrorKind::CustomKeyStoreNameInUse, text)
 }
 
 pub(super) fn invalid_state(id: CustomKeyStoreId, state: ConnectionState, operation: Operation) -> Error {
-    let text = format!("the custom key store {id} is {state}, which does not allow {operation}");
+    let text = format!("{operation} is not allowed while the custom key store {id} is {state}");
     Error::new(ErrorKind::CustomKeyStoreInvalidState, text)
 }
 
@@ -458,7 +459,7 @@ pub(super) fn failed(id: CustomKeyStoreId, failure: ConnectionFailure) -> Error 
         ConnectionErrorCode::ClusterNotFound => ErrorKind::ClusterNotFound,
         _ => ErrorKind::KeyUnavailable,
     };
-    let text = format!("the custom key store {id} cannot be connected: {}: {}", failure.code, failure.error);
+    let text = format!("cannot connect the custom key store {id}: {}: {}", failure.code, failure.error);
     Error::new(kind, text).with_source(failure.error)
 }
 

@@ -164,7 +164,7 @@ impl Kms {
                 if error.kind() != ErrorKind::KeyUnavailable {
                     return error;
                 }
-                let text = format!("the custom key store {custom_key_store} gives no random bytes: {error}");
+                let text = format!("the custom key store {custom_key_store} cannot generate random bytes: {error}");
                 Error::new(ErrorKind::CustomKeyStoreInvalidState, text).with_source(error)
             })
         })

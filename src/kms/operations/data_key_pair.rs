@@ -105,7 +105,7 @@ impl Kms {
                 return Err(would_have_succeeded());
             }
             let kind = key_pair_kind(request.spec.key_spec())
-                .ok_or_else(|| Error::new(ErrorKind::Internal, format!("{} is no kind of key pair", request.spec)))?;
+                .ok_or_else(|| Error::new(ErrorKind::Internal, format!("{} is not a key pair spec", request.spec)))?;
             let backend = &self.core.material.backend;
             let pair = backend.key_pairs().generate(kind, backend.random())?;
             let (private_key_plaintext, public_key) = (pair.to_pkcs8()?, pair.public_key_der());

@@ -109,7 +109,7 @@ impl Kms {
             }
             let most = self.core.settings.limits.grants_per_key;
             if usize::try_from(record.grants).is_ok_and(|grants| grants >= most) {
-                let text = format!("{} has {most} grants, and no more are allowed", target.arn());
+                let text = format!("{} already has {most} grants, the maximum", target.arn());
                 return Err(Error::new(ErrorKind::LimitExceeded, text));
             }
             let random = self.core.material.backend.random();

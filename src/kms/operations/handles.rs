@@ -32,11 +32,11 @@ impl Kms {
             call_context.event.parameters.push(("principal", principal.to_string().into()));
             match principal.as_service() {
                 Some(service) if !self.core.settings.services.contains(service) => {
-                    let text = format!("the service {service} is not registered: name it in the builder");
+                    let text = format!("the service {service} is not registered: register it in the builder");
                     Err(Error::new(ErrorKind::Validation, text))
                 }
                 None if principal.account() == AccountId::SERVICES => {
-                    let text = format!("nobody but services acts in the account {}", AccountId::SERVICES);
+                    let text = format!("only services can act in the account {}", AccountId::SERVICES);
                     Err(Error::new(ErrorKind::AccessDenied, text))
                 }
                 Some(_) | None => Ok(()),
@@ -105,10 +105,10 @@ impl Kms {
             self.recorded(self.authority_event("on_behalf_of"), |_| Err(Error::new(ErrorKind::AccessDenied, text)))
         };
         let Some(service) = self.principal.as_service() else {
-            return refused("only the handle of a service acts on behalf of a caller");
+            return refused("only the handle of a service can act on behalf of a caller");
         };
         if caller.via_service().is_some() || caller.principal.kind() == PrincipalKind::Service {
-            return refused("a service acts on behalf of callers, not of services");
+            return refused("a service cannot act on behalf of another service");
         }
         if !Arc::ptr_eq(&self.core, &caller.core) {
             return refused("the caller's handle belongs to another KMS");

@@ -62,7 +62,7 @@ impl Kms {
     ) -> Result<Result<()>> {
         let intent = begun.intent.record_id();
         commit_with_retry(
-            || Err(Error::new(ErrorKind::Conflict, "other changes to the custom key stores kept coming first")),
+            || Err(Error::new(ErrorKind::Conflict, "too many concurrent changes to the custom key stores: try again")),
             || {
                 let mut edits = self.core.creation_edits(record, begun, cluster)?;
                 edits.extend(self.first_alias_edits(record, record.created)?);
@@ -80,12 +80,12 @@ impl Kms {
 fn check_kind(record: &KeyRecord, store: &CustomKeyStoreRecord) -> Result<()> {
     let refused = |text: String| Err(Error::new(ErrorKind::UnsupportedOperation, text));
     if record.origin != Origin::Hsm {
-        let text = format!("a key in a custom key store is of origin {} and not {}", Origin::Hsm, record.origin);
+        let text = format!("a key in a custom key store must have the origin {}, not {}", Origin::Hsm, record.origin);
         return Err(Error::new(ErrorKind::Validation, text));
     }
     match store.mode {
         CustomKeyStoreMode::AwsCompatible if record.spec != KeySpec::SymmetricDefault => refused(format!(
-            "the custom key store {} holds {} keys only, and none of {}",
+            "the custom key store {} supports only {} keys, not {}",
             store.id,
             KeySpec::SymmetricDefault,
             record.spec

@@ -160,7 +160,7 @@ impl Kms {
                 return Err(Error::new(ErrorKind::AccessDenied, text));
             }
             if !matches!(principal.kind(), PrincipalKind::User | PrincipalKind::Role) {
-                let text = "policies can be attached to users and roles, and to nobody else";
+                let text = "policies can be attached only to users and roles";
                 return Err(Error::new(ErrorKind::Validation, text));
             }
             run(call_context)

@@ -243,7 +243,7 @@ impl Kms {
                 Some(id) => {
                     let found = record.versions.iter().position(|version| version.material_id == id);
                     Some(found.ok_or_else(|| {
-                        let text = format!("{} has no key material {id}", target.arn());
+                        let text = format!("{} does not have the key material {id}", target.arn());
                         Error::new(ErrorKind::NotFound, text)
                     })?)
                 }
@@ -278,7 +278,7 @@ impl Kms {
         let root = self.core.registry.sealed().latest_root()?;
         let token = ImportToken::open(request.import_token, &root.versions, &self.token_binding(record))?;
         if token.valid_to <= now {
-            let text = format!("the import token was good until {}: ask for new parameters", token.valid_to);
+            let text = format!("the import token expired at {}: request new import parameters", token.valid_to);
             return Err(Error::new(ErrorKind::ExpiredImportToken, text));
         }
         let backend = &self.core.material.backend;
@@ -376,12 +376,12 @@ fn check_request(request: &ImportKeyMaterialRequest<'_, impl KeyReference>, now:
     }
     match request.expiration {
         None => {
-            let text = "A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES, as it is unless the request \
-                        says that the material does not expire";
+            let text = "A validTo date must be set if the ExpirationModel is KEY_MATERIAL_EXPIRES, which is the \
+                        default unless the request specifies that the material does not expire";
             invalid(text.into())
         }
         Some(Expiration::At(time)) if time <= now || time > now.plus_days(MAX_VALIDITY_DAYS) => {
-            invalid(format!("validTo must lie in the next {MAX_VALIDITY_DAYS} days, and {time} does not"))
+            invalid(format!("validTo must be within the next {MAX_VALIDITY_DAYS} days, not {time}"))
         }
         Some(_) => Ok(()),
     }

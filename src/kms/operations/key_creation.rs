@@ -26,7 +26,7 @@ impl Kms {
     ) -> Result<()> {
         let Some(text) = &request.policy else { return Ok(()) };
         if record.manager != KeyManager::Customer {
-            let text = "a key that a service owns has no policy: no account has a say in its use";
+            let text = "a key owned by a service cannot have a key policy";
             return Err(Error::new(ErrorKind::UnsupportedOperation, text));
         }
         let document = PolicyDocument::key_policy(text)?;
@@ -88,7 +88,7 @@ impl Kms {
 pub(in crate::kms) fn requested_usage(request: &CreateKeyRequest) -> Result<KeyUsage> {
     let usage = request.usage.or(request.spec.default_usage()).ok_or_else(|| {
         let usages: Vec<_> = request.spec.usages().iter().map(|usage| usage.as_str()).collect();
-        let text = format!("a KeyUsage must be given for KeySpec {}: {}", request.spec, usages.join(" or "));
+        let text = format!("a KeyUsage is required for KeySpec {}: {}", request.spec, usages.join(" or "));
         Error::new(ErrorKind::Validation, text)
     })?;
     check_usage(request.spec, usage)?;

@@ -126,7 +126,7 @@ impl Kms {
             return Ok(());
         }
         let text = "the new key policy will not allow you to update the key policy in the future: allow yourself \
-                    kms:PutKeyPolicy in it, or bypass this check";
+                    kms:PutKeyPolicy in the policy, or bypass this check";
         Err(Error::new(ErrorKind::MalformedPolicyDocument, text))
     }
 }

@@ -63,7 +63,7 @@ impl Kms {
         self.account_call(call, |call_context| {
             match (request.custom_key_store, &request.provider) {
                 (Some(_), Some(_)) => {
-                    let text = "a key is made in a custom key store or by a provider, and not in both";
+                    let text = "cannot create a key both in a custom key store and with a provider: specify only one";
                     return Err(Error::new(ErrorKind::Validation, text));
                 }
                 (Some(store), None) => return self.create_key_in_store(&request, store, call_context),
@@ -98,7 +98,8 @@ impl Kms {
     fn make_material(&self, record: &mut KeyRecord, provider: Option<&ProviderId>, now: Timestamp) -> Result<()> {
         let made = match (provider, record.origin) {
             (Some(_), Origin::External) => {
-                let text = format!("a key of origin {} gets its material by import", record.origin);
+                let text =
+                    format!("a key of origin {} cannot have a provider: its material is imported", record.origin);
                 return Err(Error::new(ErrorKind::Validation, text));
             }
             (Some(name), Origin::Kms | Origin::Hsm) => {
@@ -111,8 +112,7 @@ impl Kms {
                 KeyEvent::CreatedWithMaterial
             }
             (None, Origin::Hsm) => {
-                let text =
-                    format!("a key of origin {} is made by naming its custom key store, or a provider", record.origin);
+                let text = format!("a key of origin {} requires a custom key store or a provider", record.origin);
                 return Err(Error::new(ErrorKind::Validation, text));
             }
         };
@@ -299,7 +299,7 @@ impl Kms {
 pub(in crate::kms) fn next_state(target: &AuthorizedKey<'_>, event: KeyEvent, now: Timestamp) -> Result<KeyState> {
     let state = target.record().state_at(now);
     state.next(event).ok_or_else(|| {
-        let text = format!("{} is {state}, from where {event:?} leads nowhere", target.arn());
+        let text = format!("{event:?} is not allowed while {} is {state}", target.arn());
         Error::new(ErrorKind::InvalidState, text)
     })
 }

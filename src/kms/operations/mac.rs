@@ -84,7 +84,7 @@ impl Kms {
         self.key_call(call, &request.key, |target, _| {
             let expected = authenticate(target, request.algorithm, request.message)?;
             if !bool::from(expected.as_slice().ct_eq(request.mac)) {
-                let text = "the message authentication code is not that of the message under this key";
+                let text = "the message authentication code does not match the message and key";
                 return Err(Error::new(ErrorKind::InvalidMac, text));
             }
             Ok(VerifyMacResponse { key_arn: target.arn().clone(), mac_algorithm: request.algorithm })

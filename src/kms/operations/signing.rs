@@ -133,5 +133,5 @@ fn checked_input(
 
 /// Returns the same error for every reason why a signature is rejected.
 pub(in crate::kms) fn does_not_verify() -> Error {
-    Error::new(ErrorKind::InvalidSignature, "the signature is not one of the message under this key and algorithm")
+    Error::new(ErrorKind::InvalidSignature, "the signature does not match the message, key, and algorithm")
 }

@@ -12,7 +12,8 @@ impl Kms {
         if self.is_authority() {
             return Ok(());
         }
-        let text = format!("{what} needs the handle that the builder returned, not one narrowed to {}", self.principal);
+        let text =
+            format!("{what} requires the handle returned by the builder, not one narrowed to {}", self.principal);
         self.recorded(self.authority_event(what), |_| Err(Error::new(ErrorKind::AccessDenied, text)))
     }
 

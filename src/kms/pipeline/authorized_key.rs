@@ -120,7 +120,7 @@ impl<'a> AuthorizedKey<'a> {
             let kind = key_pair_kind(self.record().spec).ok_or_else(|| self.without_public_key())?;
             let parsed = self.core.material.backend.key_pairs().public_key(kind, self.public_key_info()?);
             parsed.map_err(|error| {
-                let text = format!("the record of {} holds a public key that is none", self.arn());
+                let text = format!("the record of {} contains a malformed public key", self.arn());
                 Error::new(ErrorKind::Internal, text).with_source(error)
             })
         })
@@ -154,7 +154,7 @@ impl<'a> AuthorizedKey<'a> {
 
     /// Returns the error for material that its provider opened for a different use.
     fn misopened(&self, opened: &OpenedKey) -> Error {
-        let text = format!("the provider of {} opened it for another use: as {opened:?}", self.arn());
+        let text = format!("the provider of {} opened the key for a different use: {opened:?}", self.arn());
         Error::new(ErrorKind::Internal, text)
     }
 }

@@ -128,7 +128,10 @@ impl<'a> Change<'a> {
         let id = match call_context.change {
             ChangeState::Announced(id) => id,
             ChangeState::Begun | ChangeState::Committed => {
-                return Err(Error::new(ErrorKind::Internal, "a call makes one change, and this one has begun another"));
+                return Err(Error::new(
+                    ErrorKind::Internal,
+                    "a call can make only one change, and this one has already begun another",
+                ));
             }
             ChangeState::Unannounced => {
                 let id = ChangeId::generate(&core.material.backend)?;
@@ -266,25 +269,27 @@ pub(in crate::kms) fn write_outcome<T>(core: &Core, call_context: CallContext, r
 }
 
 fn kept_changing<T>() -> Result<T> {
-    Err(Error::new(ErrorKind::Conflict, "other changes to the same key kept coming first; nothing was changed"))
+    Err(Error::new(ErrorKind::Conflict, "too many concurrent changes to the same key; nothing was changed: try again"))
 }
 
 /// Returns the error for an audit log that rejects an event, so that nothing was done.
 pub(in crate::kms) fn audit_failed_before_commit(error: Error) -> Error {
-    let text = format!("cannot write the audit event, so nothing was changed and no result is released: {error}");
+    let text = format!("cannot write the audit event, so the operation was not performed: {error}");
     Error::new(ErrorKind::Audit, text).with_source(error)
 }
 
 /// Returns the error for an audit log that rejects the outcome of a change that failed between its
 /// commits.
 fn audit_failed_within_change(error: Error) -> Error {
-    let text =
-        format!("a part of the change may have been committed, and the audit trail rejects its outcome: {error}");
+    let text = format!(
+        "cannot write the outcome to the audit trail, and a part of the change may have been committed: \
+         {error}"
+    );
     Error::new(ErrorKind::Audit, text).with_source(error)
 }
 
 /// Returns the error for an audit log that rejects the outcome of a committed change.
 pub(in crate::kms) fn audit_failed_after_commit(error: Error) -> Error {
-    let text = format!("the change was committed, but its outcome is missing in the audit trail: {error}");
+    let text = format!("the change was committed, but its outcome could not be written to the audit trail: {error}");
     Error::new(ErrorKind::Audit, text).with_source(error)
 }

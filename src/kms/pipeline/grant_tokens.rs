@@ -31,7 +31,7 @@ impl Kms {
     /// Rejects tokens that this KMS did not create, and more tokens than allowed.
     pub(in crate::kms) fn check_tokens(&self, tokens: &[GrantToken]) -> Result<()> {
         if tokens.len() > MAX_GRANT_TOKENS {
-            let text = format!("a request has at most {MAX_GRANT_TOKENS} grant tokens, not {}", tokens.len());
+            let text = format!("a request can have at most {MAX_GRANT_TOKENS} grant tokens, not {}", tokens.len());
             return Err(Error::new(ErrorKind::Validation, text));
         }
         tokens.iter().try_for_each(|token| self.core.registry.named_grant(token).map(drop))

@@ -14,7 +14,7 @@ pub(in crate::kms) fn check_manager(operation: Operation, key: &LoadedKey, via: 
         KeyManager::Service if operation.needs_customer_managed() => Err(unmanageable(operation, key)),
         KeyManager::Service if operation.required_usage().is_some() && via != service => {
             let name = service.map_or("its service", ServiceName::as_str);
-            let text = format!("{} can be used by {name} on behalf of a caller, and in no other way", key.arn);
+            let text = format!("{} can be used only by {name} on behalf of a caller", key.arn);
             Err(Error::new(ErrorKind::AccessDenied, text))
         }
         KeyManager::Owned if concerns_accounts(operation) => Err(unmanageable(operation, key)),
@@ -23,7 +23,7 @@ pub(in crate::kms) fn check_manager(operation: Operation, key: &LoadedKey, via: 
 }
 
 fn unmanageable(operation: Operation, key: &LoadedKey) -> Error {
-    let text = format!("{} is not customer managed, so {operation} is not possible", key.arn);
+    let text = format!("{operation} is not possible for {}, because the key is not customer managed", key.arn);
     Error::new(ErrorKind::UnsupportedOperation, text)
 }
 

@@ -70,7 +70,7 @@ fn in_custom_key_store(id: CustomKeyStoreId, error: Error) -> Error {
     if error.kind() != ErrorKind::KeyUnavailable {
         return error;
     }
-    let text = format!("the key cannot be used in the custom key store {id}: {error}");
+    let text = format!("cannot use the key in the custom key store {id}: {error}");
     Error::new(ErrorKind::InvalidState, text).with_source(error)
 }
 

@@ -32,7 +32,7 @@ impl Kms {
             }
             KeyIdentifier::AliasName(_) | KeyIdentifier::AliasArn(_) => Err(Error::new(
                 ErrorKind::NotFound,
-                format!("invalid key id '{identifier}': {operation} takes a key id or a key ARN, and no alias"),
+                format!("invalid key id '{identifier}': {operation} accepts a key id or a key ARN, not an alias"),
             )),
         }
     }

@@ -251,7 +251,7 @@ mod tests {
             altered[at] = value;
             if let Ok(read) = decode(&altered) {
                 let again = read.encode()?;
-                prop_assert_eq!(again.expose_secret(), &altered[..], "what is accepted is canonical");
+                prop_assert_eq!(again.expose_secret(), &altered[..], "accepted bytes are canonical");
             }
         }
     }

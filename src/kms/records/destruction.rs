@@ -60,7 +60,7 @@ impl StoredRecord for Destruction {
             spec: KeySpec::parse(text(&mut reader, "destruction")?)?,
             usage: KeyUsage::parse(text(&mut reader, "destruction")?)?,
             origin: Origin::parse(text(&mut reader, "destruction")?)?,
-            stored: SecretBytes::copy_from_slice(reader.prefixed_u32(MAX_SEALED_MATERIAL, "kept material")?),
+            stored: SecretBytes::copy_from_slice(reader.prefixed_u32(MAX_SEALED_MATERIAL, "stored material")?),
         };
         reader.finish()?;
         Ok(destruction)
@@ -74,7 +74,7 @@ impl PlainRecord for Destruction {
         for part in [self.provider.as_str(), self.spec.as_str(), self.usage.as_str(), self.origin.as_str()] {
             put_text(&mut writer, part, "destruction")?;
         }
-        writer.prefixed_u32(self.stored.expose_secret(), MAX_SEALED_MATERIAL, "kept material")?;
+        writer.prefixed_u32(self.stored.expose_secret(), MAX_SEALED_MATERIAL, "stored material")?;
         Ok(SecretBytes::from_vec(writer.into_bytes()))
     }
 }

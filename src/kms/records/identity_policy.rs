@@ -47,7 +47,7 @@ impl IdentityPolicies {
         match self.place(name) {
             Ok(place) => self.documents[place] = document,
             Err(_) if self.names.len() >= MAX_IDENTITY_POLICIES => {
-                let text = format!("a principal has at most {MAX_IDENTITY_POLICIES} policies");
+                let text = format!("a principal can have at most {MAX_IDENTITY_POLICIES} policies");
                 return Err(Error::new(ErrorKind::LimitExceeded, text));
             }
             Err(place) => {

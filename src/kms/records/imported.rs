@@ -92,7 +92,7 @@ pub(in crate::kms) enum ImportTarget {
 /// - [`Validation`](ErrorKind::Validation) if the request names a material ID for new material.
 pub(in crate::kms) fn import_target(record: &KeyRecord, arn: &KeyArn, request: &ImportRequest) -> Result<ImportTarget> {
     if request.named.is_some() && request.import_type == Some(ImportType::NewKeyMaterial) {
-        let text = "new key material has no key material id yet: name one only for existing material";
+        let text = "new key material has no key material id yet: specify an id only for existing material";
         return Err(Error::new(ErrorKind::Validation, text));
     }
     let known = record.versions.iter().position(|version| version.material_id == request.material_id);
@@ -106,7 +106,9 @@ pub(in crate::kms) fn import_target(record: &KeyRecord, arn: &KeyArn, request: &
             Ok(ImportTarget::Known(index))
         }
         (ImportType::ExistingKeyMaterial, _) if record.versions.is_empty() => {
-            let text = format!("{arn} never had key material, so this is none that it had: import it as new");
+            let text = format!(
+                "{arn} has never had key material, so existing material cannot be reimported: import it as new"
+            );
             Err(Error::new(ErrorKind::IncorrectKeyMaterial, text))
         }
         (ImportType::ExistingKeyMaterial, _) => Err(another_material(arn)),
@@ -115,7 +117,7 @@ pub(in crate::kms) fn import_target(record: &KeyRecord, arn: &KeyArn, request: &
             Ok(ImportTarget::Known(index))
         }
         (ImportType::NewKeyMaterial, Some(_)) => {
-            let text = format!("the key material is not new to {arn}: it was imported into it before");
+            let text = format!("cannot import the key material as new: it was imported into {arn} before");
             Err(Error::new(ErrorKind::IncorrectKeyMaterial, text))
         }
         (ImportType::NewKeyMaterial, None) => target_of_new(record, arn, request),
@@ -147,6 +149,6 @@ fn came_with(version: &VersionRecord, token_digest: [u8; 32]) -> bool {
 }
 
 fn another_material(arn: &KeyArn) -> Error {
-    let text = format!("the key material is not the same as was imported into {arn} before");
+    let text = format!("the key material differs from the material imported into {arn} before");
     Error::new(ErrorKind::IncorrectKeyMaterial, text)
 }

@@ -233,12 +233,12 @@ mod tests {
             ("the last one", &[mark(6, 3)], Verdict::Current),
             ("an earlier one", &[mark(5, 2)], Verdict::Behind(mark(6, 3))),
             ("both", &[mark(5, 2), mark(6, 3)], Verdict::Current),
-            ("one that was forgotten, on a member that was away", &[mark(2, 9)], Verdict::Behind(mark(6, 3))),
-            ("that and the last one", &[mark(2, 9), mark(6, 3)], Verdict::Current),
-            ("none any more", &[], Verdict::Missing),
+            ("a forgotten mark, on a member that was unreachable", &[mark(2, 9)], Verdict::Behind(mark(6, 3))),
+            ("both this mark and the last one", &[mark(2, 9), mark(6, 3)], Verdict::Current),
+            ("no mark remains", &[], Verdict::Missing),
             ("a later one", &[mark(7, 4)], Verdict::Foreign),
-            ("another one of the same generation", &[mark(6, 4)], Verdict::Foreign),
-            ("another one of the first generation that is known", &[mark(4, 9)], Verdict::Foreign),
+            ("a different mark of the same generation", &[mark(6, 4)], Verdict::Foreign),
+            ("a different mark of the first known generation", &[mark(4, 9)], Verdict::Foreign),
             ("two of the same generation", &[mark(6, 3), mark(6, 4)], Verdict::Foreign),
         ];
         for (what, found, verdict) in table {

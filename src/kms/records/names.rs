@@ -32,5 +32,5 @@ pub(in crate::kms) fn key_named_in(id: &RecordId) -> KeyId {
 
 /// Returns the error for a record whose name is invalid for its kind.
 pub(super) fn misnamed() -> Error {
-    Error::new(ErrorKind::Internal, "the store returned a record under a name that no record has")
+    Error::new(ErrorKind::Internal, "the store returned a record with an invalid name")
 }

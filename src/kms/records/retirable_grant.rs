@@ -45,7 +45,7 @@ impl StoredRecord for RetirableGrant {
         if bytes == [LAYOUT] {
             return Ok(Self);
         }
-        Err(Error::new(ErrorKind::Internal, "the record of a grant that can be retired has an unknown layout"))
+        Err(Error::new(ErrorKind::Internal, "the record of a retirable grant has an unknown layout"))
     }
 }
 
@@ -56,5 +56,5 @@ impl PlainRecord for RetirableGrant {
 }
 
 fn misnamed() -> Error {
-    Error::new(ErrorKind::Internal, "the store returned a grant that can be retired under a name that none has")
+    Error::new(ErrorKind::Internal, "the store returned a retirable grant with an invalid name")
 }

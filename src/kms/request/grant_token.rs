@@ -105,5 +105,5 @@ fn decode(text: &str) -> Result<[u8; LENGTH]> {
 }
 
 fn invalid() -> Error {
-    Error::new(ErrorKind::InvalidGrantToken, "the grant token is malformed, or this KMS did not make it")
+    Error::new(ErrorKind::InvalidGrantToken, "the grant token is malformed or was not issued by this KMS")
 }

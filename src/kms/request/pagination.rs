@@ -48,10 +48,10 @@ impl PageLimits {
     pub(in crate::kms) fn check(self, page: &PageRequest) -> Result<usize> {
         let limit = page.limit.unwrap_or(self.default);
         if !(1..=self.most).contains(&limit) {
-            let text = format!("the limit of a page must be 1 to {}, not {limit}", self.most);
+            let text = format!("the page limit must be 1 to {}, not {limit}", self.most);
             return Err(Error::new(ErrorKind::Validation, text));
         }
-        usize::try_from(limit).map_err(|_| Error::new(ErrorKind::Validation, "the limit of a page is too large"))
+        usize::try_from(limit).map_err(|_| Error::new(ErrorKind::Validation, "the page limit is too large"))
     }
 }
 
@@ -95,7 +95,7 @@ pub(in crate::kms) fn name_in(marker: &str) -> Result<Vec<u8>> {
 }
 
 pub(in crate::kms) fn bad() -> Error {
-    Error::new(ErrorKind::InvalidMarker, "the marker does not come from an earlier page of this list")
+    Error::new(ErrorKind::InvalidMarker, "the marker was not returned by an earlier page of this list")
 }
 
 #[cfg(test)]

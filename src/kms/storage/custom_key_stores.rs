@@ -9,7 +9,7 @@ use crate::kms::records::custom_key_store::{CustomKeyStoreRecord, CustomKeyStore
 use crate::store::Revision;
 
 /// The error text of a change that conflicted with other changes every time.
-pub(in crate::kms) const CONTENDED: &str = "other changes to the custom key stores kept coming first";
+pub(in crate::kms) const CONTENDED: &str = "too many concurrent changes to the custom key stores: try again";
 
 /// A custom key store, with all others of its account and the revision of their record.
 pub(in crate::kms) struct FoundStore {
@@ -23,7 +23,7 @@ impl Registry {
     pub(in crate::kms) fn custom_key_store(&self, account: AccountId, id: CustomKeyStoreId) -> Result<FoundStore> {
         let held = self.custom_key_stores(account)?;
         let Some(held) = held else {
-            return Err(CustomKeyStores::default().get(id).map(drop).expect_err("it is empty"));
+            return Err(CustomKeyStores::default().get(id).map(drop).expect_err("the list is empty"));
         };
         let record = held.get(id)?.clone();
         Ok(FoundStore { all: (*held).clone(), expected: held.revision(), record })

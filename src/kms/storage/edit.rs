@@ -33,7 +33,7 @@ enum Write {
 impl Edit {
     /// Creates or replaces a record.
     pub(in crate::kms) fn put<R: PlainRecord>(id: RecordId, record: &R, expected: Option<Revision>) -> Result<Self> {
-        debug_assert!(id.kind == R::KIND && R::is_named(&id), "a record under the name of another one");
+        debug_assert!(id.kind == R::KIND && R::is_named(&id), "the record does not have this name");
         Ok(Self { id, expected, write: Write::Plain(record.encode()?) })
     }
 

@@ -324,7 +324,7 @@ mod tests {
             }
             prop_assert_eq!(index.grants.size(), plain.len());
             plain.keys().for_each(|id| index.remove(*id));
-            prop_assert!(index.places.is_empty() && index.sets.is_empty(), "nothing is left behind");
+            prop_assert!(index.places.is_empty() && index.sets.is_empty(), "no record is left behind");
         }
     }
 }

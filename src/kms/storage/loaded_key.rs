@@ -40,7 +40,10 @@ impl LoadedKey {
 
     /// Returns the opened material of the version at `index`. The first call opens it with `open`.
     pub(in crate::kms) fn opened(&self, index: usize, open: impl FnOnce() -> Result<OpenedKey>) -> Result<&OpenedKey> {
-        let slot = self.opened.get(index).ok_or_else(|| Error::new(ErrorKind::Internal, "no such version"))?;
+        let slot = self
+            .opened
+            .get(index)
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "the key does not have this version"))?;
         once(slot, open)
     }
 

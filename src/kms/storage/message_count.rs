@@ -120,7 +120,8 @@ fn reserve(registry: &Registry, id: &RecordId, length: u64, tag: Tag) -> Result<
         };
         let granted = length.min(MAX_MESSAGES.saturating_sub(taken));
         if granted == 0 {
-            let text = format!("the key has encrypted {MAX_MESSAGES} messages in its HSM: make another one");
+            let text =
+                format!("the key has encrypted {MAX_MESSAGES} messages in its HSM, the maximum: create another key");
             return Err(Error::new(ErrorKind::LimitExceeded, text));
         }
         let put = Edit::put(id.clone(), &MessageCount { taken: taken + granted, tag: Some(tag) }, expected)?;
@@ -130,7 +131,10 @@ fn reserve(registry: &Registry, id: &RecordId, length: u64, tag: Tag) -> Result<
 }
 
 fn contended<T>() -> Result<T> {
-    Err(Error::new(ErrorKind::Conflict, "other processes kept taking numbers of the same key first"))
+    Err(Error::new(
+        ErrorKind::Conflict,
+        "too many concurrent reservations of message numbers for the same key: try again",
+    ))
 }
 
 /// Returns the write that deletes the count of a deleted key.
@@ -219,7 +223,8 @@ mod tests {
             counts.count(&registry, ACCOUNT(), key(), KeyVersion::FIRST, tag)?;
         }
         for counts in [&counts, &MessageCounts::default()] {
-            let refused = counts.count(&registry, ACCOUNT(), key(), KeyVersion::FIRST, tag).expect_err("all are used");
+            let refused =
+                counts.count(&registry, ACCOUNT(), key(), KeyVersion::FIRST, tag).expect_err("all numbers are used");
             assert_eq!(refused.kind(), ErrorKind::LimitExceeded);
         }
         assert_eq!(taken(&registry)?, MAX_MESSAGES);
@@ -235,7 +240,9 @@ mod tests {
                 let (registry, counts) = (&registry, &processes[thread % 2]);
                 scope.spawn(move || {
                     for _ in 0..500 {
-                        counts.count(registry, ACCOUNT(), key(), KeyVersion::FIRST, tag).expect("there are enough");
+                        counts
+                            .count(registry, ACCOUNT(), key(), KeyVersion::FIRST, tag)
+                            .expect("enough numbers are left");
                     }
                 });
             }
@@ -244,7 +251,7 @@ mod tests {
             .iter()
             .map(|process| lock(&process.blocks().map).values().map(|block| lock(block).left).sum::<u64>())
             .sum();
-        assert_eq!(taken(&registry)? - left, 8 * 500, "every number that was taken was used once");
+        assert_eq!(taken(&registry)? - left, 8 * 500, "every reserved number was used once");
         Ok(())
     }
 
@@ -262,7 +269,7 @@ mod tests {
         }
         set_taken(&registry, MAX_MESSAGES - MARGIN)?;
         let refused = MessageCounts::default().count(&registry, ACCOUNT(), key(), KeyVersion::FIRST, || Ok([2; 16]));
-        assert_eq!(refused.expect_err("it may have made all").kind(), ErrorKind::LimitExceeded);
+        assert_eq!(refused.expect_err("the process may have used all numbers").kind(), ErrorKind::LimitExceeded);
         Ok(())
     }
 
@@ -279,7 +286,7 @@ mod tests {
             i32::from(counted.and_then(|()| taken(&registry)).is_ok_and(|taken| taken == 2 * 256))
         };
         let ended = strongroom_pkcs11_faults::in_child(std::panic::AssertUnwindSafe(child));
-        assert_eq!(ended, 1, "it has used a number of its parent");
+        assert_eq!(ended, 1, "the process has used a number of its parent");
         Ok(())
     }
 

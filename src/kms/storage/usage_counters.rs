@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(taken.len(), 10_000);
         assert_eq!(taken.iter().map(|(_, count)| count.requests).sum::<u64>(), 10_010);
         assert!(taken.is_sorted_by_key(|(key, _)| *key));
-        assert_eq!(counters.lengths(), (10, 0), "of keys in memory alone");
+        assert_eq!(counters.lengths(), (10, 0), "counts only keys in memory");
         assert!(counters.take().is_empty());
         let last = LastUsage { time: Timestamp::from_unix_millis(3), operation: Operation::Encrypt };
         let (account, key_id) = key(3);

@@ -62,7 +62,8 @@ impl Registry {
         change: &dyn Fn(usize, &mut UsageRecord),
     ) -> Result<(), PartialFailure> {
         let all = |error| PartialFailure { indices: (0..keys.len()).collect(), error };
-        let contended = || Err(all(Error::new(ErrorKind::Conflict, "other processes kept counting first")));
+        let contended =
+            || Err(all(Error::new(ErrorKind::Conflict, "too many concurrent updates of the usage counts: try again")));
         commit_with_retry(contended, || {
             let (mut edits, mut failure) = (Vec::with_capacity(keys.len()), None);
             let found = self.usages(keys).map_err(all)?;

@@ -181,7 +181,10 @@ impl Kms {
         match failed.into_iter().next() {
             None => Ok(applied),
             Some((arn, error)) => {
-                let text = format!("{count} keys of the list could not be deleted, the others were; of {arn}: {error}");
+                let text = format!(
+                    "{count} keys on the list could not be deleted, and all others were deleted; first failure: \
+                     {arn}: {error}"
+                );
                 Err(Error::new(error.kind(), text).with_source(error))
             }
         }
@@ -197,7 +200,7 @@ impl Kms {
             if is_listed && arn.locality() == self.locality() {
                 return Ok(key);
             }
-            let text = format!("{arn} is not in the list of deletions, so it cannot be confirmed; nothing was changed");
+            let text = format!("cannot confirm {arn}, which is not on the list of deletions; nothing was changed");
             Err(Error::new(ErrorKind::Validation, text))
         };
         confirmed.iter().map(find).collect()
@@ -218,13 +221,14 @@ impl Registry {
 
     fn checked_list(&self, bytes: &[u8]) -> Result<DeletionList> {
         let invalid = |text: &'static str| Error::new(ErrorKind::Validation, text);
-        let malformed = |error| invalid("this is no list of deletions, or not a whole one").with_source(error);
+        let malformed =
+            |error| invalid("cannot read the list of deletions: it is not one, or is truncated").with_source(error);
         let (list, content, code) = DeletionList::decode(bytes).map_err(malformed)?;
         if list.store != self.store_id().0 {
-            return Err(invalid("the list of deletions is of another store"));
+            return Err(invalid("the list of deletions belongs to another store"));
         }
         if !bool::from(self.code_of(content).ct_eq(&code)) {
-            return Err(invalid("the list of deletions was altered or damaged"));
+            return Err(invalid("the list of deletions was altered or is corrupt"));
         }
         Ok(list)
     }
@@ -245,7 +249,7 @@ impl Core {
         }
         match self.registry.key(account, key_id)? {
             Some(key) if may_delete(&key.record) => {
-                Err(Error::new(ErrorKind::Conflict, "other changes to the key kept coming first"))
+                Err(Error::new(ErrorKind::Conflict, "too many concurrent changes to the key: try again"))
             }
             Some(_) => Ok(Applied::Unconfirmed),
             None => self.note_deletion(account, key_id, tombstone).map(|()| Applied::NotHere),

@@ -12,16 +12,16 @@ use crate::error::{Error, ErrorKind};
 ///
 /// let error = Error::from(ExportError::Damaged);
 /// assert_eq!(error.kind(), ErrorKind::InvalidExport);
-/// assert!(error.to_string().contains("damaged"));
+/// assert!(error.to_string().contains("corrupt"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
     /// The bytes are not an export.
-    #[error("this is no export of keys")]
+    #[error("the data is not a key export")]
     NotAnExport,
     /// The export was created by a later release.
-    #[error("the export has format {found} and this release reads formats up to {known}: use a later release")]
+    #[error("the export has format {found}, but this release supports formats only up to {known}: use a later release")]
     NewerFormat {
         /// The format of the export.
         found: u8,
@@ -29,10 +29,10 @@ pub enum ExportError {
         known: u8,
     },
     /// The checksum of the file does not match: it was damaged or truncated in transit.
-    #[error("the export is damaged or not whole: fetch it again")]
+    #[error("the export is corrupt or truncated: transfer it again")]
     Damaged,
     /// The export is for another kind of recipient.
-    #[error("the export is for {recipient}, and was to be opened with {given}")]
+    #[error("cannot open the export with {given}: it was encrypted for {recipient}")]
     RecipientMismatch {
         /// The kind of recipient that can open the export.
         recipient: &'static str,
@@ -40,19 +40,19 @@ pub enum ExportError {
         given: &'static str,
     },
     /// The passphrase is wrong. The export is intact.
-    #[error("this is not the passphrase of the export, which is not damaged")]
+    #[error("cannot open the export: wrong passphrase; the export is intact")]
     WrongPassphrase,
     /// Exports cannot be created with a passphrase like the one provided.
-    #[error("this is not the passphrase of the export: {reason}")]
+    #[error("cannot open the export: invalid passphrase: {reason}")]
     UnsuitablePassphrase {
         /// The problem with the passphrase.
         reason: String,
     },
     /// The passphrase was not tried, because the export requires more work than the limit allows.
     #[error(
-        "the passphrase was not tried: the export asks for {memory_kib} KiB of memory, {passes} passes and {lanes} lanes, over \
-         the limit of {memory_limit_kib} KiB, {pass_limit} passes and {lane_limit} lanes; if you trust where it comes from, \
-         raise the limit"
+        "the passphrase was not tried: the export requires {memory_kib} KiB of memory, {passes} passes and {lanes} \
+         lanes, above the limit of {memory_limit_kib} KiB, {pass_limit} passes and {lane_limit} lanes; if you \
+         trust its source, raise the limit"
     )]
     TooCostly {
         /// The memory that the export requires.
@@ -75,14 +75,14 @@ pub enum ExportError {
         memory_kib: u32,
     },
     /// The private key does not match the public key that the export is for.
-    #[error("the export is for another RSA key than the one given")]
+    #[error("cannot open the export: it was encrypted for another RSA key")]
     WrongKey,
     /// The recipient and the checksum match, but the sealed part cannot be unsealed: the export was
     /// altered.
-    #[error("the export was altered after it was made")]
+    #[error("the export was altered after it was written")]
     Altered,
     /// The sealed content is not in the format that this library writes.
-    #[error("the export holds no keys that this release can read: {reason}")]
+    #[error("cannot read the keys of the export: {reason}")]
     Malformed {
         /// The problem with the content.
         reason: String,

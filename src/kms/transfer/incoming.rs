@@ -100,16 +100,16 @@ impl Kms {
     fn check_free(&self, key: &PortableKey, arn: &KeyArn) -> Result<()> {
         let PortableKey { record, aliases, .. } = key;
         if self.core.registry.read::<Tombstone>(&Tombstone::record_id(record.account, record.key_id))?.is_some() {
-            let text = format!("{arn} was deleted from this store and cannot come back: import it into another one");
+            let text = format!("cannot import {arn}: it was deleted from this store; import it into another store");
             return Err(Error::new(ErrorKind::InvalidState, text));
         }
         if self.core.registry.key(record.account, record.key_id)?.is_some() {
-            return Err(Error::new(ErrorKind::AlreadyExists, format!("{arn} is in this store already")));
+            return Err(Error::new(ErrorKind::AlreadyExists, format!("{arn} already exists in this store")));
         }
         for (name, _) in aliases {
             if self.core.registry.alias(record.account, name)?.is_some() {
                 let alias = AliasArn::new(self.locality().clone(), record.account, name.clone());
-                let text = format!("{arn} cannot come in: its alias {alias} is taken by another key");
+                let text = format!("cannot import {arn}: its alias {alias} belongs to another key");
                 return Err(Error::new(ErrorKind::AlreadyExists, text));
             }
         }
@@ -124,7 +124,7 @@ impl Kms {
             Change::new(&self.core, call_context).announce()?.commit(edits).map_err(|error| match error {
                 CommitError::Conflict(_) => {
                     let text =
-                        "another process created one of the keys or aliases in the meantime; nothing was imported";
+                        "another process created one of the keys or aliases during the import; nothing was imported";
                     Error::new(ErrorKind::AlreadyExists, text)
                 }
                 CommitError::Failed(error) => error,
@@ -144,7 +144,7 @@ impl Material {
     fn admit(&self, registry: &Registry, key: PortableKey, arn: &KeyArn) -> Result<Vec<Edit>> {
         let PortableKey { mut record, materials, aliases } = key;
         let sound = check_sound(&record, &materials).and_then(|()| self.check_providers(&record));
-        sound.map_err(|reason| ExportError::Malformed { reason: format!("{reason}, of {arn}") })?;
+        sound.map_err(|reason| ExportError::Malformed { reason: format!("{arn} has {reason}") })?;
         self.put_materials(registry, &mut record, &materials)?;
         let account = record.account;
         let mut edits = vec![Edit::put_key(record, None)];
@@ -173,28 +173,28 @@ impl Material {
 fn check_sound(record: &KeyRecord, materials: &[Option<SecretBytes>]) -> Result<(), &'static str> {
     let is_external = record.origin == Origin::External;
     if record.origin == Origin::Hsm || record.custom_key_store.is_some() {
-        return Err("a key in an HSM, which no file can carry");
+        return Err("its material in an HSM, which an export cannot contain");
     }
     if check_usage(record.spec, record.usage).is_err() {
-        return Err("a usage that the spec does not have");
+        return Err("a usage that its spec does not support");
     }
     if matches!(record.state, KeyState::Creating | KeyState::Unavailable) {
-        return Err("a state that no whole key has");
+        return Err("a state that no complete key can have");
     }
     if (record.state == KeyState::PendingDeletion) != record.deletion.is_some() {
-        return Err("a deletion that is pending without a date, or a date without a deletion");
+        return Err("a pending deletion without a date, or a deletion date without a pending deletion");
     }
     if record.versions.iter().any(|version| version.imported.is_some() != is_external) {
-        return Err("material of another origin than the key");
+        return Err("material whose origin differs from that of the key");
     }
     if !is_external && materials.is_empty() {
-        return Err("a key without material");
+        return Err("no material");
     }
     if materials.iter().any(Option::is_none) {
-        return Err("material that is not there, and that only the store it was in would know again");
+        return Err("missing material, which only its original store could recognize");
     }
     if (record.manager == KeyManager::Customer) != record.service.is_none() {
-        return Err("a service for a key of an account, or none for a key of a service");
+        return Err("a service although an account manages it, or no service although a service manages it");
     }
     check_versions(record)?;
     check_belongings(record)
@@ -204,17 +204,17 @@ fn check_sound(record: &KeyRecord, materials: &[Option<SecretBytes>]) -> Result<
 fn check_versions(record: &KeyRecord) -> Result<(), &'static str> {
     let (is_external, is_symmetric) = (record.origin == Origin::External, record.spec.class() == SpecClass::Symmetric);
     if record.state == KeyState::PendingImport && !is_external {
-        return Err("an import that is pending for a key that was made by a store");
+        return Err("a pending import, although its material was generated");
     }
     if record.rotation.is_some() && (is_external || !is_symmetric) {
-        return Err("an automatic rotation that such keys do not have");
+        return Err("an automatic rotation, which keys of its kind do not support");
     }
     if record.versions.len() > 1 && !is_symmetric {
-        return Err("several versions of material that never changes");
+        return Err("several material versions, which keys of its kind do not support");
     }
     let waiting = record.versions.iter().position(VersionRecord::is_pending_rotation);
     if waiting.is_some_and(|index| index == 0 || index + 1 < record.versions.len()) {
-        return Err("material that waits for a rotation, and is not the latest of several");
+        return Err("material pending rotation that is not the latest of several versions");
     }
     Ok(())
 }
@@ -223,19 +223,23 @@ fn check_versions(record: &KeyRecord) -> Result<(), &'static str> {
 /// policy, and grants.
 fn check_belongings(record: &KeyRecord) -> Result<(), &'static str> {
     if (record.manager == KeyManager::Owned) != (record.account == AccountId::SERVICES) {
-        return Err("a key in the account of services that none of them owns, or one elsewhere");
+        return Err("an account that does not match its owner");
     }
     let is_reserved = |name: &AliasName| name.is_reserved() && service_of(name) != record.service;
     if record.aliases.iter().any(|name| is_reserved(name) || (record.manager == KeyManager::Owned)) {
-        return Err("an alias that is reserved for services, or one of a key that has none");
+        return Err("a reserved alias, or an alias although it is owned by a service");
     }
     match &record.policy {
-        Some(_) if record.manager != KeyManager::Customer => return Err("a policy for a key of a service"),
-        Some(text) if PolicyDocument::key_policy(text).is_err() => return Err("a policy that this release refuses"),
+        Some(_) if record.manager != KeyManager::Customer => {
+            return Err("a key policy, although it is managed by a service");
+        }
+        Some(text) if PolicyDocument::key_policy(text).is_err() => {
+            return Err("a key policy that this release rejects");
+        }
         Some(_) | None => {}
     }
     // Grants stay in the original store. The record contains their count.
-    if record.grants == 0 { Ok(()) } else { Err("a count of grants, which do not travel") }
+    if record.grants == 0 { Ok(()) } else { Err("grants, which exports do not contain") }
 }
 
 #[cfg(test)]
@@ -341,7 +345,7 @@ mod tests {
         let in_store = Some(CustomKeyStoreId::from_random_bytes([2; 9]));
         let in_store = KeyRecord { custom_key_store: in_store, ..record(Origin::Kms) };
         for refused in [record(Origin::Hsm), in_store] {
-            assert_eq!(check_sound(&refused, &material), Err("a key in an HSM, which no file can carry"));
+            assert_eq!(check_sound(&refused, &material), Err("its material in an HSM, which an export cannot contain"));
         }
     }
 }

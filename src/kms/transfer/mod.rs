@@ -20,7 +20,7 @@ mod test_key;
 /// Parses the sealed part of an export and serializes it again. Returns `None` if parsing fails.
 pub(in crate::kms) fn rewritten_payload(bytes: &[u8]) -> Option<Vec<u8>> {
     let keys = payload::decode(bytes).ok()?;
-    let rewritten = payload::encode(&keys).expect("what was read fits its length fields");
+    let rewritten = payload::encode(&keys).expect("parsed values fit their length fields");
     Some(rewritten.expose_secret().to_vec())
 }
 

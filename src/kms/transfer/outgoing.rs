@@ -198,12 +198,12 @@ impl Core {
                 return Ok(None);
             }
             if !self.material.can_leave(&record) {
-                let text = format!("the material of key {key_id} is not in the store, so the key cannot be exported");
+                let text = format!("cannot export key {key_id}: its material is not in the store");
                 return Err(Error::new(ErrorKind::UnsupportedOperation, text));
             }
             if record.lacks_material(now) {
                 let text =
-                    format!("imported material of key {key_id} is not there: import it again, then export the key");
+                    format!("cannot export key {key_id}: its imported material is missing; import it again first");
                 return Err(Error::new(ErrorKind::InvalidState, text));
             }
             record.forget_expired_new_material(now);
@@ -218,7 +218,10 @@ impl Core {
                 return Ok(Some(PortableKey { record, materials, aliases }));
             }
         }
-        Err(Error::new(ErrorKind::Conflict, format!("the aliases of key {key_id} kept changing")))
+        Err(Error::new(
+            ErrorKind::Conflict,
+            format!("too many concurrent changes to the aliases of key {key_id}: try again"),
+        ))
     }
 }
 
@@ -233,6 +236,6 @@ impl Material {
 }
 
 fn withheld(error: Error) -> Error {
-    let text = format!("the export is not released, as the audit trail does not take the event: {error}");
+    let text = format!("cannot write the audit event, so the export was not released: {error}");
     Error::new(ErrorKind::Audit, text).with_source(error)
 }

@@ -91,7 +91,7 @@ fn decode_keys(payload: &[u8]) -> Result<Vec<PortableKey>> {
     let mut names = BTreeSet::new();
     let mut all = keys.iter().flat_map(|key| key.aliases.iter().map(|(name, _)| (key.record.account, name)));
     if !all.all(|name| names.insert(name)) {
-        return Err(CodecError::Invalid { field: "aliases, of which one is there twice," }.into());
+        return Err(CodecError::Invalid { field: "list of aliases" }.into());
     }
     Ok(keys)
 }
@@ -194,7 +194,7 @@ mod tests {
             altered[at] = value;
             if let Ok(read) = decode(&altered) {
                 let again = encode(&read)?;
-                prop_assert_eq!(again.expose_secret(), &altered[..], "what is accepted is canonical");
+                prop_assert_eq!(again.expose_secret(), &altered[..], "accepted bytes are canonical");
             }
         }
     }

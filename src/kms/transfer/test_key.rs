@@ -82,10 +82,13 @@ impl Kms {
             let now = call_context.now();
             commit_change(&self.core, call_context, |call_context| {
                 if self.core.registry.read::<Tombstone>(&Tombstone::record_id(record.account, key_id))?.is_some() {
-                    return Err(Error::new(ErrorKind::InvalidState, format!("{arn} was deleted and cannot come back")));
+                    return Err(Error::new(
+                        ErrorKind::InvalidState,
+                        format!("cannot create {arn}: it was deleted from this store"),
+                    ));
                 }
                 if self.core.registry.key(record.account, key_id)?.is_some() {
-                    return Err(Error::new(ErrorKind::AlreadyExists, format!("{arn} exists already")));
+                    return Err(Error::new(ErrorKind::AlreadyExists, format!("{arn} already exists")));
                 }
                 call_context.record_key(record.account, key_id);
                 let mut edits = self.first_alias_edits(&record, now)?;
@@ -105,12 +108,14 @@ impl Kms {
         let invalid = |text: &'static str| Err(Error::new(ErrorKind::Validation, text));
         if request.origin != Origin::Kms || request.custom_key_store.is_some() || request.provider.is_some() {
             return invalid(
-                "a key with known material is of origin AWS_KMS, in no custom key store and of no provider",
+                "a key with known material must have the origin AWS_KMS, without a custom key store or a provider",
             );
         }
         let is_symmetric = request.spec.class() == SpecClass::Symmetric;
         if versions.is_empty() || (versions.len() > 1 && !is_symmetric) {
-            return invalid("a key has one version of material, and a symmetric encryption key one or more");
+            return invalid(
+                "a key must have exactly one version of material, or at least one for a symmetric encryption key",
+            );
         }
         // Created without material, which is added below.
         let without = self.new_key(&request.clone().origin(Origin::External), now)?;
@@ -136,7 +141,7 @@ impl Settings {
             return Ok(());
         }
         let text =
-            "keys of known material are refused: for tests, allow them with KmsBuilder::allow_insecure_test_keys";
+            "keys with known material are not allowed: enable them for tests with KmsBuilder::allow_insecure_test_keys";
         Err(Error::new(ErrorKind::UnsupportedOperation, text))
     }
 }

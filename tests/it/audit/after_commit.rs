@@ -85,7 +85,10 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
     kms.describe_key("alias/aws/s3")?;
     // The first commit is that of the intent. If it is the only one, no key was created.
     let refused = kms.create_key(CreateKeyRequest::default().custom_key_store(safe)).expect_err("it stays");
-    assert!(refused.kind() == ErrorKind::Store && refused.to_string().contains("nothing else was done"), "{refused}");
+    assert!(
+        refused.kind() == ErrorKind::Store && refused.to_string().contains("nothing else was changed"),
+        "{refused}"
+    );
     // The mark of the store in the cluster is confirmed first, followed by the intent.
     anchor.stop_after(2);
     let in_safe = kms.create_key(CreateKeyRequest::default().custom_key_store(safe));
@@ -111,7 +114,10 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
     // A message is counted before it is encrypted.
     anchor.stop_after(0);
     let refused = kms.encrypt(EncryptRequest::new(made.key_id(), b"text")).expect_err("it stays again");
-    assert!(refused.kind() == ErrorKind::Store && refused.to_string().contains("nothing else was done"), "{refused}");
+    assert!(
+        refused.kind() == ErrorKind::Store && refused.to_string().contains("nothing else was changed"),
+        "{refused}"
+    );
     let told = trail.events().pop().map(|event| (event.action, event.outcome));
     assert_eq!(told, Some((Action::Call(Operation::Encrypt), Outcome::Failure(ErrorKind::Store))));
     anchor.stop_after(u32::MAX);

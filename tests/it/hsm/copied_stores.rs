@@ -302,7 +302,7 @@ fn marks_that_are_gone_or_of_nobody_stop_what_destroys() -> TestResult {
     world.cluster.add_mark(original.id().0, foreign)?;
     let refused = kms.create_key(CreateKeyRequest::default().custom_key_store(store)).expect_err("of somebody else");
     assert_eq!(refused.kind(), ErrorKind::CopiedStore);
-    assert!(refused.to_string().contains("took over the cluster 'vault',"), "{refused}");
+    assert!(refused.to_string().contains("has taken over the cluster 'vault',"), "{refused}");
     kms.declare_successor()?;
     kms.create_key(CreateKeyRequest::default().custom_key_store(store))?;
     let marks = world.cluster.marks(original.id().0)?;
@@ -322,7 +322,7 @@ fn marks_that_are_hidden_for_a_moment_are_read_again() -> TestResult {
     cluster.hide_marks(4);
     let refused = create().expect_err("they are gone");
     assert_eq!(refused.kind(), ErrorKind::CopiedStore);
-    assert!(refused.to_string().contains("gone from the cluster 'vault',"), "{refused}");
+    assert!(refused.to_string().contains("missing from the cluster 'vault',"), "{refused}");
     assert_eq!(world.keys(), [2, 2]);
     create()?;
     Ok(())
@@ -425,7 +425,7 @@ fn a_provider_with_the_mark_of_another_copy_destroys_nothing_and_is_named() -> T
     let report = kms.run_maintenance()?;
     assert!(report.deleted.is_empty() && report.failed.len() == 1, "{report:?}");
     let refused = &report.failed[0].1;
-    assert!(refused.to_string().contains("took over the provider 'memory cluster',"), "{refused}");
+    assert!(refused.to_string().contains("has taken over the provider 'memory cluster',"), "{refused}");
     assert_eq!(world.keys(), [1, 1]);
     Ok(())
 }

@@ -462,9 +462,9 @@ fn material_that_has_no_place_in_a_record_is_refused_and_destroyed() -> Result<(
     let (pair, sign) = (KeySpec::EccNistP256, KeyUsage::SignVerify);
     let cases: [Case; 6] = [
         (symmetric, encrypt, |made| GeneratedMaterial::secret(padded(&made, 16_000)), ""),
-        (symmetric, encrypt, |made| GeneratedMaterial::secret(padded(&made, 16_001)), "wants 16001 bytes kept"),
-        (symmetric, encrypt, |made| GeneratedMaterial::key_pair(made.stored, vec![1]), "made a public key with"),
-        (pair, sign, |made| made, "and no public key"),
+        (symmetric, encrypt, |made| GeneratedMaterial::secret(padded(&made, 16_001)), "returned 16001 bytes to store"),
+        (symmetric, encrypt, |made| GeneratedMaterial::key_pair(made.stored, vec![1]), "returned a public key for"),
+        (pair, sign, |made| made, "returned no public key"),
         (pair, sign, |made| GeneratedMaterial::key_pair(made.stored, vec![1; 8_192]), ""),
         (pair, sign, |made| GeneratedMaterial::key_pair(made.stored, vec![1; 8_193]), "a public key of 8193 bytes"),
     ];
@@ -511,9 +511,10 @@ fn a_kind_of_key_that_a_provider_does_not_make_is_refused_with_its_reason() -> R
     provider.capabilities.generates.push((pair, agree));
     let kms = Kms::builder().provider(Arc::new(provider)).build()?;
     let hmac = (KeySpec::Hmac256, KeyUsage::GenerateVerifyMac);
-    for ((spec, usage), reason) in [((pair, agree), "no use for such a key"), (hmac, "too narrow for HMAC_256")] {
+    for ((spec, usage), reason) in [((pair, agree), "do not support key agreement"), (hmac, "too narrow for HMAC_256")]
+    {
         let refused = kms.create_key(CreateKeyRequest::default().provider("vault").spec(spec).usage(usage));
-        let refused = refused.expect_err("it does not make such keys");
+        let refused = refused.expect_err("the provider does not support such keys");
         assert_eq!(refused.kind(), ErrorKind::UnsupportedOperation);
         assert!(refused.to_string().contains(reason), "{refused}");
     }

@@ -88,7 +88,7 @@ proptest! {
         let at = at % altered.len();
         altered[at] = value;
         if let Ok(read) = decode(&altered) {
-            prop_assert_eq!(read.encode()?, altered, "what is accepted is canonical");
+            prop_assert_eq!(read.encode()?, altered, "accepted bytes are canonical");
         }
     }
 }

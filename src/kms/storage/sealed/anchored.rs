@@ -30,7 +30,7 @@ pub(in crate::kms) fn only_prepared(error: Error) -> Error {
     if !is_committed(&error) {
         return error;
     }
-    let text = "the anchor of the store could not be moved after a preparation, so nothing else was done";
+    let text = "the anchor of the store could not be moved after a preparatory commit, so nothing else was changed";
     Error::new(error.kind(), text).with_source(error)
 }
 
@@ -56,7 +56,7 @@ impl AnchorCheck {
             self.has_point.store(true, Ordering::Relaxed);
         } else if self.has_point.load(Ordering::Relaxed) {
             return Err(refused(
-                "it was removed while it was in use; open the store again to create it anew".to_owned(),
+                "the anchor was removed while it was in use; open the store again to create a new one".to_owned(),
             ));
         }
         Ok(last)
@@ -79,7 +79,8 @@ impl AnchorCheck {
         }
         anchor.advance(&self.point(identity, mark)).map_err(|error| {
             let text = format!(
-                "nothing was changed: the anchor of the store is {behind} commits behind and could not be moved: {error}"
+                "the anchor of the store is {behind} commits behind and could not be moved; nothing was changed: \
+                 {error}"
             );
             Error::new(ErrorKind::Store, text).with_source(error)
         })
@@ -96,10 +97,10 @@ impl AnchorCheck {
     ) -> Result<()> {
         let Some(last) = last else { return Ok(()) };
         if last.store != self.store {
-            return Err(refused("it belongs to another store".to_owned()));
+            return Err(refused("the anchor belongs to another store".to_owned()));
         }
         let Some(behind) = mark.revision.0.checked_sub(last.revision.0) else {
-            let text = format!("the store went back from revision {} to {}", last.revision.0, mark.revision.0);
+            let text = format!("the store was rolled back from revision {} to {}", last.revision.0, mark.revision.0);
             return Err(refused(text));
         };
         let tag = match usize::try_from(behind).ok().and_then(|behind| behind.checked_sub(1)) {
@@ -107,11 +108,11 @@ impl AnchorCheck {
             Some(place) => head.earlier.get(place),
         };
         let Some(tag) = tag else {
-            let text = format!("the store was changed without it, more than {REMEMBERED_HEADS} times");
+            let text = format!("the store was changed more than {REMEMBERED_HEADS} times without moving the anchor");
             return Err(refused(text));
         };
         if self.digest(identity, last.revision, tag) != last.digest {
-            let text = format!("the store has another history since revision {} or before", last.revision.0);
+            let text = format!("the history of the store differs since revision {} or earlier", last.revision.0);
             return Err(refused(text));
         }
         Ok(())
@@ -121,8 +122,7 @@ impl AnchorCheck {
     pub(super) fn advance(&self, identity: &IdentityKey, mark: RecordVersion) -> Result<()> {
         let Some(anchor) = &self.anchor else { return Ok(()) };
         anchor.advance(&self.point(identity, mark)).map_err(|error| {
-            let text =
-                format!("what was committed is on the disk, but the anchor of the store could not be moved: {error}");
+            let text = format!("the change was committed, but the anchor of the store could not be moved: {error}");
             Error::new(ErrorKind::Store, text).with_source(Committed(error))
         })?;
         self.has_point.store(true, Ordering::Relaxed);
@@ -140,5 +140,5 @@ impl AnchorCheck {
 }
 
 fn refused(what: String) -> Error {
-    Error::new(ErrorKind::Integrity, format!("the store does not fit its anchor: {what}"))
+    Error::new(ErrorKind::Integrity, format!("the store does not match its anchor: {what}"))
 }

@@ -214,7 +214,7 @@ impl Bucket {
 fn entry(bytes: &[u8]) -> (Name, RecordVersion) {
     let mut reader = Reader::new(bytes);
     let read = |reader: &mut Reader<'_>| Ok::<_, CodecError>((reader.array("name")?, RecordVersion::read(reader)?));
-    read(&mut reader).expect("an entry has all its bytes")
+    read(&mut reader).expect("an entry is never truncated")
 }
 
 fn check_format(reader: &mut Reader<'_>) -> Result<(), CodecError> {

@@ -345,7 +345,10 @@ impl Sealed {
             }
             last = now;
         }
-        Err(Error::new(ErrorKind::Conflict, "the anchor of the store kept moving while it was compared: try again"))
+        Err(Error::new(
+            ErrorKind::Conflict,
+            "the anchor of the store kept moving while it was being compared: try again",
+        ))
     }
 
     /// Opens the head from a record that was read when the store was at `now` or later.
@@ -547,15 +550,15 @@ fn compare(id: &RecordId, record: Option<&Record>, listed: Option<RecordVersion>
     let found = record.map(|record| RecordVersion::of(record.revision, &record.body)).transpose()?;
     match (found, listed) {
         (None, None) => Ok(()),
-        (None, Some(_)) => Err(violated(id, "was taken away")),
+        (None, Some(_)) => Err(violated(id, "was removed")),
         (Some(_), None) => Err(unlisted(id)),
         (Some(found), Some(listed)) if found == listed => Ok(()),
-        (Some(_), Some(_)) => Err(violated(id, "was replaced by another version of itself")),
+        (Some(_), Some(_)) => Err(violated(id, "was replaced by an earlier or altered version")),
     }
 }
 
 fn unlisted(id: &RecordId) -> Error {
-    violated(id, "was put there without this library, or deleted and put back")
+    violated(id, "was not added by strongroom, or was deleted and restored")
 }
 
 fn violated(id: &RecordId, what: &str) -> Error {
@@ -565,7 +568,8 @@ fn violated(id: &RecordId, what: &str) -> Error {
 }
 
 fn set_back(from: Revision, to: Revision) -> Error {
-    let text = format!("the store's index is of revision {}, and the store has come to {}", to.0, from.0);
+    let text =
+        format!("the store's index was rolled back: it is at revision {}, but the store has reached {}", to.0, from.0);
     Error::new(ErrorKind::Integrity, text)
 }
 

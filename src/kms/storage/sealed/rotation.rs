@@ -67,7 +67,7 @@ impl Sealed {
             .record
             .current
             .checked_add(1)
-            .ok_or_else(|| Error::new(ErrorKind::LimitExceeded, "a root key has at most 2^32 - 1 versions"))?;
+            .ok_or_else(|| Error::new(ErrorKind::LimitExceeded, "a root key can have at most 2^32 - 1 versions"))?;
         secrets.push((current, RootKeyVersions::draw(&self.backend)?));
         let wrap = |holder: &dyn RootKeyHolder, (version, secret): &(u32, SecretBytes)| {
             WrappedVersion::wrap(holder, &self.id().0, *version, secret)
@@ -173,7 +173,7 @@ pub(in crate::kms) fn batches(outdated: &Outdated) -> impl Iterator<Item = &[(Re
 }
 
 fn already_moving(holder: &str) -> Error {
-    let text = format!("a rotation that moves the root key to '{holder}' is under way: finish that one first");
+    let text = format!("a rotation that moves the root key to '{holder}' is in progress: finish it first");
     Error::new(ErrorKind::InvalidState, text)
 }
 

@@ -87,7 +87,7 @@ impl Sealed {
         let entries = index.values().flat_map(|bucket| bucket.1.entries());
         let missing = entries.filter(|(name, mark)| mark.revision <= start && !seen.contains(name));
         let problem = |revision: Revision| {
-            let text = format!("a record that was last written at revision {} was taken away", revision.0);
+            let text = format!("a record that was last written at revision {} was removed", revision.0);
             Error::new(ErrorKind::Integrity, text)
         };
         Ok(missing.map(|(_, mark)| problem(mark.revision)).collect())

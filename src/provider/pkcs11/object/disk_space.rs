@@ -47,7 +47,7 @@ pub(in crate::provider::pkcs11) fn probe_free_space(context: SessionContext<'_>)
             Err(error) if error.class() != ErrorClass::Ambiguous => return Err(error),
             Err(error) if tries == ATTEMPTS => {
                 return Err(
-                    error.found_to_be(ErrorClass::Busy, "the token has no room for a key: its disk may be full")
+                    error.found_to_be(ErrorClass::Busy, "the token has no space for a key: its disk may be full")
                 );
             }
             Err(_) => {}
