@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs all of them, for each set of features. Skips tools that are
-# already installed.
+# already installed, and asks for nothing.
 #
-#     ./test.sh                 everything
+#     ./test.sh                 every test
+#     ./test.sh --long          every test, and afterwards the long versions of some
 #     ./test.sh layering        only tests whose name contains the word (arguments go to `cargo test`)
 #
 # A plain `cargo test` needs none of this: it skips tests that need other software, and reports
@@ -10,6 +11,20 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 source .ci/lib.sh
+
+long=
+if [ "${1:-}" = --long ]; then
+    long=1
+    shift
+fi
+
+cat <<'TEXT'
+Installs what is missing of: a C and a C++ compiler, Python 3 with the packages of
+tests/interop/requirements.txt (in .venv), Node.js with those of tests/interop/package-lock.json,
+OpenSSL 3, SoftHSM 2, NSS softokn, OpenSC, p11tool and certutil (Debian packages need root or sudo).
+Then compiles and tests three sets of features: about ten minutes on two idle cores.
+TEXT
+[ -z "$long" ] || echo "The long versions afterwards take about half an hour."
 
 ensure_rust
 ensure_compilers
@@ -21,26 +36,34 @@ ensure_soft_tokens
 # With this variable, a test fails if its tool is missing, instead of being skipped.
 export STRONGROOM_REQUIRE=all
 
-for features in "" "--no-default-features" "--all-features"; do
-    echo "== cargo test $features"
-    # shellcheck disable=SC2086
-    cargo test $features "$@"
-done
+times=()
+timed() {
+    local started=$SECONDS
+    echo "== $*"
+    "$@"
+    times+=("$(printf '%5d s  %s' $((SECONDS - started)) "$*")")
+}
 
-# Then runs the long versions of tests that the runs above shorten: a long stream, thousands of
-# crashes and disk faults, damage to every byte, and every return value of a token. This takes many
-# minutes: mostly crashes and disk faults, then the tests with HSMs. `cargo test` reports the time
-# of each test.
+timed cargo test --all-features "$@"
+timed cargo test --no-default-features "$@"
 if [ $# -eq 0 ]; then
-    echo "== a stream of more bytes than 32 bits count"
-    STRONGROOM_STREAM_BYTES=4400000000 cargo test --test memory -- --nocapture
-    echo "== crashes, faults of the disk and bit rot, at length"
-    STRONGROOM_CRASH_RUNS=2000 STRONGROOM_DISK_FAULTS=all STRONGROOM_BIT_ROT_STEP=1 \
-        cargo test --test it -- --nocapture crash:: bit_rot::
-    echo "== 200 kills of processes that share a store, a trail and an anchor"
-    STRONGROOM_TRAIL_KILLS=200 cargo test --test it -- --nocapture trail_kills::
-    echo "== as many grants on one key as the quota allows"
-    STRONGROOM_GRANTS=50000 cargo test --lib grants_as_its_quota
-    echo "== every answer of a token in every operation, a kill at every call to one"
-    STRONGROOM_HSM_FAULTS=all cargo test --all-features --test it -- --nocapture pkcs11::faults:: hsm::kills:: cut_off
+    # The messages of the default features come from the same code and the same backend as those of
+    # all features, so other SDKs need not read them again.
+    timed cargo test -- --skip interop::
+else
+    timed cargo test "$@"
 fi
+
+# The long versions of tests that the runs above shorten: a long stream, thousands of crashes and
+# disk faults, damage to every byte, and every return value of a token at every call.
+if [ -n "$long" ]; then
+    long_test() { timed env "$@"; }
+    it=(cargo test --all-features --test it -- --nocapture)
+    long_test STRONGROOM_STREAM_BYTES=4400000000 cargo test --all-features --test memory -- --nocapture
+    long_test STRONGROOM_CRASH_RUNS=2000 STRONGROOM_DISK_FAULTS=all STRONGROOM_BIT_ROT_STEP=1 "${it[@]}" crash:: bit_rot::
+    long_test STRONGROOM_TRAIL_KILLS=200 "${it[@]}" trail_kills::
+    long_test STRONGROOM_GRANTS=50000 cargo test --all-features --lib grants_as_its_quota
+    long_test STRONGROOM_HSM_FAULTS=all "${it[@]}" pkcs11::faults:: hsm::kills:: hsm::named_keys:: hsm::interrupted_generations:: cut_off
+fi
+
+printf '\n%s\n' "Times:" "${times[@]}"

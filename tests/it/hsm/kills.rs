@@ -38,7 +38,7 @@ const CHILD: &str = "hsm::kills::works_until_it_is_killed";
 const ORDERS: &str = "STRONGROOM_HSM_KILL";
 
 /// The distance between two tested calls if not every call is tested.
-const STEP: usize = 15;
+const STEP: usize = 29;
 
 /// Longer than the time for which an intent is left alone because its process may still be running.
 const LONG_AFTER: Duration = Duration::from_secs(16 * 60);

@@ -19,7 +19,7 @@ use crate::hsm::cluster::{World, create, round};
 const THREADS: usize = 64;
 
 /// The number of operations per thread.
-const TURNS: usize = 24;
+const TURNS: usize = 12;
 
 /// Far fewer sessions than threads, so that most threads wait for one.
 const SESSIONS: usize = 4;

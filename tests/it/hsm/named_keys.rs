@@ -226,7 +226,7 @@ fn a_generation_that_fails_at_any_call_leaves_nothing_and_harms_no_other_key() -
     let Some((world, cluster)) = World::new(test) else { return Ok(()) };
     let wrapped = wrap(&HsmRootKey::generate(&cluster, "root")?);
     let all_keys = world.all_keys();
-    let step = if env::var_os("STRONGROOM_HSM_FAULTS").is_some_and(|value| value == "all") { 1 } else { 11 };
+    let step = if env::var_os("STRONGROOM_HSM_FAULTS").is_some_and(|value| value == "all") { 1 } else { 37 };
     let mut failures = 0;
     for member in 0..2 {
         for call in (0..).step_by(step) {

@@ -148,22 +148,29 @@ fn peer_opens(peer: &mut Peer, key: &Key, message: &[u8]) -> Result<Vec<u8>, Str
     failure(&answer).map(|()| bytes(&answer["plaintext"]))
 }
 
-/// Asserts that both sides reject a message with a flipped bit or truncated at any position.
-/// Returns the number of such messages.
+/// Asserts that both sides reject a message with a flipped bit or truncated at any position. For
+/// each suite, the peer is asked about every `STEP`-th position, with a different offset. Returns the
+/// number of messages that it rejected.
 pub(crate) fn compare_refusals(peer: &mut Peer) -> usize {
+    /// As many suites as positions between two questions, so that every position has its turn.
+    const STEP: usize = 5;
+
     let (key, mut refused) = (peer.keys().remove(0), 0);
-    for &suite in AlgorithmSuite::ALL.iter().filter(|suite| suite.support() == SuiteSupport::Full) {
+    let suites = AlgorithmSuite::ALL.iter().filter(|suite| suite.support() == SuiteSupport::Full);
+    for (offset, &suite) in suites.enumerate() {
         let whole = envelope_of(&key, suite).encrypt(&plaintext(130), &contexts()[1]).expect("a message");
         assert_eq!(peer_opens(peer, &key, &whole), Ok(plaintext(130)), "{suite}");
         for at in 0..whole.len() {
             let mut flipped = whole.clone();
             flipped[at] ^= 1 << (at % 8);
             for (what, altered) in [("flipped", &flipped[..]), ("cut", &whole[..at])] {
-                let read = peer_opens(peer, &key, altered);
-                assert!(read.is_err(), "{suite}, {what} at {at}: the peer opens it");
                 let opened = reading(&key).decrypt(altered, &contexts()[1]);
                 assert!(opened.is_err(), "{suite}, {what} at {at}: we open it");
-                refused += 1;
+                if at % STEP == offset % STEP {
+                    let read = peer_opens(peer, &key, altered);
+                    assert!(read.is_err(), "{suite}, {what} at {at}: the peer opens it");
+                    refused += 1;
+                }
             }
         }
     }
@@ -253,7 +260,7 @@ fn every_suite_is_the_same_to_the_official_sdk() {
 #[test]
 fn altered_messages_are_refused_by_us_and_by_the_official_sdk() {
     let Some(mut peer) = Peer::python("altered_messages_are_refused_by_us_and_by_the_official_sdk") else { return };
-    assert!(compare_refusals(&mut peer) > 8 * 2 * 400);
+    assert!(compare_refusals(&mut peer) > 8 * 2 * 80);
 }
 
 #[test]
