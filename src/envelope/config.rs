@@ -36,11 +36,11 @@ impl Config {
         self.commitment_policy.check_encrypt(self.suite())?;
         let Parallelism { threads, chunk_size } = self.parallelism;
         if !(1..=MAX_THREADS).contains(&threads) {
-            let text = format!("{threads} threads were asked for, and 1 to {MAX_THREADS} can work on a message");
+            let text = format!("the number of threads must be 1 to {MAX_THREADS}, not {threads}");
             return Err(Error::new(ErrorKind::Validation, text));
         }
         if !(1..=MAX_CHUNK_SIZE).contains(&chunk_size) {
-            let text = format!("the chunk size is {chunk_size} bytes, and 1 to {MAX_CHUNK_SIZE} are allowed");
+            let text = format!("the chunk size must be 1 to {MAX_CHUNK_SIZE} bytes, not {chunk_size}");
             return Err(Error::new(ErrorKind::Validation, text));
         }
         // A frame above the limit would create messages that the same envelope cannot read.
@@ -48,7 +48,7 @@ impl Config {
         if (1..=largest).contains(&self.frame_length) {
             return Ok(self);
         }
-        let text = format!("the frame length is {}, and 1 to {largest} bytes are allowed", self.frame_length);
+        let text = format!("the frame length must be 1 to {largest} bytes, not {}", self.frame_length);
         Err(Error::new(ErrorKind::Validation, text))
     }
 }

@@ -51,7 +51,7 @@ pub fn run(writer: &dyn Keyring, reader: &dyn Keyring) -> Result<()> {
 /// # Panics
 /// Panics if a data key unwraps under a different context.
 pub fn run_context(writer: &dyn Keyring, reader: &dyn Keyring) -> Result<()> {
-    println!("keyring: a data key is bound to its context");
+    println!("keyring: data keys are bound to their encryption context");
     let suite = AlgorithmSuite::default();
     let wrapped = wrap(writer, suite, None, &[])?;
     for other in [
@@ -60,7 +60,7 @@ pub fn run_context(writer: &dyn Keyring, reader: &dyn Keyring) -> Result<()> {
         EncryptionContext::from([("tenant", "42"), ("table", "users")]),
     ] {
         let mut materials = DecryptionMaterials::new(suite, other, CryptoBackend::default())?;
-        refused(reader, &mut materials, wrapped.encrypted_data_keys(), "the context is another one");
+        refused(reader, &mut materials, wrapped.encrypted_data_keys(), "different encryption context");
     }
     Ok(())
 }
@@ -87,8 +87,8 @@ fn wrap(
     before.iter().try_for_each(|data_key| materials.push(data_key.clone()))?;
     writer.on_encrypt(&mut materials)?;
     let wrapped = materials.encrypted_data_keys();
-    assert_eq!(&wrapped[..before.len()], before, "what others have wrapped stays, in its place");
-    assert!(wrapped.len() > before.len(), "at least one wrapped form is added");
+    assert_eq!(&wrapped[..before.len()], before, "data keys wrapped by other keyrings keep their positions");
+    assert!(wrapped.len() > before.len(), "the keyring adds at least one wrapped data key");
     Ok(materials)
 }
 
@@ -97,9 +97,11 @@ fn empty(suite: AlgorithmSuite) -> Result<DecryptionMaterials> {
 }
 
 fn refused(reader: &dyn Keyring, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey], what: &str) {
-    let Err(error) = reader.on_decrypt(materials, data_keys) else { panic!("{what}, and a data key was found") };
+    let Err(error) = reader.on_decrypt(materials, data_keys) else {
+        panic!("a data key was unwrapped despite: {what}")
+    };
     assert_eq!(error.kind(), ErrorKind::NoDataKeyUnwrapped, "{what}: {error}");
-    assert_eq!(materials.data_key(), None, "{what}, and it was refused, and there is a data key");
+    assert_eq!(materials.data_key(), None, "a data key is set after a failure: {what}");
 }
 
 fn a_data_key_is_made_wrapped_and_found(
@@ -108,18 +110,21 @@ fn a_data_key_is_made_wrapped_and_found(
     suite: AlgorithmSuite,
 ) -> Result<()> {
     let (one, other) = (wrap(writer, suite, None, &[])?, wrap(writer, suite, None, &[])?);
-    let made = one.data_key().expect("a data key is made if there is none");
-    assert_ne!(Some(made), other.data_key(), "each message has a data key of its own");
+    let made = one.data_key().expect("the keyring generates a data key if there is none");
+    assert_ne!(Some(made), other.data_key(), "each message has its own data key");
     for data_key in one.encrypted_data_keys() {
         let lies_open = |bytes: &[u8]| bytes.windows(made.len()).any(|part| part == made.expose_secret());
-        assert!(!lies_open(data_key.ciphertext()) && !lies_open(data_key.provider_info()), "the data key lies open");
+        assert!(
+            !lies_open(data_key.ciphertext()) && !lies_open(data_key.provider_info()),
+            "the data key is stored in plaintext"
+        );
     }
     for materials in [&one, &other] {
         let mut found = empty(suite)?;
         reader.on_decrypt(&mut found, materials.encrypted_data_keys())?;
         assert_eq!(found.data_key(), materials.data_key());
         let again = reader.on_decrypt(&mut found, one.encrypted_data_keys());
-        assert!(again.is_err(), "materials that have a data key are refused");
+        assert!(again.is_err(), "materials that already have a data key are rejected");
         assert_eq!(found.data_key(), materials.data_key());
     }
     Ok(())
@@ -146,19 +151,23 @@ fn what_others_wrapped_is_left_alone(writer: &dyn Keyring, reader: &dyn Keyring,
         foreign("somebody-else", b"", b""),
         foreign("", b"\xFF\0", &[0; 500]),
     ];
-    refused(reader, &mut empty(suite)?, &[], "there are no wrapped data keys");
-    refused(reader, &mut empty(suite)?, &before, "all data keys are of others");
+    refused(reader, &mut empty(suite)?, &[], "no wrapped data keys");
+    refused(reader, &mut empty(suite)?, &before, "all data keys belong to other keyrings");
     // These have the names of this keyring, but it did not wrap them.
     for own in wrap(writer, suite, None, &[])?.encrypted_data_keys() {
         for bytes in [&b""[..], b"\0", &[0x5A; 48], &[0xFF; 700]] {
             before.push(foreign(own.provider_id(), own.provider_info(), bytes));
         }
     }
-    refused(reader, &mut empty(suite)?, &before, "all data keys are of others or damaged");
+    refused(reader, &mut empty(suite)?, &before, "all data keys belong to other keyrings or are corrupt");
     let materials = wrap(writer, suite, None, &before)?;
     let mut found = empty(suite)?;
     reader.on_decrypt(&mut found, materials.encrypted_data_keys())?;
-    assert_eq!(found.data_key(), materials.data_key(), "the first that opens is taken, whatever stands before it");
+    assert_eq!(
+        found.data_key(),
+        materials.data_key(),
+        "the first data key that can be unwrapped is used, whatever precedes it"
+    );
     Ok(())
 }
 
@@ -179,10 +188,10 @@ fn what_was_altered_does_not_open(writer: &dyn Keyring, reader: &dyn Keyring, su
             bytes[at] ^= 1;
             bytes
         });
-        refused(reader, &mut empty(suite)?, &altered, &format!("a bit of byte {at} was flipped"));
+        refused(reader, &mut empty(suite)?, &altered, &format!("a flipped bit in byte {at}"));
     }
-    refused(reader, &mut empty(suite)?, &all(&|bytes| bytes[..bytes.len() - 1].to_vec()), "the last byte is missing");
-    refused(reader, &mut empty(suite)?, &all(&|bytes| [bytes, &[0]].concat()), "a byte follows");
+    refused(reader, &mut empty(suite)?, &all(&|bytes| bytes[..bytes.len() - 1].to_vec()), "a missing last byte");
+    refused(reader, &mut empty(suite)?, &all(&|bytes| [bytes, &[0]].concat()), "a trailing byte");
     Ok(())
 }
 

@@ -60,7 +60,7 @@ impl CommitmentPolicy {
         if self.allows_encrypt(suite) {
             return Ok(());
         }
-        let text = format!("messages of suite {suite} may not be written under the commitment policy {self:?}");
+        let text = format!("the commitment policy {self:?} does not allow messages with suite {suite} to be encrypted");
         Err(Error::new(ErrorKind::Validation, text))
     }
 

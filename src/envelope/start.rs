@@ -72,10 +72,10 @@ fn begin_encrypt(
     let count = materials.encrypted_data_keys().len();
     let limit = usize::from(config.limits.max_encrypted_data_keys());
     let (Some(data_key), 1..) = (materials.data_key(), count) else {
-        return Err(Error::new(ErrorKind::Internal, "the keyring made no data key, or did not wrap it"));
+        return Err(Error::new(ErrorKind::Internal, "the keyring generated no data key or did not wrap it"));
     };
     if count > limit {
-        let text = format!("the keyring wrapped the data key {count} times, over the limit of {limit}");
+        let text = format!("the keyring wrapped the data key {count} times, above the limit of {limit}");
         return Err(Error::new(ErrorKind::Validation, text));
     }
     let (shown, omitted) = materials.header_contexts()?;
@@ -91,7 +91,7 @@ fn begin_encrypt(
     // As with frames, the same envelope could not read the message.
     let (length, limit) = (sealer.header().len(), config.limits.max_header_bytes());
     if length > limit {
-        let text = format!("the header of the message would have {length} bytes, over the limit of {limit}");
+        let text = format!("the message header would have {length} bytes, above the limit of {limit}");
         return Err(Error::new(ErrorKind::Validation, text));
     }
     Ok(sealer)
@@ -119,7 +119,7 @@ impl<'a> KnownContext<'a> {
             }
         };
         if let Some(name) = mismatch {
-            let text = format!("the context of the message does not have the expected value of {name:?}");
+            let text = format!("the encryption context of the message does not have the expected value of {name:?}");
             return Err(Error::new(ErrorKind::ContextMismatch, text));
         }
         refuse_reserved_names(&omitted)?;
@@ -136,14 +136,20 @@ impl<'a> KnownContext<'a> {
 }
 
 fn exchanged() -> Error {
-    Error::new(ErrorKind::Internal, "the materials manager returned materials of another suite or another context")
+    Error::new(
+        ErrorKind::Internal,
+        "the materials manager returned materials with a different suite or encryption context",
+    )
 }
 
 fn refuse_reserved_names(context: &EncryptionContext) -> Result<()> {
     match context.iter().find(|(name, _)| name.starts_with(RESERVED_CONTEXT_PREFIX)) {
         None => Ok(()),
         Some((name, _)) => {
-            let text = format!("the encryption context has the name {name:?}: {RESERVED_CONTEXT_PREFIX} is reserved");
+            let text = format!(
+                "the encryption context contains the name {name:?}: the prefix {RESERVED_CONTEXT_PREFIX} is \
+                 reserved"
+            );
             Err(Error::new(ErrorKind::Validation, text))
         }
     }
@@ -178,7 +184,7 @@ fn begin_decrypt(
     }
     let data_key = materials
         .data_key()
-        .ok_or_else(|| Error::new(ErrorKind::Internal, "the keyring reported no failure and gave no data key"))?;
+        .ok_or_else(|| Error::new(ErrorKind::Internal, "the keyring reported no failure but returned no data key"))?;
     let open = |form| Opener::in_form(form, &config.backend, header, &omitted, data_key, &config.limits);
     let opener = match open(HeaderForm::Standard) {
         Err(MessageError::HeaderAuth) if config.accepts_dotnet_4_0_0 => open(HeaderForm::DotNet400)?,

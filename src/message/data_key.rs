@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(read_count(&mut Reader::new(&[0, 0]), &limits), Err(MessageError::NoDataKeys));
         let refusal = Err(MessageError::TooManyDataKeys { count: 3, limit: 2 });
         assert_eq!(read_count(&mut Reader::new(&[0, 3]), &limits), refusal);
-        assert_eq!(read_count(&mut Reader::new(&[0, 2]), &limits), Ok(2), "as many as the limit");
+        assert_eq!(read_count(&mut Reader::new(&[0, 2]), &limits), Ok(2), "the count equals the limit");
     }
 
     #[test]

@@ -25,17 +25,18 @@ pub enum MessageError {
     LooksBase64,
     /// The first byte is not a version of the format.
     #[error(
-        "the message has version {0} and only 1 and 2 are known: is this an encrypted message, and from its first byte?"
+        "the message has version {0}, but only versions 1 and 2 are supported: check that this is an encrypted \
+         message, starting at its first byte"
     )]
     UnsupportedVersion(u8),
     /// The type byte of a version 1 message does not denote customer data.
     #[error("the message has the unknown type {0:#04x}: only 0x80 is defined")]
     InvalidType(u8),
     /// The format does not define a suite with this id.
-    #[error("the message names algorithm suite {0:#06x}, which this format does not have")]
+    #[error("the message specifies the unknown algorithm suite {0:#06x}")]
     UnknownSuite(u16),
     /// The suite belongs to the other version of the format.
-    #[error("the message has version {} and the suite {suite} of the other one: it was altered", version.number())]
+    #[error("the message has version {} but the suite {suite} of the other version: it was altered", version.number())]
     SuiteVersionMismatch {
         /// The suite in the header.
         suite: AlgorithmSuite,
@@ -46,10 +47,13 @@ pub enum MessageError {
     #[error("the encryption context of the message is malformed: {0}")]
     InvalidEncryptionContext(CodecError),
     /// The message contains no encrypted data keys.
-    #[error("the message has no encrypted data key: nothing could ever open it")]
+    #[error("the message has no encrypted data key, so it cannot be decrypted")]
     NoDataKeys,
     /// The message contains more encrypted data keys than the limit allows.
-    #[error("the message has {count} encrypted data keys, over the limit of {limit}: raise it if you trust the sender")]
+    #[error(
+        "the message has {count} encrypted data keys, above the limit of {limit}: raise the limit if you trust the \
+         sender"
+    )]
     TooManyDataKeys {
         /// The number of keys in the message.
         count: u16,
@@ -66,13 +70,13 @@ pub enum MessageError {
     #[error("the message has the unknown content type {0}: only 1 and 2 are defined")]
     InvalidContentType(u8),
     /// A field of the header has a value that the format does not allow.
-    #[error("the header of the message has an invalid {field}")]
+    #[error("the message header has an invalid {field}")]
     InvalidHeader {
         /// The field.
         field: &'static str,
     },
     /// The frame length does not match the content type or exceeds the limit.
-    #[error("the message has a frame length of {length}, and {min} to {max} are allowed here")]
+    #[error("the frame length of the message must be {min} to {max}, not {length}")]
     InvalidFrameLength {
         /// The frame length in the message.
         length: u32,
@@ -82,17 +86,17 @@ pub enum MessageError {
         max: u32,
     },
     /// The message is unframed, but the operation requires frames.
-    #[error("the message has its body in one piece, so no part of it can be read alone: decrypt it whole")]
+    #[error("the message is not framed, so no part of it can be read separately: decrypt the entire message")]
     NotFramed,
     /// The header is longer than the limit.
-    #[error("the header of the message is longer than the limit of {limit} bytes")]
+    #[error("the message header is longer than the limit of {limit} bytes")]
     HeaderTooLong {
         /// The applicable limit.
         limit: usize,
     },
     /// The message is truncated.
     #[error(
-        "the message is cut off in its {field}, at least {} bytes are missing: was it copied whole?",
+        "the message is truncated in its {field}, at least {} bytes are missing: check that it was copied completely",
         needed.saturating_sub(*available)
     )]
     Truncated {
@@ -105,30 +109,33 @@ pub enum MessageError {
     },
     /// The commitment policy rejects the suite.
     #[error(
-        "the message has suite {0}, which does not commit to its key, and the commitment policy refuses that: to read old \
-         messages, choose a policy that allows it"
+        "the commitment policy does not allow the message: its suite {0} does not commit to the data key; to \
+         decrypt old messages, choose a policy that allows it"
     )]
     CommitmentPolicy(AlgorithmSuite),
     /// The signature policy rejects this way of reading a signed message.
     #[error(
-        "the message has suite {0} and is signed, which the signature policy refuses here: decrypt it whole, or choose a \
-         policy that releases frames before the signature is verified"
+        "the signature policy does not allow the message to be streamed: its suite {0} is signed; decrypt the \
+         entire message at once, or choose a policy that releases frames before the signature is verified"
     )]
     SignaturePolicy(AlgorithmSuite),
     /// A signed message lacks a public key, or an unsigned message contains one.
-    #[error("the message has suite {0}, with which the presence of a public key in its context disagrees")]
+    #[error(
+        "the encryption context of the message contradicts its suite {0}: a public key is present exactly if the \
+         suite is signed"
+    )]
     PublicKeyPresence(AlgorithmSuite),
     /// The public key in the encryption context of a signed message is invalid.
-    #[error("the public key in the context of the message is malformed, or no point of its curve")]
+    #[error("the public key in the encryption context of the message is malformed or not a point on its curve")]
     InvalidPublicKey,
     /// The data key does not match the commitment in the header.
-    #[error("the data key is not the one that the message commits to")]
+    #[error("the data key does not match the key commitment of the message")]
     CommitmentMismatch,
     /// The header is not authentic.
-    #[error("the header of the message is not authentic: it was altered, or the data key is another one")]
+    #[error("the message header is not authentic: it was altered, or the data key is wrong")]
     HeaderAuth,
     /// A frame is out of sequence.
-    #[error("frame {expected} of the message should follow and {found} does: frames were lost or reordered")]
+    #[error("expected frame {expected} of the message, found frame {found}: frames were lost or reordered")]
     BadSequence {
         /// The expected sequence number.
         expected: u32,
@@ -136,7 +143,7 @@ pub enum MessageError {
         found: u32,
     },
     /// The final frame is longer than the frame length.
-    #[error("the final frame of the message says {length} bytes, longer than its frame length of {frame_length}")]
+    #[error("the final frame of the message has {length} bytes, more than the frame length of {frame_length}")]
     BadFinalLength {
         /// The length in the final frame.
         length: u32,
@@ -144,7 +151,7 @@ pub enum MessageError {
         frame_length: u32,
     },
     /// An unframed body is longer than the limit.
-    #[error("the message has a body of {length} bytes in one piece, over the limit of {limit}")]
+    #[error("the message has an unframed body of {length} bytes, above the limit of {limit}")]
     BodyTooLong {
         /// The body length in the message.
         length: u64,
@@ -158,19 +165,19 @@ pub enum MessageError {
         sequence: u32,
     },
     /// The signature at the end of the message does not verify.
-    #[error("the signature of the message does not verify: it was altered, or signed by somebody else")]
+    #[error("the signature of the message is invalid: the message was altered, or signed with another key")]
     Signature,
     /// Bytes follow the end of the message.
-    #[error("bytes follow the end of the message: was something appended to it?")]
+    #[error("the end of the message is followed by trailing bytes: check that nothing was appended to it")]
     TrailingData,
     /// Messages with this suite can be read but not written.
-    #[error("messages of algorithm suite {0} are not written any more, only read")]
+    #[error("messages with algorithm suite {0} can only be decrypted, not encrypted")]
     SuiteNotWritten(AlgorithmSuite),
     /// A part of the header does not fit its length field.
-    #[error("the message cannot be written: {0}")]
+    #[error("cannot write the message: {0}")]
     Unwritable(CodecError),
     /// The plaintext requires more frames than can be numbered.
-    #[error("the plaintext has more than 4,294,967,295 frames: use longer ones")]
+    #[error("the plaintext requires more than 4,294,967,295 frames: use a larger frame length")]
     TooManyFrames,
     /// A primitive failed for a reason unrelated to the message.
     #[error("the cryptographic backend failed: {0}")]

@@ -82,7 +82,9 @@ fn errors_of_every_layer_say_everything_once() -> Result<()> {
 fn messages_say_everything_once_in_every_way_of_reading_and_writing() -> Result<()> {
     let (envelope, none) = (Envelope::new(keyring()), EncryptionContext::new());
     let mut message = envelope.encrypt(b"text", &none)?;
-    for (length, about) in [(0, "was it copied whole?"), (message.len() - 1, "was it copied whole?")] {
+    for (length, about) in
+        [(0, "check that it was copied completely"), (message.len() - 1, "check that it was copied completely")]
+    {
         complete(&envelope.decrypt(&message[..length], &none).unwrap_err(), about);
         let whole = envelope.reader(&message[..length], &none).and_then(|mut reader| {
             let read = io::Read::read_to_end(&mut reader, &mut Vec::new()).unwrap_err();

@@ -22,11 +22,12 @@ const IV_BYTES: u32 = 12;
 /// Number of bytes after the key name in the provider information: tag length, IV length, and IV.
 const INFO_LENGTH: usize = 4 + 4 + NONCE_LENGTH;
 
-const NOT_AUTHENTIC: &str = "it was wrapped with another key or for another context, or altered";
+const NOT_AUTHENTIC: &str = "it was wrapped with another key or for another encryption context, or altered";
 
 /// An additional hint for the case that the key and the context are correct.
-const JAVASCRIPT_HINT: &str = "or by the Encryption SDK for JavaScript, which sorts the names of this context otherwise \
-    unless it is told utf8Sorting (see EnvelopeBuilder::accept_javascript_context_order)";
+const JAVASCRIPT_HINT: &str = "or by the Encryption SDK for JavaScript, which sorts the names of this context \
+                               differently unless utf8Sorting is set (see \
+                               EnvelopeBuilder::accept_javascript_context_order)";
 
 /// Wraps data keys with a raw AES key that the caller holds (AES-GCM with a random IV).
 ///
@@ -131,7 +132,7 @@ impl RawAesKeyring {
             .ciphertext()
             .split_last_chunk::<TAG_LENGTH>()
             .filter(|(ciphertext, _)| ciphertext.len() == expected)
-            .ok_or_else(|| refused(format!("it does not hold a data key of {expected} bytes")))?;
+            .ok_or_else(|| refused(format!("it does not contain a data key of {expected} bytes")))?;
         let open = |context: &[u8]| {
             let mut plaintext = SecretBytes::zeroed(expected);
             self.key.open(nonce, context, ciphertext, tag, plaintext.expose_secret_mut()).map(|()| plaintext)

@@ -155,7 +155,7 @@ impl RawEcdhKeyring {
 
     fn unwrap(&self, materials: &DecryptionMaterials, data_key: &EncryptedDataKey) -> Result<SecretBytes> {
         let own = self.own.as_ref().ok_or_else(|| {
-            Error::new(ErrorKind::InvalidKeyUsage, "this keyring has a public key only, and so only writes")
+            Error::new(ErrorKind::InvalidKeyUsage, "this keyring has no private key, so it can only encrypt")
         })?;
         let not_ours = |text| Error::new(ErrorKind::IncorrectKey, text);
         let is_known = [PROVIDER_ID, KMS_PROVIDER_ID].contains(&data_key.provider_id());
@@ -165,7 +165,7 @@ impl RawEcdhKeyring {
         let other = other.ok_or_else(|| not_ours("it was not wrapped for the keys of this keyring"))?;
         let length = materials.suite().data_key_length();
         let wrapped = Wrapped::read(data_key.ciphertext(), length)
-            .ok_or_else(|| refused(format!("it does not hold a data key of {length} bytes")))?;
+            .ok_or_else(|| refused(format!("it does not contain a data key of {length} bytes")))?;
         let other = self.backend.key_pairs().public_key_of_point(self.kind, other).map_err(not_opened)?;
         let secret = own.private.agree(&other.to_spki()).map_err(not_opened)?;
         let fixed = fixed_info(self.kind, &points, materials.canonical_context());
@@ -182,8 +182,8 @@ impl RawEcdhKeyring {
 
 fn not_opened(error: CryptoError) -> Error {
     match error {
-        CryptoError::NotAuthentic => refused("it was wrapped for another context, or altered"),
-        CryptoError::InvalidPublicKey => refused("its sender's public key is no point of the curve"),
+        CryptoError::NotAuthentic => refused("it was wrapped for another encryption context, or altered"),
+        CryptoError::InvalidPublicKey => refused("the sender's public key is not a point on the curve"),
         other => other.into(),
     }
 }
@@ -191,7 +191,7 @@ fn not_opened(error: CryptoError) -> Error {
 impl Keyring for RawEcdhKeyring {
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
         let peer = self.peer.as_ref().ok_or_else(|| {
-            Error::new(ErrorKind::Validation, "a discovery keyring only reads: it does not know for whom to write")
+            Error::new(ErrorKind::Validation, "a discovery keyring can only decrypt, because it has no recipient")
         })?;
         let ephemeral = match &self.own {
             Some(_) => None,
@@ -201,7 +201,7 @@ impl Keyring for RawEcdhKeyring {
             }
         };
         let sender = self.own.as_ref().or(ephemeral.as_ref());
-        let sender = sender.ok_or_else(|| Error::new(ErrorKind::Internal, "a keyring without any key"))?;
+        let sender = sender.ok_or_else(|| Error::new(ErrorKind::Internal, "the keyring has no key"))?;
         let points = Points { recipient: &peer.point, sender: &sender.point };
         let secret = sender.private.agree(&peer.spki)?;
         let mut salt = [0; SALT_LENGTH];
@@ -250,7 +250,7 @@ impl Peer {
 }
 
 fn point_of(public: &dyn PublicKey) -> Result<Vec<u8>> {
-    let text = "a public key of a curve has no compressed point";
+    let text = "an elliptic curve public key has no compressed point";
     public.to_compressed_point().ok_or_else(|| Error::new(ErrorKind::Internal, text))
 }
 

@@ -267,8 +267,8 @@ mod tests {
 
     #[test]
     fn an_outage_behind_an_invalid_state_is_told_from_one_that_somebody_chose() {
-        let outage = Error::new(ErrorKind::KeyUnavailable, "no HSM answers");
-        let error = Error::new(ErrorKind::InvalidState, "cannot be used: no HSM answers").with_source(outage);
+        let outage = Error::new(ErrorKind::KeyUnavailable, "no HSM responds");
+        let error = Error::new(ErrorKind::InvalidState, "cannot be used: no HSM responds").with_source(outage);
         assert_eq!(more_decisive(Some(Error::new(ErrorKind::AccessDenied, "")), error.clone()).kind(), error.kind());
         let mut failures = failures(&[ErrorKind::InvalidState]);
         failures.push(&data_key("b"), error);

@@ -87,7 +87,7 @@ impl KmsKeyring {
     /// - [`Validation`](ErrorKind::Validation) for a discovery keyring, which wraps nothing.
     pub fn with_key(mut self, key: impl KeyReference) -> Result<Self> {
         if self.keys.is_empty() {
-            let text = "a discovery keyring wraps nothing: make it a child of a MultiKeyring beside one of this key";
+            let text = "a discovery keyring cannot encrypt: combine it with a keyring for this key in a MultiKeyring";
             return Err(Error::new(ErrorKind::Validation, text));
         }
         self.keys.push(key.to_key_identifier()?);
@@ -96,7 +96,7 @@ impl KmsKeyring {
 
     fn make_data_key(&self, materials: &mut EncryptionMaterials, key: &KeyIdentifier) -> Result<()> {
         let length = u32::try_from(materials.suite().data_key_length())
-            .map_err(|_| Error::new(ErrorKind::Internal, "a data key of a suite is 16 to 32 bytes long"))?;
+            .map_err(|_| Error::new(ErrorKind::Internal, "the data key of a suite has 16 to 32 bytes"))?;
         let request = GenerateDataKeyRequest::new(key).number_of_bytes(length).context(materials.context());
         let made = self.kms.generate_data_key(request)?;
         materials.set_data_key(made.plaintext)?;
@@ -117,7 +117,7 @@ impl KmsKeyring {
     /// Unwraps a data key with the first matching key of the keyring.
     fn unwrap(&self, data_key: &EncryptedDataKey, context: &EncryptionContext) -> Result<SecretBytes> {
         let named = std::str::from_utf8(data_key.provider_info()).ok().map(KeyArn::parse).transpose()?;
-        let named = named.ok_or_else(|| Error::new(ErrorKind::InvalidArn, "the key ARN is not text"))?;
+        let named = named.ok_or_else(|| Error::new(ErrorKind::InvalidArn, "the key ARN is not UTF-8"))?;
         let request = DecryptRequest::new(data_key.ciphertext()).context(context);
         if self.keys.is_empty() {
             return self.checked(request, &named);
@@ -142,14 +142,20 @@ impl KmsKeyring {
         if opened.key_arn == *named {
             return Ok(opened.plaintext);
         }
-        Err(Error::new(ErrorKind::IncorrectKey, format!("the message names {named}, but another key opened it")))
+        Err(Error::new(
+            ErrorKind::IncorrectKey,
+            format!("the message specifies {named}, but another key decrypted the data key"),
+        ))
     }
 }
 
 impl Keyring for KmsKeyring {
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
         if self.keys.is_empty() {
-            return Err(Error::new(ErrorKind::Validation, "a discovery keyring opens messages and cannot make any"));
+            return Err(Error::new(
+                ErrorKind::Validation,
+                "a discovery keyring can only decrypt messages, not encrypt them",
+            ));
         }
         let mut keys = self.keys.iter();
         if materials.data_key().is_none() {
@@ -158,7 +164,7 @@ impl Keyring for KmsKeyring {
         for key in keys {
             let data_key = materials
                 .data_key()
-                .ok_or_else(|| Error::new(ErrorKind::Internal, "the first key of a keyring makes the data key"))?;
+                .ok_or_else(|| Error::new(ErrorKind::Internal, "the first key of the keyring generated no data key"))?;
             let wrapped = self.wrap_data_key(data_key, key, materials.context())?;
             materials.push(wrapped)?;
         }
@@ -171,7 +177,7 @@ impl Keyring for KmsKeyring {
         let length = materials.suite().data_key_length();
         for data_key in data_keys {
             if data_key.provider_id() != KMS_PROVIDER_ID {
-                failures.push(data_key, Error::new(ErrorKind::IncorrectKey, "it is not of a KMS key"));
+                failures.push(data_key, Error::new(ErrorKind::IncorrectKey, "it was not wrapped by a KMS key"));
                 continue;
             }
             match self.unwrap(data_key, materials.context()) {
@@ -186,7 +192,7 @@ impl Keyring for KmsKeyring {
 
 /// A caller with permission to encrypt under a key can wrap bytes that are not a data key.
 fn wrong_length(length: usize) -> Error {
-    Error::new(ErrorKind::InvalidCiphertext, format!("it does not hold a data key of {length} bytes"))
+    Error::new(ErrorKind::InvalidCiphertext, format!("it does not contain a data key of {length} bytes"))
 }
 
 fn wrapped(key: &KeyArn, blob: Vec<u8>) -> EncryptedDataKey {

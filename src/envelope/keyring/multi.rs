@@ -104,11 +104,11 @@ impl Keyring for MultiKeyring {
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
         match (&self.generator, materials.data_key()) {
             (Some(_), Some(_)) => {
-                let text = "a multi-keyring with a generator cannot wrap a data key that was made before";
+                let text = "a multi-keyring with a generator cannot wrap an existing data key";
                 return Err(Error::new(ErrorKind::Validation, text));
             }
             (None, None) => {
-                let text = "a multi-keyring without a generator cannot make a data key";
+                let text = "a multi-keyring without a generator cannot generate a data key";
                 return Err(Error::new(ErrorKind::Validation, text));
             }
             (Some(_), None) | (None, Some(_)) => {}
@@ -117,7 +117,8 @@ impl Keyring for MultiKeyring {
             let before = materials.encrypted_data_keys().len();
             keyring.on_encrypt(materials)?;
             if materials.data_key().is_none() || materials.encrypted_data_keys().len() <= before {
-                let text = format!("keyring {} reported no failure and made or wrapped no data key", index + 1);
+                let text =
+                    format!("keyring {} reported no failure but neither generated nor wrapped a data key", index + 1);
                 return Err(Error::new(ErrorKind::Internal, text));
             }
         }
@@ -144,7 +145,7 @@ fn no_keyrings() -> Error {
 }
 
 fn no_data_key() -> Error {
-    Error::new(ErrorKind::Internal, "it reported no failure and gave no data key")
+    Error::new(ErrorKind::Internal, "it reported no failure but returned no data key")
 }
 
 #[cfg(test)]

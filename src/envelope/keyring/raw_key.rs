@@ -13,11 +13,11 @@ const RESERVED_NAMESPACE: &str = "aws-kms";
 pub(super) fn check_name(namespace: String, name: Vec<u8>, behind: usize) -> Result<(String, Vec<u8>)> {
     let most = usize::from(u16::MAX);
     if namespace.is_empty() || namespace.len() > most || namespace.starts_with(RESERVED_NAMESPACE) {
-        let text = format!("a key namespace has 1 to {most} bytes and does not begin with {RESERVED_NAMESPACE}");
+        let text = format!("a key namespace must have 1 to {most} bytes and must not begin with {RESERVED_NAMESPACE}");
         return Err(Error::new(ErrorKind::Validation, text));
     }
     if name.len() > most - behind {
-        let text = format!("a key name of {} bytes is too long: at most {}", name.len(), most - behind);
+        let text = format!("a key name of {} bytes is too long: at most {} are allowed", name.len(), most - behind);
         return Err(Error::new(ErrorKind::Validation, text));
     }
     Ok((namespace, name))
@@ -28,13 +28,13 @@ pub(super) fn check_name(namespace: String, name: Vec<u8>, behind: usize) -> Res
 pub(super) fn not_of(namespace: &str, name: &[u8], data_key: &EncryptedDataKey, named: Option<&[u8]>) -> Error {
     let text = match named {
         _ if data_key.provider_id() != namespace => {
-            format!("it was wrapped in another namespace: this keyring has \"{}\"", shown(namespace))
+            format!("it was wrapped in another namespace, not \"{}\"", shown(namespace))
         }
         Some(named) if named != name => {
             let names = [named, name].map(|name| shown(&String::from_utf8_lossy(name)));
-            format!("it was wrapped with the key named \"{}\", and this keyring has \"{}\"", names[0], names[1])
+            format!("it was wrapped with the key \"{}\", but this keyring has the key \"{}\"", names[0], names[1])
         }
-        _ => "it has the name of this keyring's key, but was not wrapped by a keyring of this kind".to_owned(),
+        _ => "it has the name of this keyring's key but was not wrapped by a keyring of this kind".to_owned(),
     };
     Error::new(ErrorKind::IncorrectKey, text)
 }

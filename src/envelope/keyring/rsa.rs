@@ -149,7 +149,7 @@ impl RawRsaKeyring {
 impl Keyring for RawRsaKeyring {
     fn on_encrypt(&self, materials: &mut EncryptionMaterials) -> Result<()> {
         let Padding::Oaep(oaep) = self.padding else {
-            let text = "a keyring with RSAES-PKCS1-v1_5 only reads: take RSA-OAEP to write";
+            let text = "a keyring with RSAES-PKCS1-v1_5 can only decrypt: use RSA-OAEP to encrypt";
             return Err(Error::new(ErrorKind::Validation, text));
         };
         let backend = *materials.backend();
@@ -170,7 +170,7 @@ impl Keyring for RawRsaKeyring {
                     continue;
                 }
                 None => {
-                    let text = "this keyring has the public key only, and so only writes";
+                    let text = "this keyring has no private key, so it can only encrypt";
                     failures.push(data_key, Error::new(ErrorKind::InvalidKeyUsage, text));
                     continue;
                 }
@@ -179,7 +179,7 @@ impl Keyring for RawRsaKeyring {
             match self.unwrap(&**private, length, data_key.ciphertext()) {
                 Some(plaintext) => return materials.set_data_key(plaintext),
                 None => {
-                    let text = "it does not open: it was wrapped with another key or padding, or altered";
+                    let text = "it cannot be decrypted: it was wrapped with another key or padding, or altered";
                     failures.push(data_key, refused(text));
                 }
             }

@@ -54,7 +54,7 @@ impl DataKeyCache {
     /// - [`ErrorKind::Validation`] if the capacity is zero.
     pub fn new(capacity: usize) -> Result<Self> {
         if capacity == 0 {
-            return Err(Error::new(ErrorKind::Validation, "a cache of data keys has room for at least one"));
+            return Err(Error::new(ErrorKind::Validation, "the capacity of a data key cache must be at least one"));
         }
         Ok(Self::with_capacity(capacity))
     }

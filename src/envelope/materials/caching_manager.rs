@@ -302,16 +302,19 @@ impl CachingMaterialsManagerBuilder {
     pub fn build(self) -> Result<CachingMaterialsManager> {
         let refused = |text: String| Err(Error::new(ErrorKind::Validation, text));
         if self.terms.max_age.is_zero() {
-            return refused("a maximum age of zero is no cache".to_owned());
+            return refused("the maximum age of cached data keys must not be zero".to_owned());
         }
         if !(1..=MAX_MESSAGES).contains(&self.terms.max_messages) {
             return refused(format!(
-                "a data key may encrypt 1 to {MAX_MESSAGES} messages, not {}",
+                "the limit of messages per data key must be 1 to {MAX_MESSAGES}, not {}",
                 self.terms.max_messages
             ));
         }
         if self.terms.max_bytes > MAX_BYTES {
-            return refused(format!("a data key may encrypt up to {MAX_BYTES} bytes, not {}", self.terms.max_bytes));
+            return refused(format!(
+                "the limit of bytes per data key must be at most {MAX_BYTES}, not {}",
+                self.terms.max_bytes
+            ));
         }
         let partition = match self.partition {
             Some(name) => Partition::Named(name),

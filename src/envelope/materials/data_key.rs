@@ -10,7 +10,7 @@ pub(super) fn set(slot: &mut Option<SecretBytes>, suite: AlgorithmSuite, data_ke
     expect_none(slot.as_ref())?;
     if data_key.len() != suite.data_key_length() {
         let text = format!(
-            "a keyring set a data key of {} bytes, suite {suite} has {}",
+            "the keyring set a data key of {} bytes, but suite {suite} requires {}",
             data_key.len(),
             suite.data_key_length()
         );
@@ -24,8 +24,6 @@ pub(super) fn set(slot: &mut Option<SecretBytes>, suite: AlgorithmSuite, data_ke
 pub(super) fn expect_none(data_key: Option<&SecretBytes>) -> Result<()> {
     match data_key {
         None => Ok(()),
-        Some(_) => {
-            Err(Error::new(ErrorKind::Internal, "a keyring was asked for a data key where there is one already"))
-        }
+        Some(_) => Err(Error::new(ErrorKind::Internal, "the materials already have a data key")),
     }
 }

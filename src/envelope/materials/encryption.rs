@@ -77,7 +77,8 @@ impl EncryptionMaterials {
     ///   reserved.
     pub fn require_context(&mut self, name: &str) -> Result<()> {
         if self.context.get(name).is_none() || name.starts_with(RESERVED_CONTEXT_PREFIX) {
-            let text = format!("the encryption context must have {name:?}, which those who decrypt are to know");
+            let text =
+                format!("the encryption context lacks {name:?}, which is required and must be reproduced to decrypt");
             return Err(Error::new(ErrorKind::Validation, text));
         }
         self.required_names.insert(name.to_owned());
@@ -202,7 +203,7 @@ impl EncryptionMaterials {
     ///   This is a fault of the keyring.
     pub fn push(&mut self, data_key: EncryptedDataKey) -> Result<()> {
         if data_key.ciphertext().is_empty() {
-            return Err(Error::new(ErrorKind::Internal, "a keyring wrapped the data key to nothing"));
+            return Err(Error::new(ErrorKind::Internal, "the keyring wrapped the data key into an empty ciphertext"));
         }
         self.encrypted_data_keys.push(data_key);
         Ok(())

@@ -55,10 +55,16 @@ impl RequiredContextManager {
     ) -> Result<Self> {
         let names: BTreeSet<String> = names.into_iter().map(Into::into).collect();
         if names.is_empty() {
-            return Err(Error::new(ErrorKind::Validation, "a required context has at least one name"));
+            return Err(Error::new(
+                ErrorKind::Validation,
+                "the required encryption context must have at least one name",
+            ));
         }
         if let Some(name) = names.iter().find(|name| name.starts_with(RESERVED_CONTEXT_PREFIX)) {
-            let text = format!("{name:?} cannot be required: {RESERVED_CONTEXT_PREFIX} is reserved");
+            let text = format!(
+                "the encryption context name {name:?} cannot be required: the prefix {RESERVED_CONTEXT_PREFIX} is \
+                 reserved"
+            );
             return Err(Error::new(ErrorKind::Validation, text));
         }
         Ok(Self { inner: Box::new(inner.into_materials_manager()), names })
@@ -74,13 +80,13 @@ impl MaterialsManager for RequiredContextManager {
         if self.names.iter().all(|name| required.contains(name.as_str())) {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Internal, "the materials manager dropped a required name of the context"))
+        Err(Error::new(ErrorKind::Internal, "the materials manager dropped a required encryption context name"))
     }
 
     fn on_decrypt(&self, materials: &mut DecryptionMaterials, data_keys: &[EncryptedDataKey]) -> Result<()> {
         let reproduced: BTreeSet<&str> = materials.reproduced_names().collect();
         if let Some(name) = self.names.iter().find(|name| !reproduced.contains(name.as_str())) {
-            let text = format!("the context must be reproduced with {name:?} to decrypt this message");
+            let text = format!("the encryption context must be reproduced with {name:?} to decrypt this message");
             return Err(Error::new(ErrorKind::ContextMismatch, text));
         }
         self.inner.on_decrypt(materials, data_keys)

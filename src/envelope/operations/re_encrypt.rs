@@ -96,6 +96,6 @@ fn move_plaintext<R: io::Read, W: io::Write>(
 /// Returns the error of this crate inside, if there is one.
 fn unwrapped(error: io::Error) -> Error {
     error.downcast::<Error>().unwrap_or_else(|error| {
-        Error::new(ErrorKind::Io, format!("the message cannot be moved: {error}")).with_source(error)
+        Error::new(ErrorKind::Io, format!("cannot copy the message: {error}")).with_source(error)
     })
 }

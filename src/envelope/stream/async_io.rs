@@ -56,7 +56,7 @@ const BIG: usize = 64 << 10;
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "a message that is not shut down is refused by every reader"]
+#[must_use = "every reader rejects a message that was not shut down"]
 pub struct AsyncEnvelopeWriter<W> {
     inner: W,
     sealing: Offload<Sealing>,
@@ -100,7 +100,7 @@ impl<W: AsyncWrite + Unpin> AsyncEnvelopeWriter<W> {
         })
         .await??;
         inner.write_all(&header).await.map_err(|error| {
-            Error::new(ErrorKind::Io, format!("the message cannot be written: {error}")).with_source(error)
+            Error::new(ErrorKind::Io, format!("cannot write the message: {error}")).with_source(error)
         })?;
         let sealing = Sealing { encryptor: Some(encryptor), plaintext: Zeroizing::default(), message: Vec::new() };
         Ok(Self { inner, sealing: Offload::new(sealing), written: 0 })
@@ -253,7 +253,7 @@ impl<R: AsyncRead + Unpin> AsyncEnvelopeReader<R> {
                 break header.clone();
             }
             let received = inner.read(&mut message).await.map_err(|error| {
-                Error::new(ErrorKind::Io, format!("the message cannot be read: {error}")).with_source(error)
+                Error::new(ErrorKind::Io, format!("cannot read the message: {error}")).with_source(error)
             })?;
             if received == 0 {
                 decryptor.finish(&mut plaintext)?;
@@ -341,5 +341,5 @@ fn make_room(plaintext: &mut Zeroizing<Vec<u8>>, bytes: usize) {
 }
 
 fn finished_before() -> Error {
-    Error::new(ErrorKind::Io, "the message was ended before")
+    Error::new(ErrorKind::Io, "the message has already ended")
 }

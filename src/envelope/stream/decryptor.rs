@@ -42,7 +42,7 @@ use crate::message::{Header, HeaderParser, MessageError, Opener};
 /// assert_eq!(header.context().get("tenant"), Some("42"));
 /// # Ok::<(), strongroom::Error>(())
 /// ```
-#[must_use = "what comes before the end may be a part of a message that was cut off"]
+#[must_use = "plaintext released before the end may belong to a truncated message"]
 pub struct EnvelopeDecryptor {
     starter: Starter,
     known: Known,
@@ -120,7 +120,7 @@ impl EnvelopeDecryptor {
             State::Failed => Err(failed_before()),
             State::Header(parser) => match parser.parse(&self.held, &self.starter.config.limits) {
                 Err(error) => Err(error.into()),
-                Ok(_) => Err(Error::new(ErrorKind::Internal, "a whole header was passed over")),
+                Ok(_) => Err(Error::new(ErrorKind::Internal, "the header is complete")),
             },
             State::Body(_, opener) => {
                 let frame = opener.read(&self.held)?;

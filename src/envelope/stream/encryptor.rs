@@ -29,7 +29,7 @@ use crate::message::Sealer;
 /// assert_eq!(envelope.decrypt(&message, &EncryptionContext::new())?, b"attack at dawn");
 /// # Ok::<(), strongroom::Error>(())
 /// ```
-#[must_use = "a message that is not finished is refused by every reader"]
+#[must_use = "every reader rejects a message that was not finished"]
 pub struct EnvelopeEncryptor {
     /// `None` after an error.
     sealer: Option<Sealer>,

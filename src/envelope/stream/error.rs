@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::message::MessageError;
 
 pub(super) fn failed_before() -> Error {
-    Error::new(ErrorKind::Io, "the message was given up after an earlier error")
+    Error::new(ErrorKind::Io, "the message was abandoned after an earlier error")
 }
 
 /// Converts an error of the message, or of its source, to the error that readers return.

@@ -158,7 +158,7 @@ impl<R> Seek for RandomAccessReader<R> {
             SeekFrom::End(offset) => self.length.checked_add_signed(offset),
             SeekFrom::Current(offset) => self.position.checked_add_signed(offset),
         };
-        let text = "a place before the start of the plaintext";
+        let text = "cannot seek to a position before the start of the plaintext";
         self.position = place.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, text))?;
         Ok(self.position)
     }
@@ -189,5 +189,5 @@ fn read_header(inner: &mut impl Read, limits: &Limits) -> Result<Header> {
 }
 
 fn cannot_read(error: io::Error) -> Error {
-    Error::new(ErrorKind::Io, format!("the message cannot be read: {error}")).with_source(error)
+    Error::new(ErrorKind::Io, format!("cannot read the message: {error}")).with_source(error)
 }

@@ -272,7 +272,7 @@ impl From<ReadError> for Error {
         match error {
             ReadError::Message(error) => error.into(),
             ReadError::Io(error) => {
-                Self::new(ErrorKind::Io, format!("the message cannot be read: {error}")).with_source(error)
+                Self::new(ErrorKind::Io, format!("cannot read the message: {error}")).with_source(error)
             }
         }
     }

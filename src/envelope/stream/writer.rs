@@ -32,7 +32,7 @@ use crate::message::Sealer;
 /// assert_eq!(envelope.decrypt(&message, &EncryptionContext::new())?, b"attack at dawn");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "a message that is not finished is refused by every reader"]
+#[must_use = "every reader rejects a message that was not finished"]
 pub struct EnvelopeWriter<W> {
     inner: W,
     /// `None` after an error.
@@ -92,7 +92,7 @@ fn room(buffer: &mut Vec<u8>, length: usize) -> &mut [u8] {
 }
 
 fn cannot_write(error: io::Error) -> Error {
-    Error::new(ErrorKind::Io, format!("the message cannot be written: {error}")).with_source(error)
+    Error::new(ErrorKind::Io, format!("cannot write the message: {error}")).with_source(error)
 }
 
 impl<W> fmt::Debug for EnvelopeWriter<W> {

@@ -123,9 +123,9 @@ fn what_cannot_be_decrypted_leaves_nothing_behind() {
         (&["--key-file", "other"], &sealed, "another key"),
         (&["--key-file", "key", "--namespace", "else"], &sealed, "another namespace"),
         (&["--key-file", "key", "--context", "owner=you"], &sealed, "\"owner\""),
-        (&KEY, &sealed[..100_000], "cut off"),
+        (&KEY, &sealed[..100_000], "is truncated"),
         (&KEY, &altered, "frame 3 of the message is not authentic"),
-        (&KEY, &[sealed.as_slice(), b"x"].concat(), "bytes follow"),
+        (&KEY, &[sealed.as_slice(), b"x"].concat(), "trailing bytes"),
         (&KEY, b"AgR4ZZZZ", "base64"),
     ];
     for (options, message, reason) in cases {

@@ -306,7 +306,7 @@ fn a_wrong_message_says_what_to_do() {
     let say = |message: &[u8]| envelope(16).decrypt(message, &none()).unwrap_err().to_string();
     assert_eq!(say(b"AgR4QEFCQ0RF"), "the message looks like base64 text: decode it to bytes first");
     assert!(say(b"%PDF-1.7").contains("version 37"), "{}", say(b"%PDF-1.7"));
-    assert!(say(b"").contains("was it copied whole?"), "{}", say(b""));
+    assert!(say(b"").contains("check that it was copied completely"), "{}", say(b""));
 }
 
 prop_compose! {

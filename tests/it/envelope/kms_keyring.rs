@@ -149,7 +149,7 @@ fn other_providers_and_malformed_names_are_passed_over() -> Result<()> {
     let none = EncryptionContext::new();
     let raw = Envelope::new(RawAesKeyring::new("ns", "key", SecretBytes::zeroed(32))?).encrypt(b"x", &none)?;
     let envelope = Envelope::new(KmsKeyring::new(&kms, key)?);
-    let refused = envelope.decrypt(&raw, &none).expect_err("not of a KMS key");
+    let refused = envelope.decrypt(&raw, &none).expect_err("not wrapped by a KMS key");
     assert_eq!(refused.kind(), ErrorKind::NoDataKeyUnwrapped);
     let mut message = sealed(&kms, key, &none)?;
     let at = message.windows(4).position(|window| window == b"arn:").expect("the ARN is in clear");
@@ -188,7 +188,7 @@ fn the_key_that_opens_must_be_the_one_that_the_message_names() -> Result<()> {
         let (data_keys, mut materials) = edited(&kms, key, Clone::clone)?;
         keyring.on_decrypt(&mut materials, &data_keys)?;
         let (data_keys, mut materials) = edited(&kms, key, renamed)?;
-        let error = keyring.on_decrypt(&mut materials, &data_keys).expect_err("the message names another key");
+        let error = keyring.on_decrypt(&mut materials, &data_keys).expect_err("the message specifies another key");
         assert!(materials.data_key().is_none());
         let failures = error.downcast_ref::<UnwrapFailures>().expect("the failures");
         assert_eq!(

@@ -108,7 +108,10 @@ pub(crate) fn compare_rsa_keyrings(peer: &mut Peer) -> Result<()> {
         let pem = pair.private_pem();
         let old = Envelope::new(RawRsaKeyring::decrypt_only_pkcs1_v15("laboratory", "key é", pem.as_bytes())?);
         assert_eq!(old.decrypt(&bytes(&answer["ciphertext"]), &EncryptionContext::new())?, [0, 0xff]);
-        assert_eq!(old.encrypt(b"x", &context()).expect_err("only reads").kind(), ErrorKind::Validation);
+        assert_eq!(
+            old.encrypt(b"x", &context()).expect_err("the keyring can only decrypt").kind(),
+            ErrorKind::Validation
+        );
     }
     Ok(())
 }

@@ -75,9 +75,10 @@ fn every_failure_is_reported() {
     keys.extend(wrapped(&keyring("other", "kn", 1)).1);
     keys.push(EncryptedDataKey::new("ns", keys[0].provider_info(), [0; 40]));
     let text = unwrapped(&keyring("ns", "kn", 2), context(), &keys).unwrap_err().to_string();
-    let expected = "no data key of the message could be unwrapped: key of provider \"ns\": it was wrapped with another \
-        key or for another context, or altered; key of provider \"other\": it was wrapped in another namespace: this \
-        keyring has \"ns\"; key of provider \"ns\": it does not hold a data key of 32 bytes";
+    let expected = "no data key of the message could be unwrapped: key of provider \"ns\": it was wrapped with \
+                    another key or for another encryption context, or altered; key of provider \"other\": it was \
+                    wrapped in another namespace, not \"ns\"; key of provider \"ns\": it does not contain a data \
+                    key of 32 bytes";
     assert_eq!(text, expected);
 }
 
@@ -91,12 +92,12 @@ fn a_key_of_another_name_is_told_by_both_names() {
         assert_eq!(failure.kind(), ErrorKind::IncorrectKey);
         failure.reason().to_owned()
     };
-    let expected = r#"it was wrapped with the key named "2026", and this keyring has "2025""#;
+    let expected = r#"it was wrapped with the key "2026", but this keyring has the key "2025""#;
     assert_eq!(reasons("2025", "2026"), expected);
     // One name is a prefix of the other, in either direction, or there is no name.
-    assert!(reasons("key", "key1").contains(r#""key1", and this keyring has "key""#));
-    assert!(reasons("key1", "key").contains(r#""key", and this keyring has "key1""#));
-    assert!(reasons("key", "").contains(r#"named "", and"#));
+    assert!(reasons("key", "key1").contains(r#""key1", but this keyring has the key "key""#));
+    assert!(reasons("key1", "key").contains(r#""key", but this keyring has the key "key1""#));
+    assert!(reasons("key", "").contains(r#"the key "", but"#));
     let hostile = reasons("key", &format!("a\n\u{1b}[31m{}", "y".repeat(1000)));
     assert!(!hostile.contains(['\n', '\u{1b}']) && hostile.len() < 200, "{hostile}");
 }

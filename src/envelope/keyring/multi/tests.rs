@@ -186,15 +186,15 @@ fn all_reasons_of_all_members_are_told() {
     assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "the message might open once the vault answers");
     let failures = UnwrapFailures::of(&error).unwrap();
     let told: Vec<_> = failures.iter().map(|failure| (failure.provider_id(), failure.reason())).collect();
-    let named = |keyring| format!("{keyring}: it was wrapped with the key named \"a\", and this keyring has");
-    let other = |keyring| named(keyring).replace("named \"a\"", "named \"b\"");
+    let named = |keyring| format!("{keyring}: it was wrapped with the key \"a\", but this keyring has the key");
+    let other = |keyring| named(keyring).replace("the key \"a\"", "the key \"b\"");
     let (first, third) = (named("keyring 2") + " \"b\"", named("keyring 4: keyring 1") + " \"c\"");
     let fourth = other("keyring 4: keyring 1") + " \"c\"";
     let expected = [
         (None, "keyring 1: the vault is sealed"),
         (Some("ns"), first.as_str()),
-        (Some("ns"), "keyring 2: it was wrapped with another key or for another context, or altered"),
-        (None, "keyring 3: it reported no failure and gave no data key"),
+        (Some("ns"), "keyring 2: it was wrapped with another key or for another encryption context, or altered"),
+        (None, "keyring 3: it reported no failure but returned no data key"),
         (Some("ns"), third.as_str()),
         (Some("ns"), fourth.as_str()),
     ];
