@@ -41,27 +41,28 @@ pub enum TrustedUsers {
 }
 
 /// The ways in which a file is exposed to other users.
-#[cfg_attr(not(unix), expect(dead_code, reason = "nothing is checked there"))]
+#[cfg_attr(not(unix), expect(dead_code, reason = "permissions are not checked on this platform"))]
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Exposure {
     #[error(
-        "{} can be written by other users (mode {mode:03o}): remove that permission with chmod, or trust them by \
+        "{} can be written by other users (mode {mode:03o}): remove that permission with chmod, or trust them with \
          TrustedUsers",
         path.display()
     )]
     Writable { path: PathBuf, mode: u32 },
     #[error(
-        "{} is open to other users (mode {mode:03o}): remove that permission with chmod, or trust them by TrustedUsers",
+        "{} can be accessed by other users (mode {mode:03o}): remove that permission with chmod, or trust them \
+         with TrustedUsers",
         path.display()
     )]
     Readable { path: PathBuf, mode: u32 },
     #[error(
-        "{} belongs to another user (uid {owner}), who could replace it: give it to the user of this process or to root with \
-         chown, or accept every user with TrustedUsers::Everyone",
+        "{} belongs to another user (uid {owner}), who could replace it: change its owner to the user of this \
+         process or root with chown, or accept every user with TrustedUsers::Everyone",
         path.display()
     )]
     Owner { path: PathBuf, owner: u32 },
-    #[error("cannot find out who may change {}", path.display())]
+    #[error("cannot determine which users can change {}", path.display())]
     Unknown { path: PathBuf, source: io::Error },
 }
 

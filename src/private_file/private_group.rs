@@ -52,11 +52,11 @@ mod tests {
         assert!(!is_private(USERS, "alice:x:1000:bob\n"), "another member");
         assert!(!is_private(USERS, "alice:x:1000:alice,bob\n"));
         assert!(!is_private(USERS, "users:x:1000:\n"), "another name");
-        assert!(!is_private(USERS, "alice:x:1000:\nteam:x:1000:bob\n"), "two groups of one number");
+        assert!(!is_private(USERS, "alice:x:1000:\nteam:x:1000:bob\n"), "two groups with the same id");
         assert!(!is_private(USERS, "alice:x:100:\n"), "an unknown group");
         assert!(
             !is_private(&format!("{USERS}carol:x:1002:1000::/:/bin/sh\n"), "alice:x:1000:\n"),
-            "the group of another"
+            "the group of another user"
         );
         assert!(!is_private("root:x:0:0::/:/bin/sh\n", "alice:x:1000:\n"), "an unknown user");
         assert!(!is_private("", "") && !is_private("alice", "alice:x"));

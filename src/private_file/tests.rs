@@ -43,7 +43,7 @@ fn is_root(test: &str) -> bool {
     let is_root = rustix::process::geteuid().is_root();
     if !is_root {
         // Not `println!`, because the test runner captures its output for passing tests.
-        let _ = writeln!(io::stderr(), "not run as root, so in part: {test}");
+        let _ = writeln!(io::stderr(), "run only in part, because the user is not root: {test}");
     }
     is_root
 }
@@ -94,7 +94,7 @@ fn in_a_sticky_directory_a_file_is_safe_and_new_ones_are_not() -> TestResult {
         symlink(&file, sticky.join("link"))?;
         lchown(sticky.join("link"), Some(NOBODY), None)?;
         let refused = refusal(check_secret(&sticky.join("link"), TrustedUsers::Owner));
-        assert_eq!(refused, Some((sticky.join("link"), NOBODY)), "its owner can point it elsewhere");
+        assert_eq!(refused, Some((sticky.join("link"), NOBODY)), "the owner of the link can redirect it");
         chown(&file, Some(NOBODY), None)?;
         assert_eq!(refusal(check_secret(&file, TrustedUsers::Group)), Some((file.clone(), NOBODY)));
     }

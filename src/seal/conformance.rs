@@ -22,41 +22,41 @@ const MAX_WRAPPED: usize = 8_192;
 /// # Panics
 /// Panics if the holder violates the contract. The message describes the violation.
 pub fn run(holder: &dyn RootKeyHolder) -> Result<()> {
-    println!("holder {}: what it wraps it unwraps", holder.id());
-    assert!((1..=MAX_ID).contains(&holder.id().len()), "a name has 1 to {MAX_ID} bytes");
+    println!("holder {}: wrapped keys can be unwrapped", holder.id());
+    assert!((1..=MAX_ID).contains(&holder.id().len()), "the id has 1 to {MAX_ID} bytes");
     let (one, other) = (SecretBytes::copy_from_slice(&[1; 32]), SecretBytes::copy_from_slice(&[2; 32]));
     let bindings: [&[u8]; 3] = [b"store 1, version 1", b"store 1, version 2", b"\0\xFF"];
     let wrapped = holder.wrap(bindings[0], &one)?;
     assert!(wrapped.len() <= MAX_WRAPPED, "a wrapped key has at most {MAX_WRAPPED} bytes");
-    assert!(!wrapped.windows(32).any(|part| part == one.expose_secret()), "the key lies open in what is kept of it");
+    assert!(!wrapped.windows(32).any(|part| part == one.expose_secret()), "the wrapped key contains the plaintext key");
     assert_eq!(holder.unwrap(bindings[0], &wrapped)?, one);
     for binding in bindings {
         let wrapped = holder.wrap(binding, &other)?;
-        assert_eq!(holder.unwrap(binding, &wrapped)?, other, "the latest key that was wrapped");
+        assert_eq!(holder.unwrap(binding, &wrapped)?, other, "the most recently wrapped key can be unwrapped");
     }
-    assert_eq!(holder.unwrap(bindings[0], &wrapped)?, one, "an earlier key is still there");
+    assert_eq!(holder.unwrap(bindings[0], &wrapped)?, one, "an earlier key can still be unwrapped");
 
-    println!("holder {}: anything else is refused", holder.id());
+    println!("holder {}: all other input is rejected", holder.id());
     let refuse = |binding: &[u8], wrapped: &[u8], what: &str| match holder.unwrap(binding, wrapped) {
-        Ok(_) => panic!("{what}, and it was unwrapped"),
+        Ok(_) => panic!("a key was unwrapped despite: {what}"),
         Err(error) => assert_ne!(
             error.kind(),
             ErrorKind::KeyUnavailable,
-            "{what}: this kind says that the holder cannot be reached, and has whoever asks try again: {error}"
+            "{what}: this error kind means that the holder is unreachable and makes callers retry: {error}"
         ),
     };
     for binding in [bindings[1], bindings[2], b"", &bindings[0][1..]] {
-        refuse(binding, &wrapped, "the binding is another one");
+        refuse(binding, &wrapped, "a different binding");
     }
     for at in (0..wrapped.len()).step_by(wrapped.len().div_ceil(64)) {
         let mut altered = wrapped.clone();
         altered[at] ^= 1;
-        refuse(bindings[0], &altered, &format!("a bit of byte {at} was flipped"));
+        refuse(bindings[0], &altered, &format!("a flipped bit in byte {at}"));
     }
     for length in [0, 1, wrapped.len() / 2, wrapped.len() - 1] {
-        refuse(bindings[0], &wrapped[..length], &format!("all but {length} bytes are missing"));
+        refuse(bindings[0], &wrapped[..length], &format!("all but {length} bytes missing"));
     }
-    refuse(bindings[0], &[&wrapped[..], &[0]].concat(), "a byte follows");
+    refuse(bindings[0], &[&wrapped[..], &[0]].concat(), "a trailing byte");
     Ok(())
 }
 
@@ -90,9 +90,9 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "the binding is another one, and it was unwrapped")]
+    #[should_panic(expected = "a key was unwrapped despite: a different binding")]
     fn a_holder_that_does_not_bind_is_found_out() {
         let secret = SecretHolder::new(&CryptoBackend::default(), &SecretBytes::copy_from_slice(&[7; 32]));
-        run(&Careless(secret.expect("32 bytes are a secret"))).expect("it answers");
+        run(&Careless(secret.expect("the secret has 32 bytes"))).expect("the holder responds");
     }
 }

@@ -19,9 +19,7 @@ use crate::error::{Error, ErrorKind};
 #[non_exhaustive]
 pub enum SealError {
     /// The store's root key belongs to another holder.
-    #[error(
-        "this is not the store's root key: it is held by '{expected}', and '{given}' was given; the store is whole"
-    )]
+    #[error("cannot open the store: its root key is held by '{expected}', not '{given}'; the store is intact")]
     HolderMismatch {
         /// The holder of the store's root key.
         expected: String,
@@ -30,16 +28,16 @@ pub enum SealError {
     },
     /// The holder has the expected name but cannot unwrap the root key, for example because of a
     /// mistyped passphrase.
-    #[error("this is not the store's root key: '{holder}' does not unwrap it; the store is whole")]
+    #[error("cannot open the store: wrong root key: '{holder}' cannot unwrap it; the store is intact")]
     WrongRootKey {
         /// The holder that the caller supplied.
         holder: String,
     },
     /// The passphrase was not tried because the cost recorded in the store exceeds the limit.
     #[error(
-        "the passphrase was not tried: the store asks for {memory_kib} KiB of memory, {passes} passes and {lanes} lanes, over \
-         the limit of {memory_limit_kib} KiB, {pass_limit} passes and {lane_limit} lanes; if you trust the store, open it with \
-         a passphrase cost of that size"
+        "the passphrase was not tried: the store requires {memory_kib} KiB of memory, {passes} passes and {lanes} \
+         lanes, above the limit of {memory_limit_kib} KiB, {pass_limit} passes and {lane_limit} lanes; if you \
+         trust the store, open it with this passphrase cost"
     )]
     TooCostly {
         /// The memory that the store requires.
@@ -64,7 +62,8 @@ pub enum SealError {
     },
     /// The root key was sealed under the passphrase by a later release.
     #[error(
-        "the root key was sealed in format {found}, and this release reads formats up to {known}: use a later release"
+        "the root key is sealed in format {found}, but this release supports formats only up to {known}: use a \
+         later release"
     )]
     NewerFormat {
         /// The format found.
@@ -74,14 +73,14 @@ pub enum SealError {
     },
     /// The record that contains the wrapped root key is damaged, so the root key cannot be
     /// verified.
-    #[error("the record of the store's root key is damaged: restore the store from a backup")]
+    #[error("the record of the store's root key is corrupt: restore the store from a backup")]
     DamagedRootRecord,
     /// The root key is correct, but a record was altered, moved, or rolled back to an older
     /// revision.
-    #[error("a stored record does not open: it was altered or moved, though the root key is right")]
+    #[error("a stored record was altered or moved: the root key is correct, but the record cannot be decrypted")]
     Altered,
     /// The record specifies an unknown version of the root key.
-    #[error("a stored record is sealed under version {version} of the root key, which the store does not have")]
+    #[error("a stored record is sealed under version {version} of the root key, which is missing from the store")]
     UnknownVersion {
         /// The version.
         version: u32,

@@ -80,9 +80,9 @@ impl PassphraseCost {
     /// - [`Validation`](ErrorKind::Validation) if a parameter is out of range.
     pub fn new(memory_kib: u32, passes: u32, lanes: u32) -> Result<Self> {
         let cost = Self { memory_kib, passes, lanes };
-        cost.parameters().map(|_| cost).ok_or_else(|| {
-            Error::new(ErrorKind::Validation, "a cost of passphrases is outside the range that is documented for it")
-        })
+        cost.parameters()
+            .map(|_| cost)
+            .ok_or_else(|| Error::new(ErrorKind::Validation, "the passphrase cost is outside of its documented range"))
     }
 
     fn parameters(self) -> Option<Params> {
@@ -312,7 +312,7 @@ impl RootKey {
     pub fn from_passphrase_with_cost(passphrase: &str, cost: PassphraseCost) -> Result<Self> {
         let passphrase = Passphrase::new(passphrase).map_err(|reason| {
             let text = format!(
-                "{reason}; if a store was made with it by an earlier release, open that with \
+                "{reason}; if an earlier release created a store with it, open that store with \
                  RootKey::from_unnormalized_passphrase and move its root key"
             );
             Error::new(ErrorKind::Validation, text).with_source(reason)

@@ -15,7 +15,7 @@ use crate::secret::SecretBytes;
 const MAX_FILE: usize = 256;
 
 /// The accepted forms of a root key in a file, as listed in error messages.
-const FORMS: &str = "as they are, as 64 hexadecimal digits or as 44 characters of Base64";
+const FORMS: &str = "in binary, as 64 hexadecimal digits, or as 44 characters of Base64";
 
 impl RootKey {
     /// Reads the root key from a file that contains 32 raw bytes, 64 hexadecimal digits, or Base64.
@@ -61,9 +61,10 @@ impl RootKey {
         }
         if is_printable(content.expose_secret()) {
             let text = format!(
-                "{source} contains 32 printable characters, which are text and not 32 random bytes (32 hexadecimal digits are 16 \
-                 bytes, 32 characters of Base64 are 24): use a file of RootKey::generate_file or `openssl rand -hex 32`; if a \
-                 store was made with this one, open it with RootKey::from_file_as_bytes and move its root key"
+                "{source} contains 32 printable characters, which are text, not 32 random bytes (32 hexadecimal \
+                 digits encode 16 bytes, 32 characters of Base64 encode 24): create the file with \
+                 RootKey::generate_file or `openssl rand -hex 32`; if a store was created with this file, open it \
+                 with RootKey::from_file_as_bytes and move its root key"
             );
             return Err(root_key::invalid(text));
         }
@@ -97,7 +98,7 @@ impl RootKey {
     pub fn from_file_as_bytes(path: impl AsRef<Path>) -> Result<Self> {
         let (content, source) = open(path.as_ref(), TrustedUsers::Owner)?;
         if content.len() != SECRET_LENGTH {
-            return Err(root_key::invalid(format!("{source} has {} bytes, and not 32", content.len())));
+            return Err(root_key::invalid(format!("{source} must have 32 bytes, not {}", content.len())));
         }
         Ok(Self::secret(content))
     }
@@ -116,14 +117,14 @@ impl RootKey {
         let source = format!("the root key file {}", path.display());
         let secret = holder::draw(&CryptoBackend::default())?;
         let text = digits(&secret);
-        let made = |error| failed(&source, "cannot be made", error);
+        let made = |error| failed(&source, "cannot be created", error);
         private_file::check_reachable(path).map_err(|exposure| match exposure {
             Exposure::Unknown { source: error, .. } => made(error),
             exposure => refused(&source, exposure),
         })?;
         let mut file = private_file::create_new(path).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => {
-                Error::new(ErrorKind::AlreadyExists, format!("{source} exists already; it was left as it is"))
+                Error::new(ErrorKind::AlreadyExists, format!("{source} already exists; it was not changed"))
             }
             _ => made(error),
         })?;
@@ -153,7 +154,7 @@ fn open(path: &Path, trusted: TrustedUsers) -> Result<(SecretBytes, String)> {
     let content = read(&mut file).map_err(|error| failed(&source, "cannot be read", error))?;
     if content.is_empty() {
         let text =
-            format!("{source} is empty: bring a copy back if a store was made with it, and remove it if none was");
+            format!("{source} is empty: restore a copy if a store was created with it, otherwise remove the file");
         return Err(root_key::invalid(text));
     }
     Ok((content, source))
@@ -169,7 +170,7 @@ fn is_printable(content: &[u8]) -> bool {
 fn digits(secret: &SecretBytes) -> SecretBytes {
     let mut text = SecretBytes::zeroed(2 * SECRET_LENGTH + 1);
     let (digits, end) = text.expose_secret_mut().split_at_mut(2 * SECRET_LENGTH);
-    base16ct::lower::encode(secret.expose_secret(), digits).expect("two digits for each byte");
+    base16ct::lower::encode(secret.expose_secret(), digits).expect("the buffer has two digits for each byte");
     end.fill(b'\n');
     text
 }

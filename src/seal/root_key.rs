@@ -70,14 +70,14 @@ impl RootKey {
     ///
     /// let refused = RootKey::from_environment("NO_SUCH_VARIABLE").unwrap_err();
     /// assert_eq!(refused.kind(), ErrorKind::Validation);
-    /// assert_eq!(refused.to_string(), "the environment variable NO_SUCH_VARIABLE, for a root key, is not set");
+    /// assert_eq!(refused.to_string(), "the environment variable NO_SUCH_VARIABLE for the root key is not set");
     /// ```
     pub fn from_environment(name: &str) -> Result<Self> {
-        let source = format!("the environment variable {name}, for a root key,");
+        let source = format!("the environment variable {name} for the root key");
         let text = match env::var(name) {
             Ok(text) => SecretBytes::from_vec(text.into_bytes()),
             Err(VarError::NotPresent) => return Err(invalid(format!("{source} is not set"))),
-            Err(VarError::NotUnicode(_)) => return Err(invalid(format!("{source} holds no text"))),
+            Err(VarError::NotUnicode(_)) => return Err(invalid(format!("{source} is not valid UTF-8"))),
         };
         Ok(Self::from_source(Secret(decode(&text, &source, FORMS)?)))
     }
@@ -148,7 +148,7 @@ pub(super) fn decode(text: &SecretBytes, source: &str, forms: &str) -> Result<Se
         _ => None,
     };
     if decoded != Some(SECRET_LENGTH) {
-        return Err(invalid(format!("{source} does not hold 32 bytes {forms}")));
+        return Err(invalid(format!("{source} does not contain 32 bytes {forms}")));
     }
     Ok(secret)
 }
@@ -187,7 +187,7 @@ mod tests {
             let refused = decode(&SecretBytes::copy_from_slice(text.as_bytes()), "the variable X", FORMS)
                 .expect_err("not 32 bytes");
             assert_eq!(refused.kind(), ErrorKind::Validation);
-            assert!(refused.to_string().starts_with("the variable X does not hold 32 bytes"), "{refused}");
+            assert!(refused.to_string().starts_with("the variable X does not contain 32 bytes"), "{refused}");
             assert!(text.is_empty() || !format!("{refused:?}").contains(text));
         }
     }

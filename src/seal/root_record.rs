@@ -71,7 +71,7 @@ impl WrappedVersion {
     ) -> Result<Self> {
         let bytes = holder.wrap(&binding(store, version), secret)?;
         if holder.id().len() > MAX_HOLDER || bytes.len() > MAX_WRAPPED {
-            let text = "the holder of the root key has too long a name, or wraps it in too many bytes";
+            let text = "the id of the root key's holder or the wrapped root key is too long";
             return Err(Error::new(ErrorKind::Validation, text));
         }
         Ok(Self { version, holder: holder.id().to_owned(), bytes })
@@ -243,7 +243,7 @@ pub(crate) fn rewritten_root_record(content: &[u8]) -> Option<Vec<u8>> {
     let backend = CryptoBackend::default();
     let bytes = [content, checksum(&backend, content).as_ref()].concat();
     let (record, length) = RootRecord::read(&backend, &bytes)?;
-    (length == bytes.len()).then(|| record.content().expect("what was read fits its length fields"))
+    (length == bytes.len()).then(|| record.content().expect("parsed values fit their length fields"))
 }
 
 /// Returns `true` if a holder was tried and is not the right one.

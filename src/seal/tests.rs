@@ -19,7 +19,7 @@ fn key(material: u8) -> CommittingKey {
 
 fn sealed(key: &CommittingKey, (label, prefix, context): Bound, plaintext: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
-    key.seal(label, prefix, context, plaintext, &mut body).expect("there is randomness");
+    key.seal(label, prefix, context, plaintext, &mut body).expect("random bytes are available");
     body
 }
 
@@ -146,7 +146,7 @@ fn a_record_opens_under_its_root_key_version_and_binding_only() -> Result<()> {
         root(7, 1).open(b"bindinG", &sealed),
     ];
     for refusal in refusals {
-        let error = refusal.expect_err("it must not open");
+        let error = refusal.expect_err("the record must be rejected");
         assert_eq!(error.kind(), ErrorKind::Integrity);
         assert!(error.to_string().starts_with("a stored record "), "{error}");
     }

@@ -161,7 +161,7 @@ impl FileAnchor {
         }
         let refused = |exposure: Exposure| {
             if let Exposure::Unknown { path, source } = exposure {
-                return failed(&path, "cannot be checked for who may change it", source);
+                return failed(&path, "cannot be checked for write access by other users", source);
             }
             let text = format!("the anchor {} is not safe: {exposure}", self.path.display());
             Error::new(ErrorKind::Store, text).with_source(exposure)
@@ -231,7 +231,7 @@ impl Anchor for FileAnchor {
         let mut text = String::new();
         file.take(MAX_FILE).read_to_string(&mut text).map_err(|error| failed(path, "cannot be read", error))?;
         let point = parse(&text)
-            .ok_or_else(|| Error::new(ErrorKind::Store, format!("the anchor {} is damaged", path.display())))?;
+            .ok_or_else(|| Error::new(ErrorKind::Store, format!("the anchor {} is corrupt", path.display())))?;
         Ok(Some(point))
     }
 
@@ -286,7 +286,7 @@ impl<S: KeyStore> StoreAnchor<S> {
             return if self.must_exist { Err(missing("another store")) } else { Ok((None, None)) };
         };
         let text = std::str::from_utf8(&record.body).ok();
-        let damaged = || Error::new(ErrorKind::Store, "the anchor in another store is damaged");
+        let damaged = || Error::new(ErrorKind::Store, "the anchor in another store is corrupt");
         Ok((Some(record.revision), Some(text.and_then(parse).ok_or_else(damaged)?)))
     }
 }
@@ -352,7 +352,7 @@ fn bytes<const N: usize>(digits: &str) -> Option<[u8; N]> {
 /// Returns the error for an anchor that must exist but is missing.
 fn missing(place: &str) -> Error {
     let text =
-        format!("there is no anchor in {place}, where one must exist: restore it, or create it without that option");
+        format!("the anchor in {place} is missing but must exist: restore it, or create a new one without that option");
     Error::new(ErrorKind::Store, text)
 }
 

@@ -41,16 +41,16 @@ const SEEN_WITHIN: Duration = Duration::from_secs(5);
 /// ```
 pub fn run(make: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
     let bodies: [(&str, Body); 11] = [
-        ("a commit is visible whole", a_commit_is_visible_whole),
-        ("an unmet expectation changes nothing", an_unmet_expectation_changes_nothing),
-        ("a failed writer changes nothing", a_failed_writer_changes_nothing),
-        ("a change needs an expectation", a_change_needs_an_expectation),
-        ("a revision never comes twice", a_revision_never_comes_twice),
-        ("a scan is ordered, bounded and of one account", a_scan_is_ordered_and_bounded),
-        ("names and bodies are any bytes, and names are in their order", names_and_bodies_are_any_bytes),
-        ("every kind is a space of its own", every_kind_is_a_space_of_its_own),
-        ("what a commit read it may change", what_a_commit_read_it_may_change),
-        ("records that are read together are of one moment", records_read_together_are_of_one_moment),
+        ("a commit is visible only in full", a_commit_is_visible_whole),
+        ("an unmet expectation has no effect", an_unmet_expectation_changes_nothing),
+        ("a failed writer has no effect", a_failed_writer_changes_nothing),
+        ("a change requires an expectation", a_change_needs_an_expectation),
+        ("a revision is never reused", a_revision_never_comes_twice),
+        ("a scan is ordered, bounded and limited to one account", a_scan_is_ordered_and_bounded),
+        ("names and bodies can be any bytes, and names are sorted", names_and_bodies_are_any_bytes),
+        ("every kind has its own namespace", every_kind_is_a_space_of_its_own),
+        ("a commit can change what it has read", what_a_commit_read_it_may_change),
+        ("records that are read together form a consistent snapshot", records_read_together_are_of_one_moment),
         ("no concurrent update is lost", no_concurrent_update_is_lost),
     ];
     for (name, body) in bodies {
@@ -81,10 +81,10 @@ pub fn run_durable(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
 
     let store = open()?;
     assert_eq!(store.id(), identity, "the identity of a store never changes");
-    assert_eq!(store.revision()?, last, "also that a record was deleted is a commit that stays");
+    assert_eq!(store.revision()?, last, "the deletion of a record is durable");
     assert_eq!((store.get(&kept)?, store.get(&gone)?), (before, None));
     let next = put(&*store, &gone, None, b"3")?;
-    assert!(next > last, "a revision came twice: {} after {}", next.0, last.0);
+    assert!(next > last, "a revision was reused: {} after {}", next.0, last.0);
     assert!(matches!(put(&*store, &gone, Some(first), b"4"), Err(CommitError::Conflict(_))));
     Ok(())
 }
@@ -99,18 +99,18 @@ pub fn run_durable(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
 /// # Panics
 /// Panics if the store violates the contract. The message describes the violation.
 pub fn run_shared(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
-    println!("store: handles on one store see one another's commits and lose none");
+    println!("store: handles of one store see each other's commits and lose none");
     let (one, two): (Arc<dyn KeyStore>, Arc<dyn KeyStore>) = (open()?.into(), open()?.into());
-    assert_eq!(one.id(), two.id(), "both handles are of one store");
+    assert_eq!(one.id(), two.id(), "both handles belong to one store");
     let a = key("a")?;
     let first = put(&*one, &a, None, b"1")?;
     assert!(
         matches!(put(&*two, &a, None, b"2"), Err(CommitError::Conflict(_))),
-        "a commit decides on the latest state"
+        "a commit is based on the latest state"
     );
     let begun = Instant::now();
     while two.revision()? != first {
-        assert!(begun.elapsed() < SEEN_WITHIN, "the other handle still is at revision {}", two.revision()?.0);
+        assert!(begun.elapsed() < SEEN_WITHIN, "the other handle is still at revision {}", two.revision()?.0);
         std::thread::sleep(Duration::from_millis(1));
     }
     assert_eq!(two.get(&a)?.map(|record| record.revision), Some(first));
@@ -133,7 +133,7 @@ pub fn run_shared(open: impl Fn() -> Result<Box<dyn KeyStore>>) -> Result<()> {
 /// # Ok::<(), strongroom::Error>(())
 /// ```
 pub fn run_anchor(make: impl Fn() -> Result<Box<dyn Anchor>>) -> Result<()> {
-    println!("anchor: it moves forward, and never back or to another store");
+    println!("anchor: it moves forward, never back or to another store");
     let anchor = make()?;
     let point =
         |store, revision| AnchorPoint { store: StoreId([store; 16]), revision: Revision(revision), digest: [7; 32] };
@@ -147,10 +147,10 @@ pub fn run_anchor(make: impl Fn() -> Result<Box<dyn Anchor>>) -> Result<()> {
         (point(1, u64::MAX >> 1), point(1, u64::MAX >> 1)),
     ] {
         anchor.advance(&moved)?;
-        assert_eq!(anchor.last()?, Some(expected), "after it was to move to {moved:?}");
+        assert_eq!(anchor.last()?, Some(expected), "after moving it to {moved:?}");
     }
 
-    println!("anchor: of moves at the same time the furthest counts");
+    println!("anchor: of concurrent moves, the furthest wins");
     const THREADS: u64 = 4;
     const MOVES: u64 = 50;
     let anchor = make()?;
@@ -163,7 +163,7 @@ pub fn run_anchor(make: impl Fn() -> Result<Box<dyn Anchor>>) -> Result<()> {
                 })
             })
             .collect();
-        threads.into_iter().try_for_each(|thread| thread.join().expect("it does not panic"))
+        threads.into_iter().try_for_each(|thread| thread.join().expect("the thread does not panic"))
     })?;
     assert_eq!(anchor.last()?, Some(point(1, THREADS * MOVES)));
     Ok(())
@@ -221,7 +221,7 @@ fn an_unmet_expectation_changes_nothing(make: Make<'_>) -> Result<()> {
             Ok(vec![Change { id: b.clone(), body: Some(vec![0]) }])
         });
         assert!(matches!(refusal, Err(CommitError::Conflict(id)) if id == a));
-        assert!(!called, "bodies must not be sealed for a commit that does not happen");
+        assert!(!called, "bodies must not be sealed for a commit that fails");
     }
     assert_eq!(store.get(&b)?, None);
     assert_eq!(store.revision()?, first);
@@ -278,7 +278,7 @@ fn a_scan_is_ordered_and_bounded(make: Make<'_>) -> Result<()> {
     assert_eq!(scan(account, None, 10)?, ["a", "b", "c"]);
     assert_eq!(scan(account, None, 2)?, ["a", "b"]);
     assert_eq!(scan(account, Some(key("b")?), 10)?, ["c"]);
-    assert_eq!(scan(account, Some(key("bb")?), 10)?, ["c"], "the starting record may be gone");
+    assert_eq!(scan(account, Some(key("bb")?), 10)?, ["c"], "the starting record may have been deleted");
     assert_eq!(scan(None, None, 10)?, ["a", "b", "c", "z"]);
     for number in 0..MAX_SCAN {
         put(&*store, &id(RecordKind::Key, "000000000003", &number.to_string())?, None, b"x")?;
@@ -298,16 +298,12 @@ fn names_and_bodies_are_any_bytes(make: Make<'_>) -> Result<()> {
     }
     for (number, name) in names.iter().rev().enumerate() {
         let record = store.get(&of(name)?)?.expect("just written");
-        assert!(record.body[..] == bodies[number % bodies.len()], "the body of {name:?} is another one");
+        assert!(record.body[..] == bodies[number % bodies.len()], "the body of {name:?} differs");
     }
     let mut after = None;
     for name in names {
         let found = store.scan(&Scan { kind: RecordKind::Key, account: None, after, limit: 1 })?;
-        assert_eq!(
-            found.iter().map(|(id, _)| &id.name[..]).collect::<Vec<_>>(),
-            [name],
-            "names are in the order of bytes"
-        );
+        assert_eq!(found.iter().map(|(id, _)| &id.name[..]).collect::<Vec<_>>(), [name], "names are sorted by bytes");
         after = Some(of(name)?);
     }
     Ok(())
@@ -344,7 +340,7 @@ fn what_a_commit_read_it_may_change(make: Make<'_>) -> Result<()> {
         pending.get(&head)?;
         Ok(vec![Change { id: other.clone(), body: Some(vec![1]) }])
     });
-    assert!(matches!(refusal, Err(CommitError::Failed(_))), "it read another record");
+    assert!(matches!(refusal, Err(CommitError::Failed(_))), "the read returned another record");
     let gone = store.commit(&[], &mut |pending| {
         pending.get(&head)?;
         Ok(vec![Change { id: head.clone(), body: None }])
@@ -372,10 +368,10 @@ fn records_read_together_are_of_one_moment(make: Make<'_>) -> Result<()> {
         let writer = scope.spawn(|| (1..=COMMITS).try_for_each(|number| write(number).map(drop)));
         while !writer.is_finished() {
             let read = store.get_all(&[a.clone(), b.clone()]).expect("readable");
-            let [Some(one), Some(other)] = &read[..] else { panic!("both are there") };
+            let [Some(one), Some(other)] = &read[..] else { panic!("both records exist") };
             assert_eq!((one.revision, &one.body), (other.revision, &other.body));
         }
-        writer.join().expect("it does not panic")
+        writer.join().expect("the thread does not panic")
     })?;
     Ok(())
 }
@@ -416,6 +412,10 @@ fn count_up(handles: &[Arc<dyn KeyStore>]) -> Result<()> {
         counted = u64::from_be_bytes(record.body[..].try_into().expect("eight bytes"));
         Ok(Vec::new())
     })?;
-    assert_eq!(counted, 2 * UPDATES * u64::try_from(handles.len()).expect("a few handles"), "updates were lost");
+    assert_eq!(
+        counted,
+        2 * UPDATES * u64::try_from(handles.len()).expect("the number of handles is small"),
+        "updates were lost"
+    );
     Ok(())
 }

@@ -24,13 +24,13 @@ pub(super) type Cause = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum StoreError {
     /// There is not enough space for the change.
-    #[error("the disk that holds the store is full; nothing was changed: make room and try again")]
+    #[error("the disk of the store is full; nothing was changed: free some space and try again")]
     Full(#[source] Cause),
     /// The medium or the file is not writable.
-    #[error("the store is read-only; nothing was changed: check its permissions and how its disk is mounted")]
+    #[error("the store is read-only; nothing was changed: check its permissions and the mount options of its disk")]
     ReadOnly(#[source] Cause),
     /// Another process or thread held the lock of the store for longer than the configured timeout.
-    #[error("the store was locked by someone else for too long; nothing was changed: try again")]
+    #[error("timed out waiting for a lock on the store; nothing was changed: try again")]
     Busy(#[source] Cause),
     /// The file or its directory cannot be opened.
     #[error("cannot open the store {}", path.display())]
@@ -42,25 +42,25 @@ pub enum StoreError {
         source: Cause,
     },
     /// The operating system failed to read or write.
-    #[error("the store could not be read or written: check its disk")]
+    #[error("cannot read or write the store: check its disk")]
     Io(#[source] Cause),
     /// The structure of the file is damaged.
-    #[error("the store's file is damaged: restore it from a backup")]
+    #[error("the store's file is corrupt: restore it from a backup")]
     Damaged(#[source] Cause),
     /// The file is missing, and the options do not allow creating it.
     #[error("there is no store at {}", .0.display())]
     Missing(PathBuf),
     /// A backup cannot be written because the file already exists.
-    #[error("{} exists already; nothing was written: choose another name", .0.display())]
+    #[error("{} already exists; nothing was written: choose another name", .0.display())]
     Exists(PathBuf),
     /// The path refers to a directory or a device.
-    #[error("{} is not a file, so no store can be there", .0.display())]
+    #[error("{} is not a file, so it cannot be a store", .0.display())]
     NotAFile(PathBuf),
     /// The file was created by another program, or another program has altered its structure.
-    #[error("{} is not a store of this library; it was left as it is", .0.display())]
+    #[error("{} is not a strongroom store; it was not changed", .0.display())]
     NotAStore(PathBuf),
     /// The file was written by a later release.
-    #[error("the store has format {found} and this release reads formats up to {known}: use a later release")]
+    #[error("the store has format {found}, but this release supports formats only up to {known}: use a later release")]
     NewerFormat {
         /// The format of the file.
         found: i64,
@@ -70,7 +70,7 @@ pub enum StoreError {
     /// Other users can write the file, or can replace it because they can write a directory on its
     /// path.
     #[error(
-        "{} can be written by other users (mode {mode:03o}): remove that permission with chmod, or trust them by \
+        "{} can be written by other users (mode {mode:03o}): remove that permission with chmod, or trust them with \
          TrustedUsers",
         path.display()
     )]
@@ -83,8 +83,8 @@ pub enum StoreError {
     /// The file, or a directory or symbolic link on its path, belongs to neither the user of the
     /// process nor root.
     #[error(
-        "{} belongs to another user (uid {owner}), who could replace it: give it to the user of this process or to root with \
-         chown, or accept every user with SqliteOptions::trusted_users",
+        "{} belongs to another user (uid {owner}), who could replace it: change its owner to the user of this \
+         process or root with chown, or accept every user with SqliteOptions::trusted_users",
         path.display()
     )]
     OwnedByAnother {
@@ -95,7 +95,7 @@ pub enum StoreError {
     },
     /// The file has several hard links. Each name would get a separate log, and the logs would
     /// corrupt the file.
-    #[error("{} has {names} names (hard links), so it cannot be shared safely: remove all but one", path.display())]
+    #[error("{} has {names} hard links, so it cannot be shared safely: remove all but one", path.display())]
     MultipleHardLinks {
         /// The name by which it was to be opened.
         path: PathBuf,
@@ -108,21 +108,24 @@ pub enum StoreError {
     Replaced(PathBuf),
     /// The log was truncated, or replaced by a shorter one, while the store was in use.
     #[error(
-        "the log of the store was cut, replaced or deleted while the store was in use; changes that were acknowledged last may be lost: close the store in every process, look for the file that was moved, and open the store again"
+        "the log of the store was truncated, replaced or deleted while the store was in use; the last acknowledged \
+         changes may be lost: close the store in every process, restore the log if it was moved, and open the \
+         store again"
     )]
     LogLost(#[source] Cause),
     /// One of the store's files was truncated, deleted, or replaced during a commit. The change may
     /// or may not be visible later.
     #[error(
-        "a file of the store was cut, replaced or deleted during a commit, so the change may be lost or kept: close the store in every process, open it again and look"
+        "a file of the store was truncated, replaced or deleted during a commit, so the change may or may not have \
+         been saved: close the store in every process, open it again and check"
     )]
     Unconfirmed(#[source] Box<StoreError>),
     /// The store was opened by the parent of this process, before a `fork`. SQLite does not support
     /// this.
-    #[error("{} was opened before this process was forked; nothing was changed: open it again in this process", .0.display())]
+    #[error("{} was opened before this process was forked; nothing was changed: open the store again in this process", .0.display())]
     Forked(PathBuf),
     /// The file was rolled back to an earlier state while it was in use.
-    #[error("the store went back from revision {from} to {to} while it was in use: open it again")]
+    #[error("the store was rolled back from revision {from} to {to} while it was in use: open it again")]
     RolledBack {
         /// The revision that was observed before.
         from: u64,
@@ -140,7 +143,7 @@ pub enum StoreError {
     },
     /// This version of SQLite, or this file system, does not support a setting that the store
     /// requires.
-    #[error("SQLite refuses to work with {setting} = {wanted} here: do not put a store on a network file system")]
+    #[error("SQLite does not support {setting} = {wanted} here: do not put a store on a network file system")]
     UnsupportedSetting {
         /// The setting.
         setting: &'static str,

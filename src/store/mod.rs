@@ -189,7 +189,9 @@ impl From<Error> for CommitError {
 impl From<CommitError> for Error {
     fn from(error: CommitError) -> Self {
         match error {
-            CommitError::Conflict(_) => Self::new(ErrorKind::Conflict, "another change to the same record came first"),
+            CommitError::Conflict(_) => {
+                Self::new(ErrorKind::Conflict, "a concurrent change to the same record was committed first")
+            }
             CommitError::Failed(error) => error,
         }
     }
@@ -356,5 +358,5 @@ fn check_named(expected: &[Expectation], read: &[RecordId], changes: &[Change]) 
     if changes.iter().all(|change| named.contains(&change.id)) {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Internal, "a commit changes a record without an expectation"))
+    Err(Error::new(ErrorKind::Internal, "a commit must not change a record without an expectation"))
 }

@@ -69,8 +69,8 @@ pub enum UnsuitablePassphrase {
     Empty,
     /// A control character (General_Category `Cc`).
     #[error(
-        "the passphrase contains a control character, such as a tab or the line end of the file that it was read from: \
-         remove it"
+        "the passphrase contains a control character, such as a tab or the line ending of the file that it was \
+         read from: remove it"
     )]
     ControlCharacter,
     /// A character that is not displayed (Default_Ignorable_Code_Point).
@@ -81,7 +81,7 @@ pub enum UnsuitablePassphrase {
     InvisibleCharacter,
     /// An unassigned or private-use character. A later version of Unicode might normalize it
     /// differently, and the passphrase would then no longer open anything.
-    #[error("the passphrase contains a character that is unassigned or for private use: replace it")]
+    #[error("the passphrase contains an unassigned or private-use character: replace it")]
     UnassignedCharacter,
 }
 

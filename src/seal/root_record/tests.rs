@@ -79,7 +79,7 @@ fn a_holder_may_take_up_its_limits_and_no_more() {
 fn another_holder_is_told_apart_from_damage() -> Result<()> {
     let (one, two, other) = (holder(1), holder(2), holder(4));
     let (_, bytes) = record([&*one, &*two])?;
-    let refused = unwrap(&bytes, &[other]).expect_err("not its holder");
+    let refused = unwrap(&bytes, &[other]).expect_err("the holder does not match");
     assert_eq!(refused.kind(), ErrorKind::RootKey);
     assert!(refused.to_string().contains(two.id()), "{refused}");
     for bit in 0..bytes.len() * 8 {
@@ -165,7 +165,7 @@ fn a_holder_that_cannot_be_reached_is_no_wrong_root_key() -> Result<()> {
     for (answer, kind) in
         [(ErrorKind::KeyUnavailable, ErrorKind::KeyUnavailable), (ErrorKind::InvalidCiphertext, ErrorKind::RootKey)]
     {
-        let refused = unwrap(&bytes, &[Arc::new(Answers("hsm", 1, answer))]).expect_err("it answers with an error");
+        let refused = unwrap(&bytes, &[Arc::new(Answers("hsm", 1, answer))]).expect_err("the holder returns an error");
         assert_eq!(refused.kind(), kind);
     }
     Ok(())

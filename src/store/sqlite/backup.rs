@@ -76,7 +76,7 @@ fn publish(file: &File, partial: &Path, to: &Path) -> Result<()> {
     let (ours, there) = written.map_err(failed)?;
     // Another backup to the same name has put its own file there.
     if Identity::of(&ours) != Identity::of(&there) {
-        return Err(StoreError::Busy("another backup to this name is under way".into()).into());
+        return Err(StoreError::Busy("another backup to this file is in progress".into()).into());
     }
     refuse_existing(to)?;
     fs::rename(partial, to).and_then(|()| private_file::sync_name(to)).map_err(|error| failed(error).into())
@@ -109,11 +109,11 @@ mod tests {
         let file = private_file::create_new(&partial).expect("a new file");
         fs::rename(&partial, home.path().join("elsewhere")).expect("moved");
         private_file::create_new(&partial).expect("another new file");
-        assert!(publish(&file, &partial, &to).is_err() && !to.exists(), "another file is there");
+        assert!(publish(&file, &partial, &to).is_err() && !to.exists(), "another file exists");
         fs::rename(home.path().join("elsewhere"), &partial).expect("moved back");
         publish(&file, &partial, &to)?;
         private_file::create_new(&partial).expect("another new file");
-        assert!(publish(&File::open(&partial).expect("there"), &partial, &to).is_err(), "the name is taken");
+        assert!(publish(&File::open(&partial).expect("there"), &partial, &to).is_err(), "the name is in use");
         Ok(())
     }
 }

@@ -160,7 +160,7 @@ fn migrate(connection: &mut Connection, path: &Path, new_id: StoreId) -> Result<
 }
 
 fn latest() -> i64 {
-    i64::try_from(MIGRATIONS.len()).expect("a handful of steps")
+    i64::try_from(MIGRATIONS.len()).expect("the number of steps is small")
 }
 
 /// Returns the format of the file, or zero if the file has no content.

@@ -69,7 +69,7 @@ impl Log {
             let Some(frames) = count_frames(connection)? else {
                 // Another process is changing the index, or is recovering it after a crash.
                 if waited == MAX_PAUSES {
-                    return Err(StoreError::Busy("the index into the log kept changing".into()));
+                    return Err(StoreError::Busy("the index of the log kept changing".into()));
                 }
                 waited += 1;
                 std::thread::sleep(PAUSE);
@@ -81,7 +81,7 @@ impl Log {
             }
         }
         self.is_lost.store(true, Ordering::Relaxed);
-        Err(StoreError::LogLost("the log on the disk ends too early".into()))
+        Err(StoreError::LogLost("the log on the disk is truncated".into()))
     }
 
     /// Copies the frames of the log into the main file. Returns `true` if the main file then
@@ -205,9 +205,9 @@ mod tests {
         let frame = usize::try_from(log.start_of(4))?;
         hole[frame..frame + 100].fill(0);
         std::fs::write(&log_path, hole)?;
-        assert!(log.check(&connection, 4).is_err(), "right behind the frames of the earlier check");
+        assert!(log.check(&connection, 4).is_err(), "directly after the frames of the earlier check");
         std::fs::write(&log_path, &whole)?;
-        assert!(log.check(&connection, 4).is_err(), "it is never trusted again");
+        assert!(log.check(&connection, 4).is_err(), "the log is never trusted again");
         assert_eq!(check(4)?, frames);
         assert!(Log::copy_to_main_file(&connection, Checkpoint::Full)?);
         Ok(())

@@ -281,7 +281,7 @@ impl KeyStore for SqliteStore {
             let query = "PRAGMA wal_checkpoint(TRUNCATE)";
             let blocked: bool = connection.query_row(query, [], |row| row.get(0)).map_err(failed)?;
             if blocked {
-                return Err(StoreError::Busy("someone still reads an earlier state".into()).into());
+                return Err(StoreError::Busy("another connection is still reading an earlier state".into()).into());
             }
             Ok(())
         })

@@ -50,7 +50,7 @@ impl Pool {
         work: impl FnOnce(&mut Connection) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut loan = self.borrow(file).map_err(Error::from)?;
-        let result = work(loan.connection.as_mut().expect("a loan has its connection until it ends"));
+        let result = work(loan.connection.as_mut().expect("a loan keeps its connection until it is dropped"));
         loan.finished = true;
         result
     }

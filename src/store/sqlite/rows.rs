@@ -81,7 +81,7 @@ fn record(scan: &Scan, row: &Row<'_>) -> Result<(RecordId, Record)> {
     let account = std::str::from_utf8(&account)
         .ok()
         .and_then(|text| AccountId::parse(text).ok())
-        .ok_or_else(|| Error::new(ErrorKind::Store, "the store's file is damaged: a record belongs to no account"))?;
+        .ok_or_else(|| Error::new(ErrorKind::Store, "the store's file is corrupt: a record belongs to no account"))?;
     let id = RecordId { kind: scan.kind, account, name: row.get(1).map_err(failed)? };
     let revision = from_column(row.get(2).map_err(failed)?)?;
     Ok((id, Record { revision, body: body(row, 3).map_err(failed)? }))
@@ -139,10 +139,10 @@ fn body(row: &Row<'_>, column: usize) -> rusqlite::Result<Arc<[u8]>> {
 fn from_column(revision: i64) -> Result<Revision> {
     u64::try_from(revision)
         .map(Revision)
-        .map_err(|_| Error::new(ErrorKind::Store, "the store's file is damaged: it holds a negative revision"))
+        .map_err(|_| Error::new(ErrorKind::Store, "the store's file is corrupt: it contains a negative revision"))
 }
 
 fn to_column(revision: Revision) -> Result<i64> {
     i64::try_from(revision.0)
-        .map_err(|_| Error::new(ErrorKind::Store, "the store's file is damaged: its revisions are used up"))
+        .map_err(|_| Error::new(ErrorKind::Store, "the store's file is corrupt: its revisions are exhausted"))
 }

@@ -213,7 +213,7 @@ fn nothing_of_a_deleted_or_replaced_record_is_left_after_a_scrub() -> TestResult
     write(&store, b"a", Some(first), Some(b"new")).map_err(fail)?;
     write(&store, b"b", Some(second), None).map_err(fail)?;
     let holds = |text: &[u8]| home.bytes().map(|all| all.windows(text.len()).any(|window| window == text));
-    assert!(holds(b"9876543210 deleted")?, "the log has it, or this test would show nothing");
+    assert!(holds(b"9876543210 deleted")?, "the log must contain the data for this test to be meaningful");
     store.scrub()?;
     assert!(!holds(b"0123456789 replaced")? && !holds(b"9876543210 deleted")?);
     Ok(())

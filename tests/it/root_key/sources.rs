@@ -61,7 +61,8 @@ fn a_root_key_file_holds_bytes_digits_or_base64_and_nothing_else() -> TestResult
     }
     let refused = RootKey::from_file(&path).expect_err("a passphrase").to_string();
     assert!(
-        refused.ends_with("does not hold 32 bytes as they are, as 64 hexadecimal digits or as 44 characters of Base64")
+        refused
+            .ends_with("does not contain 32 bytes in binary, as 64 hexadecimal digits, or as 44 characters of Base64")
     );
     fs::write(&path, "")?;
     assert!(RootKey::from_file(&path).expect_err("cut off").to_string().contains("is empty"));

@@ -140,7 +140,7 @@ fn an_anchor_that_must_exist_is_not_made() -> TestResult {
         let store = TamperingStore::new();
         let refused = anchored(Arc::clone(&store), Arc::new(Arc::clone(&must))).expect_err("there is none");
         assert_eq!(refused.kind(), ErrorKind::Store, "{refused}");
-        assert!(refused.to_string().contains("no anchor"), "{refused}");
+        assert!(refused.to_string().contains("is missing but must exist"), "{refused}");
         let point = AnchorPoint { store: store.id(), revision: strongroom::store::Revision(1), digest: [0; 32] };
         must.advance(&point).expect_err("not by moving it either");
         assert_eq!(may.last()?, None);

@@ -87,7 +87,7 @@ fn nothing_is_left_of_the_material_of_a_deleted_key_on_the_disk() -> TestResult 
     kms.schedule_key_deletion(key, DeletionWindow::MIN)?;
     let after = sealed_body(&path, key)?;
     kms.cancel_key_deletion(key)?;
-    assert!(is_left(&path, &before)?, "the log has it, or this test would show nothing");
+    assert!(is_left(&path, &before)?, "the log must contain the data for this test to be meaningful");
     delete(&home, &kms, key)?;
     assert!(!is_left(&path, &before)? && !is_left(&path, &after)?);
     drop(kms);
