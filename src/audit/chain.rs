@@ -174,8 +174,7 @@ impl ChainState {
         let mut writer = Writer::with_capacity(128 + 17 * self.pending.len());
         writer.u8(STATE_VERSION).bytes(&self.id.0).bytes(self.secret.expose_secret());
         writer.u64(self.position.next).bytes(&self.position.mac).bytes(self.position.key.as_slice());
-        let too_many =
-            CodecError::TooLong { field: "changes under way", length: self.pending.len(), limit: MAX_PENDING };
+        let too_many = CodecError::TooLong { field: "pending changes", length: self.pending.len(), limit: MAX_PENDING };
         if self.pending.len() > MAX_PENDING {
             return Err(too_many);
         }
@@ -204,8 +203,8 @@ impl ChainState {
         let kept = SecretBytes::copy_from_slice(&secret);
         secret.zeroize();
         let next = reader.u64("next record")?;
-        let position = Position { next, mac: reader.array("last code")?, key: Zeroizing::new(reader.array("key")?) };
-        let count = usize::from(reader.u16("changes under way")?);
+        let position = Position { next, mac: reader.array("last MAC")?, key: Zeroizing::new(reader.array("key")?) };
+        let count = usize::from(reader.u16("pending changes")?);
         if next == 0 || count > MAX_PENDING {
             return Err(CodecError::Invalid { field: "counts" });
         }

@@ -60,7 +60,7 @@ const KEY_TYPE: &str = "AWS::KMS::Key";
 pub fn to_json(event: &AuditEvent, locality: &Locality) -> Result<String> {
     let mut text = Vec::new();
     let written = Json { event, locality }.serialize(&mut serde_json::Serializer::with_formatter(&mut text, Visible));
-    let internal = || Error::new(ErrorKind::Internal, "an audit event cannot be written as JSON");
+    let internal = || Error::new(ErrorKind::Internal, "cannot serialize an audit event as JSON");
     written.map_err(|error| internal().with_source(error))?;
     String::from_utf8(text).map_err(|error| internal().with_source(error))
 }
@@ -287,7 +287,7 @@ mod tests {
         let mut event =
             AuditEvent::new(Timestamp::from_unix_millis(1_234), Action::Call(Operation::ReEncryptTo), principal);
         event.via_service = Some(ServiceName::parse("s3")?);
-        event.message = Some("it is disabled".into());
+        event.message = Some("the key is disabled".into());
         event.additional = vec![("grantId", "00".into()), ("count", 2_u32.into())];
         event.outcome = Outcome::Failure(ErrorKind::Disabled);
         event.change = Some(ChangeId(*b"0123456789abcdef"));
@@ -312,7 +312,7 @@ mod tests {
                 "invokedBy": "s3.amazonaws.com"
             },
             "outcome": "failure", "errorCode": "DisabledException",
-            "errorMessage": "it is disabled", "additionalEventData": {"grantId": "00", "count": 2}, "change": "30313233343536373839616263646566",
+            "errorMessage": "the key is disabled", "additionalEventData": {"grantId": "00", "count": 2}, "change": "30313233343536373839616263646566",
             "readOnly": true, "dryRun": false,
             "requestParameters": {
                 "keySpec": "AES_256", "numberOfBytes": 32, "bypass": true, "operations": ["Encrypt", "Decrypt"], "tags": {"team": "one"},

@@ -77,7 +77,7 @@ pub(super) fn close(text: &mut Vec<u8>, mac: &RecordMac) {
 fn push_hex(text: &mut Vec<u8>, bytes: &[u8]) {
     let start = text.len();
     text.resize(start + 2 * bytes.len(), 0);
-    base16ct::lower::encode(bytes, &mut text[start..]).expect("each byte has two digits");
+    base16ct::lower::encode(bytes, &mut text[start..]).expect("the buffer has two digits for each byte");
 }
 
 /// A parsed line. Its contents must not be trusted before the MAC is verified.
@@ -256,14 +256,14 @@ mod tests {
         open(&mut text, CHAIN, sequence, kind, body);
         close(&mut text, mac);
         assert_eq!(text.pop(), Some(b'\n'));
-        String::from_utf8(text).expect("JSON is text")
+        String::from_utf8(text).expect("JSON is UTF-8")
     }
 
     #[test]
     fn a_line_comes_back_as_it_was_written() {
         let body = checkpoint_body(2, &[5; 64]);
         let text = written(7, LineKind::Checkpoint, &body, &[0xab; 32]);
-        let line = Line::parse(text.as_bytes()).expect("it was just written");
+        let line = Line::parse(text.as_bytes()).expect("the line was just written");
         assert_eq!((line.chain, line.sequence, line.kind, line.mac), (CHAIN, 7, LineKind::Checkpoint, [0xab; 32]));
         assert_eq!(line.checkpoint(), Some((2, vec![5; 64])));
         let covered = format!("{{\"chain\":\"{CHAIN}\",\"sequence\":7,\"checkpoint\":{body}");

@@ -135,7 +135,7 @@ mod tests {
                 let trail = &trail;
                 scope.spawn(move || {
                     for step in 0..100 {
-                        trail.record(event(step * 4 + thread)).expect("memory does not fail");
+                        trail.record(event(step * 4 + thread)).expect("the memory sink does not fail");
                         std::thread::sleep(Duration::from_micros(1));
                     }
                 });

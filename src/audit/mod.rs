@@ -137,7 +137,7 @@ impl ChainStore for Mutex<Vec<ChainState>> {
     fn add(&self, chain: &ChainState) -> Result<()> {
         let mut chains = self.lock().unwrap_or_else(PoisonError::into_inner);
         if chains.iter().any(|known| known.id() == chain.id()) {
-            return Err(Error::new(ErrorKind::Conflict, "the chain is known already"));
+            return Err(Error::new(ErrorKind::Conflict, "the chain is already known"));
         }
         chains.push(chain.copy());
         Ok(())

@@ -37,7 +37,7 @@ impl<A: AuditSink, B: AuditSink> AuditSink for Tee<A, B> {
 
     fn attach(&self, attachment: &Attachment<'_>) -> Result<Option<ChainState>> {
         if self.0.chain().is_some() && self.1.chain().is_some() {
-            return Err(Error::new(ErrorKind::Audit, "of two audit sinks at most one may have a chain"));
+            return Err(Error::new(ErrorKind::Audit, "cannot combine two audit sinks that both have a chain"));
         }
         Ok(self.0.attach(attachment)?.or(self.1.attach(attachment)?))
     }

@@ -45,9 +45,9 @@ impl fmt::Display for Problem {
             Self::Changed => f.write_str("the record was changed"),
             Self::Missing { first, last } if first == last => write!(f, "record {first} is missing"),
             Self::Missing { first, last } => write!(f, "records {first} to {last} are missing"),
-            Self::OutOfOrder(number) => write!(f, "record {number} stands in another one's place"),
-            Self::Header => f.write_str("the file's first line does not fit the records before it"),
-            Self::Signature => f.write_str("the signature of the checkpoint is not good"),
+            Self::OutOfOrder(number) => write!(f, "record {number} is out of order"),
+            Self::Header => f.write_str("the first line of the file does not match the preceding records"),
+            Self::Signature => f.write_str("the signature of the checkpoint is invalid"),
             Self::UnknownChain => f.write_str("the store does not know this chain"),
         }
     }

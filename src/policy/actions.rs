@@ -23,7 +23,8 @@ fn named_by(action: &str) -> Result<OperationSet, PolicyParseError> {
     if action == "*" {
         return Ok(OperationSet::ALL);
     }
-    let unknown = || PolicyParseError::new(format!("'{}' is no action of this service", sanitize_for_error(action)));
+    let unknown =
+        || PolicyParseError::new(format!("'{}' is not an action of this service", sanitize_for_error(action)));
     let prefix = action.get(..SERVICE.len()).filter(|prefix| prefix.eq_ignore_ascii_case(SERVICE));
     let name = prefix.map(|_| action[SERVICE.len()..].to_ascii_lowercase()).ok_or_else(unknown)?;
     let pattern = Pattern::new(&name);

@@ -102,7 +102,7 @@ impl PolicyDocument {
 }}"#,
             Principal::root(account)
         );
-        Self::key_policy(&text).expect("an account id needs no escape in JSON")
+        Self::key_policy(&text).expect("an account id requires no escaping in JSON")
     }
 
     /// Returns the policy of a key that a service manages in an account. All principals of the
@@ -171,7 +171,7 @@ impl PolicyDocument {
         let statements = parse_document(kind, Json::parse(text)?)?;
         let search_length: usize = statements.iter().map(Statement::search_length).sum();
         if search_length > MAX_SEARCH_LENGTH {
-            let text = format!("it has over {MAX_SEARCH_LENGTH} characters in patterns with ? between two *");
+            let text = format!("it has more than {MAX_SEARCH_LENGTH} characters in patterns with ? between two *");
             return Err(PolicyParseError::new(text));
         }
         let needs_aliases = statements.iter().any(Statement::needs_aliases);
@@ -186,9 +186,9 @@ fn check_text(text: &str) -> Result<(), PolicyParseError> {
     let known = |character: char| matches!(character, '\t' | '\n' | '\r' | '\u{20}'..='\u{7e}' | '\u{a0}'..='\u{ff}');
     match text.char_indices().find(|(_, character)| !known(*character)) {
         None => Ok(()),
-        Some((place, _)) => Err(PolicyParseError::new(format!(
-            "the character at byte {place} is not among the printable ones of Latin-1"
-        ))),
+        Some((place, _)) => {
+            Err(PolicyParseError::new(format!("the character at byte {place} is not a printable Latin-1 character")))
+        }
     }
 }
 
@@ -214,7 +214,7 @@ fn check_version(version: String) -> Result<(), PolicyParseError> {
     if VERSIONS.contains(&version.as_str()) {
         return Ok(());
     }
-    Err(PolicyParseError::new(format!("must be {}, and is '{}'", VERSIONS[0], sanitize_for_error(&version))))
+    Err(PolicyParseError::new(format!("must be {}, not '{}'", VERSIONS[0], sanitize_for_error(&version))))
 }
 
 fn parse_statements(kind: PolicyKind, value: Json) -> Result<Box<[Statement]>, PolicyParseError> {

@@ -225,7 +225,8 @@ impl GrantTerms {
     pub fn check_key(&self, spec: KeySpec, usage: KeyUsage) -> Result<()> {
         let class = spec.class();
         if !self.constraints.is_empty() && class != SpecClass::Symmetric {
-            let text = "grant constraints need a symmetric encryption key: no other has an encryption context";
+            let text = "grant constraints require a symmetric encryption key: other keys do not support an \
+                        encryption context";
             return Err(Error::new(ErrorKind::Validation, text));
         }
         match self.operations.iter().find(|operation| !exists_for(*operation, spec, usage)) {

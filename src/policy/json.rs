@@ -28,7 +28,7 @@ impl Json {
     pub(super) fn members(self) -> Result<Vec<(String, Self)>, PolicyParseError> {
         match self {
             Self::Object(members) => Ok(members),
-            other => Err(PolicyParseError::new(format!("must be an object, and is {}", other.kind()))),
+            other => Err(PolicyParseError::new(format!("must be an object, not {}", other.kind()))),
         }
     }
 
@@ -36,7 +36,7 @@ impl Json {
     pub(super) fn text(self) -> Result<String, PolicyParseError> {
         match self {
             Self::Text(text) => Ok(text),
-            other => Err(PolicyParseError::new(format!("must be text, and is {}", other.kind()))),
+            other => Err(PolicyParseError::new(format!("must be a string, not {}", other.kind()))),
         }
     }
 
@@ -61,7 +61,7 @@ impl Json {
             Self::Number(number) => Ok(number.to_string()),
             Self::Bool(value) => Ok(value.to_string()),
             other => {
-                Err(PolicyParseError::new(format!("must be text, a number or a truth value, and is {}", other.kind())))
+                Err(PolicyParseError::new(format!("must be a string, a number, or a boolean, not {}", other.kind())))
             }
         }
     }
@@ -69,9 +69,9 @@ impl Json {
     const fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
-            Self::Bool(_) => "a truth value",
+            Self::Bool(_) => "a boolean",
             Self::Number(_) => "a number",
-            Self::Text(_) => "text",
+            Self::Text(_) => "a string",
             Self::List(_) => "a list",
             Self::Object(_) => "an object",
         }
@@ -134,7 +134,7 @@ impl<'de> Visitor<'de> for Tree {
         let mut names = std::collections::HashSet::new();
         while let Some((name, value)) = members.next_entry::<String, Json>()? {
             if !names.insert(name.clone()) {
-                return Err(A::Error::custom(format!("'{}' comes twice in one object", sanitize_for_error(&name))));
+                return Err(A::Error::custom(format!("duplicate member '{}' in an object", sanitize_for_error(&name))));
             }
             object.push((name, value));
         }

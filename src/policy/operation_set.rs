@@ -75,7 +75,7 @@ impl OperationSet {
     }
 }
 
-#[expect(clippy::as_conversions, reason = "the place of a variant in its enum has no other spelling in a constant")]
+#[expect(clippy::as_conversions, reason = "a constant has no other way to convert a variant to its index")]
 const fn bit(operation: Operation) -> u64 {
     1 << operation as u32
 }

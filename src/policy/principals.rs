@@ -34,7 +34,7 @@ pub(super) enum Relation {
 }
 
 /// The accepted forms of an account, a user, or a role.
-const IDENTITIES: &str = "an ARN such as arn:aws:iam::111122223333:user/alice, the number of an account, or *";
+const IDENTITIES: &str = "an ARN such as arn:aws:iam::111122223333:user/alice, an account id, or *";
 
 impl Principals {
     /// Parses the value of the element.
@@ -46,7 +46,7 @@ impl Principals {
             error.within(r#"neither '*' nor an object such as {"AWS": "arn:aws:iam::111122223333:user/alice"}"#)
         })?;
         if members.is_empty() {
-            return Err(PolicyParseError::new("must name somebody"));
+            return Err(PolicyParseError::new("must name at least one principal"));
         }
         let mut named = Vec::new();
         for (kind, value) in members {

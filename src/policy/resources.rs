@@ -26,7 +26,7 @@ impl Resources {
     pub(super) fn parse(value: Json, negated: bool) -> Result<Self, PolicyParseError> {
         let pattern = |text: &String| {
             ArnPattern::parse(text).filter(ArnPattern::is_of_this_service).ok_or_else(|| {
-                PolicyParseError::new(format!("'{}' is no ARN of this service", sanitize_for_error(text)))
+                PolicyParseError::new(format!("'{}' is not an ARN of this service", sanitize_for_error(text)))
             })
         };
         let texts = value.texts()?;

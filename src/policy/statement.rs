@@ -108,12 +108,12 @@ impl Parts {
             ("Principal", PolicyKind::Key) => self.principals = Some(Principals::parse(value)?),
             ("Principal" | "NotPrincipal", PolicyKind::Identity) => {
                 return Err(PolicyParseError::new(
-                    "an identity policy is about whom it is attached to, and names nobody",
+                    "an identity policy cannot name a principal: it applies to the principal that it is attached to",
                 ));
             }
             ("NotPrincipal", PolicyKind::Key) => {
                 return Err(PolicyParseError::new(
-                    "not supported: deny everybody, under a condition on aws:PrincipalArn",
+                    "not supported: deny all principals, with a condition on aws:PrincipalArn",
                 ));
             }
             ("Action", _) => self.set_operations(actions::parse(value)?)?,
@@ -121,7 +121,7 @@ impl Parts {
             ("Resource", _) => self.set_resources(Resources::parse(value, false)?)?,
             ("NotResource", PolicyKind::Identity) => self.set_resources(Resources::parse(value, true)?)?,
             ("NotResource", PolicyKind::Key) => {
-                return Err(PolicyParseError::new("a key policy is about its key only"));
+                return Err(PolicyParseError::new("not supported in a key policy, which applies only to its key"));
             }
             ("Condition", _) => self.conditions = Condition::parse_all(value)?,
             _ => return Err(PolicyParseError::new("unknown element")),
@@ -132,14 +132,14 @@ impl Parts {
     fn set_operations(&mut self, operations: OperationSet) -> Result<(), PolicyParseError> {
         match self.operations.replace(operations) {
             None => Ok(()),
-            Some(_) => Err(PolicyParseError::new("Action and NotAction exclude each other")),
+            Some(_) => Err(PolicyParseError::new("Action and NotAction are mutually exclusive")),
         }
     }
 
     fn set_resources(&mut self, resources: Resources) -> Result<(), PolicyParseError> {
         match self.resources.replace(resources) {
             None => Ok(()),
-            Some(_) => Err(PolicyParseError::new("Resource and NotResource exclude each other")),
+            Some(_) => Err(PolicyParseError::new("Resource and NotResource are mutually exclusive")),
         }
     }
 
@@ -162,6 +162,6 @@ fn parse_effect(text: &str) -> Result<Effect, PolicyParseError> {
     match text {
         "Allow" => Ok(Effect::Allow),
         "Deny" => Ok(Effect::Deny),
-        _ => Err(PolicyParseError::new(format!("must be Allow or Deny, and is '{}'", sanitize_for_error(text)))),
+        _ => Err(PolicyParseError::new(format!("must be Allow or Deny, not '{}'", sanitize_for_error(text)))),
     }
 }

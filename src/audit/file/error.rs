@@ -14,7 +14,8 @@ pub(in crate::audit) fn failed(what: &str, path: &Path, error: io::Error) -> Err
 /// Returns the error for a chain that does not match the store.
 pub(in crate::audit) fn altered(chain: ChainId, what: &str) -> Error {
     let text = format!(
-        "the audit trail of chain {chain} does not fit the store: {what}. Verify it, and move its files elsewhere before going on"
+        "the audit trail of chain {chain} does not match the store: {what}; verify it and move its files to \
+         another directory before you continue"
     );
     Error::new(ErrorKind::Audit, text)
 }

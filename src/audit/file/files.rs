@@ -41,7 +41,7 @@ pub(in crate::audit) fn list(directory: &Path) -> io::Result<Vec<(ChainId, u64, 
 pub(super) fn check_access(directory: &Path, trusted: TrustedUsers) -> Result<()> {
     let refused = |exposure| {
         if let Exposure::Unknown { path, source } = exposure {
-            return failed("find out who may change", &path, source);
+            return failed("determine which users can change", &path, source);
         }
         let text = format!("the audit trail in {} is not safe: {exposure}", directory.display());
         Error::new(ErrorKind::Audit, text).with_source(exposure)
@@ -185,10 +185,14 @@ impl Output {
     pub(super) fn append(&mut self, lines: &[u8], durability: Durability) -> io::Result<()> {
         let found = self.file.metadata()?;
         if self.counts_names && !has_name(&found) {
-            return Err(io::Error::other("somebody has deleted the file"));
+            return Err(io::Error::other("the file was deleted by another program"));
         }
         if found.len() < self.length || (!self.torn && found.len() != self.length) {
-            let text = format!("somebody has changed the file: it has {} bytes and not {}", found.len(), self.length);
+            let text = format!(
+                "the file was changed by another program: it has {} bytes instead of {}",
+                found.len(),
+                self.length
+            );
             return Err(io::Error::other(text));
         }
         if self.torn {

@@ -175,18 +175,18 @@ mod tests {
         let mut queue = Queue::new();
         assert_eq!(push(&mut queue, 3), [true, false, false]);
         let (entries, first) = queue.take(Vec::new());
-        assert_eq!(push(&mut queue, 2), [false, false], "the leader is still at work");
-        let second = queue.written(entries.len(), Duration::ZERO).expect("two wait");
+        assert_eq!(push(&mut queue, 2), [false, false], "the leader is still writing");
+        let second = queue.written(entries.len(), Duration::ZERO).expect("two callers wait");
         assert!(!Arc::ptr_eq(&first, &second));
         second.call_leader();
         assert!(matches!(second.wait(), Role::Leader));
         let (entries, second) = queue.take(Vec::new());
-        assert!(queue.written(entries.len(), Duration::ZERO).is_none(), "nobody waits");
+        assert!(queue.written(entries.len(), Duration::ZERO).is_none(), "no caller waits");
         second.finish(Err(Arc::new(io::Error::other("full"))));
         for _ in 0..2 {
             assert!(matches!(second.wait(), Role::Follower(Err(reason)) if reason.to_string() == "full"));
         }
-        assert_eq!(push(&mut queue, 1), [true], "nobody is at work");
+        assert_eq!(push(&mut queue, 1), [true], "no leader is writing");
     }
 
     #[test]

@@ -156,7 +156,10 @@ impl FileTrail {
                 return self.append_and_wait(state, Entry { kind: LineKind::Checkpoint, body, step: None });
             }
         }
-        Err(Error::new(ErrorKind::Audit, "the trail grows faster than checkpoints can be signed; try again later"))
+        Err(Error::new(
+            ErrorKind::Audit,
+            "cannot sign a checkpoint, because the audit trail grows too fast: try again later",
+        ))
     }
 
     /// After a `fork`, the child would append to the chain of its parent, and the records of one of
@@ -193,7 +196,10 @@ impl FileTrail {
     /// threads writes for all of them.
     fn append_and_wait(&self, mut state: MutexGuard<'_, State>, entry: Entry) -> Result<()> {
         if entry.body.len() > MAX_BODY {
-            return Err(Error::new(ErrorKind::Audit, format!("an audit event of over {MAX_LINE} bytes")));
+            return Err(Error::new(
+                ErrorKind::Audit,
+                format!("cannot write an audit event of more than {MAX_LINE} bytes"),
+            ));
         }
         let queue = &mut state.writer_mut()?.queue;
         let (group, leads) = queue.push(entry);
@@ -223,7 +229,7 @@ impl FileTrail {
         let (end, written, panic) = match written {
             Ok(Ok(end)) => (Some(end), Ok(()), None),
             Ok(Err(reason)) => (None, Err(Arc::new(reason)), None),
-            Err(panic) => (None, Err(Arc::new(io::Error::other("the write was cut off by a panic"))), Some(panic)),
+            Err(panic) => (None, Err(Arc::new(io::Error::other("the write was interrupted by a panic"))), Some(panic)),
         };
         let group = Arc::clone(&batch.group);
         let next = self.lock().writer_mut()?.finish(batch, end, write_time);

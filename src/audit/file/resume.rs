@@ -37,7 +37,7 @@ pub(super) fn open(directory: &Path, attachment: &Attachment<'_>) -> Result<Writ
     }
     let origin = ChainState::generate(attachment.backend)?;
     let lock = take_lock(directory, origin.id())?
-        .ok_or_else(|| altered(origin.id(), "a chain that was just made is in use elsewhere"))?;
+        .ok_or_else(|| altered(origin.id(), "a newly created chain is in use by another process"))?;
     // Update the store first: verification reports a file whose chain is unknown to the store as
     // forged.
     if let Err(error) = attachment.chains.add(&origin) {
@@ -51,7 +51,7 @@ pub(super) fn open(directory: &Path, attachment: &Attachment<'_>) -> Result<Writ
 /// Creates the first file of a chain without records.
 fn begin(directory: &Path, attachment: &Attachment<'_>, origin: ChainState, lock: File) -> Result<Writer> {
     let header = FileHeader { chain: origin.id(), index: 1, first: 1, previous: [0; 32] };
-    let output = Output::create(directory, header).map_err(|error| failed("make a file in", directory, error))?;
+    let output = Output::create(directory, header).map_err(|error| failed("create a file in", directory, error))?;
     let position = origin.position();
     Ok(writer(attachment, origin, lock, position, BTreeMap::new(), output))
 }
@@ -110,7 +110,7 @@ fn resume(directory: &Path, attachment: &Attachment<'_>, state: &ChainState, las
         index += 1;
     };
     if tail.seen < state.records() {
-        return Err(altered(state.id(), "records are missing at its end"));
+        return Err(altered(state.id(), "records are missing at the end"));
     }
     let path = files::path(directory, state.id(), last);
     let output = Output::resume(directory, header, length).map_err(|error| failed("write", &path, error))?;
@@ -151,12 +151,12 @@ impl Tail<'_> {
                 Next::Line(line) => match FileHeader::parse(line) {
                     Some(header) if header.first <= self.position.next => return Ok(index),
                     Some(_) => {}
-                    None => return Err(altered(self.chain, "the first line of a file is damaged")),
+                    None => return Err(altered(self.chain, "the first line of a file is corrupt")),
                 },
                 // The process ended while it created this file.
                 Next::End | Next::Torn if index == last => {}
                 Next::End | Next::Torn | Next::TooLong => {
-                    return Err(altered(self.chain, "the first line of a file is damaged"));
+                    return Err(altered(self.chain, "the first line of a file is corrupt"));
                 }
             }
             if index == 1 {
@@ -179,14 +179,14 @@ impl Tail<'_> {
                 Next::End => break,
                 // An incomplete line was never acknowledged.
                 Next::Torn if is_last => break,
-                Next::Torn | Next::TooLong => return Err(altered(self.chain, "a line is not whole")),
+                Next::Torn | Next::TooLong => return Err(altered(self.chain, "a line is truncated")),
             };
             match header {
                 None => {
                     let found = FileHeader::parse(line).filter(|found| {
                         *found == expected || (found.index == index && (1..expected.first).contains(&found.first))
                     });
-                    let found = found.ok_or_else(|| altered(self.chain, "the first line of a file is damaged"))?;
+                    let found = found.ok_or_else(|| altered(self.chain, "the first line of a file is corrupt"))?;
                     self.seen = found.first - 1;
                     header = Some(found);
                 }
@@ -198,7 +198,7 @@ impl Tail<'_> {
 
     /// Verifies a line, unless it precedes the position known to the store.
     fn read_line(&mut self, line: &[u8]) -> Result<()> {
-        let parsed = Line::parse(line).ok_or_else(|| altered(self.chain, "a line is damaged"))?;
+        let parsed = Line::parse(line).ok_or_else(|| altered(self.chain, "a line is corrupt"))?;
         if parsed.chain != self.chain || parsed.sequence != self.seen + 1 {
             return Err(altered(self.chain, "records are missing or out of order"));
         }

@@ -113,7 +113,7 @@ fn every_flipped_byte_is_found_at_its_record() -> TestResult {
         let mut bad = good.clone();
         bad[index] ^= 0x01;
         fs::write(&path, &bad)?;
-        let (problem, line, _) = place.finding()?.unwrap_or_else(|| panic!("byte {index} was flipped unnoticed"));
+        let (problem, line, _) = place.finding()?.unwrap_or_else(|| panic!("flipping byte {index} was not detected"));
         let expected = 1 + good[..index].iter().filter(|byte| **byte == b'\n').count();
         let whole = index != good.len() - 1; // without its line break, the last line counts as truncated
         assert!(!whole || line == u64::try_from(expected)?, "byte {index}: {problem} in line {line}");
@@ -272,7 +272,7 @@ fn a_chain_crosses_files_and_every_lost_file_shows() -> TestResult {
     for path in &files {
         let content = fs::read(path)?;
         fs::remove_file(path)?;
-        let (problem, ..) = place.finding()?.ok_or("a lost file went unnoticed")?;
+        let (problem, ..) = place.finding()?.ok_or("a lost file was not detected")?;
         assert!(matches!(problem, Problem::Missing { .. }), "{problem}");
         fs::write(path, content)?;
     }
@@ -486,7 +486,7 @@ fn what_cannot_be_written_is_refused_and_the_trail_goes_on_afterwards() -> TestR
         let header = FileHeader { chain: writer.origin.id(), index: 2, first: 0, previous: [0; 32] };
         let full = files::path(place.directory.path(), header.chain, 2);
         std::os::unix::fs::symlink("/dev/full", full)?;
-        let line_writer = writer.line_writer.as_mut().ok_or("nobody writes")?;
+        let line_writer = writer.line_writer.as_mut().ok_or("no caller writes")?;
         std::mem::replace(&mut line_writer.output, Output::on_device(place.directory.path(), header)?)
     };
     let error = trail.record(event(2)).expect_err("the device is full");
@@ -494,8 +494,8 @@ fn what_cannot_be_written_is_refused_and_the_trail_goes_on_afterwards() -> TestR
     assert!(error.to_string().contains("No space left"), "{error}");
     let refused = ChangeId([9; 16]);
     assert!(trail.record(change_event(refused, Outcome::Intent)).is_err());
-    assert_eq!(trail.state(None)?.pending(), [], "an intent that was refused is not under way");
-    trail.lock().writer_mut()?.line_writer.as_mut().ok_or("nobody writes")?.output = good;
+    assert_eq!(trail.state(None)?.pending(), [], "a rejected intent is not pending");
+    trail.lock().writer_mut()?.line_writer.as_mut().ok_or("no caller writes")?.output = good;
     fs::remove_file(files::path(place.directory.path(), trail.state(None)?.id(), 2))?;
     trail.record(event(3))?;
     place.save(&trail)?;
@@ -525,7 +525,7 @@ fn a_panic_while_writing_fails_the_write_and_hangs_nobody() -> TestResult {
         within_a_minute(move || catch_unwind(AssertUnwindSafe(|| trail.record(event(millis)))).is_err())
     };
     let both: Vec<_> = (2..4).map(record).collect();
-    assert_eq!(both, [Some(true), Some(true)], "each panics as the one who writes");
+    assert_eq!(both, [Some(true), Some(true)], "each caller panics as the leader");
     trail.lock().writer_mut()?.kept.next = next;
     trail.record(event(5))?;
     place.save(&trail)?;
@@ -548,8 +548,8 @@ fn a_file_that_somebody_else_cuts_or_writes_is_left_alone() -> TestResult {
         }
         let left = fs::read(&path)?;
         for _ in 0..2 {
-            let refused = trail.record(event(2)).expect_err("it could not be verified");
-            assert!(refused.to_string().contains("somebody has changed the file"), "{refused}");
+            let refused = trail.record(event(2)).expect_err("the trail could not be verified");
+            assert!(refused.to_string().contains("the file was changed by another program"), "{refused}");
         }
         assert_eq!(fs::read(&path)?, left, "{change}");
     }

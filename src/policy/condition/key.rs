@@ -119,7 +119,7 @@ impl ConditionKey {
         }
         let named = NamedKey::ALL.iter().find(|key| key.name().eq_ignore_ascii_case(name));
         named.map(|key| Self::Named(*key)).ok_or_else(|| {
-            PolicyParseError::new(format!("'{}' is no condition key of this service", sanitize_for_error(name)))
+            PolicyParseError::new(format!("'{}' is not a condition key of this service", sanitize_for_error(name)))
         })
     }
 

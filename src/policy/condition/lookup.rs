@@ -259,7 +259,7 @@ fn parameter<'a, T>(
 }
 
 fn not_given(what: &str) -> Error {
-    Error::new(ErrorKind::Internal, format!("no policy decision: the request does not tell {what}"))
+    Error::new(ErrorKind::Internal, format!("cannot evaluate the policies: the request does not contain {what}"))
 }
 
 fn one_text(text: Option<&str>, visit: Visit<'_>) -> Option<bool> {

@@ -97,7 +97,7 @@ impl Operator {
             Family::Bool => value_type == ValueType::Bool,
         };
         if !fits {
-            return Err(PolicyParseError::new("the operator does not fit the type of the key"));
+            return Err(PolicyParseError::new("the operator does not match the type of the key"));
         }
         match (arity, self.quantifier) {
             (Arity::Multi, Quantifier::Single) => {

@@ -41,14 +41,14 @@ impl Test {
             Family::Arn => Self::Arn(all(values, "an ARN", ArnPattern::parse)?),
             // Seconds since 1970 are compared as points in time.
             Family::Number(how) if value_type == ValueType::Epoch => {
-                Self::Time(how, all(values, "a whole number of seconds", parse_epoch)?)
+                Self::Time(how, all(values, "an integer number of seconds", parse_epoch)?)
             }
             Family::Number(how) => Self::Number(how, all(values, "a number", parse_number)?),
             Family::Date(how) => Self::Time(how, all(values, "a date (ISO 8601) or seconds since 1970", parse_date)?),
             Family::Bool => Self::Bool(all(values, "true or false", parse_bool)?),
             Family::Null => match all(values, "true or false", parse_bool)?.as_ref() {
                 [absent] => Self::Null(*absent),
-                _ => return Err(PolicyParseError::new("Null takes one value, true or false")),
+                _ => return Err(PolicyParseError::new("Null requires exactly one value, true or false")),
             },
         })
     }
