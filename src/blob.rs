@@ -141,10 +141,10 @@ const fn too_short(blob: &[u8], needed: usize) -> BlobError {
 #[non_exhaustive]
 pub enum BlobError {
     /// The bytes start like the base64 encoding of a blob.
-    #[error("it looks base64-encoded: decode it first")]
+    #[error("it looks base64-encoded: decode it to bytes first")]
     Base64,
     /// The blob is longer than its scheme allows.
-    #[error("it has {length} bytes, at most {limit} are allowed")]
+    #[error("it has {length} bytes, but at most {limit} are allowed")]
     TooLong {
         /// The length in bytes.
         length: usize,
@@ -152,7 +152,7 @@ pub enum BlobError {
         limit: usize,
     },
     /// The blob is truncated.
-    #[error("it has {length} bytes, at least {needed} are needed")]
+    #[error("it has {length} bytes, but at least {needed} are required")]
     TooShort {
         /// The length in bytes.
         length: usize,
@@ -160,13 +160,13 @@ pub enum BlobError {
         needed: usize,
     },
     /// This release does not support the version of the blob.
-    #[error("its version is {version}, only version 1 is known")]
+    #[error("its version is {version}, but only version 1 is supported")]
     Version {
         /// The version of the blob.
         version: u8,
     },
     /// This release does not support the scheme of the blob.
-    #[error("its scheme is {scheme}, only schemes 1 and 2 are known")]
+    #[error("its scheme is {scheme}, but only schemes 1 and 2 are supported")]
     Scheme {
         /// The scheme of the blob.
         scheme: u8,

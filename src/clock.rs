@@ -75,7 +75,7 @@ impl FromStr for Timestamp {
     /// Parses RFC 3339. Fractions of a millisecond are truncated.
     fn from_str(text: &str) -> Result<Self, Error> {
         text.parse().map(|time: jiff::Timestamp| Self(time.as_millisecond())).map_err(|error| {
-            let text = "a time must be written as in RFC 3339: 2026-12-31T23:59:59Z";
+            let text = "a time must be in the RFC 3339 format, such as 2026-12-31T23:59:59Z";
             Error::new(ErrorKind::Validation, text).with_source(error)
         })
     }
@@ -88,7 +88,7 @@ impl TryFrom<Timestamp> for SystemTime {
     fn try_from(time: Timestamp) -> Result<Self, Error> {
         let span = Duration::from_millis(time.0.unsigned_abs());
         let there = if time.0 < 0 { UNIX_EPOCH.checked_sub(span) } else { UNIX_EPOCH.checked_add(span) };
-        there.ok_or_else(|| Error::new(ErrorKind::Validation, "the operating system has no time so far away"))
+        there.ok_or_else(|| Error::new(ErrorKind::Validation, "the time is outside the range of the operating system"))
     }
 }
 

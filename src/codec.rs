@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 #[non_exhaustive]
 pub enum CodecError {
     /// The input ends inside a field.
-    #[error("{field} is cut off: {needed} bytes are needed, {available} are there")]
+    #[error("{field} is truncated: {needed} bytes are required, but only {available} are available")]
     Truncated {
         /// The truncated field.
         field: &'static str,
@@ -22,13 +22,13 @@ pub enum CodecError {
         available: usize,
     },
     /// There are trailing bytes after the end of the format.
-    #[error("{count} bytes follow the end")]
+    #[error("{count} trailing bytes")]
     Trailing {
         /// The number of trailing bytes.
         count: usize,
     },
     /// A value is longer than its length field or the limit allows.
-    #[error("{field} is too long: {length} bytes, at most {limit} are allowed")]
+    #[error("{field} is too long: {length} bytes, but at most {limit} are allowed")]
     TooLong {
         /// The field.
         field: &'static str,

@@ -134,7 +134,7 @@ impl EncryptionContext {
             let name = text(reader.prefixed_u16("encryption context name")?, "encryption context name")?;
             let value = text(reader.prefixed_u16("encryption context value")?, "encryption context value")?;
             if context.insert(name, value).is_some() {
-                return Err(CodecError::Invalid { field: "encryption context name (it comes twice)" });
+                return Err(CodecError::Invalid { field: "encryption context name (duplicate)" });
             }
         }
         reader.finish()?;

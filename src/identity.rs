@@ -252,7 +252,7 @@ impl Principal {
     /// - [`InvalidArn`](ErrorKind::InvalidArn) if the text is not such an ARN.
     pub fn parse(text: &str) -> Result<Self> {
         Self::parse_arn(text)
-            .ok_or_else(|| Error::new(ErrorKind::InvalidArn, "not the ARN of an account's root, a user or a role"))
+            .ok_or_else(|| Error::new(ErrorKind::InvalidArn, "not the ARN of an account root, a user or a role"))
     }
 
     /// Parses the same ARNs as [`Principal::parse`], and the domain name of a service as acting on
@@ -263,7 +263,7 @@ impl Principal {
     pub fn parse_on_behalf_of(account: AccountId, text: &str) -> Result<Self> {
         match text.strip_suffix(SERVICE_DOMAIN) {
             Some(name) => Self::service(account, name)
-                .map_err(|error| Error::new(ErrorKind::InvalidArn, "not the name of a service").with_source(error)),
+                .map_err(|error| Error::new(ErrorKind::InvalidArn, "not a service name").with_source(error)),
             None => Self::parse(text),
         }
     }

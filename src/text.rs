@@ -78,7 +78,7 @@ pub(crate) use {impl_str_serde, string_enum};
 
 /// Returns the error for a name that is not in a fixed set.
 pub(crate) fn unknown_name(what: &str, text: &str, known: &[&str]) -> Error {
-    let message = format!("'{}' is no {what}: it must be one of {}", sanitize_for_error(text), known.join(", "));
+    let message = format!("'{}' is not a valid {what}: expected one of {}", sanitize_for_error(text), known.join(", "));
     Error::new(ErrorKind::Validation, message)
 }
 

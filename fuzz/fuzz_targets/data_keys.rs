@@ -53,7 +53,7 @@ static PAIRS: LazyLock<Vec<Pair>> = LazyLock::new(|| {
         both(&|| Box::new(KmsKeyring::new(&kms, key).expect("a key id"))),
     ];
     for (kind, private) in KEYS {
-        let public = backend.key_pairs().private_key(kind, private).expect("the key is good").public_key_der();
+        let public = backend.key_pairs().private_key(kind, private).expect("the key is valid").public_key_der();
         match kind {
             KeyPairKind::Rsa2048 => pairs.extend([RsaOaep::Sha1, RsaOaep::Sha512].map(|oaep| Pair {
                 writer: Box::new(RawRsaKeyring::with_public_key("ns", "kn", oaep, &public).expect("a public key")),

@@ -50,7 +50,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let key = kms.create_key(Default::default()).expect("a key").key_id();
     kms.create_alias("alias/fuzz", key).expect("an alias");
     let (kind, private) = KEYS[0];
-    let public = backend.key_pairs().private_key(kind, private).expect("the key is good").public_key_der();
+    let public = backend.key_pairs().private_key(kind, private).expect("the key is valid").public_key_der();
     let recipient = ExportRecipient::rsa(&public).expect("an RSA key");
     let identity = ExportIdentity::rsa(&SecretBytes::copy_from_slice(private)).expect("an RSA key");
     let file = kms.export_key(key, &recipient).expect("an export").file;

@@ -14,7 +14,7 @@ const MAX_PUBLIC_KEY: usize = 1_024;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some(key) = TokenKeyHandle::from_bytes(bytes) else { return };
-    assert_eq!(key.to_bytes().expect("what was read fits its length fields"), bytes, "what is accepted is canonical");
+    assert_eq!(key.to_bytes().expect("parsed values fit their length fields"), bytes, "accepted bytes are canonical");
     assert!((1..=KEY_ID_LENGTH).contains(&key.id().len()));
     assert!(key.label().len() <= MAX_LABEL);
     match (key.kind(), key.public_key()) {

@@ -15,6 +15,6 @@ fuzz_target!(|bytes: &[u8]| {
         _ => rewritten_export_payload(rest),
     };
     if let Some(rewritten) = rewritten {
-        assert_eq!(rewritten, rest, "what is accepted is canonical");
+        assert_eq!(rewritten, rest, "accepted bytes are canonical");
     }
 });

@@ -10,6 +10,6 @@ use strongroom::fuzzing::rewritten_root_record;
 
 fuzz_target!(|content: &[u8]| {
     if let Some(rewritten) = rewritten_root_record(content) {
-        assert_eq!(rewritten, content, "what is accepted is canonical");
+        assert_eq!(rewritten, content, "accepted bytes are canonical");
     }
 });

@@ -32,8 +32,8 @@ pub struct Pair {
 pub static PAIRS: LazyLock<Vec<[Pair; 2]>> = LazyLock::new(|| {
     let open = |kind, der| {
         BACKENDS.map(|backend| {
-            let private = backend.key_pairs().private_key(kind, der).expect("the key is good");
-            let public = backend.key_pairs().public_key(kind, &private.public_key_der()).expect("the key is good");
+            let private = backend.key_pairs().private_key(kind, der).expect("the key is valid");
+            let public = backend.key_pairs().public_key(kind, &private.public_key_der()).expect("the key is valid");
             Pair { kind, private, public }
         })
     };

@@ -12,15 +12,15 @@ const LABEL: &[u8] = b"strongroom blob v1";
 /// Returns the values of the worked example, read from the manual page that contains it.
 fn worked_example() -> HashMap<&'static str, Vec<u8>> {
     let page = include_str!("../manual/blob_format.md");
-    let (_, section) = page.split_once("## Worked example").expect("the page has the section");
-    let block = section.split("```").nth(1).expect("the section has a block").strip_prefix("text\n");
+    let (_, section) = page.split_once("## Worked example").expect("the page contains the section");
+    let block = section.split("```").nth(1).expect("the section contains a code block").strip_prefix("text\n");
     let (mut values, mut name) = (HashMap::<_, Vec<u8>>::new(), "");
-    for line in block.expect("the block is text").lines() {
+    for line in block.expect("the block is UTF-8").lines() {
         let mut words = line.split_whitespace();
         if !line.starts_with(' ') {
-            name = words.next().expect("a line starts with a name");
+            name = words.next().expect("each line starts with a name");
         }
-        let value = hex::decode(words.next().expect("a line has a value")).expect("values are hexadecimal");
+        let value = hex::decode(words.next().expect("each line has a value")).expect("values are hexadecimal");
         values.entry(name).or_default().extend(value);
     }
     values
@@ -64,7 +64,7 @@ fn sealed(backend: &CryptoBackend, length: usize) -> Vec<u8> {
     let prefix = prefix_of_example().to_bytes();
     let mut blob = prefix.to_vec();
     let key = CommittingKey::new(backend, &[9; 32]).expect("32 bytes");
-    key.seal(LABEL, &prefix, b"context", &vec![0x41; length], &mut blob).expect("there is randomness");
+    key.seal(LABEL, &prefix, b"context", &vec![0x41; length], &mut blob).expect("random bytes are available");
     blob
 }
 
@@ -86,7 +86,7 @@ fn every_flipped_bit_every_truncation_and_every_extension_is_refused() -> Result
                 assert!(!opens(&key, &flipped), "bit {bit}");
             }
             for end in 0..blob.len() {
-                assert!(!opens(&key, &blob[..end]), "cut to {end}");
+                assert!(!opens(&key, &blob[..end]), "truncated to {end}");
             }
             for byte in [0, 1, 0xFF] {
                 assert!(!opens(&key, &[&blob[..], &[byte]].concat()), "extended by {byte}");

@@ -15,13 +15,13 @@ pub(crate) fn text_form(bytes: &[u8]) -> Option<&'static str> {
     if is_pem(bytes) {
         Some("this is PEM: convert it to DER")
     } else if is_utf_16 && bytes.iter().skip(2).filter(|byte| **byte == 0).count() >= bytes.len() / 3 {
-        Some("this is text in UTF-16, as PowerShell writes it: write it as bytes")
+        Some("this is UTF-16 text, as written by PowerShell: write the bytes without conversion")
     } else if text.len() < MIN_TEXT {
         None
     } else if text.iter().all(u8::is_ascii_hexdigit) {
-        Some("these are hexadecimal digits: decode them to the bytes that they stand for")
+        Some("these are hexadecimal digits: decode them to bytes")
     } else if is_base64(text) {
-        Some("this is Base64: decode it to the bytes that it stands for")
+        Some("this is Base64: decode it to bytes")
     } else {
         None
     }

@@ -10,20 +10,20 @@ pub enum CryptoError {
     #[error("the ciphertext is not authentic")]
     NotAuthentic,
     /// The signature is malformed, or does not match the key and message.
-    #[error("the signature is not valid")]
+    #[error("the signature is invalid")]
     InvalidSignature,
     /// The public key is malformed, or is not a point on its curve.
-    #[error("the public key is not valid")]
+    #[error("the public key is invalid")]
     InvalidPublicKey,
     /// The private key is malformed, is of a different kind than requested, or its numbers are
     /// inconsistent.
-    #[error("the private key is not valid")]
+    #[error("the private key is invalid")]
     InvalidPrivateKey,
     /// A key of this kind does not support the operation or the algorithm.
-    #[error("the key does not have this algorithm")]
+    #[error("the key does not support this algorithm")]
     UnsuitableKey,
     /// The algorithm does not accept the length of a key, buffer, or output.
-    #[error("{what} has a length that the algorithm does not take: {length} bytes")]
+    #[error("the algorithm does not support this length of {what}: {length} bytes")]
     InvalidLength {
         /// The value with the invalid length.
         what: &'static str,
@@ -35,7 +35,10 @@ pub enum CryptoError {
     RandomFailed,
     /// The result of a private key operation contradicts the public key. The result was not
     /// returned.
-    #[error("the private key computed a wrong result: a number in the key is not prime, or the processor failed")]
+    #[error(
+        "the private key operation returned a wrong result: a number in the key is not prime, or the processor is \
+         faulty"
+    )]
     FaultyComputation,
 }
 

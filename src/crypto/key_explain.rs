@@ -69,21 +69,21 @@ fn other_private_form(bytes: &[u8]) -> String {
     } else if sec1::EcPrivateKey::from_der(first).is_ok() {
         format!("this is SEC 1 (ECPrivateKey): {TO_PKCS8}")
     } else if is_public(first) {
-        "this is a public key, and the private key is needed".to_owned()
+        "this is a public key, but the private key is required".to_owned()
     } else if is_encrypted(first) {
         "this is encrypted PKCS#8: decrypt it with `openssl pkcs8 -topk8 -nocrypt -inform DER -outform DER`".to_owned()
     } else if is_certificate(first) {
-        "this is a certificate or a certificate request, and the private key is needed".to_owned()
+        "this is a certificate or a certificate request, but the private key is required".to_owned()
     } else if let Some(reason) = other_version(first) {
         reason.to_owned()
     } else if first.is_empty() && matches!(bytes.len(), 32 | 48 | 64 | 66) {
-        "this may be the bare secret number or seed: it must be wrapped in PKCS#8".to_owned()
+        "this may be the bare secret number or seed, which must be encoded as PKCS#8".to_owned()
     } else if bytes.ends_with(b"\n") {
         // Check this after the forms above, because the last octet of a complete key may happen to
         // be a line ending.
-        "it ends with a line end".to_owned()
+        "it ends with a line ending".to_owned()
     } else {
-        "it must be DER, unencrypted, with nothing behind it".to_owned()
+        "it must be unencrypted DER without trailing bytes".to_owned()
     }
 }
 
@@ -95,17 +95,17 @@ fn other_public_form(bytes: &[u8]) -> String {
     let text = if !rest.is_empty() && is_public(first) {
         return followed_by(rest);
     } else if is_private(first) {
-        "this is a private key, and the public key is needed: extract it with `openssl pkey -pubout`"
+        "this is a private key, but the public key is required: extract it with `openssl pkey -pubout`"
     } else if is_encrypted(first) {
-        "this is an encrypted private key, and the public key is needed"
+        "this is an encrypted private key, but the public key is required"
     } else if is_certificate(first) {
         "this is a certificate or a certificate request: extract its public key with `openssl x509 -pubkey -noout`"
     } else if pkcs1::RsaPublicKeyRef::from_der(first).is_ok() {
         "this is PKCS#1 (RSAPublicKey): convert it with `openssl rsa -RSAPublicKey_in -pubout`"
     } else if first.is_empty() && matches!(bytes.first(), Some(0x02..=0x04)) {
-        "this may be a bare point: it must be in SubjectPublicKeyInfo"
+        "this may be a bare point, which must be encoded as SubjectPublicKeyInfo"
     } else {
-        "it must be DER, with nothing behind it"
+        "it must be DER without trailing bytes"
     };
     text.to_owned()
 }
@@ -124,8 +124,8 @@ fn first_value(bytes: &[u8]) -> (&[u8], &[u8]) {
 
 fn followed_by(rest: &[u8]) -> String {
     match rest.trim_ascii().is_empty() {
-        true => "it ends with a line end or other white space: remove that".to_owned(),
-        false => format!("it is followed by {} bytes that do not belong to it", rest.len()),
+        true => "it ends with a line ending or other whitespace, which must be removed".to_owned(),
+        false => format!("it is followed by {} trailing bytes", rest.len()),
     }
 }
 
@@ -172,8 +172,8 @@ fn other_version(der: &[u8]) -> Option<&'static str> {
     });
     if is_explicit {
         return Some(
-            "its public key is tagged explicitly, as ring wrote Ed25519 keys before 0.17: RFC 5958 tags it implicitly; \
-             leave it out and write version 1 of PKCS#8",
+            "its public key has an explicit tag, as in Ed25519 keys written by ring before 0.17, but RFC 5958 \
+             requires an implicit tag: omit the public key and use version 1 of PKCS#8",
         );
     }
     let is_implicit = sequence(der, |reader| {

@@ -73,21 +73,23 @@ fn find(text: &[u8], wanted: &str) -> Result<SecretBytes, String> {
     let blocks: Vec<_> = pem::blocks(text).collect();
     let mut fitting = blocks.iter().flatten().filter(|block| block.label == wanted);
     match (fitting.next(), fitting.next()) {
-        (Some(_), Some(_)) => Err("the text contains several such keys, and must contain one".to_owned()),
+        (Some(_), Some(_)) => Err("the text contains several such keys, but must contain only one".to_owned()),
         (Some(_), None) if blocks.contains(&None) => {
-            Err("another block in the text is cut off, which could be a second key: remove it".to_owned())
+            Err("another block in the text is truncated and could be a second key: remove it".to_owned())
         }
         (Some(block), None) if block.is_encrypted() => Err(encrypted()),
-        (Some(block), None) => block.decode().ok_or_else(|| "what is between its boundaries is not Base64".to_owned()),
+        (Some(block), None) => {
+            block.decode().ok_or_else(|| "the content between its boundaries is not Base64".to_owned())
+        }
         (None, _) if blocks.contains(&None) => {
-            Err("its last block is cut off, or its two boundaries name different things".to_owned())
+            Err("its last block is truncated, or the labels of its boundaries differ".to_owned())
         }
         (None, _) => {
             let blocks: Vec<_> = blocks.into_iter().flatten().collect();
             // If a text contains a certificate and a private key in another form, the key is the
             // block that was intended.
             let nearest = blocks.iter().find(|block| block.label.ends_with(wanted)).or(blocks.first());
-            Err(nearest.map_or_else(|| "it has no block that is whole".to_owned(), |block| describe(block, wanted)))
+            Err(nearest.map_or_else(|| "it has no complete block".to_owned(), |block| describe(block, wanted)))
         }
     }
 }
@@ -111,17 +113,17 @@ fn describe(block: &pem::Block<'_>, wanted: &str) -> String {
             "this is PKCS#1 (RSA PUBLIC KEY): convert it with `openssl rsa -RSAPublicKey_in -pubout`"
         }
         "OPENSSH PRIVATE KEY" => {
-            "this is a private key of OpenSSH: convert it with `ssh-keygen -p -m PKCS8`, which overwrites the file"
+            "this is an OpenSSH private key: convert it with `ssh-keygen -p -m PKCS8`, which overwrites the file"
         }
         label if label.ends_with("PRIVATE KEY") => {
-            "this is a private key, and the public key is needed: extract it with `openssl pkey -pubout`"
+            "this is a private key, but the public key is required: extract it with `openssl pkey -pubout`"
         }
-        label if label.ends_with("PUBLIC KEY") => "this is a public key, and the private key is needed",
+        label if label.ends_with("PUBLIC KEY") => "this is a public key, but the private key is required",
         "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE" if wanted == PUBLIC => {
             "this is a certificate: extract its public key with `openssl x509 -pubkey -noout`"
         }
         "CERTIFICATE" | "X509 CERTIFICATE" | "TRUSTED CERTIFICATE" => {
-            "this is a certificate, and the private key is needed"
+            "this is a certificate, but the private key is required"
         }
         label => return format!("this is '{label}'"),
     };

@@ -11,7 +11,7 @@ use super::rsa_numbers::RsaFlaw;
 pub(super) enum Flaw {
     /// The input is not PKCS#8 or `SubjectPublicKeyInfo`. Its actual form is determined only for
     /// error messages.
-    #[error("it is not DER of that form")]
+    #[error("it is not DER of this structure")]
     OtherForm,
     #[error("it is longer than any such key")]
     TooLong,
@@ -19,11 +19,14 @@ pub(super) enum Flaw {
     OtherAlgorithm(ObjectIdentifier),
     #[error("it is a key on the curve {}", curve_name(.0))]
     OtherCurve(ObjectIdentifier),
-    #[error("its curve is given by parameters: name the curve instead (`openssl ec -param_enc named_curve`)")]
+    #[error(
+        "its curve is specified by explicit parameters: use a named curve instead (`openssl ec -param_enc \
+         named_curve`)"
+    )]
     CurveByParameters,
     #[error("its curve is missing")]
     MissingCurve,
-    #[error("the NULL that RFC 3279 demands as parameters of `rsaEncryption` is missing")]
+    #[error("the NULL that RFC 3279 requires as parameters of `rsaEncryption` is missing")]
     MissingNull,
     #[error("its algorithm identifier has parameters, which must be absent")]
     UnexpectedParameters,
@@ -37,38 +40,38 @@ pub(super) enum Flaw {
     ModulusBits { bits: usize },
     #[error("its modulus is even")]
     EvenModulus,
-    #[error("its public exponent is {0}, and must be 65537 or more")]
+    #[error("its public exponent is {0}, but must be at least 65537")]
     SmallExponent(u64),
     #[error("its public exponent is even")]
     EvenExponent,
-    #[error("its public exponent is over 2^33")]
+    #[error("its public exponent is greater than 2^33")]
     LargeExponent,
     /// The secret numbers of an RSA key are invalid.
     #[error(transparent)]
     Rsa(#[from] RsaFlaw),
-    #[error("its private key has {found} bytes, and must have {wanted}")]
+    #[error("its private key has {found} bytes, but must have {wanted}")]
     ScalarLength { found: usize, wanted: usize },
     #[error("it contains two different public keys")]
     TwoPublicKeys,
-    #[error("it contains a public key, which such a private key does not have: write it as version 1 of PKCS#8")]
+    #[error("it contains a public key, which is not allowed for this kind of private key: use version 1 of PKCS#8")]
     UnexpectedPublicKey,
-    #[error("the public key in it is not that of its private key")]
+    #[error("its public key does not match its private key")]
     OtherPublicKey,
-    #[error("its numbers do not fit each other, or are not those of a sound key")]
+    #[error("its numbers are inconsistent or are not those of a valid key")]
     Numbers,
-    #[error("its secret number is zero or beyond the order of the curve")]
+    #[error("its secret number is zero or exceeds the order of the curve")]
     ScalarRange,
-    #[error("the OCTET STRING that RFC 8410, section 7, puts around the private key is missing")]
+    #[error("the OCTET STRING around the private key that RFC 8410, section 7, requires is missing")]
     BareSeed,
-    #[error("it holds the 32 bytes of the private key and those of the public key in one: keep the first 32")]
+    #[error("it contains the 32 bytes of the private key followed by those of the public key: keep only the first 32")]
     SeedAndPublicKey,
     #[error("its private key is not an OCTET STRING (RFC 8410, section 7)")]
     NotSeed,
-    #[error("its point has {found} bytes or is of a form other than compressed and uncompressed")]
+    #[error("its point has {found} bytes or is neither compressed nor uncompressed")]
     PointForm { found: usize },
-    #[error("its point is not on the curve, or not one that may be used")]
+    #[error("its point is not on the curve or is not allowed")]
     Point,
-    #[error("its public key is not a whole number of bytes")]
+    #[error("the length of its public key is not a multiple of 8 bits")]
     BitString,
 }
 
@@ -103,15 +106,15 @@ pub(super) const fn kind_name(kind: KeyPairKind) -> &'static str {
 fn algorithm_name(found: &ObjectIdentifier) -> String {
     let name = match found.to_string().as_str() {
         "1.2.840.113549.1.1.1" => "RSA",
-        "1.2.840.113549.1.1.7" => "RSAES-OAEP alone (id-RSAES-OAEP): write it with the identifier rsaEncryption",
-        "1.2.840.113549.1.1.10" => "RSASSA-PSS alone (id-RSASSA-PSS): write it with the identifier rsaEncryption",
+        "1.2.840.113549.1.1.7" => "RSAES-OAEP only (id-RSAES-OAEP): use the identifier rsaEncryption",
+        "1.2.840.113549.1.1.10" => "RSASSA-PSS only (id-RSASSA-PSS): use the identifier rsaEncryption",
         "1.2.840.10045.2.1" => "an elliptic curve",
-        "1.3.132.1.12" => "ECDH alone (id-ecDH)",
+        "1.3.132.1.12" => "ECDH only (id-ecDH)",
         "1.3.101.110" => "X25519",
         "1.3.101.111" => "X448",
         "1.3.101.112" => "Ed25519",
         "1.3.101.113" => "Ed448",
-        "1.3.6.1.4.1.11591.15.1" => "Ed25519 under an identifier from before RFC 8410: write it with 1.3.101.112",
+        "1.3.6.1.4.1.11591.15.1" => "Ed25519 with an identifier that predates RFC 8410: use 1.3.101.112",
         "1.2.840.10040.4.1" => "DSA",
         "1.2.840.113549.1.3.1" => "Diffie-Hellman",
         "2.16.840.1.101.3.4.3.17" => "ML-DSA-44",

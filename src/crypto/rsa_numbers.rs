@@ -36,18 +36,18 @@ pub(super) enum RsaFlaw {
     PrimeSize,
     #[error("its modulus is not the product of its primes")]
     Modulus,
-    #[error("its two primes are the same")]
+    #[error("its two primes are equal")]
     EqualPrimes,
-    #[error("its primes are so close to each other that the modulus can be factored")]
+    #[error("its primes are so close together that the modulus can be factored")]
     ClosePrimes,
-    #[error("its private exponent is not below the modulus")]
+    #[error("its private exponent is not less than the modulus")]
     LargeExponent,
     #[error("its private exponent is too small")]
     SmallExponent,
-    #[error("its private exponent does not belong to its public exponent and primes")]
+    #[error("its private exponent does not match its public exponent and primes")]
     Exponent,
     #[error(
-        "its exponents or coefficient for the Chinese remainder theorem do not belong to its primes and private exponent"
+        "its exponents or coefficient for the Chinese remainder theorem do not match its primes and private exponent"
     )]
     Remainders,
 }

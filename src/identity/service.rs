@@ -35,7 +35,7 @@ impl ServiceName {
         let known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let whole = name.split('.').all(|part| !part.is_empty() && part.bytes().all(known));
         if !whole || name.len() > MAX_SERVICE_NAME {
-            let message = "a service name must be 1 to 64 characters of a-z, 0-9 and -, and dots between them";
+            let message = "a service name must be 1 to 64 characters of a-z, 0-9 and -, separated by dots";
             return Err(Error::new(ErrorKind::Validation, message));
         }
         Ok(Self(name.into()))

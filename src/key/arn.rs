@@ -73,7 +73,7 @@ impl KmsArn {
 }
 
 fn invalid_arn(text: &str) -> Error {
-    let form = "that of a key is arn:PARTITION:kms:REGION:ACCOUNT:key/ID, with twelve digits for the account";
+    let form = "a key ARN has the form arn:PARTITION:kms:REGION:ACCOUNT:key/ID, where the account has twelve digits";
     Error::new(ErrorKind::InvalidArn, format!("Invalid arn '{}': {form}", sanitize_for_error(text)))
 }
 
@@ -251,7 +251,10 @@ impl KeyIdentifier {
         match AliasName::parse(text) {
             Ok(name) => Ok(Self::AliasName(name)),
             Err(_) => KeyId::parse(text).map(Self::KeyId).map_err(|_| {
-                invalid_key_id(text, "a key is named by its id or ARN, or by an alias with its prefix, alias/NAME")
+                invalid_key_id(
+                    text,
+                    "specify a key id, a key ARN, an alias ARN, or an alias name with its prefix, alias/NAME",
+                )
             }),
         }
     }

@@ -233,7 +233,7 @@ mod tests {
             "cks-0123456789ABCDEF0",
             "cms-0123456789abcdef0",
         ] {
-            let error = CustomKeyStoreId::parse(wrong).expect_err("it is none");
+            let error = CustomKeyStoreId::parse(wrong).expect_err("an id with a wrong length is rejected");
             assert_eq!(error.kind(), ErrorKind::CustomKeyStoreNotFound, "{wrong}");
         }
         Ok(())

@@ -41,7 +41,7 @@ impl KeyId {
         let canonical = text.len() == 36 && !text.bytes().any(|byte| byte.is_ascii_uppercase());
         match uuid::Uuid::try_parse(text) {
             Ok(uuid) if canonical => Ok(Self(uuid.into_bytes())),
-            _ => Err(invalid_key_id(text, "it must be a UUID in lower case")),
+            _ => Err(invalid_key_id(text, "it must be a lowercase UUID")),
         }
     }
 
@@ -102,12 +102,13 @@ impl AliasName {
             .strip_prefix(ALIAS_PREFIX)
             .ok_or_else(|| Error::new(ErrorKind::Validation, "Alias must start with the prefix \"alias/\""))?;
         if text.len() > Self::MAX_LENGTH {
-            let message = format!("an alias name must have at most {} characters, prefix included", Self::MAX_LENGTH);
+            let message =
+                format!("an alias name must have at most {} characters, including its prefix", Self::MAX_LENGTH);
             return Err(Error::new(ErrorKind::Validation, message));
         }
         let known = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-".contains(&byte);
         if rest.is_empty() || !rest.bytes().all(known) {
-            let rule = "letters, digits, / _ and - stand behind its prefix";
+            let rule = "the prefix must be followed by letters, digits, '/', '_' and '-'";
             let message = format!("{} contains invalid characters for an alias: {rule}", sanitize_for_error(text));
             return Err(Error::new(ErrorKind::InvalidAliasName, message));
         }

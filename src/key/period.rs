@@ -47,7 +47,7 @@ macro_rules! days {
 days! {
     /// The waiting period in which a scheduled deletion can be canceled: 7 to 30 days, 30 by
     /// default.
-    DeletionWindow as "the pending window of a deletion", 7 to 30, default 30
+    DeletionWindow as "the pending window of the deletion", 7 to 30, default 30
 }
 
 days! {

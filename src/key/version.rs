@@ -64,7 +64,7 @@ impl KeyMaterialId {
     /// - [`Validation`](ErrorKind::Validation) if the text is not 64 lowercase hexadecimal digits.
     pub fn parse(text: &str) -> Result<Self> {
         Self::parse_digits(text.as_bytes()).ok_or_else(|| {
-            Error::new(ErrorKind::Validation, "a key material id must be 64 hexadecimal digits in lower case")
+            Error::new(ErrorKind::Validation, "a key material id must be 64 lowercase hexadecimal digits")
         })
     }
 

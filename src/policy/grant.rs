@@ -27,7 +27,7 @@ impl GrantId {
         let mut bytes = [0; 32];
         match base16ct::lower::decode(text, &mut bytes).map(<[u8]>::len) {
             Ok(32) => Ok(Self(bytes)),
-            _ => Err(Error::new(ErrorKind::Validation, "a grant id must be 64 hexadecimal digits in lower case")),
+            _ => Err(Error::new(ErrorKind::Validation, "a grant id must be 64 lowercase hexadecimal digits")),
         }
     }
 

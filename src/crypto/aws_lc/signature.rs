@@ -98,7 +98,7 @@ impl SigningKey for Secret {
 
     fn public_key(&self) -> Vec<u8> {
         let point: EcPublicKeyCompressedBin<'_> =
-            self.key.public_key().as_be_bytes().expect("the point of a key pair has been computed with it");
+            self.key.public_key().as_be_bytes().expect("the public point is computed together with the key pair");
         point.as_ref().to_vec()
     }
 

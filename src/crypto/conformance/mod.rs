@@ -234,7 +234,7 @@ fn the_manual_has_the_report_of_parts() {
         })
         .collect();
     let table = rows.join("\n");
-    assert!(include_str!("../../manual/backends.md").contains(&table), "the table must be:\n{table}");
+    assert!(include_str!("../../manual/backends.md").contains(&table), "expected the table:\n{table}");
 }
 
 #[test]

@@ -122,7 +122,8 @@ impl SecureRandom for Fixed {
     }
 
     fn fill(&self, output: &mut [u8]) -> Result<(), CryptoError> {
-        let value = self.0.lock().expect("no test panics while it holds it").pop().ok_or(CryptoError::RandomFailed)?;
+        let value =
+            self.0.lock().expect("no test panics while holding the lock").pop().ok_or(CryptoError::RandomFailed)?;
         output.copy_from_slice(&value);
         Ok(())
     }
@@ -277,7 +278,7 @@ fn bad_points(case: &Case) -> Vec<(&'static str, Vec<u8>)> {
     off_curve[2 * length] ^= 1;
     let mut swapped = point.clone();
     swapped[1..].rotate_left(length);
-    let foreign = CASES.iter().find(|other| other.algorithm != case.algorithm).expect("there are two");
+    let foreign = CASES.iter().find(|other| other.algorithm != case.algorithm).expect("there are two keys");
     // A library might also accept the header of a `SubjectPublicKeyInfo`.
     let spki = [
         &bytes(match length {
@@ -308,8 +309,8 @@ fn bad_points(case: &Case) -> Vec<(&'static str, Vec<u8>)> {
         ("coordinates swapped", swapped),
         ("x above the field", [&[2][..], &vec![0xFF; length]].concat()),
         ("x and y above the field", [&[4][..], &vec![0xFF; 2 * length]].concat()),
-        ("of another curve", foreign.point()),
-        ("of another curve, compressed", foreign.compressed_point()),
+        ("point of another curve", foreign.point()),
+        ("compressed point of another curve", foreign.compressed_point()),
         ("in a SubjectPublicKeyInfo", spki),
     ]
 }
@@ -379,16 +380,16 @@ fn bad_signatures(case: &Case) -> Vec<(&'static str, Vec<u8>)> {
         ("s above the order", der(&r, &add(&s, &order))),
         ("r negated", der(&subtract(&order, &r), &s)),
         ("r without its sign byte", sequence(&[&integer(&r)[..], &s_der].concat())),
-        ("r with a byte too many", sequence(&[&padded[..], &s_der].concat())),
+        ("r with an extra byte", sequence(&[&padded[..], &s_der].concat())),
         ("r alone", sequence(&r_der)),
         ("a third number", sequence(&[&content[..], &integer(&[1])].concat())),
         ("an empty sequence", sequence(&[])),
         ("empty numbers", sequence(&[integer(&[]), integer(&[])].concat())),
-        ("the length in long form", long_form),
-        ("of indefinite length", indefinite),
-        ("bytes behind it", [&good[..], &[0]].concat()),
-        ("itself behind it", [&good[..], &good].concat()),
-        ("both numbers without DER", [&r[..], &s].concat()),
+        ("length in long form", long_form),
+        ("indefinite length", indefinite),
+        ("trailing bytes", [&good[..], &[0]].concat()),
+        ("repeated", [&good[..], &good].concat()),
+        ("both numbers without DER encoding", [&r[..], &s].concat()),
         ("a set", [&[0x31], &good[1..]].concat()),
     ]
 }

@@ -39,7 +39,7 @@ fn wrap<C>(mode: KeyWrapMode, wrapping_key: &[u8], key: &[u8]) -> Result<Vec<u8>
 where
     C: KeyInit + BlockSizeUser<BlockSize = U16> + BlockCipherEncrypt,
 {
-    let invalid = CryptoError::InvalidLength { what: "key to be wrapped", length: key.len() };
+    let invalid = CryptoError::InvalidLength { what: "wrapped key", length: key.len() };
     let mut wrapped = vec![0; wrapped_length(mode, key.len()).ok_or(invalid)?];
     let done = match mode {
         KeyWrapMode::Plain => {

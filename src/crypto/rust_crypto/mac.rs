@@ -29,7 +29,8 @@ where
     D: EagerHash + 'static,
     Hmac<D>: hmac::Mac + KeyInit + Clone + Send + Sync,
 {
-    let hmac = <Hmac<D> as KeyInit>::new_from_slice(key).expect("HMAC takes keys of any length (RFC 2104, section 2)");
+    let hmac =
+        <Hmac<D> as KeyInit>::new_from_slice(key).expect("HMAC supports keys of any length (RFC 2104, section 2)");
     Box::new(Prepared(hmac))
 }
 

@@ -52,7 +52,7 @@ fn specs_usages_algorithms_and_limits_are_those_of_the_reference() -> Result<()>
         let (spec, usage) = (words.next().unwrap(), words.next().unwrap());
         let (spec, usage) = (KeySpec::parse(spec)?, KeyUsage::parse(usage)?);
         assert_eq!(algorithms(spec, usage), words.map(str::to_owned).collect(), "{spec} {usage}");
-        assert!(allowed.insert((spec, usage)), "{line} comes twice");
+        assert!(allowed.insert((spec, usage)), "duplicate line {line}");
     }
     for &spec in KeySpec::ALL {
         for &usage in KeyUsage::ALL {

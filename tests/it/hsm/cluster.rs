@@ -53,7 +53,7 @@ impl World {
     /// holds the login.
     pub(crate) fn with_sessions(calls: CallMode, sessions: usize) -> Option<Self> {
         let [east, west] = two_soft_hsms("the tests of a cluster of two tokens", ["east", "west"])?;
-        let file = Arc::new(MemoryStore::new(&CryptoBackend::default()).expect("there is randomness"));
+        let file = Arc::new(MemoryStore::new(&CryptoBackend::default()).expect("random bytes are available"));
         let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
         let world = Self { east, west, file, clock, calls, sessions };
         let cluster = world.cluster();

@@ -446,7 +446,7 @@ fn what_is_not_material_of_the_key_is_refused_and_named() -> Result<()> {
         ((KeySpec::Hmac224, KeyUsage::GenerateVerifyMac), &[7; 27], "28 to 64"),
         ((KeySpec::Hmac512, KeyUsage::GenerateVerifyMac), &[7; 129], "64 to 128"),
         (ecc, &[0x80; 32], "bare secret number"),
-        (ecc, &[0x80; 33], "must be DER, unencrypted"),
+        (ecc, &[0x80; 33], "must be unencrypted DER"),
         (ecc, pem.as_bytes(), "PEM"),
         (ecc, inner, "SEC 1"),
         ((KeySpec::Rsa2048, KeyUsage::SignVerify), rsa_inner, "PKCS#1"),

@@ -60,7 +60,7 @@ fn every_private_key_gets_its_verdict_in_every_backend() {
 /// decrypt data encrypted to the key.
 fn assert_one_key(vector: &Vector, pkcs8: &[u8], one: &dyn PrivateKey, two: &dyn PrivateKey) {
     let file = &vector.file;
-    assert_eq!(one.to_pkcs8().expect("a key can be written").expose_secret(), pkcs8, "{file}");
+    assert_eq!(one.to_pkcs8().expect("the key can be serialized").expose_secret(), pkcs8, "{file}");
     assert_eq!(one.public_key_der(), two.public_key_der(), "{file}");
     for backend in BACKENDS {
         let public = backend.key_pairs().public_key(one.kind(), &two.public_key_der()).expect("its own");
@@ -112,7 +112,7 @@ fn no_key_agrees_with_a_public_key_that_is_refused() {
             continue;
         }
         for backend in BACKENDS {
-            let key = backend.key_pairs().generate(kind, backend.random()).expect("there is randomness");
+            let key = backend.key_pairs().generate(kind, backend.random()).expect("random bytes are available");
             let agreed = key.agree(&vector.bytes("key"));
             assert_eq!(agreed.is_ok(), accepted(&vector), "{} with {}", vector.file, backend.name());
         }

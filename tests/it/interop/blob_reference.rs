@@ -58,7 +58,7 @@ impl Case {
         let prefix = self.prefix.to_bytes();
         let mut blob = prefix.to_vec();
         let sealed = self.key().seal(LABEL, &prefix, &self.context_bytes(), &self.plaintext, &mut blob);
-        sealed.expect("there is randomness");
+        sealed.expect("random bytes are available");
         blob
     }
 

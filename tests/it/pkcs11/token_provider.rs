@@ -25,7 +25,7 @@ struct World {
 impl World {
     fn new(test: &str) -> Option<Self> {
         let hsm = soft_hsm(test, &["home"])?;
-        let store = Arc::new(MemoryStore::new(&CryptoBackend::default()).expect("there is randomness"));
+        let store = Arc::new(MemoryStore::new(&CryptoBackend::default()).expect("random bytes are available"));
         let clock = Arc::new(ManualClock::new(Timestamp::from_unix_millis(1_700_000_000_000)));
         Some(Self { hsm, store, clock })
     }

@@ -114,7 +114,7 @@ impl Private {
 
     fn compressed_point(&self) -> Vec<u8> {
         let point: EcPublicKeyCompressedBin<'_> =
-            self.key.public_key().as_be_bytes().expect("the point of a key pair has been computed with it");
+            self.key.public_key().as_be_bytes().expect("the public point is computed together with the key pair");
         point.as_ref().to_vec()
     }
 }
@@ -175,7 +175,7 @@ impl PublicKey for Public {
             return key_encoding::write_public(self.kind, &self.point).expect("a point is short enough for DER");
         }
         // The library computed the y coordinate of a compressed point when it parsed the point.
-        let spki: PublicKeyX509Der<'_> = self.key.as_der().expect("a key that was parsed can be written");
+        let spki: PublicKeyX509Der<'_> = self.key.as_der().expect("a parsed key can be serialized");
         spki.as_ref().to_vec()
     }
 

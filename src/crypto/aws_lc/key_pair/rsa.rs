@@ -105,7 +105,7 @@ impl PrivateKey for Private {
 
     fn public_key_der(&self) -> Vec<u8> {
         let content = self.signing.public_key().as_ref();
-        key_encoding::write_public(self.kind, content).expect("the numbers of a checked key fit into DER")
+        key_encoding::write_public(self.kind, content).expect("the numbers of a validated key fit into DER")
     }
 
     fn sign(&self, algorithm: SigningAlgorithm, input: SignatureInput<'_>) -> Result<Vec<u8>, CryptoError> {

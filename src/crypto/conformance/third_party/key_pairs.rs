@@ -92,7 +92,7 @@ fn rsa_public(backend: &CryptoBackend, kind: KeyPairKind, spki: &[u8], exponent:
     let small = exponent.iter().skip_while(|byte| **byte == 0).count() < 3;
     match backend.key_pairs().public_key(kind, spki) {
         Ok(key) => {
-            assert!(!small, "a small exponent must be refused");
+            assert!(!small, "a small exponent must be rejected");
             Some(key)
         }
         Err(error) => {

@@ -11,7 +11,7 @@ pub(super) struct Generator<'a>(pub(super) &'a dyn SecureRandom);
 
 /// The error of the generator.
 #[derive(Debug)]
-pub(super) struct Failed(#[expect(dead_code, reason = "for `Debug` only")] CryptoError);
+pub(super) struct Failed(#[expect(dead_code, reason = "only for `Debug`")] CryptoError);
 
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

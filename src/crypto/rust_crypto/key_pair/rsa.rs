@@ -189,8 +189,8 @@ fn seal<D: Digest + FixedOutputReset>(
 }
 
 fn to_spki(kind: KeyPairKind, key: &::rsa::PublicKey) -> Vec<u8> {
-    let content = key.to_pkcs1_der().expect("the numbers of a checked key fit into DER");
-    key_encoding::write_public(kind, content.as_bytes()).expect("the numbers of a checked key fit into DER")
+    let content = key.to_pkcs1_der().expect("the numbers of a validated key fit into DER");
+    key_encoding::write_public(kind, content.as_bytes()).expect("the numbers of a validated key fit into DER")
 }
 
 fn digest_of(algorithm: SigningAlgorithm, input: SignatureInput<'_>) -> Result<Vec<u8>, CryptoError> {
