@@ -91,7 +91,7 @@ fn operations(criterion: &mut Criterion) {
         println!("not run: SoftHSM 2 is not installed");
         return;
     };
-    let sealed = setup.ways[0].1.encrypt(&setup.aes, CONTEXT, &PLAINTEXT).expect("it encrypts");
+    let sealed = setup.ways[0].1.encrypt(&setup.aes, CONTEXT, &PLAINTEXT).expect("encryption succeeds");
     let mut operations = ciphers(&setup, &sealed);
     operations.extend(signatures(&setup));
     let mut group = criterion.benchmark_group("hsm");
@@ -139,13 +139,13 @@ fn ciphers<'a>(setup: &'a Setup, sealed: &'a [u8]) -> Vec<Operation<'a>> {
             setup,
             "encrypt",
             move || drop(black_box(one.encrypt(iv, CONTEXT, &PLAINTEXT))),
-            |token| drop(black_box(token.encrypt(aes, CONTEXT, &PLAINTEXT)).expect("it encrypts")),
+            |token| drop(black_box(token.encrypt(aes, CONTEXT, &PLAINTEXT)).expect("encryption succeeds")),
         ),
         Operation::new(
             setup,
             "decrypt",
             move || drop(black_box(two.decrypt(iv, CONTEXT, body))),
-            |token| drop(black_box(token.decrypt(aes, CONTEXT, sealed)).expect("it opens")),
+            |token| drop(black_box(token.decrypt(aes, CONTEXT, sealed)).expect("decryption succeeds")),
         ),
         Operation::new(
             setup,
@@ -202,7 +202,7 @@ fn pool(criterion: &mut Criterion) {
                     for _ in 0..threads {
                         scope.spawn(|| {
                             for _ in 0..rounds {
-                                black_box(token.encrypt(&setup.aes, CONTEXT, &PLAINTEXT)).expect("it encrypts");
+                                black_box(token.encrypt(&setup.aes, CONTEXT, &PLAINTEXT)).expect("encryption succeeds");
                             }
                         });
                     }
@@ -224,15 +224,15 @@ fn failover(criterion: &mut Criterion) {
         .member("east", "zone-a", &module(&east), config("east"))
         .member("west", "zone-b", &module(&west), config("west"));
     let credential: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(pin()));
-    cluster.connect(&credential).expect("the tokens are there");
-    cluster.install_replication_key(&SecretBytes::copy_from_slice(&[0x5A; 32])).expect("the tokens take it");
+    cluster.connect(&credential).expect("the tokens exist");
+    cluster.install_replication_key(&SecretBytes::copy_from_slice(&[0x5A; 32])).expect("the tokens accept the PIN");
     let vault = ClusterId::parse("vault").expect("a name");
     let kms = Kms::builder().cluster(vault.clone(), cluster.clone()).build().expect("a KMS");
     let store = CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(pin());
     let store = kms.create_custom_key_store(store).expect("a store");
-    kms.connect_custom_key_store(store).expect("the tokens are there");
+    kms.connect_custom_key_store(store).expect("the tokens exist");
     let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store)).expect("a key").key_id();
-    let encrypt = || black_box(kms.encrypt(EncryptRequest::new(key, &PLAINTEXT))).expect("one member is there");
+    let encrypt = || black_box(kms.encrypt(EncryptRequest::new(key, &PLAINTEXT))).expect("one member exists");
 
     let mut group = criterion.benchmark_group("hsm_failover");
     group.sample_size(10).measurement_time(Duration::from_secs(3));

@@ -156,7 +156,7 @@ fn small_messages(rows: &mut Vec<Row>, options: &Options, name: &str, backend: C
     for (what, ours) in works {
         let (ours, reference) = alternate(options, ours, &mut reference)?;
         rows.push(Row {
-            name: format!("{what} 1 KiB, {name}, µs beside raw AES-256-GCM"),
+            name: format!("{what} 1 KiB, {name}, µs compared with raw AES-256-GCM"),
             ours: ours.as_secs_f64() * 1e6,
             reference: Some(reference.as_secs_f64() * 1e6),
             owed: Owed::Micros(6.0),
@@ -180,7 +180,7 @@ fn blobs(rows: &mut Vec<Row>, options: &Options) -> Result<()> {
     for (what, ours) in works {
         let (ours, reference) = alternate(options, ours, &mut reference)?;
         rows.push(Row {
-            name: format!("{what}, operations/s beside raw AES-256-GCM of 64 B"),
+            name: format!("{what}, operations/s compared with raw AES-256-GCM of 64 B"),
             ours: per_second(ours),
             reference: Some(per_second(reference)),
             owed: Owed::PerSecond(700_000.0),
@@ -226,7 +226,7 @@ fn key_pairs(rows: &mut Vec<Row>, options: &Options) -> Result<()> {
         for (what, ours, reference) in works {
             let (ours, reference) = alternate(options, ours, reference)?;
             rows.push(Row {
-                name: format!("{what} with {spec}, µs beside the backend's call"),
+                name: format!("{what} with {spec}, µs compared with the backend's call"),
                 ours: ours.as_secs_f64() * 1e6,
                 reference: Some(reference.as_secs_f64() * 1e6),
                 owed: Owed::Beyond(3.0),
@@ -283,7 +283,7 @@ fn stream_memory(rows: &mut Vec<Row>, options: &Options) -> Result<(), Box<dyn s
         sealing.join().expect("the work does not panic")?;
         Ok(opened)
     })?;
-    assert_eq!(opened, length, "the stream is whole");
+    assert_eq!(opened, length, "the stream is complete");
     let after = peak_memory().unwrap_or(before);
     rows.push(Row {
         name: format!("stream of {} MiB both ways, MiB of peak memory above start", length >> 20),

@@ -90,7 +90,7 @@ fn measure_memory(path: &Path) -> Result<(), Box<dyn Error>> {
         page = PageRequest::default().limit(1_000).marker(marker);
     }
     let all = more()?;
-    println!("{open} bytes more when open, {all} when all {listed} keys were listed: {} a key", all / listed.max(1));
+    println!("{open} more bytes when open, {all} when all {listed} keys were listed: {} per key", all / listed.max(1));
     Ok(())
 }
 

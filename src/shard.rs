@@ -40,7 +40,8 @@ mod tests {
         let here = shard_index();
         assert_eq!(here, shard_index());
         let both = std::thread::scope(|scope| {
-            [scope.spawn(shard_index), scope.spawn(shard_index)].map(|thread| thread.join().expect("no panic"))
+            [scope.spawn(shard_index), scope.spawn(shard_index)]
+                .map(|thread| thread.join().expect("no thread panicked"))
         });
         assert!(both.iter().all(|shard| *shard < SHARDS));
     }

@@ -90,7 +90,7 @@ fuzz_target!(|damages: Vec<Damage>| {
         for (place, ((_, good), bytes)) in good.files.iter().zip(&files).enumerate() {
             let (good, bytes) = (records(good), records(bytes.as_deref().unwrap_or_default()));
             let same = if place + 1 == count { bytes.starts_with(good) } else { bytes == good };
-            assert!(same, "an altered trail was called intact");
+            assert!(same, "an altered trail was reported as intact");
         }
     }
 });

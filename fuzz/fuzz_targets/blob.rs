@@ -74,7 +74,7 @@ fn tampered(case: &Case, scheme: usize) {
     case.edits.iter().for_each(|edit| edit.apply(&mut received));
 
     match open(&received, &case.pairs) {
-        Ok(plaintext) => assert!(received == sealed && plaintext == case.plaintext, "a tampered blob opened"),
+        Ok(plaintext) => assert!(received == sealed && plaintext == case.plaintext, "a tampered blob was decrypted"),
         Err(kind) => {
             assert_ne!(received, sealed);
             assert_refusal(kind);

@@ -69,10 +69,10 @@ fuzz_target!(|case: Case| {
                 let (who, suite) = (usize::from(*who) % CLIENTS, suite_of(*suite));
                 let (context, text) = (context_of(*context).with("b", "2"), vec![7; usize::from(*length)]);
                 let envelope = world.cached(who, suite);
-                let message = envelope.encrypt(&text, &context).expect("the backend does not fail");
+                let message = envelope.encrypt(&text, &context).expect("the backend works");
                 world.count(&message, suite, text.len());
                 let opened = world.plain(who, suite).decrypt_with_reproduced_context(&message, &context);
-                assert!(opened.is_ok_and(|opened| opened == text), "a message that nobody opens");
+                assert!(opened.is_ok_and(|opened| opened == text), "the message cannot be decrypted by any key");
                 written.push(message);
             }
             Step::Decrypt { who, message, known, reproduces, edits } => {
@@ -111,7 +111,7 @@ impl World {
         assert!(*messages <= self.max_messages, "{messages} messages under one data key");
         // A longer message has its own data key.
         assert!(*messages == 1 || *bytes <= self.max_bytes, "{bytes} bytes under one data key");
-        assert!(now.since(*made) <= self.max_age, "a data key that is too old");
+        assert!(now.since(*made) <= self.max_age, "the data key is too old");
     }
 
     fn keyring(&self, who: usize) -> DefaultMaterialsManager {
@@ -129,7 +129,11 @@ impl World {
         let builder = CachingMaterialsManager::builder(self.keyring(who), self.max_age).cache(&self.cache);
         let builder = builder.clock(Arc::clone(&self.clock)).max_messages(self.max_messages).max_bytes(self.max_bytes);
         // Clients with the same key are interchangeable, whatever else they accept.
-        self.envelope(who, suite, builder.partition(format!("key {}", who / 2)).build().expect("the terms are allowed"))
+        self.envelope(
+            who,
+            suite,
+            builder.partition(format!("key {}", who / 2)).build().expect("the settings are valid"),
+        )
     }
 
     /// Applies the settings of a client to its manager.
@@ -145,7 +149,7 @@ impl World {
         };
         let builder = builder.algorithm_suite(suite).commitment_policy(policy).backend(self.backend);
         let builder = if who % 2 == 1 { builder.accept_javascript_context_order() } else { builder };
-        builder.build().expect("the settings are allowed")
+        builder.build().expect("the settings are valid")
     }
 }
 

@@ -100,14 +100,14 @@ fuzz_target!(|case: Case| {
     match reader.reader.on_decrypt(&mut found, &data_keys) {
         Ok(()) => {
             assert_eq!(found.data_key(), made.data_key(), "another data key was found");
-            assert!(is_sound, "an altered data key was opened");
-            assert!(!other_context || !writer.binds_context, "a data key was opened for another context");
+            assert!(is_sound, "an altered data key was unwrapped");
+            assert!(!other_context || !writer.binds_context, "a data key was unwrapped for another encryption context");
         }
         Err(error) => {
             assert!(found.data_key().is_none());
             assert_eq!(error.kind(), ErrorKind::NoDataKeyUnwrapped);
             let should = written_by == read_by && is_sound && (!other_context || !writer.binds_context);
-            assert!(!should, "a sound data key did not open: {error}");
+            assert!(!should, "a valid data key could not be unwrapped: {error}");
         }
     }
 });

@@ -72,9 +72,9 @@ fuzz_target!(|case: Case| {
         let digest = BACKENDS[1].digest().digest(DigestAlgorithm::Sha256, &[&file[..content]]);
         file[content..].copy_from_slice(digest.as_ref());
     }
-    let before = world.store.revision().expect("memory does not fail");
-    let refused = world.kms.import_keys(&file, &world.identity).expect_err("the key is there already").kind();
+    let before = world.store.revision().expect("the memory store does not fail");
+    let refused = world.kms.import_keys(&file, &world.identity).expect_err("the key already exists").kind();
     let expected = if file == world.file { ErrorKind::AlreadyExists } else { ErrorKind::InvalidExport };
     assert_eq!(refused, expected);
-    assert_eq!(world.store.revision().expect("memory does not fail"), before, "something was written");
+    assert_eq!(world.store.revision().expect("the memory store does not fail"), before, "data was written");
 });

@@ -74,7 +74,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
 fuzz_target!(|case: Case| {
     let world = &*WORLD;
     let (token, wrapped) = (case.token.apply(&world.token), case.wrapped.apply(&world.wrapped));
-    let before = world.store.revision().expect("memory does not fail");
+    let before = world.store.revision().expect("the memory store does not fail");
     let request = ImportKeyMaterialRequest::new(world.key, &token, &wrapped).does_not_expire();
     let answer = world.kms.import_key_material(request).map_err(|error| error.kind());
     let expected = match (&token == &world.token, &wrapped == &world.wrapped) {
@@ -86,5 +86,5 @@ fuzz_target!(|case: Case| {
         (true, false) => Err(ErrorKind::InvalidCiphertext),
     };
     assert_eq!(answer.map(drop), expected);
-    assert_eq!(world.store.revision().expect("memory does not fail"), before, "something was written");
+    assert_eq!(world.store.revision().expect("the memory store does not fail"), before, "data was written");
 });

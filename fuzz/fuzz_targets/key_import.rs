@@ -53,7 +53,7 @@ fn try_public(kind: KeyPairKind, der: &[u8]) {
     });
     assert_eq!(one, two, "{kind:?}");
     if let Ok(spki) = one {
-        let again = BACKENDS[0].key_pairs().public_key(kind, &spki).expect("what was written is read");
+        let again = BACKENDS[0].key_pairs().public_key(kind, &spki).expect("the serialized key can be parsed");
         assert_eq!(again.to_spki(), spki);
     }
 }
@@ -62,14 +62,14 @@ fn try_private(kind: KeyPairKind, der: &[u8]) {
     let [one, two] = BACKENDS.map(|backend| backend.key_pairs().private_key(kind, der));
     match (one, two) {
         (Ok(one), Ok(two)) => {
-            let written = [&one, &two].map(|key| key.to_pkcs8().expect("a good key"));
+            let written = [&one, &two].map(|key| key.to_pkcs8().expect("the key is valid"));
             assert_eq!(written[0].expose_secret(), written[1].expose_secret());
             assert_eq!(one.public_key_der(), two.public_key_der());
             let public = BACKENDS[1].key_pairs().public_key(kind, &one.public_key_der()).expect("its own");
             let (algorithm, message) = (kind.signing_algorithms()[0], SignatureInput::Message(b"m"));
             for key in [&one, &two] {
                 match key.sign(algorithm, message) {
-                    Ok(signature) => public.verify(algorithm, message, &signature).expect("a good key verifies"),
+                    Ok(signature) => public.verify(algorithm, message, &signature).expect("a valid key verifies"),
                     // A factor is not prime, which is detected only here.
                     Err(error) => assert_eq!(error, CryptoError::FaultyComputation),
                 }

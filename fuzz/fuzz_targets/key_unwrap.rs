@@ -35,7 +35,10 @@ fuzz_target!(|case: Case| {
             let mut edited = made.clone();
             edits.iter().for_each(|edit| edit.apply(&mut edited));
             if edited == made {
-                let opened = BACKENDS[0].key_wrap().unwrap(mode, &case.wrapping_key, &made).expect("it was made here");
+                let opened = BACKENDS[0]
+                    .key_wrap()
+                    .unwrap(mode, &case.wrapping_key, &made)
+                    .expect("the ciphertext was created here");
                 assert_eq!(opened.expose_secret(), key);
             }
             edited
@@ -46,7 +49,7 @@ fuzz_target!(|case: Case| {
     match one {
         Ok(key) => {
             let again = BACKENDS[0].key_wrap().wrap(mode, &case.wrapping_key, key.expose_secret());
-            assert_eq!(again.expect("what was unwrapped can be wrapped"), wrapped);
+            assert_eq!(again.expect("the unwrapped key can be wrapped"), wrapped);
         }
         Err(error) => assert_eq!(error, CryptoError::NotAuthentic),
     }

@@ -182,7 +182,7 @@ impl World {
             Name::Id(key) => (KeyIdentifier::KeyId(self.id(key)), Ok(self.number(key))),
             Name::Arn(key) => (KeyIdentifier::KeyArn(self.arn(key)), Ok(self.number(key))),
             Name::Alias(alias) => {
-                let parsed = KeyIdentifier::parse(&alias_name(alias)).expect("a good alias name");
+                let parsed = KeyIdentifier::parse(&alias_name(alias)).expect("the alias name is valid");
                 (parsed, self.model.resolve(alias_number(alias)))
             }
         }
@@ -190,7 +190,7 @@ impl World {
 
     fn create(&mut self) -> (Result<(), Error>, Outcome) {
         if self.arns.len() < MOST_KEYS {
-            let key = self.kms.create_key(Default::default()).expect("a key can always be made");
+            let key = self.kms.create_key(Default::default()).expect("a key can always be created");
             self.arns.push(key.arn().clone());
             self.model.create();
         }
@@ -285,7 +285,7 @@ impl World {
 
     /// Another account learns nothing, whether or not the resource exists.
     fn outsider(&self, key: u8, sealed: u8) {
-        let kind = |result: Result<(), Error>| result.expect_err("it is not its key").kind();
+        let kind = |result: Result<(), Error>| result.expect_err("the ciphertext belongs to another key").kind();
         assert_eq!(kind(self.outsider.describe_key(self.arn(key)).map(drop)), ErrorKind::NotFound);
         assert_eq!(kind(self.outsider.describe_key(self.id(key)).map(drop)), ErrorKind::NotFound);
         assert_eq!(kind(self.outsider.disable_key(self.arn(key))), ErrorKind::NotFound);

@@ -29,7 +29,7 @@ fn write(header: &Header, read: &[u8]) -> Vec<u8> {
     out.extend(header.message_id().as_ref());
 
     let context = section(&read[out.len()..]);
-    let canonical = header.context().to_canonical_bytes().expect("what was read can be written");
+    let canonical = header.context().to_canonical_bytes().expect("the parsed header can be serialized");
     assert_eq!(EncryptionContext::from_bytes(context).as_ref(), Ok(header.context()));
     assert!(context.len() == canonical.len() || context == [0, 0]);
     put(&mut out, context);

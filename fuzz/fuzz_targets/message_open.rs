@@ -53,12 +53,12 @@ fn tampered(case: &Case) {
     case.edits.iter().for_each(|edit| edit.apply(&mut received));
 
     let (opened, released) = open(&envelope, &received, 1 + usize::from(case.step));
-    assert!(case.plaintext.starts_with(&released), "something else than the plaintext was released");
+    assert!(case.plaintext.starts_with(&released), "data other than the plaintext was released");
     if received == sealed {
         assert_eq!(opened.as_deref(), Some(&case.plaintext[..]));
-        assert!(envelope.decrypt(&sealed, &context.with("expected", "and not there")).is_err());
+        assert!(envelope.decrypt(&sealed, &context.with("expected", "the plaintext buffer was not cleared")).is_err());
     } else {
-        assert_eq!(opened, None, "a tampered message opened");
+        assert_eq!(opened, None, "a tampered message was decrypted");
     }
 }
 
@@ -71,7 +71,7 @@ fn open(envelope: &Envelope, message: &[u8], step: usize) -> (Option<Vec<u8>>, V
         Ok(reader) => read_in_steps(reader, step),
         Err(_) => (Vec::new(), false),
     };
-    assert_eq!(at_once.is_some(), ended, "opening at once and in steps disagree");
+    assert_eq!(at_once.is_some(), ended, "decrypting at once and in steps differ");
     if let Some(plaintext) = &at_once {
         assert_eq!(plaintext, &released);
     }

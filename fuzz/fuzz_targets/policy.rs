@@ -75,7 +75,7 @@ fn parse(kind: PolicyKind, text: &str) -> strongroom::Result<PolicyDocument> {
 fn check(kind: PolicyKind, document: &PolicyDocument, context: &EncryptionContext) {
     let text = document.as_str();
     assert!(text.len() <= PolicyDocument::MAX_LENGTH);
-    assert_eq!(parse(kind, text).expect("it was read before"), *document);
+    assert_eq!(parse(kind, text).expect("the document was parsed before"), *document);
     let value: serde_json::Value = serde_json::from_str(text).expect("a document is JSON");
     // An escape may represent a character that is not allowed unescaped.
     let compact = parse(kind, &value.to_string()).ok();
@@ -112,7 +112,8 @@ fn decide(kind: PolicyKind, document: &PolicyDocument, request: &PolicyRequest<'
     };
     let denied = [document.clone(), WORLD.denial.clone()];
     let identity = if kind == PolicyKind::Key { &denied[1..] } else { &denied[..] };
-    let outweighed = evaluate(request, &attached.with_identity_policies(identity)).expect("it decided before");
+    let outweighed =
+        evaluate(request, &attached.with_identity_policies(identity)).expect("the evaluation succeeded before");
     assert!(matches!(outweighed, PolicyEvaluation::DeniedByKeyPolicy(_) | PolicyEvaluation::DeniedByIdentityPolicy(_)));
     if kind == PolicyKind::Key && request.operation == Operation::PutKeyPolicy && request.alias.is_none() {
         if let Ok(control) = passes_lockout_safety_check(request, document, &[]) {

@@ -40,9 +40,9 @@ fn agree(ended: &Outcome, expected: &Outcome) -> bool {
 }
 
 fuzz_target!(|case: Case| {
-    let one = builder(&case).build().expect("the settings are allowed");
+    let one = builder(&case).build().expect("the settings are valid");
     let many = builder(&case).threads(2 + usize::from(case.threads % 3)).chunk_size(1 + usize::from(case.share) * 4);
-    let many = many.build().expect("the settings are allowed");
+    let many = many.build().expect("the settings are valid");
     let plaintext: Vec<u8> = (0..=250).cycle().take(usize::from(case.length % 4096)).collect();
     let step = 1 + usize::from(case.step) * 5;
 
@@ -53,8 +53,8 @@ fuzz_target!(|case: Case| {
 
     let expected = one.decrypt(&received, &none()).map_err(|error| told(&error));
     match &expected {
-        Ok(opened) => assert!(*opened == plaintext && received == sealed, "a tampered message opened"),
-        Err(_) => assert!(received != sealed, "a sound message did not open"),
+        Ok(opened) => assert!(*opened == plaintext && received == sealed, "a tampered message was decrypted"),
+        Err(_) => assert!(received != sealed, "a valid message could not be decrypted"),
     }
     for envelope in [&one, &many] {
         assert_eq!(envelope.decrypt(&received, &none()).map_err(|error| told(&error)), expected);
@@ -65,7 +65,7 @@ fuzz_target!(|case: Case| {
             re_encrypted(envelope, &received, &one),
         ];
         for (released, ended) in ways {
-            assert!(plaintext.starts_with(&released), "something else than the plaintext was released");
+            assert!(plaintext.starts_with(&released), "data other than the plaintext was released");
             assert!(agree(&ended, &expected), "{ended:?} and {expected:?}");
         }
         at_random(envelope, &received, &plaintext, &expected);
@@ -96,11 +96,11 @@ fn builder(case: &Case) -> EnvelopeBuilder {
 fn write(case: &Case, one: &Envelope, many: &Envelope, plaintext: &[u8], step: usize) -> Vec<u8> {
     let envelope = if case.write & 1 == 0 { one } else { many };
     match case.write >> 1 & 3 {
-        0 | 1 => envelope.encrypt(plaintext, &none()).expect("the backend does not fail"),
+        0 | 1 => envelope.encrypt(plaintext, &none()).expect("the backend works"),
         2 => {
-            let mut writer = envelope.writer(Vec::new(), &none()).expect("the backend does not fail");
-            plaintext.chunks(step).for_each(|part| writer.write_all(part).expect("a vector takes everything"));
-            writer.finish().expect("a vector takes everything")
+            let mut writer = envelope.writer(Vec::new(), &none()).expect("the backend works");
+            plaintext.chunks(step).for_each(|part| writer.write_all(part).expect("writing to a vector succeeds"));
+            writer.finish().expect("writing to a vector succeeds")
         }
         _ => {
             let (mut encryptor, mut message) = (envelope.encryptor(&none()).expect("no failure"), Vec::new());
@@ -126,7 +126,11 @@ fn stream(envelope: &Envelope, message: &[u8], step: usize) -> (Vec<u8>, Outcome
         return (released.clone(), Ok(released));
     }
     // Errors are final, and are returned again.
-    let error = reader.read(&mut [0]).expect_err("it failed before").downcast::<Error>().expect("an error of ours");
+    let error = reader
+        .read(&mut [0])
+        .expect_err("the reader failed before")
+        .downcast::<Error>()
+        .expect("an error of this crate");
     (released, Err(told(&error)))
 }
 
@@ -147,7 +151,7 @@ fn asynchronous(envelope: &Envelope, message: &[u8], step: usize) -> (Vec<u8>, O
             match reader.read(&mut part).await {
                 Ok(0) => return Ok(()),
                 Ok(length) => released.extend_from_slice(&part[..length]),
-                Err(error) => return Err(error.downcast::<Error>().expect("an error of ours")),
+                Err(error) => return Err(error.downcast::<Error>().expect("an error of this crate")),
             }
         }
     });
@@ -191,11 +195,11 @@ fn re_encrypted(envelope: &Envelope, message: &[u8], to: &Envelope) -> (Vec<u8>,
     let mut written = Vec::new();
     match envelope.re_encrypt(message, &none(), to, &mut written) {
         Ok(_) => {
-            let opened = to.decrypt(&written, &none()).expect("a whole message");
+            let opened = to.decrypt(&written, &none()).expect("the message is complete");
             (opened.clone(), Ok(opened))
         }
         Err(error) => {
-            assert!(to.decrypt(&written, &none()).is_err(), "a part of a message opened as a whole one");
+            assert!(to.decrypt(&written, &none()).is_err(), "a part of a message was accepted as a complete message");
             (Vec::new(), Err(told(&error)))
         }
     }
@@ -208,5 +212,5 @@ fn at_random(envelope: &Envelope, message: &[u8], plaintext: &[u8], expected: &O
     let mut opened = Vec::new();
     let whole = reader.read_to_end(&mut opened).is_ok();
     assert!(plaintext.starts_with(&opened));
-    assert_eq!(whole && opened == plaintext, expected.is_ok(), "reading all of it at random disagrees");
+    assert_eq!(whole && opened == plaintext, expected.is_ok(), "random-access reading differs");
 }

@@ -34,7 +34,7 @@ fuzz_target!(|case: Case| {
     let (signature, made) = match &case.signature {
         Signature::Bytes(bytes) => (bytes.clone(), None),
         Signature::Edited(edits) => {
-            let made = two.private.sign(algorithm, input).expect("a good key signs");
+            let made = two.private.sign(algorithm, input).expect("a valid key signs");
             let mut edited = made.clone();
             edits.iter().for_each(|edit| edit.apply(&mut edited));
             (edited, Some(made))
@@ -45,7 +45,7 @@ fuzz_target!(|case: Case| {
     match verdicts[0] {
         Ok(()) => assert!(
             made.is_some_and(|made| made == signature) || is_known_malleable(one.kind, algorithm),
-            "a signature that nobody made"
+            "the signature was never created"
         ),
         Err(error) => assert_eq!(error, CryptoError::InvalidSignature),
     }

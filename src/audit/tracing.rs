@@ -146,7 +146,7 @@ mod tests {
         fn event(&self, event: &Event<'_>) {
             let mut fields = Fields(format!("{} {} ", event.metadata().level(), event.metadata().target()));
             event.record(&mut fields);
-            self.0.lock().expect("no panic").push(fields.0);
+            self.0.lock().expect("no thread panicked").push(fields.0);
         }
 
         fn enter(&self, _: &Id) {}

@@ -163,7 +163,7 @@ fn every_flipped_bit_and_every_truncation_of_a_record_is_refused() -> Result<()>
         assert!(root.open(b"binding", &flipped).is_err(), "bit {bit}");
     }
     for end in 0..sealed.len() {
-        assert!(root.open(b"binding", &sealed[..end]).is_err(), "cut to {end}");
+        assert!(root.open(b"binding", &sealed[..end]).is_err(), "truncated to {end}");
     }
     Ok(())
 }

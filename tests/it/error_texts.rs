@@ -32,7 +32,7 @@ fn chain(error: &dyn StdError) -> Vec<String> {
     for (index, text) in texts.iter().enumerate() {
         assert!(!text.is_empty(), "{error:?}");
         for cause in &texts[index + 1..] {
-            assert!(!text.contains(cause.as_str()), "{cause:?} is told twice: {texts:?}");
+            assert!(!text.contains(cause.as_str()), "{cause:?} is repeated: {texts:?}");
         }
     }
     texts
@@ -42,7 +42,7 @@ fn chain(error: &dyn StdError) -> Vec<String> {
 /// nor as printed by `main`.
 fn complete(error: &Error, about: &str) {
     let texts = chain(error);
-    assert!(texts[0].contains(about), "{texts:?} does not say {about:?}");
+    assert!(texts[0].contains(about), "{texts:?} does not contain {about:?}");
     assert_eq!(format!("{error:?}").matches(about).count(), 1, "{error:?}");
 }
 
@@ -90,7 +90,7 @@ fn messages_say_everything_once_in_every_way_of_reading_and_writing() -> Result<
             let read = io::Read::read_to_end(&mut reader, &mut Vec::new()).unwrap_err();
             // `io::Error` does the same: it displays the inner error as its own text.
             chain(&read);
-            Err::<(), _>(read.downcast().expect("an error of ours"))
+            Err::<(), _>(read.downcast().expect("an error of this crate"))
         });
         complete(&whole.unwrap_err(), about);
     }
@@ -169,7 +169,7 @@ fn no_error_type_puts_its_source_into_its_text() {
         by_hand.extend(types.filter_map(|rest| rest.split([' ', '<']).next()));
     }
     assert_eq!(by_hand, BTreeSet::from(BY_HAND));
-    assert!(derived > 50, "{derived} are too few: is it still found how errors are written?");
+    assert!(derived > 50, "found only {derived} error attributes: the scan may be outdated");
     assert!(repeats("\"cannot: {0}", ")]\n    Failed(#[from] io::Error),"));
     assert!(repeats("\"cannot {}: {source}\", path.display()", ")]\n    Failed { path: PathBuf, source: Cause },"));
 }

@@ -46,7 +46,10 @@ fn source_tree_keeps_the_layers() {
     let (tree, edges, unplaced) = read(&sources);
     if std::env::var("STRONGROOM_LAYERING").is_ok_and(|mode| mode == "list") {
         println!("{}\nall edges:\n{}", report::circles(&tree, &edges), report::edges(&tree, &edges));
-        println!("calls that may mean a method of the crate, of which none counts:\n  {}", unplaced.join("\n  "));
+        println!(
+            "calls that may refer to a method of this crate, none of which is counted:\n  {}",
+            unplaced.join("\n  ")
+        );
     }
     let problems = rules.problems(&tree, &edges);
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
@@ -69,7 +72,7 @@ impl Rules<'_> {
             if !self.waiting.contains(&table.module) {
                 problems.extend(table.problems(tree, edges, &self.planned));
             } else if table.unlisted(tree, &self.planned).is_empty() {
-                problems.push(format!("the tree of {} is there: take it out of WAITING", table.module));
+                problems.push(format!("the tree of {} exists: remove it from WAITING", table.module));
             }
         }
         problems.extend(self.circles(edges));
@@ -99,7 +102,7 @@ impl Rules<'_> {
         }
         let gone = |names: BTreeSet<&str>| {
             let names: Vec<&str> = names.into_iter().collect();
-            format!("this circle is gone or has changed, take it out of KNOWN_CIRCLES: {}", names.join(", "))
+            format!("this cycle was removed or has changed, remove it from KNOWN_CIRCLES: {}", names.join(", "))
         };
         problems.extend(unseen.into_iter().map(gone));
         problems
@@ -126,13 +129,13 @@ fn siblings(edges: &[Edge]) -> BTreeMap<Module, Vec<Edge>> {
 }
 
 fn describe(modules: &BTreeSet<Module>, names: &[String], edges: &[Edge]) -> String {
-    let mut text = format!("these use each other in a circle: {}", names.join(", "));
+    let mut text = format!("these use each other in a cycle: {}", names.join(", "));
     let shortest = shortest(modules, edges);
     for edge in &shortest {
         text += &format!("\n  {}", edge.place);
     }
     if shortest.len() < modules.len() {
-        text += "\n  and it has more circles; without these lines there would be none:";
+        text += "\n  with further cycles; removing these lines would break all of them:";
         let cuts = cuts(modules, edges);
         for edge in edges.iter().filter(|edge| cuts.iter().any(|(from, to)| (from, to) == (&edge.from, &edge.to))) {
             text += &format!("\n    {}", edge.place);

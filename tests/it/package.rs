@@ -29,7 +29,7 @@ fn the_package_holds_what_users_need_and_nothing_else() {
         (published && !peers) || ADDED_BY_CARGO.contains(file)
     };
     let strangers: Vec<_> = files.iter().filter(|file| !allowed(file)).collect();
-    assert!(strangers.is_empty(), "the package must not hold {strangers:?}");
+    assert!(strangers.is_empty(), "the package must not contain {strangers:?}");
 
     let missing: Vec<_> = PUBLISHED.iter().filter(|entry| !entry.ends_with('/') && !files.contains(*entry)).collect();
     assert!(missing.is_empty(), "the package lacks {missing:?}");
@@ -74,7 +74,7 @@ fn source_files_stay_short_and_finished() {
 #[test]
 fn every_test_that_holds_a_promise_exists() {
     let page = read("SECURITY.md");
-    let (_, table) = page.split_once("\n## Tests for each promise\n").expect("a section of that name");
+    let (_, table) = page.split_once("\n## Tests for each promise\n").expect("the section exists");
     let rows = table.lines().filter(|line| line.starts_with("| ")).skip(1);
     let named: Vec<&str> = rows.flat_map(|row| row.split('`').skip(1).step_by(2)).collect();
     assert!(named.len() > 40, "the table was not read: {named:?}");
@@ -125,7 +125,7 @@ fn the_documentation_of_the_kms_names_every_method() {
     let methods: Vec<&str> = texts.iter().flat_map(|text| methods_of_the_kms(text)).collect();
     assert!(methods.len() > 80, "the methods were not read: {methods:?}");
     let unnamed: Vec<_> = methods.iter().filter(|method| !table.contains(&format!("`{method}`"))).collect();
-    assert!(unnamed.is_empty(), "the table of `Kms` leaves out {unnamed:?}");
+    assert!(unnamed.is_empty(), "the table of `Kms` lacks {unnamed:?}");
 }
 
 /// Returns the public methods of all `impl Kms` in a source file.
@@ -221,7 +221,7 @@ fn files_under(folder: &str) -> Vec<String> {
 }
 
 fn read(file: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("a source file is text")
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("a source file is UTF-8")
 }
 
 /// Parses `1.90` and `1.90.0` as numbers that compare.

@@ -82,7 +82,7 @@ fn public_items(files: &BTreeMap<String, String>) -> Items {
         for name in defined(&text) {
             items.insert(joined(&path, &name).join("::"), (module.clone(), name));
         }
-        assert!(globs(&text).iter().all(|glob| !glob.public), "a re-export of everything hides what {module:?} has");
+        assert!(globs(&text).iter().all(|glob| !glob.public), "a glob re-export hides items of {module:?}");
         for (name, target) in re_exports(&text).into_iter().filter(|(_, target)| target.public) {
             let definition = definition(files, &module, &target.path);
             if text_of(files, &joined(&definition.0, &definition.1)).is_some() {
@@ -115,7 +115,7 @@ fn definition(files: &BTreeMap<String, String>, from: &Module, path: &[String]) 
             _ => return (module, name),
         }
     }
-    panic!("{path:?} is re-exported in a circle");
+    panic!("{path:?} is re-exported in a cycle");
 }
 
 /// Returns the path from the crate root for a path written in a module.
@@ -269,9 +269,9 @@ fn sources() -> BTreeMap<String, String> {
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let relative = path.strip_prefix(&root).expect("it was found below src");
+                let relative = path.strip_prefix(&root).expect("the file is below src");
                 let name: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
-                files.insert(name.join("/"), fs::read_to_string(&path).expect("a source file is text"));
+                files.insert(name.join("/"), fs::read_to_string(&path).expect("a source file is UTF-8"));
             }
         }
     }

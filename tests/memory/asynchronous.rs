@@ -9,7 +9,7 @@ pub(crate) fn read_through(envelope: &Envelope, message: &[u8], context: &Encryp
     runtime.block_on(async {
         let mut reader = envelope.async_reader(message, context).await?;
         let mut part = [0; 7];
-        while reader.read(&mut part).await.expect("a whole message") > 0 {}
+        while reader.read(&mut part).await.expect("the message is complete") > 0 {}
         Ok(())
     })
 }

@@ -8,6 +8,6 @@ use strongroom::{EncryptionContext, Envelope, Result};
 pub(crate) fn read_through(envelope: &Envelope, message: &[u8], context: &EncryptionContext) -> Result<()> {
     let mut reader = envelope.reader(message, context)?;
     let mut part = [0; 7];
-    while reader.read(&mut part).expect("a whole message") > 0 {}
+    while reader.read(&mut part).expect("the message is complete") > 0 {}
     Ok(())
 }

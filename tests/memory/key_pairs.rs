@@ -166,7 +166,7 @@ fn new_keys_are_wiped() -> Result<()> {
             let (key, unwiped) = WITNESS.unwiped_in(|| backend.key_pairs().generate(kind, &Known).map(drop));
             WITNESS.watch(&[]);
             key?;
-            assert_eq!(unwiped, 0, "a new key of {kind:?} in {} was given back unwiped", backend.name());
+            assert_eq!(unwiped, 0, "a new key of {kind:?} in {} was freed without being wiped", backend.name());
         }
     }
     Ok(())

@@ -60,7 +60,7 @@ fn the_witness_sees_what_is_not_wiped() {
     assert_eq!(unwiped(&|| drop(MARKER.to_vec())), 1);
     assert_eq!(unwiped(&|| drop([&[0; 7], &MARKER[..], &[0; 5]].concat())), 1);
     assert_eq!(unwiped(&|| drop(vec![0; 64])), 0);
-    let watched: [u8; 32] = std::array::from_fn(|index| 200 - u8::try_from(index).expect("a small number"));
+    let watched: [u8; 32] = std::array::from_fn(|index| 200 - u8::try_from(index).expect("the number is small"));
     let found = |work: &dyn Fn()| {
         WITNESS.watch(&[[7; 32], watched]);
         let found = WITNESS.unwiped_in(work).1;
@@ -121,8 +121,8 @@ fn secrets_are_wiped() -> Result<()> {
             Ok(())
         }),
         ("the material of a key", &|| Ok(CommittingKey::new(&backend, &MARKER).map(drop)?)),
-        ("a root key that fits", &|| open(&MARKER).map(drop)),
-        ("a root key that does not", &|| {
+        ("a matching root key", &|| open(&MARKER).map(drop)),
+        ("a wrong root key", &|| {
             assert!(open(&[1; 32]).is_err());
             Ok(())
         }),
@@ -130,7 +130,7 @@ fn secrets_are_wiped() -> Result<()> {
     for (what, work) in cases {
         let (result, unwiped) = WITNESS.unwiped_in(work);
         result?;
-        assert_eq!(unwiped, 0, "{what} was given back unwiped");
+        assert_eq!(unwiped, 0, "{what} was freed without being wiped");
     }
     Ok(())
 }
@@ -177,8 +177,8 @@ fn streams_take_bounded_memory() -> Result<()> {
     for (threads, length, limit) in [(1, length, STREAM_LIMIT), (2, length / 8, PARALLEL_STREAM_LIMIT)] {
         let envelope = Envelope::builder(KmsKeyring::new(&kms, key)?).threads(threads).build()?;
         let (opened, peak) = WITNESS.peak_above_start(|| pump(&envelope, length));
-        assert_eq!(opened.expect("the stream is whole"), length);
-        println!("stream of {length} bytes, {threads} threads: {peak} bytes above start at the most");
+        assert_eq!(opened.expect("the stream is complete"), length);
+        println!("stream of {length} bytes, {threads} threads: at most {peak} bytes above the start");
         assert!(peak < limit, "{peak} bytes");
     }
     Ok(())
@@ -196,7 +196,7 @@ fn pump(envelope: &Envelope, length: u64) -> io::Result<u64> {
         });
         let mut reader = envelope.reader(source, &none).map_err(io::Error::other)?;
         let opened = io::copy(&mut reader, &mut io::sink())?;
-        sealing.join().expect("the work does not panic")?;
+        sealing.join().expect("the closure does not panic")?;
         Ok(opened)
     })
 }
@@ -212,7 +212,7 @@ fn a_short_message_takes_little_memory_with_many_threads() -> Result<()> {
         let reader = envelope.reader(&message[..], &none).map_err(io::Error::other)?;
         io::read_to_string(reader)
     });
-    assert_eq!(text.expect("it is whole"), "short");
+    assert_eq!(text.expect("the message is complete"), "short");
     assert!(peak < 65_536, "{peak} bytes");
     Ok(())
 }

@@ -71,7 +71,7 @@ fn measure_messages(suite: Suite, size: usize, effort: Effort) -> Result<[Measur
             subject.encrypt(&plaintext, 1)?;
             subject.decrypt(1)?;
             if subject.decrypted() != plaintext {
-                return Err(format!("{column:?} does not decrypt what it encrypted").into());
+                return Err(format!("{column:?} cannot decrypt its own message").into());
             }
             subjects.push((column, subject));
         }

@@ -64,7 +64,7 @@ fn a_header_that_arrives_in_pieces_is_the_same() -> Result<(), MessageError> {
             match parser.parse(&message[..available], &LIMITS()) {
                 Ok(header) => break header,
                 Err(error) => {
-                    let needed = error.bytes_needed().expect("only bytes are missing");
+                    let needed = error.bytes_needed().expect("the only error is missing bytes");
                     assert!(needed > available && needed <= parse(&message)?.encoded_length());
                     available = needed;
                 }
@@ -121,11 +121,11 @@ fn each_field_has_its_own_refusal() {
 fn a_malformed_context_is_refused() {
     // Offsets within the example: 35 length, 37 count, 39 length of "a", 41 "a", 45 "b"'s value and so on.
     let cases = [
-        ("a pair more than there is", altered(EXAMPLE_V2, 37, &[0, 3])),
-        ("a pair less than there is", altered(EXAMPLE_V2, 37, &[0, 1])),
+        ("one pair more than present", altered(EXAMPLE_V2, 37, &[0, 3])),
+        ("one pair fewer than present", altered(EXAMPLE_V2, 37, &[0, 1])),
         ("no pair and bytes left", altered(EXAMPLE_V2, 37, &[0, 0])),
         ("a name that is not UTF-8", altered(EXAMPLE_V2, 41, &[0xFF])),
-        ("a name that comes twice", altered(EXAMPLE_V2, 48, b"a")),
+        ("a duplicate name", altered(EXAMPLE_V2, 48, b"a")),
     ];
     for (fault, message) in cases {
         assert!(matches!(parse(&message), Err(MessageError::InvalidEncryptionContext(_))), "{fault}");

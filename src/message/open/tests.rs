@@ -15,7 +15,7 @@ fn open_whole(message: &[u8]) -> Result<Vec<u8>, MessageError> {
     let (header, opener) = opener(message, &Limits::default());
     let mut text = vec![0xEE; 100];
     let result = opener.open_whole(&message[header.encoded_length()..], &mut text);
-    assert!(result.is_ok() || text.is_empty(), "something was released");
+    assert!(result.is_ok() || text.is_empty(), "plaintext was released");
     result.map(|()| text)
 }
 
@@ -180,7 +180,7 @@ fn open_signed(message: &[u8], data_key: &SecretBytes) -> Result<Vec<u8>, Messag
     assert!(opener.is_signed());
     let mut text = vec![0xEE; 100];
     let result = opener.open_whole(&message[header.encoded_length()..], &mut text);
-    assert!(result.is_ok() || text.is_empty(), "something was released");
+    assert!(result.is_ok() || text.is_empty(), "plaintext was released");
     result.map(|()| text)
 }
 
@@ -224,7 +224,7 @@ fn the_last_frame_does_not_stay_in_the_buffer_when_the_signature_fails() -> Resu
         let last = opener.read(body)?;
         let mut text = [0xEE; 8];
         assert_eq!(opener.open(&last, &mut text), Err(MessageError::Signature), "{suite}");
-        assert_eq!(text, [0; 8], "{suite}: plaintext that nobody signed");
+        assert_eq!(text, [0; 8], "{suite}: unsigned plaintext");
     }
     Ok(())
 }
@@ -240,7 +240,7 @@ fn frames_behind_a_bad_one_do_not_stay_in_the_buffer_of_several_threads() {
             let mut text = [0xEE; 64 * 16];
             assert_eq!(opener.open_chunks(&message[header.encoded_length()..], &mut text), bad);
             assert_eq!(text[..bad * 16], plaintext(64 * 16)[..bad * 16], "{threads} threads, frame {bad}");
-            assert!(text[bad * 16..].iter().all(|byte| *byte == 0), "{threads} threads: what lies behind frame {bad}");
+            assert!(text[bad * 16..].iter().all(|byte| *byte == 0), "{threads} threads: data after frame {bad}");
         }
     }
 }
@@ -346,6 +346,6 @@ fn messages_of_dotnet_4_0_0_are_read_in_their_form_only() {
         let header = inspect(&header).unwrap();
         let open =
             Opener::in_form(HeaderForm::DotNet400, BACKEND, &header, &[], &example_data_key(), &Limits::default());
-        assert_eq!(open.err(), Some(MessageError::HeaderAuth), "the usual form is not this one");
+        assert_eq!(open.err(), Some(MessageError::HeaderAuth), "the message is not in the usual form");
     }
 }

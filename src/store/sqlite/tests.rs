@@ -244,7 +244,7 @@ fn a_backup_is_one_state_while_others_write() -> TestResult {
             let [a, b] = [b"a", b"b"].map(|name| copy.get(&id(name)).expect("readable").expect("there"));
             assert_eq!(a, b);
         }
-        writer.join().expect("no panic");
+        writer.join().expect("no thread panicked");
     });
     Ok(())
 }

@@ -115,7 +115,7 @@ fn absent_denied_and_damaged_look_alike_across_accounts_for_every_operation_and_
         let aliases = [alias("alias/a", &there)?, alias("alias/c", &damaged)?, alias("alias/d", &there)?];
         damage(&store, RecordKind::Key, damaged.id().as_bytes());
         damage(&store, RecordKind::Alias, b"alias/d");
-        assert_eq!(kind(kms.describe_key(&damaged)), ErrorKind::Integrity, "its own account is told");
+        assert_eq!(kind(kms.describe_key(&damaged)), ErrorKind::Integrity, "the key's own account gets the real error");
 
         let blob_key = there.id();
         let expected = normal(&seen(&kms, &trail, &absent, &blob)?, &absent, blob_key);
@@ -148,7 +148,7 @@ fn the_trail_of_a_stranger_has_the_key_that_it_named_whether_it_exists_or_not() 
         let refused = theirs.describe_key(key.to_string().as_str());
         assert_eq!(kind(refused), ErrorKind::NotFound);
         let own = trail.events().into_iter().find(|event| event.concerns(theirs.principal().account()));
-        own.expect("an event of their own").keys
+        own.expect("the account has its own event").keys
     };
     for key in [&there, &absent] {
         assert_eq!(noted(key), [Some(KeyResource { account: key.account(), key_id: key.id() }), None]);
@@ -203,7 +203,7 @@ fn a_damaged_grant_tells_a_stranger_nothing_and_its_account_the_truth() -> Resul
 fn refusal_of(operation: Operation, result: Result<()>) -> Option<String> {
     match result {
         Ok(()) => {
-            assert!(!operation.acts_on_key() || operation == Operation::ListAliases, "{operation} went through");
+            assert!(!operation.acts_on_key() || operation == Operation::ListAliases, "{operation} succeeded");
             None
         }
         Err(error) => Some(format!("{error:?}")),
@@ -255,7 +255,7 @@ fn no_handle_but_the_authority_makes_others_and_a_service_needs_its_callers_own(
         assert_eq!(kind(narrowed.as_service("s3")), ErrorKind::AccessDenied);
         assert_eq!(kind(narrowed.run_maintenance()), ErrorKind::AccessDenied);
     }
-    assert_eq!(kind(alice.on_behalf_of(&kms)), ErrorKind::AccessDenied, "alice is no service");
+    assert_eq!(kind(alice.on_behalf_of(&kms)), ErrorKind::AccessDenied, "alice is not a service");
     assert_eq!(kind(kms.on_behalf_of(&alice)), ErrorKind::AccessDenied, "nor is the authority");
     assert_eq!(kind(s3.on_behalf_of(&s3)), ErrorKind::AccessDenied);
     assert_eq!(kind(s3.on_behalf_of(&s3.on_behalf_of(&alice)?)), ErrorKind::AccessDenied);

@@ -114,7 +114,7 @@ proptest! {
         let given = grants.clone();
         for (grantor, wanted) in attempts {
             let Some(by) = create(&grants, &grantor, &wanted) else { continue };
-            let (_, parent) = grants.iter().find(|(known, _)| *known == by).expect("one that is there").clone();
+            let (_, parent) = grants.iter().find(|(known, _)| *known == by).expect("the grant exists").clone();
             prop_assert_eq!(parent.grantee(), &grantor);
             // Whatever the new grant allows, that very grant already allows the grantor itself.
             for operation in OPERATIONS {

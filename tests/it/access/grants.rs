@@ -169,7 +169,7 @@ fn racing_named_requests_make_one_grant() -> Result<()> {
         let make =
             || kms.create_grant(CreateGrantRequest::new(key, terms.clone()).name("once")).map(|made| made.grant_id);
         let calls: Vec<_> = (0..8).map(|_| scope.spawn(make)).collect();
-        calls.into_iter().map(|call| call.join().expect("no panic").expect("a grant")).collect()
+        calls.into_iter().map(|call| call.join().expect("no thread panicked").expect("a grant")).collect()
     });
     assert!(ids.windows(2).all(|pair| pair[0] == pair[1]));
     Ok(())
@@ -315,7 +315,7 @@ fn grants_of_others_are_not_read_to_list_those_that_a_principal_may_retire() -> 
             }
         }
     });
-    assert!(kms.list_grants(key, GrantFilter::default(), PageRequest::default()).is_err(), "the damage is there");
+    assert!(kms.list_grants(key, GrantFilter::default(), PageRequest::default()).is_err(), "the record is damaged");
     for kms in [&kms, &in_another_process] {
         let found = kms.list_retirable_grants(&keeper, PageRequest::default())?.entries;
         assert_eq!(found.iter().map(|entry| entry.grant_id).collect::<Vec<_>>(), [mine]);
@@ -466,7 +466,7 @@ fn the_grants_of_a_deleted_key_go_with_it() -> Result<()> {
             page = PageRequest::default().limit(100).marker(marker);
         }
     };
-    assert_eq!(left()?, 260, "those of a key that is gone are gone before anybody swept");
+    assert_eq!(left()?, 260, "grants of a deleted key are hidden before the next sweep");
     assert_eq!(kms.run_maintenance()?.deleted.len(), 1);
     assert_eq!(left()?, 260);
     Ok(())
@@ -485,7 +485,7 @@ impl fmt::Debug for Meddler {
 impl AuditSink for Meddler {
     fn record(&self, event: AuditEvent) -> Result<()> {
         let is_it = event.action == Action::DeleteKey && event.outcome == Outcome::Intent;
-        let act = if is_it { self.0.lock().expect("no panic").take() } else { None };
+        let act = if is_it { self.0.lock().expect("no thread panicked").take() } else { None };
         act.into_iter().for_each(|act| act());
         Ok(())
     }
@@ -510,7 +510,7 @@ fn a_key_that_is_brought_back_while_maintenance_deletes_it_has_all_its_grants() 
     late.schedule_key_deletion(key, DeletionWindow::MIN)?;
     clock.advance_days(7);
     let cancel = late.clone();
-    *meddler.0.lock().expect("no panic") =
+    *meddler.0.lock().expect("no thread panicked") =
         Some(Box::new(move || _ = cancel.cancel_key_deletion(key).expect("in time")));
     assert!(kms.run_maintenance()?.deleted.is_empty());
     assert_eq!(late.list_grants(key, GrantFilter::default(), PageRequest::default())?.entries.len(), 3);
@@ -520,8 +520,13 @@ fn a_key_that_is_brought_back_while_maintenance_deletes_it_has_all_its_grants() 
     kms.schedule_key_deletion(key, DeletionWindow::MIN)?;
     clock.advance_days(7);
     assert_eq!(kms.run_maintenance()?.deleted.len(), 1);
-    let told = trail.events().into_iter().rev().find(|event| event.action == Action::DeleteKey).expect("it is told");
-    assert_eq!(told.parameters, [("grants", 3_u64.into())], "the trail tells how many went with it");
+    let told = trail
+        .events()
+        .into_iter()
+        .rev()
+        .find(|event| event.action == Action::DeleteKey)
+        .expect("the event was recorded");
+    assert_eq!(told.parameters, [("grants", 3_u64.into())], "the event contains the number of deleted grants");
     Ok(())
 }
 
@@ -538,7 +543,7 @@ fn a_grantee_of_another_account_uses_the_key_by_its_arn() -> Result<()> {
     assert_eq!(kind(as_eve.encrypt(EncryptRequest::new(key.arn(), b"x"))), ErrorKind::NotFound);
     let refused = |id| as_eve.retire_grant(key.arn(), id, DryRun::No).expect_err("not hers").to_string();
     let theirs = grant(&kms, key.key_id(), &user("alice")?, &[Operation::Encrypt])?;
-    assert_eq!(refused(theirs), refused(GrantId::from_bytes([0; 32])), "she does not learn which grants there are");
+    assert_eq!(refused(theirs), refused(GrantId::from_bytes([0; 32])), "the error does not reveal which grants exist");
     Ok(())
 }
 
@@ -553,7 +558,7 @@ fn the_trail_names_the_grant_that_allowed_a_call() -> Result<()> {
     let events = format!("{:?}", trail.events());
     let used = trail.events().pop().map(|event| format!("{:?}", event.additional)).unwrap_or_default();
     assert!(used.contains("allowedByGrant") && used.contains(&made.grant_id.to_string()), "{used}");
-    assert!(!events.contains(made.grant_token.as_str()), "a token never stands on the trail");
+    assert!(!events.contains(made.grant_token.as_str()), "a token is never written to the audit trail");
     Ok(())
 }
 

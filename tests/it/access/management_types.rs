@@ -81,7 +81,7 @@ fn metadata_of_customer_and_service_managed_keys_can_be_viewed_and_that_of_owned
     let absent = KeyArn::new(cast.owned.locality().clone(), cast.owned.account(), KeyId::from_random_bytes([0; 16]));
     let (hidden, nothing) = (cast.account.describe_key(&cast.owned), cast.account.describe_key(&absent));
     let text = |result: Result<_>, arn: &KeyArn| {
-        let error = result.expect_err("nobody sees it");
+        let error = result.expect_err("the key is hidden");
         (error.kind(), error.to_string().replace(&arn.to_string(), "-"))
     };
     assert_eq!(text(hidden, &cast.owned), text(nothing, &absent), "it looks like a key that does not exist");
@@ -199,7 +199,7 @@ fn the_trail_of_an_account_tells_of_its_customer_and_service_managed_keys_and_no
     assert_eq!(events[1].via_service.as_ref().map(ServiceName::as_str), Some("s3"));
     cast.service.encrypt(EncryptRequest::new(&cast.owned, b"x"))?;
     assert_eq!(of_account().len(), 2);
-    assert_eq!(cast.trail.events().len(), 3, "whoever runs the KMS sees it");
+    assert_eq!(cast.trail.events().len(), 3, "the operator of the KMS sees the key");
     Ok(())
 }
 
@@ -210,10 +210,14 @@ fn a_service_managed_key_appears_on_first_use_and_once() -> Result<()> {
     for name in ["s3", "ebs", "rds", "redshift", "ssm", "backup"] {
         let alias = format!("alias/aws/{name}");
         let through = kms.as_service(name)?.on_behalf_of(&kms)?;
-        assert_eq!(kind(kms.encrypt(EncryptRequest::new(&alias, b"x"))), ErrorKind::NotFound, "{name}: not by itself");
+        assert_eq!(
+            kind(kms.encrypt(EncryptRequest::new(&alias, b"x"))),
+            ErrorKind::NotFound,
+            "{name}: not without a caller"
+        );
         trail.clear();
         let dry = kind(through.encrypt(EncryptRequest::new(&alias, b"x").dry_run()));
-        assert_eq!((dry, trail.events().len()), (ErrorKind::DryRun, 1), "{name}: nothing is made to try");
+        assert_eq!((dry, trail.events().len()), (ErrorKind::DryRun, 1), "{name}: no key was created by the attempt");
         let first = through.encrypt(EncryptRequest::new(&alias, b"x"))?;
         let made: Vec<_> = trail.events().into_iter().map(|event| (event.action.to_string(), event.outcome)).collect();
         let expected = [
@@ -238,7 +242,7 @@ fn threads_that_need_a_service_managed_key_at_once_get_the_same() -> Result<()> 
         let uses: Vec<_> = (0..8)
             .map(|_| scope.spawn(|| through.generate_data_key(GenerateDataKeyRequest::new("alias/aws/ebs"))))
             .collect();
-        uses.into_iter().map(|r#use| r#use.join().expect("no panic").expect("a data key").key_arn).collect()
+        uses.into_iter().map(|r#use| r#use.join().expect("no thread panicked").expect("a data key").key_arn).collect()
     });
     assert!(arns.windows(2).all(|pair| pair[0] == pair[1]));
     Ok(())

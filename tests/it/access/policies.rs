@@ -49,10 +49,14 @@ fn a_key_with_tags_is_made_by_whoever_may_tag_keys() -> Result<()> {
     alice.create_key(CreateKeyRequest::default())?;
     let allowing_policy = key_policy(&[r#"{"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}"#]);
     let with_policy = CreateKeyRequest::default().tag("team", "billing").policy(allowing_policy);
-    assert_eq!(kind(alice.create_key(with_policy)), ErrorKind::AccessDenied, "the new key has no say");
+    assert_eq!(
+        kind(alice.create_key(with_policy)),
+        ErrorKind::AccessDenied,
+        "the policy of the new key does not apply"
+    );
     let refused = tagged("billing").expect_err("she may not tag").to_string();
     assert!(refused.contains("kms:TagResource"), "{refused}");
-    assert_eq!(kms.list_keys(PageRequest::default())?.entries.len(), 1, "nothing was made");
+    assert_eq!(kms.list_keys(PageRequest::default())?.entries.len(), 1, "nothing was created");
     may_tag(
         r#""Effect": "Allow", "Resource": "arn:aws:kms:*:000000000000:key/*",
         "Condition": {"StringEquals": {"aws:RequestTag/team": "billing"}}"#,
@@ -79,7 +83,11 @@ fn an_identity_policy_decides_what_has_no_key_and_every_key_that_is_left_to_the_
     let blob = alice.encrypt(EncryptRequest::new(key, b"x"))?.ciphertext_blob;
     assert_eq!(kind(alice.decrypt(DecryptRequest::new(&blob))), ErrorKind::AccessDenied);
     let bob = kms.as_principal(user("bob")?)?;
-    assert_eq!(kind(bob.encrypt(EncryptRequest::new(key, b"x"))), ErrorKind::AccessDenied, "it is alice's");
+    assert_eq!(
+        kind(bob.encrypt(EncryptRequest::new(key, b"x"))),
+        ErrorKind::AccessDenied,
+        "only alice can use the key"
+    );
     kms.delete_identity_policy(&user("alice")?, "writes")?;
     assert_eq!(kind(alice.encrypt(EncryptRequest::new(key, b"x"))), ErrorKind::AccessDenied);
     Ok(())
@@ -226,7 +234,7 @@ fn another_account_needs_the_key_policy_and_a_policy_of_its_own() -> Result<()> 
     let (theirs, as_eve) = (kms.as_principal(Principal::root(other))?, kms.as_principal(eve.clone())?);
     let encrypt = |kms: &Kms| kms.encrypt(EncryptRequest::new(key.arn(), b"x"));
     assert!(encrypt(&theirs).is_ok());
-    assert_eq!(kind(encrypt(&as_eve)), ErrorKind::NotFound, "her account has not allowed it");
+    assert_eq!(kind(encrypt(&as_eve)), ErrorKind::NotFound, "the account of the caller has not allowed the call");
     kms.put_identity_policy(&eve, "all", &identity_policy("Allow", "kms:*"))?;
     let blob = encrypt(&as_eve)?.ciphertext_blob;
     assert_eq!(kind(as_eve.decrypt(DecryptRequest::new(&blob).key(key.arn())?)), ErrorKind::NotFound);
@@ -284,7 +292,7 @@ fn under(
     let alice = kms.as_principal(user("alice").expect("a name")).expect("the authority");
     match run(&alice, key).map_err(|error| error.kind()) {
         Err(ErrorKind::AccessDenied) => false,
-        Err(ErrorKind::Internal) => panic!("{condition}: the call does not tell what the policy asks for"),
+        Err(ErrorKind::Internal) => panic!("{condition}: the request lacks a value that the policy refers to"),
         _ => true,
     }
 }
@@ -529,7 +537,7 @@ fn any_principal_of_the_account_uses_the_service_managed_key_through_its_service
     let made = through.generate_data_key(GenerateDataKeyRequest::new("alias/aws/s3"))?;
     assert_eq!(through.decrypt(DecryptRequest::new(&made.ciphertext_blob))?.plaintext, made.plaintext);
     assert_eq!(kind(alice.describe_key("alias/aws/s3")), ErrorKind::AccessDenied);
-    assert!(kms.get_key_policy(made.key_arn)?.contains("kms:ViaService"), "the account may look at it");
+    assert!(kms.get_key_policy(made.key_arn)?.contains("kms:ViaService"), "the account may read the policy");
     Ok(())
 }
 
@@ -540,7 +548,7 @@ fn why_a_call_was_refused_is_on_the_trail_and_not_in_the_error() -> Result<()> {
     let deny = r#"{"Sid": "NobodyHere", "Effect": "Deny", "Principal": "*", "Action": "kms:Encrypt", "Resource": "*"}"#;
     let key = kms.create_key(CreateKeyRequest::default().policy(key_policy(&[deny])))?.key_id();
     trail.clear();
-    let refused = kms.encrypt(EncryptRequest::new(key, b"x")).expect_err("it is denied");
+    let refused = kms.encrypt(EncryptRequest::new(key, b"x")).expect_err("the policy denies the call");
     assert!(!refused.to_string().contains("NobodyHere"), "{refused}");
     let [event] = &trail.events()[..] else { panic!("one event") };
     assert!(format!("{:?}", event.additional).contains("NobodyHere"), "{event:?}");

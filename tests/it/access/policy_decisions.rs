@@ -75,7 +75,7 @@ fn every_row_is_decided_as_aws_decides() -> Checked<()> {
                     let kind = expected.trim_end_matches(|character: char| character.is_ascii_digit()).trim_end();
                     *outcomes.entry(kind.to_owned()).or_default() += 1;
                 }
-                _ => panic!("{}: what is '{line}'?", place()),
+                _ => panic!("{}: cannot parse the line '{line}'", place()),
             }
         }
     }
@@ -248,7 +248,7 @@ fn who_loses_control_of_a_key_by_a_policy_is_told() -> Checked<()> {
 /// Returns the outcome of one row in the notation of the tables.
 fn decide(block: &Block, question: &str) -> Checked<String> {
     let (head, options) = question.split_once(';').unwrap_or((question, ""));
-    let (who, operation) = head.trim().split_once(' ').ok_or("who does what?")?;
+    let (who, operation) = head.trim().split_once(' ').ok_or("the line lacks a principal or an operation")?;
     let row = Row { principal: principal(who)?, options: Options::parse(options)? };
     let key_policy = if block.key.is_empty() { None } else { Some(document("key", &block.key)?) };
     let identity = if block.identity.is_empty() { vec![] } else { vec![document("identity", &block.identity)?] };

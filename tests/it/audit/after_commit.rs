@@ -52,7 +52,7 @@ fn outcomes(trail: &MemoryTrail) -> Vec<(Action, Outcome)> {
 }
 
 fn says_that_it_was_committed<T: std::fmt::Debug>(result: Result<T>, kind: ErrorKind) {
-    let error = result.expect_err("something after it failed");
+    let error = result.expect_err("a step after the commit failed");
     assert_eq!(error.kind(), kind, "{error}");
     assert!(error.to_string().contains("was committed"), "{error}");
 }
@@ -77,14 +77,15 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
     anchor.stop_after(0);
     says_that_it_was_committed(kms.disable_key(key), ErrorKind::Store);
     assert_eq!(kms.describe_key(key)?.state(), KeyState::Disabled);
-    kms.enable_key(key).expect_err("it still stays");
+    kms.enable_key(key).expect_err("the anchor still does not move");
     says_that_it_was_committed(kms.create_key(Default::default()), ErrorKind::Store);
     assert_eq!(kms.list_keys(PageRequest::default())?.entries.len(), 2);
     let s3 = kms.as_service("s3")?.on_behalf_of(&kms)?;
     says_that_it_was_committed(s3.generate_data_key(GenerateDataKeyRequest::new("alias/aws/s3")), ErrorKind::Store);
     kms.describe_key("alias/aws/s3")?;
     // The first commit is that of the intent. If it is the only one, no key was created.
-    let refused = kms.create_key(CreateKeyRequest::default().custom_key_store(safe)).expect_err("it stays");
+    let refused =
+        kms.create_key(CreateKeyRequest::default().custom_key_store(safe)).expect_err("the anchor does not move");
     assert!(
         refused.kind() == ErrorKind::Store && refused.to_string().contains("nothing else was changed"),
         "{refused}"
@@ -94,14 +95,14 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
     let in_safe = kms.create_key(CreateKeyRequest::default().custom_key_store(safe));
     says_that_it_was_committed(in_safe, ErrorKind::Store);
     anchor.stop_after(0);
-    kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?).expect_err("it stays");
+    kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?).expect_err("the anchor does not move");
     clock.advance_days(7);
     let report = kms.run_maintenance();
     assert!(report.is_err() || report.is_ok_and(|report| !report.is_complete()));
 
     anchor.stop_after(u32::MAX);
     assert!(kms.run_maintenance()?.is_complete());
-    kms.describe_key(key).expect_err("it is deleted");
+    kms.describe_key(key).expect_err("the key was deleted");
     let (made, failed): (Vec<_>, Vec<_>) =
         outcomes(&trail).into_iter().partition(|(_, outcome)| *outcome == Outcome::Success);
     assert!(made.len() > before + 5, "{made:?}");
@@ -113,7 +114,7 @@ fn a_change_after_which_the_anchor_stays_is_told_as_made() -> Result<()> {
     let [made] = in_safe[..] else { panic!("one is listed: {in_safe:?}") };
     // A message is counted before it is encrypted.
     anchor.stop_after(0);
-    let refused = kms.encrypt(EncryptRequest::new(made.key_id(), b"text")).expect_err("it stays again");
+    let refused = kms.encrypt(EncryptRequest::new(made.key_id(), b"text")).expect_err("the anchor does not move again");
     assert!(
         refused.kind() == ErrorKind::Store && refused.to_string().contains("nothing else was changed"),
         "{refused}"
@@ -181,7 +182,7 @@ fn a_change_whose_outcome_the_trail_does_not_take_is_told_as_made() -> Result<()
             assert!([one.key_id(), two.key_id()].contains(&arn.id()), "{arn}");
         }
     }
-    kms.describe_key(two.key_id()).expect_err("it is deleted");
+    kms.describe_key(two.key_id()).expect_err("the key was deleted");
     assert_ne!(kms.describe_key(one.key_id())?.current_key_material_id(), one.current_key_material_id());
     Ok(())
 }

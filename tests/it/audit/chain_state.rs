@@ -80,21 +80,21 @@ fn what_the_store_knows_of_a_change_is_not_overwritten_by_one_that_was_prepared_
     let (go, may_go) = mpsc::channel::<()>();
     store.before_commit(RecordKind::Key, move || {
         reached.send(()).expect("someone waits");
-        may_go.recv().expect("someone says so");
+        may_go.recv().expect("the other thread signals");
         Ok(())
     });
     std::thread::scope(|scope| {
         let first = scope.spawn(|| kms.create_key(Default::default()));
-        is_reached.recv().expect("it comes there");
+        is_reached.recv().expect("the call reaches the commit");
         let second = scope.spawn(|| kms.create_key(Default::default()));
         while home.lines_with("\"intent\"").expect("readable").len() < 2 {
             std::thread::sleep(Duration::from_millis(1));
         }
         // Give the second thread time to get as far as it can.
         std::thread::sleep(Duration::from_millis(50));
-        go.send(()).expect("it waits");
+        go.send(()).expect("the call is waiting");
         for thread in [first, second] {
-            thread.join().expect("no panic").expect("created");
+            thread.join().expect("no thread panicked").expect("created");
         }
     });
     // Simulates a kill: restores the store as it was before the orderly shutdown.
@@ -137,7 +137,7 @@ fn a_change_that_was_told_as_failed_and_is_there_after_all_is_corrected() -> Tes
     let store = HookedStore::new(home.store.clone());
     let kms = over(Arc::clone(&store), home.trail())?;
     store.after_commit(RecordKind::Key, || Err(Error::new(ErrorKind::Store, "the disk failed")));
-    kms.create_key(Default::default()).expect_err("so it was told");
+    kms.create_key(Default::default()).expect_err("the store reported a failure");
     let killed = home.store.state();
     drop(kms);
     home.store.change(|state| *state = killed.clone());
@@ -213,7 +213,7 @@ fn a_chain_that_another_process_writes_is_not_forgotten_or_taken_up_again() -> T
     let chain = other.audit_chains()?.iter().map(ChainState::id).find(|chain| {
         other.forget_audit_chain(*chain).is_err_and(|error| error.to_string().contains("another process"))
     });
-    let chain = chain.ok_or("that of the other one is in use")?;
+    let chain = chain.ok_or("the chain of the other process is in use")?;
     assert_eq!(other.forget_audit_chain(chain).map_err(|error| error.kind()), Err(ErrorKind::InvalidState));
     // A KMS without the directory cannot detect the writer.
     let unaware = home.open(MemoryTrail::default())?;
@@ -239,7 +239,7 @@ fn deletions_that_are_replayed_note_how_far_the_trail_has_come() -> TestResult {
     assert!(kms.apply_deletions(&kms.export_deletions()?, &[])?.unconfirmed.is_empty());
     let chains = kms.audit_chains()?;
     let truncated = tempfile::tempdir()?;
-    fs::write(truncated.path().join(file.file_name().expect("it has a name")), before)?;
+    fs::write(truncated.path().join(file.file_name().expect("the file has a name")), before)?;
     let verify = |directory: &Path| audit::verify(directory, &chains, &CryptoBackend::default(), None);
     assert!(verify(home.path())?.is_intact());
     assert!(!verify(truncated.path())?.is_intact());

@@ -33,7 +33,7 @@ impl Watched {
 
     /// Returns the last event and clears the trail.
     fn last(&self) -> AuditEvent {
-        let last = self.trail.events().pop().expect("a call leaves an event");
+        let last = self.trail.events().pop().expect("a call writes an event");
         self.trail.clear();
         last
     }
@@ -73,7 +73,7 @@ fn a_call_that_names_no_key_or_a_reserved_alias_leaves_its_event() -> Result<()>
     let blob = kms.encrypt(EncryptRequest::new(key, b"x"))?.ciphertext_blob;
     let bad = "no key at all";
     let left = |refused: Result<()>, kind: ErrorKind, operation: Operation| {
-        assert_eq!(refused.expect_err("it is refused").kind(), kind, "{operation}");
+        assert_eq!(refused.expect_err("the call is rejected").kind(), kind, "{operation}");
         let event = watched.last();
         assert_eq!((event.action, event.outcome), (Action::Call(operation), Outcome::Failure(kind)));
     };
@@ -154,7 +154,7 @@ fn the_trail_tells_the_name_by_which_a_key_was_asked_for() -> TestResult {
     let blob = kms.encrypt(EncryptRequest::new("alias/a", b"x"))?.ciphertext_blob;
     assert_eq!(watched.json()?["requestParameters"]["keyId"], "alias/a");
     kms.encrypt(EncryptRequest::new(key.key_id(), b"x"))?;
-    assert_eq!(watched.json()?["requestParameters"].get("keyId"), None, "the resource tells");
+    assert_eq!(watched.json()?["requestParameters"].get("keyId"), None, "the resource identifies the key");
     kms.re_encrypt(ReEncryptRequest::new(&blob, "alias/b").source_key("alias/a")?)?;
     let parameters = watched.json()?["requestParameters"].clone();
     assert_eq!((&parameters["sourceKeyId"], &parameters["destinationKeyId"]), (&json!("alias/a"), &json!("alias/b")));
@@ -163,7 +163,11 @@ fn the_trail_tells_the_name_by_which_a_key_was_asked_for() -> TestResult {
     let foreign = elsewhere.encrypt(EncryptRequest::new(stranger, b"x"))?.ciphertext_blob;
     assert_eq!(kind(kms.decrypt(DecryptRequest::new(&foreign))), ErrorKind::AccessDenied);
     let event = watched.json()?;
-    assert_eq!(event["requestParameters"]["keyId"], stranger.to_string(), "the caller is not told, the trail is");
+    assert_eq!(
+        event["requestParameters"]["keyId"],
+        stranger.to_string(),
+        "the audit trail contains the key, the error does not"
+    );
     assert!(!event["errorMessage"].as_str().unwrap_or_default().contains(&stranger.to_string()));
     Ok(())
 }

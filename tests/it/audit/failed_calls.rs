@@ -260,7 +260,7 @@ fn a_store_that_fails_is_reported_to_other_accounts_too() -> Result<()> {
     let kms = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[9; 32])).build()?;
     let arn = kms.create_key(CreateKeyRequest::default())?.arn().clone();
     let stranger = kms.as_principal(Principal::root(AccountId::parse("111122223333")?))?;
-    let kind = || stranger.describe_key(&arn).expect_err("not for strangers").kind();
+    let kind = || stranger.describe_key(&arn).expect_err("only for authorized callers").kind();
     let absent = kind();
     store.is_off.store(true, Ordering::SeqCst);
     assert_eq!((absent == ErrorKind::Store, kind()), (false, ErrorKind::Store));

@@ -102,7 +102,7 @@ async fn read(envelope: &Envelope, message: &[u8], step: usize) -> Result<Vec<u8
                 let truncated = error.kind() == io::ErrorKind::UnexpectedEof;
                 let refused = known(&error.downcast::<Error>().expect("an error of this crate"));
                 assert_eq!(truncated, matches!(refused, MessageError::Truncated { .. }));
-                reader.read(&mut buffer).await.expect_err("an error is final");
+                reader.read(&mut buffer).await.expect_err("an error is permanent");
                 return Err((released, refused));
             }
         }
@@ -172,13 +172,14 @@ fn what_was_altered_is_refused_as_by_the_other_reader() -> Outcome {
             let mut altered = message.clone();
             altered[at] ^= 1;
             for received in [&altered[..], &message[..at]] {
-                let (released, refused) = read(&envelope, received, 50).await.expect_err("it was altered");
+                let (released, refused) = read(&envelope, received, 50).await.expect_err("the message was altered");
                 assert!(text.starts_with(&released));
-                let error = envelope.decrypt(received, &none()).expect_err("it was altered");
+                let error = envelope.decrypt(received, &none()).expect_err("the message was altered");
                 assert_eq!(Some(&refused), refusal(&error), "{at}");
             }
         }
-        let (_, refused) = read(&envelope, &[&message[..], b"."].concat(), 50).await.expect_err("it is too long");
+        let (_, refused) =
+            read(&envelope, &[&message[..], b"."].concat(), 50).await.expect_err("the message is too long");
         assert_eq!(refused, MessageError::TrailingData);
         Ok(())
     })
@@ -273,7 +274,7 @@ fn a_writer_that_failed_stays_failed() -> Outcome {
             assert!(writer.get_ref().failed);
             writer.write(b"more").await.expect_err("given up");
             writer.flush().await.expect_err("given up");
-            writer.shutdown().await.expect_err("a message that is not whole");
+            writer.shutdown().await.expect_err("the message is truncated");
         }
         Ok(())
     })

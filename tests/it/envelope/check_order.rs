@@ -118,7 +118,7 @@ impl Case {
     }
 
     fn part(&mut self, wanted: Part) -> &mut Vec<u8> {
-        &mut self.parts.iter_mut().find(|(part, _)| *part == wanted).expect("every part is there").1
+        &mut self.parts.iter_mut().find(|(part, _)| *part == wanted).expect("every part is present").1
     }
 
     fn message(&self) -> Vec<u8> {
@@ -200,11 +200,11 @@ const FAULTS: [Fault; 31] = [
     fault("no public key", Context, "PublicKeyPresence", |case| {
         *case.part(Context) = [&[0, 8, 0, 1, 0, 1][..], b"a", &[0, 1], b"b"].concat();
     }),
-    reader("an expected context that is not there", "ContextMismatch", |case| {
+    reader("an expected context that is missing", "ContextMismatch", |case| {
         case.expected = EncryptionContext::from([("a", "c")]);
     }),
     reader("another wrapping key", "NoDataKeyUnwrapped", |case| case.provider = "other"),
-    fault("a public key that is no point", Context, "InvalidPublicKey", |case| {
+    fault("a public key that is not a point", Context, "InvalidPublicKey", |case| {
         *case.part(Context).last_mut().expect("not empty") = b'!';
     }),
     fault("another commitment", Commitment, "CommitmentMismatch", |case| case.part(Commitment)[31] ^= 1),
@@ -218,7 +218,7 @@ const FAULTS: [Fault; 31] = [
     fault("cut in the footer", Footer, "Truncated", |case| case.cut = Some(Footer)),
     fault("an altered final frame", FinalFrame, "BodyAuth", |case| case.part(FinalFrame)[30] ^= 1),
     fault("an altered signature", Footer, "Signature", |case| *case.part(Footer).last_mut().expect("not empty") ^= 1),
-    fault("a byte behind the end", Trailing, "TrailingData", |case| case.part(Trailing).push(0)),
+    fault("a byte after the end", Trailing, "TrailingData", |case| case.part(Trailing).push(0)),
 ];
 
 /// Returns the name of the check that failed.

@@ -19,7 +19,7 @@ impl Desk {
     fn new() -> Option<Self> {
         // The tool is next to the `deps` directory of this test. `cargo test` builds the examples
         // first.
-        let tests = std::env::current_exe().expect("the path of this test");
+        let tests = std::env::current_exe().expect("the path of this test is known");
         let tool = tests.ancestors().nth(2).expect("the folder of the profile").join("examples/file");
         let tool = tool.with_extension(std::env::consts::EXE_EXTENSION);
         if !tool.exists() {
@@ -63,7 +63,7 @@ impl Desk {
         std::thread::scope(|scope| {
             // The tool may exit before it has read everything.
             scope.spawn(move || stdin.write_all(input).unwrap_or_default());
-            child.wait_with_output().expect("the tool ends")
+            child.wait_with_output().expect("the tool exits")
         })
     }
 

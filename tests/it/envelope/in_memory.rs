@@ -21,7 +21,7 @@ impl FixedRandom {
     }
 
     fn calls(&self) -> usize {
-        self.0.lock().expect("no test panics with it").1
+        self.0.lock().expect("no test panics while holding the lock").1
     }
 }
 
@@ -31,7 +31,7 @@ impl SecureRandom for FixedRandom {
     }
 
     fn fill(&self, output: &mut [u8]) -> Result<(), CryptoError> {
-        let mut state = self.0.lock().expect("no test panics with it");
+        let mut state = self.0.lock().expect("no test panics while holding the lock");
         state.1 += 1;
         for (byte, value) in output.iter_mut().zip(state.0.drain(..)) {
             *byte = value;
@@ -281,7 +281,7 @@ fn an_envelope_is_used_by_many_threads() -> Result<()> {
             }
         };
         let threads: Vec<_> = (0..4).map(|seed| scope.spawn(work(seed))).collect();
-        threads.into_iter().try_for_each(|thread| thread.join().expect("no panic"))
+        threads.into_iter().try_for_each(|thread| thread.join().expect("no thread panicked"))
     })
 }
 

@@ -37,7 +37,7 @@ fn any_one_of_several_keys_opens() -> Result<()> {
         assert_eq!(Envelope::new(KmsKeyring::new(&kms, key)?).decrypt(&message, &none)?, b"payload");
     }
     kms.disable_key(first)?;
-    assert_eq!(both.decrypt(&message, &none)?, b"payload", "the second key steps in");
+    assert_eq!(both.decrypt(&message, &none)?, b"payload", "the second key is used instead");
     kms.disable_key(second)?;
     assert_eq!(kind(both.decrypt(&message, &none)), ErrorKind::NoDataKeyUnwrapped);
     Ok(())
@@ -100,9 +100,9 @@ fn an_alias_that_is_of_no_use_does_not_hide_the_other_keys() -> Result<()> {
     let envelope = Envelope::new(KmsKeyring::new(&kms, "alias/x")?.with_key(second)?);
     let message = envelope.encrypt(b"x", &none)?;
     kms.disable_key(first)?;
-    assert_eq!(envelope.decrypt(&message, &none)?, b"x", "the second key opens");
+    assert_eq!(envelope.decrypt(&message, &none)?, b"x", "the second key decrypts");
     kms.delete_alias("alias/x")?;
-    assert_eq!(envelope.decrypt(&message, &none)?, b"x", "the second key opens");
+    assert_eq!(envelope.decrypt(&message, &none)?, b"x", "the second key decrypts");
     kms.disable_key(second)?;
     let refused = envelope.decrypt(&message, &none).expect_err("neither opens");
     assert!(refused.to_string().contains("alias 'alias/x' does not exist"), "{refused}");
@@ -126,7 +126,7 @@ fn the_kms_refuses_what_its_handle_may_not_do() -> Result<()> {
     assert_eq!(kind(envelope.encrypt(b"x", &none)), ErrorKind::AccessDenied);
     let refused = envelope.decrypt(&message, &none).expect_err("no permission");
     assert_eq!(refused.kind(), ErrorKind::NoDataKeyUnwrapped);
-    assert!(refused.to_string().contains("not authorized"), "the reason of each key is told: {refused}");
+    assert!(refused.to_string().contains("not authorized"), "the error contains the reason for each key: {refused}");
     Ok(())
 }
 
@@ -134,12 +134,18 @@ fn the_kms_refuses_what_its_handle_may_not_do() -> Result<()> {
 fn the_context_is_bound_by_the_kms_too() -> Result<()> {
     let (kms, key) = with_key()?;
     let message = sealed(&kms, key, &EncryptionContext::from([("tenant", "1")]))?;
-    let at = message.windows(7).position(|window| window == b"tenant\0").expect("the context is in clear") + 8;
+    let at =
+        message.windows(7).position(|window| window == b"tenant\0").expect("the encryption context is in plaintext")
+            + 8;
     let mut altered = message.clone();
     altered[at] = b'2';
     let envelope = Envelope::new(KmsKeyring::new(&kms, key)?);
     let refused = envelope.decrypt(&altered, &EncryptionContext::from([("tenant", "2")]));
-    assert_eq!(kind(refused), ErrorKind::NoDataKeyUnwrapped, "the data key does not open under another context");
+    assert_eq!(
+        kind(refused),
+        ErrorKind::NoDataKeyUnwrapped,
+        "the data key cannot be unwrapped under another encryption context"
+    );
     Ok(())
 }
 
@@ -152,7 +158,7 @@ fn other_providers_and_malformed_names_are_passed_over() -> Result<()> {
     let refused = envelope.decrypt(&raw, &none).expect_err("not wrapped by a KMS key");
     assert_eq!(refused.kind(), ErrorKind::NoDataKeyUnwrapped);
     let mut message = sealed(&kms, key, &none)?;
-    let at = message.windows(4).position(|window| window == b"arn:").expect("the ARN is in clear");
+    let at = message.windows(4).position(|window| window == b"arn:").expect("the ARN is in plaintext");
     message[at] = 0xFF;
     assert_eq!(kind(envelope.decrypt(&message, &none)), ErrorKind::NoDataKeyUnwrapped);
     Ok(())

@@ -52,7 +52,7 @@ fn messages_of_dotnet_4_0_0_are_read_in_every_way_by_those_who_ask_for_it() -> R
         lenient.random_access_reader(Cursor::new(&message), &context)?.read_to_end(&mut texts[2])?;
         let moved = lenient.re_encrypt(&message[..], &context, &strict, Vec::new())?;
         texts[3] = strict.decrypt(&moved, &context)?;
-        assert!(texts.iter().all(|text| text == PLAINTEXT), "what is moved is in the usual form");
+        assert!(texts.iter().all(|text| text == PLAINTEXT), "the copied message has the usual form");
         let other = lenient.decrypt(&message, &EncryptionContext::from([("b", "3")])).map_err(|error| error.kind());
         assert_eq!(other, Err(ErrorKind::ContextMismatch));
         // Altered messages remain rejected, in this form and in the standard form.

@@ -36,7 +36,7 @@ fn suites() -> [AlgorithmSuite; 4] {
 
 /// Creates an envelope with multiple threads and chunks of two frames.
 fn with_threads(suite: AlgorithmSuite, threads: usize) -> Envelope {
-    builder(suite).threads(threads).chunk_size(2 * FRAME).build().expect("threads and share are allowed")
+    builder(suite).threads(threads).chunk_size(2 * FRAME).build().expect("the settings are valid")
 }
 
 fn plaintext(length: usize) -> Vec<u8> {
@@ -81,7 +81,7 @@ fn every_way(suite: AlgorithmSuite, message: &[u8], text: &[u8]) -> Outcome {
                 [("read", read(&envelope, message, step)), ("push", push(&envelope, message, step))]
             {
                 assert_eq!(ended, expected, "{way} with {threads} threads in steps of {step}");
-                assert!(text.starts_with(&released), "{way} with {threads} threads released something else");
+                assert!(text.starts_with(&released), "{way} with {threads} threads released other data");
             }
         }
     }
@@ -138,8 +138,8 @@ fn every_way_refuses_what_was_altered_with_the_same_words() {
         for at in (header..message.len()).step_by(if body > 1000 { 37 } else { 11 }) {
             let mut altered = message.clone();
             altered[at] ^= 0x40;
-            every_way(suite, &altered, &text).expect_err("it was altered");
-            every_way(suite, &message[..at], &text).expect_err("it is cut off");
+            every_way(suite, &altered, &text).expect_err("the message was altered");
+            every_way(suite, &message[..at], &text).expect_err("the message is truncated");
         }
         let followed = [&message[..], b"."].concat();
         assert_eq!(every_way(suite, &followed, &text), Err(MessageError::TrailingData));
@@ -235,12 +235,12 @@ fn random_access_tells_a_source_that_fails_from_an_altered_message() -> Result<(
         }
         assert_eq!(reader.stream_position()?, 3);
         reader.read_exact(&mut part)?;
-        assert_eq!(part, text[3..3 + FRAME], "reading goes on where it was");
+        assert_eq!(part, text[3..3 + FRAME], "reading continues at the same position");
     }
     let header = strongroom::message::inspect(&message)?.encoded_length();
     message[header + 20] ^= 1;
     let mut reader = envelope.random_access_reader(Cursor::new(&message), &none())?;
-    let error = reader.read(&mut part).expect_err("it was altered");
+    let error = reader.read(&mut part).expect_err("the message was altered");
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     assert_eq!(refusal(&error.downcast::<Error>()?), Some(&MessageError::BodyAuth { sequence: 1 }));
     Ok(())

@@ -303,7 +303,7 @@ impl Write for Forgetful {
 #[test]
 fn a_writer_that_could_not_be_flushed_stays_failed() -> Result<()> {
     let mut writer = envelope(16).writer(Forgetful::default(), &none())?;
-    writer.write_all(&plaintext(40)).expect("it is held back");
+    writer.write_all(&plaintext(40)).expect("the frame is buffered");
     assert_eq!(writer.flush().expect_err("lost").kind(), io::ErrorKind::StorageFull);
     writer.flush().expect_err("given up");
     writer.write_all(&plaintext(40)).expect_err("given up");

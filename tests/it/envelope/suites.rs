@@ -64,7 +64,7 @@ fn every_suite_streams_the_same_as_whole_at_every_boundary() -> Result<()> {
             for step in [1, 7, FRAME - 1, FRAME, FRAME + 1, 10 * FRAME] {
                 let mut writer = envelope.writer(Vec::new(), &context)?;
                 for chunk in text.chunks(step) {
-                    writer.write_all(chunk).expect("a vector takes all");
+                    writer.write_all(chunk).expect("writing to a vector succeeds");
                     assert_eq!(writer.write(&[]).expect("nothing fails"), 0);
                 }
                 let message = writer.finish()?;
@@ -468,8 +468,9 @@ fn random_access_is_refused_for_signed_messages_and_bodies_in_one_piece() -> Res
     let vector = crate::support::vectors::all().into_iter().find(|vector| vector.file == "0478_unframed_two_128.txt");
     let vector = vector.expect("the vector");
     let reading = envelope(AlgorithmSuite::default())?;
-    let refused =
-        reading.random_access_reader(Cursor::new(vector.bytes("ciphertext")), &nothing).expect_err("in one piece");
+    let refused = reading
+        .random_access_reader(Cursor::new(vector.bytes("ciphertext")), &nothing)
+        .expect_err("the message is not framed");
     assert_eq!(why(&refused), Some(&MessageError::NotFramed));
     Ok(())
 }

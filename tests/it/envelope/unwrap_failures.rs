@@ -23,7 +23,7 @@ use crate::support::kms::{with_clock, with_key};
 
 /// Returns the error of all reading modes, which must be the same.
 fn refused(envelope: &Envelope, message: &[u8]) -> Error {
-    let error = envelope.decrypt(message, &none()).expect_err("it does not open");
+    let error = envelope.decrypt(message, &none()).expect_err("the ciphertext cannot be decrypted");
     let (mut decryptor, mut plaintext) = (envelope.decryptor(&none()), Vec::new());
     let others = [
         envelope.decrypt_into(message, &none(), &mut plaintext).map(drop),
@@ -35,7 +35,7 @@ fn refused(envelope: &Envelope, message: &[u8]) -> Error {
         envelope.re_encrypt(message, &none(), &Envelope::new(keyring()), io::sink()).map(drop),
     ];
     for other in others {
-        let other = other.expect_err("it does not open");
+        let other = other.expect_err("the ciphertext cannot be decrypted");
         assert_eq!((other.kind(), other.to_string()), (error.kind(), error.to_string()));
         assert_eq!(reasons(&other), reasons(&error));
     }
@@ -106,7 +106,7 @@ fn a_trail_that_takes_no_event_is_no_fault_of_the_message() -> Result<()> {
     assert_eq!(error.kind(), ErrorKind::Audit);
     assert_eq!(reasons(&error), Some((ErrorKind::Audit, vec![ErrorKind::Audit, ErrorKind::IncorrectKey])));
     assert!(error.to_string().contains("the disk is full"), "{error}");
-    assert_eq!(Envelope::new(keys).decrypt(&message, &none())?, b"text", "another keyring opens it nevertheless");
+    assert_eq!(Envelope::new(keys).decrypt(&message, &none())?, b"text", "another keyring still unwraps the data key");
     Ok(())
 }
 
@@ -121,7 +121,7 @@ fn hsms_that_do_not_answer_are_an_outage_and_no_state_of_the_key() -> Result<()>
     assert_eq!((error.kind(), reasons(&error)), (ErrorKind::KeyUnavailable, only(ErrorKind::KeyUnavailable)));
     let failures = error.downcast_ref::<UnwrapFailures>().expect("the failures");
     let kinds: Vec<_> = failures.iter().map(|failure| failure.error().kind()).collect();
-    assert_eq!(kinds, [ErrorKind::InvalidState], "as AWS KMS says it");
+    assert_eq!(kinds, [ErrorKind::InvalidState], "the kind that AWS KMS reports");
     ["hsm-1", "hsm-2"].iter().for_each(|member| setup.cluster.set_active(member, true));
     assert_eq!(envelope.decrypt(&message, &none())?, b"text");
     Ok(())

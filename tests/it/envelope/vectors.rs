@@ -35,10 +35,10 @@ fn a_body_in_one_piece_is_held_in_memory_up_to_a_limit() -> Result<()> {
     let vector = all().into_iter().find(|vector| vector.file == "0478_unframed_two_128.txt").expect("the vector");
     let envelope = |most| vector.builder()?.limits(Limits::default().with_max_unframed_body(most)).build();
     let (message, nothing) = (vector.bytes("ciphertext"), EncryptionContext::new());
-    assert_eq!(envelope(128)?.decrypt(&message, &nothing)?, vector.expected().expect("it opens"));
+    assert_eq!(envelope(128)?.decrypt(&message, &nothing)?, vector.expected().expect("decryption succeeds"));
     let refused = envelope(127)?.decrypt(&message, &nothing).expect_err("128 bytes are too many");
     assert_eq!(refused.kind(), ErrorKind::InvalidMessage, "{refused}");
-    assert_eq!(read_in_steps(vector.reader(&envelope(127)?, &message), 16).0, b"", "nothing is released");
+    assert_eq!(read_in_steps(vector.reader(&envelope(127)?, &message), 16).0, b"", "no plaintext is released");
     Ok(())
 }
 
@@ -68,6 +68,6 @@ fn every_check_that_a_reader_makes_has_a_vector() {
         InvalidFrameLength Truncated CommitmentPolicy PublicKeyPresence ContextMismatch NoDataKeyUnwrapped \
         CommitmentMismatch HeaderAuth BadSequence BadFinalLength BodyTooLong BodyAuth Signature TrailingData";
     for check in all_checks.split_whitespace() {
-        assert!(checks.iter().any(|found| found == check), "no vector is refused with {check}");
+        assert!(checks.iter().any(|found| found == check), "no vector is rejected with {check}");
     }
 }

@@ -58,7 +58,7 @@ impl World {
         let world = Self { east, west, file, clock, calls, sessions };
         let cluster = world.cluster();
         connect(&cluster);
-        cluster.install_replication_key(&SecretBytes::copy_from_slice(&[0x5A; 32])).expect("the tokens take it");
+        cluster.install_replication_key(&SecretBytes::copy_from_slice(&[0x5A; 32])).expect("the tokens accept the PIN");
         cluster.disconnect();
         Some(world)
     }
@@ -66,7 +66,7 @@ impl World {
     fn cluster(&self) -> Pkcs11Cluster {
         let module = |hsm: &SoftHsm| {
             let options = ModuleOptions::default().reinitialize_interval(Duration::from_millis(5));
-            Module::load_with(hsm.shim().path(), options).expect("the shim is a module")
+            Module::load_with(hsm.shim().path(), options).expect("the shim can be loaded as a module")
         };
         let config = |label: &str| {
             let config = TokenConfig::new(TokenSelector::Label(label.to_owned()));
@@ -134,7 +134,7 @@ fn is_data(file: &std::path::Path) -> bool {
 
 fn connect(cluster: &Pkcs11Cluster) {
     let credential: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(pin()));
-    cluster.connect(&credential).expect("the tokens are there");
+    cluster.connect(&credential).expect("the tokens exist");
 }
 
 pub(crate) fn round(kms: &Kms, key: KeyId, text: &str) -> Result<()> {
@@ -211,7 +211,8 @@ fn tokens_that_go_and_come_back_under_load_never_cost_a_wrong_plaintext() -> Res
             world.east.bring_back();
             std::thread::sleep(Duration::from_millis(20));
         }
-        let results = threads.into_iter().flat_map(|thread| thread.join().expect("no wrong plaintext"));
+        let results =
+            threads.into_iter().flat_map(|thread| thread.join().expect("decryption never returns a wrong plaintext"));
         results.fold((0, 0), |(done, failed), result| match result {
             Ok(()) => (done + 1, failed),
             Err(error) => {
@@ -220,8 +221,8 @@ fn tokens_that_go_and_come_back_under_load_never_cost_a_wrong_plaintext() -> Res
             }
         })
     });
-    println!("{done} rounds right, {failed} refused");
-    assert!(done > failed, "the other member goes on: {done} right, {failed} refused");
+    println!("{done} rounds succeeded, {failed} failed");
+    assert!(done > failed, "the other member continues: {done} succeeded, {failed} failed");
     for turn in 0..20 {
         round(&kms, key, &format!("after {turn}"))?;
     }
@@ -242,9 +243,9 @@ fn a_member_that_hangs_does_not_stop_the_other() -> Result<()> {
         // The members take turns, so each of them receives some of the encryptions.
         kms.encrypt(EncryptRequest::new(key, b"once more"))?;
     }
-    assert!(world.east.shim().calls(Function::EncryptInit) > before, "it was tried");
+    assert!(world.east.shim().calls(Function::EncryptInit) > before, "the member was tried");
     let described = cluster.members();
-    assert!(described[0].reason.is_some(), "what hangs is seen: {described:?}");
+    assert!(described[0].reason.is_some(), "the hanging member is reported: {described:?}");
     world.east.shim().clear();
     Ok(())
 }
@@ -315,7 +316,7 @@ fn a_creation_that_is_cut_off_at_any_call_leaves_none_or_exactly_one_key() -> Re
                 cut_off += 1;
                 continue;
             };
-            round(&kms, key, "it works")?;
+            round(&kms, key, "the key works")?;
             kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
             world.clock.advance_days(7);
             assert!(kms.run_maintenance()?.failed.is_empty());
@@ -400,9 +401,9 @@ fn the_credential_is_kept_no_longer_than_the_connection() -> Result<()> {
     let cluster = world.cluster();
     let credential: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(pin()));
     let kept = Arc::downgrade(&credential);
-    cluster.connect(&credential).expect("the tokens are there");
+    cluster.connect(&credential).expect("the tokens exist");
     drop(credential);
-    assert!(kept.upgrade().is_some(), "a token that comes back is logged in to with it");
+    assert!(kept.upgrade().is_some(), "the password is used for a token that returns");
     cluster.disconnect();
     assert!(kept.upgrade().is_none());
     Ok(())
@@ -425,11 +426,11 @@ fn a_login_that_may_have_been_a_wrong_password_is_not_repeated_often() -> Result
     }
     assert_eq!(shims.map(|shim| shim.calls(Function::Login)), before.map(|calls| calls + 3));
     world.revive();
-    assert_eq!(kind(kms.encrypt(EncryptRequest::new(key, b"text"))), ErrorKind::InvalidState, "not by itself");
+    assert_eq!(kind(kms.encrypt(EncryptRequest::new(key, b"text"))), ErrorKind::InvalidState, "not automatically");
     let store = kms.describe_custom_key_stores(PageRequest::default())?.entries[0].custom_key_store_id;
     kms.disconnect_custom_key_store(store)?;
     kms.connect_custom_key_store(store)?;
-    round(&kms, key, "it was no wrong password after all")
+    round(&kms, key, "the password was correct")
 }
 
 #[test]
@@ -445,7 +446,7 @@ fn a_root_key_in_the_cluster_opens_the_store_and_survives_a_member() -> Result<(
     assert_eq!(kind(HsmRootKey::generate(&cluster, "root 1").map(drop)), ErrorKind::AlreadyExists);
     world.east.shim().vanish();
     round(&open(HsmRootKey::find(&cluster, "root 1")?)?, key, "through the other member")?;
-    let absent = HsmRootKey::find(&cluster, "root 2").expect_err("no member has it");
+    let absent = HsmRootKey::find(&cluster, "root 2").expect_err("no member has the key");
     let cause = absent.downcast_ref::<TokenError>().expect("the error of the member that was asked first");
     assert!(absent.to_string().contains(&cause.to_string()), "{absent}");
     world.east.shim().clear();

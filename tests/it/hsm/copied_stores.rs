@@ -137,7 +137,7 @@ fn a_copy_of_a_file_creates_and_destroys_nothing_of_its_own_accord_and_still_dec
     assert_eq!(kind(refused), ErrorKind::CopiedStore);
     copied.schedule_key_deletion(key, WEEK)?;
     world.pass(8);
-    assert!(refuses_as_copy(&copied)?, "the original has done nothing meanwhile");
+    assert!(refuses_as_copy(&copied)?, "the original has done nothing in the meantime");
     assert_eq!(world.keys(), [1, 1]);
 
     // Once declared the successor, it restarts all waiting periods.
@@ -232,7 +232,7 @@ fn when_a_clone_moves_the_mark_first_the_original_is_told_and_can_take_over_agai
     world.pass(2);
     clone.encrypt(EncryptRequest::new(key, b"data")).expect_err("its deletion is pending");
     clone.describe_custom_key_store(store)?;
-    assert!(clone.run_maintenance()?.is_complete(), "nobody can tell yet which is the copy");
+    assert!(clone.run_maintenance()?.is_complete(), "it is not yet known which store is the copy");
     assert!(refuses_as_copy(&kms)?, "now the original can");
     assert_eq!(kind(kms.create_key(CreateKeyRequest::default().custom_key_store(store))), ErrorKind::CopiedStore);
     assert!(kms.declare_successor()?.is_complete());
@@ -253,7 +253,7 @@ fn a_clone_from_the_middle_of_a_creation_does_not_undo_it() -> TestResult {
     let (from, to) = (Arc::clone(&original), Arc::clone(&clone));
     let cluster = HookedCluster::new(&world.cluster, move |moment| {
         if moment == Moment::AfterGenerate {
-            *to.lock().expect("nobody panics") = Some(clone_of(&from));
+            *to.lock().expect("no thread panics") = Some(clone_of(&from));
         }
     });
     let kms = world.open_over(Arc::clone(&original), cluster)?;
@@ -261,7 +261,7 @@ fn a_clone_from_the_middle_of_a_creation_does_not_undo_it() -> TestResult {
     let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id();
     assert_eq!(world.keys(), [2, 2]);
     world.clock.advance(Duration::from_secs(16 * 60));
-    let clone = clone.lock().expect("nobody panics").take().expect("it was copied");
+    let clone = clone.lock().expect("no thread panics").take().expect("the store was copied");
     let copied = world.open(clone)?;
     assert!(refuses_as_copy(&copied)?);
     assert_eq!(world.keys(), [2, 2]);
@@ -300,7 +300,8 @@ fn marks_that_are_gone_or_of_nobody_stop_what_destroys() -> TestResult {
     // The HSMs are restored from a backup of another copy.
     let foreign = InstanceMark { generation: 1_000, nonce: [1; 16] };
     world.cluster.add_mark(original.id().0, foreign)?;
-    let refused = kms.create_key(CreateKeyRequest::default().custom_key_store(store)).expect_err("of somebody else");
+    let refused =
+        kms.create_key(CreateKeyRequest::default().custom_key_store(store)).expect_err("created by another program");
     assert_eq!(refused.kind(), ErrorKind::CopiedStore);
     assert!(refused.to_string().contains("has taken over the cluster 'vault',"), "{refused}");
     kms.declare_successor()?;
@@ -320,7 +321,7 @@ fn marks_that_are_hidden_for_a_moment_are_read_again() -> TestResult {
     cluster.hide_marks(3);
     create()?;
     cluster.hide_marks(4);
-    let refused = create().expect_err("they are gone");
+    let refused = create().expect_err("the marks are missing");
     assert_eq!(refused.kind(), ErrorKind::CopiedStore);
     assert!(refused.to_string().contains("missing from the cluster 'vault',"), "{refused}");
     assert_eq!(world.keys(), [2, 2]);
@@ -377,7 +378,7 @@ fn a_provider_is_protected_as_a_cluster_is() -> TestResult {
         let (file, copy) = (folder.path().join("keys"), folder.path().join("copy"));
         let credential: Arc<dyn CryptoUserCredential> =
             Arc::new(FixedCredential::new(SecretBytes::copy_from_slice(b"kmsPswd1")));
-        world.cluster.connect(&credential).expect("it answers");
+        world.cluster.connect(&credential).expect("the token responds");
         let open = |file: &Path| -> TestResult<Kms> {
             let vault = HookedCluster::new(&world.cluster, |_| {}).with_marks(has_marks);
             let builder = Kms::builder().store(sqlite(file)?, RootKey::from_bytes(&[7; 32]));
@@ -394,7 +395,7 @@ fn a_provider_is_protected_as_a_cluster_is() -> TestResult {
         world.pass(8);
         let copied = open(&copy)?;
         let report = copied.run_maintenance()?;
-        assert_eq!(report.deleted.len(), 1, "a key of the copy's own: {report:?}");
+        assert_eq!(report.deleted.len(), 1, "a key created by the copy: {report:?}");
         assert_eq!(report.failed.iter().map(|(_, error)| error.kind()).collect::<Vec<_>>(), [ErrorKind::CopiedStore]);
         kms.encrypt(EncryptRequest::new(key, b"data"))?;
         copied.declare_successor()?;
@@ -410,7 +411,7 @@ fn a_provider_with_the_mark_of_another_copy_destroys_nothing_and_is_named() -> T
     let (world, original) = (World::new(), TamperingStore::new());
     let credential: Arc<dyn CryptoUserCredential> =
         Arc::new(FixedCredential::new(SecretBytes::copy_from_slice(b"kmsPswd1")));
-    world.cluster.connect(&credential).expect("it answers");
+    world.cluster.connect(&credential).expect("the token responds");
     let builder = Kms::builder().store(Arc::clone(&original), RootKey::from_bytes(&[7; 32]));
     let builder = builder.clock(Arc::clone(&world.clock)).clock_tolerance(Duration::MAX);
     let kms = builder.provider(HookedCluster::new(&world.cluster, |_| {})).build()?;

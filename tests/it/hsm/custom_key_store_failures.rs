@@ -142,9 +142,9 @@ fn what_a_cluster_lacks_is_said_with_the_refusal() -> Result<()> {
     let store = kms.create_custom_key_store(request("wide", "vault")?.mode(CustomKeyStoreMode::Extended))?;
     kms.connect_custom_key_store(store)?;
     let hmac = CreateKeyRequest::default().spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);
-    let refused = kms.create_key(hmac.custom_key_store(store)).expect_err("the cluster makes none");
+    let refused = kms.create_key(hmac.custom_key_store(store)).expect_err("the cluster does not support such keys");
     assert_eq!(refused.kind(), ErrorKind::UnsupportedOperation);
-    assert!(refused.to_string().ends_with(": it has no room for HMAC_256"), "{refused}");
+    assert!(refused.to_string().ends_with(": HMAC_256 keys are not supported by the test"), "{refused}");
     Ok(())
 }
 
@@ -156,12 +156,12 @@ fn a_creation_that_is_cut_off_leaves_none_or_exactly_one_key() -> Result<()> {
         let kms = world.process(dies_at)?;
         let create = || kms.create_key(CreateKeyRequest::default().custom_key_store(store)).is_ok();
         let made = catch_unwind(AssertUnwindSafe(create));
-        assert_eq!(made.is_ok(), dies_at == 3, "a creation makes two steps");
+        assert_eq!(made.is_ok(), dies_at == 3, "a creation has two steps");
         drop(kms);
         let after = world.process(0)?;
         after.run_maintenance()?;
         let young = world.objects();
-        assert_eq!(young, if dies_at == 1 { [0, 0] } else { [1, 1] }, "what is young may still be finished");
+        assert_eq!(young, if dies_at == 1 { [0, 0] } else { [1, 1] }, "recent creations may still complete");
         world.clock.advance(std::time::Duration::from_secs(16 * 60));
         assert!(after.run_maintenance()?.failed.is_empty());
         let keys = after.list_keys(PageRequest::default())?.entries;
@@ -244,7 +244,7 @@ fn material_in_the_cluster_of_a_deleted_store_is_never_called_destroyed() -> Res
     kms.disconnect_custom_key_store(store)?;
     kms.delete_custom_key_store(store)?;
     setup.trail.clear();
-    assert_eq!(kms.run_maintenance()?.failed.len(), 1, "it is told once");
+    assert_eq!(kms.run_maintenance()?.failed.len(), 1, "the failure is reported once");
     assert_eq!(setup.cluster.keys_on("hsm-2"), 1);
     let told = destructions(&setup);
     assert!(told.len() == 1 && told[0].contains("FAILURE"), "{told:?}");
@@ -269,7 +269,7 @@ fn a_creation_that_maintenance_took_over_is_not_finished_after_all() -> Result<(
     let after = world.process(0)?;
     after.run_maintenance()?;
     assert_eq!(after.list_keys(PageRequest::default())?.entries.len(), 0);
-    assert_eq!(world.objects(), [0, 0], "and what it made is not left over");
+    assert_eq!(world.objects(), [0, 0], "the created objects are not left behind");
     Ok(())
 }
 
@@ -279,34 +279,34 @@ fn a_connection_in_the_making_is_seen_refuses_keys_and_can_be_given_up() -> Resu
     let waiting = Arc::clone(&gate);
     let wait_to_connect = move |moment| {
         if moment == Moment::BeforeConnect {
-            let open = waiting.0.lock().expect("nobody panics");
-            drop(waiting.1.wait_while(open, |open| !*open).expect("nobody panics"));
+            let open = waiting.0.lock().expect("no thread panics");
+            drop(waiting.1.wait_while(open, |open| !*open).expect("no thread panics"));
         }
     };
     let kms = Kms::builder().cluster(vault(), HookedCluster::new(&two_members(), wait_to_connect)).build()?;
     let store = kms.create_custom_key_store(request("safe", "vault")?)?;
     let state = || kms.describe_custom_key_store(store).map(|entry| entry.connection_state);
     let open = || {
-        *gate.0.lock().expect("nobody panics") = true;
+        *gate.0.lock().expect("no thread panics") = true;
         gate.1.notify_all();
     };
     std::thread::scope(|scope| {
         let connecting = scope.spawn(|| kms.connect_custom_key_store(store).map_err(|error| error.kind()));
-        while state().expect("it exists") != ConnectionState::Connecting {
+        while state().expect("the custom key store exists") != ConnectionState::Connecting {
             std::thread::yield_now();
         }
         let refused = kms.create_key(CreateKeyRequest::default().custom_key_store(store));
         assert_eq!(kind(refused), ErrorKind::CustomKeyStoreInvalidState);
         assert_eq!(kind(kms.delete_custom_key_store(store)), ErrorKind::CustomKeyStoreInvalidState);
         let disconnecting = scope.spawn(|| kms.disconnect_custom_key_store(store).map_err(|error| error.kind()));
-        while state().expect("it exists") != ConnectionState::Disconnecting {
+        while state().expect("the custom key store exists") != ConnectionState::Disconnecting {
             std::thread::yield_now();
         }
         assert_eq!(kind(kms.connect_custom_key_store(store)), ErrorKind::CustomKeyStoreInvalidState);
         assert_eq!(kind(kms.disconnect_custom_key_store(store)), ErrorKind::CustomKeyStoreInvalidState);
         open();
-        assert_eq!(disconnecting.join().expect("no panic"), Ok(()));
-        assert_eq!(connecting.join().expect("no panic"), Err(ErrorKind::KeyUnavailable));
+        assert_eq!(disconnecting.join().expect("no thread panicked"), Ok(()));
+        assert_eq!(connecting.join().expect("no thread panicked"), Err(ErrorKind::KeyUnavailable));
     });
     assert_eq!(state()?, ConnectionState::Disconnected);
     kms.connect_custom_key_store(store)?;
@@ -346,7 +346,8 @@ fn sixteen_threads_never_see_a_wrong_plaintext_while_members_come_and_go() -> Re
             turn += 1;
             std::thread::yield_now();
         }
-        let results = threads.into_iter().flat_map(|thread| thread.join().expect("no wrong plaintext"));
+        let results =
+            threads.into_iter().flat_map(|thread| thread.join().expect("decryption never returns a wrong plaintext"));
         results.fold((0, 0), |(answers, outages), result| match result {
             Ok(()) => (answers + 1, outages),
             Err(error) => {
@@ -368,7 +369,8 @@ fn a_key_whose_commit_is_reported_as_failed_and_took_effect_keeps_its_material()
     let safe = kms.create_custom_key_store(request("safe", "vault")?)?;
     kms.connect_custom_key_store(safe)?;
     store.after_commit(RecordKind::Key, || Err(Error::new(ErrorKind::Store, "the disk failed")));
-    let failed = kms.create_key(CreateKeyRequest::default().custom_key_store(safe)).expect_err("as the store said");
+    let failed =
+        kms.create_key(CreateKeyRequest::default().custom_key_store(safe)).expect_err("the store reported a failure");
     assert_eq!(failed.kind(), ErrorKind::Store);
     kms.run_maintenance()?;
     let keys = kms.list_keys(PageRequest::default())?.entries;
@@ -425,7 +427,7 @@ fn an_undone_creation_is_forgotten_although_another_key_is_created() -> Result<(
     let (store, other) = (HookedStore::new(world.file.clone()), Arc::new(world.process(0)?));
     let (hooked, creator) = (Arc::clone(&store), Mutex::new(Some(Arc::clone(&other))));
     let builder = world.builder(store, move |moment| {
-        let creator = creator.lock().expect("nobody panics").take_if(|_| moment == Moment::AfterErase);
+        let creator = creator.lock().expect("no thread panics").take_if(|_| moment == Moment::AfterErase);
         if let Some(creator) = creator {
             hooked.before_commit(RecordKind::CustomKeyStore, move || create(&creator).map(drop));
         }

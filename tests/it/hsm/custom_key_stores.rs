@@ -196,7 +196,7 @@ fn what_custom_key_stores_do_not_have_is_refused() -> Result<()> {
     assert_eq!(create(CreateKeyRequest::default().origin(Origin::Hsm)), ErrorKind::Validation);
     let absent = CustomKeyStoreId::from_random_bytes([1; 9]);
     assert_eq!(create(CreateKeyRequest::default().custom_key_store(absent)), ErrorKind::CustomKeyStoreNotFound);
-    assert_eq!(setup.cluster.keys_on("hsm-1"), 1, "nothing was left by what was refused");
+    assert_eq!(setup.cluster.keys_on("hsm-1"), 1, "rejected calls left nothing behind");
     Ok(())
 }
 
@@ -212,9 +212,12 @@ fn a_store_beyond_aws_holds_every_kind_of_key_that_its_cluster_makes() -> Result
     let signed = kms.sign(SignRequest::new(key, algorithm, b"message"))?;
     kms.verify(VerifyRequest::new(key, algorithm, b"message", &signed.signature))?;
     let hmac = CreateKeyRequest::default().spec(KeySpec::Hmac256).usage(KeyUsage::GenerateVerifyMac);
-    let refused = kms.create_key(hmac.custom_key_store(store)).expect_err("the cluster makes none");
+    let refused = kms.create_key(hmac.custom_key_store(store)).expect_err("the cluster does not support such keys");
     assert_eq!(refused.kind(), ErrorKind::UnsupportedOperation);
-    assert!(refused.to_string().ends_with("keys for GENERATE_VERIFY_MAC"), "it tells of nothing missing: {refused}");
+    assert!(
+        refused.to_string().ends_with("keys for GENERATE_VERIFY_MAC"),
+        "the error contains no further reason: {refused}"
+    );
     kms.disconnect_custom_key_store(store)?;
     assert_eq!(kind(kms.sign(SignRequest::new(key, algorithm, b"message"))), ErrorKind::InvalidState);
     Ok(())
@@ -252,7 +255,7 @@ fn every_operation_is_allowed_or_refused_as_the_connection_state_says() -> Resul
         ConnectionState::Connected => vec!["Connect", "Disconnect", "UpdateName", "CreateKey", "GenerateRandom"],
         ConnectionState::Disconnected => vec!["Connect", "UpdateName", "UpdatePassword", "UpdateCluster", "Delete"],
         ConnectionState::Failed => vec!["Disconnect", "UpdateName"],
-        other => panic!("{other} passes by itself"),
+        other => panic!("{other} ends automatically"),
     };
     for state in [ConnectionState::Connected, ConnectionState::Disconnected, ConnectionState::Failed] {
         for operation in OPERATIONS {
@@ -398,7 +401,7 @@ fn the_cluster_of_another_store_is_not_even_tried() -> Result<()> {
     let wrong = CreateCustomKeyStoreRequest::new("mine", ClusterId::parse("other")?);
     let mine = kms.create_custom_key_store(wrong.key_store_password(SecretBytes::copy_from_slice(b"a guess")))?;
     let refused = kms.update_custom_key_store(UpdateCustomKeyStoreRequest::new(mine).cluster(vault()));
-    assert_eq!(kind(refused), ErrorKind::ClusterInUse, "and nobody learns whether the password is right");
+    assert_eq!(kind(refused), ErrorKind::ClusterInUse, "the error does not reveal whether the password is correct");
     assert!(kms.encrypt(EncryptRequest::new(key, b"data")).is_ok());
     Ok(())
 }
@@ -476,7 +479,7 @@ fn the_trail_names_the_store_and_never_the_password() -> Result<()> {
     let events = setup.trail.events();
     let password = String::from_utf8_lossy(PASSWORD).into_owned();
     assert!(!format!("{events:?}").contains(&password));
-    let encrypt = events.iter().find(|event| event.action.to_string() == "Encrypt").expect("it was recorded");
+    let encrypt = events.iter().find(|event| event.action.to_string() == "Encrypt").expect("the event was recorded");
     assert!(encrypt.additional.contains(&("customKeyStoreId", ParameterValue::Text(store.to_string().into()))));
     let wanted = ["CreateCustomKeyStore", "ConnectCustomKeyStore", "CreateKey", "UpdateCustomKeyStore"];
     for name in wanted {

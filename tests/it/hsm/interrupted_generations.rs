@@ -52,7 +52,7 @@ fn let_all_calls_return(hsm: &SoftHsm, token: &Token) {
 }
 
 fn generate(cluster: &Pkcs11Cluster, name: &str) -> Error {
-    HsmRootKey::generate(cluster, name).map(drop).expect_err("it is not generated")
+    HsmRootKey::generate(cluster, name).map(drop).expect_err("the key is not generated")
 }
 
 /// Finds a key and checks that it may wrap a root key.
@@ -63,7 +63,7 @@ fn usable(cluster: &Pkcs11Cluster, name: &str) -> Result<HsmRootKey> {
 }
 
 fn find(cluster: &Pkcs11Cluster, name: &str) -> Error {
-    let error = usable(cluster, name).map(drop).expect_err("it is not usable");
+    let error = usable(cluster, name).map(drop).expect_err("the key is not usable");
     assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "{error}");
     error
 }
@@ -82,13 +82,13 @@ fn named_ids(error: &Error) -> Vec<Vec<u8>> {
 fn named_reservation(error: &Error) -> Vec<u8> {
     let ids = named_ids(error);
     let id = ids.into_iter().find(|id| id.len() == 32);
-    id.unwrap_or_else(|| panic!("it names no reservation: {error}"))
+    id.unwrap_or_else(|| panic!("the error names no reservation: {error}"))
 }
 
 /// Removes the key of the name `root`.
 fn remove_root(tokens: &[&Token]) {
     for token in tokens {
-        token.destroy_objects(b"root").or_else(|_| token.destroy_objects(b"root")).expect("it goes");
+        token.destroy_objects(b"root").or_else(|_| token.destroy_objects(b"root")).expect("the objects are destroyed");
     }
 }
 
@@ -177,7 +177,7 @@ fn a_reservation_is_erased_despite_an_open_circuit_breaker() {
     hsm.shim().rule(Function::DestroyObject, 0, 5, Action::Return(DEVICE_REMOVED));
     generate(&cluster, "another");
     hsm.shim().clear();
-    assert_eq!(world.all_keys_of(0), 1, "nothing of the other key remains");
+    assert_eq!(world.all_keys_of(0), 1, "no object of the other key remains");
 }
 
 #[test]
@@ -188,14 +188,14 @@ fn a_generation_that_loses_a_member_names_what_it_leaves() -> Result<()> {
     let [east, _] = &world.0;
     let lost = || HsmRootKey::generate(&cluster, "root").map(drop);
     let error = overtaken(east, Function::SetAttributeValue, 0, lost, || east.take_away());
-    let error = error.expect_err("the east is gone");
+    let error = error.expect_err("the member east is unavailable");
     east.bring_back();
     let text = error.to_string();
     assert!(text.contains("from east") && !text.contains("from west"), "{text}");
     assert_eq!(named_ids(&error).first().map(Vec::as_slice), Some(&b"root"[..]), "the key goes first: {text}");
     let tokens = MEMBERS.map(|name| cluster.token(name).expect("a member"));
     for token in tokens {
-        token.check().or_else(|_| token.check()).expect("it is back");
+        token.check().or_else(|_| token.check()).expect("the token is available again");
     }
     // The next generation reports it too.
     let taken = generate(&cluster, "root");
@@ -272,14 +272,14 @@ struct Death {
 }
 
 #[test]
-#[ignore = "the child of a test that kills"]
+#[ignore = "run only as the child process of a test that kills it"]
 fn generates_until_it_is_killed() {
-    let orders = env::var(ORDERS).expect("run by a test that kills only");
+    let orders = env::var(ORDERS).expect("run only by a test that kills it");
     let orders: Vec<&str> = orders.split('|').collect();
     let [east, west, member, call, action] = orders[..] else { panic!("the orders have five parts") };
     let hsms = [east, west].map(|folder| SoftHsm::of_other_process(Path::new(folder)));
     let cluster = unconnected(hsms.each_ref().map(|hsm| hsm.shim().path().to_owned()));
-    cluster.connect(&credential()).expect("the tokens are there");
+    cluster.connect(&credential()).expect("the tokens exist");
     let shim = hsms[member.parse::<usize>().expect("a number")].shim();
     let action = if action == "Kill" { Action::Kill } else { Action::KillAfter };
     let before = shim.all_calls();
@@ -358,7 +358,7 @@ impl Tally {
         }
         assert_eq!(world.all_keys(), [1, 1], "{what}: only the replication key is left");
         let key = HsmRootKey::generate(&cluster, "root").unwrap_or_else(|error| panic!("{what}: {error}"));
-        assert_eq!(key.unwrap(b"binding", &wrap(&key)).expect("it works"), material(), "{what}");
+        assert_eq!(key.unwrap(b"binding", &wrap(&key)).expect("the key works"), material(), "{what}");
         remove_root(&tokens);
         cluster.disconnect();
     }
@@ -379,7 +379,7 @@ fn a_process_that_is_killed_while_it_generates_a_root_key_leaves_what_the_next_o
             let cluster = connected(others.clone());
             assert_found(&cluster, "root", &hex::decode(&lines[1]["done ".len()..]).expect("digits"));
             for name in MEMBERS {
-                cluster.token(name).expect("a member").destroy_objects(b"root").expect("it goes");
+                cluster.token(name).expect("a member").destroy_objects(b"root").expect("the objects are destroyed");
             }
             cluster.disconnect();
         }

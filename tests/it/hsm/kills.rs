@@ -236,9 +236,9 @@ fn say(text: &str) {
 }
 
 #[test]
-#[ignore = "the child of a test that kills"]
+#[ignore = "run only as the child process of a test that kills it"]
 fn works_until_it_is_killed() -> TestResult {
-    let orders = env::var(ORDERS).map_err(|_| "run by a test that kills only")?;
+    let orders = env::var(ORDERS).map_err(|_| "run only by a test that kills it")?;
     let orders: Vec<&str> = orders.split('|').collect();
     let [work, store, custom, now, east, west, member, call, action] = orders[..] else {
         return Err("the orders have nine parts".into());
@@ -292,7 +292,7 @@ fn count_calls(parent: &Parent, work: Work) -> TestResult<[u64; 2]> {
         }
         let lines = parent.run_child(work, Death { member, call: u64::MAX, action: Action::Kill })?;
         assert!(lines[0].starts_with("done "), "{lines:?}");
-        let text = lines[1].strip_suffix(" calls").ok_or("the child says how many calls it made")?;
+        let text = lines[1].strip_suffix(" calls").ok_or("the child reports the number of its calls")?;
         *count = text.parse()?;
         let left = parent.check("no death")?;
         assert_eq!(left.len(), usize::from(work == Work::Create));
@@ -318,7 +318,10 @@ fn a_process_that_is_killed_while_it_makes_a_key_leaves_none_or_exactly_one() ->
         }
         whole += keys.len();
     }
-    println!("killed {} times in {calls:?} calls of a creation: {whole} keys, whole, or no trace of one", deaths.len());
+    println!(
+        "killed {} times in {calls:?} calls of a creation: {whole} complete keys, otherwise no trace of a key",
+        deaths.len()
+    );
     Ok(())
 }
 

@@ -67,12 +67,12 @@ impl Load {
             // Runs on eight of the threads, in the same turns.
             5 if thread.is_multiple_of(8) => {
                 let made = create(kms, self.store)?;
-                self.made.lock().expect("no panic").push(made);
+                self.made.lock().expect("no thread panicked").push(made);
                 round(kms, made, &text)
             }
             5 => self.refuses_another_context(&text),
             6 => {
-                let newest = self.made.lock().expect("no panic").last().copied();
+                let newest = self.made.lock().expect("no thread panicked").last().copied();
                 round(kms, newest.unwrap_or(self.key), &text)
             }
             _ => kms.describe_custom_key_store(self.store).map(drop),
@@ -147,14 +147,14 @@ fn sixty_four_threads_of_everything_get_right_answers_within_the_sessions_that_t
     let within_bounds = || {
         let most = [&world.east, &world.west].map(|hsm| hsm.shim().most_sessions());
         // One additional session holds the login.
-        let bound = u64::try_from(SESSIONS).expect("a small number") + 1;
+        let bound = u64::try_from(SESSIONS).expect("the number is small") + 1;
         assert!(most.into_iter().all(|most| most <= bound), "{most:?} sessions");
         most
     };
 
     within_bounds();
     let well = load.run(|| thread::sleep(Duration::from_millis(5)), |_| false);
-    println!("all is well: {well:?}, {:?} sessions", within_bounds());
+    println!("no faults: {well:?}, {:?} sessions", within_bounds());
 
     let come_and_go = || {
         world.east.shim().vanish();
@@ -166,8 +166,11 @@ fn sixty_four_threads_of_everything_get_right_answers_within_the_sessions_that_t
         matches!(kind, ErrorKind::InvalidState | ErrorKind::ClusterInvalidConfiguration | ErrorKind::KeyUnavailable)
     };
     let lossy = load.run(come_and_go, is_refused);
-    println!("one comes and goes: {lossy:?}");
-    assert!(lossy.done.load(Ordering::Relaxed) > lossy.refused.load(Ordering::Relaxed), "the other goes on: {lossy:?}");
+    println!("one member with intermittent faults: {lossy:?}");
+    assert!(
+        lossy.done.load(Ordering::Relaxed) > lossy.refused.load(Ordering::Relaxed),
+        "the other member still works: {lossy:?}"
+    );
 
     // Interrupted creations have been undone. Completed keys are on both tokens and work.
     world.clock.advance(Duration::from_secs(16 * 60));
@@ -175,18 +178,18 @@ fn sixty_four_threads_of_everything_get_right_answers_within_the_sessions_that_t
     load.kms.describe_custom_key_store(store)?;
     let report = load.kms.run_maintenance()?;
     assert!(report.failed.is_empty(), "{:?}", report.failed);
-    let made = load.made.lock().expect("no panic").clone();
+    let made = load.made.lock().expect("no thread panicked").clone();
     let listed = all_keys(&load.kms)?;
-    assert_eq!(listed, made.len() + 2, "those that were made, the first one, and the one that signs");
-    assert_eq!(world.objects(), [made.len() + 2; 2], "those that were made, the first one, and the replication key");
+    assert_eq!(listed, made.len() + 2, "the created keys, the first key, and the signing key");
+    assert_eq!(world.objects(), [made.len() + 2; 2], "the created keys, the first key, and the replication key");
     for key in made {
-        round(&load.kms, key, "it works")?;
+        round(&load.kms, key, "the key works")?;
     }
     // Ignores sessions that were open briefly during the reconnection.
     world.east.shim().most_sessions();
     world.west.shim().most_sessions();
     let after = load.run(|| thread::sleep(Duration::from_millis(5)), |_| false);
-    println!("all is well again: {after:?}, {:?} sessions", within_bounds());
+    println!("no faults again: {after:?}, {:?} sessions", within_bounds());
     Ok(())
 }
 

@@ -54,7 +54,7 @@ impl World {
     pub(super) fn new(test: &str) -> Option<(Self, Pkcs11Cluster)> {
         let world = Self::empty(test)?;
         let cluster = world.cluster();
-        cluster.install_replication_key(&SecretBytes::copy_from_slice(&[0x5A; 32])).expect("the tokens take it");
+        cluster.install_replication_key(&SecretBytes::copy_from_slice(&[0x5A; 32])).expect("the tokens accept the PIN");
         Some((world, cluster))
     }
 
@@ -128,7 +128,7 @@ pub(super) fn connected(modules: [PathBuf; 2]) -> Pkcs11Cluster {
 }
 
 pub(super) fn connect(cluster: Pkcs11Cluster) -> Pkcs11Cluster {
-    cluster.connect(&credential()).expect("the tokens are there");
+    cluster.connect(&credential()).expect("the tokens exist");
     cluster
 }
 
@@ -137,14 +137,14 @@ pub(super) fn material() -> SecretBytes {
 }
 
 pub(super) fn wrap(key: &HsmRootKey) -> Vec<u8> {
-    key.wrap(b"binding", &material()).expect("it wraps")
+    key.wrap(b"binding", &material()).expect("wrapping succeeds")
 }
 
 /// Asserts that a key exists under a name and can unwrap `wrapped`.
 pub(super) fn assert_found(cluster: &Pkcs11Cluster, name: &str, wrapped: &[u8]) {
-    let found = HsmRootKey::find(cluster, name).expect("it is there");
+    let found = HsmRootKey::find(cluster, name).expect("the key exists");
     for _ in MEMBERS {
-        assert_eq!(found.unwrap(b"binding", wrapped).expect("it is the same key"), material());
+        assert_eq!(found.unwrap(b"binding", wrapped).expect("both are the same key"), material());
     }
 }
 
@@ -166,7 +166,7 @@ pub(super) fn overtaken<T: Send>(
         }
         overtakes();
         hsm.shim().clear();
-        hanging.join().expect("no panic")
+        hanging.join().expect("no thread panicked")
     })
 }
 
@@ -178,7 +178,7 @@ fn a_root_key_that_another_process_generates_meanwhile_is_left_alone() -> Result
     let mut wrapped = Vec::new();
     let generate = || HsmRootKey::generate(&slow, "root").map(drop);
     let lost = overtaken(&world.0[0], Function::GenerateKey, 0, generate, || {
-        wrapped = wrap(&HsmRootKey::generate(&quick, "root").expect("it is first"));
+        wrapped = wrap(&HsmRootKey::generate(&quick, "root").expect("the process is first"));
     });
     assert_eq!(kind(lost), ErrorKind::AlreadyExists);
     assert_eq!(world.keys(b"root"), [1, 1]);
@@ -200,7 +200,7 @@ fn a_root_key_that_a_token_hides_is_left_alone() -> Result<()> {
     west.hide(b"root", 3 * 4);
     let generated = east.calls(Function::GenerateKey);
     assert_eq!(kind(HsmRootKey::generate(&cluster, "root").map(drop)), ErrorKind::AlreadyExists);
-    assert_eq!(east.calls(Function::GenerateKey), generated + 2, "it was hidden well enough");
+    assert_eq!(east.calls(Function::GenerateKey), generated + 2, "the reservation remained hidden");
     world.clear();
     assert_eq!(world.keys(b"root"), [1, 1]);
     assert_found(&cluster, "root", &wrapped);
@@ -244,7 +244,10 @@ fn a_generation_that_fails_at_any_call_leaves_nothing_and_harms_no_other_key() -
                     let token = cluster.token(name).expect("a member");
                     // The failure may have left a search open in a session. The first attempt then
                     // closes it.
-                    token.destroy_objects(b"another").or_else(|_| token.destroy_objects(b"another")).expect("it goes");
+                    token
+                        .destroy_objects(b"another")
+                        .or_else(|_| token.destroy_objects(b"another"))
+                        .expect("the objects are destroyed");
                 }
             }
             assert_eq!(world.all_keys(), all_keys, "no reservation is left: {member} {call}");
@@ -309,15 +312,15 @@ fn a_root_key_of_a_vendor_managed_cluster_that_its_generator_gives_up_is_not_fou
         while hsm.shim().calls(Function::DecryptInit) == proofs && !generating.is_finished() {
             thread::yield_now();
         }
-        assert!(world.all_keys_of(0) > 0, "it is there");
+        assert!(world.all_keys_of(0) > 0, "the key exists");
         let found = find_and_wrap(&finder, "root");
-        generating.join().expect("no panic").expect_err("the key did not prove itself");
+        generating.join().expect("no thread panicked").expect_err("the key was not verified");
         assert_not_lost(found);
     });
     hsm.shim().clear();
     assert_eq!(world.all_keys_of(0), 0);
     HsmRootKey::generate(&generator, "root").expect("the name is free again");
-    HsmRootKey::find(&finder, "root").expect("it is complete");
+    HsmRootKey::find(&finder, "root").expect("the key exists");
 }
 
 #[test]
@@ -330,12 +333,12 @@ fn a_root_key_of_members_that_its_generator_gives_up_is_not_found_on_any_of_them
     let mut found = None;
     let generate = || HsmRootKey::generate(&generator, "root").map(drop);
     let generated = overtaken(east, Function::SetAttributeValue, 0, generate, || {
-        assert_eq!(world.keys(b"root"), [1, 1], "it is there");
+        assert_eq!(world.keys(b"root"), [1, 1], "the key exists");
         found = Some(find_and_wrap(&finder, "root"));
         east.take_away();
     });
-    generated.expect_err("the east is gone");
-    assert_not_lost(found.expect("it was looked for"));
+    generated.expect_err("the member east is unavailable");
+    assert_not_lost(found.expect("the key was searched for"));
     east.bring_back();
     Ok(())
 }
@@ -352,18 +355,18 @@ fn a_root_key_whose_reservation_stays_is_found_when_an_operator_removes_it() {
     let error = HsmRootKey::generate(&cluster, "root").expect_err("the reservation stays");
     shim.clear();
     assert!(error.to_string().contains("the key was generated, but its reservation"), "{error}");
-    cluster.token("cluster").expect("the slot").check().expect("it is back");
+    cluster.token("cluster").expect("the slot").check().expect("the token is available again");
     assert_eq!(world.all_keys_of(0), 2);
-    let refused = HsmRootKey::find(&cluster, "root").expect_err("it is reserved");
+    let refused = HsmRootKey::find(&cluster, "root").expect_err("the key is reserved");
     assert_eq!(kind(HsmRootKey::generate(&cluster, "root").map(drop)), ErrorKind::AlreadyExists);
     let named = |error: &strongroom::Error| {
         let text = error.to_string();
-        let id = text.split("CKA_ID ").nth(1).expect("it names the object").get(..64).map(hex::decode);
+        let id = text.split("CKA_ID ").nth(1).expect("the error names the object").get(..64).map(hex::decode);
         id.expect("32 bytes").expect("digits")
     };
     assert_eq!(named(&error), named(&refused));
     cluster.token("cluster").expect("the slot").destroy_objects(&named(&error)).expect("the operator can");
-    let found = HsmRootKey::find(&cluster, "root").expect("it is complete");
+    let found = HsmRootKey::find(&cluster, "root").expect("the key exists");
     assert_found(&cluster, "root", &wrap(&found));
 }
 
@@ -378,7 +381,7 @@ fn of_two_processes_that_list_four_members_in_different_order_at_most_one_genera
         connect(of(order.map(|member| (paths[member].as_path(), labels[member]))))
     };
     let one = ordered(&shims, [0, 1, 2, 3]);
-    one.install_replication_key(&SecretBytes::copy_from_slice(&[0x5A; 32])).expect("the tokens take it");
+    one.install_replication_key(&SecretBytes::copy_from_slice(&[0x5A; 32])).expect("the tokens accept the PIN");
     let other = ordered(&bare, [2, 3, 0, 1]);
     let keys = |name: &str| {
         [0, 1, 2, 3].map(|member| {
@@ -396,13 +399,13 @@ fn of_two_processes_that_list_four_members_in_different_order_at_most_one_genera
         };
         let results = thread::scope(|scope| {
             let racing = [&one, &other].map(|cluster| scope.spawn(move || generate(cluster)));
-            racing.map(|thread| thread.join().expect("no panic"))
+            racing.map(|thread| thread.join().expect("no thread panicked"))
         });
         for error in results.iter().filter_map(|result| result.as_ref().err()) {
             assert!(matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::KeyUnavailable), "{error}");
         }
         let done: Vec<&Vec<u8>> = results.iter().filter_map(|result| result.as_ref().ok()).collect();
-        assert!(done.len() < 2, "both of them succeeded");
+        assert!(done.len() < 2, "both processes succeeded");
         successes += done.len();
         assert_eq!(keys(&name), [done.len(); 4], "{results:?}");
         if let [wrapped] = done[..] {
@@ -422,7 +425,7 @@ fn of_two_processes_that_list_four_members_in_different_order_at_most_one_genera
             assert_eq!(kind(HsmRootKey::generate(&other, "late").map(drop)), ErrorKind::AlreadyExists);
         },
     );
-    late.expect("it was first");
+    late.expect("the process was first");
     assert_eq!(keys("late"), [1; 4]);
 }
 
@@ -437,10 +440,10 @@ fn a_replication_key_that_two_processes_install_is_there_once() -> Result<()> {
         let install = || slow.install_replication_key(&values[0]);
         // The first object that it creates is the check for free space.
         let late = overtaken(&world.0[0], Function::CreateObject, 1, install, || {
-            quick.install_replication_key(&values[1]).expect("it is first");
+            quick.install_replication_key(&values[1]).expect("the process is first");
         });
         match late {
-            Ok(()) => assert!(same, "it has another value"),
+            Ok(()) => assert!(same, "the key has another value"),
             Err(error) => assert!(!same && error.kind() == ErrorKind::AlreadyExists, "{same}: {error}"),
         }
         assert_eq!(world.keys(REPLICATION_KEY), [1, 1], "{same}");
@@ -496,7 +499,7 @@ fn a_key_that_one_member_alone_could_take_is_refused_and_erased() {
         world.clear();
         assert_eq!(world.all_keys(), [1, 1], "the replication keys");
     }
-    HsmRootKey::generate(&cluster, "root").expect("the west takes keys again");
+    HsmRootKey::generate(&cluster, "root").expect("the member west accepts keys again");
 }
 
 #[test]
@@ -528,7 +531,7 @@ fn a_replication_key_that_a_member_does_not_protect_is_not_used() -> Result<()> 
         let generate = HsmRootKey::generate(&cluster, "root").map(drop);
         let install = cluster.install_replication_key(&SecretBytes::copy_from_slice(&[1; 32]));
         for refused in [generate, install] {
-            let refused = refused.expect_err("the west gives keys away");
+            let refused = refused.expect_err("the member west replicates its keys");
             assert_eq!(refused.kind(), ErrorKind::KeyUnavailable, "{refused}");
             assert!(refused.to_string().contains(name) && refused.to_string().contains("west"), "{refused}");
         }
@@ -594,12 +597,13 @@ fn a_root_key_of_a_vendor_managed_cluster_was_generated_there_and_never_extracta
     ];
     for (attribute, name) in promised {
         hsm.shim().claim(attribute, false, 0);
-        let refused = HsmRootKey::find(&cluster, "root").expect_err("it came from elsewhere");
+        let refused = HsmRootKey::find(&cluster, "root").expect_err("the key was imported from outside");
         assert!(refused.to_string().contains(name), "{refused}");
         hsm.shim().clear();
     }
     world.put(0, b"of others", &[7; 32], &Bare::CIPHER);
-    let refused = HsmRootKey::find(&cluster, "of others").expect_err("its value was known outside");
+    let refused =
+        HsmRootKey::find(&cluster, "of others").expect_err("the value of the key was known outside of the token");
     assert_eq!(refused.kind(), ErrorKind::KeyUnavailable, "{refused}");
     Ok(())
 }
@@ -622,7 +626,7 @@ fn a_new_key_that_a_member_does_not_protect_in_the_end_is_not_returned() -> Resu
                 cluster.token(name).expect("a member").destroy_objects(b"measured")?;
             }
             shim.claim(attribute, value, reads - 1);
-            let refused = HsmRootKey::generate(&cluster, "root").expect_err("it is not protected");
+            let refused = HsmRootKey::generate(&cluster, "root").expect_err("the key is not protected");
             assert!(refused.to_string().contains("did not apply the required protection to the new key"), "{refused}");
             assert_eq!(shim.truths_left(), 0);
             world.clear();
@@ -633,9 +637,9 @@ fn a_new_key_that_a_member_does_not_protect_in_the_end_is_not_returned() -> Resu
 }
 
 #[test]
-#[ignore = "the child of a race for a name"]
+#[ignore = "run only as the child process of a race for a name"]
 fn takes_a_name() {
-    let orders = env::var(ORDERS).expect("run by a race only");
+    let orders = env::var(ORDERS).expect("run only by a race");
     let orders: Vec<&str> = orders.split('|').collect();
     let [what, name, start, east, west] = orders[..] else { panic!("the orders have five parts") };
     let hsms = [east, west].map(|folder| SoftHsm::of_other_process(Path::new(folder)));
@@ -644,7 +648,7 @@ fn takes_a_name() {
     let is_connected = |_: &u32| {
         cluster.connect(&credential()).is_ok() && MEMBERS.iter().all(|name| cluster.token(name).is_some_and(is_well))
     };
-    assert!((0..50).any(|attempt| is_connected(&attempt)), "the tokens are not seen");
+    assert!((0..50).any(|attempt| is_connected(&attempt)), "the tokens are not visible");
     while SystemTime::UNIX_EPOCH.elapsed().expect("a clock").as_millis().to_string().as_str() < start {
         thread::yield_now();
     }
@@ -702,7 +706,7 @@ fn of_two_processes_that_generate_one_root_key_at_most_one_succeeds_and_its_key_
         let name = format!("root {round}");
         let said = race(&world, "root", &name);
         let done: Vec<&str> = said.iter().filter_map(|line| line.strip_prefix("done ")).collect();
-        assert!(done.len() < 2, "both of them succeeded: {said:?}");
+        assert!(done.len() < 2, "both processes succeeded: {said:?}");
         successes += done.len();
         let cluster = world.cluster();
         assert_eq!(world.keys(name.as_bytes()), [done.len(); 2], "{said:?}");
@@ -720,12 +724,12 @@ fn of_two_processes_that_install_a_replication_key_one_succeeds() {
         let said = race(&world, "replication", "");
         let cluster = world.cluster();
         let done: Vec<&str> = said.iter().filter_map(|line| line.strip_prefix("done ")).collect();
-        assert!(done.len() < 2, "{round}: both of them succeeded with different keys: {said:?}");
+        assert!(done.len() < 2, "{round}: both processes succeeded with different keys: {said:?}");
         assert_eq!(world.keys(REPLICATION_KEY), [done.len(); 2], "{said:?}");
         if let [value] = done[..] {
             let value = hex::decode(value).expect("digits");
-            cluster.install_replication_key(&SecretBytes::copy_from_slice(&value)).expect("it is that key");
-            HsmRootKey::generate(&cluster, "root").expect("keys travel under it");
+            cluster.install_replication_key(&SecretBytes::copy_from_slice(&value)).expect("the key is the same");
+            HsmRootKey::generate(&cluster, "root").expect("keys can be replicated under the key");
         }
     }
 }

@@ -21,7 +21,7 @@ const MESSAGE: &[u8] = b"a contract";
 /// store.
 fn store_over(module: &std::path::Path, label: &str) -> Result<(Kms, CustomKeyStoreId)> {
     let config = TokenConfig::new(TokenSelector::Label(label.into())).key_types(KeyTypes::All);
-    let module = Module::load(module).expect("the shim is a module");
+    let module = Module::load(module).expect("the shim can be loaded as a module");
     let hsms = [("hsm-1", "zone-a"), ("hsm-2", "zone-b")];
     let cluster = Pkcs11Cluster::vendor_managed(&module, config.call_mode(CallMode::Direct), hsms);
     let vault = ClusterId::parse("vault")?;
@@ -111,7 +111,7 @@ fn a_slot_of_a_vendor_holds_symmetric_keys_and_says_which_mechanism_it_lacks() -
         (KeySpec::Rsa2048, KeyUsage::EncryptDecrypt, "CKM_RSA_PKCS_OAEP"),
         (KeySpec::Hmac256, KeyUsage::GenerateVerifyMac, "keys of this kind are never created in tokens"),
     ] {
-        let refused = create(&kms, store, spec, usage).expect_err("SoftHSM has OAEP with SHA-1 alone");
+        let refused = create(&kms, store, spec, usage).expect_err("SoftHSM supports OAEP only with SHA-1");
         assert_eq!(refused.kind(), ErrorKind::UnsupportedOperation, "{refused}");
         assert!(refused.to_string().contains(mechanism), "{refused}");
     }

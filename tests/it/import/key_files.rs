@@ -172,7 +172,8 @@ fn what_is_no_such_key_is_named() -> Result<()> {
 
 /// Returns the PKCS#8 of an RSA key without the NULL of its algorithm identifier.
 fn without_null(pkcs8: &[u8]) -> Vec<u8> {
-    let identifier = pkcs8.windows(4).position(|window| window == [0x01, 0x01, 0x05, 0x00]).expect("it is there") + 2;
+    let identifier =
+        pkcs8.windows(4).position(|window| window == [0x01, 0x01, 0x05, 0x00]).expect("the entry exists") + 2;
     let mut altered = [&pkcs8[..identifier], &pkcs8[identifier + 2..]].concat();
     // The lengths of the complete structure (two bytes) and of the identifier.
     altered[3] -= 2;
@@ -249,6 +250,6 @@ fn imported_material_is_refused_with_the_reason() -> Result<()> {
         assert!(refused.to_string().contains(named), "{named}: {refused}");
         texts.insert(refused.to_string());
     }
-    assert_eq!(texts.len(), 17, "each has a sentence of its own: {texts:#?}");
+    assert_eq!(texts.len(), 17, "each flaw has its own message: {texts:#?}");
     Ok(())
 }

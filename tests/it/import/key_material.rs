@@ -154,7 +154,7 @@ fn every_kind_of_material_comes_in_by_every_way_that_it_fits_and_by_no_other() -
             }
         }
     }
-    println!("import: {taken} combinations of spec, algorithm and size taken, {refused} refused");
+    println!("import: {taken} combinations of spec, algorithm and size accepted, {refused} rejected");
     let large = if makes_rsa_keys_quickly() { 2 * 5 } else { 0 };
     assert_eq!((taken, refused), (13 * 4 - 6 - 2 + large, 18 + 2));
     Ok(())
@@ -253,7 +253,7 @@ fn a_refused_import_leaves_key_and_store_as_they_were() -> Result<()> {
         let (token, wrapped) = (&attempt.parameters.import_token, &attempt.wrapped);
         let request = |token: &[u8], wrapped: &[u8]| {
             let request = ImportKeyMaterialRequest::new(key, token, wrapped).does_not_expire();
-            let refused = kms.import_key_material(request).expect_err("must be refused");
+            let refused = kms.import_key_material(request).expect_err("the call must be rejected");
             (refused.kind(), refused.to_string())
         };
         let invalid = (ErrorKind::Validation, ErrorKind::InvalidImportToken, ErrorKind::InvalidCiphertext);
@@ -316,7 +316,11 @@ fn a_refused_import_leaves_key_and_store_as_they_were() -> Result<()> {
         let existing = attempt.request(key).does_not_expire().import_type(ImportType::ExistingKeyMaterial);
         assert_eq!(with(existing), ErrorKind::IncorrectKeyMaterial);
         let named = attempt.request(key).does_not_expire().key_material_id(id);
-        assert_eq!(with(named), ErrorKind::IncorrectKeyMaterial, "who names material means one that the key had");
+        assert_eq!(
+            with(named),
+            ErrorKind::IncorrectKeyMaterial,
+            "a request with a material id refers to existing material"
+        );
         assert_eq!((snapshot(&kms, key)?, store.revision()?), (before, revision));
     }
     // A token is valid for 24 hours, to the millisecond.
@@ -354,7 +358,7 @@ fn text_and_lengths_that_no_wrapping_has_are_named() -> Result<()> {
         ];
         for (wrapped, named) in cases {
             let request = ImportKeyMaterialRequest::new(key, &made.import_token, wrapped).does_not_expire();
-            let refused = kms.import_key_material(request).expect_err("not as it was wrapped");
+            let refused = kms.import_key_material(request).expect_err("the wrapped material was altered");
             assert_eq!(refused.kind(), ErrorKind::InvalidCiphertext);
             assert!(refused.to_string().contains(named), "{refused}: {named}");
             assert_eq!(refused.to_string().contains("line end"), named.contains("line end"), "{refused}");
@@ -513,7 +517,7 @@ fn a_symmetric_key_takes_new_material_which_rotation_makes_current() -> Result<(
     let first = kms.describe_key(key)?.current_key_material_id();
     import_new(&kms, key, &[2; 32])?;
     assert_eq!((states()?, kms.describe_key(key)?.current_key_material_id()), (vec![Current, PendingRotation], first));
-    let refused = import_new(&kms, key, &[3; 32]).expect_err("one waits already");
+    let refused = import_new(&kms, key, &[3; 32]).expect_err("other material is already pending rotation");
     assert_eq!(refused.kind(), ErrorKind::InvalidState);
     assert!(refused.to_string().contains("another key material"), "{refused}");
 
@@ -575,7 +579,7 @@ fn deleted_material_comes_back_and_with_it_the_old_ciphertexts() -> Result<()> {
     let id = kms.describe_key(key)?.current_key_material_id();
     let blob = kms.encrypt(EncryptRequest::new(key, b"x"))?.ciphertext_blob;
 
-    let deleted = kms.delete_imported_key_material(key, None)?.expect("there was material");
+    let deleted = kms.delete_imported_key_material(key, None)?.expect("the key had material");
     assert_eq!(Some(deleted.key_material_id), id);
     assert_eq!(kms.describe_key(key)?.state(), KeyState::PendingImport);
     assert_eq!(kind(kms.decrypt(DecryptRequest::new(&blob))), ErrorKind::InvalidState);

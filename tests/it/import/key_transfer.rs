@@ -60,7 +60,7 @@ impl Place {
     }
 
     fn revision(&self) -> Revision {
-        self.store.revision().expect("memory does not fail")
+        self.store.revision().expect("the memory store does not fail")
     }
 }
 
@@ -103,7 +103,7 @@ fn everything_that_belongs_to_a_key_goes_along() -> Result<()> {
     };
     assert_eq!(same(&here.kms)?, same(&there.kms)?);
     let ids = |kms: &Kms| Ok::<_, strongroom::Error>(kms.describe_key(key)?.current_key_material_id());
-    assert!(ids(&here.kms)?.is_some() && ids(&here.kms)? != ids(&there.kms)?, "ids of material are each store's own");
+    assert!(ids(&here.kms)?.is_some() && ids(&here.kms)? != ids(&there.kms)?, "each store has its own material ids");
     Ok(())
 }
 
@@ -122,7 +122,7 @@ fn a_key_is_exported_by_every_name_that_it_has_here_and_by_none_from_elsewhere()
         assert_eq!(exported.keys, std::slice::from_ref(&arn), "{name}");
     }
     for name in named(&Locality::new("aws", "eu-central-9")?)? {
-        let refused = here.kms.export_key(name.as_str(), &recipient()).expect_err("it is of another place");
+        let refused = here.kms.export_key(name.as_str(), &recipient()).expect_err("the ARN has another region");
         assert_eq!(refused.kind(), ErrorKind::NotFound, "{name}");
     }
     Ok(())
@@ -153,11 +153,12 @@ fn a_key_in_an_hsm_does_not_leave_and_is_not_made_from_known_material() -> Resul
     let all = kms.export_all_keys(&recipient())?;
     assert_eq!((all.keys.len(), all.omitted.len()), (1, 0));
     let exports = setup.trail.events().iter().filter(|event| event.action == Action::ExportKey).count();
-    assert_eq!(exports, 3, "one for the other key each time");
+    assert_eq!(exports, 3, "each private key is for the other public key");
     let in_store = CreateKeyRequest::default().custom_key_store(store);
     for request in [in_store.clone(), in_store.origin(Origin::Kms)] {
         let id = KeyId::parse("1234abcd-12ab-34cd-56ef-1234567890ab")?;
-        let refused = kms.create_insecure_test_key(id, request, &[&[7; 32]]).expect_err("it would not be in the HSM");
+        let refused =
+            kms.create_insecure_test_key(id, request, &[&[7; 32]]).expect_err("the material would not be in the HSM");
         assert_eq!(refused.kind(), ErrorKind::Validation, "{refused}");
     }
     Ok(())
@@ -230,10 +231,10 @@ fn a_key_stays_while_imported_material_of_it_is_not_there() -> Result<()> {
     let sealed = here.kms.encrypt(EncryptRequest::new(key, b"text"))?.ciphertext_blob;
     here.clock.set(Timestamp::from_unix_millis(9_000_000_001));
     let stays = || {
-        let refused = here.kms.export_key(key, &recipient()).expect_err("its material is not there").kind();
+        let refused = here.kms.export_key(key, &recipient()).expect_err("the material is missing").kind();
         Ok::<_, strongroom::Error>((refused, here.kms.export_all_keys(&recipient())?.omitted.len()))
     };
-    assert_eq!(stays()?, (ErrorKind::InvalidState, 1), "over its time");
+    assert_eq!(stays()?, (ErrorKind::InvalidState, 1), "the material has expired");
     here.kms.run_maintenance()?;
     assert_eq!(stays()?, (ErrorKind::InvalidState, 1), "and deleted");
 
@@ -269,14 +270,14 @@ fn a_key_or_an_alias_that_is_there_already_stops_the_whole_import() -> Result<()
 
     there.kms.import_keys(&here.kms.export_key(first.key_id(), &recipient())?.file, &identity())?;
     let before = there.revision();
-    let refused = there.kms.import_keys(&all, &identity()).expect_err("one key is there");
+    let refused = there.kms.import_keys(&all, &identity()).expect_err("one key already exists");
     assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
     assert!(refused.to_string().contains(&first.arn().to_string()), "{refused}");
 
     let elsewhere = Place::new()?;
     let key = elsewhere.kms.create_key(Default::default())?;
     elsewhere.kms.create_alias("alias/taken", key.key_id())?;
-    let refused = elsewhere.kms.import_keys(&all, &identity()).expect_err("the alias is there");
+    let refused = elsewhere.kms.import_keys(&all, &identity()).expect_err("the alias already exists");
     assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
     assert!(refused.to_string().contains("alias/taken"), "{refused}");
     assert_eq!(elsewhere.kms.describe_key(first.key_id()).expect_err("not imported").kind(), ErrorKind::NotFound);
@@ -292,7 +293,10 @@ fn a_key_that_was_deleted_does_not_come_back() -> Result<()> {
     let export = here.kms.export_key(key, &recipient())?.file;
     here.kms.schedule_key_deletion(key, DeletionWindow::MIN)?;
     here.clock.advance_days(7);
-    assert_eq!(here.kms.export_key(key, &recipient()).expect_err("its time is over").kind(), ErrorKind::NotFound);
+    assert_eq!(
+        here.kms.export_key(key, &recipient()).expect_err("the material has expired").kind(),
+        ErrorKind::NotFound
+    );
     here.kms.run_maintenance()?;
     let refused = here.kms.import_keys(&export, &identity()).expect_err("deleted");
     assert_eq!(refused.kind(), ErrorKind::InvalidState);

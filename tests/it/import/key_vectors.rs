@@ -66,10 +66,10 @@ fn assert_one_key(vector: &Vector, pkcs8: &[u8], one: &dyn PrivateKey, two: &dyn
         let public = backend.key_pairs().public_key(one.kind(), &two.public_key_der()).expect("its own");
         for algorithm in one.kind().signing_algorithms() {
             let message = SignatureInput::Message(b"a message");
-            let signature = one.sign(*algorithm, message).expect("a good key signs");
+            let signature = one.sign(*algorithm, message).expect("a valid key signs");
             assert_eq!(public.verify(*algorithm, message, &signature), Ok(()), "{file} {algorithm}");
         }
-        let sealed = public.encrypt(RsaOaep::Sha256, b"a data key", backend.random()).expect("it fits");
+        let sealed = public.encrypt(RsaOaep::Sha256, b"a data key", backend.random()).expect("the plaintext fits");
         assert_eq!(one.decrypt(RsaOaep::Sha256, &sealed).expect("its own").expose_secret(), b"a data key", "{file}");
     }
 }
@@ -82,7 +82,7 @@ fn assert_faulty(vector: &Vector, key: &dyn PrivateKey) {
         assert_eq!(signed, Err(CryptoError::FaultyComputation), "{} {algorithm}", vector.file);
     }
     let public = FASTEST.key_pairs().public_key(key.kind(), &key.public_key_der()).expect("its own");
-    let sealed = public.encrypt(RsaOaep::Sha256, b"a data key", FASTEST.random()).expect("it fits");
+    let sealed = public.encrypt(RsaOaep::Sha256, b"a data key", FASTEST.random()).expect("the plaintext fits");
     assert_eq!(key.decrypt(RsaOaep::Sha256, &sealed), Err(CryptoError::NotAuthentic), "{}", vector.file);
 }
 
@@ -99,7 +99,11 @@ fn every_public_key_gets_its_verdict_in_every_backend() {
                 _ => panic!("{} with {}: {verdict:?}", vector.file, backend.name()),
             }
         }
-        assert!(written.windows(2).all(|two| two[0] == two[1]), "{}: the backends write it differently", vector.file);
+        assert!(
+            written.windows(2).all(|two| two[0] == two[1]),
+            "{}: the backends serialize the key differently",
+            vector.file
+        );
     }
 }
 

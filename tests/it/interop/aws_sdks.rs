@@ -65,7 +65,7 @@ fn peer_reads(
     let text = plaintext(size);
     let ours = key.envelope(frame_length).encrypt(&text, context).map_err(|error| error.to_string())?;
     let read = peer.decrypt(key, &ours)?;
-    if read == (text, context.clone()) { Ok(()) } else { Err("the peer read something else".to_owned()) }
+    if read == (text, context.clone()) { Ok(()) } else { Err("the peer read other data".to_owned()) }
 }
 
 fn peer_writes(
@@ -80,7 +80,7 @@ fn peer_writes(
     let opened = key.envelope(4096).decrypt_with_header(&theirs, context).map_err(|error| error.to_string())?;
     let header = opened.header();
     let same = opened.plaintext() == text && header.context() == context && header.frame_length() == Some(frame_length);
-    if same { Ok(()) } else { Err("we read something else".to_owned()) }
+    if same { Ok(()) } else { Err("this crate read other data".to_owned()) }
 }
 
 /// Compares every suite. The peer reads all suites that we write, and we read all that it writes.
@@ -183,8 +183,8 @@ pub(crate) fn compare_streams(peer: &mut Peer) {
     for size in [0, 1, 4095, 4096, 4097, 8192, 100_000] {
         let (envelope, text) = (key.envelope(4096), plaintext(size));
         let mut writer = envelope.writer(Vec::new(), &contexts()[2]).expect("a writer");
-        text.chunks(1000).try_for_each(|chunk| writer.write_all(chunk)).expect("a vector takes all");
-        let ours = writer.finish().expect("a vector takes all");
+        text.chunks(1000).try_for_each(|chunk| writer.write_all(chunk)).expect("writing to a vector succeeds");
+        let ours = writer.finish().expect("writing to a vector succeeds");
         assert_eq!(peer.decrypt(&key, &ours), Ok((text.clone(), contexts()[2].clone())), "{size}");
 
         let theirs = peer.encrypt(&key, &text, &contexts()[2], 4096).expect("their message");
@@ -237,7 +237,7 @@ pub(crate) fn compare_vectors(peer: &mut Peer) -> usize {
             let plaintext = failure(&answer).map(|()| bytes(&answer["plaintext"]));
             match vector.expected() {
                 Ok(expected) => assert_eq!(plaintext, Ok(expected), "{}", vector.file),
-                Err(_) => assert!(plaintext.is_err(), "{}: the peer opens it", vector.file),
+                Err(_) => assert!(plaintext.is_err(), "{}: the peer accepts it", vector.file),
             }
         }
         agreed += usize::from(!peer.implementations_for(&request).is_empty());

@@ -87,7 +87,7 @@ fn the_reference_opens_what_we_make() {
     for (case, answer) in cases.iter().zip(&answers) {
         assert_eq!(*answer, hex::encode(&case.plaintext));
     }
-    println!("the reference opened {} blobs", answers.len());
+    println!("the reference decrypted {} blobs", answers.len());
 }
 
 #[test]
@@ -100,10 +100,11 @@ fn we_open_what_the_reference_makes() {
         let blob = hex::decode(answer).expect("hexadecimal");
         let (prefix, body) = BlobPrefix::parse(&blob).expect("a blob");
         assert_eq!(prefix, case.prefix);
-        let opened = case.key().open(LABEL, &prefix.to_bytes(), &case.context_bytes(), body).expect("it opens");
+        let opened =
+            case.key().open(LABEL, &prefix.to_bytes(), &case.context_bytes(), body).expect("decryption succeeds");
         assert_eq!(opened.expose_secret(), case.plaintext);
     }
-    println!("we opened {} blobs of the reference", answers.len());
+    println!("this crate decrypted {} blobs of the reference", answers.len());
 }
 
 /// Both reject the same damage. The reference reports where it found the damage, which shows that

@@ -220,7 +220,7 @@ fn an_rsa_keyring_passes_over_what_is_no_data_key() -> Result<()> {
     let materials = || DecryptionMaterials::new(AlgorithmSuite::default(), EncryptionContext::new(), backend);
     for odd in [&[][..], &[1; 16], &[2; 31], &[3; 33], &[4; 64]] {
         let (mut alone, mut found) = (materials()?, materials()?);
-        let refused = keyring.on_decrypt(&mut alone, &[wrapped(odd)?]).expect_err("no data key is there");
+        let refused = keyring.on_decrypt(&mut alone, &[wrapped(odd)?]).expect_err("no data key is present");
         assert_eq!(refused.kind(), ErrorKind::NoDataKeyUnwrapped, "{refused}");
         keyring.on_decrypt(&mut found, &[wrapped(odd)?, wrapped(&[7; 32])?])?;
         assert_eq!(found.data_key().map(SecretBytes::expose_secret), Some(&[7; 32][..]));

@@ -190,7 +190,7 @@ fn peer_reads(
     request["context"] = json_of(&row.reproduced(context));
     let answer = peer.ask(&request);
     failure(&answer)?;
-    if bytes(&answer["plaintext"]) == plaintext(size) { Ok(()) } else { Err("they read something else".to_owned()) }
+    if bytes(&answer["plaintext"]) == plaintext(size) { Ok(()) } else { Err("the peer read other data".to_owned()) }
 }
 
 fn peer_writes(
@@ -214,7 +214,7 @@ fn peer_writes(
     let header = inspect(&theirs).map_err(|error| error.to_string())?;
     let framed = Some(frame_length).filter(|length| *length > 0);
     if (header.suite(), header.frame_length()) != (suite, framed) {
-        return Err(format!("they wrote {}, {:?}", header.suite(), header.frame_length()));
+        return Err(format!("the peer wrote {}, {:?}", header.suite(), header.frame_length()));
     }
     let builder = Envelope::builder(Arc::clone(&row.reader));
     let envelope: Envelope =
@@ -226,7 +226,7 @@ fn peer_writes(
     if opened.map_err(|error| error.to_string())? == plaintext(size) {
         Ok(())
     } else {
-        Err("we read something else".to_owned())
+        Err("this crate read other data".to_owned())
     }
 }
 

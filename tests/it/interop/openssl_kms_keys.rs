@@ -64,7 +64,7 @@ fn openssl_verifies_what_a_key_signs() -> Result<()> {
             }
         }
     }
-    println!("openssl verified {verified} signatures; its command line has no words for {without_words:?}");
+    println!("openssl verified {verified} signatures; its command line does not support {without_words:?}");
     assert_eq!((verified, without_words.len()), (3 * 12 + 4 * 2 + 1, 1));
     Ok(())
 }

@@ -204,7 +204,7 @@ fn rsa_decrypts_only_with_its_key_its_algorithm_and_no_context() -> Result<()> {
         decrypt(key, sha_256, &[0; 256]),
         decrypt(key, sha_256, &[]),
     ] {
-        let refused = wrong.expect_err("it does not open");
+        let refused = wrong.expect_err("the ciphertext cannot be decrypted");
         assert_eq!(refused.kind(), ErrorKind::InvalidCiphertext);
         texts.push(refused.to_string());
     }
@@ -465,7 +465,7 @@ fn no_usage_survives_disabling_or_scheduled_deletion() -> Result<()> {
                 assert_eq!(refused, expected, "{operation} with {spec}");
             }
             if usage == KeyUsage::KeyAgreement {
-                let peer = KEYS.kms.get_public_key(KEYS.of(spec, usage)).expect("it is enabled").public_key;
+                let peer = KEYS.kms.get_public_key(KEYS.of(spec, usage)).expect("the key is enabled").public_key;
                 let request = DeriveSharedSecretRequest::new(key, KeyAgreementAlgorithm::Ecdh, &peer);
                 assert_eq!(kind(kms.derive_shared_secret(request)), expected);
             }

@@ -204,9 +204,13 @@ fn keys_made_with_one_backend_are_used_with_another() -> Result<()> {
         assert_eq!(reader.decrypt(DecryptRequest::new(&blob))?.plaintext.expose_secret(), b"portable");
     }
     fast.disable_key(key)?;
-    assert_eq!(kind(pure.encrypt(EncryptRequest::new(key, b"x"))), ErrorKind::Disabled, "one store, one truth");
+    assert_eq!(
+        kind(pure.encrypt(EncryptRequest::new(key, b"x"))),
+        ErrorKind::Disabled,
+        "both handles see the same state"
+    );
     let wrong = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[4; 32])).build();
-    assert_eq!(kind(wrong), ErrorKind::RootKey, "another root key opens nothing");
+    assert_eq!(kind(wrong), ErrorKind::RootKey, "another root key cannot decrypt anything");
     Ok(())
 }
 
@@ -252,7 +256,7 @@ fn re_encryption_may_be_limited_to_one_key() -> Result<()> {
     assert_eq!(kind(alice.re_encrypt(to_other)), ErrorKind::AccessDenied);
     // Naming the destination key as the source bypasses nothing.
     let disguised = ReEncryptRequest::new(&blob, other.key_id()).source_key(other.key_id())?;
-    alice.re_encrypt(disguised).expect_err("the ciphertext is of another key");
+    alice.re_encrypt(disguised).expect_err("the ciphertext belongs to another key");
     assert_eq!(kind(alice.re_encrypt(ReEncryptRequest::new(b"no blob", other.key_id()))), ErrorKind::InvalidCiphertext);
     Ok(())
 }

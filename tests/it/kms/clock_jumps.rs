@@ -61,7 +61,11 @@ fn a_jump_forward_destroys_nothing_until_a_later_sweep_confirms_it() -> TestResu
         assert!(report.deleted.is_empty() && !report.is_complete());
         assert_eq!(report.destruction_postponed_until, Some(START.plus_days(366)));
     }
-    assert_eq!(world.open()?.describe_key(key)?.state(), KeyState::PendingDeletion, "by a doubted clock alone");
+    assert_eq!(
+        world.open()?.describe_key(key)?.state(),
+        KeyState::PendingDeletion,
+        "an unconfirmed clock is not sufficient"
+    );
     world.clock.advance_days(1);
     let report = world.open()?.run_maintenance()?;
     assert_eq!((report.deleted.len(), report.destruction_postponed_until), (1, None));
@@ -168,7 +172,7 @@ fn a_process_that_was_idle_deletes_at_once_and_a_second_jump_confirms_nothing() 
     doom()?;
     clock.wall.advance_days(8);
     clock.monotonic.advance_days(8);
-    assert_eq!(kms.run_maintenance()?.deleted.len(), 1, "nobody used it for a week");
+    assert_eq!(kms.run_maintenance()?.deleted.len(), 1, "the key was not used for a week");
 
     doom()?;
     clock.wall.advance_days(8);
@@ -316,7 +320,7 @@ fn a_clock_that_goes_back_revives_nothing() -> TestResult {
     let key = world.doomed_key()?;
     let kms = world.open()?;
     world.days(8, &kms)?;
-    assert_eq!(kms.describe_key(key).expect_err("its time is over").kind(), ErrorKind::NotFound);
+    assert_eq!(kms.describe_key(key).expect_err("the waiting period has ended").kind(), ErrorKind::NotFound);
     world.clock.set(START);
     assert_eq!(kms.describe_key(key).expect_err("in this process").kind(), ErrorKind::NotFound);
     assert_eq!(kms.cancel_key_deletion(key).expect_err("too late").kind(), ErrorKind::NotFound);
@@ -328,7 +332,7 @@ fn a_clock_that_goes_back_revives_nothing() -> TestResult {
     assert_eq!(kms.run_maintenance()?.deleted.len(), 1, "a usual pause");
     world.clock.set(START);
     let made = world.open()?.create_key(Default::default())?;
-    assert!(made.created() >= START.plus_days(7), "another process knows from the store how far time has come");
+    assert!(made.created() >= START.plus_days(7), "another process reads the latest time from the store");
     Ok(())
 }
 
@@ -363,7 +367,7 @@ fn many_sweeps_at_once_destroy_once() -> TestResult {
         let sweeps: Vec<_> = processes.iter().map(|kms| scope.spawn(|| kms.run_maintenance())).collect();
         sweeps
             .into_iter()
-            .map(|sweep| sweep.join().expect("no panic").map(|report| report.deleted.len()))
+            .map(|sweep| sweep.join().expect("no thread panicked").map(|report| report.deleted.len()))
             .sum::<Result<usize>>()
     })?;
     assert_eq!(deleted, 8);
@@ -381,14 +385,14 @@ fn a_guard_sweeps_until_it_is_dropped_and_tells_what_came_of_it() -> TestResult 
     let sender = Mutex::new(sender);
     let guard = kms.maintain_every(Duration::from_millis(1), move |report| {
         let deleted = report.map(|report| report.deleted.len()).map_err(|error| error.kind());
-        sender.lock().expect("no panic").send(deleted).ok();
+        sender.lock().expect("no thread panicked").send(deleted).ok();
     })?;
     assert_eq!(reports.recv()?, Ok(1));
     assert_eq!(reports.recv()?, Ok(0), "and again");
     assert!(guard.is_running());
     drop(guard);
     while reports.try_recv().is_ok() {}
-    assert!(reports.recv().is_err(), "the thread is gone");
+    assert!(reports.recv().is_err(), "the thread has ended");
 
     assert_eq!(kms.maintain_every(Duration::ZERO, |_| {}).expect_err("no interval").kind(), ErrorKind::Validation);
     let user =
@@ -412,7 +416,11 @@ fn a_guard_waits_between_sweeps_and_ends_with_the_one_that_is_running() -> TestR
     })?;
     has_begun.recv()?;
     drop(guard);
-    assert_eq!((begun.load(Ordering::SeqCst), ended.load(Ordering::SeqCst)), (1, 1), "it waited for the end");
+    assert_eq!(
+        (begun.load(Ordering::SeqCst), ended.load(Ordering::SeqCst)),
+        (1, 1),
+        "the drop waited for the end of the sweep"
+    );
 
     let count = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&count);
@@ -433,5 +441,5 @@ fn a_guard_whose_report_panics_no_longer_runs() -> TestResult {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-    panic!("it says that it runs");
+    panic!("the callback panics");
 }

@@ -45,7 +45,7 @@ impl fmt::Debug for Meanwhile {
 
 impl Vault {
     fn count(&self) -> usize {
-        self.held.lock().expect("nobody panics").len()
+        self.held.lock().expect("no thread panics").len()
     }
 
     fn check(&self) -> Result<()> {
@@ -109,15 +109,16 @@ impl KeyMaterialProvider for VaultProvider {
         if let Some(padding) = self.padding {
             return Ok(OpenedKey::Cipher(Box::new(Padded(padding))));
         }
-        let held = self.vault.held.lock().expect("nobody panics");
+        let held = self.vault.held.lock().expect("no thread panics");
         let material = held.get(&stored.expose_secret()[0]);
-        let material = material.ok_or_else(|| Error::new(ErrorKind::KeyUnavailable, "the vault does not have it"))?;
+        let material =
+            material.ok_or_else(|| Error::new(ErrorKind::KeyUnavailable, "the vault does not have this key"))?;
         self.software.open(backend, binding, material)
     }
 
     fn destroy(&self, _: &MaterialBinding, stored: &SecretBytes) -> Result<()> {
         self.vault.check()?;
-        self.vault.held.lock().expect("nobody panics").remove(&stored.expose_secret()[0]);
+        self.vault.held.lock().expect("no thread panics").remove(&stored.expose_secret()[0]);
         Ok(())
     }
 
@@ -126,7 +127,7 @@ impl KeyMaterialProvider for VaultProvider {
     }
 
     fn unsupported_reason(&self, spec: KeySpec, _: KeyUsage) -> Option<String> {
-        Some(format!("its door is too narrow for {spec}"))
+        Some(format!("{spec} keys are too large for the vault"))
     }
 
     fn importer(&self) -> Option<&dyn MaterialImporter> {
@@ -137,10 +138,10 @@ impl KeyMaterialProvider for VaultProvider {
 impl MaterialGenerator for VaultProvider {
     fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<GeneratedMaterial> {
         self.vault.check()?;
-        let made = self.software.generator().expect("it makes keys").generate(backend, binding)?;
+        let made = self.software.generator().expect("the provider generates keys").generate(backend, binding)?;
         let handle = self.vault.made.fetch_add(1, Ordering::SeqCst);
-        self.vault.held.lock().expect("nobody panics").insert(handle, made.stored);
-        let meanwhile = self.vault.meanwhile.lock().expect("nobody panics").0.take();
+        self.vault.held.lock().expect("no thread panics").insert(handle, made.stored);
+        let meanwhile = self.vault.meanwhile.lock().expect("no thread panics").0.take();
         meanwhile.into_iter().for_each(|happens| happens());
         Ok((self.hands_over)(GeneratedMaterial::secret(SecretBytes::copy_from_slice(&[handle]))))
     }
@@ -258,7 +259,7 @@ fn what_a_provider_holds_of_a_deleted_key_is_destroyed_when_it_answers_again() -
         assert!(report.failed[0].1.to_string().contains("does not answer"), "{}", report.failed[0].1);
         assert_eq!((world.vault.count(), world.destructions()), (1, 1));
     }
-    assert_eq!(kms.describe_key(key).expect_err("it is deleted").kind(), ErrorKind::NotFound);
+    assert_eq!(kms.describe_key(key).expect_err("the key was deleted").kind(), ErrorKind::NotFound);
     world.vault.is_down.store(false, Ordering::SeqCst);
     assert!(kms.run_maintenance()?.is_complete());
     assert_eq!((world.vault.count(), world.destructions()), (0, 0));
@@ -328,11 +329,12 @@ fn a_damaged_record_of_what_is_to_be_destroyed_keeps_nothing_else() -> Result<()
     world.vault.is_down.store(true, Ordering::SeqCst);
     assert_eq!(kms.run_maintenance()?.deleted.len(), 2);
     world.vault.is_down.store(false, Ordering::SeqCst);
-    let first = keys.iter().min_by_key(ToString::to_string).expect("there are two");
+    let first = keys.iter().min_by_key(ToString::to_string).expect("there are two versions");
     let flip = || {
         world.store.change(|state| {
-            let id = state.records.keys().find(|id| id.kind == RecordKind::Destruction).expect("it is there").clone();
-            let record = state.records.get_mut(&id).expect("it was found");
+            let id =
+                state.records.keys().find(|id| id.kind == RecordKind::Destruction).expect("the key exists").clone();
+            let record = state.records.get_mut(&id).expect("the entry exists");
             let mut body = record.body.to_vec();
             body[9] ^= 1;
             record.body = body.into();
@@ -430,7 +432,7 @@ fn a_key_that_is_refused_leaves_nothing_in_its_provider() -> Result<()> {
         request().tag("aws:reserved", "x"),
         request().usage(KeyUsage::SignVerify),
     ] {
-        let error = kms.create_key(refused).expect_err("it is refused");
+        let error = kms.create_key(refused).expect_err("the call is rejected");
         assert_eq!((world.vault.count(), world.vault.made.load(Ordering::SeqCst)), (0, 0), "{error}");
     }
     Ok(())
@@ -511,7 +513,8 @@ fn a_kind_of_key_that_a_provider_does_not_make_is_refused_with_its_reason() -> R
     provider.capabilities.generates.push((pair, agree));
     let kms = Kms::builder().provider(Arc::new(provider)).build()?;
     let hmac = (KeySpec::Hmac256, KeyUsage::GenerateVerifyMac);
-    for ((spec, usage), reason) in [((pair, agree), "do not support key agreement"), (hmac, "too narrow for HMAC_256")]
+    for ((spec, usage), reason) in
+        [((pair, agree), "do not support key agreement"), (hmac, "HMAC_256 keys are too large")]
     {
         let refused = kms.create_key(CreateKeyRequest::default().provider("vault").spec(spec).usage(usage));
         let refused = refused.expect_err("the provider does not support such keys");
@@ -541,7 +544,7 @@ fn a_provider_that_keeps_nothing_elsewhere_is_never_asked_to_destroy() -> Result
         let report = if was_there { kms.run_maintenance()? } else { world.process(false)?.run_maintenance()? };
         assert_eq!((report.deleted.len(), world.destructions()), (1, usize::from(!was_there)));
         assert!(process()?.run_maintenance()?.is_complete());
-        assert_eq!((world.destructions(), world.vault.count()), (0, 1), "destroy would have taken it");
+        assert_eq!((world.destructions(), world.vault.count()), (0, 1), "destroy would have removed the key");
     }
     Ok(())
 }
@@ -613,10 +616,10 @@ fn a_rotation_that_was_announced_and_then_fails_has_an_outcome() -> Result<()> {
     // retried.
     let vault = Arc::clone(&world.vault);
     let meanwhile = move || {
-        other.update_key_description(key, "changed").expect("nobody else is there");
+        other.update_key_description(key, "changed").expect("no other thread uses the provider");
         vault.is_down.store(true, Ordering::SeqCst);
     };
-    world.vault.meanwhile.lock().expect("nobody panics").0 = Some(Box::new(meanwhile));
+    world.vault.meanwhile.lock().expect("no thread panics").0 = Some(Box::new(meanwhile));
     assert_eq!(kms.run_maintenance()?.failed.len(), 1);
     let told = world.trail.trail.events().into_iter().filter(|event| event.action == Action::RotateKey);
     let told: Vec<_> = told.map(|event| (event.change.is_some(), event.outcome, event.message.is_some())).collect();
@@ -637,17 +640,17 @@ fn a_key_is_made_in_one_place_that_is_known() -> Result<()> {
         request().provider("vault").custom_key_store(store),
         request().origin(Origin::Hsm),
     ] {
-        let error = kms.create_key(refused).expect_err("it is refused");
+        let error = kms.create_key(refused).expect_err("the call is rejected");
         assert_eq!((error.kind(), world.vault.count()), (ErrorKind::Validation, 0), "{error}");
     }
     let mut importing = VaultProvider::new(&world.vault);
     importing.origin = Origin::External;
-    let refused = Kms::builder().provider(importing).build().expect_err("imported material lies in the store");
+    let refused = Kms::builder().provider(importing).build().expect_err("imported material is stored in the store");
     assert_eq!(refused.kind(), ErrorKind::Validation, "{refused}");
     let export = kms.create_key(request().provider("vault"))?.key_id();
     let created = world.trail.trail.events().into_iter().rfind(|event| event.action.to_string() == "CreateKey");
     assert!(format!("{created:?}").contains("keyMaterialProvider"), "{created:?}");
     let refused = kms.create_insecure_test_key(export, request().provider("vault"), &[&[7; 32]]);
-    assert_eq!(refused.expect_err("its material is not known").kind(), ErrorKind::Validation);
+    assert_eq!(refused.expect_err("the provider does not know the material").kind(), ErrorKind::Validation);
     Ok(())
 }

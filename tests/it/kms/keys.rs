@@ -28,7 +28,7 @@ fn a_new_key_is_what_was_asked_for() -> Result<()> {
 fn a_key_that_is_not_there_is_named_by_its_arn() -> Result<()> {
     let kms = Kms::builder().locality(Locality::new("aws", "eu-central-1")?).build()?;
     let id = KeyId::from_random_bytes([9; 16]);
-    let refused = kms.describe_key(id).expect_err("there is none");
+    let refused = kms.describe_key(id).expect_err("the key does not exist");
     assert_eq!(refused.kind(), ErrorKind::NotFound);
     let arn = format!("arn:aws:kms:eu-central-1:{}:key/{id}", kms.principal().account());
     assert_eq!(refused.to_string(), format!("key '{arn}' does not exist"));
@@ -112,7 +112,7 @@ fn pages_cover_every_key_once() -> Result<()> {
         let mut listed = Vec::new();
         let mut page = kms.list_keys(PageRequest::default().limit(limit))?;
         loop {
-            assert!(page.entries.len() <= usize::try_from(limit).expect("a small number"));
+            assert!(page.entries.len() <= usize::try_from(limit).expect("the number is small"));
             listed.extend(page.entries.iter().map(|entry| entry.key_id));
             let Some(marker) = page.next_marker else { break };
             assert!(!page.entries.is_empty());
@@ -143,7 +143,11 @@ fn the_largest_page_loses_no_key() -> Result<()> {
     assert_eq!((first.entries.len(), rest.entries.len(), rest.next_marker), (1000, 3, None));
     clock.advance_days(7);
     let alive = kms.list_keys(PageRequest::default().limit(1000))?;
-    assert_eq!((alive.entries.len(), alive.next_marker), (992, None), "keys that are gone take no place in a page");
+    assert_eq!(
+        (alive.entries.len(), alive.next_marker),
+        (992, None),
+        "deleted keys do not count towards the page limit"
+    );
     Ok(())
 }
 
@@ -180,7 +184,7 @@ fn unknown_and_foreign_identifiers_are_not_found() -> Result<()> {
         "arn:aws:kms:local:999999999999:alias/a".to_owned(),
     ];
     for stranger in strangers {
-        let refused = kms.describe_key(&stranger).expect_err("must be refused");
+        let refused = kms.describe_key(&stranger).expect_err("the call must be rejected");
         assert_eq!(refused.kind(), ErrorKind::NotFound, "{stranger}: {refused}");
     }
     assert_eq!(kind(kms.describe_key("arn:aws:kms:nonsense")), ErrorKind::InvalidArn);
@@ -310,15 +314,19 @@ fn deletion_waits_can_be_cancelled_and_then_takes_everything() -> Result<()> {
     clock.advance_days(7);
     assert_eq!(kind(kms.describe_key(key)), ErrorKind::NotFound);
     assert_eq!(kind(kms.cancel_key_deletion(key)), ErrorKind::NotFound);
-    assert!(kms.list_keys(PageRequest::default())?.entries.is_empty(), "gone before anybody swept");
+    assert!(kms.list_keys(PageRequest::default())?.entries.is_empty(), "the key is hidden before the next sweep");
     let other = kms.create_key(CreateKeyRequest::default())?.key_id();
     kms.create_alias("alias/y", other)?;
     let listed = kms.list_aliases(PageRequest::default().limit(1))?;
     let names: Vec<_> = listed.entries.iter().map(|entry| entry.alias_name.as_str()).collect();
-    assert_eq!((names, listed.next_marker), (vec!["alias/y"], None), "its alias is gone with it");
+    assert_eq!((names, listed.next_marker), (vec!["alias/y"], None), "its alias is hidden too");
     assert_eq!(kind(kms.update_alias("alias/x", other)), ErrorKind::NotFound);
     assert_eq!(kind(kms.delete_alias("alias/x")), ErrorKind::NotFound);
-    assert_eq!(kind(kms.create_alias("alias/x", other)), ErrorKind::AlreadyExists, "but its name is taken until then");
+    assert_eq!(
+        kind(kms.create_alias("alias/x", other)),
+        ErrorKind::AlreadyExists,
+        "the alias name remains in use until the sweep"
+    );
     let report = kms.run_maintenance()?;
     assert_eq!((report.deleted.len(), report.failed.len()), (1, 0));
     assert_eq!(kind(kms.describe_key("alias/x")), ErrorKind::NotFound);

@@ -47,7 +47,7 @@ fn what_succeeds_counts_once_and_what_is_refused_or_tried_does_not() -> Result<(
     let (kms, key) = with_key()?;
     kms.describe_key(key)?;
     kms.disable_key(key)?;
-    kms.encrypt(EncryptRequest::new(key, b"x")).expect_err("it is disabled");
+    kms.encrypt(EncryptRequest::new(key, b"x")).expect_err("the key is disabled");
     kms.enable_key(key)?;
     assert_eq!(kind(kms.encrypt(EncryptRequest::new(key, b"x").dry_run())), ErrorKind::DryRun);
     let blob = kms.encrypt(EncryptRequest::new(key, b"x"))?.ciphertext_blob;

@@ -76,7 +76,7 @@ fn without_permission_no_operation_works_or_changes_anything_and_each_is_on_the_
 
 /// Operations that are not in these lists because other tests cover them.
 const ELSEWHERE: &[(Operation, &str)] = &[
-    (Operation::ReEncryptFrom, "the first half of what stands here as ReEncryptTo"),
+    (Operation::ReEncryptFrom, "the first half of ReEncryptTo"),
     (Operation::CreateCustomKeyStore, "custom key stores"),
     (Operation::DescribeCustomKeyStores, "custom key stores"),
     (Operation::UpdateCustomKeyStore, "custom key stores"),
@@ -199,13 +199,17 @@ fn if_the_trail_fails_results_are_withheld_and_changes_do_not_happen() -> Result
         trail.fails_at.store(written + events, Ordering::SeqCst);
     };
     fail_in(1);
-    let withheld = kms.encrypt(EncryptRequest::new(key, b"x")).expect_err("there is no room");
+    let withheld = kms.encrypt(EncryptRequest::new(key, b"x")).expect_err("the disk is full");
     assert_eq!(withheld.kind(), ErrorKind::Audit);
     assert!(withheld.to_string().ends_with("no space left"), "{withheld}");
     fail_in(1);
     assert_eq!(kind(kms.disable_key(key)), ErrorKind::Audit);
     fail_in(usize::MAX / 2);
-    assert_eq!(kms.describe_key(key)?.state(), KeyState::Enabled, "the intent was not written, so nothing happened");
+    assert_eq!(
+        kms.describe_key(key)?.state(),
+        KeyState::Enabled,
+        "the intent was not written, so the call had no effect"
+    );
     fail_in(2);
     let incomplete = kms.disable_key(key).expect_err("the outcome could not be written");
     assert!(incomplete.to_string().contains("was committed"), "{incomplete}");
@@ -263,8 +267,9 @@ fn concurrent_changes_are_never_lost() -> Result<()> {
             scope.spawn(move || {
                 for round in 0..ROUNDS {
                     let tag = Tag::new(format!("t{thread}-{round}"), "").expect("a tag");
-                    kms.tag_resource(key, [tag]).expect("no conflict lasts");
-                    kms.create_alias(format!("alias/{thread}-{round}"), key).expect("no conflict lasts");
+                    kms.tag_resource(key, [tag]).expect("conflicts are resolved by retrying");
+                    kms.create_alias(format!("alias/{thread}-{round}"), key)
+                        .expect("conflicts are resolved by retrying");
                 }
             });
         }
@@ -317,7 +322,7 @@ fn racing_maintenance_rotates_and_deletes_once() -> Result<()> {
     clock.advance_days(31);
     let reports: Vec<_> = std::thread::scope(|scope| {
         let sweeps: Vec<_> = (0..4).map(|_| scope.spawn(|| kms.run_maintenance().expect("a sweep"))).collect();
-        sweeps.into_iter().map(|sweep| sweep.join().expect("no panic")).collect()
+        sweeps.into_iter().map(|sweep| sweep.join().expect("no thread panicked")).collect()
     });
     assert_eq!(reports.iter().map(|report| report.rotated.len()).sum::<usize>(), 10);
     assert_eq!(reports.iter().map(|report| report.deleted.len()).sum::<usize>(), 10);

@@ -111,7 +111,7 @@ fn expected() -> Result<BTreeMap<Cell, Answer>> {
                         alternatives.find_map(|code| meaning(code, origin)).expect("one alternative holds")
                     };
                     let before = cells.insert((operation, state, origin, class), answer);
-                    assert!(before.is_none(), "{operation} comes twice");
+                    assert!(before.is_none(), "duplicate operation {operation}");
                 }
             }
         }

@@ -92,8 +92,8 @@ impl Table {
             stranger.map(|module| format!("module {} is in no row of the table", self.full(module))).collect();
         for name in self.names().filter(|name| !matches!(*name, "lib" | "mod")) {
             match (modules.contains(name), planned.contains(&self.full(name))) {
-                (true, true) => problems.push(format!("module {} exists: take it out of PLANNED", self.full(name))),
-                (false, false) => problems.push(format!("module {} is in the table and not in src", self.full(name))),
+                (true, true) => problems.push(format!("module {} exists: remove it from PLANNED", self.full(name))),
+                (false, false) => problems.push(format!("module {} is in the table but not in src", self.full(name))),
                 _ => {}
             }
         }

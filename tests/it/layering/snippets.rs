@@ -110,7 +110,7 @@ fn files_of_one_module_in_a_circle_are_caught() {
         ("key/id.rs", "use crate::key::Spec;"),
     ];
     let expected =
-        ["in a circle: key::id, key::spec, key::state", "src/key/spec.rs:1", "src/key/state.rs:1", "src/key/id.rs:1"];
+        ["in a cycle: key::id, key::spec, key::state", "src/key/spec.rs:1", "src/key/state.rs:1", "src/key/id.rs:1"];
     assert_one(&problems_of(&files), &expected);
 }
 
@@ -123,7 +123,7 @@ fn a_circle_through_folders_is_caught() {
         ("crypto/soft/mod.rs", "mod inner;"),
         ("crypto/soft/inner.rs", "use super::super::Aead;"),
     ];
-    let expected = ["in a circle: crypto::aead, crypto::soft", "src/crypto/aead.rs:1", "src/crypto/soft/inner.rs:1"];
+    let expected = ["in a cycle: crypto::aead, crypto::soft", "src/crypto/aead.rs:1", "src/crypto/soft/inner.rs:1"];
     assert_one(&problems_of(&files), &expected);
 }
 
@@ -138,7 +138,7 @@ fn a_parent_passes_names_on_and_a_circle_with_its_children_is_caught() {
     ];
     assert_eq!(problems_of(&files), Vec::<String>::new());
     files[1].1 = "mod config; mod handle;\nuse config::Config; pub struct Envelope(Config);";
-    let expected = ["in a circle: envelope, envelope::config", "src/envelope/mod.rs:2", "src/envelope/config.rs:1"];
+    let expected = ["in a cycle: envelope, envelope::config", "src/envelope/mod.rs:2", "src/envelope/config.rs:1"];
     assert_one(&problems_of(&files), &expected);
 }
 
@@ -149,14 +149,14 @@ fn modules_and_table_name_each_other() {
         BTreeMap::from([("lib.rs".to_owned(), "mod error;".to_owned()), ("error.rs".to_owned(), String::new())]);
     let (tree, _, _) = read(&sources);
     let problems = TABLES[0].unlisted(&tree, &["error".to_owned()]);
-    assert!(problems.contains(&"module error exists: take it out of PLANNED".to_owned()), "{problems:?}");
-    assert!(problems.contains(&"module kms is in the table and not in src".to_owned()), "{problems:?}");
+    assert!(problems.contains(&"module error exists: remove it from PLANNED".to_owned()), "{problems:?}");
+    assert!(problems.contains(&"module kms is in the table but not in src".to_owned()), "{problems:?}");
 }
 
 #[test]
 fn files_that_nothing_declares_are_caught() {
     assert_caught(&[("lib.rs", ""), ("stray.rs", "")], "stray.rs: no module declares it");
-    assert_caught(&[("lib.rs", "mod error;")], "error.rs: declared and not there");
+    assert_caught(&[("lib.rs", "mod error;")], "error.rs: declared but missing");
 }
 
 #[test]
@@ -183,7 +183,7 @@ const SPREAD: [(&str, &str); 4] = [
 #[test]
 fn a_circle_through_methods_is_caught() {
     let expected = [
-        "in a circle: key::id, key::text",
+        "in a cycle: key::id, key::text",
         "src/key/id.rs:3: `Id.check()`, defined in src/key/text.rs:3",
         "src/key/text.rs:1: `super::id::Id`",
     ];
@@ -199,7 +199,7 @@ fn a_circle_through_methods_alone_is_caught() {
         ("key/a.rs", "use super::id::Id;\nimpl Id { pub fn one(&self) { self.two() } }"),
         ("key/b.rs", "use super::id::Id;\nimpl Id { pub fn two(&self) { self.one() } }"),
     ];
-    let expected = ["in a circle: key::a, key::b", "src/key/a.rs:2: `Id.two()`", "src/key/b.rs:2: `Id.one()`"];
+    let expected = ["in a cycle: key::a, key::b", "src/key/a.rs:2: `Id.two()`", "src/key/b.rs:2: `Id.one()`"];
     assert_one(&problems_of(&files), &expected);
 }
 
@@ -208,7 +208,7 @@ fn a_circle_through_associated_functions_is_caught() {
     let mut files = SPREAD;
     files[2].1 = "pub struct Id;\nimpl Id {\n    pub fn parse() -> Self { Self::check(Self) }\n}";
     files[3].1 = "use super::id::Id;\nimpl Id {\n    pub fn check(this: Self) -> Self { this }\n}";
-    assert_one(&problems_of(&files), &["in a circle: key::id, key::text", "src/key/id.rs:3: `Id::check`"]);
+    assert_one(&problems_of(&files), &["in a cycle: key::id, key::text", "src/key/id.rs:3: `Id::check`"]);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn a_known_circle_passes_and_has_to_leave_the_list_when_it_is_gone() {
     assert_eq!(problems_by(&[], known, &SPREAD), Vec::<String>::new());
     let mut files = SPREAD;
     files[2].1 = "pub struct Id;";
-    assert_one(&problems_by(&[], known, &files), &["take it out of KNOWN_CIRCLES: key::id, key::text"]);
+    assert_one(&problems_by(&[], known, &files), &["remove it from KNOWN_CIRCLES: key::id, key::text"]);
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn a_part_that_no_row_names_is_caught_and_a_tree_that_is_there_has_to_be_held() 
     let (tree, edges, _) = read(&sources);
     let tables = [Table { module: "", rows: &[("L0", &["lib"])] }];
     let rules = Rules { tables: &tables, waiting: &[""], planned: Vec::new(), known: &[] };
-    assert_one(&rules.problems(&tree, &edges), &["take it out of WAITING"]);
+    assert_one(&rules.problems(&tree, &edges), &["remove it from WAITING"]);
 }
 
 /// Returns the calls of `code` that lead to the file that defines a type `Lock` with its trait.
@@ -378,6 +378,6 @@ fn a_name_behind_an_imported_module_counts_as_where_it_comes_from() {
         ("key/id.rs", "use super::user::User; pub fn parse() {}"),
         ("key/user.rs", "use crate::key; pub struct User;\nfn f() { key::parse() }"),
     ];
-    let expected = ["in a circle: key::id, key::user", "src/key/user.rs:2: `key::parse`", "src/key/id.rs:1"];
+    let expected = ["in a cycle: key::id, key::user", "src/key/user.rs:2: `key::parse`", "src/key/id.rs:1"];
     assert_one(&problems_of(&files), &expected);
 }

@@ -15,9 +15,9 @@ const KEY_ID: [u8; 16] = [0xA5; 16];
 /// Puts a key with this value into a token.
 fn known_key(hsm: &strongroom_pkcs11_faults::SoftHsm, material: [u8; 32]) -> (Token, TokenKeyHandle) {
     let token = token(hsm, "one");
-    token.connect().expect("it is there");
+    token.connect().expect("the token connects");
     Bare::create_cipher_key(hsm.shim().path(), "one", &KEY_ID, &material);
-    let key = token.adopt_key(&KEY_ID, "known", TokenKeyKind::Aes256).expect("it is there");
+    let key = token.adopt_key(&KEY_ID, "known", TokenKeyKind::Aes256).expect("the key exists");
     (token, key)
 }
 
@@ -28,7 +28,7 @@ fn a_token_gives_every_kept_blob_its_verdict() {
     let material = vectors[0].bytes("material").try_into().expect("32 bytes");
     let (token, key) = known_key(&hsm, material);
     for vector in vectors {
-        assert_eq!(vector.bytes("material"), material, "{}: one key for all", vector.file);
+        assert_eq!(vector.bytes("material"), material, "{}: one key for all cases", vector.file);
         let verdict =
             verdict(&vector, &|prefix, context, body| match token.decrypt(&key, &[prefix, context].concat(), body) {
                 Ok(opened) => Some(opened.expose_secret().to_vec()),
@@ -75,7 +75,7 @@ fn a_token_and_the_reference_open_what_the_other_makes() {
     let to_open: Vec<Value> = cases()
         .iter()
         .map(|(prefix, context, plaintext)| {
-            let body = token.encrypt(&key, &bound(prefix, context), plaintext).expect("it encrypts");
+            let body = token.encrypt(&key, &bound(prefix, context), plaintext).expect("encryption succeeds");
             let blob = [&prefix.to_bytes()[..], &body].concat();
             json!({"material": hex::encode(material), "blob": hex::encode(blob), "context": pairs(context)})
         })
@@ -93,13 +93,13 @@ fn a_token_and_the_reference_open_what_the_other_makes() {
             })
         })
         .collect();
-    let sealed = reference(test, "seal", &to_seal).expect("it ran before");
+    let sealed = reference(test, "seal", &to_seal).expect("the reference ran before");
     assert_eq!(sealed.len(), cases().len());
     for ((prefix, context, plaintext), blob) in cases().iter().zip(sealed) {
         let blob = hex::decode(blob).expect("hexadecimal");
         let (found, body) = BlobPrefix::parse(&blob).expect("a blob");
         assert_eq!(found, *prefix);
-        let opened = token.decrypt(&key, &bound(prefix, context), body).expect("it opens");
+        let opened = token.decrypt(&key, &bound(prefix, context), body).expect("decryption succeeds");
         assert_eq!(opened.expose_secret(), plaintext);
     }
 }

@@ -29,7 +29,7 @@ enum Way {
 /// are counted and printed. On a busy machine they occasionally occur even one at a time, while
 /// other threads encrypt.
 #[test]
-#[ignore = "a count of what SoftHSM itself does wrong, which takes ten minutes"]
+#[ignore = "counts the faults of SoftHSM itself, which takes ten minutes"]
 fn bare_calls_make_keys_wrong_now_and_then() {
     for way in [Way::AllAtOnce, Way::InTurns, Way::InTurnsWhileOthersLook] {
         let Some(hsm) = soft_hsm("bare_calls_make_keys_wrong_now_and_then", &["one"]) else { return };
@@ -42,17 +42,17 @@ fn bare_calls_make_keys_wrong_now_and_then() {
 fn a_key_that_a_token_fails_to_make_is_made_anew_and_there_once() {
     let Some(hsm) = soft_hsm("a_key_that_a_token_fails_to_make_is_made_anew_and_there_once", &["one"]) else { return };
     let token = token(&hsm, "one");
-    token.connect().expect("it is there");
+    token.connect().expect("the token connects");
     // CKR_GENERAL_ERROR, CKR_FUNCTION_FAILED and CKR_TEMPLATE_INCONSISTENT, as SoftHSM returns
     // them.
     for (id, code) in [(1, 0x05), (2, 0x06), (3, 0xD1)] {
         hsm.shim().rule(Function::GenerateKey, 0, 2, Action::Return(code));
         let key = aes(&token, id);
-        assert_eq!(token.count_objects(key.id()).expect("the token answers"), 1, "{code:#x}");
+        assert_eq!(token.count_objects(key.id()).expect("the token responds"), 1, "{code:#x}");
         hsm.shim().rule(Function::GenerateKey, 0, 4, Action::Return(code));
         let refused = token.generate_key(&NewKey::new(&[id + 10; 32], "key", TokenKeyKind::Aes256));
         assert!(refused.is_err(), "{code:#x}");
-        assert_eq!(token.count_objects(&[id + 10; 32]).expect("the token answers"), 0, "{code:#x}");
+        assert_eq!(token.count_objects(&[id + 10; 32]).expect("the token responds"), 0, "{code:#x}");
         hsm.shim().clear();
     }
 }
@@ -69,13 +69,13 @@ fn failures(hsm: &SoftHsm, keys: u32, way: Way) -> Vec<String> {
                 let mut id = [thread; 16];
                 for number in 0..keys {
                     id[..4].copy_from_slice(&number.to_be_bytes());
-                    let turn = (way != Way::AllAtOnce).then(|| turns.lock().expect("no panic"));
+                    let turn = (way != Way::AllAtOnce).then(|| turns.lock().expect("no thread panicked"));
                     let made = bare.make_and_destroy(&id);
                     drop(turn);
                     if way == Way::InTurns {
                         bare.encrypt(&[thread; 12], b"context", b"text");
                     }
-                    failures.lock().expect("no panic").extend(made.err());
+                    failures.lock().expect("no thread panicked").extend(made.err());
                 }
                 making.fetch_sub(1, Ordering::Relaxed);
             });
@@ -90,7 +90,7 @@ fn failures(hsm: &SoftHsm, keys: u32, way: Way) -> Vec<String> {
             });
         }
     });
-    failures.into_inner().expect("no panic")
+    failures.into_inner().expect("no thread panicked")
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn a_key_is_made_after_another_one_of_the_same_module() {
     let Some(hsm) = soft_hsm("a_key_is_made_after_another_one_of_the_same_module", &["one"]) else { return };
     let first = token(&hsm, "one");
     let second = Token::new(&module(&hsm), config("one").session_wait(Duration::from_millis(50)), pin());
-    first.connect().expect("it is there");
-    second.connect().expect("it is there");
+    first.connect().expect("the token connects");
+    second.connect().expect("the token connects");
     let make = |token: &Token, id: u8| token.generate_key(&NewKey::new(&[id; 32], "key", TokenKeyKind::Aes256));
     let made = hsm.shim().calls(Function::GenerateKey);
     hsm.shim().rule(Function::GenerateKey, 0, 1, Action::Hang);
@@ -108,13 +108,13 @@ fn a_key_is_made_after_another_one_of_the_same_module() {
         while hsm.shim().calls(Function::GenerateKey) == made {
             thread::yield_now();
         }
-        assert_eq!(make(&second, 2).expect_err("the other one is under way").class(), ErrorClass::Busy);
-        assert_eq!(hsm.shim().calls(Function::GenerateKey), made + 1, "it was not asked");
-        second.random(16).expect("what is not about objects goes on");
+        assert_eq!(make(&second, 2).expect_err("the other call is in progress").class(), ErrorClass::Busy);
+        assert_eq!(hsm.shim().calls(Function::GenerateKey), made + 1, "the token was not called");
+        second.random(16).expect("calls that do not concern objects continue");
         hsm.shim().clear();
-        hanging.join().expect("no panic").expect("a key");
+        hanging.join().expect("no thread panicked").expect("a key");
     });
-    make(&second, 2).expect("it is its turn");
+    make(&second, 2).expect("the call gets its turn");
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_key_that_is_not_known_yet_is_looked_for_after_another_one_is_made() {
     let first = token(&hsm, "one");
     let second = Token::new(&module(&hsm), config("one").session_wait(Duration::from_millis(50)), pin());
     let (known, unknown) = (aes(&first, 1), aes(&first, 2));
-    second.encrypt(&known, b"context", b"text").expect("it is found");
+    second.encrypt(&known, b"context", b"text").expect("the key is found");
     let made = hsm.shim().calls(Function::GenerateKey);
     let sought = hsm.shim().calls(Function::FindObjectsInit);
     hsm.shim().rule(Function::GenerateKey, 0, 1, Action::Hang);
@@ -133,17 +133,17 @@ fn a_key_that_is_not_known_yet_is_looked_for_after_another_one_is_made() {
         while hsm.shim().calls(Function::GenerateKey) == made {
             thread::yield_now();
         }
-        let busy = second.encrypt(&unknown, b"context", b"text").expect_err("another one is being made");
+        let busy = second.encrypt(&unknown, b"context", b"text").expect_err("another key is being created");
         assert_eq!(busy.class(), ErrorClass::Busy, "{busy}");
-        second.encrypt(&known, b"context", b"text").expect("it is known");
+        second.encrypt(&known, b"context", b"text").expect("the key is known");
         let seeks = hsm.shim().calls(Function::FindObjectsInit) - sought;
         hsm.shim().clear();
-        hanging.join().expect("no panic").expect("a key");
+        hanging.join().expect("no thread panicked").expect("a key");
         // All by the thread that creates a key: three to check that the id is free, and one to
         // probe for free space.
         assert_eq!(seeks, 4);
     });
-    second.encrypt(&unknown, b"context", b"text").expect("it is its turn");
+    second.encrypt(&unknown, b"context", b"text").expect("the call gets its turn");
 }
 
 #[test]
@@ -156,9 +156,12 @@ fn keys_that_many_threads_make_at_once_are_all_right() {
             scope.spawn(move || {
                 for number in 0..4 {
                     let key = aes(token, thread * 4 + number + 1);
-                    let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
-                    assert_eq!(token.decrypt(&key, b"context", &sealed).expect("it opens").expose_secret(), b"text");
-                    assert_eq!(token.destroy_objects(key.id()).expect("it is destroyed"), 1);
+                    let sealed = token.encrypt(&key, b"context", b"text").expect("encryption succeeds");
+                    assert_eq!(
+                        token.decrypt(&key, b"context", &sealed).expect("decryption succeeds").expose_secret(),
+                        b"text"
+                    );
+                    assert_eq!(token.destroy_objects(key.id()).expect("the objects are destroyed"), 1);
                 }
             });
         }

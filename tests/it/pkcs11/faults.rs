@@ -73,9 +73,9 @@ impl Bench {
         let spare = token.generate_key(&spare).expect("a key");
         let public = FASTEST.key_pairs().public_key(KeyPairKind::Rsa2048, rsa.public_key().expect("a key pair"));
         let encrypted = public.expect("a public key").encrypt(RsaOaep::Sha1, b"text", FASTEST.random());
-        let sealed = token.encrypt(&aes, b"context", b"text").expect("it encrypts");
-        let wrapped = token.wrap_key(&kek, &spare).expect("it wraps");
-        Self { encrypted: encrypted.expect("it encrypts"), token, aes, sealed, ec, rsa, kek, spare, wrapped }
+        let sealed = token.encrypt(&aes, b"context", b"text").expect("encryption succeeds");
+        let wrapped = token.wrap_key(&kek, &spare).expect("wrapping succeeds");
+        Self { encrypted: encrypted.expect("encryption succeeds"), token, aes, sealed, ec, rsa, kek, spare, wrapped }
     }
 
     /// Performs an operation, which must return the correct result or an error.
@@ -117,13 +117,13 @@ impl Bench {
     /// Creates what an operation removes, and removes what it creates.
     fn prepare(&self, operation: Operation) {
         match operation {
-            Operation::Generate => assert!(self.token.destroy_objects(&[6; 32]).expect("all is well") <= 1),
-            Operation::Unwrap => assert!(self.token.destroy_objects(self.spare.id()).expect("all is well") <= 1),
-            Operation::Wrap if self.token.count_objects(self.spare.id()).expect("all is well") == 0 => {
-                panic!("the order of operations leaves it there");
+            Operation::Generate => assert!(self.token.destroy_objects(&[6; 32]).expect("the token works") <= 1),
+            Operation::Unwrap => assert!(self.token.destroy_objects(self.spare.id()).expect("the token works") <= 1),
+            Operation::Wrap if self.token.count_objects(self.spare.id()).expect("the token works") == 0 => {
+                panic!("the key exists because of the order of operations");
             }
             Operation::Destroy => {
-                self.token.destroy_objects(&[7; 32]).expect("all is well");
+                self.token.destroy_objects(&[7; 32]).expect("the token works");
                 aes(&self.token, 7);
             }
             _ => {}
@@ -210,7 +210,7 @@ fn every_answer_in_every_operation_leads_to_the_right_result_or_a_typed_error() 
                     if operation.may_be_repeated() {
                         // Makes the fault hit the operation, and not the verification of a key
                         // after a reconnection.
-                        bench.run(operation).expect("all is well");
+                        bench.run(operation).expect("the token works");
                     }
                     hsm.shim().rule(function, 0, times, Action::Return(value));
                     let outcome = catch_unwind(AssertUnwindSafe(|| bench.run(operation)));
@@ -223,12 +223,12 @@ fn every_answer_in_every_operation_leads_to_the_right_result_or_a_typed_error() 
                     cells += 1;
                     // Whatever it was, it has ended.
                     bench.prepare(operation);
-                    bench.run(operation).unwrap_or_else(|error| panic!("{at}: {error} stays"));
+                    bench.run(operation).unwrap_or_else(|error| panic!("{at}: the error {error} persists"));
                 }
             }
         }
     }
-    println!("{cells} cells, {} codes in {place} places", CODES.len());
+    println!("{cells} cells, {} codes in {place} positions", CODES.len());
     for ((for_ever, operation, class), count) in outcomes {
         println!("{:>8} {operation:?}: {class} {count}", if for_ever { "for ever" } else { "once" });
     }
@@ -247,7 +247,7 @@ fn check(at: &str, operation: Operation, function: Function, name: &str, times: 
             assert_eq!(class, Some(ErrorClass::TokenLost), "{at}: {outcome:?}");
         }
         (_, _) if AMBIGUOUS.contains(&name) && operation == Operation::Encrypt => {
-            assert_eq!(class, Some(ErrorClass::BadInput), "the canary opens; {at}: {outcome:?}");
+            assert_eq!(class, Some(ErrorClass::BadInput), "the canary is decrypted; {at}: {outcome:?}");
         }
         (_, true) if AMBIGUOUS.contains(&name) && matches!(function, Function::Decrypt | Function::Sign) => {
             assert_eq!(class, Some(ErrorClass::TokenLost), "the canary fails; {at}: {outcome:?}");
@@ -263,17 +263,17 @@ fn thousands_of_corrupt_ciphertexts_do_not_look_like_an_outage() {
     let settings = strongroom::provider::pkcs11::TokenConfig::new(TokenSelector::Label("one".into()));
     let token = Token::new(&module, settings.circuit_breaker(1, Duration::from_secs(3_600)), pin());
     let key = aes(&token, 1);
-    let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+    let sealed = token.encrypt(&key, b"context", b"text").expect("encryption succeeds");
     let (epoch, logins) = (module.generation(), hsm.shim().calls(Function::Login));
     let rounds: usize = if at_length() { 10_000 } else { 1_000 };
     for round in 0..rounds {
         let mut corrupt = sealed.clone();
         let length = corrupt.len();
         corrupt[round % length] ^= 1 << (round / length % 8);
-        let refused = token.decrypt(&key, b"context", &corrupt).expect_err("it is corrupt");
+        let refused = token.decrypt(&key, b"context", &corrupt).expect_err("the ciphertext is corrupt");
         assert_eq!(refused.class(), ErrorClass::BadInput, "{round}: {refused}");
         assert_eq!(token.health().state, HealthState::Connected);
     }
     assert_eq!((module.generation(), hsm.shim().calls(Function::Login)), (epoch, logins));
-    assert_eq!(token.decrypt(&key, b"context", &sealed).expect("it is well").expose_secret(), b"text");
+    assert_eq!(token.decrypt(&key, b"context", &sealed).expect("the token works").expose_secret(), b"text");
 }

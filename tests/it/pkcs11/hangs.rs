@@ -15,41 +15,44 @@ fn a_call_that_hangs_costs_one_thread_in_deadline_mode() {
     let mode = CallMode::Deadline { deadline: Duration::from_millis(300), threads: 3 };
     let token = Token::new(&module(&hsm), config("one").call_mode(mode), pin());
     let other = super::token(&hsm, "two");
-    other.connect().expect("it is there");
-    token.connect().expect("it is there");
+    other.connect().expect("the token connects");
+    token.connect().expect("the token connects");
     let key = aes(&token, 1);
-    let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+    let sealed = token.encrypt(&key, b"context", b"text").expect("encryption succeeds");
     let rest = |stuck: usize| {
         assert_eq!(token.health().stuck_calls, stuck);
         assert!(token.health().module_wedged);
-        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("others go on").expose_secret(), b"text");
-        other.random(16).expect("so does the other token");
+        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("other tokens still work").expose_secret(), b"text");
+        other.random(16).expect("the other token still works too");
     };
     for stuck in 1..=2 {
         hsm.shim().rule(Function::Encrypt, 0, 1, Action::Hang);
-        let error = token.encrypt(&key, b"context", b"text").expect_err("it hangs");
+        let error = token.encrypt(&key, b"context", b"text").expect_err("the call hangs");
         assert_eq!(error.class(), ErrorClass::TokenLost, "{error}");
         rest(stuck);
     }
     // A wedged module is not finalized while calls are running in it.
     let finalised = hsm.shim().calls(Function::Finalize);
     let absent = Token::new(&module(&hsm), config("absent"), pin());
-    assert_eq!(absent.connect().expect_err("it is not there").class(), ErrorClass::TokenLost);
+    assert_eq!(absent.connect().expect_err("the token does not exist").class(), ErrorClass::TokenLost);
     assert_eq!(hsm.shim().calls(Function::Finalize), finalised);
     // When the last thread hangs too, every call is rejected immediately.
     hsm.shim().rule(Function::Encrypt, 0, 1, Action::Hang);
     assert!(token.encrypt(&key, b"context", b"text").is_err());
     let calls = hsm.shim().all_calls();
     assert_eq!(token.decrypt(&key, b"context", &sealed).expect_err("no thread").class(), ErrorClass::TokenLost);
-    assert_eq!(hsm.shim().all_calls(), calls, "it was not asked");
-    other.random(16).expect("the other token goes on");
+    assert_eq!(hsm.shim().all_calls(), calls, "the token was not called");
+    other.random(16).expect("the other token still works");
     // Once the calls return, everything works as before.
     hsm.shim().clear();
     while token.health().stuck_calls > 0 {
         thread::yield_now();
     }
     assert!(!token.health().module_wedged);
-    assert_eq!(token.decrypt(&key, b"context", &sealed).expect("it is back").expose_secret(), b"text");
+    assert_eq!(
+        token.decrypt(&key, b"context", &sealed).expect("the token is available again").expose_secret(),
+        b"text"
+    );
 }
 
 #[test]
@@ -57,7 +60,7 @@ fn a_call_that_hangs_costs_one_caller_in_direct_mode() {
     let Some(hsm) = soft_hsm("a_call_that_hangs_costs_one_caller_in_direct_mode", &["one"]) else { return };
     let token = token(&hsm, "one");
     let key = aes(&token, 1);
-    let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+    let sealed = token.encrypt(&key, b"context", b"text").expect("encryption succeeds");
     let started = Barrier::new(2);
     thread::scope(|scope| {
         hsm.shim().rule(Function::Encrypt, 0, 1, Action::Hang);
@@ -70,17 +73,17 @@ fn a_call_that_hangs_costs_one_caller_in_direct_mode() {
         while hsm.shim().calls(Function::Encrypt) == encrypts {
             thread::yield_now();
         }
-        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("others go on").expose_secret(), b"text");
+        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("other tokens still work").expose_secret(), b"text");
         // An initialization neither waits forever for the call nor runs while it is in progress.
         let finalised = hsm.shim().calls(Function::Finalize);
         let absent = Token::new(&module(&hsm), config("absent"), pin());
-        assert_eq!(absent.connect().expect_err("it is not there").class(), ErrorClass::TokenLost);
+        assert_eq!(absent.connect().expect_err("the token does not exist").class(), ErrorClass::TokenLost);
         assert_eq!(hsm.shim().calls(Function::Finalize), finalised);
         assert!(token.health().module_wedged);
-        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("others go on").expose_secret(), b"text");
+        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("other tokens still work").expose_secret(), b"text");
         hsm.shim().clear();
-        let late = hanging.join().expect("no panic").expect("it comes back");
-        assert_eq!(token.decrypt(&key, b"context", &late).expect("it opens").expose_secret(), b"text");
+        let late = hanging.join().expect("no thread panicked").expect("the call returns");
+        assert_eq!(token.decrypt(&key, b"context", &late).expect("decryption succeeds").expose_secret(), b"text");
     });
 }
 
@@ -97,9 +100,9 @@ fn a_login_that_hangs_does_not_hang_the_others() {
         }
         assert_eq!(token.check().expect_err("no connection").class(), ErrorClass::TokenLost);
         hsm.shim().clear();
-        hanging.join().expect("no panic").expect("it comes back");
+        hanging.join().expect("no thread panicked").expect("the call returns");
     });
-    token.check().expect("it is connected");
+    token.check().expect("the token connects");
 }
 
 #[test]
@@ -111,7 +114,7 @@ fn more_callers_than_sessions_wait_for_their_turn() {
         for _ in 0..8 {
             scope.spawn(|| {
                 for _ in 0..20 {
-                    token.encrypt(&key, b"context", b"text").expect("a session comes free");
+                    token.encrypt(&key, b"context", b"text").expect("a session becomes free");
                 }
             });
         }
@@ -128,7 +131,7 @@ fn a_token_that_says_it_is_busy_is_asked_again() {
     let key = aes(&token, 1);
     for code in [0xB1, 0x90, 0x02] {
         hsm.shim().rule(Function::EncryptInit, 0, 3, Action::Return(code));
-        token.encrypt(&key, b"context", b"text").expect("the fourth time it has time");
+        token.encrypt(&key, b"context", b"text").expect("the fourth call has enough time");
         hsm.shim().clear();
     }
     hsm.shim().rule(Function::EncryptInit, 0, u64::MAX, Action::Return(0x90));

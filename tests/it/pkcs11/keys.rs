@@ -13,15 +13,15 @@ fn a_new_key_is_sensitive_and_stays_in_its_token() {
     let Some(hsm) = soft_hsm("a_new_key_is_sensitive_and_stays_in_its_token", &["one"]) else { return };
     let token = token(&hsm, "one");
     let key = aes(&token, 1);
-    let protection = token.key_protection(&key).expect("it is there");
+    let protection = token.key_protection(&key).expect("the key exists");
     assert!(protection.sensitive && !protection.extractable && protection.local, "{protection:?}");
     let wrapping = NewKey::new(&[2; 32], "kek", TokenKeyKind::WrappingAes256);
     let wrapping = token.generate_key(&wrapping).expect("a wrapping key");
-    let refused = token.wrap_key(&wrapping, &key).expect_err("it is not extractable");
+    let refused = token.wrap_key(&wrapping, &key).expect_err("the key is not extractable");
     assert_eq!((refused.class(), refused.code()), (ErrorClass::Denied, Some("CKR_KEY_UNEXTRACTABLE")));
-    assert_eq!(token.destroy_objects(key.id()).expect("it is destroyed"), 1);
+    assert_eq!(token.destroy_objects(key.id()).expect("the objects are destroyed"), 1);
     assert_eq!(token.destroy_objects(key.id()).expect("again"), 0);
-    assert_eq!(token.verify_key(&key).expect_err("it is gone").class(), ErrorClass::KeyMissing);
+    assert_eq!(token.verify_key(&key).expect_err("the key is missing").class(), ErrorClass::KeyMissing);
 }
 
 #[test]
@@ -31,9 +31,9 @@ fn a_ciphertext_opens_with_its_associated_data_only() {
     let (key, other) = (aes(&token, 1), aes(&token, 2));
     for length in [0, 1, 16, 4_096] {
         let plaintext = vec![0x5A; length];
-        let sealed = token.encrypt(&key, b"context", &plaintext).expect("it encrypts");
+        let sealed = token.encrypt(&key, b"context", &plaintext).expect("encryption succeeds");
         assert_eq!(sealed.len(), length + GCM_OVERHEAD);
-        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("it opens").expose_secret(), plaintext);
+        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("decryption succeeds").expose_secret(), plaintext);
         let refused = [
             token.decrypt(&key, b"another", &sealed),
             token.decrypt(&other, b"context", &sealed),
@@ -42,13 +42,13 @@ fn a_ciphertext_opens_with_its_associated_data_only() {
             token.decrypt(&key, b"context", &[]),
         ];
         for refused in refused {
-            assert_eq!(refused.expect_err("it does not fit").class(), ErrorClass::BadInput);
+            assert_eq!(refused.expect_err("the input does not match the key").class(), ErrorClass::BadInput);
         }
     }
-    let refused = token.encrypt(&key, b"", b"text").expect_err("there is always associated data");
+    let refused = token.encrypt(&key, b"", b"text").expect_err("associated data is required");
     assert_eq!(refused.class(), ErrorClass::BadInput);
     let (data_key, sealed) = token.generate_data_key(&key, b"context", 32).expect("a data key");
-    assert_eq!(token.decrypt(&key, b"context", &sealed).expect("it opens"), data_key);
+    assert_eq!(token.decrypt(&key, b"context", &sealed).expect("decryption succeeds"), data_key);
     assert_ne!(token.random(32).expect("random bytes"), token.random(32).expect("random bytes"));
 }
 
@@ -58,8 +58,8 @@ fn a_key_id_that_is_taken_is_refused() {
     let token = token(&hsm, "one");
     let key = aes(&token, 1);
     let again = token.generate_key(&NewKey::new(key.id(), "again", TokenKeyKind::Aes256));
-    assert_eq!(again.expect_err("it is taken").class(), ErrorClass::Denied);
-    assert_eq!(token.count_objects(key.id()).expect("it is there"), 1);
+    assert_eq!(again.expect_err("the id is in use").class(), ErrorClass::Denied);
+    assert_eq!(token.count_objects(key.id()).expect("the token responds"), 1);
 }
 
 /// Opens a second connection to the same tokens, as another program would, through another copy of
@@ -75,18 +75,18 @@ fn another_key_under_the_same_id_is_caught() {
     let token = token(&hsm, "one");
     let key = aes(&token, 1);
     let kept = key.to_bytes().expect("a reference");
-    token.destroy_objects(key.id()).expect("it is destroyed");
+    token.destroy_objects(key.id()).expect("the objects are destroyed");
     let replaced = aes(&token, 1);
     assert_ne!(kept, replaced.to_bytes().expect("a reference"));
     let key = TokenKeyHandle::from_bytes(&kept).expect("a reference");
-    let refused = token.encrypt(&key, b"context", b"text").expect_err("its handle is that of another key");
+    let refused = token.encrypt(&key, b"context", b"text").expect_err("the handle refers to another key");
     assert_eq!(refused.class(), ErrorClass::KeyMissing, "{refused}");
     let refused = token.verify_key(&key).expect_err("same id and label, another value");
     assert_eq!(refused.class(), ErrorClass::KeyMissing, "{refused}");
-    token.verify_key(&replaced).expect("the new one is the new one");
+    token.verify_key(&replaced).expect("the new key can be used");
     // An operation also detects this while nothing is known of the key yet.
     token.disconnect();
-    token.connect().expect("it is there");
+    token.connect().expect("the token connects");
     assert_eq!(token.encrypt(&key, b"context", b"text").expect_err("another key").class(), ErrorClass::KeyMissing);
 }
 
@@ -105,14 +105,14 @@ fn two_keys_of_one_id_are_refused() {
     let Ok(tool) = tool else {
         crate::support::external_tools::missing(
             "two_keys_of_one_id_are_refused",
-            "pkcs11-tool is not installed; ./test.sh does that",
+            "pkcs11-tool is not installed; ./test.sh installs it",
         );
         return;
     };
     assert!(tool.status.success(), "{}", String::from_utf8_lossy(&tool.stderr));
-    let refused = token.verify_key(&key).expect_err("which one is it?");
+    let refused = token.verify_key(&key).expect_err("the key is ambiguous");
     assert_eq!(refused.class(), ErrorClass::KeyMissing, "{refused}");
-    assert_eq!(token.count_objects(key.id()).expect("they are there"), 2);
+    assert_eq!(token.count_objects(key.id()).expect("the objects exist"), 2);
 }
 
 /// SoftHSM shows a key twice to the process that created it while another one created a key. A
@@ -121,16 +121,17 @@ fn two_keys_of_one_id_are_refused() {
 fn a_key_that_is_there_twice_is_that_key_and_goes_as_a_whole() {
     let Some(hsm) = soft_hsm("a_key_that_is_there_twice_is_that_key_and_goes_as_a_whole", &["one"]) else { return };
     let token = token(&hsm, "one");
-    token.connect().expect("it is there");
+    token.connect().expect("the token connects");
     let put = |value: u8| Bare::create_cipher_key(&hsm.bare_path(), "one", &[1; 32], &[value; 32]);
     put(5);
-    let key = token.adopt_key(&[1; 32], "a key", TokenKeyKind::Aes256).expect("it is there");
-    let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+    let key = token.adopt_key(&[1; 32], "a key", TokenKeyKind::Aes256).expect("the key exists");
+    let sealed = token.encrypt(&key, b"context", b"text").expect("encryption succeeds");
     put(5);
-    token.verify_key(&key).expect("both of them are the key");
-    assert_eq!(token.decrypt(&key, b"context", &sealed).expect("it is the key").expose_secret(), b"text");
-    assert_eq!(token.count_objects(key.id()).expect("they are there"), 2);
-    let refused = token.adopt_key(&[1; 32], "a key", TokenKeyKind::Aes256).expect_err("nothing is known of them");
+    token.verify_key(&key).expect("both objects are the key");
+    assert_eq!(token.decrypt(&key, b"context", &sealed).expect("the object is the key").expose_secret(), b"text");
+    assert_eq!(token.count_objects(key.id()).expect("the objects exist"), 2);
+    let refused =
+        token.adopt_key(&[1; 32], "a key", TokenKeyKind::Aes256).expect_err("nothing is known about the objects");
     assert_eq!(refused.class(), ErrorClass::KeyMissing, "{refused}");
 
     // One of three is another key, at any position.
@@ -139,8 +140,8 @@ fn a_key_that_is_there_twice_is_that_key_and_goes_as_a_whole() {
     assert!(token.decrypt(&key, b"context", &sealed).is_err());
     // A deletion that fails after others succeeded is retried once.
     hsm.shim().rule(Function::DestroyObject, 1, 1, Action::Return(0x06));
-    assert_eq!(token.destroy_objects(key.id()).expect("they go"), 3);
-    assert_eq!(token.count_objects(key.id()).expect("the token answers"), 0);
+    assert_eq!(token.destroy_objects(key.id()).expect("the objects are destroyed"), 3);
+    assert_eq!(token.count_objects(key.id()).expect("the token responds"), 0);
 }
 
 #[test]
@@ -151,33 +152,36 @@ fn a_key_is_replicated_and_then_unextractable_for_ever() {
     // The same wrapping key in both, as after a key ceremony.
     let kek = [one.clone(), two.clone()].map(|token| {
         super::interop::create_wrapping_key(&hsm, token.config().selector(), &[9; 32]);
-        token.adopt_key(&[9; 32], "kek", TokenKeyKind::WrappingAes256).expect("it was put there")
+        token.adopt_key(&[9; 32], "kek", TokenKeyKind::WrappingAes256).expect("the key was created before")
     });
     let new = NewKey::new(&[1; 32], "shared", TokenKeyKind::Aes256).extractable_for_replication();
     let key = one.generate_key(&new).expect("a key");
-    let wrapped = one.wrap_key(&kek[0], &key).expect("it is extractable");
+    let wrapped = one.wrap_key(&kek[0], &key).expect("the key is extractable");
     assert_eq!(wrapped.len(), 40);
-    two.unwrap_key(&kek[1], &wrapped, &key).expect("it unwraps");
+    two.unwrap_key(&kek[1], &wrapped, &key).expect("unwrapping succeeds");
     one.forbid_extraction(&key).expect("for ever");
     one.forbid_extraction(&key).expect("again");
-    assert_eq!(one.wrap_key(&kek[0], &key).expect_err("not any more").class(), ErrorClass::Denied);
+    assert_eq!(one.wrap_key(&kek[0], &key).expect_err("no longer extractable").class(), ErrorClass::Denied);
     for token in [&one, &two] {
-        assert!(!token.key_protection(&key).expect("it is there").extractable);
+        assert!(!token.key_protection(&key).expect("the key exists").extractable);
     }
-    let sealed = one.encrypt(&key, b"context", b"text").expect("it encrypts");
+    let sealed = one.encrypt(&key, b"context", b"text").expect("encryption succeeds");
     assert_eq!(two.decrypt(&key, b"context", &sealed).expect("the same key").expose_secret(), b"text");
 
     let mut altered = wrapped.clone();
     altered[20] ^= 1;
     let other = TokenKeyHandle::from_bytes(&key.to_bytes().expect("a reference")).expect("a reference");
-    assert_eq!(two.unwrap_key(&kek[1], &altered, &other).expect_err("it is taken").class(), ErrorClass::Denied);
-    two.destroy_objects(key.id()).expect("it is destroyed");
-    assert_eq!(two.unwrap_key(&kek[1], &altered, &key).expect_err("it is damaged").class(), ErrorClass::BadInput);
+    assert_eq!(two.unwrap_key(&kek[1], &altered, &other).expect_err("the id is in use").class(), ErrorClass::Denied);
+    two.destroy_objects(key.id()).expect("the objects are destroyed");
+    assert_eq!(
+        two.unwrap_key(&kek[1], &altered, &key).expect_err("the wrapped key is damaged").class(),
+        ErrorClass::BadInput
+    );
     // A key other than the one that was announced is not kept.
     let stranger = NewKey::new(&[3; 32], "stranger", TokenKeyKind::Aes256).extractable_for_replication();
     let stranger = one.generate_key(&stranger).expect("a key");
-    let wrapped = one.wrap_key(&kek[0], &stranger).expect("it is extractable");
-    let refused = two.unwrap_key(&kek[1], &wrapped, &key).expect_err("it is not the one");
+    let wrapped = one.wrap_key(&kek[0], &stranger).expect("the key is extractable");
+    let refused = two.unwrap_key(&kek[1], &wrapped, &key).expect_err("the unwrapped key is another one");
     assert_eq!(refused.class(), ErrorClass::KeyMissing, "{refused}");
     assert_eq!(two.count_objects(key.id()).expect("nothing stayed"), 0);
 }
@@ -189,7 +193,7 @@ fn what_a_token_cannot_do_is_refused_with_the_mechanism() {
     let refused = symmetric.generate_key(&NewKey::new(&[1; 32], "x", TokenKeyKind::Signing(KeyPairKind::Ed25519)));
     assert_eq!(refused.expect_err("not in tokens").class(), ErrorClass::Fatal);
     let all = Token::new(&module(&hsm), config("one").key_types(KeyTypes::All), pin());
-    let able = all.connect().expect("it is there");
+    let able = all.connect().expect("the token connects");
     assert_eq!(able.oaep, [strongroom::crypto::RsaOaep::Sha1], "SoftHSM has no other hash function");
     let curves = [KeyPairKind::EccP256, KeyPairKind::EccP384, KeyPairKind::EccP521, KeyPairKind::EccSecp256k1];
     assert_eq!(able.curves, curves);
@@ -211,20 +215,24 @@ fn a_token_that_makes_its_own_initialisation_vectors_is_understood() {
         let plain = token(&hsm, "one");
         if behaviour != 3 {
             // It rejects our IVs, which the self-test detects.
-            assert_eq!(plain.connect().expect("the rest of it works").iv_mode, None);
+            assert_eq!(plain.connect().expect("the other capabilities work").iv_mode, None);
             let refused = plain.generate_key(&NewKey::new(&[1; 32], "x", TokenKeyKind::Aes256));
-            let refused = refused.expect_err("it could not be used");
+            let refused = refused.expect_err("the key could not be used");
             assert_eq!(refused.missing_mechanism(), Some("CKM_AES_GCM"), "{refused}");
         }
         let token = Token::new(&module(&hsm), config("one").iv_mode(mode), pin());
         assert_eq!(token.connect().expect("the self-test passes").iv_mode, Some(mode));
         let key = aes(&token, 1);
-        let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+        let sealed = token.encrypt(&key, b"context", b"text").expect("encryption succeeds");
         assert_eq!(sealed.len(), 4 + GCM_OVERHEAD);
-        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("it opens").expose_secret(), b"text");
+        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("decryption succeeds").expose_secret(), b"text");
         // One layout: whichever side generates the IV, every reader can decrypt.
         let other = others(&hsm, "one");
-        assert_eq!(other.decrypt(&key, b"context", &sealed).expect("it opens").expose_secret(), b"text", "{mode:?}");
+        assert_eq!(
+            other.decrypt(&key, b"context", &sealed).expect("decryption succeeds").expose_secret(),
+            b"text",
+            "{mode:?}"
+        );
     }
 }
 
@@ -239,10 +247,10 @@ fn a_token_that_does_not_show_a_key_once_is_not_believed_that_it_is_destroyed() 
     // One lookup consists of three searches: for a secret, a private and a public key.
     let show_nothing = || hsm.shim().rule(Function::FindObjects, 0, 3, Action::Return(0));
     show_nothing();
-    assert_eq!(token.count_objects(key.id()).expect("the token answers"), 1);
+    assert_eq!(token.count_objects(key.id()).expect("the token responds"), 1);
     show_nothing();
-    assert_eq!(token.destroy_objects(key.id()).expect("it is destroyed"), 1);
-    assert_eq!(token.count_objects(key.id()).expect("the token answers"), 0);
+    assert_eq!(token.destroy_objects(key.id()).expect("the objects are destroyed"), 1);
+    assert_eq!(token.count_objects(key.id()).expect("the token responds"), 0);
 }
 
 #[test]
@@ -250,9 +258,9 @@ fn a_key_that_a_token_does_not_show_once_is_looked_for_again() {
     let Some(hsm) = soft_hsm("a_key_that_a_token_does_not_show_once_is_looked_for_again", &["one"]) else { return };
     let key = aes(&token(&hsm, "one"), 1);
     let token = token(&hsm, "one");
-    token.connect().expect("the token is there");
+    token.connect().expect("the token exists");
     hsm.shim().rule(Function::FindObjects, 0, 1, Action::Return(0));
-    token.encrypt(&key, b"context", b"text").expect("the second look finds it");
+    token.encrypt(&key, b"context", b"text").expect("the second search finds the token");
 }
 
 #[test]

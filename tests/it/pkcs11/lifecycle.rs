@@ -28,7 +28,7 @@ fn a_wrong_pin_is_tried_exactly_once() {
     assert_eq!(hsm.shim().calls(Function::Login), 1);
     assert_eq!(token.health().state, HealthState::PinRejected);
     token.set_pin(pin());
-    token.connect().expect("the PIN is right");
+    token.connect().expect("the PIN is correct");
     assert_eq!(hsm.shim().calls(Function::Login), 2);
     assert_eq!(token.health().state, HealthState::Connected);
 }
@@ -76,7 +76,7 @@ fn a_pin_that_a_login_could_lock_is_not_tried() {
         let logins = hsm.shim().calls(Function::Login);
         hsm.shim().token_flags(flag | COUNT_LOW);
         for _ in 0..3 {
-            let refused = token.connect().expect_err("it is not logged in to");
+            let refused = token.connect().expect_err("the token does not accept a login");
             assert_eq!((refused.class(), refused.rejected_for()), (ErrorClass::Denied, Some(name)), "{refused}");
             let text = refused.to_string();
             assert!(text.contains(name) && text.contains(advice) && text.contains("'one'"), "{text}");
@@ -102,9 +102,9 @@ fn a_login_that_may_have_been_a_wrong_pin_is_not_repeated_often() {
     }
     assert_eq!(hsm.shim().calls(Function::Login), 3);
     hsm.shim().clear();
-    assert!(token.connect().is_err(), "not before the PIN is set anew");
+    assert!(token.connect().is_err(), "not before the PIN is set again");
     token.set_pin(pin());
-    token.connect().expect("it was no wrong PIN after all");
+    token.connect().expect("the PIN was correct");
 }
 
 /// Another process logs in to the same SoftHSM token. SoftHSM then rewrites the token's file, which
@@ -114,17 +114,17 @@ fn a_token_that_another_process_hides_is_logged_in_to_again() {
     let Some(hsm) = soft_hsm("a_token_that_another_process_hides_is_logged_in_to_again", &["one"]) else { return };
     let token = Token::new(&module(&hsm), config("one"), pin());
     hsm.shim().rule(Function::Login, 0, 5, Action::Return(0x05));
-    token.connect().expect("it is hidden for a moment");
+    token.connect().expect("the token is only briefly hidden");
     assert_eq!((hsm.shim().calls(Function::Login), hsm.shim().calls(Function::Initialize)), (6, 1));
 
     let another = Token::new(&module(&hsm), config("one"), pin());
     token.disconnect();
     hsm.shim().rule(Function::Login, 0, u64::MAX, Action::Return(0x05));
     for _ in 0..10 {
-        let error = another.connect().expect_err("it does not come back");
+        let error = another.connect().expect_err("the token stays hidden");
         assert_eq!(error.code(), Some("CKR_GENERAL_ERROR"), "{error}");
     }
-    assert_eq!(hsm.shim().calls(Function::Login), 6 + 3 * 6, "three times, as any login that may mean anything");
+    assert_eq!(hsm.shim().calls(Function::Login), 6 + 3 * 6, "three attempts, as for every ambiguous login failure");
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_token_that_another_process_hides_is_looked_for_again() {
         let token = Token::new(&module, config("one"), pin());
         // The fourth initialization finds it, counting the first one.
         hsm.shim().rule(function, 0, times, Action::Return(code));
-        token.connect().expect("it is hidden for a moment");
+        token.connect().expect("the token is only briefly hidden");
         assert_eq!(hsm.shim().calls(Function::Initialize), 4, "{function:?}");
         let key = aes(&token, 1);
 
@@ -146,13 +146,13 @@ fn a_token_that_another_process_hides_is_looked_for_again() {
         hsm.shim().rule(function, 0, u64::MAX, Action::Return(code));
         token.disconnect();
         for _ in 0..5 {
-            assert_eq!(token.connect().expect_err("it is away").class(), ErrorClass::TokenLost);
+            assert_eq!(token.connect().expect_err("the token is unavailable").class(), ErrorClass::TokenLost);
         }
         // The module was finalized with its last lease, so one call is the initialization after
         // that.
         assert_eq!(hsm.shim().calls(Function::Initialize), 1 + 6 + 1, "{function:?}");
         hsm.shim().clear();
-        token.connect().expect("it is back");
+        token.connect().expect("the token is available again");
         token.encrypt(&key, b"context", b"text").expect("and works");
     }
 }
@@ -162,18 +162,21 @@ fn a_token_that_was_away_recovers_without_a_restart() {
     let Some(hsm) = soft_hsm("a_token_that_was_away_recovers_without_a_restart", &["one"]) else { return };
     let token = token(&hsm, "one");
     let key = aes(&token, 1);
-    let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+    let sealed = token.encrypt(&key, b"context", b"text").expect("encryption succeeds");
     hsm.take_away();
     for _ in 0..3 {
-        let lost = token.decrypt(&key, b"context", &sealed).expect_err("it is away");
+        let lost = token.decrypt(&key, b"context", &sealed).expect_err("the token is unavailable");
         assert_eq!(lost.class(), ErrorClass::TokenLost, "{lost}");
         assert!(token.generate_key(&NewKey::new(&[8; 32], "x", TokenKeyKind::Aes256)).is_err());
     }
     assert_eq!(token.health().state, HealthState::Failing);
     hsm.bring_back();
-    assert_eq!(token.decrypt(&key, b"context", &sealed).expect("it is back").expose_secret(), b"text");
+    assert_eq!(
+        token.decrypt(&key, b"context", &sealed).expect("the token is available again").expose_secret(),
+        b"text"
+    );
     assert_eq!(token.health().state, HealthState::Connected);
-    assert_eq!(token.count_objects(&[8; 32]).expect("it is back"), 0);
+    assert_eq!(token.count_objects(&[8; 32]).expect("the token is available again"), 0);
 }
 
 /// SoftHSM shows a token whose folder is missing as one without keys.
@@ -184,9 +187,9 @@ fn a_token_that_looks_empty_because_it_is_away_is_lost_and_misses_no_key() {
     let token = token(&hsm, "one");
     let key = aes(&token, 1);
     hsm.take_away();
-    assert_eq!(token.verify_key(&key).expect_err("it is away").class(), ErrorClass::TokenLost);
+    assert_eq!(token.verify_key(&key).expect_err("the token is unavailable").class(), ErrorClass::TokenLost);
     hsm.bring_back();
-    token.verify_key(&key).expect("it is back");
+    token.verify_key(&key).expect("the token is available again");
 }
 
 #[test]
@@ -201,11 +204,11 @@ fn a_token_that_fails_is_left_alone_for_a_while() {
     assert_eq!(token.health().state, HealthState::CircuitOpen);
     let calls = hsm.shim().all_calls();
     assert_eq!(token.encrypt(&key, b"context", b"").expect_err("gone").class(), ErrorClass::TokenLost);
-    assert_eq!(hsm.shim().all_calls(), calls, "it was not asked");
+    assert_eq!(hsm.shim().all_calls(), calls, "the token was not called");
     hsm.shim().clear();
     assert!(token.encrypt(&key, b"context", b"").is_err(), "not yet");
-    token.connect().expect("who asks for it gets it at once");
-    token.encrypt(&key, b"context", b"").expect("it is back");
+    token.connect().expect("an explicit connect succeeds immediately");
+    token.encrypt(&key, b"context", b"").expect("the token is available again");
 }
 
 #[test]
@@ -222,7 +225,7 @@ fn a_module_is_not_initialised_all_the_time() {
         assert_eq!(absent.connect().expect_err("there is no such token").class(), ErrorClass::TokenLost);
     }
     assert_eq!(hsm.shim().calls(Function::Initialize), 2);
-    one.encrypt(&key, b"context", b"text").expect("the other token goes on");
+    one.encrypt(&key, b"context", b"text").expect("the other token still works");
 }
 
 /// Handles are assigned in the order in which objects are found. Creating and destroying keys in
@@ -233,7 +236,7 @@ fn handles_that_change_never_give_a_wrong_key() {
     let token = token(&hsm, "one");
     let keys: Vec<_> = (1..=6).map(|id| aes(&token, id)).collect();
     let sealed: Vec<_> =
-        keys.iter().map(|key| token.encrypt(key, b"context", key.id()).expect("it encrypts")).collect();
+        keys.iter().map(|key| token.encrypt(key, b"context", key.id()).expect("encryption succeeds")).collect();
     let (started, done) = (Instant::now(), AtomicBool::new(false));
     thread::scope(|scope| {
         for thread in 0..4 {
@@ -275,7 +278,7 @@ fn handles_that_change_never_give_a_wrong_key() {
                 while token.destroy_objects(&[99; 32]).is_err() {}
             }
         }
-        assert!(module.generation() >= epoch + 8, "the module was initialised {} times", module.generation() - epoch);
+        assert!(module.generation() >= epoch + 8, "the module was initialized {} times", module.generation() - epoch);
         done.store(true, Ordering::Relaxed);
     });
 }
@@ -285,7 +288,7 @@ fn a_forked_child_has_a_connection_of_its_own() {
     let Some(hsm) = soft_hsm("a_forked_child_has_a_connection_of_its_own", &["one"]) else { return };
     let token = token(&hsm, "one");
     let key = aes(&token, 1);
-    let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+    let sealed = token.encrypt(&key, b"context", b"text").expect("encryption succeeds");
     let (logins, starts) = (hsm.shim().calls(Function::Login), hsm.shim().calls(Function::Initialize));
     for _ in 0..3 {
         let code = in_child(std::panic::AssertUnwindSafe(|| {
@@ -296,7 +299,7 @@ fn a_forked_child_has_a_connection_of_its_own() {
             i32::from(!opened) + 2 * i32::from(!anew)
         }));
         assert_eq!(code, 0, "1: the child cannot decrypt; 2: it used the parent's session");
-        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("the parent goes on").expose_secret(), b"text");
+        assert_eq!(token.decrypt(&key, b"context", &sealed).expect("the parent still works").expose_secret(), b"text");
     }
     assert_eq!((hsm.shim().calls(Function::Login), hsm.shim().calls(Function::Initialize)), (logins, starts));
 }
@@ -309,7 +312,7 @@ fn a_child_that_is_forked_under_a_call_of_its_parent_goes_on_by_itself() {
         let Some(hsm) = soft_hsm(test, &["one"]) else { return };
         let token = Token::new(&module(&hsm), config("one").call_mode(mode), pin());
         let key = aes(&token, 1);
-        let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+        let sealed = token.encrypt(&key, b"context", b"text").expect("encryption succeeds");
         let opens =
             |token: &Token| token.decrypt(&key, b"context", &sealed).map(|text| text.expose_secret() == b"text");
         let (calls, logins) = (hsm.shim().calls(Function::Encrypt), hsm.shim().calls(Function::Login));
@@ -324,9 +327,9 @@ fn a_child_that_is_forked_under_a_call_of_its_parent_goes_on_by_itself() {
                 i32::from(!opened) + 2 * i32::from(hsm.shim().calls(Function::Login) != logins + 1)
             }));
             assert_eq!(code, 0, "{mode:?}: 1: the child cannot decrypt; 2: it used the parent's session");
-            assert!(opens(&token).expect("the parent goes on"));
+            assert!(opens(&token).expect("the parent still works"));
             hsm.shim().clear();
-            hanging.join().expect("no panic").expect("the call of the parent comes back");
+            hanging.join().expect("no thread panicked").expect("the call of the parent returns");
         });
     }
 }
@@ -339,7 +342,7 @@ fn a_child_of_a_child_has_a_connection_of_its_own_and_leaves_what_it_inherits_al
     for (id, mode) in [(1, CallMode::Direct), (2, deadline)] {
         let token = Token::new(&module(&hsm), config("one").call_mode(mode), pin());
         let key = aes(&token, id);
-        let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+        let sealed = token.encrypt(&key, b"context", b"text").expect("encryption succeeds");
         let logins = hsm.shim().calls(Function::Login);
         let is_well_after = |more: u64| {
             let opened = token.decrypt(&key, b"context", &sealed);
@@ -353,8 +356,8 @@ fn a_child_of_a_child_has_a_connection_of_its_own_and_leaves_what_it_inherits_al
             let of_child = in_child(std::panic::AssertUnwindSafe(|| 2 * i32::from(!is_well_after(2))));
             if of_child == 0 { 3 * i32::from(!is_well_after(1)) } else { of_child }
         }));
-        assert_eq!(code, 0, "1: the child is not well; 2: its child is not; 3: the child is not after that; {mode:?}");
-        assert!(is_well_after(0), "the parent goes on; {mode:?}");
+        assert_eq!(code, 0, "1: the child fails; 2: its child fails; 3: the child fails after that; {mode:?}");
+        assert!(is_well_after(0), "the parent still works; {mode:?}");
         let unused = in_child(std::panic::AssertUnwindSafe(move || {
             drop(token);
             0
@@ -378,26 +381,26 @@ fn a_module_that_somebody_else_initialised_is_used_and_never_finalised() {
     let first = token(&hsm, "one");
     let key = aes(&first, 1);
     let guest = Token::new(&Module::load_with(second.path(), options()).expect("a module"), config("one"), pin());
-    guest.encrypt(&key, b"context", b"text").expect("it is the same token");
+    guest.encrypt(&key, b"context", b"text").expect("both handles use the same token");
     let absent = Token::new(guest.module(), config("absent"), pin());
     assert!(absent.connect().is_err());
     drop((guest, absent));
     assert_eq!(second.calls(Function::Finalize), 0);
-    first.encrypt(&key, b"context", b"text").expect("its owner goes on");
+    first.encrypt(&key, b"context", b"text").expect("the owner still works");
 }
 
 #[test]
 fn the_last_one_out_finalises_the_module() {
     let Some(hsm) = soft_hsm("the_last_one_out_finalises_the_module", &["one", "two"]) else { return };
     let [one, two] = ["one", "two"].map(|label| token(&hsm, label));
-    one.connect().expect("it is there");
-    two.connect().expect("it is there");
+    one.connect().expect("the token connects");
+    two.connect().expect("the token connects");
     drop(one);
     assert_eq!(hsm.shim().calls(Function::Finalize), 0);
     two.disconnect();
     assert_eq!(hsm.shim().calls(Function::Finalize), 1);
-    assert_eq!(two.check().expect_err("it is disconnected").class(), ErrorClass::TokenLost);
-    two.connect().expect("it is there again");
+    assert_eq!(two.check().expect_err("the token is disconnected").class(), ErrorClass::TokenLost);
+    two.connect().expect("the token connects");
     assert_eq!(two.health().state, HealthState::Connected);
     drop(two);
     assert_eq!(hsm.shim().calls(Function::Finalize), 2);
@@ -414,12 +417,12 @@ fn a_module_that_another_library_uses_is_finalised_neither_for_a_lost_token_nor_
     let other = strongroom_pkcs11_faults::Bare::new(&hsm.bare_path(), "one", key.id(), false);
     let absent = Token::new(&module, config("absent"), pin());
     assert!(absent.connect().is_err());
-    token.encrypt(&key, b"context", b"text").expect("it is connected");
+    token.encrypt(&key, b"context", b"text").expect("the token is connected");
     drop((token, absent));
     assert_eq!(hsm.shim().calls(Function::Finalize), 0);
     drop(other);
     let again = Token::new(&module, config("one"), pin());
-    again.encrypt(&key, b"context", b"text").expect("it is still initialised");
+    again.encrypt(&key, b"context", b"text").expect("the module is still initialized");
 }
 
 /// One file is one module, whatever path it is loaded by.
@@ -430,7 +433,7 @@ fn a_file_is_loaded_once() {
     let detour = path.parent().expect("a folder").join("..").join(path.strip_prefix("/tmp").expect("in /tmp"));
     assert_eq!(Module::load(path).expect("a module"), Module::load(detour).expect("the same"));
     let other: Option<SoftHsm> = SoftHsm::new(&[]);
-    let other = other.expect("SoftHSM is there");
+    let other = other.expect("SoftHSM is installed");
     assert_ne!(Module::load(path).expect("a module"), Module::load(other.shim().path()).expect("another"));
 }
 
@@ -447,25 +450,28 @@ fn a_key_for_which_the_disk_has_no_room_is_not_made() {
     let mut limited = std::process::Command::new("sh");
     limited.args(["-c", "trap '' XFSZ; ulimit -f 1; exec \"$@\"", "limited"]).arg(child.get_program());
     limited.args(child.get_args()).env(FULL_DISK_TOKEN, hsm.folder()).env("TMPDIR", "/tmp");
-    let output = limited.output().expect("there is a shell");
+    let output = limited.output().expect("a shell is available");
     let said = [output.stdout, output.stderr].concat();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
     // With space again, the token is unchanged and creates keys.
-    assert_eq!(one.connect().map(|_| one.count_objects(&[2; 32])).expect("it is there").expect("it answers"), 0);
-    one.verify_key(&key).expect("it was there before");
+    assert_eq!(
+        one.connect().map(|_| one.count_objects(&[2; 32])).expect("the tool succeeds").expect("the token responds"),
+        0
+    );
+    one.verify_key(&key).expect("the key exists");
     aes(&one, 2);
 }
 
 const FULL_DISK_TOKEN: &str = "STRONGROOM_FULL_DISK_TOKEN";
 
 #[test]
-#[ignore = "the child of a test that lets files grow to 512 bytes only"]
+#[ignore = "run only as the child process of a test that limits files to 512 bytes"]
 fn works_on_a_full_disk() {
-    let folder = std::env::var_os(FULL_DISK_TOKEN).expect("run by a test only");
+    let folder = std::env::var_os(FULL_DISK_TOKEN).expect("run only by another test");
     let module = std::path::Path::new(&folder).join("softhsm.so");
     let token = Token::new(&Module::load_with(module, options()).expect("a module"), config("one"), pin());
     let refused = token.generate_key(&NewKey::new(&[2; 32], "a key", TokenKeyKind::Aes256)).expect_err("no room");
     assert_eq!(refused.class(), ErrorClass::Busy, "{refused}");
-    assert!(refused.to_string().contains("no room for a key"), "{refused}");
-    assert_eq!(token.count_objects(&[2; 32]).expect("it answers"), 0);
+    assert!(refused.to_string().contains("has no space for a key"), "{refused}");
+    assert_eq!(token.count_objects(&[2; 32]).expect("the token responds"), 0);
 }

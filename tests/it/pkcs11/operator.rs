@@ -18,7 +18,7 @@ use crate::support::external_tools;
 fn beside(test: &str, hsm: &SoftHsm, program: &str, arguments: &[&str]) -> bool {
     let ran = Command::new(program).args(arguments).env("SOFTHSM2_CONF", hsm.configuration()).output();
     let Ok(output) = ran else {
-        external_tools::missing(test, &format!("{program} is not installed; ./test.sh does that"));
+        external_tools::missing(test, &format!("{program} is not installed; ./test.sh installs it"));
         return false;
     };
     let said = [output.stdout, output.stderr].concat();
@@ -31,13 +31,13 @@ fn util(test: &str, hsm: &SoftHsm, arguments: &[&str]) -> bool {
 }
 
 fn pkcs11_tool(test: &str, hsm: &SoftHsm, arguments: &[&str]) -> bool {
-    let module = soft_hsm_module().expect("it is installed").display().to_string();
+    let module = soft_hsm_module().expect("SoftHSM is installed").display().to_string();
     let all = [&["--module", &module, "--token-label", "one", "--login", "--pin", PIN][..], arguments].concat();
     beside(test, hsm, "pkcs11-tool", &all)
 }
 
 fn refused(token: &Token) -> TokenError {
-    token.connect().expect_err("it cannot be connected")
+    token.connect().expect_err("the token cannot be connected")
 }
 
 #[test]
@@ -65,7 +65,10 @@ fn two_tokens_of_one_label_are_told_apart_by_their_serial_numbers() {
     assert!(text.contains("select one by its serial number") && serials.len() == 2, "{text}");
     for serial in serials {
         let config = TokenConfig::new(TokenSelector::Serial(serial.to_owned()));
-        assert_eq!(Token::new(&module(&hsm), config, pin()).connect().expect("it is the one").serial, serial);
+        assert_eq!(
+            Token::new(&module(&hsm), config, pin()).connect().expect("the serial number selects the token").serial,
+            serial
+        );
     }
 }
 
@@ -76,7 +79,7 @@ fn a_file_that_is_no_module_is_refused_by_its_name() {
     std::fs::write(&text, "no library").expect("a file");
     let absent = folder.path().join("absent.so");
     for path in [folder.path(), &text, &absent] {
-        let refused = Module::load(path).expect_err("it is no module");
+        let refused = Module::load(path).expect_err("the file is not a module");
         assert_eq!(refused.class(), ErrorClass::Fatal, "{refused}");
         assert!(refused.to_string().contains(&path.display().to_string()), "{refused}");
     }
@@ -127,7 +130,7 @@ fn a_pin_is_bytes_and_a_strange_one_is_wrong_and_no_more() {
         let error = refused(&token);
         assert_eq!(error.class(), ErrorClass::Denied, "{error}");
         token.set_pin(pin());
-        token.connect().expect("the PIN is right");
+        token.connect().expect("the PIN is correct");
     }
 }
 
@@ -138,11 +141,12 @@ fn a_token_that_takes_no_new_keys_uses_those_that_it_has() {
     let key = aes(&token, 1);
     for (code, class) in [(0xE2, ErrorClass::Denied), (0xB5, ErrorClass::Denied), (0x31, ErrorClass::Busy)] {
         hsm.shim().rule(Function::GenerateKey, 0, 1, Action::Return(code));
-        let refused = token.generate_key(&NewKey::new(&[2; 32], "x", TokenKeyKind::Aes256)).expect_err("it is full");
+        let refused =
+            token.generate_key(&NewKey::new(&[2; 32], "x", TokenKeyKind::Aes256)).expect_err("the disk is full");
         assert_eq!(refused.class(), class, "{refused}");
-        token.encrypt(&key, b"context", b"text").expect("it goes on");
+        token.encrypt(&key, b"context", b"text").expect("the token still works");
     }
-    assert_eq!(token.count_objects(&[2; 32]).expect("it is there"), 0);
+    assert_eq!(token.count_objects(&[2; 32]).expect("the token responds"), 0);
 }
 
 #[test]
@@ -151,24 +155,24 @@ fn keys_of_a_token_that_was_initialised_again_are_missing_and_nothing_else() {
     let Some(hsm) = soft_hsm(test, &["one"]) else { return };
     let token = token(&hsm, "one");
     let key = aes(&token, 1);
-    let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
-    let serial = token.capabilities().expect("it was connected").serial.clone();
+    let sealed = token.encrypt(&key, b"context", b"text").expect("encryption succeeds");
+    let serial = token.capabilities().expect("the token is connected").serial.clone();
     let again = ["--init-token", "--free", "--label", "one", "--pin", PIN, "--so-pin", "5678"];
     if !util(test, &hsm, &["--delete-token", "--token", "one"]) || !util(test, &hsm, &again) {
         return;
     }
     let mut last = None;
     for _ in 0..4 {
-        let error = token.decrypt(&key, b"context", &sealed).expect_err("its key is gone");
+        let error = token.decrypt(&key, b"context", &sealed).expect_err("the key is missing");
         assert!([ErrorClass::TokenLost, ErrorClass::KeyMissing].contains(&error.class()), "{error}");
         last = Some(error.class());
     }
-    assert_eq!(last, Some(ErrorClass::KeyMissing), "the new token is used by now");
-    assert_ne!(token.capabilities().expect("it is connected").serial, serial);
+    assert_eq!(last, Some(ErrorClass::KeyMissing), "the new token is in use");
+    assert_ne!(token.capabilities().expect("the token is connected").serial, serial);
     let other = aes(&token, 1);
-    let error = token.decrypt(&key, b"context", &sealed).expect_err("it is another key");
+    let error = token.decrypt(&key, b"context", &sealed).expect_err("the ciphertext belongs to another key");
     assert_eq!(error.class(), ErrorClass::KeyMissing, "{error}");
-    token.encrypt(&other, b"context", b"text").expect("the new key is good");
+    token.encrypt(&other, b"context", b"text").expect("the new key works");
 }
 
 #[test]
@@ -177,7 +181,7 @@ fn a_key_that_another_program_replaces_is_missing_and_its_label_does_not_matter(
     let Some(hsm) = soft_hsm(test, &["one"]) else { return };
     let token = token(&hsm, "one");
     let key = aes(&token, 1);
-    let sealed = token.encrypt(&key, b"context", b"text").expect("it encrypts");
+    let sealed = token.encrypt(&key, b"context", b"text").expect("encryption succeeds");
     let opens = |what: &str| {
         assert_eq!(token.decrypt(&key, b"context", &sealed).expect(what).expose_secret(), b"text");
     };
@@ -187,17 +191,17 @@ fn a_key_that_another_program_replaces_is_missing_and_its_label_does_not_matter(
     if !change(&["--set-id", &"77".repeat(32)]) {
         return;
     }
-    let error = token.verify_key(&key).expect_err("it is looked for by its id");
+    let error = token.verify_key(&key).expect_err("the key is searched by its id");
     assert_eq!(error.class(), ErrorClass::KeyMissing, "{error}");
     pkcs11_tool(test, &hsm, &["--type", "secrkey", "--id", &"77".repeat(32), "--set-id", &id]);
-    opens("it has its id again");
+    opens("the key has its id again");
     change(&["--delete-object"]);
-    let error = token.decrypt(&key, b"context", &sealed).expect_err("it is deleted");
+    let error = token.decrypt(&key, b"context", &sealed).expect_err("the key was deleted");
     assert_eq!(error.class(), ErrorClass::KeyMissing, "{error}");
     pkcs11_tool(test, &hsm, &["--keygen", "--key-type", "AES:32", "--label", "a key", "--id", &id]);
     for _ in 0..2 {
-        let error = token.decrypt(&key, b"context", &sealed).expect_err("it is another key");
+        let error = token.decrypt(&key, b"context", &sealed).expect_err("the ciphertext belongs to another key");
         assert_eq!(error.class(), ErrorClass::KeyMissing, "{error}");
-        assert!(token.encrypt(&key, b"context", b"text").is_err(), "nothing is encrypted under a stranger");
+        assert!(token.encrypt(&key, b"context", b"text").is_err(), "nothing is encrypted under another key");
     }
 }

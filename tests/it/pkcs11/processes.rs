@@ -35,7 +35,7 @@ fn token_of(module: &Path) -> Token {
         if unless_in_trouble(token.connect()).is_some() {
             break;
         }
-        assert!(connection < CONNECTIONS, "it is not seen");
+        assert!(connection < CONNECTIONS, "the token is not visible");
         thread::sleep(Duration::from_millis(20));
     }
     token
@@ -71,7 +71,7 @@ impl Shared {
     fn publish(&self, key: &TokenKeyHandle, sealed: &[u8]) {
         let file = self.file(key.id());
         let reference = key.to_bytes().expect("a reference");
-        let length = u16::try_from(reference.len()).expect("it is short");
+        let length = u16::try_from(reference.len()).expect("the reference is short");
         let unfinished = file.with_extension("unfinished");
         fs::write(&unfinished, [&length.to_be_bytes()[..], &reference, sealed].concat()).expect("a file");
         fs::rename(unfinished, file).expect("a file");
@@ -88,7 +88,7 @@ impl Shared {
     /// and answered.
     fn open(token: &Token, file: &Path) -> bool {
         let Ok(bytes) = fs::read(file) else { return false };
-        let (length, rest) = bytes.split_first_chunk::<2>().expect("a whole file");
+        let (length, rest) = bytes.split_first_chunk::<2>().expect("the file is complete");
         let (reference, sealed) = rest.split_at(usize::from(u16::from_be_bytes(*length)));
         let key = TokenKeyHandle::from_bytes(reference).expect("a reference");
         match token.decrypt(&key, b"context", sealed) {
@@ -102,9 +102,9 @@ impl Shared {
 }
 
 #[test]
-#[ignore = "the child of a test with several processes"]
+#[ignore = "run only as the child process of a test with several processes"]
 fn works_beside_others() {
-    let orders = env::var(ORDERS).expect("run by a test with several processes only");
+    let orders = env::var(ORDERS).expect("run only by a test with several processes");
     let orders: Vec<&str> = orders.split('|').collect();
     let [folder, process, threads, turns] = orders[..] else { panic!("the orders have four parts") };
     let [process, threads, turns] = [process, threads, turns].map(|number| number.parse::<u8>().expect("a number"));
@@ -139,12 +139,12 @@ fn work(token: &Token, shared: &Shared, name: [u8; 3]) {
         Shared::open(token, &all[number % all.len()]);
     }
     if !name[2].is_multiple_of(STAYS) {
-        fs::remove_file(shared.file(&id)).expect("it is there");
+        fs::remove_file(shared.file(&id)).expect("the file exists");
         if (0..10).any(|_| unless_in_trouble(token.destroy_objects(&id)).is_some_and(|count| count > 0)) {
             assert!(unless_in_trouble(token.count_objects(&id)).is_none_or(|count| count == 0));
             assert_eq!(token.decrypt(&key, b"context", &sealed).expect_err("gone").class(), ErrorClass::KeyMissing);
         } else {
-            println!("\n> trouble: it is not found, and so not destroyed");
+            println!("\n> trouble: the key was not found, so it was not destroyed");
         }
     }
 }

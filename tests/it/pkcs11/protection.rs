@@ -25,7 +25,7 @@ const KINDS: [TokenKeyKind; 4] = [
 /// Returns a token that may be asked for every kind of key.
 fn able(hsm: &SoftHsm) -> Token {
     let token = Token::new(&module(hsm), config("one").key_types(KeyTypes::All), pin());
-    token.connect().expect("it is there");
+    token.connect().expect("the token connects");
     token
 }
 
@@ -43,15 +43,17 @@ fn a_new_key_that_its_token_does_not_protect_as_told_is_refused_and_destroyed() 
     let wrapping = token.generate_key(&NewKey::new(&[1; 32], "kek", TokenKeyKind::WrappingAes256)).expect("a key");
     let source = NewKey::new(&[2; 32], "source", TokenKeyKind::Aes256).extractable_for_replication();
     let source = token.generate_key(&source).expect("a key");
-    let wrapped = token.wrap_key(&wrapping, &source).expect("it is extractable");
-    token.destroy_objects(source.id()).expect("it is destroyed");
+    let wrapped = token.wrap_key(&wrapping, &source).expect("the key is extractable");
+    token.destroy_objects(source.id()).expect("the objects are destroyed");
 
     for (attribute, value) in [(CKA_SENSITIVE, false), (CKA_EXTRACTABLE, true)] {
         let value_of_key = SecretBytes::copy_from_slice(&[7; 32]);
         hsm.shim().weaken(attribute, value);
         let mut refused: Vec<_> = KINDS
             .iter()
-            .map(|kind| token.generate_key(&NewKey::new(&[3; 32], "weak", *kind)).expect_err("it is not protected"))
+            .map(|kind| {
+                token.generate_key(&NewKey::new(&[3; 32], "weak", *kind)).expect_err("the key is not protected")
+            })
             .collect();
         refused.push(token.import_wrapping_key(&[3; 32], "weak", &value_of_key).expect_err("nor this one"));
         refused.push(token.unwrap_key(&wrapping, &wrapped, &source).expect_err("nor this one"));
@@ -60,23 +62,27 @@ fn a_new_key_that_its_token_does_not_protect_as_told_is_refused_and_destroyed() 
             assert_eq!(error.class(), ErrorClass::Fatal, "{error}");
             assert!(error.to_string().contains("did not apply the required protection to a new"), "{error}");
         }
-        assert_eq!(token.count_objects(&[3; 32]).expect("it answers"), 0, "{attribute:#x}: nothing stays");
-        assert_eq!(token.count_objects(source.id()).expect("it answers"), 0, "{attribute:#x}: nothing stays");
+        assert_eq!(token.count_objects(&[3; 32]).expect("the token responds"), 0, "{attribute:#x}: no object is left");
+        assert_eq!(
+            token.count_objects(source.id()).expect("the token responds"),
+            0,
+            "{attribute:#x}: no object is left"
+        );
     }
 
     // A key that must be extractable temporarily, but is not, could not be replicated to the other
     // tokens.
     hsm.shim().weaken(CKA_EXTRACTABLE, false);
     let refused = token.generate_key(&NewKey::new(&[3; 32], "x", TokenKeyKind::Aes256).extractable_for_replication());
-    assert_eq!(refused.expect_err("it is unextractable").class(), ErrorClass::Fatal);
+    assert_eq!(refused.expect_err("the key is not extractable").class(), ErrorClass::Fatal);
     hsm.shim().clear();
-    assert_eq!(token.count_objects(&[3; 32]).expect("it answers"), 0);
+    assert_eq!(token.count_objects(&[3; 32]).expect("the token responds"), 0);
     // The attributes are read back: a success code alone is not trusted.
-    token.unwrap_key(&wrapping, &wrapped, &source).expect("all is well");
+    token.unwrap_key(&wrapping, &wrapped, &source).expect("the token works");
     let extractable = NewKey::new(&[3; 32], "x", TokenKeyKind::Aes256).extractable_for_replication();
     let extractable = token.generate_key(&extractable).expect("a key");
     hsm.shim().rule(Function::SetAttributeValue, 0, 1, Action::Return(0));
-    let refused = token.forbid_extraction(&extractable).expect_err("it did not do it");
+    let refused = token.forbid_extraction(&extractable).expect_err("the token ignored the request");
     assert_eq!(refused.class(), ErrorClass::Fatal, "{refused}");
     assert!(refused.to_string().contains("is still extractable"), "{refused}");
 }
@@ -94,12 +100,12 @@ fn another_key_pair_under_the_same_id_is_caught() {
     for kind in kinds {
         let new = NewKey::new(&[1; 32], "a pair", kind);
         let kept = token.generate_key(&new).expect("a key pair").to_bytes().expect("a reference");
-        token.destroy_objects(&[1; 32]).expect("it is destroyed");
+        token.destroy_objects(&[1; 32]).expect("the objects are destroyed");
         let replaced = token.generate_key(&new).expect("another key pair");
         let key = TokenKeyHandle::from_bytes(&kept).expect("a reference");
         let refused = token.verify_key(&key).expect_err("same id and label, another key");
         assert_eq!(refused.class(), ErrorClass::KeyMissing, "{kind}: {refused}");
-        let refused = token.export_public_key(&key).expect_err("it is that of another key");
+        let refused = token.export_public_key(&key).expect_err("the public key belongs to another key");
         assert_eq!(refused.class(), ErrorClass::KeyMissing, "{kind}: {refused}");
         let used = match kind {
             TokenKeyKind::Signing(KeyPairKind::EccP521) => {
@@ -114,12 +120,12 @@ fn another_key_pair_under_the_same_id_is_caught() {
             _ => {
                 let public = FASTEST.key_pairs().public_key(KeyPairKind::Rsa2048, key.public_key().expect("a pair"));
                 let sealed = public.expect("a public key").encrypt(RsaOaep::Sha1, b"text", FASTEST.random());
-                token.decrypt_oaep(&key, RsaOaep::Sha1, &sealed.expect("it encrypts")).map(drop)
+                token.decrypt_oaep(&key, RsaOaep::Sha1, &sealed.expect("encryption succeeds")).map(drop)
             }
         };
         assert_eq!(used.expect_err("another key").class(), ErrorClass::KeyMissing, "{kind}");
-        token.verify_key(&replaced).expect("the new one is the new one");
-        token.destroy_objects(&[1; 32]).expect("it is destroyed");
+        token.verify_key(&replaced).expect("the new key can be used");
+        token.destroy_objects(&[1; 32]).expect("the objects are destroyed");
     }
 }
 
@@ -128,7 +134,7 @@ fn a_key_of_others_is_adopted_only_if_its_token_protects_it() {
     use TokenKeyKind::{Aes256, WrappingAes256};
     let Some(hsm) = soft_hsm("a_key_of_others_is_adopted_only_if_its_token_protects_it", &["one"]) else { return };
     let token = token(&hsm, "one");
-    token.connect().expect("it is there");
+    token.connect().expect("the token connects");
     let put = |id: u8, kind, length: usize, wrong: Option<(u64, bool)>, mechanisms: &[u64]| {
         let mut attributes = if kind == Aes256 { Bare::CIPHER } else { Bare::WRAPPING }.to_vec();
         attributes.extend(wrong);
@@ -153,11 +159,11 @@ fn a_key_of_others_is_adopted_only_if_its_token_protects_it() {
     let mut check = |kind, length, wrong, mechanisms: &[u64], name: Option<&str>| {
         id += 1;
         let adopted = put(id, kind, length, wrong, mechanisms);
-        let Some(name) = name else { return drop(adopted.expect("it is protected")) };
-        let refused = adopted.expect_err("it is not protected");
+        let Some(name) = name else { return drop(adopted.expect("the key is protected")) };
+        let refused = adopted.expect_err("the key is not protected");
         assert_eq!((refused.class(), refused.rejected_for()), (ErrorClass::Denied, Some(name)), "{refused}");
         assert!(refused.to_string().contains(name), "{refused}");
-        assert_eq!(token.count_objects(&[id; 8]).expect("it answers"), 1, "{name}: it is left where it is");
+        assert_eq!(token.count_objects(&[id; 8]).expect("the token responds"), 1, "{name}: the object is not changed");
     };
     for (kind, attribute, value, name) in rejected {
         check(kind, 32, Some((attribute, value)), &[], Some(name));
@@ -182,21 +188,21 @@ fn a_private_key_of_others_is_adopted_only_if_its_token_protects_it() {
     let token = able(&hsm);
     let kind = TokenKeyKind::Signing(KeyPairKind::EccP256);
     let key = token.generate_key(&NewKey::new(&[1; 32], "pair", kind)).expect("a key pair");
-    token.adopt_key(key.id(), "pair", kind).expect("it is protected");
+    token.adopt_key(key.id(), "pair", kind).expect("the key is protected");
     for (attribute, value, name) in
         [(CKA_SENSITIVE, false, "CKA_SENSITIVE"), (CKA_EXTRACTABLE, true, "CKA_EXTRACTABLE")]
     {
         hsm.shim().claim(attribute, value, 0);
-        let refused = token.adopt_key(key.id(), "pair", kind).expect_err("it is not");
+        let refused = token.adopt_key(key.id(), "pair", kind).expect_err("the key is not protected");
         assert_eq!(refused.rejected_for(), Some(name), "{refused}");
         // A single lookup may be wrong while another process creates a key.
         hsm.shim().claim(attribute, !value, 0);
-        token.adopt_key(key.id(), "pair", kind).expect("it is protected");
+        token.adopt_key(key.id(), "pair", kind).expect("the key is protected");
     }
     let other_use = TokenKeyKind::Decryption(KeyPairKind::Rsa2048);
     let rsa = token.generate_key(&NewKey::new(&[2; 32], "pair", other_use)).expect("a key pair");
     let refused = token.adopt_key(rsa.id(), "pair", TokenKeyKind::Signing(KeyPairKind::Rsa2048));
-    assert_eq!(refused.expect_err("it decrypts").rejected_for(), Some("CKA_SIGN"));
+    assert_eq!(refused.expect_err("the key is for decryption").rejected_for(), Some("CKA_SIGN"));
 }
 
 /// SoftHSM sometimes hides an object. A call that creates a key then considers a taken id free.
@@ -205,22 +211,22 @@ fn a_creation_that_fails_leaves_the_key_of_another_process_alone() {
     let test = "a_creation_that_fails_leaves_the_key_of_another_process_alone";
     let Some(hsm) = soft_hsm(test, &["one"]) else { return };
     let token = token(&hsm, "one");
-    token.connect().expect("it is there");
+    token.connect().expect("the token connects");
     let other = others(&hsm);
     let key = aes(&other, 1);
-    let sealed = other.encrypt(&key, b"context", b"text").expect("it encrypts");
+    let sealed = other.encrypt(&key, b"context", b"text").expect("encryption succeeds");
     for function in [Function::GenerateKey, Function::GetAttributeValue] {
         // Looking up an id takes three searches: for a secret, a private and a public key.
         hsm.shim().rule(Function::FindObjects, 0, 3, Action::Return(0));
         hsm.shim().rule(function, 0, u64::MAX, Action::Return(0x05));
-        token.generate_key(&NewKey::new(&[1; 32], "a key", TokenKeyKind::Aes256)).expect_err("it fails");
+        token.generate_key(&NewKey::new(&[1; 32], "a key", TokenKeyKind::Aes256)).expect_err("the call fails");
         hsm.shim().clear();
-        assert_eq!(token.count_objects(&[1; 32]).expect("it answers"), 1, "{function:?}");
-        other.verify_key(&key).expect("it is there");
-        assert_eq!(other.decrypt(&key, b"context", &sealed).expect("it works").expose_secret(), b"text");
+        assert_eq!(token.count_objects(&[1; 32]).expect("the token responds"), 1, "{function:?}");
+        other.verify_key(&key).expect("the key exists");
+        assert_eq!(other.decrypt(&key, b"context", &sealed).expect("the key works").expose_secret(), b"text");
     }
     // If the id is free, a creation that fails this way is retried.
     hsm.shim().rule(Function::GenerateKey, 0, 2, Action::Return(0x05));
     aes(&token, 2);
-    assert_eq!(token.count_objects(&[2; 32]).expect("it answers"), 1);
+    assert_eq!(token.count_objects(&[2; 32]).expect("the token responds"), 1);
 }

@@ -34,7 +34,7 @@ impl World {
     fn secret_keys(&self) -> usize {
         // Bare calls see them while this process is logged in.
         let token = token(&self.hsm, "home");
-        token.connect().expect("it is there");
+        token.connect().expect("the token connects");
         Bare::secret_keys(&self.hsm.bare_path(), "home").len()
     }
 

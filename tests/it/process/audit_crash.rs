@@ -63,11 +63,11 @@ fn a_process_that_is_killed_while_it_writes_leaves_a_good_chain_with_all_that_wa
         let acknowledged = lines.map_while(Result::ok).filter(|line| line.contains("kept ")).take(kept).count();
         victim.kill()?;
         victim.wait()?;
-        assert_eq!(acknowledged, kept, "the process ended by itself");
+        assert_eq!(acknowledged, kept, "the process exited on its own");
         let kms = open(directory.path())?;
         let report = kms.verify_audit_trail(directory.path().join("trail"))?;
         assert!(report.is_intact(), "{report}");
-        assert!(report.chains.iter().all(|chain| chain.unfinished.is_empty()), "what was under way is told apart");
+        assert!(report.chains.iter().all(|chain| chain.unfinished.is_empty()), "pending changes are distinguished");
         // Each acknowledged round has one event, and every eighth round of a thread has two more
         // for a change.
         assert!(report.records() >= u64::try_from(kept + 2 * kept.div_ceil(8))?, "{report}");

@@ -53,9 +53,9 @@ fn open(folder: &Path, sink: impl AuditSink + 'static, is_anchored: bool) -> str
 }
 
 #[test]
-#[ignore = "the child of a crash test"]
+#[ignore = "run only as the child process of a crash test"]
 fn works_until_killed() -> TestResult {
-    let folder = PathBuf::from(env::var_os(STORE).ok_or("run by a crash test only")?);
+    let folder = PathBuf::from(env::var_os(STORE).ok_or("run only by a crash test")?);
     let threads: usize = env::var(THREADS)?.parse()?;
     let fail = |error: strongroom::Error| -> ! {
         eprintln!("failed {error:?}");
@@ -117,7 +117,7 @@ impl Worker {
     fn kill(mut self) -> Result<Vec<String>, Box<dyn std::error::Error>> {
         self.process.kill()?;
         self.process.wait()?;
-        let lines = self.listener.join().expect("no panic");
+        let lines = self.listener.join().expect("no thread panicked");
         if let Some(failed) = lines.iter().find(|line| line.starts_with("failed")) {
             return Err(failed.clone().into());
         }
@@ -205,7 +205,7 @@ fn check_positions(folder: &Path) -> TestResult {
     for key in keys_of(&kms)? {
         let change = by_key.get(key.as_str()).ok_or_else(|| format!("{key} was never announced"))?;
         let covered = covered.get(&change.chain).copied().unwrap_or(0);
-        assert!(change.announced <= covered, "{change:?} lies behind record {covered}, the last that the store covers");
+        assert!(change.announced <= covered, "{change:?} is after record {covered}, the last that the store covers");
     }
     Ok(())
 }
@@ -250,7 +250,9 @@ fn run(processes: usize, threads: usize, kills: usize) -> Result<String, Box<dyn
     let (keys, changes) = (keys_of(kms)?, read_trail(folder)?);
     let mut counts = BTreeMap::<&str, usize>::new();
     for change in changes.values() {
-        let [end] = &change.ends[..] else { return Err(format!("{change:?} has not one end").into()) };
+        let [end] = &change.ends[..] else {
+            return Err(format!("{change:?} does not have exactly one outcome").into());
+        };
         *counts.entry(end).or_default() += 1;
         let is_made = matches!(&**end, "success" | "committed");
         assert_eq!(keys.contains(&change.key), is_made, "the trail and the store disagree about {change:?}");
@@ -260,9 +262,10 @@ fn run(processes: usize, threads: usize, kills: usize) -> Result<String, Box<dyn
         keys.len()
     );
     assert!(acknowledged.len() >= processes, "only {} keys were acknowledged", acknowledged.len());
-    assert!(acknowledged.iter().all(|key| keys.contains(key)), "an acknowledged key is gone");
+    assert!(acknowledged.iter().all(|key| keys.contains(key)), "an acknowledged key is missing");
     Ok(format!(
-        "{processes} processes with {threads} threads, {kills} kills in {} s: {} keys acknowledged, {} chains, ends of changes {counts:?}",
+        "{processes} processes with {threads} threads, {kills} kills in {} s: {} keys acknowledged, {} chains, \
+         outcomes of changes {counts:?}",
         start.elapsed().as_secs(),
         acknowledged.len(),
         opened.len()

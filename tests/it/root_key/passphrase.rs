@@ -113,7 +113,7 @@ fn a_store_from_before_normalization_opens_as_it_was_typed_and_is_normalized_by_
 
     let path = copy("line_end.strongroom")?;
     let open = |root| Kms::builder().store(SqliteStore::open(&path, &FASTEST)?, root).build();
-    assert_eq!(open(root("words")?).expect_err("without the line end").kind(), ErrorKind::RootKey);
+    assert_eq!(open(root("words")?).expect_err("without the line ending").kind(), ErrorKind::RootKey);
     let kms = open(RootKey::from_unnormalized_passphrase("words\n", cost()?)?)?;
     check(&kms, "line_end.blob")?;
     kms.rotate_root_key()?;
@@ -126,7 +126,7 @@ fn a_store_from_before_normalization_opens_as_it_was_typed_and_is_normalized_by_
 fn an_export_from_before_normalization_opens_as_it_was_typed() -> TestResult {
     for (name, typed, otherwise) in [("decomposed", DECOMPOSED, COMPOSED), ("line_end", "words\n", "words")] {
         let file = fs::read(earlier(&format!("{name}.export")))?;
-        assert_eq!(file[WRAPPED], 1, "the format that passphrases had then");
+        assert_eq!(file[WRAPPED], 1, "the format of passphrases in that release");
         let kms = Kms::in_memory()?;
         let refused = kms.import_keys(&file, &ExportIdentity::passphrase(otherwise)).expect_err("typed otherwise");
         assert_eq!(source(&refused), Some(ExportError::WrongPassphrase));
@@ -187,7 +187,7 @@ fn a_store_that_asks_for_more_than_is_allowed_is_not_tried() -> TestResult {
 }
 
 #[test]
-#[ignore = "the child of another test"]
+#[ignore = "run only as the child process of another test"]
 fn tries_passphrases_without_memory() -> TestResult {
     let most = PassphraseCost::new(2 << 20, 1, 1)?;
     let hostile = with_cost(fs::read(earlier("decomposed.export"))?, most.memory_kib(), 1, 1);

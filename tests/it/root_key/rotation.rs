@@ -144,7 +144,7 @@ fn others_keep_working_while_the_root_key_moves() -> TestResult {
         });
         let rotated = kms.rotate_root_key().and_then(|_| kms.move_root_key(RootKey::from_bytes(&[2; 32])));
         done.store(true, Ordering::SeqCst);
-        let made = worker.join().expect("no panic");
+        let made = worker.join().expect("no thread panicked");
         rotated.and(made)
     })?;
     assert_eq!(versions(&store), [3]);
@@ -154,7 +154,7 @@ fn others_keep_working_while_the_root_key_moves() -> TestResult {
     other.run_maintenance()?;
     drop(other);
     check(&open(&store, 2)?, &[blobs, made].concat())?;
-    assert_eq!(open(&store, 1).expect_err("it moved").kind(), ErrorKind::RootKey);
+    assert_eq!(open(&store, 1).expect_err("the root key was moved").kind(), ErrorKind::RootKey);
     Ok(())
 }
 
@@ -195,7 +195,7 @@ fn a_record_that_comes_back_before_the_end_is_sealed_anew_too() -> TestResult {
     let kms = Kms::builder().store(Arc::clone(&hooked), RootKey::from_bytes(&[1; 32])).build()?;
     let blobs = furnish(&kms, 3)?;
     let state = store.state();
-    let id = state.records.keys().find(|id| id.kind == RecordKind::Key).expect("there is one").clone();
+    let id = state.records.keys().find(|id| id.kind == RecordKind::Key).expect("there is one version").clone();
     store.change(|state| _ = state.records.remove(&id));
     let back = Arc::clone(&store);
     hooked.after_scan(RecordKind::Key, move || {
@@ -229,7 +229,7 @@ impl KeyStore for Restless {
     }
 
     fn commit(&self, _: &[Expectation], _: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
-        assert!(self.1.fetch_add(1, Ordering::SeqCst) < 100_000, "it is tried for ever");
+        assert!(self.1.fetch_add(1, Ordering::SeqCst) < 100_000, "the rotation is retried indefinitely");
         let state = self.0.state();
         let root = state.records.into_keys().find(|id| id.kind == RecordKind::Store && id.name == b"root");
         Err(CommitError::Conflict(root.expect("a record of the root key")))
@@ -242,7 +242,7 @@ fn a_change_that_meets_a_new_root_key_at_every_try_is_given_up() -> TestResult {
     let key = open(&store, 1)?.create_key(Default::default())?.key_id();
     let restless = Restless(Arc::clone(&store), AtomicU32::new(0));
     let kms = Kms::builder().store(restless, RootKey::from_bytes(&[1; 32])).build()?;
-    assert_eq!(kms.disable_key(key).expect_err("it never fits").kind(), ErrorKind::Conflict);
+    assert_eq!(kms.disable_key(key).expect_err("every attempt conflicts").kind(), ErrorKind::Conflict);
     assert!(open(&store, 1)?.describe_key(key)?.is_enabled());
     Ok(())
 }
@@ -254,10 +254,12 @@ fn a_move_under_way_is_not_turned_elsewhere() -> TestResult {
     store.fail_after(1);
     assert!(kms.move_root_key(RootKey::from_bytes(&[2; 32])).is_err());
     store.fail_after(u64::MAX);
-    let refused = open(&store, 1)?.move_root_key(RootKey::from_bytes(&[3; 32])).expect_err("it goes to another one");
+    let refused = open(&store, 1)?
+        .move_root_key(RootKey::from_bytes(&[3; 32]))
+        .expect_err("the rotation moves to another root key");
     assert_eq!(refused.kind(), ErrorKind::InvalidState);
     assert!(open(&store, 2)?.rotate_root_key()?.was_resumed());
-    assert_eq!(open(&store, 1).expect_err("it moved").kind(), ErrorKind::RootKey);
+    assert_eq!(open(&store, 1).expect_err("the root key was moved").kind(), ErrorKind::RootKey);
     Ok(())
 }
 
@@ -272,7 +274,7 @@ fn one_passphrase_takes_the_place_of_another() -> TestResult {
     store.fail_after(1);
     assert!(kms.move_root_key(root("two")?).is_err());
     store.fail_after(u64::MAX);
-    assert_eq!(kms.move_root_key(root("three")?).expect_err("not that one").kind(), ErrorKind::InvalidState);
+    assert_eq!(kms.move_root_key(root("three")?).expect_err("another root key").kind(), ErrorKind::InvalidState);
     check(&open("two")?, &blobs)?;
     kms.move_root_key(root("two")?)?;
     assert_eq!(open("one").expect_err("replaced").kind(), ErrorKind::RootKey);
@@ -318,9 +320,9 @@ fn a_missing_or_altered_record_keeps_the_earlier_version() -> TestResult {
     let kms = open(&store, 1)?;
     let blobs = furnish(&kms, 3)?;
     let state = store.state();
-    let id = state.records.keys().find(|id| id.kind == RecordKind::Key).expect("there is one").clone();
+    let id = state.records.keys().find(|id| id.kind == RecordKind::Key).expect("there is one version").clone();
     store.change(|state| _ = state.records.remove(&id));
-    assert_eq!(kms.rotate_root_key().expect_err("one is missing").kind(), ErrorKind::Integrity);
+    assert_eq!(kms.rotate_root_key().expect_err("one version is missing").kind(), ErrorKind::Integrity);
     store.change(|now| _ = now.records.insert(id.clone(), state.records[&id].clone()));
     assert!(kms.root_key_status()?.is_rotating());
     check(&open(&store, 1)?, &blobs)?;
@@ -398,7 +400,7 @@ fn a_process_that_rests_while_the_root_key_moves_is_refused() -> TestResult {
         resting.create_key(Default::default()).map(drop),
         resting.run_maintenance().map(drop),
     ] {
-        assert_eq!(refused.expect_err("it cannot follow").kind(), ErrorKind::RootKey);
+        assert_eq!(refused.expect_err("the process cannot obtain the new root key").kind(), ErrorKind::RootKey);
     }
     open(&store, 2)?.encrypt(EncryptRequest::new(key, b"text"))?;
     Ok(())
@@ -424,7 +426,7 @@ fn an_import_token_from_before_is_refused_and_a_new_one_works() -> TestResult {
     // This includes the process that still has the version under which the token was created.
     for process in [&kms, &other] {
         assert_eq!(import(process, &before), Err(ErrorKind::InvalidImportToken));
-        assert_eq!(import(process, &after), Err(ErrorKind::InvalidCiphertext), "the token is good");
+        assert_eq!(import(process, &after), Err(ErrorKind::InvalidCiphertext), "the token is valid");
     }
     Ok(())
 }

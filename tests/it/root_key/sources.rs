@@ -26,7 +26,7 @@ fn a_root_key_file_is_made_once_for_its_owner_alone() -> TestResult {
     let made = holder(RootKey::generate_file(&path)?)?;
     assert_eq!(holder(RootKey::from_file(&path)?)?, made);
     let before = fs::read(&path)?;
-    assert_eq!(RootKey::generate_file(&path).expect_err("it exists").kind(), ErrorKind::AlreadyExists);
+    assert_eq!(RootKey::generate_file(&path).expect_err("the file exists").kind(), ErrorKind::AlreadyExists);
     assert_eq!(fs::read(&path)?, before);
     #[cfg(unix)]
     {
@@ -34,7 +34,7 @@ fn a_root_key_file_is_made_once_for_its_owner_alone() -> TestResult {
         assert_eq!(fs::metadata(&path)?.permissions().mode() & 0o777, 0o600);
         for mode in [0o640, 0o604, 0o620, 0o610, 0o777] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode))?;
-            let refused = RootKey::from_file(&path).expect_err("others may read it");
+            let refused = RootKey::from_file(&path).expect_err("other users may read the file");
             assert_eq!(refused.kind(), ErrorKind::Validation);
             assert!(refused.to_string().contains(&format!("mode {mode:03o}")), "{refused}");
         }
@@ -65,7 +65,7 @@ fn a_root_key_file_holds_bytes_digits_or_base64_and_nothing_else() -> TestResult
             .ends_with("does not contain 32 bytes in binary, as 64 hexadecimal digits, or as 44 characters of Base64")
     );
     fs::write(&path, "")?;
-    assert!(RootKey::from_file(&path).expect_err("cut off").to_string().contains("is empty"));
+    assert!(RootKey::from_file(&path).expect_err("the file is truncated").to_string().contains("is empty"));
     assert_eq!(RootKey::from_file(folder.path()).expect_err("a directory").kind(), ErrorKind::Validation);
     let missing = RootKey::from_file(folder.path().join("missing")).expect_err("no file");
     assert_eq!(missing.kind(), ErrorKind::Io);
@@ -113,9 +113,9 @@ fn a_root_key_file_of_printable_characters_is_refused_unless_it_is_asked_for() -
 const FILE: &str = "STRONGROOM_TEST_ROOT_KEY_FILE";
 
 #[test]
-#[ignore = "the child of another test"]
+#[ignore = "run only as the child process of another test"]
 fn makes_a_root_key_where_nothing_can_be_written() -> TestResult {
-    let path = std::env::var_os(FILE).ok_or("run by a test only")?;
+    let path = std::env::var_os(FILE).ok_or("run only by another test")?;
     assert_eq!(RootKey::generate_file(path).expect_err("no room").kind(), ErrorKind::Io);
     Ok(())
 }
@@ -137,7 +137,7 @@ fn a_root_key_file_that_cannot_be_written_is_not_left_behind() -> TestResult {
         .env(FILE, &path)
         .output()?;
     assert!(child.status.success(), "{child:?}");
-    assert!(!path.exists(), "a file without a root key is in the way of the next attempt");
+    assert!(!path.exists(), "a file without a root key would block the next attempt");
     Ok(())
 }
 
@@ -157,7 +157,7 @@ fn the_environment_gives_a_root_key() -> TestResult {
 }
 
 #[test]
-#[ignore = "the child of another test"]
+#[ignore = "run only as the child process of another test"]
 fn reads_the_environment() -> TestResult {
     assert_eq!(holder(RootKey::from_environment(VARIABLE)?)?, holder(RootKey::from_bytes(&[0xCD; 32]))?);
     Ok(())

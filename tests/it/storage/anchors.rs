@@ -54,7 +54,7 @@ impl std::fmt::Debug for Slow {
 impl Anchor for Slow {
     fn last(&self) -> Result<Option<AnchorPoint>> {
         let last = self.anchor.last();
-        let work = self.after_reading.lock().expect("no panic").take();
+        let work = self.after_reading.lock().expect("no thread panicked").take();
         if let Some(work) = work {
             work();
         }
@@ -75,7 +75,7 @@ fn what_others_commit_while_a_store_is_opened_or_verified_is_no_tampering() -> R
     let be_slow = || {
         let other = other.clone();
         let work = move || change_often(&other, key).expect("changed");
-        *slow.after_reading.lock().expect("no panic") = Some(Box::new(work));
+        *slow.after_reading.lock().expect("no thread panicked") = Some(Box::new(work));
     };
     be_slow();
     let opened = anchored(store, Arc::clone(&slow))?;
@@ -92,13 +92,13 @@ fn a_store_never_runs_so_far_ahead_of_an_anchor_that_stays_that_it_looks_altered
     anchor.stop_after(0);
     let mut last = String::new();
     for number in 0..3 * MANY {
-        let error = kms.update_key_description(key, number.to_string()).expect_err("it stays");
+        let error = kms.update_key_description(key, number.to_string()).expect_err("the anchor does not move");
         assert_eq!(error.kind(), ErrorKind::Store, "{number}: {error}");
         last = error.to_string();
     }
     assert!(last.contains("nothing was changed") && !last.contains("was committed"), "{last}");
     let revision = store.state().revision;
-    kms.update_key_description(key, "once more").expect_err("it stays");
+    kms.update_key_description(key, "once more").expect_err("the anchor does not move");
     assert_eq!(store.state().revision, revision);
     anchor.stop_after(u32::MAX);
     kms.update_key_description(key, "it moves")?;
@@ -138,11 +138,11 @@ fn an_anchor_that_must_exist_is_not_made() -> TestResult {
     ];
     for (may, must) in anchors {
         let store = TamperingStore::new();
-        let refused = anchored(Arc::clone(&store), Arc::new(Arc::clone(&must))).expect_err("there is none");
+        let refused = anchored(Arc::clone(&store), Arc::new(Arc::clone(&must))).expect_err("there is no anchor");
         assert_eq!(refused.kind(), ErrorKind::Store, "{refused}");
         assert!(refused.to_string().contains("is missing but must exist"), "{refused}");
         let point = AnchorPoint { store: store.id(), revision: strongroom::store::Revision(1), digest: [0; 32] };
-        must.advance(&point).expect_err("not by moving it either");
+        must.advance(&point).expect_err("moving the anchor does not help either");
         assert_eq!(may.last()?, None);
         let key = anchored(Arc::clone(&store), Arc::new(may))?.create_key(Default::default())?.key_id();
         anchored(store, Arc::new(must))?.disable_key(key)?;

@@ -121,7 +121,10 @@ fn a_damaged_byte_of_the_file_is_noticed_or_harmless() -> TestResult {
     let files = files_in(folder.path())?;
     assert_eq!(files.len(), 1);
     let (noticed, harmless) = damage_each(&files, "", &sealed, step(101))?;
-    println!("a file of {} bytes, damaged one at a time: {noticed} noticed, {harmless} harmless", files[0].1.len());
+    println!(
+        "a file of {} bytes, damaged one byte at a time: {noticed} detected, {harmless} harmless",
+        files[0].1.len()
+    );
     assert!(noticed > 0 && harmless > 0);
     Ok(())
 }
@@ -139,7 +142,10 @@ fn every_damaged_byte_of_the_log_is_noticed_with_an_anchor() -> TestResult {
     assert_eq!(files.len(), 3);
     let length = files[1].1.len();
     let (noticed, harmless) = damage_each(&files, "-wal", &sealed, step(509))?;
-    println!("a log of {length} bytes with an anchor, damaged one at a time: {noticed} noticed, {harmless} harmless");
+    println!(
+        "a log of {length} bytes with an anchor, damaged one byte at a time: {noticed} detected, {harmless} \
+         harmless"
+    );
     assert!(noticed > 0 && harmless == 0);
 
     // Without an anchor, SQLite silently discards the log from the damaged position on. Keys are
@@ -152,7 +158,7 @@ fn every_damaged_byte_of_the_log_is_noticed_with_an_anchor() -> TestResult {
 /// Reads a number from the file of a store, in SQLite's encoding.
 fn number(file: &[u8], at: usize) -> usize {
     let bytes = file[at..at + 4].try_into().expect("four bytes");
-    u32::from_be_bytes(bytes).try_into().expect("a small number")
+    u32::from_be_bytes(bytes).try_into().expect("the number is small")
 }
 
 #[test]
@@ -179,7 +185,7 @@ fn a_page_in_use_in_the_list_of_free_pages_is_noticed_before_it_is_overwritten()
     let file = &mut files[0].1;
     let page = usize::from(u16::from_be_bytes([file[PAGE_SIZE], file[PAGE_SIZE + 1]]));
     let list = (number(file, FIRST_FREE) - 1) * page;
-    assert!(number(file, list + 4) > 0, "it names one");
+    assert!(number(file, list + 4) > 0, "the list contains a page");
     // Replace an entry with the first page of a table. SQLite would overwrite that page the next
     // time it needs one.
     file[list + 8..list + 12].copy_from_slice(&2_u32.to_be_bytes());
@@ -188,7 +194,7 @@ fn a_page_in_use_in_the_list_of_free_pages_is_noticed_before_it_is_overwritten()
 
     assert_eq!(effect(damaged.path(), &sealed, "the list of free pages"), Effect::Harmless);
     let report = open(damaged.path())?.verify_store(|_| {})?;
-    let problem = report.problems().first().ok_or("nothing was noticed")?;
+    let problem = report.problems().first().ok_or("no damage was detected")?;
     assert_eq!(problem.kind(), ErrorKind::Store);
     let reason = problem.downcast_ref::<StoreError>();
     assert!(matches!(reason, Some(StoreError::Damaged(_))), "{problem:?}");

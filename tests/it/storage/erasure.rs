@@ -113,7 +113,11 @@ fn a_backup_keeps_what_is_deleted_later_until_the_deletions_are_applied_to_it() 
     let (restored, _) = home.open("monday")?;
     assert_eq!(restored.decrypt(DecryptRequest::new(&sealed))?.plaintext.expose_secret(), b"text");
     let unconfirmed = restored.apply_deletions(&deletions, &[])?;
-    assert_eq!((unconfirmed.deleted.len(), unconfirmed.unconfirmed), (0, vec![doomed.arn().clone()]), "it is enabled");
+    assert_eq!(
+        (unconfirmed.deleted.len(), unconfirmed.unconfirmed),
+        (0, vec![doomed.arn().clone()]),
+        "the key is enabled"
+    );
     let stranger = [doomed.arn().clone(), restored.describe_key(kept)?.arn().clone()];
     let refused = restored.apply_deletions(&deletions, &stranger).expect_err("one is not on the list");
     assert_eq!(refused.kind(), ErrorKind::Validation);
@@ -229,7 +233,7 @@ fn a_store_that_fails_ends_the_application_of_a_list() -> TestResult {
     let restored = Kms::builder().store(Arc::clone(&store), RootKey::from_bytes(&[7; 32])).build()?;
     store.before_commit(RecordKind::Key, || Err(Error::new(ErrorKind::Store, "the disk is full")));
     let confirmed = keys.each_ref().map(|key| key.arn().clone());
-    let failed = restored.apply_deletions(&deletions, &confirmed).expect_err("as the store did");
+    let failed = restored.apply_deletions(&deletions, &confirmed).expect_err("the store reported a failure");
     assert_eq!(failed.kind(), ErrorKind::Store);
     for key in &keys {
         restored.describe_key(key.key_id())?;

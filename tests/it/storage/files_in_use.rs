@@ -161,7 +161,7 @@ fn a_commit_during_which_a_file_vanishes_is_acknowledged_only_if_it_is_safe() ->
         put(b"before", None).map_err(Error::from)?;
         let done = put(b"meanwhile", Some(damage)).map_err(Error::from);
         if suffix == "-wal" && !damage.is_a_cut() {
-            done.map_err(|error| format!("{what}: it can be saved: {error}"))?;
+            done.map_err(|error| format!("{what}: the data can be saved: {error}"))?;
             let (_folder, copy) = main_file_alone(&path)?;
             assert!(self::store(&copy)?.get(&id(b"meanwhile"))?.is_some(), "{what}");
         } else {
@@ -192,7 +192,7 @@ fn checkpoints_and_restarts_of_the_log_by_others_are_no_damage() -> TestResult {
                         // This fails if there are readers.
                         let _ = store.scrub();
                     }
-                    store.revision().expect("it is there");
+                    store.revision().expect("the store can be read");
                 }
             });
         }
@@ -236,7 +236,7 @@ fn a_store_beside_which_no_file_can_be_made_is_refused_with_its_path() -> TestRe
     let path = path_in(&folder);
     drop(open(&path)?);
     fs::create_dir(beside(&path, "-wal"))?;
-    let refused = open(&path).expect_err("no log can be made");
+    let refused = open(&path).expect_err("no log can be created");
     let named = refused.to_string().contains(&*path.to_string_lossy());
     assert!(named && matches!(reason(&refused), StoreError::CannotOpen { .. }), "{refused:?}");
     Ok(())

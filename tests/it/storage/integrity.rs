@@ -34,7 +34,7 @@ fn is_violation<T>(result: Result<T>) -> bool {
 }
 
 fn id_of(state: &State, kind: RecordKind) -> RecordId {
-    state.records.keys().find(|id| id.kind == kind).expect("there is one").clone()
+    state.records.keys().find(|id| id.kind == kind).expect("there is one record").clone()
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn maintenance_goes_on_beside_what_is_damaged_and_tells() -> TestResult {
     keys.sort_by_key(ToString::to_string);
     let damage = |id: &RecordId| {
         store.change(|state| {
-            let record = state.records.get_mut(id).expect("it is there");
+            let record = state.records.get_mut(id).expect("the entry exists");
             let mut body = record.body.to_vec();
             body[9] ^= 1;
             record.body = body.into();
@@ -172,7 +172,7 @@ fn a_list_of_deletions_is_applied_beside_what_is_damaged() -> TestResult {
         RecordId { kind: RecordKind::Key, account: keys[0].account(), name: keys[0].id().as_bytes().to_vec() };
     let flip = || {
         store.change(|state| {
-            let record = state.records.get_mut(&damaged).expect("it is there");
+            let record = state.records.get_mut(&damaged).expect("the entry exists");
             let mut body = record.body.to_vec();
             body[9] ^= 1;
             record.body = body.into();
@@ -374,7 +374,7 @@ fn verification_opens_every_record() -> TestResult {
         // Do not change the last bytes, which are in the index.
         let flip = || {
             store.change(|state| {
-                let record = state.records.get_mut(&id).expect("it is there");
+                let record = state.records.get_mut(&id).expect("the entry exists");
                 let mut body = record.body.to_vec();
                 body[9] ^= 1;
                 record.body = body.into();
@@ -408,7 +408,7 @@ fn a_sound_store_is_found_sound_while_it_is_written() -> TestResult {
             assert!(report.is_intact(), "{report:?}");
             kms.list_keys(Default::default()).expect("sound");
         }
-        writer.join().expect("no panic")
+        writer.join().expect("no thread panicked")
     })?;
     assert_eq!(kms.verify_store(|_| {})?.records(), 223);
     Ok(())
@@ -443,7 +443,7 @@ fn an_anchor_shows_that_the_whole_store_was_set_back() -> TestResult {
         store.change(|state| *state = before.clone());
         assert!(is_violation(anchored(&store, &anchor)), "{anchor:?}");
         let unanchored = open(&store)?;
-        assert_eq!(unanchored.describe_key(key)?.state(), KeyState::Enabled, "invisible from inside");
+        assert_eq!(unanchored.describe_key(key)?.state(), KeyState::Enabled, "not detectable without an anchor");
 
         // Another history of the same length, or a longer one, is rejected as well.
         unanchored.update_key_description(key, "another history")?;
@@ -605,7 +605,7 @@ proptest! {
         for (id, old) in before.records.iter().filter(|(id, old)| after.records.get(id).is_some_and(|new| new != *old)) {
             store.change(|state| _ = state.records.insert(id.clone(), old.clone()));
             let found = open(&store).and_then(|kms| kms.verify_store(|_| {}));
-            prop_assert!(!found.is_ok_and(|report| report.is_intact()), "{:?} was set back unnoticed", id);
+            prop_assert!(!found.is_ok_and(|report| report.is_intact()), "the rollback of {:?} was not detected", id);
             store.change(|state| *state = after.clone());
         }
     }

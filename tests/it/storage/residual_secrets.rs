@@ -52,9 +52,9 @@ fn use_every_key(store: &Path) -> strongroom::Result<()> {
 }
 
 #[test]
-#[ignore = "the child of a test"]
+#[ignore = "run only as the child process of a test"]
 fn looks_at_its_own_memory() -> TestResult {
-    let store = env::var_os(STORE).ok_or("run by a test only")?;
+    let store = env::var_os(STORE).ok_or("run only by another test")?;
     let needles: Vec<Vec<u8>> = env::var(NEEDLES)?.split(',').map(hex::decode).collect::<Result<_, _>>()?;
     use_every_key(Path::new(&store))?;
 

@@ -53,9 +53,9 @@ fn files_hold(folder: &TempDir, text: &[u8]) -> std::io::Result<bool> {
 const SYNCHRONOUS: &str = "STRONGROOM_SYNCHRONOUS";
 
 #[test]
-#[ignore = "the child of a test"]
+#[ignore = "run only as the child process of a test"]
 fn commits_through_a_bare_connection() -> TestResult {
-    let path = env::var_os(STORE).ok_or("run by a test only")?;
+    let path = env::var_os(STORE).ok_or("run only by another test")?;
     let connection = Connection::open(Path::new(&path))?;
     connection.execute_batch("PRAGMA journal_mode = WAL")?;
     connection.pragma_update(None, "synchronous", env::var(SYNCHRONOUS)?)?;
@@ -97,7 +97,8 @@ fn without_synchronous_full_a_power_cut_takes_acknowledged_commits() -> TestResu
     assert_eq!(lost_to_power_cuts(&shim, "FULL")?, 0);
     let lost = lost_to_power_cuts(&shim, "NORMAL")?;
     println!(
-        "power cuts at every other call: {lost} acknowledged commits lost with synchronous = NORMAL, none with FULL"
+        "power cuts after every second call: {lost} acknowledged commits lost with synchronous = NORMAL, none with \
+         FULL"
     );
     assert!(lost > 0);
     Ok(())
@@ -153,13 +154,13 @@ fn without_a_busy_timeout_the_second_writer_is_refused_at_once() -> TestResult {
                 // Without a timeout, wait until the other connection was rejected. With one, wait
                 // for a while, because the other connection waits as long as necessary.
                 if refused {
-                    was_tried.recv().expect("it says so");
+                    was_tried.recv().expect("the other thread signals");
                 } else {
                     std::thread::sleep(Duration::from_millis(50));
                 }
                 writing.commit().expect("committed");
             });
-            has_begun.recv().expect("it says so");
+            has_begun.recv().expect("the other thread signals");
             let written = second.execute("INSERT INTO record VALUES (2, x'00')", []);
             tried.send(()).ok();
             assert_eq!(written.is_err_and(|error| code(&error) == Some(ErrorCode::DatabaseBusy)), refused);

@@ -59,7 +59,7 @@ pub(crate) fn reference(test: &str, command: &str, requests: &[Value]) -> Option
     let mut stdin = child.stdin.take().expect("a pipe");
     // Write from another thread, because the script responds before it has read all input.
     let writer = thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = child.wait_with_output().expect("the script ends");
+    let output = child.wait_with_output().expect("the script exits");
     assert!(output.status.success(), "the script failed: {}", output.status);
     writer.join().expect("the writer does not panic").expect("the script reads all of its input");
     Some(String::from_utf8(output.stdout).expect("ASCII").lines().map(str::to_owned).collect())

@@ -37,7 +37,7 @@ impl Keys {
 }
 
 /// Created once, because RSA keys take a long time to generate.
-pub(crate) static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::make().expect("keys of every kind can be made"));
+pub(crate) static KEYS: LazyLock<Keys> = LazyLock::new(|| Keys::make().expect("keys of every kind can be created"));
 
 pub(crate) fn make(kms: &Kms, spec: KeySpec, usage: KeyUsage) -> Result<KeyId> {
     Ok(kms.create_key(CreateKeyRequest::default().spec(spec).usage(usage))?.key_id())

@@ -12,7 +12,7 @@ pub(crate) fn tool(test: &str, variable: &str, what: &str) -> Option<PathBuf> {
     if let Some(path) = std::env::var_os(variable).filter(|path| !path.is_empty()) {
         return Some(PathBuf::from(path));
     }
-    missing(test, &format!("{variable} is not set to {what}; ./test.sh does that"));
+    missing(test, &format!("{variable} is not set to {what}; ./test.sh sets it"));
     None
 }
 

@@ -62,15 +62,15 @@ impl HsmCluster for HookedCluster {
     }
 
     fn members(&self) -> Vec<ClusterMember> {
-        self.seen.lock().expect("no panic").clone()
+        self.seen.lock().expect("no thread panicked").clone()
     }
 
     fn probe(&self) {
-        *self.seen.lock().expect("no panic") = self.inner.members();
+        *self.seen.lock().expect("no thread panicked") = self.inner.members();
     }
 
     fn unsupported_reason(&self, spec: KeySpec, _: KeyUsage) -> Option<String> {
-        Some(format!("it has no room for {spec}"))
+        Some(format!("{spec} keys are not supported by the test"))
     }
 
     fn connect(&self, credential: &Arc<dyn CryptoUserCredential>) -> Result<(), ConnectionFailure> {

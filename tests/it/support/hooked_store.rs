@@ -27,23 +27,23 @@ impl HookedStore {
     /// Runs the hook before the next commit that concerns a record of a kind. If the hook fails, so
     /// does the commit.
     pub(crate) fn before_commit(&self, kind: RecordKind, hook: impl FnOnce() -> Result<()> + Send + 'static) {
-        *self.before_commit.lock().expect("no panic") = Some((kind, Box::new(hook)));
+        *self.before_commit.lock().expect("no thread panicked") = Some((kind, Box::new(hook)));
     }
 
     /// Runs the hook after the next such commit. An error of the hook is returned although the commit took effect.
     pub(crate) fn after_commit(&self, kind: RecordKind, hook: impl FnOnce() -> Result<()> + Send + 'static) {
-        *self.after_commit.lock().expect("no panic") = Some((kind, Box::new(hook)));
+        *self.after_commit.lock().expect("no thread panicked") = Some((kind, Box::new(hook)));
     }
 
     /// Runs the hook after the next scan of a kind that finds no more records, before the scan returns.
     pub(crate) fn after_scan(&self, kind: RecordKind, hook: impl FnOnce() -> Result<()> + Send + 'static) {
-        *self.after_scan.lock().expect("no panic") = Some((kind, Box::new(hook)));
+        *self.after_scan.lock().expect("no thread panicked") = Some((kind, Box::new(hook)));
     }
 }
 
 /// Returns the hook, if it is for such a record. No lock is held while it runs.
 fn take(hook: &Mutex<Option<(RecordKind, Hook)>>, is_met: impl Fn(RecordKind) -> bool) -> Option<Hook> {
-    hook.lock().expect("no panic").take_if(|(kind, _)| is_met(*kind)).map(|(_, hook)| hook)
+    hook.lock().expect("no thread panicked").take_if(|(kind, _)| is_met(*kind)).map(|(_, hook)| hook)
 }
 
 impl KeyStore for HookedStore {

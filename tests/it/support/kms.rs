@@ -21,5 +21,5 @@ pub(crate) fn with_key() -> Result<(Kms, KeyId)> {
 
 /// Returns the kind of an error.
 pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T, Error>) -> ErrorKind {
-    result.expect_err("must be refused").kind()
+    result.expect_err("the call must be rejected").kind()
 }

@@ -9,7 +9,7 @@ use crate::support::external_tools;
 pub(crate) fn soft_hsm(test: &str, labels: &[&str]) -> Option<SoftHsm> {
     let found = SoftHsm::new(labels);
     if found.is_none() {
-        external_tools::missing(test, "SoftHSM 2 is not installed; ./test.sh does that");
+        external_tools::missing(test, "SoftHSM 2 is not installed; ./test.sh installs it");
     }
     found
 }
@@ -22,7 +22,7 @@ pub(crate) fn two_soft_hsms(test: &str, [one, other]: [&str; 2]) -> Option<[Soft
 pub(crate) fn nss(test: &str) -> Option<Nss> {
     let found = Nss::new();
     if found.is_none() {
-        external_tools::missing(test, "NSS softokn and certutil are not installed; ./test.sh does that");
+        external_tools::missing(test, "NSS softokn and certutil are not installed; ./test.sh installs them");
     }
     found
 }

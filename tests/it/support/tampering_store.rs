@@ -29,7 +29,7 @@ impl TamperingStore {
     }
 
     pub(crate) fn state(&self) -> State {
-        self.state.lock().expect("no panic").clone()
+        self.state.lock().expect("no thread panicked").clone()
     }
 
     /// Lets only the next `commits` commits succeed.
@@ -38,7 +38,7 @@ impl TamperingStore {
     }
 
     pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state.lock().expect("no panic"));
+        change(&mut self.state.lock().expect("no thread panicked"));
     }
 }
 
@@ -82,7 +82,7 @@ impl KeyStore for TamperingStore {
     }
 
     fn commit(&self, expected: &[Expectation], changes: &mut WriteChanges<'_>) -> Result<Revision, CommitError> {
-        let mut state = self.state.lock().expect("no panic");
+        let mut state = self.state.lock().expect("no thread panicked");
         for Expectation { id, revision } in expected {
             if state.records.get(id).map(|record| record.revision) != *revision {
                 return Err(CommitError::Conflict(id.clone()));

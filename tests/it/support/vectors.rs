@@ -175,7 +175,7 @@ pub(crate) fn in_folders(names: &[&str]) -> Vec<Vector> {
 fn parse(path: &Path) -> Vector {
     let file = path.file_name().expect("a name").to_string_lossy().into_owned();
     let text = fs::read_to_string(path).expect("the file can be read");
-    assert!(text.starts_with("# "), "{file}: begins with its reason");
+    assert!(text.starts_with("# "), "{file}: must begin with its reason");
     let lines = text.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
     let pairs = lines.map(|line| line.split_once(':').unwrap_or_else(|| panic!("{file}: {line:?}")));
     let fields = pairs.map(|(key, value)| (key.to_owned(), value.trim().to_owned())).collect();

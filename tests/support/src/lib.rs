@@ -27,7 +27,7 @@ pub struct Witness {
 
 impl Witness {
     /// Creates an allocator with all counters at zero.
-    #[allow(clippy::new_without_default, reason = "a global allocator is made in a constant")]
+    #[allow(clippy::new_without_default, reason = "a global allocator is created in a constant")]
     pub const fn new() -> Self {
         Self {
             live: AtomicUsize::new(0),

@@ -39,7 +39,7 @@ impl Keyring for Odd {
             Self::Fails => Err(Error::new(ErrorKind::KeyUnavailable, "the vault is sealed")),
             Self::DoesNothing => Ok(()),
             Self::MakesADataKeyOnly => materials.data_key_or_generate().map(|_| ()),
-            Self::Panics => panic!("this keyring must not be asked"),
+            Self::Panics => panic!("this keyring must not be called"),
         }
     }
 
@@ -47,7 +47,7 @@ impl Keyring for Odd {
         match self {
             Self::Fails => Err(Error::new(ErrorKind::KeyUnavailable, "the vault is sealed")),
             Self::DoesNothing | Self::MakesADataKeyOnly => Ok(()),
-            Self::Panics => panic!("this keyring must not be asked"),
+            Self::Panics => panic!("this keyring must not be called"),
         }
     }
 }
@@ -183,7 +183,7 @@ fn all_reasons_of_all_members_are_told() {
     let inner = MultiKeyring::without_generator([raw("c", 3)]).unwrap();
     let keyring = MultiKeyring::new(Odd::Fails).with_child(raw("b", 9)).with_child(Odd::DoesNothing).with_child(inner);
     let error = keyring.on_decrypt(&mut decryption_materials(), made.encrypted_data_keys()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "the message might open once the vault answers");
+    assert_eq!(error.kind(), ErrorKind::KeyUnavailable, "the message can be decrypted once the vault responds");
     let failures = UnwrapFailures::of(&error).unwrap();
     let told: Vec<_> = failures.iter().map(|failure| (failure.provider_id(), failure.reason())).collect();
     let named = |keyring| format!("{keyring}: it was wrapped with the key \"a\", but this keyring has the key");

@@ -29,7 +29,7 @@ fn enter(cache: &DataKeyCache) -> Result<Entrance> {
 fn fetch(cache: &DataKeyCache) -> Fetch {
     match enter(cache) {
         Ok(Entrance::Fetch(fetch)) => fetch,
-        _ => panic!("there is something already"),
+        _ => panic!("the entry already exists"),
     }
 }
 
@@ -132,7 +132,7 @@ fn what_was_being_fetched_while_the_cache_was_cleared_is_not_kept() {
 #[test]
 fn age_counts_from_before_the_fetch() {
     let (cache, clock) = (DataKeyCache::default(), clock());
-    let Ok(Entrance::Fetch(fetch)) = cache.enter(id("x"), 1, &TERMS, &clock) else { panic!("nothing is there") };
+    let Ok(Entrance::Fetch(fetch)) = cache.enter(id("x"), 1, &TERMS, &clock) else { panic!("the cache is empty") };
     clock.advance(Duration::from_secs(50));
     fetch.keep(key(1), 1, &TERMS, &clock);
     clock.advance(Duration::from_secs(10));
@@ -146,7 +146,7 @@ fn of_two_maximum_ages_the_shorter_holds_whoever_kept_the_entry() {
     let (short, long) = (TERMS, Terms { max_age: Duration::from_secs(600), ..TERMS });
     for (keeper, user) in [(short, long), (long, short)] {
         let (cache, clock) = (DataKeyCache::default(), clock());
-        let Ok(Entrance::Fetch(fetch)) = cache.enter(id("x"), 1, &keeper, &clock) else { panic!("nothing is there") };
+        let Ok(Entrance::Fetch(fetch)) = cache.enter(id("x"), 1, &keeper, &clock) else { panic!("the cache is empty") };
         clock.advance(Duration::from_secs(50));
         fetch.keep(key(1), 1, &keeper, &clock);
         clock.advance(Duration::from_secs(10));
@@ -165,11 +165,11 @@ fn the_longest_unused_makes_room_and_what_is_too_old_goes_first() {
             fetch.keep(key(1), 1, &TERMS, &clock);
             false
         }
-        Entrance::Reentered => panic!("no fetch is under way"),
+        Entrance::Reentered => panic!("no fetch is in progress"),
     };
     assert_eq!(["a", "b", "a", "c"].map(is_held), [false, false, true, false]);
     assert_eq!(cache.statistics().evictions(), 1);
-    assert_eq!(["a", "c", "b"].map(is_held), [true, true, false], "b had to go, and now a");
+    assert_eq!(["a", "c", "b"].map(is_held), [true, true, false], "b was evicted first, then a");
     assert_eq!((cache.statistics().evictions(), cache.statistics().expirations()), (2, 0));
 
     clock.advance(Duration::from_secs(61));
@@ -184,9 +184,9 @@ fn the_longest_unused_makes_room_and_what_is_too_old_goes_first() {
 fn an_entry_that_leaves_is_no_longer_held_by_the_cache() {
     let cache = DataKeyCache::new(1).unwrap();
     fetch(&cache).keep(key(1), 1, &TERMS, &clock());
-    let Ok(Entrance::Hit(held)) = enter(&cache) else { panic!("it was kept") };
+    let Ok(Entrance::Hit(held)) = enter(&cache) else { panic!("the entry was retained") };
     assert_eq!(Arc::strong_count(&held), 2);
-    let Ok(Entrance::Fetch(other)) = cache.enter(id("y"), 1, &TERMS, &clock()) else { panic!("nothing is there") };
+    let Ok(Entrance::Fetch(other)) = cache.enter(id("y"), 1, &TERMS, &clock()) else { panic!("the cache is empty") };
     other.keep(key(2), 1, &TERMS, &clock());
     assert_eq!(Arc::strong_count(&held), 1, "the last owner wipes it");
 }
@@ -202,12 +202,12 @@ fn a_child_that_is_forked_uses_no_data_key_of_its_parent() {
     let cache = DataKeyCache::default();
     fetch(&cache).keep(key(7), 1, &TERMS, &clock());
     // A thread of the parent is fetching this entry, but no thread of the child is.
-    let Ok(Entrance::Fetch(_under_way)) = cache.enter(id("y"), 1, &TERMS, &clock()) else { panic!("it is new") };
+    let Ok(Entrance::Fetch(_under_way)) = cache.enter(id("y"), 1, &TERMS, &clock()) else { panic!("the entry is new") };
     let child = || {
         let fetches = |name: &str| matches!(cache.enter(id(name), 1, &TERMS, &clock()), Ok(Entrance::Fetch(_)));
         i32::from(fetches("x") && fetches("y"))
     };
     let ended = strongroom_pkcs11_faults::in_child(std::panic::AssertUnwindSafe(child));
-    assert_eq!(ended, 1, "it has used a data key of its parent");
-    assert!(matches!(enter(&cache), Ok(Entrance::Hit(_))), "the parent goes on with it");
+    assert_eq!(ended, 1, "the process has used a data key of its parent");
+    assert!(matches!(enter(&cache), Ok(Entrance::Hit(_))), "the parent continues to use the data key");
 }

@@ -85,7 +85,7 @@ fn the_age_ends_right_after_its_maximum_in_both_directions() -> Result<()> {
     clock.advance(JUST);
     assert_eq!(use_both(), 4);
     clock.set(Timestamp::from_unix_millis(0));
-    assert_eq!(use_both(), 6, "a clock that was set back makes nothing younger");
+    assert_eq!(use_both(), 6, "a clock that was set back does not extend the age of an entry");
     Ok(())
 }
 
@@ -126,10 +126,10 @@ fn the_limit_of_bytes_is_exact() -> Result<()> {
         envelope.encrypt(&vec![0; length], &context("1")).unwrap();
         calls.load(SeqCst)
     };
-    assert_eq!([60, 40, 0].map(&mut calls_after), [1, 1, 1], "100 bytes and not one more");
+    assert_eq!([60, 40, 0].map(&mut calls_after), [1, 1, 1], "at most 100 bytes");
     assert_eq!([1, 99].map(&mut calls_after), [2, 2]);
     assert_eq!([100, 0].map(&mut calls_after), [3, 3]);
-    assert_eq!([101, 0].map(&mut calls_after), [4, 4], "what is over the limit by itself is not cached at all");
+    assert_eq!([101, 0].map(&mut calls_after), [4, 4], "a message above the limit is not cached at all");
     assert_eq!(cache.statistics().bypasses(), 1);
     Ok(())
 }
@@ -178,7 +178,7 @@ fn a_cached_data_key_opens_no_other_wrapped_data_keys() -> Result<()> {
     let suite = AlgorithmSuite::default();
     let mut made = encryption(suite, context("1"));
     manager.on_encrypt(&mut made)?;
-    let [wrapped] = made.encrypted_data_keys() else { panic!("one keyring wraps once") };
+    let [wrapped] = made.encrypted_data_keys() else { panic!("one keyring wraps only once") };
     manager.on_decrypt(&mut decryption(suite, context("1")), std::slice::from_ref(wrapped))?;
     let (id, info, text) = (wrapped.provider_id(), wrapped.provider_info(), wrapped.ciphertext());
     // The same bytes split at another position, and altered bytes.
@@ -194,7 +194,7 @@ fn a_cached_data_key_opens_no_other_wrapped_data_keys() -> Result<()> {
         assert_eq!((error.kind(), calls.load(SeqCst)), (ErrorKind::NoDataKeyUnwrapped, count));
     }
     let error = manager.on_decrypt(&mut decryption(suite, context("2")), std::slice::from_ref(wrapped)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NoDataKeyUnwrapped, "nor under another context");
+    assert_eq!(error.kind(), ErrorKind::NoDataKeyUnwrapped, "not under another encryption context");
     Ok(())
 }
 

@@ -44,11 +44,11 @@ fn fill(kms: &Kms, key_id: KeyId, count: usize) -> Result<(GrantId, Principal)> 
         }
         registry.commit(&edits)?;
     }
-    let held = registry.key(account, key_id)?.expect("it was made");
+    let held = registry.key(account, key_id)?.expect("the grant was created");
     let mut record = held.record.clone();
     record.grants = u32::try_from(count).expect("few enough");
     registry.commit(&[Edit::put_key(record, Some(held.revision()))])?;
-    Ok(last.expect("some were made"))
+    Ok(last.expect("some grants were created"))
 }
 
 fn listed(kms: &Kms, key_id: KeyId) -> Result<Vec<GrantId>> {
@@ -120,18 +120,18 @@ fn grants_are_read_once_and_every_change_counts_at_once() -> Result<()> {
         kms.update_key_description(key_id, format!("after {number}"))?;
         assert!(may(number));
         kms.revoke_grant(key_id, *id, DryRun::No)?;
-        assert!(!may(number), "it was revoked");
+        assert!(!may(number), "the grant was revoked");
         assert!(number == 19 || may(number + 1));
         make(&kms, 100 + number)?;
         assert!(may(100 + number));
     }
-    assert_eq!(store.scans.load(Ordering::SeqCst), scans, "what this process changes it knows");
+    assert_eq!(store.scans.load(Ordering::SeqCst), scans, "a process sees its own changes");
 
     let other = open()?;
     let id = make(&other, 200)?;
-    assert!(may(200), "what another one has made");
+    assert!(may(200), "a grant created by another process");
     other.revoke_grant(key_id, id, DryRun::No)?;
-    assert!(!may(200) && may(100), "what another one has revoked");
+    assert!(!may(200) && may(100), "a grant revoked by another process");
     make(&kms, 201)?;
     assert!(may(201) && !may(200));
     Ok(())
@@ -179,13 +179,13 @@ fn a_key_has_as_many_grants_as_its_quota_and_no_more() -> Result<()> {
         let terms = GrantTerms::new(another.clone(), [Operation::Encrypt])?;
         kms.create_grant(CreateGrantRequest::new(key_id, terms))
     };
-    let refused = one_more().expect_err("there are as many as there can be");
+    let refused = one_more().expect_err("the number of grants is at its maximum");
     assert_eq!(refused.kind(), ErrorKind::LimitExceeded);
     assert!(refused.to_string().contains(&format!("has {most} grants")), "{refused}");
     assert!(encrypt(&another).is_err(), "nothing was granted");
     kms.revoke_grant(key_id, last, DryRun::No)?;
     one_more()?;
     encrypt(&another)?;
-    assert!(encrypt(&grantee).is_err(), "it was revoked");
+    assert!(encrypt(&grantee).is_err(), "the grant was revoked");
     Ok(())
 }

@@ -54,7 +54,7 @@ fn a_mark_moves_as_the_table_says() {
     let idle = Evidence { is_continuous: true, unconfirmed_for: None };
     let unconfirmed_for = |hours_ago| Evidence { is_continuous: false, unconfirmed_for: Some(hours(hours_ago)) };
     let table = [
-        ("time goes on", mark(0, None), 1, none, mark(1, None), ClockTrust::Trusted),
+        ("time advances", mark(0, None), 1, none, mark(1, None), ClockTrust::Trusted),
         ("time stands still", mark(5, None), 5, none, mark(5, None), ClockTrust::Trusted),
         ("time goes back", mark(late, None), 0, none, mark(late, None), ClockTrust::Trusted),
         ("a pause of a day", mark(0, None), pause, none, mark(pause, None), ClockTrust::Trusted),
@@ -99,7 +99,7 @@ fn the_time_never_goes_back_behind_a_trusted_moment() {
     };
     assert_eq!((moment(DAY), trusted.latest()), (time(DAY), time(DAY)));
     assert_eq!((moment(5), trusted.latest()), (time(DAY), time(DAY)));
-    assert_eq!(moment(1_000 * DAY), time(1_000 * DAY), "it counts");
+    assert_eq!(moment(1_000 * DAY), time(1_000 * DAY), "the reading is trusted");
     assert_eq!(trusted.latest(), time(DAY), "and is not trusted");
     assert_eq!(moment(2 * DAY), time(2 * DAY));
     assert_eq!((moment(i64::MIN), trusted.latest()), (time(2 * DAY), time(2 * DAY)));
@@ -130,8 +130,8 @@ fn a_process_that_recorded_an_unconfirmed_time_measures_how_long_it_lasts() {
     assert_eq!(
         evidence(HighWaterMark { unconfirmed: Some(time(31 * DAY)), ..unconfirmed }),
         None,
-        "of another process"
+        "a confirmation by another process"
     );
     trusted.note(HighWaterMark::new(time(1)), ClockTrust::Trusted, true, (time(1), Some(hours(6))));
-    assert_eq!(evidence(unconfirmed), None, "it is over");
+    assert_eq!(evidence(unconfirmed), None, "the evidence has expired");
 }

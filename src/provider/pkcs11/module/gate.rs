@@ -180,7 +180,7 @@ mod tests {
             }
             assert!(gate.enter_now().is_some(), "a call that is inside may enter again");
             drop(inside);
-            assert!(closer.join().expect("no panic"));
+            assert!(closer.join().expect("no thread panicked"));
         });
         assert!(gate.enter(SHORT).is_some());
     }

@@ -51,7 +51,7 @@ mod tests {
         thread::scope(|scope| {
             let waiting = scope.spawn(|| mutex.lock(Duration::from_secs(60)).is_some());
             drop(first);
-            assert!(waiting.join().expect("no panic"));
+            assert!(waiting.join().expect("no thread panicked"));
         });
         assert!(mutex.lock(Duration::ZERO).is_some());
     }

@@ -247,7 +247,7 @@ fn parts(stream: TokenStream) -> Vec<TokenStream> {
     for tree in stream {
         match &tree {
             TokenTree::Punct(mark) if mark.as_char() == ',' => parts.push(TokenStream::new()),
-            _ => parts.last_mut().expect("there is always one").extend([tree]),
+            _ => parts.last_mut().expect("there is at least one").extend([tree]),
         }
     }
     parts.retain(|part| !part.is_empty());

@@ -51,7 +51,7 @@ impl<'a> Search<'a> {
         }
         self.reached.insert(file, (order, lowest));
         if lowest == order {
-            let at = self.open.iter().position(|open| *open == file).expect("it was put there");
+            let at = self.open.iter().position(|open| *open == file).expect("the file was pushed before");
             let component: BTreeSet<&Module> = self.open.drain(at..).collect();
             if component.len() > 1 {
                 self.found.push(component);
@@ -82,7 +82,7 @@ fn back_to(start: &Module, edges: &[Edge]) -> Option<Vec<Edge>> {
     }
     let mut way = vec![(*came_by.get(start)?).clone()];
     while way.last().is_some_and(|edge| edge.from != *start) {
-        let edge = came_by[&way.last().expect("it was just looked at").from].clone();
+        let edge = came_by[&way.last().expect("the element was just checked").from].clone();
         way.push(edge);
     }
     way.reverse();

@@ -54,7 +54,7 @@ impl Tree {
         let mut pending = vec![(Module::new(), "lib.rs".to_owned(), false)];
         while let Some((module, name, for_tests)) = pending.pop() {
             let Some(source) = sources.get(&name) else {
-                tree.problems.push(format!("{name}: declared and not there"));
+                tree.problems.push(format!("{name}: declared but missing"));
                 continue;
             };
             unread.remove(name.as_str());
@@ -226,7 +226,7 @@ impl Tree {
                 }
             }
         }
-        panic!("`{written}` is re-exported in a circle");
+        panic!("`{written}` is re-exported in a cycle");
     }
 
     /// Returns the path behind a name that a module imports.

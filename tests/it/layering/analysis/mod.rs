@@ -36,7 +36,7 @@ pub(crate) fn read_sources(root: &Path) -> io::Result<BTreeMap<String, String>> 
             if path.is_dir() {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let relative = path.strip_prefix(root).expect("it was found below the root");
+                let relative = path.strip_prefix(root).expect("the file is below the root");
                 let name: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
                 sources.insert(name.join("/"), fs::read_to_string(&path)?);
             }

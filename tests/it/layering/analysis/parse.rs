@@ -197,7 +197,7 @@ impl Parser {
             } else {
                 let before = self.at;
                 self.use_tree(prefix, token.line, public);
-                assert!(self.at > before, "line {}: this is no use group", token.line);
+                assert!(self.at > before, "line {}: not a use group", token.line);
             }
         }
     }

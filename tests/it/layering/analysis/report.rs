@@ -17,14 +17,14 @@ pub(crate) fn circles(tree: &Tree, edges: &[Edge]) -> String {
     let _ = writeln!(text, "{} circles\n", found.len());
     for (files, inner) in found {
         let names: Vec<&str> = files.iter().map(|file| tree.name(file)).collect();
-        let _ = writeln!(text, "==== {} files: {}\n\nshortest circle:", files.len(), names.join(" "));
+        let _ = writeln!(text, "==== {} files: {}\n\nshortest cycle:", files.len(), names.join(" "));
         for edge in shortest(&files, &inner) {
             let _ = writeln!(text, "    {}", edge.place);
         }
         let pairs = pairs(&inner);
         let cuts = cuts(&files, &inner);
         let lines: usize = cuts.iter().map(|pair| pairs[pair].len()).sum();
-        let _ = writeln!(text, "\nwithout these {} edges ({lines} lines) there would be no circle:", cuts.len());
+        let _ = writeln!(text, "\nremoving these {} edges ({lines} lines) would break all cycles:", cuts.len());
         for (from, to) in &cuts {
             write_pair(&mut text, tree, from, to, &pairs[&(from.clone(), to.clone())], usize::MAX);
         }

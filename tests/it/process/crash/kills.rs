@@ -29,10 +29,10 @@ fn what_was_acknowledged_survives_a_kill_at_any_instant() -> TestResult {
         (0..kills).step_by(KILLS_OF_A_STORE).map(|first| KILLS_OF_A_STORE.min(kills - first)).collect();
     let acknowledged: usize = parallel::run(&lives, |kills| live(*kills))?.iter().sum();
     println!(
-        "{kills} kills of two processes at random instants, {} stores: {acknowledged} acknowledged changes, all there",
+        "{kills} kills of two processes at random times, {} stores: {acknowledged} acknowledged changes, all present",
         lives.len()
     );
-    assert!(acknowledged > 0, "the children never got to work");
+    assert!(acknowledged > 0, "the children never started to work");
     Ok(())
 }
 

@@ -35,15 +35,15 @@ fn path_in(folder: &TempDir) -> PathBuf {
 }
 
 #[test]
-#[ignore = "the child of a crash test"]
+#[ignore = "run only as the child process of a crash test"]
 fn works_until_killed() -> TestResult {
-    work::without_end(Path::new(&env::var_os(STORE).ok_or("run by a crash test only")?))
+    work::without_end(Path::new(&env::var_os(STORE).ok_or("run only by a crash test")?))
 }
 
 #[test]
-#[ignore = "the child of a crash test"]
+#[ignore = "run only as the child process of a crash test"]
 fn works_to_the_end() -> TestResult {
-    work::to_the_end(Path::new(&env::var_os(STORE).ok_or("run by a crash test only")?));
+    work::to_the_end(Path::new(&env::var_os(STORE).ok_or("run only by a crash test")?));
     Ok(())
 }
 
@@ -120,7 +120,8 @@ fn what_was_acknowledged_survives_every_fault_at_every_call() -> TestResult {
     }
     let runs: u64 = tallies.values().map(|tally| tally.runs).sum();
     println!(
-        "a child makes {calls} calls; {runs} runs with a fault, after each of which everything acknowledged was there:"
+        "a child performs {calls} calls; {runs} runs with a fault, after each of which all acknowledged changes \
+         were present:"
     );
     for (kind, Tally { runs, acknowledged, refused }) in &tallies {
         println!("  {kind:12} {runs:4} runs, {acknowledged:5} changes acknowledged, {refused:4} refused");

@@ -79,9 +79,9 @@ fn open_with_either(path: &Path, backend: CryptoBackend) -> strongroom::Result<K
 
 /// Rotates, and retries once after an error, as an operator would.
 #[test]
-#[ignore = "the child of a crash test"]
+#[ignore = "run only as the child process of a crash test"]
 fn rotates_to_the_end() -> TestResult {
-    let path = env::var_os(STORE).ok_or("run by a crash test only")?;
+    let path = env::var_os(STORE).ok_or("run only by a crash test")?;
     let wanted = env::var(TO)?;
     let rotation = Rotation::BOTH.into_iter().find(|rotation| format!("{rotation:?}") == wanted).ok_or("no such")?;
     for _ in 0..2 {
@@ -154,18 +154,21 @@ fn run_while_reading(
                     return Ok(round);
                 }
             }
-            unreachable!("there is no last number")
+            unreachable!("the last number is unknown")
         });
         let run = run(shim, path, rotation, fault);
         ended.store(true, Ordering::SeqCst);
-        (run, reading.join().expect("no wrong plaintext"))
+        (run, reading.join().expect("decryption never returns a wrong plaintext"))
     });
     drop(reader);
     match read {
         Ok(rounds) => Ok((run?, rounds)),
         // A reader that was idle while the root key moved does not know its new wrapper.
         Err((rounds, error)) if rotation == Rotation::Move && error.kind() == ErrorKind::RootKey => {
-            assert_eq!(open(path, OLD, CryptoBackend::default()).expect_err("it moved").kind(), ErrorKind::RootKey);
+            assert_eq!(
+                open(path, OLD, CryptoBackend::default()).expect_err("the root key was moved").kind(),
+                ErrorKind::RootKey
+            );
             Ok((run?, rounds - 1))
         }
         Err((_, error)) => Err(error.into()),
@@ -187,7 +190,7 @@ fn check_afterwards(path: &Path, rotation: Rotation, was_acknowledged: bool, sea
         (NEXT, rotation == Rotation::Move && (is_done || status.is_rotating())),
     ] {
         match open(path, root, backend) {
-            Ok(_) => assert!(opens, "root key {root} opens it: {status:?}"),
+            Ok(_) => assert!(opens, "root key {root} opens the store: {status:?}"),
             Err(error) => {
                 assert!(!opens && error.kind() == ErrorKind::RootKey, "root key {root}: {error:?}, {status:?}");
             }

@@ -166,7 +166,7 @@ pub(super) fn check_latest(path: &Path, before: &[String], latest: &[String], wh
                 "alias" => aliases.contains(&(words[3].to_owned(), words[2].to_owned())),
                 _ => keys.contains(words[2]),
             };
-            assert!(is_there, "{words:?} is gone");
+            assert!(is_there, "{words:?} is lost");
         }
         Ok(())
     };
@@ -189,7 +189,7 @@ fn check_acknowledged(kms: &Kms, acknowledged: &[String]) -> TestResult {
             "disable" => assert_eq!(kms.describe_key(id)?.state(), KeyState::Disabled),
             // Its waiting period has ended, whether or not the key has been deleted.
             "schedule" | "delete" => assert_eq!(kms.describe_key(id).expect_err("gone").kind(), ErrorKind::NotFound),
-            other => return Err(format!("the child says {other}").into()),
+            other => return Err(format!("unexpected output of the child: {other}").into()),
         }
     }
     Ok(())

@@ -153,14 +153,14 @@ fn read(fd: c_int, from: off_t, to: off_t) -> Vec<u8> {
     let mut bytes = vec![0; usize::try_from(to - from).unwrap_or(0)];
     // SAFETY: The buffer has that length.
     let count = unsafe { libc::pread(fd, bytes.as_mut_ptr().cast(), bytes.len(), from) };
-    assert_eq!(usize::try_from(count), Ok(bytes.len()), "what is to be restored can be read");
+    assert_eq!(usize::try_from(count), Ok(bytes.len()), "the data to restore can be read");
     bytes
 }
 
 fn write(fd: c_int, at: off_t, bytes: &[u8]) {
     // SAFETY: The buffer has that length.
     let count = unsafe { real::pwrite(fd, bytes.as_ptr().cast(), bytes.len(), at) };
-    assert_eq!(usize::try_from(count), Ok(bytes.len()), "what is restored can be written");
+    assert_eq!(usize::try_from(count), Ok(bytes.len()), "the restored data can be written");
 }
 
 fn set_length(fd: c_int, length: off_t) {

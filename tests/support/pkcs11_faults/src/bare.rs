@@ -36,7 +36,7 @@ pub struct SecretKey {
 macro_rules! call {
     ($bare:expr, $function:ident($($argument:expr),*)) => {{
         // SAFETY: The module conforms to the standard, and so do the arguments.
-        let value = unsafe { ((*$bare.list).$function.expect("the module has it"))($($argument),*) };
+        let value = unsafe { ((*$bare.list).$function.expect("the module exports the function"))($($argument),*) };
         assert_eq!(value, CKR_OK, stringify!($function));
     }};
 }
@@ -45,9 +45,9 @@ macro_rules! call {
 macro_rules! try_call {
     ($bare:ident, $function:ident($($argument:expr),*)) => {{
         // SAFETY: The module conforms to the standard, and so do the arguments.
-        let value = unsafe { ((*$bare.list).$function.expect("the module has it"))($($argument),*) };
+        let value = unsafe { ((*$bare.list).$function.expect("the module exports the function"))($($argument),*) };
         if value != CKR_OK {
-            return Err(format!("{} answers {value:#x}", stringify!($function)));
+            return Err(format!("{} returned {value:#x}", stringify!($function)));
         }
     }};
 }
@@ -63,7 +63,7 @@ impl Bare {
         call!(bare, C_FindObjectsInit(bare.session, template.as_mut_ptr(), 2));
         call!(bare, C_FindObjects(bare.session, &mut bare.key, 1, &mut found));
         call!(bare, C_FindObjectsFinal(bare.session));
-        assert_eq!(found, 1, "the key is there");
+        assert_eq!(found, 1, "the key exists");
         bare
     }
 
@@ -143,7 +143,7 @@ impl Bare {
         let (mut objects, mut count) = ([0; MOST_KEYS], 0);
         call!(bare, C_FindObjects(bare.session, objects.as_mut_ptr(), MOST_KEYS as CK_ULONG, &mut count));
         call!(bare, C_FindObjectsFinal(bare.session));
-        assert!((count as usize) < MOST_KEYS, "all of them are looked at");
+        assert!((count as usize) < MOST_KEYS, "all objects are checked");
         let mut keys: Vec<SecretKey> =
             objects[..count as usize].iter().map(|object| bare.secret_key(*object)).collect();
         keys.sort();
@@ -170,7 +170,7 @@ impl Bare {
         let mut list = null_mut();
         // SAFETY: The function has this type.
         let library = unsafe {
-            let library = Library::new(module).expect("the module is loaded already");
+            let library = Library::new(module).expect("the module is already loaded");
             let get = library.get::<unsafe extern "C" fn(*mut *mut CK_FUNCTION_LIST) -> CK_RV>(b"C_GetFunctionList\0");
             assert_eq!(get.expect("a module")(&mut list), CKR_OK);
             library
@@ -183,7 +183,7 @@ impl Bare {
             call!(bare, C_GetTokenInfo(*slot, &mut info));
             String::from_utf8_lossy(&info.label).trim_end() == label
         });
-        let slot = slot.expect("the token is there");
+        let slot = slot.expect("the token exists");
         call!(bare, C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, null_mut(), None, &mut bare.session));
         bare
     }
@@ -224,7 +224,7 @@ impl Bare {
         let (input, length) = (plaintext.as_ptr().cast_mut(), plaintext.len() as CK_ULONG);
         // SAFETY: The module conforms to the standard, and so do the arguments.
         let value = unsafe {
-            let encrypt = (*self.list).C_Encrypt.expect("the module has it");
+            let encrypt = (*self.list).C_Encrypt.expect("the module exports the function");
             encrypt(self.session, input, length, output.as_mut_ptr(), &mut written)
         };
         output.truncate(written as usize);
@@ -318,7 +318,7 @@ impl Bare {
 impl Drop for Bare {
     fn drop(&mut self) {
         // SAFETY: The session is open. It does not matter whether the module still is.
-        let _ = unsafe { ((*self.list).C_CloseSession.expect("the module has it"))(self.session) };
+        let _ = unsafe { ((*self.list).C_CloseSession.expect("the module exports the function"))(self.session) };
     }
 }
 

@@ -63,7 +63,7 @@ impl Shim {
             let library = Library::new(&path).expect("the shim can be loaded");
             let configure = library
                 .get::<unsafe extern "C" fn(*const u8, usize, *const u8, usize) -> i32>(b"faults_configure\0")
-                .expect("the shim has it");
+                .expect("the shim exports the function");
             let status = configure(module.as_ptr(), module.len(), reserved.as_ptr(), reserved.len());
             (library, status)
         };
@@ -97,7 +97,7 @@ impl Shim {
         // SAFETY: The function has this type.
         unsafe {
             let rule = self.library.get::<extern "C" fn(usize, u64, u64, u64, u64)>(b"faults_rule\0");
-            rule.expect("the shim has it")(function, skip, times, action, value);
+            rule.expect("the shim exports the function")(function, skip, times, action, value);
         }
     }
 
@@ -105,40 +105,48 @@ impl Shim {
     /// comes back.
     pub fn clear(&self) {
         // SAFETY: The function has this type.
-        unsafe { self.library.get::<extern "C" fn()>(b"faults_clear\0").expect("the shim has it")() }
+        unsafe { self.library.get::<extern "C" fn()>(b"faults_clear\0").expect("the shim exports the function")() }
     }
 
     /// Removes the tokens from all slots. Every call fails accordingly.
     pub fn vanish(&self) {
         // SAFETY: The function has this type.
-        unsafe { self.library.get::<extern "C" fn()>(b"faults_vanish\0").expect("the shim has it")() }
+        unsafe { self.library.get::<extern "C" fn()>(b"faults_vanish\0").expect("the shim exports the function")() }
     }
 
     /// Behaves like a token that writes (1), prepends (2) or appends (3) the initialization vectors
     /// of AES-GCM.
     pub fn iv_mode(&self, mode: usize) {
         // SAFETY: The function has this type.
-        unsafe { self.library.get::<extern "C" fn(usize)>(b"faults_iv_mode\0").expect("the shim has it")(mode) }
+        unsafe {
+            self.library.get::<extern "C" fn(usize)>(b"faults_iv_mode\0").expect("the shim exports the function")(mode)
+        }
     }
 
     /// Adds these flags (`CKF_...`) to those that every token reports.
     pub fn token_flags(&self, flags: u64) {
         // SAFETY: The function has this type.
-        unsafe { self.library.get::<extern "C" fn(u64)>(b"faults_token_flags\0").expect("the shim has it")(flags) }
+        unsafe {
+            self.library.get::<extern "C" fn(u64)>(b"faults_token_flags\0").expect("the shim exports the function")(
+                flags,
+            )
+        }
     }
 
     /// Conceals the manufacturer of every token from now on, so that no quirks of it are known. The
     /// rules can be cleared.
     pub fn conceal_manufacturer(&self) {
         // SAFETY: the function has this type.
-        unsafe { self.library.get::<extern "C" fn()>(b"faults_anonymous\0").expect("the shim has it")() }
+        unsafe { self.library.get::<extern "C" fn()>(b"faults_anonymous\0").expect("the shim exports the function")() }
     }
 
     /// Gives new keys this value of a Boolean attribute, overriding their template.
     pub fn weaken(&self, attribute: u64, value: bool) {
         // SAFETY: The function has this type.
         unsafe {
-            self.library.get::<extern "C" fn(u64, bool)>(b"faults_weaken\0").expect("the shim has it")(attribute, value)
+            self.library.get::<extern "C" fn(u64, bool)>(b"faults_weaken\0").expect("the shim exports the function")(
+                attribute, value,
+            )
         }
     }
 
@@ -148,14 +156,17 @@ impl Shim {
         // SAFETY: The function has this type.
         unsafe {
             let claim = self.library.get::<extern "C" fn(u64, bool, u64)>(b"faults_claim\0");
-            claim.expect("the shim has it")(attribute, value, truths);
+            claim.expect("the shim exports the function")(attribute, value, truths);
         }
     }
 
     /// Returns how many more times [`Shim::claim`] reports the true value.
     pub fn truths_left(&self) -> u64 {
         // SAFETY: The function has this type.
-        unsafe { self.library.get::<extern "C" fn() -> u64>(b"faults_truths_left\0").expect("the shim has it")() }
+        unsafe {
+            self.library.get::<extern "C" fn() -> u64>(b"faults_truths_left\0").expect("the shim exports the function")(
+            )
+        }
     }
 
     /// Hides the objects with a CKA_ID from the next `looks` searches, each of which is for one
@@ -164,7 +175,7 @@ impl Shim {
         // SAFETY: The function has this type.
         unsafe {
             let hide = self.library.get::<unsafe extern "C" fn(*const u8, usize, u64)>(b"faults_hide\0");
-            hide.expect("the shim has it")(id.as_ptr(), id.len(), looks);
+            hide.expect("the shim exports the function")(id.as_ptr(), id.len(), looks);
         }
     }
 
@@ -172,7 +183,7 @@ impl Shim {
     pub fn calls(&self, function: Function) -> u64 {
         // SAFETY: The function has this type.
         unsafe {
-            self.library.get::<extern "C" fn(usize) -> u64>(b"faults_calls\0").expect("the shim has it")(
+            self.library.get::<extern "C" fn(usize) -> u64>(b"faults_calls\0").expect("the shim exports the function")(
                 function as usize,
             )
         }
@@ -181,7 +192,11 @@ impl Shim {
     /// Returns the maximum number of open sessions since the last call of this function.
     pub fn most_sessions(&self) -> u64 {
         // SAFETY: The function has this type.
-        unsafe { self.library.get::<extern "C" fn() -> u64>(b"faults_most_sessions\0").expect("the shim has it")() }
+        unsafe {
+            self.library
+                .get::<extern "C" fn() -> u64>(b"faults_most_sessions\0")
+                .expect("the shim exports the function")()
+        }
     }
 
     /// Returns the number of calls of all functions.
@@ -199,5 +214,5 @@ impl Drop for Shim {
 /// Returns the path of the shim as built by cargo, next to the test binary.
 fn built() -> PathBuf {
     let binary = std::env::current_exe().expect("the path of this program");
-    binary.parent().expect("it lies in a folder").join("libstrongroom_pkcs11_faults.so")
+    binary.parent().expect("the program is in a directory").join("libstrongroom_pkcs11_faults.so")
 }

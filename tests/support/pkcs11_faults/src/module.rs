@@ -125,7 +125,7 @@ macro_rules! forward {
                     return value;
                 }
                 // SAFETY: The caller passes arguments that conform to the standard.
-                answered(unsafe { ((*REAL).$name.expect("the real module has it"))($($argument),*) })
+                answered(unsafe { ((*REAL).$name.expect("the real module exports the function"))($($argument),*) })
             }
         )*
 
@@ -171,7 +171,7 @@ unsafe extern "C" fn C_GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO) 
     }
     // SAFETY: The caller passes arguments that conform to the standard.
     unsafe {
-        let value = ((*REAL).C_GetTokenInfo.expect("the real module has it"))(slot, info);
+        let value = ((*REAL).C_GetTokenInfo.expect("the real module exports the function"))(slot, info);
         if value == CKR_OK {
             (*info).flags |= TOKEN_FLAGS.load(SeqCst);
             if ANONYMOUS.load(SeqCst) {
@@ -216,7 +216,7 @@ unsafe extern "C" fn C_CreateObject(
     // SAFETY: The caller passes arguments that conform to the standard.
     unsafe {
         let mut own = weakened(template, count, &values);
-        let create = (*REAL).C_CreateObject.expect("the real module has it");
+        let create = (*REAL).C_CreateObject.expect("the real module exports the function");
         answered(create(session, own.as_mut_ptr(), count, object))
     }
 }
@@ -243,7 +243,7 @@ unsafe extern "C" fn C_FindObjectsInit(
                 attribute.ulValueLen = ABSENT.len() as CK_ULONG;
             }
         }
-        let find = (*REAL).C_FindObjectsInit.expect("the real module has it");
+        let find = (*REAL).C_FindObjectsInit.expect("the real module exports the function");
         answered(find(session, own.as_mut_ptr(), count))
     }
 }
@@ -262,7 +262,7 @@ unsafe extern "C" fn C_GenerateKey(
     // SAFETY: The caller passes arguments that conform to the standard.
     unsafe {
         let mut own = weakened(template, count, &values);
-        let generate = (*REAL).C_GenerateKey.expect("the real module has it");
+        let generate = (*REAL).C_GenerateKey.expect("the real module exports the function");
         answered(generate(session, mechanism, own.as_mut_ptr(), count, key))
     }
 }
@@ -284,7 +284,7 @@ unsafe extern "C" fn C_GenerateKeyPair(
     // SAFETY: The caller passes arguments that conform to the standard.
     unsafe {
         let mut own = weakened(private, privates, &values);
-        let generate = (*REAL).C_GenerateKeyPair.expect("the real module has it");
+        let generate = (*REAL).C_GenerateKeyPair.expect("the real module exports the function");
         answered(generate(session, mechanism, public, publics, own.as_mut_ptr(), privates, one, two))
     }
 }
@@ -306,7 +306,7 @@ unsafe extern "C" fn C_UnwrapKey(
     // SAFETY: The caller passes arguments that conform to the standard.
     unsafe {
         let mut own = weakened(template, count, &values);
-        let unwrap = (*REAL).C_UnwrapKey.expect("the real module has it");
+        let unwrap = (*REAL).C_UnwrapKey.expect("the real module exports the function");
         answered(unwrap(session, mechanism, with, wrapped, length, own.as_mut_ptr(), count, key))
     }
 }
@@ -322,7 +322,7 @@ unsafe extern "C" fn C_GetAttributeValue(
     }
     // SAFETY: The caller passes arguments that conform to the standard.
     unsafe {
-        let get = (*REAL).C_GetAttributeValue.expect("the real module has it");
+        let get = (*REAL).C_GetAttributeValue.expect("the real module exports the function");
         let value = get(session, object, template, count);
         let mut claim = CLAIM.lock().unwrap();
         if let Some((kind, claimed, truths)) = claim.as_mut().filter(|_| value == CKR_OK) {
@@ -355,7 +355,7 @@ unsafe extern "C" fn C_Initialize(arguments: *mut c_void) -> CK_RV {
             }
             None => arguments,
         };
-        answered(((*REAL).C_Initialize.expect("the real module has it"))(given))
+        answered(((*REAL).C_Initialize.expect("the real module exports the function"))(given))
     }
 }
 
@@ -364,7 +364,7 @@ unsafe extern "C" fn C_Finalize(reserved: *mut c_void) -> CK_RV {
         return value;
     }
     // SAFETY: The argument comes from the caller.
-    let value = unsafe { ((*REAL).C_Finalize.expect("the real module has it"))(reserved) };
+    let value = unsafe { ((*REAL).C_Finalize.expect("the real module exports the function"))(reserved) };
     if value == CKR_OK {
         OPEN.store(0, SeqCst);
     }
@@ -382,7 +382,9 @@ unsafe extern "C" fn C_OpenSession(
         return value;
     }
     // SAFETY: The caller passes arguments that conform to the standard.
-    let value = unsafe { ((*REAL).C_OpenSession.expect("the real module has it"))(slot, flags, data, notify, session) };
+    let value = unsafe {
+        ((*REAL).C_OpenSession.expect("the real module exports the function"))(slot, flags, data, notify, session)
+    };
     if value == CKR_OK {
         MOST_OPEN.fetch_max(OPEN.fetch_add(1, SeqCst) + 1, SeqCst);
     }
@@ -397,7 +399,7 @@ unsafe extern "C" fn C_CloseSession(session: CK_SESSION_HANDLE) -> CK_RV {
         return value;
     }
     // SAFETY: The argument comes from the caller.
-    let value = unsafe { ((*REAL).C_CloseSession.expect("the real module has it"))(session) };
+    let value = unsafe { ((*REAL).C_CloseSession.expect("the real module exports the function"))(session) };
     if value == CKR_OK {
         OPEN.fetch_sub(1, SeqCst);
     }
@@ -415,7 +417,7 @@ unsafe extern "C" fn C_GetSlotList(present: CK_BBOOL, list: *mut CK_SLOT_ID, cou
             *count = 0;
             return CKR_OK;
         }
-        answered(((*REAL).C_GetSlotList.expect("the real module has it"))(present, list, count))
+        answered(((*REAL).C_GetSlotList.expect("the real module exports the function"))(present, list, count))
     }
 }
 
@@ -430,7 +432,7 @@ unsafe extern "C" fn C_EncryptInit(
     }
     // SAFETY: The arguments come from the caller. A mechanism of AES-GCM comes with its parameter.
     unsafe {
-        let init = (*REAL).C_EncryptInit.expect("the real module has it");
+        let init = (*REAL).C_EncryptInit.expect("the real module exports the function");
         let kind = (*mechanism).mechanism;
         let mode = IV_MODE.load(SeqCst);
         if mode == 0 || !(kind == CKM_AES_GCM || kind == CLOUDHSM_AES_GCM) {
@@ -438,7 +440,7 @@ unsafe extern "C" fn C_EncryptInit(
         }
         let parameters = (*mechanism).pParameter.cast::<CK_GCM_PARAMS>();
         let mut vector = [0_u8; 12];
-        let random = (*REAL).C_GenerateRandom.expect("the real module has it");
+        let random = (*REAL).C_GenerateRandom.expect("the real module exports the function");
         if random(session, vector.as_mut_ptr(), 12) != CKR_OK {
             return CKR_RANDOM_NO_RNG;
         }
@@ -484,7 +486,7 @@ unsafe extern "C" fn C_Encrypt(
     // SAFETY: The arguments come from the caller, with room for 12 more bytes, as reported by the
     // first call.
     unsafe {
-        let encrypt = (*REAL).C_Encrypt.expect("the real module has it");
+        let encrypt = (*REAL).C_Encrypt.expect("the real module exports the function");
         let vector = VECTORS.lock().unwrap().iter().find(|known| known.0 == session).map(|known| known.1);
         let Some(vector) = vector.filter(|_| IV_MODE.load(SeqCst) > 1) else {
             return answered(encrypt(session, input, length, output, written));
