@@ -28,33 +28,40 @@ fn main() -> Result<(), Box<dyn Error>> {
     let kms = Kms::in_memory()?;
 
     let key = kms.create_key(CreateKeyRequest::default().origin(Origin::External).description("my own"))?;
-    println!("1. {} is there, and waits for its material: it is {}.", key.arn(), key.state());
+    println!("1. {} was created without material, so its state is {}.", key.arn(), key.state());
 
-    println!("2. You make the material, and keep it:\n   {MAKE}");
+    println!("2. You generate the material and keep a copy:\n   {MAKE}");
     shell(folder.path(), MAKE)?;
     import(&kms, key.key_id(), folder.path(), None)?;
-    println!("3. It was wrapped outside under a key of 24 hours, and imported:\n   {}", WRAP.replace('\n', "\n   "));
+    println!(
+        "3. It was wrapped outside under a wrapping key that is valid for 24 hours, and imported:\n   {}",
+        WRAP.replace('\n', "\n   ")
+    );
     let blob = kms.encrypt(EncryptRequest::new(key.key_id(), b"a secret"))?.ciphertext_blob;
-    println!("   The key is {}, and has encrypted something.", kms.describe_key(key.key_id())?.state());
+    println!("   The key is {} and has encrypted a message.", kms.describe_key(key.key_id())?.state());
 
     kms.delete_imported_key_material(key.key_id(), None)?;
-    let refused = kms.decrypt(DecryptRequest::new(&blob)).err().ok_or("a key without material decrypted")?;
-    println!("4. The material was deleted here, so:\n   {refused}");
+    let refused =
+        kms.decrypt(DecryptRequest::new(&blob)).err().ok_or("a key without material decrypted a ciphertext")?;
+    println!("4. The material was deleted from the KMS, so decryption fails:\n   {refused}");
 
     import(&kms, key.key_id(), folder.path(), None)?;
     let opened = kms.decrypt(DecryptRequest::new(&blob))?.plaintext;
-    println!("5. The same material came back, and what was encrypted opens: {:?}", text(opened.expose_secret()));
+    println!(
+        "5. The same material was imported again, and the ciphertext can be decrypted: {:?}",
+        text(opened.expose_secret())
+    );
 
     fs::rename(folder.path().join("KeyMaterial.bin"), folder.path().join("KeyMaterial.1.bin"))?;
     shell(folder.path(), MAKE)?;
     let refused =
-        import(&kms, key.key_id(), folder.path(), None).err().ok_or("other material was taken for the same")?;
-    println!("6. Other material is not taken for it:\n   {refused}");
+        import(&kms, key.key_id(), folder.path(), None).err().ok_or("different material was accepted as the same")?;
+    println!("6. Different material is rejected:\n   {refused}");
     import(&kms, key.key_id(), folder.path(), Some(ImportType::NewKeyMaterial))?;
     kms.rotate_key_on_demand(key.key_id())?;
     let opened = kms.decrypt(DecryptRequest::new(&blob))?.plaintext;
     println!(
-        "7. As new material it waits for a rotation, and now encrypts. The old still opens: {:?}",
+        "7. Imported as new material and rotated, it now encrypts. The old ciphertext can still be decrypted: {:?}",
         text(opened.expose_secret())
     );
     Ok(())
@@ -78,13 +85,13 @@ fn import(kms: &Kms, key: KeyId, folder: &Path, import_type: Option<ImportType>)
 
 fn shell(folder: &Path, line: &str) -> Result<(), Box<dyn Error>> {
     let output = Command::new("sh").args(["-c", line]).current_dir(folder).output();
-    let output = output.map_err(|error| format!("this example needs a shell: {error}"))?;
+    let output = output.map_err(|error| format!("this example requires a shell: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
     let complaint = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     Err(format!(
-        "this example needs the command line of OpenSSL 3 (on Debian: apt-get install openssl).\n{line}\n{complaint}"
+        "this example requires the OpenSSL 3 command line (on Debian: apt-get install openssl)\n{line}\n{complaint}"
     )
     .into())
 }

@@ -64,7 +64,7 @@ impl Keyring for VaultKeyring {
 /// Programs act on the error kind. A vault that does not respond would return
 /// `ErrorKind::KeyUnavailable`.
 fn unknown_ticket() -> strongroom::Error {
-    strongroom::Error::new(ErrorKind::NotFound, "the vault does not know the ticket with this context")
+    strongroom::Error::new(ErrorKind::NotFound, "the vault has no data key for this ticket and encryption context")
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -74,21 +74,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     let envelope = Envelope::new(VaultKeyring(Arc::clone(&vault)));
     let message = envelope.encrypt(b"a secret", &context)?;
     let opened = envelope.decrypt(&message, &context)?;
-    println!("1. Encrypted under a data key that the vault keeps, and opened: {:?}", String::from_utf8_lossy(&opened));
+    println!(
+        "1. Encrypted under a data key that is stored in the vault, and decrypted: {:?}",
+        String::from_utf8_lossy(&opened)
+    );
 
     let safe = || RawAesKeyring::new("safe", "paper copy", SecretBytes::copy_from_slice(&[7; 32]));
     let both = MultiKeyring::new(VaultKeyring(Arc::clone(&vault))).with_child(safe()?);
     let message = Envelope::new(both).encrypt(b"another secret", &context)?;
     let opened = Envelope::new(safe()?).decrypt(&message, &context)?;
     println!(
-        "2. With a second keyring beside it, the message opens without the vault: {:?}",
+        "2. With a second keyring, the message can be decrypted without the vault: {:?}",
         String::from_utf8_lossy(&opened)
     );
 
     let elsewhere = Envelope::new(VaultKeyring(Arc::default()));
     match elsewhere.decrypt(&message, &context) {
-        Err(refusal) => println!("3. An empty vault says why it cannot:\n   {refusal}"),
-        Ok(_) => return Err("an empty vault opened a message".into()),
+        Err(refusal) => println!("3. An empty vault reports why it cannot decrypt the message:\n   {refusal}"),
+        Ok(_) => return Err("an empty vault decrypted a message".into()),
     }
     Ok(())
 }

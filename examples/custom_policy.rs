@@ -58,7 +58,7 @@ fn main() -> Result<()> {
     let key = kms.create_key(CreateKeyRequest::default())?.key_id();
     let clerk = kms.as_principal(Principal::user(account, "clerk")?)?;
     clerk.encrypt(EncryptRequest::new(key, b"a note"))?;
-    let refused = clerk.disable_key(key).expect_err("only work with keys is for the clerk");
+    let refused = clerk.disable_key(key).expect_err("the clerk may only use keys");
     assert_eq!(refused.kind(), ErrorKind::AccessDenied);
     println!("{refused}");
     Ok(())

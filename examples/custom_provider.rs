@@ -31,14 +31,14 @@ impl Vault {
     /// lost.
     fn ask<T>(&self, question: impl FnOnce(&mut HashMap<u64, Arc<OpenedKey>>) -> T) -> Result<T> {
         if self.is_away.load(Ordering::SeqCst) {
-            return Err(Error::new(ErrorKind::KeyUnavailable, "the vault does not answer"));
+            return Err(Error::new(ErrorKind::KeyUnavailable, "the vault does not respond"));
         }
         Ok(question(&mut self.keys.lock().expect("no thread panicked")))
     }
 
     fn create(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<u64> {
         let inside = MemoryProvider::default();
-        let material = inside.generator().expect("it makes keys").generate(backend, binding)?;
+        let material = inside.generator().expect("the provider generates keys").generate(backend, binding)?;
         let key = Arc::new(inside.open(backend, binding, &material.stored)?);
         let mut made = self.made.lock().expect("no thread panicked");
         *made += 1;
@@ -81,7 +81,7 @@ fn number(stored: &SecretBytes) -> Result<u64> {
     let bytes = stored.expose_secret().try_into();
     bytes
         .map(u64::from_be_bytes)
-        .map_err(|_| Error::new(ErrorKind::Internal, "this is no number of a key in the vault"))
+        .map_err(|_| Error::new(ErrorKind::Internal, "the stored bytes are not the number of a key in the vault"))
 }
 
 impl KeyMaterialProvider for VaultProvider {
@@ -115,7 +115,7 @@ impl KeyMaterialProvider for VaultProvider {
 impl MaterialGenerator for VaultProvider {
     fn generate(&self, backend: &CryptoBackend, binding: &MaterialBinding) -> Result<GeneratedMaterial> {
         if !self.capabilities.generates.contains(&(binding.spec, binding.usage)) {
-            return Err(Error::new(ErrorKind::UnsupportedOperation, "the vault makes symmetric keys only"));
+            return Err(Error::new(ErrorKind::UnsupportedOperation, "the vault supports only symmetric keys"));
         }
         let number = self.vault.create(backend, binding)?;
         Ok(GeneratedMaterial::secret(SecretBytes::copy_from_slice(&number.to_be_bytes())))
@@ -157,23 +157,29 @@ fn main() -> Result<(), Box<dyn StdError>> {
     let blob = kms.encrypt(EncryptRequest::new(key, b"a secret"))?.ciphertext_blob;
     let opened = kms.decrypt(DecryptRequest::new(&blob))?.plaintext;
     println!(
-        "1. A key of the KMS that lies in the vault encrypts and decrypts: {:?}",
+        "1. A KMS key that is stored in the vault encrypts and decrypts: {:?}",
         String::from_utf8_lossy(opened.expose_secret())
     );
 
     vault.is_away.store(true, Ordering::SeqCst);
-    let Err(refusal) = kms.decrypt(DecryptRequest::new(&blob)) else { return Err("nobody could decrypt that".into()) };
-    println!("2. The vault is away: {refusal}");
+    let Err(refusal) = kms.decrypt(DecryptRequest::new(&blob)) else {
+        return Err("a message was decrypted without the vault".into());
+    };
+    println!("2. The vault is unavailable: {refusal}");
 
     kms.schedule_key_deletion(key, DeletionWindow::from_days(7)?)?;
     clock.advance_days(7);
     kms.confirm_clock(clock.now())?;
     let report = kms.run_maintenance()?;
-    println!("3. The key is deleted ({}), and its material is not yet: {}", report.deleted.len(), report.failed[0].1);
+    println!(
+        "3. The key is deleted ({}), but its material is not destroyed yet: {}",
+        report.deleted.len(),
+        report.failed[0].1
+    );
 
     vault.is_away.store(false, Ordering::SeqCst);
     assert!(kms.run_maintenance()?.is_complete());
     assert_eq!(vault.ask(|keys| keys.len())?, 0);
-    println!("4. The next maintenance finds the vault again and has the material destroyed");
+    println!("4. The next maintenance reaches the vault again and destroys the material");
     Ok(())
 }

@@ -35,7 +35,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 /// environment, which can be changed safely only for a new process.
 fn with_soft_tokens() -> Result<ExitCode, Box<dyn Error>> {
     let Some(module) = MODULES.into_iter().find(|path| Path::new(path).exists()) else {
-        println!("SoftHSM is not installed: `apt-get install softhsm2`, or name another module.");
+        println!("SoftHSM is not installed: run `apt-get install softhsm2`, or specify another module.");
         return Ok(ExitCode::SUCCESS);
     };
     let folder = tempfile::tempdir()?;
@@ -46,7 +46,7 @@ fn with_soft_tokens() -> Result<ExitCode, Box<dyn Error>> {
         let mut make = Command::new("softhsm2-util");
         make.args(["--init-token", "--free", "--label", label, "--pin", "1234", "--so-pin", "5678"]);
         if !make.env("SOFTHSM2_CONF", &configuration).status()?.success() {
-            return Err("softhsm2-util could not make a token".into());
+            return Err("softhsm2-util could not create a token".into());
         }
     }
     let mut again = Command::new(env::current_exe()?);
@@ -75,14 +75,14 @@ fn use_tokens(module: &str, pin: &str, labels: [&str; 2]) -> Result<(), Box<dyn 
 
     let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store).description("never leaves"))?;
     println!(
-        "made {} of origin {} in cluster {}",
+        "created {} with origin {} in cluster {}",
         key.arn(),
         key.origin(),
         key.cluster_id().map_or("", ClusterId::as_str)
     );
     let sealed = kms.encrypt(EncryptRequest::new(key.key_id(), b"attack at dawn"))?.ciphertext_blob;
 
-    let gone = cluster.token("east").ok_or("there is no such member")?;
+    let gone = cluster.token("east").ok_or("the member does not exist")?;
     gone.disconnect();
     let opened = kms.decrypt(DecryptRequest::new(&sealed))?;
     assert_eq!(opened.plaintext.expose_secret(), b"attack at dawn");

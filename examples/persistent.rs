@@ -20,41 +20,44 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [path, backup, root_key, next_root_key] =
         ["keys.strongroom", "monday.strongroom", "root.key", "next-root.key"].map(|name| folder.path().join(name));
     RootKey::generate_file(&root_key)?;
-    println!("1. A root key in a file. In earnest it is kept apart from the store: without it the store is lost.");
+    println!("1. A root key in a file. In production, keep it apart from the store: without it, the store is lost.");
 
     let [invoice, draft] = {
         let kms = Kms::open(&path, RootKey::from_file(&root_key)?)?;
-        println!("2. A new store with two keys in it, each of which encrypts something.");
+        println!("2. A new store with two keys, each of which encrypts a message.");
         [encrypt(&kms, "alias/invoices", b"paid in full")?, encrypt(&kms, "alias/drafts", b"not for long")?]
     };
-    println!("3. The KMS is closed. What is left is a file of {} bytes.", fs::metadata(&path)?.len());
+    println!("3. The KMS is closed. The store is a file of {} bytes.", fs::metadata(&path)?.len());
 
     let kms = Kms::open(&path, RootKey::from_file(&root_key)?)?;
     assert_eq!(decrypt(&kms, &invoice)?, b"paid in full");
-    println!("4. Opened again, it decrypts what was encrypted before.");
+    println!("4. Reopened, it decrypts the earlier messages.");
 
-    let refusal = Kms::open(&path, RootKey::from_bytes(&[0; 32])).expect_err("this is not its root key");
+    let refusal = Kms::open(&path, RootKey::from_bytes(&[0; 32])).expect_err("the root key is wrong");
     assert_eq!(refusal.kind(), ErrorKind::RootKey);
-    println!("5. Another root key is refused:\n   {refusal}");
+    println!("5. Another root key is rejected:\n   {refusal}");
 
     SqliteStore::open(&path, &CryptoBackend::default())?.back_up(&backup)?;
-    println!("6. A backup, written while the KMS goes on: {} bytes.", fs::metadata(&backup)?.len());
+    println!("6. A backup, written while the KMS is in use: {} bytes.", fs::metadata(&backup)?.len());
 
     RootKey::generate_file(&next_root_key)?;
     let rotation = kms.move_root_key(RootKey::from_file(&next_root_key)?)?;
     drop(kms);
     assert!(Kms::open(&path, RootKey::from_file(&root_key)?).is_err());
-    println!("7. The root key has moved to another file as version {}:", rotation.version());
-    println!("   {} records were sealed anew. The old file is kept, as the backup needs it.", rotation.resealed());
+    println!("7. The root key was moved to another file as version {}:", rotation.version());
+    println!(
+        "   {} records were sealed again. The old file is kept, because the backup requires it.",
+        rotation.resealed()
+    );
 
     let deletions = delete_drafts(&path, RootKey::from_file(&next_root_key)?)?;
-    println!("8. The key of the drafts was deleted, and the list of deletions lies beside the backup.");
+    println!("8. The key of the drafts was deleted, and the list of deletions was saved with the backup.");
 
     remove(&path)?;
     fs::rename(&backup, &path)?;
     let kms = Kms::open(&path, RootKey::from_file(&root_key)?)?;
     assert_eq!(decrypt(&kms, &draft)?, b"not for long");
-    println!("9. The store was lost and the backup put in its place: the deleted key is back.");
+    println!("9. The store was lost and replaced by the backup: the deleted key is back.");
 
     // The backup contains no sign that the key was to be deleted, so its deletion is confirmed by
     // name.
@@ -64,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert!(decrypt(&kms, &draft).is_err());
     assert_eq!(decrypt(&kms, &invoice)?, b"paid in full");
     assert!(kms.verify_store(|_| {})?.is_intact());
-    println!("10. It was told of the deletions: the key is gone for good, and nothing else is missing.");
+    println!("10. The list of deletions was applied: the key is permanently deleted, and all other keys exist.");
     Ok(())
 }
 

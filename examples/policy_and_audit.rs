@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let read = as_bob.decrypt(DecryptRequest::new(&letter).context(&to_bob))?;
     println!("bob reads:       {}", String::from_utf8_lossy(read.plaintext.expose_secret()));
     let refused = as_alice.decrypt(DecryptRequest::new(&letter).context(&to_bob)).expect_err("alice only writes");
-    println!("alice is told:   {refused}");
+    println!("alice gets:      {refused}");
 
     println!("\nthe trail:");
     let file = trail_file(&directory)?;
@@ -57,8 +57,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     // The owner of the file can rewrite it, but cannot hide the change.
     fs::write(&file, trail.replacen("user/bob", "user/eve", 1))?;
     let report = kms.verify_audit_trail(directory.path())?;
-    let finding = report.first_finding().ok_or("the change went unnoticed")?;
-    println!("tampered with:   record {} is not what was written: {}", finding.expected, finding.problem);
+    let finding = report.first_finding().ok_or("the change was not detected")?;
+    println!("tampered with:   record {} was altered: {}", finding.expected, finding.problem);
     Ok(())
 }
 

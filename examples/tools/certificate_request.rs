@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let p256_signer = KmsSigner::<P256>::new(&kms, key.key_id())?;
     let request = RequestBuilder::new(subject.clone())?.build::<_, p256::ecdsa::DerSignature>(&p256_signer)?;
     println!("{}", request.to_pem(LineEnding::LF)?.trim_end());
-    eprintln!("   signed a certificate request with it");
+    eprintln!("   signed a certificate request with the key");
 
     let token = token(&p256_signer, r#"{"iss":"service.example","sub":"42"}"#)?;
     eprintln!("   and a JSON Web Token (ES256): {token}");
@@ -45,12 +45,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let rsa_signer = KmsSigner::<Rsa>::new(&kms, rsa_key.key_id())?;
     let request = RequestBuilder::new(subject)?.build::<_, rsa::pkcs1v15::Signature>(&rsa_signer)?;
     println!("{}", request.to_pem(LineEnding::LF)?.trim_end());
-    eprintln!("   signed a certificate request with it");
+    eprintln!("   signed a certificate request with the key");
 
     kms.disable_key(key.key_id())?;
     let refused: Result<p256::ecdsa::Signature, _> = p256_signer.try_sign(b"after the key was disabled");
     match refused {
-        Err(refusal) => eprintln!("the P-256 key was disabled, and signs no more: {}", reason(&refusal)),
+        Err(refusal) => eprintln!("the P-256 key was disabled and can no longer sign: {}", reason(&refusal)),
         Ok(_) => return Err("a disabled key signed".into()),
     }
     Ok(())
@@ -61,12 +61,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn make(kms: &Kms, spec: KeySpec) -> Result<KeyMetadata, strongroom::Error> {
     let start = Instant::now();
     let spinner = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-    spinner.set_message(format!("making a key of {spec}"));
+    spinner.set_message(format!("creating an {spec} key"));
     spinner.enable_steady_tick(Duration::from_millis(100));
     let key = kms.create_key(CreateKeyRequest::default().spec(spec).usage(KeyUsage::SignVerify));
     spinner.finish_and_clear();
     let key = key?;
-    eprintln!("{} is a key of {spec}, made in {} ms", key.arn(), start.elapsed().as_millis());
+    eprintln!("{} is an {spec} key, created in {} ms", key.arn(), start.elapsed().as_millis());
     Ok(key)
 }
 

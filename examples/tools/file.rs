@@ -21,23 +21,23 @@ use strongroom::{EncryptionContext, Envelope, SecretBytes};
 use tempfile::NamedTempFile;
 
 const HELP: &str = "\
-Encrypts and decrypts files with a key of your own, as messages of the AWS Encryption SDK.
+Encrypts and decrypts files under your own key, as messages of the AWS Encryption SDK.
 
 usage: file encrypt --key-file FILE [OPTIONS] INPUT OUTPUT
        file decrypt --key-file FILE [OPTIONS] INPUT OUTPUT
        file inspect INPUT
 
-INPUT and OUTPUT are paths, or - for standard input and output. An output file appears under its name only when it is
-whole, readable by its owner alone. On standard output, plaintext comes out as it is authenticated, part by part: it is
-whole only if the exit code is 0. inspect prints what the header of a message says, needs no key and verifies nothing.
+INPUT and OUTPUT are paths, or - for standard input and output. An output file appears only once it is complete, and
+only its owner can read it. On standard output, plaintext is released as soon as each part is authenticated: it is
+complete only if the exit code is 0. inspect prints the header of a message, requires no key and verifies nothing.
 
   --key-file FILE   32 random bytes: the AES key that wraps the data key of each message
-  --namespace TEXT  namespace of the key, which the message shows (default: file)
-  --name TEXT       name of the key, which the message shows (default: key)
-  --context K=V     a pair bound to the message, which shows it; on decrypt, a pair that it must have. May be repeated
-  --help            this text
+  --namespace TEXT  namespace of the key, which is visible in the message (default: file)
+  --name TEXT       name of the key, which is visible in the message (default: key)
+  --context K=V     a pair bound to the message and visible in it; on decrypt, a required pair. May be repeated
+  --help            prints this text
 
-exit code: 0 done, 1 failed, 2 wrong usage
+exit codes: 0 success, 1 failure, 2 invalid usage
 ";
 
 type Failure = Box<dyn Error>;
@@ -95,31 +95,31 @@ impl Command {
             if option == "--help" {
                 return Ok(Self::Help);
             }
-            let value = arguments.next().ok_or_else(|| format!("{option} needs a value"))?;
+            let value = arguments.next().ok_or_else(|| format!("{option} requires a value"))?;
             match option.as_str() {
                 "--key-file" => key_file = Some(PathBuf::from(value)),
                 "--namespace" => namespace = text(value)?,
                 "--name" => name = text(value)?,
                 "--context" => {
                     let pair = text(value)?;
-                    let (key, value) = pair.split_once('=').ok_or("--context needs a pair like owner=me")?;
+                    let (key, value) = pair.split_once('=').ok_or("--context requires a pair such as owner=me")?;
                     if context.insert(key, value).is_some() {
-                        return Err(format!("--context has {key:?} twice"));
+                        return Err(format!("--context was specified twice for {key:?}"));
                     }
                 }
-                _ => return Err(format!("there is no option {option}")),
+                _ => return Err(format!("unknown option {option}")),
             }
         }
         let direction = match (command.as_str(), paths.as_mut_slice()) {
             ("inspect", [input]) => return Ok(Self::Inspect { input: std::mem::take(input) }),
-            ("inspect", _) => return Err("inspect takes one INPUT".to_owned()),
+            ("inspect", _) => return Err("inspect requires one INPUT".to_owned()),
             ("encrypt", _) => Direction::Encrypt,
             ("decrypt", _) => Direction::Decrypt,
-            _ => return Err(format!("there is no command {command:?}")),
+            _ => return Err(format!("unknown command {command:?}")),
         };
         let [input, output] =
-            <[PathBuf; 2]>::try_from(paths).map_err(|_| format!("{command} takes INPUT and OUTPUT"))?;
-        let key_file = key_file.ok_or_else(|| format!("{command} needs --key-file"))?;
+            <[PathBuf; 2]>::try_from(paths).map_err(|_| format!("{command} requires INPUT and OUTPUT"))?;
+        let key_file = key_file.ok_or_else(|| format!("{command} requires --key-file"))?;
         Ok(Self::Transform { direction, options: Options { key_file, namespace, name, context }, input, output })
     }
 
@@ -161,7 +161,7 @@ fn inspect(input: &Path) -> Result<(), Failure> {
     writeln!(out, "message id:   {}", header.message_id())?;
     match header.frame_length() {
         Some(length) => writeln!(out, "frame length: {length}")?,
-        None => writeln!(out, "frame length: none, the body is in one piece")?,
+        None => writeln!(out, "frame length: none, the body is unframed")?,
     }
     writeln!(out, "header:       {} bytes", header.encoded_length())?;
     for (name, value) in header.context().iter() {
@@ -198,7 +198,7 @@ fn read_key(path: &Path) -> Result<SecretBytes, Failure> {
     let mut key = SecretBytes::zeroed(32);
     let mut file = File::open(path)?;
     let whole = file.read_exact(key.expose_secret_mut()).is_ok() && file.read(&mut [0])? == 0;
-    if whole { Ok(key) } else { Err("a key file has 32 bytes, no more and no less".into()) }
+    if whole { Ok(key) } else { Err("a key file must have exactly 32 bytes".into()) }
 }
 
 /// Creates a progress bar, which is hidden unless standard error is a terminal.
@@ -215,7 +215,7 @@ fn progress(length: Option<u64>) -> ProgressBar {
 fn start_output(input: &Path, output: &Path) -> Result<NamedTempFile, Failure> {
     if let Ok(metadata) = fs::metadata(output) {
         if !metadata.is_file() {
-            return Err(format!("{}: not a file; - writes to standard output", output.display()).into());
+            return Err(format!("{}: not a file; use - for standard output", output.display()).into());
         }
         if !is_standard(input) && fs::canonicalize(input)? == fs::canonicalize(output)? {
             return Err(format!("{}: input and output are the same file", output.display()).into());

@@ -56,15 +56,15 @@ impl CedarPolicy {
         let account = uid("Account", request.principal.account().as_str())?;
         let attributes = [("name".to_owned(), RestrictedExpression::new_string(name.to_owned()))];
         let entity = Entity::new(principal.clone(), attributes.into(), HashSet::from([account.clone()]))
-            .map_err(|error| undecided("the principal is no entity", error))?;
-        let entities =
-            Entities::from_entities([entity], None).map_err(|error| undecided("the principal is no entity", error))?;
+            .map_err(|error| undecided("the principal is not an entity", error))?;
+        let entities = Entities::from_entities([entity], None)
+            .map_err(|error| undecided("the principal is not an entity", error))?;
 
         let pairs = request.context.into_iter().flat_map(EncryptionContext::iter);
         let pairs = pairs.map(|(name, value)| (name.to_owned(), RestrictedExpression::new_string(value.to_owned())));
         let record = RestrictedExpression::new_record(pairs).map_err(|error| undecided("no record", error))?;
         let context = Context::from_pairs([("encryptionContext".to_owned(), record)])
-            .map_err(|error| undecided("the encryption context is no record", error))?;
+            .map_err(|error| undecided("the encryption context is not a record", error))?;
 
         let resource = match request.key {
             Some(key) => uid("Key", &key.key_id.to_string())?,
@@ -111,7 +111,7 @@ fn main() -> Result<(), Error> {
     for (who, refused) in [
         ("another tenant", south.decrypt(request()).map(drop)),
         ("the administrator", admin.decrypt(request()).map(drop)),
-        ("a user who makes a key", north.create_key(CreateKeyRequest::default()).map(drop)),
+        ("a user who creates a key", north.create_key(CreateKeyRequest::default()).map(drop)),
         ("the administrator who deletes one", admin.schedule_key_deletion(key, Default::default()).map(drop)),
     ] {
         let error = refused.expect_err("Cedar forbids it");

@@ -178,8 +178,8 @@ fn a_path_that_cannot_be_used_is_named() {
         (&KEY, ["plain", "plain"], "plain: input and output are the same file"),
         (&KEY, ["plain", "folder"], "folder: not a file"),
         (&["--key-file", "none"], ["plain", "sealed"], "none: "),
-        (&["--key-file", "short"], ["plain", "sealed"], "short: a key file has 32 bytes"),
-        (&["--key-file", "long"], ["plain", "sealed"], "long: a key file has 32 bytes"),
+        (&["--key-file", "short"], ["plain", "sealed"], "short: a key file must have exactly 32 bytes"),
+        (&["--key-file", "long"], ["plain", "sealed"], "long: a key file must have exactly 32 bytes"),
     ];
     for (options, paths, reason) in cases {
         let (_, said) = desk.expect(1, &with("encrypt", options, paths), b"");

@@ -45,7 +45,7 @@ fn token(hsm: &SoftHsm, label: &str) -> Token {
 }
 
 fn aes(token: &Token, id: u8) -> TokenKeyHandle {
-    token.generate_key(&NewKey::new(&[id; 32], "a key", TokenKeyKind::Aes256)).expect("the token makes keys")
+    token.generate_key(&NewKey::new(&[id; 32], "a key", TokenKeyKind::Aes256)).expect("the token generates keys")
 }
 
 /// Defines return values by name.

@@ -117,7 +117,7 @@ fn an_anchor_that_is_removed_in_use_is_missed_and_not_dropped_anew() -> TestResu
     let key = kms.create_key(Default::default())?.key_id();
     std::fs::remove_file(&path)?;
     for _ in 0..2 {
-        let refused = kms.disable_key(key).expect_err("it is gone");
+        let refused = kms.disable_key(key).expect_err("the anchor is missing");
         assert!(refused.kind() == ErrorKind::Integrity && refused.to_string().contains("removed"), "{refused}");
         assert!(kms.verify_store(|_| {}).is_err() && !path.exists());
     }

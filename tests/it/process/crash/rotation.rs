@@ -253,8 +253,8 @@ fn a_root_key_rotation_that_is_hit_at_any_call_loses_nothing_and_can_be_finished
         let finished = runs.iter().filter(|(is_acknowledged, _)| *is_acknowledged).count();
         let read: usize = runs.iter().map(|(_, read)| read).sum();
         println!(
-            "{rotation:?}: a rotation of the root key makes {calls} calls; {} runs with a fault, {finished} came to their \
-             end, the others were gone on with; all keys were read {read} times meanwhile",
+            "{rotation:?}: a rotation of the root key performs {calls} calls; {} runs with a fault, {finished} \
+             completed, the others were resumed; all keys were read {read} times during the runs",
             runs.len()
         );
     }
