@@ -284,7 +284,7 @@ fn a_member_that_failed_takes_part_again_when_it_is_back() -> Result<()> {
 /// different calls.
 fn cut_offs(way: usize) -> impl Iterator<Item = u64> {
     let at_length = std::env::var_os("STRONGROOM_HSM_FAULTS").is_some_and(|value| value == "all");
-    let first = if at_length { 0 } else { 2 * u64::try_from(way).expect("a small number") };
+    let first = if at_length { 0 } else { 2 * u64::try_from(way).expect("the number is small") };
     (first..).step_by(if at_length { 1 } else { 7 })
 }
 
@@ -324,7 +324,7 @@ fn a_creation_that_is_cut_off_at_any_call_leaves_none_or_exactly_one_key() -> Re
             break;
         }
     }
-    println!("{cut_off} creations cut off");
+    println!("{cut_off} interrupted creations");
     assert!(cut_off > 10);
     Ok(())
 }

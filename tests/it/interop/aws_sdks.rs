@@ -165,10 +165,10 @@ pub(crate) fn compare_refusals(peer: &mut Peer) -> usize {
             flipped[at] ^= 1 << (at % 8);
             for (what, altered) in [("flipped", &flipped[..]), ("cut", &whole[..at])] {
                 let opened = reading(&key).decrypt(altered, &contexts()[1]);
-                assert!(opened.is_err(), "{suite}, {what} at {at}: we open it");
+                assert!(opened.is_err(), "{suite}, {what} at {at}: this crate accepts it");
                 if at % STEP == offset % STEP {
                     let read = peer_opens(peer, &key, altered);
-                    assert!(read.is_err(), "{suite}, {what} at {at}: the peer opens it");
+                    assert!(read.is_err(), "{suite}, {what} at {at}: the peer accepts it");
                     refused += 1;
                 }
             }
