@@ -1,33 +1,69 @@
-//! The manual: tutorials, concepts, guarantees and their limits, formats, and the reasons for the design.
+//! The manual: tutorials, tasks, operation, and reference. Every example in it runs as a test.
+//!
+//! # Start here
 //!
 //! | page | answers |
 //! |---|---|
 //! | [`quickstart`] | How do I encrypt something, and stream a file? |
+//! | [`cookbook`] | How do I ...? Ten short recipes, from a field to an HSM |
 //! | [`concepts`] | What are keys, versions, aliases, states and contexts? |
-//! | [`envelopes`] | Which keyring, which reading mode, which limits; what does an error mean? |
-//! | [`key_types`] | What can RSA, elliptic curve and HMAC keys do, and how do others use my public key? |
-//! | [`bring_your_own_key`] | How do I import my own key material? |
-//! | [`policies`] | Who may do what: how are key policies, identity policies and grants evaluated? |
-//! | [`persistence`] | How do I keep keys in a file, which failures does it survive, and how do I back it up? |
-//! | `hsm` (with the feature `pkcs11`) | How do I keep keys in HSMs, and what happens when one fails? |
-//! | [`access`] | Who may act, on which keys of which account, and what is metered? |
-//! | [`audit`] | What does the audit trail contain, what proves it, and what can it not show? |
-//! | [`custom_parts`] | How do I implement a custom store, keyring or policy, and how do I test it? |
-//! | [`defaults`] | What are the defaults, and why? |
 //! | [`differences`] | What is like AWS KMS, and what is deliberately different? |
-//! | [`threat_model`] | Which attackers does it protect against, and which not? |
+//!
+//! # Build something
+//!
+//! | you want to | page |
+//! |---|---|
+//! | encrypt values in a database, and search for them | [`columns`] |
+//! | encrypt files, objects and messages | [`envelopes`]: keyrings, reading modes, errors |
+//! | separate customers, and delete one of them for good | [`tenants`] |
+//! | sign, verify, agree on secrets, compute MACs | [`key_types`] |
+//! | import your own key material | [`bring_your_own_key`] |
+//! | keep keys in an HSM | `hsm` (with the feature `pkcs11`) |
+//! | call it from async code | [`async_programs`] |
+//! | decide who may do what | [`access`]: principals, accounts, metering; [`policies`]: key policies, identity policies, grants |
+//! | replace a part: store, keyring, provider, policy, audit sink | [`custom_parts`] |
+//!
+//! # Run it
+//!
+//! | you want to | page |
+//! |---|---|
+//! | keep keys in a file, back it up, restore it, move the root key | [`persistence`] |
+//! | run it in production: durability, maintenance, alerts, incidents | [`operating`] |
+//! | record and verify every call | [`audit`] |
+//! | limit the resources that it uses | [`limits`] |
+//! | know which attackers it protects against, and which not | [`threat_model`] |
+//!
+//! # Look it up
+//!
+//! | page | answers |
+//! |---|---|
+//! | [`defaults`] | What are the defaults, and why? |
 //! | [`backends`] | Which cryptographic libraries run, and can I choose? |
 //! | [`message_format`] | What does an encrypted message look like, byte by byte? |
 //! | [`blob_format`] | What does `Encrypt` return, byte by byte? |
 
+// Start here
 #[doc = include_str!("quickstart.md")]
 pub mod quickstart {}
+
+#[doc = include_str!("cookbook.md")]
+pub mod cookbook {}
 
 #[doc = include_str!("concepts.md")]
 pub mod concepts {}
 
+#[doc = include_str!("differences.md")]
+pub mod differences {}
+
+// Build something
+#[doc = include_str!("columns.md")]
+pub mod columns {}
+
 #[doc = include_str!("envelopes.md")]
 pub mod envelopes {}
+
+#[doc = include_str!("tenants.md")]
+pub mod tenants {}
 
 #[doc = include_str!("key_types.md")]
 pub mod key_types {}
@@ -35,33 +71,41 @@ pub mod key_types {}
 #[doc = include_str!("bring_your_own_key.md")]
 pub mod bring_your_own_key {}
 
-#[doc = include_str!("policies.md")]
-pub mod policies {}
-
-#[doc = include_str!("persistence.md")]
-pub mod persistence {}
-
 #[cfg(feature = "pkcs11")]
 #[doc = include_str!("hsm.md")]
 pub mod hsm {}
 
+#[doc = include_str!("async_programs.md")]
+pub mod async_programs {}
+
 #[doc = include_str!("access.md")]
 pub mod access {}
 
-#[doc = include_str!("audit.md")]
-pub mod audit {}
+#[doc = include_str!("policies.md")]
+pub mod policies {}
 
 #[doc = include_str!("custom_parts.md")]
 pub mod custom_parts {}
 
-#[doc = include_str!("defaults.md")]
-pub mod defaults {}
+// Run it
+#[doc = include_str!("persistence.md")]
+pub mod persistence {}
 
-#[doc = include_str!("differences.md")]
-pub mod differences {}
+#[doc = include_str!("operating.md")]
+pub mod operating {}
+
+#[doc = include_str!("audit.md")]
+pub mod audit {}
+
+#[doc = include_str!("limits.md")]
+pub mod limits {}
 
 #[doc = include_str!("../../SECURITY.md")]
 pub mod threat_model {}
+
+// Look it up
+#[doc = include_str!("defaults.md")]
+pub mod defaults {}
 
 #[doc = include_str!("backends.md")]
 pub mod backends {}
