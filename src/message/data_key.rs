@@ -9,6 +9,24 @@ use crate::codec::{CodecError, Reader, Writer};
 /// A data key wrapped by one keyring, with the information needed to unwrap it.
 ///
 /// On the wire: `u16 length ‖ provider id` (UTF-8), `u16 length ‖ provider information`, `u16 length ‖ ciphertext`.
+///
+/// # Examples
+/// ```
+/// use strongroom::envelope::{KMS_PROVIDER_ID, KmsKeyring};
+/// use strongroom::key::KeyArn;
+/// use strongroom::{EncryptionContext, Envelope, Kms, message};
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?;
+/// let encrypted = Envelope::new(KmsKeyring::new(&kms, key.key_id())?).encrypt(b"text", &EncryptionContext::new())?;
+///
+/// let header = message::inspect(&encrypted)?;
+/// let data_key = &header.data_keys()[0];
+/// assert_eq!(data_key.provider_id(), KMS_PROVIDER_ID);
+/// assert_eq!(data_key.provider_info(), key.arn().to_string().as_bytes());
+/// assert_eq!(data_key.ciphertext().len(), 32 + 94);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct EncryptedDataKey {
     provider_id: String,
@@ -19,6 +37,15 @@ pub struct EncryptedDataKey {
 impl EncryptedDataKey {
     /// Creates an entry from its parts. Each part may have up to 65,535 bytes, which is checked
     /// when the message is written.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::message::EncryptedDataKey;
+    ///
+    /// let data_key = EncryptedDataKey::new("my-vault", *b"key 1", vec![0; 48]);
+    /// assert_eq!((data_key.provider_id(), data_key.provider_info()), ("my-vault", &b"key 1"[..]));
+    /// assert_eq!(data_key.ciphertext().len(), 48);
+    /// ```
     pub fn new(
         provider_id: impl Into<String>,
         provider_info: impl Into<Vec<u8>>,

@@ -17,6 +17,24 @@ use crate::error::{Error, ErrorKind, find_in_io};
 /// The last four variants do not correspond to checks. Three report that a message cannot be
 /// written ([`ErrorKind::Validation`]). The last one reports that a primitive failed
 /// ([`ErrorKind::Internal`]).
+///
+/// # Examples
+/// ```
+/// use strongroom::envelope::RawAesKeyring;
+/// use strongroom::message::MessageError;
+/// use strongroom::{EncryptionContext, Envelope, ErrorKind, SecretBytes};
+///
+/// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+/// let none = EncryptionContext::new();
+/// let mut message = envelope.encrypt(b"attack at dawn", &none)?;
+/// if let Some(last) = message.last_mut() {
+///     *last ^= 1;
+/// }
+/// let refused = envelope.decrypt(&message, &none).unwrap_err();
+/// assert_eq!(refused.kind(), ErrorKind::InvalidMessage);
+/// assert!(matches!(refused.downcast_ref(), Some(MessageError::BodyAuth { .. })));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum MessageError {

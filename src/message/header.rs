@@ -29,6 +29,27 @@ const CONTENT_FRAMED: u8 = 2;
 ///
 /// A header returned by [`inspect`](super::inspect) is unverified: it contains what the message
 /// *claims*. A header returned by an envelope that opened the message is authentic.
+///
+/// # Examples
+/// ```
+/// use strongroom::envelope::RawAesKeyring;
+/// use strongroom::message::{self, AlgorithmSuite, DEFAULT_FRAME_LENGTH, MessageVersion};
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+///
+/// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+/// let context = EncryptionContext::from([("tenant", "42")]);
+/// let encrypted = envelope.encrypt(b"text", &context)?;
+///
+/// let claimed = message::inspect(&encrypted)?;
+/// assert_eq!((claimed.version(), claimed.suite()), (MessageVersion::V2, AlgorithmSuite::default()));
+/// assert_eq!((claimed.context(), claimed.data_keys().len()), (&context, 1));
+/// assert_eq!(claimed.frame_length(), Some(DEFAULT_FRAME_LENGTH));
+/// assert_eq!(encrypted.len(), claimed.encoded_length() + 40 + b"text".len());
+///
+/// let authentic = envelope.decrypt_with_header(&encrypted, &context)?;
+/// assert_eq!(authentic.header(), &claimed);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     suite: AlgorithmSuite,

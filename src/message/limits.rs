@@ -50,6 +50,23 @@ pub struct Limits {
 
 impl Limits {
     /// Sets the maximum number of encrypted data keys in a message, for reading and writing.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::{MultiKeyring, RawAesKeyring};
+    /// use strongroom::message::{Limits, MessageError};
+    /// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+    ///
+    /// let keyring = |name: &str| RawAesKeyring::new("laboratory", name, SecretBytes::zeroed(32));
+    /// let both = MultiKeyring::new(keyring("key 1")?).with_child(keyring("key 2")?);
+    /// let message = Envelope::new(both).encrypt(b"text", &EncryptionContext::new())?;
+    ///
+    /// let limits = Limits::default().with_max_encrypted_data_keys(1);
+    /// let reader = Envelope::builder(keyring("key 1")?).limits(limits).build()?;
+    /// let refused = reader.decrypt(&message, &EncryptionContext::new()).unwrap_err();
+    /// assert_eq!(refused.downcast_ref(), Some(&MessageError::TooManyDataKeys { count: 2, limit: 1 }));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     #[must_use]
     pub const fn with_max_encrypted_data_keys(mut self, count: u16) -> Self {
         self.max_encrypted_data_keys = count;
@@ -57,6 +74,14 @@ impl Limits {
     }
 
     /// Sets the maximum length of a header in bytes, for reading and writing.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::message::{DEFAULT_MAX_HEADER_BYTES, Limits};
+    ///
+    /// assert_eq!(DEFAULT_MAX_HEADER_BYTES, 262_144);
+    /// assert_eq!(Limits::default().with_max_header_bytes(4_096).max_header_bytes(), 4_096);
+    /// ```
     #[must_use]
     pub const fn with_max_header_bytes(mut self, bytes: usize) -> Self {
         self.max_header_bytes = bytes;
@@ -64,6 +89,19 @@ impl Limits {
     }
 
     /// Sets the maximum length of a frame in bytes of plaintext, for reading and writing.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::envelope::RawAesKeyring;
+    /// use strongroom::message::Limits;
+    /// use strongroom::{Envelope, SecretBytes};
+    ///
+    /// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+    /// let limits = Limits::default().with_max_frame_length(65_536);
+    /// // The limit applies to written frames as well.
+    /// assert!(Envelope::builder(keyring).limits(limits).frame_length(65_537).build().is_err());
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     #[must_use]
     pub const fn with_max_frame_length(mut self, bytes: u32) -> Self {
         self.max_frame_length = bytes;
@@ -71,6 +109,14 @@ impl Limits {
     }
 
     /// Sets the maximum length of an unframed body that is read.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::message::Limits;
+    ///
+    /// assert_eq!(Limits::default().max_unframed_body(), 64 * 1024 * 1024);
+    /// assert_eq!(Limits::default().with_max_unframed_body(0).max_unframed_body(), 0);
+    /// ```
     #[must_use]
     pub const fn with_max_unframed_body(mut self, bytes: u64) -> Self {
         self.max_unframed_body = bytes;

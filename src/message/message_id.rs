@@ -10,6 +10,18 @@ const MAX_LENGTH: usize = 32;
 ///
 /// The identifier is the salt of the content key derivation and is bound to every frame, so that
 /// frames of different messages cannot be mixed.
+///
+/// # Examples
+/// ```
+/// use strongroom::envelope::RawAesKeyring;
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes, message};
+///
+/// let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+/// let header = message::inspect(&envelope.encrypt(b"text", &EncryptionContext::new())?)?;
+/// assert_eq!(header.message_id().as_ref().len(), 32);
+/// assert_eq!(header.message_id().to_string().len(), 64); // in hexadecimal, for logs
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct MessageId {
     bytes: [u8; MAX_LENGTH],

@@ -1,9 +1,39 @@
 //! The message format of the AWS Encryption SDK: headers, frames, and algorithm suites. This module
 //! works with bytes and a data key, independent of where data keys come from.
 //!
-//! The public items describe messages; an `Envelope` writes and opens them. The manual page
-//! *message format* specifies the layout byte by byte.
+//! The public items describe messages; an [`Envelope`](crate::Envelope) writes and opens them. The
+//! manual page [message format](crate::manual::message_format) specifies the layout byte by byte.
+//! The source is the [message format reference] of the AWS Encryption SDK.
 //!
+//! [message format reference]: https://docs.aws.amazon.com/encryption-sdk/latest/developer-guide/message-format.html
+//!
+//! | to | use |
+//! |---|---|
+//! | see the purpose, the keys and the suite of a message without any key | [`inspect`] |
+//! | bound the resources that a message can consume | [`Limits`] |
+//! | find the reason for a rejection | [`MessageError`] |
+//! | choose or recognize an algorithm suite | [`AlgorithmSuite`] |
+//! | implement a keyring | [`EncryptedDataKey`] |
+//!
+//! # Examples
+//! ```
+//! use strongroom::envelope::RawAesKeyring;
+//! use strongroom::message::{self, AlgorithmSuite, MessageError};
+//! use strongroom::{EncryptionContext, Envelope, SecretBytes};
+//!
+//! let envelope = Envelope::new(RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?);
+//! let message = envelope.encrypt(b"attack at dawn", &EncryptionContext::from([("tenant", "42")]))?;
+//!
+//! let header = message::inspect(&message)?; // a claim, until the message is decrypted
+//! assert_eq!(header.context().get("tenant"), Some("42"));
+//! assert_eq!(header.suite(), AlgorithmSuite::Aes256GcmHkdfSha512Commit);
+//!
+//! let truncated = message::inspect(&message[..20]).unwrap_err();
+//! assert!(matches!(truncated, MessageError::Truncated { .. }));
+//! # Ok::<(), strongroom::Error>(())
+//! ```
+//!
+//! # Implementation
 //! Readers and writers are state machines that perform no I/O. A header is parsed as its bytes
 //! arrive, and each frame is sealed or opened independently from one buffer to another. Whole
 //! messages and streams are thin layers on top.
@@ -45,14 +75,12 @@ pub(crate) use signing::MessageSigner;
 /// Parses the header of a message without any key.
 ///
 /// `bytes` contain a message or at least its beginning. Nothing in the result is verified: anyone
-/// could have written it.
+/// could have written it. Only decryption checks that the message may be read, and that the
+/// presence of a public key matches the suite.
 ///
 /// # Errors
-/// - any [`MessageError`] for a malformed header: steps 1 to 3 of the order of checks in the manual
-/// - [`MessageError::Truncated`] if the header is incomplete
-///
-/// Only decryption checks whether the message may be read and whether the presence of a public key
-/// matches the suite.
+/// - Any [`MessageError`] for a malformed header: steps 1 to 3 of the order of checks in the manual.
+/// - [`MessageError::Truncated`] if the header is incomplete.
 ///
 /// # Examples
 /// ```
@@ -75,7 +103,23 @@ pub fn inspect(bytes: &[u8]) -> Result<Header, MessageError> {
 /// Parses the header of a message without any key, like [`inspect`], but with custom limits.
 ///
 /// # Errors
-/// Same as [`inspect`].
+/// - The errors of [`inspect`].
+///
+/// # Examples
+/// ```
+/// use strongroom::envelope::RawAesKeyring;
+/// use strongroom::message::{self, Limits, MessageError};
+/// use strongroom::{EncryptionContext, Envelope, SecretBytes};
+///
+/// let keyring = RawAesKeyring::new("laboratory", "key 1", SecretBytes::zeroed(32))?;
+/// let context = EncryptionContext::from([("tenant", "42")]);
+/// let encrypted = Envelope::new(keyring).encrypt(b"text", &context)?;
+///
+/// let strict = Limits::default().with_max_header_bytes(100);
+/// let refused = message::inspect_with_limits(&encrypted, &strict).unwrap_err();
+/// assert!(matches!(refused, MessageError::HeaderTooLong { limit: 100, .. }));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub fn inspect_with_limits(bytes: &[u8], limits: &Limits) -> Result<Header, MessageError> {
     HeaderParser::default().parse(bytes, limits)
 }

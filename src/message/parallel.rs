@@ -68,8 +68,7 @@ pub(super) struct Failure<C, E> {
 /// one, in order, as soon as that chunk is done.
 ///
 /// # Errors
-/// Returns the first failure in order. All chunks before it were processed, and possibly some after
-/// it.
+/// - The first failure in order. All chunks before it were processed, and possibly some after it.
 pub(super) fn process_chunks<C: Send, E: Send, W>(
     threads: usize,
     chunks: impl Iterator<Item = C> + Send,

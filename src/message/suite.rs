@@ -5,6 +5,15 @@ use std::fmt;
 use crate::crypto::{AeadAlgorithm, DigestAlgorithm};
 
 /// A version of the message format.
+///
+/// # Examples
+/// ```
+/// use strongroom::message::MessageVersion;
+///
+/// assert_eq!(MessageVersion::from_number(2), Some(MessageVersion::V2));
+/// assert_eq!(MessageVersion::from_number(3), None);
+/// assert_eq!((MessageVersion::V1.number(), MessageVersion::V1.message_id_length()), (1, 16));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MessageVersion {
@@ -42,6 +51,15 @@ impl MessageVersion {
 }
 
 /// The derivation of the content key of header and body from the data key.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::DigestAlgorithm;
+/// use strongroom::message::{AlgorithmSuite, KeyDerivation};
+///
+/// assert_eq!(AlgorithmSuite::default().derivation(), KeyDerivation::HkdfCommit(DigestAlgorithm::Sha512));
+/// assert_eq!(AlgorithmSuite::Aes256Gcm.derivation(), KeyDerivation::None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum KeyDerivation {
@@ -54,6 +72,15 @@ pub enum KeyDerivation {
 }
 
 /// The signature algorithm of signed messages.
+///
+/// # Examples
+/// ```
+/// use strongroom::message::{AlgorithmSuite, MessageSignature};
+///
+/// let signed = AlgorithmSuite::Aes256GcmHkdfSha512CommitEcdsaP384;
+/// assert_eq!(signed.signature(), Some(MessageSignature::EcdsaP384Sha384));
+/// assert_eq!(AlgorithmSuite::default().signature(), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MessageSignature {
@@ -64,6 +91,14 @@ pub enum MessageSignature {
 }
 
 /// The level of support for a suite in this release.
+///
+/// # Examples
+/// ```
+/// use strongroom::message::{AlgorithmSuite, SuiteSupport};
+///
+/// let read_only = AlgorithmSuite::ALL.iter().filter(|suite| suite.support() == SuiteSupport::ReadOnly);
+/// assert_eq!(read_only.map(|suite| suite.id()).collect::<Vec<_>>(), [0x0014, 0x0046, 0x0078]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SuiteSupport {
@@ -80,6 +115,17 @@ macro_rules! suites {
         /// A combination of algorithms that a message specifies in its header.
         ///
         /// All IVs are 12 bytes long, and all tags are 16 bytes long.
+        ///
+        /// # Examples
+        /// ```
+        /// use strongroom::crypto::AeadAlgorithm;
+        /// use strongroom::message::AlgorithmSuite;
+        ///
+        /// let suite = AlgorithmSuite::default();
+        /// assert_eq!(suite.to_string(), "0x0478 AES_256_GCM_HKDF_SHA512_COMMIT_KEY");
+        /// assert_eq!((suite.aead(), suite.data_key_length()), (AeadAlgorithm::Aes256Gcm, 32));
+        /// assert!(suite.is_committing() && suite.signature().is_none());
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum AlgorithmSuite { $($(#[$doc])* $suite,)* }
@@ -160,6 +206,14 @@ suites! {
 
 impl AlgorithmSuite {
     /// Returns the suite with this id, if the format defines it.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::message::AlgorithmSuite;
+    ///
+    /// assert_eq!(AlgorithmSuite::from_id(0x0478), Some(AlgorithmSuite::default()));
+    /// assert_eq!(AlgorithmSuite::from_id(0x0479), None);
+    /// ```
     pub fn from_id(id: u16) -> Option<Self> {
         Self::ALL.iter().copied().find(|suite| suite.id() == id)
     }
@@ -201,6 +255,14 @@ impl AlgorithmSuite {
 
     /// Returns `true` if the header commits to the content key, so that no second key opens the
     /// message.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::message::AlgorithmSuite;
+    ///
+    /// let committing = AlgorithmSuite::ALL.iter().filter(|suite| suite.is_committing());
+    /// assert_eq!(committing.map(|suite| suite.id()).collect::<Vec<_>>(), [0x0478, 0x0578]);
+    /// ```
     pub const fn is_committing(self) -> bool {
         matches!(self.derivation(), KeyDerivation::HkdfCommit(_))
     }
