@@ -15,6 +15,13 @@ pub const TAG_LENGTH: usize = 16;
 const MAX_BUFFER_LENGTH: u64 = (1 << 36) - 32;
 
 /// An AEAD algorithm: AES-GCM with 12-byte nonces and 16-byte tags (NIST SP 800-38D).
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::AeadAlgorithm;
+///
+/// assert_eq!(AeadAlgorithm::ALL.map(AeadAlgorithm::key_length), [16, 24, 32]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AeadAlgorithm {
@@ -41,6 +48,23 @@ impl AeadAlgorithm {
 }
 
 /// The AEAD part of a backend.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{AeadAlgorithm, CryptoBackend, CryptoError, NONCE_LENGTH};
+///
+/// let key = CryptoBackend::default().aead().bind(AeadAlgorithm::Aes256Gcm, &[7; 32])?;
+/// let (nonce, mut ciphertext) = ([0; NONCE_LENGTH], [0; 14]);
+/// let tag = key.seal(&nonce, b"context", b"attack at dawn", &mut ciphertext)?;
+///
+/// let mut plaintext = [0; 14];
+/// key.open(&nonce, b"context", &ciphertext, &tag, &mut plaintext)?;
+/// assert_eq!(&plaintext, b"attack at dawn");
+///
+/// let refused = key.open(&nonce, b"another context", &ciphertext, &tag, &mut plaintext);
+/// assert_eq!((refused, plaintext), (Err(CryptoError::NotAuthentic), [0; 14]));
+/// # Ok::<(), CryptoError>(())
+/// ```
 pub trait Aead: Debug + Send + Sync {
     /// Returns the name of the underlying library.
     fn library(&self) -> &'static str;
@@ -50,6 +74,15 @@ pub trait Aead: Debug + Send + Sync {
     /// # Errors
     /// - [`CryptoError::InvalidLength`] if the length of the key is not
     ///   [`AeadAlgorithm::key_length`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{AeadAlgorithm, CryptoBackend};
+    ///
+    /// let aead = CryptoBackend::default().aead();
+    /// assert!(aead.bind(AeadAlgorithm::Aes128Gcm, &[7; 16]).is_ok());
+    /// assert!(aead.bind(AeadAlgorithm::Aes128Gcm, &[7; 32]).is_err());
+    /// ```
     fn bind(&self, algorithm: AeadAlgorithm, key: &[u8]) -> Result<Box<dyn AeadKey>, CryptoError>;
 }
 

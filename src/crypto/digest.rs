@@ -3,6 +3,13 @@
 use std::fmt::Debug;
 
 /// A hash function of the SHA-2 family (FIPS 180-4).
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::DigestAlgorithm;
+///
+/// assert_eq!(DigestAlgorithm::Sha384.output_length(), 48);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DigestAlgorithm {
@@ -33,6 +40,14 @@ impl DigestAlgorithm {
 
 /// A hash value of up to 64 bytes, stored without allocation. It is not secret; see
 /// [`MacTag`](super::MacTag) for MACs.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, DigestAlgorithm};
+///
+/// let value = CryptoBackend::default().digest().digest(DigestAlgorithm::Sha512, &[b"abc"]);
+/// assert_eq!((value.as_ref().len(), value.as_ref()[0]), (64, 0xdd));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct DigestValue {
     bytes: [u8; 64],
@@ -57,6 +72,17 @@ impl AsRef<[u8]> for DigestValue {
 }
 
 /// The hash part of a backend.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, DigestAlgorithm};
+///
+/// let digest = CryptoBackend::default().digest();
+/// let mut hasher = digest.hasher(DigestAlgorithm::Sha256);
+/// hasher.update(b"a");
+/// hasher.update(b"bc");
+/// assert_eq!(hasher.finish(), digest.digest(DigestAlgorithm::Sha256, &[b"abc"]));
+/// ```
 pub trait Digest: Debug + Send + Sync {
     /// Returns the name of the underlying library.
     fn library(&self) -> &'static str;

@@ -3,6 +3,16 @@
 use crate::error::{Error, ErrorKind};
 
 /// The reason why a primitive failed.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, CryptoError, KeyPairKind};
+/// use strongroom::{Error, ErrorKind};
+///
+/// let refused = CryptoBackend::default().key_pairs().public_key(KeyPairKind::EccP256, b"no key").err();
+/// assert_eq!(refused, Some(CryptoError::InvalidPublicKey));
+/// assert_eq!(Error::from(CryptoError::InvalidPublicKey).kind(), ErrorKind::Validation);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CryptoError {

@@ -5,6 +5,20 @@ use std::fmt::Debug;
 use super::{CryptoError, DigestAlgorithm};
 
 /// The key derivation part of a backend: HKDF (RFC 5869).
+///
+/// # Examples
+/// The first 4 bytes of test case 1 of RFC 5869, appendix A:
+/// ```
+/// use strongroom::crypto::{CryptoBackend, CryptoError, DigestAlgorithm};
+///
+/// let salt: Vec<u8> = (0x00..=0x0c).collect();
+/// let info: Vec<u8> = (0xf0..=0xf9).collect();
+/// let key = CryptoBackend::default().kdf().extract(DigestAlgorithm::Sha256, &salt, &[0x0b; 22]);
+/// let mut output = [0; 42];
+/// key.expand(&[&info], &mut output)?;
+/// assert_eq!(output[..4], [0x3c, 0xb2, 0x5f, 0x25]);
+/// # Ok::<(), CryptoError>(())
+/// ```
 pub trait Kdf: Debug + Send + Sync {
     /// Returns the name of the underlying library.
     fn library(&self) -> &'static str;
@@ -25,6 +39,18 @@ pub trait Kdf: Debug + Send + Sync {
     ///
     /// # Errors
     /// - [`CryptoError::InvalidLength`] if the key is not as long as the hash output.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, CryptoError, DigestAlgorithm};
+    ///
+    /// let kdf = CryptoBackend::default().kdf();
+    /// let mut subkey = [0; 32];
+    /// kdf.bind(DigestAlgorithm::Sha512, &[7; 64])?.expand(&[b"purpose"], &mut subkey)?;
+    /// assert_ne!(subkey, [0; 32]);
+    /// assert!(kdf.bind(DigestAlgorithm::Sha512, &[7; 32]).is_err());
+    /// # Ok::<(), CryptoError>(())
+    /// ```
     fn bind(&self, algorithm: DigestAlgorithm, key: &[u8]) -> Result<Box<dyn PseudoRandomKey>, CryptoError>;
 }
 

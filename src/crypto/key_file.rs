@@ -20,8 +20,7 @@ const PUBLIC: &str = "PUBLIC KEY";
 /// PEM.
 ///
 /// # Errors
-/// Returns the reason for a rejection, as the end of a sentence that starts with the purpose of the
-/// key.
+/// - The reason for a rejection, as the end of a sentence that starts with the purpose of the key.
 pub(crate) fn read_private_key(
     backend: &CryptoBackend,
     kinds: &[KeyPairKind],
@@ -43,7 +42,7 @@ pub(crate) fn read_private_key(
 /// one such key in PEM.
 ///
 /// # Errors
-/// Returns the same errors as [`read_private_key`].
+/// - The errors of [`read_private_key`].
 pub(crate) fn read_public_key(
     backend: &CryptoBackend,
     kinds: &[KeyPairKind],

@@ -7,6 +7,16 @@ use crate::algorithm::SigningAlgorithm;
 use crate::secret::SecretBytes;
 
 /// The kind of a key pair.
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::SigningAlgorithm;
+/// use strongroom::crypto::KeyPairKind;
+///
+/// assert_eq!(KeyPairKind::EccP384.signing_algorithms(), [SigningAlgorithm::EcdsaSha384]);
+/// assert_eq!(KeyPairKind::Rsa3072.modulus_bits(), Some(3_072));
+/// assert!(KeyPairKind::EccP384.supports_key_agreement() && !KeyPairKind::Ed25519.supports_key_agreement());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum KeyPairKind {
@@ -94,6 +104,20 @@ impl KeyPairKind {
 }
 
 /// RSA-OAEP with one hash function for label and mask, and the empty label (RFC 8017, section 7.1).
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, CryptoError, KeyPairKind, RsaOaep};
+///
+/// let backend = CryptoBackend::default();
+/// let private = backend.key_pairs().generate(KeyPairKind::Rsa2048, backend.random())?;
+/// let public = backend.key_pairs().public_key(KeyPairKind::Rsa2048, &private.public_key_der())?;
+/// let ciphertext = public.encrypt(RsaOaep::Sha256, b"a key", backend.random())?;
+/// assert_eq!(ciphertext.len(), 256);
+/// assert_eq!(private.decrypt(RsaOaep::Sha256, &ciphertext)?.expose_secret(), b"a key");
+/// assert_eq!(private.decrypt(RsaOaep::Sha512, &ciphertext), Err(CryptoError::NotAuthentic));
+/// # Ok::<(), CryptoError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum RsaOaep {
@@ -113,6 +137,14 @@ impl RsaOaep {
 
     /// Returns the maximum number of bytes in one ciphertext under an RSA key: the length of the
     /// modulus, minus twice the length of the hash output, minus 2.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{KeyPairKind, RsaOaep};
+    ///
+    /// assert_eq!(RsaOaep::Sha256.max_plaintext(KeyPairKind::Rsa2048), Some(190));
+    /// assert_eq!(RsaOaep::Sha256.max_plaintext(KeyPairKind::EccP256), None);
+    /// ```
     pub const fn max_plaintext(self, kind: KeyPairKind) -> Option<usize> {
         let hash = match self {
             Self::Sha1 => 20,
@@ -128,6 +160,22 @@ impl RsaOaep {
 }
 
 /// The input to a signature: a message, or its hash value.
+///
+/// # Examples
+/// ```
+/// use strongroom::algorithm::SigningAlgorithm;
+/// use strongroom::crypto::{CryptoBackend, CryptoError, DigestAlgorithm, KeyPairKind, SignatureInput};
+///
+/// let backend = CryptoBackend::default();
+/// let private = backend.key_pairs().generate(KeyPairKind::EccP256, backend.random())?;
+/// let digest = backend.digest().digest(DigestAlgorithm::Sha256, &[b"a message"]);
+/// let signature = private.sign(SigningAlgorithm::EcdsaSha256, SignatureInput::Digest(digest.as_ref()))?;
+///
+/// // The same signature, verified with the message.
+/// let public = backend.key_pairs().public_key(KeyPairKind::EccP256, &private.public_key_der())?;
+/// public.verify(SigningAlgorithm::EcdsaSha256, SignatureInput::Message(b"a message"), &signature)?;
+/// # Ok::<(), CryptoError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignatureInput<'a> {
     /// The message, which is hashed with the algorithm's hash function.
@@ -196,6 +244,19 @@ pub trait KeyPairs: Debug + Send + Sync {
     ///
     /// # Errors
     /// - [`CryptoError::InvalidPrivateKey`], without detail, if the input is not such a key.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, CryptoError, KeyPairKind};
+    ///
+    /// let backend = CryptoBackend::default();
+    /// let pairs = backend.key_pairs();
+    /// let pkcs8 = pairs.generate(KeyPairKind::Ed25519, backend.random())?.to_pkcs8()?;
+    /// assert!(pairs.private_key(KeyPairKind::Ed25519, pkcs8.expose_secret()).is_ok());
+    /// let other_kind = pairs.private_key(KeyPairKind::EccP256, pkcs8.expose_secret()).err();
+    /// assert_eq!(other_kind, Some(CryptoError::InvalidPrivateKey));
+    /// # Ok::<(), CryptoError>(())
+    /// ```
     fn private_key(&self, kind: KeyPairKind, pkcs8: &[u8]) -> Result<Box<dyn PrivateKey>, CryptoError>;
 
     /// Parses and checks a public key in `SubjectPublicKeyInfo` (RFC 5280, section 4.1.2.7),
@@ -213,6 +274,20 @@ pub trait KeyPairs: Debug + Send + Sync {
     /// # Errors
     /// - [`CryptoError::InvalidPublicKey`] as for [`KeyPairs::public_key`], and for kinds without
     ///   points.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, CryptoError, KeyPairKind};
+    ///
+    /// let backend = CryptoBackend::default();
+    /// let pairs = backend.key_pairs();
+    /// let private = pairs.generate(KeyPairKind::EccP256, backend.random())?;
+    /// let public = pairs.public_key(KeyPairKind::EccP256, &private.public_key_der())?;
+    /// let point = public.to_compressed_point().ok_or(CryptoError::InvalidPublicKey)?;
+    /// assert_eq!(point.len(), 33);
+    /// assert_eq!(pairs.public_key_of_point(KeyPairKind::EccP256, &point)?.to_spki(), public.to_spki());
+    /// # Ok::<(), CryptoError>(())
+    /// ```
     fn public_key_of_point(&self, kind: KeyPairKind, point: &[u8]) -> Result<Box<dyn PublicKey>, CryptoError>;
 }
 
@@ -257,7 +332,7 @@ pub trait PrivateKey: Send + Sync {
     /// authenticate the result.
     ///
     /// # Errors
-    /// Returns the errors of [`PrivateKey::decrypt`].
+    /// - The errors of [`PrivateKey::decrypt`].
     fn decrypt_pkcs1_v15_unauthenticated(&self, ciphertext: &[u8]) -> Result<SecretBytes, CryptoError>;
 
     /// Computes a shared secret with the owner of `peer`, a point in `SubjectPublicKeyInfo`. The
@@ -267,6 +342,19 @@ pub trait PrivateKey: Send + Sync {
     /// # Errors
     /// - [`CryptoError::InvalidPublicKey`] if `peer` is not a key on the same curve.
     /// - [`CryptoError::UnsuitableKey`] if this key does not support key agreement.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, CryptoError, KeyPairKind};
+    ///
+    /// let backend = CryptoBackend::default();
+    /// let new = || backend.key_pairs().generate(KeyPairKind::EccP384, backend.random());
+    /// let (alice, bob) = (new()?, new()?);
+    /// let secret = alice.agree(&bob.public_key_der())?;
+    /// assert_eq!(secret.len(), 48);
+    /// assert_eq!(secret, bob.agree(&alice.public_key_der())?);
+    /// # Ok::<(), CryptoError>(())
+    /// ```
     fn agree(&self, peer: &[u8]) -> Result<SecretBytes, CryptoError>;
 }
 

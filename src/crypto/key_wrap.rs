@@ -6,6 +6,17 @@ use super::CryptoError;
 use crate::secret::SecretBytes;
 
 /// The key wrapping algorithm.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, KeyWrapMode};
+///
+/// let wrap = CryptoBackend::default().key_wrap();
+/// let length = |mode, key: &[u8]| wrap.wrap(mode, &[7; 32], key).ok().map(|wrapped| wrapped.len());
+/// assert_eq!(length(KeyWrapMode::Plain, &[1; 32]), Some(40));
+/// assert_eq!(length(KeyWrapMode::Plain, &[1; 30]), None);
+/// assert_eq!(length(KeyWrapMode::Padded, &[1; 30]), Some(40));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyWrapMode {
     /// AES-KW (RFC 3394, SP 800-38F section 6.2). Wraps keys of at least 16 bytes whose length is a

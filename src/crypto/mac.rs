@@ -8,6 +8,18 @@ use zeroize::Zeroize;
 use super::DigestAlgorithm;
 
 /// The MAC part of a backend: HMAC (RFC 2104, FIPS 198-1).
+///
+/// # Examples
+/// The first 4 bytes of test case 2 of RFC 4231, section 4.3:
+/// ```
+/// use strongroom::crypto::{CryptoBackend, DigestAlgorithm};
+///
+/// let key = CryptoBackend::default().mac().bind(DigestAlgorithm::Sha256, b"Jefe");
+/// let tag = key.authenticate(&[b"what do ya want ", b"for nothing?"]);
+/// assert_eq!(tag.expose_secret()[..4], [0x5b, 0xdc, 0xc1, 0x46]);
+/// assert!(key.verify(&[b"what do ya want for nothing?"], tag.expose_secret()));
+/// assert!(!key.verify(&[b"what do ya want for nothing?"], &tag.expose_secret()[..16]));
+/// ```
 pub trait Mac: Debug + Send + Sync {
     /// Returns the name of the underlying library.
     fn library(&self) -> &'static str;

@@ -3,7 +3,35 @@
 //!
 //! This crate does not implement any primitive itself. There are two backends: [`RUST_CRYPTO`]
 //! (pure Rust, always available) and `AWS_LC` (feature `aws-lc-rs`). [`FASTEST`] combines the
-//! faster part of each. All backends agree bit for bit and pass the same conformance suite.
+//! faster part of each. All backends agree bit for bit and pass the same conformance suite. The
+//! page [backends](crate::manual::backends) of the manual lists their libraries.
+//!
+//! Applications rarely need this module: [`Kms`](crate::Kms) and [`Envelope`](crate::Envelope) choose
+//! algorithms, nonces and keys. It serves custom keyrings, providers and stores, and the code around
+//! an import or export of keys.
+//!
+//! | part | algorithms | standard |
+//! |---|---|---|
+//! | [`Aead`] | AES-GCM | NIST SP 800-38D |
+//! | [`Digest`] | SHA-2 | FIPS 180-4 |
+//! | [`Mac`] | HMAC | RFC 2104, FIPS 198-1 |
+//! | [`Kdf`] | HKDF | RFC 5869 |
+//! | [`KeyPairs`] | RSA, ECDSA, ECDH, Ed25519 | RFC 8017, FIPS 186-5, SP 800-56A, RFC 8032 |
+//! | [`Signature`] | ECDSA with keys for one message | FIPS 186-5 |
+//! | [`KeyWrap`] | AES-KW, AES-KWP | RFC 3394, RFC 5649 |
+//! | [`SecureRandom`] | the generator of the operating system or of AWS-LC | |
+//!
+//! # Examples
+//! Generate a key pair to receive exported keys:
+//! ```
+//! use strongroom::crypto::{CryptoBackend, KeyPairKind};
+//!
+//! let backend = CryptoBackend::default();
+//! let pair = backend.key_pairs().generate(KeyPairKind::Rsa3072, backend.random())?;
+//! let (private, public) = (pair.to_pkcs8()?, pair.public_key_der());
+//! assert!(private.len() > public.len());
+//! # Ok::<(), strongroom::crypto::CryptoError>(())
+//! ```
 
 mod aead;
 mod digest;
@@ -75,6 +103,32 @@ impl CryptoBackend {
     /// Uses another source of randomness, such as a hardware generator, or a fixed one in a test.
     ///
     /// A generator with predictable output breaks everything that is built on it.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, CryptoError, SecureRandom};
+    ///
+    /// /// Counts instead of drawing, for a reproducible test.
+    /// #[derive(Debug)]
+    /// struct Counting;
+    ///
+    /// impl SecureRandom for Counting {
+    ///     fn library(&self) -> &'static str {
+    ///         "counting"
+    ///     }
+    ///
+    ///     fn fill(&self, output: &mut [u8]) -> Result<(), CryptoError> {
+    ///         output.iter_mut().zip(0..).for_each(|(byte, number)| *byte = number);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let backend = CryptoBackend::default().with_random(&Counting);
+    /// let mut bytes = [9; 4];
+    /// backend.random().fill(&mut bytes)?;
+    /// assert_eq!(bytes, [0, 1, 2, 3]);
+    /// # Ok::<(), CryptoError>(())
+    /// ```
     #[must_use]
     pub const fn with_random(mut self, random: &'static dyn SecureRandom) -> Self {
         self.random = random;
@@ -136,6 +190,14 @@ impl CryptoBackend {
 
     /// Returns the library of each part, as (part, library). Algorithms that another library
     /// provides are listed at the end.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, RUST_CRYPTO};
+    ///
+    /// assert!(RUST_CRYPTO.parts().contains(&("AES-GCM", "aes-gcm")));
+    /// println!("{:?}", CryptoBackend::default().parts()); // for a support request
+    /// ```
     pub fn parts(&self) -> Vec<(&'static str, &'static str)> {
         let pairs = self.key_pairs;
         let mut parts = vec![

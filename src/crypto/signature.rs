@@ -10,6 +10,15 @@ use crate::secret::SecretBytes;
 const MAX_DRAWS: usize = 16;
 
 /// A signature algorithm: the kind of key, and the hash function whose value is signed.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{DigestAlgorithm, SignatureAlgorithm};
+///
+/// let algorithm = SignatureAlgorithm::EcdsaP384Sha384;
+/// assert_eq!(algorithm.digest_algorithm(), DigestAlgorithm::Sha384);
+/// assert_eq!((algorithm.public_key_length(), algorithm.fixed_signature_length()), (49, 103));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SignatureAlgorithm {
@@ -132,7 +141,18 @@ pub trait SigningKey: Send + Sync {
     /// advance.
     ///
     /// # Errors
-    /// Returns the errors of [`SigningKey::sign_digest`].
+    /// - The errors of [`SigningKey::sign_digest`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::crypto::{CryptoBackend, CryptoError, SignatureAlgorithm};
+    ///
+    /// let backend = CryptoBackend::default();
+    /// let algorithm = SignatureAlgorithm::EcdsaP256Sha256;
+    /// let key = backend.signature().generate(algorithm, backend.random())?;
+    /// assert_eq!(key.sign_digest_to_fixed_length(&[7; 32])?.len(), algorithm.fixed_signature_length());
+    /// # Ok::<(), CryptoError>(())
+    /// ```
     fn sign_digest_to_fixed_length(&self, digest: &[u8]) -> Result<Vec<u8>, CryptoError>;
 }
 
