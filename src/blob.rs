@@ -2,6 +2,24 @@
 //! [`CommittingKey`](crate::seal::CommittingKey) creates the body of scheme 1, the provider that of
 //! scheme 2.
 //!
+//! A blob is what [`Kms::encrypt`](crate::Kms::encrypt) returns for a symmetric key. [`BlobPrefix`]
+//! shows which key and version encrypted it, without any key.
+//!
+//! # Examples
+//! ```
+//! use strongroom::Kms;
+//! use strongroom::blob::{BlobPrefix, MAX_BLOB_LENGTH};
+//! use strongroom::request::EncryptRequest;
+//!
+//! let kms = Kms::in_memory()?;
+//! let key = kms.create_key(Default::default())?.key_id();
+//! let blob = kms.encrypt(EncryptRequest::new(key, &[7; 4_096]))?.ciphertext_blob;
+//! assert_eq!(blob.len(), 4_096 + 94);
+//! assert!(blob.len() <= MAX_BLOB_LENGTH);
+//! assert_eq!(BlobPrefix::parse(&blob)?.0.key_id, *key.as_bytes());
+//! # Ok::<(), strongroom::Error>(())
+//! ```
+//!
 #![doc = include_str!("manual/blob_format.md")]
 
 use crate::error::{Error, ErrorKind};
@@ -17,6 +35,19 @@ pub const MAX_BLOB_LENGTH: usize = 6144;
 const VERSION: u8 = 1;
 
 /// The definition of a blob's body.
+///
+/// # Examples
+/// ```
+/// use strongroom::Kms;
+/// use strongroom::blob::{BlobPrefix, Scheme};
+/// use strongroom::request::EncryptRequest;
+///
+/// let kms = Kms::in_memory()?;
+/// let key = kms.create_key(Default::default())?;
+/// let blob = kms.encrypt(EncryptRequest::new(key.key_id(), b"password"))?.ciphertext_blob;
+/// assert_eq!(BlobPrefix::parse(&blob)?.0.scheme, Scheme::Committing);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Scheme {
@@ -71,6 +102,15 @@ pub struct BlobPrefix {
 
 impl BlobPrefix {
     /// Serializes the prefix.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::blob::{BlobPrefix, PREFIX_LENGTH, Scheme};
+    ///
+    /// let prefix = BlobPrefix { scheme: Scheme::Committing, key_id: [7; 16], key_version: 3 };
+    /// let bytes = prefix.to_bytes();
+    /// assert_eq!((bytes.len(), &bytes[..2], &bytes[18..]), (PREFIX_LENGTH, &[1, 1][..], &[0, 0, 0, 3][..]));
+    /// ```
     pub fn to_bytes(&self) -> [u8; PREFIX_LENGTH] {
         let mut bytes = [0; PREFIX_LENGTH];
         bytes[0] = VERSION;
@@ -85,6 +125,22 @@ impl BlobPrefix {
     ///
     /// # Errors
     /// - [`BlobError`] if `blob` is not a valid ciphertext blob
+    ///
+    /// # Examples
+    /// The prefix shows which version of a key encrypted a blob, for example to find blobs to re-encrypt:
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::blob::BlobPrefix;
+    /// use strongroom::request::EncryptRequest;
+    ///
+    /// let kms = Kms::in_memory()?;
+    /// let key = kms.create_key(Default::default())?.key_id();
+    /// kms.rotate_key_on_demand(key)?;
+    /// let blob = kms.encrypt(EncryptRequest::new(key, b"password"))?.ciphertext_blob;
+    /// let (prefix, body) = BlobPrefix::parse(&blob)?;
+    /// assert_eq!((prefix.key_version, body.len()), (2, blob.len() - 22));
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn parse(blob: &[u8]) -> Result<(Self, &[u8]), BlobError> {
         if looks_base64_encoded(blob) {
             return Err(BlobError::Base64);
@@ -137,6 +193,14 @@ const fn too_short(blob: &[u8], needed: usize) -> BlobError {
 }
 
 /// The reason why bytes are not a ciphertext blob.
+///
+/// # Examples
+/// ```
+/// use strongroom::blob::{BlobError, BlobPrefix};
+///
+/// assert_eq!(BlobPrefix::parse(b"AQEBase64 text of a blob"), Err(BlobError::Base64));
+/// assert_eq!(BlobPrefix::parse(b"short"), Err(BlobError::TooShort { length: 5, needed: 22 }));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BlobError {
