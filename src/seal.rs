@@ -10,7 +10,26 @@
 //!
 //! The caller provides a [`RootKey`], the source of the root key's holder. The versions themselves
 //! are generated randomly when the store is created and when its root key is rotated. They are
-//! never visible outside this crate.
+//! never visible outside this crate. The page [persistent
+//! keys](crate::manual::persistence#the-root-key) of the manual compares the sources and describes
+//! rotation.
+//!
+//! # Examples
+//! ```
+//! # #[cfg(feature = "sqlite")] {
+//! use strongroom::seal::RootKey;
+//! use strongroom::{ErrorKind, Kms};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let [keys, root] = ["keys.db", "root.key"].map(|name| folder.path().join(name));
+//! RootKey::generate_file(&root)?; // keep it on another device than the store
+//! let key = Kms::open(&keys, RootKey::from_file(&root)?)?.create_key(Default::default())?.key_id();
+//!
+//! assert_eq!(Kms::open(&keys, RootKey::from_file(&root)?)?.describe_key(key)?.key_id(), key);
+//! assert_eq!(Kms::open(&keys, RootKey::generate()).unwrap_err().kind(), ErrorKind::RootKey);
+//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod committing;
 mod error;

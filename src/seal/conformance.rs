@@ -17,7 +17,7 @@ const MAX_WRAPPED: usize = 8_192;
 /// expects to fail.
 ///
 /// # Errors
-/// Returns any error from a call that the holder should have accepted.
+/// - Any error from a call that the holder should have accepted.
 ///
 /// # Panics
 /// Panics if the holder violates the contract. The message describes the violation.

@@ -69,7 +69,7 @@ pub trait RootKeyHolder: fmt::Debug + Send + Sync {
     /// 8,192 bytes.
     ///
     /// # Errors
-    /// Returns any error of the holder.
+    /// - Any error of the holder.
     fn wrap(&self, binding: &[u8], key: &SecretBytes) -> Result<Vec<u8>>;
 
     /// Decrypts a version that `wrap` returned for the same binding. The holder must reject all

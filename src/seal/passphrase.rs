@@ -78,6 +78,18 @@ impl PassphraseCost {
     ///
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if a parameter is out of range.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::ErrorKind;
+    /// use strongroom::seal::PassphraseCost;
+    ///
+    /// // The moderate parameters of libsodium: 256 MiB, three passes.
+    /// let moderate = PassphraseCost::new(256 * 1024, 3, 1)?;
+    /// assert_eq!((moderate.memory_kib(), moderate.passes(), moderate.lanes()), (262_144, 3, 1));
+    /// assert_eq!(PassphraseCost::new(1_024, 0, 1).unwrap_err().kind(), ErrorKind::Validation);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn new(memory_kib: u32, passes: u32, lanes: u32) -> Result<Self> {
         let cost = Self { memory_kib, passes, lanes };
         cost.parameters()
@@ -281,6 +293,17 @@ impl RootKey {
     /// - [`Validation`](ErrorKind::Validation) if the passphrase is empty, or contains control
     ///   characters, invisible characters, or characters that Unicode does not define. The source
     ///   is an [`UnsuitablePassphrase`].
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::ErrorKind;
+    /// use strongroom::seal::{RootKey, UnsuitablePassphrase};
+    ///
+    /// assert!(RootKey::from_passphrase("wander sulfur linen eclipse tunnel moss").is_ok());
+    /// let refused = RootKey::from_passphrase("from a file, with its line break\n").unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Validation);
+    /// assert!(refused.downcast_ref::<UnsuitablePassphrase>().is_some());
+    /// ```
     pub fn from_passphrase(passphrase: &str) -> Result<Self> {
         Self::from_passphrase_with_cost(passphrase, PassphraseCost::default())
     }
@@ -328,6 +351,14 @@ impl RootKey {
     ///
     /// # Errors
     /// - [`Validation`](ErrorKind::Validation) if the passphrase is empty.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::seal::{PassphraseCost, RootKey};
+    ///
+    /// assert!(RootKey::from_unnormalized_passphrase("old passphrase\n", PassphraseCost::default()).is_ok());
+    /// assert!(RootKey::from_unnormalized_passphrase("", PassphraseCost::default()).is_err());
+    /// ```
     pub fn from_unnormalized_passphrase(passphrase: &str, cost: PassphraseCost) -> Result<Self> {
         Ok(Self::from_source(PassphraseSource(Passphrase::unnormalized(passphrase)?, cost)))
     }

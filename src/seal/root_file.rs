@@ -53,7 +53,26 @@ impl RootKey {
     /// the secret is updated.
     ///
     /// # Errors
-    /// Returns the errors of [`RootKey::from_file`]. Trusted users do not count as other users.
+    /// - The errors of [`RootKey::from_file`]. Trusted users do not count as other users.
+    ///
+    /// # Examples
+    /// A secret that Kubernetes mounts with mode 0440:
+    /// ```
+    /// # #[cfg(unix)] {
+    /// use std::os::unix::fs::PermissionsExt;
+    ///
+    /// use strongroom::TrustedUsers;
+    /// use strongroom::seal::RootKey;
+    ///
+    /// let directory = tempfile::tempdir()?;
+    /// let path = directory.path().join("root.key");
+    /// RootKey::generate_file(&path)?;
+    /// std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o440))?;
+    /// assert!(RootKey::from_file(&path).is_err());
+    /// assert!(RootKey::from_file_trusting(&path, TrustedUsers::Group).is_ok());
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn from_file_trusting(path: impl AsRef<Path>, trusted: TrustedUsers) -> Result<Self> {
         let (content, source) = open(path.as_ref(), trusted)?;
         if content.len() != SECRET_LENGTH {
@@ -112,6 +131,19 @@ impl RootKey {
     /// - [`Validation`](ErrorKind::Validation) if other users could replace it.
     /// - [`Io`](ErrorKind::Io) if it cannot be written. No file is left behind.
     /// - [`Internal`](ErrorKind::Internal) if random bytes are unavailable.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::ErrorKind;
+    /// use strongroom::seal::RootKey;
+    ///
+    /// let directory = tempfile::tempdir()?;
+    /// let path = directory.path().join("root.key");
+    /// RootKey::generate_file(&path)?;
+    /// assert_eq!(std::fs::read_to_string(&path)?.trim().len(), 64);
+    /// assert_eq!(RootKey::generate_file(&path).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn generate_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let source = format!("the root key file {}", path.display());

@@ -43,11 +43,40 @@ pub struct RootKey(Box<dyn RootKeySource>);
 
 impl RootKey {
     /// Generates a root key that exists only as long as this value, for a store in memory.
+    ///
+    /// # Examples
+    /// ```
+    /// use strongroom::Kms;
+    /// use strongroom::seal::RootKey;
+    /// use strongroom::store::MemoryStore;
+    ///
+    /// let kms = Kms::builder().store(MemoryStore::new(&Default::default())?, RootKey::generate()).build()?;
+    /// assert_eq!(kms.root_key_status()?.version(), 1);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn generate() -> Self {
         Self::from_source(Generated)
     }
 
     /// Creates a root key from 32 uniformly random bytes. Do not pass a passphrase.
+    ///
+    /// # Examples
+    /// A root key from a secret manager:
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::seal::RootKey;
+    /// use strongroom::store::MemoryStore;
+    /// use strongroom::{ErrorKind, Kms};
+    ///
+    /// let secret = [7; 32]; // as received
+    /// let store = Arc::new(MemoryStore::new(&Default::default())?);
+    /// let open = |secret: &[u8; 32]| Kms::builder().store(store.clone(), RootKey::from_bytes(secret)).build();
+    /// let key = open(&secret)?.create_key(Default::default())?.key_id();
+    /// assert_eq!(open(&secret)?.describe_key(key)?.key_id(), key);
+    /// assert_eq!(open(&[8; 32]).unwrap_err().kind(), ErrorKind::RootKey);
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn from_bytes(secret: &[u8; 32]) -> Self {
         Self::from_source(Secret(SecretBytes::copy_from_slice(secret)))
     }

@@ -188,7 +188,7 @@ impl RootRecord {
     /// Returns `true` if `holder` is the current holder of the root key.
     ///
     /// # Errors
-    /// Returns the holder's error if it cannot decide.
+    /// - The holder's error if it cannot decide.
     pub(crate) fn is_kept_by(&self, holder: &dyn RootKeyHolder, store: &[u8; 16]) -> Result<bool> {
         let Some(last) = self.wrapped.last().filter(|last| last.holder == holder.id()) else { return Ok(false) };
         match last.unwrap(holder, store) {

@@ -18,7 +18,7 @@ impl Passphrase {
     /// Creates a passphrase for sealing and opening.
     ///
     /// # Errors
-    /// Returns the reason why the text is not suitable; see [`prepare`].
+    /// - The reason why the text is not suitable; see [`prepare`].
     pub(crate) fn new(text: &str) -> Result<Self, UnsuitablePassphrase> {
         let prepared = prepare(text)?;
         Ok(Self { typed: SecretBytes::copy_from_slice(text.as_bytes()), prepared: Some(Ok(prepared)) })
@@ -61,6 +61,14 @@ impl fmt::Debug for Passphrase {
 /// The reason why a text cannot be used as a passphrase.
 ///
 /// The error never contains the character, because it is part of the secret.
+///
+/// # Examples
+/// ```
+/// use strongroom::seal::{RootKey, UnsuitablePassphrase};
+///
+/// let empty = RootKey::from_passphrase("").unwrap_err();
+/// assert_eq!(empty.downcast_ref(), Some(&UnsuitablePassphrase::Empty));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnsuitablePassphrase {
