@@ -33,11 +33,29 @@ pub trait CryptoUserCredential: fmt::Debug + Send + Sync {
     /// Returns the password. For a PKCS#11 token this is the PIN.
     ///
     /// # Errors
-    /// Returns any error if the password is currently unavailable.
+    /// - Any error if the password is currently unavailable.
     fn password(&self) -> Result<SecretBytes>;
 }
 
 /// A password held in memory.
+///
+/// # Examples
+/// ```
+/// use strongroom::SecretBytes;
+/// use strongroom::key::ClusterId;
+/// use strongroom::provider::{FixedCredential, MemoryCluster};
+/// use strongroom::request::CreateCustomKeyStoreRequest;
+///
+/// let vault = ClusterId::parse("vault")?;
+/// let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+/// let credential = FixedCredential::new(SecretBytes::copy_from_slice(b"kmsPswd1"));
+/// let kms = strongroom::Kms::builder().cluster(vault.clone(), cluster).cluster_credential(vault.clone(), credential).build()?;
+///
+/// // The request needs no password then.
+/// let store = kms.create_custom_key_store(CreateCustomKeyStoreRequest::new("safe", vault))?;
+/// kms.connect_custom_key_store(store)?;
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct FixedCredential(SecretBytes);
 
@@ -55,6 +73,14 @@ impl CryptoUserCredential for FixedCredential {
 }
 
 /// The party that keeps the members of a cluster in sync.
+///
+/// # Examples
+/// ```
+/// use strongroom::provider::{ClusterManagement, HsmCluster, MemoryCluster};
+///
+/// let cluster = MemoryCluster::new([("hsm-1", "zone-a")], b"kmsPswd1");
+/// assert_eq!(cluster.management(), ClusterManagement::Members);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ClusterManagement {
@@ -67,6 +93,16 @@ pub enum ClusterManagement {
 }
 
 /// State of a cluster member.
+///
+/// # Examples
+/// ```
+/// use strongroom::provider::{HsmCluster, MemberState, MemoryCluster};
+///
+/// let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+/// cluster.set_active("hsm-2", false);
+/// let states: Vec<_> = cluster.members().into_iter().map(|member| member.state).collect();
+/// assert_eq!(states, [MemberState::Active, MemberState::Unreachable]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MemberState {
@@ -81,6 +117,16 @@ pub enum MemberState {
 }
 
 /// A cluster member, as last observed.
+///
+/// # Examples
+/// ```
+/// use strongroom::provider::{ClusterMember, MemberState};
+///
+/// let member = ClusterMember::active("hsm-1", "zone-a");
+/// assert_eq!((member.state, member.reason.as_deref()), (MemberState::Active, None));
+/// let member = member.in_state(MemberState::Unreachable, "connection refused");
+/// assert_eq!((member.state, member.reason.as_deref()), (MemberState::Unreachable, Some("connection refused")));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClusterMember {
@@ -110,6 +156,17 @@ impl ClusterMember {
 }
 
 /// The reason why a cluster could not be connected.
+///
+/// # Examples
+/// ```
+/// use strongroom::ErrorKind;
+/// use strongroom::key::ConnectionErrorCode;
+/// use strongroom::provider::ConnectionFailure;
+///
+/// let failure = ConnectionFailure::new(ConnectionErrorCode::InvalidCredentials, "the password was rejected");
+/// assert_eq!(failure.error.kind(), ErrorKind::KeyUnavailable);
+/// assert_eq!(failure.error.to_string(), "the password was rejected");
+/// ```
 #[derive(Debug)]
 pub struct ConnectionFailure {
     /// Machine-readable code.
@@ -129,6 +186,24 @@ impl ConnectionFailure {
 ///
 /// All methods may be called concurrently from many threads. While the cluster is disconnected, or
 /// no member responds, its keys are unavailable. Neither ever means that the keys were deleted.
+///
+/// # Examples
+/// ```
+/// use std::sync::Arc;
+///
+/// use strongroom::SecretBytes;
+/// use strongroom::key::Origin;
+/// use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster, KeyMaterialProvider, MemoryCluster};
+///
+/// let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+/// let wrong: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(SecretBytes::copy_from_slice(b"guess")));
+/// assert!(cluster.connect(&wrong).is_err());
+/// let right: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(SecretBytes::copy_from_slice(b"kmsPswd1")));
+/// assert!(cluster.connect(&right).is_ok());
+/// assert_eq!(cluster.provider().origin(), Origin::Hsm);
+/// assert_eq!(cluster.random(16)?.len(), 16);
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub trait HsmCluster: fmt::Debug + Send + Sync {
     /// Returns how the members are kept in sync.
     fn management(&self) -> ClusterManagement;
@@ -147,8 +222,7 @@ pub trait HsmCluster: fmt::Debug + Send + Sync {
     /// A wrong password is tried once on each member, and not again before the next call.
     ///
     /// # Errors
-    /// Returns a [`ConnectionFailure`] if no member could be used. The cluster is then not
-    /// connected.
+    /// - A [`ConnectionFailure`] if no member could be used. The cluster is then not connected.
     fn connect(&self, credential: &Arc<dyn CryptoUserCredential>) -> Result<(), ConnectionFailure>;
 
     /// Logs out. Opened keys stay valid and work again once the cluster is reconnected.
@@ -170,14 +244,14 @@ pub trait HsmCluster: fmt::Debug + Send + Sync {
     /// after an interrupted creation and for deleted keys. Calling it again is harmless.
     ///
     /// # Errors
-    /// Returns [`KeyUnavailable`](ErrorKind::KeyUnavailable) if a member could not be reached, so
-    /// objects may remain there.
+    /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if a member could not be reached, so objects
+    ///   may remain there.
     fn erase(&self, binding: &MaterialBinding) -> Result<()>;
 
     /// Generates random bytes in an HSM.
     ///
     /// # Errors
-    /// Returns [`KeyUnavailable`](ErrorKind::KeyUnavailable) if no member responds.
+    /// - [`KeyUnavailable`](ErrorKind::KeyUnavailable) if no member responds.
     fn random(&self, length: usize) -> Result<SecretBytes>;
 }
 

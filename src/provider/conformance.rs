@@ -22,7 +22,7 @@ use crate::secret::SecretBytes;
 /// left behind can be found by that id.
 ///
 /// # Errors
-/// Returns any error that the provider returns for an operation that should have succeeded.
+/// - Any error that the provider returns for an operation that should have succeeded.
 ///
 /// # Panics
 /// Panics if the provider violates the contract. The message identifies the violation.

@@ -50,11 +50,30 @@ impl InstanceMark {
 ///
 /// With marks, a copy of a store cannot destroy the keys of the original, although both hold the
 /// same bytes. The test suite `provider::conformance` checks the contract.
+///
+/// # Examples
+/// ```
+/// use strongroom::provider::{HsmCluster, InstanceMark, InstanceMarks, KeyMaterialProvider, MemoryCluster};
+///
+/// let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+/// # use std::sync::Arc;
+/// # use strongroom::SecretBytes;
+/// # use strongroom::provider::{CryptoUserCredential, FixedCredential};
+/// # let password: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(SecretBytes::copy_from_slice(b"kmsPswd1")));
+/// # cluster.connect(&password).expect("the password is right");
+/// let marks = cluster.provider().instance_marks().expect("a cluster has marks");
+/// let [first, second] = [1, 2].map(|generation| InstanceMark { generation, nonce: [7; 16] });
+/// marks.add_mark([1; 16], first)?;
+/// marks.add_mark([1; 16], second)?; // replaces the first one
+/// assert!(marks.marks([1; 16])?.iter().all(|mark| *mark == second));
+/// assert!(marks.marks([2; 16])?.is_empty()); // another store
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 pub trait InstanceMarks: Send + Sync {
     /// Returns every mark of a store that any member holds, in any order.
     ///
     /// # Errors
-    /// Returns [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if no member can be reached.
+    /// - [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if no member can be reached.
     fn marks(&self, store: [u8; 16]) -> Result<Vec<InstanceMark>>;
 
     /// Adds a mark of a store on every reachable member, and then removes the marks of that store
@@ -62,7 +81,7 @@ pub trait InstanceMarks: Send + Sync {
     /// are retained. Adding the same mark again has no effect.
     ///
     /// # Errors
-    /// Returns [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if no member could be marked.
+    /// - [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if no member could be marked.
     fn add_mark(&self, store: [u8; 16], mark: InstanceMark) -> Result<()>;
 }
 

@@ -10,6 +10,16 @@ use crate::key::{KeySpec, Origin};
 use crate::secret::SecretBytes;
 
 /// Generates and uses keys of every spec and usage in software: the provider of origin `AWS_KMS`.
+///
+/// # Examples
+/// ```
+/// use strongroom::key::Origin;
+/// use strongroom::provider::{KeyMaterialProvider, MemoryProvider};
+///
+/// let provider = MemoryProvider::default();
+/// assert_eq!((provider.id().as_str(), provider.origin()), ("memory", Origin::Kms));
+/// assert!(provider.capabilities().rotates);
+/// ```
 #[derive(Debug)]
 pub struct MemoryProvider {
     id: ProviderId,

@@ -4,6 +4,37 @@
 //! state to be stored as bytes: the material itself for software keys, or a reference for a token.
 //! The `Kms` seals these bytes, bound to their key and version, and passes them back when the
 //! material is opened. A provider never sees a store, a policy or a caller.
+//!
+//! | key material is | provider | register it with |
+//! |---|---|---|
+//! | generated here, sealed in the store | [`MemoryProvider`] | built in |
+//! | imported, sealed in the store | [`ImportedProvider`] | built in |
+//! | in one PKCS#11 token | `pkcs11::Pkcs11Provider` (feature `pkcs11`) | [`KmsBuilder::provider`](crate::KmsBuilder::provider) |
+//! | in a cluster of HSMs, behind a custom key store | an [`HsmCluster`]: `pkcs11::Pkcs11Cluster`, or [`MemoryCluster`] for tests | [`KmsBuilder::cluster`](crate::KmsBuilder::cluster) |
+//! | in your own service or chip | your own [`KeyMaterialProvider`] | [`KmsBuilder::provider`](crate::KmsBuilder::provider) |
+//!
+//! With the feature `conformance`, the suite in `provider::conformance` tests your own provider. The
+//! page [custom components](crate::manual::own_parts) of the manual describes the contracts.
+//!
+//! # Examples
+//! ```
+//! use strongroom::key::{ClusterId, Origin};
+//! use strongroom::provider::MemoryCluster;
+//! use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest};
+//! use strongroom::{Kms, SecretBytes};
+//!
+//! let vault = ClusterId::parse("vault")?;
+//! let cluster = MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1");
+//! let kms = Kms::builder().cluster(vault.clone(), cluster).build()?;
+//! let password = SecretBytes::copy_from_slice(b"kmsPswd1");
+//! let store = kms.create_custom_key_store(CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(password))?;
+//! kms.connect_custom_key_store(store)?;
+//!
+//! let in_hsm = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?;
+//! assert_eq!(in_hsm.origin(), Origin::Hsm);
+//! assert_eq!(kms.create_key(Default::default())?.origin(), Origin::Kms);
+//! # Ok::<(), strongroom::Error>(())
+//! ```
 
 mod cluster;
 mod imported;
@@ -41,6 +72,13 @@ use crate::secret::SecretBytes;
 
 /// Name of a provider, unique within a `Kms`. There can be several providers of one origin, such as
 /// one per HSM store.
+///
+/// # Examples
+/// ```
+/// use strongroom::provider::ProviderId;
+///
+/// assert_eq!(ProviderId::new("home").as_str(), "home");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ProviderId(String);
 
@@ -58,6 +96,60 @@ impl ProviderId {
 
 /// Identifies the key version that material belongs to. A sealed record of material is bound to all
 /// of these fields.
+///
+/// # Examples
+/// A provider receives the binding with each call. This one counts the versions that it opens:
+/// ```
+/// use std::sync::{Arc, Mutex};
+///
+/// use strongroom::crypto::CryptoBackend;
+/// use strongroom::key::Origin;
+/// use strongroom::provider::{
+///     Capabilities, KeyMaterialProvider, MaterialBinding, MaterialGenerator, MemoryProvider, OpenedKey, ProviderId,
+/// };
+/// use strongroom::request::{CreateKeyRequest, EncryptRequest};
+/// use strongroom::{Kms, Result, SecretBytes};
+///
+/// #[derive(Debug)]
+/// struct Observed {
+///     name: ProviderId,
+///     inner: MemoryProvider,
+///     opened: Mutex<Vec<(String, u32)>>,
+/// }
+///
+/// impl KeyMaterialProvider for Observed {
+///     fn id(&self) -> &ProviderId {
+///         &self.name
+///     }
+///     fn origin(&self) -> Origin {
+///         self.inner.origin()
+///     }
+///     fn capabilities(&self) -> &Capabilities {
+///         self.inner.capabilities()
+///     }
+///     fn open(&self, backend: &CryptoBackend, binding: &MaterialBinding, stored: &SecretBytes) -> Result<OpenedKey> {
+///         self.opened.lock().expect("no thread panicked").push((binding.key_id.to_string(), binding.version.number()));
+///         self.inner.open(backend, binding, stored)
+///     }
+///     fn destroy(&self, binding: &MaterialBinding, stored: &SecretBytes) -> Result<()> {
+///         self.inner.destroy(binding, stored)
+///     }
+///     fn generator(&self) -> Option<&dyn MaterialGenerator> {
+///         self.inner.generator()
+///     }
+/// }
+///
+/// let observed = Arc::new(Observed {
+///     name: ProviderId::new("observed"),
+///     inner: MemoryProvider::default(),
+///     opened: Mutex::default(),
+/// });
+/// let kms = Kms::builder().provider(Arc::clone(&observed)).build()?;
+/// let key = kms.create_key(CreateKeyRequest::default().provider("observed"))?.key_id();
+/// kms.encrypt(EncryptRequest::new(key, b"data"))?;
+/// assert!(observed.opened.lock().expect("no thread panicked").contains(&(key.to_string(), 1)));
+/// # Ok::<(), strongroom::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MaterialBinding {
@@ -81,7 +173,7 @@ impl MaterialBinding {
     /// Serializes the binding, together with the provider's name, for use as associated data.
     ///
     /// # Errors
-    /// Returns [`CodecError::TooLong`] if the provider's name exceeds 65,535 bytes.
+    /// - [`CodecError::TooLong`] if the provider's name exceeds 65,535 bytes.
     pub fn to_bytes(&self, provider: &ProviderId) -> Result<Vec<u8>, CodecError> {
         let mut writer = Writer::with_capacity(160);
         writer.bytes(b"strongroom material v1").bytes(&self.store);
@@ -96,6 +188,18 @@ impl MaterialBinding {
 }
 
 /// Capabilities of a provider, checked before an operation is attempted.
+///
+/// # Examples
+/// ```
+/// use strongroom::key::{KeySpec, KeyUsage};
+/// use strongroom::provider::{Capabilities, KeyMaterialProvider, MemoryProvider};
+///
+/// let aes_only = Capabilities::new(vec![(KeySpec::SymmetricDefault, KeyUsage::EncryptDecrypt)], false);
+/// assert!(!aes_only.rotates);
+///
+/// let everything = MemoryProvider::default();
+/// assert!(everything.capabilities().generates.contains(&(KeySpec::EccNistP256, KeyUsage::SignVerify)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
@@ -160,8 +264,8 @@ pub trait KeyMaterialProvider: fmt::Debug + Send + Sync {
     /// the key.
     ///
     /// # Errors
-    /// Returns any error if the material could not be destroyed. Maintenance reports the error and
-    /// tries again.
+    /// - Any error if the material could not be destroyed. Maintenance reports the error and tries
+    ///   again.
     fn destroy(&self, binding: &MaterialBinding, stored: &SecretBytes) -> Result<()>;
 
     /// Returns the generator of new material, if this provider generates any.
@@ -228,8 +332,8 @@ pub trait MaterialImporter: Send + Sync {
     /// same material.
     ///
     /// # Errors
-    /// Returns [`IncorrectKeyMaterial`](crate::ErrorKind::IncorrectKeyMaterial) if it is not
-    /// material of such a key.
+    /// - [`IncorrectKeyMaterial`](crate::ErrorKind::IncorrectKeyMaterial) if it is not material of
+    ///   such a key.
     fn import(&self, backend: &CryptoBackend, spec: KeySpec, material: &SecretBytes) -> Result<GeneratedMaterial>;
 }
 
@@ -252,6 +356,18 @@ pub trait MaterialGenerator: Send + Sync {
 }
 
 /// New material, as returned by its provider.
+///
+/// # Examples
+/// ```
+/// use strongroom::SecretBytes;
+/// use strongroom::provider::GeneratedMaterial;
+///
+/// let secret = GeneratedMaterial::secret(SecretBytes::copy_from_slice(b"vault/keys/17"));
+/// assert!(secret.public_key.is_none());
+///
+/// let pair = GeneratedMaterial::key_pair(SecretBytes::copy_from_slice(b"vault/keys/18"), vec![0x30, 0x59]);
+/// assert_eq!(pair.stored.expose_secret(), b"vault/keys/18");
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct GeneratedMaterial {

@@ -10,6 +10,25 @@ use crate::secret::SecretBytes;
 
 /// The secret part of a key, ready for use. Operations that need only the public key (encrypt,
 /// verify) never use it.
+///
+/// # Examples
+/// ```
+/// use strongroom::Result;
+/// use strongroom::key::KeyUsage;
+/// use strongroom::provider::{MacGeneration, OpenedKey};
+///
+/// /// A key in a remote service.
+/// struct Remote;
+///
+/// impl MacGeneration for Remote {
+///     fn authenticate(&self, message: &[u8]) -> Result<Vec<u8>> {
+///         // ... call the service ...
+///         Ok(vec![0; message.len().min(32)])
+///     }
+/// }
+///
+/// assert_eq!(OpenedKey::Mac(Box::new(Remote)).usage(), KeyUsage::GenerateVerifyMac);
+/// ```
 #[non_exhaustive]
 pub enum OpenedKey {
     /// A symmetric key that encrypts and decrypts.
@@ -67,8 +86,8 @@ pub trait Cipher: Send + Sync {
     /// plaintext of up to 4,096 bytes.
     ///
     /// # Errors
-    /// Returns [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material is currently
-    /// unreachable.
+    /// - [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material is currently
+    ///   unreachable.
     fn seal(&self, header: &[u8], context: &[u8], plaintext: &[u8], output: &mut Vec<u8>) -> Result<()>;
 
     /// Decrypts a body.
@@ -123,8 +142,8 @@ pub trait MacGeneration: Send + Sync {
     /// Computes the full, untruncated MAC of a message.
     ///
     /// # Errors
-    /// Returns [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material is currently
-    /// unreachable.
+    /// - [`KeyUnavailable`](crate::ErrorKind::KeyUnavailable) if the material is currently
+    ///   unreachable.
     fn authenticate(&self, message: &[u8]) -> Result<Vec<u8>>;
 }
 

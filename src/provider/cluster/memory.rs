@@ -99,12 +99,51 @@ impl MemoryCluster {
     }
 
     /// Switches a member on or off. The member retains its keys and marks.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::key::ClusterId;
+    /// use strongroom::provider::MemoryCluster;
+    /// use strongroom::request::{CreateCustomKeyStoreRequest, CreateKeyRequest, EncryptRequest};
+    /// use strongroom::{ErrorKind, Kms, SecretBytes};
+    ///
+    /// let vault = ClusterId::parse("vault")?;
+    /// let cluster = Arc::new(MemoryCluster::new([("hsm-1", "zone-a"), ("hsm-2", "zone-b")], b"kmsPswd1"));
+    /// let kms = Kms::builder().cluster(vault.clone(), Arc::clone(&cluster)).build()?;
+    /// let password = SecretBytes::copy_from_slice(b"kmsPswd1");
+    /// let store = kms.create_custom_key_store(CreateCustomKeyStoreRequest::new("safe", vault).key_store_password(password))?;
+    /// kms.connect_custom_key_store(store)?;
+    /// let key = kms.create_key(CreateKeyRequest::default().custom_key_store(store))?.key_id();
+    /// assert_eq!((cluster.keys_on("hsm-1"), cluster.keys_on("hsm-2")), (1, 1));
+    ///
+    /// cluster.set_active("hsm-1", false);
+    /// kms.encrypt(EncryptRequest::new(key, b"data"))?; // the other member still responds
+    /// cluster.set_active("hsm-2", false);
+    /// let refused = kms.encrypt(EncryptRequest::new(key, b"data")).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::InvalidState); // the key is unavailable, as in AWS KMS
+    /// # Ok::<(), strongroom::Error>(())
+    /// ```
     pub fn set_active(&self, member: &str, active: bool) {
         let mut state = self.shared.lock();
         state.members.iter_mut().filter(|other| other.name == member).for_each(|member| member.active = active);
     }
 
     /// Changes the password of the crypto user.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use strongroom::SecretBytes;
+    /// use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster, MemoryCluster};
+    ///
+    /// let cluster = MemoryCluster::new([("hsm-1", "zone-a")], b"kmsPswd1");
+    /// let old: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(SecretBytes::copy_from_slice(b"kmsPswd1")));
+    /// cluster.set_password(b"kmsPswd2");
+    /// assert!(cluster.connect(&old).is_err());
+    /// ```
     pub fn set_password(&self, password: &[u8]) {
         *self.password.lock() = SecretBytes::copy_from_slice(password);
     }

@@ -18,9 +18,8 @@ const SYMMETRIC_LENGTH: usize = 32;
 /// computed. If the import contained one, it must match.
 ///
 /// # Errors
-/// Returns [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) with a description of the
-/// material. Only a caller that could wrap the material can cause this error, so it discloses
-/// nothing new.
+/// - [`IncorrectKeyMaterial`](ErrorKind::IncorrectKeyMaterial) with a description of the material.
+///   Only a caller that could wrap the material can cause this error, so it discloses nothing new.
 pub(in crate::provider) fn check(
     backend: &CryptoBackend,
     spec: KeySpec,

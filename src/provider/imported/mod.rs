@@ -24,6 +24,16 @@ use crate::secret::SecretBytes;
 
 /// Uses imported keys of every spec and usage in software: the provider of origin `EXTERNAL`. It
 /// generates no material.
+///
+/// # Examples
+/// ```
+/// use strongroom::key::Origin;
+/// use strongroom::provider::{ImportedProvider, KeyMaterialProvider};
+///
+/// let provider = ImportedProvider::default();
+/// assert_eq!(provider.origin(), Origin::External);
+/// assert!(provider.generator().is_none() && provider.importer().is_some());
+/// ```
 #[derive(Debug)]
 pub struct ImportedProvider {
     id: ProviderId,

@@ -73,8 +73,8 @@ impl ImportToken {
     /// Opens a token that was issued for the key under the current version of the root key.
     ///
     /// # Errors
-    /// Returns [`InvalidImportToken`](ErrorKind::InvalidImportToken) for every invalid token. The
-    /// error gives no details, unless the token is text.
+    /// - [`InvalidImportToken`](ErrorKind::InvalidImportToken) for every invalid token. The error
+    ///   gives no details, unless the token is text.
     pub(crate) fn open(token: &[u8], root: &RootKeyVersions, binding: &TokenBinding) -> Result<Self> {
         if let Some(form) = text_form(token) {
             let text = format!("the import token differs from the one that this KMS returned: {form}");

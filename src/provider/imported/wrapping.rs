@@ -49,7 +49,7 @@ const fn has_two_steps(algorithm: WrappingAlgorithm) -> bool {
 /// kind of material, as in Vault and PKCS#11.
 ///
 /// # Errors
-/// Returns [`Validation`](ErrorKind::Validation) with the algorithms that can hold it.
+/// - [`Validation`](ErrorKind::Validation) with the algorithms that can hold it.
 pub(crate) fn check_fit(spec: KeySpec, wrapping: WrappingKeySpec, algorithm: WrappingAlgorithm) -> Result<()> {
     let fits = has_two_steps(algorithm)
         || match key_pair_kind(spec) {

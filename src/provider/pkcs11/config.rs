@@ -12,11 +12,31 @@ use crate::secret::SecretBytes;
 ///
 /// A token locks after a few wrong PINs. A rejected PIN is therefore not tried again until
 /// [`Token::set_pin`](super::Token::set_pin) is called.
+///
+/// # Examples
+/// ```
+/// use strongroom::provider::pkcs11::PinProvider;
+/// use strongroom::{Error, ErrorKind, Result, SecretBytes};
+///
+/// /// Reads the PIN from the environment at each login.
+/// #[derive(Debug)]
+/// struct PinFromEnvironment(&'static str);
+///
+/// impl PinProvider for PinFromEnvironment {
+///     fn pin(&self) -> Result<Option<SecretBytes>> {
+///         let missing = |_| Error::new(ErrorKind::KeyUnavailable, format!("the variable {} is not set", self.0));
+///         Ok(Some(SecretBytes::from_vec(std::env::var(self.0).map_err(missing)?.into_bytes())))
+///     }
+/// }
+///
+/// let missing = PinFromEnvironment("STRONGROOM_NO_SUCH_PIN").pin().unwrap_err();
+/// assert_eq!(missing.kind(), ErrorKind::KeyUnavailable);
+/// ```
 pub trait PinProvider: fmt::Debug + Send + Sync {
     /// Returns the PIN, or `None` for a token with its own keypad.
     ///
     /// # Errors
-    /// Returns any error if the PIN is currently unavailable.
+    /// - Any error if the PIN is currently unavailable.
     fn pin(&self) -> Result<Option<SecretBytes>>;
 }
 
@@ -49,6 +69,14 @@ impl PinProvider for FixedPin {
 }
 
 /// Selects a token. Slot numbers change and do not identify a token.
+///
+/// # Examples
+/// ```
+/// use strongroom::provider::pkcs11::TokenSelector;
+///
+/// assert_eq!(TokenSelector::Label("payments".into()).to_string(), "token 'payments'");
+/// assert_eq!(TokenSelector::Serial("0011".into()).to_string(), "token with serial number '0011'");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum TokenSelector {
     /// Selects the token by its serial number.
@@ -193,6 +221,22 @@ impl TokenConfig {
 
     /// Sets the number of consecutive failures after which the circuit breaker opens, and the time
     /// for which it stays open.
+    ///
+    /// # Examples
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use strongroom::crypto::RUST_CRYPTO;
+    /// use strongroom::provider::pkcs11::{IvMode, KeyTypes, TokenConfig, TokenSelector};
+    ///
+    /// let config = TokenConfig::new(TokenSelector::Serial("0011".into()))
+    ///     .session_wait(Duration::from_secs(1))
+    ///     .circuit_breaker(5, Duration::from_secs(30))
+    ///     .key_types(KeyTypes::All)
+    ///     .iv_mode(IvMode::Caller)
+    ///     .backend(RUST_CRYPTO);
+    /// assert_eq!(config.selector(), &TokenSelector::Serial("0011".into()));
+    /// ```
     #[must_use]
     pub const fn circuit_breaker(mut self, failures: u32, pause: Duration) -> Self {
         self.breaker_failures = failures;

@@ -9,6 +9,14 @@ use cryptoki::error::RvError;
 use crate::error::{Error, ErrorKind};
 
 /// Classification of a token failure.
+///
+/// # Examples
+/// ```
+/// use strongroom::provider::pkcs11::ErrorClass;
+///
+/// let elsewhere = ErrorClass::ALL.into_iter().filter(|class| !class.is_token_specific());
+/// assert_eq!(elsewhere.collect::<Vec<_>>(), [ErrorClass::BadInput, ErrorClass::Fatal]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum ErrorClass {
@@ -68,6 +76,18 @@ impl fmt::Display for ErrorClass {
 ///
 /// The message names the token, the PKCS#11 function and its return value. It contains no PIN, key
 /// or plaintext.
+///
+/// # Examples
+/// ```
+/// use strongroom::provider::pkcs11::{ErrorClass, Module, TokenError};
+/// use strongroom::{Error, ErrorKind};
+///
+/// let missing: TokenError = Module::load("/no/such/module.so").unwrap_err();
+/// assert_eq!((missing.class(), missing.code()), (ErrorClass::Fatal, None));
+///
+/// let error = Error::from(missing);
+/// assert!(error.downcast_ref::<TokenError>().is_some());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenError {
     class: ErrorClass,

@@ -10,6 +10,38 @@
 //! reconnection, and a key proves its identity before it is used: it decrypts a canary, or creates
 //! a signature that its public key verifies. A missing key is reported as unavailable, and is never
 //! treated as deleted.
+//!
+//! | to | use |
+//! |---|---|
+//! | load a vendor's library | [`Module::load`] |
+//! | find and configure a token | [`TokenConfig`], [`TokenSelector`] |
+//! | keep keys in one token | [`Pkcs11Provider`] |
+//! | keep keys in several tokens | [`Pkcs11Cluster`], behind a custom key store |
+//! | keep the root key of a store in HSMs | [`HsmRootKey`] |
+//! | call a token directly, without a `Kms` | [`Token`] |
+//! | see the reason for a failure | [`TokenError`] |
+//!
+//! The page [HSMs](crate::manual::hsm) of the manual describes setup, failover and vendors.
+//!
+//! # Examples
+//! ```
+//! use std::time::Duration;
+//!
+//! use strongroom::provider::pkcs11::{CallMode, ErrorClass, FixedPin, Module, Token, TokenConfig, TokenSelector};
+//! use strongroom::{SecretBytes, provider};
+//!
+//! /// Connects a token, and returns the names of its mechanisms.
+//! fn mechanisms(module: &str, label: &str) -> Result<Vec<String>, provider::pkcs11::TokenError> {
+//!     let config = TokenConfig::new(TokenSelector::Label(label.into()))
+//!         .call_mode(CallMode::Deadline { deadline: Duration::from_secs(2), threads: 4 });
+//!     let pin = FixedPin::new(SecretBytes::copy_from_slice(b"1234"));
+//!     let token = Token::new(&Module::load(module)?, config, pin);
+//!     Ok(token.connect()?.mechanisms.keys().cloned().collect())
+//! }
+//!
+//! let missing = mechanisms("/no/such/module.so", "payments").unwrap_err();
+//! assert_eq!(missing.class(), ErrorClass::Fatal);
+//! ```
 
 mod cluster;
 mod config;

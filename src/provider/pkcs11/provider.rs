@@ -25,6 +25,23 @@ use crate::secret::SecretBytes;
 /// rejected with the name of the missing mechanism. The stored state of a key is a
 /// [`TokenKeyHandle`], and never key material. Initialization vectors are generated at random, so a
 /// caller that encrypts with its keys must count the messages, as the `Kms` does.
+///
+/// # Examples
+/// ```no_run
+/// use strongroom::provider::ProviderId;
+/// use strongroom::provider::pkcs11::{FixedPin, Module, Pkcs11Provider, Token, TokenConfig, TokenSelector};
+/// use strongroom::request::CreateKeyRequest;
+/// use strongroom::{Kms, SecretBytes};
+///
+/// let module = Module::load("/usr/lib/softhsm/libsofthsm2.so")?;
+/// let pin = FixedPin::new(SecretBytes::copy_from_slice(b"1234"));
+/// let token = Token::new(&module, TokenConfig::new(TokenSelector::Label("home".into())), pin);
+/// let provider = Pkcs11Provider::new(ProviderId::new("home"), token)?;
+/// assert_eq!(provider.token().capabilities().map(|able| able.label.clone()).as_deref(), Some("home"));
+/// let kms = Kms::builder().provider(provider).build()?;
+/// kms.create_key(CreateKeyRequest::default().provider("home"))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Pkcs11Provider {
     id: ProviderId,
@@ -37,7 +54,7 @@ impl Pkcs11Provider {
     /// Connects the token and determines its capabilities.
     ///
     /// # Errors
-    /// Returns the errors of [`Token::connect`].
+    /// - The errors of [`Token::connect`].
     pub fn new(id: ProviderId, token: Token) -> Result<Self, TokenError> {
         let able = token.connect()?;
         let kinds = KeySpec::ALL.iter().flat_map(|spec| spec.usages().iter().map(|usage| (*spec, *usage)));

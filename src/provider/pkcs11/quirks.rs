@@ -39,6 +39,13 @@ pub struct Quirks {
 
 /// Semantics of CKM_AES_KEY_WRAP_PAD in a token. Vendors disagree, so it is never used between
 /// tokens of different vendors. CKM_AES_KEY_WRAP (RFC 3394) is the same everywhere.
+///
+/// # Examples
+/// ```
+/// use strongroom::provider::pkcs11::{KeyWrapPadding, quirks_of};
+///
+/// assert_eq!(quirks_of("SoftHSM project").key_wrap_padding, KeyWrapPadding::Rfc5649);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyWrapPadding {
     /// AES-KWP (RFC 5649).
@@ -194,6 +201,14 @@ pub const QUIRKS: &[Quirks] = &[
 ];
 
 /// Returns the facts about a token, by the manufacturer that it reports.
+///
+/// # Examples
+/// ```
+/// use strongroom::provider::pkcs11::quirks_of;
+///
+/// assert_eq!(quirks_of("SoftHSM project").product, "SoftHSM 2");
+/// assert_eq!(quirks_of("a vendor without entry").product, "unknown");
+/// ```
 pub fn quirks_of(manufacturer: &str) -> &'static Quirks {
     QUIRKS.iter().find(|quirks| manufacturer.starts_with(quirks.manufacturer)).unwrap_or(&UNKNOWN)
 }

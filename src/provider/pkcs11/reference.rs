@@ -20,6 +20,16 @@ const MAX_FINGERPRINT: usize = 1_024;
 const VERSION: u8 = 1;
 
 /// Kind of a key in a token.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::KeyPairKind;
+/// use strongroom::provider::pkcs11::TokenKeyKind;
+///
+/// let kind = TokenKeyKind::Signing(KeyPairKind::EccP256);
+/// assert_eq!((kind.key_pair(), kind.to_string().as_str()), (Some(KeyPairKind::EccP256), "EccP256 for signing"));
+/// assert_eq!(TokenKeyKind::Aes256.key_pair(), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TokenKeyKind {
     /// AES-256 for AES-GCM.
@@ -101,6 +111,23 @@ pub(super) enum Fingerprint {
 
 /// The stored state of a token key: its CKA_ID and CKA_LABEL, its kind, and a fingerprint that
 /// identifies it. It contains no secret, and is valid for every token that holds the same key.
+///
+/// # Examples
+/// ```no_run
+/// use strongroom::provider::pkcs11::{NewKey, Token, TokenError, TokenKeyHandle, TokenKeyKind};
+///
+/// /// Generates a key, and returns the bytes to store in a database.
+/// fn new_key(token: &Token, id: &[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
+///     let handle = token.generate_key(&NewKey::new(id, "payments 2026", TokenKeyKind::Aes256))?;
+///     assert_eq!((handle.id(), handle.label(), handle.kind()), (id, "payments 2026", TokenKeyKind::Aes256));
+///     Ok(handle.to_bytes()?)
+/// }
+///
+/// /// Encrypts under a stored key. The token proves that it is the same key.
+/// fn encrypt(token: &Token, stored: &[u8], plaintext: &[u8]) -> Option<Result<Vec<u8>, TokenError>> {
+///     Some(token.encrypt(&TokenKeyHandle::from_bytes(stored)?, b"", plaintext))
+/// }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenKeyHandle(Arc<Inner>);
 
@@ -148,8 +175,8 @@ impl TokenKeyHandle {
     /// u16 length, its bytes`, big-endian.
     ///
     /// # Errors
-    /// Returns [`CodecError::TooLong`] if a part exceeds 65,535 bytes. This never happens for a
-    /// handle created by this crate.
+    /// - [`CodecError::TooLong`] if a part exceeds 65,535 bytes. This never happens for a handle
+    ///   created by this crate.
     pub fn to_bytes(&self) -> Result<Vec<u8>, CodecError> {
         let mut writer = Writer::with_capacity(160);
         writer.u8(VERSION).bytes(&self.0.kind.code());

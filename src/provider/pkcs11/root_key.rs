@@ -25,6 +25,32 @@ const KEY_LABEL: &str = "strongroom root key";
 /// wrapped = 12 initialisation vector | ciphertext | 16 tag, AES-256-GCM with associated data
 ///           "strongroom hsm root v1" ‖ binding
 /// ```
+///
+/// # Examples
+/// ```no_run
+/// use std::sync::Arc;
+///
+/// use strongroom::provider::pkcs11::{HsmRootKey, Module, Pkcs11Cluster, TokenConfig, TokenSelector};
+/// use strongroom::provider::{CryptoUserCredential, FixedCredential, HsmCluster};
+/// use strongroom::seal::RootKey;
+/// use strongroom::{Kms, SecretBytes};
+///
+/// let token = |label: &str| TokenConfig::new(TokenSelector::Label(label.into()));
+/// let cluster = Pkcs11Cluster::from_members(b"replication key")
+///     .member("hsm-1", "zone-a", &Module::load("/opt/hsm/a.so")?, token("one"))
+///     .member("hsm-2", "zone-b", &Module::load("/opt/hsm/b.so")?, token("two"));
+/// let pin: Arc<dyn CryptoUserCredential> = Arc::new(FixedCredential::new(SecretBytes::copy_from_slice(b"1234")));
+/// cluster.connect(&pin).map_err(|failure| failure.error)?;
+///
+/// let first_time = true;
+/// let holder = match first_time {
+///     true => HsmRootKey::generate(&cluster, "root-2026")?,
+///     false => HsmRootKey::find(&cluster, "root-2026")?,
+/// };
+/// # #[cfg(feature = "sqlite")]
+/// let kms = Kms::open("keys.db", RootKey::from_holder(holder))?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct HsmRootKey {
     cluster: Pkcs11Cluster,

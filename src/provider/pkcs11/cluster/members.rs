@@ -84,6 +84,20 @@ impl Pkcs11Cluster {
 
     /// Creates a cluster from one slot that is itself a cluster, such as that of AWS CloudHSM. The
     /// vendor keeps the HSMs synchronized. `hsms` declares their names and zones.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use strongroom::Kms;
+    /// use strongroom::key::ClusterId;
+    /// use strongroom::provider::pkcs11::{Module, Pkcs11Cluster, TokenConfig, TokenSelector};
+    ///
+    /// let module = Module::load("/opt/cloudhsm/lib/libcloudhsm_pkcs11.so")?;
+    /// let config = TokenConfig::new(TokenSelector::Label("hsm1".into()));
+    /// let cluster = Pkcs11Cluster::vendor_managed(&module, config, [("hsm-a", "eu-1a"), ("hsm-b", "eu-1b")]);
+    /// assert!(cluster.token("cluster").is_some());
+    /// let kms = Kms::builder().cluster(ClusterId::parse("cloudhsm")?, cluster).build()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn vendor_managed<'a>(
         module: &Module,
         config: TokenConfig,

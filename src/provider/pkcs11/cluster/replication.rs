@@ -30,6 +30,17 @@ impl Pkcs11Cluster {
     ///   operation, or has a key under the ID that it does not protect. The members before it keep
     ///   the key.
     /// - [`UnsupportedOperation`](ErrorKind::UnsupportedOperation) for a vendor-managed cluster.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use strongroom::provider::pkcs11::Pkcs11Cluster;
+    /// use strongroom::{Kms, Result};
+    ///
+    /// /// Sets up the members of a connected cluster, once.
+    /// fn set_up(cluster: &Pkcs11Cluster, kms: &Kms) -> Result<()> {
+    ///     cluster.install_replication_key(&kms.generate_random(32)?)
+    /// }
+    /// ```
     pub fn install_replication_key(&self, value: &SecretBytes) -> Result<()> {
         let Some(id) = self.shared.replication_key.as_deref() else {
             let text = "the cluster needs no replication key, because its vendor replicates keys";

@@ -46,6 +46,17 @@ static LOADED: Mutex<BTreeMap<PathBuf, Module>> = Mutex::new(BTreeMap::new());
 pub(in crate::provider::pkcs11) const MAX_DISCOVERY_ATTEMPTS: u32 = 6;
 
 /// The library of an HSM vendor. Cheap to clone. There is one for each file in a process.
+///
+/// # Examples
+/// ```
+/// use strongroom::provider::pkcs11::{ErrorClass, Module};
+///
+/// // The path of SoftHSM on Debian. Loading the same file again returns the same module.
+/// if let Ok(module) = Module::load("/usr/lib/softhsm/libsofthsm2.so") {
+///     assert!(module.path().ends_with("libsofthsm2.so"));
+/// }
+/// assert_eq!(Module::load("/no/such/module.so").unwrap_err().class(), ErrorClass::Fatal);
+/// ```
 #[derive(Clone)]
 pub struct Module(Arc<Loaded>);
 
@@ -89,7 +100,7 @@ impl Module {
     /// Loads a module with the default options.
     ///
     /// # Errors
-    /// Returns [`ErrorClass::Fatal`] if the file does not exist or is not a PKCS#11 module.
+    /// - [`ErrorClass::Fatal`] if the file does not exist or is not a PKCS#11 module.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, TokenError> {
         Self::load_with(path, ModuleOptions::default())
     }
@@ -98,7 +109,7 @@ impl Module {
     /// options.
     ///
     /// # Errors
-    /// Returns the errors of [`Module::load`].
+    /// - The errors of [`Module::load`].
     pub fn load_with(path: impl AsRef<Path>, options: ModuleOptions) -> Result<Self, TokenError> {
         let path = path.as_ref();
         let path = path.canonicalize().map_err(|error| {

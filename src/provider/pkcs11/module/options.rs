@@ -3,6 +3,16 @@
 use std::time::Duration;
 
 /// Options of a module.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+///
+/// use strongroom::provider::pkcs11::ModuleOptions;
+///
+/// let patient = ModuleOptions::default().reinitialize_interval(Duration::from_secs(60)).wait(Duration::from_secs(10));
+/// assert_ne!(patient, ModuleOptions::default());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModuleOptions {
     pub(super) reinitialize_interval: Duration,

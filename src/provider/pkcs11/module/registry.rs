@@ -26,7 +26,7 @@ impl Modules {
     /// refers to the new module afterwards.
     ///
     /// # Errors
-    /// Returns the errors of [`Module::load`].
+    /// - The errors of [`Module::load`].
     pub fn register(&mut self, name: impl Into<String>, path: impl AsRef<Path>) -> Result<Module, TokenError> {
         let module = Module::load(path)?;
         self.insert(name, module.clone());
@@ -34,6 +34,18 @@ impl Modules {
     }
 
     /// Registers a loaded module under a name.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use strongroom::provider::pkcs11::{Module, ModuleOptions, Modules};
+    ///
+    /// let options = ModuleOptions::default().keep_initialized();
+    /// let mut modules = Modules::default();
+    /// modules.insert("hsm", Module::load_with("/usr/lib/softhsm/libsofthsm2.so", options)?);
+    /// assert_eq!(modules.names().collect::<Vec<_>>(), ["hsm"]);
+    /// assert!(!modules.get("hsm").expect("it was inserted").is_wedged());
+    /// # Ok::<(), strongroom::provider::pkcs11::TokenError>(())
+    /// ```
     pub fn insert(&mut self, name: impl Into<String>, module: Module) {
         self.0.insert(name.into(), module);
     }

@@ -75,7 +75,7 @@ const DECRYPTION: [Required; 1] = [(AttributeType::Decrypt, "CKA_DECRYPT", true)
 /// public key.
 ///
 /// # Errors
-/// Returns a [rejection](TokenError::rejected_for) with the name of the attribute.
+/// - A [rejection](TokenError::rejected_for) with the name of the attribute.
 pub(in crate::provider::pkcs11) fn check(
     context: SessionContext<'_>,
     handle: ObjectHandle,

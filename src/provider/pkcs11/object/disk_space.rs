@@ -25,7 +25,7 @@ const ATTEMPTS: u32 = 3;
 /// itself.
 ///
 /// # Errors
-/// Returns [`ErrorClass::Busy`] if it has no room.
+/// - [`ErrorClass::Busy`] if it has no room.
 pub(in crate::provider::pkcs11) fn probe_free_space(context: SessionContext<'_>) -> Result<(), TokenError> {
     if !is_checked(context) {
         return Ok(());

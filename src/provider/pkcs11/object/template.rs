@@ -11,6 +11,18 @@ use crate::provider::pkcs11::reference::TokenKeyKind;
 const PUBLIC_EXPONENT: [u8; 3] = [1, 0, 1];
 
 /// Parameters of a key to generate.
+///
+/// # Examples
+/// ```
+/// use strongroom::crypto::{CryptoBackend, CryptoError};
+/// use strongroom::provider::pkcs11::{KEY_ID_LENGTH, NewKey, TokenKeyKind};
+///
+/// let mut id = [0; KEY_ID_LENGTH];
+/// CryptoBackend::default().random().fill(&mut id)?;
+/// let stays = NewKey::new(&id, "payments 2026", TokenKeyKind::Aes256);
+/// assert_ne!(stays.clone().extractable_for_replication(), stays);
+/// # Ok::<(), CryptoError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewKey {
     pub(in crate::provider::pkcs11) id: Vec<u8>,

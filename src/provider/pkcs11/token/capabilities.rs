@@ -130,7 +130,7 @@ impl TokenCapabilities {
     /// Rejects a kind of key that the token cannot generate or use.
     ///
     /// # Errors
-    /// Returns [`ErrorClass::Fatal`] with the name of the missing mechanism.
+    /// - [`ErrorClass::Fatal`] with the name of the missing mechanism.
     pub fn check_kind(&self, kind: TokenKeyKind) -> Result<(), TokenError> {
         match kind {
             TokenKeyKind::Aes256 => {

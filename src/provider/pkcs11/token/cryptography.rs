@@ -45,7 +45,7 @@ impl Token {
     /// [`Token::encrypt`].
     ///
     /// # Errors
-    /// Returns the errors of [`Token::encrypt`] and [`Token::random`].
+    /// - The errors of [`Token::encrypt`] and [`Token::random`].
     pub fn generate_data_key(
         &self,
         key: &TokenKeyHandle,
@@ -91,6 +91,26 @@ impl Token {
     ///   names the mechanism.
     /// - [`ErrorClass::BadInput`] if a digest has the wrong length.
     /// - The errors of [`Token::verify_key`].
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use strongroom::algorithm::SigningAlgorithm;
+    /// use strongroom::crypto::{CryptoBackend, KeyPairKind, SignatureInput};
+    /// use strongroom::provider::pkcs11::{FixedPin, Module, NewKey, Token, TokenConfig, TokenKeyKind, TokenSelector};
+    /// use strongroom::SecretBytes;
+    ///
+    /// let module = Module::load("/usr/lib/softhsm/libsofthsm2.so")?;
+    /// let pin = FixedPin::new(SecretBytes::copy_from_slice(b"1234"));
+    /// let token = Token::new(&module, TokenConfig::new(TokenSelector::Label("payments".into())), pin);
+    /// let kind = TokenKeyKind::Signing(KeyPairKind::EccP256);
+    /// let key = token.generate_key(&NewKey::new(&[7; 32], "contracts", kind))?;
+    ///
+    /// let (algorithm, input) = (SigningAlgorithm::EcdsaSha256, SignatureInput::Message(b"a contract"));
+    /// let signature = token.sign(&key, algorithm, input)?;
+    /// let spki = key.public_key().expect("a key pair has a public key");
+    /// CryptoBackend::default().key_pairs().public_key(KeyPairKind::EccP256, spki)?.verify(algorithm, input, &signature)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn sign(
         &self,
         key: &TokenKeyHandle,

@@ -7,6 +7,21 @@ use crate::lock::{Mutex, MutexGuard};
 use crate::provider::pkcs11::error::{ErrorClass, TokenError};
 
 /// State of a token.
+///
+/// # Examples
+/// ```no_run
+/// use strongroom::provider::pkcs11::{HealthState, Token};
+///
+/// /// Returns a line for a status page.
+/// fn status(token: &Token) -> String {
+///     let health = token.health();
+///     match health.state {
+///         HealthState::Connected => "up".to_owned(),
+///         HealthState::Disconnected => "not in use".to_owned(),
+///         _ => format!("down after {} failures", health.failures),
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HealthState {

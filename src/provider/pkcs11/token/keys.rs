@@ -158,7 +158,7 @@ impl Token {
     /// an object twice in the process that created it.
     ///
     /// # Errors
-    /// Returns the errors of [`Token::connect`].
+    /// - The errors of [`Token::connect`].
     pub fn count_objects(&self, id: &[u8]) -> Result<usize, TokenError> {
         check_id(id)?;
         let id = id.to_vec();
@@ -176,7 +176,7 @@ impl Token {
     /// Destroys every object with an id, and returns their number. Calling it again is harmless.
     ///
     /// # Errors
-    /// Returns the errors of [`Token::connect`]. Some objects may have been destroyed.
+    /// - The errors of [`Token::connect`]. Some objects may have been destroyed.
     pub fn destroy_objects(&self, id: &[u8]) -> Result<usize, TokenError> {
         check_id(id)?;
         let id = id.to_vec();
@@ -213,7 +213,7 @@ impl Token {
     /// under the value.
     ///
     /// # Errors
-    /// Returns the errors of [`Token::verify_key`].
+    /// - The errors of [`Token::verify_key`].
     pub(in crate::provider::pkcs11) fn is_wrapping_key(
         &self,
         wrapping: &TokenKeyHandle,

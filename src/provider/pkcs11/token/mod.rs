@@ -42,6 +42,36 @@ const CONNECT_DEADLINES: u32 = 8;
 ///
 /// Creating one has no side effects. The token is found and logged in to by [`Token::connect`] or
 /// by the first operation.
+///
+/// # Examples
+/// A key in SoftHSM 2:
+/// ```no_run
+/// use strongroom::SecretBytes;
+/// use strongroom::provider::pkcs11::{
+///     FixedPin, GCM_OVERHEAD, HealthState, KEY_ID_LENGTH, Module, NewKey, Token, TokenConfig, TokenKeyKind, TokenSelector,
+/// };
+///
+/// let module = Module::load("/usr/lib/softhsm/libsofthsm2.so")?;
+/// let pin = FixedPin::new(SecretBytes::copy_from_slice(b"1234"));
+/// let token = Token::new(&module, TokenConfig::new(TokenSelector::Label("payments".into())), pin);
+/// assert_eq!(token.health().state, HealthState::Disconnected);
+/// token.connect()?.check_kind(TokenKeyKind::Aes256)?;
+///
+/// let id = token.random(KEY_ID_LENGTH)?;
+/// let key = token.generate_key(&NewKey::new(id.expose_secret(), "payments 2026", TokenKeyKind::Aes256))?;
+/// let protection = token.key_protection(&key)?;
+/// assert!(protection.sensitive && !protection.extractable);
+///
+/// let ciphertext = token.encrypt(&key, b"row 17", b"4711")?;
+/// assert_eq!(ciphertext.len(), 4 + GCM_OVERHEAD);
+/// assert_eq!(token.decrypt(&key, b"row 17", &ciphertext)?.expose_secret(), b"4711");
+/// token.verify_key(&key)?;
+///
+/// token.destroy_objects(id.expose_secret())?;
+/// assert_eq!(token.count_objects(id.expose_secret())?, 0);
+/// token.disconnect();
+/// # Ok::<(), strongroom::provider::pkcs11::TokenError>(())
+/// ```
 #[derive(Clone)]
 pub struct Token(Arc<Inner>);
 
@@ -132,6 +162,23 @@ impl Token {
     }
 
     /// Returns the health of the token without calling it.
+    ///
+    /// # Examples
+    /// ```no_run
+    /// use strongroom::SecretBytes;
+    /// use strongroom::provider::pkcs11::{FixedPin, HealthState, Module, Token, TokenConfig, TokenSelector};
+    ///
+    /// let module = Module::load("/usr/lib/softhsm/libsofthsm2.so")?;
+    /// let wrong = FixedPin::new(SecretBytes::copy_from_slice(b"0000"));
+    /// let token = Token::new(&module, TokenConfig::new(TokenSelector::Label("payments".into())), wrong);
+    /// assert!(token.connect().is_err());
+    /// assert_eq!(token.health().state, HealthState::PinRejected); // and not tried again
+    ///
+    /// token.set_pin(FixedPin::new(SecretBytes::copy_from_slice(b"1234")));
+    /// token.check()?;
+    /// assert_eq!(token.health().state, HealthState::Connected);
+    /// # Ok::<(), strongroom::provider::pkcs11::TokenError>(())
+    /// ```
     pub fn health(&self) -> TokenHealth {
         let process = self.0.process();
         let (state, failures, last_error) = process.breaker.report(process.connection.load().is_some());
@@ -148,7 +195,7 @@ impl Token {
     /// Checks that the token responds, and connects to it if necessary.
     ///
     /// # Errors
-    /// Returns the errors of [`Token::connect`].
+    /// - The errors of [`Token::connect`].
     pub fn check(&self) -> Result<(), TokenError> {
         self.run(Task { retry: RetryPolicy::Safe, key: None, work: object::token_is_well })
     }
